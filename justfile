@@ -1,0 +1,38 @@
+# Short names for what is done often. `just` alone lists them.
+
+default:
+    @just --list
+
+# Everything that must hold before a change is taken
+ci:
+    .ci/run
+
+# All tests, with the engine inside the process
+test *arguments:
+    cargo test {{ arguments }}
+
+# The integration tests against the other engines, which are installed if they are missing
+engines:
+    .ci/run engines
+
+# A million items out and in, optimised: memory must stay flat
+memory:
+    cargo test --release --test it -- --ignored memory::
+
+lint:
+    cargo clippy --all-targets -- -D warnings
+
+fmt:
+    cargo fmt --all
+
+doc:
+    RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps --document-private-items
+
+# Accept the words that people read as they are now; look at the diff before it is committed
+snapshots:
+    INSTA_UPDATE=always cargo test --test it snapshots::
+    git diff --stat -- tests/it/snapshots
+
+# Dump the sample table
+demo:
+    cargo run --release --bin dumpdb -- --env=demo

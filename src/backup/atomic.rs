@@ -1,0 +1,206 @@
+//! Durable changes to the file system: the only place where files are made, renamed and removed.
+//!
+//! Nothing here decides anything. A change is durable when its function, and [`sync_folder`] for names, has returned. New files
+//! never follow a symbolic link and never overwrite.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+
+use rustix::fs::OFlags;
+
+use super::format::{dump_file_names, is_dump_file};
+use crate::error::{Error, Result};
+
+/// Who may read what is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Access {
+    /// What the process's umask leaves.
+    #[default]
+    Shared,
+    /// The owner alone: files 0600, folders 0700.
+    Private,
+}
+
+impl Access {
+    fn file_mode(self) -> u32 {
+        match self {
+            Self::Shared => 0o666,
+            Self::Private => 0o600,
+        }
+    }
+
+    fn folder_mode(self) -> u32 {
+        match self {
+            Self::Shared => 0o777,
+            Self::Private => 0o700,
+        }
+    }
+}
+
+/// Makes a file that must not exist.
+///
+/// # Errors
+/// The system's refusal, with the path.
+pub fn create_file(path: &Path, access: Access) -> Result<File> {
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(access.file_mode())
+        .open(path)
+        .map_err(|error| refused("create", path, error))
+}
+
+/// Makes a file that must not exist, with this content, on disk when this returns.
+///
+/// # Errors
+/// The system's refusal, with the path.
+pub fn write_file(path: &Path, content: &[u8], access: Access) -> Result<()> {
+    let mut file = create_file(path, access)?;
+    file.write_all(content).and_then(|()| file.sync_all()).map_err(|error| refused("write", path, error))
+}
+
+/// Opens a file for the lock: made if need be with mode 0600, read and written, never through a symbolic link.
+pub(super) fn open_lock_file(path: &Path) -> io::Result<File> {
+    let no_follow = i32::try_from(OFlags::NOFOLLOW.bits()).expect("the flag is a small constant");
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(no_follow)
+        .open(path)
+}
+
+/// Makes a folder that must not exist.
+pub(super) fn create_folder(path: &Path, access: Access) -> io::Result<()> {
+    DirBuilder::new().mode(access.folder_mode()).create(path)
+}
+
+/// Makes a folder and the folders above it, where they are missing.
+///
+/// # Errors
+/// The system's refusal, with the path.
+pub fn create_folders(path: &Path) -> Result<()> {
+    fs::create_dir_all(path).map_err(|error| refused("create the folder", path, error))
+}
+
+/// Waits until the names in a folder are on disk.
+///
+/// # Errors
+/// The system's refusal, with the path. File systems that cannot sync a folder are no error: they keep no promise to wait for.
+pub fn sync_folder(path: &Path) -> Result<()> {
+    match File::open(path).and_then(|folder| folder.sync_all()) {
+        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
+        other => other.map_err(|error| refused("sync the folder", path, error)),
+    }
+}
+
+/// Renames, replacing a file of the new name.
+pub(super) fn rename(from: &Path, to: &Path) -> Result<()> {
+    fs::rename(from, to).map_err(|error| refused(&format!("rename to `{}`:", to.display()), from, error))
+}
+
+/// Exchanges two names in one step; whoever looks sees either the one state or the other.
+#[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
+pub(super) fn exchange(one: &Path, other: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    Ok(renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE)?)
+}
+
+/// This system has no such call.
+#[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
+pub(super) fn exchange(_one: &Path, _other: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Removes a file; one that is not there is as good as removed.
+pub(super) fn remove_file(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other.map_err(|error| refused("remove", path, error)),
+    }
+}
+
+/// Removes a folder that holds a dump, or part of one. Anything else in it is left alone, and then the folder too.
+///
+/// # Errors
+/// The system's refusal; a file that does not belong to a dump.
+pub(super) fn remove_dump(folder: &Path) -> Result<()> {
+    let entries = fs::read_dir(folder).map_err(|error| refused("read the folder", folder, error))?;
+    for entry in entries {
+        let entry = entry.map_err(|error| refused("read the folder", folder, error))?;
+        if !is_dump_file(&entry.file_name()) {
+            return Err(Error::failed(format!(
+                "`{}` is in the way: it does not belong to a dump",
+                entry.path().display()
+            ))
+            .with_hint("move it elsewhere, then run the command again"));
+        }
+    }
+    for name in dump_file_names() {
+        remove_file(&folder.join(name))?;
+    }
+    fs::remove_dir(folder).map_err(|error| refused("remove the folder", folder, error))
+}
+
+/// An error of the system about a path, with what can be done about it.
+pub(super) fn refused(action: &str, path: &Path, error: io::Error) -> Error {
+    let hint = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some("free some space or choose another place"),
+        io::ErrorKind::PermissionDenied => Some("check who may write there, or choose another place"),
+        io::ErrorKind::ReadOnlyFilesystem => Some("the file system is read-only; choose another place"),
+        _ => None,
+    };
+    let refusal = Error::failed(format!("cannot {action} `{}`: {error}", path.display())).with_source(error);
+    match hint {
+        Some(hint) => refusal.with_hint(hint),
+        None => refusal,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    #[test]
+    fn a_new_file_neither_overwrites_nor_follows_a_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, link) = (dir.path().join("file"), dir.path().join("link"));
+        write_file(&file, b"first", Access::Private).unwrap();
+        assert!(write_file(&file, b"second", Access::Private).is_err());
+        symlink(dir.path().join("elsewhere"), &link).unwrap();
+        assert!(write_file(&link, b"x", Access::Private).is_err());
+        assert!(open_lock_file(&link).is_err());
+        assert_eq!(fs::read(&file).unwrap(), b"first");
+        assert!(!dir.path().join("elsewhere").exists());
+    }
+
+    #[test]
+    fn private_means_the_owner_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, folder) = (dir.path().join("file"), dir.path().join("folder"));
+        write_file(&file, b"", Access::Private).unwrap();
+        create_folder(&folder, Access::Private).unwrap();
+        assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::metadata(folder).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn only_a_dump_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("dump");
+        create_folder(&folder, Access::Shared).unwrap();
+        write_file(&folder.join("table-data.json"), b"", Access::Shared).unwrap();
+        write_file(&folder.join("notes.txt"), b"", Access::Shared).unwrap();
+        assert!(remove_dump(&folder).is_err());
+        assert!(folder.join("table-data.json").exists());
+        remove_file(&folder.join("notes.txt")).unwrap();
+        remove_dump(&folder).unwrap();
+        assert!(!folder.exists());
+    }
+}

@@ -1,0 +1,134 @@
+use std::io::Write;
+use std::path::PathBuf;
+
+use super::super::testing::{TWO, draft_of, dump, items, names, open};
+use super::super::{DataFile, DumpOptions, DumpTarget, DumpWriter};
+use super::*;
+
+fn outcome(folder: &Path) -> Result<Checked> {
+    check(&open(folder)?, &mut |_, _| {})
+}
+
+/// Dumps of every kind.
+fn dumps() -> impl Iterator<Item = (tempfile::TempDir, PathBuf)> {
+    DataFile::ALL.into_iter().map(|kind| {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("dump");
+        let options = DumpOptions { format: kind.format, compression: kind.compression, ..DumpOptions::default() };
+        dump(&DumpTarget::folder(&folder), &options, "t");
+        (dir, folder)
+    })
+}
+
+fn replace(path: &Path, content: &[u8]) {
+    File::create(path).and_then(|mut file| file.write_all(content)).unwrap();
+}
+
+/// The files of a dump that no other kind of dump has in the same form.
+fn files_of_interest(folder: &Path) -> Vec<String> {
+    let mut files = names(folder);
+    files.retain(|name| name.starts_with("table-data") || folder.join("table-data.json").exists());
+    files
+}
+
+#[test]
+fn a_whole_dump_is_counted() {
+    for (_dir, folder) in dumps() {
+        let expected = TWO.iter().map(|text| text.len() as u64).sum();
+        let mut told = (0, 0);
+        let checked = check(&open(&folder).unwrap(), &mut |items, bytes| told = (told.0 + items, told.1 + bytes));
+        assert_eq!(checked.unwrap(), Checked { items: 2, text_bytes: expected, warnings: Vec::new() });
+        assert_eq!(told, (2, expected));
+    }
+}
+
+#[test]
+fn every_changed_byte_of_every_file_is_found() {
+    for (_dir, folder) in dumps() {
+        for name in files_of_interest(&folder) {
+            let path = folder.join(&name);
+            let content = std::fs::read(&path).unwrap();
+            for at in 0..content.len() {
+                for flip in [0x01, 0x20] {
+                    let mut changed = content.clone();
+                    changed[at] ^= flip;
+                    replace(&path, &changed);
+                    let error = outcome(&folder).expect_err(&format!("{name} byte {at} flipped by {flip:#x}"));
+                    assert_eq!(error.kind(), ErrorKind::Damaged, "{name} byte {at}: {error}");
+                }
+            }
+            replace(&path, &content);
+        }
+        outcome(&folder).unwrap();
+    }
+}
+
+#[test]
+fn every_cut_and_every_appendix_of_every_file_is_found() {
+    for (_dir, folder) in dumps() {
+        for name in files_of_interest(&folder) {
+            let path = folder.join(&name);
+            let content = std::fs::read(&path).unwrap();
+            for length in 0..content.len() {
+                replace(&path, &content[..length]);
+                let error = outcome(&folder).expect_err(&format!("{name} cut to {length}"));
+                assert_eq!(error.kind(), ErrorKind::Damaged, "{name} cut to {length}: {error}");
+            }
+            for appendix in ["\n", " ", "x", "{}"] {
+                replace(&path, &[&content[..], appendix.as_bytes()].concat());
+                assert_eq!(outcome(&folder).unwrap_err().kind(), ErrorKind::Damaged, "{name} and {appendix:?}");
+            }
+            replace(&path, &content);
+        }
+    }
+}
+
+#[test]
+fn a_cut_without_checksums_is_found_where_the_format_tells() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["a.jsonl.gz", "a.jsonl.zst"] {
+        let path = dir.path().join(name);
+        dump(&DumpTarget::file(&path), &DumpOptions::default(), "t");
+        let content = std::fs::read(&path).unwrap();
+        replace(&path, &content[..content.len() - 1]);
+        let error = outcome(&path).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Damaged, "{error}");
+        assert!(error.to_string().contains(name), "{error}");
+    }
+}
+
+#[test]
+fn a_line_that_is_no_item_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("items.jsonl");
+    replace(&path, b"{\"pk\":{\"S\":\"a\"}}\n{\"pk\":{\"S\":\"b\"}}\n{\"pk\":{\"S\":7}}\n");
+    let error = outcome(&path).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Damaged);
+    assert!(error.to_string().contains("items.jsonl` line 3"), "{error}");
+}
+
+#[test]
+fn older_tools_wrong_counts_are_warnings() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path();
+    let data = "{\n  \"Count\": 5,\n  \"Items\": [\n{\"pk\":{\"S\":\"a\"}}\n],\n \"ScannedCount\": 5}\n";
+    replace(&folder.join("table-data.json"), data.as_bytes());
+    replace(&folder.join("table-metadata.json"), b"{\"table_name\":\"t\",\"item_count\":7}");
+    let warnings = outcome(folder).unwrap().warnings.join("\n");
+    assert!(
+        warnings.contains("no checksums") && warnings.contains("`Count` says 5") && warnings.contains("says 7"),
+        "{warnings}"
+    );
+}
+
+#[test]
+fn progress_is_told_while_it_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let target = DumpTarget::folder(dir.path().join("dump"));
+    let mut writer = DumpWriter::begin(&target, &DumpOptions::default()).unwrap();
+    (0..3000).for_each(|_| writer.append(&items(&["{\"pk\":{\"S\":\"a\"}}"])).unwrap());
+    writer.finish(None, draft_of("t")).unwrap();
+    let mut reports = Vec::new();
+    check(&open(&dir.path().join("dump")).unwrap(), &mut |items, _| reports.push(items)).unwrap();
+    assert_eq!(reports, [1024, 1024, 952]);
+}

@@ -1,0 +1,28 @@
+//! SHA-256 as the metadata writes it: lower-case hex.
+
+use std::fmt::Write;
+
+use sha2::{Digest, Sha256};
+
+/// The digest of `bytes`.
+pub(super) fn hex_sha256(bytes: &[u8]) -> String {
+    hex(Sha256::new_with_prefix(bytes))
+}
+
+/// The digest of all that `hasher` has seen.
+pub(super) fn hex(hasher: Sha256) -> String {
+    hasher.finalize().iter().fold(String::with_capacity(64), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("writing to a string cannot fail");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_standards_own_example() {
+        // FIPS 180-4, example "abc".
+        let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(super::hex_sha256(b"abc"), expected);
+    }
+}

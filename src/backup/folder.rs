@@ -1,0 +1,201 @@
+//! What stands at the place of a dump: whether a new dump may go there, and whether a run that ended early left something whole.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::atomic::refused;
+use super::format::{METADATA_FILE, PARTIAL_SUFFIX, is_dump_file, sibling};
+use super::input::read_document;
+use super::metadata::{Metadata, MetadataFile, newer_format, parse};
+use crate::error::{Error, Result};
+
+/// What a new dump would find at its place.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Standing {
+    /// Nothing.
+    Absent,
+    /// An empty folder, or what an unfinished run left.
+    Empty,
+    /// A dump, which the new one would replace: with its metadata, or `None` for an older tool's, an unfinished or a damaged one.
+    Dump(Option<Box<Metadata>>),
+}
+
+/// The one path of a folder, whatever way it was spelt: links resolved, no `.` or `..`, no slash at the end. Need not exist.
+pub(super) fn resolve(path: &Path) -> Result<PathBuf> {
+    let absolute: PathBuf =
+        std::path::absolute(path).map_err(|error| refused("find", path, error))?.components().collect();
+    match fs::canonicalize(&absolute) {
+        Ok(found) => return Ok(found),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(refused("open", path, error)),
+        Err(_) => {}
+    }
+    if fs::symlink_metadata(&absolute).is_ok() {
+        return Err(Error::usage(format!("`{}` is a symbolic link to nothing", path.display()))
+            .with_hint("make the folder it should lead to, or choose another place"));
+    }
+    let (Some(parent), Some(name)) = (absolute.parent(), absolute.file_name()) else {
+        return Err(Error::usage(format!(
+            "`{}` does not exist and names no folder that could be made",
+            path.display()
+        )));
+    };
+    Ok(fs::canonicalize(parent).unwrap_or_else(|_| parent.to_owned()).join(name))
+}
+
+/// Looks at the place of a new dump without changing anything. `target` is resolved.
+///
+/// # Errors
+/// [`Usage`](crate::error::ErrorKind::Usage) for a file, or a folder that holds anything that is not part of a dump;
+/// [`Damaged`](crate::error::ErrorKind::Damaged) for a dump of a newer format, which is not replaced either.
+pub(super) fn standing(target: &Path) -> Result<Standing> {
+    let entries = match fs::read_dir(target) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Standing::Absent),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+            return Err(Error::usage(format!("`{}` is a file, not a folder", target.display())).with_hint(
+                "choose another --output; a single file of items is named *.jsonl, *.jsonl.gz or *.jsonl.zst",
+            ));
+        }
+        Err(error) => return Err(refused("read the folder", target, error)),
+    };
+    let mut holds_dump = false;
+    for entry in entries {
+        let entry = entry.map_err(|error| refused("read the folder", target, error))?;
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        let name = entry.file_name();
+        match (is_folder, is_dump_file(&name)) {
+            (false, true) => holds_dump = true,
+            (true, _) if name == PARTIAL_SUFFIX || (name == "lost+found" && is_mount_point(target)) => {}
+            _ => return Err(not_a_dump(target, &entry.path())),
+        }
+    }
+    if !holds_dump {
+        return Ok(Standing::Empty);
+    }
+    let path = target.join(METADATA_FILE);
+    let metadata =
+        read_document(&path).ok().flatten().and_then(|document| parse(&document, &path.display().to_string()).ok());
+    match metadata {
+        Some(MetadataFile::Own(metadata)) => Ok(Standing::Dump(Some(metadata))),
+        Some(MetadataFile::Newer(version)) => Err(newer_format(&path.display().to_string(), version)),
+        Some(MetadataFile::Foreign(_)) | None => Ok(Standing::Dump(None)),
+    }
+}
+
+fn not_a_dump(target: &Path, entry: &Path) -> Error {
+    Error::usage(format!(
+        "`{}` is neither empty nor a dump: it holds `{}`",
+        target.display(),
+        entry.file_name().unwrap_or_default().to_string_lossy()
+    ))
+    .with_hint("choose another --output, or move what is in the way; nothing there was touched")
+}
+
+/// Whether another file system, or another part of one, is mounted at this folder: then nothing beside it can take its place.
+pub(super) fn is_mount_point(folder: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let device = |path: &Path| fs::metadata(path).map(|metadata| metadata.dev()).ok();
+    let Some(parent) = folder.parent() else { return true };
+    device(folder) != device(parent) || is_mount_root(folder)
+}
+
+#[cfg(target_os = "linux")]
+fn is_mount_root(folder: &Path) -> bool {
+    use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
+    statx(CWD, folder, AtFlags::empty(), StatxFlags::BASIC_STATS)
+        .is_ok_and(|found| found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_mount_root(_folder: &Path) -> bool {
+    false
+}
+
+/// A finished dump that its run had no time to put into place.
+#[derive(Debug)]
+pub(super) struct Unpublished {
+    /// The folder it was built in.
+    pub(super) partial: PathBuf,
+    /// Its metadata. Files it lists may already have been moved to the dump's own folder.
+    pub(super) metadata: Metadata,
+}
+
+/// The folders in which a dump for `target` may have been built: beside it and inside.
+pub(super) fn partial_folders(target: &Path) -> impl Iterator<Item = PathBuf> {
+    sibling(target, PARTIAL_SUFFIX).into_iter().chain([target.join(PARTIAL_SUFFIX)])
+}
+
+/// Looks for a finished dump that is not in its place yet, while no finished dump is.
+pub(super) fn unpublished(target: &Path) -> Option<Unpublished> {
+    if fs::symlink_metadata(target.join(METADATA_FILE)).is_ok() {
+        return None;
+    }
+    partial_folders(target).find_map(|partial| {
+        let document = read_document(&partial.join(METADATA_FILE)).ok()??;
+        let Ok(MetadataFile::Own(metadata)) = parse(&document, "") else { return None };
+        let whole = metadata.files.iter().filter(|(name, _)| is_dump_file(name.as_ref())).all(|(name, entry)| {
+            let size = |folder: &Path| fs::symlink_metadata(folder.join(name)).map(|found| found.len());
+            size(&partial).or_else(|_| size(target)).is_ok_and(|bytes| bytes == entry.bytes)
+        });
+        whole.then_some(Unpublished { partial, metadata: *metadata })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::error::ErrorKind;
+
+    #[test]
+    fn every_spelling_resolves_to_one_path() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(dir.path()).unwrap();
+        fs::create_dir(root.join("real")).unwrap();
+        symlink(root.join("real"), root.join("link")).unwrap();
+        for spelling in ["real", "real/", "real/.", "./real//", "link", "link/", "real/../real"] {
+            assert_eq!(resolve(&root.join(spelling)).unwrap(), root.join("real"), "{spelling}");
+        }
+        assert_eq!(resolve(&root.join("link/new/")).unwrap(), root.join("real/new"));
+        assert_eq!(resolve(&root.join("a/b/c")).unwrap(), root.join("a/b/c"));
+        assert_eq!(resolve(Path::new("/")).unwrap(), Path::new("/"));
+        symlink(root.join("nowhere"), root.join("dangling")).unwrap();
+        assert_eq!(resolve(&root.join("dangling/")).unwrap_err().kind(), ErrorKind::Usage);
+        assert_eq!(resolve(&root.join("none/..")).unwrap_err().kind(), ErrorKind::Usage);
+    }
+
+    #[test]
+    fn only_nothing_and_dumps_may_be_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        assert_eq!(standing(&at("none")).unwrap(), Standing::Absent);
+        fs::create_dir_all(at("empty/.partial")).unwrap();
+        assert_eq!(standing(&at("empty")).unwrap(), Standing::Empty);
+        fs::create_dir(at("dump")).unwrap();
+        fs::File::create(at("dump/table-data.json")).unwrap();
+        assert_eq!(standing(&at("dump")).unwrap(), Standing::Dump(None));
+        for (folder, entry) in [("a", "notes.txt"), ("b", "table-data.json.bak"), ("c", ".git")] {
+            fs::create_dir(at(folder)).unwrap();
+            fs::File::create(at(folder).join("table-data.json")).unwrap();
+            fs::File::create(at(folder).join(entry)).unwrap();
+            let refusal = standing(&at(folder)).unwrap_err();
+            assert_eq!(refusal.kind(), ErrorKind::Usage);
+            assert!(refusal.to_string().contains(entry), "{refusal}");
+        }
+        fs::create_dir_all(at("d/table-data.json")).unwrap();
+        assert_eq!(standing(&at("d")).unwrap_err().kind(), ErrorKind::Usage);
+        assert_eq!(standing(&at("a/notes.txt")).unwrap_err().kind(), ErrorKind::Usage);
+    }
+
+    #[test]
+    fn the_root_and_mounted_file_systems_are_mount_points() {
+        assert!(is_mount_point(Path::new("/")));
+        let dir = tempfile::tempdir().unwrap();
+        assert!(!is_mount_point(dir.path()));
+        if Path::new("/proc/self").exists() {
+            assert!(is_mount_point(Path::new("/proc")));
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! The names and numbers of the format, shared by everything that writes or reads a dump.
+//!
+//! `docs/FORMAT.md` is the normative text; this file holds the constants it speaks of and nothing that does work. File names are
+//! never taken from a dump's own content: a name that is not listed here is not opened.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// The version of the format that this program writes, and the highest it reads.
+///
+/// It rises when a reader of the former version would misread a dump; a field that such a reader may ignore does not raise it.
+///
+/// - 1: data, schema, metadata and summary, each in one file; SHA-256 of each file and of the metadata itself; an index of
+///   compression frames.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// Everything needed to recreate the table around its items.
+pub const SCHEMA_FILE: &str = "table-schema.json";
+
+/// Where, when and how the dump was made, and the checksums of its other files. Written last: a folder without it is unfinished.
+pub const METADATA_FILE: &str = "table-metadata.json";
+
+/// What the metadata says, for people. Nothing reads it back.
+pub const SUMMARY_FILE: &str = "dump-summary.txt";
+
+/// What follows a dump's name while it is built beside its place, and the name of the folder while it is built inside.
+pub const PARTIAL_SUFFIX: &str = ".partial";
+
+/// What follows a dump's name while the former dump makes room, on file systems that cannot exchange two folders.
+pub const OLD_SUFFIX: &str = ".old";
+
+/// What follows a dump's name in the name of its lock.
+pub const LOCK_SUFFIX: &str = ".lock";
+
+/// The first bytes of `table-data.json`.
+pub(super) const JSON_HEAD: &[u8] = b"{\"Items\":[\n";
+
+/// How items stand in a data file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DataFormat {
+    /// One JSON document in the shape of a Scan response, one item per line.
+    #[default]
+    Json,
+    /// One item per line and nothing else.
+    Jsonl,
+}
+
+/// How a data file is compressed: a concatenation of independent frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Compression {
+    /// Not at all.
+    #[default]
+    None,
+    /// Gzip members (RFC 1952), `.gz`.
+    Gzip,
+    /// Zstandard frames (RFC 8878), `.zst`.
+    Zstd,
+}
+
+/// One of the six kinds of data file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DataFile {
+    /// How items stand in it.
+    pub format: DataFormat,
+    /// How it is compressed.
+    pub compression: Compression,
+}
+
+impl DataFile {
+    /// Every kind of data file.
+    pub const ALL: [Self; 6] = [
+        Self { format: DataFormat::Json, compression: Compression::None },
+        Self { format: DataFormat::Json, compression: Compression::Gzip },
+        Self { format: DataFormat::Json, compression: Compression::Zstd },
+        Self { format: DataFormat::Jsonl, compression: Compression::None },
+        Self { format: DataFormat::Jsonl, compression: Compression::Gzip },
+        Self { format: DataFormat::Jsonl, compression: Compression::Zstd },
+    ];
+
+    /// The file's name in a dump.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match (self.format, self.compression) {
+            (DataFormat::Json, Compression::None) => "table-data.json",
+            (DataFormat::Json, Compression::Gzip) => "table-data.json.gz",
+            (DataFormat::Json, Compression::Zstd) => "table-data.json.zst",
+            (DataFormat::Jsonl, Compression::None) => "table-data.jsonl",
+            (DataFormat::Jsonl, Compression::Gzip) => "table-data.jsonl.gz",
+            (DataFormat::Jsonl, Compression::Zstd) => "table-data.jsonl.zst",
+        }
+    }
+
+    /// The kind that a file's name asks for when items are written to it alone: `*.jsonl`, `*.jsonl.gz` or `*.jsonl.zst`.
+    #[must_use]
+    pub fn of_item_file(path: &Path) -> Option<Self> {
+        let name = path.file_name()?.to_str()?;
+        let compression =
+            [(".jsonl", Compression::None), (".jsonl.gz", Compression::Gzip), (".jsonl.zst", Compression::Zstd)];
+        compression
+            .into_iter()
+            .find(|(ending, _)| name.ends_with(ending))
+            .map(|(_, compression)| Self { format: DataFormat::Jsonl, compression })
+    }
+}
+
+/// The name of every file that can belong to a dump.
+pub(super) fn dump_file_names() -> impl Iterator<Item = &'static str> {
+    DataFile::ALL.into_iter().map(DataFile::name).chain([SCHEMA_FILE, SUMMARY_FILE, METADATA_FILE])
+}
+
+/// Whether a dump may have a file of this name.
+pub(super) fn is_dump_file(name: &std::ffi::OsStr) -> bool {
+    dump_file_names().any(|known| name == known)
+}
+
+/// The path beside `path` whose name is that of `path` and a suffix. `None` for a path without a name, such as `/`.
+pub(super) fn sibling(path: &Path, suffix: &str) -> Option<PathBuf> {
+    let mut name = OsString::from(path.file_name()?);
+    name.push(suffix);
+    Some(path.with_file_name(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_of_data_file_has_a_name_of_its_own() {
+        let names: std::collections::BTreeSet<_> = dump_file_names().collect();
+        assert_eq!(names.len(), DataFile::ALL.len() + 3);
+    }
+
+    #[test]
+    fn item_files_are_known_by_their_ending() {
+        let kind = |name: &str| DataFile::of_item_file(Path::new(name)).map(DataFile::name);
+        assert_eq!(kind("a/b.jsonl"), Some("table-data.jsonl"));
+        assert_eq!(kind("b.jsonl.gz"), Some("table-data.jsonl.gz"));
+        assert_eq!(kind("b.jsonl.zst"), Some("table-data.jsonl.zst"));
+        for other in ["b.json", "b", "b.jsonl/", "b.jsonl.bz2", "jsonl"] {
+            assert!(kind(other).is_none() || other == "b.jsonl/", "{other}");
+        }
+    }
+
+    #[test]
+    fn a_sibling_keeps_the_whole_name() {
+        assert_eq!(sibling(Path::new("/a/b.c"), PARTIAL_SUFFIX), Some(PathBuf::from("/a/b.c.partial")));
+        assert_eq!(sibling(Path::new("/"), PARTIAL_SUFFIX), None);
+    }
+}

@@ -1,0 +1,364 @@
+//! Streams the items out of a file, whichever of the common containers they lie in; told apart by content.
+//!
+//! This project's own `table-data.json`; what `aws dynamodb scan` prints, pretty-printed or not, several such documents one
+//! behind the other; a JSON array of items; items line by line; the `{"Item":{…}}` lines of an export. Items stay the bytes
+//! they are, but each is handed out on one line. Memory is bounded by the longest item. Only structure is checked here, and
+//! that the first item is DynamoDB JSON at all.
+
+mod shape;
+mod window;
+
+use self::shape::{Clue, clue_of_member, clue_of_value, shape_of_line};
+use self::window::Window;
+use crate::error::{Error, Result};
+use crate::item::{compact, has_key_type, has_line_breaks};
+use bytes::Bytes;
+use std::io::Read;
+
+pub use self::shape::Shape;
+
+/// Bytes read at a time: large enough to make a read cheap, small enough for the processor's cache.
+const BLOCK_BYTES: usize = 256 * 1024;
+
+/// An item and where it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocatedItem {
+    /// Its JSON text, on one line.
+    pub text: Bytes,
+    /// The line on which it begins, from 1.
+    pub line: u64,
+    /// The byte at which it begins, from 0.
+    pub offset: u64,
+}
+
+/// What the file says besides its items; whole when the last item was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tail {
+    /// The container.
+    pub shape: Shape,
+    /// The sum of the documents' `Count`; `None` if none has one. Some tools write a `Count` that is not the number of items.
+    pub count: Option<u64>,
+    /// The member that says that the last document is not the whole table: `NextToken` or `LastEvaluatedKey`.
+    pub continues: Option<&'static str>,
+    /// Items read so far.
+    pub items: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Before a document, array or line, or the end of the file.
+    Between,
+    /// In a document, before a member or the closing brace.
+    Members {
+        first: bool,
+    },
+    /// In an array of items, before an element or the closing bracket.
+    Elements {
+        first: bool,
+    },
+    End,
+    Failed,
+}
+
+/// Reads items one by one.
+pub struct ItemReader<R> {
+    window: Window<R>,
+    place: Place,
+    tail: Tail,
+    /// The document that is being read had its array.
+    array_seen: bool,
+}
+
+impl<R: Read> ItemReader<R> {
+    /// A reader at the beginning of a file, which must not be compressed.
+    pub fn new(source: R) -> Self {
+        Self::with_blocks(source, BLOCK_BYTES)
+    }
+
+    fn with_blocks(source: R, block_bytes: usize) -> Self {
+        let tail = Tail { shape: Shape::Empty, count: None, continues: None, items: 0 };
+        Self { window: Window::new(source, block_bytes), place: Place::Between, tail, array_seen: false }
+    }
+
+    /// What is known of the file besides its items; final when [`Self::next_item`] gave `None`.
+    pub fn tail(&self) -> &Tail {
+        &self.tail
+    }
+
+    /// The next item; `None` behind the last.
+    ///
+    /// # Errors
+    /// [`Damaged`](crate::error::ErrorKind::Damaged), with line and byte, where the text is cut short, is none of the known
+    /// containers, or holds something else than items; also where the source says that its data is broken. Any other failure
+    /// of the source, with its cause. Nothing can be read after an error.
+    pub fn next_item(&mut self) -> Result<Option<LocatedItem>> {
+        let result = self.advance();
+        if result.is_err() {
+            self.place = Place::Failed;
+        }
+        result
+    }
+
+    fn advance(&mut self) -> Result<Option<LocatedItem>> {
+        loop {
+            let item = match self.place {
+                Place::Elements { first } => self.element(first)?,
+                Place::Between => self.between()?,
+                Place::Members { first } => {
+                    self.member(first)?;
+                    None
+                }
+                Place::End => return Ok(None),
+                Place::Failed => return Err(Error::failed("reading goes on behind an error")),
+            };
+            if item.is_some() {
+                return Ok(item);
+            }
+        }
+    }
+
+    fn between(&mut self) -> Result<Option<LocatedItem>> {
+        if self.window.offset() == 0 {
+            self.skip_byte_order_mark()?;
+        }
+        let Some(first) = self.window.blank()? else {
+            self.place = Place::End;
+            return Ok(None);
+        };
+        if self.tail.shape == Shape::Empty {
+            self.tail.shape = self.shape(first)?;
+        }
+        match self.tail.shape {
+            Shape::Array => {
+                self.take(b'[', "expected an array of items or the end of the file")?;
+                self.place = Place::Elements { first: true };
+                Ok(None)
+            }
+            Shape::Document => {
+                self.take(b'{', "expected another document or the end of the file")?;
+                self.place = Place::Members { first: true };
+                self.tail.continues = None;
+                self.array_seen = false;
+                Ok(None)
+            }
+            Shape::ExportLines => self.export_line().map(Some),
+            Shape::Lines | Shape::Empty => self.item().map(Some),
+        }
+    }
+
+    fn skip_byte_order_mark(&mut self) -> Result<()> {
+        self.window.byte(2)?;
+        if self.window.rest().starts_with("\u{feff}".as_bytes()) {
+            self.window.skip(3);
+        }
+        Ok(())
+    }
+
+    /// Consumes whitespace and `byte`, which must come next.
+    #[inline]
+    fn take(&mut self, byte: u8, what: &'static str) -> Result<()> {
+        match self.window.blank()? {
+            Some(found) if found == byte => {
+                self.window.skip(1);
+                Ok(())
+            }
+            Some(_) => Err(self.window.damaged(0, what)),
+            None => Err(self.window.truncated()),
+        }
+    }
+
+    /// What the file is, from what it begins with.
+    fn shape(&mut self, first: u8) -> Result<Shape> {
+        match first {
+            b'[' => Ok(Shape::Array),
+            b'{' => self.shape_of_object(),
+            _ => Err(self
+                .window
+                .damaged(0, "neither an object nor an array: this is no file of items")
+                .with_hint(FORMATS)),
+        }
+    }
+
+    fn shape_of_object(&mut self) -> Result<Shape> {
+        let (mut at, mut seen) = (1, false);
+        loop {
+            let (begin, byte) = self.window.blank_at(at)?;
+            match byte {
+                Some(b'}') => return Ok(if seen { Shape::Document } else { Shape::Lines }),
+                Some(b',') if seen => at = begin + 1,
+                Some(b'"') => {
+                    let (name, value, first) = self.member_at(begin)?;
+                    let mut clue = clue_of_member(&name, first, seen);
+                    if clue == Clue::AskValue {
+                        let end = self.window.value_end(value)?;
+                        clue = clue_of_value(&self.window.rest()[value..end])
+                            .map_err(|error| self.window.damaged(value + error.offset(), error))?;
+                    }
+                    match clue {
+                        Clue::Document => return Ok(Shape::Document),
+                        Clue::Line if &*name == b"Item" => return self.shape_of_line(value),
+                        Clue::Line | Clue::AskValue => return Ok(Shape::Lines),
+                        Clue::Plain => return Err(self.plain(0)),
+                        Clue::DocumentMember => (at, seen) = (self.window.value_end(value)?, true),
+                    }
+                }
+                Some(_) => return Err(self.window.damaged(begin, "expected a name in quotes")),
+                None => return Err(self.window.truncated()),
+            }
+        }
+    }
+
+    /// The member whose name begins at index `at`: its name, the index of its value, the value's first byte.
+    fn member_at(&mut self, at: usize) -> Result<(Bytes, usize, u8)> {
+        let end = self.window.value_end(at)?;
+        let (colon, byte) = self.window.blank_at(end)?;
+        if byte.is_some_and(|byte| byte != b':') {
+            return Err(self.window.damaged(colon, "expected a colon"));
+        }
+        let (value, first) = self.window.blank_at(colon + 1)?;
+        let first = first.ok_or_else(|| self.window.truncated())?;
+        Ok((Bytes::copy_from_slice(&self.window.rest()[at + 1..end - 1]), value, first))
+    }
+
+    /// Whether the object before us, whose first member `Item` has its value at index `value`, is an export line.
+    fn shape_of_line(&mut self, value: usize) -> Result<Shape> {
+        let end = self.window.value_end(value)?;
+        let (_, behind) = self.window.blank_at(end)?;
+        let item = (behind == Some(b'}')).then(|| &self.window.rest()[value..end]);
+        shape_of_line(item).map_err(|error| self.window.damaged(value + error.offset(), error))
+    }
+
+    fn export_line(&mut self) -> Result<LocatedItem> {
+        const WHAT: &str = "expected {\"Item\":{…}}, as on the first line";
+        self.take(b'{', WHAT)?;
+        if self.window.blank()? == Some(b'"') {
+            let (name, value, _) = self.member_at(0)?;
+            if &*name == b"Item" {
+                self.window.take(value);
+                let item = self.item()?;
+                self.take(b'}', WHAT)?;
+                return Ok(item);
+            }
+        }
+        Err(self.window.damaged(0, WHAT))
+    }
+
+    fn member(&mut self, first: bool) -> Result<()> {
+        self.place = Place::Members { first: false };
+        if self.window.blank()? == Some(b'}') {
+            self.window.skip(1);
+            self.place = Place::Between;
+            return Ok(());
+        }
+        if !first {
+            self.take(b',', "expected a comma or a closing brace")?;
+            self.window.blank()?;
+        }
+        if self.window.byte(0)?.is_some_and(|byte| byte != b'"') {
+            return Err(self.window.damaged(0, "expected a name in quotes"));
+        }
+        let (name, value, begin) = self.member_at(0)?;
+        self.window.take(value);
+        if &*name == b"Items" && begin != b'n' {
+            return self.array();
+        }
+        let end = self.window.value_end(0)?;
+        self.note(&name, end)?;
+        self.window.take(end);
+        Ok(())
+    }
+
+    fn array(&mut self) -> Result<()> {
+        if std::mem::replace(&mut self.array_seen, true) {
+            return Err(self.window.damaged(0, "Items stands twice in one document"));
+        }
+        self.place = Place::Elements { first: true };
+        self.take(b'[', "Items is not an array")
+    }
+
+    /// Keeps what a document's member says; its value is the next `length` bytes.
+    fn note(&mut self, name: &[u8], length: usize) -> Result<()> {
+        let value = &self.window.rest()[..length];
+        let present = !matches!(value, b"null" | b"\"\"" | b"{}");
+        match name {
+            b"NextToken" if present => self.tail.continues = Some("NextToken"),
+            b"LastEvaluatedKey" if present => self.tail.continues = Some("LastEvaluatedKey"),
+            b"Count" if present => {
+                let count = std::str::from_utf8(value).ok().and_then(|value| value.parse::<u64>().ok());
+                let Some(count) = count else {
+                    return Err(self.window.damaged(0, "Count is not a number"));
+                };
+                self.tail.count = Some(self.tail.count.unwrap_or(0).saturating_add(count));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn element(&mut self, first: bool) -> Result<Option<LocatedItem>> {
+        let mut next = self.window.blank()?;
+        if next == Some(b']') {
+            self.window.skip(1);
+            let in_document = self.tail.shape == Shape::Document;
+            self.place = if in_document { Place::Members { first: false } } else { Place::Between };
+            return Ok(None);
+        }
+        if !first {
+            self.take(b',', "expected a comma or a closing bracket between items")?;
+            next = self.window.blank()?;
+        }
+        self.place = Place::Elements { first: false };
+        match next {
+            None => Err(self.window.truncated()),
+            Some(_) => self.item().map(Some),
+        }
+    }
+
+    /// The item that begins here.
+    #[inline]
+    fn item(&mut self) -> Result<LocatedItem> {
+        match self.window.byte(0)? {
+            Some(b'{') => {}
+            Some(_) => return Err(self.window.damaged(0, "expected an item, which is an object")),
+            None => return Err(self.window.truncated()),
+        }
+        let length = self.window.value_end(0)?;
+        if self.tail.items == 0 {
+            self.check_first(length)?;
+        }
+        let (line, offset) = (self.window.line(), self.window.offset());
+        let broken = has_line_breaks(&self.window.rest()[..length]);
+        let text = if broken { self.on_one_line(length)? } else { self.window.take_line(length) };
+        self.tail.items += 1;
+        Ok(LocatedItem { text, line, offset })
+    }
+
+    fn on_one_line(&mut self, length: usize) -> Result<Bytes> {
+        let text = compact(&self.window.rest()[..length]);
+        if has_line_breaks(&text) {
+            return Err(self.window.damaged(0, "a line break inside a string"));
+        }
+        self.window.take(length);
+        Ok(Bytes::from(text))
+    }
+
+    /// Plain JSON is told from the first item: there is no way to guess the types that it lacks.
+    fn check_first(&self, length: usize) -> Result<()> {
+        match has_key_type(&self.window.rest()[..length]) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(self.plain(0)),
+            Err(error) => Err(self.window.damaged(0, format_args!("the first item is not JSON: {error}"))),
+        }
+    }
+
+    fn plain(&self, at: usize) -> Error {
+        self.window.damaged(at, "type tags are missing: plain JSON, not DynamoDB JSON").with_hint(FORMATS)
+    }
+}
+
+const FORMATS: &str = "items are read in DynamoDB JSON, like {\"id\":{\"N\":\"5\"}}: one per line, in an array, as `aws dynamodb \
+                       scan` prints them, or as {\"Item\":{…}} lines";
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,72 @@
+//! The containers that items come in, and how the first bytes of a file tell them apart.
+//!
+//! The one ambiguity is a file that begins with an object: it may be a Scan document (`{"Items":[…`), an export line
+//! (`{"Item":{…}}`) or an item, and an item may have attributes called `Items`, `Count` or `Item`. An attribute's value is an
+//! object with a type tag and never an array, number, string or `null`, which decides it.
+
+use crate::item::{Form, ItemError, form_of};
+
+/// The container that the items were read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// Nothing but whitespace.
+    Empty,
+    /// Objects with an array `Items`: this project's own `table-data.json`, the output of `aws dynamodb scan`.
+    Document,
+    /// A JSON array of items.
+    Array,
+    /// One item after the other, usually one per line.
+    Lines,
+    /// `{"Item":{…}}`, one after the other: an export to S3.
+    ExportLines,
+}
+
+/// What the members of the first object say so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Clue {
+    /// The object is a document.
+    Document,
+    /// The member belongs to a document; `Items` may still come.
+    DocumentMember,
+    /// The object is an item or an export line, to be told apart by [`shape_of_line`].
+    Line,
+    /// The member's value has to be seen: see [`clue_of_value`].
+    AskValue,
+    /// Neither: plain JSON.
+    Plain,
+}
+
+/// What a member says whose value begins with `first`. `seen`: a member before it belonged to a document.
+pub(super) fn clue_of_member(name: &[u8], first: u8, seen: bool) -> Clue {
+    let known = matches!(
+        name,
+        b"Count"
+            | b"ScannedCount"
+            | b"ConsumedCapacity"
+            | b"LastEvaluatedKey"
+            | b"NextToken"
+            | b"ResponseMetadata"
+            | b"$metadata"
+    );
+    match (name, first) {
+        (b"Items", b'[') => Clue::Document,
+        (b"Items", b'n') => Clue::DocumentMember,
+        (_, b'{') if known => Clue::AskValue,
+        (_, b'{') if !seen => Clue::Line,
+        _ if known || seen => Clue::DocumentMember,
+        _ => Clue::Plain,
+    }
+}
+
+/// What a member says that is called like one of a document's and whose value is the object `value`.
+pub(super) fn clue_of_value(value: &[u8]) -> Result<Clue, ItemError> {
+    Ok(if form_of(value)? == Form::Value { Clue::Line } else { Clue::DocumentMember })
+}
+
+/// Whether `line` is an export line or an item. `item` is the value of its only member, if that is called `Item`.
+pub(super) fn shape_of_line(item: Option<&[u8]>) -> Result<Shape, ItemError> {
+    match item.map(form_of).transpose()? {
+        Some(Form::Names) => Ok(Shape::ExportLines),
+        _ => Ok(Shape::Lines),
+    }
+}

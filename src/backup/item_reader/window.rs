@@ -1,0 +1,179 @@
+//! The part of the input that is in memory: blocks read in one piece each, handed out as slices without copying.
+//!
+//! Indices are relative to what was consumed so far, so they stay right when more is read. The window grows to the longest
+//! single value, [`limits::ITEM_TEXT_BYTES`] at most, and goes back to one block behind it.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::item::{Scanner, Step};
+use crate::limits;
+use bytes::Bytes;
+use std::io::{ErrorKind as IoErrorKind, Read};
+
+/// The input, seen through a window.
+pub(super) struct Window<R> {
+    source: R,
+    block_bytes: usize,
+    block: Bytes,
+    /// Index in `block` of the first byte that is not consumed.
+    start: usize,
+    /// Offset of that byte in the input.
+    offset: u64,
+    /// Its line, from 1.
+    line: u64,
+    ended: bool,
+}
+
+impl<R: Read> Window<R> {
+    pub(super) fn new(source: R, block_bytes: usize) -> Self {
+        Self { source, block_bytes, block: Bytes::new(), start: 0, offset: 0, line: 1, ended: false }
+    }
+
+    pub(super) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    pub(super) fn line(&self) -> u64 {
+        self.line
+    }
+
+    /// What is in memory and not consumed.
+    #[inline]
+    pub(super) fn rest(&self) -> &[u8] {
+        &self.block[self.start..]
+    }
+
+    /// Reads on; `false` at the end of the input.
+    fn more(&mut self) -> Result<bool> {
+        if self.ended {
+            return Ok(false);
+        }
+        let kept = self.rest().len();
+        let wanted = self.block_bytes.max(kept);
+        let mut block = Vec::with_capacity(kept + wanted);
+        block.extend_from_slice(self.rest());
+        let limit = u64::try_from(wanted).unwrap_or(u64::MAX);
+        if let Err(error) = self.source.by_ref().take(limit).read_to_end(&mut block) {
+            return Err(self.unreadable(error));
+        }
+        self.ended = block.len() < kept + wanted;
+        let grown = block.len() > kept;
+        self.block = Bytes::from(block);
+        self.start = 0;
+        Ok(grown)
+    }
+
+    /// A decompressor reports damage as one of three kinds of I/O error.
+    fn unreadable(&self, error: std::io::Error) -> Error {
+        let damaged =
+            matches!(error.kind(), IoErrorKind::InvalidData | IoErrorKind::InvalidInput | IoErrorKind::UnexpectedEof);
+        let kind = if damaged { ErrorKind::Damaged } else { ErrorKind::Failed };
+        Error::new(kind, format!("cannot read the items behind line {}, byte {}", self.line, self.offset))
+            .with_source(error)
+    }
+
+    /// The byte at index `at`; `None` behind the end of the input.
+    #[inline]
+    pub(super) fn byte(&mut self, at: usize) -> Result<Option<u8>> {
+        loop {
+            if let Some(byte) = self.block.get(self.start + at) {
+                return Ok(Some(*byte));
+            }
+            if !self.more()? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// The index of the first byte from `at` on that is not whitespace, and that byte.
+    pub(super) fn blank_at(&mut self, mut at: usize) -> Result<(usize, Option<u8>)> {
+        loop {
+            match self.byte(at)? {
+                Some(b' ' | b'\t' | b'\n' | b'\r') => at += 1,
+                byte => return Ok((at, byte)),
+            }
+        }
+    }
+
+    /// Consumes whitespace; the byte behind it.
+    #[inline]
+    pub(super) fn blank(&mut self) -> Result<Option<u8>> {
+        loop {
+            let byte = self.byte(0)?;
+            match byte {
+                Some(b' ' | b'\t' | b'\r') => {}
+                Some(b'\n') => self.line += 1,
+                _ => return Ok(byte),
+            }
+            self.skip(1);
+        }
+    }
+
+    /// The index behind the value that begins at index `at`.
+    #[inline]
+    pub(super) fn value_end(&mut self, at: usize) -> Result<usize> {
+        let mut scanner = Scanner::new();
+        let mut seen = at;
+        loop {
+            let found = scanner.feed(self.rest().get(seen..).unwrap_or_default());
+            match found {
+                Ok(Step::Done(length)) if seen + length - at <= limits::ITEM_TEXT_BYTES => return Ok(seen + length),
+                Ok(Step::More) if self.rest().len().saturating_sub(at) <= limits::ITEM_TEXT_BYTES => {}
+                Ok(_) => return Err(too_long(&self.place(at))),
+                Err(error) => return Err(self.damaged(seen + error.at, error.what)),
+            }
+            seen = self.rest().len().max(at);
+            if !self.more()? {
+                return Err(self.truncated());
+            }
+        }
+    }
+
+    /// Consumes `length` bytes that hold no line feed.
+    #[inline]
+    pub(super) fn skip(&mut self, length: usize) {
+        self.start += length;
+        self.offset += length as u64;
+    }
+
+    /// Consumes `length` bytes.
+    pub(super) fn take(&mut self, length: usize) -> Bytes {
+        let taken = self.block.slice(self.start..self.start + length);
+        self.line += line_feeds(&taken);
+        self.skip(length);
+        taken
+    }
+
+    /// Consumes `length` bytes that hold no line feed.
+    #[inline]
+    pub(super) fn take_line(&mut self, length: usize) -> Bytes {
+        let taken = self.block.slice(self.start..self.start + length);
+        self.skip(length);
+        taken
+    }
+
+    /// Where index `at` is, for people.
+    fn place(&self, at: usize) -> String {
+        let before = &self.rest()[..at.min(self.rest().len())];
+        format!("line {}, byte {}", self.line + line_feeds(before), self.offset + at as u64)
+    }
+
+    /// The input is damaged at index `at`.
+    pub(super) fn damaged(&self, at: usize, what: impl std::fmt::Display) -> Error {
+        Error::damaged(format!("{}: {what}", self.place(at)))
+    }
+
+    /// The input ends where it should go on.
+    pub(super) fn truncated(&self) -> Error {
+        self.damaged(self.rest().len(), "the text ends too early")
+            .with_hint("the file was cut short: fetch or dump it again")
+    }
+}
+
+fn too_long(place: &str) -> Error {
+    Error::damaged(format!("{place}: a value of more than {} MiB", limits::ITEM_TEXT_BYTES >> 20))
+        .with_hint("no DynamoDB item is that long; is this a file of items, each an object of its own?")
+}
+
+fn line_feeds(text: &[u8]) -> u64 {
+    memchr::memchr_iter(b'\n', text).count() as u64
+}

@@ -1,0 +1,220 @@
+//! One writer per dump, by a lock of the operating system: it ends with the process that holds it, however that ends.
+//!
+//! The lock file stands beside the dump, or in the user's state directory where that place cannot be written. What it says (who, since
+//! when) is for the message of the second run and has no other meaning. Readers take no lock: they see the old dump or the new one.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use chrono::{SecondsFormat, Utc};
+
+use super::atomic::{create_folders, open_lock_file, refused, remove_file};
+use super::digest::hex_sha256;
+use super::format::{LOCK_SUFFIX, sibling};
+use crate::error::{Error, Result};
+
+/// How often a lock file may vanish under us because its holder releases it, before we give up.
+const ATTEMPTS: usize = 100;
+
+/// Bytes of a lock file that are read for a message.
+const HOLDER_BYTES: u64 = 200;
+
+/// Holds the lock of one dump until it is dropped.
+#[derive(Debug)]
+pub struct DumpLock {
+    path: PathBuf,
+    _file: File,
+}
+
+impl DumpLock {
+    /// Locks the dump at `dump`, which need not exist; the folder above it must. `state_dir` is the program's folder in the user's
+    /// state directory, made when it is needed.
+    ///
+    /// # Errors
+    /// Another run holds the lock; no place for the lock file can be written.
+    pub fn acquire(dump: &Path, state_dir: Option<&Path>) -> Result<Self> {
+        let dump = fs::canonicalize(dump).or_else(|_| std::path::absolute(dump));
+        let dump = dump.map_err(|error| refused("find", Path::new("."), error))?;
+        let mut refusal = None;
+        if let Some(beside) = sibling(&dump, LOCK_SUFFIX) {
+            match acquire_at(&beside, &dump) {
+                Err(Refused::Place(error)) if fs::symlink_metadata(&beside).is_err() => refusal = Some((beside, error)),
+                other => return other.map_err(|refused| refused.into_error(&beside)),
+            }
+        }
+        let Some(state_dir) = state_dir else {
+            let (path, error) = refusal.unwrap_or_else(|| (dump, io::ErrorKind::PermissionDenied.into()));
+            return Err(refused("lock", &path, error));
+        };
+        create_folders(state_dir)?;
+        let path = state_dir.join(state_name(&dump));
+        acquire_at(&path, &dump).map_err(|refused| refused.into_error(&path))
+    }
+}
+
+impl Drop for DumpLock {
+    fn drop(&mut self) {
+        // Removed while it is held: whoever opened it before will lock a file without a name, notice, and make a new one.
+        // A file that stays is no harm either.
+        let _ = remove_file(&self.path);
+    }
+}
+
+/// Why a lock was not had.
+enum Refused {
+    /// The file cannot be made, opened or locked here.
+    Place(io::Error),
+    /// Another run has it.
+    Held(Error),
+}
+
+impl Refused {
+    fn into_error(self, path: &Path) -> Error {
+        match self {
+            Self::Place(error) => refused("lock", path, error),
+            Self::Held(error) => error,
+        }
+    }
+}
+
+fn acquire_at(path: &Path, dump: &Path) -> Result<DumpLock, Refused> {
+    for _ in 0..ATTEMPTS {
+        let mut file = open_lock_file(path).map_err(Refused::Place)?;
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => return Err(Refused::Held(held(dump, path, &file))),
+            Err(TryLockError::Error(error)) => return Err(Refused::Place(error)),
+            Ok(()) => {}
+        }
+        if still_named(&file, path) {
+            note_holder(&mut file).map_err(Refused::Place)?;
+            return Ok(DumpLock { path: path.to_owned(), _file: file });
+        }
+    }
+    Err(Refused::Place(io::ErrorKind::ResourceBusy.into()))
+}
+
+/// Whether the file that was locked is still the one of that name.
+fn still_named(file: &File, path: &Path) -> bool {
+    let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    match (file.metadata(), fs::symlink_metadata(path)) {
+        (Ok(locked), Ok(named)) => identity(locked) == identity(named),
+        _ => false,
+    }
+}
+
+fn note_holder(file: &mut File) -> io::Result<()> {
+    let since = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
+    let holder = format!("process {} on {} since {since}\n", std::process::id(), host());
+    file.set_len(0)?;
+    file.rewind()?;
+    file.write_all(holder.as_bytes())
+}
+
+fn host() -> String {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").or_else(|_| fs::read_to_string("/etc/hostname"));
+    name.map_or_else(|_| "this host".to_owned(), |name| name.trim().to_owned())
+}
+
+fn held(dump: &Path, path: &Path, file: &File) -> Error {
+    let mut holder = Vec::new();
+    // Without the text the message is only shorter.
+    let _ = Read::take(file, HOLDER_BYTES).read_to_end(&mut holder);
+    let holder: String = String::from_utf8_lossy(&holder).trim().chars().filter(|c| !c.is_control()).collect();
+    let holder = if holder.is_empty() { "another run".to_owned() } else { holder };
+    Error::failed(format!("`{}` is being written by {holder} (lock `{}`)", dump.display(), path.display()))
+        .with_hint("wait until that run has ended, or choose another --output")
+}
+
+/// The lock's name among those of other dumps: readable, and unique by the path's digest.
+fn state_name(dump: &Path) -> String {
+    let digest = hex_sha256(dump.as_os_str().as_encoded_bytes());
+    let name = dump
+        .file_name()
+        .map_or_else(|| "root".into(), |name| name.to_string_lossy().chars().take(60).collect::<String>());
+    format!("{name}-{}{LOCK_SUFFIX}", &digest[..16])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    #[test]
+    fn the_second_run_is_told_who_holds_the_lock_and_the_third_gets_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let dump = dir.path().join("dump");
+        let first = DumpLock::acquire(&dump, None).unwrap();
+        let mode = fs::metadata(dir.path().join("dump.lock")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let refusal = DumpLock::acquire(&dump, None).unwrap_err().to_string();
+        assert!(refusal.contains(&format!("process {} on ", std::process::id())), "{refusal}");
+        drop(first);
+        assert!(!dir.path().join("dump.lock").exists());
+        DumpLock::acquire(&dump, None).unwrap();
+    }
+
+    #[test]
+    fn two_spellings_of_a_path_are_one_dump() {
+        let dir = tempfile::tempdir().unwrap();
+        let dump = dir.path().join("dump");
+        fs::create_dir(&dump).unwrap();
+        symlink(&dump, dir.path().join("link")).unwrap();
+        let _held = DumpLock::acquire(&dump, None).unwrap();
+        assert!(DumpLock::acquire(&dir.path().join("link"), None).is_err());
+        assert!(DumpLock::acquire(&dir.path().join("dump/../dump/."), None).is_err());
+    }
+
+    #[test]
+    fn a_lock_file_left_by_a_killed_run_does_not_block() {
+        let dir = tempfile::tempdir().unwrap();
+        let dump = dir.path().join("dump");
+        open_lock_file(&dir.path().join("dump.lock")).unwrap().write_all(&[b'x'; 5000]).unwrap();
+        let _lock = DumpLock::acquire(&dump, None).unwrap();
+        let text = fs::read_to_string(dir.path().join("dump.lock")).unwrap();
+        assert!(text.starts_with("process ") && text.len() < 200, "{text}");
+    }
+
+    #[test]
+    fn a_lock_of_another_process_holds_until_that_process_is_killed() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = dir.path().join("dump.lock");
+        let script = "exec 9>\"$1\"; flock 9; echo held; exec sleep 600";
+        let spawned = std::process::Command::new("sh")
+            .args(["-c", script, "sh"])
+            .arg(&lock)
+            .stdout(std::process::Stdio::piped())
+            .spawn();
+        let Ok(mut child) = spawned else { return };
+        let mut told = String::new();
+        io::BufRead::read_line(&mut io::BufReader::new(child.stdout.take().unwrap()), &mut told).unwrap();
+        let while_held = DumpLock::acquire(&dir.path().join("dump"), None).map(drop);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        if told == "held\n" {
+            assert!(while_held.is_err());
+        }
+        DumpLock::acquire(&dir.path().join("dump"), None).unwrap();
+    }
+
+    #[test]
+    fn where_nothing_can_stand_beside_the_state_directory_is_used() {
+        let state = tempfile::tempdir().unwrap();
+        let state = state.path().join("deep/dynadump");
+        let lock = DumpLock::acquire(Path::new("/"), Some(&state)).unwrap();
+        assert!(DumpLock::acquire(Path::new("/"), Some(&state)).is_err());
+        drop(lock);
+        assert!(DumpLock::acquire(Path::new("/"), None).is_err());
+    }
+
+    #[test]
+    fn a_lock_is_never_written_through_a_link() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::File::create(dir.path().join("precious")).unwrap().write_all(b"text").unwrap();
+        symlink(dir.path().join("precious"), dir.path().join("dump.lock")).unwrap();
+        assert!(DumpLock::acquire(&dir.path().join("dump"), None).is_err());
+        assert_eq!(fs::read(dir.path().join("precious")).unwrap(), b"text");
+    }
+}

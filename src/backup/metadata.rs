@@ -1,0 +1,387 @@
+//! `table-metadata.json`: where, when and how a dump was made, and the checksums that everything else is held against.
+//!
+//! The last line of the document is the SHA-256 of all bytes before that line, so a changed metadata file is noticed and anybody can
+//! check it: `sed '$d' table-metadata.json | sha256sum`. Fields that this version does not know are ignored. Older tools' metadata,
+//! which has neither version nor digest, is read as far as it is understood.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::digest::hex_sha256;
+use super::format::FORMAT_VERSION;
+use crate::error::{Error, Result};
+
+/// What the caller knows about a dump; the writer adds what it counted.
+#[derive(Debug, Clone)]
+pub struct MetadataDraft {
+    /// Name of the environment the table was read in.
+    pub environment: String,
+    /// Name of the table.
+    pub table: String,
+    /// The table's ARN, where the endpoint tells one.
+    pub table_arn: Option<String>,
+    /// The table's id: it changes when a table is deleted and made again under the same name.
+    pub table_id: Option<String>,
+    /// The region.
+    pub region: Option<String>,
+    /// The endpoint, where it is not the region's own.
+    pub endpoint: Option<String>,
+    /// How the data travelled: `scan`, `backup` or `export`.
+    pub route: String,
+    /// When reading began.
+    pub started_at: DateTime<Utc>,
+    /// When reading ended.
+    pub finished_at: DateTime<Utc>,
+    /// Why this is a part of the table, such as `"limit": 100`. Empty for the whole table.
+    pub partial: BTreeMap<String, Value>,
+    /// Whether items were changed on the way.
+    pub transformed: bool,
+    /// Whether reads were strongly consistent.
+    pub consistent_read: bool,
+    /// Segments of the Scan.
+    pub segments: u32,
+    /// Read units DynamoDB reports as consumed.
+    pub consumed_read_units: f64,
+    /// An order-free digest of the items, in hex.
+    pub set_digest: Option<String>,
+    /// Settings of the table that could not be read, each worded for people.
+    pub not_captured: Vec<String>,
+}
+
+/// The content of `table-metadata.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Metadata {
+    /// The format's version; see [`FORMAT_VERSION`].
+    pub format_version: u32,
+    /// Version of the program that made the dump.
+    pub tool_version: String,
+    /// Name of the environment the table was read in.
+    pub environment: String,
+    /// Name of the table.
+    pub table: String,
+    /// The table's ARN.
+    pub table_arn: Option<String>,
+    /// The table's id.
+    pub table_id: Option<String>,
+    /// The region.
+    pub region: Option<String>,
+    /// The endpoint; `None` for the region's own.
+    pub endpoint: Option<String>,
+    /// How the data travelled.
+    pub route: String,
+    /// When reading began.
+    pub started_at: DateTime<Utc>,
+    /// When reading ended.
+    pub finished_at: DateTime<Utc>,
+    /// Whether the data file holds every item the table had.
+    pub complete: bool,
+    /// Why it does not: reason and value.
+    #[serde(default)]
+    pub partial: BTreeMap<String, Value>,
+    /// Whether items were changed on the way.
+    pub transformed: bool,
+    /// Whether reads were strongly consistent.
+    pub consistent_read: bool,
+    /// Segments of the Scan.
+    pub segments: u32,
+    /// Items in the data file.
+    pub items: u64,
+    /// Bytes of item text: neither the frame around the items nor compression counts.
+    pub data_bytes: u64,
+    /// Read units DynamoDB reports as consumed.
+    pub consumed_read_units: f64,
+    /// An order-free digest of the items, in hex.
+    #[serde(default)]
+    pub set_digest: Option<String>,
+    /// Settings of the table that could not be read.
+    #[serde(default)]
+    pub not_captured: Vec<String>,
+    /// Every other file of the dump, by name.
+    pub files: BTreeMap<String, FileEntry>,
+}
+
+/// One file of a dump as the metadata knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileEntry {
+    /// Bytes on disk.
+    pub bytes: u64,
+    /// SHA-256 of those bytes, lower-case hex.
+    pub sha256: String,
+    /// The compressed file's frames in order. Absent for other files, and beyond [`FRAME_INDEX_LIMIT`].
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "frames_line_by_line")]
+    pub frames: Option<Vec<Frame>>,
+}
+
+/// Frames that the index keeps: 1 TiB of item text. More would make the metadata too long to be read back
+/// ([`crate::limits::DOCUMENT_BYTES`]), and the file is whole without an index.
+pub const FRAME_INDEX_LIMIT: usize = 262_144;
+
+/// One frame of a compressed data file: an array of three numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "[u64; 3]", into = "[u64; 3]")]
+pub struct Frame {
+    /// Bytes before compression.
+    pub bytes: u64,
+    /// Bytes on disk.
+    pub compressed: u64,
+    /// Items that begin and end in it.
+    pub items: u64,
+}
+
+impl From<[u64; 3]> for Frame {
+    fn from([bytes, compressed, items]: [u64; 3]) -> Self {
+        Self { bytes, compressed, items }
+    }
+}
+
+impl From<Frame> for [u64; 3] {
+    fn from(frame: Frame) -> Self {
+        [frame.bytes, frame.compressed, frame.items]
+    }
+}
+
+/// Lays the index out with one frame per line, where the pretty printer would take five.
+#[expect(clippy::ref_option, reason = "serde's serialize_with passes a reference to the field")]
+fn frames_line_by_line<S: serde::Serializer>(frames: &Option<Vec<Frame>>, serializer: S) -> Result<S::Ok, S::Error> {
+    let lines: Vec<String> = frames
+        .iter()
+        .flatten()
+        .map(|Frame { bytes, compressed, items }| format!("        [{bytes}, {compressed}, {items}]"))
+        .collect();
+    let text = format!("[\n{}\n      ]", lines.join(",\n"));
+    RawValue::from_string(text).map_err(serde::ser::Error::custom)?.serialize(serializer)
+}
+
+impl Metadata {
+    /// The whole document, its digest included.
+    ///
+    /// # Errors
+    /// None that data of these types can cause; serialisation's own error is passed on.
+    pub(super) fn to_document(&self) -> Result<Vec<u8>> {
+        let mut document = serde_json::to_vec_pretty(self)
+            .map_err(|error| Error::failed("cannot write the dump's metadata as JSON").with_source(error))?;
+        document.truncate(document.len() - b"\n}".len());
+        document.extend_from_slice(b",\n");
+        let digest = hex_sha256(&document);
+        document.extend_from_slice(format!("  \"digest\": \"{digest}\"}}\n").as_bytes());
+        Ok(document)
+    }
+}
+
+/// What a metadata file turned out to be.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum MetadataFile {
+    /// This format's.
+    Own(Box<Metadata>),
+    /// An older tool's.
+    Foreign(ForeignMetadata),
+    /// Of a version of the format that this program does not know.
+    Newer(u64),
+}
+
+/// The refusal of a newer format.
+pub(super) fn newer_format(shown: &str, version: u64) -> Error {
+    let what =
+        format!("`{shown}` is of a newer format: version {version}, and this program reads up to {FORMAT_VERSION}");
+    Error::damaged(what).with_hint("upgrade dynadump and run the command again")
+}
+
+/// What older tools noted about a dump, as far as it is understood.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ForeignMetadata {
+    /// The environment.
+    pub environment: Option<String>,
+    /// The table.
+    pub table: Option<String>,
+    /// When the dump was made, as the tool wrote it.
+    pub dumped_at: Option<String>,
+    /// Items, by the tool's count.
+    pub items: Option<u64>,
+}
+
+/// Reads a metadata file. `shown` is its path as messages name it.
+///
+/// # Errors
+/// [`Damaged`](crate::error::ErrorKind::Damaged): not JSON, or changed since it was written.
+pub(super) fn parse(document: &[u8], shown: &str) -> Result<MetadataFile> {
+    let fields: Value = serde_json::from_slice(document).map_err(|error| {
+        damaged(format!("`{shown}` is not JSON (line {}, column {})", error.line(), error.column())).with_source(error)
+    })?;
+    let version = fields.get("format_version");
+    if version.is_none() && fields.get("digest").is_none() {
+        return Ok(MetadataFile::Foreign(ForeignMetadata::read(&fields)));
+    }
+    match version.and_then(Value::as_u64) {
+        Some(newer) if newer > u64::from(FORMAT_VERSION) => Ok(MetadataFile::Newer(newer)),
+        Some(known) if known == u64::from(FORMAT_VERSION) => own(document, shown),
+        _ => Err(damaged(format!("`{shown}` has no valid `format_version`"))),
+    }
+}
+
+fn own(document: &[u8], shown: &str) -> Result<MetadataFile> {
+    let body = document.strip_suffix(b"\n").unwrap_or(document);
+    let last_line = memchr::memrchr(b'\n', body).map_or(0, |newline| newline + 1);
+    let expected = format!("  \"digest\": \"{}\"}}\n", hex_sha256(&document[..last_line]));
+    if document[last_line..] != *expected.as_bytes() {
+        return Err(damaged(format!("`{shown}` was changed after it was written: its digest does not match")));
+    }
+    serde_json::from_slice(document)
+        .map(|metadata| MetadataFile::Own(Box::new(metadata)))
+        .map_err(|error| damaged(format!("`{shown}` does not read as a dump's metadata: {error}")).with_source(error))
+}
+
+fn damaged(what: String) -> Error {
+    Error::damaged(what).with_hint(
+        "use another copy of the dump; to read the items without any check, name the data file itself as the source",
+    )
+}
+
+impl ForeignMetadata {
+    fn read(fields: &Value) -> Self {
+        Self {
+            environment: text(fields, &["environment", "env", "source_environment"]),
+            table: text(fields, &["table_name", "table", "tableName", "TableName"]),
+            dumped_at: text(fields, &["dump_date", "timestamp", "dumped_at", "dump_timestamp", "date", "created_at"]),
+            items: number(fields, &["item_count", "items", "itemCount", "total_items", "count"]),
+        }
+    }
+}
+
+fn text(fields: &Value, names: &[&str]) -> Option<String> {
+    names.iter().find_map(|name| fields.get(name)?.as_str()).map(str::to_owned)
+}
+
+/// Shell scripts often write numbers as strings.
+fn number(fields: &Value, names: &[&str]) -> Option<u64> {
+    names.iter().find_map(|name| {
+        let value = fields.get(name)?;
+        value.as_u64().or_else(|| value.as_str()?.trim().parse().ok())
+    })
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+
+    pub(in super::super) fn draft() -> MetadataDraft {
+        let at = |second: i64| DateTime::from_timestamp(1_780_000_000 + second, 0).unwrap();
+        MetadataDraft {
+            environment: "prod".into(),
+            table: "music".into(),
+            table_arn: Some("arn:aws:dynamodb:eu-west-1:123456789012:table/music".into()),
+            table_id: Some("0f0e0d0c".into()),
+            region: Some("eu-west-1".into()),
+            endpoint: None,
+            route: "scan".into(),
+            started_at: at(0),
+            finished_at: at(7),
+            partial: BTreeMap::new(),
+            transformed: false,
+            consistent_read: false,
+            segments: 1,
+            consumed_read_units: 12.5,
+            set_digest: None,
+            not_captured: vec!["tags: access denied".into()],
+        }
+    }
+
+    pub(in super::super) fn metadata() -> Metadata {
+        let draft = draft();
+        let frames = vec![Frame { bytes: 30, compressed: 20, items: 2 }, Frame { bytes: 15, compressed: 12, items: 1 }];
+        let entry = FileEntry { bytes: 32, sha256: "00".repeat(32), frames: Some(frames) };
+        Metadata {
+            format_version: FORMAT_VERSION,
+            tool_version: "0.1.0".into(),
+            environment: draft.environment,
+            table: draft.table,
+            table_arn: draft.table_arn,
+            table_id: draft.table_id,
+            region: draft.region,
+            endpoint: draft.endpoint,
+            route: draft.route,
+            started_at: draft.started_at,
+            finished_at: draft.finished_at,
+            complete: false,
+            partial: BTreeMap::from([("limit".into(), 3.into())]),
+            transformed: draft.transformed,
+            consistent_read: draft.consistent_read,
+            segments: draft.segments,
+            items: 3,
+            data_bytes: 40,
+            consumed_read_units: draft.consumed_read_units,
+            set_digest: draft.set_digest,
+            not_captured: draft.not_captured,
+            files: BTreeMap::from([("table-data.jsonl.zst".into(), entry)]),
+        }
+    }
+
+    fn kind(document: &[u8]) -> ErrorKind {
+        parse(document, "m").unwrap_err().kind()
+    }
+
+    #[test]
+    fn a_document_reads_back_as_it_was() {
+        let document = metadata().to_document().unwrap();
+        assert_eq!(parse(&document, "m").unwrap(), MetadataFile::Own(Box::new(metadata())));
+        let text = String::from_utf8(document).unwrap();
+        assert!(text.contains("\"started_at\": \"2026-05-28T20:26:40Z\""), "{text}");
+        assert!(text.contains("\n        [30, 20, 2],\n        [15, 12, 1]\n      ]\n"), "{text}");
+    }
+
+    #[test]
+    fn the_digest_covers_all_but_the_last_line() {
+        let document = metadata().to_document().unwrap();
+        let lines: Vec<&[u8]> = document.split_inclusive(|byte| *byte == b'\n').collect();
+        let (last, before) = lines.split_last().unwrap();
+        assert_eq!(*last, format!("  \"digest\": \"{}\"}}\n", hex_sha256(&before.concat())).as_bytes());
+    }
+
+    #[test]
+    fn fields_of_a_later_version_are_ignored() {
+        let document = String::from_utf8(metadata().to_document().unwrap()).unwrap();
+        let body = document[..document.rfind("  \"digest\"").unwrap()].to_owned() + "  \"colour\": {\"a\": [1]},\n";
+        let later = format!("{body}  \"digest\": \"{}\"}}\n", hex_sha256(body.as_bytes()));
+        assert_eq!(parse(later.as_bytes(), "m").unwrap(), MetadataFile::Own(Box::new(metadata())));
+    }
+
+    #[test]
+    fn a_newer_format_is_refused_with_a_way_out() {
+        assert_eq!(parse(br#"{"format_version": 2, "anything": 1}"#, "m").unwrap(), MetadataFile::Newer(2));
+        let error = newer_format("m", 2);
+        assert_eq!(error.kind(), ErrorKind::Damaged);
+        assert!(error.to_string().contains("newer format: version 2"));
+        assert!(error.hint().unwrap().contains("upgrade"));
+    }
+
+    #[test]
+    fn what_is_neither_own_nor_foreign_is_damaged() {
+        for document in [
+            "",
+            "x",
+            "{\"format_version\": \"1\"}",
+            "{\"format_version\": 0}",
+            "{\"digest\": 1}",
+            "{\"format_version\":1}",
+        ] {
+            assert_eq!(kind(document.as_bytes()), ErrorKind::Damaged, "{document}");
+        }
+    }
+
+    #[test]
+    fn older_tools_metadata_is_read_as_far_as_it_is_understood() {
+        let document = br#"{"environment":"prod","table_name":"music","dump_date":"2024-05-01T10:00:00Z","item_count":"42","x":1}"#;
+        let expected = ForeignMetadata {
+            environment: Some("prod".into()),
+            table: Some("music".into()),
+            dumped_at: Some("2024-05-01T10:00:00Z".into()),
+            items: Some(42),
+        };
+        assert_eq!(parse(document, "m").unwrap(), MetadataFile::Foreign(expected));
+        assert_eq!(parse(b"[1]", "m").unwrap(), MetadataFile::Foreign(ForeignMetadata::default()));
+    }
+}

@@ -1,0 +1,41 @@
+//! The dump on disk: written whole or not at all, read from what this program or an older tool wrote, checked.
+//!
+//! `docs/FORMAT.md` is normative. Layers: `atomic` makes and renames files; `publish` puts a finished folder into its place; `writer`
+//! (over `encoder` and `pipeline`) makes dumps; `source` (over `open`, `input` and `item_reader`) reads them; `check` proves them whole.
+//! std::io only: no AWS, no terminal, no async. Calls block; call them from a thread that may.
+
+pub mod atomic;
+mod beside;
+mod check;
+mod digest;
+mod encoder;
+mod folder;
+mod format;
+mod input;
+mod item_reader;
+mod lock;
+mod metadata;
+mod open;
+mod pipeline;
+mod publish;
+mod source;
+mod spill;
+mod summary;
+#[cfg(test)]
+mod testing;
+mod writer;
+
+pub use atomic::Access;
+pub use beside::{LinesFile, beside, create_parent, create_whole, leave_mark, remove_mark};
+pub use check::{Checked, check};
+pub use folder::Standing;
+pub use format::{
+    Compression, DataFile, DataFormat, FORMAT_VERSION, LOCK_SUFFIX, METADATA_FILE, OLD_SUFFIX, PARTIAL_SUFFIX,
+    SCHEMA_FILE, SUMMARY_FILE,
+};
+pub use item_reader::{ItemReader, LocatedItem, Shape, Tail};
+pub use lock::DumpLock;
+pub use metadata::{FRAME_INDEX_LIMIT, FileEntry, ForeignMetadata, Frame, Metadata, MetadataDraft};
+pub use source::{Source, SourceKind, SourceSpec, read_schema};
+pub use spill::Spill;
+pub use writer::{DumpOptions, DumpTarget, DumpWriter, Finished};

@@ -1,0 +1,167 @@
+//! Putting a finished dump into its place, such that at every moment either the old dump or the new one can be read.
+//!
+//! There are four ways, tried in this order where they fit; each is a list of steps, and its first step fails without having changed
+//! anything where the file system does not do such a thing.
+//!
+//! - *rename*: nothing stands there. One step.
+//! - *exchange*: the two folders swap names in one step, then the old one is removed.
+//! - *two renames*: old away to `<dump>.old`, new in. A crash between leaves no dump of that name, but the new one finished
+//!   in `<dump>.partial`.
+//! - *move in*: where the folder itself cannot be renamed (a mount point). The old metadata is removed: from there on the finished
+//!   dump in `.partial` counts. Then file by file, metadata last.
+//!
+//! [`unpublished`] finds what a crash has left; readers read it there, the next writer completes it first.
+
+use std::path::{Path, PathBuf};
+
+use super::atomic::{Access, create_folder, exchange, refused, remove_dump, remove_file, rename, sync_folder};
+use super::folder::{Unpublished, is_mount_point, partial_folders, unpublished};
+use super::format::{METADATA_FILE, OLD_SUFFIX, PARTIAL_SUFFIX, dump_file_names, sibling};
+use crate::error::{Error, Result};
+
+/// One change to the file system.
+#[derive(Debug)]
+enum Step {
+    Exchange(PathBuf, PathBuf),
+    Rename(PathBuf, PathBuf),
+    /// A file that is not there was moved by an earlier run.
+    RenameIfThere(PathBuf, PathBuf),
+    RemoveFile(PathBuf),
+    RemoveDump(PathBuf),
+    Sync(PathBuf),
+}
+
+impl Step {
+    fn run(&self) -> Result<()> {
+        match self {
+            Self::Exchange(one, other) => exchange(one, other).map_err(|error| refused("exchange", one, error)),
+            Self::Rename(from, to) => rename(from, to),
+            Self::RenameIfThere(from, to) if from.exists() => rename(from, to),
+            Self::RenameIfThere(..) => Ok(()),
+            Self::RemoveFile(path) => remove_file(path),
+            Self::RemoveDump(folder) => remove_dump(folder),
+            Self::Sync(folder) => sync_folder(folder),
+        }
+    }
+}
+
+/// One way to put a dump into its place.
+#[derive(Debug)]
+struct Way {
+    /// When these are done the new dump stands.
+    steps: Vec<Step>,
+    /// What is left of the old dump goes.
+    cleaning: Vec<Step>,
+}
+
+/// Makes the folder a dump for `target` is built in: beside it, or inside where nothing can stand or take its place beside.
+pub(super) fn start(target: &Path, access: Access) -> Result<PathBuf> {
+    let inside = target.join(PARTIAL_SUFFIX);
+    let beside = sibling(target, PARTIAL_SUFFIX).filter(|_| !(target.is_dir() && is_mount_point(target)));
+    if let Some(beside) = beside {
+        match create_folder(&beside, access) {
+            Ok(()) => return Ok(beside),
+            Err(_) if target.is_dir() => {}
+            Err(error) => return Err(refused("create the folder", &beside, error)),
+        }
+    }
+    create_folder(&inside, access).map_err(|error| refused("create the folder", &inside, error))?;
+    Ok(inside)
+}
+
+/// Clears the place of a new dump of what a run left that ended early: a finished dump is put into its place first, an unfinished
+/// one is removed. The caller holds the lock.
+pub(super) fn recover(target: &Path) -> Result<()> {
+    if let Some(Unpublished { partial, metadata }) = unpublished(target) {
+        let names: Vec<&str> = metadata.files.keys().map(String::as_str).collect();
+        let way = if target.exists() { move_in(target, &partial, &names) } else { rename_in(target, &partial) };
+        way.steps.iter().chain(&way.cleaning).try_for_each(Step::run)?;
+    }
+    for partial in partial_folders(target) {
+        match std::fs::symlink_metadata(&partial) {
+            Ok(found) if found.is_dir() => remove_dump(&partial)?,
+            Ok(_) => {
+                return Err(Error::failed(format!("`{}` is in the way: it is not a folder", partial.display()))
+                    .with_hint("move it elsewhere, then run the command again"));
+            }
+            Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Puts the finished dump in `partial`, with files of these `names` and its metadata, at `target`. Answers with what went wrong
+/// after the new dump stood.
+pub(super) fn publish(target: &Path, partial: &Path, names: &[&str]) -> Result<Vec<String>> {
+    let ways = ways(target, partial, names);
+    let last = ways.len() - 1;
+    for (position, way) in ways.iter().enumerate() {
+        let (first, rest) = way.steps.split_first().expect("every way has steps");
+        match first.run() {
+            Err(_) if position < last => {}
+            Err(error) => return Err(stays_partial(error, partial)),
+            Ok(()) => {
+                rest.iter().try_for_each(Step::run).map_err(|error| stays_partial(error, partial))?;
+                let left = way.cleaning.iter().try_for_each(Step::run).err();
+                return Ok(left.map(|error| format!("the dump is in place, but {error}")).into_iter().collect());
+            }
+        }
+    }
+    unreachable!("the last way either succeeds or returns its error")
+}
+
+fn stays_partial(error: Error, partial: &Path) -> Error {
+    let hint = format!("the finished dump is in `{}`: it can be restored from there", partial.display());
+    Error::new(error.kind(), error.to_string()).with_source(error).with_hint(hint)
+}
+
+fn ways(target: &Path, partial: &Path, names: &[&str]) -> Vec<Way> {
+    let is_inside = partial.parent() == Some(target);
+    let is_free = std::fs::read_dir(target).map_or(true, |mut entries| entries.next().is_none());
+    match (is_inside, sibling(target, OLD_SUFFIX)) {
+        (true, _) | (_, None) => vec![move_in(target, partial, names)],
+        (false, _) if !target.exists() => vec![rename_in(target, partial)],
+        (false, _) if is_free => vec![rename_in(target, partial), move_in(target, partial, names)],
+        (false, Some(old)) => {
+            vec![exchange_with(target, partial), two_renames(target, partial, &old), move_in(target, partial, names)]
+        }
+    }
+}
+
+fn parent(path: &Path) -> PathBuf {
+    path.parent().unwrap_or(path).to_owned()
+}
+
+fn rename_in(target: &Path, partial: &Path) -> Way {
+    let steps = vec![Step::Rename(partial.into(), target.into()), Step::Sync(parent(target))];
+    Way { steps, cleaning: Vec::new() }
+}
+
+fn exchange_with(target: &Path, partial: &Path) -> Way {
+    let steps = vec![Step::Exchange(partial.into(), target.into()), Step::Sync(parent(target))];
+    Way { steps, cleaning: vec![Step::RemoveDump(partial.into()), Step::Sync(parent(target))] }
+}
+
+fn two_renames(target: &Path, partial: &Path, old: &Path) -> Way {
+    let steps = vec![
+        Step::Rename(target.into(), old.into()),
+        Step::Rename(partial.into(), target.into()),
+        Step::Sync(parent(target)),
+    ];
+    Way { steps, cleaning: vec![Step::RemoveDump(old.into()), Step::Sync(parent(target))] }
+}
+
+fn move_in(target: &Path, partial: &Path, names: &[&str]) -> Way {
+    let mut steps = vec![Step::RemoveFile(target.join(METADATA_FILE)), Step::Sync(target.into())];
+    let outdated = dump_file_names().filter(|name| *name != METADATA_FILE && !names.contains(name));
+    steps.extend(outdated.map(|name| Step::RemoveFile(target.join(name))));
+    let known = dump_file_names().filter(|name| names.contains(name));
+    steps.extend(known.map(|name| Step::RenameIfThere(partial.join(name), target.join(name))));
+    steps.push(Step::Sync(target.into()));
+    steps.push(Step::Rename(partial.join(METADATA_FILE), target.join(METADATA_FILE)));
+    steps.push(Step::Sync(target.into()));
+    Way { steps, cleaning: vec![Step::RemoveDump(partial.into()), Step::Sync(target.into())] }
+}
+
+#[cfg(test)]
+mod tests;

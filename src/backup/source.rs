@@ -1,0 +1,258 @@
+//! Opening what `--source` names: a dump of this format, a folder of an older tool, a file of items, or a stream.
+//!
+//! They are told apart by content. A file is opened once and read from that handle ever after, so that what was checked is what is
+//! restored, even when a new dump takes the place meanwhile.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::atomic::refused;
+use super::input::{Bytes, FileReader, Hashing, Seen, decompressed, read_document};
+use super::item_reader::ItemReader;
+use super::metadata::{ForeignMetadata, Metadata};
+use super::open;
+use crate::error::{Error, Result};
+use crate::schema::TableSchema;
+
+/// What to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SourceSpec {
+    /// A folder or a file.
+    Path(PathBuf),
+    /// Items on standard input.
+    Stdin,
+}
+
+impl SourceSpec {
+    /// A folder or a file.
+    pub fn path(path: impl Into<PathBuf>) -> Self {
+        Self::Path(path.into())
+    }
+}
+
+/// What a source turned out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SourceKind {
+    /// A dump of this format.
+    OwnDump,
+    /// A folder with the files of a dump and no checksums.
+    OlderTool,
+    /// Items alone.
+    Items,
+}
+
+impl SourceKind {
+    /// The kind as plans name it.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::OwnDump => "dump",
+            Self::OlderTool => "dump of an older tool",
+            Self::Items => "items",
+        }
+    }
+}
+
+/// An open source. Displayed, it is its path.
+pub struct Source {
+    pub(super) kind: SourceKind,
+    pub(super) path: Option<PathBuf>,
+    pub(super) schema: Option<TableSchema>,
+    pub(super) metadata: Option<Metadata>,
+    pub(super) foreign: Option<ForeignMetadata>,
+    pub(super) data: Data,
+    /// Folders in which the dump's files lie; more than one where a run ended before it had moved all of them.
+    pub(super) folders: Vec<PathBuf>,
+    pub(super) warnings: Vec<String>,
+}
+
+/// Where the items are.
+pub(super) enum Data {
+    /// In a file.
+    File { file: Arc<File>, path: PathBuf },
+    /// In a stream, until it is taken.
+    Stream(Mutex<Option<Bytes>>),
+    /// Nowhere: the dump is of the schema alone.
+    None,
+}
+
+impl Source {
+    /// Opens a source and reads everything but the items.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::error::ErrorKind::NotFound): nothing there, or no dump; [`Damaged`](crate::error::ErrorKind::Damaged):
+    /// some of a dump's files are there but not whole, or it is of a newer format;
+    /// [`Usage`](crate::error::ErrorKind::Usage): a folder of several dumps.
+    pub fn open(spec: &SourceSpec) -> Result<Self> {
+        match spec {
+            SourceSpec::Stdin => Ok(Self::from_reader(Box::new(io::stdin()))),
+            SourceSpec::Path(path) => match fs::metadata(path) {
+                Ok(found) if found.is_dir() => open::folder(path),
+                Ok(found) => Self::open_items(path, found.is_file()),
+                Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                    open::absent(path)
+                }
+                Err(error) => Err(refused("open", path, error)),
+            },
+        }
+    }
+
+    /// Items from any stream. They can be read once.
+    #[must_use]
+    pub fn from_reader(read: Box<dyn Read + Send>) -> Self {
+        let warning = "items from a stream are not checked before the first write".to_owned();
+        Self { warnings: vec![warning], ..Self::of_items(None, Data::Stream(Mutex::new(Some(read)))) }
+    }
+
+    fn open_items(path: &Path, is_regular: bool) -> Result<Self> {
+        let file = File::open(path).map_err(|error| refused("open", path, error))?;
+        if !is_regular {
+            return Ok(Self { path: Some(path.to_owned()), ..Self::from_reader(Box::new(file)) });
+        }
+        let data = Data::File { file: Arc::new(file), path: path.to_owned() };
+        let warning = "a file of items has no checksums: damage may go unnoticed".to_owned();
+        Ok(Self { warnings: vec![warning], ..Self::of_items(Some(path.to_owned()), data) })
+    }
+
+    fn of_items(path: Option<PathBuf>, data: Data) -> Self {
+        let kind = SourceKind::Items;
+        let (schema, metadata, foreign) = (None, None, None);
+        Self { kind, path, schema, metadata, foreign, data, folders: Vec::new(), warnings: Vec::new() }
+    }
+
+    /// What it is.
+    #[must_use]
+    pub fn kind(&self) -> SourceKind {
+        self.kind
+    }
+
+    /// Where it is; `None` for a stream.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    /// The schema of the table, if the source has one.
+    #[must_use]
+    pub fn schema(&self) -> Option<&TableSchema> {
+        self.schema.as_ref()
+    }
+
+    /// The metadata of a dump of this format.
+    #[must_use]
+    pub fn metadata(&self) -> Option<&Metadata> {
+        self.metadata.as_ref()
+    }
+
+    /// What an older tool noted.
+    #[must_use]
+    pub fn foreign_metadata(&self) -> Option<&ForeignMetadata> {
+        self.foreign.as_ref()
+    }
+
+    /// The name of the table that was dumped, as far as the source tells.
+    #[must_use]
+    pub fn table_name(&self) -> Option<&str> {
+        let foreign = || self.foreign.as_ref()?.table.as_deref();
+        let schema = || self.schema.as_ref()?.table_name();
+        self.metadata.as_ref().map(|metadata| metadata.table.as_str()).or_else(foreign).or_else(schema)
+    }
+
+    /// The name of the environment that was dumped, as far as the source tells.
+    #[must_use]
+    pub fn environment(&self) -> Option<&str> {
+        let foreign = || self.foreign.as_ref()?.environment.as_deref();
+        self.metadata.as_ref().map(|metadata| metadata.environment.as_str()).or_else(foreign)
+    }
+
+    /// Whether there can be items: not so in a dump of the schema alone.
+    #[must_use]
+    pub fn has_items(&self) -> bool {
+        !matches!(self.data, Data::None)
+    }
+
+    /// Whether the items can be read only once, and so not be checked before they are used.
+    #[must_use]
+    pub fn is_stream(&self) -> bool {
+        matches!(self.data, Data::Stream(_))
+    }
+
+    /// Bytes of the data file on disk, where there is one.
+    #[must_use]
+    pub fn data_file_bytes(&self) -> Option<u64> {
+        match &self.data {
+            Data::File { file, .. } => file.metadata().ok().map(|found| found.len()),
+            Data::Stream(_) | Data::None => None,
+        }
+    }
+
+    /// What deserves attention, though the source can be read.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// The items from the first one on.
+    ///
+    /// # Errors
+    /// A stream that was read before; a dump of the schema alone; the system's refusals.
+    pub fn items(&self) -> Result<ItemReader<Box<dyn Read + Send>>> {
+        let bytes = match &self.data {
+            Data::File { file, .. } => Box::new(FileReader::new(Arc::clone(file), 0)),
+            Data::Stream(stream) => stream
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take()
+                .ok_or_else(|| Error::failed("the items of a stream can be read only once"))?,
+            Data::None => return Err(Error::usage(format!("{} holds a schema and no items", self.shown()))),
+        };
+        self.reader(bytes)
+    }
+
+    /// The items of a data file, while everything read from it is hashed.
+    pub(super) fn hashed_items(&self, file: &Arc<File>, seen: &Seen) -> Result<ItemReader<Box<dyn Read + Send>>> {
+        self.reader(Box::new(Hashing::new(FileReader::new(Arc::clone(file), 0), seen.clone())))
+    }
+
+    fn reader(&self, bytes: Bytes) -> Result<ItemReader<Box<dyn Read + Send>>> {
+        let plain = decompressed(bytes)
+            .map_err(|error| Error::failed(format!("cannot read {}: {error}", self.shown())).with_source(error))?;
+        Ok(ItemReader::new(plain))
+    }
+
+    /// The source as messages name it.
+    pub(super) fn shown(&self) -> String {
+        match (&self.data, &self.path) {
+            (Data::File { path, .. }, _) | (_, Some(path)) => format!("`{}`", path.display()),
+            (_, None) => "standard input".to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.path {
+            Some(path) => path.display().fmt(f),
+            None => f.write_str("standard input"),
+        }
+    }
+}
+
+/// Reads the schema in a file of its own.
+///
+/// # Errors
+/// [`NotFound`](crate::error::ErrorKind::NotFound); what [`TableSchema::parse`] finds, with the file's name.
+pub fn read_schema(path: &Path) -> Result<TableSchema> {
+    let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let document = read_document(&real)?.ok_or_else(|| {
+        Error::not_found(format!("`{}` does not exist", path.display()))
+            .with_hint("name a schema file, such as the table-schema.json of a dump")
+    })?;
+    open::parse_schema(path, &document)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,101 @@
+//! `dump-summary.txt`: what the metadata says, for people. Nothing reads it back.
+
+use super::format::{METADATA_FILE, SUMMARY_FILE};
+use super::metadata::Metadata;
+
+/// The text. It depends on the metadata alone.
+pub(super) fn render(metadata: &Metadata) -> String {
+    let mut lines = vec!["DynamoDB dump".to_owned(), String::new()];
+    for (label, value) in fields(metadata) {
+        lines.push(format!("{label:<13}{}", printable(&value)));
+    }
+    lines.push(String::new());
+    lines.push("Files".to_owned());
+    for (name, entry) in &metadata.files {
+        lines.push(format!("  {name:<21} {} bytes", grouped(entry.bytes)));
+    }
+    lines.push(format!("  {SUMMARY_FILE:<21} this text"));
+    lines.push(format!("  {METADATA_FILE:<21} the same for programs, with checksums"));
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+fn fields(metadata: &Metadata) -> Vec<(&'static str, String)> {
+    let or_unknown = |value: &Option<String>| value.clone().unwrap_or_else(|| "unknown".to_owned());
+    let time = |time: &chrono::DateTime<chrono::Utc>| time.format("%Y-%m-%d %H:%M:%S UTC").to_string();
+    let mut fields = vec![
+        ("Table", metadata.table.clone()),
+        ("ARN", or_unknown(&metadata.table_arn)),
+        ("Environment", metadata.environment.clone()),
+        ("Region", or_unknown(&metadata.region)),
+        ("Endpoint", metadata.endpoint.clone().unwrap_or_else(|| "AWS".to_owned())),
+        ("Route", route(metadata)),
+        ("Read from", time(&metadata.started_at)),
+        ("Read until", time(&metadata.finished_at)),
+        ("Items", grouped(metadata.items)),
+        ("Item text", format!("{} bytes", grouped(metadata.data_bytes))),
+        ("Read units", format!("{:.1}", metadata.consumed_read_units)),
+        ("Complete", completeness(metadata)),
+    ];
+    if metadata.transformed {
+        fields.push(("Transformed", "yes: items were changed on the way".to_owned()));
+    }
+    fields.extend(metadata.not_captured.iter().map(|missing| ("Not captured", missing.clone())));
+    fields.push(("Made by", format!("dynadump {}, format {}", metadata.tool_version, metadata.format_version)));
+    fields
+}
+
+fn route(metadata: &Metadata) -> String {
+    let consistency = if metadata.consistent_read { "strongly" } else { "eventually" };
+    let segments = if metadata.segments == 1 { "segment" } else { "segments" };
+    format!("{}, {} {segments}, {consistency} consistent", metadata.route, metadata.segments)
+}
+
+fn completeness(metadata: &Metadata) -> String {
+    if metadata.complete {
+        return "yes".to_owned();
+    }
+    let reasons: Vec<String> = metadata.partial.iter().map(|(reason, value)| format!("{reason} {value}")).collect();
+    format!("no: {}", reasons.join(", "))
+}
+
+/// Names come from files and servers: nothing in them may steer a terminal.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped_by_thousands() {
+        let cases = [(0, "0"), (999, "999"), (1_000, "1,000"), (12_345, "12,345"), (1_234_567, "1,234,567")];
+        for (number, expected) in cases {
+            assert_eq!(grouped(number), expected);
+        }
+    }
+
+    #[test]
+    fn an_incomplete_dump_says_so_and_no_name_steers_a_terminal() {
+        let mut metadata = super::super::metadata::tests::metadata();
+        metadata.environment = "pr\u{1b}[2Jod\n".into();
+        let text = render(&metadata);
+        assert!(text.contains("Complete     no: limit 3\n"), "{text}");
+        assert!(text.contains("Environment  pr\u{fffd}[2Jod\u{fffd}\n"), "{text}");
+        assert!(text.contains("Not captured tags: access denied\n"), "{text}");
+        assert!(text.ends_with("with checksums\n"), "{text}");
+    }
+}

@@ -1,0 +1,7 @@
+//! The command `restoredb`; see [`dynadump::cli`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    dynadump::cli::restoredb()
+}

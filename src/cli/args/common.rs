@@ -1,0 +1,138 @@
+//! The options that all commands share.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::NonEmptyStringValueParser;
+use clap::{ArgAction, Args};
+
+use super::Common;
+use super::value::{duration, lasting};
+use crate::cli::output::{Color, Manner};
+use crate::environment::{Answers, EnvironmentRequest};
+use crate::error::{Error, Result};
+
+/// Where the table is.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Environment")]
+pub(super) struct EnvironmentArgs {
+    /// use the environment of envs/.env.NAME [default: local]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    env: Option<String>,
+
+    /// use no env file: flags and AWS's own configuration alone
+    #[arg(long, conflicts_with_all = ["env", "envs_dir"])]
+    no_env: bool,
+
+    /// look for env files here [default: envs/, in the working directory or above]
+    #[arg(long, value_name = "DIR")]
+    envs_dir: Option<PathBuf>,
+
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_parser = NonEmptyStringValueParser::new(),
+        help = "use this table [default: DYNAMODB_TABLE of the environment]"
+    )]
+    table: Option<String>,
+
+    /// use this profile of the AWS configuration
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    profile: Option<String>,
+
+    /// use this region
+    #[arg(long, value_name = "REGION", value_parser = NonEmptyStringValueParser::new())]
+    region: Option<String>,
+
+    /// use this endpoint, or embedded:FILE for the engine that needs no server
+    #[arg(long, value_name = "URL", value_parser = NonEmptyStringValueParser::new())]
+    endpoint_url: Option<String>,
+
+    /// assume this role
+    #[arg(long, value_name = "ARN", value_parser = NonEmptyStringValueParser::new())]
+    role_arn: Option<String>,
+}
+
+/// How to go about it.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Run")]
+pub(super) struct RunArgs {
+    /// show the plan and stop: change nothing, read no item of the table
+    #[arg(long)]
+    dry_run: bool,
+
+    /// answer every question with yes, but not for a protected environment
+    #[arg(long)]
+    yes: bool,
+
+    /// wait so long for the endpoint to answer, for example 60s [default: do not wait]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    wait: Option<Duration>,
+
+    /// give up when nothing has gone forward for so long
+    #[arg(long, value_name = "DURATION", value_parser = lasting, default_value = "5m")]
+    give_up_after: Duration,
+}
+
+/// How to talk.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Talk")]
+pub(super) struct TalkArgs {
+    /// print one report object on standard output
+    #[arg(long)]
+    pub(super) json: bool,
+
+    /// show warnings and errors alone
+    #[arg(long, short)]
+    quiet: bool,
+
+    /// show retries, and where settings come from
+    #[arg(long, short, action = ArgAction::Count, conflicts_with = "quiet")]
+    verbose: u8,
+
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t, help = "colour the output; auto heeds NO_COLOR")]
+    color: Color,
+}
+
+impl TalkArgs {
+    pub(super) fn manner(&self) -> Manner {
+        Manner { quiet: self.quiet, verbose: self.verbose > 0, json: self.json, color: self.color }
+    }
+}
+
+/// Puts the shared options together.
+pub(super) fn resolve(environment: EnvironmentArgs, run: &RunArgs, confirm: Option<String>) -> Result<Common> {
+    let working_dir = std::env::current_dir()
+        .map_err(|error| Error::failed("the working directory cannot be found").with_source(error))?;
+    Ok(Common {
+        environment: EnvironmentRequest {
+            name: environment.env,
+            no_env: environment.no_env,
+            envs_dir: environment.envs_dir,
+            working_dir,
+            table: environment.table,
+            profile: environment.profile,
+            region: environment.region,
+            endpoint_url: environment.endpoint_url,
+            role_arn: environment.role_arn,
+        },
+        answers: Answers { yes: run.yes, confirm },
+        dry_run: run.dry_run,
+        wait: run.wait.filter(|wait| !wait.is_zero()),
+        give_up_after: run.give_up_after,
+        state_dir: state_dir(),
+    })
+}
+
+/// The program's folder by the XDG rules (<https://specifications.freedesktop.org/basedir-spec/latest/>): a relative
+/// `XDG_STATE_HOME` is to be ignored.
+fn state_dir() -> Option<PathBuf> {
+    let named = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|dir| dir.is_absolute());
+    let home = || std::env::home_dir().filter(|home| home.is_absolute()).map(|home| home.join(".local/state"));
+    named.or_else(home).map(|dir| dir.join("dynadump"))
+}
+
+/// The folder of an environment's dump when none is named, relative to the working directory.
+pub(super) fn default_folder(environment: &str) -> PathBuf {
+    ["backups", "dynamodb", environment].iter().collect()
+}

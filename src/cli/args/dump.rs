@@ -1,0 +1,259 @@
+//! The command line of `dumpdb`.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Parser, ValueEnum};
+
+use super::common::{EnvironmentArgs, RunArgs, TalkArgs, default_folder, resolve};
+use super::{Arguments, Common};
+use crate::backup::{Compression, DataFile, DataFormat, DumpTarget};
+use crate::cli::exit;
+use crate::cli::output::Manner;
+use crate::environment::Environment;
+use crate::error::{Error, Result};
+use crate::limits::SCAN_SEGMENTS;
+use crate::ops::Content;
+use crate::ops::dump::DumpRequest;
+
+const EXAMPLES: &str = "\
+EXAMPLES
+  dumpdb    --env=prod  --output ./prod-backup
+  restoredb --env=local --source ./prod-backup
+
+  dumpdb --env=demo                          dump the sample table; no server is needed
+  dumpdb --env=prod --dry-run                show what would be read, and what it costs
+  dumpdb --env=prod --output - | jq -c .     stream items as JSON Lines
+  dumpdb --env=dev --output films.jsonl.zst  write the items to one file
+  dumpdb --no-env --profile ops --region eu-west-1 --table films";
+
+/// Dump a DynamoDB table into a folder: items, schema, metadata and a summary.
+#[derive(Debug, Parser)]
+#[command(
+    name = "dumpdb",
+    version,
+    max_term_width = 100,
+    after_long_help = format!("{EXAMPLES}\n\n{}", exit::help())
+)]
+pub(in crate::cli) struct DumpArgs {
+    #[command(flatten)]
+    environment: EnvironmentArgs,
+
+    #[command(flatten)]
+    dump: OutputArgs,
+
+    #[command(flatten)]
+    run: RunArgs,
+
+    #[command(flatten)]
+    talk: TalkArgs,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Dump")]
+struct OutputArgs {
+    /// write to a folder, to FILE.jsonl[.gz|.zst], or to - (standard output)
+    /// [default: backups/dynamodb/<env>/]
+    #[arg(long, value_name = "DIR|FILE|-")]
+    output: Option<PathBuf>,
+
+    /// write items as one JSON document or as JSON Lines [default: json]
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<Format>,
+
+    /// compress the items [default: none]
+    #[arg(long, value_name = "METHOD")]
+    compress: Option<Method>,
+
+    /// scan in so many segments at a time [default: by the table's size]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(SCAN_SEGMENTS)))]
+    segments: Option<u32>,
+
+    /// stop after exactly so many items
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    limit: Option<u64>,
+
+    /// read the latest version of each item, at twice the read units
+    #[arg(long)]
+    consistent_read: bool,
+
+    /// consume at most so many read units per second
+    /// [default: half the capacity of a protected provisioned table]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    max_rcu: Option<u32>,
+
+    /// dump the schema and no item
+    #[arg(long, conflicts_with_all = ["data_only", "limit"])]
+    schema_only: bool,
+
+    /// dump the items and no schema
+    #[arg(long)]
+    data_only: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Json,
+    Jsonl,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Method {
+    Gzip,
+    Zstd,
+}
+
+/// What a command line of `dumpdb` means, before the environment is known.
+pub(in crate::cli) struct DumpIntent {
+    pub(in crate::cli) common: Common,
+    max_read_units: Option<u32>,
+    /// The default folder bears the environment's name.
+    target: Option<DumpTarget>,
+    format: DataFormat,
+    compression: Compression,
+    segments: Option<u32>,
+    limit: Option<u64>,
+    consistent_read: bool,
+    pub(in crate::cli) content: Content,
+}
+
+impl Arguments for DumpArgs {
+    const COMMAND: &'static str = "dumpdb";
+
+    type Intent = DumpIntent;
+
+    fn manner(&self) -> Manner {
+        self.talk.manner()
+    }
+
+    fn resolve(self) -> Result<DumpIntent> {
+        let dump = self.dump;
+        let target = dump.output.as_ref().map(|path| target(path.clone()));
+        let items_alone = matches!(target, Some(DumpTarget::File(_) | DumpTarget::Stdout));
+        if items_alone {
+            dump.check_items_alone()?;
+        }
+        if self.talk.json && target == Some(DumpTarget::Stdout) {
+            return Err(Error::usage("--json and --output - both write to standard output")
+                .with_hint("write the items to a file or folder, or leave out --json"));
+        }
+        let format = match dump.format {
+            Some(Format::Json) => DataFormat::Json,
+            Some(Format::Jsonl) => DataFormat::Jsonl,
+            None if items_alone => DataFormat::Jsonl,
+            None => DataFormat::default(),
+        };
+        Ok(DumpIntent {
+            common: resolve(self.environment, &self.run, None)?,
+            max_read_units: dump.max_rcu,
+            compression: dump.compression(),
+            content: content(dump.schema_only, dump.data_only || items_alone),
+            target,
+            format,
+            segments: dump.segments,
+            limit: dump.limit,
+            consistent_read: dump.consistent_read,
+        })
+    }
+}
+
+impl OutputArgs {
+    /// Options that ask for more than a file or stream of items holds.
+    fn check_items_alone(&self) -> Result<()> {
+        let path = self.output.iter().map(|path| path.display().to_string()).collect::<String>();
+        if self.schema_only {
+            return Err(Error::usage(format!(
+                "--output {path} holds items alone, so --schema-only leaves nothing to write"
+            ))
+            .with_hint("name a folder"));
+        }
+        if self.format == Some(Format::Json) {
+            return Err(Error::usage(format!("--output {path} is written as JSON Lines, not as --format json"))
+                .with_hint("leave out --format, or name a folder"));
+        }
+        let by_name = self.file_kind().map(|kind| kind.compression);
+        if self.compress.is_some() && by_name.is_some_and(|by_name| by_name != self.method()) {
+            return Err(Error::usage(format!("--compress and the ending of {path} contradict each other"))
+                .with_hint("leave out --compress: the ending decides (.jsonl, .jsonl.gz, .jsonl.zst)"));
+        }
+        Ok(())
+    }
+
+    fn file_kind(&self) -> Option<DataFile> {
+        self.output.as_deref().and_then(DataFile::of_item_file)
+    }
+
+    /// The method asked for; a file's ending asks for one, too.
+    fn compression(&self) -> Compression {
+        self.file_kind().map_or_else(|| self.method(), |kind| kind.compression)
+    }
+
+    fn method(&self) -> Compression {
+        match self.compress {
+            None => Compression::None,
+            Some(Method::Gzip) => Compression::Gzip,
+            Some(Method::Zstd) => Compression::Zstd,
+        }
+    }
+}
+
+/// `-` is standard output, `*.jsonl…` a file, anything else a folder.
+fn target(path: PathBuf) -> DumpTarget {
+    if path.as_os_str() == "-" {
+        DumpTarget::Stdout
+    } else if DataFile::of_item_file(&path).is_some() && !path.is_dir() {
+        DumpTarget::File(path)
+    } else {
+        DumpTarget::Folder(path)
+    }
+}
+
+/// The part of a dump that two flags leave.
+pub(super) fn content(schema_only: bool, data_only: bool) -> Content {
+    match (schema_only, data_only) {
+        (true, _) => Content::SchemaOnly,
+        (false, true) => Content::DataOnly,
+        (false, false) => Content::All,
+    }
+}
+
+impl DumpIntent {
+    /// Whether items go to standard output.
+    pub(in crate::cli) fn is_stream(&self) -> bool {
+        self.target == Some(DumpTarget::Stdout)
+    }
+
+    /// The request in an environment.
+    ///
+    /// # Errors
+    /// No table is named, or more than one.
+    pub(in crate::cli) fn request(&self, environment: &Environment) -> Result<DumpRequest> {
+        let table = environment
+            .single_table()?
+            .ok_or_else(|| no_table(environment, &self.common.environment.working_dir))?
+            .to_owned();
+        let folder = || DumpTarget::Folder(default_folder(environment.name()));
+        Ok(DumpRequest {
+            table,
+            target: self.target.clone().unwrap_or_else(folder),
+            format: self.format,
+            compression: self.compression,
+            segments: self.segments,
+            limit: self.limit,
+            consistent_read: self.consistent_read,
+            content: self.content,
+            max_read_units: self.max_read_units,
+            state_dir: self.common.state_dir.clone(),
+        })
+    }
+}
+
+/// `working_dir` makes the file's path as short as people write it.
+fn no_table(environment: &Environment, working_dir: &Path) -> Error {
+    match environment.file() {
+        Some(file) => {
+            Error::environment(format!("{} names no table", file.strip_prefix(working_dir).unwrap_or(file).display()))
+                .with_hint("add DYNAMODB_TABLE=<name> to it, or pass --table")
+        }
+        None => Error::usage("no table is named").with_hint("pass --table NAME"),
+    }
+}

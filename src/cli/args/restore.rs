@@ -1,0 +1,190 @@
+//! The command line of `restoredb`.
+
+use std::path::PathBuf;
+
+use clap::builder::NonEmptyStringValueParser;
+use clap::{Parser, ValueEnum};
+
+use super::common::{EnvironmentArgs, RunArgs, TalkArgs, default_folder, resolve};
+use super::dump::content;
+use super::{Arguments, Common};
+use crate::backup::SourceSpec;
+use crate::cli::exit;
+use crate::cli::output::Manner;
+use crate::environment::Environment;
+use crate::error::Result;
+use crate::limits::BATCH_WRITE_ITEMS;
+use crate::ops::Content;
+use crate::ops::restore::{ExistingTable, RestoreRequest, VerifyMode};
+
+const EXAMPLES: &str = "\
+EXAMPLES
+  dumpdb    --env=prod  --output ./prod-backup
+  restoredb --env=local --source ./prod-backup
+
+  restoredb --env=local --dry-run                  show what would happen to backups/dynamodb/local/
+  restoredb --env=local --source a --table b       restore under another name
+  restoredb --env=local --wait 60s --if-missing    fill a fresh laptop, once
+  restoredb --env=dev --source a --replace         delete and recreate the table
+  restoredb --env=prod --source a --confirm films  restore into production from a script
+  zcat a.gz | restoredb --env=dev --source -       read items from standard input";
+
+/// Restore a dump into a live DynamoDB table, which is created when it is missing.
+#[derive(Debug, Parser)]
+#[command(
+    name = "restoredb",
+    version,
+    max_term_width = 100,
+    after_long_help = format!("{EXAMPLES}\n\n{}", exit::help())
+)]
+pub(in crate::cli) struct RestoreArgs {
+    #[command(flatten)]
+    environment: EnvironmentArgs,
+
+    #[command(flatten)]
+    restore: SourceArgs,
+
+    #[command(flatten)]
+    run: RunArgs,
+
+    /// confirm a restore into a protected environment: the name of the target table
+    #[arg(long, value_name = "TABLE", help_heading = "Run", value_parser = NonEmptyStringValueParser::new())]
+    confirm: Option<String>,
+
+    #[command(flatten)]
+    talk: TalkArgs,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Restore")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
+struct SourceArgs {
+    /// read a dump folder, a file of items, or - (standard input)
+    /// [default: backups/dynamodb/<env>/]
+    #[arg(long, value_name = "DIR|FILE|-")]
+    source: Option<PathBuf>,
+
+    /// leave a table that exists as it is, and succeed
+    #[arg(long, conflicts_with_all = ["replace", "no_create", "data_only"])]
+    if_missing: bool,
+
+    /// fail when the table is missing
+    #[arg(long, conflicts_with_all = ["replace", "schema_only", "schema"])]
+    no_create: bool,
+
+    /// delete the table with all it holds, and create it anew
+    #[arg(long, conflicts_with = "data_only")]
+    replace: bool,
+
+    /// create the table from this schema and not from the dump's
+    #[arg(long, value_name = "FILE", conflicts_with = "data_only")]
+    schema: Option<PathBuf>,
+
+    /// create the table and write no item
+    #[arg(long, conflicts_with = "data_only")]
+    schema_only: bool,
+
+    /// write the items and create no table
+    #[arg(long)]
+    data_only: bool,
+
+    /// write so many items per call, at most 25
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = u8::try_from(BATCH_WRITE_ITEMS).unwrap_or(u8::MAX),
+        value_parser = clap::value_parser!(u8).range(1..=i64::try_from(BATCH_WRITE_ITEMS).unwrap_or(i64::MAX))
+    )]
+    batch_size: u8,
+
+    /// check the result: not, by counts, or by reading every item back; auto is full where reading
+    /// is free (a local endpoint), count elsewhere
+    #[arg(long, value_name = "HOW", value_enum, default_value_t)]
+    verify: Verify,
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum Verify {
+    #[default]
+    Auto,
+    None,
+    Count,
+    Full,
+}
+
+/// What a command line of `restoredb` means, before the environment is known.
+pub(in crate::cli) struct RestoreIntent {
+    pub(in crate::cli) common: Common,
+    /// The default folder bears the environment's name.
+    source: Option<PathBuf>,
+    existing: ExistingTable,
+    create: bool,
+    schema: Option<PathBuf>,
+    content: Content,
+    batch_size: usize,
+    verify: VerifyMode,
+}
+
+impl Arguments for RestoreArgs {
+    const COMMAND: &'static str = "restoredb";
+
+    type Intent = RestoreIntent;
+
+    fn manner(&self) -> Manner {
+        self.talk.manner()
+    }
+
+    fn resolve(self) -> Result<RestoreIntent> {
+        let restore = self.restore;
+        let existing = match (restore.if_missing, restore.replace) {
+            (true, _) => ExistingTable::Keep,
+            (_, true) => ExistingTable::Replace,
+            (false, false) => ExistingTable::Add,
+        };
+        Ok(RestoreIntent {
+            common: resolve(self.environment, &self.run, self.confirm)?,
+            source: restore.source,
+            existing,
+            create: !restore.no_create,
+            schema: restore.schema,
+            content: content(restore.schema_only, restore.data_only),
+            batch_size: usize::from(restore.batch_size),
+            verify: match restore.verify {
+                Verify::Auto => VerifyMode::Auto,
+                Verify::None => VerifyMode::None,
+                Verify::Count => VerifyMode::Count,
+                Verify::Full => VerifyMode::Full,
+            },
+        })
+    }
+}
+
+impl RestoreIntent {
+    /// Whether items come from standard input.
+    pub(in crate::cli) fn is_stream(&self) -> bool {
+        self.source.as_ref().is_some_and(|path| path.as_os_str() == "-")
+    }
+
+    /// The request in an environment.
+    ///
+    /// # Errors
+    /// More than one table is named.
+    pub(in crate::cli) fn request(&self, environment: &Environment) -> Result<RestoreRequest> {
+        let source = match &self.source {
+            _ if self.is_stream() => SourceSpec::Stdin,
+            Some(path) => SourceSpec::Path(path.clone()),
+            None => SourceSpec::Path(default_folder(environment.name())),
+        };
+        Ok(RestoreRequest {
+            source,
+            table: environment.single_table()?.map(ToOwned::to_owned),
+            existing: self.existing,
+            create: self.create,
+            schema: self.schema.clone(),
+            content: self.content,
+            batch_size: self.batch_size,
+            verify: self.verify,
+            state_dir: self.common.state_dir.clone(),
+        })
+    }
+}

@@ -1,0 +1,210 @@
+//! Command lines as typed, and what they mean.
+
+use std::path::Path;
+use std::time::Duration;
+
+use clap::{CommandFactory, Parser};
+
+use super::dump::DumpArgs;
+use super::restore::RestoreArgs;
+use super::*;
+use crate::backup::{Compression, DataFormat, DumpTarget, SourceSpec};
+use crate::environment::{Environment, ProcessEnvironment};
+use crate::error::{Error, ErrorKind};
+use crate::ops::Content;
+use crate::ops::dump::DumpRequest;
+use crate::ops::restore::{ExistingTable, RestoreRequest, VerifyMode};
+
+const PLACE: &str = "--no-env --endpoint-url http://localhost:8000 --table films";
+
+fn words(command: &str, line: &str) -> Vec<String> {
+    std::iter::once(command).chain(line.split_whitespace()).map(ToOwned::to_owned).collect()
+}
+
+fn dump_intent(line: &str) -> Result<DumpIntent> {
+    DumpArgs::try_parse_from(words("dumpdb", line)).unwrap_or_else(|error| panic!("{line}: {error}")).resolve()
+}
+
+fn restore_intent(line: &str) -> Result<RestoreIntent> {
+    RestoreArgs::try_parse_from(words("restoredb", line)).unwrap_or_else(|error| panic!("{line}: {error}")).resolve()
+}
+
+fn environment(common: &Common) -> Environment {
+    Environment::resolve(&common.environment, &ProcessEnvironment::default()).unwrap()
+}
+
+fn dump(line: &str) -> DumpRequest {
+    let intent = dump_intent(&format!("{PLACE} {line}")).unwrap();
+    intent.request(&environment(&intent.common)).unwrap()
+}
+
+fn dump_refused(line: &str) -> Error {
+    let error = dump_intent(&format!("{PLACE} {line}")).err().unwrap_or_else(|| panic!("{line} was taken"));
+    assert_eq!(error.kind(), ErrorKind::Usage, "{line}");
+    assert!(error.hint().is_some(), "{line}");
+    error
+}
+
+fn restore(line: &str) -> RestoreRequest {
+    let intent = restore_intent(&format!("{PLACE} {line}")).unwrap();
+    intent.request(&environment(&intent.common)).unwrap()
+}
+
+#[test]
+fn the_definitions_are_sound() {
+    DumpArgs::command().debug_assert();
+    RestoreArgs::command().debug_assert();
+}
+
+#[test]
+fn help_is_as_reviewed() {
+    for (name, command) in [("dumpdb", DumpArgs::command()), ("restoredb", RestoreArgs::command())] {
+        let mut command = command.term_width(100).color(clap::ColorChoice::Never);
+        insta::assert_snapshot!(format!("{name}_h"), command.render_help());
+        insta::assert_snapshot!(format!("{name}_help"), command.render_long_help());
+    }
+}
+
+#[test]
+fn a_dump_without_options() {
+    let request = dump("");
+    assert_eq!(request.table, "films");
+    assert_eq!(request.target, DumpTarget::folder("backups/dynamodb/no-env"));
+    assert_eq!((request.format, request.compression), (DataFormat::Json, Compression::None));
+    assert_eq!((request.segments, request.limit, request.max_read_units), (None, None, None));
+    assert_eq!((request.content, request.consistent_read), (Content::All, false));
+    let common = dump_intent("").unwrap().common;
+    assert_eq!((common.wait, common.give_up_after), (None, Duration::from_mins(5)));
+    assert_eq!((common.environment.name, common.answers.yes, common.dry_run), (None, false, false));
+}
+
+#[test]
+fn where_a_dump_goes_decides_what_it_holds() {
+    for (output, target, format, compression, content) in [
+        ("a/b", DumpTarget::folder("a/b"), DataFormat::Json, Compression::None, Content::All),
+        ("-", DumpTarget::stdout(), DataFormat::Jsonl, Compression::None, Content::DataOnly),
+        ("x.jsonl", DumpTarget::file("x.jsonl"), DataFormat::Jsonl, Compression::None, Content::DataOnly),
+        ("x.jsonl.gz", DumpTarget::file("x.jsonl.gz"), DataFormat::Jsonl, Compression::Gzip, Content::DataOnly),
+        ("x.jsonl.zst", DumpTarget::file("x.jsonl.zst"), DataFormat::Jsonl, Compression::Zstd, Content::DataOnly),
+        ("x.json", DumpTarget::folder("x.json"), DataFormat::Json, Compression::None, Content::All),
+    ] {
+        let request = dump(&format!("--output {output}"));
+        assert_eq!(request.target, target);
+        assert_eq!((request.format, request.compression, request.content), (format, compression, content), "{output}");
+    }
+    assert_eq!(dump("--output - --compress zstd").compression, Compression::Zstd);
+    assert_eq!(dump("--output x.jsonl.gz --compress gzip").compression, Compression::Gzip);
+    assert_eq!(dump("--compress gzip --format jsonl").format, DataFormat::Jsonl);
+}
+
+#[test]
+fn a_folder_that_looks_like_a_file_is_a_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("x.jsonl");
+    std::fs::create_dir(&folder).unwrap();
+    assert_eq!(dump(&format!("--output {}", folder.display())).target, DumpTarget::folder(folder));
+}
+
+#[test]
+fn contradictions_of_a_dump_are_told() {
+    for (line, part) in [
+        ("--output - --json", "both write to standard output"),
+        ("--output - --format json", "JSON Lines"),
+        ("--output x.jsonl --format json", "JSON Lines"),
+        ("--output x.jsonl --schema-only", "leaves nothing to write"),
+        ("--output - --schema-only", "leaves nothing to write"),
+        ("--output x.jsonl.gz --compress zstd", "contradict each other"),
+        ("--output x.jsonl --compress zstd", "contradict each other"),
+    ] {
+        let error = dump_refused(line).to_string();
+        assert!(error.contains(part), "{line}: {error}");
+    }
+}
+
+#[test]
+fn command_lines_that_clap_refuses() {
+    for line in [
+        "--env a --no-env",
+        "--schema-only --data-only",
+        "--schema-only --limit 3",
+        "--limit 0",
+        "--limit -1",
+        "--segments 0",
+        "--segments 1000001",
+        "--max-rcu 0",
+        "--give-up-after 0s",
+        "--wait soon",
+        "--format xml",
+        "--quiet --verbose",
+        "--table=",
+        "--env=",
+        "--output=",
+        "stray",
+    ] {
+        let error = DumpArgs::try_parse_from(words("dumpdb", line)).expect_err(line);
+        assert_eq!(error.exit_code(), i32::from(crate::cli::exit::USAGE), "{line}");
+    }
+    for line in [
+        "--if-missing --replace",
+        "--no-create --replace",
+        "--if-missing --no-create",
+        "--schema-only --data-only",
+        "--schema-only --no-create",
+        "--data-only --replace",
+        "--data-only --if-missing",
+        "--data-only --schema s.json",
+        "--no-create --schema s.json",
+        "--batch-size 0",
+        "--batch-size 26",
+        "--verify sometimes",
+        "--confirm=",
+    ] {
+        let error = RestoreArgs::try_parse_from(words("restoredb", line)).expect_err(line);
+        assert_eq!(error.exit_code(), i32::from(crate::cli::exit::USAGE), "{line}");
+    }
+}
+
+#[test]
+fn a_table_must_be_named_for_a_dump() {
+    let intent = dump_intent("--no-env --endpoint-url http://localhost:8000").unwrap();
+    let error = intent.request(&environment(&intent.common)).unwrap_err();
+    assert_eq!((error.kind(), error.hint()), (ErrorKind::Usage, Some("pass --table NAME")));
+}
+
+#[test]
+fn a_restore_without_options() {
+    let request = restore("");
+    assert!(matches!(&request.source, SourceSpec::Path(path) if path == Path::new("backups/dynamodb/no-env")));
+    assert_eq!(request.table.as_deref(), Some("films"));
+    assert_eq!((request.existing, request.create, request.content), (ExistingTable::Add, true, Content::All));
+    assert_eq!((request.batch_size, request.verify, request.schema), (25, VerifyMode::Auto, None));
+}
+
+#[test]
+fn every_option_of_a_restore_arrives() {
+    let request = restore("--source - --if-missing --batch-size 7 --verify count --schema s.json --schema-only");
+    assert!(matches!(request.source, SourceSpec::Stdin));
+    assert_eq!((request.existing, request.content), (ExistingTable::Keep, Content::SchemaOnly));
+    assert_eq!((request.batch_size, request.verify), (7, VerifyMode::Count));
+    assert_eq!(request.schema.as_deref(), Some(Path::new("s.json")));
+    let request = restore("--source a --no-create --data-only");
+    assert_eq!((request.create, request.content), (false, Content::DataOnly));
+    assert_eq!(restore("--replace").existing, ExistingTable::Replace);
+    let common = restore_intent("--yes --confirm films --wait 60s --give-up-after 90s --dry-run").unwrap().common;
+    assert_eq!((common.answers.yes, common.answers.confirm.as_deref(), common.dry_run), (true, Some("films"), true));
+    assert_eq!((common.wait, common.give_up_after), (Some(Duration::from_mins(1)), Duration::from_secs(90)));
+}
+
+#[test]
+fn a_restore_takes_the_dumps_own_table_when_none_is_named() {
+    let intent = restore_intent("--no-env --endpoint-url http://localhost:8000").unwrap();
+    assert_eq!(intent.request(&environment(&intent.common)).unwrap().table, None);
+}
+
+#[test]
+fn how_to_talk() {
+    let manner = |line: &str| DumpArgs::try_parse_from(words("dumpdb", line)).unwrap().manner();
+    assert!(manner("-q").quiet && !manner("-q").verbose);
+    assert!(manner("-vv --json").verbose && manner("-v --json").json);
+    assert!(!manner("").quiet && !manner("").verbose && !manner("").json);
+}

@@ -1,0 +1,264 @@
+//! Plans in words: what a command is going to do, before it asks or acts.
+//!
+//! Each function takes the public facts of one part of a plan, so that its text can be seen without a store.
+
+use std::fmt::Write as _;
+
+use chrono::{DateTime, Utc};
+
+use super::text;
+use crate::ops::Content;
+use crate::ops::dump::DumpPlan;
+use crate::ops::place::Place;
+use crate::ops::restore::{RestorePlan, SourceFacts, TableAction, VerifyMode};
+use crate::schema::{Difference, NotRecreated};
+
+/// A label and what stands behind it.
+pub(super) type Row = (String, String);
+
+/// A heading and the lines below it.
+pub(super) type Section = (&'static str, Vec<String>);
+
+/// The sections of the plan for a dump of `content`.
+pub(super) fn dump(plan: &DumpPlan, content: Content) -> Vec<Section> {
+    let mut source = place_rows(&plan.source);
+    source.extend(plan.table.iter().cloned());
+    source.push(row("items", format!("about {}, {}", text::items(plan.items), text::bytes(plan.bytes))));
+    let mut target = vec![row("to", stream_or_path(&plan.target, "standard output"))];
+    if let Some(name) = plan.data_file {
+        target.push(row("items in", name));
+    }
+    target.push(row("reads", if content.data() { reads(plan) } else { "no item: the schema alone".to_owned() }));
+    vec![("Dump of", text::rows(&source)), ("Into", text::rows(&target))]
+}
+
+fn reads(plan: &DumpPlan) -> String {
+    let mut reads = format!(
+        "about {} read units, {}, {} reads",
+        text::units(plan.read_units),
+        text::counted(plan.segments.into(), "segment"),
+        if plan.consistent_read { "strongly consistent" } else { "eventually consistent" },
+    );
+    if let Some(limit) = plan.limit {
+        let _ = write!(reads, ", stops after {}", text::items(limit));
+    }
+    if let Some(cap) = plan.max_read_units {
+        let _ = write!(reads, ", at most {} per second", text::counted(cap.into(), "unit"));
+    }
+    reads
+}
+
+/// The sections of a restore's plan at a moment.
+pub(super) fn restore(plan: &RestorePlan, now: DateTime<Utc>) -> Vec<Section> {
+    let mut target = place_rows(&plan.target);
+    target.push(row("table is", action(&plan.action)));
+    target.extend(plan.table.iter().cloned());
+    if plan.action != TableAction::Keep {
+        target.push(row("check", verification(plan.verify)));
+    }
+    let mut sections = vec![("Restore of", text::rows(&source_rows(&plan.source, now))), ("Into", text::rows(&target))];
+    if !plan.differences.is_empty() {
+        sections.push(("Settings that differ and stay as they are", differences(&plan.differences)));
+    }
+    if !plan.not_restored.is_empty() {
+        sections.push(("Settings of the dump that are not restored", not_restored(&plan.not_restored)));
+    }
+    sections
+}
+
+/// Where a table is.
+fn place_rows(place: &Place) -> Vec<Row> {
+    let protected = if place.protected { " (protected)" } else { "" };
+    let mut rows = vec![
+        row("environment", format!("{}{protected}", place.environment)),
+        row("table", place.table.clone()),
+        row("account", account_and_region(place.account.as_deref(), place.region.as_deref())),
+        row("endpoint", place.endpoint.as_deref().unwrap_or("AWS")),
+    ];
+    rows.extend(place.from_process.iter().map(|taken| row("note", taken.clone())));
+    rows
+}
+
+fn source_rows(source: &SourceFacts, now: DateTime<Utc>) -> Vec<Row> {
+    let mut rows = vec![row("from", format!("{} ({})", stream_or_path(&source.path, "standard input"), source.kind))];
+    if let Some(environment) = &source.environment {
+        rows.push(row("environment", environment.clone()));
+    }
+    if let Some(table) = &source.table {
+        rows.push(row("table", table.clone()));
+    }
+    if source.account.is_some() || source.region.is_some() {
+        rows.push(row("account", account_and_region(source.account.as_deref(), source.region.as_deref())));
+    }
+    if let Some(began) = source.started_at {
+        let ended = source.finished_at.unwrap_or(began);
+        rows.push(row(
+            "made",
+            format!("{} ({} to {})", text::age(ended, now), text::moment(began), text::moment(ended)),
+        ));
+    }
+    rows.push(row("items", contents(source)));
+    rows
+}
+
+fn contents(source: &SourceFacts) -> String {
+    let whole = if source.complete { "" } else { ", a part of the table" };
+    match (source.items, source.bytes) {
+        (Some(items), Some(bytes)) => format!("{}, {}{whole}", text::items(items), text::bytes(bytes)),
+        (Some(items), None) => format!("{}{whole}", text::items(items)),
+        (None, _) => format!("not known before the end{whole}"),
+    }
+}
+
+fn account_and_region(account: Option<&str>, region: Option<&str>) -> String {
+    match (account, region) {
+        (Some(account), Some(region)) => format!("{account} in {region}"),
+        (Some(account), None) => account.to_owned(),
+        (None, Some(region)) => format!("not known, in {region}"),
+        (None, None) => "not known".to_owned(),
+    }
+}
+
+fn action(action: &TableAction) -> String {
+    match action {
+        TableAction::Create => "missing, and will be created".to_owned(),
+        TableAction::Add { items } => format!("there with about {}; items are added", text::items(*items)),
+        TableAction::Replace { items } => {
+            format!("there with about {}; it will be DELETED and created anew", text::items(*items))
+        }
+        TableAction::Keep => "there, and is left as it is".to_owned(),
+    }
+}
+
+fn verification(mode: VerifyMode) -> &'static str {
+    match mode {
+        VerifyMode::Auto => "full on a local endpoint, count elsewhere",
+        VerifyMode::None => "none",
+        VerifyMode::Count => "count: every write is acknowledged",
+        VerifyMode::Full => "full: every item is read back and compared",
+    }
+}
+
+fn differences(differences: &[Difference]) -> Vec<String> {
+    let rows = differences
+        .iter()
+        .map(|difference| row(&difference.setting, format!("dump: {} / table: {}", difference.dump, difference.table)));
+    text::rows(&rows.collect::<Vec<_>>())
+}
+
+fn not_restored(settings: &[NotRecreated]) -> Vec<String> {
+    let rows = settings.iter().map(|setting| row(&setting.setting, setting.reason.clone()));
+    text::rows(&rows.collect::<Vec<_>>())
+}
+
+fn stream_or_path(path: &str, stream: &str) -> String {
+    if path == "-" { stream.to_owned() } else { path.to_owned() }
+}
+
+fn row(label: &str, value: impl Into<String>) -> Row {
+    (label.to_owned(), value.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place() -> Place {
+        Place {
+            environment: "prod".to_owned(),
+            table: "films".to_owned(),
+            account: Some("123456789012".to_owned()),
+            region: Some("eu-west-1".to_owned()),
+            endpoint: None,
+            protected: true,
+            local: false,
+            from_process: vec!["region from AWS_REGION in the process environment".to_owned()],
+        }
+    }
+
+    fn facts() -> SourceFacts {
+        let at = |text: &str| Some(DateTime::parse_from_rfc3339(text).unwrap().to_utc());
+        SourceFacts {
+            path: "./prod-backup".to_owned(),
+            kind: "dump",
+            environment: Some("prod".to_owned()),
+            table: Some("films".to_owned()),
+            account: None,
+            region: Some("eu-west-1".to_owned()),
+            started_at: at("2026-11-17T09:00:00Z"),
+            finished_at: at("2026-11-17T09:00:42Z"),
+            items: Some(312),
+            bytes: Some(118_000),
+            complete: true,
+        }
+    }
+
+    fn now() -> DateTime<Utc> {
+        DateTime::parse_from_rfc3339("2026-11-20T12:00:00Z").unwrap().to_utc()
+    }
+
+    #[test]
+    fn a_place_says_that_it_is_protected_and_what_the_process_named() {
+        assert_eq!(
+            text::rows(&place_rows(&place())),
+            [
+                "  environment  prod (protected)",
+                "  table        films",
+                "  account      123456789012 in eu-west-1",
+                "  endpoint     AWS",
+                "  note         region from AWS_REGION in the process environment",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_dump_says_how_old_it_is() {
+        assert_eq!(
+            text::rows(&source_rows(&facts(), now())),
+            [
+                "  from         ./prod-backup (dump)",
+                "  environment  prod",
+                "  table        films",
+                "  account      not known, in eu-west-1",
+                "  made         3 days ago (2026-11-17T09:00:00Z to 2026-11-17T09:00:42Z)",
+                "  items        312 items, 118.00 kB",
+            ]
+        );
+    }
+
+    #[test]
+    fn standard_input_says_little() {
+        let facts = SourceFacts {
+            path: "-".to_owned(),
+            kind: "items",
+            environment: None,
+            table: None,
+            region: None,
+            started_at: None,
+            finished_at: None,
+            items: None,
+            bytes: None,
+            complete: false,
+            ..facts()
+        };
+        assert_eq!(
+            text::rows(&source_rows(&facts, now())),
+            ["  from   standard input (items)", "  items  not known before the end, a part of the table"]
+        );
+    }
+
+    #[test]
+    fn a_replaced_table_is_said_to_die() {
+        assert_eq!(
+            action(&TableAction::Replace { items: 1 }),
+            "there with about 1 item; it will be DELETED and created anew"
+        );
+    }
+
+    #[test]
+    fn both_sides_of_a_difference_are_named() {
+        let difference =
+            Difference { setting: "billing".to_owned(), dump: "on-demand".to_owned(), table: "provisioned".to_owned() };
+        assert_eq!(differences(&[difference]), ["  billing  dump: on-demand / table: provisioned"]);
+    }
+}

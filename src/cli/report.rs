@@ -1,0 +1,165 @@
+//! The report of `--json`: one object on standard output, whatever happened. Its names are stable.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::exit;
+use crate::error::{Error, ErrorKind, Result};
+
+/// How a command ended that did not fail.
+#[derive(Debug)]
+pub(super) enum Finished {
+    /// It showed its plan and stopped.
+    Planned(Value),
+    /// It acted.
+    Acted {
+        /// What it did.
+        summary: Value,
+        /// Whether nothing was rejected and nothing differs.
+        whole: bool,
+    },
+    /// The reader of its standard output has gone before the end.
+    Unread,
+}
+
+impl Finished {
+    /// The end of a `--dry-run`.
+    pub(super) fn planned(plan: &impl Serialize) -> Result<Self> {
+        Ok(Self::Planned(value(plan)?))
+    }
+
+    /// The end of a run.
+    pub(super) fn acted(summary: &impl Serialize, whole: bool) -> Result<Self> {
+        Ok(Self::Acted { summary: value(summary)?, whole })
+    }
+}
+
+fn value(part: &impl Serialize) -> Result<Value> {
+    serde_json::to_value(part).map_err(|error| Error::failed("the report cannot be written").with_source(error))
+}
+
+/// The exit code of an ended command.
+pub(super) fn exit_code(outcome: &Result<Finished>) -> u8 {
+    match outcome {
+        Ok(Finished::Planned(_) | Finished::Acted { whole: true, .. }) => exit::DONE,
+        Ok(Finished::Acted { whole: false, .. }) => exit::PARTIAL,
+        Ok(Finished::Unread) => exit::FAILED,
+        Err(error) => exit::code_of(error.kind()),
+    }
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    command: &'a str,
+    version: &'a str,
+    /// `done`, `planned`, `partial`, `not-confirmed`, `interrupted` or `failed`.
+    outcome: &'a str,
+    exit_code: u8,
+    /// With `--dry-run`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plan: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    summary: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Failure<'a>>,
+}
+
+#[derive(Serialize)]
+struct Failure<'a> {
+    kind: &'a str,
+    message: String,
+    causes: Vec<String>,
+    hint: Option<&'a str>,
+}
+
+/// The text of the report, with its line end.
+///
+/// # Errors
+/// Never in practice: all parts are JSON already.
+pub(super) fn text(command: &str, outcome: &Result<Finished>) -> Result<String> {
+    let mut report = Report {
+        command,
+        version: env!("CARGO_PKG_VERSION"),
+        outcome: word(outcome),
+        exit_code: exit_code(outcome),
+        plan: None,
+        summary: None,
+        error: None,
+    };
+    match outcome {
+        Ok(Finished::Planned(plan)) => report.plan = Some(plan),
+        Ok(Finished::Acted { summary, .. }) => report.summary = Some(summary),
+        Ok(Finished::Unread) => {}
+        Err(error) => {
+            report.error = Some(Failure {
+                kind: exit::name_of(error.kind()),
+                message: error.to_string(),
+                causes: error.causes().collect(),
+                hint: error.hint(),
+            });
+        }
+    }
+    let mut text = serde_json::to_string_pretty(&report)
+        .map_err(|error| Error::failed("the report cannot be written").with_source(error))?;
+    text.push('\n');
+    Ok(text)
+}
+
+fn word(outcome: &Result<Finished>) -> &'static str {
+    match outcome {
+        Ok(Finished::Planned(_)) => "planned",
+        Ok(Finished::Acted { whole: true, .. }) => "done",
+        Ok(Finished::Acted { whole: false, .. }) => "partial",
+        Ok(Finished::Unread) => "failed",
+        Err(error) => match error.kind() {
+            ErrorKind::NotConfirmed => "not-confirmed",
+            ErrorKind::Interrupted => "interrupted",
+            _ => "failed",
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn report(outcome: &Result<Finished>) -> Value {
+        serde_json::from_str(&text("restoredb", outcome).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_run_reports_its_summary() {
+        let report = report(&Finished::acted(&json!({ "items_written": 3 }), false));
+        assert_eq!(
+            report,
+            json!({
+                "command": "restoredb",
+                "version": env!("CARGO_PKG_VERSION"),
+                "outcome": "partial",
+                "exit_code": 3,
+                "summary": { "items_written": 3 },
+            })
+        );
+    }
+
+    #[test]
+    fn a_failure_reports_itself() {
+        let error = Error::not_found("no answer").with_source(std::io::Error::other("refused")).with_hint("start it");
+        let report = report(&Err(error));
+        assert_eq!(report["outcome"], "failed");
+        assert_eq!(report["exit_code"], 11);
+        assert_eq!(
+            report["error"],
+            json!({ "kind": "not-found", "message": "no answer", "causes": ["refused"], "hint": "start it" })
+        );
+    }
+
+    #[test]
+    fn a_plan_is_no_summary() {
+        let report = report(&Finished::planned(&json!({ "items": 3 })));
+        assert_eq!((&report["outcome"], &report["exit_code"]), (&json!("planned"), &json!(0)));
+        assert_eq!((report.get("summary"), &report["plan"]["items"]), (None, &json!(3)));
+    }
+}

@@ -1,0 +1,47 @@
+//! `restoredb`: from its arguments to its summary.
+
+use chrono::Utc;
+
+use super::args::RestoreIntent;
+use super::report::Finished;
+use super::session::Session;
+use super::signals::unless_cancelled;
+use super::{ask, plan_text, summary_text};
+use crate::error::Result;
+use crate::ops;
+use crate::ops::restore::Verified;
+
+/// Restores as the command line says.
+///
+/// # Errors
+/// Whatever stops it; what is to be told to people.
+pub(super) async fn run(intent: RestoreIntent, session: Session) -> Result<Finished> {
+    let (common, console) = (&intent.common, &session.console);
+    let environment = session.environment(common)?;
+    let request = intent.request(&environment)?;
+    let store = session.open(&environment, common, true).await?;
+    let planning = ops::restore::plan(&store, &environment, request, session.reporter());
+    let plan = unless_cancelled(&session.cancel, planning).await?;
+    let approval = plan.approval();
+    session.show_plan(&plan_text::restore(&plan, Utc::now()), &plan.warnings, approval, common)?;
+    if common.dry_run {
+        return Finished::planned(&plan);
+    }
+    let prompt = format!("Restore into table {} of environment {}?", plan.target.table, plan.target.environment);
+    let answers = &common.answers;
+    let confirmed = ask::confirm(console, approval, answers, intent.is_stream(), &prompt, &session.cancel).await?;
+
+    let store = store.writable(confirmed);
+    let summary = ops::restore::run(&store, plan, session.reporter(), session.cancel.clone()).await?;
+    session.progress.end();
+    let mut lines = summary_text::restore(&summary);
+    if summary.verified == Verified::Count && !intent.is_stream() {
+        let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+        lines.push(format!("For a full check: {}", summary_text::full_check(words)));
+    }
+    console.result(&lines);
+    for complaint in summary_text::complaints(&summary) {
+        console.complain(&complaint);
+    }
+    Finished::acted(&summary, summary.is_whole())
+}

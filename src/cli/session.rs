@@ -1,0 +1,207 @@
+//! One run of a command, from its arguments to its exit code.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio_util::sync::CancellationToken;
+
+use super::args::{Arguments, Common};
+use super::output::{Console, write_data};
+use super::plan_text::Section;
+use super::progress::Progress;
+use super::report::{self, Finished};
+use super::signals::{supervise, unless_cancelled};
+use super::{ask, exit};
+use crate::environment::{Approval, Environment, ProcessEnvironment};
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::Reporter;
+use crate::store::{Store, StoreOptions};
+
+/// Calls in flight are few and cheap; compression and file access have threads of their own.
+const WORKER_THREADS: usize = 2;
+
+/// How long an ended command waits for its threads: they have nothing left to do.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// What a command talks through.
+pub(super) struct Session {
+    pub(super) console: Arc<Console>,
+    pub(super) progress: Arc<Progress>,
+    /// Fires when the command is to stop cleanly.
+    pub(super) cancel: CancellationToken,
+}
+
+/// Reads the command line, runs the command, and tells how it ended.
+pub(super) fn start<A, F>(run: fn(A::Intent, Session) -> F) -> ExitCode
+where
+    A: Arguments,
+    F: Future<Output = Result<Finished>> + Send + 'static,
+{
+    let arguments = match A::try_parse() {
+        Ok(arguments) => arguments,
+        Err(notice) => {
+            // Help, version, or what is wrong with the command line. Whoever has closed the stream does not want it.
+            let _ = notice.print();
+            return ExitCode::from(u8::try_from(notice.exit_code()).unwrap_or(exit::USAGE));
+        }
+    };
+    let console = Arc::new(Console::new(A::COMMAND, arguments.manner()));
+    let outcome = arguments.resolve().and_then(|intent| perform(&console, |session| run(intent, session)));
+    conclude(&console, &outcome)
+}
+
+/// Runs a command to its end, or to the second signal.
+fn perform<F>(console: &Arc<Console>, run: impl FnOnce(Session) -> F) -> Result<Finished>
+where
+    F: Future<Output = Result<Finished>> + Send + 'static,
+{
+    let runtime = runtime()?;
+    let cancel = CancellationToken::new();
+    let progress = Arc::new(Progress::new(Arc::clone(console)));
+    let session = Session { console: Arc::clone(console), progress: Arc::clone(&progress), cancel: cancel.clone() };
+    // A task of its own: signals are heard even while the command computes.
+    let work = runtime.spawn(run(session));
+    let outcome = runtime.block_on(supervise(work, console, &cancel));
+    progress.end();
+    match &outcome {
+        Err(error) if error.kind() == ErrorKind::Interrupted => runtime.shutdown_background(),
+        _ => runtime.shutdown_timeout(FAREWELL),
+    }
+    outcome
+}
+
+fn runtime() -> Result<Runtime> {
+    let runtime = Builder::new_multi_thread().worker_threads(WORKER_THREADS).enable_all().build();
+    runtime.map_err(|error| Error::failed("the runtime cannot be started").with_source(error))
+}
+
+/// Tells how a command ended: the error to people, the report to programs, the code to both.
+fn conclude(console: &Console, outcome: &Result<Finished>) -> ExitCode {
+    if let Err(error) = outcome {
+        console.error(error);
+    }
+    let mut code = report::exit_code(outcome);
+    if console.manner().json {
+        let reported = report::text(console.command(), outcome).and_then(|text| write_data(&text));
+        if let Err(error) = reported {
+            console.error(&error);
+            if code == exit::DONE {
+                code = exit::FAILED;
+            }
+        }
+    }
+    ExitCode::from(code)
+}
+
+impl Session {
+    /// The environment that the command line means.
+    ///
+    /// # Errors
+    /// See [`Environment::resolve`].
+    pub(super) fn environment(&self, common: &Common) -> Result<Environment> {
+        let environment = Environment::resolve(&common.environment, &ProcessEnvironment::capture())?;
+        if self.console.manner().verbose {
+            for setting in sources(&environment) {
+                self.console.info(&setting);
+            }
+        }
+        Ok(environment)
+    }
+
+    /// Opens the environment's DynamoDB. `creates` lets the embedded engine make its file.
+    ///
+    /// # Errors
+    /// See [`Store::open`]; interrupted.
+    pub(super) async fn open(&self, environment: &Environment, common: &Common, creates: bool) -> Result<Store> {
+        let options = StoreOptions {
+            give_up_after: common.give_up_after,
+            wait: common.wait,
+            create_embedded: creates,
+            reporter: self.reporter(),
+        };
+        unless_cancelled(&self.cancel, Box::pin(Store::open(environment, options))).await
+    }
+
+    /// Who hears of events.
+    pub(super) fn reporter(&self) -> Arc<dyn Reporter> {
+        Arc::clone(&self.progress) as Arc<dyn Reporter>
+    }
+
+    /// Shows a plan with its warnings. `--quiet` leaves the warnings, unless the plan is what was asked for or is asked about.
+    ///
+    /// # Errors
+    /// A flag answers a question wrongly.
+    pub(super) fn show_plan(
+        &self,
+        sections: &[Section],
+        warnings: &[String],
+        approval: &Approval,
+        common: &Common,
+    ) -> Result<()> {
+        self.progress.end();
+        let needed = common.dry_run || ask::will_ask(approval, &common.answers)?;
+        if needed || !self.console.manner().quiet {
+            for (heading, lines) in sections {
+                self.console.section(heading, lines);
+            }
+        }
+        for warning in warnings {
+            self.console.warning(warning);
+        }
+        ask::warn(&self.console, approval);
+        Ok(())
+    }
+}
+
+/// The settings of an environment, each with the place that named it. No secret is among them.
+fn sources(environment: &Environment) -> Vec<String> {
+    let file = environment.file().map_or_else(|| "no env file".to_owned(), |file| file.display().to_string());
+    let mut settings = vec![format!("environment {}: {file}", environment.name())];
+    if let Some(table) = environment.table() {
+        settings.push(format!("table {}: {}", table.value, table.source));
+    }
+    if let Some(region) = environment.region() {
+        settings.push(format!("region {}: {}", region.value, region.source));
+    }
+    if let Some(source) = environment.endpoint().source() {
+        settings.push(format!("endpoint {}: {source}", environment.endpoint()));
+    }
+    if let Some(source) = environment.credentials().source() {
+        settings.push(format!("credentials: {source}"));
+    }
+    settings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::output::Manner;
+    use crate::cli::output::testing::console;
+
+    fn end(outcome: fn() -> Result<Finished>) -> (String, String) {
+        let (console, heard) = console(Manner::default(), false);
+        let console = Arc::new(console);
+        let outcome = perform(&console, |_session| async move { outcome() });
+        (format!("{:?}", conclude(&console, &outcome)), heard.text())
+    }
+
+    #[test]
+    fn the_exit_code_follows_the_outcome_and_an_error_is_told() {
+        let (code, talk) = end(|| Err(Error::damaged("the dump is damaged")));
+        assert_eq!(
+            (code, talk.as_str()),
+            (format!("{:?}", ExitCode::from(12)), "[ERROR] dumpdb: the dump is damaged\n")
+        );
+        let (code, talk) = end(|| Finished::acted(&serde_json::json!({}), false));
+        assert_eq!((code, talk.as_str()), (format!("{:?}", ExitCode::from(3)), ""));
+    }
+
+    #[test]
+    fn an_error_in_the_program_is_a_failure_not_a_hang() {
+        let (code, talk) = end(|| panic!("provoked"));
+        assert_eq!(code, format!("{:?}", ExitCode::from(1)));
+        assert!(talk.starts_with("[ERROR] dumpdb: the command was cut off by an error in the program\n"), "{talk}");
+    }
+}

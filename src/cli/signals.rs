@@ -1,0 +1,98 @@
+//! Ctrl-C and SIGTERM: the first asks the operation to stop cleanly, the second leaves at once.
+//!
+//! SIGHUP keeps its default: a handler would undo `nohup`.
+
+use std::sync::Arc;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::output::Console;
+use crate::error::{Error, ErrorKind, Result};
+
+/// The signals that end a command.
+struct Interrupts {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Interrupts {
+    fn listen() -> Result<Self> {
+        let listen = |kind| signal(kind).map_err(|error| Error::failed("cannot listen for signals").with_source(error));
+        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// Waits for `work`, which watches `cancel`, and for the signals.
+///
+/// # Errors
+/// The work's own; [`ErrorKind::Interrupted`] after a second signal.
+pub(super) async fn supervise<T>(
+    mut work: JoinHandle<Result<T>>,
+    console: &Arc<Console>,
+    cancel: &CancellationToken,
+) -> Result<T> {
+    let mut interrupts = Interrupts::listen()?;
+    loop {
+        tokio::select! {
+            done = &mut work => return done.unwrap_or_else(|error| {
+                Err(Error::failed("the command was cut off by an error in the program").with_source(error))
+            }),
+            () = interrupts.next() => {
+                if cancel.is_cancelled() {
+                    work.abort();
+                    return Err(at_once());
+                }
+                cancel.cancel();
+                console.warning("interrupted: stopping cleanly; once more to stop at once");
+            }
+        }
+    }
+}
+
+/// Waits for `work` that changes nothing and can therefore be left at any time.
+///
+/// # Errors
+/// The work's own; [`ErrorKind::Interrupted`] when `cancel` fires.
+pub(super) async fn unless_cancelled<T>(
+    cancel: &CancellationToken,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    tokio::select! {
+        biased;
+        () = cancel.cancelled() => Err(before_anything()),
+        done = work => done,
+    }
+}
+
+/// The failure of a command that was interrupted before it changed anything.
+pub(super) fn before_anything() -> Error {
+    Error::new(ErrorKind::Interrupted, "interrupted; nothing was changed")
+}
+
+fn at_once() -> Error {
+    Error::new(ErrorKind::Interrupted, "interrupted twice: stopped at once")
+        .with_hint("what is unfinished is marked as such; run the same command again")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn work_that_can_be_left_is_left() {
+        let cancel = CancellationToken::new();
+        assert_eq!(unless_cancelled(&cancel, async { Ok(7) }).await.unwrap(), 7);
+        cancel.cancel();
+        let error = unless_cancelled(&cancel, std::future::pending::<Result<()>>()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Interrupted);
+    }
+}

@@ -1,0 +1,288 @@
+//! Summaries in words: what a command has done, and what the reader may want to know or do next.
+
+use std::fmt::Write as _;
+
+use super::text;
+use crate::ops::dump::DumpSummary;
+use crate::ops::restore::{RestoreSummary, TableOutcome, Verified};
+
+/// What a dump has done.
+pub(super) fn dump(summary: &DumpSummary) -> Vec<String> {
+    let mut headline = format!(
+        "Dumped {}, {} from table {} in {}",
+        text::items(summary.items),
+        text::bytes(summary.data_bytes),
+        summary.source.table,
+        text::seconds(summary.seconds),
+    );
+    if let Some(rate) = text::rate(summary.items, summary.data_bytes, summary.seconds) {
+        let _ = write!(headline, " ({rate})");
+    }
+    let mut lines = vec![headline];
+    lines.push(format!("  {} read units consumed", text::units(summary.consumed_read_units)));
+    lines.push(format!(
+        "  read between {} and {}: a Scan is not a moment in time",
+        text::moment(summary.started_at),
+        text::moment(summary.finished_at)
+    ));
+    if !summary.complete {
+        lines.push("  this is a part of the table, and marked as such".to_owned());
+    }
+    if !summary.files.is_empty() {
+        lines.push("Files:".to_owned());
+        lines.extend(summary.files.iter().map(|file| format!("  {file}")));
+    }
+    lines
+}
+
+/// What a restore has done.
+pub(super) fn restore(summary: &RestoreSummary) -> Vec<String> {
+    if summary.table == TableOutcome::Kept {
+        return vec![format!("{}: nothing to do", table(summary))];
+    }
+    let mut lines = vec![format!("{} in {}", table(summary), text::seconds(summary.seconds))];
+    lines.push(written(summary));
+    if summary.items_superseded > 0 {
+        lines.push(format!(
+            "  {} superseded by a later version in the same dump",
+            text::items(summary.items_superseded)
+        ));
+    }
+    if summary.throttled_calls > 0 {
+        lines.push(format!("  {} throttled and repeated", text::counted(summary.throttled_calls, "call")));
+    }
+    lines.extend(verified(&summary.verified, summary.items_written));
+    if !summary.not_restored.is_empty() {
+        lines.push("Not restored:".to_owned());
+        lines.extend(summary.not_restored.iter().map(|setting| format!("  {setting}")));
+    }
+    lines
+}
+
+/// What of a restore deserves attention: each is a reason for the exit code of a partial success.
+pub(super) fn complaints(summary: &RestoreSummary) -> Vec<String> {
+    let mut complaints = Vec::new();
+    if summary.items_rejected > 0 {
+        let kept = summary
+            .rejects_file
+            .as_ref()
+            .map_or_else(String::new, |file| format!(", kept with the reasons in {}", file.display()));
+        complaints.push(format!("{} rejected{kept}", text::items(summary.items_rejected)));
+    }
+    let accounted = summary.items_written + summary.items_superseded + summary.items_rejected;
+    if accounted != summary.items_read {
+        complaints.push(format!(
+            "{} read, but only {} accounted for",
+            text::items(summary.items_read),
+            text::items(accounted)
+        ));
+    }
+    if let Verified::Full { missing, different, examples, .. } = &summary.verified
+        && missing + different > 0
+    {
+        let mut complaint =
+            format!("{} of the dump missing in the table, {different} with other contents", text::items(*missing));
+        complaint.extend(examples.iter().map(|key| format!("\n{}", text::escape(key))));
+        complaints.push(complaint);
+    }
+    complaints
+}
+
+fn table(summary: &RestoreSummary) -> String {
+    let done = match summary.table {
+        TableOutcome::Created => "Created table",
+        TableOutcome::AddedTo => "Added to table",
+        TableOutcome::Replaced => "Replaced table",
+        TableOutcome::Kept => "Left alone: table",
+    };
+    format!("{done} {} of environment {}", summary.target.table, summary.target.environment)
+}
+
+fn written(summary: &RestoreSummary) -> String {
+    let mut line = format!(
+        "  {} written, {}, {} write units consumed",
+        text::items(summary.items_written),
+        text::bytes(summary.data_bytes),
+        text::units(summary.consumed_write_units),
+    );
+    if let Some(rate) = text::rate(summary.items_written, summary.data_bytes, summary.seconds) {
+        let _ = write!(line, " ({rate})");
+    }
+    line
+}
+
+fn verified(verified: &Verified, written: u64) -> Vec<String> {
+    match verified {
+        Verified::None => Vec::new(),
+        Verified::Count => vec![format!("  verified by count: {} acknowledged", text::items(written))],
+        Verified::Full { equal, missing: 0, different: 0, extra, .. } => {
+            let mut lines = vec![format!("  verified: all {} read back and equal", text::items(*equal))];
+            if *extra > 0 {
+                lines.push(format!("  the table also holds {} that the dump does not", text::items(*extra)));
+            }
+            lines
+        }
+        Verified::Full { equal, .. } => {
+            vec![format!("  NOT verified: only {} read back and equal", text::items(*equal))]
+        }
+    }
+}
+
+/// The command that checks a restore in full, from the words it was started with.
+pub(super) fn full_check(words: impl IntoIterator<Item = String>) -> String {
+    let mut kept = Vec::new();
+    let mut words = words.into_iter().skip(1);
+    while let Some(word) = words.next() {
+        // A table that is there now must neither be replaced nor left unread.
+        match word.as_str() {
+            "--verify" => drop(words.next()),
+            "--replace" | "--if-missing" => {}
+            word if word.starts_with("--verify=") => {}
+            _ => kept.push(quoted(&word)),
+        }
+    }
+    kept.insert(0, "restoredb".to_owned());
+    kept.push("--verify full".to_owned());
+    kept.join(" ")
+}
+
+/// A word as a POSIX shell reads it back.
+fn quoted(word: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_=./:,@%+".contains(&byte);
+    if !word.is_empty() && word.bytes().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use chrono::DateTime;
+
+    use super::*;
+    use crate::ops::place::Place;
+
+    fn place() -> Place {
+        Place {
+            environment: "local".to_owned(),
+            table: "films".to_owned(),
+            account: None,
+            region: Some("us-east-1".to_owned()),
+            endpoint: Some("http://localhost:4566".to_owned()),
+            protected: false,
+            local: true,
+            from_process: Vec::new(),
+        }
+    }
+
+    fn restored() -> RestoreSummary {
+        RestoreSummary {
+            source: "./prod-backup".to_owned(),
+            target: place(),
+            table: TableOutcome::Created,
+            items_read: 312,
+            items_written: 312,
+            items_superseded: 0,
+            items_rejected: 0,
+            rejects_file: None,
+            data_bytes: 118_000,
+            consumed_write_units: 312.0,
+            throttled_calls: 0,
+            verified: Verified::Full { equal: 312, missing: 0, different: 0, extra: 0, examples: Vec::new() },
+            not_restored: vec!["tags (2): this version does not recreate it".to_owned()],
+            seconds: 2.0,
+        }
+    }
+
+    #[test]
+    fn a_dump_names_its_files_one_a_line() {
+        let summary = DumpSummary {
+            source: place(),
+            target: "backups/dynamodb/local".to_owned(),
+            files: vec!["backups/dynamodb/local/table-data.json".to_owned(), "backups/dynamodb/local/x".to_owned()],
+            items: 312,
+            data_bytes: 118_000,
+            file_bytes: 118_400,
+            consumed_read_units: 15.5,
+            segments: 1,
+            complete: false,
+            started_at: DateTime::UNIX_EPOCH,
+            finished_at: DateTime::UNIX_EPOCH,
+            seconds: 0.5,
+        };
+        assert_eq!(
+            dump(&summary),
+            [
+                "Dumped 312 items, 118.00 kB from table films in 0.50 s (624 items/s, 236.00 kB/s)",
+                "  15.5 read units consumed",
+                "  read between 1970-01-01T00:00:00Z and 1970-01-01T00:00:00Z: a Scan is not a moment in time",
+                "  this is a part of the table, and marked as such",
+                "Files:",
+                "  backups/dynamodb/local/table-data.json",
+                "  backups/dynamodb/local/x",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_whole_restore() {
+        assert_eq!(
+            restore(&restored()),
+            [
+                "Created table films of environment local in 2.00 s",
+                "  312 items written, 118.00 kB, 312 write units consumed (156 items/s, 59.00 kB/s)",
+                "  verified: all 312 items read back and equal",
+                "Not restored:",
+                "  tags (2): this version does not recreate it",
+            ]
+        );
+        assert!(complaints(&restored()).is_empty());
+    }
+
+    #[test]
+    fn every_lost_item_is_complained_about() {
+        let summary = RestoreSummary {
+            items_written: 309,
+            items_rejected: 2,
+            rejects_file: Some(PathBuf::from("prod-backup.restore-films.rejects.jsonl")),
+            verified: Verified::Full {
+                equal: 309,
+                missing: 3,
+                different: 1,
+                extra: 0,
+                examples: vec!["{\"id\":{\"S\":\"\u{1b}\"}}".to_owned()],
+            },
+            ..restored()
+        };
+        assert!(!summary.is_whole());
+        assert_eq!(
+            complaints(&summary),
+            [
+                "2 items rejected, kept with the reasons in prod-backup.restore-films.rejects.jsonl",
+                "312 items read, but only 311 items accounted for",
+                "3 items of the dump missing in the table, 1 with other contents\n{\"id\":{\"S\":\"\\u{1b}\"}}",
+            ]
+        );
+        assert!(restore(&summary).contains(&"  NOT verified: only 309 items read back and equal".to_owned()));
+    }
+
+    #[test]
+    fn a_table_left_alone() {
+        let summary = RestoreSummary { table: TableOutcome::Kept, ..restored() };
+        assert_eq!(restore(&summary), ["Left alone: table films of environment local: nothing to do"]);
+    }
+
+    #[test]
+    fn the_full_check_repeats_the_command_but_harms_nothing() {
+        let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(
+            full_check(words(
+                "./restoredb --env=dev --replace --verify count --source it's --if-missing --verify=none"
+            )),
+            r"restoredb --env=dev --source 'it'\''s' --verify full"
+        );
+        assert_eq!(full_check(["restoredb".to_owned(), String::new()]), "restoredb '' --verify full");
+    }
+}

@@ -1,0 +1,176 @@
+//! Small pieces of text: harmless, aligned, with units.
+//!
+//! Names, keys and messages come from files and servers that may be hostile: what reaches a terminal goes through [`escape`].
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use indicatif::{DecimalBytes, HumanCount, HumanFloatCount};
+
+/// The text with every character that would steer a terminal, reorder a line or break it written as `\u{1b}`.
+pub(super) fn escape(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_steering) {
+        return Cow::Borrowed(text);
+    }
+    let mut escaped = String::with_capacity(text.len() + 8);
+    for character in text.chars() {
+        if is_steering(character) {
+            let _ = write!(escaped, "{}", character.escape_unicode());
+        } else {
+            escaped.push(character);
+        }
+    }
+    Cow::Owned(escaped)
+}
+
+/// Control characters (C0, C1, DEL), line and paragraph separators, and the marks that reorder text
+/// (<https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters>).
+fn is_steering(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}'
+        )
+}
+
+/// Two columns, the first as wide as its widest entry, indented by two spaces.
+pub(super) fn rows<L: AsRef<str>, V: AsRef<str>>(rows: &[(L, V)]) -> Vec<String> {
+    let width = rows.iter().map(|(label, _)| label.as_ref().chars().count()).max().unwrap_or(0);
+    rows.iter().map(|(label, value)| format!("  {:width$}  {}", label.as_ref(), value.as_ref())).collect()
+}
+
+/// `1 item`, `12,345 items`.
+pub(super) fn items(count: u64) -> String {
+    counted(count, "item")
+}
+
+/// `1 segment`, `2 segments`.
+pub(super) fn counted(count: u64, unit: &str) -> String {
+    format!("{} {unit}{}", HumanCount(count), if count == 1 { "" } else { "s" })
+}
+
+/// `512 B`, `1.50 MB`.
+pub(super) fn bytes(count: u64) -> String {
+    DecimalBytes(count).to_string()
+}
+
+/// A count that need not be whole: `12,345.5`.
+pub(super) fn units(count: f64) -> String {
+    HumanFloatCount(count).to_string()
+}
+
+/// A time that something took: `0.42 s`, `12.3 s`, `1m 12s`, `2h 3m 20s`.
+pub(super) fn seconds(seconds: f64) -> String {
+    match seconds {
+        short if short < 9.995 => format!("{short:.2} s"),
+        medium if medium < 59.95 => format!("{medium:.1} s"),
+        long => {
+            let whole = Duration::try_from_secs_f64(long.round()).unwrap_or(Duration::MAX);
+            humantime::format_duration(whole).to_string()
+        }
+    }
+}
+
+/// A rate, or nothing where the time is too short to tell one.
+pub(super) fn rate(items: u64, bytes: u64, seconds: f64) -> Option<String> {
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a rate to read"
+    )]
+    let per_second = |count: u64| (count as f64 / seconds).round() as u64;
+    (seconds >= 0.05 && items > 0)
+        .then(|| format!("{} items/s, {}/s", HumanCount(per_second(items)), DecimalBytes(per_second(bytes))))
+}
+
+/// `2026-11-20T09:00:00Z`.
+pub(super) fn moment(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+/// How long ago a moment was: `3 days ago`. A moment to come is a clock that is wrong, and said to be.
+pub(super) fn age(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    let passed = now - at;
+    if passed < TimeDelta::seconds(-60) {
+        return "in the future, by this machine's clock".to_owned();
+    }
+    let in_units = [
+        (passed.num_days() / 365, "year"),
+        (passed.num_days() / 30, "month"),
+        (passed.num_days(), "day"),
+        (passed.num_hours(), "hour"),
+        (passed.num_minutes(), "minute"),
+    ];
+    match in_units.into_iter().find(|(count, _)| *count > 0) {
+        Some((count, unit)) => format!("{} ago", counted(count.unsigned_abs(), unit)),
+        None => "just now".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_steers_a_terminal_is_shown_not_obeyed() {
+        assert_eq!(escape("\u{1b}[2Jgone\r\n"), r"\u{1b}[2Jgone\u{d}\u{a}");
+        assert_eq!(escape("a\u{9b}31m\u{7f}\u{0}"), r"a\u{9b}31m\u{7f}\u{0}");
+        assert_eq!(escape("user\u{202e}txt.exe\u{2066}"), r"user\u{202e}txt.exe\u{2066}");
+        for harmless in ["music", "Größe → 🎵", "{\"id\":{\"S\":\"a\"}}", "e\u{301}"] {
+            assert!(matches!(escape(harmless), Cow::Borrowed(text) if text == harmless), "{harmless}");
+        }
+    }
+
+    #[test]
+    fn columns_are_aligned_by_characters() {
+        assert_eq!(rows(&[("Größe", "1"), ("a", "2")]), ["  Größe  1", "  a      2"]);
+        assert!(rows::<&str, &str>(&[]).is_empty());
+    }
+
+    #[test]
+    fn numbers_for_people() {
+        assert_eq!(
+            (items(1), items(0), items(1_234_567)),
+            ("1 item".into(), "0 items".into(), "1,234,567 items".into())
+        );
+        assert_eq!((bytes(512), bytes(1_500_000)), ("512 B".into(), "1.50 MB".into()));
+        assert_eq!((units(40.0), units(1234.5)), ("40".into(), "1,234.5".into()));
+    }
+
+    #[test]
+    fn times_for_people() {
+        for (time, text) in [
+            (0.0, "0.00 s"),
+            (0.418, "0.42 s"),
+            (12.34, "12.3 s"),
+            (59.96, "1m"),
+            (72.4, "1m 12s"),
+            (7400.0, "2h 3m 20s"),
+        ] {
+            assert_eq!(seconds(time), text);
+        }
+        assert_eq!(rate(1000, 50_000, 2.0).as_deref(), Some("500 items/s, 25.00 kB/s"));
+        assert_eq!(rate(1000, 50_000, 0.0), None);
+        assert_eq!(rate(0, 0, 2.0), None);
+    }
+
+    #[test]
+    fn ages() {
+        let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        for (seconds, text) in [
+            (0, "just now"),
+            (-30, "just now"),
+            (-61, "in the future, by this machine's clock"),
+            (61, "1 minute ago"),
+            (7200, "2 hours ago"),
+            (3 * 86_400 + 5, "3 days ago"),
+            (45 * 86_400, "1 month ago"),
+            (800 * 86_400, "2 years ago"),
+        ] {
+            assert_eq!(age(now - TimeDelta::seconds(seconds), now), text, "{seconds}");
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! Consent. A dangerous call asks for a [`Confirmation`], and only this file makes one, so that no path to such a call can
+//! forget the questions.
+//!
+//! The rules: an unprotected target without questions needs no flag, and `--yes` answers whatever is asked there. A protected
+//! target always wants its table's name, typed or as `--confirm <table>`, which answers all questions at once. A name that is
+//! wrong, a question that nobody answers and a "no" are [`ErrorKind::NotConfirmed`](crate::error::ErrorKind::NotConfirmed).
+//! Nothing is printed here: the caller asks what [`Decision::Ask`] says, and hands the answer back.
+
+use std::fmt;
+
+use super::Environment;
+use crate::error::{Error, Result};
+
+/// The proof that somebody agreed to a change. It cannot be made or copied outside this file.
+#[derive(Debug)]
+pub struct Confirmation {
+    table: Option<String>,
+    replaces: bool,
+}
+
+impl Confirmation {
+    /// Whether it covers writing to the table.
+    #[must_use]
+    pub fn covers(&self, table: &str) -> bool {
+        self.table.as_deref() == Some(table)
+    }
+
+    /// Whether it covers deleting the table and creating it again.
+    #[must_use]
+    pub fn covers_replacing(&self, table: &str) -> bool {
+        self.replaces && self.covers(table)
+    }
+}
+
+/// Something that nobody should do unasked. Its `Display` is one line for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Question {
+    /// Data goes from one environment into another.
+    CrossEnvironment {
+        /// The environment it comes from.
+        source: String,
+        /// The environment it goes to.
+        target: String,
+    },
+    /// A table is deleted and created again.
+    ReplaceTable {
+        /// The table.
+        table: String,
+        /// What is lost with it beside its items, each a fragment (`its 2 tags`).
+        losses: Vec<String>,
+    },
+    /// Anything else, worded as a statement: `the dump in x is complete, this one would not be`.
+    OtherRisk(String),
+}
+
+impl fmt::Display for Question {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CrossEnvironment { source, target } => write!(f, "Source: {source} → Target: {target}"),
+            Self::ReplaceTable { table, losses } if losses.is_empty() => {
+                write!(f, "table {table:?} and its items will be deleted")
+            }
+            Self::ReplaceTable { table, losses } => {
+                write!(f, "table {table:?} and its items will be deleted, and with it {}", losses.join(", "))
+            }
+            Self::OtherRisk(risk) => f.write_str(risk),
+        }
+    }
+}
+
+/// What the command line says in advance.
+#[derive(Debug, Clone, Default)]
+pub struct Answers {
+    /// `--yes`.
+    pub yes: bool,
+    /// `--confirm <table>`.
+    pub confirm: Option<String>,
+}
+
+/// What is to be approved: a target and the questions about it.
+#[derive(Debug, Clone)]
+pub struct Approval {
+    target: Option<Target>,
+    questions: Vec<Question>,
+}
+
+#[derive(Debug, Clone)]
+struct Target {
+    environment: String,
+    table: String,
+    protected: bool,
+}
+
+/// What the answers given so far amount to.
+#[derive(Debug)]
+pub enum Decision {
+    /// Go ahead.
+    Granted(Confirmation),
+    /// Ask first, and give the answer to [`Approval::answer_yes_no`] or [`Approval::answer_typed`].
+    Ask(Ask),
+}
+
+/// How to ask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ask {
+    /// Yes or no.
+    YesNo,
+    /// The name of this table is to be typed.
+    TypeName(String),
+}
+
+impl Approval {
+    /// For writing to `table` in `environment`.
+    #[must_use]
+    pub fn of_table(environment: &Environment, table: impl Into<String>, questions: Vec<Question>) -> Self {
+        let (name, protected) = (environment.name().to_owned(), environment.is_protected());
+        Self { target: Some(Target { environment: name, table: table.into(), protected }), questions }
+    }
+
+    /// For replacing a dump on disk. Its confirmation covers no table.
+    #[must_use]
+    pub fn of_dump(questions: Vec<Question>) -> Self {
+        Self { target: None, questions }
+    }
+
+    /// The questions, to be shown before anybody is asked.
+    #[must_use]
+    pub fn questions(&self) -> &[Question] {
+        &self.questions
+    }
+
+    /// What the command line's answers amount to.
+    ///
+    /// # Errors
+    /// `--confirm` names another table than the target.
+    pub fn decide(&self, answers: &Answers) -> Result<Decision> {
+        if let (Some(target), Some(name)) = (&self.target, &answers.confirm) {
+            return self.named(target, name, "--confirm names").map(Decision::Granted);
+        }
+        match self.protected_target() {
+            Some(target) => Ok(Decision::Ask(Ask::TypeName(target.table.clone()))),
+            None if self.questions.is_empty() || answers.yes => Ok(Decision::Granted(self.grant())),
+            None => Ok(Decision::Ask(Ask::YesNo)),
+        }
+    }
+
+    /// Takes the answer to [`Ask::YesNo`].
+    ///
+    /// # Errors
+    /// The answer is no, or the target is protected, where a yes is not enough.
+    pub fn answer_yes_no(&self, yes: bool) -> Result<Confirmation> {
+        if self.protected_target().is_some() {
+            return Err(self.unanswered());
+        }
+        if yes { Ok(self.grant()) } else { Err(Error::not_confirmed("the answer was no; nothing was changed")) }
+    }
+
+    /// Takes the answer to [`Ask::TypeName`]; white space around it does not count.
+    ///
+    /// # Errors
+    /// It is not the name of the target table.
+    pub fn answer_typed(&self, name: &str) -> Result<Confirmation> {
+        match &self.target {
+            Some(target) => self.named(target, name.trim(), "the name typed is"),
+            None => Err(self.unanswered()),
+        }
+    }
+
+    /// The error for a question that nobody is there to answer, with the flag that answers it.
+    #[must_use]
+    pub fn unanswered(&self) -> Error {
+        let (what, flag) = match (&self.target, self.protected_target()) {
+            (Some(Target { environment, table, .. }), Some(_)) => (
+                format!("writing to table {table:?} of the protected environment {environment:?} was not confirmed"),
+                format!("pass --confirm={table}; --yes is not enough there"),
+            ),
+            (Some(Target { environment, table, .. }), None) => (
+                format!(
+                    "writing to table {table:?} of environment {environment:?} was not confirmed{}",
+                    self.reasons()
+                ),
+                format!("pass --yes, or --confirm={table}"),
+            ),
+            (None, _) => (format!("replacing the dump was not confirmed{}", self.reasons()), "pass --yes".to_owned()),
+        };
+        Error::not_confirmed(what).with_hint(flag)
+    }
+
+    fn reasons(&self) -> String {
+        let reasons: Vec<String> = self.questions.iter().map(ToString::to_string).collect();
+        if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join("; ")) }
+    }
+
+    fn protected_target(&self) -> Option<&Target> {
+        self.target.as_ref().filter(|target| target.protected)
+    }
+
+    fn named(&self, target: &Target, name: &str, who: &str) -> Result<Confirmation> {
+        if name == target.table {
+            return Ok(self.grant());
+        }
+        Err(Error::not_confirmed(format!("{who} {name:?}, but the target table is {:?}", target.table))
+            .with_hint("nothing was changed; check the environment and the table"))
+    }
+
+    fn grant(&self) -> Confirmation {
+        let table = self.target.as_ref().map(|target| target.table.clone());
+        let replaces = self.questions.iter().any(
+            |question| matches!(question, Question::ReplaceTable { table: replaced, .. } if Some(replaced) == table.as_ref()),
+        );
+        Confirmation { table, replaces }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+
+    fn approval(protected: bool, questions: &[Question]) -> Approval {
+        let target = Target { environment: "there".to_owned(), table: "films".to_owned(), protected };
+        Approval { target: Some(target), questions: questions.to_vec() }
+    }
+
+    fn cross() -> Question {
+        Question::CrossEnvironment { source: "prod".to_owned(), target: "there".to_owned() }
+    }
+
+    fn replace(table: &str) -> Question {
+        Question::ReplaceTable { table: table.to_owned(), losses: Vec::new() }
+    }
+
+    fn answers(yes: bool, confirm: Option<&str>) -> Answers {
+        Answers { yes, confirm: confirm.map(str::to_owned) }
+    }
+
+    #[test]
+    fn who_is_asked_what() {
+        for (protected, asked, yes, confirm, outcome) in [
+            (false, false, false, None, "granted"),
+            (false, true, false, None, "yes or no"),
+            (false, true, true, None, "granted"),
+            (false, true, false, Some("films"), "granted"),
+            (false, true, true, Some("other"), "refused"),
+            (false, false, false, Some("other"), "refused"),
+            (true, false, false, None, "name"),
+            (true, true, false, None, "name"),
+            (true, true, true, None, "name"),
+            (true, true, false, Some("films"), "granted"),
+            (true, true, true, Some("Films"), "refused"),
+            (true, true, true, Some(""), "refused"),
+        ] {
+            let question = Question::OtherRisk("x".to_owned());
+            let approval = approval(protected, if asked { std::slice::from_ref(&question) } else { &[] });
+            let got = match approval.decide(&answers(yes, confirm)) {
+                Ok(Decision::Granted(_)) => "granted",
+                Ok(Decision::Ask(Ask::YesNo)) => "yes or no",
+                Ok(Decision::Ask(Ask::TypeName(table))) => {
+                    assert_eq!(table, "films");
+                    "name"
+                }
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::NotConfirmed);
+                    "refused"
+                }
+            };
+            assert_eq!(got, outcome, "protected {protected}, asked {asked}, --yes {yes}, --confirm {confirm:?}");
+        }
+    }
+
+    #[test]
+    fn answers_given_at_a_terminal() {
+        let open = approval(false, &[cross()]);
+        assert!(open.answer_yes_no(true).unwrap().covers("films"));
+        assert_eq!(open.answer_yes_no(false).unwrap_err().kind(), ErrorKind::NotConfirmed);
+        let protected = approval(true, &[cross()]);
+        assert!(protected.answer_typed(" films\n").unwrap().covers("films"));
+        assert_eq!(
+            protected.answer_typed("film\u{1b}s").unwrap_err().to_string(),
+            "the name typed is \"film\\u{1b}s\", but the target table is \"films\""
+        );
+        assert_eq!(protected.answer_typed("").unwrap_err().kind(), ErrorKind::NotConfirmed);
+        assert_eq!(protected.answer_yes_no(true).unwrap_err().kind(), ErrorKind::NotConfirmed);
+    }
+
+    #[test]
+    fn a_confirmation_covers_what_was_asked_and_no_more() {
+        let plain = approval(false, &[cross()]).answer_yes_no(true).unwrap();
+        assert!(plain.covers("films") && !plain.covers("Films") && !plain.covers_replacing("films"));
+        let replacing = approval(true, &[cross(), replace("films")]).answer_typed("films").unwrap();
+        assert!(replacing.covers_replacing("films") && !replacing.covers_replacing("other"));
+        let of_another = approval(false, &[replace("other")]).answer_yes_no(true).unwrap();
+        assert!(!of_another.covers_replacing("films") && !of_another.covers_replacing("other"));
+    }
+
+    #[test]
+    fn a_dump_takes_a_yes_and_covers_no_table() {
+        let approval = Approval::of_dump(vec![Question::OtherRisk("the dump there is complete".to_owned())]);
+        assert!(matches!(approval.decide(&answers(false, None)).unwrap(), Decision::Ask(Ask::YesNo)));
+        let Decision::Granted(confirmation) = approval.decide(&answers(true, None)).unwrap() else {
+            panic!("--yes answers it")
+        };
+        assert!(!confirmation.covers("films") && !confirmation.covers(""));
+        assert_eq!(
+            approval.unanswered().to_string(),
+            "replacing the dump was not confirmed (the dump there is complete)"
+        );
+        assert_eq!(approval.unanswered().hint(), Some("pass --yes"));
+    }
+
+    #[test]
+    fn without_a_terminal_the_hint_is_the_flag() {
+        let error = approval(true, &[cross()]).unanswered();
+        assert_eq!(error.kind(), ErrorKind::NotConfirmed);
+        assert_eq!(error.hint(), Some("pass --confirm=films; --yes is not enough there"));
+        let error = approval(false, &[cross()]).unanswered();
+        assert_eq!(
+            error.to_string(),
+            "writing to table \"films\" of environment \"there\" was not confirmed (Source: prod → Target: there)"
+        );
+        assert_eq!(error.hint(), Some("pass --yes, or --confirm=films"));
+    }
+}

@@ -1,0 +1,259 @@
+//! Which endpoint: AWS's own, a URL, or the engine inside the binary; and whether that is this machine.
+
+use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::path::{Path, PathBuf};
+
+use super::inputs::{Inputs, from_flag};
+use super::{Sourced, ValueSource, keys};
+use crate::error::Result;
+
+/// Longer URLs than this are no endpoints.
+const URL_BYTES: usize = 2048;
+
+const EMBEDDED: &str = "embedded:";
+
+/// Where calls go. Its `Display` is for plans.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Endpoint {
+    /// Nobody named an endpoint: AWS's own for the region.
+    Aws,
+    /// A server.
+    Url {
+        /// `http` or `https`, a host, perhaps port and path; never user-info, query or fragment.
+        url: String,
+        /// Whether it holds for every service; otherwise for DynamoDB alone.
+        every_service: bool,
+        /// The place that named it.
+        source: ValueSource,
+    },
+    /// The engine inside this process.
+    Embedded {
+        /// Its database file; `None` keeps it in memory.
+        file: Option<PathBuf>,
+        /// The place that named it.
+        source: ValueSource,
+    },
+}
+
+impl Endpoint {
+    /// Whether it is this machine: a loopback address or one of the names that by convention mean one, or the engine inside
+    /// this process. An address that is merely private is not local.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Aws => false,
+            Self::Embedded { .. } => true,
+            Self::Url { url, .. } => host_of(url).is_ok_and(is_local_host),
+        }
+    }
+
+    /// The place that named it, unless nobody did.
+    #[must_use]
+    pub fn source(&self) -> Option<&ValueSource> {
+        match self {
+            Self::Aws => None,
+            Self::Url { source, .. } | Self::Embedded { source, .. } => Some(source),
+        }
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Aws => f.write_str("AWS"),
+            Self::Url { url, .. } => f.write_str(url),
+            Self::Embedded { file: Some(file), .. } => write!(f, "embedded engine in {}", file.display()),
+            Self::Embedded { file: None, .. } => f.write_str("embedded engine in memory"),
+        }
+    }
+}
+
+/// The endpoint that flag, file or process name.
+pub(super) fn resolve(inputs: &Inputs<'_>) -> Result<Endpoint> {
+    let working_dir = inputs.request.working_dir.as_path();
+    if let Some(named) = from_flag("--endpoint-url", inputs.request.endpoint_url.as_ref())? {
+        return parse(named, true, working_dir);
+    }
+    let in_file = inputs.agreed_in_file(&[keys::LOCAL_ENDPOINT, keys::ENDPOINT, keys::DYNAMODB_ENDPOINT])?;
+    if let Some(named) = in_file.into_iter().next() {
+        return parse_sourced(named, &inputs.file_base);
+    }
+    let ignored = inputs.in_process(keys::IGNORE_ENDPOINTS)?.is_some_and(|it| it.value.eq_ignore_ascii_case("true"));
+    // For AWS's two keys the order is AWS's: the one for the service comes first.
+    let in_process = inputs.first_in_process(&[keys::LOCAL_ENDPOINT, keys::DYNAMODB_ENDPOINT, keys::ENDPOINT])?;
+    match in_process.filter(|_| !ignored) {
+        Some(named) => parse_sourced(named, working_dir),
+        None => Ok(Endpoint::Aws),
+    }
+}
+
+fn parse_sourced(named: Sourced<String>, base: &Path) -> Result<Endpoint> {
+    let dynamodb_alone = matches!(
+        named.source,
+        ValueSource::File { key: keys::DYNAMODB_ENDPOINT, .. } | ValueSource::Process(keys::DYNAMODB_ENDPOINT)
+    );
+    parse(named, !dynamodb_alone, base)
+}
+
+fn parse(named: Sourced<String>, every_service: bool, base: &Path) -> Result<Endpoint> {
+    let Sourced { value, source } = named;
+    if let Some(file) = value.strip_prefix(EMBEDDED) {
+        let file = (!file.is_empty()).then(|| base.join(file));
+        return Ok(Endpoint::Embedded { file, source });
+    }
+    match host_of(&value) {
+        Ok(_) => Ok(Endpoint::Url { url: value, every_service, source }),
+        Err(reason) => Err(source
+            .error(reason)
+            .with_hint("for example http://localhost:4566, or embedded:demo.db for no server at all")),
+    }
+}
+
+/// The host of an endpoint URL, or what is wrong with the URL, worded to follow its key.
+fn host_of(url: &str) -> Result<&str, &'static str> {
+    let (scheme, rest) = url.split_once("://").ok_or("must be an http:// or https:// URL, or embedded:")?;
+    if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
+        return Err("must be an http:// or https:// URL, or embedded:");
+    }
+    if url.len() > URL_BYTES {
+        return Err("is too long for a URL");
+    }
+    if rest.contains(['?', '#']) {
+        return Err("must have neither a query nor a fragment");
+    }
+    let (authority, _) = rest.split_once('/').unwrap_or((rest, ""));
+    if authority.contains('@') {
+        return Err("must not have a user name or password in its URL");
+    }
+    if rest.contains(|c: char| !c.is_ascii_graphic() || c == '\\') {
+        return Err("has a character that no URL has");
+    }
+    let (host, port) = split_port(authority);
+    if port.is_some_and(|port| !is_port(port)) {
+        return Err("has a port that is no number from 1 to 65535");
+    }
+    if is_host(host) { Ok(host) } else { Err("has no valid host in its URL") }
+}
+
+fn split_port(authority: &str) -> (&str, Option<&str>) {
+    let after_brackets = authority.rfind(']').map_or(0, |end| end + 1);
+    match authority[after_brackets..].rfind(':') {
+        Some(colon) => (&authority[..after_brackets + colon], Some(&authority[after_brackets + colon + 1..])),
+        None => (authority, None),
+    }
+}
+
+fn is_port(port: &str) -> bool {
+    port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0)
+}
+
+fn is_host(host: &str) -> bool {
+    if host.starts_with('[') {
+        return v6(host).is_some();
+    }
+    let label =
+        |label: &str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+    host.len() <= 253 && host.split('.').all(label)
+}
+
+fn v6(host: &str) -> Option<Ipv6Addr> {
+    host.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
+}
+
+fn is_local_host(host: &str) -> bool {
+    let host = host.to_ascii_lowercase();
+    if let Some(address) = v6(&host) {
+        return address.is_loopback();
+    }
+    matches!(host.as_str(), "localhost" | "host.docker.internal" | "localhost.localstack.cloud")
+        || host.ends_with(".localhost")
+        || host.ends_with(".localhost.localstack.cloud")
+        || host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn local_is_this_machine_and_nothing_else() {
+        for url in [
+            "http://localhost:4566",
+            "HTTP://LOCALHOST",
+            "https://dynamodb.localhost/path",
+            "http://127.0.0.1:8000/",
+            "http://127.9.9.9",
+            "http://[::1]:8000",
+            "http://host.docker.internal:8000",
+            "https://localhost.localstack.cloud:4566",
+            "https://dynamodb.localhost.localstack.cloud",
+        ] {
+            assert_eq!(host_of(url).map(is_local_host), Ok(true), "{url}");
+        }
+        for url in [
+            "https://dynamodb.eu-west-1.amazonaws.com",
+            "http://localhost.example.com",
+            "http://127.0.0.1.example.com",
+            "http://notlocalhost",
+            "http://10.0.0.1",
+            "http://192.168.1.1",
+            "http://0.0.0.0:8000",
+            "http://127.1",
+            "http://2130706433",
+            "http://[::]",
+            "http://[::ffff:127.0.0.1]",
+            "http://[fe80::1]",
+            "http://localstack:4566",
+            "http://evil-localhost.localstack.cloud",
+            "http://evillocalhost.localstack.cloud",
+            "http://example.com/localhost",
+        ] {
+            assert_eq!(host_of(url).map(is_local_host), Ok(false), "{url}");
+        }
+    }
+
+    #[test]
+    fn urls_that_are_refused() {
+        for url in [
+            "",
+            "localhost:4566",
+            "ftp://localhost",
+            "http:/localhost",
+            "http://",
+            "http://:80",
+            "http:///x",
+            "http://localhost@example.com",
+            "http://user:hush@localhost",
+            "http://localhost:",
+            "http://localhost:0",
+            "http://localhost:65536",
+            "http://localhost:+80",
+            "http://localhost:80:80",
+            "http://localhost?x=1",
+            "http://localhost/#x",
+            "http://localhost\\@example.com",
+            "http://local host",
+            "http://::1",
+            "http://[::1",
+            "http://[::1]x",
+            "http://[::1%lo]",
+            "http://.localhost",
+            "http://localhost.",
+            "http://a..localhost",
+            "http://löcalhost",
+            "Embedded:x",
+        ] {
+            let error = parse(Sourced { value: url.to_owned(), source: ValueSource::Default }, true, Path::new("/"));
+            let error = error.expect_err(url);
+            assert!(!format!("{error:?}").contains("hush"), "{error:?}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_it_panic(url in "(https?://)?[\\[\\]:/@.a-z0-9é]{0,20}") {
+            let _ = host_of(&url).map(is_local_host);
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! Reads one env file into a value: bounded, each key with its line. The process environment is not touched.
+//!
+//! Errors name file, line and key. They never quote a line, as `dotenvy`'s own do, because any part of it may be a secret.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use super::lines::{LineError, logical_lines};
+use super::{Sourced, ValueSource, keys, placeholder};
+use crate::error::{Error, Result};
+use crate::limits::ENV_FILE_BYTES;
+
+/// The keys of one env file that this program reads. It holds secrets and therefore has no `Debug`.
+pub(super) struct EnvFile {
+    shown: PathBuf,
+    entries: BTreeMap<&'static str, Entry>,
+}
+
+struct Entry {
+    line: usize,
+    value: String,
+}
+
+impl EnvFile {
+    /// Reads the file at `path`, which errors and sources call `shown`.
+    pub(super) fn read(path: &Path, shown: &Path) -> Result<Self> {
+        Self::parse(&read_text(path, shown)?, shown)
+    }
+
+    /// Reads the text of an env file.
+    pub(super) fn parse(text: &str, shown: &Path) -> Result<Self> {
+        let mut file = Self { shown: shown.to_owned(), entries: BTreeMap::new() };
+        for line in logical_lines(text).map_err(|error| file.unreadable(&error))? {
+            file.take(line.number, &line.text)?;
+        }
+        Ok(file)
+    }
+
+    /// The value of `key`; an empty one counts as not set.
+    pub(super) fn get(&self, key: &'static str) -> Option<Sourced<String>> {
+        let entry = self.entries.get(key).filter(|entry| !entry.value.is_empty())?;
+        Some(Sourced { value: entry.value.clone(), source: self.source(key, entry.line) })
+    }
+
+    fn take(&mut self, line: usize, text: &str) -> Result<()> {
+        let mut parsed = dotenvy::from_read_iter(text.as_bytes());
+        let (Some(Ok((key, value))), None) = (parsed.next(), parsed.next()) else {
+            let key = text.split_once('=').and_then(|(key, _)| keys::known(key.trim_start_matches("export").trim()));
+            return Err(self.unreadable(&LineError { number: line, key, reason: "is not KEY=value".to_owned() }));
+        };
+        match keys::known(&key) {
+            Some(key) => self.keep(key, line, value),
+            None if keys::is_own(&key) => {
+                Err(Error::environment(format!("{} line {line}: there is no setting {key}", self.shown.display()))
+                    .with_hint(format!("did you mean {}?", keys::nearest_own(&key))))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn keep(&mut self, key: &'static str, line: usize, value: String) -> Result<()> {
+        let source = self.source(key, line);
+        if let Some(first) = self.entries.get(key) {
+            return Err(source
+                .error(format!("was already set on line {}", first.line))
+                .with_hint("keep one of the two"));
+        }
+        if value.contains(char::is_control) {
+            return Err(source.error("has a line break or another control character in its value"));
+        }
+        if let Some(complaint) = placeholder::complaint(key, &value) {
+            return Err(source.error(complaint).with_hint("fill in the real value, or delete the line"));
+        }
+        self.entries.insert(key, Entry { line, value });
+        Ok(())
+    }
+
+    fn source(&self, key: &'static str, line: usize) -> ValueSource {
+        ValueSource::File { path: self.shown.clone(), line, key }
+    }
+
+    fn unreadable(&self, error: &LineError) -> Error {
+        let what = match error.key {
+            Some(key) => self.source(key, error.number).error(&error.reason),
+            None => Error::environment(format!("{} line {} {}", self.shown.display(), error.number, error.reason)),
+        };
+        what.with_hint("put a value with spaces, quotes, `#`, `$` or backslashes in single quotes")
+    }
+}
+
+fn read_text(path: &Path, shown: &Path) -> Result<String> {
+    let shown = shown.display();
+    let unreadable = |error| Error::environment(format!("cannot read {shown}")).with_source(error);
+    // Asked before opening: to open a named pipe would block.
+    let metadata = fs::metadata(path).map_err(unreadable)?;
+    if !metadata.is_file() {
+        let kind = if metadata.is_dir() { "a folder" } else { "not a file" };
+        return Err(Error::environment(format!("{shown} is {kind}; an env file is expected there")));
+    }
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(unreadable)?;
+    let read = file.take(ENV_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if read as u64 > ENV_FILE_BYTES {
+        return Err(Error::environment(format!("{shown} is larger than {ENV_FILE_BYTES} bytes: it is no env file")));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        // The error's own bytes are the file's text: it is no source to keep.
+        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = good.split(|byte| *byte == b'\n').count();
+        Error::environment(format!("{shown} line {line} is not UTF-8 text")).with_hint("save the file as UTF-8")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parse(text: &str) -> Result<EnvFile> {
+        EnvFile::parse(text, Path::new("envs/.env.x"))
+    }
+
+    fn error(text: &str) -> Error {
+        parse(text).err().expect("the text must be refused")
+    }
+
+    #[test]
+    fn every_way_to_write_a_value() {
+        for (text, value) in [
+            ("AWS_PROFILE=a", "a"),
+            ("  export AWS_PROFILE = a  # it's", "a"),
+            ("AWS_PROFILE='a b'", "a b"),
+            ("AWS_PROFILE=\"a b\" # c", "a b"),
+            ("AWS_PROFILE=a#b", "a#b"),
+            ("AWS_PROFILE=a$HOME", "a$HOME"),
+            ("AWS_PROFILE=a$b$$c$", "a$b$$c$"),
+            ("AWS_PROFILE=\"a$HOME{b}\"", "a$HOME{b}"),
+            ("AWS_PROFILE='a$HOME'", "a$HOME"),
+            ("AWS_PROFILE=a\\$HOME", "a$HOME"),
+            ("AWS_PROFILE='it'\\''s'", "it's"),
+            ("AWS_PROFILE=a+/b==", "a+/b=="),
+            ("\u{feff}AWS_PROFILE=a\r\nX=b\r\n", "a"),
+            ("AWS_PROFILE=a ", "a"),
+        ] {
+            assert_eq!(parse(text).unwrap().get(keys::PROFILE).unwrap().value, value, "{text}");
+        }
+        for text in ["AWS_PROFILE=", "AWS_PROFILE=''", "AWS_PROFILE= # none", "#AWS_PROFILE=a", "", "\n"] {
+            assert_eq!(parse(text).unwrap().get(keys::PROFILE), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn errors_name_file_line_and_key_and_quote_nothing() {
+        for (text, message) in [
+            ("A=1\nAWS_PROFILE=hush hush", "envs/.env.x line 2: AWS_PROFILE is not KEY=value"),
+            ("A=1\n\nhush", "envs/.env.x line 3 is not KEY=value"),
+            ("hush:=x", "envs/.env.x line 1 is not KEY=value"),
+            ("hush=\\h", "envs/.env.x line 1 is not KEY=value"),
+            (
+                "AWS_SECRET_ACCESS_KEY='hush",
+                "envs/.env.x line 1: AWS_SECRET_ACCESS_KEY opens a quote that is never closed",
+            ),
+            ("AWS_REGION=hush\nA=1\nAWS_REGION=", "envs/.env.x line 3: AWS_REGION was already set on line 1"),
+            ("AWS_REGION=your-hush", "envs/.env.x line 1: AWS_REGION still holds a placeholder"),
+            ("DYNADUMP_PROTECTD=hush", "envs/.env.x line 1: there is no setting DYNADUMP_PROTECTD"),
+            (
+                "AWS_PROFILE=\"hush\nhush\"",
+                "envs/.env.x line 1: AWS_PROFILE has a line break or another control character in its value",
+            ),
+        ] {
+            let error = error(text);
+            assert_eq!(error.to_string(), message);
+            assert!(!format!("{error:?}").contains("hush"), "{error:?}");
+        }
+        assert_eq!(error("DYNADUMP_PROTECTD=1").hint(), Some("did you mean DYNADUMP_PROTECTED?"));
+        assert_eq!(error("DYNADUMP_ACOUNT=1").hint(), Some("did you mean DYNADUMP_ACCOUNT?"));
+    }
+
+    #[test]
+    fn keys_of_others_are_ignored() {
+        assert!(parse("API_KEY=your-key\nAPI_KEY=twice\nPEM='a\nb'\nAWS_REGION=eu-west-1").is_ok());
+    }
+
+    #[test]
+    fn files_that_are_no_env_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        let message = |path: &Path| EnvFile::read(path, Path::new("f")).err().unwrap().to_string();
+        assert_eq!(message(dir.path()), "f is a folder; an env file is expected there");
+        assert_eq!(message(&path), "cannot read f");
+        let put = |bytes: &[u8]| std::io::Write::write_all(&mut File::create(&path).unwrap(), bytes).unwrap();
+        put(b"A=1\nB=\xff\n");
+        assert_eq!(message(&path), "f line 2 is not UTF-8 text");
+        put(&b"#".repeat(usize::try_from(ENV_FILE_BYTES).unwrap() + 1));
+        assert_eq!(message(&path), "f is larger than 1048576 bytes: it is no env file");
+        put(&b"#".repeat(usize::try_from(ENV_FILE_BYTES).unwrap()));
+        assert!(EnvFile::read(&path, Path::new("f")).is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_ever_taken_from_the_process(
+            parts in prop::collection::vec(
+                prop::sample::select(vec!["'", "\"", "\\", "$HOME", "${HOME}", "$PATH", "{", " ", "\t", "#", "a", "=", "\n"]),
+                0..24,
+            ),
+        ) {
+            prop_assume!(std::env::var("PATH").is_ok_and(|path| path.contains('/')));
+            for line in logical_lines(&format!("KEY={}", parts.concat())).unwrap_or_default() {
+                for (_, value) in dotenvy::from_read_iter(line.text.as_bytes()).flatten() {
+                    prop_assert!(!value.contains('/'), "{value}");
+                }
+            }
+        }
+
+        #[test]
+        fn a_single_quoted_value_is_kept_to_the_letter(value in "[ -&(-\\[\\]-~]{0,40}") {
+            let value = format!("a/{value}");
+            prop_assume!(placeholder::complaint(keys::SECRET_ACCESS_KEY, &value).is_none());
+            let file = parse(&format!("AWS_SECRET_ACCESS_KEY='{value}'\nAWS_REGION=x")).unwrap();
+            prop_assert_eq!(file.get(keys::SECRET_ACCESS_KEY).unwrap().value, value);
+            prop_assert_eq!(file.get(keys::REGION).unwrap().source, file.source(keys::REGION, 2));
+        }
+    }
+}

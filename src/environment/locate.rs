@@ -1,0 +1,171 @@
+//! Finds the env file that a name stands for, and says what there is where it does not exist.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+
+/// Environments listed in an error; more would bury it.
+const LISTED_NAMES: usize = 20;
+
+const PREFIX: &str = ".env.";
+const EXAMPLE: &str = ".example";
+
+/// Where an environment's file is, and what relative paths in it are relative to.
+pub(super) struct Located {
+    /// The file.
+    pub(super) path: PathBuf,
+    /// The file as it is shown to people.
+    pub(super) shown: PathBuf,
+    /// The folder that holds the folder of env files.
+    pub(super) base: PathBuf,
+}
+
+/// Finds the file of the environment `name`: in `envs_dir`, or else in the first folder `envs` in or above `working_dir`.
+pub(super) fn locate(name: &str, envs_dir: Option<&Path>, working_dir: &Path) -> Result<Located> {
+    if !is_name(name) {
+        return Err(Error::usage("--env takes a name of letters, digits, `.`, `_` and `-`")
+            .with_hint("it names the file envs/.env.<name>, for example --env=prod"));
+    }
+    let folder = match envs_dir {
+        Some(folder) => working_dir.join(folder),
+        None => find_upwards(working_dir).ok_or_else(|| nowhere(name, working_dir))?,
+    };
+    let path = folder.join(format!("{PREFIX}{name}"));
+    let shown = shown(&path, working_dir);
+    if fs::symlink_metadata(&path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
+        return Err(missing(name, &folder, &shown));
+    }
+    let base = holder(&folder)
+        .map_err(|error| Error::environment(format!("cannot read {}", folder.display())).with_source(error))?;
+    Ok(Located { path, shown, base })
+}
+
+fn is_name(name: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    !name.is_empty() && name.chars().all(allowed) && !matches!(name, "." | "..")
+}
+
+fn find_upwards(working_dir: &Path) -> Option<PathBuf> {
+    working_dir.ancestors().map(|folder| folder.join("envs")).find(|envs| envs.is_dir())
+}
+
+/// The folder that holds `folder`, found in the path as it is written: a linked `envs` belongs to the project it stands in.
+fn holder(folder: &Path) -> std::io::Result<PathBuf> {
+    let whole = if folder.file_name().is_some() { folder.to_owned() } else { folder.canonicalize()? };
+    Ok(whole.parent().unwrap_or(&whole).to_owned())
+}
+
+fn shown(path: &Path, working_dir: &Path) -> PathBuf {
+    path.strip_prefix(working_dir).unwrap_or(path).to_owned()
+}
+
+fn nowhere(name: &str, working_dir: &Path) -> Error {
+    Error::environment(format!(
+        "environment {name:?} has no file: there is no folder envs in {} or above it",
+        working_dir.display()
+    ))
+    .with_hint(format!(
+        "create envs/{PREFIX}{name}, name the folder with --envs-dir, or use --no-env with --profile, --region and --table"
+    ))
+}
+
+fn missing(name: &str, folder: &Path, shown: &Path) -> Error {
+    let mut names = existing(folder);
+    let example = shown.with_file_name(format!("{PREFIX}{name}{EXAMPLE}"));
+    let has_example = folder.join(format!("{PREFIX}{name}{EXAMPLE}")).is_file();
+    let more = names.len().saturating_sub(LISTED_NAMES);
+    names.truncate(LISTED_NAMES);
+    if more > 0 {
+        names.push(format!("and {more} more"));
+    }
+    let listed = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    let hint = if has_example {
+        format!("cp {} {}, then fill it in", example.display(), shown.display())
+    } else {
+        format!("create {}, choose another environment with --env, or use --no-env", shown.display())
+    };
+    let example = if has_example { format!("; {} is there", example.display()) } else { String::new() };
+    Error::environment(format!(
+        "environment {name:?} has no file: {} does not exist (environments there: {listed}{example})",
+        shown.display()
+    ))
+    .with_hint(hint)
+}
+
+/// The names of the environments that have a file in `folder`, sorted.
+fn existing(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| entry.file_name().to_str()?.strip_prefix(PREFIX).map(str::to_owned))
+        .filter(|name| is_name(name) && !name.ends_with(EXAMPLE))
+        .collect();
+    names.sort();
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn project(files: &[&str]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for file in files {
+            let path = dir.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::File::create(path).unwrap();
+        }
+        dir
+    }
+
+    #[test]
+    fn names_are_checked_before_they_become_paths() {
+        for name in ["", ".", "..", "a/b", "../x", "a b", "prod\n", "ä", "a\\b"] {
+            assert_eq!(
+                locate(name, None, Path::new("/")).err().unwrap().kind(),
+                crate::error::ErrorKind::Usage,
+                "{name}"
+            );
+        }
+        assert!(["prod", "a.b-c_d", "...", "-x"].into_iter().all(is_name));
+    }
+
+    #[test]
+    fn the_nearest_envs_folder_upwards_counts() {
+        let dir = project(&["envs/.env.a", "deep/er/still/x", "deep/envs/.env.b", "deep/er/envs"]);
+        let from = dir.path().join("deep/er/still");
+        let found = locate("b", None, &from).unwrap();
+        assert_eq!(found.path, dir.path().join("deep/envs/.env.b"));
+        assert_eq!(found.shown, found.path);
+        assert_eq!(found.base, dir.path().join("deep"));
+        assert!(locate("a", None, &from).is_err());
+        assert_eq!(locate("a", None, dir.path()).unwrap().shown, Path::new("envs/.env.a"));
+    }
+
+    #[test]
+    fn envs_dir_overrides_and_is_relative_to_the_working_directory() {
+        let dir = project(&["conf/all/.env.a", "conf/all/sub/x"]);
+        for (envs_dir, from) in [("conf/all", "."), ("all/.", "conf"), ("..", "conf/all/sub")] {
+            let found = locate("a", Some(Path::new(envs_dir)), &dir.path().join(from)).unwrap();
+            assert!(found.base.ends_with("conf"), "{}", found.base.display());
+        }
+    }
+
+    #[test]
+    fn a_missing_file_lists_what_there_is() {
+        let dir =
+            project(&["envs/.env.local", "envs/.env.dev", "envs/.env.prod.example", "envs/.env.a b", "envs/readme"]);
+        let error = locate("prod", None, dir.path()).err().unwrap();
+        assert_eq!(
+            error.to_string(),
+            "environment \"prod\" has no file: envs/.env.prod does not exist (environments there: dev, local; \
+             envs/.env.prod.example is there)"
+        );
+        assert_eq!(error.hint(), Some("cp envs/.env.prod.example envs/.env.prod, then fill it in"));
+        let error = locate("prod", Some(Path::new("none")), dir.path()).err().unwrap();
+        assert_eq!(
+            error.to_string(),
+            "environment \"prod\" has no file: none/.env.prod does not exist (environments there: none)"
+        );
+    }
+}

@@ -1,0 +1,96 @@
+//! Values that somebody forgot to fill in after copying an example file, and references that nobody substitutes.
+//!
+//! Only shapes are matched that no real value has. Words alone (`todo`, `example`) may well be a table's name.
+
+use super::keys;
+
+/// So long a run of `x` is no chance in a random key (about one in 10⁹ for a session token of 1,000 characters).
+const RUN_OF_X: &str = "xxxxxxxx";
+
+/// What is wrong with `value` as the value of `key`, worded to follow the key; `None` if it looks real.
+pub(super) fn complaint(key: &str, value: &str) -> Option<&'static str> {
+    if is_placeholder(value) {
+        Some("still holds a placeholder")
+    } else if is_reference(key, value) {
+        Some("refers to another variable, and nothing is substituted in env files")
+    } else {
+        None
+    }
+}
+
+fn is_placeholder(value: &str) -> bool {
+    let value = value.to_ascii_lowercase();
+    let last_part = value.rsplit([':', '/']);
+    last_part.clone().any(|part| part.starts_with("your-") || part.starts_with("your_"))
+        || value.starts_with("your ")
+        || value.find('<').is_some_and(|open| value[open..].contains('>'))
+        || matches!(value.as_str(), "changeme" | "replaceme")
+        || ["change-me", "change_me", "replace-me", "replace_me"].iter().any(|start| value.starts_with(start))
+        || ["-here", "_here", "...", "…"].iter().any(|end| value.ends_with(end))
+        || (value.len() >= 3 && value.bytes().all(|byte| byte == b'x'))
+        || value.contains(RUN_OF_X)
+}
+
+/// `$NAME`, `${NAME}` and `{{ name }}` as the whole value; `${` anywhere but in a secret, where it may be meant.
+fn is_reference(key: &str, value: &str) -> bool {
+    let name = value.strip_prefix('$').map(|rest| rest.trim_start_matches('{').trim_end_matches('}'));
+    let only_a_name =
+        name.is_some_and(|name| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'));
+    let secret = matches!(key, keys::SECRET_ACCESS_KEY | keys::SESSION_TOKEN);
+    only_a_name || (value.starts_with("{{") && value.ends_with("}}")) || (!secret && value.contains("${"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_examples_leave_behind_is_seen() {
+        for value in [
+            "your-aws-access-key-id",
+            "YOUR_SECRET_ACCESS_KEY",
+            "your table",
+            "<access key>",
+            "arn:aws:iam::<account>:role/dump",
+            "arn:aws:iam::123456789012:role/your-role",
+            "https://your-endpoint:8000",
+            "changeme",
+            "Change-Me",
+            "replace_me_please",
+            "xxx",
+            "XXXXXXXXXXXX",
+            "AKIAXXXXXXXXXXXXXXXX",
+            "secret-goes-here",
+            "PUT_IT_HERE",
+            "AKIA...",
+            "…",
+            "$AWS_REGION",
+            "${AWS_REGION}",
+            "{{ region }}",
+            "users-${STAGE}",
+        ] {
+            assert!(complaint(keys::TABLE, value).is_some(), "{value}");
+        }
+    }
+
+    #[test]
+    fn real_values_pass() {
+        for value in [
+            "test",
+            "todo",
+            "example-table",
+            "yourself",
+            "save-your-seat",
+            "nowhere",
+            "changements",
+            "xx",
+            "a-xxx-b",
+            "wJalrXUtnFEMI/K7MDENG/bPxRfiCYzzzzzzzzzzzz",
+            "pa$$word",
+            "embedded:envs/demo.db",
+        ] {
+            assert_eq!(complaint(keys::TABLE, value), None, "{value}");
+        }
+        assert_eq!(complaint(keys::SECRET_ACCESS_KEY, "a${b}c"), None);
+    }
+}

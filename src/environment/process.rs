@@ -1,0 +1,88 @@
+//! A snapshot of the process variables this program reads, taken once, so that nothing depends on when it is looked at.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fmt;
+
+use super::{Sourced, ValueSource, keys};
+use crate::error::Result;
+
+/// The process variables that matter here, as they were when it was taken. `Debug` shows their names only.
+#[derive(Clone, Default)]
+pub struct ProcessEnvironment {
+    /// `None`: the variable is set, but is not text.
+    variables: BTreeMap<&'static str, Option<String>>,
+}
+
+impl ProcessEnvironment {
+    /// Takes the variables of this process.
+    #[must_use]
+    pub fn capture() -> Self {
+        Self::collect(std::env::vars_os())
+    }
+
+    /// Takes these variables instead of the process's own: for tests, and for callers that are no command.
+    pub fn from_pairs<K: AsRef<str>, V: AsRef<str>>(pairs: impl IntoIterator<Item = (K, V)>) -> Self {
+        let mut snapshot = Self::default();
+        for (key, value) in pairs {
+            snapshot.keep(OsStr::new(key.as_ref()), OsStr::new(value.as_ref()));
+        }
+        snapshot
+    }
+
+    fn collect<T: AsRef<OsStr>>(variables: impl IntoIterator<Item = (T, T)>) -> Self {
+        let mut snapshot = Self::default();
+        for (key, value) in variables {
+            snapshot.keep(key.as_ref(), value.as_ref());
+        }
+        snapshot
+    }
+
+    fn keep(&mut self, key: &OsStr, value: &OsStr) {
+        let Some(key) = key.to_str().and_then(keys::known) else { return };
+        if !value.is_empty() {
+            self.variables.insert(key, value.to_str().map(str::to_owned));
+        }
+    }
+
+    /// The value of `key`; an empty one counts as not set.
+    pub(super) fn get(&self, key: &'static str) -> Result<Option<Sourced<String>>> {
+        let source = ValueSource::Process(key);
+        match self.variables.get(key) {
+            None => Ok(None),
+            Some(Some(value)) if !value.contains(char::is_control) => {
+                Ok(Some(Sourced { value: value.clone(), source }))
+            }
+            Some(_) => Err(source.error("is not plain text")),
+        }
+    }
+}
+
+impl fmt::Debug for ProcessEnvironment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.variables.keys()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_names_never_values() {
+        let process = ProcessEnvironment::from_pairs([("AWS_SECRET_ACCESS_KEY", "hush"), ("OTHER", "hush")]);
+        assert_eq!(format!("{process:?}"), r#"{"AWS_SECRET_ACCESS_KEY"}"#);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_variable_that_is_no_text_is_an_error_when_it_is_asked_for() {
+        use std::os::unix::ffi::OsStrExt;
+        let process = ProcessEnvironment::collect([(OsStr::new("AWS_REGION"), OsStr::from_bytes(b"\xff"))]);
+        assert_eq!(process.get(keys::PROFILE).unwrap(), None);
+        assert_eq!(
+            process.get(keys::REGION).unwrap_err().to_string(),
+            "AWS_REGION in the process environment: it is not plain text"
+        );
+    }
+}

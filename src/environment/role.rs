@@ -1,0 +1,103 @@
+//! The role to assume on top of the credentials: from the env file or `--role-arn`. In the process environment the same
+//! names belong to web identity and are left to AWS's own chain.
+
+use super::inputs::Inputs;
+use super::{Endpoint, Sourced, ValueSource, keys};
+use crate::error::Result;
+
+/// A role to assume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Role {
+    /// The role's ARN.
+    pub arn: Sourced<String>,
+    /// The external id that its trust policy may ask for.
+    pub external_id: Option<String>,
+    /// The name of the session, for the account's own logs.
+    pub session_name: Option<String>,
+}
+
+/// The role that flag or file name.
+pub(super) fn resolve(inputs: &Inputs<'_>, endpoint: &Endpoint) -> Result<Option<Role>> {
+    let external_id = inputs.in_file(keys::ROLE_EXTERNAL_ID);
+    let session_name = inputs.in_file(keys::ROLE_SESSION_NAME);
+    let Some(arn) = inputs.flag_or_file("--role-arn", inputs.request.role_arn.as_ref(), keys::ROLE_ARN)? else {
+        return match external_id.or(session_name) {
+            None => Ok(None),
+            Some(orphan) => Err(orphan.source.error(format!("has no {} beside it", keys::ROLE_ARN))),
+        };
+    };
+    if !is_role_arn(&arn.value) {
+        return Err(arn
+            .source
+            .error("is not the ARN of a role")
+            .with_hint("for example arn:aws:iam::123456789012:role/dump"));
+    }
+    if let Endpoint::Embedded { source, .. } = endpoint {
+        return Err(arn.source.error(format!("names a role, but the embedded engine ({source}) has none")));
+    }
+    Ok(Some(Role { arn, external_id: external_id.map(value), session_name: session_name.map(value) }))
+}
+
+fn value(sourced: Sourced<String>) -> String {
+    sourced.value
+}
+
+fn is_role_arn(arn: &str) -> bool {
+    let parts: Vec<&str> = arn.splitn(6, ':').collect();
+    let [scheme, partition, service, region, account, resource] = parts[..] else { return false };
+    let name = resource.strip_prefix("role/").unwrap_or_default();
+    scheme == "arn"
+        && partition.starts_with("aws")
+        && service == "iam"
+        && region.is_empty()
+        && is_account(account)
+        && !name.is_empty()
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_+=,.@-/".contains(&byte))
+}
+
+/// Whether it has the form of an AWS account id.
+fn is_account(id: &str) -> bool {
+    id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// The account that the environment must be.
+pub(super) fn account(inputs: &Inputs<'_>) -> Result<Option<Sourced<String>>> {
+    let account = inputs.file_or_process(keys::ACCOUNT)?;
+    match account {
+        Some(account) if !is_account(&account.value) => {
+            Err(account.source.error("is not an AWS account id of 12 digits"))
+        }
+        account => Ok(account),
+    }
+}
+
+impl Role {
+    /// The place that named it.
+    #[must_use]
+    pub fn source(&self) -> &ValueSource {
+        &self.arn.source
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn role_arns() {
+        for arn in ["arn:aws:iam::123456789012:role/dump", "arn:aws-cn:iam::123456789012:role/a/b/c@d"] {
+            assert!(is_role_arn(arn), "{arn}");
+        }
+        for arn in [
+            "dump",
+            "arn:aws:iam::123456789012:user/dump",
+            "arn:aws:iam::12345678901:role/dump",
+            "arn:aws:iam:eu-west-1:123456789012:role/dump",
+            "arn:aws:sts::123456789012:role/dump",
+            "arn:aws:iam::123456789012:role/",
+            "arn:aws:iam::123456789012:role/a b",
+        ] {
+            assert!(!is_role_arn(arn), "{arn}");
+        }
+    }
+}

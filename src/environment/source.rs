@@ -1,0 +1,64 @@
+//! Where a value came from, so that plans and errors can say it.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::error::Error;
+
+/// A value and the place that named it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sourced<T> {
+    /// The value.
+    pub value: T,
+    /// The place that named it.
+    pub source: ValueSource,
+}
+
+/// A place that names values. Its `Display` is for plans: `--region`, `envs/.env.prod line 3`,
+/// `AWS_REGION in the process environment`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ValueSource {
+    /// A command-line flag, with its dashes.
+    Flag(&'static str),
+    /// A line of an env file.
+    File {
+        /// The file, as it is shown to people: relative to the working directory where it lies below it.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// The key on that line.
+        key: &'static str,
+    },
+    /// A variable of the process environment.
+    Process(&'static str),
+    /// A profile of the shared AWS configuration.
+    Profile(String),
+    /// Nobody named it: this program's default.
+    Default,
+}
+
+impl ValueSource {
+    /// An error about the value from this place: of usage for a flag, of the environment otherwise. It names flag or file,
+    /// line and key, and must not quote the value.
+    pub(super) fn error(&self, what: impl fmt::Display) -> Error {
+        match self {
+            Self::Flag(flag) => Error::usage(format!("{flag} {what}")),
+            Self::File { path, line, key } => {
+                Error::environment(format!("{} line {line}: {key} {what}", path.display()))
+            }
+            Self::Process(_) | Self::Profile(_) | Self::Default => Error::environment(format!("{self}: it {what}")),
+        }
+    }
+}
+
+impl fmt::Display for ValueSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag(flag) => f.write_str(flag),
+            Self::File { path, line, .. } => write!(f, "{} line {line}", path.display()),
+            Self::Process(key) => write!(f, "{key} in the process environment"),
+            Self::Profile(name) => write!(f, "profile {name} of the shared AWS configuration"),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}

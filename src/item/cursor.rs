@@ -1,0 +1,108 @@
+//! Walks over the members of JSON objects and skips their values by structure alone; for large texts and hot paths.
+
+use super::lex::Lexer;
+use super::scan::{ScanError, Scanner, Step};
+use std::ops::Range;
+
+/// A position in a whole JSON text.
+pub(super) struct Cursor<'a> {
+    text: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Cursor<'a> {
+    pub(super) fn new(text: &'a [u8]) -> Self {
+        Self { text, at: 0 }
+    }
+
+    pub(super) fn offset(&self) -> usize {
+        self.at
+    }
+
+    pub(super) fn fault(&self, what: &'static str) -> ScanError {
+        ScanError { at: self.at, what }
+    }
+
+    /// The next byte that is not whitespace.
+    #[inline]
+    pub(super) fn peek(&mut self) -> Option<u8> {
+        loop {
+            match self.text.get(self.at) {
+                Some(b' ' | b'\t' | b'\n' | b'\r') => self.at += 1,
+                other => return other.copied(),
+            }
+        }
+    }
+
+    /// Goes behind `byte`, which must come next.
+    #[inline]
+    pub(super) fn take(&mut self, byte: u8, what: &'static str) -> Result<(), ScanError> {
+        if self.peek() != Some(byte) {
+            return Err(self.fault(if self.at == self.text.len() { "the text ends too early" } else { what }));
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    /// Goes to the value of the next member, behind the opening brace (`first`) or the value before; its name with quotes and
+    /// escapes. `None` behind the closing brace.
+    pub(super) fn next_member(&mut self, first: bool) -> Result<Option<&'a [u8]>, ScanError> {
+        match self.peek() {
+            Some(b'}') => {
+                self.at += 1;
+                return Ok(None);
+            }
+            Some(b',') if !first => self.at += 1,
+            _ if !first => return self.take(b',', "expected a comma or a closing brace").map(|()| None),
+            _ => {}
+        }
+        let name = self.name()?;
+        self.take(b':', "expected a colon")?;
+        self.peek();
+        Ok(Some(name))
+    }
+
+    fn name(&mut self) -> Result<&'a [u8], ScanError> {
+        self.take(b'"', "expected a name in quotes")?;
+        let start = self.at;
+        let mut end = start;
+        loop {
+            match self.text.get(end) {
+                Some(b'"') => break,
+                Some(b'\\') => end += 2,
+                Some(_) => end += 1,
+                None => return Err(ScanError { at: start, what: "a name that does not end" }),
+            }
+        }
+        self.at = end + 1;
+        Ok(&self.text[start - 1..self.at])
+    }
+
+    /// Goes behind the value that begins here; where it stands.
+    #[inline]
+    pub(super) fn skip_value(&mut self) -> Result<Range<usize>, ScanError> {
+        let start = self.at;
+        let rest = self.text.get(start..).unwrap_or_default();
+        match Scanner::new().feed(rest).map_err(|error| ScanError { at: start + error.at, ..error })? {
+            Step::Done(length) => self.at += length,
+            Step::More => return Err(ScanError { at: self.text.len(), what: "the text ends too early" }),
+        }
+        Ok(start..self.at)
+    }
+
+    /// Nothing but whitespace is left.
+    pub(super) fn finish(&mut self) -> Result<(), ScanError> {
+        if self.peek().is_some() { Err(self.fault("more text behind the document")) } else { Ok(()) }
+    }
+}
+
+/// Whether `quoted`, a name with its quotes and escapes, says `name`.
+pub(super) fn says(quoted: &[u8], name: &str) -> bool {
+    let inner = &quoted[1..quoted.len() - 1];
+    if inner.len() <= name.len() {
+        return inner == name.as_bytes();
+    }
+    // Only escapes make a name longer than what it says.
+    memchr::memchr(b'\\', inner).is_some()
+        && Lexer::new(quoted).and_then(|mut lexer| lexer.string()).is_ok_and(|said| said.says(name))
+}

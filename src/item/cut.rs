@@ -1,0 +1,290 @@
+//! Cuts a response body into items and the rest of the document.
+//!
+//! The items stay where they are: a list of spans over the one buffer, so that a page of a thousand items costs one
+//! allocation. Only the structure of the body is looked at. The text `"Items":[` inside a string, an attribute called
+//! `Items`, any order of members and any whitespace make no difference.
+
+use super::compact::{compact_into, has_line_breaks};
+use super::cursor::{Cursor, says};
+use super::scan::ScanError;
+use bytes::Bytes;
+use std::fmt;
+
+/// The body is not what it should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CutError {
+    /// The byte of the body at which it was noticed.
+    pub offset: usize,
+    /// What is wrong, as a lowercase fragment.
+    pub what: &'static str,
+}
+
+impl From<ScanError> for CutError {
+    fn from(error: ScanError) -> Self {
+        Self { offset: error.at, what: error.what }
+    }
+}
+
+impl fmt::Display for CutError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "byte {}: {}", self.offset, self.what)
+    }
+}
+
+impl std::error::Error for CutError {}
+
+/// A response body, cut.
+#[derive(Debug, Clone, Default)]
+pub struct CutResponse {
+    /// The elements of the array, each on one line.
+    pub items: Items,
+    /// The same document with that array emptied.
+    pub rest: Vec<u8>,
+}
+
+/// Where an item stands in the text.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    start: u32,
+    end: u32,
+}
+
+/// Items, each on one line, as slices of one text.
+#[derive(Debug, Clone, Default)]
+pub struct Items {
+    text: Bytes,
+    spans: Vec<Span>,
+}
+
+impl Items {
+    /// How many.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.spans.is_empty()
+    }
+
+    /// The items in their order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> + '_ {
+        self.spans.iter().map(|span| &self.text[span.start as usize..span.end as usize])
+    }
+
+    /// The item at `index`, sharing the text it is cut from.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<Bytes> {
+        self.spans.get(index).map(|span| self.text.slice(span.start as usize..span.end as usize))
+    }
+
+    /// Keeps the first `most` items.
+    pub fn truncate(&mut self, most: usize) {
+        self.spans.truncate(most);
+    }
+
+    /// Bytes of all items' text together.
+    #[must_use]
+    pub fn text_bytes(&self) -> u64 {
+        self.spans.iter().map(|span| u64::from(span.end - span.start)).sum()
+    }
+
+    /// The same items, each on one line.
+    fn on_lines(self) -> Result<Self, CutError> {
+        let mut text = Vec::with_capacity(self.text.len());
+        let mut spans = Vec::with_capacity(self.spans.len());
+        for (item, from) in self.iter().zip(&self.spans) {
+            let start = text.len();
+            if has_line_breaks(item) {
+                compact_into(item, &mut text);
+                if has_line_breaks(&text[start..]) {
+                    return Err(CutError { offset: from.start as usize, what: "a line break inside a string" });
+                }
+            } else {
+                text.extend_from_slice(item);
+            }
+            spans.push(span(start, text.len())?);
+        }
+        Ok(Self { text: Bytes::from(text), spans })
+    }
+}
+
+/// Cuts the elements of the array at `path` out of a JSON document: `["Items"]` for a Scan, `["Responses", table]` for a
+/// `BatchGetItem`. No such array, or `null` in its place, is no items. Elements that hold line breaks are written anew on one
+/// line; all others stay byte for byte.
+///
+/// # Errors
+/// The document is cut short or goes on behind its end, its brackets do not match, the array stands in it twice, or one of its
+/// elements is not an object.
+pub fn cut_items(body: Bytes, path: &[&str]) -> Result<CutResponse, CutError> {
+    let mut cutter = Cutter { cursor: Cursor::new(&body), spans: Vec::new(), array: None };
+    cutter.object(path)?;
+    cutter.cursor.finish()?;
+    let Cutter { spans, array, .. } = cutter;
+    let Some((start, end)) = array else {
+        return Ok(CutResponse { items: Items::default(), rest: body.to_vec() });
+    };
+    let rest = [&body[..start], b"[]", &body[end..]].concat();
+    let broken = has_line_breaks(&body[start..end]);
+    let items = Items { text: body, spans };
+    Ok(CutResponse { items: if broken { items.on_lines()? } else { items }, rest })
+}
+
+struct Cutter<'a> {
+    cursor: Cursor<'a>,
+    spans: Vec<Span>,
+    /// Where the array stands, brackets included.
+    array: Option<(usize, usize)>,
+}
+
+impl Cutter<'_> {
+    /// The object that holds the rest of `path`; as many calls deep as the path is long.
+    fn object(&mut self, path: &[&str]) -> Result<(), CutError> {
+        self.cursor.take(b'{', "not a JSON object")?;
+        let mut first = true;
+        while let Some(name) = self.cursor.next_member(first)? {
+            first = false;
+            match (path, self.cursor.peek()) {
+                ([last], Some(byte)) if byte != b'n' && says(name, last) => self.array()?,
+                ([outer, inner @ ..], Some(b'{')) if !inner.is_empty() && says(name, outer) => self.object(inner)?,
+                _ => {
+                    self.cursor.skip_value()?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn array(&mut self) -> Result<(), CutError> {
+        if self.array.is_some() {
+            return Err(self.cursor.fault("the array of items stands twice").into());
+        }
+        let start = self.cursor.offset();
+        self.cursor.take(b'[', "the items are not an array")?;
+        if self.cursor.peek() != Some(b']') {
+            self.element()?;
+            while self.cursor.peek() == Some(b',') {
+                self.cursor.take(b',', "expected a comma")?;
+                self.element()?;
+            }
+        }
+        self.cursor.take(b']', "expected a comma or a closing bracket between items")?;
+        self.array = Some((start, self.cursor.offset()));
+        Ok(())
+    }
+
+    #[inline]
+    fn element(&mut self) -> Result<(), CutError> {
+        match self.cursor.peek() {
+            Some(b'{') | None => {}
+            Some(_) => return Err(self.cursor.fault("an item that is not an object").into()),
+        }
+        let range = self.cursor.skip_value()?;
+        self.spans.push(span(range.start, range.end)?);
+        Ok(())
+    }
+}
+
+fn span(start: usize, end: usize) -> Result<Span, CutError> {
+    let bounded = |at: usize| u32::try_from(at).map_err(|_| CutError { offset: at, what: "more than 4 GiB of text" });
+    Ok(Span { start: bounded(start)?, end: bounded(end)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Style, item, render};
+    use super::super::{item_digest, parse_item};
+    use super::*;
+    use proptest::prelude::*;
+
+    fn cut(body: &str, path: &[&str]) -> Result<(Vec<String>, String), CutError> {
+        let CutResponse { items, rest } = cut_items(Bytes::copy_from_slice(body.as_bytes()), path)?;
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("text");
+        Ok((items.iter().map(text).collect(), text(&rest)))
+    }
+
+    #[test]
+    fn the_array_is_found_by_structure() {
+        let item = r#"{"Items":{"L":[{"S":"\"Items\":[{\"a"}]},"Count":{"S":"],"}}"#;
+        let body = format!(
+            r#"{{"Note":"\"Items\":[{{}}]","More":{{"Items":[{{}}]}},"I\u0074ems":[{item} , {item}],"Count":2}}"#
+        );
+        let (items, rest) = cut(&body, &["Items"]).expect("cut");
+        assert_eq!(items, [item, item]);
+        assert_eq!(rest, r#"{"Note":"\"Items\":[{}]","More":{"Items":[{}]},"I\u0074ems":[],"Count":2}"#);
+    }
+
+    #[test]
+    fn a_longer_path() {
+        let body = r#"{"UnprocessedKeys":{"t.1":{"Keys":[]}},"Responses":{"Items":[{"x":1}],"t.1":[{"a":{"S":"b"}}]}}"#;
+        let (items, rest) = cut(body, &["Responses", "t.1"]).expect("cut");
+        assert_eq!(items, [r#"{"a":{"S":"b"}}"#]);
+        assert_eq!(rest, r#"{"UnprocessedKeys":{"t.1":{"Keys":[]}},"Responses":{"Items":[{"x":1}],"t.1":[]}}"#);
+    }
+
+    #[test]
+    fn no_array_is_no_items() {
+        for body in ["{}", r#"{"Count":3}"#, r#"{"Items":null}"#, r#"{"Items":[]}"#, " { \"Items\" : [ ] } \n"] {
+            assert_eq!(cut(body, &["Items"]).expect(body).0, [""; 0], "{body}");
+        }
+        assert_eq!(cut(r#"{"Responses":null}"#, &["Responses", "t"]).expect("cut").0, [""; 0]);
+    }
+
+    #[test]
+    fn broken_documents_are_refused_with_the_byte() {
+        for (body, offset) in [
+            ("", 0),
+            ("[]", 0),
+            (r#"{"Items":[{}"#, 12),
+            (r#"{"Items":[{"#, 11),
+            (r#"{"Items":[{},]}"#, 13),
+            (r#"{"Items":[,]}"#, 10),
+            (r#"{"Items":[{}{}]}"#, 12),
+            (r#"{"Items":[5]}"#, 10),
+            (r#"{"Items":{}}"#, 9),
+            (r#"{"Items":[]}{"#, 12),
+            (r#"{"Items":[],"Items":[]}"#, 20),
+            (r#"{"Items":[{]]}"#, 11),
+            (r#"{"Items":[],}"#, 12),
+            (r#"{"Items":[] "Count":1}"#, 12),
+            (r#"{,"Items":[]}"#, 1),
+            ("{\"Items\":[{\"a\":\n{\"S\":\"b\nc\"}}]}", 10),
+        ] {
+            assert_eq!(cut(body, &["Items"]).map_err(|error| error.offset), Err(offset), "{body}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn items_come_out_as_they_went_in(
+            items in proptest::collection::vec(item(), 0..5), seed in any::<u64>(), style in 0..3,
+            end in any::<proptest::sample::Index>()
+        ) {
+            let style = [Style::Compact, Style::Pretty, Style::Wild(seed)][usize::try_from(style).expect("small")];
+            let texts: Vec<String> = items.iter().map(|item| render(item, style)).collect();
+            let body = format!("{{\"Count\": 3, \"Items\":[ {} ]\n, \"ScannedCount\":3}}", texts.join("\n,"));
+            let (cut, rest) = cut(&body, &["Items"]).expect("cut");
+            prop_assert_eq!(rest, "{\"Count\": 3, \"Items\":[]\n, \"ScannedCount\":3}");
+            prop_assert_eq!(cut.len(), items.len());
+            for ((cut, text), item) in cut.iter().zip(&texts).zip(&items) {
+                prop_assert!(!has_line_breaks(cut.as_bytes()));
+                if !has_line_breaks(text.as_bytes()) {
+                    prop_assert_eq!(cut, text);
+                }
+                prop_assert_eq!(item_digest(cut.as_bytes()), item_digest(text.as_bytes()));
+                prop_assert_eq!(&parse_item(cut.as_bytes()).expect("an item"), item);
+            }
+            let end = end.index(body.len());
+            prop_assert!(cut_items(Bytes::copy_from_slice(&body.as_bytes()[..end]), &["Items"]).is_err());
+        }
+
+        #[test]
+        fn never_panics(text in "[{}\\[\\]\",:\\\\I \n]{0,40}", bytes in any::<Vec<u8>>()) {
+            for body in [format!("{{\"I\":{text}").into_bytes(), text.into_bytes(), bytes] {
+                let _ = cut_items(Bytes::from(body), &["I"]);
+            }
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! What can be wrong with the text of one item.
+//!
+//! Messages name the attribute or the byte, never a value. Attribute names are cut to [`NAME_CHARS`] characters.
+
+use std::fmt;
+
+/// Characters of an attribute's path that a message shows.
+const NAME_CHARS: usize = 64;
+
+/// What is wrong with an item's text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ItemErrorKind {
+    /// It is not JSON.
+    Syntax(&'static str),
+    /// More brackets are open than [`super::scan::DEPTH`].
+    TooDeep,
+    /// A value where an object with one type tag (`{"S":"…"}`) is due: plain JSON, perhaps.
+    NotTyped,
+    /// A type tag that this version does not know.
+    UnknownType(String),
+    /// The value does not fit its type tag.
+    WrongValue(&'static str),
+    /// The text of an `N` is no decimal number.
+    NotANumber,
+    /// The text of a `B` is not base64.
+    NotBase64,
+    /// An escape for half a surrogate pair: no character.
+    LoneSurrogate,
+    /// Maps and lists are nested deeper than DynamoDB takes.
+    Nesting,
+    /// An attribute name that stands twice in one map.
+    DuplicateName,
+}
+
+/// The text of an item is not what it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ItemError {
+    kind: ItemErrorKind,
+    at: usize,
+    path: String,
+}
+
+impl ItemError {
+    pub(super) fn new(kind: ItemErrorKind, at: usize) -> Self {
+        Self { kind, at, path: String::new() }
+    }
+
+    pub(super) fn syntax(what: &'static str, at: usize) -> Self {
+        Self::new(ItemErrorKind::Syntax(what), at)
+    }
+
+    /// Says that it happened inside the attribute `name`.
+    pub(super) fn within(mut self, name: &str) -> Self {
+        let inner = std::mem::take(&mut self.path);
+        self.path = name.chars().take(NAME_CHARS + 1).collect();
+        if !inner.is_empty() {
+            self.path.push('.');
+            self.path.push_str(&inner);
+        }
+        self
+    }
+
+    /// What is wrong.
+    #[must_use]
+    pub fn kind(&self) -> &ItemErrorKind {
+        &self.kind
+    }
+
+    /// The byte of the item's text at which it was noticed.
+    #[must_use]
+    pub fn offset(&self) -> usize {
+        self.at
+    }
+
+    /// The names that lead to the attribute, joined by dots; empty where none is concerned.
+    #[must_use]
+    pub fn attribute(&self) -> &str {
+        &self.path
+    }
+
+    /// Whether the text is well-formed JSON as far as it was read, so that only its meaning is in doubt.
+    pub(super) fn is_about_meaning(&self) -> bool {
+        !matches!(self.kind, ItemErrorKind::Syntax(_) | ItemErrorKind::TooDeep)
+    }
+}
+
+impl fmt::Display for ItemError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.path.is_empty() || !self.is_about_meaning() {
+            write!(f, "byte {}: ", self.at)?;
+        } else {
+            write!(f, "attribute {}: ", Clipped(&self.path))?;
+        }
+        match &self.kind {
+            ItemErrorKind::Syntax(what) => f.write_str(what),
+            ItemErrorKind::TooDeep => write!(f, "nested more than {} levels deep", super::scan::DEPTH),
+            ItemErrorKind::NotTyped => f.write_str("not an object with one type tag, like {\"S\":\"…\"}"),
+            ItemErrorKind::UnknownType(tag) => write!(f, "unknown type {}", Clipped(tag)),
+            ItemErrorKind::WrongValue(tag) => write!(f, "not a value of type {tag}"),
+            ItemErrorKind::NotANumber => f.write_str("not a decimal number"),
+            ItemErrorKind::NotBase64 => f.write_str("not base64"),
+            ItemErrorKind::LoneSurrogate => f.write_str("half of a surrogate pair"),
+            ItemErrorKind::Nesting => f.write_str("maps and lists nested deeper than DynamoDB takes"),
+            ItemErrorKind::DuplicateName => f.write_str("the name stands twice in one map"),
+        }
+    }
+}
+
+impl std::error::Error for ItemError {}
+
+/// A name in quotes, control characters escaped, cut to [`NAME_CHARS`].
+pub(super) struct Clipped<'a>(pub(super) &'a str);
+
+impl fmt::Display for Clipped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.char_indices().nth(NAME_CHARS) {
+            Some((end, _)) => write!(f, "{:?}", format_args!("{}…", &self.0[..end]).to_string()),
+            None => write!(f, "{:?}", self.0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_the_attribute_or_the_byte() {
+        let unknown = ItemError::new(ItemErrorKind::UnknownType("X".into()), 9).within("b").within("a");
+        assert_eq!(unknown.to_string(), r#"attribute "a.b": unknown type "X""#);
+        let syntax = ItemError::syntax("expected a colon", 17).within("a");
+        assert_eq!(syntax.to_string(), "byte 17: expected a colon");
+    }
+
+    #[test]
+    fn long_and_hostile_names_are_cut_and_escaped() {
+        let error = ItemError::new(ItemErrorKind::NotTyped, 0).within(&"\u{1b}é".repeat(1_000_000));
+        let shown = error.to_string();
+        assert!(!shown.contains('\u{1b}') && shown.chars().count() < 64 * 6 + 80, "{shown}");
+    }
+}

@@ -1,0 +1,37 @@
+//! One item, as raw bytes: where it ends, its key, its size, a digest of what it says, and its values where they are needed.
+//!
+//! Items travel through the program as the bytes DynamoDB sent. Nothing here decodes an item on its way: [`cut_items`] cuts a
+//! page into items by structure alone, [`KeySchema::extract`] reads the key and skips the rest. [`parse_item`], [`item_size`],
+//! [`item_digest`] and [`validate`] look inside, each in one pass over a strict lexer. No I/O, no async, nothing of AWS but the
+//! format of its JSON.
+
+mod base64;
+mod blocks;
+mod compact;
+mod cursor;
+mod cut;
+mod digest;
+mod error;
+mod form;
+mod key;
+mod lex;
+mod number;
+mod scan;
+mod size;
+mod tag;
+#[cfg(test)]
+pub(crate) mod testing;
+mod validate;
+mod value;
+
+pub use compact::{compact, has_line_breaks};
+pub use cut::{CutError, CutResponse, Items, cut_items};
+pub use digest::{SetDigest, item_digest};
+pub use error::{ItemError, ItemErrorKind};
+pub use form::{Form, form_of, has_key_type};
+pub use key::{Key, KeyAttribute, KeyError, KeySchema, KeyType};
+pub use number::{NumberError, canonical_number};
+pub use scan::{DEPTH, ScanError, Scanner, Step};
+pub use size::{item_size, read_units, write_units};
+pub use validate::validate;
+pub use value::{Attributes, Value, parse_item};

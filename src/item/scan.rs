@@ -1,0 +1,311 @@
+//! Finds where a JSON value ends, without looking at what it says.
+//!
+//! A state machine over brackets and strings: it can stop at any byte and go on with the next buffer, so that a value may lie
+//! across any number of reads. It holds one bit per open bracket and no recursion, up to [`DEPTH`] levels; brackets that do not
+//! match are refused. It checks structure only: what stands between the brackets is for the lexer to judge.
+//!
+//! Containers are read in blocks of 64 bytes (see `blocks`), since the short strings of DynamoDB JSON make a search for the
+//! next quote slower than looking at every byte.
+
+use super::blocks::{BLOCK, Masks, masks};
+use std::fmt;
+
+/// Levels of brackets that are followed. The deepest item that DynamoDB takes needs some 70 (each of its 32 levels is two
+/// brackets deep); more than this is an attack or another kind of file.
+pub const DEPTH: usize = 512;
+
+/// What [`Scanner::feed`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// The value ends before this index of the bytes just fed.
+    Done(usize),
+    /// The value goes on behind the bytes just fed.
+    More,
+}
+
+/// Why a text cannot be JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ScanError {
+    /// Index into the bytes just fed.
+    pub at: usize,
+    /// What is wrong, as a lowercase fragment.
+    pub what: &'static str,
+}
+
+impl fmt::Display for ScanError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "byte {}: {}", self.at, self.what)
+    }
+}
+
+impl std::error::Error for ScanError {}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Start,
+    Container,
+    Text,
+    Scalar,
+}
+
+/// Finds the end of one JSON value. Feed it the bytes from the value's first one on; it is spent after [`Step::Done`].
+#[derive(Debug, Clone)]
+pub struct Scanner {
+    state: State,
+    depth: usize,
+    /// One bit per open bracket, set for a brace; the innermost is the lowest.
+    braces: u64,
+    /// The bits of the outer brackets, 64 levels each.
+    outer: [u64; DEPTH / 64 - 1],
+    /// All ones while inside a string.
+    quoted: u64,
+    /// The next byte is escaped by a backslash.
+    escaped: bool,
+}
+
+impl Default for Scanner {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Scanner {
+    /// A scanner before the first byte of a value.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { state: State::Start, depth: 0, braces: 0, outer: [0; DEPTH / 64 - 1], quoted: 0, escaped: false }
+    }
+
+    /// Reads on. A number or word ends before the first byte that cannot belong to it, so its end is not seen before the byte
+    /// behind it.
+    ///
+    /// # Errors
+    /// Brackets that do not match, more than [`DEPTH`] levels, or a first byte that begins no value.
+    #[inline]
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<Step, ScanError> {
+        match self.state {
+            State::Start => self.start(bytes),
+            State::Container => self.container(bytes),
+            State::Text => Ok(self.text(bytes, 0)),
+            State::Scalar => Ok(scalar(bytes)),
+        }
+    }
+
+    fn start(&mut self, bytes: &[u8]) -> Result<Step, ScanError> {
+        match bytes.first() {
+            None => Ok(Step::More),
+            Some(b'{' | b'[') => {
+                self.state = State::Container;
+                self.container(bytes)
+            }
+            Some(b'"') => {
+                self.state = State::Text;
+                Ok(self.text(bytes, 1))
+            }
+            Some(b'a'..=b'z' | b'0'..=b'9' | b'-') => {
+                self.state = State::Scalar;
+                Ok(scalar(bytes))
+            }
+            Some(_) => Err(ScanError { at: 0, what: "not the beginning of a JSON value" }),
+        }
+    }
+
+    fn container(&mut self, bytes: &[u8]) -> Result<Step, ScanError> {
+        let (blocks, tail) = bytes.as_chunks::<BLOCK>();
+        for (index, block) in blocks.iter().enumerate() {
+            if let Some(step) = self.block(block, BLOCK, index * BLOCK)? {
+                return Ok(step);
+            }
+        }
+        if !tail.is_empty() {
+            let mut padded = [b' '; BLOCK];
+            padded[..tail.len()].copy_from_slice(tail);
+            if let Some(step) = self.block(&padded, tail.len(), blocks.len() * BLOCK)? {
+                return Ok(step);
+            }
+        }
+        Ok(Step::More)
+    }
+
+    /// One block, of which `length` bytes are real; `base` is its index in the bytes fed.
+    #[inline]
+    fn block(&mut self, block: &[u8; BLOCK], length: usize, base: usize) -> Result<Option<Step>, ScanError> {
+        let Masks { mut quotes, backslashes, brackets } = masks(block);
+        if backslashes != 0 || self.escaped {
+            quotes &= !self.escapes(backslashes, length);
+        }
+        let strings = running_parity(quotes) ^ self.quoted;
+        let stray = backslashes & !strings;
+        self.quoted = 0u64.wrapping_sub(strings >> 63);
+        // What is wrong behind the end of the value is not this scanner's business.
+        let before_stray = (stray & stray.wrapping_neg()).wrapping_sub(1);
+        let end = self.brackets(block, brackets & !strings & before_stray, base)?;
+        if end.is_none() && stray != 0 {
+            return Err(ScanError { at: base + first_bit(stray), what: "a backslash outside a string" });
+        }
+        Ok(end)
+    }
+
+    /// Follows the brackets of one block. Works on copies: through `self`, each bracket would wait for the one before.
+    #[inline]
+    fn brackets(&mut self, block: &[u8; BLOCK], mut brackets: u64, base: usize) -> Result<Option<Step>, ScanError> {
+        let (mut braces, mut depth) = (self.braces, self.depth);
+        while brackets != 0 {
+            let at = first_bit(brackets);
+            brackets &= brackets - 1;
+            let brace = u64::from(block[at] >> 5 & 1);
+            if matches!(block[at], b'{' | b'[') {
+                if depth % 64 == 0 && depth != 0 {
+                    let full = self.outer.get_mut(depth / 64 - 1);
+                    *full.ok_or(ScanError { at: base + at, what: "nested more than 512 levels deep" })? = braces;
+                }
+                braces = braces << 1 | brace;
+                depth += 1;
+                continue;
+            }
+            if braces & 1 != brace || depth == 0 {
+                return Err(ScanError { at: base + at, what: "a bracket that does not match the one that was opened" });
+            }
+            braces >>= 1;
+            depth -= 1;
+            if depth % 64 == 0 {
+                if depth == 0 {
+                    return Ok(Some(Step::Done(base + at + 1)));
+                }
+                braces = self.outer[depth / 64 - 1];
+            }
+        }
+        (self.braces, self.depth) = (braces, depth);
+        Ok(None)
+    }
+
+    /// The bytes that a backslash before them escapes: only every other backslash of a run escapes. A run is found by adding a
+    /// bit to its beginning, which carries to its end (as simdjson does, <https://arxiv.org/abs/1902.08318>, section 3.1.1).
+    #[inline]
+    fn escapes(&mut self, backslashes: u64, length: usize) -> u64 {
+        const EVEN: u64 = 0x5555_5555_5555_5555;
+        let first = u64::from(self.escaped);
+        let backslashes = backslashes & !first;
+        let behind = backslashes << 1 | first;
+        let (runs, carried) = (backslashes & !EVEN & !behind).overflowing_add(backslashes);
+        let escaped = (EVEN ^ runs << 1) & behind;
+        self.escaped = if length == BLOCK { carried } else { escaped >> length & 1 != 0 };
+        escaped
+    }
+
+    fn text(&mut self, bytes: &[u8], mut at: usize) -> Step {
+        if self.escaped && !bytes.is_empty() {
+            self.escaped = false;
+            at += 1;
+        }
+        loop {
+            let Some(found) = bytes.get(at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) else {
+                return Step::More;
+            };
+            at += found + 1;
+            if bytes[at - 1] == b'"' {
+                return Step::Done(at);
+            }
+            if at == bytes.len() {
+                self.escaped = true;
+                return Step::More;
+            }
+            at += 1;
+        }
+    }
+}
+
+fn scalar(bytes: &[u8]) -> Step {
+    let belongs = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
+    match bytes.iter().position(|byte| !belongs(byte)) {
+        Some(end) => Step::Done(end),
+        None => Step::More,
+    }
+}
+
+/// Each bit is the parity of the bits up to and including it: set from an opening quote to before the closing one.
+#[inline]
+fn running_parity(mut bits: u64) -> u64 {
+    for shift in [1, 2, 4, 8, 16, 32] {
+        bits ^= bits << shift;
+    }
+    bits
+}
+
+#[inline]
+fn first_bit(bits: u64) -> usize {
+    bits.trailing_zeros() as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn end(text: &str) -> Result<Step, ScanError> {
+        Scanner::new().feed(text.as_bytes())
+    }
+
+    #[test]
+    fn ends_behind_the_closing_bracket_or_quote() {
+        for (value, behind) in [
+            (r#"{"a":"}"}"#, ",{}"),
+            ("[]", "]"),
+            (r#""a\"b""#, r#","c""#),
+            (r#"{"a\\":"\\\"}"}"#, "}"),
+            ("-1.5e+7", "}"),
+            ("null", "\n"),
+            ("{}", "\\]"),
+        ] {
+            assert_eq!(end(&format!("{value}{behind}")), Ok(Step::Done(value.len())), "{value}");
+        }
+    }
+
+    #[test]
+    fn an_open_value_wants_more() {
+        for text in ["", "{", r#"{"a"#, r#"{"a\"}"#, r#""a\"#, "12"] {
+            assert_eq!(end(text), Ok(Step::More), "{text}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_cannot_be_json() {
+        for (text, at) in [("{]", 1), ("[}", 1), (r#"{\"a"}"#, 1), ("}", 0), (",", 0), (" {}", 0), ("[{]}", 2)] {
+            assert_eq!(end(text).map_err(|error| error.at), Err(at), "{text}");
+        }
+    }
+
+    #[test]
+    fn depth_is_bounded() {
+        let nested = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
+        assert_eq!(end(&nested(DEPTH)), Ok(Step::Done(2 * DEPTH)));
+        assert_eq!(end(&nested(DEPTH + 1)).map_err(|error| error.at), Err(DEPTH));
+        assert!(end(&"[".repeat(5_000_000)).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn may_stop_at_any_byte(
+            text in "[{\\[](\"([a{}\\[\\]]|\\\\\\\\|\\\\\"){0,90}\"|[{}\\[\\]:,]){0,60}", cut in 1usize..40
+        ) {
+            let whole = Scanner::new().feed(text.as_bytes());
+            let mut scanner = Scanner::new();
+            let mut pieces = Ok(Step::More);
+            for (index, piece) in text.as_bytes().chunks(cut).enumerate() {
+                let base = index * cut;
+                pieces = match scanner.feed(piece) {
+                    Ok(Step::More) => continue,
+                    Ok(Step::Done(end)) => Ok(Step::Done(base + end)),
+                    Err(error) => Err(ScanError { at: base + error.at, ..error }),
+                };
+                break;
+            }
+            prop_assert_eq!(whole, pieces);
+        }
+
+        #[test]
+        fn never_panics(bytes in any::<Vec<u8>>()) {
+            let _ = Scanner::new().feed(&bytes);
+        }
+    }
+}

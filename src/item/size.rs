@@ -1,0 +1,165 @@
+//! DynamoDB's arithmetic: how many bytes an item counts, and how many capacity units that is.
+//!
+//! From "DynamoDB item sizes and formats" and "DynamoDB read and write operations" in AWS's developer guide
+//! (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html>,
+//! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html>). AWS calls the size of a
+//! number approximate, so the result is an estimate by a byte or so per number. The 100 bytes per item that AWS bills for
+//! storage count neither here nor against the limit of an item.
+
+use super::base64;
+use super::error::{ItemError, ItemErrorKind};
+use super::lex::{Lexer, Quoted};
+use super::tag::Tag;
+use super::value::{LEVELS, checked_number};
+
+/// Bytes that a map or list takes whatever it holds.
+const CONTAINER: u64 = 3;
+/// Bytes that each element of a map or list takes besides itself.
+const ELEMENT: u64 = 1;
+/// Bytes of one read unit.
+const READ_UNIT: u64 = 4 * 1024;
+/// Bytes of one write unit.
+const WRITE_UNIT: u64 = 1024;
+
+/// The size of an item by DynamoDB's count: the UTF-8 bytes of its names and the sizes of its values. A value of a type that
+/// this version does not know counts as its JSON text.
+///
+/// # Errors
+/// The text is not an item.
+pub fn item_size(item: &[u8]) -> Result<u64, ItemError> {
+    let mut lexer = Lexer::new(item)?;
+    let size = map(&mut lexer, 0, 0)?;
+    lexer.finish()?;
+    Ok(size)
+}
+
+/// Read units for one read of `bytes`: one for each 4 KB begun, half of that for an eventually consistent read.
+#[must_use]
+#[expect(clippy::cast_precision_loss, reason = "units of any table are far below 2^53")]
+pub fn read_units(bytes: u64, consistent: bool) -> f64 {
+    let units = bytes.div_ceil(READ_UNIT).max(1) as f64;
+    if consistent { units } else { units / 2.0 }
+}
+
+/// Write units for one write of an item of `bytes`: one for each 1 KB begun.
+#[must_use]
+pub fn write_units(bytes: u64) -> u64 {
+    bytes.div_ceil(WRITE_UNIT).max(1)
+}
+
+fn map(lexer: &mut Lexer<'_>, level: usize, each: u64) -> Result<u64, ItemError> {
+    let mut size = 0;
+    lexer.members(|lexer, name| {
+        size += each + text_size(&name) + value(lexer, level).map_err(|error| error.within(&name.shown()))?;
+        Ok(())
+    })?;
+    Ok(size)
+}
+
+fn value(lexer: &mut Lexer<'_>, level: usize) -> Result<u64, ItemError> {
+    if level > LEVELS {
+        return Err(ItemError::new(ItemErrorKind::Nesting, lexer.offset()));
+    }
+    lexer.tagged(|lexer, tag| {
+        let Some(known) = tag.tag() else {
+            lexer.peek();
+            let start = lexer.offset();
+            lexer.skip()?;
+            return Ok(wide(lexer.since(start).len()));
+        };
+        lexer.begins(known)?;
+        match (known, known.element()) {
+            (Tag::M, _) => Ok(CONTAINER + map(lexer, level + 1, ELEMENT)?),
+            (Tag::L, _) => Ok(CONTAINER + sum(lexer, |lexer| Ok(ELEMENT + value(lexer, level + 1)?))?),
+            (_, Some(element)) => sum(lexer, |lexer| scalar(lexer, element)),
+            _ => scalar(lexer, known),
+        }
+    })
+}
+
+fn sum(lexer: &mut Lexer<'_>, each: impl Fn(&mut Lexer<'_>) -> Result<u64, ItemError>) -> Result<u64, ItemError> {
+    let mut size = 0;
+    lexer.elements(|lexer| {
+        size += each(lexer)?;
+        Ok(())
+    })?;
+    Ok(size)
+}
+
+fn scalar(lexer: &mut Lexer<'_>, tag: Tag) -> Result<u64, ItemError> {
+    match tag {
+        Tag::N => {
+            let quoted = lexer.string_of(tag)?;
+            let text = quoted.text()?;
+            let number = checked_number(&quoted, &text)?;
+            Ok(wide(number.significant_digits()).div_ceil(2) + 1 + u64::from(number.is_negative()))
+        }
+        Tag::B => {
+            let quoted = lexer.string_of(tag)?;
+            let length = base64::decoded_length(quoted.text()?.as_bytes());
+            length.map(wide).ok_or_else(|| ItemError::new(ItemErrorKind::NotBase64, quoted.offset()))
+        }
+        Tag::Bool | Tag::Null => lexer.bool_of(tag).map(|_| 1),
+        _ => lexer.string_of(tag).map(|quoted| text_size(&quoted)),
+    }
+}
+
+fn text_size(quoted: &Quoted<'_>) -> u64 {
+    wide(quoted.text().map_or(quoted.raw().len(), |text| text.len()))
+}
+
+fn wide(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Style, item, render};
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn counts_as_the_developer_guide_does() {
+        for (value, size) in [
+            (r#"{"S":""}"#, 0),
+            (r#"{"S":"\u00e9\n"}"#, 3),
+            (r#"{"N":"0"}"#, 1),
+            (r#"{"N":"100"}"#, 2),
+            (r#"{"N":"-12.30"}"#, 4),
+            (r#"{"N":"99999999999999999999999999999999999999"}"#, 20),
+            (r#"{"B":"AAECAw=="}"#, 4),
+            (r#"{"BOOL":false}"#, 1),
+            (r#"{"NULL":true}"#, 1),
+            (r#"{"L":[]}"#, 3),
+            (r#"{"M":{}}"#, 3),
+            (r#"{"L":[{"S":"ab"},{"BOOL":true}]}"#, 8),
+            (r#"{"M":{"name":{"S":"ab"}}}"#, 10),
+            (r#"{"SS":["a","bc"]}"#, 3),
+            (r#"{"NS":["1","22"]}"#, 4),
+            (r#"{"BS":["AAEC",""]}"#, 3),
+            (r#"{"X": [1]}"#, 3),
+        ] {
+            assert_eq!(item_size(format!(r#"{{"é":{value}}}"#).as_bytes()), Ok(2 + size), "{value}");
+        }
+    }
+
+    #[test]
+    fn units_are_rounded_up_per_call() {
+        for (bytes, read, write) in
+            [(0, 1.0, 1), (1, 1.0, 1), (1024, 1.0, 1), (1025, 1.0, 2), (4096, 1.0, 4), (4097, 2.0, 5)]
+        {
+            assert!((read_units(bytes, true) - read).abs() < f64::EPSILON, "{bytes}");
+            assert!((read_units(bytes, false) - read / 2.0).abs() < f64::EPSILON, "{bytes}");
+            assert_eq!(write_units(bytes), write, "{bytes}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn spelling_does_not_count(item in item(), seed in any::<u64>()) {
+            let size = item_size(render(&item, Style::Compact).as_bytes());
+            prop_assert_eq!(size.clone(), item_size(render(&item, Style::Wild(seed)).as_bytes()));
+            prop_assert!(size.is_ok());
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! The type tags of DynamoDB JSON, in one place
+//! (<https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_AttributeValue.html>).
+
+/// A type tag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tag {
+    S,
+    N,
+    B,
+    Bool,
+    Null,
+    M,
+    L,
+    Ss,
+    Ns,
+    Bs,
+}
+
+impl Tag {
+    /// The tag of that name, spelled as DynamoDB does.
+    pub(super) fn of(name: &str) -> Option<Self> {
+        Some(match name {
+            "S" => Self::S,
+            "N" => Self::N,
+            "B" => Self::B,
+            "BOOL" => Self::Bool,
+            "NULL" => Self::Null,
+            "M" => Self::M,
+            "L" => Self::L,
+            "SS" => Self::Ss,
+            "NS" => Self::Ns,
+            "BS" => Self::Bs,
+            _ => return None,
+        })
+    }
+
+    /// Its name in JSON.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::S => "S",
+            Self::N => "N",
+            Self::B => "B",
+            Self::Bool => "BOOL",
+            Self::Null => "NULL",
+            Self::M => "M",
+            Self::L => "L",
+            Self::Ss => "SS",
+            Self::Ns => "NS",
+            Self::Bs => "BS",
+        }
+    }
+
+    /// The type of a set's elements.
+    pub(super) fn element(self) -> Option<Self> {
+        match self {
+            Self::Ss => Some(Self::S),
+            Self::Ns => Some(Self::N),
+            Self::Bs => Some(Self::B),
+            _ => None,
+        }
+    }
+
+    /// Whether `byte` can begin a value of this type.
+    pub(super) fn begins_with(self, byte: u8) -> bool {
+        match self {
+            Self::S | Self::N | Self::B => byte == b'"',
+            Self::Bool => matches!(byte, b't' | b'f'),
+            Self::Null => byte == b't',
+            Self::M => byte == b'{',
+            Self::L | Self::Ss | Self::Ns | Self::Bs => byte == b'[',
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! An item as typed values, for the few places that look inside one; items travel as raw bytes otherwise.
+//!
+//! Strict: exactly one known type tag per value, numbers that are numbers, base64 that decodes, no name twice. An item that
+//! fails here can still be dumped and restored as it is.
+
+use super::base64;
+use super::error::{ItemError, ItemErrorKind};
+use super::lex::{Lexer, Quoted};
+use super::number::Number;
+use super::tag::Tag;
+use crate::limits;
+use std::collections::BTreeMap;
+
+/// Levels of maps and lists that are followed: some more than DynamoDB takes, for data that other engines hold.
+pub(super) const LEVELS: usize = limits::NESTING_LEVELS + 8;
+
+/// A map of attributes, in the order of their names.
+pub type Attributes = BTreeMap<String, Value>;
+
+/// An attribute's value.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// A string.
+    S(String),
+    /// A number, in the spelling it was given.
+    N(String),
+    /// Binary.
+    B(Vec<u8>),
+    /// A boolean.
+    Bool(bool),
+    /// Null.
+    Null,
+    /// A map.
+    M(Attributes),
+    /// A list.
+    L(Vec<Value>),
+    /// A set of strings, in the order it was given.
+    Ss(Vec<String>),
+    /// A set of numbers, in the spelling and order they were given.
+    Ns(Vec<String>),
+    /// A set of binaries, in the order it was given.
+    Bs(Vec<Vec<u8>>),
+}
+
+/// Parses an item.
+///
+/// # Errors
+/// The text is not strict DynamoDB JSON; the error names the attribute or the byte.
+pub fn parse_item(item: &[u8]) -> Result<Attributes, ItemError> {
+    let mut lexer = Lexer::new(item)?;
+    let attributes = map(&mut lexer, 0)?;
+    lexer.finish()?;
+    Ok(attributes)
+}
+
+fn map(lexer: &mut Lexer<'_>, level: usize) -> Result<Attributes, ItemError> {
+    let mut attributes = Attributes::new();
+    lexer.members(|lexer, name| {
+        let name = name.text()?.into_owned();
+        let value = value(lexer, level).map_err(|error| error.within(&name))?;
+        if attributes.contains_key(&name) {
+            return Err(ItemError::new(ItemErrorKind::DuplicateName, lexer.offset()).within(&name));
+        }
+        attributes.insert(name, value);
+        Ok(())
+    })?;
+    Ok(attributes)
+}
+
+fn value(lexer: &mut Lexer<'_>, level: usize) -> Result<Value, ItemError> {
+    if level > LEVELS {
+        return Err(ItemError::new(ItemErrorKind::Nesting, lexer.offset()));
+    }
+    lexer.tagged(|lexer, tag| {
+        let Some(known) = tag.tag() else {
+            return Err(ItemError::new(ItemErrorKind::UnknownType(tag.shown()), tag.offset()));
+        };
+        lexer.begins(known)?;
+        Ok(match known {
+            Tag::S => Value::S(string(lexer)?),
+            Tag::N => Value::N(number(lexer)?),
+            Tag::B => Value::B(binary(lexer)?),
+            Tag::Bool => Value::Bool(lexer.bool_of(known)?),
+            Tag::Null => lexer.bool_of(known).map(|_| Value::Null)?,
+            Tag::M => Value::M(map(lexer, level + 1)?),
+            Tag::L => Value::L(list(lexer, |lexer| value(lexer, level + 1))?),
+            Tag::Ss => Value::Ss(list(lexer, string)?),
+            Tag::Ns => Value::Ns(list(lexer, number)?),
+            Tag::Bs => Value::Bs(list(lexer, binary)?),
+        })
+    })
+}
+
+fn list<'a, T, F>(lexer: &mut Lexer<'a>, mut element: F) -> Result<Vec<T>, ItemError>
+where
+    F: FnMut(&mut Lexer<'a>) -> Result<T, ItemError>,
+{
+    let mut list = Vec::new();
+    lexer.elements(|lexer| {
+        list.push(element(lexer)?);
+        Ok(())
+    })?;
+    Ok(list)
+}
+
+fn string(lexer: &mut Lexer<'_>) -> Result<String, ItemError> {
+    Ok(lexer.string_of(Tag::S)?.text()?.into_owned())
+}
+
+fn number(lexer: &mut Lexer<'_>) -> Result<String, ItemError> {
+    let quoted = lexer.string_of(Tag::N)?;
+    let text = quoted.text()?;
+    checked_number(&quoted, &text)?;
+    Ok(text.into_owned())
+}
+
+fn binary(lexer: &mut Lexer<'_>) -> Result<Vec<u8>, ItemError> {
+    let quoted = lexer.string_of(Tag::B)?;
+    let mut bytes = Vec::new();
+    append_binary(&quoted, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// The number that `quoted` says.
+pub(super) fn checked_number<'t>(quoted: &Quoted<'_>, text: &'t str) -> Result<Number<'t>, ItemError> {
+    Number::parse(text).map_err(|_| ItemError::new(ItemErrorKind::NotANumber, quoted.offset()))
+}
+
+/// Appends the bytes that `quoted` says in base64.
+pub(super) fn append_binary(quoted: &Quoted<'_>, out: &mut Vec<u8>) -> Result<(), ItemError> {
+    base64::decode_into(quoted.text()?.as_bytes(), out)
+        .ok_or_else(|| ItemError::new(ItemErrorKind::NotBase64, quoted.offset()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Style, item, render};
+    use super::*;
+    use proptest::prelude::*;
+
+    fn message(text: &str) -> String {
+        parse_item(text.as_bytes()).expect_err("not an item").to_string()
+    }
+
+    #[test]
+    fn says_what_is_wrong_and_where() {
+        for (text, expected) in [
+            (r#"{"a":{"M":{"b":{"X":1}}}}"#, r#"attribute "a.b": unknown type "X""#),
+            (r#"{"id":5}"#, r#"attribute "id": not an object with one type tag, like {"S":"…"}"#),
+            (r#"{"a":{}}"#, r#"attribute "a": not an object with one type tag, like {"S":"…"}"#),
+            (r#"{"a":{"S":"x","N":"1"}}"#, r#"attribute "a": not an object with one type tag, like {"S":"…"}"#),
+            (r#"{"a":{"S":5}}"#, r#"attribute "a": not a value of type S"#),
+            (r#"{"a":{"N":"five"}}"#, r#"attribute "a": not a decimal number"#),
+            (r#"{"a":{"NS":["1","x"]}}"#, r#"attribute "a": not a decimal number"#),
+            (r#"{"a":{"B":"AAA"}}"#, r#"attribute "a": not base64"#),
+            (r#"{"a":{"NULL":false}}"#, r#"attribute "a": not a value of type NULL"#),
+            (r#"{"a":{"S":"\ud800"}}"#, r#"attribute "a": half of a surrogate pair"#),
+            (r#"{"a":{"S":"1"},"\u0061":{"S":"2"}}"#, r#"attribute "a": the name stands twice in one map"#),
+            (r#"{"a":{"S":"1"}"#, "byte 14: expected a comma or a closing bracket"),
+            (r#"{"a" {"S":"1"}}"#, "byte 5: expected a colon"),
+            (r#"{"a":{"S":"1"}} {}"#, "byte 16: more text behind the item"),
+        ] {
+            assert_eq!(message(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn nesting_is_bounded() {
+        let nested =
+            |levels: usize| format!(r#"{{"a":{}{{"S":""}}{}}}"#, r#"{"L":["#.repeat(levels), "]}".repeat(levels));
+        assert!(parse_item(nested(limits::NESTING_LEVELS).as_bytes()).is_ok());
+        assert!(message(&nested(LEVELS + 1)).contains("nested deeper than DynamoDB takes"));
+        assert!(message(&nested(3_000_000)).contains("nested"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_spelling_of_an_item_parses_to_it(item in item(), seed in any::<u64>()) {
+            for style in [Style::Compact, Style::Pretty, Style::Wild(seed)] {
+                let text = render(&item, style);
+                prop_assert_eq!(&parse_item(text.as_bytes()).expect("an item"), &item, "{}", text);
+            }
+        }
+
+        #[test]
+        fn never_panics(item in item(), at in any::<proptest::sample::Index>(), byte in any::<u8>()) {
+            let mut text = render(&item, Style::Compact).into_bytes();
+            let at = at.index(text.len());
+            text[at] = byte;
+            let _ = parse_item(&text);
+            let _ = parse_item(&text[..at]);
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Dump DynamoDB tables to folders of plain files, and bring them back.
+//!
+//! The commands `dumpdb` and `restoredb` are thin layers over this library. Each operation is two calls: a *plan*, computed
+//! without changing anything, and a *run* that carries it out and reports [events](event). Writing needs a
+//! [`Confirmation`](environment::Confirmation), which only the answers to a plan's questions give.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use dynadump::backup::{DumpTarget, SourceSpec};
+//! use dynadump::environment::{Answers, Decision, Environment, EnvironmentRequest, ProcessEnvironment};
+//! use dynadump::error::Result;
+//! use dynadump::event::Silent;
+//! use dynadump::ops::dump::{self, DumpRequest};
+//! use dynadump::ops::restore::{self, RestoreRequest};
+//! use dynadump::store::{Store, StoreOptions};
+//!
+//! # #[cfg(feature = "embedded")]
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<()> {
+//! # let dir = tempfile::tempdir().expect("a temporary folder");
+//! // Any environment will do; here it is the engine inside the library, in one file.
+//! let request = EnvironmentRequest {
+//!     no_env: true,
+//!     endpoint_url: Some("embedded:films.db".to_owned()),
+//!     working_dir: dir.path().to_owned(),
+//!     ..EnvironmentRequest::default()
+//! };
+//! let environment = Environment::resolve(&request, &ProcessEnvironment::capture())?;
+//! let store = Store::open(&environment, StoreOptions { create_embedded: true, ..StoreOptions::default() }).await?;
+//!
+//! // Restore a dump: plan, agree, run.
+//! let source = SourceSpec::path(concat!(env!("CARGO_MANIFEST_DIR"), "/envs/sample"));
+//! let plan = restore::plan(&store, &environment, RestoreRequest::new(source), Arc::new(Silent)).await?;
+//! assert_eq!(plan.target.table, "FilmCatalogue");
+//! let agreed = Answers { yes: true, ..Answers::default() };
+//! let Decision::Granted(confirmation) = plan.approval().decide(&agreed)? else {
+//!     panic!("this target is protected: type its name");
+//! };
+//! let restored = restore::run(&store.writable(confirmation), plan, Arc::new(Silent), Default::default()).await?;
+//! assert!(restored.is_whole());
+//!
+//! // Dump it again.
+//! let target = DumpTarget::folder(dir.path().join("dump"));
+//! let plan = dump::plan(&store, &environment, DumpRequest::new("FilmCatalogue", target)).await?;
+//! let dumped = dump::run(&store, plan, Arc::new(Silent), Default::default()).await?;
+//! assert_eq!(dumped.items, restored.items_written);
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "embedded"))]
+//! # fn main() {}
+//! ```
+//!
+//! # Modules
+//!
+//! Each may use only those before it: [`item`], [`schema`], [`environment`], [`backup`], [`store`], [`ops`], `cli`.
+//! [`error`], [`event`] and [`limits`] belong to all.
+
+pub mod backup;
+#[cfg(feature = "cli")]
+pub mod cli;
+pub mod environment;
+pub mod error;
+pub mod event;
+pub mod item;
+pub mod limits;
+pub mod ops;
+pub mod schema;
+pub mod store;

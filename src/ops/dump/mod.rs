@@ -1,0 +1,94 @@
+//! `dump`: a live table becomes one folder (or one file, or a stream) of items, schema, metadata and summary.
+//!
+//! ```text
+//! plan: describe the table, look at the target      (nothing is changed)
+//! run:  N segment scans ─► raw pages ─► one writer thread: frame, compress, digest, append ─► metadata ─► rename
+//! ```
+//!
+//! The operation receives a store that reads; it cannot write an item.
+
+mod plan;
+mod run;
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+pub use plan::{DumpPlan, plan};
+pub use run::run;
+
+use crate::backup::{Compression, DataFormat, DumpTarget};
+use crate::ops::Content;
+use crate::ops::place::Place;
+
+/// What to dump, and into what.
+#[derive(Debug, Clone)]
+pub struct DumpRequest {
+    /// The table.
+    pub table: String,
+    /// Where the dump goes.
+    pub target: DumpTarget,
+    /// How items are laid out.
+    pub format: DataFormat,
+    /// How the data file is compressed.
+    pub compression: Compression,
+    /// Segments of the parallel Scan; chosen from the table's size when `None`.
+    pub segments: Option<u32>,
+    /// Stop after exactly so many items (or all, if there are fewer).
+    pub limit: Option<u64>,
+    /// Strongly consistent reads: the latest of each item, at twice the read units.
+    pub consistent_read: bool,
+    /// Schema, items, or both.
+    pub content: Content,
+    /// Upper bound of consumed read units per second.
+    pub max_read_units: Option<u32>,
+    /// Folder for the lock where none can be made beside the dump.
+    pub state_dir: Option<PathBuf>,
+}
+
+impl DumpRequest {
+    /// The whole of `table` into `target`, with nothing out of the ordinary.
+    pub fn new(table: impl Into<String>, target: DumpTarget) -> Self {
+        Self {
+            table: table.into(),
+            target,
+            format: DataFormat::default(),
+            compression: Compression::default(),
+            segments: None,
+            limit: None,
+            consistent_read: false,
+            content: Content::default(),
+            max_read_units: None,
+            state_dir: None,
+        }
+    }
+}
+
+/// What a finished dump did.
+#[derive(Debug, Clone, Serialize)]
+pub struct DumpSummary {
+    /// The table that was read.
+    pub source: Place,
+    /// The folder or file that now stands; `-` for a stream.
+    pub target: String,
+    /// Files written, in the order of writing.
+    pub files: Vec<String>,
+    /// Items written.
+    pub items: u64,
+    /// Bytes of item text written, before compression.
+    pub data_bytes: u64,
+    /// Bytes of the data file on disk.
+    pub file_bytes: u64,
+    /// Read units DynamoDB reports as consumed.
+    pub consumed_read_units: f64,
+    /// Segments of the Scan.
+    pub segments: u32,
+    /// Whether the dump holds the whole table.
+    pub complete: bool,
+    /// When reading began and ended, RFC 3339 UTC. A Scan is not a moment in time: items are from between the two.
+    pub started_at: chrono::DateTime<chrono::Utc>,
+    /// See `started_at`.
+    pub finished_at: chrono::DateTime<chrono::Utc>,
+    /// Wall time in seconds.
+    pub seconds: f64,
+}

@@ -1,0 +1,156 @@
+//! What a dump is going to do, computed without reading an item or making a file.
+
+use serde::Serialize;
+
+use super::DumpRequest;
+use crate::backup::{DataFile, DumpTarget, Standing};
+use crate::environment::{Approval, Environment, Question};
+use crate::error::Result;
+use crate::item::read_units;
+use crate::ops::place::Place;
+use crate::ops::table_absent;
+use crate::schema::{Billing, TableSchema};
+use crate::store::ReadStore;
+
+/// Bytes of table per segment, and the size up to which one segment is used: an unchanged small table then gives the same
+/// bytes again, so that a dump kept in git shows a true diff.
+const BYTES_PER_SEGMENT: u64 = 64 * 1024 * 1024;
+
+/// Segments chosen without being asked for. Each holds about one page of 1 MB in memory.
+const MOST_SEGMENTS: u64 = 8;
+
+/// What a dump is going to do.
+#[derive(Debug, Serialize)]
+pub struct DumpPlan {
+    /// The table to read.
+    pub source: Place,
+    /// Folder or file the dump goes to; `-` for standard output.
+    pub target: String,
+    /// Name of the data file in a folder.
+    pub data_file: Option<&'static str>,
+    /// The table in words: keys, indexes, billing.
+    pub table: Vec<(String, String)>,
+    /// Items by DynamoDB's own count, which it refreshes about every six hours.
+    pub items: u64,
+    /// Bytes by DynamoDB's own count.
+    pub bytes: u64,
+    /// Read units the Scan will take, estimated from the bytes.
+    pub read_units: f64,
+    /// Segments of the Scan.
+    pub segments: u32,
+    /// Stop after so many items.
+    pub limit: Option<u64>,
+    /// Strongly consistent reads.
+    pub consistent_read: bool,
+    /// Cap of consumed read units per second, given or set for a protected table.
+    pub max_read_units: Option<u32>,
+    /// What deserves attention before the dump.
+    pub warnings: Vec<String>,
+    #[serde(skip)]
+    pub(super) schema: TableSchema,
+    #[serde(skip)]
+    pub(super) request: DumpRequest,
+    #[serde(skip)]
+    questions: Vec<Question>,
+}
+
+impl DumpPlan {
+    /// What must be agreed to before [`run`](super::run).
+    #[must_use]
+    pub fn approval(&self) -> Approval {
+        Approval::of_dump(self.questions.clone())
+    }
+
+    /// Items the Scan will return, by DynamoDB's own count.
+    pub(super) fn expected_items(&self) -> Option<u64> {
+        Some(self.limit.map_or(self.items, |limit| limit.min(self.items)))
+    }
+}
+
+/// Describes the table and looks at the target.
+///
+/// # Errors
+/// The table does not exist, is not readable, or the target folder is neither empty nor a dump.
+pub async fn plan(store: &impl ReadStore, environment: &Environment, request: DumpRequest) -> Result<DumpPlan> {
+    let standing = request.target.standing()?;
+    let Some(schema) = store.describe(&request.table).await? else {
+        return Err(table_absent(store, environment, &request.table).await);
+    };
+    let place = Place::of(environment, &request.table).described(&schema);
+    let description = schema.description();
+    let (items, bytes) = (description.item_count.unwrap_or(0), description.table_size_bytes.unwrap_or(0));
+    let max_read_units = request.max_read_units.or_else(|| gentle_cap(&place, &schema));
+    let mut warnings = Vec::new();
+    if !schema.is_active() {
+        warnings.push(schema.activity());
+    }
+    let questions = questions(&standing, &place, &request, &mut warnings);
+    Ok(DumpPlan {
+        target: target_name(&request.target),
+        data_file: data_file(&request),
+        table: schema.summary_lines(),
+        items,
+        bytes,
+        read_units: read_units(bytes, request.consistent_read),
+        segments: segments(&request, bytes),
+        limit: request.limit,
+        consistent_read: request.consistent_read,
+        max_read_units,
+        warnings,
+        source: place,
+        schema,
+        request,
+        questions,
+    })
+}
+
+/// A protected provisioned table is read at half its capacity at most, so that its users do not notice.
+fn gentle_cap(place: &Place, schema: &TableSchema) -> Option<u32> {
+    match schema.description().billing() {
+        Billing::Provisioned(capacity) if place.protected => {
+            Some(u32::try_from(capacity.read / 2).unwrap_or(u32::MAX).max(1))
+        }
+        _ => None,
+    }
+}
+
+/// A limit is exact only when one segment counts it.
+fn segments(request: &DumpRequest, bytes: u64) -> u32 {
+    if request.limit.is_some() {
+        return 1;
+    }
+    let chosen = bytes.div_ceil(BYTES_PER_SEGMENT).clamp(1, MOST_SEGMENTS);
+    request.segments.unwrap_or(u32::try_from(chosen).unwrap_or(1))
+}
+
+fn questions(standing: &Standing, place: &Place, request: &DumpRequest, warnings: &mut Vec<String>) -> Vec<Question> {
+    let Standing::Dump(Some(old)) = standing else { return Vec::new() };
+    let mut questions = Vec::new();
+    if old.complete && request.limit.is_some() {
+        questions.push(Question::OtherRisk("the dump there is of the whole table, this one would be of a part".into()));
+    }
+    for (what, old, new) in [("table", &old.table, &place.table), ("environment", &old.environment, &place.environment)]
+    {
+        if old != new {
+            questions.push(Question::OtherRisk(format!("the dump there is of {what} {old}, not {new}")));
+        }
+    }
+    if questions.is_empty() {
+        warnings.push("the dump there will be replaced when the new one is whole".into());
+    }
+    questions
+}
+
+/// The target as plans and summaries name it.
+fn target_name(target: &DumpTarget) -> String {
+    match target {
+        DumpTarget::Folder(path) | DumpTarget::File(path) => path.display().to_string(),
+        DumpTarget::Stdout => "-".to_owned(),
+    }
+}
+
+fn data_file(request: &DumpRequest) -> Option<&'static str> {
+    let folder = matches!(request.target, DumpTarget::Folder(_));
+    (folder && request.content.data())
+        .then(|| DataFile { format: request.format, compression: request.compression }.name())
+}

@@ -1,0 +1,178 @@
+//! `restore`: a dump becomes a live table, created from the dump's schema when it is missing.
+//!
+//! ```text
+//! plan: open and check the dump, describe the target   (nothing is changed)
+//! run:  ensure the table ─► read items ─► batches ─► writers in flight ─► rejects ─► verify
+//! ```
+//!
+//! The operation can write only through a store that was opened with a `Confirmation`.
+
+mod batch;
+mod plan;
+mod rejects;
+mod run;
+mod table;
+mod verify;
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+pub use plan::{RestorePlan, SourceFacts, TableAction, plan};
+pub use run::run;
+
+use crate::backup::SourceSpec;
+use crate::limits;
+use crate::ops::Content;
+use crate::ops::place::Place;
+
+/// What to restore, and how.
+#[derive(Debug)]
+pub struct RestoreRequest {
+    /// The dump.
+    pub source: SourceSpec,
+    /// The target table: `--table`, else the environment's; else the dump's own name is taken.
+    pub table: Option<String>,
+    /// What to do when the target table exists.
+    pub existing: ExistingTable,
+    /// Whether a missing table may be created.
+    pub create: bool,
+    /// Create the table from this schema file and not from the dump's.
+    pub schema: Option<PathBuf>,
+    /// Schema, items, or both.
+    pub content: Content,
+    /// Items per `BatchWriteItem` call, 1 to 25.
+    pub batch_size: usize,
+    /// How the result is checked.
+    pub verify: VerifyMode,
+    /// Folder for what must outlive the run but belongs to no dump: markers of unfinished restores, rejects of a stream.
+    pub state_dir: Option<PathBuf>,
+}
+
+impl RestoreRequest {
+    /// The whole of `source`, into a table of its own name that is created when it is missing.
+    #[must_use]
+    pub fn new(source: SourceSpec) -> Self {
+        Self {
+            source,
+            table: None,
+            existing: ExistingTable::default(),
+            create: true,
+            schema: None,
+            content: Content::default(),
+            batch_size: limits::BATCH_WRITE_ITEMS,
+            verify: VerifyMode::default(),
+            state_dir: None,
+        }
+    }
+}
+
+/// What to do when the target table exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ExistingTable {
+    /// Add the dump's items to it; items with the same key are overwritten.
+    #[default]
+    Add,
+    /// Leave it as it is and finish successfully.
+    Keep,
+    /// Delete it and create it anew.
+    Replace,
+}
+
+/// How a restore is checked when the items are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VerifyMode {
+    /// `Full` on a local endpoint, where reading is free; `Count` elsewhere.
+    #[default]
+    Auto,
+    /// No check.
+    None,
+    /// Every item read from the dump was acknowledged by DynamoDB, superseded, or rejected.
+    Count,
+    /// Every item is read back and compared.
+    Full,
+}
+
+/// What the check of a restore found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "mode")]
+pub enum Verified {
+    /// Not asked for.
+    None,
+    /// The counts agree: every item was acknowledged.
+    Count,
+    /// Every item of the dump was read back from the table.
+    Full {
+        /// Items that are equal on both sides.
+        equal: u64,
+        /// Items the table lacks.
+        missing: u64,
+        /// Items the table has with other contents.
+        different: u64,
+        /// Items only the table has; expected where it held items before.
+        extra: u64,
+        /// Keys of the first items that are missing or differ, in DynamoDB JSON.
+        examples: Vec<String>,
+    },
+}
+
+/// What a finished restore did.
+#[derive(Debug, Clone, Serialize)]
+pub struct RestoreSummary {
+    /// The dump.
+    pub source: String,
+    /// The table that was written.
+    pub target: Place,
+    /// What was done with the table: `created`, `added-to`, `replaced`, `kept`.
+    pub table: TableOutcome,
+    /// Items read from the dump.
+    pub items_read: u64,
+    /// Items DynamoDB acknowledged.
+    pub items_written: u64,
+    /// Earlier versions of an item that a later line of the dump replaced before they were written.
+    pub items_superseded: u64,
+    /// Items DynamoDB refused; they are in the rejects file.
+    pub items_rejected: u64,
+    /// Where the rejected items are, with the reason for each.
+    pub rejects_file: Option<PathBuf>,
+    /// Bytes of item text written.
+    pub data_bytes: u64,
+    /// Write units DynamoDB reports as consumed.
+    pub consumed_write_units: f64,
+    /// Calls that were throttled or answered with unprocessed items.
+    pub throttled_calls: u64,
+    /// What the check found.
+    pub verified: Verified,
+    /// Settings of the dump that the table does not have now.
+    pub not_restored: Vec<String>,
+    /// Wall time in seconds.
+    pub seconds: f64,
+}
+
+/// What became of the table itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TableOutcome {
+    /// It was missing and is now there.
+    Created,
+    /// It was there and received the items.
+    AddedTo,
+    /// It was deleted and created anew.
+    Replaced,
+    /// It was there and was left alone.
+    Kept,
+}
+
+impl RestoreSummary {
+    /// Whether every item is in the table. `false` means exit code 3.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        let equal = match &self.verified {
+            Verified::Full { missing, different, .. } => *missing == 0 && *different == 0,
+            Verified::None | Verified::Count => true,
+        };
+        equal && self.items_rejected == 0 && self.items_read == self.items_written + self.items_superseded
+    }
+}

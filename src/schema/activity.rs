@@ -1,0 +1,42 @@
+//! Whether a described table is ready, and what it is busy with: for waits after a table was created.
+//!
+//! Says nothing about time; who waits decides how long.
+
+use super::TableSchema;
+use super::description::GlobalIndex;
+
+const ACTIVE: &str = "ACTIVE";
+
+impl TableSchema {
+    /// Whether the table and every GSI are `ACTIVE` and no GSI is being filled. A GSI without a status counts as active:
+    /// engines that build indexes at once do not report one.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        self.unfinished().is_empty()
+    }
+
+    /// What the table is busy with, in one line: `index by-director is CREATING (backfilling)`; `table is ACTIVE` when ready.
+    #[must_use]
+    pub fn activity(&self) -> String {
+        let unfinished = self.unfinished();
+        if unfinished.is_empty() { format!("table is {ACTIVE}") } else { unfinished.join(", ") }
+    }
+
+    fn unfinished(&self) -> Vec<String> {
+        let table = match self.description.table_status.as_deref() {
+            Some(ACTIVE) => None,
+            Some(status) => Some(format!("table is {status}")),
+            None => Some("table has no status".to_owned()),
+        };
+        table.into_iter().chain(self.description.global_secondary_indexes.iter().filter_map(index_activity)).collect()
+    }
+}
+
+fn index_activity(index: &GlobalIndex) -> Option<String> {
+    let status = index.index_status.as_deref().unwrap_or(ACTIVE);
+    let name = &index.index_name;
+    match index.backfilling {
+        Some(true) => Some(format!("index {name} is {status} (backfilling)")),
+        _ => (status != ACTIVE).then(|| format!("index {name} is {status}")),
+    }
+}

@@ -1,0 +1,59 @@
+//! Account and region as a table's ARN tells them.
+//!
+//! For display and for noticing a wrong account only: engines that are not AWS make both up, and such values count as none.
+
+/// The account of `arn`: twelve digits, not all of them zero.
+pub(super) fn account(arn: &str) -> Option<&str> {
+    let account = table_arn_parts(arn)?[4];
+    let twelve_digits = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
+    (twelve_digits && account != "000000000000").then_some(account)
+}
+
+/// The region of `arn`: words and a number, joined by hyphens (`eu-west-1`, `us-gov-east-1`).
+pub(super) fn region(arn: &str) -> Option<&str> {
+    let region = table_arn_parts(arn)?[3];
+    let (words, number) = region.rsplit_once('-')?;
+    let is_word = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase());
+    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    (is_number && words.contains('-') && words.split('-').all(is_word)).then_some(region)
+}
+
+/// `arn:<partition>:dynamodb:<region>:<account>:table/<name>`, cut at its colons.
+fn table_arn_parts(arn: &str) -> Option<[&str; 6]> {
+    let parts: Vec<&str> = arn.splitn(6, ':').collect();
+    let parts: [&str; 6] = parts.try_into().ok()?;
+    (parts[0] == "arn" && parts[2] == "dynamodb" && parts[5].starts_with("table/")).then_some(parts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{account, region};
+
+    #[test]
+    fn a_real_arn_tells_both() {
+        for (partition, name) in
+            [("aws", "eu-central-1"), ("aws-us-gov", "us-gov-east-1"), ("aws-eusc", "eusc-de-east-1")]
+        {
+            let arn = format!("arn:{partition}:dynamodb:{name}:123456789012:table/music");
+            assert_eq!(account(&arn), Some("123456789012"));
+            assert_eq!(region(&arn), Some(name));
+        }
+    }
+
+    #[test]
+    fn what_engines_make_up_counts_as_none() {
+        for arn in [
+            "arn:aws:dynamodb:ddblocal:000000000000:table/music",
+            "arn:aws:dynamodb:dynoxide:000000000000:table/music",
+            "arn:scylla:alternator:ks:scylla:table/music",
+            "arn:aws:dynamodb:eu-west-1:12345:table",
+            "music",
+            "",
+        ] {
+            assert_eq!(account(arn), None, "{arn}");
+            assert_eq!(region(arn), None, "{arn}");
+        }
+        let localstack = "arn:aws:dynamodb:us-east-1:000000000000:table/music";
+        assert_eq!((account(localstack), region(localstack)), (None, Some("us-east-1")));
+    }
+}

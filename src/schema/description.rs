@@ -1,0 +1,223 @@
+//! The typed view of a schema: the part of `DescribeTable`'s `Table` (or of a `CreateTable` request) that this program reads.
+//!
+//! Enumerations stay text, so that a value DynamoDB adds tomorrow is not an error in whoever only passes it on. Engines leave
+//! fields out or send `null`; only what a table cannot exist without is required: its keys and their definitions.
+//! Reference: <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TableDescription.html>.
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// A table's settings and state. Fields carry the names and meanings of DynamoDB's `TableDescription`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+#[non_exhaustive]
+pub struct Description {
+    /// The table's name; a hand-written request may lack it.
+    pub table_name: Option<String>,
+    /// The table's ARN; engines put made-up regions and accounts into it.
+    pub table_arn: Option<String>,
+    /// The id that tells a table from an earlier one of the same name.
+    pub table_id: Option<String>,
+    /// `ACTIVE`, `CREATING`, …
+    pub table_status: Option<String>,
+    /// Items, as counted by DynamoDB about every six hours.
+    pub item_count: Option<u64>,
+    /// Bytes by DynamoDB's size of items, as counted about every six hours.
+    pub table_size_bytes: Option<u64>,
+    /// The table's key.
+    pub key_schema: Vec<KeyElement>,
+    /// The types of all attributes that stand in a key.
+    pub attribute_definitions: Vec<AttributeDefinition>,
+    /// GSIs.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub global_secondary_indexes: Vec<GlobalIndex>,
+    /// LSIs.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub local_secondary_indexes: Vec<LocalIndex>,
+    /// The billing mode of a described table; absent when the table never was on-demand.
+    pub billing_mode_summary: Option<BillingModeSummary>,
+    /// The billing mode in a `CreateTable` request.
+    pub billing_mode: Option<String>,
+    /// Provisioned capacity; zeros when on-demand.
+    pub provisioned_throughput: Option<ProvisionedThroughput>,
+    /// The upper bounds of an on-demand table.
+    pub on_demand_throughput: Option<OnDemandThroughput>,
+    /// What the table can take at once.
+    pub warm_throughput: Option<WarmThroughput>,
+    /// Whether the table refuses to be deleted.
+    pub deletion_protection_enabled: Option<bool>,
+    /// The stream.
+    pub stream_specification: Option<StreamSpecification>,
+    /// The encryption of a described table.
+    #[serde(rename = "SSEDescription")]
+    pub sse_description: Option<SseDescription>,
+    /// The encryption in a `CreateTable` request.
+    #[serde(rename = "SSESpecification")]
+    pub sse_specification: Option<SseSpecification>,
+    /// The table class of a described table; absent when it is `STANDARD`.
+    pub table_class_summary: Option<TableClassSummary>,
+    /// The table class in a `CreateTable` request.
+    pub table_class: Option<String>,
+}
+
+/// One attribute of a key.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct KeyElement {
+    /// The attribute's name.
+    pub attribute_name: String,
+    /// `HASH` or `RANGE`.
+    pub key_type: String,
+}
+
+/// The type of one key attribute.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct AttributeDefinition {
+    /// The attribute's name.
+    pub attribute_name: String,
+    /// `S`, `N` or `B`.
+    pub attribute_type: String,
+}
+
+/// A GSI.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+#[non_exhaustive]
+pub struct GlobalIndex {
+    /// The index's name.
+    pub index_name: String,
+    /// Its key: up to four `HASH` and four `RANGE` attributes.
+    pub key_schema: Vec<KeyElement>,
+    /// What is copied into it.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub projection: Projection,
+    /// `ACTIVE`, `CREATING`, …; some engines leave it out.
+    pub index_status: Option<String>,
+    /// Whether the index is being filled from the table.
+    pub backfilling: Option<bool>,
+    /// Provisioned capacity; zeros when on-demand.
+    pub provisioned_throughput: Option<ProvisionedThroughput>,
+    /// Upper bounds when on-demand.
+    pub on_demand_throughput: Option<OnDemandThroughput>,
+    /// What the index can take at once.
+    pub warm_throughput: Option<WarmThroughput>,
+}
+
+/// An LSI.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+#[non_exhaustive]
+pub struct LocalIndex {
+    /// The index's name.
+    pub index_name: String,
+    /// Its key: the table's partition key and a sort key of its own.
+    pub key_schema: Vec<KeyElement>,
+    /// What is copied into it.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub projection: Projection,
+}
+
+/// What an index holds besides keys.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Projection {
+    /// `ALL`, `KEYS_ONLY` or `INCLUDE`.
+    pub projection_type: String,
+    /// The attributes of `INCLUDE`.
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_is_default")]
+    pub non_key_attributes: Vec<String>,
+}
+
+/// Engines that do not report projections (older versions of Alternator) have only this one.
+impl Default for Projection {
+    fn default() -> Self {
+        Self { projection_type: "ALL".to_owned(), non_key_attributes: Vec::new() }
+    }
+}
+
+/// Provisioned capacity as it is written in the document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ProvisionedThroughput {
+    /// RCU.
+    pub read_capacity_units: Option<u64>,
+    /// WCU.
+    pub write_capacity_units: Option<u64>,
+}
+
+/// Upper bounds of an on-demand table or index; `-1` and absence mean none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct OnDemandThroughput {
+    /// Read request units per second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_read_request_units: Option<i64>,
+    /// Write request units per second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_write_request_units: Option<i64>,
+}
+
+/// What a table or index can take at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct WarmThroughput {
+    /// Read units per second.
+    pub read_units_per_second: Option<u64>,
+    /// Write units per second.
+    pub write_units_per_second: Option<u64>,
+}
+
+/// The billing mode of a described table.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct BillingModeSummary {
+    /// `PROVISIONED` or `PAY_PER_REQUEST`.
+    pub billing_mode: Option<String>,
+}
+
+/// A table's stream.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct StreamSpecification {
+    /// Whether it is on.
+    pub stream_enabled: Option<bool>,
+    /// What a record shows: `KEYS_ONLY`, `NEW_IMAGE`, `OLD_IMAGE`, `NEW_AND_OLD_IMAGES`.
+    pub stream_view_type: Option<String>,
+}
+
+/// The encryption of a described table.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct SseDescription {
+    /// `ENABLED`, `UPDATING`, …
+    pub status: Option<String>,
+    /// `KMS`.
+    #[serde(rename = "SSEType")]
+    pub sse_type: Option<String>,
+    /// The ARN of the KMS key; it does not tell AWS's own key from a customer's.
+    #[serde(rename = "KMSMasterKeyArn")]
+    pub kms_master_key_arn: Option<String>,
+}
+
+/// The encryption in a `CreateTable` request.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct SseSpecification {
+    /// Whether a KMS key in the account is used.
+    pub enabled: Option<bool>,
+    /// The key; without it, AWS's managed key `alias/aws/dynamodb`.
+    #[serde(rename = "KMSMasterKeyId")]
+    pub kms_master_key_id: Option<String>,
+}
+
+/// The table class of a described table.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct TableClassSummary {
+    /// `STANDARD` or `STANDARD_INFREQUENT_ACCESS`.
+    pub table_class: Option<String>,
+}
+
+fn null_is_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}

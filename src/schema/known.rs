@@ -1,0 +1,133 @@
+//! The fields of a table's document that this version knows, read-only facts included. What is not listed here is a setting of a
+//! later API; a restore names it.
+//!
+//! Both forms are covered: `TableDescription` as `DescribeTable` sends it, and the `CreateTable` request.
+
+use serde_json::value::RawValue;
+
+use super::raw::{elements_of, fields_of, is_empty};
+
+/// What is known of one object, or of each object in an array.
+struct Known {
+    /// Fields whose content is not looked into.
+    plain: &'static [&'static str],
+    /// Fields that hold objects, or arrays of objects, and what is known of those.
+    nested: &'static [(&'static str, &'static Known)],
+}
+
+const TABLE: Known = Known {
+    plain: &[
+        "ArchivalSummary",
+        "BillingMode",
+        "CreationDateTime",
+        "DeletionProtectionEnabled",
+        "DisassociationProtectionEnabled",
+        "GlobalTableSettingsReplicationMode",
+        "GlobalTableSourceArn",
+        "GlobalTableVersion",
+        "GlobalTableWitnesses",
+        "ItemCount",
+        "LatestStreamArn",
+        "LatestStreamLabel",
+        "MultiRegionConsistency",
+        "Replicas",
+        "ResourcePolicy",
+        "RestoreSummary",
+        "TableArn",
+        "TableClass",
+        "TableId",
+        "TableName",
+        "TableSizeBytes",
+        "TableStatus",
+        "Tags",
+        "VectorIndexes",
+    ],
+    nested: &[
+        ("AttributeDefinitions", &plain(&["AttributeName", "AttributeType"])),
+        ("BillingModeSummary", &plain(&["BillingMode", "LastUpdateToPayPerRequestDateTime"])),
+        ("GlobalSecondaryIndexes", &GLOBAL_INDEX),
+        ("KeySchema", &KEY),
+        ("LocalSecondaryIndexes", &LOCAL_INDEX),
+        ("OnDemandThroughput", &ON_DEMAND),
+        ("ProvisionedThroughput", &PROVISIONED),
+        ("SSEDescription", &plain(&["InaccessibleEncryptionDateTime", "KMSMasterKeyArn", "SSEType", "Status"])),
+        ("SSESpecification", &plain(&["Enabled", "KMSMasterKeyId", "SSEType"])),
+        ("StreamSpecification", &plain(&["StreamEnabled", "StreamViewType"])),
+        ("TableClassSummary", &plain(&["LastUpdateDateTime", "TableClass"])),
+        ("WarmThroughput", &WARM),
+    ],
+};
+
+const GLOBAL_INDEX: Known = Known {
+    plain: &["Backfilling", "IndexArn", "IndexName", "IndexSizeBytes", "IndexStatus", "ItemCount"],
+    nested: &[
+        ("KeySchema", &KEY),
+        ("OnDemandThroughput", &ON_DEMAND),
+        ("Projection", &PROJECTION),
+        ("ProvisionedThroughput", &PROVISIONED),
+        ("WarmThroughput", &WARM),
+    ],
+};
+
+const LOCAL_INDEX: Known = Known {
+    plain: &[
+        "Backfilling",
+        "IndexArn",
+        "IndexName",
+        "IndexSizeBytes",
+        "IndexStatus",
+        "ItemCount",
+        // Engines give an LSI the table's capacity; it has none of its own.
+        "ProvisionedThroughput",
+    ],
+    nested: &[("KeySchema", &KEY), ("Projection", &PROJECTION)],
+};
+
+const KEY: Known = plain(&["AttributeName", "KeyType"]);
+const ON_DEMAND: Known = plain(&["MaxReadRequestUnits", "MaxWriteRequestUnits"]);
+const PROJECTION: Known = plain(&["NonKeyAttributes", "ProjectionType"]);
+const PROVISIONED: Known = plain(&[
+    "LastDecreaseDateTime",
+    "LastIncreaseDateTime",
+    "NumberOfDecreasesToday",
+    "ReadCapacityUnits",
+    "WriteCapacityUnits",
+]);
+const WARM: Known = plain(&["ReadUnitsPerSecond", "Status", "WriteUnitsPerSecond"]);
+
+const fn plain(plain: &'static [&'static str]) -> Known {
+    Known { plain, nested: &[] }
+}
+
+/// The fields of `table` that nothing is known of, in document order, each by its path: `FutureField`,
+/// `GlobalSecondaryIndexes.by-director.FutureField`. Empty values are no settings and left out.
+pub(super) fn unknown_fields(table: &RawValue) -> Vec<String> {
+    let mut unknown = Vec::new();
+    collect_unknown(&TABLE, table, "", &mut unknown);
+    unknown
+}
+
+/// Goes as deep as [`Known`] does: the document cannot make it deeper.
+fn collect_unknown(known: &Known, value: &RawValue, path: &str, unknown: &mut Vec<String>) {
+    if let Some(elements) = elements_of(value) {
+        for (position, element) in elements.into_iter().enumerate() {
+            let name = element_name(element).unwrap_or_else(|| position.to_string());
+            collect_unknown(known, element, &format!("{path}{name}."), unknown);
+        }
+        return;
+    }
+    for (name, field) in fields_of(value).unwrap_or_default() {
+        if let Some((_, nested)) = known.nested.iter().find(|(known, _)| *known == name) {
+            collect_unknown(nested, field, &format!("{path}{name}."), unknown);
+        } else if !known.plain.contains(&name.as_str()) && !is_empty(field) {
+            unknown.push(format!("{path}{name}"));
+        }
+    }
+}
+
+/// What people call an element of an array: the name of its index or attribute.
+pub(super) fn element_name(element: &RawValue) -> Option<String> {
+    let fields = fields_of(element)?;
+    let (_, name) = fields.iter().find(|(name, _)| matches!(name.as_str(), "IndexName" | "AttributeName"))?;
+    serde_json::from_str(name.get()).ok()
+}

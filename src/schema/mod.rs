@@ -1,0 +1,186 @@
+//! All that is needed to recreate a table around its items.
+//!
+//! The document is kept verbatim: what DynamoDB described is written to a dump byte for byte, fields of a later API included.
+//! Beside it stands a typed view of what this program reads ([`Description`]). From the two come the `CreateTable` request, the
+//! list of what it does not bring back, the differences between a dump and a table, and descriptions for people.
+//! Nothing here prints, and nothing is formatted for a terminal: names come from documents and may hold any character.
+
+mod activity;
+mod arn;
+mod create;
+mod description;
+mod difference;
+mod known;
+mod not_recreated;
+mod raw;
+mod settings;
+mod words;
+
+#[cfg(test)]
+mod tests;
+
+pub use create::CreateTable;
+pub use description::{
+    AttributeDefinition, BillingModeSummary, Description, GlobalIndex, KeyElement, LocalIndex, OnDemandThroughput,
+    Projection, ProvisionedThroughput, SseDescription, SseSpecification, StreamSpecification, TableClassSummary,
+    WarmThroughput,
+};
+pub use difference::{Difference, Differences, KeyMismatch, differences};
+pub use not_recreated::NotRecreated;
+pub use settings::{Billing, Capacity, Encryption};
+
+use serde::Deserialize;
+use serde_json::error::Category;
+use serde_json::value::RawValue;
+
+use crate::error::{Error, Result};
+use crate::item::{KeyAttribute, KeySchema, KeyType};
+use crate::limits;
+use raw::Fields;
+
+const TABLE_SECTION: &str = "Table";
+
+/// The same thing as [`TABLE_SECTION`] in the reply of `CreateTable`, `UpdateTable` and `DeleteTable`.
+const TABLE_DESCRIPTION_SECTION: &str = "TableDescription";
+
+/// What botocore adds to a response; it is about the call, not about the table.
+const RESPONSE_METADATA_SECTION: &str = "ResponseMetadata";
+
+const GOOD_SCHEMA_HINT: &str =
+    "a schema is what `aws dynamodb describe-table` prints, or a CreateTable request (KeySchema, AttributeDefinitions)";
+
+/// The schema of one table: its document, verbatim, and the typed view of it.
+#[derive(Debug, Clone)]
+pub struct TableSchema {
+    table: Box<RawValue>,
+    /// Everything beside `Table`, in document order.
+    sections: Vec<(String, Box<RawValue>)>,
+    description: Description,
+}
+
+/// A document whose table stands in a section of its own.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Wrapped {
+    #[serde(alias = "TableDescription")]
+    table: Description,
+}
+
+impl TableSchema {
+    /// Reads a schema: a `DescribeTable` response, a `table-schema.json`, a bare `Table` object, or a `CreateTable` request.
+    ///
+    /// # Errors
+    ///
+    /// [`Damaged`](crate::error::ErrorKind::Damaged) when the document is no JSON or larger than
+    /// [`limits::DOCUMENT_BYTES`]; [`SchemaMismatch`](crate::error::ErrorKind::SchemaMismatch) when it is no schema, naming
+    /// the field that is missing or of another type than DynamoDB's.
+    pub fn parse(document: &[u8]) -> Result<Self> {
+        if document.len() as u64 > limits::DOCUMENT_BYTES {
+            return Err(Error::damaged(format!("the table schema is larger than {} bytes", limits::DOCUMENT_BYTES)));
+        }
+        let document = document.strip_prefix(b"\xef\xbb\xbf").unwrap_or(document);
+        let Fields(mut sections) =
+            serde_json::from_slice::<Fields<Box<RawValue>>>(document).map_err(|cause| unreadable(&cause))?;
+        let is_table = |name: &str| name == TABLE_SECTION || name == TABLE_DESCRIPTION_SECTION;
+
+        if let Some(position) = sections.iter().position(|(name, _)| is_table(name)) {
+            let Wrapped { table: description } =
+                serde_json::from_slice(document).map_err(|cause| unreadable(&cause))?;
+            let (_, table) = sections.remove(position);
+            sections.retain(|(name, _)| name != RESPONSE_METADATA_SECTION);
+            Ok(Self { table, sections, description })
+        } else if sections.iter().any(|(name, _)| name == "KeySchema") {
+            let description = serde_json::from_slice(document).map_err(|cause| unreadable(&cause))?;
+            let table = serde_json::from_slice(document).map_err(|cause| unreadable(&cause))?;
+            Ok(Self { table, sections: Vec::new(), description })
+        } else {
+            Err(Error::schema_mismatch("the table schema has neither `Table` nor `KeySchema`")
+                .with_hint(GOOD_SCHEMA_HINT))
+        }
+    }
+
+    /// The text of `table-schema.json`: one section per line, the described table byte for byte as it came.
+    #[must_use]
+    pub fn to_document(&self) -> Vec<u8> {
+        let mut document = format!("{{\n\"{TABLE_SECTION}\": {}", self.table.get());
+        for (name, section) in &self.sections {
+            let name = serde_json::Value::from(name.as_str());
+            document.extend([",\n", &name.to_string(), ": ", section.get()]);
+        }
+        document.push_str("\n}\n");
+        document.into_bytes()
+    }
+
+    /// The typed view of the table.
+    #[must_use]
+    pub fn description(&self) -> &Description {
+        &self.description
+    }
+
+    /// The table's name; `None` only in a request written by hand.
+    #[must_use]
+    pub fn table_name(&self) -> Option<&str> {
+        self.description.table_name.as_deref()
+    }
+
+    /// The AWS account in the table's ARN, if it is one an account can have: engines write `000000000000`.
+    #[must_use]
+    pub fn account(&self) -> Option<&str> {
+        arn::account(self.description.table_arn.as_deref()?)
+    }
+
+    /// The AWS region in the table's ARN, if it has the form of one: engines write `dynoxide` or `ddblocal`.
+    #[must_use]
+    pub fn region(&self) -> Option<&str> {
+        arn::region(self.description.table_arn.as_deref()?)
+    }
+
+    /// The table's key.
+    ///
+    /// # Errors
+    ///
+    /// [`SchemaMismatch`](crate::error::ErrorKind::SchemaMismatch) when there is not exactly one partition key and at most one
+    /// sort key, or when an attribute has no definition of type S, N or B.
+    pub fn key_schema(&self) -> Result<KeySchema> {
+        let key = &self.description.key_schema;
+        let of_kind = |kind| key.iter().filter(move |element| element.key_type == kind).collect::<Vec<_>>();
+        let (partition, sort) = (of_kind("HASH"), of_kind("RANGE"));
+        let ([partition], [] | [_], true) = (&partition[..], &sort[..], partition.len() + sort.len() == key.len())
+        else {
+            return Err(Error::schema_mismatch(
+                "the schema's KeySchema is not one HASH and at most one RANGE attribute",
+            )
+            .with_hint(GOOD_SCHEMA_HINT));
+        };
+        Ok(KeySchema {
+            partition: self.key_attribute(partition)?,
+            sort: sort.first().map(|sort| self.key_attribute(sort)).transpose()?,
+        })
+    }
+
+    fn key_attribute(&self, element: &KeyElement) -> Result<KeyAttribute> {
+        let definition = self.description.definition_of(element, "the table")?;
+        let kind = match definition.attribute_type.as_str() {
+            "S" => KeyType::S,
+            "N" => KeyType::N,
+            "B" => KeyType::B,
+            other => {
+                return Err(Error::schema_mismatch(format!(
+                    "key attribute `{}` has type `{other}`; keys are S, N or B",
+                    element.attribute_name
+                )));
+            }
+        };
+        Ok(KeyAttribute { name: element.attribute_name.clone(), kind })
+    }
+}
+
+fn unreadable(cause: &serde_json::Error) -> Error {
+    let error = match cause.classify() {
+        Category::Data => Error::schema_mismatch(format!("this is not the schema of a table: {cause}")),
+        Category::Io | Category::Syntax | Category::Eof => {
+            Error::damaged(format!("the table schema is not whole JSON: {cause}"))
+        }
+    };
+    error.with_hint(GOOD_SCHEMA_HINT)
+}

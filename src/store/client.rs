@@ -1,0 +1,98 @@
+//! One DynamoDB client and the raw calls it makes. Each call is the SDK's own operation with its body exchanged at the seam;
+//! the typed input carries only what the SDK needs to route it.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::fault::Fault;
+use super::gate::Gate;
+use super::pace::Pace;
+use super::retry::Retry;
+use super::seam::Seam;
+use crate::error::Error;
+use crate::event::Reporter;
+
+/// One SDK call with its request and response bodies exchanged.
+macro_rules! raw_call {
+    ($client:expr, $operation:ident $(.$input:ident($($value:expr),+))*, $body:expr) => {{
+        let seam = Seam::new($body);
+        let call = $client.$operation()$(.$input($($value),+))*.customize().interceptor(seam.clone()).send();
+        call.await.map_err(Fault::of)?;
+        seam.into_body().await
+    }};
+}
+
+/// A DynamoDB client with one owner of retries, one gate for writes and one cap for reads.
+pub(super) struct Client {
+    dynamodb: aws_sdk_dynamodb::Client,
+    endpoint: String,
+    retry: Retry,
+    gate: Gate,
+    pace: OnceLock<Pace>,
+}
+
+impl Client {
+    pub(super) fn new(
+        dynamodb: aws_sdk_dynamodb::Client,
+        endpoint: String,
+        give_up_after: Duration,
+        reporter: Arc<dyn Reporter>,
+    ) -> Self {
+        Self {
+            dynamodb,
+            endpoint,
+            retry: Retry::new(give_up_after, reporter),
+            gate: Gate::new(),
+            pace: OnceLock::new(),
+        }
+    }
+
+    pub(super) fn retry(&self) -> &Retry {
+        &self.retry
+    }
+
+    pub(super) fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    pub(super) fn pace(&self) -> Option<&Pace> {
+        self.pace.get()
+    }
+
+    /// Keeps the consumption of read units below a cap; the first cap holds.
+    pub(super) fn cap_reads(&self, units_per_second: u32) {
+        self.pace.get_or_init(|| Pace::new(units_per_second));
+    }
+
+    /// The failure of `operation` on `target` as people are told.
+    pub(super) fn tell(&self, fault: Fault, operation: &str, target: &str) -> Error {
+        fault.into_error(operation, target, &self.endpoint)
+    }
+
+    pub(super) async fn send_describe_table(&self, table: &str, body: Bytes) -> Result<Bytes, Fault> {
+        raw_call!(self.dynamodb, describe_table.table_name(table), body)
+    }
+
+    pub(super) async fn send_list_tables(&self, body: Bytes) -> Result<Bytes, Fault> {
+        raw_call!(self.dynamodb, list_tables, body)
+    }
+
+    pub(super) async fn send_scan(&self, table: &str, body: Bytes) -> Result<Bytes, Fault> {
+        raw_call!(self.dynamodb, scan.table_name(table), body)
+    }
+
+    pub(super) async fn send_batch_write_item(&self, table: &str, body: Bytes) -> Result<Bytes, Fault> {
+        // Account-based endpoints are routed by the table named in the typed input.
+        raw_call!(self.dynamodb, batch_write_item.request_items(table, Vec::new()), body)
+    }
+
+    pub(super) async fn send_create_table(&self, table: &str, body: Bytes) -> Result<Bytes, Fault> {
+        raw_call!(self.dynamodb, create_table.table_name(table), body)
+    }
+
+    pub(super) async fn send_delete_table(&self, table: &str, body: Bytes) -> Result<Bytes, Fault> {
+        raw_call!(self.dynamodb, delete_table.table_name(table), body)
+    }
+}

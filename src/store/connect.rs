@@ -1,0 +1,209 @@
+//! Opening a store: embedded engine, client, account, and the wait for an endpoint that is still starting.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::client::Client;
+use super::config::Config;
+#[cfg(feature = "embedded")]
+use super::embedded::Engine;
+use super::fault::Class;
+use super::retry::Retry;
+use super::{ReadStore, ScanPage, ScanRequest, WriteStore, Written};
+use crate::environment::{Confirmation, Endpoint, Environment};
+use crate::error::{Error, Result};
+use crate::event::{Event, Phase, Reporter, Silent};
+use crate::schema::{CreateTable, TableSchema};
+
+/// How a store behaves.
+pub struct StoreOptions {
+    /// Give up when no call has succeeded for so long.
+    pub give_up_after: Duration,
+    /// Wait so long for an endpoint that does not answer yet.
+    pub wait: Option<Duration>,
+    /// Create the embedded engine's database file when it is missing; otherwise a missing file is an error.
+    pub create_embedded: bool,
+    /// Who hears of retries.
+    pub reporter: Arc<dyn Reporter>,
+}
+
+impl Default for StoreOptions {
+    /// Five minutes of patience with calls, none with an endpoint that does not answer; nothing created, nobody listening.
+    fn default() -> Self {
+        Self {
+            give_up_after: Duration::from_secs(5 * 60),
+            wait: None,
+            create_embedded: false,
+            reporter: Arc::new(Silent),
+        }
+    }
+}
+
+/// A store that reads.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+/// A store that writes into the one table its confirmation names.
+#[derive(Clone)]
+pub struct WritableStore {
+    store: Store,
+    confirmation: Arc<Confirmation>,
+}
+
+struct Inner {
+    client: Client,
+    #[cfg(feature = "embedded")]
+    _engine: Option<Engine>,
+}
+
+impl Store {
+    /// Opens the environment's DynamoDB. Nothing is called unless the environment says which account it must be, or a wait
+    /// is asked for.
+    ///
+    /// # Errors
+    /// Region or credentials missing, the account another one, the endpoint silent for longer than the wait, the embedded
+    /// database absent or not usable.
+    pub async fn open(environment: &Environment, options: StoreOptions) -> Result<Self> {
+        #[cfg(feature = "embedded")]
+        let engine = Engine::start(environment, options.create_embedded).await?;
+        #[cfg(feature = "embedded")]
+        let embedded_url = engine.as_ref().map(Engine::url);
+        #[cfg(not(feature = "embedded"))]
+        let embedded_url: Option<&str> = no_engine(environment.endpoint())?;
+        let config = Config::of(environment, embedded_url).await?;
+        let endpoint = match environment.endpoint() {
+            Endpoint::Aws => format!("DynamoDB in {}", config.shared.region().map_or("AWS", |region| region.as_ref())),
+            endpoint => endpoint.to_string(),
+        };
+        let client = Client::new(config.dynamodb(), endpoint, options.give_up_after, Arc::clone(&options.reporter));
+        if let Some(wait) = options.wait {
+            options.reporter.report(Event::Phase { phase: Phase::Connecting, items: None, bytes: None });
+            until_it_answers(&client, wait).await?;
+        }
+        check_account(environment, &config).await?;
+        Ok(Self(Arc::new(Inner {
+            client,
+            #[cfg(feature = "embedded")]
+            _engine: engine,
+        })))
+    }
+
+    /// The store with leave to change the table that `confirmation` names.
+    #[must_use]
+    pub fn writable(&self, confirmation: Confirmation) -> WritableStore {
+        WritableStore { store: self.clone(), confirmation: Arc::new(confirmation) }
+    }
+}
+
+#[cfg(not(feature = "embedded"))]
+fn no_engine(endpoint: &Endpoint) -> Result<Option<&'static str>> {
+    match endpoint {
+        Endpoint::Embedded { .. } => Err(Error::environment("this build has no embedded engine")
+            .with_hint("build it with the feature `embedded`, or name a server's URL")),
+        _ => Ok(None),
+    }
+}
+
+async fn until_it_answers(client: &Client, wait: Duration) -> Result<()> {
+    let started = Instant::now();
+    let mut waits = Retry::waits();
+    loop {
+        let fault = match client.send_list_tables(Bytes::from_static(br#"{"Limit":1}"#)).await {
+            Ok(_) => return Ok(()),
+            Err(fault) if fault.is_passing() => fault,
+            // An engine that refuses the call is there; what it refuses is the business of the call that needs it.
+            Err(fault) if fault.class != Class::Denied => return Ok(()),
+            Err(fault) => return Err(client.tell(fault, "ListTables", "of this account")),
+        };
+        let left = wait.saturating_sub(started.elapsed());
+        if left.is_zero() {
+            return Err(client.tell(fault, "ListTables", "of this account"));
+        }
+        tokio::time::sleep(waits.next().unwrap_or(left).min(left).min(Duration::from_secs(1))).await;
+    }
+}
+
+async fn check_account(environment: &Environment, config: &Config) -> Result<()> {
+    let Some(wanted) = environment.account() else { return Ok(()) };
+    let account = match environment.endpoint() {
+        Endpoint::Embedded { .. } => "000000000000".to_owned(),
+        _ => config.account().await?,
+    };
+    if account == wanted.value {
+        return Ok(());
+    }
+    Err(Error::environment(format!(
+        "environment {} must be account {} ({}), but its credentials belong to {account}",
+        environment.name(),
+        wanted.value,
+        wanted.source,
+    ))
+    .with_hint("use the credentials of the right account; nothing was read or written"))
+}
+
+impl ReadStore for Store {
+    async fn describe(&self, table: &str) -> Result<Option<TableSchema>> {
+        self.0.client.describe(table).await
+    }
+
+    async fn table_names(&self) -> Result<Vec<String>> {
+        self.0.client.table_names().await
+    }
+
+    fn cap_reads(&self, units_per_second: u32) {
+        self.0.client.cap_reads(units_per_second);
+    }
+
+    async fn scan(&self, request: &ScanRequest) -> Result<ScanPage> {
+        self.0.client.scan(request).await
+    }
+}
+
+impl WritableStore {
+    fn check(&self, table: &str) -> Result<()> {
+        if self.confirmation.covers(table) {
+            return Ok(());
+        }
+        Err(Error::not_confirmed(format!("writing to {table} was not confirmed")))
+    }
+}
+
+impl ReadStore for WritableStore {
+    async fn describe(&self, table: &str) -> Result<Option<TableSchema>> {
+        self.store.describe(table).await
+    }
+
+    async fn table_names(&self) -> Result<Vec<String>> {
+        self.store.table_names().await
+    }
+
+    fn cap_reads(&self, units_per_second: u32) {
+        self.store.cap_reads(units_per_second);
+    }
+
+    async fn scan(&self, request: &ScanRequest) -> Result<ScanPage> {
+        self.store.scan(request).await
+    }
+}
+
+impl WriteStore for WritableStore {
+    async fn create(&self, table: &str, request: &CreateTable) -> Result<()> {
+        self.check(table)?;
+        self.store.0.client.create(table, request).await
+    }
+
+    async fn delete(&self, table: &str) -> Result<()> {
+        if !self.confirmation.covers_replacing(table) {
+            return Err(Error::not_confirmed(format!("deleting {table} was not confirmed")));
+        }
+        self.store.0.client.delete(table).await
+    }
+
+    async fn write(&self, table: &str, items: Vec<Bytes>) -> Result<Written> {
+        self.check(table)?;
+        self.store.0.client.write(table, items).await
+    }
+}

@@ -1,0 +1,111 @@
+//! The engine inside the binary: dynoxide over one `SQLite` file or in memory, on a loopback port of its own.
+//!
+//! It is reached over HTTP like any other endpoint, so that everything above it is the same. A new database can be filled
+//! from a sample dump; it is built in memory and appears under its name whole.
+
+use std::path::Path;
+
+use bytes::Bytes;
+use dynoxide::Database;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+use super::write::batch_body;
+use crate::backup::{self, Source, SourceSpec};
+use crate::environment::{Endpoint, Environment};
+use crate::error::{Error, Result};
+use crate::limits;
+
+/// A running engine; it stops when this value is dropped.
+pub(super) struct Engine {
+    url: String,
+    _stop: oneshot::Sender<()>,
+}
+
+impl Engine {
+    /// Starts the engine if the environment's endpoint is `embedded:`.
+    pub(super) async fn start(environment: &Environment, create: bool) -> Result<Option<Self>> {
+        let Endpoint::Embedded { file, .. } = environment.endpoint() else { return Ok(None) };
+        let database = match file {
+            None => Database::memory().map_err(|error| unusable("in memory", error))?,
+            Some(file) => open_file(file, environment.sample(), create)?,
+        };
+        let cannot_listen = |error| Error::failed("the embedded engine cannot listen on 127.0.0.1").with_source(error);
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(cannot_listen)?;
+        let url = format!("http://{}", listener.local_addr().map_err(cannot_listen)?);
+        let (stop, stopped) = oneshot::channel::<()>();
+        tokio::spawn(dynoxide::server::serve_with_shutdown(listener, database, async {
+            let _ = stopped.await;
+        }));
+        Ok(Some(Self { url, _stop: stop }))
+    }
+
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+fn open_file(file: &Path, sample: Option<&Path>, create: bool) -> Result<Database> {
+    if !file.exists() {
+        match sample {
+            Some(sample) => fill(file, sample)?,
+            None if create => backup::create_parent(file)?,
+            None => {
+                return Err(Error::not_found(format!("the embedded database {} does not exist", file.display()))
+                    .with_hint("restoredb creates it; or check LOCAL_AWS_ENDPOINT in the env file"));
+            }
+        }
+    }
+    let path = text(file)?;
+    Database::new(path).map_err(|error| unusable(path, error))
+}
+
+/// Builds a database from the sample dump and puts it under its name whole.
+fn fill(file: &Path, sample: &Path) -> Result<()> {
+    let database = Database::memory().map_err(|error| unusable("in memory", error))?;
+    load(&database, sample)?;
+    backup::create_whole(file, |partial| {
+        let path = text(partial)?;
+        database.vacuum_into(path).map_err(|error| unusable(path, error))
+    })
+}
+
+fn load(database: &Database, sample: &Path) -> Result<()> {
+    let refused = |error: String| {
+        Error::damaged(format!("the sample {} cannot be loaded: {error}", sample.display()))
+            .with_hint("check DYNADUMP_SAMPLE in the env file")
+    };
+    let source = Source::open(&SourceSpec::path(sample))?;
+    let schema = source.schema().ok_or_else(|| refused("it has no schema".into()))?;
+    let table = schema.table_name().ok_or_else(|| refused("its schema names no table".into()))?.to_owned();
+    let create = schema.create_table_request(&table)?;
+    let request = serde_json::from_slice(&create.body).map_err(|error| refused(error.to_string()))?;
+    database.create_table(request).map_err(|error| refused(error.to_string()))?;
+    let mut items = source.items()?;
+    let mut batch: Vec<Bytes> = Vec::new();
+    loop {
+        let item = items.next_item()?;
+        let last = item.is_none();
+        batch.extend(item.map(|item| item.text));
+        if batch.len() == limits::BATCH_WRITE_ITEMS || (last && !batch.is_empty()) {
+            let body = batch_body(&table, &batch);
+            let request = serde_json::from_slice(&body).map_err(|error| refused(error.to_string()))?;
+            database.batch_write_item(request).map_err(|error| refused(error.to_string()))?;
+            batch.clear();
+        }
+        if last {
+            return Ok(());
+        }
+    }
+}
+
+fn text(path: &Path) -> Result<&str> {
+    path.to_str().ok_or_else(|| {
+        Error::environment(format!("the path of the embedded database is not UTF-8: {}", path.display()))
+    })
+}
+
+fn unusable(what: &str, error: impl std::fmt::Display) -> Error {
+    Error::failed(format!("the embedded database {what} cannot be used: {error}"))
+        .with_hint("is it a database of this engine, and is the folder writable?")
+}

@@ -1,0 +1,177 @@
+//! Reading: descriptions, names, Scan pages. Bodies are built and parsed here; the items in them are only cut out.
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::client::Client;
+use super::fault::{Class, Fault};
+use super::{PageKey, ScanPage, ScanRequest};
+use crate::error::{Error, Result};
+use crate::item::cut_items;
+use crate::schema::TableSchema;
+
+/// Names listed at most: they serve a hint, not an inventory.
+const NAMES_LISTED: usize = 1000;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ScanRest<'a> {
+    #[serde(borrow)]
+    last_evaluated_key: Option<&'a RawValue>,
+    count: Option<u64>,
+    consumed_capacity: Option<ConsumedCapacity>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ConsumedCapacity {
+    pub(super) capacity_units: Option<f64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct NamesPage {
+    #[serde(default)]
+    table_names: Vec<String>,
+    last_evaluated_table_name: Option<String>,
+}
+
+/// The text of a JSON string, quotes included.
+pub(super) fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+impl Client {
+    /// `DescribeTable`, verbatim; `None` when there is no such table.
+    pub(super) async fn describe(&self, table: &str) -> Result<Option<TableSchema>> {
+        let body = Bytes::from(format!(r#"{{"TableName":{}}}"#, quoted(table)));
+        let answer = self.retry().run("DescribeTable", || self.send_describe_table(table, body.clone())).await;
+        match answer {
+            Ok(text) => TableSchema::parse(&text).map(Some),
+            Err(fault) if fault.class == Class::NotFound => Ok(None),
+            Err(fault) => Err(self.tell(fault, "DescribeTable", table)),
+        }
+    }
+
+    /// Names of tables, in DynamoDB's order, at most [`NAMES_LISTED`].
+    pub(super) async fn table_names(&self) -> Result<Vec<String>> {
+        let mut names = Vec::new();
+        let mut body = Bytes::from_static(b"{}");
+        loop {
+            let answer = self.retry().run("ListTables", || self.send_list_tables(body.clone())).await;
+            let text = answer.map_err(|fault| self.tell(fault, "ListTables", "of this account"))?;
+            let page: NamesPage = parse(&text, "ListTables")?;
+            names.extend(page.table_names);
+            match page.last_evaluated_table_name {
+                Some(last) if names.len() < NAMES_LISTED => {
+                    body = Bytes::from(format!(r#"{{"ExclusiveStartTableName":{}}}"#, quoted(&last)));
+                }
+                _ => return Ok(names),
+            }
+        }
+    }
+
+    /// One page of a Scan.
+    pub(super) async fn scan(&self, request: &ScanRequest) -> Result<ScanPage> {
+        let body = scan_body(request);
+        let answer = self.retry().run("Scan", || self.scan_once(&request.table, body.clone())).await;
+        answer.map_err(|fault| self.tell(fault, "Scan", &request.table))
+    }
+
+    async fn scan_once(&self, table: &str, body: Bytes) -> Result<ScanPage, Fault> {
+        let paid = match self.pace() {
+            Some(pace) => pace.pay().await,
+            None => 0.0,
+        };
+        let answer = self.send_scan(table, body).await;
+        let page = answer.and_then(scan_page);
+        if let Some(pace) = self.pace() {
+            pace.settle(paid, page.as_ref().map_or(0.0, |page| page.read_units));
+        }
+        page
+    }
+}
+
+fn scan_body(request: &ScanRequest) -> Bytes {
+    use std::fmt::Write;
+    let mut body = format!(r#"{{"TableName":{},"ReturnConsumedCapacity":"TOTAL""#, quoted(&request.table));
+    if request.total_segments > 1 {
+        let _ = write!(body, r#","Segment":{},"TotalSegments":{}"#, request.segment, request.total_segments);
+    }
+    if request.consistent_read {
+        body.push_str(r#","ConsistentRead":true"#);
+    }
+    if let Some(limit) = request.limit {
+        let _ = write!(body, r#","Limit":{limit}"#);
+    }
+    if let Some(PageKey(key)) = &request.start {
+        let _ = write!(body, r#","ExclusiveStartKey":{key}"#);
+    }
+    body.push('}');
+    Bytes::from(body)
+}
+
+/// Cuts the items out of a Scan response and reads the rest. A page whose `Count` is not the number of its items is not
+/// believed: it is asked for again.
+fn scan_page(text: Bytes) -> Result<ScanPage, Fault> {
+    let cut = cut_items(text, &["Items"]).map_err(|error| Fault::broken_body(format!("Scan page: {error}")))?;
+    let rest: ScanRest<'_> =
+        serde_json::from_slice(&cut.rest).map_err(|error| Fault::broken_body("Scan page").with_source(error))?;
+    let items = cut.items.len() as u64;
+    if let Some(count) = rest.count.filter(|count| *count != items) {
+        return Err(Fault::broken_body(format!("Scan page says Count {count} but holds {items} items")));
+    }
+    Ok(ScanPage {
+        items: cut.items,
+        next: rest.last_evaluated_key.filter(|key| key.get() != "null").map(|key| PageKey(key.get().into())),
+        read_units: rest.consumed_capacity.and_then(|capacity| capacity.capacity_units).unwrap_or(0.0),
+    })
+}
+
+fn parse<'a, T: Deserialize<'a>>(text: &'a [u8], operation: &str) -> Result<T> {
+    serde_json::from_slice(text)
+        .map_err(|error| Error::failed(format!("the answer to {operation} cannot be read")).with_source(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_whose_count_is_wrong_is_asked_for_again() {
+        let fault = scan_page(Bytes::from_static(br#"{"Items":[{"a":{"S":"x"}}],"Count":2}"#)).unwrap_err();
+        assert!(fault.is_passing());
+        assert!(fault.message.contains("Count 2 but holds 1"), "{}", fault.message);
+    }
+
+    #[test]
+    fn a_null_last_key_ends_the_segment() {
+        let page = scan_page(Bytes::from_static(br#"{"Items":[],"Count":0,"LastEvaluatedKey":null}"#)).unwrap();
+        assert_eq!(page.next, None);
+    }
+
+    #[test]
+    fn the_last_key_goes_back_byte_for_byte() {
+        let page = br#"{"Count":0,"Items":[],"LastEvaluatedKey":{"n":{"N":"1.50"}, "s":{"S":"\u00e9"}}}"#;
+        let next = scan_page(Bytes::from_static(page)).unwrap().next;
+        let request = ScanRequest {
+            table: "t\"t".into(),
+            segment: 1,
+            total_segments: 3,
+            consistent_read: true,
+            limit: Some(7),
+            start: next,
+        };
+        assert_eq!(
+            scan_body(&request),
+            Bytes::from_static(
+                concat!(
+                    r#"{"TableName":"t\"t","ReturnConsumedCapacity":"TOTAL","Segment":1,"TotalSegments":3,"#,
+                    r#""ConsistentRead":true,"Limit":7,"ExclusiveStartKey":{"n":{"N":"1.50"}, "s":{"S":"\u00e9"}}}"#
+                )
+                .as_bytes()
+            )
+        );
+    }
+}

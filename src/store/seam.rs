@@ -1,0 +1,117 @@
+//! The seam through which raw bytes pass the SDK.
+//!
+//! Decoding a Scan page into `AttributeValue`s and encoding it again costs about ten times the CPU of moving its bytes, and
+//! loses what this SDK version does not know. So an interceptor puts a ready-made JSON body into the request before it is
+//! signed, takes the body of a successful response away, unread, and hands the SDK `{}` instead. Endpoints, credentials,
+//! signing and service errors stay the SDK's. The body is then collected here, with its length bounded and its
+//! `x-amz-crc32` checked.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use aws_sdk_dynamodb::config::interceptors::{
+    BeforeDeserializationInterceptorContextMut, BeforeTransmitInterceptorContextMut,
+};
+use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_dynamodb::error::BoxError;
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::byte_stream::ByteStream;
+use bytes::{Bytes, BytesMut};
+
+use super::fault::Fault;
+use crate::limits;
+
+/// The body of a response must not stand still for longer than this.
+const BODY_STALL: Duration = Duration::from_secs(30);
+
+/// One call's raw request body and, once it is answered, its raw response.
+#[derive(Debug, Clone)]
+pub(super) struct Seam {
+    request: Bytes,
+    response: Arc<Mutex<Option<RawResponse>>>,
+}
+
+#[derive(Debug)]
+struct RawResponse {
+    body: SdkBody,
+    crc32: Option<u32>,
+    length: Option<usize>,
+}
+
+impl Seam {
+    pub(super) fn new(request: impl Into<Bytes>) -> Self {
+        Self { request: request.into(), response: Arc::default() }
+    }
+
+    /// Collects the body that was taken from the SDK.
+    pub(super) async fn into_body(self) -> Result<Bytes, Fault> {
+        let taken = self.response.lock().map_err(|_| Fault::broken_body("response lost"))?.take();
+        taken.ok_or_else(|| Fault::broken_body("the SDK answered without a response"))?.collect().await
+    }
+}
+
+impl RawResponse {
+    async fn collect(self) -> Result<Bytes, Fault> {
+        let mut hasher = crc32fast::Hasher::new();
+        let mut body = BytesMut::with_capacity(self.length.unwrap_or(0).min(limits::RESPONSE_BYTES));
+        let mut stream = ByteStream::new(self.body);
+        loop {
+            let next = tokio::time::timeout(BODY_STALL, stream.next()).await;
+            match next.map_err(|_| Fault::broken_body("the response stopped in the middle"))? {
+                None => break,
+                Some(Err(error)) => return Err(Fault::broken_body("the response broke off").with_source(error)),
+                Some(Ok(chunk)) => {
+                    if body.len() + chunk.len() > limits::RESPONSE_BYTES {
+                        return Err(Fault::endless_body());
+                    }
+                    hasher.update(&chunk);
+                    body.extend_from_slice(&chunk);
+                }
+            }
+        }
+        if self.length.is_some_and(|length| length != body.len()) {
+            return Err(Fault::broken_body("the response is shorter than it said"));
+        }
+        if self.crc32.is_some_and(|expected| expected != hasher.finalize()) {
+            return Err(Fault::broken_body("the response does not match its x-amz-crc32 checksum"));
+        }
+        Ok(body.freeze())
+    }
+}
+
+#[aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint]
+impl Intercept for Seam {
+    fn name(&self) -> &'static str {
+        "RawBodies"
+    }
+
+    fn modify_before_signing(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let request = context.request_mut();
+        request.headers_mut().insert("content-length", self.request.len().to_string());
+        *request.body_mut() = SdkBody::from(self.request.clone());
+        Ok(())
+    }
+
+    fn modify_before_deserialization(
+        &self,
+        context: &mut BeforeDeserializationInterceptorContextMut<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let response = context.response_mut();
+        if !response.status().is_success() {
+            return Ok(());
+        }
+        let number = |name: &str| response.headers().get(name).and_then(|value| value.parse::<u64>().ok());
+        let crc32 = number("x-amz-crc32").and_then(|value| u32::try_from(value).ok());
+        let length = number("content-length").and_then(|value| usize::try_from(value).ok());
+        let body = std::mem::replace(response.body_mut(), SdkBody::from("{}"));
+        *self.response.lock().map_err(|_| "poisoned")? = Some(RawResponse { body, crc32, length });
+        Ok(())
+    }
+}

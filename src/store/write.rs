@@ -1,0 +1,173 @@
+//! Writing: batches of raw items until each is acknowledged or refused, tables created and deleted.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+use tokio::time::Instant;
+
+use super::client::Client;
+use super::fault::{Class, Fault};
+use super::read::{ConsumedCapacity, quoted};
+use super::retry::Retry;
+use super::{Refused, Written};
+use crate::error::Result;
+use crate::schema::CreateTable;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct BatchAnswer<'a> {
+    #[serde(borrow, default)]
+    unprocessed_items: BTreeMap<String, Vec<WriteRequest<'a>>>,
+    #[serde(default)]
+    consumed_capacity: Option<Vec<ConsumedCapacity>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct WriteRequest<'a> {
+    #[serde(borrow)]
+    put_request: PutRequest<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct PutRequest<'a> {
+    #[serde(borrow)]
+    item: &'a RawValue,
+}
+
+/// What one `BatchWriteItem` call did not write, and what it cost.
+struct Remainder {
+    unprocessed: Vec<Bytes>,
+    write_units: f64,
+}
+
+impl Client {
+    /// Writes a batch. Items that DynamoDB refuses are found by halving and handed back with the reason.
+    pub(super) async fn write(&self, table: &str, items: Vec<Bytes>) -> Result<Written> {
+        let mut written = Written::default();
+        // A stack of groups; the first half lies on top, so that items are written in their order.
+        let mut groups = vec![items];
+        while let Some(mut group) = groups.pop() {
+            let Err((fault, mut left)) = self.put_group(table, std::mem::take(&mut group), &mut written).await else {
+                continue;
+            };
+            if fault.class != Class::Invalid {
+                return Err(self.tell(fault, "BatchWriteItem", table));
+            }
+            if left.len() > 1 {
+                let second = left.split_off(left.len() / 2);
+                groups.push(second);
+                groups.push(left);
+            } else {
+                let reason = fault.words();
+                written.refused.extend(left.into_iter().map(|item| Refused { item, reason: reason.clone() }));
+            }
+        }
+        Ok(written)
+    }
+
+    /// Sends a group until nothing of it is unprocessed. A fault that ends it comes with the items not yet written.
+    async fn put_group(
+        &self,
+        table: &str,
+        mut group: Vec<Bytes>,
+        written: &mut Written,
+    ) -> Result<(), (Fault, Vec<Bytes>)> {
+        let mut started = Instant::now();
+        let mut waits = Retry::waits();
+        while !group.is_empty() {
+            let sent = (group.len(), text_bytes(&group));
+            let pass = self.gate().pass().await;
+            let reason = match self.put_once(table, &group).await {
+                Ok(rest) => {
+                    written.items += (sent.0 - rest.unprocessed.len()) as u64;
+                    written.bytes += sent.1.saturating_sub(text_bytes(&rest.unprocessed));
+                    written.write_units += rest.write_units;
+                    if rest.unprocessed.len() < sent.0 {
+                        self.retry().succeeded();
+                        (started, waits) = (Instant::now(), Retry::waits());
+                    }
+                    group = rest.unprocessed;
+                    if group.is_empty() {
+                        pass.taken();
+                        return Ok(());
+                    }
+                    written.throttled_calls += 1;
+                    pass.throttled();
+                    format!("{} of {} items unprocessed", group.len(), sent.0)
+                }
+                Err(fault) if fault.is_passing() => {
+                    if fault.class == Class::Throttled {
+                        written.throttled_calls += 1;
+                        pass.throttled();
+                    }
+                    fault.words()
+                }
+                Err(fault) => return Err((fault, group)),
+            };
+            drop(pass);
+            if self.retry().pause("BatchWriteItem", &reason, started, &mut waits).await.is_err() {
+                return Err((Fault::gave_up(&reason), group));
+            }
+        }
+        Ok(())
+    }
+
+    async fn put_once(&self, table: &str, group: &[Bytes]) -> Result<Remainder, Fault> {
+        let answer = self.send_batch_write_item(table, batch_body(table, group)).await?;
+        let unreadable = |error| Fault::broken_body("the answer cannot be read").with_source(error);
+        let answer: BatchAnswer<'_> = serde_json::from_slice(&answer).map_err(unreadable)?;
+        let unprocessed: Vec<Bytes> = answer
+            .unprocessed_items
+            .values()
+            .flatten()
+            .map(|write| Bytes::copy_from_slice(write.put_request.item.get().as_bytes()))
+            .collect();
+        if unprocessed.len() > group.len() {
+            return Err(Fault::broken_body("more items are unprocessed than were sent"));
+        }
+        let capacity = answer.consumed_capacity.unwrap_or_default();
+        let write_units = capacity.iter().filter_map(|capacity| capacity.capacity_units).sum();
+        Ok(Remainder { unprocessed, write_units })
+    }
+
+    /// Asks for a new table.
+    pub(super) async fn create(&self, table: &str, request: &CreateTable) -> Result<()> {
+        let body = Bytes::copy_from_slice(&request.body);
+        let answer = self.retry().run("CreateTable", || self.send_create_table(table, body.clone())).await;
+        answer.map(drop).map_err(|fault| self.tell(fault, "CreateTable", table))
+    }
+
+    /// Asks for the deletion of a table.
+    pub(super) async fn delete(&self, table: &str) -> Result<()> {
+        let body = Bytes::from(format!(r#"{{"TableName":{}}}"#, quoted(table)));
+        let answer = self.retry().run("DeleteTable", || self.send_delete_table(table, body.clone())).await;
+        answer.map(drop).map_err(|fault| self.tell(fault, "DeleteTable", table))
+    }
+}
+
+/// The body of a `BatchWriteItem` call that puts `items` into `table`.
+pub(super) fn batch_body(table: &str, items: &[Bytes]) -> Bytes {
+    const PUT: &[u8] = br#"{"PutRequest":{"Item":"#;
+    let table = quoted(table);
+    let mut body = BytesMut::with_capacity(table.len() + 80 + items.iter().map(|item| item.len() + 26).sum::<usize>());
+    body.put_slice(br#"{"RequestItems":{"#);
+    body.put_slice(table.as_bytes());
+    body.put_slice(b":[");
+    for (index, item) in items.iter().enumerate() {
+        if index > 0 {
+            body.put_u8(b',');
+        }
+        body.put_slice(PUT);
+        body.put_slice(item);
+        body.put_slice(b"}}");
+    }
+    body.put_slice(br#"]},"ReturnConsumedCapacity":"TOTAL"}"#);
+    body.freeze()
+}
+
+fn text_bytes(items: &[Bytes]) -> u64 {
+    items.iter().map(|item| item.len() as u64).sum()
+}

@@ -1,0 +1,192 @@
+//! Which environment a command ends up in, and what it says when it cannot know.
+
+use crate::support::client::numbered;
+use crate::support::engine::Engine;
+use crate::support::project::{Project, REGION, Run, run};
+
+/// An address that nothing listens at.
+const NOWHERE: &str = "http://127.0.0.1:9";
+
+fn dump(project: &Project, arguments: &[&str]) -> Run {
+    project.dumpdb(arguments.iter().chain(&["--output", "out"]))
+}
+
+#[test]
+fn local_is_the_default_and_envs_is_found_from_a_folder_below() {
+    let engine = Engine::any();
+    let table = engine.table("films");
+    engine.client().create_simple(&table);
+    let project = Project::on(&engine, &table);
+    project.write("deep/er/readme", "");
+    let mut command = project.command("dumpdb", ["--output", "out"]);
+    command.current_dir(project.path("deep/er"));
+    run(command, Vec::new()).exits(0);
+    assert_eq!(project.json("deep/er/out/table-metadata.json")["environment"], "local");
+}
+
+#[test]
+fn any_name_and_any_folder_will_do() {
+    let engine = Engine::any();
+    let table = engine.table("films");
+    engine.client().create_simple(&table);
+    let project = Project::empty().environment("qa-2.eu", engine.url(), &table);
+    dump(&project, &["--env", "qa-2.eu"]).exits(0);
+    let elsewhere = Project::empty();
+    let folder = project.path("envs");
+    dump(&elsewhere, &["--env=qa-2.eu", "--envs-dir", folder.to_str().expect("a UTF-8 path")]).exits(0);
+    assert_eq!(elsewhere.json("out/table-metadata.json")["environment"], "qa-2.eu");
+}
+
+#[test]
+fn a_flag_goes_before_the_file_and_the_file_before_the_process() {
+    let engine = Engine::any();
+    let table = engine.table("films");
+    engine.client().create_simple(&table);
+    let project = Project::empty().environment("local", engine.url(), "not-this-one");
+    let mut command = project.command("dumpdb", ["--output", "out", "--table", &table]);
+    command.env("AWS_REGION", "xx-nowhere-1").env("AWS_ENDPOINT_URL", NOWHERE).env("DYNAMODB_TABLE", "nor-this-one");
+    run(command, Vec::new()).exits(0);
+    let metadata = project.json("out/table-metadata.json");
+    assert_eq!((metadata["table"].as_str(), metadata["region"].as_str()), (Some(table.as_str()), Some(REGION)));
+}
+
+#[test]
+fn without_a_file_flags_and_the_process_are_enough_and_the_plan_says_what_came_from_the_process() {
+    let engine = Engine::any();
+    let table = engine.table("films");
+    engine.client().create_simple(&table);
+    let project = Project::empty();
+    let arguments = ["--no-env", "--endpoint-url", engine.url(), "--table", &table, "--output", "out"];
+    let mut command = project.command("dumpdb", arguments);
+    command.env("AWS_REGION", REGION).env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test");
+    run(command, Vec::new()).exits(0).says("AWS_REGION in the process environment");
+}
+
+#[test]
+fn a_profile_of_the_shared_configuration_is_used() {
+    let engine = Engine::any();
+    let table = engine.table("films");
+    engine.client().create_simple(&table);
+    let project = Project::empty();
+    project.write(
+        "envs/.env.dev",
+        format!("AWS_PROFILE=ops\nDYNAMODB_TABLE={table}\nAWS_ENDPOINT_URL_DYNAMODB={}\n", engine.url()),
+    );
+    project.write(".aws/config", format!("[profile ops]\nregion = {REGION}\n"));
+    project.write(".aws/credentials", "[ops]\naws_access_key_id = test\naws_secret_access_key = test\n");
+    dump(&project, &["--env=dev"]).exits(0);
+}
+
+#[test]
+fn a_missing_file_is_named_with_the_ones_that_are_there() {
+    let project = Project::empty().environment("local", NOWHERE, "films").environment("staging", NOWHERE, "films");
+    project.write("envs/.env.prod.example", "DYNAMODB_TABLE=films\n");
+    dump(&project, &["--env=stagging"]).exits(10).says("envs/.env.stagging").says("staging");
+    dump(&project, &["--env=prod"]).exits(10).says("envs/.env.prod.example");
+    dump(&Project::empty(), &["--env=prod"]).exits(10).says("envs");
+}
+
+#[test]
+fn what_is_wrong_in_a_file_is_named_by_file_line_and_key_and_never_quoted() {
+    for (line, wanted) in [
+        ("AWS_SECRET_ACCESS_KEY=your-aws-secret-access-key", "envs/.env.dev line 2: AWS_SECRET_ACCESS_KEY"),
+        ("AWS_SECRET_ACCESS_KEY='hush", "envs/.env.dev line 2: AWS_SECRET_ACCESS_KEY"),
+        ("AWS_SECRET_ACCESS_KEY=hush hush", "envs/.env.dev line 2: AWS_SECRET_ACCESS_KEY"),
+        ("DYNADUMP_PROTECTD=hush", "envs/.env.dev line 2: there is no setting DYNADUMP_PROTECTD"),
+        ("AWS_SECRET_ACCESS_KEY=hush", "AWS_SECRET_ACCESS_KEY has no AWS_ACCESS_KEY_ID beside it"),
+    ] {
+        let project = Project::empty();
+        project.write("envs/.env.dev", format!("DYNAMODB_TABLE=films\n{line}\n"));
+        dump(&project, &["--env=dev", "-v"]).exits(10).says(wanted).never_says("hush").never_says("your-aws");
+    }
+}
+
+#[test]
+fn local_without_an_endpoint_is_refused() {
+    let project = Project::empty();
+    project.write("envs/.env.local", "DYNAMODB_TABLE=films\nAWS_REGION=eu-central-1\n");
+    dump(&project, &[]).exits(10).says("names no endpoint (LOCAL_AWS_ENDPOINT)");
+}
+
+#[test]
+fn a_list_or_pattern_of_tables_is_refused_for_now() {
+    for tables in ["films,books", "film*", "film?"] {
+        let project = Project::empty().environment("local", NOWHERE, tables);
+        let run = dump(&project, &[]).says("name one table with --table");
+        assert!(matches!(run.status.code(), Some(2 | 10)), "{run}");
+        dump(&Project::empty().environment("local", NOWHERE, "films"), &["--table", tables]).exits(2);
+    }
+}
+
+#[test]
+fn a_profile_is_not_sent_to_the_local_endpoint_by_accident() {
+    let project = Project::empty().environment("local", NOWHERE, "films");
+    for flag in ["--profile=ops", "--region=eu-west-1"] {
+        dump(&project, &[flag]).exits(2).says("--no-env");
+    }
+}
+
+#[test]
+fn an_account_that_must_be_another_stops_everything() {
+    let project = Project::empty();
+    let file = "LOCAL_AWS_ENDPOINT=embedded:films.db\nAWS_REGION=eu-central-1\nDYNAMODB_TABLE=films\nDYNADUMP_ACCOUNT=123456789012\n";
+    project.write("envs/.env.dev", file);
+    project.write("items.jsonl", "{\"id\":{\"S\":\"a\"}}\n");
+    project.restoredb(["--env=dev", "--source", "items.jsonl"]).exits(10).says("must be account 123456789012");
+}
+
+#[test]
+fn secrets_are_never_said() {
+    let engine = Engine::any();
+    let table = engine.table("films");
+    let client = engine.client();
+    client.create_simple(&table);
+    client.put(&table, numbered(3));
+    let project = Project::empty();
+    let file = format!(
+        "LOCAL_AWS_ENDPOINT={}\nAWS_REGION={REGION}\nAWS_ACCESS_KEY_ID=AKIATELLNOONE\nAWS_SECRET_ACCESS_KEY=hush/hush\n\
+         AWS_SESSION_TOKEN=hushtoken\nDYNAMODB_TABLE={table}\n",
+        engine.url()
+    );
+    project.write("envs/.env.local", file);
+    // An engine that takes accounts for separate places does not show the table; what matters is what is said.
+    for arguments in [&["-v"][..], &["-v", "--json"], &["-v", "--table=absent"], &["-v", "--dry-run"]] {
+        dump(&project, arguments).never_says("hush").never_says("TELLNOONE");
+    }
+    if project.path("out").exists() {
+        for file in project.names("out") {
+            let text = String::from_utf8_lossy(&project.bytes(format!("out/{file}"))).into_owned();
+            assert!(!text.contains("hush") && !text.contains("TELLNOONE"), "{file}: {text}");
+        }
+    }
+}
+
+#[test]
+fn the_embedded_engine_needs_no_server_and_is_filled_from_its_sample() {
+    let project = Project::empty();
+    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/envs/sample");
+    let file = format!(
+        "LOCAL_AWS_ENDPOINT=embedded:demo.db\nDYNADUMP_SAMPLE={sample}\nAWS_REGION={REGION}\nDYNAMODB_TABLE=FilmCatalogue\n"
+    );
+    project.write("envs/.env.demo", file);
+    dump(&project, &["--env=demo"]).exits(0);
+    let committed: Vec<_> = std::fs::read_to_string(format!("{sample}/table-data.json"))
+        .expect("the sample")
+        .lines()
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(project.text("out/table-data.json").lines().count(), committed.len());
+    // What is written there stays there.
+    let restore = ["--env=demo", "--source=out", "--table=copy"];
+    project.restoredb(restore).exits(0);
+    project.dumpdb(["--env=demo", "--table=copy", "--output=again"]).exits(0);
+    assert_eq!(project.text("again/table-data.json"), project.text("out/table-data.json"));
+}
+
+#[test]
+fn a_restore_into_memory_alone_is_refused() {
+    let project = Project::empty();
+    project.write("envs/.env.dev", "LOCAL_AWS_ENDPOINT=embedded:\nAWS_REGION=eu-central-1\nDYNAMODB_TABLE=films\n");
+    project.write("items.jsonl", "{\"id\":{\"S\":\"a\"}}\n");
+    project.restoredb(["--env=dev", "--source=items.jsonl"]).exits(2).says("would vanish").says("embedded:local.db");
+}

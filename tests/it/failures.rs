@@ -1,0 +1,259 @@
+//! The failures that people of the older tools know: each is provoked, and each says what, where and what to do next.
+
+use std::net::{TcpListener, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use aws_sdk_dynamodb::types::{BillingMode, ScalarAttributeType};
+
+use crate::support::client::{attribute, numbered, partition, poll, sort};
+use crate::support::engine::Engine;
+use crate::support::faults::{Fault, Proxy, always, calls, with_text};
+use crate::support::project::{Project, run};
+
+/// A port that nothing listens at.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port on loopback");
+    listener.local_addr().expect("a bound listener has an address").port()
+}
+
+/// A project with a dump of so many items in `out`, on an engine behind nothing.
+fn dump_of(items: usize) -> (Engine, Project) {
+    let engine = Engine::embedded();
+    engine.client().create_simple("films");
+    engine.client().put("films", numbered(items));
+    let project = Project::on(&engine, "films");
+    project.dumpdb(["--output=out"]).exits(0);
+    (engine, project)
+}
+
+#[test]
+fn an_engine_that_does_not_run_is_said_at_once() {
+    let url = format!("http://127.0.0.1:{}", free_port());
+    let project = Project::empty().environment("local", &url, "films");
+    project.write("items.jsonl", "{\"id\":{\"S\":\"a\"}}\n");
+    let started = Instant::now();
+    project.dumpdb(["--output=out"]).exits(11).says(&url).says("embedded:").says("--wait 60s");
+    project.restoredb(["--source=items.jsonl"]).exits(11).says(&url);
+    assert!(started.elapsed() < Duration::from_secs(10), "it took {:?}", started.elapsed());
+    assert!(!project.path("out").exists());
+}
+
+#[test]
+fn an_engine_that_starts_late_is_waited_for() {
+    let engine = Engine::embedded();
+    engine.client().create_simple("films");
+    let port = free_port();
+    let project = Project::empty().environment("local", &format!("http://127.0.0.1:{port}"), "films");
+    let dump = {
+        let command = project.command("dumpdb", ["--output=out", "--wait=60s"]);
+        thread::spawn(move || run(command, Vec::new()))
+    };
+    // The endpoint appears after the command has found nothing there.
+    listen_late(port, engine.url());
+    dump.join().expect("the run does not panic").exits(0);
+    let project = Project::empty().environment("local", &format!("http://127.0.0.1:{}", free_port()), "films");
+    project.dumpdb(["--output=out", "--wait=1s"]).exits(11);
+}
+
+/// Forwards a port to an engine, but only after a while.
+fn listen_late(port: u16, engine: &str) {
+    let engine = engine.trim_start_matches("http://").to_owned();
+    let born = Instant::now();
+    thread::spawn(move || {
+        poll("some time has passed", || born.elapsed() > Duration::from_millis(700));
+        let listener = TcpListener::bind(("127.0.0.1", port)).expect("the port is still free");
+        for client in listener.incoming().flatten() {
+            let engine = TcpStream::connect(&engine).expect("the engine runs");
+            let back = (engine.try_clone().expect("a socket"), client.try_clone().expect("a socket"));
+            for (mut from, mut to) in [(client, engine), back] {
+                thread::spawn(move || std::io::copy(&mut from, &mut to));
+            }
+        }
+    });
+}
+
+#[test]
+fn a_table_that_is_not_there_is_named_with_those_that_come_close() {
+    let engine = Engine::any();
+    let table = engine.table("film-catalogue");
+    engine.client().create_simple(&table);
+    let project = Project::on(&engine, &table);
+    let misspelt = table.replacen("film-", "flim-", 1);
+    let run = project.dumpdb(["--output=out", "--table", &misspelt]).exits(11);
+    run.says(&misspelt).says("does not exist").says(&table);
+    let far = project.dumpdb(["--output=out", "--table=zzzzzzzzzzzzzzzz"]).exits(11).says("nothing to dump");
+    far.never_says(&table);
+    assert!(!project.path("out").exists());
+}
+
+#[test]
+fn an_environment_file_that_is_not_there() {
+    let project = Project::empty().environment("local", "http://127.0.0.1:9", "films");
+    project.dumpdb(["--env=prod"]).exits(10).says("envs/.env.prod").says("local");
+    project.restoredb(["--env=prod"]).exits(10).says("envs/.env.prod").says("local");
+}
+
+#[test]
+fn no_table_and_no_schema() {
+    let engine = Engine::any();
+    let table = engine.table("films");
+    let project = Project::on(&engine, &table);
+    project.write("items.jsonl", "{\"id\":{\"S\":\"a\"}}\n");
+    let run = project.restoredb(["--source=items.jsonl"]).exits(13).says(&table);
+    run.says("no schema").says("--schema FILE").says("create the table first");
+    assert!(engine.client().describe(&table).is_none());
+}
+
+#[test]
+fn another_environment_is_warned_of() {
+    let (engine, project) = dump_of(2);
+    let project = project.environment("dev", engine.url(), "copy");
+    let run = project.restoredb(["--source=out", "--env=dev"]).exits(4);
+    run.says("[WARNING] Cross-environment restore detected!").says("[WARNING] Source: local → Target: dev");
+}
+
+#[test]
+fn items_that_are_refused_are_kept_and_the_rest_is_written() {
+    let (engine, project) = dump_of(120);
+    let message = "One or more parameter values were invalid";
+    let rules = ["item 17 ", "item 18 ", "item 93 "]
+        .map(|text| with_text("BatchWriteItem", text, Fault::Refused("ValidationException", message)));
+    let proxy = Proxy::of(&engine, rules);
+    let project = project.environment("dev", proxy.url(), "copy");
+    let run = project.restoredb(["--source=out", "--env=dev", "--yes", "--json"]).exits(3).says("rejects");
+    let report = run.report();
+    assert_eq!(
+        (&report["summary"]["items_rejected"], &report["summary"]["items_written"]),
+        (&3.into(), &117.into()),
+        "{report:#}"
+    );
+    assert_eq!(engine.client().items("copy").len(), 117);
+    let rejects = report["summary"]["rejects_file"].as_str().expect("a file of rejects");
+    let text = project.text(rejects);
+    assert_eq!(text.lines().count(), 3, "{text}");
+    for (line, number) in text.lines().zip([17, 18, 93]) {
+        let reject: serde_json::Value = serde_json::from_str(line).expect("a line of JSON");
+        assert!(reject["reason"].as_str().is_some_and(|reason| reason.contains(message)), "{line}");
+        assert!(text.contains(&format!("item {number} ")), "{text}");
+        assert!(reject.to_string().contains("item-0000"), "{line}");
+    }
+    assert!(!project.names("out").iter().any(|name| name.contains("reject")), "no reject lies in the dump");
+}
+
+#[test]
+fn no_credentials() {
+    let project = Project::empty();
+    project.write("envs/.env.dev", "DYNAMODB_TABLE=films\nAWS_REGION=eu-central-1\n");
+    let run = project.dumpdb(["--env=dev", "--output=out"]).exits(10);
+    run.says("credentials").says("AWS_PROFILE");
+    project.write("envs/.env.sso", "DYNAMODB_TABLE=films\nAWS_REGION=eu-central-1\nAWS_PROFILE=nobody\n");
+    project.dumpdb(["--env=sso", "--output=out"]).exits(10).says("nobody");
+}
+
+#[test]
+fn throttling_that_will_not_drain() {
+    let (engine, project) = dump_of(60);
+    let proxy = Proxy::of(&engine, [always("BatchWriteItem", Fault::TableThrottled)]);
+    let project = project.environment("dev", proxy.url(), "copy");
+    let started = Instant::now();
+    let arguments = ["--source=out", "--env=dev", "--yes", "--give-up-after=2s"];
+    let run = project.restoredb(arguments).exits(1).says("ProvisionedThroughputExceededException");
+    assert!((2..30).contains(&started.elapsed().as_secs()), "{:?}\n{run}", started.elapsed());
+    run.says("0 of").says("capacity");
+    assert!(proxy.count("BatchWriteItem") > 3, "it was tried again");
+
+    let proxy = Proxy::of(&engine, [always("Scan", Fault::AccountThrottled)]);
+    let project = project.environment("test", proxy.url(), "films");
+    project.dumpdb(["--env=test", "--output=again", "--give-up-after=1s"]).exits(1).says("ThrottlingException");
+    assert!(!project.path("again").exists());
+}
+
+#[test]
+fn a_restore_that_stopped_halfway_is_unfinished_until_it_is_whole() {
+    let (engine, project) = dump_of(300);
+    // The fourth call and many after it fail, until the first run has given up.
+    let proxy = Proxy::of(&engine, [calls("BatchWriteItem", 4..=usize::MAX, Fault::TableThrottled)]);
+    let project = project.environment("dev", proxy.url(), "copy");
+    let arguments = ["--source=out", "--env=dev", "--yes", "--if-missing", "--give-up-after=1s"];
+    project.restoredb(arguments).exits(1);
+    let half = engine.client().items("copy").len();
+    assert!(half > 0 && half < 300, "{half}");
+    // The table is there now, but half a table is not what was asked for.
+    project.restoredb(arguments).exits(1);
+    proxy.heal();
+    project.restoredb(arguments).exits(0);
+    assert_eq!(engine.client().items("copy"), engine.client().items("films"));
+    let kept = project.restoredb(arguments.iter().chain(&["--json"])).exits(0).report();
+    assert_eq!(kept["summary"]["table"], "kept", "{kept:#}");
+}
+
+#[test]
+fn a_key_of_another_shape_is_refused_before_the_first_write() {
+    let (engine, project) = dump_of(5);
+    let proxy = Proxy::of(&engine, []);
+    engine.client().create("other", |create| {
+        create
+            .billing_mode(BillingMode::PayPerRequest)
+            .attribute_definitions(attribute("director", ScalarAttributeType::S))
+            .attribute_definitions(attribute("year", ScalarAttributeType::N))
+            .key_schema(partition("director"))
+            .key_schema(sort("year"))
+    });
+    let project = project.environment("dev", proxy.url(), "other");
+    let run = project.restoredb(["--source=out", "--env=dev", "--yes"]).exits(13);
+    run.says("key").says("id").says("director").says("year").says("--table");
+    assert_eq!(proxy.count("BatchWriteItem"), 0);
+
+    // Items without the key are no reason to stop: each is rejected by itself.
+    project.write("items.jsonl", "{\"director\":{\"S\":\"a\"},\"year\":{\"N\":\"1\"}}\n{\"director\":{\"S\":\"b\"}}\n");
+    project.restoredb(["--source=items.jsonl", "--env=dev", "--yes"]).exits(3).says("1");
+    assert_eq!(engine.client().items("other").len(), 1);
+}
+
+#[test]
+fn an_item_that_is_too_large_is_rejected_alone() {
+    let (engine, project) = dump_of(1);
+    let line =
+        |id: &str, bytes: usize| format!("{{\"id\":{{\"S\":\"{id}\"}},\"t\":{{\"S\":\"{}\"}}}}\n", "x".repeat(bytes));
+    // 409,600 bytes are taken: 2 + 3 for the key, 1 for the name, the rest for the text.
+    project
+        .write("items.jsonl", [line("one", 10), line("max", 409_594), line("big", 409_595), line("two", 10)].concat());
+    let report = project.restoredb(["--source=items.jsonl", "--json"]).exits(3).report();
+    let summary = &report["summary"];
+    assert_eq!((&summary["items_written"], &summary["items_rejected"]), (&3.into(), &1.into()), "{report:#}");
+    let rejects = project.text(summary["rejects_file"].as_str().expect("a file of rejects"));
+    assert!(rejects.contains("\"big\"") && rejects.to_lowercase().contains("size"), "{}", &rejects[..200]);
+    assert_eq!(engine.client().items("films").len(), 4);
+}
+
+#[test]
+fn access_denied_names_the_permission() {
+    let (engine, project) = dump_of(3);
+    for (operation, arguments, tool) in [
+        ("DescribeTable", &["--env=dev", "--output=x"][..], "dumpdb"),
+        ("Scan", &["--env=dev", "--output=x"], "dumpdb"),
+        ("CreateTable", &["--env=dev", "--source=out", "--yes", "--table=copy"], "restoredb"),
+        ("BatchWriteItem", &["--env=dev", "--source=out", "--yes"], "restoredb"),
+    ] {
+        let denied =
+            Fault::Refused("AccessDeniedException", "User: arn:aws:iam::000000000000:user/eve is not authorized");
+        let proxy = Proxy::of(&engine, [always(operation, denied)]);
+        let elsewhere = Project::empty().environment("dev", proxy.url(), "films");
+        for file in project.names("out") {
+            elsewhere.write(format!("out/{file}"), project.bytes(format!("out/{file}")));
+        }
+        let run = run(elsewhere.command(tool, arguments), Vec::new()).exits(10).says(&format!("dynamodb:{operation}"));
+        assert_eq!(proxy.count(operation), 1, "a refusal is not tried again: {run}");
+        assert!(!elsewhere.path("x").exists());
+    }
+}
+
+#[test]
+fn expired_credentials_are_an_environment_error() {
+    let (engine, _project) = dump_of(1);
+    let expired = Fault::Refused("ExpiredTokenException", "The security token included in the request is expired");
+    let proxy = Proxy::of(&engine, [always("DescribeTable", expired)]);
+    let project = Project::empty().environment("dev", proxy.url(), "films");
+    project.dumpdb(["--env=dev", "--output=x"]).exits(10).says("expired").says("aws sso login");
+}

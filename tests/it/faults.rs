@@ -1,0 +1,252 @@
+//! Each thing that goes wrong between here and DynamoDB, by itself and all at once: at the end, the same items.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::support::client::{Items, numbered, s};
+use crate::support::engine::Engine;
+use crate::support::faults::{Fault, Proxy, Rule, always, calls, sometimes};
+use crate::support::project::{Project, Run};
+
+/// An engine with a table `films` of several pages.
+fn films() -> (Engine, Items) {
+    let engine = Engine::embedded();
+    let client = engine.client();
+    client.create_simple("films");
+    let padding = "x".repeat(9_000);
+    for chunk in numbered(400).chunks(25) {
+        client.put(
+            "films",
+            chunk.iter().cloned().map(|mut item| {
+                item.insert("padding".to_owned(), s(&padding));
+                item
+            }),
+        );
+    }
+    let items = client.items("films");
+    (engine, items)
+}
+
+/// Dumps through these faults, and checks the dump by restoring it without them.
+fn dumped_through(rules: Vec<Rule>) -> (Run, Proxy) {
+    let (engine, items) = films();
+    let proxy = Proxy::of(&engine, rules);
+    let project = Project::empty().environment("local", proxy.url(), "films").environment("dev", engine.url(), "copy");
+    let run = project.dumpdb(["--output=out", "--segments=2"]).exits(0);
+    assert!(proxy.failures() > 0, "nothing went wrong: {run}");
+    project.restoredb(["--source=out", "--env=dev", "--yes"]).exits(0);
+    assert_eq!(engine.client().items("copy"), items, "{run}");
+    (run, proxy)
+}
+
+/// Restores through these faults, and checks the table.
+fn restored_through(rules: Vec<Rule>) -> (Run, Proxy) {
+    let (engine, items) = films();
+    let proxy = Proxy::of(&engine, rules);
+    let project = Project::empty().environment("local", engine.url(), "films").environment("dev", proxy.url(), "copy");
+    project.dumpdb(["--output=out"]).exits(0);
+    let run = project.restoredb(["--source=out", "--env=dev", "--yes", "--json"]).exits(0);
+    assert!(proxy.failures() > 0, "nothing went wrong: {run}");
+    assert_eq!(engine.client().items("copy"), items, "{run}");
+    (run, proxy)
+}
+
+#[test]
+fn a_scan_that_is_throttled() {
+    dumped_through(vec![calls("Scan", 2..=4, Fault::TableThrottled)]);
+    dumped_through(vec![calls("Scan", 1..=2, Fault::AccountThrottled)]);
+}
+
+#[test]
+fn a_scan_that_meets_a_broken_server() {
+    dumped_through(vec![calls("Scan", 2..=3, Fault::Status(500))]);
+    dumped_through(vec![calls("Scan", 2..=3, Fault::Status(503))]);
+    dumped_through(vec![calls(
+        "Scan",
+        2..=3,
+        Fault::Refused("InternalServerError", "The request processing has failed"),
+    )]);
+}
+
+#[test]
+fn a_scan_whose_connection_is_cut() {
+    dumped_through(vec![calls("Scan", 2..=3, Fault::CutBeforeCall)]);
+    dumped_through(vec![calls("Scan", 2..=3, Fault::CutInAnswer)]);
+}
+
+#[test]
+fn a_page_that_was_damaged_on_the_way() {
+    dumped_through(vec![calls("Scan", 2..=3, Fault::WrongChecksum)]);
+}
+
+#[test]
+fn a_page_with_a_count_that_is_not_its_own() {
+    let (engine, items) = films();
+    let miscount = Fault::Changed(|page| page["Count"] = json!(1));
+    let proxy = Proxy::of(&engine, [calls("Scan", 2..=2, miscount)]);
+    let project = Project::empty().environment("local", proxy.url(), "films");
+    let run = project.dumpdb(["--output=out"]);
+    // Asking again or giving up are both right. To take the page for whole is not.
+    if run.status.success() {
+        assert!(proxy.count("Scan") > 4, "{run}");
+        assert_eq!(project.text("out/table-data.json").lines().count(), items.len() + 2);
+    } else {
+        assert!(!project.path("out").exists(), "{run}");
+    }
+}
+
+#[test]
+fn a_slow_page() {
+    dumped_through(vec![calls("Scan", 2..=3, Fault::Late(Duration::from_millis(700)))]);
+}
+
+#[test]
+fn a_table_that_cannot_be_described_at_first() {
+    for fault in [Fault::AccountThrottled, Fault::Status(500), Fault::CutInAnswer] {
+        dumped_through(vec![calls("DescribeTable", 1..=2, fault)]);
+    }
+}
+
+#[test]
+fn what_a_later_dynamodb_says_is_kept() {
+    let (engine, _) = films();
+    let rules = [
+        always(
+            "DescribeTable",
+            Fault::Changed(|answer| {
+                if let Some(table) = answer["Table"].as_object_mut() {
+                    table.insert("HoverMode".to_owned(), json!({ "Altitude": 12.50, "Unit": "cm" }));
+                }
+            }),
+        ),
+        calls("Scan", 1..=1, Fault::Changed(|page| page["Items"][0]["later"] = json!({ "Q7": [1, { "x": null }] }))),
+    ];
+    let proxy = Proxy::of(&engine, rules);
+    let project = Project::empty().environment("local", proxy.url(), "films");
+    project.dumpdb(["--output=out"]).exits(0);
+    assert_eq!(project.json("out/table-schema.json")["Table"]["HoverMode"]["Unit"], "cm");
+    assert!(project.text("out/table-data.json").contains(r#""later":{"Q7":[1,{"x":null}]}"#));
+    // A restore names what it cannot recreate.
+    let plan = project.restoredb(["--source=out", "--table=copy", "--dry-run"]).exits(0);
+    plan.says("HoverMode");
+}
+
+#[test]
+fn writes_that_are_throttled() {
+    let (run, _) = restored_through(vec![calls("BatchWriteItem", 3..=9, Fault::TableThrottled)]);
+    assert!(run.report()["summary"]["throttled_calls"].as_u64() >= Some(7), "{run}");
+    restored_through(vec![calls("BatchWriteItem", 1..=3, Fault::AccountThrottled)]);
+}
+
+#[test]
+fn items_that_come_back_unprocessed() {
+    for taken in [0, 1, 24] {
+        let (run, proxy) = restored_through(vec![calls("BatchWriteItem", 2..=6, Fault::Unprocessed(taken))]);
+        assert_eq!(run.report()["summary"]["items_written"], 400, "{run}");
+        for call in proxy.calls().iter().filter(|call| call.operation == "BatchWriteItem") {
+            let requests = call.body["RequestItems"]["copy"].as_array().map_or(0, Vec::len);
+            assert!((1..=25).contains(&requests), "a batch of {requests}");
+        }
+    }
+}
+
+#[test]
+fn writes_that_meet_a_broken_server() {
+    restored_through(vec![calls("BatchWriteItem", 2..=4, Fault::Status(500))]);
+    restored_through(vec![calls("BatchWriteItem", 2..=4, Fault::Status(503))]);
+}
+
+#[test]
+fn writes_whose_connection_is_cut() {
+    restored_through(vec![calls("BatchWriteItem", 2..=4, Fault::CutBeforeCall)]);
+    // The engine has written these, and the answer was lost: they are written again, to the same effect.
+    let (run, _) = restored_through(vec![calls("BatchWriteItem", 2..=4, Fault::CutInAnswer)]);
+    assert_eq!(run.report()["summary"]["items_written"], 400, "{run}");
+}
+
+#[test]
+fn an_acknowledgement_that_was_damaged_on_the_way() {
+    restored_through(vec![calls("BatchWriteItem", 2..=4, Fault::WrongChecksum)]);
+}
+
+#[test]
+fn a_table_whose_creation_fails_at_first() {
+    restored_through(vec![calls("CreateTable", 1..=2, Fault::Status(500))]);
+    restored_through(vec![calls("CreateTable", 1..=1, Fault::CutBeforeCall)]);
+}
+
+#[test]
+fn a_table_that_was_created_though_the_answer_was_lost() {
+    restored_through(vec![calls("CreateTable", 1..=1, Fault::CutInAnswer)]);
+}
+
+#[test]
+fn everything_at_once() {
+    for seed in [1, 2, 3] {
+        let storm = |operation| {
+            vec![
+                sometimes(operation, 12, seed, Fault::TableThrottled),
+                sometimes(operation, 12, seed + 100, Fault::CutInAnswer),
+                sometimes(operation, 12, seed + 200, Fault::Status(503)),
+                sometimes(operation, 12, seed + 300, Fault::WrongChecksum),
+            ]
+        };
+        let mut scans = storm("Scan");
+        scans.push(calls("Scan", 2..=2, Fault::CutBeforeCall));
+        dumped_through(scans);
+        let mut writes = storm("BatchWriteItem");
+        writes.push(sometimes("BatchWriteItem", 30, seed + 400, Fault::Unprocessed(11)));
+        restored_through(writes);
+    }
+}
+
+#[test]
+fn versions_of_one_item_keep_their_order_through_everything() {
+    let engine = Engine::embedded();
+    engine.client().create_simple("films");
+    let rules = [
+        sometimes("BatchWriteItem", 25, 7, Fault::Unprocessed(1)),
+        sometimes("BatchWriteItem", 15, 8, Fault::CutInAnswer),
+        sometimes("BatchWriteItem", 15, 9, Fault::TableThrottled),
+    ];
+    let proxy = Proxy::of(&engine, rules);
+    let project = Project::empty().environment("local", proxy.url(), "films");
+    let lines: String = (0..900)
+        .map(|n| format!("{{\"id\":{{\"S\":\"item-{}\"}},\"version\":{{\"N\":\"{n}\"}}}}\n", (n * 7) % 31))
+        .collect();
+    project.write("versions.jsonl", lines);
+    project.restoredb(["--source=versions.jsonl"]).exits(0);
+    let items = engine.client().items("films");
+    assert_eq!(items.len(), 31);
+    for number in 900 - 31..900 {
+        let item = &items[&format!("{:?}", s(format!("item-{}", (number * 7) % 31)))];
+        assert_eq!(item["version"], crate::support::client::n(number));
+    }
+}
+
+#[test]
+fn a_dump_never_writes() {
+    let (engine, _) = films();
+    let proxy = Proxy::of(&engine, []);
+    let project = Project::empty().environment("local", proxy.url(), "films");
+    project.dumpdb(["--output=out"]).exits(0);
+    let reads = [
+        "DescribeTable",
+        "Scan",
+        "DescribeTimeToLive",
+        "ListTagsOfResource",
+        "DescribeContinuousBackups",
+        "ListTables",
+    ];
+    for call in proxy.calls() {
+        assert!(reads.contains(&call.operation.as_str()), "{}", call.operation);
+    }
+    let scans: Vec<_> = proxy.calls().into_iter().filter(|call| call.operation == "Scan").collect();
+    assert!(scans.len() >= 4, "the table has several pages");
+    assert!(scans.iter().all(|scan| scan.body["ConsistentRead"] != true));
+    let project = Project::empty().environment("local", proxy.url(), "films");
+    project.dumpdb(["--output=out", "--consistent-read"]).exits(0);
+    let last = proxy.calls().pop().expect("calls were made");
+    assert_eq!(last.body["ConsistentRead"], true);
+}

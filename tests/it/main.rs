@@ -1,0 +1,16 @@
+//! The commands as people run them: real processes in a temporary folder, against a real engine.
+#![cfg(all(feature = "cli", feature = "embedded"))]
+
+mod dump;
+mod environments;
+mod failures;
+mod faults;
+mod formats;
+mod layers;
+mod memory;
+mod prompts;
+mod report;
+mod restore;
+mod round_trip;
+mod snapshots;
+mod support;

@@ -1,0 +1,77 @@
+//! Memory stays flat: a process that moves a million items needs no more than one that moves a hundred thousand.
+#![cfg(target_os = "linux")]
+
+use std::sync::Arc;
+
+use crate::support::engine::Engine;
+use crate::support::project::{Project, Run};
+
+/// 64 MiB.
+const MOST_KIB: u64 = 64 * 1024;
+
+/// A table `films` of so many items of some 300 bytes, filled through the engine's own handle.
+fn filled(items: usize) -> Engine {
+    let engine = Engine::embedded();
+    let client = engine.client();
+    client.create_simple("films");
+    let padding = "a film about rain, trains and tea. ".repeat(6);
+    for chunk in (0..items).collect::<Vec<_>>().chunks(5_000) {
+        let items = chunk.iter().map(|number| {
+            let item = format!(
+                r#"{{"id":{{"S":"item-{number:08}"}},"year":{{"N":"{}"}},"text":{{"S":"{padding}"}}}}"#,
+                number % 120
+            );
+            serde_json::from_str(&item).expect("an item")
+        });
+        let imported = engine.database().import_items("films", items.collect(), Default::default());
+        imported.expect("the engine takes the items");
+    }
+    engine
+}
+
+fn flat(run: &Run) -> u64 {
+    assert!(run.peak_kib > 0 && run.peak_kib < MOST_KIB, "{} KiB\n{run}", run.peak_kib);
+    run.peak_kib
+}
+
+/// Moves so many items out and in; returns the peaks of both commands, in KiB.
+fn peaks(items: usize) -> (u64, u64) {
+    let engine = Arc::new(filled(items));
+    let project = Project::on(&engine, "films");
+    let dump = project.dumpdb(["--output=out", "--segments=4"]).exits(0);
+    assert_eq!(project.json("out/table-metadata.json")["items"], items);
+    let restore = project.restoredb(["--source=out", "--table=copy", "--json"]).exits(0);
+    let summary = &restore.report()["summary"];
+    assert_eq!((&summary["items_written"], &summary["verified"]["equal"]), (&items.into(), &items.into()), "{restore}");
+    (flat(&dump), flat(&restore))
+}
+
+#[test]
+fn a_hundred_thousand_items_out_and_in() {
+    peaks(100_000);
+}
+
+/// Takes minutes; `.ci/run` runs it with the release profile.
+#[test]
+#[ignore = "takes minutes without optimisation; run by .ci/run"]
+fn a_million_items_need_no_more() {
+    let (few, many) = (peaks(100_000), peaks(1_000_000));
+    for (few, many) in [(few.0, many.0), (few.1, many.1)] {
+        assert!(many < few + 8 * 1024, "{few} KiB for a hundred thousand items, {many} KiB for a million");
+    }
+}
+
+#[test]
+fn large_items_out_and_in() {
+    let engine = Engine::embedded();
+    let client = engine.client();
+    client.create_simple("films");
+    let text = "x".repeat(390_000);
+    for number in 0..250 {
+        let id = format!("item-{number}");
+        client.put_one("films", crate::support::client::strings([("id", &id), ("text", &text)]));
+    }
+    let project = Project::on(&engine, "films");
+    flat(&project.dumpdb(["--output=out", "--segments=4", "--compress=zstd"]).exits(0));
+    flat(&project.restoredb(["--source=out", "--table=copy"]).exits(0));
+}

@@ -1,0 +1,131 @@
+//! Questions, asked in a real terminal, and what happens where there is none.
+
+use crate::support::client::{Client, numbered};
+use crate::support::engine::Engine;
+use crate::support::project::Project;
+use crate::support::pty::Terminal;
+
+/// A dump of `prod` in `out`, and the environments `local` and `prod-eu` with an empty place for it each.
+fn prod_dump() -> (Engine, Client, Project) {
+    let engine = Engine::embedded();
+    let client = engine.client();
+    client.create_simple("films");
+    client.put("films", numbered(6));
+    let project = Project::on(&engine, "laptop").environment("prod", engine.url(), "films").environment(
+        "prod-eu",
+        engine.url(),
+        "precious",
+    );
+    project.dumpdb(["--env=prod", "--output=out"]).exits(0);
+    (engine, client, project)
+}
+
+fn restore(project: &Project, arguments: &[&str]) -> Terminal {
+    Terminal::run(project.command("restoredb", ["--source=out"].iter().chain(arguments)))
+}
+
+#[test]
+fn yes_restores() {
+    let (_engine, client, project) = prod_dump();
+    let mut terminal = restore(&project, &["--env=local"]);
+    terminal.reads("Cross-environment restore detected!").reads("Source: prod → Target: local").reads("laptop");
+    terminal.reads("[y/N]").types("y");
+    terminal.ends(0);
+    assert_eq!(client.items("laptop").len(), 6);
+}
+
+#[test]
+fn no_and_enter_restore_nothing() {
+    for answer in ["n", ""] {
+        let (_engine, client, project) = prod_dump();
+        let mut terminal = restore(&project, &["--env=local"]);
+        terminal.reads("[y/N]").types(answer);
+        assert!(terminal.ends(4).contains("nothing was changed"));
+        assert!(client.describe("laptop").is_none());
+    }
+}
+
+#[test]
+fn ctrl_c_at_a_question_restores_nothing() {
+    let (_engine, client, project) = prod_dump();
+    let mut terminal = restore(&project, &["--env=local"]);
+    terminal.reads("[y/N]").interrupts();
+    terminal.ends(130);
+    assert!(client.describe("laptop").is_none());
+}
+
+#[test]
+fn a_protected_target_wants_the_name_of_its_table() {
+    let (_engine, client, project) = prod_dump();
+    for wrong in ["yes", "y", "films", ""] {
+        let mut terminal = restore(&project, &["--env=prod-eu", "--yes"]);
+        terminal.reads("Type the name of the table").types(wrong);
+        terminal.ends(4);
+        assert!(client.describe("precious").is_none(), "{wrong:?} was taken for a yes");
+    }
+    let mut terminal = restore(&project, &["--env=prod-eu"]);
+    terminal.reads("Type the name of the table").types("precious");
+    terminal.ends(0);
+    assert_eq!(client.items("precious").len(), 6);
+}
+
+#[test]
+fn where_nothing_is_dangerous_nothing_is_asked() {
+    let (_engine, client, project) = prod_dump();
+    let project = project.environment("dev", "http://127.0.0.1:9", "films");
+    project.write("items.jsonl", "{\"id\":{\"S\":\"a\"}}\n");
+    client.create_simple("laptop");
+    let command = project.command("restoredb", ["--env=local", "--source=items.jsonl"]);
+    Terminal::run(command).ends(0);
+    assert_eq!(client.items("laptop").len(), 1);
+}
+
+#[test]
+fn replacing_names_what_dies() {
+    let (_engine, client, project) = prod_dump();
+    client.create_simple("laptop");
+    client.put("laptop", numbered(20));
+    let mut terminal = restore(&project, &["--env=local", "--replace"]);
+    terminal.reads("\"laptop\" and its items will be deleted").reads("[y/N]").types("y");
+    terminal.ends(0);
+    assert_eq!(client.items("laptop").len(), 6);
+}
+
+#[test]
+fn without_a_terminal_a_flag_must_answer() {
+    let (_engine, client, project) = prod_dump();
+    let restore = |arguments: &[&str]| project.restoredb(["--source=out"].iter().chain(arguments));
+    let refused = restore(&["--env=local"]).exits(4);
+    refused
+        .says("[WARNING] Cross-environment restore detected!")
+        .says("[WARNING] Source: prod → Target: local")
+        .says("--yes");
+    assert!(client.describe("laptop").is_none());
+    restore(&["--env=local", "--yes"]).exits(0).says("Cross-environment restore detected!");
+    assert_eq!(client.items("laptop").len(), 6);
+
+    restore(&["--env=prod-eu"]).exits(4).says("--confirm=precious");
+    restore(&["--env=prod-eu", "--yes"]).exits(4).says("--confirm=precious");
+    restore(&["--env=prod-eu", "--confirm=films"]).exits(4);
+    assert!(client.describe("precious").is_none());
+    restore(&["--env=prod-eu", "--confirm=precious"]).exits(0);
+    assert_eq!(client.items("precious").len(), 6);
+}
+
+#[test]
+fn a_dump_on_standard_input_leaves_nobody_to_ask() {
+    let (_engine, client, project) = prod_dump();
+    client.create_simple("precious");
+    let input = b"{\"id\":{\"S\":\"a\"}}\n";
+    project.restoredb_from(input, ["--source=-", "--env=prod-eu"]).exits(4);
+    project.restoredb_from(input, ["--source=-", "--env=prod-eu", "--confirm=precious"]).exits(0);
+    assert_eq!(client.items("precious").len(), 1);
+}
+
+#[test]
+fn progress_is_drawn_in_a_terminal() {
+    let (_engine, _, project) = prod_dump();
+    let seen = Terminal::run(project.command("dumpdb", ["--env=prod", "--output=again"])).ends(0);
+    assert!(!seen.contains("panicked"), "{seen}");
+    assert!(seen.contains("again"), "{seen}");
+}

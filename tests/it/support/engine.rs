@@ -1,0 +1,126 @@
+//! The DynamoDB engine a test runs against: one inside this process, or the one that `DYNADUMP_TEST_ENDPOINT` names.
+//!
+//! An engine in this process belongs to one test and ends with it. A named engine is shared by all tests, so that every
+//! table has a name of its own there and is deleted at the end. What an engine cannot do is known by its name
+//! (`DYNADUMP_TEST_ENGINE`): tests ask [`Engine::can`] and never the name.
+
+use std::env;
+use std::process;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use dynoxide::Database;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+
+use super::client::Client;
+
+/// What differs between engines, as far as a test must know it.
+#[derive(Debug, Clone, Copy)]
+pub struct Capabilities {
+    /// `DescribeTable` counts the items at once.
+    pub counts_items: bool,
+    /// A GSI key may have several attributes.
+    pub multi_attribute_keys: bool,
+    /// An item of exactly 409,600 bytes is taken, measured in UTF-8.
+    pub measures_in_utf8: bool,
+    /// Time to live, tags and other settings beside keys, indexes and throughput are kept.
+    pub keeps_settings: bool,
+}
+
+/// A running engine.
+pub struct Engine {
+    url: String,
+    capabilities: Capabilities,
+    /// Tables to delete at the end; of a shared engine only.
+    borrowed: Mutex<Vec<String>>,
+    own: Option<(Database, Runtime)>,
+}
+
+impl Engine {
+    /// The engine that all tests share, if one is named; else one for this test alone.
+    pub fn any() -> Self {
+        match env::var("DYNADUMP_TEST_ENDPOINT") {
+            Ok(url) if !url.is_empty() => Self {
+                url: url.trim_end_matches('/').to_owned(),
+                capabilities: capabilities(&env::var("DYNADUMP_TEST_ENGINE").unwrap_or_default()),
+                borrowed: Mutex::default(),
+                own: None,
+            },
+            _ => Self::embedded(),
+        }
+    }
+
+    /// An engine in this process, for this test alone.
+    pub fn embedded() -> Self {
+        let database = Database::memory().expect("an empty database in memory");
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .expect("a runtime for the engine");
+        let listener = runtime.block_on(TcpListener::bind(("127.0.0.1", 0))).expect("a port on loopback");
+        let url = format!("http://{}", listener.local_addr().expect("a bound listener has an address"));
+        runtime.spawn(dynoxide::server::serve_with_shutdown(listener, database.clone(), std::future::pending()));
+        Self { url, capabilities: capabilities("embedded"), borrowed: Mutex::default(), own: Some((database, runtime)) }
+    }
+
+    /// Where it listens.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// What it can do.
+    pub fn can(&self) -> Capabilities {
+        self.capabilities
+    }
+
+    /// The engine's own handle, to fill it fast. Only an engine in this process has one.
+    pub fn database(&self) -> &Database {
+        &self.own.as_ref().expect("an engine in this process").0
+    }
+
+    /// A table name that no other test uses. The table, once it exists, ends with the test.
+    pub fn table(&self, stem: &str) -> String {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        if self.own.is_some() {
+            return stem.to_owned();
+        }
+        let name = format!("{stem}-{}-{}", process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        self.borrowed.lock().expect("no test panics while it holds the names").push(name.clone());
+        name
+    }
+
+    /// An independent client of this engine.
+    pub fn client(&self) -> Client {
+        Client::of(&self.url)
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        if let Some((_, runtime)) = self.own.take() {
+            runtime.shutdown_background();
+        }
+        let borrowed = std::mem::take(&mut *self.borrowed.lock().expect("no test panics while it holds the names"));
+        if !borrowed.is_empty() {
+            let client = self.client();
+            borrowed.iter().for_each(|table| client.delete_if_there(table));
+        }
+    }
+}
+
+fn capabilities(engine: &str) -> Capabilities {
+    let all =
+        Capabilities { counts_items: true, multi_attribute_keys: true, measures_in_utf8: true, keeps_settings: true };
+    match engine {
+        "embedded" | "ministack" => all,
+        "dynalite" => Capabilities {
+            counts_items: false,
+            multi_attribute_keys: false,
+            measures_in_utf8: false,
+            keeps_settings: false,
+        },
+        other => panic!("DYNADUMP_TEST_ENGINE={other:?}: expected embedded, ministack or dynalite"),
+    }
+}

@@ -1,0 +1,352 @@
+//! A proxy in front of an engine that fails on command: by operation and number of the call, by the text of the request,
+//! or by seeded chance. It keeps a log of every call.
+//!
+//! It speaks just enough HTTP/1.1 for the SDK on one side and the embedded engine on the other.
+
+use std::collections::HashMap;
+use std::io;
+use std::ops::RangeInclusive;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
+
+use super::engine::Engine;
+
+/// What goes wrong.
+#[derive(Debug, Clone)]
+pub enum Fault {
+    /// `ProvisionedThroughputExceededException`.
+    TableThrottled,
+    /// `ThrottlingException`.
+    AccountThrottled,
+    /// The first so many requests of a batch are forwarded, the rest comes back unprocessed.
+    Unprocessed(usize),
+    /// A bare status without a document.
+    Status(u16),
+    /// A service error with this code and message.
+    Refused(&'static str, &'static str),
+    /// The connection is reset; the engine has not seen the call.
+    CutBeforeCall,
+    /// The connection is reset within the answer; the engine has done the call.
+    CutInAnswer,
+    /// The answer's `x-amz-crc32` is of another body.
+    WrongChecksum,
+    /// The answer is changed; its checksum fits.
+    Changed(fn(&mut Value)),
+    /// The answer comes late.
+    Late(Duration),
+}
+
+/// When it goes wrong.
+#[derive(Debug, Clone)]
+enum When {
+    Calls(RangeInclusive<usize>),
+    Chance { seed: u64, percent: u64 },
+    Text(&'static str),
+}
+
+/// A fault and its occasion. Of several rules that fit a call the first one holds.
+#[derive(Debug, Clone)]
+pub struct Rule {
+    operation: &'static str,
+    when: When,
+    fault: Fault,
+}
+
+/// The calls of `operation` with these numbers fail, counted from 1.
+pub fn calls(operation: &'static str, numbers: RangeInclusive<usize>, fault: Fault) -> Rule {
+    Rule { operation, when: When::Calls(numbers), fault }
+}
+
+/// Every call of `operation` fails.
+pub fn always(operation: &'static str, fault: Fault) -> Rule {
+    calls(operation, 1..=usize::MAX, fault)
+}
+
+/// So many of a hundred calls of `operation` fail, chosen by `seed`.
+pub fn sometimes(operation: &'static str, percent: u64, seed: u64, fault: Fault) -> Rule {
+    Rule { operation, when: When::Chance { seed, percent }, fault }
+}
+
+/// The calls of `operation` fail whose body has `text`.
+pub fn with_text(operation: &'static str, text: &'static str, fault: Fault) -> Rule {
+    Rule { operation, when: When::Text(text), fault }
+}
+
+/// One call that was made.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// `Scan`, `BatchWriteItem`, …
+    pub operation: String,
+    /// The request's document.
+    pub body: Value,
+    /// Whether a rule made it fail.
+    pub failed: bool,
+}
+
+/// The running proxy.
+pub struct Proxy {
+    url: String,
+    shared: Arc<Shared>,
+    runtime: Option<Runtime>,
+}
+
+struct Shared {
+    engine: String,
+    rules: Mutex<Vec<Rule>>,
+    log: Mutex<Log>,
+}
+
+#[derive(Default)]
+struct Log {
+    calls: Vec<Call>,
+    counts: HashMap<String, usize>,
+}
+
+impl Proxy {
+    /// Starts it in front of `engine`.
+    pub fn of(engine: &Engine, rules: impl Into<Vec<Rule>>) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.expect("a runtime for the proxy");
+        let listener = runtime.block_on(TcpListener::bind(("127.0.0.1", 0))).expect("a port on loopback");
+        let url = format!("http://{}", listener.local_addr().expect("a bound listener has an address"));
+        let engine = engine.url().trim_start_matches("http://").to_owned();
+        let shared = Arc::new(Shared { engine, rules: Mutex::new(rules.into()), log: Mutex::default() });
+        let served = Arc::clone(&shared);
+        runtime.spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                // An error here is a connection that one side gave up: what that means is for the test to see.
+                let shared = Arc::clone(&served);
+                tokio::spawn(async move { drop(shared.serve(client).await) });
+            }
+        });
+        Self { url, shared, runtime: Some(runtime) }
+    }
+
+    /// Where it listens.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Nothing goes wrong any more.
+    pub fn heal(&self) {
+        self.shared.rules.lock().expect("no task panics while it holds the rules").clear();
+    }
+
+    /// Every call so far.
+    pub fn calls(&self) -> Vec<Call> {
+        self.shared.log.lock().expect("no task panics while it holds the log").calls.clone()
+    }
+
+    /// How many calls of `operation` were made.
+    pub fn count(&self, operation: &str) -> usize {
+        self.calls().iter().filter(|call| call.operation == operation).count()
+    }
+
+    /// How many calls a rule made fail.
+    pub fn failures(&self) -> usize {
+        self.calls().iter().filter(|call| call.failed).count()
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Shared {
+    async fn serve(&self, mut client: TcpStream) -> io::Result<()> {
+        while let Some(request) = Message::read(&mut client).await? {
+            let operation =
+                request.header("x-amz-target").and_then(|target| target.split('.').nth(1)).unwrap_or_default();
+            let fault = self.fault(operation, &request.body);
+            let answer = match fault {
+                Some(Fault::CutBeforeCall) => return cut(client),
+                Some(Fault::CutInAnswer) => {
+                    let bytes = self.forward(&request).await?.to_bytes();
+                    client.write_all(&bytes[..bytes.len() - 5]).await?;
+                    client.flush().await?;
+                    return cut(client);
+                }
+                Some(fault) => self.answer(&request, fault).await?,
+                None => self.forward(&request).await?,
+            };
+            client.write_all(&answer.to_bytes()).await?;
+        }
+        Ok(())
+    }
+
+    fn fault(&self, operation: &str, body: &[u8]) -> Option<Fault> {
+        let text = String::from_utf8_lossy(body);
+        let mut log = self.log.lock().expect("no task panics while it holds the log");
+        let count = log.counts.entry(operation.to_owned()).or_default();
+        *count += 1;
+        let number = *count;
+        let fits = |rule: &&Rule| {
+            rule.operation == operation
+                && match &rule.when {
+                    When::Calls(numbers) => numbers.contains(&number),
+                    When::Chance { seed, percent } => mixed(seed ^ number as u64) % 100 < *percent,
+                    When::Text(wanted) => text.contains(wanted),
+                }
+        };
+        let rules = self.rules.lock().expect("no task panics while it holds the rules");
+        let fault = rules.iter().find(fits).map(|rule| rule.fault.clone());
+        let body = serde_json::from_slice(body).unwrap_or_default();
+        log.calls.push(Call { operation: operation.to_owned(), body, failed: fault.is_some() });
+        fault
+    }
+
+    async fn answer(&self, request: &Message, fault: Fault) -> io::Result<Message> {
+        let throttled = "The level of configured provisioned throughput for the table was exceeded.";
+        Ok(match fault {
+            Fault::TableThrottled => refusal("ProvisionedThroughputExceededException", throttled),
+            Fault::AccountThrottled => {
+                refusal("ThrottlingException", "Rate of requests exceeds the allowed throughput.")
+            }
+            Fault::Refused(code, message) => refusal(code, message),
+            Fault::Status(status) => Message::answer(status, Vec::new()),
+            Fault::Unprocessed(taken) => self.take_part(request, taken).await?,
+            Fault::WrongChecksum => {
+                let mut answer = self.forward(request).await?;
+                answer.set_header("x-amz-crc32", &crc32fast::hash(b"of something else").to_string());
+                answer
+            }
+            Fault::Changed(change) => {
+                let mut answer = self.forward(request).await?;
+                let mut document = serde_json::from_slice(&answer.body)?;
+                change(&mut document);
+                answer.set_body(serde_json::to_vec(&document)?);
+                answer
+            }
+            Fault::Late(delay) => {
+                tokio::time::sleep(delay).await;
+                self.forward(request).await?
+            }
+            Fault::CutBeforeCall | Fault::CutInAnswer => unreachable!("the connection is cut by the caller"),
+        })
+    }
+
+    /// Forwards the first `taken` requests of a batch, and gives the others back.
+    async fn take_part(&self, request: &Message, taken: usize) -> io::Result<Message> {
+        let mut document: Value = serde_json::from_slice(&request.body)?;
+        let mut left = serde_json::Map::new();
+        let tables = document["RequestItems"].as_object_mut().expect("a batch names its tables");
+        for (table, requests) in tables.iter_mut() {
+            let requests = requests.as_array_mut().expect("the requests of a table are a list");
+            if requests.len() > taken {
+                left.insert(table.clone(), requests.split_off(taken).into());
+            }
+        }
+        let answer = if taken == 0 {
+            json!({})
+        } else {
+            let mut part = request.clone();
+            part.set_body(serde_json::to_vec(&document)?);
+            serde_json::from_slice(&self.forward(&part).await?.body)?
+        };
+        let mut answer: Value = answer;
+        answer["UnprocessedItems"] = left.into();
+        Ok(Message::answer(200, serde_json::to_vec(&answer)?))
+    }
+
+    async fn forward(&self, request: &Message) -> io::Result<Message> {
+        let mut engine = TcpStream::connect(&self.engine).await?;
+        engine.set_nodelay(true)?;
+        engine.write_all(&request.to_bytes()).await?;
+        Message::read(&mut engine).await?.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    }
+}
+
+/// A request or an answer.
+#[derive(Debug, Clone)]
+struct Message {
+    first_line: String,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+impl Message {
+    fn answer(status: u16, body: Vec<u8>) -> Self {
+        let headers = vec![("content-type".to_owned(), "application/x-amz-json-1.0".to_owned())];
+        let mut answer = Self { first_line: format!("HTTP/1.1 {status} Status"), headers, body: Vec::new() };
+        answer.set_body(body);
+        answer
+    }
+
+    /// Reads one message; `None` where the other side has closed the connection between two.
+    async fn read(stream: &mut TcpStream) -> io::Result<Option<Self>> {
+        let mut bytes = Vec::new();
+        let head_end = loop {
+            if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
+                break end;
+            }
+            if stream.read_buf(&mut bytes).await? == 0 {
+                return if bytes.is_empty() { Ok(None) } else { Err(io::ErrorKind::UnexpectedEof.into()) };
+            }
+        };
+        let head = String::from_utf8_lossy(&bytes[..head_end]).into_owned();
+        let mut lines = head.split("\r\n");
+        let first_line = lines.next().unwrap_or_default().to_owned();
+        let headers = lines.filter_map(|line| line.split_once(':'));
+        let headers = headers.map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned())).collect();
+        let mut message = Self { first_line, headers, body: bytes.split_off(head_end + 4) };
+        let length = message.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+        while message.body.len() < length {
+            if stream.read_buf(&mut message.body).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        Ok(Some(message))
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
+    }
+
+    fn set_header(&mut self, name: &str, value: &str) {
+        self.headers.retain(|(other, _)| other != name);
+        self.headers.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Replaces the body, with the headers that describe it.
+    fn set_body(&mut self, body: Vec<u8>) {
+        self.set_header("content-length", &body.len().to_string());
+        self.set_header("x-amz-crc32", &crc32fast::hash(&body).to_string());
+        self.body = body;
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        let headers = self.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect::<String>();
+        let mut bytes = format!("{}\r\n{headers}\r\n", self.first_line).into_bytes();
+        bytes.extend_from_slice(&self.body);
+        bytes
+    }
+}
+
+fn refusal(code: &str, message: &str) -> Message {
+    let document = json!({ "__type": format!("com.amazonaws.dynamodb.v20120810#{code}"), "message": message });
+    Message::answer(400, document.to_string().into_bytes())
+}
+
+/// Ends a connection with a reset.
+fn cut(stream: TcpStream) -> io::Result<()> {
+    stream.set_zero_linger()?;
+    drop(stream);
+    Ok(())
+}
+
+/// A number that looks like chance (the finaliser of `SplitMix64`).
+fn mixed(number: u64) -> u64 {
+    let number = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    number ^ (number >> 31)
+}

@@ -1,0 +1,256 @@
+//! A person's working folder: env files, dumps, and the two commands run in it as real processes.
+//!
+//! The processes get none of this process's variables: no credentials, profile or proxy of the machine can change a test.
+
+use std::ffi::OsStr;
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io::{Read, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::engine::Engine;
+
+/// The region of every environment in the tests.
+pub const REGION: &str = "eu-central-1";
+
+/// No run of a command may take longer.
+const DEADLINE: Duration = Duration::from_secs(300);
+
+/// A temporary working folder.
+pub struct Project {
+    folder: TempDir,
+}
+
+/// A command that has ended.
+pub struct Run {
+    /// How it was called.
+    pub command: String,
+    /// How it ended.
+    pub status: ExitStatus,
+    /// Its standard output.
+    pub stdout: Vec<u8>,
+    /// Its standard error.
+    pub stderr: String,
+    /// The most memory it held, in KiB; 0 where the system does not say.
+    pub peak_kib: u64,
+}
+
+impl Project {
+    /// An empty folder.
+    pub fn empty() -> Self {
+        Self { folder: tempfile::Builder::new().prefix("dynadump-it-").tempdir().expect("a temporary folder") }
+    }
+
+    /// A folder whose `local` environment is `table` on `engine`.
+    pub fn on(engine: &Engine, table: &str) -> Self {
+        Self::empty().environment("local", engine.url(), table)
+    }
+
+    /// Adds an environment: a table at an endpoint, with test credentials.
+    pub fn environment(self, name: &str, url: &str, table: &str) -> Self {
+        self.environment_with(name, url, &format!("DYNAMODB_TABLE={table}\n"))
+    }
+
+    /// Adds an environment at an endpoint, with test credentials and more lines.
+    pub fn environment_with(self, name: &str, url: &str, lines: &str) -> Self {
+        let text = format!(
+            "LOCAL_AWS_ENDPOINT={url}\nAWS_REGION={REGION}\nAWS_ACCESS_KEY_ID=test\nAWS_SECRET_ACCESS_KEY=test\n{lines}"
+        );
+        self.write(format!("envs/.env.{name}"), text);
+        self
+    }
+
+    /// A path in the folder.
+    pub fn path(&self, relative: impl AsRef<Path>) -> PathBuf {
+        self.folder.path().join(relative)
+    }
+
+    /// Makes a file, and the folders it lies in.
+    pub fn write(&self, relative: impl AsRef<Path>, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(relative);
+        fs::create_dir_all(path.parent().expect("a file lies in a folder")).expect("a folder in the project");
+        File::create(&path).and_then(|mut file| file.write_all(content.as_ref())).expect("a file in the project");
+        path
+    }
+
+    /// The bytes of a file.
+    pub fn bytes(&self, relative: impl AsRef<Path>) -> Vec<u8> {
+        let path = self.path(relative);
+        fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
+
+    /// The text of a file.
+    pub fn text(&self, relative: impl AsRef<Path>) -> String {
+        String::from_utf8(self.bytes(relative)).expect("a text file")
+    }
+
+    /// The JSON document in a file.
+    pub fn json(&self, relative: impl AsRef<Path>) -> Value {
+        serde_json::from_slice(&self.bytes(&relative))
+            .unwrap_or_else(|e| panic!("{}: {e}", relative.as_ref().display()))
+    }
+
+    /// Names of what lies in a folder, sorted.
+    pub fn names(&self, relative: impl AsRef<Path>) -> Vec<String> {
+        let path = self.path(relative);
+        let entries = fs::read_dir(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    /// Copies the flat folder `from` to `to`.
+    pub fn copy(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) {
+        for name in self.names(&from) {
+            self.write(to.as_ref().join(&name), self.bytes(from.as_ref().join(&name)));
+        }
+    }
+
+    /// Runs `dumpdb`.
+    pub fn dumpdb<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Run {
+        run(self.command("dumpdb", arguments), Vec::new())
+    }
+
+    /// Runs `restoredb`.
+    pub fn restoredb<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Run {
+        run(self.command("restoredb", arguments), Vec::new())
+    }
+
+    /// Runs `restoredb` with `input` on its standard input.
+    pub fn restoredb_from<A: AsRef<OsStr>>(&self, input: &[u8], arguments: impl IntoIterator<Item = A>) -> Run {
+        run(self.command("restoredb", arguments), input.to_vec())
+    }
+
+    /// A command in this folder, ready to run.
+    pub fn command<A: AsRef<OsStr>>(&self, program: &str, arguments: impl IntoIterator<Item = A>) -> Command {
+        let path = match program {
+            "dumpdb" => env!("CARGO_BIN_EXE_dumpdb"),
+            "restoredb" => env!("CARGO_BIN_EXE_restoredb"),
+            other => panic!("there is no command {other}"),
+        };
+        let mut command = Command::new(path);
+        command
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env_clear()
+            .env("HOME", self.folder.path())
+            .env("PATH", "/usr/bin:/bin")
+            .env("LANG", "C.UTF-8")
+            .env("AWS_EC2_METADATA_DISABLED", "true");
+        command
+    }
+}
+
+/// Runs a command to its end.
+pub fn run(mut command: Command, input: Vec<u8>) -> Run {
+    let shown = shown(&command);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap_or_else(|error| panic!("{shown}: {error}"));
+    let mut stdin = child.stdin.take().expect("stdin is piped");
+    // A command that ends before it has read everything closes the pipe; that is its right.
+    let feeder = thread::spawn(move || drop(stdin.write_all(&input)));
+    let stdout = collect(child.stdout.take().expect("stdout is piped"));
+    let stderr = collect(child.stderr.take().expect("stderr is piped"));
+    let (status, peak_kib) = wait(&mut child, &shown);
+    feeder.join().expect("the feeder does not panic");
+    let stdout = stdout.join().expect("the reader does not panic");
+    let stderr = String::from_utf8_lossy(&stderr.join().expect("the reader does not panic")).into_owned();
+    Run { command: shown, status, stdout, stderr, peak_kib }
+}
+
+/// Waits for the end of a child, and watches its memory meanwhile.
+fn wait(child: &mut Child, shown: &str) -> (ExitStatus, u64) {
+    let deadline = Instant::now() + DEADLINE;
+    let mut peak_kib = 0;
+    loop {
+        // The high-water mark only rises: the last one seen before the end is the peak, but for some milliseconds.
+        peak_kib = peak_kib.max(high_water_mark(child.id()).unwrap_or(0));
+        if let Some(status) = child.try_wait().expect("a child can be waited for") {
+            return (status, peak_kib);
+        }
+        if Instant::now() > deadline {
+            child.kill().expect("a child can be killed");
+            panic!("{shown}: still running after {DEADLINE:?}");
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// The most memory a process has held, in KiB, where the system tells.
+fn high_water_mark(pid: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().trim_end_matches("kB").trim().parse().ok()
+}
+
+fn collect(mut stream: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).expect("a pipe can be read");
+        bytes
+    })
+}
+
+fn shown(command: &Command) -> String {
+    let program = Path::new(command.get_program()).file_name().unwrap_or_default();
+    std::iter::once(program).chain(command.get_args()).map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")
+}
+
+impl Run {
+    /// Asserts how it ended.
+    #[track_caller]
+    pub fn exits(self, code: i32) -> Self {
+        assert!(self.status.code() == Some(code), "expected exit code {code}\n{self}");
+        self
+    }
+
+    /// Asserts that standard error has `text`, whitespace and line breaks aside.
+    #[track_caller]
+    pub fn says(self, text: &str) -> Self {
+        assert!(words(&self.stderr).contains(&words(text)), "expected to read {text:?}\n{self}");
+        self
+    }
+
+    /// Asserts that neither output has `text`.
+    #[track_caller]
+    pub fn never_says(self, text: &str) -> Self {
+        assert!(!self.to_string().contains(text), "did not expect to read {text:?}\n{self}");
+        self
+    }
+
+    /// Standard output as text.
+    #[track_caller]
+    pub fn output(&self) -> &str {
+        std::str::from_utf8(&self.stdout).unwrap_or_else(|error| panic!("standard output is no text: {error}\n{self}"))
+    }
+
+    /// Standard output as one JSON document.
+    #[track_caller]
+    pub fn report(&self) -> Value {
+        serde_json::from_slice(&self.stdout)
+            .unwrap_or_else(|e| panic!("standard output is no JSON document: {e}\n{self}"))
+    }
+}
+
+impl std::fmt::Display for Run {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut output = String::new();
+        let text = String::from_utf8_lossy(&self.stdout);
+        for line in text.lines().take(40) {
+            writeln!(output, "  | {}", line.chars().take(300).collect::<String>())?;
+        }
+        write!(f, "$ {}\n{}\nstdout ({} bytes)\n{output}", self.command, self.status, self.stdout.len())?;
+        writeln!(f, "stderr\n  | {}", self.stderr.trim_end().replace('\n', "\n  | "))
+    }
+}
+
+fn words(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
