@@ -148,7 +148,7 @@ fn check_digest(file: &Arc<File>, path: &Path, seen: &Seen, entry: &FileEntry) -
     if seen.bytes() != entry.bytes {
         return Err(wrong_size(path, seen.bytes(), entry.bytes));
     }
-    if seen.sha256() != entry.sha256 { Err(changed(path)) } else { Ok(()) }
+    if seen.sha256() == entry.sha256 { Ok(()) } else { Err(changed(path)) }
 }
 
 /// Names the file, and calls what the reader found in it damage.

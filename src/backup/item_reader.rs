@@ -142,6 +142,7 @@ impl<R: Read> ItemReader<R> {
                 Ok(None)
             }
             Shape::ExportLines => self.export_line().map(Some),
+            Shape::RejectLines => self.reject_line().map(Some),
             Shape::Lines | Shape::Empty => self.item().map(Some),
         }
     }
@@ -198,6 +199,7 @@ impl<R: Read> ItemReader<R> {
                         Clue::Document => return Ok(Shape::Document),
                         Clue::Line if &*name == b"Item" => return self.shape_of_line(value),
                         Clue::Line | Clue::AskValue => return Ok(Shape::Lines),
+                        Clue::Reject => return Ok(Shape::RejectLines),
                         Clue::Plain => return Err(self.plain(0)),
                         Clue::DocumentMember => (at, seen) = (self.window.value_end(value)?, true),
                     }
@@ -231,16 +233,35 @@ impl<R: Read> ItemReader<R> {
     fn export_line(&mut self) -> Result<LocatedItem> {
         const WHAT: &str = "expected {\"Item\":{…}}, as on the first line";
         self.take(b'{', WHAT)?;
+        self.enter(b"Item", WHAT)?;
+        let item = self.item()?;
+        self.take(b'}', WHAT)?;
+        Ok(item)
+    }
+
+    fn reject_line(&mut self) -> Result<LocatedItem> {
+        const WHAT: &str = "expected {\"reason\":\"…\",\"item\":{…}}, as on the first line";
+        self.take(b'{', WHAT)?;
+        self.enter(b"reason", WHAT)?;
+        let end = self.window.value_end(0)?;
+        self.window.take(end);
+        self.take(b',', WHAT)?;
+        self.enter(b"item", WHAT)?;
+        let item = self.item()?;
+        self.take(b'}', WHAT)?;
+        Ok(item)
+    }
+
+    /// Goes to the value of the member `name`, which must come next.
+    fn enter(&mut self, name: &[u8], what: &'static str) -> Result<()> {
         if self.window.blank()? == Some(b'"') {
-            let (name, value, _) = self.member_at(0)?;
-            if &*name == b"Item" {
+            let (found, value, _) = self.member_at(0)?;
+            if &*found == name {
                 self.window.take(value);
-                let item = self.item()?;
-                self.take(b'}', WHAT)?;
-                return Ok(item);
+                return Ok(());
             }
         }
-        Err(self.window.damaged(0, WHAT))
+        Err(self.window.damaged(0, what))
     }
 
     fn member(&mut self, first: bool) -> Result<()> {

@@ -2,7 +2,7 @@
 //!
 //! `docs/FORMAT.md` is normative. Layers: `atomic` makes and renames files; `publish` puts a finished folder into its place; `writer`
 //! (over `encoder` and `pipeline`) makes dumps; `source` (over `open`, `input` and `item_reader`) reads them; `check` proves them whole.
-//! std::io only: no AWS, no terminal, no async. Calls block; call them from a thread that may.
+//! `std::io` only: no AWS, no terminal, no async. Calls block; call them from a thread that may.
 
 pub mod atomic;
 mod beside;

@@ -124,7 +124,7 @@ impl Folders {
                 self.warnings.push(format!("`{}` is not part of this dump and is not read", extra.display()));
             }
         }
-        Ok(Source { metadata: Some(metadata), schema, ..self.source(SourceKind::OwnDump, data) })
+        Ok(Source { schema, metadata: Some(metadata), ..self.source(SourceKind::OwnDump, data) })
     }
 
     fn open_older(self, foreign: Option<ForeignMetadata>) -> Result<Source> {
@@ -140,7 +140,7 @@ impl Folders {
             }
         };
         let schema = if self.path_of(SCHEMA_FILE).is_some() { Some(self.read_schema(None)?) } else { None };
-        Ok(Source { foreign, schema, ..self.source(SourceKind::OlderTool, data) })
+        Ok(Source { schema, foreign, ..self.source(SourceKind::OlderTool, data) })
     }
 
     /// Without metadata a dump of this format is unfinished. Only what an older tool may have written is read.
@@ -204,7 +204,7 @@ pub(super) fn verify_document(path: &Path, document: &[u8], entry: &FileEntry) -
     if document.len() as u64 != entry.bytes {
         return Err(wrong_size(path, document.len() as u64, entry.bytes));
     }
-    if hex_sha256(document) != entry.sha256 { Err(changed(path)) } else { Ok(()) }
+    if hex_sha256(document) == entry.sha256 { Ok(()) } else { Err(changed(path)) }
 }
 
 /// A file whose content is not what was written.

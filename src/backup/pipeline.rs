@@ -206,8 +206,8 @@ fn write_blocks(
     recycle: Option<Sender<Vec<u8>>>,
     compression: Compression,
 ) -> io::Result<Written> {
-    let (to_hash, hashed) = mpsc::sync_channel(QUEUED_BLOCKS);
-    let hasher = spawn("hash", move || hash_blocks(&hashed, recycle.as_ref()))?;
+    let (to_hash, written) = mpsc::sync_channel(QUEUED_BLOCKS);
+    let hasher = spawn("hash", move || hash_blocks(&written, recycle.as_ref()))?;
     let mut bytes = 0;
     let mut frames = (compression != Compression::None).then(Vec::new);
     loop {

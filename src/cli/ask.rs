@@ -29,9 +29,9 @@ pub(super) fn warn(console: &Console, approval: &Approval) {
     }
 }
 
-/// Whether somebody will be asked, given the flags.
-pub(super) fn will_ask(approval: &Approval, answers: &Answers) -> Result<bool> {
-    Ok(matches!(approval.decide(answers)?, Decision::Ask(_)))
+/// Whether the flags answer everything that would be asked.
+pub(super) fn is_answered(approval: &Approval, answers: &Answers) -> bool {
+    matches!(approval.decide(answers), Ok(Decision::Granted(_)))
 }
 
 /// Gets the confirmation, from the flags or from whoever sits at the terminal. `prompt` is the question for a yes or no.
@@ -54,6 +54,7 @@ pub(super) async fn confirm(
         return Err(approval.unanswered());
     }
     let prompt = escape(prompt).into_owned();
+    console.set_asking(true);
     let asking = tokio::task::spawn_blocking(move || question(&ask, prompt));
     let answer = tokio::select! {
         biased;
@@ -64,8 +65,12 @@ pub(super) async fn confirm(
         },
     };
     if answer.is_err() {
-        // The question hides the cursor and shows it again only once it is answered.
-        let _ = Term::stderr().show_cursor();
+        // The question hides the cursor and shows it again, in a line of its own, only once it is answered. It counts as
+        // still standing: the signal that ended it may be heard only now.
+        let terminal = Term::stderr();
+        let _ = terminal.show_cursor().and_then(|()| terminal.write_line(""));
+    } else {
+        console.set_asking(false);
     }
     match answer? {
         Answer::Yes(yes) => approval.answer_yes_no(yes),

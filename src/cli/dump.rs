@@ -20,7 +20,7 @@ pub(super) async fn run(intent: DumpIntent, session: Session) -> Result<Finished
     let store = session.open(&environment, common, false).await?;
     let plan = unless_cancelled(&session.cancel, ops::dump::plan(&store, &environment, request)).await?;
     let approval = plan.approval();
-    session.show_plan(&plan_text::dump(&plan, intent.content), &plan.warnings, &approval, common)?;
+    session.show_plan(&plan_text::dump(&plan, intent.content), &plan.warnings, &approval, common);
     if common.dry_run {
         return Finished::planned(&plan);
     }
@@ -36,6 +36,6 @@ pub(super) async fn run(intent: DumpIntent, session: Session) -> Result<Finished
         }
         done => done?,
     };
-    console.result(&summary_text::dump(&summary));
+    console.result(&summary_text::dump(&summary, intent.content));
     Finished::acted(&summary, true)
 }

@@ -6,6 +6,7 @@
 
 use std::error::Error as StdError;
 use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use console::{Style, style};
@@ -56,6 +57,8 @@ pub(super) struct Console {
     is_terminal: bool,
     talk: Mutex<Box<dyn Write + Send>>,
     bar: Mutex<Option<ProgressBar>>,
+    /// A question stands in the last line.
+    is_asking: AtomicBool,
 }
 
 impl Console {
@@ -66,7 +69,14 @@ impl Console {
 
     fn with_sink(command: &'static str, manner: Manner, is_terminal: bool, talk: Box<dyn Write + Send>) -> Self {
         console::set_colors_enabled_stderr(manner.color.is_on(is_terminal));
-        Self { command, manner, is_terminal, talk: Mutex::new(talk), bar: Mutex::new(None) }
+        Self {
+            command,
+            manner,
+            is_terminal,
+            talk: Mutex::new(talk),
+            bar: Mutex::new(None),
+            is_asking: AtomicBool::new(false),
+        }
     }
 
     pub(super) fn command(&self) -> &'static str {
@@ -85,6 +95,16 @@ impl Console {
     /// Whether somebody can be asked: both ends of the conversation are a terminal.
     pub(super) fn can_ask(&self) -> bool {
         self.is_terminal && io::stdin().is_terminal()
+    }
+
+    /// Whether a question stands in the last line.
+    pub(super) fn is_asking(&self) -> bool {
+        self.is_asking.load(Ordering::Relaxed)
+    }
+
+    /// Says whether a question stands in the last line.
+    pub(super) fn set_asking(&self, is_asking: bool) {
+        self.is_asking.store(is_asking, Ordering::Relaxed);
     }
 
     /// Something worth knowing; silent with `--quiet`.
@@ -110,6 +130,8 @@ impl Console {
         } else {
             self.labelled("[ERROR]", &Style::new().red().bold(), &what);
         }
+        let details: Vec<String> = error.details().iter().map(|line| format!("    {line}")).collect();
+        self.lines(&details);
         for cause in news(error) {
             self.lines(&continued(&format!("  caused by: {cause}")));
         }

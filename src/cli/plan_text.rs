@@ -69,12 +69,10 @@ pub(super) fn restore(plan: &RestorePlan, now: DateTime<Utc>) -> Vec<Section> {
 /// Where a table is.
 fn place_rows(place: &Place) -> Vec<Row> {
     let protected = if place.protected { " (protected)" } else { "" };
-    let mut rows = vec![
-        row("environment", format!("{}{protected}", place.environment)),
-        row("table", place.table.clone()),
-        row("account", account_and_region(place.account.as_deref(), place.region.as_deref())),
-        row("endpoint", place.endpoint.as_deref().unwrap_or("AWS")),
-    ];
+    let mut rows =
+        vec![row("environment", format!("{}{protected}", place.environment)), row("table", place.table.clone())];
+    rows.extend(account_and_region(place.account.as_deref(), place.region.as_deref()));
+    rows.push(row("endpoint", place.endpoint.as_deref().unwrap_or("AWS")));
     rows.extend(place.from_process.iter().map(|taken| row("note", taken.clone())));
     rows
 }
@@ -87,9 +85,7 @@ fn source_rows(source: &SourceFacts, now: DateTime<Utc>) -> Vec<Row> {
     if let Some(table) = &source.table {
         rows.push(row("table", table.clone()));
     }
-    if source.account.is_some() || source.region.is_some() {
-        rows.push(row("account", account_and_region(source.account.as_deref(), source.region.as_deref())));
-    }
+    rows.extend(account_and_region(source.account.as_deref(), source.region.as_deref()));
     if let Some(began) = source.started_at {
         let ended = source.finished_at.unwrap_or(began);
         rows.push(row(
@@ -110,12 +106,13 @@ fn contents(source: &SourceFacts) -> String {
     }
 }
 
-fn account_and_region(account: Option<&str>, region: Option<&str>) -> String {
+/// Account and region as far as they are known: engines that are not AWS have no account.
+fn account_and_region(account: Option<&str>, region: Option<&str>) -> Option<Row> {
     match (account, region) {
-        (Some(account), Some(region)) => format!("{account} in {region}"),
-        (Some(account), None) => account.to_owned(),
-        (None, Some(region)) => format!("not known, in {region}"),
-        (None, None) => "not known".to_owned(),
+        (Some(account), Some(region)) => Some(row("account", format!("{account} in {region}"))),
+        (Some(account), None) => Some(row("account", account)),
+        (None, Some(region)) => Some(row("region", region)),
+        (None, None) => None,
     }
 }
 
@@ -219,7 +216,7 @@ mod tests {
                 "  from         ./prod-backup (dump)",
                 "  environment  prod",
                 "  table        films",
-                "  account      not known, in eu-west-1",
+                "  region       eu-west-1",
                 "  made         3 days ago (2026-11-17T09:00:00Z to 2026-11-17T09:00:42Z)",
                 "  items        312 items, 118.00 kB",
             ]

@@ -176,7 +176,7 @@ fn words(phase: Phase) -> &'static str {
         Phase::Deleting => "deleting the table",
         Phase::Creating => "creating the table",
         Phase::Writing => "writing items",
-        Phase::Verifying => "comparing the table with the dump",
+        Phase::Verifying => "comparing items",
     }
 }
 

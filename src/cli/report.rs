@@ -68,6 +68,8 @@ struct Report<'a> {
 struct Failure<'a> {
     kind: &'a str,
     message: String,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    details: &'a [String],
     causes: Vec<String>,
     hint: Option<&'a str>,
 }
@@ -94,6 +96,7 @@ pub(super) fn text(command: &str, outcome: &Result<Finished>) -> Result<String> 
             report.error = Some(Failure {
                 kind: exit::name_of(error.kind()),
                 message: error.to_string(),
+                details: error.details(),
                 causes: error.causes().collect(),
                 hint: error.hint(),
             });

@@ -23,7 +23,7 @@ pub(super) async fn run(intent: RestoreIntent, session: Session) -> Result<Finis
     let planning = ops::restore::plan(&store, &environment, request, session.reporter());
     let plan = unless_cancelled(&session.cancel, planning).await?;
     let approval = plan.approval();
-    session.show_plan(&plan_text::restore(&plan, Utc::now()), &plan.warnings, approval, common)?;
+    session.show_plan(&plan_text::restore(&plan, Utc::now()), &plan.warnings, approval, common);
     if common.dry_run {
         return Finished::planned(&plan);
     }

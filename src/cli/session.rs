@@ -1,5 +1,6 @@
 //! One run of a command, from its arguments to its exit code.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -103,7 +104,7 @@ impl Session {
     pub(super) fn environment(&self, common: &Common) -> Result<Environment> {
         let environment = Environment::resolve(&common.environment, &ProcessEnvironment::capture())?;
         if self.console.manner().verbose {
-            for setting in sources(&environment) {
+            for setting in sources(&environment, &common.environment.working_dir) {
                 self.console.info(&setting);
             }
         }
@@ -130,18 +131,9 @@ impl Session {
     }
 
     /// Shows a plan with its warnings. `--quiet` leaves the warnings, unless the plan is what was asked for or is asked about.
-    ///
-    /// # Errors
-    /// A flag answers a question wrongly.
-    pub(super) fn show_plan(
-        &self,
-        sections: &[Section],
-        warnings: &[String],
-        approval: &Approval,
-        common: &Common,
-    ) -> Result<()> {
+    pub(super) fn show_plan(&self, sections: &[Section], warnings: &[String], approval: &Approval, common: &Common) {
         self.progress.end();
-        let needed = common.dry_run || ask::will_ask(approval, &common.answers)?;
+        let needed = common.dry_run || !ask::is_answered(approval, &common.answers);
         if needed || !self.console.manner().quiet {
             for (heading, lines) in sections {
                 self.console.section(heading, lines);
@@ -151,13 +143,13 @@ impl Session {
             self.console.warning(warning);
         }
         ask::warn(&self.console, approval);
-        Ok(())
     }
 }
 
 /// The settings of an environment, each with the place that named it. No secret is among them.
-fn sources(environment: &Environment) -> Vec<String> {
-    let file = environment.file().map_or_else(|| "no env file".to_owned(), |file| file.display().to_string());
+fn sources(environment: &Environment, working_dir: &Path) -> Vec<String> {
+    let shown = |file: &Path| file.strip_prefix(working_dir).unwrap_or(file).display().to_string();
+    let file = environment.file().map_or_else(|| "no env file".to_owned(), shown);
     let mut settings = vec![format!("environment {}: {file}", environment.name())];
     if let Some(table) = environment.table() {
         settings.push(format!("table {}: {}", table.value, table.source));

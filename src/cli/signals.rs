@@ -52,7 +52,10 @@ pub(super) async fn supervise<T>(
                     return Err(at_once());
                 }
                 cancel.cancel();
-                console.warning("interrupted: stopping cleanly; once more to stop at once");
+                // A question is left at once, and its line is not to be written into.
+                if !console.is_asking() {
+                    console.warning("interrupted: stopping cleanly; once more to stop at once");
+                }
             }
         }
     }

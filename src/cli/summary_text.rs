@@ -3,11 +3,27 @@
 use std::fmt::Write as _;
 
 use super::text;
+use crate::ops::Content;
 use crate::ops::dump::DumpSummary;
 use crate::ops::restore::{RestoreSummary, TableOutcome, Verified};
 
-/// What a dump has done.
-pub(super) fn dump(summary: &DumpSummary) -> Vec<String> {
+/// What a dump of `content` has done.
+pub(super) fn dump(summary: &DumpSummary, content: Content) -> Vec<String> {
+    let mut lines = if content.data() {
+        read(summary)
+    } else {
+        let took = text::seconds(summary.seconds);
+        vec![format!("Dumped the schema of table {} in {took}; no item was read", summary.source.table)]
+    };
+    if !summary.files.is_empty() {
+        lines.push("Files:".to_owned());
+        lines.extend(summary.files.iter().map(|file| format!("  {file}")));
+    }
+    lines
+}
+
+/// What was read of a table.
+fn read(summary: &DumpSummary) -> Vec<String> {
     let mut headline = format!(
         "Dumped {}, {} from table {} in {}",
         text::items(summary.items),
@@ -18,19 +34,14 @@ pub(super) fn dump(summary: &DumpSummary) -> Vec<String> {
     if let Some(rate) = text::rate(summary.items, summary.data_bytes, summary.seconds) {
         let _ = write!(headline, " ({rate})");
     }
-    let mut lines = vec![headline];
-    lines.push(format!("  {} read units consumed", text::units(summary.consumed_read_units)));
-    lines.push(format!(
-        "  read between {} and {}: a Scan is not a moment in time",
-        text::moment(summary.started_at),
-        text::moment(summary.finished_at)
-    ));
+    let (began, ended) = (text::moment(summary.started_at), text::moment(summary.finished_at));
+    let mut lines = vec![
+        headline,
+        format!("  {} read units consumed", text::units(summary.consumed_read_units)),
+        format!("  read between {began} and {ended}: a Scan is not a moment in time"),
+    ];
     if !summary.complete {
         lines.push("  this is a part of the table, and marked as such".to_owned());
-    }
-    if !summary.files.is_empty() {
-        lines.push("Files:".to_owned());
-        lines.extend(summary.files.iter().map(|file| format!("  {file}")));
     }
     lines
 }
@@ -196,24 +207,34 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_dump_names_its_files_one_a_line() {
-        let summary = DumpSummary {
+    fn schema_dumped() -> DumpSummary {
+        DumpSummary {
             source: place(),
             target: "backups/dynamodb/local".to_owned(),
-            files: vec!["backups/dynamodb/local/table-data.json".to_owned(), "backups/dynamodb/local/x".to_owned()],
-            items: 312,
-            data_bytes: 118_000,
-            file_bytes: 118_400,
-            consumed_read_units: 15.5,
+            files: Vec::new(),
+            items: 0,
+            data_bytes: 0,
+            file_bytes: 0,
+            consumed_read_units: 0.0,
             segments: 1,
             complete: false,
             started_at: DateTime::UNIX_EPOCH,
             finished_at: DateTime::UNIX_EPOCH,
             seconds: 0.5,
+        }
+    }
+
+    #[test]
+    fn a_dump_names_its_files_one_a_line() {
+        let summary = DumpSummary {
+            files: vec!["backups/dynamodb/local/table-data.json".to_owned(), "backups/dynamodb/local/x".to_owned()],
+            items: 312,
+            data_bytes: 118_000,
+            consumed_read_units: 15.5,
+            ..schema_dumped()
         };
         assert_eq!(
-            dump(&summary),
+            dump(&summary, Content::All),
             [
                 "Dumped 312 items, 118.00 kB from table films in 0.50 s (624 items/s, 236.00 kB/s)",
                 "  15.5 read units consumed",
@@ -224,6 +245,12 @@ mod tests {
                 "  backups/dynamodb/local/x",
             ]
         );
+    }
+
+    #[test]
+    fn a_dump_of_the_schema_claims_no_items() {
+        let lines = dump(&schema_dumped(), Content::SchemaOnly);
+        assert_eq!(lines, ["Dumped the schema of table films in 0.50 s; no item was read"]);
     }
 
     #[test]

@@ -136,15 +136,31 @@ impl Client {
     /// Asks for a new table.
     pub(super) async fn create(&self, table: &str, request: &CreateTable) -> Result<()> {
         let body = Bytes::copy_from_slice(&request.body);
-        let answer = self.retry().run("CreateTable", || self.send_create_table(table, body.clone())).await;
-        answer.map(drop).map_err(|fault| self.tell(fault, "CreateTable", table))
+        let mut calls = 0;
+        let answer = self.retry().run("CreateTable", || {
+            calls += 1;
+            self.send_create_table(table, body.clone())
+        });
+        match answer.await {
+            // An earlier call was heard, and its answer lost.
+            Err(fault) if calls > 1 && fault.class == Class::InUse => Ok(()),
+            answer => answer.map(drop).map_err(|fault| self.tell(fault, "CreateTable", table)),
+        }
     }
 
     /// Asks for the deletion of a table.
     pub(super) async fn delete(&self, table: &str) -> Result<()> {
         let body = Bytes::from(format!(r#"{{"TableName":{}}}"#, quoted(table)));
-        let answer = self.retry().run("DeleteTable", || self.send_delete_table(table, body.clone())).await;
-        answer.map(drop).map_err(|fault| self.tell(fault, "DeleteTable", table))
+        let mut calls = 0;
+        let answer = self.retry().run("DeleteTable", || {
+            calls += 1;
+            self.send_delete_table(table, body.clone())
+        });
+        match answer.await {
+            // An earlier call was heard, and its answer lost: the table is going or gone.
+            Err(fault) if calls > 1 && matches!(fault.class, Class::InUse | Class::NotFound) => Ok(()),
+            answer => answer.map(drop).map_err(|fault| self.tell(fault, "DeleteTable", table)),
+        }
     }
 }
 

@@ -97,13 +97,15 @@ fn the_metadata_fits_the_files() {
 }
 
 #[test]
-fn an_unchanged_table_gives_the_same_bytes() {
+fn an_unchanged_table_gives_the_same_lines() {
     let (_engine, _, _, project) = table_of(200);
+    // Engines put the attributes of an item into any order; DynamoDB's bytes are kept as they are. So items are compared.
+    let items = |dump: &str| project.json(format!("{dump}/table-data.json"));
     project.dumpdb(["--output=one"]).exits(0);
     project.dumpdb(["--output=two"]).exits(0);
-    assert_eq!(project.text("one/table-data.json"), project.text("two/table-data.json"));
+    assert_eq!(items("one"), items("two"));
     project.dumpdb(["--output=one"]).exits(0);
-    assert_eq!(project.text("one/table-data.json"), project.text("two/table-data.json"));
+    assert_eq!(items("one"), items("two"));
 }
 
 #[test]
@@ -266,10 +268,11 @@ fn a_folder_that_is_no_dump_is_never_touched() {
 
 #[test]
 fn dumps_of_environments_that_are_not_local_are_for_their_owner_alone() {
-    let (engine, _, table, project) = table_of(2);
-    let project = project.environment("prod", engine.url(), &table);
+    let engine = Engine::embedded();
+    engine.client().create_simple("films");
+    let project = Project::empty().environment("dev", &engine.distant_url(), "films");
     let mode = |path: &str| std::fs::metadata(project.path(path)).expect("it is there").permissions().mode() & 0o777;
-    project.dumpdb(["--env=prod", "--output=out"]).exits(0);
+    project.dumpdb(["--env=dev", "--output=out"]).exits(0);
     assert_eq!(mode("out"), 0o700);
     for file in FILES {
         assert_eq!(mode(&format!("out/{file}")), 0o600, "{file}");

@@ -82,8 +82,8 @@ fn a_table_that_is_not_there_is_named_with_those_that_come_close() {
     let misspelt = table.replacen("film-", "flim-", 1);
     let run = project.dumpdb(["--output=out", "--table", &misspelt]).exits(11);
     run.says(&misspelt).says("does not exist").says(&table);
-    let far = project.dumpdb(["--output=out", "--table=zzzzzzzzzzzzzzzz"]).exits(11).says("nothing to dump");
-    far.never_says(&table);
+    let far = project.dumpdb(["--output=out", "--table=zzzzzzzzzzzzzzzz"]).exits(11);
+    far.says("does not exist").says("DYNAMODB_TABLE").never_says(&table);
     assert!(!project.path("out").exists());
 }
 
@@ -148,7 +148,7 @@ fn no_credentials() {
     let run = project.dumpdb(["--env=dev", "--output=out"]).exits(10);
     run.says("credentials").says("AWS_PROFILE");
     project.write("envs/.env.sso", "DYNAMODB_TABLE=films\nAWS_REGION=eu-central-1\nAWS_PROFILE=nobody\n");
-    project.dumpdb(["--env=sso", "--output=out"]).exits(10).says("nobody");
+    project.dumpdb(["--env=sso", "--output=out"]).exits(10).says("AWS_PROFILE");
 }
 
 #[test]

@@ -28,7 +28,7 @@ fn restore(project: &Project, arguments: &[&str]) -> Terminal {
 fn yes_restores() {
     let (_engine, client, project) = prod_dump();
     let mut terminal = restore(&project, &["--env=local"]);
-    terminal.reads("Cross-environment restore detected!").reads("Source: prod → Target: local").reads("laptop");
+    terminal.reads("Cross-environment restore detected!").reads("Target: local").reads("laptop");
     terminal.reads("[y/N]").types("y");
     terminal.ends(0);
     assert_eq!(client.items("laptop").len(), 6);

@@ -319,6 +319,20 @@ fn the_check_says_what_it_found() {
 }
 
 #[test]
+fn far_from_here_nothing_is_read_back_unasked() {
+    let (engine, project) = (Engine::embedded(), Project::empty());
+    engine.client().create_simple("films");
+    let project = project.environment("dev", &engine.distant_url(), "films");
+    project.write("items.jsonl", "{\"id\":{\"S\":\"a\"}}\n");
+    let run = project.restoredb(["--env=dev", "--source=items.jsonl", "--json"]).exits(0).says("--verify full");
+    assert_eq!(run.report()["summary"]["verified"]["mode"], "count");
+    // A name that nobody knows is protected there, and not here.
+    let project = project.environment("qa", &engine.distant_url(), "films").environment("qb", engine.url(), "films");
+    project.restoredb(["--env=qa", "--source=items.jsonl"]).exits(4).says("--confirm=films");
+    project.restoredb(["--env=qb", "--source=items.jsonl"]).exits(0);
+}
+
+#[test]
 fn of_several_versions_of_an_item_the_last_one_wins() {
     let (engine, client, _, project) = dump_of(1);
     let copy = engine.table("copy");

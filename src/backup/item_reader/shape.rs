@@ -19,6 +19,8 @@ pub enum Shape {
     Lines,
     /// `{"Item":{…}}`, one after the other: an export to S3.
     ExportLines,
+    /// `{"reason":"…","item":{…}}`, one after the other: what a restore rejected.
+    RejectLines,
 }
 
 /// What the members of the first object say so far.
@@ -30,6 +32,8 @@ pub(super) enum Clue {
     DocumentMember,
     /// The object is an item or an export line, to be told apart by [`shape_of_line`].
     Line,
+    /// The object is a rejected item with its reason.
+    Reject,
     /// The member's value has to be seen: see [`clue_of_value`].
     AskValue,
     /// Neither: plain JSON.
@@ -51,6 +55,7 @@ pub(super) fn clue_of_member(name: &[u8], first: u8, seen: bool) -> Clue {
     match (name, first) {
         (b"Items", b'[') => Clue::Document,
         (b"Items", b'n') => Clue::DocumentMember,
+        (b"reason", b'"') if !seen => Clue::Reject,
         (_, b'{') if known => Clue::AskValue,
         (_, b'{') if !seen => Clue::Line,
         _ if known || seen => Clue::DocumentMember,

@@ -44,6 +44,8 @@ fn every_container_gives_the_same_items() {
     assert_reads(&format!("{A}\n{B}"), Shape::Lines, &[A, B]);
     assert_reads(&format!("\u{feff}\r\n\n{A}\r\n\r\n{B}\r\n"), Shape::Lines, &[A, B]);
     assert_reads(&format!("{{\"Item\":{A}}}\n{{ \"Item\" : {B} }}\n"), Shape::ExportLines, &[A, B]);
+    let rejects = format!("{{\"reason\":\"a \\\"b\\\", {{\",\"item\":{A}}}\n{{\"reason\":\"\",\"item\":{B}}}\n");
+    assert_reads(&rejects, Shape::RejectLines, &[A, B]);
     assert_reads(&format!("{{\"Items\":[{A}]}}\n{{\"Items\":[{B}],\"Count\":1}}"), Shape::Document, &[A, B]);
 }
 

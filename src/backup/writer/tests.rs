@@ -73,7 +73,8 @@ fn equal_items_give_equal_bytes_and_frames_begin_with_an_item() {
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     let dir = tempfile::tempdir().unwrap();
     let target = DumpTarget::folder(dir.path().join("dump"));
-    for kind in DataFile::ALL.into_iter().filter(|kind| kind.compression != Compression::None) {
+    let kinds = [(DataFormat::Json, Compression::Gzip), (DataFormat::Jsonl, Compression::Zstd)];
+    for kind in kinds.map(|(format, compression)| DataFile { format, compression }) {
         let write = || {
             let mut writer = DumpWriter::begin(&target, &options(kind)).unwrap();
             texts.chunks(100).for_each(|page| writer.append(&items(page)).unwrap());

@@ -70,6 +70,11 @@ impl Engine {
         &self.url
     }
 
+    /// The same place under an address that does not look like this machine. Only for an engine in this process.
+    pub fn distant_url(&self) -> String {
+        self.url.replace("127.0.0.1", "0.0.0.0")
+    }
+
     /// What it can do.
     pub fn can(&self) -> Capabilities {
         self.capabilities

@@ -25,7 +25,7 @@ impl Terminal {
         Self { session: spawn_with_options(command, options).expect("a terminal"), seen: String::new() }
     }
 
-    /// Waits until `text` appears.
+    /// Waits until `text` appears, which must be ASCII: the bytes of others are read one by one.
     #[track_caller]
     pub fn reads(&mut self, text: &str) -> &mut Self {
         match self.session.exp_string(text) {
