@@ -13,7 +13,7 @@
 //! use dynadump::event::Silent;
 //! use dynadump::ops::dump::{self, DumpRequest};
 //! use dynadump::ops::restore::{self, RestoreRequest};
-//! use dynadump::store::{Store, StoreOptions};
+//! use dynadump::store::{MissingDatabase, Store, StoreOptions};
 //!
 //! # #[cfg(feature = "embedded")]
 //! # #[tokio::main(flavor = "current_thread")]
@@ -27,7 +27,8 @@
 //!     ..EnvironmentRequest::default()
 //! };
 //! let environment = Environment::resolve(&request, &ProcessEnvironment::capture())?;
-//! let store = Store::open(&environment, StoreOptions { create_embedded: true, ..StoreOptions::default() }).await?;
+//! let options = StoreOptions { missing_database: MissingDatabase::Create, ..StoreOptions::default() };
+//! let store = Store::open(&environment, options).await?;
 //!
 //! // Restore a dump: plan, agree, run.
 //! let source = SourceSpec::path(concat!(env!("CARGO_MANIFEST_DIR"), "/envs/sample"));

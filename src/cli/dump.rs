@@ -8,6 +8,7 @@ use super::signals::unless_cancelled;
 use super::{ask, plan_text, summary_text};
 use crate::error::Result;
 use crate::ops;
+use crate::store::MissingDatabase;
 
 /// Dumps as the command line says.
 ///
@@ -17,7 +18,7 @@ pub(super) async fn run(intent: DumpIntent, session: Session) -> Result<Finished
     let (common, console) = (&intent.common, &session.console);
     let environment = session.environment(common)?;
     let request = intent.request(&environment)?;
-    let store = session.open(&environment, common, false).await?;
+    let store = session.open(&environment, common, MissingDatabase::Refuse).await?;
     let plan = unless_cancelled(&session.cancel, ops::dump::plan(&store, &environment, request)).await?;
     let approval = plan.approval();
     session.show_plan(&plan_text::dump(&plan, intent.content), &plan.warnings, &approval, common);

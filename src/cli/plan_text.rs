@@ -25,6 +25,9 @@ pub(super) fn dump(plan: &DumpPlan, content: Content) -> Vec<Section> {
     source.extend(plan.table.iter().cloned());
     source.push(row("items", format!("about {}, {}", text::items(plan.items), text::bytes(plan.bytes))));
     let mut target = vec![row("to", stream_or_path(&plan.target, "standard output"))];
+    if plan.replaces {
+        target.push(row("replaces", "what stands there, once this one is whole"));
+    }
     if let Some(name) = plan.data_file {
         target.push(row("items in", name));
     }

@@ -10,6 +10,7 @@ use super::{ask, plan_text, summary_text};
 use crate::error::Result;
 use crate::ops;
 use crate::ops::restore::Verified;
+use crate::store::MissingDatabase;
 
 /// Restores as the command line says.
 ///
@@ -19,7 +20,8 @@ pub(super) async fn run(intent: RestoreIntent, session: Session) -> Result<Finis
     let (common, console) = (&intent.common, &session.console);
     let environment = session.environment(common)?;
     let request = intent.request(&environment)?;
-    let store = session.open(&environment, common, true).await?;
+    let missing_database = if common.dry_run { MissingDatabase::Imagine } else { MissingDatabase::Create };
+    let store = session.open(&environment, common, missing_database).await?;
     let planning = ops::restore::plan(&store, &environment, request, session.reporter());
     let plan = unless_cancelled(&session.cancel, planning).await?;
     let approval = plan.approval();

@@ -18,7 +18,7 @@ use super::{ask, exit};
 use crate::environment::{Approval, Environment, ProcessEnvironment};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Reporter;
-use crate::store::{Store, StoreOptions};
+use crate::store::{MissingDatabase, Store, StoreOptions};
 
 /// Calls in flight are few and cheap; compression and file access have threads of their own.
 const WORKER_THREADS: usize = 2;
@@ -111,15 +111,20 @@ impl Session {
         Ok(environment)
     }
 
-    /// Opens the environment's DynamoDB. `creates` lets the embedded engine make its file.
+    /// Opens the environment's DynamoDB. `missing_database` is for the embedded engine.
     ///
     /// # Errors
     /// See [`Store::open`]; interrupted.
-    pub(super) async fn open(&self, environment: &Environment, common: &Common, creates: bool) -> Result<Store> {
+    pub(super) async fn open(
+        &self,
+        environment: &Environment,
+        common: &Common,
+        missing_database: MissingDatabase,
+    ) -> Result<Store> {
         let options = StoreOptions {
             give_up_after: common.give_up_after,
             wait: common.wait,
-            create_embedded: creates,
+            missing_database,
             reporter: self.reporter(),
         };
         unless_cancelled(&self.cancel, Box::pin(Store::open(environment, options))).await

@@ -24,10 +24,23 @@ pub struct StoreOptions {
     pub give_up_after: Duration,
     /// Wait so long for an endpoint that does not answer yet.
     pub wait: Option<Duration>,
-    /// Create the embedded engine's database file when it is missing; otherwise a missing file is an error.
-    pub create_embedded: bool,
+    /// What to do when the embedded engine's database file is missing.
+    pub missing_database: MissingDatabase,
     /// Who hears of retries.
     pub reporter: Arc<dyn Reporter>,
+}
+
+/// What to do when the embedded engine's database file is missing. One that has a sample is made from it by whoever reads or
+/// writes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MissingDatabase {
+    /// It is an error: nothing can be read from it.
+    #[default]
+    Refuse,
+    /// Make it.
+    Create,
+    /// Work on an empty one in memory, which leaves no trace: for plans.
+    Imagine,
 }
 
 impl Default for StoreOptions {
@@ -36,7 +49,7 @@ impl Default for StoreOptions {
         Self {
             give_up_after: Duration::from_secs(5 * 60),
             wait: None,
-            create_embedded: false,
+            missing_database: MissingDatabase::default(),
             reporter: Arc::new(Silent),
         }
     }
@@ -68,7 +81,7 @@ impl Store {
     /// database absent or not usable.
     pub async fn open(environment: &Environment, options: StoreOptions) -> Result<Self> {
         #[cfg(feature = "embedded")]
-        let engine = Engine::start(environment, options.create_embedded).await?;
+        let engine = Engine::start(environment, options.missing_database).await?;
         #[cfg(feature = "embedded")]
         let embedded_url = engine.as_ref().map(Engine::url);
         #[cfg(not(feature = "embedded"))]

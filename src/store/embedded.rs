@@ -10,6 +10,7 @@ use dynoxide::Database;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
+use super::MissingDatabase;
 use super::write::batch_body;
 use crate::backup::{self, Source, SourceSpec};
 use crate::environment::{Endpoint, Environment};
@@ -24,11 +25,11 @@ pub(super) struct Engine {
 
 impl Engine {
     /// Starts the engine if the environment's endpoint is `embedded:`.
-    pub(super) async fn start(environment: &Environment, create: bool) -> Result<Option<Self>> {
+    pub(super) async fn start(environment: &Environment, missing: MissingDatabase) -> Result<Option<Self>> {
         let Endpoint::Embedded { file, .. } = environment.endpoint() else { return Ok(None) };
         let database = match file {
-            None => Database::memory().map_err(|error| unusable("in memory", error))?,
-            Some(file) => open_file(file, environment.sample(), create)?,
+            None => in_memory(environment.sample())?,
+            Some(file) => open_file(file, environment.sample(), missing)?,
         };
         let cannot_listen = |error| Error::failed("the embedded engine cannot listen on 127.0.0.1").with_source(error);
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(cannot_listen)?;
@@ -45,12 +46,13 @@ impl Engine {
     }
 }
 
-fn open_file(file: &Path, sample: Option<&Path>, create: bool) -> Result<Database> {
+fn open_file(file: &Path, sample: Option<&Path>, missing: MissingDatabase) -> Result<Database> {
     if !file.exists() {
-        match sample {
-            Some(sample) => fill(file, sample)?,
-            None if create => backup::create_parent(file)?,
-            None => {
+        match (missing, sample) {
+            (MissingDatabase::Imagine, sample) => return in_memory(sample),
+            (_, Some(sample)) => fill(file, sample)?,
+            (MissingDatabase::Create, None) => backup::create_parent(file)?,
+            (MissingDatabase::Refuse, None) => {
                 return Err(Error::not_found(format!("the embedded database {} does not exist", file.display()))
                     .with_hint("restoredb creates it; or check LOCAL_AWS_ENDPOINT in the env file"));
             }
@@ -60,10 +62,17 @@ fn open_file(file: &Path, sample: Option<&Path>, create: bool) -> Result<Databas
     Database::new(path).map_err(|error| unusable(path, error))
 }
 
+fn in_memory(sample: Option<&Path>) -> Result<Database> {
+    let database = Database::memory().map_err(|error| unusable("in memory", error))?;
+    if let Some(sample) = sample {
+        load(&database, sample)?;
+    }
+    Ok(database)
+}
+
 /// Builds a database from the sample dump and puts it under its name whole.
 fn fill(file: &Path, sample: &Path) -> Result<()> {
-    let database = Database::memory().map_err(|error| unusable("in memory", error))?;
-    load(&database, sample)?;
+    let database = in_memory(Some(sample))?;
     backup::create_whole(file, |partial| {
         let path = text(partial)?;
         database.vacuum_into(path).map_err(|error| unusable(path, error))

@@ -84,8 +84,13 @@ impl Fault {
         match &error {
             SdkError::ServiceError(service) => {
                 let code = service.err().code().map(ToOwned::to_owned);
-                let message = service.err().message().unwrap_or("no message").to_owned();
-                let class = class_of(code.as_deref(), service.raw().status().as_u16());
+                let status = service.raw().status().as_u16();
+                let message = match service.err().message() {
+                    Some(message) => message.to_owned(),
+                    None if code.is_some() => "no message".to_owned(),
+                    None => format!("HTTP status {status} without a DynamoDB error; is this a DynamoDB endpoint?"),
+                };
+                let class = class_of(code.as_deref(), status);
                 Self { class, code, message, source: None }
             }
             SdkError::TimeoutError(_) => Self::timeout().with_source(error),

@@ -21,7 +21,7 @@ use std::future::Future;
 
 use bytes::Bytes;
 
-pub use connect::{Store, StoreOptions, WritableStore};
+pub use connect::{MissingDatabase, Store, StoreOptions, WritableStore};
 
 use crate::error::Result;
 use crate::item::Items;

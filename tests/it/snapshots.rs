@@ -17,7 +17,7 @@ fn shows(name: &str, run: &Run) {
     settings.add_filter(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "[time]");
     settings.add_filter(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "[time]");
     settings.add_filter(r"\b\d+\.\d+ s\b", "[duration]");
-    settings.add_filter(r"[\d.,]+ (items|[kKMG]?i?B)/s", "[rate]");
+    settings.add_filter(r" \([\d.,]+ items/s, [\d.,]+ [kMG]?B/s\)", "");
     settings.add_filter(r#"dumpdb \d+\.\d+\.\d+|restoredb \d+\.\d+\.\d+"#, "[version]");
     settings.add_filter(r"process \d+ on \S+", "process [pid]");
     settings.bind(|| insta::assert_snapshot!(name, text));
@@ -58,7 +58,7 @@ fn plans() {
             "--compress=zstd",
         ]),
     );
-    project.dumpdb(["--env=prod", "--output=out"]).exits(0);
+    project.dumpdb(["--env=prod", "--output=out", "--max-rcu=1000"]).exits(0);
     shows("plan-of-a-restore-that-creates", &project.restoredb(["--env=dev", "--source=out", "--dry-run"]));
     engine.client().create_simple("other");
     shows("plan-of-a-restore-that-adds", &project.restoredb(["--env=prod", "--source=out", "--dry-run"]));
@@ -75,7 +75,7 @@ fn summaries() {
     shows("summary-of-a-dump-to-a-file", &project.dumpdb(["--output=films.jsonl.gz"]));
     shows("summary-of-a-restore", &project.restoredb(["--source=out", "--table=copy"]));
     let refused = Fault::Refused("ValidationException", "One or more parameter values were invalid");
-    let proxy = Proxy::of(&engine, [with_text("BatchWriteItem", "The Kite", refused)]);
+    let proxy = Proxy::of(&engine, [with_text("BatchWriteItem", "The Kite Who Was Three", refused)]);
     let project = project.environment("dev", proxy.url(), "again");
     shows("summary-of-a-restore-with-rejects", &project.restoredb(["--env=dev", "--source=out", "--yes"]));
     let mut summary = project.text("out/dump-summary.txt");
@@ -85,6 +85,7 @@ fn summaries() {
     settings.set_omit_expression(true);
     settings.add_filter(r"127\.0\.0\.1:\d+", "127.0.0.1:[port]");
     settings.add_filter(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "[time]");
+    settings.add_filter(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", "[time]");
     settings.add_filter(r"dynadump \d+\.\d+\.\d+", "dynadump [version]");
     settings.add_filter(r"table-schema\.json +[\d,]+ bytes", "table-schema.json [bytes]");
     settings.bind(|| insta::assert_snapshot!("dump-summary.txt", summary));

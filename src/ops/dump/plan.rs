@@ -5,10 +5,10 @@ use serde::Serialize;
 use super::DumpRequest;
 use crate::backup::{DataFile, DumpTarget, Standing};
 use crate::environment::{Approval, Environment, Question};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::item::read_units;
 use crate::ops::place::Place;
-use crate::ops::table_absent;
+use crate::ops::{Content, table_absent};
 use crate::schema::{Billing, TableSchema};
 use crate::store::ReadStore;
 
@@ -26,6 +26,8 @@ pub struct DumpPlan {
     pub source: Place,
     /// Folder or file the dump goes to; `-` for standard output.
     pub target: String,
+    /// Whether a dump or file stands there that this one replaces.
+    pub replaces: bool,
     /// Name of the data file in a folder.
     pub data_file: Option<&'static str>,
     /// The table in words: keys, indexes, billing.
@@ -72,6 +74,10 @@ impl DumpPlan {
 /// # Errors
 /// The table does not exist, is not readable, or the target folder is neither empty nor a dump.
 pub async fn plan(store: &impl ReadStore, environment: &Environment, request: DumpRequest) -> Result<DumpPlan> {
+    if request.limit.is_some() && request.segments.is_some_and(|segments| segments > 1) {
+        return Err(Error::usage("a limit is exact only when one segment counts it")
+            .with_hint("leave out --segments, or leave out --limit"));
+    }
     let standing = request.target.standing()?;
     let Some(schema) = store.describe(&request.table).await? else {
         return Err(table_absent(store, environment, &request.table).await);
@@ -84,9 +90,10 @@ pub async fn plan(store: &impl ReadStore, environment: &Environment, request: Du
     if !schema.is_active() {
         warnings.push(schema.activity());
     }
-    let questions = questions(&standing, &place, &request, &mut warnings);
+    let questions = questions(&standing, &place, &request);
     Ok(DumpPlan {
         target: target_name(&request.target),
+        replaces: matches!(standing, Standing::Dump(_)),
         data_file: data_file(&request),
         table: schema.summary_lines(),
         items,
@@ -114,7 +121,6 @@ fn gentle_cap(place: &Place, schema: &TableSchema) -> Option<u32> {
     }
 }
 
-/// A limit is exact only when one segment counts it.
 fn segments(request: &DumpRequest, bytes: u64) -> u32 {
     if request.limit.is_some() {
         return 1;
@@ -123,22 +129,26 @@ fn segments(request: &DumpRequest, bytes: u64) -> u32 {
     request.segments.unwrap_or(u32::try_from(chosen).unwrap_or(1))
 }
 
-fn questions(standing: &Standing, place: &Place, request: &DumpRequest, warnings: &mut Vec<String>) -> Vec<Question> {
-    let Standing::Dump(Some(old)) = standing else { return Vec::new() };
-    let mut questions = Vec::new();
-    if old.complete && request.limit.is_some() {
-        questions.push(Question::OtherRisk("the dump there is of the whole table, this one would be of a part".into()));
+/// What somebody should agree to before a dump takes the place of the one that stands there.
+fn questions(standing: &Standing, place: &Place, request: &DumpRequest) -> Vec<Question> {
+    let Standing::Dump(old) = standing else { return Vec::new() };
+    let mut risks = Vec::new();
+    let part = match (request.content, request.limit) {
+        (Content::SchemaOnly, _) => Some("would hold no items"),
+        (Content::DataOnly, _) => Some("would hold no schema"),
+        (Content::All, Some(_)) => Some("would be of a part of the table"),
+        (Content::All, None) => None,
+    };
+    if let Some(part) = part.filter(|_| old.as_ref().is_none_or(|old| old.complete)) {
+        risks.push(format!("what stands there may be a whole dump, this one {part}"));
     }
-    for (what, old, new) in [("table", &old.table, &place.table), ("environment", &old.environment, &place.environment)]
-    {
-        if old != new {
-            questions.push(Question::OtherRisk(format!("the dump there is of {what} {old}, not {new}")));
-        }
+    let pairs = old
+        .iter()
+        .flat_map(|old| [("table", &old.table, &place.table), ("environment", &old.environment, &place.environment)]);
+    for (what, old, new) in pairs.filter(|(_, old, new)| old != new) {
+        risks.push(format!("the dump there is of {what} {old}, not {new}"));
     }
-    if questions.is_empty() {
-        warnings.push("the dump there will be replaced when the new one is whole".into());
-    }
-    questions
+    risks.into_iter().map(Question::OtherRisk).collect()
 }
 
 /// The target as plans and summaries name it.

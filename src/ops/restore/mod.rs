@@ -118,6 +118,17 @@ pub enum Verified {
     },
 }
 
+impl Verified {
+    /// Items of the dump that the table lacks or holds with other contents.
+    #[must_use]
+    pub fn lacking(&self) -> u64 {
+        match self {
+            Self::Full { missing, different, .. } => missing + different,
+            Self::None | Self::Count => 0,
+        }
+    }
+}
+
 /// What a finished restore did.
 #[derive(Debug, Clone, Serialize)]
 pub struct RestoreSummary {
@@ -169,10 +180,8 @@ impl RestoreSummary {
     /// Whether every item is in the table. `false` means exit code 3.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        let equal = match &self.verified {
-            Verified::Full { missing, different, .. } => *missing == 0 && *different == 0,
-            Verified::None | Verified::Count => true,
-        };
-        equal && self.items_rejected == 0 && self.items_read == self.items_written + self.items_superseded
+        self.verified.lacking() == 0
+            && self.items_rejected == 0
+            && self.items_read == self.items_written + self.items_superseded
     }
 }

@@ -148,7 +148,7 @@ pub async fn plan(
     let mut warnings = checked.as_ref().map_or(source.warnings(), |checked| &checked.warnings).to_vec();
     let facts = SourceFacts::of(&source, checked.as_ref());
     warn_of_target(&mut warnings, &action, existing.as_ref(), &request, unfinished);
-    warn_of_source(&mut warnings, &facts, &source);
+    warn_of_source(&mut warnings, &facts);
     let approval = if changes(&action, &request) {
         Approval::of_table(environment, &table, questions(&facts, &target, &action, existing.as_ref()))
     } else {
@@ -334,12 +334,9 @@ fn warn_of_target(
     }
 }
 
-fn warn_of_source(warnings: &mut Vec<String>, facts: &SourceFacts, source: &Source) {
+fn warn_of_source(warnings: &mut Vec<String>, facts: &SourceFacts) {
     if !facts.complete {
         warnings.push("the dump is not a whole table".into());
-    }
-    if source.is_stream() {
-        warnings.push("standard input cannot be checked before the first write".into());
     }
 }
 

@@ -63,13 +63,15 @@ where
         let done = writing.all(items, &cancel).await;
         (moved, rejects_file) = writing.finish()?;
         done.map_err(|error| moved.stopped(error))?;
+        moved.check(plan.source.items)?;
         if plan.verify == VerifyMode::Full {
             verified = verify::full(store, &plan, &key, reporter.as_ref(), &cancel).await?;
         } else if plan.verify == VerifyMode::Count {
             verified = Verified::Count;
         }
     }
-    if let Some(marker) = plan.parts.marker.as_deref().filter(|_| outcome != TableOutcome::Kept) {
+    let lacking = verified.lacking() > moved.rejected;
+    if let Some(marker) = plan.parts.marker.as_deref().filter(|_| outcome != TableOutcome::Kept && !lacking) {
         backup::remove_mark(marker)?;
     }
     Ok(RestoreSummary {
@@ -117,6 +119,17 @@ struct Moved {
 }
 
 impl Moved {
+    /// What was read must be what the check had counted.
+    fn check(&self, expected: Option<u64>) -> Result<()> {
+        match expected {
+            Some(expected) if expected != self.read => {
+                let what = format!("the dump changed: {expected} items were checked, {} were read", self.read);
+                Err(Error::damaged(what).with_hint("run the same command again"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// A failure, with what was done before it.
     fn stopped(&self, error: Error) -> Error {
         let done = format!("{} of {} items read were written before", self.written.items, self.read);
