@@ -23,7 +23,7 @@ use crate::environment::{Credentials, Endpoint, Environment, Role};
 use crate::error::{Error, Result};
 
 /// One attempt of a data call ends after this long without an answer's head.
-const ATTEMPT: Duration = Duration::from_secs(60);
+const ATTEMPT: Duration = Duration::from_mins(1);
 const CONNECT: Duration = Duration::from_secs(5);
 
 /// How DynamoDB is called: the SDK's configuration for it, and for the services that serve it (STS).

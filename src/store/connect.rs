@@ -47,7 +47,7 @@ impl Default for StoreOptions {
     /// Five minutes of patience with calls, none with an endpoint that does not answer; nothing created, nobody listening.
     fn default() -> Self {
         Self {
-            give_up_after: Duration::from_secs(5 * 60),
+            give_up_after: Duration::from_mins(5),
             wait: None,
             missing_database: MissingDatabase::default(),
             reporter: Arc::new(Silent),

@@ -64,8 +64,8 @@ impl DumpPlan {
     }
 
     /// Items the Scan will return, by DynamoDB's own count.
-    pub(super) fn expected_items(&self) -> Option<u64> {
-        Some(self.limit.map_or(self.items, |limit| limit.min(self.items)))
+    pub(super) fn expected_items(&self) -> u64 {
+        self.limit.map_or(self.items, |limit| limit.min(self.items))
     }
 }
 

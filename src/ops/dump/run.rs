@@ -41,7 +41,7 @@ where
     let mut writer = DumpWriter::begin(&plan.request.target, &options(&plan))?;
     let mut read = Read::default();
     if plan.request.content.data() {
-        reporter.report(Event::Phase { phase: Phase::Dumping, items: plan.expected_items(), bytes: Some(plan.bytes) });
+        reporter.report(Event::Phase { phase: Phase::Dumping, items: Some(plan.expected_items()), bytes: Some(plan.bytes) });
         (writer, read) = copy(store, &plan, writer, &reporter, &cancel).await?;
     }
     let finished_at = Utc::now();
@@ -102,7 +102,7 @@ where
 {
     let (pages, mut waiting) = mpsc::channel::<Items>(PAGES_WAITING);
     let listener = Arc::clone(reporter);
-    let writing = tokio::spawn(blocking(move || {
+    let output = tokio::spawn(blocking(move || {
         while let Some(items) = waiting.blocking_recv() {
             writer.append(&items)?;
             listener.report(Event::Progress { items: items.len() as u64, bytes: items.text_bytes() });
@@ -117,7 +117,7 @@ where
     }
     drop(pages);
     let read = gather(scans).await;
-    let writer = writing.await.map_err(|error| Error::failed("writing the dump was cut off").with_source(error))?;
+    let writer = output.await.map_err(|error| Error::failed("writing the dump was cut off").with_source(error))?;
     // A writer that failed is why the scans stopped; its error is the cause.
     let writer = writer?;
     let read = read?;

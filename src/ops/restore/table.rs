@@ -13,7 +13,7 @@ use crate::schema::TableSchema;
 use crate::store::{ReadStore, WriteStore};
 
 /// Creating a table takes seconds, deleting one too; indexes are created with it. Longer than this is not normal.
-const PATIENCE: Duration = Duration::from_secs(30 * 60);
+const PATIENCE: Duration = Duration::from_mins(30);
 const FIRST_LOOK: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 

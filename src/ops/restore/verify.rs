@@ -42,7 +42,7 @@ pub(super) async fn full<S: ReadStore>(
     let key_of_dump = key.clone();
     let dump = blocking(move || spill_dump(&source, &key_of_dump)).await?;
     let table = spill_table(store, &plan.target.table, key, reporter, cancel).await?;
-    let mut found = blocking(move || compare(dump, table)).await?;
+    let mut found = blocking(move || compare(&dump, &table)).await?;
     if !found.keys.is_empty() {
         let (source, key, wanted) = (Arc::clone(&plan.parts.source), key.clone(), found.keys);
         found.examples = blocking(move || keys_of(&source, &key, &wanted)).await?;
@@ -140,7 +140,7 @@ fn split(record: &Record) -> (u128, u128) {
     (half(0..16), half(16..32))
 }
 
-fn compare(dump: Spill<32>, table: Spill<32>) -> Result<Found> {
+fn compare(dump: &Spill<32>, table: &Spill<32>) -> Result<Found> {
     let mut found = Found::default();
     for partition in 0..PARTITIONS {
         // A key that the dump holds twice counts as its last line says: that is what was written.
