@@ -155,7 +155,7 @@ fn a_limit_is_exact_and_makes_a_part() {
     let (_engine, _, _, project) = table_of(60);
     for (limit, items) in [("1", 1), ("7", 7), ("60", 60), ("100", 60)] {
         let output = format!("out-{limit}");
-        project.dumpdb(["--limit", limit, "--segments=4", "--output", &output]).exits(0);
+        project.dumpdb(["--limit", limit, "--output", &output]).exits(0);
         let metadata = project.json(format!("{output}/table-metadata.json"));
         assert_eq!(metadata["items"], items, "--limit {limit}");
         assert_eq!(ids(&project.text(format!("{output}/table-data.json"))).len(), items);
@@ -289,6 +289,7 @@ fn contradictions_are_refused() {
         &["--output=x.jsonl.gz", "--compress=zstd"],
         &["--schema-only", "--data-only"],
         &["--limit=0"],
+        &["--limit=5", "--segments=4"],
         &["--segments=0"],
         &["--no-such-flag"],
         &["--quiet", "--verbose"],

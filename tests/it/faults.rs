@@ -186,10 +186,10 @@ fn everything_at_once() {
     for seed in [1, 2, 3] {
         let storm = |operation| {
             vec![
-                sometimes(operation, 12, seed, Fault::TableThrottled),
-                sometimes(operation, 12, seed + 100, Fault::CutInAnswer),
-                sometimes(operation, 12, seed + 200, Fault::Status(503)),
-                sometimes(operation, 12, seed + 300, Fault::WrongChecksum),
+                sometimes(operation, 8, seed, Fault::TableThrottled),
+                sometimes(operation, 8, seed + 100, Fault::CutInAnswer),
+                sometimes(operation, 8, seed + 200, Fault::Status(503)),
+                sometimes(operation, 8, seed + 300, Fault::WrongChecksum),
             ]
         };
         let mut scans = storm("Scan");
@@ -203,23 +203,25 @@ fn everything_at_once() {
 
 #[test]
 fn versions_of_one_item_keep_their_order_through_everything() {
+    const LINES: u32 = 250;
     let engine = Engine::embedded();
     engine.client().create_simple("films");
     let rules = [
-        sometimes("BatchWriteItem", 25, 7, Fault::Unprocessed(1)),
-        sometimes("BatchWriteItem", 15, 8, Fault::CutInAnswer),
-        sometimes("BatchWriteItem", 15, 9, Fault::TableThrottled),
+        sometimes("BatchWriteItem", 20, 17, Fault::Unprocessed(1)),
+        sometimes("BatchWriteItem", 10, 1018, Fault::CutInAnswer),
+        sometimes("BatchWriteItem", 10, 2019, Fault::TableThrottled),
     ];
     let proxy = Proxy::of(&engine, rules);
     let project = Project::empty().environment("local", proxy.url(), "films");
-    let lines: String = (0..900)
+    let lines: String = (0..LINES)
         .map(|n| format!("{{\"id\":{{\"S\":\"item-{}\"}},\"version\":{{\"N\":\"{n}\"}}}}\n", (n * 7) % 31))
         .collect();
     project.write("versions.jsonl", lines);
     project.restoredb(["--source=versions.jsonl"]).exits(0);
+    assert!(proxy.failures() > 3, "{} of {} calls failed", proxy.failures(), proxy.count("BatchWriteItem"));
     let items = engine.client().items("films");
     assert_eq!(items.len(), 31);
-    for number in 900 - 31..900 {
+    for number in LINES - 31..LINES {
         let item = &items[&format!("{:?}", s(format!("item-{}", (number * 7) % 31)))];
         assert_eq!(item["version"], crate::support::client::n(number));
     }

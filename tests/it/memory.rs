@@ -1,7 +1,7 @@
 //! Memory stays flat: a process that moves a million items needs no more than one that moves a hundred thousand.
 #![cfg(target_os = "linux")]
 
-use std::sync::Arc;
+use dynoxide::ImportOptions;
 
 use crate::support::engine::Engine;
 use crate::support::project::{Project, Run};
@@ -9,21 +9,20 @@ use crate::support::project::{Project, Run};
 /// 64 MiB.
 const MOST_KIB: u64 = 64 * 1024;
 
-/// A table `films` of so many items of some 300 bytes, filled through the engine's own handle.
-fn filled(items: usize) -> Engine {
+/// A table `films` of so many items with a text of so many bytes, filled through the engine's own handle.
+fn filled(items: usize, bytes: usize) -> Engine {
     let engine = Engine::embedded();
-    let client = engine.client();
-    client.create_simple("films");
-    let padding = "a film about rain, trains and tea. ".repeat(6);
-    for chunk in (0..items).collect::<Vec<_>>().chunks(5_000) {
+    engine.client().create_simple("films");
+    let text = "a film about rain, trains, and tea. ".repeat(bytes / 36);
+    let numbers: Vec<_> = (0..items).collect();
+    for chunk in numbers.chunks(2_500_000 / bytes) {
         let items = chunk.iter().map(|number| {
-            let item = format!(
-                r#"{{"id":{{"S":"item-{number:08}"}},"year":{{"N":"{}"}},"text":{{"S":"{padding}"}}}}"#,
-                number % 120
-            );
+            let year = number % 120;
+            let item =
+                format!(r#"{{"id":{{"S":"item-{number:08}"}},"year":{{"N":"{year}"}},"text":{{"S":"{text}"}}}}"#);
             serde_json::from_str(&item).expect("an item")
         });
-        let imported = engine.database().import_items("films", items.collect(), Default::default());
+        let imported = engine.database().import_items("films", items.collect(), ImportOptions::default());
         imported.expect("the engine takes the items");
     }
     engine
@@ -36,7 +35,7 @@ fn flat(run: &Run) -> u64 {
 
 /// Moves so many items out and in; returns the peaks of both commands, in KiB.
 fn peaks(items: usize) -> (u64, u64) {
-    let engine = Arc::new(filled(items));
+    let engine = filled(items, 216);
     let project = Project::on(&engine, "films");
     let dump = project.dumpdb(["--output=out", "--segments=4"]).exits(0);
     assert_eq!(project.json("out/table-metadata.json")["items"], items);
@@ -63,14 +62,7 @@ fn a_million_items_need_no_more() {
 
 #[test]
 fn large_items_out_and_in() {
-    let engine = Engine::embedded();
-    let client = engine.client();
-    client.create_simple("films");
-    let text = "x".repeat(390_000);
-    for number in 0..250 {
-        let id = format!("item-{number}");
-        client.put_one("films", crate::support::client::strings([("id", &id), ("text", &text)]));
-    }
+    let engine = filled(180, 390_000);
     let project = Project::on(&engine, "films");
     flat(&project.dumpdb(["--output=out", "--segments=4", "--compress=zstd"]).exits(0));
     flat(&project.restoredb(["--source=out", "--table=copy"]).exits(0));
