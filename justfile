@@ -15,9 +15,9 @@ test *arguments:
 engines:
     .ci/run engines
 
-# A million items out and in, optimised: memory must stay flat
+# A million items out and in: memory must stay flat
 memory:
-    cargo test --release --test it -- --ignored memory::
+    cargo test --test it -- --ignored memory::
 
 lint:
     cargo clippy --all-targets -- -D warnings

@@ -30,7 +30,7 @@ pub use confirmation::{Answers, Approval, Ask, Confirmation, Decision, Question}
 pub use credentials::{Credentials, Secret};
 pub use endpoint::Endpoint;
 pub use process::ProcessEnvironment;
-pub use resolve::{EnvironmentRequest, NO_ENV_NAME};
+pub use resolve::{EnvironmentRequest, LOCAL_REGION, NO_ENV_NAME};
 pub use role::Role;
 pub use source::{Sourced, ValueSource};
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::file::EnvFile;
 use super::inputs::{Inputs, from_flag};
 use super::locate::{Located, locate};
-use super::{Endpoint, Environment, ProcessEnvironment, Sourced, ValueSource};
+use super::{Credentials, Endpoint, Environment, ProcessEnvironment, Sourced, ValueSource};
 use super::{credentials, endpoint, keys, protection, role};
 use crate::error::{Error, Result};
 
@@ -16,7 +16,7 @@ pub const NO_ENV_NAME: &str = "no-env";
 const LOCAL: &str = "local";
 
 /// What AWS's own local tools take when nobody names a region.
-const LOCAL_REGION: &str = "us-east-1";
+pub const LOCAL_REGION: &str = "us-east-1";
 
 /// Characters of a region: it becomes one label of a host name.
 const REGION_BYTES: usize = 63;
@@ -65,11 +65,12 @@ impl Environment {
             return Err(local_without_endpoint(located));
         }
         let local = endpoint.is_local();
+        let credentials = credentials::resolve(&inputs, local)?;
         Ok(Self {
             name: name.to_owned(),
             table: table(&inputs)?,
-            region: region(&inputs, local)?,
-            credentials: credentials::resolve(&inputs, local)?,
+            region: region(&inputs, local && !matches!(credentials, Credentials::Profile { .. }))?,
+            credentials,
             role: role::resolve(&inputs, &endpoint)?,
             account: role::account(&inputs)?,
             protected: protection::resolve(&inputs, name, local)?,
@@ -114,7 +115,8 @@ fn table(inputs: &Inputs<'_>) -> Result<Option<Sourced<String>>> {
     }
 }
 
-fn region(inputs: &Inputs<'_>, local: bool) -> Result<Option<Sourced<String>>> {
+/// The region; `by_default`: where nobody names one, that of local tools. A profile has its own.
+fn region(inputs: &Inputs<'_>, by_default: bool) -> Result<Option<Sourced<String>>> {
     const KEYS: [&str; 2] = [keys::REGION, keys::DEFAULT_REGION];
     let mut region = from_flag("--region", inputs.request.region.as_ref())?;
     if region.is_none() {
@@ -130,7 +132,7 @@ fn region(inputs: &Inputs<'_>, local: bool) -> Result<Option<Sourced<String>>> {
         }
     }
     let default = || Sourced { value: LOCAL_REGION.to_owned(), source: ValueSource::Default };
-    Ok(region.or_else(|| local.then(default)))
+    Ok(region.or_else(|| by_default.then(default)))
 }
 
 /// The sample belongs to the embedded engine of the same file; a flag that names another endpoint puts it out of use.

@@ -2,7 +2,7 @@
 //!
 //! Items travel through the program as the bytes DynamoDB sent. Nothing here decodes an item on its way: [`cut_items`] cuts a
 //! page into items by structure alone, [`KeySchema::extract`] reads the key and skips the rest. [`parse_item`], [`item_size`],
-//! [`item_digest`] and [`validate`] look inside, each in one pass over a strict lexer. No I/O, no async, nothing of AWS but the
+//! [`item_digest`] and [`validate`](fn@validate) look inside, each in one pass over a strict lexer. No I/O, no async, nothing of AWS but the
 //! format of its JSON.
 
 mod base64;

@@ -19,7 +19,7 @@ use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
 use super::fault::Fault;
-use crate::environment::{Credentials, Endpoint, Environment, Role};
+use crate::environment::{Credentials, Endpoint, Environment, LOCAL_REGION, Role};
 use crate::error::{Error, Result};
 
 /// One attempt of a data call ends after this long without an answer's head.
@@ -43,6 +43,11 @@ impl Config {
                 isolated(environment, credentials, url)
             }
             fixed => from_aws_config(environment, fixed, shared_endpoint.as_deref()).await,
+        };
+        let shared = match shared.region() {
+            // The profile has none either.
+            None if environment.is_local() => shared.to_builder().region(Region::new(LOCAL_REGION)).build(),
+            _ => shared,
         };
         if shared.region().is_none() {
             return Err(Error::environment(format!("environment {} has no region", environment.name()))

@@ -97,7 +97,10 @@ impl Fault {
             _ if find::<CredentialsError>(&error).is_some() => {
                 Self::new(Class::Denied, "no usable AWS credentials").with_source(SourceOnly::of(error))
             }
-            SdkError::DispatchFailure(failure) if failure.is_io() || failure.is_timeout() => {
+            // The SDK gives a kind to what it would try again itself, such as a connection closed in place of an answer.
+            SdkError::DispatchFailure(failure)
+                if failure.is_io() || failure.is_timeout() || failure.as_other().is_some() =>
+            {
                 let class = if find_connect(&error) { Class::Unreachable } else { Class::Transient };
                 Self::new(class, "no connection").with_source(SourceOnly::of(error))
             }

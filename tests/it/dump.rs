@@ -76,7 +76,7 @@ fn the_metadata_fits_the_files() {
     );
     for (name, entry) in listed {
         let bytes = project.bytes(format!("out/{name}"));
-        let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
         assert_eq!(
             (entry["bytes"].as_u64(), entry["sha256"].as_str()),
             (Some(bytes.len() as u64), Some(digest.as_str())),

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::support::client::numbered;
 use crate::support::engine::Engine;
+use crate::support::faults::Proxy;
 use crate::support::project::{Project, REGION, Run, run};
 
 /// An address that nothing listens at.
@@ -77,6 +78,18 @@ fn a_profile_of_the_shared_configuration_is_used() {
     project.write(".aws/config", format!("[profile ops]\nregion = {REGION}\n"));
     project.write(".aws/credentials", "[ops]\naws_access_key_id = test\naws_secret_access_key = test\n");
     dump(&project, &["--env=dev"]).exits(0);
+    // Its region too: another one would be another place, or at least another signature.
+    let other = Engine::embedded();
+    let proxy = Proxy::of(&other, []);
+    project.write(
+        "envs/.env.dev",
+        format!("AWS_PROFILE=ops\nDYNAMODB_TABLE=films\nAWS_ENDPOINT_URL_DYNAMODB={}\n", proxy.url()),
+    );
+    dump(&project, &["--env=dev"]).exits(11);
+    assert!(proxy.calls()[0].credential.contains(REGION), "{}", proxy.calls()[0].credential);
+    project.write(".aws/config", "[profile ops]\n");
+    dump(&project, &["--env=dev"]).exits(11);
+    assert!(proxy.calls().last().expect("calls were made").credential.contains("us-east-1"));
 }
 
 #[test]

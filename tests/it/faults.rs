@@ -73,6 +73,7 @@ fn a_scan_that_meets_a_broken_server() {
 fn a_scan_whose_connection_is_cut() {
     dumped_through(vec![calls("Scan", 2..=3, Fault::CutBeforeCall)]);
     dumped_through(vec![calls("Scan", 2..=3, Fault::CutInAnswer)]);
+    dumped_through(vec![calls("Scan", 1..=2, Fault::Closed)]);
 }
 
 #[test]
@@ -103,7 +104,7 @@ fn a_slow_page() {
 
 #[test]
 fn a_table_that_cannot_be_described_at_first() {
-    for fault in [Fault::AccountThrottled, Fault::Status(500), Fault::CutInAnswer] {
+    for fault in [Fault::AccountThrottled, Fault::Closed, Fault::CutInAnswer] {
         dumped_through(vec![calls("DescribeTable", 1..=2, fault)]);
     }
 }
@@ -160,6 +161,7 @@ fn writes_that_meet_a_broken_server() {
 #[test]
 fn writes_whose_connection_is_cut() {
     restored_through(vec![calls("BatchWriteItem", 2..=4, Fault::CutBeforeCall)]);
+    restored_through(vec![calls("BatchWriteItem", 1..=2, Fault::Closed)]);
     // The engine has written these, and the answer was lost: they are written again, to the same effect.
     let (run, _) = restored_through(vec![calls("BatchWriteItem", 2..=4, Fault::CutInAnswer)]);
     assert_eq!(run.report()["summary"]["items_written"], 400, "{run}");
@@ -203,7 +205,7 @@ fn everything_at_once() {
 
 #[test]
 fn versions_of_one_item_keep_their_order_through_everything() {
-    const LINES: u32 = 250;
+    const LINES: u32 = 600;
     let engine = Engine::embedded();
     engine.client().create_simple("films");
     let rules = [
@@ -213,10 +215,8 @@ fn versions_of_one_item_keep_their_order_through_everything() {
     ];
     let proxy = Proxy::of(&engine, rules);
     let project = Project::empty().environment("local", proxy.url(), "films");
-    let lines: String = (0..LINES)
-        .map(|n| format!("{{\"id\":{{\"S\":\"item-{}\"}},\"version\":{{\"N\":\"{n}\"}}}}\n", (n * 7) % 31))
-        .collect();
-    project.write("versions.jsonl", lines);
+    let line = |n| format!("{{\"id\":{{\"S\":\"item-{}\"}},\"version\":{{\"N\":\"{n}\"}}}}\n", (n * 7) % 31);
+    project.write("versions.jsonl", (0..LINES).map(line).collect::<Vec<_>>().concat());
     project.restoredb(["--source=versions.jsonl"]).exits(0);
     assert!(proxy.failures() > 3, "{} of {} calls failed", proxy.failures(), proxy.count("BatchWriteItem"));
     let items = engine.client().items("films");

@@ -224,10 +224,10 @@ impl Reader {
         let Some(first) = parts.first() else { return };
         if let Some(target) = self.target(parts) {
             self.layer(&target);
-        } else if let Some((_, owner)) = OWNED_CRATES.iter().find(|(name, _)| is_crate(first, name)) {
-            if *owner != self.top {
-                self.found.insert(format!("{} may not name {first}", self.top));
-            }
+        } else if let Some((_, owner)) = OWNED_CRATES.iter().find(|(name, _)| is_crate(first, name))
+            && *owner != self.top
+        {
+            self.found.insert(format!("{} may not name {first}", self.top));
         }
         if self.top != FILES {
             let text = format!("{}::", parts.join("::"));

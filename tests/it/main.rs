@@ -6,6 +6,7 @@ mod environments;
 mod failures;
 mod faults;
 mod formats;
+mod interruptions;
 mod layers;
 mod memory;
 mod prompts;

@@ -50,9 +50,9 @@ fn a_hundred_thousand_items_out_and_in() {
     peaks(100_000);
 }
 
-/// Takes minutes; `.ci/run` runs it with the release profile.
+/// Takes minutes; `.ci/run` runs it.
 #[test]
-#[ignore = "takes minutes without optimisation; run by .ci/run"]
+#[ignore = "takes minutes; run by .ci/run"]
 fn a_million_items_need_no_more() {
     let (few, many) = (peaks(100_000), peaks(1_000_000));
     for (few, many) in [(few.0, many.0), (few.1, many.1)] {

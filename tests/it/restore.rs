@@ -154,7 +154,7 @@ fn keys_of_every_type_are_recreated() {
             &table,
             (0..30).map(|number| {
                 let sort = sort_type.as_ref().map(|kind| ("s".to_owned(), value(kind, number)));
-                Item::from_iter([("p".to_owned(), value(&partition_type, number))].into_iter().chain(sort))
+                [("p".to_owned(), value(&partition_type, number))].into_iter().chain(sort).collect::<Item>()
             }),
         );
         let project = Project::on(&engine, &table);
@@ -336,9 +336,8 @@ fn far_from_here_nothing_is_read_back_unasked() {
 fn of_several_versions_of_an_item_the_last_one_wins() {
     let (engine, client, _, project) = dump_of(1);
     let copy = engine.table("copy");
-    let lines: String =
-        (0..400).map(|n| format!("{{\"id\":{{\"S\":\"item-{}\"}},\"version\":{{\"N\":\"{n}\"}}}}\n", n % 7)).collect();
-    project.write("versions.jsonl", lines);
+    let line = |n| format!("{{\"id\":{{\"S\":\"item-{}\"}},\"version\":{{\"N\":\"{n}\"}}}}\n", n % 7);
+    project.write("versions.jsonl", (0..400).map(line).collect::<Vec<_>>().concat());
     let arguments = ["--source=versions.jsonl", "--table", &copy, "--schema=out/table-schema.json", "--json"];
     let report = project.restoredb(arguments).exits(0).report();
     let items = client.items(&copy);
@@ -370,7 +369,7 @@ fn a_damaged_dump_is_refused_before_anything_is_touched() {
     damage("schema", &|| drop(project.write("schema/table-schema.json", schema.replacen("HASH", "HASCH", 1))));
     let metadata = project.text("out/table-metadata.json");
     damage("metadata", &|| {
-        drop(project.write("metadata/table-metadata.json", metadata.replacen("\"items\": 8", "\"items\": 7", 1)))
+        drop(project.write("metadata/table-metadata.json", metadata.replacen("\"items\": 8", "\"items\": 7", 1)));
     });
     let newer = metadata.replacen("\"format_version\": 1", "\"format_version\": 2", 1);
     assert_ne!(newer, metadata);

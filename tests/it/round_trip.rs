@@ -85,7 +85,9 @@ fn any_items_through_a_document_that_was_printed_pretty() {
         let engine = Engine::embedded();
         let client = engine.client();
         create(&client, "films");
-        items.into_iter().for_each(|item| client.put_one("films", item));
+        for item in items {
+            client.put_one("films", item);
+        }
         let project = Project::on(&engine, "films");
         project.dumpdb(["--output=out", "--data-only"]).exits(0);
         let document = serde_json::to_vec_pretty(&project.json("out/table-data.json")).expect("JSON");

@@ -52,7 +52,7 @@ pub(in crate::cli) struct DumpArgs {
 #[command(next_help_heading = "Dump")]
 struct OutputArgs {
     /// write to a folder, to FILE.jsonl[.gz|.zst], or to - (standard output)
-    /// [default: backups/dynamodb/<env>/]
+    /// [default: backups/dynamodb/ENV/]
     #[arg(long, value_name = "DIR|FILE|-")]
     output: Option<PathBuf>,
 

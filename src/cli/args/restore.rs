@@ -60,7 +60,7 @@ pub(in crate::cli) struct RestoreArgs {
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 struct SourceArgs {
     /// read a dump folder, a file of items, or - (standard input)
-    /// [default: backups/dynamodb/<env>/]
+    /// [default: backups/dynamodb/ENV/]
     #[arg(long, value_name = "DIR|FILE|-")]
     source: Option<PathBuf>,
 

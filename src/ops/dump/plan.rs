@@ -57,7 +57,7 @@ pub struct DumpPlan {
 }
 
 impl DumpPlan {
-    /// What must be agreed to before [`run`](super::run).
+    /// What must be agreed to before [`run`](fn@super::run).
     #[must_use]
     pub fn approval(&self) -> Approval {
         Approval::of_dump(self.questions.clone())

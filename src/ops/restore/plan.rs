@@ -108,7 +108,7 @@ pub enum TableAction {
 }
 
 impl RestorePlan {
-    /// What must be agreed to before [`run`](super::run).
+    /// What must be agreed to before [`run`](fn@super::run).
     #[must_use]
     pub fn approval(&self) -> &Approval {
         &self.approval

@@ -16,7 +16,7 @@ use super::client::Item;
 const LEVELS: u32 = 31;
 
 /// Items with different keys: `id` (a string) and `at` (a number).
-pub fn items(most: usize) -> impl Strategy<Value = Vec<Item>> {
+pub(crate) fn items(most: usize) -> impl Strategy<Value = Vec<Item>> {
     btree_map(key_text(), attributes(), 1..=most).prop_map(|items| {
         let keyed = |(number, (id, mut item)): (usize, (String, Item))| {
             item.insert("id".to_owned(), AttributeValue::S(id));
@@ -32,7 +32,7 @@ fn attributes() -> impl Strategy<Value = Item> {
 }
 
 /// One value, nested or not.
-pub fn value() -> impl Strategy<Value = AttributeValue> {
+pub(crate) fn value() -> impl Strategy<Value = AttributeValue> {
     let nested = leaf().prop_recursive(4, 24, 5, |inner| {
         prop_oneof![
             vec(inner.clone(), 0..5).prop_map(AttributeValue::L),

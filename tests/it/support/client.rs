@@ -1,10 +1,12 @@
 //! An independent client: the typed AWS SDK, which shares no code with the raw path under test.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt::Display;
 use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_dynamodb::operation::create_table::builders::CreateTableFluentBuilder;
+use aws_sdk_dynamodb::operation::describe_table::DescribeTableError;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, IndexStatus, KeySchemaElement, KeyType, PutRequest,
@@ -16,20 +18,20 @@ use tokio::runtime::Runtime;
 use super::project::REGION;
 
 /// One item.
-pub type Item = HashMap<String, AttributeValue>;
+pub(crate) type Item = HashMap<String, AttributeValue>;
 
 /// Items by the text of their key.
-pub type Items = BTreeMap<String, Item>;
+pub(crate) type Items = BTreeMap<String, Item>;
 
 /// A client with a runtime of its own, so that tests stay synchronous.
-pub struct Client {
+pub(crate) struct Client {
     sdk: aws_sdk_dynamodb::Client,
     runtime: Runtime,
 }
 
 impl Client {
     /// A client of the engine at `url`.
-    pub fn of(url: &str) -> Self {
+    pub(crate) fn of(url: &str) -> Self {
         let config = aws_sdk_dynamodb::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .http_client(HttpClient::new().build_http())
@@ -42,7 +44,7 @@ impl Client {
     }
 
     /// Creates a table with the string key `id`, on demand.
-    pub fn create_simple(&self, table: &str) {
+    pub(crate) fn create_simple(&self, table: &str) {
         self.create(table, |table| {
             table
                 .billing_mode(BillingMode::PayPerRequest)
@@ -52,14 +54,14 @@ impl Client {
     }
 
     /// Creates a table and waits until it is there.
-    pub fn create(&self, table: &str, shape: impl FnOnce(CreateTableFluentBuilder) -> CreateTableFluentBuilder) {
+    pub(crate) fn create(&self, table: &str, shape: impl FnOnce(CreateTableFluentBuilder) -> CreateTableFluentBuilder) {
         let request = shape(self.sdk.create_table().table_name(table));
         self.runtime.block_on(request.send()).unwrap_or_else(|error| panic!("creating {table}: {error:?}"));
         self.wait_until_active(table);
     }
 
     /// Waits until table and indexes are active.
-    pub fn wait_until_active(&self, table: &str) {
+    pub(crate) fn wait_until_active(&self, table: &str) {
         let active = |description: &TableDescription| {
             description.table_status() == Some(&TableStatus::Active)
                 && description
@@ -71,7 +73,7 @@ impl Client {
     }
 
     /// Writes `items`.
-    pub fn put(&self, table: &str, items: impl IntoIterator<Item = Item>) {
+    pub(crate) fn put(&self, table: &str, items: impl IntoIterator<Item = Item>) {
         let mut requests: Vec<_> = items.into_iter().map(put_request).collect();
         while !requests.is_empty() {
             let batch: Vec<_> = requests.drain(..requests.len().min(25)).collect();
@@ -82,13 +84,13 @@ impl Client {
     }
 
     /// Writes one item by itself: a batch of large ones would be too large.
-    pub fn put_one(&self, table: &str, item: Item) {
+    pub(crate) fn put_one(&self, table: &str, item: Item) {
         let put = self.sdk.put_item().table_name(table).set_item(Some(item)).send();
         self.runtime.block_on(put).unwrap_or_else(|error| panic!("writing to {table}: {error:?}"));
     }
 
     /// Everything in the table, in a form that can be compared.
-    pub fn items(&self, table: &str) -> Items {
+    pub(crate) fn items(&self, table: &str) -> Items {
         let description = self.describe(table).unwrap_or_else(|| panic!("{table} is not there"));
         let keys: Vec<_> = description.key_schema().iter().map(KeySchemaElement::attribute_name).collect();
         let mut found = Items::new();
@@ -109,23 +111,25 @@ impl Client {
     }
 
     /// What the engine says about the table; `None` if it does not exist.
-    pub fn describe(&self, table: &str) -> Option<TableDescription> {
+    pub(crate) fn describe(&self, table: &str) -> Option<TableDescription> {
         match self.runtime.block_on(self.sdk.describe_table().table_name(table).send()) {
             Ok(answer) => answer.table,
-            Err(error) if error.as_service_error().is_some_and(|e| e.is_resource_not_found_exception()) => None,
+            Err(error) if error.as_service_error().is_some_and(DescribeTableError::is_resource_not_found_exception) => {
+                None
+            }
             Err(error) => panic!("describing {table}: {error:?}"),
         }
     }
 
     /// Deletes the table if it exists, as far as that can be done: for the end of a test.
-    pub fn delete_if_there(&self, table: &str) {
+    pub(crate) fn delete_if_there(&self, table: &str) {
         let _ = self.runtime.block_on(self.sdk.delete_table().table_name(table).send());
     }
 }
 
 /// Calls `done` until it is, for at most a minute.
-pub fn poll(what: &str, mut done: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
+pub(crate) fn poll(what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_mins(1);
     while !done() {
         assert!(Instant::now() < deadline, "gave up waiting until {what}");
         std::thread::sleep(Duration::from_millis(10));
@@ -133,18 +137,18 @@ pub fn poll(what: &str, mut done: impl FnMut() -> bool) {
 }
 
 /// The definition of an attribute that a key uses.
-pub fn attribute(name: &str, kind: ScalarAttributeType) -> AttributeDefinition {
+pub(crate) fn attribute(name: &str, kind: ScalarAttributeType) -> AttributeDefinition {
     let definition = AttributeDefinition::builder().attribute_name(name).attribute_type(kind).build();
     definition.expect("name and type are given")
 }
 
 /// A partition key.
-pub fn partition(name: &str) -> KeySchemaElement {
+pub(crate) fn partition(name: &str) -> KeySchemaElement {
     key(name, KeyType::Hash)
 }
 
 /// A sort key.
-pub fn sort(name: &str) -> KeySchemaElement {
+pub(crate) fn sort(name: &str) -> KeySchemaElement {
     key(name, KeyType::Range)
 }
 
@@ -153,29 +157,29 @@ fn key(name: &str, kind: KeyType) -> KeySchemaElement {
 }
 
 /// An item of string attributes.
-pub fn strings<const N: usize>(attributes: [(&str, &str); N]) -> Item {
+pub(crate) fn strings<const N: usize>(attributes: [(&str, &str); N]) -> Item {
     attributes.into_iter().map(|(name, value)| (name.to_owned(), s(value))).collect()
 }
 
 /// `count` small items with the key `id`, the same ones each time.
-pub fn numbered(count: usize) -> Vec<Item> {
+pub(crate) fn numbered(count: usize) -> Vec<Item> {
     (0..count)
         .map(|n| strings([("id", &format!("item-{n:06}")), ("text", &format!("the text of item {n} ü 🎬"))]))
         .collect()
 }
 
 /// A string.
-pub fn s(text: impl Into<String>) -> AttributeValue {
+pub(crate) fn s(text: impl Into<String>) -> AttributeValue {
     AttributeValue::S(text.into())
 }
 
 /// A number.
-pub fn n(text: impl ToString) -> AttributeValue {
+pub(crate) fn n(text: impl Display) -> AttributeValue {
     AttributeValue::N(text.to_string())
 }
 
 /// Bytes.
-pub fn b(bytes: impl Into<Vec<u8>>) -> AttributeValue {
+pub(crate) fn b(bytes: impl Into<Vec<u8>>) -> AttributeValue {
     AttributeValue::B(Blob::new(bytes))
 }
 

@@ -17,19 +17,17 @@ use super::client::Client;
 
 /// What differs between engines, as far as a test must know it.
 #[derive(Debug, Clone, Copy)]
-pub struct Capabilities {
+pub(crate) struct Capabilities {
     /// `DescribeTable` counts the items at once.
-    pub counts_items: bool,
+    pub(crate) counts_items: bool,
     /// A GSI key may have several attributes.
-    pub multi_attribute_keys: bool,
+    pub(crate) multi_attribute_keys: bool,
     /// An item of exactly 409,600 bytes is taken, measured in UTF-8.
-    pub measures_in_utf8: bool,
-    /// Time to live, tags and other settings beside keys, indexes and throughput are kept.
-    pub keeps_settings: bool,
+    pub(crate) measures_in_utf8: bool,
 }
 
 /// A running engine.
-pub struct Engine {
+pub(crate) struct Engine {
     url: String,
     capabilities: Capabilities,
     /// Tables to delete at the end; of a shared engine only.
@@ -39,7 +37,7 @@ pub struct Engine {
 
 impl Engine {
     /// The engine that all tests share, if one is named; else one for this test alone.
-    pub fn any() -> Self {
+    pub(crate) fn any() -> Self {
         match env::var("DYNADUMP_TEST_ENDPOINT") {
             Ok(url) if !url.is_empty() => Self {
                 url: url.trim_end_matches('/').to_owned(),
@@ -52,7 +50,7 @@ impl Engine {
     }
 
     /// An engine in this process, for this test alone.
-    pub fn embedded() -> Self {
+    pub(crate) fn embedded() -> Self {
         let database = Database::memory().expect("an empty database in memory");
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -66,27 +64,27 @@ impl Engine {
     }
 
     /// Where it listens.
-    pub fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
     /// The same place under an address that does not look like this machine. Only for an engine in this process.
-    pub fn distant_url(&self) -> String {
+    pub(crate) fn distant_url(&self) -> String {
         self.url.replace("127.0.0.1", "0.0.0.0")
     }
 
     /// What it can do.
-    pub fn can(&self) -> Capabilities {
+    pub(crate) fn can(&self) -> Capabilities {
         self.capabilities
     }
 
     /// The engine's own handle, to fill it fast. Only an engine in this process has one.
-    pub fn database(&self) -> &Database {
+    pub(crate) fn database(&self) -> &Database {
         &self.own.as_ref().expect("an engine in this process").0
     }
 
     /// A table name that no other test uses. The table, once it exists, ends with the test.
-    pub fn table(&self, stem: &str) -> String {
+    pub(crate) fn table(&self, stem: &str) -> String {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         if self.own.is_some() {
             return stem.to_owned();
@@ -97,7 +95,7 @@ impl Engine {
     }
 
     /// An independent client of this engine.
-    pub fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         Client::of(&self.url)
     }
 }
@@ -110,22 +108,18 @@ impl Drop for Engine {
         let borrowed = std::mem::take(&mut *self.borrowed.lock().expect("no test panics while it holds the names"));
         if !borrowed.is_empty() {
             let client = self.client();
-            borrowed.iter().for_each(|table| client.delete_if_there(table));
+            for table in &borrowed {
+                client.delete_if_there(table);
+            }
         }
     }
 }
 
 fn capabilities(engine: &str) -> Capabilities {
-    let all =
-        Capabilities { counts_items: true, multi_attribute_keys: true, measures_in_utf8: true, keeps_settings: true };
+    let all = Capabilities { counts_items: true, multi_attribute_keys: true, measures_in_utf8: true };
     match engine {
         "embedded" | "ministack" => all,
-        "dynalite" => Capabilities {
-            counts_items: false,
-            multi_attribute_keys: false,
-            measures_in_utf8: false,
-            keeps_settings: false,
-        },
+        "dynalite" => Capabilities { counts_items: false, multi_attribute_keys: false, measures_in_utf8: false },
         other => panic!("DYNADUMP_TEST_ENGINE={other:?}: expected embedded, ministack or dynalite"),
     }
 }

@@ -18,7 +18,7 @@ use super::engine::Engine;
 
 /// What goes wrong.
 #[derive(Debug, Clone)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// `ProvisionedThroughputExceededException`.
     TableThrottled,
     /// `ThrottlingException`.
@@ -31,6 +31,8 @@ pub enum Fault {
     Refused(&'static str, &'static str),
     /// The connection is reset; the engine has not seen the call.
     CutBeforeCall,
+    /// The connection is closed in good order, without an answer; the engine has not seen the call.
+    Closed,
     /// The connection is reset within the answer; the engine has done the call.
     CutInAnswer,
     /// The answer's `x-amz-crc32` is of another body.
@@ -51,45 +53,47 @@ enum When {
 
 /// A fault and its occasion. Of several rules that fit a call the first one holds.
 #[derive(Debug, Clone)]
-pub struct Rule {
+pub(crate) struct Rule {
     operation: &'static str,
     when: When,
     fault: Fault,
 }
 
 /// The calls of `operation` with these numbers fail, counted from 1.
-pub fn calls(operation: &'static str, numbers: RangeInclusive<usize>, fault: Fault) -> Rule {
+pub(crate) fn calls(operation: &'static str, numbers: RangeInclusive<usize>, fault: Fault) -> Rule {
     Rule { operation, when: When::Calls(numbers), fault }
 }
 
 /// Every call of `operation` fails.
-pub fn always(operation: &'static str, fault: Fault) -> Rule {
+pub(crate) fn always(operation: &'static str, fault: Fault) -> Rule {
     calls(operation, 1..=usize::MAX, fault)
 }
 
 /// So many of a hundred calls of `operation` fail, chosen by `seed`.
-pub fn sometimes(operation: &'static str, percent: u64, seed: u64, fault: Fault) -> Rule {
+pub(crate) fn sometimes(operation: &'static str, percent: u64, seed: u64, fault: Fault) -> Rule {
     Rule { operation, when: When::Chance { seed, percent }, fault }
 }
 
 /// The calls of `operation` fail whose body has `text`.
-pub fn with_text(operation: &'static str, text: &'static str, fault: Fault) -> Rule {
+pub(crate) fn with_text(operation: &'static str, text: &'static str, fault: Fault) -> Rule {
     Rule { operation, when: When::Text(text), fault }
 }
 
 /// One call that was made.
 #[derive(Debug, Clone)]
-pub struct Call {
+pub(crate) struct Call {
     /// `Scan`, `BatchWriteItem`, …
-    pub operation: String,
+    pub(crate) operation: String,
     /// The request's document.
-    pub body: Value,
+    pub(crate) body: Value,
+    /// Whose credentials signed it, and for which region.
+    pub(crate) credential: String,
     /// Whether a rule made it fail.
-    pub failed: bool,
+    pub(crate) failed: bool,
 }
 
 /// The running proxy.
-pub struct Proxy {
+pub(crate) struct Proxy {
     url: String,
     shared: Arc<Shared>,
     runtime: Option<Runtime>,
@@ -109,7 +113,7 @@ struct Log {
 
 impl Proxy {
     /// Starts it in front of `engine`.
-    pub fn of(engine: &Engine, rules: impl Into<Vec<Rule>>) -> Self {
+    pub(crate) fn of(engine: &Engine, rules: impl Into<Vec<Rule>>) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.expect("a runtime for the proxy");
         let listener = runtime.block_on(TcpListener::bind(("127.0.0.1", 0))).expect("a port on loopback");
@@ -128,27 +132,27 @@ impl Proxy {
     }
 
     /// Where it listens.
-    pub fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
     /// Nothing goes wrong any more.
-    pub fn heal(&self) {
+    pub(crate) fn heal(&self) {
         self.shared.rules.lock().expect("no task panics while it holds the rules").clear();
     }
 
     /// Every call so far.
-    pub fn calls(&self) -> Vec<Call> {
+    pub(crate) fn calls(&self) -> Vec<Call> {
         self.shared.log.lock().expect("no task panics while it holds the log").calls.clone()
     }
 
     /// How many calls of `operation` were made.
-    pub fn count(&self, operation: &str) -> usize {
+    pub(crate) fn count(&self, operation: &str) -> usize {
         self.calls().iter().filter(|call| call.operation == operation).count()
     }
 
     /// How many calls a rule made fail.
-    pub fn failures(&self) -> usize {
+    pub(crate) fn failures(&self) -> usize {
         self.calls().iter().filter(|call| call.failed).count()
     }
 }
@@ -166,9 +170,10 @@ impl Shared {
         while let Some(request) = Message::read(&mut client).await? {
             let operation =
                 request.header("x-amz-target").and_then(|target| target.split('.').nth(1)).unwrap_or_default();
-            let fault = self.fault(operation, &request.body);
+            let fault = self.fault(operation, &request);
             let answer = match fault {
                 Some(Fault::CutBeforeCall) => return cut(client),
+                Some(Fault::Closed) => return Ok(()),
                 Some(Fault::CutInAnswer) => {
                     let bytes = self.forward(&request).await?.to_bytes();
                     client.write_all(&bytes[..bytes.len() - 5]).await?;
@@ -183,8 +188,8 @@ impl Shared {
         Ok(())
     }
 
-    fn fault(&self, operation: &str, body: &[u8]) -> Option<Fault> {
-        let text = String::from_utf8_lossy(body);
+    fn fault(&self, operation: &str, request: &Message) -> Option<Fault> {
+        let text = String::from_utf8_lossy(&request.body);
         let mut log = self.log.lock().expect("no task panics while it holds the log");
         let count = log.counts.entry(operation.to_owned()).or_default();
         *count += 1;
@@ -199,8 +204,10 @@ impl Shared {
         };
         let rules = self.rules.lock().expect("no task panics while it holds the rules");
         let fault = rules.iter().find(fits).map(|rule| rule.fault.clone());
-        let body = serde_json::from_slice(body).unwrap_or_default();
-        log.calls.push(Call { operation: operation.to_owned(), body, failed: fault.is_some() });
+        let body = serde_json::from_slice(&request.body).unwrap_or_default();
+        let signed = request.header("authorization").unwrap_or_default();
+        let credential = signed.split(',').next().unwrap_or_default().to_owned();
+        log.calls.push(Call { operation: operation.to_owned(), body, credential, failed: fault.is_some() });
         fault
     }
 
@@ -230,7 +237,7 @@ impl Shared {
                 tokio::time::sleep(delay).await;
                 self.forward(request).await?
             }
-            Fault::CutBeforeCall | Fault::CutInAnswer => unreachable!("the connection is cut by the caller"),
+            Fault::CutBeforeCall | Fault::Closed | Fault::CutInAnswer => unreachable!("the caller ends the connection"),
         })
     }
 
@@ -324,7 +331,8 @@ impl Message {
     }
 
     fn to_bytes(&self) -> Vec<u8> {
-        let headers = self.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect::<String>();
+        let headers = self.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n"));
+        let headers = headers.collect::<Vec<_>>().concat();
         let mut bytes = format!("{}\r\n{headers}\r\n", self.first_line).into_bytes();
         bytes.extend_from_slice(&self.body);
         bytes

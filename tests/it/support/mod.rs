@@ -1,8 +1,8 @@
 //! What the tests stand on: engines, an independent client, a project folder, faults, a terminal, arbitrary items.
 
-pub mod arbitrary;
-pub mod client;
-pub mod engine;
-pub mod faults;
-pub mod project;
-pub mod pty;
+pub(crate) mod arbitrary;
+pub(crate) mod client;
+pub(crate) mod engine;
+pub(crate) mod faults;
+pub(crate) mod project;
+pub(crate) mod pty;

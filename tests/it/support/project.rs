@@ -17,48 +17,48 @@ use tempfile::TempDir;
 use super::engine::Engine;
 
 /// The region of every environment in the tests.
-pub const REGION: &str = "eu-central-1";
+pub(crate) const REGION: &str = "eu-central-1";
 
-/// No run of a command may take longer.
-const DEADLINE: Duration = Duration::from_secs(300);
+/// No run of a command may take longer. The longest moves a million items without optimisation.
+const DEADLINE: Duration = Duration::from_mins(20);
 
 /// A temporary working folder.
-pub struct Project {
+pub(crate) struct Project {
     folder: TempDir,
 }
 
 /// A command that has ended.
-pub struct Run {
+pub(crate) struct Run {
     /// How it was called.
-    pub command: String,
+    pub(crate) command: String,
     /// How it ended.
-    pub status: ExitStatus,
+    pub(crate) status: ExitStatus,
     /// Its standard output.
-    pub stdout: Vec<u8>,
+    pub(crate) stdout: Vec<u8>,
     /// Its standard error.
-    pub stderr: String,
+    pub(crate) stderr: String,
     /// The most memory it held, in KiB; 0 where the system does not say.
-    pub peak_kib: u64,
+    pub(crate) peak_kib: u64,
 }
 
 impl Project {
     /// An empty folder.
-    pub fn empty() -> Self {
+    pub(crate) fn empty() -> Self {
         Self { folder: tempfile::Builder::new().prefix("dynadump-it-").tempdir().expect("a temporary folder") }
     }
 
     /// A folder whose `local` environment is `table` on `engine`.
-    pub fn on(engine: &Engine, table: &str) -> Self {
+    pub(crate) fn on(engine: &Engine, table: &str) -> Self {
         Self::empty().environment("local", engine.url(), table)
     }
 
     /// Adds an environment: a table at an endpoint, with test credentials.
-    pub fn environment(self, name: &str, url: &str, table: &str) -> Self {
+    pub(crate) fn environment(self, name: &str, url: &str, table: &str) -> Self {
         self.environment_with(name, url, &format!("DYNAMODB_TABLE={table}\n"))
     }
 
     /// Adds an environment at an endpoint, with test credentials and more lines.
-    pub fn environment_with(self, name: &str, url: &str, lines: &str) -> Self {
+    pub(crate) fn environment_with(self, name: &str, url: &str, lines: &str) -> Self {
         let text = format!(
             "LOCAL_AWS_ENDPOINT={url}\nAWS_REGION={REGION}\nAWS_ACCESS_KEY_ID=test\nAWS_SECRET_ACCESS_KEY=test\n{lines}"
         );
@@ -67,12 +67,12 @@ impl Project {
     }
 
     /// A path in the folder.
-    pub fn path(&self, relative: impl AsRef<Path>) -> PathBuf {
+    pub(crate) fn path(&self, relative: impl AsRef<Path>) -> PathBuf {
         self.folder.path().join(relative)
     }
 
     /// Makes a file, and the folders it lies in.
-    pub fn write(&self, relative: impl AsRef<Path>, content: impl AsRef<[u8]>) -> PathBuf {
+    pub(crate) fn write(&self, relative: impl AsRef<Path>, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(relative);
         fs::create_dir_all(path.parent().expect("a file lies in a folder")).expect("a folder in the project");
         File::create(&path).and_then(|mut file| file.write_all(content.as_ref())).expect("a file in the project");
@@ -80,24 +80,24 @@ impl Project {
     }
 
     /// The bytes of a file.
-    pub fn bytes(&self, relative: impl AsRef<Path>) -> Vec<u8> {
+    pub(crate) fn bytes(&self, relative: impl AsRef<Path>) -> Vec<u8> {
         let path = self.path(relative);
         fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     }
 
     /// The text of a file.
-    pub fn text(&self, relative: impl AsRef<Path>) -> String {
+    pub(crate) fn text(&self, relative: impl AsRef<Path>) -> String {
         String::from_utf8(self.bytes(relative)).expect("a text file")
     }
 
     /// The JSON document in a file.
-    pub fn json(&self, relative: impl AsRef<Path>) -> Value {
+    pub(crate) fn json(&self, relative: impl AsRef<Path>) -> Value {
         serde_json::from_slice(&self.bytes(&relative))
             .unwrap_or_else(|e| panic!("{}: {e}", relative.as_ref().display()))
     }
 
     /// Names of what lies in a folder, sorted.
-    pub fn names(&self, relative: impl AsRef<Path>) -> Vec<String> {
+    pub(crate) fn names(&self, relative: impl AsRef<Path>) -> Vec<String> {
         let path = self.path(relative);
         let entries = fs::read_dir(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let mut names: Vec<_> =
@@ -107,29 +107,29 @@ impl Project {
     }
 
     /// Copies the flat folder `from` to `to`.
-    pub fn copy(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) {
+    pub(crate) fn copy(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) {
         for name in self.names(&from) {
             self.write(to.as_ref().join(&name), self.bytes(from.as_ref().join(&name)));
         }
     }
 
     /// Runs `dumpdb`.
-    pub fn dumpdb<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Run {
+    pub(crate) fn dumpdb<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Run {
         run(self.command("dumpdb", arguments), Vec::new())
     }
 
     /// Runs `restoredb`.
-    pub fn restoredb<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Run {
+    pub(crate) fn restoredb<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Run {
         run(self.command("restoredb", arguments), Vec::new())
     }
 
     /// Runs `restoredb` with `input` on its standard input.
-    pub fn restoredb_from<A: AsRef<OsStr>>(&self, input: &[u8], arguments: impl IntoIterator<Item = A>) -> Run {
+    pub(crate) fn restoredb_from<A: AsRef<OsStr>>(&self, input: &[u8], arguments: impl IntoIterator<Item = A>) -> Run {
         run(self.command("restoredb", arguments), input.to_vec())
     }
 
     /// A command in this folder, ready to run.
-    pub fn command<A: AsRef<OsStr>>(&self, program: &str, arguments: impl IntoIterator<Item = A>) -> Command {
+    pub(crate) fn command<A: AsRef<OsStr>>(&self, program: &str, arguments: impl IntoIterator<Item = A>) -> Command {
         let path = match program {
             "dumpdb" => env!("CARGO_BIN_EXE_dumpdb"),
             "restoredb" => env!("CARGO_BIN_EXE_restoredb"),
@@ -149,7 +149,7 @@ impl Project {
 }
 
 /// Runs a command to its end.
-pub fn run(mut command: Command, input: Vec<u8>) -> Run {
+pub(crate) fn run(mut command: Command, input: Vec<u8>) -> Run {
     let shown = shown(&command);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap_or_else(|error| panic!("{shown}: {error}"));
@@ -206,34 +206,34 @@ fn shown(command: &Command) -> String {
 impl Run {
     /// Asserts how it ended.
     #[track_caller]
-    pub fn exits(self, code: i32) -> Self {
+    pub(crate) fn exits(self, code: i32) -> Self {
         assert!(self.status.code() == Some(code), "expected exit code {code}\n{self}");
         self
     }
 
     /// Asserts that standard error has `text`, whitespace and line breaks aside.
     #[track_caller]
-    pub fn says(self, text: &str) -> Self {
+    pub(crate) fn says(self, text: &str) -> Self {
         assert!(words(&self.stderr).contains(&words(text)), "expected to read {text:?}\n{self}");
         self
     }
 
     /// Asserts that neither output has `text`.
     #[track_caller]
-    pub fn never_says(self, text: &str) -> Self {
+    pub(crate) fn never_says(self, text: &str) -> Self {
         assert!(!self.to_string().contains(text), "did not expect to read {text:?}\n{self}");
         self
     }
 
     /// Standard output as text.
     #[track_caller]
-    pub fn output(&self) -> &str {
+    pub(crate) fn output(&self) -> &str {
         std::str::from_utf8(&self.stdout).unwrap_or_else(|error| panic!("standard output is no text: {error}\n{self}"))
     }
 
     /// Standard output as one JSON document.
     #[track_caller]
-    pub fn report(&self) -> Value {
+    pub(crate) fn report(&self) -> Value {
         serde_json::from_slice(&self.stdout)
             .unwrap_or_else(|e| panic!("standard output is no JSON document: {e}\n{self}"))
     }

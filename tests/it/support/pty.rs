@@ -8,17 +8,17 @@ use rexpect::reader::Options;
 use rexpect::session::{PtySession, spawn_with_options};
 
 /// How long an expected text may take to appear.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A command in a terminal.
-pub struct Terminal {
+pub(crate) struct Terminal {
     session: PtySession,
     seen: String,
 }
 
 impl Terminal {
     /// Starts `command` in a terminal of its own.
-    pub fn run(mut command: Command) -> Self {
+    pub(crate) fn run(mut command: Command) -> Self {
         command.env("TERM", "xterm-256color").env("NO_COLOR", "1");
         let patience = u64::try_from(PATIENCE.as_millis()).expect("a minute fits");
         let options = Options::new().timeout_ms(Some(patience)).strip_ansi_escape_codes(true);
@@ -27,7 +27,7 @@ impl Terminal {
 
     /// Waits until `text` appears, which must be ASCII: the bytes of others are read one by one.
     #[track_caller]
-    pub fn reads(&mut self, text: &str) -> &mut Self {
+    pub(crate) fn reads(&mut self, text: &str) -> &mut Self {
         match self.session.exp_string(text) {
             Ok(before) => self.seen.push_str(&(before + text)),
             Err(error) => panic!("waiting for {text:?}: {error}\nbefore that: {}", self.seen),
@@ -36,7 +36,7 @@ impl Terminal {
     }
 
     /// Types a line.
-    pub fn types(&mut self, line: &str) -> &mut Self {
+    pub(crate) fn types(&mut self, line: &str) -> &mut Self {
         self.session
             .send(&format!("{line}\r"))
             .and_then(|_| self.session.flush())
@@ -45,14 +45,14 @@ impl Terminal {
     }
 
     /// Presses Ctrl-C.
-    pub fn interrupts(&mut self) -> &mut Self {
+    pub(crate) fn interrupts(&mut self) -> &mut Self {
         self.session.send_control('c').expect("a terminal that can be typed into");
         self
     }
 
     /// Waits for the end; says how it ended and all that was read.
     #[track_caller]
-    pub fn ends(mut self, code: i32) -> String {
+    pub(crate) fn ends(mut self, code: i32) -> String {
         match self.session.exp_eof() {
             Ok(rest) => self.seen.push_str(&rest),
             Err(error) => panic!("waiting for the end: {error}\nbefore that: {}", self.seen),

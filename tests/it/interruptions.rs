@@ -1,0 +1,97 @@
+//! Runs that are stopped: what stands afterwards, and that the next run goes through.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use crate::support::client::{Client, numbered, poll, s};
+use crate::support::engine::Engine;
+use crate::support::faults::{Fault, Proxy, Rule, always};
+use crate::support::project::Project;
+use crate::support::pty::Terminal;
+
+/// An engine with a table of several pages, and calls of `operation` that take their time.
+fn slow(operation: &'static str) -> (Engine, Client, Proxy) {
+    let engine = Engine::embedded();
+    let client = engine.client();
+    client.create_simple("films");
+    let padding = "x".repeat(100_000);
+    for mut item in numbered(60) {
+        item.insert("padding".to_owned(), s(&padding));
+        client.put_one("films", item);
+    }
+    let rules: [Rule; 1] = [always(operation, Fault::Late(Duration::from_millis(300)))];
+    let proxy = Proxy::of(&engine, rules);
+    (engine, client, proxy)
+}
+
+#[test]
+fn ctrl_c_leaves_the_last_good_dump() {
+    let (engine, client, proxy) = slow("Scan");
+    let project = Project::on(&engine, "films").environment("slow", proxy.url(), "films");
+    let dump = ["--env=slow", "--output=out", "--yes"];
+    project.dumpdb(["--output=out"]).exits(0);
+    let before = project.bytes("out/table-metadata.json");
+    client.put("films", numbered(100).into_iter().skip(60));
+
+    let mut terminal = Terminal::run(project.command("dumpdb", dump));
+    poll("the dump reads", || proxy.count("Scan") > 1);
+    terminal.interrupts();
+    terminal.ends(130);
+    assert_eq!(project.bytes("out/table-metadata.json"), before);
+
+    project.dumpdb(dump).exits(0);
+    assert_eq!(project.json("out/table-metadata.json")["items"], 100);
+    assert!(!project.names(".").iter().any(|name| name.contains("partial")), "{:?}", project.names("."));
+}
+
+#[test]
+fn a_killed_dump_leaves_the_last_good_one_and_blocks_nobody() {
+    let (engine, _, proxy) = slow("Scan");
+    let project = Project::on(&engine, "films").environment("slow", proxy.url(), "films");
+    let dump = ["--env=slow", "--output=out", "--yes"];
+    project.dumpdb(["--output=out"]).exits(0);
+    let before = project.bytes("out/table-metadata.json");
+
+    let mut command = project.command("dumpdb", dump);
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("dumpdb starts");
+    poll("the dump reads", || proxy.count("Scan") > 1);
+    child.kill().expect("a child can be killed");
+    child.wait().expect("a child can be waited for");
+    assert_eq!(project.bytes("out/table-metadata.json"), before);
+
+    project.dumpdb(dump).exits(0);
+    assert_ne!(project.bytes("out/table-metadata.json"), before);
+}
+
+#[test]
+fn two_dumps_into_one_place_do_not_mix() {
+    let (engine, _, proxy) = slow("Scan");
+    let project = Project::on(&engine, "films").environment("slow", proxy.url(), "films");
+    let mut command = project.command("dumpdb", ["--env=slow", "--output=out"]);
+    let mut first =
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("dumpdb starts");
+    poll("the first dump reads", || proxy.count("Scan") > 1);
+    let second = project.dumpdb(["--output=out"]).exits(1);
+    second.says("is being written by").says("choose another --output");
+    assert_eq!(first.wait().expect("a child can be waited for").code(), Some(0));
+    assert_eq!(project.json("out/table-metadata.json")["environment"], "slow");
+}
+
+#[test]
+fn ctrl_c_in_a_restore_says_how_to_go_on() {
+    let (engine, client, proxy) = slow("BatchWriteItem");
+    let project = Project::on(&engine, "films").environment("slow", proxy.url(), "copy");
+    project.dumpdb(["--output=out"]).exits(0);
+    let restore = ["--env=slow", "--source=out", "--yes", "--if-missing", "--batch-size=1"];
+    let mut terminal = Terminal::run(project.command("restoredb", restore));
+    poll("the restore writes", || proxy.count("BatchWriteItem") > 2);
+    terminal.interrupts();
+    let talk = terminal.ends(130);
+    assert!(talk.contains("run the same command again"), "{talk}");
+    assert!(client.items("copy").len() < 60, "it was interrupted");
+    // Half a table is not taken for a whole one.
+    proxy.heal();
+    project.restoredb(restore).exits(0);
+    assert_eq!(client.items("copy"), client.items("films"));
+}
