@@ -41,7 +41,11 @@ where
     let mut writer = DumpWriter::begin(&plan.request.target, &options(&plan))?;
     let mut read = Read::default();
     if plan.request.content.data() {
-        reporter.report(Event::Phase { phase: Phase::Dumping, items: Some(plan.expected_items()), bytes: Some(plan.bytes) });
+        reporter.report(Event::Phase {
+            phase: Phase::Dumping,
+            items: Some(plan.expected_items()),
+            bytes: Some(plan.bytes),
+        });
         (writer, read) = copy(store, &plan, writer, &reporter, &cancel).await?;
     }
     let finished_at = Utc::now();
