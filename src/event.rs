@@ -16,10 +16,14 @@ pub enum Phase {
     Deleting,
     /// Waiting until the table and its indexes are `ACTIVE`.
     Creating,
+    /// Waiting until the table's capacity is raised for the items, or as it is to be after them.
+    Boosting,
     /// Writing items into the table.
     Writing,
     /// Comparing the table with the dump.
     Verifying,
+    /// Bringing settings back; `items` is the number of calls, and each is one item of progress.
+    Settings,
 }
 
 /// One report from a running operation.

@@ -36,6 +36,6 @@ pub use format::{
 pub use item_reader::{ItemReader, LocatedItem, Shape, Tail};
 pub use lock::DumpLock;
 pub use metadata::{FRAME_INDEX_LIMIT, FileEntry, ForeignMetadata, Frame, Metadata, MetadataDraft};
-pub use source::{Source, SourceKind, SourceSpec, read_schema};
+pub use source::{Source, SourceKind, SourceSpec, read_schema, read_text};
 pub use spill::Spill;
 pub use writer::{DumpOptions, DumpTarget, DumpWriter, Finished};

@@ -12,7 +12,7 @@ pub const DONE: u8 = 0;
 pub const FAILED: u8 = 1;
 /// The command line contradicts itself or cannot be understood.
 pub const USAGE: u8 = 2;
-/// The run finished, but some items were rejected or differ; they are listed.
+/// The run finished, but some items were rejected or differ, or settings failed; they are listed.
 pub const PARTIAL: u8 = 3;
 /// A question was answered with no, or nobody was there to answer it.
 pub const NOT_CONFIRMED: u8 = 4;
@@ -31,7 +31,7 @@ const MEANINGS: [(u8, &str); 10] = [
     (DONE, "done"),
     (FAILED, "failed"),
     (USAGE, "usage: the command line contradicts itself or cannot be understood"),
-    (PARTIAL, "finished, but some items were rejected or differ; they are listed"),
+    (PARTIAL, "finished, but some items were rejected or differ, or settings failed; they are listed"),
     (NOT_CONFIRMED, "not confirmed: the answer was no, or nobody was there to answer"),
     (ENVIRONMENT, "environment file, credentials, permissions or account"),
     (NOT_FOUND, "table or dump not found, or endpoint not reachable"),

@@ -11,6 +11,7 @@ pub mod exit;
 
 mod args;
 mod ask;
+mod diff;
 mod dump;
 mod output;
 mod plan_text;

@@ -10,8 +10,8 @@ use super::text;
 use crate::ops::Content;
 use crate::ops::dump::DumpPlan;
 use crate::ops::place::Place;
-use crate::ops::restore::{RestorePlan, SourceFacts, TableAction, VerifyMode};
-use crate::schema::{Difference, NotRecreated};
+use crate::ops::restore::{PlannedBoost, PlannedSetting, RestorePlan, SourceFacts, TableAction, VerifyMode, When};
+use crate::schema::{Difference, NotRecreated, SkippedSetting};
 
 /// A label and what stands behind it.
 pub(super) type Row = (String, String);
@@ -56,17 +56,20 @@ pub(super) fn restore(plan: &RestorePlan, now: DateTime<Utc>) -> Vec<Section> {
     let mut target = place_rows(&plan.target);
     target.push(row("table is", action(&plan.action)));
     target.extend(plan.table.iter().cloned());
+    target.extend(plan.boost.iter().map(|planned| row("boost", boost(planned))));
     if plan.action != TableAction::Keep {
         target.push(row("check", verification(plan.verify)));
     }
-    let mut sections = vec![("Restore of", text::rows(&source_rows(&plan.source, now))), ("Into", text::rows(&target))];
-    if !plan.differences.is_empty() {
-        sections.push(("Settings that differ and stay as they are", differences(&plan.differences)));
-    }
-    if !plan.not_restored.is_empty() {
-        sections.push(("Settings of the dump that are not restored", not_restored(&plan.not_restored)));
-    }
-    sections
+    let sections = [
+        ("Restore of", text::rows(&source_rows(&plan.source, now))),
+        ("Into", text::rows(&target)),
+        ("Changed on the way", plan.notes.iter().map(|note| format!("  {note}")).collect()),
+        ("Settings that are brought back", settings(&plan.settings)),
+        ("Settings that are skipped", skipped(&plan.skipped)),
+        ("Settings that differ and stay as they are", differences(&plan.differences)),
+        ("Settings of the dump that are not restored", not_restored(&plan.not_restored)),
+    ];
+    sections.into_iter().filter(|(_, lines)| !lines.is_empty()).collect()
 }
 
 /// Where a table is.
@@ -130,6 +133,16 @@ fn action(action: &TableAction) -> String {
     }
 }
 
+fn boost(boost: &PlannedBoost) -> String {
+    match boost {
+        PlannedBoost::Raise { to, back_to } => format!("{to} while the items are written, then {back_to}"),
+        PlannedBoost::TakeBack { back_to } => {
+            format!("left by an earlier restore, and taken back: {back_to} at the end")
+        }
+        PlannedBoost::Nothing { reason } => format!("none: {reason}"),
+    }
+}
+
 fn verification(mode: VerifyMode) -> &'static str {
     match mode {
         VerifyMode::Auto => "full on a local endpoint, count elsewhere",
@@ -144,6 +157,23 @@ fn differences(differences: &[Difference]) -> Vec<String> {
         .iter()
         .map(|difference| row(&difference.setting, format!("dump: {} / table: {}", difference.dump, difference.table)));
     text::rows(&rows.collect::<Vec<_>>())
+}
+
+fn settings(settings: &[PlannedSetting]) -> Vec<String> {
+    let rows = settings.iter().map(|planned| row(moment(planned.when), planned.what.clone()));
+    text::rows(&rows.collect::<Vec<_>>())
+}
+
+fn moment(when: When) -> &'static str {
+    match when {
+        When::Creation => "at creation",
+        When::Before => "before the items",
+        When::After => "after the items",
+    }
+}
+
+fn skipped(settings: &[SkippedSetting]) -> Vec<String> {
+    text::with_reasons(settings.iter().map(|skipped| (skipped.what.as_str(), skipped.reason.as_str())))
 }
 
 fn not_restored(settings: &[NotRecreated]) -> Vec<String> {
@@ -162,6 +192,7 @@ fn row(label: &str, value: impl Into<String>) -> Row {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::schema::Setting;
 
     fn place() -> Place {
         Place {
@@ -253,6 +284,29 @@ mod tests {
             action(&TableAction::Replace { items: 1 }),
             "there with about 1 item; it will be DELETED and created anew"
         );
+    }
+
+    #[test]
+    fn a_setting_says_when_it_comes_or_why_it_does_not() {
+        let planned = |setting, what: &str, when| PlannedSetting { setting, what: what.to_owned(), when };
+        assert_eq!(
+            settings(&[
+                planned(Setting::Class, "table class STANDARD_INFREQUENT_ACCESS", When::Creation),
+                planned(Setting::Stream, "stream (NEW_IMAGE)", When::Before),
+                planned(Setting::Ttl, "TTL on expires", When::After),
+            ]),
+            [
+                "  at creation       table class STANDARD_INFREQUENT_ACCESS",
+                "  before the items  stream (NEW_IMAGE)",
+                "  after the items   TTL on expires",
+            ]
+        );
+        let kinesis = SkippedSetting {
+            setting: Setting::Kinesis,
+            what: "Kinesis destination clicks".to_owned(),
+            reason: "the target is another table".to_owned(),
+        };
+        assert_eq!(skipped(&[kinesis]), ["  Kinesis destination clicks: the target is another table"]);
     }
 
     #[test]

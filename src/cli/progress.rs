@@ -36,13 +36,16 @@ struct Current {
 enum Measure {
     Items(u64),
     Bytes(u64),
+    /// Few and of uneven length: no rate, no estimate.
+    Calls(u64),
     Unknown,
 }
 
 impl Measure {
     /// A count of nought is as good as none: DynamoDB refreshes its own every six hours.
-    fn of(items: Option<u64>, bytes: Option<u64>) -> Self {
+    fn of(phase: Phase, items: Option<u64>, bytes: Option<u64>) -> Self {
         match (items, bytes) {
+            (Some(calls), _) if calls > 0 && phase == Phase::Settings => Self::Calls(calls),
             (Some(items), _) if items > 0 => Self::Items(items),
             (_, Some(bytes)) if bytes > 0 => Self::Bytes(bytes),
             _ => Self::Unknown,
@@ -51,7 +54,7 @@ impl Measure {
 
     fn length(self) -> Option<u64> {
         match self {
-            Self::Items(length) | Self::Bytes(length) => Some(length),
+            Self::Items(length) | Self::Bytes(length) | Self::Calls(length) => Some(length),
             Self::Unknown => None,
         }
     }
@@ -64,6 +67,7 @@ impl Measure {
             Self::Bytes(_) => {
                 "{spinner} {prefix}  {wide_bar:.cyan}  {decimal_bytes}/{decimal_total_bytes}  {msg}  {decimal_bytes_per_sec}  ETA {eta}"
             }
+            Self::Calls(_) => "{spinner} {prefix}  {wide_bar:.cyan}  {human_pos}/{human_len}",
             Self::Unknown => "{spinner} {prefix}  {msg}  {elapsed}",
         }
     }
@@ -79,7 +83,7 @@ impl Progress {
         self.console.set_bar(None);
         let Some(done) = self.current().take() else { return };
         if !self.console.draws_bars() && done.items > 0 {
-            let counts = counts(done.items, done.bytes);
+            let counts = done.counts();
             let seconds = text::seconds(done.began.elapsed().as_secs_f64());
             self.console.info(&format!("{}: {counts} in {seconds}", words(done.phase)));
         }
@@ -87,7 +91,7 @@ impl Progress {
 
     fn begin(&self, phase: Phase, items: Option<u64>, bytes: Option<u64>) {
         self.end();
-        let measure = Measure::of(items, bytes);
+        let measure = Measure::of(phase, items, bytes);
         let now = Instant::now();
         *self.current() = Some(Current { phase, measure, items: 0, bytes: 0, began: now, told: now });
         if self.console.draws_bars() {
@@ -106,7 +110,7 @@ impl Progress {
             self.console.with_bar(|bar| current.move_bar(bar));
         } else if current.told.elapsed() >= LOG_INTERVAL {
             current.told = Instant::now();
-            self.console.info(&format!("{}: {} so far", words(current.phase), counts(current.items, current.bytes)));
+            self.console.info(&format!("{}: {} so far", words(current.phase), current.counts()));
         }
     }
 
@@ -135,7 +139,7 @@ impl Current {
     fn move_bar(&mut self, bar: &ProgressBar) {
         let position = match self.measure {
             Measure::Bytes(_) => self.bytes,
-            Measure::Items(_) | Measure::Unknown => self.items,
+            Measure::Items(_) | Measure::Calls(_) | Measure::Unknown => self.items,
         };
         // Totals may be estimates, and a bar cannot be more than full.
         if self.measure.length().is_some_and(|length| position > length) {
@@ -147,9 +151,13 @@ impl Current {
             bar.set_message(match self.measure {
                 Measure::Items(_) => text::bytes(self.bytes),
                 Measure::Bytes(_) => text::items(self.items),
-                Measure::Unknown => counts(self.items, self.bytes),
+                Measure::Calls(_) | Measure::Unknown => self.counts(),
             });
         }
+    }
+
+    fn counts(&self) -> String {
+        counts(self.phase, self.items, self.bytes)
     }
 }
 
@@ -175,12 +183,17 @@ fn words(phase: Phase) -> &'static str {
         Phase::Checking => "checking the dump",
         Phase::Deleting => "deleting the table",
         Phase::Creating => "creating the table",
+        Phase::Boosting => "changing the table's capacity",
         Phase::Writing => "writing items",
         Phase::Verifying => "comparing items",
+        Phase::Settings => "applying settings",
     }
 }
 
-fn counts(items: u64, bytes: u64) -> String {
+fn counts(phase: Phase, items: u64, bytes: u64) -> String {
+    if phase == Phase::Settings {
+        return text::counted(items, "call");
+    }
     format!("{}, {}", text::items(items), text::bytes(bytes))
 }
 
@@ -188,7 +201,8 @@ fn counts(items: u64, bytes: u64) -> String {
 fn expectation(phase: Phase, items: Option<u64>, bytes: Option<u64>) -> String {
     let about = if phase == Phase::Dumping { "about " } else { "" };
     match (items.filter(|items| *items > 0), bytes.filter(|bytes| *bytes > 0)) {
-        (Some(items), Some(bytes)) => format!(" ({about}{})", counts(items, bytes)),
+        (Some(calls), _) if phase == Phase::Settings => format!(" ({})", counts(phase, calls, 0)),
+        (Some(items), Some(bytes)) => format!(" ({about}{})", counts(phase, items, bytes)),
         (Some(items), None) => format!(" ({about}{})", text::items(items)),
         (None, Some(bytes)) => format!(" ({about}{})", text::bytes(bytes)),
         (None, None) => String::new(),
@@ -247,7 +261,7 @@ mod tests {
 
     #[test]
     fn the_templates_parse_and_a_bar_outgrows_an_estimate() {
-        for measure in [Measure::Items(10), Measure::Bytes(10), Measure::Unknown] {
+        for measure in [Measure::Items(10), Measure::Bytes(10), Measure::Calls(10), Measure::Unknown] {
             let bar = bar(Phase::Dumping, measure);
             let now = Instant::now();
             let mut current = Current { phase: Phase::Dumping, measure, items: 40, bytes: 40, began: now, told: now };
@@ -258,8 +272,22 @@ mod tests {
 
     #[test]
     fn a_count_of_nought_is_no_total() {
-        assert_eq!(Measure::of(Some(0), Some(0)), Measure::Unknown);
-        assert_eq!(Measure::of(Some(0), Some(7)), Measure::Bytes(7));
-        assert_eq!(Measure::of(Some(3), Some(7)), Measure::Items(3));
+        assert_eq!(Measure::of(Phase::Writing, Some(0), Some(0)), Measure::Unknown);
+        assert_eq!(Measure::of(Phase::Writing, Some(0), Some(7)), Measure::Bytes(7));
+        assert_eq!(Measure::of(Phase::Writing, Some(3), Some(7)), Measure::Items(3));
+        assert_eq!(Measure::of(Phase::Settings, Some(0), None), Measure::Unknown);
+    }
+
+    #[test]
+    fn settings_are_counted_in_calls() {
+        let (console, heard) = console(Manner::default(), false);
+        let progress = Progress::new(Arc::new(console));
+        progress.report(Event::Phase { phase: Phase::Settings, items: Some(2), bytes: None });
+        progress.report(Event::Progress { items: 1, bytes: 0 });
+        progress.end();
+        let text = heard.text();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines[0], "[INFO] applying settings (2 calls)");
+        assert!(lines[1].starts_with("[INFO] applying settings: 1 call in 0.0"), "{}", lines[1]);
     }
 }

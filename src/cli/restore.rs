@@ -6,7 +6,7 @@ use super::args::RestoreIntent;
 use super::report::Finished;
 use super::session::Session;
 use super::signals::unless_cancelled;
-use super::{ask, plan_text, summary_text};
+use super::{ask, diff, plan_text, summary_text};
 use crate::error::Result;
 use crate::ops;
 use crate::ops::restore::Verified;
@@ -20,10 +20,13 @@ pub(super) async fn run(intent: RestoreIntent, session: Session) -> Result<Finis
     let (common, console) = (&intent.common, &session.console);
     let environment = session.environment(common)?;
     let request = intent.request(&environment)?;
+    if intent.compares {
+        return diff::run(common, &environment, &request, &session).await;
+    }
     let missing_database = if common.dry_run { MissingDatabase::Imagine } else { MissingDatabase::Create };
     let store = session.open(&environment, common, missing_database).await?;
     let planning = ops::restore::plan(&store, &environment, request, session.reporter());
-    let plan = unless_cancelled(&session.cancel, planning).await?;
+    let plan = unless_cancelled(&session.cancel, Box::pin(planning)).await?;
     let approval = plan.approval();
     session.show_plan(&plan_text::restore(&plan, Utc::now()), &plan.warnings, approval, common);
     if common.dry_run {

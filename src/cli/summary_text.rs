@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use super::text;
 use crate::ops::Content;
 use crate::ops::dump::DumpSummary;
-use crate::ops::restore::{RestoreSummary, TableOutcome, Verified};
+use crate::ops::restore::{BoostOutcome, RestoreSummary, SettingOutcome, SettingResult, TableOutcome, Verified};
+
+const NO_REASON: &str = "no reason is known";
 
 /// What a dump of `content` has done.
 pub(super) fn dump(summary: &DumpSummary, content: Content) -> Vec<String> {
@@ -18,6 +20,11 @@ pub(super) fn dump(summary: &DumpSummary, content: Content) -> Vec<String> {
     if !summary.files.is_empty() {
         lines.push("Files:".to_owned());
         lines.extend(summary.files.iter().map(|file| format!("  {file}")));
+    }
+    if !summary.not_captured.is_empty() {
+        lines.push("Not captured:".to_owned());
+        let named = |line| str::split_once(line, ": ").unwrap_or((line, NO_REASON));
+        lines.extend(text::with_reasons(summary.not_captured.iter().map(|line| named(line.as_str()))));
     }
     lines
 }
@@ -63,11 +70,43 @@ pub(super) fn restore(summary: &RestoreSummary) -> Vec<String> {
         lines.push(format!("  {} throttled and repeated", text::counted(summary.throttled_calls, "call")));
     }
     lines.extend(verified(&summary.verified, summary.items_written));
+    lines.extend(summary.boost.as_ref().map(boost));
+    lines.extend(settings(&summary.settings));
     if !summary.not_restored.is_empty() {
         lines.push("Not restored:".to_owned());
         lines.extend(summary.not_restored.iter().map(|setting| format!("  {setting}")));
     }
     lines
+}
+
+/// What became of a boost, but for one that stays: it is complained about.
+fn boost(boost: &BoostOutcome) -> String {
+    let during = match &boost.refused {
+        None => format!("  boosted: {} while the items were written", boost.during),
+        Some(reason) => format!("  not boosted to {}: {reason}", boost.during),
+    };
+    let doubt = if boost.is_ignored { " (the target does not show all of it)" } else { "" };
+    match boost.not_taken_back {
+        None => format!("{during}, {} now{doubt}", boost.after),
+        Some(_) => format!("{during}{doubt}"),
+    }
+}
+
+/// What became of the settings, but for those that failed: they are complained about.
+fn settings(settings: &[SettingOutcome]) -> Vec<String> {
+    let of = |result| settings.iter().filter(move |setting| setting.result == result);
+    let applied: Vec<_> = of(SettingResult::Applied).map(|setting| format!("  {}", setting.what)).collect();
+    let skipped = of(SettingResult::Skipped).map(|setting| (setting.what.as_str(), reason(setting)));
+    let groups = [("Settings applied:", applied), ("Settings skipped:", text::with_reasons(skipped))];
+    groups
+        .into_iter()
+        .filter(|(_, lines)| !lines.is_empty())
+        .flat_map(|(heading, lines)| std::iter::once(heading.to_owned()).chain(lines))
+        .collect()
+}
+
+fn reason(setting: &SettingOutcome) -> &str {
+    setting.reason.as_deref().unwrap_or(NO_REASON)
 }
 
 /// What of a restore deserves attention: each is a reason for the exit code of a partial success.
@@ -96,6 +135,9 @@ pub(super) fn complaints(summary: &RestoreSummary) -> Vec<String> {
         complaint.extend(examples.iter().map(|key| format!("\n{}", text::escape(key))));
         complaints.push(complaint);
     }
+    complaints.extend(summary.boost.as_ref().and_then(BoostOutcome::complaint));
+    let failed = summary.failed_settings();
+    complaints.extend(failed.map(|setting| format!("{} was not applied: {}", setting.what, reason(setting))));
     complaints
 }
 
@@ -174,6 +216,8 @@ mod tests {
 
     use super::*;
     use crate::ops::place::Place;
+    use crate::ops::restore::NotTakenBack;
+    use crate::schema::Setting;
 
     fn place() -> Place {
         Place {
@@ -202,7 +246,9 @@ mod tests {
             consumed_write_units: 312.0,
             throttled_calls: 0,
             verified: Verified::Full { equal: 312, missing: 0, different: 0, extra: 0, examples: Vec::new() },
-            not_restored: vec!["tags (2): this version does not recreate it".to_owned()],
+            boost: None,
+            settings: Vec::new(),
+            not_restored: vec!["FutureField: this version does not know the field".to_owned()],
             seconds: 2.0,
         }
     }
@@ -218,6 +264,7 @@ mod tests {
             consumed_read_units: 0.0,
             segments: 1,
             complete: false,
+            not_captured: Vec::new(),
             started_at: DateTime::UNIX_EPOCH,
             finished_at: DateTime::UNIX_EPOCH,
             seconds: 0.5,
@@ -248,6 +295,13 @@ mod tests {
     }
 
     #[test]
+    fn a_dump_names_what_it_could_not_read() {
+        let not_captured = vec!["ContinuousBackups: AccessDeniedException: eve is not authorized".to_owned()];
+        let lines = dump(&DumpSummary { not_captured, ..schema_dumped() }, Content::SchemaOnly);
+        assert_eq!(lines[1..], ["Not captured:", "  ContinuousBackups: AccessDeniedException: eve is not authorized"]);
+    }
+
+    #[test]
     fn a_dump_of_the_schema_claims_no_items() {
         let lines = dump(&schema_dumped(), Content::SchemaOnly);
         assert_eq!(lines, ["Dumped the schema of table films in 0.50 s; no item was read"]);
@@ -262,7 +316,7 @@ mod tests {
                 "  312 items written, 118.00 kB, 312 write units consumed (156 items/s, 59.00 kB/s)",
                 "  verified: all 312 items read back and equal",
                 "Not restored:",
-                "  tags (2): this version does not recreate it",
+                "  FutureField: this version does not know the field",
             ]
         );
         assert!(complaints(&restored()).is_empty());
@@ -293,6 +347,53 @@ mod tests {
             ]
         );
         assert!(restore(&summary).contains(&"  NOT verified: only 309 items read back and equal".to_owned()));
+    }
+
+    #[test]
+    fn settings_are_applied_skipped_or_complained_about() {
+        let outcome = |setting, what: &str, result, reason: Option<&str>| SettingOutcome {
+            setting,
+            what: what.to_owned(),
+            result,
+            reason: reason.map(str::to_owned),
+        };
+        let summary = RestoreSummary {
+            settings: vec![
+                outcome(Setting::Tags, "2 tags", SettingResult::Applied, None),
+                outcome(Setting::Kinesis, "Kinesis destination clicks", SettingResult::Skipped, Some("another table")),
+                outcome(Setting::Ttl, "TTL on expires", SettingResult::Failed, Some("UpdateTimeToLive failed: no")),
+            ],
+            not_restored: Vec::new(),
+            ..restored()
+        };
+        assert_eq!(
+            restore(&summary)[3..],
+            ["Settings applied:", "  2 tags", "Settings skipped:", "  Kinesis destination clicks: another table"]
+        );
+        assert_eq!(complaints(&summary), ["TTL on expires was not applied: UpdateTimeToLive failed: no"]);
+        assert!(!summary.is_whole());
+    }
+
+    #[test]
+    fn a_boost_that_stays_is_complained_about_with_the_way_out() {
+        let outcome = |not_taken_back| BoostOutcome {
+            during: "on-demand".to_owned(),
+            refused: None,
+            after: "provisioned 5 RCU / 5 WCU".to_owned(),
+            not_taken_back,
+            is_ignored: false,
+        };
+        let good = RestoreSummary { boost: Some(outcome(None)), ..restored() };
+        let line = "  boosted: on-demand while the items were written, provisioned 5 RCU / 5 WCU now";
+        assert!(restore(&good).contains(&line.to_owned()) && good.is_whole() && complaints(&good).is_empty());
+        let stays = NotTakenBack { reason: "limit".to_owned(), command: Some("aws dynamodb update-table".to_owned()) };
+        let bad = RestoreSummary { boost: Some(outcome(Some(stays))), ..restored() };
+        assert!(!bad.is_whole());
+        assert_eq!(
+            complaints(&bad),
+            ["the boost was not taken back, the table may not be provisioned 5 RCU / 5 WCU again: limit\n\
+              do it by hand: aws dynamodb update-table"]
+        );
     }
 
     #[test]

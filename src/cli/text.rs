@@ -41,6 +41,18 @@ pub(super) fn rows<L: AsRef<str>, V: AsRef<str>>(rows: &[(L, V)]) -> Vec<String>
     rows.iter().map(|(label, value)| format!("  {:width$}  {}", label.as_ref(), value.as_ref())).collect()
 }
 
+/// Things and why they are so, indented by two spaces; those with the same reason share a line: `a, b: denied`.
+pub(super) fn with_reasons<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Vec<String> {
+    let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (what, reason) in pairs {
+        match groups.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, things)) => things.push(what),
+            None => groups.push((reason, vec![what])),
+        }
+    }
+    groups.into_iter().map(|(reason, things)| format!("  {}: {reason}", things.join(", "))).collect()
+}
+
 /// `1 item`, `12,345 items`.
 pub(super) fn items(count: u64) -> String {
     counted(count, "item")
@@ -128,6 +140,12 @@ mod tests {
     fn columns_are_aligned_by_characters() {
         assert_eq!(rows(&[("Größe", "1"), ("a", "2")]), ["  Größe  1", "  a      2"]);
         assert!(rows::<&str, &str>(&[]).is_empty());
+    }
+
+    #[test]
+    fn what_has_one_reason_is_one_line() {
+        let pairs = [("PITR", "denied"), ("policy", "the target is another table"), ("tags", "denied")];
+        assert_eq!(with_reasons(pairs), ["  PITR, tags: denied", "  policy: the target is another table"]);
     }
 
     #[test]

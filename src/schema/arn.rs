@@ -1,6 +1,10 @@
 //! Account and region as a table's ARN tells them.
 //!
-//! For display and for noticing a wrong account only: engines that are not AWS make both up, and such values count as none.
+//! For display and for noticing a wrong account: engines that are not AWS make both up, and such values count as none. What is
+//! written for one table's ARN is made to fit another's.
+
+use super::Description;
+use super::setting::{STREAM_ARN, TABLE_ARN};
 
 /// The account of `arn`: twelve digits, not all of them zero.
 pub(super) fn account(arn: &str) -> Option<&str> {
@@ -16,6 +20,32 @@ pub(super) fn region(arn: &str) -> Option<&str> {
     let is_word = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase());
     let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
     (is_number && words.contains('-') && words.split('-').all(is_word)).then_some(region)
+}
+
+/// Account and region of `arn`, the account that engines make up included: beside a region with a name like AWS's it tells one
+/// engine's table from another's as well as any.
+pub(super) fn identity(arn: &str) -> Option<(&str, &str)> {
+    Some((table_arn_parts(arn)?[4], region(arn)?)).filter(|(account, _)| !account.is_empty())
+}
+
+/// A policy's text with placeholders for the ARNs of the table it was written for, and of its stream.
+pub(super) fn with_placeholders(policy: &str, table: &Description) -> String {
+    let stream = table.latest_stream_arn.as_deref().filter(|arn| !arn.is_empty());
+    let policy = stream.map_or_else(|| policy.to_owned(), |arn| replaced(policy, arn, STREAM_ARN));
+    let table = table.table_arn.as_deref().filter(|arn| !arn.is_empty());
+    table.map_or_else(|| policy.clone(), |arn| replaced(&policy, arn, TABLE_ARN))
+}
+
+/// `text` with `with` for every `arn` in it that is not the beginning of a longer name.
+fn replaced(text: &str, arn: &str, with: &str) -> String {
+    let mut parts = text.split(arn);
+    let mut replaced = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let continues = part.starts_with(|next: char| next.is_ascii_alphanumeric() || "_-.".contains(next));
+        replaced.push_str(if continues { arn } else { with });
+        replaced.push_str(part);
+    }
+    replaced
 }
 
 /// `arn:<partition>:dynamodb:<region>:<account>:table/<name>`, cut at its colons.

@@ -1,37 +1,90 @@
-//! The `CreateTable` request that brings a table back. It holds what DynamoDB accepts at creation and this version recreates;
-//! whatever else the schema says is named, never dropped in silence.
+//! The `CreateTable` request that brings a table back. It holds what DynamoDB accepts at creation and does no harm before the
+//! items are there; whatever else the schema says is a call of its own ([`SettingsPlan`](super::SettingsPlan)) or named.
 //! Reference: <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_CreateTable.html>.
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::TableSchema;
-use super::description::{AttributeDefinition, Description, KeyElement, OnDemandThroughput, Projection};
+use super::description::{
+    AttributeDefinition, Description, KeyElement, OnDemandThroughput, Projection, WarmThroughput,
+};
 use super::not_recreated::{NotRecreated, not_recreated};
+use super::raw::{Fields, raw};
+use super::setting::{Setting, SettingChoice};
 use super::settings::{Billing, Capacity, Encryption, PAY_PER_REQUEST, PROVISIONED, STANDARD};
+use super::vector::{self, VectorIndex};
+use super::views::Tag;
 use crate::error::{Error, Result};
+
+const GLOBAL_INDEXES: &str = "GlobalSecondaryIndexes";
+const WARM_THROUGHPUT: &str = "WarmThroughput";
 
 /// A request that creates a table, and what it leaves out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CreateTable {
     /// The JSON body of the `CreateTable` call.
     pub body: Vec<u8>,
-    /// Every setting of the schema that the new table will not have.
+    /// What neither the request nor a [`SettingsPlan`](super::SettingsPlan) has an answer for: the new table will not have it.
     pub not_recreated: Vec<NotRecreated>,
+    /// Settings in the request that a table can do without, each with its field of the request: an engine that refuses one
+    /// may accept what [`CreateTable::without`] leaves.
+    pub optional: Vec<(Setting, &'static str)>,
+}
+
+impl CreateTable {
+    /// The request without one of its [`optional`](Self::optional) fields.
+    #[must_use]
+    pub fn without(&self, field: &str) -> Self {
+        let mut less = self.clone();
+        less.optional.retain(|(_, name)| *name != field);
+        let Ok(mut body) = serde_json::from_slice::<Fields<Box<RawValue>>>(&self.body) else { return less };
+        if field == WARM_THROUGHPUT {
+            body.edit_elements(GLOBAL_INDEXES, |index| index.remove(WARM_THROUGHPUT));
+        }
+        body.remove(field);
+        less.body = raw(&body).get().as_bytes().to_vec();
+        less
+    }
 }
 
 impl TableSchema {
-    /// The request that creates this table under the name `table`.
+    /// The request that creates this table under the name `table`, with the settings that need no choice and are bound to no
+    /// account: [`creation`](Self::creation) by the default choice.
+    ///
+    /// # Errors
+    ///
+    /// As for [`creation`](Self::creation).
+    pub fn create_table_request(&self, table: &str) -> Result<CreateTable> {
+        self.creation(table, &SettingChoice::default(), false)
+    }
+
+    /// The request that creates this table under the name `table`, with the settings that belong to creation: encryption, table
+    /// class, tags, and warm throughput if chosen. `same_table` says whether the table takes the place of the one dumped.
     ///
     /// # Errors
     ///
     /// [`SchemaMismatch`](crate::error::ErrorKind::SchemaMismatch) when the key is not one a table can have, or when an
     /// attribute of the table's or an index's key has no definition.
-    pub fn create_table_request(&self, table: &str) -> Result<CreateTable> {
+    pub fn creation(&self, table: &str, choice: &SettingChoice, same_table: bool) -> Result<CreateTable> {
         self.key_schema()?;
-        let request = Request::new(table, &self.description)?;
+        let request = Request::new(table, self, choice, same_table)?;
         let body = serde_json::to_vec(&request)
             .map_err(|cause| Error::failed("the CreateTable request cannot be written as JSON").with_source(cause))?;
-        Ok(CreateTable { body, not_recreated: not_recreated(self) })
+        Ok(CreateTable { body, not_recreated: not_recreated(self), optional: request.optional() })
+    }
+
+    /// The encryption that a request asks for by `choice`; `None` for a key that AWS owns.
+    pub(super) fn chosen_encryption(&self, choice: &SettingChoice, same_table: bool) -> Option<EncryptionRequest<'_>> {
+        let table = &self.description;
+        let key = match table.encryption() {
+            Encryption::AwsOwned => return None,
+            Encryption::AwsManaged => None,
+            Encryption::Kms(key) => key,
+        };
+        // A key that is asked for was named for this target, by a flag or in a file; it follows no rule but --without.
+        let may_use = choice.applies(Setting::Kms, same_table || table.asks_for_encryption());
+        may_use.then_some(EncryptionRequest { enabled: true, kind: "KMS", key })
     }
 }
 
@@ -51,9 +104,15 @@ struct Request<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     on_demand_throughput: Option<OnDemandThroughput>,
     #[serde(rename = "SSESpecification", skip_serializing_if = "Option::is_none")]
-    encryption: Option<EncryptionRequest>,
+    encryption: Option<EncryptionRequest<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     table_class: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tags: Vec<Tag>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warm_throughput: Option<WarmThroughput>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    vector_indexes: Vec<Box<RawValue>>,
 }
 
 #[derive(Serialize)]
@@ -66,43 +125,63 @@ struct IndexRequest<'a> {
     provisioned_throughput: Option<CapacityRequest>,
     #[serde(skip_serializing_if = "Option::is_none")]
     on_demand_throughput: Option<OnDemandThroughput>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warm_throughput: Option<WarmThroughput>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct CapacityRequest {
+pub(super) struct CapacityRequest {
     read_capacity_units: u64,
     write_capacity_units: u64,
 }
 
-/// A KMS key without its name: AWS's managed key of the account.
-#[derive(Serialize)]
+/// A KMS key; without a name, AWS's managed key of the account.
+#[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct EncryptionRequest {
+pub(super) struct EncryptionRequest<'a> {
     enabled: bool,
     #[serde(rename = "SSEType")]
     kind: &'static str,
+    #[serde(rename = "KMSMasterKeyId", skip_serializing_if = "Option::is_none")]
+    pub(super) key: Option<&'a str>,
 }
 
 impl<'a> Request<'a> {
-    fn new(table_name: &'a str, table: &'a Description) -> Result<Self> {
+    fn new(table_name: &'a str, schema: &'a TableSchema, choice: &SettingChoice, same_table: bool) -> Result<Self> {
+        let table = &schema.description;
         let (billing_mode, provisioned_throughput) = match table.billing() {
             Billing::Provisioned(capacity) => (PROVISIONED, Some(capacity.into())),
             Billing::OnDemand => (PAY_PER_REQUEST, None),
         };
-        let uses_managed_key = table.encryption() == Encryption::AwsManaged;
+        let applies = |setting| choice.applies(setting, same_table);
+        let vector_indexes = vector::indexes(schema);
         Ok(Self {
             table_name,
-            attribute_definitions: used_definitions(table)?,
+            attribute_definitions: used_definitions(table, &vector_indexes)?,
             key_schema: partition_first(&table.key_schema),
-            global_secondary_indexes: global_indexes(table),
+            global_secondary_indexes: global_indexes(table, applies(Setting::WarmThroughput)),
             local_secondary_indexes: local_indexes(table),
             billing_mode,
             provisioned_throughput,
             on_demand_throughput: table.on_demand_maximum(),
-            encryption: uses_managed_key.then_some(EncryptionRequest { enabled: true, kind: "KMS" }),
-            table_class: Some(table.class()).filter(|class| *class != STANDARD),
+            encryption: schema.chosen_encryption(choice, same_table),
+            table_class: Some(table.class()).filter(|class| *class != STANDARD && applies(Setting::Class)),
+            tags: schema.own_tags().read().filter(|_| applies(Setting::Tags)).unwrap_or_default(),
+            warm_throughput: table.grown_warm_throughput().filter(|_| applies(Setting::WarmThroughput)),
+            vector_indexes: vector_indexes.into_iter().map(|index| index.request).collect(),
         })
+    }
+
+    fn optional(&self) -> Vec<(Setting, &'static str)> {
+        let has_warm_index = self.global_secondary_indexes.iter().any(|index| index.warm_throughput.is_some());
+        let optional = [
+            (self.table_class.is_some(), Setting::Class, "TableClass"),
+            (self.encryption.is_some(), Setting::Kms, "SSESpecification"),
+            (!self.tags.is_empty(), Setting::Tags, "Tags"),
+            (self.warm_throughput.is_some() || has_warm_index, Setting::WarmThroughput, WARM_THROUGHPUT),
+        ];
+        optional.into_iter().filter(|(is_there, ..)| *is_there).map(|(_, setting, field)| (setting, field)).collect()
     }
 }
 
@@ -112,7 +191,7 @@ impl From<Capacity> for CapacityRequest {
     }
 }
 
-fn global_indexes(table: &Description) -> Vec<IndexRequest<'_>> {
+fn global_indexes(table: &Description, is_warm: bool) -> Vec<IndexRequest<'_>> {
     let indexes = table.global_secondary_indexes.iter();
     let requests = indexes.map(|index| IndexRequest {
         index_name: &index.index_name,
@@ -120,6 +199,7 @@ fn global_indexes(table: &Description) -> Vec<IndexRequest<'_>> {
         projection: &index.projection,
         provisioned_throughput: table.index_capacity(index).map(CapacityRequest::from),
         on_demand_throughput: table.index_on_demand_maximum(index),
+        warm_throughput: table.index_grown_warm_throughput(index).filter(|_| is_warm),
     });
     requests.collect()
 }
@@ -132,25 +212,34 @@ fn local_indexes(table: &Description) -> Vec<IndexRequest<'_>> {
         projection: &index.projection,
         provisioned_throughput: None,
         on_demand_throughput: None,
+        warm_throughput: None,
     });
     requests.collect()
 }
 
 /// The definitions of exactly the attributes that stand in a key: DynamoDB refuses a request with others.
-fn used_definitions(table: &Description) -> Result<Vec<&AttributeDefinition>> {
+pub(super) fn used_definitions<'a>(
+    table: &'a Description,
+    vector_indexes: &[VectorIndex],
+) -> Result<Vec<&'a AttributeDefinition>> {
     let global = table.global_secondary_indexes.iter().map(|index| (&index.index_name, &index.key_schema));
     let local = table.local_secondary_indexes.iter().map(|index| (&index.index_name, &index.key_schema));
     let indexes = global.chain(local).map(|(name, key)| (format!("index `{name}`"), key));
     let keys = std::iter::once(("the table".to_owned(), &table.key_schema)).chain(indexes);
 
     let mut used: Vec<&AttributeDefinition> = Vec::new();
+    let mut add = |definition: &'a AttributeDefinition| {
+        if !used.iter().any(|known| known.attribute_name == definition.attribute_name) {
+            used.push(definition);
+        }
+    };
     for (of, key) in keys {
         for element in key {
-            let definition = table.definition_of(element, &of)?;
-            if !used.iter().any(|known| known.attribute_name == definition.attribute_name) {
-                used.push(definition);
-            }
+            add(table.definition_of(element, &of)?);
         }
+    }
+    for name in vector_indexes.iter().flat_map(|index| &index.search_attributes) {
+        table.attribute_definitions.iter().filter(|definition| definition.attribute_name == *name).for_each(&mut add);
     }
     Ok(used)
 }

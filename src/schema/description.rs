@@ -47,6 +47,8 @@ pub struct Description {
     pub deletion_protection_enabled: Option<bool>,
     /// The stream.
     pub stream_specification: Option<StreamSpecification>,
+    /// The ARN of the stream that is on, or of the last one.
+    pub latest_stream_arn: Option<String>,
     /// The encryption of a described table.
     #[serde(rename = "SSEDescription")]
     pub sse_description: Option<SseDescription>,
@@ -158,12 +160,14 @@ pub struct OnDemandThroughput {
 }
 
 /// What a table or index can take at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct WarmThroughput {
     /// Read units per second.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub read_units_per_second: Option<u64>,
     /// Write units per second.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub write_units_per_second: Option<u64>,
 }
 
@@ -218,6 +222,8 @@ pub struct TableClassSummary {
     pub table_class: Option<String>,
 }
 
-fn null_is_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
+pub(super) fn null_is_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    deserializer: D,
+) -> Result<T, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }

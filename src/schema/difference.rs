@@ -3,9 +3,15 @@
 //! The order of indexes, of attribute definitions and of projected attributes means nothing in DynamoDB and nothing here.
 
 use super::description::Description;
+use super::section::Section;
 use super::settings::{Billing, Encryption};
-use super::{TableSchema, words};
+use super::vector::{self, VectorIndex};
+use super::views::{Tag, View};
+use super::{TableSchema, arn, words};
 use words::IndexWords;
+
+/// As wide as `partition key`.
+const KEY_LABEL_WIDTH: usize = 13;
 
 /// One setting that differs, in people's words.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -36,6 +42,17 @@ pub struct Differences {
     pub settings: Vec<Difference>,
 }
 
+impl KeyMismatch {
+    /// The same as differences of settings: one for the partition key, one for the sort key, where they differ.
+    #[must_use]
+    pub fn differences(&self) -> Vec<Difference> {
+        let parts = self.dump.iter().zip(&self.table).filter(|(dump, table)| dump != table);
+        let words = |line: &str| line.get(KEY_LABEL_WIDTH..).unwrap_or_default().trim().to_owned();
+        let label = |line: &str| line.get(..KEY_LABEL_WIDTH).unwrap_or_default().trim().to_owned();
+        parts.map(|(dump, table)| Difference { setting: label(dump), dump: words(dump), table: words(table) }).collect()
+    }
+}
+
 impl Differences {
     /// Whether nothing differs.
     #[must_use]
@@ -50,12 +67,23 @@ impl Differences {
     }
 }
 
-/// Compares the schema of a dump with that of a table.
+/// Compares the schema of a dump with that of a table. Settings beside `Table` are compared where both tell them: a schema
+/// without any section is one for which nobody asked.
 #[must_use]
 pub fn differences(dump: &TableSchema, table: &TableSchema) -> Differences {
-    let (dump, table) = (dump.description(), table.description());
-    let mut found = Differences { key: key_mismatch(dump, table), settings: Vec::new() };
-    compare_indexes(&mut found, dump, table);
+    let mut found = Differences { key: key_mismatch(&dump.description, &table.description), settings: Vec::new() };
+    compare_indexes(&mut found, &dump.description, &table.description);
+    compare_vector_indexes(&mut found, dump, table);
+    compare_described(&mut found, &dump.description, &table.description);
+    let regions = |schema: &TableSchema| none_or(schema.replicas().read().map(|replicas| words::regions_of(&replicas)));
+    found.compare("replicas", &regions(dump), &regions(table));
+    if !dump.sections.is_empty() && !table.sections.is_empty() {
+        compare_sections(&mut found, dump, table);
+    }
+    found
+}
+
+fn compare_described(found: &mut Differences, dump: &Description, table: &Description) {
     found.compare("billing", &words::billing(dump), &words::billing(table));
     found.compare("table class", dump.class(), table.class());
     found.compare("stream", dump.stream().unwrap_or("off"), table.stream().unwrap_or("off"));
@@ -66,7 +94,83 @@ pub fn differences(dump: &TableSchema, table: &TableSchema) -> Differences {
     if is_kms(dump) != is_kms(table) {
         found.compare("encryption", &words::encryption(dump), &words::encryption(table));
     }
-    found
+}
+
+fn compare_sections(found: &mut Differences, dump: &TableSchema, table: &TableSchema) {
+    let mut compare = |setting: &str, dump: Option<String>, table: Option<String>| {
+        if let (Some(dump), Some(table)) = (dump, table) {
+            found.compare(setting, &dump, &table);
+        }
+    };
+    let ttl = |schema: &TableSchema| schema.time_to_live().told("off", |attribute| attribute);
+    compare("TTL", ttl(dump), ttl(table));
+    let recovery = |schema: &TableSchema| {
+        schema.point_in_time_recovery().told("off", |recovery| words::recovery_in_words(&recovery))
+    };
+    compare("PITR", recovery(dump), recovery(table));
+    let insights =
+        |schema: &TableSchema| schema.contributor_insights().told("off", |insights| words::insights_of(&insights));
+    compare("contributor insights", insights(dump), insights(table));
+    let scaling = |schema: &TableSchema| schema.auto_scaling().told("off", |scaling| words::scaling_in_words(&scaling));
+    compare("auto scaling", scaling(dump), scaling(table));
+    let streams =
+        |schema: &TableSchema| schema.kinesis_destinations().told("none", |streams| words::streams_of(&streams));
+    compare("Kinesis destinations", streams(dump), streams(table));
+    compare_policies(found, dump, table);
+    compare_tags(found, dump, table);
+}
+
+/// A policy is too long for a line, so only whether there is one, and the same, is told.
+fn compare_policies(found: &mut Differences, dump: &TableSchema, table: &TableSchema) {
+    let sections = [
+        (Section::ResourcePolicy, "resource policy"),
+        (Section::StreamResourcePolicy, "resource policy of the stream"),
+    ];
+    for (section, setting) in sections {
+        let text = |schema: &TableSchema| {
+            schema.policy(section).told("", |policy| arn::with_placeholders(&policy, &schema.description))
+        };
+        let (Some(dumped), Some(present)) = (text(dump), text(table)) else { continue };
+        match (dumped.is_empty(), present.is_empty()) {
+            (false, true) => found.compare(setting, "one", "none"),
+            (true, false) => found.compare(setting, "none", "one"),
+            _ if dumped != present => found.compare(setting, "one", "another"),
+            _ => {}
+        }
+    }
+}
+
+/// Only the tags that differ are told.
+fn compare_tags(found: &mut Differences, dump: &TableSchema, table: &TableSchema) {
+    let tags = |schema: &TableSchema| match schema.own_tags() {
+        View::Nothing => Some(Vec::new()),
+        view => view.read(),
+    };
+    let (Some(dumped), Some(present)) = (tags(dump), tags(table)) else { return };
+    let only = |these: &[Tag], those: &[Tag]| {
+        let only: Vec<_> = these.iter().filter(|tag| !those.contains(tag)).cloned().collect();
+        none_or((!only.is_empty()).then(|| words::tags_in_words(&only)))
+    };
+    found.compare("tags", &only(&dumped, &present), &only(&present, &dumped));
+}
+
+fn compare_vector_indexes(found: &mut Differences, dump: &TableSchema, table: &TableSchema) {
+    let (dumped, present) = (vector::indexes(dump), vector::indexes(table));
+    let words = |indexes: &[VectorIndex], name: &str, absent: &str| {
+        let index = indexes.iter().find(|index| index.name == name);
+        index.map_or_else(|| absent.to_owned(), words::vector_index)
+    };
+    for index in &dumped {
+        let label = format!("vector index {}", index.name);
+        found.compare(label, &words::vector_index(index), &words(&present, &index.name, "missing"));
+    }
+    for index in present.iter().filter(|index| !dumped.iter().any(|other| other.name == index.name)) {
+        found.compare(format!("vector index {}", index.name), "none", &words::vector_index(index));
+    }
+}
+
+fn none_or(words: Option<String>) -> String {
+    words.unwrap_or_else(|| "none".to_owned())
 }
 
 fn key_mismatch(dump: &Description, table: &Description) -> Option<KeyMismatch> {
@@ -78,7 +182,7 @@ fn key_lines(table: &Description) -> Vec<String> {
     let lines = words::key_lines(table);
     let line = |label: &str| {
         let words = lines.iter().find(|(found, _)| *found == label).map_or("none", |(_, words)| words);
-        format!("{label:13}  {words}")
+        format!("{label:KEY_LABEL_WIDTH$}  {words}")
     };
     vec![line("partition key"), line("sort key")]
 }

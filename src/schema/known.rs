@@ -6,6 +6,7 @@
 use serde_json::value::RawValue;
 
 use super::raw::{elements_of, fields_of, is_empty};
+use super::section::Section;
 
 /// What is known of one object, or of each object in an array.
 struct Known {
@@ -30,7 +31,6 @@ const TABLE: Known = Known {
         "LatestStreamArn",
         "LatestStreamLabel",
         "MultiRegionConsistency",
-        "Replicas",
         "ResourcePolicy",
         "RestoreSummary",
         "TableArn",
@@ -50,10 +50,13 @@ const TABLE: Known = Known {
         ("LocalSecondaryIndexes", &LOCAL_INDEX),
         ("OnDemandThroughput", &ON_DEMAND),
         ("ProvisionedThroughput", &PROVISIONED),
+        ("Replicas", &REPLICA),
         ("SSEDescription", &plain(&["InaccessibleEncryptionDateTime", "KMSMasterKeyArn", "SSEType", "Status"])),
         ("SSESpecification", &plain(&["Enabled", "KMSMasterKeyId", "SSEType"])),
         ("StreamSpecification", &plain(&["StreamEnabled", "StreamViewType"])),
         ("TableClassSummary", &plain(&["LastUpdateDateTime", "TableClass"])),
+        // What some engines call the billing mode as well.
+        ("TableThroughputModeSummary", &plain(&["LastUpdateToPayPerRequestDateTime", "TableThroughputMode"])),
         ("WarmThroughput", &WARM),
     ],
 };
@@ -83,6 +86,90 @@ const LOCAL_INDEX: Known = Known {
     nested: &[("KeySchema", &KEY), ("Projection", &PROJECTION)],
 };
 
+const REPLICA: Known = Known {
+    plain: &[
+        "GlobalTableSettingsReplicationMode",
+        "KMSMasterKeyId",
+        "OnDemandThroughputOverride",
+        "ProvisionedThroughputOverride",
+        "RegionName",
+        "ReplicaArn",
+        "ReplicaInaccessibleDateTime",
+        "ReplicaStatus",
+        "ReplicaStatusDescription",
+        "ReplicaStatusPercentProgress",
+        "ReplicaTableClassSummary",
+        "WarmThroughput",
+    ],
+    nested: &[(
+        "GlobalSecondaryIndexes",
+        &plain(&["IndexName", "OnDemandThroughputOverride", "ProvisionedThroughputOverride", "WarmThroughput"]),
+    )],
+};
+
+const TIME_TO_LIVE: Known = plain(&["AttributeName", "TimeToLiveStatus"]);
+const TAG: Known = plain(&["Key", "Value"]);
+const CONTINUOUS_BACKUPS: Known = Known {
+    plain: &["ContinuousBackupsStatus"],
+    nested: &[(
+        "PointInTimeRecoveryDescription",
+        &plain(&[
+            "EarliestRestorableDateTime",
+            "LatestRestorableDateTime",
+            "PointInTimeRecoveryStatus",
+            "RecoveryPeriodInDays",
+        ]),
+    )],
+};
+const POLICY: Known = plain(&["Policy", "RevisionId"]);
+const AUTO_SCALING: Known = Known {
+    plain: &[],
+    nested: &[
+        (
+            "ScalableTargets",
+            &plain(&[
+                "CreationTime",
+                "MaxCapacity",
+                "MinCapacity",
+                "PredictedCapacity",
+                "ResourceId",
+                "RoleARN",
+                "ScalableDimension",
+                "ScalableTargetARN",
+                "ServiceNamespace",
+                "SuspendedState",
+            ]),
+        ),
+        (
+            "ScalingPolicies",
+            &plain(&[
+                "Alarms",
+                "CreationTime",
+                "PolicyARN",
+                "PolicyName",
+                "PolicyType",
+                "PredictiveScalingPolicyConfiguration",
+                "ResourceId",
+                "ScalableDimension",
+                "ServiceNamespace",
+                "StepScalingPolicyConfiguration",
+                "TargetTrackingScalingPolicyConfiguration",
+            ]),
+        ),
+    ],
+};
+const CONTRIBUTOR_INSIGHTS: Known = plain(&[
+    "ContributorInsightsMode",
+    "ContributorInsightsRuleList",
+    "ContributorInsightsStatus",
+    "FailureException",
+    "IndexName",
+    "LastUpdateDateTime",
+    "TableName",
+]);
+const KINESIS_DESTINATION: Known =
+    plain(&["ApproximateCreationDateTimePrecision", "DestinationStatus", "DestinationStatusDescription", "StreamArn"]);
+
 const KEY: Known = plain(&["AttributeName", "KeyType"]);
 const ON_DEMAND: Known = plain(&["MaxReadRequestUnits", "MaxWriteRequestUnits"]);
 const PROJECTION: Known = plain(&["NonKeyAttributes", "ProjectionType"]);
@@ -107,6 +194,22 @@ pub(super) fn unknown_fields(table: &RawValue) -> Vec<String> {
     unknown
 }
 
+/// The same of a section beside the table, each path beginning with the section's name.
+pub(super) fn unknown_section_fields(section: Section, value: &RawValue) -> Vec<String> {
+    let known = match section {
+        Section::TimeToLive => &TIME_TO_LIVE,
+        Section::Tags => &TAG,
+        Section::ContinuousBackups => &CONTINUOUS_BACKUPS,
+        Section::ResourcePolicy | Section::StreamResourcePolicy => &POLICY,
+        Section::AutoScaling => &AUTO_SCALING,
+        Section::ContributorInsights => &CONTRIBUTOR_INSIGHTS,
+        Section::KinesisDestinations => &KINESIS_DESTINATION,
+    };
+    let mut unknown = Vec::new();
+    collect_unknown(known, value, &format!("{}.", section.name()), &mut unknown);
+    unknown
+}
+
 /// Goes as deep as [`Known`] does: the document cannot make it deeper.
 fn collect_unknown(known: &Known, value: &RawValue, path: &str, unknown: &mut Vec<String>) {
     if let Some(elements) = elements_of(value) {
@@ -125,9 +228,10 @@ fn collect_unknown(known: &Known, value: &RawValue, path: &str, unknown: &mut Ve
     }
 }
 
-/// What people call an element of an array: the name of its index or attribute.
+/// What people call an element of an array: the name of its index, attribute or region.
 pub(super) fn element_name(element: &RawValue) -> Option<String> {
     let fields = fields_of(element)?;
-    let (_, name) = fields.iter().find(|(name, _)| matches!(name.as_str(), "IndexName" | "AttributeName"))?;
+    let (_, name) =
+        fields.iter().find(|(name, _)| matches!(name.as_str(), "IndexName" | "AttributeName" | "RegionName"))?;
     serde_json::from_str(name.get()).ok()
 }

@@ -7,18 +7,34 @@
 
 mod activity;
 mod arn;
+mod auto_scaling;
+mod billing;
+mod body;
+mod boost;
+mod calls;
 mod create;
 mod description;
 mod difference;
 mod known;
+mod new_billing;
+mod new_indexes;
+mod new_key;
 mod not_recreated;
+mod overridden;
+mod overrides;
 mod raw;
+mod section;
+mod setting;
 mod settings;
+mod settings_plan;
+mod vector;
+mod views;
 mod words;
 
 #[cfg(test)]
 mod tests;
 
+pub use boost::Boost;
 pub use create::CreateTable;
 pub use description::{
     AttributeDefinition, BillingModeSummary, Description, GlobalIndex, KeyElement, LocalIndex, OnDemandThroughput,
@@ -27,6 +43,12 @@ pub use description::{
 };
 pub use difference::{Difference, Differences, KeyMismatch, differences};
 pub use not_recreated::NotRecreated;
+pub use overridden::Overridden;
+pub use overrides::{BillingMode, Overrides, OverridesFormat, TableClass};
+pub use section::{Captured, Section};
+pub use setting::{
+    Operation, STREAM_ARN, Setting, SettingCall, SettingChoice, SettingsPlan, SkippedSetting, TABLE_ARN,
+};
 pub use settings::{Billing, Capacity, Encryption};
 
 use serde::Deserialize;
@@ -156,6 +178,18 @@ impl TableSchema {
             partition: self.key_attribute(partition)?,
             sort: sort.first().map(|sort| self.key_attribute(sort)).transpose()?,
         })
+    }
+
+    /// Whether the table has an index of any kind by this name.
+    pub(super) fn has_index(&self, name: &str) -> bool {
+        self.index_names().iter().any(|index| index == name)
+    }
+
+    /// The names of GSIs, LSIs and vector indexes.
+    pub(super) fn index_names(&self) -> Vec<String> {
+        let global = self.description.global_secondary_indexes.iter().map(|index| index.index_name.clone());
+        let local = self.description.local_secondary_indexes.iter().map(|index| index.index_name.clone());
+        global.chain(local).chain(vector::indexes(self).into_iter().map(|index| index.name)).collect()
     }
 
     fn key_attribute(&self, element: &KeyElement) -> Result<KeyAttribute> {

@@ -3,6 +3,7 @@
 
 use super::description::{
     AttributeDefinition, Description, GlobalIndex, KeyElement, OnDemandThroughput, ProvisionedThroughput,
+    WarmThroughput,
 };
 use crate::error::{Error, Result};
 
@@ -12,6 +13,10 @@ pub(super) const STANDARD: &str = "STANDARD";
 
 /// AWS's managed key; a request that names it asks for what `Enabled` alone gives.
 const AWS_MANAGED_KEY: &str = "alias/aws/dynamodb";
+
+/// What a new on-demand table or index takes at once
+/// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/warm-throughput-scenarios.html>).
+const NEW_ON_DEMAND: Capacity = Capacity { read: 12_000, write: 4_000 };
 
 /// Provisioned capacity; never zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +68,12 @@ impl Description {
         }
     }
 
+    /// Whether the table is billed by capacity set aside.
+    #[must_use]
+    pub fn is_provisioned(&self) -> bool {
+        self.billing() != Billing::OnDemand
+    }
+
     /// The billing mode as stated.
     pub(super) fn billing_mode_name(&self) -> Option<&str> {
         let summary = self.billing_mode_summary.as_ref().and_then(|summary| summary.billing_mode.as_deref());
@@ -90,7 +101,8 @@ impl Description {
         self.maximum(index.on_demand_throughput)
     }
 
-    fn maximum(&self, stated: Option<OnDemandThroughput>) -> Option<OnDemandThroughput> {
+    /// `stated` without bounds that are none; `None` when nothing is left or the table is provisioned.
+    pub(super) fn maximum(&self, stated: Option<OnDemandThroughput>) -> Option<OnDemandThroughput> {
         let bound = |units: Option<i64>| units.filter(|units| *units > 0);
         let stated = stated.filter(|_| self.billing() == Billing::OnDemand)?;
         let maximum = OnDemandThroughput {
@@ -98,6 +110,20 @@ impl Description {
             max_write_request_units: bound(stated.max_write_request_units),
         };
         (maximum != OnDemandThroughput::default()).then_some(maximum)
+    }
+
+    /// What the table can take at once, if it is more than a new table starts with; never zero.
+    pub(super) fn grown_warm_throughput(&self) -> Option<WarmThroughput> {
+        let start = match self.billing() {
+            Billing::Provisioned(capacity) => capacity,
+            Billing::OnDemand => NEW_ON_DEMAND,
+        };
+        grown(self.warm_throughput, start)
+    }
+
+    /// What `index` can take at once, if it is more than a new one starts with; never zero.
+    pub(super) fn index_grown_warm_throughput(&self, index: &GlobalIndex) -> Option<WarmThroughput> {
+        grown(index.warm_throughput, self.index_capacity(index).unwrap_or(NEW_ON_DEMAND))
     }
 
     /// The table class; `STANDARD` unless stated otherwise.
@@ -139,6 +165,11 @@ impl Description {
         }
     }
 
+    /// Whether the encryption is what somebody asks for in a request. A description only tells what a table elsewhere had.
+    pub(super) fn asks_for_encryption(&self) -> bool {
+        self.sse_specification.is_some() && self.sse_description.is_none()
+    }
+
     /// The definition of a key attribute; `of` says whose key it stands in.
     pub(super) fn definition_of(&self, element: &KeyElement, of: &str) -> Result<&AttributeDefinition> {
         let name = &element.attribute_name;
@@ -148,6 +179,19 @@ impl Description {
             ))
         })
     }
+}
+
+/// Every table has some warm throughput; only more than a new one starts with says something.
+fn grown(warm: Option<WarmThroughput>, start: Capacity) -> Option<WarmThroughput> {
+    let warm = warm?;
+    let positive = |units: Option<u64>| units.filter(|units| *units > 0);
+    let more = |units: Option<u64>, start: u64| units.is_some_and(|units| units > start);
+    (more(warm.read_units_per_second, start.read) || more(warm.write_units_per_second, start.write)).then(|| {
+        WarmThroughput {
+            read_units_per_second: positive(warm.read_units_per_second),
+            write_units_per_second: positive(warm.write_units_per_second),
+        }
+    })
 }
 
 impl Capacity {

@@ -257,15 +257,25 @@ mod requests {
 
     #[test]
     fn everything_left_out_is_named() {
+        assert_eq!(left_out(&parse(ON_DEMAND)), Vec::<String>::new(), "all of it is in the request or in calls");
+        let mut document: Value = serde_json::from_str(ON_DEMAND).unwrap();
+        let table = &mut document["Table"];
+        table["MultiRegionConsistency"] = json!("STRONG");
+        table["DisassociationProtectionEnabled"] = json!(true);
+        table["GlobalTableSettingsReplicationMode"] = json!("DISABLED");
+        table["BillingModeSummary"]["BillingMode"] = json!("BARTER");
+        table["VectorIndexes"].as_array_mut().unwrap().push(json!("unheard of"));
+        document["Tags"] = json!([{"Key": "aws:stack", "Value": "s"}, {"Key": "a", "Value": ""}]);
+        let mut named = left_out(&parse_value(&document));
+        named.sort();
         assert_eq!(
-            left_out(&parse(ON_DEMAND)),
+            named,
             [
-                "stream (NEW_AND_OLD_IMAGES)",
-                "deletion protection",
-                "encryption with KMS key arn:aws:kms:us-east-1:123456789012:key/abc",
-                "warm throughput (30000 read / 4000 write units per second)",
-                "replicas in eu-west-1, ap-south-1",
-                "vector index by-likeness",
+                "1 of AWS's own tags",
+                "1 vector indexes",
+                "billing mode BARTER",
+                "disassociation protection",
+                "multi-region consistency STRONG",
             ]
         );
     }
@@ -279,7 +289,8 @@ mod requests {
         assert_eq!(body["GlobalSecondaryIndexes"][0]["ProvisionedThroughput"], capacity, "the table's");
         assert_eq!(body["SSESpecification"], json!({"Enabled": true, "SSEType": "KMS"}));
         assert_eq!(body["TableClass"], "STANDARD_INFREQUENT_ACCESS");
-        assert_eq!(left_out(&schema), ["tags (1)"]);
+        assert_eq!(body["Tags"], json!([{"Key": "team", "Value": "films"}]));
+        assert_eq!(left_out(&schema), Vec::<String>::new());
     }
 
     #[test]
@@ -309,7 +320,7 @@ mod requests {
         assert_eq!(
             named,
             [
-                "ContinuousBackups",
+                "ContinuousBackups.PointInTimeRecovery",
                 "GlobalSecondaryIndexes.by-director.Sparse",
                 "LocalSecondaryIndexes.by-poster.Projection.Filter",
                 "ProvisionedThroughput.Burst",
@@ -319,28 +330,40 @@ mod requests {
     }
 
     #[test]
-    fn sections_of_our_own_document_are_named() {
-        let with_section = |name: &str, value: Value| {
-            let mut document: Value = serde_json::from_str(PROVISIONED).unwrap();
-            document[name] = value;
-            left_out(&parse_value(&document))
-        };
-        let ttl = |status: &str| json!({"TimeToLiveStatus": status, "AttributeName": "expires"});
-        assert_eq!(with_section("TimeToLive", ttl("ENABLED")), ["TTL on expires"]);
-        assert!(with_section("TimeToLive", ttl("DISABLED")).is_empty());
-        assert_eq!(with_section("Tags", json!([{"Key": "a", "Value": "b"}, {"Key": "c", "Value": ""}])), ["tags (2)"]);
-        assert!(with_section("Tags", json!([])).is_empty());
+    fn unknown_parts_of_sections_are_named() {
+        let mut document: Value = serde_json::from_str(PROVISIONED).unwrap();
+        document["TimeToLive"] = json!({"TimeToLiveStatus": "ENABLED", "AttributeName": "expires", "Grace": 3});
+        document["AutoScaling"] = json!({"ScalableTargets": [{"Mood": "calm"}], "Forecasts": [1], "None": null});
+        document["Tags"] = json!({"not_captured": "denied"});
+        document["Sharding"] = json!({"Shards": 1});
+        let mut named = left_out(&parse_value(&document));
+        named.sort();
+        assert_eq!(
+            named,
+            ["AutoScaling.Forecasts", "AutoScaling.ScalableTargets.0.Mood", "Sharding", "TimeToLive.Grace"]
+        );
     }
 
     #[test]
-    fn defaults_are_not_called_lost() {
-        let warm = json!({"ReadUnitsPerSecond": 12_000, "WriteUnitsPerSecond": 4_000, "Status": "ACTIVE"});
-        let schema = with(ON_DEMAND, "/Table/WarmThroughput", warm);
-        assert!(!left_out(&schema).iter().any(|setting| setting.starts_with("warm")));
-        let disabled = json!({"Status": "DISABLED", "SSEType": "KMS"});
-        assert!(left_out(&with(PROVISIONED, "/Table/SSEDescription", disabled)).is_empty());
-        let off = json!({"StreamEnabled": false});
-        assert!(left_out(&with(PROVISIONED, "/Table/StreamSpecification", off)).is_empty());
+    fn vector_indexes_pass_without_what_dynamodb_counts() {
+        let index = json!({
+            "IndexName": "by-likeness", "IndexStatus": "ACTIVE", "Backfilling": false, "IndexSizeBytes": 9, "ItemCount": 1,
+            "IndexArn": "arn:…", "Dimensions": 3, "DistanceFunction": "COSINE", "Quantization": {"Bits": 8},
+            "VectorAttribute": {"AttributeName": "likeness"},
+            "SearchSchema": [{"AttributeName": "genre", "SearchSchemaElementType": "HASH"}],
+        });
+        let mut document: Value = serde_json::from_str(PROVISIONED).unwrap();
+        document["Table"]["VectorIndexes"] = json!([index]);
+        let genre = json!({"AttributeName": "genre", "AttributeType": "S"});
+        document["Table"]["AttributeDefinitions"].as_array_mut().unwrap().push(genre.clone());
+        let body = request(&parse_value(&document), "t");
+        let expected = json!([{
+            "IndexName": "by-likeness", "Dimensions": 3, "DistanceFunction": "COSINE", "Quantization": {"Bits": 8},
+            "VectorAttribute": {"AttributeName": "likeness"},
+            "SearchSchema": [{"AttributeName": "genre", "SearchSchemaElementType": "HASH"}],
+        }]);
+        assert_eq!(body["VectorIndexes"], expected);
+        assert!(body["AttributeDefinitions"].as_array().unwrap().contains(&genre));
     }
 }
 
@@ -445,10 +468,13 @@ mod descriptions {
                 "billing: on-demand, at most 100 read / 50 write units per second",
                 "GSI by-tournament: tournament (S) + region (S), round (N) + level (S), projection ALL, \
                  at most 40 read units per second",
-                "stream: NEW_AND_OLD_IMAGES",
+                "vector index by-likeness: 3 dimensions",
                 "table class: STANDARD_INFREQUENT_ACCESS",
-                "deletion protection: on",
                 "encryption: KMS key arn:aws:kms:us-east-1:123456789012:key/abc",
+                "warm throughput: 30000 read / 4000 write units per second",
+                "stream: NEW_AND_OLD_IMAGES",
+                "replicas: ap-south-1, eu-west-1",
+                "deletion protection: on",
             ]
         );
     }

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::fault::Fault;
+use super::fault::{CREDENTIALS_HINT, Fault};
 use super::gate::Gate;
 use super::pace::Pace;
 use super::retry::Retry;
+use super::scaling::Scaling;
 use super::seam::Seam;
 use crate::error::Error;
 use crate::event::Reporter;
@@ -24,10 +25,31 @@ macro_rules! raw_call {
     }};
 }
 
+pub(super) use raw_call;
+
+/// Whose DynamoDB answers: what it may lack depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Host {
+    /// AWS's own endpoint of the region: has every operation.
+    Aws,
+    /// Another endpoint, AWS's or not.
+    Remote,
+    /// An engine on this machine.
+    Local,
+}
+
+/// What failures call the endpoint and the credentials.
+pub(super) struct Names {
+    pub(super) endpoint: String,
+    pub(super) credentials: String,
+}
+
 /// A DynamoDB client with one owner of retries, one gate for writes and one cap for reads.
 pub(super) struct Client {
-    dynamodb: aws_sdk_dynamodb::Client,
-    endpoint: String,
+    pub(super) dynamodb: aws_sdk_dynamodb::Client,
+    pub(super) scaling: Scaling,
+    pub(super) host: Host,
+    names: Names,
     retry: Retry,
     gate: Gate,
     pace: OnceLock<Pace>,
@@ -36,13 +58,16 @@ pub(super) struct Client {
 impl Client {
     pub(super) fn new(
         dynamodb: aws_sdk_dynamodb::Client,
-        endpoint: String,
+        scaling: Scaling,
+        (host, names): (Host, Names),
         give_up_after: Duration,
         reporter: Arc<dyn Reporter>,
     ) -> Self {
         Self {
             dynamodb,
-            endpoint,
+            scaling,
+            host,
+            names,
             retry: Retry::new(give_up_after, reporter),
             gate: Gate::new(),
             pace: OnceLock::new(),
@@ -62,13 +87,18 @@ impl Client {
     }
 
     /// Keeps the consumption of read units below a cap; the first cap holds.
-    pub(super) fn cap_reads(&self, units_per_second: u32) {
-        self.pace.get_or_init(|| Pace::new(units_per_second));
+    pub(super) fn cap_reads(&self, units_per_second: u32, first_price: f64) {
+        self.pace.get_or_init(|| Pace::new(units_per_second, first_price));
     }
 
     /// The failure of `operation` on `target` as people are told.
     pub(super) fn tell(&self, fault: Fault, operation: &str, target: &str) -> Error {
-        fault.into_error(operation, target, &self.endpoint)
+        let lacks_credentials = fault.lacks_credentials();
+        let error = fault.into_error(operation, target, &self.names.endpoint);
+        if lacks_credentials {
+            return error.with_hint(format!("asked for: {}; {CREDENTIALS_HINT}", self.names.credentials));
+        }
+        error
     }
 
     pub(super) async fn send_describe_table(&self, table: &str, body: Bytes) -> Result<Bytes, Fault> {

@@ -72,6 +72,13 @@ impl Config {
         aws_sdk_dynamodb::Client::from_conf(builder.build())
     }
 
+    /// What an Application Auto Scaling client is made from. `None` where the environment names an endpoint on this machine
+    /// for DynamoDB alone: no call leaves such an environment for AWS.
+    pub(super) fn auto_scaling(&self, environment: &Environment) -> Option<SdkConfig> {
+        let for_dynamodb_alone = matches!(environment.endpoint(), Endpoint::Url { every_service: false, .. });
+        (!for_dynamodb_alone || !environment.is_local()).then(|| self.shared.clone())
+    }
+
     /// The account these credentials belong to, asked of STS.
     pub(super) async fn account(&self) -> Result<String> {
         let identity = aws_sdk_sts::Client::new(&self.shared).get_caller_identity().send().await;
@@ -80,7 +87,7 @@ impl Config {
     }
 }
 
-fn timeouts() -> TimeoutConfig {
+pub(super) fn timeouts() -> TimeoutConfig {
     TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ATTEMPT).build()
 }
 

@@ -1,22 +1,31 @@
 //! Opening a store: embedded engine, client, account, and the wait for an endpoint that is still starting.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
-use super::client::Client;
+use super::client::{Client, Host, Names};
 use super::config::Config;
 #[cfg(feature = "embedded")]
 use super::embedded::Engine;
 use super::fault::Class;
 use super::retry::Retry;
+use super::scaling::Scaling;
 use super::{ReadStore, ScanPage, ScanRequest, WriteStore, Written};
-use crate::environment::{Confirmation, Endpoint, Environment};
+use super::{capture, probe};
+use crate::environment::{Confirmation, Credentials, Endpoint, Environment};
 use crate::error::{Error, Result};
 use crate::event::{Event, Phase, Reporter, Silent};
-use crate::schema::{CreateTable, TableSchema};
+use crate::schema::{Captured, CreateTable, Section, Setting, SettingCall, TableSchema};
+
+/// The account that engines write into their ARNs.
+const ENGINES: &str = "000000000000";
+
+/// How long STS may take to say which account it is where the answer is only good to have.
+const ACCOUNT: Duration = Duration::from_secs(5);
 
 /// How a store behaves.
 pub struct StoreOptions {
@@ -67,7 +76,8 @@ pub struct WritableStore {
 }
 
 struct Inner {
-    client: Client,
+    client: Arc<Client>,
+    config: Config,
     #[cfg(feature = "embedded")]
     _engine: Option<Engine>,
 }
@@ -91,14 +101,23 @@ impl Store {
             Endpoint::Aws => format!("DynamoDB in {}", config.shared.region().map_or("AWS", |region| region.as_ref())),
             endpoint => endpoint.to_string(),
         };
-        let client = Client::new(config.dynamodb(), endpoint, options.give_up_after, Arc::clone(&options.reporter));
+        let host = match environment.endpoint() {
+            Endpoint::Aws => Host::Aws,
+            endpoint if endpoint.is_local() => Host::Local,
+            _ => Host::Remote,
+        };
+        let scaling = Scaling::new(config.auto_scaling(environment));
+        let reporter = Arc::clone(&options.reporter);
+        let names = Names { endpoint, credentials: credentials(environment) };
+        let client = Client::new(config.dynamodb(), scaling, (host, names), options.give_up_after, reporter);
         if let Some(wait) = options.wait {
             options.reporter.report(Event::Phase { phase: Phase::Connecting, items: None, bytes: None });
             until_it_answers(&client, wait).await?;
         }
         check_account(environment, &config).await?;
         Ok(Self(Arc::new(Inner {
-            client,
+            client: Arc::new(client),
+            config,
             #[cfg(feature = "embedded")]
             _engine: engine,
         })))
@@ -117,6 +136,16 @@ fn no_engine(endpoint: &Endpoint) -> Result<Option<&'static str>> {
         Endpoint::Embedded { .. } => Err(Error::environment("this build has no embedded engine")
             .with_hint("build it with the feature `embedded`, or name a server's URL")),
         _ => Ok(None),
+    }
+}
+
+/// The credentials as failures name them.
+fn credentials(environment: &Environment) -> String {
+    match environment.credentials() {
+        Credentials::Static { source, .. } => format!("the keys of {source}"),
+        Credentials::Profile { name, source } => format!("profile {name} ({source})"),
+        Credentials::Local => "the throwaway credentials of a local endpoint".to_owned(),
+        Credentials::Chain => "whatever AWS's own configuration finds".to_owned(),
     }
 }
 
@@ -142,7 +171,7 @@ async fn until_it_answers(client: &Client, wait: Duration) -> Result<()> {
 async fn check_account(environment: &Environment, config: &Config) -> Result<()> {
     let Some(wanted) = environment.account() else { return Ok(()) };
     let account = match environment.endpoint() {
-        Endpoint::Embedded { .. } => "000000000000".to_owned(),
+        Endpoint::Embedded { .. } => ENGINES.to_owned(),
         _ => config.account().await?,
     };
     if account == wanted.value {
@@ -162,12 +191,31 @@ impl ReadStore for Store {
         self.0.client.describe(table).await
     }
 
+    async fn capture(&self, schema: &TableSchema, sections: &[Section]) -> Vec<(Section, Captured)> {
+        capture::capture(&self.0.client, schema, sections).await
+    }
+
+    async fn lacking(&self, table: &str, settings: &[Setting]) -> BTreeMap<Setting, String> {
+        probe::lacking(&self.0.client, table, settings).await
+    }
+
+    async fn backups(&self, table: &str) -> Option<usize> {
+        probe::backups(&self.0.client, table).await
+    }
+
+    async fn account(&self) -> Option<String> {
+        match self.0.client.host {
+            Host::Local => Some(ENGINES.to_owned()),
+            Host::Aws | Host::Remote => timeout(ACCOUNT, Box::pin(self.0.config.account())).await.ok()?.ok(),
+        }
+    }
+
     async fn table_names(&self) -> Result<Vec<String>> {
         self.0.client.table_names().await
     }
 
-    fn cap_reads(&self, units_per_second: u32) {
-        self.0.client.cap_reads(units_per_second);
+    fn cap_reads(&self, units_per_second: u32, first_price: f64) {
+        self.0.client.cap_reads(units_per_second, first_price);
     }
 
     async fn scan(&self, request: &ScanRequest) -> Result<ScanPage> {
@@ -189,12 +237,28 @@ impl ReadStore for WritableStore {
         self.store.describe(table).await
     }
 
+    async fn capture(&self, schema: &TableSchema, sections: &[Section]) -> Vec<(Section, Captured)> {
+        self.store.capture(schema, sections).await
+    }
+
+    async fn lacking(&self, table: &str, settings: &[Setting]) -> BTreeMap<Setting, String> {
+        self.store.lacking(table, settings).await
+    }
+
+    async fn backups(&self, table: &str) -> Option<usize> {
+        self.store.backups(table).await
+    }
+
+    async fn account(&self) -> Option<String> {
+        self.store.account().await
+    }
+
     async fn table_names(&self) -> Result<Vec<String>> {
         self.store.table_names().await
     }
 
-    fn cap_reads(&self, units_per_second: u32) {
-        self.store.cap_reads(units_per_second);
+    fn cap_reads(&self, units_per_second: u32, first_price: f64) {
+        self.store.cap_reads(units_per_second, first_price);
     }
 
     async fn scan(&self, request: &ScanRequest) -> Result<ScanPage> {
@@ -203,9 +267,14 @@ impl ReadStore for WritableStore {
 }
 
 impl WriteStore for WritableStore {
-    async fn create(&self, table: &str, request: &CreateTable) -> Result<()> {
+    async fn create(&self, table: &str, request: &CreateTable) -> Result<Vec<(Setting, String)>> {
         self.check(table)?;
         self.store.0.client.create(table, request).await
+    }
+
+    async fn apply(&self, table: &str, call: &SettingCall) -> Result<()> {
+        self.check(table)?;
+        self.store.0.client.apply(table, call).await
     }
 
     async fn delete(&self, table: &str) -> Result<()> {

@@ -9,6 +9,10 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
 use crate::error::{Error, ErrorKind};
 
+/// What to do when credentials are missing or refused.
+pub(super) const CREDENTIALS_HINT: &str =
+    "check the credentials of this environment: keys or AWS_PROFILE in its env file; `aws sso login` for SSO";
+
 /// What can be done about a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Class {
@@ -38,12 +42,14 @@ pub(super) struct Fault {
     pub(super) code: Option<String>,
     /// DynamoDB's or the client's words.
     pub(super) message: String,
+    /// Nothing that knows the operation answered.
+    unknown: bool,
     source: Option<BoxError>,
 }
 
 impl Fault {
     fn new(class: Class, message: impl Into<String>) -> Self {
-        Self { class, code: None, message: message.into(), source: None }
+        Self { class, code: None, message: message.into(), unknown: false, source: None }
     }
 
     /// A response that arrived damaged or not whole.
@@ -66,9 +72,44 @@ impl Fault {
         Self::new(Class::Throttled, format!("no progress for too long; the last answer was: {reason}"))
     }
 
+    /// A service that must not be called from an environment whose endpoint is for DynamoDB alone.
+    pub(super) fn not_offered() -> Self {
+        let message = "the environment's endpoint is for DynamoDB alone, so the service was not called";
+        Self { unknown: true, ..Self::new(Class::Other, message) }
+    }
+
+    /// The same fault, told of a service beside DynamoDB that the endpoint may not have.
+    pub(super) fn of_service(mut self, service: &str) -> Self {
+        if self.unknown && self.class == Class::Other {
+            self.message = format!("the endpoint does not serve {service}");
+        }
+        self
+    }
+
+    /// A request that cannot be made.
+    pub(super) fn impossible(message: impl Into<String>) -> Self {
+        Self::new(Class::Other, message)
+    }
+
+    /// Whether the endpoint does not know the operation at all, rather than refusing this request.
+    pub(super) fn is_lack(&self) -> bool {
+        const WORDS: [&str; 4] = ["not implemented", "not yet implemented", "not supported", "unknown operation"];
+        match self.class {
+            Class::Unreachable => true,
+            Class::Throttled | Class::NotFound | Class::Denied => false,
+            _ if self.unknown || names_a_lack(self.code.as_deref()) => true,
+            _ => WORDS.iter().any(|words| self.message.to_ascii_lowercase().contains(words)),
+        }
+    }
+
     pub(super) fn with_source(mut self, source: impl Into<BoxError>) -> Self {
         self.source = Some(source.into());
         self
+    }
+
+    /// Whether no credentials could be had, rather than that AWS refused those there are.
+    pub(super) fn lacks_credentials(&self) -> bool {
+        self.class == Class::Denied && self.code.is_none() && self.source.is_some()
     }
 
     /// Whether the same call may succeed later.
@@ -87,11 +128,12 @@ impl Fault {
                 let status = service.raw().status().as_u16();
                 let message = match service.err().message() {
                     Some(message) => message.to_owned(),
+                    None if names_a_lack(code.as_deref()) => "the endpoint does not offer this operation".to_owned(),
                     None if code.is_some() => "no message".to_owned(),
                     None => format!("HTTP status {status} without a DynamoDB error; is this a DynamoDB endpoint?"),
                 };
-                let class = class_of(code.as_deref(), status);
-                Self { class, code, message, source: None }
+                let class = if is_for_hours(&message) { Class::Other } else { class_of(code.as_deref(), status) };
+                Self { class, unknown: code.is_none(), code, message, source: None }
             }
             SdkError::TimeoutError(_) => Self::timeout().with_source(error),
             _ if find::<CredentialsError>(&error).is_some() => {
@@ -127,11 +169,10 @@ impl Fault {
         let error = match self.class {
             Class::Unreachable => return self.unreachable(endpoint),
             Class::Denied if self.code.as_deref().is_some_and(|code| code.contains("AccessDenied")) => {
-                Error::environment(what).with_hint(format!("allow dynamodb:{operation} on {target} for these credentials"))
+                Error::environment(what)
+                    .with_hint(format!("allow dynamodb:{operation} on {target} for these credentials"))
             }
-            Class::Denied => Error::environment(what).with_hint(
-                "check the credentials of this environment: keys or AWS_PROFILE in its env file; `aws sso login` for SSO",
-            ),
+            Class::Denied => Error::environment(what).with_hint(CREDENTIALS_HINT),
             Class::NotFound => Error::not_found(what),
             Class::Throttled => Error::failed(what)
                 .with_hint("the table or account takes no more requests; raise its capacity, or run again later"),
@@ -158,6 +199,21 @@ impl Fault {
     }
 }
 
+/// Whether an error code says that the endpoint does not know the operation.
+fn names_a_lack(code: Option<&str>) -> bool {
+    matches!(
+        code,
+        Some(
+            "UnknownOperationException"
+                | "UnknownOperation"
+                | "UnsupportedOperationException"
+                | "NotImplemented"
+                | "NotImplementedException"
+                | "InvalidAction"
+        )
+    )
+}
+
 fn class_of(code: Option<&str>, status: u16) -> Class {
     // A code may come as `com.amazonaws.dynamodb.v20120810#ThrottlingException`; the SDK strips the prefix.
     match code.unwrap_or_default() {
@@ -169,9 +225,11 @@ fn class_of(code: Option<&str>, status: u16) -> Class {
         "ValidationException" | "ItemCollectionSizeLimitExceededException" | "SerializationException" => Class::Invalid,
         "ResourceNotFoundException" => Class::NotFound,
         "ResourceInUseException" => Class::InUse,
-        "InternalServerError" | "InternalFailure" | "ServiceUnavailable" | "ReplicatedWriteConflictException" => {
-            Class::Transient
-        }
+        "InternalServerError"
+        | "InternalFailure"
+        | "InternalServiceException"
+        | "ServiceUnavailable"
+        | "ReplicatedWriteConflictException" => Class::Transient,
         "AccessDeniedException"
         | "AccessDenied"
         | "UnrecognizedClientException"
@@ -189,6 +247,12 @@ fn class_of(code: Option<&str>, status: u16) -> Class {
         _ if status == 401 || status == 403 => Class::Denied,
         _ => Class::Other,
     }
+}
+
+/// Whether a `LimitExceededException` is about changes per day, and not about changes at the same time: capacity that was lowered
+/// or a billing mode that was changed too often. The words go on with a time of day.
+fn is_for_hours(message: &str) -> bool {
+    message.contains(" can be made at ")
 }
 
 /// An error and the causes below it.
@@ -234,3 +298,60 @@ impl fmt::Display for SourceOnly {
 }
 
 impl StdError for SourceOnly {}
+
+#[cfg(test)]
+impl Fault {
+    /// What an endpoint answers with this code and HTTP status.
+    pub(super) fn for_test(code: &str, status: u16, message: &str) -> Self {
+        let code = (!code.is_empty()).then(|| code.to_owned());
+        let class = class_of(code.as_deref(), status);
+        let class = if is_for_hours(message) { Class::Other } else { class };
+        Self { unknown: code.is_none(), code, ..Self::new(class, message) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_without_the_operation_is_told_from_one_that_refuses() {
+        for (code, status, message) in [
+            ("UnknownOperationException", 400, ""),
+            ("InternalFailure", 501, "API for service 'application-autoscaling' not yet implemented or pro feature"),
+            ("NotImplemented", 501, "x"),
+            ("", 404, "<html>"),
+            ("", 500, "<html>"),
+        ] {
+            assert!(Fault::for_test(code, status, message).is_lack(), "{code} {status}");
+        }
+        for (code, status, message) in [
+            ("ResourceNotFoundException", 400, "Table: x not found"),
+            ("TableNotFoundException", 400, "Table: x not found"),
+            ("AccessDeniedException", 400, "User is not authorized"),
+            ("ThrottlingException", 400, "Rate exceeded"),
+            ("ValidationException", 400, "Invalid ARN"),
+            ("InternalServerError", 500, "x"),
+            ("", 403, "Forbidden"),
+            ("", 429, ""),
+        ] {
+            assert!(!Fault::for_test(code, status, message).is_lack(), "{code} {status}");
+        }
+        assert!(!Fault::timeout().is_lack());
+        assert!(Fault::not_offered().is_lack());
+    }
+
+    #[test]
+    fn a_limit_of_the_day_is_not_waited_out() {
+        let limit = |message| Fault::for_test("LimitExceededException", 400, message);
+        let now =
+            limit("Subscriber limit exceeded: Only 500 tables can be created, updated, or deleted simultaneously");
+        assert!(now.is_passing());
+        let later = limit(
+            "Subscriber limit exceeded: Provisioned throughput decreases are limited within a given UTC day. After the first 4 \
+             decreases, each subsequent decrease in the same UTC day can be performed at most once every 3600 seconds. Number of \
+             decreases today: 6. Next decrease can be made at Wednesday, July 25, 2018 9:48:14 PM UTC",
+        );
+        assert!(!later.is_passing() && !later.is_busy());
+    }
+}

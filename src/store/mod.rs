@@ -4,19 +4,26 @@
 //! SDK's public API. Everything above works against the two traits here: [`ReadStore`] for operations that may only look,
 //! [`WriteStore`] for those that hold a [`Confirmation`](crate::environment::Confirmation).
 
+mod apply;
+mod capture;
 mod client;
 mod config;
 mod connect;
+mod control;
 #[cfg(feature = "embedded")]
 mod embedded;
 mod fault;
 mod gate;
 mod pace;
+mod probe;
 mod read;
 mod retry;
+mod scaling;
 mod seam;
+mod tables;
 mod write;
 
+use std::collections::BTreeMap;
 use std::future::Future;
 
 use bytes::Bytes;
@@ -25,7 +32,7 @@ pub use connect::{MissingDatabase, Store, StoreOptions, WritableStore};
 
 use crate::error::Result;
 use crate::item::Items;
-use crate::schema::{CreateTable, TableSchema};
+use crate::schema::{Captured, CreateTable, Section, Setting, SettingCall, TableSchema};
 
 /// One call of a (parallel) Scan.
 #[derive(Debug, Clone)]
@@ -88,11 +95,30 @@ pub trait ReadStore: Send + Sync {
     /// Everything `DescribeTable` says, verbatim; `None` when there is no such table.
     fn describe(&self, table: &str) -> impl Future<Output = Result<Option<TableSchema>>> + Send;
 
+    /// Reads `sections` of the described table, all at the same time and within seconds: what cannot be had by then, or at all,
+    /// comes as [`Captured::NotCaptured`] with its reason.
+    fn capture(
+        &self,
+        schema: &TableSchema,
+        sections: &[Section],
+    ) -> impl Future<Output = Vec<(Section, Captured)>> + Send;
+
+    /// Which of `settings` this endpoint cannot have, each with the endpoint's words. Changes nothing. A setting that is not
+    /// named may still be refused.
+    fn lacking(&self, table: &str, settings: &[Setting]) -> impl Future<Output = BTreeMap<Setting, String>> + Send;
+
+    /// Number of the table's on-demand backups, up to a hundred; `None` where the endpoint does not tell.
+    fn backups(&self, table: &str) -> impl Future<Output = Option<usize>> + Send;
+
+    /// The account of the credentials, `000000000000` for engines on this machine; `None` where the endpoint does not tell.
+    fn account(&self) -> impl Future<Output = Option<String>> + Send;
+
     /// Names of the tables of this account and region, up to a bound that is enough for a hint.
     fn table_names(&self) -> impl Future<Output = Result<Vec<String>>> + Send;
 
-    /// Keeps the consumption of read units below a cap from now on; the first cap holds.
-    fn cap_reads(&self, units_per_second: u32);
+    /// Keeps the consumption of read units below a cap from now on; the first cap holds. `first_price` is what the first page is
+    /// thought to cost, in read units.
+    fn cap_reads(&self, units_per_second: u32, first_price: f64);
 
     /// One page of a Scan. Retries until it has the page or gives up.
     fn scan(&self, request: &ScanRequest) -> impl Future<Output = Result<ScanPage>> + Send;
@@ -100,8 +126,13 @@ pub trait ReadStore: Send + Sync {
 
 /// A store that can be changed.
 pub trait WriteStore: ReadStore {
-    /// Asks for a new table; it may not be `ACTIVE` yet when this returns.
-    fn create(&self, table: &str, request: &CreateTable) -> impl Future<Output = Result<()>> + Send;
+    /// Asks for a new table; it may not be `ACTIVE` yet when this returns. Returns the optional settings of the request that an
+    /// engine other than AWS refused, each with its words: the table is made without them.
+    fn create(&self, table: &str, request: &CreateTable)
+    -> impl Future<Output = Result<Vec<(Setting, String)>>> + Send;
+
+    /// Brings one setting back. The table may be busy with it when this returns.
+    fn apply(&self, table: &str, call: &SettingCall) -> impl Future<Output = Result<()>> + Send;
 
     /// Asks for the deletion of a table; it may still be there when this returns.
     fn delete(&self, table: &str) -> impl Future<Output = Result<()>> + Send;

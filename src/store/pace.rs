@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Read units of a page of 1 MB, eventually consistent: 128 blocks of 8 KB. Assumed before the first page is known.
-const FIRST_PAGE_UNITS: f64 = 128.0;
+/// Read units of a page of 1 MB, strongly consistent: 256 blocks of 4 KB. No page costs more.
+const DEAREST_PAGE: f64 = 256.0;
 
 /// A token bucket that starts empty (no burst at the start), holds at most a second's worth, and is paid before each call
 /// with the price of the last one; the difference is settled afterwards.
@@ -22,8 +22,9 @@ struct State {
 }
 
 impl Pace {
-    pub(super) fn new(units_per_second: u32) -> Self {
-        let state = State { units: 0.0, at: Instant::now(), last_price: FIRST_PAGE_UNITS };
+    /// A cap; `first_price` is what the first call is thought to cost.
+    pub(super) fn new(units_per_second: u32, first_price: f64) -> Self {
+        let state = State { units: 0.0, at: Instant::now(), last_price: first_price.clamp(0.0, DEAREST_PAGE) };
         Self { units_per_second: f64::from(units_per_second.max(1)), state: Mutex::new(state) }
     }
 
@@ -68,7 +69,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn consumption_stays_at_the_cap_with_many_callers() {
-        let pace = Pace::new(100);
+        let pace = Pace::new(100, 128.0);
         let started = Instant::now();
         let mut consumed = 0.0;
         for call in 0..50 {
@@ -83,7 +84,15 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn there_is_no_burst_at_the_start() {
-        let pace = Pace::new(64);
+        let pace = Pace::new(64, 128.0);
+        let started = Instant::now();
+        pace.pay().await;
+        assert_eq!(started.elapsed(), Duration::from_secs(2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_small_table_does_not_pay_for_a_large_page() {
+        let pace = Pace::new(2, 4.0);
         let started = Instant::now();
         pace.pay().await;
         assert_eq!(started.elapsed(), Duration::from_secs(2));

@@ -37,6 +37,7 @@ impl Retry {
             .with_jitter()
             .without_max_times()
             .build()
+            .map(|wait| wait.min(LONGEST_WAIT))
     }
 
     /// Notes that a call succeeded.
@@ -68,6 +69,45 @@ impl Retry {
         }
     }
 
+    /// Makes `attempt` until it succeeds or is refused: for `busy` at most while the table is busy, for `faults` at most while the
+    /// endpoint fails. That other calls succeed meanwhile says nothing here.
+    pub(super) async fn run_for<T, F>(
+        &self,
+        operation: &str,
+        faults: Duration,
+        busy: Duration,
+        mut attempt: impl FnMut() -> F,
+    ) -> Result<T, Fault>
+    where
+        F: Future<Output = Result<T, Fault>>,
+    {
+        let started = Instant::now();
+        let mut waits = Self::waits();
+        loop {
+            let fault = match attempt().await {
+                Ok(value) => return Ok(value),
+                Err(fault) => fault,
+            };
+            let patience = if fault.is_busy() { busy } else { faults };
+            if !(fault.is_passing() || fault.is_busy()) || started.elapsed() > patience {
+                return Err(fault);
+            }
+            self.rest(operation, &fault.words(), &mut waits).await;
+        }
+    }
+
+    /// Waits before the next attempt, and says why.
+    pub(super) async fn rest(
+        &self,
+        operation: &str,
+        reason: &str,
+        waits: &mut (impl Iterator<Item = Duration> + Send),
+    ) {
+        let wait = waits.next().unwrap_or(LONGEST_WAIT);
+        self.reporter.report(Event::Retry { reason: format!("{operation}: {reason}"), wait });
+        tokio::time::sleep(wait).await;
+    }
+
     /// Waits before the next attempt, or says that it is time to give up.
     pub(super) async fn pause(
         &self,
@@ -80,9 +120,7 @@ impl Retry {
         if since.elapsed() >= self.give_up_after {
             return Err(GaveUp);
         }
-        let wait = waits.next().unwrap_or(LONGEST_WAIT);
-        self.reporter.report(Event::Retry { reason: format!("{operation}: {reason}"), wait });
-        tokio::time::sleep(wait).await;
+        self.rest(operation, reason, waits).await;
         Ok(())
     }
 

@@ -28,6 +28,8 @@ const BODY_STALL: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone)]
 pub(super) struct Seam {
     request: Bytes,
+    /// The `x-amz-target` to call, where it is not the SDK operation's own.
+    target: Option<&'static str>,
     response: Arc<Mutex<Option<RawResponse>>>,
 }
 
@@ -40,7 +42,12 @@ struct RawResponse {
 
 impl Seam {
     pub(super) fn new(request: impl Into<Bytes>) -> Self {
-        Self { request: request.into(), response: Arc::default() }
+        Self { request: request.into(), target: None, response: Arc::default() }
+    }
+
+    /// For an operation of a service that this SDK does not have and that engines serve on the same port.
+    pub(super) fn to_target(request: impl Into<Bytes>, target: &'static str) -> Self {
+        Self { target: Some(target), ..Self::new(request) }
     }
 
     /// Collects the body that was taken from the SDK.
@@ -93,6 +100,9 @@ impl Intercept for Seam {
     ) -> Result<(), BoxError> {
         let request = context.request_mut();
         request.headers_mut().insert("content-length", self.request.len().to_string());
+        if let Some(target) = self.target {
+            request.headers_mut().insert("x-amz-target", target);
+        }
         *request.body_mut() = SdkBody::from(self.request.clone());
         Ok(())
     }

@@ -12,7 +12,6 @@ use super::read::{ConsumedCapacity, quoted};
 use super::retry::Retry;
 use super::{Refused, Written};
 use crate::error::Result;
-use crate::schema::CreateTable;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -131,36 +130,6 @@ impl Client {
         let capacity = answer.consumed_capacity.unwrap_or_default();
         let write_units = capacity.iter().filter_map(|capacity| capacity.capacity_units).sum();
         Ok(Remainder { unprocessed, write_units })
-    }
-
-    /// Asks for a new table.
-    pub(super) async fn create(&self, table: &str, request: &CreateTable) -> Result<()> {
-        let body = Bytes::copy_from_slice(&request.body);
-        let mut calls = 0;
-        let answer = self.retry().run("CreateTable", || {
-            calls += 1;
-            self.send_create_table(table, body.clone())
-        });
-        match answer.await {
-            // An earlier call was heard, and its answer lost.
-            Err(fault) if calls > 1 && fault.class == Class::InUse => Ok(()),
-            answer => answer.map(drop).map_err(|fault| self.tell(fault, "CreateTable", table)),
-        }
-    }
-
-    /// Asks for the deletion of a table.
-    pub(super) async fn delete(&self, table: &str) -> Result<()> {
-        let body = Bytes::from(format!(r#"{{"TableName":{}}}"#, quoted(table)));
-        let mut calls = 0;
-        let answer = self.retry().run("DeleteTable", || {
-            calls += 1;
-            self.send_delete_table(table, body.clone())
-        });
-        match answer.await {
-            // An earlier call was heard, and its answer lost: the table is going or gone.
-            Err(fault) if calls > 1 && matches!(fault.class, Class::InUse | Class::NotFound) => Ok(()),
-            answer => answer.map(drop).map_err(|fault| self.tell(fault, "DeleteTable", table)),
-        }
     }
 }
 

@@ -148,7 +148,7 @@ fn no_credentials() {
     let run = project.dumpdb(["--env=dev", "--output=out"]).exits(10);
     run.says("credentials").says("AWS_PROFILE");
     project.write("envs/.env.sso", "DYNAMODB_TABLE=films\nAWS_REGION=eu-central-1\nAWS_PROFILE=nobody\n");
-    project.dumpdb(["--env=sso", "--output=out"]).exits(10).says("AWS_PROFILE");
+    project.dumpdb(["--env=sso", "--output=out"]).exits(10).says("profile nobody").says("AWS_PROFILE");
 }
 
 #[test]

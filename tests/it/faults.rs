@@ -233,16 +233,9 @@ fn a_dump_never_writes() {
     let proxy = Proxy::of(&engine, []);
     let project = Project::empty().environment("local", proxy.url(), "films");
     project.dumpdb(["--output=out"]).exits(0);
-    let reads = [
-        "DescribeTable",
-        "Scan",
-        "DescribeTimeToLive",
-        "ListTagsOfResource",
-        "DescribeContinuousBackups",
-        "ListTables",
-    ];
+    let reads = ["Describe", "Get", "List", "Scan"];
     for call in proxy.calls() {
-        assert!(reads.contains(&call.operation.as_str()), "{}", call.operation);
+        assert!(reads.iter().any(|read| call.operation.starts_with(read)), "{}", call.operation);
     }
     let scans: Vec<_> = proxy.calls().into_iter().filter(|call| call.operation == "Scan").collect();
     assert!(scans.len() >= 4, "the table has several pages");

@@ -1,6 +1,8 @@
 //! The commands as people run them: real processes in a temporary folder, against a real engine.
 #![cfg(all(feature = "cli", feature = "embedded"))]
 
+mod boost;
+mod diff_schema;
 mod dump;
 mod environments;
 mod failures;
@@ -9,9 +11,12 @@ mod formats;
 mod interruptions;
 mod layers;
 mod memory;
+mod overrides;
 mod prompts;
 mod report;
 mod restore;
 mod round_trip;
+mod settings;
+mod settings_scripted;
 mod snapshots;
 mod support;

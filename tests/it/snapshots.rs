@@ -6,7 +6,7 @@ use crate::support::faults::{Fault, Proxy, always, with_text};
 use crate::support::project::{Project, Run, run};
 
 /// Compares what a run said, with all that changes from run to run taken out.
-fn shows(name: &str, run: &Run) {
+pub(crate) fn shows(name: &str, run: &Run) {
     let code = run.status.code().map_or_else(|| "by a signal".to_owned(), |code| code.to_string());
     let text = format!("$ {}\n{}{}\n[exit {code}]", run.command, String::from_utf8_lossy(&run.stdout), run.stderr);
     let mut settings = insta::Settings::clone_current();

@@ -3,6 +3,7 @@
 mod common;
 mod dump;
 mod restore;
+mod settings;
 mod value;
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ use clap::{Parser, ValueEnum};
 
 use super::common::{EnvironmentArgs, RunArgs, TalkArgs, default_folder, resolve};
 use super::dump::content;
+use super::settings::{SettingArgs, SettingIntent};
+use super::value::boost;
 use super::{Arguments, Common};
 use crate::backup::SourceSpec;
 use crate::cli::exit;
@@ -16,6 +18,7 @@ use crate::error::Result;
 use crate::limits::BATCH_WRITE_ITEMS;
 use crate::ops::Content;
 use crate::ops::restore::{ExistingTable, RestoreRequest, VerifyMode};
+use crate::schema::Boost;
 
 const EXAMPLES: &str = "\
 EXAMPLES
@@ -26,6 +29,10 @@ EXAMPLES
   restoredb --env=local --source a --table b       restore under another name
   restoredb --env=local --wait 60s --if-missing    fill a fresh laptop, once
   restoredb --env=dev --source a --replace         delete and recreate the table
+  restoredb --env=local --source a --read-capacity 3 --write-capacity 3
+  restoredb --env=dev --source a --boost-write-capacity 1000
+  restoredb --env=dev --source a --diff-schema     compare the dump's schema with the table
+  restoredb --env=dev --source a --table b --key-schema 'owner:S,made:N'
   restoredb --env=prod --source a --confirm films  restore into production from a script
   zcat a.gz | restoredb --env=dev --source -       read items from standard input";
 
@@ -43,6 +50,9 @@ pub(in crate::cli) struct RestoreArgs {
 
     #[command(flatten)]
     restore: SourceArgs,
+
+    #[command(flatten)]
+    settings: SettingArgs,
 
     #[command(flatten)]
     run: RunArgs,
@@ -65,7 +75,7 @@ struct SourceArgs {
     source: Option<PathBuf>,
 
     /// leave a table that exists as it is, and succeed
-    #[arg(long, conflicts_with_all = ["replace", "no_create", "data_only"])]
+    #[arg(long, conflicts_with_all = ["replace", "no_create", "data_only", "apply_settings"])]
     if_missing: bool,
 
     /// fail when the table is missing
@@ -85,8 +95,20 @@ struct SourceArgs {
     schema_only: bool,
 
     /// write the items and create no table
-    #[arg(long)]
+    #[arg(long, conflicts_with = "SettingArgs")]
     data_only: bool,
+
+    /// raise a provisioned table and its indexes to so many WCU, or to on-demand, while the items are
+    /// written; what they are to have comes back at the end, also after a failure or Ctrl-C
+    #[arg(long, value_name = "N", value_parser = boost, conflicts_with = "schema_only")]
+    boost_write_capacity: Option<Boost>,
+
+    /// print what differs between the dump's schema and the table, and stop: 0 nothing, 3 something
+    #[arg(long, conflicts_with_all = [
+        "if_missing", "no_create", "replace", "schema_only", "data_only", "boost_write_capacity", "batch_size", "verify",
+        "with", "without", "settings_first", "apply_settings", "dry_run", "yes", "confirm",
+    ])]
+    diff_schema: bool,
 
     /// write so many items per call, at most 25
     #[arg(
@@ -120,6 +142,10 @@ pub(in crate::cli) struct RestoreIntent {
     existing: ExistingTable,
     create: bool,
     schema: Option<PathBuf>,
+    settings: SettingIntent,
+    boost: Option<Boost>,
+    /// Compare schemas and do nothing else.
+    pub(in crate::cli) compares: bool,
     content: Content,
     batch_size: usize,
     verify: VerifyMode,
@@ -141,12 +167,19 @@ impl Arguments for RestoreArgs {
             (_, true) => ExistingTable::Replace,
             (false, false) => ExistingTable::Add,
         };
+        let settings = self.settings.resolve(!restore.no_create)?;
+        if restore.boost_write_capacity.is_some() {
+            settings.check_with_boost()?;
+        }
         Ok(RestoreIntent {
             common: resolve(self.environment, &self.run, self.confirm)?,
             source: restore.source,
             existing,
             create: !restore.no_create,
             schema: restore.schema,
+            settings,
+            boost: restore.boost_write_capacity,
+            compares: restore.diff_schema,
             content: content(restore.schema_only, restore.data_only),
             batch_size: usize::from(restore.batch_size),
             verify: match restore.verify {
@@ -181,6 +214,10 @@ impl RestoreIntent {
             existing: self.existing,
             create: self.create,
             schema: self.schema.clone(),
+            overrides: self.settings.overrides.clone(),
+            settings: self.settings.choice.clone(),
+            apply_settings: self.settings.apply,
+            boost: self.boost,
             content: self.content,
             batch_size: self.batch_size,
             verify: self.verify,

@@ -14,6 +14,7 @@ use crate::error::{Error, ErrorKind};
 use crate::ops::Content;
 use crate::ops::dump::DumpRequest;
 use crate::ops::restore::{ExistingTable, RestoreRequest, VerifyMode};
+use crate::schema::Setting;
 
 const PLACE: &str = "--no-env --endpoint-url http://localhost:8000 --table films";
 
@@ -153,6 +154,11 @@ fn command_lines_that_clap_refuses() {
         "--data-only --replace",
         "--data-only --if-missing",
         "--data-only --schema s.json",
+        "--data-only --with kms",
+        "--data-only --apply-settings",
+        "--data-only --read-capacity 3",
+        "--data-only --schema-overrides o.json",
+        "--if-missing --apply-settings",
         "--no-create --schema s.json",
         "--batch-size 0",
         "--batch-size 26",
@@ -187,6 +193,9 @@ fn every_option_of_a_restore_arrives() {
     assert_eq!((request.existing, request.content), (ExistingTable::Keep, Content::SchemaOnly));
     assert_eq!((request.batch_size, request.verify), (7, VerifyMode::Count));
     assert_eq!(request.schema.as_deref(), Some(Path::new("s.json")));
+    let request = restore("--with kms --read-capacity 3 --apply-settings");
+    assert_eq!((request.settings.with, request.overrides.read_capacity), (vec![Setting::Kms], Some(3)));
+    assert!(request.apply_settings);
     let request = restore("--source a --no-create --data-only");
     assert_eq!((request.create, request.content), (false, Content::DataOnly));
     assert_eq!(restore("--replace").existing, ExistingTable::Replace);

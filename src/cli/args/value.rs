@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::schema::{Boost, Capacity};
+
 /// Longer waits are typing errors, and far longer ones overflow a clock.
 const LONGEST: Duration = Duration::from_hours(30 * 24);
 
@@ -15,6 +17,33 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 pub(super) fn lasting(text: &str) -> Result<Duration, String> {
     let duration = duration(text)?;
     if duration.is_zero() { Err("no time at all".to_owned()) } else { Ok(duration) }
+}
+
+/// `NAME=R:W`: an index and its capacity.
+pub(super) fn capacity_of_index(text: &str) -> Result<(String, Capacity), String> {
+    let (name, capacity) = named(text).ok_or("write it as NAME=R:W, for example by-genre=5:5")?;
+    let capacity = capacity.parse().map_err(|error: crate::error::Error| error.to_string())?;
+    Ok((name, capacity))
+}
+
+/// `NAME=VALUE`: a tag. The value may be empty and may hold further signs of equality.
+pub(super) fn tag(text: &str) -> Result<(String, String), String> {
+    let (name, value) = named(text).ok_or("write it as NAME=VALUE, for example owner=films")?;
+    Ok((name, value.to_owned()))
+}
+
+/// `on-demand`, or WCU.
+pub(super) fn boost(text: &str) -> Result<Boost, String> {
+    // DynamoDB's own type for capacity.
+    let units = || text.parse::<i64>().ok().and_then(|units| u64::try_from(units).ok()).filter(|units| *units > 0);
+    match text {
+        "on-demand" => Ok(Boost::OnDemand),
+        _ => units().map(Boost::WriteCapacity).ok_or_else(|| "write a number of WCU, or on-demand".to_owned()),
+    }
+}
+
+fn named(text: &str) -> Option<(String, &str)> {
+    text.split_once('=').filter(|(name, _)| !name.is_empty()).map(|(name, value)| (name.to_owned(), value))
 }
 
 #[cfg(test)]
@@ -31,5 +60,28 @@ mod tests {
         for nonsense in ["", "5", "soon", "-5s", "99999999999999999999y"] {
             assert!(duration(nonsense).is_err(), "{nonsense}");
         }
+    }
+
+    #[test]
+    fn capacities_of_indexes() {
+        assert_eq!(capacity_of_index("by-genre=5:7"), Ok(("by-genre".to_owned(), Capacity { read: 5, write: 7 })));
+        for nonsense in ["", "by-genre", "=5:7", "by-genre=", "by-genre=5", "by-genre=0:7", "by-genre=5:x"] {
+            assert!(capacity_of_index(nonsense).is_err(), "{nonsense}");
+        }
+    }
+
+    #[test]
+    fn boosts() {
+        assert_eq!((boost("on-demand"), boost("1000")), (Ok(Boost::OnDemand), Ok(Boost::WriteCapacity(1000))));
+        for nonsense in ["", "0", "-1", "lots", "1.5", "9223372036854775808"] {
+            assert!(boost(nonsense).is_err(), "{nonsense}");
+        }
+    }
+
+    #[test]
+    fn tags() {
+        let pair = |name: &str, value: &str| Ok((name.to_owned(), value.to_owned()));
+        assert_eq!((tag("a=b"), tag("a="), tag("a=b=c")), (pair("a", "b"), pair("a", ""), pair("a", "b=c")));
+        assert!(tag("a").is_err() && tag("=b").is_err());
     }
 }

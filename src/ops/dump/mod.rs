@@ -85,6 +85,8 @@ pub struct DumpSummary {
     pub segments: u32,
     /// Whether the dump holds the whole table.
     pub complete: bool,
+    /// Settings of the table that could not be read, each with the reason.
+    pub not_captured: Vec<String>,
     /// When reading began and ended, RFC 3339 UTC. A Scan is not a moment in time: items are from between the two.
     pub started_at: chrono::DateTime<chrono::Utc>,
     /// See `started_at`.

@@ -11,10 +11,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::DumpSummary;
 use super::plan::DumpPlan;
-use crate::backup::{Access, DumpOptions, DumpWriter, MetadataDraft};
+use crate::backup::{Access, DumpOptions, DumpTarget, DumpWriter, MetadataDraft};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Phase, Reporter};
 use crate::item::Items;
+use crate::schema::{Captured, Section, TableSchema};
 use crate::store::{ReadStore, ScanRequest};
 
 /// Pages waiting for the writer.
@@ -36,9 +37,10 @@ where
     let started = Instant::now();
     let started_at = Utc::now();
     if let Some(units) = plan.max_read_units {
-        store.cap_reads(units);
+        store.cap_reads(units, plan.read_units);
     }
     let mut writer = DumpWriter::begin(&plan.request.target, &options(&plan))?;
+    let capturing = capture(store, &plan);
     let mut read = Read::default();
     if plan.request.content.data() {
         reporter.report(Event::Phase {
@@ -49,8 +51,9 @@ where
         (writer, read) = copy(store, &plan, writer, &reporter, &cancel).await?;
     }
     let finished_at = Utc::now();
-    let draft = metadata(&plan, &read, started_at, finished_at);
-    let schema = plan.request.content.schema().then(|| plan.schema.clone());
+    let schema = captured(&plan, capturing).await?;
+    let draft = metadata(&plan, &schema, &read, (started_at, finished_at));
+    let schema = plan.request.content.schema().then_some(schema);
     let finished = blocking(move || writer.finish(schema.as_ref(), draft)).await?;
     finished.warnings.into_iter().for_each(|warning| reporter.report(Event::Warning(warning)));
     let file = finished.metadata.files.values().max_by_key(|file| file.bytes);
@@ -63,11 +66,36 @@ where
         consumed_read_units: read.units,
         segments: plan.segments,
         complete: finished.metadata.complete,
+        not_captured: finished.metadata.not_captured,
         started_at,
         finished_at,
         seconds: started.elapsed().as_secs_f64(),
         source: plan.source,
     })
+}
+
+/// Reads the settings that `DescribeTable` does not tell while the items are read, so that a dump takes no longer for them.
+fn capture<S>(store: &S, plan: &DumpPlan) -> JoinSet<Vec<(Section, Captured)>>
+where
+    S: ReadStore + Clone + 'static,
+{
+    let mut capturing = JoinSet::new();
+    let has_schema_file = matches!(plan.request.target, DumpTarget::Folder(_)) && plan.request.content.schema();
+    if has_schema_file {
+        let (store, schema) = (store.clone(), plan.schema.clone());
+        capturing.spawn(async move { store.capture(&schema, &Section::ALL).await });
+    }
+    capturing
+}
+
+/// The schema with what was captured.
+async fn captured(plan: &DumpPlan, mut capturing: JoinSet<Vec<(Section, Captured)>>) -> Result<TableSchema> {
+    let schema = plan.schema.clone();
+    match capturing.join_next().await {
+        None => Ok(schema),
+        Some(Ok(sections)) => Ok(schema.with_sections(sections)),
+        Some(Err(error)) => Err(Error::failed("reading the table's settings was cut off").with_source(error)),
+    }
 }
 
 fn options(plan: &DumpPlan) -> DumpOptions {
@@ -188,7 +216,12 @@ impl Scan {
     }
 }
 
-fn metadata(plan: &DumpPlan, read: &Read, started_at: DateTime<Utc>, finished_at: DateTime<Utc>) -> MetadataDraft {
+fn metadata(
+    plan: &DumpPlan,
+    schema: &TableSchema,
+    read: &Read,
+    (started_at, finished_at): (DateTime<Utc>, DateTime<Utc>),
+) -> MetadataDraft {
     let mut partial = BTreeMap::new();
     if let Some(limit) = plan.limit.filter(|_| read.limited) {
         partial.insert("limit".to_owned(), limit.into());
@@ -196,7 +229,7 @@ fn metadata(plan: &DumpPlan, read: &Read, started_at: DateTime<Utc>, finished_at
     if !plan.request.content.data() {
         partial.insert("schema_only".to_owned(), true.into());
     }
-    let description = plan.schema.description();
+    let description = schema.description();
     MetadataDraft {
         environment: plan.source.environment.clone(),
         table: plan.source.table.clone(),
@@ -213,6 +246,6 @@ fn metadata(plan: &DumpPlan, read: &Read, started_at: DateTime<Utc>, finished_at
         segments: plan.segments,
         consumed_read_units: read.units,
         set_digest: None,
-        not_captured: Vec::new(),
+        not_captured: schema.not_captured().iter().map(|(section, reason)| format!("{section}: {reason}")).collect(),
     }
 }

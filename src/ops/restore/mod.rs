@@ -2,15 +2,22 @@
 //!
 //! ```text
 //! plan: open and check the dump, describe the target   (nothing is changed)
-//! run:  ensure the table ─► read items ─► batches ─► writers in flight ─► rejects ─► verify
+//! run:  ensure the table ─► read items ─► batches ─► writers in flight ─► rejects ─► verify ─► settings
 //! ```
 //!
 //! The operation can write only through a store that was opened with a `Confirmation`.
 
+mod apply;
 mod batch;
+mod boost;
+mod concerns;
+mod diff;
+mod marker;
 mod plan;
 mod rejects;
 mod run;
+mod settings;
+mod settle;
 mod table;
 mod verify;
 
@@ -18,13 +25,17 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+pub use boost::{BoostOutcome, NotTakenBack, PlannedBoost};
+pub use diff::{NotCompared, SchemaDifferences, diff};
 pub use plan::{RestorePlan, SourceFacts, TableAction, plan};
 pub use run::run;
+pub use settings::{PlannedSetting, SettingOutcome, SettingResult, When};
 
 use crate::backup::SourceSpec;
 use crate::limits;
 use crate::ops::Content;
 use crate::ops::place::Place;
+use crate::schema::{Boost, Overrides, SettingChoice};
 
 /// What to restore, and how.
 #[derive(Debug)]
@@ -39,6 +50,14 @@ pub struct RestoreRequest {
     pub create: bool,
     /// Create the table from this schema file and not from the dump's.
     pub schema: Option<PathBuf>,
+    /// Changes to that schema before a table is created from it or settings are applied from it.
+    pub overrides: Overrides,
+    /// Which settings are brought back, beyond the rules.
+    pub settings: SettingChoice,
+    /// Whether settings are applied to a table that exists.
+    pub apply_settings: bool,
+    /// What a provisioned table is raised to while the items are written.
+    pub boost: Option<Boost>,
     /// Schema, items, or both.
     pub content: Content,
     /// Items per `BatchWriteItem` call, 1 to 25.
@@ -59,6 +78,10 @@ impl RestoreRequest {
             existing: ExistingTable::default(),
             create: true,
             schema: None,
+            overrides: Overrides::default(),
+            settings: SettingChoice::default(),
+            apply_settings: false,
+            boost: None,
             content: Content::default(),
             batch_size: limits::BATCH_WRITE_ITEMS,
             verify: VerifyMode::default(),
@@ -156,7 +179,11 @@ pub struct RestoreSummary {
     pub throttled_calls: u64,
     /// What the check found.
     pub verified: Verified,
-    /// Settings of the dump that the table does not have now.
+    /// What became of the boost, if there was one.
+    pub boost: Option<BoostOutcome>,
+    /// What became of each setting beside keys, indexes and capacity.
+    pub settings: Vec<SettingOutcome>,
+    /// Anything else of the dump's schema that the table does not have now, with the reason.
     pub not_restored: Vec<String>,
     /// Wall time in seconds.
     pub seconds: f64,
@@ -177,11 +204,18 @@ pub enum TableOutcome {
 }
 
 impl RestoreSummary {
-    /// Whether every item is in the table. `false` means exit code 3.
+    /// Whether every item is in the table, every promised setting applied and no boost left on it. `false` means exit code 3.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.verified.lacking() == 0
+            && self.boost.as_ref().is_none_or(|boost| boost.not_taken_back.is_none())
+            && self.failed_settings().next().is_none()
             && self.items_rejected == 0
             && self.items_read == self.items_written + self.items_superseded
+    }
+
+    /// The settings that were promised and could not be applied.
+    pub fn failed_settings(&self) -> impl Iterator<Item = &SettingOutcome> {
+        self.settings.iter().filter(|setting| setting.result == SettingResult::Failed)
     }
 }

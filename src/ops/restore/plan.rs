@@ -2,20 +2,24 @@
 //! changed here.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::{ExistingTable, RestoreRequest, VerifyMode};
+use super::boost::{Boosting, Left};
+use super::concerns::Concerns;
+use super::marker::{Mark, Marker};
+use super::settings::Settings;
+use super::settle::{Aim, Settled, wanted_schema};
+use super::{ExistingTable, PlannedBoost, PlannedSetting, RestoreRequest, VerifyMode};
 use crate::backup::{self, Checked, Source};
-use crate::environment::{Approval, Endpoint, Environment, Question};
+use crate::environment::{Approval, Endpoint, Environment};
 use crate::error::{Error, Result};
 use crate::event::{Event, Phase, Reporter};
 use crate::item::KeySchema;
 use crate::ops::place::Place;
-use crate::schema::{CreateTable, Difference, KeyMismatch, NotRecreated, TableSchema, differences};
+use crate::schema::{Difference, NotRecreated, Overridden, Section, SkippedSetting, TableSchema};
 use crate::store::ReadStore;
 
 /// What a restore is going to do.
@@ -31,7 +35,15 @@ pub struct RestorePlan {
     pub table: Vec<(String, String)>,
     /// Settings in which an existing table differs from the dump. They stay as they are.
     pub differences: Vec<Difference>,
-    /// Settings of the dump that the new table will not have.
+    /// What is done about a temporary boost.
+    pub boost: Option<PlannedBoost>,
+    /// Settings that will be brought back, in the order in which they are applied.
+    pub settings: Vec<PlannedSetting>,
+    /// Settings that are left out, and why.
+    pub skipped: Vec<SkippedSetting>,
+    /// What the overrides change in the schema, each in words.
+    pub notes: Vec<String>,
+    /// Whatever else of the schema the table will not have: fields this version does not know, settings the target lacks.
     pub not_restored: Vec<NotRecreated>,
     /// How the result will be checked.
     pub verify: VerifyMode,
@@ -47,11 +59,14 @@ pub struct RestorePlan {
 pub(super) struct Parts {
     pub(super) request: RestoreRequest,
     pub(super) source: Arc<Source>,
-    pub(super) create: Option<CreateTable>,
+    pub(super) settings: Settings,
+    pub(super) boost: Option<Boosting>,
     /// The key schema items must fit.
     pub(super) key: Option<KeySchema>,
     /// The marker of a restore that has not ended yet.
-    pub(super) marker: Option<PathBuf>,
+    pub(super) marker: Option<Marker>,
+    /// Whether the table is this restore's own: made by it, or by the run that did not end before it.
+    pub(super) creates: bool,
 }
 
 impl fmt::Debug for Parts {
@@ -131,52 +146,124 @@ pub async fn plan(
     let source = Source::open(&request.source)?;
     let table = target_table(&request, environment, &source)?;
     let existing = store.describe(&table).await?;
-    let marker = request.state_dir.as_deref().map(|dir| marker_of(dir, environment, &table));
-    let unfinished = existing.is_some() && marker.as_deref().is_some_and(Path::exists);
-    let action = action(&request, existing.as_ref(), unfinished)?;
-    let target = match &existing {
-        Some(schema) => Place::of(environment, &table).described(schema),
-        None => Place::of(environment, &table),
-    };
+    let marker = request.state_dir.as_deref().map(|dir| Marker::of(dir, environment, &table));
+    let mark = marker.as_ref().filter(|_| existing.is_some()).and_then(Marker::read);
+    let (existing, left) = without_boost(existing, mark.as_ref())?;
+    let action = action(&request, existing.as_ref(), mark.is_some())?;
+    let creates = matches!(action, TableAction::Create | TableAction::Replace { .. });
+    let is_own = creates || mark.as_ref().is_some_and(|mark| mark.created);
+    let applies = action != TableAction::Keep && request.content.schema() && (is_own || request.apply_settings);
+    let Target { place: target, table: existing, backups } =
+        Target::look(store, Place::of(environment, &table), existing, &action).await;
     let wanted = wanted_schema(&request, &source)?;
-    let settled = Settled::of(&action, &request, wanted.as_ref(), existing.as_ref(), &table, environment)?;
+    let same_table = is_same_table(store, wanted.as_ref(), existing.as_ref(), &target).await;
+    let aim = Aim { request: &request, table: &table, applies, same_table };
+    let mut settled = Settled::of(&aim, &action, wanted.as_ref(), existing.as_ref(), environment)?;
+    let (boost, planned_boost) = settled.boost(&aim, &action, wanted.as_ref(), existing.as_ref(), left)?;
+    let settings = settled.settings.without_what_lacks(store, &table).await;
     let (source, checked) = if action == TableAction::Keep || !request.content.data() {
         (source, None)
     } else {
         check(source, reporter).await?
     };
-    let mut warnings = checked.as_ref().map_or(source.warnings(), |checked| &checked.warnings).to_vec();
     let facts = SourceFacts::of(&source, checked.as_ref());
-    warn_of_target(&mut warnings, &action, existing.as_ref(), &request, unfinished);
-    warn_of_source(&mut warnings, &facts);
-    let approval = if changes(&action, &request) {
-        Approval::of_table(environment, &table, questions(&facts, &target, &action, existing.as_ref()))
+    let notes = wanted.as_ref().filter(|_| applies).map(|wanted| wanted.notes.clone()).unwrap_or_default();
+    let concerns = Concerns { action: &action, existing: existing.as_ref(), target: &target, facts: &facts };
+    let mut warnings = checked.as_ref().map_or(source.warnings(), |checked| &checked.warnings).to_vec();
+    warnings.extend(concerns.warnings(&request, mark.is_some(), backups));
+    warnings.extend(concerns.warnings_of_boost(boost.as_ref(), marker.is_some()));
+    let is_overridden = wanted.as_ref().is_some_and(|wanted| !wanted.notes.is_empty());
+    if is_overridden && !applies && action != TableAction::Keep {
+        warnings.push("the table exists: its settings stay, whatever is to be changed on the way".into());
+    }
+    let approval = if boost.is_some() || changes(&action, &request, &settings) {
+        Approval::of_table(environment, &table, concerns.questions(backups))
     } else {
         Approval::of_dump(Vec::new())
     };
     Ok(RestorePlan {
         source: facts,
-        table: if settled.create.is_some() {
-            wanted.as_ref().map(TableSchema::summary_lines).unwrap_or_default()
-        } else {
-            Vec::new()
-        },
+        table: wanted.filter(|_| creates).map(|wanted| wanted.schema.shape_lines()).unwrap_or_default(),
         differences: settled.differences,
-        not_restored: settled.create.as_ref().map(|create| create.not_recreated.clone()).unwrap_or_default(),
+        settings: settings.planned(),
+        skipped: settings.skipped.clone(),
+        notes,
+        not_restored: settings.not_restored.clone(),
         verify: verify_mode(&request, &source, &target, &mut warnings),
         warnings,
         approval,
-        parts: Parts { source: Arc::new(source), create: settled.create, key: settled.key, marker, request },
+        boost: planned_boost,
+        parts: Parts { source: Arc::new(source), settings, boost, key: settled.key, marker, creates: is_own, request },
         target,
         action,
     })
 }
 
+/// The table as it is without the boost that an earlier run left on it, and that boost.
+fn without_boost(existing: Option<TableSchema>, mark: Option<&Mark>) -> Result<(Option<TableSchema>, Option<Left>)> {
+    let marked = mark.and_then(|mark| mark.boost.as_ref());
+    let left = existing.as_ref().zip(marked).and_then(|(existing, marked)| Left::on(existing, marked));
+    let existing = match (&left, existing) {
+        (Some(left), Some(existing)) => Some(left.taken_from(&existing)?),
+        (_, existing) => existing,
+    };
+    Ok((existing, left))
+}
+
+/// The target as it is.
+struct Target {
+    place: Place,
+    table: Option<TableSchema>,
+    /// Its on-demand backups, where it is to be replaced and the endpoint tells.
+    backups: Option<usize>,
+}
+
+impl Target {
+    /// Looks at as much of an existing table's settings as the plan speaks of.
+    async fn look(store: &impl ReadStore, place: Place, existing: Option<TableSchema>, action: &TableAction) -> Self {
+        let Some(schema) = existing else { return Self { place, table: None, backups: None } };
+        let sections: &[Section] = match action {
+            TableAction::Create | TableAction::Keep => &[],
+            TableAction::Replace { .. } => &[Section::ContinuousBackups],
+            TableAction::Add { .. } => &Section::ALL,
+        };
+        let replaced = matches!(action, TableAction::Replace { .. });
+        let backups = async { if replaced { store.backups(&place.table).await } else { None } };
+        let (sections, backups) = tokio::join!(store.capture(&schema, sections), backups);
+        Self { place: place.described(&schema), table: Some(schema.with_sections(sections)), backups }
+    }
+}
+
+/// Whether the target takes the place of the very table that was dumped. The account is asked for only where it decides.
+async fn is_same_table(
+    store: &impl ReadStore,
+    wanted: Option<&Overridden>,
+    existing: Option<&TableSchema>,
+    target: &Place,
+) -> bool {
+    let Some(wanted) = wanted.map(|wanted| &wanted.schema) else { return false };
+    let region = target.region.as_deref();
+    let dumped = wanted.description().table_arn.as_deref().and_then(account_in);
+    if !wanted.same_table(dumped, region, &target.table) {
+        return false;
+    }
+    let found = existing.and_then(|existing| existing.description().table_arn.as_deref()).and_then(account_in);
+    match found.or(target.account.as_deref()) {
+        Some(account) => dumped == Some(account),
+        None => dumped == store.account().await.as_deref(),
+    }
+}
+
+/// The account in an ARN, an engine's too.
+fn account_in(arn: &str) -> Option<&str> {
+    arn.split(':').nth(4)
+}
+
 /// Whether anything in the environment will be changed.
-fn changes(action: &TableAction, request: &RestoreRequest) -> bool {
+fn changes(action: &TableAction, request: &RestoreRequest, settings: &Settings) -> bool {
     match action {
         TableAction::Keep => false,
-        TableAction::Add { .. } => request.content.data(),
+        TableAction::Add { .. } => request.content.data() || !settings.before.is_empty() || !settings.after.is_empty(),
         TableAction::Create | TableAction::Replace { .. } => true,
     }
 }
@@ -191,21 +278,12 @@ fn refuse_vanishing_target(environment: &Environment) -> Result<()> {
     }
 }
 
-fn target_table(request: &RestoreRequest, environment: &Environment, source: &Source) -> Result<String> {
+pub(super) fn target_table(request: &RestoreRequest, environment: &Environment, source: &Source) -> Result<String> {
     let named = request.table.clone().or_else(|| source.table_name().map(ToOwned::to_owned));
     named.ok_or_else(|| {
         Error::usage("the dump does not say which table it was, and no target table is named")
             .with_hint(format!("pass --table, or set DYNAMODB_TABLE in the env file of {}", environment.name()))
     })
-}
-
-/// The marker of an unfinished restore into a table: while it stands, the table may hold half a dump.
-fn marker_of(state_dir: &Path, environment: &Environment, table: &str) -> PathBuf {
-    let region = environment.region().map_or("", |region| region.value.as_str());
-    let account = environment.account().map_or("", |account| account.value.as_str());
-    let identity = [&environment.endpoint().to_string(), region, account, environment.name(), table].join("\n");
-    let hash = xxhash_rust::xxh3::xxh3_128(identity.as_bytes());
-    state_dir.join(format!("unfinished-restore-{hash:032x}.json"))
 }
 
 fn action(request: &RestoreRequest, existing: Option<&TableSchema>, unfinished: bool) -> Result<TableAction> {
@@ -220,79 +298,6 @@ fn action(request: &RestoreRequest, existing: Option<&TableSchema>, unfinished: 
         .with_hint("lift it yourself if you are sure: `aws dynamodb update-table --no-deletion-protection-enabled`")),
         ExistingTable::Replace => Ok(TableAction::Replace { items }),
     }
-}
-
-fn wanted_schema(request: &RestoreRequest, source: &Source) -> Result<Option<TableSchema>> {
-    match &request.schema {
-        Some(file) => backup::read_schema(file).map(Some),
-        None => Ok(source.schema().cloned()),
-    }
-}
-
-/// What follows from the dump's schema and the table that exists.
-struct Settled {
-    create: Option<CreateTable>,
-    key: Option<KeySchema>,
-    differences: Vec<Difference>,
-}
-
-impl Settled {
-    fn of(
-        action: &TableAction,
-        request: &RestoreRequest,
-        wanted: Option<&TableSchema>,
-        existing: Option<&TableSchema>,
-        table: &str,
-        environment: &Environment,
-    ) -> Result<Self> {
-        match (action, existing) {
-            (TableAction::Keep, _) => Ok(Self { create: None, key: None, differences: Vec::new() }),
-            (TableAction::Add { .. }, Some(existing)) => Self::added(wanted, existing, table),
-            _ => Self::created(request, wanted, table, environment),
-        }
-    }
-
-    fn added(wanted: Option<&TableSchema>, existing: &TableSchema, table: &str) -> Result<Self> {
-        let found = wanted.map(|wanted| differences(wanted, existing)).unwrap_or_default();
-        if let Some(key) = found.key {
-            return Err(Error::schema_mismatch(format!("the key schema of table {table} is not the dump's"))
-                .with_details(side_by_side(&key))
-                .with_hint("restore under another name with --table, or replace the table with --replace"));
-        }
-        Ok(Self { create: None, key: Some(existing.key_schema()?), differences: found.settings })
-    }
-
-    fn created(
-        request: &RestoreRequest,
-        wanted: Option<&TableSchema>,
-        table: &str,
-        environment: &Environment,
-    ) -> Result<Self> {
-        if !request.create || !request.content.schema() {
-            let flag = if request.create { "--data-only" } else { "--no-create" };
-            return Err(Error::not_found(format!(
-                "table {table} does not exist in environment {}",
-                environment.name()
-            ))
-            .with_hint(format!("create it first, or leave out {flag}")));
-        }
-        let Some(schema) = wanted else {
-            return Err(Error::schema_mismatch(format!(
-                "table {table} does not exist in environment {}, and the source has no schema to create it from",
-                environment.name()
-            ))
-            .with_hint("pass --schema FILE (what `aws dynamodb describe-table` prints), or create the table first"));
-        };
-        let create = schema.create_table_request(table)?;
-        Ok(Self { create: Some(create), key: Some(schema.key_schema()?), differences: Vec::new() })
-    }
-}
-
-fn side_by_side(key: &KeyMismatch) -> Vec<String> {
-    let width = key.dump.iter().map(|line| line.chars().count()).max().unwrap_or(0).max(4) + 4;
-    let row = |dump: &str, table: &str| format!("{dump:width$}{table}");
-    let rows = key.dump.iter().zip(&key.table).map(|(dump, table)| row(dump, table));
-    std::iter::once(row("dump", "table")).chain(rows).collect()
 }
 
 /// Reads the whole dump once before anything is touched. Standard input cannot be read twice and goes unchecked.
@@ -311,71 +316,6 @@ async fn check(source: Source, reporter: Arc<dyn Reporter>) -> Result<(Source, O
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|error| Error::failed("the check was cut off").with_source(error))?
-}
-
-fn warn_of_target(
-    warnings: &mut Vec<String>,
-    action: &TableAction,
-    existing: Option<&TableSchema>,
-    request: &RestoreRequest,
-    unfinished: bool,
-) {
-    let Some(existing) = existing.filter(|_| *action != TableAction::Keep) else { return };
-    if unfinished {
-        warnings.push("an earlier restore into this table did not end; every item is written again".into());
-    }
-    if let (TableAction::Add { .. }, true) = (action, request.content.data()) {
-        if existing.description().stream().is_some() {
-            warnings.push("the table has a live stream: its consumers will see every restored item".into());
-        }
-        if existing.description().item_count.unwrap_or(0) > 0 && !unfinished {
-            warnings.push("items with the same key are overwritten, newer ones too".into());
-        }
-    }
-}
-
-fn warn_of_source(warnings: &mut Vec<String>, facts: &SourceFacts) {
-    if !facts.complete {
-        warnings.push("the dump is not a whole table".into());
-    }
-}
-
-fn questions(
-    facts: &SourceFacts,
-    target: &Place,
-    action: &TableAction,
-    existing: Option<&TableSchema>,
-) -> Vec<Question> {
-    let mut questions = Vec::new();
-    if let Some((source, target)) = crossing(facts, target) {
-        questions.push(Question::CrossEnvironment { source, target });
-    }
-    if let (TableAction::Replace { .. }, Some(existing)) = (action, existing) {
-        let mut losses = vec!["its settings, tags and point-in-time history".to_owned()];
-        if existing.description().stream().is_some() {
-            losses.push("its stream, with every record not read yet".to_owned());
-        }
-        questions.push(Question::ReplaceTable { table: target.table.clone(), losses });
-    }
-    questions
-}
-
-/// The two sides of a restore that leaves its environment. One name can stand for two places (`no-env` always can), so account
-/// and region count too, where both sides tell them.
-fn crossing(facts: &SourceFacts, target: &Place) -> Option<(String, String)> {
-    let source = facts.environment.as_ref()?;
-    if *source != target.environment {
-        return Some((source.clone(), target.environment.clone()));
-    }
-    let differs = |a: &Option<String>, b: &Option<String>| matches!((a, b), (Some(a), Some(b)) if a != b);
-    let elsewhere = differs(&facts.account, &target.account) || differs(&facts.region, &target.region);
-    elsewhere.then(|| {
-        let label = |account: &Option<String>, region: &Option<String>| {
-            let parts = [account.as_deref(), region.as_deref()];
-            format!("{source} ({})", parts.into_iter().flatten().collect::<Vec<_>>().join(" "))
-        };
-        (label(&facts.account, &facts.region), label(&target.account, &target.region))
-    })
 }
 
 /// What `auto` means here. A stream cannot be read a second time, so it cannot be compared.

@@ -1,9 +1,10 @@
-//! Carries a restore out: table, items, check.
+//! Carries a restore out: table, items, check, settings.
 //!
 //! One thread reads the dump; one task fills batches and keeps them in flight, bounded in number and in bytes; the store
 //! retries. Every item that is read ends in exactly one of four counts: written, superseded, rejected, or not reached
 //! because the run stopped.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -12,14 +13,19 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::apply::Applying;
 use super::batch::{Batch, Batcher, Offered};
+use super::boost::Boosting;
+use super::marker::Mark;
 use super::plan::{RestorePlan, TableAction};
 use super::rejects::Rejects;
-use super::{RestoreSummary, TableOutcome, Verified, VerifyMode, table, verify};
-use crate::backup::{self, Source};
+use super::settings::Settings;
+use super::{BoostOutcome, RestoreSummary, SettingOutcome, TableOutcome, Verified, VerifyMode, When, table, verify};
+use crate::backup::Source;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Phase, Reporter};
 use crate::item::KeySchema;
+use crate::schema::Setting;
 use crate::store::{Refused, WriteStore, Written};
 
 /// Calls in flight at most. The store's own gate is what adapts; this bounds the tasks that wait at it.
@@ -47,66 +53,147 @@ where
     S: WriteStore + Clone + 'static,
 {
     let started = Instant::now();
-    if plan.action != TableAction::Keep {
-        mark(&plan)?;
+    let mut boost = plan.parts.boost.take();
+    plan.leave_marker(boost.as_ref())?;
+    let (outcome, refused) = table::ensure(store, &plan, reporter.as_ref(), &cancel).await?;
+    let settings = std::mem::take(&mut plan.parts.settings);
+    let table = plan.target.table.clone();
+    let mut applying =
+        Applying { store, table: &table, reporter: reporter.as_ref(), cancel: &cancel, outcomes: Vec::new() };
+    let data = async {
+        prepare(&mut applying, &settings, refused, outcome, boost.as_mut()).await?;
+        data(store, &mut plan, outcome, &reporter, &cancel).await
     }
-    let outcome = table::ensure(store, &plan, reporter.as_ref(), &cancel).await?;
-    let mut moved = Moved::default();
-    let mut verified = Verified::None;
-    let mut rejects_file = None;
-    if let Some(key) =
-        plan.parts.key.take().filter(|_| outcome != TableOutcome::Kept && plan.parts.request.content.data())
-    {
-        let items = Items::start(&plan.parts.source, &cancel)?;
-        reporter.report(Event::Phase { phase: Phase::Writing, items: plan.source.items, bytes: plan.source.bytes });
-        let mut writing = Writing::new(store.clone(), &plan, key.clone(), Arc::clone(&reporter));
-        let done = writing.all(items, &cancel).await;
-        (moved, rejects_file) = writing.finish()?;
-        done.map_err(|error| moved.stopped(error))?;
-        moved.check(plan.source.items)?;
-        if plan.verify == VerifyMode::Full {
-            verified = verify::full(store, &plan, &key, reporter.as_ref(), &cancel).await?;
-        } else if plan.verify == VerifyMode::Count {
-            verified = Verified::Count;
-        }
+    .await;
+    let boost = end(boost, &applying, &plan, data.is_err()).await;
+    let data = data?;
+    let is_lacking = data.verified.lacking() > data.moved.rejected;
+    // The check comes first: TTL may delete items while they are compared. And what is not all there is written again by the next
+    // run, which a stream's consumers need not see.
+    if is_lacking {
+        applying.leave(&settings.after, "the table lacks items; the next run applies it");
+    } else {
+        applying.make(&settings.after, When::After).await?;
     }
-    let lacking = verified.lacking() > moved.rejected;
-    if let Some(marker) = plan.parts.marker.as_deref().filter(|_| outcome != TableOutcome::Kept && !lacking) {
-        backup::remove_mark(marker)?;
+    let mut outcomes = applying.outcomes;
+    outcomes.extend(settings.skipped.into_iter().map(SettingOutcome::skipped));
+    if let Some(marker) = plan.parts.marker.as_ref().filter(|_| outcome != TableOutcome::Kept && !is_lacking) {
+        marker.remove()?;
     }
-    Ok(RestoreSummary {
-        source: plan.source.path,
-        target: plan.target,
-        table: outcome,
-        items_read: moved.read,
-        items_written: moved.written.items,
-        items_superseded: moved.superseded,
-        items_rejected: moved.rejected,
-        rejects_file,
-        data_bytes: moved.written.bytes,
-        consumed_write_units: moved.written.write_units,
-        throttled_calls: moved.written.throttled_calls,
-        verified,
-        not_restored: plan
-            .not_restored
-            .iter()
-            .map(|setting| format!("{}: {}", setting.setting, setting.reason))
-            .collect(),
-        seconds: started.elapsed().as_secs_f64(),
-    })
+    Ok(RestoreSummary { boost, ..data.summary(plan, outcome, outcomes, started) })
 }
 
-/// Leaves the marker that says: this table may hold half a dump.
-fn mark(plan: &RestorePlan) -> Result<()> {
-    let Some(marker) = &plan.parts.marker else { return Ok(()) };
-    let text = serde_json::json!({
-        "source": plan.source.path,
-        "table": plan.target.table,
-        "environment": plan.target.environment,
-        "endpoint": plan.target.endpoint,
-        "since": chrono::Utc::now(),
-    });
-    backup::leave_mark(marker, text.to_string().as_bytes())
+/// Makes the table ready for the items.
+async fn prepare<S: WriteStore>(
+    applying: &mut Applying<'_, S>,
+    settings: &Settings,
+    refused: Vec<(Setting, String)>,
+    outcome: TableOutcome,
+    boost: Option<&mut Boosting>,
+) -> Result<()> {
+    if outcome != TableOutcome::Kept {
+        table::until_active(applying.store, applying.table, applying.cancel).await?;
+    }
+    applying.note_creation(settings, refused).await?;
+    if let Some(boost) = boost {
+        boost.raise(applying).await?;
+    }
+    applying.make(&settings.before, When::Before).await
+}
+
+/// Ends the boost, whatever became of the items. A restore that is to be run again need not take it back once more.
+async fn end<S: WriteStore>(
+    boost: Option<Boosting>,
+    applying: &Applying<'_, S>,
+    plan: &RestorePlan,
+    is_failed: bool,
+) -> Option<BoostOutcome> {
+    let outcome = boost?.end(applying, &plan.target, is_failed).await;
+    if outcome.not_taken_back.is_none()
+        && let Err(error) = plan.leave_marker(None)
+    {
+        applying.reporter.report(Event::Warning(error.to_string()));
+    }
+    Some(outcome)
+}
+
+impl RestorePlan {
+    /// Leaves the marker of a restore that has not ended, with the boost that is to be taken back.
+    fn leave_marker(&self, boost: Option<&Boosting>) -> Result<()> {
+        let marker = self.parts.marker.as_ref().filter(|_| self.action != TableAction::Keep);
+        let Some(marker) = marker else { return Ok(()) };
+        let boost = boost.map(|boost| boost.marked(&self.target.table)).transpose()?;
+        marker.leave(&self.source.path, &self.target, &Mark { created: self.parts.creates, boost })
+    }
+}
+
+/// What the data phase did.
+#[derive(Debug)]
+struct Data {
+    moved: Moved,
+    rejects_file: Option<PathBuf>,
+    verified: Verified,
+}
+
+/// Writes the items and checks them.
+async fn data<S>(
+    store: &S,
+    plan: &mut RestorePlan,
+    outcome: TableOutcome,
+    reporter: &Arc<dyn Reporter>,
+    cancel: &CancellationToken,
+) -> Result<Data>
+where
+    S: WriteStore + Clone + 'static,
+{
+    let is_wanted = outcome != TableOutcome::Kept && plan.parts.request.content.data();
+    let Some(key) = plan.parts.key.take().filter(|_| is_wanted) else {
+        return Ok(Data { moved: Moved::default(), rejects_file: None, verified: Verified::None });
+    };
+    let items = Items::start(&plan.parts.source, cancel)?;
+    reporter.report(Event::Phase { phase: Phase::Writing, items: plan.source.items, bytes: plan.source.bytes });
+    let mut writing = Writing::new(store.clone(), plan, key.clone(), Arc::clone(reporter));
+    let done = writing.all(items, cancel).await;
+    let (moved, rejects_file) = writing.finish()?;
+    done.map_err(|error| moved.stopped(error))?;
+    moved.check(plan.source.items)?;
+    let verified = match plan.verify {
+        VerifyMode::Full => verify::full(store, plan, &key, reporter.as_ref(), cancel).await?,
+        VerifyMode::Count => Verified::Count,
+        VerifyMode::Auto | VerifyMode::None => Verified::None,
+    };
+    Ok(Data { moved, rejects_file, verified })
+}
+
+impl Data {
+    fn summary(
+        self,
+        plan: RestorePlan,
+        table: TableOutcome,
+        settings: Vec<SettingOutcome>,
+        started: Instant,
+    ) -> RestoreSummary {
+        let moved = self.moved;
+        let not_restored = plan.not_restored.iter().map(|setting| format!("{}: {}", setting.setting, setting.reason));
+        RestoreSummary {
+            not_restored: not_restored.collect(),
+            source: plan.source.path,
+            target: plan.target,
+            table,
+            items_read: moved.read,
+            items_written: moved.written.items,
+            items_superseded: moved.superseded,
+            items_rejected: moved.rejected,
+            rejects_file: self.rejects_file,
+            data_bytes: moved.written.bytes,
+            consumed_write_units: moved.written.write_units,
+            throttled_calls: moved.written.throttled_calls,
+            verified: self.verified,
+            boost: None,
+            settings,
+            seconds: started.elapsed().as_secs_f64(),
+        }
+    }
 }
 
 /// What has been done so far.
@@ -310,7 +397,7 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
         result
     }
 
-    fn finish(self) -> Result<(Moved, Option<std::path::PathBuf>)> {
+    fn finish(self) -> Result<(Moved, Option<PathBuf>)> {
         let file = self.rejects.finish()?;
         Ok((self.moved, file))
     }

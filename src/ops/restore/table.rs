@@ -9,7 +9,7 @@ use super::plan::TableAction;
 use super::{RestorePlan, TableOutcome};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Phase, Reporter};
-use crate::schema::TableSchema;
+use crate::schema::{Setting, TableSchema};
 use crate::store::{ReadStore, WriteStore};
 
 /// Creating a table takes seconds, deleting one too; indexes are created with it. Longer than this is not normal.
@@ -17,17 +17,21 @@ const PATIENCE: Duration = Duration::from_mins(30);
 const FIRST_LOOK: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// Brings the table into the state in which items can be written.
+/// A description may lag behind a change that was taken: so often it is looked at again before it is believed.
+const SECOND_LOOKS: u32 = 6;
+
+/// Sees that the table is there, or is going to be. Returns the settings that it had to be created without, with the endpoint's
+/// words.
 pub(super) async fn ensure(
     store: &impl WriteStore,
     plan: &RestorePlan,
     reporter: &dyn Reporter,
     cancel: &CancellationToken,
-) -> Result<TableOutcome> {
+) -> Result<(TableOutcome, Vec<(Setting, String)>)> {
     let table = &plan.target.table;
     let phase = |phase| reporter.report(Event::Phase { phase, items: None, bytes: None });
     let outcome = match plan.action {
-        TableAction::Keep => return Ok(TableOutcome::Kept),
+        TableAction::Keep => return Ok((TableOutcome::Kept, Vec::new())),
         TableAction::Add { .. } => TableOutcome::AddedTo,
         TableAction::Create => TableOutcome::Created,
         TableAction::Replace { .. } => {
@@ -37,12 +41,51 @@ pub(super) async fn ensure(
             TableOutcome::Replaced
         }
     };
-    if let Some(request) = &plan.parts.create {
+    let mut refused = Vec::new();
+    if let Some(request) = &plan.parts.settings.create {
         phase(Phase::Creating);
-        store.create(table, request).await?;
+        refused = tokio::select! {
+            biased;
+            () = cancel.cancelled() => return Err(stopped(table, "created")),
+            created = store.create(table, request) => created?,
+        };
     }
-    wait(store, table, cancel, "ACTIVE", |schema| schema.as_ref().is_some_and(TableSchema::is_active)).await?;
-    Ok(outcome)
+    Ok((outcome, refused))
+}
+
+/// Waits until the table is `ACTIVE`; says whether it is billed as `wanted` then.
+pub(super) async fn is_billed_as(
+    store: &impl ReadStore,
+    table: &str,
+    wanted: &TableSchema,
+    cancel: &CancellationToken,
+) -> Result<bool> {
+    let mut pause = FIRST_LOOK;
+    for _ in 0..SECOND_LOOKS {
+        let found = until_active(store, table, cancel).await?;
+        if wanted.billing_call(table, &found).is_none() {
+            return Ok(true);
+        }
+        tokio::time::sleep(pause).await;
+        pause *= 2;
+    }
+    Ok(false)
+}
+
+/// Waits until the table and its indexes are `ACTIVE`.
+pub(super) async fn until_active(
+    store: &impl ReadStore,
+    table: &str,
+    cancel: &CancellationToken,
+) -> Result<TableSchema> {
+    let is_active = |schema: &Option<TableSchema>| schema.as_ref().is_some_and(TableSchema::is_active);
+    let schema = wait(store, table, cancel, "ACTIVE", is_active).await?;
+    schema.ok_or_else(|| Error::not_found(format!("table {table} is gone")))
+}
+
+fn stopped(table: &str, wanted: &str) -> Error {
+    let what = format!("interrupted while waiting for table {table} to be {wanted}");
+    Error::new(ErrorKind::Interrupted, what).with_hint("run the same command again to go on")
 }
 
 /// Looks at the table, ever less often, until it is as wanted.
@@ -52,13 +95,13 @@ async fn wait(
     cancel: &CancellationToken,
     wanted: &str,
     done: impl Fn(&Option<TableSchema>) -> bool,
-) -> Result<()> {
+) -> Result<Option<TableSchema>> {
     let started = Instant::now();
     let mut pause = FIRST_LOOK;
     loop {
         let schema = store.describe(table).await?;
         if done(&schema) {
-            return Ok(());
+            return Ok(schema);
         }
         let state = schema.map_or_else(|| "it is not there".to_owned(), |schema| schema.activity());
         if started.elapsed() >= PATIENCE {
@@ -66,10 +109,7 @@ async fn wait(
                 .with_hint("look at the table in the console; run the same command again when it is ready"));
         }
         tokio::select! {
-            () = cancel.cancelled() => {
-                let what = format!("interrupted while waiting for table {table} to be {wanted}: {state}");
-                return Err(Error::new(ErrorKind::Interrupted, what).with_hint("run the same command again to go on"));
-            }
+            () = cancel.cancelled() => return Err(stopped(table, &format!("{wanted}: {state}"))),
             () = tokio::time::sleep(pause) => {}
         }
         pause = (pause * 2).min(LONGEST_PAUSE);

@@ -43,6 +43,11 @@ impl Client {
         Self { sdk: aws_sdk_dynamodb::Client::from_conf(config), runtime: runtime.expect("a runtime for the client") }
     }
 
+    /// Makes any call of the SDK, and waits for its end.
+    pub(crate) fn ask<F: Future>(&self, call: impl FnOnce(&aws_sdk_dynamodb::Client) -> F) -> F::Output {
+        self.runtime.block_on(call(&self.sdk))
+    }
+
     /// Creates a table with the string key `id`, on demand.
     pub(crate) fn create_simple(&self, table: &str) {
         self.create(table, |table| {
@@ -123,7 +128,13 @@ impl Client {
 
     /// Deletes the table if it exists, as far as that can be done: for the end of a test.
     pub(crate) fn delete_if_there(&self, table: &str) {
+        self.lift_protection(table);
         let _ = self.runtime.block_on(self.sdk.delete_table().table_name(table).send());
+    }
+
+    /// Takes deletion protection from the table, where there is any.
+    pub(crate) fn lift_protection(&self, table: &str) {
+        let _ = self.ask(|sdk| sdk.update_table().table_name(table).deletion_protection_enabled(false).send());
     }
 }
 

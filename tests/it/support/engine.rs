@@ -17,6 +17,7 @@ use super::client::Client;
 
 /// What differs between engines, as far as a test must know it.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a capability of its own")]
 pub(crate) struct Capabilities {
     /// `DescribeTable` counts the items at once.
     pub(crate) counts_items: bool,
@@ -24,6 +25,8 @@ pub(crate) struct Capabilities {
     pub(crate) multi_attribute_keys: bool,
     /// An item of exactly 409,600 bytes is taken, measured in UTF-8.
     pub(crate) measures_in_utf8: bool,
+    /// Time to live, tags and other settings beside keys, indexes and throughput are kept.
+    pub(crate) keeps_settings: bool,
 }
 
 /// A running engine.
@@ -116,10 +119,16 @@ impl Drop for Engine {
 }
 
 fn capabilities(engine: &str) -> Capabilities {
-    let all = Capabilities { counts_items: true, multi_attribute_keys: true, measures_in_utf8: true };
+    let all =
+        Capabilities { counts_items: true, multi_attribute_keys: true, measures_in_utf8: true, keeps_settings: true };
     match engine {
         "embedded" | "ministack" => all,
-        "dynalite" => Capabilities { counts_items: false, multi_attribute_keys: false, measures_in_utf8: false },
+        "dynalite" => Capabilities {
+            counts_items: false,
+            multi_attribute_keys: false,
+            measures_in_utf8: false,
+            keeps_settings: false,
+        },
         other => panic!("DYNADUMP_TEST_ENGINE={other:?}: expected embedded, ministack or dynalite"),
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod arbitrary;
 pub(crate) mod client;
+pub(crate) mod described;
 pub(crate) mod engine;
 pub(crate) mod faults;
 pub(crate) mod project;

@@ -1,0 +1,228 @@
+//! Options of `restoredb` about the settings of a table: which of them come back, and what is made otherwise than in the dump.
+
+use std::path::{Path, PathBuf};
+
+use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
+use clap::{Args, ValueEnum};
+
+use super::value::{capacity_of_index, tag};
+use crate::backup;
+use crate::error::{Error, Result};
+use crate::schema::{BillingMode, Capacity, Overrides, OverridesFormat, Setting, SettingChoice, TableClass};
+
+/// What of a table's settings comes back, and how.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Settings")]
+pub(super) struct SettingArgs {
+    /// bring these back although they would be skipped: stream, ttl, tags, pitr, insights,
+    /// autoscaling, policy, kinesis, replicas, kms, class, warm-throughput, deletion-protection
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = settings(), hide_possible_values = true)]
+    with: Vec<Setting>,
+
+    /// leave these out (names as for --with)
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = settings(), hide_possible_values = true)]
+    without: Vec<Setting>,
+
+    /// apply these before the items are written and not after them (names as for --with)
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = settings(), hide_possible_values = true)]
+    settings_first: Vec<Setting>,
+
+    /// bring the settings back to a table that exists, too
+    #[arg(long)]
+    apply_settings: bool,
+
+    /// read overrides from this .json or .toml file; its keys are the options below, which win
+    #[arg(long, value_name = "FILE")]
+    schema_overrides: Option<PathBuf>,
+
+    /// bill the table by request or by capacity
+    #[arg(long, value_name = "MODE", value_enum)]
+    billing_mode: Option<Billing>,
+
+    /// provision so many RCU for the table and for its indexes
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    read_capacity: Option<u64>,
+
+    /// provision so many WCU for the table and for its indexes
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    write_capacity: Option<u64>,
+
+    /// provision so many RCU and WCU for one index; may be repeated
+    #[arg(long, value_name = "NAME=R:W", value_parser = capacity_of_index)]
+    index_capacity: Vec<(String, Capacity)>,
+
+    /// let an on-demand table and its indexes take so many read units per second at most
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    max_read_units: Option<u64>,
+
+    /// let an on-demand table and its indexes take so many write units per second at most
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    max_write_units: Option<u64>,
+
+    /// make the table of this class
+    #[arg(long, value_name = "CLASS", value_enum)]
+    table_class: Option<Class>,
+
+    /// encrypt the table with this KMS key: ARN, alias or id
+    #[arg(long, value_name = "KEY", value_parser = NonEmptyStringValueParser::new())]
+    kms_key: Option<String>,
+
+    /// add a tag, or change one; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", value_parser = tag)]
+    add_tag: Vec<(String, String)>,
+
+    /// leave the dump's tags out
+    #[arg(long)]
+    no_tags: bool,
+
+    /// create the table without these indexes; all for none at all
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
+    drop_index: Vec<String>,
+
+    /// create the table with these indexes and no other
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
+    only_index: Vec<String>,
+
+    /// create the table with another key: partition key and, if there is one, sort key, each with
+    /// its type S, N or B, for example 'owner:S,made:N'; items that lack it are rejected
+    #[arg(long, value_name = "KEY", value_parser = NonEmptyStringValueParser::new())]
+    key_schema: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Billing {
+    OnDemand,
+    Provisioned,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Class {
+    Standard,
+    StandardInfrequentAccess,
+}
+
+/// What these options mean.
+#[derive(Debug, Default)]
+pub(super) struct SettingIntent {
+    pub(super) choice: SettingChoice,
+    pub(super) overrides: Overrides,
+    pub(super) apply: bool,
+}
+
+/// Takes the name of a setting; a name that is none is answered with all there are.
+fn settings() -> impl TypedValueParser<Value = Setting> {
+    PossibleValuesParser::new(Setting::ALL.map(Setting::name))
+        .map(|name| name.parse().expect("only names of settings are possible values"))
+}
+
+impl SettingArgs {
+    /// `creates` says whether a table may be created at all.
+    ///
+    /// # Errors
+    /// Options that contradict each other or have nothing to act on; an overrides file that cannot be read.
+    pub(super) fn resolve(self, creates: bool) -> Result<SettingIntent> {
+        let file = self.schema_overrides.as_deref().map(overrides_in).transpose()?.unwrap_or_default();
+        let choice = SettingChoice {
+            with: self.with.clone(),
+            without: self.without.clone(),
+            first: self.settings_first.clone(),
+        };
+        let apply = self.apply_settings;
+        let intent = SettingIntent { choice, overrides: self.overrides().merge(file), apply };
+        intent.check_choice()?;
+        if !creates {
+            intent.check_without_creation()?;
+        }
+        Ok(intent)
+    }
+
+    fn overrides(self) -> Overrides {
+        Overrides {
+            billing_mode: self.billing_mode.map(|mode| match mode {
+                Billing::OnDemand => BillingMode::OnDemand,
+                Billing::Provisioned => BillingMode::Provisioned,
+            }),
+            read_capacity: self.read_capacity,
+            write_capacity: self.write_capacity,
+            index_capacity: self.index_capacity.into_iter().collect(),
+            max_read_units: self.max_read_units,
+            max_write_units: self.max_write_units,
+            table_class: self.table_class.map(|class| match class {
+                Class::Standard => TableClass::Standard,
+                Class::StandardInfrequentAccess => TableClass::StandardInfrequentAccess,
+            }),
+            kms_key: self.kms_key,
+            add_tags: self.add_tag.into_iter().collect(),
+            no_tags: self.no_tags,
+            drop_indexes: self.drop_index,
+            only_indexes: self.only_index,
+            key_schema: self.key_schema,
+        }
+    }
+}
+
+impl SettingIntent {
+    /// No setting is wanted and unwanted at the same time.
+    fn check_choice(&self) -> Result<()> {
+        let SettingChoice { with, without, first } = &self.choice;
+        let overrides = &self.overrides;
+        let mut wanted: Vec<_> = with.iter().map(|setting| (*setting, format!("--with {setting}"))).collect();
+        wanted.extend(first.iter().map(|setting| (*setting, format!("--settings-first {setting}"))));
+        wanted.extend(overrides.kms_key.iter().map(|_| (Setting::Kms, "--kms-key".to_owned())));
+        wanted.extend(overrides.table_class.map(|_| (Setting::Class, "--table-class".to_owned())));
+        wanted.extend(overrides.add_tags.keys().map(|_| (Setting::Tags, "--add-tag".to_owned())));
+        match wanted.into_iter().find(|(setting, _)| without.contains(setting)) {
+            Some((setting, flag)) => Err(Error::usage(format!("{flag} and --without {setting} contradict each other"))
+                .with_hint("leave one of them out")),
+            None => Ok(()),
+        }
+    }
+
+    /// Auto scaling that is applied before the items would change the capacity that is boosted for them.
+    pub(super) fn check_with_boost(&self) -> Result<()> {
+        if self.choice.first.contains(&Setting::Autoscaling) {
+            return Err(Error::usage("--settings-first autoscaling and --boost-write-capacity contradict each other")
+                .with_hint("auto scaling would change the boosted capacity; leave one of them out"));
+        }
+        Ok(())
+    }
+
+    /// Where no table is created, settings reach only one that exists, whose key and indexes stay.
+    fn check_without_creation(&self) -> Result<()> {
+        let chosen = !(self.choice.with.is_empty() && self.choice.without.is_empty() && self.choice.first.is_empty());
+        if (chosen || self.overrides != Overrides::default()) && !self.apply {
+            return Err(Error::usage(
+                "--no-create leaves the settings of a table as they are, so there are none to choose",
+            )
+            .with_hint("add --apply-settings to change them, or leave out the options about settings"));
+        }
+        let Overrides { drop_indexes, only_indexes, key_schema, .. } = &self.overrides;
+        if !drop_indexes.is_empty() || !only_indexes.is_empty() || key_schema.is_some() {
+            return Err(Error::usage("--no-create leaves key and indexes of a table as they are")
+                .with_hint("leave out the options that change them, or leave out --no-create"));
+        }
+        Ok(())
+    }
+}
+
+/// Reads a file of overrides; its ending tells the notation.
+fn overrides_in(path: &Path) -> Result<Overrides> {
+    let format = match path.extension().and_then(|ending| ending.to_str()) {
+        Some("json") => OverridesFormat::Json,
+        Some("toml") => OverridesFormat::Toml,
+        _ => {
+            return Err(Error::usage(format!("--schema-overrides {} is neither .json nor .toml", path.display()))
+                .with_hint("give the file the ending of its notation"));
+        }
+    };
+    Overrides::parse(&backup::read_text(path)?, format).map_err(|error| {
+        let told = Error::usage(format!("{}: {error}", path.display()));
+        match error.hint() {
+            Some(hint) => told.with_hint(hint),
+            None => told,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,56 @@
+//! `restoredb --diff-schema`: what differs, one line each on standard output; nothing is asked and nothing is changed.
+
+use super::args::Common;
+use super::output::write_data;
+use super::report::Finished;
+use super::session::Session;
+use super::signals::unless_cancelled;
+use super::text;
+use crate::environment::Environment;
+use crate::error::Result;
+use crate::ops::restore::{self, RestoreRequest, SchemaDifferences};
+use crate::schema::Difference;
+use crate::store::MissingDatabase;
+
+/// Compares the schema of a dump with a table.
+///
+/// # Errors
+/// Whatever stops it; what is to be told to people.
+pub(super) async fn run(
+    common: &Common,
+    environment: &Environment,
+    request: &RestoreRequest,
+    session: &Session,
+) -> Result<Finished> {
+    let store = session.open(environment, common, MissingDatabase::Imagine).await?;
+    let found = unless_cancelled(&session.cancel, restore::diff(&store, environment, request)).await?;
+    session.progress.end();
+    let not_compared = found.not_compared.iter().map(|lost| (lost.setting.as_str(), lost.reason.as_str()));
+    let not_compared = text::with_reasons(not_compared);
+    if !not_compared.is_empty() {
+        session.console.warning(&format!("not compared:\n{}", not_compared.join("\n")));
+    }
+    session.console.info(&headline(&found));
+    let lines: Vec<String> = found.differences.iter().map(line).collect();
+    if session.console.manner().json {
+        session.console.lines(&lines);
+    } else {
+        let lines = lines.iter().map(|line| format!("{}\n", text::escape(line)));
+        write_data(&lines.collect::<String>())?;
+    }
+    Finished::acted(&found, found.differences.is_empty())
+}
+
+fn headline(found: &SchemaDifferences) -> String {
+    let SchemaDifferences { source, target, differences, .. } = found;
+    let place = format!("table {} of environment {}", target.table, target.environment);
+    match differences.len() as u64 {
+        0 => format!("{place} is as {source} says"),
+        count => format!("{place} differs from {source} in {}", text::counted(count, "setting")),
+    }
+}
+
+fn line(difference: &Difference) -> String {
+    let Difference { setting, dump, table } = difference;
+    format!("{setting}: dump {dump} / table {table}")
+}

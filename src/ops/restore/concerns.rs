@@ -1,0 +1,144 @@
+//! What somebody should know before a restore, and what they are asked.
+
+use serde::Deserialize;
+
+use super::boost::Boosting;
+use super::{RestoreRequest, SourceFacts, TableAction};
+use crate::environment::Question;
+use crate::ops::place::Place;
+use crate::schema::{Section, TableSchema};
+
+/// What a restore meets.
+pub(super) struct Concerns<'a> {
+    pub(super) action: &'a TableAction,
+    /// The target table as it is.
+    pub(super) existing: Option<&'a TableSchema>,
+    pub(super) target: &'a Place,
+    pub(super) facts: &'a SourceFacts,
+}
+
+impl Concerns<'_> {
+    pub(super) fn warnings(
+        &self,
+        request: &RestoreRequest,
+        is_unfinished: bool,
+        backups: Option<usize>,
+    ) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if let Some(existing) = self.existing.filter(|_| *self.action != TableAction::Keep) {
+            if is_unfinished {
+                warnings.push("an earlier restore into this table did not end; every item is written again".into());
+            }
+            match self.action {
+                TableAction::Add { .. } if request.content.data() => {
+                    warn_of_items(&mut warnings, existing, is_unfinished);
+                }
+                TableAction::Replace { .. } => {
+                    warnings.extend(backups.filter(|count| *count > 0).map(|count| {
+                        format!("{count} on-demand backup{} of the old table stay", if count == 1 { "" } else { "s" })
+                    }));
+                }
+                _ => {}
+            }
+        }
+        if !self.facts.complete {
+            warnings.push("the dump is not a whole table".into());
+        }
+        warnings
+    }
+
+    /// What may come between a boost and its end.
+    pub(super) fn warnings_of_boost(&self, boost: Option<&Boosting>, has_marker: bool) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if boost.is_some_and(Boosting::raises) {
+            let scales = self.existing.and_then(|existing| existing.section(Section::AutoScaling)).is_some();
+            if scales && matches!(self.action, TableAction::Add { .. }) {
+                warnings.push("the table has auto scaling, which may change the boosted capacity".into());
+            }
+            if !has_marker {
+                warnings.push("there is no folder for state: the boost stays if this run is killed".into());
+            }
+        }
+        warnings
+    }
+
+    pub(super) fn questions(&self, backups: Option<usize>) -> Vec<Question> {
+        let mut questions = Vec::new();
+        if let Some((source, target)) = crossing(self.facts, self.target) {
+            questions.push(Question::CrossEnvironment { source, target });
+        }
+        if let (TableAction::Replace { .. }, Some(existing)) = (self.action, self.existing) {
+            let losses = losses(existing, backups);
+            questions.push(Question::ReplaceTable { table: self.target.table.clone(), losses });
+        }
+        questions
+    }
+}
+
+/// What happens to items that are written into a table that exists.
+fn warn_of_items(warnings: &mut Vec<String>, existing: &TableSchema, is_unfinished: bool) {
+    if existing.description().stream().is_some() {
+        warnings.push("the table has a live stream: its consumers will see every restored item".into());
+    }
+    if let Some(attribute) = existing.ttl_attribute() {
+        warnings.push(format!("the table has TTL on {attribute}: items whose time has passed may expire at once"));
+    }
+    if existing.description().item_count.unwrap_or(0) > 0 && !is_unfinished {
+        warnings.push("items with the same key are overwritten, newer ones too".into());
+    }
+}
+
+/// What dies with a table that is replaced.
+fn losses(existing: &TableSchema, backups: Option<usize>) -> Vec<String> {
+    let history = point_in_time_recovery(existing);
+    let settings = match history {
+        Some(_) => "its settings and tags",
+        None => "its settings, tags and point-in-time history",
+    };
+    let mut losses = vec![settings.to_owned()];
+    if existing.description().stream().is_some() {
+        losses.push("its stream, with every record not read yet".to_owned());
+    }
+    match (history, backups) {
+        (Some(true), _) => losses.push("its point-in-time history (AWS keeps one last backup for 35 days)".to_owned()),
+        (Some(false), Some(0)) => losses.push("every way back: there is no backup of it".to_owned()),
+        (Some(false) | None, _) => {}
+    }
+    losses
+}
+
+/// Whether the table can be restored to a point in time; `None` where that is not known.
+fn point_in_time_recovery(existing: &TableSchema) -> Option<bool> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Backups {
+        point_in_time_recovery_description: Option<Recovery>,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Recovery {
+        point_in_time_recovery_status: String,
+    }
+    let section = existing.section(Section::ContinuousBackups)?;
+    let backups: Backups = serde_json::from_str(section.get()).ok()?;
+    let recovery = backups.point_in_time_recovery_description;
+    Some(recovery.is_some_and(|recovery| recovery.point_in_time_recovery_status == "ENABLED"))
+}
+
+/// The two sides of a restore that leaves its environment. One name can stand for two places (`no-env` always can), so account
+/// and region count too, where both sides tell them.
+fn crossing(facts: &SourceFacts, target: &Place) -> Option<(String, String)> {
+    let source = facts.environment.as_ref()?;
+    if *source != target.environment {
+        return Some((source.clone(), target.environment.clone()));
+    }
+    let differs = |a: &Option<String>, b: &Option<String>| matches!((a, b), (Some(a), Some(b)) if a != b);
+    let elsewhere = differs(&facts.account, &target.account) || differs(&facts.region, &target.region);
+    elsewhere.then(|| {
+        let label = |account: &Option<String>, region: &Option<String>| {
+            let parts = [account.as_deref(), region.as_deref()];
+            format!("{source} ({})", parts.into_iter().flatten().collect::<Vec<_>>().join(" "))
+        };
+        (label(&facts.account, &facts.region), label(&target.account, &target.region))
+    })
+}

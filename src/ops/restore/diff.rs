@@ -1,0 +1,86 @@
+//! What differs between a dump's schema and a live table. Looks, and changes nothing.
+
+use serde::Serialize;
+
+use super::RestoreRequest;
+use super::plan::target_table;
+use super::settle::wanted_schema;
+use crate::backup::Source;
+use crate::environment::Environment;
+use crate::error::{Error, Result};
+use crate::ops::place::Place;
+use crate::ops::table_absent;
+use crate::schema::{Difference, Section, TableSchema, differences};
+use crate::store::ReadStore;
+
+/// What differs between a dump's schema and a table.
+#[derive(Debug, Clone, Serialize)]
+pub struct SchemaDifferences {
+    /// The dump, or the file that stands in for its schema.
+    pub source: String,
+    /// The table.
+    pub target: Place,
+    /// Each setting that differs, the key first.
+    pub differences: Vec<Difference>,
+    /// Settings that could not be compared.
+    pub not_compared: Vec<NotCompared>,
+}
+
+/// A setting that one side does not tell.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NotCompared {
+    /// The section of the schema: `TimeToLive`, `Tags`, …
+    pub setting: String,
+    /// Why, and on which side.
+    pub reason: String,
+}
+
+/// Compares the schema that a restore would bring, overrides included, with the table it would go to. Keys, indexes and all that
+/// `DescribeTable` tells are compared, and of the other settings those that both sides tell.
+///
+/// # Errors
+/// The dump is absent or damaged, or has no schema; the table is not named or does not exist; an override cannot be followed.
+pub async fn diff(
+    store: &impl ReadStore,
+    environment: &Environment,
+    request: &RestoreRequest,
+) -> Result<SchemaDifferences> {
+    let source = Source::open(&request.source)?;
+    let table = target_table(request, environment, &source)?;
+    let wanted = wanted_schema(request, &source)?.ok_or_else(|| {
+        Error::schema_mismatch(format!("{source} has no schema to compare"))
+            .with_hint("pass --schema FILE (what `aws dynamodb describe-table` prints)")
+    })?;
+    let Some(existing) = store.describe(&table).await? else {
+        return Err(table_absent(store, environment, &table).await);
+    };
+    let sections = store.capture(&existing, &Section::ALL).await;
+    let existing = existing.with_sections(sections);
+    let found = differences(&wanted.schema, &existing);
+    let of_key = found.key.map(|key| key.differences()).unwrap_or_default();
+    Ok(SchemaDifferences {
+        source: request.schema.as_ref().map_or_else(|| source.to_string(), |file| file.display().to_string()),
+        target: Place::of(environment, &table).described(&existing),
+        differences: of_key.into_iter().chain(found.settings).collect(),
+        not_compared: not_compared(&wanted.schema, &existing),
+    })
+}
+
+fn not_compared(dump: &TableSchema, table: &TableSchema) -> Vec<NotCompared> {
+    let (lost_by_dump, lost_by_table) = (dump.not_captured(), table.not_captured());
+    let is_told = |section: &Section| dump.section(*section).is_some();
+    if lost_by_dump.is_empty() && !Section::ALL.iter().any(is_told) {
+        let reason = "the schema holds only what DescribeTable tells".to_owned();
+        return vec![NotCompared { setting: "TTL, tags and the like".to_owned(), reason }];
+    }
+    let of = |side: &'static str, lost: Vec<(String, String)>| {
+        let told =
+            move |(setting, reason)| NotCompared { setting, reason: format!("not told by the {side}: {reason}") };
+        lost.into_iter().map(told)
+    };
+    let mut found: Vec<_> = of("dump", lost_by_dump).collect();
+    let of_table = of("table", lost_by_table).filter(|lost| !found.iter().any(|other| other.setting == lost.setting));
+    let of_table: Vec<_> = of_table.collect();
+    found.extend(of_table);
+    found
+}

@@ -1,0 +1,148 @@
+//! A schema with overrides: the same document with some of its top-level fields and sections written anew. Whatever else it holds
+//! stays verbatim, fields of a later API included.
+
+use serde_json::value::RawValue;
+
+use super::body::Body;
+use super::create::used_definitions;
+use super::overrides::{Overrides, TableClass};
+use super::raw::{Fields, raw};
+use super::section::Section;
+use super::views::{AWS_TAG_PREFIX, Tag, View};
+use super::{TableSchema, differences, new_billing, new_indexes, new_key, vector, words};
+use crate::error::{Error, Result};
+
+/// A schema with overrides.
+#[derive(Debug, Clone)]
+pub struct Overridden {
+    /// The schema.
+    pub schema: TableSchema,
+    /// What is otherwise than in the dump, in people's words, a line each.
+    pub notes: Vec<String>,
+}
+
+impl TableSchema {
+    /// This schema with `overrides`; without any, the schema itself.
+    ///
+    /// # Errors
+    ///
+    /// [`Usage`](crate::error::ErrorKind::Usage) naming the flag that cannot be followed or contradicts another;
+    /// [`SchemaMismatch`](crate::error::ErrorKind::SchemaMismatch) when a key attribute of the schema has no definition.
+    pub fn overridden(&self, overrides: &Overrides) -> Result<Overridden> {
+        if *overrides == Overrides::default() {
+            return Ok(Overridden { schema: self.clone(), notes: Vec::new() });
+        }
+        let mut draft = Draft::of(self);
+        new_indexes::drop_unwanted(&mut draft, self, overrides)?;
+        if let Some(key) = &overrides.key_schema {
+            new_key::put(&mut draft, key)?;
+        }
+        draft.drop_unused_definitions()?;
+        let before_billing = draft.schema()?;
+        new_billing::put(&mut draft, &before_billing, overrides)?;
+        put_class(&mut draft, overrides);
+        put_key(&mut draft, overrides);
+        put_tags(&mut draft, self, overrides)?;
+        let schema = draft.schema()?;
+        let mut notes = draft.notes;
+        notes.extend(changes(self, &schema));
+        Ok(Overridden { schema, notes })
+    }
+}
+
+/// A schema that is being changed.
+pub(super) struct Draft {
+    pub(super) table: Fields<Box<RawValue>>,
+    pub(super) sections: Vec<(String, Box<RawValue>)>,
+    pub(super) notes: Vec<String>,
+}
+
+impl Draft {
+    fn of(schema: &TableSchema) -> Self {
+        Self { table: Fields::to_edit(&schema.table), sections: schema.sections.clone(), notes: Vec::new() }
+    }
+
+    pub(super) fn schema(&self) -> Result<TableSchema> {
+        let table = raw(&self.table);
+        let description = serde_json::from_str(table.get()).map_err(|cause| super::unreadable(&cause))?;
+        Ok(TableSchema { table, sections: self.sections.clone(), description })
+    }
+
+    /// Removes the elements of the array `field` that `is_unwanted`, and the field when nothing is left.
+    pub(super) fn retain_elements(&mut self, field: &str, mut is_wanted: impl FnMut(&str) -> bool) {
+        let Some((_, place)) = self.table.0.iter_mut().find(|(found, _)| found == field) else { return };
+        let mut elements = super::raw::elements_of(place).unwrap_or_default();
+        elements.retain(|element| super::known::element_name(element).is_none_or(|name| is_wanted(&name)));
+        *place = raw(&elements);
+        if place.get() == "[]" {
+            self.table.remove(field);
+        }
+    }
+
+    fn drop_unused_definitions(&mut self) -> Result<()> {
+        let schema = self.schema()?;
+        let used = used_definitions(&schema.description, &vector::indexes(&schema))?;
+        let names: Vec<&str> = used.iter().map(|definition| definition.attribute_name.as_str()).collect();
+        self.retain_elements("AttributeDefinitions", |name| names.contains(&name));
+        Ok(())
+    }
+}
+
+fn put_class(draft: &mut Draft, overrides: &Overrides) {
+    let Some(class) = overrides.table_class else { return };
+    let class = match class {
+        TableClass::Standard => super::settings::STANDARD,
+        TableClass::StandardInfrequentAccess => "STANDARD_INFREQUENT_ACCESS",
+    };
+    draft.table.remove("TableClass");
+    draft.table.set("TableClassSummary", &Body::new().with("TableClass", &class));
+}
+
+/// Written as a request does: a key that is asked for follows no rule about keys of the source.
+fn put_key(draft: &mut Draft, overrides: &Overrides) {
+    let Some(key) = &overrides.kms_key else { return };
+    draft.table.remove("SSEDescription");
+    let specification = Body::new().with("Enabled", &true).with("SSEType", &"KMS").with("KMSMasterKeyId", key);
+    draft.table.set("SSESpecification", &specification);
+    draft.notes.push(format!("encryption with KMS key {key}"));
+}
+
+fn put_tags(draft: &mut Draft, schema: &TableSchema, overrides: &Overrides) -> Result<()> {
+    if overrides.add_tags.is_empty() && !overrides.no_tags {
+        return Ok(());
+    }
+    if let Some(name) = overrides.add_tags.keys().find(|name| name.is_empty() || name.starts_with(AWS_TAG_PREFIX)) {
+        return Err(Error::usage(format!("--add-tag: `{name}` is no name for a tag"))
+            .with_hint("it needs a name, and names that begin with aws: are AWS's to give"));
+    }
+    let view = schema.tags();
+    if let (View::NotCaptured(_), false) = (&view, overrides.no_tags) {
+        draft.notes.push("tags: only the added ones, for the dump's own were not captured".to_owned());
+    }
+    let mut tags = view.read().unwrap_or_default();
+    tags.retain(|tag| !overrides.no_tags && !overrides.add_tags.contains_key(&tag.key));
+    let added = overrides.add_tags.iter();
+    tags.extend(added.map(|(key, value)| Tag { key: key.clone(), value: value.clone() }));
+    draft.table.remove("Tags");
+    draft.sections.retain(|(name, _)| name != Section::Tags.name());
+    if !tags.is_empty() {
+        draft.sections.push((Section::Tags.name().to_owned(), raw(&tags)));
+    }
+    Ok(())
+}
+
+/// What differs and is not noted already.
+fn changes(dump: &TableSchema, changed: &TableSchema) -> Vec<String> {
+    let found = differences(dump, changed);
+    let mut notes = Vec::new();
+    if found.key.is_some() {
+        notes.push(format!("key {} instead of {}", words::table_key(changed), words::table_key(dump)));
+    }
+    let is_noted = |setting: &str| matches!(setting, "encryption" | "auto scaling");
+    let others = found.settings.into_iter().filter(|other| !is_noted(&other.setting) && other.table != "missing");
+    notes.extend(others.map(|other| format!("{}: {} instead of {}", other.setting, other.table, other.dump)));
+    notes
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,208 @@
+//! The settings of a table that are not its keys, indexes or capacity: their names, as people write them in flags, and the
+//! calls that bring them back.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::Serialize;
+
+/// A setting that a restore brings back, leaves out, or names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Setting {
+    /// DynamoDB Streams.
+    Stream,
+    /// Time to live.
+    Ttl,
+    /// Tags.
+    Tags,
+    /// Point-in-time recovery.
+    Pitr,
+    /// `CloudWatch` contributor insights of table and indexes.
+    Insights,
+    /// Application Auto Scaling targets and policies of table and indexes.
+    Autoscaling,
+    /// Resource policies of table and stream.
+    Policy,
+    /// Kinesis destinations.
+    Kinesis,
+    /// Replicas of a global table.
+    Replicas,
+    /// Encryption with a KMS key.
+    Kms,
+    /// Table class.
+    Class,
+    /// Warm throughput.
+    WarmThroughput,
+    /// Deletion protection.
+    DeletionProtection,
+    /// Billing mode and throughput of a table that exists. They are no choice at creation, so no flag names them and
+    /// [`ALL`](Self::ALL) leaves them out.
+    Billing,
+}
+
+/// What a setting call is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// `UpdateTable` (stream, replicas, warm throughput, deletion protection; of a table that exists also billing, class, key).
+    UpdateTable,
+    /// `UpdateTimeToLive`.
+    UpdateTimeToLive,
+    /// `TagResource`.
+    TagResource,
+    /// `UpdateContinuousBackups`.
+    UpdateContinuousBackups,
+    /// `UpdateContributorInsights`.
+    UpdateContributorInsights,
+    /// `PutResourcePolicy`.
+    PutResourcePolicy,
+    /// `EnableKinesisStreamingDestination`.
+    EnableKinesisStreamingDestination,
+    /// `RegisterScalableTarget` of Application Auto Scaling.
+    RegisterScalableTarget,
+    /// `PutScalingPolicy` of Application Auto Scaling.
+    PutScalingPolicy,
+}
+
+impl Setting {
+    /// Every setting that flags name, in the order in which a restore applies them after the data: each would do harm or be in the way before.
+    pub const ALL: [Self; 13] = [
+        Self::Class,
+        Self::Kms,
+        Self::Tags,
+        Self::WarmThroughput,
+        Self::Stream,
+        Self::Ttl,
+        Self::Pitr,
+        Self::Insights,
+        Self::Autoscaling,
+        Self::Policy,
+        Self::Kinesis,
+        Self::Replicas,
+        Self::DeletionProtection,
+    ];
+
+    /// The name as flags and reports write it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stream => "stream",
+            Self::Ttl => "ttl",
+            Self::Tags => "tags",
+            Self::Pitr => "pitr",
+            Self::Insights => "insights",
+            Self::Autoscaling => "autoscaling",
+            Self::Policy => "policy",
+            Self::Kinesis => "kinesis",
+            Self::Replicas => "replicas",
+            Self::Kms => "kms",
+            Self::Class => "class",
+            Self::WarmThroughput => "warm-throughput",
+            Self::DeletionProtection => "deletion-protection",
+            Self::Billing => "billing",
+        }
+    }
+
+    /// Whether the setting names an account or environment: it follows a table only to itself.
+    #[must_use]
+    pub fn is_bound(self) -> bool {
+        matches!(self, Self::Kms | Self::Replicas | Self::Policy | Self::Kinesis)
+    }
+}
+
+impl fmt::Display for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Setting {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<Self, ()> {
+        Self::ALL.into_iter().find(|setting| setting.name() == name).ok_or(())
+    }
+}
+
+/// One call that brings a setting back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingCall {
+    /// The setting it belongs to.
+    pub setting: Setting,
+    /// What it does, in people's words: `TTL on attribute expires`.
+    pub what: String,
+    /// The operation.
+    pub operation: Operation,
+    /// The JSON body. Where a call needs an ARN of the target, which is known only when the table exists, the body holds
+    /// [`TABLE_ARN`] or [`STREAM_ARN`] in its place.
+    pub body: String,
+    /// Whether the table has to be `ACTIVE` again before the next call.
+    pub settles: bool,
+}
+
+/// Stands in a body for the ARN of the target table.
+pub const TABLE_ARN: &str = "dynadump:table-arn";
+
+/// Stands in a body for the ARN of the target table's stream.
+pub const STREAM_ARN: &str = "dynadump:stream-arn";
+
+/// A setting of the dump that is not applied, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SkippedSetting {
+    /// The setting.
+    pub setting: Setting,
+    /// What the dump has.
+    pub what: String,
+    /// Why it is not applied.
+    pub reason: String,
+}
+
+/// Which settings a restore brings back, beyond the rules.
+#[derive(Debug, Clone, Default)]
+pub struct SettingChoice {
+    /// Applied although they would be skipped.
+    pub with: Vec<Setting>,
+    /// Left out.
+    pub without: Vec<Setting>,
+    /// Applied before the data and not after it.
+    pub first: Vec<Setting>,
+}
+
+impl SettingChoice {
+    /// Why `setting` is not applied; `None` when it is.
+    pub(super) fn refusal(&self, setting: Setting, same_table: bool) -> Option<String> {
+        if self.without.contains(&setting) {
+            return Some("left out by --without".to_owned());
+        }
+        if self.with.contains(&setting) || (setting.is_bound() && same_table) {
+            return None;
+        }
+        let why = match setting {
+            Setting::Kms => "the key is the dumped account's; without it a new table gets a key owned by AWS",
+            Setting::Replicas => "only the dumped table itself gets its replicas",
+            Setting::Policy => "it was written for the dumped table and its account",
+            Setting::Kinesis => "only the dumped table itself feeds its Kinesis stream",
+            Setting::WarmThroughput => "it is billed and cannot be lowered again",
+            _ => return None,
+        };
+        Some(format!("{why}; --with {setting} applies it"))
+    }
+
+    /// Whether `setting` is applied.
+    pub(super) fn applies(&self, setting: Setting, same_table: bool) -> bool {
+        self.refusal(setting, same_table).is_none()
+    }
+}
+
+/// How the settings of a dump reach a table.
+#[derive(Debug, Clone, Default)]
+pub struct SettingsPlan {
+    /// What the table is created with, in people's words; no calls.
+    pub at_creation: Vec<(Setting, String)>,
+    /// Calls to make before the items are written, in order.
+    pub before: Vec<SettingCall>,
+    /// Calls to make after the items are written, in order.
+    pub after: Vec<SettingCall>,
+    /// What is not applied.
+    pub skipped: Vec<SkippedSetting>,
+}

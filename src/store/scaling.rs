@@ -1,0 +1,64 @@
+//! Application Auto Scaling: the service that changes provisioned capacity with the load. Its settings belong to a table and are
+//! kept elsewhere. The client is built when it is first needed, for most runs never.
+
+use std::sync::OnceLock;
+
+use aws_config::SdkConfig;
+use aws_config::retry::RetryConfig;
+use aws_sdk_applicationautoscaling::Client;
+use aws_sdk_applicationautoscaling::config::Builder;
+use aws_sdk_dynamodb::config::StalledStreamProtectionConfig;
+use bytes::Bytes;
+
+use super::client::raw_call;
+use super::config::timeouts;
+use super::fault::Fault;
+use super::seam::Seam;
+
+/// A client that may never be needed.
+pub(super) struct Scaling {
+    /// `None` where the service must not be called.
+    config: Option<SdkConfig>,
+    client: OnceLock<Client>,
+}
+
+impl Scaling {
+    pub(super) fn new(config: Option<SdkConfig>) -> Self {
+        Self { config, client: OnceLock::new() }
+    }
+
+    fn client(&self) -> Result<&Client, Fault> {
+        let config = self.config.as_ref().ok_or_else(Fault::not_offered)?;
+        Ok(self.client.get_or_init(|| {
+            let builder = Builder::from(config)
+                .retry_config(RetryConfig::disabled())
+                .timeout_config(timeouts())
+                .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+            Client::from_conf(builder.build())
+        }))
+    }
+
+    pub(super) async fn describe_targets(&self, body: Bytes) -> Result<Bytes, Fault> {
+        let client = self.client()?;
+        told(async { raw_call!(client, describe_scalable_targets, body) }.await)
+    }
+
+    pub(super) async fn describe_policies(&self, body: Bytes) -> Result<Bytes, Fault> {
+        let client = self.client()?;
+        told(async { raw_call!(client, describe_scaling_policies, body) }.await)
+    }
+
+    pub(super) async fn register_target(&self, body: Bytes) -> Result<Bytes, Fault> {
+        let client = self.client()?;
+        told(async { raw_call!(client, register_scalable_target, body) }.await)
+    }
+
+    pub(super) async fn put_policy(&self, body: Bytes) -> Result<Bytes, Fault> {
+        let client = self.client()?;
+        told(async { raw_call!(client, put_scaling_policy, body) }.await)
+    }
+}
+
+fn told(answer: Result<Bytes, Fault>) -> Result<Bytes, Fault> {
+    answer.map_err(|fault| fault.of_service("Application Auto Scaling"))
+}

@@ -1,0 +1,124 @@
+//! Tables created and deleted, in a control plane where others are at work too: so many changes at once
+//! (`LimitExceededException`), and one at a time on a table (`ResourceInUseException`).
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::client::{Client, Host};
+use super::fault::{Class, Fault};
+use super::read::quoted;
+use super::retry::Retry;
+use crate::error::{Error, Result};
+use crate::schema::{CreateTable, Setting};
+
+/// How long a table is waited for that is being deleted or changed.
+const PATIENCE: Duration = Duration::from_mins(10);
+
+/// What a refused `CreateTable` leads to.
+enum Next {
+    /// The table is there by an earlier call.
+    Done,
+    /// The same call again, later.
+    Wait,
+    /// The call again without a setting.
+    Without(Setting, &'static str),
+    /// No table.
+    Fail(Error),
+}
+
+impl Client {
+    /// Asks for a new table. Settings that an engine refuses are left out and handed back with its words.
+    pub(super) async fn create(&self, table: &str, request: &CreateTable) -> Result<Vec<(Setting, String)>> {
+        let started = Instant::now();
+        let mut waits = Retry::waits();
+        let mut request = request.clone();
+        let mut refused = Vec::new();
+        // An earlier call may have been heard although its answer was lost.
+        let heard = AtomicBool::new(false);
+        loop {
+            let Err(fault) = self.create_once(table, &request, &heard).await else { return Ok(refused) };
+            let words = fault.words();
+            match self.after_refusal(table, &request, fault, heard.load(Ordering::Relaxed)).await? {
+                Next::Done => return Ok(refused),
+                Next::Fail(error) => return Err(error),
+                Next::Without(setting, field) => {
+                    request = request.without(field);
+                    request.optional.retain(|(_, other)| *other != field);
+                    refused.push((setting, words));
+                }
+                Next::Wait if started.elapsed() > PATIENCE => {
+                    return Err(Error::failed(format!("CreateTable {table} failed: {words}"))
+                        .with_hint("a table of that name is still there; run the same command again when it is gone"));
+                }
+                Next::Wait => self.retry().rest("CreateTable", &words, &mut waits).await,
+            }
+        }
+    }
+
+    async fn create_once(&self, table: &str, request: &CreateTable, heard: &AtomicBool) -> Result<Bytes, Fault> {
+        let body = Bytes::copy_from_slice(&request.body);
+        let attempt = || async {
+            let answer = self.send_create_table(table, body.clone()).await;
+            if answer.as_ref().is_err_and(|fault| fault.class == Class::Transient) {
+                heard.store(true, Ordering::Relaxed);
+            }
+            answer
+        };
+        self.retry().run("CreateTable", attempt).await
+    }
+
+    async fn after_refusal(&self, table: &str, request: &CreateTable, fault: Fault, heard: bool) -> Result<Next> {
+        if let Some((setting, field)) = self.refused_setting(request, &fault) {
+            return Ok(Next::Without(setting, field));
+        }
+        if fault.class != Class::InUse {
+            return Ok(Next::Fail(self.tell(fault, "CreateTable", table)));
+        }
+        let found = self.describe(table).await?;
+        let status = found.as_ref().and_then(|found| found.description().table_status.as_deref());
+        Ok(match status {
+            // Gone between the two calls, or not gone yet.
+            None | Some("DELETING") => Next::Wait,
+            Some(_) if heard => Next::Done,
+            Some(_) => Next::Fail(
+                Error::failed(format!("somebody else created table {table} just now"))
+                    .with_hint("run the same command again to look at it first"),
+            ),
+        })
+    }
+
+    /// The setting that an engine's refusal names. AWS's own refusals mean what they say: a table whose key or class was asked
+    /// for is not made with another.
+    fn refused_setting(&self, request: &CreateTable, fault: &Fault) -> Option<(Setting, &'static str)> {
+        let words = fault.message.to_ascii_lowercase();
+        let names = |setting: Setting, field: &str| {
+            let known_as: &[&str] = match setting {
+                Setting::Kms => &["sse", "kms", "encryption"],
+                Setting::Class => &["table class"],
+                Setting::WarmThroughput => &["warm throughput"],
+                _ => &[],
+            };
+            words.contains(&field.to_ascii_lowercase()) || known_as.iter().any(|name| words.contains(name))
+        };
+        let refuses = self.host != Host::Aws && !matches!(fault.class, Class::InUse | Class::Denied);
+        request.optional.iter().copied().find(|(setting, field)| refuses && names(*setting, field))
+    }
+
+    /// Asks for the deletion of a table, once it is not being changed.
+    pub(super) async fn delete(&self, table: &str) -> Result<()> {
+        let body = Bytes::from(format!(r#"{{"TableName":{}}}"#, quoted(table)));
+        let mut calls = 0;
+        let answer = self.retry().run_for("DeleteTable", PATIENCE, PATIENCE, || {
+            calls += 1;
+            self.send_delete_table(table, body.clone())
+        });
+        match answer.await {
+            // An earlier call was heard, and its answer lost: the table is gone.
+            Err(fault) if calls > 1 && fault.class == Class::NotFound => Ok(()),
+            answer => answer.map(drop).map_err(|fault| self.tell(fault, "DeleteTable", table)),
+        }
+    }
+}
