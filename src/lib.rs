@@ -1,6 +1,6 @@
 //! Dump DynamoDB tables to folders of plain files, and bring them back.
 //!
-//! The commands `dumpdb` and `restoredb` are thin layers over this library. Each operation is two calls: a *plan*, computed
+//! The commands `dumpdb`, `restoredb` and `verifydb` are thin layers over this library. Each operation is two calls: a *plan*, computed
 //! without changing anything, and a *run* that carries it out and reports [events](event). Writing needs a
 //! [`Confirmation`](environment::Confirmation), which only the answers to a plan's questions give.
 //!

@@ -1,4 +1,6 @@
 //! Is this dump whole? One pass over every file: sizes, SHA-256, counts, and every item by DynamoDB's rules.
+//!
+//! [`check`] stops at the first damage, for those who are about to use the dump; [`inspect`] lists it, and looks at keys too.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -8,11 +10,14 @@ use std::sync::Arc;
 use super::atomic::refused;
 use super::format::{METADATA_FILE, SUMMARY_FILE, is_dump_file};
 use super::input::{FileReader, Hashing, Seen, read_document};
-use super::metadata::{FileEntry, Metadata};
-use super::open::{OTHER_COPY, changed, verify_document, wrong_size};
+use super::item_reader::LocatedItem;
+use super::keys::Keys;
+use super::metadata::FileEntry;
+use super::open::{OTHER_COPY, changed, extra_files, not_part, verify_document, wrong_size};
 use super::source::{Data, Source, SourceKind};
 use crate::error::{Error, ErrorKind, Result};
-use crate::item::validate;
+use crate::item::{SetDigest, item_digest, validate};
+use crate::schema::TableSchema;
 
 /// Items between two reports of progress.
 const PROGRESS_ITEMS: u64 = 1024;
@@ -28,26 +33,263 @@ pub struct Checked {
     pub warnings: Vec<String>,
 }
 
+/// How thoroughly a source is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Thoroughness {
+    /// Sizes and SHA-256 of its files.
+    Checksums,
+    /// All there is.
+    Full,
+}
+
+/// What an inspection has found.
+#[derive(Debug, Default)]
+pub struct Inspection {
+    /// Items in the data file; `None` where they were not counted to the end.
+    pub items: Option<u64>,
+    /// Bytes of their text; `None` where they were not counted to the end.
+    pub text_bytes: Option<u64>,
+    /// Items whose key an item before them has; `None` where that was not looked for.
+    pub duplicates: Option<u64>,
+    /// What is damaged, the first [`Inspection::LISTED`] of it.
+    pub findings: Vec<String>,
+    /// How much is damaged.
+    pub findings_total: u64,
+    /// What deserves attention, those of [`Source::warnings`] included.
+    pub warnings: Vec<String>,
+}
+
+impl Inspection {
+    /// Findings that are kept.
+    pub const LISTED: usize = 20;
+
+    pub(super) fn find(&mut self, finding: String) {
+        self.findings_total += 1;
+        if self.findings.len() < Self::LISTED {
+            self.findings.push(finding);
+        }
+    }
+}
+
+/// What becomes of damage.
+enum OnDamage {
+    Stop,
+    List,
+}
+
+/// A pass over a source.
+struct Pass<'a> {
+    source: &'a Source,
+    on_damage: OnDamage,
+    inspection: Inspection,
+    progress: &'a mut dyn FnMut(u64, u64),
+}
+
 /// Reads all of a source and holds it against its metadata. `progress` is told of items and bytes of item text since it was last told.
 ///
 /// # Errors
 /// [`Damaged`](crate::error::ErrorKind::Damaged), naming file and line: something is missing, changed or cut, or an item is none that
 /// DynamoDB could hold. A stream cannot be checked without using it up.
 pub fn check(source: &Source, progress: &mut dyn FnMut(u64, u64)) -> Result<Checked> {
-    let mut warnings = source.warnings().to_vec();
-    if let Some(metadata) = source.metadata() {
-        check_documents(source, metadata, &mut warnings)?;
+    let mut pass = Pass::new(source, OnDamage::Stop, progress);
+    pass.documents()?;
+    pass.items(None)?;
+    let Inspection { items, text_bytes, warnings, .. } = pass.inspection;
+    Ok(Checked { items: items.unwrap_or(0), text_bytes: text_bytes.unwrap_or(0), warnings })
+}
+
+/// Reads all of a source as [`check`] does, and lists all that is damaged. Keys are held against the source's schema: their types,
+/// and that no two items have the same one. For that it needs room for 24 bytes per item in the system's temporary folder; memory
+/// is bounded however many items there are.
+///
+/// # Errors
+/// [`Usage`](crate::error::ErrorKind::Usage): a stream, or checksums of a source that has none. The system's refusals.
+pub fn inspect(source: &Source, how: Thoroughness, progress: &mut dyn FnMut(u64, u64)) -> Result<Inspection> {
+    if source.is_stream() {
+        return Err(Error::usage("items from a stream cannot be checked: each could be read only once")
+            .with_hint("save them in a file first"));
     }
-    let (items, text_bytes) = match &source.data {
-        Data::File { file, path } => check_data(source, file, path, progress, &mut warnings)?,
-        Data::None => (0, 0),
-        Data::Stream(_) => return Err(Error::failed("items from a stream cannot be checked before they are used")),
+    if how == Thoroughness::Checksums && source.metadata().is_none() {
+        return Err(Error::usage(format!("{} has no checksums", source.shown()))
+            .with_hint("leave out --quick: every item is read instead"));
+    }
+    let mut pass = Pass::new(source, OnDamage::List, progress);
+    pass.documents()?;
+    pass.extra_files();
+    if how == Thoroughness::Checksums {
+        pass.data_checksum(&Seen::default())?;
+        return Ok(pass.inspection);
+    }
+    let mut keys = match source.schema().map(TableSchema::key_schema).transpose() {
+        Ok(key) => key.map(Keys::new).transpose()?,
+        Err(error) => {
+            pass.damage(Err(error))?;
+            None
+        }
     };
-    if let Some(metadata) = source.metadata() {
-        compare("items", items, metadata.items, source)?;
-        compare("bytes of item text", text_bytes, metadata.data_bytes, source)?;
+    if source.schema().is_none() {
+        pass.inspection.warnings.push("there is no schema: the items' keys are not checked".to_owned());
     }
-    Ok(Checked { items, text_bytes, warnings })
+    pass.items(keys.as_mut())?;
+    if let Some(keys) = keys {
+        keys.judge(source, &mut pass.inspection)?;
+    }
+    Ok(pass.inspection)
+}
+
+impl<'a> Pass<'a> {
+    fn new(source: &'a Source, on_damage: OnDamage, progress: &'a mut dyn FnMut(u64, u64)) -> Self {
+        let inspection = Inspection { warnings: source.warnings().to_vec(), ..Inspection::default() };
+        Self { source, on_damage, inspection, progress }
+    }
+
+    /// Passes a result on, or lists it where it is damage and damage is listed.
+    fn damage(&mut self, result: Result<()>) -> Result<()> {
+        match (result, &self.on_damage) {
+            (Err(error), OnDamage::List) if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::SchemaMismatch) => {
+                self.inspection.find(error.to_string());
+                Ok(())
+            }
+            (result, _) => result,
+        }
+    }
+
+    /// The schema was held against the metadata when it was opened.
+    fn documents(&mut self) -> Result<()> {
+        let Some(metadata) = self.source.metadata() else { return Ok(()) };
+        for (name, entry) in &metadata.files {
+            if name == SUMMARY_FILE {
+                self.damage(check_summary(self.source, entry))?;
+            } else if !is_dump_file(name.as_ref()) {
+                self.inspection
+                    .warnings
+                    .push(format!("the metadata lists {name:?}, which this version does not know; it is not checked"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Files with a dump's names that this one does not have: somebody may take them for a part of it.
+    fn extra_files(&mut self) {
+        let Some(metadata) = self.source.metadata() else { return };
+        for path in extra_files(&self.source.folders, metadata) {
+            let finding = not_part(&path);
+            self.inspection.warnings.retain(|warning| *warning != finding);
+            self.inspection.find(finding);
+        }
+    }
+
+    fn items(&mut self, mut keys: Option<&mut Keys>) -> Result<()> {
+        let (file, path) = match &self.source.data {
+            Data::File { file, path } => (file, path),
+            Data::None => return self.counts(0, 0),
+            Data::Stream(_) => return Err(Error::failed("items from a stream cannot be checked before they are used")),
+        };
+        let seen = Seen::default();
+        let mut reader = self.source.hashed_items(file, &seen)?;
+        let (mut items, mut text_bytes, mut told) = (0, 0, (0, 0));
+        let mut digest = self.source.metadata().and_then(|metadata| metadata.set_digest.clone()).map(Sum::new);
+        let whole = loop {
+            match reader.next_item().map_err(|error| located(error, path)) {
+                Ok(Some(item)) => {
+                    self.item(path, &item, items, keys.as_deref_mut())?;
+                    if let Some(digest) = &mut digest {
+                        digest.add(&item.text);
+                    }
+                    items += 1;
+                    text_bytes += item.text.len() as u64;
+                }
+                Ok(None) => break true,
+                Err(error) => {
+                    self.damage(Err(error))?;
+                    break false;
+                }
+            }
+            if items - told.0 == PROGRESS_ITEMS {
+                (self.progress)(items - told.0, text_bytes - told.1);
+                told = (items, text_bytes);
+            }
+        };
+        (self.progress)(items - told.0, text_bytes - told.1);
+        if whole {
+            let tail = reader.tail();
+            let judged = check_tail(self.source, items, tail.count, tail.continues, &mut self.inspection.warnings);
+            self.damage(judged)?;
+        }
+        self.data_checksum(&seen)?;
+        if whole {
+            self.counts(items, text_bytes)?;
+            let judged = digest.map_or(Ok(()), |digest| digest.judge(self.source));
+            self.damage(judged)?;
+        }
+        Ok(())
+    }
+
+    /// One item, the `ordinal`th from 0.
+    fn item(&mut self, path: &Path, item: &LocatedItem, ordinal: u64, keys: Option<&mut Keys>) -> Result<()> {
+        let not_an_item = |error: &dyn std::fmt::Display| {
+            let what = format!("`{}` line {}: not an item: {error}", path.display(), item.line);
+            Err(Error::damaged(what).with_hint(OTHER_COPY))
+        };
+        if let Err(error) = validate(&item.text) {
+            return self.damage(not_an_item(&error));
+        }
+        match keys.map(|keys| keys.take(&item.text, ordinal)) {
+            None | Some(Ok(Ok(()))) => Ok(()),
+            Some(Ok(Err(error))) => {
+                let what = format!("`{}` line {}: not an item of this table: {error}", path.display(), item.line);
+                self.damage(Err(Error::damaged(what)))
+            }
+            Some(Err(error)) => Err(error),
+        }
+    }
+
+    fn data_checksum(&mut self, seen: &Seen) -> Result<()> {
+        let Data::File { file, path } = &self.source.data else { return Ok(()) };
+        let entry = path.file_name().and_then(|name| self.source.metadata()?.files.get(name.to_str()?));
+        let Some(entry) = entry else { return Ok(()) };
+        let judged = check_digest(file, path, seen, entry);
+        self.damage(judged)
+    }
+
+    fn counts(&mut self, items: u64, text_bytes: u64) -> Result<()> {
+        (self.inspection.items, self.inspection.text_bytes) = (Some(items), Some(text_bytes));
+        let Some(metadata) = self.source.metadata() else { return Ok(()) };
+        let judged = compare("items", items, metadata.items, self.source);
+        self.damage(judged)?;
+        let judged = compare("bytes of item text", text_bytes, metadata.data_bytes, self.source);
+        self.damage(judged)
+    }
+}
+
+/// The order-free digest of the items, as it is and as the metadata says.
+struct Sum {
+    found: SetDigest,
+    expected: String,
+}
+
+impl Sum {
+    fn new(expected: String) -> Self {
+        Self { found: SetDigest::default(), expected }
+    }
+
+    /// What is no item is damage of its own.
+    fn add(&mut self, item: &[u8]) {
+        if let Ok(digest) = item_digest(item) {
+            self.found.add(digest);
+        }
+    }
+
+    fn judge(&self, source: &Source) -> Result<()> {
+        if self.found.to_string() == self.expected {
+            return Ok(());
+        }
+        let shown = source.shown();
+        Err(Error::damaged(format!(
+            "the items of {shown} are not those that were dumped: their digest is not the metadata's"
+        ))
+        .with_hint(OTHER_COPY))
+    }
 }
 
 fn compare(what: &str, found: u64, expected: u64, source: &Source) -> Result<()> {
@@ -56,18 +298,6 @@ fn compare(what: &str, found: u64, expected: u64, source: &Source) -> Result<()>
     }
     Err(Error::damaged(format!("{} holds {found} {what}, and its {METADATA_FILE} says {expected}", source.shown()))
         .with_hint(OTHER_COPY))
-}
-
-/// The schema was held against the metadata when it was opened.
-fn check_documents(source: &Source, metadata: &Metadata, warnings: &mut Vec<String>) -> Result<()> {
-    for (name, entry) in &metadata.files {
-        if name == SUMMARY_FILE {
-            check_summary(source, entry)?;
-        } else if !is_dump_file(name.as_ref()) {
-            warnings.push(format!("the metadata lists {name:?}, which this version does not know; it is not checked"));
-        }
-    }
-    Ok(())
 }
 
 fn check_summary(source: &Source, entry: &FileEntry) -> Result<()> {
@@ -79,38 +309,6 @@ fn check_summary(source: &Source, entry: &FileEntry) -> Result<()> {
     }
     Err(Error::damaged(format!("the dump in {} is not whole: {SUMMARY_FILE} is missing", source.shown()))
         .with_hint(OTHER_COPY))
-}
-
-fn check_data(
-    source: &Source,
-    file: &Arc<File>,
-    path: &Path,
-    progress: &mut dyn FnMut(u64, u64),
-    warnings: &mut Vec<String>,
-) -> Result<(u64, u64)> {
-    let seen = Seen::default();
-    let mut reader = source.hashed_items(file, &seen)?;
-    let (mut items, mut text_bytes, mut told) = (0, 0, (0, 0));
-    while let Some(item) = reader.next_item().map_err(|error| located(error, path))? {
-        validate(&item.text).map_err(|error| {
-            let what = format!("`{}` line {}: not an item: {error}", path.display(), item.line);
-            Error::damaged(what).with_hint(OTHER_COPY)
-        })?;
-        items += 1;
-        text_bytes += item.text.len() as u64;
-        if items - told.0 == PROGRESS_ITEMS {
-            progress(items - told.0, text_bytes - told.1);
-            told = (items, text_bytes);
-        }
-    }
-    progress(items - told.0, text_bytes - told.1);
-    let tail = reader.tail();
-    check_tail(source, items, tail.count, tail.continues, warnings)?;
-    let entry = path.file_name().and_then(|name| source.metadata()?.files.get(name.to_str()?));
-    if let Some(entry) = entry {
-        check_digest(file, path, &seen, entry)?;
-    }
-    Ok((items, text_bytes))
 }
 
 /// What the document says behind its items. In an older tool's file it may have been edited by hand; there it is only worth a word.

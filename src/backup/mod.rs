@@ -13,6 +13,7 @@ mod folder;
 mod format;
 mod input;
 mod item_reader;
+mod keys;
 mod lock;
 mod metadata;
 mod open;
@@ -27,7 +28,7 @@ mod writer;
 
 pub use atomic::Access;
 pub use beside::{LinesFile, beside, create_parent, create_whole, leave_mark, remove_mark};
-pub use check::{Checked, check};
+pub use check::{Checked, Inspection, Thoroughness, check, inspect};
 pub use folder::Standing;
 pub use format::{
     Compression, DataFile, DataFormat, FORMAT_VERSION, LOCK_SUFFIX, METADATA_FILE, OLD_SUFFIX, PARTIAL_SUFFIX,

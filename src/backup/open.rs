@@ -119,11 +119,7 @@ impl Folders {
             Some(entry) => Some(self.read_schema(Some(entry))?),
             None => None,
         };
-        for name in dump_file_names().filter(|name| *name != METADATA_FILE && !metadata.files.contains_key(*name)) {
-            if let Some(extra) = self.path_of(name) {
-                self.warnings.push(format!("`{}` is not part of this dump and is not read", extra.display()));
-            }
-        }
+        self.warnings.extend(extra_files(&self.search, &metadata).map(|extra| not_part(&extra)));
         Ok(Source { schema, metadata: Some(metadata), ..self.source(SourceKind::OwnDump, data) })
     }
 
@@ -188,6 +184,19 @@ impl Folders {
     fn damaged(&self, what: &str) -> Error {
         Error::damaged(format!("the dump in `{}` is not whole: {what}", self.folder.display())).with_hint(OTHER_COPY)
     }
+}
+
+/// Files with a dump's names in `folders` that its metadata does not list.
+pub(super) fn extra_files(folders: &[PathBuf], metadata: &Metadata) -> impl Iterator<Item = PathBuf> {
+    let names = dump_file_names().filter(|name| *name != METADATA_FILE && !metadata.files.contains_key(*name));
+    names.filter_map(|name| {
+        folders.iter().map(|folder| folder.join(name)).find(|path| fs::symlink_metadata(path).is_ok())
+    })
+}
+
+/// What is said of an extra file.
+pub(super) fn not_part(extra: &Path) -> String {
+    format!("`{}` is not part of this dump and is not read", extra.display())
 }
 
 /// Reads a schema, and names its file where that fails.

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Standard output carries data alone: the report of `--json`, or the items of `--output -`. All talk goes to standard error.
-//! The commands themselves are in `dump` and `restore`; the rest is how they listen and talk.
+//! The commands themselves are in `dump`, `restore` and `verify`; the rest is how they listen and talk.
 
 pub mod exit;
 
@@ -22,6 +22,8 @@ mod session;
 mod signals;
 mod summary_text;
 mod text;
+mod verify;
+mod verify_text;
 
 use std::process::ExitCode;
 
@@ -35,4 +37,10 @@ pub fn dumpdb() -> ExitCode {
 #[must_use]
 pub fn restoredb() -> ExitCode {
     session::start::<args::RestoreArgs, _>(restore::run)
+}
+
+/// Runs `verifydb` with the command line of this process.
+#[must_use]
+pub fn verifydb() -> ExitCode {
+    session::start::<args::VerifyArgs, _>(verify::run)
 }

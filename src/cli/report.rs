@@ -18,6 +18,8 @@ pub(super) enum Finished {
         /// Whether nothing was rejected and nothing differs.
         whole: bool,
     },
+    /// It found a dump that is not whole.
+    Damaged(Value),
     /// The reader of its standard output has gone before the end.
     Unread,
 }
@@ -32,6 +34,11 @@ impl Finished {
     pub(super) fn acted(summary: &impl Serialize, whole: bool) -> Result<Self> {
         Ok(Self::Acted { summary: value(summary)?, whole })
     }
+
+    /// The end of a check that found damage.
+    pub(super) fn damaged(summary: &impl Serialize) -> Result<Self> {
+        Ok(Self::Damaged(value(summary)?))
+    }
 }
 
 fn value(part: &impl Serialize) -> Result<Value> {
@@ -43,6 +50,7 @@ pub(super) fn exit_code(outcome: &Result<Finished>) -> u8 {
     match outcome {
         Ok(Finished::Planned(_) | Finished::Acted { whole: true, .. }) => exit::DONE,
         Ok(Finished::Acted { whole: false, .. }) => exit::PARTIAL,
+        Ok(Finished::Damaged(_)) => exit::DAMAGED,
         Ok(Finished::Unread) => exit::FAILED,
         Err(error) => exit::code_of(error.kind()),
     }
@@ -90,7 +98,7 @@ pub(super) fn text(command: &str, outcome: &Result<Finished>) -> Result<String> 
     };
     match outcome {
         Ok(Finished::Planned(plan)) => report.plan = Some(plan),
-        Ok(Finished::Acted { summary, .. }) => report.summary = Some(summary),
+        Ok(Finished::Acted { summary, .. } | Finished::Damaged(summary)) => report.summary = Some(summary),
         Ok(Finished::Unread) => {}
         Err(error) => {
             report.error = Some(Failure {
@@ -113,7 +121,7 @@ fn word(outcome: &Result<Finished>) -> &'static str {
         Ok(Finished::Planned(_)) => "planned",
         Ok(Finished::Acted { whole: true, .. }) => "done",
         Ok(Finished::Acted { whole: false, .. }) => "partial",
-        Ok(Finished::Unread) => "failed",
+        Ok(Finished::Damaged(_) | Finished::Unread) => "failed",
         Err(error) => match error.kind() {
             ErrorKind::NotConfirmed => "not-confirmed",
             ErrorKind::Interrupted => "interrupted",

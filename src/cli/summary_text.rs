@@ -181,21 +181,28 @@ fn verified(verified: &Verified, written: u64) -> Vec<String> {
     }
 }
 
+/// Options of `restoredb` that say which dump and which table, each with a value.
+const PLACES: [&str; 8] =
+    ["--source", "--env", "--envs-dir", "--table", "--profile", "--region", "--endpoint-url", "--role-arn"];
+
 /// The command that checks a restore in full, from the words it was started with.
 pub(super) fn full_check(words: impl IntoIterator<Item = String>) -> String {
-    let mut kept = Vec::new();
+    let (mut kept, mut environment) = (vec!["verifydb".to_owned()], false);
     let mut words = words.into_iter().skip(1);
     while let Some(word) = words.next() {
-        // A table that is there now must neither be replaced nor left unread.
-        match word.as_str() {
-            "--verify" => drop(words.next()),
-            "--replace" | "--if-missing" => {}
-            word if word.starts_with("--verify=") => {}
-            _ => kept.push(quoted(&word)),
+        let name = word.split_once('=').map_or(word.as_str(), |(name, _)| name);
+        environment |= matches!(name, "--env" | "--no-env");
+        if PLACES.contains(&name) {
+            let value = if name == word { words.next() } else { None };
+            kept.extend([word].into_iter().chain(value).map(|word| quoted(&word)));
+        } else if name == "--no-env" {
+            kept.push(word);
         }
     }
-    kept.insert(0, "restoredb".to_owned());
-    kept.push("--verify full".to_owned());
+    // Without an environment `verifydb` looks at the dump alone.
+    if !environment {
+        kept.push("--env=local".to_owned());
+    }
     kept.join(" ")
 }
 
@@ -403,14 +410,18 @@ mod tests {
     }
 
     #[test]
-    fn the_full_check_repeats_the_command_but_harms_nothing() {
+    fn the_full_check_is_of_the_same_dump_and_the_same_table() {
         let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(
             full_check(words(
-                "./restoredb --env=dev --replace --verify count --source it's --if-missing --verify=none"
+                "./restoredb --env=dev --replace --verify count --source it's --boost-write-capacity 5 -q"
             )),
-            r"restoredb --env=dev --source 'it'\''s' --verify full"
+            r"verifydb --env=dev --source 'it'\''s'"
         );
-        assert_eq!(full_check(["restoredb".to_owned(), String::new()]), "restoredb '' --verify full");
+        assert_eq!(full_check(words("restoredb --yes --table b")), "verifydb --table b --env=local");
+        assert_eq!(
+            full_check(words("restoredb --no-env --region r --table b")),
+            "verifydb --no-env --region r --table b"
+        );
     }
 }

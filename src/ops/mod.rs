@@ -1,11 +1,14 @@
 //! The operations: each computes a plan without changing anything, then acts on it, silent but for events.
 //!
-//! `dump` receives a store that can only read. `restore` receives one that can write, which cannot be had without a
+//! `dump` and `verify` receive stores that can only read. `restore` receives one that can write, which cannot be had without a
 //! [`Confirmation`](crate::environment::Confirmation).
 
+mod compare;
 pub mod dump;
 pub mod place;
+mod reading;
 pub mod restore;
+pub mod verify;
 
 use crate::environment::Environment;
 use crate::error::Error;

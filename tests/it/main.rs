@@ -20,3 +20,4 @@ mod settings;
 mod settings_scripted;
 mod snapshots;
 mod support;
+mod verify;

@@ -42,6 +42,12 @@ fn peaks(items: usize) -> (u64, u64) {
     let restore = project.restoredb(["--source=out", "--table=copy", "--json"]).exits(0);
     let summary = &restore.report()["summary"];
     assert_eq!((&summary["items_written"], &summary["verified"]["equal"]), (&items.into(), &items.into()), "{restore}");
+    let whole = project.verifydb(["out", "--json"]).exits(0);
+    assert_eq!(whole.report()["summary"]["items"], items, "{whole}");
+    flat(&whole);
+    let equal = project.verifydb(["--source=out", "--table=copy", "--exact", "--json"]).exits(0);
+    assert_eq!(equal.report()["summary"]["equal"], items, "{equal}");
+    flat(&equal);
     (flat(&dump), flat(&restore))
 }
 

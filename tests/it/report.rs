@@ -81,14 +81,18 @@ fn talk_that_nobody_hears_is_no_crash() {
 
 #[test]
 fn every_help_lists_the_exit_codes_and_the_two_lines() {
-    for program in ["dumpdb", "restoredb"] {
+    for program in ["dumpdb", "restoredb", "verifydb"] {
         let help = run(Project::empty().command(program, ["--help"]), Vec::new()).exits(0);
         for code in ["0", "1", "2", "3", "4", "10", "11", "12", "13", "130"] {
             let listed = help.output().lines().any(|line| line.split_whitespace().next() == Some(code));
             assert!(listed, "{code} is missing\n{help}");
         }
-        assert!(help.output().contains("dumpdb    --env=prod  --output ./prod-backup"), "{help}");
-        assert!(help.output().contains("restoredb --env=local --source ./prod-backup"), "{help}");
+        if program == "verifydb" {
+            assert!(help.output().contains("verifydb ./prod-backup"), "{help}");
+        } else {
+            assert!(help.output().contains("dumpdb    --env=prod  --output ./prod-backup"), "{help}");
+            assert!(help.output().contains("restoredb --env=local --source ./prod-backup"), "{help}");
+        }
         let version = run(Project::empty().command(program, ["--version"]), Vec::new()).exits(0);
         assert_eq!(version.output().trim(), format!("{program} {}", env!("CARGO_PKG_VERSION")));
     }

@@ -18,7 +18,7 @@ pub(crate) fn shows(name: &str, run: &Run) {
     settings.add_filter(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "[time]");
     settings.add_filter(r"\b\d+\.\d+ s\b", "[duration]");
     settings.add_filter(r" \([\d.,]+ items/s, [\d.,]+ [kMG]?B/s\)", "");
-    settings.add_filter(r"dumpdb \d+\.\d+\.\d+|restoredb \d+\.\d+\.\d+", "[version]");
+    settings.add_filter(r"(dumpdb|restoredb|verifydb) \d+\.\d+\.\d+", "[version]");
     settings.add_filter(r"process \d+ on \S+", "process [pid]");
     settings.bind(|| insta::assert_snapshot!(name, text));
 }
@@ -34,7 +34,7 @@ fn sample() -> (Engine, Project) {
 
 #[test]
 fn help() {
-    for program in ["dumpdb", "restoredb"] {
+    for program in ["dumpdb", "restoredb", "verifydb"] {
         for flag in ["-h", "--help"] {
             let shown = run(Project::empty().command(program, [flag]), Vec::new()).exits(0);
             shows(&format!("{program}{flag}"), &shown);
@@ -74,6 +74,8 @@ fn summaries() {
     shows("summary-of-a-dump", &project.dumpdb(["--output=out"]));
     shows("summary-of-a-dump-to-a-file", &project.dumpdb(["--output=films.jsonl.gz"]));
     shows("summary-of-a-restore", &project.restoredb(["--source=out", "--table=copy"]));
+    shows("summary-of-a-whole-dump", &project.verifydb(["out"]));
+    shows("summary-of-a-comparison", &project.verifydb(["--source=out", "--env=local", "--table=copy"]));
     let refused = Fault::Refused("ValidationException", "One or more parameter values were invalid");
     let proxy = Proxy::of(&engine, [with_text("BatchWriteItem", "The Kite Who Was Three", refused)]);
     let project = project.environment("dev", proxy.url(), "again");

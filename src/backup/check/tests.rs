@@ -132,3 +132,83 @@ fn progress_is_told_while_it_runs() {
     check(&open(&dir.path().join("dump")).unwrap(), &mut |items, _| reports.push(items)).unwrap();
     assert_eq!(reports, [1024, 1024, 952]);
 }
+
+fn inspected(source: &Source) -> Inspection {
+    inspect(source, Thoroughness::Full, &mut |_, _| {}).unwrap()
+}
+
+#[test]
+fn an_inspection_finds_what_a_check_finds() {
+    for (_dir, folder) in dumps() {
+        let found = inspected(&open(&folder).unwrap());
+        assert_eq!((found.items, found.duplicates, found.findings_total), (Some(2), Some(0), 0));
+        for name in files_of_interest(&folder) {
+            let path = folder.join(&name);
+            let content = std::fs::read(&path).unwrap();
+            for at in 0..content.len() {
+                let mut changed = content.clone();
+                changed[at] ^= 0x01;
+                replace(&path, &changed);
+                for how in [Thoroughness::Checksums, Thoroughness::Full] {
+                    match open(&folder).and_then(|source| inspect(&source, how, &mut |_, _| {})) {
+                        Ok(found) => assert!(found.findings_total > 0, "{name} byte {at}"),
+                        Err(error) => assert_eq!(error.kind(), ErrorKind::Damaged, "{name} byte {at}: {error}"),
+                    }
+                }
+            }
+            replace(&path, &content);
+        }
+    }
+}
+
+#[test]
+fn damage_in_several_places_is_listed() {
+    let (_dir, folder) = dumps().next().unwrap();
+    std::fs::remove_file(folder.join(SUMMARY_FILE)).unwrap();
+    let data = std::fs::read_to_string(folder.join("table-data.json")).unwrap();
+    replace(&folder.join("table-data.json"), data.replace("1.50", "1.5x").as_bytes());
+    let found = inspected(&open(&folder).unwrap());
+    for part in [SUMMARY_FILE, "line 2: not an item", "SHA-256"] {
+        assert!(found.findings.iter().any(|finding| finding.contains(part)), "{part}: {:?}", found.findings);
+    }
+    assert_eq!(found.findings_total, 3);
+}
+
+#[test]
+fn the_digest_of_the_set_counts_where_there_is_one() {
+    let (_dir, folder) = dumps().next().unwrap();
+    let mut set = SetDigest::default();
+    for text in TWO.iter().rev() {
+        set.add(item_digest(text.as_bytes()).unwrap());
+    }
+    for (said, findings) in [(set.to_string(), 0), (SetDigest::default().to_string(), 1)] {
+        let mut source = open(&folder).unwrap();
+        source.metadata.as_mut().unwrap().set_digest = Some(said);
+        assert_eq!(inspected(&source).findings_total, findings);
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn every_duplicate_is_counted_and_the_first_are_told(keys in proptest::collection::vec(0..40_u8, 0..80)) {
+        let dir = tempfile::tempdir().unwrap();
+        let lines: Vec<String> = keys.iter().map(|key| format!("{{\"pk\":{{\"S\":\"{key}\"}}}}\n")).collect();
+        replace(&dir.path().join("items.jsonl"), lines.concat().as_bytes());
+        let mut source = open(&dir.path().join("items.jsonl")).unwrap();
+        source.schema = Some(super::super::testing::schema("t"));
+        let found = inspected(&source);
+        let repeated = (0..keys.len()).filter(|at| keys[..*at].contains(&keys[*at]));
+        let expected: Vec<String> = repeated
+            .map(|at| {
+                let first = keys.iter().position(|key| *key == keys[at]).unwrap();
+                format!("line {}: the same key as in line {}: {{\"pk\":{{\"S\":\"{}\"}}}}", at + 1, first + 1, keys[at])
+            })
+            .collect();
+        proptest::prop_assert_eq!(found.duplicates, Some(expected.len() as u64));
+        proptest::prop_assert_eq!(found.findings_total, expected.len() as u64);
+        proptest::prop_assert_eq!(found.findings.len(), expected.len().min(Inspection::LISTED));
+        for (finding, expected) in found.findings.iter().zip(&expected) {
+            proptest::prop_assert!(finding.ends_with(expected), "{} {}", finding, expected);
+        }
+    }
+}

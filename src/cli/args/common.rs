@@ -65,6 +65,14 @@ pub(super) struct RunArgs {
     #[arg(long)]
     yes: bool,
 
+    #[command(flatten)]
+    patience: PatienceArgs,
+}
+
+/// How long to wait.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Run")]
+pub(super) struct PatienceArgs {
     /// wait so long for the endpoint to answer, for example 60s [default: do not wait]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     wait: Option<Duration>,
@@ -100,8 +108,22 @@ impl TalkArgs {
     }
 }
 
+impl EnvironmentArgs {
+    /// Whether the command line says anything of a table or where it is.
+    pub(super) fn names_a_table(&self) -> bool {
+        let named = [&self.env, &self.table, &self.profile, &self.region, &self.endpoint_url, &self.role_arn];
+        self.no_env || named.into_iter().any(Option::is_some)
+    }
+}
+
 /// Puts the shared options together.
 pub(super) fn resolve(environment: EnvironmentArgs, run: &RunArgs, confirm: Option<String>) -> Result<Common> {
+    let common = resolve_reading(environment, &run.patience)?;
+    Ok(Common { answers: Answers { yes: run.yes, confirm }, dry_run: run.dry_run, ..common })
+}
+
+/// The same for a command that changes nothing and so asks nothing.
+pub(super) fn resolve_reading(environment: EnvironmentArgs, patience: &PatienceArgs) -> Result<Common> {
     let working_dir = std::env::current_dir()
         .map_err(|error| Error::failed("the working directory cannot be found").with_source(error))?;
     Ok(Common {
@@ -116,10 +138,10 @@ pub(super) fn resolve(environment: EnvironmentArgs, run: &RunArgs, confirm: Opti
             endpoint_url: environment.endpoint_url,
             role_arn: environment.role_arn,
         },
-        answers: Answers { yes: run.yes, confirm },
-        dry_run: run.dry_run,
-        wait: run.wait.filter(|wait| !wait.is_zero()),
-        give_up_after: run.give_up_after,
+        answers: Answers::default(),
+        dry_run: false,
+        wait: patience.wait.filter(|wait| !wait.is_zero()),
+        give_up_after: patience.give_up_after,
         state_dir: state_dir(),
     })
 }

@@ -5,6 +5,7 @@ mod dump;
 mod restore;
 mod settings;
 mod value;
+mod verify;
 
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 pub(super) use dump::{DumpArgs, DumpIntent};
 pub(super) use restore::{RestoreArgs, RestoreIntent};
+pub(super) use verify::{Question, VerifyArgs, VerifyIntent};
 
 use super::output::Manner;
 use crate::environment::{Answers, EnvironmentRequest};

@@ -7,6 +7,7 @@ use clap::{CommandFactory, Parser};
 
 use super::dump::DumpArgs;
 use super::restore::RestoreArgs;
+use super::verify::VerifyArgs;
 use super::*;
 use crate::backup::{Compression, DataFormat, DumpTarget, SourceSpec};
 use crate::environment::{Environment, ProcessEnvironment};
@@ -55,11 +56,14 @@ fn restore(line: &str) -> RestoreRequest {
 fn the_definitions_are_sound() {
     DumpArgs::command().debug_assert();
     RestoreArgs::command().debug_assert();
+    VerifyArgs::command().debug_assert();
 }
 
 #[test]
 fn help_is_as_reviewed() {
-    for (name, command) in [("dumpdb", DumpArgs::command()), ("restoredb", RestoreArgs::command())] {
+    for (name, command) in
+        [("dumpdb", DumpArgs::command()), ("restoredb", RestoreArgs::command()), ("verifydb", VerifyArgs::command())]
+    {
         let mut command = command.term_width(100).color(clap::ColorChoice::Never);
         insta::assert_snapshot!(format!("{name}_h"), command.render_help());
         insta::assert_snapshot!(format!("{name}_help"), command.render_long_help());
@@ -216,4 +220,63 @@ fn how_to_talk() {
     assert!(manner("-q").quiet && !manner("-q").verbose);
     assert!(manner("-vv --json").verbose && manner("-v --json").json);
     assert!(!manner("").quiet && !manner("").verbose && !manner("").json);
+}
+
+fn verify_intent(line: &str) -> Result<VerifyIntent> {
+    VerifyArgs::try_parse_from(words("verifydb", line)).unwrap_or_else(|error| panic!("{line}: {error}")).resolve()
+}
+
+#[test]
+fn what_is_named_decides_what_is_verified() {
+    let tables = |environment: Option<&str>, table: Option<&str>| Question::Tables {
+        environment: environment.map(ToOwned::to_owned),
+        table: table.map(ToOwned::to_owned),
+    };
+    for (line, question, source) in [
+        ("", Question::Dump { quick: false }, "backups/dynamodb/local"),
+        ("a", Question::Dump { quick: false }, "a"),
+        ("--source a --quick", Question::Dump { quick: true }, "a"),
+        ("--source a --env dev", Question::Table, "a"),
+        ("a --table films", Question::Table, "a"),
+        ("--env dev --exact", Question::Table, "backups/dynamodb/dev"),
+        ("--no-env --table films", Question::Table, "backups/dynamodb/no-env"),
+        ("a --env dev --schema-only", Question::Schema, "a"),
+        ("--env prod --against-env dev", tables(Some("dev"), None), "backups/dynamodb/prod"),
+        ("--table a --against-table b", tables(None, Some("b")), "backups/dynamodb/local"),
+    ] {
+        let intent = verify_intent(line).unwrap();
+        assert_eq!((&intent.question, intent.source()), (&question, SourceSpec::path(source)), "{line}");
+    }
+}
+
+#[test]
+fn the_other_environment_takes_nothing_from_the_first_but_the_folder() {
+    let intent = verify_intent("--env prod --envs-dir e --table a --region r --against-env dev").unwrap();
+    let other = intent.other(Some(&"dev".to_owned()), None);
+    assert_eq!((other.name.as_deref(), other.table, other.region), (Some("dev"), None, None));
+    assert_eq!(other.envs_dir.as_deref(), Some(Path::new("e")));
+    let same = intent.other(None, Some(&"b".to_owned()));
+    assert_eq!(
+        (same.name.as_deref(), same.table.as_deref(), same.region.as_deref()),
+        (Some("prod"), Some("b"), Some("r"))
+    );
+}
+
+#[test]
+fn contradictions_of_a_verification_are_told() {
+    for (line, part) in [
+        ("a --exact", "--exact is about a table"),
+        ("a --max-rcu 5", "--max-rcu is about a table"),
+        ("a --schema-only", "--schema-only is about a table"),
+        ("a --quick --env dev", "--quick is about a dump alone"),
+        ("-", "from a stream"),
+    ] {
+        let error = verify_intent(line).err().unwrap_or_else(|| panic!("{line} was taken"));
+        assert_eq!(error.kind(), ErrorKind::Usage, "{line}");
+        assert!(error.to_string().contains(part) && error.hint().is_some(), "{line}: {error}");
+    }
+    for line in ["a b", "a --source b", "a --against-env dev", "--quick --exact", "--max-rcu 0", "--against-table="] {
+        let error = VerifyArgs::try_parse_from(words("verifydb", line)).expect_err(line);
+        assert_eq!(error.exit_code(), i32::from(crate::cli::exit::USAGE), "{line}");
+    }
 }

@@ -8,16 +8,10 @@ use crate::environment::{Approval, Environment, Question};
 use crate::error::{Error, Result};
 use crate::item::read_units;
 use crate::ops::place::Place;
+use crate::ops::reading::{gentle_cap, segments_for};
 use crate::ops::{Content, table_absent};
-use crate::schema::{Billing, TableSchema};
+use crate::schema::TableSchema;
 use crate::store::ReadStore;
-
-/// Bytes of table per segment, and the size up to which one segment is used: an unchanged small table then gives the same
-/// bytes again, so that a dump kept in git shows a true diff.
-const BYTES_PER_SEGMENT: u64 = 64 * 1024 * 1024;
-
-/// Segments chosen without being asked for. Each holds about one page of 1 MB in memory.
-const MOST_SEGMENTS: u64 = 8;
 
 /// What a dump is going to do.
 #[derive(Debug, Serialize)]
@@ -111,22 +105,11 @@ pub async fn plan(store: &impl ReadStore, environment: &Environment, request: Du
     })
 }
 
-/// A protected provisioned table is read at half its capacity at most, so that its users do not notice.
-fn gentle_cap(place: &Place, schema: &TableSchema) -> Option<u32> {
-    match schema.description().billing() {
-        Billing::Provisioned(capacity) if place.protected => {
-            Some(u32::try_from(capacity.read / 2).unwrap_or(u32::MAX).max(1))
-        }
-        _ => None,
-    }
-}
-
 fn segments(request: &DumpRequest, bytes: u64) -> u32 {
     if request.limit.is_some() {
         return 1;
     }
-    let chosen = bytes.div_ceil(BYTES_PER_SEGMENT).clamp(1, MOST_SEGMENTS);
-    request.segments.unwrap_or(u32::try_from(chosen).unwrap_or(1))
+    request.segments.unwrap_or_else(|| segments_for(bytes))
 }
 
 /// What somebody should agree to before a dump takes the place of the one that stands there.

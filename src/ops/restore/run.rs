@@ -158,7 +158,7 @@ where
     done.map_err(|error| moved.stopped(error))?;
     moved.check(plan.source.items)?;
     let verified = match plan.verify {
-        VerifyMode::Full => verify::full(store, plan, &key, reporter.as_ref(), cancel).await?,
+        VerifyMode::Full => verify::full(store, plan, &key, reporter, cancel).await?,
         VerifyMode::Count => Verified::Count,
         VerifyMode::Auto | VerifyMode::None => Verified::None,
     };

@@ -1,4 +1,4 @@
-//! A person's working folder: env files, dumps, and the two commands run in it as real processes.
+//! A person's working folder: env files, dumps, and the commands run in it as real processes.
 //!
 //! The processes get none of this process's variables: no credentials, profile or proxy of the machine can change a test.
 
@@ -128,11 +128,17 @@ impl Project {
         run(self.command("restoredb", arguments), input.to_vec())
     }
 
+    /// Runs `verifydb`.
+    pub(crate) fn verifydb<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Run {
+        run(self.command("verifydb", arguments), Vec::new())
+    }
+
     /// A command in this folder, ready to run.
     pub(crate) fn command<A: AsRef<OsStr>>(&self, program: &str, arguments: impl IntoIterator<Item = A>) -> Command {
         let path = match program {
             "dumpdb" => env!("CARGO_BIN_EXE_dumpdb"),
             "restoredb" => env!("CARGO_BIN_EXE_restoredb"),
+            "verifydb" => env!("CARGO_BIN_EXE_verifydb"),
             other => panic!("there is no command {other}"),
         };
         let mut command = Command::new(path);

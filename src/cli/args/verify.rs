@@ -1,0 +1,221 @@
+//! The command line of `verifydb`.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+use clap::builder::NonEmptyStringValueParser;
+
+use super::common::{EnvironmentArgs, PatienceArgs, TalkArgs, default_folder, resolve_reading};
+use super::{Arguments, Common};
+use crate::backup::SourceSpec;
+use crate::cli::exit;
+use crate::cli::output::Manner;
+use crate::environment::EnvironmentRequest;
+use crate::error::{Error, Result};
+use crate::ops::verify::CompareOptions;
+
+const EXAMPLES: &str = "\
+EXAMPLES
+  verifydb ./prod-backup                              is this dump whole?
+  verifydb ./prod-backup --quick                      the same by checksums alone
+  verifydb --source ./prod-backup --env=staging       does the table hold what the dump holds?
+  verifydb --source ./prod-backup --env=staging --exact
+  verifydb --source ./prod-backup --env=staging --schema-only
+  verifydb --env=prod --against-env=staging           do two tables agree?
+  verifydb --env=dev --table a --against-table b";
+
+/// Check that a dump is whole, or compare a table with a dump or with another table. Changes nothing.
+#[derive(Debug, Parser)]
+#[command(
+    name = "verifydb",
+    version,
+    max_term_width = 100,
+    after_long_help = format!("{EXAMPLES}\n\n{}", exit::help())
+)]
+pub(in crate::cli) struct VerifyArgs {
+    /// the dump to check; the same as --source
+    #[arg(value_name = "DIR|FILE", conflicts_with = "source")]
+    dump: Option<PathBuf>,
+
+    #[command(flatten)]
+    environment: EnvironmentArgs,
+
+    #[command(flatten)]
+    verify: CompareArgs,
+
+    #[command(flatten)]
+    patience: PatienceArgs,
+
+    #[command(flatten)]
+    talk: TalkArgs,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Verify")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
+struct CompareArgs {
+    /// the dump: a folder or a file of items; with an environment or a table, that table is compared
+    /// with it [default: backups/dynamodb/ENV/]
+    #[arg(long, value_name = "DIR|FILE")]
+    source: Option<PathBuf>,
+
+    /// compare with the table of this environment, not with a dump
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_parser = NonEmptyStringValueParser::new(),
+        conflicts_with_all = ["source", "dump"]
+    )]
+    against_env: Option<String>,
+
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_parser = NonEmptyStringValueParser::new(),
+        conflicts_with_all = ["source", "dump"],
+        help = "compare with this table, not with a dump [default: DYNAMODB_TABLE of --against-env, \
+                then the first table's name]"
+    )]
+    against_table: Option<String>,
+
+    /// check sizes and checksums of a dump, and read no item
+    #[arg(long, conflicts_with_all = ["against_env", "against_table", "schema_only"])]
+    quick: bool,
+
+    /// items that only the table has are a difference, too; always so between two tables
+    #[arg(long, conflicts_with_all = ["quick", "schema_only"])]
+    exact: bool,
+
+    /// compare keys, and not what else the items hold
+    #[arg(long, conflicts_with_all = ["quick", "schema_only"])]
+    keys_only: bool,
+
+    /// compare the dump's schema with the table's and read no item: 0 nothing differs, 3 something
+    #[arg(long, conflicts_with_all = ["against_env", "against_table"])]
+    schema_only: bool,
+
+    /// read the latest version of each item, at twice the read units
+    #[arg(long, conflicts_with_all = ["quick", "schema_only"])]
+    consistent_read: bool,
+
+    /// consume at most so many read units per second of each table [default: half the capacity of a
+    /// protected provisioned table, no bound elsewhere]
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..),
+        conflicts_with_all = ["quick", "schema_only"]
+    )]
+    max_rcu: Option<u32>,
+}
+
+/// What is to be found out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::cli) enum Question {
+    /// Is this dump whole?
+    Dump {
+        /// By checksums alone.
+        quick: bool,
+    },
+    /// Does the table hold what the dump holds?
+    Table,
+    /// Is the table as the dump's schema says?
+    Schema,
+    /// Do two tables agree?
+    Tables {
+        /// The other environment; the same if `None`.
+        environment: Option<String>,
+        /// The other table, if the command line names it.
+        table: Option<String>,
+    },
+}
+
+/// What a command line of `verifydb` means, before the environment is known.
+pub(in crate::cli) struct VerifyIntent {
+    pub(in crate::cli) common: Common,
+    pub(in crate::cli) question: Question,
+    pub(in crate::cli) options: CompareOptions,
+    source: Option<PathBuf>,
+}
+
+impl Arguments for VerifyArgs {
+    const COMMAND: &'static str = "verifydb";
+
+    type Intent = VerifyIntent;
+
+    fn manner(&self) -> Manner {
+        self.talk.manner()
+    }
+
+    fn resolve(self) -> Result<VerifyIntent> {
+        let Self { dump, environment, verify, patience, .. } = self;
+        let names_a_table = environment.names_a_table();
+        let question = verify.question(names_a_table)?;
+        let source = dump.or(verify.source);
+        if source.as_ref().is_some_and(|path| path.as_os_str() == "-") {
+            return Err(Error::usage("items from a stream cannot be verified: each could be read only once")
+                .with_hint("save them in a file first"));
+        }
+        let options = CompareOptions {
+            keys_only: verify.keys_only,
+            exact: verify.exact,
+            consistent_read: verify.consistent_read,
+            max_read_units: verify.max_rcu,
+        };
+        Ok(VerifyIntent { common: resolve_reading(environment, &patience)?, question, options, source })
+    }
+}
+
+impl CompareArgs {
+    fn question(&self, names_a_table: bool) -> Result<Question> {
+        let compares = [
+            ("--exact", self.exact),
+            ("--keys-only", self.keys_only),
+            ("--consistent-read", self.consistent_read),
+            ("--max-rcu", self.max_rcu.is_some()),
+            ("--schema-only", self.schema_only),
+        ];
+        if self.against_env.is_some() || self.against_table.is_some() {
+            return Ok(Question::Tables { environment: self.against_env.clone(), table: self.against_table.clone() });
+        }
+        match (names_a_table, self.quick) {
+            (true, true) => Err(Error::usage("--quick is about a dump alone, and a table is named, too")
+                .with_hint("leave out --quick, or the environment and the table")),
+            (true, false) if self.schema_only => Ok(Question::Schema),
+            (true, false) => Ok(Question::Table),
+            (false, quick) => match compares.into_iter().find(|(_, given)| *given) {
+                Some((flag, _)) => Err(Error::usage(format!("{flag} is about a table, and none is named"))
+                    .with_hint("add --env NAME to compare that environment's table with the dump")),
+                None => Ok(Question::Dump { quick }),
+            },
+        }
+    }
+}
+
+impl VerifyIntent {
+    /// The dump.
+    pub(in crate::cli) fn source(&self) -> SourceSpec {
+        let environment = self.common.environment.name.as_deref();
+        let by_default = || default_folder(environment.unwrap_or(self.default_environment()));
+        SourceSpec::Path(self.source.clone().unwrap_or_else(by_default))
+    }
+
+    fn default_environment(&self) -> &'static str {
+        if self.common.environment.no_env { crate::environment::NO_ENV_NAME } else { "local" }
+    }
+
+    /// Where the other of two tables is. Flags that name a place are about the first.
+    pub(in crate::cli) fn other(&self, environment: Option<&String>, table: Option<&String>) -> EnvironmentRequest {
+        let first = &self.common.environment;
+        match environment {
+            None => EnvironmentRequest { table: table.cloned(), ..first.clone() },
+            Some(name) => EnvironmentRequest {
+                name: Some(name.clone()),
+                envs_dir: first.envs_dir.clone(),
+                working_dir: first.working_dir.clone(),
+                table: table.cloned(),
+                ..EnvironmentRequest::default()
+            },
+        }
+    }
+}

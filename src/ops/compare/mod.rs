@@ -1,0 +1,152 @@
+//! Compares two sets of items, each a dump or a live table: which are equal, missing, different, or too many.
+//!
+//! Both sides are read once and at the same time. Each item becomes 36 bytes: a hash of its key, a digest of its contents, and the
+//! page it came from. The digest is canonical: the order of attributes and of sets and the spelling of numbers do not count. The
+//! records are partitioned by key into scratch files and compared partition by partition, so memory stays bounded however large
+//! the table is. The few items that are shown are read again afterwards, of a table only the pages they came from.
+
+mod attributes;
+mod side;
+mod tally;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::Serialize;
+
+pub(super) use side::{DumpSide, Side, TableSide};
+
+use crate::error::{Error, Result};
+use crate::event::Reporter;
+use crate::item::KeySchema;
+use side::Spilled;
+use tally::{Tally, Wanted};
+
+/// How to compare.
+pub(super) struct Comparing {
+    /// The key of both sides.
+    pub(super) key: KeySchema,
+    /// Only keys: items with the same key are equal.
+    pub(super) keys_only: bool,
+    /// Hears of the items of the target.
+    pub(super) reporter: Arc<dyn Reporter>,
+}
+
+/// What is wrong with an item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fault {
+    /// Only the source has it.
+    Missing,
+    /// Both have it, with other contents.
+    Different,
+    /// Only the target has it.
+    Extra,
+}
+
+/// An attribute that differs. Values are DynamoDB JSON, cut where they are long.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AttributeDifference {
+    /// Its name.
+    pub name: String,
+    /// What the source has; `None` if it has no such attribute.
+    pub source: Option<String>,
+    /// What the target has; `None` if it has no such attribute.
+    pub target: Option<String>,
+}
+
+/// An item that is not equal on both sides.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Example {
+    /// What is wrong with it.
+    pub fault: Fault,
+    /// Its key, in DynamoDB JSON.
+    pub key: String,
+    /// Which of its attributes differ, the first of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub attributes: Vec<AttributeDifference>,
+}
+
+/// What a comparison has found.
+#[derive(Debug, Default)]
+pub(super) struct Compared {
+    /// Items with their own key that are equal.
+    pub(super) equal: u64,
+    /// Items that only the source has.
+    pub(super) missing: u64,
+    /// Items with other contents.
+    pub(super) different: u64,
+    /// Items that only the target has.
+    pub(super) extra: u64,
+    /// Earlier versions of an item that a later line of the source replaces.
+    pub(super) superseded: u64,
+    /// Items of the source that have no key of this schema and so cannot be in the target.
+    pub(super) without_key: u64,
+    /// The first items of each fault.
+    pub(super) examples: Vec<Example>,
+    /// Items read of the source and of the target.
+    pub(super) items: (u64, u64),
+    /// Read units consumed by both.
+    pub(super) read_units: f64,
+}
+
+/// Compares the source with the target.
+///
+/// # Errors
+/// A side cannot be read to its end; the scratch files cannot be written.
+pub(super) async fn compare(source: impl Side, target: impl Side, comparing: &Comparing) -> Result<Compared> {
+    let (left, right) = tokio::try_join!(source.spill(comparing, false), target.spill(comparing, true))?;
+    let mut compared = Compared {
+        without_key: left.without_key,
+        items: (left.items, right.items),
+        read_units: left.read_units + right.read_units,
+        ..Compared::default()
+    };
+    let (tally, left, right) =
+        blocking(move || Ok((tally::tally(&left.records, &right.records)?, left, right))).await?;
+    compared.superseded = (left.items - left.without_key).saturating_sub(tally.source);
+    let examples = examples(&tally, (&source, &left), (&target, &right), comparing).await?;
+    let Tally { equal, missing, different, extra, .. } = tally;
+    Ok(Compared { equal, missing, different, extra, examples, ..compared })
+}
+
+/// Reads the noted items again and tells what is wrong with each. One that has changed meanwhile is left out.
+async fn examples<L: Side, R: Side>(
+    tally: &Tally,
+    (source, left): (&L, &Spilled),
+    (target, right): (&R, &Spilled),
+    comparing: &Comparing,
+) -> Result<Vec<Example>> {
+    let of = |absent: Fault, page: fn(&Wanted) -> u32| -> HashMap<u128, u32> {
+        let wanted = tally.wanted.iter().filter(|wanted| wanted.fault != absent);
+        wanted.map(|wanted| (wanted.key, page(wanted))).collect()
+    };
+    let (in_source, in_target) =
+        (of(Fault::Extra, |wanted| wanted.source_page), of(Fault::Missing, |wanted| wanted.target_page));
+    let (in_source, in_target) = tokio::try_join!(
+        source.texts(&in_source, &left.pages, comparing),
+        target.texts(&in_target, &right.pages, comparing)
+    )?;
+    let mut examples: Vec<Example> = tally
+        .wanted
+        .iter()
+        .filter_map(|wanted| example(wanted, in_source.get(&wanted.key), in_target.get(&wanted.key), &comparing.key))
+        .collect();
+    examples.sort_by(|one, other| (one.fault, &one.key).cmp(&(other.fault, &other.key)));
+    Ok(examples)
+}
+
+fn example(wanted: &Wanted, source: Option<&Bytes>, target: Option<&Bytes>, key: &KeySchema) -> Option<Example> {
+    let text = source.or(target)?;
+    let attributes = match (source, target) {
+        (Some(source), Some(target)) => attributes::differing(source, target),
+        _ => Vec::new(),
+    };
+    Some(Example { fault: wanted.fault, key: key.extract(text).ok()?.to_json(), attributes })
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| Error::failed("the comparison was cut off").with_source(error))?
+}

@@ -1,0 +1,248 @@
+//! What can be compared: the items of a dump, or of a live table.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::tally::{PARTITIONS, RECORD, Record};
+use super::{Comparing, blocking};
+use crate::backup::{Source, Spill};
+use crate::error::{Error, Result};
+use crate::event::{Event, Reporter};
+use crate::item::{Items, Key, KeySchema, item_digest};
+use crate::store::{PageKey, ReadStore, ScanRequest};
+
+/// Memory of one side's records before they go to disk, in bytes.
+const SCRATCH_MEMORY: usize = 4 * 1024 * 1024;
+
+/// Pages waiting to be digested.
+const PAGES_WAITING: usize = 4;
+
+/// Items between two reports of progress of a dump.
+const PROGRESS_ITEMS: u64 = 1024;
+
+/// A set of items that can be read whole, and of which some can be read again.
+pub(in crate::ops) trait Side: Send + Sync {
+    /// Reads every item into a record. With `tells`, progress is reported.
+    fn spill(&self, comparing: &Comparing, tells: bool) -> impl Future<Output = Result<Spilled>> + Send;
+
+    /// Reads the items with these hashes of their keys again, each in the page with this number.
+    fn texts(
+        &self,
+        wanted: &HashMap<u128, u32>,
+        pages: &[Page],
+        comparing: &Comparing,
+    ) -> impl Future<Output = Result<HashMap<u128, Bytes>>> + Send;
+}
+
+/// Where a page of a Scan begins.
+pub(in crate::ops) struct Page {
+    segment: u32,
+    start: Option<PageKey>,
+}
+
+/// A side, read.
+pub(in crate::ops) struct Spilled {
+    pub(super) records: Spill<RECORD>,
+    pub(super) items: u64,
+    /// Items without a usable key; they have no record.
+    pub(super) without_key: u64,
+    /// The pages by number. A dump has none: it is read again from its beginning.
+    pub(super) pages: Vec<Page>,
+    pub(super) read_units: f64,
+}
+
+impl Spilled {
+    fn new() -> Result<Self> {
+        let records = Spill::new(PARTITIONS, SCRATCH_MEMORY)?;
+        Ok(Self { records, items: 0, without_key: 0, pages: Vec::new(), read_units: 0.0 })
+    }
+
+    fn push(&mut self, key: &Key, item: &[u8], page: u32, keys_only: bool) -> Result<()> {
+        let digest = if keys_only { Ok(0) } else { item_digest(item) };
+        let digest = digest.map_err(|error| Error::damaged("an item cannot be read").with_source(error))?;
+        let record = Record { key: key.hash128(), digest, page };
+        self.records.push(record.partition(), &record.to_bytes())
+    }
+}
+
+/// The items of a dump.
+pub(in crate::ops) struct DumpSide(pub(in crate::ops) Arc<Source>);
+
+impl Side for DumpSide {
+    async fn spill(&self, comparing: &Comparing, tells: bool) -> Result<Spilled> {
+        let (source, key, keys_only) = (Arc::clone(&self.0), comparing.key.clone(), comparing.keys_only);
+        let reporter = tells.then(|| Arc::clone(&comparing.reporter));
+        blocking(move || spill_dump(&source, &key, keys_only, reporter.as_deref())).await
+    }
+
+    async fn texts(
+        &self,
+        wanted: &HashMap<u128, u32>,
+        _pages: &[Page],
+        comparing: &Comparing,
+    ) -> Result<HashMap<u128, Bytes>> {
+        if wanted.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let (source, key, wanted) = (Arc::clone(&self.0), comparing.key.clone(), wanted.clone());
+        blocking(move || {
+            let mut texts = HashMap::new();
+            let mut items = source.items()?;
+            while let Some(item) = items.next_item()? {
+                let Ok(key) = key.extract(&item.text) else { continue };
+                if wanted.contains_key(&key.hash128()) {
+                    texts.insert(key.hash128(), item.text);
+                }
+            }
+            Ok(texts)
+        })
+        .await
+    }
+}
+
+fn spill_dump(source: &Source, key: &KeySchema, keys_only: bool, reporter: Option<&dyn Reporter>) -> Result<Spilled> {
+    let mut spilled = Spilled::new()?;
+    if !source.has_items() {
+        return Ok(spilled);
+    }
+    let mut items = source.items()?;
+    let (mut told, mut bytes) = (0, 0);
+    while let Some(item) = items.next_item()? {
+        spilled.items += 1;
+        bytes += item.text.len() as u64;
+        match key.extract(&item.text) {
+            Ok(key) => spilled.push(&key, &item.text, 0, keys_only)?,
+            Err(_) => spilled.without_key += 1,
+        }
+        if let Some(reporter) = reporter.filter(|_| spilled.items - told == PROGRESS_ITEMS) {
+            reporter.report(Event::Progress { items: PROGRESS_ITEMS, bytes: std::mem::take(&mut bytes) });
+            told = spilled.items;
+        }
+    }
+    if let Some(reporter) = reporter {
+        reporter.report(Event::Progress { items: spilled.items - told, bytes });
+    }
+    Ok(spilled)
+}
+
+/// The items of a live table, read in parallel.
+pub(in crate::ops) struct TableSide<S> {
+    pub(in crate::ops) store: S,
+    pub(in crate::ops) table: String,
+    pub(in crate::ops) segments: u32,
+    pub(in crate::ops) consistent_read: bool,
+}
+
+/// What one Scan call returned.
+struct Scanned {
+    page: Page,
+    items: Items,
+    read_units: f64,
+}
+
+impl<S: ReadStore + Clone + 'static> TableSide<S> {
+    fn request(&self, page: &Page) -> ScanRequest {
+        ScanRequest {
+            table: self.table.clone(),
+            segment: page.segment,
+            total_segments: self.segments,
+            consistent_read: self.consistent_read,
+            limit: None,
+            start: page.start.clone(),
+        }
+    }
+}
+
+fn key_of(key: &KeySchema, item: &[u8], table: &str) -> Result<Key> {
+    key.extract(item)
+        .map_err(|error| Error::failed(format!("table {table} returned an item without its key")).with_source(error))
+}
+
+impl<S: ReadStore + Clone + 'static> Side for TableSide<S> {
+    async fn spill(&self, comparing: &Comparing, tells: bool) -> Result<Spilled> {
+        let (pages, waiting) = mpsc::channel::<Scanned>(PAGES_WAITING);
+        let reporter = tells.then(|| Arc::clone(&comparing.reporter));
+        let (key, keys_only, table) = (comparing.key.clone(), comparing.keys_only, self.table.clone());
+        let output = blocking(move || spill_pages(waiting, &table, &key, keys_only, reporter.as_deref()));
+        let mut scans = JoinSet::new();
+        for segment in 0..self.segments {
+            let request = self.request(&Page { segment, start: None });
+            scans.spawn(scan(self.store.clone(), request, pages.clone()));
+        }
+        drop(pages);
+        let gathering = async {
+            while let Some(joined) = scans.join_next().await {
+                joined.map_err(|error| Error::failed("a scan was cut off").with_source(error))??;
+            }
+            Ok(())
+        };
+        // Both end in any case: a reader that failed closes the channel, and so do the scans.
+        let (spilled, ()) = tokio::try_join!(output, gathering)?;
+        Ok(spilled)
+    }
+
+    async fn texts(
+        &self,
+        wanted: &HashMap<u128, u32>,
+        pages: &[Page],
+        comparing: &Comparing,
+    ) -> Result<HashMap<u128, Bytes>> {
+        let mut texts = HashMap::new();
+        let numbers: BTreeSet<u32> = wanted.values().copied().collect();
+        for page in numbers.into_iter().filter_map(|number| pages.get(usize::try_from(number).ok()?)) {
+            let found = self.store.scan(&self.request(page)).await?;
+            for item in found.items.iter() {
+                let key = key_of(&comparing.key, item, &self.table)?.hash128();
+                if wanted.contains_key(&key) {
+                    texts.insert(key, Bytes::copy_from_slice(item));
+                }
+            }
+        }
+        Ok(texts)
+    }
+}
+
+/// Reads one segment to its end.
+async fn scan<S: ReadStore>(store: S, mut request: ScanRequest, pages: mpsc::Sender<Scanned>) -> Result<()> {
+    loop {
+        let page = Page { segment: request.segment, start: request.start.clone() };
+        let found = store.scan(&request).await?;
+        let scanned = Scanned { page, items: found.items, read_units: found.read_units };
+        // Whoever does not listen any more has failed, and says why.
+        if pages.send(scanned).await.is_err() {
+            return Ok(());
+        }
+        match found.next {
+            Some(next) => request.start = Some(next),
+            None => return Ok(()),
+        }
+    }
+}
+
+fn spill_pages(
+    mut waiting: mpsc::Receiver<Scanned>,
+    table: &str,
+    key: &KeySchema,
+    keys_only: bool,
+    reporter: Option<&dyn Reporter>,
+) -> Result<Spilled> {
+    let mut spilled = Spilled::new()?;
+    while let Some(Scanned { page, items, read_units }) = waiting.blocking_recv() {
+        let number = u32::try_from(spilled.pages.len())
+            .map_err(|error| Error::failed("the table has more pages than can be counted").with_source(error))?;
+        for item in items.iter() {
+            spilled.push(&key_of(key, item, table)?, item, number, keys_only)?;
+        }
+        spilled.items += items.len() as u64;
+        spilled.read_units += read_units;
+        spilled.pages.push(page);
+        if let Some(reporter) = reporter {
+            reporter.report(Event::Progress { items: items.len() as u64, bytes: items.text_bytes() });
+        }
+    }
+    Ok(spilled)
+}

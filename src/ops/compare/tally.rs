@@ -1,0 +1,157 @@
+//! Records of two sides, held against each other partition by partition.
+
+use std::collections::HashMap;
+
+use super::Fault;
+use crate::backup::Spill;
+use crate::error::Result;
+
+/// Partitions of the scratch files: ten million items make 10,000 records in each.
+pub(super) const PARTITIONS: usize = 1024;
+
+/// Items noted of each fault.
+const NOTED: usize = 10;
+
+/// A key's hash, an item's digest and a page's number, in this order.
+pub(super) const RECORD: usize = 36;
+
+/// One item of a side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Record {
+    pub(super) key: u128,
+    pub(super) digest: u128,
+    pub(super) page: u32,
+}
+
+impl Record {
+    pub(super) fn partition(&self) -> usize {
+        usize::try_from(self.key % PARTITIONS as u128).unwrap_or(0)
+    }
+
+    pub(super) fn to_bytes(self) -> [u8; RECORD] {
+        let mut bytes = [0; RECORD];
+        bytes[..16].copy_from_slice(&self.key.to_le_bytes());
+        bytes[16..32].copy_from_slice(&self.digest.to_le_bytes());
+        bytes[32..].copy_from_slice(&self.page.to_le_bytes());
+        bytes
+    }
+
+    fn of(bytes: &[u8; RECORD]) -> Self {
+        let number = |range: std::ops::Range<usize>| {
+            bytes[range].iter().rev().fold(0_u128, |number, byte| number << 8 | u128::from(*byte))
+        };
+        Self { key: number(0..16), digest: number(16..32), page: u32::try_from(number(32..36)).unwrap_or(0) }
+    }
+}
+
+/// An item to be shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Wanted {
+    pub(super) fault: Fault,
+    /// The hash of its key.
+    pub(super) key: u128,
+    pub(super) source_page: u32,
+    pub(super) target_page: u32,
+}
+
+/// What the records say.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) equal: u64,
+    pub(super) missing: u64,
+    pub(super) different: u64,
+    pub(super) extra: u64,
+    /// Different keys of the source.
+    pub(super) source: u64,
+    /// The first items of each fault.
+    pub(super) wanted: Vec<Wanted>,
+}
+
+/// Compares all records. Of a key that a side holds twice the last record counts: that is what a restore writes.
+pub(super) fn tally(source: &Spill<RECORD>, target: &Spill<RECORD>) -> Result<Tally> {
+    let mut tally = Tally::default();
+    for partition in 0..PARTITIONS {
+        let mut missing = by_key(source, partition)?;
+        tally.source += missing.len() as u64;
+        for found in sorted(by_key(target, partition)?) {
+            match missing.remove(&found.key) {
+                None => tally.note(Fault::Extra, None, Some(found)),
+                Some(wanted) if wanted.digest == found.digest => tally.equal += 1,
+                Some(wanted) => tally.note(Fault::Different, Some(wanted), Some(found)),
+            }
+        }
+        for wanted in sorted(missing) {
+            tally.note(Fault::Missing, Some(wanted), None);
+        }
+    }
+    Ok(tally)
+}
+
+fn by_key(spill: &Spill<RECORD>, partition: usize) -> Result<HashMap<u128, Record>> {
+    let records = spill.partition(partition)?.map(|bytes| bytes.map(|bytes| Record::of(&bytes)));
+    records.map(|record| record.map(|record| (record.key, record))).collect()
+}
+
+/// In an order that is the same each time, so that the same items are shown.
+fn sorted(records: HashMap<u128, Record>) -> Vec<Record> {
+    let mut records: Vec<_> = records.into_values().collect();
+    records.sort_unstable_by_key(|record| record.key);
+    records
+}
+
+impl Tally {
+    fn note(&mut self, fault: Fault, source: Option<Record>, target: Option<Record>) {
+        let count = match fault {
+            Fault::Missing => &mut self.missing,
+            Fault::Different => &mut self.different,
+            Fault::Extra => &mut self.extra,
+        };
+        *count += 1;
+        let page = |record: Option<Record>| record.map_or(0, |record| record.page);
+        if *count <= NOTED as u64
+            && let Some(record) = source.or(target)
+        {
+            let (source_page, target_page) = (page(source), page(target));
+            self.wanted.push(Wanted { fault, key: record.key, source_page, target_page });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn spill(records: &[(u128, u128)]) -> Spill<RECORD> {
+        let mut spill = Spill::new(PARTITIONS, 0).unwrap();
+        for (key, digest) in records {
+            let record = Record { key: *key, digest: *digest, page: u32::MAX - 1 };
+            assert_eq!(Record::of(&record.to_bytes()), record);
+            spill.push(record.partition(), &record.to_bytes()).unwrap();
+        }
+        spill
+    }
+
+    proptest! {
+        #[test]
+        fn every_key_is_counted_once(
+            source in prop::collection::vec((0..3000_u128, 0..3_u128), 0..60),
+            target in prop::collection::vec((0..3000_u128, 0..3_u128), 0..60),
+        ) {
+            let tally = tally(&spill(&source), &spill(&target)).unwrap();
+            let (source, target): (BTreeMap<_, _>, BTreeMap<_, _>) =
+                (source.into_iter().collect(), target.into_iter().collect());
+            let missing = source.keys().filter(|key| !target.contains_key(key)).count() as u64;
+            let equal = source.iter().filter(|(key, digest)| target.get(key) == Some(digest)).count() as u64;
+            let extra = target.keys().filter(|key| !source.contains_key(key)).count() as u64;
+            prop_assert_eq!((tally.missing, tally.equal, tally.extra), (missing, equal, extra));
+            prop_assert_eq!(tally.source, source.len() as u64);
+            prop_assert_eq!(tally.different, tally.source - missing - equal);
+            let noted = [missing, tally.different, extra].map(|count| usize::try_from(count).unwrap().min(NOTED));
+            prop_assert_eq!(tally.wanted.len(), noted.iter().sum::<usize>());
+        }
+    }
+}

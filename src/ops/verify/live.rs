@@ -1,0 +1,199 @@
+//! Does a table hold what a dump holds, or another table?
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{CompareOptions, Comparison, KeySchemas};
+use crate::backup::{self, Source, SourceSpec};
+use crate::environment::Environment;
+use crate::error::{Error, Result};
+use crate::event::{Event, Phase, Reporter};
+use crate::item::read_units;
+use crate::ops::compare::{Compared, Comparing, DumpSide, Side, TableSide, compare};
+use crate::ops::place::Place;
+use crate::ops::reading::{gentle_cap, segments_for};
+use crate::ops::table_absent;
+use crate::schema::{TableSchema, differences};
+use crate::store::ReadStore;
+
+/// A table to compare.
+pub struct LiveTable<'a, S> {
+    /// Where it is.
+    pub environment: &'a Environment,
+    /// The environment's DynamoDB.
+    pub store: &'a S,
+    /// Its name; the other side's if `None`.
+    pub table: Option<String>,
+}
+
+/// A table, described.
+struct Described<S> {
+    shown: String,
+    items: Option<u64>,
+    schema: TableSchema,
+    side: TableSide<S>,
+}
+
+impl<S: ReadStore + Clone + 'static> LiveTable<'_, S> {
+    async fn describe(
+        self,
+        other: Option<&str>,
+        options: &CompareOptions,
+        reporter: &dyn Reporter,
+    ) -> Result<Described<S>> {
+        let Self { environment, store, table } = self;
+        let table = table.or_else(|| other.map(ToOwned::to_owned)).ok_or_else(|| {
+            Error::usage("no table is named")
+                .with_hint(format!("pass --table, or set DYNAMODB_TABLE in the env file of {}", environment.name()))
+        })?;
+        let Some(schema) = store.describe(&table).await? else {
+            return Err(table_absent(store, environment, &table).await);
+        };
+        let place = Place::of(environment, &table).described(&schema);
+        let bytes = schema.description().table_size_bytes.unwrap_or(0);
+        if let Some(units) = options.max_read_units.or_else(|| gentle_cap(&place, &schema)) {
+            store.cap_reads(units, read_units(bytes, options.consistent_read));
+            reporter.report(Event::Info(format!("table {table} is read at {units} units per second at most")));
+        }
+        let description = schema.description();
+        let segments = segments_for(bytes);
+        Ok(Described {
+            shown: format!("table {table} of environment {}", environment.name()),
+            items: description.item_count,
+            side: TableSide { store: store.clone(), table, segments, consistent_read: options.consistent_read },
+            schema,
+        })
+    }
+}
+
+/// Compares a table with a dump, which is checked first: nothing is read of the table for a dump that is damaged.
+///
+/// # Errors
+/// The dump is absent or damaged, or a stream; the table is not named, does not exist or cannot be read.
+pub async fn table_with_dump<S: ReadStore + Clone + 'static>(
+    source: SourceSpec,
+    table: LiveTable<'_, S>,
+    options: &CompareOptions,
+    reporter: Arc<dyn Reporter>,
+) -> Result<Comparison> {
+    let started = Instant::now();
+    let source = opened(source).await?;
+    let table = table.describe(source.table_name(), options, reporter.as_ref()).await?;
+    let mut comparison = Comparison::between(source.to_string(), &table.shown, options.exact);
+    comparison.warnings = source.warnings().to_vec();
+    if let Some(metadata) = source.metadata().filter(|metadata| !metadata.complete) {
+        let parts = metadata.partial.keys().cloned().collect::<Vec<_>>().join(", ");
+        comparison.warnings.push(format!("the dump is of a part of the table ({parts}): the table may hold more"));
+    }
+    if source.schema().is_none_or(|schema| comparison.has_same_key(schema, &table.schema)) {
+        let source = checked(source, &reporter).await?;
+        comparison.run(DumpSide(source), table, options, reporter).await?;
+    }
+    comparison.seconds = started.elapsed().as_secs_f64();
+    Ok(comparison)
+}
+
+/// Compares two tables. Of an item that only one of them has, the second is said to lack it or to have it in addition.
+///
+/// # Errors
+/// A table is not named, does not exist or cannot be read; both are the same.
+pub async fn tables<S: ReadStore + Clone + 'static>(
+    source: LiveTable<'_, S>,
+    target: LiveTable<'_, S>,
+    options: &CompareOptions,
+    reporter: Arc<dyn Reporter>,
+) -> Result<Comparison> {
+    let started = Instant::now();
+    let endpoints = (source.environment.endpoint().to_string(), target.environment.endpoint().to_string());
+    let source = source.describe(None, options, reporter.as_ref()).await?;
+    let target = target.describe(Some(&source.side.table), options, reporter.as_ref()).await?;
+    let arns = (&source.schema.description().table_arn, &target.schema.description().table_arn);
+    if source.side.table == target.side.table && endpoints.0 == endpoints.1 && arns.0 == arns.1 {
+        return Err(Error::usage(format!("{} is to be compared with itself", source.shown))
+            .with_hint("name another table with --against-table, or another environment with --against-env"));
+    }
+    let mut comparison = Comparison::between(source.shown.clone(), &target.shown, true);
+    if comparison.has_same_key(&source.schema, &target.schema) {
+        comparison.run(source.side, target, options, reporter).await?;
+    }
+    comparison.seconds = started.elapsed().as_secs_f64();
+    Ok(comparison)
+}
+
+async fn opened(spec: SourceSpec) -> Result<Source> {
+    let source = blocking(move || Source::open(&spec)).await?;
+    if source.is_stream() {
+        return Err(Error::usage("items from a stream cannot be compared: each could be read only once")
+            .with_hint("save them in a file first"));
+    }
+    Ok(source)
+}
+
+async fn checked(source: Source, reporter: &Arc<dyn Reporter>) -> Result<Arc<Source>> {
+    let metadata = source.metadata();
+    reporter.report(Event::Phase {
+        phase: Phase::Checking,
+        items: metadata.map(|metadata| metadata.items),
+        bytes: metadata.map(|metadata| metadata.data_bytes),
+    });
+    let reporter = Arc::clone(reporter);
+    blocking(move || {
+        backup::check(&source, &mut |items, bytes| reporter.report(Event::Progress { items, bytes }))?;
+        Ok(Arc::new(source))
+    })
+    .await
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| Error::failed("reading the dump was cut off").with_source(error))?
+}
+
+impl Comparison {
+    fn between(source: String, target: &str, exact: bool) -> Self {
+        Self {
+            source,
+            target: target.to_owned(),
+            key_schemas: None,
+            source_items: 0,
+            target_items: 0,
+            equal: 0,
+            missing: 0,
+            different: 0,
+            extra: 0,
+            exact,
+            without_key: 0,
+            superseded: 0,
+            examples: Vec::new(),
+            consumed_read_units: 0.0,
+            warnings: Vec::new(),
+            seconds: 0.0,
+        }
+    }
+
+    /// Whether items can be compared at all; notes both keys where they cannot.
+    fn has_same_key(&mut self, source: &TableSchema, target: &TableSchema) -> bool {
+        let mismatch = differences(source, target).key;
+        self.key_schemas = mismatch.map(|key| KeySchemas { source: key.dump, target: key.table });
+        self.key_schemas.is_none()
+    }
+
+    async fn run<S: ReadStore + Clone + 'static>(
+        &mut self,
+        source: impl Side,
+        target: Described<S>,
+        options: &CompareOptions,
+        reporter: Arc<dyn Reporter>,
+    ) -> Result<()> {
+        reporter.report(Event::Phase { phase: Phase::Verifying, items: target.items, bytes: None });
+        let key = target.schema.key_schema()?;
+        let comparing = Comparing { key, keys_only: options.keys_only, reporter };
+        let Compared { equal, missing, different, extra, superseded, without_key, examples, items, read_units } =
+            compare(source, target.side, &comparing).await?;
+        (self.equal, self.different, self.extra, self.superseded) = (equal, different, extra, superseded);
+        (self.missing, self.without_key) = (missing + without_key, without_key);
+        (self.source_items, self.target_items) = items;
+        (self.examples, self.consumed_read_units) = (examples, read_units);
+        Ok(())
+    }
+}

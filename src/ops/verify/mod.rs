@@ -1,0 +1,85 @@
+//! `verify`: is this dump whole? Does a table hold what a dump holds? Do two tables agree?
+//!
+//! ```text
+//! dump:    every file once ─► checksums, counts, items, keys ─► findings
+//! compare: both sides at the same time ─► 36 bytes per item in scratch files ─► partition by partition ─► examples
+//! ```
+//!
+//! Nothing is changed, so there is no plan and no question: the operation receives stores that can only read. Memory does not
+//! depend on the number of items; the system's temporary folder needs room for 36 bytes per item and side.
+
+mod dump;
+mod live;
+
+use serde::Serialize;
+
+pub use crate::ops::compare::{AttributeDifference, Example, Fault};
+pub use dump::{DumpVerdict, dump};
+pub use live::{LiveTable, table_with_dump, tables};
+
+/// How a table is compared.
+#[derive(Debug, Clone, Default)]
+pub struct CompareOptions {
+    /// Compare keys alone: items with the same key are equal.
+    pub keys_only: bool,
+    /// Items that only the target has are a difference, too. Always so between two tables.
+    pub exact: bool,
+    /// Strongly consistent reads, at twice the read units.
+    pub consistent_read: bool,
+    /// Upper bound of consumed read units per second, of each table.
+    pub max_read_units: Option<u32>,
+}
+
+/// Both keys, in lines that can stand side by side.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct KeySchemas {
+    /// The source's key.
+    pub source: Vec<String>,
+    /// The target's key.
+    pub target: Vec<String>,
+}
+
+/// What a comparison has found.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Comparison {
+    /// The dump, or the first table.
+    pub source: String,
+    /// The table that was held against it.
+    pub target: String,
+    /// The keys where they are not the same: then no item was compared.
+    pub key_schemas: Option<KeySchemas>,
+    /// Items read of the source.
+    pub source_items: u64,
+    /// Items read of the target.
+    pub target_items: u64,
+    /// Items that are equal on both sides.
+    pub equal: u64,
+    /// Items that the target lacks, those without a usable key included.
+    pub missing: u64,
+    /// Items that the target has with other contents.
+    pub different: u64,
+    /// Items that only the target has.
+    pub extra: u64,
+    /// Whether extra items are a difference.
+    pub exact: bool,
+    /// Items of the source without a key of the target's types.
+    pub without_key: u64,
+    /// Earlier versions of an item that a later line of the source replaces; they were not compared.
+    pub superseded: u64,
+    /// The first items that are missing, different or extra.
+    pub examples: Vec<Example>,
+    /// Read units that DynamoDB reports as consumed.
+    pub consumed_read_units: f64,
+    /// What deserves attention.
+    pub warnings: Vec<String>,
+    /// Wall time in seconds.
+    pub seconds: f64,
+}
+
+impl Comparison {
+    /// Whether the target holds what the source holds; with `exact`, and nothing else. `false` means exit code 3.
+    #[must_use]
+    pub fn is_equal(&self) -> bool {
+        self.key_schemas.is_none() && self.missing + self.different == 0 && !(self.exact && self.extra > 0)
+    }
+}

@@ -1,0 +1,316 @@
+//! `verifydb`: whole and damaged dumps, tables that hold what they should and those that do not.
+
+use aws_sdk_dynamodb::types::ProvisionedThroughput;
+use aws_sdk_dynamodb::types::{AttributeValue, BillingMode, ScalarAttributeType};
+use serde_json::{Value, json};
+
+use crate::support::client::{Item, attribute, n, numbered, partition, s, strings};
+use crate::support::engine::Engine;
+use crate::support::faults::{Fault, Proxy, always, sometimes};
+use crate::support::project::{Project, Run};
+
+/// A table `films` of so many items on an engine of its own, and its dump in `out`.
+fn dump_of(items: usize) -> (Engine, Project) {
+    let engine = Engine::embedded();
+    engine.client().create_simple("films");
+    engine.client().put("films", numbered(items));
+    let project = Project::on(&engine, "films");
+    project.dumpdb(["--output=out"]).exits(0);
+    (engine, project)
+}
+
+/// The dump in `out` with its items in place of others, as an older tool would have written it.
+fn of_an_older_tool(project: &Project, name: &str, items: &[&str]) {
+    project.write(format!("{name}/table-schema.json"), project.bytes("out/table-schema.json"));
+    let text = format!("{{\"Items\": [{}],\n\"Count\": {}}}", items.join(",\n"), items.len());
+    project.write(format!("{name}/table-data.json"), text);
+}
+
+fn summary(run: &Run) -> Value {
+    run.report()["summary"].clone()
+}
+
+#[test]
+fn a_whole_dump() {
+    let (_engine, project) = dump_of(40);
+    project.verifydb(["out"]).exits(0).says("out is whole").says("40 items").says("no two have the same");
+    let run = project.verifydb(["--source=out", "--json"]).exits(0);
+    let found = summary(&run);
+    assert_eq!((&found["items"], &found["duplicates"], &found["findings_total"]), (&40.into(), &0.into(), &0.into()));
+    project.verifydb(["out", "--quick"]).exits(0).says("as it was written");
+    assert_eq!(project.verifydb(["out", "--quiet"]).exits(0).stderr, "");
+    for compress in ["gzip", "zstd"] {
+        project.dumpdb(["--output", compress, "--compress", compress, "--format=jsonl"]).exits(0);
+        project.verifydb([compress]).exits(0).says("40 items");
+    }
+    project.dumpdb(["--output=schema", "--schema-only"]).exits(0);
+    project.verifydb(["schema"]).exits(0);
+}
+
+#[test]
+fn the_default_place_is_where_dumpdb_writes() {
+    let (_engine, project) = dump_of(3);
+    project.verifydb([""; 0]).exits(11);
+    project.dumpdb([""; 0]).exits(0);
+    project.verifydb([""; 0]).exits(0).says("backups/dynamodb/local is whole");
+}
+
+#[test]
+fn nothing_there() {
+    let (_engine, project) = dump_of(3);
+    project.write("empty/notes.txt", "nothing");
+    for place in ["absent", "empty"] {
+        project.verifydb([place]).exits(11);
+        project.verifydb([place, "--quick"]).exits(11);
+    }
+    project.verifydb(["out", "--table=absent"]).exits(11).says("absent");
+}
+
+#[test]
+fn a_flipped_byte_and_a_cut_file() {
+    let (_engine, project) = dump_of(40);
+    let data = project.bytes("out/table-data.json");
+    for at in [0, 30, data.len() / 2, data.len() - 3] {
+        let mut flipped = data.clone();
+        flipped[at] ^= 0x04;
+        project.copy("out", "flipped");
+        project.write("flipped/table-data.json", flipped);
+        for flag in ["--quiet", "--quick"] {
+            project.verifydb(["flipped", flag]).exits(12).says("table-data.json");
+        }
+    }
+    for (name, length) in [("table-data.json", 700), ("table-schema.json", 20), ("dump-summary.txt", 9)] {
+        project.copy("out", "cut");
+        project.write(format!("cut/{name}"), &project.bytes(format!("out/{name}"))[..length]);
+        for flag in ["--quiet", "--quick"] {
+            project.verifydb(["cut", flag]).exits(12).says(name);
+        }
+    }
+}
+
+#[test]
+fn a_missing_and_an_extra_file() {
+    let (_engine, project) = dump_of(3);
+    for name in ["table-data.json", "table-schema.json", "dump-summary.txt", "table-metadata.json"] {
+        project.copy("out", "part");
+        std::fs::remove_file(project.path(format!("part/{name}"))).expect("the file is there");
+        project.verifydb(["part"]).exits(12);
+        project.verifydb(["part", "--quick"]).exits(12);
+    }
+    project.copy("out", "more");
+    project.write("more/notes.txt", "mine");
+    project.verifydb(["more"]).exits(0);
+    project.write("more/table-data.jsonl", "{}\n");
+    project.verifydb(["more"]).exits(12).says("table-data.jsonl").says("not part of this dump");
+}
+
+#[test]
+fn every_finding_is_listed_and_the_list_is_bounded() {
+    let (_engine, project) = dump_of(3);
+    let id = |id: &str| format!(r#"{{"id":{{"S":"{id}"}}}}"#);
+    let (one, two, three) = (id("one"), id("two"), r#"{"t":{"S":"x"},"id":{"S":"\u006fne"}}"#);
+    let wrong = r#"{"id":{"N":"1"}}"#;
+    let none = r#"{"id":{"S":"three"},"n":{"N":"many"}}"#;
+    of_an_older_tool(&project, "older", &[&one, &two, three, wrong, none, r#"{"t":{"S":"x"}}"#]);
+    let run = project.verifydb(["older", "--json"]).exits(12);
+    let found = summary(&run);
+    assert_eq!((&found["findings_total"], &found["duplicates"], &found["items"]), (&4.into(), &1.into(), &6.into()));
+    let findings = found["findings"].to_string();
+    for part in ["line 4: not an item of this table", "line 5: not an item: ", "line 6: ", "the same key as in line 1"]
+    {
+        assert!(findings.contains(part), "{part}\n{run}");
+    }
+    let same = vec![one.as_str(); 60];
+    of_an_older_tool(&project, "same", &same);
+    project.verifydb(["same"]).exits(12).says("59 findings").says("line 2: the same key").says("and 39 more");
+    of_an_older_tool(&project, "whole", &[&one, &two]);
+    project.verifydb(["whole"]).exits(0).says("older tool").says("2 items");
+    project.verifydb(["whole", "--quick"]).exits(2).says("no checksums");
+}
+
+#[test]
+fn files_of_items() {
+    let (_engine, project) = dump_of(3);
+    project.write("items.jsonl", "{\"id\":{\"S\":\"a\"}}\n{\"id\":{\"S\":\"a\"}}\n");
+    project.verifydb(["items.jsonl"]).exits(0).says("2 items").says("there is no schema");
+    project.write("broken.jsonl", "{\"id\":{\"S\":\"a\"}}\n{\"id\":{\"S\":5}}\n{\"id\":{\"S\":\"b\"}\n");
+    project.verifydb(["broken.jsonl"]).exits(12).says("2 findings").says("line 2");
+    project.verifydb(["-"]).exits(2);
+}
+
+#[test]
+fn a_table_that_holds_what_the_dump_holds() {
+    let (engine, project) = dump_of(40);
+    project.verifydb(["--source=out", "--env=local"]).exits(0).says("equal 40 items");
+    // Another order of attributes and sets, other spellings of the same numbers.
+    let item = r#"{"set":{"NS":["2","1.0"]},"id":{"S":"x"},"n":{"N":"1.50"},"names":{"SS":["a","b"]}}"#;
+    project.write("x.jsonl", item);
+    engine.client().create_simple("numbers");
+    let same = Item::from([
+        ("id".to_owned(), s("x")),
+        ("n".to_owned(), n("1.5")),
+        ("set".to_owned(), AttributeValue::Ns(vec!["1".to_owned(), "2".to_owned()])),
+        ("names".to_owned(), AttributeValue::Ss(vec!["b".to_owned(), "a".to_owned()])),
+    ]);
+    engine.client().put("numbers", [same]);
+    project.verifydb(["x.jsonl", "--table=numbers", "--exact"]).exits(0);
+}
+
+#[test]
+fn one_missing_one_different_one_extra() {
+    let (engine, project) = dump_of(40);
+    let client = engine.client();
+    let table = |name: &str, items: Vec<Item>| {
+        client.create_simple(name);
+        client.put(name, items);
+    };
+    table("missing", numbered(39));
+    let run = project.verifydb(["out", "--table=missing"]).exits(3).says("1 item missing").says("item-000039");
+    run.never_says("item-000038");
+    let mut changed = numbered(40);
+    changed[7].insert("text".to_owned(), s("another text"));
+    table("different", changed);
+    let run = project.verifydb(["out", "--table=different"]).exits(3).says("1 item different").says("item-000007");
+    run.says("another text").says("text: {\"S\":");
+    project.verifydb(["out", "--table=different", "--keys-only"]).exits(0);
+    table("extra", numbered(41));
+    project.verifydb(["out", "--table=extra"]).exits(0).says("extra 1 item").says("item-000040");
+    project.verifydb(["out", "--table=extra", "--exact"]).exits(3).says("1 item extra").says("item-000040");
+    let run = project.verifydb(["out", "--table=extra", "--exact", "--json", "--quiet"]).exits(3);
+    let found = summary(&run);
+    assert_eq!(
+        (&found["equal"], &found["missing"], &found["different"], &found["extra"]),
+        (&40.into(), &0.into(), &0.into(), &1.into())
+    );
+    assert_eq!(found["examples"], json!([{ "fault": "extra", "key": r#"{"id":{"S":"item-000040"}}"# }]));
+}
+
+#[test]
+fn two_tables() {
+    let (engine, project) = dump_of(40);
+    let client = engine.client();
+    client.create_simple("other");
+    client.put("other", numbered(40));
+    let project = project.environment("prod", engine.url(), "films").environment("staging", engine.url(), "other");
+    project.verifydb(["--env=prod", "--against-env=staging"]).exits(0).says("equal 40 items");
+    project.verifydb(["--table=films", "--against-table=other"]).exits(0);
+    client.put("other", [strings([("id", "more")])]);
+    project.verifydb(["--env=prod", "--against-env=staging"]).exits(3).says("1 item extra").says("\"more\"");
+    project.verifydb(["--env=staging", "--against-env=prod"]).exits(3).says("1 item missing").says("\"more\"");
+    project.verifydb(["--env=prod", "--against-env=staging", "--against-table=films"]).exits(2).says("itself");
+    project.verifydb(["--env=prod", "--against-env=staging", "--against-table=absent"]).exits(11);
+}
+
+#[test]
+fn other_keys_are_shown() {
+    let (engine, project) = dump_of(3);
+    engine.client().create("numbers", |table| {
+        table
+            .billing_mode(BillingMode::PayPerRequest)
+            .attribute_definitions(attribute("id", ScalarAttributeType::N))
+            .key_schema(partition("id"))
+    });
+    project.verifydb(["out", "--table=numbers"]).exits(3).says("id (S)").says("id (N)");
+    project.verifydb(["--table=numbers", "--against-table=films"]).exits(3).says("id (S)").says("id (N)");
+    project.verifydb(["out", "--table=numbers", "--schema-only"]).exits(3);
+    project.verifydb(["out", "--table=films", "--schema-only"]).exits(0);
+    // Items without a schema cannot be in the table without its key.
+    project.write("items.jsonl", "{\"id\":{\"S\":\"a\"}}\n");
+    project.verifydb(["items.jsonl", "--table=numbers"]).exits(3).says("1 item missing").says("no key of the table");
+}
+
+#[test]
+fn a_damaged_dump_is_not_compared() {
+    let (engine, project) = dump_of(40);
+    let proxy = Proxy::of(&engine, [always("Scan", Fault::Refused("ValidationException", "must not be scanned"))]);
+    let project = project.environment("dev", proxy.url(), "films");
+    let data = project.text("out/table-data.json").replacen("item 3 ", "item 4 ", 1);
+    project.write("out/table-data.json", data);
+    project.verifydb(["out", "--env=dev"]).exits(12).never_says("must not be scanned");
+}
+
+#[test]
+fn the_later_of_two_lines_counts() {
+    let (_engine, project) = dump_of(1);
+    let good = project.text("out/table-data.json").lines().nth(1).expect("an item").to_owned();
+    let stale = r#"{"id":{"S":"item-000000"},"text":{"S":"stale"}}"#;
+    project.write("good.jsonl", format!("{stale}\n{good}\n"));
+    project.write("bad.jsonl", format!("{good}\n{stale}\n"));
+    project.verifydb(["good.jsonl", "--table=films"]).exits(0).says("1 item superseded");
+    project.verifydb(["bad.jsonl", "--table=films"]).exits(3).says("1 item different");
+}
+
+/// `count` items of 40 KB: a page of a Scan holds 25 of them.
+fn large(count: usize) -> Vec<Item> {
+    let text = "a film about tea. ".repeat(2_300);
+    (0..count).map(|number| strings([("id", &format!("large-{number:03}")), ("text", &text)])).collect()
+}
+
+/// Says that a table is large enough for several segments.
+fn grown(answer: &mut Value) {
+    answer["Table"]["TableSizeBytes"] = json!(400_000_000);
+}
+
+#[test]
+fn large_tables_are_read_in_several_segments_and_pages() {
+    let engine = Engine::embedded();
+    let client = engine.client();
+    for (table, change) in [("films", None), ("other", Some(61))] {
+        client.create_simple(table);
+        let mut items = large(90);
+        if let Some(number) = change {
+            items[number].insert("text".to_owned(), s("short"));
+            items.remove(3);
+            items.push(strings([("id", "more")]));
+        }
+        for item in items {
+            client.put_one(table, item);
+        }
+    }
+    for rules in [vec![], vec![always("DescribeTable", Fault::Changed(grown))]] {
+        let segments = if rules.is_empty() { 1 } else { 6 };
+        let proxy = Proxy::of(&engine, rules);
+        let project = Project::empty().environment("dev", proxy.url(), "films");
+        let arguments = ["--env=dev", "--against-table=other", "--json", "--quiet"];
+        let run = project.verifydb(arguments).exits(3);
+        let found = summary(&run);
+        let counts = ["equal", "missing", "different", "extra"].map(|name| found[name].as_u64().expect("a count"));
+        assert_eq!(counts, [88, 1, 1, 1], "{run}");
+        let keys: Vec<_> = found["examples"].as_array().expect("a list").iter().map(|one| &one["key"]).collect();
+        let key = |id: &str| format!(r#"{{"id":{{"S":"{id}"}}}}"#);
+        assert_eq!(keys, [&json!(key("large-003")), &json!(key("large-061")), &json!(key("more"))], "{run}");
+        assert!(proxy.count("Scan") >= 2 * segments, "{run}");
+    }
+}
+
+#[test]
+fn faults_on_the_way_change_nothing() {
+    let (engine, project) = dump_of(300);
+    let faults = [Fault::TableThrottled, Fault::Status(500), Fault::WrongChecksum, Fault::CutInAnswer];
+    let mut rules = vec![always("DescribeTable", Fault::Changed(grown))];
+    rules.extend((0..).zip(faults).map(|(seed, fault)| sometimes("Scan", 10, seed, fault)));
+    let proxy = Proxy::of(&engine, rules);
+    let project = project.environment("dev", proxy.url(), "films");
+    for _ in 0..2 {
+        project.verifydb(["out", "--env=dev", "--exact"]).exits(0).says("equal 300 items");
+    }
+    assert!(proxy.failures() > 0);
+}
+
+#[test]
+fn a_protected_provisioned_table_is_read_gently() {
+    let engine = Engine::embedded();
+    engine.client().create("films", |table| {
+        let capacity = ProvisionedThroughput::builder().read_capacity_units(500).write_capacity_units(5).build();
+        table
+            .provisioned_throughput(capacity.expect("both are given"))
+            .attribute_definitions(attribute("id", ScalarAttributeType::S))
+            .key_schema(partition("id"))
+    });
+    engine.client().put("films", numbered(3));
+    let project = Project::on(&engine, "films").environment("prod", engine.url(), "films");
+    project.dumpdb(["--output=out"]).exits(0);
+    project.verifydb(["out", "--env=prod"]).exits(0).says("table films is read at 250 units per second at most");
+    project.verifydb(["out", "--env=prod", "--max-rcu=900"]).exits(0).says("at 900 units per second");
+    project.verifydb(["out", "--env=local"]).exits(0).never_says("units per second");
+}
