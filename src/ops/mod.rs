@@ -11,7 +11,7 @@ pub mod restore;
 pub mod verify;
 
 use crate::environment::Environment;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::store::ReadStore;
 
 /// What of a table an operation handles.
@@ -38,6 +38,12 @@ impl Content {
     pub fn data(self) -> bool {
         self != Self::SchemaOnly
     }
+}
+
+/// Does work that blocks on a thread that may. `what` is said to have been cut off when the thread does not return.
+async fn blocking<T: Send + 'static>(what: &str, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| Error::failed(format!("{what} was cut off")).with_source(error))?
 }
 
 /// Names this alike are offered to somebody who may have mistyped one.

@@ -6,25 +6,15 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::types::{BillingMode, ScalarAttributeType};
 
-use crate::support::client::{attribute, numbered, partition, poll, sort};
+use crate::support::client::{attribute, partition, poll, sort};
 use crate::support::engine::Engine;
 use crate::support::faults::{Fault, Proxy, always, calls, with_text};
-use crate::support::project::{Project, run};
+use crate::support::project::{Project, dump_of, run};
 
 /// A port that nothing listens at.
 fn free_port() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port on loopback");
     listener.local_addr().expect("a bound listener has an address").port()
-}
-
-/// A project with a dump of so many items in `out`, on an engine behind nothing.
-fn dump_of(items: usize) -> (Engine, Project) {
-    let engine = Engine::embedded();
-    engine.client().create_simple("films");
-    engine.client().put("films", numbered(items));
-    let project = Project::on(&engine, "films");
-    project.dumpdb(["--output=out"]).exits(0);
-    (engine, project)
 }
 
 #[test]

@@ -7,17 +7,7 @@ use serde_json::{Value, json};
 use crate::support::client::{Item, attribute, n, numbered, partition, s, strings};
 use crate::support::engine::Engine;
 use crate::support::faults::{Fault, Proxy, always, sometimes};
-use crate::support::project::{Project, Run};
-
-/// A table `films` of so many items on an engine of its own, and its dump in `out`.
-fn dump_of(items: usize) -> (Engine, Project) {
-    let engine = Engine::embedded();
-    engine.client().create_simple("films");
-    engine.client().put("films", numbered(items));
-    let project = Project::on(&engine, "films");
-    project.dumpdb(["--output=out"]).exits(0);
-    (engine, project)
-}
+use crate::support::project::{Project, Run, dump_of};
 
 /// The dump in `out` with its items in place of others, as an older tool would have written it.
 fn of_an_older_tool(project: &Project, name: &str, items: &[&str]) {

@@ -17,11 +17,15 @@ use serde::Serialize;
 
 pub(super) use side::{DumpSide, Side, TableSide};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::event::Reporter;
 use crate::item::KeySchema;
+use crate::ops::blocking;
 use side::Spilled;
 use tally::{Tally, Wanted};
+
+/// What is cut off when a thread of a comparison does not return.
+const COMPARISON: &str = "the comparison";
 
 /// How to compare.
 pub(super) struct Comparing {
@@ -104,7 +108,7 @@ pub(super) async fn compare(source: impl Side, target: impl Side, comparing: &Co
         ..Compared::default()
     };
     let (tally, left, right) =
-        blocking(move || Ok((tally::tally(&left.records, &right.records)?, left, right))).await?;
+        blocking(COMPARISON, move || Ok((tally::tally(&left.records, &right.records)?, left, right))).await?;
     compared.superseded = (left.items - left.without_key).saturating_sub(tally.source);
     let examples = examples(&tally, (&source, &left), (&target, &right), comparing).await?;
     let Tally { equal, missing, different, extra, .. } = tally;
@@ -144,9 +148,4 @@ fn example(wanted: &Wanted, source: Option<&Bytes>, target: Option<&Bytes>, key:
         _ => Vec::new(),
     };
     Some(Example { fault: wanted.fault, key: key.extract(text).ok()?.to_json(), attributes })
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| Error::failed("the comparison was cut off").with_source(error))?
 }

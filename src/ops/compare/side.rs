@@ -8,11 +8,12 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::tally::{PARTITIONS, RECORD, Record};
-use super::{Comparing, blocking};
+use super::{COMPARISON, Comparing};
 use crate::backup::{Source, Spill};
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
 use crate::item::{Items, Key, KeySchema, item_digest};
+use crate::ops::blocking;
 use crate::store::{PageKey, ReadStore, ScanRequest};
 
 /// Memory of one side's records before they go to disk, in bytes.
@@ -76,7 +77,7 @@ impl Side for DumpSide {
     async fn spill(&self, comparing: &Comparing, tells: bool) -> Result<Spilled> {
         let (source, key, keys_only) = (Arc::clone(&self.0), comparing.key.clone(), comparing.keys_only);
         let reporter = tells.then(|| Arc::clone(&comparing.reporter));
-        blocking(move || spill_dump(&source, &key, keys_only, reporter.as_deref())).await
+        blocking(COMPARISON, move || spill_dump(&source, &key, keys_only, reporter.as_deref())).await
     }
 
     async fn texts(
@@ -89,7 +90,7 @@ impl Side for DumpSide {
             return Ok(HashMap::new());
         }
         let (source, key, wanted) = (Arc::clone(&self.0), comparing.key.clone(), wanted.clone());
-        blocking(move || {
+        blocking(COMPARISON, move || {
             let mut texts = HashMap::new();
             let mut items = source.items()?;
             while let Some(item) = items.next_item()? {
@@ -167,7 +168,7 @@ impl<S: ReadStore + Clone + 'static> Side for TableSide<S> {
         let (pages, waiting) = mpsc::channel::<Scanned>(PAGES_WAITING);
         let reporter = tells.then(|| Arc::clone(&comparing.reporter));
         let (key, keys_only, table) = (comparing.key.clone(), comparing.keys_only, self.table.clone());
-        let output = blocking(move || spill_pages(waiting, &table, &key, keys_only, reporter.as_deref()));
+        let output = blocking(COMPARISON, move || spill_pages(waiting, &table, &key, keys_only, reporter.as_deref()));
         let mut scans = JoinSet::new();
         for segment in 0..self.segments {
             let request = self.request(&Page { segment, start: None });

@@ -15,6 +15,7 @@ use crate::backup::{Access, DumpOptions, DumpTarget, DumpWriter, MetadataDraft};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Phase, Reporter};
 use crate::item::Items;
+use crate::ops::blocking;
 use crate::schema::{Captured, Section, TableSchema};
 use crate::store::{ReadStore, ScanRequest};
 
@@ -54,7 +55,7 @@ where
     let schema = captured(&plan, capturing).await?;
     let draft = metadata(&plan, &schema, &read, (started_at, finished_at));
     let schema = plan.request.content.schema().then_some(schema);
-    let finished = blocking(move || writer.finish(schema.as_ref(), draft)).await?;
+    let finished = blocking("writing the dump", move || writer.finish(schema.as_ref(), draft)).await?;
     finished.warnings.into_iter().for_each(|warning| reporter.report(Event::Warning(warning)));
     let file = finished.metadata.files.values().max_by_key(|file| file.bytes);
     Ok(DumpSummary {
@@ -108,11 +109,6 @@ fn options(plan: &DumpPlan) -> DumpOptions {
     }
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| Error::failed("writing the dump was cut off").with_source(error))?
-}
-
 /// What the scans did.
 #[derive(Debug, Default, Clone, Copy)]
 struct Read {
@@ -134,7 +130,7 @@ where
 {
     let (pages, mut waiting) = mpsc::channel::<Items>(PAGES_WAITING);
     let listener = Arc::clone(reporter);
-    let output = tokio::spawn(blocking(move || {
+    let output = tokio::spawn(blocking("writing the dump", move || {
         while let Some(items) = waiting.blocking_recv() {
             writer.append(&items)?;
             listener.report(Event::Progress { items: items.len() as u64, bytes: items.text_bytes() });

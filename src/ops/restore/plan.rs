@@ -18,6 +18,7 @@ use crate::environment::{Approval, Endpoint, Environment};
 use crate::error::{Error, Result};
 use crate::event::{Event, Phase, Reporter};
 use crate::item::KeySchema;
+use crate::ops::blocking;
 use crate::ops::place::Place;
 use crate::schema::{Difference, NotRecreated, Overridden, Section, SkippedSetting, TableSchema};
 use crate::store::ReadStore;
@@ -308,14 +309,12 @@ async fn check(source: Source, reporter: Arc<dyn Reporter>) -> Result<(Source, O
     let (items, bytes) =
         source.metadata().map_or((None, None), |metadata| (Some(metadata.items), Some(metadata.data_bytes)));
     reporter.report(Event::Phase { phase: Phase::Checking, items, bytes });
-    let work = move || {
+    blocking("the check", move || {
         let mut progress = |items, bytes| reporter.report(Event::Progress { items, bytes });
         let checked = backup::check(&source, &mut progress)?;
         Ok((source, Some(checked)))
-    };
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|error| Error::failed("the check was cut off").with_source(error))?
+    })
+    .await
 }
 
 /// What `auto` means here. A stream cannot be read a second time, so it cannot be compared.

@@ -6,8 +6,9 @@ use std::time::Instant;
 use serde::Serialize;
 
 use crate::backup::{self, Inspection, Source, SourceSpec, Thoroughness};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::event::{Event, Phase, Reporter};
+use crate::ops::blocking;
 
 /// What was found of a dump.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -51,9 +52,7 @@ impl DumpVerdict {
 /// # Errors
 /// The dump is absent, or so damaged that it cannot be opened; a stream; `quick` where there are no checksums.
 pub async fn dump(source: SourceSpec, quick: bool, reporter: Arc<dyn Reporter>) -> Result<DumpVerdict> {
-    let work = move || judge(&source, quick, reporter.as_ref());
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| Error::failed("checking the dump was cut off").with_source(error))?
+    blocking("checking the dump", move || judge(&source, quick, reporter.as_ref())).await
 }
 
 fn judge(spec: &SourceSpec, quick: bool, reporter: &dyn Reporter) -> Result<DumpVerdict> {

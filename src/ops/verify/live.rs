@@ -12,7 +12,7 @@ use crate::item::read_units;
 use crate::ops::compare::{Compared, Comparing, DumpSide, Side, TableSide, compare};
 use crate::ops::place::Place;
 use crate::ops::reading::{gentle_cap, segments_for};
-use crate::ops::table_absent;
+use crate::ops::{blocking, table_absent};
 use crate::schema::{TableSchema, differences};
 use crate::store::ReadStore;
 
@@ -121,7 +121,7 @@ pub async fn tables<S: ReadStore + Clone + 'static>(
 }
 
 async fn opened(spec: SourceSpec) -> Result<Source> {
-    let source = blocking(move || Source::open(&spec)).await?;
+    let source = blocking("reading the dump", move || Source::open(&spec)).await?;
     if source.is_stream() {
         return Err(Error::usage("items from a stream cannot be compared: each could be read only once")
             .with_hint("save them in a file first"));
@@ -137,16 +137,11 @@ async fn checked(source: Source, reporter: &Arc<dyn Reporter>) -> Result<Arc<Sou
         bytes: metadata.map(|metadata| metadata.data_bytes),
     });
     let reporter = Arc::clone(reporter);
-    blocking(move || {
+    blocking("reading the dump", move || {
         backup::check(&source, &mut |items, bytes| reporter.report(Event::Progress { items, bytes }))?;
         Ok(Arc::new(source))
     })
     .await
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| Error::failed("reading the dump was cut off").with_source(error))?
 }
 
 impl Comparison {

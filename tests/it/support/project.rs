@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::client::numbered;
 use super::engine::Engine;
 
 /// The region of every environment in the tests.
@@ -39,6 +40,16 @@ pub(crate) struct Run {
     pub(crate) stderr: String,
     /// The most memory it held, in KiB; 0 where the system does not say.
     pub(crate) peak_kib: u64,
+}
+
+/// A table `films` of so many items on an engine of its own, and its dump in `out`.
+pub(crate) fn dump_of(items: usize) -> (Engine, Project) {
+    let engine = Engine::embedded();
+    engine.client().create_simple("films");
+    engine.client().put("films", numbered(items));
+    let project = Project::on(&engine, "films");
+    project.dumpdb(["--output=out"]).exits(0);
+    (engine, project)
 }
 
 impl Project {
