@@ -32,3 +32,7 @@ pub const ENV_FILE_BYTES: u64 = 1024 * 1024;
 
 /// Segments of a parallel Scan (AWS: 1,000,000); far more than calls in flight would only cost memory.
 pub const SCAN_SEGMENTS: u32 = 1_000_000;
+
+/// Bytes of a checkpoint: the start keys of all segments, an index of frames and one frame's worth of items. With more segments than
+/// fit here a dump goes on without checkpoints.
+pub const CHECKPOINT_BYTES: usize = 128 * 1024 * 1024;

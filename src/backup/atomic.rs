@@ -4,13 +4,13 @@
 //! never follow a symbolic link and never overwrite.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 use rustix::fs::OFlags;
 
-use super::format::{dump_file_names, is_dump_file};
+use super::format::{PARTIAL_SUFFIX, dump_file_names, is_dump_file, sibling};
 use crate::error::{Error, Result};
 
 /// Who may read what is made.
@@ -79,12 +79,62 @@ pub(super) fn create_folder(path: &Path, access: Access) -> io::Result<()> {
     DirBuilder::new().mode(access.folder_mode()).create(path)
 }
 
-/// Makes a folder and the folders above it, where they are missing.
+/// Makes a folder and the folders above it, where they are missing. Their names are on disk when this returns.
 ///
 /// # Errors
 /// The system's refusal, with the path.
 pub fn create_folders(path: &Path) -> Result<()> {
-    fs::create_dir_all(path).map_err(|error| refused("create the folder", path, error))
+    let missing = path.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists()).count();
+    fs::create_dir_all(path).map_err(|error| refused("create the folder", path, error))?;
+    let above = path.ancestors().skip(1).take(missing);
+    above.filter(|folder| !folder.as_os_str().is_empty()).try_for_each(sync_folder)
+}
+
+/// Opens a file that an earlier run wrote part of, to be read and written, never through a symbolic link. `None` where there is
+/// none.
+///
+/// # Errors
+/// The system's refusal; something that is not a regular file.
+pub(super) fn open_part(path: &Path) -> Result<Option<File>> {
+    // Without `NONBLOCK` opening a pipe would wait for its other end.
+    let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).expect("the flags are small constants");
+    let file = match OpenOptions::new().read(true).write(true).custom_flags(flags).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other.map_err(|error| refused("open", path, error))?,
+    };
+    let found = file.metadata().map_err(|error| refused("open", path, error))?;
+    if !found.is_file() {
+        return Err(Error::failed(format!("`{}` is not a regular file", path.display())));
+    }
+    Ok(Some(file))
+}
+
+/// Cuts a file behind so many bytes, and goes there. On disk when this returns.
+///
+/// # Errors
+/// The system's refusal.
+pub(super) fn cut(file: &mut File, length: u64) -> io::Result<()> {
+    file.set_len(length)?;
+    file.sync_all()?;
+    file.seek(SeekFrom::Start(length)).map(drop)
+}
+
+/// Puts a file with this content in place of the one there, if any, for the owner alone, whole and on disk when this returns. It is
+/// built under a name of its own, so only one run at a time may do this.
+///
+/// # Errors
+/// The system's refusal. The former file is then there still.
+pub(super) fn replace_file(path: &Path, content: &[u8]) -> Result<()> {
+    let partial =
+        sibling(path, PARTIAL_SUFFIX).ok_or_else(|| refused("write", path, io::ErrorKind::InvalidInput.into()))?;
+    remove_file(&partial)?;
+    let replaced = write_file(&partial, content, Access::Private).and_then(|()| rename(&partial, path));
+    if replaced.is_err() {
+        // On a full disk its room is wanted. The failure is what counts.
+        let _ = remove_file(&partial);
+    }
+    replaced?;
+    sync_folder(path.parent().unwrap_or(path))
 }
 
 /// Waits until the names in a folder are on disk.
@@ -150,6 +200,9 @@ pub(super) fn remove_dump(folder: &Path) -> Result<()> {
 pub(super) fn refused(action: &str, path: &Path, error: io::Error) -> Error {
     let hint = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some("free some space or choose another place"),
+        io::ErrorKind::FileTooLarge => {
+            Some("no file may grow longer there (`ulimit -f`, or the file system); choose another place")
+        }
         io::ErrorKind::PermissionDenied => Some("check who may write there, or choose another place"),
         io::ErrorKind::ReadOnlyFilesystem => Some("the file system is read-only; choose another place"),
         _ => None,

@@ -5,13 +5,16 @@
 
 use std::io::{self, Write};
 
-use super::format::{DataFile, DataFormat, JSON_HEAD};
-use super::pipeline::{Pipeline, Sink, Written};
+use sha2::Sha256;
+
+use super::checkpoint::Counted;
+use super::format::{Compression, DataFile, DataFormat, JSON_HEAD};
+use super::pipeline::{Begun, Pipeline, Sink, Written};
 use crate::item::Items;
 
 /// Writes one data file.
 pub(super) struct Encoder {
-    format: DataFormat,
+    kind: DataFile,
     pipeline: Pipeline,
     block: Vec<u8>,
     block_items: u64,
@@ -32,12 +35,49 @@ pub(super) struct Encoded {
 
 impl Encoder {
     pub(super) fn new(sink: Sink, kind: DataFile) -> io::Result<Self> {
-        let pipeline = Pipeline::start(sink, kind.compression)?;
+        let frames = (kind.compression != Compression::None).then(Vec::new);
+        let pipeline = Pipeline::start(sink, kind.compression, Begun { frames, ..Begun::default() })?;
         let mut block = Vec::new();
         if kind.format == DataFormat::Json {
             block.extend_from_slice(JSON_HEAD);
         }
-        Ok(Self { format: kind.format, pipeline, block, block_items: 0, items: 0, text_bytes: 0 })
+        Ok(Self { kind, pipeline, block, block_items: 0, items: 0, text_bytes: 0 })
+    }
+
+    /// Goes on where an earlier run has made a checkpoint. The sink stands behind the bytes it counts, which `hasher` has seen.
+    pub(super) fn resume(
+        sink: Sink,
+        kind: DataFile,
+        hasher: Sha256,
+        counted: Counted,
+        tail: Vec<u8>,
+    ) -> io::Result<Self> {
+        let Counted { file_bytes: bytes, frames, items, text_bytes, tail_items, .. } = counted;
+        let pipeline = Pipeline::start(sink, kind.compression, Begun { bytes, hasher, frames })?;
+        Ok(Self { kind, pipeline, block: tail, block_items: tail_items, items, text_bytes })
+    }
+
+    /// Does something once all items added so far can be counted: they are on disk or in the tail, which is handed over. Bytes
+    /// that would be compressed are not sent for that: the frames do not depend on when this is called.
+    pub(super) fn once_counted(&mut self, then: impl FnOnce(Counted, Vec<u8>) + Send + 'static) -> io::Result<()> {
+        if self.kind.compression == Compression::None && !self.block.is_empty() {
+            let block = std::mem::take(&mut self.block);
+            self.block = self.pipeline.send(block, std::mem::take(&mut self.block_items))?;
+        }
+        let tail = self.block.clone();
+        let (items, text_bytes, tail_items) = (self.items, self.text_bytes, self.block_items);
+        self.pipeline.once_synced(Box::new(move |synced| {
+            let counted = Counted {
+                file_bytes: synced.bytes,
+                sha256: synced.sha256.clone(),
+                frames: synced.frames.map(<[_]>::to_vec),
+                items,
+                text_bytes,
+                tail_bytes: tail.len() as u64,
+                tail_items,
+            };
+            then(counted, tail);
+        }))
     }
 
     /// Adds items in their order.
@@ -55,7 +95,7 @@ impl Encoder {
     /// Ends the data and waits until it is on disk.
     pub(super) fn finish(mut self) -> io::Result<Encoded> {
         self.end_line(b"\n")?;
-        if self.format == DataFormat::Json {
+        if self.kind.format == DataFormat::Json {
             writeln!(self.block, "],\"Count\":{0},\"ScannedCount\":{0}}}", self.items)?;
         }
         let block = std::mem::take(&mut self.block);
@@ -64,12 +104,17 @@ impl Encoder {
         Ok(Encoded { items: self.items, text_bytes: self.text_bytes, file })
     }
 
+    /// Waits until all that was sent is on disk, and leaves the data without its end.
+    pub(super) fn stop(self) -> io::Result<()> {
+        self.pipeline.finish().map(drop)
+    }
+
     /// Ends the line of the item before, if there is one; only then is it known whether a comma belongs there.
     fn end_line(&mut self, json_ending: &[u8]) -> io::Result<()> {
         if self.items == 0 {
             return Ok(());
         }
-        self.block.extend_from_slice(if self.format == DataFormat::Json { json_ending } else { b"\n" });
+        self.block.extend_from_slice(if self.kind.format == DataFormat::Json { json_ending } else { b"\n" });
         if self.block.len() >= self.pipeline.block_bytes() {
             let block = std::mem::take(&mut self.block);
             self.block = self.pipeline.send(block, std::mem::take(&mut self.block_items))?;

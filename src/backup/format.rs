@@ -6,6 +6,8 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 /// The version of the format that this program writes, and the highest it reads.
 ///
 /// It rises when a reader of the former version would misread a dump; a field that such a reader may ignore does not raise it.
@@ -32,11 +34,15 @@ pub const OLD_SUFFIX: &str = ".old";
 /// What follows a dump's name in the name of its lock.
 pub const LOCK_SUFFIX: &str = ".lock";
 
+/// What follows a dump's name in the name of its checkpoint.
+pub const CHECKPOINT_SUFFIX: &str = ".checkpoint";
+
 /// The first bytes of `table-data.json`.
 pub(super) const JSON_HEAD: &[u8] = b"{\"Items\":[\n";
 
 /// How items stand in a data file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum DataFormat {
     /// One JSON document in the shape of a Scan response, one item per line.
     #[default]
@@ -46,7 +52,8 @@ pub enum DataFormat {
 }
 
 /// How a data file is compressed: a concatenation of independent frames.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Compression {
     /// Not at all.
     #[default]

@@ -49,9 +49,16 @@ impl DumpLock {
             return Err(refused("lock", &path, error));
         };
         create_folders(state_dir)?;
-        let path = state_dir.join(state_name(&dump));
+        let path = state_dir.join(state_name(&dump, LOCK_SUFFIX));
         acquire_at(&path, &dump).map_err(|refused| refused.into_error(&path))
     }
+}
+
+/// Whether a run holds the lock of the dump at `dump`, which is resolved. Nothing is made.
+pub(super) fn is_held(dump: &Path, state_dir: Option<&Path>) -> bool {
+    let places =
+        sibling(dump, LOCK_SUFFIX).into_iter().chain(state_dir.map(|dir| dir.join(state_name(dump, LOCK_SUFFIX))));
+    places.filter_map(|path| File::open(path).ok()).any(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
 }
 
 impl Drop for DumpLock {
@@ -127,13 +134,13 @@ fn held(dump: &Path, path: &Path, file: &File) -> Error {
         .with_hint("wait until that run has ended, or choose another --output")
 }
 
-/// The lock's name among those of other dumps: readable, and unique by the path's digest.
-fn state_name(dump: &Path) -> String {
+/// The name in the state directory of what could not stand beside `dump`: readable, and unique by the path's digest.
+pub(super) fn state_name(dump: &Path, suffix: &str) -> String {
     let digest = hex_sha256(dump.as_os_str().as_encoded_bytes());
     let name = dump
         .file_name()
         .map_or_else(|| "root".into(), |name| name.to_string_lossy().chars().take(60).collect::<String>());
-    format!("{name}-{}{LOCK_SUFFIX}", &digest[..16])
+    format!("{name}-{}{suffix}", &digest[..16])
 }
 
 #[cfg(test)]
@@ -151,8 +158,9 @@ mod tests {
         assert_eq!(mode & 0o777, 0o600);
         let refusal = DumpLock::acquire(&dump, None).unwrap_err().to_string();
         assert!(refusal.contains(&format!("process {} on ", std::process::id())), "{refusal}");
+        assert!(is_held(&dump, None));
         drop(first);
-        assert!(!dir.path().join("dump.lock").exists());
+        assert!(!dir.path().join("dump.lock").exists() && !is_held(&dump, None));
         DumpLock::acquire(&dump, None).unwrap();
     }
 

@@ -36,6 +36,8 @@ pub struct MetadataDraft {
     pub started_at: DateTime<Utc>,
     /// When reading ended.
     pub finished_at: DateTime<Utc>,
+    /// How often the run was interrupted and gone on with.
+    pub resumed: u32,
     /// Why this is a part of the table, such as `"limit": 100`. Empty for the whole table.
     pub partial: BTreeMap<String, Value>,
     /// Whether items were changed on the way.
@@ -77,6 +79,9 @@ pub struct Metadata {
     pub started_at: DateTime<Utc>,
     /// When reading ended.
     pub finished_at: DateTime<Utc>,
+    /// How often the run was interrupted and gone on with.
+    #[serde(default)]
+    pub resumed: u32,
     /// Whether the data file holds every item the table had.
     pub complete: bool,
     /// Why it does not: reason and value.
@@ -280,6 +285,7 @@ pub(super) mod tests {
             route: "scan".into(),
             started_at: at(0),
             finished_at: at(7),
+            resumed: 0,
             partial: BTreeMap::new(),
             transformed: false,
             consistent_read: false,
@@ -306,6 +312,7 @@ pub(super) mod tests {
             route: draft.route,
             started_at: draft.started_at,
             finished_at: draft.finished_at,
+            resumed: draft.resumed,
             complete: false,
             partial: BTreeMap::from([("limit".into(), 3.into())]),
             transformed: draft.transformed,

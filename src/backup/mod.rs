@@ -1,12 +1,13 @@
 //! The dump on disk: written whole or not at all, read from what this program or an older tool wrote, checked.
 //!
 //! `docs/FORMAT.md` is normative. Layers: `atomic` makes and renames files; `publish` puts a finished folder into its place; `writer`
-//! (over `encoder` and `pipeline`) makes dumps; `source` (over `open`, `input` and `item_reader`) reads them; `check` proves them whole.
+//! (over `encoder` and `pipeline`) makes dumps, `checkpoint` and `resume` let an interrupted one go on; `source` (over `open`, `input` and `item_reader`) reads them; `check` proves them whole.
 //! `std::io` only: no AWS, no terminal, no async. Calls block; call them from a thread that may.
 
 pub mod atomic;
 mod beside;
 mod check;
+mod checkpoint;
 mod digest;
 mod encoder;
 mod folder;
@@ -19,6 +20,7 @@ mod metadata;
 mod open;
 mod pipeline;
 mod publish;
+mod resume;
 mod source;
 mod spill;
 mod summary;
@@ -29,14 +31,16 @@ mod writer;
 pub use atomic::Access;
 pub use beside::{LinesFile, beside, create_parent, create_whole, leave_mark, remove_mark};
 pub use check::{Checked, Inspection, Thoroughness, check, inspect};
+pub use checkpoint::{Checkpoint, Origin, ScanProgress, SegmentProgress};
 pub use folder::Standing;
 pub use format::{
-    Compression, DataFile, DataFormat, FORMAT_VERSION, LOCK_SUFFIX, METADATA_FILE, OLD_SUFFIX, PARTIAL_SUFFIX,
-    SCHEMA_FILE, SUMMARY_FILE,
+    CHECKPOINT_SUFFIX, Compression, DataFile, DataFormat, FORMAT_VERSION, LOCK_SUFFIX, METADATA_FILE, OLD_SUFFIX,
+    PARTIAL_SUFFIX, SCHEMA_FILE, SUMMARY_FILE,
 };
 pub use item_reader::{ItemReader, LocatedItem, Shape, Tail};
 pub use lock::DumpLock;
 pub use metadata::{FRAME_INDEX_LIMIT, FileEntry, ForeignMetadata, Frame, Metadata, MetadataDraft};
+pub use resume::Watch;
 pub use source::{Source, SourceKind, SourceSpec, read_schema, read_text};
 pub use spill::Spill;
 pub use writer::{DumpOptions, DumpTarget, DumpWriter, Finished};

@@ -52,7 +52,7 @@ impl Sink {
         }
     }
 
-    fn finish(&mut self) -> io::Result<()> {
+    fn sync(&mut self) -> io::Result<()> {
         match self {
             Self::File(file) => file.sync_all(),
             Self::Stream(stream) => stream.flush(),
@@ -71,6 +71,31 @@ pub(super) struct Written {
     pub(super) frames: Option<Vec<Frame>>,
 }
 
+/// What stands in front of the first block: nothing, or what an earlier run left.
+#[derive(Default)]
+pub(super) struct Begun {
+    /// Its bytes. The sink stands behind them.
+    pub(super) bytes: u64,
+    /// A hasher that has seen them.
+    pub(super) hasher: Sha256,
+    /// Their frames, if they are compressed and not too many.
+    pub(super) frames: Option<Vec<Frame>>,
+}
+
+/// What is on disk of a file that is still being written.
+#[derive(Debug)]
+pub(super) struct Synced<'a> {
+    /// Bytes.
+    pub(super) bytes: u64,
+    /// Their SHA-256, in hex.
+    pub(super) sha256: String,
+    /// Their frames, if they are compressed and not too many.
+    pub(super) frames: Option<&'a [Frame]>,
+}
+
+/// What to do once all blocks sent before are on disk.
+pub(super) type OnceSynced = Box<dyn FnOnce(&Synced<'_>) + Send>;
+
 /// A block on its way: what came in, and how many items that was.
 struct Job {
     block: Vec<u8>,
@@ -87,10 +112,18 @@ struct Packed {
 enum Next {
     Ready(Packed),
     Compressing(Receiver<io::Result<Packed>>),
+    Sync(OnceSynced),
     End,
 }
 
-/// The threads and the queues between them. Dropped before it is finished, it leaves what was written so far, unsynced.
+/// What the hash thread is handed.
+enum Hashing {
+    Block(Vec<u8>),
+    /// The digest of all blocks so far is wanted.
+    Tell(SyncSender<String>),
+}
+
+/// The threads and the queues between them. Dropped before it is finished, it leaves what was sent so far, unsynced.
 pub(super) struct Pipeline {
     compression: Compression,
     queue: Option<SyncSender<Next>>,
@@ -105,7 +138,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// The system's refusal to start one.
-    pub(super) fn start(sink: Sink, compression: Compression) -> io::Result<Self> {
+    pub(super) fn start(sink: Sink, compression: Compression, begun: Begun) -> io::Result<Self> {
         let (recycle, used) = mpsc::channel();
         let mut pool = Vec::new();
         let mut jobs = None;
@@ -125,7 +158,7 @@ impl Pipeline {
         };
         let recycle = (compression == Compression::None).then_some(recycle);
         let (queue, blocks) = mpsc::sync_channel(threads);
-        let writer = Some(spawn("write", move || write_blocks(sink, &blocks, recycle, compression))?);
+        let writer = Some(spawn("write", move || write_blocks(sink, &blocks, recycle, begun))?);
         Ok(Self { compression, queue: Some(queue), jobs, used, writer, pool })
     }
 
@@ -153,6 +186,14 @@ impl Pipeline {
             }
         }
         Ok(self.used.try_recv().unwrap_or_default())
+    }
+
+    /// Does something once all blocks sent so far are on disk; nobody waits for it.
+    ///
+    /// # Errors
+    /// The failure that ended the threads.
+    pub(super) fn once_synced(&mut self, then: OnceSynced) -> io::Result<()> {
+        self.enqueue(Next::Sync(then))
     }
 
     /// Waits until everything is on disk.
@@ -204,16 +245,21 @@ fn write_blocks(
     mut sink: Sink,
     blocks: &Receiver<Next>,
     recycle: Option<Sender<Vec<u8>>>,
-    compression: Compression,
+    begun: Begun,
 ) -> io::Result<Written> {
     let (to_hash, written) = mpsc::sync_channel(QUEUED_BLOCKS);
-    let hasher = spawn("hash", move || hash_blocks(&written, recycle.as_ref()))?;
-    let mut bytes = 0;
-    let mut frames = (compression != Compression::None).then(Vec::new);
+    let Begun { mut bytes, hasher, mut frames } = begun;
+    let hashing = spawn("hash", move || hash_blocks(hasher, &written, recycle.as_ref()))?;
     loop {
         let packed = match blocks.recv().map_err(|_| ended_early())? {
             Next::Ready(packed) => packed,
             Next::Compressing(reply) => reply.recv().map_err(|_| ended_early())??,
+            Next::Sync(then) => {
+                sink.sync()?;
+                let sha256 = digest_so_far(&to_hash)?;
+                then(&Synced { bytes, sha256, frames: frames.as_deref() });
+                continue;
+            }
             Next::End => break,
         };
         sink.write_all(&packed.bytes)?;
@@ -222,22 +268,35 @@ fn write_blocks(
             index.push(frame);
         }
         frames = frames.filter(|index| index.len() <= FRAME_INDEX_LIMIT);
-        to_hash.send(packed.bytes).map_err(|_| ended_early())?;
+        to_hash.send(Hashing::Block(packed.bytes)).map_err(|_| ended_early())?;
     }
     drop(to_hash);
-    sink.finish()?;
-    let sha256 = hasher.join().map_err(|_| io::Error::other("the hashing thread panicked"))?;
+    sink.sync()?;
+    let sha256 = hashing.join().map_err(|_| io::Error::other("the hashing thread panicked"))?;
     Ok(Written { bytes, sha256, frames })
 }
 
-fn hash_blocks(blocks: &Receiver<Vec<u8>>, recycle: Option<&Sender<Vec<u8>>>) -> String {
-    let mut hasher = Sha256::new();
-    for mut block in blocks {
-        hasher.update(&block);
-        block.clear();
-        if let Some(recycle) = recycle {
-            // Nobody takes blocks any more once the last one is sent.
-            let _ = recycle.send(block);
+fn digest_so_far(hashing: &SyncSender<Hashing>) -> io::Result<String> {
+    let (tell, told) = mpsc::sync_channel(1);
+    hashing.send(Hashing::Tell(tell)).map_err(|_| ended_early())?;
+    told.recv().map_err(|_| ended_early())
+}
+
+fn hash_blocks(mut hasher: Sha256, blocks: &Receiver<Hashing>, recycle: Option<&Sender<Vec<u8>>>) -> String {
+    for next in blocks {
+        match next {
+            Hashing::Block(mut block) => {
+                hasher.update(&block);
+                block.clear();
+                if let Some(recycle) = recycle {
+                    // Nobody takes blocks any more once the last one is sent.
+                    let _ = recycle.send(block);
+                }
+            }
+            Hashing::Tell(tell) => {
+                // Whoever asked has failed meanwhile when nobody listens.
+                let _ = tell.send(hex(hasher.clone()));
+            }
         }
     }
     hex(hasher)
@@ -298,7 +357,8 @@ mod tests {
     #[test]
     fn a_full_disk_reaches_the_sender_in_every_mode() {
         for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
-            let mut pipeline = Pipeline::start(Sink::Stream(Box::new(Full(100))), compression).unwrap();
+            let mut pipeline =
+                Pipeline::start(Sink::Stream(Box::new(Full(100))), compression, Begun::default()).unwrap();
             let failure = (0..10_000).find_map(|_| pipeline.send(vec![b'x'; 1000], 1).err());
             assert_eq!(failure.expect("the sender is told").kind(), io::ErrorKind::StorageFull);
         }
@@ -306,7 +366,8 @@ mod tests {
 
     #[test]
     fn a_failure_of_the_last_block_reaches_the_finish() {
-        let mut pipeline = Pipeline::start(Sink::Stream(Box::new(Full(0))), Compression::None).unwrap();
+        let mut pipeline =
+            Pipeline::start(Sink::Stream(Box::new(Full(0))), Compression::None, Begun::default()).unwrap();
         let sent = pipeline.send(vec![b'x'; 1], 1).map(drop);
         assert_eq!(sent.and_then(|()| pipeline.finish().map(drop)).unwrap_err().kind(), io::ErrorKind::StorageFull);
     }
@@ -315,7 +376,8 @@ mod tests {
     fn frames_keep_their_order_and_their_counts() {
         for compression in [Compression::Gzip, Compression::Zstd] {
             let file = tempfile::NamedTempFile::new().unwrap();
-            let mut pipeline = Pipeline::start(Sink::File(file.reopen().unwrap()), compression).unwrap();
+            let begun = Begun { frames: Some(Vec::new()), ..Begun::default() };
+            let mut pipeline = Pipeline::start(Sink::File(file.reopen().unwrap()), compression, begun).unwrap();
             let mut expected = Vec::new();
             for number in 0..60_u64 {
                 // Blocks of very different lengths finish out of order.

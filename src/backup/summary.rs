@@ -37,6 +37,10 @@ fn fields(metadata: &Metadata) -> Vec<(&'static str, String)> {
         ("Read units", format!("{:.1}", metadata.consumed_read_units)),
         ("Complete", completeness(metadata)),
     ];
+    if metadata.resumed > 0 {
+        let times = if metadata.resumed == 1 { "once".to_owned() } else { format!("{} times", metadata.resumed) };
+        fields.push(("Resumed", format!("{times} after an interruption")));
+    }
     if metadata.transformed {
         fields.push(("Transformed", "yes: items were changed on the way".to_owned()));
     }

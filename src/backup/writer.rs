@@ -1,14 +1,17 @@
 //! Writing a dump: data as it comes, then schema, summary and metadata, then all of it into its place at once.
 //!
 //! Until [`DumpWriter::finish`] has returned, the old dump is untouched and the new one stands under another name. A writer that is
-//! dropped before leaves that unfinished folder, which the next run for the same place replaces.
+//! dropped before leaves that unfinished folder, which the next run for the same place replaces or, from the last checkpoint, goes on
+//! with.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::atomic::{Access, create_file, create_folders, refused, remove_file, rename, sync_folder, write_file};
+use super::checkpoint::{Checkpoint, Keeper, Origin, Places, ScanProgress};
 use super::digest::hex_sha256;
 use super::encoder::{Encoded, Encoder};
 use super::folder::{Standing, resolve, standing};
@@ -20,6 +23,7 @@ use super::lock::DumpLock;
 use super::metadata::{FileEntry, Metadata, MetadataDraft};
 use super::pipeline::Sink;
 use super::publish::{publish, recover, start};
+use super::resume::{Part, Watch};
 use super::summary;
 use crate::error::{Error, Result};
 use crate::item::Items;
@@ -77,8 +81,10 @@ pub struct DumpOptions {
     pub schema_only: bool,
     /// Who may read it.
     pub access: Access,
-    /// The program's folder in the user's state directory, for the lock where it cannot stand beside the dump.
+    /// The program's folder in the user's state directory, for lock and checkpoint where they cannot stand beside the dump.
     pub state_dir: Option<PathBuf>,
+    /// What is dumped, so that the run can be gone on with after an interruption; without it no checkpoint is made.
+    pub origin: Option<Origin>,
 }
 
 /// A dump that stands.
@@ -97,6 +103,7 @@ pub struct DumpWriter {
     // Fields are dropped in this order: no thread writes any more when the lock is released.
     encoder: Option<Encoder>,
     kind: DataFile,
+    keeper: Option<Arc<Keeper>>,
     place: Place,
 }
 
@@ -128,13 +135,43 @@ impl DumpWriter {
     pub fn stream(stream: Box<dyn Write + Send>, compression: Compression) -> Result<Self> {
         let kind = DataFile { format: DataFormat::Jsonl, compression };
         let encoder = Encoder::new(Sink::Stream(stream), kind).map_err(|error| Place::Stream.refused(error))?;
-        Ok(Self { encoder: Some(encoder), kind, place: Place::Stream })
+        Ok(Self { encoder: Some(encoder), kind, keeper: None, place: Place::Stream })
+    }
+
+    /// Goes on where an interrupted run has made a checkpoint. Its bytes on disk are read first; `watch` hears of that.
+    ///
+    /// # Errors
+    /// [`Damaged`](crate::error::ErrorKind::Damaged): they are not what the checkpoint counts, and nothing is changed; what `watch`
+    /// says; those of [`begin`](Self::begin).
+    pub fn resume(target: &DumpTarget, options: &DumpOptions, from: Checkpoint, watch: Watch<'_>) -> Result<Self> {
+        let (DumpTarget::Folder(path) | DumpTarget::File(path)) = target else {
+            return Err(Error::usage("a stream cannot be resumed"));
+        };
+        let look = if matches!(target, DumpTarget::Folder(_)) { standing } else { file_standing };
+        let path = make_way(path, look)?;
+        let lock = DumpLock::acquire(&path, options.state_dir.as_deref())?;
+        look(&path)?;
+        let places = Places::of(&path, options.state_dir.as_deref());
+        let part = Part::reopen(target, &path, &places, &from, watch)?;
+        let Checkpoint { origin, counted, tail, .. } = from;
+        let kind = DataFile { format: origin.format, compression: origin.compression };
+        let place = match target {
+            DumpTarget::Folder(_) => {
+                let partial = part.path.parent().unwrap_or(&path).to_owned();
+                Place::Folder { target: path, partial, access: options.access, _lock: lock }
+            }
+            _ => Place::File { target: path, partial: part.path, _lock: lock },
+        };
+        let encoder = Encoder::resume(Sink::File(part.file), kind, part.hasher, counted, tail);
+        let encoder = Some(encoder.map_err(|error| place.refused(error))?);
+        Ok(Self { encoder, kind, keeper: Some(Arc::new(Keeper::new(places, origin))), place })
     }
 
     fn begin_folder(path: &Path, options: &DumpOptions) -> Result<Self> {
         let target = make_way(path, standing)?;
         let lock = DumpLock::acquire(&target, options.state_dir.as_deref())?;
         standing(&target)?;
+        let keeper = keeper(&target, options)?;
         recover(&target)?;
         let partial = start(&target, options.access)?;
         let kind = DataFile { format: options.format, compression: options.compression };
@@ -143,9 +180,11 @@ impl DumpWriter {
         } else {
             Some((create_file(&partial.join(kind.name()), options.access)?, kind))
         };
+        // A checkpoint speaks of the data file by its name.
+        sync_folder(&partial)?;
         let place = Place::Folder { target, partial, access: options.access, _lock: lock };
         let encoder = data.map(|(file, kind)| Encoder::new(Sink::File(file), kind)).transpose();
-        Ok(Self { encoder: encoder.map_err(|error| place.refused(error))?, kind, place })
+        Ok(Self { encoder: encoder.map_err(|error| place.refused(error))?, kind, keeper, place })
     }
 
     fn begin_file(path: &Path, options: &DumpOptions) -> Result<Self> {
@@ -153,12 +192,13 @@ impl DumpWriter {
         let target = make_way(path, file_standing)?;
         let lock = DumpLock::acquire(&target, options.state_dir.as_deref())?;
         file_standing(&target)?;
+        let keeper = keeper(&target, options)?;
         let partial = sibling(&target, PARTIAL_SUFFIX).expect("a file's path ends in its name");
         remove_file(&partial)?;
         let file = create_file(&partial, options.access)?;
         let place = Place::File { target, partial, _lock: lock };
         let encoder = Encoder::new(Sink::File(file), kind).map_err(|error| place.refused(error))?;
-        Ok(Self { encoder: Some(encoder), kind, place })
+        Ok(Self { encoder: Some(encoder), kind, keeper, place })
     }
 
     /// Adds items in their order.
@@ -170,6 +210,38 @@ impl DumpWriter {
             Some(encoder) => encoder.append(items).map_err(|error| self.place.refused(error)),
             None => Err(Error::failed("a dump of the schema alone takes no items")),
         }
+    }
+
+    /// Leaves a checkpoint once all items added so far are on disk; nobody waits for that. Nothing happens where none are made, or
+    /// while the one before is on its way.
+    ///
+    /// # Errors
+    /// A failure of the disk while earlier items were written. That the checkpoint itself cannot be left is no failure of the dump:
+    /// see [`trouble`](Self::trouble).
+    pub fn checkpoint(&mut self, progress: &ScanProgress) -> Result<()> {
+        let (Some(encoder), Some(keeper)) = (&mut self.encoder, &self.keeper) else { return Ok(()) };
+        if !keeper.announce() {
+            return Ok(());
+        }
+        let (keeper, progress) = (Arc::clone(keeper), progress.clone());
+        let sent = encoder.once_counted(move |counted, tail| keeper.keep(progress, counted, tail));
+        sent.map_err(|error| self.place.refused(error))
+    }
+
+    /// Why a checkpoint could not be left, if one failed since this was asked before.
+    pub fn trouble(&self) -> Option<Error> {
+        self.keeper.as_ref()?.trouble()
+    }
+
+    /// Leaves the dump unfinished, with a last checkpoint that is on disk when this returns. Nothing can be added any more.
+    ///
+    /// # Errors
+    /// A failure of the disk; the checkpoint before then holds. For one of the checkpoint itself see [`trouble`](Self::trouble).
+    pub fn stop(&mut self, progress: &ScanProgress) -> Result<()> {
+        let (Some(mut encoder), Some(keeper)) = (self.encoder.take(), &self.keeper) else { return Ok(()) };
+        let (keeper, progress) = (Arc::clone(keeper), progress.clone());
+        let stopped = encoder.once_counted(move |counted, tail| keeper.keep(progress, counted, tail));
+        stopped.and_then(|()| encoder.stop()).map_err(|error| self.place.refused(error))
     }
 
     /// Writes the rest, waits until all is on disk, and puts the dump into its place.
@@ -185,6 +257,8 @@ impl DumpWriter {
                     Content { partial, access: *access, metadata: metadata(draft, encoded, self.kind.name()) };
                 content.write(schema)?;
                 let metadata = content.metadata;
+                // What stands in `.partial` after an exchange is the old dump: no checkpoint may speak of it.
+                self.keeper.as_ref().map_or(Ok(()), |keeper| keeper.clear())?;
                 let warnings =
                     publish(target, partial, &metadata.files.keys().map(String::as_str).collect::<Vec<_>>())?;
                 let order = [self.kind.name(), SCHEMA_FILE, SUMMARY_FILE];
@@ -195,9 +269,11 @@ impl DumpWriter {
             Place::File { target, partial, .. } => {
                 rename(partial, target)?;
                 sync_folder(target.parent().unwrap_or(target))?;
+                let left = self.keeper.as_ref().and_then(|keeper| keeper.clear().err());
+                let warnings = left.map(|error| format!("the items are in place, but {error}")).into_iter().collect();
                 let name = target.file_name().unwrap_or_default().to_string_lossy();
                 let metadata = metadata(draft, encoded, &name);
-                Ok(Finished { paths: vec![target.clone()], metadata, warnings: Vec::new() })
+                Ok(Finished { paths: vec![target.clone()], metadata, warnings })
             }
             Place::Stream => {
                 Ok(Finished { paths: Vec::new(), metadata: metadata(draft, encoded, "-"), warnings: Vec::new() })
@@ -214,6 +290,14 @@ impl Place {
             Self::Stream => Error::failed(format!("cannot write to the output stream: {error}")).with_source(error),
         }
     }
+}
+
+/// Removes what speaks of an earlier run, and makes ready to speak of this one.
+fn keeper(target: &Path, options: &DumpOptions) -> Result<Option<Arc<Keeper>>> {
+    let places = Places::of(target, options.state_dir.as_deref());
+    places.clear()?;
+    let origin = options.origin.clone().filter(|_| !options.schema_only);
+    Ok(origin.map(|origin| Arc::new(Keeper::new(places, origin))))
 }
 
 /// Resolves a target's path, looks at what is there, and makes the folders above it.
@@ -294,6 +378,7 @@ fn metadata(mut draft: MetadataDraft, encoded: Option<Encoded>, data_name: &str)
         route: draft.route,
         started_at: draft.started_at,
         finished_at: draft.finished_at,
+        resumed: draft.resumed,
         complete: draft.partial.is_empty(),
         partial: draft.partial,
         transformed: draft.transformed,

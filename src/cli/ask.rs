@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use console::Term;
 use dialoguer::{Confirm, Input};
+use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 use tokio_util::sync::CancellationToken;
 
 use super::output::Console;
@@ -54,28 +55,52 @@ pub(super) async fn confirm(
         return Err(approval.unanswered());
     }
     let prompt = escape(prompt).into_owned();
-    console.set_asking(true);
-    let asking = tokio::task::spawn_blocking(move || question(&ask, prompt));
-    let answer = tokio::select! {
-        biased;
-        () = cancel.cancelled() => Err(before_anything()),
-        answer = asking => match answer {
-            Ok(answer) => answer.map_err(|error| failed(error, approval)),
-            Err(error) => Err(Error::failed("the question was cut off").with_source(error)),
-        },
-    };
-    if answer.is_err() {
-        // The question hides the cursor and shows it again, in a line of its own, only once it is answered. It counts as
-        // still standing: the signal that ended it may be heard only now.
-        let terminal = Term::stderr();
-        let _ = terminal.show_cursor().and_then(|()| terminal.write_line(""));
-    } else {
-        console.set_asking(false);
-    }
-    match answer? {
+    let answer = asked(console, cancel, move || question(&ask, prompt)).await?;
+    match answer.map_err(|error| failed(error, approval.unanswered()))? {
         Answer::Yes(yes) => approval.answer_yes_no(yes),
         Answer::Typed(name) => approval.answer_typed(&name),
     }
+}
+
+/// Offers something that nobody should be surprised by: Enter is a yes, Escape is neither a yes nor a no.
+///
+/// # Errors
+/// The answer is neither; `cancel` fires.
+pub(super) async fn offer(console: &Arc<Console>, prompt: &str, cancel: &CancellationToken) -> Result<bool> {
+    let prompt = escape(prompt).into_owned();
+    let question = move || Confirm::new().with_prompt(prompt).default(true).interact_opt();
+    let answer = asked(console, cancel, question).await?;
+    let unanswered = || Error::not_confirmed("there was no answer; nothing was changed");
+    answer.map_err(|error| failed(error, unanswered()))?.ok_or_else(unanswered)
+}
+
+/// Asks on a thread of its own, and leaves the terminal as it was, however that ends.
+async fn asked<T: Send + 'static>(
+    console: &Console,
+    cancel: &CancellationToken,
+    question: impl FnOnce() -> dialoguer::Result<T> + Send + 'static,
+) -> Result<dialoguer::Result<T>> {
+    // While a key is waited for the terminal neither echoes nor ends lines.
+    let attributes = tcgetattr(io::stdin()).ok();
+    console.set_asking(true);
+    let asking = tokio::task::spawn_blocking(question);
+    let answer = tokio::select! {
+        biased;
+        () = cancel.cancelled() => Err(before_anything()),
+        answer = asking => answer.map_err(|error| Error::failed("the question was cut off").with_source(error)),
+    };
+    if let Ok(Ok(_)) = &answer {
+        console.set_asking(false);
+        return answer;
+    }
+    if let Some(attributes) = attributes {
+        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &attributes);
+    }
+    // The question hides the cursor and shows it again, in a line of its own, only once it is answered. It counts as
+    // still standing: the signal that ended it may be heard only now.
+    let terminal = Term::stderr();
+    let _ = terminal.show_cursor().and_then(|()| terminal.write_line(""));
+    answer
 }
 
 /// Asks. Escape is a no.
@@ -93,12 +118,12 @@ fn question(ask: &Ask, prompt: String) -> dialoguer::Result<Answer> {
     }
 }
 
-fn failed(error: dialoguer::Error, approval: &Approval) -> Error {
+fn failed(error: dialoguer::Error, unanswered: Error) -> Error {
     let error = io::Error::from(error);
     match error.kind() {
         io::ErrorKind::Interrupted => before_anything(),
         // The terminal has gone: nobody is there.
-        _ => approval.unanswered().with_source(error),
+        _ => unanswered.with_source(error),
     }
 }
 
@@ -135,7 +160,7 @@ mod tests {
 
     #[test]
     fn ctrl_c_at_a_question_is_an_interruption() {
-        let error = |kind| failed(dialoguer::Error::from(io::Error::from(kind)), &approval()).kind();
+        let error = |kind| failed(dialoguer::Error::from(io::Error::from(kind)), approval().unanswered()).kind();
         assert_eq!(error(io::ErrorKind::Interrupted), ErrorKind::Interrupted);
         assert_eq!(error(io::ErrorKind::UnexpectedEof), ErrorKind::NotConfirmed);
     }

@@ -1,11 +1,13 @@
 //! `dumpdb`: from its arguments to its summary.
 
+use chrono::Utc;
+
 use super::args::DumpIntent;
 use super::output::is_closed_pipe;
 use super::report::Finished;
 use super::session::Session;
 use super::signals::unless_cancelled;
-use super::{ask, plan_text, summary_text};
+use super::{ask, plan_text, resume, summary_text};
 use crate::error::Result;
 use crate::ops;
 use crate::store::MissingDatabase;
@@ -19,15 +21,28 @@ pub(super) async fn run(intent: DumpIntent, session: Session) -> Result<Finished
     let environment = session.environment(common)?;
     let request = intent.request(&environment)?;
     let store = session.open(&environment, common, MissingDatabase::Refuse).await?;
-    let plan = unless_cancelled(&session.cancel, ops::dump::plan(&store, &environment, request)).await?;
+    let (target, state_dir) = (request.target.clone(), request.state_dir.clone());
+    let mut plan = unless_cancelled(&session.cancel, ops::dump::plan(&store, &environment, request)).await?;
+    if !common.dry_run && resume::is_wanted(&plan, &session, common.answers.yes).await? {
+        plan = plan.resumed();
+    }
     let approval = plan.approval();
-    session.show_plan(&plan_text::dump(&plan, intent.content), &plan.warnings, &approval, common);
+    let mut warnings = plan.warnings.clone();
+    warnings.extend(resume::given_up(&plan, Utc::now()));
+    let mut sections = plan_text::dump(&plan, intent.content);
+    sections.extend(resume::section(&plan, intent.resume, Utc::now()));
+    session.show_plan(&sections, &warnings, &approval, common);
     if common.dry_run {
         return Finished::planned(&plan);
     }
     let prompt = format!("Replace the dump in {}?", plan.target);
     ask::confirm(console, &approval, &common.answers, false, &prompt, &session.cancel).await?;
 
+    if intent.content.data() && !intent.is_stream() {
+        let _ = session
+            .parting
+            .set(format!("what was read is kept, but for the last second; to go on: {}", resume::this_command()));
+    }
     let done = ops::dump::run(&store, plan, session.reporter(), session.cancel.clone()).await;
     session.progress.end();
     let summary = match done {
@@ -35,7 +50,11 @@ pub(super) async fn run(intent: DumpIntent, session: Session) -> Result<Finished
             console.info("standard output was closed by its reader before the last item");
             return Ok(Finished::Unread);
         }
-        done => done?,
+        Err(error) => {
+            let left = target.unfinished(state_dir.as_deref()).ok().flatten();
+            return Err(resume::with_way_on(error, left.map(|left| left.items()), &resume::this_command()));
+        }
+        Ok(summary) => summary,
     };
     console.result(&summary_text::dump(&summary, intent.content));
     Finished::acted(&summary, true)

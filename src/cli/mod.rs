@@ -18,6 +18,7 @@ mod plan_text;
 mod progress;
 mod report;
 mod restore;
+mod resume;
 mod session;
 mod signals;
 mod summary_text;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
@@ -32,6 +32,8 @@ pub(super) struct Session {
     pub(super) progress: Arc<Progress>,
     /// Fires when the command is to stop cleanly.
     pub(super) cancel: CancellationToken,
+    /// What to do next if the command is left at once; to be set when that is known.
+    pub(super) parting: Arc<OnceLock<String>>,
 }
 
 /// Reads the command line, runs the command, and tells how it ended.
@@ -61,10 +63,16 @@ where
     let runtime = runtime()?;
     let cancel = CancellationToken::new();
     let progress = Arc::new(Progress::new(Arc::clone(console)));
-    let session = Session { console: Arc::clone(console), progress: Arc::clone(&progress), cancel: cancel.clone() };
+    let parting = Arc::new(OnceLock::new());
+    let session = Session {
+        console: Arc::clone(console),
+        progress: Arc::clone(&progress),
+        cancel: cancel.clone(),
+        parting: Arc::clone(&parting),
+    };
     // A task of its own: signals are heard even while the command computes.
     let work = runtime.spawn(run(session));
-    let outcome = runtime.block_on(supervise(work, console, &cancel));
+    let outcome = runtime.block_on(supervise(work, console, &cancel, &parting));
     progress.end();
     match &outcome {
         Err(error) if error.kind() == ErrorKind::Interrupted => runtime.shutdown_background(),

@@ -1,9 +1,11 @@
 //! Ctrl-C and SIGTERM: the first asks the operation to stop cleanly, the second leaves at once.
 //!
-//! SIGHUP keeps its default: a handler would undo `nohup`.
+//! SIGHUP keeps its default: a handler would undo `nohup`. SIGXFSZ is heard and not heeded: else a file that grows beyond the
+//! process's limit (`ulimit -f`) would kill it without a word, where the write can fail as on a full disk.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use rustix::process::Signal as Number;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -15,12 +17,18 @@ use crate::error::{Error, ErrorKind, Result};
 struct Interrupts {
     interrupt: Signal,
     terminate: Signal,
+    /// Not waited for: to listen is enough for the signal to do nothing.
+    _file_limit: Signal,
 }
 
 impl Interrupts {
     fn listen() -> Result<Self> {
         let listen = |kind| signal(kind).map_err(|error| Error::failed("cannot listen for signals").with_source(error));
-        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+            _file_limit: listen(SignalKind::from_raw(Number::XFSZ.as_raw()))?,
+        })
     }
 
     async fn next(&mut self) {
@@ -31,7 +39,7 @@ impl Interrupts {
     }
 }
 
-/// Waits for `work`, which watches `cancel`, and for the signals.
+/// Waits for `work`, which watches `cancel`, and for the signals. `parting` is what to do next when it is left at once.
 ///
 /// # Errors
 /// The work's own; [`ErrorKind::Interrupted`] after a second signal.
@@ -39,6 +47,7 @@ pub(super) async fn supervise<T>(
     mut work: JoinHandle<Result<T>>,
     console: &Arc<Console>,
     cancel: &CancellationToken,
+    parting: &OnceLock<String>,
 ) -> Result<T> {
     let mut interrupts = Interrupts::listen()?;
     loop {
@@ -49,7 +58,7 @@ pub(super) async fn supervise<T>(
             () = interrupts.next() => {
                 if cancel.is_cancelled() {
                     work.abort();
-                    return Err(at_once());
+                    return Err(at_once(parting.get()));
                 }
                 cancel.cancel();
                 // A question is left at once, and its line is not to be written into.
@@ -81,9 +90,9 @@ pub(super) fn before_anything() -> Error {
     Error::new(ErrorKind::Interrupted, "interrupted; nothing was changed")
 }
 
-fn at_once() -> Error {
-    Error::new(ErrorKind::Interrupted, "interrupted twice: stopped at once")
-        .with_hint("what is unfinished is marked as such; run the same command again")
+fn at_once(parting: Option<&String>) -> Error {
+    let hint = parting.map_or("what is unfinished is marked as such; run the same command again", String::as_str);
+    Error::new(ErrorKind::Interrupted, "interrupted twice: stopped at once").with_hint(hint)
 }
 
 #[cfg(test)]

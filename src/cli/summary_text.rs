@@ -38,7 +38,8 @@ fn read(summary: &DumpSummary) -> Vec<String> {
         summary.source.table,
         text::seconds(summary.seconds),
     );
-    if let Some(rate) = text::rate(summary.items, summary.data_bytes, summary.seconds) {
+    let (items, bytes) = (summary.items - summary.items_before, summary.data_bytes - summary.data_bytes_before);
+    if let Some(rate) = text::rate(items, bytes, summary.seconds) {
         let _ = write!(headline, " ({rate})");
     }
     let (began, ended) = (text::moment(summary.started_at), text::moment(summary.finished_at));
@@ -47,6 +48,14 @@ fn read(summary: &DumpSummary) -> Vec<String> {
         format!("  {} read units consumed", text::units(summary.consumed_read_units)),
         format!("  read between {began} and {ended}: a Scan is not a moment in time"),
     ];
+    if summary.resumed > 0 {
+        lines.push(format!(
+            "  resumed {}: {} were there, {} were read now",
+            if summary.resumed == 1 { "once".to_owned() } else { format!("{} times", summary.resumed) },
+            text::items(summary.items_before),
+            text::items(items),
+        ));
+    }
     if !summary.complete {
         lines.push("  this is a part of the table, and marked as such".to_owned());
     }
@@ -194,7 +203,7 @@ pub(super) fn full_check(words: impl IntoIterator<Item = String>) -> String {
         environment |= matches!(name, "--env" | "--no-env");
         if PLACES.contains(&name) {
             let value = if name == word { words.next() } else { None };
-            kept.extend([word].into_iter().chain(value).map(|word| quoted(&word)));
+            kept.extend([word].into_iter().chain(value).map(|word| text::quoted(&word)));
         } else if name == "--no-env" {
             kept.push(word);
         }
@@ -204,15 +213,6 @@ pub(super) fn full_check(words: impl IntoIterator<Item = String>) -> String {
         kept.push("--env=local".to_owned());
     }
     kept.join(" ")
-}
-
-/// A word as a POSIX shell reads it back.
-fn quoted(word: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_=./:,@%+".contains(&byte);
-    if !word.is_empty() && word.bytes().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]
@@ -270,6 +270,9 @@ mod tests {
             file_bytes: 0,
             consumed_read_units: 0.0,
             segments: 1,
+            resumed: 0,
+            items_before: 0,
+            data_bytes_before: 0,
             complete: false,
             not_captured: Vec::new(),
             started_at: DateTime::UNIX_EPOCH,

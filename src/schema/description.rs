@@ -17,6 +17,8 @@ pub struct Description {
     pub table_arn: Option<String>,
     /// The id that tells a table from an earlier one of the same name.
     pub table_id: Option<String>,
+    /// When the table was made, as the endpoint writes it: DynamoDB a number of seconds.
+    pub creation_date_time: Option<serde_json::Value>,
     /// `ACTIVE`, `CREATING`, …
     pub table_status: Option<String>,
     /// Items, as counted by DynamoDB about every six hours.

@@ -55,6 +55,21 @@ pub struct ScanRequest {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageKey(Box<str>);
 
+impl PageKey {
+    /// The JSON that DynamoDB sent.
+    #[must_use]
+    pub fn as_json(&self) -> &str {
+        &self.0
+    }
+
+    /// The key that [`as_json`](Self::as_json) gave. `None` for text that is not one JSON object: it goes into a request as it is.
+    #[must_use]
+    pub fn from_json(text: &str) -> Option<Self> {
+        let object: Result<serde_json::Map<String, serde_json::Value>, _> = serde_json::from_str(text);
+        object.is_ok().then(|| Self(text.into()))
+    }
+}
+
 /// What one Scan call returned.
 #[derive(Debug)]
 pub struct ScanPage {

@@ -88,6 +88,10 @@ struct OutputArgs {
     /// dump the items and no schema
     #[arg(long)]
     data_only: bool,
+
+    /// go on with an interrupted run into the same place; without one, begin
+    #[arg(long)]
+    resume: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -114,6 +118,7 @@ pub(in crate::cli) struct DumpIntent {
     limit: Option<u64>,
     consistent_read: bool,
     pub(in crate::cli) content: Content,
+    pub(in crate::cli) resume: bool,
 }
 
 impl Arguments for DumpArgs {
@@ -136,6 +141,10 @@ impl Arguments for DumpArgs {
             return Err(Error::usage("--json and --output - both write to standard output")
                 .with_hint("write the items to a file or folder, or leave out --json"));
         }
+        if dump.resume && target == Some(DumpTarget::Stdout) {
+            return Err(Error::usage("--output - cannot be resumed: what went to standard output is gone")
+                .with_hint("write to a file or a folder, or leave out --resume"));
+        }
         let format = match dump.format {
             Some(Format::Json) => DataFormat::Json,
             Some(Format::Jsonl) => DataFormat::Jsonl,
@@ -152,6 +161,7 @@ impl Arguments for DumpArgs {
             segments: dump.segments,
             limit: dump.limit,
             consistent_read: dump.consistent_read,
+            resume: dump.resume,
         })
     }
 }
@@ -242,6 +252,7 @@ impl DumpIntent {
             consistent_read: self.consistent_read,
             content: self.content,
             max_read_units: self.max_read_units,
+            resume: self.resume,
             state_dir: self.common.state_dir.clone(),
         })
     }

@@ -3,12 +3,15 @@
 //! ```text
 //! plan: describe the table, look at the target      (nothing is changed)
 //! run:  N segment scans ─► raw pages ─► one writer thread: frame, compress, digest, append ─► metadata ─► rename
+//!       (each second: a checkpoint, from which an interrupted run can be gone on with)
 //! ```
 //!
 //! The operation receives a store that reads; it cannot write an item.
 
+mod copy;
 mod plan;
 mod run;
+mod unfinished;
 
 use std::path::PathBuf;
 
@@ -16,8 +19,10 @@ use serde::Serialize;
 
 pub use plan::{DumpPlan, plan};
 pub use run::run;
+pub use unfinished::Unfinished;
 
 use crate::backup::{Compression, DataFormat, DumpTarget};
+use crate::error::{Error, ErrorKind};
 use crate::ops::Content;
 use crate::ops::place::Place;
 
@@ -42,7 +47,9 @@ pub struct DumpRequest {
     pub content: Content,
     /// Upper bound of consumed read units per second.
     pub max_read_units: Option<u32>,
-    /// Folder for the lock where none can be made beside the dump.
+    /// Go on with an interrupted run, if there is one.
+    pub resume: bool,
+    /// Folder for lock and checkpoint where they cannot be made beside the dump.
     pub state_dir: Option<PathBuf>,
 }
 
@@ -59,6 +66,7 @@ impl DumpRequest {
             consistent_read: false,
             content: Content::default(),
             max_read_units: None,
+            resume: false,
             state_dir: None,
         }
     }
@@ -83,6 +91,12 @@ pub struct DumpSummary {
     pub consumed_read_units: f64,
     /// Segments of the Scan.
     pub segments: u32,
+    /// How often the run was interrupted and gone on with.
+    pub resumed: u32,
+    /// Of `items`, those that earlier runs had read.
+    pub items_before: u64,
+    /// Of `data_bytes`, those that earlier runs had read.
+    pub data_bytes_before: u64,
     /// Whether the dump holds the whole table.
     pub complete: bool,
     /// Settings of the table that could not be read, each with the reason.
@@ -91,6 +105,11 @@ pub struct DumpSummary {
     pub started_at: chrono::DateTime<chrono::Utc>,
     /// See `started_at`.
     pub finished_at: chrono::DateTime<chrono::Utc>,
-    /// Wall time in seconds.
+    /// Wall time of this run in seconds.
     pub seconds: f64,
+}
+
+fn interrupted() -> Error {
+    Error::new(ErrorKind::Interrupted, "interrupted: the dump was not finished")
+        .with_hint("run the same command again; a dump that stood there before is untouched")
 }

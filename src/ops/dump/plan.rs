@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 use super::DumpRequest;
-use crate::backup::{DataFile, DumpTarget, Standing};
+use super::unfinished::{self, Unfinished};
+use crate::backup::{Checkpoint, DataFile, DumpTarget, Standing};
 use crate::environment::{Approval, Environment, Question};
 use crate::error::{Error, Result};
 use crate::item::read_units;
@@ -40,8 +41,14 @@ pub struct DumpPlan {
     pub consistent_read: bool,
     /// Cap of consumed read units per second, given or set for a protected table.
     pub max_read_units: Option<u32>,
+    /// Whether it goes on with the run that `unfinished` tells of.
+    pub resumes: bool,
+    /// An interrupted run into the same target. It is given up unless `resumes`.
+    pub unfinished: Option<Unfinished>,
     /// What deserves attention before the dump.
     pub warnings: Vec<String>,
+    #[serde(skip)]
+    pub(super) checkpoint: Option<Box<Checkpoint>>,
     #[serde(skip)]
     pub(super) schema: TableSchema,
     #[serde(skip)]
@@ -57,16 +64,38 @@ impl DumpPlan {
         Approval::of_dump(self.questions.clone())
     }
 
-    /// Items the Scan will return, by DynamoDB's own count.
-    pub(super) fn expected_items(&self) -> u64 {
-        self.limit.map_or(self.items, |limit| limit.min(self.items))
+    /// Goes on with the interrupted run, where there is one without obstacles.
+    #[must_use]
+    pub fn resumed(mut self) -> Self {
+        if let (Some(found), Some(checkpoint)) = (&self.unfinished, &self.checkpoint)
+            && found.obstacles.is_empty()
+        {
+            self.resumes = true;
+            self.segments = checkpoint.origin.segments;
+            self.read_units = (self.read_units - found.consumed_read_units).max(0.0);
+        }
+        self
+    }
+
+    /// The interrupted run's items and bytes, where it goes on with it.
+    pub(super) fn kept(&self) -> (u64, u64) {
+        let kept = self.checkpoint.as_ref().filter(|_| self.resumes);
+        kept.map_or((0, 0), |checkpoint| (checkpoint.items(), checkpoint.text_bytes()))
+    }
+
+    /// Items and bytes the Scan will return, by DynamoDB's own count.
+    pub(super) fn expected(&self) -> (u64, u64) {
+        let (items, bytes) = self.kept();
+        let wanted = self.limit.map_or(self.items, |limit| limit.min(self.items));
+        (wanted.saturating_sub(items), self.bytes.saturating_sub(bytes))
     }
 }
 
 /// Describes the table and looks at the target.
 ///
 /// # Errors
-/// The table does not exist, is not readable, or the target folder is neither empty nor a dump.
+/// The table does not exist, is not readable, or the target folder is neither empty nor a dump; what is to be gone on with is of
+/// another table or with other options ([`Usage`](crate::error::ErrorKind::Usage)) or damaged.
 pub async fn plan(store: &impl ReadStore, environment: &Environment, request: DumpRequest) -> Result<DumpPlan> {
     if request.limit.is_some() && request.segments.is_some_and(|segments| segments > 1) {
         return Err(Error::usage("a limit is exact only when one segment counts it")
@@ -85,7 +114,17 @@ pub async fn plan(store: &impl ReadStore, environment: &Environment, request: Du
         warnings.push(schema.activity());
     }
     let questions = questions(&standing, &place, &request);
-    Ok(DumpPlan {
+    let segments = segments(&request, bytes);
+    let checkpoint = unfinished::find(&request)?;
+    let found = checkpoint.as_ref().map(|checkpoint| {
+        let asked = unfinished::origin(&place, &schema, &request, segments);
+        Unfinished::of(checkpoint, asked, request.segments.is_some() || request.limit.is_some())
+    });
+    if let Some(found) = found.as_ref().filter(|_| request.resume) {
+        found.must_fit()?;
+    }
+    let resume = request.resume;
+    let plan = DumpPlan {
         target: target_name(&request.target),
         replaces: matches!(standing, Standing::Dump(_)),
         data_file: data_file(&request),
@@ -93,16 +132,20 @@ pub async fn plan(store: &impl ReadStore, environment: &Environment, request: Du
         items,
         bytes,
         read_units: read_units(bytes, request.consistent_read),
-        segments: segments(&request, bytes),
+        segments,
         limit: request.limit,
         consistent_read: request.consistent_read,
         max_read_units,
+        resumes: false,
+        unfinished: found,
         warnings,
+        checkpoint,
         source: place,
         schema,
         request,
         questions,
-    })
+    };
+    Ok(if resume { plan.resumed() } else { plan })
 }
 
 fn segments(request: &DumpRequest, bytes: u64) -> u32 {

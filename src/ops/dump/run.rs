@@ -1,31 +1,30 @@
-//! Carries a dump out: segment scans in parallel, one writer.
+//! Carries a dump out: the items, what surrounds them, and the place of all.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
-use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::DumpSummary;
+use super::copy::{Copied, copy, every_second};
 use super::plan::DumpPlan;
-use crate::backup::{Access, DumpOptions, DumpTarget, DumpWriter, MetadataDraft};
-use crate::error::{Error, ErrorKind, Result};
+use super::unfinished::origin;
+use super::{DumpSummary, interrupted};
+use crate::backup::{Access, DumpOptions, DumpTarget, DumpWriter, MetadataDraft, ScanProgress, SegmentProgress};
+use crate::error::{Error, Result};
 use crate::event::{Event, Phase, Reporter};
-use crate::item::Items;
 use crate::ops::blocking;
 use crate::schema::{Captured, Section, TableSchema};
-use crate::store::{ReadStore, ScanRequest};
+use crate::store::ReadStore;
 
-/// Pages waiting for the writer.
-const PAGES_WAITING: usize = 4;
-
-/// Dumps as planned. Stops cleanly when `cancel` fires; the dump that stood before stays.
+/// Dumps as planned. When `cancel` fires it stops cleanly: what was read is kept, with a checkpoint from which a later run can go on.
+/// The dump that stood before stays.
 ///
 /// # Errors
-/// The table cannot be read to its end; the target cannot be written; interrupted. The target is then as it was before.
+/// The table cannot be read to its end; the target cannot be written; what is to be gone on with is damaged; interrupted. The target
+/// is then as it was before.
 pub async fn run<S>(
     store: &S,
     plan: DumpPlan,
@@ -36,24 +35,22 @@ where
     S: ReadStore + Clone + 'static,
 {
     let started = Instant::now();
-    let started_at = Utc::now();
     if let Some(units) = plan.max_read_units {
         store.cap_reads(units, plan.read_units);
     }
-    let mut writer = DumpWriter::begin(&plan.request.target, &options(&plan))?;
+    let (items_before, data_bytes_before) = plan.kept();
+    let progress = progress(&plan);
+    let mut copied = Copied { writer: begin(&plan, &reporter, &cancel).await?, progress, is_limited: false };
     let capturing = capture(store, &plan);
-    let mut read = Read::default();
     if plan.request.content.data() {
-        reporter.report(Event::Phase {
-            phase: Phase::Dumping,
-            items: Some(plan.expected_items()),
-            bytes: Some(plan.bytes),
-        });
-        (writer, read) = copy(store, &plan, writer, &reporter, &cancel).await?;
+        let (items, bytes) = plan.expected();
+        reporter.report(Event::Phase { phase: Phase::Dumping, items: Some(items), bytes: Some(bytes) });
+        copied = copy(store, &plan, copied, &reporter, &cancel, every_second()).await?;
     }
+    let Copied { writer, progress, is_limited } = copied;
     let finished_at = Utc::now();
     let schema = captured(&plan, capturing).await?;
-    let draft = metadata(&plan, &schema, &read, (started_at, finished_at));
+    let draft = metadata(&plan, &schema, &progress, is_limited, finished_at);
     let schema = plan.request.content.schema().then_some(schema);
     let finished = blocking("writing the dump", move || writer.finish(schema.as_ref(), draft)).await?;
     finished.warnings.into_iter().for_each(|warning| reporter.report(Event::Warning(warning)));
@@ -64,15 +61,46 @@ where
         items: finished.metadata.items,
         data_bytes: finished.metadata.data_bytes,
         file_bytes: file.map_or(0, |file| file.bytes),
-        consumed_read_units: read.units,
+        consumed_read_units: progress.consumed_read_units,
         segments: plan.segments,
+        resumed: progress.resumed,
+        items_before,
+        data_bytes_before,
         complete: finished.metadata.complete,
         not_captured: finished.metadata.not_captured,
-        started_at,
+        started_at: progress.started_at,
         finished_at,
         seconds: started.elapsed().as_secs_f64(),
         source: plan.source,
     })
+}
+
+/// How far reading has come before this run: not at all, or as far as the run that it goes on with.
+fn progress(plan: &DumpPlan) -> ScanProgress {
+    match plan.checkpoint.as_ref().filter(|_| plan.resumes) {
+        Some(checkpoint) => ScanProgress { resumed: checkpoint.progress.resumed + 1, ..checkpoint.progress.clone() },
+        None => ScanProgress {
+            started_at: Utc::now(),
+            resumed: 0,
+            consumed_read_units: 0.0,
+            segments: (0..plan.segments).map(|_| SegmentProgress::NotBegun).collect(),
+        },
+    }
+}
+
+/// Prepares the target, or what lies there of an interrupted run.
+async fn begin(plan: &DumpPlan, reporter: &Arc<dyn Reporter>, cancel: &CancellationToken) -> Result<DumpWriter> {
+    let (target, options) = (plan.request.target.clone(), options(plan));
+    let Some(checkpoint) = plan.checkpoint.clone().filter(|_| plan.resumes) else {
+        return blocking("preparing the target", move || DumpWriter::begin(&target, &options)).await;
+    };
+    reporter.report(Event::Phase { phase: Phase::Checking, items: None, bytes: Some(checkpoint.file_bytes()) });
+    let (reporter, cancel) = (Arc::clone(reporter), cancel.clone());
+    let mut watch = move |bytes| {
+        reporter.report(Event::Progress { items: 0, bytes });
+        if cancel.is_cancelled() { Err(interrupted()) } else { Ok(()) }
+    };
+    blocking("checking what is kept", move || DumpWriter::resume(&target, &options, *checkpoint, &mut watch)).await
 }
 
 /// Reads the settings that `DescribeTable` does not tell while the items are read, so that a dump takes no longer for them.
@@ -106,120 +134,19 @@ fn options(plan: &DumpPlan) -> DumpOptions {
         schema_only: !plan.request.content.data(),
         access: if plan.source.local { Access::Shared } else { Access::Private },
         state_dir: plan.request.state_dir.clone(),
-    }
-}
-
-/// What the scans did.
-#[derive(Debug, Default, Clone, Copy)]
-struct Read {
-    units: f64,
-    /// Whether the limit stopped the Scan before its end.
-    limited: bool,
-}
-
-/// Moves the items from the table into the writer.
-async fn copy<S>(
-    store: &S,
-    plan: &DumpPlan,
-    mut writer: DumpWriter,
-    reporter: &Arc<dyn Reporter>,
-    cancel: &CancellationToken,
-) -> Result<(DumpWriter, Read)>
-where
-    S: ReadStore + Clone + 'static,
-{
-    let (pages, mut waiting) = mpsc::channel::<Items>(PAGES_WAITING);
-    let listener = Arc::clone(reporter);
-    let output = tokio::spawn(blocking("writing the dump", move || {
-        while let Some(items) = waiting.blocking_recv() {
-            writer.append(&items)?;
-            listener.report(Event::Progress { items: items.len() as u64, bytes: items.text_bytes() });
-        }
-        Ok(writer)
-    }));
-    let mut scans = JoinSet::new();
-    for segment in 0..plan.segments {
-        let scan =
-            Scan { request: request(plan, segment), left: plan.limit, pages: pages.clone(), cancel: cancel.clone() };
-        scans.spawn(scan.run(store.clone()));
-    }
-    drop(pages);
-    let read = gather(scans).await;
-    let writer = output.await.map_err(|error| Error::failed("writing the dump was cut off").with_source(error))?;
-    // A writer that failed is why the scans stopped; its error is the cause.
-    let writer = writer?;
-    let read = read?;
-    if cancel.is_cancelled() {
-        return Err(Error::new(ErrorKind::Interrupted, "interrupted: the dump was not finished")
-            .with_hint("run the same command again; a dump that stood there before is untouched"));
-    }
-    Ok((writer, read))
-}
-
-/// Waits for every scan; the first failure stops the others.
-async fn gather(mut scans: JoinSet<Result<Read>>) -> Result<Read> {
-    let mut total = Read::default();
-    while let Some(joined) = scans.join_next().await {
-        let read = joined.map_err(|error| Error::failed("a scan was cut off").with_source(error))??;
-        total.units += read.units;
-        total.limited |= read.limited;
-    }
-    Ok(total)
-}
-
-fn request(plan: &DumpPlan, segment: u32) -> ScanRequest {
-    ScanRequest {
-        table: plan.source.table.clone(),
-        segment,
-        total_segments: plan.segments,
-        consistent_read: plan.consistent_read,
-        limit: None,
-        start: None,
-    }
-}
-
-/// One segment.
-struct Scan {
-    request: ScanRequest,
-    /// Items still wanted, where there is a limit.
-    left: Option<u64>,
-    pages: mpsc::Sender<Items>,
-    cancel: CancellationToken,
-}
-
-impl Scan {
-    async fn run<S: ReadStore>(mut self, store: S) -> Result<Read> {
-        let mut read = Read::default();
-        while !self.cancel.is_cancelled() && self.left != Some(0) {
-            self.request.limit = self.left.map(|left| u32::try_from(left).unwrap_or(u32::MAX));
-            let mut page = store.scan(&self.request).await?;
-            read.units += page.read_units;
-            if let Some(left) = &mut self.left {
-                page.items.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
-                *left -= page.items.len() as u64;
-            }
-            // The writer has failed when it does not listen any more; it says why.
-            if !page.items.is_empty() && self.pages.send(page.items).await.is_err() {
-                return Ok(read);
-            }
-            match page.next {
-                Some(next) => self.request.start = Some(next),
-                None => return Ok(read),
-            }
-        }
-        read.limited = self.left == Some(0);
-        Ok(read)
+        origin: Some(origin(&plan.source, &plan.schema, &plan.request, plan.segments)),
     }
 }
 
 fn metadata(
     plan: &DumpPlan,
     schema: &TableSchema,
-    read: &Read,
-    (started_at, finished_at): (DateTime<Utc>, DateTime<Utc>),
+    progress: &ScanProgress,
+    is_limited: bool,
+    finished_at: DateTime<Utc>,
 ) -> MetadataDraft {
     let mut partial = BTreeMap::new();
-    if let Some(limit) = plan.limit.filter(|_| read.limited) {
+    if let Some(limit) = plan.limit.filter(|_| is_limited) {
         partial.insert("limit".to_owned(), limit.into());
     }
     if !plan.request.content.data() {
@@ -234,13 +161,14 @@ fn metadata(
         region: plan.source.region.clone(),
         endpoint: plan.source.endpoint.clone(),
         route: "scan".to_owned(),
-        started_at,
+        started_at: progress.started_at,
         finished_at,
+        resumed: progress.resumed,
         partial,
         transformed: false,
         consistent_read: plan.consistent_read,
         segments: plan.segments,
-        consumed_read_units: read.units,
+        consumed_read_units: progress.consumed_read_units,
         set_digest: None,
         not_captured: schema.not_captured().iter().map(|(section, reason)| format!("{section}: {reason}")).collect(),
     }

@@ -1,0 +1,262 @@
+//! Checkpoints: how far a dump under construction has come, kept beside it, so that an interrupted run can be gone on with.
+//!
+//! A checkpoint counts a page as read only when all its items are in the bytes it counts, and those are on disk before it is. What
+//! has been written since is cut off by whoever goes on. It holds keys of items and so has mode 0600. `docs/FORMAT.md` describes the
+//! file.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::atomic::{create_folders, open_part, refused, remove_file, replace_file, sync_folder};
+use super::digest::hex_sha256;
+use super::format::{CHECKPOINT_SUFFIX, Compression, DataFormat, PARTIAL_SUFFIX, sibling};
+use super::lock::state_name;
+use super::metadata::Frame;
+use crate::error::{Error, Result};
+use crate::limits::CHECKPOINT_BYTES;
+
+/// The first words of a checkpoint of the version that this program writes and reads.
+const HEAD: &str = "dynadump checkpoint 1 ";
+
+/// What was dumped, and how. A run goes on with another one only if all of it is the same.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Origin {
+    /// Name of the environment.
+    pub environment: String,
+    /// Name of the table.
+    pub table: String,
+    /// The table's ARN.
+    pub table_arn: Option<String>,
+    /// The table's id.
+    pub table_id: Option<String>,
+    /// When the table was made, as the endpoint writes it.
+    pub table_created: Option<serde_json::Value>,
+    /// The region.
+    pub region: Option<String>,
+    /// The endpoint, where it is not the region's own.
+    pub endpoint: Option<String>,
+    /// Whether the schema is dumped.
+    pub schema: bool,
+    /// Whether items are dumped.
+    pub items: bool,
+    /// How items are laid out.
+    pub format: DataFormat,
+    /// How they are compressed.
+    pub compression: Compression,
+    /// Segments of the Scan.
+    pub segments: u32,
+    /// Whether reads are strongly consistent.
+    pub consistent_read: bool,
+    /// Stop after so many items.
+    pub limit: Option<u64>,
+}
+
+/// How far reading has come.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScanProgress {
+    /// When the first run began to read.
+    pub started_at: DateTime<Utc>,
+    /// How often the run was gone on with.
+    pub resumed: u32,
+    /// Read units consumed so far.
+    pub consumed_read_units: f64,
+    /// Each segment of the Scan.
+    pub segments: Vec<SegmentProgress>,
+}
+
+/// How far one segment has come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SegmentProgress {
+    /// Nothing of it is read.
+    NotBegun,
+    /// Where the next page starts: the key as DynamoDB sent it, in JSON.
+    Next(String),
+    /// All of it is read.
+    Done,
+}
+
+/// What of the items is in the data file, and what is to come behind it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Counted {
+    /// Bytes of the data file.
+    pub(super) file_bytes: u64,
+    /// Their SHA-256.
+    pub(super) sha256: String,
+    /// Their frames, where they are compressed and not too many.
+    pub(super) frames: Option<Vec<Frame>>,
+    /// Items, with those of the tail.
+    pub(super) items: u64,
+    /// Bytes of their text.
+    pub(super) text_bytes: u64,
+    /// Bytes of the tail.
+    pub(super) tail_bytes: u64,
+    /// Items that end in it.
+    pub(super) tail_items: u64,
+}
+
+/// A checkpoint.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// When it was made.
+    pub made_at: DateTime<Utc>,
+    /// What is dumped.
+    pub origin: Origin,
+    /// How far reading has come.
+    pub progress: ScanProgress,
+    pub(super) counted: Counted,
+    /// What is not compressed yet.
+    #[serde(skip)]
+    pub(super) tail: Vec<u8>,
+}
+
+impl Checkpoint {
+    /// Items that need not be read again.
+    #[must_use]
+    pub fn items(&self) -> u64 {
+        self.counted.items
+    }
+
+    /// Bytes of their text.
+    #[must_use]
+    pub fn text_bytes(&self) -> u64 {
+        self.counted.text_bytes
+    }
+
+    /// Bytes of the data file that hold them, and that are read again before the run goes on.
+    #[must_use]
+    pub fn file_bytes(&self) -> u64 {
+        self.counted.file_bytes
+    }
+
+    fn to_document(&self) -> Result<Vec<u8>> {
+        let mut content = serde_json::to_vec(self)
+            .map_err(|error| Error::failed("a checkpoint cannot be written as JSON").with_source(error))?;
+        content.push(b'\n');
+        content.extend_from_slice(&self.tail);
+        let mut document = format!("{HEAD}{}\n", hex_sha256(&content)).into_bytes();
+        document.append(&mut content);
+        Ok(document)
+    }
+
+    fn parse(document: &[u8]) -> Option<Self> {
+        let (head, content) = document.split_at_checked(HEAD.len() + 64)?;
+        let (line_end, content) = content.split_at_checked(1)?;
+        if head != format!("{HEAD}{}", hex_sha256(content)).as_bytes() || line_end != b"\n" {
+            return None;
+        }
+        let end = memchr::memchr(b'\n', content)?;
+        let mut checkpoint: Self = serde_json::from_slice(&content[..end]).ok()?;
+        content[end + 1..].clone_into(&mut checkpoint.tail);
+        let is_sound = checkpoint.tail.len() as u64 == checkpoint.counted.tail_bytes
+            && usize::try_from(checkpoint.origin.segments) == Ok(checkpoint.progress.segments.len());
+        is_sound.then_some(checkpoint)
+    }
+}
+
+/// Where the checkpoint of one dump may lie: beside it, or in the state directory.
+#[derive(Debug, Clone)]
+pub(super) struct Places(Vec<PathBuf>);
+
+impl Places {
+    /// Those of the dump at `target`, which is resolved.
+    pub(super) fn of(target: &Path, state_dir: Option<&Path>) -> Self {
+        let stated = state_dir.map(|dir| dir.join(state_name(target, CHECKPOINT_SUFFIX)));
+        Self(sibling(target, CHECKPOINT_SUFFIX).into_iter().chain(stated).collect())
+    }
+
+    /// The checkpoint, if one is there.
+    ///
+    /// # Errors
+    /// [`Damaged`](crate::error::ErrorKind::Damaged) for one that is damaged or of another version; the system's refusal.
+    pub(super) fn read(&self) -> Result<Option<Checkpoint>> {
+        for path in &self.0 {
+            let Some(file) = open_part(path)? else { continue };
+            let mut document = Vec::new();
+            let bound = CHECKPOINT_BYTES as u64 + 1;
+            file.take(bound).read_to_end(&mut document).map_err(|error| refused("read", path, error))?;
+            return Checkpoint::parse(&document).map(Some).ok_or_else(|| {
+                Error::damaged(format!("the checkpoint `{}` is damaged or of another version", path.display()))
+                    .with_hint(AFRESH)
+            });
+        }
+        Ok(None)
+    }
+
+    /// Removes the checkpoint, so that it stays removed.
+    pub(super) fn clear(&self) -> Result<()> {
+        for path in &self.0 {
+            if let Some(partial) = sibling(path, PARTIAL_SUFFIX) {
+                remove_file(&partial)?;
+            }
+            if fs::symlink_metadata(path).is_ok() {
+                remove_file(path)?;
+                sync_folder(path.parent().unwrap_or(path))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&self, document: &[u8]) -> Result<()> {
+        if document.len() > CHECKPOINT_BYTES {
+            return Err(Error::failed("it would be too long").with_hint("choose fewer --segments"));
+        }
+        let mut refusal = None;
+        for path in &self.0 {
+            let made = path.parent().map_or(Ok(()), create_folders).and_then(|()| replace_file(path, document));
+            match made {
+                Ok(()) => return Ok(()),
+                Err(error) => refusal = refusal.or(Some(error)),
+            }
+        }
+        Err(refusal.unwrap_or_else(|| Error::failed("there is no place for it")))
+    }
+}
+
+/// What to do about an interrupted run that cannot be gone on with.
+pub(super) const AFRESH: &str = "leave out --resume to start afresh";
+
+/// Leaves the checkpoints of one run, one in place of the other.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    places: Places,
+    origin: Origin,
+    is_busy: AtomicBool,
+    trouble: Mutex<Option<Error>>,
+}
+
+impl Keeper {
+    pub(super) fn new(places: Places, origin: Origin) -> Self {
+        Self { places, origin, is_busy: AtomicBool::new(false), trouble: Mutex::default() }
+    }
+
+    /// Announces a checkpoint; `false` while the one before is on its way.
+    pub(super) fn announce(&self) -> bool {
+        !self.is_busy.swap(true, Ordering::AcqRel)
+    }
+
+    /// Leaves a checkpoint. The bytes it counts are on disk. A failure does not concern the dump: the former checkpoint stands.
+    pub(super) fn keep(&self, progress: ScanProgress, counted: Counted, tail: Vec<u8>) {
+        let checkpoint = Checkpoint { made_at: Utc::now(), origin: self.origin.clone(), progress, counted, tail };
+        if let Err(error) = checkpoint.to_document().and_then(|document| self.places.write(&document)) {
+            self.trouble.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        }
+        self.is_busy.store(false, Ordering::Release);
+    }
+
+    /// The first failure since the last time this was asked.
+    pub(super) fn trouble(&self) -> Option<Error> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Removes the last checkpoint: what it counts is finished.
+    pub(super) fn clear(&self) -> Result<()> {
+        self.places.clear()
+    }
+}

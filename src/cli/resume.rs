@@ -1,0 +1,118 @@
+//! Going on with an interrupted run: the command that does it, the question at a terminal, what is said of it.
+
+use std::ffi::OsString;
+
+use chrono::{DateTime, Utc};
+
+use super::plan_text::Section;
+use super::session::Session;
+use super::{ask, text};
+use crate::error::{Error, ErrorKind, Result};
+use crate::ops::dump::{DumpPlan, Unfinished};
+
+const FLAG: &str = "--resume";
+
+/// The command line of this process with `--resume`, as a shell reads it back.
+pub(super) fn this_command() -> String {
+    command(std::env::args_os())
+}
+
+/// A command line with `--resume`, as a shell reads it back. Command lines hold no secrets: no option takes one.
+pub(super) fn command(words: impl IntoIterator<Item = OsString>) -> String {
+    let mut words: Vec<String> = words.into_iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    let options = words.iter().position(|word| word == "--").unwrap_or(words.len());
+    if !words[..options].iter().any(|word| word == FLAG) {
+        words.insert(options, FLAG.to_owned());
+    }
+    words.iter().map(|word| text::quoted(word)).collect::<Vec<_>>().join(" ")
+}
+
+/// An error with the command that goes on from what is kept; as it is, where nothing is.
+pub(super) fn with_way_on(error: Error, items_kept: Option<u64>, command: &str) -> Error {
+    let Some(items) = items_kept else { return error };
+    let way_on = format!("{} kept; to go on: {command}", are(items));
+    // To run the same command again would be to start afresh.
+    match error.hint().filter(|_| error.kind() != ErrorKind::Interrupted).map(ToOwned::to_owned) {
+        Some(hint) => error.with_hint(format!("{hint}\n{way_on}")),
+        None => error.with_hint(way_on),
+    }
+}
+
+/// Whether to go on with an interrupted run that `--resume` does not speak of. Only somebody at a terminal is asked.
+///
+/// # Errors
+/// There is no answer.
+pub(super) async fn is_wanted(plan: &DumpPlan, session: &Session, yes: bool) -> Result<bool> {
+    let Some(found) = plan.unfinished.as_ref().filter(|found| !plan.resumes && found.obstacles.is_empty()) else {
+        return Ok(false);
+    };
+    if !session.console.can_ask() {
+        return Ok(false);
+    }
+    session.progress.end();
+    session.console.warning(&format!("an interrupted dump lies there: {}", words(found, Utc::now())));
+    if yes { Ok(true) } else { ask::offer(&session.console, "Resume it?", &session.cancel).await }
+}
+
+/// What is said of an interrupted run that the plan gives up.
+pub(super) fn given_up(plan: &DumpPlan, now: DateTime<Utc>) -> Option<String> {
+    let found = plan.unfinished.as_ref().filter(|_| !plan.resumes)?;
+    let why = if found.obstacles.is_empty() {
+        "--resume would go on with it".to_owned()
+    } else {
+        format!("it was of something else, or made in another way ({})", found.obstacles.join("; "))
+    };
+    Some(format!("an interrupted dump lies there and is given up: {}; {why}", words(found, now)))
+}
+
+/// What a plan says of resuming; nothing where that was not asked for and does not happen.
+pub(super) fn section(plan: &DumpPlan, asked: bool, now: DateTime<Utc>) -> Option<Section> {
+    let line = match &plan.unfinished {
+        Some(found) if plan.resumes => words(found, now),
+        _ if asked => "nothing: no interrupted dump is there".to_owned(),
+        _ => return None,
+    };
+    Some(("Resumes", vec![format!("  {line}")]))
+}
+
+fn words(found: &Unfinished, now: DateTime<Utc>) -> String {
+    format!(
+        "{}, {} read; begun {}, reached {}",
+        text::items(found.items),
+        text::bytes(found.data_bytes),
+        text::moment(found.started_at),
+        text::age(found.reached_at, now),
+    )
+}
+
+fn are(items: u64) -> String {
+    format!("{} {}", text::items(items), if items == 1 { "is" } else { "are" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resumed(line: &[&str]) -> String {
+        command(line.iter().map(OsString::from))
+    }
+
+    #[test]
+    fn the_command_is_the_one_that_was_typed_and_a_shell_reads_it_back() {
+        assert_eq!(resumed(&["dumpdb", "--env=prod"]), "dumpdb --env=prod --resume");
+        assert_eq!(resumed(&["dumpdb", "--resume", "--output", "a b"]), "dumpdb --resume --output 'a b'");
+        assert_eq!(resumed(&["./dumpdb", "--output=it's", "$x"]), r"./dumpdb '--output=it'\''s' '$x' --resume");
+        assert_eq!(resumed(&["restoredb", "--", "--resume"]), "restoredb --resume -- --resume");
+        assert_eq!(resumed(&[]), "--resume");
+    }
+
+    #[test]
+    fn the_way_on_stands_beside_other_advice_but_in_place_of_beginning_again() {
+        let hint = |error: Error, kept| with_way_on(error, kept, "x --resume").hint().map(ToOwned::to_owned);
+        let full = || Error::failed("disk full").with_hint("free some space");
+        assert_eq!(hint(full(), Some(2)).unwrap(), "free some space\n2 items are kept; to go on: x --resume");
+        assert_eq!(hint(full(), None).unwrap(), "free some space");
+        let interrupted = Error::new(ErrorKind::Interrupted, "interrupted").with_hint("run it again");
+        assert_eq!(hint(interrupted, Some(1)).unwrap(), "1 item is kept; to go on: x --resume");
+    }
+}

@@ -1,0 +1,217 @@
+//! Moves the items from the table into the writer: one scan for each segment, one thread that writes.
+//!
+//! Pages of many segments interleave. Each carries its segment and where the next one starts to the thread that writes, so that a
+//! checkpoint made there counts a page exactly when its items are in front of it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::interrupted;
+use super::plan::DumpPlan;
+use crate::backup::{DumpWriter, ScanProgress, SegmentProgress};
+use crate::error::{Error, Result};
+use crate::event::{Event, Reporter};
+use crate::item::Items;
+use crate::ops::blocking;
+use crate::store::{PageKey, ReadStore, ScanPage, ScanRequest};
+
+/// Pages waiting for the writer.
+const PAGES_WAITING: usize = 4;
+
+/// How much reading an interruption may cost at most.
+const BETWEEN_CHECKPOINTS: Duration = Duration::from_secs(1);
+
+/// How long calls in flight may take to end when the run is to stop: far longer than a call takes, if it is not being repeated.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// What was written so far.
+pub(super) struct Copied {
+    pub(super) writer: DumpWriter,
+    pub(super) progress: ScanProgress,
+    /// Whether the limit stopped the Scan before its end.
+    pub(super) is_limited: bool,
+}
+
+/// Says yes once a second.
+pub(super) fn every_second() -> impl FnMut() -> bool + Send + 'static {
+    let mut last = Instant::now();
+    move || {
+        let is_due = last.elapsed() >= BETWEEN_CHECKPOINTS;
+        if is_due {
+            last = Instant::now();
+        }
+        is_due
+    }
+}
+
+/// One page on its way.
+struct Page {
+    segment: usize,
+    items: Items,
+    next: Option<PageKey>,
+    read_units: f64,
+}
+
+/// Moves what is not in the writer yet. After each page `is_due` says whether a checkpoint is to be made.
+///
+/// # Errors
+/// The table cannot be read to its end, the target cannot be written, interrupted. A checkpoint is left as far as that is possible.
+pub(super) async fn copy<S>(
+    store: &S,
+    plan: &DumpPlan,
+    copied: Copied,
+    reporter: &Arc<dyn Reporter>,
+    cancel: &CancellationToken,
+    is_due: impl FnMut() -> bool + Send + 'static,
+) -> Result<Copied>
+where
+    S: ReadStore + Clone + 'static,
+{
+    let (pages, waiting) = mpsc::channel::<Page>(PAGES_WAITING);
+    let (before, _) = plan.kept();
+    let left = plan.limit.map(|limit| limit.saturating_sub(before));
+    let mut scans = JoinSet::new();
+    for (segment, progress) in copied.progress.segments.iter().enumerate() {
+        let Some(request) = request(plan, segment, progress)? else { continue };
+        let scan = Scan { segment, request, left, pages: pages.clone(), cancel: cancel.clone() };
+        scans.spawn(scan.run(store.clone()));
+    }
+    drop(pages);
+    let output = Output { copied, left, reporter: Arc::clone(reporter), is_troubled: false };
+    let output = tokio::spawn(blocking("writing the dump", move || output.run(waiting, is_due)));
+    let read = gather(scans).await;
+    let copied = output.await.map_err(|error| Error::failed("writing the dump was cut off").with_source(error))?;
+    // A writer that failed is why the scans stopped; its error is the cause.
+    let copied = copied?;
+    read?;
+    copied.ok_or_else(interrupted)
+}
+
+/// What is still to be read of a segment.
+fn request(plan: &DumpPlan, segment: usize, progress: &SegmentProgress) -> Result<Option<ScanRequest>> {
+    let start = match progress {
+        SegmentProgress::Done => return Ok(None),
+        SegmentProgress::NotBegun => None,
+        SegmentProgress::Next(key) => {
+            Some(PageKey::from_json(key).ok_or_else(|| Error::damaged("the checkpoint holds a key that is none"))?)
+        }
+    };
+    Ok(Some(ScanRequest {
+        table: plan.source.table.clone(),
+        segment: u32::try_from(segment).map_err(|error| Error::failed("too many segments").with_source(error))?,
+        total_segments: plan.segments,
+        consistent_read: plan.consistent_read,
+        limit: None,
+        start,
+    }))
+}
+
+/// Waits for every scan; the first failure stops the others.
+async fn gather(mut scans: JoinSet<Result<()>>) -> Result<()> {
+    while let Some(joined) = scans.join_next().await {
+        joined.map_err(|error| Error::failed("a scan was cut off").with_source(error))??;
+    }
+    Ok(())
+}
+
+/// One segment.
+struct Scan {
+    segment: usize,
+    request: ScanRequest,
+    /// Items still wanted, where there is a limit.
+    left: Option<u64>,
+    pages: mpsc::Sender<Page>,
+    cancel: CancellationToken,
+}
+
+impl Scan {
+    async fn run<S: ReadStore>(mut self, store: S) -> Result<()> {
+        while !self.cancel.is_cancelled() && self.left != Some(0) {
+            self.request.limit = self.left.map(|left| u32::try_from(left).unwrap_or(u32::MAX));
+            let Some(page) = self.call(&store).await else { return Ok(()) };
+            let ScanPage { mut items, next, read_units } = page?;
+            if let Some(left) = &mut self.left {
+                items.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
+                *left -= items.len() as u64;
+            }
+            let page = Page { segment: self.segment, items, next: next.clone(), read_units };
+            // The writer has failed when it does not listen any more; it says why.
+            if self.pages.send(page).await.is_err() || next.is_none() {
+                return Ok(());
+            }
+            self.request.start = next;
+        }
+        Ok(())
+    }
+
+    /// The next page; `None` when the run is to stop and the call is not at its end soon.
+    async fn call<S: ReadStore>(&self, store: &S) -> Option<Result<ScanPage>> {
+        let mut call = Box::pin(store.scan(&self.request));
+        tokio::select! {
+            page = &mut call => return Some(page),
+            () = self.cancel.cancelled() => {}
+        }
+        tokio::time::timeout(GRACE, call).await.ok()
+    }
+}
+
+/// What the thread that writes works with.
+struct Output {
+    copied: Copied,
+    /// Items still wanted, where there is a limit.
+    left: Option<u64>,
+    reporter: Arc<dyn Reporter>,
+    is_troubled: bool,
+}
+
+impl Output {
+    /// Writes pages until no more come. `None` when they end before the table does.
+    fn run(mut self, mut waiting: mpsc::Receiver<Page>, mut is_due: impl FnMut() -> bool) -> Result<Option<Copied>> {
+        while let Some(page) = waiting.blocking_recv() {
+            self.take(page)?;
+            if is_due() {
+                self.copied.writer.checkpoint(&self.copied.progress)?;
+                self.tell_trouble();
+            }
+        }
+        let segments = &self.copied.progress.segments;
+        let is_whole = segments.iter().all(|segment| *segment == SegmentProgress::Done);
+        if is_whole || self.left == Some(0) {
+            self.copied.is_limited = !is_whole;
+            return Ok(Some(self.copied));
+        }
+        if segments.iter().any(|segment| *segment != SegmentProgress::NotBegun) {
+            self.copied.writer.stop(&self.copied.progress)?;
+            self.tell_trouble();
+        }
+        Ok(None)
+    }
+
+    fn take(&mut self, page: Page) -> Result<()> {
+        let Copied { writer, progress, .. } = &mut self.copied;
+        writer.append(&page.items)?;
+        progress.consumed_read_units += page.read_units;
+        progress.segments[page.segment] =
+            page.next.map_or(SegmentProgress::Done, |key| SegmentProgress::Next(key.as_json().to_owned()));
+        let items = page.items.len() as u64;
+        if let Some(left) = &mut self.left {
+            *left -= items;
+        }
+        self.reporter.report(Event::Progress { items, bytes: page.items.text_bytes() });
+        Ok(())
+    }
+
+    /// Says once that checkpoints fail: each second would be too often.
+    fn tell_trouble(&mut self) {
+        if let Some(error) = self.copied.writer.trouble().filter(|_| !self.is_troubled) {
+            self.is_troubled = true;
+            let warning =
+                format!("no checkpoint could be left, and an interruption would cost what was read since: {error}");
+            self.reporter.report(Event::Warning(warning));
+        }
+    }
+}
