@@ -21,6 +21,9 @@ use super::metadata::Frame;
 use crate::error::{Error, Result};
 use crate::limits::CHECKPOINT_BYTES;
 
+/// The first words of a checkpoint of any version.
+const KIND: &[u8] = b"dynadump checkpoint ";
+
 /// The first words of a checkpoint of the version that this program writes and reads.
 const HEAD: &str = "dynadump checkpoint 1 ";
 
@@ -176,26 +179,25 @@ impl Places {
     /// # Errors
     /// [`Damaged`](crate::error::ErrorKind::Damaged) for one that is damaged or of another version; the system's refusal.
     pub(super) fn read(&self) -> Result<Option<Checkpoint>> {
-        for path in &self.0 {
-            let Some(file) = open_part(path)? else { continue };
-            let mut document = Vec::new();
+        let Some(path) = self.0.iter().find(|path| standing(path) == Standing::Checkpoint) else { return Ok(None) };
+        let mut document = Vec::new();
+        if let Some(file) = open_part(path)? {
             let bound = CHECKPOINT_BYTES as u64 + 1;
             file.take(bound).read_to_end(&mut document).map_err(|error| refused("read", path, error))?;
-            return Checkpoint::parse(&document).map(Some).ok_or_else(|| {
-                Error::damaged(format!("the checkpoint `{}` is damaged or of another version", path.display()))
-                    .with_hint(AFRESH)
-            });
         }
-        Ok(None)
+        Checkpoint::parse(&document).map(Some).ok_or_else(|| {
+            Error::damaged(format!("the checkpoint `{}` is damaged or of another version", path.display()))
+                .with_hint(AFRESH)
+        })
     }
 
     /// Removes the checkpoint, so that it stays removed.
     pub(super) fn clear(&self) -> Result<()> {
         for path in &self.0 {
-            if let Some(partial) = sibling(path, PARTIAL_SUFFIX) {
+            if let Some(partial) = sibling(path, PARTIAL_SUFFIX).filter(|path| standing(path) == Standing::Checkpoint) {
                 remove_file(&partial)?;
             }
-            if fs::symlink_metadata(path).is_ok() {
+            if standing(path) == Standing::Checkpoint {
                 remove_file(path)?;
                 sync_folder(path.parent().unwrap_or(path))?;
             }
@@ -208,7 +210,7 @@ impl Places {
             return Err(Error::failed("it would be too long").with_hint("choose fewer --segments"));
         }
         let mut refusal = None;
-        for path in &self.0 {
+        for path in self.0.iter().filter(|path| standing(path) != Standing::Other) {
             let made = path.parent().map_or(Ok(()), create_folders).and_then(|()| replace_file(path, document));
             match made {
                 Ok(()) => return Ok(()),
@@ -217,6 +219,23 @@ impl Places {
         }
         Err(refusal.unwrap_or_else(|| Error::failed("there is no place for it")))
     }
+}
+
+/// What is at the place of a checkpoint. A file of that name may be somebody's own.
+#[derive(Debug, PartialEq, Eq)]
+enum Standing {
+    Nothing,
+    Checkpoint,
+    Other,
+}
+
+fn standing(path: &Path) -> Standing {
+    if fs::symlink_metadata(path).is_err() {
+        return Standing::Nothing;
+    }
+    let mut head = Vec::new();
+    let read = open_part(path).ok().flatten().map(|file| file.take(KIND.len() as u64).read_to_end(&mut head));
+    if matches!(read, Some(Ok(_))) && head == KIND { Standing::Checkpoint } else { Standing::Other }
 }
 
 /// What to do about an interrupted run that cannot be gone on with.

@@ -122,3 +122,6 @@ fn clear_documents(target: &Path, data: &Path) -> Result<()> {
 fn damaged(place: &Path, what: &str) -> Error {
     Error::damaged(format!("the interrupted dump `{}` cannot be resumed: {what}", place.display())).with_hint(AFRESH)
 }
+
+#[cfg(test)]
+mod tests;

@@ -147,10 +147,10 @@ impl DumpWriter {
         let (DumpTarget::Folder(path) | DumpTarget::File(path)) = target else {
             return Err(Error::usage("a stream cannot be resumed"));
         };
-        let look = if matches!(target, DumpTarget::Folder(_)) { standing } else { file_standing };
-        let path = make_way(path, look)?;
+        let allowed = if matches!(target, DumpTarget::Folder(_)) { standing } else { file_standing };
+        let path = make_way(path, allowed)?;
         let lock = DumpLock::acquire(&path, options.state_dir.as_deref())?;
-        look(&path)?;
+        allowed(&path)?;
         let places = Places::of(&path, options.state_dir.as_deref());
         let part = Part::reopen(target, &path, &places, &from, watch)?;
         let Checkpoint { origin, counted, tail, .. } = from;
@@ -182,6 +182,7 @@ impl DumpWriter {
         };
         // A checkpoint speaks of the data file by its name.
         sync_folder(&partial)?;
+        sync_folder(partial.parent().unwrap_or(&partial))?;
         let place = Place::Folder { target, partial, access: options.access, _lock: lock };
         let encoder = data.map(|(file, kind)| Encoder::new(Sink::File(file), kind)).transpose();
         Ok(Self { encoder: encoder.map_err(|error| place.refused(error))?, kind, keeper, place })
@@ -196,6 +197,7 @@ impl DumpWriter {
         let partial = sibling(&target, PARTIAL_SUFFIX).expect("a file's path ends in its name");
         remove_file(&partial)?;
         let file = create_file(&partial, options.access)?;
+        sync_folder(partial.parent().unwrap_or(&partial))?;
         let place = Place::File { target, partial, _lock: lock };
         let encoder = Encoder::new(Sink::File(file), kind).map_err(|error| place.refused(error))?;
         Ok(Self { encoder: Some(encoder), kind, keeper, place })
@@ -229,6 +231,7 @@ impl DumpWriter {
     }
 
     /// Why a checkpoint could not be left, if one failed since this was asked before.
+    #[must_use]
     pub fn trouble(&self) -> Option<Error> {
         self.keeper.as_ref()?.trouble()
     }

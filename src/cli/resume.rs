@@ -29,7 +29,8 @@ pub(super) fn command(words: impl IntoIterator<Item = OsString>) -> String {
 
 /// An error with the command that goes on from what is kept; as it is, where nothing is.
 pub(super) fn with_way_on(error: Error, items_kept: Option<u64>, command: &str) -> Error {
-    let Some(items) = items_kept else { return error };
+    // What is damaged cannot be gone on with, whatever is kept.
+    let Some(items) = items_kept.filter(|_| error.kind() != ErrorKind::Damaged) else { return error };
     let way_on = format!("{} kept; to go on: {command}", are(items));
     // To run the same command again would be to start afresh.
     match error.hint().filter(|_| error.kind() != ErrorKind::Interrupted).map(ToOwned::to_owned) {
@@ -114,5 +115,6 @@ mod tests {
         assert_eq!(hint(full(), None).unwrap(), "free some space");
         let interrupted = Error::new(ErrorKind::Interrupted, "interrupted").with_hint("run it again");
         assert_eq!(hint(interrupted, Some(1)).unwrap(), "1 item is kept; to go on: x --resume");
+        assert_eq!(hint(Error::damaged("changed"), Some(1)), None);
     }
 }

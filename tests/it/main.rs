@@ -15,6 +15,8 @@ mod overrides;
 mod prompts;
 mod report;
 mod restore;
+mod resume;
+mod resume_kills;
 mod round_trip;
 mod settings;
 mod settings_scripted;

@@ -50,6 +50,7 @@ pub(in crate::cli) struct DumpArgs {
 
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Dump")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 struct OutputArgs {
     /// write to a folder, to FILE.jsonl[.gz|.zst], or to - (standard output)
     /// [default: backups/dynamodb/ENV/]

@@ -36,13 +36,18 @@ pub(super) struct Copied {
     pub(super) is_limited: bool,
 }
 
-/// Says yes once a second.
+/// Says when a checkpoint is to be made, by the clock.
 pub(super) fn every_second() -> impl FnMut() -> bool + Send + 'static {
-    let mut last = Instant::now();
+    every(BETWEEN_CHECKPOINTS, Instant::now)
+}
+
+fn every(interval: Duration, now: impl Fn() -> Instant) -> impl FnMut() -> bool {
+    let mut last = now();
     move || {
-        let is_due = last.elapsed() >= BETWEEN_CHECKPOINTS;
+        let now = now();
+        let is_due = now.duration_since(last) >= interval;
         if is_due {
-            last = Instant::now();
+            last = now;
         }
         is_due
     }
@@ -213,5 +218,23 @@ impl Output {
                 format!("no checkpoint could be left, and an interruption would cost what was read since: {error}");
             self.reporter.report(Event::Warning(warning));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_is_due_once_in_an_interval_of_the_clock() {
+        let clock = Cell::new(Instant::now());
+        let mut is_due = every(Duration::from_secs(1), || clock.get());
+        let mut after = |millis| {
+            clock.set(clock.get() + Duration::from_millis(millis));
+            is_due()
+        };
+        assert_eq!([0, 999, 1, 999, 5000, 0].map(&mut after), [false, false, true, false, true, false]);
     }
 }
