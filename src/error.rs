@@ -17,6 +17,8 @@ pub enum ErrorKind {
     Failed,
     /// The request contradicts itself or asks for something that does not exist (exit 2).
     Usage,
+    /// An item was rejected, and the run was to stop there (exit 3).
+    Rejected,
     /// A question would have been asked and nobody answered it, or the answer was no (exit 4).
     NotConfirmed,
     /// Environment files, credentials, permissions, account (exit 10).

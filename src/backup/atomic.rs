@@ -74,6 +74,12 @@ pub(super) fn open_lock_file(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
+/// Opens a file that is there, to write on: never through a symbolic link.
+pub(super) fn open_lines_file(path: &Path) -> io::Result<File> {
+    let no_follow = i32::try_from(OFlags::NOFOLLOW.bits()).expect("the flag is a small constant");
+    OpenOptions::new().write(true).custom_flags(no_follow).open(path)
+}
+
 /// Makes a folder that must not exist.
 pub(super) fn create_folder(path: &Path, access: Access) -> io::Result<()> {
     DirBuilder::new().mode(access.folder_mode()).create(path)

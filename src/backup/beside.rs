@@ -2,10 +2,12 @@
 //! in the user's state directory, never inside a dump.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use super::atomic::{Access, create_file, create_folders, refused, remove_file, rename, sync_folder, write_file};
+use super::atomic::{
+    Access, create_file, create_folders, open_lines_file, refused, remove_file, rename, sync_folder, write_file,
+};
 use super::format::{PARTIAL_SUFFIX, sibling};
 use crate::error::{Error, Result};
 
@@ -21,6 +23,7 @@ pub fn beside(dump: &Path, name: &str) -> Option<PathBuf> {
 pub struct LinesFile {
     path: PathBuf,
     file: BufWriter<File>,
+    bytes: u64,
 }
 
 impl LinesFile {
@@ -43,7 +46,46 @@ impl LinesFile {
         create_parent(path)?;
         remove_file(path)?;
         let file = create_file(path, Access::Private)?;
-        Ok(Self { path: path.to_owned(), file: BufWriter::new(file) })
+        sync_folder(path.parent().unwrap_or(path))?;
+        Ok(Self { path: path.to_owned(), file: BufWriter::new(file), bytes: 0 })
+    }
+
+    /// Goes on with a file behind its first `bytes` bytes. What stands behind them is cut off.
+    ///
+    /// # Errors
+    /// The file is not there, or it is shorter; the system's refusals.
+    pub fn go_on(path: &Path, bytes: u64) -> Result<Self> {
+        let mut file = open_lines_file(path).map_err(|error| refused("open", path, error))?;
+        let found = file.metadata().map_err(|error| refused("read", path, error))?.len();
+        if found < bytes {
+            return Err(Error::failed(format!("`{}` has {found} bytes and had {bytes}", path.display())));
+        }
+        let cut = file.set_len(bytes).and_then(|()| file.seek(SeekFrom::End(0)));
+        cut.map_err(|error| refused("write", path, error))?;
+        Ok(Self { path: path.to_owned(), file: BufWriter::new(file), bytes })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Bytes of all lines so far.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Hands all lines to the system, and gives what puts them on disk: it may be called on another thread.
+    ///
+    /// # Errors
+    /// The system's refusal.
+    pub fn flushed(&mut self) -> Result<impl FnOnce() -> Result<()> + Send + use<>> {
+        let path = self.path.clone();
+        let flushed = self.file.flush().and_then(|()| self.file.get_ref().try_clone());
+        let file = flushed.map_err(|error| refused("write", &path, error))?;
+        Ok(move || file.sync_data().map_err(|error| refused("write", &path, error)))
     }
 
     /// Appends one line, given in parts and without its line break.
@@ -51,10 +93,12 @@ impl LinesFile {
     /// # Errors
     /// The system's refusal.
     pub fn append(&mut self, parts: &[&[u8]]) -> Result<()> {
-        let line = parts.iter().copied().chain([b"\n".as_slice()]);
-        line.into_iter()
-            .try_for_each(|part| self.file.write_all(part))
-            .map_err(|error| refused("write", &self.path, error))
+        let mut line = parts.iter().copied().chain([b"\n".as_slice()]);
+        let written = line.try_for_each(|part| {
+            self.bytes += part.len() as u64;
+            self.file.write_all(part)
+        });
+        written.map_err(|error| refused("write", &self.path, error))
     }
 
     /// Waits until all lines are on disk and says where they are.
@@ -83,6 +127,12 @@ pub fn leave_mark(path: &Path, content: &[u8]) -> Result<()> {
 /// The system's refusal.
 pub fn remove_mark(path: &Path) -> Result<()> {
     remove_file(path)
+}
+
+/// Bytes of a file; `None` where there is none that can be looked at.
+#[must_use]
+pub fn file_bytes(path: &Path) -> Option<u64> {
+    std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file).map(|found| found.len())
 }
 
 /// Makes the folders above a file.
@@ -126,6 +176,24 @@ mod tests {
         lines.append(&[b"c"]).unwrap();
         assert_eq!(lines.finish().unwrap(), good);
         assert_eq!(std::fs::read(&good).unwrap(), b"ab\nc\n");
+    }
+
+    #[test]
+    fn lines_go_on_where_they_were_cut() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lines");
+        let mut lines = LinesFile::create_first(&[path.clone()]).unwrap();
+        lines.append(&[b"kept"]).unwrap();
+        let kept = lines.bytes();
+        lines.append(&[b"behind"]).unwrap();
+        lines.flushed().unwrap()().unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"kept\nbehind\n");
+        let mut again = LinesFile::go_on(&path, kept).unwrap();
+        again.append(&[b"new"]).unwrap();
+        assert_eq!((again.bytes(), again.finish().unwrap()), (9, path.clone()));
+        assert_eq!(std::fs::read(&path).unwrap(), b"kept\nnew\n");
+        assert!(LinesFile::go_on(&path, 10).is_err());
+        assert!(LinesFile::go_on(&dir.path().join("none"), 0).is_err());
     }
 
     #[test]

@@ -14,13 +14,14 @@ use super::item_reader::LocatedItem;
 use super::keys::Keys;
 use super::metadata::FileEntry;
 use super::open::{OTHER_COPY, changed, extra_files, not_part, verify_document, wrong_size};
+use super::salvage::survey;
 use super::source::{Data, Source, SourceKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::item::{SetDigest, item_digest, validate};
 use crate::schema::TableSchema;
 
 /// Items between two reports of progress.
-const PROGRESS_ITEMS: u64 = 1024;
+pub(super) const PROGRESS_ITEMS: u64 = 1024;
 
 /// What a check has found to be whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +30,10 @@ pub struct Checked {
     pub items: u64,
     /// Bytes of their text.
     pub text_bytes: u64,
+    /// Pieces that cannot be read; none but of a salvaged source.
+    pub unreadable: u64,
+    /// SHA-256 of the data file, in hex; `None` without one.
+    pub data_sha256: Option<String>,
     /// What deserves attention, those of [`Source::warnings`] included.
     pub warnings: Vec<String>,
 }
@@ -51,6 +56,8 @@ pub struct Inspection {
     pub text_bytes: Option<u64>,
     /// Items whose key an item before them has; `None` where that was not looked for.
     pub duplicates: Option<u64>,
+    /// SHA-256 of the data file, in hex; `None` where it was not read to the end.
+    pub data_sha256: Option<String>,
     /// What is damaged, the first [`Inspection::LISTED`] of it.
     pub findings: Vec<String>,
     /// How much is damaged.
@@ -91,11 +98,14 @@ struct Pass<'a> {
 /// [`Damaged`](crate::error::ErrorKind::Damaged), naming file and line: something is missing, changed or cut, or an item is none that
 /// DynamoDB could hold. A stream cannot be checked without using it up.
 pub fn check(source: &Source, progress: &mut dyn FnMut(u64, u64)) -> Result<Checked> {
+    if source.is_salvaged() {
+        return survey(source, progress);
+    }
     let mut pass = Pass::new(source, OnDamage::Stop, progress);
     pass.documents()?;
     pass.items(None)?;
-    let Inspection { items, text_bytes, warnings, .. } = pass.inspection;
-    Ok(Checked { items: items.unwrap_or(0), text_bytes: text_bytes.unwrap_or(0), warnings })
+    let Inspection { items, text_bytes, data_sha256, warnings, .. } = pass.inspection;
+    Ok(Checked { items: items.unwrap_or(0), text_bytes: text_bytes.unwrap_or(0), unreadable: 0, data_sha256, warnings })
 }
 
 /// Reads all of a source as [`check`] does, and lists all that is damaged. Keys are held against the source's schema: their types,
@@ -247,8 +257,9 @@ impl<'a> Pass<'a> {
     fn data_checksum(&mut self, seen: &Seen) -> Result<()> {
         let Data::File { file, path } = &self.source.data else { return Ok(()) };
         let entry = path.file_name().and_then(|name| self.source.metadata()?.files.get(name.to_str()?));
-        let Some(entry) = entry else { return Ok(()) };
-        let judged = check_digest(file, path, seen, entry);
+        read_rest(file, path, seen, entry.map_or(u64::MAX, |entry| entry.bytes))?;
+        self.inspection.data_sha256 = Some(seen.sha256());
+        let judged = entry.map_or(Ok(()), |entry| judge_digest(path, seen, entry));
         self.damage(judged)
     }
 
@@ -340,9 +351,12 @@ fn check_tail(
 }
 
 /// The reader of items may stop before the file does; the digest is of all of it.
-fn check_digest(file: &Arc<File>, path: &Path, seen: &Seen, entry: &FileEntry) -> Result<()> {
-    let mut rest = Hashing::new(FileReader::new(Arc::clone(file), seen.bytes()), seen.clone());
-    io::copy(&mut rest.by_ref().take(entry.bytes), &mut io::sink()).map_err(|error| refused("read", path, error))?;
+fn read_rest(file: &Arc<File>, path: &Path, seen: &Seen, most: u64) -> Result<()> {
+    let rest = Hashing::new(FileReader::new(Arc::clone(file), seen.bytes()), seen.clone());
+    io::copy(&mut rest.take(most), &mut io::sink()).map(drop).map_err(|error| refused("read", path, error))
+}
+
+fn judge_digest(path: &Path, seen: &Seen, entry: &FileEntry) -> Result<()> {
     if seen.bytes() != entry.bytes {
         return Err(wrong_size(path, seen.bytes(), entry.bytes));
     }

@@ -5,6 +5,7 @@
 //! they are, but each is handed out on one line. Memory is bounded by the longest item. Only structure is checked here, and
 //! that the first item is DynamoDB JSON at all.
 
+mod lines;
 mod shape;
 mod window;
 
@@ -15,6 +16,7 @@ use crate::item::{compact, has_key_type, has_line_breaks};
 use bytes::Bytes;
 use std::io::Read;
 
+pub(super) use self::lines::Lines;
 pub use self::shape::Shape;
 
 /// Bytes read at a time: large enough to make a read cheap, small enough for the processor's cache.
@@ -246,6 +248,11 @@ impl<R: Read> ItemReader<R> {
         let end = self.window.value_end(0)?;
         self.window.take(end);
         self.take(b',', WHAT)?;
+        if self.window.blank()? == Some(b'"') && self.member_at(0)?.0 == b"unreadable".as_slice() {
+            const MEND: &str = "what a salvage could not read: there is no item to restore";
+            let hint = "mend it and write it as {\"reason\":\"…\",\"item\":{…}}, or remove the line";
+            return Err(self.window.damaged(0, MEND).with_hint(hint));
+        }
         self.enter(b"item", WHAT)?;
         let item = self.item()?;
         self.take(b'}', WHAT)?;

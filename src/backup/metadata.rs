@@ -240,13 +240,11 @@ fn own(document: &[u8], shown: &str) -> Result<MetadataFile> {
 }
 
 fn damaged(what: String) -> Error {
-    Error::damaged(what).with_hint(
-        "use another copy of the dump; to read the items without any check, name the data file itself as the source",
-    )
+    Error::damaged(what).with_hint("use another copy of the dump; restoredb --salvage restores what is readable")
 }
 
 impl ForeignMetadata {
-    fn read(fields: &Value) -> Self {
+    pub(super) fn read(fields: &Value) -> Self {
         Self {
             environment: text(fields, &["environment", "env", "source_environment"]),
             table: text(fields, &["table_name", "table", "tableName", "TableName"]),

@@ -21,15 +21,17 @@ mod open;
 mod pipeline;
 mod publish;
 mod resume;
+mod salvage;
 mod source;
 mod spill;
+mod stripes;
 mod summary;
 #[cfg(test)]
 mod testing;
 mod writer;
 
 pub use atomic::Access;
-pub use beside::{LinesFile, beside, create_parent, create_whole, leave_mark, remove_mark};
+pub use beside::{LinesFile, beside, create_parent, create_whole, file_bytes, leave_mark, remove_mark};
 pub use check::{Checked, Inspection, Thoroughness, check, inspect};
 pub use checkpoint::{Checkpoint, Origin, ScanProgress, SegmentProgress};
 pub use folder::Standing;
@@ -41,6 +43,8 @@ pub use item_reader::{ItemReader, LocatedItem, Shape, Tail};
 pub use lock::DumpLock;
 pub use metadata::{FRAME_INDEX_LIMIT, FileEntry, ForeignMetadata, Frame, Metadata, MetadataDraft};
 pub use resume::Watch;
+pub use salvage::{Damage, Unreadable};
 pub use source::{Source, SourceKind, SourceSpec, read_schema, read_text};
 pub use spill::Spill;
+pub use stripes::{Stripe, StripeReader, StripedItem};
 pub use writer::{DumpOptions, DumpTarget, DumpWriter, Finished};

@@ -14,12 +14,14 @@ use super::format::{
 };
 use super::input::{open_file, read_document};
 use super::metadata::{FileEntry, ForeignMetadata, Metadata, MetadataFile, newer_format, parse};
+use super::salvage::Damage;
 use super::source::{Data, Source, SourceKind};
 use crate::error::{Error, Result};
 use crate::schema::TableSchema;
 
 /// What to do about a dump that is not whole.
-pub(super) const OTHER_COPY: &str = "use another copy of the dump or dump the table again; to read the items unchecked, name the data file itself as the source";
+pub(super) const OTHER_COPY: &str =
+    "use another copy of the dump or dump the table again; restoredb --salvage restores what is readable";
 
 /// How often a folder may be replaced while it is being opened, before that is an error.
 const ATTEMPTS: usize = 5;
@@ -66,6 +68,18 @@ pub(super) fn absent(path: &Path) -> Result<Source> {
         Some(partial) => Err(unfinished(&partial)),
         None => Err(nothing()),
     }
+}
+
+/// Opens what is there of a dump that is not whole.
+pub(super) fn damaged(path: &Path) -> Result<Source> {
+    let folder = match fs::canonicalize(path) {
+        Ok(folder) => folder,
+        Err(_) => resolve(path)
+            .ok()
+            .and_then(|target| partial_folders(&target).find(|partial| partial.is_dir()))
+            .ok_or_else(|| Error::not_found(format!("`{}` does not exist", path.display())))?,
+    };
+    Folders::at(&folder).open_damaged()
 }
 
 /// The folders of one dump, in the order in which they are searched for its files.
@@ -155,6 +169,64 @@ impl Folders {
         Err(no_dump(&self.folder))
     }
 
+    /// Whatever can be opened; what cannot is a finding.
+    fn open_damaged(mut self) -> Result<Source> {
+        let mut findings = Vec::new();
+        let (metadata, foreign) = self.damaged_metadata()?;
+        let present = DataFile::ALL.into_iter().filter(|kind| self.path_of(kind.name()).is_some());
+        let is_listed = |kind: &DataFile| metadata.as_ref().is_some_and(|known| known.files.contains_key(kind.name()));
+        let Some(kind) = present.max_by_key(is_listed) else {
+            let what = format!("there is no data file in `{}`: nothing can be salvaged", self.folder.display());
+            return Err(Error::damaged(what).with_hint("use another copy of the dump or dump the table again"));
+        };
+        let data = self.open_data(kind, None)?;
+        let entry = metadata.as_ref().and_then(|metadata| metadata.files.get(kind.name()));
+        let listed = metadata.as_ref().and_then(|metadata| metadata.files.get(SCHEMA_FILE));
+        let schema = self.damaged_schema(listed, &mut findings);
+        let damage = Damage {
+            findings,
+            promised: metadata.as_ref().map(|metadata| metadata.items),
+            is_nameless: metadata.is_none(),
+            frames: entry.and_then(|entry| entry.frames.clone()),
+        };
+        self.warnings.clear();
+        Ok(Source {
+            schema,
+            metadata,
+            foreign,
+            damage: Some(Arc::new(damage)),
+            ..self.source(SourceKind::Damaged, data)
+        })
+    }
+
+    /// The metadata if it is whole, else what it says as far as it can be understood.
+    fn damaged_metadata(&self) -> Result<(Option<Metadata>, Option<ForeignMetadata>)> {
+        let Some(path) = self.path_of(METADATA_FILE) else { return Ok((None, None)) };
+        let shown = path.display().to_string();
+        let document = read_document(&path)?.unwrap_or_default();
+        Ok(match parse(&document, &shown) {
+            Ok(MetadataFile::Own(metadata)) => (Some(*metadata), None),
+            Ok(MetadataFile::Newer(version)) => return Err(newer_format(&shown, version)),
+            Ok(MetadataFile::Foreign(foreign)) => (None, Some(foreign)),
+            Err(_) => (None, serde_json::from_slice(&document).ok().map(|fields| ForeignMetadata::read(&fields))),
+        })
+    }
+
+    fn damaged_schema(&self, entry: Option<&FileEntry>, findings: &mut Vec<String>) -> Option<TableSchema> {
+        match self.read_schema(None) {
+            Ok(schema) => {
+                if let (Some(_), Err(error)) = (entry, self.read_schema(entry)) {
+                    findings.push(format!("{error}; it is used as it is"));
+                }
+                Some(schema)
+            }
+            Err(error) => {
+                findings.push(format!("there is no schema that can be read: {error}"));
+                None
+            }
+        }
+    }
+
     fn open_data(&self, kind: DataFile, entry: Option<&FileEntry>) -> Result<Data> {
         let name = kind.name();
         let path = self.path_of(name).ok_or_else(|| self.damaged(&format!("{name} is missing")))?;
@@ -178,7 +250,7 @@ impl Folders {
     fn source(self, kind: SourceKind, data: Data) -> Source {
         let Self { folder, search, warnings } = self;
         let (schema, metadata, foreign) = (None, None, None);
-        Source { kind, path: Some(folder), schema, metadata, foreign, data, folders: search, warnings }
+        Source { kind, path: Some(folder), schema, metadata, foreign, data, folders: search, warnings, damage: None }
     }
 
     fn damaged(&self, what: &str) -> Error {

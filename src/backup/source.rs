@@ -14,6 +14,7 @@ use super::input::{Bytes, FileReader, Hashing, Seen, decompressed, read_document
 use super::item_reader::ItemReader;
 use super::metadata::{ForeignMetadata, Metadata};
 use super::open;
+use super::salvage::Damage;
 use crate::error::{Error, Result};
 use crate::schema::TableSchema;
 
@@ -42,6 +43,8 @@ pub enum SourceKind {
     OlderTool,
     /// Items alone.
     Items,
+    /// A damaged dump, or a damaged file of items, of which only what is readable is read.
+    Damaged,
 }
 
 impl SourceKind {
@@ -52,6 +55,7 @@ impl SourceKind {
             Self::OwnDump => "dump",
             Self::OlderTool => "dump of an older tool",
             Self::Items => "items",
+            Self::Damaged => "damaged: salvage",
         }
     }
 }
@@ -67,6 +71,8 @@ pub struct Source {
     /// Folders in which the dump's files lie; more than one where a run ended before it had moved all of them.
     pub(super) folders: Vec<PathBuf>,
     pub(super) warnings: Vec<String>,
+    /// What is wrong with it, where only what is readable of it is read.
+    pub(super) damage: Option<Arc<Damage>>,
 }
 
 /// Where the items are.
@@ -100,6 +106,26 @@ impl Source {
         }
     }
 
+    /// Opens what cannot be read as it should, to read what is readable. `failure` is what is wrong with it.
+    ///
+    /// # Errors
+    /// There is nothing that could be read; it is of a newer format.
+    pub fn salvage(spec: &SourceSpec, failure: &Error) -> Result<Self> {
+        let SourceSpec::Path(path) = spec else {
+            return Err(Error::usage("a stream cannot be salvaged: it can be read only once"));
+        };
+        let mut source = match fs::metadata(path) {
+            Ok(found) if found.is_file() => {
+                let source = Self::open_items(path, true)?;
+                let damage = Damage { findings: Vec::new(), promised: None, is_nameless: false, frames: None };
+                Self { kind: SourceKind::Damaged, damage: Some(Arc::new(damage)), warnings: Vec::new(), ..source }
+            }
+            _ => open::damaged(path)?,
+        };
+        source.warnings.insert(0, format!("this is damaged: {failure}"));
+        Ok(source)
+    }
+
     /// Items from any stream. They can be read once.
     #[must_use]
     pub fn from_reader(read: Box<dyn Read + Send>) -> Self {
@@ -120,7 +146,7 @@ impl Source {
     fn of_items(path: Option<PathBuf>, data: Data) -> Self {
         let kind = SourceKind::Items;
         let (schema, metadata, foreign) = (None, None, None);
-        Self { kind, path, schema, metadata, foreign, data, folders: Vec::new(), warnings: Vec::new() }
+        Self { kind, path, schema, metadata, foreign, data, folders: Vec::new(), warnings: Vec::new(), damage: None }
     }
 
     /// What it is.
@@ -180,6 +206,12 @@ impl Source {
         matches!(self.data, Data::Stream(_))
     }
 
+    /// Whether only what is readable of it is read.
+    #[must_use]
+    pub fn is_salvaged(&self) -> bool {
+        self.damage.is_some()
+    }
+
     /// Bytes of the data file on disk, where there is one.
     #[must_use]
     pub fn data_file_bytes(&self) -> Option<u64> {
@@ -187,6 +219,22 @@ impl Source {
             Data::File { file, .. } => file.metadata().ok().map(|found| found.len()),
             Data::Stream(_) | Data::None => None,
         }
+    }
+
+    /// SHA-256 of the data file, in hex: as the metadata has it, else read from the file. `None` without a file.
+    ///
+    /// # Errors
+    /// The system's refusal to read.
+    pub fn data_sha256(&self) -> Result<Option<String>> {
+        let Data::File { file, path } = &self.data else { return Ok(None) };
+        let known = path.file_name().and_then(|name| self.metadata.as_ref()?.files.get(name.to_str()?));
+        if let Some(entry) = known.filter(|_| !self.is_salvaged()) {
+            return Ok(Some(entry.sha256.clone()));
+        }
+        let seen = Seen::default();
+        let mut read = Hashing::new(FileReader::new(Arc::clone(file), 0), seen.clone());
+        io::copy(&mut read, &mut io::sink()).map_err(|error| refused("read", path, error))?;
+        Ok(Some(seen.sha256()))
     }
 
     /// What deserves attention, though the source can be read.
@@ -200,6 +248,9 @@ impl Source {
     /// # Errors
     /// A stream that was read before; a dump of the schema alone; the system's refusals.
     pub fn items(&self) -> Result<ItemReader<Box<dyn Read + Send>>> {
+        if let Some(readable) = self.salvaged()? {
+            return Ok(ItemReader::new(readable));
+        }
         let bytes = match &self.data {
             Data::File { file, .. } => Box::new(FileReader::new(Arc::clone(file), 0)),
             Data::Stream(stream) => stream

@@ -46,6 +46,7 @@ pub fn code_of(kind: ErrorKind) -> u8 {
     match kind {
         ErrorKind::Failed => FAILED,
         ErrorKind::Usage => USAGE,
+        ErrorKind::Rejected => PARTIAL,
         ErrorKind::NotConfirmed => NOT_CONFIRMED,
         ErrorKind::Environment => ENVIRONMENT,
         ErrorKind::NotFound => NOT_FOUND,
@@ -60,6 +61,7 @@ pub(super) fn name_of(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::Failed => "failed",
         ErrorKind::Usage => "usage",
+        ErrorKind::Rejected => "rejected",
         ErrorKind::NotConfirmed => "not-confirmed",
         ErrorKind::Environment => "environment",
         ErrorKind::NotFound => "not-found",
@@ -86,6 +88,7 @@ mod tests {
         let kinds = [
             ErrorKind::Failed,
             ErrorKind::Usage,
+            ErrorKind::Rejected,
             ErrorKind::NotConfirmed,
             ErrorKind::Environment,
             ErrorKind::NotFound,

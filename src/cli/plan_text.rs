@@ -10,7 +10,9 @@ use super::text;
 use crate::ops::Content;
 use crate::ops::dump::DumpPlan;
 use crate::ops::place::Place;
-use crate::ops::restore::{PlannedBoost, PlannedSetting, RestorePlan, SourceFacts, TableAction, VerifyMode, When};
+use crate::ops::restore::{
+    PlannedBoost, PlannedSetting, RestorePlan, Salvage, SourceFacts, TableAction, VerifyMode, When,
+};
 use crate::schema::{Difference, NotRecreated, SkippedSetting};
 
 /// A label and what stands behind it.
@@ -60,8 +62,13 @@ pub(super) fn restore(plan: &RestorePlan, now: DateTime<Utc>) -> Vec<Section> {
     if plan.action != TableAction::Keep {
         target.push(row("check", verification(plan.verify)));
     }
+    let mut source = source_rows(&plan.source, now);
+    if let Some(resumed) = &plan.resumes {
+        let (items, age) = (text::items(resumed.items), text::age(resumed.at, now));
+        source.push(row("resumes", format!("behind {items} that are done, as of {age}")));
+    }
     let sections = [
-        ("Restore of", text::rows(&source_rows(&plan.source, now))),
+        ("Restore of", text::rows(&source)),
         ("Into", text::rows(&target)),
         ("Changed on the way", plan.notes.iter().map(|note| format!("  {note}")).collect()),
         ("Settings that are brought back", settings(&plan.settings)),
@@ -100,7 +107,14 @@ fn source_rows(source: &SourceFacts, now: DateTime<Utc>) -> Vec<Row> {
         ));
     }
     rows.push(row("items", contents(source)));
+    rows.extend(source.salvage.map(|found| row("SALVAGE", salvage(found))));
     rows
+}
+
+/// What of a damaged dump can be read.
+fn salvage(salvage: Salvage) -> String {
+    let promised = salvage.promised.map_or_else(String::new, |items| format!(" of {} promised", text::items(items)));
+    format!("{} readable{promised}, {} not", text::items(salvage.readable), text::counted(salvage.unreadable, "piece"))
 }
 
 fn contents(source: &SourceFacts) -> String {
@@ -221,6 +235,7 @@ mod tests {
             items: Some(312),
             bytes: Some(118_000),
             complete: true,
+            salvage: None,
         }
     }
 

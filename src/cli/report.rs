@@ -123,6 +123,7 @@ fn word(outcome: &Result<Finished>) -> &'static str {
         Ok(Finished::Acted { whole: false, .. }) => "partial",
         Ok(Finished::Damaged(_) | Finished::Unread) => "failed",
         Err(error) => match error.kind() {
+            ErrorKind::Rejected => "partial",
             ErrorKind::NotConfirmed => "not-confirmed",
             ErrorKind::Interrupted => "interrupted",
             _ => "failed",

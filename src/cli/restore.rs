@@ -6,11 +6,12 @@ use super::args::RestoreIntent;
 use super::report::Finished;
 use super::session::Session;
 use super::signals::unless_cancelled;
-use super::{ask, diff, plan_text, summary_text};
+use super::{ask, diff, plan_text, summary_text, text};
+use crate::environment::Environment;
 use crate::error::Result;
 use crate::ops;
-use crate::ops::restore::Verified;
-use crate::store::MissingDatabase;
+use crate::ops::restore::{ExistingTable, RestoreRequest, Verified};
+use crate::store::{MissingDatabase, Store};
 
 /// Restores as the command line says.
 ///
@@ -19,12 +20,13 @@ use crate::store::MissingDatabase;
 pub(super) async fn run(intent: RestoreIntent, session: Session) -> Result<Finished> {
     let (common, console) = (&intent.common, &session.console);
     let environment = session.environment(common)?;
-    let request = intent.request(&environment)?;
+    let mut request = intent.request(&environment)?;
     if intent.compares {
         return diff::run(common, &environment, &request, &session).await;
     }
     let missing_database = if common.dry_run { MissingDatabase::Imagine } else { MissingDatabase::Create };
     let store = session.open(&environment, common, missing_database).await?;
+    request.resume |= is_resumed(&store, &environment, &request, &intent, &session).await?;
     let planning = ops::restore::plan(&store, &environment, request, session.reporter());
     let plan = unless_cancelled(&session.cancel, Box::pin(planning)).await?;
     let approval = plan.approval();
@@ -49,4 +51,28 @@ pub(super) async fn run(intent: RestoreIntent, session: Session) -> Result<Finis
         console.complain(&complaint);
     }
     Finished::acted(&summary, summary.is_whole())
+}
+
+/// Whether to take up an interrupted restore that the command line does not speak of. Only somebody at a terminal is asked.
+async fn is_resumed(
+    store: &Store,
+    environment: &Environment,
+    request: &RestoreRequest,
+    intent: &RestoreIntent,
+    session: &Session,
+) -> Result<bool> {
+    let console = &session.console;
+    let implied = request.resume || request.existing == ExistingTable::Keep;
+    if implied || intent.is_stream() || !console.can_ask() {
+        return Ok(false);
+    }
+    let looking = async { Ok(ops::restore::interrupted(store, environment, request).await) };
+    let Some(found) = unless_cancelled(&session.cancel, Box::pin(looking)).await? else { return Ok(false) };
+    session.progress.end();
+    let (items, age) = (text::items(found.items), text::age(found.at, Utc::now()));
+    console.warning(&format!("a restore of this dump into this table was interrupted: {items} done, {age}"));
+    if intent.common.answers.yes || intent.common.dry_run {
+        return Ok(intent.common.answers.yes);
+    }
+    ask::offer(console, "Resume it?", &session.cancel).await
 }

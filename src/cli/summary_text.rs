@@ -75,10 +75,23 @@ pub(super) fn restore(summary: &RestoreSummary) -> Vec<String> {
             text::items(summary.items_superseded)
         ));
     }
+    if summary.items_already_there > 0 {
+        lines.push(format!("  {} of them were there already, equal", text::items(summary.items_already_there)));
+    }
+    if summary.items_skipped > 0 {
+        let kept = summary.conflicts_file.as_ref().map_or_else(String::new, |file| format!(": {}", file.display()));
+        lines.push(format!(
+            "  {} skipped, for the table has others with their keys{kept}",
+            text::items(summary.items_skipped)
+        ));
+    }
+    if let Some(resumed) = summary.resumed {
+        lines.push(format!("  resumed: {} of all were handled by earlier runs", text::items(resumed.items)));
+    }
     if summary.throttled_calls > 0 {
         lines.push(format!("  {} throttled and repeated", text::counted(summary.throttled_calls, "call")));
     }
-    lines.extend(verified(&summary.verified, summary.items_written));
+    lines.extend(verified(&summary.verified, summary.items_written, summary.items_skipped));
     lines.extend(summary.boost.as_ref().map(boost));
     lines.extend(settings(&summary.settings));
     if !summary.not_restored.is_empty() {
@@ -121,23 +134,23 @@ fn reason(setting: &SettingOutcome) -> &str {
 /// What of a restore deserves attention: each is a reason for the exit code of a partial success.
 pub(super) fn complaints(summary: &RestoreSummary) -> Vec<String> {
     let mut complaints = Vec::new();
+    if let Some(salvaged) = summary.salvaged {
+        let promised = salvaged.promised.map_or_else(
+            || "how many there were is not known".to_owned(),
+            |items| format!("the dump had {}", text::items(items)),
+        );
+        complaints.push(format!("salvaged: {} could be read, {promised}", text::items(salvaged.readable)));
+    }
     if summary.items_rejected > 0 {
         let kept = summary
             .rejects_file
             .as_ref()
             .map_or_else(String::new, |file| format!(", kept with the reasons in {}", file.display()));
-        complaints.push(format!("{} rejected{kept}", text::items(summary.items_rejected)));
-    }
-    let accounted = summary.items_written + summary.items_superseded + summary.items_rejected;
-    if accounted != summary.items_read {
-        complaints.push(format!(
-            "{} read, but only {} accounted for",
-            text::items(summary.items_read),
-            text::items(accounted)
-        ));
+        let what = if summary.salvaged.is_some() { "rejected or unreadable" } else { "rejected" };
+        complaints.push(format!("{} {what}{kept}", text::items(summary.items_rejected)));
     }
     if let Verified::Full { missing, different, examples, .. } = &summary.verified
-        && missing + different > 0
+        && missing + different > summary.items_skipped
     {
         let mut complaint =
             format!("{} of the dump missing in the table, {different} with other contents", text::items(*missing));
@@ -167,13 +180,14 @@ fn written(summary: &RestoreSummary) -> String {
         text::bytes(summary.data_bytes),
         text::units(summary.consumed_write_units),
     );
-    if let Some(rate) = text::rate(summary.items_written, summary.data_bytes, summary.seconds) {
+    let rate = text::rate(summary.items_written, summary.data_bytes, summary.seconds);
+    if let Some(rate) = rate.filter(|_| summary.resumed.is_none()) {
         let _ = write!(line, " ({rate})");
     }
     line
 }
 
-fn verified(verified: &Verified, written: u64) -> Vec<String> {
+fn verified(verified: &Verified, written: u64, skipped: u64) -> Vec<String> {
     match verified {
         Verified::None => Vec::new(),
         Verified::Count => vec![format!("  verified by count: {} acknowledged", text::items(written))],
@@ -183,6 +197,9 @@ fn verified(verified: &Verified, written: u64) -> Vec<String> {
                 lines.push(format!("  the table also holds {} that the dump does not", text::items(*extra)));
             }
             lines
+        }
+        Verified::Full { equal, missing, different, .. } if missing + different <= skipped => {
+            vec![format!("  verified: {} read back and equal, all but those skipped", text::items(*equal))]
         }
         Verified::Full { equal, .. } => {
             vec![format!("  NOT verified: only {} read back and equal", text::items(*equal))]
@@ -246,6 +263,11 @@ mod tests {
             table: TableOutcome::Created,
             items_read: 312,
             items_written: 312,
+            items_already_there: 0,
+            items_skipped: 0,
+            conflicts_file: None,
+            resumed: None,
+            salvaged: None,
             items_superseded: 0,
             items_rejected: 0,
             rejects_file: None,
@@ -352,7 +374,6 @@ mod tests {
             complaints(&summary),
             [
                 "2 items rejected, kept with the reasons in prod-backup.restore-films.rejects.jsonl",
-                "312 items read, but only 311 items accounted for",
                 "3 items of the dump missing in the table, 1 with other contents\n{\"id\":{\"S\":\"\\u{1b}\"}}",
             ]
         );

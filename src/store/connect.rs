@@ -19,6 +19,7 @@ use super::{capture, probe};
 use crate::environment::{Confirmation, Credentials, Endpoint, Environment};
 use crate::error::{Error, Result};
 use crate::event::{Event, Phase, Reporter, Silent};
+use crate::item::KeySchema;
 use crate::schema::{Captured, CreateTable, Section, Setting, SettingCall, TableSchema};
 
 /// The account that engines write into their ARNs.
@@ -287,5 +288,10 @@ impl WriteStore for WritableStore {
     async fn write(&self, table: &str, items: Vec<Bytes>) -> Result<Written> {
         self.check(table)?;
         self.store.0.client.write(table, items).await
+    }
+
+    async fn write_new(&self, table: &str, key: &KeySchema, item: Bytes) -> Result<Written> {
+        self.check(table)?;
+        self.store.0.client.write_new(table, key, item).await
     }
 }

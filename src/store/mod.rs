@@ -7,6 +7,7 @@
 mod apply;
 mod capture;
 mod client;
+mod conditional;
 mod config;
 mod connect;
 mod control;
@@ -31,7 +32,7 @@ use bytes::Bytes;
 pub use connect::{MissingDatabase, Store, StoreOptions, WritableStore};
 
 use crate::error::Result;
-use crate::item::Items;
+use crate::item::{Items, KeySchema};
 use crate::schema::{Captured, CreateTable, Section, Setting, SettingCall, TableSchema};
 
 /// One call of a (parallel) Scan.
@@ -88,8 +89,12 @@ pub struct Written {
     pub items: u64,
     /// Bytes of text of the acknowledged items.
     pub bytes: u64,
+    /// Of those, items that [`WriteStore::write_new`] found there already, as they are.
+    pub already_there: u64,
     /// Items DynamoDB refused.
     pub refused: Vec<Refused>,
+    /// Items that [`WriteStore::write_new`] left out because the table has others with their keys.
+    pub conflicts: Vec<Refused>,
     /// Write units consumed.
     pub write_units: f64,
     /// Calls that were throttled or came back with unprocessed items.
@@ -154,4 +159,7 @@ pub trait WriteStore: ReadStore {
 
     /// Writes up to 25 items with different keys, until each is acknowledged or refused.
     fn write(&self, table: &str, items: Vec<Bytes>) -> impl Future<Output = Result<Written>> + Send;
+
+    /// Writes one item unless the table has one with its key. `key` is the table's.
+    fn write_new(&self, table: &str, key: &KeySchema, item: Bytes) -> impl Future<Output = Result<Written>> + Send;
 }

@@ -36,8 +36,14 @@ fn a_whole_dump_is_counted() {
     for (_dir, folder) in dumps() {
         let expected = TWO.iter().map(|text| text.len() as u64).sum();
         let mut told = (0, 0);
-        let checked = check(&open(&folder).unwrap(), &mut |items, bytes| told = (told.0 + items, told.1 + bytes));
-        assert_eq!(checked.unwrap(), Checked { items: 2, text_bytes: expected, warnings: Vec::new() });
+        let source = open(&folder).unwrap();
+        let checked = check(&source, &mut |items, bytes| told = (told.0 + items, told.1 + bytes));
+        let data_sha256 = source.data_sha256().unwrap();
+        assert!(data_sha256.is_some());
+        assert_eq!(
+            checked.unwrap(),
+            Checked { items: 2, text_bytes: expected, unreadable: 0, data_sha256, warnings: Vec::new() }
+        );
         assert_eq!(told, (2, expected));
     }
 }

@@ -13,11 +13,12 @@ use super::{Arguments, Common};
 use crate::backup::SourceSpec;
 use crate::cli::exit;
 use crate::cli::output::Manner;
+use crate::cli::resume;
 use crate::environment::Environment;
 use crate::error::Result;
 use crate::limits::BATCH_WRITE_ITEMS;
 use crate::ops::Content;
-use crate::ops::restore::{ExistingTable, RestoreRequest, VerifyMode};
+use crate::ops::restore::{ExistingTable, OnConflict, RestoreRequest, VerifyMode};
 use crate::schema::Boost;
 
 const EXAMPLES: &str = "\
@@ -106,7 +107,7 @@ struct SourceArgs {
     /// print what differs between the dump's schema and the table, and stop: 0 nothing, 3 something
     #[arg(long, conflicts_with_all = [
         "if_missing", "no_create", "replace", "schema_only", "data_only", "boost_write_capacity", "batch_size", "verify",
-        "with", "without", "settings_first", "apply_settings", "dry_run", "yes", "confirm",
+        "on_conflict", "strict", "salvage", "resume", "with", "without", "settings_first", "apply_settings", "dry_run", "yes", "confirm",
     ])]
     diff_schema: bool,
 
@@ -119,10 +120,45 @@ struct SourceArgs {
     )]
     batch_size: u8,
 
+    /// write an item whose key the table has already, skip it, or reject it; an equal item is neither.
+    /// skip and fail write item by item
+    #[arg(long, value_name = "HOW", value_enum, default_value_t)]
+    on_conflict: Conflict,
+
+    /// stop at the first item that is rejected
+    #[arg(long)]
+    strict: bool,
+
+    /// restore what is readable of a damaged dump, and reject the rest
+    #[arg(long)]
+    salvage: bool,
+
+    /// go on with an interrupted restore of this dump into this table; without one, begin
+    #[arg(long)]
+    resume: bool,
+
     /// check the result: not, by counts, or by reading every item back; auto is full where reading
     /// is free (a local endpoint), count elsewhere
     #[arg(long, value_name = "HOW", value_enum, default_value_t)]
     verify: Verify,
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum Conflict {
+    #[default]
+    Overwrite,
+    Skip,
+    Fail,
+}
+
+impl From<Conflict> for OnConflict {
+    fn from(conflict: Conflict) -> Self {
+        match conflict {
+            Conflict::Overwrite => Self::Overwrite,
+            Conflict::Skip => Self::Skip,
+            Conflict::Fail => Self::Fail,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
@@ -135,6 +171,7 @@ enum Verify {
 }
 
 /// What a command line of `restoredb` means, before the environment is known.
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(in crate::cli) struct RestoreIntent {
     pub(in crate::cli) common: Common,
     /// The default folder bears the environment's name.
@@ -148,6 +185,10 @@ pub(in crate::cli) struct RestoreIntent {
     pub(in crate::cli) compares: bool,
     content: Content,
     batch_size: usize,
+    on_conflict: OnConflict,
+    strict: bool,
+    salvage: bool,
+    resume: bool,
     verify: VerifyMode,
 }
 
@@ -182,6 +223,10 @@ impl Arguments for RestoreArgs {
             compares: restore.diff_schema,
             content: content(restore.schema_only, restore.data_only),
             batch_size: usize::from(restore.batch_size),
+            on_conflict: restore.on_conflict.into(),
+            strict: restore.strict,
+            salvage: restore.salvage,
+            resume: restore.resume,
             verify: match restore.verify {
                 Verify::Auto => VerifyMode::Auto,
                 Verify::None => VerifyMode::None,
@@ -220,6 +265,11 @@ impl RestoreIntent {
             boost: self.boost,
             content: self.content,
             batch_size: self.batch_size,
+            on_conflict: self.on_conflict,
+            strict: self.strict,
+            salvage: self.salvage,
+            resume: self.resume,
+            resume_command: Some(resume::this_command()),
             verify: self.verify,
             state_dir: self.common.state_dir.clone(),
         })

@@ -1,12 +1,15 @@
 //! Batches: up to 25 items with different keys, small enough for one call.
 //!
 //! DynamoDB refuses a call that names one key twice, and two calls in flight that write one key may land in either order. So
-//! of two versions of a key within a batch only the later is kept, and a key that is in flight is waited for.
+//! of two versions of a key within a batch only the later is sent, and a key that is in flight is waited for. The earlier
+//! version is held until the call has ended: where DynamoDB refuses the later one, it is written after all, as it would have
+//! been one by one.
 
 use std::collections::HashSet;
 
 use bytes::Bytes;
 
+use super::ledger::Ticket;
 use crate::item::{Key, KeySchema};
 use crate::limits;
 
@@ -14,33 +17,51 @@ use crate::limits;
 /// items of average size.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 
+/// Earlier versions of its items that one batch holds on to.
+const EARLIER: usize = 100;
+
+/// An item that is to be written.
+#[derive(Debug, Clone)]
+pub(super) struct Bound {
+    pub(super) text: Bytes,
+    /// 128-bit hash of its key.
+    pub(super) key: u128,
+    pub(super) ticket: Ticket,
+}
+
 /// Items on their way into one call.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
-    pub(super) items: Vec<Bytes>,
-    /// 128-bit hashes of the items' keys, in the order of `items`.
-    pub(super) keys: Vec<u128>,
+    pub(super) items: Vec<Bound>,
+    /// Earlier versions of some of the items, oldest first: written after all where the later one is refused.
+    pub(super) earlier: Vec<Bound>,
+    /// Bytes of text of both.
     pub(super) bytes: usize,
 }
 
 /// What became of an item that was offered.
 #[derive(Debug)]
 pub(super) enum Offered {
-    /// It is in the open batch.
+    /// It is in the open batch, instead of an earlier version of itself if there was one.
     Taken,
-    /// It is in the open batch instead of an earlier version of itself.
-    Superseded,
     /// Its key is in flight: wait until that call has ended, then offer it again.
-    InFlight(Bytes),
+    InFlight(Entry),
     /// The open batch is full: send it, then offer the item again.
-    Full(Bytes),
+    Full(Entry),
     /// It cannot be written.
     Unfit {
         /// The item.
-        item: Bytes,
+        entry: Entry,
         /// Why.
         reason: String,
     },
+}
+
+/// An item that is offered.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) text: Bytes,
+    pub(super) ticket: Ticket,
 }
 
 /// Fills batches and knows which keys are in flight.
@@ -48,38 +69,50 @@ pub(super) enum Offered {
 pub(super) struct Batcher {
     key: KeySchema,
     batch_size: usize,
+    /// Whether the last version of an item counts, or else the first.
+    last_wins: bool,
     open: Batch,
     in_flight: HashSet<u128>,
 }
 
 impl Batcher {
-    pub(super) fn new(key: KeySchema, batch_size: usize) -> Self {
+    pub(super) fn new(key: KeySchema, batch_size: usize, last_wins: bool) -> Self {
         let batch_size = batch_size.clamp(1, limits::BATCH_WRITE_ITEMS);
-        Self { key, batch_size, open: Batch::default(), in_flight: HashSet::new() }
+        Self { key, batch_size, last_wins, open: Batch::default(), in_flight: HashSet::new() }
     }
 
     /// Puts an item into the open batch, or says why not.
-    pub(super) fn offer(&mut self, item: Bytes) -> Offered {
-        let key = match self.key.extract(&item) {
+    pub(super) fn offer(&mut self, entry: Entry) -> Offered {
+        let key = match self.key.extract(&entry.text) {
             Ok(key) => Key::hash128(&key),
-            Err(error) => return Offered::Unfit { item, reason: error.to_string() },
+            Err(error) => return Offered::Unfit { entry, reason: error.to_string() },
         };
-        if let Some(at) = self.open.keys.iter().position(|other| *other == key) {
-            self.open.bytes = self.open.bytes - self.open.items[at].len() + item.len();
-            self.open.items[at] = item;
-            return Offered::Superseded;
-        }
+        let (bytes, known) = (entry.text.len(), self.open.items.iter().position(|other| other.key == key));
         if self.in_flight.contains(&key) {
-            return Offered::InFlight(item);
+            return Offered::InFlight(entry);
         }
-        let full = self.open.items.len() == self.batch_size || self.open.bytes + item.len() > BATCH_BYTES;
-        if full && !self.open.items.is_empty() {
-            return Offered::Full(item);
+        let full = match known {
+            Some(_) => !self.last_wins || self.open.earlier.len() == EARLIER,
+            None => self.open.items.len() == self.batch_size,
+        };
+        if full || (self.open.bytes + bytes > BATCH_BYTES && !self.open.items.is_empty()) {
+            return Offered::Full(entry);
         }
-        self.open.bytes += item.len();
-        self.open.items.push(item);
-        self.open.keys.push(key);
+        let bound = Bound { text: entry.text, key, ticket: entry.ticket };
+        self.open.bytes += bytes;
+        match known {
+            Some(at) => {
+                let earlier = std::mem::replace(&mut self.open.items[at], bound);
+                self.open.earlier.push(earlier);
+            }
+            None => self.open.items.push(bound),
+        }
         Offered::Taken
+    }
+
+    /// The hash of an item's key, if it has one.
+    pub(super) fn key_of(&self, item: &[u8]) -> Option<u128> {
+        self.key.extract(item).ok().map(|key| key.hash128())
     }
 
     /// Takes the open batch to send it; its keys are in flight from now on.
@@ -88,56 +121,87 @@ impl Batcher {
             return None;
         }
         let batch = std::mem::take(&mut self.open);
-        self.in_flight.extend(&batch.keys);
+        self.in_flight.extend(batch.items.iter().map(|item| item.key));
         Some(batch)
     }
 
-    /// The call with these keys has ended.
-    pub(super) fn landed(&mut self, keys: &[u128]) {
-        for key in keys {
-            self.in_flight.remove(key);
+    /// The call with this batch has ended.
+    pub(super) fn landed(&mut self, batch: &Batch) {
+        for item in &batch.items {
+            self.in_flight.remove(&item.key);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::ledger::{Counts, Ledger};
     use super::*;
     use crate::item::{KeyAttribute, KeyType};
 
-    fn batcher(batch_size: usize) -> Batcher {
+    fn batcher(batch_size: usize, last_wins: bool) -> Batcher {
         let partition = KeyAttribute { name: "id".into(), kind: KeyType::N };
-        Batcher::new(KeySchema { partition, sort: None }, batch_size)
+        Batcher::new(KeySchema { partition, sort: None }, batch_size, last_wins)
     }
 
-    fn item(id: &str, text: &str) -> Bytes {
+    fn text(id: &str, text: &str) -> Bytes {
         Bytes::from(format!(r#"{{"id":{{"N":"{id}"}},"t":{{"S":"{text}"}}}}"#))
     }
 
+    fn entry(text: Bytes) -> Entry {
+        Entry { text, ticket: Ledger::new([0], Counts::default()).read(0, 1) }
+    }
+
+    fn item(id: &str, of: &str) -> Entry {
+        entry(text(id, of))
+    }
+
+    fn texts(items: &[Bound]) -> Vec<Bytes> {
+        items.iter().map(|item| item.text.clone()).collect()
+    }
+
     #[test]
-    fn the_later_version_of_a_key_wins_however_its_number_is_written() {
-        let mut batcher = batcher(25);
-        assert!(matches!(batcher.offer(item("1", "old")), Offered::Taken));
-        assert!(matches!(batcher.offer(item("2", "x")), Offered::Taken));
-        assert!(matches!(batcher.offer(item("1.0", "new")), Offered::Superseded));
+    fn the_later_version_of_a_key_wins_however_its_number_is_written_and_the_earlier_is_held() {
+        let mut batcher = batcher(25, true);
+        for (id, of) in [("1", "old"), ("2", "x"), ("1.0", "newer"), ("1e0", "new")] {
+            assert!(matches!(batcher.offer(item(id, of)), Offered::Taken));
+        }
         let batch = batcher.take().unwrap();
-        assert_eq!(batch.items, [item("1.0", "new"), item("2", "x")]);
-        assert_eq!(batch.bytes, batch.items.iter().map(Bytes::len).sum::<usize>());
+        assert_eq!(texts(&batch.items), [text("1e0", "new"), text("2", "x")]);
+        assert_eq!(texts(&batch.earlier), [text("1", "old"), text("1.0", "newer")]);
+        let all = batch.items.iter().chain(&batch.earlier);
+        assert_eq!(batch.bytes, all.map(|item| item.text.len()).sum::<usize>());
+    }
+
+    #[test]
+    fn where_the_first_version_wins_the_later_waits_for_it() {
+        let mut batcher = batcher(25, false);
+        batcher.offer(item("1", "old"));
+        assert!(matches!(batcher.offer(item("1", "new")), Offered::Full(_)));
+    }
+
+    #[test]
+    fn a_batch_does_not_hold_versions_without_end() {
+        let mut batcher = batcher(25, true);
+        for _ in 0..=EARLIER {
+            assert!(matches!(batcher.offer(item("1", "old")), Offered::Taken));
+        }
+        assert!(matches!(batcher.offer(item("1", "new")), Offered::Full(_)));
     }
 
     #[test]
     fn a_key_in_flight_is_waited_for() {
-        let mut batcher = batcher(25);
+        let mut batcher = batcher(25, true);
         batcher.offer(item("1", "old"));
         let batch = batcher.take().unwrap();
         assert!(matches!(batcher.offer(item("1", "new")), Offered::InFlight(_)));
-        batcher.landed(&batch.keys);
+        batcher.landed(&batch);
         assert!(matches!(batcher.offer(item("1", "new")), Offered::Taken));
     }
 
     #[test]
     fn a_batch_is_full_by_count_and_by_bytes() {
-        let mut batcher = batcher(2);
+        let mut batcher = batcher(2, true);
         batcher.offer(item("1", ""));
         batcher.offer(item("2", ""));
         assert!(matches!(batcher.offer(item("3", "")), Offered::Full(_)));
@@ -145,13 +209,13 @@ mod tests {
         let large = "x".repeat(BATCH_BYTES);
         assert!(matches!(batcher.offer(item("4", &large)), Offered::Taken), "a large item travels alone");
         assert!(matches!(batcher.offer(item("5", "")), Offered::Full(_)));
+        assert!(matches!(batcher.offer(item("4", "")), Offered::Full(_)), "its versions count");
     }
 
     #[test]
     fn an_item_without_its_key_is_unfit() {
-        let Offered::Unfit { reason, .. } = batcher(25).offer(Bytes::from_static(br#"{"x":{"S":"1"}}"#)) else {
-            panic!("it has no key")
-        };
+        let offered = batcher(25, true).offer(entry(Bytes::from_static(br#"{"x":{"S":"1"}}"#)));
+        let Offered::Unfit { reason, .. } = offered else { panic!("it has no key") };
         assert!(reason.contains("id"), "{reason}");
     }
 }

@@ -3,7 +3,9 @@
 use serde::Deserialize;
 
 use super::boost::Boosting;
-use super::{RestoreRequest, SourceFacts, TableAction};
+use super::resume::Taken;
+use super::{OnConflict, RestoreRequest, SourceFacts, TableAction};
+use crate::backup::Source;
 use crate::environment::Question;
 use crate::ops::place::Place;
 use crate::schema::{Section, TableSchema};
@@ -21,17 +23,19 @@ impl Concerns<'_> {
     pub(super) fn warnings(
         &self,
         request: &RestoreRequest,
-        is_unfinished: bool,
+        unfinished: Option<&Taken>,
         backups: Option<usize>,
     ) -> Vec<String> {
         let mut warnings = Vec::new();
         if let Some(existing) = self.existing.filter(|_| *self.action != TableAction::Keep) {
-            if is_unfinished {
-                warnings.push("an earlier restore into this table did not end; every item is written again".into());
-            }
+            warnings.extend(unfinished.filter(|_| request.content.data()).and_then(warning_of_unfinished));
             match self.action {
                 TableAction::Add { .. } if request.content.data() => {
-                    warn_of_items(&mut warnings, existing, is_unfinished);
+                    warn_of_items(
+                        &mut warnings,
+                        existing,
+                        unfinished.is_some() || request.on_conflict != OnConflict::Overwrite,
+                    );
                 }
                 TableAction::Replace { .. } => {
                     warnings.extend(backups.filter(|count| *count > 0).map(|count| {
@@ -62,8 +66,12 @@ impl Concerns<'_> {
         warnings
     }
 
-    pub(super) fn questions(&self, backups: Option<usize>) -> Vec<Question> {
+    pub(super) fn questions(&self, backups: Option<usize>, source: &Source) -> Vec<Question> {
         let mut questions = Vec::new();
+        if self.facts.environment.is_none() && source.damage().is_some_and(|damage| damage.is_nameless) {
+            let risk = "the damaged dump does not say which environment it is from";
+            questions.push(Question::OtherRisk(risk.to_owned()));
+        }
         if let Some((source, target)) = crossing(self.facts, self.target) {
             questions.push(Question::CrossEnvironment { source, target });
         }
@@ -75,15 +83,25 @@ impl Concerns<'_> {
     }
 }
 
+/// What is said of a restore that did not end and is not taken up.
+fn warning_of_unfinished(taken: &Taken) -> Option<String> {
+    const WORDS: &str = "an earlier restore into this table did not end; every item is written again";
+    match (&taken.checkpoint, &taken.not_taken) {
+        (Some(_), _) => None,
+        (None, None) => Some(WORDS.to_owned()),
+        (None, Some(reason)) => Some(format!("{WORDS} ({reason})")),
+    }
+}
+
 /// What happens to items that are written into a table that exists.
-fn warn_of_items(warnings: &mut Vec<String>, existing: &TableSchema, is_unfinished: bool) {
+fn warn_of_items(warnings: &mut Vec<String>, existing: &TableSchema, is_harmless: bool) {
     if existing.description().stream().is_some() {
         warnings.push("the table has a live stream: its consumers will see every restored item".into());
     }
     if let Some(attribute) = existing.ttl_attribute() {
         warnings.push(format!("the table has TTL on {attribute}: items whose time has passed may expire at once"));
     }
-    if existing.description().item_count.unwrap_or(0) > 0 && !is_unfinished {
+    if existing.description().item_count.unwrap_or(0) > 0 && !is_harmless {
         warnings.push("items with the same key are overwritten, newer ones too".into());
     }
 }

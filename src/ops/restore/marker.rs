@@ -57,7 +57,23 @@ impl Marker {
         backup::leave_mark(&self.0, text.to_string().as_bytes())
     }
 
+    /// Where the checkpoint of the restore is kept.
+    pub(super) fn checkpoint(&self) -> PathBuf {
+        self.0.with_extension("checkpoint.json")
+    }
+
+    pub(super) fn has_checkpoint(&self) -> bool {
+        self.checkpoint().exists()
+    }
+
+    /// Sees that the next run begins anew.
+    pub(super) fn remove_checkpoint(&self) -> Result<()> {
+        backup::remove_mark(&self.checkpoint())
+    }
+
+    /// Removes it and the checkpoint, that one first: without a marker a checkpoint means nothing.
     pub(super) fn remove(&self) -> Result<()> {
+        self.remove_checkpoint()?;
         backup::remove_mark(&self.0)
     }
 }

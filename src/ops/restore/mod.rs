@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! plan: open and check the dump, describe the target   (nothing is changed)
-//! run:  ensure the table ─► read items ─► batches ─► writers in flight ─► rejects ─► verify ─► settings
+//! run:  ensure the table ─► read items, in stripes ─► batches ─► writers in flight ─► ledger ─► rejects, checkpoint
+//!       ─► verify ─► settings
 //! ```
 //!
 //! The operation can write only through a store that was opened with a `Confirmation`.
@@ -10,24 +11,31 @@
 mod apply;
 mod batch;
 mod boost;
+mod checkpoint;
 mod concerns;
 mod diff;
+mod items;
+mod ledger;
 mod marker;
 mod plan;
 mod rejects;
+mod resume;
 mod run;
+mod saver;
 mod settings;
 mod settle;
 mod table;
 mod verify;
+mod writing;
 
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use boost::{BoostOutcome, NotTakenBack, PlannedBoost};
 pub use diff::{NotCompared, SchemaDifferences, diff};
-pub use plan::{RestorePlan, SourceFacts, TableAction, plan};
+pub use plan::{RestorePlan, Salvage, SourceFacts, TableAction, plan};
+pub use resume::{Interrupted, interrupted};
 pub use run::run;
 pub use settings::{PlannedSetting, SettingOutcome, SettingResult, When};
 
@@ -62,6 +70,16 @@ pub struct RestoreRequest {
     pub content: Content,
     /// Items per `BatchWriteItem` call, 1 to 25.
     pub batch_size: usize,
+    /// What becomes of an item whose key the table has already.
+    pub on_conflict: OnConflict,
+    /// Whether the first item that cannot be written ends the run.
+    pub strict: bool,
+    /// Whether what is readable of a damaged dump is restored.
+    pub salvage: bool,
+    /// Whether an interrupted restore of the same dump into the same table is taken up where it stopped.
+    pub resume: bool,
+    /// What people are told to run to take this restore up after an interruption.
+    pub resume_command: Option<String>,
     /// How the result is checked.
     pub verify: VerifyMode,
     /// Folder for what must outlive the run but belongs to no dump: markers of unfinished restores, rejects of a stream.
@@ -84,6 +102,11 @@ impl RestoreRequest {
             boost: None,
             content: Content::default(),
             batch_size: limits::BATCH_WRITE_ITEMS,
+            on_conflict: OnConflict::default(),
+            strict: false,
+            salvage: false,
+            resume: false,
+            resume_command: None,
             verify: VerifyMode::default(),
             state_dir: None,
         }
@@ -101,6 +124,31 @@ pub enum ExistingTable {
     Keep,
     /// Delete it and create it anew.
     Replace,
+}
+
+/// What becomes of an item whose key the table has already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnConflict {
+    /// It is written in place of the other.
+    #[default]
+    Overwrite,
+    /// The other stays; the item is listed. An item that is equal is no conflict.
+    Skip,
+    /// The other stays; the item is rejected. An item that is equal is no conflict.
+    Fail,
+}
+
+impl OnConflict {
+    /// The word for it on the command line.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Overwrite => "overwrite",
+            Self::Skip => "skip",
+            Self::Fail => "fail",
+        }
+    }
 }
 
 /// How a restore is checked when the items are written.
@@ -163,14 +211,24 @@ pub struct RestoreSummary {
     pub table: TableOutcome,
     /// Items read from the dump.
     pub items_read: u64,
-    /// Items DynamoDB acknowledged.
+    /// Items the table has as the dump has them: acknowledged by DynamoDB, or found there already.
     pub items_written: u64,
+    /// Of those, items that were found there already; only `--on-conflict skip` and `fail` look.
+    pub items_already_there: u64,
     /// Earlier versions of an item that a later line of the dump replaced before they were written.
     pub items_superseded: u64,
     /// Items DynamoDB refused; they are in the rejects file.
     pub items_rejected: u64,
     /// Where the rejected items are, with the reason for each.
     pub rejects_file: Option<PathBuf>,
+    /// Items left out because the table has others with their keys (`--on-conflict skip`).
+    pub items_skipped: u64,
+    /// Where the skipped items are.
+    pub conflicts_file: Option<PathBuf>,
+    /// Where an interrupted restore was taken up: these items are counted above, and were not handled by this run.
+    pub resumed: Option<Interrupted>,
+    /// What was to be had of a damaged dump.
+    pub salvaged: Option<Salvage>,
     /// Bytes of item text written.
     pub data_bytes: u64,
     /// Write units DynamoDB reports as consumed.
@@ -207,11 +265,12 @@ impl RestoreSummary {
     /// Whether every item is in the table, every promised setting applied and no boost left on it. `false` means exit code 3.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        self.verified.lacking() == 0
+        self.salvaged.is_none()
+            && self.verified.lacking() <= self.items_skipped
             && self.boost.as_ref().is_none_or(|boost| boost.not_taken_back.is_none())
             && self.failed_settings().next().is_none()
             && self.items_rejected == 0
-            && self.items_read == self.items_written + self.items_superseded
+            && self.items_read == self.items_written + self.items_superseded + self.items_skipped
     }
 
     /// The settings that were promised and could not be applied.

@@ -8,14 +8,16 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::boost::{Boosting, Left};
+use super::checkpoint::{Checkpoint, Identity};
 use super::concerns::Concerns;
 use super::marker::{Mark, Marker};
+use super::resume::{self, Interrupted, Taken};
 use super::settings::Settings;
 use super::settle::{Aim, Settled, wanted_schema};
 use super::{ExistingTable, PlannedBoost, PlannedSetting, RestoreRequest, VerifyMode};
-use crate::backup::{self, Checked, Source};
+use crate::backup::{self, Checked, Source, SourceSpec};
 use crate::environment::{Approval, Endpoint, Environment};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Phase, Reporter};
 use crate::item::KeySchema;
 use crate::ops::blocking;
@@ -46,6 +48,8 @@ pub struct RestorePlan {
     pub notes: Vec<String>,
     /// Whatever else of the schema the table will not have: fields this version does not know, settings the target lacks.
     pub not_restored: Vec<NotRecreated>,
+    /// Where an interrupted restore is taken up.
+    pub resumes: Option<Interrupted>,
     /// How the result will be checked.
     pub verify: VerifyMode,
     /// What deserves attention before the restore.
@@ -68,6 +72,14 @@ pub(super) struct Parts {
     pub(super) marker: Option<Marker>,
     /// Whether the table is this restore's own: made by it, or by the run that did not end before it.
     pub(super) creates: bool,
+    /// What a checkpoint of this restore must agree in; `None` where none is kept.
+    pub(super) identity: Option<Identity>,
+    /// Where to go on.
+    pub(super) checkpoint: Option<Checkpoint>,
+    /// Whether the marker is of a restore of items, and this is none.
+    pub(super) keeps_marker: bool,
+    /// Pieces of a damaged dump that are rejected without being read as items.
+    pub(super) unreadable: u64,
 }
 
 impl fmt::Debug for Parts {
@@ -101,6 +113,19 @@ pub struct SourceFacts {
     pub bytes: Option<u64>,
     /// Whether it holds the whole table, as far as it says.
     pub complete: bool,
+    /// What is to be had of it, where it is damaged and salvaged.
+    pub salvage: Option<Salvage>,
+}
+
+/// What is to be had of a damaged dump.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Salvage {
+    /// Items that its metadata promises, where that can be read.
+    pub promised: Option<u64>,
+    /// Items that can be read.
+    pub readable: u64,
+    /// Lines, frames or ends of files that cannot.
+    pub unreadable: u64,
 }
 
 /// What happens to the table.
@@ -144,13 +169,17 @@ pub async fn plan(
     reporter: Arc<dyn Reporter>,
 ) -> Result<RestorePlan> {
     refuse_vanishing_target(environment)?;
-    let source = Source::open(&request.source)?;
+    refuse_stream(&request)?;
+    let source = opened(&request, &reporter).await?;
     let table = target_table(&request, environment, &source)?;
     let existing = store.describe(&table).await?;
     let marker = request.state_dir.as_deref().map(|dir| Marker::of(dir, environment, &table));
     let mark = marker.as_ref().filter(|_| existing.is_some()).and_then(Marker::read);
+    let (source, found) =
+        resume::look(marker.as_ref().filter(|_| mark.is_some()), source, &request, existing.as_ref()).await?;
+    let taken = Taken::of(&request, found)?;
     let (existing, left) = without_boost(existing, mark.as_ref())?;
-    let action = action(&request, existing.as_ref(), mark.is_some())?;
+    let action = action(&request, existing.as_ref(), mark.is_some(), taken.checkpoint.is_some())?;
     let creates = matches!(action, TableAction::Create | TableAction::Replace { .. });
     let is_own = creates || mark.as_ref().is_some_and(|mark| mark.created);
     let applies = action != TableAction::Keep && request.content.schema() && (is_own || request.apply_settings);
@@ -171,19 +200,22 @@ pub async fn plan(
     let notes = wanted.as_ref().filter(|_| applies).map(|wanted| wanted.notes.clone()).unwrap_or_default();
     let concerns = Concerns { action: &action, existing: existing.as_ref(), target: &target, facts: &facts };
     let mut warnings = checked.as_ref().map_or(source.warnings(), |checked| &checked.warnings).to_vec();
-    warnings.extend(concerns.warnings(&request, mark.is_some(), backups));
+    warnings.extend(concerns.warnings(&request, mark.as_ref().map(|_| &taken), backups));
     warnings.extend(concerns.warnings_of_boost(boost.as_ref(), marker.is_some()));
     let is_overridden = wanted.as_ref().is_some_and(|wanted| !wanted.notes.is_empty());
     if is_overridden && !applies && action != TableAction::Keep {
         warnings.push("the table exists: its settings stay, whatever is to be changed on the way".into());
     }
     let approval = if boost.is_some() || changes(&action, &request, &settings) {
-        Approval::of_table(environment, &table, concerns.questions(backups))
+        Approval::of_table(environment, &table, concerns.questions(backups, &source))
     } else {
         Approval::of_dump(Vec::new())
     };
+    let data_sha256 = checked.as_ref().and_then(|checked| checked.data_sha256.clone());
+    let unreadable = facts.salvage.map_or(0, |salvage| salvage.unreadable);
     Ok(RestorePlan {
         source: facts,
+        resumes: taken.checkpoint.as_ref().map(Checkpoint::interrupted),
         table: wanted.filter(|_| creates).map(|wanted| wanted.schema.shape_lines()).unwrap_or_default(),
         differences: settled.differences,
         settings: settings.planned(),
@@ -194,7 +226,19 @@ pub async fn plan(
         warnings,
         approval,
         boost: planned_boost,
-        parts: Parts { source: Arc::new(source), settings, boost, key: settled.key, marker, creates: is_own, request },
+        parts: Parts {
+            identity: data_sha256.map(|sha256| Identity::of(&source, &request, sha256)),
+            checkpoint: taken.checkpoint,
+            unreadable,
+            keeps_marker: mark.is_some() && !request.content.data(),
+            source: Arc::new(source),
+            settings,
+            boost,
+            key: settled.key,
+            marker,
+            creates: is_own,
+            request,
+        },
         target,
         action,
     })
@@ -279,6 +323,15 @@ fn refuse_vanishing_target(environment: &Environment) -> Result<()> {
     }
 }
 
+fn refuse_stream(request: &RestoreRequest) -> Result<()> {
+    let flag = if request.resume { "--resume" } else { "--salvage" };
+    if request.source == SourceSpec::Stdin && (request.resume || request.salvage) {
+        return Err(Error::usage(format!("{flag} needs a file: standard input can be read only once"))
+            .with_hint("save the items in a file first"));
+    }
+    Ok(())
+}
+
 pub(super) fn target_table(request: &RestoreRequest, environment: &Environment, source: &Source) -> Result<String> {
     let named = request.table.clone().or_else(|| source.table_name().map(ToOwned::to_owned));
     named.ok_or_else(|| {
@@ -287,17 +340,40 @@ pub(super) fn target_table(request: &RestoreRequest, environment: &Environment, 
     })
 }
 
-fn action(request: &RestoreRequest, existing: Option<&TableSchema>, unfinished: bool) -> Result<TableAction> {
+/// A table that an interrupted restore is taken up in is not deleted: it is the one that was made for it.
+fn action(
+    request: &RestoreRequest,
+    existing: Option<&TableSchema>,
+    unfinished: bool,
+    resumes: bool,
+) -> Result<TableAction> {
     let Some(table) = existing else { return Ok(TableAction::Create) };
     let items = table.description().item_count.unwrap_or(0);
     match request.existing {
         ExistingTable::Keep if !unfinished => Ok(TableAction::Keep),
         ExistingTable::Add | ExistingTable::Keep => Ok(TableAction::Add { items }),
+        ExistingTable::Replace if resumes => Ok(TableAction::Add { items }),
         ExistingTable::Replace if table.description().is_deletion_protected() => Err(Error::usage(
             "the target table has deletion protection, so it cannot be replaced",
         )
         .with_hint("lift it yourself if you are sure: `aws dynamodb update-table --no-deletion-protection-enabled`")),
         ExistingTable::Replace => Ok(TableAction::Replace { items }),
+    }
+}
+
+/// Opens the dump; a damaged one to read what is readable of it, where that is asked for.
+async fn opened(request: &RestoreRequest, reporter: &Arc<dyn Reporter>) -> Result<Source> {
+    let source = Source::open(&request.source);
+    if !request.salvage {
+        return source;
+    }
+    let checked = match source {
+        Ok(source) => check(source, Arc::clone(reporter)).await.map(|(source, _)| source),
+        Err(error) => Err(error),
+    };
+    match checked {
+        Err(failure) if failure.kind() == ErrorKind::Damaged => Source::salvage(&request.source, &failure),
+        checked => checked,
     }
 }
 
@@ -350,6 +426,11 @@ impl SourceFacts {
             items: checked.map(|checked| checked.items).or_else(|| metadata.map(|metadata| metadata.items)),
             bytes: checked.map(|checked| checked.text_bytes).or_else(|| metadata.map(|metadata| metadata.data_bytes)),
             complete: metadata.is_none_or(|metadata| metadata.complete),
+            salvage: checked.zip(source.damage()).map(|(checked, damage)| Salvage {
+                promised: damage.promised,
+                readable: checked.items,
+                unreadable: checked.unreadable,
+            }),
         }
     }
 }

@@ -1,49 +1,105 @@
-//! Items that could not be written, kept with their reason in a file beside the dump that a later restore can read.
+//! Items that were not written, kept with their reason in files beside the dump that a later restore can read: rejects, and
+//! conflicts with what the table had.
 
 use std::path::{Path, PathBuf};
 
-use crate::backup::LinesFile;
+use super::checkpoint::Lines;
+use super::ledger::Listed;
+use crate::backup::{LinesFile, Unreadable, beside};
 use crate::error::Result;
 use crate::store::Refused;
 
-/// The rejects of one run. The file appears with the first of them.
-pub(super) struct Rejects {
+/// One of the files. It appears with the first line.
+struct List {
     places: Vec<PathBuf>,
     file: Option<LinesFile>,
     count: u64,
 }
 
-impl Rejects {
-    /// Rejects go to the first of `places` that can be written.
-    pub(super) fn new(places: Vec<PathBuf>) -> Self {
-        Self { places, file: None, count: 0 }
+/// The files of one restore.
+pub(super) struct Rejects {
+    rejects: List,
+    conflicts: List,
+}
+
+/// What makes lines durable that were handed to the system.
+type Sync = Box<dyn FnOnce() -> Result<()> + Send>;
+
+impl List {
+    /// A file at the first of `places` that can be written, or where an earlier run left it.
+    fn open(places: Vec<PathBuf>, left: Option<&Lines>) -> Result<Self> {
+        let file = left.map(|left| LinesFile::go_on(&left.path, left.bytes)).transpose()?;
+        Ok(Self { places, file, count: left.map_or(0, |left| left.count) })
     }
 
     /// Keeps one item with its reason, as a line `{"reason":…,"item":…}`.
-    pub(super) fn keep(&mut self, refused: &Refused) -> Result<()> {
+    fn keep(&mut self, refused: &Refused) -> Result<()> {
+        self.line(&refused.reason, b"item", &refused.item)
+    }
+
+    fn line(&mut self, reason: &str, name: &[u8], value: &[u8]) -> Result<()> {
         let file = match &mut self.file {
             Some(file) => file,
             None => self.file.insert(LinesFile::create_first(&self.places)?),
         };
-        let reason = serde_json::Value::from(refused.reason.as_str()).to_string();
-        file.append(&[br#"{"reason":"#, reason.as_bytes(), br#","item":"#, &refused.item, b"}"])?;
+        let reason = serde_json::Value::from(reason).to_string();
+        file.append(&[br#"{"reason":"#, reason.as_bytes(), b",\"", name, b"\":", value, b"}"])?;
         self.count += 1;
         Ok(())
     }
 
-    pub(super) fn count(&self) -> u64 {
-        self.count
+    fn lines(&self) -> Option<Lines> {
+        let file = self.file.as_ref()?;
+        Some(Lines { path: file.path().to_owned(), bytes: file.bytes(), count: self.count })
+    }
+}
+
+impl Rejects {
+    /// The files of a restore of `source` into `table`. `left` is what an earlier run has left of them.
+    pub(super) fn open(
+        source: Option<&Path>,
+        state_dir: Option<&Path>,
+        table: &str,
+        left: (Option<&Lines>, Option<&Lines>),
+    ) -> Result<Self> {
+        let places = |what: &str| {
+            let name = format!("restore-{table}.{what}.jsonl");
+            let beside = source.and_then(|source| beside(source, &name));
+            beside.into_iter().chain(state_dir.map(|dir| dir.join(&name))).collect()
+        };
+        Ok(Self {
+            rejects: List::open(places("rejects"), left.0)?,
+            conflicts: List::open(places("conflicts"), left.1)?,
+        })
     }
 
-    /// Makes the file durable and says where it is.
-    pub(super) fn finish(self) -> Result<Option<PathBuf>> {
-        self.file.map(LinesFile::finish).transpose()
+    pub(super) fn keep(&mut self, listed: &Listed) -> Result<()> {
+        match listed {
+            Listed::Rejected(refused) => self.rejects.keep(refused),
+            Listed::Skipped(refused) => self.conflicts.keep(refused),
+        }
     }
 
-    /// Where the rejects of a restore of `source` into `table` may stand.
-    pub(super) fn places(source: Option<&Path>, state_dir: Option<&Path>, table: &str) -> Vec<PathBuf> {
-        let name = format!("restore-{table}.rejects.jsonl");
-        let beside = source.and_then(|source| crate::backup::beside(source, &name));
-        beside.into_iter().chain(state_dir.map(|dir| dir.join(&name))).collect()
+    /// Keeps what stands where an item should, as a line `{"reason":…,"unreadable":"…"}`: bytes that are no text are replaced.
+    pub(super) fn keep_unreadable(&mut self, piece: &Unreadable) -> Result<()> {
+        let text = serde_json::Value::from(String::from_utf8_lossy(&piece.text)).to_string();
+        self.rejects.line(&piece.reason, b"unreadable", text.as_bytes())
+    }
+
+    /// Where rejects and conflicts are and how long, with what puts them on disk: a checkpoint must not count lines that are not.
+    pub(super) fn flushed(&mut self) -> Result<((Option<Lines>, Option<Lines>), Vec<Sync>)> {
+        let mut syncs: Vec<Sync> = Vec::new();
+        for list in [&mut self.rejects, &mut self.conflicts] {
+            if let Some(file) = &mut list.file {
+                syncs.push(Box::new(file.flushed()?));
+            }
+        }
+        Ok(((self.rejects.lines(), self.conflicts.lines()), syncs))
+    }
+
+    /// Makes both files durable and says where they are.
+    pub(super) fn finish(self) -> Result<(Option<PathBuf>, Option<PathBuf>)> {
+        let finish = |list: List| list.file.map(LinesFile::finish).transpose();
+        Ok((finish(self.rejects)?, finish(self.conflicts)?))
     }
 }

@@ -1,42 +1,30 @@
 //! Carries a restore out: table, items, check, settings.
 //!
-//! One thread reads the dump; one task fills batches and keeps them in flight, bounded in number and in bytes; the store
-//! retries. Every item that is read ends in exactly one of four counts: written, superseded, rejected, or not reached
-//! because the run stopped.
+//! A run that stops says how to go on: what it has done until then is in its checkpoint.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
-use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::apply::Applying;
-use super::batch::{Batch, Batcher, Offered};
 use super::boost::Boosting;
+use super::checkpoint::{Checkpoint, Lanes};
+use super::items::Items;
 use super::marker::Mark;
 use super::plan::{RestorePlan, TableAction};
 use super::rejects::Rejects;
+use super::saver::Saver;
 use super::settings::Settings;
+use super::writing::{How, Moved, Writing};
 use super::{BoostOutcome, RestoreSummary, SettingOutcome, TableOutcome, Verified, VerifyMode, When, table, verify};
 use crate::backup::Source;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Phase, Reporter};
 use crate::item::KeySchema;
+use crate::ops::blocking;
 use crate::schema::Setting;
-use crate::store::{Refused, WriteStore, Written};
-
-/// Calls in flight at most. The store's own gate is what adapts; this bounds the tasks that wait at it.
-const CALLS: usize = 32;
-
-/// Bytes of item text in flight at most, so that memory stays flat with items of any size. One batch always fits.
-const BYTES: usize = 8 * 1024 * 1024;
-
-/// Items handed from the reading thread at a time.
-const CHUNK_ITEMS: usize = 256;
-const CHUNK_BYTES: usize = 256 * 1024;
+use crate::store::WriteStore;
 
 /// Restores as planned. Stops cleanly when `cancel` fires.
 ///
@@ -67,7 +55,9 @@ where
     .await;
     let boost = end(boost, &applying, &plan, data.is_err()).await;
     let data = data?;
-    let is_lacking = data.verified.lacking() > data.moved.rejected;
+    let counts = data.moved.counts;
+    let is_lacking =
+        data.verified.lacking() > counts.rejected - plan.parts.unreadable.min(counts.rejected) + counts.skipped;
     // The check comes first: TTL may delete items while they are compared. And what is not all there is written again by the next
     // run, which a stream's consumers need not see.
     if is_lacking {
@@ -77,9 +67,7 @@ where
     }
     let mut outcomes = applying.outcomes;
     outcomes.extend(settings.skipped.into_iter().map(SettingOutcome::skipped));
-    if let Some(marker) = plan.parts.marker.as_ref().filter(|_| outcome != TableOutcome::Kept && !is_lacking) {
-        marker.remove()?;
-    }
+    plan.end_marker(outcome, is_lacking)?;
     Ok(RestoreSummary { boost, ..data.summary(plan, outcome, outcomes, started) })
 }
 
@@ -122,8 +110,23 @@ impl RestorePlan {
     fn leave_marker(&self, boost: Option<&Boosting>) -> Result<()> {
         let marker = self.parts.marker.as_ref().filter(|_| self.action != TableAction::Keep);
         let Some(marker) = marker else { return Ok(()) };
+        if self.parts.checkpoint.is_none() && self.parts.request.content.data() {
+            marker.remove_checkpoint()?;
+        }
         let boost = boost.map(|boost| boost.marked(&self.target.table)).transpose()?;
         marker.leave(&self.source.path, &self.target, &Mark { created: self.parts.creates, boost })
+    }
+}
+
+impl RestorePlan {
+    /// Removes the marker of a restore that has ended. Where the table lacks items it stays, and the next run writes all of them.
+    fn end_marker(&self, outcome: TableOutcome, is_lacking: bool) -> Result<()> {
+        let Some(marker) = self.parts.marker.as_ref().filter(|_| outcome != TableOutcome::Kept) else { return Ok(()) };
+        match (is_lacking, self.parts.keeps_marker) {
+            (true, _) => marker.remove_checkpoint(),
+            (false, false) => marker.remove(),
+            (false, true) => Ok(()),
+        }
     }
 }
 
@@ -131,7 +134,6 @@ impl RestorePlan {
 #[derive(Debug)]
 struct Data {
     moved: Moved,
-    rejects_file: Option<PathBuf>,
     verified: Verified,
 }
 
@@ -148,21 +150,85 @@ where
 {
     let is_wanted = outcome != TableOutcome::Kept && plan.parts.request.content.data();
     let Some(key) = plan.parts.key.take().filter(|_| is_wanted) else {
-        return Ok(Data { moved: Moved::default(), rejects_file: None, verified: Verified::None });
+        return Ok(Data { moved: Moved::default(), verified: Verified::None });
     };
-    let items = Items::start(&plan.parts.source, cancel)?;
-    reporter.report(Event::Phase { phase: Phase::Writing, items: plan.source.items, bytes: plan.source.bytes });
-    let mut writing = Writing::new(store.clone(), plan, key.clone(), Arc::clone(reporter));
-    let done = writing.all(items, cancel).await;
-    let (moved, rejects_file) = writing.finish()?;
+    let (moved, done) = moved(store, plan, &key, reporter, cancel).await?;
     done.map_err(|error| moved.stopped(error))?;
-    moved.check(plan.source.items)?;
+    moved.check(plan.source.items.map(|items| items + plan.parts.unreadable))?;
     let verified = match plan.verify {
         VerifyMode::Full => verify::full(store, plan, &key, reporter, cancel).await?,
         VerifyMode::Count => Verified::Count,
         VerifyMode::Auto | VerifyMode::None => Verified::None,
     };
-    Ok(Data { moved, rejects_file, verified })
+    Ok(Data { moved, verified })
+}
+
+/// Moves the items; what was done, and how that ended.
+async fn moved<S>(
+    store: &S,
+    plan: &mut RestorePlan,
+    key: &KeySchema,
+    reporter: &Arc<dyn Reporter>,
+    cancel: &CancellationToken,
+) -> Result<(Moved, Result<()>)>
+where
+    S: WriteStore + Clone + 'static,
+{
+    let resumes = plan.parts.checkpoint.is_some();
+    let mut checkpoint = begin(store, plan, key).await?;
+    let items = Items::start(&plan.parts.source, &checkpoint.lanes, cancel)?;
+    let (read, bytes) = (checkpoint.counts.read, checkpoint.counts.bytes);
+    reporter.report(Event::Phase {
+        phase: Phase::Writing,
+        items: plan.source.items.map(|items| items.saturating_sub(read)),
+        bytes: plan.source.bytes.map(|all| all.saturating_sub(bytes)),
+    });
+    let request = &plan.parts.request;
+    let left = (checkpoint.rejects.as_ref(), checkpoint.conflicts.as_ref());
+    let table = plan.target.table.clone();
+    let mut rejects = Rejects::open(plan.parts.source.path(), request.state_dir.as_deref(), &table, left)?;
+    if !resumes {
+        let pieces;
+        (rejects, pieces) = list_unreadable(Arc::clone(&plan.parts.source), rejects).await?;
+        checkpoint.counts.read += pieces;
+        checkpoint.counts.rejected += pieces;
+    }
+    let how = How {
+        table,
+        key: key.clone(),
+        batch_size: request.batch_size,
+        on_conflict: request.on_conflict,
+        strict: request.strict,
+    };
+    let marker = plan.parts.marker.as_ref().filter(|_| plan.parts.identity.is_some());
+    let saver = Saver::new(checkpoint, marker.map(super::marker::Marker::checkpoint));
+    let mut writing = Writing::new(store.clone(), how, rejects, saver, Arc::clone(reporter));
+    let done = writing.all(items, cancel).await;
+    Ok((writing.end()?, done))
+}
+
+/// Keeps what of a damaged dump is no item with the rejects; how many pieces that was.
+async fn list_unreadable(source: Arc<Source>, mut rejects: Rejects) -> Result<(Rejects, u64)> {
+    blocking("reading the dump", move || {
+        let mut pieces = 0;
+        source.unreadable(|piece| {
+            pieces += 1;
+            rejects.keep_unreadable(&piece)
+        })?;
+        Ok((rejects, pieces))
+    })
+    .await
+}
+
+/// Where the run begins: at the checkpoint that it takes up, or at the beginning of the dump.
+async fn begin(store: &impl WriteStore, plan: &mut RestorePlan, key: &KeySchema) -> Result<Checkpoint> {
+    if let Some(checkpoint) = plan.parts.checkpoint.take() {
+        return Ok(checkpoint);
+    }
+    let lanes = Lanes::of(&plan.parts.source, key)?;
+    let Some(identity) = plan.parts.identity.clone() else { return Ok(Checkpoint::unkept(lanes)) };
+    let table = store.describe(&plan.target.table).await?;
+    Ok(Checkpoint::begin(identity, table.as_ref(), lanes))
 }
 
 impl Data {
@@ -173,21 +239,26 @@ impl Data {
         settings: Vec<SettingOutcome>,
         started: Instant,
     ) -> RestoreSummary {
-        let moved = self.moved;
+        let Moved { counts, open: _, write_units, throttled_calls, rejects_file, conflicts_file } = self.moved;
         let not_restored = plan.not_restored.iter().map(|setting| format!("{}: {}", setting.setting, setting.reason));
         RestoreSummary {
             not_restored: not_restored.collect(),
             source: plan.source.path,
             target: plan.target,
             table,
-            items_read: moved.read,
-            items_written: moved.written.items,
-            items_superseded: moved.superseded,
-            items_rejected: moved.rejected,
-            rejects_file: self.rejects_file,
-            data_bytes: moved.written.bytes,
-            consumed_write_units: moved.written.write_units,
-            throttled_calls: moved.written.throttled_calls,
+            items_read: counts.read,
+            items_written: counts.written,
+            items_already_there: counts.already_there,
+            items_superseded: counts.superseded,
+            items_rejected: counts.rejected,
+            rejects_file,
+            items_skipped: counts.skipped,
+            conflicts_file,
+            resumed: plan.resumes,
+            salvaged: plan.source.salvage,
+            data_bytes: counts.bytes,
+            consumed_write_units: write_units,
+            throttled_calls,
             verified: self.verified,
             boost: None,
             settings,
@@ -196,21 +267,17 @@ impl Data {
     }
 }
 
-/// What has been done so far.
-#[derive(Debug, Default)]
-struct Moved {
-    read: u64,
-    superseded: u64,
-    rejected: u64,
-    written: Written,
-}
-
 impl Moved {
-    /// What was read must be what the check had counted.
+    /// What was read must be what the check had counted, and of all of it must be known what became of it.
     fn check(&self, expected: Option<u64>) -> Result<()> {
+        let (read, accounted) = (self.counts.read, self.counts.accounted());
+        if read != accounted || self.open > 0 {
+            let what = format!("{} items were read, and {accounted} are accounted for", read + self.open as u64);
+            return Err(Error::failed(what).with_hint("compare dump and table with verifydb; this should be reported"));
+        }
         match expected {
-            Some(expected) if expected != self.read => {
-                let what = format!("the dump changed: {expected} items were checked, {} were read", self.read);
+            Some(expected) if expected != read => {
+                let what = format!("the dump changed: {expected} items were checked, {read} were read");
                 Err(Error::damaged(what).with_hint("run the same command again"))
             }
             _ => Ok(()),
@@ -219,7 +286,7 @@ impl Moved {
 
     /// A failure, with what was done before it.
     fn stopped(&self, error: Error) -> Error {
-        let done = format!("{} of {} items read were written before", self.written.items, self.read);
+        let done = format!("{} of {} items read were written before", self.counts.written, self.read_at_all());
         if error.kind() == ErrorKind::Interrupted {
             return Error::new(ErrorKind::Interrupted, format!("interrupted: {done}"))
                 .with_hint("run the same command again: items already written are written again, to the same effect");
@@ -228,177 +295,8 @@ impl Moved {
         let hint = error.hint().unwrap_or("when the cause is gone, run the same command again").to_owned();
         stopped.with_hint(hint).with_source(error)
     }
-}
 
-/// Items read by a thread of their own.
-struct Items(mpsc::Receiver<Result<Vec<Bytes>>>);
-
-impl Items {
-    fn start(source: &Source, cancel: &CancellationToken) -> Result<Self> {
-        let mut reader = source.items()?;
-        let (send, receive) = mpsc::channel(4);
-        let cancel = cancel.clone();
-        tokio::task::spawn_blocking(move || {
-            loop {
-                let mut chunk = Vec::new();
-                let mut bytes = 0;
-                let end = loop {
-                    match reader.next_item() {
-                        Ok(Some(item)) => {
-                            bytes += item.text.len();
-                            chunk.push(item.text);
-                            if chunk.len() == CHUNK_ITEMS || bytes >= CHUNK_BYTES {
-                                break None;
-                            }
-                        }
-                        Ok(None) => break Some(Ok(())),
-                        Err(error) => break Some(Err(error)),
-                    }
-                };
-                if send.blocking_send(Ok(chunk)).is_err() || cancel.is_cancelled() {
-                    return;
-                }
-                match end {
-                    None => {}
-                    Some(Ok(())) => return,
-                    Some(Err(error)) => return drop(send.blocking_send(Err(error))),
-                }
-            }
-        });
-        Ok(Self(receive))
-    }
-}
-
-/// A call that has ended.
-struct Landed {
-    keys: Vec<u128>,
-    bytes: usize,
-    result: Result<Written>,
-}
-
-/// The items on their way into the table.
-struct Writing<S> {
-    store: S,
-    table: String,
-    batcher: Batcher,
-    calls: JoinSet<Landed>,
-    bytes_in_flight: usize,
-    rejects: Rejects,
-    moved: Moved,
-    reporter: Arc<dyn Reporter>,
-}
-
-impl<S: WriteStore + Clone + 'static> Writing<S> {
-    fn new(store: S, plan: &RestorePlan, key: KeySchema, reporter: Arc<dyn Reporter>) -> Self {
-        let request = &plan.parts.request;
-        let table = plan.target.table.clone();
-        let places = Rejects::places(plan.parts.source.path(), request.state_dir.as_deref(), &table);
-        Self {
-            store,
-            batcher: Batcher::new(key, request.batch_size),
-            table,
-            calls: JoinSet::new(),
-            bytes_in_flight: 0,
-            rejects: Rejects::new(places),
-            moved: Moved::default(),
-            reporter,
-        }
-    }
-
-    /// Writes all items. On failure or cancellation the calls in flight end first.
-    async fn all(&mut self, mut items: Items, cancel: &CancellationToken) -> Result<()> {
-        let result = self.until_end(&mut items, cancel).await;
-        drop(items);
-        let rest = self.drain().await;
-        result.and(rest)
-    }
-
-    async fn until_end(&mut self, items: &mut Items, cancel: &CancellationToken) -> Result<()> {
-        loop {
-            let chunk = tokio::select! {
-                biased;
-                () = cancel.cancelled() => return Err(Error::new(ErrorKind::Interrupted, "interrupted")),
-                chunk = items.0.recv() => chunk,
-            };
-            let Some(chunk) = chunk else { break };
-            for item in chunk? {
-                self.moved.read += 1;
-                self.place(item).await?;
-            }
-        }
-        self.send().await
-    }
-
-    /// Finds a place for one item.
-    async fn place(&mut self, mut item: Bytes) -> Result<()> {
-        loop {
-            item = match self.batcher.offer(item) {
-                Offered::Taken => return Ok(()),
-                Offered::Superseded => {
-                    self.moved.superseded += 1;
-                    return Ok(());
-                }
-                Offered::Unfit { item, reason } => return self.reject(&Refused { item, reason }),
-                Offered::InFlight(item) => {
-                    self.land().await?;
-                    item
-                }
-                Offered::Full(item) => {
-                    self.send().await?;
-                    item
-                }
-            };
-        }
-    }
-
-    /// Sends the open batch, once there is room in flight.
-    async fn send(&mut self) -> Result<()> {
-        let Some(Batch { items, keys, bytes }) = self.batcher.take() else { return Ok(()) };
-        while !self.calls.is_empty() && (self.calls.len() >= CALLS || self.bytes_in_flight + bytes > BYTES) {
-            self.land().await?;
-        }
-        self.bytes_in_flight += bytes;
-        let (store, table) = (self.store.clone(), self.table.clone());
-        self.calls.spawn(async move { Landed { keys, bytes, result: store.write(&table, items).await } });
-        Ok(())
-    }
-
-    /// Waits for one call to end.
-    async fn land(&mut self) -> Result<()> {
-        let Some(joined) = self.calls.join_next().await else { return Ok(()) };
-        let landed = joined.map_err(|error| Error::failed("a write was cut off").with_source(error))?;
-        self.bytes_in_flight -= landed.bytes;
-        self.batcher.landed(&landed.keys);
-        let written = landed.result?;
-        self.reporter.report(Event::Progress { items: written.items, bytes: written.bytes });
-        for refused in &written.refused {
-            self.reject(refused)?;
-        }
-        let total = &mut self.moved.written;
-        total.items += written.items;
-        total.bytes += written.bytes;
-        total.write_units += written.write_units;
-        total.throttled_calls += written.throttled_calls;
-        Ok(())
-    }
-
-    fn reject(&mut self, refused: &Refused) -> Result<()> {
-        self.rejects.keep(refused)?;
-        self.moved.rejected = self.rejects.count();
-        Ok(())
-    }
-
-    /// Waits for every call in flight and keeps the first failure.
-    async fn drain(&mut self) -> Result<()> {
-        let mut result = Ok(());
-        while !self.calls.is_empty() {
-            result = result.and(self.land().await);
-        }
-        result
-    }
-
-    fn finish(self) -> Result<(Moved, Option<PathBuf>)> {
-        let file = self.rejects.finish()?;
-        Ok((self.moved, file))
+    fn read_at_all(&self) -> u64 {
+        self.counts.read + self.open as u64
     }
 }

@@ -67,7 +67,7 @@ fn judge(spec: &SourceSpec, quick: bool, reporter: &dyn Reporter) -> Result<Dump
     let how = if quick { Thoroughness::Checksums } else { Thoroughness::Full };
     let mut progress = |items, bytes| reporter.report(Event::Progress { items, bytes });
     let found = backup::inspect(&source, how, &mut progress)?;
-    let Inspection { items, text_bytes, duplicates, findings, findings_total, warnings } = found;
+    let Inspection { items, text_bytes, duplicates, findings, findings_total, warnings, .. } = found;
     Ok(DumpVerdict {
         source: source.to_string(),
         kind: source.kind().words(),

@@ -1,0 +1,77 @@
+//! Lines, each in one piece, whatever they hold.
+
+use std::io::Read;
+
+use bytes::Bytes;
+
+use super::window::Window;
+use crate::error::Result;
+use crate::limits;
+
+/// What may stand in a line around an item: a comma.
+const AROUND: usize = 16;
+
+/// A line without its line feed.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::backup) struct Line {
+    /// Its bytes.
+    pub(in crate::backup) text: Bytes,
+    /// The offset behind it and its line feed.
+    pub(in crate::backup) end: u64,
+}
+
+/// Reads line by line. Memory is bounded by the longest line, and that by [`limits::ITEM_TEXT_BYTES`].
+pub(in crate::backup) struct Lines<R> {
+    window: Window<R>,
+}
+
+impl<R: Read> Lines<R> {
+    pub(in crate::backup) fn new(source: R, block_bytes: usize) -> Self {
+        Self { window: Window::new(source, block_bytes) }
+    }
+
+    /// The next line; `None` behind the last. One that is too long for an item comes in pieces.
+    ///
+    /// # Errors
+    /// The source's own.
+    pub(in crate::backup) fn next_line(&mut self) -> Result<Option<Line>> {
+        let mut seen = 0;
+        loop {
+            let found = memchr::memchr(b'\n', &self.window.rest()[seen..]);
+            if let Some(at) = found {
+                let text = self.window.take_line(seen + at);
+                self.window.skip(1);
+                return Ok(Some(self.line(text)));
+            }
+            seen = self.window.rest().len();
+            let is_last = seen > limits::ITEM_TEXT_BYTES + AROUND || self.window.byte(seen)?.is_none();
+            if is_last {
+                let text = self.window.take_line(seen);
+                return Ok((seen > 0).then(|| self.line(text)));
+            }
+        }
+    }
+
+    fn line(&self, text: Bytes) -> Line {
+        Line { text, end: self.window.offset() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_lie_across_any_number_of_blocks() {
+        let text = "one\n\ntwo lines long\nlast";
+        for block in 1..30 {
+            let mut lines = Lines::new(text.as_bytes(), block);
+            let mut found = Vec::new();
+            while let Some(line) = lines.next_line().unwrap() {
+                found.push((String::from_utf8(line.text.to_vec()).unwrap(), line.end));
+            }
+            let expected = [("one", 4), ("", 5), ("two lines long", 20), ("last", 24)];
+            assert_eq!(found, expected.map(|(text, end)| (text.to_owned(), end)), "{block}");
+        }
+    }
+}

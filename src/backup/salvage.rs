@@ -1,0 +1,331 @@
+//! What is readable of a damaged dump.
+//!
+//! The items come as a stream of lines, as if the rest had never been there. A file with an item on each line is read line by
+//! line; one that is compressed with an index, frame by frame, and a damaged frame is passed over. Of any other file the part
+//! before the damage is read. What cannot be read is told piece by piece. A damage that leaves an item well-formed cannot be
+//! seen: only the checksum of the whole file shows it.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes as Text;
+
+use super::check::{Checked, PROGRESS_ITEMS};
+use super::format::JSON_HEAD;
+use super::input::{Bytes, FileReader, decompressed};
+use super::item_reader::{ItemReader, Lines};
+use super::metadata::Frame;
+use super::source::{Data, Source};
+use crate::error::{Error, ErrorKind, Result};
+use crate::item::validate;
+use crate::limits;
+
+/// Bytes read at a time.
+const BLOCK_BYTES: usize = 256 * 1024;
+
+/// Bytes of one frame's text: this program closes it once it holds 4 MiB, and the last item may be long.
+const FRAME_TEXT_BYTES: u64 = 8 * 1024 * 1024 + limits::ITEM_TEXT_BYTES as u64;
+
+/// Unreadable pieces that a plan lists.
+const LISTED: usize = 10;
+
+/// What is known to be wrong with a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// What is wrong with it, each worded for people.
+    pub findings: Vec<String>,
+    /// Items that its metadata promises, where that can be read.
+    pub promised: Option<u64>,
+    /// Whether it is a folder whose metadata cannot be trusted.
+    pub is_nameless: bool,
+    /// The index of the data file's frames.
+    pub(super) frames: Option<Vec<Frame>>,
+}
+
+/// A piece of a data file that is no item.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Where it is, and what is wrong with it.
+    pub reason: String,
+    /// What stands there, as far as that is a line of text.
+    pub text: Text,
+}
+
+/// A piece of a data file.
+enum Piece {
+    Item(Text),
+    Unreadable(Unreadable),
+}
+
+impl Source {
+    /// The pieces that cannot be read. Nothing for a source that is not salvaged.
+    ///
+    /// # Errors
+    /// The system's refusals; what `each` returns.
+    pub fn unreadable(&self, mut each: impl FnMut(Unreadable) -> Result<()>) -> Result<()> {
+        let Some(mut pieces) = self.pieces()? else { return Ok(()) };
+        while let Some(piece) = pieces.next()? {
+            if let Piece::Unreadable(unreadable) = piece {
+                each(unreadable)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What is known to be wrong with it; `None` for a source that is read as it is.
+    #[must_use]
+    pub fn damage(&self) -> Option<&Damage> {
+        self.damage.as_deref()
+    }
+
+    /// The readable items of a salvaged source, one a line.
+    pub(super) fn salvaged(&self) -> Result<Option<Bytes>> {
+        let pieces = self.pieces()?;
+        Ok(pieces.map(|pieces| -> Bytes { Box::new(Readable { pieces, line: Text::new() }) }))
+    }
+
+    fn pieces(&self) -> Result<Option<Pieces>> {
+        let (Some(damage), Data::File { file, path }) = (&self.damage, &self.data) else { return Ok(None) };
+        Pieces::of(file, path, damage).map(Some)
+    }
+}
+
+/// Reads all of a salvaged source and counts what can be read.
+pub(super) fn survey(source: &Source, progress: &mut dyn FnMut(u64, u64)) -> Result<Checked> {
+    let Some(mut pieces) = source.pieces()? else { return Err(Error::failed("there is nothing to salvage")) };
+    let (mut items, mut text_bytes, mut unreadable, mut told) = (0, 0, 0, (0, 0));
+    let mut warnings = source.warnings().to_vec();
+    warnings.extend(source.damage().into_iter().flat_map(|damage| damage.findings.iter().cloned()));
+    while let Some(piece) = pieces.next()? {
+        match piece {
+            Piece::Item(text) => {
+                items += 1;
+                text_bytes += text.len() as u64;
+            }
+            Piece::Unreadable(piece) => {
+                unreadable += 1;
+                if unreadable <= LISTED as u64 {
+                    warnings.push(piece.reason);
+                }
+            }
+        }
+        if items - told.0 >= PROGRESS_ITEMS {
+            progress(items - told.0, text_bytes - told.1);
+            told = (items, text_bytes);
+        }
+    }
+    progress(items - told.0, text_bytes - told.1);
+    if unreadable > LISTED as u64 {
+        warnings.push(format!("… and {} more that cannot be read", unreadable - LISTED as u64));
+    }
+    Ok(Checked { items, text_bytes, unreadable, data_sha256: source.data_sha256()?, warnings })
+}
+
+/// The readable items as a stream of lines.
+struct Readable {
+    pieces: Pieces,
+    /// What of the current line is not handed out yet.
+    line: Text,
+}
+
+impl Read for Readable {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.line.is_empty() {
+            match self.pieces.next().map_err(io::Error::other)? {
+                Some(Piece::Item(text)) => self.line = Text::from([text.as_ref(), b"\n"].concat()),
+                Some(Piece::Unreadable(_)) => {}
+                None => return Ok(0),
+            }
+        }
+        let count = buffer.len().min(self.line.len());
+        buffer[..count].copy_from_slice(&self.line.split_to(count));
+        Ok(count)
+    }
+}
+
+/// The pieces of a data file, in order.
+enum Pieces {
+    /// Each line is an item.
+    Lines(LinePieces),
+    /// Whatever the reader of items makes of it, up to the damage.
+    Items { items: Box<ItemReader<Bytes>>, is_over: bool },
+}
+
+struct LinePieces {
+    parts: Parts,
+    lines: Option<Lines<Bytes>>,
+    /// What is wrong behind the lines that are being read.
+    behind: Option<String>,
+    /// Lines so far.
+    line: u64,
+}
+
+impl Pieces {
+    fn of(file: &Arc<File>, path: &Path, damage: &Damage) -> Result<Self> {
+        let mut parts = Parts::of(file, damage.frames.as_deref());
+        if damage.frames.is_none() && !has_an_item_on_each_line(file, path)? {
+            let (read, _) = parts.next()?.unwrap_or_else(|| (Box::new(io::empty()), None));
+            return Ok(Self::Items { items: Box::new(ItemReader::new(read)), is_over: false });
+        }
+        Ok(Self::Lines(LinePieces { parts, lines: None, behind: None, line: 0 }))
+    }
+
+    fn next(&mut self) -> Result<Option<Piece>> {
+        match self {
+            Self::Lines(lines) => lines.next(),
+            Self::Items { is_over: true, .. } => Ok(None),
+            Self::Items { items, is_over } => match items.next_item() {
+                Ok(item) => Ok(item.map(|item| Piece::Item(item.text))),
+                Err(error) if error.kind() == ErrorKind::Damaged => {
+                    *is_over = true;
+                    let reason = format!("nothing can be read from here on: {error}");
+                    Ok(Some(Piece::Unreadable(Unreadable { reason, text: Text::new() })))
+                }
+                Err(error) => Err(error),
+            },
+        }
+    }
+}
+
+impl LinePieces {
+    fn next(&mut self) -> Result<Option<Piece>> {
+        loop {
+            let Some(lines) = &mut self.lines else {
+                if let Some(reason) = self.behind.take() {
+                    return Ok(Some(Piece::Unreadable(Unreadable { reason, text: Text::new() })));
+                }
+                let Some((read, behind)) = self.parts.next()? else { return Ok(None) };
+                self.lines = Some(Lines::new(read, BLOCK_BYTES));
+                self.behind = behind;
+                continue;
+            };
+            match lines.next_line()? {
+                Some(line) => {
+                    self.line += 1;
+                    if let Some(piece) = piece(self.line, line.text) {
+                        return Ok(Some(piece));
+                    }
+                }
+                None => {
+                    self.lines = None;
+                    // Damage of a stream without an index is known only now.
+                    self.behind = self.behind.take().or_else(|| self.parts.damage());
+                }
+            }
+        }
+    }
+}
+
+/// What a line is; nothing for the frame around the items.
+fn piece(number: u64, line: Text) -> Option<Piece> {
+    let text = line.slice(..line.strip_suffix(b",").unwrap_or(&line).len());
+    if text.trim_ascii().is_empty() || *text == *JSON_HEAD.trim_ascii_end() || text.starts_with(b"],\"Count\":") {
+        return None;
+    }
+    Some(match validate(&text) {
+        Ok(()) => Piece::Item(text),
+        Err(error) => Piece::Unreadable(Unreadable { reason: format!("line {number}: not an item: {error}"), text }),
+    })
+}
+
+/// The parts of a file that can be read by themselves.
+struct Parts {
+    file: Arc<File>,
+    /// Frames that are not read yet, if there is an index.
+    frames: Option<std::vec::IntoIter<Frame>>,
+    /// Number of the next frame, from 1.
+    number: u64,
+    /// Offset of the next part in the file.
+    at: u64,
+    is_read: bool,
+    /// What ended a stream without an index.
+    ended_by: Arc<Mutex<Option<String>>>,
+}
+
+impl Parts {
+    fn of(file: &Arc<File>, frames: Option<&[Frame]>) -> Self {
+        let frames = frames.map(|frames| frames.to_vec().into_iter());
+        Self { file: Arc::clone(file), frames, number: 1, at: 0, is_read: false, ended_by: Arc::default() }
+    }
+
+    /// The text of the next part, and what is wrong behind it.
+    fn next(&mut self) -> Result<Option<(Bytes, Option<String>)>> {
+        let Some(frames) = &mut self.frames else {
+            if std::mem::replace(&mut self.is_read, true) {
+                return Ok(None);
+            }
+            let read: Bytes = match decompressed(Box::new(FileReader::new(Arc::clone(&self.file), 0))) {
+                Ok(read) => Box::new(UntilDamage { read, ended_by: Arc::clone(&self.ended_by) }),
+                Err(_) => Box::new(io::empty()),
+            };
+            return Ok(Some((read, None)));
+        };
+        let Some(frame) = frames.next() else { return Ok(None) };
+        let part = self.frame(frame);
+        self.at = self.at.saturating_add(frame.compressed);
+        self.number += 1;
+        Ok(Some(part))
+    }
+
+    fn damage(&self) -> Option<String> {
+        self.ended_by.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// A frame's text. A frame whose checksum does not fit is not trusted; of one that is cut, the whole lines are.
+    fn frame(&self, frame: Frame) -> (Bytes, Option<String>) {
+        let there = self.file.metadata().map_or(0, |found| found.len().saturating_sub(self.at));
+        let packed = FileReader::new(Arc::clone(&self.file), self.at).take(frame.compressed);
+        let mut text = Vec::new();
+        let read = decompressed(Box::new(packed))
+            .and_then(|read| read.take(FRAME_TEXT_BYTES.min(frame.bytes.saturating_add(1))).read_to_end(&mut text));
+        let name = format!("frame {} of the data file (from byte {})", self.number, self.at);
+        let damage = match read {
+            Ok(_) if text.len() as u64 == frame.bytes => return (Box::new(io::Cursor::new(text)), None),
+            Ok(_) => "it is not as long as it was".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        if there >= frame.compressed {
+            let lost = format!("{name} is damaged, and its {} items with it: {damage}", frame.items);
+            return (Box::new(io::empty()), Some(lost));
+        }
+        text.truncate(memchr::memrchr(b'\n', &text).map_or(0, |end| end + 1));
+        let lost = format!("{name} is cut: {there} of {} bytes are there, for {} items", frame.compressed, frame.items);
+        (Box::new(io::Cursor::new(text)), Some(lost))
+    }
+}
+
+/// Takes damage for the end, and keeps what it was.
+struct UntilDamage {
+    read: Bytes,
+    ended_by: Arc<Mutex<Option<String>>>,
+}
+
+impl Read for UntilDamage {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.read.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                let reason = format!("nothing can be read from here on: {error}");
+                *self.ended_by.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+                self.read = Box::new(io::empty());
+                Ok(0)
+            }
+            other => other,
+        }
+    }
+}
+
+/// Whether a file is of this program's own layout, as far as its beginning or its name tells.
+fn has_an_item_on_each_line(file: &Arc<File>, path: &Path) -> Result<bool> {
+    if path.file_name().is_some_and(|name| name.to_string_lossy().contains(".jsonl")) {
+        return Ok(true);
+    }
+    let Some((read, _)) = Parts::of(file, None).next()? else { return Ok(false) };
+    let Some(first) = Lines::new(read, BLOCK_BYTES).next_line()? else { return Ok(false) };
+    Ok(*first.text == *JSON_HEAD.trim_ascii_end()
+        || validate(&first.text).is_ok_and(|()| !first.text.starts_with(b"{}")))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,74 @@
+use super::super::testing::{draft_of, items, open, schema};
+use super::super::{Compression, DataFormat, DumpOptions, DumpTarget, DumpWriter};
+use super::*;
+
+/// A dump of so many items of some 2 kB each, and its source.
+fn dumped(count: usize, format: DataFormat, compression: Compression) -> (tempfile::TempDir, Source) {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("dump");
+    let options = DumpOptions { format, compression, ..DumpOptions::default() };
+    let mut writer = DumpWriter::begin(&DumpTarget::folder(&folder), &options).unwrap();
+    let text = "Items\\\":[ ".repeat(200);
+    for number in 0..count {
+        writer.append(&items(&[&format!(r#"{{"pk":{{"S":"{number}"}},"t":{{"S":"{text}"}}}}"#)])).unwrap();
+    }
+    writer.finish(Some(&schema("music")), draft_of("music")).unwrap();
+    let source = open(&folder).unwrap();
+    (dir, source)
+}
+
+fn all_kinds() -> impl Iterator<Item = (DataFormat, Compression)> {
+    let formats = [DataFormat::Json, DataFormat::Jsonl];
+    let compressions = [Compression::None, Compression::Gzip, Compression::Zstd];
+    formats.into_iter().flat_map(move |format| compressions.into_iter().map(move |how| (format, how)))
+}
+
+fn read(source: &Source, stripe: Stripe, from: u64) -> Vec<StripedItem> {
+    let mut reader = source.stripe(stripe, from).unwrap();
+    std::iter::from_fn(|| reader.next_item().unwrap()).collect()
+}
+
+#[test]
+fn stripes_hold_every_item_once_and_in_order() {
+    for (format, compression) in all_kinds() {
+        let (_dir, source) = dumped(9_000, format, compression);
+        let mut whole = source.items().unwrap();
+        let expected: Vec<Bytes> = std::iter::from_fn(|| whole.next_item().unwrap().map(|item| item.text)).collect();
+        for most in [1, 3, 8] {
+            let stripes = source.stripes(most).unwrap().unwrap();
+            let least = if compression == Compression::None { most } else { most.min(3) };
+            assert!((least..=most).contains(&(stripes.len() as u64)), "{format:?} {compression:?} {stripes:?}");
+            assert!(stripes.windows(2).all(|pair| pair[0].end == pair[1].start && pair[0].start < pair[0].end));
+            let found: Vec<Bytes> =
+                stripes.iter().flat_map(|stripe| read(&source, *stripe, stripe.start)).map(|item| item.text).collect();
+            assert!(found == expected, "{format:?} {compression:?} {most}");
+        }
+    }
+}
+
+#[test]
+fn a_stripe_goes_on_behind_any_of_its_items() {
+    for (format, compression) in all_kinds() {
+        let (_dir, source) = dumped(5_000, format, compression);
+        let stripes = source.stripes(2).unwrap().unwrap();
+        for stripe in stripes {
+            let all = read(&source, stripe, stripe.start);
+            for done in [0, 1, 777, all.len() - 2, all.len() - 1] {
+                let rest = read(&source, stripe, all[done].end);
+                assert!(rest == all[done + 1..], "{format:?} {compression:?} {done}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_not_known_to_have_an_item_on_each_line_is_not_cut() {
+    let (dir, source) = dumped(3, DataFormat::Json, Compression::None);
+    assert_eq!(source.stripes(8).unwrap().unwrap().len(), 1, "it is too small to be cut");
+    let file = open(&dir.path().join("dump/table-data.json")).unwrap();
+    assert_eq!(file.stripes(8).unwrap(), None);
+    assert_eq!(Source::from_reader(Box::new(io::empty())).stripes(8).unwrap(), None);
+    let (_dir, empty) = dumped(0, DataFormat::Json, Compression::Gzip);
+    let stripes = empty.stripes(8).unwrap().unwrap();
+    assert!(stripes.len() == 1 && read(&empty, stripes[0], 0).is_empty());
+}

@@ -1,0 +1,197 @@
+//! The checkpoint of a restore: how far it has come, kept beside its marker so that a later run can go on from there.
+//!
+//! It says below which offset of each lane every item is settled, what became of the items below, and how long the files of
+//! rejects and conflicts were then. It is written whole, after those files are on disk. It holds for one dump (the digest of
+//! its data), one table (its id, which a table made anew does not have), and the options that decide what is written.
+
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::OnConflict;
+use super::ledger::Counts;
+use crate::backup::{self, Source, Stripe};
+use crate::error::{Error, Result};
+use crate::item::KeySchema;
+use crate::schema::TableSchema;
+
+/// Raised when an older program would misread a checkpoint.
+const VERSION: u32 = 1;
+
+/// Stripes of one dump. Each costs a reader of some 64 KiB, and the window of its decompression: some 2 MiB with zstd.
+const STRIPES: u64 = 8;
+
+/// How the data is read, and how far that has come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Lanes {
+    /// In one piece, in the order of the file.
+    Whole { mark: u64 },
+    /// In stripes side by side.
+    Stripes(Vec<Striped>),
+}
+
+/// One stripe and its mark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Striped {
+    #[serde(flatten)]
+    pub(super) stripe: Stripe,
+    pub(super) mark: u64,
+}
+
+impl Lanes {
+    /// How to read `source` into a table with this key. In stripes only where the order of items cannot matter: the keys of a
+    /// Scan that nobody has changed since are different ones.
+    pub(super) fn of(source: &Source, key: &KeySchema) -> Result<Self> {
+        let is_scan = source.metadata().is_some_and(|metadata| metadata.route == "scan" && !metadata.transformed);
+        let has_key = source.schema().and_then(|schema| schema.key_schema().ok()).is_some_and(|own| own == *key);
+        let stripes = if is_scan && has_key { source.stripes(STRIPES)? } else { None };
+        Ok(match stripes {
+            Some(stripes) => {
+                Self::Stripes(stripes.into_iter().map(|stripe| Striped { stripe, mark: stripe.start }).collect())
+            }
+            None => Self::Whole { mark: 0 },
+        })
+    }
+
+    pub(super) fn marks(&self) -> Vec<u64> {
+        match self {
+            Self::Whole { mark } => vec![*mark],
+            Self::Stripes(stripes) => stripes.iter().map(|striped| striped.mark).collect(),
+        }
+    }
+
+    fn set_marks(&mut self, marks: impl Iterator<Item = u64>) {
+        match self {
+            Self::Whole { mark } => marks.for_each(|new| *mark = new),
+            Self::Stripes(stripes) => {
+                stripes.iter_mut().zip(marks).for_each(|(striped, new)| striped.mark = new);
+            }
+        }
+    }
+}
+
+/// A file of lines, as long as it was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Lines {
+    pub(super) path: PathBuf,
+    pub(super) bytes: u64,
+    pub(super) count: u64,
+}
+
+/// How far a restore has come.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Checkpoint {
+    version: u32,
+    /// The dump, for people.
+    source: String,
+    /// SHA-256 of its data file.
+    data_sha256: String,
+    /// What the table is known by; `None` where the endpoint tells nothing.
+    table_id: Option<String>,
+    on_conflict: OnConflict,
+    salvage: bool,
+    pub(super) lanes: Lanes,
+    pub(super) counts: Counts,
+    pub(super) write_units: f64,
+    pub(super) throttled_calls: u64,
+    pub(super) rejects: Option<Lines>,
+    pub(super) conflicts: Option<Lines>,
+    pub(super) saved_at: DateTime<Utc>,
+}
+
+/// What a checkpoint must agree in with a run that goes on from it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Identity {
+    pub(super) source: String,
+    pub(super) data_sha256: String,
+    pub(super) on_conflict: OnConflict,
+    pub(super) salvage: bool,
+}
+
+impl Checkpoint {
+    /// Nothing is done yet.
+    pub(super) fn begin(identity: Identity, table: Option<&TableSchema>, lanes: Lanes) -> Self {
+        Self {
+            version: VERSION,
+            source: identity.source,
+            data_sha256: identity.data_sha256,
+            table_id: table.and_then(table_id),
+            on_conflict: identity.on_conflict,
+            salvage: identity.salvage,
+            lanes,
+            counts: Counts::default(),
+            write_units: 0.0,
+            throttled_calls: 0,
+            rejects: None,
+            conflicts: None,
+            saved_at: Utc::now(),
+        }
+    }
+
+    /// One that no later run can go on from: standard input cannot be read again.
+    pub(super) fn unkept(lanes: Lanes) -> Self {
+        let (source, data_sha256, on_conflict) = (String::new(), String::new(), OnConflict::default());
+        Self::begin(Identity { source, data_sha256, on_conflict, salvage: false }, None, lanes)
+    }
+
+    /// The checkpoint at `path`, if there is one.
+    ///
+    /// # Errors
+    /// It cannot be read, or it is of another version of the program.
+    pub(super) fn read(path: &Path) -> Result<Option<Self>> {
+        if !path.exists() {
+            return Ok(None);
+        }
+        let unreadable = || Error::failed(format!("the checkpoint `{}` cannot be read", path.display()));
+        let text = backup::read_text(path).map_err(|error| unreadable().with_source(error))?;
+        let read: Self = serde_json::from_str(&text).map_err(|error| unreadable().with_source(error))?;
+        if read.version == VERSION { Ok(Some(read)) } else { Err(unreadable()) }
+    }
+
+    /// Why a run cannot go on from here; `None` if it can.
+    pub(super) fn unfit(&self, identity: &Identity, table: &TableSchema) -> Option<String> {
+        if self.data_sha256 != identity.data_sha256 {
+            return Some(format!("it was of another dump, or of other contents: {}", self.source));
+        }
+        if self.table_id != table_id(table) {
+            return Some("the table was deleted and made anew since".to_owned());
+        }
+        if self.on_conflict != identity.on_conflict {
+            return Some(format!("it was run with --on-conflict {}", self.on_conflict.word()));
+        }
+        if self.salvage != identity.salvage {
+            return Some(format!("it was run {} --salvage", if self.salvage { "with" } else { "without" }));
+        }
+        let lists = [&self.rejects, &self.conflicts].into_iter().flatten();
+        let mut cut = lists.filter(|lines| backup::file_bytes(&lines.path).is_none_or(|bytes| bytes < lines.bytes));
+        cut.next().map(|lines| format!("its file `{}` is gone or was cut", lines.path.display()))
+    }
+
+    /// Why `source` cannot be read from the marks, although it holds the same items.
+    pub(super) fn unreadable(&self, source: &Source) -> Option<String> {
+        let has_lanes = match self.lanes {
+            Lanes::Whole { .. } => true,
+            Lanes::Stripes(_) => source.stripes(1).is_ok_and(|stripes| stripes.is_some()),
+        };
+        (!has_lanes).then(|| "it read the folder of the dump, not the data file alone".to_owned())
+    }
+
+    pub(super) fn set_marks(&mut self, marks: impl Iterator<Item = u64>) {
+        self.lanes.set_marks(marks);
+    }
+
+    /// Leaves it at `path`, whole and on disk.
+    pub(super) fn save(&self, path: &Path) -> Result<()> {
+        let text = serde_json::to_vec(self)
+            .map_err(|error| Error::failed("the checkpoint cannot be written").with_source(error))?;
+        backup::leave_mark(path, &text)
+    }
+}
+
+/// What a table is known by: another one of the same name has another id, or was created at another time.
+fn table_id(table: &TableSchema) -> Option<String> {
+    let description = table.description();
+    description.table_id.clone().or_else(|| description.creation_date_time.as_ref().map(ToString::to_string))
+}

@@ -1,0 +1,105 @@
+//! Keeps the checkpoint of a running restore up to date, in the background, and as often as costs next to nothing.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use chrono::Utc;
+use tokio::task::JoinHandle;
+
+use super::checkpoint::Checkpoint;
+use super::ledger::{Counts, Ledger};
+use super::rejects::Rejects;
+use crate::error::{Error, Result};
+use crate::event::{Event, Reporter};
+use crate::store::Written;
+
+/// The shortest and the longest time between two checkpoints.
+const SHORTEST: Duration = Duration::from_millis(100);
+const LONGEST: Duration = Duration::from_secs(2);
+
+/// A checkpoint may take one part in so many of the time.
+const SHARE: u32 = 50;
+
+/// Writes the checkpoint.
+pub(super) struct Saver {
+    checkpoint: Checkpoint,
+    /// Where; `None` where nothing can be kept.
+    path: Option<PathBuf>,
+    /// The write that is under way, with the time it took.
+    saving: Option<JoinHandle<Result<Duration>>>,
+    saved: Instant,
+    pause: Duration,
+}
+
+impl Saver {
+    /// Goes on from `checkpoint`.
+    pub(super) fn new(checkpoint: Checkpoint, path: Option<PathBuf>) -> Self {
+        Self { checkpoint, path, saving: None, saved: Instant::now(), pause: SHORTEST }
+    }
+
+    /// Where the lanes begin.
+    pub(super) fn marks(&self) -> Vec<u64> {
+        self.checkpoint.lanes.marks()
+    }
+
+    /// What lies below the marks.
+    pub(super) fn counts(&self) -> Counts {
+        self.checkpoint.counts
+    }
+
+    /// What a call has cost.
+    pub(super) fn add(&mut self, written: &Written) {
+        self.checkpoint.write_units += written.write_units;
+        self.checkpoint.throttled_calls += written.throttled_calls;
+    }
+
+    /// Write units and throttled calls so far.
+    pub(super) fn totals(&self) -> (f64, u64) {
+        (self.checkpoint.write_units, self.checkpoint.throttled_calls)
+    }
+
+    /// Whether it is time for another checkpoint.
+    pub(super) fn is_due(&self) -> bool {
+        self.path.is_some()
+            && self.saved.elapsed() >= self.pause
+            && self.saving.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Starts to write a checkpoint of what the ledger says; first the files it counts the lines of. One that cannot be written
+    /// is worth a warning: the run goes on, and the former one still holds.
+    ///
+    /// # Errors
+    /// The files of rejects and conflicts cannot be written.
+    pub(super) async fn save(&mut self, ledger: &Ledger, rejects: &mut Rejects, reporter: &dyn Reporter) -> Result<()> {
+        self.wait(reporter).await;
+        let Some(path) = self.path.clone() else { return Ok(()) };
+        let ((rejected, conflicts), syncs) = rejects.flushed()?;
+        self.checkpoint.set_marks(ledger.marks());
+        self.checkpoint.counts = ledger.counts();
+        (self.checkpoint.rejects, self.checkpoint.conflicts) = (rejected, conflicts);
+        self.checkpoint.saved_at = Utc::now();
+        let checkpoint = self.checkpoint.clone();
+        self.saved = Instant::now();
+        self.saving = Some(tokio::task::spawn_blocking(move || {
+            let began = Instant::now();
+            syncs.into_iter().try_for_each(|sync| sync())?;
+            checkpoint.save(&path)?;
+            Ok(began.elapsed())
+        }));
+        Ok(())
+    }
+
+    /// Waits until the checkpoint that is under way is on disk.
+    pub(super) async fn wait(&mut self, reporter: &dyn Reporter) {
+        let Some(saving) = self.saving.take() else { return };
+        let saved = saving.await.unwrap_or_else(|error| Err(Error::failed("it was cut off").with_source(error)));
+        match saved {
+            Ok(took) => self.pause = (took * SHARE).clamp(SHORTEST, LONGEST),
+            Err(error) => {
+                let words = format!("there is no checkpoint from now on, so --resume goes back further: {error}");
+                reporter.report(Event::Warning(words));
+                self.path = None;
+            }
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! The items on their way into the table: batches in flight, bounded in number and in bytes; the store retries.
+//!
+//! Every item that is read ends in exactly one of four counts: written, superseded, rejected or skipped; or it was not reached
+//! because the run stopped, and lies above the marks of the checkpoint.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::OnConflict;
+use super::batch::{Batch, Batcher, Bound, Entry, Offered};
+use super::items::Items;
+use super::ledger::{Counts, Ledger, Outcome, Ticket};
+use super::rejects::Rejects;
+use super::saver::Saver;
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::{Event, Reporter};
+use crate::item::KeySchema;
+use crate::store::{Refused, WriteStore, Written};
+
+/// Calls in flight at most. The store's own gate is what adapts; this bounds the tasks that wait at it.
+const CALLS: usize = 32;
+
+/// Bytes of item text in flight at most, so that memory stays flat with items of any size. One batch always fits.
+const BYTES: usize = 8 * 1024 * 1024;
+
+/// How items are written.
+pub(super) struct How {
+    pub(super) table: String,
+    pub(super) key: KeySchema,
+    pub(super) batch_size: usize,
+    pub(super) on_conflict: OnConflict,
+    /// Whether the first item that cannot be written ends the run.
+    pub(super) strict: bool,
+}
+
+/// What has been done so far, by this run and those before it.
+#[derive(Debug, Default)]
+pub(super) struct Moved {
+    pub(super) counts: Counts,
+    /// Items read and not counted, because the run stopped.
+    pub(super) open: usize,
+    pub(super) write_units: f64,
+    pub(super) throttled_calls: u64,
+    pub(super) rejects_file: Option<PathBuf>,
+    pub(super) conflicts_file: Option<PathBuf>,
+}
+
+/// A call that has ended.
+struct Landed {
+    batch: Batch,
+    result: Result<Written>,
+}
+
+/// Writes the items of one run.
+pub(super) struct Writing<S> {
+    store: S,
+    how: Arc<How>,
+    batcher: Batcher,
+    /// Items to be offered once more, before any other: the later version of each was refused.
+    revived: Vec<Entry>,
+    calls: JoinSet<Landed>,
+    bytes_in_flight: usize,
+    ledger: Ledger,
+    rejects: Rejects,
+    saver: Saver,
+    reporter: Arc<dyn Reporter>,
+}
+
+impl<S: WriteStore + Clone + 'static> Writing<S> {
+    pub(super) fn new(store: S, how: How, rejects: Rejects, saver: Saver, reporter: Arc<dyn Reporter>) -> Self {
+        let overwrites = how.on_conflict == OnConflict::Overwrite;
+        let batch_size = if overwrites { how.batch_size } else { 1 };
+        Self {
+            store,
+            batcher: Batcher::new(how.key.clone(), batch_size, overwrites),
+            how: Arc::new(how),
+            revived: Vec::new(),
+            calls: JoinSet::new(),
+            bytes_in_flight: 0,
+            ledger: Ledger::new(saver.marks(), saver.counts()),
+            rejects,
+            saver,
+            reporter,
+        }
+    }
+
+    /// Writes all items. On failure or cancellation the calls in flight end first, and the checkpoint is written.
+    pub(super) async fn all(&mut self, mut items: Items, cancel: &CancellationToken) -> Result<()> {
+        let result = self.until_end(&mut items, cancel).await;
+        drop(items);
+        let drained = self.drain().await;
+        let saved = self.save_now().await;
+        result.and(drained).and(saved)
+    }
+
+    async fn until_end(&mut self, items: &mut Items, cancel: &CancellationToken) -> Result<()> {
+        self.save_now().await?;
+        loop {
+            let chunk = tokio::select! {
+                biased;
+                () = cancel.cancelled() => return Err(Error::new(ErrorKind::Interrupted, "interrupted")),
+                chunk = items.next() => chunk,
+            };
+            let Some(chunk) = chunk else { break };
+            for item in chunk? {
+                if cancel.is_cancelled() {
+                    return Err(Error::new(ErrorKind::Interrupted, "interrupted"));
+                }
+                self.make_room().await?;
+                let ticket = self.ledger.read(item.lane, item.end);
+                self.place(Entry { text: item.text, ticket }).await?;
+            }
+        }
+        self.finish().await
+    }
+
+    /// Waits until items that were read long ago are settled.
+    async fn make_room(&mut self) -> Result<()> {
+        while self.ledger.is_full() {
+            if self.calls.is_empty() {
+                self.send().await?;
+            }
+            self.land().await?;
+            self.place_revived().await?;
+        }
+        Ok(())
+    }
+
+    /// Sees that everything is settled, the items that come back from the last calls too.
+    async fn finish(&mut self) -> Result<()> {
+        loop {
+            self.place_revived().await?;
+            self.send().await?;
+            if self.calls.is_empty() {
+                return Ok(());
+            }
+            self.land().await?;
+        }
+    }
+
+    /// Finds a place for one item, behind those that come back.
+    async fn place(&mut self, mut entry: Entry) -> Result<()> {
+        loop {
+            self.place_revived().await?;
+            match self.try_place(entry).await? {
+                None => return Ok(()),
+                Some(again) => entry = again,
+            }
+        }
+    }
+
+    async fn place_revived(&mut self) -> Result<()> {
+        while !self.revived.is_empty() {
+            let mut entry = Some(self.revived.remove(0));
+            while let Some(next) = entry {
+                entry = self.try_place(next).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Offers one item; gives it back where it has to be offered again.
+    async fn try_place(&mut self, entry: Entry) -> Result<Option<Entry>> {
+        match self.batcher.offer(entry) {
+            Offered::Taken => Ok(None),
+            Offered::Unfit { entry, reason } => {
+                self.reject(entry.ticket, Refused { item: entry.text, reason })?;
+                Ok(None)
+            }
+            Offered::InFlight(entry) => {
+                self.land().await?;
+                Ok(Some(entry))
+            }
+            Offered::Full(entry) => {
+                self.send().await?;
+                Ok(Some(entry))
+            }
+        }
+    }
+
+    /// Sends the open batch, once there is room in flight.
+    async fn send(&mut self) -> Result<()> {
+        let Some(batch) = self.batcher.take() else { return Ok(()) };
+        while !self.calls.is_empty() && (self.calls.len() >= CALLS || self.bytes_in_flight + batch.bytes > BYTES) {
+            self.land().await?;
+        }
+        self.bytes_in_flight += batch.bytes;
+        let (store, how) = (self.store.clone(), Arc::clone(&self.how));
+        self.calls.spawn(async move {
+            let result = write(&store, &how, &batch).await;
+            Landed { batch, result }
+        });
+        Ok(())
+    }
+
+    /// Waits for one call to end, and settles its items.
+    async fn land(&mut self) -> Result<()> {
+        let Some(joined) = self.calls.join_next().await else { return Ok(()) };
+        let Landed { batch, result } =
+            joined.map_err(|error| Error::failed("a write was cut off").with_source(error))?;
+        self.bytes_in_flight -= batch.bytes;
+        self.batcher.landed(&batch);
+        let written = result?;
+        self.reporter.report(Event::Progress { items: written.items, bytes: written.bytes });
+        self.saver.add(&written);
+        self.settle(batch, written)?;
+        self.save_if_due().await
+    }
+
+    fn settle(&mut self, batch: Batch, written: Written) -> Result<()> {
+        let outcomes = [written.refused.len(), written.conflicts.len()].iter().sum::<usize>() as u64;
+        if written.items + outcomes != batch.items.len() as u64 {
+            let what = format!("the answer to a call with {} items accounts for others", batch.items.len());
+            return Err(Error::failed(what).with_hint("run the same command again; if it stays so, report it"));
+        }
+        let Batch { items, mut earlier, .. } = batch;
+        let mut refused = self.by_key(written.refused);
+        let mut conflicts = self.by_key(written.conflicts);
+        for Bound { text, key, ticket } in items {
+            let of_key = earlier.extract_if(.., |other| other.key == key).collect::<Vec<_>>();
+            let found = |list: &mut Vec<(Option<u128>, String)>| {
+                let at = list.iter().position(|(other, _)| *other == Some(key))?;
+                Some(list.swap_remove(at).1)
+            };
+            if let Some(reason) = found(&mut refused) {
+                self.reject(ticket, Refused { item: text, reason })?;
+                self.revived.extend(of_key.into_iter().map(|Bound { text, ticket, .. }| Entry { text, ticket }));
+                continue;
+            }
+            let bytes = u32::try_from(text.len()).unwrap_or(u32::MAX);
+            match found(&mut conflicts) {
+                Some(reason) if self.how.on_conflict == OnConflict::Fail => {
+                    self.reject(ticket, Refused { item: text, reason })?;
+                }
+                Some(reason) => self.note(ticket, Outcome::Skipped(Box::new(Refused { item: text, reason })))?,
+                None if written.already_there > 0 => self.note(ticket, Outcome::AlreadyThere { bytes })?,
+                None => self.note(ticket, Outcome::Written { bytes })?,
+            }
+            for superseded in of_key {
+                self.note(superseded.ticket, Outcome::Superseded)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reasons by key: an engine may have spelt an item anew on the way back.
+    fn by_key(&self, refused: Vec<Refused>) -> Vec<(Option<u128>, String)> {
+        refused.into_iter().map(|one| (self.batcher.key_of(&one.item), one.reason)).collect()
+    }
+
+    /// An item that cannot be written. With `strict` it stays open, so that the next run meets it again.
+    fn reject(&mut self, ticket: Ticket, refused: Refused) -> Result<()> {
+        if self.how.strict {
+            let item = self.how.key.extract(&refused.item).map_or_else(
+                |_| String::from_utf8_lossy(&refused.item).chars().take(200).collect(),
+                |key| key.to_json(),
+            );
+            let what = format!("stopped at the first rejected item, {item}: {}", refused.reason);
+            return Err(Error::new(ErrorKind::Rejected, what).with_hint(
+                "mend or remove the item, or leave out --strict: it is then kept in a file, and the rest goes on",
+            ));
+        }
+        self.note(ticket, Outcome::Rejected(Box::new(refused)))
+    }
+
+    fn note(&mut self, ticket: Ticket, outcome: Outcome) -> Result<()> {
+        self.ledger.settle(ticket, outcome);
+        while let Some(listed) = self.ledger.next_listed() {
+            self.rejects.keep(&listed)?;
+        }
+        Ok(())
+    }
+
+    async fn save_if_due(&mut self) -> Result<()> {
+        if self.saver.is_due() { self.save().await } else { Ok(()) }
+    }
+
+    async fn save(&mut self) -> Result<()> {
+        self.saver.save(&self.ledger, &mut self.rejects, self.reporter.as_ref()).await
+    }
+
+    async fn save_now(&mut self) -> Result<()> {
+        self.save().await?;
+        self.saver.wait(self.reporter.as_ref()).await;
+        Ok(())
+    }
+
+    /// Waits for every call in flight and keeps the first failure.
+    async fn drain(&mut self) -> Result<()> {
+        let mut result = Ok(());
+        while !self.calls.is_empty() {
+            result = result.and(self.land().await);
+        }
+        result
+    }
+
+    /// What was done, with the files on disk.
+    pub(super) fn end(self) -> Result<Moved> {
+        let (counts, open) = (self.ledger.counts(), self.ledger.open());
+        let (write_units, throttled_calls) = self.saver.totals();
+        let (rejects_file, conflicts_file) = self.rejects.finish()?;
+        Ok(Moved { counts, open, write_units, throttled_calls, rejects_file, conflicts_file })
+    }
+}
+
+async fn write(store: &impl WriteStore, how: &How, batch: &Batch) -> Result<Written> {
+    let mut items = batch.items.iter().map(|item| item.text.clone());
+    match (how.on_conflict, batch.items.len()) {
+        (OnConflict::Skip | OnConflict::Fail, 1) => {
+            let item = items.next().unwrap_or_default();
+            store.write_new(&how.table, &how.key, item).await
+        }
+        _ => store.write(&how.table, items.collect()).await,
+    }
+}
