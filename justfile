@@ -15,6 +15,10 @@ test *arguments:
 engines:
     .ci/run engines
 
+# Arbitrary bytes for all that reads what others wrote, a minute for each target
+fuzz:
+    .ci/run fuzz
+
 # A million items out and in: memory must stay flat
 memory:
     cargo test --test it -- --ignored memory::

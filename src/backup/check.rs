@@ -103,6 +103,7 @@ pub fn check(source: &Source, progress: &mut dyn FnMut(u64, u64)) -> Result<Chec
     }
     let mut pass = Pass::new(source, OnDamage::Stop, progress);
     pass.documents()?;
+    pass.extra_files()?;
     pass.items(None)?;
     let Inspection { items, text_bytes, data_sha256, warnings, .. } = pass.inspection;
     Ok(Checked { items: items.unwrap_or(0), text_bytes: text_bytes.unwrap_or(0), unreadable: 0, data_sha256, warnings })
@@ -125,7 +126,7 @@ pub fn inspect(source: &Source, how: Thoroughness, progress: &mut dyn FnMut(u64,
     }
     let mut pass = Pass::new(source, OnDamage::List, progress);
     pass.documents()?;
-    pass.extra_files();
+    pass.extra_files()?;
     if how == Thoroughness::Checksums {
         pass.data_checksum(&Seen::default())?;
         return Ok(pass.inspection);
@@ -157,7 +158,7 @@ impl<'a> Pass<'a> {
     fn damage(&mut self, result: Result<()>) -> Result<()> {
         match (result, &self.on_damage) {
             (Err(error), OnDamage::List) if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::SchemaMismatch) => {
-                self.inspection.find(error.to_string());
+                self.inspection.find(in_one_line(&error));
                 Ok(())
             }
             (result, _) => result,
@@ -180,13 +181,15 @@ impl<'a> Pass<'a> {
     }
 
     /// Files with a dump's names that this one does not have: somebody may take them for a part of it.
-    fn extra_files(&mut self) {
-        let Some(metadata) = self.source.metadata() else { return };
+    fn extra_files(&mut self) -> Result<()> {
+        let Some(metadata) = self.source.metadata() else { return Ok(()) };
         for path in extra_files(&self.source.folders, metadata) {
             let finding = not_part(&path);
             self.inspection.warnings.retain(|warning| *warning != finding);
-            self.inspection.find(finding);
+            let hint = "remove that file if it is none of this dump's, or use another copy of the dump";
+            self.damage(Err(Error::damaged(finding).with_hint(hint)))?;
         }
+        Ok(())
     }
 
     fn items(&mut self, mut keys: Option<&mut Keys>) -> Result<()> {
@@ -301,6 +304,16 @@ impl Sum {
         ))
         .with_hint(OTHER_COPY))
     }
+}
+
+/// An error with its causes, where they say more.
+fn in_one_line(error: &Error) -> String {
+    error.causes().fold(
+        error.to_string(),
+        |told, cause| {
+            if told.contains(&cause) { told } else { format!("{told}: {cause}") }
+        },
+    )
 }
 
 fn compare(what: &str, found: u64, expected: u64, source: &Source) -> Result<()> {

@@ -258,12 +258,12 @@ impl Folders {
     }
 }
 
-/// Files with a dump's names in `folders` that its metadata does not list.
+/// Files with a dump's names that its metadata does not list, in the folder of the metadata: in the other one of a dump that was not
+/// put into its place lies what is left of the dump before.
 pub(super) fn extra_files(folders: &[PathBuf], metadata: &Metadata) -> impl Iterator<Item = PathBuf> {
     let names = dump_file_names().filter(|name| *name != METADATA_FILE && !metadata.files.contains_key(*name));
-    names.filter_map(|name| {
-        folders.iter().map(|folder| folder.join(name)).find(|path| fs::symlink_metadata(path).is_ok())
-    })
+    let paths = names.filter_map(|name| folders.first().map(|folder| folder.join(name)));
+    paths.filter(|path| fs::symlink_metadata(path).is_ok())
 }
 
 /// What is said of an extra file.

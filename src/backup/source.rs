@@ -258,7 +258,10 @@ impl Source {
                 .unwrap_or_else(PoisonError::into_inner)
                 .take()
                 .ok_or_else(|| Error::failed("the items of a stream can be read only once"))?,
-            Data::None => return Err(Error::usage(format!("{} holds a schema and no items", self.shown()))),
+            Data::None => {
+                return Err(Error::usage(format!("{} holds a schema and no items", self.shown()))
+                    .with_hint("pass --schema-only to make the table without items"));
+            }
         };
         self.reader(bytes)
     }

@@ -1,4 +1,4 @@
-//! `restoredb --diff-schema`: what differs, one line each on standard output; nothing is asked and nothing is changed.
+//! `restoredb --diff-schema` and `verifydb --schema-only`: what differs, one line each on standard output; nothing is asked and nothing is changed.
 
 use super::args::Common;
 use super::output::write_data;
@@ -24,21 +24,29 @@ pub(super) async fn run(
 ) -> Result<Finished> {
     let store = session.open(environment, common, MissingDatabase::Imagine).await?;
     let found = unless_cancelled(&session.cancel, restore::diff(&store, environment, request)).await?;
+    tell(&found, session)
+}
+
+/// Tells what was found, each difference on a line.
+///
+/// # Errors
+/// Standard output cannot be written.
+pub(super) fn tell(found: &SchemaDifferences, session: &Session) -> Result<Finished> {
     session.progress.end();
     let not_compared = found.not_compared.iter().map(|lost| (lost.setting.as_str(), lost.reason.as_str()));
     let not_compared = text::with_reasons(not_compared);
     if !not_compared.is_empty() {
         session.console.warning(&format!("not compared:\n{}", not_compared.join("\n")));
     }
-    session.console.info(&headline(&found));
-    let lines: Vec<String> = found.differences.iter().map(line).collect();
+    session.console.info(&headline(found));
+    let lines: Vec<String> = found.differences.iter().map(|difference| line(difference, &found.sides)).collect();
     if session.console.manner().json {
         session.console.lines(&lines);
     } else {
         let lines = lines.iter().map(|line| format!("{}\n", text::escape(line)));
         write_data(&lines.collect::<String>())?;
     }
-    Finished::acted(&found, found.differences.is_empty())
+    Finished::acted(found, found.differences.is_empty())
 }
 
 fn headline(found: &SchemaDifferences) -> String {
@@ -50,7 +58,7 @@ fn headline(found: &SchemaDifferences) -> String {
     }
 }
 
-fn line(difference: &Difference) -> String {
+fn line(difference: &Difference, [one, other]: &[String; 2]) -> String {
     let Difference { setting, dump, table } = difference;
-    format!("{setting}: dump {dump} / table {table}")
+    format!("{setting}: {one} {dump} / {other} {table}")
 }

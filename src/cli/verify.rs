@@ -20,8 +20,8 @@ pub(super) async fn run(intent: VerifyIntent, session: Session) -> Result<Finish
         Question::Dump { quick } => dump(&intent, *quick, &session).await,
         Question::Schema => schema(&intent, &session).await,
         Question::Table => table(&intent, &session).await,
-        Question::Tables { environment, table } => {
-            tables(&intent, (environment.as_ref(), table.as_ref()), &session).await
+        Question::Tables { environment, table, schema_only } => {
+            tables(&intent, (environment.as_ref(), table.as_ref()), *schema_only, &session).await
         }
     }
 }
@@ -57,6 +57,7 @@ async fn table(intent: &VerifyIntent, session: &Session) -> Result<Finished> {
 async fn tables(
     intent: &VerifyIntent,
     (other_environment, other_table): (Option<&String>, Option<&String>),
+    schema_only: bool,
     session: &Session,
 ) -> Result<Finished> {
     let request = intent.other(other_environment, other_table);
@@ -68,6 +69,10 @@ async fn tables(
         Some(_) => open(&other, session).await?,
     };
     let (source, target) = (live(&environment, &store)?, live(&against, &against_store)?);
+    if schema_only {
+        let found = unless_cancelled(&session.cancel, verify::schemas(&source, &target)).await?;
+        return diff::tell(&found, session);
+    }
     let work = verify::tables(source, target, &intent.options, session.reporter());
     let found = unless_cancelled(&session.cancel, Box::pin(work)).await?;
     tell(&found, session)

@@ -49,6 +49,15 @@ pub(super) fn compared(found: &Comparison) -> Vec<String> {
         format!("  extra      {}", text::items(found.extra)),
         format!("  {} read units consumed", text::units(found.consumed_read_units)),
     ];
+    if let Some(sample) = &found.sample {
+        let side = |looked_at: u64, all: u64, name: &str| format!("    {looked_at} of {} of {name}", text::items(all));
+        let told = [
+            format!("  a sample of {}% of the keys; every count below is the sample's", sample.percent),
+            side(sample.source_items, found.source_items, source),
+            side(sample.target_items, found.target_items, target),
+        ];
+        lines.splice(1..1, told);
+    }
     if found.superseded > 0 {
         let superseded = text::items(found.superseded);
         lines.push(format!("  {superseded} superseded by a later version in the same source, and not compared"));

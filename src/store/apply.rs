@@ -39,7 +39,7 @@ impl Client {
             calls += 1;
             self.change(call.operation, body.clone())
         };
-        let answer = self.retry().run_for(operation, PATIENCE_WITH_FAULTS, PATIENCE, attempt).await;
+        let answer = self.run_for(operation, PATIENCE_WITH_FAULTS, PATIENCE, attempt).await;
         match answer {
             Err(fault) if is_done(call.operation, &fault, calls) => Ok(()),
             answer => answer.map(drop).map_err(|fault| self.tell(fault, operation, table)),

@@ -1,11 +1,13 @@
 //! One DynamoDB client and the raw calls it makes. Each call is the SDK's own operation with its body exchanged at the seam;
 //! the typed input carries only what the SDK needs to route it.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
+use super::config::Connection;
 use super::fault::{CREDENTIALS_HINT, Fault};
 use super::gate::Gate;
 use super::pace::Pace;
@@ -19,8 +21,10 @@ use crate::event::Reporter;
 macro_rules! raw_call {
     ($client:expr, $operation:ident $(.$input:ident($($value:expr),+))*, $body:expr) => {{
         let seam = Seam::new($body);
-        let call = $client.$operation()$(.$input($($value),+))*.customize().interceptor(seam.clone()).send();
-        call.await.map_err(Fault::of)?;
+        let hush = $crate::store::hush::Hush::default();
+        let call = $client.$operation()$(.$input($($value),+))*.customize();
+        let call = call.interceptor(seam.clone()).interceptor(hush.clone()).send();
+        call.await.map_err(|error| hush.kept_in(Fault::of(error)))?;
         seam.into_body().await
     }};
 }
@@ -44,10 +48,20 @@ pub(super) struct Names {
     pub(super) credentials: String,
 }
 
-/// A DynamoDB client with one owner of retries, one gate for writes and one cap for reads.
-pub(super) struct Client {
+/// Credentials that were fetched anew so recently are not again: many calls in flight fail at the same time.
+const RENEWED: Duration = Duration::from_secs(5);
+
+/// The SDK's clients, with credentials that may be replaced in the middle of a run.
+pub(super) struct Services {
     pub(super) dynamodb: aws_sdk_dynamodb::Client,
     pub(super) scaling: Scaling,
+}
+
+/// A DynamoDB client with one owner of retries, one gate for writes and one cap for reads.
+pub(super) struct Client {
+    services: RwLock<Arc<Services>>,
+    connection: Connection,
+    renewed: tokio::sync::Mutex<Option<Instant>>,
     pub(super) host: Host,
     names: Names,
     retry: Retry,
@@ -57,21 +71,39 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) fn new(
-        dynamodb: aws_sdk_dynamodb::Client,
-        scaling: Scaling,
+        services: Services,
+        connection: Connection,
         (host, names): (Host, Names),
-        give_up_after: Duration,
         reporter: Arc<dyn Reporter>,
     ) -> Self {
         Self {
-            dynamodb,
-            scaling,
+            services: RwLock::new(Arc::new(services)),
+            renewed: tokio::sync::Mutex::new(None),
             host,
             names,
-            retry: Retry::new(give_up_after, reporter),
+            retry: Retry::new(connection.give_up_after, reporter),
+            connection,
             gate: Gate::new(),
             pace: OnceLock::new(),
         }
+    }
+
+    /// The clients as they are now. Not to be kept.
+    pub(super) fn services(&self) -> Arc<Services> {
+        Arc::clone(&self.services.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Gets credentials anew from wherever they come, past every cache: a session may have been logged in again, keys may have
+    /// been rotated. What cannot be had now is asked for again after the next refusal.
+    pub(super) async fn renew(&self) {
+        let mut renewed = self.renewed.lock().await;
+        if renewed.is_some_and(|at| at.elapsed() < RENEWED) {
+            return;
+        }
+        if let Some(services) = self.connection.renewed().await {
+            *self.services.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(services);
+        }
+        *renewed = Some(Instant::now());
     }
 
     pub(super) fn retry(&self) -> &Retry {
@@ -102,27 +134,27 @@ impl Client {
     }
 
     pub(super) async fn send_describe_table(&self, table: &str, body: Bytes) -> Result<Bytes, Fault> {
-        raw_call!(self.dynamodb, describe_table.table_name(table), body)
+        raw_call!(self.services().dynamodb, describe_table.table_name(table), body)
     }
 
     pub(super) async fn send_list_tables(&self, body: Bytes) -> Result<Bytes, Fault> {
-        raw_call!(self.dynamodb, list_tables, body)
+        raw_call!(self.services().dynamodb, list_tables, body)
     }
 
     pub(super) async fn send_scan(&self, table: &str, body: Bytes) -> Result<Bytes, Fault> {
-        raw_call!(self.dynamodb, scan.table_name(table), body)
+        raw_call!(self.services().dynamodb, scan.table_name(table), body)
     }
 
     pub(super) async fn send_batch_write_item(&self, table: &str, body: Bytes) -> Result<Bytes, Fault> {
         // Account-based endpoints are routed by the table named in the typed input.
-        raw_call!(self.dynamodb, batch_write_item.request_items(table, Vec::new()), body)
+        raw_call!(self.services().dynamodb, batch_write_item.request_items(table, Vec::new()), body)
     }
 
     pub(super) async fn send_create_table(&self, table: &str, body: Bytes) -> Result<Bytes, Fault> {
-        raw_call!(self.dynamodb, create_table.table_name(table), body)
+        raw_call!(self.services().dynamodb, create_table.table_name(table), body)
     }
 
     pub(super) async fn send_delete_table(&self, table: &str, body: Bytes) -> Result<Bytes, Fault> {
-        raw_call!(self.dynamodb, delete_table.table_name(table), body)
+        raw_call!(self.services().dynamodb, delete_table.table_name(table), body)
     }
 }

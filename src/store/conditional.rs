@@ -8,12 +8,11 @@ use aws_sdk_dynamodb::error::SdkError;
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tokio::time::Instant;
 
 use super::client::{Client, raw_call};
 use super::fault::{Class, Fault};
+use super::hush::Hush;
 use super::read::{ConsumedCapacity, quoted};
-use super::retry::Retry;
 use super::seam::Seam;
 use super::{Refused, Written};
 use crate::error::Result;
@@ -48,8 +47,7 @@ impl Client {
     pub(super) async fn write_new(&self, table: &str, key: &KeySchema, item: Bytes) -> Result<Written> {
         let body = put_body(table, &key.partition.name, &item);
         let mut written = Written::default();
-        let mut waits = Retry::waits();
-        let started = Instant::now();
+        let mut effort = self.effort("PutItem", Some(table));
         // Whether an earlier call may have been heard although it failed.
         let mut heard = false;
         loop {
@@ -66,22 +64,19 @@ impl Client {
                 }
                 Err(fault) => fault,
             };
-            if fault.class == Class::Invalid {
-                written.refused.push(Refused { item, reason: fault.words() });
-                return Ok(written);
-            }
-            if !fault.is_passing() {
-                return Err(self.tell(fault, "PutItem", table));
-            }
             if fault.class == Class::Throttled {
                 written.throttled_calls += 1;
                 pass.throttled();
             }
             heard |= fault.class == Class::Transient;
             drop(pass);
-            let reason = fault.words();
-            if self.retry().pause("PutItem", &reason, started, &mut waits).await.is_err() {
-                return Err(self.tell(Fault::gave_up(&reason), "PutItem", table));
+            match effort.again(fault).await {
+                Ok(()) => {}
+                Err(fault) if fault.class == Class::Invalid => {
+                    written.refused.push(Refused { item, reason: fault.words() });
+                    return Ok(written);
+                }
+                Err(fault) => return Err(self.tell(fault, "PutItem", table)),
             }
         }
     }
@@ -117,8 +112,9 @@ impl Client {
 
     async fn put_new_once(&self, table: &str, body: Bytes) -> Result<Put, Fault> {
         let seam = Seam::new(body);
-        let call = self.dynamodb.put_item().table_name(table).customize().interceptor(seam.clone());
-        match call.send().await {
+        let hush = Hush::default();
+        let call = self.services().dynamodb.put_item().table_name(table).customize();
+        match call.interceptor(seam.clone()).interceptor(hush.clone()).send().await {
             Ok(_) => {
                 let answer = seam.into_body().await?;
                 let unreadable = |error| Fault::broken_body("the answer cannot be read").with_source(error);
@@ -128,7 +124,7 @@ impl Client {
             Err(SdkError::ServiceError(service)) if service.err().is_conditional_check_failed_exception() => {
                 Ok(Put::Taken(service.raw().body().bytes().and_then(item_of)))
             }
-            Err(error) => Err(Fault::of(error)),
+            Err(error) => Err(hush.kept_in(Fault::of(error))),
         }
     }
 
@@ -137,13 +133,13 @@ impl Client {
         let key = key.extract(item).map(|key| key.to_json()).unwrap_or_default();
         let body = format!(r#"{{"TableName":{},"Key":{key},"ConsistentRead":true}}"#, quoted(table));
         let body = Bytes::from(body);
-        let answer = self.retry().run("GetItem", || self.send_get_item(table, body.clone())).await;
+        let answer = self.run_on("GetItem", Some(table), || self.send_get_item(table, body.clone())).await;
         let answer = answer.map_err(|fault| self.tell(fault, "GetItem", table))?;
         Ok(item_of(&answer))
     }
 
     async fn send_get_item(&self, table: &str, body: Bytes) -> Result<Bytes, Fault> {
-        raw_call!(self.dynamodb, get_item.table_name(table), body)
+        raw_call!(self.services().dynamodb, get_item.table_name(table), body)
     }
 }
 

@@ -18,13 +18,45 @@ use aws_sdk_dynamodb::config::StalledStreamProtectionConfig;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
+use super::client::Services;
 use super::fault::Fault;
+use super::hush::Hush;
+use super::scaling::Scaling;
 use crate::environment::{Credentials, Endpoint, Environment, LOCAL_REGION, Role};
 use crate::error::{Error, Result};
 
 /// One attempt of a data call ends after this long without an answer's head.
 const ATTEMPT: Duration = Duration::from_mins(1);
 const CONNECT: Duration = Duration::from_secs(5);
+
+/// What it takes to reach an environment's services, once and again.
+pub(super) struct Connection {
+    pub(super) environment: Environment,
+    /// Where the embedded engine listens.
+    pub(super) embedded_url: Option<String>,
+    pub(super) give_up_after: Duration,
+}
+
+impl Connection {
+    pub(super) async fn config(&self) -> Result<Config> {
+        Config::of(&self.environment, self.embedded_url.as_deref()).await
+    }
+
+    pub(super) fn services(&self, config: &Config) -> Services {
+        Services {
+            dynamodb: config.dynamodb(self.give_up_after),
+            scaling: Scaling::new(config.auto_scaling(&self.environment), self.give_up_after),
+        }
+    }
+
+    /// The services with credentials read anew. `None` where they can be no others: keys in an env file are what they were.
+    pub(super) async fn renewed(&self) -> Option<Services> {
+        if fixed_credentials(self.environment.credentials()).is_some() && self.environment.role().is_none() {
+            return None;
+        }
+        Some(self.services(&self.config().await.ok()?))
+    }
+}
 
 /// How DynamoDB is called: the SDK's configuration for it, and for the services that serve it (STS).
 pub(super) struct Config {
@@ -35,7 +67,7 @@ pub(super) struct Config {
 
 impl Config {
     /// Reads what the environment leaves to `aws-config`. `embedded_url` is where the embedded engine listens.
-    pub(super) async fn of(environment: &Environment, embedded_url: Option<&str>) -> Result<Self> {
+    async fn of(environment: &Environment, embedded_url: Option<&str>) -> Result<Self> {
         let (shared_endpoint, dynamodb_endpoint) = endpoints(environment.endpoint(), embedded_url);
         let url = shared_endpoint.as_deref().or(dynamodb_endpoint.as_deref());
         let shared = match fixed_credentials(environment.credentials()) {
@@ -61,10 +93,10 @@ impl Config {
     }
 
     /// A DynamoDB client. The SDK's own retries are off: this module has one owner of retries.
-    pub(super) fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
+    fn dynamodb(&self, give_up_after: Duration) -> aws_sdk_dynamodb::Client {
         let mut builder = aws_sdk_dynamodb::config::Builder::from(&self.shared)
             .retry_config(RetryConfig::disabled())
-            .timeout_config(timeouts())
+            .timeout_config(timeouts(give_up_after))
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         if let Some(url) = &self.dynamodb_endpoint {
             builder = builder.endpoint_url(url);
@@ -74,21 +106,27 @@ impl Config {
 
     /// What an Application Auto Scaling client is made from. `None` where the environment names an endpoint on this machine
     /// for DynamoDB alone: no call leaves such an environment for AWS.
-    pub(super) fn auto_scaling(&self, environment: &Environment) -> Option<SdkConfig> {
+    fn auto_scaling(&self, environment: &Environment) -> Option<SdkConfig> {
         let for_dynamodb_alone = matches!(environment.endpoint(), Endpoint::Url { every_service: false, .. });
         (!for_dynamodb_alone || !environment.is_local()).then(|| self.shared.clone())
     }
 
     /// The account these credentials belong to, asked of STS.
     pub(super) async fn account(&self) -> Result<String> {
-        let identity = aws_sdk_sts::Client::new(&self.shared).get_caller_identity().send().await;
-        let identity = identity.map_err(|error| Fault::of(error).into_error("GetCallerIdentity", "of STS", "STS"))?;
+        let hush = Hush::default();
+        let identity =
+            aws_sdk_sts::Client::new(&self.shared).get_caller_identity().customize().interceptor(hush.clone());
+        let identity = identity.send().await;
+        let identity = identity
+            .map_err(|error| hush.kept_in(Fault::of(error)).into_error("GetCallerIdentity", "of STS", "STS"))?;
         identity.account.ok_or_else(|| Error::environment("STS did not say which account these credentials belong to"))
     }
 }
 
-pub(super) fn timeouts() -> TimeoutConfig {
-    TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ATTEMPT).build()
+/// A call that hangs is to be made again before a run without patience gives up.
+pub(super) fn timeouts(give_up_after: Duration) -> TimeoutConfig {
+    let attempt = ATTEMPT.min(give_up_after / 4);
+    TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(attempt).build()
 }
 
 /// The endpoint of every service, and the one of DynamoDB alone.

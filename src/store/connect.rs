@@ -8,12 +8,11 @@ use bytes::Bytes;
 use tokio::time::{Instant, timeout};
 
 use super::client::{Client, Host, Names};
-use super::config::Config;
+use super::config::{Config, Connection};
 #[cfg(feature = "embedded")]
 use super::embedded::Engine;
 use super::fault::Class;
 use super::retry::Retry;
-use super::scaling::Scaling;
 use super::{ReadStore, ScanPage, ScanRequest, WriteStore, Written};
 use super::{capture, probe};
 use crate::environment::{Confirmation, Credentials, Endpoint, Environment};
@@ -97,7 +96,12 @@ impl Store {
         let embedded_url = engine.as_ref().map(Engine::url);
         #[cfg(not(feature = "embedded"))]
         let embedded_url: Option<&str> = no_engine(environment.endpoint())?;
-        let config = Config::of(environment, embedded_url).await?;
+        let connection = Connection {
+            environment: environment.clone(),
+            embedded_url: embedded_url.map(ToOwned::to_owned),
+            give_up_after: options.give_up_after,
+        };
+        let config = connection.config().await?;
         let endpoint = match environment.endpoint() {
             Endpoint::Aws => format!("DynamoDB in {}", config.shared.region().map_or("AWS", |region| region.as_ref())),
             endpoint => endpoint.to_string(),
@@ -107,10 +111,9 @@ impl Store {
             endpoint if endpoint.is_local() => Host::Local,
             _ => Host::Remote,
         };
-        let scaling = Scaling::new(config.auto_scaling(environment));
         let reporter = Arc::clone(&options.reporter);
         let names = Names { endpoint, credentials: credentials(environment) };
-        let client = Client::new(config.dynamodb(), scaling, (host, names), options.give_up_after, reporter);
+        let client = Client::new(connection.services(&config), connection, (host, names), reporter);
         if let Some(wait) = options.wait {
             options.reporter.report(Event::Phase { phase: Phase::Connecting, items: None, bytes: None });
             until_it_answers(&client, wait).await?;

@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use super::client::{Client, raw_call};
 use super::fault::Fault;
+use super::hush::Hush;
 use super::seam::Seam;
 use crate::schema::Operation;
 
@@ -40,7 +41,8 @@ impl Routing {
 impl Client {
     /// Reads a setting. No retries: who calls knows how long it may take.
     pub(super) async fn look(&self, look: Look, body: Bytes) -> Result<Bytes, Fault> {
-        let db = &self.dynamodb;
+        let services = self.services();
+        let db = &services.dynamodb;
         let Routing { table_name: table, resource_arn: arn } = Routing::of(&body);
         let call = async {
             match look {
@@ -55,11 +57,13 @@ impl Client {
                 Look::Backups => raw_call!(db, list_backups.table_name(table), body),
                 Look::Streams => {
                     let seam = Seam::to_target(body, "DynamoDBStreams_20120810.ListStreams");
-                    db.list_tables().customize().interceptor(seam.clone()).send().await.map_err(Fault::of)?;
+                    let hush = Hush::default();
+                    let call = db.list_tables().customize().interceptor(seam.clone()).interceptor(hush.clone());
+                    call.send().await.map_err(|error| hush.kept_in(Fault::of(error)))?;
                     seam.into_body().await
                 }
-                Look::ScalableTargets => self.scaling.describe_targets(body).await,
-                Look::ScalingPolicies => self.scaling.describe_policies(body).await,
+                Look::ScalableTargets => services.scaling.describe_targets(body).await,
+                Look::ScalingPolicies => services.scaling.describe_policies(body).await,
             }
         };
         // The SDK's futures are large, and those of all arms lie in one.
@@ -68,7 +72,8 @@ impl Client {
 
     /// Changes a setting. No retries, as for [`look`](Self::look).
     pub(super) async fn change(&self, operation: Operation, body: Bytes) -> Result<Bytes, Fault> {
-        let db = &self.dynamodb;
+        let services = self.services();
+        let db = &services.dynamodb;
         let Routing { table_name: table, resource_arn: arn } = Routing::of(&body);
         let call = async {
             match operation {
@@ -83,8 +88,8 @@ impl Client {
                 Operation::EnableKinesisStreamingDestination => {
                     raw_call!(db, enable_kinesis_streaming_destination.table_name(table), body)
                 }
-                Operation::RegisterScalableTarget => self.scaling.register_target(body).await,
-                Operation::PutScalingPolicy => self.scaling.put_policy(body).await,
+                Operation::RegisterScalableTarget => services.scaling.register_target(body).await,
+                Operation::PutScalingPolicy => services.scaling.put_policy(body).await,
             }
         };
         Box::pin(call).await

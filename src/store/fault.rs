@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::time::Duration;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_dynamodb::error::{BoxError, ProvideErrorMetadata, SdkError};
@@ -24,6 +25,8 @@ pub(super) enum Class {
     Transient,
     /// The request itself is refused; sent again it would be refused again.
     Invalid,
+    /// The call was signed at a time that is not the server's.
+    Skewed,
     /// No such table.
     NotFound,
     /// The table is being created, changed or deleted.
@@ -67,9 +70,26 @@ impl Fault {
         Self::new(Class::Transient, "the call timed out")
     }
 
-    /// Nothing went forward for too long; `reason` is what the last call said.
-    pub(super) fn gave_up(reason: &str) -> Self {
-        Self::new(Class::Throttled, format!("no progress for too long; the last answer was: {reason}"))
+    /// Items of a batch came back.
+    pub(super) fn unprocessed(left: usize, sent: usize) -> Self {
+        Self::new(Class::Throttled, format!("{left} of {sent} items unprocessed"))
+    }
+
+    /// A table that was there and is not any more.
+    pub(super) fn gone(message: &str) -> Self {
+        Self::new(Class::NotFound, message)
+    }
+
+    /// The same fault, while the table is in `status`.
+    pub(super) fn while_table_is(mut self, status: &str) -> Self {
+        self.message = format!("{} (the table is {status})", self.message);
+        self
+    }
+
+    /// The last fault of a run that has made no progress for so long.
+    pub(super) fn given_up(mut self, after: Duration) -> Self {
+        self.message = format!("{}; this was the last answer of {after:?} without progress", self.message);
+        self
     }
 
     /// A service that must not be called from an environment whose endpoint is for DynamoDB alone.
@@ -96,7 +116,7 @@ impl Fault {
         const WORDS: [&str; 4] = ["not implemented", "not yet implemented", "not supported", "unknown operation"];
         match self.class {
             Class::Unreachable => true,
-            Class::Throttled | Class::NotFound | Class::Denied => false,
+            Class::Throttled | Class::Skewed | Class::NotFound | Class::Denied => false,
             _ if self.unknown || names_a_lack(self.code.as_deref()) => true,
             _ => WORDS.iter().any(|words| self.message.to_ascii_lowercase().contains(words)),
         }
@@ -107,6 +127,14 @@ impl Fault {
         self
     }
 
+    /// The same fault without this text in what the server said.
+    pub(super) fn without(mut self, secret: &str) -> Self {
+        const HIDDEN: &str = "[hidden]";
+        self.message = self.message.replace(secret, HIDDEN);
+        self.code = self.code.map(|code| code.replace(secret, HIDDEN));
+        self
+    }
+
     /// Whether no credentials could be had, rather than that AWS refused those there are.
     pub(super) fn lacks_credentials(&self) -> bool {
         self.class == Class::Denied && self.code.is_none() && self.source.is_some()
@@ -114,7 +142,22 @@ impl Fault {
 
     /// Whether the same call may succeed later.
     pub(super) fn is_passing(&self) -> bool {
-        matches!(self.class, Class::Unreachable | Class::Throttled | Class::Transient)
+        matches!(self.class, Class::Unreachable | Class::Throttled | Class::Transient | Class::Skewed)
+    }
+
+    /// Whether it is the credentials that are refused or missing, and not what they may do: new ones may be had.
+    pub(super) fn is_of_credentials(&self) -> bool {
+        const CODES: [&str; 7] = [
+            "ExpiredTokenException",
+            "ExpiredToken",
+            "UnrecognizedClientException",
+            "InvalidClientTokenId",
+            "InvalidSignatureException",
+            "SignatureDoesNotMatch",
+            "MissingAuthenticationTokenException",
+        ];
+        self.lacks_credentials()
+            || (self.class == Class::Denied && self.code.as_deref().is_some_and(|code| CODES.contains(&code)))
     }
 
     /// Sorts what the SDK returned.
@@ -123,6 +166,9 @@ impl Fault {
         E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
     {
         match &error {
+            SdkError::ServiceError(service) if is_damaged(service.raw()) => {
+                Self::broken_body("an error's answer does not match its x-amz-crc32 checksum")
+            }
             SdkError::ServiceError(service) => {
                 let code = service.err().code().map(ToOwned::to_owned);
                 let status = service.raw().status().as_u16();
@@ -132,7 +178,7 @@ impl Fault {
                     None if code.is_some() => "no message".to_owned(),
                     None => format!("HTTP status {status} without a DynamoDB error; is this a DynamoDB endpoint?"),
                 };
-                let class = if is_for_hours(&message) { Class::Other } else { class_of(code.as_deref(), status) };
+                let class = class_of_words(code.as_deref(), status, &message);
                 Self { class, unknown: code.is_none(), code, message, source: None }
             }
             SdkError::TimeoutError(_) => Self::timeout().with_source(error),
@@ -147,7 +193,10 @@ impl Fault {
                 Self::new(class, "no connection").with_source(SourceOnly::of(error))
             }
             SdkError::ResponseError(response) => {
-                let class = class_of(None, response.raw().status().as_u16());
+                // An error's answer that broke off on its way tells nothing, whatever its status.
+                let cut_off = find::<std::io::Error>(&error).is_some();
+                let status = response.raw().status().as_u16();
+                let class = if cut_off { Class::Transient } else { class_of(None, status) };
                 Self::new(class, "the answer is not DynamoDB's").with_source(SourceOnly::of(error))
             }
             _ => Self::new(Class::Other, "the call could not be made").with_source(SourceOnly::of(error)),
@@ -173,6 +222,9 @@ impl Fault {
                     .with_hint(format!("allow dynamodb:{operation} on {target} for these credentials"))
             }
             Class::Denied => Error::environment(what).with_hint(CREDENTIALS_HINT),
+            Class::Skewed => Error::environment(what).with_hint(
+                "set the clock of this machine: AWS refuses calls that are signed some minutes early or late",
+            ),
             Class::NotFound => Error::not_found(what),
             Class::Throttled => Error::failed(what)
                 .with_hint("the table or account takes no more requests; raise its capacity, or run again later"),
@@ -199,6 +251,12 @@ impl Fault {
     }
 }
 
+/// Whether the body of an answer is not the one that its checksum was made of.
+fn is_damaged(response: &HttpResponse) -> bool {
+    let expected = response.headers().get("x-amz-crc32").and_then(|value| value.parse::<u32>().ok());
+    matches!((expected, response.body().bytes()), (Some(expected), Some(body)) if crc32fast::hash(body) != expected)
+}
+
 /// Whether an error code says that the endpoint does not know the operation.
 fn names_a_lack(code: Option<&str>) -> bool {
     matches!(
@@ -214,6 +272,15 @@ fn names_a_lack(code: Option<&str>) -> bool {
     )
 }
 
+/// The class of a code, where the words do not make it another one.
+fn class_of_words(code: Option<&str>, status: u16, message: &str) -> Class {
+    match class_of(code, status) {
+        _ if is_for_hours(message) => Class::Other,
+        Class::Denied if is_skew(message) => Class::Skewed,
+        class => class,
+    }
+}
+
 fn class_of(code: Option<&str>, status: u16) -> Class {
     // A code may come as `com.amazonaws.dynamodb.v20120810#ThrottlingException`; the SDK strips the prefix.
     match code.unwrap_or_default() {
@@ -221,6 +288,10 @@ fn class_of(code: Option<&str>, status: u16) -> Class {
         | "ThrottlingException"
         | "ThrottledException"
         | "RequestLimitExceeded"
+        | "RequestThrottled"
+        | "RequestThrottledException"
+        | "TooManyRequestsException"
+        | "BandwidthLimitExceeded"
         | "LimitExceededException" => Class::Throttled,
         "ValidationException" | "ItemCollectionSizeLimitExceededException" | "SerializationException" => Class::Invalid,
         "ResourceNotFoundException" => Class::NotFound,
@@ -229,7 +300,11 @@ fn class_of(code: Option<&str>, status: u16) -> Class {
         | "InternalFailure"
         | "InternalServiceException"
         | "ServiceUnavailable"
+        | "TransactionConflictException"
+        | "RequestTimeout"
+        | "RequestTimeoutException"
         | "ReplicatedWriteConflictException" => Class::Transient,
+        "RequestTimeTooSkewed" | "RequestExpired" | "RequestInTheFuture" => Class::Skewed,
         "AccessDeniedException"
         | "AccessDenied"
         | "UnrecognizedClientException"
@@ -253,6 +328,11 @@ fn class_of(code: Option<&str>, status: u16) -> Class {
 /// or a billing mode that was changed too often. The words go on with a time of day.
 fn is_for_hours(message: &str) -> bool {
     message.contains(" can be made at ")
+}
+
+/// Whether a refused signature is one of another time.
+fn is_skew(message: &str) -> bool {
+    message.contains("Signature expired") || message.contains("Signature not yet current")
 }
 
 /// An error and the causes below it.
@@ -304,8 +384,7 @@ impl Fault {
     /// What an endpoint answers with this code and HTTP status.
     pub(super) fn for_test(code: &str, status: u16, message: &str) -> Self {
         let code = (!code.is_empty()).then(|| code.to_owned());
-        let class = class_of(code.as_deref(), status);
-        let class = if is_for_hours(message) { Class::Other } else { class };
+        let class = class_of_words(code.as_deref(), status, message);
         Self { unknown: code.is_none(), code, ..Self::new(class, message) }
     }
 }
@@ -339,6 +418,22 @@ mod tests {
         }
         assert!(!Fault::timeout().is_lack());
         assert!(Fault::not_offered().is_lack());
+    }
+
+    #[test]
+    fn credentials_that_may_be_renewed_are_told_from_what_they_may_not_do() {
+        for (code, message, class, is_of_credentials) in [
+            ("ExpiredTokenException", "The security token included in the request is expired", Class::Denied, true),
+            ("UnrecognizedClientException", "The security token is invalid.", Class::Denied, true),
+            ("InvalidSignatureException", "The request signature we calculated does not match", Class::Denied, true),
+            ("InvalidSignatureException", "Signature expired: 20260101T000000Z is now earlier", Class::Skewed, false),
+            ("InvalidSignatureException", "Signature not yet current: 20300101T000000Z", Class::Skewed, false),
+            ("RequestTimeTooSkewed", "The difference is too large.", Class::Skewed, false),
+            ("AccessDeniedException", "User is not authorized", Class::Denied, false),
+        ] {
+            let fault = Fault::for_test(code, 400, message);
+            assert_eq!((fault.class, fault.is_of_credentials()), (class, is_of_credentials), "{code}: {message}");
+        }
     }
 
     #[test]

@@ -11,10 +11,12 @@ mod conditional;
 mod config;
 mod connect;
 mod control;
+mod effort;
 #[cfg(feature = "embedded")]
 mod embedded;
 mod fault;
 mod gate;
+mod hush;
 mod pace;
 mod probe;
 mod read;

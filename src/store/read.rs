@@ -37,6 +37,21 @@ struct NamesPage {
     last_evaluated_table_name: Option<String>,
 }
 
+/// The state a description tells.
+pub(super) fn table_status(description: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Answer {
+        table: Table,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Table {
+        table_status: Option<String>,
+    }
+    serde_json::from_slice::<Answer>(description).ok()?.table.table_status
+}
+
 /// The text of a JSON string, quotes included.
 pub(super) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
@@ -46,7 +61,7 @@ impl Client {
     /// `DescribeTable`, verbatim; `None` when there is no such table.
     pub(super) async fn describe(&self, table: &str) -> Result<Option<TableSchema>> {
         let body = Bytes::from(format!(r#"{{"TableName":{}}}"#, quoted(table)));
-        let answer = self.retry().run("DescribeTable", || self.send_describe_table(table, body.clone())).await;
+        let answer = self.run("DescribeTable", || self.send_describe_table(table, body.clone())).await;
         match answer {
             Ok(text) => TableSchema::parse(&text).map(Some),
             Err(fault) if fault.class == Class::NotFound => Ok(None),
@@ -59,7 +74,7 @@ impl Client {
         let mut names = Vec::new();
         let mut body = Bytes::from_static(b"{}");
         loop {
-            let answer = self.retry().run("ListTables", || self.send_list_tables(body.clone())).await;
+            let answer = self.run("ListTables", || self.send_list_tables(body.clone())).await;
             let text = answer.map_err(|fault| self.tell(fault, "ListTables", "of this account"))?;
             let page: NamesPage = parse(&text, "ListTables")?;
             names.extend(page.table_names);
@@ -75,7 +90,7 @@ impl Client {
     /// One page of a Scan.
     pub(super) async fn scan(&self, request: &ScanRequest) -> Result<ScanPage> {
         let body = scan_body(request);
-        let answer = self.retry().run("Scan", || self.scan_once(&request.table, body.clone())).await;
+        let answer = self.run_on("Scan", Some(&request.table), || self.scan_once(&request.table, body.clone())).await;
         answer.map_err(|fault| self.tell(fault, "Scan", &request.table))
     }
 

@@ -1,36 +1,48 @@
-//! The one owner of retries: passing faults go round with jittered backoff for as long as anything makes progress.
+//! The one owner of retries: how long to wait, when to give up, and when to tell people that nothing goes forward. What can be
+//! done about a fault before the next try is in `effort`.
 //!
 //! There is no cap on attempts. A run gives up when no call of any kind has succeeded for `give_up_after`: a throttled table
 //! that still takes one batch a second is slow, not broken.
 
-use std::future::Future;
 use std::sync::Arc;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use tokio::time::Instant;
 
-use super::fault::{Class, Fault};
+use super::fault::Fault;
 use crate::event::{Event, Reporter};
 
 const SHORTEST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
+/// When nothing has gone forward for so long, people hear of it, and then again after each further such time and a half.
+const SILENCE: Duration = Duration::from_secs(10);
+
 /// How failed calls are tried again.
 pub(super) struct Retry {
     give_up_after: Duration,
-    last_success: Mutex<Option<Instant>>,
+    state: Mutex<State>,
     reporter: Arc<dyn Reporter>,
+}
+
+#[derive(Default)]
+struct State {
+    last_success: Option<Instant>,
+    /// When people are told next that nothing goes forward; `None` while it does.
+    next_word: Option<Instant>,
+    /// Whether they have been told since the last success.
+    told: bool,
 }
 
 impl Retry {
     pub(super) fn new(give_up_after: Duration, reporter: Arc<dyn Reporter>) -> Self {
-        Self { give_up_after, last_success: Mutex::new(None), reporter }
+        Self { give_up_after, state: Mutex::default(), reporter }
     }
 
     /// Waits between attempts: exponential from 50 ms to 10 s, jittered, without end.
-    pub(super) fn waits() -> impl Iterator<Item = Duration> + Send {
+    pub(super) fn waits() -> impl Iterator<Item = Duration> + Send + use<> {
         ExponentialBuilder::default()
             .with_min_delay(SHORTEST_WAIT)
             .with_max_delay(LONGEST_WAIT)
@@ -42,61 +54,23 @@ impl Retry {
 
     /// Notes that a call succeeded.
     pub(super) fn succeeded(&self) {
-        if let Ok(mut last) = self.last_success.lock() {
-            *last = Some(Instant::now());
+        let told = {
+            let mut state = self.state();
+            state.last_success = Some(Instant::now());
+            state.next_word = None;
+            std::mem::take(&mut state.told)
+        };
+        if told {
+            self.reporter.report(Event::Info("calls succeed again".to_owned()));
         }
     }
 
-    /// Makes `attempt` until it succeeds, fails for good, or nothing has succeeded for too long.
-    pub(super) async fn run<T, F>(&self, operation: &str, mut attempt: impl FnMut() -> F) -> Result<T, Fault>
-    where
-        F: Future<Output = Result<T, Fault>>,
-    {
-        let started = Instant::now();
-        let mut waits = Self::waits();
-        loop {
-            let fault = match attempt().await {
-                Ok(value) => {
-                    self.succeeded();
-                    return Ok(value);
-                }
-                Err(fault) => fault,
-            };
-            if !fault.is_passing() || self.is_hopeless(&fault) {
-                return Err(fault);
-            }
-            self.pause(operation, &fault.words(), started, &mut waits).await.map_err(|GaveUp| fault)?;
-        }
+    /// Whether any call has succeeded yet.
+    pub(super) fn has_worked(&self) -> bool {
+        self.state().last_success.is_some()
     }
 
-    /// Makes `attempt` until it succeeds or is refused: for `busy` at most while the table is busy, for `faults` at most while the
-    /// endpoint fails. That other calls succeed meanwhile says nothing here.
-    pub(super) async fn run_for<T, F>(
-        &self,
-        operation: &str,
-        faults: Duration,
-        busy: Duration,
-        mut attempt: impl FnMut() -> F,
-    ) -> Result<T, Fault>
-    where
-        F: Future<Output = Result<T, Fault>>,
-    {
-        let started = Instant::now();
-        let mut waits = Self::waits();
-        loop {
-            let fault = match attempt().await {
-                Ok(value) => return Ok(value),
-                Err(fault) => fault,
-            };
-            let patience = if fault.is_busy() { busy } else { faults };
-            if !(fault.is_passing() || fault.is_busy()) || started.elapsed() > patience {
-                return Err(fault);
-            }
-            self.rest(operation, &fault.words(), &mut waits).await;
-        }
-    }
-
-    /// Waits before the next attempt, and says why.
+    /// Waits before the next attempt, and says why to those who ask for every retry.
     pub(super) async fn rest(
         &self,
         operation: &str,
@@ -108,28 +82,108 @@ impl Retry {
         tokio::time::sleep(wait).await;
     }
 
-    /// Waits before the next attempt, or says that it is time to give up.
+    /// Waits before the next attempt after `fault`, or gives it back when it is time to give up. `started` is when the caller
+    /// last made progress by itself.
     pub(super) async fn pause(
         &self,
         operation: &str,
-        reason: &str,
+        fault: Fault,
         started: Instant,
         waits: &mut (impl Iterator<Item = Duration> + Send),
-    ) -> Result<(), GaveUp> {
-        let since = self.last_success.lock().ok().and_then(|last| *last).map_or(started, |last| last.max(started));
+    ) -> Result<(), Fault> {
+        let since = self.state().last_success.map_or(started, |last| last.max(started));
         if since.elapsed() >= self.give_up_after {
-            return Err(GaveUp);
+            return Err(fault.given_up(self.give_up_after));
         }
-        self.rest(operation, reason, waits).await;
+        let words = fault.words();
+        self.tell_of_silence(operation, &words, since);
+        self.rest(operation, &words, waits).await;
         Ok(())
     }
 
-    /// An endpoint that has never answered is not going to: say so at once.
-    fn is_hopeless(&self, fault: &Fault) -> bool {
-        fault.class == Class::Unreachable && self.last_success.lock().map_or(true, |last| last.is_none())
+    /// Says once in a while that nothing goes forward, whichever of the calls in flight notices it.
+    fn tell_of_silence(&self, operation: &str, reason: &str, since: Instant) {
+        let now = Instant::now();
+        let silence = now - since;
+        {
+            let mut state = self.state();
+            let next = *state.next_word.get_or_insert(since + SILENCE.min(self.give_up_after / 2));
+            if now < next {
+                return;
+            }
+            state.next_word = Some(now + silence / 2 + SILENCE);
+            state.told = true;
+        }
+        let text = format!(
+            "nothing has gone forward for {} s ({operation}: {reason}); the run gives up after {:?}",
+            silence.as_secs(),
+            self.give_up_after,
+        );
+        self.reporter.report(Event::Warning(text));
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Nothing has succeeded for too long.
-#[derive(Debug)]
-pub(super) struct GaveUp;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Default)]
+    struct Heard(Mutex<Vec<Event>>);
+
+    impl Reporter for Heard {
+        fn report(&self, event: Event) {
+            self.0.lock().unwrap().push(event);
+        }
+    }
+
+    impl Heard {
+        fn warnings(&self) -> usize {
+            self.0.lock().unwrap().iter().filter(|event| matches!(event, Event::Warning(_))).count()
+        }
+    }
+
+    async fn fails(retry: &Retry) -> Result<(), Fault> {
+        let started = Instant::now();
+        let mut waits = Retry::waits();
+        loop {
+            retry.pause("Scan", Fault::for_test("ThrottlingException", 400, "slow down"), started, &mut waits).await?;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_gives_up_after_its_patience_and_not_after_a_number_of_calls() {
+        let heard = Arc::new(Heard::default());
+        let retry = Retry::new(Duration::from_mins(5), heard.clone());
+        let started = Instant::now();
+        let fault = fails(&retry).await.unwrap_err();
+        assert!(fault.words().contains("slow down") && fault.words().contains("300s"), "{}", fault.words());
+        let took = started.elapsed();
+        assert!((300..=310).contains(&took.as_secs()), "{took:?}");
+        assert!((3..=8).contains(&heard.warnings()), "{} warnings in five minutes", heard.warnings());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn people_hear_once_that_nothing_goes_forward_and_once_that_it_does_again() {
+        let heard = Arc::new(Heard::default());
+        let retry = Arc::new(Retry::new(Duration::from_mins(5), heard.clone()));
+        let calls: Vec<_> = (0..8)
+            .map(|_| {
+                let retry = Arc::clone(&retry);
+                tokio::spawn(async move { drop(fails(&retry).await) })
+            })
+            .collect();
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert_eq!(heard.warnings(), 0, "a short hitch is nobody's business");
+        tokio::time::sleep(Duration::from_secs(15)).await;
+        assert_eq!(heard.warnings(), 1);
+        retry.succeeded();
+        retry.succeeded();
+        let infos = heard.0.lock().unwrap().iter().filter(|event| matches!(event, Event::Info(_))).count();
+        assert_eq!(infos, 1);
+        calls.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+}

@@ -2,6 +2,7 @@
 //! kept elsewhere. The client is built when it is first needed, for most runs never.
 
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_config::retry::RetryConfig;
@@ -19,12 +20,13 @@ use super::seam::Seam;
 pub(super) struct Scaling {
     /// `None` where the service must not be called.
     config: Option<SdkConfig>,
+    give_up_after: Duration,
     client: OnceLock<Client>,
 }
 
 impl Scaling {
-    pub(super) fn new(config: Option<SdkConfig>) -> Self {
-        Self { config, client: OnceLock::new() }
+    pub(super) fn new(config: Option<SdkConfig>, give_up_after: Duration) -> Self {
+        Self { config, give_up_after, client: OnceLock::new() }
     }
 
     fn client(&self) -> Result<&Client, Fault> {
@@ -32,7 +34,7 @@ impl Scaling {
         Ok(self.client.get_or_init(|| {
             let builder = Builder::from(config)
                 .retry_config(RetryConfig::disabled())
-                .timeout_config(timeouts())
+                .timeout_config(timeouts(self.give_up_after))
                 .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
             Client::from_conf(builder.build())
         }))

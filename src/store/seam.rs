@@ -16,13 +16,18 @@ use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_dynamodb::error::BoxError;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
+use aws_smithy_types::timeout::MergeTimeoutConfig;
 use bytes::{Bytes, BytesMut};
+use tokio::time::Instant;
 
 use super::fault::Fault;
 use crate::limits;
 
-/// The body of a response must not stand still for longer than this.
-const BODY_STALL: Duration = Duration::from_secs(30);
+/// The body of a response must not stand still for longer than this, and not for longer than half of what the call may take.
+const STALL: Duration = Duration::from_secs(30);
+
+/// Bytes per second below which a body stands still: a page of 1 MB would take four minutes.
+const SLOWEST: usize = 4096;
 
 /// One call's raw request body and, once it is answered, its raw response.
 #[derive(Debug, Clone)]
@@ -38,6 +43,7 @@ struct RawResponse {
     body: SdkBody,
     crc32: Option<u32>,
     length: Option<usize>,
+    stall: Duration,
 }
 
 impl Seam {
@@ -62,9 +68,17 @@ impl RawResponse {
         let mut hasher = crc32fast::Hasher::new();
         let mut body = BytesMut::with_capacity(self.length.unwrap_or(0).min(limits::RESPONSE_BYTES));
         let mut stream = ByteStream::new(self.body);
+        let mut checked = (Instant::now(), 0);
         loop {
-            let next = tokio::time::timeout(BODY_STALL, stream.next()).await;
-            match next.map_err(|_| Fault::broken_body("the response stopped in the middle"))? {
+            let Ok(next) = tokio::time::timeout_at(checked.0 + self.stall, stream.next()).await else {
+                let arrived = body.len() - checked.1;
+                if arrived as u128 * 1000 < SLOWEST as u128 * self.stall.as_millis() {
+                    return Err(Fault::broken_body("the response stopped in the middle"));
+                }
+                checked = (Instant::now(), body.len());
+                continue;
+            };
+            match next {
                 None => break,
                 Some(Err(error)) => return Err(Fault::broken_body("the response broke off").with_source(error)),
                 Some(Ok(chunk)) => {
@@ -111,8 +125,10 @@ impl Intercept for Seam {
         &self,
         context: &mut BeforeDeserializationInterceptorContextMut<'_>,
         _components: &RuntimeComponents,
-        _config: &mut ConfigBag,
+        config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
+        let attempt = config.load::<MergeTimeoutConfig>().operation_attempt_timeout();
+        let stall = attempt.map_or(STALL, |attempt| STALL.min(attempt / 2));
         let response = context.response_mut();
         if !response.status().is_success() {
             return Ok(());
@@ -121,7 +137,7 @@ impl Intercept for Seam {
         let crc32 = number("x-amz-crc32").and_then(|value| u32::try_from(value).ok());
         let length = number("content-length").and_then(|value| usize::try_from(value).ok());
         let body = std::mem::replace(response.body_mut(), SdkBody::from("{}"));
-        *self.response.lock().map_err(|_| "poisoned")? = Some(RawResponse { body, crc32, length });
+        *self.response.lock().map_err(|_| "poisoned")? = Some(RawResponse { body, crc32, length, stall });
         Ok(())
     }
 }

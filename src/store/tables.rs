@@ -67,7 +67,7 @@ impl Client {
             }
             answer
         };
-        self.retry().run("CreateTable", attempt).await
+        self.run("CreateTable", attempt).await
     }
 
     async fn after_refusal(&self, table: &str, request: &CreateTable, fault: Fault, heard: bool) -> Result<Next> {
@@ -111,7 +111,7 @@ impl Client {
     pub(super) async fn delete(&self, table: &str) -> Result<()> {
         let body = Bytes::from(format!(r#"{{"TableName":{}}}"#, quoted(table)));
         let mut calls = 0;
-        let answer = self.retry().run_for("DeleteTable", PATIENCE, PATIENCE, || {
+        let answer = self.run_for("DeleteTable", PATIENCE, PATIENCE, || {
             calls += 1;
             self.send_delete_table(table, body.clone())
         });

@@ -4,12 +4,10 @@ use bytes::{BufMut, Bytes, BytesMut};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
-use tokio::time::Instant;
 
 use super::client::Client;
 use super::fault::{Class, Fault};
 use super::read::{ConsumedCapacity, quoted};
-use super::retry::Retry;
 use super::{Refused, Written};
 use crate::error::Result;
 
@@ -74,19 +72,18 @@ impl Client {
         mut group: Vec<Bytes>,
         written: &mut Written,
     ) -> Result<(), (Fault, Vec<Bytes>)> {
-        let mut started = Instant::now();
-        let mut waits = Retry::waits();
+        let mut effort = self.effort("BatchWriteItem", Some(table));
         while !group.is_empty() {
             let sent = (group.len(), text_bytes(&group));
             let pass = self.gate().pass().await;
-            let reason = match self.put_once(table, &group).await {
+            let fault = match self.put_once(table, &group).await {
                 Ok(rest) => {
                     written.items += (sent.0 - rest.unprocessed.len()) as u64;
                     written.bytes += sent.1.saturating_sub(text_bytes(&rest.unprocessed));
                     written.write_units += rest.write_units;
                     if rest.unprocessed.len() < sent.0 {
                         self.retry().succeeded();
-                        (started, waits) = (Instant::now(), Retry::waits());
+                        effort = self.effort("BatchWriteItem", Some(table));
                     }
                     group = rest.unprocessed;
                     if group.is_empty() {
@@ -95,20 +92,19 @@ impl Client {
                     }
                     written.throttled_calls += 1;
                     pass.throttled();
-                    format!("{} of {} items unprocessed", group.len(), sent.0)
+                    Fault::unprocessed(group.len(), sent.0)
                 }
-                Err(fault) if fault.is_passing() => {
+                Err(fault) => {
                     if fault.class == Class::Throttled {
                         written.throttled_calls += 1;
                         pass.throttled();
                     }
-                    fault.words()
+                    fault
                 }
-                Err(fault) => return Err((fault, group)),
             };
             drop(pass);
-            if self.retry().pause("BatchWriteItem", &reason, started, &mut waits).await.is_err() {
-                return Err((Fault::gave_up(&reason), group));
+            if let Err(fault) = effort.again(fault).await {
+                return Err((fault, group));
             }
         }
         Ok(())

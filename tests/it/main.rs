@@ -2,17 +2,22 @@
 #![cfg(all(feature = "cli", feature = "embedded"))]
 
 mod boost;
+mod conformance;
 mod diff_schema;
 mod dump;
 mod environments;
 mod failures;
 mod faults;
 mod formats;
+mod golden;
 mod interruptions;
 mod layers;
+mod matrix;
 mod memory;
 mod overrides;
 mod prompts;
+mod reach;
+mod refusals;
 mod report;
 mod restore;
 mod resume;

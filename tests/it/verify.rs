@@ -176,6 +176,90 @@ fn one_missing_one_different_one_extra() {
 }
 
 #[test]
+fn a_sample_is_the_same_on_both_sides_and_in_every_run() {
+    let (engine, project) = dump_of(1000);
+    let client = engine.client();
+    client.create_simple("other");
+    // Half of the items are different, a quarter is missing, and there are as many that only this table has.
+    let mut items = numbered(1250);
+    items.iter_mut().take(500).for_each(|item| drop(item.insert("text".to_owned(), s("another"))));
+    items.drain(500..750);
+    client.put("other", items);
+    let counts = |run: &Run| {
+        let found = summary(run);
+        ["equal", "missing", "different", "extra"].map(|name| found[name].as_u64().expect("a count"))
+    };
+    let sampled = |share: &str| {
+        let share = format!("--sample={share}");
+        let run = project.verifydb(["out", "--table=other", "--exact", "--json", &share]).exits(3);
+        run.says("a sample is compared");
+        let arguments = ["--table=films", "--against-table=other", "--json", "--quiet", &share];
+        let run = project.verifydb(arguments).exits(3);
+        (counts(&run), summary(&run)["sample"].clone(), summary(&run))
+    };
+    let (found, sample, whole) = sampled("20%");
+    let [equal, missing, different, extra] = found;
+    assert!((20..=80).contains(&equal) && (20..=80).contains(&missing), "{found:?}");
+    assert!((60..=140).contains(&different) && (20..=80).contains(&extra), "{found:?}");
+    assert_eq!(sample["percent"], 20.0);
+    assert_eq!(sample["source_items"], equal + missing + different);
+    assert_eq!(sample["target_items"], equal + extra + different);
+    assert_eq!((&whole["source_items"], &whole["target_items"]), (&json!(1000), &json!(1000)));
+    assert_eq!(sampled("20%").0, found);
+    assert_eq!(sampled("100%").0, [250, 250, 500, 250]);
+    let run = project.verifydb(["out", "--table=films", "--sample=5%"]).exits(0);
+    run.says("a sample of 5% of the keys").says("of 1,000 items of table films").says("missing 0 items");
+}
+
+#[test]
+fn a_sample_of_something_else_is_refused() {
+    let (_engine, project) = dump_of(3);
+    project.verifydb(["out", "--sample=1%"]).exits(2).says("--sample is about a table").says("add --env NAME");
+    project.verifydb(["out", "--table=films", "--sample=1"]).exits(2).says("percentage, for example 1%");
+    project.verifydb(["out", "--table=films", "--sample=0%"]).exits(2).says("more than 0%");
+    project.verifydb(["out", "--table=films", "--sample=1%", "--schema-only"]).exits(2);
+}
+
+#[test]
+fn duplicates_of_a_dump_are_listed() {
+    let (_engine, project) = dump_of(3);
+    let item = |n: u32| format!(r#"{{"id":{{"S":"{n}"}}}}"#);
+    of_an_older_tool(&project, "older", &[&item(1), &item(2), &item(1), &item(3), &item(2)]);
+    let run = project.verifydb(["older", "--json"]).exits(12).says("line 3").says("line 5").says("as in line 1");
+    assert_eq!(summary(&run)["duplicates"], 2);
+}
+
+#[test]
+fn settings_of_two_tables() {
+    let engine = Engine::embedded();
+    let client = engine.client();
+    client.create_simple("films");
+    client.create_simple("same");
+    client.create("other", |table| {
+        let capacity = ProvisionedThroughput::builder().read_capacity_units(5).write_capacity_units(5).build();
+        table
+            .provisioned_throughput(capacity.expect("both are given"))
+            .attribute_definitions(attribute("pk", ScalarAttributeType::N))
+            .key_schema(partition("pk"))
+    });
+    let proxy = Proxy::of(&engine, [always("Scan", Fault::Refused("ValidationException", "must not be scanned"))]);
+    let project =
+        Project::empty().environment("prod", proxy.url(), "films").environment("staging", proxy.url(), "other");
+    let run = project.verifydb(["--env=prod", "--against-env=staging", "--schema-only"]).exits(3);
+    assert!(run.output().contains("billing: prod on-demand / staging "), "{run}");
+    assert!(run.output().contains("partition key: prod id (S) / staging pk (N)"), "{run}");
+    let run = project.verifydb(["--env=prod", "--against-table=same", "--schema-only"]).exits(0);
+    assert_eq!(run.output(), "");
+    let run = project.verifydb(["--env=prod", "--against-table=other", "--schema-only", "--json"]).exits(3);
+    let run = run.says("billing: films on-demand / other ");
+    assert!(summary(&run)["differences"].as_array().is_some_and(|list| list.len() >= 2), "{run}");
+    project.verifydb(["--env=prod", "--against-table=films", "--schema-only"]).exits(2).says("itself");
+    project.verifydb(["--env=prod", "--against-table=absent", "--schema-only"]).exits(11).says("absent");
+    project.verifydb(["--env=prod", "--against-table=same", "--schema-only", "--exact"]).exits(2);
+    assert_eq!(proxy.count("Scan"), 0);
+}
+
+#[test]
 fn two_tables() {
     let (engine, project) = dump_of(40);
     let client = engine.client();

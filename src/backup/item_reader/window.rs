@@ -9,6 +9,8 @@ use crate::limits;
 use bytes::Bytes;
 use std::io::{ErrorKind as IoErrorKind, Read};
 
+const CUT_SHORT: &str = "the text ends too early";
+
 /// The input, seen through a window.
 pub(super) struct Window<R> {
     source: R,
@@ -119,12 +121,22 @@ impl<R: Read> Window<R> {
                 Ok(Step::Done(length)) if seen + length - at <= limits::ITEM_TEXT_BYTES => return Ok(seen + length),
                 Ok(Step::More) if self.rest().len().saturating_sub(at) <= limits::ITEM_TEXT_BYTES => {}
                 Ok(_) => return Err(too_long(&self.place(at))),
-                Err(error) => return Err(self.damaged(seen + error.at, error.what)),
+                Err(error) => return Err(self.damaged(seen + error.at, self.within(at, seen + error.at, error.what))),
             }
             seen = self.rest().len().max(at);
             if !self.more()? {
-                return Err(self.truncated());
+                return Err(self.cut_short(self.within(at, self.rest().len(), CUT_SHORT)));
             }
+        }
+    }
+
+    /// What is wrong at index `at`, with the line on which the value around it begins, where that is another: an item whose own line
+    /// is damaged is often taken to go on over those behind it.
+    fn within(&self, value: usize, at: usize, what: &str) -> String {
+        let feeds = |to: usize| line_feeds(&self.rest()[..to.min(self.rest().len())]);
+        match feeds(value) {
+            begin if begin < feeds(at) => format!("{what}, in a value that begins on line {}", self.line + begin),
+            _ => what.to_owned(),
         }
     }
 
@@ -164,8 +176,11 @@ impl<R: Read> Window<R> {
 
     /// The input ends where it should go on.
     pub(super) fn truncated(&self) -> Error {
-        self.damaged(self.rest().len(), "the text ends too early")
-            .with_hint("the file was cut short: fetch or dump it again")
+        self.cut_short(CUT_SHORT)
+    }
+
+    fn cut_short(&self, what: impl std::fmt::Display) -> Error {
+        self.damaged(self.rest().len(), what).with_hint("the file was cut short: fetch or dump it again")
     }
 }
 

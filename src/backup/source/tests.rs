@@ -142,7 +142,9 @@ fn the_metadata_decides_between_two_data_files() {
     put(&folder, &[("table-data.jsonl.zst", "x")]);
     let source = open(&folder).unwrap();
     assert!(source.warnings()[0].contains("table-data.jsonl.zst"));
-    assert_eq!(whole_table(&folder), "t");
+    assert_eq!(source.items().unwrap().next_item().unwrap().unwrap().line, 2);
+    let error = check(&source, &mut |_, _| {}).unwrap_err();
+    assert!(error.kind() == ErrorKind::Damaged && error.to_string().contains("table-data.jsonl.zst"), "{error}");
     put(dir.path(), &[("b/table-data.json", SCAN), ("b/table-data.jsonl", "")]);
     assert_eq!(refusal(&dir.path().join("b")).kind(), ErrorKind::Damaged);
 }

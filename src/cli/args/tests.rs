@@ -231,6 +231,7 @@ fn what_is_named_decides_what_is_verified() {
     let tables = |environment: Option<&str>, table: Option<&str>| Question::Tables {
         environment: environment.map(ToOwned::to_owned),
         table: table.map(ToOwned::to_owned),
+        schema_only: false,
     };
     for (line, question, source) in [
         ("", Question::Dump { quick: false }, "backups/dynamodb/local"),
@@ -242,6 +243,11 @@ fn what_is_named_decides_what_is_verified() {
         ("--no-env --table films", Question::Table, "backups/dynamodb/no-env"),
         ("a --env dev --schema-only", Question::Schema, "a"),
         ("--env prod --against-env dev", tables(Some("dev"), None), "backups/dynamodb/prod"),
+        (
+            "--env prod --against-env dev --schema-only",
+            Question::Tables { environment: Some("dev".to_owned()), table: None, schema_only: true },
+            "backups/dynamodb/prod",
+        ),
         ("--table a --against-table b", tables(None, Some("b")), "backups/dynamodb/local"),
     ] {
         let intent = verify_intent(line).unwrap();
@@ -267,6 +273,7 @@ fn contradictions_of_a_verification_are_told() {
     for (line, part) in [
         ("a --exact", "--exact is about a table"),
         ("a --max-rcu 5", "--max-rcu is about a table"),
+        ("a --sample 1%", "--sample is about a table"),
         ("a --schema-only", "--schema-only is about a table"),
         ("a --quick --env dev", "--quick is about a dump alone"),
         ("-", "from a stream"),
@@ -275,7 +282,16 @@ fn contradictions_of_a_verification_are_told() {
         assert_eq!(error.kind(), ErrorKind::Usage, "{line}");
         assert!(error.to_string().contains(part) && error.hint().is_some(), "{line}: {error}");
     }
-    for line in ["a b", "a --source b", "a --against-env dev", "--quick --exact", "--max-rcu 0", "--against-table="] {
+    for line in [
+        "a b",
+        "a --source b",
+        "a --against-env dev",
+        "--quick --exact",
+        "--schema-only --sample 1%",
+        "--quick --sample 1%",
+        "--max-rcu 0",
+        "--against-table=",
+    ] {
         let error = VerifyArgs::try_parse_from(words("verifydb", line)).expect_err(line);
         assert_eq!(error.exit_code(), i32::from(crate::cli::exit::USAGE), "{line}");
     }

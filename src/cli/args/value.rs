@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::ops::verify::Sample;
 use crate::schema::{Boost, Capacity};
 
 /// Longer waits are typing errors, and far longer ones overflow a clock.
@@ -42,6 +43,13 @@ pub(super) fn boost(text: &str) -> Result<Boost, String> {
     }
 }
 
+/// `1%`: a share of the keys. The sign is asked for because `0.01` alone could mean either.
+pub(super) fn sample(text: &str) -> Result<Sample, String> {
+    let percent = text.strip_suffix('%').ok_or("write it as a percentage, for example 1%")?;
+    let percent: f64 = percent.parse().map_err(|_| "write it as a percentage, for example 1%".to_owned())?;
+    Sample::of_percent(percent).ok_or_else(|| "more than 0% and at most 100%".to_owned())
+}
+
 fn named(text: &str) -> Option<(String, &str)> {
     text.split_once('=').filter(|(name, _)| !name.is_empty()).map(|(name, value)| (name.to_owned(), value))
 }
@@ -75,6 +83,17 @@ mod tests {
         assert_eq!((boost("on-demand"), boost("1000")), (Ok(Boost::OnDemand), Ok(Boost::WriteCapacity(1000))));
         for nonsense in ["", "0", "-1", "lots", "1.5", "9223372036854775808"] {
             assert!(boost(nonsense).is_err(), "{nonsense}");
+        }
+    }
+
+    #[test]
+    fn samples() {
+        assert_eq!(
+            (sample("1%"), sample("0.5%")),
+            (Ok(Sample::of_percent(1.0).unwrap()), Ok(Sample::of_percent(0.5).unwrap()))
+        );
+        for nonsense in ["", "%", "1", "0.01", "0%", "-1%", "101%", "NaN%", "inf%", "one%", "1 %"] {
+            assert!(sample(nonsense).is_err(), "{nonsense}");
         }
     }
 

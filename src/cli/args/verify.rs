@@ -6,13 +6,14 @@ use clap::Parser;
 use clap::builder::NonEmptyStringValueParser;
 
 use super::common::{EnvironmentArgs, PatienceArgs, TalkArgs, default_folder, resolve_reading};
+use super::value::sample;
 use super::{Arguments, Common};
 use crate::backup::SourceSpec;
 use crate::cli::exit;
 use crate::cli::output::Manner;
 use crate::environment::EnvironmentRequest;
 use crate::error::{Error, Result};
-use crate::ops::verify::CompareOptions;
+use crate::ops::verify::{CompareOptions, Sample};
 
 const EXAMPLES: &str = "\
 EXAMPLES
@@ -21,7 +22,9 @@ EXAMPLES
   verifydb --source ./prod-backup --env=staging       does the table hold what the dump holds?
   verifydb --source ./prod-backup --env=staging --exact
   verifydb --source ./prod-backup --env=staging --schema-only
+  verifydb --source ./prod-backup --env=staging --sample 1%
   verifydb --env=prod --against-env=staging           do two tables agree?
+  verifydb --env=prod --against-env=staging --schema-only
   verifydb --env=dev --table a --against-table b";
 
 /// Check that a dump is whole, or compare a table with a dump or with another table. Changes nothing.
@@ -90,8 +93,14 @@ struct CompareArgs {
     #[arg(long, conflicts_with_all = ["quick", "schema_only"])]
     keys_only: bool,
 
-    /// compare the dump's schema with the table's and read no item: 0 nothing differs, 3 something
-    #[arg(long, conflicts_with_all = ["against_env", "against_table"])]
+    /// compare this share of the keys, for example 1%: the same keys on both sides, chosen by their
+    /// hash. Every item is read all the same
+    #[arg(long, value_name = "PERCENT", value_parser = sample, conflicts_with_all = ["quick", "schema_only"])]
+    sample: Option<Sample>,
+
+    /// compare the settings of the table with the dump's schema, or with the other table's, and read
+    /// no item: 0 nothing differs, 3 something
+    #[arg(long)]
     schema_only: bool,
 
     /// read the latest version of each item, at twice the read units
@@ -127,6 +136,8 @@ pub(in crate::cli) enum Question {
         environment: Option<String>,
         /// The other table, if the command line names it.
         table: Option<String>,
+        /// Their settings, and not their items.
+        schema_only: bool,
     },
 }
 
@@ -159,6 +170,7 @@ impl Arguments for VerifyArgs {
         let options = CompareOptions {
             keys_only: verify.keys_only,
             exact: verify.exact,
+            sample: verify.sample,
             consistent_read: verify.consistent_read,
             max_read_units: verify.max_rcu,
         };
@@ -171,12 +183,14 @@ impl CompareArgs {
         let compares = [
             ("--exact", self.exact),
             ("--keys-only", self.keys_only),
+            ("--sample", self.sample.is_some()),
             ("--consistent-read", self.consistent_read),
             ("--max-rcu", self.max_rcu.is_some()),
             ("--schema-only", self.schema_only),
         ];
         if self.against_env.is_some() || self.against_table.is_some() {
-            return Ok(Question::Tables { environment: self.against_env.clone(), table: self.against_table.clone() });
+            let (environment, table) = (self.against_env.clone(), self.against_table.clone());
+            return Ok(Question::Tables { environment, table, schema_only: self.schema_only });
         }
         match (names_a_table, self.quick) {
             (true, true) => Err(Error::usage("--quick is about a dump alone, and a table is named, too")

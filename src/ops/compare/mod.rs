@@ -6,6 +6,7 @@
 //! the table is. The few items that are shown are read again afterwards, of a table only the pages they came from.
 
 mod attributes;
+mod sample;
 mod side;
 mod tally;
 
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::Serialize;
 
+pub use sample::Sample;
 pub(super) use side::{DumpSide, Side, TableSide};
 
 use crate::error::Result;
@@ -33,6 +35,8 @@ pub(super) struct Comparing {
     pub(super) key: KeySchema,
     /// Only keys: items with the same key are equal.
     pub(super) keys_only: bool,
+    /// Compare these keys alone; all if `None`.
+    pub(super) sample: Option<Sample>,
     /// Hears of the items of the target.
     pub(super) reporter: Arc<dyn Reporter>,
 }
@@ -91,6 +95,8 @@ pub(super) struct Compared {
     pub(super) examples: Vec<Example>,
     /// Items read of the source and of the target.
     pub(super) items: (u64, u64),
+    /// Items of the source and of the target that were compared: with a usable key, and in the sample.
+    pub(super) compared: (u64, u64),
     /// Read units consumed by both.
     pub(super) read_units: f64,
 }
@@ -104,12 +110,13 @@ pub(super) async fn compare(source: impl Side, target: impl Side, comparing: &Co
     let mut compared = Compared {
         without_key: left.without_key,
         items: (left.items, right.items),
+        compared: (left.compared, right.compared),
         read_units: left.read_units + right.read_units,
         ..Compared::default()
     };
     let (tally, left, right) =
         blocking(COMPARISON, move || Ok((tally::tally(&left.records, &right.records)?, left, right))).await?;
-    compared.superseded = (left.items - left.without_key).saturating_sub(tally.source);
+    compared.superseded = left.compared.saturating_sub(tally.source);
     let examples = examples(&tally, (&source, &left), (&target, &right), comparing).await?;
     let Tally { equal, missing, different, extra, .. } = tally;
     Ok(Compared { equal, missing, different, extra, examples, ..compared })

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::tally::{PARTITIONS, RECORD, Record};
-use super::{COMPARISON, Comparing};
+use super::{COMPARISON, Comparing, Sample};
 use crate::backup::{Source, Spill};
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
@@ -45,10 +45,25 @@ pub(in crate::ops) struct Page {
     start: Option<PageKey>,
 }
 
+/// What becomes a record.
+#[derive(Clone, Copy)]
+struct How {
+    keys_only: bool,
+    sample: Option<Sample>,
+}
+
+impl How {
+    fn of(comparing: &Comparing) -> Self {
+        Self { keys_only: comparing.keys_only, sample: comparing.sample }
+    }
+}
+
 /// A side, read.
 pub(in crate::ops) struct Spilled {
     pub(super) records: Spill<RECORD>,
     pub(super) items: u64,
+    /// Items that have a record.
+    pub(super) compared: u64,
     /// Items without a usable key; they have no record.
     pub(super) without_key: u64,
     /// The pages by number. A dump has none: it is read again from its beginning.
@@ -59,13 +74,18 @@ pub(in crate::ops) struct Spilled {
 impl Spilled {
     fn new() -> Result<Self> {
         let records = Spill::new(PARTITIONS, SCRATCH_MEMORY)?;
-        Ok(Self { records, items: 0, without_key: 0, pages: Vec::new(), read_units: 0.0 })
+        Ok(Self { records, items: 0, compared: 0, without_key: 0, pages: Vec::new(), read_units: 0.0 })
     }
 
-    fn push(&mut self, key: &Key, item: &[u8], page: u32, keys_only: bool) -> Result<()> {
-        let digest = if keys_only { Ok(0) } else { item_digest(item) };
+    fn push(&mut self, key: &Key, item: &[u8], page: u32, how: How) -> Result<()> {
+        let hash = key.hash128();
+        if how.sample.is_some_and(|sample| !sample.has(hash)) {
+            return Ok(());
+        }
+        let digest = if how.keys_only { Ok(0) } else { item_digest(item) };
         let digest = digest.map_err(|error| Error::damaged("an item cannot be read").with_source(error))?;
-        let record = Record { key: key.hash128(), digest, page };
+        let record = Record { key: hash, digest, page };
+        self.compared += 1;
         self.records.push(record.partition(), &record.to_bytes())
     }
 }
@@ -75,9 +95,9 @@ pub(in crate::ops) struct DumpSide(pub(in crate::ops) Arc<Source>);
 
 impl Side for DumpSide {
     async fn spill(&self, comparing: &Comparing, tells: bool) -> Result<Spilled> {
-        let (source, key, keys_only) = (Arc::clone(&self.0), comparing.key.clone(), comparing.keys_only);
+        let (source, key, how) = (Arc::clone(&self.0), comparing.key.clone(), How::of(comparing));
         let reporter = tells.then(|| Arc::clone(&comparing.reporter));
-        blocking(COMPARISON, move || spill_dump(&source, &key, keys_only, reporter.as_deref())).await
+        blocking(COMPARISON, move || spill_dump(&source, &key, how, reporter.as_deref())).await
     }
 
     async fn texts(
@@ -105,7 +125,7 @@ impl Side for DumpSide {
     }
 }
 
-fn spill_dump(source: &Source, key: &KeySchema, keys_only: bool, reporter: Option<&dyn Reporter>) -> Result<Spilled> {
+fn spill_dump(source: &Source, key: &KeySchema, how: How, reporter: Option<&dyn Reporter>) -> Result<Spilled> {
     let mut spilled = Spilled::new()?;
     if !source.has_items() {
         return Ok(spilled);
@@ -116,7 +136,7 @@ fn spill_dump(source: &Source, key: &KeySchema, keys_only: bool, reporter: Optio
         spilled.items += 1;
         bytes += item.text.len() as u64;
         match key.extract(&item.text) {
-            Ok(key) => spilled.push(&key, &item.text, 0, keys_only)?,
+            Ok(key) => spilled.push(&key, &item.text, 0, how)?,
             Err(_) => spilled.without_key += 1,
         }
         if let Some(reporter) = reporter.filter(|_| spilled.items - told == PROGRESS_ITEMS) {
@@ -167,8 +187,8 @@ impl<S: ReadStore + Clone + 'static> Side for TableSide<S> {
     async fn spill(&self, comparing: &Comparing, tells: bool) -> Result<Spilled> {
         let (pages, waiting) = mpsc::channel::<Scanned>(PAGES_WAITING);
         let reporter = tells.then(|| Arc::clone(&comparing.reporter));
-        let (key, keys_only, table) = (comparing.key.clone(), comparing.keys_only, self.table.clone());
-        let output = blocking(COMPARISON, move || spill_pages(waiting, &table, &key, keys_only, reporter.as_deref()));
+        let (key, how, table) = (comparing.key.clone(), How::of(comparing), self.table.clone());
+        let output = blocking(COMPARISON, move || spill_pages(waiting, &table, &key, how, reporter.as_deref()));
         let mut scans = JoinSet::new();
         for segment in 0..self.segments {
             let request = self.request(&Page { segment, start: None });
@@ -228,7 +248,7 @@ fn spill_pages(
     mut waiting: mpsc::Receiver<Scanned>,
     table: &str,
     key: &KeySchema,
-    keys_only: bool,
+    how: How,
     reporter: Option<&dyn Reporter>,
 ) -> Result<Spilled> {
     let mut spilled = Spilled::new()?;
@@ -236,7 +256,7 @@ fn spill_pages(
         let number = u32::try_from(spilled.pages.len())
             .map_err(|error| Error::failed("the table has more pages than can be counted").with_source(error))?;
         for item in items.iter() {
-            spilled.push(&key_of(key, item, table)?, item, number, keys_only)?;
+            spilled.push(&key_of(key, item, table)?, item, number, how)?;
         }
         spilled.items += items.len() as u64;
         spilled.read_units += read_units;

@@ -13,14 +13,17 @@ use crate::ops::table_absent;
 use crate::schema::{Difference, Section, TableSchema, differences};
 use crate::store::ReadStore;
 
-/// What differs between a dump's schema and a table.
+/// What differs between a dump's schema and a table, or between two tables.
 #[derive(Debug, Clone, Serialize)]
 pub struct SchemaDifferences {
-    /// The dump, or the file that stands in for its schema.
+    /// The dump, or the file that stands in for its schema, or the first table.
     pub source: String,
     /// The table.
     pub target: Place,
-    /// Each setting that differs, the key first.
+    /// What the two sides are called where they stand side by side: `dump` and `table`, or the names of two tables.
+    #[serde(skip)]
+    pub sides: [String; 2],
+    /// Each setting that differs, the key first. Of two tables, the first is called `dump` here.
     pub differences: Vec<Difference>,
     /// Settings that could not be compared.
     pub not_compared: Vec<NotCompared>,
@@ -56,30 +59,43 @@ pub async fn diff(
     };
     let sections = store.capture(&existing, &Section::ALL).await;
     let existing = existing.with_sections(sections);
-    let found = differences(&wanted.schema, &existing);
-    let of_key = found.key.map(|key| key.differences()).unwrap_or_default();
-    Ok(SchemaDifferences {
-        source: request.schema.as_ref().map_or_else(|| source.to_string(), |file| file.display().to_string()),
-        target: Place::of(environment, &table).described(&existing),
-        differences: of_key.into_iter().chain(found.settings).collect(),
-        not_compared: not_compared(&wanted.schema, &existing),
-    })
+    let shown = request.schema.as_ref().map_or_else(|| source.to_string(), |file| file.display().to_string());
+    let target = Place::of(environment, &table).described(&existing);
+    let sides = ["dump", "table"].map(ToOwned::to_owned);
+    Ok(SchemaDifferences::between((shown, &wanted.schema), (target, &existing), sides))
 }
 
-fn not_compared(dump: &TableSchema, table: &TableSchema) -> Vec<NotCompared> {
+impl SchemaDifferences {
+    /// What differs between two schemas.
+    pub(in crate::ops) fn between(
+        (source, wanted): (String, &TableSchema),
+        (target, existing): (Place, &TableSchema),
+        sides: [String; 2],
+    ) -> Self {
+        let found = differences(wanted, existing);
+        let of_key = found.key.map(|key| key.differences()).unwrap_or_default();
+        let not_compared = not_compared(wanted, existing, [&sides[0], &sides[1]]);
+        let differences = of_key.into_iter().chain(found.settings).collect();
+        Self { source, target, sides, differences, not_compared }
+    }
+}
+
+fn not_compared(dump: &TableSchema, table: &TableSchema, sides: [&str; 2]) -> Vec<NotCompared> {
     let (lost_by_dump, lost_by_table) = (dump.not_captured(), table.not_captured());
     let is_told = |section: &Section| dump.section(*section).is_some();
     if lost_by_dump.is_empty() && !Section::ALL.iter().any(is_told) {
         let reason = "the schema holds only what DescribeTable tells".to_owned();
         return vec![NotCompared { setting: "TTL, tags and the like".to_owned(), reason }];
     }
-    let of = |side: &'static str, lost: Vec<(String, String)>| {
-        let told =
-            move |(setting, reason)| NotCompared { setting, reason: format!("not told by the {side}: {reason}") };
-        lost.into_iter().map(told)
+    let of = |side: &str, lost: Vec<(String, String)>| -> Vec<_> {
+        let told = |(setting, reason)| NotCompared { setting, reason: format!("not told by {side}: {reason}") };
+        lost.into_iter().map(told).collect()
     };
-    let mut found: Vec<_> = of("dump", lost_by_dump).collect();
-    let of_table = of("table", lost_by_table).filter(|lost| !found.iter().any(|other| other.setting == lost.setting));
+    let article = |side: &str| if matches!(side, "dump" | "table") { format!("the {side}") } else { side.to_owned() };
+    let mut found = of(&article(sides[0]), lost_by_dump);
+    let of_table = of(&article(sides[1]), lost_by_table)
+        .into_iter()
+        .filter(|lost| !found.iter().any(|other| other.setting == lost.setting));
     let of_table: Vec<_> = of_table.collect();
     found.extend(of_table);
     found

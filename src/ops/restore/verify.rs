@@ -35,7 +35,7 @@ where
         segments: segments_for(plan.source.bytes.unwrap_or(0)),
         consistent_read: true,
     };
-    let comparing = Comparing { key: key.clone(), keys_only: false, reporter: Arc::clone(reporter) };
+    let comparing = Comparing { key: key.clone(), keys_only: false, sample: None, reporter: Arc::clone(reporter) };
     let found = tokio::select! {
         biased;
         () = cancel.cancelled() => return Err(interrupted()),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{CompareOptions, Comparison, KeySchemas};
+use super::{CompareOptions, Comparison, KeySchemas, Sampled};
 use crate::backup::{self, Source, SourceSpec};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
@@ -35,20 +35,27 @@ struct Described<S> {
 }
 
 impl<S: ReadStore + Clone + 'static> LiveTable<'_, S> {
+    /// The table's name and what it is like; `other` is the name of the other side's table.
+    pub(super) async fn look(&self, other: Option<&str>) -> Result<(String, TableSchema)> {
+        let Self { environment, store, table } = self;
+        let table = table.as_deref().or(other).ok_or_else(|| {
+            Error::usage("no table is named")
+                .with_hint(format!("pass --table, or set DYNAMODB_TABLE in the env file of {}", environment.name()))
+        })?;
+        match store.describe(table).await? {
+            Some(schema) => Ok((table.to_owned(), schema)),
+            None => Err(table_absent(*store, environment, table).await),
+        }
+    }
+
     async fn describe(
         self,
         other: Option<&str>,
         options: &CompareOptions,
         reporter: &dyn Reporter,
     ) -> Result<Described<S>> {
-        let Self { environment, store, table } = self;
-        let table = table.or_else(|| other.map(ToOwned::to_owned)).ok_or_else(|| {
-            Error::usage("no table is named")
-                .with_hint(format!("pass --table, or set DYNAMODB_TABLE in the env file of {}", environment.name()))
-        })?;
-        let Some(schema) = store.describe(&table).await? else {
-            return Err(table_absent(store, environment, &table).await);
-        };
+        let (table, schema) = self.look(other).await?;
+        let Self { environment, store, .. } = self;
         let place = Place::of(environment, &table).described(&schema);
         let bytes = schema.description().table_size_bytes.unwrap_or(0);
         if let Some(units) = options.max_read_units.or_else(|| gentle_cap(&place, &schema)) {
@@ -104,20 +111,36 @@ pub async fn tables<S: ReadStore + Clone + 'static>(
     reporter: Arc<dyn Reporter>,
 ) -> Result<Comparison> {
     let started = Instant::now();
-    let endpoints = (source.environment.endpoint().to_string(), target.environment.endpoint().to_string());
+    let environments = (source.environment, target.environment);
     let source = source.describe(None, options, reporter.as_ref()).await?;
     let target = target.describe(Some(&source.side.table), options, reporter.as_ref()).await?;
-    let arns = (&source.schema.description().table_arn, &target.schema.description().table_arn);
-    if source.side.table == target.side.table && endpoints.0 == endpoints.1 && arns.0 == arns.1 {
-        return Err(Error::usage(format!("{} is to be compared with itself", source.shown))
-            .with_hint("name another table with --against-table, or another environment with --against-env"));
-    }
+    refuse_itself((environments.0, &source.schema), (environments.1, &target.schema))?;
     let mut comparison = Comparison::between(source.shown.clone(), &target.shown, true);
     if comparison.has_same_key(&source.schema, &target.schema) {
         comparison.run(source.side, target, options, reporter).await?;
     }
     comparison.seconds = started.elapsed().as_secs_f64();
     Ok(comparison)
+}
+
+/// Whether two descriptions are of one table.
+///
+/// # Errors
+/// They are.
+pub(super) fn refuse_itself(
+    (environment, source): (&Environment, &TableSchema),
+    (other, target): (&Environment, &TableSchema),
+) -> Result<()> {
+    let (one, two) = (source.description(), target.description());
+    let is_same = one.table_name == two.table_name
+        && one.table_arn == two.table_arn
+        && environment.endpoint().to_string() == other.endpoint().to_string();
+    if !is_same {
+        return Ok(());
+    }
+    let table = one.table_name.as_deref().unwrap_or_default();
+    Err(Error::usage(format!("table {table} of environment {} is to be compared with itself", environment.name()))
+        .with_hint("name another table with --against-table, or another environment with --against-env"))
 }
 
 async fn opened(spec: SourceSpec) -> Result<Source> {
@@ -152,6 +175,7 @@ impl Comparison {
             key_schemas: None,
             source_items: 0,
             target_items: 0,
+            sample: None,
             equal: 0,
             missing: 0,
             different: 0,
@@ -180,11 +204,31 @@ impl Comparison {
         options: &CompareOptions,
         reporter: Arc<dyn Reporter>,
     ) -> Result<()> {
+        if let Some(sample) = options.sample {
+            let percent = sample.percent();
+            reporter
+                .report(Event::Info(format!("a sample is compared: {percent}% of the keys, the same on both sides")));
+        }
         reporter.report(Event::Phase { phase: Phase::Verifying, items: target.items, bytes: None });
         let key = target.schema.key_schema()?;
-        let comparing = Comparing { key, keys_only: options.keys_only, reporter };
-        let Compared { equal, missing, different, extra, superseded, without_key, examples, items, read_units } =
-            compare(source, target.side, &comparing).await?;
+        let comparing = Comparing { key, keys_only: options.keys_only, sample: options.sample, reporter };
+        let Compared {
+            equal,
+            missing,
+            different,
+            extra,
+            superseded,
+            without_key,
+            examples,
+            items,
+            compared,
+            read_units,
+        } = compare(source, target.side, &comparing).await?;
+        self.sample = options.sample.map(|sample| Sampled {
+            percent: sample.percent(),
+            source_items: compared.0,
+            target_items: compared.1,
+        });
         (self.equal, self.different, self.extra, self.superseded) = (equal, different, extra, superseded);
         (self.missing, self.without_key) = (missing + without_key, without_key);
         (self.source_items, self.target_items) = items;

@@ -10,12 +10,14 @@
 
 mod dump;
 mod live;
+mod schemas;
 
 use serde::Serialize;
 
-pub use crate::ops::compare::{AttributeDifference, Example, Fault};
+pub use crate::ops::compare::{AttributeDifference, Example, Fault, Sample};
 pub use dump::{DumpVerdict, dump};
 pub use live::{LiveTable, table_with_dump, tables};
+pub use schemas::schemas;
 
 /// How a table is compared.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +26,8 @@ pub struct CompareOptions {
     pub keys_only: bool,
     /// Items that only the target has are a difference, too. Always so between two tables.
     pub exact: bool,
+    /// Compare a share of the keys, the same on both sides. Every item is read all the same.
+    pub sample: Option<Sample>,
     /// Strongly consistent reads, at twice the read units.
     pub consistent_read: bool,
     /// Upper bound of consumed read units per second, of each table.
@@ -39,6 +43,17 @@ pub struct KeySchemas {
     pub target: Vec<String>,
 }
 
+/// What a sampled comparison looked at. Its counts are of the sample, not of all items.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Sampled {
+    /// The share of the keys, in percent.
+    pub percent: f64,
+    /// Items of the source in the sample.
+    pub source_items: u64,
+    /// Items of the target in the sample.
+    pub target_items: u64,
+}
+
 /// What a comparison has found.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Comparison {
@@ -52,6 +67,8 @@ pub struct Comparison {
     pub source_items: u64,
     /// Items read of the target.
     pub target_items: u64,
+    /// What was looked at where only a sample was.
+    pub sample: Option<Sampled>,
     /// Items that are equal on both sides.
     pub equal: u64,
     /// Items that the target lacks, those without a usable key included.

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -29,14 +29,31 @@ pub(crate) enum Fault {
     Status(u16),
     /// A service error with this code and message.
     Refused(&'static str, &'static str),
+    /// A service error with this code that tells all headers of the request, as AWS does with a wrong signature.
+    Echoed(&'static str),
     /// The connection is reset; the engine has not seen the call.
     CutBeforeCall,
     /// The connection is closed in good order, without an answer; the engine has not seen the call.
     Closed,
     /// The connection is reset within the answer; the engine has done the call.
     CutInAnswer,
+    /// The connection is closed in good order within the answer; the engine has done the call.
+    ClosedInAnswer,
+    /// The call is taken, and no answer ever comes; the engine has not seen it.
+    Silent,
+    /// Half of the answer comes and then nothing more, on a connection that stays; the engine has done the call.
+    Stalled,
+    /// Half of the answer comes, and the rest a byte at a time; the engine has done the call.
+    Trickled,
+    /// Half of the answer comes, with a length that fits it; the engine has done the call.
+    Shortened,
     /// The answer's `x-amz-crc32` is of another body.
     WrongChecksum,
+    /// The server's clock is ahead by so many seconds. It says so in its answers, and as AWS does it refuses what was signed at
+    /// another time than its own.
+    Clock(i64),
+    /// What this key has signed is refused as expired; other keys are good.
+    ExpiredKey(&'static str),
     /// The answer is changed; its checksum fits.
     Changed(fn(&mut Value)),
     /// The engine is not asked: this is the answer to the request.
@@ -45,11 +62,15 @@ pub(crate) enum Fault {
     Late(Duration),
 }
 
+/// Lots in the drawing of a fault.
+const DRAWS: u64 = 10_000;
+
 /// When it goes wrong.
 #[derive(Debug, Clone)]
 enum When {
     Calls(RangeInclusive<usize>),
     Chance { seed: u64, percent: u64 },
+    Draw { seed: u64, range: Range<u64> },
     Text(&'static str),
 }
 
@@ -74,6 +95,18 @@ pub(crate) fn always(operation: &'static str, fault: Fault) -> Rule {
 /// So many of a hundred calls of `operation` fail, chosen by `seed`.
 pub(crate) fn sometimes(operation: &'static str, percent: u64, seed: u64, fault: Fault) -> Rule {
     Rule { operation, when: When::Chance { seed, percent }, fault }
+}
+
+/// Of so many of a hundred calls of `operation`, each one fails in one of these ways, chosen by `seed`.
+pub(crate) fn storm(operation: &'static str, percent: u64, seed: u64, faults: &[Fault]) -> Vec<Rule> {
+    let count = faults.len() as u64;
+    let edge = |index: u64| index * percent * DRAWS / 100 / count;
+    let rule = |(index, fault): (u64, &Fault)| Rule {
+        operation,
+        when: When::Draw { seed, range: edge(index)..edge(index + 1) },
+        fault: fault.clone(),
+    };
+    (0..).zip(faults).map(rule).collect()
 }
 
 /// The calls of `operation` fail whose body has `text`.
@@ -191,6 +224,19 @@ impl Shared {
                     client.flush().await?;
                     return cut(client);
                 }
+                Some(Fault::ClosedInAnswer) => return self.half(&mut client, &request).await.map(drop),
+                Some(Fault::Silent) => std::future::pending().await,
+                Some(Fault::Stalled) => {
+                    self.half(&mut client, &request).await?;
+                    std::future::pending().await
+                }
+                Some(Fault::Trickled) => {
+                    for byte in self.half(&mut client, &request).await? {
+                        tokio::time::sleep(Duration::from_millis(200)).await;
+                        client.write_all(&[byte]).await?;
+                    }
+                    continue;
+                }
                 Some(fault) => self.answer(&request, fault).await?,
                 None => self.forward(&request).await?,
             };
@@ -210,6 +256,9 @@ impl Shared {
                 && match &rule.when {
                     When::Calls(numbers) => numbers.contains(&number),
                     When::Chance { seed, percent } => mixed(seed ^ number as u64) % 100 < *percent,
+                    When::Draw { seed, range } => {
+                        range.contains(&(mixed(seed.rotate_left(32) ^ number as u64) % DRAWS))
+                    }
                     When::Text(wanted) => text.contains(wanted),
                 }
         };
@@ -222,6 +271,32 @@ impl Shared {
         fault
     }
 
+    /// Sends half of the answer, with the whole of its head; gives back the rest.
+    async fn half(&self, client: &mut TcpStream, request: &Message) -> io::Result<Vec<u8>> {
+        let answer = self.forward(request).await?;
+        let mut bytes = answer.to_bytes();
+        let rest = bytes.split_off(bytes.len() - answer.body.len().div_ceil(2));
+        client.write_all(&bytes).await?;
+        client.flush().await?;
+        Ok(rest)
+    }
+
+    /// The answer of a server whose clock is ahead by so many seconds.
+    async fn at_another_time(&self, request: &Message, ahead: i64) -> io::Result<Message> {
+        let now = chrono::Utc::now() + chrono::Duration::seconds(ahead);
+        let signed = request.header("x-amz-date").unwrap_or_default();
+        let signed = chrono::NaiveDateTime::parse_from_str(signed, "%Y%m%dT%H%M%SZ").unwrap_or_default().and_utc();
+        let mut answer = match (now - signed).num_seconds() {
+            late if late > 300 => refusal("InvalidSignatureException", &format!("Signature expired: {signed}")),
+            late if late < -300 => {
+                refusal("InvalidSignatureException", &format!("Signature not yet current: {signed}"))
+            }
+            _ => self.forward(request).await?,
+        };
+        answer.set_header("date", &now.format("%a, %d %b %Y %H:%M:%S GMT").to_string());
+        Ok(answer)
+    }
+
     async fn answer(&self, request: &Message, fault: Fault) -> io::Result<Message> {
         let throttled = "The level of configured provisioned throughput for the table was exceeded.";
         Ok(match fault {
@@ -229,6 +304,7 @@ impl Shared {
             Fault::AccountThrottled => {
                 refusal("ThrottlingException", "Rate of requests exceeds the allowed throughput.")
             }
+            Fault::Echoed(code) => refusal(code, &format!("The request was {:?}", request.headers)),
             Fault::Refused(code, message) => refusal(code, message),
             Fault::Status(status) => Message::answer(status, Vec::new()),
             Fault::Unprocessed(taken) => self.take_part(request, taken).await?,
@@ -237,6 +313,21 @@ impl Shared {
                 answer.set_header("x-amz-crc32", &crc32fast::hash(b"of something else").to_string());
                 answer
             }
+            Fault::Shortened => {
+                let mut answer = self.forward(request).await?;
+                answer.body.truncate(answer.body.len() / 2);
+                answer.set_header("content-length", &answer.body.len().to_string());
+                answer
+            }
+            Fault::ExpiredKey(key) => {
+                let signed = request.header("authorization").unwrap_or_default();
+                if signed.contains(&format!("Credential={key}/")) {
+                    refusal("ExpiredTokenException", "The security token included in the request is expired")
+                } else {
+                    self.forward(request).await?
+                }
+            }
+            Fault::Clock(ahead) => self.at_another_time(request, ahead).await?,
             Fault::Changed(change) => {
                 let mut answer = self.forward(request).await?;
                 let mut document = serde_json::from_slice(&answer.body)?;
@@ -252,7 +343,13 @@ impl Shared {
                 tokio::time::sleep(delay).await;
                 self.forward(request).await?
             }
-            Fault::CutBeforeCall | Fault::Closed | Fault::CutInAnswer => unreachable!("the caller ends the connection"),
+            Fault::CutBeforeCall
+            | Fault::Closed
+            | Fault::CutInAnswer
+            | Fault::ClosedInAnswer
+            | Fault::Silent
+            | Fault::Stalled
+            | Fault::Trickled => unreachable!("the caller deals with the connection"),
         })
     }
 
@@ -272,7 +369,12 @@ impl Shared {
         } else {
             let mut part = request.clone();
             part.set_body(serde_json::to_vec(&document)?);
-            serde_json::from_slice(&self.forward(&part).await?.body)?
+            let answer = self.forward(&part).await?;
+            // Nothing of a batch is written that the engine refuses.
+            if !answer.first_line.contains(" 200 ") {
+                return Ok(answer);
+            }
+            serde_json::from_slice(&answer.body)?
         };
         let mut answer: Value = answer;
         answer["UnprocessedItems"] = left.into();

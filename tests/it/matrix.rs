@@ -1,0 +1,267 @@
+//! Every fault with every command: each alone and all of them together, at a fifth of the calls. What comes out is exact, every time.
+//!
+//! Chance is seeded, so that a failure here fails again. Calls are many and small: segments of a Scan, batches of five items.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::client::{Items, numbered, s, strings};
+use crate::support::engine::Engine;
+use crate::support::faults::{Fault, Proxy, Rule, always, calls, sometimes, storm};
+use crate::support::project::{Project, Run};
+
+const ITEMS: usize = 240;
+
+/// Of a hundred calls.
+const SHARE: u64 = 20;
+
+/// A call that hangs is given up after a quarter of this.
+const PATIENCE: &str = "--give-up-after=16s";
+
+/// What may be asked of a table.
+const READING: &[&str] = &["Scan", "DescribeTable"];
+const WRITING: &[&str] = &["BatchWriteItem", "CreateTable"];
+
+/// What goes wrong, and with which calls.
+struct Case {
+    name: &'static str,
+    operations: &'static [&'static str],
+    fault: Fault,
+}
+
+const fn case(name: &'static str, operations: &'static [&'static str], fault: Fault) -> Case {
+    Case { name, operations, fault }
+}
+
+const ALL: &[&str] = &["Scan", "DescribeTable", "BatchWriteItem", "CreateTable"];
+const DATA: &[&str] = &["Scan", "BatchWriteItem"];
+
+/// All that passes by itself.
+fn cases() -> Vec<Case> {
+    let simultaneous = "Subscriber limit exceeded: Only 500 tables can be created, updated, or deleted simultaneously";
+    vec![
+        case("throttled table", ALL, Fault::TableThrottled),
+        case("throttled account", ALL, Fault::AccountThrottled),
+        case("request limit", ALL, Fault::Refused("RequestLimitExceeded", "Throughput exceeds the current limit.")),
+        case("too many table operations", &["CreateTable"], Fault::Refused("LimitExceededException", simultaneous)),
+        case("nothing processed", &["BatchWriteItem"], Fault::Unprocessed(0)),
+        case("something processed", &["BatchWriteItem"], Fault::Unprocessed(2)),
+        case("internal error", ALL, Fault::Refused("InternalServerError", "The request processing has failed")),
+        case("500", ALL, Fault::Status(500)),
+        case("503", ALL, Fault::Status(503)),
+        case("reset before the call", ALL, Fault::CutBeforeCall),
+        case("closed before the call", ALL, Fault::Closed),
+        case("reset in the answer", ALL, Fault::CutInAnswer),
+        case("closed in the answer", ALL, Fault::ClosedInAnswer),
+        case("half a body", ALL, Fault::Shortened),
+        case("wrong checksum", ALL, Fault::WrongChecksum),
+        case("wrong count", &["Scan"], Fault::Changed(|page| page["Count"] = json!(1_000_000))),
+        case("late", ALL, Fault::Late(Duration::from_millis(300))),
+        case("table not active", DATA, Fault::Refused("ResourceInUseException", "Table is being updated")),
+    ]
+}
+
+/// Those that cost a time-out each.
+fn slow() -> Vec<Case> {
+    vec![
+        case("silent", DATA, Fault::Silent),
+        case("stalled", DATA, Fault::Stalled),
+        case("trickled", DATA, Fault::Trickled),
+    ]
+}
+
+/// Those that are cured once and for all.
+fn cured() -> Vec<Case> {
+    let expired = "The security token included in the request is expired";
+    vec![
+        case("wrong clock", ALL, Fault::Clock(7_200)),
+        case("expired credentials", DATA, Fault::Refused("ExpiredTokenException", expired)),
+    ]
+}
+
+/// A table `films` with its clean dump in `clean`, and a table `other` that lacks an item, has another one more, and one otherwise.
+struct World {
+    engine: Engine,
+    project: Project,
+    items: Items,
+    lines: BTreeSet<String>,
+}
+
+impl World {
+    fn new() -> Self {
+        let engine = Engine::embedded();
+        let client = engine.client();
+        let padding = "ü".repeat(300);
+        let mut items = numbered(ITEMS);
+        items.iter_mut().for_each(|item| drop(item.insert("padding".to_owned(), s(&padding))));
+        client.create_simple("films");
+        client.put("films", items.clone());
+        client.create_simple("other");
+        items.swap_remove(17);
+        items[100].insert("text".to_owned(), s("another"));
+        items.push(strings([("id", "one more")]));
+        client.put("other", items);
+        let project = Project::on(&engine, "films");
+        project.dumpdb(["--output=clean"]).exits(0);
+        let (items, lines) = (client.items("films"), lines_of(&project, "clean"));
+        assert_eq!((items.len(), lines.len()), (ITEMS, ITEMS));
+        Self { engine, project, items, lines }
+    }
+
+    /// Puts these faults in the way.
+    fn behind(&mut self, rules: Vec<Rule>) -> Proxy {
+        let proxy = Proxy::of(&self.engine, rules);
+        let project = std::mem::replace(&mut self.project, Project::empty());
+        self.project = project.environment("dev", proxy.url(), "films");
+        proxy
+    }
+
+    fn dump(&mut self, name: &str, rules: Vec<Rule>) {
+        let proxy = self.behind(rules);
+        let run =
+            self.project.dumpdb(["--env=dev", "--output=out", "--segments=24", PATIENCE, "--json", "--yes"]).exits(0);
+        went_wrong(name, &proxy, &run);
+        assert_eq!(run.report()["summary"]["items"], ITEMS, "{name}: {run}");
+        assert!(lines_of(&self.project, "out") == self.lines, "{name}: other items\n{run}");
+        self.project.verifydb(["out"]).exits(0);
+    }
+
+    fn restore(&mut self, name: &str, rules: Vec<Rule>) {
+        let proxy = self.behind(rules);
+        self.engine.client().delete_if_there("copy");
+        let arguments = ["--env=dev", "--source=clean", "--table=copy", "--batch-size=5", PATIENCE, "--json", "--yes"];
+        let run = self.project.restoredb(arguments).exits(0);
+        went_wrong(name, &proxy, &run);
+        assert!(self.engine.client().items("copy") == self.items, "{name}: other items\n{run}");
+        let report = run.report();
+        let count = |field: &str| report["summary"][field].as_u64().unwrap_or_else(|| panic!("{name}: {field}\n{run}"));
+        assert_eq!((count("items_read"), count("items_written")), (ITEMS as u64, ITEMS as u64), "{name}: {run}");
+        assert_eq!((count("items_rejected"), count("items_superseded")), (0, 0), "{name}: {run}");
+        assert_eq!(report["summary"]["verified"]["equal"], ITEMS, "{name}: {run}");
+    }
+
+    /// A table against its dump, and two tables.
+    fn verify(&mut self, name: &str, rules: Vec<Rule>) {
+        // A table that is large enough for several segments.
+        let grown =
+            always("DescribeTable", Fault::Changed(|answer| answer["Table"]["TableSizeBytes"] = json!(500_000_000)));
+        let proxy = self.behind([vec![grown], rules].concat());
+        for (arguments, counts, code) in [
+            (["clean", "--env=dev", "--exact"], [ITEMS, 0, 0, 0], 0),
+            (["--env=dev", "--table=films", "--against-table=other"], [ITEMS - 2, 1, 1, 1], 3),
+        ] {
+            let run = self.project.verifydb(arguments.iter().chain(&[PATIENCE, "--json"])).exits(code);
+            let summary = run.report()["summary"].clone();
+            let found = ["equal", "missing", "different", "extra"].map(|count| summary[count].clone());
+            assert_eq!(found, counts.map(Value::from), "{name}: {run}");
+            let examples = summary["examples"].as_array().map_or(0, Vec::len);
+            assert_eq!(examples, counts[1] + counts[2] + counts[3], "{name}: {run}");
+        }
+        assert!(proxy.calls().iter().any(|call| call.failed && call.operation == "Scan"), "{name}: nothing went wrong");
+    }
+}
+
+/// The items of a dump, with the members of their objects in order: the engine gives them in another one each time.
+fn lines_of(project: &Project, dump: &str) -> BTreeSet<String> {
+    let document = project.json(format!("{dump}/table-data.json"));
+    let items = document["Items"].as_array().expect("an array of items");
+    let texts: BTreeSet<_> = items.iter().map(ToString::to_string).collect();
+    assert_eq!(texts.len(), items.len(), "an item stands twice");
+    texts
+}
+
+fn went_wrong(name: &str, proxy: &Proxy, run: &Run) {
+    assert!(proxy.failures() > 0, "{name}: nothing went wrong\n{run}");
+}
+
+/// The fault at a fifth of the calls of these operations, the first one in any case.
+fn at_a_fifth(case: &Case, of: &[&'static str], seed: u64) -> Option<Vec<Rule>> {
+    let hit: Vec<_> = case.operations.iter().filter(|operation| of.contains(operation)).collect();
+    let rules = hit.iter().flat_map(|operation| {
+        let first = calls(operation, 1..=1, case.fault.clone());
+        [first, sometimes(operation, SHARE, seed, case.fault.clone())]
+    });
+    (!hit.is_empty()).then(|| rules.collect())
+}
+
+/// The fault at two calls of each of these operations.
+fn twice(case: &Case, of: &[&'static str]) -> Option<Vec<Rule>> {
+    let hit: Vec<_> = case.operations.iter().filter(|operation| of.contains(operation)).collect();
+    (!hit.is_empty()).then(|| hit.iter().map(|operation| calls(operation, 2..=3, case.fault.clone())).collect())
+}
+
+/// The fault at every call, of a kind that a command cures by what it learns.
+fn at_all(case: &Case, of: &[&'static str]) -> Option<Vec<Rule>> {
+    let hit: Vec<_> = case.operations.iter().filter(|operation| of.contains(operation)).collect();
+    let rule = |operation: &&&'static str| match &case.fault {
+        Fault::Clock(_) => always(operation, case.fault.clone()),
+        other => calls(operation, 2..=2, other.clone()),
+    };
+    (!hit.is_empty()).then(|| hit.iter().map(rule).collect())
+}
+
+/// Each case by itself, as far as it is about these operations.
+fn each(of: &[&'static str], mut with: impl FnMut(&str, Vec<Rule>)) {
+    for (seed, case) in (0..).zip(cases()) {
+        if let Some(rules) = at_a_fifth(&case, of, seed) {
+            with(case.name, rules);
+        }
+    }
+    slow().iter().for_each(|case| twice(case, of).into_iter().for_each(|rules| with(case.name, rules)));
+    cured().iter().for_each(|case| at_all(case, of).into_iter().for_each(|rules| with(case.name, rules)));
+}
+
+/// All cases together.
+fn everything(of: &[&'static str], seed: u64) -> Vec<Rule> {
+    let cases: Vec<_> = cases().into_iter().chain(slow()).collect();
+    let rules = of.iter().flat_map(|operation| {
+        let faults = cases.iter().filter(|case| case.operations.contains(operation)).map(|case| case.fault.clone());
+        storm(operation, SHARE, seed, &faults.collect::<Vec<_>>())
+    });
+    rules.collect()
+}
+
+#[test]
+fn a_dump_through_each_fault() {
+    let mut world = World::new();
+    each(READING, |name, rules| world.dump(name, rules));
+}
+
+#[test]
+fn a_restore_through_each_fault_of_writing() {
+    let mut world = World::new();
+    each(WRITING, |name, rules| world.restore(name, rules));
+}
+
+#[test]
+fn a_verification_through_each_fault() {
+    let mut world = World::new();
+    each(&["Scan"], |name, rules| world.verify(name, rules));
+}
+
+#[test]
+fn a_dump_through_all_of_them() {
+    let mut world = World::new();
+    for seed in 1..=6 {
+        world.dump(&format!("seed {seed}"), everything(READING, seed));
+    }
+}
+
+#[test]
+fn a_restore_through_all_of_them() {
+    let mut world = World::new();
+    for seed in 1..=6 {
+        world.restore(&format!("seed {seed}"), everything(ALL, seed));
+    }
+}
+
+#[test]
+fn a_verification_through_all_of_them() {
+    let mut world = World::new();
+    for seed in 1..=6 {
+        let first = calls("Scan", 1..=1, Fault::CutInAnswer);
+        world.verify(&format!("seed {seed}"), [vec![first], everything(&["Scan"], seed)].concat());
+    }
+}
