@@ -182,7 +182,7 @@ mod tests {
     fn lines_go_on_where_they_were_cut() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lines");
-        let mut lines = LinesFile::create_first(&[path.clone()]).unwrap();
+        let mut lines = LinesFile::create_first(std::slice::from_ref(&path)).unwrap();
         lines.append(&[b"kept"]).unwrap();
         let kept = lines.bytes();
         lines.append(&[b"behind"]).unwrap();

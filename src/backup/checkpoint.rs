@@ -39,7 +39,7 @@ pub struct Origin {
     /// The table's id.
     pub table_id: Option<String>,
     /// When the table was made, as the endpoint writes it.
-    pub table_created: Option<serde_json::Value>,
+    pub table_created: Option<String>,
     /// The region.
     pub region: Option<String>,
     /// The endpoint, where it is not the region's own.

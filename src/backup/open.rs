@@ -312,7 +312,9 @@ fn begins_like_this_format(path: &Path) -> Result<bool> {
 
 fn unfinished(place: &Path) -> Error {
     Error::damaged(format!("the dump in `{}` is unfinished: the run that made it ended early", place.display()))
-        .with_hint("run dumpdb again with the same --output and --resume")
+        .with_hint(
+            "run dumpdb again with the same --output and --resume; restoredb --salvage restores what is readable",
+        )
 }
 
 fn no_dump(folder: &Path) -> Error {

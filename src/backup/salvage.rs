@@ -5,6 +5,7 @@
 //! before the damage is read. What cannot be read is told piece by piece. A damage that leaves an item well-formed cannot be
 //! seen: only the checksum of the whole file shows it.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -166,7 +167,7 @@ impl Pieces {
     fn of(file: &Arc<File>, path: &Path, damage: &Damage) -> Result<Self> {
         let mut parts = Parts::of(file, damage.frames.as_deref());
         if damage.frames.is_none() && !has_an_item_on_each_line(file, path)? {
-            let (read, _) = parts.next()?.unwrap_or_else(|| (Box::new(io::empty()), None));
+            let (read, _) = parts.next().unwrap_or_else(|| (Box::new(io::empty()), None));
             return Ok(Self::Items { items: Box::new(ItemReader::new(read)), is_over: false });
         }
         Ok(Self::Lines(LinePieces { parts, lines: None, behind: None, line: 0 }))
@@ -196,31 +197,28 @@ impl LinePieces {
                 if let Some(reason) = self.behind.take() {
                     return Ok(Some(Piece::Unreadable(Unreadable { reason, text: Text::new() })));
                 }
-                let Some((read, behind)) = self.parts.next()? else { return Ok(None) };
+                let Some((read, behind)) = self.parts.next() else { return Ok(None) };
                 self.lines = Some(Lines::new(read, BLOCK_BYTES));
                 self.behind = behind;
                 continue;
             };
-            match lines.next_line()? {
-                Some(line) => {
-                    self.line += 1;
-                    if let Some(piece) = piece(self.line, line.text) {
-                        return Ok(Some(piece));
-                    }
+            if let Some(line) = lines.next_line()? {
+                self.line += 1;
+                if let Some(piece) = piece(self.line, &line.text) {
+                    return Ok(Some(piece));
                 }
-                None => {
-                    self.lines = None;
-                    // Damage of a stream without an index is known only now.
-                    self.behind = self.behind.take().or_else(|| self.parts.damage());
-                }
+            } else {
+                self.lines = None;
+                // Damage of a stream without an index is known only now.
+                self.behind = self.behind.take().or_else(|| self.parts.damage());
             }
         }
     }
 }
 
 /// What a line is; nothing for the frame around the items.
-fn piece(number: u64, line: Text) -> Option<Piece> {
-    let text = line.slice(..line.strip_suffix(b",").unwrap_or(&line).len());
+fn piece(number: u64, line: &Text) -> Option<Piece> {
+    let text = line.slice(..line.strip_suffix(b",").unwrap_or(line).len());
     if text.trim_ascii().is_empty() || *text == *JSON_HEAD.trim_ascii_end() || text.starts_with(b"],\"Count\":") {
         return None;
     }
@@ -234,7 +232,7 @@ fn piece(number: u64, line: Text) -> Option<Piece> {
 struct Parts {
     file: Arc<File>,
     /// Frames that are not read yet, if there is an index.
-    frames: Option<std::vec::IntoIter<Frame>>,
+    frames: Option<VecDeque<Frame>>,
     /// Number of the next frame, from 1.
     number: u64,
     /// Offset of the next part in the file.
@@ -246,27 +244,27 @@ struct Parts {
 
 impl Parts {
     fn of(file: &Arc<File>, frames: Option<&[Frame]>) -> Self {
-        let frames = frames.map(|frames| frames.to_vec().into_iter());
+        let frames = frames.map(|frames| frames.iter().copied().collect());
         Self { file: Arc::clone(file), frames, number: 1, at: 0, is_read: false, ended_by: Arc::default() }
     }
 
     /// The text of the next part, and what is wrong behind it.
-    fn next(&mut self) -> Result<Option<(Bytes, Option<String>)>> {
+    fn next(&mut self) -> Option<(Bytes, Option<String>)> {
         let Some(frames) = &mut self.frames else {
             if std::mem::replace(&mut self.is_read, true) {
-                return Ok(None);
+                return None;
             }
             let read: Bytes = match decompressed(Box::new(FileReader::new(Arc::clone(&self.file), 0))) {
                 Ok(read) => Box::new(UntilDamage { read, ended_by: Arc::clone(&self.ended_by) }),
                 Err(_) => Box::new(io::empty()),
             };
-            return Ok(Some((read, None)));
+            return Some((read, None));
         };
-        let Some(frame) = frames.next() else { return Ok(None) };
+        let frame = frames.pop_front()?;
         let part = self.frame(frame);
         self.at = self.at.saturating_add(frame.compressed);
         self.number += 1;
-        Ok(Some(part))
+        Some(part)
     }
 
     fn damage(&self) -> Option<String> {
@@ -321,7 +319,7 @@ fn has_an_item_on_each_line(file: &Arc<File>, path: &Path) -> Result<bool> {
     if path.file_name().is_some_and(|name| name.to_string_lossy().contains(".jsonl")) {
         return Ok(true);
     }
-    let Some((read, _)) = Parts::of(file, None).next()? else { return Ok(false) };
+    let Some((read, _)) = Parts::of(file, None).next() else { return Ok(false) };
     let Some(first) = Lines::new(read, BLOCK_BYTES).next_line()? else { return Ok(false) };
     Ok(*first.text == *JSON_HEAD.trim_ascii_end()
         || validate(&first.text).is_ok_and(|()| !first.text.starts_with(b"{}")))

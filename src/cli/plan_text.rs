@@ -59,6 +59,9 @@ pub(super) fn restore(plan: &RestorePlan, now: DateTime<Utc>) -> Vec<Section> {
     target.push(row("table is", action(&plan.action)));
     target.extend(plan.table.iter().cloned());
     target.extend(plan.boost.iter().map(|planned| row("boost", boost(planned))));
+    if let Some(cap) = plan.max_write_units {
+        target.push(row("writes", format!("at most {} per second", text::counted(cap.into(), "write unit"))));
+    }
     if plan.action != TableAction::Keep {
         target.push(row("check", verification(plan.verify)));
     }

@@ -39,7 +39,8 @@ pub(super) async fn run(intent: RestoreIntent, session: Session) -> Result<Finis
     let confirmed = ask::confirm(console, approval, answers, intent.is_stream(), &prompt, &session.cancel).await?;
 
     let store = store.writable(confirmed);
-    let summary = ops::restore::run(&store, plan, session.reporter(), session.cancel.clone()).await?;
+    let running = ops::restore::run(&store, plan, session.reporter(), session.cancel.clone());
+    let summary = Box::pin(running).await?;
     session.progress.end();
     let mut lines = summary_text::restore(&summary);
     if summary.verified == Verified::Count && !intent.is_stream() {

@@ -78,7 +78,7 @@ pub(super) fn section(plan: &DumpPlan, asked: bool, now: DateTime<Utc>) -> Optio
 
 fn words(found: &Unfinished, now: DateTime<Utc>) -> String {
     format!(
-        "{}, {} read; begun {}, reached {}",
+        "{}, {} read; begun {}, broken off {}",
         text::items(found.items),
         text::bytes(found.data_bytes),
         text::moment(found.started_at),

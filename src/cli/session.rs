@@ -132,6 +132,7 @@ impl Session {
         let options = StoreOptions {
             give_up_after: common.give_up_after,
             wait: common.wait,
+            concurrency: common.concurrency,
             missing_database,
             reporter: self.reporter(),
         };

@@ -3,12 +3,15 @@
 //! `dump` and `verify` receive stores that can only read. `restore` receives one that can write, which cannot be had without a
 //! [`Confirmation`](crate::environment::Confirmation).
 
+mod cap;
 mod compare;
 pub mod dump;
 pub mod place;
 mod reading;
 pub mod restore;
 pub mod verify;
+
+pub use cap::Cap;
 
 use crate::environment::Environment;
 use crate::error::{Error, Result};

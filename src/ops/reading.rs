@@ -1,5 +1,7 @@
 //! How a live table is read: in how many segments, and how gently.
 
+use crate::error::Result;
+use crate::ops::cap::{Cap, Direction};
 use crate::ops::place::Place;
 use crate::schema::{Billing, TableSchema};
 
@@ -16,8 +18,16 @@ pub(super) fn segments_for(bytes: u64) -> u32 {
     u32::try_from(chosen).unwrap_or(1)
 }
 
-/// A protected provisioned table is read at half its capacity at most, so that its users do not notice.
-pub(super) fn gentle_cap(place: &Place, schema: &TableSchema) -> Option<u32> {
+/// Read units per second at most: what was asked for, else what a protected table's users do not notice.
+pub(super) fn read_cap(asked: Option<Cap>, place: &Place, schema: &TableSchema) -> Result<Option<u32>> {
+    match asked {
+        Some(cap) => cap.units(Some(schema), Direction::Read).map(Some),
+        None => Ok(gentle_cap(place, schema)),
+    }
+}
+
+/// A protected provisioned table is read at half its capacity at most.
+fn gentle_cap(place: &Place, schema: &TableSchema) -> Option<u32> {
     match schema.description().billing() {
         Billing::Provisioned(capacity) if place.protected => {
             Some(u32::try_from(capacity.read / 2).unwrap_or(u32::MAX).max(1))

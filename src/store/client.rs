@@ -1,7 +1,7 @@
 //! One DynamoDB client and the raw calls it makes. Each call is the SDK's own operation with its body exchanged at the seam;
 //! the typed input carries only what the SDK needs to route it.
 
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::config::Connection;
 use super::fault::{CREDENTIALS_HINT, Fault};
 use super::gate::Gate;
-use super::pace::Pace;
+use super::price::{PagePrice, WritePrice};
 use super::retry::Retry;
 use super::scaling::Scaling;
 use super::seam::Seam;
@@ -57,7 +57,7 @@ pub(super) struct Services {
     pub(super) scaling: Scaling,
 }
 
-/// A DynamoDB client with one owner of retries, one gate for writes and one cap for reads.
+/// A DynamoDB client with one owner of retries, one gate for each direction.
 pub(super) struct Client {
     services: RwLock<Arc<Services>>,
     connection: Connection,
@@ -65,8 +65,12 @@ pub(super) struct Client {
     pub(super) host: Host,
     names: Names,
     retry: Retry,
+    /// Leave to write.
     gate: Gate,
-    pace: OnceLock<Pace>,
+    /// Leave to read.
+    read_gate: Gate,
+    write_price: WritePrice,
+    page_price: PagePrice,
 }
 
 impl Client {
@@ -74,6 +78,7 @@ impl Client {
         services: Services,
         connection: Connection,
         (host, names): (Host, Names),
+        concurrency: Option<usize>,
         reporter: Arc<dyn Reporter>,
     ) -> Self {
         Self {
@@ -83,8 +88,10 @@ impl Client {
             names,
             retry: Retry::new(connection.give_up_after, reporter),
             connection,
-            gate: Gate::new(),
-            pace: OnceLock::new(),
+            gate: Gate::new(concurrency),
+            read_gate: Gate::new(concurrency),
+            write_price: WritePrice::default(),
+            page_price: PagePrice::default(),
         }
     }
 
@@ -114,13 +121,16 @@ impl Client {
         &self.gate
     }
 
-    pub(super) fn pace(&self) -> Option<&Pace> {
-        self.pace.get()
+    pub(super) fn read_gate(&self) -> &Gate {
+        &self.read_gate
     }
 
-    /// Keeps the consumption of read units below a cap; the first cap holds.
-    pub(super) fn cap_reads(&self, units_per_second: u32, first_price: f64) {
-        self.pace.get_or_init(|| Pace::new(units_per_second, first_price));
+    pub(super) fn write_price(&self) -> &WritePrice {
+        &self.write_price
+    }
+
+    pub(super) fn page_price(&self) -> &PagePrice {
+        &self.page_price
     }
 
     /// The failure of `operation` on `target` as people are told.

@@ -4,6 +4,8 @@
 //! call whose answer was lost. DynamoDB hands out what it has; where an engine does not, the item is read. Equal items are no
 //! conflict, by DynamoDB's own equality: sets have no order, and numbers count by their value.
 
+use std::slice;
+
 use aws_sdk_dynamodb::error::SdkError;
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::Deserialize;
@@ -51,12 +53,16 @@ impl Client {
         // Whether an earlier call may have been heard although it failed.
         let mut heard = false;
         loop {
-            let pass = self.gate().pass().await;
+            let choose = |budget| {
+                let units = self.write_price().part(slice::from_ref(&item), budget).units;
+                (units, units)
+            };
+            let (pass, price) = self.gate().pass_with(choose).await;
             let fault = match self.put_new_once(table, body.clone()).await {
                 Ok(put) => {
                     self.retry().succeeded();
-                    pass.taken();
-                    drop(pass);
+                    // A refused condition costs as much as a write.
+                    pass.taken(if let Put::Done(units) = put { units } else { price });
                     if self.judge(table, key, &item, put, heard, &mut written).await? {
                         return Ok(written);
                     }
@@ -66,10 +72,9 @@ impl Client {
             };
             if fault.class == Class::Throttled {
                 written.throttled_calls += 1;
-                pass.throttled();
+                pass.throttled(0.0, price);
             }
             heard |= fault.class == Class::Transient;
-            drop(pass);
             match effort.again(fault).await {
                 Ok(()) => {}
                 Err(fault) if fault.class == Class::Invalid => {

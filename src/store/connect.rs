@@ -33,6 +33,8 @@ pub struct StoreOptions {
     pub give_up_after: Duration,
     /// Wait so long for an endpoint that does not answer yet.
     pub wait: Option<Duration>,
+    /// Calls in flight at most, in each direction. Fewer are made where more would not be faster.
+    pub concurrency: Option<usize>,
     /// What to do when the embedded engine's database file is missing.
     pub missing_database: MissingDatabase,
     /// Who hears of retries.
@@ -58,6 +60,7 @@ impl Default for StoreOptions {
         Self {
             give_up_after: Duration::from_mins(5),
             wait: None,
+            concurrency: None,
             missing_database: MissingDatabase::default(),
             reporter: Arc::new(Silent),
         }
@@ -113,7 +116,8 @@ impl Store {
         };
         let reporter = Arc::clone(&options.reporter);
         let names = Names { endpoint, credentials: credentials(environment) };
-        let client = Client::new(connection.services(&config), connection, (host, names), reporter);
+        let client =
+            Client::new(connection.services(&config), connection, (host, names), options.concurrency, reporter);
         if let Some(wait) = options.wait {
             options.reporter.report(Event::Phase { phase: Phase::Connecting, items: None, bytes: None });
             until_it_answers(&client, wait).await?;
@@ -218,8 +222,8 @@ impl ReadStore for Store {
         self.0.client.table_names().await
     }
 
-    fn cap_reads(&self, units_per_second: u32, first_price: f64) {
-        self.0.client.cap_reads(units_per_second, first_price);
+    fn cap_reads(&self, units_per_second: u32) {
+        self.0.client.read_gate().cap(units_per_second);
     }
 
     async fn scan(&self, request: &ScanRequest) -> Result<ScanPage> {
@@ -261,8 +265,8 @@ impl ReadStore for WritableStore {
         self.store.table_names().await
     }
 
-    fn cap_reads(&self, units_per_second: u32, first_price: f64) {
-        self.store.cap_reads(units_per_second, first_price);
+    fn cap_reads(&self, units_per_second: u32) {
+        self.store.cap_reads(units_per_second);
     }
 
     async fn scan(&self, request: &ScanRequest) -> Result<ScanPage> {
@@ -279,6 +283,10 @@ impl WriteStore for WritableStore {
     async fn apply(&self, table: &str, call: &SettingCall) -> Result<()> {
         self.check(table)?;
         self.store.0.client.apply(table, call).await
+    }
+
+    fn cap_writes(&self, units_per_second: u32) {
+        self.store.0.client.gate().cap(units_per_second);
     }
 
     async fn delete(&self, table: &str) -> Result<()> {

@@ -93,7 +93,7 @@ impl Client {
                 return Err(fault);
             }
             if is_renewable {
-                self.renew().await;
+                Box::pin(self.renew()).await;
             }
             self.retry().rest(operation, &fault.words(), &mut waits).await;
         }
@@ -120,7 +120,8 @@ impl Client {
 impl<W: Iterator<Item = Duration> + Send> Effort<'_, W> {
     /// Mends what can be mended and waits for the next try; gives the fault back when there is to be none.
     pub(super) async fn again(&mut self, fault: Fault) -> Result<(), Fault> {
-        let fault = self.mend(fault).await?;
+        // What mends is large and rarely needed; it must not lie in the future of every call.
+        let fault = Box::pin(self.mend(fault)).await?;
         self.client.retry().pause(self.operation, fault, self.started, &mut self.waits).await
     }
 

@@ -1,46 +1,113 @@
-//! How many writes may be in flight: one more after each round of successes, half as many after a throttle.
+//! Leave to call, one gate per direction: how many calls are in flight, how many units per second are asked for.
+//!
+//! Three bounds, each adapting by itself or given: calls in flight (one more after each round of successes, as long as that
+//! does not only lengthen a queue), the rate the table was found to take (see `rate`), and a cap that people set (see `pace`).
+//! Where units are limited, calls should be small: [`Gate::pass_with`].
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::{Instant, sleep};
 
-/// Calls in flight at most. More would only cost memory: each can hold 25 items of 400 KB.
-const MOST: usize = 32;
+use super::pace::Pace;
+use super::rate::Rate;
+
+/// Calls in flight at most. 40,000 write units per second are 1,600 calls, of 50 ms each at the longest distance: 80.
+const MOST: usize = 128;
 const FIRST: usize = 8;
 
-/// Additive increase, multiplicative decrease, over a semaphore.
+/// Calls that take so many times the shortest wait in a queue; more of them would only make it longer. Below the second figure
+/// it is noise.
+const QUEUEING: u32 = 4;
+const NOISE: Duration = Duration::from_millis(20);
+
+/// Timers know no shorter time.
+pub(super) const TICK: Duration = Duration::from_millis(1);
+
+/// A waiting call looks again after this time at the latest: the rate may have changed.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// The gate of one direction.
 pub(super) struct Gate {
     permits: Semaphore,
+    most: usize,
     state: Mutex<State>,
+    /// Calls leave in the order they came, so that none is passed over.
+    turn: tokio::sync::Mutex<()>,
+    cap: OnceLock<Pace>,
 }
 
 struct State {
     limit: usize,
     /// Successes since the limit last changed.
     successes: usize,
-    /// Permits still held by calls that are to be taken away when they end.
-    surplus: usize,
-    /// Number of decreases so far: one burst of throttles counts once.
-    epoch: u64,
+    shortest: Duration,
+    usual: Duration,
+    rate: Rate,
 }
 
-/// Leave to make one call.
+/// Leave to make one call. A call that ends without an answer to its price drops it.
 pub(super) struct Pass<'a> {
     gate: &'a Gate,
-    permit: Option<SemaphorePermit<'a>>,
-    epoch: u64,
+    _permit: Option<SemaphorePermit<'a>>,
+    sent: Instant,
+    paid: f64,
 }
 
 impl Gate {
-    pub(super) fn new() -> Self {
-        let state = State { limit: FIRST, successes: 0, surplus: 0, epoch: 0 };
-        Self { permits: Semaphore::new(FIRST), state: Mutex::new(state) }
+    /// A gate for at most so many calls in flight.
+    pub(super) fn new(most: Option<usize>) -> Self {
+        let most = most.unwrap_or(MOST).clamp(1, Semaphore::MAX_PERMITS);
+        let first = FIRST.min(most);
+        let state = State {
+            limit: first,
+            successes: 0,
+            shortest: Duration::MAX,
+            usual: Duration::ZERO,
+            rate: Rate::new(Instant::now()),
+        };
+        Self {
+            permits: Semaphore::new(first),
+            most,
+            state: Mutex::new(state),
+            turn: tokio::sync::Mutex::default(),
+            cap: OnceLock::new(),
+        }
     }
 
-    /// Waits for leave to make a call.
-    pub(super) async fn pass(&self) -> Pass<'_> {
+    /// Keeps the consumption below a cap from now on; the first cap holds.
+    pub(super) fn cap(&self, units_per_second: u32) {
+        self.cap.get_or_init(|| Pace::new(units_per_second));
+    }
+
+    /// Units that one call should cost at most, where units are limited.
+    fn call_budget(&self) -> Option<f64> {
+        let learned = self.state().rate.call_budget(Instant::now());
+        let capped = self.cap.get().map(Pace::call_budget);
+        match (learned, capped) {
+            (Some(learned), Some(capped)) => Some(learned.min(capped)),
+            (learned, capped) => learned.or(capped),
+        }
+    }
+
+    /// Waits for leave to make a call. What it holds is decided when its turn has come: `choose` is given the units it should cost
+    /// at most, where they are limited, and says what it holds and costs.
+    pub(super) async fn pass_with<T>(&self, mut choose: impl FnMut(Option<f64>) -> (T, f64)) -> (Pass<'_>, T) {
         let permit = self.permits.acquire().await.ok();
-        Pass { gate: self, permit, epoch: self.state().epoch }
+        let turn = self.turn.lock().await;
+        let (chosen, units) = loop {
+            let (chosen, units) = choose(self.call_budget());
+            let now = Instant::now();
+            let taken = self.state().rate.take(units, now);
+            let Err(wait) = taken else { break (chosen, units) };
+            sleep(wait.clamp(TICK, LOOK_AGAIN)).await;
+        };
+        if let Some(cap) = self.cap.get() {
+            cap.pay(units).await;
+        }
+        drop(turn);
+        (Pass { gate: self, _permit: permit, sent: Instant::now(), paid: units }, chosen)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -49,83 +116,38 @@ impl Gate {
 }
 
 impl Pass<'_> {
-    /// The call was taken as a whole.
-    pub(super) fn taken(&self) {
+    /// The call was taken as a whole and cost so many units.
+    pub(super) fn taken(self, units: f64) {
+        let now = Instant::now();
         let mut state = self.gate.state();
+        state.rate.answered(self.sent, now, self.paid, units, 0.0);
+        self.settle(units);
+        let time = now - self.sent;
+        state.shortest = state.shortest.min(time);
+        state.usual = (state.usual * 7 + time) / 8;
         state.successes += 1;
-        if state.successes < state.limit || state.limit == MOST {
+        let is_queueing = state.usual > state.shortest * QUEUEING + NOISE;
+        if state.successes < state.limit || state.limit == self.gate.most || is_queueing {
             return;
         }
         state.successes = 0;
         state.limit += 1;
-        if state.surplus > 0 {
-            state.surplus -= 1;
-        } else {
-            self.gate.permits.add_permits(1);
-        }
+        self.gate.permits.add_permits(1);
     }
 
-    /// The call was throttled, wholly or in part.
-    pub(super) fn throttled(&self) {
-        let mut state = self.gate.state();
-        if self.epoch != state.epoch || state.limit == 1 {
-            return;
-        }
-        let fewer = state.limit - state.limit / 2;
-        state.epoch += 1;
-        state.successes = 0;
-        state.limit -= fewer;
-        state.surplus += fewer - self.gate.permits.forget_permits(fewer);
+    /// The call was throttled: so many units were taken, so many refused.
+    pub(super) fn throttled(self, units: f64, refused: f64) {
+        let refused = refused.max(f64::MIN_POSITIVE);
+        self.gate.state().rate.answered(self.sent, Instant::now(), self.paid, units, refused);
+        self.settle(units);
     }
-}
 
-impl Drop for Pass<'_> {
-    fn drop(&mut self) {
-        let mut state = self.gate.state();
-        if state.surplus > 0 {
-            state.surplus -= 1;
-            if let Some(permit) = self.permit.take() {
-                permit.forget();
-            }
+    fn settle(&self, units: f64) {
+        if let Some(cap) = self.gate.cap.get() {
+            cap.settle(self.paid, units);
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_burst_of_throttles_halves_once_and_successes_grow_it_again() {
-        let gate = Gate::new();
-        let mut passes = Vec::new();
-        for _ in 0..FIRST {
-            passes.push(gate.pass().await);
-        }
-        passes.iter().for_each(Pass::throttled);
-        drop(passes);
-        assert_eq!(gate.permits.available_permits(), FIRST / 2);
-        for _ in 0..FIRST / 2 {
-            gate.pass().await.taken();
-        }
-        assert_eq!(gate.permits.available_permits(), FIRST / 2 + 1);
-    }
-
-    #[tokio::test]
-    async fn one_call_is_always_allowed() {
-        let gate = Gate::new();
-        for _ in 0..20 {
-            gate.pass().await.throttled();
-        }
-        assert_eq!(gate.permits.available_permits(), 1);
-    }
-
-    #[tokio::test]
-    async fn growth_ends_at_the_bound() {
-        let gate = Gate::new();
-        for _ in 0..MOST * MOST {
-            gate.pass().await.taken();
-        }
-        assert_eq!(gate.permits.available_permits(), MOST);
-    }
-}
+mod tests;

@@ -18,7 +18,9 @@ mod fault;
 mod gate;
 mod hush;
 mod pace;
+mod price;
 mod probe;
+mod rate;
 mod read;
 mod retry;
 mod scaling;
@@ -138,9 +140,8 @@ pub trait ReadStore: Send + Sync {
     /// Names of the tables of this account and region, up to a bound that is enough for a hint.
     fn table_names(&self) -> impl Future<Output = Result<Vec<String>>> + Send;
 
-    /// Keeps the consumption of read units below a cap from now on; the first cap holds. `first_price` is what the first page is
-    /// thought to cost, in read units.
-    fn cap_reads(&self, units_per_second: u32, first_price: f64);
+    /// Keeps the consumption of read units at a cap from now on; the first cap holds.
+    fn cap_reads(&self, units_per_second: u32);
 
     /// One page of a Scan. Retries until it has the page or gives up.
     fn scan(&self, request: &ScanRequest) -> impl Future<Output = Result<ScanPage>> + Send;
@@ -155,6 +156,9 @@ pub trait WriteStore: ReadStore {
 
     /// Brings one setting back. The table may be busy with it when this returns.
     fn apply(&self, table: &str, call: &SettingCall) -> impl Future<Output = Result<()>> + Send;
+
+    /// Keeps the consumption of write units at a cap from now on; the first cap holds.
+    fn cap_writes(&self, units_per_second: u32);
 
     /// Asks for the deletion of a table; it may still be there when this returns.
     fn delete(&self, table: &str) -> impl Future<Output = Result<()>> + Send;

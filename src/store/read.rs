@@ -8,7 +8,7 @@ use super::client::Client;
 use super::fault::{Class, Fault};
 use super::{PageKey, ScanPage, ScanRequest};
 use crate::error::{Error, Result};
-use crate::item::cut_items;
+use crate::item::{cut_items, read_units};
 use crate::schema::TableSchema;
 
 /// Names listed at most: they serve a hint, not an inventory.
@@ -89,26 +89,37 @@ impl Client {
 
     /// One page of a Scan.
     pub(super) async fn scan(&self, request: &ScanRequest) -> Result<ScanPage> {
-        let body = scan_body(request);
-        let answer = self.run_on("Scan", Some(&request.table), || self.scan_once(&request.table, body.clone())).await;
+        let answer = self.run_on("Scan", Some(&request.table), || self.scan_once(request)).await;
         answer.map_err(|fault| self.tell(fault, "Scan", &request.table))
     }
 
-    async fn scan_once(&self, table: &str, body: Bytes) -> Result<ScanPage, Fault> {
-        let paid = match self.pace() {
-            Some(pace) => pace.pay().await,
-            None => 0.0,
+    /// Asks once, for no larger a page than the table or a cap allows.
+    async fn scan_once(&self, request: &ScanRequest) -> Result<ScanPage, Fault> {
+        let choose = |budget| {
+            let quote = self.page_price().quote(budget, request.limit);
+            (quote, quote.units)
         };
-        let answer = self.send_scan(table, body).await;
-        let page = answer.and_then(scan_page);
-        if let Some(pace) = self.pace() {
-            pace.settle(paid, page.as_ref().map_or(0.0, |page| page.read_units));
+        let (pass, quote) = self.read_gate().pass_with(choose).await;
+        let page = self.send_scan(&request.table, scan_body(request, quote.limit)).await.and_then(scan_page);
+        match &page {
+            Ok(page) => {
+                // An engine that tells no consumption is taken to consume what DynamoDB would.
+                let units = if page.read_units > 0.0 {
+                    page.read_units
+                } else {
+                    read_units(page.items.text_bytes(), request.consistent_read)
+                };
+                self.page_price().learn(page.items.len() as u64, units, quote.limit);
+                pass.taken(units);
+            }
+            Err(fault) if fault.class == Class::Throttled => pass.throttled(0.0, quote.units),
+            Err(_) => drop(pass),
         }
         page
     }
 }
 
-fn scan_body(request: &ScanRequest) -> Bytes {
+fn scan_body(request: &ScanRequest, limit: Option<u32>) -> Bytes {
     use std::fmt::Write;
     let mut body = format!(r#"{{"TableName":{},"ReturnConsumedCapacity":"TOTAL""#, quoted(&request.table));
     if request.total_segments > 1 {
@@ -117,7 +128,7 @@ fn scan_body(request: &ScanRequest) -> Bytes {
     if request.consistent_read {
         body.push_str(r#","ConsistentRead":true"#);
     }
-    if let Some(limit) = request.limit {
+    if let Some(limit) = limit {
         let _ = write!(body, r#","Limit":{limit}"#);
     }
     if let Some(PageKey(key)) = &request.start {
@@ -179,7 +190,7 @@ mod tests {
             start: next,
         };
         assert_eq!(
-            scan_body(&request),
+            scan_body(&request, request.limit),
             Bytes::from_static(
                 concat!(
                     r#"{"TableName":"t\"t","ReturnConsumedCapacity":"TOTAL","Segment":1,"TotalSegments":3,"#,

@@ -35,9 +35,9 @@ struct PutRequest<'a> {
 }
 
 /// What one `BatchWriteItem` call did not write, and what it cost.
-struct Remainder {
-    unprocessed: Vec<Bytes>,
-    write_units: f64,
+pub(super) struct Remainder {
+    pub(super) unprocessed: Vec<Bytes>,
+    pub(super) write_units: f64,
 }
 
 impl Client {
@@ -74,35 +74,39 @@ impl Client {
     ) -> Result<(), (Fault, Vec<Bytes>)> {
         let mut effort = self.effort("BatchWriteItem", Some(table));
         while !group.is_empty() {
-            let sent = (group.len(), text_bytes(&group));
-            let pass = self.gate().pass().await;
-            let fault = match self.put_once(table, &group).await {
+            let choose = |budget| {
+                let part = self.write_price().part(&group, budget);
+                let units = part.units;
+                (part, units)
+            };
+            let (pass, part) = self.gate().pass_with(choose).await;
+            let (sent, bytes) = (part.items, text_bytes(&group[..part.items]));
+            let fault = match self.put_once(table, &group[..sent]).await {
                 Ok(rest) => {
-                    written.items += (sent.0 - rest.unprocessed.len()) as u64;
-                    written.bytes += sent.1.saturating_sub(text_bytes(&rest.unprocessed));
+                    let left = rest.unprocessed.len();
+                    written.items += (sent - left) as u64;
+                    written.bytes += bytes.saturating_sub(text_bytes(&rest.unprocessed));
                     written.write_units += rest.write_units;
-                    if rest.unprocessed.len() < sent.0 {
+                    if left < sent {
                         self.retry().succeeded();
                         effort = self.effort("BatchWriteItem", Some(table));
                     }
-                    group = rest.unprocessed;
-                    if group.is_empty() {
-                        pass.taken();
-                        return Ok(());
+                    self.write_price().settle(pass, &part, &rest);
+                    group.splice(..sent, rest.unprocessed);
+                    if left == 0 {
+                        continue;
                     }
                     written.throttled_calls += 1;
-                    pass.throttled();
-                    Fault::unprocessed(group.len(), sent.0)
+                    Fault::unprocessed(left, sent)
                 }
                 Err(fault) => {
                     if fault.class == Class::Throttled {
                         written.throttled_calls += 1;
-                        pass.throttled();
+                        pass.throttled(0.0, part.units);
                     }
                     fault
                 }
             };
-            drop(pass);
             if let Err(fault) = effort.again(fault).await {
                 return Err((fault, group));
             }

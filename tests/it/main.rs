@@ -2,6 +2,8 @@
 #![cfg(all(feature = "cli", feature = "embedded"))]
 
 mod boost;
+mod bucket;
+mod conflicts;
 mod conformance;
 mod diff_schema;
 mod dump;
@@ -20,9 +22,11 @@ mod reach;
 mod refusals;
 mod report;
 mod restore;
+mod restore_resume;
 mod resume;
 mod resume_kills;
 mod round_trip;
+mod salvage;
 mod settings;
 mod settings_scripted;
 mod snapshots;

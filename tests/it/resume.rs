@@ -1,4 +1,6 @@
 //! `dumpdb --resume`: runs that were interrupted go on where they were, and end as one clean run would have.
+//!
+//! On the embedded engine alone: what is interrupted is this program, and the proxy stands in for a slow or failing server.
 
 use std::collections::BTreeMap;
 use std::fs;

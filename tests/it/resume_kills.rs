@@ -1,4 +1,5 @@
-//! Real dumps, killed at fifty moments and gone on with, in every layout: the result is exact each time.
+//! Real dumps, killed at fifty moments and gone on with, in every layout: the result is exact each time. On the embedded engine alone,
+//! for the same reason as in `resume`.
 
 use std::process::Child;
 use std::time::{Duration, Instant};

@@ -29,7 +29,7 @@ fn origin(kind: DataFile) -> Origin {
         table: "t".into(),
         table_arn: None,
         table_id: Some("id".into()),
-        table_created: Some(1.5e9.into()),
+        table_created: Some("1500000000.5".into()),
         region: None,
         endpoint: None,
         schema: true,

@@ -65,6 +65,10 @@ pub(super) struct RunArgs {
     #[arg(long)]
     yes: bool,
 
+    /// make at most so many calls at a time; fewer are made where more would not be faster
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    concurrency: Option<u16>,
+
     #[command(flatten)]
     patience: PatienceArgs,
 }
@@ -119,7 +123,12 @@ impl EnvironmentArgs {
 /// Puts the shared options together.
 pub(super) fn resolve(environment: EnvironmentArgs, run: &RunArgs, confirm: Option<String>) -> Result<Common> {
     let common = resolve_reading(environment, &run.patience)?;
-    Ok(Common { answers: Answers { yes: run.yes, confirm }, dry_run: run.dry_run, ..common })
+    Ok(Common {
+        answers: Answers { yes: run.yes, confirm },
+        dry_run: run.dry_run,
+        concurrency: run.concurrency.map(usize::from),
+        ..common
+    })
 }
 
 /// The same for a command that changes nothing and so asks nothing.
@@ -140,6 +149,7 @@ pub(super) fn resolve_reading(environment: EnvironmentArgs, patience: &PatienceA
         },
         answers: Answers::default(),
         dry_run: false,
+        concurrency: None,
         wait: patience.wait.filter(|wait| !wait.is_zero()),
         give_up_after: patience.give_up_after,
         state_dir: state_dir(),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Parser, ValueEnum};
 
 use super::common::{EnvironmentArgs, RunArgs, TalkArgs, default_folder, resolve};
+use super::value::cap;
 use super::{Arguments, Common};
 use crate::backup::{Compression, DataFile, DataFormat, DumpTarget};
 use crate::cli::exit;
@@ -12,8 +13,8 @@ use crate::cli::output::Manner;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::limits::SCAN_SEGMENTS;
-use crate::ops::Content;
 use crate::ops::dump::DumpRequest;
+use crate::ops::{Cap, Content};
 
 const EXAMPLES: &str = "\
 EXAMPLES
@@ -77,10 +78,10 @@ struct OutputArgs {
     #[arg(long)]
     consistent_read: bool,
 
-    /// consume at most so many read units per second
+    /// consume at most so many read units per second, or a share of the table's, such as 25%
     /// [default: half the capacity of a protected provisioned table]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    max_rcu: Option<u32>,
+    #[arg(long, value_name = "N|N%", value_parser = cap)]
+    max_rcu: Option<Cap>,
 
     /// dump the schema and no item
     #[arg(long, conflicts_with_all = ["data_only", "limit"])]
@@ -110,7 +111,7 @@ enum Method {
 /// What a command line of `dumpdb` means, before the environment is known.
 pub(in crate::cli) struct DumpIntent {
     pub(in crate::cli) common: Common,
-    max_read_units: Option<u32>,
+    max_read_units: Option<Cap>,
     /// The default folder bears the environment's name.
     target: Option<DumpTarget>,
     format: DataFormat,

@@ -28,6 +28,8 @@ pub(super) struct Common {
     pub(super) answers: Answers,
     /// Show the plan and stop.
     pub(super) dry_run: bool,
+    /// Calls in flight at most.
+    pub(super) concurrency: Option<usize>,
     /// Wait so long for an endpoint that does not answer yet.
     pub(super) wait: Option<Duration>,
     /// Give up when nothing has gone forward for so long.

@@ -8,7 +8,7 @@ use clap::{Parser, ValueEnum};
 use super::common::{EnvironmentArgs, RunArgs, TalkArgs, default_folder, resolve};
 use super::dump::content;
 use super::settings::{SettingArgs, SettingIntent};
-use super::value::boost;
+use super::value::{boost, cap};
 use super::{Arguments, Common};
 use crate::backup::SourceSpec;
 use crate::cli::exit;
@@ -17,8 +17,8 @@ use crate::cli::resume;
 use crate::environment::Environment;
 use crate::error::Result;
 use crate::limits::BATCH_WRITE_ITEMS;
-use crate::ops::Content;
 use crate::ops::restore::{ExistingTable, OnConflict, RestoreRequest, VerifyMode};
+use crate::ops::{Cap, Content};
 use crate::schema::Boost;
 
 const EXAMPLES: &str = "\
@@ -106,7 +106,7 @@ struct SourceArgs {
 
     /// print what differs between the dump's schema and the table, and stop: 0 nothing, 3 something
     #[arg(long, conflicts_with_all = [
-        "if_missing", "no_create", "replace", "schema_only", "data_only", "boost_write_capacity", "batch_size", "verify",
+        "if_missing", "no_create", "replace", "schema_only", "data_only", "boost_write_capacity", "batch_size", "max_wcu", "verify",
         "on_conflict", "strict", "salvage", "resume", "with", "without", "settings_first", "apply_settings", "dry_run", "yes", "confirm",
     ])]
     diff_schema: bool,
@@ -136,6 +136,9 @@ struct SourceArgs {
     /// go on with an interrupted restore of this dump into this table; without one, begin
     #[arg(long)]
     resume: bool,
+    /// consume at most so many write units per second, or a share of the table's, such as 25%
+    #[arg(long, value_name = "N|N%", value_parser = cap, conflicts_with = "schema_only")]
+    max_wcu: Option<Cap>,
 
     /// check the result: not, by counts, or by reading every item back; auto is full where reading
     /// is free (a local endpoint), count elsewhere
@@ -189,6 +192,7 @@ pub(in crate::cli) struct RestoreIntent {
     strict: bool,
     salvage: bool,
     resume: bool,
+    max_write_units: Option<Cap>,
     verify: VerifyMode,
 }
 
@@ -227,6 +231,7 @@ impl Arguments for RestoreArgs {
             strict: restore.strict,
             salvage: restore.salvage,
             resume: restore.resume,
+            max_write_units: restore.max_wcu,
             verify: match restore.verify {
                 Verify::Auto => VerifyMode::Auto,
                 Verify::None => VerifyMode::None,
@@ -270,6 +275,7 @@ impl RestoreIntent {
             salvage: self.salvage,
             resume: self.resume,
             resume_command: Some(resume::this_command()),
+            max_write_units: self.max_write_units,
             verify: self.verify,
             state_dir: self.common.state_dir.clone(),
         })

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::ops::Cap;
 use crate::ops::verify::Sample;
 use crate::schema::{Boost, Capacity};
 
@@ -48,6 +49,11 @@ pub(super) fn sample(text: &str) -> Result<Sample, String> {
     let percent = text.strip_suffix('%').ok_or("write it as a percentage, for example 1%")?;
     let percent: f64 = percent.parse().map_err(|_| "write it as a percentage, for example 1%".to_owned())?;
     Sample::of_percent(percent).ok_or_else(|| "more than 0% and at most 100%".to_owned())
+}
+
+/// Units per second, or a share of a table's.
+pub(super) fn cap(text: &str) -> Result<Cap, String> {
+    text.parse().map_err(|error: crate::error::Error| error.to_string())
 }
 
 fn named(text: &str) -> Option<(String, &str)> {

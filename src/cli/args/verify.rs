@@ -6,13 +6,14 @@ use clap::Parser;
 use clap::builder::NonEmptyStringValueParser;
 
 use super::common::{EnvironmentArgs, PatienceArgs, TalkArgs, default_folder, resolve_reading};
-use super::value::sample;
+use super::value::{cap, sample};
 use super::{Arguments, Common};
 use crate::backup::SourceSpec;
 use crate::cli::exit;
 use crate::cli::output::Manner;
 use crate::environment::EnvironmentRequest;
 use crate::error::{Error, Result};
+use crate::ops::Cap;
 use crate::ops::verify::{CompareOptions, Sample};
 
 const EXAMPLES: &str = "\
@@ -111,11 +112,11 @@ struct CompareArgs {
     /// protected provisioned table, no bound elsewhere]
     #[arg(
         long,
-        value_name = "N",
-        value_parser = clap::value_parser!(u32).range(1..),
+        value_name = "N|N%",
+        value_parser = cap,
         conflicts_with_all = ["quick", "schema_only"]
     )]
-    max_rcu: Option<u32>,
+    max_rcu: Option<Cap>,
 }
 
 /// What is to be found out.

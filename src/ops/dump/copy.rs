@@ -92,8 +92,12 @@ where
     let copied = output.await.map_err(|error| Error::failed("writing the dump was cut off").with_source(error))?;
     // A writer that failed is why the scans stopped; its error is the cause.
     let copied = copied?;
+    // A call may fail while the run is being stopped; that is not why it ends.
+    if copied.is_none() && cancel.is_cancelled() {
+        return Err(interrupted());
+    }
     read?;
-    copied.ok_or_else(interrupted)
+    copied.ok_or_else(|| Error::failed("the scans ended before the table did"))
 }
 
 /// What is still to be read of a segment.

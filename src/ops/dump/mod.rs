@@ -23,8 +23,8 @@ pub use unfinished::Unfinished;
 
 use crate::backup::{Compression, DataFormat, DumpTarget};
 use crate::error::{Error, ErrorKind};
-use crate::ops::Content;
 use crate::ops::place::Place;
+use crate::ops::{Cap, Content};
 
 /// What to dump, and into what.
 #[derive(Debug, Clone)]
@@ -46,7 +46,7 @@ pub struct DumpRequest {
     /// Schema, items, or both.
     pub content: Content,
     /// Upper bound of consumed read units per second.
-    pub max_read_units: Option<u32>,
+    pub max_read_units: Option<Cap>,
     /// Go on with an interrupted run, if there is one.
     pub resume: bool,
     /// Folder for lock and checkpoint where they cannot be made beside the dump.

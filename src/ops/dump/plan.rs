@@ -9,7 +9,7 @@ use crate::environment::{Approval, Environment, Question};
 use crate::error::{Error, Result};
 use crate::item::read_units;
 use crate::ops::place::Place;
-use crate::ops::reading::{gentle_cap, segments_for};
+use crate::ops::reading::{read_cap, segments_for};
 use crate::ops::{Content, table_absent};
 use crate::schema::TableSchema;
 use crate::store::ReadStore;
@@ -108,7 +108,7 @@ pub async fn plan(store: &impl ReadStore, environment: &Environment, request: Du
     let place = Place::of(environment, &request.table).described(&schema);
     let description = schema.description();
     let (items, bytes) = (description.item_count.unwrap_or(0), description.table_size_bytes.unwrap_or(0));
-    let max_read_units = request.max_read_units.or_else(|| gentle_cap(&place, &schema));
+    let max_read_units = read_cap(request.max_read_units, &place, &schema)?;
     let mut warnings = Vec::new();
     if !schema.is_active() {
         warnings.push(schema.activity());

@@ -36,7 +36,7 @@ where
 {
     let started = Instant::now();
     if let Some(units) = plan.max_read_units {
-        store.cap_reads(units, plan.read_units);
+        store.cap_reads(units);
     }
     let (items_before, data_bytes_before) = plan.kept();
     let progress = progress(&plan);

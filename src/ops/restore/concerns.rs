@@ -8,7 +8,7 @@ use super::{OnConflict, RestoreRequest, SourceFacts, TableAction};
 use crate::backup::Source;
 use crate::environment::Question;
 use crate::ops::place::Place;
-use crate::schema::{Section, TableSchema};
+use crate::schema::{Overridden, Section, TableSchema};
 
 /// What a restore meets.
 pub(super) struct Concerns<'a> {
@@ -64,6 +64,12 @@ impl Concerns<'_> {
             }
         }
         warnings
+    }
+
+    /// What is said of a schema whose changes come to nothing.
+    pub(super) fn warning_of_overrides(&self, unapplied: Option<&Overridden>) -> Option<String> {
+        let is_said = unapplied.is_some_and(|wanted| !wanted.notes.is_empty()) && *self.action != TableAction::Keep;
+        is_said.then(|| "the table exists: its settings stay, whatever is to be changed on the way".into())
     }
 
     pub(super) fn questions(&self, backups: Option<usize>, source: &Source) -> Vec<Question> {

@@ -198,8 +198,8 @@ mod tests {
 
     use super::*;
 
-    fn refused(number: usize) -> Box<Refused> {
-        Box::new(Refused { item: Bytes::from(number.to_string()), reason: String::new() })
+    fn refused(number: usize) -> Refused {
+        Refused { item: Bytes::from(number.to_string()), reason: String::new() }
     }
 
     fn outcome(kind: u8, number: usize) -> Outcome {
@@ -207,8 +207,8 @@ mod tests {
             0 => Outcome::Written { bytes: 10 },
             1 => Outcome::AlreadyThere { bytes: 1 },
             2 => Outcome::Superseded,
-            3 => Outcome::Rejected(refused(number)),
-            _ => Outcome::Skipped(refused(number)),
+            3 => Outcome::Rejected(Box::new(refused(number))),
+            _ => Outcome::Skipped(Box::new(refused(number))),
         }
     }
 

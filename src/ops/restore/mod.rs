@@ -41,12 +41,13 @@ pub use settings::{PlannedSetting, SettingOutcome, SettingResult, When};
 
 use crate::backup::SourceSpec;
 use crate::limits;
-use crate::ops::Content;
 use crate::ops::place::Place;
+use crate::ops::{Cap, Content};
 use crate::schema::{Boost, Overrides, SettingChoice};
 
 /// What to restore, and how.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct RestoreRequest {
     /// The dump.
     pub source: SourceSpec,
@@ -80,6 +81,8 @@ pub struct RestoreRequest {
     pub resume: bool,
     /// What people are told to run to take this restore up after an interruption.
     pub resume_command: Option<String>,
+    /// Upper bound of consumed write units per second.
+    pub max_write_units: Option<Cap>,
     /// How the result is checked.
     pub verify: VerifyMode,
     /// Folder for what must outlive the run but belongs to no dump: markers of unfinished restores, rejects of a stream.
@@ -107,6 +110,7 @@ impl RestoreRequest {
             salvage: false,
             resume: false,
             resume_command: None,
+            max_write_units: None,
             verify: VerifyMode::default(),
             state_dir: None,
         }

@@ -16,11 +16,12 @@ use super::settings::Settings;
 use super::settle::{Aim, Settled, wanted_schema};
 use super::{ExistingTable, PlannedBoost, PlannedSetting, RestoreRequest, VerifyMode};
 use crate::backup::{self, Checked, Source, SourceSpec};
-use crate::environment::{Approval, Endpoint, Environment};
+use crate::environment::{Approval, Endpoint, Environment, Question};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Phase, Reporter};
 use crate::item::KeySchema;
 use crate::ops::blocking;
+use crate::ops::cap::Direction;
 use crate::ops::place::Place;
 use crate::schema::{Difference, NotRecreated, Overridden, Section, SkippedSetting, TableSchema};
 use crate::store::ReadStore;
@@ -50,6 +51,8 @@ pub struct RestorePlan {
     pub not_restored: Vec<NotRecreated>,
     /// Where an interrupted restore is taken up.
     pub resumes: Option<Interrupted>,
+    /// Cap of consumed write units per second.
+    pub max_write_units: Option<u32>,
     /// How the result will be checked.
     pub verify: VerifyMode,
     /// What deserves attention before the restore.
@@ -78,8 +81,6 @@ pub(super) struct Parts {
     pub(super) checkpoint: Option<Checkpoint>,
     /// Whether the marker is of a restore of items, and this is none.
     pub(super) keeps_marker: bool,
-    /// Pieces of a damaged dump that are rejected without being read as items.
-    pub(super) unreadable: u64,
 }
 
 impl fmt::Debug for Parts {
@@ -148,6 +149,13 @@ pub enum TableAction {
     Keep,
 }
 
+impl TableAction {
+    /// Whether the table is made by the restore.
+    fn creates(&self) -> bool {
+        matches!(self, Self::Create | Self::Replace { .. })
+    }
+}
+
 impl RestorePlan {
     /// What must be agreed to before [`run`](fn@super::run).
     #[must_use]
@@ -169,18 +177,11 @@ pub async fn plan(
     reporter: Arc<dyn Reporter>,
 ) -> Result<RestorePlan> {
     refuse_vanishing_target(environment)?;
-    refuse_stream(&request)?;
     let source = opened(&request, &reporter).await?;
     let table = target_table(&request, environment, &source)?;
-    let existing = store.describe(&table).await?;
-    let marker = request.state_dir.as_deref().map(|dir| Marker::of(dir, environment, &table));
-    let mark = marker.as_ref().filter(|_| existing.is_some()).and_then(Marker::read);
-    let (source, found) =
-        resume::look(marker.as_ref().filter(|_| mark.is_some()), source, &request, existing.as_ref()).await?;
-    let taken = Taken::of(&request, found)?;
-    let (existing, left) = without_boost(existing, mark.as_ref())?;
-    let action = action(&request, existing.as_ref(), mark.is_some(), taken.checkpoint.is_some())?;
-    let creates = matches!(action, TableAction::Create | TableAction::Replace { .. });
+    let (source, Standing { existing, left, marker, mark, taken, action }) =
+        Standing::look(store, environment, &request, source, &table).await?;
+    let creates = action.creates();
     let is_own = creates || mark.as_ref().is_some_and(|mark| mark.created);
     let applies = action != TableAction::Keep && request.content.schema() && (is_own || request.apply_settings);
     let Target { place: target, table: existing, backups } =
@@ -190,58 +191,93 @@ pub async fn plan(
     let aim = Aim { request: &request, table: &table, applies, same_table };
     let mut settled = Settled::of(&aim, &action, wanted.as_ref(), existing.as_ref(), environment)?;
     let (boost, planned_boost) = settled.boost(&aim, &action, wanted.as_ref(), existing.as_ref(), left)?;
+    let max_write_units = write_cap(&request, existing.as_ref(), wanted.as_ref())?;
     let settings = settled.settings.without_what_lacks(store, &table).await;
-    let (source, checked) = if action == TableAction::Keep || !request.content.data() {
-        (source, None)
-    } else {
-        check(source, reporter).await?
-    };
+    let is_read = action != TableAction::Keep && request.content.data();
+    let (source, checked) = if is_read { check(source, reporter).await? } else { (source, None) };
     let facts = SourceFacts::of(&source, checked.as_ref());
     let notes = wanted.as_ref().filter(|_| applies).map(|wanted| wanted.notes.clone()).unwrap_or_default();
     let concerns = Concerns { action: &action, existing: existing.as_ref(), target: &target, facts: &facts };
     let mut warnings = checked.as_ref().map_or(source.warnings(), |checked| &checked.warnings).to_vec();
     warnings.extend(concerns.warnings(&request, mark.as_ref().map(|_| &taken), backups));
     warnings.extend(concerns.warnings_of_boost(boost.as_ref(), marker.is_some()));
-    let is_overridden = wanted.as_ref().is_some_and(|wanted| !wanted.notes.is_empty());
-    if is_overridden && !applies && action != TableAction::Keep {
-        warnings.push("the table exists: its settings stay, whatever is to be changed on the way".into());
-    }
-    let approval = if boost.is_some() || changes(&action, &request, &settings) {
-        Approval::of_table(environment, &table, concerns.questions(backups, &source))
-    } else {
-        Approval::of_dump(Vec::new())
+    warnings.extend(concerns.warning_of_overrides(wanted.as_ref().filter(|_| !applies)));
+    let changes = boost.is_some() || changes(&action, &request, &settings);
+    let questions = changes.then(|| concerns.questions(backups, &source));
+    let approval = approval(environment, &table, questions);
+    let verify = verify_mode(&request, &source, &target, &mut warnings);
+    let parts = Parts {
+        identity: checked.and_then(|checked| Some(Identity::of(&source, &request, checked.data_sha256?))),
+        checkpoint: taken.checkpoint,
+        keeps_marker: mark.is_some() && !request.content.data(),
+        source: Arc::new(source),
+        settings,
+        boost,
+        key: settled.key,
+        marker,
+        creates: is_own,
+        request,
     };
-    let data_sha256 = checked.as_ref().and_then(|checked| checked.data_sha256.clone());
-    let unreadable = facts.salvage.map_or(0, |salvage| salvage.unreadable);
     Ok(RestorePlan {
         source: facts,
-        resumes: taken.checkpoint.as_ref().map(Checkpoint::interrupted),
+        resumes: parts.checkpoint.as_ref().map(Checkpoint::interrupted),
         table: wanted.filter(|_| creates).map(|wanted| wanted.schema.shape_lines()).unwrap_or_default(),
         differences: settled.differences,
-        settings: settings.planned(),
-        skipped: settings.skipped.clone(),
+        settings: parts.settings.planned(),
+        skipped: parts.settings.skipped.clone(),
         notes,
-        not_restored: settings.not_restored.clone(),
-        verify: verify_mode(&request, &source, &target, &mut warnings),
+        not_restored: parts.settings.not_restored.clone(),
+        max_write_units,
+        verify,
         warnings,
         approval,
         boost: planned_boost,
-        parts: Parts {
-            identity: data_sha256.map(|sha256| Identity::of(&source, &request, sha256)),
-            checkpoint: taken.checkpoint,
-            unreadable,
-            keeps_marker: mark.is_some() && !request.content.data(),
-            source: Arc::new(source),
-            settings,
-            boost,
-            key: settled.key,
-            marker,
-            creates: is_own,
-            request,
-        },
+        parts,
         target,
         action,
     })
+}
+
+/// What stands already, what an earlier run has left, and what follows from that for the table.
+struct Standing {
+    /// The table, without the boost of an earlier run.
+    existing: Option<TableSchema>,
+    left: Option<Left>,
+    marker: Option<Marker>,
+    mark: Option<Mark>,
+    taken: Taken,
+    action: TableAction,
+}
+
+impl Standing {
+    async fn look(
+        store: &impl ReadStore,
+        environment: &Environment,
+        request: &RestoreRequest,
+        source: Source,
+        table: &str,
+    ) -> Result<(Source, Self)> {
+        let existing = store.describe(table).await?;
+        let marker = request.state_dir.as_deref().map(|dir| Marker::of(dir, environment, table));
+        let mark = marker.as_ref().filter(|_| existing.is_some()).and_then(Marker::read);
+        let unfinished = marker.as_ref().filter(|_| mark.is_some());
+        let (source, found) = resume::look(unfinished, source, request, existing.as_ref()).await?;
+        let taken = Taken::of(request, found)?;
+        let (existing, left) = without_boost(existing, mark.as_ref())?;
+        let action = action(request, existing.as_ref(), mark.is_some(), taken.checkpoint.is_some())?;
+        Ok((source, Self { existing, left, marker, mark, taken, action }))
+    }
+}
+
+/// Write units per second at most; a share is of what the table has, or of what it is created with.
+fn write_cap(
+    request: &RestoreRequest,
+    existing: Option<&TableSchema>,
+    wanted: Option<&Overridden>,
+) -> Result<Option<u32>> {
+    let kept = existing.filter(|_| request.existing != ExistingTable::Replace);
+    let table = kept.or(wanted.map(|wanted| &wanted.schema));
+    request.max_write_units.map(|cap| cap.units(table, Direction::Write)).transpose()
 }
 
 /// The table as it is without the boost that an earlier run left on it, and that boost.
@@ -304,6 +340,14 @@ fn account_in(arn: &str) -> Option<&str> {
     arn.split(':').nth(4)
 }
 
+/// What must be agreed to: nothing where nothing is changed.
+fn approval(environment: &Environment, table: &str, questions: Option<Vec<Question>>) -> Approval {
+    match questions {
+        Some(questions) => Approval::of_table(environment, table, questions),
+        None => Approval::of_dump(Vec::new()),
+    }
+}
+
 /// Whether anything in the environment will be changed.
 fn changes(action: &TableAction, request: &RestoreRequest, settings: &Settings) -> bool {
     match action {
@@ -363,6 +407,7 @@ fn action(
 
 /// Opens the dump; a damaged one to read what is readable of it, where that is asked for.
 async fn opened(request: &RestoreRequest, reporter: &Arc<dyn Reporter>) -> Result<Source> {
+    refuse_stream(request)?;
     let source = Source::open(&request.source);
     if !request.salvage {
         return source;

@@ -25,6 +25,14 @@ pub(super) struct Rejects {
 /// What makes lines durable that were handed to the system.
 type Sync = Box<dyn FnOnce() -> Result<()> + Send>;
 
+/// Both files as they are now.
+pub(super) struct Flushed {
+    pub(super) rejects: Option<Lines>,
+    pub(super) conflicts: Option<Lines>,
+    /// Puts them on disk.
+    pub(super) syncs: Vec<Sync>,
+}
+
 impl List {
     /// A file at the first of `places` that can be written, or where an earlier run left it.
     fn open(places: Vec<PathBuf>, left: Option<&Lines>) -> Result<Self> {
@@ -87,14 +95,14 @@ impl Rejects {
     }
 
     /// Where rejects and conflicts are and how long, with what puts them on disk: a checkpoint must not count lines that are not.
-    pub(super) fn flushed(&mut self) -> Result<((Option<Lines>, Option<Lines>), Vec<Sync>)> {
+    pub(super) fn flushed(&mut self) -> Result<Flushed> {
         let mut syncs: Vec<Sync> = Vec::new();
         for list in [&mut self.rejects, &mut self.conflicts] {
             if let Some(file) = &mut list.file {
                 syncs.push(Box::new(file.flushed()?));
             }
         }
-        Ok(((self.rejects.lines(), self.conflicts.lines()), syncs))
+        Ok(Flushed { rejects: self.rejects.lines(), conflicts: self.conflicts.lines(), syncs })
     }
 
     /// Makes both files durable and says where they are.

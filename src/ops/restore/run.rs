@@ -30,8 +30,37 @@ use crate::store::WriteStore;
 ///
 /// # Errors
 /// The table cannot be created or does not become `ACTIVE`; writes make no progress for too long; the dump cannot be read to
-/// its end; interrupted. What was written until then stays; a later run writes it again, to the same effect.
+/// its end; an item was rejected and the run was to stop there; interrupted. What was written until then stays, and
+/// [`resume`](super::RestoreRequest::resume) goes on from there.
 pub async fn run<S>(
+    store: &S,
+    plan: RestorePlan,
+    reporter: Arc<dyn Reporter>,
+    cancel: CancellationToken,
+) -> Result<RestoreSummary>
+where
+    S: WriteStore + Clone + 'static,
+{
+    let can_go_on = plan.parts.identity.is_some() && plan.parts.marker.is_some();
+    let command = plan.parts.request.resume_command.clone().filter(|_| can_go_on);
+    let done = restore(store, plan, reporter, cancel).await;
+    done.map_err(|error| match command {
+        Some(command) => with_way_on(error, &command),
+        None => error,
+    })
+}
+
+/// A failure with the command that goes on from it.
+fn with_way_on(error: Error, command: &str) -> Error {
+    // To run the same command again would be to begin anew.
+    let hint = match error.hint().filter(|_| error.kind() != ErrorKind::Interrupted) {
+        Some(hint) => format!("{hint}\ngo on with: {command}"),
+        None => format!("go on with: {command}"),
+    };
+    error.with_hint(hint)
+}
+
+async fn restore<S>(
     store: &S,
     mut plan: RestorePlan,
     reporter: Arc<dyn Reporter>,
@@ -41,7 +70,11 @@ where
     S: WriteStore + Clone + 'static,
 {
     let started = Instant::now();
+    if let Some(units) = plan.max_write_units {
+        store.cap_writes(units);
+    }
     let mut boost = plan.parts.boost.take();
+    plan.forget_checkpoint()?;
     plan.leave_marker(boost.as_ref())?;
     let (outcome, refused) = table::ensure(store, &plan, reporter.as_ref(), &cancel).await?;
     let settings = std::mem::take(&mut plan.parts.settings);
@@ -57,7 +90,7 @@ where
     let data = data?;
     let counts = data.moved.counts;
     let is_lacking =
-        data.verified.lacking() > counts.rejected - plan.parts.unreadable.min(counts.rejected) + counts.skipped;
+        data.verified.lacking() > counts.rejected - plan.unreadable().min(counts.rejected) + counts.skipped;
     // The check comes first: TTL may delete items while they are compared. And what is not all there is written again by the next
     // run, which a stream's consumers need not see.
     if is_lacking {
@@ -110,15 +143,27 @@ impl RestorePlan {
     fn leave_marker(&self, boost: Option<&Boosting>) -> Result<()> {
         let marker = self.parts.marker.as_ref().filter(|_| self.action != TableAction::Keep);
         let Some(marker) = marker else { return Ok(()) };
-        if self.parts.checkpoint.is_none() && self.parts.request.content.data() {
-            marker.remove_checkpoint()?;
-        }
         let boost = boost.map(|boost| boost.marked(&self.target.table)).transpose()?;
         marker.leave(&self.source.path, &self.target, &Mark { created: self.parts.creates, boost })
     }
 }
 
 impl RestorePlan {
+    /// Pieces of a damaged dump that are rejected without being read as items.
+    fn unreadable(&self) -> u64 {
+        self.source.salvage.map_or(0, |salvage| salvage.unreadable)
+    }
+
+    /// Sees that nobody goes on from where another restore has stopped, unless this one does.
+    fn forget_checkpoint(&self) -> Result<()> {
+        let begins =
+            self.action != TableAction::Keep && self.parts.request.content.data() && self.parts.checkpoint.is_none();
+        match self.parts.marker.as_ref().filter(|_| begins) {
+            Some(marker) => marker.remove_checkpoint(),
+            None => Ok(()),
+        }
+    }
+
     /// Removes the marker of a restore that has ended. Where the table lacks items it stays, and the next run writes all of them.
     fn end_marker(&self, outcome: TableOutcome, is_lacking: bool) -> Result<()> {
         let Some(marker) = self.parts.marker.as_ref().filter(|_| outcome != TableOutcome::Kept) else { return Ok(()) };
@@ -154,7 +199,7 @@ where
     };
     let (moved, done) = moved(store, plan, &key, reporter, cancel).await?;
     done.map_err(|error| moved.stopped(error))?;
-    moved.check(plan.source.items.map(|items| items + plan.parts.unreadable))?;
+    moved.check(plan.source.items.map(|items| items + plan.unreadable()))?;
     let verified = match plan.verify {
         VerifyMode::Full => verify::full(store, plan, &key, reporter, cancel).await?,
         VerifyMode::Count => Verified::Count,
@@ -292,7 +337,7 @@ impl Moved {
                 .with_hint("run the same command again: items already written are written again, to the same effect");
         }
         let stopped = Error::new(error.kind(), format!("the restore stopped: {done}"));
-        let hint = error.hint().unwrap_or("when the cause is gone, run the same command again").to_owned();
+        let hint = error.hint().unwrap_or("look at the cause first").to_owned();
         stopped.with_hint(hint).with_source(error)
     }
 

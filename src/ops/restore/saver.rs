@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 
 use super::checkpoint::Checkpoint;
 use super::ledger::{Counts, Ledger};
-use super::rejects::Rejects;
+use super::rejects::{Flushed, Rejects};
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
 use crate::store::Written;
@@ -17,8 +17,8 @@ use crate::store::Written;
 const SHORTEST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(2);
 
-/// A checkpoint may take one part in so many of the time.
-const SHARE: u32 = 50;
+/// Checkpoints, which are written in the background, may take one part in so many of the time.
+const SHARE: u32 = 10;
 
 /// Writes the checkpoint.
 pub(super) struct Saver {
@@ -73,10 +73,10 @@ impl Saver {
     pub(super) async fn save(&mut self, ledger: &Ledger, rejects: &mut Rejects, reporter: &dyn Reporter) -> Result<()> {
         self.wait(reporter).await;
         let Some(path) = self.path.clone() else { return Ok(()) };
-        let ((rejected, conflicts), syncs) = rejects.flushed()?;
+        let Flushed { rejects, conflicts, syncs } = rejects.flushed()?;
         self.checkpoint.set_marks(ledger.marks());
         self.checkpoint.counts = ledger.counts();
-        (self.checkpoint.rejects, self.checkpoint.conflicts) = (rejected, conflicts);
+        (self.checkpoint.rejects, self.checkpoint.conflicts) = (rejects, conflicts);
         self.checkpoint.saved_at = Utc::now();
         let checkpoint = self.checkpoint.clone();
         self.saved = Instant::now();

@@ -8,10 +8,9 @@ use crate::backup::{self, Source, SourceSpec};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::event::{Event, Phase, Reporter};
-use crate::item::read_units;
 use crate::ops::compare::{Compared, Comparing, DumpSide, Side, TableSide, compare};
 use crate::ops::place::Place;
-use crate::ops::reading::{gentle_cap, segments_for};
+use crate::ops::reading::{read_cap, segments_for};
 use crate::ops::{blocking, table_absent};
 use crate::schema::{TableSchema, differences};
 use crate::store::ReadStore;
@@ -58,8 +57,8 @@ impl<S: ReadStore + Clone + 'static> LiveTable<'_, S> {
         let Self { environment, store, .. } = self;
         let place = Place::of(environment, &table).described(&schema);
         let bytes = schema.description().table_size_bytes.unwrap_or(0);
-        if let Some(units) = options.max_read_units.or_else(|| gentle_cap(&place, &schema)) {
-            store.cap_reads(units, read_units(bytes, options.consistent_read));
+        if let Some(units) = read_cap(options.max_read_units, &place, &schema)? {
+            store.cap_reads(units);
             reporter.report(Event::Info(format!("table {table} is read at {units} units per second at most")));
         }
         let description = schema.description();

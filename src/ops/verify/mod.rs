@@ -14,6 +14,7 @@ mod schemas;
 
 use serde::Serialize;
 
+use crate::ops::Cap;
 pub use crate::ops::compare::{AttributeDifference, Example, Fault, Sample};
 pub use dump::{DumpVerdict, dump};
 pub use live::{LiveTable, table_with_dump, tables};
@@ -31,7 +32,7 @@ pub struct CompareOptions {
     /// Strongly consistent reads, at twice the read units.
     pub consistent_read: bool,
     /// Upper bound of consumed read units per second, of each table.
-    pub max_read_units: Option<u32>,
+    pub max_read_units: Option<Cap>,
 }
 
 /// Both keys, in lines that can stand side by side.

@@ -14,6 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 
+use super::bucket::Bucket;
 use super::engine::Engine;
 
 /// What goes wrong.
@@ -54,6 +55,8 @@ pub(crate) enum Fault {
     Clock(i64),
     /// What this key has signed is refused as expired; other keys are good.
     ExpiredKey(&'static str),
+    /// The table has so much capacity and refuses what is more.
+    Capacity(Arc<Bucket>),
     /// The answer is changed; its checksum fits.
     Changed(fn(&mut Value)),
     /// The engine is not asked: this is the answer to the request.
@@ -195,6 +198,12 @@ impl Proxy {
         self.calls().iter().filter(|call| call.operation == operation).count()
     }
 
+    /// The same, cheap enough to be asked all the time.
+    pub(crate) fn seen(&self, operation: &str) -> usize {
+        let log = self.shared.log.lock().expect("no task panics while it holds the log");
+        log.counts.get(operation).copied().unwrap_or(0)
+    }
+
     /// How many calls a rule made fail.
     pub(crate) fn failures(&self) -> usize {
         self.calls().iter().filter(|call| call.failed).count()
@@ -319,6 +328,7 @@ impl Shared {
                 answer.set_header("content-length", &answer.body.len().to_string());
                 answer
             }
+            Fault::Capacity(bucket) => self.within(request, &bucket).await?,
             Fault::ExpiredKey(key) => {
                 let signed = request.header("authorization").unwrap_or_default();
                 if signed.contains(&format!("Credential={key}/")) {
@@ -351,6 +361,27 @@ impl Shared {
             | Fault::Stalled
             | Fault::Trickled => unreachable!("the caller deals with the connection"),
         })
+    }
+
+    /// Forwards what there is capacity for: items of a batch by their number, a page if any capacity is left.
+    async fn within(&self, request: &Message, bucket: &Bucket) -> io::Result<Message> {
+        let throttled = || refusal("ProvisionedThroughputExceededException", "The capacity of the table was exceeded.");
+        let document: Value = serde_json::from_slice(&request.body)?;
+        if let Some(tables) = document["RequestItems"].as_object() {
+            let items = tables.values().filter_map(Value::as_array).map(Vec::len).sum();
+            return match bucket.take_items(items) {
+                0 => Ok(throttled()),
+                taken if taken == items => self.forward(request).await,
+                taken => self.take_part(request, taken).await,
+            };
+        }
+        if !bucket.has_any() {
+            return Ok(throttled());
+        }
+        let answer = self.forward(request).await?;
+        let page: Value = serde_json::from_slice(&answer.body)?;
+        bucket.charge(page["ConsumedCapacity"]["CapacityUnits"].as_f64().unwrap_or_default());
+        Ok(answer)
     }
 
     /// Forwards the first `taken` requests of a batch, and gives the others back.

@@ -1,0 +1,108 @@
+//! A table with little capacity: all of it is used, little is refused, and a cap is kept. What is asserted are shares of the
+//! bucket's own units by its own clock.
+
+use std::sync::Arc;
+
+use crate::support::bucket::Bucket;
+use crate::support::client::{numbered, s};
+use crate::support::engine::Engine;
+use crate::support::faults::{Fault, Proxy, always};
+use crate::support::project::{Project, dump_of};
+
+/// An engine behind a bucket for one operation.
+fn behind(engine: &Engine, operation: &'static str, units_per_second: f64) -> (Proxy, Arc<Bucket>) {
+    let bucket = Arc::new(Bucket::new(units_per_second));
+    let proxy = Proxy::of(engine, [always(operation, Fault::Capacity(Arc::clone(&bucket)))]);
+    (proxy, bucket)
+}
+
+/// An engine with a table `films` of so many items of about 4 KB, half a read unit or one each.
+fn table_of_4_kb(items: usize) -> Engine {
+    let engine = Engine::embedded();
+    let client = engine.client();
+    client.create_simple("films");
+    let padding = "x".repeat(3_900);
+    for chunk in numbered(items).chunks(25) {
+        client.put(
+            "films",
+            chunk.iter().cloned().map(|mut item| {
+                item.insert("padding".to_owned(), s(&padding));
+                item
+            }),
+        );
+    }
+    engine
+}
+
+#[test]
+fn a_restore_uses_all_the_capacity_of_a_small_table() {
+    const UNITS: f64 = 300.0;
+    let (engine, project) = dump_of(7_500);
+    let (proxy, bucket) = behind(&engine, "BatchWriteItem", UNITS);
+    let project = project.environment("dev", proxy.url(), "copy");
+    let run = project.restoredb(["--source=out", "--env=dev", "--yes", "--json"]).exits(0);
+    assert_eq!(run.report()["summary"]["items_written"], 7_500, "{run}");
+    assert_eq!(engine.client().items("copy"), engine.client().items("films"));
+    let (used, throttled) = bucket.settled(10.0);
+    assert!(used >= 0.95 * UNITS, "{used} of {UNITS} units per second");
+    assert!(throttled <= 0.05, "{throttled} of the calls throttled");
+}
+
+#[test]
+fn a_dump_uses_all_the_capacity_of_a_small_table() {
+    const UNITS: f64 = 100.0;
+    let engine = table_of_4_kb(4_400);
+    let (proxy, bucket) = behind(&engine, "Scan", UNITS);
+    let project = Project::empty().environment("local", proxy.url(), "films");
+    project.dumpdb(["--output=out", "--segments=4"]).exits(0);
+    assert_eq!(project.text("out/table-data.json").lines().count(), 4_400 + 2);
+    let (used, throttled) = bucket.settled(10.0);
+    assert!(used >= 0.95 * UNITS, "{used} of {UNITS} units per second");
+    assert!(throttled <= 0.05, "{throttled} of the calls throttled");
+}
+
+#[test]
+fn a_cap_on_writes_is_kept() {
+    let (engine, project) = dump_of(2_400);
+    let (proxy, bucket) = behind(&engine, "BatchWriteItem", 1e6);
+    let project = project.environment("dev", proxy.url(), "copy");
+    let run = project.restoredb(["--source=out", "--env=dev", "--yes", "--max-wcu=150"]).exits(0);
+    run.says("at most 150 write units per second");
+    assert_eq!(engine.client().items("copy"), engine.client().items("films"));
+    kept(&bucket, 150.0);
+}
+
+#[test]
+fn a_cap_on_reads_is_kept_however_small() {
+    let engine = table_of_4_kb(150);
+    let (proxy, bucket) = behind(&engine, "Scan", 1e6);
+    let project = Project::empty().environment("local", proxy.url(), "films");
+    project.dumpdb(["--output=out", "--max-rcu=5", "--segments=3"]).exits(0).says("at most 5 units per second");
+    assert_eq!(project.text("out/table-data.json").lines().count(), 150 + 2);
+    kept(&bucket, 5.0);
+}
+
+/// A cap that was kept over any ten seconds, and used.
+#[track_caller]
+fn kept(bucket: &Bucket, cap: f64) {
+    let (most, calls) = (bucket.most_in_ten_seconds(), bucket.calls());
+    let last = calls.last().expect("calls were made").at;
+    let all: f64 = calls.iter().map(|call| call.units).sum();
+    assert!(most <= 10.0 * cap * 1.02, "{most} units in ten seconds");
+    assert!(all / last > 0.9 * cap, "{all} units in {last} s");
+    let at_the_start: f64 = calls.iter().take_while(|call| call.at < 1.0).map(|call| call.units).sum();
+    assert!(at_the_start <= 1.3 * cap, "{at_the_start} units in the first second");
+}
+
+#[test]
+fn a_share_of_an_on_demand_table_is_refused_before_anything_happens() {
+    let (engine, project) = dump_of(3);
+    let run = project.dumpdb(["--output=again", "--max-rcu=25%"]).exits(2);
+    run.says("on-demand").says("--max-rcu N");
+    let project = project.environment("dev", engine.url(), "copy");
+    project.restoredb(["--source=out", "--env=dev", "--yes", "--max-wcu=25%"]).exits(2).says("--max-wcu N");
+    assert!(engine.client().describe("copy").is_none());
+    let arguments =
+        ["--source=out", "--env=dev", "--max-wcu=50%", "--write-capacity=8", "--read-capacity=8", "--dry-run"];
+    project.restoredb(arguments).exits(0).says("at most 4 write units per second");
+}
