@@ -77,7 +77,7 @@ mod tests {
     use crate::error::ErrorKind;
 
     fn table(billing: &str) -> TableSchema {
-        TableSchema::parse(format!(r#"{{"Table":{{"TableName":"films",{billing}}}}}"#).as_bytes()).unwrap()
+        TableSchema::parse(format!(r#"{{"Table":{{"TableName":"films","KeySchema":[{{"AttributeName":"id","KeyType":"HASH"}}],"AttributeDefinitions":[{{"AttributeName":"id","AttributeType":"S"}}],{billing}}}}}"#).as_bytes()).unwrap()
     }
 
     #[test]

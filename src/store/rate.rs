@@ -29,7 +29,7 @@ const HOLD: f64 = 0.985;
 
 /// Calls between two probes, so that at most two of a hundred are refused; and the bounds of the time this takes. A change of
 /// the table's capacity is found by the next probe.
-const CALLS_BETWEEN_PROBES: f64 = 90.0;
+const CALLS_BETWEEN_PROBES: f64 = 105.0;
 const SHORTEST_HOLD: f64 = 3.0;
 const LONGEST_HOLD: f64 = 9.0;
 
@@ -88,14 +88,22 @@ pub(super) struct Rate {
 struct Limit {
     /// Units per second that the table is thought to take.
     takes: f64,
-    /// Whether two measurements agree on it.
-    sure: bool,
+    certainty: Certainty,
     refused: Instant,
     measured: Measured,
     /// Refusals in a row that a measured rate does not explain, and the rate before the first of them.
     doubts: u32,
     undoubted: f64,
     hot: bool,
+}
+
+/// How well a rate is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Certainty {
+    Guessed,
+    Measured,
+    /// By two measurements in a row.
+    Confirmed,
 }
 
 /// What was answered since the bucket was seen empty.
@@ -169,13 +177,24 @@ impl Rate {
             None => {
                 let measured = Measured::new(now);
                 let takes = (recent * LESS).max(SLOWEST);
-                self.limit =
-                    Some(Limit { takes, sure: false, refused: now, measured, doubts: 0, undoubted: takes, hot: false });
+                self.limit = Some(Limit {
+                    takes,
+                    certainty: Certainty::Guessed,
+                    refused: now,
+                    measured,
+                    doubts: 0,
+                    undoubted: takes,
+                    hot: false,
+                });
                 (self.level, self.filled) = (0.0, now);
             }
             // One burst of refusals counts once.
             Some(limit) if sent <= limit.refused || now - limit.refused < SHORT_MEASUREMENT || limit.hot => {}
-            Some(limit) => limit.refuse(now, recent, self.call_units),
+            Some(limit) => {
+                limit.refuse(now, recent, self.call_units);
+                // A pause of one call: those on their way find the bucket empty, too.
+                self.level = self.level.min(0.0) - self.call_units.min(limit.takes * CALL_SHARE);
+            }
         }
     }
 }
@@ -199,11 +218,13 @@ impl Limit {
 
     /// Seconds from a refusal to the next probe.
     fn hold(&self, call_units: f64) -> f64 {
-        if !self.sure {
-            return GUESSED_HOLD;
-        }
         let call = call_units.min(self.takes * CALL_SHARE).max(1.0);
-        (CALLS_BETWEEN_PROBES * call / self.takes).clamp(SHORTEST_HOLD, LONGEST_HOLD)
+        let hold = (CALLS_BETWEEN_PROBES * call / self.takes).clamp(SHORTEST_HOLD, LONGEST_HOLD);
+        match self.certainty {
+            Certainty::Guessed => GUESSED_HOLD,
+            Certainty::Measured => hold.min(SHORTEST_HOLD),
+            Certainty::Confirmed => hold,
+        }
     }
 
     fn is_forgotten(&self, now: Instant, call_units: f64) -> bool {
@@ -216,19 +237,19 @@ impl Limit {
         let measured = self.measured.rate(now);
         if self.allowed(now, call_units) > self.takes * MORE {
             // The bucket may have been full on the way, so that the average says too little.
-            (self.takes, self.sure) = (recent.max(self.takes), false);
+            (self.takes, self.certainty) = (recent.max(self.takes), Certainty::Guessed);
             self.doubts = 0;
             self.measured = Measured::new(now);
         } else if let Some(measured) = measured {
             self.doubt(past);
             let is_near = (measured / self.takes - 1.0).abs() < 0.05;
             self.takes = if is_near { f64::midpoint(self.takes, measured) } else { measured };
-            // A bucket that has overflowed meanwhile hides what it takes; two measurements in a row that agree do not.
-            self.sure = is_near;
+            // A bucket that has overflowed meanwhile hides what the table takes; two measurements in a row that agree say it.
+            self.certainty = if is_near { Certainty::Confirmed } else { Certainty::Measured };
             self.measured = Measured::new(now);
         } else {
             self.takes *= if self.measured.share() < 0.5 { FAR_LESS } else { LESS };
-            self.sure = false;
+            self.certainty = Certainty::Guessed;
         }
         self.takes = self.takes.max(SLOWEST);
         self.refused = now;

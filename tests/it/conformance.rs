@@ -75,7 +75,9 @@ impl Stage {
         let client = self.engine.client();
         client.create_simple(&table);
         let mut items = numbered(items);
-        items.iter_mut().for_each(|item| drop(item.insert("padding".to_owned(), s("x".repeat(3_000)))));
+        for item in &mut items {
+            item.insert("padding".to_owned(), s("x".repeat(3_000)));
+        }
         client.put(&table, items);
         table
     }

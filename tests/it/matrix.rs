@@ -95,7 +95,9 @@ impl World {
         let client = engine.client();
         let padding = "ü".repeat(300);
         let mut items = numbered(ITEMS);
-        items.iter_mut().for_each(|item| drop(item.insert("padding".to_owned(), s(&padding))));
+        for item in &mut items {
+            item.insert("padding".to_owned(), s(&padding));
+        }
         client.create_simple("films");
         client.put("films", items.clone());
         client.create_simple("other");
@@ -176,41 +178,43 @@ fn went_wrong(name: &str, proxy: &Proxy, run: &Run) {
     assert!(proxy.failures() > 0, "{name}: nothing went wrong\n{run}");
 }
 
-/// The fault at a fifth of the calls of these operations, the first one in any case.
-fn at_a_fifth(case: &Case, of: &[&'static str], seed: u64) -> Option<Vec<Rule>> {
-    let hit: Vec<_> = case.operations.iter().filter(|operation| of.contains(operation)).collect();
-    let rules = hit.iter().flat_map(|operation| {
-        let first = calls(operation, 1..=1, case.fault.clone());
-        [first, sometimes(operation, SHARE, seed, case.fault.clone())]
-    });
-    (!hit.is_empty()).then(|| rules.collect())
+/// Those of the case's operations that are among these.
+fn hit(case: &Case, of: &[&'static str]) -> Vec<&'static str> {
+    case.operations.iter().copied().filter(|operation| of.contains(operation)).collect()
 }
 
-/// The fault at two calls of each of these operations.
-fn twice(case: &Case, of: &[&'static str]) -> Option<Vec<Rule>> {
-    let hit: Vec<_> = case.operations.iter().filter(|operation| of.contains(operation)).collect();
-    (!hit.is_empty()).then(|| hit.iter().map(|operation| calls(operation, 2..=3, case.fault.clone())).collect())
+/// The fault at a fifth of these calls, the first one in any case.
+fn at_a_fifth(operation: &'static str, fault: &Fault, seed: u64) -> [Rule; 2] {
+    [calls(operation, 1..=1, fault.clone()), sometimes(operation, SHARE, seed, fault.clone())]
 }
 
-/// The fault at every call, of a kind that a command cures by what it learns.
-fn at_all(case: &Case, of: &[&'static str]) -> Option<Vec<Rule>> {
-    let hit: Vec<_> = case.operations.iter().filter(|operation| of.contains(operation)).collect();
-    let rule = |operation: &&&'static str| match &case.fault {
-        Fault::Clock(_) => always(operation, case.fault.clone()),
+/// The fault at every call, or at one, as it is cured by what the command learns from it.
+fn until_cured(operation: &'static str, fault: &Fault) -> Rule {
+    match fault {
+        Fault::Clock(_) => always(operation, fault.clone()),
         other => calls(operation, 2..=2, other.clone()),
-    };
-    (!hit.is_empty()).then(|| hit.iter().map(rule).collect())
+    }
 }
 
 /// Each case by itself, as far as it is about these operations.
 fn each(of: &[&'static str], mut with: impl FnMut(&str, Vec<Rule>)) {
-    for (seed, case) in (0..).zip(cases()) {
-        if let Some(rules) = at_a_fifth(&case, of, seed) {
+    let mut alone = |case: &Case, rules: Vec<Rule>| {
+        if !rules.is_empty() {
             with(case.name, rules);
         }
+    };
+    for (seed, case) in (0..).zip(cases()) {
+        alone(
+            &case,
+            hit(&case, of).into_iter().flat_map(|operation| at_a_fifth(operation, &case.fault, seed)).collect(),
+        );
     }
-    slow().iter().for_each(|case| twice(case, of).into_iter().for_each(|rules| with(case.name, rules)));
-    cured().iter().for_each(|case| at_all(case, of).into_iter().for_each(|rules| with(case.name, rules)));
+    for case in slow() {
+        alone(&case, hit(&case, of).into_iter().map(|operation| calls(operation, 2..=3, case.fault.clone())).collect());
+    }
+    for case in cured() {
+        alone(&case, hit(&case, of).into_iter().map(|operation| until_cured(operation, &case.fault)).collect());
+    }
 }
 
 /// All cases together.

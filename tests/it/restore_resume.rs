@@ -132,12 +132,12 @@ fn killed_in_a_storm() {
 
 #[test]
 fn killed_between_gzip_frames() {
-    killed_again_and_again(&Scene::new(130, 40_000, &["--compress=gzip"], vec![slow()]), 4, "--batch-size=1", 60);
+    killed_again_and_again(&Scene::new(112, 40_000, &["--compress=gzip"], vec![slow()]), 4, "--batch-size=1", 60);
 }
 
 #[test]
 fn killed_between_zstd_frames_in_a_storm() {
-    killed_again_and_again(&Scene::new(130, 40_000, &["--compress=zstd"], storm(9)), 5, "--batch-size=1", 60);
+    killed_again_and_again(&Scene::new(112, 40_000, &["--compress=zstd"], storm(9)), 5, "--batch-size=1", 60);
 }
 
 #[test]

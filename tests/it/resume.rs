@@ -191,18 +191,13 @@ fn at_a_terminal_the_question_is_asked() {
 fn a_question_that_is_terminated_leaves_the_terminal_usable_and_the_dump_resumable() {
     let (_engine, proxy, project) = slow(5);
     terminated(&project, &proxy, 3, &["--output=out"]);
-    let dumpdb = project.command("dumpdb", [""; 0]).get_program().to_string_lossy().into_owned();
     let mut shell = Command::new("sh");
-    let script = format!("trap '' TERM; echo shell $$; '{dumpdb}' --output=out; stty -a | tr '\\n' ' '; echo the end");
-    shell.args(["-c", &script]).current_dir(project.path("."));
+    let script = "sh -c 'echo $$ > pid; exec \"$0\" --output=out' \"$0\"; stty -a | tr '\\n' ' '";
+    shell.args(["-c", script]).arg(project.command("dumpdb", [""; 0]).get_program()).current_dir(project.path("."));
     let mut terminal = Terminal::run(shell);
     terminal.reads("Resume it?");
-    // The question waits for a key when it has been written: only then the terminal is raw.
-    let child = Command::new("pgrep").args(["-n", "-f", "--", &format!("^{dumpdb} --output=out")]).output();
-    let Some(pid) = child.ok().and_then(|found| String::from_utf8(found.stdout).ok()?.trim().parse().ok()) else {
-        return;
-    };
-    kill_process(Pid::from_raw(pid).expect("an id"), Signal::TERM).expect("it can be signalled");
+    let pid = project.text("pid").trim().parse().ok().and_then(Pid::from_raw).expect("an id");
+    kill_process(pid, Signal::TERM).expect("it can be signalled");
     let seen = terminal.ends(0);
     assert!(seen.contains(" icanon"), "{seen}");
     project.dumpdb(["--output=out", "--resume"]).exits(0).says("resumed once");
@@ -214,18 +209,13 @@ fn the_second_signal_is_at_once_and_the_last_checkpoint_holds() {
     let rules = [calls("Scan", 1..=12, Fault::Late(PAGE)), calls("Scan", 13..=13, Fault::Late(Duration::from_mins(1)))];
     let proxy = Proxy::of(&engine, rules);
     let project = Project::empty().environment("local", proxy.url(), "films");
-    let mut command = project.command("dumpdb", ["--output=out"]);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    let child = command.spawn().expect("dumpdb starts");
+    let mut terminal = Terminal::run(project.command("dumpdb", ["--output=out"]));
     poll("the dump reads", || proxy.count("Scan") == 13);
-    signal(&child, Signal::TERM);
+    terminal.interrupts().reads("once more to stop at once");
     let since = Instant::now();
-    poll("some moments have passed", || since.elapsed() > Duration::from_millis(200));
-    signal(&child, Signal::INT);
-    let ended = child.wait_with_output().expect("a child can be waited for");
+    terminal.interrupts();
+    let talk = terminal.ends(130);
     assert!(since.elapsed() < Duration::from_secs(4), "it took {:?}", since.elapsed());
-    let talk = String::from_utf8(ended.stderr).expect("talk is text");
-    assert_eq!(ended.status.code(), Some(130), "{talk}");
     assert!(talk.contains("stopped at once") && way_on(&talk).ends_with("--resume"), "{talk}");
     project.dumpdb(["--output=out", "--resume"]).exits(0).says("resumed once");
     assert_eq!(items_of(&project.text("out/table-data.json")), items_in(&client, "films"));

@@ -87,39 +87,38 @@ fn a_flipped_bit_that_leaves_an_item_is_said_to_be_somewhere() {
     assert_eq!(client.items("copy").len(), 10);
 }
 
+/// A compressed dump of two frames, and the items and bytes on disk of the first.
+fn two_frames(compress: &str, file: &str) -> (Engine, Client, Project, (usize, usize)) {
+    let (engine, client, project) = dumped(45, 100_000, &[compress]);
+    let frames = project.json("out/table-metadata.json")["files"][file]["frames"].clone();
+    assert_eq!(frames.as_array().expect("an index").len(), 2, "{frames}");
+    let number = |of: usize| usize::try_from(frames[0][of].as_u64().expect("a number")).expect("small");
+    let first = (number(2), number(1));
+    (engine, client, project, first)
+}
+
 #[test]
-fn a_damaged_frame_is_passed_over_and_a_cut_one_is_read_as_far_as_it_goes() {
-    for (compress, file) in
-        [("--compress=gzip", "out/table-data.json.gz"), ("--compress=zstd", "out/table-data.json.zst")]
-    {
-        let (_engine, client, project) = dumped(120, 100_000, &[compress]);
-        let whole = project.bytes(file);
-        let frames =
-            project.json("out/table-metadata.json")["files"][file.trim_start_matches("out/")]["frames"].clone();
-        let frame =
-            |number: usize, of: usize| usize::try_from(frames[number][of].as_u64().expect("a number")).expect("small");
-        assert!(frames.as_array().expect("an index").len() >= 3, "{frames}");
-        change(&project, file, |bytes| {
-            let middle = frame(0, 1) + frame(1, 1) / 2;
-            bytes[middle] ^= 0xff;
-        });
-        let kept = 120 - frame(1, 2);
-        let (run, summary) = salvaged(&client, &project, kept..=kept);
-        run.says("frame 2 of the data file").says(&format!("its {} items with it", frame(1, 2)));
+fn a_damaged_frame_is_passed_over() {
+    for (compress, file) in [("--compress=gzip", "table-data.json.gz"), ("--compress=zstd", "table-data.json.zst")] {
+        let (_engine, client, project, (items, bytes)) = two_frames(compress, file);
+        change(&project, &format!("out/{file}"), |all| all[bytes / 2] ^= 0xff);
+        let (run, summary) = salvaged(&client, &project, 45 - items..=45 - items);
+        run.says("frame 1 of the data file").says(&format!("its {items} items with it"));
         assert_eq!(summary["salvaged"]["unreadable"], 1, "{summary:#}");
-
-        client.delete_if_there("copy");
-        project.write(file, &whole[..frame(0, 1) + frame(1, 1) * 2 / 3]);
-        let (first, second) = (frame(0, 2), frame(1, 2));
-        let (run, _) = salvaged(&client, &project, first..=first + second - 1);
-        run.says("frame 2 of the data file").says("is cut");
-
-        // Without the index, up to the damage.
-        client.delete_if_there("copy");
-        change(&project, "out/table-metadata.json", |bytes| bytes[10] ^= 1);
-        let (run, _) = salvaged(&client, &project, first..=first + second - 1);
-        run.says("nothing can be read from here on");
     }
+}
+
+#[test]
+fn a_cut_frame_is_read_as_far_as_it_goes() {
+    let (_engine, client, project, (items, bytes)) = two_frames("--compress=gzip", "table-data.json.gz");
+    change(&project, "out/table-data.json.gz", |all| all.truncate(bytes * 2 / 3));
+    let (run, _) = salvaged(&client, &project, 1..=items - 1);
+    run.says("frame 1 of the data file").says("is cut").says("frame 2 of the data file");
+    // Without the index, up to the damage.
+    client.delete_if_there("copy");
+    change(&project, "out/table-metadata.json", |all| all[10] ^= 1);
+    let (run, _) = salvaged(&client, &project, 1..=items - 1);
+    run.says("nothing can be read from here on");
 }
 
 #[test]

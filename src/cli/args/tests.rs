@@ -60,17 +60,6 @@ fn the_definitions_are_sound() {
 }
 
 #[test]
-fn help_is_as_reviewed() {
-    for (name, command) in
-        [("dumpdb", DumpArgs::command()), ("restoredb", RestoreArgs::command()), ("verifydb", VerifyArgs::command())]
-    {
-        let mut command = command.term_width(100).color(clap::ColorChoice::Never);
-        insta::assert_snapshot!(format!("{name}_h"), command.render_help());
-        insta::assert_snapshot!(format!("{name}_help"), command.render_long_help());
-    }
-}
-
-#[test]
 fn a_dump_without_options() {
     let request = dump("");
     assert_eq!(request.table, "films");

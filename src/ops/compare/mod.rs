@@ -95,8 +95,8 @@ pub(super) struct Compared {
     pub(super) examples: Vec<Example>,
     /// Items read of the source and of the target.
     pub(super) items: (u64, u64),
-    /// Items of the source and of the target that were compared: with a usable key, and in the sample.
-    pub(super) compared: (u64, u64),
+    /// Items of the source and of the target that were held against each other: with a usable key, and in the sample.
+    pub(super) held: (u64, u64),
     /// Read units consumed by both.
     pub(super) read_units: f64,
 }
@@ -110,13 +110,13 @@ pub(super) async fn compare(source: impl Side, target: impl Side, comparing: &Co
     let mut compared = Compared {
         without_key: left.without_key,
         items: (left.items, right.items),
-        compared: (left.compared, right.compared),
+        held: (left.held, right.held),
         read_units: left.read_units + right.read_units,
         ..Compared::default()
     };
     let (tally, left, right) =
         blocking(COMPARISON, move || Ok((tally::tally(&left.records, &right.records)?, left, right))).await?;
-    compared.superseded = left.compared.saturating_sub(tally.source);
+    compared.superseded = left.held.saturating_sub(tally.source);
     let examples = examples(&tally, (&source, &left), (&target, &right), comparing).await?;
     let Tally { equal, missing, different, extra, .. } = tally;
     Ok(Compared { equal, missing, different, extra, examples, ..compared })

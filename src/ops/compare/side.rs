@@ -63,7 +63,7 @@ pub(in crate::ops) struct Spilled {
     pub(super) records: Spill<RECORD>,
     pub(super) items: u64,
     /// Items that have a record.
-    pub(super) compared: u64,
+    pub(super) held: u64,
     /// Items without a usable key; they have no record.
     pub(super) without_key: u64,
     /// The pages by number. A dump has none: it is read again from its beginning.
@@ -74,7 +74,7 @@ pub(in crate::ops) struct Spilled {
 impl Spilled {
     fn new() -> Result<Self> {
         let records = Spill::new(PARTITIONS, SCRATCH_MEMORY)?;
-        Ok(Self { records, items: 0, compared: 0, without_key: 0, pages: Vec::new(), read_units: 0.0 })
+        Ok(Self { records, items: 0, held: 0, without_key: 0, pages: Vec::new(), read_units: 0.0 })
     }
 
     fn push(&mut self, key: &Key, item: &[u8], page: u32, how: How) -> Result<()> {
@@ -85,7 +85,7 @@ impl Spilled {
         let digest = if how.keys_only { Ok(0) } else { item_digest(item) };
         let digest = digest.map_err(|error| Error::damaged("an item cannot be read").with_source(error))?;
         let record = Record { key: hash, digest, page };
-        self.compared += 1;
+        self.held += 1;
         self.records.push(record.partition(), &record.to_bytes())
     }
 }

@@ -196,15 +196,13 @@ pub async fn plan(
     let is_read = action != TableAction::Keep && request.content.data();
     let (source, checked) = if is_read { check(source, reporter).await? } else { (source, None) };
     let facts = SourceFacts::of(&source, checked.as_ref());
-    let notes = wanted.as_ref().filter(|_| applies).map(|wanted| wanted.notes.clone()).unwrap_or_default();
     let concerns = Concerns { action: &action, existing: existing.as_ref(), target: &target, facts: &facts };
     let mut warnings = checked.as_ref().map_or(source.warnings(), |checked| &checked.warnings).to_vec();
     warnings.extend(concerns.warnings(&request, mark.as_ref().map(|_| &taken), backups));
     warnings.extend(concerns.warnings_of_boost(boost.as_ref(), marker.is_some()));
     warnings.extend(concerns.warning_of_overrides(wanted.as_ref().filter(|_| !applies)));
     let changes = boost.is_some() || changes(&action, &request, &settings);
-    let questions = changes.then(|| concerns.questions(backups, &source));
-    let approval = approval(environment, &table, questions);
+    let approval = approval(environment, &table, changes.then(|| concerns.questions(backups, &source)));
     let verify = verify_mode(&request, &source, &target, &mut warnings);
     let parts = Parts {
         identity: checked.and_then(|checked| Some(Identity::of(&source, &request, checked.data_sha256?))),
@@ -221,11 +219,11 @@ pub async fn plan(
     Ok(RestorePlan {
         source: facts,
         resumes: parts.checkpoint.as_ref().map(Checkpoint::interrupted),
+        notes: wanted.as_ref().filter(|_| applies).map(|wanted| wanted.notes.clone()).unwrap_or_default(),
         table: wanted.filter(|_| creates).map(|wanted| wanted.schema.shape_lines()).unwrap_or_default(),
         differences: settled.differences,
         settings: parts.settings.planned(),
         skipped: parts.settings.skipped.clone(),
-        notes,
         not_restored: parts.settings.not_restored.clone(),
         max_write_units,
         verify,

@@ -337,7 +337,7 @@ impl Moved {
                 .with_hint("run the same command again: items already written are written again, to the same effect");
         }
         let stopped = Error::new(error.kind(), format!("the restore stopped: {done}"));
-        let hint = error.hint().unwrap_or("look at the cause first").to_owned();
+        let hint = error.hint().unwrap_or("run it again when the cause is gone").to_owned();
         stopped.with_hint(hint).with_source(error)
     }
 

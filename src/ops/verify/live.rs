@@ -211,22 +211,12 @@ impl Comparison {
         reporter.report(Event::Phase { phase: Phase::Verifying, items: target.items, bytes: None });
         let key = target.schema.key_schema()?;
         let comparing = Comparing { key, keys_only: options.keys_only, sample: options.sample, reporter };
-        let Compared {
-            equal,
-            missing,
-            different,
-            extra,
-            superseded,
-            without_key,
-            examples,
-            items,
-            compared,
-            read_units,
-        } = compare(source, target.side, &comparing).await?;
+        let Compared { equal, missing, different, extra, superseded, without_key, examples, items, held, read_units } =
+            compare(source, target.side, &comparing).await?;
         self.sample = options.sample.map(|sample| Sampled {
             percent: sample.percent(),
-            source_items: compared.0,
-            target_items: compared.1,
+            source_items: held.0,
+            target_items: held.1,
         });
         (self.equal, self.different, self.extra, self.superseded) = (equal, different, extra, superseded);
         (self.missing, self.without_key) = (missing + without_key, without_key);
