@@ -23,6 +23,10 @@ fuzz:
 memory:
     cargo test --test it -- --ignored memory::
 
+# How fast it is here, beside curl, the SDK's own types, boto3 and the AWS CLI; `just bench --quick` leaves Python out
+bench *arguments:
+    benches/run {{ arguments }}
+
 lint:
     cargo clippy --all-targets -- -D warnings
 

@@ -4,14 +4,13 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, Cursor, Read};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use flate2::bufread::MultiGzDecoder;
 use rustix::fs::OFlags;
-use sha2::{Digest, Sha256};
 
 use super::atomic::refused;
-use super::digest::hex;
+pub(super) use super::hashing::{Hashing, Seen};
 use crate::error::{Error, Result};
 use crate::limits::DOCUMENT_BYTES;
 
@@ -79,48 +78,6 @@ impl Read for FileReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.file.read_at(buffer, self.at)?;
         self.at += count as u64;
-        Ok(count)
-    }
-}
-
-/// What has passed through a [`Hashing`] reader.
-#[derive(Clone, Default)]
-pub(super) struct Seen(Arc<Mutex<(Sha256, u64)>>);
-
-impl Seen {
-    fn add(&self, bytes: &[u8]) {
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.0.update(bytes);
-        seen.1 += bytes.len() as u64;
-    }
-
-    /// Bytes so far.
-    pub(super) fn bytes(&self) -> u64 {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).1
-    }
-
-    /// Their SHA-256, in hex.
-    pub(super) fn sha256(&self) -> String {
-        hex(self.0.lock().unwrap_or_else(PoisonError::into_inner).0.clone())
-    }
-}
-
-/// Hashes what is read through it.
-pub(super) struct Hashing<R> {
-    read: R,
-    seen: Seen,
-}
-
-impl<R: Read> Hashing<R> {
-    pub(super) fn new(read: R, seen: Seen) -> Self {
-        Self { read, seen }
-    }
-}
-
-impl<R: Read> Read for Hashing<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.read.read(buffer)?;
-        self.seen.add(&buffer[..count]);
         Ok(count)
     }
 }

@@ -12,6 +12,7 @@ mod digest;
 mod encoder;
 mod folder;
 mod format;
+mod hashing;
 mod input;
 mod item_reader;
 mod keys;

@@ -25,6 +25,12 @@ use crate::error::{Error, Result};
 /// Bytes of the smallest stripe: less is not worth a reader of its own.
 const LEAST_BYTES: u64 = 256 * 1024;
 
+/// Stripes of a compressed file: each holds the window of a decompressor, some 2 MiB with zstd.
+const PACKED_STRIPES: u64 = 2;
+
+/// Bytes of an item from which on it is handed out as a copy, so that it does not keep alive the block it was read in.
+const LARGE_ITEM: usize = 16 * 1024;
+
 /// Bytes that each stripe reads at a time.
 const BLOCK_BYTES: usize = 64 * 1024;
 
@@ -63,7 +69,7 @@ impl Source {
     pub fn stripes(&self, most: u64) -> Result<Option<Vec<Stripe>>> {
         let Some((file, path, entry)) = self.own_data() else { return Ok(None) };
         let ends = match &entry.frames {
-            Some(frames) if is_index(frames, entry) => frame_ends(frames, most),
+            Some(frames) if is_index(frames, entry) => frame_ends(frames, most.min(PACKED_STRIPES)),
             None if !is_compressed(path) => line_ends(file, path, entry.bytes, most)?,
             _ => return Ok(None),
         };
@@ -106,6 +112,7 @@ impl StripeReader {
             let length = line.text.strip_suffix(b",").unwrap_or(&line.text).len();
             let text = line.text.slice(..length);
             if text.starts_with(b"{") && text.ends_with(b"}") {
+                let text = if length > LARGE_ITEM { Bytes::copy_from_slice(&text) } else { text };
                 return Ok(Some(StripedItem { text, end }));
             }
             if text.starts_with(b"]") {

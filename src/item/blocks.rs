@@ -4,6 +4,8 @@
 //! instructions on every target (the intrinsics themselves cannot be called without `unsafe`); their results are gathered into
 //! bits by a transposition.
 
+use wide::u8x16;
+
 /// Bytes per block.
 pub(super) const BLOCK: usize = 64;
 
@@ -18,33 +20,34 @@ pub(super) struct Masks {
 /// The masks of one block.
 #[inline]
 pub(super) fn masks(block: &[u8; BLOCK]) -> Masks {
-    let any_backslash = block.iter().fold(0, |any, byte| any | u8::from(*byte == b'\\'));
-    Masks {
-        quotes: bits(block, |byte| byte == b'"'),
-        backslashes: if any_backslash != 0 { bits(block, |byte| byte == b'\\') } else { 0 },
+    let (lanes, _) = block.as_chunks::<16>();
+    let mut masks = Masks::default();
+    for (row, lane) in lanes.iter().enumerate() {
+        let bytes = u8x16::new(*lane);
+        let bits = |found: u8x16| u64::from(found.to_bitmask()) << (16 * row);
         // `[` and `{`, `]` and `}` differ in one bit only.
-        brackets: bits(block, |byte| matches!(byte | 0x20, b'{' | b'}')),
+        let folded = bytes | u8x16::splat(0x20);
+        masks.quotes |= bits(bytes.simd_eq(u8x16::splat(b'"')));
+        masks.backslashes |= bits(bytes.simd_eq(u8x16::splat(b'\\')));
+        masks.brackets |= bits(folded.simd_eq(u8x16::splat(b'{')) | folded.simd_eq(u8x16::splat(b'}')));
     }
+    masks
 }
 
-/// One bit for each byte of which `test` is true: the block is seen as eight rows of eight bytes, row `n` goes to bit `n` of
-/// the columns, and the columns are turned into rows.
+/// The index of the first quote or backslash. Sixteen bytes at a time, since most strings are no longer than that.
 #[inline]
-fn bits(block: &[u8; BLOCK], test: impl Fn(u8) -> bool) -> u64 {
-    let flags = block.map(|byte| u8::from(test(byte)));
-    let (rows, _) = flags.as_chunks::<8>();
-    let columns = rows.iter().enumerate().fold(0, |columns, (row, flags)| columns | u64::from_le_bytes(*flags) << row);
-    transpose(columns)
-}
-
-/// Turns eight bytes of columns into eight bytes of rows (Hacker's Delight, 7-3).
-#[inline]
-fn transpose(mut bits: u64) -> u64 {
-    for (shift, mask) in [(7, 0x00aa_00aa_00aa_00aa), (14, 0x0000_cccc_0000_cccc), (28, 0x0000_0000_f0f0_f0f0)] {
-        let swapped = (bits ^ bits >> shift) & mask;
-        bits ^= swapped ^ swapped << shift;
+pub(super) fn string_end(text: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    while let Some(lane) = text.get(at..)?.first_chunk::<16>() {
+        let lane = u8x16::new(*lane);
+        let found = lane.simd_eq(u8x16::splat(b'"')) | lane.simd_eq(u8x16::splat(b'\\'));
+        let bits = found.to_bitmask();
+        if bits != 0 {
+            return Some(at + bits.trailing_zeros() as usize);
+        }
+        at += 16;
     }
-    bits
+    text[at..].iter().position(|byte| matches!(byte, b'"' | b'\\')).map(|found| at + found)
 }
 
 #[cfg(test)]
@@ -53,6 +56,12 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
+        #[test]
+        fn finds_the_first_quote_or_backslash(text in "[a-zé]{0,70}([\"\\\\][a-z\"\\\\]{0,40})?") {
+            let plain = text.bytes().position(|byte| matches!(byte, b'"' | b'\\'));
+            prop_assert_eq!(string_end(text.as_bytes()), plain);
+        }
+
         #[test]
         fn sees_what_a_byte_loop_sees(seed in proptest::collection::vec(
             prop_oneof![any::<u8>(), proptest::sample::select(b"\"\\{}[];Z|~".to_vec())], BLOCK)) {

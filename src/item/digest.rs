@@ -159,12 +159,15 @@ impl Encoder {
         }
         let quoted = lexer.string_of(tag)?;
         self.out.extend_from_slice(tag.name().as_bytes());
+        if tag == Tag::S {
+            self.text(&quoted);
+            return Ok(());
+        }
         let place = self.reserve();
         let start = self.out.len();
         match tag {
             Tag::N => checked_number(&quoted, &quoted.text()?)?.write(&mut self.out),
-            Tag::B => append_binary(&quoted, &mut self.out)?,
-            _ => quoted.unescape(&mut self.out),
+            _ => append_binary(&quoted, &mut self.out)?,
         }
         self.fill(place, self.out.len() - start);
         Ok(())
@@ -214,6 +217,10 @@ impl Encoder {
     }
 
     fn text(&mut self, quoted: &Quoted<'_>) {
+        if let Some(plain) = quoted.plain() {
+            self.out.extend_from_slice(&(plain.len() as u64).to_le_bytes());
+            return self.out.extend_from_slice(plain);
+        }
         let place = self.reserve();
         let start = self.out.len();
         quoted.unescape(&mut self.out);

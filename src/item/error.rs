@@ -34,16 +34,21 @@ pub enum ItemErrorKind {
 }
 
 /// The text of an item is not what it should be.
+// Boxed, so that the results of the lexer, of which there are many for each item, travel in registers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ItemError {
+pub struct ItemError(Box<Inner>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Inner {
     kind: ItemErrorKind,
     at: usize,
     path: String,
 }
 
 impl ItemError {
+    #[cold]
     pub(super) fn new(kind: ItemErrorKind, at: usize) -> Self {
-        Self { kind, at, path: String::new() }
+        Self(Box::new(Inner { kind, at, path: String::new() }))
     }
 
     pub(super) fn syntax(what: &'static str, at: usize) -> Self {
@@ -52,11 +57,11 @@ impl ItemError {
 
     /// Says that it happened inside the attribute `name`.
     pub(super) fn within(mut self, name: &str) -> Self {
-        let inner = std::mem::take(&mut self.path);
-        self.path = name.chars().take(NAME_CHARS + 1).collect();
+        let inner = std::mem::take(&mut self.0.path);
+        self.0.path = name.chars().take(NAME_CHARS + 1).collect();
         if !inner.is_empty() {
-            self.path.push('.');
-            self.path.push_str(&inner);
+            self.0.path.push('.');
+            self.0.path.push_str(&inner);
         }
         self
     }
@@ -64,35 +69,35 @@ impl ItemError {
     /// What is wrong.
     #[must_use]
     pub fn kind(&self) -> &ItemErrorKind {
-        &self.kind
+        &self.0.kind
     }
 
     /// The byte of the item's text at which it was noticed.
     #[must_use]
     pub fn offset(&self) -> usize {
-        self.at
+        self.0.at
     }
 
     /// The names that lead to the attribute, joined by dots; empty where none is concerned.
     #[must_use]
     pub fn attribute(&self) -> &str {
-        &self.path
+        &self.0.path
     }
 
     /// Whether the text is well-formed JSON as far as it was read, so that only its meaning is in doubt.
     pub(super) fn is_about_meaning(&self) -> bool {
-        !matches!(self.kind, ItemErrorKind::Syntax(_) | ItemErrorKind::TooDeep)
+        !matches!(self.0.kind, ItemErrorKind::Syntax(_) | ItemErrorKind::TooDeep)
     }
 }
 
 impl fmt::Display for ItemError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.path.is_empty() || !self.is_about_meaning() {
-            write!(f, "byte {}: ", self.at)?;
+        if self.0.path.is_empty() || !self.is_about_meaning() {
+            write!(f, "byte {}: ", self.0.at)?;
         } else {
-            write!(f, "attribute {}: ", Clipped(&self.path))?;
+            write!(f, "attribute {}: ", Clipped(&self.0.path))?;
         }
-        match &self.kind {
+        match &self.0.kind {
             ItemErrorKind::Syntax(what) => f.write_str(what),
             ItemErrorKind::TooDeep => write!(f, "nested more than {} levels deep", super::scan::DEPTH),
             ItemErrorKind::NotTyped => f.write_str("not an object with one type tag, like {\"S\":\"…\"}"),

@@ -158,6 +158,20 @@ impl KeySchema {
         Ok(key)
     }
 
+    /// The hash of the key of `item`: [`Key::hash128`] without making the key.
+    ///
+    /// # Errors
+    /// Those of [`Self::extract`].
+    pub fn hash128(&self, item: &[u8]) -> Result<u128, KeyError> {
+        let (partition, sort) = self.find(item)?;
+        let mut identity = Vec::with_capacity(128);
+        identify(&self.partition, partition, &mut identity)?;
+        if let Some(attribute) = &self.sort {
+            identify(attribute, sort, &mut identity)?;
+        }
+        Ok(xxh3_128(&identity))
+    }
+
     /// The attributes' names, partition key first.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         std::iter::once(&self.partition).chain(&self.sort).map(|attribute| attribute.name.as_str())
@@ -200,12 +214,7 @@ impl Key {
     }
 
     fn push(&mut self, before: char, attribute: &KeyAttribute, member: Option<Member<'_>>) -> Result<(), KeyError> {
-        let name = || attribute.name.clone();
-        let (quoted, value) = member.ok_or_else(|| KeyError::Missing { name: name() })?;
-        let length = canonical(attribute, value, &mut self.identity)?;
-        if length == 0 && attribute.kind != KeyType::N {
-            return Err(KeyError::Empty { name: name() });
-        }
+        let (quoted, value) = identify(attribute, member, &mut self.identity)?;
         self.json.push(before);
         self.json.push_str(&String::from_utf8_lossy(quoted));
         self.json.push(':');
@@ -214,6 +223,20 @@ impl Key {
         self.json.push_str(&String::from_utf8_lossy(&value));
         Ok(())
     }
+}
+
+/// Appends what tells the key attribute from every other; where it stands in the item.
+fn identify<'a>(
+    attribute: &KeyAttribute,
+    member: Option<Member<'a>>,
+    out: &mut Vec<u8>,
+) -> Result<Member<'a>, KeyError> {
+    let member = member.ok_or_else(|| KeyError::Missing { name: attribute.name.clone() })?;
+    let length = canonical(attribute, member.1, out)?;
+    if length == 0 && attribute.kind != KeyType::N {
+        return Err(KeyError::Empty { name: attribute.name.clone() });
+    }
+    Ok(member)
 }
 
 /// Appends the type, length and canonical text of a key attribute; the length.

@@ -3,6 +3,7 @@
 //! Own code rather than `serde_json`, because it hands out borrowed strings in any number of passes, keeps lone surrogates (an
 //! item may hold them and must still get a digest), names the attribute in errors, and allocates nothing.
 
+use super::blocks::string_end;
 use super::error::{ItemError, ItemErrorKind};
 use super::scan::DEPTH;
 use super::tag::Tag;
@@ -78,12 +79,35 @@ impl<'a> Lexer<'a> {
     where
         F: FnMut(&mut Self, Quoted<'a>) -> Result<(), ItemError>,
     {
-        self.take(b'{', "expected an object")?;
-        self.items(b'}', |lexer| {
-            let name = lexer.string()?;
-            lexer.take(b':', "expected a colon")?;
+        self.items(b'{', b'}', "expected an object", |lexer| {
+            let name = lexer.name()?;
             each(lexer, name)
         })
+    }
+
+    /// A member's name, with the colon behind it.
+    #[inline]
+    fn name(&mut self) -> Result<Quoted<'a>, ItemError> {
+        let name = self.string()?;
+        self.take(b':', "expected a colon")?;
+        Ok(name)
+    }
+
+    /// Goes behind an opening bracket that is known to be there.
+    #[inline]
+    fn open(&mut self) -> Result<(), ItemError> {
+        if self.depth == DEPTH {
+            return Err(ItemError::new(ItemErrorKind::TooDeep, self.at + 1));
+        }
+        self.at += 1;
+        self.depth += 1;
+        Ok(())
+    }
+
+    #[inline]
+    fn close(&mut self, bracket: u8) -> Result<(), ItemError> {
+        self.depth -= 1;
+        self.take(bracket, "expected a comma or a closing bracket")
     }
 
     /// Calls `each` before every element of an array; it must read the value.
@@ -92,19 +116,18 @@ impl<'a> Lexer<'a> {
     where
         F: FnMut(&mut Self) -> Result<(), ItemError>,
     {
-        self.take(b'[', "expected an array")?;
-        self.items(b']', each)
+        self.items(b'[', b']', "expected an array", each)
     }
 
     #[inline]
-    fn items<F>(&mut self, close: u8, mut each: F) -> Result<(), ItemError>
+    fn items<F>(&mut self, open: u8, close: u8, what: &'static str, mut each: F) -> Result<(), ItemError>
     where
         F: FnMut(&mut Self) -> Result<(), ItemError>,
     {
-        if self.depth == DEPTH {
-            return Err(ItemError::new(ItemErrorKind::TooDeep, self.at));
+        if self.peek() != open {
+            return Err(ItemError::syntax(what, self.at));
         }
-        self.depth += 1;
+        self.open()?;
         if self.peek() != close {
             each(self)?;
             while self.peek() == b',' {
@@ -112,8 +135,7 @@ impl<'a> Lexer<'a> {
                 each(self)?;
             }
         }
-        self.depth -= 1;
-        self.take(close, "expected a comma or a closing bracket")
+        self.close(close)
     }
 
     /// An attribute value: an object with exactly one member, named by its type tag. `each` reads what the tag stands for.
@@ -126,15 +148,20 @@ impl<'a> Lexer<'a> {
         if self.peek() != b'{' {
             return Err(not_typed(self.at));
         }
-        let mut each = Some(each);
-        let mut result = None;
         let start = self.at;
-        self.members(|lexer, name| {
-            let each = each.take().ok_or_else(|| not_typed(start))?;
-            result = Some(each(lexer, name)?);
-            Ok(())
-        })?;
-        result.ok_or_else(|| not_typed(start))
+        self.open()?;
+        if self.peek() == b'}' {
+            return Err(not_typed(start));
+        }
+        let tag = self.name()?;
+        let result = each(self, tag)?;
+        if self.peek() == b',' {
+            self.at += 1;
+            self.name()?;
+            return Err(not_typed(start));
+        }
+        self.close(b'}')?;
+        Ok(result)
     }
 
     /// The string that is the value of `tag`.
@@ -183,15 +210,10 @@ impl<'a> Lexer<'a> {
         Ok(Quoted { raw, escaped, at: start })
     }
 
-    /// The next quote or backslash. Most strings are too short for a vectorised search to pay.
+    /// The next quote or backslash.
     #[inline]
     fn plain_end(&self) -> Option<usize> {
-        let rest = &self.text.as_bytes()[self.at..];
-        let near = rest.len().min(24);
-        match rest[..near].iter().position(|byte| matches!(byte, b'"' | b'\\')) {
-            Some(found) => Some(self.at + found),
-            None => memchr::memchr2(b'"', b'\\', &rest[near..]).map(|found| self.at + near + found),
-        }
+        string_end(&self.text.as_bytes()[self.at..]).map(|found| self.at + found)
     }
 
     /// Goes behind the escape that begins here.
@@ -296,6 +318,12 @@ impl<'a> Quoted<'a> {
     /// Whether it says `name`.
     pub(super) fn says(&self, name: &str) -> bool {
         if self.escaped { self.text().is_ok_and(|text| text == name) } else { self.raw == name }
+    }
+
+    /// What it says, where that is what stands in the text.
+    #[inline]
+    pub(super) fn plain(&self) -> Option<&'a [u8]> {
+        (!self.escaped).then_some(self.raw.as_bytes())
     }
 
     /// Appends what it says in UTF-8. Half a surrogate pair becomes the three bytes that UTF-8 would have for it, which are

@@ -21,6 +21,7 @@ mod size;
 mod tag;
 #[cfg(test)]
 pub(crate) mod testing;
+mod usual;
 mod validate;
 mod value;
 

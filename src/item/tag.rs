@@ -19,17 +19,18 @@ pub(super) enum Tag {
 impl Tag {
     /// The tag of that name, spelled as DynamoDB does.
     pub(super) fn of(name: &str) -> Option<Self> {
-        Some(match name {
-            "S" => Self::S,
-            "N" => Self::N,
-            "B" => Self::B,
-            "BOOL" => Self::Bool,
-            "NULL" => Self::Null,
-            "M" => Self::M,
-            "L" => Self::L,
-            "SS" => Self::Ss,
-            "NS" => Self::Ns,
-            "BS" => Self::Bs,
+        // Byte by byte: compared as strings, each would be a call.
+        Some(match name.as_bytes() {
+            [b'S'] => Self::S,
+            [b'N'] => Self::N,
+            [b'B'] => Self::B,
+            [b'B', b'O', b'O', b'L'] => Self::Bool,
+            [b'N', b'U', b'L', b'L'] => Self::Null,
+            [b'M'] => Self::M,
+            [b'L'] => Self::L,
+            [b'S', b'S'] => Self::Ss,
+            [b'N', b'S'] => Self::Ns,
+            [b'B', b'S'] => Self::Bs,
             _ => return None,
         })
     }

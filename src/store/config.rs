@@ -27,6 +27,8 @@ use crate::error::{Error, Result};
 
 /// One attempt of a data call ends after this long without an answer's head.
 const ATTEMPT: Duration = Duration::from_mins(1);
+/// Nor is it ended earlier than this: a machine under load is slow, too.
+const SHORTEST_ATTEMPT: Duration = Duration::from_secs(1);
 const CONNECT: Duration = Duration::from_secs(5);
 
 /// What it takes to reach an environment's services, once and again.
@@ -125,7 +127,7 @@ impl Config {
 
 /// A call that hangs is to be made again before a run without patience gives up.
 pub(super) fn timeouts(give_up_after: Duration) -> TimeoutConfig {
-    let attempt = ATTEMPT.min(give_up_after / 4);
+    let attempt = ATTEMPT.min(give_up_after / 4).max(SHORTEST_ATTEMPT);
     TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(attempt).build()
 }
 

@@ -88,7 +88,8 @@ impl Fault {
 
     /// The last fault of a run that has made no progress for so long.
     pub(super) fn given_up(mut self, after: Duration) -> Self {
-        self.message = format!("{}; this was the last answer of {after:?} without progress", self.message);
+        self.message =
+            format!("{}; this was the last answer of {after:?} without progress", self.message.trim_end_matches('.'));
         self
     }
 

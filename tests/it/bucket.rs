@@ -49,15 +49,16 @@ fn a_restore_uses_all_the_capacity_of_a_small_table() {
 }
 
 #[test]
-fn a_dump_uses_all_the_capacity_of_a_small_table() {
+fn a_dump_uses_nearly_all_the_capacity_of_a_small_table() {
     const UNITS: f64 = 100.0;
-    let engine = table_of_4_kb(4_400);
+    let engine = table_of_4_kb(5_000);
     let (proxy, bucket) = behind(&engine, "Scan", UNITS);
     let project = Project::empty().environment("local", proxy.url(), "films");
     project.dumpdb(["--output=out", "--segments=4"]).exits(0);
-    assert_eq!(project.text("out/table-data.json").lines().count(), 4_400 + 2);
-    let (used, throttled) = bucket.settled(10.0);
-    assert!(used >= 0.95 * UNITS, "{used} of {UNITS} units per second");
+    assert_eq!(project.text("out/table-data.json").lines().count(), 5_000 + 2);
+    // The first four pages are whole ones, in flight before anything is known: they owe four seconds.
+    let (used, throttled) = bucket.settled(15.0);
+    assert!(used >= 0.9 * UNITS, "{used} of {UNITS} units per second");
     assert!(throttled <= 0.05, "{throttled} of the calls throttled");
 }
 

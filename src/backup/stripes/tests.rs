@@ -35,7 +35,8 @@ fn stripes_hold_every_item_once_and_in_order_and_can_be_left_anywhere() {
         let (_dir, source) = dumped(count, format, compression);
         for most in [1, 3] {
             let stripes = source.stripes(most).unwrap().unwrap();
-            assert_eq!(stripes.len() as u64, most, "{format:?} {compression:?}");
+            let expected = if compression == Compression::None { most } else { most.min(PACKED_STRIPES) };
+            assert_eq!(stripes.len() as u64, expected, "{format:?} {compression:?}");
             assert!(stripes.windows(2).all(|pair| pair[0].end == pair[1].start && pair[0].start < pair[0].end));
             let mut number = 0;
             for stripe in stripes {

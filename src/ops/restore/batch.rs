@@ -10,12 +10,12 @@ use std::collections::HashSet;
 use bytes::Bytes;
 
 use super::ledger::Ticket;
-use crate::item::{Key, KeySchema};
+use crate::item::KeySchema;
 use crate::limits;
 
 /// Bytes of item text per call. DynamoDB takes 16 MB; smaller calls keep memory flat and retries cheap, and still hold 25
 /// items of average size.
-const BATCH_BYTES: usize = 4 * 1024 * 1024;
+const BATCH_BYTES: usize = 2 * 1024 * 1024;
 
 /// Earlier versions of its items that one batch holds on to.
 const EARLIER: usize = 100;
@@ -83,8 +83,8 @@ impl Batcher {
 
     /// Puts an item into the open batch, or says why not.
     pub(super) fn offer(&mut self, entry: Entry) -> Offered {
-        let key = match self.key.extract(&entry.text) {
-            Ok(key) => Key::hash128(&key),
+        let key = match self.key.hash128(&entry.text) {
+            Ok(key) => key,
             Err(error) => return Offered::Unfit { entry, reason: error.to_string() },
         };
         let (bytes, known) = (entry.text.len(), self.open.items.iter().position(|other| other.key == key));
@@ -112,7 +112,7 @@ impl Batcher {
 
     /// The hash of an item's key, if it has one.
     pub(super) fn key_of(&self, item: &[u8]) -> Option<u128> {
-        self.key.extract(item).ok().map(|key| key.hash128())
+        self.key.hash128(item).ok()
     }
 
     /// Takes the open batch to send it; its keys are in flight from now on.

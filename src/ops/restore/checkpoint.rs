@@ -19,7 +19,7 @@ use crate::schema::TableSchema;
 /// Raised when an older program would misread a checkpoint.
 const VERSION: u32 = 1;
 
-/// Stripes of one dump. Each costs a reader of some 64 KiB, and the window of its decompression: some 2 MiB with zstd.
+/// Stripes of one dump at most.
 const STRIPES: u64 = 8;
 
 /// How the data is read, and how far that has come.

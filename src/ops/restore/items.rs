@@ -32,7 +32,7 @@ impl Items {
     /// Starts to read each lane from its mark on.
     pub(super) fn start(source: &Arc<Source>, lanes: &Lanes, cancel: &CancellationToken) -> Result<Self> {
         let mut readers = Readers::open(source, lanes)?;
-        let (send, receive) = mpsc::channel(4);
+        let (send, receive) = mpsc::channel(2);
         let cancel = cancel.clone();
         tokio::task::spawn_blocking(move || {
             loop {

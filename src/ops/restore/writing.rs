@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -24,7 +25,10 @@ use crate::store::{Refused, WriteStore, Written};
 const CALLS: usize = 32;
 
 /// Bytes of item text in flight at most, so that memory stays flat with items of any size. One batch always fits.
-const BYTES: usize = 8 * 1024 * 1024;
+const BYTES: usize = 6 * 1024 * 1024;
+
+/// How long an interrupted run waits for its calls: longer than a call takes, shorter than a throttled table lets people wait.
+const FAREWELL: Duration = Duration::from_secs(10);
 
 /// How items are written.
 pub(super) struct How {
@@ -91,7 +95,10 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
     pub(super) async fn all(&mut self, mut items: Items, cancel: &CancellationToken) -> Result<()> {
         let result = self.until_end(&mut items, cancel).await;
         drop(items);
-        let drained = self.drain().await;
+        let drained = match &result {
+            Err(error) if error.kind() == ErrorKind::Interrupted => self.leave().await,
+            _ => self.drain().await,
+        };
         let saved = self.save_now().await;
         result.and(drained).and(saved)
     }
@@ -295,6 +302,15 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
             result = result.and(self.land().await);
         }
         result
+    }
+
+    /// Waits for the calls in flight, but not for those that are tried again and again. What they had is written by the next run.
+    async fn leave(&mut self) -> Result<()> {
+        let Ok(drained) = tokio::time::timeout(FAREWELL, self.drain()).await else {
+            self.calls.shutdown().await;
+            return Ok(());
+        };
+        drained
     }
 
     /// What was done, with the files on disk.
