@@ -6,7 +6,7 @@ use super::args::RestoreIntent;
 use super::report::Finished;
 use super::session::Session;
 use super::signals::unless_cancelled;
-use super::{ask, diff, plan_text, summary_text, text};
+use super::{ask, diff, plan_text, resume, summary_text, text};
 use crate::environment::Environment;
 use crate::error::Result;
 use crate::ops;
@@ -38,6 +38,9 @@ pub(super) async fn run(intent: RestoreIntent, session: Session) -> Result<Finis
     let answers = &common.answers;
     let confirmed = ask::confirm(console, approval, answers, intent.is_stream(), &prompt, &session.cancel).await?;
 
+    if !intent.is_stream() {
+        let _ = session.parting.set(format!("what is written stays; to go on: {}", resume::this_command()));
+    }
     let store = store.writable(confirmed);
     let running = ops::restore::run(&store, plan, session.reporter(), session.cancel.clone());
     let summary = Box::pin(running).await?;

@@ -88,7 +88,7 @@ fn ctrl_c_in_a_restore_says_how_to_go_on() {
     poll("the restore writes", || proxy.count("BatchWriteItem") > 2);
     terminal.interrupts();
     let talk = terminal.ends(130);
-    assert!(talk.contains("go on with: ") && talk.contains("--resume"), "{talk}");
+    assert!(talk.contains("to go on: ") && talk.contains("--resume"), "{talk}");
     assert!(client.items("copy").len() < 60, "it was interrupted");
     // Half a table is not taken for a whole one.
     proxy.heal();

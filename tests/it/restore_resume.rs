@@ -157,7 +157,7 @@ fn ctrl_c_prints_the_command_that_goes_on_and_it_writes_the_rest_alone() {
 
     scene.proxy.heal();
     let before = scene.proxy.seen(WRITE);
-    let command = talk.split("go on with: ").nth(1).and_then(|rest| rest.lines().next()).expect("the command");
+    let command = talk.split("to go on: ").nth(1).and_then(|rest| rest.lines().next()).expect("the command");
     assert!(command.ends_with("--resume"), "{command}");
     let mut shell = Command::new("sh");
     shell.args(["-c", command]).current_dir(scene.project.path("")).env_clear();
@@ -206,7 +206,7 @@ fn rejects_are_listed_once_however_often_the_run_was_killed() {
 fn giving_up_says_how_to_go_on() {
     let scene = Scene::new(300, 100, &[], vec![calls(WRITE, 9..=usize::MAX, Fault::TableThrottled)]);
     let stopped = scene.project.restoredb(Scene::arguments(&["--give-up-after=1s"])).exits(1);
-    let stopped = stopped.says("the restore stopped").says("go on with: ").says("--resume");
+    let stopped = stopped.says("the restore stopped").says("to go on: ").says("--resume");
     assert!(stopped.report()["error"]["hint"].as_str().is_some_and(|hint| hint.ends_with("--resume")), "{stopped}");
     scene.proxy.heal();
     let before = scene.proxy.seen(WRITE);

@@ -237,7 +237,7 @@ fn a_failure_leaves_what_was_read_and_says_how_to_go_on() {
     let (engine, client) = films(8);
     let expired = Fault::Refused("ExpiredTokenException", "The security token included in the request is expired");
     for (fault, code, dump) in [
-        (expired, 10, ["--output=items.jsonl.zst", "-v"]),
+        (expired, 10, ["--output=items.jsonl.zst", "--give-up-after=1s"]),
         (Fault::TableThrottled, 1, ["--output=items.jsonl", "--give-up-after=1s"]),
     ] {
         let proxy = Proxy::of(&engine, [calls("Scan", 5..=usize::MAX, fault)]);

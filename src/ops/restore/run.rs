@@ -54,8 +54,8 @@ where
 fn with_way_on(error: Error, command: &str) -> Error {
     // To run the same command again would be to begin anew.
     let hint = match error.hint().filter(|_| error.kind() != ErrorKind::Interrupted) {
-        Some(hint) => format!("{hint}\ngo on with: {command}"),
-        None => format!("go on with: {command}"),
+        Some(hint) => format!("{hint}\nto go on: {command}"),
+        None => format!("to go on: {command}"),
     };
     error.with_hint(hint)
 }
