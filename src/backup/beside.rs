@@ -1,6 +1,7 @@
 //! What belongs to a restore and not to a dump: rejected items, markers, the embedded engine's database. Kept beside the dump or
 //! in the user's state directory, never inside a dump.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -121,12 +122,20 @@ pub fn leave_mark(path: &Path, content: &[u8]) -> Result<()> {
     create_whole(path, |partial| write_file(partial, content, Access::Private))
 }
 
-/// Removes a mark; one that is not there is as good as removed.
+/// Removes a mark, and what runs that were killed while they wrote it have left; one that is not there is as good as removed.
 ///
 /// # Errors
 /// The system's refusal.
 pub fn remove_mark(path: &Path) -> Result<()> {
-    remove_file(path)
+    remove_file(path)?;
+    let Some((folder, name)) = path.parent().zip(path.file_name().and_then(OsStr::to_str)) else { return Ok(()) };
+    let is_left = |other: &str| {
+        let run = other.strip_prefix(name)?.strip_prefix('.')?.strip_suffix(PARTIAL_SUFFIX)?;
+        run.parse::<u32>().ok()
+    };
+    let Ok(entries) = std::fs::read_dir(folder) else { return Ok(()) };
+    let left = entries.flatten().filter(|entry| entry.file_name().to_str().and_then(is_left).is_some());
+    left.map(|entry| entry.path()).try_for_each(|path| remove_file(&path))
 }
 
 /// Bytes of a file; `None` where there is none that can be looked at.
@@ -164,6 +173,22 @@ pub fn create_whole(path: &Path, make: impl FnOnce(&Path) -> Result<()>) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mark_goes_with_what_killed_runs_left_of_it_and_nothing_else_does() {
+        let dir = tempfile::tempdir().unwrap();
+        let mark = dir.path().join("mark.json");
+        leave_mark(&mark, b"{}").unwrap();
+        for other in ["mark.json.4711.partial", "mark.json.bak.partial", "other.json.4711.partial"] {
+            write_file(&dir.path().join(other), b"", Access::Shared).unwrap();
+        }
+        remove_mark(&mark).unwrap();
+        let mut names: Vec<_> =
+            std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["mark.json.bak.partial", "other.json.4711.partial"]);
+        remove_mark(&mark).unwrap();
+    }
 
     #[test]
     fn lines_go_to_the_first_place_that_can_be_written() {
