@@ -76,6 +76,13 @@ impl Gate {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn with_rate(rate: Rate) -> Self {
+        let gate = Self::new(None);
+        gate.state().rate = rate;
+        gate
+    }
+
     /// Keeps the consumption below a cap from now on; the first cap holds.
     pub(super) fn cap(&self, units_per_second: u32) {
         self.cap.get_or_init(|| Pace::new(units_per_second));

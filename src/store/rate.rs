@@ -12,9 +12,9 @@
 //! What the cushion and the hold leave in the bucket the probe takes out: on average all of `W` is used, with a refusal or two
 //! per round. A probe that goes far above `W` without a refusal has found a table that takes more.
 //!
-//! A refusal is not always the table's: one hot partition refuses its items while the rest has room. It is told by this: after
-//! the rate was set below what was accepted, items are refused all the same, and most are accepted. Slowing down would starve
-//! the rest, so refusals are then left to the calls they belong to.
+//! A refusal is not always the table's: one hot partition refuses its items while the rest has room, an account has its own
+//! limit, engines and partitions on the move refuse at random. So slowing down is a trial. It is kept if it lowers the share of
+//! refused units. Where it does not, nothing is limited, and refusals are left to the calls they belong to, for a while.
 
 use std::time::Duration;
 
@@ -36,10 +36,6 @@ const LONGEST_HOLD: f64 = 9.0;
 /// The hold after a rate that was guessed, to have it measured.
 const GUESSED_HOLD: f64 = 1.0;
 
-/// A table that refuses though nothing could be measured yet is asked for so much less: where it takes most, and where it does not.
-const LESS: f64 = 0.8;
-const FAR_LESS: f64 = 0.5;
-
 /// How fast a probe grows, by the cube of its seconds, until it has reached twice the rate; then it doubles in this time.
 const PROBE: f64 = 0.03;
 const DOUBLING: f64 = 0.7;
@@ -50,17 +46,41 @@ const MORE: f64 = 1.6;
 /// Past this multiple nothing is limited any more.
 const UNLIMITED: f64 = 1000.0;
 
-/// A measurement needs this time and so many calls that were accepted, at least in part; or this longer time.
+/// A measurement needs this time and so many calls that were accepted, at least in part; or the longer time and fewer.
 const SHORT_MEASUREMENT: Duration = Duration::from_millis(100);
 const CALLS_MEASURED: u32 = 10;
 const LONG_MEASUREMENT: Duration = Duration::from_secs(1);
+const FEW_CALLS_MEASURED: u32 = 3;
 
-/// Refusals in spite of a measured rate, so soon after each other, until they are taken for those of a hot partition.
-const DOUBTS: u32 = 3;
-const DOUBTFUL: Duration = Duration::from_secs(2);
+/// Nothing is limited before so many calls, and such a share of all, were refused within this time.
+const REFUSALS: u32 = 8;
+const TOLERATED: f64 = 0.02;
+const WATCH: Duration = Duration::from_secs(10);
 
-/// Share of units that a hot partition leaves at least; below it the whole table is short.
-const MOST_ACCEPTED: f64 = 0.6;
+/// A lower rate is a trial. It has failed when so many calls, and this multiple of the former share of units or more, are
+/// refused; it has not when so many calls were made and twice as many of them should have been refused, or after this time.
+const TRIAL_REFUSALS: u32 = 3;
+const NO_LOWER: f64 = 0.4;
+const TRIAL_CALLS: u32 = 30;
+const TRIAL_TIME: Duration = Duration::from_secs(10);
+
+/// While a rate is on trial it is not set lower than this multiple.
+const TRIAL_FLOOR: f64 = 0.5;
+
+/// Below this multiple of the rate last tried, many small steps down are a trial of their own.
+const DRIFT: f64 = 0.93;
+
+/// After a trial that failed refusals mean nothing for so long, twice as long after the next, and so on.
+const FIRST_DISTRUST: Duration = Duration::from_secs(5);
+const LONGEST_DISTRUST: Duration = Duration::from_secs(60);
+
+/// When so many calls in a row were refused as a whole, in such a time, the next ones are smaller: the bucket may hold less than
+/// a call. They grow with each call that is accepted.
+const REFUSED_IN_A_ROW: u32 = 8;
+const STARVED: Duration = Duration::from_millis(250);
+const SMALLER: f64 = 0.25;
+const GROWTH: f64 = 1.25;
+const WHOLE: f64 = 4.0;
 
 /// The pace never falls lower, in units per second: a table that takes nothing for a while must be asked again.
 const SLOWEST: f64 = 1.0;
@@ -74,7 +94,12 @@ const BURST: f64 = 0.02;
 /// The pace of one direction, read or write.
 #[derive(Debug)]
 pub(super) struct Rate {
-    limit: Option<Limit>,
+    trust: Trust,
+    /// How long the next trial that fails is remembered.
+    distrust: Duration,
+    starvation: Option<Starvation>,
+    /// Units that a call may cost because larger ones were refused.
+    small: f64,
     recent: Recent,
     /// Units that may be asked for now; below nought they are owed.
     level: f64,
@@ -83,7 +108,25 @@ pub(super) struct Rate {
     call_units: f64,
 }
 
-/// What is known since the first refusal.
+/// What refusals mean.
+#[derive(Debug)]
+enum Trust {
+    /// Nothing yet. There may have been some.
+    Watching(Option<Measured>),
+    /// That the table takes no more.
+    Limited(Limit),
+    /// Nothing, until then: slowing down did not help.
+    Distrusting(Instant),
+}
+
+/// Calls that were refused as a whole, none accepted in between.
+#[derive(Debug)]
+struct Starvation {
+    since: Instant,
+    calls: u32,
+}
+
+/// What is known of a table that takes no more.
 #[derive(Debug)]
 struct Limit {
     /// Units per second that the table is thought to take.
@@ -91,10 +134,9 @@ struct Limit {
     certainty: Certainty,
     refused: Instant,
     measured: Measured,
-    /// Refusals in a row that a measured rate does not explain, and the rate before the first of them.
-    doubts: u32,
-    undoubted: f64,
-    hot: bool,
+    /// The rate that was last set otherwise than by small steps.
+    tried: f64,
+    trial: Option<Trial>,
 }
 
 /// How well a rate is known.
@@ -106,12 +148,23 @@ enum Certainty {
     Confirmed,
 }
 
+/// Whether a lower rate lowers the share of units that is refused.
+#[derive(Debug)]
+struct Trial {
+    before: f64,
+    after: Measured,
+    floor: f64,
+}
+
 /// What was answered since the bucket was seen empty.
 #[derive(Debug, Clone, Copy)]
 struct Measured {
     since: Instant,
     accepted: f64,
     refused: f64,
+    /// Calls accepted at least in part, and refused at least in part.
+    accepting: u32,
+    refusing: u32,
     calls: u32,
 }
 
@@ -125,18 +178,30 @@ struct Recent {
 
 impl Rate {
     pub(super) fn new(now: Instant) -> Self {
-        let recent = Recent { since: now, units: 0.0, rate: 0.0 };
-        Self { limit: None, recent, level: 0.0, filled: now, call_units: 1.0 }
+        Self {
+            trust: Trust::Watching(None),
+            distrust: FIRST_DISTRUST,
+            starvation: None,
+            small: f64::INFINITY,
+            recent: Recent { since: now, units: 0.0, rate: 0.0 },
+            level: 0.0,
+            filled: now,
+            call_units: 1.0,
+        }
     }
 
-    /// Units per second that may be asked for; `None` while the table has refused nothing.
+    /// Units per second that may be asked for; `None` while nothing is limited.
     pub(super) fn allowed(&self, now: Instant) -> Option<f64> {
-        self.limit.as_ref().map(|limit| limit.allowed(now, self.call_units))
+        match &self.trust {
+            Trust::Limited(limit) => Some(limit.allowed(now, self.call_units)),
+            Trust::Watching(_) | Trust::Distrusting(_) => None,
+        }
     }
 
     /// Units that one call should cost at most.
     pub(super) fn call_budget(&self, now: Instant) -> Option<f64> {
-        self.allowed(now).map(|allowed| allowed * CALL_SHARE)
+        let budget = self.allowed(now).map_or(f64::INFINITY, |allowed| allowed * CALL_SHARE).min(self.small);
+        budget.is_finite().then_some(budget)
     }
 
     /// Takes leave for a call of so many units, or says how long to wait before asking again.
@@ -155,46 +220,85 @@ impl Rate {
     /// Notes the answer to a call that was sent at `sent` for `paid` units.
     pub(super) fn answered(&mut self, sent: Instant, now: Instant, paid: f64, accepted: f64, refused: f64) {
         self.recent.add(accepted, now);
+        self.note_size(now, paid, accepted, refused);
+        let call_units = self.call_units;
+        match &mut self.trust {
+            Trust::Watching(None) if refused > 0.0 => self.trust = Trust::Watching(Some(Measured::new(now))),
+            Trust::Watching(Some(seen)) => {
+                seen.add(accepted, refused);
+                if refused > 0.0 {
+                    self.watched(now);
+                }
+            }
+            Trust::Limited(limit) => {
+                limit.answered(sent, accepted, refused, call_units);
+                if limit.trial.as_ref().is_some_and(Trial::has_failed) {
+                    self.trust = Trust::Distrusting(now + self.distrust);
+                    self.distrust = (self.distrust * 2).min(LONGEST_DISTRUST);
+                } else if refused > 0.0 {
+                    self.refused(sent, now);
+                } else if limit.is_forgotten(now, call_units) {
+                    self.trust = Trust::Watching(None);
+                } else if limit.trial.as_ref().is_some_and(|trial| trial.is_over(now)) {
+                    limit.trial = None;
+                    self.distrust = FIRST_DISTRUST;
+                }
+            }
+            Trust::Distrusting(until) if refused > 0.0 && *until <= now => {
+                self.trust = Trust::Watching(Some(Measured::new(now)));
+            }
+            Trust::Watching(None) | Trust::Distrusting(_) => {}
+        }
+    }
+
+    /// Finds the size of calls that the table can take at all.
+    fn note_size(&mut self, now: Instant, paid: f64, accepted: f64, refused: f64) {
         if refused <= 0.0 {
             self.level += paid - accepted;
             self.call_units += (accepted - self.call_units) / 16.0;
+            // A call that could have cost so much more was a whole one.
+            self.small = if self.small > paid * WHOLE { f64::INFINITY } else { self.small * GROWTH };
         }
-        if let Some(limit) = &mut self.limit {
-            limit.measured.add(accepted, refused);
-            limit.watch_hot(now);
-            if refused <= 0.0 && limit.is_forgotten(now, self.call_units) {
-                self.limit = None;
-            }
+        if accepted > 0.0 {
+            self.starvation = None;
+            return;
         }
-        if refused > 0.0 {
-            self.refused(sent, now);
+        let starvation = self.starvation.get_or_insert(Starvation { since: now, calls: 0 });
+        starvation.calls += 1;
+        if starvation.calls >= REFUSED_IN_A_ROW && now - starvation.since >= STARVED {
+            self.small = (paid * SMALLER).min(self.small).max(1.0);
+            self.starvation = None;
+        }
+    }
+
+    /// Limits the rate, once refusals are neither few nor rare.
+    fn watched(&mut self, now: Instant) {
+        let Trust::Watching(Some(seen)) = &self.trust else { return };
+        let is_many = seen.refusing >= REFUSALS && f64::from(seen.refusing) >= f64::from(seen.calls) * TOLERATED;
+        if let Some(takes) = seen.rate(now).filter(|_| is_many) {
+            let trial = Some(Trial::new(takes, seen, now));
+            self.trust = Trust::Limited(Limit {
+                takes,
+                certainty: Certainty::Measured,
+                refused: now,
+                measured: Measured::new(now),
+                tried: takes,
+                trial,
+            });
+            (self.level, self.filled) = (0.0, now);
+        } else if seen.accepted <= 0.0 || now - seen.since > WATCH {
+            self.trust = Trust::Watching(Some(Measured::new(now)));
         }
     }
 
     fn refused(&mut self, sent: Instant, now: Instant) {
         let recent = self.recent.rate(now);
-        match &mut self.limit {
-            None => {
-                let measured = Measured::new(now);
-                let takes = (recent * LESS).max(SLOWEST);
-                self.limit = Some(Limit {
-                    takes,
-                    certainty: Certainty::Guessed,
-                    refused: now,
-                    measured,
-                    doubts: 0,
-                    undoubted: takes,
-                    hot: false,
-                });
-                (self.level, self.filled) = (0.0, now);
-            }
-            // One burst of refusals counts once.
-            Some(limit) if sent <= limit.refused || now - limit.refused < SHORT_MEASUREMENT || limit.hot => {}
-            Some(limit) => {
-                limit.refuse(now, recent, self.call_units);
-                // A pause of one call: those on their way find the bucket empty, too.
-                self.level = self.level.min(0.0) - self.call_units.min(limit.takes * CALL_SHARE);
-            }
+        let Trust::Limited(limit) = &mut self.trust else { return };
+        // One burst of refusals counts once.
+        if sent > limit.refused && now - limit.refused >= SHORT_MEASUREMENT {
+            limit.refuse(now, recent, self.call_units);
+            // A pause of one call: those on their way find the bucket empty, too.
+            self.level = self.level.min(0.0) - self.call_units.min(limit.takes * CALL_SHARE);
         }
     }
 }
@@ -202,11 +306,8 @@ impl Rate {
 impl Limit {
     fn allowed(&self, now: Instant, call_units: f64) -> f64 {
         let past = now - self.refused;
-        let hold = self.hold(call_units);
-        let probing = past.as_secs_f64() - hold;
-        let factor = if self.hot {
-            1.0
-        } else if past < CUSHION_TIME {
+        let probing = self.probing(now, call_units);
+        let factor = if past < CUSHION_TIME {
             CUSHION
         } else if probing <= 0.0 {
             HOLD
@@ -214,6 +315,11 @@ impl Limit {
             probe(probing)
         };
         (self.takes * factor).max(SLOWEST)
+    }
+
+    /// Seconds since the probe began; below nought it has not.
+    fn probing(&self, now: Instant, call_units: f64) -> f64 {
+        now.saturating_duration_since(self.refused).as_secs_f64() - self.hold(call_units)
     }
 
     /// Seconds from a refusal to the next probe.
@@ -231,61 +337,58 @@ impl Limit {
         self.allowed(now, call_units) > self.takes * UNLIMITED
     }
 
+    fn answered(&mut self, sent: Instant, accepted: f64, refused: f64, call_units: f64) {
+        self.measured.add(accepted, refused);
+        // What a probe finds refused was asked for beyond the rate on trial.
+        let is_probe = self.probing(sent, call_units) > 0.0;
+        if let Some(trial) = self.trial.as_mut().filter(|trial| sent > trial.after.since && !is_probe) {
+            trial.after.add(accepted, refused);
+        }
+    }
+
     /// Sets the rate by what is known when the table refuses.
     fn refuse(&mut self, now: Instant, recent: f64, call_units: f64) {
-        let past = now - self.refused;
-        let measured = self.measured.rate(now);
+        let seen = self.measured;
+        let former = self.tried;
         if self.allowed(now, call_units) > self.takes * MORE {
             // The bucket may have been full on the way, so that the average says too little.
             (self.takes, self.certainty) = (recent.max(self.takes), Certainty::Guessed);
-            self.doubts = 0;
+            self.tried = self.takes;
             self.measured = Measured::new(now);
-        } else if let Some(measured) = measured {
-            self.doubt(past);
+        } else if let Some(measured) = seen.rate(now) {
             let is_near = (measured / self.takes - 1.0).abs() < 0.05;
             self.takes = if is_near { f64::midpoint(self.takes, measured) } else { measured };
             // A bucket that has overflowed meanwhile hides what the table takes; two measurements in a row that agree say it.
             self.certainty = if is_near { Certainty::Confirmed } else { Certainty::Measured };
-            self.measured = Measured::new(now);
-        } else {
-            self.takes *= if self.measured.share() < 0.5 { FAR_LESS } else { LESS };
-            self.certainty = Certainty::Guessed;
-        }
-        self.takes = self.takes.max(SLOWEST);
-        self.refused = now;
-        if self.doubts >= DOUBTS {
-            (self.hot, self.takes, self.doubts) = (true, self.undoubted, 0);
-        }
-    }
-
-    /// Counts a refusal that came though the rate was set by a measurement just before.
-    fn doubt(&mut self, past: Duration) {
-        if past < DOUBTFUL && self.measured.share() > MOST_ACCEPTED {
-            if self.doubts == 0 {
-                self.undoubted = self.takes;
+            if !is_near || self.takes < former * DRIFT || self.takes > former {
+                self.tried = self.takes;
             }
-            self.doubts += 1;
-        } else {
-            self.doubts = 0;
+            self.measured = Measured::new(now);
+        } else if seen.accepted <= 0.0 {
+            self.measured = Measured::new(now);
         }
+        if self.tried < former && self.trial.is_none() {
+            self.trial = Some(Trial::new(self.takes, &seen, now));
+        }
+        self.takes = self.takes.max(self.trial.as_ref().map_or(SLOWEST, |trial| trial.floor));
+        self.refused = now;
+    }
+}
+
+impl Trial {
+    /// The trial of a rate that is set because of what was seen.
+    fn new(takes: f64, seen: &Measured, now: Instant) -> Self {
+        Self { before: seen.refused_share(), after: Measured::new(now), floor: (takes * TRIAL_FLOOR).max(SLOWEST) }
     }
 
-    /// While a partition is hot: grows, until nothing is refused any more or the whole table is short.
-    fn watch_hot(&mut self, now: Instant) {
-        if !self.hot || now - self.measured.since < LONG_MEASUREMENT {
-            return;
-        }
-        if self.measured.refused <= 0.0 {
-            self.hot = false;
-            self.refused = now;
-        } else if self.measured.share() < MOST_ACCEPTED {
-            self.hot = false;
-            self.takes = self.measured.rate(now).unwrap_or(self.takes).max(SLOWEST);
-            self.refused = now;
-        } else {
-            self.takes *= 1.05;
-        }
-        self.measured = Measured::new(now);
+    fn has_failed(&self) -> bool {
+        self.after.refusing >= TRIAL_REFUSALS && self.after.refused_share() >= self.before * NO_LOWER
+    }
+
+    fn is_over(&self, now: Instant) -> bool {
+        let feared = f64::from(self.after.calls) * self.before;
+        (self.after.calls >= TRIAL_CALLS && feared >= 2.0 * f64::from(TRIAL_REFUSALS))
+            || now - self.after.since >= TRIAL_TIME
     }
 }
 
@@ -301,24 +404,26 @@ fn probe(seconds: f64) -> f64 {
 
 impl Measured {
     fn new(since: Instant) -> Self {
-        Self { since, accepted: 0.0, refused: 0.0, calls: 0 }
+        Self { since, accepted: 0.0, refused: 0.0, accepting: 0, refusing: 0, calls: 0 }
     }
 
     fn add(&mut self, accepted: f64, refused: f64) {
         self.accepted += accepted;
         self.refused += refused;
-        self.calls += u32::from(accepted > 0.0);
+        self.calls += 1;
+        self.accepting += u32::from(accepted > 0.0);
+        self.refusing += u32::from(refused > 0.0);
     }
 
-    fn share(&self) -> f64 {
-        self.accepted / (self.accepted + self.refused).max(f64::MIN_POSITIVE)
+    fn refused_share(&self) -> f64 {
+        self.refused / (self.accepted + self.refused).max(f64::MIN_POSITIVE)
     }
 
     /// Units per second since the bucket was empty, once that is a measurement.
     fn rate(&self, now: Instant) -> Option<f64> {
         let time = now - self.since;
-        let is_enough = (time >= SHORT_MEASUREMENT && self.calls >= CALLS_MEASURED)
-            || (time >= LONG_MEASUREMENT && self.accepted > 0.0);
+        let is_enough = (time >= SHORT_MEASUREMENT && self.accepting >= CALLS_MEASURED)
+            || (time >= LONG_MEASUREMENT && self.accepting >= FEW_CALLS_MEASURED);
         is_enough.then(|| self.accepted / time.as_secs_f64())
     }
 }

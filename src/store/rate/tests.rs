@@ -60,8 +60,31 @@ enum Refuses {
     Calls,
 }
 
+/// Refusals that have nothing to do with the rate.
+struct Whims {
+    percent: u64,
+    /// How much of a call is refused.
+    share: f64,
+    seed: u64,
+}
+
+impl Whims {
+    fn new(percent: u64, share: f64) -> Self {
+        Self { percent, share, seed: 88_172_645_463_325_252 }
+    }
+
+    /// Items refused of a call with so many.
+    fn refused(&mut self, items: usize) -> usize {
+        self.seed ^= self.seed << 13;
+        self.seed ^= self.seed >> 7;
+        self.seed ^= self.seed << 17;
+        if self.seed % 100 < self.percent { (items as f64 * self.share).ceil() as usize } else { 0 }
+    }
+}
+
 /// A table of one or more partitions, behind a network.
 struct Table {
+    whims: Option<Whims>,
     bucket: Bucket,
     partitions: Vec<Bucket>,
     refuses: Refuses,
@@ -73,12 +96,22 @@ struct Table {
 
 impl Table {
     fn new(bucket: Bucket, refuses: Refuses, latency: Duration) -> Self {
-        Self { bucket, partitions: Vec::new(), refuses, latency, seconds: Vec::new(), began: Instant::now() }
+        Self {
+            whims: None,
+            bucket,
+            partitions: Vec::new(),
+            refuses,
+            latency,
+            seconds: Vec::new(),
+            began: Instant::now(),
+        }
     }
 
     /// Takes items of these partitions; gives back what it does not take.
     fn call(&mut self, items: &[usize]) -> Vec<usize> {
+        let whims = self.whims.as_mut().map_or(0, |whims| whims.refused(items.len()));
         let refused: Vec<usize> = match self.refuses {
+            _ if whims > 0 => items[..whims].to_vec(),
             Refuses::Items => items.iter().copied().filter(|partition| !self.put(*partition)).collect(),
             Refuses::Calls if self.bucket.take(items.len() as f64) => Vec::new(),
             Refuses::Calls => items.to_vec(),
@@ -117,13 +150,23 @@ async fn write(
     seconds: u64,
     changes: Vec<(u64, f64)>,
 ) {
+    write_through(Rc::new(Gate::new(None)), (CALLERS, BATCH), table, next, seconds, changes).await;
+}
+
+async fn write_through(
+    gate: Rc<Gate>,
+    (callers, batch): (usize, usize),
+    table: Rc<RefCell<Table>>,
+    next: Rc<RefCell<dyn FnMut() -> Option<usize>>>,
+    seconds: u64,
+    changes: Vec<(u64, f64)>,
+) {
     let local = LocalSet::new();
-    let gate = Rc::new(Gate::new(None));
-    for _ in 0..CALLERS {
+    for _ in 0..callers {
         let (table, gate, next) = (Rc::clone(&table), Rc::clone(&gate), Rc::clone(&next));
         local.spawn_local(async move {
             loop {
-                let mut group: Vec<usize> = (0..BATCH).map_while(|_| next.borrow_mut()()).collect();
+                let mut group: Vec<usize> = (0..batch).map_while(|_| next.borrow_mut()()).collect();
                 if group.is_empty() {
                     return;
                 }
@@ -299,4 +342,53 @@ async fn a_hot_partition_does_not_choke_the_rest() {
     let hot = partitioned(|number| if number % 10 < 3 { 0 } else { 1 + number % (PARTITIONS - 1) }).await;
 
     assert!(hot > 2_700.0, "{hot}");
+}
+
+/// A rate that learns nothing.
+fn heedless() -> Rate {
+    let now = Instant::now();
+    let mut rate = Rate::new(now);
+    rate.trust = Trust::Distrusting(now + Duration::from_hours(1));
+    rate
+}
+
+/// Units per second of the first 30 seconds of a table that refuses so many of a hundred calls, in this share, whatever the rate.
+async fn whimsical(gate: Gate, percent: u64, share: f64, latency: u64) -> f64 {
+    let mut table = Table::new(Bucket::new(1e9, 1.0, 1.0), Refuses::Calls, Duration::from_millis(latency));
+    table.whims = Some(Whims::new(percent, share));
+    let table = Rc::new(RefCell::new(table));
+    write_through(Rc::new(gate), (32, BATCH), Rc::clone(&table), endless(), 30, vec![]).await;
+    table.borrow().seen(0..30).0
+}
+
+#[tokio::test(start_paused = true)]
+async fn refusals_at_random_do_not_slow_anything_down() {
+    for (percent, at_least) in [(1, 0.9), (5, 0.8), (20, 0.7), (50, 0.4), (80, 0.4)] {
+        for (share, latency) in [(1.0, 5), (0.4, 5), (1.0, 300), (0.4, 300)] {
+            let free = whimsical(Gate::with_rate(heedless()), percent, share, latency).await;
+            let learning = whimsical(Gate::new(None), percent, share, latency).await;
+            let what = format!("{percent} % of the calls, {share} of each, {latency} ms");
+            assert!(learning >= at_least * free, "{what}: {learning} units per second, not {free}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tiny_run_through_refusals_at_random_takes_a_few_seconds() {
+    for callers in [1, 4, 32] {
+        for latency in [2, 100] {
+            let mut table = Table::new(Bucket::new(1e9, 1.0, 1.0), Refuses::Calls, Duration::from_millis(latency));
+            table.whims = Some(Whims::new(20, 1.0));
+            let table = Rc::new(RefCell::new(table));
+            let mut left = 50;
+            let next = move || {
+                left -= 1;
+                (left >= 0).then_some(0)
+            };
+            let began = Instant::now();
+            write_through(Rc::new(Gate::new(None)), (callers, 1), table, Rc::new(RefCell::new(next)), 60, vec![]).await;
+            let took = began.elapsed();
+            assert!(took < Duration::from_secs(10), "{callers} callers, {latency} ms: {took:?}");
+        }
+    }
 }
