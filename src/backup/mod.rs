@@ -1,7 +1,8 @@
 //! The dump on disk: written whole or not at all, read from what this program or an older tool wrote, checked.
 //!
 //! `docs/FORMAT.md` is normative. Layers: `atomic` makes and renames files; `publish` puts a finished folder into its place; `writer`
-//! (over `encoder` and `pipeline`) makes dumps, `checkpoint` and `resume` let an interrupted one go on; `source` (over `open`, `input` and `item_reader`) reads them; `check` proves them whole.
+//! (over `encoder` and `pipeline`) makes dumps, `checkpoint` and `resume` let an interrupted one go on; `source` (over `open`, `input`
+//! and `item_reader`) reads them, `stripes` in parts; `check` proves them whole, `salvage` reads what is left of a damaged one.
 //! `std::io` only: no AWS, no terminal, no async. Calls block; call them from a thread that may.
 
 pub mod atomic;

@@ -215,6 +215,35 @@ fn a_write_ends_with_each_item_acknowledged_or_refused() {
 }
 
 #[test]
+fn a_new_item_takes_no_place_that_is_taken() {
+    // The second call is done by the engine, and its answer is lost.
+    let stage = Stage::behind(vec![calls("PutItem", 2..=2, Fault::CutInAnswer)]);
+    let table = stage.engine.table("films");
+    stage.engine.client().create_simple(&table);
+    let (store, key) = (stage.writable(&table), stage.described(&table).key_schema().expect("a key"));
+    let put = |text: &str| stage.wait(store.write_new(&table, &key, item(text))).expect("an answer");
+    let counts = |text: &str| {
+        let written = put(text);
+        (written.items, written.already_there, written.conflicts.len(), written.refused.len())
+    };
+    let first = r#"{"id":{"S":"a"},"v":{"N":"1"},"tags":{"SS":["x","y"]}}"#;
+    assert_eq!(counts(first), (1, 0, 0, 0));
+    assert_eq!(counts(r#"{"id":{"S":"b"},"v":{"N":"1"}}"#), (1, 0, 0, 0), "written by the call whose answer was lost");
+    assert_eq!(
+        counts(r#"{"id":{"S":"a"},"v":{"N":"1.0"},"tags":{"SS":["y","x"]}}"#),
+        (1, 1, 0, 0),
+        "equal is there already"
+    );
+    let other = r#"{"id":{"S":"a"},"v":{"N":"2"}}"#;
+    let written = put(other);
+    assert_eq!((written.items, written.conflicts.len()), (0, 1));
+    assert_eq!(written.conflicts[0].item, other.as_bytes());
+    assert_eq!(counts(r#"{"id":{"S":""}}"#), (0, 0, 0, 1));
+    let found = stage.engine.client().items(&table);
+    assert_eq!((found.len(), &found[&format!("{:?}", s("a"))]["v"]), (2, &n(1)));
+}
+
+#[test]
 fn what_is_refused_is_found_alone_and_handed_back_as_it_was() {
     let stage = Stage::behind(vec![sometimes("BatchWriteItem", 20, 3, Fault::Unprocessed(1))]);
     let table = stage.engine.table("films");
