@@ -19,6 +19,8 @@ pub(super) const CREDENTIALS_HINT: &str =
 pub(super) enum Class {
     /// No connection to the endpoint.
     Unreachable,
+    /// The server cannot prove that it is the one that was asked for.
+    Untrusted,
     /// Too many requests for the table's, index's or account's capacity: slow down, try again.
     Throttled,
     /// The server's or the network's fault: try again.
@@ -183,6 +185,9 @@ impl Fault {
                 Self { class, unknown: code.is_none(), code, message, source: None }
             }
             SdkError::TimeoutError(_) => Self::timeout().with_source(error),
+            SdkError::DispatchFailure(_) if find_distrust(&error) => {
+                Self::new(Class::Untrusted, "its certificate is not trusted").with_source(SourceOnly::of(error))
+            }
             _ if find::<CredentialsError>(&error).is_some() => {
                 Self::new(Class::Denied, "no usable AWS credentials").with_source(SourceOnly::of(error))
             }
@@ -218,6 +223,7 @@ impl Fault {
         let what = format!("{operation} {target} failed: {words}");
         let error = match self.class {
             Class::Unreachable => return self.unreachable(endpoint),
+            Class::Untrusted => return self.untrusted(endpoint),
             Class::Denied if self.code.as_deref().is_some_and(|code| code.contains("AccessDenied")) => {
                 Error::environment(what)
                     .with_hint(format!("allow dynamodb:{operation} on {target} for these credentials"))
@@ -231,6 +237,17 @@ impl Fault {
                 .with_hint("the table or account takes no more requests; raise its capacity, or run again later"),
             Class::Transient | Class::Invalid | Class::InUse | Class::Other => Error::failed(what),
         };
+        match self.source {
+            Some(source) => error.with_source(source),
+            None => error,
+        }
+    }
+
+    fn untrusted(self, endpoint: &str) -> Error {
+        let what = format!("{endpoint} cannot prove that it is this server: {}", self.message);
+        let error = Error::new(ErrorKind::NotFound, what).with_hint(
+            "check the endpoint's name, and who is between; the certificate of an authority of your own is named by SSL_CERT_FILE",
+        );
         match self.source {
             Some(source) => error.with_source(source),
             None => error,
@@ -356,6 +373,11 @@ fn find_connect(error: &(dyn StdError + 'static)) -> bool {
         text.contains("dns error") || text.contains("tcp connect error") || text.contains("HTTP connect timeout")
     });
     refused || text
+}
+
+/// Whether TLS refused the server's certificate. The words are those of rustls, whose error lies below one of the system's.
+fn find_distrust(error: &(dyn StdError + 'static)) -> bool {
+    chain(error).any(|cause| cause.to_string().contains("invalid peer certificate"))
 }
 
 /// The innermost cause of an SDK error: its outer layers say "dispatch failure", which helps nobody.

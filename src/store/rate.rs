@@ -58,11 +58,12 @@ const TOLERATED: f64 = 0.02;
 const WATCH: Duration = Duration::from_secs(10);
 
 /// A lower rate is a trial. It has failed when so many calls, and this multiple of the former share of units or more, are
-/// refused; it has not when so many calls were made and twice as many of them should have been refused, or after this time.
+/// refused, though it was set once more meanwhile: the first measurement may have been one of few calls. It is decided when so
+/// many calls were made and twice as many of them should have been refused, or after this time.
 const TRIAL_REFUSALS: u32 = 3;
-const NO_LOWER: f64 = 0.4;
+const NO_LOWER: f64 = 0.5;
 const TRIAL_CALLS: u32 = 30;
-const TRIAL_TIME: Duration = Duration::from_secs(10);
+const TRIAL_TIME: Duration = Duration::from_mins(1);
 
 /// While a rate is on trial it is not set lower than this multiple.
 const TRIAL_FLOOR: f64 = 0.5;
@@ -72,10 +73,10 @@ const DRIFT: f64 = 0.93;
 
 /// After a trial that failed refusals mean nothing for so long, twice as long after the next, and so on.
 const FIRST_DISTRUST: Duration = Duration::from_secs(5);
-const LONGEST_DISTRUST: Duration = Duration::from_secs(60);
+const LONGEST_DISTRUST: Duration = Duration::from_mins(1);
 
 /// When so many calls in a row were refused as a whole, in such a time, the next ones are smaller: the bucket may hold less than
-/// a call. They grow with each call that is accepted.
+/// a call. They grow, by so much in this time, when calls are accepted.
 const REFUSED_IN_A_ROW: u32 = 8;
 const STARVED: Duration = Duration::from_millis(250);
 const SMALLER: f64 = 0.25;
@@ -100,6 +101,7 @@ pub(super) struct Rate {
     starvation: Option<Starvation>,
     /// Units that a call may cost because larger ones were refused.
     small: f64,
+    sized: Instant,
     recent: Recent,
     /// Units that may be asked for now; below nought they are owed.
     level: f64,
@@ -154,6 +156,8 @@ struct Trial {
     before: f64,
     after: Measured,
     floor: f64,
+    /// Whether the rate was lowered again.
+    is_second: bool,
 }
 
 /// What was answered since the bucket was seen empty.
@@ -183,6 +187,7 @@ impl Rate {
             distrust: FIRST_DISTRUST,
             starvation: None,
             small: f64::INFINITY,
+            sized: now,
             recent: Recent { since: now, units: 0.0, rate: 0.0 },
             level: 0.0,
             filled: now,
@@ -232,7 +237,7 @@ impl Rate {
             }
             Trust::Limited(limit) => {
                 limit.answered(sent, accepted, refused, call_units);
-                if limit.trial.as_ref().is_some_and(Trial::has_failed) {
+                if limit.trial.as_ref().is_some_and(|trial| trial.has_failed(now)) {
                     self.trust = Trust::Distrusting(now + self.distrust);
                     self.distrust = (self.distrust * 2).min(LONGEST_DISTRUST);
                 } else if refused > 0.0 {
@@ -256,8 +261,12 @@ impl Rate {
         if refused <= 0.0 {
             self.level += paid - accepted;
             self.call_units += (accepted - self.call_units) / 16.0;
-            // A call that could have cost so much more was a whole one.
-            self.small = if self.small > paid * WHOLE { f64::INFINITY } else { self.small * GROWTH };
+            if self.small > paid * WHOLE {
+                // A call that could have cost so much more was a whole one.
+                self.small = f64::INFINITY;
+            } else if now - self.sized >= STARVED {
+                (self.small, self.sized) = (self.small * GROWTH, now);
+            }
         }
         if accepted > 0.0 {
             self.starvation = None;
@@ -266,7 +275,7 @@ impl Rate {
         let starvation = self.starvation.get_or_insert(Starvation { since: now, calls: 0 });
         starvation.calls += 1;
         if starvation.calls >= REFUSED_IN_A_ROW && now - starvation.since >= STARVED {
-            self.small = (paid * SMALLER).min(self.small).max(1.0);
+            (self.small, self.sized) = ((paid * SMALLER).min(self.small).max(1.0), now);
             self.starvation = None;
         }
     }
@@ -274,8 +283,7 @@ impl Rate {
     /// Limits the rate, once refusals are neither few nor rare.
     fn watched(&mut self, now: Instant) {
         let Trust::Watching(Some(seen)) = &self.trust else { return };
-        let is_many = seen.refusing >= REFUSALS && f64::from(seen.refusing) >= f64::from(seen.calls) * TOLERATED;
-        if let Some(takes) = seen.rate(now).filter(|_| is_many) {
+        if let Some(takes) = seen.rate(now).filter(|_| seen.is_refusing()) {
             let trial = Some(Trial::new(takes, seen, now));
             self.trust = Trust::Limited(Limit {
                 takes,
@@ -367,8 +375,11 @@ impl Limit {
         } else if seen.accepted <= 0.0 {
             self.measured = Measured::new(now);
         }
-        if self.tried < former && self.trial.is_none() {
-            self.trial = Some(Trial::new(self.takes, &seen, now));
+        match &mut self.trial {
+            _ if self.tried >= former => {}
+            None => self.trial = Some(Trial::new(self.takes, &seen, now)),
+            Some(trial) if trial.is_second => {}
+            Some(trial) => (trial.is_second, trial.after) = (true, Measured::new(now)),
         }
         self.takes = self.takes.max(self.trial.as_ref().map_or(SLOWEST, |trial| trial.floor));
         self.refused = now;
@@ -378,11 +389,22 @@ impl Limit {
 impl Trial {
     /// The trial of a rate that is set because of what was seen.
     fn new(takes: f64, seen: &Measured, now: Instant) -> Self {
-        Self { before: seen.refused_share(), after: Measured::new(now), floor: (takes * TRIAL_FLOOR).max(SLOWEST) }
+        Self {
+            before: seen.refused_share(),
+            after: Measured::new(now),
+            floor: (takes * TRIAL_FLOOR).max(SLOWEST),
+            is_second: false,
+        }
     }
 
-    fn has_failed(&self) -> bool {
-        self.after.refusing >= TRIAL_REFUSALS && self.after.refused_share() >= self.before * NO_LOWER
+    fn has_failed(&self, now: Instant) -> bool {
+        let is_decided = (self.is_second && self.after.rate(now).is_some()) || self.is_over(now);
+        // Those of a small table may be that rare.
+        let is_often = f64::from(self.after.refusing) * SHORTEST_HOLD >= (now - self.after.since).as_secs_f64();
+        is_decided
+            && is_often
+            && self.after.refusing >= TRIAL_REFUSALS
+            && self.after.refused_share() >= self.before * NO_LOWER
     }
 
     fn is_over(&self, now: Instant) -> bool {
@@ -417,6 +439,12 @@ impl Measured {
 
     fn refused_share(&self) -> f64 {
         self.refused / (self.accepted + self.refused).max(f64::MIN_POSITIVE)
+    }
+
+    /// Whether refusals are worth a lower rate.
+    fn is_refusing(&self) -> bool {
+        let share = f64::from(self.refusing) / f64::from(self.calls.max(1));
+        self.refusing >= REFUSALS && share >= TOLERATED
     }
 
     /// Units per second since the bucket was empty, once that is a measurement.

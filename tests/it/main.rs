@@ -31,4 +31,5 @@ mod settings;
 mod settings_scripted;
 mod snapshots;
 mod support;
+mod tls;
 mod verify;
