@@ -14,17 +14,18 @@ use super::price::{PagePrice, WritePrice};
 use super::retry::Retry;
 use super::scaling::Scaling;
 use super::seam::Seam;
+use super::shortcut::Shortcut;
 use crate::error::Error;
 use crate::event::Reporter;
 
 /// One SDK call with its request and response bodies exchanged.
 macro_rules! raw_call {
-    ($client:expr, $operation:ident $(.$input:ident($($value:expr),+))*, $body:expr) => {{
+    ($client:expr, $operation:ident $(.$input:ident($($value:expr),+))*, $body:expr $(, $interceptor:expr)*) => {{
         let seam = Seam::new($body);
         let hush = $crate::store::hush::Hush::default();
         let call = $client.$operation()$(.$input($($value),+))*.customize();
-        let call = call.interceptor(seam.clone()).interceptor(hush.clone()).send();
-        call.await.map_err(|error| hush.kept_in(Fault::of(error)))?;
+        let call = call.interceptor(seam.clone()).interceptor(hush.clone())$(.interceptor($interceptor))*;
+        call.send().await.map_err(|error| hush.kept_in(Fault::of(error)))?;
         seam.into_body().await
     }};
 }
@@ -54,6 +55,7 @@ const RENEWED: Duration = Duration::from_secs(5);
 /// The SDK's clients, with credentials that may be replaced in the middle of a run.
 pub(super) struct Services {
     pub(super) dynamodb: aws_sdk_dynamodb::Client,
+    pub(super) shortcut: Shortcut,
     pub(super) scaling: Scaling,
 }
 
@@ -156,8 +158,8 @@ impl Client {
     }
 
     pub(super) async fn send_batch_write_item(&self, table: &str, body: Bytes) -> Result<Bytes, Fault> {
-        // Account-based endpoints are routed by the table named in the typed input.
-        raw_call!(self.services().dynamodb, batch_write_item.request_items(table, Vec::new()), body)
+        let services = self.services();
+        services.shortcut.batch_write_item(&services.dynamodb, table, body).await
     }
 
     pub(super) async fn send_create_table(&self, table: &str, body: Bytes) -> Result<Bytes, Fault> {

@@ -22,6 +22,7 @@ use super::client::Services;
 use super::fault::Fault;
 use super::hush::Hush;
 use super::scaling::Scaling;
+use super::shortcut::Shortcut;
 use crate::environment::{Credentials, Endpoint, Environment, LOCAL_REGION, Role};
 use crate::error::{Error, Result};
 
@@ -47,6 +48,7 @@ impl Connection {
     pub(super) fn services(&self, config: &Config) -> Services {
         Services {
             dynamodb: config.dynamodb(self.give_up_after),
+            shortcut: Shortcut::default(),
             scaling: Scaling::new(config.auto_scaling(&self.environment), self.give_up_after),
         }
     }

@@ -24,6 +24,11 @@ impl fmt::Debug for Hush {
 }
 
 impl Hush {
+    /// For a call with these headers.
+    pub(super) fn of_headers<'a>(headers: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
+        Self(Arc::new(Mutex::new(secrets(headers))))
+    }
+
     /// The same fault without what the call sent.
     pub(super) fn kept_in(&self, fault: Fault) -> Fault {
         let secrets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -43,17 +48,28 @@ impl Intercept for Hush {
         _components: &RuntimeComponents,
         _config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let headers = context.request().headers();
-        let token = headers.get("x-amz-security-token").into_iter();
-        let signed = headers.get("authorization").into_iter().flat_map(|header| header.split(['=', '/', ',', ' ']));
-        // Names of the scheme and of headers tell nothing; the key and the signature do.
-        let telling = signed.filter(|part| part.bytes().any(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit()));
-        let telling = telling
-            .filter(|part| !part.starts_with("AWS4") && !matches!(*part, "Credential" | "SignedHeaders" | "Signature"));
-        let secrets = token.chain(telling).filter(|part| part.len() >= SHORTEST && !is_date(part));
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = secrets.map(ToOwned::to_owned).collect();
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = secrets(context.request().headers().iter());
         Ok(())
     }
+}
+
+/// What nobody may read of the headers of a call.
+fn secrets<'a>(headers: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<String> {
+    let mut secrets = Vec::new();
+    for (name, value) in headers {
+        match name {
+            "x-amz-security-token" => secrets.push(value),
+            // Names of the scheme and of headers tell nothing; the key and the signature do.
+            "authorization" => secrets.extend(value.split(['=', '/', ',', ' ']).filter(|part| {
+                part.bytes().any(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+                    && !part.starts_with("AWS4")
+                    && !matches!(*part, "Credential" | "SignedHeaders" | "Signature")
+            })),
+            _ => {}
+        }
+    }
+    secrets.retain(|part| part.len() >= SHORTEST && !is_date(part));
+    secrets.into_iter().map(ToOwned::to_owned).collect()
 }
 
 /// Whether this is the day of a signature.

@@ -25,6 +25,7 @@ mod read;
 mod retry;
 mod scaling;
 mod seam;
+mod shortcut;
 mod tables;
 mod write;
 

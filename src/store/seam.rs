@@ -14,6 +14,7 @@ use aws_sdk_dynamodb::config::interceptors::{
 };
 use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_dynamodb::error::BoxError;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
 use aws_smithy_types::timeout::MergeTimeoutConfig;
@@ -38,8 +39,9 @@ pub(super) struct Seam {
     response: Arc<Mutex<Option<RawResponse>>>,
 }
 
+/// A response whose body has not been read.
 #[derive(Debug)]
-struct RawResponse {
+pub(super) struct RawResponse {
     body: SdkBody,
     crc32: Option<u32>,
     length: Option<usize>,
@@ -64,7 +66,18 @@ impl Seam {
 }
 
 impl RawResponse {
-    async fn collect(self) -> Result<Bytes, Fault> {
+    /// Takes the body out of a response to a call that may take as long as `attempt`; `{}` stands in for it.
+    pub(super) fn take(response: &mut HttpResponse, attempt: Option<Duration>) -> Self {
+        let stall = attempt.map_or(STALL, |attempt| STALL.min(attempt / 2));
+        let number = |name: &str| response.headers().get(name).and_then(|value| value.parse::<u64>().ok());
+        let crc32 = number("x-amz-crc32").and_then(|value| u32::try_from(value).ok());
+        let length = number("content-length").and_then(|value| usize::try_from(value).ok());
+        let body = std::mem::replace(response.body_mut(), SdkBody::from("{}"));
+        Self { body, crc32, length, stall }
+    }
+
+    /// All of the body, checked.
+    pub(super) async fn collect(self) -> Result<Bytes, Fault> {
         let mut hasher = crc32fast::Hasher::new();
         let mut body = BytesMut::with_capacity(self.length.unwrap_or(0).min(limits::RESPONSE_BYTES));
         let mut stream = ByteStream::new(self.body);
@@ -128,16 +141,10 @@ impl Intercept for Seam {
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let attempt = config.load::<MergeTimeoutConfig>().operation_attempt_timeout();
-        let stall = attempt.map_or(STALL, |attempt| STALL.min(attempt / 2));
         let response = context.response_mut();
-        if !response.status().is_success() {
-            return Ok(());
+        if response.status().is_success() {
+            *self.response.lock().map_err(|_| "poisoned")? = Some(RawResponse::take(response, attempt));
         }
-        let number = |name: &str| response.headers().get(name).and_then(|value| value.parse::<u64>().ok());
-        let crc32 = number("x-amz-crc32").and_then(|value| u32::try_from(value).ok());
-        let length = number("content-length").and_then(|value| usize::try_from(value).ok());
-        let body = std::mem::replace(response.body_mut(), SdkBody::from("{}"));
-        *self.response.lock().map_err(|_| "poisoned")? = Some(RawResponse { body, crc32, length, stall });
         Ok(())
     }
 }

@@ -12,7 +12,7 @@ use super::{COMPARISON, Comparing, Sample};
 use crate::backup::{Source, Spill};
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
-use crate::item::{Items, Key, KeySchema, item_digest};
+use crate::item::{Items, KeySchema, item_digest};
 use crate::ops::blocking;
 use crate::store::{PageKey, ReadStore, ScanRequest};
 
@@ -77,14 +77,14 @@ impl Spilled {
         Ok(Self { records, items: 0, held: 0, without_key: 0, pages: Vec::new(), read_units: 0.0 })
     }
 
-    fn push(&mut self, key: &Key, item: &[u8], page: u32, how: How) -> Result<()> {
-        let hash = key.hash128();
-        if how.sample.is_some_and(|sample| !sample.has(hash)) {
+    /// Makes a record of an item, whose key has the hash `key`.
+    fn push(&mut self, key: u128, item: &[u8], page: u32, how: How) -> Result<()> {
+        if how.sample.is_some_and(|sample| !sample.has(key)) {
             return Ok(());
         }
         let digest = if how.keys_only { Ok(0) } else { item_digest(item) };
         let digest = digest.map_err(|error| Error::damaged("an item cannot be read").with_source(error))?;
-        let record = Record { key: hash, digest, page };
+        let record = Record { key, digest, page };
         self.held += 1;
         self.records.push(record.partition(), &record.to_bytes())
     }
@@ -114,9 +114,9 @@ impl Side for DumpSide {
             let mut texts = HashMap::new();
             let mut items = source.items()?;
             while let Some(item) = items.next_item()? {
-                let Ok(key) = key.extract(&item.text) else { continue };
-                if wanted.contains_key(&key.hash128()) {
-                    texts.insert(key.hash128(), item.text);
+                let Ok(key) = key.hash128(&item.text) else { continue };
+                if wanted.contains_key(&key) {
+                    texts.insert(key, item.text);
                 }
             }
             Ok(texts)
@@ -135,8 +135,8 @@ fn spill_dump(source: &Source, key: &KeySchema, how: How, reporter: Option<&dyn 
     while let Some(item) = items.next_item()? {
         spilled.items += 1;
         bytes += item.text.len() as u64;
-        match key.extract(&item.text) {
-            Ok(key) => spilled.push(&key, &item.text, 0, how)?,
+        match key.hash128(&item.text) {
+            Ok(key) => spilled.push(key, &item.text, 0, how)?,
             Err(_) => spilled.without_key += 1,
         }
         if let Some(reporter) = reporter.filter(|_| spilled.items - told == PROGRESS_ITEMS) {
@@ -178,8 +178,9 @@ impl<S: ReadStore + Clone + 'static> TableSide<S> {
     }
 }
 
-fn key_of(key: &KeySchema, item: &[u8], table: &str) -> Result<Key> {
-    key.extract(item)
+/// The hash of an item's key.
+fn key_of(key: &KeySchema, item: &[u8], table: &str) -> Result<u128> {
+    key.hash128(item)
         .map_err(|error| Error::failed(format!("table {table} returned an item without its key")).with_source(error))
 }
 
@@ -217,7 +218,7 @@ impl<S: ReadStore + Clone + 'static> Side for TableSide<S> {
         for page in numbers.into_iter().filter_map(|number| pages.get(usize::try_from(number).ok()?)) {
             let found = self.store.scan(&self.request(page)).await?;
             for item in found.items.iter() {
-                let key = key_of(&comparing.key, item, &self.table)?.hash128();
+                let key = key_of(&comparing.key, item, &self.table)?;
                 if wanted.contains_key(&key) {
                     texts.insert(key, Bytes::copy_from_slice(item));
                 }
@@ -256,7 +257,7 @@ fn spill_pages(
         let number = u32::try_from(spilled.pages.len())
             .map_err(|error| Error::failed("the table has more pages than can be counted").with_source(error))?;
         for item in items.iter() {
-            spilled.push(&key_of(key, item, table)?, item, number, how)?;
+            spilled.push(key_of(key, item, table)?, item, number, how)?;
         }
         spilled.items += items.len() as u64;
         spilled.read_units += read_units;

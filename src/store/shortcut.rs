@@ -1,0 +1,229 @@
+//! The shorter way for the call that a restore makes most.
+//!
+//! For each call the SDK lays out its configuration anew, asks a dozen interceptors and builds the same headers: at 25 items a
+//! call that is half of what a restore takes. So the first call goes the SDK's way, and what it settled is kept: endpoint,
+//! headers, connector, time limits. The calls after it exchange the body and are signed again. Credentials still come from the
+//! SDK's cache, which renews them; signing, connections and the reading of errors are the SDK's code.
+//!
+//! The first call that fails closes the way, and the SDK's own is taken until it has succeeded again: that is where clock skew
+//! is learned, connections are given up and endpoints are asked for anew.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::interceptors::BeforeTransmitInterceptorContextRef;
+use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_dynamodb::error::{BoxError, SdkError};
+use aws_sdk_dynamodb::operation::batch_write_item::{BatchWriteItem, BatchWriteItemError};
+use aws_smithy_runtime_api::client::auth::{AuthScheme, AuthSchemeEndpointConfig, AuthSchemeId};
+use aws_smithy_runtime_api::client::http::{HttpClient, HttpConnector, HttpConnectorSettings, SharedHttpConnector};
+use aws_smithy_runtime_api::client::identity::ResolveCachedIdentity;
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::runtime_components::GetIdentityResolver;
+use aws_smithy_runtime_api::client::runtime_plugin::RuntimePlugin;
+use aws_smithy_runtime_api::client::ser_de::{DeserializeResponse, SharedResponseDeserializer};
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::config_bag::Layer;
+use aws_smithy_types::timeout::MergeTimeoutConfig;
+use aws_types::SigningName;
+use aws_types::region::{Region, SigningRegion};
+use bytes::Bytes;
+use chrono::{NaiveDateTime, TimeDelta, Utc};
+
+use super::client::raw_call;
+use super::fault::Fault;
+use super::hush::Hush;
+use super::seam::{RawResponse, Seam};
+
+/// How the SDK signs for DynamoDB, where this is the way.
+const SCHEME: AuthSchemeId = AuthSchemeId::new("sigv4");
+
+/// What belongs to one call and not to the next: its signature, and what tells it from others.
+const OF_ONE_CALL: [&str; 5] =
+    ["authorization", "x-amz-date", "x-amz-security-token", "amz-sdk-invocation-id", "amz-sdk-request"];
+
+/// Headers that nobody may read.
+const SECRETS: [&str; 2] = ["authorization", "x-amz-security-token"];
+
+/// The SDK signs with the server's clock. Where that is another one than ours by so much, its way is taken. AWS bears five minutes.
+const SKEW: TimeDelta = TimeDelta::minutes(1);
+
+/// The shortcut of one client, once a call has shown the way.
+#[derive(Default)]
+pub(super) struct Shortcut(Mutex<Option<Arc<Way>>>);
+
+/// What calls to one table have in common.
+pub(super) struct Way {
+    table: String,
+    /// The request without body and signature.
+    request: HttpRequest,
+    connector: SharedHttpConnector,
+    attempt: Option<Duration>,
+    components: RuntimeComponents,
+    /// What the operation itself is made of, and where its signatures hold.
+    operation: ConfigBag,
+}
+
+impl Shortcut {
+    /// The answer to a `BatchWriteItem` call with this body.
+    pub(super) async fn batch_write_item(&self, sdk: &Client, table: &str, body: Bytes) -> Result<Bytes, Fault> {
+        let known = self.way().as_ref().filter(|way| way.table == table).map(Arc::clone);
+        if let Some(way) = known {
+            let answer = way.call(body).await;
+            if answer.is_err() {
+                *self.way() = None;
+            }
+            return answer;
+        }
+        let guide = Guide::to(table);
+        // Account-based endpoints are routed by the table named in the typed input.
+        let answer = raw_call!(sdk, batch_write_item.request_items(table, Vec::new()), body, guide.clone())?;
+        if let Some(way) = guide.way().take() {
+            *self.way() = Some(Arc::new(way));
+        }
+        Ok(answer)
+    }
+
+    fn way(&self) -> MutexGuard<'_, Option<Arc<Way>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Way {
+    /// What can be kept of a request that the SDK is about to send to `table`.
+    fn of(table: &str, request: &HttpRequest, components: &RuntimeComponents, config: &ConfigBag) -> Option<Self> {
+        let headers = request.headers();
+        let signed = NaiveDateTime::parse_from_str(headers.get("x-amz-date")?, "%Y%m%dT%H%M%SZ").ok()?;
+        if (signed.and_utc() - Utc::now()).abs() > SKEW {
+            return None;
+        }
+        let scope = headers.get("authorization")?.strip_prefix("AWS4-HMAC-SHA256 Credential=")?.split(',').next()?;
+        let mut scope = scope.rsplit('/').skip(1).map(ToOwned::to_owned);
+        let mut signed_for = Layer::new("signed for");
+        signed_for.store_put(SigningName::from(scope.next()?));
+        signed_for.store_put(SigningRegion::from(Region::new(scope.next()?)));
+        let mut operation = ConfigBag::base();
+        operation.push_shared_layer(BatchWriteItem::new().config()?);
+        operation.push_layer(signed_for);
+        let mut common = HttpRequest::empty();
+        common.set_method(request.method()).ok()?;
+        common.set_uri(request.uri()).ok()?;
+        for (name, value) in headers.iter().filter(|(name, _)| !OF_ONE_CALL.contains(name)) {
+            common.headers_mut().append(name.to_owned(), value.to_owned());
+        }
+        let timeouts = config.load::<MergeTimeoutConfig>();
+        let mut settings = HttpConnectorSettings::builder();
+        settings.set_connect_timeout(timeouts.connect_timeout()).set_read_timeout(timeouts.read_timeout());
+        Some(Self {
+            table: table.to_owned(),
+            request: common,
+            connector: components.http_client()?.http_connector(&settings.build(), components),
+            attempt: timeouts.operation_attempt_timeout(),
+            components: components.clone(),
+            operation,
+        })
+    }
+
+    /// The answer to a call with this body.
+    pub(super) async fn call(&self, body: Bytes) -> Result<Bytes, Fault> {
+        let request = self.request_of(body).await?;
+        let headers = SECRETS.map(|name| request.headers().get(name).map(ToOwned::to_owned));
+        let told = |fault| {
+            let headers = SECRETS.iter().zip(&headers);
+            Hush::of_headers(headers.filter_map(|(name, value)| Some((*name, value.as_deref()?)))).kept_in(fault)
+        };
+        let answer = self.connector.call(request);
+        let answer = match self.attempt {
+            Some(attempt) => tokio::time::timeout(attempt, answer).await.map_err(|_| Fault::timeout())?,
+            None => answer.await,
+        };
+        let mut response =
+            answer.map_err(|error| told(Fault::of(SdkError::<BatchWriteItemError, _>::dispatch_failure(error))))?;
+        let body = RawResponse::take(&mut response, self.attempt).collect().await?;
+        if response.status().is_success() {
+            return Ok(body);
+        }
+        *response.body_mut() = SdkBody::from(body);
+        Err(told(self.fault(response)))
+    }
+
+    /// The signed request with this body.
+    async fn request_of(&self, body: Bytes) -> Result<HttpRequest, Fault> {
+        let mut request = self.request.try_clone().ok_or_else(|| Fault::impossible("the request cannot be copied"))?;
+        request.headers_mut().insert("content-length", body.len().to_string());
+        *request.body_mut() = SdkBody::from(body);
+        match self.sign(&mut request).await {
+            Ok(()) => Ok(request),
+            Err(error) => Err(Fault::of(SdkError::<BatchWriteItemError, _>::construction_failure(error))),
+        }
+    }
+
+    async fn sign(&self, request: &mut HttpRequest) -> Result<(), BoxError> {
+        let (components, operation) = (&self.components, &self.operation);
+        let resolver = components.identity_resolver(SCHEME).ok_or("nothing resolves the identity")?;
+        let identity = components.identity_cache().resolve_cached_identity(resolver, components, operation).await?;
+        let scheme = components.auth_scheme(SCHEME).ok_or("nothing signs")?;
+        let endpoint = AuthSchemeEndpointConfig::empty();
+        scheme.signer().sign_http_request(request, &identity, endpoint, components, operation)
+    }
+
+    /// The failure that an answer tells of, read as the SDK reads it.
+    fn fault(&self, response: HttpResponse) -> Fault {
+        let errors = self.operation.load::<SharedResponseDeserializer>();
+        let read = errors.map(|errors| errors.deserialize_nonstreaming_with_config(&response, &self.operation));
+        let error = read.and_then(|read| {
+            let error = read.err()?;
+            Some(error.as_operation_error()?.downcast_ref::<BatchWriteItemError>()?.meta().clone())
+        });
+        Fault::of(match error {
+            Some(error) => SdkError::service_error(BatchWriteItemError::generic(error), response),
+            None => SdkError::response_error("the error cannot be read", response),
+        })
+    }
+}
+
+/// Watches one call go the SDK's way.
+#[derive(Clone)]
+pub(super) struct Guide {
+    table: String,
+    way: Arc<Mutex<Option<Way>>>,
+}
+
+impl Guide {
+    /// For a call to `table`.
+    pub(super) fn to(table: &str) -> Self {
+        Self { table: table.to_owned(), way: Arc::default() }
+    }
+
+    fn way(&self) -> MutexGuard<'_, Option<Way>> {
+        self.way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Guide {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Guide")
+    }
+}
+
+#[aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint]
+impl Intercept for Guide {
+    fn name(&self) -> &'static str {
+        "Guide"
+    }
+
+    fn read_before_transmit(
+        &self,
+        context: &BeforeTransmitInterceptorContextRef<'_>,
+        components: &RuntimeComponents,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        *self.way() = Way::of(&self.table, context.request(), components, config);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,143 @@
+use std::collections::VecDeque;
+
+use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, retry::RetryConfig};
+use aws_smithy_runtime_api::client::http::{HttpConnectorFuture, http_client_fn};
+use sha2::{Digest, Sha256};
+
+use super::super::fault::Class;
+use super::*;
+
+const TOKEN: &str = "TheSessionToken0123";
+
+/// Answers as it was told to, and keeps what was asked.
+#[derive(Debug, Clone, Default)]
+struct Server {
+    asked: Arc<Mutex<Vec<HttpRequest>>>,
+    answers: Arc<Mutex<VecDeque<(u16, &'static str)>>>,
+}
+
+impl HttpConnector for Server {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        self.asked.lock().unwrap().push(request);
+        let (status, body) = self.answers.lock().unwrap().pop_front().expect("an answer");
+        HttpConnectorFuture::ready(Ok(HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body))))
+    }
+}
+
+impl Server {
+    fn sdk(&self, answers: impl IntoIterator<Item = (u16, &'static str)>) -> Client {
+        self.answers.lock().unwrap().extend(answers);
+        let connector = SharedHttpConnector::new(self.clone());
+        let config = aws_sdk_dynamodb::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("eu-west-3"))
+            .endpoint_url("http://dynamodb.test:8000")
+            .credentials_provider(Credentials::new("TheAccessKey", "secret", Some(TOKEN.into()), None, "test"))
+            .retry_config(RetryConfig::disabled())
+            .http_client(http_client_fn(move |_, _| connector.clone()));
+        Client::from_conf(config.build())
+    }
+
+    fn asked(&self) -> Vec<HttpRequest> {
+        std::mem::take(&mut self.asked.lock().unwrap())
+    }
+}
+
+fn went_the_way_of_the_sdk(request: &HttpRequest) -> bool {
+    request.headers().contains_key("amz-sdk-invocation-id")
+}
+
+fn sha256(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
+fn hmac(key: &[u8], text: &str) -> [u8; 32] {
+    let padded = |with: u8| (0..64).map(|at| key.get(at).copied().unwrap_or(0) ^ with).collect::<Vec<u8>>();
+    sha256(&[padded(0x5c), sha256(&[padded(0x36), text.into()].concat()).to_vec()].concat())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
+}
+
+/// The signature as AWS documents it, made of what was sent.
+fn signature(request: &HttpRequest) -> String {
+    let header = |name: &str| match name {
+        "host" => "dynamodb.test:8000",
+        name => request.headers().get(name).expect(name),
+    };
+    let signed = header("authorization").split("SignedHeaders=").nth(1).unwrap().split(',').next().unwrap();
+    for needed in ["host", "x-amz-date", "x-amz-target", "x-amz-security-token"] {
+        assert!(signed.split(';').any(|name| name == needed), "{needed} in {signed}");
+    }
+    let headers = signed.split(';').map(|name| format!("{name}:{}\n", header(name))).collect::<Vec<_>>().concat();
+    let body = hex(&sha256(request.body().bytes().expect("a body in memory")));
+    let canonical = format!("{}\n/\n\n{headers}\n{signed}\n{body}", request.method());
+    let (date, day) = (header("x-amz-date"), &header("x-amz-date")[..8]);
+    let scope = format!("{day}/eu-west-3/dynamodb/aws4_request");
+    let to_sign = format!("AWS4-HMAC-SHA256\n{date}\n{scope}\n{}", hex(&sha256(canonical.as_bytes())));
+    let parts = [day, "eu-west-3", "dynamodb", "aws4_request", &to_sign];
+    let signature = parts.iter().fold(b"AWS4secret".to_vec(), |key, part| hmac(&key, part).to_vec());
+    format!("AWS4-HMAC-SHA256 Credential=TheAccessKey/{scope}, SignedHeaders={signed}, Signature={}", hex(&signature))
+}
+
+#[tokio::test]
+async fn every_call_carries_its_own_body_and_is_signed_for_it() {
+    let (server, shortcut) = (Server::default(), Shortcut::default());
+    let sdk = server.sdk([(200, "first"), (200, "second"), (200, "third")]);
+    for (body, answer) in [("{}", "first"), (r#"{"RequestItems":{}}"#, "second"), (r#"{"a":"é"}"#, "third")] {
+        let answered = shortcut.batch_write_item(&sdk, "films", Bytes::from(body)).await.unwrap();
+        assert_eq!(answered, answer);
+    }
+    let asked = server.asked();
+    for (request, body) in asked.iter().zip(["{}", r#"{"RequestItems":{}}"#, r#"{"a":"é"}"#]) {
+        assert_eq!(request.body().bytes(), Some(body.as_bytes()));
+        assert_eq!(request.headers().get("content-length"), Some(body.len().to_string().as_str()));
+        assert_eq!(request.headers().get("x-amz-target"), Some("DynamoDB_20120810.BatchWriteItem"));
+        assert_eq!(request.headers().get("authorization"), Some(signature(request).as_str()));
+        assert_eq!(request.uri(), "http://dynamodb.test:8000/");
+    }
+    assert_eq!(asked.iter().map(went_the_way_of_the_sdk).collect::<Vec<_>>(), [true, false, false]);
+}
+
+#[tokio::test]
+async fn a_refusal_is_read_as_the_sdk_reads_it_and_the_next_call_goes_its_way() {
+    const REFUSAL: &str = r#"{"__type":"com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException",
+        "message":"slower"}"#;
+    let (server, shortcut) = (Server::default(), Shortcut::default());
+    let sdk = server.sdk([(200, "{}"), (400, REFUSAL), (400, REFUSAL), (200, "{}"), (200, "{}")]);
+    let mut answers = Vec::new();
+    for _ in 0..5 {
+        answers.push(shortcut.batch_write_item(&sdk, "films", Bytes::from("{}")).await);
+    }
+    for fault in answers.iter().filter_map(|answer| answer.as_ref().err()) {
+        assert_eq!(
+            (fault.class, fault.words().as_str()),
+            (Class::Throttled, "ProvisionedThroughputExceededException: slower")
+        );
+    }
+    assert_eq!(answers.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, false, true, true]);
+    let ways: Vec<bool> = server.asked().iter().map(went_the_way_of_the_sdk).collect();
+    assert_eq!(ways, [true, false, true, true, false]);
+}
+
+#[tokio::test]
+async fn another_table_is_not_sent_to_where_this_one_is() {
+    let (server, shortcut) = (Server::default(), Shortcut::default());
+    let sdk = server.sdk([(200, "{}"), (200, "{}")]);
+    for table in ["films", "books"] {
+        shortcut.batch_write_item(&sdk, table, Bytes::from("{}")).await.unwrap();
+    }
+    assert!(server.asked().iter().all(went_the_way_of_the_sdk));
+}
+
+#[tokio::test]
+async fn nobody_reads_what_a_refused_call_was_signed_with() {
+    const ECHO: &str = r#"{"__type":"InvalidSignatureException","message":"sent TheSessionToken0123 of TheAccessKey"}"#;
+    let (server, shortcut) = (Server::default(), Shortcut::default());
+    let sdk = server.sdk([(200, "{}"), (403, ECHO)]);
+    shortcut.batch_write_item(&sdk, "films", Bytes::from("{}")).await.unwrap();
+    let fault = shortcut.batch_write_item(&sdk, "films", Bytes::from("{}")).await.unwrap_err();
+    assert_eq!(fault.words(), "InvalidSignatureException: sent [hidden] of [hidden]");
+    assert!(!format!("{:?}", Guide::to("films")).contains("films"));
+}
