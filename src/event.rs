@@ -12,6 +12,8 @@ pub enum Phase {
     Dumping,
     /// Reading a dump to see that it is whole.
     Checking,
+    /// Sending items through a transform to see what it would do.
+    Trying,
     /// Deleting the table that is to be replaced.
     Deleting,
     /// Waiting until the table and its indexes are `ACTIVE`.

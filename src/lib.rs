@@ -54,7 +54,8 @@
 //!
 //! # Modules
 //!
-//! Each may use only those before it: [`item`], [`schema`], [`environment`], [`backup`], [`store`], [`ops`], `cli`.
+//! Each may use only those before it: [`item`], [`schema`], [`environment`], [`backup`], [`store`], [`transform`], [`ops`],
+//! `cli`.
 //! [`error`], [`event`] and [`limits`] belong to all.
 
 pub mod backup;
@@ -68,3 +69,4 @@ pub mod limits;
 pub mod ops;
 pub mod schema;
 pub mod store;
+pub mod transform;

@@ -102,6 +102,15 @@ impl LinesFile {
         written.map_err(|error| refused("write", &self.path, error))
     }
 
+    /// Appends a line that gives a reason, and a JSON value under this name: `{"reason":"…","item":{…}}`.
+    ///
+    /// # Errors
+    /// The system's refusal.
+    pub fn append_with_reason(&mut self, reason: &str, name: &str, value: &[u8]) -> Result<()> {
+        let reason = serde_json::Value::from(reason).to_string();
+        self.append(&[br#"{"reason":"#, reason.as_bytes(), b",\"", name.as_bytes(), b"\":", value, b"}"])
+    }
+
     /// Waits until all lines are on disk and says where they are.
     ///
     /// # Errors

@@ -58,6 +58,15 @@ pub struct Origin {
     pub consistent_read: bool,
     /// Stop after so many items.
     pub limit: Option<u64>,
+    /// What tells the transform from others; `None` without one.
+    #[serde(default)]
+    pub transform: Option<String>,
+    /// What the table was asked to leave out, as it was asked; `None` for nothing.
+    #[serde(default)]
+    pub filter: Option<String>,
+    /// The attributes that the table was asked for; `None` for all.
+    #[serde(default)]
+    pub projection: Option<String>,
 }
 
 /// How far reading has come.
@@ -71,6 +80,26 @@ pub struct ScanProgress {
     pub consumed_read_units: f64,
     /// Each segment of the Scan.
     pub segments: Vec<SegmentProgress>,
+    /// What became of items on the way.
+    #[serde(default)]
+    pub changes: Changes,
+}
+
+/// What became of items between the table and the data file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changes {
+    /// Items that came from the table.
+    pub read: u64,
+    /// Items in whose place others were written.
+    pub changed: u64,
+    /// Items that were left out on purpose.
+    pub left_out: u64,
+    /// Items that could not go on.
+    pub rejected: u64,
+    /// The file that lists them.
+    pub rejects: Option<PathBuf>,
+    /// Bytes of that file.
+    pub rejects_bytes: u64,
 }
 
 /// How far one segment has come.

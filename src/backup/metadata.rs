@@ -42,6 +42,8 @@ pub struct MetadataDraft {
     pub partial: BTreeMap<String, Value>,
     /// Whether items were changed on the way.
     pub transformed: bool,
+    /// SHA-256 of the rules by which values were masked; `None` where none were.
+    pub mask_rules_sha256: Option<String>,
     /// Whether reads were strongly consistent.
     pub consistent_read: bool,
     /// Segments of the Scan.
@@ -89,6 +91,9 @@ pub struct Metadata {
     pub partial: BTreeMap<String, Value>,
     /// Whether items were changed on the way.
     pub transformed: bool,
+    /// SHA-256 of the rules by which values were masked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mask_rules_sha256: Option<String>,
     /// Whether reads were strongly consistent.
     pub consistent_read: bool,
     /// Segments of the Scan.
@@ -286,6 +291,7 @@ pub(super) mod tests {
             resumed: 0,
             partial: BTreeMap::new(),
             transformed: false,
+            mask_rules_sha256: None,
             consistent_read: false,
             segments: 1,
             consumed_read_units: 12.5,
@@ -314,6 +320,7 @@ pub(super) mod tests {
             complete: false,
             partial: BTreeMap::from([("limit".into(), 3.into())]),
             transformed: draft.transformed,
+            mask_rules_sha256: draft.mask_rules_sha256,
             consistent_read: draft.consistent_read,
             segments: draft.segments,
             items: 3,

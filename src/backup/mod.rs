@@ -9,6 +9,7 @@ pub mod atomic;
 mod beside;
 mod check;
 mod checkpoint;
+mod collisions;
 mod digest;
 mod encoder;
 mod folder;
@@ -35,7 +36,8 @@ mod writer;
 pub use atomic::Access;
 pub use beside::{LinesFile, beside, create_parent, create_whole, file_bytes, leave_mark, remove_mark};
 pub use check::{Checked, Inspection, Thoroughness, check, inspect};
-pub use checkpoint::{Checkpoint, Origin, ScanProgress, SegmentProgress};
+pub use checkpoint::{Changes, Checkpoint, Origin, ScanProgress, SegmentProgress};
+pub use collisions::{Collisions, KeyCollisions};
 pub use folder::Standing;
 pub use format::{
     CHECKPOINT_SUFFIX, Compression, DataFile, DataFormat, FORMAT_VERSION, LOCK_SUFFIX, METADATA_FILE, OLD_SUFFIX,

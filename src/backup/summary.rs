@@ -44,6 +44,9 @@ fn fields(metadata: &Metadata) -> Vec<(&'static str, String)> {
     if metadata.transformed {
         fields.push(("Transformed", "yes: items were changed on the way".to_owned()));
     }
+    if let Some(sha256) = &metadata.mask_rules_sha256 {
+        fields.push(("Masked", format!("by the rules of SHA-256 {sha256}")));
+    }
     fields.extend(metadata.not_captured.iter().map(|missing| ("Not captured", missing.clone())));
     fields.push(("Made by", format!("dynadump {}, format {}", metadata.tool_version, metadata.format_version)));
     fields

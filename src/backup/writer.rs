@@ -247,6 +247,17 @@ impl DumpWriter {
         stopped.and_then(|()| encoder.stop()).map_err(|error| self.place.refused(error))
     }
 
+    /// Gives the dump up: no later run goes on with what was written.
+    ///
+    /// # Errors
+    /// The system's refusals.
+    pub fn forget(&mut self) -> Result<()> {
+        if let Some(encoder) = self.encoder.take() {
+            encoder.stop().map_err(|error| self.place.refused(error))?;
+        }
+        self.keeper.as_ref().map_or(Ok(()), |keeper| keeper.clear())
+    }
+
     /// Writes the rest, waits until all is on disk, and puts the dump into its place.
     ///
     /// # Errors
@@ -385,6 +396,7 @@ fn metadata(mut draft: MetadataDraft, encoded: Option<Encoded>, data_name: &str)
         complete: draft.partial.is_empty(),
         partial: draft.partial,
         transformed: draft.transformed,
+        mask_rules_sha256: draft.mask_rules_sha256,
         consistent_read: draft.consistent_read,
         segments: draft.segments,
         items,

@@ -7,7 +7,7 @@ use super::output::is_closed_pipe;
 use super::report::Finished;
 use super::session::Session;
 use super::signals::unless_cancelled;
-use super::{ask, plan_text, resume, summary_text};
+use super::{ask, plan_text, resume, summary_text, trial_text};
 use crate::error::Result;
 use crate::ops;
 use crate::store::MissingDatabase;
@@ -33,7 +33,9 @@ pub(super) async fn run(intent: DumpIntent, session: Session) -> Result<Finished
     sections.extend(resume::section(&plan, intent.resume, Utc::now()));
     session.show_plan(&sections, &warnings, &approval, common);
     if common.dry_run {
-        return Finished::planned(&plan);
+        let reporter = session.reporter();
+        let trial = ops::dump::trial(&store, &plan, intent.show, &reporter, &session.cancel);
+        return trial_text::conclude(&plan, Box::pin(trial).await?, &session);
     }
     let prompt = format!("Replace the dump in {}?", plan.target);
     ask::confirm(console, &approval, &common.answers, false, &prompt, &session.cancel).await?;
@@ -57,5 +59,8 @@ pub(super) async fn run(intent: DumpIntent, session: Session) -> Result<Finished
         Ok(summary) => summary,
     };
     console.result(&summary_text::dump(&summary, intent.content));
-    Finished::acted(&summary, true)
+    for complaint in summary_text::complaints_of_dump(&summary) {
+        console.complain(&complaint);
+    }
+    Finished::acted(&summary, summary.is_whole())
 }

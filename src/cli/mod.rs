@@ -23,6 +23,7 @@ mod session;
 mod signals;
 mod summary_text;
 mod text;
+mod trial_text;
 mod verify;
 mod verify_text;
 

@@ -150,6 +150,13 @@ impl Console {
         self.say(&text);
     }
 
+    /// Lines in colour.
+    pub(super) fn painted(&self, lines: &[(String, Style)]) {
+        let painted =
+            lines.iter().map(|(line, look)| format!("{}\n", look.clone().for_stderr().apply_to(escape(line))));
+        self.say(&painted.collect::<String>());
+    }
+
     /// A heading and its lines.
     pub(super) fn section(&self, heading: &str, lines: &[String]) {
         if self.is_terminal {

@@ -34,7 +34,25 @@ pub(super) fn dump(plan: &DumpPlan, content: Content) -> Vec<Section> {
         target.push(row("items in", name));
     }
     target.push(row("reads", if content.data() { reads(plan) } else { "no item: the schema alone".to_owned() }));
-    vec![("Dump of", text::rows(&source)), ("Into", text::rows(&target))]
+    let mut sections = vec![("Dump of", text::rows(&source)), ("Into", text::rows(&target))];
+    sections.extend(transform(&plan.transform));
+    sections
+}
+
+/// The heading of what happens to items.
+const ITEMS: &str = "Items on the way";
+
+/// What happens to items on the way, if anything.
+fn transform(lines: &[String]) -> Option<Section> {
+    (!lines.is_empty()).then(|| (ITEMS, lines.iter().map(|line| format!("  {}", one_line(line))).collect()))
+}
+
+/// The beginning of a text on one line: a filter may be a file.
+fn one_line(text: &str) -> String {
+    const SHOWN: usize = 160;
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let shown: String = words.chars().take(SHOWN).collect();
+    if shown.len() < words.len() { format!("{shown} …") } else { shown }
 }
 
 fn reads(plan: &DumpPlan) -> String {
@@ -63,16 +81,20 @@ pub(super) fn restore(plan: &RestorePlan, now: DateTime<Utc>) -> Vec<Section> {
         target.push(row("writes", format!("at most {} per second", text::counted(cap.into(), "write unit"))));
     }
     if plan.action != TableAction::Keep {
-        target.push(row("check", verification(plan.verify)));
+        let again = if plan.transform.is_empty() { "" } else { "; the dump is transformed once more for it" };
+        let again = if plan.verify == VerifyMode::Full { again } else { "" };
+        target.push(row("check", format!("{}{again}", verification(plan.verify))));
     }
     let mut source = source_rows(&plan.source, now);
     if let Some(resumed) = &plan.resumes {
         let (items, age) = (text::items(resumed.items), text::age(resumed.at, now));
         source.push(row("resumes", format!("behind {items} that are done, as of {age}")));
     }
+    let on_the_way = transform(&plan.transform).map(|(_, lines)| lines).unwrap_or_default();
     let sections = [
         ("Restore of", text::rows(&source)),
         ("Into", text::rows(&target)),
+        (ITEMS, on_the_way),
         ("Changed on the way", plan.notes.iter().map(|note| format!("  {note}")).collect()),
         ("Settings that are brought back", settings(&plan.settings)),
         ("Settings that are skipped", skipped(&plan.skipped)),
@@ -110,6 +132,10 @@ fn source_rows(source: &SourceFacts, now: DateTime<Utc>) -> Vec<Row> {
         ));
     }
     rows.push(row("items", contents(source)));
+    if source.transformed {
+        rows.push(row("changed", "its items are not the table's own: they were changed when it was made"));
+    }
+    rows.extend(source.mask_rules_sha256.iter().map(|sha256| row("masked", format!("by rules of SHA-256 {sha256}"))));
     rows.extend(source.salvage.map(|found| row("SALVAGE", salvage(found))));
     rows
 }
@@ -238,6 +264,9 @@ mod tests {
             items: Some(312),
             bytes: Some(118_000),
             complete: true,
+            partial: Vec::new(),
+            transformed: false,
+            mask_rules_sha256: None,
             salvage: None,
         }
     }

@@ -181,6 +181,7 @@ fn words(phase: Phase) -> &'static str {
         Phase::Connecting => "waiting for the endpoint",
         Phase::Dumping => "reading items",
         Phase::Checking => "checking the dump",
+        Phase::Trying => "trying the transform",
         Phase::Deleting => "deleting the table",
         Phase::Creating => "creating the table",
         Phase::Boosting => "changing the table's capacity",
@@ -199,7 +200,7 @@ fn counts(phase: Phase, items: u64, bytes: u64) -> String {
 
 /// What a phase will handle, for the line that announces it: only a live table's own counts are estimates.
 fn expectation(phase: Phase, items: Option<u64>, bytes: Option<u64>) -> String {
-    let about = if phase == Phase::Dumping { "about " } else { "" };
+    let about = if matches!(phase, Phase::Dumping | Phase::Trying) { "about " } else { "" };
     match (items.filter(|items| *items > 0), bytes.filter(|bytes| *bytes > 0)) {
         (Some(calls), _) if phase == Phase::Settings => format!(" ({})", counts(phase, calls, 0)),
         (Some(items), Some(bytes)) => format!(" ({about}{})", counts(phase, items, bytes)),

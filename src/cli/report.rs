@@ -30,6 +30,15 @@ impl Finished {
         Ok(Self::Planned(value(plan)?))
     }
 
+    /// The end of a `--dry-run` that has tried a transform.
+    pub(super) fn tried(plan: &impl Serialize, trial: &impl Serialize) -> Result<Self> {
+        let mut plan = value(plan)?;
+        if let Value::Object(fields) = &mut plan {
+            fields.insert("trial".to_owned(), value(trial)?);
+        }
+        Ok(Self::Planned(plan))
+    }
+
     /// The end of a run.
     pub(super) fn acted(summary: &impl Serialize, whole: bool) -> Result<Self> {
         Ok(Self::Acted { summary: value(summary)?, whole })

@@ -6,7 +6,7 @@ use super::args::RestoreIntent;
 use super::report::Finished;
 use super::session::Session;
 use super::signals::unless_cancelled;
-use super::{ask, diff, plan_text, resume, summary_text, text};
+use super::{ask, diff, plan_text, resume, summary_text, text, trial_text};
 use crate::environment::Environment;
 use crate::error::Result;
 use crate::ops;
@@ -32,7 +32,9 @@ pub(super) async fn run(intent: RestoreIntent, session: Session) -> Result<Finis
     let approval = plan.approval();
     session.show_plan(&plan_text::restore(&plan, Utc::now()), &plan.warnings, approval, common);
     if common.dry_run {
-        return Finished::planned(&plan);
+        let reporter = session.reporter();
+        let trial = ops::restore::trial(&plan, intent.show, &reporter, &session.cancel);
+        return trial_text::conclude(&plan, Box::pin(trial).await?, &session);
     }
     let prompt = format!("Restore into table {} of environment {}?", plan.target.table, plan.target.environment);
     let answers = &common.answers;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::text;
 use crate::ops::Content;
-use crate::ops::dump::DumpSummary;
+use crate::ops::dump::{DumpChanges, DumpSummary};
 use crate::ops::restore::{BoostOutcome, RestoreSummary, SettingOutcome, SettingResult, TableOutcome, Verified};
 
 const NO_REASON: &str = "no reason is known";
@@ -56,10 +56,55 @@ fn read(summary: &DumpSummary) -> Vec<String> {
             text::items(items),
         ));
     }
+    if let Some(changes) = &summary.transformed {
+        lines.push(transformed(changes));
+        if let Some(sha256) = &changes.mask_rules_sha256 {
+            lines.push(format!("  masked by the rules of SHA-256 {sha256}"));
+        }
+    }
     if !summary.complete {
         lines.push("  this is a part of the table, and marked as such".to_owned());
     }
     lines
+}
+
+/// What became of items on the way.
+fn transformed(changes: &DumpChanges) -> String {
+    let DumpChanges { items_read, items_changed, items_left_out, items_rejected, .. } = changes;
+    format!(
+        "  {} read from the table: {} changed, {} left out, {} rejected",
+        text::items(*items_read),
+        text::count(*items_changed),
+        text::count(*items_left_out),
+        text::count(*items_rejected)
+    )
+}
+
+/// What of a dump deserves attention: each is a reason for the exit code of a partial success.
+pub(super) fn complaints_of_dump(summary: &DumpSummary) -> Vec<String> {
+    let Some(changes) = &summary.transformed else { return Vec::new() };
+    let mut complaints = Vec::new();
+    if changes.items_rejected > 0 {
+        let kept = changes.rejects_file.as_ref();
+        let kept = kept.map_or_else(String::new, |file| format!(", listed with the reasons in {}", file.display()));
+        complaints.push(format!("{} rejected by the transform{kept}", text::items(changes.items_rejected)));
+    }
+    complaints.extend(met(changes.collisions, &changes.collided));
+    complaints
+}
+
+/// What is said of items that came out of a transform with one key.
+pub(super) fn met(collisions: u64, collided: &[(u64, u64)]) -> Option<String> {
+    (collisions > 0).then(|| {
+        let mut words = format!(
+            "{} came out with a key that another item has: the later overwrites the earlier",
+            text::items(collisions)
+        );
+        words.extend(
+            collided.iter().map(|(first, second)| format!("\n  items {first} and {second} of those that came out")),
+        );
+        words
+    })
 }
 
 /// What a restore has done.
@@ -69,6 +114,15 @@ pub(super) fn restore(summary: &RestoreSummary) -> Vec<String> {
     }
     let mut lines = vec![format!("{} in {}", table(summary), text::seconds(summary.seconds))];
     lines.push(written(summary));
+    if summary.items_changed + summary.items_left_out > 0 || summary.items_out > summary.items_read {
+        lines.push(format!(
+            "  {} of the dump: {} changed, {} left out; {} came out",
+            text::items(summary.items_read),
+            text::count(summary.items_changed),
+            text::count(summary.items_left_out),
+            text::count(summary.items_out),
+        ));
+    }
     if summary.items_superseded > 0 {
         lines.push(format!(
             "  {} superseded by a later version in the same dump",
@@ -149,6 +203,7 @@ pub(super) fn complaints(summary: &RestoreSummary) -> Vec<String> {
         let what = if summary.salvaged.is_some() { "rejected or unreadable" } else { "rejected" };
         complaints.push(format!("{} {what}{kept}", text::items(summary.items_rejected)));
     }
+    complaints.extend(met(summary.collisions, &summary.collided));
     if let Verified::Full { missing, different, examples, .. } = &summary.verified
         && missing + different > summary.items_skipped
     {
@@ -262,6 +317,11 @@ mod tests {
             target: place(),
             table: TableOutcome::Created,
             items_read: 312,
+            items_out: 312,
+            items_changed: 0,
+            items_left_out: 0,
+            collisions: 0,
+            collided: Vec::new(),
             items_written: 312,
             items_already_there: 0,
             items_skipped: 0,
@@ -295,6 +355,7 @@ mod tests {
             resumed: 0,
             items_before: 0,
             data_bytes_before: 0,
+            transformed: None,
             complete: false,
             not_captured: Vec::new(),
             started_at: DateTime::UNIX_EPOCH,

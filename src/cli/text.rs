@@ -67,6 +67,11 @@ pub(super) fn items(count: u64) -> String {
     counted(count, "item")
 }
 
+/// `12,345`.
+pub(super) fn count(count: u64) -> String {
+    HumanCount(count).to_string()
+}
+
 /// `1 segment`, `2 segments`.
 pub(super) fn counted(count: u64, unit: &str) -> String {
     format!("{} {unit}{}", HumanCount(count), if count == 1 { "" } else { "s" })

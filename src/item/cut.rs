@@ -57,6 +57,22 @@ pub struct Items {
 }
 
 impl Items {
+    /// These items, put one behind the other.
+    ///
+    /// # Errors
+    /// One holds a line break inside a string, or all together have more than 4 GiB of text.
+    pub fn of<'a>(items: impl IntoIterator<Item = &'a Bytes>) -> Result<Self, CutError> {
+        let (mut text, mut spans, mut broken) = (Vec::new(), Vec::new(), false);
+        for item in items {
+            let start = text.len();
+            text.extend_from_slice(item);
+            spans.push(span(start, text.len())?);
+            broken |= has_line_breaks(item);
+        }
+        let items = Self { text: Bytes::from(text), spans };
+        if broken { items.on_lines() } else { Ok(items) }
+    }
+
     /// How many.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -276,6 +292,8 @@ mod tests {
                 prop_assert_eq!(item_digest(cut.as_bytes()), item_digest(text.as_bytes()));
                 prop_assert_eq!(&parse_item(cut.as_bytes()).expect("an item"), item);
             }
+            let put = Items::of(&texts.into_iter().map(Bytes::from).collect::<Vec<_>>()).expect("put together");
+            prop_assert_eq!(put.iter().map(<[u8]>::to_vec).collect::<Vec<_>>(), cut.iter().map(|cut| cut.clone().into_bytes()).collect::<Vec<_>>());
             let end = end.index(body.len());
             prop_assert!(cut_items(Bytes::copy_from_slice(&body.as_bytes()[..end]), &["Items"]).is_err());
         }

@@ -9,9 +9,12 @@ pub mod dump;
 pub mod place;
 mod reading;
 pub mod restore;
+mod through;
+mod trial;
 pub mod verify;
 
 pub use cap::Cap;
+pub use trial::{Shown, Trial};
 
 use crate::environment::Environment;
 use crate::error::{Error, Result};

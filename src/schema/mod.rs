@@ -180,6 +180,16 @@ impl TableSchema {
         })
     }
 
+    /// The attributes that only keys of indexes are made of, as far as they are defined with a type that is known.
+    #[must_use]
+    pub fn index_keys(&self) -> Vec<KeyAttribute> {
+        let of_table = |name: &str| self.description.key_schema.iter().any(|element| element.attribute_name == name);
+        let definitions = self.description.attribute_definitions.iter();
+        let of_index = definitions.filter(|definition| !of_table(&definition.attribute_name));
+        let element = |name: &str| KeyElement { attribute_name: name.to_owned(), key_type: String::new() };
+        of_index.filter_map(|definition| self.key_attribute(&element(&definition.attribute_name)).ok()).collect()
+    }
+
     /// Whether the table has an index of any kind by this name.
     pub(super) fn has_index(&self, name: &str) -> bool {
         self.index_names().iter().any(|index| index == name)

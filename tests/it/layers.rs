@@ -11,23 +11,27 @@ use syn::visit::{self, Visit};
 use syn::{Attribute, Item, UseTree};
 
 /// Each layer and the layers it may use. Every layer may use [`COMMON`] and itself.
-const LAYERS: [(&str, &[&str]); 7] = [
+const LAYERS: [(&str, &[&str]); 8] = [
     ("item", &[]),
     ("schema", &["item"]),
     ("environment", &[]),
     ("backup", &["item", "schema"]),
     ("store", &["environment", "item", "schema", "backup"]),
-    ("ops", &["item", "schema", "environment", "backup", "store"]),
-    ("cli", &["item", "schema", "environment", "backup", "store", "ops"]),
+    ("transform", &["item", "schema"]),
+    ("ops", &["item", "schema", "environment", "backup", "store", "transform"]),
+    ("cli", &["item", "schema", "environment", "backup", "store", "transform", "ops"]),
 ];
 
 /// What every layer may use. These use nothing of the crate but each other.
 const COMMON: [&str; 3] = ["error", "event", "limits"];
 
 /// Crates that one layer alone may name.
-const OWNED_CRATES: [(&str, &str); 7] = [
+const OWNED_CRATES: [(&str, &str); 10] = [
     ("aws_", "store"),
     ("dynoxide", "store"),
+    ("jaq_", "transform"),
+    ("fake", "transform"),
+    ("hmac", "transform"),
     ("clap", "cli"),
     ("console", "cli"),
     ("dialoguer", "cli"),

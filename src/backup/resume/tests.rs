@@ -10,7 +10,7 @@ use super::super::format::{Compression, DataFormat, METADATA_FILE};
 use super::super::pipeline::Sink;
 use super::super::testing::{draft_of, items, names, schema};
 use super::super::{
-    DumpOptions, DumpWriter, Finished, Origin, ScanProgress, SegmentProgress, Source, SourceSpec, check,
+    Changes, DumpOptions, DumpWriter, Finished, Origin, ScanProgress, SegmentProgress, Source, SourceSpec, check,
 };
 use super::*;
 use crate::error::ErrorKind;
@@ -39,6 +39,9 @@ fn origin(kind: DataFile) -> Origin {
         segments: 1,
         consistent_read: false,
         limit: None,
+        transform: None,
+        filter: None,
+        projection: None,
     }
 }
 
@@ -54,6 +57,7 @@ fn after(pages: usize) -> ScanProgress {
         resumed: 0,
         consumed_read_units: 0.5,
         segments: vec![SegmentProgress::Next(format!("{{\"pk\": {{\"S\":\"{pages}\"}}}}"))],
+        changes: Changes::default(),
     }
 }
 

@@ -57,7 +57,8 @@ pub(super) struct EnvironmentArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Run")]
 pub(super) struct RunArgs {
-    /// show the plan and stop: change nothing, read no item of the table
+    /// show the plan and stop: change nothing, and read no item of the table, unless a transform is
+    /// to be tried on them
     #[arg(long)]
     dry_run: bool,
 

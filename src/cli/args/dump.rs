@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Parser, ValueEnum};
 
 use super::common::{EnvironmentArgs, RunArgs, TalkArgs, default_folder, resolve};
+use super::transform::TransformArgs;
 use super::value::cap;
 use super::{Arguments, Common};
 use crate::backup::{Compression, DataFile, DataFormat, DumpTarget};
@@ -15,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::limits::SCAN_SEGMENTS;
 use crate::ops::dump::DumpRequest;
 use crate::ops::{Cap, Content};
+use crate::transform::Transform;
 
 const EXAMPLES: &str = "\
 EXAMPLES
@@ -25,6 +27,7 @@ EXAMPLES
   dumpdb --env=prod --dry-run                show what would be read, and what it costs
   dumpdb --env=prod --output - | jq -c .     stream items as JSON Lines
   dumpdb --env=dev --output films.jsonl.zst  write the items to one file
+  dumpdb --env=prod --sample 5% --mask rules.toml    a small copy without personal data
   dumpdb --no-env --profile ops --region eu-west-1 --table films";
 
 /// Dump a DynamoDB table into a folder: items, schema, metadata and a summary.
@@ -41,6 +44,9 @@ pub(in crate::cli) struct DumpArgs {
 
     #[command(flatten)]
     dump: OutputArgs,
+
+    #[command(flatten)]
+    transform: TransformArgs,
 
     #[command(flatten)]
     run: RunArgs,
@@ -70,7 +76,7 @@ struct OutputArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(SCAN_SEGMENTS)))]
     segments: Option<u32>,
 
-    /// stop after exactly so many items
+    /// stop after exactly so many items; with a transform, items that come out of it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
 
@@ -90,6 +96,10 @@ struct OutputArgs {
     /// dump the items and no schema
     #[arg(long)]
     data_only: bool,
+
+    /// stop at the first item that a transform rejects
+    #[arg(long)]
+    strict: bool,
 
     /// go on with an interrupted run into the same place; without one, begin
     #[arg(long)]
@@ -121,6 +131,10 @@ pub(in crate::cli) struct DumpIntent {
     consistent_read: bool,
     pub(in crate::cli) content: Content,
     pub(in crate::cli) resume: bool,
+    strict: bool,
+    transform: Transform,
+    /// Items to show before and after, in a dry run.
+    pub(in crate::cli) show: usize,
 }
 
 impl Arguments for DumpArgs {
@@ -164,6 +178,9 @@ impl Arguments for DumpArgs {
             limit: dump.limit,
             consistent_read: dump.consistent_read,
             resume: dump.resume,
+            strict: dump.strict,
+            show: self.transform.shown(),
+            transform: self.transform.resolve_for(dump.schema_only)?,
         })
     }
 }
@@ -254,6 +271,8 @@ impl DumpIntent {
             consistent_read: self.consistent_read,
             content: self.content,
             max_read_units: self.max_read_units,
+            transform: self.transform.clone(),
+            strict: self.strict,
             resume: self.resume,
             state_dir: self.common.state_dir.clone(),
         })

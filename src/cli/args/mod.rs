@@ -4,6 +4,7 @@ mod common;
 mod dump;
 mod restore;
 mod settings;
+mod transform;
 mod value;
 mod verify;
 

@@ -8,6 +8,7 @@ use clap::{Parser, ValueEnum};
 use super::common::{EnvironmentArgs, RunArgs, TalkArgs, default_folder, resolve};
 use super::dump::content;
 use super::settings::{SettingArgs, SettingIntent};
+use super::transform::TransformArgs;
 use super::value::{boost, cap};
 use super::{Arguments, Common};
 use crate::backup::SourceSpec;
@@ -20,6 +21,7 @@ use crate::limits::BATCH_WRITE_ITEMS;
 use crate::ops::restore::{ExistingTable, OnConflict, RestoreRequest, VerifyMode};
 use crate::ops::{Cap, Content};
 use crate::schema::Boost;
+use crate::transform::Transform;
 
 const EXAMPLES: &str = "\
 EXAMPLES
@@ -35,6 +37,7 @@ EXAMPLES
   restoredb --env=dev --source a --diff-schema     compare the dump's schema with the table
   restoredb --env=dev --source a --table b --key-schema 'owner:S,made:N'
   restoredb --env=prod --source a --confirm films  restore into production from a script
+  restoredb --env=dev --source a --dry-run --show 3 --transform 'del(.old)'
   zcat a.gz | restoredb --env=dev --source -       read items from standard input";
 
 /// Restore a dump into a live DynamoDB table, which is created when it is missing.
@@ -54,6 +57,9 @@ pub(in crate::cli) struct RestoreArgs {
 
     #[command(flatten)]
     settings: SettingArgs,
+
+    #[command(flatten)]
+    transform: TransformArgs,
 
     #[command(flatten)]
     run: RunArgs,
@@ -108,6 +114,7 @@ struct SourceArgs {
     #[arg(long, conflicts_with_all = [
         "if_missing", "no_create", "replace", "schema_only", "data_only", "boost_write_capacity", "batch_size", "max_wcu", "verify",
         "on_conflict", "strict", "salvage", "resume", "with", "without", "settings_first", "apply_settings", "dry_run", "yes", "confirm",
+        "TransformArgs",
     ])]
     diff_schema: bool,
 
@@ -136,6 +143,7 @@ struct SourceArgs {
     /// go on with an interrupted restore of this dump into this table; without one, begin
     #[arg(long)]
     resume: bool,
+
     /// consume at most so many write units per second, or a share of the table's, such as 25%
     #[arg(long, value_name = "N|N%", value_parser = cap, conflicts_with = "schema_only")]
     max_wcu: Option<Cap>,
@@ -194,6 +202,9 @@ pub(in crate::cli) struct RestoreIntent {
     resume: bool,
     max_write_units: Option<Cap>,
     verify: VerifyMode,
+    transform: Transform,
+    /// Items to show before and after, in a dry run.
+    pub(in crate::cli) show: usize,
 }
 
 impl Arguments for RestoreArgs {
@@ -238,6 +249,8 @@ impl Arguments for RestoreArgs {
                 Verify::Count => VerifyMode::Count,
                 Verify::Full => VerifyMode::Full,
             },
+            show: self.transform.shown(),
+            transform: self.transform.resolve_for(restore.schema_only)?,
         })
     }
 }
@@ -277,6 +290,7 @@ impl RestoreIntent {
             resume_command: Some(resume::this_command()),
             max_write_units: self.max_write_units,
             verify: self.verify,
+            transform: self.transform.clone(),
             state_dir: self.common.state_dir.clone(),
         })
     }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use crate::item::Sample;
 use crate::ops::Cap;
-use crate::ops::verify::Sample;
 use crate::schema::{Boost, Capacity};
 
 /// Longer waits are typing errors, and far longer ones overflow a clock.
@@ -44,10 +44,10 @@ pub(super) fn boost(text: &str) -> Result<Boost, String> {
     }
 }
 
-/// `1%`: a share of the keys. The sign is asked for because `0.01` alone could mean either.
+/// `5%`: a share of the keys. The sign is asked for because `0.05` alone could mean either.
 pub(super) fn sample(text: &str) -> Result<Sample, String> {
-    let percent = text.strip_suffix('%').ok_or("write it as a percentage, for example 1%")?;
-    let percent: f64 = percent.parse().map_err(|_| "write it as a percentage, for example 1%".to_owned())?;
+    let percent = text.strip_suffix('%').and_then(|percent| percent.parse().ok());
+    let percent: f64 = percent.ok_or("write it as a percentage, for example 5%")?;
     Sample::of_percent(percent).ok_or_else(|| "more than 0% and at most 100%".to_owned())
 }
 

@@ -13,8 +13,9 @@ use crate::cli::exit;
 use crate::cli::output::Manner;
 use crate::environment::EnvironmentRequest;
 use crate::error::{Error, Result};
+use crate::item::Sample;
 use crate::ops::Cap;
-use crate::ops::verify::{CompareOptions, Sample};
+use crate::ops::verify::CompareOptions;
 
 const EXAMPLES: &str = "\
 EXAMPLES

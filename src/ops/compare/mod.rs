@@ -6,7 +6,6 @@
 //! the table is. The few items that are shown are read again afterwards, of a table only the pages they came from.
 
 mod attributes;
-mod sample;
 mod side;
 mod tally;
 
@@ -16,12 +15,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::Serialize;
 
-pub use sample::Sample;
 pub(super) use side::{DumpSide, Side, TableSide};
 
 use crate::error::Result;
 use crate::event::Reporter;
-use crate::item::KeySchema;
+use crate::item::{KeySchema, Sample};
 use crate::ops::blocking;
 use side::Spilled;
 use tally::{Tally, Wanted};

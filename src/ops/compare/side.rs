@@ -1,6 +1,7 @@
 //! What can be compared: the items of a dump, or of a live table.
 
 use std::collections::{BTreeSet, HashMap};
+use std::iter;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,13 +9,15 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::tally::{PARTITIONS, RECORD, Record};
-use super::{COMPARISON, Comparing, Sample};
+use super::{COMPARISON, Comparing};
 use crate::backup::{Source, Spill};
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
-use crate::item::{Items, KeySchema, item_digest};
+use crate::item::{Items, KeySchema, Sample, item_digest};
 use crate::ops::blocking;
+use crate::ops::through::{CHUNK_ITEMS, Misfit, through};
 use crate::store::{PageKey, ReadStore, ScanRequest};
+use crate::transform::{Outcome, Transform, Transformed};
 
 /// Memory of one side's records before they go to disk, in bytes.
 const SCRATCH_MEMORY: usize = 4 * 1024 * 1024;
@@ -90,14 +93,61 @@ impl Spilled {
     }
 }
 
-/// The items of a dump.
-pub(in crate::ops) struct DumpSide(pub(in crate::ops) Arc<Source>);
+/// The items of a dump, or what a transform makes of them.
+pub(in crate::ops) struct DumpSide {
+    pub(in crate::ops) source: Arc<Source>,
+    pub(in crate::ops) transform: Transform,
+}
+
+impl DumpSide {
+    /// The items as they are.
+    pub(in crate::ops) fn of(source: Arc<Source>) -> Self {
+        Self { source, transform: Transform::new() }
+    }
+}
+
+/// The items of a dump that a table with this key is to have.
+fn items_of(
+    source: &Source,
+    transform: &Transform,
+    key: &KeySchema,
+    reporter: &Arc<dyn Reporter>,
+) -> Result<Box<dyn Iterator<Item = Result<Bytes>>>> {
+    let mut items = source.items()?;
+    let mut items = iter::from_fn(move || items.next_item().map(|item| item.map(|item| item.text)).transpose());
+    if transform.is_empty() {
+        return Ok(Box::new(items));
+    }
+    let chunks = iter::from_fn(move || {
+        let chunk: Result<Vec<Bytes>> = items.by_ref().take(CHUNK_ITEMS).collect();
+        chunk.map(|chunk| (!chunk.is_empty()).then_some((chunk, ()))).transpose()
+    });
+    let key = key.clone();
+    let made = through(transform, reporter, chunks)?.flat_map(move |chunk| match chunk {
+        Err(error) => vec![Err(error)],
+        Ok(Transformed { items, outcomes, .. }) => {
+            let of = |(item, outcome): (&Bytes, &Outcome)| match Misfit::of_made(outcome, &key) {
+                Some(_) => Vec::new(),
+                None => outcome.items(item).to_vec(),
+            };
+            items.iter().zip(&outcomes).flat_map(of).map(Ok).collect()
+        }
+    });
+    Ok(Box::new(made))
+}
 
 impl Side for DumpSide {
     async fn spill(&self, comparing: &Comparing, tells: bool) -> Result<Spilled> {
-        let (source, key, how) = (Arc::clone(&self.0), comparing.key.clone(), How::of(comparing));
-        let reporter = tells.then(|| Arc::clone(&comparing.reporter));
-        blocking(COMPARISON, move || spill_dump(&source, &key, how, reporter.as_deref())).await
+        let (source, transform) = (Arc::clone(&self.source), self.transform.clone());
+        let (key, how, reporter) = (comparing.key.clone(), How::of(comparing), Arc::clone(&comparing.reporter));
+        blocking(COMPARISON, move || {
+            if !source.has_items() {
+                return Spilled::new();
+            }
+            let items = items_of(&source, &transform, &key, &reporter)?;
+            spill_dump(items, &key, how, tells.then_some(reporter.as_ref()))
+        })
+        .await
     }
 
     async fn texts(
@@ -109,14 +159,15 @@ impl Side for DumpSide {
         if wanted.is_empty() {
             return Ok(HashMap::new());
         }
-        let (source, key, wanted) = (Arc::clone(&self.0), comparing.key.clone(), wanted.clone());
+        let (source, transform) = (Arc::clone(&self.source), self.transform.clone());
+        let (key, wanted, reporter) = (comparing.key.clone(), wanted.clone(), Arc::clone(&comparing.reporter));
         blocking(COMPARISON, move || {
             let mut texts = HashMap::new();
-            let mut items = source.items()?;
-            while let Some(item) = items.next_item()? {
-                let Ok(key) = key.hash128(&item.text) else { continue };
+            for item in items_of(&source, &transform, &key, &reporter)? {
+                let item = item?;
+                let Ok(key) = key.hash128(&item) else { continue };
                 if wanted.contains_key(&key) {
-                    texts.insert(key, item.text);
+                    texts.insert(key, item);
                 }
             }
             Ok(texts)
@@ -125,18 +176,20 @@ impl Side for DumpSide {
     }
 }
 
-fn spill_dump(source: &Source, key: &KeySchema, how: How, reporter: Option<&dyn Reporter>) -> Result<Spilled> {
+fn spill_dump(
+    items: impl Iterator<Item = Result<Bytes>>,
+    key: &KeySchema,
+    how: How,
+    reporter: Option<&dyn Reporter>,
+) -> Result<Spilled> {
     let mut spilled = Spilled::new()?;
-    if !source.has_items() {
-        return Ok(spilled);
-    }
-    let mut items = source.items()?;
     let (mut told, mut bytes) = (0, 0);
-    while let Some(item) = items.next_item()? {
+    for item in items {
+        let item = item?;
         spilled.items += 1;
-        bytes += item.text.len() as u64;
-        match key.hash128(&item.text) {
-            Ok(key) => spilled.push(key, &item.text, 0, how)?,
+        bytes += item.len() as u64;
+        match key.hash128(&item) {
+            Ok(key) => spilled.push(key, &item, 0, how)?,
             Err(_) => spilled.without_key += 1,
         }
         if let Some(reporter) = reporter.filter(|_| spilled.items - told == PROGRESS_ITEMS) {

@@ -10,9 +10,10 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::changed::Changing;
 use super::interrupted;
 use super::plan::DumpPlan;
-use crate::backup::{DumpWriter, ScanProgress, SegmentProgress};
+use crate::backup::{Collisions, DumpWriter, ScanProgress, SegmentProgress};
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
 use crate::item::Items;
@@ -34,6 +35,8 @@ pub(super) struct Copied {
     pub(super) progress: ScanProgress,
     /// Whether the limit stopped the Scan before its end.
     pub(super) is_limited: bool,
+    /// Items of this run that came out with the same key, though they had different ones.
+    pub(super) collisions: Collisions,
 }
 
 /// Says when a checkpoint is to be made, by the clock.
@@ -54,11 +57,25 @@ fn every(interval: Duration, now: impl Fn() -> Instant) -> impl FnMut() -> bool 
 }
 
 /// One page on its way.
-struct Page {
+pub(super) struct Page {
+    pub(super) items: Items,
+    pub(super) end: PageEnd,
+}
+
+/// What a page ends with.
+pub(super) struct PageEnd {
     segment: usize,
-    items: Items,
     next: Option<PageKey>,
     read_units: f64,
+}
+
+impl ScanProgress {
+    /// All of a page is read.
+    pub(super) fn pass(&mut self, end: PageEnd) {
+        self.consumed_read_units += end.read_units;
+        self.segments[end.segment] =
+            end.next.map_or(SegmentProgress::Done, |key| SegmentProgress::Next(key.as_json().to_owned()));
+    }
 }
 
 /// Moves what is not in the writer yet. After each page `is_due` says whether a checkpoint is to be made.
@@ -76,18 +93,17 @@ pub(super) async fn copy<S>(
 where
     S: ReadStore + Clone + 'static,
 {
-    let (pages, waiting) = mpsc::channel::<Page>(PAGES_WAITING);
     let (before, _) = plan.kept();
     let left = plan.limit.map(|limit| limit.saturating_sub(before));
-    let mut scans = JoinSet::new();
-    for (segment, progress) in copied.progress.segments.iter().enumerate() {
-        let Some(request) = request(plan, segment, progress)? else { continue };
-        let scan = Scan { segment, request, left, pages: pages.clone(), cancel: cancel.clone() };
-        scans.spawn(scan.run(store.clone()));
-    }
-    drop(pages);
+    let changing = Changing::of(plan, &copied.progress.changes)?;
+    // Of items that are changed on the way nobody knows how many come out.
+    let (scans, waiting) = start(store, plan, &copied.progress, left.filter(|_| changing.is_none()), cancel)?;
     let output = Output { copied, left, reporter: Arc::clone(reporter), is_troubled: false };
-    let output = tokio::spawn(blocking("writing the dump", move || output.run(waiting, is_due)));
+    let write = move || match changing {
+        Some(changing) => output.run_changed(waiting, is_due, changing),
+        None => output.run(waiting, is_due),
+    };
+    let output = tokio::spawn(blocking("writing the dump", write));
     let read = gather(scans).await;
     let copied = output.await.map_err(|error| Error::failed("writing the dump was cut off").with_source(error))?;
     // A writer that failed is why the scans stopped; its error is the cause.
@@ -98,6 +114,27 @@ where
     }
     read?;
     copied.ok_or_else(|| Error::failed("the scans ended before the table did"))
+}
+
+/// Starts the Scan of every segment that is not read, for `left` items where that is known.
+pub(super) fn start<S>(
+    store: &S,
+    plan: &DumpPlan,
+    progress: &ScanProgress,
+    left: Option<u64>,
+    cancel: &CancellationToken,
+) -> Result<(JoinSet<Result<()>>, mpsc::Receiver<Page>)>
+where
+    S: ReadStore + Clone + 'static,
+{
+    let (pages, waiting) = mpsc::channel::<Page>(PAGES_WAITING);
+    let mut scans = JoinSet::new();
+    for (segment, progress) in progress.segments.iter().enumerate() {
+        let Some(request) = request(plan, segment, progress)? else { continue };
+        let scan = Scan { segment, request, left, pages: pages.clone(), cancel: cancel.clone() };
+        scans.spawn(scan.run(store.clone()));
+    }
+    Ok((scans, waiting))
 }
 
 /// What is still to be read of a segment.
@@ -120,7 +157,7 @@ fn request(plan: &DumpPlan, segment: usize, progress: &SegmentProgress) -> Resul
 }
 
 /// Waits for every scan; the first failure stops the others.
-async fn gather(mut scans: JoinSet<Result<()>>) -> Result<()> {
+pub(super) async fn gather(mut scans: JoinSet<Result<()>>) -> Result<()> {
     while let Some(joined) = scans.join_next().await {
         joined.map_err(|error| Error::failed("a scan was cut off").with_source(error))??;
     }
@@ -147,7 +184,7 @@ impl Scan {
                 items.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
                 *left -= items.len() as u64;
             }
-            let page = Page { segment: self.segment, items, next: next.clone(), read_units };
+            let page = Page { items, end: PageEnd { segment: self.segment, next: next.clone(), read_units } };
             // The writer has failed when it does not listen any more; it says why.
             if self.pages.send(page).await.is_err() || next.is_none() {
                 return Ok(());
@@ -169,11 +206,11 @@ impl Scan {
 }
 
 /// What the thread that writes works with.
-struct Output {
-    copied: Copied,
+pub(super) struct Output {
+    pub(super) copied: Copied,
     /// Items still wanted, where there is a limit.
-    left: Option<u64>,
-    reporter: Arc<dyn Reporter>,
+    pub(super) left: Option<u64>,
+    pub(super) reporter: Arc<dyn Reporter>,
     is_troubled: bool,
 }
 
@@ -183,10 +220,20 @@ impl Output {
         while let Some(page) = waiting.blocking_recv() {
             self.take(page)?;
             if is_due() {
-                self.copied.writer.checkpoint(&self.copied.progress)?;
-                self.tell_trouble();
+                self.checkpoint()?;
             }
         }
+        self.end()
+    }
+
+    pub(super) fn checkpoint(&mut self) -> Result<()> {
+        self.copied.writer.checkpoint(&self.copied.progress)?;
+        self.tell_trouble();
+        Ok(())
+    }
+
+    /// What was written, if it is all that was asked for; else a last checkpoint is left.
+    pub(super) fn end(mut self) -> Result<Option<Copied>> {
         let segments = &self.copied.progress.segments;
         let is_whole = segments.iter().all(|segment| *segment == SegmentProgress::Done);
         if is_whole || self.left == Some(0) {
@@ -203,9 +250,7 @@ impl Output {
     fn take(&mut self, page: Page) -> Result<()> {
         let Copied { writer, progress, .. } = &mut self.copied;
         writer.append(&page.items)?;
-        progress.consumed_read_units += page.read_units;
-        progress.segments[page.segment] =
-            page.next.map_or(SegmentProgress::Done, |key| SegmentProgress::Next(key.as_json().to_owned()));
+        progress.pass(page.end);
         let items = page.items.len() as u64;
         if let Some(left) = &mut self.left {
             *left -= items;

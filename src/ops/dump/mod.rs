@@ -8,9 +8,11 @@
 //!
 //! The operation receives a store that reads; it cannot write an item.
 
+mod changed;
 mod copy;
 mod plan;
 mod run;
+mod trial;
 mod unfinished;
 
 use std::path::PathBuf;
@@ -19,12 +21,14 @@ use serde::Serialize;
 
 pub use plan::{DumpPlan, plan};
 pub use run::run;
+pub use trial::trial;
 pub use unfinished::Unfinished;
 
 use crate::backup::{Compression, DataFormat, DumpTarget};
 use crate::error::{Error, ErrorKind};
 use crate::ops::place::Place;
 use crate::ops::{Cap, Content};
+use crate::transform::Transform;
 
 /// What to dump, and into what.
 #[derive(Debug, Clone)]
@@ -39,7 +43,7 @@ pub struct DumpRequest {
     pub compression: Compression,
     /// Segments of the parallel Scan; chosen from the table's size when `None`.
     pub segments: Option<u32>,
-    /// Stop after exactly so many items (or all, if there are fewer).
+    /// Stop after exactly so many items (or all, if there are fewer); with a transform, items that came out of it.
     pub limit: Option<u64>,
     /// Strongly consistent reads: the latest of each item, at twice the read units.
     pub consistent_read: bool,
@@ -47,6 +51,10 @@ pub struct DumpRequest {
     pub content: Content,
     /// Upper bound of consumed read units per second.
     pub max_read_units: Option<Cap>,
+    /// What happens to items on the way.
+    pub transform: Transform,
+    /// Whether the first item that the transform rejects ends the run.
+    pub strict: bool,
     /// Go on with an interrupted run, if there is one.
     pub resume: bool,
     /// Folder for lock and checkpoint where they cannot be made beside the dump.
@@ -66,6 +74,8 @@ impl DumpRequest {
             consistent_read: false,
             content: Content::default(),
             max_read_units: None,
+            transform: Transform::new(),
+            strict: false,
             resume: false,
             state_dir: None,
         }
@@ -99,6 +109,8 @@ pub struct DumpSummary {
     pub data_bytes_before: u64,
     /// Whether the dump holds the whole table.
     pub complete: bool,
+    /// What became of items on the way; nothing where no transform was asked for.
+    pub transformed: Option<DumpChanges>,
     /// Settings of the table that could not be read, each with the reason.
     pub not_captured: Vec<String>,
     /// When reading began and ended, RFC 3339 UTC. A Scan is not a moment in time: items are from between the two.
@@ -107,6 +119,35 @@ pub struct DumpSummary {
     pub finished_at: chrono::DateTime<chrono::Utc>,
     /// Wall time of this run in seconds.
     pub seconds: f64,
+}
+
+/// What a transform did with the items of a dump.
+#[derive(Debug, Clone, Serialize)]
+pub struct DumpChanges {
+    /// Items read from the table.
+    pub items_read: u64,
+    /// Of those, items in whose place others were written.
+    pub items_changed: u64,
+    /// Of those, items left out on purpose.
+    pub items_left_out: u64,
+    /// Of those, items that could not go on.
+    pub items_rejected: u64,
+    /// Where they are listed.
+    pub rejects_file: Option<PathBuf>,
+    /// Items with the table's key of another item, though they had different ones: in a restore one overwrites the other.
+    pub collisions: u64,
+    /// The first of them, by their place among the items of this run, counted from 1.
+    pub collided: Vec<(u64, u64)>,
+    /// SHA-256 of the mask rules.
+    pub mask_rules_sha256: Option<String>,
+}
+
+impl DumpSummary {
+    /// Whether every item went on its way, with a key of its own. `false` means exit code 3.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.transformed.as_ref().is_none_or(|changes| changes.items_rejected == 0 && changes.collisions == 0)
+    }
 }
 
 fn interrupted() -> Error {

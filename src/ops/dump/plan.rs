@@ -37,6 +37,8 @@ pub struct DumpPlan {
     pub segments: u32,
     /// Stop after so many items.
     pub limit: Option<u64>,
+    /// What happens to items on the way, a line for each step.
+    pub transform: Vec<String>,
     /// Strongly consistent reads.
     pub consistent_read: bool,
     /// Cap of consumed read units per second, given or set for a protected table.
@@ -96,7 +98,7 @@ impl DumpPlan {
 /// # Errors
 /// The table does not exist, is not readable, or the target folder is neither empty nor a dump; what is to be gone on with is of
 /// another table or with other options ([`Usage`](crate::error::ErrorKind::Usage)) or damaged.
-pub async fn plan(store: &impl ReadStore, environment: &Environment, request: DumpRequest) -> Result<DumpPlan> {
+pub async fn plan(store: &impl ReadStore, environment: &Environment, mut request: DumpRequest) -> Result<DumpPlan> {
     if request.limit.is_some() && request.segments.is_some_and(|segments| segments > 1) {
         return Err(Error::usage("a limit is exact only when one segment counts it")
             .with_hint("leave out --segments, or leave out --limit"));
@@ -105,6 +107,9 @@ pub async fn plan(store: &impl ReadStore, environment: &Environment, request: Du
     let Some(schema) = store.describe(&request.table).await? else {
         return Err(table_absent(store, environment, &request.table).await);
     };
+    if !request.transform.is_empty() {
+        request.transform = request.transform.for_table(&schema.key_schema()?, &schema.index_keys())?;
+    }
     let place = Place::of(environment, &request.table).described(&schema);
     let description = schema.description();
     let (items, bytes) = (description.item_count.unwrap_or(0), description.table_size_bytes.unwrap_or(0));
@@ -112,6 +117,9 @@ pub async fn plan(store: &impl ReadStore, environment: &Environment, request: Du
     let mut warnings = Vec::new();
     if !schema.is_active() {
         warnings.push(schema.activity());
+    }
+    if masks_key(&request, &schema) {
+        warnings.push("a mask changes keys, all of which are compared at the end: the dump cannot be resumed".into());
     }
     let questions = questions(&standing, &place, &request);
     let segments = segments(&request, bytes);
@@ -134,6 +142,7 @@ pub async fn plan(store: &impl ReadStore, environment: &Environment, request: Du
         read_units: read_units(bytes, request.consistent_read),
         segments,
         limit: request.limit,
+        transform: request.transform.lines().collect(),
         consistent_read: request.consistent_read,
         max_read_units,
         resumes: false,
@@ -148,6 +157,12 @@ pub async fn plan(store: &impl ReadStore, environment: &Environment, request: Du
     Ok(if resume { plan.resumed() } else { plan })
 }
 
+/// Whether a mask makes another key of the table's, so that two keys could become one.
+pub(super) fn masks_key(request: &DumpRequest, schema: &TableSchema) -> bool {
+    let masks = request.transform.masks();
+    masks.is_some_and(|masks| schema.key_schema().is_ok_and(|key| masks.rules().change_key(&key)))
+}
+
 fn segments(request: &DumpRequest, bytes: u64) -> u32 {
     if request.limit.is_some() {
         return 1;
@@ -159,11 +174,12 @@ fn segments(request: &DumpRequest, bytes: u64) -> u32 {
 fn questions(standing: &Standing, place: &Place, request: &DumpRequest) -> Vec<Question> {
     let Standing::Dump(old) = standing else { return Vec::new() };
     let mut risks = Vec::new();
-    let part = match (request.content, request.limit) {
+    let part = match (request.content, request.limit.is_some() || !request.transform.is_empty()) {
         (Content::SchemaOnly, _) => Some("would hold no items"),
         (Content::DataOnly, _) => Some("would hold no schema"),
-        (Content::All, Some(_)) => Some("would be of a part of the table"),
-        (Content::All, None) => None,
+        (Content::All, true) if request.limit.is_some() => Some("would be of a part of the table"),
+        (Content::All, true) => Some("would be of other items than the table's own"),
+        (Content::All, false) => None,
     };
     if let Some(part) = part.filter(|_| old.as_ref().is_none_or(|old| old.complete)) {
         risks.push(format!("what stands there may be a whole dump, this one {part}"));

@@ -9,10 +9,12 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::copy::{Copied, copy, every_second};
-use super::plan::DumpPlan;
+use super::plan::{DumpPlan, masks_key};
 use super::unfinished::origin;
-use super::{DumpSummary, interrupted};
-use crate::backup::{Access, DumpOptions, DumpTarget, DumpWriter, MetadataDraft, ScanProgress, SegmentProgress};
+use super::{DumpChanges, DumpSummary, interrupted};
+use crate::backup::{
+    Access, Changes, Collisions, DumpOptions, DumpTarget, DumpWriter, MetadataDraft, ScanProgress, SegmentProgress,
+};
 use crate::error::{Error, Result};
 use crate::event::{Event, Phase, Reporter};
 use crate::ops::blocking;
@@ -39,21 +41,28 @@ where
         store.cap_reads(units);
     }
     let (items_before, data_bytes_before) = plan.kept();
-    let progress = progress(&plan);
-    let mut copied = Copied { writer: begin(&plan, &reporter, &cancel).await?, progress, is_limited: false };
+    let progress = progress(&plan, false);
+    let writer = begin(&plan, &reporter, &cancel).await?;
+    let mut copied = Copied { writer, progress, is_limited: false, collisions: Collisions::default() };
     let capturing = capture(store, &plan);
     if plan.request.content.data() {
         let (items, bytes) = plan.expected();
         reporter.report(Event::Phase { phase: Phase::Dumping, items: Some(items), bytes: Some(bytes) });
         copied = copy(store, &plan, copied, &reporter, &cancel, every_second()).await?;
     }
-    let Copied { writer, progress, is_limited } = copied;
+    let Copied { mut writer, progress, is_limited, collisions } = copied;
+    if collisions.count > 0 && masks_key(&plan.request, &plan.schema) {
+        writer.forget()?;
+        return Err(met(&collisions));
+    }
+    plan.request.transform.warnings().into_iter().for_each(|warning| reporter.report(Event::Warning(warning)));
     let finished_at = Utc::now();
     let schema = captured(&plan, capturing).await?;
     let draft = metadata(&plan, &schema, &progress, is_limited, finished_at);
     let schema = plan.request.content.schema().then_some(schema);
     let finished = blocking("writing the dump", move || writer.finish(schema.as_ref(), draft)).await?;
     finished.warnings.into_iter().for_each(|warning| reporter.report(Event::Warning(warning)));
+    let transformed = changes(&plan, &progress, collisions);
     let file = finished.metadata.files.values().max_by_key(|file| file.bytes);
     Ok(DumpSummary {
         target: plan.target,
@@ -67,6 +76,7 @@ where
         items_before,
         data_bytes_before,
         complete: finished.metadata.complete,
+        transformed,
         not_captured: finished.metadata.not_captured,
         started_at: progress.started_at,
         finished_at,
@@ -75,15 +85,43 @@ where
     })
 }
 
+/// A mask that makes one key of two.
+fn met(collisions: &Collisions) -> Error {
+    let what = format!("the masks give {} items a key that another item has", collisions.count);
+    let pairs =
+        collisions.first.iter().map(|(first, second)| format!("items {first} and {second} of those that were read"));
+    Error::failed(what).with_details(pairs).with_hint("mask keys with hash, which keeps them different")
+}
+
+/// What a transform did.
+fn changes(plan: &DumpPlan, progress: &ScanProgress, collisions: Collisions) -> Option<DumpChanges> {
+    let changes = &progress.changes;
+    (!plan.request.transform.is_empty()).then(|| DumpChanges {
+        items_read: changes.read,
+        items_changed: changes.changed,
+        items_left_out: changes.left_out,
+        items_rejected: changes.rejected,
+        rejects_file: changes.rejects.clone(),
+        collisions: collisions.count,
+        collided: collisions.first,
+        mask_rules_sha256: mask_rules(plan),
+    })
+}
+
+fn mask_rules(plan: &DumpPlan) -> Option<String> {
+    plan.request.transform.masks().map(|masks| masks.rules().sha256().to_owned())
+}
+
 /// How far reading has come before this run: not at all, or as far as the run that it goes on with.
-fn progress(plan: &DumpPlan) -> ScanProgress {
-    match plan.checkpoint.as_ref().filter(|_| plan.resumes) {
+pub(super) fn progress(plan: &DumpPlan, begins: bool) -> ScanProgress {
+    match plan.checkpoint.as_ref().filter(|_| plan.resumes && !begins) {
         Some(checkpoint) => ScanProgress { resumed: checkpoint.progress.resumed + 1, ..checkpoint.progress.clone() },
         None => ScanProgress {
             started_at: Utc::now(),
             resumed: 0,
             consumed_read_units: 0.0,
             segments: (0..plan.segments).map(|_| SegmentProgress::NotBegun).collect(),
+            changes: Changes::default(),
         },
     }
 }
@@ -134,7 +172,8 @@ fn options(plan: &DumpPlan) -> DumpOptions {
         schema_only: !plan.request.content.data(),
         access: if plan.source.local { Access::Shared } else { Access::Private },
         state_dir: plan.request.state_dir.clone(),
-        origin: Some(origin(&plan.source, &plan.schema, &plan.request, plan.segments)),
+        origin: (!masks_key(&plan.request, &plan.schema))
+            .then(|| origin(&plan.source, &plan.schema, &plan.request, plan.segments)),
     }
 }
 
@@ -146,6 +185,19 @@ fn metadata(
     finished_at: DateTime<Utc>,
 ) -> MetadataDraft {
     let mut partial = BTreeMap::new();
+    let transform = &plan.request.transform;
+    for (option, text) in transform.choices() {
+        // A condition may name what a mask hides.
+        let told = if transform.masks().is_some() && option == "--where" { true.into() } else { text.into() };
+        partial.insert(option.trim_start_matches('-').to_owned(), told);
+    }
+    // What a condition or a sample left out is told by these.
+    let (left_out, rejected) = (progress.changes.left_out, progress.changes.rejected);
+    for (reason, count) in [("left_out", left_out), ("rejected", rejected)] {
+        if count > 0 {
+            partial.insert(reason.to_owned(), count.into());
+        }
+    }
     if let Some(limit) = plan.limit.filter(|_| is_limited) {
         partial.insert("limit".to_owned(), limit.into());
     }
@@ -165,7 +217,8 @@ fn metadata(
         finished_at,
         resumed: progress.resumed,
         partial,
-        transformed: false,
+        transformed: transform.changes(),
+        mask_rules_sha256: mask_rules(plan),
         consistent_read: plan.consistent_read,
         segments: plan.segments,
         consumed_read_units: progress.consumed_read_units,

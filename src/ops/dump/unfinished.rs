@@ -73,6 +73,9 @@ pub(super) fn origin(place: &Place, schema: &TableSchema, request: &DumpRequest,
         segments,
         consistent_read: request.consistent_read,
         limit: request.limit,
+        transform: request.transform.identity(),
+        filter: None,
+        projection: None,
     }
 }
 

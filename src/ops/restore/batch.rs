@@ -150,7 +150,7 @@ impl Batcher {
 
 #[cfg(test)]
 mod tests {
-    use super::super::ledger::{Counts, Ledger};
+    use super::super::ledger::{Counts, Going, Ledger};
     use super::*;
     use crate::item::{KeyAttribute, KeyType};
 
@@ -164,7 +164,7 @@ mod tests {
     }
 
     fn entry(text: Bytes) -> Entry {
-        Entry { text, ticket: Ledger::new([0], Counts::default()).read(0, 1) }
+        Entry { text, ticket: Ledger::new([0], Counts::default()).read(0, 1, Going::Itself) }
     }
 
     fn item(id: &str, of: &str) -> Entry {

@@ -17,7 +17,7 @@ use crate::item::KeySchema;
 use crate::schema::TableSchema;
 
 /// Raised when an older program would misread a checkpoint.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Stripes of one dump at most.
 const STRIPES: u64 = 8;
@@ -42,11 +42,11 @@ pub(super) struct Striped {
 
 impl Lanes {
     /// How to read `source` into a table with this key. In stripes only where the order of items cannot matter: the keys of a
-    /// Scan that nobody has changed since are different ones.
-    pub(super) fn of(source: &Source, key: &KeySchema) -> Result<Self> {
+    /// Scan that nobody has changed since are different ones. With `changes` they are changed on the way.
+    pub(super) fn of(source: &Source, key: &KeySchema, changes: bool) -> Result<Self> {
         let is_scan = source.metadata().is_some_and(|metadata| metadata.route == "scan" && !metadata.transformed);
         let has_key = source.schema().and_then(|schema| schema.key_schema().ok()).is_some_and(|own| own == *key);
-        let stripes = if is_scan && has_key { source.stripes(STRIPES)? } else { None };
+        let stripes = if is_scan && has_key && !changes { source.stripes(STRIPES)? } else { None };
         Ok(match stripes {
             Some(stripes) => {
                 Self::Stripes(stripes.into_iter().map(|stripe| Striped { stripe, mark: stripe.start }).collect())
@@ -92,6 +92,8 @@ pub(super) struct Checkpoint {
     table_id: Option<String>,
     on_conflict: OnConflict,
     salvage: bool,
+    /// What tells the transform from others.
+    transform: Option<String>,
     pub(super) lanes: Lanes,
     pub(super) counts: Counts,
     pub(super) write_units: f64,
@@ -108,6 +110,7 @@ pub(super) struct Identity {
     pub(super) data_sha256: String,
     pub(super) on_conflict: OnConflict,
     pub(super) salvage: bool,
+    pub(super) transform: Option<String>,
 }
 
 impl Checkpoint {
@@ -120,6 +123,7 @@ impl Checkpoint {
             table_id: table.and_then(table_id),
             on_conflict: identity.on_conflict,
             salvage: identity.salvage,
+            transform: identity.transform,
             lanes,
             counts: Counts::default(),
             write_units: 0.0,
@@ -133,7 +137,8 @@ impl Checkpoint {
     /// One that no later run can go on from: standard input cannot be read again.
     pub(super) fn unkept(lanes: Lanes) -> Self {
         let (source, data_sha256, on_conflict) = (String::new(), String::new(), OnConflict::default());
-        Self::begin(Identity { source, data_sha256, on_conflict, salvage: false }, None, lanes)
+        let identity = Identity { source, data_sha256, on_conflict, salvage: false, transform: None };
+        Self::begin(identity, None, lanes)
     }
 
     /// The checkpoint at `path`, if there is one.
@@ -163,6 +168,9 @@ impl Checkpoint {
         }
         if self.salvage != identity.salvage {
             return Some(format!("it was run {} --salvage", if self.salvage { "with" } else { "without" }));
+        }
+        if self.transform != identity.transform {
+            return Some("it was run with another transform".to_owned());
         }
         let lists = [&self.rejects, &self.conflicts].into_iter().flatten();
         let mut cut = lists.filter(|lines| backup::file_bytes(&lines.path).is_none_or(|bytes| bytes < lines.bytes));

@@ -46,13 +46,15 @@ impl Concerns<'_> {
             }
         }
         if !self.facts.complete {
-            warnings.push("the dump is not a whole table".into());
+            let reasons = self.facts.partial.join(", ");
+            let reasons = if reasons.is_empty() { reasons } else { format!(" ({reasons})") };
+            warnings.push(format!("the dump is not a whole table{reasons}"));
         }
         warnings
     }
 
     /// What may come between a boost and its end.
-    pub(super) fn warnings_of_boost(&self, boost: Option<&Boosting>, has_marker: bool) -> Vec<String> {
+    fn warnings_of_boost(&self, boost: Option<&Boosting>, has_marker: bool) -> Vec<String> {
         let mut warnings = Vec::new();
         if boost.is_some_and(Boosting::raises) {
             let scales = self.existing.and_then(|existing| existing.section(Section::AutoScaling)).is_some();
@@ -66,8 +68,20 @@ impl Concerns<'_> {
         warnings
     }
 
+    /// What is to be known of a boost, and of changes to a schema that come to nothing.
+    pub(super) fn further_warnings(
+        &self,
+        boost: Option<&Boosting>,
+        has_marker: bool,
+        unapplied: Option<&Overridden>,
+    ) -> Vec<String> {
+        let mut warnings = self.warnings_of_boost(boost, has_marker);
+        warnings.extend(self.warning_of_overrides(unapplied));
+        warnings
+    }
+
     /// What is said of a schema whose changes come to nothing.
-    pub(super) fn warning_of_overrides(&self, unapplied: Option<&Overridden>) -> Option<String> {
+    fn warning_of_overrides(&self, unapplied: Option<&Overridden>) -> Option<String> {
         let is_said = unapplied.is_some_and(|wanted| !wanted.notes.is_empty()) && *self.action != TableAction::Keep;
         is_said.then(|| "the table exists: its settings stay, whatever is to be changed on the way".into())
     }

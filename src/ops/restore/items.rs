@@ -1,28 +1,55 @@
-//! The items of a dump, read by a thread of their own: all of it from its beginning, or stripe by stripe in turns.
+//! The items of a dump, read by a thread of their own: all of it from its beginning, or stripe by stripe in turns; through the
+//! transform, if there is one.
 
 use std::io::Read;
-use std::sync::Arc;
+use std::iter;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::checkpoint::Lanes;
-use crate::backup::{ItemReader, Source, StripeReader};
+use super::ledger::Going;
+use crate::backup::{Collisions, ItemReader, Source, StripeReader};
 use crate::error::Result;
+use crate::event::Reporter;
+use crate::item::KeySchema;
+use crate::ops::through::{CHUNK_ITEMS, Meetings, Misfit, through};
+use crate::store::Refused;
+use crate::transform::{Outcome, Transform, Transformed};
 
-/// Items handed from the reading thread at a time.
-const CHUNK_ITEMS: usize = 256;
+/// Items handed from the reading thread at a time have so many bytes at most, and one more item.
 const CHUNK_BYTES: usize = 256 * 1024;
 
 /// An item that was read.
 #[derive(Debug)]
 pub(super) struct ReadItem {
-    pub(super) text: Bytes,
-    /// The lane it was read in.
+    pub(super) going: Going,
+    /// What goes on to the table.
+    pub(super) texts: Vec<Bytes>,
+    pub(super) place: Place,
+}
+
+/// Where an item was read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
     pub(super) lane: usize,
     /// The offset behind it: where to go on in the lane.
     pub(super) end: u64,
+}
+
+/// How items change on their way to the table.
+#[derive(Clone)]
+pub(super) struct Way {
+    pub(super) transform: Transform,
+    /// The key that they have in the dump.
+    pub(super) from: KeySchema,
+    /// The key that they are to have.
+    pub(super) to: KeySchema,
+    pub(super) reporter: Arc<dyn Reporter>,
+    /// What becomes known at the end: items that came out with one key.
+    pub(super) collisions: Arc<OnceLock<Collisions>>,
 }
 
 /// Items on their way from the reading thread.
@@ -30,21 +57,23 @@ pub(super) struct Items(mpsc::Receiver<Result<Vec<ReadItem>>>);
 
 impl Items {
     /// Starts to read each lane from its mark on.
-    pub(super) fn start(source: &Arc<Source>, lanes: &Lanes, cancel: &CancellationToken) -> Result<Self> {
-        let mut readers = Readers::open(source, lanes)?;
+    pub(super) fn start(
+        source: &Arc<Source>,
+        lanes: &Lanes,
+        way: Option<Way>,
+        cancel: &CancellationToken,
+    ) -> Result<Self> {
+        let readers = Readers::open(source, lanes)?;
         let (send, receive) = mpsc::channel(2);
         let cancel = cancel.clone();
         tokio::task::spawn_blocking(move || {
-            loop {
-                let (chunk, end) = readers.chunk();
-                if send.blocking_send(Ok(chunk)).is_err() || cancel.is_cancelled() {
-                    return;
-                }
-                match end {
-                    None => {}
-                    Some(Ok(())) => return,
-                    Some(Err(error)) => return drop(send.blocking_send(Err(error))),
-                }
+            let mut hand_on = |chunk| send.blocking_send(chunk).is_ok() && !cancel.is_cancelled();
+            let done = match way {
+                Some(way) => way.changed(readers.chunks(), &mut hand_on),
+                None => as_they_are(readers.chunks(), &mut hand_on),
+            };
+            if let Err(error) = done {
+                hand_on(Err(error));
             }
         });
         Ok(Self(receive))
@@ -56,8 +85,79 @@ impl Items {
     }
 }
 
+/// Items and their places.
+type Chunk = (Vec<Bytes>, Vec<Place>);
+
+fn as_they_are(
+    chunks: impl Iterator<Item = Result<Chunk>>,
+    hand_on: &mut impl FnMut(Result<Vec<ReadItem>>) -> bool,
+) -> Result<()> {
+    for chunk in chunks {
+        let (items, places) = chunk?;
+        let read = |(text, place)| ReadItem { going: Going::Itself, texts: vec![text], place };
+        if !hand_on(Ok(items.into_iter().zip(places).map(read).collect())) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+impl Way {
+    fn changed(
+        &self,
+        chunks: impl Iterator<Item = Result<Chunk>> + Send + 'static,
+        hand_on: &mut impl FnMut(Result<Vec<ReadItem>>) -> bool,
+    ) -> Result<()> {
+        let changes = self.transform.changes();
+        let mut meetings = if changes { Some(Meetings::new(self.from.clone(), self.to.clone())?) } else { None };
+        for chunk in through(&self.transform, &self.reporter, chunks)? {
+            let Transformed { tag, items, outcomes } = chunk?;
+            let mut read = Vec::with_capacity(items.len());
+            for ((item, outcome), place) in items.into_iter().zip(outcomes).zip(tag) {
+                let outcome = fitting(outcome, &self.to);
+                if let Some(meetings) = &mut meetings {
+                    meetings.take(&item, &outcome)?;
+                }
+                read.push(going(item, outcome, place));
+            }
+            if !hand_on(Ok(read)) {
+                return Ok(());
+            }
+        }
+        if let Some(meetings) = meetings {
+            // It is set once: there is one run.
+            let _ = self.collisions.set(meetings.judge()?);
+        }
+        Ok(())
+    }
+}
+
+/// What a transform made, if a table with this key takes all of it.
+pub(in crate::ops) fn fitting(outcome: Outcome, key: &KeySchema) -> Outcome {
+    match Misfit::of_made(&outcome, key) {
+        Some(misfit) => Outcome::Rejected(misfit.reason()),
+        None => outcome,
+    }
+}
+
+fn going(item: Bytes, outcome: Outcome, place: Place) -> ReadItem {
+    let others = |texts: Vec<Bytes>, item| {
+        let count = u32::try_from(texts.len()).expect("a filter gives far fewer items");
+        ReadItem { going: Going::Others { count, item }, texts, place }
+    };
+    match outcome {
+        Outcome::Unchanged => ReadItem { going: Going::Itself, texts: vec![item], place },
+        Outcome::Changed(changed) => others(vec![changed], item),
+        Outcome::Several(several) => others(several, item),
+        Outcome::Skipped => others(Vec::new(), Bytes::new()),
+        Outcome::Rejected(reason) => {
+            ReadItem { going: Going::Nothing(Box::new(Refused { item, reason })), texts: Vec::new(), place }
+        }
+    }
+}
+
 /// The readers of all lanes that are not at their end.
-struct Readers {
+pub(super) struct Readers {
     lanes: Vec<(usize, Reader)>,
     /// Whose turn it is.
     turn: usize,
@@ -73,7 +173,7 @@ enum Reader {
 }
 
 impl Readers {
-    fn open(source: &Source, lanes: &Lanes) -> Result<Self> {
+    pub(super) fn open(source: &Source, lanes: &Lanes) -> Result<Self> {
         let lanes = match lanes {
             Lanes::Whole { mark } => vec![(0, Reader::Whole { items: source.items()?, from: *mark })],
             Lanes::Stripes(stripes) => {
@@ -87,14 +187,30 @@ impl Readers {
         Ok(Self { lanes, turn: 0 })
     }
 
+    /// All items, some at a time.
+    pub(super) fn chunks(mut self) -> impl Iterator<Item = Result<Chunk>> + Send {
+        let mut end = None;
+        iter::from_fn(move || {
+            if let Some(end) = end.take() {
+                self.lanes.clear();
+                return Result::err(end).map(Err);
+            }
+            let (chunk, ended) = self.chunk();
+            let is_over = chunk.0.is_empty() && matches!(ended, Some(Ok(())));
+            end = ended;
+            (!is_over).then_some(Ok(chunk))
+        })
+    }
+
     /// Some items, and the end if it comes behind them.
-    fn chunk(&mut self) -> (Vec<ReadItem>, Option<Result<()>>) {
-        let (mut chunk, mut bytes) = (Vec::new(), 0);
-        while chunk.len() < CHUNK_ITEMS && bytes < CHUNK_BYTES {
+    fn chunk(&mut self) -> (Chunk, Option<Result<()>>) {
+        let (mut chunk, mut bytes): (Chunk, usize) = Default::default();
+        while chunk.0.len() < CHUNK_ITEMS && bytes < CHUNK_BYTES {
             match self.next_entry() {
-                Ok(Some(entry)) => {
-                    bytes += entry.text.len();
-                    chunk.push(entry);
+                Ok(Some((text, place))) => {
+                    bytes += text.len();
+                    chunk.0.push(text);
+                    chunk.1.push(place);
                 }
                 Ok(None) => return (chunk, Some(Ok(()))),
                 Err(error) => return (chunk, Some(Err(error))),
@@ -104,7 +220,7 @@ impl Readers {
     }
 
     /// An item of the lane whose turn it is.
-    fn next_entry(&mut self) -> Result<Option<ReadItem>> {
+    fn next_entry(&mut self) -> Result<Option<(Bytes, Place)>> {
         loop {
             if self.turn >= self.lanes.len() {
                 self.turn = 0;
@@ -112,7 +228,7 @@ impl Readers {
             let Some((lane, reader)) = self.lanes.get_mut(self.turn) else { return Ok(None) };
             if let Some((text, end)) = reader.next()? {
                 self.turn += 1;
-                return Ok(Some(ReadItem { text, lane: *lane, end }));
+                return Ok(Some((text, Place { lane: *lane, end })));
             }
             self.lanes.remove(self.turn);
         }

@@ -8,11 +8,12 @@
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::store::Refused;
 
-/// Items that may lie between the marks and the readers, in all lanes together: 32 bytes each.
+/// Items that may lie between the marks and the readers, in all lanes together: about a hundred bytes each.
 const OPEN_ITEMS: usize = 65_536;
 
 /// Bytes of items that wait for their file.
@@ -33,14 +34,34 @@ pub(super) struct Counts {
     pub(super) rejected: u64,
     /// Items left out because the table has others with their keys.
     pub(super) skipped: u64,
+    /// Items that went on to the table: those of the dump, or what the transform made of them.
+    pub(super) out: u64,
+    /// Items of the dump in whose place others went on.
+    pub(super) changed: u64,
+    /// Items of the dump that the transform left out on purpose.
+    pub(super) filtered: u64,
+    /// Of those rejected, items of the dump of which nothing went on to the table.
+    pub(super) withheld: u64,
     /// Bytes of text of the items written.
     pub(super) bytes: u64,
 }
 
 impl Counts {
-    /// Items of which it is known what became of them.
+    /// Items of which it is known what became of them: what went on to the table, and what was withheld from it.
     pub(super) fn accounted(&self) -> u64 {
         self.written + self.superseded + self.rejected + self.skipped
+    }
+
+    /// Items of which it must be known.
+    pub(super) fn owed(&self) -> u64 {
+        self.out + self.withheld
+    }
+
+    /// Pieces of a dump that are rejected without being read as items.
+    pub(super) fn add_unreadable(&mut self, pieces: u64) {
+        self.read += pieces;
+        self.rejected += pieces;
+        self.withheld += pieces;
     }
 }
 
@@ -66,6 +87,17 @@ pub(super) struct Ticket {
     number: u64,
 }
 
+/// What goes on to the table in place of an item.
+#[derive(Debug, Clone)]
+pub(super) enum Going {
+    /// The item itself.
+    Itself,
+    /// So many others; none if it was left out on purpose. If one is refused, the item as the dump has it goes into the file.
+    Others { count: u32, item: Bytes },
+    /// Nothing, for a reason.
+    Nothing(Box<Refused>),
+}
+
 /// Something that belongs into a file now.
 #[derive(Debug)]
 pub(super) enum Listed {
@@ -77,7 +109,13 @@ pub(super) enum Listed {
 struct Slot {
     /// The offset behind the item.
     end: u64,
-    outcome: Option<Outcome>,
+    /// Items of its that are still on their way.
+    open: u32,
+    /// Whether others went on in its place.
+    others: Option<Bytes>,
+    /// Whether nothing went on, for a reason.
+    is_withheld: bool,
+    outcomes: Vec<Outcome>,
 }
 
 #[derive(Debug)]
@@ -125,28 +163,44 @@ impl Ledger {
         self.open >= OPEN_ITEMS || self.waiting_bytes >= WAITING_BYTES
     }
 
-    /// An item was read in a lane; `end` is the offset behind it.
-    pub(super) fn read(&mut self, lane: usize, end: u64) -> Ticket {
+    /// An item was read in a lane; `end` is the offset behind it. What goes on in its place is settled with the ticket, each by itself.
+    pub(super) fn read(&mut self, lane: usize, end: u64, going: Going) -> Ticket {
+        let (open, others, outcomes) = match going {
+            Going::Itself => (1, None, Vec::new()),
+            Going::Others { count, item } => (count, Some(item), Vec::new()),
+            Going::Nothing(refused) => (0, None, vec![Outcome::Rejected(refused)]),
+        };
+        let slot = Slot { end, open, others, is_withheld: !outcomes.is_empty(), outcomes };
+        self.waiting_bytes += slot.kept_bytes();
         let Lane { first, open, .. } = &mut self.lanes[lane];
         let ticket = Ticket { lane, number: *first + open.len() as u64 };
-        open.push_back(Slot { end, outcome: None });
+        open.push_back(slot);
         self.open += 1;
+        self.pass(lane);
         ticket
     }
 
-    /// It is known what became of an item.
+    /// It is known what became of an item, or of one of those that went on in its place.
     pub(super) fn settle(&mut self, ticket: Ticket, outcome: Outcome) {
         let lane = &mut self.lanes[ticket.lane];
         let at = usize::try_from(ticket.number - lane.first).expect("open items are few");
-        self.waiting_bytes += outcome.kept_bytes();
-        lane.open[at].outcome = Some(outcome);
-        while lane.open.front().is_some_and(|slot| slot.outcome.is_some()) {
-            let Some(Slot { end, outcome: Some(outcome) }) = lane.open.pop_front() else { break };
+        let slot = &mut lane.open[at];
+        self.waiting_bytes -= slot.kept_bytes();
+        slot.open -= 1;
+        slot.outcomes.push(outcome.of(slot.others.as_ref()));
+        self.waiting_bytes += slot.kept_bytes();
+        self.pass(ticket.lane);
+    }
+
+    /// Moves the mark of a lane as far as everything is settled.
+    fn pass(&mut self, lane: usize) {
+        let lane = &mut self.lanes[lane];
+        while let Some(slot) = lane.open.pop_front_if(|slot| slot.open == 0) {
             lane.first += 1;
-            lane.mark = end;
+            lane.mark = slot.end;
             self.open -= 1;
-            self.waiting_bytes -= outcome.kept_bytes();
-            self.counts.add(outcome, &mut self.listed);
+            self.waiting_bytes -= slot.kept_bytes();
+            self.counts.add(slot, &mut self.listed);
         }
     }
 
@@ -157,8 +211,22 @@ impl Ledger {
 }
 
 impl Counts {
-    fn add(&mut self, outcome: Outcome, listed: &mut VecDeque<Listed>) {
+    fn add(&mut self, slot: Slot, listed: &mut VecDeque<Listed>) {
         self.read += 1;
+        if slot.is_withheld {
+            self.withheld += 1;
+        } else {
+            self.out += slot.outcomes.len() as u64;
+        }
+        match slot.others {
+            Some(_) if slot.outcomes.is_empty() => self.filtered += 1,
+            Some(_) => self.changed += 1,
+            None => {}
+        }
+        slot.outcomes.into_iter().for_each(|outcome| self.count(outcome, listed));
+    }
+
+    fn count(&mut self, outcome: Outcome, listed: &mut VecDeque<Listed>) {
         match outcome {
             Outcome::Written { bytes } => {
                 self.written += 1;
@@ -182,7 +250,27 @@ impl Counts {
     }
 }
 
+impl Slot {
+    fn kept_bytes(&self) -> usize {
+        self.others.as_ref().map_or(0, Bytes::len) + self.outcomes.iter().map(Outcome::kept_bytes).sum::<usize>()
+    }
+}
+
 impl Outcome {
+    /// The same, of the item as the dump has it: that is what a later restore reads from a file.
+    fn of(self, item: Option<&Bytes>) -> Self {
+        let Some(item) = item else { return self };
+        let replaced = |mut refused: Box<Refused>| {
+            refused.item = item.clone();
+            refused
+        };
+        match self {
+            Self::Rejected(refused) => Self::Rejected(replaced(refused)),
+            Self::Skipped(refused) => Self::Skipped(replaced(refused)),
+            other => other,
+        }
+    }
+
     fn kept_bytes(&self) -> usize {
         match self {
             Self::Rejected(refused) | Self::Skipped(refused) => refused.item.len() + refused.reason.len(),
@@ -192,97 +280,4 @@ impl Outcome {
 }
 
 #[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn refused(number: usize) -> Refused {
-        Refused { item: Bytes::from(number.to_string()), reason: String::new() }
-    }
-
-    fn outcome(kind: u8, number: usize) -> Outcome {
-        match kind {
-            0 => Outcome::Written { bytes: 10 },
-            1 => Outcome::AlreadyThere { bytes: 1 },
-            2 => Outcome::Superseded,
-            3 => Outcome::Rejected(Box::new(refused(number))),
-            _ => Outcome::Skipped(Box::new(refused(number))),
-        }
-    }
-
-    fn listed(ledger: &mut Ledger) -> Vec<String> {
-        let text = |listed| match listed {
-            Listed::Rejected(one) | Listed::Skipped(one) => String::from_utf8_lossy(&one.item).into_owned(),
-        };
-        std::iter::from_fn(|| ledger.next_listed()).map(text).collect()
-    }
-
-    proptest! {
-        #[test]
-        fn marks_counts_and_files_have_exactly_what_lies_below_the_lowest_open_item(
-            lanes in prop::collection::vec(0..3_usize, 1..60),
-            kinds in prop::collection::vec(0..5_u8, 60),
-            order in Just((0..60_usize).collect::<Vec<_>>()).prop_shuffle(),
-            stop in 0..60_usize,
-        ) {
-            let mut ledger = Ledger::new([0, 1000, 2000], Counts::default());
-            let mut tickets = Vec::new();
-            let mut ends = [0, 1000, 2000];
-            for lane in &lanes {
-                ends[*lane] += 7;
-                tickets.push((*lane, ledger.read(*lane, ends[*lane]), ends[*lane]));
-            }
-            let order: Vec<usize> = order.into_iter().filter(|number| *number < tickets.len()).collect();
-            let settled = &order[..stop.min(order.len())];
-            let mut files = Vec::new();
-            for number in settled {
-                ledger.settle(tickets[*number].1, outcome(kinds[*number], *number));
-                files.extend(listed(&mut ledger));
-            }
-            let marks: Vec<u64> = ledger.marks().collect();
-            let mut expected = Counts::default();
-            let mut expected_files = Vec::new();
-            for (lane, mark) in marks.iter().enumerate() {
-                let mut below = true;
-                let mut expected_mark = 1000 * lane as u64;
-                for (number, (of, _, end)) in tickets.iter().enumerate().filter(|(_, ticket)| ticket.0 == lane) {
-                    prop_assert_eq!(*of, lane);
-                    below &= settled.contains(&number);
-                    if below {
-                        expected_mark = *end;
-                        let mut all = VecDeque::new();
-                        expected.add(outcome(kinds[number], number), &mut all);
-                        expected_files.extend(all.iter().map(|_| number.to_string()));
-                    }
-                }
-                prop_assert_eq!(*mark, expected_mark);
-            }
-            prop_assert_eq!(ledger.counts(), expected);
-            prop_assert_eq!(expected.accounted(), expected.read);
-            prop_assert_eq!(ledger.open() as u64, tickets.len() as u64 - expected.read);
-            files.sort();
-            expected_files.sort();
-            prop_assert_eq!(files, expected_files);
-        }
-    }
-
-    #[test]
-    fn what_is_kept_is_bounded() {
-        let mut ledger = Ledger::new([0], Counts::default());
-        let first = ledger.read(0, 1);
-        let mut end = 1;
-        while !ledger.is_full() {
-            end += 1;
-            let ticket = ledger.read(0, end);
-            let item = Bytes::from(vec![b'x'; 400_000]);
-            ledger.settle(ticket, Outcome::Rejected(Box::new(Refused { item, reason: String::new() })));
-        }
-        assert!(ledger.waiting_bytes < WAITING_BYTES + 400_001 && ledger.open() < 50);
-        assert_eq!(ledger.counts().read, 0);
-        ledger.settle(first, Outcome::Superseded);
-        assert!(!ledger.is_full() && ledger.waiting_bytes == 0);
-        assert_eq!((ledger.counts().read, ledger.marks().next()), (end, Some(end)));
-    }
-}
+mod tests;

@@ -14,6 +14,7 @@ mod boost;
 mod checkpoint;
 mod concerns;
 mod diff;
+mod facts;
 mod items;
 mod ledger;
 mod marker;
@@ -25,6 +26,7 @@ mod saver;
 mod settings;
 mod settle;
 mod table;
+mod trial;
 mod verify;
 mod writing;
 
@@ -34,16 +36,19 @@ use serde::{Deserialize, Serialize};
 
 pub use boost::{BoostOutcome, NotTakenBack, PlannedBoost};
 pub use diff::{NotCompared, SchemaDifferences, diff};
-pub use plan::{RestorePlan, Salvage, SourceFacts, TableAction, plan};
+pub use facts::{Salvage, SourceFacts};
+pub use plan::{RestorePlan, TableAction, plan};
 pub use resume::{Interrupted, interrupted};
 pub use run::run;
 pub use settings::{PlannedSetting, SettingOutcome, SettingResult, When};
+pub use trial::trial;
 
 use crate::backup::SourceSpec;
 use crate::limits;
 use crate::ops::place::Place;
 use crate::ops::{Cap, Content};
 use crate::schema::{Boost, Overrides, SettingChoice};
+use crate::transform::Transform;
 
 /// What to restore, and how.
 #[derive(Debug)]
@@ -85,6 +90,8 @@ pub struct RestoreRequest {
     pub max_write_units: Option<Cap>,
     /// How the result is checked.
     pub verify: VerifyMode,
+    /// What happens to items on the way.
+    pub transform: Transform,
     /// Folder for what must outlive the run but belongs to no dump: markers of unfinished restores, rejects of a stream.
     pub state_dir: Option<PathBuf>,
 }
@@ -112,6 +119,7 @@ impl RestoreRequest {
             resume_command: None,
             max_write_units: None,
             verify: VerifyMode::default(),
+            transform: Transform::new(),
             state_dir: None,
         }
     }
@@ -215,13 +223,23 @@ pub struct RestoreSummary {
     pub table: TableOutcome,
     /// Items read from the dump.
     pub items_read: u64,
+    /// Items that went on to the table: those of the dump, or what the transform put in their place.
+    pub items_out: u64,
+    /// Items of the dump in whose place the transform put others.
+    pub items_changed: u64,
+    /// Items of the dump that the transform left out on purpose.
+    pub items_left_out: u64,
+    /// Items that came out of the transform with a key that another item has: the later overwrote the earlier. Of this run alone.
+    pub collisions: u64,
+    /// The first of them, by their place among what came out in this run, counted from 1.
+    pub collided: Vec<(u64, u64)>,
     /// Items the table has as the dump has them: acknowledged by DynamoDB, or found there already.
     pub items_written: u64,
     /// Of those, items that were found there already; only `--on-conflict skip` and `fail` look.
     pub items_already_there: u64,
     /// Earlier versions of an item that a later line of the dump replaced before they were written.
     pub items_superseded: u64,
-    /// Items DynamoDB refused; they are in the rejects file.
+    /// Items that DynamoDB or the transform refused; they are in the rejects file.
     pub items_rejected: u64,
     /// Where the rejected items are, with the reason for each.
     pub rejects_file: Option<PathBuf>,
@@ -274,7 +292,8 @@ impl RestoreSummary {
             && self.boost.as_ref().is_none_or(|boost| boost.not_taken_back.is_none())
             && self.failed_settings().next().is_none()
             && self.items_rejected == 0
-            && self.items_read == self.items_written + self.items_superseded + self.items_skipped
+            && self.collisions == 0
+            && self.items_out == self.items_written + self.items_superseded + self.items_skipped
     }
 
     /// The settings that were promised and could not be applied.

@@ -4,12 +4,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::boost::{Boosting, Left};
 use super::checkpoint::{Checkpoint, Identity};
 use super::concerns::Concerns;
+use super::facts::SourceFacts;
 use super::marker::{Mark, Marker};
 use super::resume::{self, Interrupted, Taken};
 use super::settings::Settings;
@@ -23,7 +23,7 @@ use crate::item::KeySchema;
 use crate::ops::blocking;
 use crate::ops::cap::Direction;
 use crate::ops::place::Place;
-use crate::schema::{Difference, NotRecreated, Overridden, Section, SkippedSetting, TableSchema};
+use crate::schema::{Billing, Difference, NotRecreated, Overridden, Section, SkippedSetting, TableSchema};
 use crate::store::ReadStore;
 
 /// What a restore is going to do.
@@ -49,6 +49,8 @@ pub struct RestorePlan {
     pub notes: Vec<String>,
     /// Whatever else of the schema the table will not have: fields this version does not know, settings the target lacks.
     pub not_restored: Vec<NotRecreated>,
+    /// What happens to items on the way, a line for each step.
+    pub transform: Vec<String>,
     /// Where an interrupted restore is taken up.
     pub resumes: Option<Interrupted>,
     /// Cap of consumed write units per second.
@@ -69,8 +71,7 @@ pub(super) struct Parts {
     pub(super) source: Arc<Source>,
     pub(super) settings: Settings,
     pub(super) boost: Option<Boosting>,
-    /// The key schema items must fit.
-    pub(super) key: Option<KeySchema>,
+    pub(super) bound: Bound,
     /// The marker of a restore that has not ended yet.
     pub(super) marker: Option<Marker>,
     /// Whether the table is this restore's own: made by it, or by the run that did not end before it.
@@ -87,46 +88,6 @@ impl fmt::Debug for Parts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Parts").field("request", &self.request).finish_non_exhaustive()
     }
-}
-
-/// The dump, as plans name it.
-#[derive(Debug, Clone, Serialize)]
-pub struct SourceFacts {
-    /// Folder or file; `-` for standard input.
-    pub path: String,
-    /// What it is: `dump`, `dump of an older tool`, `items`.
-    pub kind: &'static str,
-    /// Environment it was made from, where it says so.
-    pub environment: Option<String>,
-    /// Table it was made from, where it says so.
-    pub table: Option<String>,
-    /// Account and region it was made from, where its ARN is AWS's.
-    pub account: Option<String>,
-    /// See `account`.
-    pub region: Option<String>,
-    /// When reading of the table began.
-    pub started_at: Option<DateTime<Utc>>,
-    /// When reading of the table ended.
-    pub finished_at: Option<DateTime<Utc>>,
-    /// Items in it; `None` where that is only known at the end (standard input).
-    pub items: Option<u64>,
-    /// Bytes of item text in it.
-    pub bytes: Option<u64>,
-    /// Whether it holds the whole table, as far as it says.
-    pub complete: bool,
-    /// What is to be had of it, where it is damaged and salvaged.
-    pub salvage: Option<Salvage>,
-}
-
-/// What is to be had of a damaged dump.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Salvage {
-    /// Items that its metadata promises, where that can be read.
-    pub promised: Option<u64>,
-    /// Items that can be read.
-    pub readable: u64,
-    /// Lines, frames or ends of files that cannot.
-    pub unreadable: u64,
 }
 
 /// What happens to the table.
@@ -173,11 +134,10 @@ impl RestorePlan {
 pub async fn plan(
     store: &impl ReadStore,
     environment: &Environment,
-    request: RestoreRequest,
+    mut request: RestoreRequest,
     reporter: Arc<dyn Reporter>,
 ) -> Result<RestorePlan> {
-    refuse_vanishing_target(environment)?;
-    let source = opened(&request, &reporter).await?;
+    let source = opened(environment, &request, &reporter).await?;
     let table = target_table(&request, environment, &source)?;
     let (source, Standing { existing, left, marker, mark, taken, action }) =
         Standing::look(store, environment, &request, source, &table).await?;
@@ -191,19 +151,19 @@ pub async fn plan(
     let aim = Aim { request: &request, table: &table, applies, same_table };
     let mut settled = Settled::of(&aim, &action, wanted.as_ref(), existing.as_ref(), environment)?;
     let (boost, planned_boost) = settled.boost(&aim, &action, wanted.as_ref(), existing.as_ref(), left)?;
+    let becomes = if creates { wanted.as_ref().map(|wanted| &wanted.schema) } else { existing.as_ref() };
+    let bound = Bound::of(&mut request, &source, settled.key, becomes)?;
     let max_write_units = write_cap(&request, existing.as_ref(), wanted.as_ref())?;
     let settings = settled.settings.without_what_lacks(store, &table).await;
-    let is_read = action != TableAction::Keep && request.content.data();
-    let (source, checked) = if is_read { check(source, reporter).await? } else { (source, None) };
+    let (source, checked) = checked(source, action != TableAction::Keep && request.content.data(), reporter).await?;
     let facts = SourceFacts::of(&source, checked.as_ref());
     let concerns = Concerns { action: &action, existing: existing.as_ref(), target: &target, facts: &facts };
     let mut warnings = checked.as_ref().map_or(source.warnings(), |checked| &checked.warnings).to_vec();
     warnings.extend(concerns.warnings(&request, mark.as_ref().map(|_| &taken), backups));
-    warnings.extend(concerns.warnings_of_boost(boost.as_ref(), marker.is_some()));
-    warnings.extend(concerns.warning_of_overrides(wanted.as_ref().filter(|_| !applies)));
+    warnings.extend(concerns.further_warnings(boost.as_ref(), marker.is_some(), wanted.as_ref().filter(|_| !applies)));
     let changes = boost.is_some() || changes(&action, &request, &settings);
     let approval = approval(environment, &table, changes.then(|| concerns.questions(backups, &source)));
-    let verify = verify_mode(&request, &source, &target, &mut warnings);
+    let verify = verify_mode(&request, &source, &target, taken.checkpoint.is_some(), &mut warnings);
     let parts = Parts {
         identity: checked.and_then(|checked| Some(Identity::of(&source, &request, checked.data_sha256?))),
         checkpoint: taken.checkpoint,
@@ -211,13 +171,14 @@ pub async fn plan(
         source: Arc::new(source),
         settings,
         boost,
-        key: settled.key,
+        bound,
         marker,
         creates: is_own,
         request,
     };
     Ok(RestorePlan {
         source: facts,
+        transform: parts.request.transform.lines().collect(),
         resumes: parts.checkpoint.as_ref().map(Checkpoint::interrupted),
         notes: wanted.as_ref().filter(|_| applies).map(|wanted| wanted.notes.clone()).unwrap_or_default(),
         table: wanted.filter(|_| creates).map(|wanted| wanted.schema.shape_lines()).unwrap_or_default(),
@@ -234,6 +195,38 @@ pub async fn plan(
         target,
         action,
     })
+}
+
+/// What items are bound for.
+pub(super) struct Bound {
+    /// The key that they have in the dump, where it says so.
+    pub(super) source_key: Option<KeySchema>,
+    /// The key that they must have.
+    pub(super) key: Option<KeySchema>,
+    /// Write units per second that a provisioned table has.
+    pub(super) write_capacity: Option<u64>,
+}
+
+impl Bound {
+    /// Tells the transform of the request between which keys it stands.
+    fn of(
+        request: &mut RestoreRequest,
+        source: &Source,
+        key: Option<KeySchema>,
+        table: Option<&TableSchema>,
+    ) -> Result<Self> {
+        let source_key = source.schema().and_then(|schema| schema.key_schema().ok());
+        if let Some(to) = key.as_ref().filter(|_| !request.transform.is_empty()) {
+            let index_keys = table.map(TableSchema::index_keys).unwrap_or_default();
+            let transform = std::mem::take(&mut request.transform);
+            request.transform = transform.between_tables(source_key.as_ref().unwrap_or(to), to, &index_keys)?;
+        }
+        let write_capacity = table.and_then(|table| match table.description().billing() {
+            Billing::Provisioned(capacity) => Some(capacity.write),
+            Billing::OnDemand => None,
+        });
+        Ok(Self { source_key, key, write_capacity })
+    }
 }
 
 /// What stands already, what an earlier run has left, and what follows from that for the table.
@@ -404,7 +397,8 @@ fn action(
 }
 
 /// Opens the dump; a damaged one to read what is readable of it, where that is asked for.
-async fn opened(request: &RestoreRequest, reporter: &Arc<dyn Reporter>) -> Result<Source> {
+async fn opened(environment: &Environment, request: &RestoreRequest, reporter: &Arc<dyn Reporter>) -> Result<Source> {
+    refuse_vanishing_target(environment)?;
     refuse_stream(request)?;
     let source = Source::open(&request.source);
     if !request.salvage {
@@ -418,6 +412,11 @@ async fn opened(request: &RestoreRequest, reporter: &Arc<dyn Reporter>) -> Resul
         Err(failure) if failure.kind() == ErrorKind::Damaged => Source::salvage(&request.source, &failure),
         checked => checked,
     }
+}
+
+/// The source, checked if its items are to be written.
+async fn checked(source: Source, is_read: bool, reporter: Arc<dyn Reporter>) -> Result<(Source, Option<Checked>)> {
+    if is_read { check(source, reporter).await } else { Ok((source, None)) }
 }
 
 /// Reads the whole dump once before anything is touched. Standard input cannot be read twice and goes unchecked.
@@ -437,9 +436,22 @@ async fn check(source: Source, reporter: Arc<dyn Reporter>) -> Result<(Source, O
 }
 
 /// What `auto` means here. A stream cannot be read a second time, so it cannot be compared.
-fn verify_mode(request: &RestoreRequest, source: &Source, target: &Place, warnings: &mut Vec<String>) -> VerifyMode {
+fn verify_mode(
+    request: &RestoreRequest,
+    source: &Source,
+    target: &Place,
+    resumes: bool,
+    warnings: &mut Vec<String>,
+) -> VerifyMode {
+    let is_repeatable = !request.transform.runs_a_program() && (!resumes || request.transform.is_empty());
+    if request.verify == VerifyMode::Full && !is_repeatable {
+        warnings
+            .push("the comparison transforms the dump once more: what does not come out the same twice differs".into());
+    }
     let mode = match request.verify {
         _ if !request.content.data() => VerifyMode::None,
+        // A program, or the time in a filter, may give another item the next time.
+        VerifyMode::Auto if !is_repeatable => VerifyMode::Count,
         VerifyMode::Auto if target.local && !source.is_stream() => VerifyMode::Full,
         VerifyMode::Auto => VerifyMode::Count,
         mode => mode,
@@ -449,31 +461,4 @@ fn verify_mode(request: &RestoreRequest, source: &Source, target: &Place, warnin
         return VerifyMode::Count;
     }
     mode
-}
-
-impl SourceFacts {
-    fn of(source: &Source, checked: Option<&Checked>) -> Self {
-        let metadata = source.metadata();
-        let schema = source.schema();
-        Self {
-            path: source.to_string(),
-            kind: source.kind().words(),
-            environment: source.environment().map(ToOwned::to_owned),
-            table: source.table_name().map(ToOwned::to_owned),
-            account: schema.and_then(TableSchema::account).map(ToOwned::to_owned),
-            region: metadata
-                .and_then(|metadata| metadata.region.clone())
-                .or_else(|| schema.and_then(TableSchema::region).map(ToOwned::to_owned)),
-            started_at: metadata.map(|metadata| metadata.started_at),
-            finished_at: metadata.map(|metadata| metadata.finished_at),
-            items: checked.map(|checked| checked.items).or_else(|| metadata.map(|metadata| metadata.items)),
-            bytes: checked.map(|checked| checked.text_bytes).or_else(|| metadata.map(|metadata| metadata.data_bytes)),
-            complete: metadata.is_none_or(|metadata| metadata.complete),
-            salvage: checked.zip(source.damage()).map(|(checked, damage)| Salvage {
-                promised: damage.promised,
-                readable: checked.items,
-                unreadable: checked.unreadable,
-            }),
-        }
-    }
 }

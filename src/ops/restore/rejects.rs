@@ -42,16 +42,15 @@ impl List {
 
     /// Keeps one item with its reason, as a line `{"reason":…,"item":…}`.
     fn keep(&mut self, refused: &Refused) -> Result<()> {
-        self.line(&refused.reason, b"item", &refused.item)
+        self.line(&refused.reason, "item", &refused.item)
     }
 
-    fn line(&mut self, reason: &str, name: &[u8], value: &[u8]) -> Result<()> {
+    fn line(&mut self, reason: &str, name: &str, value: &[u8]) -> Result<()> {
         let file = match &mut self.file {
             Some(file) => file,
             None => self.file.insert(LinesFile::create_first(&self.places)?),
         };
-        let reason = serde_json::Value::from(reason).to_string();
-        file.append(&[br#"{"reason":"#, reason.as_bytes(), b",\"", name, b"\":", value, b"}"])?;
+        file.append_with_reason(reason, name, value)?;
         self.count += 1;
         Ok(())
     }
@@ -91,7 +90,7 @@ impl Rejects {
     /// Keeps what stands where an item should, as a line `{"reason":…,"unreadable":"…"}`: bytes that are no text are replaced.
     pub(super) fn keep_unreadable(&mut self, piece: &Unreadable) -> Result<()> {
         let text = serde_json::Value::from(String::from_utf8_lossy(&piece.text)).to_string();
-        self.rejects.line(&piece.reason, b"unreadable", text.as_bytes())
+        self.rejects.line(&piece.reason, "unreadable", text.as_bytes())
     }
 
     /// Where rejects and conflicts are and how long, with what puts them on disk: a checkpoint must not count lines that are not.

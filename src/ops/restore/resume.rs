@@ -95,6 +95,7 @@ impl Identity {
             data_sha256,
             on_conflict: request.on_conflict,
             salvage: source.is_salvaged(),
+            transform: request.transform.identity(),
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A run that stops says how to go on: what it has done until then is in its checkpoint.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::apply::Applying;
 use super::boost::Boosting;
 use super::checkpoint::{Checkpoint, Lanes};
-use super::items::Items;
+use super::items::{Items, Way};
 use super::marker::Mark;
 use super::plan::{RestorePlan, TableAction};
 use super::rejects::Rejects;
@@ -18,7 +18,7 @@ use super::saver::Saver;
 use super::settings::Settings;
 use super::writing::{How, Moved, Writing};
 use super::{BoostOutcome, RestoreSummary, SettingOutcome, TableOutcome, Verified, VerifyMode, When, table, verify};
-use crate::backup::Source;
+use crate::backup::{Collisions, Source};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Phase, Reporter};
 use crate::item::KeySchema;
@@ -89,8 +89,7 @@ where
     let boost = end(boost, &applying, &plan, data.is_err()).await;
     let data = data?;
     let counts = data.moved.counts;
-    let is_lacking =
-        data.verified.lacking() > counts.rejected - plan.unreadable().min(counts.rejected) + counts.skipped;
+    let is_lacking = data.verified.lacking() > counts.rejected - counts.withheld.min(counts.rejected) + counts.skipped;
     // The check comes first: TTL may delete items while they are compared. And what is not all there is written again by the next
     // run, which a stream's consumers need not see.
     if is_lacking {
@@ -194,7 +193,7 @@ where
     S: WriteStore + Clone + 'static,
 {
     let is_wanted = outcome != TableOutcome::Kept && plan.parts.request.content.data();
-    let Some(key) = plan.parts.key.take().filter(|_| is_wanted) else {
+    let Some(key) = plan.parts.bound.key.take().filter(|_| is_wanted) else {
         return Ok(Data { moved: Moved::default(), verified: Verified::None });
     };
     let (moved, done) = moved(store, plan, &key, reporter, cancel).await?;
@@ -221,7 +220,9 @@ where
 {
     let resumes = plan.parts.checkpoint.is_some();
     let mut checkpoint = begin(store, plan, key).await?;
-    let items = Items::start(&plan.parts.source, &checkpoint.lanes, cancel)?;
+    let collisions = Arc::<OnceLock<Collisions>>::default();
+    let way = way(plan, key, reporter, &collisions);
+    let items = Items::start(&plan.parts.source, &checkpoint.lanes, way, cancel)?;
     let (read, bytes) = (checkpoint.counts.read, checkpoint.counts.bytes);
     reporter.report(Event::Phase {
         phase: Phase::Writing,
@@ -235,8 +236,7 @@ where
     if !resumes {
         let pieces;
         (rejects, pieces) = list_unreadable(Arc::clone(&plan.parts.source), rejects).await?;
-        checkpoint.counts.read += pieces;
-        checkpoint.counts.rejected += pieces;
+        checkpoint.counts.add_unreadable(pieces);
     }
     let how = How {
         table,
@@ -249,7 +249,27 @@ where
     let saver = Saver::new(checkpoint, marker.map(super::marker::Marker::checkpoint));
     let mut writing = Writing::new(store.clone(), how, rejects, saver, Arc::clone(reporter));
     let done = writing.all(items, cancel).await;
-    Ok((writing.end()?, done))
+    let moved = Moved { collisions: collisions.get().cloned().unwrap_or_default(), ..writing.end()? };
+    let warnings = plan.parts.request.transform.warnings();
+    warnings.into_iter().filter(|_| done.is_ok()).for_each(|warning| reporter.report(Event::Warning(warning)));
+    Ok((moved, done))
+}
+
+/// How items change, if they do.
+fn way(
+    plan: &RestorePlan,
+    key: &KeySchema,
+    reporter: &Arc<dyn Reporter>,
+    collisions: &Arc<OnceLock<Collisions>>,
+) -> Option<Way> {
+    let transform = plan.parts.request.transform.clone();
+    (!transform.is_empty()).then(|| Way {
+        transform,
+        from: plan.parts.bound.source_key.clone().unwrap_or_else(|| key.clone()),
+        to: key.clone(),
+        reporter: Arc::clone(reporter),
+        collisions: Arc::clone(collisions),
+    })
 }
 
 /// Keeps what of a damaged dump is no item with the rejects; how many pieces that was.
@@ -270,7 +290,7 @@ async fn begin(store: &impl WriteStore, plan: &mut RestorePlan, key: &KeySchema)
     if let Some(checkpoint) = plan.parts.checkpoint.take() {
         return Ok(checkpoint);
     }
-    let lanes = Lanes::of(&plan.parts.source, key)?;
+    let lanes = Lanes::of(&plan.parts.source, key, plan.parts.request.transform.changes())?;
     let Some(identity) = plan.parts.identity.clone() else { return Ok(Checkpoint::unkept(lanes)) };
     let table = store.describe(&plan.target.table).await?;
     Ok(Checkpoint::begin(identity, table.as_ref(), lanes))
@@ -284,7 +304,8 @@ impl Data {
         settings: Vec<SettingOutcome>,
         started: Instant,
     ) -> RestoreSummary {
-        let Moved { counts, open: _, write_units, throttled_calls, rejects_file, conflicts_file } = self.moved;
+        let Moved { counts, open: _, write_units, throttled_calls, rejects_file, conflicts_file, collisions } =
+            self.moved;
         let not_restored = plan.not_restored.iter().map(|setting| format!("{}: {}", setting.setting, setting.reason));
         RestoreSummary {
             not_restored: not_restored.collect(),
@@ -292,6 +313,11 @@ impl Data {
             target: plan.target,
             table,
             items_read: counts.read,
+            items_out: counts.out,
+            items_changed: counts.changed,
+            items_left_out: counts.filtered,
+            collisions: collisions.count,
+            collided: collisions.first,
             items_written: counts.written,
             items_already_there: counts.already_there,
             items_superseded: counts.superseded,
@@ -315,9 +341,10 @@ impl Data {
 impl Moved {
     /// What was read must be what the check had counted, and of all of it must be known what became of it.
     fn check(&self, expected: Option<u64>) -> Result<()> {
-        let (read, accounted) = (self.counts.read, self.counts.accounted());
-        if read != accounted || self.open > 0 {
-            let what = format!("{} items were read, and {accounted} are accounted for", read + self.open as u64);
+        let (read, owed, accounted) = (self.counts.read, self.counts.owed(), self.counts.accounted());
+        if owed != accounted || self.open > 0 {
+            let what =
+                format!("{} items were to be written, and {accounted} are accounted for", owed + self.open as u64);
             return Err(Error::failed(what).with_hint("compare dump and table with verifydb; this should be reported"));
         }
         match expected {

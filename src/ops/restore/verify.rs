@@ -28,7 +28,8 @@ where
     S: ReadStore + Clone + 'static,
 {
     reporter.report(Event::Phase { phase: Phase::Verifying, items: plan.source.items, bytes: plan.source.bytes });
-    let dump = DumpSide(Arc::clone(&plan.parts.source));
+    let transform = plan.parts.request.transform.clone();
+    let dump = DumpSide { source: Arc::clone(&plan.parts.source), transform };
     let table = TableSide {
         store: store.clone(),
         table: plan.target.table.clone(),

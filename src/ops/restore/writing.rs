@@ -1,7 +1,8 @@
 //! The items on their way into the table: batches in flight, bounded in number and in bytes; the store retries.
 //!
-//! Every item that is read ends in exactly one of four counts: written, superseded, rejected or skipped; or it was not reached
-//! because the run stopped, and lies above the marks of the checkpoint.
+//! Every item that is read, or each of those that a transform puts in its place, ends in exactly one of four counts: written,
+//! superseded, rejected or skipped; or it was not reached because the run stopped, and lies above the marks of the checkpoint.
+//! What a transform leaves out on purpose is counted as that.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,10 +13,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::OnConflict;
 use super::batch::{Batch, Batcher, Bound, Entry, Offered};
-use super::items::Items;
-use super::ledger::{Counts, Ledger, Outcome, Ticket};
+use super::items::{Items, ReadItem};
+use super::ledger::{Counts, Going, Ledger, Outcome, Ticket};
 use super::rejects::Rejects;
 use super::saver::Saver;
+use crate::backup::Collisions;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Reporter};
 use crate::item::KeySchema;
@@ -50,6 +52,8 @@ pub(super) struct Moved {
     pub(super) throttled_calls: u64,
     pub(super) rejects_file: Option<PathBuf>,
     pub(super) conflicts_file: Option<PathBuf>,
+    /// Items of this run that came out of the transform with one key.
+    pub(super) collisions: Collisions,
 }
 
 /// A call that has ended.
@@ -117,11 +121,29 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
                     return Err(Error::new(ErrorKind::Interrupted, "interrupted"));
                 }
                 self.make_room().await?;
-                let ticket = self.ledger.read(item.lane, item.end);
-                self.place(Entry { text: item.text, ticket }).await?;
+                self.take(item).await?;
             }
         }
         self.finish().await
+    }
+
+    /// Finds a place for what goes on of an item.
+    async fn take(&mut self, item: ReadItem) -> Result<()> {
+        let ReadItem { going, texts, place } = item;
+        if let Going::Nothing(refused) = &going
+            && self.how.strict
+        {
+            return Err(self.stop_at(refused));
+        }
+        if texts.is_empty() {
+            self.reporter.report(Event::Progress { items: 1, bytes: 0 });
+        }
+        let ticket = self.ledger.read(place.lane, place.end, going);
+        self.list()?;
+        for text in texts {
+            self.place(Entry { text, ticket }).await?;
+        }
+        Ok(())
     }
 
     /// Waits until items that were read long ago are settled.
@@ -261,20 +283,30 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
     /// An item that cannot be written. With `strict` it stays open, so that the next run meets it again.
     fn reject(&mut self, ticket: Ticket, refused: Refused) -> Result<()> {
         if self.how.strict {
-            let item = self.how.key.extract(&refused.item).map_or_else(
-                |_| String::from_utf8_lossy(&refused.item).chars().take(200).collect(),
-                |key| key.to_json(),
-            );
-            let what = format!("stopped at the first rejected item, {item}: {}", refused.reason);
-            return Err(Error::new(ErrorKind::Rejected, what).with_hint(
-                "mend or remove the item, or leave out --strict: it is then kept in a file, and the rest goes on",
-            ));
+            return Err(self.stop_at(&refused));
         }
         self.note(ticket, Outcome::Rejected(Box::new(refused)))
     }
 
+    fn stop_at(&self, refused: &Refused) -> Error {
+        let item = self
+            .how
+            .key
+            .extract(&refused.item)
+            .map_or_else(|_| String::from_utf8_lossy(&refused.item).chars().take(200).collect(), |key| key.to_json());
+        let what = format!("stopped at the first rejected item, {item}: {}", refused.reason);
+        Error::new(ErrorKind::Rejected, what).with_hint(
+            "mend or remove the item, or leave out --strict: it is then kept in a file, and the rest goes on",
+        )
+    }
+
     fn note(&mut self, ticket: Ticket, outcome: Outcome) -> Result<()> {
         self.ledger.settle(ticket, outcome);
+        self.list()
+    }
+
+    /// Puts into files what the marks have passed.
+    fn list(&mut self) -> Result<()> {
         while let Some(listed) = self.ledger.next_listed() {
             self.rejects.keep(&listed)?;
         }
@@ -318,7 +350,15 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
         let (counts, open) = (self.ledger.counts(), self.ledger.open());
         let (write_units, throttled_calls) = self.saver.totals();
         let (rejects_file, conflicts_file) = self.rejects.finish()?;
-        Ok(Moved { counts, open, write_units, throttled_calls, rejects_file, conflicts_file })
+        Ok(Moved {
+            counts,
+            open,
+            write_units,
+            throttled_calls,
+            rejects_file,
+            conflicts_file,
+            collisions: Collisions::default(),
+        })
     }
 }
 

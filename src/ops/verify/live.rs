@@ -93,7 +93,7 @@ pub async fn table_with_dump<S: ReadStore + Clone + 'static>(
     }
     if source.schema().is_none_or(|schema| comparison.has_same_key(schema, &table.schema)) {
         let source = checked(source, &reporter).await?;
-        comparison.run(DumpSide(source), table, options, reporter).await?;
+        comparison.run(DumpSide::of(source), table, options, reporter).await?;
     }
     comparison.seconds = started.elapsed().as_secs_f64();
     Ok(comparison)

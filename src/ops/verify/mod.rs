@@ -14,8 +14,9 @@ mod schemas;
 
 use serde::Serialize;
 
+use crate::item::Sample;
 use crate::ops::Cap;
-pub use crate::ops::compare::{AttributeDifference, Example, Fault, Sample};
+pub use crate::ops::compare::{AttributeDifference, Example, Fault};
 pub use dump::{DumpVerdict, dump};
 pub use live::{LiveTable, table_with_dump, tables};
 pub use schemas::schemas;

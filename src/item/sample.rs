@@ -1,4 +1,4 @@
-//! Which items a sampled comparison looks at: a share of the keys, chosen by their hash, so that both sides choose the same.
+//! A share of all keys, chosen by their hash: whoever samples the same keys chooses the same ones.
 
 /// A share of all keys.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -19,8 +19,10 @@ impl Sample {
         self.percent
     }
 
-    /// Whether the key with this hash is in the sample. The upper half of the hash decides: its lowest bits choose the partition.
-    pub(super) fn has(self, key: u128) -> bool {
+    /// Whether the key with this [hash](super::Key::hash128) is in the sample. The upper half of the hash decides: its lowest
+    /// bits choose the partition where records are kept in scratch files.
+    #[must_use]
+    pub fn has(self, key: u128) -> bool {
         /// The number of values of half a hash.
         const HALF: f64 = 18_446_744_073_709_551_616.0;
         let place = u64::try_from(key >> 64).unwrap_or(u64::MAX);
@@ -32,8 +34,8 @@ impl Sample {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{KeyAttribute, KeySchema, KeyType};
     use super::*;
-    use crate::item::{KeyAttribute, KeySchema, KeyType};
 
     #[test]
     fn about_so_many_keys_are_in_a_sample_and_a_larger_one_holds_a_smaller() {

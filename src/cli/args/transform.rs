@@ -1,0 +1,244 @@
+//! Options about what happens to items on the way, the same for dumps and restores.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
+
+use super::value::{lasting, sample};
+use crate::backup::read_text;
+use crate::error::{Error, ErrorKind, Result};
+use crate::item::Sample;
+use crate::transform::{CommandSpec, MaskKey, MaskRules, Masks, Transform};
+
+/// The variable that holds the key of masks.
+const MASK_KEY: &str = "DYNADUMP_MASK_KEY";
+
+/// What happens to items on the way.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Items")]
+pub(super) struct TransformArgs {
+    /// keep this share of the items, for example 5%, chosen by the partition key: tables sampled
+    /// alike fit together
+    #[arg(long, value_name = "PERCENT", value_parser = sample)]
+    sample: Option<Sample>,
+
+    /// keep items for which this jq condition holds, for example '.year | num > 1990'
+    #[arg(long = "where", value_name = "EXPR", value_parser = NonEmptyStringValueParser::new())]
+    condition: Option<String>,
+
+    /// run this jq filter over each item, in DynamoDB JSON; may be repeated. Its words:
+    /// docs/TRANSFORM.md
+    #[arg(long, value_name = "EXPR|FILE.jq", value_parser = NonEmptyStringValueParser::new())]
+    transform: Vec<String>,
+
+    /// send each item through this program: JSON lines in, one line out for each
+    #[arg(long, value_name = "LINE", value_parser = NonEmptyStringValueParser::new())]
+    transform_command: Option<String>,
+
+    /// run so many copies of the program side by side [default: one per core]
+    #[arg(long, value_name = "N", requires = "transform_command")]
+    transform_jobs: Option<NonZeroUsize>,
+
+    /// give the program up when it has answered nothing for so long
+    #[arg(long, value_name = "DURATION", value_parser = lasting, default_value = "60s")]
+    transform_timeout: Duration,
+
+    /// hide values by the rules in this file
+    #[arg(long, value_name = "RULES.toml")]
+    mask: Option<PathBuf>,
+
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "mask",
+        help = "read the key of the masks from this file [default: DYNADUMP_MASK_KEY]"
+    )]
+    mask_key_file: Option<PathBuf>,
+
+    /// with --dry-run: show the first N items that do not stay as they are, before and after
+    #[arg(long, value_name = "N", requires = "dry_run")]
+    show: Option<usize>,
+}
+
+impl TransformArgs {
+    /// The transform of a command that may handle the schema alone.
+    ///
+    /// # Errors
+    /// Those of [`resolve`](Self::resolve); there are no items to transform.
+    pub(super) fn resolve_for(&self, schema_only: bool) -> Result<Transform> {
+        let transform = self.resolve()?;
+        if schema_only && !transform.is_empty() {
+            return Err(Error::usage("--schema-only leaves no items to transform").with_hint("leave out one of both"));
+        }
+        if self.show.is_some() && transform.is_empty() {
+            return Err(Error::usage("--show has nothing to show: no option changes or leaves out items")
+                .with_hint("leave it out, or say what is to be done with --transform, --mask, --where"));
+        }
+        Ok(transform)
+    }
+
+    /// Items to show before and after; none if there is no transform.
+    pub(super) fn shown(&self) -> usize {
+        self.show.unwrap_or(0)
+    }
+
+    /// The transform that is asked for. Reads and compiles all of it, so that a mistake is told before any item is read.
+    ///
+    /// # Errors
+    /// A file cannot be read; a filter, a rule or the program is not usable.
+    pub(super) fn resolve(&self) -> Result<Transform> {
+        let mut transform = Transform::new();
+        if let Some(sample) = self.sample {
+            transform = transform.sample(sample);
+        }
+        if let Some(condition) = &self.condition {
+            transform = transform.condition("--where", condition)?;
+        }
+        for filter in &self.transform {
+            transform = match file(filter) {
+                Some(path) => transform.filter(filter, &filter_text(&path)?)?,
+                None => transform.filter("--transform", filter)?,
+            };
+        }
+        if let Some(line) = &self.transform_command {
+            let spec = CommandSpec::new(line.as_str());
+            transform = transform.command(CommandSpec {
+                jobs: self.transform_jobs,
+                timeout: self.transform_timeout,
+                ..spec
+            })?;
+        }
+        if let Some(path) = &self.mask {
+            let rules = MaskRules::parse(&path.display().to_string(), &read_text(path)?)?;
+            let key = if rules.need_key() { self.mask_key()? } else { None };
+            transform = transform.mask(Masks::new(rules, key)?);
+        }
+        Ok(transform)
+    }
+
+    fn mask_key(&self) -> Result<Option<MaskKey>> {
+        if let Some(path) = &self.mask_key_file {
+            return MaskKey::new(read_text(path)?.as_bytes()).map(Some);
+        }
+        let variable = std::env::var_os(MASK_KEY).filter(|key| !key.is_empty());
+        variable.map(|key| MaskKey::new(key.as_encoded_bytes())).transpose()
+    }
+}
+
+/// A filter that is one word ending in `.jq` is a file.
+fn file(filter: &str) -> Option<PathBuf> {
+    let is_word = !filter.contains(|c: char| c.is_whitespace() || "|()[]{}\"$,;".contains(c));
+    let path = Path::new(filter);
+    (is_word && path.extension().is_some_and(|extension| extension == "jq")).then(|| path.to_owned())
+}
+
+fn filter_text(path: &Path) -> Result<String> {
+    read_text(path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => Error::usage(format!("--transform: {error}"))
+            .with_hint("what ends in .jq is taken for a file; put an expression into brackets: '(.jq)'"),
+        _ => error,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        transform: TransformArgs,
+
+        #[arg(long)]
+        dry_run: bool,
+    }
+
+    fn resolve(words: &[&str]) -> Result<Transform> {
+        Line::try_parse_from(["x"].iter().chain(words)).expect("it parses").transform.resolve()
+    }
+
+    #[test]
+    fn nothing_asked_is_no_transform() {
+        assert!(resolve(&[]).unwrap().is_empty());
+    }
+
+    #[test]
+    fn everything_can_be_asked_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            std::fs::File::create(&path)
+                .and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()))
+                .unwrap();
+            path.display().to_string()
+        };
+        let (filter, key) = (write("t.jq", "# a filter\ndel(.x)\n"), write("key", "0123456789abcdef\n"));
+        let rules = write("rules.toml", "[[rule]]\npath = 'a'\naction = 'hash'\n");
+        let all = [
+            "--sample",
+            "5%",
+            "--where",
+            ".a",
+            "--transform",
+            ".",
+            "--transform",
+            &filter,
+            "--transform-command",
+            "cat",
+            "--transform-jobs",
+            "2",
+            "--transform-timeout",
+            "5s",
+            "--mask",
+            &rules,
+            "--mask-key-file",
+            &key,
+        ];
+        let transform = resolve(&all).unwrap();
+        assert_eq!(transform.masks().unwrap().rules().sha256().len(), 64);
+        let short = write("short", "x\n");
+        let error = resolve(&["--mask", &rules, "--mask-key-file", &short]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Environment);
+    }
+
+    #[test]
+    fn mistakes_are_told_before_anything_is_read() {
+        for (words, part) in [
+            (&["--transform", ".a |"][..], "--transform, line 1, column 5"),
+            (&["--where", "nope"], "--where, line 1, column 1: there is no filter `nope`"),
+            (&["--transform", "no/such/file.jq"], "`no/such/file.jq` does not exist"),
+            (&["--transform-command", "no-such-program"], "there is no program `no-such-program`"),
+        ] {
+            let error = resolve(words).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Usage, "{words:?}");
+            assert!(error.to_string().contains(part), "{error}");
+        }
+        for words in [
+            &["--sample", "5"][..],
+            &["--transform-jobs", "2"],
+            &["--mask-key-file", "x"],
+            &["--transform-timeout", "0s"],
+        ] {
+            assert!(Line::try_parse_from(["x"].iter().chain(words)).is_err(), "{words:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_a_file() {
+        for (text, is_file) in [
+            ("t.jq", true),
+            ("./a b/t.jq", false),
+            ("dir/t.jq", true),
+            (".jq", false),
+            (".a|.jq", false),
+            (".a", false),
+        ] {
+            assert_eq!(file(text).is_some(), is_file, "{text}");
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! A dry run's findings in words, and items before and after.
+
+use console::Style;
+use serde::Serialize;
+use serde_json::Value;
+use similar::{ChangeTag, TextDiff};
+
+use super::report::Finished;
+use super::session::Session;
+use super::{summary_text, text};
+use crate::error::Result;
+use crate::limits::ITEM_BYTES;
+use crate::ops::{Shown, Trial};
+
+/// Tells what a dry run has found, where there was something to try, and ends it.
+///
+/// # Errors
+/// The report cannot be written.
+pub(super) fn conclude(plan: &impl Serialize, trial: Option<Trial>, session: &Session) -> Result<Finished> {
+    let Some(trial) = trial else { return Finished::planned(plan) };
+    session.progress.end();
+    for shown in &trial.shown {
+        session.console.painted(&before_and_after(shown));
+    }
+    session.console.section("The transform would", &lines(&trial));
+    session.console.lines(&warnings(&trial));
+    Finished::tried(plan, &trial)
+}
+
+/// The findings.
+fn lines(trial: &Trial) -> Vec<String> {
+    let mut rows = vec![
+        ("take", text::items(trial.items_in)),
+        ("change", text::count(trial.changed)),
+        ("leave out", text::count(trial.left_out)),
+        ("reject", text::count(trial.rejected)),
+        ("give", format!("{}, {}", text::items(trial.items_out), text::bytes(trial.bytes_out))),
+        ("cost", cost(trial)),
+    ];
+    let key = match trial.without_key {
+        0 => "every item has it".to_owned(),
+        count => format!("{} without it", text::items(count)),
+    };
+    rows.push(("key", key));
+    if trial.too_large > 0 {
+        rows.push(("size", format!("{} over {} bytes", text::items(trial.too_large), text::count(ITEM_BYTES))));
+    }
+    let mut lines = text::rows(&rows);
+    if !trial.reasons.is_empty() {
+        lines.push("  reasons of rejections:".to_owned());
+        lines.extend(trial.reasons.iter().map(|(reason, count)| format!("    {} × {reason}", text::count(*count))));
+    }
+    lines
+}
+
+fn cost(trial: &Trial) -> String {
+    let units = format!("{} to write it, indexes not counted", text::counted(trial.write_units, "write unit"));
+    match (trial.write_units_per_second, trial.seconds) {
+        (Some(capacity), Some(seconds)) => {
+            format!("{units}; at {} per second {}", text::count(capacity), text::seconds(seconds))
+        }
+        _ => units,
+    }
+}
+
+fn warnings(trial: &Trial) -> Vec<String> {
+    summary_text::met(trial.collisions, &trial.collided)
+        .iter()
+        .flat_map(|words| words.lines().map(ToOwned::to_owned).collect::<Vec<_>>())
+        .collect()
+}
+
+/// An item and what became of it: lines and how they look.
+fn before_and_after(shown: &Shown) -> Vec<(String, Style)> {
+    let (before, after) = (spread(&shown.before), shown.after.iter().map(|item| spread(item)).collect::<String>());
+    let diff = TextDiff::from_lines(&before, &after);
+    let mut lines: Vec<_> = diff
+        .iter_all_changes()
+        .map(|change| {
+            let (sign, look) = match change.tag() {
+                ChangeTag::Equal => (' ', Style::new()),
+                ChangeTag::Delete => ('-', Style::new().red()),
+                ChangeTag::Insert => ('+', Style::new().green()),
+            };
+            (format!("{sign} {}", change.value().trim_end_matches('\n')), look)
+        })
+        .collect();
+    if let Some(reason) = &shown.rejected {
+        lines.push((format!("rejected: {reason}"), Style::new().yellow()));
+    } else if shown.after.is_empty() {
+        lines.push(("left out".to_owned(), Style::new().yellow()));
+    }
+    lines.push((String::new(), Style::new()));
+    lines
+}
+
+/// An item with one attribute on a line, in the order of their names.
+fn spread(item: &[u8]) -> String {
+    let Ok(Value::Object(attributes)) = serde_json::from_slice(item) else {
+        return format!("{}\n", String::from_utf8_lossy(item));
+    };
+    let lines = attributes.iter().map(|(name, value)| format!("  {}: {value}\n", Value::from(name.as_str())));
+    format!("{{\n{}}}\n", lines.collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[test]
+    fn what_changes_is_told_from_what_stays() {
+        let shown = Shown {
+            before: Bytes::from_static(br#"{"id":{"S":"a"},"old":{"N":"1"}}"#),
+            after: vec![Bytes::from_static(br#"{"id":{"S":"a"},"new":{"N":"1"}}"#)],
+            rejected: None,
+        };
+        let lines: Vec<String> = before_and_after(&shown).into_iter().map(|(line, _)| line).collect();
+        assert_eq!(
+            lines,
+            ["  {", r#"    "id": {"S":"a"}"#, r#"-   "old": {"N":"1"}"#, r#"+   "new": {"N":"1"}"#, "  }", ""]
+        );
+    }
+
+    #[test]
+    fn what_goes_no_further_says_why() {
+        let shown = |rejected: Option<&str>| {
+            let rejected = rejected.map(ToOwned::to_owned);
+            let shown = Shown { before: Bytes::from_static(b"{}"), after: Vec::new(), rejected };
+            before_and_after(&shown).into_iter().map(|(line, _)| line).collect::<Vec<_>>()
+        };
+        assert!(shown(None).contains(&"left out".to_owned()));
+        assert!(shown(Some("no name")).contains(&"rejected: no name".to_owned()));
+    }
+}

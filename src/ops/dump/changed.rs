@@ -1,0 +1,199 @@
+//! A dump whose items are changed on the way: pages go through the transform, and what comes out goes to the writer.
+//!
+//! A page counts as read when all that came out in its place is in front of the checkpoint, its rejects included. An item that
+//! cannot go on is listed in a file beside the dump. Where values are masked that file must not have them either: it names the
+//! item by its key, if no rule touches that, and keeps words to itself that could quote the item.
+
+use std::iter;
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use super::copy::{Copied, Output, Page, PageEnd};
+use super::plan::DumpPlan;
+use crate::backup::{Changes, DumpTarget, LinesFile, beside, remove_mark};
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::Event;
+use crate::item::{Items, KeySchema};
+use crate::ops::through::{CHUNK_ITEMS, Meetings, through};
+use crate::transform::{Outcome, Transform, Transformed};
+
+/// Some items of a page; with the last of them, what the page ends with.
+type Chunk = (Vec<Bytes>, Option<PageEnd>);
+
+/// Cuts pages into chunks, so that all cores work on one page.
+pub(super) fn chunks(mut waiting: mpsc::Receiver<Page>) -> impl Iterator<Item = Result<Chunk>> + Send {
+    iter::from_fn(move || waiting.blocking_recv()).flat_map(cut).map(Ok)
+}
+
+fn cut(page: Page) -> Vec<Chunk> {
+    let Page { items, end } = page;
+    let all: Vec<Bytes> = (0..items.len()).filter_map(|at| items.get(at)).collect();
+    let mut chunks: Vec<Chunk> = all.chunks(CHUNK_ITEMS).map(|chunk| (chunk.to_vec(), None)).collect();
+    match chunks.last_mut() {
+        Some(last) => last.1 = Some(end),
+        None => chunks.push((Vec::new(), Some(end))),
+    }
+    chunks
+}
+
+/// What changes items, and what is kept of those that cannot go on.
+pub(super) struct Changing {
+    transform: Transform,
+    rejects: Rejects,
+    meetings: Option<Meetings>,
+    strict: bool,
+    key: KeySchema,
+}
+
+impl Changing {
+    /// As planned; `None` where nothing is to be changed. Goes on with the rejects that `changes` knows of.
+    pub(super) fn of(plan: &DumpPlan, changes: &Changes) -> Result<Option<Self>> {
+        let transform = plan.request.transform.clone();
+        if transform.is_empty() {
+            return Ok(None);
+        }
+        let key = plan.schema.key_schema()?;
+        let meetings = if transform.changes() { Some(Meetings::new(key.clone(), key.clone())?) } else { None };
+        let rejects = Rejects::of(plan, changes)?;
+        Ok(Some(Self { transform, rejects, meetings, strict: plan.request.strict, key }))
+    }
+
+    fn reject(&mut self, item: &Bytes, reason: &str) -> Result<()> {
+        let masks = self.transform.masks();
+        let hides_key = masks.is_some_and(|masks| masks.rules().change_key(&self.key));
+        let key = self.key.extract(item).ok().filter(|_| !hides_key).map(|key| key.to_json());
+        let reason = if self.transform.may_tell(reason) { reason } else { UNTOLD };
+        if self.strict {
+            let key = key.unwrap_or_else(|| "whose key is masked".to_owned());
+            return Err(Error::new(ErrorKind::Rejected, format!("stopped at the first rejected item, {key}: {reason}"))
+                .with_hint("mend the transform or the item, or leave out --strict: it is then listed in a file, and the rest goes on"));
+        }
+        match masks {
+            None => self.rejects.keep(reason, "item", item),
+            Some(_) => self.rejects.keep(reason, "key", key.as_deref().unwrap_or("null").as_bytes()),
+        }
+    }
+}
+
+/// Stands for words that could quote what is to be masked.
+const UNTOLD: &str =
+    "a step before --mask rejected it; its words may quote the item, and --dry-run without --mask shows them";
+
+impl Output {
+    /// Writes what comes out of the transform until nothing comes any more. `None` when the pages end before the table does.
+    pub(super) fn run_changed(
+        mut self,
+        waiting: mpsc::Receiver<Page>,
+        mut is_due: impl FnMut() -> bool,
+        mut changing: Changing,
+    ) -> Result<Option<Copied>> {
+        for chunk in through(&changing.transform.clone(), &self.reporter, chunks(waiting))? {
+            let is_page_end = self.take_changed(chunk?, &mut changing)?;
+            // A checkpoint in the middle of a page would count items that the next run reads again.
+            if is_page_end && is_due() {
+                changing.rejects.sync(&mut self.copied.progress.changes)?;
+                self.checkpoint()?;
+            }
+            if self.left == Some(0) {
+                break;
+            }
+        }
+        changing.rejects.sync(&mut self.copied.progress.changes)?;
+        if let Some(meetings) = &changing.meetings {
+            self.copied.collisions = meetings.judge()?;
+        }
+        self.end()
+    }
+
+    /// Writes what came out of one chunk; whether a page ends with it.
+    fn take_changed(&mut self, chunk: Transformed<Option<PageEnd>>, changing: &mut Changing) -> Result<bool> {
+        let Transformed { tag, items, outcomes } = chunk;
+        let mut made = Vec::with_capacity(items.len());
+        for (item, outcome) in items.iter().zip(&outcomes) {
+            if self.left.is_some_and(|left| made.len() as u64 >= left) {
+                break;
+            }
+            if let Some(meetings) = &mut changing.meetings {
+                meetings.take(item, outcome)?;
+            }
+            let changes = &mut self.copied.progress.changes;
+            changes.read += 1;
+            match outcome {
+                Outcome::Unchanged => {}
+                Outcome::Changed(_) | Outcome::Several(_) => changes.changed += 1,
+                Outcome::Skipped => changes.left_out += 1,
+                Outcome::Rejected(reason) => {
+                    changes.rejected += 1;
+                    changing.reject(item, reason)?;
+                }
+            }
+            made.extend_from_slice(outcome.items(item));
+        }
+        if let Some(left) = &mut self.left {
+            made.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
+            *left -= made.len() as u64;
+        }
+        let written = Items::of(&made)
+            .map_err(|error| Error::failed("what the transform made cannot be written").with_source(error))?;
+        self.copied.writer.append(&written)?;
+        let is_page_end = tag.is_some();
+        if let Some(end) = tag {
+            self.copied.progress.pass(end);
+        }
+        self.reporter.report(Event::Progress { items: items.len() as u64, bytes: bytes_of(&items) });
+        Ok(is_page_end)
+    }
+}
+
+fn bytes_of(items: &[Bytes]) -> u64 {
+    items.iter().map(|item| item.len() as u64).sum()
+}
+
+/// The file of rejected items. It appears with the first.
+struct Rejects {
+    places: Vec<PathBuf>,
+    file: Option<LinesFile>,
+}
+
+impl Rejects {
+    fn of(plan: &DumpPlan, changes: &Changes) -> Result<Self> {
+        let places = places(plan);
+        if let Some(path) = &changes.rejects {
+            let file = LinesFile::go_on(path, changes.rejects_bytes)?;
+            return Ok(Self { places, file: Some(file) });
+        }
+        // What an earlier dump of this name had rejected is not of this one.
+        places.iter().try_for_each(|path| remove_mark(path))?;
+        Ok(Self { places, file: None })
+    }
+
+    fn keep(&mut self, reason: &str, name: &str, value: &[u8]) -> Result<()> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => self.file.insert(LinesFile::create_first(&self.places)?),
+        };
+        file.append_with_reason(reason, name, value)
+    }
+
+    /// Puts all lines on disk, and says where they are.
+    fn sync(&mut self, changes: &mut Changes) -> Result<()> {
+        let Some(file) = self.file.as_mut().filter(|file| file.bytes() > changes.rejects_bytes) else { return Ok(()) };
+        file.flushed()?()?;
+        changes.rejects = Some(file.path().to_owned());
+        changes.rejects_bytes = file.bytes();
+        Ok(())
+    }
+}
+
+/// Beside the dump; in the state directory where there is no such place.
+fn places(plan: &DumpPlan) -> Vec<PathBuf> {
+    let next_to = match &plan.request.target {
+        DumpTarget::Folder(path) | DumpTarget::File(path) => beside(path, "rejects.jsonl"),
+        DumpTarget::Stdout => None,
+    };
+    let stated = plan.request.state_dir.as_ref().filter(|_| next_to.is_none());
+    let stated = stated.map(|dir| dir.join(format!("dump-{}.rejects.jsonl", plan.source.table)));
+    next_to.into_iter().chain(stated).collect()
+}

@@ -1,0 +1,66 @@
+//! A dump's dry run with a transform: every item is read and changed, and nothing is written.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::changed::chunks;
+use super::copy::{gather, start};
+use super::plan::DumpPlan;
+use super::run::progress;
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::{Event, Phase, Reporter};
+use crate::ops::blocking;
+use crate::ops::through::through;
+use crate::ops::trial::{Trial, Trying};
+use crate::store::ReadStore;
+
+/// Reads the table and puts its items through the transform of `plan`; `None` where there is none. The first `show` items that do
+/// not stay as they are are kept to be shown.
+///
+/// # Errors
+/// The table cannot be read to its end; a program fails; interrupted.
+pub async fn trial<S>(
+    store: &S,
+    plan: &DumpPlan,
+    show: usize,
+    reporter: &Arc<dyn Reporter>,
+    cancel: &CancellationToken,
+) -> Result<Option<Trial>>
+where
+    S: ReadStore + Clone + 'static,
+{
+    let transform = plan.request.transform.clone();
+    if transform.is_empty() || !plan.request.content.data() {
+        return Ok(None);
+    }
+    if let Some(units) = plan.max_read_units {
+        store.cap_reads(units);
+    }
+    reporter.report(Event::Phase { phase: Phase::Trying, items: Some(plan.items), bytes: Some(plan.bytes) });
+    let key = plan.schema.key_schema()?;
+    let mut trying = Trying::new(key.clone(), key, transform.changes(), false, show)?.limited(plan.limit);
+    let (scans, waiting) = start(store, plan, &progress(plan, true), None, cancel)?;
+    let heard = Arc::clone(reporter);
+    let work = move || {
+        for chunk in through(&transform, &heard, chunks(waiting))? {
+            let chunk = chunk?;
+            let bytes = chunk.items.iter().map(|item| item.len() as u64).sum();
+            heard.report(Event::Progress { items: chunk.items.len() as u64, bytes });
+            trying.take(chunk)?;
+            if trying.is_full() {
+                break;
+            }
+        }
+        transform.warnings().into_iter().for_each(|warning| heard.report(Event::Warning(warning)));
+        trying.end(None)
+    };
+    let trying = tokio::spawn(blocking("the dry run", work));
+    let read = gather(scans).await;
+    let trial = trying.await.map_err(|error| Error::failed("the dry run was cut off").with_source(error))??;
+    if cancel.is_cancelled() {
+        return Err(Error::new(ErrorKind::Interrupted, "interrupted: nothing was written"));
+    }
+    read?;
+    Ok(Some(trial))
+}

@@ -1,0 +1,54 @@
+//! A restore's dry run with a transform: every item is read and changed, and nothing is written.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::checkpoint::Lanes;
+use super::items::Readers;
+use super::plan::{RestorePlan, TableAction};
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::{Event, Phase, Reporter};
+use crate::ops::blocking;
+use crate::ops::through::through;
+use crate::ops::trial::{Trial, Trying};
+
+/// Puts the items of the dump through the transform of `plan`; `None` where there is none, or nothing would be written. The first
+/// `show` items that do not stay as they are are kept to be shown.
+///
+/// # Errors
+/// The dump cannot be read; a program fails; interrupted.
+pub async fn trial(
+    plan: &RestorePlan,
+    show: usize,
+    reporter: &Arc<dyn Reporter>,
+    cancel: &CancellationToken,
+) -> Result<Option<Trial>> {
+    let request = &plan.parts.request;
+    let transform = request.transform.clone();
+    let is_written = plan.action != TableAction::Keep && request.content.data();
+    let Some(key) = plan.parts.bound.key.clone().filter(|_| is_written && !transform.is_empty()) else {
+        return Ok(None);
+    };
+    reporter.report(Event::Phase { phase: Phase::Trying, items: plan.source.items, bytes: plan.source.bytes });
+    let from = plan.parts.bound.source_key.clone().unwrap_or_else(|| key.clone());
+    let mut trying = Trying::new(from, key, transform.changes(), true, show)?;
+    let readers = Readers::open(&plan.parts.source, &Lanes::Whole { mark: 0 })?;
+    let cap = plan.max_write_units.map(u64::from);
+    let capacity = plan.parts.bound.write_capacity.into_iter().chain(cap).min();
+    let (heard, cancel) = (Arc::clone(reporter), cancel.clone());
+    let work = move || {
+        for chunk in through(&transform, &heard, readers.chunks())? {
+            if cancel.is_cancelled() {
+                return Err(Error::new(ErrorKind::Interrupted, "interrupted: nothing was written"));
+            }
+            let chunk = chunk?;
+            let bytes = chunk.items.iter().map(|item| item.len() as u64).sum();
+            heard.report(Event::Progress { items: chunk.items.len() as u64, bytes });
+            trying.take(chunk)?;
+        }
+        transform.warnings().into_iter().for_each(|warning| heard.report(Event::Warning(warning)));
+        trying.end(capacity)
+    };
+    blocking("the dry run", work).await.map(Some)
+}

@@ -1,0 +1,144 @@
+//! Items through a transform, for whoever reads them: chunks go in on a thread of their own, results come out in order.
+//!
+//! Here, too, is what only the table can say of what comes out: whether the items have its key and are small enough, and whether
+//! two that had different keys now have the same.
+
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use bytes::Bytes;
+
+use crate::backup::{Collisions, KeyCollisions};
+use crate::error::{Error, Result};
+use crate::event::Reporter;
+use crate::item::{KeySchema, item_size};
+use crate::limits::ITEM_BYTES;
+use crate::transform::{Outcome, Results, Transform, Transformed};
+
+/// Items that go through a transform together.
+pub(super) const CHUNK_ITEMS: usize = 256;
+
+/// Results of a transform, and behind them the failure of whoever made the chunks.
+pub(super) struct Through<T> {
+    results: Results<T>,
+    failure: Arc<Mutex<Option<Error>>>,
+}
+
+/// Sends chunks through a transform. Calls block.
+///
+/// # Errors
+/// Threads or programs cannot be started.
+pub(super) fn through<T: Send + 'static>(
+    transform: &Transform,
+    reporter: &Arc<dyn Reporter>,
+    chunks: impl Iterator<Item = Result<(Vec<Bytes>, T)>> + Send + 'static,
+) -> Result<Through<T>> {
+    let threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let (feeder, results) = transform.start(threads, reporter)?;
+    let failure = Arc::new(Mutex::new(None));
+    let noted = Arc::clone(&failure);
+    let feed = move || {
+        for chunk in chunks {
+            match chunk {
+                Ok((items, tag)) => {
+                    // The results say why it is refused.
+                    if feeder.push(items, tag).is_err() {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    noted.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                    return;
+                }
+            }
+        }
+    };
+    let started = thread::Builder::new().name("transform-feed".to_owned()).spawn(feed);
+    started.map_err(|error| Error::failed("a thread for the transform cannot be started").with_source(error))?;
+    Ok(Through { results, failure })
+}
+
+impl<T> Iterator for Through<T> {
+    type Item = Result<Transformed<T>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let failed = || self.failure.lock().unwrap_or_else(PoisonError::into_inner).take().map(Err);
+        self.results.next().or_else(failed)
+    }
+}
+
+/// Why a table does not take an item.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Misfit {
+    /// It has no usable key.
+    Key(String),
+    /// It has so many bytes by DynamoDB's count.
+    Size(u64),
+}
+
+impl Misfit {
+    /// What is wrong with an item that a table with this key is to take.
+    pub(super) fn of(item: &[u8], key: &KeySchema) -> Option<Self> {
+        if let Err(error) = key.hash128(item) {
+            return Some(Self::Key(error.to_string()));
+        }
+        item_size(item).ok().filter(|size| *size > ITEM_BYTES).map(Self::Size)
+    }
+
+    /// The first misfit of what a transform made. An item that it has not changed is the table's to judge.
+    pub(super) fn of_made(outcome: &Outcome, key: &KeySchema) -> Option<Self> {
+        let made = match outcome {
+            Outcome::Changed(item) => std::slice::from_ref(item),
+            Outcome::Several(items) => items,
+            Outcome::Unchanged | Outcome::Skipped | Outcome::Rejected(_) => &[],
+        };
+        made.iter().find_map(|item| Self::of(item, key))
+    }
+
+    pub(super) fn reason(&self) -> String {
+        let what = match self {
+            Self::Key(what) => what.clone(),
+            Self::Size(bytes) => format!("{bytes} bytes, and an item may have {ITEM_BYTES}"),
+        };
+        format!("{}{what}", Transform::AFTERWARDS)
+    }
+}
+
+/// Sees whether items that had different keys come out with the same.
+pub(super) struct Meetings {
+    from: KeySchema,
+    to: KeySchema,
+    keys: KeyCollisions,
+    /// Items so far.
+    number: u64,
+}
+
+impl Meetings {
+    /// # Errors
+    /// A temporary file cannot be made.
+    pub(super) fn new(from: KeySchema, to: KeySchema) -> Result<Self> {
+        Ok(Self { from, to, keys: KeyCollisions::new()?, number: 0 })
+    }
+
+    /// Takes what came out in place of an item. One without a key meets no other.
+    ///
+    /// # Errors
+    /// The disk is full.
+    pub(super) fn take(&mut self, item: &Bytes, outcome: &Outcome) -> Result<()> {
+        let before = self.from.extract(item);
+        for made in outcome.items(item) {
+            self.number += 1;
+            if let Ok(key) = self.to.extract(made) {
+                self.keys.take(&key, before.as_ref().unwrap_or(&key), self.number)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// # Errors
+    /// The temporary file cannot be read.
+    pub(super) fn judge(&self) -> Result<Collisions> {
+        self.keys.judge()
+    }
+}

@@ -1,0 +1,199 @@
+//! What a transform would do, found out by doing it to every item, but for the writes.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::through::{Meetings, Misfit};
+use crate::error::Result;
+use crate::item::{KeySchema, item_size, write_units};
+use crate::limits::ITEM_BYTES;
+use crate::transform::{Outcome, Transformed};
+
+/// Different reasons that are told.
+const REASONS: usize = 10;
+
+/// What a transform would do to all items.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Trial {
+    /// Items that went in.
+    pub items_in: u64,
+    /// Of those, items in whose place others came out.
+    pub changed: u64,
+    /// Of those, items that were left out on purpose.
+    pub left_out: u64,
+    /// Of those, items that could not go on.
+    pub rejected: u64,
+    /// Items that came out.
+    pub items_out: u64,
+    /// Bytes of their text.
+    pub bytes_out: u64,
+    /// The first reasons for which items were rejected, each with the number of items.
+    pub reasons: Vec<(String, u64)>,
+    /// Items that came out, or would have, without the key that the table has or is to have.
+    pub without_key: u64,
+    /// Items that came out, or would have, larger than DynamoDB takes.
+    pub too_large: u64,
+    /// Items whose key another item has that had another key before: one would overwrite the other.
+    pub collisions: u64,
+    /// The first of them, by their place among what comes out, counted from 1: who had the key first, and who meets it.
+    pub collided: Vec<(u64, u64)>,
+    /// Write units that the items take, those of indexes not counted.
+    pub write_units: u64,
+    /// Write units per second that the target has; `None` where it is on demand or not known.
+    pub write_units_per_second: Option<u64>,
+    /// Seconds that the writes take at least, at that capacity.
+    pub seconds: Option<f64>,
+    /// Items to look at.
+    #[serde(skip)]
+    pub shown: Vec<Shown>,
+}
+
+/// An item and what became of it.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    /// As it was, in DynamoDB JSON.
+    pub before: Bytes,
+    /// What stands in its place.
+    pub after: Vec<Bytes>,
+    /// Why it could not go on.
+    pub rejected: Option<String>,
+}
+
+/// Makes a trial.
+pub(super) struct Trying {
+    trial: Trial,
+    key: KeySchema,
+    /// Whether items that do not fit the key, or are too large, are rejected.
+    rejects_misfits: bool,
+    meetings: Option<Meetings>,
+    reasons: BTreeMap<String, u64>,
+    show: usize,
+    /// Items that may still come out.
+    left: Option<u64>,
+}
+
+impl Trying {
+    /// A trial of items that come with the key `from` and go to a table with the key `to`. A restore rejects what does not fit.
+    /// The first `show` items that do not stay as they are are kept to be shown.
+    pub(super) fn new(
+        from: KeySchema,
+        to: KeySchema,
+        changes: bool,
+        rejects_misfits: bool,
+        show: usize,
+    ) -> Result<Self> {
+        let meetings = if changes { Some(Meetings::new(from, to.clone())?) } else { None };
+        Ok(Self {
+            trial: Trial::default(),
+            key: to,
+            rejects_misfits,
+            meetings,
+            reasons: BTreeMap::new(),
+            show,
+            left: None,
+        })
+    }
+
+    /// No more than so many items come out.
+    pub(super) fn limited(mut self, left: Option<u64>) -> Self {
+        self.left = left;
+        self
+    }
+
+    /// Whether no more items come out.
+    pub(super) fn is_full(&self) -> bool {
+        self.left == Some(0)
+    }
+
+    pub(super) fn take<T>(&mut self, chunk: Transformed<T>) -> Result<()> {
+        for (item, outcome) in chunk.items.iter().zip(chunk.outcomes) {
+            if self.is_full() {
+                break;
+            }
+            self.one(item, outcome)?;
+        }
+        Ok(())
+    }
+
+    fn one(&mut self, item: &Bytes, outcome: Outcome) -> Result<()> {
+        let misfit = if self.rejects_misfits {
+            Misfit::of_made(&outcome, &self.key)
+        } else {
+            outcome.items(item).iter().find_map(|made| Misfit::of(made, &self.key))
+        };
+        match &misfit {
+            Some(Misfit::Key(_)) => self.trial.without_key += 1,
+            Some(Misfit::Size(_)) => self.trial.too_large += 1,
+            None => {}
+        }
+        let rejected = misfit.filter(|_| self.rejects_misfits).map(|misfit| misfit.reason());
+        let outcome = match rejected {
+            Some(reason) => Outcome::Rejected(reason),
+            None => self.within_limit(outcome),
+        };
+        if let Some(meetings) = &mut self.meetings {
+            meetings.take(item, &outcome)?;
+        }
+        let trial = &mut self.trial;
+        trial.items_in += 1;
+        match &outcome {
+            Outcome::Unchanged => {}
+            Outcome::Changed(_) | Outcome::Several(_) => trial.changed += 1,
+            Outcome::Skipped => trial.left_out += 1,
+            Outcome::Rejected(reason) => {
+                trial.rejected += 1;
+                if self.reasons.len() < REASONS || self.reasons.contains_key(reason) {
+                    *self.reasons.entry(reason.clone()).or_default() += 1;
+                }
+            }
+        }
+        for made in outcome.items(item) {
+            trial.items_out += 1;
+            trial.bytes_out += made.len() as u64;
+            trial.write_units += write_units(item_size(made).unwrap_or(made.len() as u64).min(ITEM_BYTES));
+        }
+        self.keep(item, outcome);
+        Ok(())
+    }
+
+    fn within_limit(&mut self, mut outcome: Outcome) -> Outcome {
+        let Some(left) = &mut self.left else { return outcome };
+        if let Outcome::Several(items) = &mut outcome {
+            items.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
+        }
+        let out = match &outcome {
+            Outcome::Unchanged | Outcome::Changed(_) => 1,
+            Outcome::Several(items) => items.len() as u64,
+            Outcome::Skipped | Outcome::Rejected(_) => 0,
+        };
+        *left -= out;
+        outcome
+    }
+
+    fn keep(&mut self, item: &Bytes, outcome: Outcome) {
+        let shown = match &outcome {
+            Outcome::Unchanged => return,
+            _ if self.trial.shown.len() >= self.show => return,
+            other => other.items(item).to_vec(),
+        };
+        let rejected = if let Outcome::Rejected(reason) = outcome { Some(reason) } else { None };
+        self.trial.shown.push(Shown { before: item.clone(), after: shown, rejected });
+    }
+
+    /// What was found, and what it means for a target of this capacity. Keys that meet are looked for now.
+    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+    pub(super) fn end(self, write_units_per_second: Option<u64>) -> Result<Trial> {
+        let mut trial = self.trial;
+        trial.write_units_per_second = write_units_per_second.filter(|units| *units > 0);
+        trial.seconds = trial.write_units_per_second.map(|units| trial.write_units as f64 / units as f64);
+        if let Some(meetings) = &self.meetings {
+            let found = meetings.judge()?;
+            (trial.collisions, trial.collided) = (found.count, found.first);
+        }
+        trial.reasons = self.reasons.into_iter().collect();
+        trial.reasons.sort_by(|one, other| other.1.cmp(&one.1).then_with(|| one.0.cmp(&other.0)));
+        Ok(trial)
+    }
+}

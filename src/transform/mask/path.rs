@@ -1,0 +1,185 @@
+//! Where a rule applies: names into maps, `*` for every element of a list.
+
+use std::fmt;
+
+use jaq_json::{Map, Rc, Val};
+
+use super::super::document::{Reason, text};
+
+/// Steps of a path; an item is nested 32 levels deep at most.
+const STEPS: usize = 64;
+
+/// One step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Step {
+    Name(String),
+    Each,
+}
+
+/// A path that leads to any number of places.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Path {
+    steps: Vec<Step>,
+    written: String,
+}
+
+/// What becomes of a place.
+pub(super) enum Edit {
+    Keep,
+    Remove,
+}
+
+impl Path {
+    /// Reads a path; a backslash takes the meaning from a dot or star behind it.
+    pub(super) fn parse(written: &str) -> Result<Self, String> {
+        let mut steps = Vec::new();
+        let (mut name, mut escaped, mut plain) = (String::new(), false, true);
+        let mut finish = |name: &mut String, plain: &mut bool| {
+            let name = std::mem::take(name);
+            steps.push(if name == "*" && std::mem::replace(plain, true) { Step::Each } else { Step::Name(name) });
+            *plain = true;
+        };
+        for character in written.chars() {
+            match character {
+                _ if std::mem::take(&mut escaped) => {
+                    if !matches!(character, '.' | '*' | '\\') {
+                        return Err(format!(
+                            "`\\{character}` in the path: a backslash stands before a dot, a star or a backslash"
+                        ));
+                    }
+                    plain = false;
+                    name.push(character);
+                }
+                '\\' => escaped = true,
+                '.' => finish(&mut name, &mut plain),
+                _ => name.push(character),
+            }
+        }
+        if escaped {
+            return Err("the path ends with a backslash".to_owned());
+        }
+        finish(&mut name, &mut plain);
+        if steps.iter().any(|step| *step == Step::Name(String::new())) {
+            return Err("the path has an empty name".to_owned());
+        }
+        if steps[0] == Step::Each {
+            return Err("the path begins with `*`: an item is a map, and its attributes have names".to_owned());
+        }
+        if steps.len() > STEPS {
+            return Err(format!("the path has more than {STEPS} steps"));
+        }
+        Ok(Self { steps, written: written.to_owned() })
+    }
+
+    /// The attribute's name, if the path leads to an attribute of the item itself.
+    pub(super) fn attribute(&self) -> Option<&str> {
+        match &self.steps[..] {
+            [Step::Name(name)] => Some(name),
+            _ => None,
+        }
+    }
+
+    /// Calls `edit` for each place that the path leads to.
+    pub(super) fn visit<F>(&self, item: &mut Map, edit: &mut F) -> Result<(), Reason>
+    where
+        F: FnMut(&mut Val) -> Result<Edit, Reason>,
+    {
+        in_map(item, &self.steps, edit)
+    }
+
+    /// The first place that the path leads to.
+    pub(super) fn first(&self, item: &Map) -> Option<Val> {
+        let mut found = None;
+        // A copy of one level, since the values are shared.
+        let _ = self.visit(&mut item.clone(), &mut |value| {
+            found.get_or_insert_with(|| value.clone());
+            Ok(Edit::Keep)
+        });
+        found
+    }
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.written)
+    }
+}
+
+fn in_map<F>(map: &mut Map, steps: &[Step], edit: &mut F) -> Result<(), Reason>
+where
+    F: FnMut(&mut Val) -> Result<Edit, Reason>,
+{
+    let Some((Step::Name(name), rest)) = steps.split_first() else { return Ok(()) };
+    let name = text(name.as_str());
+    let Some(value) = map.get_mut(&name) else { return Ok(()) };
+    if let Edit::Remove = at(value, rest, edit)? {
+        map.shift_remove(&name);
+    }
+    Ok(())
+}
+
+fn at<F>(value: &mut Val, steps: &[Step], edit: &mut F) -> Result<Edit, Reason>
+where
+    F: FnMut(&mut Val) -> Result<Edit, Reason>,
+{
+    let Some((next, rest)) = steps.split_first() else { return edit(value) };
+    let Val::Obj(typed) = value else { return Ok(Edit::Keep) };
+    let is_set = typed.keys().any(|tag| ["SS", "NS", "BS"].iter().any(|set| *tag == text(*set)));
+    if *next == Step::Each && rest.is_empty() && is_set {
+        return edit(value);
+    }
+    let wanted = text(if *next == Step::Each { "L" } else { "M" });
+    match Rc::make_mut(typed).get_mut(&wanted) {
+        Some(Val::Obj(map)) => in_map(Rc::make_mut(map), steps, edit)?,
+        Some(Val::Arr(list)) => {
+            let list = Rc::make_mut(list);
+            let mut kept = Vec::with_capacity(list.len());
+            for mut element in list.drain(..) {
+                if let Edit::Keep = at(&mut element, rest, edit)? {
+                    kept.push(element);
+                }
+            }
+            *list = kept;
+        }
+        _ => {}
+    }
+    Ok(Edit::Keep)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn places(path: &str, item: &str) -> Vec<String> {
+        let Val::Obj(item) = jaq_json::read::parse_single(item.as_bytes()).unwrap() else { panic!("an object") };
+        let mut found = Vec::new();
+        let path = Path::parse(path).unwrap();
+        let mut visit = |value: &mut Val| {
+            found.push(value.to_string());
+            Ok(Edit::Keep)
+        };
+        path.visit(&mut (*item).clone(), &mut visit).unwrap();
+        found
+    }
+
+    #[test]
+    fn a_path_leads_into_maps_and_lists() {
+        let item = r#"{"a":{"M":{"b":{"L":[{"M":{"c":{"S":"1"}}},{"S":"x"},{"M":{"c":{"S":"2"}}}]}}},
+            "a.b":{"S":"dot"},"*":{"S":"star"},"s":{"SS":["p","q"]}}"#;
+        assert_eq!(places("a.b.*.c", item), [r#"{"S":"1"}"#, r#"{"S":"2"}"#]);
+        assert_eq!(places("a.b.*", item).len(), 3);
+        assert_eq!(places(r"a\.b", item), [r#"{"S":"dot"}"#]);
+        assert_eq!(places(r"\*", item), [r#"{"S":"star"}"#]);
+        assert_eq!(places("s.*", item), [r#"{"SS":["p","q"]}"#]);
+        for nowhere in ["b", "a.c", "a.*", "a.b.c", "s.p", "a.b.*.c.d", r"s.\*"] {
+            assert!(places(nowhere, item).is_empty(), "{nowhere}");
+        }
+    }
+
+    #[test]
+    fn paths_that_lead_nowhere_are_refused() {
+        for path in ["", ".", "a.", ".a", "a..b", "*", "*.a", "a\\", r"a\b"] {
+            assert!(Path::parse(path).is_err(), "{path}");
+        }
+    }
+}

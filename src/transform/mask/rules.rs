@@ -1,0 +1,197 @@
+//! A file of mask rules: which places, which action, when.
+
+use std::ops::Range;
+
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use toml::Spanned;
+
+use super::super::jq::Condition;
+use super::fakes::Fake;
+use super::path::Path;
+use crate::error::{Error, Result};
+use crate::item::{KeyAttribute, KeySchema};
+
+/// Bytes of a rule file.
+const FILE_BYTES: usize = 1024 * 1024;
+
+/// What a rule does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Action {
+    Redact,
+    Null,
+    Drop,
+    Hash,
+    Fake,
+    KeepFormat,
+    ShiftDate,
+}
+
+impl Action {
+    fn needs_key(self) -> bool {
+        matches!(self, Self::Hash | Self::Fake | Self::KeepFormat | Self::ShiftDate)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileText {
+    #[serde(default)]
+    rule: Vec<Spanned<RuleText>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RuleText {
+    path: Spanned<String>,
+    action: Spanned<Action>,
+    when: Option<Spanned<String>>,
+    kind: Option<Spanned<Fake>>,
+    by: Option<Spanned<String>>,
+}
+
+/// One rule.
+pub(super) struct Rule {
+    pub(super) path: Path,
+    pub(super) action: Action,
+    pub(super) when: Option<Condition>,
+    /// What is faked; set for [`Action::Fake`].
+    pub(super) kind: Option<Fake>,
+    /// The place whose value decides how far dates move.
+    pub(super) by: Option<Path>,
+    /// Where it stands in the file.
+    pub(super) place: String,
+}
+
+/// The rules of a file, in its order.
+pub struct MaskRules {
+    pub(super) rules: Vec<Rule>,
+    sha256: String,
+}
+
+/// The text of a file and its name, for errors.
+struct Text<'a> {
+    name: &'a str,
+    text: &'a str,
+}
+
+impl Text<'_> {
+    fn place(&self, span: &Range<usize>) -> String {
+        let before = self.text.get(..span.start).unwrap_or(self.text);
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        format!("{} line {}, column {column}", self.name, before.matches('\n').count() + 1)
+    }
+
+    fn error(&self, span: &Range<usize>, what: &str) -> Error {
+        Error::usage(format!("{}: {what}", self.place(span)))
+            .with_hint("docs/TRANSFORM.md describes rule files, with an example")
+    }
+}
+
+impl MaskRules {
+    /// Reads the text of a rule file; `name` is the file's, for errors.
+    ///
+    /// # Errors
+    /// [`Usage`](crate::error::ErrorKind::Usage): the file or one of its rules cannot be understood; with line and column.
+    pub fn parse(name: &str, text: &str) -> Result<Self> {
+        if text.len() > FILE_BYTES {
+            return Err(Error::usage(format!("{name} is longer than {FILE_BYTES} bytes")));
+        }
+        let source = Text { name, text };
+        let file: FileText = toml::from_str(text)
+            .map_err(|error| source.error(&error.span().unwrap_or(0..0), &error.message().replace('\n', ", ")))?;
+        if file.rule.is_empty() {
+            return Err(Error::usage(format!("{name} has no rule"))
+                .with_hint("begin each rule with [[rule]]; it needs a path and an action"));
+        }
+        let rules = file.rule.into_iter().map(|rule| read(&source, rule)).collect::<Result<_>>()?;
+        let sha256 = super::hex(&Sha256::digest(text));
+        Ok(Self { rules, sha256 })
+    }
+
+    /// SHA-256 of the file, in hexadecimal.
+    #[must_use]
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
+    /// Whether a rule needs a [`MaskKey`](super::MaskKey).
+    #[must_use]
+    pub fn need_key(&self) -> bool {
+        self.rules.iter().any(|rule| rule.action.needs_key())
+    }
+
+    /// Checks that no rule takes a key away: a key attribute of the table must have a value of its type, and one of an index
+    /// must not be null.
+    ///
+    /// # Errors
+    /// [`Usage`](crate::error::ErrorKind::Usage), naming the rule and the attribute.
+    pub fn check_keys(&self, table: &KeySchema, indexes: &[KeyAttribute]) -> Result<()> {
+        for rule in &self.rules {
+            let Some(attribute) = rule.path.attribute() else { continue };
+            let of_table = table.names().any(|name| name == attribute);
+            let of_index = indexes.iter().any(|key| key.name == attribute);
+            let what = match rule.action {
+                Action::Drop if of_table => "dropped",
+                Action::Null if of_table || of_index => "null",
+                _ => continue,
+            };
+            let whose = if of_table { "the table" } else { "an index" };
+            return Err(Error::usage(format!(
+                "{}: `{attribute}` is a key of {whose} and cannot be {what}",
+                rule.place
+            ))
+            .with_hint("hash keeps keys different from each other"));
+        }
+        Ok(())
+    }
+
+    /// Whether a rule masks one of these attributes, so that two keys could become one.
+    #[must_use]
+    pub fn change_key(&self, table: &KeySchema) -> bool {
+        self.rules
+            .iter()
+            .filter_map(|rule| rule.path.attribute())
+            .any(|attribute| table.names().any(|n| n == attribute))
+    }
+}
+
+impl std::fmt::Debug for MaskRules {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MaskRules").field("rules", &self.rules.len()).field("sha256", &self.sha256).finish()
+    }
+}
+
+fn read(source: &Text<'_>, rule: Spanned<RuleText>) -> Result<Rule> {
+    let whole = rule.span();
+    let place = source.place(&whole);
+    let rule = rule.into_inner();
+    let path = |text: &Spanned<String>| Path::parse(text.get_ref()).map_err(|what| source.error(&text.span(), &what));
+    let action = *rule.action.get_ref();
+    match (&rule.kind, action) {
+        (None, Action::Fake) => {
+            return Err(source.error(
+                &rule.action.span(),
+                "fake needs a kind as well: kind = \"name\", \"email\", \"phone\" or \"address\"",
+            ));
+        }
+        (Some(kind), action) if action != Action::Fake => {
+            return Err(source.error(&kind.span(), "kind is for action = \"fake\" alone"));
+        }
+        _ => {}
+    }
+    if let Some(by) = rule.by.as_ref().filter(|_| action != Action::ShiftDate) {
+        return Err(source.error(&by.span(), "by is for action = \"shift-date\" alone"));
+    }
+    let when =
+        rule.when.map(|when| Condition::compile(&format!("{}: when", source.place(&when.span())), when.get_ref()));
+    Ok(Rule {
+        path: path(&rule.path)?,
+        action,
+        when: when.transpose()?,
+        kind: rule.kind.map(Spanned::into_inner),
+        by: rule.by.as_ref().map(path).transpose()?,
+        place,
+    })
+}

@@ -1,0 +1,217 @@
+//! Masks values of each of DynamoDB's types, so that a number stays a number, a set a set, and a key a key.
+
+use std::collections::HashSet;
+
+use base64::Engine;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use jaq_json::{Map, Val};
+
+use super::super::document::{Reason, text};
+use super::dates;
+use super::fakes::Fake;
+use super::format;
+use super::secret::MaskKey;
+use crate::item::canonical_number;
+
+/// What stands for a text that was taken out.
+pub(super) const REDACTED: &str = "[redacted]";
+
+/// Numbers that a hash can become: 38 digits, as many as DynamoDB keeps.
+const NUMBERS: u128 = 10_u128.pow(38);
+
+/// Base64 as DynamoDB reads it: bits that the padding leaves over do not count.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::RequireCanonical),
+);
+
+/// What is done to a value, for an action that keeps its type.
+#[derive(Clone, Copy)]
+pub(super) enum Mask<'k> {
+    Redact,
+    Hash(&'k MaskKey),
+    Fake(Fake, &'k MaskKey),
+    KeepFormat(&'k MaskKey),
+    ShiftDate {
+        /// How far dates move.
+        days: i64,
+    },
+}
+
+/// One value without its type.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Leaf {
+    S(String),
+    /// A number in the spelling it stands in.
+    N(String),
+    B(Vec<u8>),
+}
+
+impl Leaf {
+    fn read(tag: &str, value: &Val) -> Option<Self> {
+        let Val::TStr(bytes) = value else { return None };
+        let text = std::str::from_utf8(bytes).ok()?;
+        Some(match tag {
+            "S" | "SS" => Self::S(text.to_owned()),
+            "N" | "NS" => Self::N(text.to_owned()),
+            "B" | "BS" => Self::B(BASE64.decode(text).ok()?),
+            _ => return None,
+        })
+    }
+
+    fn write(self) -> Val {
+        match self {
+            Self::S(string) | Self::N(string) => text(string),
+            Self::B(bytes) => text(BASE64.encode(bytes)),
+        }
+    }
+
+    /// What is hashed: equal for values that DynamoDB takes for equal.
+    pub(super) fn identity(&self) -> Vec<u8> {
+        match self {
+            Self::S(text) => text.clone().into_bytes(),
+            Self::N(number) => canonical_number(number).unwrap_or_else(|_| number.clone()).into_bytes(),
+            Self::B(bytes) => bytes.clone(),
+        }
+    }
+}
+
+/// The tag and value of an attribute value; `None` if it is none.
+pub(super) fn typed(value: &Val) -> Option<(&str, &Val)> {
+    let Val::Obj(map) = value else { return None };
+    let (Val::TStr(tag), value) = map.first().filter(|_| map.len() == 1)? else { return None };
+    std::str::from_utf8(tag).ok().map(|tag| (tag, value))
+}
+
+/// All strings, numbers and binaries in an attribute value, at any depth; `names` hears of the names in maps.
+pub(super) fn leaves(value: &Val, leaf: &mut impl FnMut(Leaf), name: &mut impl FnMut(&str)) {
+    match typed(value) {
+        Some(("M", Val::Obj(map))) => {
+            for (key, value) in &**map {
+                if let Val::TStr(key) = key {
+                    name(&String::from_utf8_lossy(key));
+                }
+                leaves(value, leaf, name);
+            }
+        }
+        Some(("L", Val::Arr(list))) => list.iter().for_each(|element| leaves(element, leaf, name)),
+        Some((tag, Val::Arr(set))) => set.iter().filter_map(|element| Leaf::read(tag, element)).for_each(leaf),
+        Some((tag, value)) => Leaf::read(tag, value).into_iter().for_each(leaf),
+        None => {}
+    }
+}
+
+impl Mask<'_> {
+    /// The masked value, of the same type. Booleans become false and nulls stay: neither can be told from others like it.
+    pub(super) fn apply(&self, value: &Val) -> Result<Val, Reason> {
+        let Some((tag, inner)) = typed(value) else { return Err("is no typed value".to_owned()) };
+        let masked = match (tag, inner) {
+            ("BOOL", _) => Val::Bool(false),
+            ("NULL", _) => return Ok(value.clone()),
+            ("M" | "L", _) if matches!(self, Self::Redact) => empty(inner),
+            ("M", Val::Obj(map)) => {
+                let masked = map.iter().map(|(name, value)| Ok((name.clone(), self.apply(value)?)));
+                Val::obj(masked.collect::<Result<_, Reason>>()?)
+            }
+            ("L", Val::Arr(list)) => {
+                Val::from_iter(list.iter().map(|value| self.apply(value)).collect::<Result<Vec<_>, _>>()?)
+            }
+            ("SS" | "NS" | "BS", Val::Arr(set)) => self.set(tag, set)?,
+            _ => self
+                .leaf(&Leaf::read(tag, inner).ok_or_else(|| format!("has the type {tag:?}, which no mask knows"))?)?
+                .write(),
+        };
+        Ok(Val::obj([(text(tag), masked)].into_iter().collect()))
+    }
+
+    fn set(&self, tag: &str, set: &[Val]) -> Result<Val, Reason> {
+        let mut seen = HashSet::new();
+        let mut masked = Vec::with_capacity(set.len());
+        for element in set {
+            let leaf = Leaf::read(tag, element).ok_or("has a set that cannot be read")?;
+            let leaf = self.leaf(&leaf)?;
+            if seen.insert(leaf.identity()) {
+                masked.push(leaf.write());
+            }
+        }
+        Ok(Val::from_iter(masked))
+    }
+
+    fn leaf(&self, leaf: &Leaf) -> Result<Leaf, Reason> {
+        let masked = match self {
+            Self::Redact => return Ok(redacted(leaf)),
+            Self::Hash(key) => hashed(leaf, key),
+            Self::Fake(fake, key) => faked(*fake, leaf, key)?,
+            Self::KeepFormat(key) => {
+                format::keep(leaf, |round| key.stream(&format!("keep-format {round}"), &leaf.identity()))
+            }
+            Self::ShiftDate { days } => shifted(leaf, *days)?,
+        };
+        if masked == *leaf && is_telling(leaf) {
+            return Err("cannot be masked by this action: nothing in it would change".to_owned());
+        }
+        Ok(masked)
+    }
+}
+
+fn empty(container: &Val) -> Val {
+    match container {
+        Val::Arr(_) => Val::from_iter([]),
+        _ => Val::obj(Map::default()),
+    }
+}
+
+fn redacted(leaf: &Leaf) -> Leaf {
+    match leaf {
+        Leaf::S(_) => Leaf::S(REDACTED.to_owned()),
+        Leaf::N(_) => Leaf::N("0".to_owned()),
+        Leaf::B(_) => Leaf::B(REDACTED.into()),
+    }
+}
+
+fn hashed(leaf: &Leaf, key: &MaskKey) -> Leaf {
+    let hash = key.hash(&leaf.identity());
+    match leaf {
+        Leaf::S(_) => Leaf::S(super::hex(&hash)),
+        Leaf::N(_) => {
+            let number = hash.iter().take(16).fold(0, |number: u128, byte| number << 8 | u128::from(*byte));
+            Leaf::N((number % NUMBERS).to_string())
+        }
+        Leaf::B(_) => Leaf::B(hash.to_vec()),
+    }
+}
+
+fn faked(fake: Fake, leaf: &Leaf, key: &MaskKey) -> Result<Leaf, Reason> {
+    let identity = leaf.identity();
+    let mut stream = key.stream(fake.name(), &identity);
+    Ok(match leaf {
+        Leaf::S(_) => Leaf::S(fake.text(&mut stream)),
+        Leaf::B(_) => Leaf::B(fake.text(&mut stream).into_bytes()),
+        Leaf::N(_) => {
+            Leaf::N(fake.number(&mut stream).ok_or_else(|| format!("is a number, which no fake {} is", fake.name()))?)
+        }
+    })
+}
+
+fn shifted(leaf: &Leaf, days: i64) -> Result<Leaf, Reason> {
+    let shifted = match leaf {
+        Leaf::S(text) => dates::shift_text(text, days).map(Leaf::S),
+        Leaf::N(number) => dates::shift_number(number, days).map(Leaf::N),
+        Leaf::B(_) => None,
+    };
+    shifted.ok_or_else(|| "is no date that shift-date knows".to_owned())
+}
+
+/// Whether a value says enough that seeing it elsewhere is no accident: four characters, digits or bytes. A country code or an
+/// age is found in many places that have nothing to do with each other.
+pub(super) fn is_telling(leaf: &Leaf) -> bool {
+    const LEAST: usize = 4;
+    match leaf {
+        Leaf::S(text) => text.chars().count() >= LEAST && text != REDACTED,
+        Leaf::N(number) => number.bytes().filter(u8::is_ascii_digit).count() >= LEAST,
+        Leaf::B(bytes) => bytes.len() >= LEAST && bytes != REDACTED.as_bytes(),
+    }
+}

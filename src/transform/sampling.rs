@@ -1,0 +1,61 @@
+//! Keeps a share of the items, whole partitions at a time.
+
+use bytes::Bytes;
+
+use super::outcome::Outcome;
+use super::stage::{Stage, Worker};
+use crate::item::{KeySchema, Sample};
+
+/// Chooses by the partition key.
+pub(super) struct Sampling {
+    sample: Sample,
+    partition: KeySchema,
+}
+
+impl Sampling {
+    pub(super) fn new(sample: Sample, key: &KeySchema) -> Self {
+        Self { sample, partition: KeySchema { partition: key.partition.clone(), sort: None } }
+    }
+}
+
+impl Stage for Sampling {
+    fn worker(&self) -> Box<dyn Worker + '_> {
+        Box::new(self)
+    }
+}
+
+impl Worker for &Sampling {
+    fn apply(&mut self, item: &Bytes) -> Outcome {
+        match self.partition.extract(item) {
+            Ok(key) if self.sample.has(key.hash128()) => Outcome::Unchanged,
+            Ok(_) => Outcome::Skipped,
+            Err(error) => Outcome::Rejected(format!("--sample: {error}")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::item::{KeyAttribute, KeyType};
+
+    #[test]
+    fn tables_with_the_same_partition_keys_fit_together() {
+        let attribute = |name: &str| KeyAttribute { name: name.to_owned(), kind: KeyType::S };
+        let sample = Sample::of_percent(30.0).unwrap();
+        let people = Sampling::new(sample, &KeySchema { partition: attribute("id"), sort: None });
+        let orders =
+            Sampling::new(sample, &KeySchema { partition: attribute("person"), sort: Some(attribute("order")) });
+        let mut kept = 0;
+        for person in 0..300 {
+            let chosen = (&people).apply(&Bytes::from(format!(r#"{{"id":{{"S":"p{person}"}}}}"#)));
+            kept += usize::from(chosen == Outcome::Unchanged);
+            for order in 0..3 {
+                let order = format!(r#"{{"order":{{"S":"{order}"}},"person":{{"S":"p{person}"}}}}"#);
+                assert_eq!((&orders).apply(&Bytes::from(order)), chosen);
+            }
+        }
+        assert!((50..130).contains(&kept), "{kept}");
+        assert!(matches!((&people).apply(&Bytes::from("{}")), Outcome::Rejected(_)));
+    }
+}

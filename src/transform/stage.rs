@@ -1,0 +1,75 @@
+//! One step of a transform that works on each item by itself.
+
+use bytes::Bytes;
+
+use super::outcome::Outcome;
+
+/// A step that judges or changes items one by one. It is shared by all threads; each of them takes a worker of its own.
+pub(super) trait Stage: Send + Sync {
+    /// What applies this stage on one thread, which has a stack of [`STACK_BYTES`](super::jq::STACK_BYTES).
+    fn worker(&self) -> Box<dyn Worker + '_>;
+}
+
+/// Applies a stage. May hold what must not leave its thread.
+pub(super) trait Worker {
+    /// What becomes of `item`.
+    fn apply(&mut self, item: &Bytes) -> Outcome;
+}
+
+/// An item on its way through the stages.
+#[derive(Debug, Clone)]
+pub(super) enum Progress {
+    /// What stands in its place; the flag says whether that is still the item itself.
+    Going { items: Vec<Bytes>, touched: bool },
+    /// It goes no further.
+    Ended(Outcome),
+}
+
+impl Progress {
+    pub(super) fn new(item: Bytes) -> Self {
+        Self::Going { items: vec![item], touched: false }
+    }
+
+    /// Goes one step on. Where several items stand for one, a rejection of one rejects them all: half of them would be worse
+    /// than none.
+    pub(super) fn step(self, mut each: impl FnMut(&Bytes) -> Outcome) -> Self {
+        let Self::Going { items, mut touched } = self else { return self };
+        let mut next = Vec::with_capacity(items.len());
+        for item in items {
+            match each(&item) {
+                Outcome::Unchanged => next.push(item),
+                Outcome::Changed(changed) => {
+                    touched = true;
+                    next.push(changed);
+                }
+                Outcome::Several(several) => {
+                    touched = true;
+                    next.extend(several);
+                }
+                Outcome::Skipped => {}
+                rejected @ Outcome::Rejected(_) => return Self::Ended(rejected),
+            }
+        }
+        if next.is_empty() { Self::Ended(Outcome::Skipped) } else { Self::Going { items: next, touched } }
+    }
+
+    /// Like [`step`](Self::step), but asks for every item, even behind a rejection.
+    pub(super) fn step_all(self, mut each: impl FnMut(&Bytes) -> Outcome) -> Self {
+        let Self::Going { items, touched } = self else { return self };
+        let mut outcomes: Vec<_> = items.iter().map(&mut each).collect();
+        outcomes.reverse();
+        Self::Going { items, touched }.step(|_| outcomes.pop().unwrap_or(Outcome::Skipped))
+    }
+
+    /// What became of it in the end.
+    pub(super) fn outcome(self) -> Outcome {
+        match self {
+            Self::Ended(outcome) => outcome,
+            Self::Going { touched: false, .. } => Outcome::Unchanged,
+            Self::Going { mut items, .. } => match items.len() {
+                1 => Outcome::Changed(items.remove(0)),
+                _ => Outcome::Several(items),
+            },
+        }
+    }
+}
