@@ -9,8 +9,8 @@ use tokio::time::Instant;
 
 use super::config::Connection;
 use super::fault::{CREDENTIALS_HINT, Fault};
-use super::gate::Gate;
-use super::price::{PagePrice, WritePrice};
+use super::gates::Gates;
+use super::price::WritePrice;
 use super::retry::Retry;
 use super::scaling::Scaling;
 use super::seam::Seam;
@@ -59,7 +59,7 @@ pub(super) struct Services {
     pub(super) scaling: Scaling,
 }
 
-/// A DynamoDB client with one owner of retries, one gate for each direction.
+/// A DynamoDB client with one owner of retries, one gate for each direction and table.
 pub(super) struct Client {
     services: RwLock<Arc<Services>>,
     connection: Connection,
@@ -68,11 +68,10 @@ pub(super) struct Client {
     names: Names,
     retry: Retry,
     /// Leave to write.
-    gate: Gate,
+    gates: Gates,
     /// Leave to read.
-    read_gate: Gate,
+    read_gates: Gates,
     write_price: WritePrice,
-    page_price: PagePrice,
 }
 
 impl Client {
@@ -90,10 +89,9 @@ impl Client {
             names,
             retry: Retry::new(connection.give_up_after, reporter),
             connection,
-            gate: Gate::new(concurrency),
-            read_gate: Gate::new(concurrency),
+            gates: Gates::new(concurrency),
+            read_gates: Gates::new(concurrency),
             write_price: WritePrice::default(),
-            page_price: PagePrice::default(),
         }
     }
 
@@ -119,20 +117,16 @@ impl Client {
         &self.retry
     }
 
-    pub(super) fn gate(&self) -> &Gate {
-        &self.gate
+    pub(super) fn gates(&self) -> &Gates {
+        &self.gates
     }
 
-    pub(super) fn read_gate(&self) -> &Gate {
-        &self.read_gate
+    pub(super) fn read_gates(&self) -> &Gates {
+        &self.read_gates
     }
 
     pub(super) fn write_price(&self) -> &WritePrice {
         &self.write_price
-    }
-
-    pub(super) fn page_price(&self) -> &PagePrice {
-        &self.page_price
     }
 
     /// The failure of `operation` on `target` as people are told.

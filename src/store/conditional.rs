@@ -50,6 +50,7 @@ impl Client {
         let body = put_body(table, &key.partition.name, &item);
         let mut written = Written::default();
         let mut effort = self.effort("PutItem", Some(table));
+        let lane = self.gates().of(table);
         // Whether an earlier call may have been heard although it failed.
         let mut heard = false;
         loop {
@@ -57,7 +58,7 @@ impl Client {
                 let units = self.write_price().part(slice::from_ref(&item), budget).units;
                 (units, units)
             };
-            let (pass, price) = self.gate().pass_with(choose).await;
+            let (pass, price) = lane.gate.pass_with(choose).await;
             let fault = match self.put_new_once(table, body.clone()).await {
                 Ok(put) => {
                     self.retry().succeeded();

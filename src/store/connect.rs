@@ -223,7 +223,7 @@ impl ReadStore for Store {
     }
 
     fn cap_reads(&self, units_per_second: u32) {
-        self.0.client.read_gate().cap(units_per_second);
+        self.0.client.read_gates().cap(units_per_second);
     }
 
     async fn scan(&self, request: &ScanRequest) -> Result<ScanPage> {
@@ -286,7 +286,7 @@ impl WriteStore for WritableStore {
     }
 
     fn cap_writes(&self, units_per_second: u32) {
-        self.store.0.client.gate().cap(units_per_second);
+        self.store.0.client.gates().cap(units_per_second);
     }
 
     async fn delete(&self, table: &str) -> Result<()> {

@@ -1,10 +1,10 @@
-//! Leave to call, one gate per direction: how many calls are in flight, how many units per second are asked for.
+//! Leave to call, one gate per direction and table: how many calls are in flight, how many units per second are asked for.
 //!
 //! Three bounds, each adapting by itself or given: calls in flight (one more after each round of successes, as long as that
 //! does not only lengthen a queue), the rate the table was found to take (see `rate`), and a cap that people set (see `pace`).
 //! Where units are limited, calls should be small: [`Gate::pass_with`].
 
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -28,14 +28,20 @@ pub(super) const TICK: Duration = Duration::from_millis(1);
 /// A waiting call looks again after this time at the latest: the rate may have changed.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// The gate of one direction.
-pub(super) struct Gate {
-    permits: Semaphore,
+/// What the gates of one direction share: the bounds that people set.
+pub(super) struct Shared {
     most: usize,
+    permits: Semaphore,
+    cap: OnceLock<Pace>,
+}
+
+/// The gate of one direction and table.
+pub(super) struct Gate {
+    shared: Arc<Shared>,
+    permits: Semaphore,
     state: Mutex<State>,
     /// Calls leave in the order they came, so that none is passed over.
     turn: tokio::sync::Mutex<()>,
-    cap: OnceLock<Pace>,
 }
 
 struct State {
@@ -50,16 +56,28 @@ struct State {
 /// Leave to make one call. A call that ends without an answer to its price drops it.
 pub(super) struct Pass<'a> {
     gate: &'a Gate,
-    _permit: Option<SemaphorePermit<'a>>,
+    _permits: [Option<SemaphorePermit<'a>>; 2],
     sent: Instant,
     paid: f64,
 }
 
-impl Gate {
-    /// A gate for at most so many calls in flight.
+impl Shared {
+    /// At most so many calls in flight.
     pub(super) fn new(most: Option<usize>) -> Self {
         let most = most.unwrap_or(MOST).clamp(1, Semaphore::MAX_PERMITS);
-        let first = FIRST.min(most);
+        Self { most, permits: Semaphore::new(most), cap: OnceLock::new() }
+    }
+
+    /// Keeps the consumption below a cap from now on; the first cap holds.
+    pub(super) fn cap(&self, units_per_second: u32) {
+        self.cap.get_or_init(|| Pace::new(units_per_second));
+    }
+}
+
+impl Gate {
+    /// A gate within bounds that other gates may share.
+    pub(super) fn sharing(shared: Arc<Shared>) -> Self {
+        let first = FIRST.min(shared.most);
         let state = State {
             limit: first,
             successes: 0,
@@ -67,13 +85,13 @@ impl Gate {
             usual: Duration::ZERO,
             rate: Rate::new(Instant::now()),
         };
-        Self {
-            permits: Semaphore::new(first),
-            most,
-            state: Mutex::new(state),
-            turn: tokio::sync::Mutex::default(),
-            cap: OnceLock::new(),
-        }
+        Self { shared, permits: Semaphore::new(first), state: Mutex::new(state), turn: tokio::sync::Mutex::default() }
+    }
+
+    /// A gate by itself.
+    #[cfg(test)]
+    pub(super) fn new(most: Option<usize>) -> Self {
+        Self::sharing(Arc::new(Shared::new(most)))
     }
 
     #[cfg(test)]
@@ -83,15 +101,10 @@ impl Gate {
         gate
     }
 
-    /// Keeps the consumption below a cap from now on; the first cap holds.
-    pub(super) fn cap(&self, units_per_second: u32) {
-        self.cap.get_or_init(|| Pace::new(units_per_second));
-    }
-
     /// Units that one call should cost at most, where units are limited.
     fn call_budget(&self) -> Option<f64> {
         let learned = self.state().rate.call_budget(Instant::now());
-        let capped = self.cap.get().map(Pace::call_budget);
+        let capped = self.shared.cap.get().map(Pace::call_budget);
         match (learned, capped) {
             (Some(learned), Some(capped)) => Some(learned.min(capped)),
             (learned, capped) => learned.or(capped),
@@ -110,11 +123,13 @@ impl Gate {
             let Err(wait) = taken else { break (chosen, units) };
             sleep(wait.clamp(TICK, LOOK_AGAIN)).await;
         };
-        if let Some(cap) = self.cap.get() {
+        // Last, so that a table that is waited for keeps no other from being called.
+        let shared = self.shared.permits.acquire().await.ok();
+        if let Some(cap) = self.shared.cap.get() {
             cap.pay(units).await;
         }
         drop(turn);
-        (Pass { gate: self, _permit: permit, sent: Instant::now(), paid: units }, chosen)
+        (Pass { gate: self, _permits: [permit, shared], sent: Instant::now(), paid: units }, chosen)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -134,7 +149,7 @@ impl Pass<'_> {
         state.usual = (state.usual * 7 + time) / 8;
         state.successes += 1;
         let is_queueing = state.usual > state.shortest * QUEUEING + NOISE;
-        if state.successes < state.limit || state.limit == self.gate.most || is_queueing {
+        if state.successes < state.limit || state.limit == self.gate.shared.most || is_queueing {
             return;
         }
         state.successes = 0;
@@ -150,7 +165,7 @@ impl Pass<'_> {
     }
 
     fn settle(&self, units: f64) {
-        if let Some(cap) = self.gate.cap.get() {
+        if let Some(cap) = self.gate.shared.cap.get() {
             cap.settle(self.paid, units);
         }
     }

@@ -16,6 +16,7 @@ mod effort;
 mod embedded;
 mod fault;
 mod gate;
+mod gates;
 mod hush;
 mod pace;
 mod price;

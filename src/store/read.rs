@@ -95,11 +95,12 @@ impl Client {
 
     /// Asks once, for no larger a page than the table or a cap allows.
     async fn scan_once(&self, request: &ScanRequest) -> Result<ScanPage, Fault> {
+        let lane = self.read_gates().of(&request.table);
         let choose = |budget| {
-            let quote = self.page_price().quote(budget, request.limit);
+            let quote = lane.page_price.quote(budget, request.limit);
             (quote, quote.units)
         };
-        let (pass, quote) = self.read_gate().pass_with(choose).await;
+        let (pass, quote) = lane.gate.pass_with(choose).await;
         let page = self.send_scan(&request.table, scan_body(request, quote.limit)).await.and_then(scan_page);
         match &page {
             Ok(page) => {
@@ -109,7 +110,7 @@ impl Client {
                 } else {
                     read_units(page.items.text_bytes(), request.consistent_read)
                 };
-                self.page_price().learn(page.items.len() as u64, units, quote.limit);
+                lane.page_price.learn(page.items.len() as u64, units, quote.limit);
                 pass.taken(units);
             }
             Err(fault) if fault.class == Class::Throttled => pass.throttled(0.0, quote.units),

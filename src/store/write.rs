@@ -73,13 +73,14 @@ impl Client {
         written: &mut Written,
     ) -> Result<(), (Fault, Vec<Bytes>)> {
         let mut effort = self.effort("BatchWriteItem", Some(table));
+        let lane = self.gates().of(table);
         while !group.is_empty() {
             let choose = |budget| {
                 let part = self.write_price().part(&group, budget);
                 let units = part.units;
                 (part, units)
             };
-            let (pass, part) = self.gate().pass_with(choose).await;
+            let (pass, part) = lane.gate.pass_with(choose).await;
             let (sent, bytes) = (part.items, text_bytes(&group[..part.items]));
             let fault = match self.put_once(table, &group[..sent]).await {
                 Ok(rest) => {

@@ -1,0 +1,91 @@
+//! The gates of one direction, one for each table, as each table has its own capacity: what one refuses must not slow the other.
+//! What people set, a cap and the number of calls in flight, holds for all tables of the environment together.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::gate::{Gate, Shared};
+use super::price::PagePrice;
+
+/// The gates of one direction.
+pub(super) struct Gates {
+    shared: Arc<Shared>,
+    of: Mutex<BTreeMap<String, Arc<Lane>>>,
+}
+
+/// The way to one table.
+pub(super) struct Lane {
+    pub(super) gate: Gate,
+    pub(super) page_price: PagePrice,
+}
+
+impl Gates {
+    /// Gates for at most so many calls in flight.
+    pub(super) fn new(most: Option<usize>) -> Self {
+        Self { shared: Arc::new(Shared::new(most)), of: Mutex::default() }
+    }
+
+    /// Keeps the consumption of all tables together below a cap from now on; the first cap holds.
+    pub(super) fn cap(&self, units_per_second: u32) {
+        self.shared.cap(units_per_second);
+    }
+
+    pub(super) fn of(&self, table: &str) -> Arc<Lane> {
+        let mut of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(lane) = of.get(table) {
+            return Arc::clone(lane);
+        }
+        let gate = Gate::sharing(Arc::clone(&self.shared));
+        let lane = Arc::new(Lane { gate, page_price: PagePrice::default() });
+        of.insert(table.to_owned(), Arc::clone(&lane));
+        lane
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::{Instant, timeout};
+
+    use super::*;
+
+    const NOTHING: Duration = Duration::from_millis(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_in_flight_are_bounded_for_all_tables_together() {
+        let gates = Gates::new(Some(2));
+        let (one, other) = (gates.of("one"), gates.of("other"));
+        let _first = one.gate.pass_with(|_| ((), 1.0)).await;
+        let second = other.gate.pass_with(|_| ((), 1.0)).await;
+        assert!(timeout(NOTHING, one.gate.pass_with(|_| ((), 1.0))).await.is_err());
+        drop(second);
+        assert!(timeout(NOTHING, one.gate.pass_with(|_| ((), 1.0))).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cap_is_kept_by_all_tables_together() {
+        let gates = Gates::new(None);
+        gates.cap(100);
+        let began = Instant::now();
+        for table in ["one", "other", "one", "other"] {
+            gates.of(table).gate.pass_with(|_| ((), 50.0)).await.0.taken(50.0);
+        }
+        assert_eq!(began.elapsed(), Duration::from_secs(2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_table_that_refuses_does_not_slow_another() {
+        let gates = Gates::new(None);
+        let poor = gates.of("poor");
+        let budget = async |table: &str| gates.of(table).gate.pass_with(|budget| (budget, 1.0)).await.1;
+        // A bucket that takes one unit in ten milliseconds, and is asked for two.
+        let began = Instant::now();
+        while budget("poor").await.is_none() {
+            assert!(began.elapsed() < Duration::from_secs(5), "nothing was learned");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            poor.gate.pass_with(|_| ((), 2.0)).await.0.throttled(1.0, 1.0);
+        }
+        assert_eq!(budget("rich").await, None);
+    }
+}
