@@ -62,6 +62,12 @@ fn reads(plan: &DumpPlan) -> String {
         text::counted(plan.segments.into(), "segment"),
         if plan.consistent_read { "strongly consistent" } else { "eventually consistent" },
     );
+    if let Some(filter) = &plan.filter {
+        let _ = write!(reads, ", those with {} (all are looked at and paid for)", one_line(filter));
+    }
+    if let Some(projection) = &plan.projection {
+        let _ = write!(reads, ", of each its key and {projection}");
+    }
     if let Some(limit) = plan.limit {
         let _ = write!(reads, ", stops after {}", text::items(limit));
     }

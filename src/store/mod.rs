@@ -26,16 +26,19 @@ mod read;
 mod retry;
 mod scaling;
 mod seam;
+mod selection;
 mod shortcut;
 mod tables;
 mod write;
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 pub use connect::{MissingDatabase, Store, StoreOptions, WritableStore};
+pub use selection::Selection;
 
 use crate::error::Result;
 use crate::item::{Items, KeySchema};
@@ -56,6 +59,8 @@ pub struct ScanRequest {
     pub limit: Option<u32>,
     /// Where the page before this one ended.
     pub start: Option<PageKey>,
+    /// What the table is to leave out.
+    pub selection: Arc<Selection>,
 }
 
 /// Where a Scan page ended (`LastEvaluatedKey`), as the JSON DynamoDB sent; goes back unchanged as `ExclusiveStartKey`.
@@ -86,6 +91,8 @@ pub struct ScanPage {
     pub next: Option<PageKey>,
     /// Read units consumed.
     pub read_units: f64,
+    /// Items that the table looked at: those that a filter left out, too.
+    pub looked_at: u64,
 }
 
 /// What became of a batch of items.

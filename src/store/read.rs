@@ -20,6 +20,7 @@ struct ScanRest<'a> {
     #[serde(borrow)]
     last_evaluated_key: Option<&'a RawValue>,
     count: Option<u64>,
+    scanned_count: Option<u64>,
     consumed_capacity: Option<ConsumedCapacity>,
 }
 
@@ -90,7 +91,12 @@ impl Client {
     /// One page of a Scan.
     pub(super) async fn scan(&self, request: &ScanRequest) -> Result<ScanPage> {
         let answer = self.run_on("Scan", Some(&request.table), || self.scan_once(request)).await;
-        answer.map_err(|fault| self.tell(fault, "Scan", &request.table))
+        answer.map_err(|fault| {
+            let is_refused = fault.class == Class::Invalid && !request.selection.is_empty();
+            let words = fault.message.clone();
+            let error = self.tell(fault, "Scan", &request.table);
+            if is_refused { refused_selection(&words, error) } else { error }
+        })
     }
 
     /// Asks once, for no larger a page than the table or a cap allows.
@@ -110,7 +116,7 @@ impl Client {
                 } else {
                     read_units(page.items.text_bytes(), request.consistent_read)
                 };
-                lane.page_price.learn(page.items.len() as u64, units, quote.limit);
+                lane.page_price.learn(page.looked_at, units, quote.limit);
                 pass.taken(units);
             }
             Err(fault) if fault.class == Class::Throttled => pass.throttled(0.0, quote.units),
@@ -118,6 +124,13 @@ impl Client {
         }
         page
     }
+}
+
+/// An expression that DynamoDB does not take.
+fn refused_selection(words: &str, error: Error) -> Error {
+    Error::usage(format!("DynamoDB refuses --filter or --projection: {words}"))
+        .with_hint("names and literals are replaced by placeholders (#dd0, :dd0), in the order in which they stand")
+        .with_source(error)
 }
 
 fn scan_body(request: &ScanRequest, limit: Option<u32>) -> Bytes {
@@ -132,6 +145,7 @@ fn scan_body(request: &ScanRequest, limit: Option<u32>) -> Bytes {
     if let Some(limit) = limit {
         let _ = write!(body, r#","Limit":{limit}"#);
     }
+    body.push_str(&request.selection.members());
     if let Some(PageKey(key)) = &request.start {
         let _ = write!(body, r#","ExclusiveStartKey":{key}"#);
     }
@@ -150,6 +164,7 @@ fn scan_page(text: Bytes) -> Result<ScanPage, Fault> {
         return Err(Fault::broken_body(format!("Scan page says Count {count} but holds {items} items")));
     }
     Ok(ScanPage {
+        looked_at: rest.scanned_count.unwrap_or(items).max(items),
         items: cut.items,
         next: rest.last_evaluated_key.filter(|key| key.get() != "null").map(|key| PageKey(key.get().into())),
         read_units: rest.consumed_capacity.and_then(|capacity| capacity.capacity_units).unwrap_or(0.0),
@@ -163,6 +178,8 @@ fn parse<'a, T: Deserialize<'a>>(text: &'a [u8], operation: &str) -> Result<T> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     #[test]
@@ -189,6 +206,7 @@ mod tests {
             consistent_read: true,
             limit: Some(7),
             start: next,
+            selection: Arc::default(),
         };
         assert_eq!(
             scan_body(&request, request.limit),

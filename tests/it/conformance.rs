@@ -107,6 +107,7 @@ fn scan_of(table: &str) -> ScanRequest {
         consistent_read: false,
         limit: None,
         start: None,
+        selection: Arc::default(),
     }
 }
 

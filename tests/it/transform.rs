@@ -235,6 +235,41 @@ fn where_and_sample_choose_and_say_so() {
 }
 
 #[test]
+fn the_table_leaves_out_what_is_filtered_and_not_asked_for() {
+    let (_engine, _, project) = events(50);
+    let filter = r#"type = "click" and timestamp >= 1700000010"#;
+    let run = project.dumpdb(["--output=out", "--filter", filter, "--projection=type"]).exits(0);
+    run.says("those with type").says("this is a part of the table");
+    let metadata = project.json("out/table-metadata.json");
+    assert_eq!((&metadata["items"], &metadata["complete"]), (&20.into(), &false.into()));
+    assert_eq!((&metadata["partial"]["filter"], &metadata["partial"]["projection"]), (&filter.into(), &"type".into()));
+    let data = project.json("out/table-data.json");
+    for item in data["Items"].as_array().expect("items") {
+        let mut names: Vec<&String> = item.as_object().expect("an item").keys().collect();
+        names.sort();
+        assert_eq!(names, ["old_sk", "pk", "type"]);
+    }
+    let own = [r##"--names={"#t":"type"}"##, r#"--values={":v":{"S":"view"}}"#, "--limit=5"];
+    project.dumpdb(["--output=own.jsonl", "--filter=#t = :v"].iter().chain(&own)).exits(0);
+    let text = project.text("own.jsonl");
+    assert_eq!((text.lines().count(), text.matches("click").count()), (5, 0));
+    let run = project.dumpdb(["--output=bad", "--filter=type = = 1"]).exits(2);
+    run.says("DynamoDB refuses --filter or --projection: ");
+    project.dumpdb(["--output=bad", "--filter=a = 'b"]).exits(2).says("column 5");
+    project.dumpdb(["--output=bad", "--filter=a = :b", "--values=[]"]).exits(2).says("--values is no JSON object");
+}
+
+#[test]
+fn a_sampled_dump_fits_a_sampled_comparison() {
+    let (_engine, table, project) = events(50);
+    project.dumpdb(["--output=out", "--sample=50%"]).exits(0);
+    let items = project.json("out/table-metadata.json")["items"].clone();
+    let report =
+        project.verifydb(["--source=out", "--env=local", "--exact", "--sample=50%", "--json"]).exits(0).report();
+    assert_eq!((&report["summary"]["equal"], &report["summary"]["extra"]), (&items, &0.into()), "{table}: {report:#}");
+}
+
+#[test]
 fn a_limit_counts_what_comes_out() {
     let (_engine, _, project) = events(50);
     let run = project.dumpdb(["--output=out.jsonl", "--limit=7", "--where", r#".type | str == "view""#]).exits(0);

@@ -215,7 +215,7 @@ fn a_sample_is_the_same_on_both_sides_and_in_every_run() {
 fn a_sample_of_something_else_is_refused() {
     let (_engine, project) = dump_of(3);
     project.verifydb(["out", "--sample=1%"]).exits(2).says("--sample is about a table").says("add --env NAME");
-    project.verifydb(["out", "--table=films", "--sample=1"]).exits(2).says("percentage, for example 1%");
+    project.verifydb(["out", "--table=films", "--sample=1"]).exits(2).says("percentage, for example 5%");
     project.verifydb(["out", "--table=films", "--sample=0%"]).exits(2).says("more than 0%");
     project.verifydb(["out", "--table=films", "--sample=1%", "--schema-only"]).exits(2);
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Parser, ValueEnum};
 
 use super::common::{EnvironmentArgs, RunArgs, TalkArgs, default_folder, resolve};
@@ -16,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::limits::SCAN_SEGMENTS;
 use crate::ops::dump::DumpRequest;
 use crate::ops::{Cap, Content};
+use crate::store::Selection;
 use crate::transform::Transform;
 
 const EXAMPLES: &str = "\
@@ -80,6 +82,23 @@ struct OutputArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
 
+    /// have the table leave out items for which this condition does not hold, for example
+    /// 'year > 1990 and genre = "Drama"'; all items are paid for
+    #[arg(long, value_name = "EXPR", value_parser = NonEmptyStringValueParser::new(), conflicts_with = "schema_only")]
+    filter: Option<String>,
+
+    /// the names behind #placeholders of --filter, as JSON
+    #[arg(long, value_name = "JSON", requires = "filter")]
+    names: Option<String>,
+
+    /// the values behind :placeholders of --filter, as DynamoDB JSON
+    #[arg(long, value_name = "JSON", requires = "filter")]
+    values: Option<String>,
+
+    /// have the table send these attributes alone, and the key: title,info.rating
+    #[arg(long, value_name = "PATHS", value_parser = NonEmptyStringValueParser::new(), conflicts_with = "schema_only")]
+    projection: Option<String>,
+
     /// read the latest version of each item, at twice the read units
     #[arg(long)]
     consistent_read: bool,
@@ -132,6 +151,7 @@ pub(in crate::cli) struct DumpIntent {
     pub(in crate::cli) content: Content,
     pub(in crate::cli) resume: bool,
     strict: bool,
+    selection: Selection,
     transform: Transform,
     /// Items to show before and after, in a dry run.
     pub(in crate::cli) show: usize,
@@ -167,6 +187,7 @@ impl Arguments for DumpArgs {
             None if items_alone => DataFormat::Jsonl,
             None => DataFormat::default(),
         };
+        let selection = dump.selection()?;
         Ok(DumpIntent {
             common: resolve(self.environment, &self.run, None)?,
             max_read_units: dump.max_rcu,
@@ -179,6 +200,7 @@ impl Arguments for DumpArgs {
             consistent_read: dump.consistent_read,
             resume: dump.resume,
             strict: dump.strict,
+            selection,
             show: self.transform.shown(),
             transform: self.transform.resolve_for(dump.schema_only)?,
         })
@@ -186,6 +208,18 @@ impl Arguments for DumpArgs {
 }
 
 impl OutputArgs {
+    /// What the table is to leave out.
+    fn selection(&self) -> Result<Selection> {
+        let mut selection = Selection::default();
+        if let Some(filter) = &self.filter {
+            selection = selection.with_filter(filter, self.names.as_deref(), self.values.as_deref())?;
+        }
+        if let Some(projection) = &self.projection {
+            selection = selection.with_projection(projection)?;
+        }
+        Ok(selection)
+    }
+
     /// Options that ask for more than a file or stream of items holds.
     fn check_items_alone(&self) -> Result<()> {
         let path = self.output.iter().map(|path| path.display().to_string()).collect::<String>();
@@ -271,6 +305,7 @@ impl DumpIntent {
             consistent_read: self.consistent_read,
             content: self.content,
             max_read_units: self.max_read_units,
+            selection: self.selection.clone(),
             transform: self.transform.clone(),
             strict: self.strict,
             resume: self.resume,

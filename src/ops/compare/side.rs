@@ -49,15 +49,19 @@ pub(in crate::ops) struct Page {
 }
 
 /// What becomes a record.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct How {
     keys_only: bool,
     sample: Option<Sample>,
+    /// The partition key alone: it decides what is in a sample, so that partitions are compared whole, and a dump that was sampled
+    /// is compared with the same ones.
+    partition: KeySchema,
 }
 
 impl How {
     fn of(comparing: &Comparing) -> Self {
-        Self { keys_only: comparing.keys_only, sample: comparing.sample }
+        let partition = KeySchema { partition: comparing.key.partition.clone(), sort: None };
+        Self { keys_only: comparing.keys_only, sample: comparing.sample, partition }
     }
 }
 
@@ -81,8 +85,10 @@ impl Spilled {
     }
 
     /// Makes a record of an item, whose key has the hash `key`.
-    fn push(&mut self, key: u128, item: &[u8], page: u32, how: How) -> Result<()> {
-        if how.sample.is_some_and(|sample| !sample.has(key)) {
+    fn push(&mut self, key: u128, item: &[u8], page: u32, how: &How) -> Result<()> {
+        if let Some(sample) = how.sample
+            && how.partition.hash128(item).is_ok_and(|partition| !sample.has(partition))
+        {
             return Ok(());
         }
         let digest = if how.keys_only { Ok(0) } else { item_digest(item) };
@@ -145,7 +151,7 @@ impl Side for DumpSide {
                 return Spilled::new();
             }
             let items = items_of(&source, &transform, &key, &reporter)?;
-            spill_dump(items, &key, how, tells.then_some(reporter.as_ref()))
+            spill_dump(items, &key, &how, tells.then_some(reporter.as_ref()))
         })
         .await
     }
@@ -179,7 +185,7 @@ impl Side for DumpSide {
 fn spill_dump(
     items: impl Iterator<Item = Result<Bytes>>,
     key: &KeySchema,
-    how: How,
+    how: &How,
     reporter: Option<&dyn Reporter>,
 ) -> Result<Spilled> {
     let mut spilled = Spilled::new()?;
@@ -227,6 +233,7 @@ impl<S: ReadStore + Clone + 'static> TableSide<S> {
             consistent_read: self.consistent_read,
             limit: None,
             start: page.start.clone(),
+            selection: Arc::default(),
         }
     }
 }
@@ -242,7 +249,7 @@ impl<S: ReadStore + Clone + 'static> Side for TableSide<S> {
         let (pages, waiting) = mpsc::channel::<Scanned>(PAGES_WAITING);
         let reporter = tells.then(|| Arc::clone(&comparing.reporter));
         let (key, how, table) = (comparing.key.clone(), How::of(comparing), self.table.clone());
-        let output = blocking(COMPARISON, move || spill_pages(waiting, &table, &key, how, reporter.as_deref()));
+        let output = blocking(COMPARISON, move || spill_pages(waiting, &table, &key, &how, reporter.as_deref()));
         let mut scans = JoinSet::new();
         for segment in 0..self.segments {
             let request = self.request(&Page { segment, start: None });
@@ -302,7 +309,7 @@ fn spill_pages(
     mut waiting: mpsc::Receiver<Scanned>,
     table: &str,
     key: &KeySchema,
-    how: How,
+    how: &How,
     reporter: Option<&dyn Reporter>,
 ) -> Result<Spilled> {
     let mut spilled = Spilled::new()?;

@@ -153,6 +153,7 @@ fn request(plan: &DumpPlan, segment: usize, progress: &SegmentProgress) -> Resul
         consistent_read: plan.consistent_read,
         limit: None,
         start,
+        selection: Arc::clone(&plan.selection),
     }))
 }
 
@@ -177,9 +178,11 @@ struct Scan {
 impl Scan {
     async fn run<S: ReadStore>(mut self, store: S) -> Result<()> {
         while !self.cancel.is_cancelled() && self.left != Some(0) {
-            self.request.limit = self.left.map(|left| u32::try_from(left).unwrap_or(u32::MAX));
+            // With a filter pages hold fewer items than are looked at.
+            let left = self.left.filter(|_| self.request.selection.filter().is_none());
+            self.request.limit = left.map(|left| u32::try_from(left).unwrap_or(u32::MAX));
             let Some(page) = self.call(&store).await else { return Ok(()) };
-            let ScanPage { mut items, next, read_units } = page?;
+            let ScanPage { mut items, next, read_units, looked_at: _ } = page?;
             if let Some(left) = &mut self.left {
                 items.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
                 *left -= items.len() as u64;

@@ -28,6 +28,7 @@ use crate::backup::{Compression, DataFormat, DumpTarget};
 use crate::error::{Error, ErrorKind};
 use crate::ops::place::Place;
 use crate::ops::{Cap, Content};
+use crate::store::Selection;
 use crate::transform::Transform;
 
 /// What to dump, and into what.
@@ -51,6 +52,8 @@ pub struct DumpRequest {
     pub content: Content,
     /// Upper bound of consumed read units per second.
     pub max_read_units: Option<Cap>,
+    /// What the table is to leave out.
+    pub selection: Selection,
     /// What happens to items on the way.
     pub transform: Transform,
     /// Whether the first item that the transform rejects ends the run.
@@ -74,6 +77,7 @@ impl DumpRequest {
             consistent_read: false,
             content: Content::default(),
             max_read_units: None,
+            selection: Selection::default(),
             transform: Transform::new(),
             strict: false,
             resume: false,

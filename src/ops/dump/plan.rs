@@ -1,5 +1,7 @@
 //! What a dump is going to do, computed without reading an item or making a file.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use super::DumpRequest;
@@ -12,7 +14,7 @@ use crate::ops::place::Place;
 use crate::ops::reading::{read_cap, segments_for};
 use crate::ops::{Content, table_absent};
 use crate::schema::TableSchema;
-use crate::store::ReadStore;
+use crate::store::{ReadStore, Selection};
 
 /// What a dump is going to do.
 #[derive(Debug, Serialize)]
@@ -37,6 +39,10 @@ pub struct DumpPlan {
     pub segments: u32,
     /// Stop after so many items.
     pub limit: Option<u64>,
+    /// What the table is asked to leave out: a condition that items are held against.
+    pub filter: Option<String>,
+    /// The attributes it is asked for; all if `None`.
+    pub projection: Option<String>,
     /// What happens to items on the way, a line for each step.
     pub transform: Vec<String>,
     /// Strongly consistent reads.
@@ -51,6 +57,8 @@ pub struct DumpPlan {
     pub warnings: Vec<String>,
     #[serde(skip)]
     pub(super) checkpoint: Option<Box<Checkpoint>>,
+    #[serde(skip)]
+    pub(super) selection: Arc<Selection>,
     #[serde(skip)]
     pub(super) schema: TableSchema,
     #[serde(skip)]
@@ -107,9 +115,7 @@ pub async fn plan(store: &impl ReadStore, environment: &Environment, mut request
     let Some(schema) = store.describe(&request.table).await? else {
         return Err(table_absent(store, environment, &request.table).await);
     };
-    if !request.transform.is_empty() {
-        request.transform = request.transform.for_table(&schema.key_schema()?, &schema.index_keys())?;
-    }
+    let selection = bind(&mut request, &schema)?;
     let place = Place::of(environment, &request.table).described(&schema);
     let description = schema.description();
     let (items, bytes) = (description.item_count.unwrap_or(0), description.table_size_bytes.unwrap_or(0));
@@ -142,7 +148,10 @@ pub async fn plan(store: &impl ReadStore, environment: &Environment, mut request
         read_units: read_units(bytes, request.consistent_read),
         segments,
         limit: request.limit,
+        filter: request.selection.filter().map(ToOwned::to_owned),
+        projection: request.selection.projection().map(ToOwned::to_owned),
         transform: request.transform.lines().collect(),
+        selection,
         consistent_read: request.consistent_read,
         max_read_units,
         resumes: false,
@@ -155,6 +164,16 @@ pub async fn plan(store: &impl ReadStore, environment: &Environment, mut request
         questions,
     };
     Ok(if resume { plan.resumed() } else { plan })
+}
+
+/// Tells the transform the table's key, and what the table leaves out, which is never the key.
+fn bind(request: &mut DumpRequest, schema: &TableSchema) -> Result<Arc<Selection>> {
+    if !request.transform.is_empty() {
+        let transform = std::mem::take(&mut request.transform);
+        request.transform = transform.for_table(&schema.key_schema()?, &schema.index_keys())?;
+    }
+    let selection = request.selection.clone();
+    Ok(Arc::new(if selection.is_empty() { selection } else { selection.with_key(&schema.key_schema()?) }))
 }
 
 /// Whether a mask makes another key of the table's, so that two keys could become one.
@@ -170,14 +189,21 @@ fn segments(request: &DumpRequest, bytes: u64) -> u32 {
     request.segments.unwrap_or_else(|| segments_for(bytes))
 }
 
+/// Whether the dump will be of other items than the table's own.
+fn is_changed(request: &DumpRequest) -> bool {
+    request.limit.is_some() || !request.transform.is_empty() || !request.selection.is_empty()
+}
+
 /// What somebody should agree to before a dump takes the place of the one that stands there.
 fn questions(standing: &Standing, place: &Place, request: &DumpRequest) -> Vec<Question> {
     let Standing::Dump(old) = standing else { return Vec::new() };
     let mut risks = Vec::new();
-    let part = match (request.content, request.limit.is_some() || !request.transform.is_empty()) {
+    let part = match (request.content, is_changed(request)) {
         (Content::SchemaOnly, _) => Some("would hold no items"),
         (Content::DataOnly, _) => Some("would hold no schema"),
-        (Content::All, true) if request.limit.is_some() => Some("would be of a part of the table"),
+        (Content::All, true) if request.limit.is_some() || !request.selection.is_empty() => {
+            Some("would be of a part of the table")
+        }
         (Content::All, true) => Some("would be of other items than the table's own"),
         (Content::All, false) => None,
     };

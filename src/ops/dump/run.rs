@@ -191,6 +191,13 @@ fn metadata(
         let told = if transform.masks().is_some() && option == "--where" { true.into() } else { text.into() };
         partial.insert(option.trim_start_matches('-').to_owned(), told);
     }
+    let selection = [("filter", &plan.filter), ("projection", &plan.projection)];
+    for (option, text) in selection {
+        if let Some(text) = text {
+            let told = if transform.masks().is_some() { true.into() } else { text.as_str().into() };
+            partial.insert(option.to_owned(), told);
+        }
+    }
     // What a condition or a sample left out is told by these.
     let (left_out, rejected) = (progress.changes.left_out, progress.changes.rejected);
     for (reason, count) in [("left_out", left_out), ("rejected", rejected)] {

@@ -74,8 +74,8 @@ pub(super) fn origin(place: &Place, schema: &TableSchema, request: &DumpRequest,
         consistent_read: request.consistent_read,
         limit: request.limit,
         transform: request.transform.identity(),
-        filter: None,
-        projection: None,
+        filter: request.selection.identity().0,
+        projection: request.selection.identity().1,
     }
 }
 
