@@ -20,6 +20,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// When nothing has gone forward for so long, people hear of it, and then again after each further such time and a half.
 const SILENCE: Duration = Duration::from_secs(10);
 
+/// Less is nobody's business: a run with so little patience is about to say more.
+const SHORTEST_SILENCE: Duration = Duration::from_secs(1);
+
 /// How failed calls are tried again.
 pub(super) struct Retry {
     give_up_after: Duration,
@@ -107,7 +110,8 @@ impl Retry {
         let silence = now - since;
         {
             let mut state = self.state();
-            let next = *state.next_word.get_or_insert(since + SILENCE.min(self.give_up_after / 2));
+            let first = SILENCE.min(self.give_up_after / 2).max(SHORTEST_SILENCE);
+            let next = *state.next_word.get_or_insert(since + first);
             if now < next {
                 return;
             }
