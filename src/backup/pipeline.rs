@@ -25,7 +25,7 @@ use super::metadata::{FRAME_INDEX_LIMIT, Frame};
 const PLAIN_BLOCK_BYTES: usize = 512 * 1024;
 
 /// Bytes of input after which a compressed frame is closed: larger frames compress hardly better.
-const FRAME_BYTES: usize = 4 * 1024 * 1024;
+const FRAME_BYTES: usize = 2 * 1024 * 1024;
 
 /// Blocks waiting in front of a thread.
 const QUEUED_BLOCKS: usize = 2;

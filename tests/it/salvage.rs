@@ -89,7 +89,7 @@ fn a_flipped_bit_that_leaves_an_item_is_said_to_be_somewhere() {
 
 /// A compressed dump of two frames, and the items and bytes on disk of the first.
 fn two_frames(compress: &str, file: &str) -> (Engine, Client, Project, (usize, usize)) {
-    let (engine, client, project) = dumped(45, 100_000, &[compress]);
+    let (engine, client, project) = dumped(30, 100_000, &[compress]);
     let frames = project.json("out/table-metadata.json")["files"][file]["frames"].clone();
     assert_eq!(frames.as_array().expect("an index").len(), 2, "{frames}");
     let number = |of: usize| usize::try_from(frames[0][of].as_u64().expect("a number")).expect("small");
@@ -101,8 +101,11 @@ fn two_frames(compress: &str, file: &str) -> (Engine, Client, Project, (usize, u
 fn a_damaged_frame_is_passed_over() {
     for (compress, file) in [("--compress=gzip", "table-data.json.gz"), ("--compress=zstd", "table-data.json.zst")] {
         let (_engine, client, project, (items, bytes)) = two_frames(compress, file);
-        change(&project, &format!("out/{file}"), |all| all[bytes / 2] ^= 0xff);
-        let (run, summary) = salvaged(&client, &project, 45 - items..=45 - items);
+        change(&project, &format!("out/{file}"), |all| {
+            // A single byte may be one that nothing depends on.
+            all[bytes / 2..][..16].iter_mut().for_each(|byte| *byte ^= 0xff);
+        });
+        let (run, summary) = salvaged(&client, &project, 30 - items..=30 - items);
         run.says("frame 1 of the data file").says(&format!("its {items} items with it"));
         assert_eq!(summary["salvaged"]["unreadable"], 1, "{summary:#}");
     }

@@ -23,9 +23,9 @@ use crate::event::{Event, Reporter};
 use crate::item::KeySchema;
 use crate::store::{Refused, WriteStore, Written};
 
-/// Calls in flight at most. The store's own gate is what adapts; this bounds the tasks that wait at it. 40,000 write units per
-/// second are 80 calls of 50 ms at a time.
-const CALLS: usize = 128;
+/// Calls in flight at most. The store's own gate is what adapts; this bounds the tasks that wait at it, and what a
+/// crash leaves to be written again.
+const CALLS: usize = 32;
 
 /// Bytes of item text in flight at most, so that memory stays flat with items of any size. One batch always fits.
 const BYTES: usize = 6 * 1024 * 1024;
