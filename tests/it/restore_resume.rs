@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::support::client::{Client, Items, numbered, poll, s};
 use crate::support::engine::Engine;
 use crate::support::faults::{Fault, Proxy, Rule, always, calls, sometimes, with_text};
-use crate::support::project::{Project, run};
+use crate::support::project::{Project, Run, run};
 use crate::support::pty::Terminal;
 
 const WRITE: &str = "BatchWriteItem";
@@ -68,6 +68,12 @@ impl Scene {
 
     fn finishes(&self, more: &[&'static str]) -> Value {
         self.project.restoredb(Self::arguments(more)).exits(0).report()["summary"].take()
+    }
+
+    /// A restore that gives up where the table is busy. One call at a time: what was written before that is the front of the dump,
+    /// of several calls at once any may come first.
+    fn gives_up(&self) -> Run {
+        self.project.restoredb(Self::arguments(&["--give-up-after=1s", "--concurrency=1"])).exits(1)
     }
 
     fn has_all(&self) {
@@ -205,7 +211,7 @@ fn rejects_are_listed_once_however_often_the_run_was_killed() {
 #[test]
 fn giving_up_says_how_to_go_on() {
     let scene = Scene::new(300, 100, &[], vec![calls(WRITE, 9..=usize::MAX, Fault::TableThrottled)]);
-    let stopped = scene.project.restoredb(Scene::arguments(&["--give-up-after=1s"])).exits(1);
+    let stopped = scene.gives_up();
     let stopped = stopped.says("the restore stopped").says("to go on: ").says("--resume");
     assert!(stopped.report()["error"]["hint"].as_str().is_some_and(|hint| hint.ends_with("--resume")), "{stopped}");
     scene.proxy.heal();
@@ -215,10 +221,10 @@ fn giving_up_says_how_to_go_on() {
     assert!(scene.proxy.seen(WRITE) - before < 12, "the rest alone");
 }
 
-/// A restore that was killed halfway.
+/// A restore that gave up halfway.
 fn half_done() -> Scene {
     let scene = Scene::new(300, 100, &[], vec![calls(WRITE, 9..=usize::MAX, Fault::TableThrottled)]);
-    scene.project.restoredb(Scene::arguments(&["--give-up-after=1s"])).exits(1);
+    scene.gives_up();
     scene.proxy.heal();
     scene
 }
