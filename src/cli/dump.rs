@@ -41,9 +41,10 @@ pub(super) async fn run(intent: DumpIntent, session: Session) -> Result<Finished
     ask::confirm(console, &approval, &common.answers, false, &prompt, &session.cancel).await?;
 
     if intent.content.data() && !intent.is_stream() {
-        let _ = session
-            .parting
-            .set(format!("what was read is kept, but for the last second; to go on: {}", resume::this_command()));
+        let _ = session.parting.set(format!(
+            "what was read is kept, but for the last second; {}",
+            resume::way_on(&resume::this_command())
+        ));
     }
     let done = ops::dump::run(&store, plan, session.reporter(), session.cancel.clone()).await;
     session.progress.end();
@@ -54,7 +55,8 @@ pub(super) async fn run(intent: DumpIntent, session: Session) -> Result<Finished
         }
         Err(error) => {
             let left = target.unfinished(state_dir.as_deref()).ok().flatten();
-            return Err(resume::with_way_on(error, left.map(|left| left.items()), &resume::this_command()));
+            let way_on = left.map(|left| resume::way_on_with(left.items(), &resume::this_command()));
+            return Err(resume::with_way_on(error, way_on));
         }
         Ok(summary) => summary,
     };

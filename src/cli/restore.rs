@@ -40,12 +40,13 @@ pub(super) async fn run(intent: RestoreIntent, session: Session) -> Result<Finis
     let answers = &common.answers;
     let confirmed = ask::confirm(console, approval, answers, intent.is_stream(), &prompt, &session.cancel).await?;
 
-    if !intent.is_stream() {
-        let _ = session.parting.set(format!("what is written stays; to go on: {}", resume::this_command()));
+    let way_on = plan.can_be_resumed().then(|| resume::way_on(&resume::this_command()));
+    if let Some(way_on) = &way_on {
+        let _ = session.parting.set(format!("what is written stays; {way_on}"));
     }
     let store = store.writable(confirmed);
     let running = ops::restore::run(&store, plan, session.reporter(), session.cancel.clone());
-    let summary = Box::pin(running).await?;
+    let summary = Box::pin(running).await.map_err(|error| resume::with_way_on(error, way_on))?;
     session.progress.end();
     let mut lines = summary_text::restore(&summary);
     if summary.verified == Verified::Count && !intent.is_stream() {

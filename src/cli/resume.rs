@@ -27,11 +27,20 @@ pub(super) fn command(words: impl IntoIterator<Item = OsString>) -> String {
     words.iter().map(|word| text::quoted(word)).collect::<Vec<_>>().join(" ")
 }
 
-/// An error with the command that goes on from what is kept; as it is, where nothing is.
-pub(super) fn with_way_on(error: Error, items_kept: Option<u64>, command: &str) -> Error {
+/// What is kept of an interrupted dump, and the command that goes on from it.
+pub(super) fn way_on_with(items_kept: u64, command: &str) -> String {
+    format!("{} kept; {}", are(items_kept), way_on(command))
+}
+
+/// The command that goes on.
+pub(super) fn way_on(command: &str) -> String {
+    format!("to go on: {command}")
+}
+
+/// An error with the way on from it; as it is, where nothing is to go on from.
+pub(super) fn with_way_on(error: Error, way_on: Option<String>) -> Error {
     // What is damaged cannot be gone on with, whatever is kept.
-    let Some(items) = items_kept.filter(|_| error.kind() != ErrorKind::Damaged) else { return error };
-    let way_on = format!("{} kept; to go on: {command}", are(items));
+    let Some(way_on) = way_on.filter(|_| error.kind() != ErrorKind::Damaged) else { return error };
     // To run the same command again would be to start afresh.
     match error.hint().filter(|_| error.kind() != ErrorKind::Interrupted).map(ToOwned::to_owned) {
         Some(hint) => error.with_hint(format!("{hint}\n{way_on}")),
@@ -109,7 +118,8 @@ mod tests {
 
     #[test]
     fn the_way_on_stands_beside_other_advice_but_in_place_of_beginning_again() {
-        let hint = |error: Error, kept| with_way_on(error, kept, "x --resume").hint().map(ToOwned::to_owned);
+        let way_on = |items| way_on_with(items, "x --resume");
+        let hint = |error: Error, kept: Option<u64>| with_way_on(error, kept.map(way_on)).hint().map(ToOwned::to_owned);
         let full = || Error::failed("disk full").with_hint("free some space");
         assert_eq!(hint(full(), Some(2)).unwrap(), "free some space\n2 items are kept; to go on: x --resume");
         assert_eq!(hint(full(), None).unwrap(), "free some space");

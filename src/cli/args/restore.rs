@@ -14,7 +14,6 @@ use super::{Arguments, Common};
 use crate::backup::SourceSpec;
 use crate::cli::exit;
 use crate::cli::output::Manner;
-use crate::cli::resume;
 use crate::environment::Environment;
 use crate::error::Result;
 use crate::limits::BATCH_WRITE_ITEMS;
@@ -287,7 +286,6 @@ impl RestoreIntent {
             strict: self.strict,
             salvage: self.salvage,
             resume: self.resume,
-            resume_command: Some(resume::this_command()),
             max_write_units: self.max_write_units,
             verify: self.verify,
             transform: self.transform.clone(),

@@ -84,8 +84,6 @@ pub struct RestoreRequest {
     pub salvage: bool,
     /// Whether an interrupted restore of the same dump into the same table is taken up where it stopped.
     pub resume: bool,
-    /// What people are told to run to take this restore up after an interruption.
-    pub resume_command: Option<String>,
     /// Upper bound of consumed write units per second.
     pub max_write_units: Option<Cap>,
     /// How the result is checked.
@@ -116,7 +114,6 @@ impl RestoreRequest {
             strict: false,
             salvage: false,
             resume: false,
-            resume_command: None,
             max_write_units: None,
             verify: VerifyMode::default(),
             transform: Transform::new(),

@@ -123,6 +123,12 @@ impl RestorePlan {
     pub fn approval(&self) -> &Approval {
         &self.approval
     }
+
+    /// Whether [`resume`](RestoreRequest::resume) can go on from where this restore stops.
+    #[must_use]
+    pub fn can_be_resumed(&self) -> bool {
+        self.parts.identity.is_some() && self.parts.marker.is_some()
+    }
 }
 
 /// Opens and checks the dump, describes the target, and works out what a restore would do.

@@ -1,6 +1,4 @@
 //! Carries a restore out: table, items, check, settings.
-//!
-//! A run that stops says how to go on: what it has done until then is in its checkpoint.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -33,34 +31,6 @@ use crate::store::WriteStore;
 /// its end; an item was rejected and the run was to stop there; interrupted. What was written until then stays, and
 /// [`resume`](super::RestoreRequest::resume) goes on from there.
 pub async fn run<S>(
-    store: &S,
-    plan: RestorePlan,
-    reporter: Arc<dyn Reporter>,
-    cancel: CancellationToken,
-) -> Result<RestoreSummary>
-where
-    S: WriteStore + Clone + 'static,
-{
-    let can_go_on = plan.parts.identity.is_some() && plan.parts.marker.is_some();
-    let command = plan.parts.request.resume_command.clone().filter(|_| can_go_on);
-    let done = restore(store, plan, reporter, cancel).await;
-    done.map_err(|error| match command {
-        Some(command) => with_way_on(error, &command),
-        None => error,
-    })
-}
-
-/// A failure with the command that goes on from it.
-fn with_way_on(error: Error, command: &str) -> Error {
-    // To run the same command again would be to begin anew.
-    let hint = match error.hint().filter(|_| error.kind() != ErrorKind::Interrupted) {
-        Some(hint) => format!("{hint}\nto go on: {command}"),
-        None => format!("to go on: {command}"),
-    };
-    error.with_hint(hint)
-}
-
-async fn restore<S>(
     store: &S,
     mut plan: RestorePlan,
     reporter: Arc<dyn Reporter>,
@@ -145,9 +115,7 @@ impl RestorePlan {
         let boost = boost.map(|boost| boost.marked(&self.target.table)).transpose()?;
         marker.leave(&self.source.path, &self.target, &Mark { created: self.parts.creates, boost })
     }
-}
 
-impl RestorePlan {
     /// Pieces of a damaged dump that are rejected without being read as items.
     fn unreadable(&self) -> u64 {
         self.source.salvage.map_or(0, |salvage| salvage.unreadable)
