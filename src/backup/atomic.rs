@@ -133,13 +133,22 @@ pub(super) fn cut(file: &mut File, length: u64) -> io::Result<()> {
 pub(super) fn replace_file(path: &Path, content: &[u8]) -> Result<()> {
     let partial =
         sibling(path, PARTIAL_SUFFIX).ok_or_else(|| refused("write", path, io::ErrorKind::InvalidInput.into()))?;
-    remove_file(&partial)?;
-    let replaced = write_file(&partial, content, Access::Private).and_then(|()| rename(&partial, path));
-    if replaced.is_err() {
+    put_in_place(&partial, path, |partial| write_file(partial, content, Access::Private))
+}
+
+/// Has a file made under the name `partial` and gives it the name `path`, in place of the one there, if any. On disk when this
+/// returns, as far as `make` has put it there.
+///
+/// # Errors
+/// What `make` returns; the system's refusal. The former file is then there still.
+pub(super) fn put_in_place(partial: &Path, path: &Path, make: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    remove_file(partial)?;
+    let put = make(partial).and_then(|()| rename(partial, path));
+    if put.is_err() {
         // On a full disk its room is wanted. The failure is what counts.
-        let _ = remove_file(&partial);
+        let _ = remove_file(partial);
     }
-    replaced?;
+    put?;
     sync_folder(path.parent().unwrap_or(path))
 }
 

@@ -7,7 +7,7 @@ use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::atomic::{
-    Access, create_file, create_folders, open_lines_file, refused, remove_file, rename, sync_folder, write_file,
+    Access, create_file, create_folders, open_lines_file, put_in_place, refused, remove_file, sync_folder, write_file,
 };
 use super::format::{PARTIAL_SUFFIX, sibling};
 use crate::error::{Error, Result};
@@ -123,6 +123,55 @@ impl LinesFile {
     }
 }
 
+/// Lines of a file that appears with the first of them.
+#[derive(Debug)]
+pub struct LinesList {
+    places: Vec<PathBuf>,
+    file: Option<LinesFile>,
+}
+
+impl LinesList {
+    /// A file at the first of `places` that can be written; or the one that an earlier run left, behind its first so many bytes.
+    ///
+    /// # Errors
+    /// What an earlier run left is not there, or is shorter; the system's refusals.
+    pub fn open(places: Vec<PathBuf>, left: Option<(&Path, u64)>) -> Result<Self> {
+        let file = left.map(|(path, bytes)| LinesFile::go_on(path, bytes)).transpose()?;
+        Ok(Self { places, file })
+    }
+
+    /// The file, if there is a line yet.
+    #[must_use]
+    pub fn file(&self) -> Option<&LinesFile> {
+        self.file.as_ref()
+    }
+
+    /// The file, if there is a line yet.
+    pub fn file_mut(&mut self) -> Option<&mut LinesFile> {
+        self.file.as_mut()
+    }
+
+    /// As [`LinesFile::append_with_reason`].
+    ///
+    /// # Errors
+    /// None of the places can be written; the system's refusals.
+    pub fn append_with_reason(&mut self, reason: &str, name: &str, value: &[u8]) -> Result<()> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => self.file.insert(LinesFile::create_first(&self.places)?),
+        };
+        file.append_with_reason(reason, name, value)
+    }
+
+    /// As [`LinesFile::finish`]; `None` where no line was kept.
+    ///
+    /// # Errors
+    /// The system's refusal.
+    pub fn finish(self) -> Result<Option<PathBuf>> {
+        self.file.map(LinesFile::finish).transpose()
+    }
+}
+
 /// Leaves a small file that only the owner can read, in place of any former one, whole and on disk.
 ///
 /// # Errors
@@ -173,10 +222,7 @@ pub fn create_whole(path: &Path, make: impl FnOnce(&Path) -> Result<()>) -> Resu
     create_parent(path)?;
     let suffix = format!(".{}{PARTIAL_SUFFIX}", std::process::id());
     let partial = sibling(path, &suffix).ok_or_else(|| Error::failed(format!("`{}` names no file", path.display())))?;
-    remove_file(&partial)?;
-    make(&partial)?;
-    rename(&partial, path)?;
-    sync_folder(path.parent().unwrap_or(path))
+    put_in_place(&partial, path, make)
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use super::copy::{Copied, Output, Page, PageEnd};
 use super::plan::DumpPlan;
-use crate::backup::{Changes, DumpTarget, LinesFile, beside, remove_mark};
+use crate::backup::{Changes, DumpTarget, LinesList, beside, remove_mark};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::item::{Items, KeySchema};
@@ -41,7 +41,7 @@ fn cut(page: Page) -> Vec<Chunk> {
 /// What changes items, and what is kept of those that cannot go on.
 pub(super) struct Changing {
     transform: Transform,
-    rejects: Rejects,
+    rejects: LinesList,
     meetings: Option<Meetings>,
     strict: bool,
     key: KeySchema,
@@ -56,7 +56,7 @@ impl Changing {
         }
         let key = plan.schema.key_schema()?;
         let meetings = if transform.changes() { Some(Meetings::new(key.clone(), key.clone())?) } else { None };
-        let rejects = Rejects::of(plan, changes)?;
+        let rejects = rejects(plan, changes)?;
         Ok(Some(Self { transform, rejects, meetings, strict: plan.request.strict, key }))
     }
 
@@ -71,8 +71,8 @@ impl Changing {
                 .with_hint("mend the transform or the item, or leave out --strict: it is then listed in a file, and the rest goes on"));
         }
         match masks {
-            None => self.rejects.keep(reason, "item", item),
-            Some(_) => self.rejects.keep(reason, "key", key.as_deref().unwrap_or("null").as_bytes()),
+            None => self.rejects.append_with_reason(reason, "item", item),
+            Some(_) => self.rejects.append_with_reason(reason, "key", key.as_deref().unwrap_or("null").as_bytes()),
         }
     }
 }
@@ -93,14 +93,14 @@ impl Output {
             let is_page_end = self.take_changed(chunk?, &mut changing)?;
             // A checkpoint in the middle of a page would count items that the next run reads again.
             if is_page_end && is_due() {
-                changing.rejects.sync(&mut self.copied.progress.changes)?;
+                sync(&mut changing.rejects, &mut self.copied.progress.changes)?;
                 self.checkpoint()?;
             }
             if self.left == Some(0) {
                 break;
             }
         }
-        changing.rejects.sync(&mut self.copied.progress.changes)?;
+        sync(&mut changing.rejects, &mut self.copied.progress.changes)?;
         if let Some(meetings) = &changing.meetings {
             self.copied.collisions = meetings.judge()?;
         }
@@ -151,40 +151,24 @@ fn bytes_of(items: &[Bytes]) -> u64 {
     items.iter().map(|item| item.len() as u64).sum()
 }
 
-/// The file of rejected items. It appears with the first.
-struct Rejects {
-    places: Vec<PathBuf>,
-    file: Option<LinesFile>,
-}
-
-impl Rejects {
-    fn of(plan: &DumpPlan, changes: &Changes) -> Result<Self> {
-        let places = places(plan);
-        if let Some(path) = &changes.rejects {
-            let file = LinesFile::go_on(path, changes.rejects_bytes)?;
-            return Ok(Self { places, file: Some(file) });
-        }
+/// The file of rejected items. It goes on with what `changes` knows of.
+fn rejects(plan: &DumpPlan, changes: &Changes) -> Result<LinesList> {
+    let places = places(plan);
+    let left = changes.rejects.as_deref().map(|path| (path, changes.rejects_bytes));
+    if left.is_none() {
         // What an earlier dump of this name had rejected is not of this one.
         places.iter().try_for_each(|path| remove_mark(path))?;
-        Ok(Self { places, file: None })
     }
+    LinesList::open(places, left)
+}
 
-    fn keep(&mut self, reason: &str, name: &str, value: &[u8]) -> Result<()> {
-        let file = match &mut self.file {
-            Some(file) => file,
-            None => self.file.insert(LinesFile::create_first(&self.places)?),
-        };
-        file.append_with_reason(reason, name, value)
-    }
-
-    /// Puts all lines on disk, and says where they are.
-    fn sync(&mut self, changes: &mut Changes) -> Result<()> {
-        let Some(file) = self.file.as_mut().filter(|file| file.bytes() > changes.rejects_bytes) else { return Ok(()) };
-        file.flushed()?()?;
-        changes.rejects = Some(file.path().to_owned());
-        changes.rejects_bytes = file.bytes();
-        Ok(())
-    }
+/// Puts all lines on disk, and says where they are.
+fn sync(rejects: &mut LinesList, changes: &mut Changes) -> Result<()> {
+    let Some(file) = rejects.file_mut().filter(|file| file.bytes() > changes.rejects_bytes) else { return Ok(()) };
+    file.flushed()?()?;
+    changes.rejects = Some(file.path().to_owned());
+    changes.rejects_bytes = file.bytes();
+    Ok(())
 }
 
 /// Beside the dump; in the state directory where there is no such place.

@@ -5,14 +5,13 @@ use std::path::{Path, PathBuf};
 
 use super::checkpoint::Lines;
 use super::ledger::Listed;
-use crate::backup::{LinesFile, Unreadable, beside};
+use crate::backup::{LinesList, Unreadable, beside};
 use crate::error::Result;
 use crate::store::Refused;
 
-/// One of the files. It appears with the first line.
+/// One of the files.
 struct List {
-    places: Vec<PathBuf>,
-    file: Option<LinesFile>,
+    lines: LinesList,
     count: u64,
 }
 
@@ -36,8 +35,8 @@ pub(super) struct Flushed {
 impl List {
     /// A file at the first of `places` that can be written, or where an earlier run left it.
     fn open(places: Vec<PathBuf>, left: Option<&Lines>) -> Result<Self> {
-        let file = left.map(|left| LinesFile::go_on(&left.path, left.bytes)).transpose()?;
-        Ok(Self { places, file, count: left.map_or(0, |left| left.count) })
+        let lines = LinesList::open(places, left.map(|left| (left.path.as_path(), left.bytes)))?;
+        Ok(Self { lines, count: left.map_or(0, |left| left.count) })
     }
 
     /// Keeps one item with its reason, as a line `{"reason":…,"item":…}`.
@@ -46,17 +45,13 @@ impl List {
     }
 
     fn line(&mut self, reason: &str, name: &str, value: &[u8]) -> Result<()> {
-        let file = match &mut self.file {
-            Some(file) => file,
-            None => self.file.insert(LinesFile::create_first(&self.places)?),
-        };
-        file.append_with_reason(reason, name, value)?;
+        self.lines.append_with_reason(reason, name, value)?;
         self.count += 1;
         Ok(())
     }
 
     fn lines(&self) -> Option<Lines> {
-        let file = self.file.as_ref()?;
+        let file = self.lines.file()?;
         Some(Lines { path: file.path().to_owned(), bytes: file.bytes(), count: self.count })
     }
 }
@@ -97,7 +92,7 @@ impl Rejects {
     pub(super) fn flushed(&mut self) -> Result<Flushed> {
         let mut syncs: Vec<Sync> = Vec::new();
         for list in [&mut self.rejects, &mut self.conflicts] {
-            if let Some(file) = &mut list.file {
+            if let Some(file) = list.lines.file_mut() {
                 syncs.push(Box::new(file.flushed()?));
             }
         }
@@ -106,7 +101,6 @@ impl Rejects {
 
     /// Makes both files durable and says where they are.
     pub(super) fn finish(self) -> Result<(Option<PathBuf>, Option<PathBuf>)> {
-        let finish = |list: List| list.file.map(LinesFile::finish).transpose();
-        Ok((finish(self.rejects)?, finish(self.conflicts)?))
+        Ok((self.rejects.lines.finish()?, self.conflicts.lines.finish()?))
     }
 }
