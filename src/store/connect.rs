@@ -289,6 +289,10 @@ impl WriteStore for WritableStore {
         self.store.0.client.gates().cap(units_per_second);
     }
 
+    fn calls_at_once(&self, table: &str) -> usize {
+        self.store.0.client.gates().of(table).gate.calls()
+    }
+
     async fn delete(&self, table: &str) -> Result<()> {
         if !self.confirmation.covers_replacing(table) {
             return Err(Error::not_confirmed(format!("deleting {table} was not confirmed")));

@@ -132,6 +132,11 @@ impl Gate {
         (Pass { gate: self, _permits: [permit, shared], sent: Instant::now(), paid: units }, chosen)
     }
 
+    /// Calls that may be in flight, as things are.
+    pub(super) fn calls(&self) -> usize {
+        self.state().limit
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -169,6 +169,9 @@ pub trait WriteStore: ReadStore {
     /// Keeps the consumption of write units at a cap from now on; the first cap holds.
     fn cap_writes(&self, units_per_second: u32);
 
+    /// Calls with items that may be on their way to a table at once, at least 1: grows as long as the table takes more.
+    fn calls_at_once(&self, table: &str) -> usize;
+
     /// Asks for the deletion of a table; it may still be there when this returns.
     fn delete(&self, table: &str) -> impl Future<Output = Result<()>> + Send;
 

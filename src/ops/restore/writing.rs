@@ -23,9 +23,9 @@ use crate::event::{Event, Reporter};
 use crate::item::KeySchema;
 use crate::store::{Refused, WriteStore, Written};
 
-/// Calls in flight at most. The store's own gate is what adapts; this bounds the tasks that wait at it, and what a
-/// crash leaves to be written again.
-const CALLS: usize = 32;
+/// Batches under way for each call that may be in flight: some wait for their turn, or to be tried again. What is sent is not
+/// taken back, so that more of them would only lengthen what an interruption waits for.
+const BATCHES_PER_CALL: usize = 2;
 
 /// Bytes of item text in flight at most, so that memory stays flat with items of any size. One batch always fits.
 const BYTES: usize = 6 * 1024 * 1024;
@@ -214,7 +214,8 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
     /// Sends the open batch, once there is room in flight.
     async fn send(&mut self) -> Result<()> {
         let Some(batch) = self.batcher.take() else { return Ok(()) };
-        while !self.calls.is_empty() && (self.calls.len() >= CALLS || self.bytes_in_flight + batch.bytes > BYTES) {
+        let most = BATCHES_PER_CALL * self.store.calls_at_once(&self.how.table);
+        while !self.calls.is_empty() && (self.calls.len() >= most || self.bytes_in_flight + batch.bytes > BYTES) {
             self.land().await?;
         }
         self.bytes_in_flight += batch.bytes;
