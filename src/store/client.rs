@@ -10,7 +10,6 @@ use tokio::time::Instant;
 use super::config::Connection;
 use super::fault::{CREDENTIALS_HINT, Fault};
 use super::gates::Gates;
-use super::price::WritePrice;
 use super::retry::Retry;
 use super::scaling::Scaling;
 use super::seam::Seam;
@@ -71,7 +70,6 @@ pub(super) struct Client {
     gates: Gates,
     /// Leave to read.
     read_gates: Gates,
-    write_price: WritePrice,
 }
 
 impl Client {
@@ -91,7 +89,6 @@ impl Client {
             connection,
             gates: Gates::new(concurrency),
             read_gates: Gates::new(concurrency),
-            write_price: WritePrice::default(),
         }
     }
 
@@ -123,10 +120,6 @@ impl Client {
 
     pub(super) fn read_gates(&self) -> &Gates {
         &self.read_gates
-    }
-
-    pub(super) fn write_price(&self) -> &WritePrice {
-        &self.write_price
     }
 
     /// The failure of `operation` on `target` as people are told.

@@ -55,7 +55,7 @@ impl Client {
         let mut heard = false;
         loop {
             let choose = |budget| {
-                let units = self.write_price().part(slice::from_ref(&item), budget).units;
+                let units = lane.write_price.part(slice::from_ref(&item), budget).units;
                 (units, units)
             };
             let (pass, price) = lane.gate.pass_with(choose).await;

@@ -1,11 +1,11 @@
-//! The gates of one direction, one for each table, as each table has its own capacity: what one refuses must not slow the other.
-//! What people set, a cap and the number of calls in flight, holds for all tables of the environment together.
+//! The gates of one direction, one for each table, as each table has its own capacity and its own indexes: what one refuses must
+//! not slow the other. What people set, a cap and the number of calls in flight, holds for all tables of the environment together.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::gate::{Gate, Shared};
-use super::price::PagePrice;
+use super::price::{PagePrice, WritePrice};
 
 /// The gates of one direction.
 pub(super) struct Gates {
@@ -17,6 +17,7 @@ pub(super) struct Gates {
 pub(super) struct Lane {
     pub(super) gate: Gate,
     pub(super) page_price: PagePrice,
+    pub(super) write_price: WritePrice,
 }
 
 impl Gates {
@@ -36,7 +37,7 @@ impl Gates {
             return Arc::clone(lane);
         }
         let gate = Gate::sharing(Arc::clone(&self.shared));
-        let lane = Arc::new(Lane { gate, page_price: PagePrice::default() });
+        let lane = Arc::new(Lane { gate, page_price: PagePrice::default(), write_price: WritePrice::default() });
         of.insert(table.to_owned(), Arc::clone(&lane));
         lane
     }

@@ -76,7 +76,7 @@ impl Client {
         let lane = self.gates().of(table);
         while !group.is_empty() {
             let choose = |budget| {
-                let part = self.write_price().part(&group, budget);
+                let part = lane.write_price.part(&group, budget);
                 let units = part.units;
                 (part, units)
             };
@@ -92,7 +92,7 @@ impl Client {
                         self.retry().succeeded();
                         effort = self.effort("BatchWriteItem", Some(table));
                     }
-                    self.write_price().settle(pass, &part, &rest);
+                    lane.write_price.settle(pass, &part, &rest);
                     group.splice(..sent, rest.unprocessed);
                     if left == 0 {
                         continue;
