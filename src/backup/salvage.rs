@@ -26,7 +26,7 @@ use crate::limits;
 /// Bytes read at a time.
 const BLOCK_BYTES: usize = 256 * 1024;
 
-/// Bytes of one frame's text: this program closes it once it holds 4 MiB, and the last item may be long.
+/// Bytes of one frame's text: this program closes it once it holds some MiB, and the last item may be long.
 const FRAME_TEXT_BYTES: u64 = 8 * 1024 * 1024 + limits::ITEM_TEXT_BYTES as u64;
 
 /// Unreadable pieces that a plan lists.

@@ -12,15 +12,14 @@ use super::fault::{CREDENTIALS_HINT, Fault};
 use super::gates::Gates;
 use super::retry::Retry;
 use super::scaling::Scaling;
-use super::seam::Seam;
 use super::shortcut::Shortcut;
 use crate::error::Error;
 use crate::event::Reporter;
 
-/// One SDK call with its request and response bodies exchanged.
+/// One SDK call with its request and response bodies exchanged: what is given is a body, or a seam of its own.
 macro_rules! raw_call {
     ($client:expr, $operation:ident $(.$input:ident($($value:expr),+))*, $body:expr $(, $interceptor:expr)*) => {{
-        let seam = Seam::new($body);
+        let seam = $crate::store::seam::Seam::from($body);
         let hush = $crate::store::hush::Hush::default();
         let call = $client.$operation()$(.$input($($value),+))*.customize();
         let call = call.interceptor(seam.clone()).interceptor(hush.clone())$(.interceptor($interceptor))*;

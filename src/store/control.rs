@@ -5,7 +5,6 @@ use serde::Deserialize;
 
 use super::client::{Client, raw_call};
 use super::fault::Fault;
-use super::hush::Hush;
 use super::seam::Seam;
 use crate::schema::Operation;
 
@@ -56,11 +55,7 @@ impl Client {
                 }
                 Look::Backups => raw_call!(db, list_backups.table_name(table), body),
                 Look::Streams => {
-                    let seam = Seam::to_target(body, "DynamoDBStreams_20120810.ListStreams");
-                    let hush = Hush::default();
-                    let call = db.list_tables().customize().interceptor(seam.clone()).interceptor(hush.clone());
-                    call.send().await.map_err(|error| hush.kept_in(Fault::of(error)))?;
-                    seam.into_body().await
+                    raw_call!(db, list_tables, Seam::to_target(body, "DynamoDBStreams_20120810.ListStreams"))
                 }
                 Look::ScalableTargets => services.scaling.describe_targets(body).await,
                 Look::ScalingPolicies => services.scaling.describe_policies(body).await,

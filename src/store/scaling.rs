@@ -14,7 +14,6 @@ use bytes::Bytes;
 use super::client::raw_call;
 use super::config::timeouts;
 use super::fault::Fault;
-use super::seam::Seam;
 
 /// A client that may never be needed.
 pub(super) struct Scaling {

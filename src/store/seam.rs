@@ -65,6 +65,13 @@ impl Seam {
     }
 }
 
+/// For the SDK operation's own call.
+impl From<Bytes> for Seam {
+    fn from(request: Bytes) -> Self {
+        Self::new(request)
+    }
+}
+
 impl RawResponse {
     /// Takes the body out of a response to a call that may take as long as `attempt`; `{}` stands in for it.
     pub(super) fn take(response: &mut HttpResponse, attempt: Option<Duration>) -> Self {

@@ -35,7 +35,7 @@ use chrono::{NaiveDateTime, TimeDelta, Utc};
 use super::client::raw_call;
 use super::fault::Fault;
 use super::hush::Hush;
-use super::seam::{RawResponse, Seam};
+use super::seam::RawResponse;
 
 /// How the SDK signs for DynamoDB, where this is the way.
 const SCHEME: AuthSchemeId = AuthSchemeId::new("sigv4");

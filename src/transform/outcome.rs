@@ -1,4 +1,4 @@
-//! What became of items: one outcome for each, and counts that add up.
+//! What became of items: one outcome for each.
 
 use bytes::Bytes;
 
@@ -27,38 +27,5 @@ impl Outcome {
             Self::Several(items) => items,
             Self::Skipped | Self::Rejected(_) => &[],
         }
-    }
-}
-
-/// How many items came in and what became of them: `read = unchanged + changed + skipped + rejected`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Items that came in.
-    pub read: u64,
-    /// Items that went on as they were.
-    pub unchanged: u64,
-    /// Items in whose place one or several others went on.
-    pub changed: u64,
-    /// Items left out on purpose.
-    pub skipped: u64,
-    /// Items that could not go on.
-    pub rejected: u64,
-    /// Items that went on.
-    pub written: u64,
-}
-
-impl Tally {
-    /// Counts one outcome.
-    pub fn add(&mut self, outcome: &Outcome) {
-        self.read += 1;
-        let (count, written) = match outcome {
-            Outcome::Unchanged => (&mut self.unchanged, 1),
-            Outcome::Changed(_) => (&mut self.changed, 1),
-            Outcome::Several(items) => (&mut self.changed, items.len() as u64),
-            Outcome::Skipped => (&mut self.skipped, 0),
-            Outcome::Rejected(_) => (&mut self.rejected, 0),
-        };
-        *count += 1;
-        self.written += written;
     }
 }

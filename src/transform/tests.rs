@@ -1,6 +1,6 @@
 //! The runner, with stages that skip, multiply, reject and fail at random.
 
-use super::outcome::{Outcome, Tally};
+use super::outcome::Outcome;
 use super::stage::{Stage, Worker};
 use super::transform::Step;
 use super::*;
@@ -101,16 +101,15 @@ proptest! {
             results.map(Result::unwrap).collect()
         });
         prop_assert_eq!(results.len(), chunks.len());
-        let mut tally = Tally::default();
+        let mut read = 0;
         for (tag, (result, input)) in results.into_iter().zip(inputs).enumerate() {
             prop_assert_eq!(result.tag, tag);
             prop_assert_eq!(&result.items, &input);
             let wanted: Vec<_> = input.iter().map(|item| expected(item, seeds)).collect();
             prop_assert_eq!(&result.outcomes, &wanted);
-            result.outcomes.iter().for_each(|outcome| tally.add(outcome));
+            read += result.outcomes.len() as u64;
         }
-        prop_assert_eq!(tally.read, number);
-        prop_assert_eq!(tally.read, tally.unchanged + tally.changed + tally.skipped + tally.rejected);
+        prop_assert_eq!(read, number);
     }
 }
 
