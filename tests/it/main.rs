@@ -28,6 +28,7 @@ mod resume;
 mod resume_kills;
 mod round_trip;
 mod salvage;
+mod segments;
 mod settings;
 mod settings_scripted;
 mod snapshots;

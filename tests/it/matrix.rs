@@ -148,7 +148,7 @@ impl World {
     fn verify(&mut self, name: &str, rules: Vec<Rule>) {
         // A table that is large enough for several segments.
         let grown =
-            always("DescribeTable", Fault::Changed(|answer| answer["Table"]["TableSizeBytes"] = json!(500_000_000)));
+            always("DescribeTable", Fault::Changed(|answer| answer["Table"]["TableSizeBytes"] = json!(120_000_000)));
         let proxy = self.behind([vec![grown], rules].concat());
         for (arguments, counts, code) in [
             (["clean", "--env=dev", "--exact"], [ITEMS, 0, 0, 0], 0),

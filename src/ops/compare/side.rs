@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 
 use super::tally::{PARTITIONS, RECORD, Record};
 use super::{COMPARISON, Comparing};
@@ -15,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
 use crate::item::{Items, KeySchema, Sample, item_digest};
 use crate::ops::blocking;
+use crate::ops::reading::{SEGMENTS_AT_A_TIME, each_segment, spread};
 use crate::ops::through::{CHUNK_ITEMS, Misfit, through};
 use crate::store::{PageKey, ReadStore, ScanRequest};
 use crate::transform::{Outcome, Transform, Transformed};
@@ -22,8 +22,8 @@ use crate::transform::{Outcome, Transform, Transformed};
 /// Memory of one side's records before they go to disk, in bytes.
 const SCRATCH_MEMORY: usize = 4 * 1024 * 1024;
 
-/// Pages waiting to be digested.
-const PAGES_WAITING: usize = 4;
+/// Pages on their way, from the call that asks for one until it is digested.
+const PAGES: usize = SEGMENTS_AT_A_TIME as usize;
 
 /// Items between two reports of progress of a dump.
 const PROGRESS_ITEMS: u64 = 1024;
@@ -42,10 +42,11 @@ pub(in crate::ops) trait Side: Send + Sync {
     ) -> impl Future<Output = Result<HashMap<u128, Bytes>>> + Send;
 }
 
-/// Where a page of a Scan begins.
+/// Where a page of a Scan begins, and how many items it held.
 pub(in crate::ops) struct Page {
     segment: u32,
     start: Option<PageKey>,
+    items: usize,
 }
 
 /// What becomes a record.
@@ -225,14 +226,14 @@ struct Scanned {
 }
 
 impl<S: ReadStore + Clone + 'static> TableSide<S> {
-    fn request(&self, page: &Page) -> ScanRequest {
+    fn request(&self, segment: u32, start: Option<PageKey>) -> ScanRequest {
         ScanRequest {
             table: self.table.clone(),
-            segment: page.segment,
+            segment,
             total_segments: self.segments,
             consistent_read: self.consistent_read,
             limit: None,
-            start: page.start.clone(),
+            start,
             selection: Arc::default(),
         }
     }
@@ -246,24 +247,14 @@ fn key_of(key: &KeySchema, item: &[u8], table: &str) -> Result<u128> {
 
 impl<S: ReadStore + Clone + 'static> Side for TableSide<S> {
     async fn spill(&self, comparing: &Comparing, tells: bool) -> Result<Spilled> {
-        let (pages, waiting) = mpsc::channel::<Scanned>(PAGES_WAITING);
+        let (pages, waiting) = mpsc::channel::<Scanned>(PAGES);
         let reporter = tells.then(|| Arc::clone(&comparing.reporter));
         let (key, how, table) = (comparing.key.clone(), How::of(comparing), self.table.clone());
         let output = blocking(COMPARISON, move || spill_pages(waiting, &table, &key, &how, reporter.as_deref()));
-        let mut scans = JoinSet::new();
-        for segment in 0..self.segments {
-            let request = self.request(&Page { segment, start: None });
-            scans.spawn(scan(self.store.clone(), request, pages.clone()));
-        }
-        drop(pages);
-        let gathering = async {
-            while let Some(joined) = scans.join_next().await {
-                joined.map_err(|error| Error::failed("a scan was cut off").with_source(error))??;
-            }
-            Ok(())
-        };
+        let one = move |segment| scan(self.store.clone(), self.request(segment, None), pages.clone());
+        let reading = each_segment(spread(self.segments), one);
         // Both end in any case: a reader that failed closes the channel, and so do the scans.
-        let (spilled, ()) = tokio::try_join!(output, gathering)?;
+        let (spilled, ()) = tokio::try_join!(output, reading)?;
         Ok(spilled)
     }
 
@@ -276,11 +267,21 @@ impl<S: ReadStore + Clone + 'static> Side for TableSide<S> {
         let mut texts = HashMap::new();
         let numbers: BTreeSet<u32> = wanted.values().copied().collect();
         for page in numbers.into_iter().filter_map(|number| pages.get(usize::try_from(number).ok()?)) {
-            let found = self.store.scan(&self.request(page)).await?;
-            for item in found.items.iter() {
-                let key = key_of(&comparing.key, item, &self.table)?;
-                if wanted.contains_key(&key) {
-                    texts.insert(key, Bytes::copy_from_slice(item));
+            let mut request = self.request(page.segment, page.start.clone());
+            let mut left = page.items;
+            // Where units are limited, what was one page may come as several now.
+            loop {
+                let found = self.store.scan(&request).await?;
+                for item in found.items.iter() {
+                    let key = key_of(&comparing.key, item, &self.table)?;
+                    if wanted.contains_key(&key) {
+                        texts.insert(key, Bytes::copy_from_slice(item));
+                    }
+                }
+                left = left.saturating_sub(found.items.len());
+                match found.next {
+                    Some(next) if left > 0 => request.start = Some(next),
+                    _ => break,
                 }
             }
         }
@@ -291,13 +292,11 @@ impl<S: ReadStore + Clone + 'static> Side for TableSide<S> {
 /// Reads one segment to its end.
 async fn scan<S: ReadStore>(store: S, mut request: ScanRequest, pages: mpsc::Sender<Scanned>) -> Result<()> {
     loop {
-        let page = Page { segment: request.segment, start: request.start.clone() };
-        let found = store.scan(&request).await?;
-        let scanned = Scanned { page, items: found.items, read_units: found.read_units };
         // Whoever does not listen any more has failed, and says why.
-        if pages.send(scanned).await.is_err() {
-            return Ok(());
-        }
+        let Ok(place) = pages.reserve().await else { return Ok(()) };
+        let found = store.scan(&request).await?;
+        let page = Page { segment: request.segment, start: request.start.clone(), items: found.items.len() };
+        place.send(Scanned { page, items: found.items, read_units: found.read_units });
         match found.next {
             Some(next) => request.start = Some(next),
             None => return Ok(()),

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::changed::Changing;
@@ -18,10 +17,11 @@ use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
 use crate::item::Items;
 use crate::ops::blocking;
+use crate::ops::reading::{SEGMENTS_AT_A_TIME, each_segment, spread};
 use crate::store::{PageKey, ReadStore, ScanPage, ScanRequest};
 
-/// Pages waiting for the writer.
-const PAGES_WAITING: usize = 4;
+/// Pages on their way, from the call that asks for one until the writer takes it.
+pub(super) const PAGES: usize = SEGMENTS_AT_A_TIME as usize;
 
 /// How much reading an interruption may cost at most.
 const BETWEEN_CHECKPOINTS: Duration = Duration::from_secs(1);
@@ -97,14 +97,16 @@ where
     let left = plan.limit.map(|limit| limit.saturating_sub(before));
     let changing = Changing::of(plan, &copied.progress.changes)?;
     // Of items that are changed on the way nobody knows how many come out.
-    let (scans, waiting) = start(store, plan, &copied.progress, left.filter(|_| changing.is_none()), cancel)?;
+    let wanted = left.filter(|_| changing.is_none());
+    let (pages, waiting) = mpsc::channel(PAGES);
+    let reading = read(store.clone(), unread(plan, &copied.progress)?, wanted, pages, cancel.clone());
     let output = Output { copied, left, reporter: Arc::clone(reporter), is_troubled: false };
     let write = move || match changing {
         Some(changing) => output.run_changed(waiting, is_due, changing),
         None => output.run(waiting, is_due),
     };
     let output = tokio::spawn(blocking("writing the dump", write));
-    let read = gather(scans).await;
+    let read = reading.await;
     let copied = output.await.map_err(|error| Error::failed("writing the dump was cut off").with_source(error))?;
     // A writer that failed is why the scans stopped; its error is the cause.
     let copied = copied?;
@@ -116,58 +118,55 @@ where
     copied.ok_or_else(|| Error::failed("the scans ended before the table did"))
 }
 
-/// Starts the Scan of every segment that is not read, for `left` items where that is known.
-pub(super) fn start<S>(
-    store: &S,
-    plan: &DumpPlan,
-    progress: &ScanProgress,
+/// Carries out Scans, each from its start to the end of its segment, for `left` items where that is known.
+///
+/// # Errors
+/// Those of the scans.
+pub(super) async fn read<S>(
+    store: S,
+    scans: Vec<ScanRequest>,
     left: Option<u64>,
-    cancel: &CancellationToken,
-) -> Result<(JoinSet<Result<()>>, mpsc::Receiver<Page>)>
+    pages: mpsc::Sender<Page>,
+    cancel: CancellationToken,
+) -> Result<()>
 where
     S: ReadStore + Clone + 'static,
 {
-    let (pages, waiting) = mpsc::channel::<Page>(PAGES_WAITING);
-    let mut scans = JoinSet::new();
-    for (segment, progress) in progress.segments.iter().enumerate() {
-        let Some(request) = request(plan, segment, progress)? else { continue };
-        let scan = Scan { segment, request, left, pages: pages.clone(), cancel: cancel.clone() };
-        scans.spawn(scan.run(store.clone()));
-    }
-    Ok((scans, waiting))
+    // It owns the sender: when all is read, no more pages come.
+    let scan = move |request| Scan { request, left, pages: pages.clone(), cancel: cancel.clone() }.run(store.clone());
+    each_segment(scans, scan).await
 }
 
-/// What is still to be read of a segment.
-fn request(plan: &DumpPlan, segment: usize, progress: &SegmentProgress) -> Result<Option<ScanRequest>> {
-    let start = match progress {
-        SegmentProgress::Done => return Ok(None),
-        SegmentProgress::NotBegun => None,
-        SegmentProgress::Next(key) => {
-            Some(PageKey::from_json(key).ok_or_else(|| Error::damaged("the checkpoint holds a key that is none"))?)
-        }
-    };
-    Ok(Some(ScanRequest {
-        table: plan.source.table.clone(),
-        segment: u32::try_from(segment).map_err(|error| Error::failed("too many segments").with_source(error))?,
-        total_segments: plan.segments,
-        consistent_read: plan.consistent_read,
-        limit: None,
-        start,
-        selection: Arc::clone(&plan.selection),
-    }))
-}
-
-/// Waits for every scan; the first failure stops the others.
-pub(super) async fn gather(mut scans: JoinSet<Result<()>>) -> Result<()> {
-    while let Some(joined) = scans.join_next().await {
-        joined.map_err(|error| Error::failed("a scan was cut off").with_source(error))??;
+/// The Scans of all segments that are not read to their end, each from where to go on.
+///
+/// # Errors
+/// The checkpoint holds a key that is none.
+pub(super) fn unread(plan: &DumpPlan, progress: &ScanProgress) -> Result<Vec<ScanRequest>> {
+    let mut requests = Vec::new();
+    for segment in spread(plan.segments) {
+        let start = match progress.segments.get(segment as usize) {
+            Some(SegmentProgress::Done) => continue,
+            Some(SegmentProgress::Next(key)) => {
+                let key = PageKey::from_json(key);
+                Some(key.ok_or_else(|| Error::damaged("the checkpoint holds a key that is none"))?)
+            }
+            Some(SegmentProgress::NotBegun) | None => None,
+        };
+        requests.push(ScanRequest {
+            table: plan.source.table.clone(),
+            segment,
+            total_segments: plan.segments,
+            consistent_read: plan.consistent_read,
+            limit: None,
+            start,
+            selection: Arc::clone(&plan.selection),
+        });
     }
-    Ok(())
+    Ok(requests)
 }
 
 /// One segment.
 struct Scan {
-    segment: usize,
     request: ScanRequest,
     /// Items still wanted, where there is a limit.
     left: Option<u64>,
@@ -177,7 +176,12 @@ struct Scan {
 
 impl Scan {
     async fn run<S: ReadStore>(mut self, store: S) -> Result<()> {
-        while !self.cancel.is_cancelled() && self.left != Some(0) {
+        while self.left != Some(0) {
+            // The writer has failed when it does not listen any more; it says why.
+            let Ok(place) = self.pages.reserve().await else { return Ok(()) };
+            if self.cancel.is_cancelled() {
+                return Ok(());
+            }
             // With a filter pages hold fewer items than are looked at.
             let left = self.left.filter(|_| self.request.selection.filter().is_none());
             self.request.limit = left.map(|left| u32::try_from(left).unwrap_or(u32::MAX));
@@ -187,9 +191,9 @@ impl Scan {
                 items.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
                 *left -= items.len() as u64;
             }
-            let page = Page { items, end: PageEnd { segment: self.segment, next: next.clone(), read_units } };
-            // The writer has failed when it does not listen any more; it says why.
-            if self.pages.send(page).await.is_err() || next.is_none() {
+            let segment = self.request.segment as usize;
+            place.send(Page { items, end: PageEnd { segment, next: next.clone(), read_units } });
+            if next.is_none() {
                 return Ok(());
             }
             self.request.start = next;

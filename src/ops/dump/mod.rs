@@ -10,6 +10,7 @@
 
 mod changed;
 mod copy;
+mod first_look;
 mod plan;
 mod run;
 mod trial;

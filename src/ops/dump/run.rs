@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::copy::{Copied, copy, every_second};
+use super::first_look::look;
 use super::plan::{DumpPlan, masks_key};
 use super::unfinished::origin;
 use super::{DumpChanges, DumpSummary, interrupted};
@@ -29,7 +30,7 @@ use crate::store::ReadStore;
 /// is then as it was before.
 pub async fn run<S>(
     store: &S,
-    plan: DumpPlan,
+    mut plan: DumpPlan,
     reporter: Arc<dyn Reporter>,
     cancel: CancellationToken,
 ) -> Result<DumpSummary>
@@ -41,7 +42,9 @@ where
         store.cap_reads(units);
     }
     let (items_before, data_bytes_before) = plan.kept();
-    let progress = progress(&plan, false);
+    let looked = look(store, &mut plan, &cancel).await?;
+    let mut progress = progress(&plan, false);
+    progress.consumed_read_units += looked;
     let writer = begin(&plan, &reporter, &cancel).await?;
     let mut copied = Copied { writer, progress, is_limited: false, collisions: Collisions::default() };
     let capturing = capture(store, &plan);

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::changed::chunks;
-use super::copy::{gather, start};
+use super::copy::{PAGES, read, unread};
 use super::plan::DumpPlan;
 use super::run::progress;
 use crate::error::{Error, ErrorKind, Result};
@@ -40,7 +41,8 @@ where
     reporter.report(Event::Phase { phase: Phase::Trying, items: Some(plan.items), bytes: Some(plan.bytes) });
     let key = plan.schema.key_schema()?;
     let mut trying = Trying::new(key.clone(), key, transform.changes(), false, show)?.limited(plan.limit);
-    let (scans, waiting) = start(store, plan, &progress(plan, true), None, cancel)?;
+    let (pages, waiting) = mpsc::channel(PAGES);
+    let reading = read(store.clone(), unread(plan, &progress(plan, true))?, None, pages, cancel.clone());
     let heard = Arc::clone(reporter);
     let work = move || {
         for chunk in through(&transform, &heard, chunks(waiting))? {
@@ -56,7 +58,7 @@ where
         trying.end(None)
     };
     let trying = tokio::spawn(blocking("the dry run", work));
-    let read = gather(scans).await;
+    let read = reading.await;
     let trial = trying.await.map_err(|error| Error::failed("the dry run was cut off").with_source(error))??;
     if cancel.is_cancelled() {
         return Err(Error::new(ErrorKind::Interrupted, "interrupted: nothing was written"));

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::event::{Event, Phase, Reporter};
 use crate::ops::compare::{Compared, Comparing, DumpSide, Side, TableSide, compare};
 use crate::ops::place::Place;
-use crate::ops::reading::{read_cap, segments_for};
+use crate::ops::reading::{SEGMENTS_AT_A_TIME, read_cap, segments_for};
 use crate::ops::{blocking, table_absent};
 use crate::schema::{TableSchema, differences};
 use crate::store::ReadStore;
@@ -62,7 +62,11 @@ impl<S: ReadStore + Clone + 'static> LiveTable<'_, S> {
             reporter.report(Event::Info(format!("table {table} is read at {units} units per second at most")));
         }
         let description = schema.description();
-        let segments = segments_for(bytes);
+        let segments = match bytes {
+            // DynamoDB has not counted yet, or the table is empty: so many cost next to nothing.
+            0 if !environment.is_local() => SEGMENTS_AT_A_TIME,
+            bytes => segments_for(bytes),
+        };
         Ok(Described {
             shown: format!("table {table} of environment {}", environment.name()),
             items: description.item_count,
