@@ -5,8 +5,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use super::Room;
 use super::config::Connection;
 use super::fault::{CREDENTIALS_HINT, Fault};
 use super::gates::Gates;
@@ -16,19 +18,28 @@ use super::shortcut::Shortcut;
 use crate::error::Error;
 use crate::event::Reporter;
 
-/// One SDK call with its request and response bodies exchanged: what is given is a body, or a seam of its own.
-macro_rules! raw_call {
+/// One SDK call with its request and response bodies exchanged: what is given is a body, or a seam of its own. The seam then has the
+/// body of the response, unread.
+macro_rules! raw_send {
     ($client:expr, $operation:ident $(.$input:ident($($value:expr),+))*, $body:expr $(, $interceptor:expr)*) => {{
         let seam = $crate::store::seam::Seam::from($body);
         let hush = $crate::store::hush::Hush::default();
         let call = $client.$operation()$(.$input($($value),+))*.customize();
         let call = call.interceptor(seam.clone()).interceptor(hush.clone())$(.interceptor($interceptor))*;
         call.send().await.map_err(|error| hush.kept_in(Fault::of(error)))?;
-        seam.into_body().await
+        seam
     }};
 }
 
-pub(super) use raw_call;
+/// The same, with the body of the response read.
+macro_rules! raw_call {
+    ($($call:tt)*) => { $crate::store::client::raw_send!($($call)*).into_body().await };
+}
+
+pub(super) use {raw_call, raw_send};
+
+/// Pages in memory that nobody has taken yet. Some 1 MB each.
+const PAGES: usize = 12;
 
 /// Whose DynamoDB answers: what it may lack depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +80,8 @@ pub(super) struct Client {
     gates: Gates,
     /// Leave to read.
     read_gates: Gates,
+    /// Room for pages.
+    pages: Arc<Semaphore>,
 }
 
 impl Client {
@@ -88,6 +101,7 @@ impl Client {
             connection,
             gates: Gates::new(concurrency),
             read_gates: Gates::new(concurrency),
+            pages: Arc::new(Semaphore::new(PAGES)),
         }
     }
 
@@ -139,8 +153,11 @@ impl Client {
         raw_call!(self.services().dynamodb, list_tables, body)
     }
 
-    pub(super) async fn send_scan(&self, table: &str, body: Bytes) -> Result<Bytes, Fault> {
-        raw_call!(self.services().dynamodb, scan.table_name(table), body)
+    /// A page, read once there is room for it.
+    pub(super) async fn send_scan(&self, table: &str, body: Bytes) -> Result<(Bytes, Room), Fault> {
+        let answer = raw_send!(self.services().dynamodb, scan.table_name(table), body);
+        let room = Room(Arc::clone(&self.pages).acquire_owned().await.ok());
+        Ok((answer.into_body().await?, room))
     }
 
     pub(super) async fn send_batch_write_item(&self, table: &str, body: Bytes) -> Result<Bytes, Fault> {

@@ -36,6 +36,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::sync::OwnedSemaphorePermit;
 
 pub use connect::{MissingDatabase, Store, StoreOptions, WritableStore};
 pub use selection::Selection;
@@ -93,7 +94,14 @@ pub struct ScanPage {
     pub read_units: f64,
     /// Items that the table looked at: those that a filter left out, too.
     pub looked_at: u64,
+    /// To be kept as long as the items.
+    pub room: Room,
 }
+
+/// Room in memory for one page. Pages for which there is none wait on their connections, so that many calls may be in flight and
+/// memory stays flat.
+#[derive(Debug, Default)]
+pub struct Room(#[expect(dead_code, reason = "what it does it does when it is dropped")] Option<OwnedSemaphorePermit>);
 
 /// What became of a batch of items.
 #[derive(Debug, Default)]

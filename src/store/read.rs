@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::client::Client;
 use super::fault::{Class, Fault};
-use super::{PageKey, ScanPage, ScanRequest};
+use super::{PageKey, Room, ScanPage, ScanRequest};
 use crate::error::{Error, Result};
 use crate::item::{cut_items, read_units};
 use crate::schema::TableSchema;
@@ -107,7 +107,8 @@ impl Client {
             (quote, quote.units)
         };
         let (pass, quote) = lane.gate.pass_with(choose).await;
-        let page = self.send_scan(&request.table, scan_body(request, quote.limit)).await.and_then(scan_page);
+        let page = self.send_scan(&request.table, scan_body(request, quote.limit)).await;
+        let page = page.and_then(|(text, room)| Ok(ScanPage { room, ..scan_page(text)? }));
         match &page {
             Ok(page) => {
                 // An engine that tells no consumption is taken to consume what DynamoDB would.
@@ -166,6 +167,7 @@ fn scan_page(text: Bytes) -> Result<ScanPage, Fault> {
     Ok(ScanPage {
         looked_at: rest.scanned_count.unwrap_or(items).max(items),
         items: cut.items,
+        room: Room::default(),
         next: rest.last_evaluated_key.filter(|key| key.get() != "null").map(|key| PageKey(key.get().into())),
         read_units: rest.consumed_capacity.and_then(|capacity| capacity.capacity_units).unwrap_or(0.0),
     })

@@ -74,7 +74,7 @@ struct OutputArgs {
     #[arg(long, value_name = "METHOD")]
     compress: Option<Method>,
 
-    /// scan in so many segments, 16 at a time [default: by the table's size]
+    /// scan in so many segments, 32 at a time [default: by the table's size]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(SCAN_SEGMENTS)))]
     segments: Option<u32>,
 

@@ -16,7 +16,7 @@ use crate::item::{Items, KeySchema, Sample, item_digest};
 use crate::ops::blocking;
 use crate::ops::reading::{SEGMENTS_AT_A_TIME, each_segment, spread};
 use crate::ops::through::{CHUNK_ITEMS, Misfit, through};
-use crate::store::{PageKey, ReadStore, ScanRequest};
+use crate::store::{PageKey, ReadStore, Room, ScanRequest};
 use crate::transform::{Outcome, Transform, Transformed};
 
 /// Memory of one side's records before they go to disk, in bytes.
@@ -223,6 +223,7 @@ struct Scanned {
     page: Page,
     items: Items,
     read_units: f64,
+    room: Room,
 }
 
 impl<S: ReadStore + Clone + 'static> TableSide<S> {
@@ -296,7 +297,7 @@ async fn scan<S: ReadStore>(store: S, mut request: ScanRequest, pages: mpsc::Sen
         let Ok(place) = pages.reserve().await else { return Ok(()) };
         let found = store.scan(&request).await?;
         let page = Page { segment: request.segment, start: request.start.clone(), items: found.items.len() };
-        place.send(Scanned { page, items: found.items, read_units: found.read_units });
+        place.send(Scanned { page, items: found.items, read_units: found.read_units, room: found.room });
         match found.next {
             Some(next) => request.start = Some(next),
             None => return Ok(()),
@@ -312,7 +313,7 @@ fn spill_pages(
     reporter: Option<&dyn Reporter>,
 ) -> Result<Spilled> {
     let mut spilled = Spilled::new()?;
-    while let Some(Scanned { page, items, read_units }) = waiting.blocking_recv() {
+    while let Some(Scanned { page, items, read_units, room: _room }) = waiting.blocking_recv() {
         let number = u32::try_from(spilled.pages.len())
             .map_err(|error| Error::failed("the table has more pages than can be counted").with_source(error))?;
         for item in items.iter() {

@@ -28,7 +28,7 @@ pub(super) fn chunks(mut waiting: mpsc::Receiver<Page>) -> impl Iterator<Item = 
 }
 
 fn cut(page: Page) -> Vec<Chunk> {
-    let Page { items, end } = page;
+    let Page { items, end, .. } = page;
     let all: Vec<Bytes> = (0..items.len()).filter_map(|at| items.get(at)).collect();
     let mut chunks: Vec<Chunk> = all.chunks(CHUNK_ITEMS).map(|chunk| (chunk.to_vec(), None)).collect();
     match chunks.last_mut() {

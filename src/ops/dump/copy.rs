@@ -18,9 +18,9 @@ use crate::event::{Event, Reporter};
 use crate::item::Items;
 use crate::ops::blocking;
 use crate::ops::reading::{SEGMENTS_AT_A_TIME, each_segment, spread};
-use crate::store::{PageKey, ReadStore, ScanPage, ScanRequest};
+use crate::store::{PageKey, ReadStore, Room, ScanPage, ScanRequest};
 
-/// Pages on their way, from the call that asks for one until the writer takes it.
+/// Pages on their way, from the call that asks for one until the writer takes it. Those that have arrived are bounded by [`Room`].
 pub(super) const PAGES: usize = SEGMENTS_AT_A_TIME as usize;
 
 /// How much reading an interruption may cost at most.
@@ -60,6 +60,7 @@ fn every(interval: Duration, now: impl Fn() -> Instant) -> impl FnMut() -> bool 
 pub(super) struct Page {
     pub(super) items: Items,
     pub(super) end: PageEnd,
+    _room: Room,
 }
 
 /// What a page ends with.
@@ -186,13 +187,13 @@ impl Scan {
             let left = self.left.filter(|_| self.request.selection.filter().is_none());
             self.request.limit = left.map(|left| u32::try_from(left).unwrap_or(u32::MAX));
             let Some(page) = self.call(&store).await else { return Ok(()) };
-            let ScanPage { mut items, next, read_units, looked_at: _ } = page?;
+            let ScanPage { mut items, next, read_units, looked_at: _, room } = page?;
             if let Some(left) = &mut self.left {
                 items.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
                 *left -= items.len() as u64;
             }
             let segment = self.request.segment as usize;
-            place.send(Page { items, end: PageEnd { segment, next: next.clone(), read_units } });
+            place.send(Page { items, _room: room, end: PageEnd { segment, next: next.clone(), read_units } });
             if next.is_none() {
                 return Ok(());
             }

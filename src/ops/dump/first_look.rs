@@ -59,11 +59,18 @@ mod tests {
     use super::*;
     use crate::item::cut_items;
     use crate::store::PageKey;
+    use crate::store::Room;
 
     fn page(bytes: usize, has_more: bool) -> ScanPage {
         let text = format!(r#"{{"Items":[{{"a":{{"S":"{}"}}}}]}}"#, "x".repeat(bytes));
         let next = has_more.then(|| PageKey::from_json("{}").unwrap());
-        ScanPage { items: cut_items(Bytes::from(text), &["Items"]).unwrap().items, next, read_units: 1.0, looked_at: 1 }
+        ScanPage {
+            items: cut_items(Bytes::from(text), &["Items"]).unwrap().items,
+            next,
+            read_units: 1.0,
+            looked_at: 1,
+            room: Room::default(),
+        }
     }
 
     #[test]
