@@ -85,13 +85,15 @@ pub(super) fn create_folder(path: &Path, access: Access) -> io::Result<()> {
     DirBuilder::new().mode(access.folder_mode()).create(path)
 }
 
-/// Makes a folder and the folders above it, where they are missing. Their names are on disk when this returns.
+/// Makes a folder and the folders above it, where they are missing: those that are made are for whom `access` says. Their names
+/// are on disk when this returns.
 ///
 /// # Errors
 /// The system's refusal, with the path.
-pub fn create_folders(path: &Path) -> Result<()> {
+pub fn create_folders(path: &Path, access: Access) -> Result<()> {
     let missing = path.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists()).count();
-    fs::create_dir_all(path).map_err(|error| refused("create the folder", path, error))?;
+    let made = DirBuilder::new().recursive(true).mode(access.folder_mode()).create(path);
+    made.map_err(|error| refused("create the folder", path, error))?;
     let above = path.ancestors().skip(1).take(missing);
     above.filter(|folder| !folder.as_os_str().is_empty()).try_for_each(sync_folder)
 }

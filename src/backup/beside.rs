@@ -44,7 +44,7 @@ impl LinesFile {
     }
 
     fn create(path: &Path) -> Result<Self> {
-        create_parent(path)?;
+        create_above(path, Access::Private)?;
         remove_file(path)?;
         let file = create_file(path, Access::Private)?;
         sync_folder(path.parent().unwrap_or(path))?;
@@ -177,6 +177,7 @@ impl LinesList {
 /// # Errors
 /// The system's refusal.
 pub fn leave_mark(path: &Path, content: &[u8]) -> Result<()> {
+    create_above(path, Access::Private)?;
     create_whole(path, |partial| write_file(partial, content, Access::Private))
 }
 
@@ -202,13 +203,17 @@ pub fn file_bytes(path: &Path) -> Option<u64> {
     std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file).map(|found| found.len())
 }
 
-/// Makes the folders above a file.
+/// Makes the folders above a file that others may see.
 ///
 /// # Errors
 /// The system's refusal.
 pub fn create_parent(path: &Path) -> Result<()> {
+    create_above(path, Access::Shared)
+}
+
+fn create_above(path: &Path, access: Access) -> Result<()> {
     match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => create_folders(parent),
+        Some(parent) if !parent.as_os_str().is_empty() => create_folders(parent, access),
         _ => Ok(()),
     }
 }
@@ -256,6 +261,21 @@ mod tests {
         lines.append(&[b"c"]).unwrap();
         assert_eq!(lines.finish().unwrap(), good);
         assert_eq!(std::fs::read(&good).unwrap(), b"ab\nc\n");
+    }
+
+    #[test]
+    fn the_folders_made_for_what_is_the_owners_alone_are_too() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let at = |path: &str| dir.path().join(path);
+        leave_mark(&at("marks/dynadump/one"), b"").unwrap();
+        LinesFile::create_first(&[at("lines/dynadump/one")]).unwrap().finish().unwrap();
+        crate::backup::DumpLock::acquire(Path::new("/"), Some(&at("locks/dynadump"))).unwrap();
+        for made in ["marks", "marks/dynadump", "lines", "lines/dynadump", "locks", "locks/dynadump"] {
+            assert_eq!(std::fs::metadata(at(made)).unwrap().permissions().mode() & 0o777, 0o700, "{made}");
+        }
+        create_whole(&at("shared/one"), |partial| write_file(partial, b"", Access::Shared)).unwrap();
+        assert_ne!(std::fs::metadata(at("shared")).unwrap().permissions().mode() & 0o777, 0o700);
     }
 
     #[test]

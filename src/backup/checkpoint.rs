@@ -13,7 +13,7 @@ use std::sync::{Mutex, PoisonError};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::atomic::{create_folders, open_part, refused, remove_file, replace_file, sync_folder};
+use super::atomic::{Access, create_folders, open_part, refused, remove_file, replace_file, sync_folder};
 use super::digest::hex_sha256;
 use super::format::{CHECKPOINT_SUFFIX, Compression, DataFormat, PARTIAL_SUFFIX, sibling};
 use super::lock::state_name;
@@ -240,7 +240,10 @@ impl Places {
         }
         let mut refusal = None;
         for path in self.0.iter().filter(|path| standing(path) != Standing::Other) {
-            let made = path.parent().map_or(Ok(()), create_folders).and_then(|()| replace_file(path, document));
+            let made = path
+                .parent()
+                .map_or(Ok(()), |folder| create_folders(folder, Access::Private))
+                .and_then(|()| replace_file(path, document));
             match made {
                 Ok(()) => return Ok(()),
                 Err(error) => refusal = refusal.or(Some(error)),

@@ -1,7 +1,8 @@
-//! One writer per dump, by a lock of the operating system: it ends with the process that holds it, however that ends.
+//! One writer at a time, by a lock of the operating system: it ends with the process that holds it, however that ends.
 //!
-//! The lock file stands beside the dump, or in the user's state directory where that place cannot be written. What it says (who, since
-//! when) is for the message of the second run and has no other meaning. Readers take no lock: they see the old dump or the new one.
+//! The lock file of a dump stands beside it, or in the user's state directory where that place cannot be written. What it says (who,
+//! since when) is for the message of the second run and has no other meaning. Readers of a dump take no lock: they see the old one or
+//! the new one.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use chrono::{SecondsFormat, Utc};
 
-use super::atomic::{create_folders, open_lock_file, refused, remove_file};
+use super::atomic::{Access, create_folders, open_lock_file, refused, remove_file};
 use super::digest::hex_sha256;
 use super::format::{LOCK_SUFFIX, sibling};
 use crate::error::{Error, Result};
@@ -21,11 +22,44 @@ const ATTEMPTS: usize = 100;
 /// Bytes of a lock file that are read for a message.
 const HOLDER_BYTES: u64 = 200;
 
+/// Holds a lock file until it is dropped.
+#[derive(Debug)]
+pub struct FileLock {
+    path: PathBuf,
+    _file: File,
+}
+
+impl FileLock {
+    /// Locks the file `path`, which is made with the folders above it if need be, all for the owner alone. `held` is the failure where
+    /// another run has the lock: it is told who.
+    ///
+    /// # Errors
+    /// Another run holds the lock; the file cannot be made.
+    pub fn acquire(path: &Path, held: impl FnOnce(&str) -> Error) -> Result<Self> {
+        create_folders(path.parent().unwrap_or(path), Access::Private)?;
+        acquire_at(path).map_err(|refused| refused.into_error(path, held))
+    }
+
+    /// Who holds the lock of the file `path`, if anybody does. Nothing is made.
+    #[must_use]
+    pub fn holder(path: &Path) -> Option<String> {
+        let file = File::open(path).ok()?;
+        matches!(file.try_lock(), Err(TryLockError::WouldBlock)).then(|| holder(&file))
+    }
+}
+
+impl Drop for FileLock {
+    fn drop(&mut self) {
+        // Removed while it is held: whoever opened it before will lock a file without a name, notice, and make a new one.
+        // A file that stays is no harm either.
+        let _ = remove_file(&self.path);
+    }
+}
+
 /// Holds the lock of one dump until it is dropped.
 #[derive(Debug)]
 pub struct DumpLock {
-    path: PathBuf,
-    _file: File,
+    _lock: FileLock,
 }
 
 impl DumpLock {
@@ -39,18 +73,18 @@ impl DumpLock {
         let dump = dump.map_err(|error| refused("find", Path::new("."), error))?;
         let mut refusal = None;
         if let Some(beside) = sibling(&dump, LOCK_SUFFIX) {
-            match acquire_at(&beside, &dump) {
+            match acquire_at(&beside) {
                 Err(Refused::Place(error)) if fs::symlink_metadata(&beside).is_err() => refusal = Some((beside, error)),
-                other => return other.map_err(|refused| refused.into_error(&beside)),
+                Ok(lock) => return Ok(Self { _lock: lock }),
+                Err(refused) => return Err(refused.into_error(&beside, |holder| held(&dump, &beside, holder))),
             }
         }
         let Some(state_dir) = state_dir else {
             let (path, error) = refusal.unwrap_or_else(|| (dump, io::ErrorKind::PermissionDenied.into()));
             return Err(refused("lock", &path, error));
         };
-        create_folders(state_dir)?;
         let path = state_dir.join(state_name(&dump, LOCK_SUFFIX));
-        acquire_at(&path, &dump).map_err(|refused| refused.into_error(&path))
+        FileLock::acquire(&path, |holder| held(&dump, &path, holder)).map(|lock| Self { _lock: lock })
     }
 }
 
@@ -58,45 +92,37 @@ impl DumpLock {
 pub(super) fn is_held(dump: &Path, state_dir: Option<&Path>) -> bool {
     let places =
         sibling(dump, LOCK_SUFFIX).into_iter().chain(state_dir.map(|dir| dir.join(state_name(dump, LOCK_SUFFIX))));
-    places.filter_map(|path| File::open(path).ok()).any(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
-}
-
-impl Drop for DumpLock {
-    fn drop(&mut self) {
-        // Removed while it is held: whoever opened it before will lock a file without a name, notice, and make a new one.
-        // A file that stays is no harm either.
-        let _ = remove_file(&self.path);
-    }
+    places.into_iter().any(|path| FileLock::holder(&path).is_some())
 }
 
 /// Why a lock was not had.
 enum Refused {
     /// The file cannot be made, opened or locked here.
     Place(io::Error),
-    /// Another run has it.
-    Held(Error),
+    /// This run has it.
+    Held(String),
 }
 
 impl Refused {
-    fn into_error(self, path: &Path) -> Error {
+    fn into_error(self, path: &Path, held: impl FnOnce(&str) -> Error) -> Error {
         match self {
             Self::Place(error) => refused("lock", path, error),
-            Self::Held(error) => error,
+            Self::Held(holder) => held(&holder),
         }
     }
 }
 
-fn acquire_at(path: &Path, dump: &Path) -> Result<DumpLock, Refused> {
+fn acquire_at(path: &Path) -> Result<FileLock, Refused> {
     for _ in 0..ATTEMPTS {
         let mut file = open_lock_file(path).map_err(Refused::Place)?;
         match file.try_lock() {
-            Err(TryLockError::WouldBlock) => return Err(Refused::Held(held(dump, path, &file))),
+            Err(TryLockError::WouldBlock) => return Err(Refused::Held(holder(&file))),
             Err(TryLockError::Error(error)) => return Err(Refused::Place(error)),
             Ok(()) => {}
         }
         if still_named(&file, path) {
             note_holder(&mut file).map_err(Refused::Place)?;
-            return Ok(DumpLock { path: path.to_owned(), _file: file });
+            return Ok(FileLock { path: path.to_owned(), _file: file });
         }
     }
     Err(Refused::Place(io::ErrorKind::ResourceBusy.into()))
@@ -124,12 +150,16 @@ fn host() -> String {
     name.map_or_else(|_| "this host".to_owned(), |name| name.trim().to_owned())
 }
 
-fn held(dump: &Path, path: &Path, file: &File) -> Error {
+/// What the file says of who holds it.
+fn holder(file: &File) -> String {
     let mut holder = Vec::new();
     // Without the text the message is only shorter.
     let _ = Read::take(file, HOLDER_BYTES).read_to_end(&mut holder);
     let holder: String = String::from_utf8_lossy(&holder).trim().chars().filter(|c| !c.is_control()).collect();
-    let holder = if holder.is_empty() { "another run".to_owned() } else { holder };
+    if holder.is_empty() { "another run".to_owned() } else { holder }
+}
+
+fn held(dump: &Path, path: &Path, holder: &str) -> Error {
     Error::failed(format!("`{}` is being written by {holder} (lock `{}`)", dump.display(), path.display()))
         .with_hint("wait until that run has ended, or choose another --output")
 }

@@ -44,7 +44,7 @@ pub use format::{
     PARTIAL_SUFFIX, SCHEMA_FILE, SUMMARY_FILE,
 };
 pub use item_reader::{ItemReader, LocatedItem, Shape, Tail};
-pub use lock::DumpLock;
+pub use lock::{DumpLock, FileLock};
 pub use metadata::{FRAME_INDEX_LIMIT, FileEntry, ForeignMetadata, Frame, Metadata, MetadataDraft};
 pub use resume::Watch;
 pub use salvage::{Damage, Unreadable};

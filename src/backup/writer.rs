@@ -319,7 +319,7 @@ fn make_way(path: &Path, look: fn(&Path) -> Result<Standing>) -> Result<PathBuf>
     let target = resolve(path)?;
     look(&target)?;
     if let Some(parent) = target.parent() {
-        create_folders(parent)?;
+        create_folders(parent, Access::Shared)?;
     }
     resolve(&target)
 }

@@ -11,6 +11,7 @@ pub mod exit;
 
 mod args;
 mod ask;
+mod cost_text;
 mod diff;
 mod dump;
 mod output;

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use chrono::{DateTime, Utc};
 
-use super::text;
+use super::{cost_text, text};
 use crate::ops::Content;
 use crate::ops::dump::DumpPlan;
 use crate::ops::place::Place;
@@ -86,6 +86,8 @@ pub(super) fn restore(plan: &RestorePlan, now: DateTime<Utc>) -> Vec<Section> {
     if let Some(cap) = plan.max_write_units {
         target.push(row("writes", format!("at most {} per second", text::counted(cap.into(), "write unit"))));
     }
+    let cost = plan.write_cost_at_most.as_ref().map(|cost| cost_text::rows(cost, "up to ")).unwrap_or_default();
+    target.extend(cost.into_iter().map(|(label, words)| row(label, words)));
     if plan.action != TableAction::Keep {
         let again = if plan.transform.is_empty() { "" } else { "; the dump is transformed once more for it" };
         let again = if plan.verify == VerifyMode::Full { again } else { "" };

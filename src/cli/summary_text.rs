@@ -145,7 +145,7 @@ pub(super) fn restore(summary: &RestoreSummary) -> Vec<String> {
     if summary.throttled_calls > 0 {
         lines.push(format!("  {} throttled and repeated", text::counted(summary.throttled_calls, "call")));
     }
-    lines.extend(verified(&summary.verified, summary.items_written, summary.items_skipped));
+    lines.extend(verified(summary));
     lines.extend(summary.boost.as_ref().map(boost));
     lines.extend(settings(&summary.settings));
     if !summary.not_restored.is_empty() {
@@ -205,10 +205,13 @@ pub(super) fn complaints(summary: &RestoreSummary) -> Vec<String> {
     }
     complaints.extend(met(summary.collisions, &summary.collided));
     if let Verified::Full { missing, different, examples, .. } = &summary.verified
-        && missing + different > summary.items_skipped
+        && summary.items_lost > 0
     {
         let mut complaint =
             format!("{} of the dump missing in the table, {different} with other contents", text::items(*missing));
+        if summary.items_lost < missing + different {
+            complaint.push_str("; those rejected or skipped are among them");
+        }
         complaint.extend(examples.iter().map(|key| format!("\n{}", text::escape(key))));
         complaints.push(complaint);
     }
@@ -242,10 +245,10 @@ fn written(summary: &RestoreSummary) -> String {
     line
 }
 
-fn verified(verified: &Verified, written: u64, skipped: u64) -> Vec<String> {
-    match verified {
+fn verified(summary: &RestoreSummary) -> Vec<String> {
+    match &summary.verified {
         Verified::None => Vec::new(),
-        Verified::Count => vec![format!("  verified by count: {} acknowledged", text::items(written))],
+        Verified::Count => vec![format!("  verified by count: {} acknowledged", text::items(summary.items_written))],
         Verified::Full { equal, missing: 0, different: 0, extra, .. } => {
             let mut lines = vec![format!("  verified: all {} read back and equal", text::items(*equal))];
             if *extra > 0 {
@@ -253,8 +256,13 @@ fn verified(verified: &Verified, written: u64, skipped: u64) -> Vec<String> {
             }
             lines
         }
-        Verified::Full { equal, missing, different, .. } if missing + different <= skipped => {
-            vec![format!("  verified: {} read back and equal, all but those skipped", text::items(*equal))]
+        Verified::Full { equal, .. } if summary.items_lost == 0 => {
+            let told = match (summary.items_rejected, summary.items_skipped) {
+                (0, _) => "skipped",
+                (_, 0) => "rejected",
+                _ => "rejected or skipped",
+            };
+            vec![format!("  verified: {} read back and equal, all but those {told}", text::items(*equal))]
         }
         Verified::Full { equal, .. } => {
             vec![format!("  NOT verified: only {} read back and equal", text::items(*equal))]
@@ -325,6 +333,7 @@ mod tests {
             items_written: 312,
             items_already_there: 0,
             items_skipped: 0,
+            items_lost: 0,
             conflicts_file: None,
             resumed: None,
             salvaged: None,
@@ -428,6 +437,7 @@ mod tests {
                 extra: 0,
                 examples: vec!["{\"id\":{\"S\":\"\u{1b}\"}}".to_owned()],
             },
+            items_lost: 2,
             ..restored()
         };
         assert!(!summary.is_whole());
@@ -435,10 +445,32 @@ mod tests {
             complaints(&summary),
             [
                 "2 items rejected, kept with the reasons in prod-backup.restore-films.rejects.jsonl",
-                "3 items of the dump missing in the table, 1 with other contents\n{\"id\":{\"S\":\"\\u{1b}\"}}",
+                "3 items of the dump missing in the table, 1 with other contents; those rejected or skipped are among them\n\
+                 {\"id\":{\"S\":\"\\u{1b}\"}}",
             ]
         );
         assert!(restore(&summary).contains(&"  NOT verified: only 309 items read back and equal".to_owned()));
+    }
+
+    #[test]
+    fn what_is_rejected_or_skipped_is_not_told_again_as_different() {
+        let of = |rejected, skipped, missing, different| RestoreSummary {
+            items_written: 309,
+            items_rejected: rejected,
+            items_skipped: skipped,
+            verified: Verified::Full { equal: 309, missing, different, extra: 0, examples: vec!["{}".to_owned()] },
+            ..restored()
+        };
+        for (summary, told) in [
+            (of(3, 0, 0, 3), "rejected"),
+            (of(3, 0, 3, 0), "rejected"),
+            (of(0, 3, 0, 3), "skipped"),
+            (of(1, 2, 1, 2), "rejected or skipped"),
+        ] {
+            let line = format!("  verified: 309 items read back and equal, all but those {told}");
+            assert!(restore(&summary).contains(&line), "{:?}", restore(&summary));
+            assert!(complaints(&summary).iter().all(|words| words.contains("rejected")), "{:?}", complaints(&summary));
+        }
     }
 
     #[test]

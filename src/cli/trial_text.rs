@@ -7,7 +7,7 @@ use similar::{ChangeTag, TextDiff};
 
 use super::report::Finished;
 use super::session::Session;
-use super::{summary_text, text};
+use super::{cost_text, summary_text, text};
 use crate::error::Result;
 use crate::limits::ITEM_BYTES;
 use crate::ops::{Shown, Trial};
@@ -35,8 +35,8 @@ fn lines(trial: &Trial) -> Vec<String> {
         ("leave out", text::count(trial.left_out)),
         ("reject", text::count(trial.rejected)),
         ("give", format!("{}, {}", text::items(trial.items_out), text::bytes(trial.bytes_out))),
-        ("cost", cost(trial)),
     ];
+    rows.extend(cost_text::rows(&trial.cost, ""));
     let key = match trial.without_key {
         0 => "every item has it".to_owned(),
         count => format!("{} without it", text::items(count)),
@@ -51,16 +51,6 @@ fn lines(trial: &Trial) -> Vec<String> {
         lines.extend(trial.reasons.iter().map(|(reason, count)| format!("    {} × {reason}", text::count(*count))));
     }
     lines
-}
-
-fn cost(trial: &Trial) -> String {
-    let units = format!("{} to write it, indexes not counted", text::counted(trial.write_units, "write unit"));
-    match (trial.write_units_per_second, trial.seconds) {
-        (Some(capacity), Some(seconds)) => {
-            format!("{units}; at {} per second {}", text::count(capacity), text::seconds(seconds))
-        }
-        _ => units,
-    }
 }
 
 fn warnings(trial: &Trial) -> Vec<String> {

@@ -30,6 +30,12 @@ pub(super) fn damaged(found: &DumpVerdict) -> String {
     if unlisted > 0 {
         lines.push(format!("  … and {unlisted} more"));
     }
+    if found.transformed {
+        lines.push(
+            "its items were changed when it was made: if they have another key now, restore it with --key-schema"
+                .into(),
+        );
+    }
     lines.push("use another copy of the dump or dump the table again".to_owned());
     lines.join("\n")
 }

@@ -35,6 +35,6 @@ pub use key::{Key, KeyAttribute, KeyError, KeySchema, KeyType};
 pub use number::{NumberError, canonical_number};
 pub use sample::Sample;
 pub use scan::{DEPTH, ScanError, Scanner, Step};
-pub use size::{item_size, read_units, write_units};
+pub use size::{WRITE_UNIT, each_size, item_size, read_units, write_units};
 pub use validate::validate;
 pub use value::{Attributes, Value, parse_item};

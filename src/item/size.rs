@@ -19,7 +19,7 @@ const ELEMENT: u64 = 1;
 /// Bytes of one read unit.
 const READ_UNIT: u64 = 4 * 1024;
 /// Bytes of one write unit.
-const WRITE_UNIT: u64 = 1024;
+pub const WRITE_UNIT: u64 = 1024;
 
 /// The size of an item by DynamoDB's count: the UTF-8 bytes of its names and the sizes of its values. A value of a type that
 /// this version does not know counts as its JSON text.
@@ -31,6 +31,22 @@ pub fn item_size(item: &[u8]) -> Result<u64, ItemError> {
     let size = map(&mut lexer, 0, 0)?;
     lexer.finish()?;
     Ok(size)
+}
+
+/// Calls `each` with every attribute of an item: its name, and the size of name and value together by DynamoDB's count. Their sum is
+/// [`item_size`].
+///
+/// # Errors
+/// The text is not an item; some attributes may have been told by then.
+pub fn each_size(item: &[u8], mut each: impl FnMut(&str, u64)) -> Result<(), ItemError> {
+    let mut lexer = Lexer::new(item)?;
+    lexer.members(|lexer, name| {
+        let of_value = value(lexer, 0).map_err(|error| error.within(&name.shown()))?;
+        let said = name.text();
+        each(said.as_deref().unwrap_or(name.raw()), text_size(&name) + of_value);
+        Ok(())
+    })?;
+    lexer.finish()
 }
 
 /// Read units for one read of `bytes`: one for each 4 KB begun, half of that for an eventually consistent read.
@@ -160,6 +176,15 @@ mod tests {
             let size = item_size(render(&item, Style::Compact).as_bytes());
             prop_assert_eq!(size.clone(), item_size(render(&item, Style::Wild(seed)).as_bytes()));
             prop_assert!(size.is_ok());
+            let mut names = Vec::new();
+            let mut sum = 0;
+            let told = each_size(render(&item, Style::Wild(seed)).as_bytes(), |name, size| {
+                names.push(name.to_owned());
+                sum += size;
+            });
+            prop_assert_eq!(told.map(|()| sum), size);
+            names.sort();
+            prop_assert_eq!(names, item.into_keys().collect::<Vec<_>>());
         }
     }
 }

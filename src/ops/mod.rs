@@ -5,6 +5,7 @@
 
 mod cap;
 mod compare;
+mod cost;
 pub mod dump;
 pub mod place;
 mod reading;
@@ -14,6 +15,7 @@ mod trial;
 pub mod verify;
 
 pub use cap::Cap;
+pub use cost::{IndexCost, Slowest, WriteCost};
 pub use trial::{Shown, Trial};
 
 use crate::environment::Environment;

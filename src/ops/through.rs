@@ -112,13 +112,15 @@ pub(super) struct Meetings {
     keys: KeyCollisions,
     /// Items so far.
     number: u64,
+    /// Of those, items without a key.
+    keyless: u64,
 }
 
 impl Meetings {
     /// # Errors
     /// A temporary file cannot be made.
     pub(super) fn new(from: KeySchema, to: KeySchema) -> Result<Self> {
-        Ok(Self { from, to, keys: KeyCollisions::new()?, number: 0 })
+        Ok(Self { from, to, keys: KeyCollisions::new()?, number: 0, keyless: 0 })
     }
 
     /// Takes what came out in place of an item. One without a key meets no other.
@@ -129,11 +131,20 @@ impl Meetings {
         let before = self.from.extract(item);
         for made in outcome.items(item) {
             self.number += 1;
-            if let Ok(key) = self.to.extract(made) {
-                self.keys.take(&key, before.as_ref().unwrap_or(&key), self.number)?;
+            match self.to.extract(made) {
+                Ok(key) => self.keys.take(&key, before.as_ref().unwrap_or(&key), self.number)?,
+                Err(_) => self.keyless += 1,
             }
         }
         Ok(())
+    }
+
+    /// What to tell of items that came out without a usable key, if any did.
+    pub(super) fn warning(&self) -> Option<String> {
+        let key = self.to.names().collect::<Vec<_>>().join(", ");
+        let (what, verb) = if self.keyless == 1 { ("item", "has") } else { ("items", "have") };
+        let words = format!("{} {what} that came out {verb} not the table's key ({key})", self.keyless);
+        (self.keyless > 0).then(|| format!("{words}: to restore this dump name the new one with --key-schema"))
     }
 
     /// # Errors

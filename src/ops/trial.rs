@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde::Serialize;
 
+use super::cost::{Costing, Tariff, WriteCost};
 use super::through::{Meetings, Misfit};
 use crate::error::Result;
-use crate::item::{KeySchema, item_size, write_units};
-use crate::limits::ITEM_BYTES;
+use crate::item::KeySchema;
 use crate::transform::{Outcome, Transformed};
 
 /// Different reasons that are told.
@@ -39,12 +39,9 @@ pub struct Trial {
     pub collisions: u64,
     /// The first of them, by their place among what comes out, counted from 1: who had the key first, and who meets it.
     pub collided: Vec<(u64, u64)>,
-    /// Write units that the items take, those of indexes not counted.
-    pub write_units: u64,
-    /// Write units per second that the target has; `None` where it is on demand or not known.
-    pub write_units_per_second: Option<u64>,
-    /// Seconds that the writes take at least, at that capacity.
-    pub seconds: Option<f64>,
+    /// What it costs to write what came out.
+    #[serde(flatten)]
+    pub cost: WriteCost,
     /// Items to look at.
     #[serde(skip)]
     pub shown: Vec<Shown>,
@@ -65,6 +62,7 @@ pub struct Shown {
 pub(super) struct Trying {
     trial: Trial,
     key: KeySchema,
+    costing: Costing,
     /// Whether items that do not fit the key, or are too large, are rejected.
     rejects_misfits: bool,
     meetings: Option<Meetings>,
@@ -75,11 +73,12 @@ pub(super) struct Trying {
 }
 
 impl Trying {
-    /// A trial of items that come with the key `from` and go to a table with the key `to`. A restore rejects what does not fit.
+    /// A trial of items that come with the key `from` and go to a table with the key `to` that charges by `tariff`. A restore rejects what does not fit.
     /// The first `show` items that do not stay as they are are kept to be shown.
     pub(super) fn new(
         from: KeySchema,
         to: KeySchema,
+        tariff: Tariff,
         changes: bool,
         rejects_misfits: bool,
         show: usize,
@@ -88,6 +87,7 @@ impl Trying {
         Ok(Self {
             trial: Trial::default(),
             key: to,
+            costing: Costing::new(tariff),
             rejects_misfits,
             meetings,
             reasons: BTreeMap::new(),
@@ -152,7 +152,7 @@ impl Trying {
         for made in outcome.items(item) {
             trial.items_out += 1;
             trial.bytes_out += made.len() as u64;
-            trial.write_units += write_units(item_size(made).unwrap_or(made.len() as u64).min(ITEM_BYTES));
+            self.costing.take(made);
         }
         self.keep(item, outcome);
         Ok(())
@@ -182,12 +182,10 @@ impl Trying {
         self.trial.shown.push(Shown { before: item.clone(), after: shown, rejected });
     }
 
-    /// What was found, and what it means for a target of this capacity. Keys that meet are looked for now.
-    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-    pub(super) fn end(self, write_units_per_second: Option<u64>) -> Result<Trial> {
+    /// What was found. Keys that meet are looked for now.
+    pub(super) fn end(self) -> Result<Trial> {
         let mut trial = self.trial;
-        trial.write_units_per_second = write_units_per_second.filter(|units| *units > 0);
-        trial.seconds = trial.write_units_per_second.map(|units| trial.write_units as f64 / units as f64);
+        trial.cost = self.costing.end();
         if let Some(meetings) = &self.meetings {
             let found = meetings.judge()?;
             (trial.collisions, trial.collided) = (found.count, found.first);

@@ -207,11 +207,12 @@ impl Transform {
         })
     }
 
-    /// Whether the reason of a rejection may leave where the item itself must not: with masks, words of an earlier step may quote
-    /// what a mask would have hidden.
+    /// Whether the reason of a rejection may leave where the item itself must not: with masks, words of an earlier step or
+    /// of a condition may quote what a mask would have hidden.
     #[must_use]
     pub fn may_tell(&self, reason: &str) -> bool {
-        self.masks.is_none() || reason.starts_with("--mask: a") || reason.starts_with(Self::AFTERWARDS)
+        let of_mask = reason.starts_with("--mask: ") && !reason.starts_with(Masks::CONDITION);
+        self.masks.is_none() || of_mask || reason.starts_with(Self::AFTERWARDS)
     }
 
     /// How the reasons begin for which an item is rejected behind the last step.

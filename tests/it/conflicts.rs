@@ -73,6 +73,19 @@ fn a_conflict_that_is_to_fail_is_a_reject() {
 }
 
 #[test]
+fn a_conflict_is_told_once() {
+    let (_engine, _, copy, project) = half_there(40);
+    let arguments = ["--source=out", "--table", &copy, "--on-conflict=fail", "--verify=full", "--json"];
+    let run = project.restoredb(arguments).exits(3);
+    let run = run.says("[ERROR] 1 item rejected, kept with the reasons in");
+    let run = run.says("verified: 39 items read back and equal, all but those rejected");
+    let run = run.never_says("with other contents");
+    let summary = &run.report()["summary"];
+    assert_eq!((&summary["items_lost"], &summary["verified"]["different"]), (&0.into(), &1.into()), "{summary:#}");
+    assert_eq!(run.stderr.matches("[ERROR]").count(), 1, "{run}");
+}
+
+#[test]
 fn by_default_the_dump_wins() {
     let (_engine, client, copy, project) = half_there(40);
     let summary = restored(&project, &copy, "overwrite", 0);

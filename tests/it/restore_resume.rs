@@ -1,7 +1,8 @@
 //! Restores that are killed, stopped or given up, and go on: at the end the same items, and nothing is written twice without need.
 
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -174,6 +175,83 @@ fn ctrl_c_prints_the_command_that_goes_on_and_it_writes_the_rest_alone() {
     assert_eq!(summary["resumed"]["items"], written, "{summary:#}");
     // What was in flight had ended: the rest fills so many calls and no more.
     assert_eq!(scene.proxy.seen(WRITE) - before, (400 - written).div_ceil(4));
+}
+
+#[test]
+fn after_the_grace_a_call_that_hangs_is_left_behind() {
+    let scene = Scene::new(200, 3_000, &[], vec![calls(WRITE, 11..=usize::MAX, Fault::Silent)]);
+    let mut command = scene.project.command("restoredb", Scene::arguments(&["--batch-size=4", "--concurrency=1"]));
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let child = child.expect("restoredb starts");
+    poll("a call hangs", || scene.proxy.seen(WRITE) > 10);
+    let asked = Instant::now();
+    let signal = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+    assert!(signal.expect("kill runs").success());
+    let output = child.wait_with_output().expect("a child can be waited for");
+    let (talk, waited) = (String::from_utf8(output.stderr).expect("text"), asked.elapsed());
+    assert_eq!(output.status.code(), Some(130), "{talk}");
+    // The call is given ten seconds to end, and the patience of five minutes is not used up.
+    assert!((10..60).contains(&waited.as_secs()), "{waited:?}");
+    assert!(talk.contains(" items read were written before") && talk.contains("--resume"), "{talk}");
+    assert_eq!(scene.client.items("copy").len(), 40);
+
+    scene.proxy.heal();
+    let summary = scene.finishes(&["--resume"]);
+    // Calls overtake one another on their way: what lies before the first that hangs is done.
+    let resumed = summary["resumed"]["items"].as_u64().expect("it was resumed");
+    assert!((1..=40).contains(&resumed) && summary["items_written"] == 200, "{summary:#}");
+    scene.has_all();
+}
+
+#[test]
+fn of_two_restores_into_one_table_the_second_is_refused() {
+    let scene = Scene::new(400, 3_000, &[], vec![slow()]);
+    scene.project.dumpdb(["--output=other", "--limit=5"]).exits(0);
+    let mut first = scene.start(&["--batch-size=4", "--concurrency=1"]);
+    poll("the restore writes", || scene.proxy.seen(WRITE) > 3);
+    let arguments = |source: &'static str, more: &[&'static str]| {
+        [source, "--env=dev", "--yes"].iter().chain(more).copied().collect::<Vec<_>>()
+    };
+    for (source, more) in [
+        ("--source=out", &[][..]),
+        ("--source=out", &["--if-missing"]),
+        ("--source=out", &["--resume"]),
+        ("--source=out", &["--dry-run"]),
+        ("--source=other", &[]),
+    ] {
+        let refused = scene.project.restoredb(arguments(source, more)).exits(1);
+        let refused =
+            refused.says(&format!("table copy of environment dev is being restored by process {}", first.id()));
+        refused.says(".lock`").says("wait until that run has ended").never_says("was interrupted");
+    }
+    // Another table is nobody's business.
+    scene.project.restoredb(arguments("--source=other", &["--table=third"])).exits(0);
+    assert!(first.try_wait().expect("a child can be waited for").is_none(), "the first is still at work");
+    scene.proxy.heal();
+    assert_eq!(first.wait().expect("a child can be waited for").code(), Some(0));
+    scene.has_all();
+    let left = scene.project.names(".local/state/dynadump");
+    assert!(left.is_empty(), "{left:?}");
+    scene.finishes(&[]);
+}
+
+#[test]
+fn a_killed_restore_blocks_nobody_and_its_files_are_the_owners_alone() {
+    let scene = Scene::new(400, 3_000, &[], vec![slow()]);
+    assert!(scene.killed_after(30, &["--batch-size=4"]));
+    let left = scene.project.names(".local/state/dynadump");
+    for kind in [".lock", ".checkpoint.json", ".json"] {
+        assert!(left.iter().any(|name| name.ends_with(kind)), "{kind}: {left:?}");
+    }
+    let files = left.iter().map(|name| (format!(".local/state/dynadump/{name}"), 0o600));
+    let folders = [".local", ".local/state", ".local/state/dynadump"].map(|name| (name.to_owned(), 0o700));
+    for (path, mode) in files.chain(folders) {
+        let found = scene.project.path(&path).metadata().expect("it is there").permissions().mode();
+        assert_eq!(found & 0o777, mode, "{path}");
+    }
+    scene.proxy.heal();
+    scene.finishes(&["--resume"]);
+    scene.has_all();
 }
 
 #[test]

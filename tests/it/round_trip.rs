@@ -23,8 +23,8 @@ fn create(client: &Client, table: &str) {
     });
 }
 
-/// Dumps a table of these items and restores the dump; both tables must hold the same.
-fn there_and_back(items: &[Item], dump: &[&str], source: &str) {
+/// Dumps a table of these items and restores the dump, with these arguments more; both tables must hold the same.
+fn there_and_back(items: &[Item], dump: &[&str], source: &str, more: &[&str]) {
     let engine = Engine::any();
     let client = engine.client();
     let (table, copy) = (engine.table("films"), engine.table("copy"));
@@ -35,7 +35,7 @@ fn there_and_back(items: &[Item], dump: &[&str], source: &str) {
     let project = Project::on(&engine, &table);
     project.dumpdb(dump).exits(0);
     create(&client, &copy);
-    project.restoredb(["--table", copy.as_str(), "--source", source]).exits(0);
+    project.restoredb(["--table", copy.as_str(), "--source", source].iter().chain(more)).exits(0);
     let stored = client.items(&table);
     assert_eq!(stored.len(), items.len());
     assert_eq!(client.items(&copy), stored);
@@ -43,11 +43,15 @@ fn there_and_back(items: &[Item], dump: &[&str], source: &str) {
     let other = Engine::embedded();
     let project = project.environment("dev", other.url(), "elsewhere");
     create(&other.client(), "elsewhere");
-    project.restoredb(["--env=dev", "--yes", "--source", source]).exits(0);
+    project.restoredb(["--env=dev", "--yes", "--source", source].iter().chain(more)).exits(0);
     assert_eq!(other.client().items("elsewhere"), stored);
 }
 
 fn property(dump: &[&str], source: &str) {
+    property_with(dump, source, &[]);
+}
+
+fn property_with(dump: &[&str], source: &str, more: &[&str]) {
     let persistence =
         FileFailurePersistence::Direct(concat!(env!("CARGO_MANIFEST_DIR"), "/target/round_trip.proptest"));
     let config = Config {
@@ -57,7 +61,7 @@ fn property(dump: &[&str], source: &str) {
         ..Config::default()
     };
     let property = |items: Vec<Item>| {
-        there_and_back(&items, dump, source);
+        there_and_back(&items, dump, source, more);
         Ok(())
     };
     TestRunner::new(config).run(&arbitrary::items(12), property).unwrap_or_else(|error| panic!("{error}"));
@@ -76,6 +80,26 @@ fn any_items_through_compressed_json_lines() {
 #[test]
 fn any_items_through_a_file_of_items() {
     property(&["--output=items.jsonl.gz"], "items.jsonl.gz");
+}
+
+/// Reads each item as JSON and prints it in words of its own: blanks, and escapes for all that is not ASCII.
+const PROGRAM: &str = "python3 -c 'import json,sys
+for line in sys.stdin: print(json.dumps(json.loads(line)))'";
+
+#[test]
+fn any_items_through_a_filter_that_changes_nothing() {
+    property_with(&["--output=out", "--transform=."], "out", &["--transform", "to_entries | reverse | from_entries"]);
+}
+
+#[test]
+fn any_items_through_a_program_that_writes_them_anew() {
+    property_with(&["--output=out", "--transform-command", PROGRAM], "out", &["--transform-command", PROGRAM]);
+}
+
+#[test]
+fn any_items_through_a_filter_that_takes_back_what_it_did() {
+    let (give, take) = ("put(\"\u{1}new.deep\"; S(\"x\"))", "drop(\"\u{1}new\")");
+    property_with(&["--output=out", "--transform", give], "out", &["--transform", take]);
 }
 
 #[test]
@@ -115,7 +139,7 @@ fn the_largest_items() {
         if Engine::any().can().measures_in_utf8 { &['x', '\u{1}', 'ü', '🎬'] } else { &['x', '\u{1}'] };
     let items: Vec<_> =
         characters.iter().flat_map(|one| (0..3).map(move |n| largest(&format!("{one}{n}"), *one))).collect();
-    there_and_back(&items, &["--output=out"], "out");
+    there_and_back(&items, &["--output=out"], "out", &[]);
 }
 
 #[test]

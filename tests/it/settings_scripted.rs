@@ -377,6 +377,7 @@ fn a_promise_that_fails_is_told_and_the_rest_goes_on() {
     let project = dumped(&proxy);
     let run = project.restoredb(["--source=out", "--table=copy", "--yes"]).exits(3);
     shows("summary-of-a-restore-with-failed-settings", &run);
+    assert_eq!(run.stderr.matches("was not applied").count(), 2, "each failure is told once: {run}");
     let (run, calls) = restored(&project, &proxy, ["--table=again"]);
     let run = run.exits(3);
     for setting in ["ttl", "pitr"] {

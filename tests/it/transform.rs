@@ -4,7 +4,8 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{AttributeValue, BillingMode, ScalarAttributeType};
-use serde_json::Value;
+use proptest::test_runner::{Config, TestRunner};
+use serde_json::{Value, json};
 
 use crate::support::client::{Client, Item, attribute, n, numbered, partition, poll, s, sort, strings};
 use crate::support::engine::Engine;
@@ -150,6 +151,62 @@ fn a_dry_run_counts_what_the_real_run_then_does() {
     assert_eq!(again["summary"]["items_written"], 10);
 }
 
+/// What becomes of an item is told by its `do`: left out, rejected, three in its place, changed, or as it is.
+const ERRATIC: &str = r#"(.do | num) as $do | if $do == 0 then empty elif $do == 1 then error("no") elif $do == 2
+    then ., (.copy = N(1)), (.copy = N(2)) elif $do == 3 then .text = S("other") else . end"#;
+
+fn erratic(item: &Value) -> Vec<Value> {
+    let with = |name: &str, value: Value| {
+        let mut item = item.clone();
+        item[name] = value;
+        item
+    };
+    match item["do"]["N"].as_str().expect("a number") {
+        "0" | "1" => Vec::new(),
+        "2" => vec![item.clone(), with("copy", json!({"N": "1"})), with("copy", json!({"N": "2"}))],
+        "3" => vec![with("text", json!({"S": "other"}))],
+        _ => vec![item.clone()],
+    }
+}
+
+#[test]
+fn what_is_skipped_multiplied_and_rejected_at_random_comes_out_in_order_and_is_counted() {
+    let config = Config { cases: 4, max_shrink_iters: 20, failure_persistence: None, ..Config::default() };
+    let property = |todo: Vec<u32>| {
+        let engine = Engine::embedded();
+        engine.client().create_simple("films");
+        let items = numbered(todo.len()).into_iter().zip(&todo).map(|(mut item, todo)| {
+            item.insert("do".to_owned(), n(todo));
+            item
+        });
+        engine.client().put("films", items);
+        let project = Project::on(&engine, "films");
+        let lines = |name: &str| {
+            let text = project.text(name);
+            text.lines().map(|line| serde_json::from_str(line).expect("an item")).collect::<Vec<Value>>()
+        };
+        project.dumpdb(["--output=plain.jsonl"]).exits(0);
+        let counted = |wanted: u32| todo.iter().filter(|todo| **todo == wanted).count() as u64;
+        let code = if counted(1) > 0 { 3 } else { 0 };
+        let run = project.dumpdb(["--output=made.jsonl", "--json", "--transform", ERRATIC]).exits(code).report();
+        let expected: Vec<_> = lines("plain.jsonl").iter().flat_map(erratic).collect();
+        assert_eq!(lines("made.jsonl"), expected);
+        let (dumped, out) = (&run["summary"], expected.len() as u64);
+        let numbers = ["items_read", "items_changed", "items_left_out", "items_rejected"];
+        let wanted = [todo.len() as u64, counted(2) + counted(3), counted(0), counted(1)];
+        assert_eq!(summary(&dumped["transformed"], &numbers), wanted);
+        assert_eq!(dumped["items"], out);
+        let restore = ["--source=plain.jsonl", "--json", "--batch-size=7", "--transform", ERRATIC];
+        let restored = project.restoredb(restore).exits(code).report();
+        assert_eq!(summary(&restored["summary"], &numbers), wanted);
+        let done = summary(&restored["summary"], &["items_out", "items_written", "items_superseded"]);
+        assert_eq!((done[0], done[1] + done[2]), (out, out));
+        Ok(())
+    };
+    let todo = proptest::collection::vec(0..5u32, 1..700);
+    TestRunner::new(config).run(&todo, property).unwrap_or_else(|error| panic!("{error}"));
+}
+
 #[test]
 fn strict_stops_at_the_first_reject() {
     let (engine, _, project) = events(20);
@@ -201,6 +258,17 @@ fn keys_that_meet_are_counted_before_and_told_after() {
     let run = project.restoredb(["--source=out", "--yes", "--json", "--transform", meets, &to]).exits(3);
     let run = run.says("3 items came out with a key that another item has");
     assert_eq!(run.report()["summary"]["collisions"], 3);
+}
+
+#[test]
+fn a_dump_whose_items_lost_the_key_says_how_to_restore_it() {
+    let (engine, _, project) = events(10);
+    let run = project.dumpdb(["--output=out", "--transform", STANDING]).exits(0);
+    run.says("10 items that came out have not the table's key (pk, old_sk)").says("--key-schema");
+    project.verifydb(["out"]).exits(12).says("its items were changed when it was made").says("--key-schema");
+    let new = engine.table("events-new");
+    project.restoredb(["--source=out", "--yes", "--key-schema=pk:S,new_sk:S", "--table", &new]).exits(0);
+    assert_eq!(engine.client().items(&new).len(), 10);
 }
 
 #[test]

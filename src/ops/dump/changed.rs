@@ -78,8 +78,7 @@ impl Changing {
 }
 
 /// Stands for words that could quote what is to be masked.
-const UNTOLD: &str =
-    "a step before --mask rejected it; its words may quote the item, and --dry-run without --mask shows them";
+const UNTOLD: &str = "a step before --mask, or a condition of a rule, rejected it; its words may quote the item, and --dry-run without --mask shows them";
 
 impl Output {
     /// Writes what comes out of the transform until nothing comes any more. `None` when the pages end before the table does.
@@ -103,6 +102,7 @@ impl Output {
         sync(&mut changing.rejects, &mut self.copied.progress.changes)?;
         if let Some(meetings) = &changing.meetings {
             self.copied.collisions = meetings.judge()?;
+            meetings.warning().into_iter().for_each(|words| self.reporter.report(Event::Warning(words)));
         }
         self.end()
     }

@@ -12,6 +12,7 @@ use super::run::progress;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Phase, Reporter};
 use crate::ops::blocking;
+use crate::ops::cost::Tariff;
 use crate::ops::through::through;
 use crate::ops::trial::{Trial, Trying};
 use crate::store::ReadStore;
@@ -40,7 +41,8 @@ where
     }
     reporter.report(Event::Phase { phase: Phase::Trying, items: Some(plan.items), bytes: Some(plan.bytes) });
     let key = plan.schema.key_schema()?;
-    let mut trying = Trying::new(key.clone(), key, transform.changes(), false, show)?.limited(plan.limit);
+    let mut trying = Trying::new(key.clone(), key, Tariff::untimed(&plan.schema), transform.changes(), false, show)?
+        .limited(plan.limit);
     let (pages, waiting) = mpsc::channel(PAGES);
     let reading = read(store.clone(), unread(plan, &progress(plan, true))?, None, pages, cancel.clone());
     let heard = Arc::clone(reporter);
@@ -55,7 +57,7 @@ where
             }
         }
         transform.warnings().into_iter().for_each(|warning| heard.report(Event::Warning(warning)));
-        trying.end(None)
+        trying.end()
     };
     let trying = tokio::spawn(blocking("the dry run", work));
     let read = reading.await;

@@ -1,4 +1,4 @@
-//! Brings settings back, one call after the other. One that fails is told and does not stop the others.
+//! Brings settings back, one call after the other. One that fails does not stop the others; the summary tells it.
 
 use tokio_util::sync::CancellationToken;
 
@@ -34,7 +34,7 @@ impl<S: WriteStore> Applying<'_, S> {
                 (None, Some(table)) => ignored(planned.setting, table),
                 (None, None) => None,
             };
-            self.note(SettingOutcome::new(planned, failure));
+            self.outcomes.push(SettingOutcome::new(planned, failure));
         }
         Ok(())
     }
@@ -66,7 +66,7 @@ impl<S: WriteStore> Applying<'_, S> {
                 Err(error) => Some(told(&error)),
             };
             let planned = PlannedSetting { setting: call.setting, what: call.what.clone(), when };
-            self.note(SettingOutcome::new(planned, failure));
+            self.outcomes.push(SettingOutcome::new(planned, failure));
             self.reporter.report(Event::Progress { items: 1, bytes: 0 });
         }
         Ok(())
@@ -82,11 +82,12 @@ impl<S: WriteStore> Applying<'_, S> {
         }));
     }
 
-    fn note(&mut self, outcome: SettingOutcome) {
-        if let Some(reason) = &outcome.reason {
+    /// Tells what failed so far, where there will be no summary to do it.
+    pub(super) fn tell_failures(&self) {
+        for outcome in self.outcomes.iter().filter(|outcome| outcome.result == SettingResult::Failed) {
+            let reason = outcome.reason.as_deref().unwrap_or_default();
             self.reporter.report(Event::Warning(format!("{} was not applied: {reason}", outcome.what)));
         }
-        self.outcomes.push(outcome);
     }
 
     /// Makes one call and waits until the table can take the next. Returns why the table does not have the setting although the

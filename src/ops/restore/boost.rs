@@ -133,6 +133,11 @@ impl Boosting {
         })
     }
 
+    /// The table as it is while the items are written.
+    pub(super) fn raised(&self) -> &TableSchema {
+        &self.raised
+    }
+
     /// Whether this restore raises the table.
     pub(super) fn raises(&self) -> bool {
         self.raises

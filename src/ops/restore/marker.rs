@@ -1,19 +1,32 @@
 //! The marker of a restore that has not ended yet: while it stands, the table may hold half a dump. Kept in the state directory,
 //! one per table and environment.
+//!
+//! Beside it stands a lock: marker and checkpoint are of one restore at a time.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
 use super::boost::Marked;
-use crate::backup;
+use crate::backup::{self, FileLock};
 use crate::environment::Environment;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ops::place::Place;
 
 /// The marker of one table.
 #[derive(Debug)]
-pub(super) struct Marker(PathBuf);
+pub(super) struct Marker {
+    path: PathBuf,
+    /// The table, in people's words.
+    table: String,
+    /// Marker and checkpoint as they stood when this was made.
+    seen: [Option<Stamp>; 2],
+}
+
+/// What tells a file from one that took its place.
+type Stamp = (u64, SystemTime);
 
 /// What a marker says. What people may want to know of it is written and never read.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -31,15 +44,47 @@ impl Marker {
         let account = environment.account().map_or("", |account| account.value.as_str());
         let identity = [&environment.endpoint().to_string(), region, account, environment.name(), table].join("\n");
         let hash = xxhash_rust::xxh3::xxh3_128(identity.as_bytes());
-        Self(state_dir.join(format!("unfinished-restore-{hash:032x}.json")))
+        let path = state_dir.join(format!("unfinished-restore-{hash:032x}.json"));
+        Self { table: format!("table {table} of environment {}", environment.name()), seen: stamps(&path), path }
+    }
+
+    /// Sees that no other restore is writing the table.
+    ///
+    /// # Errors
+    /// One is, on this machine and by this user.
+    pub(super) fn refuse_if_held(&self) -> Result<()> {
+        FileLock::holder(&self.lock_path()).map_or(Ok(()), |holder| Err(self.held(&holder)))
+    }
+
+    /// Keeps other restores from the table for as long as the lock is held.
+    ///
+    /// # Errors
+    /// Another restore is writing it, or was when this one was planned.
+    pub(super) fn lock(&self) -> Result<FileLock> {
+        let lock = FileLock::acquire(&self.lock_path(), |holder| self.held(holder))?;
+        if stamps(&self.path) == self.seen {
+            return Ok(lock);
+        }
+        Err(Error::failed(format!("another restore was writing {} while this one was planned", self.table))
+            .with_hint("run the same command again: it looks anew at what is there"))
+    }
+
+    fn lock_path(&self) -> PathBuf {
+        self.path.with_extension("lock")
+    }
+
+    fn held(&self, holder: &str) -> Error {
+        let lock = self.lock_path();
+        Error::failed(format!("{} is being restored by {holder} (lock `{}`)", self.table, lock.display()))
+            .with_hint("wait until that run has ended, or restore into another table with --table")
     }
 
     /// What it says, if it stands. One that cannot be read stands all the same.
     pub(super) fn read(&self) -> Option<Mark> {
-        if !self.0.exists() {
+        if !self.path.exists() {
             return None;
         }
-        let text = backup::read_text(&self.0).unwrap_or_default();
+        let text = backup::read_text(&self.path).unwrap_or_default();
         Some(serde_json::from_str(&text).unwrap_or_default())
     }
 
@@ -54,12 +99,12 @@ impl Marker {
             "created": mark.created,
             "boost": mark.boost,
         });
-        backup::leave_mark(&self.0, text.to_string().as_bytes())
+        backup::leave_mark(&self.path, text.to_string().as_bytes())
     }
 
     /// Where the checkpoint of the restore is kept.
     pub(super) fn checkpoint(&self) -> PathBuf {
-        self.0.with_extension("checkpoint.json")
+        checkpoint_path(&self.path)
     }
 
     pub(super) fn has_checkpoint(&self) -> bool {
@@ -74,6 +119,17 @@ impl Marker {
     /// Removes it and the checkpoint, that one first: without a marker a checkpoint means nothing.
     pub(super) fn remove(&self) -> Result<()> {
         self.remove_checkpoint()?;
-        backup::remove_mark(&self.0)
+        backup::remove_mark(&self.path)
     }
+}
+
+fn checkpoint_path(marker: &Path) -> PathBuf {
+    marker.with_extension("checkpoint.json")
+}
+
+fn stamps(marker: &Path) -> [Option<Stamp>; 2] {
+    [marker.to_owned(), checkpoint_path(marker)].map(|path| {
+        let found = std::fs::metadata(path).ok()?;
+        Some((found.ino(), found.modified().ok()?))
+    })
 }

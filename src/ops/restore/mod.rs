@@ -254,7 +254,9 @@ pub struct RestoreSummary {
     pub consumed_write_units: f64,
     /// Calls that were throttled or answered with unprocessed items.
     pub throttled_calls: u64,
-    /// What the check found.
+    /// Items that the check found missing or different and that are none of those rejected or skipped.
+    pub items_lost: u64,
+    /// What the check found. An item that was rejected or skipped is missing or different here, too.
     pub verified: Verified,
     /// What became of the boost, if there was one.
     pub boost: Option<BoostOutcome>,
@@ -285,7 +287,7 @@ impl RestoreSummary {
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.salvaged.is_none()
-            && self.verified.lacking() <= self.items_skipped
+            && self.items_lost == 0
             && self.boost.as_ref().is_none_or(|boost| boost.not_taken_back.is_none())
             && self.failed_settings().next().is_none()
             && self.items_rejected == 0

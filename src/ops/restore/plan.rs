@@ -22,8 +22,9 @@ use crate::event::{Event, Phase, Reporter};
 use crate::item::KeySchema;
 use crate::ops::blocking;
 use crate::ops::cap::Direction;
+use crate::ops::cost::{Tariff, WriteCost};
 use crate::ops::place::Place;
-use crate::schema::{Billing, Difference, NotRecreated, Overridden, Section, SkippedSetting, TableSchema};
+use crate::schema::{Difference, NotRecreated, Overridden, Section, SkippedSetting, TableSchema};
 use crate::store::ReadStore;
 
 /// What a restore is going to do.
@@ -55,6 +56,9 @@ pub struct RestorePlan {
     pub resumes: Option<Interrupted>,
     /// Cap of consumed write units per second.
     pub max_write_units: Option<u32>,
+    /// What the writes cost at most, by the number of items and their bytes; `None` where that is not known beforehand, or none is
+    /// written.
+    pub write_cost_at_most: Option<WriteCost>,
     /// How the result will be checked.
     pub verify: VerifyMode,
     /// What deserves attention before the restore.
@@ -135,7 +139,7 @@ impl RestorePlan {
 ///
 /// # Errors
 /// The dump is absent or damaged; the target table is not named; its key schema differs from the dump's; it is missing and
-/// may not or cannot be created; its deletion protection forbids to replace it; the target would vanish (`embedded:` without
+/// may not or cannot be created; another restore is writing it; its deletion protection forbids to replace it; the target would vanish (`embedded:` without
 /// a file).
 pub async fn plan(
     store: &impl ReadStore,
@@ -145,10 +149,9 @@ pub async fn plan(
 ) -> Result<RestorePlan> {
     let source = opened(environment, &request, &reporter).await?;
     let table = target_table(&request, environment, &source)?;
-    let (source, Standing { existing, left, marker, mark, taken, action }) =
+    let (source, Standing { existing, left, marker, mark, taken, action, is_own }) =
         Standing::look(store, environment, &request, source, &table).await?;
     let creates = action.creates();
-    let is_own = creates || mark.as_ref().is_some_and(|mark| mark.created);
     let applies = action != TableAction::Keep && request.content.schema() && (is_own || request.apply_settings);
     let Target { place: target, table: existing, backups } =
         Target::look(store, Place::of(environment, &table), existing, &action).await;
@@ -176,14 +179,13 @@ pub async fn plan(
         keeps_marker: mark.is_some() && !request.content.data(),
         source: Arc::new(source),
         settings,
+        bound: bound.charged(boost.as_ref().map(Boosting::raised).or(becomes), max_write_units, !creates, target.local),
         boost,
-        bound,
         marker,
         creates: is_own,
         request,
     };
     Ok(RestorePlan {
-        source: facts,
         transform: parts.request.transform.lines().collect(),
         resumes: parts.checkpoint.as_ref().map(Checkpoint::interrupted),
         notes: wanted.as_ref().filter(|_| applies).map(|wanted| wanted.notes.clone()).unwrap_or_default(),
@@ -193,10 +195,12 @@ pub async fn plan(
         skipped: parts.settings.skipped.clone(),
         not_restored: parts.settings.not_restored.clone(),
         max_write_units,
+        write_cost_at_most: parts.bound.cost_at_most(&facts, &parts.request).filter(|_| action != TableAction::Keep),
         verify,
         warnings,
         approval,
         boost: planned_boost,
+        source: facts,
         parts,
         target,
         action,
@@ -209,8 +213,8 @@ pub(super) struct Bound {
     pub(super) source_key: Option<KeySchema>,
     /// The key that they must have.
     pub(super) key: Option<KeySchema>,
-    /// Write units per second that a provisioned table has.
-    pub(super) write_capacity: Option<u64>,
+    /// What it costs to write them.
+    pub(super) tariff: Tariff,
 }
 
 impl Bound {
@@ -227,11 +231,19 @@ impl Bound {
             let transform = std::mem::take(&mut request.transform);
             request.transform = transform.between_tables(source_key.as_ref().unwrap_or(to), to, &index_keys)?;
         }
-        let write_capacity = table.and_then(|table| match table.description().billing() {
-            Billing::Provisioned(capacity) => Some(capacity.write),
-            Billing::OnDemand => None,
-        });
-        Ok(Self { source_key, key, write_capacity })
+        Ok(Self { source_key, key, tariff: Tariff::default() })
+    }
+
+    /// Knows what the table charges as it is while items are written.
+    fn charged(self, table: Option<&TableSchema>, cap: Option<u32>, may_overwrite: bool, local: bool) -> Self {
+        Self { tariff: table.map(Tariff::of).unwrap_or_default().capped(cap).at(may_overwrite, local), ..self }
+    }
+
+    /// What the items cost at most, where the dump tells it and nothing changes them.
+    fn cost_at_most(&self, source: &SourceFacts, request: &RestoreRequest) -> Option<WriteCost> {
+        let is_as_it_is = request.content.data() && request.transform.is_empty();
+        let (items, bytes) = source.items.zip(source.bytes).filter(|_| is_as_it_is)?;
+        Some(self.tariff.at_most(items, bytes))
     }
 }
 
@@ -244,6 +256,8 @@ struct Standing {
     mark: Option<Mark>,
     taken: Taken,
     action: TableAction,
+    /// Whether the table is this restore's own; see [`Parts::creates`].
+    is_own: bool,
 }
 
 impl Standing {
@@ -256,13 +270,15 @@ impl Standing {
     ) -> Result<(Source, Self)> {
         let existing = store.describe(table).await?;
         let marker = request.state_dir.as_deref().map(|dir| Marker::of(dir, environment, table));
+        marker.as_ref().map_or(Ok(()), Marker::refuse_if_held)?;
         let mark = marker.as_ref().filter(|_| existing.is_some()).and_then(Marker::read);
         let unfinished = marker.as_ref().filter(|_| mark.is_some());
         let (source, found) = resume::look(unfinished, source, request, existing.as_ref()).await?;
         let taken = Taken::of(request, found)?;
         let (existing, left) = without_boost(existing, mark.as_ref())?;
         let action = action(request, existing.as_ref(), mark.is_some(), taken.checkpoint.is_some())?;
-        Ok((source, Self { existing, left, marker, mark, taken, action }))
+        let is_own = action.creates() || mark.as_ref().is_some_and(|mark| mark.created);
+        Ok((source, Self { existing, left, marker, mark, taken, action, is_own }))
     }
 }
 

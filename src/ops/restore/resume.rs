@@ -46,7 +46,7 @@ pub async fn interrupted(
     let source = Source::open(&request.source).ok()?;
     let table = target_table(request, environment, &source).ok()?;
     let marker = Marker::of(request.state_dir.as_deref()?, environment, &table);
-    if !marker.has_checkpoint() {
+    if !marker.has_checkpoint() || marker.refuse_if_held().is_err() {
         return None;
     }
     let existing = store.describe(&table).await.ok()?;

@@ -9,14 +9,14 @@ use super::apply::Applying;
 use super::boost::Boosting;
 use super::checkpoint::{Checkpoint, Lanes};
 use super::items::{Items, Way};
-use super::marker::Mark;
+use super::marker::{Mark, Marker};
 use super::plan::{RestorePlan, TableAction};
 use super::rejects::Rejects;
 use super::saver::Saver;
 use super::settings::Settings;
 use super::writing::{How, Moved, Writing};
 use super::{BoostOutcome, RestoreSummary, SettingOutcome, TableOutcome, Verified, VerifyMode, When, table, verify};
-use crate::backup::{Collisions, Source};
+use crate::backup::{Collisions, FileLock, Source};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Phase, Reporter};
 use crate::item::KeySchema;
@@ -40,6 +40,7 @@ where
     S: WriteStore + Clone + 'static,
 {
     let started = Instant::now();
+    let _lock = plan.lock()?;
     if let Some(units) = plan.max_write_units {
         store.cap_writes(units);
     }
@@ -57,19 +58,19 @@ where
     }
     .await;
     let boost = end(boost, &applying, &plan, data.is_err()).await;
-    let data = data?;
-    let counts = data.moved.counts;
-    let is_lacking = data.verified.lacking() > counts.rejected - counts.withheld.min(counts.rejected) + counts.skipped;
+    let data = data.inspect_err(|_| applying.tell_failures())?;
+    let lost = data.lost();
     // The check comes first: TTL may delete items while they are compared. And what is not all there is written again by the next
     // run, which a stream's consumers need not see.
-    if is_lacking {
+    if lost > 0 {
         applying.leave(&settings.after, "the table lacks items; the next run applies it");
     } else {
-        applying.make(&settings.after, When::After).await?;
+        let made = applying.make(&settings.after, When::After).await;
+        made.inspect_err(|_| applying.tell_failures())?;
     }
     let mut outcomes = applying.outcomes;
     outcomes.extend(settings.skipped.into_iter().map(SettingOutcome::skipped));
-    plan.end_marker(outcome, is_lacking)?;
+    plan.end_marker(outcome, lost > 0)?;
     Ok(RestoreSummary { boost, ..data.summary(plan, outcome, outcomes, started) })
 }
 
@@ -108,6 +109,11 @@ async fn end<S: WriteStore>(
 }
 
 impl RestorePlan {
+    /// Keeps other restores from the table, where a marker is kept.
+    fn lock(&self) -> Result<Option<FileLock>> {
+        self.parts.marker.as_ref().filter(|_| self.action != TableAction::Keep).map(Marker::lock).transpose()
+    }
+
     /// Leaves the marker of a restore that has not ended, with the boost that is to be taken back.
     fn leave_marker(&self, boost: Option<&Boosting>) -> Result<()> {
         let marker = self.parts.marker.as_ref().filter(|_| self.action != TableAction::Keep);
@@ -214,9 +220,9 @@ where
         strict: request.strict,
     };
     let marker = plan.parts.marker.as_ref().filter(|_| plan.parts.identity.is_some());
-    let saver = Saver::new(checkpoint, marker.map(super::marker::Marker::checkpoint));
-    let mut writing = Writing::new(store.clone(), how, rejects, saver, Arc::clone(reporter));
-    let done = writing.all(items, cancel).await;
+    let saver = Saver::new(checkpoint, marker.map(Marker::checkpoint));
+    let mut writing = Writing::new(store.clone(), how, rejects, saver, Arc::clone(reporter), cancel.clone());
+    let done = writing.all(items).await;
     let moved = Moved { collisions: collisions.get().cloned().unwrap_or_default(), ..writing.end()? };
     let warnings = plan.parts.request.transform.warnings();
     warnings.into_iter().filter(|_| done.is_ok()).for_each(|warning| reporter.report(Event::Warning(warning)));
@@ -265,6 +271,13 @@ async fn begin(store: &impl WriteStore, plan: &mut RestorePlan, key: &KeySchema)
 }
 
 impl Data {
+    /// Items that the table lacks or has otherwise, but for those that are told as rejected or skipped.
+    fn lost(&self) -> u64 {
+        let counts = self.moved.counts;
+        let told = counts.rejected - counts.withheld.min(counts.rejected) + counts.skipped;
+        self.verified.lacking().saturating_sub(told)
+    }
+
     fn summary(
         self,
         plan: RestorePlan,
@@ -272,6 +285,7 @@ impl Data {
         settings: Vec<SettingOutcome>,
         started: Instant,
     ) -> RestoreSummary {
+        let items_lost = self.lost();
         let Moved { counts, open: _, write_units, throttled_calls, rejects_file, conflicts_file, collisions } =
             self.moved;
         let not_restored = plan.not_restored.iter().map(|setting| format!("{}: {}", setting.setting, setting.reason));
@@ -298,6 +312,7 @@ impl Data {
             data_bytes: counts.bytes,
             consumed_write_units: write_units,
             throttled_calls,
+            items_lost,
             verified: self.verified,
             boost: None,
             settings,

@@ -32,10 +32,8 @@ pub async fn trial(
     };
     reporter.report(Event::Phase { phase: Phase::Trying, items: plan.source.items, bytes: plan.source.bytes });
     let from = plan.parts.bound.source_key.clone().unwrap_or_else(|| key.clone());
-    let mut trying = Trying::new(from, key, transform.changes(), true, show)?;
+    let mut trying = Trying::new(from, key, plan.parts.bound.tariff.clone(), transform.changes(), true, show)?;
     let readers = Readers::open(&plan.parts.source, &Lanes::Whole { mark: 0 })?;
-    let cap = plan.max_write_units.map(u64::from);
-    let capacity = plan.parts.bound.write_capacity.into_iter().chain(cap).min();
     let (heard, cancel) = (Arc::clone(reporter), cancel.clone());
     let work = move || {
         for chunk in through(&transform, &heard, readers.chunks())? {
@@ -48,7 +46,7 @@ pub async fn trial(
             trying.take(chunk)?;
         }
         transform.warnings().into_iter().for_each(|warning| heard.report(Event::Warning(warning)));
-        trying.end(capacity)
+        trying.end()
     };
     blocking("the dry run", work).await.map(Some)
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::OnConflict;
@@ -30,7 +30,7 @@ const BATCHES_PER_CALL: usize = 2;
 /// Bytes of item text in flight at most, so that memory stays flat with items of any size. One batch always fits.
 const BYTES: usize = 6 * 1024 * 1024;
 
-/// How long an interrupted run waits for its calls: longer than a call takes, shorter than a throttled table lets people wait.
+/// How long a run that stops waits for its calls: longer than a call takes, shorter than a throttled table lets people wait.
 const FAREWELL: Duration = Duration::from_secs(10);
 
 /// How items are written.
@@ -71,6 +71,7 @@ pub(super) struct Writing<S> {
     /// Items to be offered once more, before any other: the later version of each was refused.
     revived: Vec<Entry>,
     calls: JoinSet<Landed>,
+    cancel: CancellationToken,
     bytes_in_flight: usize,
     ledger: Ledger,
     rejects: Rejects,
@@ -79,7 +80,15 @@ pub(super) struct Writing<S> {
 }
 
 impl<S: WriteStore + Clone + 'static> Writing<S> {
-    pub(super) fn new(store: S, how: How, rejects: Rejects, saver: Saver, reporter: Arc<dyn Reporter>) -> Self {
+    /// A run that stops when `cancel` fires.
+    pub(super) fn new(
+        store: S,
+        how: How,
+        rejects: Rejects,
+        saver: Saver,
+        reporter: Arc<dyn Reporter>,
+        cancel: CancellationToken,
+    ) -> Self {
         let overwrites = how.on_conflict == OnConflict::Overwrite;
         let batch_size = if overwrites { how.batch_size } else { 1 };
         Self {
@@ -88,6 +97,7 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
             how: Arc::new(how),
             revived: Vec::new(),
             calls: JoinSet::new(),
+            cancel,
             bytes_in_flight: 0,
             ledger: Ledger::new(saver.marks(), saver.counts()),
             rejects,
@@ -96,30 +106,27 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
         }
     }
 
-    /// Writes all items. On failure or cancellation the calls in flight end first, and the checkpoint is written.
-    pub(super) async fn all(&mut self, mut items: Items, cancel: &CancellationToken) -> Result<()> {
-        let result = self.until_end(&mut items, cancel).await;
+    /// Writes all items. On failure or cancellation the calls in flight may end first, and the checkpoint is written.
+    pub(super) async fn all(&mut self, mut items: Items) -> Result<()> {
+        let result = self.until_end(&mut items).await;
         drop(items);
-        let drained = match &result {
-            Err(error) if error.kind() == ErrorKind::Interrupted => self.leave().await,
-            _ => self.drain().await,
-        };
+        let drained = if result.is_ok() { Ok(()) } else { self.leave().await };
         let saved = self.save_now().await;
         result.and(drained).and(saved)
     }
 
-    async fn until_end(&mut self, items: &mut Items, cancel: &CancellationToken) -> Result<()> {
+    async fn until_end(&mut self, items: &mut Items) -> Result<()> {
         self.save_now().await?;
         loop {
             let chunk = tokio::select! {
                 biased;
-                () = cancel.cancelled() => return Err(Error::new(ErrorKind::Interrupted, "interrupted")),
+                () = self.cancel.cancelled() => return Err(interrupted()),
                 chunk = items.next() => chunk,
             };
             let Some(chunk) = chunk else { break };
             for item in chunk? {
-                if cancel.is_cancelled() {
-                    return Err(Error::new(ErrorKind::Interrupted, "interrupted"));
+                if self.cancel.is_cancelled() {
+                    return Err(interrupted());
                 }
                 self.make_room().await?;
                 self.take(item).await?;
@@ -227,9 +234,18 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
         Ok(())
     }
 
-    /// Waits for one call to end, and settles its items.
+    /// Waits for one call to end, and settles its items. The wait ends when the run is to stop: a call may hang.
     async fn land(&mut self) -> Result<()> {
-        let Some(joined) = self.calls.join_next().await else { return Ok(()) };
+        let joined = tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => return Err(interrupted()),
+            joined = self.calls.join_next() => joined,
+        };
+        self.landed(joined).await
+    }
+
+    async fn landed(&mut self, joined: Option<Result<Landed, JoinError>>) -> Result<()> {
+        let Some(joined) = joined else { return Ok(()) };
         let Landed { batch, result } =
             joined.map_err(|error| Error::failed("a write was cut off").with_source(error))?;
         self.bytes_in_flight -= batch.bytes;
@@ -332,8 +348,8 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
     /// Waits for every call in flight and keeps the first failure.
     async fn drain(&mut self) -> Result<()> {
         let mut result = Ok(());
-        while !self.calls.is_empty() {
-            result = result.and(self.land().await);
+        while let Some(joined) = self.calls.join_next().await {
+            result = result.and(self.landed(Some(joined)).await);
         }
         result
     }
@@ -362,6 +378,10 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
             collisions: Collisions::default(),
         })
     }
+}
+
+fn interrupted() -> Error {
+    Error::new(ErrorKind::Interrupted, "interrupted")
 }
 
 async fn write(store: &impl WriteStore, how: &How, batch: &Batch) -> Result<Written> {

@@ -23,6 +23,8 @@ pub struct DumpVerdict {
     pub quick: bool,
     /// Whether it holds the whole table, as far as it says.
     pub complete: bool,
+    /// Whether its items were changed when it was made.
+    pub transformed: bool,
     /// Items in it; `None` where they were not counted to the end.
     pub items: Option<u64>,
     /// Bytes of their text; `None` where they were not counted to the end.
@@ -74,6 +76,7 @@ fn judge(spec: &SourceSpec, quick: bool, reporter: &dyn Reporter) -> Result<Dump
         table: source.table_name().map(ToOwned::to_owned),
         quick,
         complete: metadata.is_none_or(|metadata| metadata.complete),
+        transformed: metadata.is_some_and(|metadata| metadata.transformed),
         items,
         data_bytes: text_bytes,
         duplicates,

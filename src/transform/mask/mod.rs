@@ -58,6 +58,9 @@ impl Masks {
         Ok(Self { rules, key, matched })
     }
 
+    /// How the reasons begin that are a condition's own words.
+    pub(super) const CONDITION: &'static str = "--mask: the condition of the rule for ";
+
     /// The rules.
     #[must_use]
     pub fn rules(&self) -> &MaskRules {
@@ -120,6 +123,10 @@ impl Masking<'_> {
         let mut changed = false;
         let rules = self.masks.rules.rules.iter().zip(&self.askers).zip(&self.masks.matched);
         for ((rule, asker), matched) in rules {
+            // What has nothing to mask needs neither to bear a condition nor to have what dates are moved by.
+            if (asker.is_some() || rule.by.is_some()) && !rule.path.leads_somewhere(&sheet.masked)? {
+                continue;
+            }
             let asked = asker.as_ref().map_or(Ok(true), |asker| asker.holds(&document));
             let applies = asked.map_err(|reason| format!("the condition of the rule for `{}`: {reason}", rule.path))?;
             if applies && self.mask(rule, before, &mut sheet)? {

@@ -87,6 +87,16 @@ impl Path {
         in_map(item, &self.steps, edit)
     }
 
+    /// Whether there is a place that the path leads to.
+    pub(super) fn leads_somewhere(&self, item: &Map) -> Result<bool, Reason> {
+        let mut found = false;
+        self.visit(&mut item.clone(), &mut |_| {
+            found = true;
+            Ok(Edit::Keep)
+        })?;
+        Ok(found)
+    }
+
     /// The first place that the path leads to.
     pub(super) fn first(&self, item: &Map) -> Option<Val> {
         let mut found = None;
