@@ -199,7 +199,7 @@ impl<'a> Pass<'a> {
             Data::Stream(_) => return Err(Error::failed("items from a stream cannot be checked before they are used")),
         };
         let seen = Seen::default();
-        let mut reader = self.source.hashed_items(file, &seen)?;
+        let mut reader = self.source.hashed_items(file, &seen)?.recognising();
         let (mut items, mut text_bytes, mut told) = (0, 0, (0, 0));
         let mut digest = self.source.metadata().and_then(|metadata| metadata.set_digest.clone()).map(Sum::new);
         let whole = loop {
@@ -244,7 +244,9 @@ impl<'a> Pass<'a> {
             let what = format!("`{}` line {}: not an item: {error}", path.display(), item.line);
             Err(Error::damaged(what).with_hint(OTHER_COPY))
         };
-        if let Err(error) = validate(&item.text) {
+        if !item.is_valid
+            && let Err(error) = validate(&item.text)
+        {
             return self.damage(not_an_item(&error));
         }
         match keys.map(|keys| keys.take(&item.text, ordinal)) {

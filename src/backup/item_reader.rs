@@ -12,7 +12,8 @@ mod window;
 use self::shape::{Clue, clue_of_member, clue_of_value, shape_of_line};
 use self::window::Window;
 use crate::error::{Error, Result};
-use crate::item::{compact, has_key_type, has_line_breaks};
+use crate::item::{compact, has_key_type, has_line_breaks, usual_item};
+use crate::limits;
 use bytes::Bytes;
 use std::io::Read;
 
@@ -31,6 +32,8 @@ pub struct LocatedItem {
     pub line: u64,
     /// The byte at which it begins, from 0.
     pub offset: u64,
+    /// Whether it was recognised as a well-formed item while it was cut. Else nobody has looked yet.
+    pub is_valid: bool,
 }
 
 /// What the file says besides its items; whole when the last item was read.
@@ -69,6 +72,8 @@ pub struct ItemReader<R> {
     tail: Tail,
     /// The document that is being read had its array.
     array_seen: bool,
+    /// Whether items are recognised while they are cut.
+    recognises: bool,
 }
 
 impl<R: Read> ItemReader<R> {
@@ -79,7 +84,15 @@ impl<R: Read> ItemReader<R> {
 
     fn with_blocks(source: R, block_bytes: usize) -> Self {
         let tail = Tail { shape: Shape::Empty, count: None, continues: None, items: 0 };
-        Self { window: Window::new(source, block_bytes), place: Place::Between, tail, array_seen: false }
+        let window = Window::new(source, block_bytes);
+        Self { window, place: Place::Between, tail, array_seen: false, recognises: false }
+    }
+
+    /// The same reader, for those who validate items anyway: what is seen to be an item is not looked at twice, once for where it
+    /// ends and once for what it says.
+    #[must_use]
+    pub fn recognising(self) -> Self {
+        Self { recognises: true, ..self }
     }
 
     /// What is known of the file besides its items; final when [`Self::next_item`] gave `None`.
@@ -351,15 +364,22 @@ impl<R: Read> ItemReader<R> {
             Some(_) => return Err(self.window.damaged(0, "expected an item, which is an object")),
             None => return Err(self.window.truncated()),
         }
-        let length = self.window.value_end(0)?;
+        let usual = self.recognised();
+        let length = usual.map_or_else(|| self.window.value_end(0), Ok)?;
         if self.tail.items == 0 {
             self.check_first(length)?;
         }
         let (line, offset) = (self.window.line(), self.window.offset());
-        let broken = has_line_breaks(&self.window.rest()[..length]);
+        let broken = usual.is_none() && has_line_breaks(&self.window.rest()[..length]);
         let text = if broken { self.on_one_line(length)? } else { self.window.take_line(length) };
         self.tail.items += 1;
-        Ok(LocatedItem { text, line, offset })
+        Ok(LocatedItem { text, line, offset, is_valid: usual.is_some() })
+    }
+
+    /// The length of the item that begins here, if it lies in memory as DynamoDB writes items.
+    fn recognised(&self) -> Option<usize> {
+        let usual = self.recognises.then(|| usual_item(self.window.rest()))?;
+        usual.filter(|length| *length <= limits::ITEM_TEXT_BYTES)
     }
 
     fn on_one_line(&mut self, length: usize) -> Result<Bytes> {

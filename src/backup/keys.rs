@@ -33,8 +33,8 @@ impl Keys {
 
     /// Takes the key of the item with this number. The inner error is the item's.
     pub(super) fn take(&mut self, item: &[u8], number: u64) -> Result<Result<(), KeyError>> {
-        let hash = match self.schema.extract(item) {
-            Ok(key) => key.hash128(),
+        let hash = match self.schema.hash128(item) {
+            Ok(hash) => hash,
             Err(error) => return Ok(Err(error)),
         };
         let mut record = [0; RECORD];

@@ -29,6 +29,7 @@ mod source;
 mod spill;
 mod stripes;
 mod summary;
+mod syncing;
 #[cfg(test)]
 mod testing;
 mod writer;

@@ -20,6 +20,7 @@ use sha2::{Digest, Sha256};
 use super::digest::hex;
 use super::format::Compression;
 use super::metadata::{FRAME_INDEX_LIMIT, Frame};
+use super::syncing::SyncedFile;
 
 /// Bytes after which an uncompressed block is handed on: large enough that system calls do not count, small enough for caches.
 const PLAIN_BLOCK_BYTES: usize = 512 * 1024;
@@ -39,12 +40,16 @@ const ZSTD_LEVEL: i32 = 3;
 /// Where a data file's bytes go.
 pub(super) enum Sink {
     /// A file, synced at the end.
-    File(File),
+    File(SyncedFile),
     /// Standard output or any other stream, flushed at the end.
     Stream(Box<dyn Write + Send>),
 }
 
 impl Sink {
+    pub(super) fn of_file(file: File) -> Self {
+        Self::File(SyncedFile::new(file))
+    }
+
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Self::File(file) => file.write_all(bytes),
@@ -54,7 +59,7 @@ impl Sink {
 
     fn sync(&mut self) -> io::Result<()> {
         match self {
-            Self::File(file) => file.sync_all(),
+            Self::File(file) => file.sync(),
             Self::Stream(stream) => stream.flush(),
         }
     }
@@ -377,7 +382,7 @@ mod tests {
         for compression in [Compression::Gzip, Compression::Zstd] {
             let file = tempfile::NamedTempFile::new().unwrap();
             let begun = Begun { frames: Some(Vec::new()), ..Begun::default() };
-            let mut pipeline = Pipeline::start(Sink::File(file.reopen().unwrap()), compression, begun).unwrap();
+            let mut pipeline = Pipeline::start(Sink::of_file(file.reopen().unwrap()), compression, begun).unwrap();
             let mut expected = Vec::new();
             for number in 0..60_u64 {
                 // Blocks of very different lengths finish out of order.

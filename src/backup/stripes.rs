@@ -109,8 +109,9 @@ impl StripeReader {
     pub fn next_item(&mut self) -> Result<Option<StripedItem>> {
         while let Some(line) = self.lines.next_line()? {
             let end = self.base + line.end;
-            let length = line.text.strip_suffix(b",").unwrap_or(&line.text).len();
-            let text = line.text.slice(..length);
+            let mut text = line.text;
+            let length = text.strip_suffix(b",").unwrap_or(&text).len();
+            text.truncate(length);
             if text.starts_with(b"{") && text.ends_with(b"}") {
                 let text = if length > LARGE_ITEM { Bytes::copy_from_slice(&text) } else { text };
                 return Ok(Some(StripedItem { text, end }));

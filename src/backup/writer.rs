@@ -162,7 +162,7 @@ impl DumpWriter {
             }
             _ => Place::File { target: path, partial: part.path, _lock: lock },
         };
-        let encoder = Encoder::resume(Sink::File(part.file), kind, part.hasher, counted, tail);
+        let encoder = Encoder::resume(Sink::of_file(part.file), kind, part.hasher, counted, tail);
         let encoder = Some(encoder.map_err(|error| place.refused(error))?);
         Ok(Self { encoder, kind, keeper: Some(Arc::new(Keeper::new(places, origin))), place })
     }
@@ -184,7 +184,7 @@ impl DumpWriter {
         sync_folder(&partial)?;
         sync_folder(partial.parent().unwrap_or(&partial))?;
         let place = Place::Folder { target, partial, access: options.access, _lock: lock };
-        let encoder = data.map(|(file, kind)| Encoder::new(Sink::File(file), kind)).transpose();
+        let encoder = data.map(|(file, kind)| Encoder::new(Sink::of_file(file), kind)).transpose();
         Ok(Self { encoder: encoder.map_err(|error| place.refused(error))?, kind, keeper, place })
     }
 
@@ -199,7 +199,7 @@ impl DumpWriter {
         let file = create_file(&partial, options.access)?;
         sync_folder(partial.parent().unwrap_or(&partial))?;
         let place = Place::File { target, partial, _lock: lock };
-        let encoder = Encoder::new(Sink::File(file), kind).map_err(|error| place.refused(error))?;
+        let encoder = Encoder::new(Sink::of_file(file), kind).map_err(|error| place.refused(error))?;
         Ok(Self { encoder: Some(encoder), kind, keeper, place })
     }
 

@@ -36,5 +36,6 @@ pub use number::{NumberError, canonical_number};
 pub use sample::Sample;
 pub use scan::{DEPTH, ScanError, Scanner, Step};
 pub use size::{WRITE_UNIT, each_size, item_size, read_units, write_units};
+pub use usual::usual_item;
 pub use validate::validate;
 pub use value::{Attributes, Value, parse_item};

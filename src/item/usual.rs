@@ -11,14 +11,18 @@ use super::value::LEVELS;
 
 /// Whether `item` certainly is one well-formed item.
 pub(super) fn is_usual_item(item: &[u8]) -> bool {
-    // Two plain loops, which the compiler turns into vector instructions.
-    let least = item.iter().copied().fold(u8::MAX, u8::min);
-    let bits = item.iter().copied().fold(0, |all, byte| all | byte);
-    if least < b' ' || (!bits.is_ascii() && std::str::from_utf8(item).is_err()) {
-        return false;
-    }
-    let mut reader = Reader { text: item, at: 0 };
-    reader.map(0).is_some() && reader.at == item.len()
+    usual_item(item) == Some(item.len())
+}
+
+/// The length of the well-formed item on one line that certainly stands at the beginning of `text`. `None` says nothing.
+#[must_use]
+pub fn usual_item(text: &[u8]) -> Option<usize> {
+    let mut reader = Reader { text, at: 0 };
+    reader.map(0)?;
+    let item = &text[..reader.at];
+    // A plain loop, which the compiler turns into vector instructions.
+    let (least, bits) = item.iter().fold((u8::MAX, 0), |(least, bits), byte| (least.min(*byte), bits | byte));
+    (least >= b' ' && (bits.is_ascii() || std::str::from_utf8(item).is_ok())).then_some(reader.at)
 }
 
 struct Reader<'a> {
@@ -48,6 +52,11 @@ impl<'a> Reader<'a> {
 
     fn map(&mut self, level: usize) -> Option<()> {
         self.take(b'{')?;
+        self.members(level)
+    }
+
+    /// Behind the opening brace.
+    fn members(&mut self, level: usize) -> Option<()> {
         if self.text.get(self.at) == Some(&b'}') {
             self.at += 1;
             return Some(());
@@ -69,54 +78,55 @@ impl<'a> Reader<'a> {
         if level > LEVELS {
             return None;
         }
-        self.take_all(b"{\"")?;
-        match self.next()? {
-            b'S' => self.text_or_set(Self::string)?,
-            b'N' => self.number_null_or_set()?,
-            b'B' => self.binary_bool_or_set()?,
-            b'M' => {
-                self.take_all(b"\":")?;
-                self.map(level + 1)?;
+        // No value is shorter than this.
+        let head = self.text.get(self.at..)?.first_chunk::<6>()?;
+        self.at += 6;
+        match head {
+            b"{\"S\":\"" => self.string()?,
+            b"{\"N\":\"" => self.number()?,
+            b"{\"M\":{" => self.members(level + 1)?,
+            b"{\"L\":[" => self.elements(|reader| reader.value(level + 1))?,
+            _ => {
+                self.at -= 6;
+                self.rarer()?;
             }
-            b'L' => {
-                self.take_all(b"\":")?;
-                self.array(|reader| reader.value(level + 1))?;
-            }
-            _ => return None,
         }
         self.take(b'}')
     }
 
-    /// Behind the letter of a type whose set has an `S` behind it.
-    #[inline]
-    fn text_or_set(&mut self, each: impl Fn(&mut Self) -> Option<()>) -> Option<()> {
-        if self.take_all(b"\":\"").is_some() {
-            return each(self);
+    /// The types that are left, up to the closing brace.
+    fn rarer(&mut self) -> Option<()> {
+        self.take_all(b"{\"")?;
+        match self.next()? {
+            b'S' => self.set(Self::string),
+            b'N' => self.take_all(b"ULL\":true").or_else(|| self.set(Self::number)),
+            b'B' => self.binary_bool_or_set(),
+            _ => None,
         }
-        self.take_all(b"S\":")?;
-        self.array(|reader| {
+    }
+
+    /// Behind the letter of a type that has a set.
+    fn set(&mut self, each: impl Fn(&mut Self) -> Option<()>) -> Option<()> {
+        self.take_all(b"S\":[")?;
+        self.elements(|reader| {
             reader.take(b'"')?;
             each(reader)
         })
     }
 
-    fn number_null_or_set(&mut self) -> Option<()> {
-        match self.take_all(b"ULL\":true") {
-            Some(()) => Some(()),
-            None => self.text_or_set(Self::number),
-        }
-    }
-
     fn binary_bool_or_set(&mut self) -> Option<()> {
+        if self.take_all(b"\":\"").is_some() {
+            return self.binary();
+        }
         match self.take_all(b"OOL\":") {
             Some(()) => self.take_all(b"true").or_else(|| self.take_all(b"false")),
-            None => self.text_or_set(Self::binary),
+            None => self.set(Self::binary),
         }
     }
 
+    /// Behind the opening bracket.
     #[inline]
-    fn array(&mut self, each: impl Fn(&mut Self) -> Option<()>) -> Option<()> {
-        self.take(b'[')?;
+    fn elements(&mut self, each: impl Fn(&mut Self) -> Option<()>) -> Option<()> {
         if self.text.get(self.at) == Some(&b']') {
             self.at += 1;
             return Some(());
@@ -173,10 +183,15 @@ impl<'a> Reader<'a> {
     }
 
     fn number(&mut self) -> Option<()> {
-        let number = std::str::from_utf8(self.plain()?).ok()?;
-        let digits = number.strip_prefix('-').unwrap_or(number);
-        let is_integer = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-        (is_integer || Number::parse(number).is_ok()).then_some(())
+        let number = self.plain()?;
+        let unsigned = number.strip_prefix(b"-").unwrap_or(number);
+        let mut others = unsigned.iter().filter(|byte| !byte.is_ascii_digit());
+        let is_plain = match (others.next(), others.next()) {
+            (None, _) => !unsigned.is_empty(),
+            (Some(b'.'), None) => unsigned.len() > 1,
+            _ => false,
+        };
+        (is_plain || Number::parse(std::str::from_utf8(number).ok()?).is_ok()).then_some(())
     }
 
     fn binary(&mut self) -> Option<()> {
@@ -186,6 +201,7 @@ impl<'a> Reader<'a> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::scan::{Scanner, Step};
     use super::super::testing::{Style, item, render};
     use super::super::validate::strictly;
     use super::*;
@@ -204,8 +220,17 @@ mod tests {
 
     proptest! {
         #[test]
-        fn compact_items_are_usual(item in item()) {
-            prop_assert!(is_usual_item(render(&item, Style::Compact).as_bytes()));
+        fn compact_items_are_usual_whatever_stands_behind_them(item in item(), behind in "[,\\n}\"é]{0,5}") {
+            let text = render(&item, Style::Compact);
+            prop_assert!(is_usual_item(text.as_bytes()));
+            prop_assert_eq!(usual_item(format!("{text}{behind}").as_bytes()), Some(text.len()));
+        }
+
+        #[test]
+        fn ends_where_the_structure_does(text in "\\{(\"[ab]\":\\{\"(S|N|L|M|SS)\":(\"1\"|\\[\\]|\\{\\}|\"\\\\\"\")\\},?){0,3}[{}\\[\\]\",]{0,6}") {
+            if let Some(length) = usual_item(text.as_bytes()) {
+                prop_assert_eq!(Scanner::new().feed(text.as_bytes()), Ok(Step::Done(length)));
+            }
         }
 
         #[test]

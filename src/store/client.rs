@@ -39,7 +39,7 @@ macro_rules! raw_call {
 pub(super) use {raw_call, raw_send};
 
 /// Pages in memory that nobody has taken yet. Some 1 MB each.
-const PAGES: usize = 12;
+const PAGES: usize = 8;
 
 /// Whose DynamoDB answers: what it may lack depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -26,8 +26,8 @@ impl Stage for Sampling {
 
 impl Worker for &Sampling {
     fn apply(&mut self, item: &Bytes) -> Outcome {
-        match self.partition.extract(item) {
-            Ok(key) if self.sample.has(key.hash128()) => Outcome::Unchanged,
+        match self.partition.hash128(item) {
+            Ok(key) if self.sample.has(key) => Outcome::Unchanged,
             Ok(_) => Outcome::Skipped,
             Err(error) => Outcome::Rejected(format!("--sample: {error}")),
         }

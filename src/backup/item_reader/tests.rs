@@ -1,7 +1,7 @@
 use super::*;
 use crate::error::ErrorKind;
 use crate::item::testing::{Style, item, render};
-use crate::item::{compact, item_digest};
+use crate::item::{compact, item_digest, validate};
 use proptest::prelude::*;
 use std::error::Error as _;
 use std::io;
@@ -16,6 +16,17 @@ fn read(text: &str, block: usize) -> Result<(Vec<LocatedItem>, Tail)> {
         items.push(item);
     }
     assert!(reader.next_item()?.is_none(), "the end stays the end");
+    Ok((items, *reader.tail()))
+}
+
+/// What a reader that recognises items gives, of which nothing but that differs.
+fn recognised(text: &str, block: usize) -> Result<(Vec<LocatedItem>, Tail)> {
+    let mut reader = ItemReader::with_blocks(text.as_bytes(), block).recognising();
+    let mut items = Vec::new();
+    while let Some(item) = reader.next_item()? {
+        assert!(!item.is_valid || validate(&item.text).is_ok());
+        items.push(LocatedItem { is_valid: false, ..item });
+    }
     Ok((items, *reader.tail()))
 }
 
@@ -248,8 +259,17 @@ proptest! {
             prop_assert_eq!(found.line, 1 + text[..offset].matches('\n').count() as u64);
         }
         let (pieces, pieces_tail) = read(&text, block).expect("items");
-        prop_assert_eq!(whole, pieces);
+        prop_assert_eq!(&whole, &pieces);
         prop_assert_eq!(tail, pieces_tail);
+        for block in [BLOCK_BYTES, block] {
+            prop_assert_eq!(&recognised(&text, block).expect("items"), &(whole.clone(), tail));
+        }
+        // An item that is not held on to leaves its block to be used again.
+        let mut reader = ItemReader::with_blocks(text.as_bytes(), block);
+        for item in &whole {
+            let next = reader.next_item().expect("an item");
+            prop_assert_eq!(next.as_ref(), Some(item));
+        }
         if container == 1 || container == 3 {
             let cuts: Vec<usize> = text.trim_end().char_indices().map(|(at, _)| at).filter(|at| *at > 0).collect();
             prop_assert!(read(&text[..*end.get(&cuts)], BLOCK_BYTES).is_err());
@@ -263,6 +283,10 @@ proptest! {
     ) {
         let outcome = |block| read(&text, block).map_err(|error| error.to_string());
         prop_assert_eq!(outcome(BLOCK_BYTES), outcome(block));
+        for block in [BLOCK_BYTES, block] {
+            let recognised = recognised(&text, block).map_err(|error| error.to_string());
+            prop_assert_eq!(recognised, outcome(BLOCK_BYTES));
+        }
         let mut reader = ItemReader::with_blocks(&bytes[..], block);
         while let Ok(Some(_)) = reader.next_item() {}
     }

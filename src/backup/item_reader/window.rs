@@ -6,7 +6,7 @@
 use crate::error::{Error, ErrorKind, Result};
 use crate::item::{Scanner, Step};
 use crate::limits;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use std::io::{ErrorKind as IoErrorKind, Read};
 
 const CUT_SHORT: &str = "the text ends too early";
@@ -50,18 +50,31 @@ impl<R: Read> Window<R> {
             return Ok(false);
         }
         let kept = self.rest().len();
-        let wanted = self.block_bytes.max(kept);
-        let mut block = Vec::with_capacity(kept + wanted);
-        block.extend_from_slice(self.rest());
-        let limit = u64::try_from(wanted).unwrap_or(u64::MAX);
-        if let Err(error) = self.source.by_ref().take(limit).read_to_end(&mut block) {
-            return Err(self.unreadable(error));
-        }
-        self.ended = block.len() < kept + wanted;
-        let grown = block.len() > kept;
-        self.block = Bytes::from(block);
-        self.start = 0;
-        Ok(grown)
+        let length = if kept <= self.block_bytes / 2 { self.block_bytes } else { 2 * kept };
+        let mut block = self.block_of(length);
+        let (count, read) = fill(&mut self.source, &mut block[kept..]);
+        block.truncate(kept + count);
+        self.block = block.freeze();
+        read.map_err(|error| self.unreadable(error))?;
+        self.ended = kept + count < length;
+        Ok(count > 0)
+    }
+
+    /// A block of this length that begins with what is not consumed: the same one again where nobody holds a slice of it, for a new
+    /// one is zeroed first.
+    fn block_of(&mut self, length: usize) -> BytesMut {
+        let start = std::mem::take(&mut self.start);
+        let old = match std::mem::take(&mut self.block).try_into_mut() {
+            Ok(mut block) if block.len() == length => {
+                block.copy_within(start.., 0);
+                return block;
+            }
+            Ok(block) => block.freeze(),
+            Err(shared) => shared,
+        };
+        let mut block = BytesMut::zeroed(length);
+        block[..old.len() - start].copy_from_slice(&old[start..]);
+        block
     }
 
     /// A decompressor reports damage as one of three kinds of I/O error.
@@ -182,6 +195,20 @@ impl<R: Read> Window<R> {
     fn cut_short(&self, what: impl std::fmt::Display) -> Error {
         self.damaged(self.rest().len(), what).with_hint("the file was cut short: fetch or dump it again")
     }
+}
+
+/// Reads until `block` is full or the source has no more; how much that was, and how it ended.
+fn fill(source: &mut impl Read, block: &mut [u8]) -> (usize, std::io::Result<()>) {
+    let mut count = 0;
+    while count < block.len() {
+        match source.read(&mut block[count..]) {
+            Ok(0) => break,
+            Ok(more) => count += more,
+            Err(error) if error.kind() == IoErrorKind::Interrupted => {}
+            Err(error) => return (count, Err(error)),
+        }
+    }
+    (count, Ok(()))
 }
 
 fn too_long(place: &str) -> Error {

@@ -74,6 +74,8 @@ pub(super) struct Batcher {
     last_wins: bool,
     open: Batch,
     in_flight: HashSet<u128, BuildHasherDefault<AsItIs>>,
+    /// Memory for the key under consideration.
+    identity: Vec<u8>,
 }
 
 /// Keys are hashes already; the calls in flight hold some hundreds of them.
@@ -93,12 +95,12 @@ impl Hasher for AsItIs {
 impl Batcher {
     pub(super) fn new(key: KeySchema, batch_size: usize, last_wins: bool) -> Self {
         let batch_size = batch_size.clamp(1, limits::BATCH_WRITE_ITEMS);
-        Self { key, batch_size, last_wins, open: Batch::default(), in_flight: HashSet::default() }
+        Self { key, batch_size, last_wins, open: Batch::default(), in_flight: HashSet::default(), identity: Vec::new() }
     }
 
     /// Puts an item into the open batch, or says why not.
     pub(super) fn offer(&mut self, entry: Entry) -> Offered {
-        let key = match self.key.hash128(&entry.text) {
+        let key = match self.key.hash128_with(&mut self.identity, &entry.text) {
             Ok(key) => key,
             Err(error) => return Offered::Unfit { entry, reason: error.to_string() },
         };

@@ -15,6 +15,7 @@ mod checkpoint;
 mod concerns;
 mod diff;
 mod facts;
+mod few;
 mod items;
 mod ledger;
 mod marker;
