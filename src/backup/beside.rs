@@ -7,7 +7,8 @@ use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::atomic::{
-    Access, create_file, create_folders, open_lines_file, put_in_place, refused, remove_file, sync_folder, write_file,
+    Access, create_file, create_folders, open_lines_file, put_in_place, refused, remove_file, rename, sync_folder,
+    write_file,
 };
 use super::format::{PARTIAL_SUFFIX, sibling};
 use crate::error::{Error, Result};
@@ -170,6 +171,30 @@ impl LinesList {
     pub fn finish(self) -> Result<Option<PathBuf>> {
         self.file.map(LinesFile::finish).transpose()
     }
+}
+
+/// Where the lines of a file stand until what they belong to is whole. Until then a former file of that name stays.
+#[must_use]
+pub fn unpublished(path: &Path) -> PathBuf {
+    sibling(path, PARTIAL_SUFFIX).unwrap_or_else(|| path.to_owned())
+}
+
+/// Puts lines that stood elsewhere until now under their name. Where there are none, a former file of that name goes.
+///
+/// # Errors
+/// The system's refusal.
+pub fn publish_lines(path: &Path) -> Result<Option<PathBuf>> {
+    let partial = unpublished(path);
+    let found = file_bytes(&partial).is_some();
+    if found {
+        rename(&partial, path)?;
+    } else if file_bytes(path).is_some() {
+        remove_file(path)?;
+    } else {
+        return Ok(None);
+    }
+    sync_folder(path.parent().unwrap_or(path))?;
+    Ok(found.then(|| path.to_owned()))
 }
 
 /// Leaves a small file that only the owner can read, in place of any former one, whole and on disk.

@@ -35,7 +35,10 @@ mod testing;
 mod writer;
 
 pub use atomic::Access;
-pub use beside::{LinesFile, LinesList, beside, create_parent, create_whole, file_bytes, leave_mark, remove_mark};
+pub use beside::{
+    LinesFile, LinesList, beside, create_parent, create_whole, file_bytes, leave_mark, publish_lines, remove_mark,
+    unpublished,
+};
 pub use check::{Checked, Inspection, Thoroughness, check, inspect};
 pub use checkpoint::{Changes, Checkpoint, Origin, ScanProgress, SegmentProgress};
 pub use collisions::{Collisions, KeyCollisions};

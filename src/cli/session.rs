@@ -133,6 +133,7 @@ impl Session {
             give_up_after: common.give_up_after,
             wait: common.wait,
             concurrency: common.concurrency,
+            wire_compression: common.wire_compression,
             missing_database,
             reporter: self.reporter(),
         };

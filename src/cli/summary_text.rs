@@ -48,6 +48,7 @@ fn read(summary: &DumpSummary) -> Vec<String> {
         format!("  {} read units consumed", text::units(summary.consumed_read_units)),
         format!("  read between {began} and {ended}: a Scan is not a moment in time"),
     ];
+    lines.extend(text::travelled(summary.wire));
     if summary.resumed > 0 {
         lines.push(format!(
             "  resumed {}: {} were there, {} were read now",
@@ -305,6 +306,7 @@ mod tests {
     use crate::ops::place::Place;
     use crate::ops::restore::NotTakenBack;
     use crate::schema::Setting;
+    use crate::store::WireBytes;
 
     fn place() -> Place {
         Place {
@@ -359,6 +361,7 @@ mod tests {
             items: 0,
             data_bytes: 0,
             file_bytes: 0,
+            wire: WireBytes::default(),
             consumed_read_units: 0.0,
             segments: 1,
             resumed: 0,

@@ -9,6 +9,8 @@ use std::time::Duration;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use indicatif::{DecimalBytes, HumanCount, HumanFloatCount};
 
+use crate::store::WireBytes;
+
 /// The text with every character that would steer a terminal, reorder a line or break it written as `\u{1b}`.
 pub(super) fn escape(text: &str) -> Cow<'_, str> {
     if !text.contains(is_steering) {
@@ -80,6 +82,11 @@ pub(super) fn counted(count: u64, unit: &str) -> String {
 /// `512 B`, `1.50 MB`.
 pub(super) fn bytes(count: u64) -> String {
     DecimalBytes(count).to_string()
+}
+
+/// A line on the bytes that travelled, where they were fewer than they hold.
+pub(super) fn travelled(wire: WireBytes) -> Option<String> {
+    wire.are_compressed().then(|| format!("  {} travelled, compressed", bytes(wire.travelled)))
 }
 
 /// A count that need not be whole: `12,345.5`.

@@ -55,6 +55,7 @@ pub(super) fn compared(found: &Comparison) -> Vec<String> {
         format!("  extra      {}", text::items(found.extra)),
         format!("  {} read units consumed", text::units(found.consumed_read_units)),
     ];
+    lines.extend(text::travelled(found.wire));
     if let Some(sample) = &found.sample {
         let side = |looked_at: u64, all: u64, name: &str| format!("    {looked_at} of {} of {name}", text::items(all));
         let told = [

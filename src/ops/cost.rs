@@ -346,10 +346,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_bound_bounds(items in prop::collection::vec((item(), any::<u64>()), 0..8)) {
+        fn a_bound_bounds(items in prop::collection::vec((item(), any::<u64>(), 0..3000usize), 0..8)) {
             let texts: Vec<_> = items
-                .iter()
-                .map(|(item, seed)| render(item, if seed % 2 == 0 { Style::Compact } else { Style::Wild(*seed) }))
+                .into_iter()
+                .map(|(mut item, seed, padding)| {
+                    for name in ["pk", "genre", "year", "title"].into_iter().take(padding % 5) {
+                        item.insert(name.to_owned(), crate::item::Value::S("x".repeat(padding / 2)));
+                    }
+                    (item, seed)
+                })
+                .map(|(item, seed)| render(&item, if seed % 2 == 0 { Style::Compact } else { Style::Wild(seed) }))
                 .collect();
             let mut costing = Costing::new(Tariff::of(&table()));
             for text in &texts {

@@ -14,7 +14,9 @@ use super::fault::{CREDENTIALS_HINT, Fault};
 use super::gates::Gates;
 use super::retry::Retry;
 use super::scaling::Scaling;
+use super::seam::{Body, Seam};
 use super::shortcut::Shortcut;
+use super::wire::{Wire, WireCompression};
 use crate::error::Error;
 use crate::event::Reporter;
 
@@ -80,6 +82,7 @@ pub(super) struct Client {
     gates: Gates,
     /// Leave to read.
     read_gates: Gates,
+    wire: Wire,
     /// Room for pages.
     pages: Arc<Semaphore>,
 }
@@ -89,7 +92,7 @@ impl Client {
         services: Services,
         connection: Connection,
         (host, names): (Host, Names),
-        concurrency: Option<usize>,
+        (concurrency, compression): (Option<usize>, WireCompression),
         reporter: Arc<dyn Reporter>,
     ) -> Self {
         Self {
@@ -101,6 +104,7 @@ impl Client {
             connection,
             gates: Gates::new(concurrency),
             read_gates: Gates::new(concurrency),
+            wire: Wire::new(compression, host),
             pages: Arc::new(Semaphore::new(PAGES)),
         }
     }
@@ -135,6 +139,10 @@ impl Client {
         &self.read_gates
     }
 
+    pub(super) fn wire(&self) -> &Wire {
+        &self.wire
+    }
+
     /// The failure of `operation` on `target` as people are told.
     pub(super) fn tell(&self, fault: Fault, operation: &str, target: &str) -> Error {
         let lacks_credentials = fault.lacks_credentials();
@@ -153,11 +161,12 @@ impl Client {
         raw_call!(self.services().dynamodb, list_tables, body)
     }
 
-    /// A page, read once there is room for it.
-    pub(super) async fn send_scan(&self, table: &str, body: Bytes) -> Result<(Bytes, Room), Fault> {
-        let answer = raw_send!(self.services().dynamodb, scan.table_name(table), body);
+    /// A page, read once there is room for it. `with_gzip` asks for a compressed answer.
+    pub(super) async fn send_scan(&self, table: &str, body: Bytes, with_gzip: bool) -> Result<(Body, Room), Fault> {
+        let seam = Seam::from(body).with_gzip(with_gzip);
+        let answer = raw_send!(self.services().dynamodb, scan.table_name(table), seam);
         let room = Room(Arc::clone(&self.pages).acquire_owned().await.ok());
-        Ok((answer.into_body().await?, room))
+        Ok((answer.arrived().await?, room))
     }
 
     pub(super) async fn send_batch_write_item(&self, table: &str, body: Bytes) -> Result<Bytes, Fault> {

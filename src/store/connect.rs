@@ -13,6 +13,7 @@ use super::config::{Config, Connection};
 use super::embedded::Engine;
 use super::fault::Class;
 use super::retry::Retry;
+use super::wire::WireCompression;
 use super::{ReadStore, ScanPage, ScanRequest, WriteStore, Written};
 use super::{capture, probe};
 use crate::environment::{Confirmation, Credentials, Endpoint, Environment};
@@ -35,6 +36,8 @@ pub struct StoreOptions {
     pub wait: Option<Duration>,
     /// Calls in flight at most, in each direction. Fewer are made where more would not be faster.
     pub concurrency: Option<usize>,
+    /// Whether pages travel compressed.
+    pub wire_compression: WireCompression,
     /// What to do when the embedded engine's database file is missing.
     pub missing_database: MissingDatabase,
     /// Who hears of retries.
@@ -61,6 +64,7 @@ impl Default for StoreOptions {
             give_up_after: Duration::from_mins(5),
             wait: None,
             concurrency: None,
+            wire_compression: WireCompression::default(),
             missing_database: MissingDatabase::default(),
             reporter: Arc::new(Silent),
         }
@@ -116,8 +120,8 @@ impl Store {
         };
         let reporter = Arc::clone(&options.reporter);
         let names = Names { endpoint, credentials: credentials(environment) };
-        let client =
-            Client::new(connection.services(&config), connection, (host, names), options.concurrency, reporter);
+        let how = (options.concurrency, options.wire_compression);
+        let client = Client::new(connection.services(&config), connection, (host, names), how, reporter);
         if let Some(wait) = options.wait {
             options.reporter.report(Event::Phase { phase: Phase::Connecting, items: None, bytes: None });
             until_it_answers(&client, wait).await?;

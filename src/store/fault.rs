@@ -7,7 +7,9 @@ use std::time::Duration;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_dynamodb::error::{BoxError, ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use serde::Deserialize;
 
+use super::wire::{inflate, is_gzip};
 use crate::error::{Error, ErrorKind};
 
 /// What to do when credentials are missing or refused.
@@ -173,10 +175,11 @@ impl Fault {
                 Self::broken_body("an error's answer does not match its x-amz-crc32 checksum")
             }
             SdkError::ServiceError(service) => {
-                let code = service.err().code().map(ToOwned::to_owned);
+                let packed = Packed::of(service.raw());
+                let code = service.err().code().map(ToOwned::to_owned).or(packed.code);
                 let status = service.raw().status().as_u16();
-                let message = match service.err().message() {
-                    Some(message) => message.to_owned(),
+                let message = match service.err().message().map(ToOwned::to_owned).or(packed.message) {
+                    Some(message) => message,
                     None if names_a_lack(code.as_deref()) => "the endpoint does not offer this operation".to_owned(),
                     None if code.is_some() => "no message".to_owned(),
                     None => format!("HTTP status {status} without a DynamoDB error; is this a DynamoDB endpoint?"),
@@ -273,6 +276,26 @@ impl Fault {
 fn is_damaged(response: &HttpResponse) -> bool {
     let expected = response.headers().get("x-amz-crc32").and_then(|value| value.parse::<u32>().ok());
     matches!((expected, response.body().bytes()), (Some(expected), Some(body)) if crc32fast::hash(body) != expected)
+}
+
+/// What a compressed error says, which the SDK cannot read.
+#[derive(Default, Deserialize)]
+struct Packed {
+    #[serde(rename = "__type")]
+    code: Option<String>,
+    #[serde(alias = "Message")]
+    message: Option<String>,
+}
+
+impl Packed {
+    fn of(response: &HttpResponse) -> Self {
+        let body = response.body().bytes().filter(|_| is_gzip(response.headers().get("content-encoding")));
+        let text = body.and_then(|body| inflate(body).ok());
+        let mut said: Self = text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+        // `com.amazonaws.dynamodb.v20120810#ThrottlingException`
+        said.code = said.code.map(|code| code.rsplit('#').next().unwrap_or_default().to_owned());
+        said
+    }
 }
 
 /// Whether an error code says that the endpoint does not know the operation.

@@ -29,6 +29,7 @@ mod seam;
 mod selection;
 mod shortcut;
 mod tables;
+mod wire;
 mod write;
 
 use std::collections::BTreeMap;
@@ -40,6 +41,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 pub use connect::{MissingDatabase, Store, StoreOptions, WritableStore};
 pub use selection::Selection;
+pub use wire::{WireBytes, WireCompression};
 
 use crate::error::Result;
 use crate::item::{Items, KeySchema};
@@ -94,6 +96,8 @@ pub struct ScanPage {
     pub read_units: f64,
     /// Items that the table looked at: those that a filter left out, too.
     pub looked_at: u64,
+    /// Bytes of the answer.
+    pub wire: WireBytes,
     /// To be kept as long as the items.
     pub room: Room,
 }

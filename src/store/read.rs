@@ -3,9 +3,11 @@
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use tokio::time::Instant;
 
 use super::client::Client;
 use super::fault::{Class, Fault};
+use super::seam::Body;
 use super::{PageKey, Room, ScanPage, ScanRequest};
 use crate::error::{Error, Result};
 use crate::item::{cut_items, read_units};
@@ -107,8 +109,10 @@ impl Client {
             (quote, quote.units)
         };
         let (pass, quote) = lane.gate.pass_with(choose).await;
-        let page = self.send_scan(&request.table, scan_body(request, quote.limit)).await;
-        let page = page.and_then(|(text, room)| Ok(ScanPage { room, ..scan_page(text)? }));
+        let with_gzip = self.wire().asks();
+        let sent = Instant::now();
+        let page = self.send_scan(&request.table, scan_body(request, quote.limit), with_gzip).await;
+        let page = page.and_then(|(body, room)| Ok(ScanPage { room, ..scan_page(body)? }));
         match &page {
             Ok(page) => {
                 // An engine that tells no consumption is taken to consume what DynamoDB would.
@@ -117,6 +121,7 @@ impl Client {
                 } else {
                     read_units(page.items.text_bytes(), request.consistent_read)
                 };
+                self.wire().answered(with_gzip, page.wire.inflated, sent.elapsed());
                 lane.page_price.learn(page.looked_at, units, quote.limit);
                 pass.taken(units);
             }
@@ -156,7 +161,8 @@ fn scan_body(request: &ScanRequest, limit: Option<u32>) -> Bytes {
 
 /// Cuts the items out of a Scan response and reads the rest. A page whose `Count` is not the number of its items is not
 /// believed: it is asked for again.
-fn scan_page(text: Bytes) -> Result<ScanPage, Fault> {
+fn scan_page(body: Body) -> Result<ScanPage, Fault> {
+    let Body { text, wire } = body;
     let cut = cut_items(text, &["Items"]).map_err(|error| Fault::broken_body(format!("Scan page: {error}")))?;
     let rest: ScanRest<'_> =
         serde_json::from_slice(&cut.rest).map_err(|error| Fault::broken_body("Scan page").with_source(error))?;
@@ -170,6 +176,7 @@ fn scan_page(text: Bytes) -> Result<ScanPage, Fault> {
         room: Room::default(),
         next: rest.last_evaluated_key.filter(|key| key.get() != "null").map(|key| PageKey(key.get().into())),
         read_units: rest.consumed_capacity.and_then(|capacity| capacity.capacity_units).unwrap_or(0.0),
+        wire,
     })
 }
 
@@ -183,24 +190,29 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::store::WireBytes;
+
+    fn page_of(text: &'static [u8]) -> Result<ScanPage, Fault> {
+        scan_page(Body { text: Bytes::from_static(text), wire: WireBytes::default() })
+    }
 
     #[test]
     fn a_page_whose_count_is_wrong_is_asked_for_again() {
-        let fault = scan_page(Bytes::from_static(br#"{"Items":[{"a":{"S":"x"}}],"Count":2}"#)).unwrap_err();
+        let fault = page_of(br#"{"Items":[{"a":{"S":"x"}}],"Count":2}"#).unwrap_err();
         assert!(fault.is_passing());
         assert!(fault.message.contains("Count 2 but holds 1"), "{}", fault.message);
     }
 
     #[test]
     fn a_null_last_key_ends_the_segment() {
-        let page = scan_page(Bytes::from_static(br#"{"Items":[],"Count":0,"LastEvaluatedKey":null}"#)).unwrap();
+        let page = page_of(br#"{"Items":[],"Count":0,"LastEvaluatedKey":null}"#).unwrap();
         assert_eq!(page.next, None);
     }
 
     #[test]
     fn the_last_key_goes_back_byte_for_byte() {
         let page = br#"{"Count":0,"Items":[],"LastEvaluatedKey":{"n":{"N":"1.50"}, "s":{"S":"\u00e9"}}}"#;
-        let next = scan_page(Bytes::from_static(page)).unwrap().next;
+        let next = page_of(page).unwrap().next;
         let request = ScanRequest {
             table: "t\"t".into(),
             segment: 1,

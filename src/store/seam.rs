@@ -4,7 +4,7 @@
 //! loses what this SDK version does not know. So an interceptor puts a ready-made JSON body into the request before it is
 //! signed, takes the body of a successful response away, unread, and hands the SDK `{}` instead. Endpoints, credentials,
 //! signing and service errors stay the SDK's. The body is then collected here, with its length bounded and its
-//! `x-amz-crc32` checked.
+//! `x-amz-crc32` checked, which is of what travels; a compressed one is inflated afterwards (see `wire`).
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -22,6 +22,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::time::Instant;
 
 use super::fault::Fault;
+use super::wire::{WireBytes, inflated, is_gzip};
 use crate::limits;
 
 /// The body of a response must not stand still for longer than this, and not for longer than half of what the call may take.
@@ -36,6 +37,8 @@ pub(super) struct Seam {
     request: Bytes,
     /// The `x-amz-target` to call, where it is not the SDK operation's own.
     target: Option<&'static str>,
+    /// Whether a compressed answer is asked for.
+    asks_for_gzip: bool,
     response: Arc<Mutex<Option<RawResponse>>>,
 }
 
@@ -45,12 +48,20 @@ pub(super) struct RawResponse {
     body: SdkBody,
     crc32: Option<u32>,
     length: Option<usize>,
+    is_gzip: bool,
     stall: Duration,
+}
+
+/// A body that came back, in the clear.
+#[derive(Debug)]
+pub(super) struct Body {
+    pub(super) text: Bytes,
+    pub(super) wire: WireBytes,
 }
 
 impl Seam {
     pub(super) fn new(request: impl Into<Bytes>) -> Self {
-        Self { request: request.into(), target: None, response: Arc::default() }
+        Self { request: request.into(), target: None, asks_for_gzip: false, response: Arc::default() }
     }
 
     /// For an operation of a service that this SDK does not have and that engines serve on the same port.
@@ -58,10 +69,20 @@ impl Seam {
         Self { target: Some(target), ..Self::new(request) }
     }
 
+    /// The same call, its answer compressed if `yes` and the server likes.
+    pub(super) fn with_gzip(self, yes: bool) -> Self {
+        Self { asks_for_gzip: yes, ..self }
+    }
+
     /// Collects the body that was taken from the SDK.
     pub(super) async fn into_body(self) -> Result<Bytes, Fault> {
+        self.arrived().await.map(|body| body.text)
+    }
+
+    /// The same, with how it came.
+    pub(super) async fn arrived(self) -> Result<Body, Fault> {
         let taken = self.response.lock().map_err(|_| Fault::broken_body("response lost"))?.take();
-        taken.ok_or_else(|| Fault::broken_body("the SDK answered without a response"))?.collect().await
+        taken.ok_or_else(|| Fault::broken_body("the SDK answered without a response"))?.read().await
     }
 }
 
@@ -79,11 +100,21 @@ impl RawResponse {
         let number = |name: &str| response.headers().get(name).and_then(|value| value.parse::<u64>().ok());
         let crc32 = number("x-amz-crc32").and_then(|value| u32::try_from(value).ok());
         let length = number("content-length").and_then(|value| usize::try_from(value).ok());
+        let is_gzip = is_gzip(response.headers().get("content-encoding"));
         let body = std::mem::replace(response.body_mut(), SdkBody::from("{}"));
-        Self { body, crc32, length, stall }
+        Self { body, crc32, length, is_gzip, stall }
     }
 
-    /// All of the body, checked.
+    /// All of the body, checked and in the clear.
+    pub(super) async fn read(self) -> Result<Body, Fault> {
+        let is_gzip = self.is_gzip;
+        let body = self.collect().await?;
+        let travelled = body.len() as u64;
+        let text = if is_gzip { inflated(body).await? } else { body };
+        Ok(Body { wire: WireBytes { travelled, inflated: text.len() as u64 }, text })
+    }
+
+    /// All of the body as it travelled, checked.
     pub(super) async fn collect(self) -> Result<Bytes, Fault> {
         let mut hasher = crc32fast::Hasher::new();
         let mut body = BytesMut::with_capacity(self.length.unwrap_or(0).min(limits::RESPONSE_BYTES));
@@ -138,6 +169,19 @@ impl Intercept for Seam {
             request.headers_mut().insert("x-amz-target", target);
         }
         *request.body_mut() = SdkBody::from(self.request.clone());
+        Ok(())
+    }
+
+    /// Proxies may change what encodings are accepted: a signature over it would not hold then.
+    fn modify_before_transmit(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if self.asks_for_gzip {
+            context.request_mut().headers_mut().insert("accept-encoding", "gzip");
+        }
         Ok(())
     }
 

@@ -141,11 +141,11 @@ impl Way {
         };
         let mut response =
             answer.map_err(|error| told(Fault::of(SdkError::<BatchWriteItemError, _>::dispatch_failure(error))))?;
-        let body = RawResponse::take(&mut response, self.attempt).collect().await?;
+        let taken = RawResponse::take(&mut response, self.attempt);
         if response.status().is_success() {
-            return Ok(body);
+            return taken.read().await.map(|body| body.text);
         }
-        *response.body_mut() = SdkBody::from(body);
+        *response.body_mut() = SdkBody::from(taken.collect().await?);
         Err(told(self.fault(response)))
     }
 

@@ -38,3 +38,4 @@ mod support;
 mod tls;
 mod transform;
 mod verify;
+mod wire;

@@ -87,6 +87,7 @@ struct World {
     project: Project,
     items: Items,
     lines: BTreeSet<String>,
+    compression: &'static str,
 }
 
 impl World {
@@ -109,12 +110,13 @@ impl World {
         project.dumpdb(["--output=clean"]).exits(0);
         let (items, lines) = (client.items("films"), lines_of(&project, "clean"));
         assert_eq!((items.len(), lines.len()), (ITEMS, ITEMS));
-        Self { engine, project, items, lines }
+        Self { engine, project, items, lines, compression: "--wire-compression=off" }
     }
 
     /// Puts these faults in the way.
     fn behind(&mut self, rules: Vec<Rule>) -> Proxy {
         let proxy = Proxy::of(&self.engine, rules);
+        proxy.compresses();
         let project = std::mem::replace(&mut self.project, Project::empty());
         self.project = project.environment("dev", proxy.url(), "films");
         proxy
@@ -122,8 +124,10 @@ impl World {
 
     fn dump(&mut self, name: &str, rules: Vec<Rule>) {
         let proxy = self.behind(rules);
-        let run =
-            self.project.dumpdb(["--env=dev", "--output=out", "--segments=24", PATIENCE, "--json", "--yes"]).exits(0);
+        let run = self
+            .project
+            .dumpdb(["--env=dev", "--output=out", "--segments=24", PATIENCE, self.compression, "--json", "--yes"])
+            .exits(0);
         went_wrong(name, &proxy, &run);
         assert_eq!(run.report()["summary"]["items"], ITEMS, "{name}: {run}");
         assert!(lines_of(&self.project, "out") == self.lines, "{name}: other items\n{run}");
@@ -249,6 +253,15 @@ fn a_verification_through_each_fault() {
 fn a_dump_through_all_of_them() {
     let mut world = World::new();
     for seed in 1..=4 {
+        world.dump(&format!("seed {seed}"), everything(READING, seed));
+    }
+}
+
+#[test]
+fn a_compressed_dump_through_all_of_them() {
+    let mut world = World::new();
+    world.compression = "--wire-compression=on";
+    for seed in 5..=7 {
         world.dump(&format!("seed {seed}"), everything(READING, seed));
     }
 }

@@ -151,6 +151,25 @@ fn a_dry_run_counts_what_the_real_run_then_does() {
     assert_eq!(again["summary"]["items_written"], 10);
 }
 
+#[test]
+fn the_list_of_rejects_stays_as_long_as_its_dump() {
+    let (_engine, _, project) = events(20);
+    let lines = || project.text("out.rejects.jsonl").lines().count();
+    let dump = |filter: &str, more: &[&str], code| {
+        project.dumpdb(["--output=out", "--yes", "--transform", filter].iter().chain(more)).exits(code)
+    };
+    dump(r#"error("no")"#, &[], 3).says("out.rejects.jsonl");
+    assert_eq!(lines(), 20);
+    let some = r#"if .type | str == "view" then error("no") else . end"#;
+    dump(some, &["--transform-command=exit 7"], 1);
+    assert_eq!(lines(), 20, "the dump that stands has these rejects");
+    dump(some, &[], 3);
+    assert_eq!(lines(), 10);
+    dump(".", &[], 0);
+    let names = project.names(".");
+    assert!(!names.iter().any(|name| name.contains("rejects")), "{names:?}");
+}
+
 /// What becomes of an item is told by its `do`: left out, rejected, three in its place, changed, or as it is.
 const ERRATIC: &str = r#"(.do | num) as $do | if $do == 0 then empty elif $do == 1 then error("no") elif $do == 2
     then ., (.copy = N(1)), (.copy = N(2)) elif $do == 3 then .text = S("other") else . end"#;

@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::NonEmptyStringValueParser;
-use clap::{ArgAction, Args};
+use clap::{ArgAction, Args, ValueEnum};
 
 use super::Common;
 use super::value::{duration, lasting};
 use crate::cli::output::{Color, Manner};
 use crate::environment::{Answers, EnvironmentRequest};
 use crate::error::{Error, Result};
+use crate::store::WireCompression;
 
 /// Where the table is.
 #[derive(Debug, Args)]
@@ -71,13 +72,13 @@ pub(super) struct RunArgs {
     concurrency: Option<u16>,
 
     #[command(flatten)]
-    patience: PatienceArgs,
+    calls: CallArgs,
 }
 
-/// How long to wait.
+/// How calls are made.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Run")]
-pub(super) struct PatienceArgs {
+pub(super) struct CallArgs {
     /// wait so long for the endpoint to answer, for example 60s [default: do not wait]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     wait: Option<Duration>,
@@ -85,6 +86,24 @@ pub(super) struct PatienceArgs {
     /// give up when nothing has gone forward for so long
     #[arg(long, value_name = "DURATION", value_parser = lasting, default_value = "5m")]
     give_up_after: Duration,
+
+    #[arg(
+        long,
+        value_name = "WHEN",
+        value_enum,
+        default_value_t,
+        help = "read pages compressed; auto finds out whether that is faster, and does not for endpoints on this machine"
+    )]
+    wire_compression: Compressed,
+}
+
+/// When pages travel compressed.
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum Compressed {
+    #[default]
+    Auto,
+    On,
+    Off,
 }
 
 /// How to talk.
@@ -123,7 +142,7 @@ impl EnvironmentArgs {
 
 /// Puts the shared options together.
 pub(super) fn resolve(environment: EnvironmentArgs, run: &RunArgs, confirm: Option<String>) -> Result<Common> {
-    let common = resolve_reading(environment, &run.patience)?;
+    let common = resolve_reading(environment, &run.calls)?;
     Ok(Common {
         answers: Answers { yes: run.yes, confirm },
         dry_run: run.dry_run,
@@ -133,7 +152,7 @@ pub(super) fn resolve(environment: EnvironmentArgs, run: &RunArgs, confirm: Opti
 }
 
 /// The same for a command that changes nothing and so asks nothing.
-pub(super) fn resolve_reading(environment: EnvironmentArgs, patience: &PatienceArgs) -> Result<Common> {
+pub(super) fn resolve_reading(environment: EnvironmentArgs, calls: &CallArgs) -> Result<Common> {
     let working_dir = std::env::current_dir()
         .map_err(|error| Error::failed("the working directory cannot be found").with_source(error))?;
     Ok(Common {
@@ -151,8 +170,13 @@ pub(super) fn resolve_reading(environment: EnvironmentArgs, patience: &PatienceA
         answers: Answers::default(),
         dry_run: false,
         concurrency: None,
-        wait: patience.wait.filter(|wait| !wait.is_zero()),
-        give_up_after: patience.give_up_after,
+        wait: calls.wait.filter(|wait| !wait.is_zero()),
+        give_up_after: calls.give_up_after,
+        wire_compression: match calls.wire_compression {
+            Compressed::Auto => WireCompression::Auto,
+            Compressed::On => WireCompression::On,
+            Compressed::Off => WireCompression::Off,
+        },
         state_dir: state_dir(),
     })
 }

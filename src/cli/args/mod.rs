@@ -21,6 +21,7 @@ pub(super) use verify::{Question, VerifyArgs, VerifyIntent};
 use super::output::Manner;
 use crate::environment::{Answers, EnvironmentRequest};
 use crate::error::Result;
+use crate::store::WireCompression;
 
 /// What every command line means, whatever the command.
 #[derive(Clone)]
@@ -35,6 +36,8 @@ pub(super) struct Common {
     pub(super) wait: Option<Duration>,
     /// Give up when nothing has gone forward for so long.
     pub(super) give_up_after: Duration,
+    /// Whether pages travel compressed.
+    pub(super) wire_compression: WireCompression,
     /// Folder for what must outlive a run but belongs to no dump.
     pub(super) state_dir: Option<PathBuf>,
 }

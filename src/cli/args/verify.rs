@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Parser;
 use clap::builder::NonEmptyStringValueParser;
 
-use super::common::{EnvironmentArgs, PatienceArgs, TalkArgs, default_folder, resolve_reading};
+use super::common::{CallArgs, EnvironmentArgs, TalkArgs, default_folder, resolve_reading};
 use super::value::{cap, sample};
 use super::{Arguments, Common};
 use crate::backup::SourceSpec;
@@ -49,7 +49,7 @@ pub(in crate::cli) struct VerifyArgs {
     verify: CompareArgs,
 
     #[command(flatten)]
-    patience: PatienceArgs,
+    calls: CallArgs,
 
     #[command(flatten)]
     talk: TalkArgs,
@@ -161,7 +161,7 @@ impl Arguments for VerifyArgs {
     }
 
     fn resolve(self) -> Result<VerifyIntent> {
-        let Self { dump, environment, verify, patience, .. } = self;
+        let Self { dump, environment, verify, calls, .. } = self;
         let names_a_table = environment.names_a_table();
         let question = verify.question(names_a_table)?;
         let source = dump.or(verify.source);
@@ -176,7 +176,7 @@ impl Arguments for VerifyArgs {
             consistent_read: verify.consistent_read,
             max_read_units: verify.max_rcu,
         };
-        Ok(VerifyIntent { common: resolve_reading(environment, &patience)?, question, options, source })
+        Ok(VerifyIntent { common: resolve_reading(environment, &calls)?, question, options, source })
     }
 }
 

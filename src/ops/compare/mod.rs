@@ -21,6 +21,7 @@ use crate::error::Result;
 use crate::event::Reporter;
 use crate::item::{KeySchema, Sample};
 use crate::ops::blocking;
+use crate::store::WireBytes;
 use side::Spilled;
 use tally::{Tally, Wanted};
 
@@ -97,6 +98,8 @@ pub(super) struct Compared {
     pub(super) held: (u64, u64),
     /// Read units consumed by both.
     pub(super) read_units: f64,
+    /// What travelled of both.
+    pub(super) wire: WireBytes,
 }
 
 /// Compares the source with the target.
@@ -105,11 +108,14 @@ pub(super) struct Compared {
 /// A side cannot be read to its end; the scratch files cannot be written.
 pub(super) async fn compare(source: impl Side, target: impl Side, comparing: &Comparing) -> Result<Compared> {
     let (left, right) = tokio::try_join!(source.spill(comparing, false), target.spill(comparing, true))?;
+    let mut wire = left.wire;
+    wire += right.wire;
     let mut compared = Compared {
         without_key: left.without_key,
         items: (left.items, right.items),
         held: (left.held, right.held),
         read_units: left.read_units + right.read_units,
+        wire,
         ..Compared::default()
     };
     let (tally, left, right) =

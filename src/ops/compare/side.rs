@@ -14,16 +14,13 @@ use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
 use crate::item::{Items, KeySchema, Sample, item_digest};
 use crate::ops::blocking;
-use crate::ops::reading::{SEGMENTS_AT_A_TIME, each_segment, spread};
+use crate::ops::reading::{each_segment, spread};
 use crate::ops::through::{CHUNK_ITEMS, Misfit, through};
-use crate::store::{PageKey, ReadStore, Room, ScanRequest};
+use crate::store::{PageKey, ReadStore, Room, ScanPage, ScanRequest, WireBytes};
 use crate::transform::{Outcome, Transform, Transformed};
 
 /// Memory of one side's records before they go to disk, in bytes.
 const SCRATCH_MEMORY: usize = 4 * 1024 * 1024;
-
-/// Pages on their way, from the call that asks for one until it is digested.
-const PAGES: usize = SEGMENTS_AT_A_TIME as usize;
 
 /// Items between two reports of progress of a dump.
 const PROGRESS_ITEMS: u64 = 1024;
@@ -77,12 +74,21 @@ pub(in crate::ops) struct Spilled {
     /// The pages by number. A dump has none: it is read again from its beginning.
     pub(super) pages: Vec<Page>,
     pub(super) read_units: f64,
+    pub(super) wire: WireBytes,
 }
 
 impl Spilled {
     fn new() -> Result<Self> {
         let records = Spill::new(PARTITIONS, SCRATCH_MEMORY)?;
-        Ok(Self { records, items: 0, held: 0, without_key: 0, pages: Vec::new(), read_units: 0.0 })
+        Ok(Self {
+            records,
+            items: 0,
+            held: 0,
+            without_key: 0,
+            pages: Vec::new(),
+            read_units: 0.0,
+            wire: WireBytes::default(),
+        })
     }
 
     /// Makes a record of an item, whose key has the hash `key`.
@@ -215,6 +221,8 @@ pub(in crate::ops) struct TableSide<S> {
     pub(in crate::ops) store: S,
     pub(in crate::ops) table: String,
     pub(in crate::ops) segments: u32,
+    /// Pages on their way at most, from the call that asks for one until it is digested. Those that have arrived are bounded by [`Room`].
+    pub(in crate::ops) pages: usize,
     pub(in crate::ops) consistent_read: bool,
 }
 
@@ -223,6 +231,7 @@ struct Scanned {
     page: Page,
     items: Items,
     read_units: f64,
+    wire: WireBytes,
     room: Room,
 }
 
@@ -248,7 +257,7 @@ fn key_of(key: &KeySchema, item: &[u8], table: &str) -> Result<u128> {
 
 impl<S: ReadStore + Clone + 'static> Side for TableSide<S> {
     async fn spill(&self, comparing: &Comparing, tells: bool) -> Result<Spilled> {
-        let (pages, waiting) = mpsc::channel::<Scanned>(PAGES);
+        let (pages, waiting) = mpsc::channel::<Scanned>(self.pages);
         let reporter = tells.then(|| Arc::clone(&comparing.reporter));
         let (key, how, table) = (comparing.key.clone(), How::of(comparing), self.table.clone());
         let output = blocking(COMPARISON, move || spill_pages(waiting, &table, &key, &how, reporter.as_deref()));
@@ -297,8 +306,9 @@ async fn scan<S: ReadStore>(store: S, mut request: ScanRequest, pages: mpsc::Sen
         let Ok(place) = pages.reserve().await else { return Ok(()) };
         let found = store.scan(&request).await?;
         let page = Page { segment: request.segment, start: request.start.clone(), items: found.items.len() };
-        place.send(Scanned { page, items: found.items, read_units: found.read_units, room: found.room });
-        match found.next {
+        let ScanPage { items, next, read_units, wire, room, looked_at: _ } = found;
+        place.send(Scanned { page, items, read_units, wire, room });
+        match next {
             Some(next) => request.start = Some(next),
             None => return Ok(()),
         }
@@ -313,7 +323,7 @@ fn spill_pages(
     reporter: Option<&dyn Reporter>,
 ) -> Result<Spilled> {
     let mut spilled = Spilled::new()?;
-    while let Some(Scanned { page, items, read_units, room: _room }) = waiting.blocking_recv() {
+    while let Some(Scanned { page, items, read_units, wire, room: _room }) = waiting.blocking_recv() {
         let number = u32::try_from(spilled.pages.len())
             .map_err(|error| Error::failed("the table has more pages than can be counted").with_source(error))?;
         for item in items.iter() {
@@ -321,6 +331,7 @@ fn spill_pages(
         }
         spilled.items += items.len() as u64;
         spilled.read_units += read_units;
+        spilled.wire += wire;
         spilled.pages.push(page);
         if let Some(reporter) = reporter {
             reporter.report(Event::Progress { items: items.len() as u64, bytes: items.text_bytes() });

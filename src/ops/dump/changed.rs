@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use super::copy::{Copied, Output, Page, PageEnd};
 use super::plan::DumpPlan;
-use crate::backup::{Changes, DumpTarget, LinesList, beside, remove_mark};
+use crate::backup::{Changes, DumpTarget, LinesList, beside, publish_lines, remove_mark, unpublished};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::item::{Items, KeySchema};
@@ -140,7 +140,7 @@ impl Output {
         self.copied.writer.append(&written)?;
         let is_page_end = tag.is_some();
         if let Some(end) = tag {
-            self.copied.progress.pass(end);
+            self.copied.pass(end);
         }
         self.reporter.report(Event::Progress { items: items.len() as u64, bytes: bytes_of(&items) });
         Ok(is_page_end)
@@ -151,15 +151,10 @@ fn bytes_of(items: &[Bytes]) -> u64 {
     items.iter().map(|item| item.len() as u64).sum()
 }
 
-/// The file of rejected items. It goes on with what `changes` knows of.
+/// The file of rejected items: goes on with what `changes` knows of, and gets its name with the dump.
 fn rejects(plan: &DumpPlan, changes: &Changes) -> Result<LinesList> {
-    let places = places(plan);
-    let left = changes.rejects.as_deref().map(|path| (path, changes.rejects_bytes));
-    if left.is_none() {
-        // What an earlier dump of this name had rejected is not of this one.
-        places.iter().try_for_each(|path| remove_mark(path))?;
-    }
-    LinesList::open(places, left)
+    let places = places(plan).iter().map(|path| unpublished(path)).collect();
+    LinesList::open(places, changes.rejects.as_deref().map(|path| (path, changes.rejects_bytes)))
 }
 
 /// Puts all lines on disk, and says where they are.
@@ -169,6 +164,17 @@ fn sync(rejects: &mut LinesList, changes: &mut Changes) -> Result<()> {
     changes.rejects = Some(file.path().to_owned());
     changes.rejects_bytes = file.bytes();
     Ok(())
+}
+
+/// Removes what a run that is given up had rejected.
+pub(super) fn forget_rejects(plan: &DumpPlan) -> Result<()> {
+    places(plan).iter().try_for_each(|path| remove_mark(&unpublished(path)))
+}
+
+/// Puts the list of rejected items beside the dump that stands now. What an earlier dump of this name had rejected is not of it.
+pub(super) fn publish_rejects(plan: &DumpPlan) -> Result<Option<PathBuf>> {
+    let published = places(plan).iter().map(|path| publish_lines(path)).collect::<Result<Vec<_>>>()?;
+    Ok(published.into_iter().flatten().next())
 }
 
 /// Beside the dump; in the state directory where there is no such place.

@@ -18,7 +18,7 @@ use crate::event::{Event, Reporter};
 use crate::item::Items;
 use crate::ops::blocking;
 use crate::ops::reading::{SEGMENTS_AT_A_TIME, each_segment, spread};
-use crate::store::{PageKey, ReadStore, Room, ScanPage, ScanRequest};
+use crate::store::{PageKey, ReadStore, Room, ScanPage, ScanRequest, WireBytes};
 
 /// Pages on their way, from the call that asks for one until the writer takes it. Those that have arrived are bounded by [`Room`].
 pub(super) const PAGES: usize = SEGMENTS_AT_A_TIME as usize;
@@ -33,6 +33,8 @@ const GRACE: Duration = Duration::from_secs(5);
 pub(super) struct Copied {
     pub(super) writer: DumpWriter,
     pub(super) progress: ScanProgress,
+    /// What travelled in this run.
+    pub(super) wire: WireBytes,
     /// Whether the limit stopped the Scan before its end.
     pub(super) is_limited: bool,
     /// Items of this run that came out with the same key, though they had different ones.
@@ -68,13 +70,15 @@ pub(super) struct PageEnd {
     segment: usize,
     next: Option<PageKey>,
     read_units: f64,
+    wire: WireBytes,
 }
 
-impl ScanProgress {
+impl Copied {
     /// All of a page is read.
     pub(super) fn pass(&mut self, end: PageEnd) {
-        self.consumed_read_units += end.read_units;
-        self.segments[end.segment] =
+        self.wire += end.wire;
+        self.progress.consumed_read_units += end.read_units;
+        self.progress.segments[end.segment] =
             end.next.map_or(SegmentProgress::Done, |key| SegmentProgress::Next(key.as_json().to_owned()));
     }
 }
@@ -187,13 +191,13 @@ impl Scan {
             let left = self.left.filter(|_| self.request.selection.filter().is_none());
             self.request.limit = left.map(|left| u32::try_from(left).unwrap_or(u32::MAX));
             let Some(page) = self.call(&store).await else { return Ok(()) };
-            let ScanPage { mut items, next, read_units, looked_at: _, room } = page?;
+            let ScanPage { mut items, next, read_units, looked_at: _, wire, room } = page?;
             if let Some(left) = &mut self.left {
                 items.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
                 *left -= items.len() as u64;
             }
             let segment = self.request.segment as usize;
-            place.send(Page { items, _room: room, end: PageEnd { segment, next: next.clone(), read_units } });
+            place.send(Page { items, _room: room, end: PageEnd { segment, next: next.clone(), read_units, wire } });
             if next.is_none() {
                 return Ok(());
             }
@@ -256,9 +260,8 @@ impl Output {
     }
 
     fn take(&mut self, page: Page) -> Result<()> {
-        let Copied { writer, progress, .. } = &mut self.copied;
-        writer.append(&page.items)?;
-        progress.pass(page.end);
+        self.copied.writer.append(&page.items)?;
+        self.copied.pass(page.end);
         let items = page.items.len() as u64;
         if let Some(left) = &mut self.left {
             *left -= items;

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::interrupted;
 use super::plan::DumpPlan;
 use crate::error::Result;
-use crate::store::{ReadStore, ScanPage, ScanRequest};
+use crate::store::{ReadStore, ScanPage, ScanRequest, WireBytes};
 
 /// Segments of a table of which is only known that it is not small.
 const SEGMENTS: u32 = 256;
@@ -17,13 +17,18 @@ const SEGMENTS: u32 = 256;
 /// Bytes of text of a page that DynamoDB has cut off because it was full (at 1 MB of items), not because of a cap or a filter.
 const FULL: u64 = 512 * 1024;
 
-/// Chooses the segments anew where the size is not known. Returns the read units that it took.
+/// Chooses the segments anew where the size is not known. Returns the read units that it took and the bytes that
+/// travelled.
 ///
 /// # Errors
 /// The table cannot be read; interrupted.
-pub(super) async fn look(store: &impl ReadStore, plan: &mut DumpPlan, cancel: &CancellationToken) -> Result<f64> {
+pub(super) async fn look(
+    store: &impl ReadStore,
+    plan: &mut DumpPlan,
+    cancel: &CancellationToken,
+) -> Result<(f64, WireBytes)> {
     if !is_of_unknown_size(plan) {
-        return Ok(0.0);
+        return Ok((0.0, WireBytes::default()));
     }
     let request = ScanRequest {
         table: plan.source.table.clone(),
@@ -39,7 +44,7 @@ pub(super) async fn look(store: &impl ReadStore, plan: &mut DumpPlan, cancel: &C
         () = cancel.cancelled() => return Err(interrupted()),
     };
     plan.segments = segments(&page);
-    Ok(page.read_units)
+    Ok((page.read_units, page.wire))
 }
 
 fn is_of_unknown_size(plan: &DumpPlan) -> bool {
@@ -69,6 +74,7 @@ mod tests {
             next,
             read_units: 1.0,
             looked_at: 1,
+            wire: WireBytes::default(),
             room: Room::default(),
         }
     }

@@ -29,7 +29,7 @@ use crate::backup::{Compression, DataFormat, DumpTarget};
 use crate::error::{Error, ErrorKind};
 use crate::ops::place::Place;
 use crate::ops::{Cap, Content};
-use crate::store::Selection;
+use crate::store::{Selection, WireBytes};
 use crate::transform::Transform;
 
 /// What to dump, and into what.
@@ -102,6 +102,9 @@ pub struct DumpSummary {
     pub data_bytes: u64,
     /// Bytes of the data file on disk.
     pub file_bytes: u64,
+    /// Bytes of the pages that this run has read, as they travelled: fewer than the text where they were compressed.
+    #[serde(flatten)]
+    pub wire: WireBytes,
     /// Read units DynamoDB reports as consumed.
     pub consumed_read_units: f64,
     /// Segments of the Scan.

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::changed::{forget_rejects, publish_rejects};
 use super::copy::{Copied, copy, every_second};
 use super::first_look::look;
 use super::plan::{DumpPlan, masks_key};
@@ -42,18 +43,21 @@ where
         store.cap_reads(units);
     }
     let (items_before, data_bytes_before) = plan.kept();
-    let looked = look(store, &mut plan, &cancel).await?;
+    let (looked, wire) = look(store, &mut plan, &cancel).await?;
     let mut progress = progress(&plan, false);
     progress.consumed_read_units += looked;
     let writer = begin(&plan, &reporter, &cancel).await?;
-    let mut copied = Copied { writer, progress, is_limited: false, collisions: Collisions::default() };
+    if !plan.resumes {
+        forget_rejects(&plan)?;
+    }
+    let mut copied = Copied { writer, progress, wire, is_limited: false, collisions: Collisions::default() };
     let capturing = capture(store, &plan);
     if plan.request.content.data() {
         let (items, bytes) = plan.expected();
         reporter.report(Event::Phase { phase: Phase::Dumping, items: Some(items), bytes: Some(bytes) });
         copied = copy(store, &plan, copied, &reporter, &cancel, every_second()).await?;
     }
-    let Copied { mut writer, progress, is_limited, collisions } = copied;
+    let Copied { mut writer, progress, wire, is_limited, collisions } = copied;
     if collisions.count > 0 && masks_key(&plan.request, &plan.schema) {
         writer.forget()?;
         return Err(met(&collisions));
@@ -65,13 +69,14 @@ where
     let schema = plan.request.content.schema().then_some(schema);
     let finished = blocking("writing the dump", move || writer.finish(schema.as_ref(), draft)).await?;
     finished.warnings.into_iter().for_each(|warning| reporter.report(Event::Warning(warning)));
-    let transformed = changes(&plan, &progress, collisions);
+    let transformed = changes(&plan, &progress, collisions)?;
     let file = finished.metadata.files.values().max_by_key(|file| file.bytes);
     Ok(DumpSummary {
         target: plan.target,
         files: finished.paths.iter().map(|path| path.display().to_string()).collect(),
         items: finished.metadata.items,
         data_bytes: finished.metadata.data_bytes,
+        wire,
         file_bytes: file.map_or(0, |file| file.bytes),
         consumed_read_units: progress.consumed_read_units,
         segments: plan.segments,
@@ -97,18 +102,21 @@ fn met(collisions: &Collisions) -> Error {
 }
 
 /// What a transform did.
-fn changes(plan: &DumpPlan, progress: &ScanProgress, collisions: Collisions) -> Option<DumpChanges> {
+fn changes(plan: &DumpPlan, progress: &ScanProgress, collisions: Collisions) -> Result<Option<DumpChanges>> {
+    if plan.request.transform.is_empty() {
+        return Ok(None);
+    }
     let changes = &progress.changes;
-    (!plan.request.transform.is_empty()).then(|| DumpChanges {
+    Ok(Some(DumpChanges {
         items_read: changes.read,
         items_changed: changes.changed,
         items_left_out: changes.left_out,
         items_rejected: changes.rejected,
-        rejects_file: changes.rejects.clone(),
+        rejects_file: publish_rejects(plan)?,
         collisions: collisions.count,
         collided: collisions.first,
         mask_rules_sha256: mask_rules(plan),
-    })
+    }))
 }
 
 fn mask_rules(plan: &DumpPlan) -> Option<String> {

@@ -16,6 +16,9 @@ use crate::store::ReadStore;
 /// Keys shown of items that are missing or differ.
 const EXAMPLES: usize = 10;
 
+/// Pages of the table on their way. Few, for what the restore took is not all given back.
+const PAGES: usize = 6;
+
 /// Compares the table with the dump.
 pub(super) async fn full<S>(
     store: &S,
@@ -34,6 +37,7 @@ where
         store: store.clone(),
         table: plan.target.table.clone(),
         segments: segments_for(plan.source.bytes.unwrap_or(0)),
+        pages: PAGES,
         consistent_read: true,
     };
     let comparing = Comparing { key: key.clone(), keys_only: false, sample: None, reporter: Arc::clone(reporter) };

@@ -13,7 +13,7 @@ use crate::ops::place::Place;
 use crate::ops::reading::{SEGMENTS_AT_A_TIME, read_cap, segments_for};
 use crate::ops::{blocking, table_absent};
 use crate::schema::{TableSchema, differences};
-use crate::store::ReadStore;
+use crate::store::{ReadStore, WireBytes};
 
 /// A table to compare.
 pub struct LiveTable<'a, S> {
@@ -70,7 +70,13 @@ impl<S: ReadStore + Clone + 'static> LiveTable<'_, S> {
         Ok(Described {
             shown: format!("table {table} of environment {}", environment.name()),
             items: description.item_count,
-            side: TableSide { store: store.clone(), table, segments, consistent_read: options.consistent_read },
+            side: TableSide {
+                store: store.clone(),
+                table,
+                segments,
+                pages: SEGMENTS_AT_A_TIME as usize,
+                consistent_read: options.consistent_read,
+            },
             schema,
         })
     }
@@ -188,6 +194,7 @@ impl Comparison {
             superseded: 0,
             examples: Vec::new(),
             consumed_read_units: 0.0,
+            wire: WireBytes::default(),
             warnings: Vec::new(),
             seconds: 0.0,
         }
@@ -215,8 +222,19 @@ impl Comparison {
         reporter.report(Event::Phase { phase: Phase::Verifying, items: target.items, bytes: None });
         let key = target.schema.key_schema()?;
         let comparing = Comparing { key, keys_only: options.keys_only, sample: options.sample, reporter };
-        let Compared { equal, missing, different, extra, superseded, without_key, examples, items, held, read_units } =
-            compare(source, target.side, &comparing).await?;
+        let Compared {
+            equal,
+            missing,
+            different,
+            extra,
+            superseded,
+            without_key,
+            examples,
+            items,
+            held,
+            read_units,
+            wire,
+        } = compare(source, target.side, &comparing).await?;
         self.sample = options.sample.map(|sample| Sampled {
             percent: sample.percent(),
             source_items: held.0,
@@ -225,7 +243,7 @@ impl Comparison {
         (self.equal, self.different, self.extra, self.superseded) = (equal, different, extra, superseded);
         (self.missing, self.without_key) = (missing + without_key, without_key);
         (self.source_items, self.target_items) = items;
-        (self.examples, self.consumed_read_units) = (examples, read_units);
+        (self.examples, self.consumed_read_units, self.wire) = (examples, read_units, wire);
         Ok(())
     }
 }

@@ -17,6 +17,7 @@ use serde::Serialize;
 use crate::item::Sample;
 use crate::ops::Cap;
 pub use crate::ops::compare::{AttributeDifference, Example, Fault};
+use crate::store::WireBytes;
 pub use dump::{DumpVerdict, dump};
 pub use live::{LiveTable, table_with_dump, tables};
 pub use schemas::schemas;
@@ -89,6 +90,9 @@ pub struct Comparison {
     pub examples: Vec<Example>,
     /// Read units that DynamoDB reports as consumed.
     pub consumed_read_units: f64,
+    /// Bytes of the pages that were read, as they travelled: fewer than the text where they were compressed.
+    #[serde(flatten)]
+    pub wire: WireBytes,
     /// What deserves attention.
     pub warnings: Vec<String>,
     /// Wall time in seconds.

@@ -4,11 +4,14 @@
 //! It speaks just enough HTTP/1.1 for the SDK on one side and the embedded engine on the other.
 
 use std::collections::HashMap;
-use std::io;
+use std::io::{self, Write as _};
 use std::ops::{Range, RangeInclusive};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -63,6 +66,17 @@ pub(crate) enum Fault {
     Answered(fn(&Value) -> Value),
     /// The answer comes late.
     Late(Duration),
+    /// The answer is compressed, if that was asked for, and then this is done to its bytes; length and checksum fit.
+    Gzipped(fn(&mut Vec<u8>)),
+    /// The same with the checksum of the text, which AWS does not mean.
+    GzippedWithWrongChecksum,
+}
+
+/// The answer's bytes as `gzip` makes them.
+pub(crate) fn packed(text: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(text).expect("a vector takes all");
+    encoder.finish().expect("a vector takes all")
 }
 
 /// Lots in the drawing of a fault.
@@ -139,6 +153,7 @@ pub(crate) struct Proxy {
 
 struct Shared {
     engine: String,
+    compresses: AtomicBool,
     rules: Mutex<Vec<Rule>>,
     log: Mutex<Log>,
 }
@@ -157,7 +172,12 @@ impl Proxy {
         let listener = runtime.block_on(TcpListener::bind(("127.0.0.1", 0))).expect("a port on loopback");
         let url = format!("http://{}", listener.local_addr().expect("a bound listener has an address"));
         let engine = engine.url().trim_start_matches("http://").to_owned();
-        let shared = Arc::new(Shared { engine, rules: Mutex::new(rules.into()), log: Mutex::default() });
+        let shared = Arc::new(Shared {
+            engine,
+            compresses: AtomicBool::new(false),
+            rules: Mutex::new(rules.into()),
+            log: Mutex::default(),
+        });
         let served = Arc::clone(&shared);
         runtime.spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
@@ -172,6 +192,11 @@ impl Proxy {
     /// Where it listens.
     pub(crate) fn url(&self) -> &str {
         &self.url
+    }
+
+    /// From now on every answer is compressed to whoever asks for that, those that fail too.
+    pub(crate) fn compresses(&self) {
+        self.shared.compresses.store(true, Ordering::Relaxed);
     }
 
     /// Nothing goes wrong any more.
@@ -246,7 +271,7 @@ impl Shared {
                     }
                     continue;
                 }
-                Some(fault) => self.answer(&request, fault).await?,
+                Some(fault) => self.as_it_travels(self.answer(&request, fault).await?, &request),
                 None => self.forward(&request).await?,
             };
             client.write_all(&answer.to_bytes()).await?;
@@ -338,16 +363,17 @@ impl Shared {
                 }
             }
             Fault::Clock(ahead) => self.at_another_time(request, ahead).await?,
-            Fault::Changed(change) => {
-                let mut answer = self.forward(request).await?;
-                let mut document = serde_json::from_slice(&answer.body)?;
-                change(&mut document);
-                answer.set_body(serde_json::to_vec(&document)?);
-                answer
-            }
+            Fault::Changed(change) => self.changed(request, change).await?,
             Fault::Answered(answer) => {
                 let answer = answer(&serde_json::from_slice(&request.body)?);
                 Message::answer(200, serde_json::to_vec(&answer)?)
+            }
+            Fault::Gzipped(change) => self.gzipped(request, change).await?,
+            Fault::GzippedWithWrongChecksum => {
+                let of_the_text = crc32fast::hash(&self.in_the_clear(request).await?.body);
+                let mut answer = self.gzipped(request, |_| {}).await?;
+                answer.set_header("x-amz-crc32", &of_the_text.to_string());
+                answer
             }
             Fault::Late(delay) => {
                 tokio::time::sleep(delay).await;
@@ -363,6 +389,23 @@ impl Shared {
         })
     }
 
+    async fn changed(&self, request: &Message, change: fn(&mut Value)) -> io::Result<Message> {
+        let mut answer = self.in_the_clear(request).await?;
+        let mut document = serde_json::from_slice(&answer.body)?;
+        change(&mut document);
+        answer.set_body(serde_json::to_vec(&document)?);
+        Ok(answer)
+    }
+
+    async fn gzipped(&self, request: &Message, change: fn(&mut Vec<u8>)) -> io::Result<Message> {
+        let mut answer = self.in_the_clear(request).await?;
+        answer.compress(request);
+        let mut body = std::mem::take(&mut answer.body);
+        change(&mut body);
+        answer.set_body(body);
+        Ok(answer)
+    }
+
     /// Forwards what there is capacity for: items of a batch by their number, a page if any capacity is left.
     async fn within(&self, request: &Message, bucket: &Bucket) -> io::Result<Message> {
         let throttled = || refusal("ProvisionedThroughputExceededException", "The capacity of the table was exceeded.");
@@ -371,14 +414,14 @@ impl Shared {
             let items = tables.values().filter_map(Value::as_array).map(Vec::len).sum();
             return match bucket.take_items(items) {
                 0 => Ok(throttled()),
-                taken if taken == items => self.forward(request).await,
+                taken if taken == items => self.in_the_clear(request).await,
                 taken => self.take_part(request, taken).await,
             };
         }
         if !bucket.has_any() {
             return Ok(throttled());
         }
-        let answer = self.forward(request).await?;
+        let answer = self.in_the_clear(request).await?;
         let page: Value = serde_json::from_slice(&answer.body)?;
         bucket.charge(page["ConsumedCapacity"]["CapacityUnits"].as_f64().unwrap_or_default());
         Ok(answer)
@@ -400,7 +443,7 @@ impl Shared {
         } else {
             let mut part = request.clone();
             part.set_body(serde_json::to_vec(&document)?);
-            let answer = self.forward(&part).await?;
+            let answer = self.in_the_clear(&part).await?;
             // Nothing of a batch is written that the engine refuses.
             if !answer.first_line.contains(" 200 ") {
                 return Ok(answer);
@@ -413,6 +456,17 @@ impl Shared {
     }
 
     async fn forward(&self, request: &Message) -> io::Result<Message> {
+        Ok(self.as_it_travels(self.in_the_clear(request).await?, request))
+    }
+
+    fn as_it_travels(&self, mut answer: Message, request: &Message) -> Message {
+        if self.compresses.load(Ordering::Relaxed) {
+            answer.compress(request);
+        }
+        answer
+    }
+
+    async fn in_the_clear(&self, request: &Message) -> io::Result<Message> {
         let mut engine = TcpStream::connect(&self.engine).await?;
         engine.set_nodelay(true)?;
         engine.write_all(&request.to_bytes()).await?;
@@ -469,6 +523,15 @@ impl Message {
     fn set_header(&mut self, name: &str, value: &str) {
         self.headers.retain(|(other, _)| other != name);
         self.headers.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Compresses the body if `request` asks for that.
+    fn compress(&mut self, request: &Self) {
+        let is_asked_for = request.header("accept-encoding").is_some_and(|accepted| accepted.contains("gzip"));
+        if is_asked_for && self.header("content-encoding").is_none() {
+            self.set_header("content-encoding", "gzip");
+            self.set_body(packed(&self.body));
+        }
     }
 
     /// Replaces the body, with the headers that describe it.
