@@ -5,6 +5,7 @@
 //! [`WriteStore`] for those that hold a [`Confirmation`](crate::environment::Confirmation).
 
 mod apply;
+mod buffers;
 mod capture;
 mod client;
 mod conditional;

@@ -18,9 +18,10 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
 use aws_smithy_types::timeout::MergeTimeoutConfig;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use tokio::time::Instant;
 
+use super::buffers::{buffer, shared};
 use super::fault::Fault;
 use super::wire::{WireBytes, inflated, is_gzip};
 use crate::limits;
@@ -117,7 +118,7 @@ impl RawResponse {
     /// All of the body as it travelled, checked.
     pub(super) async fn collect(self) -> Result<Bytes, Fault> {
         let mut hasher = crc32fast::Hasher::new();
-        let mut body = BytesMut::with_capacity(self.length.unwrap_or(0).min(limits::RESPONSE_BYTES));
+        let mut body = buffer(self.length.unwrap_or(0).min(limits::RESPONSE_BYTES));
         let mut stream = ByteStream::new(self.body);
         let mut checked = (Instant::now(), 0);
         loop {
@@ -147,7 +148,7 @@ impl RawResponse {
         if self.crc32.is_some_and(|expected| expected != hasher.finalize()) {
             return Err(Fault::broken_body("the response does not match its x-amz-crc32 checksum"));
         }
-        Ok(body.freeze())
+        Ok(shared(body))
     }
 }
 

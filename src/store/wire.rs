@@ -15,6 +15,7 @@ use flate2::read::MultiGzDecoder;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 
+use super::buffers::{buffer, shared};
 use super::client::Host;
 use super::fault::Fault;
 use crate::limits::RESPONSE_BYTES;
@@ -178,7 +179,7 @@ pub(super) fn inflate(body: &[u8]) -> Result<Bytes, Fault> {
 
 /// No more bytes are taken than `bound`, whatever the body says or holds.
 fn inflate_within(bound: usize, body: &[u8]) -> Result<Bytes, Fault> {
-    let mut text = Vec::with_capacity(said_length(body).min(bound));
+    let mut text = buffer(said_length(body).min(bound));
     let mut inflating = MultiGzDecoder::new(body).take(bound as u64 + 1);
     inflating
         .read_to_end(&mut text)
@@ -186,7 +187,7 @@ fn inflate_within(bound: usize, body: &[u8]) -> Result<Bytes, Fault> {
     if text.len() > bound {
         return Err(Fault::endless_body());
     }
-    Ok(Bytes::from(text))
+    Ok(shared(text))
 }
 
 /// The length that a gzip body says of its text in its last four bytes (RFC 1952), as far as it may be true: nothing is packed more
