@@ -8,9 +8,9 @@ use crate::support::client::{numbered, strings};
 use crate::support::faults::Proxy;
 use crate::support::project::dump_of;
 
-/// What every call of the SDK is made with, and the macro that makes it.
+/// What every call of the SDK is made with, and the macros that make it.
 const CALL: &str = ".customize()";
-const RAW_CALL: &str = "raw_call!(";
+const RAW_CALLS: [&str; 2] = ["raw_call!(", "raw_send!("];
 
 /// How names of operations begin; others in a chain of calls are inputs.
 const VERBS: [&str; 12] = [
@@ -57,7 +57,7 @@ fn called() -> BTreeSet<String> {
             let end = text.find(|character: char| !character.is_ascii_lowercase() && character != '_');
             text[..end.unwrap_or(text.len())].to_owned()
         };
-        let raw = text.split(RAW_CALL).skip(1);
+        let raw = RAW_CALLS.iter().flat_map(|raw| text.split(raw).skip(1));
         found.extend(raw.filter_map(|rest| Some(name(rest.split_once(',')?.1.trim_start()))));
         let ends = text.match_indices(CALL).map(|(at, _)| &text[..at]);
         let statements = ends.map(|before| before.rsplit([';', '{']).next().unwrap_or_default());
