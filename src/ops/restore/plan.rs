@@ -139,8 +139,8 @@ impl RestorePlan {
 ///
 /// # Errors
 /// The dump is absent or damaged; the target table is not named; its key schema differs from the dump's; it is missing and
-/// may not or cannot be created; another restore is writing it; its deletion protection forbids to replace it; the target would vanish (`embedded:` without
-/// a file).
+/// may not or cannot be created; another restore is writing it; its deletion protection forbids to replace it; the target would
+/// vanish (`embedded:` without a file).
 pub async fn plan(
     store: &impl ReadStore,
     environment: &Environment,
