@@ -48,9 +48,33 @@ struct State {
     limit: usize,
     /// Successes since the limit last changed.
     successes: usize,
+    times: Times,
+    rate: Rate,
+}
+
+/// How long calls take. Only those that brought about as much as the largest so far are comparable: the last page of a segment may
+/// be a tenth of a page, and takes no longer than that.
+#[derive(Default)]
+struct Times {
+    /// Units of the calls that are compared.
+    units: f64,
     shortest: Duration,
     usual: Duration,
-    rate: Rate,
+}
+
+impl Times {
+    fn add(&mut self, units: f64, time: Duration) {
+        if units > self.units * 2.0 || self.shortest.is_zero() {
+            *self = Self { units, shortest: time, usual: time };
+        } else if units * 2.0 >= self.units {
+            self.shortest = self.shortest.min(time);
+            self.usual = (self.usual * 7 + time) / 8;
+        }
+    }
+
+    fn are_of_a_queue(&self) -> bool {
+        self.usual > self.shortest * QUEUEING + NOISE
+    }
 }
 
 /// Leave to make one call. A call that ends without an answer to its price drops it.
@@ -78,13 +102,7 @@ impl Gate {
     /// A gate within bounds that other gates may share.
     pub(super) fn sharing(shared: Arc<Shared>) -> Self {
         let first = FIRST.min(shared.most);
-        let state = State {
-            limit: first,
-            successes: 0,
-            shortest: Duration::MAX,
-            usual: Duration::ZERO,
-            rate: Rate::new(Instant::now()),
-        };
+        let state = State { limit: first, successes: 0, times: Times::default(), rate: Rate::new(Instant::now()) };
         Self { shared, permits: Semaphore::new(first), state: Mutex::new(state), turn: tokio::sync::Mutex::default() }
     }
 
@@ -149,12 +167,10 @@ impl Pass<'_> {
         let mut state = self.gate.state();
         state.rate.answered(self.sent, now, self.paid, units, 0.0);
         self.settle(units);
-        let time = now - self.sent;
-        state.shortest = state.shortest.min(time);
-        state.usual = (state.usual * 7 + time) / 8;
+        state.times.add(units, now - self.sent);
         state.successes += 1;
-        let is_queueing = state.usual > state.shortest * QUEUEING + NOISE;
-        if state.successes < state.limit || state.limit == self.gate.shared.most || is_queueing {
+        let is_bounded = state.limit == self.gate.shared.most || state.times.are_of_a_queue();
+        if state.successes < state.limit || is_bounded {
             return;
         }
         state.successes = 0;

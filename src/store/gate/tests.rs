@@ -36,6 +36,22 @@ async fn calls_in_flight_do_not_grow_into_a_queue() {
     assert!(gate.state().limit < 24, "{} calls in flight", gate.state().limit);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_short_page_does_not_make_whole_ones_look_slow() {
+    let gate = Gate::new(None);
+    for round in 0..40 {
+        // Whole pages take 100 ms, and each round but the first has the end of a segment.
+        let mut passes = as_many_as_given(&gate).await.into_iter();
+        sleep(Duration::from_millis(2)).await;
+        if round > 0 {
+            passes.next().expect("a pass").taken(1.0);
+        }
+        sleep(Duration::from_millis(98)).await;
+        passes.for_each(|pass| pass.taken(128.0));
+    }
+    assert!(gate.state().limit > 24, "{} calls in flight", gate.state().limit);
+}
+
 /// As many passes as the gate gives at once.
 async fn as_many_as_given(gate: &Gate) -> Vec<Pass<'_>> {
     let mut passes = Vec::new();
