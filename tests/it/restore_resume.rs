@@ -149,7 +149,7 @@ fn killed_between_zstd_frames_in_a_storm() {
 
 #[test]
 fn ctrl_c_prints_the_command_that_goes_on_and_it_writes_the_rest_alone() {
-    let scene = Scene::new(400, 3_000, &[], vec![slow()]);
+    let scene = Scene::new(400, 3_000, &[], vec![always(WRITE, Fault::Late(Duration::from_millis(100)))]);
     let mut command = scene.project.command("restoredb", Scene::arguments(&["--batch-size=4"]));
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let child = child.expect("restoredb starts");
