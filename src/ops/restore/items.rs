@@ -6,11 +6,11 @@ use std::iter;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use smallvec::{SmallVec, smallvec};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::checkpoint::Lanes;
-use super::few::Few;
 use super::ledger::Going;
 use crate::backup::{Collisions, ItemReader, Source, StripeReader};
 use crate::error::Result;
@@ -28,7 +28,7 @@ const CHUNK_BYTES: usize = 256 * 1024;
 pub(super) struct ReadItem {
     pub(super) going: Going,
     /// What goes on to the table.
-    pub(super) texts: Few<Bytes>,
+    pub(super) texts: SmallVec<[Bytes; 1]>,
     pub(super) place: Place,
 }
 
@@ -95,7 +95,7 @@ fn as_they_are(
 ) -> Result<()> {
     for chunk in chunks {
         let (items, places) = chunk?;
-        let read = |(text, place)| ReadItem { going: Going::Itself, texts: Few::one(text), place };
+        let read = |(text, place)| ReadItem { going: Going::Itself, texts: smallvec![text], place };
         if !hand_on(Ok(items.into_iter().zip(places).map(read).collect())) {
             break;
         }
@@ -142,17 +142,17 @@ pub(in crate::ops) fn fitting(outcome: Outcome, key: &KeySchema) -> Outcome {
 }
 
 fn going(item: Bytes, outcome: Outcome, place: Place) -> ReadItem {
-    let others = |texts: Few<Bytes>, item| {
+    let others = |texts: SmallVec<[Bytes; 1]>, item| {
         let count = u32::try_from(texts.len()).expect("a filter gives far fewer items");
         ReadItem { going: Going::Others { count, item }, texts, place }
     };
     match outcome {
-        Outcome::Unchanged => ReadItem { going: Going::Itself, texts: Few::one(item), place },
-        Outcome::Changed(changed) => others(Few::one(changed), item),
+        Outcome::Unchanged => ReadItem { going: Going::Itself, texts: smallvec![item], place },
+        Outcome::Changed(changed) => others(smallvec![changed], item),
         Outcome::Several(several) => others(several.into_iter().collect(), item),
-        Outcome::Skipped => others(Few::none(), Bytes::new()),
+        Outcome::Skipped => others(SmallVec::new(), Bytes::new()),
         Outcome::Rejected(reason) => {
-            ReadItem { going: Going::Nothing(Box::new(Refused { item, reason })), texts: Few::none(), place }
+            ReadItem { going: Going::Nothing(Box::new(Refused { item, reason })), texts: SmallVec::new(), place }
         }
     }
 }

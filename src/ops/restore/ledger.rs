@@ -10,8 +10,8 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use smallvec::{SmallVec, smallvec};
 
-use super::few::Few;
 use crate::store::Refused;
 
 /// Items that may lie between the marks and the readers, in all lanes together: about a hundred bytes each.
@@ -116,7 +116,7 @@ struct Slot {
     others: Option<Bytes>,
     /// Whether nothing went on, for a reason.
     is_withheld: bool,
-    outcomes: Few<Outcome>,
+    outcomes: SmallVec<[Outcome; 1]>,
 }
 
 #[derive(Debug)]
@@ -167,9 +167,9 @@ impl Ledger {
     /// An item was read in a lane; `end` is the offset behind it. What goes on in its place is settled with the ticket, each by itself.
     pub(super) fn read(&mut self, lane: usize, end: u64, going: Going) -> Ticket {
         let (open, others, outcomes) = match going {
-            Going::Itself => (1, None, Few::none()),
-            Going::Others { count, item } => (count, Some(item), Few::none()),
-            Going::Nothing(refused) => (0, None, Few::one(Outcome::Rejected(refused))),
+            Going::Itself => (1, None, SmallVec::new()),
+            Going::Others { count, item } => (count, Some(item), SmallVec::new()),
+            Going::Nothing(refused) => (0, None, smallvec![Outcome::Rejected(refused)]),
         };
         let slot = Slot { end, open, others, is_withheld: !outcomes.is_empty(), outcomes };
         self.waiting_bytes += slot.kept_bytes();

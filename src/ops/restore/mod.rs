@@ -15,7 +15,6 @@ mod checkpoint;
 mod concerns;
 mod diff;
 mod facts;
-mod few;
 mod items;
 mod ledger;
 mod marker;
