@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::spill::Spill;
 use crate::error::Result;
-use crate::item::Key;
 
 const PARTITIONS: usize = 1024;
 
@@ -44,18 +43,17 @@ impl KeyCollisions {
         Ok(Self { records: Spill::new(PARTITIONS, SCRATCH_MEMORY)? })
     }
 
-    /// Takes the key of an item as it will be written, and the one it had before. `number` names the item in what is found; numbers
-    /// rise.
+    /// Takes the hash of the key that an item will be written with, and of the one it had before. `number` names the item in what is
+    /// found; numbers rise.
     ///
     /// # Errors
     /// The disk is full.
-    pub fn take(&mut self, key: &Key, before: &Key, number: u64) -> Result<()> {
-        let hash = key.hash128();
+    pub fn take(&mut self, key: u128, before: u128, number: u64) -> Result<()> {
         let mut record = [0; RECORD];
-        record[..16].copy_from_slice(&hash.to_le_bytes());
-        record[16..32].copy_from_slice(&before.hash128().to_le_bytes());
+        record[..16].copy_from_slice(&key.to_le_bytes());
+        record[16..32].copy_from_slice(&before.to_le_bytes());
         record[32..].copy_from_slice(&number.to_le_bytes());
-        let partition = usize::try_from(hash % PARTITIONS as u128).unwrap_or(0);
+        let partition = usize::try_from(key % PARTITIONS as u128).unwrap_or(0);
         self.records.push(partition, &record)
     }
 
@@ -99,19 +97,19 @@ mod tests {
     use super::*;
     use crate::item::{KeyAttribute, KeySchema, KeyType};
 
-    fn key(value: u16) -> Key {
+    fn key(value: u16) -> u128 {
         let schema = KeySchema { partition: KeyAttribute { name: "k".to_owned(), kind: KeyType::N }, sort: None };
-        schema.extract(format!(r#"{{"k":{{"N":"{value}"}}}}"#).as_bytes()).unwrap()
+        schema.hash128(format!(r#"{{"k":{{"N":"{value}"}}}}"#).as_bytes()).unwrap()
     }
 
     #[test]
     fn versions_of_one_item_do_not_collide() {
         let mut keys = KeyCollisions::new().unwrap();
         for number in 0..3 {
-            keys.take(&key(5), &key(1), number).unwrap();
+            keys.take(key(5), key(1), number).unwrap();
         }
         assert_eq!(keys.judge().unwrap(), Collisions::default());
-        keys.take(&key(5), &key(2), 3).unwrap();
+        keys.take(key(5), key(2), 3).unwrap();
         assert_eq!(keys.judge().unwrap(), Collisions { count: 1, first: vec![(0, 3)] });
     }
 
@@ -122,7 +120,7 @@ mod tests {
             let mut owners: HashMap<u16, (u16, u64)> = HashMap::new();
             let mut expected = Vec::new();
             for (number, (after, before)) in items.iter().enumerate() {
-                keys.take(&key(*after), &key(*before), number as u64).unwrap();
+                keys.take(key(*after), key(*before), number as u64).unwrap();
                 let (owner, at) = *owners.entry(*after).or_insert((*before, number as u64));
                 if owner != *before {
                     expected.push((at, number as u64));

@@ -128,11 +128,11 @@ impl Meetings {
     /// # Errors
     /// The disk is full.
     pub(super) fn take(&mut self, item: &Bytes, outcome: &Outcome) -> Result<()> {
-        let before = self.from.extract(item);
+        let before = self.from.hash128(item);
         for made in outcome.items(item) {
             self.number += 1;
-            match self.to.extract(made) {
-                Ok(key) => self.keys.take(&key, before.as_ref().unwrap_or(&key), self.number)?,
+            match self.to.hash128(made) {
+                Ok(key) => self.keys.take(key, *before.as_ref().unwrap_or(&key), self.number)?,
                 Err(_) => self.keyless += 1,
             }
         }
