@@ -68,6 +68,11 @@ impl<T> Iterator for Through<T> {
     }
 }
 
+/// Bytes of the text of items.
+pub(super) fn bytes_of(items: &[Bytes]) -> u64 {
+    items.iter().map(|item| item.len() as u64).sum()
+}
+
 /// Why a table does not take an item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Misfit {

@@ -1,15 +1,18 @@
 //! What a transform would do, found out by doing it to every item, but for the writes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 
 use super::cost::{Costing, Tariff, WriteCost};
-use super::through::{Meetings, Misfit};
-use crate::error::Result;
+use super::through::{Meetings, Misfit, bytes_of, through};
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::{Event, Reporter};
 use crate::item::KeySchema;
-use crate::transform::{Outcome, Transformed};
+use crate::transform::{Outcome, Transform, Transformed};
 
 /// Different reasons that are told.
 const REASONS: usize = 10;
@@ -58,6 +61,11 @@ pub struct Shown {
     pub rejected: Option<String>,
 }
 
+/// A dry run that was stopped.
+pub(super) fn interrupted() -> Error {
+    Error::new(ErrorKind::Interrupted, "interrupted: nothing was written")
+}
+
 /// Makes a trial.
 pub(super) struct Trying {
     trial: Trial,
@@ -73,8 +81,8 @@ pub(super) struct Trying {
 }
 
 impl Trying {
-    /// A trial of items that come with the key `from` and go to a table with the key `to` that charges by `tariff`. A restore rejects what does not fit.
-    /// The first `show` items that do not stay as they are are kept to be shown.
+    /// A trial of items that come with the key `from` and go to a table with the key `to` that charges by `tariff`. A restore rejects
+    /// what does not fit. The first `show` items that do not stay as they are are kept to be shown.
     pub(super) fn new(
         from: KeySchema,
         to: KeySchema,
@@ -102,12 +110,38 @@ impl Trying {
         self
     }
 
+    /// Puts items through the transform, as they come and until no more are to come out; what was found.
+    ///
+    /// # Errors
+    /// Those of `chunks`; a program fails; interrupted.
+    pub(super) fn all<T: Send + 'static>(
+        mut self,
+        transform: &Transform,
+        chunks: impl Iterator<Item = Result<(Vec<Bytes>, T)>> + Send + 'static,
+        reporter: &Arc<dyn Reporter>,
+        cancel: &CancellationToken,
+    ) -> Result<Trial> {
+        for chunk in through(transform, reporter, chunks)? {
+            if cancel.is_cancelled() {
+                return Err(interrupted());
+            }
+            let chunk = chunk?;
+            reporter.report(Event::Progress { items: chunk.items.len() as u64, bytes: bytes_of(&chunk.items) });
+            self.take(chunk)?;
+            if self.is_full() {
+                break;
+            }
+        }
+        transform.warnings().into_iter().for_each(|warning| reporter.report(Event::Warning(warning)));
+        self.end()
+    }
+
     /// Whether no more items come out.
-    pub(super) fn is_full(&self) -> bool {
+    fn is_full(&self) -> bool {
         self.left == Some(0)
     }
 
-    pub(super) fn take<T>(&mut self, chunk: Transformed<T>) -> Result<()> {
+    fn take<T>(&mut self, chunk: Transformed<T>) -> Result<()> {
         for (item, outcome) in chunk.items.iter().zip(chunk.outcomes) {
             if self.is_full() {
                 break;
@@ -183,7 +217,7 @@ impl Trying {
     }
 
     /// What was found. Keys that meet are looked for now.
-    pub(super) fn end(self) -> Result<Trial> {
+    fn end(self) -> Result<Trial> {
         let mut trial = self.trial;
         trial.cost = self.costing.end();
         if let Some(meetings) = &self.meetings {

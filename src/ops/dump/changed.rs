@@ -16,7 +16,7 @@ use crate::backup::{Changes, DumpTarget, LinesList, beside, publish_lines, remov
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::item::{Items, KeySchema};
-use crate::ops::through::{CHUNK_ITEMS, Meetings, through};
+use crate::ops::through::{CHUNK_ITEMS, Meetings, bytes_of, through};
 use crate::transform::{Outcome, Transform, Transformed};
 
 /// Some items of a page; with the last of them, what the page ends with.
@@ -145,10 +145,6 @@ impl Output {
         self.reporter.report(Event::Progress { items: items.len() as u64, bytes: bytes_of(&items) });
         Ok(is_page_end)
     }
-}
-
-fn bytes_of(items: &[Bytes]) -> u64 {
-    items.iter().map(|item| item.len() as u64).sum()
 }
 
 /// The file of rejected items: goes on with what `changes` knows of, and gets its name with the dump.

@@ -9,12 +9,11 @@ use super::changed::chunks;
 use super::copy::{PAGES, read, unread};
 use super::plan::DumpPlan;
 use super::run::progress;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::event::{Event, Phase, Reporter};
 use crate::ops::blocking;
 use crate::ops::cost::Tariff;
-use crate::ops::through::through;
-use crate::ops::trial::{Trial, Trying};
+use crate::ops::trial::{Trial, Trying, interrupted};
 use crate::store::ReadStore;
 
 /// Reads the table and puts its items through the transform of `plan`; `None` where there is none. The first `show` items that do
@@ -41,29 +40,17 @@ where
     }
     reporter.report(Event::Phase { phase: Phase::Trying, items: Some(plan.items), bytes: Some(plan.bytes) });
     let key = plan.schema.key_schema()?;
-    let mut trying = Trying::new(key.clone(), key, Tariff::untimed(&plan.schema), transform.changes(), false, show)?
+    let trying = Trying::new(key.clone(), key, Tariff::untimed(&plan.schema), transform.changes(), false, show)?
         .limited(plan.limit);
     let (pages, waiting) = mpsc::channel(PAGES);
     let reading = read(store.clone(), unread(plan, &progress(plan, true))?, None, pages, cancel.clone());
-    let heard = Arc::clone(reporter);
-    let work = move || {
-        for chunk in through(&transform, &heard, chunks(waiting))? {
-            let chunk = chunk?;
-            let bytes = chunk.items.iter().map(|item| item.len() as u64).sum();
-            heard.report(Event::Progress { items: chunk.items.len() as u64, bytes });
-            trying.take(chunk)?;
-            if trying.is_full() {
-                break;
-            }
-        }
-        transform.warnings().into_iter().for_each(|warning| heard.report(Event::Warning(warning)));
-        trying.end()
-    };
+    let (heard, cancelled) = (Arc::clone(reporter), cancel.clone());
+    let work = move || trying.all(&transform, chunks(waiting), &heard, &cancelled);
     let trying = tokio::spawn(blocking("the dry run", work));
     let read = reading.await;
     let trial = trying.await.map_err(|error| Error::failed("the dry run was cut off").with_source(error))??;
     if cancel.is_cancelled() {
-        return Err(Error::new(ErrorKind::Interrupted, "interrupted: nothing was written"));
+        return Err(interrupted());
     }
     read?;
     Ok(Some(trial))

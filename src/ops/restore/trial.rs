@@ -7,10 +7,9 @@ use tokio_util::sync::CancellationToken;
 use super::checkpoint::Lanes;
 use super::items::Readers;
 use super::plan::{RestorePlan, TableAction};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::event::{Event, Phase, Reporter};
 use crate::ops::blocking;
-use crate::ops::through::through;
 use crate::ops::trial::{Trial, Trying};
 
 /// Puts the items of the dump through the transform of `plan`; `None` where there is none, or nothing would be written. The first
@@ -32,21 +31,9 @@ pub async fn trial(
     };
     reporter.report(Event::Phase { phase: Phase::Trying, items: plan.source.items, bytes: plan.source.bytes });
     let from = plan.parts.bound.source_key.clone().unwrap_or_else(|| key.clone());
-    let mut trying = Trying::new(from, key, plan.parts.bound.tariff.clone(), transform.changes(), true, show)?;
+    let trying = Trying::new(from, key, plan.parts.bound.tariff.clone(), transform.changes(), true, show)?;
     let readers = Readers::open(&plan.parts.source, &Lanes::Whole { mark: 0 })?;
     let (heard, cancel) = (Arc::clone(reporter), cancel.clone());
-    let work = move || {
-        for chunk in through(&transform, &heard, readers.chunks())? {
-            if cancel.is_cancelled() {
-                return Err(Error::new(ErrorKind::Interrupted, "interrupted: nothing was written"));
-            }
-            let chunk = chunk?;
-            let bytes = chunk.items.iter().map(|item| item.len() as u64).sum();
-            heard.report(Event::Progress { items: chunk.items.len() as u64, bytes });
-            trying.take(chunk)?;
-        }
-        transform.warnings().into_iter().for_each(|warning| heard.report(Event::Warning(warning)));
-        trying.end()
-    };
+    let work = move || trying.all(&transform, readers.chunks(), &heard, &cancel);
     blocking("the dry run", work).await.map(Some)
 }
