@@ -1,7 +1,5 @@
 //! SHA-256 as the metadata writes it: lower-case hex.
 
-use std::fmt::Write;
-
 use sha2::{Digest, Sha256};
 
 /// The digest of `bytes`.
@@ -11,10 +9,7 @@ pub(super) fn hex_sha256(bytes: &[u8]) -> String {
 
 /// The digest of all that `hasher` has seen.
 pub(super) fn hex(hasher: Sha256) -> String {
-    hasher.finalize().iter().fold(String::with_capacity(64), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to a string cannot fail");
-        text
-    })
+    hex::encode(hasher.finalize())
 }
 
 #[cfg(test)]

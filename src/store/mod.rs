@@ -29,6 +29,7 @@ mod scaling;
 mod seam;
 mod selection;
 mod shortcut;
+mod signature;
 mod tables;
 mod wire;
 mod write;

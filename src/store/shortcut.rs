@@ -2,8 +2,8 @@
 //!
 //! For each call the SDK lays out its configuration anew, asks a dozen interceptors and builds the same headers: at 25 items a
 //! call that is half of what a restore takes. So the first call goes the SDK's way, and what it settled is kept: endpoint,
-//! headers, connector, time limits. The calls after it exchange the body and are signed again. Credentials still come from the
-//! SDK's cache, which renews them; signing, connections and the reading of errors are the SDK's code.
+//! headers, connector, time limits. The calls after it exchange the body and are signed again (see `signature`). Credentials still
+//! come from the SDK's cache, which renews them; connections and the reading of errors are the SDK's code.
 //!
 //! The first call that fails closes the way, and the SDK's own is taken until it has succeeded again: that is where clock skew
 //! is learned, connections are given up and endpoints are asked for anew.
@@ -12,30 +12,29 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use aws_credential_types::Credentials;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::interceptors::BeforeTransmitInterceptorContextRef;
 use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_dynamodb::error::{BoxError, SdkError};
 use aws_sdk_dynamodb::operation::batch_write_item::{BatchWriteItem, BatchWriteItemError};
-use aws_smithy_runtime_api::client::auth::{AuthScheme, AuthSchemeEndpointConfig, AuthSchemeId};
+use aws_smithy_runtime_api::client::auth::AuthSchemeId;
 use aws_smithy_runtime_api::client::http::{HttpClient, HttpConnector, HttpConnectorSettings, SharedHttpConnector};
-use aws_smithy_runtime_api::client::identity::ResolveCachedIdentity;
+use aws_smithy_runtime_api::client::identity::{Identity, ResolveCachedIdentity};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::runtime_components::GetIdentityResolver;
 use aws_smithy_runtime_api::client::runtime_plugin::RuntimePlugin;
 use aws_smithy_runtime_api::client::ser_de::{DeserializeResponse, SharedResponseDeserializer};
 use aws_smithy_types::body::SdkBody;
-use aws_smithy_types::config_bag::Layer;
 use aws_smithy_types::timeout::MergeTimeoutConfig;
-use aws_types::SigningName;
-use aws_types::region::{Region, SigningRegion};
 use bytes::Bytes;
-use chrono::{NaiveDateTime, TimeDelta, Utc};
+use chrono::{TimeDelta, Utc};
 
 use super::client::raw_call;
 use super::fault::Fault;
 use super::hush::Hush;
 use super::seam::RawResponse;
+use super::signature::Signer;
 
 /// How the SDK signs for DynamoDB, where this is the way.
 const SCHEME: AuthSchemeId = AuthSchemeId::new("sigv4");
@@ -59,10 +58,11 @@ pub(super) struct Way {
     table: String,
     /// The request without body and signature.
     request: HttpRequest,
+    signer: Signer,
     connector: SharedHttpConnector,
     attempt: Option<Duration>,
     components: RuntimeComponents,
-    /// What the operation itself is made of, and where its signatures hold.
+    /// What the operation itself is made of.
     operation: ConfigBag,
 }
 
@@ -80,7 +80,10 @@ impl Shortcut {
         let guide = Guide::to(table);
         // Account-based endpoints are routed by the table named in the typed input.
         let answer = raw_call!(sdk, batch_write_item.request_items(table, Vec::new()), body, guide.clone())?;
-        if let Some(way) = guide.way().take() {
+        let shown = guide.shown().take();
+        if let Some((way, request)) = shown
+            && way.signs_like_the_sdk(&request).await
+        {
             *self.way() = Some(Arc::new(way));
         }
         Ok(answer)
@@ -94,31 +97,26 @@ impl Shortcut {
 impl Way {
     /// What can be kept of a request that the SDK is about to send to `table`.
     fn of(table: &str, request: &HttpRequest, components: &RuntimeComponents, config: &ConfigBag) -> Option<Self> {
-        let headers = request.headers();
-        let signed = NaiveDateTime::parse_from_str(headers.get("x-amz-date")?, "%Y%m%dT%H%M%SZ").ok()?;
-        if (signed.and_utc() - Utc::now()).abs() > SKEW {
+        if (Signer::time(request)? - Utc::now()).abs() > SKEW {
             return None;
         }
-        let scope = headers.get("authorization")?.strip_prefix("AWS4-HMAC-SHA256 Credential=")?.split(',').next()?;
-        let mut scope = scope.rsplit('/').skip(1).map(ToOwned::to_owned);
-        let mut signed_for = Layer::new("signed for");
-        signed_for.store_put(SigningName::from(scope.next()?));
-        signed_for.store_put(SigningRegion::from(Region::new(scope.next()?)));
+        let signer = Signer::of(request)?;
         let mut operation = ConfigBag::base();
         operation.push_shared_layer(BatchWriteItem::new().config()?);
-        operation.push_layer(signed_for);
         let mut common = HttpRequest::empty();
         common.set_method(request.method()).ok()?;
         common.set_uri(request.uri()).ok()?;
-        for (name, value) in headers.iter().filter(|(name, _)| !OF_ONE_CALL.contains(name)) {
+        for (name, value) in request.headers().iter().filter(|(name, _)| !OF_ONE_CALL.contains(name)) {
             common.headers_mut().append(name.to_owned(), value.to_owned());
         }
+        Signer::make_room_in(&mut common);
         let timeouts = config.load::<MergeTimeoutConfig>();
         let mut settings = HttpConnectorSettings::builder();
         settings.set_connect_timeout(timeouts.connect_timeout()).set_read_timeout(timeouts.read_timeout());
         Some(Self {
             table: table.to_owned(),
             request: common,
+            signer,
             connector: components.http_client()?.http_connector(&settings.build(), components),
             attempt: timeouts.operation_attempt_timeout(),
             components: components.clone(),
@@ -154,19 +152,23 @@ impl Way {
         let mut request = self.request.try_clone().ok_or_else(|| Fault::impossible("the request cannot be copied"))?;
         request.headers_mut().insert("content-length", body.len().to_string());
         *request.body_mut() = SdkBody::from(body);
-        match self.sign(&mut request).await {
-            Ok(()) => Ok(request),
-            Err(error) => Err(Fault::of(SdkError::<BatchWriteItemError, _>::construction_failure(error))),
-        }
+        let refused = |error| Fault::of(SdkError::<BatchWriteItemError, _>::construction_failure(error));
+        let identity = self.identity().await.map_err(refused)?;
+        let signed = identity.data::<Credentials>().and_then(|it| self.signer.sign(&mut request, it, Utc::now()));
+        signed.ok_or_else(|| Fault::impossible("the request cannot be signed"))?;
+        Ok(request)
     }
 
-    async fn sign(&self, request: &mut HttpRequest) -> Result<(), BoxError> {
+    /// Whether this way signs as the SDK did, which decides if it can be taken.
+    async fn signs_like_the_sdk(&self, request: &HttpRequest) -> bool {
+        let Ok(identity) = self.identity().await else { return false };
+        identity.data::<Credentials>().is_some_and(|credentials| self.signer.agrees(request, credentials))
+    }
+
+    async fn identity(&self) -> Result<Identity, BoxError> {
         let (components, operation) = (&self.components, &self.operation);
         let resolver = components.identity_resolver(SCHEME).ok_or("nothing resolves the identity")?;
-        let identity = components.identity_cache().resolve_cached_identity(resolver, components, operation).await?;
-        let scheme = components.auth_scheme(SCHEME).ok_or("nothing signs")?;
-        let endpoint = AuthSchemeEndpointConfig::empty();
-        scheme.signer().sign_http_request(request, &identity, endpoint, components, operation)
+        components.identity_cache().resolve_cached_identity(resolver, components, operation).await
     }
 
     /// The failure that an answer tells of, read as the SDK reads it.
@@ -188,17 +190,18 @@ impl Way {
 #[derive(Clone)]
 pub(super) struct Guide {
     table: String,
-    way: Arc<Mutex<Option<Way>>>,
+    shown: Arc<Mutex<Option<(Way, HttpRequest)>>>,
 }
 
 impl Guide {
     /// For a call to `table`.
     pub(super) fn to(table: &str) -> Self {
-        Self { table: table.to_owned(), way: Arc::default() }
+        Self { table: table.to_owned(), shown: Arc::default() }
     }
 
-    fn way(&self) -> MutexGuard<'_, Option<Way>> {
-        self.way.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The way, and the request that went it.
+    fn shown(&self) -> MutexGuard<'_, Option<(Way, HttpRequest)>> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -220,7 +223,8 @@ impl Intercept for Guide {
         components: &RuntimeComponents,
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        *self.way() = Way::of(&self.table, context.request(), components, config);
+        let way = Way::of(&self.table, context.request(), components, config);
+        *self.shown() = way.zip(context.request().try_clone());
         Ok(())
     }
 }

@@ -175,7 +175,7 @@ impl Transform {
             hash.update((text.len() as u64).to_le_bytes());
             hash.update(text);
         }
-        Some(hash.finalize().iter().take(16).fold(String::new(), |text, byte| format!("{text}{byte:02x}")))
+        Some(hex::encode(&hash.finalize()[..16]))
     }
 
     /// Whether items can become others, and not only be left out.

@@ -137,7 +137,8 @@ impl Batcher {
         if self.open.items.is_empty() {
             return None;
         }
-        let batch = std::mem::take(&mut self.open);
+        let next = Batch { items: Vec::with_capacity(self.batch_size), ..Batch::default() };
+        let batch = std::mem::replace(&mut self.open, next);
         self.in_flight.extend(batch.items.iter().map(|item| item.key));
         Some(batch)
     }

@@ -1,6 +1,9 @@
 use std::collections::VecDeque;
 
-use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, retry::RetryConfig};
+use std::time::SystemTime;
+
+use aws_credential_types::provider::{ProvideCredentials, future};
+use aws_sdk_dynamodb::config::{BehaviorVersion, Region, retry::RetryConfig};
 use aws_smithy_runtime_api::client::http::{HttpConnectorFuture, http_client_fn};
 use sha2::{Digest, Sha256};
 
@@ -10,10 +13,32 @@ use super::*;
 const TOKEN: &str = "TheSessionToken0123";
 
 /// Answers as it was told to, and keeps what was asked.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 struct Server {
+    endpoint: &'static str,
+    /// The session token of whoever asks, from now on.
+    token: Arc<Mutex<Option<&'static str>>>,
     asked: Arc<Mutex<Vec<HttpRequest>>>,
     answers: Arc<Mutex<VecDeque<(u16, &'static str)>>>,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        let token = Arc::new(Mutex::new(Some(TOKEN)));
+        Self { endpoint: "http://dynamodb.test:8000", token, asked: Arc::default(), answers: Arc::default() }
+    }
+}
+
+/// Credentials that are asked for before every call.
+impl ProvideCredentials for Server {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        let token = self.token.lock().unwrap().map(ToOwned::to_owned);
+        let expired = Some(SystemTime::UNIX_EPOCH);
+        future::ProvideCredentials::ready(Ok(Credentials::new("TheAccessKey", "secret", token, expired, "test")))
+    }
 }
 
 impl HttpConnector for Server {
@@ -31,8 +56,8 @@ impl Server {
         let config = aws_sdk_dynamodb::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("eu-west-3"))
-            .endpoint_url("http://dynamodb.test:8000")
-            .credentials_provider(Credentials::new("TheAccessKey", "secret", Some(TOKEN.into()), None, "test"))
+            .endpoint_url(self.endpoint)
+            .credentials_provider(self.clone())
             .retry_config(RetryConfig::disabled())
             .http_client(http_client_fn(move |_, _| connector.clone()));
         Client::from_conf(config.build())
@@ -67,12 +92,14 @@ fn signature(request: &HttpRequest) -> String {
         name => request.headers().get(name).expect(name),
     };
     let signed = header("authorization").split("SignedHeaders=").nth(1).unwrap().split(',').next().unwrap();
-    for needed in ["host", "x-amz-date", "x-amz-target", "x-amz-security-token"] {
+    for needed in ["host", "x-amz-date", "x-amz-target"] {
         assert!(signed.split(';').any(|name| name == needed), "{needed} in {signed}");
     }
+    assert_eq!(signed.contains("x-amz-security-token"), request.headers().contains_key("x-amz-security-token"));
     let headers = signed.split(';').map(|name| format!("{name}:{}\n", header(name))).collect::<Vec<_>>().concat();
     let body = hex(&sha256(request.body().bytes().expect("a body in memory")));
-    let canonical = format!("{}\n/\n\n{headers}\n{signed}\n{body}", request.method());
+    let path = request.uri().strip_prefix("http://dynamodb.test:8000").unwrap();
+    let canonical = format!("{}\n{path}\n\n{headers}\n{signed}\n{body}", request.method());
     let (date, day) = (header("x-amz-date"), &header("x-amz-date")[..8]);
     let scope = format!("{day}/eu-west-3/dynamodb/aws4_request");
     let to_sign = format!("AWS4-HMAC-SHA256\n{date}\n{scope}\n{}", hex(&sha256(canonical.as_bytes())));
@@ -98,6 +125,49 @@ async fn every_call_carries_its_own_body_and_is_signed_for_it() {
         assert_eq!(request.uri(), "http://dynamodb.test:8000/");
     }
     assert_eq!(asked.iter().map(went_the_way_of_the_sdk).collect::<Vec<_>>(), [true, false, false]);
+}
+
+#[tokio::test]
+async fn credentials_that_change_are_those_that_sign() {
+    let (server, shortcut) = (Server::default(), Shortcut::default());
+    let sdk = server.sdk([(200, "{}"); 4]);
+    let tokens = [None, Some(TOKEN), Some("AnotherToken0123"), None];
+    for token in tokens {
+        *server.token.lock().unwrap() = token;
+        shortcut.batch_write_item(&sdk, "films", Bytes::from("{}")).await.unwrap();
+    }
+    let asked = server.asked();
+    for (request, token) in asked.iter().zip(tokens) {
+        assert_eq!(request.headers().get("x-amz-security-token"), token);
+        assert_eq!(request.headers().get("authorization"), Some(signature(request).as_str()));
+    }
+    assert_eq!(asked.iter().map(went_the_way_of_the_sdk).collect::<Vec<_>>(), [true, false, false, false]);
+}
+
+#[tokio::test]
+async fn an_endpoint_may_have_a_path() {
+    let (server, shortcut) =
+        (Server { endpoint: "http://dynamodb.test:8000/behind", ..Server::default() }, Shortcut::default());
+    let sdk = server.sdk([(200, "{}"), (200, "{}")]);
+    for _ in 0..2 {
+        shortcut.batch_write_item(&sdk, "films", Bytes::from("{}")).await.unwrap();
+    }
+    let asked = server.asked();
+    for request in &asked {
+        assert_eq!(request.headers().get("authorization"), Some(signature(request).as_str()), "{}", request.uri());
+    }
+    assert_eq!(asked.iter().map(went_the_way_of_the_sdk).collect::<Vec<_>>(), [true, false]);
+}
+
+/// The SDK leaves out a port that goes without saying.
+#[tokio::test]
+async fn where_the_sdk_signs_otherwise_its_way_is_taken() {
+    let (server, shortcut) = (Server { endpoint: "http://dynamodb.test:80", ..Server::default() }, Shortcut::default());
+    let sdk = server.sdk([(200, "{}"), (200, "{}")]);
+    for _ in 0..2 {
+        shortcut.batch_write_item(&sdk, "films", Bytes::from("{}")).await.unwrap();
+    }
+    assert!(server.asked().iter().all(went_the_way_of_the_sdk));
 }
 
 #[tokio::test]

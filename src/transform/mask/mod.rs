@@ -14,7 +14,6 @@ mod survivors;
 mod tests;
 mod values;
 
-use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
@@ -69,7 +68,7 @@ impl Masks {
 
     /// What tells the key from others, and from which it cannot be had.
     pub(super) fn key_mark(&self) -> Option<String> {
-        self.key.as_ref().map(|key| hex(&key.hash(b"dynadump: which key is this")[..8]))
+        self.key.as_ref().map(|key| hex::encode(&key.hash(b"dynadump: which key is this")[..8]))
     }
 
     /// Names rules that matched no item so far.
@@ -195,13 +194,4 @@ fn days(key: &MaskKey, rule: &Rule, before: &Map) -> std::result::Result<i64, Re
     // Never by nothing: 1 to 365 days forward or back.
     let days = i64::try_from(number % MOST_DAYS).unwrap_or(0) + 1;
     Ok(if number < MOST_DAYS { days } else { -days })
-}
-
-/// In hexadecimal digits.
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        // A string takes everything.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

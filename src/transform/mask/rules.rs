@@ -106,7 +106,7 @@ impl MaskRules {
                 .with_hint("begin each rule with [[rule]]; it needs a path and an action"));
         }
         let rules = file.rule.into_iter().map(|rule| read(&source, rule)).collect::<Result<_>>()?;
-        let sha256 = super::hex(&Sha256::digest(text));
+        let sha256 = hex::encode(Sha256::digest(text));
         Ok(Self { rules, sha256 })
     }
 

@@ -108,7 +108,7 @@ mod tests {
     fn hashes_are_hmac_sha_256() {
         let key = MaskKey::new(&[0xaa; 131]).unwrap();
         let hash = key.hash(b"Test Using Larger Than Block-Size Key - Hash Key First");
-        assert_eq!(super::super::hex(&hash), "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
+        assert_eq!(hex::encode(hash), "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
     }
 
     #[test]

@@ -175,7 +175,7 @@ fn redacted(leaf: &Leaf) -> Leaf {
 fn hashed(leaf: &Leaf, key: &MaskKey) -> Leaf {
     let hash = key.hash(&leaf.identity());
     match leaf {
-        Leaf::S(_) => Leaf::S(super::hex(&hash)),
+        Leaf::S(_) => Leaf::S(hex::encode(hash)),
         Leaf::N(_) => {
             let number = hash.iter().take(16).fold(0, |number: u128, byte| number << 8 | u128::from(*byte));
             Leaf::N((number % NUMBERS).to_string())
