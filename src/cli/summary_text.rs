@@ -432,7 +432,7 @@ mod tests {
         let summary = RestoreSummary {
             items_written: 309,
             items_rejected: 2,
-            rejects_file: Some(PathBuf::from("prod-backup.restore-films.rejects.jsonl")),
+            rejects_file: Some(PathBuf::from("prod-backup.restore-films.dev.rejects.jsonl")),
             verified: Verified::Full {
                 equal: 309,
                 missing: 3,
@@ -447,7 +447,7 @@ mod tests {
         assert_eq!(
             complaints(&summary),
             [
-                "2 items rejected, kept with the reasons in prod-backup.restore-films.rejects.jsonl",
+                "2 items rejected, kept with the reasons in prod-backup.restore-films.dev.rejects.jsonl",
                 "3 items of the dump missing in the table, 1 with other contents; those rejected or skipped are among them\n\
                  {\"id\":{\"S\":\"\\u{1b}\"}}",
             ]

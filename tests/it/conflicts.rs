@@ -218,6 +218,25 @@ fn each_kind_of_poison_is_rejected_with_its_reason_and_the_rest_is_written() {
     project.restoredb(["--source", path]).exits(3);
 }
 
+/// Tables of one name in two environments are two tables.
+#[test]
+fn what_one_environment_refused_is_not_replaced_by_what_another_does() {
+    let (engine, project) = dump_of(30);
+    let refusing = |text| {
+        let full = Fault::Refused("ItemCollectionSizeLimitExceededException", "it is full");
+        Proxy::of(&engine, [with_text("BatchWriteItem", text, full)])
+    };
+    let (one, other) = (refusing("item-000011"), refusing("item-000012"));
+    let project = project.environment("dev", one.url(), "copy").environment("staging", other.url(), "copy");
+    let mut files = Vec::new();
+    for environment in ["dev", "staging"] {
+        let report = project.restoredb(["--source=out", "--env", environment, "--yes", "--json"]).exits(3).report();
+        files.push(report["summary"]["rejects_file"].as_str().expect("a file of rejects").to_owned());
+    }
+    assert!(project.text(&files[0]).contains("item-000011"), "{files:?}");
+    assert!(project.text(&files[1]).contains("item-000012"), "{files:?}");
+}
+
 #[test]
 fn a_full_item_collection_is_a_reject() {
     let (engine, project) = dump_of(30);

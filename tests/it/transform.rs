@@ -143,10 +143,10 @@ fn a_dry_run_counts_what_the_real_run_then_does() {
     let done = ["items_read", "items_changed", "items_left_out", "items_rejected", "items_out", "items_written"];
     assert_eq!(summary(&real["summary"], &done), [50, 20, 10, 10, 40, 40]);
     assert_eq!(engine.client().items(&copy).len(), 40);
-    let rejects = project.text(format!("out.restore-{copy}.rejects.jsonl"));
+    let rejects = project.text(format!("out.restore-{copy}.local.rejects.jsonl"));
     assert_eq!(rejects.lines().count(), 10);
     // The file holds the items as the dump has them, so that the same command reads it.
-    let file = format!("--source=out.restore-{copy}.rejects.jsonl");
+    let file = format!("--source=out.restore-{copy}.local.rejects.jsonl");
     let again = project.restoredb([&file, &to_copy, "--yes", "--json"]).exits(0).report();
     assert_eq!(again["summary"]["items_written"], 10);
 }
@@ -255,7 +255,7 @@ fn an_item_without_the_new_key_or_too_large_is_rejected_as_the_dump_has_it() {
     assert_eq!(summary(trial, &["without_key", "too_large", "rejected", "items_out"]), [1, 1, 2, 10]);
     let run = project.restoredb(arguments).exits(3).report();
     assert_eq!(summary(&run["summary"], &["items_rejected", "items_written"]), [2, 10]);
-    let rejects = project.text(format!("out.restore-{table}.rejects.jsonl"));
+    let rejects = project.text(format!("out.restore-{table}.local.rejects.jsonl"));
     assert!(rejects.contains(r#"after the transform: key attribute \"pk\" is missing"#), "{rejects}");
     assert!(rejects.contains("an item may have 409600") && !rejects.contains("yyyy"), "{rejects}");
 }
@@ -450,7 +450,7 @@ fn a_restore_that_is_killed_counts_every_item_once() {
     let done = ["items_read", "items_changed", "items_left_out", "items_rejected", "items_out", "items_written"];
     assert_eq!(summary(&report["summary"], &done), [600, 60, 60, 60, 600, 600], "{report:#}");
     assert_eq!(engine.client().items("copy").len(), 600);
-    assert_eq!(project.text("out.restore-copy.rejects.jsonl").lines().count(), 60);
+    assert_eq!(project.text("out.restore-copy.slow.rejects.jsonl").lines().count(), 60);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use super::checkpoint::Lines;
 use super::ledger::Listed;
 use crate::backup::{LinesList, Unreadable, beside};
 use crate::error::Result;
+use crate::ops::place::Place;
 use crate::store::Refused;
 
 /// One of the files.
@@ -57,15 +58,16 @@ impl List {
 }
 
 impl Rejects {
-    /// The files of a restore of `source` into `table`. `left` is what an earlier run has left of them.
+    /// The files of a restore of `source` to `target`, whose environment they name: the same table in another one refuses other
+    /// items. `left` is what an earlier run has left of them.
     pub(super) fn open(
         source: Option<&Path>,
         state_dir: Option<&Path>,
-        table: &str,
+        target: &Place,
         left: (Option<&Lines>, Option<&Lines>),
     ) -> Result<Self> {
         let places = |what: &str| {
-            let name = format!("restore-{table}.{what}.jsonl");
+            let name = format!("restore-{}.{}.{what}.jsonl", target.table, target.environment);
             let beside = source.and_then(|source| beside(source, &name));
             beside.into_iter().chain(state_dir.map(|dir| dir.join(&name))).collect()
         };

@@ -205,15 +205,14 @@ where
     });
     let request = &plan.parts.request;
     let left = (checkpoint.rejects.as_ref(), checkpoint.conflicts.as_ref());
-    let table = plan.target.table.clone();
-    let mut rejects = Rejects::open(plan.parts.source.path(), request.state_dir.as_deref(), &table, left)?;
+    let mut rejects = Rejects::open(plan.parts.source.path(), request.state_dir.as_deref(), &plan.target, left)?;
     if !resumes {
         let pieces;
         (rejects, pieces) = list_unreadable(Arc::clone(&plan.parts.source), rejects).await?;
         checkpoint.counts.add_unreadable(pieces);
     }
     let how = How {
-        table,
+        table: plan.target.table.clone(),
         key: key.clone(),
         batch_size: request.batch_size,
         on_conflict: request.on_conflict,
