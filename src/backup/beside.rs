@@ -1,6 +1,7 @@
 //! What belongs to a restore and not to a dump: rejected items, markers, the embedded engine's database. Kept beside the dump or
 //! in the user's state directory, never inside a dump.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{BufWriter, Seek, SeekFrom, Write};
@@ -10,14 +11,27 @@ use super::atomic::{
     Access, create_file, create_folders, open_lines_file, put_in_place, refused, remove_file, rename, sync_folder,
     write_file,
 };
+use super::digest::hex_sha256;
 use super::format::{PARTIAL_SUFFIX, sibling};
 use crate::error::{Error, Result};
+
+/// Bytes of a table's name that stand in the name of a file. Systems take 255 for all of it, and so long a table's name may be.
+const NAME_BYTES: usize = 80;
 
 /// The path beside a dump (or a file of items) that is named after it: `<dump>.<name>`.
 #[must_use]
 pub fn beside(dump: &Path, name: &str) -> Option<PathBuf> {
     let dump = std::path::absolute(dump).ok()?;
     sibling(&dump, &format!(".{name}"))
+}
+
+/// A table's name within the name of a file, which systems bound: a long one is cut, and told from others by its digest.
+#[must_use]
+pub fn name_in_file(name: &str) -> Cow<'_, str> {
+    match name.get(..NAME_BYTES) {
+        Some(start) if start.len() < name.len() => Cow::from(format!("{start}-{}", &hex_sha256(name.as_bytes())[..16])),
+        _ => Cow::from(name),
+    }
 }
 
 /// Lines that are appended and must not be lost, such as rejected items. Only the owner can read them.
@@ -331,6 +345,14 @@ mod tests {
         remove_mark(&path).unwrap();
         remove_mark(&path).unwrap();
         assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn long_names_are_cut_and_told_apart() {
+        let name = |end: &str| format!("{}{end}", "t".repeat(254));
+        assert_eq!(name_in_file("films"), "films");
+        assert_ne!(name_in_file(&name("a")), name_in_file(&name("b")));
+        assert_eq!(name_in_file(&name("a")).len(), 97);
     }
 
     #[test]

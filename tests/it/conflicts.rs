@@ -237,6 +237,19 @@ fn what_one_environment_refused_is_not_replaced_by_what_another_does() {
     assert!(project.text(&files[1]).contains("item-000012"), "{files:?}");
 }
 
+/// The longest name of a table is as long as that of a file may be.
+#[test]
+fn the_rejects_of_a_table_with_the_longest_name_are_kept() {
+    let engine = Engine::embedded();
+    let table = "t".repeat(255);
+    engine.client().create_simple(&table);
+    let project = Project::on(&engine, &table);
+    project.write("items.jsonl", "{\"id\":{\"S\":\"a\"}}\n{\"title\":{\"S\":\"no key\"}}\n");
+    let report = project.restoredb(["--source=items.jsonl", "--json"]).exits(3).report();
+    let path = report["summary"]["rejects_file"].as_str().expect("a file of rejects");
+    assert!(project.text(path).contains("no key"), "{path}");
+}
+
 #[test]
 fn a_full_item_collection_is_a_reject() {
     let (engine, project) = dump_of(30);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::checkpoint::Lines;
 use super::ledger::Listed;
-use crate::backup::{LinesList, Unreadable, beside};
+use crate::backup::{LinesList, Unreadable, beside, name_in_file};
 use crate::error::Result;
 use crate::ops::place::Place;
 use crate::store::Refused;
@@ -67,7 +67,7 @@ impl Rejects {
         left: (Option<&Lines>, Option<&Lines>),
     ) -> Result<Self> {
         let places = |what: &str| {
-            let name = format!("restore-{}.{}.{what}.jsonl", target.table, target.environment);
+            let name = format!("restore-{}.{}.{what}.jsonl", name_in_file(&target.table), target.environment);
             let beside = source.and_then(|source| beside(source, &name));
             beside.into_iter().chain(state_dir.map(|dir| dir.join(&name))).collect()
         };
