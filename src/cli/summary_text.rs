@@ -250,8 +250,10 @@ fn verified(summary: &RestoreSummary) -> Vec<String> {
     match &summary.verified {
         Verified::None => Vec::new(),
         Verified::Count => vec![format!("  verified by count: {} acknowledged", text::items(summary.items_written))],
-        Verified::Full { equal, missing: 0, different: 0, extra, .. } => {
-            let mut lines = vec![format!("  verified: all {} read back and equal", text::items(*equal))];
+        Verified::Full { equal, missing: 0, different: 0, extra, consumed_read_units, wire, .. } => {
+            let (all, units) = (text::items(*equal), text::units(*consumed_read_units));
+            let mut lines = vec![format!("  verified: all {all} read back and equal, {units} read units consumed")];
+            lines.extend(text::travelled(*wire));
             if *extra > 0 {
                 lines.push(format!("  the table also holds {} that the dump does not", text::items(*extra)));
             }
@@ -321,6 +323,18 @@ mod tests {
         }
     }
 
+    fn read_back(equal: u64, missing: u64, different: u64, examples: &[&str]) -> Verified {
+        Verified::Full {
+            equal,
+            missing,
+            different,
+            extra: 0,
+            consumed_read_units: 40.0,
+            wire: WireBytes::default(),
+            examples: examples.iter().map(ToString::to_string).collect(),
+        }
+    }
+
     fn restored() -> RestoreSummary {
         RestoreSummary {
             source: "./prod-backup".to_owned(),
@@ -345,7 +359,7 @@ mod tests {
             data_bytes: 118_000,
             consumed_write_units: 312.0,
             throttled_calls: 0,
-            verified: Verified::Full { equal: 312, missing: 0, different: 0, extra: 0, examples: Vec::new() },
+            verified: read_back(312, 0, 0, &[]),
             boost: None,
             settings: Vec::new(),
             not_restored: vec!["FutureField: this version does not know the field".to_owned()],
@@ -419,7 +433,7 @@ mod tests {
             [
                 "Created table films of environment local in 2.00 s",
                 "  312 items written, 118.00 kB, 312 write units consumed (156 items/s, 59.00 kB/s)",
-                "  verified: all 312 items read back and equal",
+                "  verified: all 312 items read back and equal, 40 read units consumed",
                 "Not restored:",
                 "  FutureField: this version does not know the field",
             ]
@@ -433,13 +447,7 @@ mod tests {
             items_written: 309,
             items_rejected: 2,
             rejects_file: Some(PathBuf::from("prod-backup.restore-films.dev.rejects.jsonl")),
-            verified: Verified::Full {
-                equal: 309,
-                missing: 3,
-                different: 1,
-                extra: 0,
-                examples: vec!["{\"id\":{\"S\":\"\u{1b}\"}}".to_owned()],
-            },
+            verified: read_back(309, 3, 1, &["{\"id\":{\"S\":\"\u{1b}\"}}"]),
             items_lost: 2,
             ..restored()
         };
@@ -461,7 +469,7 @@ mod tests {
             items_written: 309,
             items_rejected: rejected,
             items_skipped: skipped,
-            verified: Verified::Full { equal: 309, missing, different, extra: 0, examples: vec!["{}".to_owned()] },
+            verified: read_back(309, missing, different, &["{}"]),
             ..restored()
         };
         for (summary, told) in [

@@ -314,6 +314,7 @@ fn the_check_says_what_it_found() {
         assert_eq!(verified["mode"], wanted, "{report:#}");
         if wanted == "full" {
             assert_eq!((&verified["equal"], &verified["missing"]), (&Value::from(9), &Value::from(0)), "{report:#}");
+            assert!(verified["consumed_read_units"].as_f64().is_some_and(|units| units > 0.0), "{report:#}");
         }
     }
 }

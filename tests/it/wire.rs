@@ -44,8 +44,10 @@ fn compressed_pages_hold_the_same() {
         assert!(sizes.contains(&summary["wire_bytes"].as_u64().expect("a number")), "{run}");
     }
     project.verifydb(["out", "--env=dev", "--wire-compression=on"]).exits(0).says("travelled, compressed");
-    let arguments = ["--env=dev", "--source=out", "--table=copy", "--wire-compression=on", "--yes"];
-    project.restoredb(arguments).exits(0);
+    let arguments = ["--env=dev", "--source=out", "--table=copy", "--wire-compression=on", "--yes", "--json"];
+    let run = project.restoredb(arguments).exits(0).says("travelled, compressed");
+    let verified = &run.report()["summary"]["verified"];
+    assert!(verified["wire_bytes"].as_u64().is_some_and(|bytes| bytes < off / 10), "{run}");
     assert_eq!(items_in(&engine.client(), "copy"), items_in(&engine.client(), "films"));
 }
 

@@ -48,6 +48,7 @@ use crate::limits;
 use crate::ops::place::Place;
 use crate::ops::{Cap, Content};
 use crate::schema::{Boost, Overrides, SettingChoice};
+use crate::store::WireBytes;
 use crate::transform::Transform;
 
 /// What to restore, and how.
@@ -176,7 +177,7 @@ pub enum VerifyMode {
 }
 
 /// What the check of a restore found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "mode")]
 pub enum Verified {
     /// Not asked for.
@@ -193,6 +194,11 @@ pub enum Verified {
         different: u64,
         /// Items only the table has; expected where it held items before.
         extra: u64,
+        /// Read units that DynamoDB reports as consumed by it.
+        consumed_read_units: f64,
+        /// Bytes of the pages that were read, as they travelled.
+        #[serde(flatten)]
+        wire: WireBytes,
         /// Keys of the first items that are missing or differ, in DynamoDB JSON.
         examples: Vec<String>,
     },

@@ -53,6 +53,8 @@ where
         missing: found.missing,
         different: found.different,
         extra: found.extra,
+        consumed_read_units: found.read_units,
+        wire: found.wire,
         examples: lacking.map(|example| example.key).take(EXAMPLES).collect(),
     })
 }
