@@ -34,8 +34,8 @@ pub(super) async fn run(intent: DumpIntent, session: Session) -> Result<Finished
     session.show_plan(&sections, &warnings, &approval, common);
     if common.dry_run {
         let reporter = session.reporter();
-        let trial = ops::dump::trial(&store, &plan, intent.show, &reporter, &session.cancel);
-        return trial_text::conclude(&plan, Box::pin(trial).await?, &session);
+        let trial = Box::pin(ops::dump::trial(&store, &mut plan, intent.show, &reporter, &session.cancel)).await?;
+        return trial_text::conclude(&plan, trial, &session);
     }
     let prompt = format!("Replace the dump in {}?", plan.target);
     ask::confirm(console, &approval, &common.answers, false, &prompt, &session.cancel).await?;

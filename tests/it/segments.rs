@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::resume::{items_of, signal, start};
-use crate::support::client::{numbered, poll};
+use crate::support::client::{numbered, poll, strings};
 use crate::support::engine::Engine;
 use crate::support::faults::{Fault, Proxy, Rule, always, with_text};
 use crate::support::project::Project;
@@ -57,6 +57,30 @@ fn segments_follow_the_size_and_neighbours_do_not_begin_together() {
     // Given, the number is what it is.
     let run = project.dumpdb(["--env=dev", "--output=out", "--segments=3", "--yes", "--json"]).exits(0);
     assert_eq!(run.report()["summary"]["segments"], 3);
+}
+
+/// DynamoDB counts a table some hours after it was filled.
+#[test]
+fn a_table_that_was_not_counted_yet_is_looked_at_once() {
+    let uncounted: fn(&mut Value) = |answer| {
+        answer["Table"]["TableSizeBytes"] = json!(0);
+        answer["Table"]["ItemCount"] = json!(0);
+    };
+    let (engine, proxy, project) = behind([always("DescribeTable", Fault::Changed(uncounted))]);
+    let distant = proxy.url().replace("127.0.0.1", "0.0.0.0");
+    let project = project.environment("dev", &distant, "films");
+    let segments = |output| {
+        let run = project.dumpdb(["--env=dev", "--output", output, "--json"]).exits(0);
+        run.report()["summary"]["segments"].as_u64().expect("a number")
+    };
+    assert_eq!(segments("small"), 1);
+    let text = "x".repeat(390_000);
+    let large = ["a", "b", "c", "d"].map(|id| strings([("id", id), ("text", &text)]));
+    engine.client().put("films", large);
+    assert_eq!(segments("large"), 256);
+    let before = proxy.seen("Scan");
+    project.dumpdb(["--env=dev", "--dry-run", "--transform=."]).exits(0);
+    assert!(proxy.seen("Scan") - before > 256, "{} calls", proxy.seen("Scan") - before);
 }
 
 #[test]

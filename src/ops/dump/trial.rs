@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::changed::chunks;
 use super::copy::{PAGES, read, unread};
+use super::first_look::look;
 use super::plan::DumpPlan;
 use super::run::progress;
 use crate::error::{Error, Result};
@@ -17,13 +18,13 @@ use crate::ops::trial::{Trial, Trying, interrupted};
 use crate::store::ReadStore;
 
 /// Reads the table and puts its items through the transform of `plan`; `None` where there is none. The first `show` items that do
-/// not stay as they are are kept to be shown.
+/// not stay as they are are kept to be shown. The segments of `plan` are chosen anew where the table's size is not known.
 ///
 /// # Errors
 /// The table cannot be read to its end; a program fails; interrupted.
 pub async fn trial<S>(
     store: &S,
-    plan: &DumpPlan,
+    plan: &mut DumpPlan,
     show: usize,
     reporter: &Arc<dyn Reporter>,
     cancel: &CancellationToken,
@@ -39,6 +40,7 @@ where
         store.cap_reads(units);
     }
     reporter.report(Event::Phase { phase: Phase::Trying, items: Some(plan.items), bytes: Some(plan.bytes) });
+    look(store, plan, cancel).await?;
     let key = plan.schema.key_schema()?;
     let trying = Trying::new(key.clone(), key, Tariff::untimed(&plan.schema), transform.changes(), false, show)?
         .limited(plan.limit);
