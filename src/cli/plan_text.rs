@@ -25,7 +25,8 @@ pub(super) type Section = (&'static str, Vec<String>);
 pub(super) fn dump(plan: &DumpPlan, content: Content) -> Vec<Section> {
     let mut source = place_rows(&plan.source);
     source.extend(plan.table.iter().cloned());
-    source.push(row("items", format!("about {}, {}", text::items(plan.items), text::bytes(plan.bytes))));
+    let size = Some(format!(", {}", text::bytes(plan.bytes))).filter(|_| plan.items > 0).unwrap_or_default();
+    source.push(row("items", held(plan.items, plan.source.local) + &size));
     let mut target = vec![row("to", stream_or_path(&plan.target, "standard output"))];
     if plan.replaces {
         target.push(row("replaces", "what stands there, once this one is whole"));
@@ -56,9 +57,13 @@ fn one_line(text: &str) -> String {
 }
 
 fn reads(plan: &DumpPlan) -> String {
+    let units = if is_counted(plan.items, plan.source.local) {
+        format!("about {} read units", text::units(plan.read_units))
+    } else {
+        "an unknown number of read units".to_owned()
+    };
     let mut reads = format!(
-        "about {} read units, {}, {} reads",
-        text::units(plan.read_units),
+        "{units}, {}, {} reads",
         text::counted(plan.segments.into(), "segment"),
         if plan.consistent_read { "strongly consistent" } else { "eventually consistent" },
     );
@@ -80,7 +85,7 @@ fn reads(plan: &DumpPlan) -> String {
 /// The sections of a restore's plan at a moment.
 pub(super) fn restore(plan: &RestorePlan, now: DateTime<Utc>) -> Vec<Section> {
     let mut target = place_rows(&plan.target);
-    target.push(row("table is", action(&plan.action)));
+    target.push(row("table is", action(&plan.action, plan.target.local)));
     target.extend(plan.table.iter().cloned());
     target.extend(plan.boost.iter().map(|planned| row("boost", boost(planned))));
     if let Some(cap) = plan.max_write_units {
@@ -173,12 +178,26 @@ fn account_and_region(account: Option<&str>, region: Option<&str>) -> Option<Row
     }
 }
 
-fn action(action: &TableAction) -> String {
+/// Whether a count of items says something. One of nought does not of a table at AWS, which may have been filled in the last hours.
+fn is_counted(items: u64, local: bool) -> bool {
+    items > 0 || local
+}
+
+/// What a table holds.
+fn held(items: u64, local: bool) -> String {
+    if is_counted(items, local) {
+        format!("about {}", text::items(items))
+    } else {
+        "no items, or none that were counted yet (DynamoDB counts them about every six hours)".to_owned()
+    }
+}
+
+fn action(action: &TableAction, local: bool) -> String {
     match action {
         TableAction::Create => "missing, and will be created".to_owned(),
-        TableAction::Add { items } => format!("there with about {}; items are added", text::items(*items)),
+        TableAction::Add { items } => format!("there with {}; items are added", held(*items, local)),
         TableAction::Replace { items } => {
-            format!("there with about {}; it will be DELETED and created anew", text::items(*items))
+            format!("there with {}; it will be DELETED and created anew", held(*items, local))
         }
         TableAction::Keep => "there, and is left as it is".to_owned(),
     }
@@ -335,9 +354,13 @@ mod tests {
 
     #[test]
     fn a_replaced_table_is_said_to_die() {
+        let replaced = |items, local| action(&TableAction::Replace { items }, local);
+        assert_eq!(replaced(1, false), "there with about 1 item; it will be DELETED and created anew");
+        assert_eq!(replaced(0, true), "there with about 0 items; it will be DELETED and created anew");
         assert_eq!(
-            action(&TableAction::Replace { items: 1 }),
-            "there with about 1 item; it will be DELETED and created anew"
+            replaced(0, false),
+            "there with no items, or none that were counted yet (DynamoDB counts them about every six hours); \
+             it will be DELETED and created anew"
         );
     }
 
