@@ -125,9 +125,6 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
             };
             let Some(chunk) = chunk else { break };
             for item in chunk? {
-                if self.cancel.is_cancelled() {
-                    return Err(interrupted());
-                }
                 self.make_room().await?;
                 self.take(item).await?;
             }
