@@ -143,6 +143,11 @@ impl Client {
         &self.wire
     }
 
+    /// The endpoint as people are told.
+    pub(super) fn endpoint(&self) -> &str {
+        &self.names.endpoint
+    }
+
     /// The failure of `operation` on `target` as people are told.
     pub(super) fn tell(&self, fault: Fault, operation: &str, target: &str) -> Error {
         let lacks_credentials = fault.lacks_credentials();

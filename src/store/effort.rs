@@ -143,7 +143,7 @@ impl<W: Iterator<Item = Duration> + Send> Effort<'_, W> {
                 Some(table) => self.state_of(table, fault).await,
                 None => Err(fault),
             },
-            Class::Untrusted | Class::Denied | Class::Invalid | Class::Other => Err(fault),
+            Class::Untrusted | Class::WithoutTls | Class::Denied | Class::Invalid | Class::Other => Err(fault),
         }
     }
 

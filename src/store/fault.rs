@@ -16,6 +16,9 @@ use crate::error::{Error, ErrorKind};
 pub(super) const CREDENTIALS_HINT: &str =
     "check the credentials of this environment: keys or AWS_PROFILE in its env file; `aws sso login` for SSO";
 
+/// The longest of DynamoDB's messages name some attributes; what is longer is not DynamoDB's.
+const MESSAGE_CHARACTERS: usize = 2000;
+
 /// What can be done about a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Class {
@@ -23,6 +26,8 @@ pub(super) enum Class {
     Unreachable,
     /// The server cannot prove that it is the one that was asked for.
     Untrusted,
+    /// The server answers TLS with something else.
+    WithoutTls,
     /// Too many requests for the table's, index's or account's capacity: slow down, try again.
     Throttled,
     /// The server's or the network's fault: try again.
@@ -185,11 +190,14 @@ impl Fault {
                     None => format!("HTTP status {status} without a DynamoDB error; is this a DynamoDB endpoint?"),
                 };
                 let class = class_of_words(code.as_deref(), status, &message);
-                Self { class, unknown: code.is_none(), code, message, source: None }
+                Self { class, unknown: code.is_none(), code, message: shortened(message), source: None }
             }
             SdkError::TimeoutError(_) => Self::timeout().with_source(error),
             SdkError::DispatchFailure(_) if find_distrust(&error) => {
                 Self::new(Class::Untrusted, "its certificate is not trusted").with_source(SourceOnly::of(error))
+            }
+            SdkError::DispatchFailure(_) if finds_no_tls(&error) => {
+                Self::new(Class::WithoutTls, "the server does not speak TLS").with_source(SourceOnly::of(error))
             }
             _ if find::<CredentialsError>(&error).is_some() => {
                 Self::new(Class::Denied, "no usable AWS credentials").with_source(SourceOnly::of(error))
@@ -227,6 +235,7 @@ impl Fault {
         let error = match self.class {
             Class::Unreachable => return self.unreachable(endpoint),
             Class::Untrusted => return self.untrusted(endpoint),
+            Class::WithoutTls => return self.without_tls(endpoint),
             Class::Denied if self.code.as_deref().is_some_and(|code| code.contains("AccessDenied")) => {
                 Error::environment(what)
                     .with_hint(format!("allow dynamodb:{operation} on {target} for these credentials"))
@@ -238,6 +247,7 @@ impl Fault {
             Class::NotFound => Error::not_found(what),
             Class::Throttled => Error::failed(what)
                 .with_hint("the table or account takes no more requests; raise its capacity, or run again later"),
+            Class::Other if self.unknown => Error::failed(what).with_hint(format!("the endpoint is {endpoint}")),
             Class::Transient | Class::Invalid | Class::InUse | Class::Other => Error::failed(what),
         };
         match self.source {
@@ -257,6 +267,15 @@ impl Fault {
         }
     }
 
+    fn without_tls(self, endpoint: &str) -> Error {
+        let error = Error::new(ErrorKind::NotFound, format!("{endpoint} does not speak TLS"))
+            .with_hint("an endpoint without TLS begins with http://, not https://");
+        match self.source {
+            Some(source) => error.with_source(source),
+            None => error,
+        }
+    }
+
     fn unreachable(self, endpoint: &str) -> Error {
         let hint = if endpoint.contains("localhost") || endpoint.contains("127.0.0.1") {
             "start it (for LocalStack: `localstack start -d`), or wait for it with --wait 60s; \
@@ -270,6 +289,15 @@ impl Fault {
             None => error,
         }
     }
+}
+
+/// As much of a server's words as people read.
+fn shortened(mut message: String) -> String {
+    if let Some((end, _)) = message.char_indices().nth(MESSAGE_CHARACTERS) {
+        message.truncate(end);
+        message.push('…');
+    }
+    message
 }
 
 /// Whether the body of an answer is not the one that its checksum was made of.
@@ -401,6 +429,11 @@ fn find_connect(error: &(dyn StdError + 'static)) -> bool {
 /// Whether TLS refused the server's certificate. The words are those of rustls, whose error lies below one of the system's.
 fn find_distrust(error: &(dyn StdError + 'static)) -> bool {
     chain(error).any(|cause| cause.to_string().contains("invalid peer certificate"))
+}
+
+/// Whether TLS got an answer that is none of its own, as from a server that speaks plain HTTP. The words are those of rustls.
+fn finds_no_tls(error: &(dyn StdError + 'static)) -> bool {
+    chain(error).any(|cause| cause.to_string().contains("received corrupt message of type InvalidContentType"))
 }
 
 /// The innermost cause of an SDK error: its outer layers say "dispatch failure", which helps nobody.

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
@@ -21,6 +22,8 @@ const NAMES_LISTED: usize = 1000;
 struct ScanRest<'a> {
     #[serde(borrow)]
     last_evaluated_key: Option<&'a RawValue>,
+    /// The array that was emptied.
+    items: Option<IgnoredAny>,
     count: Option<u64>,
     scanned_count: Option<u64>,
     consumed_capacity: Option<ConsumedCapacity>,
@@ -66,10 +69,17 @@ impl Client {
         let body = Bytes::from(format!(r#"{{"TableName":{}}}"#, quoted(table)));
         let answer = self.run("DescribeTable", || self.send_describe_table(table, body.clone())).await;
         match answer {
-            Ok(text) => TableSchema::parse(&text).map(Some),
+            Ok(text) => TableSchema::parse(&text).map(Some).map_err(|error| self.no_description(table, error)),
             Err(fault) if fault.class == Class::NotFound => Ok(None),
             Err(fault) => Err(self.tell(fault, "DescribeTable", table)),
         }
+    }
+
+    /// An answer to `DescribeTable` that describes nothing: it says more about who answers than about the table.
+    fn no_description(&self, table: &str, error: Error) -> Error {
+        Error::failed(format!("the answer to DescribeTable {table} describes no table"))
+            .with_hint(format!("is {} a DynamoDB endpoint?", self.endpoint()))
+            .with_source(error)
     }
 
     /// Names of tables, in DynamoDB's order, at most [`NAMES_LISTED`].
@@ -167,6 +177,9 @@ fn scan_page(body: Body) -> Result<ScanPage, Fault> {
     let rest: ScanRest<'_> =
         serde_json::from_slice(&cut.rest).map_err(|error| Fault::broken_body("Scan page").with_source(error))?;
     let items = cut.items.len() as u64;
+    if rest.items.is_none() && rest.count.is_none() {
+        return Err(Fault::broken_body("Scan page has neither items nor their count"));
+    }
     if let Some(count) = rest.count.filter(|count| *count != items) {
         return Err(Fault::broken_body(format!("Scan page says Count {count} but holds {items} items")));
     }

@@ -14,9 +14,8 @@ use crate::error::Result;
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct BatchAnswer<'a> {
-    #[serde(borrow, default)]
-    unprocessed_items: BTreeMap<String, Vec<WriteRequest<'a>>>,
-    #[serde(default)]
+    #[serde(borrow)]
+    unprocessed_items: Option<BTreeMap<String, Vec<WriteRequest<'a>>>>,
     consumed_capacity: Option<Vec<ConsumedCapacity>>,
 }
 
@@ -119,9 +118,14 @@ impl Client {
         let answer = self.send_batch_write_item(table, batch_body(table, group)).await?;
         let unreadable = |error| Fault::broken_body("the answer cannot be read").with_source(error);
         let answer: BatchAnswer<'_> = serde_json::from_slice(&answer).map_err(unreadable)?;
+        // DynamoDB tells both, always. What tells neither acknowledges nothing.
+        if answer.unprocessed_items.is_none() && answer.consumed_capacity.is_none() {
+            return Err(Fault::broken_body("the answer tells no unprocessed items; is this a DynamoDB endpoint?"));
+        }
         let unprocessed: Vec<Bytes> = answer
             .unprocessed_items
-            .values()
+            .unwrap_or_default()
+            .into_values()
             .flatten()
             .map(|write| Bytes::copy_from_slice(write.put_request.item.get().as_bytes()))
             .collect();

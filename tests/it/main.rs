@@ -34,6 +34,7 @@ mod segments;
 mod settings;
 mod settings_scripted;
 mod snapshots;
+mod strangers;
 mod support;
 mod tls;
 mod transform;
