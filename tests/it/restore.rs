@@ -329,6 +329,9 @@ fn far_from_here_nothing_is_read_back_unasked() {
     let run = run.says("For a full check: verifydb --env=dev --source=items.jsonl");
     project.verifydb(["--env=dev", "--source=items.jsonl"]).exits(0);
     assert_eq!(run.report()["summary"]["verified"]["mode"], "count");
+    // The table does not hold what the source holds.
+    let changing = ["--env=dev", "--source=items.jsonl", "--transform=.n = N(1)"];
+    project.restoredb(changing).exits(0).says("verified by count").never_says("For a full check");
     // A name that nobody knows is protected there, and not here.
     let project = project.environment("qa", &engine.distant_url(), "films").environment("qb", engine.url(), "films");
     project.restoredb(["--env=qa", "--source=items.jsonl"]).exits(4).says("--confirm=films");
