@@ -47,12 +47,24 @@ where
         Err(notice) => {
             // Help, version, or what is wrong with the command line. Whoever has closed the stream does not want it.
             let _ = notice.print();
-            return ExitCode::from(u8::try_from(notice.exit_code()).unwrap_or(exit::USAGE));
+            let code = u8::try_from(notice.exit_code()).unwrap_or(exit::USAGE);
+            if code == exit::USAGE && std::env::args_os().any(|word| word == "--json") {
+                let error = Error::usage(complaint(&notice.to_string()));
+                let _ = report::text(A::COMMAND, &Err(error)).and_then(|text| write_data(&text));
+            }
+            return ExitCode::from(code);
         }
     };
     let console = Arc::new(Console::new(A::COMMAND, arguments.manner()));
     let outcome = arguments.resolve().and_then(|intent| perform(&console, |session| run(intent, session)));
     conclude(&console, &outcome)
+}
+
+/// What clap says is wrong, without its mark before and its pointers behind.
+fn complaint(notice: &str) -> String {
+    let text = notice.split("\n\nUsage:").next().and_then(|text| text.split("\n\nFor more").next()).unwrap_or(notice);
+    let lines = text.trim_start_matches("error: ").lines().map(str::trim).filter(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join("; ")
 }
 
 /// Runs a command to its end, or to the second signal.

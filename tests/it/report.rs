@@ -41,6 +41,23 @@ fn a_failure_is_reported_too() {
 }
 
 #[test]
+fn a_command_line_that_is_not_understood_is_reported_too() {
+    for program in ["dumpdb", "restoredb", "verifydb"] {
+        for (words, complaint) in [
+            (["--json", "--tabel=films"], "unexpected argument '--tabel' found"),
+            (["--color=none", "--json"], "invalid value 'none' for '--color "),
+        ] {
+            let report = run(Project::empty().command(program, words), Vec::new()).exits(2).report();
+            assert_eq!((&report["command"], &report["exit_code"]), (&json!(program), &json!(2)), "{report:#}");
+            let error = &report["error"];
+            assert_eq!(error["kind"], "usage", "{report:#}");
+            let message = error["message"].as_str().expect("a message");
+            assert!(message.starts_with(complaint) && !message.contains("Usage"), "{report:#}");
+        }
+    }
+}
+
+#[test]
 fn talk_goes_to_standard_error_and_quiet_is_quiet() {
     let (_engine, _, project) = table_of(3);
     let loud = project.dumpdb(["--output=out"]).exits(0);
