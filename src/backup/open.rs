@@ -10,9 +10,11 @@ use super::atomic::refused;
 use super::digest::hex_sha256;
 use super::folder::{partial_folders, resolve, unpublished};
 use super::format::{
-    Compression, DataFile, DataFormat, JSON_HEAD, METADATA_FILE, OLD_SUFFIX, SCHEMA_FILE, dump_file_names, sibling,
+    Compression, DataFile, DataFormat, JSON_HEAD, LOCK_SUFFIX, METADATA_FILE, OLD_SUFFIX, SCHEMA_FILE, dump_file_names,
+    sibling,
 };
 use super::input::{open_file, read_document};
+use super::lock::FileLock;
 use super::metadata::{FileEntry, ForeignMetadata, Metadata, MetadataFile, newer_format, parse};
 use super::salvage::Damage;
 use super::source::{Data, Source, SourceKind};
@@ -65,7 +67,7 @@ pub(super) fn absent(path: &Path) -> Result<Source> {
         return Ok(source);
     }
     match partial_folders(&target).find(|partial| fs::symlink_metadata(partial).is_ok()) {
-        Some(partial) => Err(unfinished(&partial)),
+        Some(partial) => Err(unfinished(&target, &partial)),
         None => Err(nothing()),
     }
 }
@@ -161,10 +163,10 @@ impl Folders {
             return self.open_older(None);
         }
         if dump_file_names().any(|name| self.path_of(name).is_some()) {
-            return Err(unfinished(&self.folder));
+            return Err(unfinished(&self.folder, &self.folder));
         }
         if let Some(partial) = partial_folders(&self.folder).find(|partial| fs::symlink_metadata(partial).is_ok()) {
-            return Err(unfinished(&partial));
+            return Err(unfinished(&self.folder, &partial));
         }
         Err(no_dump(&self.folder))
     }
@@ -310,7 +312,13 @@ fn begins_like_this_format(path: &Path) -> Result<bool> {
     Ok(JSON_HEAD.starts_with(&head))
 }
 
-fn unfinished(place: &Path) -> Error {
+/// What lies in `place` of `dump` has no end yet.
+fn unfinished(dump: &Path, place: &Path) -> Error {
+    // Where the lock is in a state directory it is not known here.
+    if let Some(holder) = sibling(dump, LOCK_SUFFIX).and_then(|lock| FileLock::holder(&lock)) {
+        return Error::damaged(format!("the dump in `{}` is still being written by {holder}", place.display()))
+            .with_hint("wait until that run has ended");
+    }
     Error::damaged(format!("the dump in `{}` is unfinished: the run that made it ended early", place.display()))
         .with_hint(
             "run dumpdb again with the same --output and --resume; restoredb --salvage restores what is readable",

@@ -74,6 +74,10 @@ fn two_dumps_into_one_place_do_not_mix() {
     poll("the first dump reads", || proxy.count("Scan") > 1);
     let second = project.dumpdb(["--output=out"]).exits(1);
     second.says("is being written by").says("choose another --output");
+    // Readers are not told to end what has not ended.
+    for run in [project.verifydb(["out"]), project.restoredb(["--source=out", "--table=copy"])] {
+        run.exits(12).says("is still being written by").says("wait until that run has ended").never_says("--resume");
+    }
     assert_eq!(first.wait().expect("a child can be waited for").code(), Some(0));
     assert_eq!(project.json("out/table-metadata.json")["environment"], "slow");
 }

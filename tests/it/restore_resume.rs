@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::support::client::{Client, Items, numbered, poll, s};
 use crate::support::engine::Engine;
 use crate::support::faults::{Fault, Proxy, Rule, always, calls, sometimes, with_text};
-use crate::support::project::{Project, Run, run};
+use crate::support::project::{Project, Run, dump_of, run};
 use crate::support::pty::Terminal;
 
 const WRITE: &str = "BatchWriteItem";
@@ -425,4 +425,15 @@ fn foreign_files_go_on_in_their_own_order() {
         let item = &items[&format!("{:?}", s(format!("item-{}", (number * 7) % 311)))];
         assert_eq!(item["version"], crate::support::client::n(number));
     }
+}
+
+#[test]
+fn a_state_directory_that_cannot_be_written_is_named_with_the_way_out() {
+    let (engine, project) = dump_of(3);
+    project.write("file", "");
+    let mut command = project.command("restoredb", ["--source=out", "--table=copy"]);
+    command.env("XDG_STATE_HOME", project.path("file"));
+    let done = run(command, Vec::new()).exits(1);
+    done.says("cannot create the folder").says("XDG_STATE_HOME");
+    assert!(engine.client().describe("copy").is_none());
 }

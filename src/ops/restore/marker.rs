@@ -15,6 +15,10 @@ use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::ops::place::Place;
 
+/// What to do where the state directory cannot be written, as in a container whose file system is read-only.
+const UNWRITABLE_STATE: &str =
+    "how far a restore came is kept in the state directory; name one that can be written by XDG_STATE_HOME";
+
 /// The marker of one table.
 #[derive(Debug)]
 pub(super) struct Marker {
@@ -61,7 +65,8 @@ impl Marker {
     /// # Errors
     /// Another restore is writing it, or was when this one was planned.
     pub(super) fn lock(&self) -> Result<FileLock> {
-        let lock = FileLock::acquire(&self.lock_path(), |holder| self.held(holder))?;
+        let lock = FileLock::acquire(&self.lock_path(), |holder| self.held(holder))
+            .map_err(|error| if error.hint().is_some() { error } else { error.with_hint(UNWRITABLE_STATE) })?;
         if stamps(&self.path) == self.seen {
             return Ok(lock);
         }
