@@ -220,6 +220,7 @@ pub(super) fn refused(action: &str, path: &Path, error: io::Error) -> Error {
         io::ErrorKind::FileTooLarge => {
             Some("no file may grow longer there (`ulimit -f`, or the file system); choose another place")
         }
+        io::ErrorKind::PermissionDenied if matches!(action, "open" | "read") => Some("check who may read it"),
         io::ErrorKind::PermissionDenied => Some("check who may write there, or choose another place"),
         io::ErrorKind::ReadOnlyFilesystem => Some("the file system is read-only; choose another place"),
         _ => None,

@@ -13,6 +13,7 @@ use super::atomic::{
 };
 use super::digest::hex_sha256;
 use super::format::{PARTIAL_SUFFIX, sibling};
+use super::lock::state_name;
 use crate::error::{Error, Result};
 
 /// Bytes of a table's name that stand in the name of a file. Systems take 255 for all of it, and so long a table's name may be.
@@ -23,6 +24,14 @@ const NAME_BYTES: usize = 80;
 pub fn beside(dump: &Path, name: &str) -> Option<PathBuf> {
     let dump = std::path::absolute(dump).ok()?;
     sibling(&dump, &format!(".{name}"))
+}
+
+/// The path in the state directory for what cannot stand beside a dump (or a file of items): named after it, too, so that one
+/// dump's is not another's.
+#[must_use]
+pub fn beside_in_state(state_dir: &Path, dump: &Path, name: &str) -> PathBuf {
+    let found = std::fs::canonicalize(dump).or_else(|_| std::path::absolute(dump));
+    state_dir.join(state_name(&found.unwrap_or_else(|_| dump.to_owned()), &format!(".{name}")))
 }
 
 /// A table's name within the name of a file, which systems bound: a long one is cut, and told from others by its digest.

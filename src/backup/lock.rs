@@ -22,6 +22,9 @@ const ATTEMPTS: usize = 100;
 /// Bytes of a lock file that are read for a message.
 const HOLDER_BYTES: u64 = 200;
 
+/// Bytes of a dump's name that stand in the name of a file of the state directory. Systems take 255 for all of it.
+const NAME_BYTES: usize = 60;
+
 /// Holds a lock file until it is dropped.
 #[derive(Debug)]
 pub struct FileLock {
@@ -167,10 +170,8 @@ fn held(dump: &Path, path: &Path, holder: &str) -> Error {
 /// The name in the state directory of what could not stand beside `dump`: readable, and unique by the path's digest.
 pub(super) fn state_name(dump: &Path, suffix: &str) -> String {
     let digest = hex_sha256(dump.as_os_str().as_encoded_bytes());
-    let name = dump
-        .file_name()
-        .map_or_else(|| "root".into(), |name| name.to_string_lossy().chars().take(60).collect::<String>());
-    format!("{name}-{}{suffix}", &digest[..16])
+    let name = dump.file_name().map_or_else(|| "root".into(), |name| name.to_string_lossy());
+    format!("{}-{}{suffix}", &name[..name.floor_char_boundary(NAME_BYTES)], &digest[..16])
 }
 
 #[cfg(test)]

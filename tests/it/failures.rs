@@ -132,6 +132,32 @@ fn items_that_are_refused_are_kept_and_the_rest_is_written() {
 }
 
 #[test]
+fn rejects_in_the_state_directory_are_of_one_source_each() {
+    let engine = Engine::embedded();
+    engine.client().create_simple("films");
+    let project = Project::on(&engine, "films");
+    let without_key = |name: &str| format!("{{\"name\":{{\"S\":\"{name}\"}}}}\n");
+    // Beside names of this length there is none that is longer; and files in two folders may have the same one.
+    let long = format!("{}.jsonl", "\u{e9}".repeat(120));
+    let mut runs = Vec::new();
+    for folder in ["a", "b"] {
+        let path = project.write(format!("{folder}/{long}"), without_key(folder));
+        let source = format!("--source={}", path.display());
+        runs.push((folder, project.restoredb([&source, "--json"])));
+    }
+    for input in ["c", "d"] {
+        runs.push((input, project.restoredb_from(without_key(input).as_bytes(), ["--source=-", "--json"])));
+    }
+    for (name, run) in runs {
+        let report = run.exits(3).report();
+        let rejects = report["summary"]["rejects_file"].as_str().expect("a file of rejects");
+        assert!(rejects.contains("/.local/state/dynadump/"), "{rejects}");
+        assert!(project.text(rejects).contains(&format!("{{\"S\":\"{name}\"}}")), "{}", project.text(rejects));
+    }
+    assert_eq!(project.names(".local/state/dynadump").len(), 4);
+}
+
+#[test]
 fn no_credentials() {
     let project = Project::empty();
     project.write("envs/.env.dev", "DYNAMODB_TABLE=films\nAWS_REGION=eu-central-1\n");

@@ -3,9 +3,11 @@
 
 use std::path::{Path, PathBuf};
 
+use chrono::Utc;
+
 use super::checkpoint::Lines;
 use super::ledger::Listed;
-use crate::backup::{LinesList, Unreadable, beside, name_in_file};
+use crate::backup::{LinesList, Unreadable, beside, beside_in_state, name_in_file};
 use crate::error::Result;
 use crate::ops::place::Place;
 use crate::store::Refused;
@@ -68,8 +70,13 @@ impl Rejects {
     ) -> Result<Self> {
         let places = |what: &str| {
             let name = format!("restore-{}.{}.{what}.jsonl", name_in_file(&target.table), target.environment);
-            let beside = source.and_then(|source| beside(source, &name));
-            beside.into_iter().chain(state_dir.map(|dir| dir.join(&name))).collect()
+            let next_to = source.and_then(|source| beside(source, &name));
+            let stated = state_dir.map(|dir| match source {
+                Some(source) => beside_in_state(dir, source, &name),
+                // Standard input is there once: what was refused of it is nowhere else.
+                None => dir.join(format!("stdin-{}.{name}", Utc::now().format("%Y%m%dT%H%M%S%.3fZ"))),
+            });
+            next_to.into_iter().chain(stated).collect()
         };
         Ok(Self {
             rejects: List::open(places("rejects"), left.0)?,
