@@ -186,7 +186,8 @@ pub(super) fn exchange(_one: &Path, _other: &Path) -> io::Result<()> {
 /// Removes a file; one that is not there is as good as removed.
 pub(super) fn remove_file(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        // No file has a name that none can have.
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidFilename) => Ok(()),
         other => other.map_err(|error| refused("remove", path, error)),
     }
 }

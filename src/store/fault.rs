@@ -344,7 +344,7 @@ fn names_a_lack(code: Option<&str>) -> bool {
 /// The class of a code, where the words do not make it another one.
 fn class_of_words(code: Option<&str>, status: u16, message: &str) -> Class {
     match class_of(code, status) {
-        _ if is_for_hours(message) => Class::Other,
+        _ if is_for_hours(message) || is_read_only(message) => Class::Other,
         Class::Denied if is_skew(message) => Class::Skewed,
         class => class,
     }
@@ -397,6 +397,11 @@ fn class_of(code: Option<&str>, status: u16) -> Class {
 /// or a billing mode that was changed too often. The words go on with a time of day.
 fn is_for_hours(message: &str) -> bool {
     message.contains(" can be made at ")
+}
+
+/// Whether an engine on this machine cannot write its database, in the words of its library.
+fn is_read_only(message: &str) -> bool {
+    message.contains("attempt to write a readonly database")
 }
 
 /// Whether a refused signature is one of another time.

@@ -158,6 +158,16 @@ fn rejects_in_the_state_directory_are_of_one_source_each() {
 }
 
 #[test]
+fn a_database_that_cannot_be_written_is_said_at_once() {
+    let (engine, project) = dump_of(1);
+    let words = "backend: attempt to write a readonly database";
+    let proxy = Proxy::of(&engine, [always("CreateTable", Fault::Refused("InternalServerError", words))]);
+    let project = project.environment("dev", proxy.url(), "copy");
+    project.restoredb(["--source=out", "--env=dev", "--yes"]).exits(1).says(words).never_says("without progress");
+    assert_eq!(proxy.count("CreateTable"), 1);
+}
+
+#[test]
 fn no_credentials() {
     let project = Project::empty();
     project.write("envs/.env.dev", "DYNAMODB_TABLE=films\nAWS_REGION=eu-central-1\n");

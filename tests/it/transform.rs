@@ -174,6 +174,28 @@ fn the_list_of_rejects_stays_as_long_as_its_dump() {
 const ERRATIC: &str = r#"(.do | num) as $do | if $do == 0 then empty elif $do == 1 then error("no") elif $do == 2
     then ., (.copy = N(1)), (.copy = N(2)) elif $do == 3 then .text = S("other") else . end"#;
 
+#[test]
+fn what_a_dump_rejects_finds_a_place_where_there_is_none_beside_it() {
+    let (engine, table, project) = events(3);
+    let other = project.environment("dev", engine.url(), &table);
+    // `<dump>.partial` is a name, `<dump>.rejects.jsonl.partial` is too long for one.
+    let long = format!("--output={}", "d".repeat(240));
+    let rejects = |target: &str, environment: &str| {
+        let run = other.dumpdb([target, environment, "--transform", r#"error("no")"#, "--yes"]).exits(3);
+        let (_, path) = run.stderr.split_once("listed with the reasons in ").expect("a file of rejects");
+        path.lines().next().expect("a path").trim().to_owned()
+    };
+    let files =
+        [rejects(&long, "--env=local"), rejects("--output=-", "--env=local"), rejects("--output=-", "--env=dev")];
+    for file in &files {
+        assert!(file.contains("/.local/state/dynadump/"), "{file}");
+        assert_eq!(other.text(file).lines().count(), 3, "{file}");
+    }
+    // A dump without rejects has no list of them.
+    other.dumpdb([&long, "--transform=.", "--yes"]).exits(0);
+    assert!(!other.path(&files[0]).exists());
+}
+
 fn erratic(item: &Value) -> Vec<Value> {
     let with = |name: &str, value: Value| {
         let mut item = item.clone();

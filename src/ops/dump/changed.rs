@@ -12,7 +12,9 @@ use tokio::sync::mpsc;
 
 use super::copy::{Copied, Output, Page, PageEnd};
 use super::plan::DumpPlan;
-use crate::backup::{Changes, DumpTarget, LinesList, beside, publish_lines, remove_mark, unpublished};
+use crate::backup::{
+    Changes, DumpTarget, LinesList, beside, beside_in_state, name_in_file, publish_lines, remove_mark, unpublished,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::item::{Items, KeySchema};
@@ -173,13 +175,20 @@ pub(super) fn publish_rejects(plan: &DumpPlan) -> Result<Option<PathBuf>> {
     Ok(published.into_iter().flatten().next())
 }
 
-/// Beside the dump; in the state directory where there is no such place.
+/// Beside the dump, and in the state directory for where nothing can be written there.
 fn places(plan: &DumpPlan) -> Vec<PathBuf> {
-    let next_to = match &plan.request.target {
-        DumpTarget::Folder(path) | DumpTarget::File(path) => beside(path, "rejects.jsonl"),
-        DumpTarget::Stdout => None,
+    const NAME: &str = "rejects.jsonl";
+    let state_dir = plan.request.state_dir.as_deref();
+    let (next_to, stated) = match &plan.request.target {
+        DumpTarget::Folder(path) | DumpTarget::File(path) => {
+            (beside(path, NAME), state_dir.map(|dir| beside_in_state(dir, path, NAME)))
+        }
+        // Two runs may write to standard output at once, even of one table.
+        DumpTarget::Stdout => {
+            let (table, environment, run) =
+                (name_in_file(&plan.source.table), &plan.source.environment, std::process::id());
+            (None, state_dir.map(|dir| dir.join(format!("dump-{table}.{environment}.{run}.{NAME}"))))
+        }
     };
-    let stated = plan.request.state_dir.as_ref().filter(|_| next_to.is_none());
-    let stated = stated.map(|dir| dir.join(format!("dump-{}.rejects.jsonl", plan.source.table)));
     next_to.into_iter().chain(stated).collect()
 }
