@@ -28,7 +28,7 @@ pub(super) struct Manner {
     pub(super) color: Color,
 }
 
-/// When to colour. `Auto` is on a terminal, unless `NO_COLOR` is set.
+/// When to colour. `Auto` is on a terminal, unless `NO_COLOR` is set or the terminal is a `dumb` one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub(super) enum Color {
     #[default]
@@ -42,11 +42,16 @@ impl Color {
     fn is_on(self, is_terminal: bool) -> bool {
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         match self {
-            Self::Auto => is_terminal && !refused,
+            Self::Auto => is_terminal && !refused && !is_dumb(),
             Self::Always => true,
             Self::Never => false,
         }
     }
+}
+
+/// Whether the terminal knows nothing but text, as that of an editor.
+fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
 /// Standard error, and the progress bar that stands in its last line.
@@ -89,7 +94,7 @@ impl Console {
 
     /// Whether progress bars can be drawn: a dumb terminal cannot go back in its line.
     pub(super) fn draws_bars(&self) -> bool {
-        self.is_terminal && !self.manner.quiet && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+        self.is_terminal && !self.manner.quiet && !is_dumb()
     }
 
     /// Whether somebody can be asked: both ends of the conversation are a terminal.

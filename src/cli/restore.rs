@@ -52,8 +52,7 @@ pub(super) async fn run(intent: RestoreIntent, session: Session) -> Result<Finis
     // What was changed on the way, or came from a damaged dump, is not what `verifydb` would compare with.
     let is_as_dumped = summary.items_changed == 0 && summary.items_left_out == 0 && summary.salvaged.is_none();
     if summary.verified == Verified::Count && is_as_dumped && !intent.is_stream() {
-        let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
-        lines.push(format!("For a full check: {}", summary_text::full_check(words)));
+        lines.push(format!("For a full check: {}", summary_text::full_check(std::env::args_os())));
     }
     console.result(&lines);
     for complaint in summary_text::complaints(&summary) {

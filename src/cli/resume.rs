@@ -19,10 +19,10 @@ pub(super) fn this_command() -> String {
 
 /// A command line with `--resume`, as a shell reads it back. Command lines hold no secrets: no option takes one.
 pub(super) fn command(words: impl IntoIterator<Item = OsString>) -> String {
-    let mut words: Vec<String> = words.into_iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    let mut words: Vec<OsString> = words.into_iter().collect();
     let options = words.iter().position(|word| word == "--").unwrap_or(words.len());
     if !words[..options].iter().any(|word| word == FLAG) {
-        words.insert(options, FLAG.to_owned());
+        words.insert(options, FLAG.into());
     }
     words.iter().map(|word| text::quoted(word)).collect::<Vec<_>>().join(" ")
 }
@@ -114,6 +114,15 @@ mod tests {
         assert_eq!(resumed(&["./dumpdb", "--output=it's", "$x"]), r"./dumpdb '--output=it'\''s' '$x' --resume");
         assert_eq!(resumed(&["restoredb", "--", "--resume"]), "restoredb --resume -- --resume");
         assert_eq!(resumed(&[]), "--resume");
+    }
+
+    #[test]
+    fn what_a_terminal_does_not_show_as_it_is_comes_back_too() {
+        use std::os::unix::ffi::OsStringExt;
+
+        assert_eq!(resumed(&["dumpdb", "it's\n\t\\ \u{9b}é"]), r"dumpdb $'it\'s\n\t\\ \302\233é' --resume");
+        let no_text = OsString::from_vec(b"a\xff1".to_vec());
+        assert_eq!(command([no_text]), r"$'a\3771' --resume");
     }
 
     #[test]

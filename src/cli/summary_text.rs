@@ -1,5 +1,6 @@
 //! Summaries in words: what a command has done, and what the reader may want to know or do next.
 
+use std::ffi::OsString;
 use std::fmt::Write as _;
 
 use super::text;
@@ -278,17 +279,18 @@ const PLACES: [&str; 8] =
     ["--source", "--env", "--envs-dir", "--table", "--profile", "--region", "--endpoint-url", "--role-arn"];
 
 /// The command that checks a restore in full, from the words it was started with.
-pub(super) fn full_check(words: impl IntoIterator<Item = String>) -> String {
+pub(super) fn full_check(words: impl IntoIterator<Item = OsString>) -> String {
     let (mut kept, mut environment) = (vec!["verifydb".to_owned()], false);
     let mut words = words.into_iter().skip(1);
     while let Some(word) = words.next() {
-        let name = word.split_once('=').map_or(word.as_str(), |(name, _)| name);
+        let shown = word.to_string_lossy();
+        let (name, has_value) = shown.split_once('=').map_or((&*shown, false), |(name, _)| (name, true));
         environment |= matches!(name, "--env" | "--no-env");
         if PLACES.contains(&name) {
-            let value = if name == word { words.next() } else { None };
-            kept.extend([word].into_iter().chain(value).map(|word| text::quoted(&word)));
+            let value = if has_value { None } else { words.next() };
+            kept.extend([&word].into_iter().chain(&value).map(|word| text::quoted(word)));
         } else if name == "--no-env" {
-            kept.push(word);
+            kept.push(name.to_owned());
         }
     }
     // Without an environment `verifydb` looks at the dump alone.
@@ -539,7 +541,7 @@ mod tests {
 
     #[test]
     fn the_full_check_is_of_the_same_dump_and_the_same_table() {
-        let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let words = |line: &str| line.split(' ').map(OsString::from).collect::<Vec<_>>();
         assert_eq!(
             full_check(words(
                 "./restoredb --env=dev --replace --verify count --source it's --boost-write-capacity 5 -q"

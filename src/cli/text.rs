@@ -3,6 +3,7 @@
 //! Names, keys and messages come from files and servers that may be hostile: what reaches a terminal goes through [`escape`].
 
 use std::borrow::Cow;
+use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -37,13 +38,43 @@ fn is_steering(character: char) -> bool {
         )
 }
 
-/// A word as a POSIX shell reads it back.
-pub(super) fn quoted(word: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_=./:,@%+".contains(&byte);
-    if !word.is_empty() && word.bytes().all(plain) {
-        return word.to_owned();
+/// A word as a shell reads it back: any POSIX shell, and where it has what a terminal does not show as it is (line breaks, bytes
+/// that are no text) bash, zsh and ksh.
+pub(super) fn quoted(word: &OsStr) -> String {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_=./:,@%+".contains(byte);
+    let bytes = word.as_encoded_bytes();
+    match word.to_str() {
+        Some(text) if !text.is_empty() && bytes.iter().all(plain) => text.to_owned(),
+        Some(text) if !text.chars().any(char::is_control) => format!("'{}'", text.replace('\'', r"'\''")),
+        _ => format!(
+            "$'{}'",
+            bytes.utf8_chunks().map(|chunk| escaped(chunk.valid(), chunk.invalid())).collect::<String>()
+        ),
     }
-    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+/// Text and the bytes behind it, between `$'` and `'`.
+fn escaped(text: &str, bytes: &[u8]) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\'' | '\\' => shown.extend(['\\', character]),
+            '\n' => shown.push_str(r"\n"),
+            '\t' => shown.push_str(r"\t"),
+            character if character.is_control() => {
+                push_octal(&mut shown, character.encode_utf8(&mut [0; 4]).as_bytes());
+            }
+            character => shown.push(character),
+        }
+    }
+    push_octal(&mut shown, bytes);
+    shown
+}
+
+fn push_octal(shown: &mut String, bytes: &[u8]) {
+    for byte in bytes {
+        let _ = write!(shown, "\\{byte:03o}");
+    }
 }
 
 /// Two columns, the first as wide as its widest entry, indented by two spaces.

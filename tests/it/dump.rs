@@ -297,3 +297,10 @@ fn contradictions_are_refused() {
         project.dumpdb(arguments).exits(2);
     }
 }
+
+#[test]
+fn what_help_names_as_a_default_can_be_given() {
+    let (_engine, project) = crate::support::project::dump_of(2);
+    project.dumpdb(["--output=again", "--format=json", "--compress=none"]).exits(0);
+    assert_eq!(project.bytes("again/table-data.json"), project.bytes("out/table-data.json"));
+}

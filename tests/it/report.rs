@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::support::client::numbered;
 use crate::support::engine::Engine;
 use crate::support::project::{Project, run};
+use crate::support::pty::Terminal;
 
 fn table_of(items: usize) -> (Engine, String, Project) {
     let engine = Engine::any();
@@ -67,6 +68,15 @@ fn talk_goes_to_standard_error_and_quiet_is_quiet() {
     assert_eq!((quiet.stdout.len(), quiet.stderr.as_str()), (0, ""), "{quiet}");
     let coloured = project.dumpdb(["--output=out-3", "--color=always"]).exits(0);
     assert!(coloured.stderr.contains('\u{1b}'), "{coloured}");
+}
+
+#[test]
+fn a_dumb_terminal_gets_text_alone() {
+    let (_engine, _, project) = table_of(3);
+    for (kind, coloured) in [("dumb", false), ("xterm", true)] {
+        let talk = Terminal::of_kind(kind, project.command("dumpdb", [&format!("--output={kind}")])).ends(0);
+        assert_eq!(talk.contains('\u{1b}'), coloured, "{talk:?}");
+    }
 }
 
 #[test]

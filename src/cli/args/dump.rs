@@ -133,6 +133,7 @@ enum Format {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Method {
+    None,
     Gzip,
     Zstd,
 }
@@ -252,7 +253,7 @@ impl OutputArgs {
 
     fn method(&self) -> Compression {
         match self.compress {
-            None => Compression::None,
+            None | Some(Method::None) => Compression::None,
             Some(Method::Gzip) => Compression::Gzip,
             Some(Method::Zstd) => Compression::Zstd,
         }

@@ -20,8 +20,18 @@ impl Terminal {
     /// Starts `command` in a terminal of its own.
     pub(crate) fn run(mut command: Command) -> Self {
         command.env("TERM", "xterm-256color").env("NO_COLOR", "1");
+        Self::start(command, true)
+    }
+
+    /// The same in a terminal of another `kind`, whose control sequences are read, too.
+    pub(crate) fn of_kind(kind: &str, mut command: Command) -> Self {
+        command.env("TERM", kind);
+        Self::start(command, false)
+    }
+
+    fn start(command: Command, strips: bool) -> Self {
         let patience = u64::try_from(PATIENCE.as_millis()).expect("a minute fits");
-        let options = Options::new().timeout_ms(Some(patience)).strip_ansi_escape_codes(true);
+        let options = Options::new().timeout_ms(Some(patience)).strip_ansi_escape_codes(strips);
         Self { session: spawn_with_options(command, options).expect("a terminal"), seen: String::new() }
     }
 
