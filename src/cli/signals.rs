@@ -4,6 +4,7 @@
 //! process's limit (`ulimit -f`) would kill it without a word, where the write can fail as on a full disk.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use rustix::process::Signal as Number;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -12,6 +13,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::output::Console;
 use crate::error::{Error, ErrorKind, Result};
+
+/// What comes within this time of the first signal is the same wish: `timeout` and others signal the command and then its group,
+/// which is the command once more.
+const ECHO: Duration = Duration::from_millis(50);
 
 /// The signals that end a command.
 struct Interrupts {
@@ -29,6 +34,16 @@ impl Interrupts {
             terminate: listen(SignalKind::terminate())?,
             _file_limit: listen(SignalKind::from_raw(Number::XFSZ.as_raw()))?,
         })
+    }
+
+    /// Lets go by what came along with a signal.
+    async fn pass_echoes(&mut self) {
+        let all = async {
+            loop {
+                self.next().await;
+            }
+        };
+        let _: Result<(), _> = tokio::time::timeout(ECHO, all).await;
     }
 
     async fn next(&mut self) {
@@ -60,9 +75,11 @@ pub(super) async fn supervise<T>(
                     work.abort();
                     return Err(at_once(parting.get()));
                 }
-                cancel.cancel();
                 // A question is left at once, and its line is not to be written into.
-                if !console.is_asking() {
+                let was_asking = console.is_asking();
+                cancel.cancel();
+                interrupts.pass_echoes().await;
+                if !was_asking {
                     console.warning("interrupted: stopping cleanly; once more to stop at once");
                 }
             }

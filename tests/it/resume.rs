@@ -204,6 +204,22 @@ fn a_question_that_is_terminated_leaves_the_terminal_usable_and_the_dump_resumab
 }
 
 #[test]
+fn a_signal_that_comes_with_its_echo_is_one() {
+    let (_engine, proxy, project) = slow(5);
+    let mut command = project.command("dumpdb", ["--output=out"]);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let child = command.spawn().expect("dumpdb starts");
+    poll("the dump reads", || proxy.count("Scan") >= 3);
+    // `timeout` signals its child and then the group of both. Two of one kind may become one on their way.
+    signal(&child, Signal::TERM);
+    signal(&child, Signal::INT);
+    let ended = child.wait_with_output().expect("a child can be waited for");
+    let talk = String::from_utf8(ended.stderr).expect("talk is text");
+    assert_eq!(ended.status.code(), Some(130), "{talk}");
+    assert!(talk.contains("to go on: ") && !talk.contains("twice"), "{talk}");
+}
+
+#[test]
 fn the_second_signal_is_at_once_and_the_last_checkpoint_holds() {
     let (engine, client) = films(14);
     let rules = [calls("Scan", 1..=12, Fault::Late(PAGE)), calls("Scan", 13..=13, Fault::Late(Duration::from_mins(1)))];
