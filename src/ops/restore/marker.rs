@@ -65,8 +65,12 @@ impl Marker {
     /// # Errors
     /// Another restore is writing it, or was when this one was planned.
     pub(super) fn lock(&self) -> Result<FileLock> {
-        let lock = FileLock::acquire(&self.lock_path(), |holder| self.held(holder))
-            .map_err(|error| if error.hint().is_some() { error } else { error.with_hint(UNWRITABLE_STATE) })?;
+        let mut is_held = false;
+        let lock = FileLock::acquire(&self.lock_path(), |holder| {
+            is_held = true;
+            self.held(holder)
+        });
+        let lock = lock.map_err(|error| if is_held { error } else { error.with_hint(UNWRITABLE_STATE) })?;
         if stamps(&self.path) == self.seen {
             return Ok(lock);
         }
