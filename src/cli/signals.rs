@@ -1,6 +1,6 @@
-//! Ctrl-C and SIGTERM: the first asks the operation to stop cleanly, the second leaves at once.
+//! Ctrl-C, SIGTERM and SIGHUP (the terminal is gone): the first asks the operation to stop cleanly, the second leaves at once.
 //!
-//! SIGHUP keeps its default: a handler would undo `nohup`. SIGXFSZ is heard and not heeded: else a file that grows beyond the
+//! SIGHUP is left alone where it is ignored: a handler would undo `nohup`. SIGXFSZ is heard and not heeded: else a file that grows beyond the
 //! process's limit (`ulimit -f`) would kill it without a word, where the write can fail as on a full disk.
 
 use std::sync::{Arc, OnceLock};
@@ -22,6 +22,7 @@ const ECHO: Duration = Duration::from_millis(50);
 struct Interrupts {
     interrupt: Signal,
     terminate: Signal,
+    hangup: Option<Signal>,
     /// Not waited for: to listen is enough for the signal to do nothing.
     _file_limit: Signal,
 }
@@ -32,6 +33,7 @@ impl Interrupts {
         Ok(Self {
             interrupt: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,
+            hangup: if hangup_is_ignored() { None } else { Some(listen(SignalKind::hangup())?) },
             _file_limit: listen(SignalKind::from_raw(Number::XFSZ.as_raw()))?,
         })
     }
@@ -50,8 +52,25 @@ impl Interrupts {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
+            () = heard(self.hangup.as_mut()) => {}
         }
     }
+}
+
+async fn heard(signal: Option<&mut Signal>) {
+    match signal {
+        Some(signal) => {
+            signal.recv().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether whoever started this command has SIGHUP ignored. Where the system does not tell, it is left alone, too.
+fn hangup_is_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
+    ignored.is_none_or(|ignored| ignored >> (Number::HUP.as_raw() - 1) & 1 == 1)
 }
 
 /// Waits for `work`, which watches `cancel`, and for the signals. `parting` is what to do next when it is left at once.

@@ -1,8 +1,11 @@
 //! Runs that are stopped: what stands afterwards, and that the next run goes through.
 
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use rustix::process::Signal;
+
+use crate::resume::{signal, start};
 use crate::support::client::{Client, numbered, poll, s};
 use crate::support::engine::Engine;
 use crate::support::faults::{Fault, Proxy, Rule, always};
@@ -42,6 +45,30 @@ fn ctrl_c_leaves_the_last_good_dump() {
     project.dumpdb(dump).exits(0);
     assert_eq!(project.json("out/table-metadata.json")["items"], 100);
     assert!(!project.names(".").iter().any(|name| name.contains("partial")), "{:?}", project.names("."));
+}
+
+#[test]
+fn a_terminal_that_is_gone_is_an_interruption_but_not_under_nohup() {
+    let (engine, _, proxy) = slow("Scan");
+    let project = Project::on(&engine, "films").environment("slow", proxy.url(), "films");
+    let hung_up = |command: Command, then: &dyn Fn()| {
+        let before = proxy.count("Scan");
+        let mut child = start(command);
+        poll("the dump reads", || proxy.count("Scan") > before + 1);
+        signal(&child, Signal::HUP);
+        then();
+        child.wait().expect("a child can be waited for").code()
+    };
+    let dump = || project.command("dumpdb", ["--env=slow", "--output=out", "--yes"]);
+    assert_eq!(hung_up(dump(), &|| {}), Some(130));
+    assert!(project.names(".").iter().any(|name| name == "out.checkpoint"), "it can be gone on with");
+
+    let asked = dump();
+    let mut without = Command::new("sh");
+    without.args(["-c", "trap '' HUP; exec \"$@\"", "sh"]).arg(asked.get_program()).args(asked.get_args());
+    without.envs(asked.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    without.current_dir(asked.get_current_dir().expect("the project's folder"));
+    assert_eq!(hung_up(without, &|| proxy.heal()), Some(0));
 }
 
 #[test]
