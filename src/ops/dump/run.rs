@@ -1,6 +1,7 @@
 //! Carries a dump out: the items, what surrounds them, and the place of all.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -69,7 +70,8 @@ where
     let schema = plan.request.content.schema().then_some(schema);
     let finished = blocking("writing the dump", move || writer.finish(schema.as_ref(), draft)).await?;
     finished.warnings.into_iter().for_each(|warning| reporter.report(Event::Warning(warning)));
-    let transformed = changes(&plan, &progress, collisions)?;
+    let rejects_file = publish_rejects(&plan)?;
+    let transformed = changes(&plan, &progress, collisions, rejects_file);
     let file = finished.metadata.files.values().max_by_key(|file| file.bytes);
     Ok(DumpSummary {
         target: plan.target,
@@ -102,21 +104,23 @@ fn met(collisions: &Collisions) -> Error {
 }
 
 /// What a transform did.
-fn changes(plan: &DumpPlan, progress: &ScanProgress, collisions: Collisions) -> Result<Option<DumpChanges>> {
-    if plan.request.transform.is_empty() {
-        return Ok(None);
-    }
+fn changes(
+    plan: &DumpPlan,
+    progress: &ScanProgress,
+    collisions: Collisions,
+    rejects_file: Option<PathBuf>,
+) -> Option<DumpChanges> {
     let changes = &progress.changes;
-    Ok(Some(DumpChanges {
+    (!plan.request.transform.is_empty()).then(|| DumpChanges {
         items_read: changes.read,
         items_changed: changes.changed,
         items_left_out: changes.left_out,
         items_rejected: changes.rejected,
-        rejects_file: publish_rejects(plan)?,
+        rejects_file,
         collisions: collisions.count,
         collided: collisions.first,
         mask_rules_sha256: mask_rules(plan),
-    }))
+    })
 }
 
 fn mask_rules(plan: &DumpPlan) -> Option<String> {
