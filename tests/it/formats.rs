@@ -119,6 +119,8 @@ fn from_one_standard_stream_to_the_other() {
     });
     project.restoredb_from(&stream, ["--source=-", "--table", &copy]).exits(0);
     assert_eq!(client.items(&copy), client.items(&table));
+    // The command before the pipe may have failed.
+    project.restoredb_from(b"", ["--source=-", "--table", &copy]).exits(0).says("held no items").says("pipefail");
 }
 
 #[test]

@@ -181,6 +181,10 @@ where
     Ok(Data { moved, verified })
 }
 
+/// A command whose dump fails writes nothing, and a shell says so only where it is asked to.
+const EMPTY_STREAM: &str = "standard input held no items: where another command was to write them, see whether it failed \
+                            (`set -o pipefail` stops a script then)";
+
 /// Moves the items; what was done, and how that ended.
 async fn moved<S>(
     store: &S,
@@ -223,6 +227,9 @@ where
     let mut writing = Writing::new(store.clone(), how, rejects, saver, Arc::clone(reporter), cancel.clone());
     let done = writing.all(items).await;
     let moved = Moved { collisions: collisions.get().cloned().unwrap_or_default(), ..writing.end()? };
+    if done.is_ok() && moved.counts.read == 0 && plan.parts.source.is_stream() {
+        reporter.report(Event::Warning(EMPTY_STREAM.to_owned()));
+    }
     let warnings = plan.parts.request.transform.warnings();
     warnings.into_iter().filter(|_| done.is_ok()).for_each(|warning| reporter.report(Event::Warning(warning)));
     Ok((moved, done))
