@@ -72,7 +72,8 @@ mod tests {
         for table in ["one", "other", "one", "other"] {
             gates.of(table).gate.pass_with(|_| ((), 50.0)).await.0.taken(50.0);
         }
-        assert_eq!(began.elapsed(), Duration::from_secs(2));
+        let took = began.elapsed().as_secs_f64();
+        assert!((2.0..2.1).contains(&took), "{took} s for 200 units");
     }
 
     #[tokio::test(start_paused = true)]
