@@ -47,6 +47,7 @@ impl Gates {
 mod tests {
     use std::time::Duration;
 
+    use tokio::task::JoinSet;
     use tokio::time::{Instant, timeout};
 
     use super::*;
@@ -74,6 +75,44 @@ mod tests {
         }
         let took = began.elapsed().as_secs_f64();
         assert!((2.0..2.1).contains(&took), "{took} s for 200 units");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cap_is_kept_where_each_segment_ends_with_a_short_page() {
+        const CAP: u32 = 4000;
+        let gates = Gates::new(None);
+        gates.cap(CAP);
+        let began = Instant::now();
+        let consumed = Arc::new(Mutex::new(Vec::new()));
+        // Thirty-two segments at a time, one after another, of a table that is far away.
+        let segments: JoinSet<()> = (0..32)
+            .map(|segment| {
+                let (lane, consumed) = (gates.of("films"), Arc::clone(&consumed));
+                async move {
+                    let costs = [128.0, 128.0, 4.0].into_iter().cycle().skip(segment % 3);
+                    for cost in costs.take_while(|_| began.elapsed().as_secs() < 40) {
+                        let choose = |budget| {
+                            let quote = lane.page_price.quote(budget, None);
+                            (quote.limit, quote.units)
+                        };
+                        let (pass, limit) = lane.gate.pass_with(choose).await;
+                        consumed.lock().unwrap().push((began.elapsed().as_secs_f64(), cost));
+                        tokio::time::sleep(Duration::from_millis(150 + 37 * segment as u64 % 101)).await;
+                        lane.page_price.learn(1000, cost, limit);
+                        pass.taken(cost);
+                    }
+                }
+            })
+            .collect();
+        segments.join_all().await;
+        let consumed = consumed.lock().unwrap();
+        let all = |from: f64, to: f64| {
+            let within = consumed.iter().filter(|(at, _)| (from..to).contains(at));
+            within.map(|(_, cost)| cost).sum::<f64>()
+        };
+        let most = consumed.iter().map(|(at, _)| all(*at, at + 10.0)).fold(0.0, f64::max);
+        assert!(most <= 10.2 * f64::from(CAP), "{most} units in ten seconds");
+        assert!(all(5.0, 40.0) >= 35.0 * 0.97 * f64::from(CAP), "{} units from 5 s on", all(5.0, 40.0));
     }
 
     #[tokio::test(start_paused = true)]

@@ -3,7 +3,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout};
 
 use super::gate::TICK;
 
@@ -22,6 +23,8 @@ const USED: f64 = 0.99;
 pub(super) struct Pace {
     units_per_second: f64,
     state: Mutex<State>,
+    /// Calls that cost less than was paid give back what others wait for.
+    settled: Notify,
 }
 
 struct State {
@@ -33,7 +36,7 @@ impl Pace {
     pub(super) fn new(units_per_second: u32) -> Self {
         let state = State { units: 0.0, at: Instant::now() };
         let units_per_second = f64::from(units_per_second.max(1)) * USED;
-        Self { units_per_second, state: Mutex::new(state) }
+        Self { units_per_second, state: Mutex::new(state), settled: Notify::new() }
     }
 
     /// Units that one call should cost at most.
@@ -58,7 +61,8 @@ impl Pace {
             if owed <= 0.0 {
                 return;
             }
-            tokio::time::sleep(Duration::from_secs_f64(owed / self.units_per_second).max(TICK)).await;
+            let wait = Duration::from_secs_f64(owed / self.units_per_second).max(TICK);
+            let _ = timeout(wait, self.settled.notified()).await;
         }
     }
 
@@ -67,6 +71,9 @@ impl Pace {
         let mut state = self.state();
         self.refill(&mut state);
         state.units += paid - cost;
+        if cost < paid {
+            self.settled.notify_waiters();
+        }
     }
 
     fn refill(&self, state: &mut State) {

@@ -22,7 +22,7 @@ pub(super) struct PagePrice(Mutex<Option<Learned>>);
 struct Learned {
     /// Read units per item, smoothed.
     item: f64,
-    /// Read units of the last page without a limit.
+    /// Read units of a page without a limit.
     page: f64,
     /// Items of the last limited page at most.
     limit: u32,
@@ -68,7 +68,7 @@ impl PagePrice {
         let old = state.unwrap_or(Learned { item, page: 0.0, limit: 1 });
         *state = Some(Learned {
             item: old.item + (item - old.item) / 4.0,
-            page: if limit.is_none() { units } else { old.page },
+            page: if limit.is_none() { page_after(old.page, units) } else { old.page },
             limit: limit.unwrap_or_else(|| u32::try_from(items).unwrap_or(u32::MAX)).max(1),
         });
     }
@@ -76,6 +76,12 @@ impl PagePrice {
     fn state(&self) -> MutexGuard<'_, Option<Learned>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The price of a page after one that cost so much. The last page of a segment is short: whole ones must not be thought cheap because
+/// of it, else all calls in flight cost many times what was paid. Where all segments are short, that shows soon.
+fn page_after(old: f64, units: f64) -> f64 {
+    if units >= old { units } else { old + (units - old) / 8.0 }
 }
 
 /// The price of writes: what the items cost by their size, times what the table's indexes add.
@@ -176,6 +182,20 @@ mod tests {
         price.learn(100, 256.0, None);
         assert_eq!(price.quote(Some(200.0), None).limit, Some(78), "a consistent page costs twice as much");
         assert_eq!(price.quote(Some(256.0), None).limit, None);
+    }
+
+    #[test]
+    fn the_short_page_at_the_end_of_a_segment_does_not_make_whole_ones_cheap() {
+        let price = PagePrice::default();
+        let after = |units| {
+            price.learn(100, units, None);
+            price.quote(None, None).units
+        };
+        after(128.0);
+        assert!((100.0..128.0).contains(&after(3.0)));
+        assert!((127.9..128.1).contains(&after(128.0)));
+        let short: Vec<_> = (0..32).map(|_| after(3.0)).collect();
+        assert!(short[31] < 6.0, "all of them are short: {short:?}");
     }
 
     #[test]
