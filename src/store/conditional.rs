@@ -59,6 +59,7 @@ impl Client {
                 (units, units)
             };
             let (pass, price) = lane.gate.pass_with(choose).await;
+            self.retry().called();
             let fault = match self.put_new_once(table, body.clone()).await {
                 Ok(put) => {
                     self.retry().succeeded();

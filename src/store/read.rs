@@ -119,6 +119,7 @@ impl Client {
             (quote, quote.units)
         };
         let (pass, quote) = lane.gate.pass_with(choose).await;
+        self.retry().called();
         let with_gzip = self.wire().asks();
         let sent = Instant::now();
         let page = self.send_scan(&request.table, scan_body(request, quote.limit), with_gzip).await;

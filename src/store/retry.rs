@@ -33,10 +33,19 @@ pub(super) struct Retry {
 #[derive(Default)]
 struct State {
     last_success: Option<Instant>,
+    /// When the first call after that was let out. A cap may have kept all of them waiting, which is nobody's failure.
+    first_call: Option<Instant>,
     /// When people are told next that nothing goes forward; `None` while it does.
     next_word: Option<Instant>,
     /// Whether they have been told since the last success.
     told: bool,
+}
+
+impl State {
+    /// Since when nothing goes forward, for a caller that made progress at `started`.
+    fn silent_since(&self, started: Instant) -> Instant {
+        [self.last_success, self.first_call].into_iter().flatten().fold(started, Instant::max)
+    }
 }
 
 impl Retry {
@@ -55,11 +64,17 @@ impl Retry {
             .map(|wait| wait.min(LONGEST_WAIT))
     }
 
+    /// Notes that a call goes out.
+    pub(super) fn called(&self) {
+        self.state().first_call.get_or_insert_with(Instant::now);
+    }
+
     /// Notes that a call succeeded.
     pub(super) fn succeeded(&self) {
         let told = {
             let mut state = self.state();
             state.last_success = Some(Instant::now());
+            state.first_call = None;
             state.next_word = None;
             std::mem::take(&mut state.told)
         };
@@ -94,7 +109,7 @@ impl Retry {
         started: Instant,
         waits: &mut (impl Iterator<Item = Duration> + Send),
     ) -> Result<(), Fault> {
-        let since = self.state().last_success.map_or(started, |last| last.max(started));
+        let since = self.state().silent_since(started);
         if since.elapsed() >= self.give_up_after {
             return Err(fault.given_up(self.give_up_after));
         }
@@ -168,6 +183,24 @@ mod tests {
         let took = started.elapsed();
         assert!((300..=310).contains(&took.as_secs()), "{took:?}");
         assert!((3..=8).contains(&heard.warnings()), "{} warnings in five minutes", heard.warnings());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_wait_for_a_small_cap_is_not_a_time_without_progress() {
+        let heard = Arc::new(Heard::default());
+        let retry = Retry::new(Duration::from_mins(5), heard.clone());
+        let fault = || Fault::for_test("InternalServerError", 500, "provoked");
+        for _ in 0..3 {
+            // An item of 400 KB under a cap of one unit waits so long before it goes out.
+            let started = Instant::now();
+            tokio::time::sleep(Duration::from_secs(400)).await;
+            retry.called();
+            retry.pause("PutItem", fault(), started, &mut Retry::waits()).await.expect("one fault is no reason");
+            retry.succeeded();
+        }
+        assert_eq!(heard.warnings(), 0, "calls succeed as often as they may");
+        let gave_up = fails(&retry).await.unwrap_err();
+        assert!(gave_up.words().contains("300s"), "{}", gave_up.words());
     }
 
     #[tokio::test(start_paused = true)]

@@ -80,6 +80,7 @@ impl Client {
                 (part, units)
             };
             let (pass, part) = lane.gate.pass_with(choose).await;
+            self.retry().called();
             let (sent, bytes) = (part.items, text_bytes(&group[..part.items]));
             let fault = match self.put_once(table, &group[..sent]).await {
                 Ok(rest) => {
