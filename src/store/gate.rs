@@ -4,7 +4,7 @@
 //! does not only lengthen a queue), the rate the table was found to take (see `rate`), and a cap that people set (see `pace`).
 //! Where units are limited, calls should be small: [`Gate::pass_with`].
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -32,7 +32,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 pub(super) struct Shared {
     most: usize,
     permits: Semaphore,
-    cap: OnceLock<Pace>,
+    cap: Mutex<Option<Arc<Pace>>>,
 }
 
 /// The gate of one direction and table.
@@ -89,12 +89,19 @@ impl Shared {
     /// At most so many calls in flight.
     pub(super) fn new(most: Option<usize>) -> Self {
         let most = most.unwrap_or(MOST).clamp(1, Semaphore::MAX_PERMITS);
-        Self { most, permits: Semaphore::new(most), cap: OnceLock::new() }
+        Self { most, permits: Semaphore::new(most), cap: Mutex::default() }
     }
 
-    /// Keeps the consumption below a cap from now on; the first cap holds.
+    /// Keeps the consumption below a cap from now on. Of several the lowest holds.
     pub(super) fn cap(&self, units_per_second: u32) {
-        self.cap.get_or_init(|| Pace::new(units_per_second));
+        let mut cap = self.cap.lock().unwrap_or_else(PoisonError::into_inner);
+        if cap.as_ref().is_none_or(|cap| units_per_second < cap.cap()) {
+            *cap = Some(Arc::new(Pace::new(units_per_second)));
+        }
+    }
+
+    fn pace(&self) -> Option<Arc<Pace>> {
+        self.cap.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -122,7 +129,7 @@ impl Gate {
     /// Units that one call should cost at most, where units are limited.
     fn call_budget(&self) -> Option<f64> {
         let learned = self.state().rate.call_budget(Instant::now());
-        let capped = self.shared.cap.get().map(Pace::call_budget);
+        let capped = self.shared.pace().map(|pace| pace.call_budget());
         match (learned, capped) {
             (Some(learned), Some(capped)) => Some(learned.min(capped)),
             (learned, capped) => learned.or(capped),
@@ -143,7 +150,7 @@ impl Gate {
         };
         // Last, so that a table that is waited for keeps no other from being called.
         let shared = self.shared.permits.acquire().await.ok();
-        if let Some(cap) = self.shared.cap.get() {
+        if let Some(cap) = self.shared.pace() {
             cap.pay(units).await;
         }
         drop(turn);
@@ -186,7 +193,7 @@ impl Pass<'_> {
     }
 
     fn settle(&self, units: f64) {
-        if let Some(cap) = self.gate.shared.cap.get() {
+        if let Some(cap) = self.gate.shared.pace() {
             cap.settle(self.paid, units);
         }
     }

@@ -26,7 +26,7 @@ impl Gates {
         Self { shared: Arc::new(Shared::new(most)), of: Mutex::default() }
     }
 
-    /// Keeps the consumption of all tables together below a cap from now on; the first cap holds.
+    /// Keeps the consumption of all tables together below a cap from now on. Of several the lowest holds.
     pub(super) fn cap(&self, units_per_second: u32) {
         self.shared.cap(units_per_second);
     }
@@ -75,6 +75,18 @@ mod tests {
         }
         let took = began.elapsed().as_secs_f64();
         assert!((2.0..2.1).contains(&took), "{took} s for 200 units");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_the_caps_of_two_tables_the_lower_holds() {
+        let gates = Gates::new(None);
+        gates.cap(1000);
+        gates.cap(10);
+        gates.cap(100);
+        let began = Instant::now();
+        gates.of("poor").gate.pass_with(|_| ((), 20.0)).await.0.taken(20.0);
+        let took = began.elapsed().as_secs_f64();
+        assert!((2.0..2.1).contains(&took), "{took} s for 20 units");
     }
 
     #[tokio::test(start_paused = true)]

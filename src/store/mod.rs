@@ -163,7 +163,7 @@ pub trait ReadStore: Send + Sync {
     /// Names of the tables of this account and region, up to a bound that is enough for a hint.
     fn table_names(&self) -> impl Future<Output = Result<Vec<String>>> + Send;
 
-    /// Keeps the consumption of read units at a cap from now on; the first cap holds.
+    /// Keeps the consumption of read units at a cap from now on. Of several the lowest holds.
     fn cap_reads(&self, units_per_second: u32);
 
     /// One page of a Scan. Retries until it has the page or gives up.
@@ -180,7 +180,7 @@ pub trait WriteStore: ReadStore {
     /// Brings one setting back. The table may be busy with it when this returns.
     fn apply(&self, table: &str, call: &SettingCall) -> impl Future<Output = Result<()>> + Send;
 
-    /// Keeps the consumption of write units at a cap from now on; the first cap holds.
+    /// Keeps the consumption of write units at a cap from now on. Of several the lowest holds.
     fn cap_writes(&self, units_per_second: u32);
 
     /// Calls with items that may be on their way to a table at once, at least 1: grows as long as the table takes more.

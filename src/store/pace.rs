@@ -21,6 +21,7 @@ const USED: f64 = 0.99;
 /// A token bucket that starts empty (no burst at the start) and is paid before each call with what the call is thought to cost;
 /// the difference is settled afterwards.
 pub(super) struct Pace {
+    cap: u32,
     units_per_second: f64,
     state: Mutex<State>,
     /// Calls that cost less than was paid give back what others wait for.
@@ -33,10 +34,15 @@ struct State {
 }
 
 impl Pace {
-    pub(super) fn new(units_per_second: u32) -> Self {
+    pub(super) fn new(cap: u32) -> Self {
         let state = State { units: 0.0, at: Instant::now() };
-        let units_per_second = f64::from(units_per_second.max(1)) * USED;
-        Self { units_per_second, state: Mutex::new(state), settled: Notify::new() }
+        let units_per_second = f64::from(cap.max(1)) * USED;
+        Self { cap, units_per_second, state: Mutex::new(state), settled: Notify::new() }
+    }
+
+    /// Units per second at most.
+    pub(super) fn cap(&self) -> u32 {
+        self.cap
     }
 
     /// Units that one call should cost at most.
