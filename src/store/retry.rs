@@ -17,6 +17,10 @@ use crate::event::{Event, Reporter};
 const SHORTEST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
+/// The longest wait while other calls succeed. The rate of calls is the gate's business; and what one caller holds back, others come to
+/// wait for.
+const LONGEST_WAIT_AMID_SUCCESS: Duration = Duration::from_secs(1);
+
 /// When nothing has gone forward for so long, people hear of it, and then again after each further such time and a half.
 const SILENCE: Duration = Duration::from_secs(10);
 
@@ -95,9 +99,15 @@ impl Retry {
         reason: &str,
         waits: &mut (impl Iterator<Item = Duration> + Send),
     ) {
-        let wait = waits.next().unwrap_or(LONGEST_WAIT);
+        let wait = waits.next().unwrap_or(LONGEST_WAIT).min(self.longest_wait());
         self.reporter.report(Event::Retry { reason: format!("{operation}: {reason}"), wait });
         tokio::time::sleep(wait).await;
+    }
+
+    fn longest_wait(&self) -> Duration {
+        let last = self.state().last_success;
+        let is_amid_success = last.is_some_and(|last| last.elapsed() < LONGEST_WAIT_AMID_SUCCESS);
+        if is_amid_success { LONGEST_WAIT_AMID_SUCCESS } else { LONGEST_WAIT }
     }
 
     /// Waits before the next attempt after `fault`, or gives it back when it is time to give up. `started` is when the caller
@@ -201,6 +211,23 @@ mod tests {
         assert_eq!(heard.warnings(), 0, "calls succeed as often as they may");
         let gave_up = fails(&retry).await.unwrap_err();
         assert!(gave_up.words().contains("300s"), "{}", gave_up.words());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_refused_again_and_again_while_others_succeed_waits_a_second_at_most() {
+        let retry = Retry::new(Duration::from_mins(5), Arc::new(Heard::default()));
+        let mut waits = Retry::waits().skip(20);
+        let mut rests = async |succeeds: bool| {
+            if succeeds {
+                retry.succeeded();
+            }
+            let began = Instant::now();
+            retry.rest("BatchWriteItem", "slow down", &mut waits).await;
+            began.elapsed()
+        };
+        assert_eq!(rests(true).await, LONGEST_WAIT_AMID_SUCCESS);
+        assert_eq!(rests(true).await, LONGEST_WAIT_AMID_SUCCESS);
+        assert_eq!(rests(false).await, LONGEST_WAIT, "nobody has succeeded meanwhile");
     }
 
     #[tokio::test(start_paused = true)]

@@ -8,7 +8,7 @@
 use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::ledger::Ticket;
 use crate::item::KeySchema;
@@ -20,6 +20,12 @@ const BATCH_BYTES: usize = 2 * 1024 * 1024;
 
 /// Earlier versions of its items that one batch holds on to.
 const EARLIER: usize = 100;
+
+/// Bytes of an item up to which it is copied out of its block, which has 64 KiB, or 256.
+const SMALL: usize = 64 * 1024;
+
+/// Bytes that are copied into one piece of memory.
+const DETACHED: usize = limits::BATCH_WRITE_ITEMS * SMALL;
 
 /// An item that is to be written.
 #[derive(Debug, Clone)]
@@ -38,6 +44,19 @@ pub(super) struct Batch {
     pub(super) earlier: Vec<Bound>,
     /// Bytes of text of both.
     pub(super) bytes: usize,
+}
+
+impl Batch {
+    /// The same in memory of its own. Large items stay where they are: little else lies in their blocks.
+    fn detached(mut self) -> Self {
+        let mut texts = BytesMut::with_capacity(self.bytes.min(DETACHED));
+        let small = self.items.iter_mut().chain(&mut self.earlier).filter(|item| item.text.len() <= SMALL);
+        for item in small {
+            texts.extend_from_slice(&item.text);
+            item.text = texts.split().freeze();
+        }
+        self
+    }
 }
 
 /// What became of an item that was offered.
@@ -132,13 +151,14 @@ impl Batcher {
         self.key.hash128(item).ok()
     }
 
-    /// Takes the open batch to send it; its keys are in flight from now on.
+    /// Takes the open batch to send it; its keys are in flight from now on. Its texts are its own: the items of one batch come from
+    /// as many blocks of the dump, which one that is tried again and again would keep in memory.
     pub(super) fn take(&mut self) -> Option<Batch> {
         if self.open.items.is_empty() {
             return None;
         }
         let next = Batch { items: Vec::with_capacity(self.batch_size), ..Batch::default() };
-        let batch = std::mem::replace(&mut self.open, next);
+        let batch = std::mem::replace(&mut self.open, next).detached();
         self.in_flight.extend(batch.items.iter().map(|item| item.key));
         Some(batch)
     }
@@ -228,6 +248,21 @@ mod tests {
         assert!(matches!(batcher.offer(item("4", &large)), Offered::Taken), "a large item travels alone");
         assert!(matches!(batcher.offer(item("5", "")), Offered::Full(_)));
         assert!(matches!(batcher.offer(item("4", "")), Offered::Full(_)), "its versions count");
+    }
+
+    #[test]
+    fn a_batch_in_flight_does_not_hold_the_blocks_that_its_items_were_read_from() {
+        let mut batcher = batcher(25, true);
+        let blocks: Vec<Bytes> = ["1", "2", "1"].map(|id| text(id, &"x".repeat(500))).into();
+        for block in &blocks {
+            assert!(matches!(batcher.offer(entry(block.slice(..))), Offered::Taken));
+        }
+        let batch = batcher.take().unwrap();
+        assert!(blocks.iter().all(Bytes::is_unique));
+        assert_eq!(
+            (texts(&batch.items), texts(&batch.earlier)),
+            (blocks[1..].iter().rev().cloned().collect(), blocks[..1].to_vec())
+        );
     }
 
     #[test]
