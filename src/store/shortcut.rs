@@ -5,11 +5,11 @@
 //! headers, connector, time limits. The calls after it exchange the body and are signed again (see `signature`). Credentials still
 //! come from the SDK's cache, which renews them; connections and the reading of errors are the SDK's code.
 //!
-//! The first call that fails closes the way, and the SDK's own is taken until it has succeeded again: that is where clock skew
-//! is learned, connections are given up and endpoints are asked for anew.
+//! The first call that fails closes the way, unless it was throttled, and the SDK's own is taken until it has succeeded again: that
+//! is where clock skew is learned, connections are given up and endpoints are asked for anew.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
@@ -31,7 +31,7 @@ use bytes::Bytes;
 use chrono::{TimeDelta, Utc};
 
 use super::client::raw_call;
-use super::fault::Fault;
+use super::fault::{Class, Fault};
 use super::hush::Hush;
 use super::seam::RawResponse;
 use super::signature::Signer;
@@ -72,15 +72,16 @@ impl Shortcut {
         let known = self.way().as_ref().filter(|way| way.table == table).map(Arc::clone);
         if let Some(way) = known {
             let answer = way.call(body).await;
-            if answer.is_err() {
+            if answer.as_ref().is_err_and(|fault| fault.class != Class::Throttled) {
                 *self.way() = None;
             }
             return answer;
         }
-        let guide = Guide::to(table);
+        let shown = Arc::new(Shown::default());
+        let guide = Guide { table: table.to_owned(), shown: Arc::downgrade(&shown) };
         // Account-based endpoints are routed by the table named in the typed input.
-        let answer = raw_call!(sdk, batch_write_item.request_items(table, Vec::new()), body, guide.clone())?;
-        let shown = guide.shown().take();
+        let answer = raw_call!(sdk, batch_write_item.request_items(table, Vec::new()), body, guide)?;
+        let shown = shown.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some((way, request)) = shown
             && way.signs_like_the_sdk(&request).await
         {
@@ -186,23 +187,14 @@ impl Way {
     }
 }
 
-/// Watches one call go the SDK's way.
-#[derive(Clone)]
-pub(super) struct Guide {
+/// The way, and the request that went it.
+type Shown = Mutex<Option<(Way, HttpRequest)>>;
+
+/// Watches one call go the SDK's way. The way has the components of the call, and these have its interceptors, of which this is one:
+/// it must not own the way, or a call that fails would leave both behind for good.
+struct Guide {
     table: String,
-    shown: Arc<Mutex<Option<(Way, HttpRequest)>>>,
-}
-
-impl Guide {
-    /// For a call to `table`.
-    pub(super) fn to(table: &str) -> Self {
-        Self { table: table.to_owned(), shown: Arc::default() }
-    }
-
-    /// The way, and the request that went it.
-    fn shown(&self) -> MutexGuard<'_, Option<(Way, HttpRequest)>> {
-        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+    shown: Weak<Shown>,
 }
 
 impl fmt::Debug for Guide {
@@ -223,8 +215,10 @@ impl Intercept for Guide {
         components: &RuntimeComponents,
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let way = Way::of(&self.table, context.request(), components, config);
-        *self.shown() = way.zip(context.request().try_clone());
+        if let Some(shown) = self.shown.upgrade() {
+            let way = Way::of(&self.table, context.request(), components, config);
+            *shown.lock().unwrap_or_else(PoisonError::into_inner) = way.zip(context.request().try_clone());
+        }
         Ok(())
     }
 }

@@ -170,25 +170,50 @@ async fn where_the_sdk_signs_otherwise_its_way_is_taken() {
     assert!(server.asked().iter().all(went_the_way_of_the_sdk));
 }
 
-#[tokio::test]
-async fn a_refusal_is_read_as_the_sdk_reads_it_and_the_next_call_goes_its_way() {
-    const REFUSAL: &str = r#"{"__type":"com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException",
-        "message":"slower"}"#;
+/// Five calls, of which the second and the third get this answer; what they fail with, and which of all go the SDK's way.
+async fn refused_twice(status: u16, refusal: &'static str) -> (Vec<(Class, String)>, [bool; 5]) {
     let (server, shortcut) = (Server::default(), Shortcut::default());
-    let sdk = server.sdk([(200, "{}"), (400, REFUSAL), (400, REFUSAL), (200, "{}"), (200, "{}")]);
+    let sdk = server.sdk([(200, "{}"), (status, refusal), (status, refusal), (200, "{}"), (200, "{}")]);
     let mut answers = Vec::new();
     for _ in 0..5 {
         answers.push(shortcut.batch_write_item(&sdk, "films", Bytes::from("{}")).await);
     }
-    for fault in answers.iter().filter_map(|answer| answer.as_ref().err()) {
-        assert_eq!(
-            (fault.class, fault.words().as_str()),
-            (Class::Throttled, "ProvisionedThroughputExceededException: slower")
-        );
-    }
     assert_eq!(answers.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, false, true, true]);
+    let faults = answers.into_iter().filter_map(Result::err).map(|fault| (fault.class, fault.words())).collect();
     let ways: Vec<bool> = server.asked().iter().map(went_the_way_of_the_sdk).collect();
+    (faults, ways.try_into().unwrap())
+}
+
+#[tokio::test]
+async fn a_refusal_is_read_as_the_sdk_reads_it_and_the_next_call_goes_its_way() {
+    let refusal = r#"{"__type":"com.amazonaws.dynamodb.v20120810#InternalServerError","message":"mine"}"#;
+    let (faults, ways) = refused_twice(500, refusal).await;
+    let read = (Class::Transient, "InternalServerError: mine".to_owned());
+    assert_eq!(faults, [read.clone(), read]);
     assert_eq!(ways, [true, false, true, true, false]);
+}
+
+#[tokio::test]
+async fn a_call_that_is_throttled_is_no_reason_to_leave_the_way() {
+    const REFUSAL: &str = r#"{"__type":"com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException",
+        "message":"slower"}"#;
+    let (faults, ways) = refused_twice(400, REFUSAL).await;
+    let read = (Class::Throttled, "ProvisionedThroughputExceededException: slower".to_owned());
+    assert_eq!(faults, [read.clone(), read]);
+    assert_eq!(ways, [true, false, false, false, false]);
+}
+
+#[tokio::test]
+async fn a_call_that_fails_leaves_nothing_behind() {
+    const REFUSAL: &str = r#"{"__type":"ProvisionedThroughputExceededException","message":"slower"}"#;
+    let (server, shortcut) = (Server::default(), Shortcut::default());
+    let sdk = server.sdk([(500, "{}"), (400, REFUSAL)]);
+    for _ in 0..2 {
+        let body = Bytes::from(b"{}".to_vec());
+        assert!(shortcut.batch_write_item(&sdk, "films", body.clone()).await.is_err());
+        assert!(server.asked().iter().all(went_the_way_of_the_sdk));
+        assert!(body.is_unique(), "somebody still holds the call");
+    }
 }
 
 #[tokio::test]
@@ -209,5 +234,6 @@ async fn nobody_reads_what_a_refused_call_was_signed_with() {
     shortcut.batch_write_item(&sdk, "films", Bytes::from("{}")).await.unwrap();
     let fault = shortcut.batch_write_item(&sdk, "films", Bytes::from("{}")).await.unwrap_err();
     assert_eq!(fault.words(), "InvalidSignatureException: sent [hidden] of [hidden]");
-    assert!(!format!("{:?}", Guide::to("films")).contains("films"));
+    let guide = Guide { table: "films".to_owned(), shown: Weak::new() };
+    assert!(!format!("{guide:?}").contains("films"));
 }
