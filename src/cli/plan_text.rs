@@ -96,7 +96,9 @@ pub(super) fn restore(plan: &RestorePlan, now: DateTime<Utc>) -> Vec<Section> {
     if plan.action != TableAction::Keep {
         let again = if plan.transform.is_empty() { "" } else { "; the dump is transformed once more for it" };
         let again = if plan.verify == VerifyMode::Full { again } else { "" };
-        target.push(row("check", format!("{}{again}", verification(plan.verify))));
+        let read = |cap: u32| format!(", at most {} per second", text::counted(cap.into(), "read unit"));
+        let read = plan.max_read_units.map(read).unwrap_or_default();
+        target.push(row("check", format!("{}{read}{again}", verification(plan.verify))));
     }
     let mut source = source_rows(&plan.source, now);
     if let Some(resumed) = &plan.resumes {

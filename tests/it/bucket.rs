@@ -84,6 +84,17 @@ fn a_cap_on_reads_is_kept_however_small() {
     kept(&bucket, 5.0);
 }
 
+#[test]
+fn a_cap_on_reads_is_kept_by_a_restore_that_reads_back() {
+    let (engine, project) = dump_of(60);
+    let (proxy, bucket) = behind(&engine, "Scan", 1e6);
+    let project = project.environment("dev", proxy.url(), "copy");
+    let arguments = ["--source=out", "--env=dev", "--yes", "--verify=full", "--max-rcu=5", "--json"];
+    let run = project.restoredb(arguments).exits(0).says("at most 5 read units per second");
+    assert_eq!(run.report()["summary"]["verified"]["equal"], 60, "{run}");
+    kept(&bucket, 5.0);
+}
+
 /// A cap that was kept over any ten seconds, and used.
 #[track_caller]
 fn kept(bucket: &Bucket, cap: f64) {

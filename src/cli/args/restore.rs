@@ -111,7 +111,7 @@ struct SourceArgs {
 
     /// print what differs between the dump's schema and the table, and stop: 0 nothing, 3 something
     #[arg(long, conflicts_with_all = [
-        "if_missing", "no_create", "replace", "schema_only", "data_only", "boost_write_capacity", "batch_size", "max_wcu", "verify",
+        "if_missing", "no_create", "replace", "schema_only", "data_only", "boost_write_capacity", "batch_size", "max_wcu", "max_rcu", "verify",
         "on_conflict", "strict", "salvage", "resume", "with", "without", "settings_first", "apply_settings", "dry_run", "yes", "confirm",
         "TransformArgs",
     ])]
@@ -151,6 +151,11 @@ struct SourceArgs {
     /// is free (a local endpoint), count elsewhere
     #[arg(long, value_name = "HOW", value_enum, default_value_t)]
     verify: Verify,
+
+    /// consume at most so many read units per second when every item is read back, or a share of the
+    /// table's, such as 25% [default: half the capacity of a protected provisioned table]
+    #[arg(long, value_name = "N|N%", value_parser = cap, conflicts_with = "schema_only")]
+    max_rcu: Option<Cap>,
 }
 
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
@@ -200,6 +205,7 @@ pub(in crate::cli) struct RestoreIntent {
     salvage: bool,
     resume: bool,
     max_write_units: Option<Cap>,
+    max_read_units: Option<Cap>,
     verify: VerifyMode,
     transform: Transform,
     /// Items to show before and after, in a dry run.
@@ -242,6 +248,7 @@ impl Arguments for RestoreArgs {
             salvage: restore.salvage,
             resume: restore.resume,
             max_write_units: restore.max_wcu,
+            max_read_units: restore.max_rcu,
             verify: match restore.verify {
                 Verify::Auto => VerifyMode::Auto,
                 Verify::None => VerifyMode::None,
@@ -287,6 +294,7 @@ impl RestoreIntent {
             salvage: self.salvage,
             resume: self.resume,
             max_write_units: self.max_write_units,
+            max_read_units: self.max_read_units,
             verify: self.verify,
             transform: self.transform.clone(),
             state_dir: self.common.state_dir.clone(),

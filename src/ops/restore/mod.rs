@@ -87,6 +87,8 @@ pub struct RestoreRequest {
     pub resume: bool,
     /// Upper bound of consumed write units per second.
     pub max_write_units: Option<Cap>,
+    /// Upper bound of consumed read units per second, where every item is read back.
+    pub max_read_units: Option<Cap>,
     /// How the result is checked.
     pub verify: VerifyMode,
     /// What happens to items on the way.
@@ -116,6 +118,7 @@ impl RestoreRequest {
             salvage: false,
             resume: false,
             max_write_units: None,
+            max_read_units: None,
             verify: VerifyMode::default(),
             transform: Transform::new(),
             state_dir: None,

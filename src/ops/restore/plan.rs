@@ -24,6 +24,7 @@ use crate::ops::blocking;
 use crate::ops::cap::Direction;
 use crate::ops::cost::{Tariff, WriteCost};
 use crate::ops::place::Place;
+use crate::ops::reading::read_cap;
 use crate::schema::{Difference, NotRecreated, Overridden, Section, SkippedSetting, TableSchema};
 use crate::store::ReadStore;
 
@@ -61,6 +62,8 @@ pub struct RestorePlan {
     pub write_cost_at_most: Option<WriteCost>,
     /// How the result will be checked.
     pub verify: VerifyMode,
+    /// Cap of consumed read units per second while every item is read back, given or set for a protected table.
+    pub max_read_units: Option<u32>,
     /// What deserves attention before the restore.
     pub warnings: Vec<String>,
     #[serde(skip)]
@@ -162,7 +165,8 @@ pub async fn plan(
     let (boost, planned_boost) = settled.boost(&aim, &action, wanted.as_ref(), existing.as_ref(), left)?;
     let becomes = if creates { wanted.as_ref().map(|wanted| &wanted.schema) } else { existing.as_ref() };
     let bound = Bound::of(&mut request, &source, settled.key, becomes)?;
-    let max_write_units = write_cap(&request, existing.as_ref(), wanted.as_ref())?;
+    let capped = capped(&request, existing.as_ref(), wanted.as_ref());
+    let max_write_units = request.max_write_units.map(|cap| cap.units(capped, Direction::Write)).transpose()?;
     let settings = settled.settings.without_what_lacks(store, &table).await;
     let (source, checked) = checked(source, action != TableAction::Keep && request.content.data(), reporter).await?;
     let facts = SourceFacts::of(&source, checked.as_ref());
@@ -173,6 +177,8 @@ pub async fn plan(
     let changes = boost.is_some() || changes(&action, &request, &settings);
     let approval = approval(environment, &table, changes.then(|| concerns.questions(backups, &source)));
     let verify = verify_mode(&request, &source, &target, taken.checkpoint.is_some(), &mut warnings);
+    let read_back = capped.filter(|_| verify == VerifyMode::Full && action != TableAction::Keep);
+    let max_read_units = read_back.map(|table| read_cap(request.max_read_units, &target, table)).transpose()?.flatten();
     let parts = Parts {
         identity: checked.and_then(|checked| Some(Identity::of(&source, &request, checked.data_sha256?))),
         checkpoint: taken.checkpoint,
@@ -197,6 +203,7 @@ pub async fn plan(
         max_write_units,
         write_cost_at_most: parts.bound.cost_at_most(&facts, &parts.request).filter(|_| action != TableAction::Keep),
         verify,
+        max_read_units,
         warnings,
         approval,
         boost: planned_boost,
@@ -282,15 +289,14 @@ impl Standing {
     }
 }
 
-/// Write units per second at most; a share is of what the table has, or of what it is created with.
-fn write_cap(
+/// The table of which a share may be consumed: as it is, or as it is created.
+fn capped<'a>(
     request: &RestoreRequest,
-    existing: Option<&TableSchema>,
-    wanted: Option<&Overridden>,
-) -> Result<Option<u32>> {
+    existing: Option<&'a TableSchema>,
+    wanted: Option<&'a Overridden>,
+) -> Option<&'a TableSchema> {
     let kept = existing.filter(|_| request.existing != ExistingTable::Replace);
-    let table = kept.or(wanted.map(|wanted| &wanted.schema));
-    request.max_write_units.map(|cap| cap.units(table, Direction::Write)).transpose()
+    kept.or(wanted.map(|wanted| &wanted.schema))
 }
 
 /// The table as it is without the boost that an earlier run left on it, and that boost.

@@ -31,6 +31,9 @@ where
     S: ReadStore + Clone + 'static,
 {
     reporter.report(Event::Phase { phase: Phase::Verifying, items: plan.source.items, bytes: plan.source.bytes });
+    if let Some(units) = plan.max_read_units {
+        store.cap_reads(units);
+    }
     let transform = plan.parts.request.transform.clone();
     let dump = DumpSide { source: Arc::clone(&plan.parts.source), transform };
     let table = TableSide {
