@@ -14,6 +14,9 @@ const WHOLE_PAGE: f64 = 128.0;
 /// The pages of a limited Scan may grow by this from one to the next: the first ones show what items cost.
 const GROWTH: u32 = 4;
 
+/// So many pages in a row are the ends of as many segments, which are read at a time. If there are more, all pages are short.
+const SHORT_PAGES: u32 = 32;
+
 /// The price of Scan pages, learned from those that came.
 #[derive(Default)]
 pub(super) struct PagePrice(Mutex<Option<Learned>>);
@@ -22,10 +25,31 @@ pub(super) struct PagePrice(Mutex<Option<Learned>>);
 struct Learned {
     /// Read units per item, smoothed.
     item: f64,
-    /// Read units of a page without a limit.
-    page: f64,
+    /// Pages without a limit.
+    page: Whole,
     /// Items of the last limited page at most.
     limit: u32,
+}
+
+/// What a page without a limit costs. The last page of a segment is short, and segments may all end at once: whole pages must not be
+/// thought cheap because of it, else all calls in flight cost many times what was paid.
+#[derive(Debug, Clone, Copy, Default)]
+struct Whole {
+    /// Read units; nought before the first.
+    units: f64,
+    /// Pages in a row that cost less.
+    short: u32,
+}
+
+impl Whole {
+    /// As it is after a page that cost so much.
+    fn after(self, units: f64) -> Self {
+        if units >= self.units {
+            return Self { units, short: 0 };
+        }
+        let lower = if self.short < SHORT_PAGES { self.units } else { self.units + (units - self.units) / 8.0 };
+        Self { units: lower, short: self.short.saturating_add(1) }
+    }
 }
 
 /// What the next page is asked for.
@@ -41,7 +65,7 @@ impl PagePrice {
     /// The page to ask for within `budget` units; `wanted` items at most.
     pub(super) fn quote(&self, budget: Option<f64>, wanted: Option<u32>) -> PageQuote {
         let learned = *self.state();
-        let whole = learned.map_or(WHOLE_PAGE, |learned| if learned.page > 0.0 { learned.page } else { WHOLE_PAGE });
+        let whole = learned.map(|learned| learned.page.units).filter(|units| *units > 0.0).unwrap_or(WHOLE_PAGE);
         let limit = match (budget.filter(|budget| *budget < whole), learned) {
             (None, _) => None,
             (Some(_), None) => Some(1),
@@ -65,10 +89,10 @@ impl PagePrice {
         let mut state = self.state();
         #[expect(clippy::cast_precision_loss, reason = "items of a page")]
         let item = units / items.max(1) as f64;
-        let old = state.unwrap_or(Learned { item, page: 0.0, limit: 1 });
+        let old = state.unwrap_or(Learned { item, page: Whole::default(), limit: 1 });
         *state = Some(Learned {
             item: old.item + (item - old.item) / 4.0,
-            page: if limit.is_none() { page_after(old.page, units) } else { old.page },
+            page: if limit.is_none() { old.page.after(units) } else { old.page },
             limit: limit.unwrap_or_else(|| u32::try_from(items).unwrap_or(u32::MAX)).max(1),
         });
     }
@@ -76,12 +100,6 @@ impl PagePrice {
     fn state(&self) -> MutexGuard<'_, Option<Learned>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The price of a page after one that cost so much. The last page of a segment is short: whole ones must not be thought cheap because
-/// of it, else all calls in flight cost many times what was paid. Where all segments are short, that shows soon.
-fn page_after(old: f64, units: f64) -> f64 {
-    if units >= old { units } else { old + (units - old) / 8.0 }
 }
 
 /// The price of writes: what the items cost by their size, times what the table's indexes add.
@@ -192,10 +210,12 @@ mod tests {
             price.quote(None, None).units
         };
         after(128.0);
-        assert!((100.0..128.0).contains(&after(3.0)));
+        for _ in 0..32 {
+            assert!((127.9..128.1).contains(&after(3.0)), "as many segments end at once");
+        }
         assert!((127.9..128.1).contains(&after(128.0)));
-        let short: Vec<_> = (0..32).map(|_| after(3.0)).collect();
-        assert!(short[31] < 6.0, "all of them are short: {short:?}");
+        let short: Vec<_> = (0..64).map(|_| after(3.0)).collect();
+        assert!(short[63] < 6.0, "all of them are short: {short:?}");
     }
 
     #[test]
