@@ -157,9 +157,15 @@ impl Gate {
         (Pass { gate: self, _permits: [permit, shared], sent: Instant::now(), paid: units }, chosen)
     }
 
-    /// Calls that may be in flight, as things are.
+    /// Calls that may be in flight, as things are: no more than use up the units there are, while others wait for their turn.
     pub(super) fn calls(&self) -> usize {
-        self.state().limit
+        let state = self.state();
+        let learned = state.rate.allowed(Instant::now()).unwrap_or(f64::INFINITY);
+        let capped = self.shared.pace().map_or(f64::INFINITY, |pace| f64::from(pace.cap()));
+        let in_flight = learned.min(capped) / state.rate.call_units() * state.times.usual.as_secs_f64();
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a float saturates")]
+        let useful = in_flight.ceil() as usize;
+        if learned.min(capped).is_finite() { state.limit.min(useful.saturating_add(1)) } else { state.limit }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

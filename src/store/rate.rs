@@ -203,6 +203,11 @@ impl Rate {
         }
     }
 
+    /// Units of a call, smoothed.
+    pub(super) fn call_units(&self) -> f64 {
+        self.call_units
+    }
+
     /// Units that one call should cost at most.
     pub(super) fn call_budget(&self, now: Instant) -> Option<f64> {
         let budget = self.allowed(now).map_or(f64::INFINITY, |allowed| allowed * CALL_SHARE).min(self.small);

@@ -52,6 +52,22 @@ async fn a_short_page_does_not_make_whole_ones_look_slow() {
     assert!(gate.state().limit > 24, "{} calls in flight", gate.state().limit);
 }
 
+#[tokio::test(start_paused = true)]
+async fn there_are_no_more_calls_than_use_up_what_there_is() {
+    for (cap, units, millis, calls) in
+        [(5, 1.0, 20, 2), (25, 1.0, 200, 6), (4000, 25.0, 195, 33), (1_000_000, 25.0, 200, 128)]
+    {
+        let gate = Gate::new(None);
+        for _ in 0..10_000 {
+            let pass = gate.pass(units).await;
+            sleep(Duration::from_millis(millis)).await;
+            pass.taken(units);
+        }
+        gate.shared.cap(cap);
+        assert_eq!(gate.calls(), calls, "under a cap of {cap}");
+    }
+}
+
 /// As many passes as the gate gives at once.
 async fn as_many_as_given(gate: &Gate) -> Vec<Pass<'_>> {
     let mut passes = Vec::new();
