@@ -1,9 +1,12 @@
 //! `verifydb`: whole and damaged dumps, tables that hold what they should and those that do not.
 
+use std::sync::Arc;
+
 use aws_sdk_dynamodb::types::ProvisionedThroughput;
 use aws_sdk_dynamodb::types::{AttributeValue, BillingMode, ScalarAttributeType};
 use serde_json::{Value, json};
 
+use crate::support::bucket::Bucket;
 use crate::support::client::{Item, attribute, n, numbered, partition, s, sort, strings};
 use crate::support::engine::Engine;
 use crate::support::faults::{Fault, Proxy, always, sometimes};
@@ -388,6 +391,19 @@ fn every_difference_is_shown_where_pages_are_smaller_the_second_time() {
     for example in examples {
         assert_eq!(example["attributes"][0]["target"], r#"{"S":"other"}"#, "{example}");
     }
+}
+
+#[test]
+fn the_pages_that_are_read_again_for_what_is_shown_are_counted() {
+    let (engine, project) = dump_of(300);
+    let bucket = Arc::new(Bucket::new(1e6));
+    let proxy = Proxy::of(&engine, [always("Scan", Fault::Capacity(Arc::clone(&bucket)))]);
+    let project = project.environment("dev", proxy.url(), "films");
+    engine.client().put_one("films", strings([("id", "item-000007"), ("text", "another")]));
+    let run = project.verifydb(["out", "--env=dev", "--json"]).exits(3);
+    assert_eq!(proxy.count("Scan"), 2, "{run}");
+    let consumed: f64 = bucket.calls().iter().map(|call| call.units).sum();
+    assert_eq!(summary(&run)["consumed_read_units"], consumed, "{run}");
 }
 
 #[test]

@@ -22,7 +22,7 @@ use crate::event::Reporter;
 use crate::item::{KeySchema, Sample};
 use crate::ops::blocking;
 use crate::store::WireBytes;
-use side::Spilled;
+use side::{Spilled, Texts};
 use tally::{Tally, Wanted};
 
 /// What is cut off when a thread of a comparison does not return.
@@ -121,18 +121,23 @@ pub(super) async fn compare(source: impl Side, target: impl Side, comparing: &Co
     let (tally, left, right) =
         blocking(COMPARISON, move || Ok((tally::tally(&left.records, &right.records)?, left, right))).await?;
     compared.superseded = left.held.saturating_sub(tally.source);
-    let examples = examples(&tally, (&source, &left), (&target, &right), comparing).await?;
+    let (examples, again) = examples(&tally, (&source, &left), (&target, &right), comparing).await?;
+    for texts in again {
+        compared.read_units += texts.read_units;
+        compared.wire += texts.wire;
+    }
     let Tally { equal, missing, different, extra, .. } = tally;
     Ok(Compared { equal, missing, different, extra, examples, ..compared })
 }
 
-/// Reads the noted items again and tells what is wrong with each. One that has changed meanwhile is left out.
+/// Reads the noted items again and tells what is wrong with each, and what was read of both sides. One that has changed meanwhile is
+/// left out.
 async fn examples<L: Side, R: Side>(
     tally: &Tally,
     (source, left): (&L, &Spilled),
     (target, right): (&R, &Spilled),
     comparing: &Comparing,
-) -> Result<Vec<Example>> {
+) -> Result<(Vec<Example>, [Texts; 2])> {
     let of = |absent: Fault, page: fn(&Wanted) -> u32| -> HashMap<u128, u32> {
         let wanted = tally.wanted.iter().filter(|wanted| wanted.fault != absent);
         wanted.map(|wanted| (wanted.key, page(wanted))).collect()
@@ -146,10 +151,13 @@ async fn examples<L: Side, R: Side>(
     let mut examples: Vec<Example> = tally
         .wanted
         .iter()
-        .filter_map(|wanted| example(wanted, in_source.get(&wanted.key), in_target.get(&wanted.key), &comparing.key))
+        .filter_map(|wanted| {
+            let (source, target) = (in_source.items.get(&wanted.key), in_target.items.get(&wanted.key));
+            example(wanted, source, target, &comparing.key)
+        })
         .collect();
     examples.sort_by(|one, other| (one.fault, &one.key).cmp(&(other.fault, &other.key)));
-    Ok(examples)
+    Ok((examples, [in_source, in_target]))
 }
 
 fn example(wanted: &Wanted, source: Option<&Bytes>, target: Option<&Bytes>, key: &KeySchema) -> Option<Example> {

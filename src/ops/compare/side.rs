@@ -36,7 +36,15 @@ pub(in crate::ops) trait Side: Send + Sync {
         wanted: &HashMap<u128, u32>,
         pages: &[Page],
         comparing: &Comparing,
-    ) -> impl Future<Output = Result<HashMap<u128, Bytes>>> + Send;
+    ) -> impl Future<Output = Result<Texts>> + Send;
+}
+
+/// Items that were read again, by the hashes of their keys, and what that took.
+#[derive(Default)]
+pub(in crate::ops) struct Texts {
+    pub(super) items: HashMap<u128, Bytes>,
+    pub(super) read_units: f64,
+    pub(super) wire: WireBytes,
 }
 
 /// Where a page of a Scan begins, and how many items it held.
@@ -163,14 +171,9 @@ impl Side for DumpSide {
         .await
     }
 
-    async fn texts(
-        &self,
-        wanted: &HashMap<u128, u32>,
-        _pages: &[Page],
-        comparing: &Comparing,
-    ) -> Result<HashMap<u128, Bytes>> {
+    async fn texts(&self, wanted: &HashMap<u128, u32>, _pages: &[Page], comparing: &Comparing) -> Result<Texts> {
         if wanted.is_empty() {
-            return Ok(HashMap::new());
+            return Ok(Texts::default());
         }
         let (source, transform) = (Arc::clone(&self.source), self.transform.clone());
         let (key, wanted, reporter) = (comparing.key.clone(), wanted.clone(), Arc::clone(&comparing.reporter));
@@ -183,7 +186,7 @@ impl Side for DumpSide {
                     texts.insert(key, item);
                 }
             }
-            Ok(texts)
+            Ok(Texts { items: texts, ..Texts::default() })
         })
         .await
     }
@@ -268,13 +271,8 @@ impl<S: ReadStore + Clone + 'static> Side for TableSide<S> {
         Ok(spilled)
     }
 
-    async fn texts(
-        &self,
-        wanted: &HashMap<u128, u32>,
-        pages: &[Page],
-        comparing: &Comparing,
-    ) -> Result<HashMap<u128, Bytes>> {
-        let mut texts = HashMap::new();
+    async fn texts(&self, wanted: &HashMap<u128, u32>, pages: &[Page], comparing: &Comparing) -> Result<Texts> {
+        let mut texts = Texts::default();
         let numbers: BTreeSet<u32> = wanted.values().copied().collect();
         for page in numbers.into_iter().filter_map(|number| pages.get(usize::try_from(number).ok()?)) {
             let mut request = self.request(page.segment, page.start.clone());
@@ -282,10 +280,12 @@ impl<S: ReadStore + Clone + 'static> Side for TableSide<S> {
             // Where units are limited, what was one page may come as several now.
             loop {
                 let found = self.store.scan(&request).await?;
+                texts.read_units += found.read_units;
+                texts.wire += found.wire;
                 for item in found.items.iter() {
                     let key = key_of(&comparing.key, item, &self.table)?;
                     if wanted.contains_key(&key) {
-                        texts.insert(key, Bytes::copy_from_slice(item));
+                        texts.items.insert(key, Bytes::copy_from_slice(item));
                     }
                 }
                 left = left.saturating_sub(found.items.len());
