@@ -11,6 +11,7 @@
 mod apply;
 mod batch;
 mod boost;
+mod caps;
 mod checkpoint;
 mod concerns;
 mod diff;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::boost::{Boosting, Left};
+use super::caps::Caps;
 use super::checkpoint::{Checkpoint, Identity};
 use super::concerns::Concerns;
 use super::facts::SourceFacts;
@@ -21,10 +22,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Phase, Reporter};
 use crate::item::KeySchema;
 use crate::ops::blocking;
-use crate::ops::cap::Direction;
 use crate::ops::cost::{Tariff, WriteCost};
 use crate::ops::place::Place;
-use crate::ops::reading::read_cap;
 use crate::schema::{Difference, NotRecreated, Overridden, Section, SkippedSetting, TableSchema};
 use crate::store::ReadStore;
 
@@ -154,7 +153,6 @@ pub async fn plan(
     let table = target_table(&request, environment, &source)?;
     let (source, Standing { existing, left, marker, mark, taken, action, is_own }) =
         Standing::look(store, environment, &request, source, &table).await?;
-    let creates = action.creates();
     let applies = action != TableAction::Keep && request.content.schema() && (is_own || request.apply_settings);
     let Target { place: target, table: existing, backups } =
         Target::look(store, Place::of(environment, &table), existing, &action).await;
@@ -163,10 +161,9 @@ pub async fn plan(
     let aim = Aim { request: &request, table: &table, applies, same_table };
     let mut settled = Settled::of(&aim, &action, wanted.as_ref(), existing.as_ref(), environment)?;
     let (boost, planned_boost) = settled.boost(&aim, &action, wanted.as_ref(), existing.as_ref(), left)?;
-    let becomes = if creates { wanted.as_ref().map(|wanted| &wanted.schema) } else { existing.as_ref() };
+    let becomes = if action.creates() { wanted.as_ref().map(|wanted| &wanted.schema) } else { existing.as_ref() };
     let bound = Bound::of(&mut request, &source, settled.key, becomes)?;
-    let capped = capped(&request, existing.as_ref(), wanted.as_ref());
-    let max_write_units = request.max_write_units.map(|cap| cap.units(capped, Direction::Write)).transpose()?;
+    let caps = Caps::of(&request, &target, existing.as_ref(), wanted.as_ref().map(|wanted| &wanted.schema))?;
     let settings = settled.settings.without_what_lacks(store, &table).await;
     let (source, checked) = checked(source, action != TableAction::Keep && request.content.data(), reporter).await?;
     let facts = SourceFacts::of(&source, checked.as_ref());
@@ -177,15 +174,13 @@ pub async fn plan(
     let changes = boost.is_some() || changes(&action, &request, &settings);
     let approval = approval(environment, &table, changes.then(|| concerns.questions(backups, &source)));
     let verify = verify_mode(&request, &source, &target, taken.checkpoint.is_some(), &mut warnings);
-    let read_back = capped.filter(|_| verify == VerifyMode::Full && action != TableAction::Keep);
-    let max_read_units = read_back.map(|table| read_cap(request.max_read_units, &target, table)).transpose()?.flatten();
     let parts = Parts {
         identity: checked.and_then(|checked| Some(Identity::of(&source, &request, checked.data_sha256?))),
         checkpoint: taken.checkpoint,
         keeps_marker: mark.is_some() && !request.content.data(),
         source: Arc::new(source),
         settings,
-        bound: bound.charged(boost.as_ref().map(Boosting::raised).or(becomes), max_write_units, !creates, target.local),
+        bound: bound.charged(boost.as_ref().map(Boosting::raised).or(becomes), caps.write, &action, target.local),
         boost,
         marker,
         creates: is_own,
@@ -195,15 +190,15 @@ pub async fn plan(
         transform: parts.request.transform.lines().collect(),
         resumes: parts.checkpoint.as_ref().map(Checkpoint::interrupted),
         notes: wanted.as_ref().filter(|_| applies).map(|wanted| wanted.notes.clone()).unwrap_or_default(),
-        table: wanted.filter(|_| creates).map(|wanted| wanted.schema.shape_lines()).unwrap_or_default(),
+        table: wanted.filter(|_| action.creates()).map(|wanted| wanted.schema.shape_lines()).unwrap_or_default(),
         differences: settled.differences,
         settings: parts.settings.planned(),
         skipped: parts.settings.skipped.clone(),
         not_restored: parts.settings.not_restored.clone(),
-        max_write_units,
+        max_write_units: caps.write,
         write_cost_at_most: parts.bound.cost_at_most(&facts, &parts.request).filter(|_| action != TableAction::Keep),
         verify,
-        max_read_units,
+        max_read_units: caps.read.filter(|_| verify == VerifyMode::Full),
         warnings,
         approval,
         boost: planned_boost,
@@ -242,8 +237,8 @@ impl Bound {
     }
 
     /// Knows what the table charges as it is while items are written.
-    fn charged(self, table: Option<&TableSchema>, cap: Option<u32>, may_overwrite: bool, local: bool) -> Self {
-        Self { tariff: table.map(Tariff::of).unwrap_or_default().capped(cap).at(may_overwrite, local), ..self }
+    fn charged(self, table: Option<&TableSchema>, cap: Option<u32>, action: &TableAction, local: bool) -> Self {
+        Self { tariff: table.map(Tariff::of).unwrap_or_default().capped(cap).at(!action.creates(), local), ..self }
     }
 
     /// What the items cost at most, where the dump tells it and nothing changes them.
@@ -287,16 +282,6 @@ impl Standing {
         let is_own = action.creates() || mark.as_ref().is_some_and(|mark| mark.created);
         Ok((source, Self { existing, left, marker, mark, taken, action, is_own }))
     }
-}
-
-/// The table of which a share may be consumed: as it is, or as it is created.
-fn capped<'a>(
-    request: &RestoreRequest,
-    existing: Option<&'a TableSchema>,
-    wanted: Option<&'a Overridden>,
-) -> Option<&'a TableSchema> {
-    let kept = existing.filter(|_| request.existing != ExistingTable::Replace);
-    kept.or(wanted.map(|wanted| &wanted.schema))
 }
 
 /// The table as it is without the boost that an earlier run left on it, and that boost.
