@@ -24,9 +24,6 @@ const EARLIER: usize = 100;
 /// Bytes of an item up to which it is copied out of its block, which has 64 KiB, or 256.
 const SMALL: usize = 64 * 1024;
 
-/// Bytes that are copied into one piece of memory.
-const DETACHED: usize = limits::BATCH_WRITE_ITEMS * SMALL;
-
 /// An item that is to be written.
 #[derive(Debug, Clone)]
 pub(super) struct Bound {
@@ -49,9 +46,10 @@ pub(super) struct Batch {
 impl Batch {
     /// The same in memory of its own. Large items stay where they are: little else lies in their blocks.
     fn detached(mut self) -> Self {
-        let mut texts = BytesMut::with_capacity(self.bytes.min(DETACHED));
-        let small = self.items.iter_mut().chain(&mut self.earlier).filter(|item| item.text.len() <= SMALL);
-        for item in small {
+        let is_small = |item: &&mut Bound| item.text.len() <= SMALL;
+        let bytes = self.items.iter_mut().filter(is_small).map(|item| item.text.len()).sum();
+        let mut texts = BytesMut::with_capacity(bytes);
+        for item in self.items.iter_mut().chain(&mut self.earlier).filter(is_small) {
             texts.extend_from_slice(&item.text);
             item.text = texts.split().freeze();
         }
