@@ -139,6 +139,9 @@ impl Masking<'_> {
         if let Some(place) = sheet.originals.survivor(&sheet.rest) {
             return Err(format!("a masked value still stands in {place}; add a rule for it"));
         }
+        if let Some(place) = sheet.originals.survivor_in_names(&sheet.masked) {
+            return Err(format!("a masked value still stands in {place}; names are not masked: redact or drop the map"));
+        }
         let masked = document::write(&sheet.masked, before)?;
         check(&masked, item)?;
         Ok(Outcome::Changed(masked))

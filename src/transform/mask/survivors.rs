@@ -56,6 +56,18 @@ impl Originals {
         })
     }
 
+    /// The attribute among the `masked` in which an original survives as a name in a map: a mask changes values and keeps names.
+    pub(super) fn survivor_in_names(&self, masked: &Map) -> Option<String> {
+        if self.0.is_empty() {
+            return None;
+        }
+        masked.iter().find_map(|(attribute, value)| {
+            let mut found = false;
+            leaves(value, &mut |_| {}, &mut |name| found = found || self.is_in_bytes(name.as_bytes()));
+            found.then(|| format!("a name in attribute {:?}", name_of(attribute)))
+        })
+    }
+
     fn is_in(&self, leaf: &Leaf) -> bool {
         match leaf {
             Leaf::S(text) => self.is_in_bytes(text.as_bytes()),

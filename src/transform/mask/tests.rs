@@ -217,6 +217,21 @@ fn a_value_that_survives_elsewhere_rejects_the_item() {
 }
 
 #[test]
+fn a_value_that_survives_as_a_name_in_its_own_place_rejects_the_item() {
+    let item = r#"{"m":{"L":[{"M":{"ada@x.org":{"L":[{"S":"ada@x.org"}]}}}]}}"#;
+    for action in ["'hash'", "'keep-format'", "'fake'\nkind = 'email'"] {
+        let Outcome::Rejected(reason) = apply(&masks(&rule("m", &format!("action = {action}"))), item) else {
+            panic!("{action}: the name stays")
+        };
+        assert!(reason.contains(r#"still stands in a name in attribute "m""#) && !reason.contains("ada"), "{reason}");
+    }
+    for action in ["redact", "null", "drop"] {
+        assert!(!masked(&rule("m", &format!("action = '{action}'")), item).contains("ada"), "{action}");
+    }
+    masked(&rule("m", "action = 'hash'"), r#"{"m":{"M":{"mail":{"S":"ada@x.org"}}}}"#);
+}
+
+#[test]
 fn conditions_are_asked_of_the_original() {
     let rules = rule("a", "action = 'redact'\nwhen = '.a | str == \"one1\"'")
         + &rule("b", "action = 'redact'\nwhen = '.a | str == \"one1\"'");
