@@ -1,8 +1,9 @@
 //! Items through a transform, for whoever reads them: chunks go in on a thread of their own, results come out in order.
 //!
 //! Here, too, is what only the table can say of what comes out: whether the items have its key and are small enough, and whether
-//! two that had different keys now have the same.
+//! two that had different keys, or that stand for one item, now have the same.
 
+use std::collections::HashSet;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -134,12 +135,17 @@ impl Meetings {
     /// The disk is full.
     pub(super) fn take(&mut self, item: &Bytes, outcome: &Outcome) -> Result<()> {
         let before = self.from.hash128(item);
+        let mut siblings = HashSet::new();
         for made in outcome.items(item) {
             self.number += 1;
-            match self.to.hash128(made) {
-                Ok(key) => self.keys.take(key, *before.as_ref().unwrap_or(&key), self.number)?,
-                Err(_) => self.keyless += 1,
-            }
+            let Ok(key) = self.to.hash128(made) else {
+                self.keyless += 1;
+                continue;
+            };
+            let before = *before.as_ref().unwrap_or(&key);
+            // Two that stand for one item are no versions of it: where they share a key, the second is as one from elsewhere.
+            let before = if siblings.insert(key) { before } else { before ^ u128::from(self.number) };
+            self.keys.take(key, before, self.number)?;
         }
         Ok(())
     }

@@ -305,6 +305,22 @@ fn keys_that_meet_are_counted_before_and_told_after() {
 }
 
 #[test]
+fn several_items_for_one_that_share_its_key_meet() {
+    let (engine, _, project) = events(10);
+    // Three of ten become two items each, and nobody gave the second a key of its own.
+    let twice = r#"--transform=if .timestamp | num < 1700000003 then ., (.copy = S("yes")) else . end"#;
+    let run = project.dumpdb(["--output=twice", "--json", twice]).exits(3);
+    assert_eq!(run.report()["summary"]["transformed"]["collisions"], 3);
+    run.says("3 items came out with a key that another item has");
+    project.dumpdb(["--output=out"]).exits(0);
+    let to = format!("--table={}", engine.table("copy"));
+    let run = project.restoredb(["--source=out", "--dry-run", "--json", twice, &to]).exits(0);
+    assert_eq!(run.report()["plan"]["trial"]["collisions"], 3);
+    let run = project.restoredb(["--source=out", "--yes", "--json", twice, &to]).exits(3);
+    assert_eq!(summary(&run.report()["summary"], &["items_written", "items_superseded", "collisions"]), [10, 3, 3]);
+}
+
+#[test]
 fn a_dump_whose_items_lost_the_key_says_how_to_restore_it() {
     let (engine, _, project) = events(10);
     let run = project.dumpdb(["--output=out", "--transform", STANDING]).exits(0);

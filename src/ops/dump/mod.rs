@@ -142,7 +142,8 @@ pub struct DumpChanges {
     pub items_rejected: u64,
     /// Where they are listed.
     pub rejects_file: Option<PathBuf>,
-    /// Items with the table's key of another item, though they had different ones: in a restore one overwrites the other.
+    /// Items with the table's key of another item, though they had different ones or stand for one: in a restore one overwrites the
+    /// other.
     pub collisions: u64,
     /// The first of them, by their place among the items of this run, counted from 1.
     pub collided: Vec<(u64, u64)>,
