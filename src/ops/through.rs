@@ -74,6 +74,14 @@ pub(super) fn bytes_of(items: &[Bytes]) -> u64 {
     items.iter().map(|item| item.len() as u64).sum()
 }
 
+/// Stands for words that could quote what is to be masked.
+const UNTOLD: &str = "a step before --mask, or a condition of a rule, rejected it; its words may quote the item, and --dry-run without --mask shows them";
+
+/// The reason of a rejection as it may leave where the item itself must not.
+pub(super) fn told<'r>(transform: &Transform, reason: &'r str) -> &'r str {
+    if transform.may_tell(reason) { reason } else { UNTOLD }
+}
+
 /// Why a table does not take an item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Misfit {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::cost::{Costing, Tariff, WriteCost};
-use super::through::{Meetings, Misfit, bytes_of, through};
+use super::through::{Meetings, Misfit, bytes_of, through, told};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Reporter};
 use crate::item::KeySchema;
@@ -75,6 +75,8 @@ pub(super) struct Trying {
     rejects_misfits: bool,
     meetings: Option<Meetings>,
     reasons: BTreeMap<String, u64>,
+    /// Decides which reasons may be told; `None` where all may.
+    withholding: Option<Transform>,
     show: usize,
     /// Items that may still come out.
     left: Option<u64>,
@@ -99,6 +101,7 @@ impl Trying {
             rejects_misfits,
             meetings,
             reasons: BTreeMap::new(),
+            withholding: None,
             show,
             left: None,
         })
@@ -107,6 +110,12 @@ impl Trying {
     /// No more than so many items come out.
     pub(super) fn limited(mut self, left: Option<u64>) -> Self {
         self.left = left;
+        self
+    }
+
+    /// Reasons that could quote what this transform masks are kept back, as the dump itself keeps them.
+    pub(super) fn withholding(mut self, transform: Transform) -> Self {
+        self.withholding = Some(transform);
         self
     }
 
@@ -178,8 +187,9 @@ impl Trying {
             Outcome::Skipped => trial.left_out += 1,
             Outcome::Rejected(reason) => {
                 trial.rejected += 1;
+                let reason = self.withholding.as_ref().map_or(reason.as_str(), |transform| told(transform, reason));
                 if self.reasons.len() < REASONS || self.reasons.contains_key(reason) {
-                    *self.reasons.entry(reason.clone()).or_default() += 1;
+                    *self.reasons.entry(reason.to_owned()).or_default() += 1;
                 }
             }
         }

@@ -98,6 +98,10 @@ fn a_rejected_item_is_named_by_its_key_alone() {
     assert_eq!(holds(&project, "secret-leak"), [""; 0]);
     let strict = masked(&project, &["--yes", "--strict", "--transform", "if .note then error(.email.S) else . end"]);
     strict.exits(3).never_says("secret-leak");
+    let trial = masked(&project, &["--yes", "--dry-run", "--transform", "if .note then error(.email.S) else . end"]);
+    let trial = trial.exits(0).never_says("secret-leak");
+    assert!(!trial.output().contains("secret-leak"), "{}", trial.output());
+    assert_eq!(trial.report()["plan"]["trial"]["rejected"], 1);
 }
 
 #[test]

@@ -18,7 +18,7 @@ use crate::backup::{
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::item::{Items, KeySchema};
-use crate::ops::through::{CHUNK_ITEMS, Meetings, bytes_of, through};
+use crate::ops::through::{CHUNK_ITEMS, Meetings, bytes_of, through, told};
 use crate::transform::{Outcome, Transform, Transformed};
 
 /// Some items of a page; with the last of them, what the page ends with.
@@ -66,7 +66,7 @@ impl Changing {
         let masks = self.transform.masks();
         let hides_key = masks.is_some_and(|masks| masks.rules().change_key(&self.key));
         let key = self.key.extract(item).ok().filter(|_| !hides_key).map(|key| key.to_json());
-        let reason = if self.transform.may_tell(reason) { reason } else { UNTOLD };
+        let reason = told(&self.transform, reason);
         if self.strict {
             let key = key.unwrap_or_else(|| "whose key is masked".to_owned());
             return Err(Error::new(ErrorKind::Rejected, format!("stopped at the first rejected item, {key}: {reason}"))
@@ -78,9 +78,6 @@ impl Changing {
         }
     }
 }
-
-/// Stands for words that could quote what is to be masked.
-const UNTOLD: &str = "a step before --mask, or a condition of a rule, rejected it; its words may quote the item, and --dry-run without --mask shows them";
 
 impl Output {
     /// Writes what comes out of the transform until nothing comes any more. `None` when the pages end before the table does.

@@ -43,7 +43,8 @@ where
     look(store, plan, cancel).await?;
     let key = plan.schema.key_schema()?;
     let trying = Trying::new(key.clone(), key, Tariff::untimed(&plan.schema), transform.changes(), false, show)?
-        .limited(plan.limit);
+        .limited(plan.limit)
+        .withholding(transform.clone());
     let (pages, waiting) = mpsc::channel(PAGES);
     let reading = read(store.clone(), unread(plan, &progress(plan, true))?, None, pages, cancel.clone());
     let (heard, cancelled) = (Arc::clone(reporter), cancel.clone());
