@@ -203,7 +203,7 @@ impl<'a> Pass<'a> {
         let (mut items, mut text_bytes, mut told) = (0, 0, (0, 0));
         let mut digest = self.source.metadata().and_then(|metadata| metadata.set_digest.clone()).map(Sum::new);
         let whole = loop {
-            match reader.next_item().map_err(|error| located(error, path)) {
+            match reader.next_item().map_err(|error| self.located(error, path)) {
                 Ok(Some(item)) => {
                     self.item(path, &item, items, keys.as_deref_mut())?;
                     if let Some(digest) = &mut digest {
@@ -236,6 +236,12 @@ impl<'a> Pass<'a> {
             self.damage(judged)?;
         }
         Ok(())
+    }
+
+    /// Of a dump that this program wrote, what reads like another format is damage.
+    fn located(&self, error: Error, path: &Path) -> Error {
+        let error = located(error, path);
+        if self.source.kind() == SourceKind::OwnDump { error.with_hint(OTHER_COPY) } else { error }
     }
 
     /// One item, the `ordinal`th from 0.

@@ -29,6 +29,9 @@ const BLOCK_BYTES: usize = 256 * 1024;
 /// Bytes of one frame's text: this program closes it once it holds some MiB, and the last item may be long.
 const FRAME_TEXT_BYTES: u64 = 8 * 1024 * 1024 + limits::ITEM_TEXT_BYTES as u64;
 
+/// Lines at the beginning of a file that tell its layout.
+const LINES_LOOKED_AT: usize = 16;
+
 /// Unreadable pieces that a plan lists.
 const LISTED: usize = 10;
 
@@ -314,15 +317,34 @@ impl Read for UntilDamage {
     }
 }
 
-/// Whether a file is of this program's own layout, as far as its beginning or its name tells.
+/// Whether a file is of this program's own layout, as far as its name or its beginning tells.
 fn has_an_item_on_each_line(file: &Arc<File>, path: &Path) -> Result<bool> {
     if path.file_name().is_some_and(|name| name.to_string_lossy().contains(".jsonl")) {
         return Ok(true);
     }
-    let Some((read, _)) = Parts::of(file, None).next() else { return Ok(false) };
-    let Some(first) = Lines::new(read, BLOCK_BYTES).next_line()? else { return Ok(false) };
-    Ok(*first.text == *JSON_HEAD.trim_ascii_end()
-        || validate(&first.text).is_ok_and(|()| !first.text.starts_with(b"{}")))
+    let beginning = || Parts::of(file, None).next().map_or_else(|| Box::new(io::empty()) as Bytes, |(read, _)| read);
+    let mut lines = Lines::new(beginning(), BLOCK_BYTES);
+    let Some(first) = lines.next_line()? else { return Ok(false) };
+    if *first.text == *JSON_HEAD.trim_ascii_end() || is_item(&first.text) {
+        return Ok(true);
+    }
+    // Where the damage is in the first line, only what follows tells the layout; the reader of other layouts gets to no item.
+    match ItemReader::new(beginning()).next_item() {
+        Err(error) if error.kind() == ErrorKind::Damaged => {}
+        Err(error) => return Err(error),
+        Ok(_) => return Ok(false),
+    }
+    for _ in 1..LINES_LOOKED_AT {
+        let Some(line) = lines.next_line()? else { break };
+        if is_item(line.text.strip_suffix(b",").unwrap_or(&line.text)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn is_item(line: &[u8]) -> bool {
+    validate(line).is_ok_and(|()| !line.starts_with(b"{}"))
 }
 
 #[cfg(test)]

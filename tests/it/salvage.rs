@@ -60,6 +60,23 @@ fn a_data_file_that_was_cut() {
 }
 
 #[test]
+fn a_data_file_whose_beginning_is_damaged_or_gone() {
+    type Change = fn(&mut Vec<u8>);
+    let changes: [(Change, _); 4] = [
+        (|bytes| bytes[2] ^= 1, 100..=100),
+        (|bytes| bytes[10] ^= 1, 99..=99),
+        (|bytes| drop(bytes.drain(..bytes.len() / 2)), 45..=55),
+        (|bytes| bytes[..2].fill(0), 100..=100),
+    ];
+    for (damage, items) in changes {
+        let (_engine, client, project) = dumped(100, 100, &[]);
+        change(&project, "out/table-data.json", damage);
+        let (_, summary) = salvaged(&client, &project, items);
+        assert_eq!(summary["items_rejected"], 1);
+    }
+}
+
+#[test]
 fn lines_that_are_no_items() {
     let (_engine, client, project) = dumped(50, 10, &["--format=jsonl"]);
     change(&project, "out/table-data.jsonl", |bytes| {

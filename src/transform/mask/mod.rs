@@ -140,7 +140,9 @@ impl Masking<'_> {
             return Err(format!("a masked value still stands in {place}; add a rule for it"));
         }
         if let Some(place) = sheet.originals.survivor_in_names(&sheet.masked) {
-            return Err(format!("a masked value still stands in {place}; names are not masked: redact or drop the map"));
+            return Err(format!(
+                "a masked value still stands in {place}; names are not masked: redact or drop the map"
+            ));
         }
         let masked = document::write(&sheet.masked, before)?;
         check(&masked, item)?;
