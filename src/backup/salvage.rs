@@ -240,6 +240,8 @@ struct Parts {
     number: u64,
     /// Offset of the next part in the file.
     at: u64,
+    /// How many bytes longer the file is than its frames were; shorter below zero.
+    moved_by: i64,
     is_read: bool,
     /// What ended a stream without an index.
     ended_by: Arc<Mutex<Option<String>>>,
@@ -247,8 +249,10 @@ struct Parts {
 
 impl Parts {
     fn of(file: &Arc<File>, frames: Option<&[Frame]>) -> Self {
+        let counted = frames.into_iter().flatten().fold(0, |bytes: u64, frame| bytes.saturating_add(frame.compressed));
+        let moved_by = file.metadata().map_or(0, |found| found.len().checked_signed_diff(counted).unwrap_or(0));
         let frames = frames.map(|frames| frames.iter().copied().collect());
-        Self { file: Arc::clone(file), frames, number: 1, at: 0, is_read: false, ended_by: Arc::default() }
+        Self { file: Arc::clone(file), frames, number: 1, at: 0, moved_by, is_read: false, ended_by: Arc::default() }
     }
 
     /// The text of the next part, and what is wrong behind it.
@@ -274,14 +278,21 @@ impl Parts {
         self.ended_by.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// A frame's text. A frame whose checksum does not fit is not trusted; of one that is cut, the whole lines are.
+    /// A frame's text, from where it was or from where it is now: bytes that went missing or came in move all that is behind them.
     fn frame(&self, frame: Frame) -> (Bytes, Option<String>) {
-        let there = self.file.metadata().map_or(0, |found| found.len().saturating_sub(self.at));
-        let packed = FileReader::new(Arc::clone(&self.file), self.at).take(frame.compressed);
+        let found = self.frame_at(self.at, frame);
+        let moved = self.at.checked_add_signed(self.moved_by).filter(|at| found.1.is_some() && *at != self.at);
+        moved.map(|at| self.frame_at(at, frame)).filter(|moved| moved.1.is_none()).unwrap_or(found)
+    }
+
+    /// The text of a frame at an offset. One whose checksum does not fit is not trusted; of one that is cut, the whole lines are.
+    fn frame_at(&self, at: u64, frame: Frame) -> (Bytes, Option<String>) {
+        let there = self.file.metadata().map_or(0, |found| found.len().saturating_sub(at));
+        let packed = FileReader::new(Arc::clone(&self.file), at).take(frame.compressed);
         let mut text = Vec::new();
         let read = decompressed(Box::new(packed))
             .and_then(|read| read.take(FRAME_TEXT_BYTES.min(frame.bytes.saturating_add(1))).read_to_end(&mut text));
-        let name = format!("frame {} of the data file (from byte {})", self.number, self.at);
+        let name = format!("frame {} of the data file (from byte {at})", self.number);
         let damage = match read {
             Ok(_) if text.len() as u64 == frame.bytes => return (Box::new(io::Cursor::new(text)), None),
             Ok(_) => "it is not as long as it was".to_owned(),

@@ -129,6 +129,20 @@ fn a_damaged_frame_is_passed_over() {
 }
 
 #[test]
+fn frames_behind_bytes_that_went_missing_or_came_in_are_read() {
+    let damages: [fn(&mut Vec<u8>, usize); 2] =
+        [|all, at| drop(all.drain(at..at + 100)), |all, at| drop(all.splice(at..at, [0x41; 100]))];
+    for (compress, file) in [("--compress=gzip", "table-data.json.gz"), ("--compress=zstd", "table-data.json.zst")] {
+        for damage in damages {
+            let (_engine, client, project, (items, bytes)) = two_frames(compress, file);
+            change(&project, &format!("out/{file}"), |all| damage(all, bytes / 2));
+            let (run, _) = salvaged(&client, &project, 30 - items..=30 - items);
+            run.says("frame 1 of the data file").never_says("frame 2");
+        }
+    }
+}
+
+#[test]
 fn a_cut_frame_is_read_as_far_as_it_goes() {
     let (_engine, client, project, (items, bytes)) = two_frames("--compress=gzip", "table-data.json.gz");
     change(&project, "out/table-data.json.gz", |all| all.truncate(bytes * 2 / 3));
