@@ -1,9 +1,9 @@
 //! What is readable of a damaged dump.
 //!
 //! The items come as a stream of lines, as if the rest had never been there. A file with an item on each line is read line by
-//! line; one that is compressed with an index, frame by frame, and a damaged frame is passed over. Of any other file the part
-//! before the damage is read. What cannot be read is told piece by piece. A damage that leaves an item well-formed cannot be
-//! seen: only the checksum of the whole file shows it.
+//! line; one that is compressed with an index, frame by frame, and a damaged frame is passed over; those behind it are found where
+//! they are now, if bytes went missing or came in. Of any other file the part before the damage is read. What cannot be read is told
+//! piece by piece. A damage that leaves an item well-formed cannot be seen: only the checksum of the whole file shows it.
 
 use std::collections::VecDeque;
 use std::fs::File;
