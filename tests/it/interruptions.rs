@@ -60,11 +60,12 @@ fn a_terminal_that_is_gone_is_an_interruption_but_not_under_nohup() {
         then();
         child.wait().expect("a child can be waited for").code()
     };
-    let dump = || project.command("dumpdb", ["--env=slow", "--output=out", "--yes", "--give-up-after=8s"]);
-    assert_eq!(hung_up(dump(), &|| {}), Some(130));
+    let dump = ["--env=slow", "--output=out", "--yes"];
+    assert_eq!(hung_up(project.command("dumpdb", dump), &|| {}), Some(130));
     assert!(project.names(".").iter().any(|name| name == "out.checkpoint"), "it can be gone on with");
 
-    let asked = dump();
+    // A call that hangs is given up after a quarter of the patience.
+    let asked = project.command("dumpdb", dump.iter().chain(&["--give-up-after=20s"]));
     let mut without = Command::new("sh");
     without.args(["-c", "trap '' HUP; exec \"$@\"", "sh"]).arg(asked.get_program()).args(asked.get_args());
     without.envs(asked.get_envs().filter_map(|(name, value)| Some((name, value?))));

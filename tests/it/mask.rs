@@ -104,6 +104,15 @@ fn a_rejected_item_is_named_by_its_key_alone() {
     assert_eq!(trial.report()["plan"]["trial"]["rejected"], 1);
 }
 
+/// A condition that is asked of a part of the item is false, and the value would leave as it is.
+#[test]
+fn what_a_condition_asks_for_cannot_be_left_in_the_table() {
+    let rules = "[[rule]]\npath = \"email\"\naction = \"redact\"\nwhen = \".name != null\"\n";
+    let (_engine, _, project) = people(rules);
+    masked(&project, &["--projection=id,email"]).exits(2).says("--projection").says("`when`").says("drop");
+    masked(&project, &[]).exits(0);
+}
+
 #[test]
 fn keys_that_a_mask_makes_equal_end_the_dump() {
     let (_engine, _, project) = people("[[rule]]\npath = \"id\"\naction = \"redact\"\n");

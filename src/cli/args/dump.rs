@@ -189,6 +189,8 @@ impl Arguments for DumpArgs {
             None => DataFormat::default(),
         };
         let selection = dump.selection()?;
+        let transform = self.transform.resolve_for(dump.schema_only)?;
+        dump.check_conditions(&transform)?;
         Ok(DumpIntent {
             common: resolve(self.environment, &self.run, None)?,
             max_read_units: dump.max_rcu,
@@ -203,7 +205,7 @@ impl Arguments for DumpArgs {
             strict: dump.strict,
             selection,
             show: self.transform.shown(),
-            transform: self.transform.resolve_for(dump.schema_only)?,
+            transform,
         })
     }
 }
@@ -219,6 +221,16 @@ impl OutputArgs {
             selection = selection.with_projection(projection)?;
         }
         Ok(selection)
+    }
+
+    /// A condition asks for any attribute. Where that stays in the table it is false, and what a mask was to hide would leave.
+    fn check_conditions(&self, transform: &Transform) -> Result<()> {
+        let have_conditions = transform.masks().is_some_and(|masks| masks.rules().have_conditions());
+        if self.projection.is_none() || !have_conditions {
+            return Ok(());
+        }
+        Err(Error::usage("--projection may leave out what a condition (`when`) of a --mask rule asks for")
+            .with_hint("leave out --projection, and drop attributes by rules of their own (action = \"drop\")"))
     }
 
     /// Options that ask for more than a file or stream of items holds.

@@ -122,6 +122,12 @@ impl MaskRules {
         self.rules.iter().any(|rule| rule.action.needs_key())
     }
 
+    /// Whether a rule has a condition (`when`).
+    #[must_use]
+    pub fn have_conditions(&self) -> bool {
+        self.rules.iter().any(|rule| rule.when.is_some())
+    }
+
     /// Checks that no rule takes a key away: a key attribute of the table must have a value of its type, and one of an index
     /// must not be null.
     ///
