@@ -210,6 +210,48 @@ fn an_existing_table_is_raised_only_when_asked_and_gets_its_own_figures_back() {
     assert_eq!(billed(&engine, "copy"), AS_DUMPED);
 }
 
+/// The figures of an index that the dump has not: its own, and as many as the table while that is boosted.
+fn with_own_capacity(answer: &mut Value) {
+    let Some(table) = answer.get_mut("Table") else { return };
+    let units = table["ProvisionedThroughput"]["WriteCapacityUnits"].as_u64().unwrap_or_default();
+    let indexes = table["GlobalSecondaryIndexes"].as_array_mut().into_iter().flatten();
+    for index in indexes.filter(|index| index["IndexName"] == "by-year") {
+        index["ProvisionedThroughput"] = capacity(3, if units < BOOST { 4 } else { units });
+    }
+}
+
+#[test]
+fn an_index_that_the_dump_has_not_gets_its_own_figures_back() {
+    let (engine, proxy, project) = dumped([always("DescribeTable", Fault::Changed(with_own_capacity))]);
+    let index = |name: &str, key: &str| {
+        let projection = Projection::builder().projection_type(ProjectionType::KeysOnly).build();
+        let index = GlobalSecondaryIndex::builder().index_name(name).key_schema(partition(key));
+        let index = index.projection(projection).provisioned_throughput(units(3, 4)).build();
+        index.expect("name and key are given")
+    };
+    engine.client().create("copy", |create| {
+        create
+            .attribute_definitions(attribute("id", ScalarAttributeType::S))
+            .attribute_definitions(attribute("genre", ScalarAttributeType::S))
+            .attribute_definitions(attribute("year", ScalarAttributeType::S))
+            .key_schema(partition("id"))
+            .provisioned_throughput(units(5, 7))
+            .global_secondary_indexes(index("by-genre", "genre"))
+            .global_secondary_indexes(index("by-year", "year"))
+    });
+    let before = proxy.calls().len();
+    project.restoredb(RESTORE.iter().chain(&[FLAG, "--apply-settings"]));
+    let calls = proxy.calls().split_off(before);
+    let found = changes(&calls);
+    let of_index = |body: &Value| {
+        let updates = body["GlobalSecondaryIndexUpdates"].as_array().cloned().unwrap_or_default();
+        let mut updates = updates.into_iter().map(|update| update["Update"].clone());
+        updates.find(|update| update["IndexName"] == "by-year").map(|update| update["ProvisionedThroughput"].clone())
+    };
+    let [(_, raised), (_, back), ..] = &found[..] else { panic!("{found:#?}") };
+    assert_eq!((of_index(raised), of_index(back)), (Some(capacity(3, 1000)), Some(capacity(3, 4))), "{found:#?}");
+}
+
 #[test]
 fn an_on_demand_table_has_nothing_to_boost() {
     let (engine, proxy, project) = dumped([]);

@@ -73,7 +73,11 @@ impl Settled {
             TableAction::Create | TableAction::Replace { .. } => (wanted, None),
         };
         let Some(base) = base else { return Ok((None, None)) };
-        let back = wanted.filter(|_| aim.applies).unwrap_or(base);
+        // Indexes that only the table has keep what they have.
+        let applied = wanted.filter(|_| aim.applies);
+        let kept = applied.filter(|wanted| wanted.description().is_provisioned() && !action.creates());
+        let kept = kept.map(|wanted| base.billed_as(wanted)).transpose()?;
+        let back = kept.as_ref().or(applied).unwrap_or(base);
         let boost = aim.request.boost.filter(|_| aim.request.content.data());
         let (boosting, planned) = Boosting::plan(boost, left, base, back)?;
         if let Some(boosting) = &boosting {
