@@ -15,6 +15,13 @@ impl TableSchema {
         self.unfinished().is_empty()
     }
 
+    /// Whether the table is not ready and does not become so by itself: somebody has to give it back its key, or to restore it.
+    #[must_use]
+    pub fn is_stuck(&self) -> bool {
+        let status = self.description.table_status.as_deref();
+        matches!(status, Some("ARCHIVED" | "ARCHIVING" | "INACCESSIBLE_ENCRYPTION_CREDENTIALS"))
+    }
+
     /// What the table is busy with, in one line: `index by-director is CREATING (backfilling)`; `table is ACTIVE` when ready.
     #[must_use]
     pub fn activity(&self) -> String {

@@ -44,13 +44,22 @@ pub(super) async fn ensure(
     let mut refused = Vec::new();
     if let Some(request) = &plan.parts.settings.create {
         phase(Phase::Creating);
-        refused = tokio::select! {
+        let created = tokio::select! {
             biased;
-            () = cancel.cancelled() => return Err(stopped(table, "created")),
-            created = store.create(table, request) => created?,
+            () = cancel.cancelled() => Err(stopped(table, "created")),
+            created = store.create(table, request) => created,
         };
+        refused =
+            created.map_err(|error| if outcome == TableOutcome::Replaced { gone(table, error) } else { error })?;
     }
     Ok((outcome, refused))
+}
+
+/// The failure to create a table anew, which leaves nothing where there was a table.
+fn gone(table: &str, error: Error) -> Error {
+    Error::new(error.kind(), format!("table {table} was deleted and is not created anew yet"))
+        .with_hint("run the same command again when the cause is gone: it creates the table from the dump")
+        .with_source(error)
 }
 
 /// Waits until the table is `ACTIVE`; says whether it is billed as `wanted` then.
@@ -78,9 +87,16 @@ pub(super) async fn until_active(
     table: &str,
     cancel: &CancellationToken,
 ) -> Result<TableSchema> {
-    let is_active = |schema: &Option<TableSchema>| schema.as_ref().is_some_and(TableSchema::is_active);
+    let is_active =
+        |schema: &Option<TableSchema>| schema.as_ref().is_some_and(|schema| schema.is_active() || schema.is_stuck());
     let schema = wait(store, table, cancel, "ACTIVE", is_active).await?;
-    schema.ok_or_else(|| Error::not_found(format!("table {table} is gone")))
+    match schema {
+        Some(schema) if schema.is_stuck() => {
+            Err(Error::failed(format!("table {table} takes no items, and that does not pass: {}", schema.activity()))
+                .with_hint("look at the table in the console; run the same command again when it is ACTIVE"))
+        }
+        schema => schema.ok_or_else(|| Error::not_found(format!("table {table} is gone"))),
+    }
 }
 
 fn stopped(table: &str, wanted: &str) -> Error {
