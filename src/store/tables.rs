@@ -74,10 +74,16 @@ impl Client {
         if let Some((setting, field)) = self.refused_setting(request, &fault) {
             return Ok(Next::Without(setting, field));
         }
-        if fault.class != Class::InUse {
+        if !matches!(fault.class, Class::InUse | Class::Transient) {
             return Ok(Next::Fail(self.tell(fault, "CreateTable", table)));
         }
-        let found = self.describe(table).await?;
+        let found = match self.describe(table).await {
+            // Nothing came of it, or nobody can say.
+            Ok(None) | Err(_) if fault.class == Class::Transient => {
+                return Ok(Next::Fail(self.tell(fault, "CreateTable", table)));
+            }
+            found => found?,
+        };
         let status = found.as_ref().and_then(|found| found.description().table_status.as_deref());
         Ok(match status {
             // Gone between the two calls, or not gone yet.

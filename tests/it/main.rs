@@ -18,6 +18,7 @@ mod layers;
 mod mask;
 mod matrix;
 mod memory;
+mod other_hands;
 mod overrides;
 mod permissions;
 mod prompts;

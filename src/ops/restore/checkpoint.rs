@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::OnConflict;
 use super::ledger::Counts;
+use super::marker::table_id;
 use crate::backup::{self, Source, Stripe};
 use crate::error::{Error, Result};
 use crate::item::KeySchema;
@@ -196,10 +197,4 @@ impl Checkpoint {
             .map_err(|error| Error::failed("the checkpoint cannot be written").with_source(error))?;
         backup::leave_mark(path, &text)
     }
-}
-
-/// What a table is known by: another one of the same name has another id, or was created at another time.
-fn table_id(table: &TableSchema) -> Option<String> {
-    let description = table.description();
-    description.table_id.clone().or_else(|| description.creation_date_time.as_ref().map(ToString::to_string))
 }

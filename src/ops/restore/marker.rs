@@ -14,6 +14,7 @@ use crate::backup::{self, FileLock};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::ops::place::Place;
+use crate::schema::TableSchema;
 
 /// What to do where the state directory cannot be written, as in a container whose file system is read-only.
 const UNWRITABLE_STATE: &str =
@@ -38,8 +39,23 @@ type Stamp = (u64, SystemTime);
 pub(super) struct Mark {
     /// Whether the table was made by the restore: its settings are then the restore's to finish.
     pub(super) created: bool,
+    /// What the table is known by, once it is there; another one of its name is not what this is about.
+    pub(super) table_id: Option<String>,
     /// What the table was raised to while items were written, and what it is to have again.
     pub(super) boost: Option<Marked>,
+}
+
+impl Mark {
+    /// Whether it is about `table`, as far as that is known.
+    pub(super) fn is_of(&self, table: &TableSchema) -> bool {
+        self.table_id.is_none() || self.table_id == table_id(table)
+    }
+}
+
+/// What a table is known by: another one of the same name has another id, or was created at another time.
+pub(super) fn table_id(table: &TableSchema) -> Option<String> {
+    let description = table.description();
+    description.table_id.clone().or_else(|| description.creation_date_time.as_ref().map(ToString::to_string))
 }
 
 impl Marker {
@@ -106,6 +122,7 @@ impl Marker {
             "endpoint": target.endpoint,
             "since": chrono::Utc::now(),
             "created": mark.created,
+            "table_id": mark.table_id,
             "boost": mark.boost,
         });
         backup::leave_mark(&self.path, text.to_string().as_bytes())

@@ -11,7 +11,7 @@ use super::caps::Caps;
 use super::checkpoint::{Checkpoint, Identity};
 use super::concerns::Concerns;
 use super::facts::SourceFacts;
-use super::marker::{Mark, Marker};
+use super::marker::{Mark, Marker, table_id};
 use super::resume::{self, Interrupted, Taken};
 use super::settings::Settings;
 use super::settle::{Aim, Settled, wanted_schema};
@@ -80,14 +80,29 @@ pub(super) struct Parts {
     pub(super) bound: Bound,
     /// The marker of a restore that has not ended yet.
     pub(super) marker: Option<Marker>,
-    /// Whether the table is this restore's own: made by it, or by the run that did not end before it.
-    pub(super) creates: bool,
+    pub(super) own: Own,
     /// What a checkpoint of this restore must agree in; `None` where none is kept.
     pub(super) identity: Option<Identity>,
     /// Where to go on.
     pub(super) checkpoint: Option<Checkpoint>,
     /// Whether the marker is of a restore of items, and this is none.
     pub(super) keeps_marker: bool,
+}
+
+/// What the marker is to say of the table, and what it says.
+pub(super) struct Own {
+    /// Whether the table is this restore's own: made by it, or by the run that did not end before it.
+    pub(super) created: bool,
+    /// What the table is known by; `None` until it is there.
+    pub(super) table_id: Option<String>,
+    /// What an earlier run has left.
+    pub(super) earlier: Option<Mark>,
+}
+
+impl Own {
+    fn of(created: bool, table: Option<&TableSchema>, earlier: Option<Mark>) -> Self {
+        Self { created, table_id: table.and_then(table_id), earlier }
+    }
 }
 
 impl fmt::Debug for Parts {
@@ -118,7 +133,7 @@ pub enum TableAction {
 
 impl TableAction {
     /// Whether the table is made by the restore.
-    fn creates(&self) -> bool {
+    pub(super) fn creates(&self) -> bool {
         matches!(self, Self::Create | Self::Replace { .. })
     }
 }
@@ -183,7 +198,7 @@ pub async fn plan(
         bound: bound.charged(boost.as_ref().map(Boosting::raised).or(becomes), caps.write, &action, target.local),
         boost,
         marker,
-        creates: is_own,
+        own: Own::of(is_own, existing.as_ref().filter(|_| !action.creates()), mark),
         request,
     };
     Ok(RestorePlan {
@@ -258,7 +273,7 @@ struct Standing {
     mark: Option<Mark>,
     taken: Taken,
     action: TableAction,
-    /// Whether the table is this restore's own; see [`Parts::creates`].
+    /// Whether the table is this restore's own; see [`Own::created`].
     is_own: bool,
 }
 
@@ -274,11 +289,13 @@ impl Standing {
         let marker = request.state_dir.as_deref().map(|dir| Marker::of(dir, environment, table));
         marker.as_ref().map_or(Ok(()), Marker::refuse_if_held)?;
         let mark = marker.as_ref().filter(|_| existing.is_some()).and_then(Marker::read);
+        let is_of_this = existing.as_ref().zip(mark.as_ref()).is_some_and(|(table, mark)| mark.is_of(table));
+        let mark = mark.map(|mark| if is_of_this { mark } else { Mark::default() });
         let unfinished = marker.as_ref().filter(|_| mark.is_some());
         let (source, found) = resume::look(unfinished, source, request, existing.as_ref()).await?;
         let taken = Taken::of(request, found)?;
         let (existing, left) = without_boost(existing, mark.as_ref())?;
-        let action = action(request, existing.as_ref(), mark.is_some(), taken.checkpoint.is_some())?;
+        let action = action(request, existing.as_ref(), is_of_this, taken.checkpoint.is_some())?;
         let is_own = action.creates() || mark.as_ref().is_some_and(|mark| mark.created);
         Ok((source, Self { existing, left, marker, mark, taken, action, is_own }))
     }

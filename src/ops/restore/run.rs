@@ -9,8 +9,8 @@ use super::apply::Applying;
 use super::boost::Boosting;
 use super::checkpoint::{Checkpoint, Lanes};
 use super::items::{Items, Way};
-use super::marker::{Mark, Marker};
-use super::plan::{RestorePlan, TableAction};
+use super::marker::{Mark, Marker, table_id};
+use super::plan::{Own, RestorePlan, TableAction};
 use super::rejects::Rejects;
 use super::saver::Saver;
 use super::settings::Settings;
@@ -21,7 +21,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Phase, Reporter};
 use crate::item::KeySchema;
 use crate::ops::blocking;
-use crate::schema::Setting;
+use crate::schema::{Setting, TableSchema};
 use crate::store::WriteStore;
 
 /// Restores as planned. Stops cleanly when `cancel` fires.
@@ -47,13 +47,16 @@ where
     let mut boost = plan.parts.boost.take();
     plan.forget_checkpoint()?;
     plan.leave_marker(boost.as_ref())?;
-    let (outcome, refused) = table::ensure(store, &plan, reporter.as_ref(), &cancel).await?;
+    let (outcome, refused) = match table::ensure(store, &plan, reporter.as_ref(), &cancel).await {
+        Ok(ensured) => ensured,
+        Err(error) => return Err(plan.not_ensured(store, error).await),
+    };
     let settings = std::mem::take(&mut plan.parts.settings);
     let table = plan.target.table.clone();
     let mut applying =
         Applying { store, table: &table, reporter: reporter.as_ref(), cancel: &cancel, outcomes: Vec::new() };
     let data = async {
-        prepare(&mut applying, &settings, refused, outcome, boost.as_mut()).await?;
+        prepare(&mut applying, &mut plan, &settings, (outcome, refused), &mut boost).await?;
         data(store, &mut plan, outcome, &reporter, &cancel).await
     }
     .await;
@@ -77,13 +80,22 @@ where
 /// Makes the table ready for the items.
 async fn prepare<S: WriteStore>(
     applying: &mut Applying<'_, S>,
+    plan: &mut RestorePlan,
     settings: &Settings,
-    refused: Vec<(Setting, String)>,
-    outcome: TableOutcome,
-    boost: Option<&mut Boosting>,
+    (outcome, refused): (TableOutcome, Vec<(Setting, String)>),
+    boost: &mut Option<Boosting>,
 ) -> Result<()> {
     if outcome != TableOutcome::Kept {
-        table::until_active(applying.store, applying.table, applying.cancel).await?;
+        let table = table::until_active(applying.store, applying.table, applying.cancel).await?;
+        if let Err(error) = plan.refuse_other_key(&table) {
+            // It is another table than the one that was to be boosted.
+            *boost = None;
+            return Err(error);
+        }
+        if plan.action.creates() {
+            plan.parts.own.table_id = table_id(&table);
+            plan.leave_marker(boost.as_ref())?;
+        }
     }
     applying.note_creation(settings, refused).await?;
     if let Some(boost) = boost {
@@ -119,7 +131,40 @@ impl RestorePlan {
         let marker = self.parts.marker.as_ref().filter(|_| self.action != TableAction::Keep);
         let Some(marker) = marker else { return Ok(()) };
         let boost = boost.map(|boost| boost.marked(&self.target.table)).transpose()?;
-        marker.leave(&self.source.path, &self.target, &Mark { created: self.parts.creates, boost })
+        let Own { created, table_id, .. } = &self.parts.own;
+        marker.leave(&self.source.path, &self.target, &Mark { created: *created, table_id: table_id.clone(), boost })
+    }
+
+    /// A table that was not made is not this restore's, whoever makes it: the marker says what it said before. Where nobody knows
+    /// what became of the request, it stays.
+    async fn not_ensured(&self, store: &impl WriteStore, error: Error) -> Error {
+        let Some(marker) = self.parts.marker.as_ref().filter(|_| error.kind() != ErrorKind::Interrupted) else {
+            return error;
+        };
+        let put_back = match (store.describe(&self.target.table).await, &self.parts.own.earlier) {
+            (Err(_), _) => return error,
+            (Ok(Some(_)), Some(earlier)) => marker.leave(&self.source.path, &self.target, earlier),
+            (Ok(_), _) => marker.remove(),
+        };
+        match put_back {
+            Ok(()) => error,
+            Err(other) => error.with_details(vec![other.to_string()]),
+        }
+    }
+
+    /// Between the plan and the first write a table can be deleted and made anew. Under another key, items would be written over
+    /// one another.
+    fn refuse_other_key(&self, table: &TableSchema) -> Result<()> {
+        let found = table.key_schema()?;
+        match &self.parts.bound.key {
+            Some(key) if *key != found => {
+                let what =
+                    format!("table {} has another key now than when this restore was planned", self.target.table);
+                Err(Error::schema_mismatch(what)
+                    .with_hint("run the same command again: it looks anew at what is there"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Pieces of a damaged dump that are rejected without being read as items.

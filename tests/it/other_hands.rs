@@ -1,0 +1,151 @@
+//! Tables that somebody else makes, deletes or changes while a restore is planned, under way or interrupted: what is not the
+//! restore's own is left as it is, and what it took apart is told.
+
+use aws_sdk_dynamodb::types::{ScalarAttributeType, StreamSpecification, StreamViewType};
+use serde_json::Value;
+
+use crate::support::client::{attribute, numbered, partition, poll, s};
+use crate::support::engine::Engine;
+use crate::support::faults::{Call, Fault, Proxy, Rule, always, calls};
+use crate::support::project::Project;
+
+/// Restores `out` into the table behind the proxy.
+const RESTORE: [&str; 3] = ["--source=out", "--env=dev", "--yes"];
+
+/// Calls that change a table's settings.
+const CHANGES: [&str; 3] = ["UpdateTable", "UpdateTimeToLive", "TagResource"];
+
+/// An engine whose table `films` has a stream, and its dump in `out`. The environment `dev` is the table `copy` behind a proxy
+/// with `rules`.
+fn dumped(rules: impl Into<Vec<Rule>>) -> (Engine, Proxy, Project) {
+    let engine = Engine::embedded();
+    engine.client().create("films", |create| {
+        let stream = StreamSpecification::builder().stream_enabled(true).stream_view_type(StreamViewType::NewImage);
+        create
+            .billing_mode(aws_sdk_dynamodb::types::BillingMode::PayPerRequest)
+            .attribute_definitions(attribute("id", ScalarAttributeType::S))
+            .key_schema(partition("id"))
+            .stream_specification(stream.build().expect("the switch is given"))
+    });
+    engine.client().put("films", numbered(60));
+    let proxy = Proxy::of(&engine, rules);
+    let project = Project::on(&engine, "films").environment("dev", proxy.url(), "copy");
+    project.dumpdb(["--output=out"]).exits(0);
+    (engine, proxy, project)
+}
+
+fn changes(calls: &[Call]) -> Vec<&Call> {
+    calls.iter().filter(|call| CHANGES.contains(&call.operation.as_str())).collect()
+}
+
+#[test]
+fn a_table_made_by_others_after_a_refused_creation_keeps_its_settings() {
+    let denied = "User: arn:aws:iam::111122223333:user/eve is not authorized to perform: dynamodb:CreateTable";
+    let (engine, proxy, project) = dumped([always("CreateTable", Fault::Refused("AccessDeniedException", denied))]);
+    project.restoredb(RESTORE).exits(10);
+    engine.client().create_simple("copy");
+    // It was never this restore's: there is nothing to finish in it.
+    project.restoredb(RESTORE.iter().chain(&["--if-missing"])).exits(0);
+    assert_eq!(proxy.count("BatchWriteItem"), 0);
+    let run = project.restoredb(RESTORE).exits(0).never_says("did not end");
+    assert!(changes(&proxy.calls()).is_empty(), "{run}");
+    assert_eq!(engine.client().items("copy"), engine.client().items("films"));
+}
+
+#[test]
+fn a_table_made_anew_by_others_after_an_interrupted_restore_keeps_its_settings() {
+    let (engine, proxy, project) = dumped([calls("BatchWriteItem", 2..=usize::MAX, Fault::TableThrottled)]);
+    project.restoredb(RESTORE.iter().chain(&["--batch-size=10", "--give-up-after=1s"])).exits(1);
+    proxy.heal();
+    let client = engine.client();
+    client.delete_if_there("copy");
+    poll("the table is gone", || client.describe("copy").is_none());
+    client.create_simple("copy");
+    let before = proxy.count("BatchWriteItem");
+    project.restoredb(RESTORE.iter().chain(&["--if-missing"])).exits(0);
+    assert_eq!(proxy.count("BatchWriteItem"), before, "a table of others is there, and is kept");
+    let run = project.restoredb(RESTORE).exits(0);
+    assert!(changes(&proxy.calls()).is_empty(), "{run}");
+    assert_eq!(client.items("copy"), client.items("films"));
+}
+
+#[test]
+fn the_table_of_an_interrupted_restore_gets_its_settings_from_the_next() {
+    let (engine, proxy, project) = dumped([calls("BatchWriteItem", 2..=usize::MAX, Fault::TableThrottled)]);
+    project.restoredb(RESTORE.iter().chain(&["--batch-size=10", "--give-up-after=1s"])).exits(1);
+    // Once more in vain: it is the restore's own all the same.
+    project.restoredb(RESTORE.iter().chain(&["--batch-size=10", "--give-up-after=1s"])).exits(1);
+    proxy.heal();
+    project.restoredb(RESTORE).exits(0);
+    let found = changes(&proxy.calls()).len();
+    assert_eq!(found, 1, "the stream is switched on after the items");
+    assert_eq!(engine.client().items("copy"), engine.client().items("films"));
+}
+
+#[test]
+fn a_replaced_table_that_cannot_be_made_anew_is_told_as_gone() {
+    let (engine, proxy, project) = dumped([
+        calls("CreateTable", 1..=1, Fault::Refused("LimitExceededException", "no")),
+        always("CreateTable", Fault::Refused("ValidationException", "One or more parameter values were invalid")),
+    ]);
+    engine.client().create_simple("copy");
+    let run = project.restoredb(RESTORE.iter().chain(&["--replace"])).exits(1);
+    assert!(engine.client().describe("copy").is_none(), "{run}");
+    run.says("table copy was deleted").says("One or more parameter values were invalid");
+    proxy.heal();
+    project.restoredb(RESTORE.iter().chain(&["--replace"])).exits(0);
+    assert_eq!(engine.client().items("copy"), engine.client().items("films"));
+}
+
+fn keyed_by_id(answer: &mut Value) {
+    let text = answer.to_string().replace(r#""genre""#, r#""id""#);
+    *answer = serde_json::from_str(&text).expect("a name took the place of another");
+}
+
+#[test]
+fn a_table_whose_key_is_another_by_now_gets_no_item() {
+    let (engine, proxy, project) = dumped([calls("DescribeTable", 1..=1, Fault::Changed(keyed_by_id))]);
+    let client = engine.client();
+    client.put(
+        "films",
+        numbered(60).into_iter().map(|mut item| {
+            item.insert("genre".to_owned(), s("drama"));
+            item
+        }),
+    );
+    project.dumpdb(["--output=out"]).exits(0);
+    client.create("copy", |create| {
+        create
+            .billing_mode(aws_sdk_dynamodb::types::BillingMode::PayPerRequest)
+            .attribute_definitions(attribute("genre", ScalarAttributeType::S))
+            .key_schema(partition("genre"))
+    });
+    let run = project.restoredb(RESTORE.iter().chain(&["--verify=count"]));
+    assert_eq!(proxy.count("BatchWriteItem"), 0, "{run}");
+    run.exits(13).says("another key");
+}
+
+fn inaccessible(answer: &mut Value) {
+    if let Some(table) = answer.get_mut("Table") {
+        table["TableStatus"] = "INACCESSIBLE_ENCRYPTION_CREDENTIALS".into();
+    }
+}
+
+#[test]
+fn a_table_that_will_not_become_active_by_itself_is_not_waited_for() {
+    let (engine, proxy, project) = dumped([always("DescribeTable", Fault::Changed(inaccessible))]);
+    engine.client().create_simple("copy");
+    let run = project.restoredb(RESTORE).exits(1);
+    run.says("INACCESSIBLE_ENCRYPTION_CREDENTIALS");
+    assert_eq!(proxy.count("BatchWriteItem"), 0);
+}
+
+#[test]
+fn a_table_that_may_not_be_deleted_keeps_its_settings_afterwards() {
+    let denied = "User: arn:aws:iam::111122223333:user/eve is not authorized to perform: dynamodb:DeleteTable";
+    let (engine, proxy, project) = dumped([always("DeleteTable", Fault::Refused("AccessDeniedException", denied))]);
+    engine.client().create_simple("copy");
+    project.restoredb(RESTORE.iter().chain(&["--replace"])).exits(10);
+    let run = project.restoredb(RESTORE).exits(0).never_says("did not end");
+    assert!(changes(&proxy.calls()).is_empty(), "{run}");
+}
