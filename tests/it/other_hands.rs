@@ -149,3 +149,41 @@ fn a_table_that_may_not_be_deleted_keeps_its_settings_afterwards() {
     let run = project.restoredb(RESTORE).exits(0).never_says("did not end");
     assert!(changes(&proxy.calls()).is_empty(), "{run}");
 }
+
+#[test]
+fn a_dry_run_and_a_comparison_only_look() {
+    let (engine, proxy, project) = dumped([]);
+    let reads = ["Describe", "List", "Get"];
+    let looks = |flags: &[&str]| {
+        let before = proxy.calls().len();
+        let run = project.restoredb(["--source=out", "--env=dev"].iter().chain(flags));
+        let made = proxy.calls().split_off(before);
+        let writes = made.iter().filter(|call| !reads.iter().any(|read| call.operation.starts_with(read)));
+        assert_eq!(writes.map(|call| &call.operation).collect::<Vec<_>>(), Vec::<&String>::new(), "{run}");
+        run
+    };
+    looks(&["--dry-run"]).exits(0);
+    looks(&["--dry-run", "--replace", "--settings-first=stream", "--boost-write-capacity=100"]).exits(0);
+    engine.client().create_simple("copy");
+    for flags in [&["--replace"][..], &["--apply-settings"], &["--if-missing"], &["--schema-only", "--apply-settings"]]
+    {
+        looks(&[flags, &["--dry-run"]].concat()).exits(0);
+    }
+    looks(&["--diff-schema"]).exits(3);
+    assert!(engine.client().items("copy").is_empty());
+}
+
+#[test]
+fn an_interruption_ends_the_wait_for_a_table_that_is_not_deleted_yet() {
+    let busy = "Attempt to change a resource which is still in use: Table is being updated: copy";
+    let (engine, proxy, project) = dumped([always("DeleteTable", Fault::Refused("ResourceInUseException", busy))]);
+    engine.client().create_simple("copy");
+    let mut command = project.command("restoredb", RESTORE.iter().chain(&["--replace"]));
+    command.stdin(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+    let mut child = command.spawn().expect("restoredb starts");
+    poll("the deletion is refused", || proxy.count("DeleteTable") > 0);
+    let sent = std::process::Command::new("sh").args(["-c", &format!("kill -INT {}", child.id())]).status();
+    assert!(sent.expect("sh is there").success());
+    poll("it ends", || child.try_wait().expect("a child can be asked").is_some());
+    assert_eq!(child.wait().expect("it has ended").code(), Some(130));
+}

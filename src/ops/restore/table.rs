@@ -36,7 +36,11 @@ pub(super) async fn ensure(
         TableAction::Create => TableOutcome::Created,
         TableAction::Replace { .. } => {
             phase(Phase::Deleting);
-            store.delete(table).await?;
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => return Err(stopped(table, "deleted")),
+                deleted = store.delete(table) => deleted?,
+            }
             wait(store, table, cancel, "deleted", Option::is_none).await?;
             TableOutcome::Replaced
         }
