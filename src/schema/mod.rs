@@ -12,6 +12,7 @@ mod billing;
 mod body;
 mod boost;
 mod calls;
+mod creatable;
 mod create;
 mod description;
 mod difference;

@@ -2,7 +2,7 @@
 //! restore's own is left as it is, and what it took apart is told.
 
 use aws_sdk_dynamodb::types::{ScalarAttributeType, StreamSpecification, StreamViewType};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::client::{attribute, numbered, partition, poll, s};
 use crate::support::engine::Engine;
@@ -148,6 +148,35 @@ fn a_table_that_may_not_be_deleted_keeps_its_settings_afterwards() {
     project.restoredb(RESTORE.iter().chain(&["--replace"])).exits(10);
     let run = project.restoredb(RESTORE).exits(0).never_says("did not end");
     assert!(changes(&proxy.calls()).is_empty(), "{run}");
+}
+
+/// AWS would say so when the old table is gone.
+#[test]
+fn a_schema_that_no_table_can_have_does_not_cost_the_table_that_is_there() {
+    let (engine, proxy, project) = dumped([]);
+    engine.client().create_simple("copy");
+    let index = |name: &str, key: &str| {
+        let key = json!([{"AttributeName": key, "KeyType": "HASH"}]);
+        json!({"IndexName": name, "KeySchema": key, "Projection": {"ProjectionType": "ALL"}})
+    };
+    let schema = |indexes: Value, units: u64| {
+        let throughput = json!({"ReadCapacityUnits": units, "WriteCapacityUnits": 1});
+        let types = ["id", ""].map(|name| json!({"AttributeName": name, "AttributeType": "S"}));
+        json!({"TableName": "films", "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+            "AttributeDefinitions": types, "GlobalSecondaryIndexes": indexes, "BillingMode": "PROVISIONED",
+            "ProvisionedThroughput": throughput})
+    };
+    for (schema, reason) in [
+        (schema(json!([index("by-id", "id"), index("by-id", "id")]), 1), "two indexes are called `by-id`"),
+        (schema(json!([index("no", "id")]), 1), "`no` is no name of an index"),
+        (schema(json!([index("by-nothing", "")]), 1), "key attribute has 0 bytes"),
+        (schema(json!([]), 1 << 63), "capacity of 9223372036854775808 units"),
+    ] {
+        project.write("schema.json", schema.to_string());
+        let run = project.restoredb(RESTORE.iter().chain(&["--replace", "--schema=schema.json"]));
+        run.exits(13).says(reason).says("was not touched");
+        assert_eq!(proxy.count("DeleteTable"), 0, "{reason}");
+    }
 }
 
 #[test]

@@ -52,6 +52,10 @@ impl Settled {
         match (action, existing) {
             (TableAction::Keep, _) => Ok(Self::default()),
             (TableAction::Add { .. }, Some(existing)) => Self::added(aim, wanted, existing),
+            (TableAction::Replace { .. }, _) => {
+                wanted.map_or(Ok(()), TableSchema::check_creatable)?;
+                Self::created(aim, wanted, environment)
+            }
             _ => Self::created(aim, wanted, environment),
         }
     }
