@@ -25,8 +25,11 @@ pub(super) type Section = (&'static str, Vec<String>);
 pub(super) fn dump(plan: &DumpPlan, content: Content) -> Vec<Section> {
     let mut source = place_rows(&plan.source);
     source.extend(plan.table.iter().cloned());
-    let size = Some(format!(", {}", text::bytes(plan.bytes))).filter(|_| plan.items > 0).unwrap_or_default();
-    source.push(row("items", held(plan.items, plan.source.local) + &size));
+    let mut items = held(plan.items, plan.source.local);
+    if plan.items > 0 {
+        let _ = write!(items, ", {}", text::bytes(plan.bytes));
+    }
+    source.push(row("items", items));
     let mut target = vec![row("to", stream_or_path(&plan.target, "standard output"))];
     if plan.replaces {
         target.push(row("replaces", "what stands there, once this one is whole"));

@@ -49,13 +49,12 @@ impl Settled {
         environment: &Environment,
     ) -> Result<Self> {
         let wanted = wanted.map(|wanted| &wanted.schema);
+        if matches!(action, TableAction::Replace { .. }) {
+            wanted.map_or(Ok(()), TableSchema::check_creatable)?;
+        }
         match (action, existing) {
             (TableAction::Keep, _) => Ok(Self::default()),
             (TableAction::Add { .. }, Some(existing)) => Self::added(aim, wanted, existing),
-            (TableAction::Replace { .. }, _) => {
-                wanted.map_or(Ok(()), TableSchema::check_creatable)?;
-                Self::created(aim, wanted, environment)
-            }
             _ => Self::created(aim, wanted, environment),
         }
     }
