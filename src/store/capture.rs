@@ -14,11 +14,12 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::sleep;
 
 use super::client::Client;
 use super::control::Look;
 use super::fault::{Class, Fault};
+use super::pagination::CycleDetector;
 use super::retry::Retry;
 use crate::schema::{Captured, Section, TableSchema};
 
@@ -73,7 +74,8 @@ struct Subject {
     stream_arn: Option<String>,
     indexes: Vec<String>,
     calls: Semaphore,
-    deadline: Instant,
+    /// In running time.
+    deadline: Duration,
 }
 
 impl Subject {
@@ -81,13 +83,13 @@ impl Subject {
         let description = schema.description();
         let indexes = description.global_secondary_indexes.iter().map(|index| index.index_name.clone());
         Self {
-            client,
             table: description.table_name.clone().unwrap_or_default(),
             arn: description.table_arn.clone(),
             stream_arn: description.stream().and(description.latest_stream_arn.clone()),
             indexes: indexes.collect(),
             calls: Semaphore::new(CALLS),
-            deadline: Instant::now() + DEADLINE,
+            deadline: client.retry().now() + DEADLINE,
+            client,
         }
     }
 
@@ -171,6 +173,7 @@ impl Subject {
     /// Every element of a list that comes in pages.
     async fn pages(&self, look: Look, mut body: Value, list: &str) -> Result<Vec<Box<RawValue>>, Fault> {
         let mut elements = Vec::new();
+        let mut cycle = CycleDetector::default();
         for _ in 0..PAGES {
             let answer = self.look(look, &body).await?;
             let mut page = fields(&answer)?;
@@ -178,7 +181,10 @@ impl Subject {
                 elements.extend(read::<Vec<Box<RawValue>>>(found.get().as_bytes())?);
             }
             match page.remove("NextToken").map(|token| read::<Value>(token.get().as_bytes())).transpose()? {
-                Some(Value::String(token)) if !token.is_empty() => body["NextToken"] = Value::String(token),
+                Some(Value::String(token)) if !token.is_empty() => {
+                    cycle.advance(&token)?;
+                    body["NextToken"] = Value::String(token);
+                }
                 _ => return Ok(elements),
             }
         }
@@ -201,7 +207,8 @@ impl Subject {
             }
             Err(Fault::timeout())
         };
-        timeout_at(self.deadline, call).await.unwrap_or_else(|_| Err(Fault::timeout()))
+        let answer = self.client.retry().clock().until(self.deadline, call).await;
+        answer.unwrap_or_else(|| Err(Fault::timeout()))
     }
 }
 

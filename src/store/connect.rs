@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::{Instant, timeout};
 
 use super::client::{Client, Host, Names};
 use super::config::{Config, Connection};
@@ -162,7 +161,7 @@ fn credentials(environment: &Environment) -> String {
 }
 
 async fn until_it_answers(client: &Client, wait: Duration) -> Result<()> {
-    let started = Instant::now();
+    let started = client.retry().now();
     let mut waits = Retry::waits();
     loop {
         let fault = match client.send_list_tables(Bytes::from_static(br#"{"Limit":1}"#)).await {
@@ -172,7 +171,7 @@ async fn until_it_answers(client: &Client, wait: Duration) -> Result<()> {
             Err(fault) if fault.class != Class::Denied => return Ok(()),
             Err(fault) => return Err(client.tell(fault, "ListTables", "of this account")),
         };
-        let left = wait.saturating_sub(started.elapsed());
+        let left = wait.saturating_sub(client.retry().since(started));
         if left.is_zero() {
             return Err(client.tell(fault, "ListTables", "of this account"));
         }
@@ -218,7 +217,10 @@ impl ReadStore for Store {
     async fn account(&self) -> Option<String> {
         match self.0.client.host {
             Host::Local => Some(ENGINES.to_owned()),
-            Host::Aws | Host::Remote => timeout(ACCOUNT, Box::pin(self.0.config.account())).await.ok()?.ok(),
+            Host::Aws | Host::Remote => {
+                let asking = Box::pin(self.0.config.account());
+                self.0.client.retry().clock().within(ACCOUNT, asking).await?.ok()
+            }
         }
     }
 
@@ -304,9 +306,9 @@ impl WriteStore for WritableStore {
         self.store.0.client.delete(table).await
     }
 
-    async fn write(&self, table: &str, items: Vec<Bytes>) -> Result<Written> {
+    async fn write(&self, table: &str, key: &KeySchema, items: Vec<Bytes>) -> Result<Written> {
         self.check(table)?;
-        self.store.0.client.write(table, items).await
+        self.store.0.client.write(table, key, items).await
     }
 
     async fn write_new(&self, table: &str, key: &KeySchema, item: Bytes) -> Result<Written> {

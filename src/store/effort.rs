@@ -11,7 +11,6 @@ use std::future::Future;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::Instant;
 
 use super::client::Client;
 use super::fault::{Class, Fault};
@@ -31,7 +30,8 @@ pub(super) struct Effort<'a, W> {
     operation: &'static str,
     /// The table, for calls about its items: its state explains their refusal.
     table: Option<&'a str>,
-    started: Instant,
+    /// In running time.
+    started: Duration,
     waits: W,
     skewed: u32,
     absences: u32,
@@ -80,7 +80,7 @@ impl Client {
     where
         F: Future<Output = Result<T, Fault>>,
     {
-        let started = Instant::now();
+        let started = self.retry().now();
         let mut waits = Retry::waits();
         loop {
             let fault = match attempt().await {
@@ -89,7 +89,7 @@ impl Client {
             };
             let patience = if fault.is_busy() { busy } else { faults };
             let is_renewable = fault.is_of_credentials() && self.retry().has_worked();
-            if !(fault.is_passing() || fault.is_busy() || is_renewable) || started.elapsed() > patience {
+            if !(fault.is_passing() || fault.is_busy() || is_renewable) || self.retry().since(started) > patience {
                 return Err(fault);
             }
             if is_renewable {
@@ -109,7 +109,7 @@ impl Client {
             client: self,
             operation,
             table,
-            started: Instant::now(),
+            started: self.retry().now(),
             waits: Retry::waits(),
             skewed: 0,
             absences: 0,

@@ -74,6 +74,11 @@ impl Fault {
         Self::new(Class::Other, format!("the response is longer than {} bytes", crate::limits::RESPONSE_BYTES))
     }
 
+    /// An answer that DynamoDB does not give: it would be the same again.
+    pub(super) fn not_dynamodb(message: impl Into<String>) -> Self {
+        Self { unknown: true, ..Self::new(Class::Other, message) }
+    }
+
     /// A call that did not end in time.
     pub(super) fn timeout() -> Self {
         Self::new(Class::Transient, "the call timed out")
@@ -209,6 +214,10 @@ impl Fault {
                 let class = if find_connect(&error) { Class::Unreachable } else { Class::Transient };
                 Self::new(class, "no connection").with_source(SourceOnly::of(error))
             }
+            // An answer that is not HTTP: a status line, a length or a header that cannot be read.
+            SdkError::DispatchFailure(failure) if failure.is_other() => {
+                Self::new(Class::Transient, "the answer is not valid HTTP").with_source(SourceOnly::of(error))
+            }
             SdkError::ResponseError(response) => {
                 // An error's answer that broke off on its way tells nothing, whatever its status.
                 let cut_off = find::<std::io::Error>(&error).is_some();
@@ -247,7 +256,11 @@ impl Fault {
             Class::NotFound => Error::not_found(what),
             Class::Throttled => Error::failed(what)
                 .with_hint("the table or account takes no more requests; raise its capacity, or run again later"),
+            // An answer that is damaged or not DynamoDB's, each time.
             Class::Other if self.unknown => Error::failed(what).with_hint(format!("the endpoint is {endpoint}")),
+            Class::Transient if self.code.is_none() => {
+                Error::failed(what).with_hint(format!("the endpoint is {endpoint}"))
+            }
             Class::Transient | Class::Invalid | Class::InUse | Class::Other => Error::failed(what),
         };
         match self.source {

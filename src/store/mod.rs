@@ -8,6 +8,7 @@ mod apply;
 mod buffers;
 mod capture;
 mod client;
+mod clock;
 mod conditional;
 mod config;
 mod connect;
@@ -20,6 +21,7 @@ mod gate;
 mod gates;
 mod hush;
 mod pace;
+mod pagination;
 mod price;
 mod probe;
 mod rate;
@@ -42,6 +44,7 @@ use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 
 pub use connect::{MissingDatabase, Store, StoreOptions, WritableStore};
+pub use pagination::PageKey;
 pub use selection::Selection;
 pub use wire::{WireBytes, WireCompression};
 
@@ -66,25 +69,6 @@ pub struct ScanRequest {
     pub start: Option<PageKey>,
     /// What the table is to leave out.
     pub selection: Arc<Selection>,
-}
-
-/// Where a Scan page ended (`LastEvaluatedKey`), as the JSON DynamoDB sent; goes back unchanged as `ExclusiveStartKey`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PageKey(Box<str>);
-
-impl PageKey {
-    /// The JSON that DynamoDB sent.
-    #[must_use]
-    pub fn as_json(&self) -> &str {
-        &self.0
-    }
-
-    /// The key that [`as_json`](Self::as_json) gave. `None` for text that is not one JSON object: it goes into a request as it is.
-    #[must_use]
-    pub fn from_json(text: &str) -> Option<Self> {
-        let object: Result<serde_json::Map<String, serde_json::Value>, _> = serde_json::from_str(text);
-        object.is_ok().then(|| Self(text.into()))
-    }
 }
 
 /// What one Scan call returned.
@@ -189,8 +173,8 @@ pub trait WriteStore: ReadStore {
     /// Asks for the deletion of a table; it may still be there when this returns.
     fn delete(&self, table: &str) -> impl Future<Output = Result<()>> + Send;
 
-    /// Writes up to 25 items with different keys, until each is acknowledged or refused.
-    fn write(&self, table: &str, items: Vec<Bytes>) -> impl Future<Output = Result<Written>> + Send;
+    /// Writes up to 25 items with different keys, until each is acknowledged or refused. `key` is the table's.
+    fn write(&self, table: &str, key: &KeySchema, items: Vec<Bytes>) -> impl Future<Output = Result<Written>> + Send;
 
     /// Writes one item unless the table has one with its key. `key` is the table's.
     fn write_new(&self, table: &str, key: &KeySchema, item: Bytes) -> impl Future<Output = Result<Written>> + Send;

@@ -12,7 +12,6 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
 
 use super::client::{Client, Host};
 use super::control::Look;
@@ -28,8 +27,9 @@ pub(super) async fn lacking(client: &Arc<Client>, table: &str, settings: &[Setti
         let Some((look, body)) = probe(client.host, table, setting) else { continue };
         let client = Arc::clone(client);
         probes.spawn(async move {
-            let answer = timeout(PATIENCE, client.look(look, Bytes::from(body.to_string()))).await;
-            let fault = answer.ok()?.err().filter(super::fault::Fault::is_lack)?;
+            let answer = client.look(look, Bytes::from(body.to_string()));
+            let answer = client.retry().clock().within(PATIENCE, answer).await;
+            let fault = answer?.err().filter(super::fault::Fault::is_lack)?;
             Some((setting, fault.words()))
         });
     }
@@ -64,7 +64,7 @@ pub(super) async fn backups(client: &Arc<Client>, table: &str) -> Option<usize> 
         backup_summaries: Vec<IgnoredAny>,
     }
     let body = Bytes::from(json!({"TableName": table}).to_string());
-    let answer = timeout(PATIENCE, client.look(Look::Backups, body)).await.ok()?.ok()?;
+    let answer = client.retry().clock().within(PATIENCE, client.look(Look::Backups, body)).await?.ok()?;
     let page: Page = serde_json::from_slice(&answer).ok()?;
     Some(page.backup_summaries.len())
 }

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::client::Client;
 use super::fault::{Class, Fault};
+use super::pagination::CycleDetector;
 use super::seam::Body;
 use super::{PageKey, Room, ScanPage, ScanRequest};
 use crate::error::{Error, Result};
@@ -86,6 +87,7 @@ impl Client {
     pub(super) async fn table_names(&self) -> Result<Vec<String>> {
         let mut names = Vec::new();
         let mut body = Bytes::from_static(b"{}");
+        let mut cycle = CycleDetector::default();
         loop {
             let answer = self.run("ListTables", || self.send_list_tables(body.clone())).await;
             let text = answer.map_err(|fault| self.tell(fault, "ListTables", "of this account"))?;
@@ -93,6 +95,7 @@ impl Client {
             names.extend(page.table_names);
             match page.last_evaluated_table_name {
                 Some(last) if names.len() < NAMES_LISTED => {
+                    cycle.advance(&last).map_err(|fault| self.tell(fault, "ListTables", "of this account"))?;
                     body = Bytes::from(format!(r#"{{"ExclusiveStartTableName":{}}}"#, quoted(&last)));
                 }
                 _ => return Ok(names),
@@ -123,7 +126,7 @@ impl Client {
         let with_gzip = self.wire().asks();
         let sent = Instant::now();
         let page = self.send_scan(&request.table, scan_body(request, quote.limit), with_gzip).await;
-        let page = page.and_then(|(body, room)| Ok(ScanPage { room, ..scan_page(body)? }));
+        let page = page.and_then(|(body, room)| Ok(ScanPage { room, ..scan_page(body, request.start.as_ref())? }));
         match &page {
             Ok(page) => {
                 // An engine that tells no consumption is taken to consume what DynamoDB would.
@@ -163,16 +166,16 @@ fn scan_body(request: &ScanRequest, limit: Option<u32>) -> Bytes {
         let _ = write!(body, r#","Limit":{limit}"#);
     }
     body.push_str(&request.selection.members());
-    if let Some(PageKey(key)) = &request.start {
-        let _ = write!(body, r#","ExclusiveStartKey":{key}"#);
+    if let Some(key) = &request.start {
+        let _ = write!(body, r#","ExclusiveStartKey":{}"#, key.as_json());
     }
     body.push('}');
     Bytes::from(body)
 }
 
-/// Cuts the items out of a Scan response and reads the rest. A page whose `Count` is not the number of its items is not
-/// believed: it is asked for again.
-fn scan_page(body: Body) -> Result<ScanPage, Fault> {
+/// Cuts the items out of the response to a Scan that started at `start`, and reads the rest. A page whose `Count` is not the number of
+/// its items is requested again.
+fn scan_page(body: Body, start: Option<&PageKey>) -> Result<ScanPage, Fault> {
     let Body { text, wire } = body;
     let cut = cut_items(text, &["Items"]).map_err(|error| Fault::broken_body(format!("Scan page: {error}")))?;
     let rest: ScanRest<'_> =
@@ -184,11 +187,13 @@ fn scan_page(body: Body) -> Result<ScanPage, Fault> {
     if let Some(count) = rest.count.filter(|count| *count != items) {
         return Err(Fault::broken_body(format!("Scan page says Count {count} but holds {items} items")));
     }
+    let last = rest.last_evaluated_key.filter(|key| key.get() != "null");
+    let next = last.map(|key| PageKey::after(start, key.get())).transpose()?;
     Ok(ScanPage {
         looked_at: rest.scanned_count.unwrap_or(items).max(items),
         items: cut.items,
         room: Room::default(),
-        next: rest.last_evaluated_key.filter(|key| key.get() != "null").map(|key| PageKey(key.get().into())),
+        next,
         read_units: rest.consumed_capacity.and_then(|capacity| capacity.capacity_units).unwrap_or(0.0),
         wire,
     })
@@ -207,7 +212,7 @@ mod tests {
     use crate::store::WireBytes;
 
     fn page_of(text: &'static [u8]) -> Result<ScanPage, Fault> {
-        scan_page(Body { text: Bytes::from_static(text), wire: WireBytes::default() })
+        scan_page(Body { text: Bytes::from_static(text), wire: WireBytes::default() }, None)
     }
 
     #[test]

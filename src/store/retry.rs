@@ -1,6 +1,8 @@
 //! The one owner of retries: how long to wait, when to give up, and when to tell people that nothing goes forward. What can be
 //! done about a fault before the next try is in `effort`.
 //!
+//! Time in which this process did not run counts for nothing here (see `clock`).
+//!
 //! There is no cap on attempts. A run gives up when no call of any kind has succeeded for `give_up_after`: a throttled table
 //! that still takes one batch a second is slow, not broken.
 
@@ -9,8 +11,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use tokio::time::Instant;
 
+use super::clock::RunningClock;
 use super::fault::Fault;
 use crate::event::{Event, Reporter};
 
@@ -30,31 +32,43 @@ const SHORTEST_SILENCE: Duration = Duration::from_secs(1);
 /// How failed calls are tried again.
 pub(super) struct Retry {
     give_up_after: Duration,
+    clock: Arc<RunningClock>,
     state: Mutex<State>,
     reporter: Arc<dyn Reporter>,
 }
 
+/// All times are in running time.
 #[derive(Default)]
 struct State {
-    last_success: Option<Instant>,
+    last_success: Option<Duration>,
     /// When the first call after that was let out. A cap may have kept all of them waiting, which is nobody's failure.
-    first_call: Option<Instant>,
+    first_call: Option<Duration>,
     /// When people are told next that nothing goes forward; `None` while it does.
-    next_word: Option<Instant>,
+    next_word: Option<Duration>,
     /// Whether they have been told since the last success.
     told: bool,
 }
 
 impl State {
     /// Since when nothing goes forward, for a caller that made progress at `started`.
-    fn silent_since(&self, started: Instant) -> Instant {
-        [self.last_success, self.first_call].into_iter().flatten().fold(started, Instant::max)
+    fn silent_since(&self, started: Duration) -> Duration {
+        [self.last_success, self.first_call].into_iter().flatten().fold(started, Duration::max)
     }
 }
 
 impl Retry {
     pub(super) fn new(give_up_after: Duration, reporter: Arc<dyn Reporter>) -> Self {
-        Self { give_up_after, state: Mutex::default(), reporter }
+        Self { give_up_after, clock: RunningClock::start(), state: Mutex::default(), reporter }
+    }
+
+    /// The clock by which the time without progress is measured.
+    pub(super) fn clock(&self) -> &RunningClock {
+        &self.clock
+    }
+
+    /// The running time so far.
+    pub(super) fn now(&self) -> Duration {
+        self.clock.now()
     }
 
     /// Waits between attempts: exponential from 50 ms to 10 s, jittered, without end.
@@ -68,16 +82,23 @@ impl Retry {
             .map(|wait| wait.min(LONGEST_WAIT))
     }
 
+    /// The running time since `start`.
+    pub(super) fn since(&self, start: Duration) -> Duration {
+        self.now().saturating_sub(start)
+    }
+
     /// Notes that a call goes out.
     pub(super) fn called(&self) {
-        self.state().first_call.get_or_insert_with(Instant::now);
+        let now = self.now();
+        self.state().first_call.get_or_insert(now);
     }
 
     /// Notes that a call succeeded.
     pub(super) fn succeeded(&self) {
+        let now = self.now();
         let told = {
             let mut state = self.state();
-            state.last_success = Some(Instant::now());
+            state.last_success = Some(now);
             state.first_call = None;
             state.next_word = None;
             std::mem::take(&mut state.told)
@@ -105,8 +126,8 @@ impl Retry {
     }
 
     fn longest_wait(&self) -> Duration {
-        let last = self.state().last_success;
-        let is_amid_success = last.is_some_and(|last| last.elapsed() < LONGEST_WAIT_AMID_SUCCESS);
+        let (now, last) = (self.now(), self.state().last_success);
+        let is_amid_success = last.is_some_and(|last| now.saturating_sub(last) < LONGEST_WAIT_AMID_SUCCESS);
         if is_amid_success { LONGEST_WAIT_AMID_SUCCESS } else { LONGEST_WAIT }
     }
 
@@ -116,27 +137,29 @@ impl Retry {
         &self,
         operation: &str,
         fault: Fault,
-        started: Instant,
+        started: Duration,
         waits: &mut (impl Iterator<Item = Duration> + Send),
     ) -> Result<(), Fault> {
+        let (now, resumed) = self.clock.look();
+        // After a pause, half of the time remains at least: calls that timed out because of the pause are made again.
+        let started = resumed.map_or(started, |resumed| started.max(resumed.saturating_sub(self.give_up_after / 2)));
         let since = self.state().silent_since(started);
-        if since.elapsed() >= self.give_up_after {
+        let silence = now.saturating_sub(since);
+        if silence >= self.give_up_after {
             return Err(fault.given_up(self.give_up_after));
         }
         let words = fault.words();
-        self.tell_of_silence(operation, &words, since);
+        self.tell_of_silence(operation, &words, now, silence);
         self.rest(operation, &words, waits).await;
         Ok(())
     }
 
     /// Says once in a while that nothing goes forward, whichever of the calls in flight notices it.
-    fn tell_of_silence(&self, operation: &str, reason: &str, since: Instant) {
-        let now = Instant::now();
-        let silence = now - since;
+    fn tell_of_silence(&self, operation: &str, reason: &str, now: Duration, silence: Duration) {
         {
             let mut state = self.state();
             let first = SILENCE.min(self.give_up_after / 2).max(SHORTEST_SILENCE);
-            let next = *state.next_word.get_or_insert(since + first);
+            let next = *state.next_word.get_or_insert(now.saturating_sub(silence) + first);
             if now < next {
                 return;
             }
@@ -158,6 +181,8 @@ impl Retry {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::Instant;
+
     use super::*;
 
     #[derive(Default)]
@@ -176,7 +201,7 @@ mod tests {
     }
 
     async fn fails(retry: &Retry) -> Result<(), Fault> {
-        let started = Instant::now();
+        let started = retry.now();
         let mut waits = Retry::waits();
         loop {
             retry.pause("Scan", Fault::for_test("ThrottlingException", 400, "slow down"), started, &mut waits).await?;
@@ -202,7 +227,7 @@ mod tests {
         let fault = || Fault::for_test("InternalServerError", 500, "provoked");
         for _ in 0..3 {
             // An item of 400 KB under a cap of one unit waits so long before it goes out.
-            let started = Instant::now();
+            let started = retry.now();
             tokio::time::sleep(Duration::from_secs(400)).await;
             retry.called();
             retry.pause("PutItem", fault(), started, &mut Retry::waits()).await.expect("one fault is no reason");
@@ -211,6 +236,36 @@ mod tests {
         assert_eq!(heard.warnings(), 0, "calls succeed as often as they may");
         let gave_up = fails(&retry).await.unwrap_err();
         assert!(gave_up.words().contains("300s"), "{}", gave_up.words());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn time_in_which_the_process_was_paused_is_not_time_without_progress() {
+        let heard = Arc::new(Heard::default());
+        let retry = Retry::new(Duration::from_mins(5), heard.clone());
+        let fault = || Fault::timeout();
+        let started = retry.now();
+        tokio::time::advance(Duration::from_hours(1)).await;
+        retry.pause("Scan", fault(), started, &mut Retry::waits()).await.expect("the call is made again");
+        assert_eq!(heard.warnings(), 0, "nothing has failed for long");
+
+        // The endpoint stays away: the run gives up after its patience, a part of which had passed before.
+        let gave_up = fails(&retry).await.unwrap_err();
+        assert!(gave_up.words().contains("300s"), "{}", gave_up.words());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_is_made_again_after_every_pause_of_the_process() {
+        let retry = Retry::new(Duration::from_mins(5), Arc::new(Heard::default()));
+        let started = retry.now();
+        for _ in 0..3 {
+            tokio::time::sleep(Duration::from_secs(299)).await;
+            tokio::time::advance(Duration::from_hours(1)).await;
+            let again = retry.pause("Scan", Fault::timeout(), started, &mut Retry::waits()).await;
+            again.expect("the call is made again");
+        }
+        tokio::time::sleep(Duration::from_secs(299)).await;
+        let again = retry.pause("Scan", Fault::timeout(), started, &mut Retry::waits()).await;
+        assert!(again.is_err(), "without a pause the run gives up");
     }
 
     #[tokio::test(start_paused = true)]

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::Instant;
 
 use super::client::{Client, Host};
 use super::fault::{Class, Fault};
@@ -32,7 +31,7 @@ enum Next {
 impl Client {
     /// Asks for a new table. Settings that an engine refuses are left out and handed back with its words.
     pub(super) async fn create(&self, table: &str, request: &CreateTable) -> Result<Vec<(Setting, String)>> {
-        let started = Instant::now();
+        let started = self.retry().now();
         let mut waits = Retry::waits();
         let mut request = request.clone();
         let mut refused = Vec::new();
@@ -49,7 +48,7 @@ impl Client {
                     request.optional.retain(|(_, other)| *other != field);
                     refused.push((setting, words));
                 }
-                Next::Wait if started.elapsed() > PATIENCE => {
+                Next::Wait if self.retry().since(started) > PATIENCE => {
                     return Err(Error::failed(format!("CreateTable {table} failed: {words}"))
                         .with_hint("a table of that name is still there; run the same command again when it is gone"));
                 }

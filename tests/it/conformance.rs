@@ -10,7 +10,7 @@ use dynadump::environment::{
 };
 use dynadump::error::ErrorKind;
 use dynadump::event::Silent;
-use dynadump::item::{KeySchema, item_digest};
+use dynadump::item::{KeyAttribute, KeySchema, KeyType, item_digest};
 use dynadump::schema::{Captured, Operation, Section, Setting, SettingCall, TableSchema};
 use dynadump::store::{ReadStore, ScanRequest, Store, StoreOptions, WritableStore, WriteStore};
 use tokio::runtime::Runtime;
@@ -111,6 +111,11 @@ fn scan_of(table: &str) -> ScanRequest {
     }
 }
 
+/// The key of a table that `create_simple` made.
+fn simple_key() -> KeySchema {
+    KeySchema { partition: KeyAttribute { name: "id".to_owned(), kind: KeyType::S }, sort: None }
+}
+
 fn item(text: &str) -> Bytes {
     Bytes::copy_from_slice(text.as_bytes())
 }
@@ -183,7 +188,8 @@ fn items_come_as_they_were_sent() {
         r#"{"id":{"S":"b"},"l":{"L":[{"M":{"x":{"NULL":true}}},{"BOOL":false},{"L":[]}]},"s":{"S":""}}"#,
         r#"{"id":{"S":"c"},"ss":{"SS":["a","b"]},"ns":{"NS":["1","-2.5"]},"bs":{"BS":["AA=="]}}"#,
     ];
-    let written = stage.wait(stage.writable(&table).write(&table, texts.map(item).to_vec())).expect("an answer");
+    let written =
+        stage.wait(stage.writable(&table).write(&table, &simple_key(), texts.map(item).to_vec())).expect("an answer");
     assert_eq!((written.items, written.refused.len()), (3, 0));
     let page = stage.wait(stage.store.scan(&scan_of(&table))).expect("a page");
     let digests = |items: Vec<&[u8]>| -> BTreeSet<u128> {
@@ -200,7 +206,7 @@ fn a_write_ends_with_each_item_acknowledged_or_refused() {
     let texts: Vec<_> = (0..25).map(|n| format!(r#"{{"id":{{"S":"{n}"}},"v":{{"N":"1"}}}}"#)).collect();
     let store = stage.writable(&table);
     let items = || texts.iter().map(|text| item(text)).collect::<Vec<_>>();
-    let written = stage.wait(store.write(&table, items())).expect("an answer");
+    let written = stage.wait(store.write(&table, &simple_key(), items())).expect("an answer");
     let bytes: usize = texts.iter().map(String::len).sum();
     assert_eq!((written.items, written.bytes, written.refused.len()), (25, bytes as u64, 0));
     assert!(written.throttled_calls > 0, "{written:?}");
@@ -209,10 +215,10 @@ fn a_write_ends_with_each_item_acknowledged_or_refused() {
     // The same again is the same again; another version takes the place of the first.
     let mut again = items();
     again[3] = item(r#"{"id":{"S":"3"},"v":{"N":"2"}}"#);
-    assert_eq!(stage.wait(store.write(&table, again)).expect("an answer").items, 25);
+    assert_eq!(stage.wait(store.write(&table, &simple_key(), again)).expect("an answer").items, 25);
     let found = stage.engine.client().items(&table);
     assert_eq!((found.len(), &found[&format!("{:?}", s("3"))]["v"]), (25, &n(2)));
-    assert_eq!(stage.wait(store.write(&table, Vec::new())).expect("an answer").items, 0);
+    assert_eq!(stage.wait(store.write(&table, &simple_key(), Vec::new())).expect("an answer").items, 0);
 }
 
 #[test]
@@ -260,7 +266,7 @@ fn what_is_refused_is_found_alone_and_handed_back_as_it_was() {
         items.insert(at, item(text));
     }
     assert_eq!(items.len(), 25);
-    let written = stage.wait(stage.writable(&table).write(&table, items)).expect("an answer");
+    let written = stage.wait(stage.writable(&table).write(&table, &simple_key(), items)).expect("an answer");
     // The beginning tells them apart; all of it must be the same.
     let begin = |text: &[u8]| String::from_utf8_lossy(&text[..text.len().min(40)]).into_owned();
     let found: BTreeSet<_> = written.refused.iter().map(|one| begin(&one.item)).collect();
@@ -277,11 +283,11 @@ fn a_store_writes_where_it_was_allowed_and_nowhere_else() {
     let (table, other) = (stage.filled("films", 2), stage.filled("other", 2));
     let store = stage.writable(&table);
     let one = || vec![item(r#"{"id":{"S":"one more"}}"#)];
-    let error = stage.wait(store.write(&other, one())).expect_err("not confirmed");
+    let error = stage.wait(store.write(&other, &simple_key(), one())).expect_err("not confirmed");
     assert_eq!(error.kind(), ErrorKind::NotConfirmed);
     assert_eq!(stage.wait(store.delete(&other)).expect_err("not confirmed").kind(), ErrorKind::NotConfirmed);
     assert_eq!(stage.engine.client().items(&other).len(), 2);
-    assert_eq!(stage.wait(store.write(&table, one())).expect("an answer").items, 1);
+    assert_eq!(stage.wait(store.write(&table, &simple_key(), one())).expect("an answer").items, 1);
 }
 
 #[test]
@@ -303,7 +309,7 @@ fn tables_come_and_go() {
     assert_eq!(stage.wait(store.delete(&table)).expect_err("it is gone").kind(), ErrorKind::NotFound);
     for error in [
         stage.wait(stage.store.scan(&scan_of(&table))).err(),
-        stage.wait(store.write(&table, vec![item(r#"{"id":{"S":"a"}}"#)])).err(),
+        stage.wait(store.write(&table, &simple_key(), vec![item(r#"{"id":{"S":"a"}}"#)])).err(),
     ] {
         assert_eq!(error.map(|error| error.kind()), Some(ErrorKind::NotFound));
     }

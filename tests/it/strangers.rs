@@ -1,12 +1,13 @@
 //! Endpoints that answer and are not DynamoDB: another service on the port, a proxy's page, TLS where there is none.
 //! None of their answers is taken for a table, for its end, or for a write.
 
+use aws_sdk_dynamodb::types::{BillingMode, ScalarAttributeType};
 use serde_json::{Value, json};
 
-use crate::support::client::numbered;
+use crate::support::client::{attribute, n, numbered, partition};
 use crate::support::engine::Engine;
 use crate::support::faults::{Fault, Proxy, always, calls};
-use crate::support::project::{Project, dump_of};
+use crate::support::project::{Project, Run, dump_of};
 
 fn films() -> Engine {
     let engine = Engine::embedded();
@@ -72,4 +73,160 @@ fn an_endless_refusal_is_shortened() {
     let project = Project::on(&engine, "films").environment("dev", proxy.url(), "films");
     let run = project.dumpdb(["--env=dev", "--output=out"]).exits(1).says("ValidationException: xxx");
     assert!(run.stderr.len() < 10_000, "{} bytes", run.stderr.len());
+}
+
+/// Answers that are not HTTP, at the places where a parser meets them.
+const NOT_HTTP: [&[u8]; 8] = [
+    b"HTTP/9.9 banana\r\n\r\n",
+    b"HTTP/1.1 2x0 OK\r\ncontent-length: 2\r\n\r\n{}",
+    b"HTTP/1.1 200 OK\r\ncontent-length: banana\r\n\r\n{}",
+    b"HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n{}",
+    b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
+    b"HTTP/1.1 400 Bad\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n{}",
+    b"\x16\x03\x01garbage\r\n\r\n",
+];
+
+#[test]
+fn an_answer_that_is_not_http_is_like_a_lost_connection() {
+    for bytes in NOT_HTTP {
+        let (engine, project) = dump_of(40);
+        let fault = Fault::Raw(bytes);
+        let operations = ["DescribeTable", "Scan", "BatchWriteItem"];
+        let once = operations.map(|operation| calls(operation, 1..=1, fault.clone()));
+        let proxy = Proxy::of(&engine, once);
+        let project = project.environment("dev", proxy.url(), "films");
+        project.dumpdb(["--env=dev", "--output=again"]).exits(0);
+        assert_eq!(project.json("again/table-metadata.json")["items"], 40);
+        project.restoredb(["--env=dev", "--source=again", "--table=copy", "--yes", "--batch-size=10"]).exits(0);
+        assert_eq!(engine.client().items("copy"), engine.client().items("films"));
+        assert_eq!(proxy.failures(), operations.len(), "{}", String::from_utf8_lossy(bytes));
+    }
+}
+
+/// What an endpoint returns as not written, for the request of a batch.
+fn unprocessed(writes: &[Value]) -> Value {
+    json!({ "UnprocessedItems": { "copy": writes }, "ConsumedCapacity": [{ "TableName": "copy", "CapacityUnits": 1.0 }] })
+}
+
+fn put(item: &Value) -> Value {
+    json!({ "PutRequest": { "Item": item } })
+}
+
+fn sent(request: &Value) -> Vec<Value> {
+    request["RequestItems"]["copy"].as_array().expect("the batch is for the table").clone()
+}
+
+#[test]
+fn unprocessed_items_that_were_not_sent_are_an_error_of_the_endpoint() {
+    let foreign = |_: &Value| unprocessed(&[put(&json!({ "id": { "S": "foreign" } }))]);
+    let twice = |request: &Value| {
+        let sent = sent(request);
+        unprocessed(&[sent[0].clone(), sent[0].clone()])
+    };
+    let more = |request: &Value| {
+        let mut sent = sent(request);
+        sent.push(put(&json!({ "id": { "S": "foreign" } })));
+        unprocessed(&sent)
+    };
+    let of_another_table =
+        |request: &Value| json!({ "UnprocessedItems": { "copy": [], "films": sent(request) }, "ConsumedCapacity": [] });
+    let keyless = |_: &Value| unprocessed(&[put(&json!({ "title": { "S": "Alien" } }))]);
+    let of_another_type = |_: &Value| unprocessed(&[put(&json!({ "id": { "N": "1" } }))]);
+    let deleting = |_: &Value| unprocessed(&[json!({ "DeleteRequest": { "Key": { "id": { "S": "0" } } } })]);
+    let no_list = |_: &Value| json!({ "UnprocessedItems": { "copy": "all" }, "ConsumedCapacity": [] });
+    let answers: [fn(&Value) -> Value; 8] =
+        [foreign, twice, more, of_another_table, keyless, of_another_type, deleting, no_list];
+
+    for (number, answer) in answers.into_iter().enumerate() {
+        let (engine, project) = dump_of(40);
+        let proxy = Proxy::of(&engine, [calls("BatchWriteItem", 2..=usize::MAX, Fault::Answered(answer))]);
+        let project = project.environment("dev", proxy.url(), "copy");
+        let options = ["--batch-size=10", "--concurrency=1", "--give-up-after=1s"];
+        let run = project.restoredb(["--env=dev", "--source=out", "--yes"].iter().chain(&options)).exits(1);
+        run.says(" of 40 items read were written").says(proxy.url()).never_says("verified");
+        assert_eq!(engine.client().items("copy").len(), 10, "answer {number}");
+        let sends_foreign = |body: &Value| body.to_string().contains("foreign");
+        assert!(!proxy.calls().iter().any(|call| sends_foreign(&call.body)), "answer {number}");
+    }
+}
+
+/// All items but the first, with another spelling of the key and other contents.
+fn respelled(request: &Value) -> Value {
+    let writes = sent(request).into_iter().skip(1).map(|write| {
+        let id = write["PutRequest"]["Item"]["id"]["N"].as_str().expect("a number").to_owned();
+        put(&json!({ "year": { "N": "0" }, "id": { "N": format!("{id}.0") } }))
+    });
+    unprocessed(&writes.collect::<Vec<_>>())
+}
+
+#[test]
+fn unprocessed_items_are_matched_as_dynamodb_compares_keys_and_sent_again_as_they_were() {
+    let engine = Engine::embedded();
+    for table in ["films", "copy"] {
+        engine.client().create(table, |create| {
+            create
+                .billing_mode(BillingMode::PayPerRequest)
+                .attribute_definitions(attribute("id", ScalarAttributeType::N))
+                .key_schema(partition("id"))
+        });
+    }
+    let item = |id: u32| [("id".to_owned(), n(id.to_string())), ("year".to_owned(), n("1979"))].into();
+    engine.client().put("films", (1..=10).map(item));
+    let proxy = Proxy::of(&engine, [calls("BatchWriteItem", 1..=1, Fault::Answered(respelled))]);
+    let project = Project::on(&engine, "films").environment("dev", proxy.url(), "copy");
+    project.dumpdb(["--output=out"]).exits(0);
+    project.restoredb(["--env=dev", "--source=out", "--yes", "--verify=none"]).exits(0);
+
+    let batches: Vec<_> = proxy.calls().into_iter().filter(|call| call.operation == "BatchWriteItem").collect();
+    let of_first = sent(&batches[0].body).split_off(1);
+    assert_eq!(sent(&batches[1].body), of_first);
+    assert_eq!(engine.client().items("copy").len(), 9, "the engine has not seen the first item");
+}
+
+/// A page of one item that ends at `last`.
+fn page_until(last: &Value) -> Value {
+    json!({ "Items": [{ "id": { "S": "0" } }], "Count": 1, "ScannedCount": 1, "LastEvaluatedKey": last })
+}
+
+#[test]
+fn a_scan_that_never_ends_is_an_error_of_the_endpoint() {
+    let repeated = |_: &Value| page_until(&json!({ "id": { "S": "a" } }));
+    let alternating = |request: &Value| {
+        let next = if request["ExclusiveStartKey"]["id"]["S"] == "a" { "b" } else { "a" };
+        page_until(&json!({ "id": { "S": next } }))
+    };
+    let answers: [fn(&Value) -> Value; 6] = [
+        repeated,
+        alternating,
+        |_| page_until(&json!({})),
+        |_| page_until(&json!("a")),
+        |_| page_until(&json!([{ "id": { "S": "a" } }])),
+        |_| page_until(&json!(7)),
+    ];
+    let refused = |run: Run, proxy: &Proxy| run.exits(1).says("Scan ").says(proxy.url()).never_says("equal");
+
+    for answer in answers {
+        let (engine, project) = dump_of(40);
+        let proxy = Proxy::of(&engine, [always("Scan", Fault::Answered(answer))]);
+        let project = project.environment("dev", proxy.url(), "films").environment("copy", proxy.url(), "copy");
+        for segments in ["--segments=1", "--segments=9", "--segments=32"] {
+            refused(project.dumpdb(["--env=dev", "--output=new", segments]), &proxy);
+            assert!(!project.path("new").exists());
+        }
+        refused(project.dumpdb(["--env=dev", "--dry-run", "--transform=.x = {S:\"y\"}"]), &proxy);
+        refused(project.verifydb(["--env=dev", "--source=out"]), &proxy);
+        refused(project.verifydb(["--env=dev", "--against-env=local"]), &proxy);
+        refused(project.restoredb(["--env=copy", "--source=out", "--yes", "--verify=full"]), &proxy);
+    }
+}
+
+#[test]
+fn a_list_of_tables_that_never_ends_is_not_waited_for() {
+    let engine = films();
+    let endless: fn(&Value) -> Value = |_| json!({ "TableNames": [], "LastEvaluatedTableName": "a" });
+    let proxy = Proxy::of(&engine, [always("ListTables", Fault::Answered(endless))]);
+    let project = Project::on(&engine, "films").environment("dev", proxy.url(), "flims");
+    project.dumpdb(["--env=dev", "--output=out"]).exits(11).says("does not exist");
+    assert_eq!(proxy.count("ListTables"), 2);
 }

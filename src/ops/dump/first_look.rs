@@ -68,7 +68,7 @@ mod tests {
 
     fn page(bytes: usize, has_more: bool) -> ScanPage {
         let text = format!(r#"{{"Items":[{{"a":{{"S":"{}"}}}}]}}"#, "x".repeat(bytes));
-        let next = has_more.then(|| PageKey::from_json("{}").unwrap());
+        let next = has_more.then(|| PageKey::from_json(r#"{"a":{"S":"x"}}"#).unwrap());
         ScanPage {
             items: cut_items(Bytes::from(text), &["Items"]).unwrap().items,
             next,

@@ -388,6 +388,6 @@ async fn write(store: &impl WriteStore, how: &How, batch: &Batch) -> Result<Writ
             let item = items.next().unwrap_or_default();
             store.write_new(&how.table, &how.key, item).await
         }
-        _ => store.write(&how.table, items.collect()).await,
+        _ => store.write(&how.table, &how.key, items.collect()).await,
     }
 }

@@ -64,6 +64,8 @@ pub(crate) enum Fault {
     Changed(fn(&mut Value)),
     /// The engine is not asked: this is the answer to the request.
     Answered(fn(&Value) -> Value),
+    /// The engine is not asked: these bytes are the answer, and the connection is closed.
+    Raw(&'static [u8]),
     /// The answer comes late.
     Late(Duration),
     /// The answer is compressed, if that was asked for, and then this is done to its bytes; length and checksum fit.
@@ -259,6 +261,7 @@ impl Shared {
                     return cut(client);
                 }
                 Some(Fault::ClosedInAnswer) => return self.half(&mut client, &request).await.map(drop),
+                Some(Fault::Raw(bytes)) => return client.write_all(bytes).await,
                 Some(Fault::Silent) => std::future::pending().await,
                 Some(Fault::Stalled) => {
                     self.half(&mut client, &request).await?;
@@ -380,6 +383,7 @@ impl Shared {
                 self.forward(request).await?
             }
             Fault::CutBeforeCall
+            | Fault::Raw(_)
             | Fault::Closed
             | Fault::CutInAnswer
             | Fault::ClosedInAnswer

@@ -1,0 +1,135 @@
+//! Pagination: the key at which a page ends, and the check that the pages of a list come to an end.
+//!
+//! A server that returns the same position again would be asked for the same pages forever. Brent's algorithm finds a cycle of any
+//! period in constant memory: each position is compared with one anchor, and the anchor moves to the current position after 1, 2, 4, 8, …
+//! pages. Every list that is read page by page is checked here.
+
+use serde_json::{Map, Value};
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::fault::Fault;
+
+/// Finds a cycle in the positions at which the pages of one list end (Brent's algorithm).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct CycleDetector {
+    anchor: Option<u128>,
+    /// Pages since the anchor was set.
+    pages: u64,
+    /// Pages after which the anchor moves.
+    limit: u64,
+}
+
+impl CycleDetector {
+    /// Notes the position at which a page ends.
+    ///
+    /// # Errors
+    /// An earlier page ended there.
+    pub(super) fn advance(&mut self, position: &str) -> Result<(), Fault> {
+        self.pass(xxh3_128(position.as_bytes()))
+    }
+
+    fn pass(&mut self, position: u128) -> Result<(), Fault> {
+        if self.anchor == Some(position) {
+            return Err(Fault::not_dynamodb("a page ends where an earlier page ended, so the list has no end"));
+        }
+
+        self.pages += 1;
+        if self.pages >= self.limit {
+            *self = Self { anchor: Some(position), pages: 0, limit: (self.limit * 2).max(1) };
+        }
+        Ok(())
+    }
+}
+
+/// The position at which a Scan page ends (`LastEvaluatedKey`), as the JSON that DynamoDB sent; it is sent back unchanged as
+/// `ExclusiveStartKey`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageKey {
+    json: Box<str>,
+    /// The keys of the pages up to this one.
+    cycle: CycleDetector,
+}
+
+impl PageKey {
+    /// The JSON that DynamoDB sent.
+    #[must_use]
+    pub fn as_json(&self) -> &str {
+        &self.json
+    }
+
+    /// The key that [`as_json`](Self::as_json) returned. `None` if the text is not a JSON object with at least one attribute: it becomes
+    /// part of a request unchanged.
+    #[must_use]
+    pub fn from_json(text: &str) -> Option<Self> {
+        Self::after(None, text).ok()
+    }
+
+    /// The key of the page that follows the one that ended at `previous`.
+    ///
+    /// # Errors
+    /// It is not a key, or an earlier page of the segment ended there.
+    pub(super) fn after(previous: Option<&Self>, json: &str) -> Result<Self, Fault> {
+        let attributes = serde_json::from_str::<Map<String, Value>>(json).ok().filter(|key| !key.is_empty());
+        let attributes = attributes.ok_or_else(|| Fault::not_dynamodb("LastEvaluatedKey is not a key"))?;
+
+        // The same key may come with other spaces, or with its attributes in another order.
+        let mut cycle = previous.map_or_else(CycleDetector::default, |previous| previous.cycle);
+        cycle.advance(&Value::Object(attributes).to_string())?;
+        Ok(Self { json: json.into(), cycle })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn key(number: u64) -> String {
+        format!(r#"{{"pk":{{"N":"{number}"}}}}"#)
+    }
+
+    proptest! {
+        #[test]
+        fn a_cycle_of_any_period_is_found_within_a_few_times_its_length(before in 0_u64..200, period in 1_u64..200) {
+            let mut last: Option<PageKey> = None;
+            let found = (0..3 * (before + period) + 2).find(|page| {
+                let number = if *page < before { *page } else { before + (page - before) % period };
+                match PageKey::after(last.as_ref(), &key(number)) {
+                    Ok(next) => last = Some(next),
+                    Err(_) => return true,
+                }
+                false
+            });
+            let found = found.expect("the cycle is found");
+            prop_assert!(found >= before + period, "{found}: no key was repeated by then");
+        }
+
+        #[test]
+        fn keys_that_differ_are_not_a_cycle(pages in 1_u64..2000) {
+            let mut last: Option<PageKey> = None;
+            for page in 0..pages {
+                last = Some(PageKey::after(last.as_ref(), &key(page)).expect("no key is repeated"));
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_spelled_in_another_way_is_the_same() {
+        let first = PageKey::after(None, r#"{"pk":{"S":"a"},"sk":{"N":"1"}}"#).unwrap();
+        assert!(PageKey::after(Some(&first), r#"{ "sk": {"N":"1"}, "pk": {"S":"\u0061"} }"#).is_err());
+    }
+
+    #[test]
+    fn a_scan_that_is_resumed_from_a_key_does_not_return_to_it() {
+        let start = PageKey::from_json(&key(1)).unwrap();
+        assert!(PageKey::after(Some(&start), start.as_json()).is_err());
+    }
+
+    #[test]
+    fn what_is_not_an_object_with_attributes_is_not_a_key() {
+        for text in ["{}", "[]", "\"a\"", "7", "true", "null", "", "{", r#"{"a":{"S":"x"}}, "Limit": 1"#] {
+            assert_eq!(PageKey::from_json(text), None, "{text}");
+        }
+    }
+}
