@@ -42,6 +42,11 @@ pub enum Question {
         /// The environment it goes to.
         target: String,
     },
+    /// A table that is not on this machine is written.
+    RemoteTarget {
+        /// Where it is: `AWS, account 123456789012 in eu-west-1`, or a URL.
+        place: String,
+    },
     /// A table is deleted and created again.
     ReplaceTable {
         /// The table.
@@ -57,6 +62,7 @@ impl fmt::Display for Question {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::CrossEnvironment { source, target } => write!(f, "Source: {source} → Target: {target}"),
+            Self::RemoteTarget { place } => write!(f, "Remote target: {place}"),
             Self::ReplaceTable { table, losses } if losses.is_empty() => {
                 write!(f, "table {table:?} and its items will be deleted")
             }

@@ -119,7 +119,17 @@ fn in_process(inputs: &Inputs<'_>, local: bool) -> Result<Credentials> {
     match inputs.in_process(keys::PROFILE)? {
         _ if local => Ok(Credentials::Local),
         Some(profile) => Ok(Credentials::Profile { name: profile.value, source: profile.source }),
-        None => Ok(Credentials::Chain),
+        None => refuse_empty_keys(inputs).map(|()| Credentials::Chain),
+    }
+}
+
+/// A CI secret that does not exist becomes an empty variable. The chain would skip it and sign with other credentials.
+fn refuse_empty_keys(inputs: &Inputs<'_>) -> Result<()> {
+    match [keys::ACCESS_KEY_ID, keys::SECRET_ACCESS_KEY].into_iter().find(|key| inputs.is_empty_in_process(key)) {
+        None => Ok(()),
+        Some(key) => Err(ValueSource::Process(key)
+            .error("is empty")
+            .with_hint(format!("set {key}, or unset it to use the standard AWS configuration"))),
     }
 }
 

@@ -37,14 +37,26 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
-    /// Whether it is this machine: a loopback address or one of the names that by convention mean one, or the engine inside
-    /// this process. An address that is merely private is not local.
+    /// Whether it is this machine (a loopback address, one of the names that by convention mean one, or the engine inside this
+    /// process), or a container next to it: an `http://` host without dots, named by `LOCAL_AWS_ENDPOINT`. An address that is
+    /// merely private is not local.
     #[must_use]
     pub fn is_local(&self) -> bool {
         match self {
             Self::Aws => false,
             Self::Embedded { .. } => true,
-            Self::Url { url, .. } => host_of(url).is_ok_and(is_local_host),
+            Self::Url { url, source, .. } => is_local_url(url, source),
+        }
+    }
+
+    /// Whether it is AWS, by whatever name: a `PrivateLink`, FIPS, dual-stack or China endpoint too. A name of one's own for a
+    /// VPC endpoint does not tell.
+    #[must_use]
+    pub fn is_aws(&self) -> bool {
+        match self {
+            Self::Aws => true,
+            Self::Embedded { .. } => false,
+            Self::Url { url, .. } => host_of(url).is_ok_and(is_aws_host),
         }
     }
 
@@ -103,7 +115,11 @@ fn parse(named: Sourced<String>, every_service: bool, base: &Path) -> Result<End
         return Ok(Endpoint::Embedded { file, source });
     }
     match host_of(&value) {
-        Ok(_) => Ok(Endpoint::Url { url: value, every_service, source }),
+        // No call of a local environment leaves that host.
+        Ok(_) => {
+            let every_service = every_service || is_local_url(&value, &source);
+            Ok(Endpoint::Url { url: value, every_service, source })
+        }
         Err(reason) => Err(source
             .error(reason)
             .with_hint("for example http://localhost:4566, or embedded:demo.db for no server at all")),
@@ -161,7 +177,43 @@ fn v6(host: &str) -> Option<Ipv6Addr> {
     host.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
 }
 
-fn is_local_host(host: &str) -> bool {
+fn is_local_url(url: &str, source: &ValueSource) -> bool {
+    let is_container = || {
+        let is_named_local = matches!(
+            source,
+            ValueSource::File { key: keys::LOCAL_ENDPOINT, .. } | ValueSource::Process(keys::LOCAL_ENDPOINT)
+        );
+        let is_plain_http = url.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http://"));
+        is_named_local && is_plain_http && host_of(url).is_ok_and(is_container_name)
+    };
+    host_of(url).is_ok_and(is_loopback_host) || is_container()
+}
+
+/// Whether it is a name of one label. One that begins with a digit may be a spelling of an address (`2130706433`).
+fn is_container_name(host: &str) -> bool {
+    !host.contains(['.', ':']) && host.starts_with(|c: char| c.is_ascii_alphabetic())
+}
+
+/// Whether the host belongs to AWS: the DNS suffixes of its partitions.
+/// <https://docs.aws.amazon.com/general/latest/gr/rande.html>
+fn is_aws_host(host: &str) -> bool {
+    const SUFFIXES: [&str; 10] = [
+        ".amazonaws.com",
+        ".amazonaws.com.cn",
+        ".amazonaws.eu",
+        ".api.aws",
+        ".api.amazonwebservices.com.cn",
+        ".api.amazonwebservices.eu",
+        ".c2s.ic.gov",
+        ".sc2s.sgov.gov",
+        ".cloud.adc-e.uk",
+        ".csp.hci.ic.gov",
+    ];
+    let host = host.to_ascii_lowercase();
+    SUFFIXES.iter().any(|suffix| host.ends_with(suffix))
+}
+
+fn is_loopback_host(host: &str) -> bool {
     let host = host.to_ascii_lowercase();
     if let Some(address) = v6(&host) {
         return address.is_loopback();
@@ -177,7 +229,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn local_is_this_machine_and_nothing_else() {
+    fn loopback_is_this_machine_and_nothing_else() {
         for url in [
             "http://localhost:4566",
             "HTTP://LOCALHOST",
@@ -189,7 +241,7 @@ mod tests {
             "https://localhost.localstack.cloud:4566",
             "https://dynamodb.localhost.localstack.cloud",
         ] {
-            assert_eq!(host_of(url).map(is_local_host), Ok(true), "{url}");
+            assert_eq!(host_of(url).map(is_loopback_host), Ok(true), "{url}");
         }
         for url in [
             "https://dynamodb.eu-west-1.amazonaws.com",
@@ -209,8 +261,69 @@ mod tests {
             "http://evillocalhost.localstack.cloud",
             "http://example.com/localhost",
         ] {
-            assert_eq!(host_of(url).map(is_local_host), Ok(false), "{url}");
+            assert_eq!(host_of(url).map(is_loopback_host), Ok(false), "{url}");
         }
+    }
+
+    fn named(url: &str, source: ValueSource) -> Endpoint {
+        parse(Sourced { value: url.to_owned(), source }, false, Path::new("/")).unwrap()
+    }
+
+    #[test]
+    fn a_container_is_local_if_the_local_key_names_it() {
+        let local = ValueSource::File { path: "envs/.env.dev".into(), line: 1, key: keys::LOCAL_ENDPOINT };
+        for (url, is_local) in [
+            ("http://localstack:4566", true),
+            ("HTTP://dynamodb-local", true),
+            ("https://localstack:4566", false),
+            ("http://localstack.internal:4566", false),
+            ("http://10.0.0.1:4566", false),
+            ("http://134744072", false),
+            ("http://0x08080808", false),
+            ("http://[fe80::1]", false),
+        ] {
+            assert_eq!(named(url, local.clone()).is_local(), is_local, "{url}");
+            assert_eq!(named(url, ValueSource::Process(keys::LOCAL_ENDPOINT)).is_local(), is_local, "{url}");
+            let other = ValueSource::File { path: "envs/.env.dev".into(), line: 1, key: keys::ENDPOINT };
+            for source in [other, ValueSource::Process(keys::ENDPOINT), ValueSource::Flag("--endpoint-url")] {
+                assert!(!named(url, source).is_local(), "{url}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_call_of_a_local_environment_goes_elsewhere() {
+        let source = ValueSource::Process(keys::DYNAMODB_ENDPOINT);
+        for (url, expected) in [("http://127.0.0.1:8000", true), ("http://10.0.0.1:8000", false)] {
+            let endpoint = named(url, source.clone());
+            assert!(matches!(endpoint, Endpoint::Url { every_service, .. } if every_service == expected), "{url}");
+        }
+    }
+
+    #[test]
+    fn aws_is_known_by_its_domains() {
+        for (host, is_aws) in [
+            ("dynamodb.eu-west-1.amazonaws.com", true),
+            ("dynamodb-fips.us-gov-west-1.amazonaws.com", true),
+            ("123456789012.ddb.us-east-1.amazonaws.com", true),
+            ("vpce-0a1b-2c3d.dynamodb.eu-west-1.vpce.amazonaws.com", true),
+            ("DynamoDB.CN-North-1.AmazonAWS.com.cn", true),
+            ("dynamodb.eu-west-1.api.aws", true),
+            ("dynamodb-fips.us-east-1.api.aws", true),
+            ("dynamodb.cn-north-1.api.amazonwebservices.com.cn", true),
+            ("dynamodb.eusc-de-east-1.amazonaws.eu", true),
+            ("dynamodb.us-iso-east-1.c2s.ic.gov", true),
+            ("amazonaws.com.example.com", false),
+            ("notamazonaws.com", false),
+            ("localhost.localstack.cloud", false),
+            ("localhost", false),
+            ("10.0.0.1", false),
+        ] {
+            let endpoint = named(&format!("https://{host}"), ValueSource::Flag("--endpoint-url"));
+            assert_eq!(endpoint.is_aws(), is_aws, "{host}");
+            assert!(!(endpoint.is_aws() && endpoint.is_local()), "{host}");
+        }
+        assert!(Endpoint::Aws.is_aws());
     }
 
     #[test]
@@ -253,7 +366,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn no_text_makes_it_panic(url in "(https?://)?[\\[\\]:/@.a-z0-9é]{0,20}") {
-            let _ = host_of(&url).map(is_local_host);
+            let _ = host_of(&url).map(is_loopback_host);
         }
     }
 }

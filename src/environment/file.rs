@@ -44,20 +44,35 @@ impl EnvFile {
         Some(Sourced { value: entry.value.clone(), source: self.source(key, entry.line) })
     }
 
+    /// Checks that no key is present without a value.
+    ///
+    /// # Errors
+    /// One is: a variable of the script that made the file was not set.
+    pub(super) fn refuse_empty(&self) -> Result<()> {
+        let first = self.entries.iter().filter(|(_, entry)| entry.value.is_empty()).min_by_key(|(_, entry)| entry.line);
+        let Some((key, entry)) = first else { return Ok(()) };
+        Err(self.source(key, entry.line).error("is empty").with_hint("fill in the value, or delete the line"))
+    }
+
     fn take(&mut self, line: usize, text: &str) -> Result<()> {
         let mut parsed = dotenvy::from_read_iter(text.as_bytes());
         let (Some(Ok((key, value))), None) = (parsed.next(), parsed.next()) else {
             let key = text.split_once('=').and_then(|(key, _)| keys::known(key.trim_start_matches("export").trim()));
             return Err(self.unreadable(&LineError { number: line, key, reason: "is not KEY=value".to_owned() }));
         };
-        match keys::known(&key) {
-            Some(key) => self.keep(key, line, value),
-            None if keys::is_own(&key) => {
-                Err(Error::environment(format!("{} line {line}: there is no setting {key}", self.shown.display()))
-                    .with_hint(format!("did you mean {}?", keys::nearest_own(&key))))
-            }
-            None => Ok(()),
+        if let Some(key) = keys::known(&key) {
+            return self.keep(key, line, value);
         }
+        let at = format!("{} line {line}", self.shown.display());
+        if let Some(meant) = keys::meant(&key) {
+            return Err(Error::environment(format!("{at}: {key} is not read; the key is {meant}"))
+                .with_hint(format!("rename {key} to {meant}, or delete the line")));
+        }
+        if keys::is_own(&key) {
+            return Err(Error::environment(format!("{at}: there is no setting {key}"))
+                .with_hint(format!("did you mean {}?", keys::nearest_own(&key))));
+        }
+        Ok(())
     }
 
     fn keep(&mut self, key: &'static str, line: usize, value: String) -> Result<()> {
@@ -167,6 +182,17 @@ mod tests {
             ("AWS_REGION=your-hush", "envs/.env.x line 1: AWS_REGION still holds a placeholder"),
             ("DYNADUMP_PROTECTD=hush", "envs/.env.x line 1: there is no setting DYNADUMP_PROTECTD"),
             (
+                "A=1\nDYNAMODB_ENDPOINT=hush",
+                "envs/.env.x line 2: DYNAMODB_ENDPOINT is not read; the key is AWS_ENDPOINT_URL_DYNAMODB",
+            ),
+            ("AWS_DEFAULT_PROFILE=hush", "envs/.env.x line 1: AWS_DEFAULT_PROFILE is not read; the key is AWS_PROFILE"),
+            ("export aws_region='hush'", "envs/.env.x line 1: aws_region is not read; the key is AWS_REGION"),
+            ("tableName=hush", "envs/.env.x line 1: tableName is not read; the key is DYNAMODB_TABLE"),
+            (
+                "dynadump_protected=hush",
+                "envs/.env.x line 1: dynadump_protected is not read; the key is DYNADUMP_PROTECTED",
+            ),
+            (
                 "AWS_PROFILE=\"hush\nhush\"",
                 "envs/.env.x line 1: AWS_PROFILE has a line break or another control character in its value",
             ),
@@ -177,6 +203,7 @@ mod tests {
         }
         assert_eq!(error("DYNADUMP_PROTECTD=1").hint(), Some("did you mean DYNADUMP_PROTECTED?"));
         assert_eq!(error("DYNADUMP_ACOUNT=1").hint(), Some("did you mean DYNADUMP_ACCOUNT?"));
+        assert_eq!(error("dynadump_acount=1").hint(), Some("did you mean DYNADUMP_ACCOUNT?"));
     }
 
     #[test]

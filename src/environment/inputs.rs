@@ -40,6 +40,16 @@ impl<'a> Inputs<'a> {
         self.process.get(key)
     }
 
+    /// Whether `key` is set in the process environment, and empty.
+    pub(super) fn is_empty_in_process(&self, key: &'static str) -> bool {
+        self.process.is_empty(key)
+    }
+
+    /// Checks that the env file has a value for each of its keys.
+    pub(super) fn refuse_empty_in_file(&self) -> Result<()> {
+        self.file.as_ref().map_or(Ok(()), EnvFile::refuse_empty)
+    }
+
     /// The value that the flag or else the file names.
     pub(super) fn flag_or_file(
         &self,

@@ -18,24 +18,111 @@ pub(super) const PROTECTED: &str = "DYNADUMP_PROTECTED";
 pub(super) const ACCOUNT: &str = "DYNADUMP_ACCOUNT";
 pub(super) const SAMPLE: &str = "DYNADUMP_SAMPLE";
 
-const ALL: [&str; 17] = [
-    TABLE,
-    REGION,
-    DEFAULT_REGION,
-    ACCESS_KEY_ID,
-    SECRET_ACCESS_KEY,
-    SESSION_TOKEN,
-    PROFILE,
-    ROLE_ARN,
-    ROLE_EXTERNAL_ID,
-    ROLE_SESSION_NAME,
-    LOCAL_ENDPOINT,
-    DYNAMODB_ENDPOINT,
-    ENDPOINT,
-    IGNORE_ENDPOINTS,
-    PROTECTED,
-    ACCOUNT,
-    SAMPLE,
+/// Each key with the names under which other programs know the same thing. An env file that uses one of those is refused: if it
+/// were ignored, the command would silently work on another endpoint, account or table.
+const KEYS: [(&str, &[&str]); 17] = [
+    (
+        TABLE,
+        &[
+            "TABLE",
+            "TABLES",
+            "TABLE_NAME",
+            "TABLE_NAMES",
+            "DYNAMODB_TABLES",
+            "DYNAMODB_TABLE_NAME",
+            "DYNAMO_TABLE",
+            "DYNAMO_TABLE_NAME",
+            "DDB_TABLE",
+            "DDB_TABLE_NAME",
+            "AWS_DYNAMODB_TABLE",
+            "AWS_DYNAMODB_TABLE_NAME",
+        ],
+    ),
+    (
+        REGION,
+        &[
+            "REGION",
+            "REGION_NAME",
+            "AWS_REGION_NAME",
+            "DYNAMODB_REGION",
+            "DYNAMO_REGION",
+            "DDB_REGION",
+            "AWS_DYNAMODB_REGION",
+        ],
+    ),
+    (DEFAULT_REGION, &["DEFAULT_REGION"]),
+    (
+        ACCESS_KEY_ID,
+        &[
+            "AWS_ACCESS_KEY",
+            "AWS_KEY",
+            "AWS_KEY_ID",
+            "ACCESS_KEY",
+            "ACCESS_KEY_ID",
+            "DYNAMODB_ACCESS_KEY",
+            "DYNAMODB_ACCESS_KEY_ID",
+            "AWS_DYNAMODB_ACCESS_KEY_ID",
+        ],
+    ),
+    (
+        SECRET_ACCESS_KEY,
+        &[
+            "AWS_SECRET",
+            "AWS_SECRET_KEY",
+            "SECRET_ACCESS_KEY",
+            "DYNAMODB_SECRET_KEY",
+            "DYNAMODB_SECRET_ACCESS_KEY",
+            "AWS_DYNAMODB_SECRET_ACCESS_KEY",
+        ],
+    ),
+    (SESSION_TOKEN, &["AWS_SECURITY_TOKEN", "AWS_TOKEN", "DYNAMODB_SESSION_TOKEN"]),
+    (
+        PROFILE,
+        &["AWS_DEFAULT_PROFILE", "AWS_PROFILE_NAME", "AWS_CLI_PROFILE", "PROFILE", "PROFILE_NAME", "DYNAMODB_PROFILE"],
+    ),
+    (ROLE_ARN, &["AWS_ROLE", "AWS_ASSUME_ROLE_ARN", "ASSUME_ROLE_ARN", "ROLE_ARN", "DYNAMODB_ROLE_ARN"]),
+    (ROLE_EXTERNAL_ID, &["AWS_EXTERNAL_ID", "EXTERNAL_ID"]),
+    (ROLE_SESSION_NAME, &["ROLE_SESSION_NAME"]),
+    (
+        LOCAL_ENDPOINT,
+        &[
+            "LOCAL_ENDPOINT",
+            "LOCAL_ENDPOINT_URL",
+            "LOCAL_AWS_ENDPOINT_URL",
+            "AWS_LOCAL_ENDPOINT",
+            "LOCALSTACK_ENDPOINT",
+            "LOCALSTACK_ENDPOINT_URL",
+            "LOCALSTACK_URL",
+            "LOCALSTACK_HOST",
+            "LOCAL_DYNAMODB_ENDPOINT",
+            "DYNAMODB_LOCAL_ENDPOINT",
+            "DYNAMODB_LOCAL_URL",
+        ],
+    ),
+    (
+        DYNAMODB_ENDPOINT,
+        &[
+            "DYNAMODB_ENDPOINT",
+            "DYNAMODB_ENDPOINT_URL",
+            "DYNAMODB_URL",
+            "DYNAMODB_HOST",
+            "DYNAMO_ENDPOINT",
+            "DYNAMO_ENDPOINT_URL",
+            "DYNAMO_URL",
+            "DDB_ENDPOINT",
+            "DDB_ENDPOINT_URL",
+            "DDB_URL",
+            "AWS_DYNAMODB_ENDPOINT",
+            "AWS_DYNAMODB_ENDPOINT_URL",
+            "AWS_DYNAMODB_URL",
+            "AWS_ENDPOINT_DYNAMODB",
+        ],
+    ),
+    (ENDPOINT, &["AWS_ENDPOINT", "AWS_ENDPOINT_OVERRIDE", "ENDPOINT", "ENDPOINT_URL", "AWS_URL"]),
+    (IGNORE_ENDPOINTS, &[]),
+    (PROTECTED, &[]),
+    (ACCOUNT, &[]),
+    (SAMPLE, &[]),
 ];
 
 /// All keys with this prefix are this program's own; one that it does not know is a misspelling.
@@ -43,16 +130,67 @@ const OWN_PREFIX: &str = "DYNADUMP_";
 
 /// The key, if this program reads it.
 pub(super) fn known(key: &str) -> Option<&'static str> {
-    ALL.into_iter().find(|known| *known == key)
+    KEYS.into_iter().map(|(known, _)| known).find(|known| *known == key)
 }
 
-/// Whether the key has this program's prefix.
+/// The key to use instead of one that is not read: another program's name for it, or another spelling of the key itself.
+pub(super) fn meant(key: &str) -> Option<&'static str> {
+    let is_known_as = |(known, others): &(&str, &[&str])| {
+        is_spelling_of(key, known) || others.iter().any(|other| is_spelling_of(key, other))
+    };
+    KEYS.into_iter().find(is_known_as).map(|(known, _)| known).filter(|known| *known != key)
+}
+
+/// Whether two keys are the same but for letter case and underscores (`tableName`).
+fn is_spelling_of(key: &str, name: &str) -> bool {
+    let letters = |text: &str| {
+        text.bytes().filter(|byte| *byte != b'_').map(|byte| byte.to_ascii_uppercase()).collect::<Vec<_>>()
+    };
+    letters(key) == letters(name)
+}
+
+/// Whether the key has this program's prefix, in any letter case.
 pub(super) fn is_own(key: &str) -> bool {
-    key.starts_with(OWN_PREFIX)
+    key.get(..OWN_PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(OWN_PREFIX))
 }
 
 /// The key of this program's own that is spelt most like `key`.
 pub(super) fn nearest_own(key: &str) -> &'static str {
-    let distance = |known: &&str| strsim::damerau_levenshtein(known, key);
-    ALL.into_iter().filter(|known| is_own(known)).min_by_key(distance).unwrap_or(PROTECTED)
+    let key = key.to_ascii_uppercase();
+    let distance = |known: &&str| strsim::damerau_levenshtein(known, &key);
+    KEYS.into_iter().map(|(known, _)| known).filter(|known| is_own(known)).min_by_key(distance).unwrap_or(PROTECTED)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_of_another_program_stands_for_one_key_and_is_not_read_itself() {
+        for (known, others) in KEYS {
+            assert_eq!(meant(known), None, "{known}");
+            assert_eq!(meant(&known.to_ascii_lowercase()), Some(known));
+            for other in others {
+                assert_eq!(meant(other), Some(known), "{other}");
+                assert_eq!((meant(&other.to_ascii_lowercase()), super::known(other)), (Some(known), None), "{other}");
+            }
+        }
+    }
+
+    #[test]
+    fn keys_that_mean_something_else_are_not_taken_for_ours() {
+        for key in [
+            "API_KEY",
+            "SECRET_KEY",
+            "HOST",
+            "URL",
+            "STAGE",
+            "TABLE_PREFIX",
+            "S3_ENDPOINT",
+            "AWS_CA_BUNDLE",
+            "NODE_ENV",
+        ] {
+            assert_eq!(meant(key), None, "{key}");
+        }
+    }
 }

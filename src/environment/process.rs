@@ -1,6 +1,6 @@
 //! A snapshot of the process variables this program reads, taken once, so that nothing depends on when it is looked at.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fmt;
 
@@ -12,6 +12,8 @@ use crate::error::Result;
 pub struct ProcessEnvironment {
     /// `None`: the variable is set, but is not text.
     variables: BTreeMap<&'static str, Option<String>>,
+    /// Variables that are set and empty.
+    empty: BTreeSet<&'static str>,
 }
 
 impl ProcessEnvironment {
@@ -40,9 +42,16 @@ impl ProcessEnvironment {
 
     fn keep(&mut self, key: &OsStr, value: &OsStr) {
         let Some(key) = key.to_str().and_then(keys::known) else { return };
-        if !value.is_empty() {
+        if value.is_empty() {
+            self.empty.insert(key);
+        } else {
             self.variables.insert(key, value.to_str().map(str::to_owned));
         }
+    }
+
+    /// Whether `key` is set and empty.
+    pub(super) fn is_empty(&self, key: &'static str) -> bool {
+        self.empty.contains(key)
     }
 
     /// The value of `key`; an empty one counts as not set.

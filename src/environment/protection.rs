@@ -1,8 +1,9 @@
 //! Which environments are protected: writing there asks for the table's name to be typed.
 //!
-//! By default: every name that begins with `prod` (`PROD` too), and every other whose endpoint is not local and whose name is
-//! not `local`, `dev*`, `test*` or `staging*`. `DYNADUMP_PROTECTED` in the env file overrides that both ways. In the process
-//! environment it can only add protection: a variable once exported must not open every environment at once.
+//! By default: every name with the word `prod` or `production` (`dev-prod`, `PROD2`, but not `pre-prod`), and every other
+//! name at a remote endpoint, unless it is `local` or begins with the word `dev`, `test` or `staging`. Words are separated by
+//! `-`, `.` and `_`, and may end in digits. `DYNADUMP_PROTECTED` in the env file overrides that in both directions. In the process
+//! environment it can only add protection: a variable once exported must not unprotect every environment.
 
 use super::inputs::Inputs;
 use super::{Sourced, keys};
@@ -32,9 +33,29 @@ fn yes_or_no(setting: &Sourced<String>) -> Result<bool> {
 }
 
 fn by_default(name: &str, local: bool) -> bool {
-    let production = name.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("prod"));
-    let harmless = name == "local" || ["dev", "test", "staging"].iter().any(|start| name.starts_with(start));
-    production || !(local || harmless)
+    is_production(name) || !(local || is_for_tests(name))
+}
+
+/// Whether a word of the name is `prod` or `production`, and the word before it does not negate it.
+fn is_production(name: &str) -> bool {
+    let words: Vec<String> = words(name).map(str::to_ascii_lowercase).collect();
+    let is_negated = |before: Option<&String>| before.is_some_and(|word| matches!(word.as_str(), "non" | "pre"));
+    (0..words.len()).any(|at| {
+        let before = at.checked_sub(1).and_then(|before| words.get(before));
+        matches!(words[at].as_str(), "prod" | "production") && !is_negated(before)
+    })
+}
+
+/// Whether the name is `local`, or its first word is one for development, tests or staging. Letter case counts: in doubt, an
+/// environment is protected.
+fn is_for_tests(name: &str) -> bool {
+    const WORDS: [&str; 8] = ["dev", "devel", "develop", "development", "test", "tests", "testing", "staging"];
+    name == "local" || words(name).next().is_some_and(|first| WORDS.contains(&first))
+}
+
+/// The words of a name, without the digits at their ends.
+fn words(name: &str) -> impl Iterator<Item = &str> {
+    name.split(['-', '.', '_']).map(|word| word.trim_end_matches(|c: char| c.is_ascii_digit()))
 }
 
 #[cfg(test)]
@@ -47,13 +68,35 @@ mod tests {
             ("prod", true, true),
             ("production-eu", true, true),
             ("PROD", true, true),
-            ("local", false, false),
-            ("dev", false, false),
-            ("development", false, false),
-            ("test2", false, false),
-            ("staging-eu", false, false),
-            ("locals", false, true),
+            ("prod2", true, true),
+            ("dev-prod", true, true),
+            ("test-production", true, true),
+            ("eu.Prod.orders", true, true),
+            ("my_PRODUCTION", true, true),
+            ("pre-prod-prod", true, true),
             ("pre-prod", false, true),
+            ("Non_Prod", false, true),
+            ("nonprod", false, true),
+            ("dev-nonprod", false, false),
+            ("dev-non-prod", false, false),
+            ("products", false, true),
+            ("reproduction", false, true),
+            ("local", false, false),
+            ("locals", false, true),
+            ("local-anna", false, true),
+            ("dev", false, false),
+            ("dev-anna", false, false),
+            ("dev2", false, false),
+            ("development", false, false),
+            ("develop.eu", false, false),
+            ("devices", false, true),
+            ("testimonials", false, true),
+            ("test2", false, false),
+            ("testing", false, false),
+            ("staging-eu", false, false),
+            ("stage", false, true),
+            ("stagings", false, true),
+            ("eu-dev", false, true),
             ("qa", false, true),
             ("Dev", false, true),
             ("no-env", false, true),

@@ -65,6 +65,9 @@ impl Environment {
             return Err(local_without_endpoint(located));
         }
         let local = endpoint.is_local();
+        if !local {
+            inputs.refuse_empty_in_file()?;
+        }
         let credentials = credentials::resolve(&inputs, local)?;
         Ok(Self {
             name: name.to_owned(),

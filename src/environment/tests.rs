@@ -78,7 +78,7 @@ fn each_value_comes_from_the_first_place_that_names_it() {
     let no_file = case("dev", "").process(process).ok();
     assert_eq!(shown(no_file.table()), Some("of-process (DYNAMODB_TABLE in the process environment)".to_owned()));
     assert_eq!(shown(no_file.region()), Some("eu-process-1 (AWS_REGION in the process environment)".to_owned()));
-    let nothing = case("dev", "AWS_REGION=\n").process([("AWS_REGION", "")]).ok();
+    let nothing = case("dev", "").process([("AWS_REGION", "")]).ok();
     assert_eq!((nothing.table(), nothing.region()), (None, None));
     assert_eq!(nothing.endpoint(), &Endpoint::Aws);
     assert_eq!(nothing.credentials(), &Credentials::Chain);
@@ -236,6 +236,28 @@ fn half_a_set_in_the_process_is_refused_unless_somebody_else_decides() {
         let error = case("dev", "").process([(key, "hush")]).error();
         assert_eq!(error.to_string(), format!("{key} in the process environment: it has no {missing} beside it"));
         assert!(case("dev", KEYS).process([(key, "hush")]).resolve().is_ok());
+    }
+}
+
+#[test]
+fn a_key_without_a_value_is_refused_unless_the_endpoint_is_local() {
+    for key in ["AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_REGION", "LOCAL_AWS_ENDPOINT"] {
+        let error = case("dev", &format!("# x\n{key}=\nDYNAMODB_TABLE=\n")).error();
+        assert_eq!(error.to_string(), format!("envs/.env.dev line 2: {key} is empty"));
+        assert_eq!(error.kind(), ErrorKind::Environment);
+    }
+    assert!(case("dev", &format!("{LOCAL}AWS_PROFILE=\n")).resolve().is_ok());
+}
+
+#[test]
+fn an_empty_key_pair_in_the_process_does_not_mean_the_default_profile() {
+    for key in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"] {
+        let empty = [(key, "")];
+        let error = case("dev", "").process(empty).error();
+        assert_eq!(error.to_string(), format!("{key} in the process environment: it is empty"));
+        assert!(case("dev", KEYS).process(empty).resolve().is_ok());
+        assert!(case("dev", LOCAL).process(empty).resolve().is_ok());
+        assert!(case("dev", "").process([(key, ""), ("AWS_PROFILE", "p")]).resolve().is_ok());
     }
 }
 

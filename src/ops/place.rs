@@ -1,5 +1,7 @@
 //! Where a table lives, as plans and summaries name it.
 
+use std::fmt::Write as _;
+
 use serde::Serialize;
 
 use crate::environment::{Endpoint, Environment, ValueSource};
@@ -47,6 +49,19 @@ impl Place {
 }
 
 impl Place {
+    /// Endpoint, account and region on one line, as far as they are known.
+    #[must_use]
+    pub fn location(&self) -> String {
+        let mut location = self.endpoint.clone().unwrap_or_else(|| "AWS".to_owned());
+        if let Some(account) = &self.account {
+            let _ = write!(location, ", account {account}");
+        }
+        if let Some(region) = &self.region {
+            let _ = write!(location, " in {region}");
+        }
+        location
+    }
+
     /// The same place with what the table's own description says of account and region.
     #[must_use]
     pub fn described(mut self, schema: &TableSchema) -> Self {

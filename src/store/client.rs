@@ -17,8 +17,10 @@ use super::scaling::Scaling;
 use super::seam::{Body, Seam};
 use super::shortcut::Shortcut;
 use super::wire::{Wire, WireCompression};
+use crate::environment::Endpoint;
 use crate::error::Error;
 use crate::event::Reporter;
+use crate::schema::Setting;
 
 /// One SDK call with its request and response bodies exchanged: what is given is a body, or a seam of its own. The seam then has the
 /// body of the response, unread.
@@ -46,12 +48,33 @@ const PAGES: usize = 8;
 /// Whose DynamoDB answers: what it may lack depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Host {
-    /// AWS's own endpoint of the region: has every operation.
+    /// An endpoint in one of AWS's domains: has every operation.
     Aws,
-    /// Another endpoint, AWS's or not.
+    /// Another remote endpoint, which may be AWS under a name of the user's own.
     Remote,
-    /// An engine on this machine.
+    /// An engine on this machine or in a container next to it.
     Local,
+}
+
+impl Host {
+    /// The host that an endpoint names.
+    pub(super) fn of(endpoint: &Endpoint) -> Self {
+        match endpoint {
+            endpoint if endpoint.is_aws() => Self::Aws,
+            endpoint if endpoint.is_local() => Self::Local,
+            _ => Self::Remote,
+        }
+    }
+
+    /// Whether a table may be created without a setting that this endpoint refuses. AWS's refusals mean what they say: a table is
+    /// not created with another class than was asked for. A remote table is never created without its encryption.
+    pub(super) fn may_lack(self, setting: Setting) -> bool {
+        match self {
+            Self::Aws => false,
+            Self::Remote => setting != Setting::Kms,
+            Self::Local => true,
+        }
+    }
 }
 
 /// What failures call the endpoint and the credentials.
@@ -185,5 +208,32 @@ impl Client {
 
     pub(super) async fn send_delete_table(&self, table: &str, body: Bytes) -> Result<Bytes, Fault> {
         raw_call!(self.services().dynamodb, delete_table.table_name(table), body)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::environment::ValueSource;
+
+    #[test]
+    fn nothing_that_aws_refuses_is_left_out_and_no_remote_table_lacks_its_encryption() {
+        let host = |url: &str| {
+            let source = ValueSource::Flag("--endpoint-url");
+            Host::of(&Endpoint::Url { url: url.to_owned(), every_service: true, source })
+        };
+        let settings = [Setting::Kms, Setting::Class, Setting::Tags, Setting::WarmThroughput];
+        let lacks = |host: Host| settings.into_iter().filter(|setting| host.may_lack(*setting)).collect::<Vec<_>>();
+        assert_eq!(lacks(Host::of(&Endpoint::Aws)), []);
+        for url in [
+            "https://vpce-0a1b-2c3d.dynamodb.eu-west-1.vpce.amazonaws.com",
+            "https://dynamodb-fips.us-east-1.amazonaws.com",
+            "https://dynamodb.eu-west-1.api.aws",
+            "https://dynamodb.cn-north-1.amazonaws.com.cn",
+        ] {
+            assert_eq!(lacks(host(url)), [], "{url}");
+        }
+        assert_eq!(lacks(host("https://dynamodb.corp.internal")), settings[1..]);
+        assert_eq!(lacks(host("http://localhost:8000")), settings);
     }
 }

@@ -49,7 +49,7 @@ impl Connection {
         Services {
             dynamodb: config.dynamodb(self.give_up_after),
             shortcut: Shortcut::default(),
-            scaling: Scaling::new(config.auto_scaling(&self.environment), self.give_up_after),
+            scaling: Scaling::new(config.shared.clone(), self.give_up_after),
         }
     }
 
@@ -106,13 +106,6 @@ impl Config {
             builder = builder.endpoint_url(url);
         }
         aws_sdk_dynamodb::Client::from_conf(builder.build())
-    }
-
-    /// What an Application Auto Scaling client is made from. `None` where the environment names an endpoint on this machine
-    /// for DynamoDB alone: no call leaves such an environment for AWS.
-    fn auto_scaling(&self, environment: &Environment) -> Option<SdkConfig> {
-        let for_dynamodb_alone = matches!(environment.endpoint(), Endpoint::Url { every_service: false, .. });
-        (!for_dynamodb_alone || !environment.is_local()).then(|| self.shared.clone())
     }
 
     /// The account these credentials belong to, asked of STS.

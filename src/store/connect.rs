@@ -112,11 +112,7 @@ impl Store {
             Endpoint::Aws => format!("DynamoDB in {}", config.shared.region().map_or("AWS", |region| region.as_ref())),
             endpoint => endpoint.to_string(),
         };
-        let host = match environment.endpoint() {
-            Endpoint::Aws => Host::Aws,
-            endpoint if endpoint.is_local() => Host::Local,
-            _ => Host::Remote,
-        };
+        let host = Host::of(environment.endpoint());
         let reporter = Arc::clone(&options.reporter);
         let names = Names { endpoint, credentials: credentials(environment) };
         let how = (options.concurrency, options.wire_compression);

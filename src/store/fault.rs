@@ -107,12 +107,6 @@ impl Fault {
         self
     }
 
-    /// A service that must not be called from an environment whose endpoint is for DynamoDB alone.
-    pub(super) fn not_offered() -> Self {
-        let message = "the environment's endpoint is for DynamoDB alone, so the service was not called";
-        Self { unknown: true, ..Self::new(Class::Other, message) }
-    }
-
     /// The same fault, told of a service beside DynamoDB that the endpoint may not have.
     pub(super) fn of_service(mut self, service: &str) -> Self {
         if self.unknown && self.class == Class::Other {
@@ -514,7 +508,6 @@ mod tests {
             assert!(!Fault::for_test(code, status, message).is_lack(), "{code} {status}");
         }
         assert!(!Fault::timeout().is_lack());
-        assert!(Fault::not_offered().is_lack());
     }
 
     #[test]

@@ -17,45 +17,43 @@ use super::fault::Fault;
 
 /// A client that may never be needed.
 pub(super) struct Scaling {
-    /// `None` where the service must not be called.
-    config: Option<SdkConfig>,
+    config: SdkConfig,
     give_up_after: Duration,
     client: OnceLock<Client>,
 }
 
 impl Scaling {
-    pub(super) fn new(config: Option<SdkConfig>, give_up_after: Duration) -> Self {
+    pub(super) fn new(config: SdkConfig, give_up_after: Duration) -> Self {
         Self { config, give_up_after, client: OnceLock::new() }
     }
 
-    fn client(&self) -> Result<&Client, Fault> {
-        let config = self.config.as_ref().ok_or_else(Fault::not_offered)?;
-        Ok(self.client.get_or_init(|| {
-            let builder = Builder::from(config)
+    fn client(&self) -> &Client {
+        self.client.get_or_init(|| {
+            let builder = Builder::from(&self.config)
                 .retry_config(RetryConfig::disabled())
                 .timeout_config(timeouts(self.give_up_after))
                 .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
             Client::from_conf(builder.build())
-        }))
+        })
     }
 
     pub(super) async fn describe_targets(&self, body: Bytes) -> Result<Bytes, Fault> {
-        let client = self.client()?;
+        let client = self.client();
         told(async { raw_call!(client, describe_scalable_targets, body) }.await)
     }
 
     pub(super) async fn describe_policies(&self, body: Bytes) -> Result<Bytes, Fault> {
-        let client = self.client()?;
+        let client = self.client();
         told(async { raw_call!(client, describe_scaling_policies, body) }.await)
     }
 
     pub(super) async fn register_target(&self, body: Bytes) -> Result<Bytes, Fault> {
-        let client = self.client()?;
+        let client = self.client();
         told(async { raw_call!(client, register_scalable_target, body) }.await)
     }
 
     pub(super) async fn put_policy(&self, body: Bytes) -> Result<Bytes, Fault> {
-        let client = self.client()?;
+        let client = self.client();
         told(async { raw_call!(client, put_scaling_policy, body) }.await)
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::client::{Client, Host};
+use super::client::Client;
 use super::fault::{Class, Fault};
 use super::read::quoted;
 use super::retry::Retry;
@@ -95,8 +95,7 @@ impl Client {
         })
     }
 
-    /// The setting that an engine's refusal names. AWS's own refusals mean what they say: a table whose key or class was asked
-    /// for is not made with another.
+    /// The setting that a refusal names, where the table may be created without it.
     fn refused_setting(&self, request: &CreateTable, fault: &Fault) -> Option<(Setting, &'static str)> {
         let words = fault.message.to_ascii_lowercase();
         let names = |setting: Setting, field: &str| {
@@ -108,8 +107,9 @@ impl Client {
             };
             words.contains(&field.to_ascii_lowercase()) || known_as.iter().any(|name| words.contains(name))
         };
-        let refuses = self.host != Host::Aws && !matches!(fault.class, Class::InUse | Class::Denied);
-        request.optional.iter().copied().find(|(setting, field)| refuses && names(*setting, field))
+        let refuses = !matches!(fault.class, Class::InUse | Class::Denied);
+        let may_lack = |setting| refuses && self.host.may_lack(setting);
+        request.optional.iter().copied().find(|(setting, field)| may_lack(*setting) && names(*setting, field))
     }
 
     /// Asks for the deletion of a table, once it is not being changed.

@@ -117,6 +117,56 @@ fn what_is_wrong_in_a_file_is_named_by_file_line_and_key_and_never_quoted() {
 }
 
 #[test]
+fn a_name_that_another_program_reads_is_refused_and_nothing_is_called() {
+    let engine = Engine::embedded();
+    let proxy = Proxy::of(&engine, []);
+    for (key, ours) in [
+        ("DYNAMODB_ENDPOINT", "AWS_ENDPOINT_URL_DYNAMODB"),
+        ("AWS_ENDPOINT", "AWS_ENDPOINT_URL"),
+        ("LOCALSTACK_ENDPOINT", "LOCAL_AWS_ENDPOINT"),
+        ("AWS_DEFAULT_PROFILE", "AWS_PROFILE"),
+        ("AWS_SECRET_KEY", "AWS_SECRET_ACCESS_KEY"),
+        ("AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN"),
+        ("tableName", "DYNAMODB_TABLE"),
+        ("dynamodb_region", "AWS_REGION"),
+        ("aws_profile", "AWS_PROFILE"),
+    ] {
+        let project = Project::empty();
+        // Without that line, calls would go to the endpoint of the process with the credentials of the process.
+        project.write("envs/.env.dev", format!("AWS_REGION={REGION}\n{key}=hush\n"));
+        project.write("items.jsonl", "{\"id\":{\"S\":\"a\"}}\n");
+        let arguments = ["--env=dev", "--source=items.jsonl", "--table=films", "--yes"];
+        let mut command = project.command("restoredb", arguments);
+        command.env("AWS_ENDPOINT_URL", proxy.url());
+        command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test");
+        let run = run(command, Vec::new()).exits(10).never_says("hush");
+        run.says(&format!("envs/.env.dev line 2: {key} is not read; the key is {ours}"));
+    }
+    assert_eq!(proxy.calls().len(), 0);
+}
+
+#[test]
+fn an_empty_value_is_refused_in_a_remote_environment() {
+    let engine = Engine::embedded();
+    engine.client().create_simple("films");
+    let proxy = Proxy::of(&engine, []);
+    let distant = proxy.url().replace("127.0.0.1", "0.0.0.0");
+    let project = Project::empty();
+    let endpoint = |url: &str| format!("LOCAL_AWS_ENDPOINT={url}\nDYNAMODB_TABLE=films\nAWS_REGION={REGION}\n");
+    project.write("envs/.env.dev", format!("{}AWS_ACCESS_KEY_ID=\nAWS_SECRET_ACCESS_KEY=\n", endpoint(&distant)));
+    dump(&project, &["--env=dev"]).exits(10).says("envs/.env.dev line 4: AWS_ACCESS_KEY_ID is empty");
+    // A CI secret that does not exist, with the keys of another account in the default profile.
+    project.write("envs/.env.dev", endpoint(&distant));
+    project.write(".aws/credentials", "[default]\naws_access_key_id = test\naws_secret_access_key = test\n");
+    let mut command = project.command("dumpdb", ["--env=dev", "--output=out"]);
+    command.env("AWS_ACCESS_KEY_ID", "").env("AWS_SECRET_ACCESS_KEY", "");
+    run(command, Vec::new()).exits(10).says("AWS_ACCESS_KEY_ID in the process environment: it is empty");
+    assert_eq!(proxy.calls().len(), 0);
+    project.write("envs/.env.dev", format!("{}AWS_ACCESS_KEY_ID=\nAWS_SECRET_ACCESS_KEY=\n", endpoint(proxy.url())));
+    dump(&project, &["--env=dev"]).exits(0);
+}
+
+#[test]
 fn local_without_an_endpoint_is_refused() {
     let project = Project::empty();
     project.write("envs/.env.local", "DYNAMODB_TABLE=films\nAWS_REGION=eu-central-1\n");

@@ -2,7 +2,7 @@
 
 use crate::support::client::{Client, numbered};
 use crate::support::engine::Engine;
-use crate::support::project::Project;
+use crate::support::project::{Project, run};
 use crate::support::pty::Terminal;
 
 /// A dump of `prod` in `out`, and the environments `local` and `prod-eu` with an empty place for it each.
@@ -128,4 +128,58 @@ fn progress_is_drawn_in_a_terminal() {
     let seen = Terminal::run(project.command("dumpdb", ["--env=prod", "--output=again"])).ends(0);
     assert!(!seen.contains("panicked"), "{seen}");
     assert!(seen.contains("again"), "{seen}");
+}
+
+#[test]
+fn a_remote_target_is_written_only_after_a_yes() {
+    let (engine, client, project) = prod_dump();
+    project.write("items.jsonl", "{\"id\":{\"S\":\"a\"}}\n");
+    let project = project.environment("staging", &engine.distant_url(), "films");
+    let restore =
+        |arguments: &[&str]| project.restoredb(["--source=items.jsonl", "--env=staging"].iter().chain(arguments));
+    drop(restore(&[]).exits(4).says("[WARNING] Remote target: http://0.0.0.0").says("pass --yes"));
+    assert_eq!(client.items("films").len(), 6);
+    // Nothing would be written.
+    restore(&["--dry-run"]).exits(0);
+    restore(&["--if-missing"]).exits(0).never_says("Remote target");
+    // The dump of the same environment is no exception.
+    project.dumpdb(["--env=staging", "--output=own"]).exits(0);
+    let own = ["--env=staging", "--source=own"];
+    drop(project.restoredb(own).exits(4).never_says("Cross-environment"));
+    drop(project.restoredb(own.iter().chain(&["--table=laptop"])).exits(4));
+    assert!(client.describe("laptop").is_none());
+    let mut terminal = Terminal::run(project.command("restoredb", own));
+    terminal.reads("Remote target").reads("[y/N]").types("y");
+    terminal.ends(0);
+    restore(&["--yes"]).exits(0);
+    assert_eq!(client.items("films").len(), 7);
+}
+
+#[test]
+fn an_endpoint_of_the_process_does_not_make_a_write_go_unasked() {
+    let (engine, client, project) = prod_dump();
+    project.write("items.jsonl", "{\"id\":{\"S\":\"a\"}}\n");
+    project.write("envs/.env.dev", "AWS_REGION=eu-central-1\nDYNAMODB_TABLE=films\n");
+    let mut command = project.command("restoredb", ["--env=dev", "--source=items.jsonl"]);
+    command.env("AWS_ENDPOINT_URL", engine.distant_url());
+    command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test");
+    run(command, Vec::new())
+        .exits(4)
+        .says("Remote target: http://0.0.0.0")
+        .says("AWS_ENDPOINT_URL in the process environment");
+    assert_eq!(client.items("films").len(), 6);
+}
+
+#[test]
+fn production_is_protected_wherever_its_name_says_so() {
+    let (engine, client, project) = prod_dump();
+    for name in ["dev-prod", "test_production", "local.PROD"] {
+        let project = Project::empty().environment(name, engine.url(), "films");
+        project.write("items.jsonl", "{\"id\":{\"S\":\"a\"}}\n");
+        let arguments = [&format!("--env={name}"), "--source=items.jsonl", "--yes"];
+        project.restoredb(arguments).exits(4).says("--confirm=films");
+    }
+    assert_eq!(client.items("films").len(), 6);
+    let project = project.environment("pre-prod", engine.url(), "films");
+    project.restoredb(["--env=pre-prod", "--source=out", "--yes"]).exits(0);
 }

@@ -325,12 +325,12 @@ fn far_from_here_nothing_is_read_back_unasked() {
     engine.client().create_simple("films");
     let project = project.environment("dev", &engine.distant_url(), "films");
     project.write("items.jsonl", "{\"id\":{\"S\":\"a\"}}\n");
-    let run = project.restoredb(["--env=dev", "--source=items.jsonl", "--json"]).exits(0);
+    let run = project.restoredb(["--env=dev", "--source=items.jsonl", "--yes", "--json"]).exits(0);
     let run = run.says("For a full check: verifydb --env=dev --source=items.jsonl");
     project.verifydb(["--env=dev", "--source=items.jsonl"]).exits(0);
     assert_eq!(run.report()["summary"]["verified"]["mode"], "count");
     // The table does not hold what the source holds.
-    let changing = ["--env=dev", "--source=items.jsonl", "--transform=.n = N(1)"];
+    let changing = ["--env=dev", "--source=items.jsonl", "--transform=.n = N(1)", "--yes"];
     project.restoredb(changing).exits(0).says("verified by count").never_says("For a full check");
     // A name that nobody knows is protected there, and not here.
     let project = project.environment("qa", &engine.distant_url(), "films").environment("qb", engine.url(), "films");

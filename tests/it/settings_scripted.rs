@@ -487,3 +487,42 @@ fn a_table_that_somebody_else_creates_meanwhile_is_not_taken_for_ours() {
     let run = project.restoredb(["--source=out", "--env=dev", "--yes"]).exits(1);
     assert_eq!(proxy.count("BatchWriteItem"), 0, "{run}");
 }
+
+/// A dump of a table with a KMS key, and a proxy that refuses to create a table with it.
+fn with_key() -> (Engine, Proxy, Project) {
+    let engine = films();
+    let project = Project::on(&engine, "films");
+    project.dumpdb(["--output=out"]).exits(0);
+    let refused = Fault::Refused("ValidationException", "KMS key alias/films is not accessible (SSESpecification)");
+    let proxy = Proxy::of(&engine, [with_text("CreateTable", "SSESpecification", refused)]);
+    (engine, proxy, project)
+}
+
+/// Restores the table with its key into `copy` behind `url`.
+fn restore_with_key(project: Project, url: &str, flag: &str) -> Run {
+    let project = project.environment("dev", url, "copy");
+    project.restoredb(["--source=out", "--env=dev", "--kms-key=alias/films", "--yes", flag])
+}
+
+#[test]
+fn a_remote_table_is_not_created_without_the_encryption_that_was_refused() {
+    let (engine, proxy, project) = with_key();
+    let distant = proxy.url().replace("127.0.0.1", "0.0.0.0");
+    let run = restore_with_key(project, &distant, "--verbose").exits(1).says("KMS key alias/films is not accessible");
+    assert_eq!((proxy.count("CreateTable"), proxy.count("BatchWriteItem")), (1, 0), "{run}");
+    assert!(engine.client().describe("copy").is_none());
+}
+
+#[test]
+fn a_local_table_may_lack_encryption_and_the_plan_says_so() {
+    const WARNING: &str = "[WARNING] A local endpoint may not support encryption.";
+    let (engine, proxy, project) = with_key();
+    let (local, distant) = (proxy.url().to_owned(), proxy.url().replace("127.0.0.1", "0.0.0.0"));
+    let project = project.environment("qa-1", &distant, "copy");
+    let arguments = ["--source=out", "--env=qa-1", "--kms-key=alias/films", "--dry-run"];
+    project.restoredb(arguments).exits(0).never_says(WARNING);
+    let run = restore_with_key(project, &local, "--verbose").exits(3).says(WARNING);
+    let run = run.says("KMS key alias/films is not accessible");
+    assert_eq!(proxy.count("CreateTable"), 2, "{run}");
+    assert_eq!(engine.client().items("copy"), engine.client().items("films"));
+}

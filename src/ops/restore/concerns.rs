@@ -95,6 +95,9 @@ impl Concerns<'_> {
         if let Some((source, target)) = crossing(self.facts, self.target) {
             questions.push(Question::CrossEnvironment { source, target });
         }
+        if !self.target.local {
+            questions.push(Question::RemoteTarget { place: self.target.location() });
+        }
         if let (TableAction::Replace { .. }, Some(existing)) = (self.action, self.existing) {
             let losses = losses(existing, backups);
             questions.push(Question::ReplaceTable { table: self.target.table.clone(), losses });

@@ -186,8 +186,8 @@ pub async fn plan(
     let mut warnings = checked.as_ref().map_or(source.warnings(), |checked| &checked.warnings).to_vec();
     warnings.extend(concerns.warnings(&request, mark.as_ref().map(|_| &taken), backups));
     warnings.extend(concerns.further_warnings(boost.as_ref(), marker.is_some(), wanted.as_ref().filter(|_| !applies)));
+    warnings.extend(settings.warning_of_encryption(target.local));
     let changes = boost.is_some() || changes(&action, &request, &settings);
-    let approval = approval(environment, &table, changes.then(|| concerns.questions(backups, &source)));
     let verify = verify_mode(&request, &source, &target, taken.checkpoint.is_some(), &mut warnings);
     let parts = Parts {
         identity: checked.and_then(|checked| Some(Identity::of(&source, &request, checked.data_sha256?))),
@@ -215,7 +215,7 @@ pub async fn plan(
         verify,
         max_read_units: caps.read.filter(|_| verify == VerifyMode::Full),
         warnings,
-        approval,
+        approval: approval(environment, &table, changes.then(|| concerns.questions(backups, &parts.source))),
         boost: planned_boost,
         source: facts,
         parts,

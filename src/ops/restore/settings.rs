@@ -141,6 +141,14 @@ impl Settings {
         })
     }
 
+    /// The warning that a table may be created without its encryption, which only local endpoints may lack.
+    pub(super) fn warning_of_encryption(&self, is_local: bool) -> Option<String> {
+        let encrypts = self.at_creation.iter().any(|(setting, _)| *setting == Setting::Kms);
+        (is_local && self.create.is_some() && encrypts).then(|| {
+            "A local endpoint may not support encryption. If it refuses the KMS key, the table is created without it.".into()
+        })
+    }
+
     /// The tags of the creation as a call of their own.
     pub(super) fn tagging(&self) -> Option<SettingCall> {
         let create = self.create.as_ref()?;
