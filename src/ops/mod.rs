@@ -16,7 +16,7 @@ pub mod verify;
 
 pub use cap::Cap;
 pub use cost::{IndexCost, Slowest, WriteCost};
-pub use trial::{Shown, Trial};
+pub use trial::{Show, Shown, Trial};
 
 use crate::environment::Environment;
 use crate::error::{Error, Result};

@@ -10,12 +10,12 @@ use std::thread;
 
 use bytes::Bytes;
 
-use crate::backup::{Collisions, KeyCollisions};
+use crate::backup::{Collisions, KeyCollisions, LinesList};
 use crate::error::{Error, Result};
 use crate::event::Reporter;
 use crate::item::{KeySchema, item_size};
 use crate::limits::ITEM_BYTES;
-use crate::transform::{Outcome, Results, Transform, Transformed};
+use crate::transform::{Outcome, Reason, Results, Transform, Transformed};
 
 /// Items that go through a transform together.
 pub(super) const CHUNK_ITEMS: usize = 256;
@@ -74,12 +74,49 @@ pub(super) fn bytes_of(items: &[Bytes]) -> u64 {
     items.iter().map(|item| item.len() as u64).sum()
 }
 
-/// Stands for words that could quote what is to be masked.
-const UNTOLD: &str = "a step before --mask, or a condition of a rule, rejected it; its words may quote the item, and --dry-run without --mask shows them";
+/// How items, as they were read, are named in files and messages. Where values are masked, by their key alone, if that may be shown.
+pub(super) struct Naming {
+    transform: Transform,
+    key: KeySchema,
+}
 
-/// The reason of a rejection as it may leave where the item itself must not.
-pub(super) fn told<'r>(transform: &Transform, reason: &'r str) -> &'r str {
-    if transform.may_tell(reason) { reason } else { UNTOLD }
+impl Naming {
+    /// `key` is the key that the items have where they are read.
+    pub(super) fn new(transform: Transform, key: KeySchema) -> Self {
+        Self { transform, key }
+    }
+
+    /// Adds a line `{"reason":…,"item":…}`; where values are masked, `{"reason":…,"key":…}`.
+    pub(super) fn list(&self, lines: &mut LinesList, reason: &str, item: &[u8]) -> Result<()> {
+        if self.transform.masks().is_none() {
+            return lines.append_with_reason(reason, "item", item);
+        }
+        let key = self.transform.shown_key(item, &self.key);
+        lines.append_with_reason(reason, "key", key.as_deref().unwrap_or("null").as_bytes())
+    }
+
+    /// Whether the key of an item must not be written.
+    pub(super) fn hides_key(&self, item: &[u8]) -> bool {
+        self.transform.masks().is_some() && self.transform.shown_key(item, &self.key).is_none()
+    }
+
+    /// The text to list in place of something that is not an item.
+    pub(super) fn unreadable(&self, text: &[u8]) -> String {
+        if self.transform.masks().is_some() {
+            return "null".to_owned();
+        }
+        serde_json::Value::from(String::from_utf8_lossy(text)).to_string()
+    }
+
+    /// Names an item that has this key, for an error.
+    pub(super) fn name(&self, item: &[u8], key: &KeySchema) -> String {
+        const CHARACTERS: usize = 200;
+        let beginning = || match self.transform.masks() {
+            Some(_) => "(key not shown: it contains masked values)".to_owned(),
+            None => String::from_utf8_lossy(item).chars().take(CHARACTERS).collect(),
+        };
+        self.transform.shown_key(item, key).unwrap_or_else(beginning)
+    }
 }
 
 /// Why a table does not take an item.
@@ -110,12 +147,12 @@ impl Misfit {
         made.iter().find_map(|item| Self::of(item, key))
     }
 
-    pub(super) fn reason(&self) -> String {
-        let what = match self {
-            Self::Key(what) => what.clone(),
-            Self::Size(bytes) => format!("{bytes} bytes, and an item may have {ITEM_BYTES}"),
-        };
-        format!("{}{what}", Transform::AFTERWARDS)
+    pub(super) fn reason(&self) -> Reason {
+        // The last step has searched the item for masked values, so that its names may be shown.
+        Reason::own(match self {
+            Self::Key(what) => format!("after the transform: {what}"),
+            Self::Size(bytes) => format!("after the transform: {bytes} bytes; the limit for an item is {ITEM_BYTES}"),
+        })
     }
 }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::cost::{Costing, Tariff, WriteCost};
-use super::through::{Meetings, Misfit, bytes_of, through, told};
+use super::through::{Meetings, Misfit, bytes_of, through};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Reporter};
 use crate::item::KeySchema;
@@ -50,10 +50,19 @@ pub struct Trial {
     pub shown: Vec<Shown>,
 }
 
-/// An item and what became of it.
+/// Items that a dry run keeps to be shown before and after the transform.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Show {
+    /// How many of those that change.
+    pub items: usize,
+    /// Show masked values of the items as they were read.
+    pub originals: bool,
+}
+
+/// An item before and after a transform.
 #[derive(Debug, Clone)]
 pub struct Shown {
-    /// As it was, in DynamoDB JSON.
+    /// As it was, in DynamoDB JSON; masked values are replaced by a placeholder.
     pub before: Bytes,
     /// What stands in its place.
     pub after: Vec<Bytes>,
@@ -75,25 +84,25 @@ pub(super) struct Trying {
     rejects_misfits: bool,
     meetings: Option<Meetings>,
     reasons: BTreeMap<String, u64>,
-    /// Decides which reasons may be told; `None` where all may.
-    withholding: Option<Transform>,
-    show: usize,
+    show: Show,
+    /// Conceals masked values of the items shown.
+    transform: Transform,
     /// Items that may still come out.
     left: Option<u64>,
 }
 
 impl Trying {
     /// A trial of items that come with the key `from` and go to a table with the key `to` that charges by `tariff`. A restore rejects
-    /// what does not fit. The first `show` items that do not stay as they are are kept to be shown.
+    /// what does not fit.
     pub(super) fn new(
         from: KeySchema,
         to: KeySchema,
         tariff: Tariff,
-        changes: bool,
+        transform: &Transform,
         rejects_misfits: bool,
-        show: usize,
+        show: Show,
     ) -> Result<Self> {
-        let meetings = if changes { Some(Meetings::new(from, to.clone())?) } else { None };
+        let meetings = if transform.changes() { Some(Meetings::new(from, to.clone())?) } else { None };
         Ok(Self {
             trial: Trial::default(),
             key: to,
@@ -101,8 +110,8 @@ impl Trying {
             rejects_misfits,
             meetings,
             reasons: BTreeMap::new(),
-            withholding: None,
             show,
+            transform: transform.clone(),
             left: None,
         })
     }
@@ -113,24 +122,17 @@ impl Trying {
         self
     }
 
-    /// Reasons that could quote what this transform masks are kept back, as the dump itself keeps them.
-    pub(super) fn withholding(mut self, transform: Transform) -> Self {
-        self.withholding = Some(transform);
-        self
-    }
-
     /// Puts items through the transform, as they come and until no more are to come out; what was found.
     ///
     /// # Errors
     /// Those of `chunks`; a program fails; interrupted.
     pub(super) fn all<T: Send + 'static>(
         mut self,
-        transform: &Transform,
         chunks: impl Iterator<Item = Result<(Vec<Bytes>, T)>> + Send + 'static,
         reporter: &Arc<dyn Reporter>,
         cancel: &CancellationToken,
     ) -> Result<Trial> {
-        for chunk in through(transform, reporter, chunks)? {
+        for chunk in through(&self.transform, reporter, chunks)? {
             if cancel.is_cancelled() {
                 return Err(interrupted());
             }
@@ -141,7 +143,7 @@ impl Trying {
                 break;
             }
         }
-        transform.warnings().into_iter().for_each(|warning| reporter.report(Event::Warning(warning)));
+        self.transform.warnings().into_iter().for_each(|warning| reporter.report(Event::Warning(warning)));
         self.end()
     }
 
@@ -187,9 +189,9 @@ impl Trying {
             Outcome::Skipped => trial.left_out += 1,
             Outcome::Rejected(reason) => {
                 trial.rejected += 1;
-                let reason = self.withholding.as_ref().map_or(reason.as_str(), |transform| told(transform, reason));
-                if self.reasons.len() < REASONS || self.reasons.contains_key(reason) {
-                    *self.reasons.entry(reason.to_owned()).or_default() += 1;
+                let reason = reason.to_string();
+                if self.reasons.len() < REASONS || self.reasons.contains_key(&reason) {
+                    *self.reasons.entry(reason).or_default() += 1;
                 }
             }
         }
@@ -219,11 +221,12 @@ impl Trying {
     fn keep(&mut self, item: &Bytes, outcome: Outcome) {
         let shown = match &outcome {
             Outcome::Unchanged => return,
-            _ if self.trial.shown.len() >= self.show => return,
+            _ if self.trial.shown.len() >= self.show.items => return,
             other => other.items(item).to_vec(),
         };
-        let rejected = if let Outcome::Rejected(reason) = outcome { Some(reason) } else { None };
-        self.trial.shown.push(Shown { before: item.clone(), after: shown, rejected });
+        let rejected = if let Outcome::Rejected(reason) = outcome { Some(reason.to_string()) } else { None };
+        let before = if self.show.originals { item.clone() } else { self.transform.concealed(item) };
+        self.trial.shown.push(Shown { before, after: shown, rejected });
     }
 
     /// What was found. Keys that meet are looked for now.

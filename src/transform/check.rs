@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 use std::hash::Hash;
 
-use super::document::Reason;
+use super::document::Words;
 use crate::item::{Attributes, ItemErrorKind, Value, canonical_number, parse_item, validate};
 use crate::limits::NESTING_LEVELS;
 
@@ -20,7 +20,7 @@ const POWERS: std::ops::RangeInclusive<i64> = -130..=125;
 /// # Errors
 /// What DynamoDB would refuse, with the attribute's name. A type that this version does not know passes where `before` has
 /// such a type, too.
-pub(super) fn check(item: &[u8], before: &[u8]) -> Result<(), Reason> {
+pub(super) fn check(item: &[u8], before: &[u8]) -> Result<(), Words> {
     match parse_item(item) {
         Ok(attributes) => {
             attributes_check(&attributes, 1).map_err(|(path, what)| format!("attribute {path:?}: {what}"))

@@ -8,17 +8,17 @@ use jaq_json::{Map, Num, Val};
 
 use crate::item::{DEPTH, validate};
 
-/// A reason why an item is rejected.
-pub(super) type Reason = String;
+/// What is wrong with an item. It may name attributes that a filter made.
+pub(super) type Words = String;
 
 /// Reads an item.
-pub(super) fn read(item: &[u8]) -> Result<Val, Reason> {
+pub(super) fn read(item: &[u8]) -> Result<Val, Words> {
     validate(item).map_err(|error| format!("not DynamoDB JSON: {error}"))?;
     jaq_json::read::parse_single(item).map_err(|error| format!("not JSON: {error}"))
 }
 
 /// Writes `item`; what it has in common with `before`, in the same order, then the rest.
-pub(super) fn write(item: &Map, before: &Map) -> Result<Bytes, Reason> {
+pub(super) fn write(item: &Map, before: &Map) -> Result<Bytes, Words> {
     let mut out = Vec::with_capacity(1024);
     let common = before.keys().filter_map(|name| item.get_key_value(name));
     let added = item.iter().filter(|(name, _)| !before.contains_key(*name));
@@ -30,7 +30,7 @@ fn members<'v>(
     members: impl Iterator<Item = (&'v Val, &'v Val)>,
     out: &mut Vec<u8>,
     depth: usize,
-) -> Result<(), Reason> {
+) -> Result<(), Words> {
     if depth > DEPTH {
         return Err(format!("nested more than {DEPTH} levels deep"));
     }
@@ -50,7 +50,7 @@ fn members<'v>(
     Ok(())
 }
 
-fn value(value: &Val, out: &mut Vec<u8>, depth: usize) -> Result<(), Reason> {
+fn value(value: &Val, out: &mut Vec<u8>, depth: usize) -> Result<(), Words> {
     match value {
         Val::Null => out.extend_from_slice(b"null"),
         Val::Bool(true) => out.extend_from_slice(b"true"),
@@ -67,7 +67,7 @@ fn value(value: &Val, out: &mut Vec<u8>, depth: usize) -> Result<(), Reason> {
     Ok(())
 }
 
-fn list(elements: &[Val], out: &mut Vec<u8>, depth: usize) -> Result<(), Reason> {
+fn list(elements: &[Val], out: &mut Vec<u8>, depth: usize) -> Result<(), Words> {
     if depth > DEPTH {
         return Err(format!("nested more than {DEPTH} levels deep"));
     }
@@ -82,7 +82,7 @@ fn list(elements: &[Val], out: &mut Vec<u8>, depth: usize) -> Result<(), Reason>
     Ok(())
 }
 
-fn string(text: &[u8], out: &mut Vec<u8>) -> Result<(), Reason> {
+fn string(text: &[u8], out: &mut Vec<u8>) -> Result<(), Words> {
     let text = std::str::from_utf8(text).map_err(|_| "a string that is not UTF-8".to_owned())?;
     serde_json::to_writer(out, text).map_err(|error| error.to_string())
 }

@@ -23,6 +23,6 @@ mod transform;
 
 pub use self::command::CommandSpec;
 pub use self::mask::{MaskKey, MaskRules, Masks};
-pub use self::outcome::Outcome;
+pub use self::outcome::{Outcome, Reason};
 pub use self::runner::{Feeder, Results, Transformed};
 pub use self::transform::Transform;

@@ -43,7 +43,7 @@ fn work(lane: &Lane, stages: &[Arc<dyn Stage>]) {
     while let Some((place, job)) = lane.take() {
         let applied = catch_unwind(AssertUnwindSafe(|| {
             let through = |progress, worker: &mut Box<dyn super::stage::Worker + '_>| -> super::stage::Progress {
-                super::stage::Progress::step(progress, |item| worker.apply(item))
+                super::stage::Progress::step(progress, |item, read| worker.apply(item, read))
             };
             job.into_iter().map(|progress| workers.iter_mut().fold(progress, through)).collect()
         }));

@@ -57,6 +57,8 @@ pub struct Results<T> {
     pumps: Vec<JoinHandle<()>>,
     under_way: UnderWay<T>,
     ended: bool,
+    /// Whether values are masked, so that reasons that may quote them are not passed on.
+    withholds: bool,
 }
 
 /// Starts a run.
@@ -75,8 +77,13 @@ pub(super) fn start<T>(
             Part::Command(command) => Arc::new(Commands::start(command, threads, reporter)?),
         });
     }
-    let mut results =
-        Results { segments: segments.clone(), pumps: Vec::new(), under_way: UnderWay::default(), ended: false };
+    let mut results = Results {
+        segments: segments.clone(),
+        pumps: Vec::new(),
+        under_way: UnderWay::default(),
+        ended: false,
+        withholds: transform.masks().is_some(),
+    };
     for pair in segments.windows(2) {
         let (from, to) = (Arc::clone(&pair[0]), Arc::clone(&pair[1]));
         let pump = thread::Builder::new().name("transform-pump".to_owned()).spawn(move || pump(&*from, &*to));
@@ -157,7 +164,11 @@ impl<T> Iterator for Results<T> {
         };
         let under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         let (tag, items) = under_way?;
-        Some(Ok(Transformed { tag, items, outcomes: job.into_iter().map(Progress::outcome).collect() }))
+        let outcomes = job.into_iter().map(Progress::outcome).map(|outcome| match outcome {
+            Outcome::Rejected(reason) if self.withholds => Outcome::Rejected(reason.withheld()),
+            other => other,
+        });
+        Some(Ok(Transformed { tag, items, outcomes: outcomes.collect() }))
     }
 }
 

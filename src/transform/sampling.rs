@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::outcome::Outcome;
+use super::outcome::{Outcome, Reason};
 use super::stage::{Stage, Worker};
 use crate::item::{KeySchema, Sample};
 
@@ -25,11 +25,11 @@ impl Stage for Sampling {
 }
 
 impl Worker for &Sampling {
-    fn apply(&mut self, item: &Bytes) -> Outcome {
+    fn apply(&mut self, item: &Bytes, _read: &Bytes) -> Outcome {
         match self.partition.hash128(item) {
             Ok(key) if self.sample.has(key) => Outcome::Unchanged,
             Ok(_) => Outcome::Skipped,
-            Err(error) => Outcome::Rejected(format!("--sample: {error}")),
+            Err(error) => Outcome::Rejected(Reason::of_key(&error).after("--sample: ")),
         }
     }
 }
@@ -38,6 +38,11 @@ impl Worker for &Sampling {
 mod tests {
     use super::*;
     use crate::item::{KeyAttribute, KeyType};
+
+    fn applied(mut sampling: &Sampling, item: &str) -> Outcome {
+        let item = Bytes::from(item.to_owned());
+        sampling.apply(&item, &item)
+    }
 
     #[test]
     fn tables_with_the_same_partition_keys_fit_together() {
@@ -48,14 +53,14 @@ mod tests {
             Sampling::new(sample, &KeySchema { partition: attribute("person"), sort: Some(attribute("order")) });
         let mut kept = 0;
         for person in 0..300 {
-            let chosen = (&people).apply(&Bytes::from(format!(r#"{{"id":{{"S":"p{person}"}}}}"#)));
+            let chosen = applied(&people, &format!(r#"{{"id":{{"S":"p{person}"}}}}"#));
             kept += usize::from(chosen == Outcome::Unchanged);
             for order in 0..3 {
                 let order = format!(r#"{{"order":{{"S":"{order}"}},"person":{{"S":"p{person}"}}}}"#);
-                assert_eq!((&orders).apply(&Bytes::from(order)), chosen);
+                assert_eq!(applied(&orders, &order), chosen);
             }
         }
         assert!((50..130).contains(&kept), "{kept}");
-        assert!(matches!((&people).apply(&Bytes::from("{}")), Outcome::Rejected(_)));
+        assert!(matches!(applied(&people, "{}"), Outcome::Rejected(_)));
     }
 }

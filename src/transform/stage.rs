@@ -12,31 +12,31 @@ pub(super) trait Stage: Send + Sync {
 
 /// Applies a stage. May hold what must not leave its thread.
 pub(super) trait Worker {
-    /// What becomes of `item`.
-    fn apply(&mut self, item: &Bytes) -> Outcome;
+    /// The outcome for `item`, which earlier steps made of the item `read` from the source.
+    fn apply(&mut self, item: &Bytes, read: &Bytes) -> Outcome;
 }
 
 /// An item on its way through the stages.
 #[derive(Debug, Clone)]
 pub(super) enum Progress {
-    /// What stands in its place; the flag says whether that is still the item itself.
-    Going { items: Vec<Bytes>, touched: bool },
+    /// The items in its place, whether they differ from it, and the item as it was read.
+    Going { items: Vec<Bytes>, touched: bool, read: Bytes },
     /// It goes no further.
     Ended(Outcome),
 }
 
 impl Progress {
     pub(super) fn new(item: Bytes) -> Self {
-        Self::Going { items: vec![item], touched: false }
+        Self::Going { items: vec![item.clone()], touched: false, read: item }
     }
 
     /// Goes one step on. Where several items stand for one, a rejection of one rejects them all: half of them would be worse
     /// than none.
-    pub(super) fn step(self, mut each: impl FnMut(&Bytes) -> Outcome) -> Self {
-        let Self::Going { items, mut touched } = self else { return self };
+    pub(super) fn step(self, mut each: impl FnMut(&Bytes, &Bytes) -> Outcome) -> Self {
+        let Self::Going { items, mut touched, read } = self else { return self };
         let mut next = Vec::with_capacity(items.len());
         for item in items {
-            match each(&item) {
+            match each(&item, &read) {
                 Outcome::Unchanged => next.push(item),
                 Outcome::Changed(changed) => {
                     touched = true;
@@ -50,15 +50,15 @@ impl Progress {
                 rejected @ Outcome::Rejected(_) => return Self::Ended(rejected),
             }
         }
-        if next.is_empty() { Self::Ended(Outcome::Skipped) } else { Self::Going { items: next, touched } }
+        if next.is_empty() { Self::Ended(Outcome::Skipped) } else { Self::Going { items: next, touched, read } }
     }
 
     /// Like [`step`](Self::step), but asks for every item, even behind a rejection.
     pub(super) fn step_all(self, mut each: impl FnMut(&Bytes) -> Outcome) -> Self {
-        let Self::Going { items, touched } = self else { return self };
+        let Self::Going { items, touched, read } = self else { return self };
         let mut outcomes: Vec<_> = items.iter().map(&mut each).collect();
         outcomes.reverse();
-        Self::Going { items, touched }.step(|_| outcomes.pop().unwrap_or(Outcome::Skipped))
+        Self::Going { items, touched, read }.step(|_, _| outcomes.pop().unwrap_or(Outcome::Skipped))
     }
 
     /// What became of it in the end.

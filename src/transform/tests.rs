@@ -1,6 +1,6 @@
 //! The runner, with stages that skip, multiply, reject and fail at random.
 
-use super::outcome::Outcome;
+use super::outcome::{Outcome, Reason};
 use super::stage::{Stage, Worker};
 use super::transform::Step;
 use super::*;
@@ -30,7 +30,7 @@ fn mixed(seed: u64, text: &[u8]) -> u64 {
 }
 
 impl Worker for &Erratic {
-    fn apply(&mut self, item: &Bytes) -> Outcome {
+    fn apply(&mut self, item: &Bytes, _read: &Bytes) -> Outcome {
         let chance = mixed(self.seed, item);
         // Some take longer than others, so that they finish in another order.
         for _ in 0..chance % 2000 {
@@ -39,7 +39,7 @@ impl Worker for &Erratic {
         let with = |suffix: &str| Bytes::from([&item[..], suffix.as_bytes()].concat());
         match chance % 7 {
             0 => Outcome::Skipped,
-            1 => Outcome::Rejected(format!("no: {}", String::from_utf8_lossy(item))),
+            1 => Outcome::Rejected(Reason::own(format!("no: {}", String::from_utf8_lossy(item)))),
             2 => Outcome::Several(vec![with("a"), with("b"), with("c")]),
             3 => Outcome::Changed(with("d")),
             _ => Outcome::Unchanged,
@@ -54,7 +54,7 @@ fn expected(item: &Bytes, seeds: [u64; 2]) -> Outcome {
     for seed in seeds {
         let mut next = Vec::new();
         for item in &current {
-            let outcome = (&Erratic { seed }).apply(item);
+            let outcome = (&Erratic { seed }).apply(item, item);
             if let Outcome::Rejected(_) = outcome {
                 return outcome;
             }
@@ -143,7 +143,7 @@ fn a_command_between_stages_keeps_order_and_counts() {
                 };
                 match (number % 3, after % 5) {
                     (0, _) => assert_eq!(outcome, Outcome::Skipped, "{number}"),
-                    (_, 0) => assert_eq!(outcome, Outcome::Rejected("five".to_owned()), "{number}"),
+                    (_, 0) => assert_eq!(outcome, Outcome::Rejected(Reason::Foreign("five".to_owned())), "{number}"),
                     (1, _) => assert!(
                         matches!(&outcome, Outcome::Several(two) if two[0] == text(after)),
                         "{number}: {outcome:?}"
@@ -168,7 +168,7 @@ impl Stage for Broken {
 }
 
 impl Worker for Broken {
-    fn apply(&mut self, item: &Bytes) -> Outcome {
+    fn apply(&mut self, item: &Bytes, _read: &Bytes) -> Outcome {
         assert_ne!(&item[..], b"42", "a bug");
         Outcome::Unchanged
     }
@@ -226,7 +226,11 @@ fn masks_come_last_and_everything_is_a_transform() {
     drop(feeder);
     let outcomes = results.map(Result::unwrap).next().unwrap().outcomes;
     assert_eq!(outcomes[0], Outcome::Changed(r#"{"a":{"S":"x"},"copy":{"S":"[redacted]"}}"#.into()));
-    assert!(matches!(&outcomes[1], Outcome::Rejected(reason) if reason.contains("not an object")), "{:?}", outcomes[1]);
+    assert!(
+        matches!(&outcomes[1], Outcome::Rejected(reason) if reason.to_string().contains("is not shown")),
+        "{:?}",
+        outcomes[1]
+    );
     assert_eq!(transform.warnings(), ["r line 4, column 1: the rule for `none` matched no item"]);
     assert!(matches!(transform.steps()[..], [Step::Stage(_), Step::Stage(_)]));
 }

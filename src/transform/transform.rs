@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use super::command::{Command, CommandSpec};
@@ -198,25 +199,29 @@ impl Transform {
 
     /// What is to happen, a line for each step: option and text.
     pub fn lines(&self) -> impl Iterator<Item = String> {
-        self.asked.iter().map(|(asked, text)| match asked {
+        let steps = self.asked.iter().map(|(asked, text)| match asked {
             Asked::Mask => {
                 let sha256 = text.split(' ').next().unwrap_or_default();
                 format!("--mask with the rules of SHA-256 {sha256}")
             }
             asked => format!("{} {text}", asked.option()),
-        })
+        });
+        steps.chain(self.masks.iter().map(|_| Masks::EXEMPTION.to_owned()))
     }
 
-    /// Whether the reason of a rejection may leave where the item itself must not: with masks, words of an earlier step or
-    /// of a condition may quote what a mask would have hidden.
+    /// The key of an item as it was read, in DynamoDB JSON, to name the item. `None` if it has none or if a mask hides it.
     #[must_use]
-    pub fn may_tell(&self, reason: &str) -> bool {
-        let of_mask = reason.starts_with("--mask: ") && !reason.starts_with(Masks::CONDITION);
-        self.masks.is_none() || of_mask || reason.starts_with(Self::AFTERWARDS)
+    pub fn shown_key(&self, read: &[u8], key: &KeySchema) -> Option<String> {
+        let shown = key.extract(read).ok()?.to_json();
+        let hides = |masks: &Arc<Masks>| masks.rules().change_key(key) || masks.hides(read, shown.as_bytes());
+        (!self.masks.as_ref().is_some_and(hides)).then_some(shown)
     }
 
-    /// How the reasons begin for which an item is rejected behind the last step.
-    pub const AFTERWARDS: &'static str = "after the transform: ";
+    /// An item as it was read, as it may be shown: masked values are replaced by a placeholder.
+    #[must_use]
+    pub fn concealed(&self, read: &Bytes) -> Bytes {
+        self.masks.as_ref().map_or_else(|| read.clone(), |masks| masks.concealed(read))
+    }
 
     /// Starts a run on so many threads; the reporter hears what commands print on standard error.
     ///
@@ -250,7 +255,7 @@ impl Transform {
         let sampling = self.sample.zip(self.key.as_ref()).map(|(sample, key)| Sampling::new(sample, key));
         let sampling = sampling.map(|sampling| Step::Stage(Arc::new(sampling)));
         let steps = self.steps.iter().map(|step| match step {
-            Step::Command(command) => Step::Command(command.named_by(self.key.as_ref())),
+            Step::Command(command) => Step::Command(command.named_by(self.key.as_ref()).quiet(self.masks.is_some())),
             stage @ Step::Stage(_) => stage.clone(),
         });
         let masks = self.masks.iter().map(|masks| Step::Stage(Arc::clone(masks) as Arc<dyn Stage>));

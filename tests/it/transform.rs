@@ -282,7 +282,7 @@ fn an_item_without_the_new_key_or_too_large_is_rejected_as_the_dump_has_it() {
     assert_eq!(summary(&run["summary"], &["items_rejected", "items_written"]), [2, 10]);
     let rejects = project.text(format!("out.restore-{table}.local.rejects.jsonl"));
     assert!(rejects.contains(r#"after the transform: key attribute \"pk\" is missing"#), "{rejects}");
-    assert!(rejects.contains("an item may have 409600") && !rejects.contains("yyyy"), "{rejects}");
+    assert!(rejects.contains("the limit for an item is 409600") && !rejects.contains("yyyy"), "{rejects}");
 }
 
 #[test]

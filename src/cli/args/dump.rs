@@ -6,7 +6,7 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Parser, ValueEnum};
 
 use super::common::{EnvironmentArgs, RunArgs, TalkArgs, default_folder, resolve};
-use super::transform::TransformArgs;
+use super::transform::{TransformArgs, check_shown};
 use super::value::cap;
 use super::{Arguments, Common};
 use crate::backup::{Compression, DataFile, DataFormat, DumpTarget};
@@ -16,7 +16,7 @@ use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::limits::SCAN_SEGMENTS;
 use crate::ops::dump::DumpRequest;
-use crate::ops::{Cap, Content};
+use crate::ops::{Cap, Content, Show};
 use crate::store::Selection;
 use crate::transform::Transform;
 
@@ -155,7 +155,7 @@ pub(in crate::cli) struct DumpIntent {
     selection: Selection,
     transform: Transform,
     /// Items to show before and after, in a dry run.
-    pub(in crate::cli) show: usize,
+    pub(in crate::cli) show: Show,
 }
 
 impl Arguments for DumpArgs {
@@ -303,6 +303,7 @@ impl DumpIntent {
     /// # Errors
     /// No table is named, or more than one.
     pub(in crate::cli) fn request(&self, environment: &Environment) -> Result<DumpRequest> {
+        check_shown(self.show, environment)?;
         let table = environment
             .single_table()?
             .ok_or_else(|| no_table(environment, &self.common.environment.working_dir))?

@@ -8,7 +8,7 @@ use clap::{Parser, ValueEnum};
 use super::common::{EnvironmentArgs, RunArgs, TalkArgs, default_folder, resolve};
 use super::dump::content;
 use super::settings::{SettingArgs, SettingIntent};
-use super::transform::TransformArgs;
+use super::transform::{TransformArgs, check_shown};
 use super::value::{boost, cap};
 use super::{Arguments, Common};
 use crate::backup::SourceSpec;
@@ -18,7 +18,7 @@ use crate::environment::Environment;
 use crate::error::Result;
 use crate::limits::BATCH_WRITE_ITEMS;
 use crate::ops::restore::{ExistingTable, OnConflict, RestoreRequest, VerifyMode};
-use crate::ops::{Cap, Content};
+use crate::ops::{Cap, Content, Show};
 use crate::schema::Boost;
 use crate::transform::Transform;
 
@@ -209,7 +209,7 @@ pub(in crate::cli) struct RestoreIntent {
     verify: VerifyMode,
     transform: Transform,
     /// Items to show before and after, in a dry run.
-    pub(in crate::cli) show: usize,
+    pub(in crate::cli) show: Show,
 }
 
 impl Arguments for RestoreArgs {
@@ -272,6 +272,7 @@ impl RestoreIntent {
     /// # Errors
     /// More than one table is named.
     pub(in crate::cli) fn request(&self, environment: &Environment) -> Result<RestoreRequest> {
+        check_shown(self.show, environment)?;
         let source = match &self.source {
             _ if self.is_stream() => SourceSpec::Stdin,
             Some(path) => SourceSpec::Path(path.clone()),

@@ -9,8 +9,10 @@ use clap::builder::NonEmptyStringValueParser;
 
 use super::value::{lasting, sample};
 use crate::backup::read_text;
+use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::item::Sample;
+use crate::ops::Show;
 use crate::transform::{CommandSpec, MaskKey, MaskRules, Masks, Transform};
 
 /// The variable that holds the key of masks.
@@ -61,6 +63,10 @@ pub(super) struct TransformArgs {
     /// with --dry-run: show the first N items that do not stay as they are, before and after
     #[arg(long, value_name = "N", requires = "dry_run")]
     show: Option<usize>,
+
+    /// with --show: show the original values of masked attributes; refused for protected environments
+    #[arg(long, requires = "show")]
+    show_originals: bool,
 }
 
 impl TransformArgs {
@@ -81,8 +87,8 @@ impl TransformArgs {
     }
 
     /// Items to show before and after; none if there is no transform.
-    pub(super) fn shown(&self) -> usize {
-        self.show.unwrap_or(0)
+    pub(super) fn shown(&self) -> Show {
+        Show { items: self.show.unwrap_or(0), originals: self.show_originals }
     }
 
     /// The transform that is asked for. Reads and compiles all of it, so that a mistake is told before any item is read.
@@ -126,6 +132,16 @@ impl TransformArgs {
         let variable = std::env::var_os(MASK_KEY).filter(|key| !key.is_empty());
         variable.map(|key| MaskKey::new(key.as_encoded_bytes())).transpose()
     }
+}
+
+/// # Errors
+/// Original values of masked attributes are to be shown, and the environment is protected.
+pub(super) fn check_shown(show: Show, environment: &Environment) -> Result<()> {
+    if !show.originals || !environment.is_protected() {
+        return Ok(());
+    }
+    let what = format!("--show-originals is not allowed: environment {} is protected", environment.name());
+    Err(Error::usage(what).with_hint("omit it: --show then shows [masked] in place of masked values"))
 }
 
 /// A filter that is one word ending in `.jq` is a file.

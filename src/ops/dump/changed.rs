@@ -1,8 +1,7 @@
 //! A dump whose items are changed on the way: pages go through the transform, and what comes out goes to the writer.
 //!
-//! A page counts as read when all that came out in its place is in front of the checkpoint, its rejects included. An item that
-//! cannot go on is listed in a file beside the dump. Where values are masked that file must not have them either: it names the
-//! item by its key, if no rule touches that, and keeps words to itself that could quote the item.
+//! A page counts as read when all that came out in its place is in front of the checkpoint, its rejects included. Rejected items are
+//! listed in a file next to the dump. Where values are masked, that file names an item by its key alone, if the key may be shown.
 
 use std::iter;
 use std::path::PathBuf;
@@ -18,8 +17,8 @@ use crate::backup::{
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::item::{Items, KeySchema};
-use crate::ops::through::{CHUNK_ITEMS, Meetings, bytes_of, through, told};
-use crate::transform::{Outcome, Transform, Transformed};
+use crate::ops::through::{CHUNK_ITEMS, Meetings, Naming, bytes_of, through};
+use crate::transform::{Outcome, Reason, Transform, Transformed};
 
 /// Some items of a page; with the last of them, what the page ends with.
 type Chunk = (Vec<Bytes>, Option<PageEnd>);
@@ -44,6 +43,7 @@ fn cut(page: Page) -> Vec<Chunk> {
 pub(super) struct Changing {
     transform: Transform,
     rejects: LinesList,
+    naming: Naming,
     meetings: Option<Meetings>,
     strict: bool,
     key: KeySchema,
@@ -59,23 +59,19 @@ impl Changing {
         let key = plan.schema.key_schema()?;
         let meetings = if transform.changes() { Some(Meetings::new(key.clone(), key.clone())?) } else { None };
         let rejects = rejects(plan, changes)?;
-        Ok(Some(Self { transform, rejects, meetings, strict: plan.request.strict, key }))
+        let naming = Naming::new(transform.clone(), key.clone());
+        Ok(Some(Self { transform, rejects, naming, meetings, strict: plan.request.strict, key }))
     }
 
-    fn reject(&mut self, item: &Bytes, reason: &str) -> Result<()> {
-        let masks = self.transform.masks();
-        let hides_key = masks.is_some_and(|masks| masks.rules().change_key(&self.key));
-        let key = self.key.extract(item).ok().filter(|_| !hides_key).map(|key| key.to_json());
-        let reason = told(&self.transform, reason);
+    fn reject(&mut self, item: &Bytes, reason: &Reason) -> Result<()> {
         if self.strict {
-            let key = key.unwrap_or_else(|| "whose key is masked".to_owned());
-            return Err(Error::new(ErrorKind::Rejected, format!("stopped at the first rejected item, {key}: {reason}"))
-                .with_hint("mend the transform or the item, or leave out --strict: it is then listed in a file, and the rest goes on"));
+            let name = self.naming.name(item, &self.key);
+            let what = format!("stopped at the first rejected item, {name}: {reason}");
+            return Err(Error::new(ErrorKind::Rejected, what).with_hint(
+                "fix the transform or the item, or omit --strict: rejected items are then listed in a file",
+            ));
         }
-        match masks {
-            None => self.rejects.append_with_reason(reason, "item", item),
-            Some(_) => self.rejects.append_with_reason(reason, "key", key.as_deref().unwrap_or("null").as_bytes()),
-        }
+        self.naming.list(&mut self.rejects, &reason.to_string(), item)
     }
 }
 
@@ -90,7 +86,7 @@ impl Output {
         for chunk in through(&changing.transform.clone(), &self.reporter, chunks(waiting))? {
             let is_page_end = self.take_changed(chunk?, &mut changing)?;
             // A checkpoint in the middle of a page would count items that the next run reads again.
-            if is_page_end && is_due() {
+            if is_page_end && self.hidden.is_empty() && is_due() {
                 sync(&mut changing.rejects, &mut self.copied.progress.changes)?;
                 self.checkpoint()?;
             }
@@ -139,6 +135,13 @@ impl Output {
         self.copied.writer.append(&written)?;
         let is_page_end = tag.is_some();
         if let Some(end) = tag {
+            // The position after a page is the key of its last item.
+            let is_hidden = end.next.is_some() && items.last().is_some_and(|item| changing.naming.hides_key(item));
+            if is_hidden {
+                self.hidden.insert(end.segment);
+            } else {
+                self.hidden.remove(&end.segment);
+            }
             self.copied.pass(end);
         }
         self.reporter.report(Event::Progress { items: items.len() as u64, bytes: bytes_of(&items) });

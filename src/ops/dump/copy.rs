@@ -3,6 +3,7 @@
 //! Pages of many segments interleave. Each carries its segment and where the next one starts to the thread that writes, so that a
 //! checkpoint made there counts a page exactly when its items are in front of it.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -67,8 +68,8 @@ pub(super) struct Page {
 
 /// What a page ends with.
 pub(super) struct PageEnd {
-    segment: usize,
-    next: Option<PageKey>,
+    pub(super) segment: usize,
+    pub(super) next: Option<PageKey>,
     read_units: f64,
     wire: WireBytes,
 }
@@ -105,7 +106,7 @@ where
     let wanted = left.filter(|_| changing.is_none());
     let (pages, waiting) = mpsc::channel(PAGES);
     let reading = read(store.clone(), unread(plan, &copied.progress)?, wanted, pages, cancel.clone());
-    let output = Output { copied, left, reporter: Arc::clone(reporter), is_troubled: false };
+    let output = Output { copied, left, reporter: Arc::clone(reporter), hidden: HashSet::new(), is_troubled: false };
     let write = move || match changing {
         Some(changing) => output.run_changed(waiting, is_due, changing),
         None => output.run(waiting, is_due),
@@ -223,6 +224,8 @@ pub(super) struct Output {
     /// Items still wanted, where there is a limit.
     pub(super) left: Option<u64>,
     pub(super) reporter: Arc<dyn Reporter>,
+    /// Segments whose position is a key that contains masked values: a checkpoint would write it to disk.
+    pub(super) hidden: HashSet<usize>,
     is_troubled: bool,
 }
 
@@ -239,6 +242,9 @@ impl Output {
     }
 
     pub(super) fn checkpoint(&mut self) -> Result<()> {
+        if !self.hidden.is_empty() {
+            return Ok(());
+        }
         self.copied.writer.checkpoint(&self.copied.progress)?;
         self.tell_trouble();
         Ok(())
@@ -252,7 +258,10 @@ impl Output {
             self.copied.is_limited = !is_whole;
             return Ok(Some(self.copied));
         }
-        if segments.iter().any(|segment| *segment != SegmentProgress::NotBegun) {
+        if !self.hidden.is_empty() {
+            let warning = "no checkpoint was written at the end: the position in the table contains masked values";
+            self.reporter.report(Event::Warning(warning.to_owned()));
+        } else if segments.iter().any(|segment| *segment != SegmentProgress::NotBegun) {
             self.copied.writer.stop(&self.copied.progress)?;
             self.tell_trouble();
         }

@@ -14,18 +14,18 @@ use crate::error::{Error, Result};
 use crate::event::{Event, Phase, Reporter};
 use crate::ops::blocking;
 use crate::ops::cost::Tariff;
-use crate::ops::trial::{Trial, Trying, interrupted};
+use crate::ops::trial::{Show, Trial, Trying, interrupted};
 use crate::store::ReadStore;
 
-/// Reads the table and puts its items through the transform of `plan`; `None` where there is none. The first `show` items that do
-/// not stay as they are are kept to be shown. The segments of `plan` are chosen anew where the table's size is not known.
+/// Reads the table and puts its items through the transform of `plan`; `None` where there is none. The segments of `plan` are chosen
+/// again where the table's size is not known.
 ///
 /// # Errors
 /// The table cannot be read to its end; a program fails; interrupted.
 pub async fn trial<S>(
     store: &S,
     plan: &mut DumpPlan,
-    show: usize,
+    show: Show,
     reporter: &Arc<dyn Reporter>,
     cancel: &CancellationToken,
 ) -> Result<Option<Trial>>
@@ -42,13 +42,12 @@ where
     reporter.report(Event::Phase { phase: Phase::Trying, items: Some(plan.items), bytes: Some(plan.bytes) });
     look(store, plan, cancel).await?;
     let key = plan.schema.key_schema()?;
-    let trying = Trying::new(key.clone(), key, Tariff::untimed(&plan.schema), transform.changes(), false, show)?
-        .limited(plan.limit)
-        .withholding(transform.clone());
+    let trying =
+        Trying::new(key.clone(), key, Tariff::untimed(&plan.schema), &transform, false, show)?.limited(plan.limit);
     let (pages, waiting) = mpsc::channel(PAGES);
     let reading = read(store.clone(), unread(plan, &progress(plan, true))?, None, pages, cancel.clone());
     let (heard, cancelled) = (Arc::clone(reporter), cancel.clone());
-    let work = move || trying.all(&transform, chunks(waiting), &heard, &cancelled);
+    let work = move || trying.all(chunks(waiting), &heard, &cancelled);
     let trying = tokio::spawn(blocking("the dry run", work));
     let read = reading.await;
     let trial = trying.await.map_err(|error| Error::failed("the dry run was cut off").with_source(error))??;

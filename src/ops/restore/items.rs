@@ -152,7 +152,8 @@ fn going(item: Bytes, outcome: Outcome, place: Place) -> ReadItem {
         Outcome::Several(several) => others(several.into_iter().collect(), item),
         Outcome::Skipped => others(SmallVec::new(), Bytes::new()),
         Outcome::Rejected(reason) => {
-            ReadItem { going: Going::Nothing(Box::new(Refused { item, reason })), texts: SmallVec::new(), place }
+            let refused = Refused { item, reason: reason.to_string() };
+            ReadItem { going: Going::Nothing(Box::new(refused)), texts: SmallVec::new(), place }
         }
     }
 }

@@ -9,7 +9,9 @@ use super::checkpoint::Lines;
 use super::ledger::Listed;
 use crate::backup::{LinesList, Unreadable, beside, beside_in_state, name_in_file};
 use crate::error::Result;
+use crate::item::KeySchema;
 use crate::ops::place::Place;
+use crate::ops::through::Naming;
 use crate::store::Refused;
 
 /// One of the files.
@@ -20,8 +22,9 @@ struct List {
 
 /// The files of one restore.
 pub(super) struct Rejects {
-    rejects: List,
+    rejected: List,
     conflicts: List,
+    naming: Naming,
 }
 
 /// What makes lines durable that were handed to the system.
@@ -42,13 +45,9 @@ impl List {
         Ok(Self { lines, count: left.map_or(0, |left| left.count) })
     }
 
-    /// Keeps one item with its reason, as a line `{"reason":…,"item":…}`.
-    fn keep(&mut self, refused: &Refused) -> Result<()> {
-        self.line(&refused.reason, "item", &refused.item)
-    }
-
-    fn line(&mut self, reason: &str, name: &str, value: &[u8]) -> Result<()> {
-        self.lines.append_with_reason(reason, name, value)?;
+    /// Keeps one item with its reason.
+    fn keep(&mut self, refused: &Refused, naming: &Naming) -> Result<()> {
+        naming.list(&mut self.lines, &refused.reason, &refused.item)?;
         self.count += 1;
         Ok(())
     }
@@ -67,6 +66,7 @@ impl Rejects {
         state_dir: Option<&Path>,
         target: &Place,
         left: (Option<&Lines>, Option<&Lines>),
+        naming: Naming,
     ) -> Result<Self> {
         let places = |what: &str| {
             let name = format!("restore-{}.{}.{what}.jsonl", name_in_file(&target.table), target.environment);
@@ -79,37 +79,45 @@ impl Rejects {
             next_to.into_iter().chain(stated).collect()
         };
         Ok(Self {
-            rejects: List::open(places("rejects"), left.0)?,
+            rejected: List::open(places("rejects"), left.0)?,
             conflicts: List::open(places("conflicts"), left.1)?,
+            naming,
         })
     }
 
     pub(super) fn keep(&mut self, listed: &Listed) -> Result<()> {
         match listed {
-            Listed::Rejected(refused) => self.rejects.keep(refused),
-            Listed::Skipped(refused) => self.conflicts.keep(refused),
+            Listed::Rejected(refused) => self.rejected.keep(refused, &self.naming),
+            Listed::Skipped(refused) => self.conflicts.keep(refused, &self.naming),
         }
     }
 
-    /// Keeps what stands where an item should, as a line `{"reason":…,"unreadable":"…"}`: bytes that are no text are replaced.
+    /// Keeps a piece that is not an item, as a line `{"reason":…,"unreadable":"…"}`: bytes that are not UTF-8 are replaced.
     pub(super) fn keep_unreadable(&mut self, piece: &Unreadable) -> Result<()> {
-        let text = serde_json::Value::from(String::from_utf8_lossy(&piece.text)).to_string();
-        self.rejects.line(&piece.reason, "unreadable", text.as_bytes())
+        let text = self.naming.unreadable(&piece.text);
+        self.rejected.lines.append_with_reason(&piece.reason, "unreadable", text.as_bytes())?;
+        self.rejected.count += 1;
+        Ok(())
+    }
+
+    /// Names an item that has this key, for an error.
+    pub(super) fn name(&self, item: &[u8], key: &KeySchema) -> String {
+        self.naming.name(item, key)
     }
 
     /// Where rejects and conflicts are and how long, with what puts them on disk: a checkpoint must not count lines that are not.
     pub(super) fn flushed(&mut self) -> Result<Flushed> {
         let mut syncs: Vec<Sync> = Vec::new();
-        for list in [&mut self.rejects, &mut self.conflicts] {
+        for list in [&mut self.rejected, &mut self.conflicts] {
             if let Some(file) = list.lines.file_mut() {
                 syncs.push(Box::new(file.flushed()?));
             }
         }
-        Ok(Flushed { rejects: self.rejects.lines(), conflicts: self.conflicts.lines(), syncs })
+        Ok(Flushed { rejects: self.rejected.lines(), conflicts: self.conflicts.lines(), syncs })
     }
 
     /// Makes both files durable and says where they are.
     pub(super) fn finish(self) -> Result<(Option<PathBuf>, Option<PathBuf>)> {
-        Ok((self.rejects.lines.finish()?, self.conflicts.lines.finish()?))
+        Ok((self.rejected.lines.finish()?, self.conflicts.lines.finish()?))
     }
 }

@@ -21,6 +21,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Phase, Reporter};
 use crate::item::KeySchema;
 use crate::ops::blocking;
+use crate::ops::through::Naming;
 use crate::schema::{Setting, TableSchema};
 use crate::store::WriteStore;
 
@@ -254,7 +255,10 @@ where
     });
     let request = &plan.parts.request;
     let left = (checkpoint.rejects.as_ref(), checkpoint.conflicts.as_ref());
-    let mut rejects = Rejects::open(plan.parts.source.path(), request.state_dir.as_deref(), &plan.target, left)?;
+    let source_key = plan.parts.bound.source_key.as_ref().unwrap_or(key);
+    let naming = Naming::new(request.transform.clone(), source_key.clone());
+    let source_path = plan.parts.source.path();
+    let mut rejects = Rejects::open(source_path, request.state_dir.as_deref(), &plan.target, left, naming)?;
     if !resumes {
         let pieces;
         (rejects, pieces) = list_unreadable(Arc::clone(&plan.parts.source), rejects).await?;

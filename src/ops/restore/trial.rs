@@ -10,16 +10,15 @@ use super::plan::{RestorePlan, TableAction};
 use crate::error::Result;
 use crate::event::{Event, Phase, Reporter};
 use crate::ops::blocking;
-use crate::ops::trial::{Trial, Trying};
+use crate::ops::trial::{Show, Trial, Trying};
 
-/// Puts the items of the dump through the transform of `plan`; `None` where there is none, or nothing would be written. The first
-/// `show` items that do not stay as they are are kept to be shown.
+/// Puts the items of the dump through the transform of `plan`; `None` where there is none, or nothing would be written.
 ///
 /// # Errors
 /// The dump cannot be read; a program fails; interrupted.
 pub async fn trial(
     plan: &RestorePlan,
-    show: usize,
+    show: Show,
     reporter: &Arc<dyn Reporter>,
     cancel: &CancellationToken,
 ) -> Result<Option<Trial>> {
@@ -31,9 +30,9 @@ pub async fn trial(
     };
     reporter.report(Event::Phase { phase: Phase::Trying, items: plan.source.items, bytes: plan.source.bytes });
     let from = plan.parts.bound.source_key.clone().unwrap_or_else(|| key.clone());
-    let trying = Trying::new(from, key, plan.parts.bound.tariff.clone(), transform.changes(), true, show)?;
+    let trying = Trying::new(from, key, plan.parts.bound.tariff.clone(), &transform, true, show)?;
     let readers = Readers::open(&plan.parts.source, &Lanes::Whole { mark: 0 })?;
     let (heard, cancel) = (Arc::clone(reporter), cancel.clone());
-    let work = move || trying.all(&transform, readers.chunks(), &heard, &cancel);
+    let work = move || trying.all(readers.chunks(), &heard, &cancel);
     blocking("the dry run", work).await.map(Some)
 }

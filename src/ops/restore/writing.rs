@@ -304,15 +304,10 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
     }
 
     fn stop_at(&self, refused: &Refused) -> Error {
-        let item = self
-            .how
-            .key
-            .extract(&refused.item)
-            .map_or_else(|_| String::from_utf8_lossy(&refused.item).chars().take(200).collect(), |key| key.to_json());
+        let item = self.rejects.name(&refused.item, &self.how.key);
         let what = format!("stopped at the first rejected item, {item}: {}", refused.reason);
-        Error::new(ErrorKind::Rejected, what).with_hint(
-            "mend or remove the item, or leave out --strict: it is then kept in a file, and the rest goes on",
-        )
+        Error::new(ErrorKind::Rejected, what)
+            .with_hint("fix or remove the item, or omit --strict: rejected items are then listed in a file")
     }
 
     fn note(&mut self, ticket: Ticket, outcome: Outcome) -> Result<()> {

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use super::super::check::check;
-use super::super::outcome::Outcome;
+use super::super::outcome::{Outcome, Reason};
 use crate::item::parse_item;
 
 /// Characters of a program's own words that are kept.
@@ -30,7 +30,7 @@ pub(super) fn outcome(item: &Bytes, line: &[u8]) -> Result<Outcome, Garbage> {
         return Err(Garbage);
     }
     Ok(match check(line, item) {
-        Err(reason) => Outcome::Rejected(format!("the command's answer is no item: {reason}")),
+        Err(reason) => Outcome::Rejected(Reason::Foreign(format!("the command's answer is not an item: {reason}"))),
         // Programs write JSON with blanks of their own.
         Ok(()) if same(item, line) => Outcome::Unchanged,
         Ok(()) => Outcome::Changed(Bytes::copy_from_slice(line)),
@@ -50,7 +50,9 @@ fn word(line: &[u8]) -> Option<Outcome> {
     let object: Map<String, Value> = serde_json::from_slice(line).ok()?;
     match (object.len(), object.get("skip"), object.get("error")) {
         (1, Some(Value::Bool(true)), _) => Some(Outcome::Skipped),
-        (1, _, Some(Value::String(message))) => Some(Outcome::Rejected(printable(message, MESSAGE_CHARS))),
+        (1, _, Some(Value::String(message))) => {
+            Some(Outcome::Rejected(Reason::Foreign(printable(message, MESSAGE_CHARS))))
+        }
         _ => None,
     }
 }
@@ -74,7 +76,7 @@ mod tests {
         let of = |line: &str| outcome(&item, line.as_bytes());
         assert_eq!(of(r#" {"skip": {"BOOL": true}, "a": {"S": "\u00e9"}} "#), Ok(Outcome::Unchanged));
         assert_eq!(of(r#"{"skip": true}"#), Ok(Outcome::Skipped));
-        assert_eq!(of(r#"{ "error" : "no\nway" }"#), Ok(Outcome::Rejected("no way".to_owned())));
+        assert_eq!(of(r#"{ "error" : "no\nway" }"#), Ok(Outcome::Rejected(Reason::Foreign("no way".to_owned()))));
         assert_eq!(of(r#"{"skip":{"BOOL":true}}"#), Ok(Outcome::Changed(r#"{"skip":{"BOOL":true}}"#.into())));
         for answer in [
             r#"{"skip":false}"#,

@@ -35,6 +35,9 @@ const LINE_CHARS: usize = 500;
 /// Characters of an item that name it where its key cannot.
 const NAME_CHARS: usize = 80;
 
+/// Replaces what the program prints on standard error while values are masked.
+const WITHHELD: &str = "its standard error is not shown while a mask is active, because it may quote masked values";
+
 /// How long what is left of standard error may take to come, once the program is gone.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -107,6 +110,9 @@ impl Shared {
 
     /// Names an item in an error.
     fn name(&self, item: &[u8]) -> String {
+        if self.command.is_quiet {
+            return "(not shown while a mask is active)".to_owned();
+        }
         let key = self.command.key.as_ref().and_then(|key| key.extract(item).ok());
         key.map_or_else(|| printable(&String::from_utf8_lossy(item), NAME_CHARS), |key| key.to_json())
     }
@@ -135,7 +141,7 @@ impl Copy {
         let (Some(stdin), Some(stdout), Some(stderr)) = pipes else {
             return Err(Error::failed("the command of --transform-command has no pipes"));
         };
-        let complaints = Complaints::default();
+        let complaints = Complaints { is_quiet: command.is_quiet, ..Complaints::default() };
         let (last_words, ended) = mpsc::channel::<()>();
         let mut copy = Self { shared: Arc::clone(&shared), input: Mutex::new(Some(input)), threads: Vec::new() };
         copy.thread(move || write(stdin, &lines))?;
@@ -277,13 +283,24 @@ fn watch(shared: &Shared) {
 
 /// What a program prints on standard error.
 #[derive(Clone, Default)]
-struct Complaints(Arc<Mutex<VecDeque<String>>>);
+struct Complaints {
+    last: Arc<Mutex<VecDeque<String>>>,
+    /// Whether nothing of it is shown: it may quote values that are masked.
+    is_quiet: bool,
+}
 
 impl Complaints {
     fn listen(&self, stderr: ChildStderr, reporter: &dyn Reporter) {
         let mut reader = BufReader::new(stderr);
         let mut count = 0;
         while let Ok(Some(line)) = next_line(&mut reader, ITEM_TEXT_BYTES) {
+            if self.is_quiet {
+                if count == 0 {
+                    reporter.report(Event::Info(format!("--transform-command: {WITHHELD}")));
+                }
+                count += 1;
+                continue;
+            }
             let line = printable(&String::from_utf8_lossy(&line), LINE_CHARS);
             if count < REPORTED_LINES {
                 reporter.report(Event::Info(format!("--transform-command: {line}")));
@@ -291,7 +308,7 @@ impl Complaints {
                 reporter.report(Event::Info("--transform-command: … (more is not shown)".to_owned()));
             }
             count += 1;
-            let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
             if last.len() == LAST_LINES {
                 last.pop_front();
             }
@@ -300,7 +317,7 @@ impl Complaints {
     }
 
     fn last(&self) -> Vec<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|line| format!("  {line}")).collect()
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|line| format!("  {line}")).collect()
     }
 }
 
@@ -452,7 +469,8 @@ impl Reading {
             }
             Fault::Garbage(item, line) => {
                 let line = printable(&String::from_utf8_lossy(&line), NAME_CHARS);
-                let what = format!("answered the item {} with no JSON object: {line:?}", self.shared.name(&item));
+                let line = if self.shared.command.is_quiet { String::new() } else { format!(": {line:?}") };
+                let what = format!("answered the item {} with no JSON object{line}", self.shared.name(&item));
                 self.told(&what, None).with_hint(
                     "it has to print one line for each line it reads: an item, {\"skip\":true} or {\"error\":\"…\"}; messages belong on standard error",
                 )

@@ -56,6 +56,8 @@ pub(super) struct Command {
     spec: Arc<CommandSpec>,
     /// Names items in errors by their key; by their beginning if `None`.
     key: Option<KeySchema>,
+    /// Whether values are masked, so that neither items nor what the program prints are shown.
+    is_quiet: bool,
 }
 
 impl Command {
@@ -70,12 +72,17 @@ impl Command {
             return Err(Error::usage(format!("--transform-command: there is no program `{word}`"))
                 .with_hint("check its spelling, that it is in PATH, and that it may be executed"));
         }
-        Ok(Self { spec: Arc::new(spec), key: None })
+        Ok(Self { spec: Arc::new(spec), key: None, is_quiet: false })
     }
 
     /// The same, whose errors name items by their key.
     pub(super) fn named_by(&self, key: Option<&KeySchema>) -> Self {
         Self { key: key.cloned(), ..self.clone() }
+    }
+
+    /// The same; with `is_quiet`, neither items nor what the program prints are shown.
+    pub(super) fn quiet(self, is_quiet: bool) -> Self {
+        Self { is_quiet, ..self }
     }
 }
 

@@ -1,7 +1,7 @@
 use super::*;
 use crate::event::{Reporter, Silent};
 use crate::item::{KeyAttribute, KeyType};
-use crate::transform::{Outcome, Results, Transform, Transformed};
+use crate::transform::{Outcome, Reason, Results, Transform, Transformed};
 use bytes::Bytes;
 use std::time::Instant;
 
@@ -87,7 +87,7 @@ fn a_program_may_hold_its_output_back() {
 #[test]
 fn an_answer_may_reject_an_item() {
     let outcomes = all(r#"sed 's/.*/{"error":"no"}/'"#, 1, 3);
-    assert_eq!(outcomes, vec![Outcome::Rejected("no".to_owned()); 3]);
+    assert_eq!(outcomes, vec![Outcome::Rejected(Reason::Foreign("no".to_owned())); 3]);
 }
 
 #[test]

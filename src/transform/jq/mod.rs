@@ -16,8 +16,8 @@ use self::guard::Guard;
 pub(super) use self::guard::STACK_BYTES;
 pub(super) use self::program::Program;
 use super::check::check;
-use super::document::{self, Reason, kind_of};
-use super::outcome::Outcome;
+use super::document::{self, kind_of};
+use super::outcome::{Outcome, Reason};
 use super::stage::{Stage, Worker};
 use crate::error::Result;
 
@@ -48,7 +48,7 @@ struct Filtering<'a> {
 }
 
 impl Worker for Filtering<'_> {
-    fn apply(&mut self, item: &Bytes) -> Outcome {
+    fn apply(&mut self, item: &Bytes, _read: &Bytes) -> Outcome {
         guarded(|| self.outcome(item)).unwrap_or_else(Outcome::Rejected)
     }
 }
@@ -56,13 +56,13 @@ impl Worker for Filtering<'_> {
 impl Filtering<'_> {
     fn outcome(&self, item: &Bytes) -> std::result::Result<Outcome, Reason> {
         let input = document::read(item)?;
-        let Val::Obj(before) = &input else { return Err("not an item".to_owned()) };
+        let Val::Obj(before) = &input else { return Err(Reason::own("not an item")) };
         let mut made = Vec::new();
         let mut untouched = true;
         for output in self.program.run(&self.guard, input.clone()) {
             let output = output.map_err(|error| message(&error.into_val()))?;
             if made.len() == OUTPUTS {
-                return Err(format!("it gives more than {OUTPUTS} items"));
+                return Err(Reason::own(format!("it gives more than {OUTPUTS} items")));
             }
             if output == input {
                 made.push(item.clone());
@@ -82,7 +82,7 @@ impl Filtering<'_> {
 
 /// The text of what a filter gave, if it is an item.
 fn written(output: &Val, before: &Map, item: &Bytes) -> std::result::Result<Bytes, Reason> {
-    let Val::Obj(map) = output else { return Err(format!("it gives {}, not an item", kind_of(output))) };
+    let Val::Obj(map) = output else { return Err(Reason::own(format!("it gives {}, not an item", kind_of(output)))) };
     let text = document::write(map, before)?;
     check(&text, item)?;
     Ok(text)
@@ -132,21 +132,21 @@ impl Stage for Where {
 struct Choosing<'a>(Asker<'a>);
 
 impl Worker for Choosing<'_> {
-    fn apply(&mut self, item: &Bytes) -> Outcome {
-        match document::read(item).and_then(|item| self.0.holds(&item)) {
+    fn apply(&mut self, item: &Bytes, _read: &Bytes) -> Outcome {
+        match document::read(item).map_err(Reason::from).and_then(|item| self.0.holds(&item)) {
             Ok(true) => Outcome::Unchanged,
             Ok(false) => Outcome::Skipped,
-            Err(reason) => Outcome::Rejected(format!("--where: {reason}")),
+            Err(reason) => Outcome::Rejected(reason.after("--where: ")),
         }
     }
 }
 
 /// The interpreter panics on a few odd programs (a reversed range in a date, say); that is one more reason to reject an item.
 fn guarded<T>(run: impl FnOnce() -> std::result::Result<T, Reason>) -> std::result::Result<T, Reason> {
-    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err("the jq interpreter failed on it".to_owned()))
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err(Reason::own("the jq interpreter failed on it")))
 }
 
-/// A filter's own words, on one line and cut.
+/// The message of a filter, on one line and cut.
 fn message(value: &Val) -> Reason {
     let words = match value {
         Val::TStr(text) => String::from_utf8_lossy(text).into_owned(),
@@ -156,5 +156,5 @@ fn message(value: &Val) -> Reason {
     if words.chars().nth(MESSAGE_CHARS).is_some() {
         kept.push('…');
     }
-    kept
+    Reason::Foreign(kept)
 }

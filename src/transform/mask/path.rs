@@ -4,7 +4,8 @@ use std::fmt;
 
 use jaq_json::{Map, Rc, Val};
 
-use super::super::document::{Reason, text};
+use super::super::document::{Words, text};
+use super::survivors::Originals;
 
 /// Steps of a path; an item is nested 32 levels deep at most.
 const STEPS: usize = 64;
@@ -80,21 +81,31 @@ impl Path {
     }
 
     /// Calls `edit` for each place that the path leads to.
-    pub(super) fn visit<F>(&self, item: &mut Map, edit: &mut F) -> Result<(), Reason>
+    pub(super) fn visit<F>(&self, item: &mut Map, edit: &mut F) -> Result<(), Words>
     where
-        F: FnMut(&mut Val) -> Result<Edit, Reason>,
+        F: FnMut(&mut Val) -> Result<Edit, Words>,
     {
         in_map(item, &self.steps, edit)
     }
 
     /// Whether there is a place that the path leads to.
-    pub(super) fn leads_somewhere(&self, item: &Map) -> Result<bool, Reason> {
+    pub(super) fn leads_somewhere(&self, item: &Map) -> Result<bool, Words> {
         let mut found = false;
         self.visit(&mut item.clone(), &mut |_| {
             found = true;
             Ok(Edit::Keep)
         })?;
         Ok(found)
+    }
+
+    /// Adds the values of all places that the path leads to.
+    pub(super) fn add_to(&self, originals: &mut Originals, item: &Map) {
+        let mut add = |value: &mut Val| {
+            originals.add(value);
+            Ok(Edit::Keep)
+        };
+        // This edit never fails.
+        let _ = self.visit(&mut item.clone(), &mut add);
     }
 
     /// The first place that the path leads to.
@@ -115,9 +126,9 @@ impl fmt::Display for Path {
     }
 }
 
-fn in_map<F>(map: &mut Map, steps: &[Step], edit: &mut F) -> Result<(), Reason>
+fn in_map<F>(map: &mut Map, steps: &[Step], edit: &mut F) -> Result<(), Words>
 where
-    F: FnMut(&mut Val) -> Result<Edit, Reason>,
+    F: FnMut(&mut Val) -> Result<Edit, Words>,
 {
     let Some((Step::Name(name), rest)) = steps.split_first() else { return Ok(()) };
     let name = text(name.as_str());
@@ -128,9 +139,9 @@ where
     Ok(())
 }
 
-fn at<F>(value: &mut Val, steps: &[Step], edit: &mut F) -> Result<Edit, Reason>
+fn at<F>(value: &mut Val, steps: &[Step], edit: &mut F) -> Result<Edit, Words>
 where
-    F: FnMut(&mut Val) -> Result<Edit, Reason>,
+    F: FnMut(&mut Val) -> Result<Edit, Words>,
 {
     let Some((next, rest)) = steps.split_first() else { return edit(value) };
     let Val::Obj(typed) = value else { return Ok(Edit::Keep) };

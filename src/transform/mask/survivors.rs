@@ -1,66 +1,45 @@
-//! Looks for what was masked in the rest of an item: an e-mail address that also stands in a note is not hidden.
+//! Looks for masked values in what comes out of a run: an e-mail address that is also part of a note is not hidden.
 
-use std::cell::Cell;
-
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use jaq_json::{Map, Val};
 use memchr::memmem;
 
 use super::values::{Leaf, is_telling, leaves};
 use crate::item::canonical_number;
 
-/// Digits of a number that is looked for in text, too: fewer are found by accident.
+/// Least number of digits for which a number is searched for in text: shorter ones are found by accident.
 const DIGITS_IN_TEXT: usize = 6;
 
-/// Originals of masked places.
+/// Values of masked places.
 #[derive(Default)]
 pub(super) struct Originals(Vec<Original>);
 
 struct Original {
-    /// As bytes, to be found in others; `None` for a number that is too short for that.
-    bytes: Option<Vec<u8>>,
-    /// As a number, to be equal to others.
+    /// Byte sequences that give it away: the value itself, as part of a JSON string, in base64. Empty for a short number.
+    needles: Vec<Vec<u8>>,
+    /// As a number, compared with other numbers.
     number: Option<String>,
 }
 
 impl Originals {
-    /// Remembers a value that was masked, unless it says too little.
-    pub(super) fn add(&mut self, leaf: &Leaf) {
-        if !is_telling(leaf) {
-            return;
-        }
-        self.0.push(match leaf {
-            Leaf::S(text) => Original { bytes: Some(text.clone().into_bytes()), number: None },
-            Leaf::B(bytes) => Original { bytes: Some(bytes.clone()), number: None },
-            Leaf::N(number) => Original {
-                bytes: (number.len() >= DIGITS_IN_TEXT).then(|| number.clone().into_bytes()),
-                number: canonical_number(number).ok(),
-            },
-        });
+    /// Adds the values in `value`, except those too short to be searched for.
+    pub(super) fn add(&mut self, value: &Val) {
+        leaves(value, &mut |leaf| self.0.extend(Original::of(&leaf)), &mut |_| {});
     }
 
     /// The attribute in which an original survives, names in maps included; `rest` is the item without its masked places.
     pub(super) fn survivor(&self, rest: &Map) -> Option<String> {
-        if self.0.is_empty() {
-            return None;
-        }
         rest.iter().find_map(|(name, value)| {
-            let name = name_of(name);
-            if self.is_in_bytes(name.as_bytes()) {
+            if self.is_in_name(name) {
                 return Some("the name of an attribute".to_owned());
             }
-            let found = Cell::new(false);
-            let mut leaf = |leaf: Leaf| found.set(found.get() || self.is_in(&leaf));
-            let mut inner_name = |name: &str| found.set(found.get() || self.is_in_bytes(name.as_bytes()));
-            leaves(value, &mut leaf, &mut inner_name);
-            found.get().then(|| format!("attribute {name:?}"))
+            self.is_in_value(value).then(|| format!("attribute {:?}", name_of(name)))
         })
     }
 
     /// The attribute among the `masked` in which an original survives as a name in a map: a mask changes values and keeps names.
     pub(super) fn survivor_in_names(&self, masked: &Map) -> Option<String> {
-        if self.0.is_empty() {
-            return None;
-        }
         masked.iter().find_map(|(attribute, value)| {
             let mut found = false;
             leaves(value, &mut |_| {}, &mut |name| found = found || self.is_in_bytes(name.as_bytes()));
@@ -68,21 +47,69 @@ impl Originals {
         })
     }
 
+    /// Whether an original is part of a value both before and after a mask that keeps parts of it.
+    pub(super) fn survives(&self, before: &Val, after: &Val) -> bool {
+        self.0.iter().any(|original| original.is_in_value(before) && original.is_in_value(after))
+    }
+
+    pub(super) fn is_in_name(&self, name: &Val) -> bool {
+        self.is_in_bytes(name_of(name).as_bytes())
+    }
+
+    pub(super) fn is_in_value(&self, value: &Val) -> bool {
+        self.0.iter().any(|original| original.is_in_value(value))
+    }
+
+    fn is_in_bytes(&self, bytes: &[u8]) -> bool {
+        self.0.iter().any(|original| original.is_in_bytes(bytes))
+    }
+}
+
+impl Original {
+    fn of(leaf: &Leaf) -> Option<Self> {
+        if !is_telling(leaf) {
+            return None;
+        }
+        Some(match leaf {
+            Leaf::S(text) => Self { needles: needles(text.as_bytes()), number: None },
+            Leaf::B(bytes) => Self { needles: needles(bytes), number: None },
+            Leaf::N(number) => Self {
+                needles: if number.len() >= DIGITS_IN_TEXT { needles(number.as_bytes()) } else { Vec::new() },
+                number: canonical_number(number).ok(),
+            },
+        })
+    }
+
+    fn is_in_value(&self, value: &Val) -> bool {
+        let (mut in_leaf, mut in_name) = (false, false);
+        leaves(value, &mut |leaf| in_leaf = in_leaf || self.is_in(&leaf), &mut |name| {
+            in_name = in_name || self.is_in_bytes(name.as_bytes());
+        });
+        in_leaf || in_name
+    }
+
     fn is_in(&self, leaf: &Leaf) -> bool {
         match leaf {
             Leaf::S(text) => self.is_in_bytes(text.as_bytes()),
             Leaf::B(bytes) => self.is_in_bytes(bytes),
             Leaf::N(number) => {
-                let canonical = canonical_number(number).ok();
-                self.0.iter().any(|original| canonical.is_some() && original.number == canonical)
-                    || self.is_in_bytes(number.as_bytes())
+                let equal = self.number.is_some() && self.number == canonical_number(number).ok();
+                equal || self.is_in_bytes(number.as_bytes())
             }
         }
     }
 
     fn is_in_bytes(&self, bytes: &[u8]) -> bool {
-        self.0.iter().any(|original| original.bytes.as_ref().is_some_and(|own| memmem::find(bytes, own).is_some()))
+        self.needles.iter().any(|needle| memmem::find(bytes, needle).is_some())
     }
+}
+
+/// The forms in which a value is searched for.
+fn needles(bytes: &[u8]) -> Vec<Vec<u8>> {
+    let mut needles = vec![bytes.to_vec(), STANDARD_NO_PAD.encode(bytes).into_bytes()];
+    let in_json = std::str::from_utf8(bytes).ok().and_then(|text| serde_json::to_string(text).ok());
+    needles.extend(in_json.map(|text| text.as_bytes()[1..text.len() - 1].to_vec()).filter(|text| text != bytes));
+    needles
 }
 
 fn name_of(name: &Val) -> String {

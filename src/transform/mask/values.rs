@@ -7,7 +7,7 @@ use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use jaq_json::{Map, Val};
 
-use super::super::document::{Reason, text};
+use super::super::document::{Words, text};
 use super::dates;
 use super::fakes::Fake;
 use super::format;
@@ -98,15 +98,35 @@ pub(super) fn leaves(value: &Val, leaf: &mut impl FnMut(Leaf), name: &mut impl F
             }
         }
         Some(("L", Val::Arr(list))) => list.iter().for_each(|element| leaves(element, leaf, name)),
-        Some((tag, Val::Arr(set))) => set.iter().filter_map(|element| Leaf::read(tag, element)).for_each(leaf),
-        Some((tag, value)) => Leaf::read(tag, value).into_iter().for_each(leaf),
-        None => {}
+        Some((tag, Val::Arr(set))) if set.iter().all(|element| Leaf::read(tag, element).is_some()) => {
+            set.iter().filter_map(|element| Leaf::read(tag, element)).for_each(leaf);
+        }
+        Some((tag, value)) => match Leaf::read(tag, value) {
+            Some(read) => leaf(read),
+            None => texts(value, leaf, name),
+        },
+        None => texts(value, leaf, name),
+    }
+}
+
+/// All strings in a value of a type that this version does not know.
+fn texts(value: &Val, leaf: &mut impl FnMut(Leaf), name: &mut impl FnMut(&str)) {
+    match value {
+        Val::TStr(text) => leaf(Leaf::S(String::from_utf8_lossy(text).into_owned())),
+        Val::Arr(list) => list.iter().for_each(|element| texts(element, leaf, name)),
+        Val::Obj(map) => map.iter().for_each(|(key, value)| {
+            if let Val::TStr(key) = key {
+                name(&String::from_utf8_lossy(key));
+            }
+            texts(value, leaf, name);
+        }),
+        Val::Null | Val::Bool(_) | Val::Num(_) | Val::BStr(_) => {}
     }
 }
 
 impl Mask<'_> {
     /// The masked value, of the same type. Booleans become false and nulls stay: neither can be told from others like it.
-    pub(super) fn apply(&self, value: &Val) -> Result<Val, Reason> {
+    pub(super) fn apply(&self, value: &Val) -> Result<Val, Words> {
         let Some((tag, inner)) = typed(value) else { return Err("is no typed value".to_owned()) };
         let masked = match (tag, inner) {
             ("BOOL", _) => Val::Bool(false),
@@ -114,20 +134,18 @@ impl Mask<'_> {
             ("M" | "L", _) if matches!(self, Self::Redact) => empty(inner),
             ("M", Val::Obj(map)) => {
                 let masked = map.iter().map(|(name, value)| Ok((name.clone(), self.apply(value)?)));
-                Val::obj(masked.collect::<Result<_, Reason>>()?)
+                Val::obj(masked.collect::<Result<_, Words>>()?)
             }
             ("L", Val::Arr(list)) => {
                 Val::from_iter(list.iter().map(|value| self.apply(value)).collect::<Result<Vec<_>, _>>()?)
             }
             ("SS" | "NS" | "BS", Val::Arr(set)) => self.set(tag, set)?,
-            _ => self
-                .leaf(&Leaf::read(tag, inner).ok_or_else(|| format!("has the type {tag:?}, which no mask knows"))?)?
-                .write(),
+            _ => self.leaf(&Leaf::read(tag, inner).ok_or("has a type that masks do not support")?)?.write(),
         };
         Ok(Val::obj([(text(tag), masked)].into_iter().collect()))
     }
 
-    fn set(&self, tag: &str, set: &[Val]) -> Result<Val, Reason> {
+    fn set(&self, tag: &str, set: &[Val]) -> Result<Val, Words> {
         let mut seen = HashSet::new();
         let mut masked = Vec::with_capacity(set.len());
         for element in set {
@@ -140,7 +158,7 @@ impl Mask<'_> {
         Ok(Val::from_iter(masked))
     }
 
-    fn leaf(&self, leaf: &Leaf) -> Result<Leaf, Reason> {
+    fn leaf(&self, leaf: &Leaf) -> Result<Leaf, Words> {
         let masked = match self {
             Self::Redact => return Ok(redacted(leaf)),
             Self::Hash(key) => hashed(leaf, key),
@@ -184,7 +202,7 @@ fn hashed(leaf: &Leaf, key: &MaskKey) -> Leaf {
     }
 }
 
-fn faked(fake: Fake, leaf: &Leaf, key: &MaskKey) -> Result<Leaf, Reason> {
+fn faked(fake: Fake, leaf: &Leaf, key: &MaskKey) -> Result<Leaf, Words> {
     let identity = leaf.identity();
     let mut stream = key.stream(fake.name(), &identity);
     Ok(match leaf {
@@ -196,7 +214,7 @@ fn faked(fake: Fake, leaf: &Leaf, key: &MaskKey) -> Result<Leaf, Reason> {
     })
 }
 
-fn shifted(leaf: &Leaf, days: i64) -> Result<Leaf, Reason> {
+fn shifted(leaf: &Leaf, days: i64) -> Result<Leaf, Words> {
     let shifted = match leaf {
         Leaf::S(text) => dates::shift_text(text, days).map(Leaf::S),
         Leaf::N(number) => dates::shift_number(number, days).map(Leaf::N),
