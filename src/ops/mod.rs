@@ -9,6 +9,7 @@ mod cost;
 pub mod dump;
 pub mod place;
 mod reading;
+mod recreated;
 pub mod restore;
 mod through;
 mod trial;
@@ -17,6 +18,8 @@ pub mod verify;
 pub use cap::Cap;
 pub use cost::{IndexCost, Slowest, WriteCost};
 pub use trial::{Show, Shown, Trial};
+
+use tokio_util::sync::CancellationToken;
 
 use crate::environment::Environment;
 use crate::error::{Error, Result};
@@ -52,6 +55,19 @@ impl Content {
 async fn blocking<T: Send + 'static>(what: &str, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|error| Error::failed(format!("{what} was cut off")).with_source(error))?
+}
+
+/// The result of `work`, or the failure `interrupted` as soon as `cancel` fires: no call that is retried is waited for.
+async fn until_cancelled<T>(
+    cancel: &CancellationToken,
+    interrupted: impl FnOnce() -> Error,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    tokio::select! {
+        biased;
+        () = cancel.cancelled() => Err(interrupted()),
+        done = work => done,
+    }
 }
 
 /// Names this alike are offered to somebody who may have mistyped one.

@@ -152,6 +152,27 @@ impl TableSchema {
         arn::account(self.description.table_arn.as_deref()?)
     }
 
+    /// Whether this is another table than the one that `other` describes, although it may have the same name. `false` if the
+    /// descriptions do not say.
+    #[must_use]
+    pub fn is_another_than(&self, other: &Self) -> bool {
+        let (one, two) = (&self.description, &other.description);
+        match (&one.table_id, &two.table_id) {
+            (Some(one), Some(two)) => one != two,
+            _ => one
+                .creation_date_time
+                .as_ref()
+                .zip(two.creation_date_time.as_ref())
+                .is_some_and(|(one, two)| one != two),
+        }
+    }
+
+    /// Whether the table is being deleted.
+    #[must_use]
+    pub fn is_being_deleted(&self) -> bool {
+        self.description.table_status.as_deref() == Some("DELETING")
+    }
+
     /// The AWS region in the table's ARN, if it has the form of one: engines write `dynoxide` or `ddblocal`.
     #[must_use]
     pub fn region(&self) -> Option<&str> {

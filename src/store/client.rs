@@ -1,7 +1,8 @@
 //! One DynamoDB client and the raw calls it makes. Each call is the SDK's own operation with its body exchanged at the seam;
 //! the typed input carries only what the SDK needs to route it.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,7 +21,7 @@ use super::wire::{Wire, WireCompression};
 use crate::environment::Endpoint;
 use crate::error::Error;
 use crate::event::Reporter;
-use crate::schema::Setting;
+use crate::schema::{Setting, TableSchema};
 
 /// One SDK call with its request and response bodies exchanged: what is given is a body, or a seam of its own. The seam then has the
 /// body of the response, unread.
@@ -106,6 +107,8 @@ pub(super) struct Client {
     /// Leave to read.
     read_gates: Gates,
     wire: Wire,
+    /// Tables as they were last described to an operation.
+    described: Mutex<HashMap<String, TableSchema>>,
     /// Room for pages.
     pages: Arc<Semaphore>,
 }
@@ -128,6 +131,7 @@ impl Client {
             gates: Gates::new(concurrency),
             read_gates: Gates::new(concurrency),
             wire: Wire::new(compression, host),
+            described: Mutex::default(),
             pages: Arc::new(Semaphore::new(PAGES)),
         }
     }
@@ -148,6 +152,18 @@ impl Client {
             *self.services.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(services);
         }
         *renewed = Some(Instant::now());
+    }
+
+    /// Remembers the table that an operation works with from now on.
+    pub(super) fn remember(&self, table: &str, schema: &TableSchema) {
+        let mut described = self.described.lock().unwrap_or_else(PoisonError::into_inner);
+        described.insert(table.to_owned(), schema.clone());
+    }
+
+    /// Whether `found` is another table than the one of this name that an operation works with.
+    pub(super) fn is_another(&self, table: &str, found: &TableSchema) -> bool {
+        let described = self.described.lock().unwrap_or_else(PoisonError::into_inner);
+        described.get(table).is_some_and(|before| found.is_another_than(before))
     }
 
     pub(super) fn retry(&self) -> &Retry {

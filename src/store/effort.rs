@@ -5,7 +5,7 @@
 //! | throttled, server or network failed, answer damaged | wait |
 //! | clock skew | nothing: the SDK has learned the server's time from the answer and signs the next call with it |
 //! | credentials refused that were good before | get them anew from wherever they come |
-//! | table not found or busy, for items | ask for its state: busy is waited for, gone is the end |
+//! | table not found or busy, for items | ask for its state: busy is waited for, gone or created again is the end |
 
 use std::future::Future;
 use std::time::Duration;
@@ -14,8 +14,9 @@ use bytes::Bytes;
 
 use super::client::Client;
 use super::fault::{Class, Fault};
-use super::read::{quoted, table_status};
+use super::read::quoted;
 use super::retry::Retry;
+use crate::schema::TableSchema;
 
 /// A clock that was put right is right for the next call. More would be another fault.
 const SKEWED_CALLS: u32 = 3;
@@ -151,11 +152,17 @@ impl<W: Iterator<Item = Duration> + Send> Effort<'_, W> {
     async fn state_of(&mut self, table: &str, fault: Fault) -> Result<Fault, Fault> {
         let body = Bytes::from(format!(r#"{{"TableName":{}}}"#, quoted(table)));
         match self.client.send_describe_table(table, body).await {
-            Ok(text) => match table_status(&text) {
-                Some(status) if status == "DELETING" => Err(Fault::gone("the table is being deleted")),
-                Some(status) => Ok(fault.while_table_is(&status)),
-                None => Ok(fault),
-            },
+            Ok(text) => {
+                let Ok(found) = TableSchema::parse(&text) else { return Ok(fault) };
+                if self.client.is_another(table, &found) {
+                    return Err(Fault::created_again());
+                }
+                match found.description().table_status.as_deref() {
+                    Some("DELETING") => Err(Fault::gone("the table is being deleted")),
+                    Some(status) => Ok(fault.while_table_is(status)),
+                    None => Ok(fault),
+                }
+            }
             Err(answer) if answer.class == Class::NotFound => {
                 self.absences += 1;
                 if self.absences >= ABSENCES {

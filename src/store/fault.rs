@@ -94,6 +94,11 @@ impl Fault {
         Self::new(Class::NotFound, message)
     }
 
+    /// The table was deleted, and another one has its name.
+    pub(super) fn created_again() -> Self {
+        Self::new(Class::Other, "the table was deleted and created again meanwhile")
+    }
+
     /// The same fault, while the table is in `status`.
     pub(super) fn while_table_is(mut self, status: &str) -> Self {
         self.message = format!("{} (the table is {status})", self.message);

@@ -44,21 +44,6 @@ struct NamesPage {
     last_evaluated_table_name: Option<String>,
 }
 
-/// The state a description tells.
-pub(super) fn table_status(description: &[u8]) -> Option<String> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Answer {
-        table: Table,
-    }
-    #[derive(Deserialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Table {
-        table_status: Option<String>,
-    }
-    serde_json::from_slice::<Answer>(description).ok()?.table.table_status
-}
-
 /// The text of a JSON string, quotes included.
 pub(super) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
@@ -70,7 +55,11 @@ impl Client {
         let body = Bytes::from(format!(r#"{{"TableName":{}}}"#, quoted(table)));
         let answer = self.run("DescribeTable", || self.send_describe_table(table, body.clone())).await;
         match answer {
-            Ok(text) => TableSchema::parse(&text).map(Some).map_err(|error| self.no_description(table, error)),
+            Ok(text) => {
+                let schema = TableSchema::parse(&text).map_err(|error| self.no_description(table, error))?;
+                self.remember(table, &schema);
+                Ok(Some(schema))
+            }
             Err(fault) if fault.class == Class::NotFound => Ok(None),
             Err(fault) => Err(self.tell(fault, "DescribeTable", table)),
         }

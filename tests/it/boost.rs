@@ -284,7 +284,7 @@ fn after_an_interruption_the_boost_is_taken_back() {
     let output = interrupt(child);
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(130), "{said}");
-    assert!(said.contains("the boost is taken back: provisioned 11 RCU / 12 WCU"), "{said}");
+    assert!(said.contains("the boost is being reverted to provisioned 11 RCU / 12 WCU"), "{said}");
     let log = proxy.calls();
     let found = changes(&log);
     let [(_, raised), (down, back)] = &found[..] else { panic!("{found:#?}") };
@@ -375,6 +375,71 @@ fn a_boost_that_stays_is_told_with_the_command_that_ends_it() {
     let (_engine, _proxy, project) = dumped(failing);
     let run = project.restoredb(RESTORE.iter().chain(&[FLAG, "--give-up-after=1s"])).exits(1);
     run.says("[WARNING] the boost was not taken back").says("aws dynamodb update-table");
+}
+
+#[test]
+fn a_table_that_is_recreated_by_others_keeps_its_capacity() {
+    let (engine, proxy, project) = dumped([calls("BatchWriteItem", 2..=2, Fault::Late(Duration::from_secs(3)))]);
+    let before = proxy.calls().len();
+    let child = start(&project, &[FLAG, "--batch-size=20"]);
+    poll("a batch is slow", || proxy.seen("BatchWriteItem") > 1);
+    let client = engine.client();
+    client.delete_if_there("copy");
+    poll("the table is gone", || client.describe("copy").is_none());
+    create_provisioned(&engine, "copy", (11, 12), (13, 14));
+    let output = child.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(!said.contains("the boost"), "it went with the table: {said}");
+    assert_eq!(changes(&proxy.calls().split_off(before)), []);
+    assert_eq!(billed(&engine, "copy"), (false, Some((11, 12))));
+}
+
+/// A description that cannot be had, the first, the second, … of the run, stands for every wait that looks at the table.
+#[test]
+fn the_first_ctrl_c_ends_every_wait_and_the_next_run_completes_what_it_left() {
+    let (_engine, proxy, project) = dumped([]);
+    let planned = proxy.seen("DescribeTable");
+    project.restoredb(RESTORE.iter().chain(&[FLAG])).exits(0);
+    let all = proxy.seen("DescribeTable");
+    assert!(all > planned + 5, "a restore looks at its table more than five times");
+
+    let mut interrupted_after_items = 0;
+    for number in planned + 1..=all {
+        let (engine, proxy, project) = dumped([calls("DescribeTable", number..=usize::MAX, Fault::AccountThrottled)]);
+        let child = start(&project, &[FLAG]);
+        poll("the description is refused", || proxy.seen("DescribeTable") >= number);
+        let output = interrupt(child);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(130), "description {number}: {said}");
+        if said.contains("every item is written") {
+            interrupted_after_items += 1;
+        }
+
+        proxy.unthrottle();
+        project.restoredb(RESTORE).exits(0);
+        assert_eq!(billed(&engine, "copy"), AS_DUMPED, "description {number}: {said}");
+        assert_eq!(engine.client().items("copy"), engine.client().items("films"), "description {number}");
+    }
+    assert!(interrupted_after_items > 0, "the revert of the boost was among the waits");
+}
+
+#[test]
+fn a_revert_that_is_refused_for_now_stays_recorded_when_it_is_interrupted() {
+    let busy = Fault::Refused("ResourceInUseException", "Attempt to change a resource which is still in use");
+    let (engine, proxy, project) = dumped([with_text("UpdateTable", "\"WriteCapacityUnits\":7", busy)]);
+    let child = start(&project, &[FLAG]);
+    poll("the revert is refused", || proxy.seen("UpdateTable") > 0);
+    let output = interrupt(child);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{said}");
+    assert!(said.contains("every item is written, and the boost is not reverted"), "{said}");
+    assert!(said.contains("aws dynamodb update-table"), "{said}");
+
+    proxy.heal_calls("UpdateTable");
+    let run = project.restoredb(RESTORE.iter().chain(&["--data-only"])).exits(0);
+    run.says("boost left by an earlier restore, and taken back: provisioned 5 RCU / 7 WCU at the end");
+    assert_eq!(billed(&engine, "copy"), AS_DUMPED);
 }
 
 #[test]

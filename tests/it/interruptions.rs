@@ -138,3 +138,26 @@ fn ctrl_c_in_a_restore_says_how_to_go_on() {
     project.restoredb(restore).exits(0);
     assert_eq!(client.items("copy"), client.items("films"));
 }
+
+#[test]
+fn the_first_ctrl_c_ends_the_wait_for_settings_and_for_a_description() {
+    let engine = Engine::embedded();
+    engine.client().create_simple("films");
+    engine.client().put("films", numbered(40));
+    for (operation, numbers) in [("DescribeTimeToLive", 1..=usize::MAX), ("DescribeTable", 2..=usize::MAX)] {
+        let first = *numbers.start();
+        let proxy = Proxy::of(&engine, [calls(operation, numbers, Fault::AccountThrottled)]);
+        let project = Project::on(&engine, "films").environment("dev", proxy.url(), "films");
+        let dump = ["--env=dev", "--output=out"];
+        let mut child = start(project.command("dumpdb", dump));
+        poll("every item is read", || proxy.seen("Scan") > 0 && proxy.seen(operation) > first + 1);
+        signal(&child, Signal::INT);
+        assert_eq!(child.wait().expect("a child can be waited for").code(), Some(130), "{operation}");
+        assert!(!project.path("out").exists(), "{operation}");
+
+        proxy.unthrottle();
+        project.dumpdb(dump.iter().chain(&["--resume"])).exits(0);
+        assert_eq!(project.json("out/table-metadata.json")["items"], 40);
+        assert_eq!(proxy.count("Scan"), 1, "{operation}: no item is read twice");
+    }
+}

@@ -1,10 +1,13 @@
 //! Tables that somebody else makes, deletes or changes while a restore is planned, under way or interrupted: what is not the
 //! restore's own is left as it is, and what it took apart is told.
 
+use std::process::{Child, Output, Stdio};
+use std::time::Duration;
+
 use aws_sdk_dynamodb::types::{ScalarAttributeType, StreamSpecification, StreamViewType};
 use serde_json::{Value, json};
 
-use crate::support::client::{attribute, numbered, partition, poll, s};
+use crate::support::client::{Client, attribute, numbered, partition, poll, s};
 use crate::support::engine::Engine;
 use crate::support::faults::{Call, Fault, Proxy, Rule, always, calls};
 use crate::support::project::Project;
@@ -215,4 +218,109 @@ fn an_interruption_ends_the_wait_for_a_table_that_is_not_deleted_yet() {
     assert!(sent.expect("sh is there").success());
     poll("it ends", || child.try_wait().expect("a child can be asked").is_some());
     assert_eq!(child.wait().expect("it has ended").code(), Some(130));
+}
+
+/// Deletes a table and creates it again, with one item.
+fn recreate(client: &Client, table: &str) {
+    client.delete_if_there(table);
+    poll("the table is gone", || client.describe(table).is_none());
+    client.create_simple(table);
+    client.put(table, numbered(1));
+}
+
+/// An engine whose table `films` has several pages. Calls of `operation` after the first are slow, so that there is time to recreate a
+/// table in between.
+fn of_several_pages(operation: &'static str) -> (Engine, Proxy, Project) {
+    let engine = Engine::embedded();
+    engine.client().create_simple("films");
+    let padding = "x".repeat(100_000);
+    for mut item in numbered(30) {
+        item.insert("padding".to_owned(), s(&padding));
+        engine.client().put_one("films", item);
+    }
+    let proxy = Proxy::of(&engine, [calls(operation, 2..=3, Fault::Late(Duration::from_secs(3)))]);
+    let project = Project::on(&engine, "films").environment("dev", proxy.url(), "films");
+    let project = project.environment("copy", proxy.url(), "copy");
+    (engine, proxy, project)
+}
+
+fn spawn(project: &Project, program: &str, arguments: &[&str]) -> Child {
+    let mut command = project.command(program, arguments);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().expect("the command starts")
+}
+
+/// The end of a command whose table was recreated: a failure, and no result.
+fn claims_nothing(output: &Output) {
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("was deleted and created again meanwhile"), "{said}");
+    assert!(!said.contains("verified") && !said.contains("equal"), "{said}");
+}
+
+#[test]
+fn a_table_that_is_recreated_during_a_dump_gives_no_dump() {
+    for segments in ["--segments=1", "--segments=9"] {
+        let (engine, proxy, project) = of_several_pages("Scan");
+        let child = spawn(&project, "dumpdb", &["--env=dev", "--output=out", segments]);
+        poll("a page is slow", || proxy.seen("Scan") > 1);
+        recreate(&engine.client(), "films");
+        claims_nothing(&child.wait_with_output().expect("it ends"));
+        assert!(!project.path("out").exists());
+    }
+}
+
+#[test]
+fn a_table_that_is_recreated_during_a_comparison_is_not_judged() {
+    for rest in [&["--source=out"][..], &["--against-env=copy"]] {
+        let (engine, proxy, project) = of_several_pages("Scan");
+        project.dumpdb(["--output=out"]).exits(0);
+        project.restoredb(["--source=out", "--table=copy", "--yes"]).exits(0);
+        let child = spawn(&project, "verifydb", &[&["--env=dev"], rest].concat());
+        poll("a page is slow", || proxy.seen("Scan") > 1);
+        recreate(&engine.client(), "films");
+        claims_nothing(&child.wait_with_output().expect("it ends"));
+    }
+}
+
+#[test]
+fn a_table_that_is_recreated_during_a_restore_is_not_called_restored() {
+    for existed in [false, true] {
+        let (engine, proxy, project) = of_several_pages("BatchWriteItem");
+        project.dumpdb(["--output=out"]).exits(0);
+        if existed {
+            engine.client().create_simple("copy");
+        }
+        let child = spawn(&project, "restoredb", &["--env=copy", "--source=out", "--yes", "--batch-size=5"]);
+        poll("a batch is slow", || proxy.seen("BatchWriteItem") > 1);
+        recreate(&engine.client(), "copy");
+        claims_nothing(&child.wait_with_output().expect("it ends"));
+        // The next run does not take the new table for its own.
+        let before = proxy.count("BatchWriteItem");
+        project.restoredb(["--env=copy", "--source=out", "--yes", "--if-missing"]).exits(0);
+        assert_eq!(proxy.count("BatchWriteItem"), before);
+    }
+}
+
+fn with_another_id(answer: &mut Value) {
+    if let Some(table) = answer.get_mut("Table") {
+        table["TableId"] = "of another table".into();
+    }
+}
+
+#[test]
+fn a_call_that_finds_no_table_asks_whether_it_is_another_by_now() {
+    let missing = Fault::Refused("ResourceNotFoundException", "Requested resource not found");
+    let (engine, proxy, project) = dumped([]);
+    let rules = [
+        calls("Scan", 1..=1, missing.clone()),
+        calls("BatchWriteItem", 1..=1, missing),
+        calls("DescribeTable", 2..=2, Fault::Changed(with_another_id)),
+    ];
+    let of_dump = Proxy::of(&engine, rules);
+    let project = project.environment("other", of_dump.url(), "films");
+    let run = project.dumpdb(["--env=other", "--output=new"]).exits(1);
+    run.says("was deleted and created again meanwhile");
+    assert_eq!((of_dump.count("Scan"), of_dump.count("DescribeTable")), (1, 2), "the other table is not read");
+    assert_eq!(proxy.count("Scan"), 0);
 }

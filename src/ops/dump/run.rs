@@ -20,7 +20,7 @@ use crate::backup::{
 };
 use crate::error::{Error, Result};
 use crate::event::{Event, Phase, Reporter};
-use crate::ops::blocking;
+use crate::ops::{blocking, recreated, until_cancelled};
 use crate::schema::{Captured, Section, TableSchema};
 use crate::store::ReadStore;
 
@@ -65,7 +65,11 @@ where
     }
     plan.request.transform.warnings().into_iter().for_each(|warning| reporter.report(Event::Warning(warning)));
     let finished_at = Utc::now();
-    let schema = captured(&plan, capturing).await?;
+    let schema = until_cancelled(&cancel, interrupted, settled(store, &plan, capturing)).await;
+    if schema.is_err() {
+        writer.stop(&progress)?;
+    }
+    let schema = schema?;
     let draft = metadata(&plan, &schema, &progress, is_limited, finished_at);
     let schema = plan.request.content.schema().then_some(schema);
     let finished = blocking("writing the dump", move || writer.finish(schema.as_ref(), draft)).await?;
@@ -168,6 +172,17 @@ where
         capturing.spawn(async move { store.capture(&schema, &Section::ALL).await });
     }
     capturing
+}
+
+/// The schema with what was captured, if the table is still the one that was planned for.
+async fn settled(
+    store: &impl ReadStore,
+    plan: &DumpPlan,
+    capturing: JoinSet<Vec<(Section, Captured)>>,
+) -> Result<TableSchema> {
+    let schema = captured(plan, capturing).await?;
+    recreated::refuse(store, &plan.source.table, &plan.schema).await?;
+    Ok(schema)
 }
 
 /// The schema with what was captured.

@@ -6,6 +6,7 @@ use super::settings::{PlannedSetting, SettingOutcome, SettingResult, Settings, W
 use super::table;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Phase, Reporter};
+use crate::ops::{recreated, until_cancelled};
 use crate::schema::{Captured, Encryption, Section, Setting, SettingCall, TableSchema};
 use crate::store::WriteStore;
 
@@ -15,11 +16,23 @@ pub(super) struct Applying<'a, S> {
     pub(super) table: &'a str,
     pub(super) reporter: &'a dyn Reporter,
     pub(super) cancel: &'a CancellationToken,
+    /// The table as it was when it was ready for items; `None` before that.
+    pub(super) ready: Option<TableSchema>,
     pub(super) outcomes: Vec<SettingOutcome>,
 }
 
 impl<S: WriteStore> Applying<'_, S> {
-    /// Notes what became of the settings that the table was created with; `refused` are those that it was created without.
+    /// Refuses a result for another table than the one that was ready for items.
+    pub(super) async fn must_be_the_same(&self) -> Result<()> {
+        let Some(ready) = &self.ready else { return Ok(()) };
+        let interrupted = || {
+            Error::new(ErrorKind::Interrupted, "interrupted: every item is written")
+                .with_hint("run the same command again to go on")
+        };
+        until_cancelled(self.cancel, interrupted, recreated::refuse(self.store, self.table, ready)).await
+    }
+
+    /// Records which settings the table was created with; `refused` are those that it was created without.
     pub(super) async fn note_creation(&mut self, settings: &Settings, refused: Vec<(Setting, String)>) -> Result<()> {
         let planned: Vec<PlannedSetting> = settings.creation().collect();
         if planned.is_empty() {

@@ -5,17 +5,23 @@
 //! is worth a warning when it fails, for the items can be written all the same; a boost that stays is a failure, for it costs. An
 //! engine that takes a change and shows another keeps no capacity, and none is paid for: that is said, and no failure.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio_util::sync::CancellationToken;
+use tokio::time::sleep;
 
 use super::apply::{Applying, told};
 use super::table;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Phase};
 use crate::ops::place::Place;
+use crate::ops::until_cancelled;
 use crate::schema::{Boost, CreateTable, SettingChoice, TableSchema};
 use crate::store::WriteStore;
+
+/// How long an interrupted run may take to request the revert of a boost.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// What a plan says of the boost.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -63,6 +69,14 @@ pub struct NotTakenBack {
     pub reason: String,
     /// The command of the AWS CLI that takes it back; `None` for the embedded engine.
     pub command: Option<String>,
+}
+
+/// How the end of a boost ended.
+pub(super) struct Ended {
+    /// `None` if the boosted table is gone.
+    pub(super) outcome: Option<BoostOutcome>,
+    /// What an interruption left unfinished.
+    pub(super) unfinished: Option<Error>,
 }
 
 /// A boost as the marker holds it: two requests that would create the table as it is meanwhile and as it is to be.
@@ -163,7 +177,7 @@ impl Boosting {
         if !self.raises {
             return Ok(());
         }
-        match bring(applying, &self.raised, applying.cancel).await {
+        match raise(applying, &self.raised).await {
             Err(error) if error.kind() == ErrorKind::Interrupted => Err(error),
             Err(error) => {
                 let words = told(&error);
@@ -178,21 +192,18 @@ impl Boosting {
         }
     }
 
-    /// Gives the table what it is to have from now on. After a failure nobody waits until it has that.
-    pub(super) async fn end<S: WriteStore>(
-        self,
-        applying: &Applying<'_, S>,
-        target: &Place,
-        is_failed: bool,
-    ) -> BoostOutcome {
+    /// Gives the table its own billing and capacity. After a failure or an interruption, the request is sent and not waited for.
+    pub(super) async fn end<S: WriteStore>(self, applying: &Applying<'_, S>, target: &Place, is_failed: bool) -> Ended {
         let after = self.back.billing_in_words();
-        let taken = if is_failed {
-            ask(applying, &self.back, &CancellationToken::new()).await.map(|_| true)
-        } else {
-            take_back(applying, &self.back).await
+        let reverted = match revert(applying, &self.back, is_failed).await {
+            Ok(Reverted::NoTable) => return Ended { outcome: None, unfinished: None },
+            reverted => reverted,
         };
-        let is_ignored = self.is_ignored || matches!(taken, Ok(false));
-        let not_taken_back = taken.err().map(|error| NotTakenBack {
+        let pending = format!("the boost is being reverted to {after}, which was not waited for");
+        let is_interrupted = applying.cancel.is_cancelled();
+        let is_pending = is_interrupted && matches!(reverted, Ok(Reverted::Requested));
+        let is_ignored = self.is_ignored || matches!(reverted, Ok(Reverted::Ignored));
+        let not_taken_back = reverted.err().map(|error| NotTakenBack {
             reason: told(&error),
             command: self.back.billing_call(&target.table, &self.raised).and_then(|call| by_hand(&call.body, target)),
         });
@@ -203,13 +214,22 @@ impl Boosting {
             not_taken_back,
             is_ignored,
         };
-        if is_failed {
-            applying.reporter.report(match outcome.complaint() {
-                Some(complaint) => Event::Warning(complaint),
+
+        let complaint = outcome.complaint();
+        let is_unfinished = is_pending || (is_interrupted && complaint.is_some());
+        if is_failed || is_unfinished {
+            applying.reporter.report(match &complaint {
+                Some(complaint) => Event::Warning(complaint.clone()),
+                None if is_pending => Event::Info(pending.clone()),
                 None => Event::Info(format!("the boost is taken back: {}", outcome.after)),
             });
         }
-        outcome
+        let what = if complaint.is_some() { "the boost is not reverted".to_owned() } else { pending };
+        let unfinished = is_unfinished.then(|| {
+            Error::new(ErrorKind::Interrupted, format!("interrupted: every item is written, and {what}"))
+                .with_hint("the next restore into this table completes it: run the same command again")
+        });
+        Ended { outcome: Some(outcome), unfinished }
     }
 }
 
@@ -228,41 +248,81 @@ impl BoostOutcome {
     }
 }
 
-/// Asks for the billing of `wanted` once the table is ready for a change; says whether there was anything to ask for.
-async fn ask<S: WriteStore>(
-    applying: &Applying<'_, S>,
-    wanted: &TableSchema,
-    cancel: &CancellationToken,
-) -> Result<bool> {
-    let Applying { store, table, reporter, .. } = applying;
-    if store.describe(table).await?.is_none() {
-        return Err(Error::not_found(format!("table {table} is not there")));
-    }
-    let actual = table::until_active(*store, table, cancel).await?;
-    let Some(call) = wanted.billing_call(table, &actual) else { return Ok(false) };
+/// What came of a request for other billing.
+enum Asked {
+    /// The table has it already.
+    Nothing,
+    Sent,
+    /// The table is gone, or another one has its name.
+    NoTable,
+}
+
+/// Requests the billing of `wanted` once the table is ready for a change. An interruption ends that wait: with `insists`, the request
+/// is sent nevertheless.
+async fn ask<S: WriteStore>(applying: &Applying<'_, S>, wanted: &TableSchema, insists: bool) -> Result<Asked> {
+    let Applying { store, table, reporter, cancel, ready, .. } = applying;
+    let found = match store.describe(table).await? {
+        Some(found) if !ready.as_ref().is_some_and(|ready| found.is_another_than(ready)) => found,
+        _ => return Ok(Asked::NoTable),
+    };
+    let actual = match table::until_active(*store, table, cancel).await {
+        Err(error) if insists && error.kind() == ErrorKind::Interrupted => found,
+        actual => actual?,
+    };
+    let Some(call) = wanted.billing_call(table, &actual) else {
+        // What a table that is still being changed will have is not known.
+        return if actual.is_active() { Ok(Asked::Nothing) } else { Err(table::stopped(table, &actual.activity())) };
+    };
     reporter.report(Event::Phase { phase: Phase::Boosting, items: None, bytes: None });
+    store.apply(table, &call).await.map(|()| Asked::Sent)
+}
+
+/// Brings the billing of `wanted` to the table; says whether the table shows it then. An interruption ends every wait.
+async fn raise<S: WriteStore>(applying: &Applying<'_, S>, wanted: &TableSchema) -> Result<bool> {
+    let interrupted = || Error::new(ErrorKind::Interrupted, "interrupted before the items were written");
+    match until_cancelled(applying.cancel, interrupted, ask(applying, wanted, false)).await? {
+        Asked::NoTable => Err(Error::not_found(format!("table {} is not there", applying.table))),
+        Asked::Nothing => Ok(true),
+        Asked::Sent => table::is_billed_as(applying.store, applying.table, wanted, applying.cancel).await,
+    }
+}
+
+/// What came of the request to revert a boost.
+enum Reverted {
+    /// The table shows it.
+    Shown,
+    /// The target accepted the request and does not show it.
+    Ignored,
+    /// The request was accepted, and nobody waited for more.
+    Requested,
+    /// The table is gone, and the boost with it.
+    NoTable,
+}
+
+/// Gives the table the billing of `back`. It is too late to leave the table raised because of an interruption, which only shortens this:
+/// the request is sent within [`GRACE`] or not at all.
+async fn revert<S: WriteStore>(applying: &Applying<'_, S>, back: &TableSchema, is_failed: bool) -> Result<Reverted> {
+    let Applying { store, table, cancel, .. } = applying;
+    let reverting = async {
+        match ask(applying, back, true).await? {
+            Asked::NoTable => return Ok(Reverted::NoTable),
+            Asked::Nothing => return Ok(Reverted::Shown),
+            Asked::Sent if is_failed => return Ok(Reverted::Requested),
+            Asked::Sent => {}
+        }
+        match table::is_billed_as(*store, table, back, cancel).await {
+            Ok(true) => Ok(Reverted::Shown),
+            Ok(false) => Ok(Reverted::Ignored),
+            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(Reverted::Requested),
+            Err(error) => Err(error),
+        }
+    };
     tokio::select! {
         biased;
-        () = cancel.cancelled() => Err(Error::new(ErrorKind::Interrupted, "interrupted before the items were written")),
-        applied = store.apply(table, &call) => applied.map(|()| true),
-    }
-}
-
-/// Brings the billing of `wanted` to the table; says whether the table shows it then. An interruption ends the wait for that.
-async fn bring<S: WriteStore>(
-    applying: &Applying<'_, S>,
-    wanted: &TableSchema,
-    cancel: &CancellationToken,
-) -> Result<bool> {
-    let is_asked = ask(applying, wanted, cancel).await?;
-    Ok(!is_asked || table::is_billed_as(applying.store, applying.table, wanted, applying.cancel).await?)
-}
-
-/// An interruption comes too late to leave the table raised, and may end the wait.
-async fn take_back<S: WriteStore>(applying: &Applying<'_, S>, back: &TableSchema) -> Result<bool> {
-    match bring(applying, back, &CancellationToken::new()).await {
-        Err(error) if error.kind() == ErrorKind::Interrupted => Ok(true),
-        taken => taken,
+        reverted = reverting => reverted,
+        () = async { cancel.cancelled().await; sleep(GRACE).await } => {
+            Err(Error::new(ErrorKind::Interrupted, "the request was not accepted before the interruption"))
+        }
     }
 }
 

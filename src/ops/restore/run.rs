@@ -6,7 +6,7 @@ use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::apply::Applying;
-use super::boost::Boosting;
+use super::boost::{Boosting, Ended};
 use super::checkpoint::{Checkpoint, Lanes};
 use super::items::{Items, Way};
 use super::marker::{Mark, Marker, table_id};
@@ -20,8 +20,8 @@ use crate::backup::{Collisions, FileLock, Source};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Phase, Reporter};
 use crate::item::KeySchema;
-use crate::ops::blocking;
 use crate::ops::through::Naming;
+use crate::ops::{blocking, recreated, until_cancelled};
 use crate::schema::{Setting, TableSchema};
 use crate::store::WriteStore;
 
@@ -50,19 +50,27 @@ where
     plan.leave_marker(boost.as_ref())?;
     let (outcome, refused) = match table::ensure(store, &plan, reporter.as_ref(), &cancel).await {
         Ok(ensured) => ensured,
-        Err(error) => return Err(plan.not_ensured(store, error).await),
+        Err(error) => return Err(plan.not_ensured(store, error, &cancel).await),
     };
     let settings = std::mem::take(&mut plan.parts.settings);
     let table = plan.target.table.clone();
-    let mut applying =
-        Applying { store, table: &table, reporter: reporter.as_ref(), cancel: &cancel, outcomes: Vec::new() };
+    let mut applying = Applying {
+        store,
+        table: &table,
+        reporter: reporter.as_ref(),
+        cancel: &cancel,
+        ready: None,
+        outcomes: Vec::new(),
+    };
     let data = async {
         prepare(&mut applying, &mut plan, &settings, (outcome, refused), &mut boost).await?;
-        data(store, &mut plan, outcome, &reporter, &cancel).await
+        let data = data(store, &mut plan, outcome, &reporter, &cancel).await?;
+        applying.must_be_the_same().await?;
+        Ok(data)
     }
     .await;
-    let boost = end(boost, &applying, &plan, data.is_err()).await;
-    let data = data.inspect_err(|_| applying.tell_failures())?;
+    let (boost, reverted) = end(boost, &applying, &plan, data.is_err()).await;
+    let data = data.and_then(|data| reverted.map(|()| data)).inspect_err(|_| applying.tell_failures())?;
     let lost = data.lost();
     // The check comes first: TTL may delete items while they are compared. And what is not all there is written again by the next
     // run, which a stream's consumers need not see.
@@ -71,6 +79,9 @@ where
     } else {
         let made = applying.make(&settings.after, When::After).await;
         made.inspect_err(|_| applying.tell_failures())?;
+        if !settings.after.is_empty() {
+            applying.must_be_the_same().await?;
+        }
     }
     let mut outcomes = applying.outcomes;
     outcomes.extend(settings.skipped.into_iter().map(SettingOutcome::skipped));
@@ -88,7 +99,7 @@ async fn prepare<S: WriteStore>(
 ) -> Result<()> {
     if outcome != TableOutcome::Kept {
         let table = table::until_active(applying.store, applying.table, applying.cancel).await?;
-        if let Err(error) = plan.refuse_other_key(&table) {
+        if let Err(error) = plan.refuse_other_table(&table) {
             // It is another table than the one that was to be boosted.
             *boost = None;
             return Err(error);
@@ -97,28 +108,35 @@ async fn prepare<S: WriteStore>(
             plan.parts.own.table_id = table_id(&table);
             plan.leave_marker(boost.as_ref())?;
         }
+        applying.ready = Some(table);
     }
-    applying.note_creation(settings, refused).await?;
+    let interrupted = || table::stopped(applying.table, "described");
+    until_cancelled(applying.cancel, interrupted, applying.note_creation(settings, refused)).await?;
     if let Some(boost) = boost {
         boost.raise(applying).await?;
     }
     applying.make(&settings.before, When::Before).await
 }
 
-/// Ends the boost, whatever became of the items. A restore that is to be run again need not take it back once more.
+/// Reverts the boost, whether the items were written or not. The marker forgets a boost that was reverted; what an interruption left
+/// unfinished stays recorded, and is the error.
 async fn end<S: WriteStore>(
     boost: Option<Boosting>,
     applying: &Applying<'_, S>,
     plan: &RestorePlan,
     is_failed: bool,
-) -> Option<BoostOutcome> {
-    let outcome = boost?.end(applying, &plan.target, is_failed).await;
-    if outcome.not_taken_back.is_none()
+) -> (Option<BoostOutcome>, Result<()>) {
+    let Some(boost) = boost else { return (None, Ok(())) };
+    let Ended { outcome, unfinished } = boost.end(applying, &plan.target, is_failed).await;
+    if let Some(unfinished) = unfinished {
+        return (outcome, Err(unfinished));
+    }
+    if outcome.as_ref().is_none_or(|outcome| outcome.not_taken_back.is_none())
         && let Err(error) = plan.leave_marker(None)
     {
         applying.reporter.report(Event::Warning(error.to_string()));
     }
-    Some(outcome)
+    (outcome, Ok(()))
 }
 
 impl RestorePlan {
@@ -138,11 +156,16 @@ impl RestorePlan {
 
     /// A table that was not made is not this restore's, whoever makes it: the marker says what it said before. Where nobody knows
     /// what became of the request, it stays.
-    async fn not_ensured(&self, store: &impl WriteStore, error: Error) -> Error {
+    async fn not_ensured(&self, store: &impl WriteStore, error: Error, cancel: &CancellationToken) -> Error {
         let Some(marker) = self.parts.marker.as_ref().filter(|_| error.kind() != ErrorKind::Interrupted) else {
             return error;
         };
-        let put_back = match (store.describe(&self.target.table).await, &self.parts.own.earlier) {
+        let found = until_cancelled(
+            cancel,
+            || table::stopped(&self.target.table, "described"),
+            store.describe(&self.target.table),
+        );
+        let put_back = match (found.await, &self.parts.own.earlier) {
             (Err(_), _) => return error,
             (Ok(Some(_)), Some(earlier)) => marker.leave(&self.source.path, &self.target, earlier),
             (Ok(_), _) => marker.remove(),
@@ -153,9 +176,9 @@ impl RestorePlan {
         }
     }
 
-    /// Between the plan and the first write a table can be deleted and made anew. Under another key, items would be written over
-    /// one another.
-    fn refuse_other_key(&self, table: &TableSchema) -> Result<()> {
+    /// Between the plan and the first write, a table can be deleted and created again. With another key, items would overwrite
+    /// each other.
+    fn refuse_other_table(&self, table: &TableSchema) -> Result<()> {
         let found = table.key_schema()?;
         match &self.parts.bound.key {
             Some(key) if *key != found => {
@@ -164,8 +187,15 @@ impl RestorePlan {
                 Err(Error::schema_mismatch(what)
                     .with_hint("run the same command again: it looks anew at what is there"))
             }
+            _ if self.is_another(table) => Err(recreated::created_again(&self.target.table)),
             _ => Ok(()),
         }
+    }
+
+    /// Whether `table` is not the one that was planned for.
+    fn is_another(&self, table: &TableSchema) -> bool {
+        let planned = self.parts.own.table_id.as_ref().filter(|_| !self.action.creates());
+        planned.zip(table_id(table)).is_some_and(|(planned, found)| *planned != found)
     }
 
     /// Pieces of a damaged dump that are rejected without being read as items.
@@ -242,8 +272,9 @@ async fn moved<S>(
 where
     S: WriteStore + Clone + 'static,
 {
-    let resumes = plan.parts.checkpoint.is_some();
-    let mut checkpoint = begin(store, plan, key).await?;
+    let (resumes, target) = (plan.parts.checkpoint.is_some(), plan.target.table.clone());
+    let interrupted = || table::stopped(&target, "described");
+    let mut checkpoint = until_cancelled(cancel, interrupted, begin(store, plan, key)).await?;
     let collisions = Arc::<OnceLock<Collisions>>::default();
     let way = way(plan, key, reporter, &collisions);
     let items = Items::start(&plan.parts.source, &checkpoint.lanes, way, cancel)?;

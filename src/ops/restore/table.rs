@@ -9,6 +9,7 @@ use super::plan::TableAction;
 use super::{RestorePlan, TableOutcome};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Phase, Reporter};
+use crate::ops::until_cancelled;
 use crate::schema::{Setting, TableSchema};
 use crate::store::{ReadStore, WriteStore};
 
@@ -79,7 +80,10 @@ pub(super) async fn is_billed_as(
         if wanted.billing_call(table, &found).is_none() {
             return Ok(true);
         }
-        tokio::time::sleep(pause).await;
+        tokio::select! {
+            () = cancel.cancelled() => return Err(stopped(table, "billed as wanted")),
+            () = tokio::time::sleep(pause) => {}
+        }
         pause *= 2;
     }
     Ok(false)
@@ -103,7 +107,8 @@ pub(super) async fn until_active(
     }
 }
 
-fn stopped(table: &str, wanted: &str) -> Error {
+/// The failure of an interrupted wait.
+pub(super) fn stopped(table: &str, wanted: &str) -> Error {
     let what = format!("interrupted while waiting for table {table} to be {wanted}");
     Error::new(ErrorKind::Interrupted, what).with_hint("run the same command again to go on")
 }
@@ -119,7 +124,7 @@ async fn wait(
     let started = Instant::now();
     let mut pause = FIRST_LOOK;
     loop {
-        let schema = store.describe(table).await?;
+        let schema = until_cancelled(cancel, || stopped(table, wanted), store.describe(table)).await?;
         if done(&schema) {
             return Ok(schema);
         }

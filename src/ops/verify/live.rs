@@ -11,7 +11,7 @@ use crate::event::{Event, Phase, Reporter};
 use crate::ops::compare::{Compared, Comparing, DumpSide, Side, TableSide, compare};
 use crate::ops::place::Place;
 use crate::ops::reading::{SEGMENTS_AT_A_TIME, read_cap, segments_for};
-use crate::ops::{blocking, table_absent};
+use crate::ops::{blocking, recreated, table_absent};
 use crate::schema::{TableSchema, differences};
 use crate::store::{ReadStore, WireBytes};
 
@@ -31,6 +31,25 @@ struct Described<S> {
     items: Option<u64>,
     schema: TableSchema,
     side: TableSide<S>,
+}
+
+/// A table that is compared, as it was described at the beginning.
+struct ComparedTable<S> {
+    store: S,
+    name: String,
+    schema: TableSchema,
+}
+
+impl<S: ReadStore + Clone> Described<S> {
+    fn compared(&self) -> ComparedTable<S> {
+        ComparedTable { store: self.side.store.clone(), name: self.side.table.clone(), schema: self.schema.clone() }
+    }
+}
+
+impl<S: ReadStore> ComparedTable<S> {
+    async fn must_be_the_same(&self) -> Result<()> {
+        recreated::refuse(&self.store, &self.name, &self.schema).await
+    }
 }
 
 impl<S: ReadStore + Clone + 'static> LiveTable<'_, S> {
@@ -103,7 +122,9 @@ pub async fn table_with_dump<S: ReadStore + Clone + 'static>(
     }
     if source.schema().is_none_or(|schema| comparison.has_same_key(schema, &table.schema)) {
         let source = checked(source, &reporter).await?;
+        let compared = table.compared();
         comparison.run(DumpSide::of(source), table, options, reporter).await?;
+        compared.must_be_the_same().await?;
     }
     comparison.seconds = started.elapsed().as_secs_f64();
     Ok(comparison)
@@ -126,7 +147,11 @@ pub async fn tables<S: ReadStore + Clone + 'static>(
     refuse_itself((environments.0, &source.schema), (environments.1, &target.schema))?;
     let mut comparison = Comparison::between(source.shown.clone(), &target.shown, true);
     if comparison.has_same_key(&source.schema, &target.schema) {
+        let compared = [source.compared(), target.compared()];
         comparison.run(source.side, target, options, reporter).await?;
+        for table in compared {
+            table.must_be_the_same().await?;
+        }
     }
     comparison.seconds = started.elapsed().as_secs_f64();
     Ok(comparison)

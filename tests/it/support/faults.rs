@@ -215,6 +215,12 @@ impl Proxy {
             .retain(|rule| rule.operation != operation);
     }
 
+    /// No call is throttled any more.
+    pub(crate) fn unthrottle(&self) {
+        let is_throttle = |rule: &Rule| matches!(rule.fault, Fault::TableThrottled | Fault::AccountThrottled);
+        self.shared.rules.lock().expect("no task panics while it holds the rules").retain(|rule| !is_throttle(rule));
+    }
+
     /// Every call so far.
     pub(crate) fn calls(&self) -> Vec<Call> {
         self.shared.log.lock().expect("no task panics while it holds the log").calls.clone()
