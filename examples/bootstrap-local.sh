@@ -1,30 +1,30 @@
 #!/usr/bin/env bash
-# Fills a laptop's local DynamoDB from a dump, once. Meant to be called by whatever sets up a development machine, as often as
-# it likes: a table that is there and whole is left as it is, a restore that was cut off is finished, nothing is asked.
+# Restores a dump into a laptop's local DynamoDB, once. Call it from the scripts that set up a development machine, as often
+# as needed: a table that exists and is complete is left alone, an interrupted restore is resumed, and nothing is asked.
 #
-#   examples/bootstrap-local.sh [DUMP]        DUMP is a folder made by dumpdb; by default ./backups/dynamodb/staging
+#   examples/bootstrap-local.sh [DUMP]        DUMP is a folder created by dumpdb [default: ./backups/dynamodb/staging]
 #
-# The target is the environment `local`: the endpoint and the table of envs/.env.local. DYNADUMP names another restoredb, for
-# example `cargo run --release --bin restoredb --`.
+# The target is the environment `local`: the endpoint and the table of envs/.env.local. DYNADUMP sets another command for
+# restoredb, for example `cargo run --release --bin restoredb --`.
 set -euo pipefail
 
 dump=${1:-./backups/dynamodb/staging}
 read -r -a restoredb <<<"${DYNADUMP:-restoredb}"
 
 arguments=(
-    --env=local         # never anything else: a bootstrap script has no business elsewhere
-    --source "$dump"    # checked from end to end before the first write
+    --env=local         # never another one: a bootstrap script must not write elsewhere
+    --source "$dump"    # checked completely before the first write
     --wait 60s          # LocalStack may still be starting
-    --if-missing        # a table that is there stays as it is
-    --yes               # nobody sits here to answer; `local` is not protected
+    --if-missing        # leave an existing table alone
+    --yes               # no prompts; `local` is not protected
 )
 
 status=0
 "${restoredb[@]}" "${arguments[@]}" || status=$?
 
-# The exit codes are listed in `restoredb --help`. These two deserve a word of their own here.
+# `restoredb --help` lists the exit codes. Explain these two.
 case $status in
-3) echo "Some items did not fit; the file named above lists them. The rest is there." >&2 ;;
-11) echo "Is LocalStack running, and has '$dump' been made? (dumpdb --env=staging)" >&2 ;;
+3) echo "Some items were rejected; the file named above lists them. The rest was restored." >&2 ;;
+11) echo "Is LocalStack running, and does '$dump' exist? (dumpdb --env=staging)" >&2 ;;
 esac
 exit "$status"
