@@ -200,6 +200,25 @@ impl Source {
         !matches!(self.data, Data::None)
     }
 
+    /// Refuses a dump that was made without items.
+    ///
+    /// # Errors
+    /// [`Usage`](crate::error::ErrorKind::Usage): it is a dump of the schema alone.
+    pub fn check_has_items(&self) -> Result<()> {
+        if self.has_items() {
+            return Ok(());
+        }
+        Err(Error::usage(format!("{} holds a schema and no items", self.shown()))
+            .with_hint("pass --schema-only to create the table without items"))
+    }
+
+    /// Whether it is a complete dump of a table that had no items.
+    #[must_use]
+    pub fn is_of_empty_table(&self) -> bool {
+        let is_empty = |metadata: &Metadata| metadata.complete && metadata.items == 0;
+        self.has_items() && !self.is_salvaged() && self.metadata.as_ref().is_some_and(is_empty)
+    }
+
     /// Whether the items can be read only once, and so not be checked before they are used.
     #[must_use]
     pub fn is_stream(&self) -> bool {
@@ -259,8 +278,8 @@ impl Source {
                 .take()
                 .ok_or_else(|| Error::failed("the items of a stream can be read only once"))?,
             Data::None => {
-                return Err(Error::usage(format!("{} holds a schema and no items", self.shown()))
-                    .with_hint("pass --schema-only to make the table without items"));
+                self.check_has_items()?;
+                Box::new(io::empty())
             }
         };
         self.reader(bytes)

@@ -147,12 +147,17 @@ impl Misfit {
         made.iter().find_map(|item| Self::of(item, key))
     }
 
+    /// What is wrong, in words.
+    pub(super) fn words(&self) -> String {
+        match self {
+            Self::Key(what) => what.clone(),
+            Self::Size(bytes) => format!("{bytes} bytes; the limit for an item is {ITEM_BYTES}"),
+        }
+    }
+
     pub(super) fn reason(&self) -> Reason {
         // The last step has searched the item for masked values, so that its names may be shown.
-        Reason::own(match self {
-            Self::Key(what) => format!("after the transform: {what}"),
-            Self::Size(bytes) => format!("after the transform: {bytes} bytes; the limit for an item is {ITEM_BYTES}"),
-        })
+        Reason::own(format!("after the transform: {}", self.words()))
     }
 }
 

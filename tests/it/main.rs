@@ -8,6 +8,7 @@ mod conformance;
 mod cost;
 mod diff_schema;
 mod dump;
+mod empty_sources;
 mod environments;
 mod failures;
 mod faults;

@@ -112,7 +112,7 @@ struct SourceArgs {
     /// print what differs between the dump's schema and the table, and stop: 0 nothing, 3 something
     #[arg(long, conflicts_with_all = [
         "if_missing", "no_create", "replace", "schema_only", "data_only", "boost_write_capacity", "batch_size", "max_wcu", "max_rcu", "verify",
-        "on_conflict", "strict", "salvage", "resume", "with", "without", "settings_first", "apply_settings", "dry_run", "yes", "confirm",
+        "on_conflict", "strict", "salvage", "allow_empty", "resume", "with", "without", "settings_first", "apply_settings", "dry_run", "yes", "confirm",
         "TransformArgs",
     ])]
     diff_schema: bool,
@@ -138,6 +138,10 @@ struct SourceArgs {
     /// restore what is readable of a damaged dump, and reject the rest
     #[arg(long)]
     salvage: bool,
+
+    /// create or replace the table even if the source has no item that can be written
+    #[arg(long, conflicts_with_all = ["schema_only", "data_only", "no_create"])]
+    allow_empty: bool,
 
     /// go on with an interrupted restore of this dump into this table; without one, begin
     #[arg(long)]
@@ -203,6 +207,7 @@ pub(in crate::cli) struct RestoreIntent {
     on_conflict: OnConflict,
     strict: bool,
     salvage: bool,
+    allow_empty: bool,
     resume: bool,
     max_write_units: Option<Cap>,
     max_read_units: Option<Cap>,
@@ -246,6 +251,7 @@ impl Arguments for RestoreArgs {
             on_conflict: restore.on_conflict.into(),
             strict: restore.strict,
             salvage: restore.salvage,
+            allow_empty: restore.allow_empty,
             resume: restore.resume,
             max_write_units: restore.max_wcu,
             max_read_units: restore.max_rcu,
@@ -293,6 +299,7 @@ impl RestoreIntent {
             on_conflict: self.on_conflict,
             strict: self.strict,
             salvage: self.salvage,
+            allow_empty: self.allow_empty,
             resume: self.resume,
             max_write_units: self.max_write_units,
             max_read_units: self.max_read_units,

@@ -116,12 +116,12 @@ pub(super) struct Identity {
 
 impl Checkpoint {
     /// Nothing is done yet.
-    pub(super) fn begin(identity: Identity, table: Option<&TableSchema>, lanes: Lanes) -> Self {
+    pub(super) fn begin(identity: Identity, lanes: Lanes) -> Self {
         Self {
             version: VERSION,
             source: identity.source,
             data_sha256: identity.data_sha256,
-            table_id: table.and_then(table_id),
+            table_id: None,
             on_conflict: identity.on_conflict,
             salvage: identity.salvage,
             transform: identity.transform,
@@ -139,7 +139,7 @@ impl Checkpoint {
     pub(super) fn unkept(lanes: Lanes) -> Self {
         let (source, data_sha256, on_conflict) = (String::new(), String::new(), OnConflict::default());
         let identity = Identity { source, data_sha256, on_conflict, salvage: false, transform: None };
-        Self::begin(identity, None, lanes)
+        Self::begin(identity, lanes)
     }
 
     /// The checkpoint at `path`, if there is one.
@@ -185,6 +185,11 @@ impl Checkpoint {
             Lanes::Stripes(_) => source.stripes(1).is_ok_and(|stripes| stripes.is_some()),
         };
         (!has_lanes).then(|| "it read the folder of the dump, not the data file alone".to_owned())
+    }
+
+    /// The items go into the table that is known by `table_id`.
+    pub(super) fn set_table(&mut self, table_id: Option<String>) {
+        self.table_id = table_id;
     }
 
     pub(super) fn set_marks(&mut self, marks: impl Iterator<Item = u64>) {

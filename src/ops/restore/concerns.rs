@@ -46,11 +46,24 @@ impl Concerns<'_> {
             }
         }
         if !self.facts.complete {
-            let reasons = self.facts.partial.join(", ");
-            let reasons = if reasons.is_empty() { reasons } else { format!(" ({reasons})") };
-            warnings.push(format!("the dump is not a whole table{reasons}"));
+            warnings.push(format!("the dump is not a whole table{}", self.reasons_of_incompleteness()));
         }
         warnings
+    }
+
+    fn reasons_of_incompleteness(&self) -> String {
+        let reasons = self.facts.partial.join(", ");
+        if reasons.is_empty() { reasons } else { format!(" ({reasons})") }
+    }
+
+    /// The risk of replacing a table from a source that is known to lack items.
+    fn incomplete_source(&self) -> Option<String> {
+        let what = match self.facts.salvage {
+            Some(_) => "the dump is damaged".to_owned(),
+            None if self.facts.complete => return None,
+            None => format!("the dump is incomplete{}", self.reasons_of_incompleteness()),
+        };
+        Some(format!("{what}: the new table will lack the items that the dump lacks"))
     }
 
     /// What may come between a boost and its end.
@@ -101,6 +114,7 @@ impl Concerns<'_> {
         if let (TableAction::Replace { .. }, Some(existing)) = (self.action, self.existing) {
             let losses = losses(existing, backups);
             questions.push(Question::ReplaceTable { table: self.target.table.clone(), losses });
+            questions.extend(self.incomplete_source().map(Question::OtherRisk));
         }
         questions
     }

@@ -15,10 +15,12 @@ mod caps;
 mod checkpoint;
 mod concerns;
 mod diff;
+mod empty;
 mod facts;
 mod items;
 mod ledger;
 mod marker;
+mod moving;
 mod plan;
 mod rejects;
 mod resume;
@@ -26,6 +28,7 @@ mod run;
 mod saver;
 mod settings;
 mod settle;
+mod standing;
 mod table;
 mod trial;
 mod verify;
@@ -84,6 +87,8 @@ pub struct RestoreRequest {
     pub strict: bool,
     /// Whether what is readable of a damaged dump is restored.
     pub salvage: bool,
+    /// Whether a table is created or replaced although the source has no item that can be written.
+    pub allow_empty: bool,
     /// Whether an interrupted restore of the same dump into the same table is taken up where it stopped.
     pub resume: bool,
     /// Upper bound of consumed write units per second.
@@ -117,6 +122,7 @@ impl RestoreRequest {
             on_conflict: OnConflict::default(),
             strict: false,
             salvage: false,
+            allow_empty: false,
             resume: false,
             max_write_units: None,
             max_read_units: None,

@@ -6,16 +6,18 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::boost::{Boosting, Left};
+use super::boost::Boosting;
 use super::caps::Caps;
 use super::checkpoint::{Checkpoint, Identity};
 use super::concerns::Concerns;
+use super::empty::{needs_item, nothing_to_write};
 use super::facts::SourceFacts;
 use super::marker::{Mark, Marker, table_id};
-use super::resume::{self, Interrupted, Taken};
+use super::resume::Interrupted;
 use super::settings::Settings;
 use super::settle::{Aim, Settled, wanted_schema};
-use super::{ExistingTable, PlannedBoost, PlannedSetting, RestoreRequest, VerifyMode};
+use super::standing::Standing;
+use super::{PlannedBoost, PlannedSetting, RestoreRequest, VerifyMode};
 use crate::backup::{self, Checked, Source, SourceSpec};
 use crate::environment::{Approval, Endpoint, Environment, Question};
 use crate::error::{Error, ErrorKind, Result};
@@ -180,7 +182,7 @@ pub async fn plan(
     let bound = Bound::of(&mut request, &source, settled.key, becomes)?;
     let caps = Caps::of(&request, &target, existing.as_ref(), wanted.as_ref().map(|wanted| &wanted.schema))?;
     let settings = settled.settings.without_what_lacks(store, &table).await;
-    let (source, checked) = checked(source, action != TableAction::Keep && request.content.data(), reporter).await?;
+    let (source, checked) = checked(source, &request, &action, &table, reporter).await?;
     let facts = SourceFacts::of(&source, checked.as_ref());
     let concerns = Concerns { action: &action, existing: existing.as_ref(), target: &target, facts: &facts };
     let mut warnings = checked.as_ref().map_or(source.warnings(), |checked| &checked.warnings).to_vec();
@@ -262,54 +264,6 @@ impl Bound {
         let (items, bytes) = source.items.zip(source.bytes).filter(|_| is_as_it_is)?;
         Some(self.tariff.at_most(items, bytes))
     }
-}
-
-/// What stands already, what an earlier run has left, and what follows from that for the table.
-struct Standing {
-    /// The table, without the boost of an earlier run.
-    existing: Option<TableSchema>,
-    left: Option<Left>,
-    marker: Option<Marker>,
-    mark: Option<Mark>,
-    taken: Taken,
-    action: TableAction,
-    /// Whether the table is this restore's own; see [`Own::created`].
-    is_own: bool,
-}
-
-impl Standing {
-    async fn look(
-        store: &impl ReadStore,
-        environment: &Environment,
-        request: &RestoreRequest,
-        source: Source,
-        table: &str,
-    ) -> Result<(Source, Self)> {
-        let existing = store.describe(table).await?;
-        let marker = request.state_dir.as_deref().map(|dir| Marker::of(dir, environment, table));
-        marker.as_ref().map_or(Ok(()), Marker::refuse_if_held)?;
-        let mark = marker.as_ref().filter(|_| existing.is_some()).and_then(Marker::read);
-        let is_of_this = existing.as_ref().zip(mark.as_ref()).is_some_and(|(table, mark)| mark.is_of(table));
-        let mark = mark.map(|mark| if is_of_this { mark } else { Mark::default() });
-        let unfinished = marker.as_ref().filter(|_| mark.is_some());
-        let (source, found) = resume::look(unfinished, source, request, existing.as_ref()).await?;
-        let taken = Taken::of(request, found)?;
-        let (existing, left) = without_boost(existing, mark.as_ref())?;
-        let action = action(request, existing.as_ref(), is_of_this, taken.checkpoint.is_some())?;
-        let is_own = action.creates() || mark.as_ref().is_some_and(|mark| mark.created);
-        Ok((source, Self { existing, left, marker, mark, taken, action, is_own }))
-    }
-}
-
-/// The table as it is without the boost that an earlier run left on it, and that boost.
-fn without_boost(existing: Option<TableSchema>, mark: Option<&Mark>) -> Result<(Option<TableSchema>, Option<Left>)> {
-    let marked = mark.and_then(|mark| mark.boost.as_ref());
-    let left = existing.as_ref().zip(marked).and_then(|(existing, marked)| Left::on(existing, marked));
-    let existing = match (&left, existing) {
-        (Some(left), Some(existing)) => Some(left.taken_from(&existing)?),
-        (_, existing) => existing,
-    };
-    Ok((existing, left))
 }
 
 /// The target as it is.
@@ -405,27 +359,6 @@ pub(super) fn target_table(request: &RestoreRequest, environment: &Environment, 
     })
 }
 
-/// A table that an interrupted restore is taken up in is not deleted: it is the one that was made for it.
-fn action(
-    request: &RestoreRequest,
-    existing: Option<&TableSchema>,
-    unfinished: bool,
-    resumes: bool,
-) -> Result<TableAction> {
-    let Some(table) = existing else { return Ok(TableAction::Create) };
-    let items = table.description().item_count.unwrap_or(0);
-    match request.existing {
-        ExistingTable::Keep if !unfinished => Ok(TableAction::Keep),
-        ExistingTable::Add | ExistingTable::Keep => Ok(TableAction::Add { items }),
-        ExistingTable::Replace if resumes => Ok(TableAction::Add { items }),
-        ExistingTable::Replace if table.description().is_deletion_protected() => Err(Error::usage(
-            "the target table has deletion protection, so it cannot be replaced",
-        )
-        .with_hint("lift it yourself if you are sure: `aws dynamodb update-table --no-deletion-protection-enabled`")),
-        ExistingTable::Replace => Ok(TableAction::Replace { items }),
-    }
-}
-
 /// Opens the dump; a damaged one to read what is readable of it, where that is asked for.
 async fn opened(environment: &Environment, request: &RestoreRequest, reporter: &Arc<dyn Reporter>) -> Result<Source> {
     refuse_vanishing_target(environment)?;
@@ -444,9 +377,22 @@ async fn opened(environment: &Environment, request: &RestoreRequest, reporter: &
     }
 }
 
-/// The source, checked if its items are to be written.
-async fn checked(source: Source, is_read: bool, reporter: Arc<dyn Reporter>) -> Result<(Source, Option<Checked>)> {
-    if is_read { check(source, reporter).await } else { Ok((source, None)) }
+/// The source, checked if its items are to be written. One without items is refused where the table would be created.
+async fn checked(
+    source: Source,
+    request: &RestoreRequest,
+    action: &TableAction,
+    table: &str,
+    reporter: Arc<dyn Reporter>,
+) -> Result<(Source, Option<Checked>)> {
+    if *action == TableAction::Keep || !request.content.data() {
+        return Ok((source, None));
+    }
+    let (source, checked) = check(source, reporter).await?;
+    if needs_item(request, action, &source) && checked.as_ref().is_some_and(|checked| checked.items == 0) {
+        return Err(nothing_to_write(&source, table, None));
+    }
+    Ok((source, checked))
 }
 
 /// Reads the whole dump once before anything is touched. Standard input cannot be read twice and goes unchecked.

@@ -1,27 +1,22 @@
 //! Carries a restore out: table, items, check, settings.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 
 use super::apply::Applying;
 use super::boost::{Boosting, Ended};
-use super::checkpoint::{Checkpoint, Lanes};
-use super::items::{Items, Way};
 use super::marker::{Mark, Marker, table_id};
+use super::moving::Moving;
 use super::plan::{Own, RestorePlan, TableAction};
-use super::rejects::Rejects;
-use super::saver::Saver;
 use super::settings::Settings;
-use super::writing::{How, Moved, Writing};
+use super::writing::Moved;
 use super::{BoostOutcome, RestoreSummary, SettingOutcome, TableOutcome, Verified, VerifyMode, When, table, verify};
-use crate::backup::{Collisions, FileLock, Source};
+use crate::backup::FileLock;
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::{Event, Phase, Reporter};
-use crate::item::KeySchema;
-use crate::ops::through::Naming;
-use crate::ops::{blocking, recreated, until_cancelled};
+use crate::event::{Event, Reporter};
+use crate::ops::{recreated, until_cancelled};
 use crate::schema::{Setting, TableSchema};
 use crate::store::WriteStore;
 
@@ -45,6 +40,8 @@ where
     if let Some(units) = plan.max_write_units {
         store.cap_writes(units);
     }
+    // Nothing is changed before there is an item to write.
+    let moving = Moving::start(store, &mut plan, &reporter, &cancel).await?;
     let mut boost = plan.parts.boost.take();
     plan.forget_checkpoint()?;
     plan.leave_marker(boost.as_ref())?;
@@ -64,7 +61,10 @@ where
     };
     let data = async {
         prepare(&mut applying, &mut plan, &settings, (outcome, refused), &mut boost).await?;
-        let data = data(store, &mut plan, outcome, &reporter, &cancel).await?;
+        let data = match moving {
+            Some(moving) => data(store, &plan, moving, &reporter, &cancel).await?,
+            None => Data { moved: Moved::default(), verified: Verified::None },
+        };
         applying.must_be_the_same().await?;
         Ok(data)
     }
@@ -205,8 +205,7 @@ impl RestorePlan {
 
     /// Sees that nobody goes on from where another restore has stopped, unless this one does.
     fn forget_checkpoint(&self) -> Result<()> {
-        let begins =
-            self.action != TableAction::Keep && self.parts.request.content.data() && self.parts.checkpoint.is_none();
+        let begins = self.action != TableAction::Keep && self.parts.request.content.data() && self.resumes.is_none();
         match self.parts.marker.as_ref().filter(|_| begins) {
             Some(marker) => marker.remove_checkpoint(),
             None => Ok(()),
@@ -234,19 +233,16 @@ struct Data {
 /// Writes the items and checks them.
 async fn data<S>(
     store: &S,
-    plan: &mut RestorePlan,
-    outcome: TableOutcome,
+    plan: &RestorePlan,
+    moving: Moving<S>,
     reporter: &Arc<dyn Reporter>,
     cancel: &CancellationToken,
 ) -> Result<Data>
 where
     S: WriteStore + Clone + 'static,
 {
-    let is_wanted = outcome != TableOutcome::Kept && plan.parts.request.content.data();
-    let Some(key) = plan.parts.bound.key.take().filter(|_| is_wanted) else {
-        return Ok(Data { moved: Moved::default(), verified: Verified::None });
-    };
-    let (moved, done) = moved(store, plan, &key, reporter, cancel).await?;
+    let key = moving.key.clone();
+    let (moved, done) = moving.all(plan, reporter).await?;
     done.map_err(|error| moved.stopped(error))?;
     moved.check(plan.source.items.map(|items| items + plan.unreadable()))?;
     let verified = match plan.verify {
@@ -255,105 +251,6 @@ where
         VerifyMode::Auto | VerifyMode::None => Verified::None,
     };
     Ok(Data { moved, verified })
-}
-
-/// A command whose dump fails writes nothing, and a shell says so only where it is asked to.
-const EMPTY_STREAM: &str = "standard input held no items: where another command was to write them, see whether it failed \
-                            (`set -o pipefail` stops a script then)";
-
-/// Moves the items; what was done, and how that ended.
-async fn moved<S>(
-    store: &S,
-    plan: &mut RestorePlan,
-    key: &KeySchema,
-    reporter: &Arc<dyn Reporter>,
-    cancel: &CancellationToken,
-) -> Result<(Moved, Result<()>)>
-where
-    S: WriteStore + Clone + 'static,
-{
-    let (resumes, target) = (plan.parts.checkpoint.is_some(), plan.target.table.clone());
-    let interrupted = || table::stopped(&target, "described");
-    let mut checkpoint = until_cancelled(cancel, interrupted, begin(store, plan, key)).await?;
-    let collisions = Arc::<OnceLock<Collisions>>::default();
-    let way = way(plan, key, reporter, &collisions);
-    let items = Items::start(&plan.parts.source, &checkpoint.lanes, way, cancel)?;
-    let (read, bytes) = (checkpoint.counts.read, checkpoint.counts.bytes);
-    reporter.report(Event::Phase {
-        phase: Phase::Writing,
-        items: plan.source.items.map(|items| items.saturating_sub(read)),
-        bytes: plan.source.bytes.map(|all| all.saturating_sub(bytes)),
-    });
-    let request = &plan.parts.request;
-    let left = (checkpoint.rejects.as_ref(), checkpoint.conflicts.as_ref());
-    let source_key = plan.parts.bound.source_key.as_ref().unwrap_or(key);
-    let naming = Naming::new(request.transform.clone(), source_key.clone());
-    let source_path = plan.parts.source.path();
-    let mut rejects = Rejects::open(source_path, request.state_dir.as_deref(), &plan.target, left, naming)?;
-    if !resumes {
-        let pieces;
-        (rejects, pieces) = list_unreadable(Arc::clone(&plan.parts.source), rejects).await?;
-        checkpoint.counts.add_unreadable(pieces);
-    }
-    let how = How {
-        table: plan.target.table.clone(),
-        key: key.clone(),
-        batch_size: request.batch_size,
-        on_conflict: request.on_conflict,
-        strict: request.strict,
-    };
-    let marker = plan.parts.marker.as_ref().filter(|_| plan.parts.identity.is_some());
-    let saver = Saver::new(checkpoint, marker.map(Marker::checkpoint));
-    let mut writing = Writing::new(store.clone(), how, rejects, saver, Arc::clone(reporter), cancel.clone());
-    let done = writing.all(items).await;
-    let moved = Moved { collisions: collisions.get().cloned().unwrap_or_default(), ..writing.end()? };
-    if done.is_ok() && moved.counts.read == 0 && plan.parts.source.is_stream() {
-        reporter.report(Event::Warning(EMPTY_STREAM.to_owned()));
-    }
-    let warnings = plan.parts.request.transform.warnings();
-    warnings.into_iter().filter(|_| done.is_ok()).for_each(|warning| reporter.report(Event::Warning(warning)));
-    Ok((moved, done))
-}
-
-/// How items change, if they do.
-fn way(
-    plan: &RestorePlan,
-    key: &KeySchema,
-    reporter: &Arc<dyn Reporter>,
-    collisions: &Arc<OnceLock<Collisions>>,
-) -> Option<Way> {
-    let transform = plan.parts.request.transform.clone();
-    (!transform.is_empty()).then(|| Way {
-        transform,
-        from: plan.parts.bound.source_key.clone().unwrap_or_else(|| key.clone()),
-        to: key.clone(),
-        reporter: Arc::clone(reporter),
-        collisions: Arc::clone(collisions),
-    })
-}
-
-/// Keeps what of a damaged dump is no item with the rejects; how many pieces that was.
-async fn list_unreadable(source: Arc<Source>, mut rejects: Rejects) -> Result<(Rejects, u64)> {
-    blocking("reading the dump", move || {
-        let mut pieces = 0;
-        source.unreadable(|piece| {
-            pieces += 1;
-            rejects.keep_unreadable(&piece)
-        })?;
-        Ok((rejects, pieces))
-    })
-    .await
-}
-
-/// Where the run begins: at the checkpoint that it takes up, or at the beginning of the dump.
-async fn begin(store: &impl WriteStore, plan: &mut RestorePlan, key: &KeySchema) -> Result<Checkpoint> {
-    if let Some(checkpoint) = plan.parts.checkpoint.take() {
-        return Ok(checkpoint);
-    }
-    let lanes = Lanes::of(&plan.parts.source, key, plan.parts.request.transform.changes())?;
-    let Some(identity) = plan.parts.identity.clone() else { return Ok(Checkpoint::unkept(lanes)) };
-    let table = store.describe(&plan.target.table).await?;
-    Ok(Checkpoint::begin(identity, table.as_ref(), lanes))
 }
 
 impl Data {
@@ -426,7 +323,7 @@ impl Moved {
     }
 
     /// A failure, with what was done before it.
-    fn stopped(&self, error: Error) -> Error {
+    pub(super) fn stopped(&self, error: Error) -> Error {
         let done = format!("{} of {} items read were written before", self.counts.written, self.read_at_all());
         if error.kind() == ErrorKind::Interrupted {
             return Error::new(ErrorKind::Interrupted, format!("interrupted: {done}"))

@@ -32,9 +32,15 @@ pub(super) struct Saver {
 }
 
 impl Saver {
-    /// Goes on from `checkpoint`.
-    pub(super) fn new(checkpoint: Checkpoint, path: Option<PathBuf>) -> Self {
-        Self { checkpoint, path, saving: None, saved: Instant::now(), pause: SHORTEST }
+    /// Continues from `checkpoint`. Nothing is saved before [`keep_at`](Self::keep_at).
+    pub(super) fn new(checkpoint: Checkpoint) -> Self {
+        Self { checkpoint, path: None, saving: None, saved: Instant::now(), pause: SHORTEST }
+    }
+
+    /// Saves checkpoints at `path` from now on; the items go into the table that is known by `table_id`.
+    pub(super) fn keep_at(&mut self, path: Option<PathBuf>, table_id: Option<String>) {
+        self.checkpoint.set_table(table_id);
+        self.path = path;
     }
 
     /// Where the lanes begin.

@@ -15,7 +15,8 @@ use crate::ops::trial::{Show, Trial, Trying};
 /// Puts the items of the dump through the transform of `plan`; `None` where there is none, or nothing would be written.
 ///
 /// # Errors
-/// The dump cannot be read; a program fails; interrupted.
+/// The dump cannot be read; it has no item that can be written into a table that would be created; a program fails;
+/// interrupted.
 pub async fn trial(
     plan: &RestorePlan,
     show: Show,
@@ -26,13 +27,16 @@ pub async fn trial(
     let transform = request.transform.clone();
     let is_written = plan.action != TableAction::Keep && request.content.data();
     let Some(key) = plan.parts.bound.key.clone().filter(|_| is_written && !transform.is_empty()) else {
+        plan.refuse_nothing_to_write(None, cancel).await?;
         return Ok(None);
     };
     reporter.report(Event::Phase { phase: Phase::Trying, items: plan.source.items, bytes: plan.source.bytes });
     let from = plan.parts.bound.source_key.clone().unwrap_or_else(|| key.clone());
     let trying = Trying::new(from, key, plan.parts.bound.tariff.clone(), &transform, true, show)?;
     let readers = Readers::open(&plan.parts.source, &Lanes::Whole { mark: 0 })?;
-    let (heard, cancel) = (Arc::clone(reporter), cancel.clone());
-    let work = move || trying.all(readers.chunks(), &heard, &cancel);
-    blocking("the dry run", work).await.map(Some)
+    let (heard, cancelled) = (Arc::clone(reporter), cancel.clone());
+    let work = move || trying.all(readers.chunks(), &heard, &cancelled);
+    let trial = blocking("the dry run", work).await?;
+    plan.refuse_nothing_to_write(Some(&trial), cancel).await?;
+    Ok(Some(trial))
 }

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::OnConflict;
 use super::batch::{Batch, Batcher, Bound, Entry, Offered};
-use super::items::{Items, ReadItem};
+use super::items::{Items, Place, ReadItem};
 use super::ledger::{Counts, Going, Ledger, Outcome, Ticket};
 use super::rejects::Rejects;
 use super::saver::Saver;
@@ -68,6 +68,8 @@ pub(super) struct Writing<S> {
     store: S,
     how: Arc<How>,
     batcher: Batcher,
+    /// The first item that can be written, and those read after it; they wait until the table is ready.
+    pending: Vec<ReadItem>,
     /// Items to be offered once more, before any other: the later version of each was refused.
     revived: Vec<Entry>,
     calls: JoinSet<Landed>,
@@ -95,6 +97,7 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
             store,
             batcher: Batcher::new(how.key.clone(), batch_size, overwrites),
             how: Arc::new(how),
+            pending: Vec::new(),
             revived: Vec::new(),
             calls: JoinSet::new(),
             cancel,
@@ -104,6 +107,46 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
             saver,
             reporter,
         }
+    }
+
+    /// Reads up to the first item that can be written, and keeps it for [`all`](Self::all); items before it are rejected or left
+    /// out. `misfit` is the reason why the table cannot take an item. Makes no call. Returns whether there is such an item.
+    pub(super) async fn first(&mut self, items: &mut Items, misfit: impl Fn(&[u8]) -> Option<String>) -> Result<bool> {
+        while let Some(chunk) = self.next_chunk(items).await? {
+            let mut chunk = chunk.into_iter();
+            while let Some(item) = chunk.next() {
+                if item.texts.iter().any(|text| misfit(text).is_none()) {
+                    self.pending = std::iter::once(item).chain(chunk).collect();
+                    return Ok(true);
+                }
+                self.refuse(item, &misfit)?;
+            }
+        }
+        Ok(false)
+    }
+
+    /// Rejects an item of which nothing can be written.
+    fn refuse(&mut self, item: ReadItem, misfit: &impl Fn(&[u8]) -> Option<String>) -> Result<()> {
+        let ReadItem { going, texts, place } = item;
+        let ticket = self.read(place, going)?;
+        for text in texts {
+            let reason = misfit(&text).unwrap_or_default();
+            self.reject(ticket, Refused { item: text, reason })?;
+        }
+        Ok(())
+    }
+
+    async fn next_chunk(&mut self, items: &mut Items) -> Result<Option<Vec<ReadItem>>> {
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Err(interrupted()),
+            chunk = items.next() => chunk.transpose(),
+        }
+    }
+
+    /// Saves checkpoints at `path` from now on; the items go into the table that is known by `table_id`.
+    pub(super) fn keep_at(&mut self, path: Option<PathBuf>, table_id: Option<String>) {
+        self.saver.keep_at(path, table_id);
     }
 
     /// Writes all items. On failure or cancellation the calls in flight may end first, and the checkpoint is written.
@@ -117,38 +160,42 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
 
     async fn until_end(&mut self, items: &mut Items) -> Result<()> {
         self.save_now().await?;
+        let mut chunk = std::mem::take(&mut self.pending);
         loop {
-            let chunk = tokio::select! {
-                biased;
-                () = self.cancel.cancelled() => return Err(interrupted()),
-                chunk = items.next() => chunk,
-            };
-            let Some(chunk) = chunk else { break };
-            for item in chunk? {
+            for item in chunk {
                 self.make_room().await?;
                 self.take(item).await?;
             }
+            match self.next_chunk(items).await? {
+                Some(next) => chunk = next,
+                None => return self.finish().await,
+            }
         }
-        self.finish().await
     }
 
     /// Finds a place for what goes on of an item.
     async fn take(&mut self, item: ReadItem) -> Result<()> {
         let ReadItem { going, texts, place } = item;
+        if texts.is_empty() {
+            self.reporter.report(Event::Progress { items: 1, bytes: 0 });
+        }
+        let ticket = self.read(place, going)?;
+        for text in texts {
+            self.place(Entry { text, ticket }).await?;
+        }
+        Ok(())
+    }
+
+    /// Enters an item into the ledger.
+    fn read(&mut self, place: Place, going: Going) -> Result<Ticket> {
         if let Going::Nothing(refused) = &going
             && self.how.strict
         {
             return Err(self.stop_at(refused));
         }
-        if texts.is_empty() {
-            self.reporter.report(Event::Progress { items: 1, bytes: 0 });
-        }
         let ticket = self.ledger.read(place.lane, place.end, going);
         self.list()?;
-        for text in texts {
-            self.place(Entry { text, ticket }).await?;
-        }
-        Ok(())
+        Ok(ticket)
     }
 
     /// Waits until items that were read long ago are settled.
@@ -353,6 +400,11 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
             return Ok(());
         };
         drained
+    }
+
+    /// Counts of what is settled so far.
+    pub(super) fn counts(&self) -> Counts {
+        self.ledger.counts()
     }
 
     /// What was done, with the files on disk.
