@@ -4,8 +4,12 @@
 use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{BufWriter, Seek, SeekFrom, Write};
+use std::io::{BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::atomic::{
     Access, create_file, create_folders, open_lines_file, put_in_place, refused, remove_file, rename, sync_folder,
@@ -126,13 +130,29 @@ impl LinesFile {
         written.map_err(|error| refused("write", &self.path, error))
     }
 
-    /// Appends a line that gives a reason, and a JSON value under this name: `{"reason":"…","item":{…}}`.
+    /// Appends a line that gives a reason, and a JSON value under this name: `{"reason":"…","item":{…}}`. Items that a transform made
+    /// of it follow as `"output":[…]`.
     ///
     /// # Errors
     /// The system's refusal.
-    pub fn append_with_reason(&mut self, reason: &str, name: &str, value: &[u8]) -> Result<()> {
+    pub fn append_with_reason(
+        &mut self,
+        reason: &str,
+        name: &str,
+        value: &[u8],
+        outputs: Option<&[Bytes]>,
+    ) -> Result<()> {
         let reason = serde_json::Value::from(reason).to_string();
-        self.append(&[br#"{"reason":"#, reason.as_bytes(), b",\"", name.as_bytes(), b"\":", value, b"}"])
+        let mut parts = vec![br#"{"reason":"#, reason.as_bytes(), b",\"", name.as_bytes(), b"\":", value];
+        if let Some(outputs) = outputs {
+            parts.push(br#","output":["#);
+            for (at, output) in outputs.iter().enumerate() {
+                parts.extend([if at > 0 { b",".as_slice() } else { b"" }, output]);
+            }
+            parts.push(b"]");
+        }
+        parts.push(b"}");
+        self.append(&parts)
     }
 
     /// Waits until all lines are on disk and says where they are.
@@ -179,12 +199,18 @@ impl LinesList {
     ///
     /// # Errors
     /// None of the places can be written; the system's refusals.
-    pub fn append_with_reason(&mut self, reason: &str, name: &str, value: &[u8]) -> Result<()> {
+    pub fn append_with_reason(
+        &mut self,
+        reason: &str,
+        name: &str,
+        value: &[u8],
+        outputs: Option<&[Bytes]>,
+    ) -> Result<()> {
         let file = match &mut self.file {
             Some(file) => file,
             None => self.file.insert(LinesFile::create_first(&self.places)?),
         };
-        file.append_with_reason(reason, name, value)
+        file.append_with_reason(reason, name, value, outputs)
     }
 
     /// As [`LinesFile::finish`]; `None` where no line was kept.
@@ -194,6 +220,33 @@ impl LinesList {
     pub fn finish(self) -> Result<Option<PathBuf>> {
         self.file.map(LinesFile::finish).transpose()
     }
+}
+
+/// Reads the lines of a file of rejected items: calls `take` with each item that the table does not have. Of transformed items these
+/// are the outputs; a line without outputs is an item that never went on to the table.
+///
+/// # Errors
+/// The file cannot be read, or was changed; those of `take`.
+pub fn read_rejected(path: &Path, is_transformed: bool, mut take: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    let file = File::open(path).map_err(|error| refused("read", path, error))?;
+    for line in BufReader::new(file).split(b'\n') {
+        let line = line.map_err(|error| refused("read", path, error))?;
+        let rejected: Rejected<'_> = serde_json::from_slice(&line).map_err(|error| {
+            Error::failed(format!("`{}` was changed while it was written", path.display())).with_source(error)
+        })?;
+        let items = if is_transformed { rejected.output } else { rejected.item.into_iter().collect() };
+        items.into_iter().try_for_each(|item| take(item.get().as_bytes()))?;
+    }
+    Ok(())
+}
+
+/// A line of a file of rejected items.
+#[derive(Deserialize)]
+struct Rejected<'a> {
+    #[serde(borrow)]
+    item: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    output: Vec<&'a RawValue>,
 }
 
 /// Where the lines of a file stand until what they belong to is whole. Until then a former file of that name stays.

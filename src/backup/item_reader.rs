@@ -268,6 +268,13 @@ impl<R: Read> ItemReader<R> {
         }
         self.enter(b"item", WHAT)?;
         let item = self.item()?;
+        // What a transform made of the item.
+        if self.window.blank()? == Some(b',') {
+            self.window.skip(1);
+            self.enter(b"output", WHAT)?;
+            let end = self.window.value_end(0)?;
+            self.window.take(end);
+        }
         self.take(b'}', WHAT)?;
         Ok(item)
     }

@@ -37,7 +37,7 @@ mod writer;
 pub use atomic::Access;
 pub use beside::{
     LinesFile, LinesList, beside, beside_in_state, create_parent, create_whole, file_bytes, leave_mark, name_in_file,
-    publish_lines, remove_mark, unpublished,
+    publish_lines, read_rejected, remove_mark, unpublished,
 };
 pub use check::{Checked, Inspection, Thoroughness, check, inspect};
 pub use checkpoint::{Changes, Checkpoint, Origin, ScanProgress, SegmentProgress};

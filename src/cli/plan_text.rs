@@ -11,7 +11,7 @@ use crate::ops::Content;
 use crate::ops::dump::DumpPlan;
 use crate::ops::place::Place;
 use crate::ops::restore::{
-    PlannedBoost, PlannedSetting, RestorePlan, Salvage, SourceFacts, TableAction, VerifyMode, When,
+    PlannedBoost, PlannedSetting, RestorePlan, Salvage, SourceFacts, TableAction, Verification, When,
 };
 use crate::schema::{Difference, NotRecreated, SkippedSetting};
 
@@ -98,7 +98,7 @@ pub(super) fn restore(plan: &RestorePlan, now: DateTime<Utc>) -> Vec<Section> {
     target.extend(cost.into_iter().map(|(label, words)| row(label, words)));
     if plan.action != TableAction::Keep {
         let again = if plan.transform.is_empty() { "" } else { "; the dump is transformed once more for it" };
-        let again = if plan.verify == VerifyMode::Full { again } else { "" };
+        let again = if plan.verify == Verification::Full { again } else { "" };
         let read = |cap: u32| format!(", at most {} per second", text::counted(cap.into(), "read unit"));
         let read = plan.max_read_units.map(read).unwrap_or_default();
         target.push(row("check", format!("{}{read}{again}", verification(plan.verify))));
@@ -218,12 +218,11 @@ fn boost(boost: &PlannedBoost) -> String {
     }
 }
 
-fn verification(mode: VerifyMode) -> &'static str {
-    match mode {
-        VerifyMode::Auto => "full on a local endpoint, count elsewhere",
-        VerifyMode::None => "none",
-        VerifyMode::Count => "count: every write is acknowledged",
-        VerifyMode::Full => "full: every item is read back and compared",
+fn verification(verification: Verification) -> &'static str {
+    match verification {
+        Verification::None => "none",
+        Verification::Acknowledged => "acknowledgements only, items are not read back",
+        Verification::Full => "full: every item is read back and compared",
     }
 }
 

@@ -51,7 +51,7 @@ pub(super) async fn run(intent: RestoreIntent, session: Session) -> Result<Finis
     let mut lines = summary_text::restore(&summary);
     // What was changed on the way, or came from a damaged dump, is not what `verifydb` would compare with.
     let is_as_dumped = summary.items_changed == 0 && summary.items_left_out == 0 && summary.salvaged.is_none();
-    if summary.verified == Verified::Count && is_as_dumped && !intent.is_stream() {
+    if summary.verified == Verified::Acknowledged && is_as_dumped && !intent.is_stream() {
         lines.push(format!("For a full check: {}", summary_text::full_check(std::env::args_os())));
     }
     console.result(&lines);

@@ -211,9 +211,6 @@ pub(super) fn complaints(summary: &RestoreSummary) -> Vec<String> {
     {
         let mut complaint =
             format!("{} of the dump missing in the table, {different} with other contents", text::items(*missing));
-        if summary.items_lost < missing + different {
-            complaint.push_str("; those rejected or skipped are among them");
-        }
         complaint.extend(examples.iter().map(|key| format!("\n{}", text::escape(key))));
         complaints.push(complaint);
     }
@@ -250,23 +247,22 @@ fn written(summary: &RestoreSummary) -> String {
 fn verified(summary: &RestoreSummary) -> Vec<String> {
     match &summary.verified {
         Verified::None => Vec::new(),
-        Verified::Count => vec![format!("  verified by count: {} acknowledged", text::items(summary.items_written))],
+        Verified::Acknowledged => vec!["  every item was acknowledged; items were not read back".to_owned()],
         Verified::Full { equal, missing: 0, different: 0, extra, consumed_read_units, wire, .. } => {
-            let (all, units) = (text::items(*equal), text::units(*consumed_read_units));
-            let mut lines = vec![format!("  verified: all {all} read back and equal, {units} read units consumed")];
+            let (items, units) = (text::items(*equal), text::units(*consumed_read_units));
+            let (all, but) = match (summary.items_rejected, summary.items_skipped) {
+                (0, 0) => ("all ", ""),
+                (0, _) => ("", ", all but those skipped"),
+                (_, 0) => ("", ", all but those rejected"),
+                _ => ("", ", all but those rejected or skipped"),
+            };
+            let line = format!("  verified: {all}{items} read back and equal{but}, {units} read units consumed");
+            let mut lines = vec![line];
             lines.extend(text::travelled(*wire));
             if *extra > 0 {
                 lines.push(format!("  the table also holds {} that the dump does not", text::items(*extra)));
             }
             lines
-        }
-        Verified::Full { equal, .. } if summary.items_lost == 0 => {
-            let told = match (summary.items_rejected, summary.items_skipped) {
-                (0, _) => "skipped",
-                (_, 0) => "rejected",
-                _ => "rejected or skipped",
-            };
-            vec![format!("  verified: {} read back and equal, all but those {told}", text::items(*equal))]
         }
         Verified::Full { equal, .. } => {
             vec![format!("  NOT verified: only {} read back and equal", text::items(*equal))]
@@ -450,7 +446,7 @@ mod tests {
             items_rejected: 2,
             rejects_file: Some(PathBuf::from("prod-backup.restore-films.dev.rejects.jsonl")),
             verified: read_back(309, 3, 1, &["{\"id\":{\"S\":\"\u{1b}\"}}"]),
-            items_lost: 2,
+            items_lost: 4,
             ..restored()
         };
         assert!(!summary.is_whole());
@@ -458,7 +454,7 @@ mod tests {
             complaints(&summary),
             [
                 "2 items rejected, kept with the reasons in prod-backup.restore-films.dev.rejects.jsonl",
-                "3 items of the dump missing in the table, 1 with other contents; those rejected or skipped are among them\n\
+                "3 items of the dump missing in the table, 1 with other contents\n\
                  {\"id\":{\"S\":\"\\u{1b}\"}}",
             ]
         );
@@ -466,21 +462,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_rejected_or_skipped_is_not_told_again_as_different() {
-        let of = |rejected, skipped, missing, different| RestoreSummary {
+    fn what_is_rejected_or_skipped_is_not_called_verified() {
+        let of = |rejected, skipped| RestoreSummary {
             items_written: 309,
             items_rejected: rejected,
             items_skipped: skipped,
-            verified: read_back(309, missing, different, &["{}"]),
+            verified: read_back(309, 0, 0, &[]),
             ..restored()
         };
-        for (summary, told) in [
-            (of(3, 0, 0, 3), "rejected"),
-            (of(3, 0, 3, 0), "rejected"),
-            (of(0, 3, 0, 3), "skipped"),
-            (of(1, 2, 1, 2), "rejected or skipped"),
-        ] {
-            let line = format!("  verified: 309 items read back and equal, all but those {told}");
+        for (summary, told) in [(of(3, 0), "rejected"), (of(0, 3), "skipped"), (of(1, 2), "rejected or skipped")] {
+            let line =
+                format!("  verified: 309 items read back and equal, all but those {told}, 40 read units consumed");
             assert!(restore(&summary).contains(&line), "{:?}", restore(&summary));
             assert!(complaints(&summary).iter().all(|words| words.contains("rejected")), "{:?}", complaints(&summary));
         }
@@ -544,7 +536,7 @@ mod tests {
         let words = |line: &str| line.split(' ').map(OsString::from).collect::<Vec<_>>();
         assert_eq!(
             full_check(words(
-                "./restoredb --env=dev --replace --verify count --source it's --boost-write-capacity 5 -q"
+                "./restoredb --env=dev --replace --verify none --source it's --boost-write-capacity 5 -q"
             )),
             r"verifydb --env=dev --source 'it'\''s'"
         );

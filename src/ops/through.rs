@@ -86,13 +86,15 @@ impl Naming {
         Self { transform, key }
     }
 
-    /// Adds a line `{"reason":…,"item":…}`; where values are masked, `{"reason":…,"key":…}`.
-    pub(super) fn list(&self, lines: &mut LinesList, reason: &str, item: &[u8]) -> Result<()> {
+    /// Adds a line `{"reason":…,"item":…}`; where values are masked, `{"reason":…,"key":…}`. If there is a transform, what it made of the
+    /// item and the table refused follows as `"output":[…]`.
+    pub(super) fn list(&self, lines: &mut LinesList, reason: &str, item: &[u8], outputs: &[Bytes]) -> Result<()> {
+        let outputs = Some(outputs).filter(|outputs| !self.transform.is_empty() && !outputs.is_empty());
         if self.transform.masks().is_none() {
-            return lines.append_with_reason(reason, "item", item);
+            return lines.append_with_reason(reason, "item", item, outputs);
         }
         let key = self.transform.shown_key(item, &self.key);
-        lines.append_with_reason(reason, "key", key.as_deref().unwrap_or("null").as_bytes())
+        lines.append_with_reason(reason, "key", key.as_deref().unwrap_or("null").as_bytes(), outputs)
     }
 
     /// Whether the key of an item must not be written.

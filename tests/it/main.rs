@@ -1,6 +1,7 @@
 //! The commands as people run them: real processes in a temporary folder, against a real engine.
 #![cfg(all(feature = "cli", feature = "embedded"))]
 
+mod accounting;
 mod boost;
 mod bucket;
 mod conflicts;

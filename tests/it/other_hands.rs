@@ -123,7 +123,7 @@ fn a_table_whose_key_is_another_by_now_gets_no_item() {
             .attribute_definitions(attribute("genre", ScalarAttributeType::S))
             .key_schema(partition("genre"))
     });
-    let run = project.restoredb(RESTORE.iter().chain(&["--verify=count"]));
+    let run = project.restoredb(RESTORE.iter().chain(&["--verify=none"]));
     assert_eq!(proxy.count("BatchWriteItem"), 0, "{run}");
     run.exits(13).says("another key");
 }

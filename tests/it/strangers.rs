@@ -51,7 +51,7 @@ fn an_empty_answer_acknowledges_no_write() {
     let (engine, project) = dump_of(40);
     let proxy = Proxy::of(&engine, [calls("BatchWriteItem", 1..=1, Fault::Answered(|_| json!({})))]);
     let project = project.environment("dev", proxy.url(), "copy");
-    project.restoredb(["--env=dev", "--source=out", "--yes", "--verify=count"]).exits(0);
+    project.restoredb(["--env=dev", "--source=out", "--yes", "--verify=none"]).exits(0);
     assert_eq!(proxy.failures(), 1);
     assert_eq!(engine.client().items("copy").len(), 40);
 }

@@ -151,8 +151,8 @@ struct SourceArgs {
     #[arg(long, value_name = "N|N%", value_parser = cap, conflicts_with = "schema_only")]
     max_wcu: Option<Cap>,
 
-    /// check the result: not, by counts, or by reading every item back; auto is full where reading
-    /// is free (a local endpoint), count elsewhere
+    /// check the result by reading every item back, or not at all; auto is full on a local endpoint,
+    /// where reading is free, and relies on the acknowledgements elsewhere
     #[arg(long, value_name = "HOW", value_enum, default_value_t)]
     verify: Verify,
 
@@ -185,7 +185,6 @@ enum Verify {
     #[default]
     Auto,
     None,
-    Count,
     Full,
 }
 
@@ -258,7 +257,6 @@ impl Arguments for RestoreArgs {
             verify: match restore.verify {
                 Verify::Auto => VerifyMode::Auto,
                 Verify::None => VerifyMode::None,
-                Verify::Count => VerifyMode::Count,
                 Verify::Full => VerifyMode::Full,
             },
             show: self.transform.shown(),

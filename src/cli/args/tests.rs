@@ -156,6 +156,7 @@ fn command_lines_that_clap_refuses() {
         "--batch-size 0",
         "--batch-size 26",
         "--verify sometimes",
+        "--verify count",
         "--confirm=",
     ] {
         let error = RestoreArgs::try_parse_from(words("restoredb", line)).expect_err(line);
@@ -181,10 +182,10 @@ fn a_restore_without_options() {
 
 #[test]
 fn every_option_of_a_restore_arrives() {
-    let request = restore("--source - --if-missing --batch-size 7 --verify count --schema s.json --schema-only");
+    let request = restore("--source - --if-missing --batch-size 7 --verify none --schema s.json --schema-only");
     assert!(matches!(request.source, SourceSpec::Stdin));
     assert_eq!((request.existing, request.content), (ExistingTable::Keep, Content::SchemaOnly));
-    assert_eq!((request.batch_size, request.verify), (7, VerifyMode::Count));
+    assert_eq!((request.batch_size, request.verify), (7, VerifyMode::None));
     assert_eq!(request.schema.as_deref(), Some(Path::new("s.json")));
     let request = restore("--with kms --read-capacity 3 --apply-settings");
     assert_eq!((request.settings.with, request.overrides.read_capacity), (vec![Setting::Kms], Some(3)));

@@ -80,7 +80,7 @@ pub struct Example {
 pub(super) struct Compared {
     /// Items with their own key that are equal.
     pub(super) equal: u64,
-    /// Items that only the source has.
+    /// Items that only the source has. Those that were rejected or skipped are not expected in the target.
     pub(super) missing: u64,
     /// Items with other contents.
     pub(super) different: u64,
@@ -118,8 +118,10 @@ pub(super) async fn compare(source: impl Side, target: impl Side, comparing: &Co
         wire,
         ..Compared::default()
     };
-    let (tally, left, right) =
-        blocking(COMPARISON, move || Ok((tally::tally(&left.records, &right.records)?, left, right))).await?;
+    let (tally, left, right) = blocking(COMPARISON, move || {
+        Ok((tally::tally(&left.records, left.rejected.as_ref(), &right.records)?, left, right))
+    })
+    .await?;
     compared.superseded = left.held.saturating_sub(tally.source);
     let (examples, again) = examples(&tally, (&source, &left), (&target, &right), comparing).await?;
     for texts in again {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::iter;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,7 +10,7 @@ use tokio::sync::mpsc;
 
 use super::tally::{PARTITIONS, RECORD, Record};
 use super::{COMPARISON, Comparing};
-use crate::backup::{Source, Spill};
+use crate::backup::{Source, Spill, read_rejected};
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
 use crate::item::{Items, KeySchema, Sample, item_digest};
@@ -74,6 +75,8 @@ impl How {
 /// A side, read.
 pub(in crate::ops) struct Spilled {
     pub(super) records: Spill<RECORD>,
+    /// Records of items that the other side must not have.
+    pub(super) rejected: Option<Spill<RECORD>>,
     pub(super) items: u64,
     /// Items that have a record.
     pub(super) held: u64,
@@ -90,6 +93,7 @@ impl Spilled {
         let records = Spill::new(PARTITIONS, SCRATCH_MEMORY)?;
         Ok(Self {
             records,
+            rejected: None,
             items: 0,
             held: 0,
             without_key: 0,
@@ -118,13 +122,30 @@ impl Spilled {
 pub(in crate::ops) struct DumpSide {
     pub(in crate::ops) source: Arc<Source>,
     pub(in crate::ops) transform: Transform,
+    /// Files of the items that a restore rejected or skipped: the table does not have them.
+    pub(in crate::ops) rejected: Vec<PathBuf>,
 }
 
 impl DumpSide {
     /// The items as they are.
     pub(in crate::ops) fn of(source: Arc<Source>) -> Self {
-        Self { source, transform: Transform::new() }
+        Self { source, transform: Transform::new(), rejected: Vec::new() }
     }
+}
+
+/// Records of the items in files of rejected items. Those without a usable key have no record in the source either.
+fn rejected_in(files: &[PathBuf], is_transformed: bool, key: &KeySchema) -> Result<Option<Spill<RECORD>>> {
+    if files.is_empty() {
+        return Ok(None);
+    }
+    let mut rejected = Spill::new(PARTITIONS, SCRATCH_MEMORY)?;
+    let mut take = |item: &[u8]| {
+        let Some((key, digest)) = key.hash128(item).ok().zip(item_digest(item).ok()) else { return Ok(()) };
+        let record = Record { key, digest, page: 0 };
+        rejected.push(record.partition(), &record.to_bytes())
+    };
+    files.iter().try_for_each(|file| read_rejected(file, is_transformed, &mut take))?;
+    Ok(Some(rejected))
 }
 
 /// The items of a dump that a table with this key is to have.
@@ -161,12 +182,15 @@ impl Side for DumpSide {
     async fn spill(&self, comparing: &Comparing, tells: bool) -> Result<Spilled> {
         let (source, transform) = (Arc::clone(&self.source), self.transform.clone());
         let (key, how, reporter) = (comparing.key.clone(), How::of(comparing), Arc::clone(&comparing.reporter));
+        let files = self.rejected.clone();
         blocking(COMPARISON, move || {
             if !source.has_items() {
                 return Spilled::new();
             }
+            let rejected = rejected_in(&files, !transform.is_empty(), &key)?;
             let items = items_of(&source, &transform, &key, &reporter)?;
-            spill_dump(items, &key, &how, tells.then_some(reporter.as_ref()))
+            let spilled = spill_dump(items, &key, &how, tells.then_some(reporter.as_ref()))?;
+            Ok(Spilled { rejected, ..spilled })
         })
         .await
     }

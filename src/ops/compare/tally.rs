@@ -1,6 +1,7 @@
 //! Records of two sides, held against each other partition by partition.
 
-use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 use super::Fault;
 use crate::backup::Spill;
@@ -67,14 +68,19 @@ pub(super) struct Tally {
     pub(super) wanted: Vec<Wanted>,
 }
 
-/// Compares all records. Of a key that a side holds twice the last record counts: that is what a restore writes.
-pub(super) fn tally(source: &Spill<RECORD>, target: &Spill<RECORD>) -> Result<Tally> {
+/// Compares all records. Of a key that a side holds twice the last record counts: that is what a restore writes. Items in `rejected`
+/// are not expected in the target; the last other record of their key is.
+pub(super) fn tally(source: &Spill<RECORD>, rejected: Option<&Spill<RECORD>>, target: &Spill<RECORD>) -> Result<Tally> {
     let mut tally = Tally::default();
     for partition in 0..PARTITIONS {
-        let mut missing = by_key(source, partition)?;
-        tally.source += missing.len() as u64;
+        let Expected { records: mut missing, rejected } = match rejected {
+            Some(rejected) => Expected::of(source, rejected, partition)?,
+            None => Expected { records: by_key(source, partition)?, rejected: HashSet::new() },
+        };
+        tally.source += (missing.len() + rejected.len()) as u64;
         for found in sorted(by_key(target, partition)?) {
             match missing.remove(&found.key) {
+                None if rejected.contains(&found.key) => {}
                 None => tally.note(Fault::Extra, None, Some(found)),
                 Some(wanted) if wanted.digest == found.digest => tally.equal += 1,
                 Some(wanted) => tally.note(Fault::Different, Some(wanted), Some(found)),
@@ -87,9 +93,44 @@ pub(super) fn tally(source: &Spill<RECORD>, target: &Spill<RECORD>) -> Result<Ta
     Ok(tally)
 }
 
+/// What the target must have.
+struct Expected {
+    records: HashMap<u128, Record>,
+    /// Keys of which every item was rejected: the target may have another item or none.
+    rejected: HashSet<u128>,
+}
+
+impl Expected {
+    fn of(source: &Spill<RECORD>, rejected: &Spill<RECORD>, partition: usize) -> Result<Self> {
+        let mut counts: HashMap<(u128, u128), u64> = HashMap::new();
+        for record in records(rejected, partition)? {
+            let Record { key, digest, .. } = record?;
+            *counts.entry((key, digest)).or_default() += 1;
+        }
+        let mut expected = Self { records: HashMap::new(), rejected: HashSet::new() };
+        let mut source = records(source, partition)?.collect::<Result<Vec<_>>>()?;
+        // The last item that was not rejected counts.
+        source.reverse();
+        for record in source {
+            let Entry::Vacant(entry) = expected.records.entry(record.key) else { continue };
+            if let Some(count) = counts.get_mut(&(record.key, record.digest)).filter(|count| **count > 0) {
+                *count -= 1;
+                expected.rejected.insert(record.key);
+            } else {
+                entry.insert(record);
+                expected.rejected.remove(&record.key);
+            }
+        }
+        Ok(expected)
+    }
+}
+
 fn by_key(spill: &Spill<RECORD>, partition: usize) -> Result<HashMap<u128, Record>> {
-    let records = spill.partition(partition)?.map(|bytes| bytes.map(|bytes| Record::of(&bytes)));
-    records.map(|record| record.map(|record| (record.key, record))).collect()
+    records(spill, partition)?.map(|record| record.map(|record| (record.key, record))).collect()
+}
+
+fn records(spill: &Spill<RECORD>, partition: usize) -> Result<impl Iterator<Item = Result<Record>>> {
+    Ok(spill.partition(partition)?.map(|bytes| bytes.map(|bytes| Record::of(&bytes))))
 }
 
 /// In an order that is the same each time, so that the same items are shown.
@@ -141,7 +182,7 @@ mod tests {
             source in prop::collection::vec((0..3000_u128, 0..3_u128), 0..60),
             target in prop::collection::vec((0..3000_u128, 0..3_u128), 0..60),
         ) {
-            let tally = tally(&spill(&source), &spill(&target)).unwrap();
+            let tally = tally(&spill(&source), None, &spill(&target)).unwrap();
             let (source, target): (BTreeMap<_, _>, BTreeMap<_, _>) =
                 (source.into_iter().collect(), target.into_iter().collect());
             let missing = source.keys().filter(|key| !target.contains_key(key)).count() as u64;
@@ -152,6 +193,30 @@ mod tests {
             prop_assert_eq!(tally.different, tally.source - missing - equal);
             let noted = [missing, tally.different, extra].map(|count| usize::try_from(count).unwrap().min(NOTED));
             prop_assert_eq!(tally.wanted.len(), noted.iter().sum::<usize>());
+        }
+
+        #[test]
+        fn a_rejected_item_hides_no_other(
+            all in prop::collection::vec((0..12_u128, 0..4_u128), 0..60),
+            refused in prop::collection::btree_set((0..12_u128, 0..4_u128), 0..30),
+            lost in prop::collection::btree_set(0..12_u128, 0..4),
+            own in 0..12_u128,
+        ) {
+            let (rejected, accepted): (Vec<_>, Vec<_>) = all.iter().copied().partition(|item| refused.contains(item));
+            let expected: BTreeMap<_, _> = accepted.into_iter().collect();
+            let mut table = expected.clone();
+            table.retain(|key, _| !lost.contains(key));
+            // What the table had before does not count as an item of the dump.
+            let is_own = !expected.contains_key(&own);
+            if is_own {
+                table.insert(own, 99);
+            }
+            let target: Vec<_> = table.into_iter().collect();
+            let tally = tally(&spill(&all), Some(&spill(&rejected)), &spill(&target)).unwrap();
+            let missing = expected.keys().filter(|key| lost.contains(key)).count() as u64;
+            prop_assert_eq!((tally.missing, tally.different), (missing, 0));
+            prop_assert_eq!(tally.equal, expected.len() as u64 - missing);
+            prop_assert_eq!(tally.extra, u64::from(is_own && !all.iter().any(|item| item.0 == own)));
         }
     }
 }

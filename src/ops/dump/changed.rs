@@ -71,7 +71,7 @@ impl Changing {
                 "fix the transform or the item, or omit --strict: rejected items are then listed in a file",
             ));
         }
-        self.naming.list(&mut self.rejects, &reason.to_string(), item)
+        self.naming.list(&mut self.rejects, &reason.to_string(), item, &[])
     }
 }
 

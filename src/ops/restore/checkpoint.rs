@@ -18,7 +18,7 @@ use crate::item::KeySchema;
 use crate::schema::TableSchema;
 
 /// Raised when an older program would misread a checkpoint.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// Stripes of one dump at most.
 const STRIPES: u64 = 8;

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use smallvec::{SmallVec, smallvec};
 
+use super::acknowledged::Repeated;
 use crate::store::Refused;
 
 /// Items that may lie between the marks and the readers, in all lanes together: about a hundred bytes each.
@@ -25,15 +26,15 @@ const WAITING_BYTES: usize = 16 * 1024 * 1024;
 pub(super) struct Counts {
     /// Items read.
     pub(super) read: u64,
-    /// Items the table has as the dump has them.
+    /// Items that DynamoDB acknowledged, or that the table had already.
     pub(super) written: u64,
     /// Of those, items that were there already and did not have to be written.
     pub(super) already_there: u64,
-    /// Earlier versions of an item that a later one replaced before they were written.
+    /// Items that another item with the same key replaced.
     pub(super) superseded: u64,
-    /// Items that cannot be written, or must not.
+    /// Items of the dump that were rejected, whole or in part.
     pub(super) rejected: u64,
-    /// Items left out because the table has others with their keys.
+    /// Items of the dump that were skipped, whole or in part, because the table has others with their keys.
     pub(super) skipped: u64,
     /// Items that went on to the table: those of the dump, or what the transform made of them.
     pub(super) out: u64,
@@ -41,28 +42,32 @@ pub(super) struct Counts {
     pub(super) changed: u64,
     /// Items of the dump that the transform left out on purpose.
     pub(super) filtered: u64,
-    /// Of those rejected, items of the dump of which nothing went on to the table.
-    pub(super) withheld: u64,
+    /// Items that went on to the table and were rejected or skipped there.
+    pub(super) unwritten: u64,
     /// Bytes of text of the items written.
     pub(super) bytes: u64,
 }
 
 impl Counts {
-    /// Items of which it is known what became of them: what went on to the table, and what was withheld from it.
+    /// Items that went on to the table and whose outcome is known. At the end this is all of them.
     pub(super) fn accounted(&self) -> u64 {
-        self.written + self.superseded + self.rejected + self.skipped
+        self.written + self.superseded + self.unwritten
     }
 
-    /// Items of which it must be known.
-    pub(super) fn owed(&self) -> u64 {
-        self.out + self.withheld
+    /// Counts items that share a key once: the last one replaced the others.
+    pub(super) fn without_repeated(self, repeated: Repeated) -> Self {
+        Self {
+            written: self.written - repeated.items,
+            already_there: self.already_there - repeated.already_there,
+            superseded: self.superseded + repeated.items,
+            ..self
+        }
     }
 
     /// Pieces of a dump that are rejected without being read as items.
     pub(super) fn add_unreadable(&mut self, pieces: u64) {
         self.read += pieces;
         self.rejected += pieces;
-        self.withheld += pieces;
     }
 }
 
@@ -99,11 +104,21 @@ pub(super) enum Going {
     Nothing(Box<Refused>),
 }
 
-/// Something that belongs into a file now.
+/// The file that an item is listed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum File {
+    Rejects,
+    Conflicts,
+}
+
+/// An item of the dump that must be listed in a file now: once, however many items were to take its place.
 #[derive(Debug)]
-pub(super) enum Listed {
-    Rejected(Box<Refused>),
-    Skipped(Box<Refused>),
+pub(super) struct Listed {
+    pub(super) file: File,
+    /// The item as the dump has it, and the first reason.
+    pub(super) refused: Refused,
+    /// The items that went on to the table for it and were rejected or skipped there.
+    pub(super) outputs: SmallVec<[Bytes; 1]>,
 }
 
 #[derive(Debug)]
@@ -188,7 +203,7 @@ impl Ledger {
         let slot = &mut lane.open[at];
         self.waiting_bytes -= slot.kept_bytes();
         slot.open -= 1;
-        slot.outcomes.push(outcome.of(slot.others.as_ref()));
+        slot.outcomes.push(outcome);
         self.waiting_bytes += slot.kept_bytes();
         self.pass(ticket.lane);
     }
@@ -213,21 +228,34 @@ impl Ledger {
 
 impl Counts {
     fn add(&mut self, slot: Slot, listed: &mut VecDeque<Listed>) {
+        let Slot { others, is_withheld, outcomes, .. } = slot;
         self.read += 1;
-        if slot.is_withheld {
-            self.withheld += 1;
-        } else {
-            self.out += slot.outcomes.len() as u64;
+        if !is_withheld {
+            self.out += outcomes.len() as u64;
         }
-        match slot.others {
-            Some(_) if slot.outcomes.is_empty() => self.filtered += 1,
+        match others {
+            Some(_) if outcomes.is_empty() => self.filtered += 1,
             Some(_) => self.changed += 1,
             None => {}
         }
-        slot.outcomes.into_iter().for_each(|outcome| self.count(outcome, listed));
+        let mut of_item: SmallVec<[Listed; 1]> = SmallVec::new();
+        for outcome in outcomes {
+            if let Some((file, refused)) = self.count(outcome) {
+                list(&mut of_item, file, refused, others.as_ref(), is_withheld);
+            }
+        }
+        for one in &of_item {
+            match one.file {
+                File::Rejects => self.rejected += 1,
+                File::Conflicts => self.skipped += 1,
+            }
+            self.unwritten += one.outputs.len() as u64;
+        }
+        listed.extend(of_item);
     }
 
-    fn count(&mut self, outcome: Outcome, listed: &mut VecDeque<Listed>) {
+    /// Counts an outcome, and returns an item that must be listed.
+    fn count(&mut self, outcome: Outcome) -> Option<(File, Refused)> {
         match outcome {
             Outcome::Written { bytes } => {
                 self.written += 1;
@@ -239,15 +267,23 @@ impl Counts {
                 self.bytes += u64::from(bytes);
             }
             Outcome::Superseded => self.superseded += 1,
-            Outcome::Rejected(refused) => {
-                self.rejected += 1;
-                listed.push_back(Listed::Rejected(refused));
-            }
-            Outcome::Skipped(refused) => {
-                self.skipped += 1;
-                listed.push_back(Listed::Skipped(refused));
-            }
+            Outcome::Rejected(refused) => return Some((File::Rejects, *refused)),
+            Outcome::Skipped(refused) => return Some((File::Conflicts, *refused)),
         }
+        None
+    }
+}
+
+/// Lists a refused item, or adds it to the entry that the item of the dump already has. A later restore reads the item as the dump
+/// has it, so that is what the entry contains.
+fn list(listed: &mut SmallVec<[Listed; 1]>, file: File, refused: Refused, others: Option<&Bytes>, is_withheld: bool) {
+    let output = (!is_withheld).then(|| refused.item.clone());
+    if let Some(one) = listed.iter_mut().find(|one| one.file == file) {
+        one.outputs.extend(output);
+    } else {
+        let item = others.cloned().unwrap_or(refused.item);
+        let refused = Refused { item, reason: refused.reason };
+        listed.push(Listed { file, refused, outputs: output.into_iter().collect() });
     }
 }
 
@@ -258,20 +294,6 @@ impl Slot {
 }
 
 impl Outcome {
-    /// The same, of the item as the dump has it: that is what a later restore reads from a file.
-    fn of(self, item: Option<&Bytes>) -> Self {
-        let Some(item) = item else { return self };
-        let replaced = |mut refused: Box<Refused>| {
-            refused.item = item.clone();
-            refused
-        };
-        match self {
-            Self::Rejected(refused) => Self::Rejected(replaced(refused)),
-            Self::Skipped(refused) => Self::Skipped(replaced(refused)),
-            other => other,
-        }
-    }
-
     fn kept_bytes(&self) -> usize {
         match self {
             Self::Rejected(refused) | Self::Skipped(refused) => refused.item.len() + refused.reason.len(),

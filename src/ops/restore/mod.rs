@@ -8,6 +8,7 @@
 //!
 //! The operation can write only through a store that was opened with a `Confirmation`.
 
+mod acknowledged;
 mod apply;
 mod batch;
 mod boost;
@@ -175,13 +176,23 @@ impl OnConflict {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum VerifyMode {
-    /// `Full` on a local endpoint, where reading is free; `Count` elsewhere.
+    /// Read every item back on a local endpoint, where reading is free; elsewhere, rely on the acknowledgements.
     #[default]
     Auto,
     /// No check.
     None,
-    /// Every item read from the dump was acknowledged by DynamoDB, superseded, or rejected.
-    Count,
+    /// Read every item back and compare it.
+    Full,
+}
+
+/// How a planned restore will be checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verification {
+    /// Not at all.
+    None,
+    /// DynamoDB must acknowledge every item; nothing is read back.
+    Acknowledged,
     /// Every item is read back and compared.
     Full,
 }
@@ -190,15 +201,15 @@ pub enum VerifyMode {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "mode")]
 pub enum Verified {
-    /// Not asked for.
+    /// Nothing was checked: not requested, or no item was written.
     None,
-    /// The counts agree: every item was acknowledged.
-    Count,
-    /// Every item of the dump was read back from the table.
+    /// Every item was acknowledged; nothing was read back.
+    Acknowledged,
+    /// Every item of the dump was read back from the table, except for those that were rejected or skipped.
     Full {
         /// Items that are equal on both sides.
         equal: u64,
-        /// Items the table lacks.
+        /// Items that are missing in the table.
         missing: u64,
         /// Items the table has with other contents.
         different: u64,
@@ -220,7 +231,7 @@ impl Verified {
     pub fn lacking(&self) -> u64 {
         match self {
             Self::Full { missing, different, .. } => missing + different,
-            Self::None | Self::Count => 0,
+            Self::None | Self::Acknowledged => 0,
         }
     }
 }
@@ -246,17 +257,17 @@ pub struct RestoreSummary {
     pub collisions: u64,
     /// The first of them, by their place among what came out in this run, counted from 1.
     pub collided: Vec<(u64, u64)>,
-    /// Items the table has as the dump has them: acknowledged by DynamoDB, or found there already.
+    /// Items that are in the table: acknowledged by DynamoDB, or found there already. Items with the same key count once.
     pub items_written: u64,
     /// Of those, items that were found there already; only `--on-conflict skip` and `fail` look.
     pub items_already_there: u64,
-    /// Earlier versions of an item that a later line of the dump replaced before they were written.
+    /// Earlier versions of an item that a later item of the dump with the same key replaced.
     pub items_superseded: u64,
-    /// Items that DynamoDB or the transform refused; they are in the rejects file.
+    /// Items of the dump that DynamoDB or the transform refused, whole or in part; they are in the rejects file.
     pub items_rejected: u64,
     /// Where the rejected items are, with the reason for each.
     pub rejects_file: Option<PathBuf>,
-    /// Items left out because the table has others with their keys (`--on-conflict skip`).
+    /// Items of the dump that were skipped, whole or in part, because the table has others with their keys (`--on-conflict skip`).
     pub items_skipped: u64,
     /// Where the skipped items are.
     pub conflicts_file: Option<PathBuf>,
@@ -270,9 +281,9 @@ pub struct RestoreSummary {
     pub consumed_write_units: f64,
     /// Calls that were throttled or answered with unprocessed items.
     pub throttled_calls: u64,
-    /// Items that the check found missing or different and that are none of those rejected or skipped.
+    /// Acknowledged items that the check found missing or different.
     pub items_lost: u64,
-    /// What the check found. An item that was rejected or skipped is missing or different here, too.
+    /// What the check found.
     pub verified: Verified,
     /// What became of the boost, if there was one.
     pub boost: Option<BoostOutcome>,
@@ -308,7 +319,6 @@ impl RestoreSummary {
             && self.failed_settings().next().is_none()
             && self.items_rejected == 0
             && self.collisions == 0
-            && self.items_out == self.items_written + self.items_superseded + self.items_skipped
     }
 
     /// The settings that were promised and could not be applied.

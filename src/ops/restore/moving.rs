@@ -62,7 +62,7 @@ impl<S: WriteStore + Clone + 'static> Moving<S> {
             strict: request.strict,
         };
         let (reporter, cancel) = (Arc::clone(reporter), cancel.clone());
-        let writing = Writing::new(store.clone(), how, rejects, Saver::new(checkpoint), reporter, cancel);
+        let writing = Writing::new(store.clone(), how, rejects, Saver::new(checkpoint), reporter, cancel)?;
         Self { writing, items, key, collisions }.with_first(plan).await.map(Some)
     }
 
@@ -78,10 +78,10 @@ impl<S: WriteStore + Clone + 'static> Moving<S> {
             Ok(true) => Ok(self),
             Ok(false) if !plan.needs_item() => Ok(self),
             Ok(false) => {
-                let moved = self.writing.end()?;
+                let (moved, _) = self.writing.end()?;
                 Err(nothing_to_write(&plan.parts.source, &plan.target.table, Some(&moved)))
             }
-            Err(error) => Err(self.writing.end()?.stopped(error)),
+            Err(error) => Err(self.writing.end()?.0.stopped(error)),
         }
     }
 
@@ -98,7 +98,10 @@ impl<S: WriteStore + Clone + 'static> Moving<S> {
         });
 
         let done = writing.all(items).await;
-        let moved = Moved { collisions: collisions.get().cloned().unwrap_or_default(), ..writing.end()? };
+        let (moved, acknowledged) = writing.end()?;
+        let repeated = blocking("counting the items", move || acknowledged.repeated()).await?;
+        let counts = moved.counts.without_repeated(repeated);
+        let moved = Moved { counts, collisions: collisions.get().cloned().unwrap_or_default(), ..moved };
         if done.is_ok() && moved.counts.read == 0 && plan.parts.source.is_stream() {
             reporter.report(Event::Warning(EMPTY_STREAM.to_owned()));
         }

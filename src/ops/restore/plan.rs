@@ -17,7 +17,7 @@ use super::resume::Interrupted;
 use super::settings::Settings;
 use super::settle::{Aim, Settled, wanted_schema};
 use super::standing::Standing;
-use super::{PlannedBoost, PlannedSetting, RestoreRequest, VerifyMode};
+use super::{PlannedBoost, PlannedSetting, RestoreRequest, Verification, VerifyMode};
 use crate::backup::{self, Checked, Source, SourceSpec};
 use crate::environment::{Approval, Endpoint, Environment, Question};
 use crate::error::{Error, ErrorKind, Result};
@@ -62,7 +62,7 @@ pub struct RestorePlan {
     /// written.
     pub write_cost_at_most: Option<WriteCost>,
     /// How the result will be checked.
-    pub verify: VerifyMode,
+    pub verify: Verification,
     /// Cap of consumed read units per second while every item is read back, given or set for a protected table.
     pub max_read_units: Option<u32>,
     /// What deserves attention before the restore.
@@ -215,7 +215,7 @@ pub async fn plan(
         max_write_units: caps.write,
         write_cost_at_most: parts.bound.cost_at_most(&facts, &parts.request).filter(|_| action != TableAction::Keep),
         verify,
-        max_read_units: caps.read.filter(|_| verify == VerifyMode::Full),
+        max_read_units: caps.read.filter(|_| verify == Verification::Full),
         warnings,
         approval: approval(environment, &table, changes.then(|| concerns.questions(backups, &parts.source))),
         boost: planned_boost,
@@ -411,30 +411,29 @@ async fn check(source: Source, reporter: Arc<dyn Reporter>) -> Result<(Source, O
     .await
 }
 
-/// What `auto` means here. A stream cannot be read a second time, so it cannot be compared.
+/// How the result will be checked. A stream cannot be read twice, so it cannot be compared.
 fn verify_mode(
     request: &RestoreRequest,
     source: &Source,
     target: &Place,
     resumes: bool,
     warnings: &mut Vec<String>,
-) -> VerifyMode {
+) -> Verification {
     let is_repeatable = !request.transform.runs_a_program() && (!resumes || request.transform.is_empty());
     if request.verify == VerifyMode::Full && !is_repeatable {
         warnings
             .push("the comparison transforms the dump once more: what does not come out the same twice differs".into());
     }
-    let mode = match request.verify {
-        _ if !request.content.data() => VerifyMode::None,
+    match request.verify {
+        _ if !request.content.data() => Verification::None,
+        VerifyMode::None => Verification::None,
+        VerifyMode::Full if source.is_stream() => {
+            warnings.push("Standard input cannot be read twice: items will not be read back.".into());
+            Verification::Acknowledged
+        }
+        VerifyMode::Full => Verification::Full,
         // A program, or the time in a filter, may give another item the next time.
-        VerifyMode::Auto if !is_repeatable => VerifyMode::Count,
-        VerifyMode::Auto if target.local && !source.is_stream() => VerifyMode::Full,
-        VerifyMode::Auto => VerifyMode::Count,
-        mode => mode,
-    };
-    if mode == VerifyMode::Full && source.is_stream() {
-        warnings.push("standard input cannot be read a second time: only the counts are compared".into());
-        return VerifyMode::Count;
+        VerifyMode::Auto if is_repeatable && target.local && !source.is_stream() => Verification::Full,
+        VerifyMode::Auto => Verification::Acknowledged,
     }
-    mode
 }

@@ -3,10 +3,11 @@
 
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use chrono::Utc;
 
 use super::checkpoint::Lines;
-use super::ledger::Listed;
+use super::ledger::{File, Listed};
 use crate::backup::{LinesList, Unreadable, beside, beside_in_state, name_in_file};
 use crate::error::Result;
 use crate::item::KeySchema;
@@ -46,8 +47,8 @@ impl List {
     }
 
     /// Keeps one item with its reason.
-    fn keep(&mut self, refused: &Refused, naming: &Naming) -> Result<()> {
-        naming.list(&mut self.lines, &refused.reason, &refused.item)?;
+    fn keep(&mut self, refused: &Refused, outputs: &[Bytes], naming: &Naming) -> Result<()> {
+        naming.list(&mut self.lines, &refused.reason, &refused.item, outputs)?;
         self.count += 1;
         Ok(())
     }
@@ -85,17 +86,19 @@ impl Rejects {
         })
     }
 
-    pub(super) fn keep(&mut self, listed: &Listed) -> Result<()> {
-        match listed {
-            Listed::Rejected(refused) => self.rejected.keep(refused, &self.naming),
-            Listed::Skipped(refused) => self.conflicts.keep(refused, &self.naming),
-        }
+    /// Keeps one item with its reason.
+    pub(super) fn keep(&mut self, Listed { file, refused, outputs }: &Listed) -> Result<()> {
+        let list = match file {
+            File::Rejects => &mut self.rejected,
+            File::Conflicts => &mut self.conflicts,
+        };
+        list.keep(refused, outputs, &self.naming)
     }
 
     /// Keeps a piece that is not an item, as a line `{"reason":…,"unreadable":"…"}`: bytes that are not UTF-8 are replaced.
     pub(super) fn keep_unreadable(&mut self, piece: &Unreadable) -> Result<()> {
         let text = self.naming.unreadable(&piece.text);
-        self.rejected.lines.append_with_reason(&piece.reason, "unreadable", text.as_bytes())?;
+        self.rejected.lines.append_with_reason(&piece.reason, "unreadable", text.as_bytes(), None)?;
         self.rejected.count += 1;
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Carries a restore out: table, items, check, settings.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -7,12 +8,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::apply::Applying;
 use super::boost::{Boosting, Ended};
+use super::ledger::Counts;
 use super::marker::{Mark, Marker, table_id};
 use super::moving::Moving;
 use super::plan::{Own, RestorePlan, TableAction};
 use super::settings::Settings;
 use super::writing::Moved;
-use super::{BoostOutcome, RestoreSummary, SettingOutcome, TableOutcome, Verified, VerifyMode, When, table, verify};
+use super::{BoostOutcome, RestoreSummary, SettingOutcome, TableOutcome, Verification, Verified, When, table, verify};
 use crate::backup::FileLock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Reporter};
@@ -245,20 +247,21 @@ where
     let (moved, done) = moving.all(plan, reporter).await?;
     done.map_err(|error| moved.stopped(error))?;
     moved.check(plan.source.items.map(|items| items + plan.unreadable()))?;
+    // If every item was rejected, skipped or left out, there is nothing to verify.
+    let is_nothing_written = moved.counts.read > 0 && moved.counts.written == 0;
     let verified = match plan.verify {
-        VerifyMode::Full => verify::full(store, plan, &key, reporter, cancel).await?,
-        VerifyMode::Count => Verified::Count,
-        VerifyMode::Auto | VerifyMode::None => Verified::None,
+        Verification::None => Verified::None,
+        _ if is_nothing_written => Verified::None,
+        Verification::Full => verify::full(store, plan, &key, moved.unwritten_files(), reporter, cancel).await?,
+        Verification::Acknowledged => Verified::Acknowledged,
     };
     Ok(Data { moved, verified })
 }
 
 impl Data {
-    /// Items that the table lacks or has otherwise, but for those that are told as rejected or skipped.
+    /// Acknowledged items that are missing in the table or have other contents there.
     fn lost(&self) -> u64 {
-        let counts = self.moved.counts;
-        let told = counts.rejected - counts.withheld.min(counts.rejected) + counts.skipped;
-        self.verified.lacking().saturating_sub(told)
+        self.verified.lacking()
     }
 
     fn summary(
@@ -307,10 +310,11 @@ impl Data {
 impl Moved {
     /// What was read must be what the check had counted, and of all of it must be known what became of it.
     fn check(&self, expected: Option<u64>) -> Result<()> {
-        let (read, owed, accounted) = (self.counts.read, self.counts.owed(), self.counts.accounted());
-        if owed != accounted || self.open > 0 {
+        let Counts { read, out, .. } = self.counts;
+        let accounted = self.counts.accounted();
+        if out != accounted || self.open > 0 {
             let what =
-                format!("{} items were to be written, and {accounted} are accounted for", owed + self.open as u64);
+                format!("{} items were to be written, and {accounted} are accounted for", out + self.open as u64);
             return Err(Error::failed(what).with_hint("compare dump and table with verifydb; this should be reported"));
         }
         match expected {
@@ -332,6 +336,11 @@ impl Moved {
         let stopped = Error::new(error.kind(), format!("the restore stopped: {done}"));
         let hint = error.hint().unwrap_or("run it again when the cause is gone").to_owned();
         stopped.with_hint(hint).with_source(error)
+    }
+
+    /// The files of items that were rejected or skipped.
+    fn unwritten_files(&self) -> Vec<PathBuf> {
+        [&self.rejects_file, &self.conflicts_file].into_iter().flatten().cloned().collect()
     }
 
     fn read_at_all(&self) -> u64 {

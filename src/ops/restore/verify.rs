@@ -1,5 +1,6 @@
 //! The full check of a restore: every item of the dump is compared with what the table now holds.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
@@ -19,11 +20,12 @@ const EXAMPLES: usize = 10;
 /// Pages of the table on their way. Few, for what the restore took is not all given back.
 const PAGES: usize = 6;
 
-/// Compares the table with the dump.
+/// Compares the table with the dump, except for the items in the files `rejected`: the table does not have them.
 pub(super) async fn full<S>(
     store: &S,
     plan: &RestorePlan,
     key: &KeySchema,
+    rejected: Vec<PathBuf>,
     reporter: &Arc<dyn Reporter>,
     cancel: &CancellationToken,
 ) -> Result<Verified>
@@ -35,7 +37,7 @@ where
         store.cap_reads(units);
     }
     let transform = plan.parts.request.transform.clone();
-    let dump = DumpSide { source: Arc::clone(&plan.parts.source), transform };
+    let dump = DumpSide { source: Arc::clone(&plan.parts.source), transform, rejected };
     let table = TableSide {
         store: store.clone(),
         table: plan.target.table.clone(),
@@ -49,7 +51,7 @@ where
         () = cancel.cancelled() => return Err(interrupted()),
         found = compare(dump, table, &comparing) => found?,
     };
-    // Items without a usable key were rejected before; what the table held before is not this restore's business.
+    // Items that the table held before are not part of this restore.
     let lacking = found.examples.into_iter().filter(|example| example.fault != Fault::Extra);
     Ok(Verified::Full {
         equal: found.equal,

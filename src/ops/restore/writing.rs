@@ -1,7 +1,7 @@
 //! The items on their way into the table: batches in flight, bounded in number and in bytes; the store retries.
 //!
 //! Every item that is read, or each of those that a transform puts in its place, ends in exactly one of four counts: written,
-//! superseded, rejected or skipped; or it was not reached because the run stopped, and lies above the marks of the checkpoint.
+//! superseded, rejected or skipped (the last two together are `unwritten`); or it was not reached because the run stopped, and lies above the marks of the checkpoint.
 //! What a transform leaves out on purpose is counted as that.
 
 use std::path::PathBuf;
@@ -12,6 +12,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::OnConflict;
+use super::acknowledged::Acknowledged;
 use super::batch::{Batch, Batcher, Bound, Entry, Offered};
 use super::items::{Items, Place, ReadItem};
 use super::ledger::{Counts, Going, Ledger, Outcome, Ticket};
@@ -72,6 +73,7 @@ pub(super) struct Writing<S> {
     pending: Vec<ReadItem>,
     /// Items to be offered once more, before any other: the later version of each was refused.
     revived: Vec<Entry>,
+    acknowledged: Acknowledged,
     calls: JoinSet<Landed>,
     cancel: CancellationToken,
     bytes_in_flight: usize,
@@ -90,15 +92,16 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
         saver: Saver,
         reporter: Arc<dyn Reporter>,
         cancel: CancellationToken,
-    ) -> Self {
+    ) -> Result<Self> {
         let overwrites = how.on_conflict == OnConflict::Overwrite;
         let batch_size = if overwrites { how.batch_size } else { 1 };
-        Self {
+        Ok(Self {
             store,
             batcher: Batcher::new(how.key.clone(), batch_size, overwrites),
             how: Arc::new(how),
             pending: Vec::new(),
             revived: Vec::new(),
+            acknowledged: Acknowledged::new()?,
             calls: JoinSet::new(),
             cancel,
             bytes_in_flight: 0,
@@ -106,7 +109,7 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
             rejects,
             saver,
             reporter,
-        }
+        })
     }
 
     /// Reads up to the first item that can be written, and keeps it for [`all`](Self::all); items before it are rejected or left
@@ -327,8 +330,12 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
                     self.reject(ticket, Refused { item: text, reason })?;
                 }
                 Some(reason) => self.note(ticket, Outcome::Skipped(Box::new(Refused { item: text, reason })))?,
-                None if written.already_there > 0 => self.note(ticket, Outcome::AlreadyThere { bytes })?,
-                None => self.note(ticket, Outcome::Written { bytes })?,
+                None => {
+                    let is_already_there = written.already_there > 0;
+                    self.acknowledged.take(key, is_already_there)?;
+                    let written = Outcome::Written { bytes };
+                    self.note(ticket, if is_already_there { Outcome::AlreadyThere { bytes } } else { written })?;
+                }
             }
             for superseded in of_key {
                 self.note(superseded.ticket, Outcome::Superseded)?;
@@ -407,12 +414,12 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
         self.ledger.counts()
     }
 
-    /// What was done, with the files on disk.
-    pub(super) fn end(self) -> Result<Moved> {
+    /// What was done, with the files on disk; the keys of the items that were acknowledged.
+    pub(super) fn end(self) -> Result<(Moved, Acknowledged)> {
         let (counts, open) = (self.ledger.counts(), self.ledger.open());
         let (write_units, throttled_calls) = self.saver.totals();
         let (rejects_file, conflicts_file) = self.rejects.finish()?;
-        Ok(Moved {
+        let moved = Moved {
             counts,
             open,
             write_units,
@@ -420,7 +427,8 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
             rejects_file,
             conflicts_file,
             collisions: Collisions::default(),
-        })
+        };
+        Ok((moved, self.acknowledged))
     }
 }
 

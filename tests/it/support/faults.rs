@@ -206,6 +206,11 @@ impl Proxy {
         self.shared.rules.lock().expect("no task panics while it holds the rules").clear();
     }
 
+    /// From now on these rules hold.
+    pub(crate) fn set(&self, rules: impl Into<Vec<Rule>>) {
+        *self.shared.rules.lock().expect("no task panics while it holds the rules") = rules.into();
+    }
+
     /// Nothing goes wrong any more with `operation`.
     pub(crate) fn heal_calls(&self, operation: &str) {
         self.shared

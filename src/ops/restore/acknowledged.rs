@@ -1,0 +1,75 @@
+//! Keys of acknowledged items. If DynamoDB acknowledges two items with the same key, the table has only one of them.
+//!
+//! The keys are partitioned into a scratch file, so memory is bounded.
+
+use std::collections::HashSet;
+
+use crate::backup::Spill;
+use crate::error::Result;
+
+const PARTITIONS: usize = 1024;
+
+/// Memory of records before they go to disk, in bytes.
+const SCRATCH_MEMORY: usize = 1024 * 1024;
+
+/// Hash of the key; 1 if the table already had the item.
+const RECORD: usize = 17;
+
+/// The keys of all items that were acknowledged in this run.
+pub(super) struct Acknowledged(Spill<RECORD>);
+
+/// Acknowledged items whose key an earlier acknowledged item has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Repeated {
+    pub(super) items: u64,
+    /// Of those, items that the table already had.
+    pub(super) already_there: u64,
+}
+
+impl Acknowledged {
+    /// # Errors
+    /// A temporary file cannot be created.
+    pub(super) fn new() -> Result<Self> {
+        Ok(Self(Spill::new(PARTITIONS, SCRATCH_MEMORY)?))
+    }
+
+    /// # Errors
+    /// The disk is full.
+    pub(super) fn take(&mut self, key: u128, is_already_there: bool) -> Result<()> {
+        let mut record = [0; RECORD];
+        record[..16].copy_from_slice(&key.to_le_bytes());
+        record[16] = u8::from(is_already_there);
+        self.0.push(usize::try_from(key % PARTITIONS as u128).unwrap_or(0), &record)
+    }
+
+    /// # Errors
+    /// The temporary file cannot be read.
+    pub(super) fn repeated(&self) -> Result<Repeated> {
+        let mut repeated = Repeated::default();
+        for partition in 0..PARTITIONS {
+            let mut seen: HashSet<[u8; 16]> = HashSet::new();
+            for record in self.0.partition(partition)? {
+                let [key @ .., is_already_there] = record?;
+                if !seen.insert(key) {
+                    repeated.items += 1;
+                    repeated.already_there += u64::from(is_already_there);
+                }
+            }
+        }
+        Ok(repeated)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_each_key_all_but_the_first_item_are_repeated() {
+        let mut keys = Acknowledged::new().unwrap();
+        for key in (0..2000).chain(0..30).chain([7; 5]) {
+            keys.take(key, key == 7).unwrap();
+        }
+        assert_eq!(keys.repeated().unwrap(), Repeated { items: 35, already_there: 6 });
+    }
+}
