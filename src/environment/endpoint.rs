@@ -60,6 +60,16 @@ impl Endpoint {
         }
     }
 
+    /// The address in an endpoint URL; `None` if it is not one.
+    #[must_use]
+    pub fn address_of(url: &str) -> Option<Address> {
+        let host = host_of(url).ok()?.to_ascii_lowercase();
+        let (scheme, rest) = url.split_once("://")?;
+        let (_, port) = split_port(rest.split_once('/').map_or(rest, |(authority, _)| authority));
+        let default = if scheme.eq_ignore_ascii_case("https") { 443 } else { 80 };
+        Some(Address { host, port: port.map_or(Some(default), |port| port.parse().ok())? })
+    }
+
     /// The place that named it, unless nobody did.
     #[must_use]
     pub fn source(&self) -> Option<&ValueSource> {
@@ -67,6 +77,29 @@ impl Endpoint {
             Self::Aws => None,
             Self::Url { source, .. } | Self::Embedded { source, .. } => Some(source),
         }
+    }
+}
+
+/// Host and port of an endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// The host in lower case; an IPv6 address is in brackets.
+    pub host: String,
+    /// The port, that of the scheme if none is given.
+    pub port: u16,
+}
+
+impl Address {
+    /// Whether the host is in one of AWS's domains.
+    #[must_use]
+    pub fn is_aws(&self) -> bool {
+        is_aws_host(&self.host)
+    }
+
+    /// Whether the host is the loopback interface of this machine.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        is_loopback_host(&self.host)
     }
 }
 
@@ -186,7 +219,7 @@ fn is_local_url(url: &str, source: &ValueSource) -> bool {
         let is_plain_http = url.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http://"));
         is_named_local && is_plain_http && host_of(url).is_ok_and(is_container_name)
     };
-    host_of(url).is_ok_and(is_loopback_host) || is_container()
+    host_of(url).is_ok_and(is_own_host) || is_container()
 }
 
 /// Whether it is a name of one label. One that begins with a digit may be a spelling of an address (`2130706433`).
@@ -213,12 +246,17 @@ fn is_aws_host(host: &str) -> bool {
     SUFFIXES.iter().any(|suffix| host.ends_with(suffix))
 }
 
+/// Whether the host is this machine, also as containers on it call it.
+fn is_own_host(host: &str) -> bool {
+    host.eq_ignore_ascii_case("host.docker.internal") || is_loopback_host(host)
+}
+
 fn is_loopback_host(host: &str) -> bool {
     let host = host.to_ascii_lowercase();
     if let Some(address) = v6(&host) {
         return address.is_loopback();
     }
-    matches!(host.as_str(), "localhost" | "host.docker.internal" | "localhost.localstack.cloud")
+    matches!(host.as_str(), "localhost" | "localhost.localstack.cloud")
         || host.ends_with(".localhost")
         || host.ends_with(".localhost.localstack.cloud")
         || host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
@@ -241,7 +279,7 @@ mod tests {
             "https://localhost.localstack.cloud:4566",
             "https://dynamodb.localhost.localstack.cloud",
         ] {
-            assert_eq!(host_of(url).map(is_loopback_host), Ok(true), "{url}");
+            assert_eq!(host_of(url).map(is_own_host), Ok(true), "{url}");
         }
         for url in [
             "https://dynamodb.eu-west-1.amazonaws.com",
@@ -261,7 +299,7 @@ mod tests {
             "http://evillocalhost.localstack.cloud",
             "http://example.com/localhost",
         ] {
-            assert_eq!(host_of(url).map(is_loopback_host), Ok(false), "{url}");
+            assert_eq!(host_of(url).map(is_own_host), Ok(false), "{url}");
         }
     }
 
@@ -366,7 +404,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn no_text_makes_it_panic(url in "(https?://)?[\\[\\]:/@.a-z0-9é]{0,20}") {
-            let _ = host_of(&url).map(is_loopback_host);
+            let _ = host_of(&url).map(is_own_host);
         }
     }
 }

@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 
 pub use confirmation::{Answers, Approval, Ask, Confirmation, Decision, Question};
 pub use credentials::{Credentials, Secret};
-pub use endpoint::Endpoint;
+pub use endpoint::{Address, Endpoint};
 pub use process::ProcessEnvironment;
 pub use resolve::{EnvironmentRequest, LOCAL_REGION, NO_ENV_NAME};
 pub use role::Role;

@@ -7,6 +7,7 @@ mod cap;
 mod compare;
 mod cost;
 pub mod dump;
+mod identity;
 pub mod place;
 mod reading;
 mod recreated;

@@ -6,8 +6,9 @@
 use super::Description;
 use super::setting::{STREAM_ARN, TABLE_ARN};
 
-/// The account of `arn`: twelve digits, not all of them zero.
-pub(super) fn account(arn: &str) -> Option<&str> {
+/// The account of a table's ARN: twelve digits, not all of them zero.
+#[must_use]
+pub fn account(arn: &str) -> Option<&str> {
     let account = table_arn_parts(arn)?[4];
     let twelve_digits = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
     (twelve_digits && account != "000000000000").then_some(account)

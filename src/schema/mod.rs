@@ -35,6 +35,7 @@ mod words;
 #[cfg(test)]
 mod tests;
 
+pub use arn::account as account_of;
 pub use boost::Boost;
 pub use create::CreateTable;
 pub use description::{

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::support::client::{Client, numbered};
 use crate::support::engine::Engine;
-use crate::support::project::{Project, dump_of as dump_of_films};
+use crate::support::project::{Project, REGION, dump_of as dump_of_films};
 
 const FILES: [&str; 4] = ["dump-summary.txt", "table-data.json", "table-metadata.json", "table-schema.json"];
 
@@ -303,4 +303,18 @@ fn what_help_names_as_a_default_can_be_given() {
     let (_engine, project) = dump_of_films(2);
     project.dumpdb(["--output=again", "--format=json", "--compress=none"]).exits(0);
     assert_eq!(project.names("again"), project.names("out"));
+}
+
+#[test]
+fn a_dump_from_another_region_under_the_same_name_is_replaced_only_after_a_yes() {
+    let engine = Engine::embedded();
+    engine.client().create_simple("films");
+    let project = Project::on(&engine, "films");
+    project.dumpdb(["--output=out"]).exits(0);
+    project.dumpdb(["--output=out"]).exits(0);
+    let text = project.text("envs/.env.local").replace(REGION, "us-east-1");
+    project.write("envs/.env.local", text);
+    let words = format!("the dump to be replaced is of a table in {REGION}, not in us-east-1");
+    project.dumpdb(["--output=out"]).exits(4).says(&words);
+    project.dumpdb(["--output=out", "--yes"]).exits(0);
 }

@@ -215,6 +215,18 @@ fn a_restore_that_stopped_halfway_is_unfinished_until_it_is_whole() {
 }
 
 #[test]
+fn an_unfinished_restore_is_known_under_another_spelling_of_its_endpoint() {
+    let (engine, project) = dump_of(300);
+    let proxy = Proxy::of(&engine, [calls("BatchWriteItem", 4..=usize::MAX, Fault::TableThrottled)]);
+    let spelled = |name: &str| format!("{}/", proxy.url().replace("127.0.0.1", name));
+    let project = project.environment("dev", proxy.url(), "copy").environment("laptop", &spelled("LocalHost"), "copy");
+    project.restoredb(["--source=out", "--env=dev", "--yes", "--give-up-after=1s"]).exits(1);
+    proxy.heal();
+    let run = project.restoredb(["--source=out", "--env=laptop", "--yes", "--if-missing"]).exits(0);
+    assert_eq!(engine.client().items("copy"), engine.client().items("films"), "{run}");
+}
+
+#[test]
 fn a_key_of_another_shape_is_refused_before_the_first_write() {
     let (engine, project) = dump_of(5);
     let proxy = Proxy::of(&engine, []);

@@ -366,6 +366,20 @@ fn what_is_bound_follows_a_table_only_to_itself() {
 }
 
 #[test]
+fn an_account_that_another_engine_reports_does_not_make_its_table_the_one_that_was_dumped() {
+    let engine = films();
+    let proxy = Proxy::of(&engine, everything());
+    let project = dumped(&proxy);
+    let elsewhere = Proxy::of(&engine, everything());
+    let project = project.environment("local", elsewhere.url(), "films");
+    let run = project.restoredb(["--source=out", "--replace", "--yes", "--json"]).exits(0);
+    for (setting, operation) in [("policy", "PutResourcePolicy"), ("kinesis", "EnableKinesisStreamingDestination")] {
+        assert_eq!(elsewhere.count(operation), 0, "{operation}: {run}");
+        assert!(matches!(&outcome(&run, setting)[..], [(result, _)] if result == "skipped"), "{run}");
+    }
+}
+
+#[test]
 fn a_promise_that_fails_is_told_and_the_rest_goes_on() {
     let engine = films();
     let mut rules = vec![

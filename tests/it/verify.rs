@@ -437,3 +437,60 @@ fn a_protected_provisioned_table_is_read_gently() {
     project.verifydb(["out", "--env=prod", "--max-rcu=900"]).exits(0).says("at 900 units per second");
     project.verifydb(["out", "--env=local"]).exits(0).never_says("units per second");
 }
+
+/// Takes the ID out of a description, as of engines that have none.
+fn without_id(answer: &mut Value) {
+    if let Some(table) = answer.get_mut("Table").and_then(Value::as_object_mut) {
+        table.remove("TableId");
+    }
+}
+
+#[test]
+fn a_table_is_not_compared_with_itself_however_its_endpoint_is_spelled() {
+    let (engine, _) = dump_of(3);
+    let no_ids = Proxy::of(&engine, [always("DescribeTable", Fault::Changed(without_id))]);
+    for url in [engine.url(), no_ids.url()] {
+        let spelled = |name: &str| url.replace("127.0.0.1", name);
+        for other in
+            [spelled("localhost"), spelled("LOCALHOST"), spelled("0.0.0.0"), spelled("127.1"), format!("{url}/")]
+        {
+            let project = Project::empty().environment("a", url, "films").environment("b", &other, "films");
+            project.verifydb(["--env=a", "--against-env=b"]).exits(2).says("itself");
+            project.verifydb(["--env=b", "--against-env=a", "--schema-only"]).exits(2).says("itself");
+        }
+    }
+    // Another port leads to the same server: only the ID tells.
+    let straight = Proxy::of(&engine, []);
+    let project = Project::empty().environment("a", engine.url(), "films").environment("b", straight.url(), "films");
+    project.verifydb(["--env=a", "--against-env=b"]).exits(2).says("itself");
+}
+
+#[test]
+fn tables_of_one_name_in_different_places_are_compared() {
+    let (one, _) = dump_of(3);
+    let (other, _) = dump_of(4);
+    let no_ids = [&one, &other].map(|engine| Proxy::of(engine, [always("DescribeTable", Fault::Changed(without_id))]));
+    let project =
+        Project::empty().environment("a", no_ids[0].url(), "films").environment("b", no_ids[1].url(), "films");
+    project.verifydb(["--env=a", "--against-env=b"]).exits(3);
+    let project = Project::empty().environment("a", one.url(), "films").environment("b", other.url(), "films");
+    project.verifydb(["--env=a", "--against-env=b"]).exits(3);
+}
+
+#[test]
+fn an_embedded_database_is_known_by_its_file() {
+    let (_engine, project) = dump_of(3);
+    let embedded = |name: &str, file: &str| {
+        let text = format!("LOCAL_AWS_ENDPOINT=embedded:{file}\nAWS_REGION=eu-central-1\nDYNAMODB_TABLE=films\n");
+        project.write(format!("envs/.env.{name}"), text);
+    };
+    embedded("a", "films.db");
+    embedded("b", "envs/../link.db");
+    embedded("c", "copy.db");
+    project.restoredb(["--env=a", "--source=out", "--yes"]).exits(0);
+    std::fs::copy(project.path("films.db"), project.path("copy.db")).expect("a copy");
+    std::os::unix::fs::symlink(project.path("films.db"), project.path("link.db")).expect("a link");
+    project.verifydb(["--env=a", "--against-env=b"]).exits(2).says("itself");
+    // A copied file holds another table of the same ID.
+    project.verifydb(["--env=a", "--against-env=c"]).exits(0);
+}

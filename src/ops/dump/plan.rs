@@ -10,10 +10,11 @@ use crate::backup::{Checkpoint, DataFile, DumpTarget, Standing};
 use crate::environment::{Approval, Environment, Question};
 use crate::error::{Error, Result};
 use crate::item::read_units;
+use crate::ops::identity::is_elsewhere;
 use crate::ops::place::Place;
 use crate::ops::reading::{read_cap, segments_for};
 use crate::ops::{Content, table_absent};
-use crate::schema::TableSchema;
+use crate::schema::{TableSchema, account_of};
 use crate::store::{ReadStore, Selection};
 
 /// What a dump is going to do.
@@ -215,6 +216,14 @@ fn questions(standing: &Standing, place: &Place, request: &DumpRequest) -> Vec<Q
         .flat_map(|old| [("table", &old.table, &place.table), ("environment", &old.environment, &place.environment)]);
     for (what, old, new) in pairs.filter(|(_, old, new)| old != new) {
         risks.push(format!("the dump there is of {what} {old}, not {new}"));
+    }
+    if let Some(old) = old.as_ref().filter(|old| old.environment == place.environment) {
+        let from = [old.table_arn.as_deref().and_then(account_of), old.region.as_deref()];
+        let to = [place.account.as_deref(), place.region.as_deref()];
+        if is_elsewhere(from, to) {
+            let [from, to] = [from, to].map(|place| place.into_iter().flatten().collect::<Vec<_>>().join(" "));
+            risks.push(format!("the dump to be replaced is of a table in {from}, not in {to}"));
+        }
     }
     risks.into_iter().map(Question::OtherRisk).collect()
 }

@@ -7,6 +7,7 @@ use super::resume::Taken;
 use super::{OnConflict, RestoreRequest, SourceFacts, TableAction};
 use crate::backup::Source;
 use crate::environment::Question;
+use crate::ops::identity::is_elsewhere;
 use crate::ops::place::Place;
 use crate::schema::{Overridden, Section, TableSchema};
 
@@ -187,9 +188,9 @@ fn crossing(facts: &SourceFacts, target: &Place) -> Option<(String, String)> {
     if *source != target.environment {
         return Some((source.clone(), target.environment.clone()));
     }
-    let differs = |a: &Option<String>, b: &Option<String>| matches!((a, b), (Some(a), Some(b)) if a != b);
-    let elsewhere = differs(&facts.account, &target.account) || differs(&facts.region, &target.region);
-    elsewhere.then(|| {
+    let [from, to] = [(&facts.account, &facts.region), (&target.account, &target.region)]
+        .map(|(account, region)| [account.as_deref(), region.as_deref()]);
+    is_elsewhere(from, to).then(|| {
         let label = |account: &Option<String>, region: &Option<String>| {
             let parts = [account.as_deref(), region.as_deref()];
             format!("{source} ({})", parts.into_iter().flatten().collect::<Vec<_>>().join(" "))

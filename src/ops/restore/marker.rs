@@ -13,6 +13,7 @@ use super::boost::Marked;
 use crate::backup::{self, FileLock};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
+use crate::ops::identity::state_key;
 use crate::ops::place::Place;
 use crate::schema::TableSchema;
 
@@ -60,10 +61,7 @@ pub(super) fn table_id(table: &TableSchema) -> Option<String> {
 
 impl Marker {
     pub(super) fn of(state_dir: &Path, environment: &Environment, table: &str) -> Self {
-        let region = environment.region().map_or("", |region| region.value.as_str());
-        let account = environment.account().map_or("", |account| account.value.as_str());
-        let identity = [&environment.endpoint().to_string(), region, account, environment.name(), table].join("\n");
-        let hash = xxhash_rust::xxh3::xxh3_128(identity.as_bytes());
+        let hash = xxhash_rust::xxh3::xxh3_128(state_key(environment, table).as_bytes());
         let path = state_dir.join(format!("unfinished-restore-{hash:032x}.json"));
         Self { table: format!("table {table} of environment {}", environment.name()), seen: stamps(&path), path }
     }

@@ -25,8 +25,9 @@ use crate::event::{Event, Phase, Reporter};
 use crate::item::KeySchema;
 use crate::ops::blocking;
 use crate::ops::cost::{Tariff, WriteCost};
+use crate::ops::identity::takes_place_of_dumped;
 use crate::ops::place::Place;
-use crate::schema::{Difference, NotRecreated, Overridden, Section, SkippedSetting, TableSchema};
+use crate::schema::{Difference, NotRecreated, Section, SkippedSetting, TableSchema};
 use crate::store::ReadStore;
 
 /// What a restore is going to do.
@@ -174,7 +175,7 @@ pub async fn plan(
     let Target { place: target, table: existing, backups } =
         Target::look(store, Place::of(environment, &table), existing, &action).await;
     let wanted = wanted_schema(&request, &source)?;
-    let same_table = is_same_table(store, wanted.as_ref(), existing.as_ref(), &target).await;
+    let same_table = takes_place_of_dumped(store, &source, wanted.as_ref(), existing.as_ref(), &target).await;
     let aim = Aim { request: &request, table: &table, applies, same_table };
     let mut settled = Settled::of(&aim, &action, wanted.as_ref(), existing.as_ref(), environment)?;
     let (boost, planned_boost) = settled.boost(&aim, &action, wanted.as_ref(), existing.as_ref(), left)?;
@@ -288,31 +289,6 @@ impl Target {
         let (sections, backups) = tokio::join!(store.capture(&schema, sections), backups);
         Self { place: place.described(&schema), table: Some(schema.with_sections(sections)), backups }
     }
-}
-
-/// Whether the target takes the place of the very table that was dumped. The account is asked for only where it decides.
-async fn is_same_table(
-    store: &impl ReadStore,
-    wanted: Option<&Overridden>,
-    existing: Option<&TableSchema>,
-    target: &Place,
-) -> bool {
-    let Some(wanted) = wanted.map(|wanted| &wanted.schema) else { return false };
-    let region = target.region.as_deref();
-    let dumped = wanted.description().table_arn.as_deref().and_then(account_in);
-    if !wanted.same_table(dumped, region, &target.table) {
-        return false;
-    }
-    let found = existing.and_then(|existing| existing.description().table_arn.as_deref()).and_then(account_in);
-    match found.or(target.account.as_deref()) {
-        Some(account) => dumped == Some(account),
-        None => dumped == store.account().await.as_deref(),
-    }
-}
-
-/// The account in an ARN, an engine's too.
-fn account_in(arn: &str) -> Option<&str> {
-    arn.split(':').nth(4)
 }
 
 /// What must be agreed to: nothing where nothing is changed.

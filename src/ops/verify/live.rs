@@ -9,6 +9,7 @@ use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::event::{Event, Phase, Reporter};
 use crate::ops::compare::{Compared, Comparing, DumpSide, Side, TableSide, compare};
+use crate::ops::identity::TableIdentity;
 use crate::ops::place::Place;
 use crate::ops::reading::{SEGMENTS_AT_A_TIME, read_cap, segments_for};
 use crate::ops::{blocking, recreated, table_absent};
@@ -144,7 +145,7 @@ pub async fn tables<S: ReadStore + Clone + 'static>(
     let environments = (source.environment, target.environment);
     let source = source.describe(None, options, reporter.as_ref()).await?;
     let target = target.describe(Some(&source.side.table), options, reporter.as_ref()).await?;
-    refuse_itself((environments.0, &source.schema), (environments.1, &target.schema))?;
+    refuse_itself((environments.0, &source.schema), (environments.1, &target.schema)).await?;
     let mut comparison = Comparison::between(source.shown.clone(), &target.shown, true);
     if comparison.has_same_key(&source.schema, &target.schema) {
         let compared = [source.compared(), target.compared()];
@@ -157,22 +158,18 @@ pub async fn tables<S: ReadStore + Clone + 'static>(
     Ok(comparison)
 }
 
-/// Whether two descriptions are of one table.
+/// Refuses to compare a table with itself.
 ///
 /// # Errors
-/// They are.
-pub(super) fn refuse_itself(
+/// Both descriptions are of one table.
+pub(super) async fn refuse_itself(
     (environment, source): (&Environment, &TableSchema),
     (other, target): (&Environment, &TableSchema),
 ) -> Result<()> {
-    let (one, two) = (source.description(), target.description());
-    let is_same = one.table_name == two.table_name
-        && one.table_arn == two.table_arn
-        && environment.endpoint().to_string() == other.endpoint().to_string();
-    if !is_same {
+    if !TableIdentity::of(environment, source).is_same(&TableIdentity::of(other, target)).await {
         return Ok(());
     }
-    let table = one.table_name.as_deref().unwrap_or_default();
+    let table = source.description().table_name.as_deref().unwrap_or_default();
     Err(Error::usage(format!("table {table} of environment {} is to be compared with itself", environment.name()))
         .with_hint("name another table with --against-table, or another environment with --against-env"))
 }

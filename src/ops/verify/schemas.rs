@@ -18,7 +18,7 @@ pub async fn schemas<S: ReadStore + Clone + 'static>(
 ) -> Result<SchemaDifferences> {
     let (source_name, source_schema) = source.look(None).await?;
     let (target_name, target_schema) = target.look(Some(&source_name)).await?;
-    refuse_itself((source.environment, &source_schema), (target.environment, &target_schema))?;
+    refuse_itself((source.environment, &source_schema), (target.environment, &target_schema)).await?;
     let (wanted, existing) = tokio::join!(whole(source.store, source_schema), whole(target.store, target_schema));
     let environments = (source.environment.name(), target.environment.name());
     let sides = if environments.0 == environments.1 {

@@ -1,0 +1,304 @@
+//! Which table is this? One answer for everything that compares two tables or keeps state for one.
+//!
+//! An embedded database is its file (device and inode). Elsewhere the table ID decides where both sides report one; otherwise, on
+//! AWS, account, region and name; otherwise the resolved address, port, region and name. In doubt, two tables are the same.
+//! Engines make up the account in their ARNs, so it counts on AWS only.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use super::place::Place;
+use crate::backup::Source;
+use crate::environment::{Endpoint, Environment};
+use crate::schema::{Overridden, TableSchema};
+use crate::store::ReadStore;
+
+/// A name that is not resolved within this time is compared as it is written.
+const RESOLVING: Duration = Duration::from_secs(5);
+
+/// Identity of a live table.
+#[derive(Debug, Clone)]
+pub(super) struct TableIdentity {
+    name: String,
+    id: Option<String>,
+    server: Server,
+    /// Device and inode of an embedded database.
+    file: Option<(u64, u64)>,
+    account: Option<String>,
+    region: Option<String>,
+}
+
+/// The server behind an endpoint, however that is spelled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Server {
+    /// AWS, at any of its endpoints.
+    Aws,
+    /// Another server. The names and addresses of this machine's loopback are all `localhost`.
+    Address {
+        /// The host, in lower case.
+        host: String,
+        port: u16,
+    },
+    /// The embedded engine, by the words for its file.
+    Embedded(String),
+}
+
+impl TableIdentity {
+    /// The identity of a described table.
+    pub(super) fn of(environment: &Environment, schema: &TableSchema) -> Self {
+        let description = schema.description();
+        let server = Server::of(environment.endpoint());
+        let configured = environment.region().map(|region| region.value.clone());
+        let (account, region) = match server {
+            Server::Aws => {
+                (schema.account().map(ToOwned::to_owned), schema.region().map(ToOwned::to_owned).or(configured))
+            }
+            _ => (None, configured),
+        };
+        let file = match environment.endpoint() {
+            Endpoint::Embedded { file: Some(file), .. } => device_and_inode(file),
+            _ => None,
+        };
+        let name = description.table_name.clone().unwrap_or_default();
+        Self { name, id: description.table_id.clone(), server, file, account, region }
+    }
+
+    /// Whether both are one table.
+    pub(super) async fn is_same(&self, other: &Self) -> bool {
+        let agrees = |one: &Option<String>, two: &Option<String>| one.is_none() || two.is_none() || one == two;
+        if let (Some(file), Some(other_file)) = (self.file, other.file) {
+            return file == other_file && self.name == other.name;
+        }
+        // Replicas of a global table are tables of their own, whatever their IDs.
+        let on_aws = self.server == Server::Aws && other.server == Server::Aws;
+        if on_aws && !agrees(&self.region, &other.region) {
+            return false;
+        }
+        if let (Some(id), Some(other_id)) = (&self.id, &other.id) {
+            return id == other_id;
+        }
+        self.name == other.name
+            && agrees(&self.account, &other.account)
+            && agrees(&self.region, &other.region)
+            && self.server.is_same(&other.server).await
+    }
+}
+
+impl Server {
+    fn of(endpoint: &Endpoint) -> Self {
+        match endpoint {
+            Endpoint::Aws => Self::Aws,
+            Endpoint::Url { url, .. } => Self::named(url),
+            Endpoint::Embedded { .. } => Self::Embedded(endpoint.to_string()),
+        }
+    }
+
+    /// The server that an endpoint's text in a dump or plan names.
+    fn named(endpoint: &str) -> Self {
+        match Endpoint::address_of(endpoint) {
+            Some(address) if address.is_aws() => Self::Aws,
+            Some(address) if address.is_loopback() => {
+                Self::Address { host: "localhost".to_owned(), port: address.port }
+            }
+            Some(address) => Self::Address { host: address.host, port: address.port },
+            None => Self::Embedded(endpoint.to_owned()),
+        }
+    }
+
+    async fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Address { host, port }, Self::Address { host: other_host, port: other_port }) => {
+                port == other_port && (host == other_host || meet(host, other_host, *port).await)
+            }
+            _ => self == other,
+        }
+    }
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Aws => f.write_str("AWS"),
+            Self::Address { host, port } => write!(f, "{host}:{port}"),
+            Self::Embedded(words) => f.write_str(words),
+        }
+    }
+}
+
+/// Whether two hosts have an address in common. One that cannot be resolved may be the other.
+async fn meet(host: &str, other: &str, port: u16) -> bool {
+    let (one, two) = tokio::join!(addresses(host, port), addresses(other, port));
+    one.zip(two).is_none_or(|(one, two)| !one.is_disjoint(&two))
+}
+
+async fn addresses(host: &str, port: u16) -> Option<BTreeSet<IpAddr>> {
+    let host = host.trim_matches(['[', ']']);
+    let found = tokio::time::timeout(RESOLVING, tokio::net::lookup_host((host, port))).await.ok()?.ok()?;
+    let canonical = |address: IpAddr| match address.to_canonical() {
+        this if this.is_loopback() || this.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        other => other,
+    };
+    Some(found.map(|address| canonical(address.ip())).collect())
+}
+
+fn device_and_inode(file: &Path) -> Option<(u64, u64)> {
+    let metadata = std::fs::metadata(file).ok()?;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+/// The name under which state of a table is kept, before the table is known to exist. On AWS, the account may be known only by the
+/// environment's name, so that belongs to it.
+pub(super) fn state_key(environment: &Environment, table: &str) -> String {
+    let region = environment.region().map_or("", |region| region.value.as_str());
+    let server = match environment.endpoint() {
+        Endpoint::Embedded { file: Some(file), .. } => Server::Embedded(resolved(file)),
+        endpoint => Server::of(endpoint),
+    };
+    let whose = match (&server, environment.account()) {
+        (Server::Aws, Some(account)) => account.value.as_str(),
+        (Server::Aws, None) => environment.name(),
+        _ => "",
+    };
+    [&server.to_string(), region, whose, table].join("\n")
+}
+
+/// The path of a file that may not exist yet, without links and detours in its folder.
+fn resolved(file: &Path) -> String {
+    let whole = file.canonicalize().ok().or_else(|| Some(file.parent()?.canonicalize().ok()?.join(file.file_name()?)));
+    whole.unwrap_or_else(|| file.to_owned()).display().to_string()
+}
+
+/// Whether the target takes the place of the very table that was dumped. Settings that name other resources of an account follow a
+/// table only there, so here a doubt means no. The account is asked for only where it decides.
+pub(super) async fn takes_place_of_dumped(
+    store: &impl ReadStore,
+    source: &Source,
+    wanted: Option<&Overridden>,
+    existing: Option<&TableSchema>,
+    target: &Place,
+) -> bool {
+    let Some(Overridden { schema: wanted, .. }) = wanted else { return false };
+    let dumped = wanted.description().table_arn.as_deref().and_then(account_in);
+    if !wanted.same_table(dumped, target.region.as_deref(), &target.table) {
+        return false;
+    }
+    if let Some(metadata) = source.metadata() {
+        let server = |endpoint: &Option<String>| endpoint.as_deref().map_or(Server::Aws, Server::named);
+        if !server(&metadata.endpoint).is_same(&server(&target.endpoint)).await {
+            return false;
+        }
+    }
+    let found = existing.and_then(|existing| existing.description().table_arn.as_deref()).and_then(account_in);
+    match found.or(target.account.as_deref()) {
+        Some(account) => dumped == Some(account),
+        None => dumped == store.account().await.as_deref(),
+    }
+}
+
+/// The account in an ARN, an engine's too.
+fn account_in(arn: &str) -> Option<&str> {
+    arn.split(':').nth(4)
+}
+
+/// Whether two places under one environment's name are of different accounts or regions, as far as both are known.
+pub(super) fn is_elsewhere(one: [Option<&str>; 2], other: [Option<&str>; 2]) -> bool {
+    one.iter().zip(other).any(|(one, other)| matches!((one, other), (Some(one), Some(other)) if *one != other))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(server: Server) -> TableIdentity {
+        let region = Some("eu-west-1".to_owned());
+        TableIdentity { name: "films".to_owned(), id: None, server, file: None, account: None, region }
+    }
+
+    fn at(url: &str) -> TableIdentity {
+        table(Server::named(url))
+    }
+
+    #[tokio::test]
+    async fn an_endpoint_is_the_same_however_it_is_spelled() {
+        let groups: [&[&str]; 5] = [
+            &[
+                "http://localhost:8000",
+                "http://LOCALHOST:8000/",
+                "HTTP://127.0.0.1:8000",
+                "http://[::1]:8000",
+                "http://[0:0:0:0:0:0:0:1]:8000",
+                "http://127.0.0.2:8000",
+                "https://dynamodb.localhost.localstack.cloud:8000",
+                "http://0.0.0.0:8000",
+                "http://[::ffff:127.0.0.1]:8000",
+                "http://127.1:8000",
+            ],
+            &["http://10.0.0.1", "http://10.0.0.1:80/", "http://[::ffff:10.0.0.1]:80"],
+            &["http://localhost:4566"],
+            &["https://10.0.0.1"],
+            &["https://dynamodb.eu-west-1.amazonaws.com", "https://vpce-1.dynamodb.eu-west-1.vpce.amazonaws.com"],
+        ];
+        for (number, group) in groups.iter().enumerate() {
+            for one in *group {
+                for (other_number, other) in
+                    groups.iter().enumerate().flat_map(|(number, group)| group.iter().map(move |url| (number, url)))
+                {
+                    let is_same = at(one).is_same(&at(other)).await;
+                    assert_eq!(is_same, number == other_number, "{one} {other}");
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn the_table_id_decides_where_both_sides_report_one() {
+        let with = |server: Server, id: &str| TableIdentity { id: Some(id.to_owned()), ..table(server) };
+        let [one, other] = ["http://10.0.0.1:1", "http://10.0.0.2:2"].map(Server::named);
+        assert!(with(one.clone(), "a").is_same(&with(other.clone(), "a")).await);
+        assert!(!with(one.clone(), "a").is_same(&with(one.clone(), "b")).await);
+        assert!(!with(one.clone(), "a").is_same(&table(other)).await);
+        assert!(with(one.clone(), "a").is_same(&table(one)).await);
+        // A tunnel to AWS.
+        assert!(with(Server::Aws, "a").is_same(&with(Server::named("http://localhost:1"), "a")).await);
+    }
+
+    #[tokio::test]
+    async fn on_aws_account_region_and_name_tell_tables_apart() {
+        let aws = |account: Option<&str>, region: &str| TableIdentity {
+            account: account.map(ToOwned::to_owned),
+            region: Some(region.to_owned()),
+            ..table(Server::Aws)
+        };
+        let table = aws(Some("123456789012"), "eu-west-1");
+        assert!(table.is_same(&aws(Some("123456789012"), "eu-west-1")).await);
+        assert!(table.is_same(&aws(None, "eu-west-1")).await);
+        assert!(!table.is_same(&aws(Some("210987654321"), "eu-west-1")).await);
+        assert!(!table.is_same(&aws(Some("123456789012"), "us-east-1")).await);
+        let mut other = table.clone();
+        other.name = "books".to_owned();
+        assert!(!table.is_same(&other).await);
+        let replica = |region| TableIdentity { id: Some("a".to_owned()), ..aws(None, region) };
+        assert!(!replica("eu-west-1").is_same(&replica("us-east-1")).await);
+    }
+
+    #[tokio::test]
+    async fn an_embedded_database_is_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let [one, copy, link] = ["one.db", "copy.db", "link.db"].map(|name| folder.path().join(name));
+        for path in [&one, &copy] {
+            std::fs::File::create(path).unwrap();
+        }
+        std::fs::hard_link(&one, &link).unwrap();
+        let embedded = |path: &Path| TableIdentity {
+            id: Some("a".to_owned()),
+            file: device_and_inode(path),
+            ..table(Server::Embedded(path.display().to_string()))
+        };
+        assert!(embedded(&one).is_same(&embedded(&link)).await);
+        assert!(!embedded(&one).is_same(&embedded(&copy)).await);
+    }
+}
