@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::atomic::refused;
 use super::format::{METADATA_FILE, SUMMARY_FILE, is_dump_file};
 use super::input::{FileReader, Hashing, Seen, read_document};
-use super::item_reader::LocatedItem;
+use super::item_reader::{LocatedItem, Tail};
 use super::keys::Keys;
 use super::metadata::FileEntry;
 use super::open::{OTHER_COPY, changed, extra_files, not_part, verify_document, wrong_size};
@@ -70,7 +70,8 @@ impl Inspection {
     /// Findings that are kept.
     pub const LISTED: usize = 20;
 
-    pub(super) fn find(&mut self, finding: String) {
+    /// Adds what is damaged.
+    pub fn find(&mut self, finding: String) {
         self.findings_total += 1;
         if self.findings.len() < Self::LISTED {
             self.findings.push(finding);
@@ -225,8 +226,7 @@ impl<'a> Pass<'a> {
         };
         (self.progress)(items - told.0, text_bytes - told.1);
         if whole {
-            let tail = reader.tail();
-            let judged = check_tail(self.source, items, tail.count, tail.continues, &mut self.inspection.warnings);
+            let judged = check_tail(self.source, items, reader.tail(), &mut self.inspection.warnings);
             self.damage(judged)?;
         }
         self.data_checksum(&seen)?;
@@ -343,32 +343,17 @@ fn check_summary(source: &Source, entry: &FileEntry) -> Result<()> {
         .with_hint(OTHER_COPY))
 }
 
-/// What the document says behind its items. In an older tool's file it may have been edited by hand; there it is only worth a word.
-fn check_tail(
-    source: &Source,
-    items: u64,
-    count: Option<u64>,
-    continues: Option<&str>,
-    warnings: &mut Vec<String>,
-) -> Result<()> {
-    let mut findings = Vec::new();
-    if let Some(count) = count.filter(|count| *count != items) {
-        findings.push(format!("{} holds {items} items, and its `Count` says {count}", source.shown()));
-    }
-    if let Some(member) = continues {
-        findings
-            .push(format!("{} is a part of a Scan: its `{member}` says that the table had more items", source.shown()));
+/// Compares what is written around the items with them. In a dump of this format, a contradiction is damage; for others see
+/// [`Source::accept_incomplete`]. What an older tool noted in its metadata may be DynamoDB's estimate.
+fn check_tail(source: &Source, items: u64, tail: &Tail, warnings: &mut Vec<String>) -> Result<()> {
+    if source.kind() == SourceKind::OwnDump {
+        let found = tail.incompleteness(&source.shown());
+        return found.map_or(Ok(()), |what| Err(Error::damaged(what).with_hint(OTHER_COPY)));
     }
     if let Some(noted) = source.foreign_metadata().and_then(|foreign| foreign.items).filter(|noted| *noted != items) {
-        findings.push(format!("{} holds {items} items, and its {METADATA_FILE} says {noted}", source.shown()));
+        warnings.push(format!("{} holds {items} items, and its {METADATA_FILE} says {noted}", source.shown()));
     }
-    match findings.first() {
-        Some(finding) if source.kind() == SourceKind::OwnDump => Err(Error::damaged(finding).with_hint(OTHER_COPY)),
-        _ => {
-            warnings.append(&mut findings);
-            Ok(())
-        }
-    }
+    Ok(())
 }
 
 /// The reader of items may stop before the file does; the digest is of all of it.

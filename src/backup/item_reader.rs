@@ -16,6 +16,7 @@ use crate::item::{compact, has_key_type, has_line_breaks, usual_item};
 use crate::limits;
 use bytes::Bytes;
 use std::io::Read;
+use std::sync::{Arc, OnceLock};
 
 pub(super) use self::lines::Lines;
 pub use self::shape::Shape;
@@ -45,8 +46,28 @@ pub struct Tail {
     pub count: Option<u64>,
     /// The member that says that the last document is not the whole table: `NextToken` or `LastEvaluatedKey`.
     pub continues: Option<&'static str>,
+    /// The first document whose `Count` is not the number of its items: the `Count` and the number.
+    pub miscounted: Option<(u64, u64)>,
+    /// Whether a document has no member `Items`, as the output of `aws dynamodb scan --select COUNT`.
+    pub lacks_items: bool,
     /// Items read so far.
     pub items: u64,
+}
+
+impl Tail {
+    /// Why the items that were read are not all that there should be; `shown` is the name of the source.
+    pub(super) fn incompleteness(&self, shown: &str) -> Option<String> {
+        if self.lacks_items {
+            return Some(format!(
+                "{shown} has a document without `Items`, as `aws dynamodb scan --select COUNT` prints it"
+            ));
+        }
+        if let Some(member) = self.continues {
+            return Some(format!("{shown} is a part of a Scan: its `{member}` says that the table has more items"));
+        }
+        let (count, items) = self.miscounted?;
+        Some(format!("{shown} holds {items} items, and its `Count` says {count}"))
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,13 +86,26 @@ enum Place {
     Failed,
 }
 
+/// The document that is being read.
+#[derive(Debug, Clone, Copy, Default)]
+struct Document {
+    /// It had a member `Items`, which may be null.
+    has_items: bool,
+    /// It had its array.
+    array_seen: bool,
+    count: Option<u64>,
+    /// Items read before it.
+    items_before: u64,
+}
+
 /// Reads items one by one.
 pub struct ItemReader<R> {
     window: Window<R>,
     place: Place,
     tail: Tail,
-    /// The document that is being read had its array.
-    array_seen: bool,
+    document: Document,
+    /// Told the tail once the last item was read.
+    at_end: Option<Arc<OnceLock<Tail>>>,
     /// Whether items are recognised while they are cut.
     recognises: bool,
 }
@@ -83,9 +117,17 @@ impl<R: Read> ItemReader<R> {
     }
 
     fn with_blocks(source: R, block_bytes: usize) -> Self {
-        let tail = Tail { shape: Shape::Empty, count: None, continues: None, items: 0 };
+        let tail =
+            Tail { shape: Shape::Empty, count: None, continues: None, miscounted: None, lacks_items: false, items: 0 };
         let window = Window::new(source, block_bytes);
-        Self { window, place: Place::Between, tail, array_seen: false, recognises: false }
+        let document = Document::default();
+        Self { window, place: Place::Between, tail, document, at_end: None, recognises: false }
+    }
+
+    /// The same reader, which hands over its tail once the last item was read.
+    #[must_use]
+    pub(super) fn noting_end(self, at_end: Arc<OnceLock<Tail>>) -> Self {
+        Self { at_end: Some(at_end), ..self }
     }
 
     /// The same reader, for those who validate items anyway: what is seen to be an item is not looked at twice, once for where it
@@ -123,7 +165,13 @@ impl<R: Read> ItemReader<R> {
                     self.member(first)?;
                     None
                 }
-                Place::End => return Ok(None),
+                Place::End => {
+                    if let Some(at_end) = self.at_end.take() {
+                        // A source that is read twice ends twice in the same way.
+                        let _ = at_end.set(self.tail);
+                    }
+                    return Ok(None);
+                }
                 Place::Failed => return Err(Error::failed("reading goes on behind an error")),
             };
             if item.is_some() {
@@ -153,7 +201,7 @@ impl<R: Read> ItemReader<R> {
                 self.take(b'{', "expected another document or the end of the file")?;
                 self.place = Place::Members { first: true };
                 self.tail.continues = None;
-                self.array_seen = false;
+                self.document = Document { items_before: self.tail.items, ..Document::default() };
                 Ok(None)
             }
             Shape::ExportLines => self.export_line().map(Some),
@@ -296,6 +344,7 @@ impl<R: Read> ItemReader<R> {
         if self.window.blank()? == Some(b'}') {
             self.window.skip(1);
             self.place = Place::Between;
+            self.end_document();
             return Ok(());
         }
         if !first {
@@ -307,8 +356,11 @@ impl<R: Read> ItemReader<R> {
         }
         let (name, value, begin) = self.member_at(0)?;
         self.window.take(value);
-        if &*name == b"Items" && begin != b'n' {
-            return self.array();
+        if &*name == b"Items" {
+            self.document.has_items = true;
+            if begin != b'n' {
+                return self.array();
+            }
         }
         let end = self.window.value_end(0)?;
         self.note(&name, end)?;
@@ -316,8 +368,17 @@ impl<R: Read> ItemReader<R> {
         Ok(())
     }
 
+    /// Compares the document with what it says of itself.
+    fn end_document(&mut self) {
+        let Document { has_items, count, items_before, .. } = self.document;
+        let items = self.tail.items - items_before;
+        let wrong = count.filter(|count| *count != items).map(|count| (count, items));
+        self.tail.miscounted = self.tail.miscounted.or(wrong);
+        self.tail.lacks_items |= !has_items;
+    }
+
     fn array(&mut self) -> Result<()> {
-        if std::mem::replace(&mut self.array_seen, true) {
+        if std::mem::replace(&mut self.document.array_seen, true) {
             return Err(self.window.damaged(0, "Items stands twice in one document"));
         }
         self.place = Place::Elements { first: true };
@@ -336,6 +397,7 @@ impl<R: Read> ItemReader<R> {
                 let Some(count) = count else {
                     return Err(self.window.damaged(0, "Count is not a number"));
                 };
+                self.document.count = Some(self.document.count.unwrap_or(0).saturating_add(count));
                 self.tail.count = Some(self.tail.count.unwrap_or(0).saturating_add(count));
             }
             _ => {}

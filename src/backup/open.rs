@@ -252,7 +252,8 @@ impl Folders {
     fn source(self, kind: SourceKind, data: Data) -> Source {
         let Self { folder, search, warnings } = self;
         let (schema, metadata, foreign) = (None, None, None);
-        Source { kind, path: Some(folder), schema, metadata, foreign, data, folders: search, warnings, damage: None }
+        let (path, tail) = (Some(folder), Arc::default());
+        Source { kind, path, schema, metadata, foreign, data, folders: search, warnings, tail, damage: None }
     }
 
     fn damaged(&self, what: &str) -> Error {

@@ -7,11 +7,11 @@ use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::atomic::refused;
 use super::input::{Bytes, FileReader, Hashing, Seen, decompressed, read_document};
-use super::item_reader::ItemReader;
+use super::item_reader::{ItemReader, Tail};
 use super::metadata::{ForeignMetadata, Metadata};
 use super::open;
 use super::salvage::Damage;
@@ -71,6 +71,8 @@ pub struct Source {
     /// Folders in which the dump's files lie; more than one where a run ended before it had moved all of them.
     pub(super) folders: Vec<PathBuf>,
     pub(super) warnings: Vec<String>,
+    /// The tail of its data, once that was read to the end.
+    pub(super) tail: Arc<OnceLock<Tail>>,
     /// What is wrong with it, where only what is readable of it is read.
     pub(super) damage: Option<Arc<Damage>>,
 }
@@ -146,7 +148,8 @@ impl Source {
     fn of_items(path: Option<PathBuf>, data: Data) -> Self {
         let kind = SourceKind::Items;
         let (schema, metadata, foreign) = (None, None, None);
-        Self { kind, path, schema, metadata, foreign, data, folders: Vec::new(), warnings: Vec::new(), damage: None }
+        let (folders, warnings, tail) = (Vec::new(), Vec::new(), Arc::default());
+        Self { kind, path, schema, metadata, foreign, data, folders, warnings, tail, damage: None }
     }
 
     /// What it is.
@@ -293,7 +296,28 @@ impl Source {
     fn reader(&self, bytes: Bytes) -> Result<ItemReader<Box<dyn Read + Send>>> {
         let plain = decompressed(bytes)
             .map_err(|error| Error::failed(format!("cannot read {}: {error}", self.shown())).with_source(error))?;
-        Ok(ItemReader::new(plain))
+        Ok(ItemReader::new(plain).noting_end(Arc::clone(&self.tail)))
+    }
+
+    /// Why the items are not all that there should be, by what other tools wrote around them: known once they were read to the end.
+    /// Dumps of this format tell it in their metadata.
+    #[must_use]
+    pub fn incompleteness(&self) -> Option<String> {
+        let tail = self.tail.get().filter(|_| self.kind != SourceKind::OwnDump)?;
+        tail.incompleteness(&self.shown())
+    }
+
+    /// Refuses items that are incomplete, unless that is `accepted`: then it is a warning. See [`check`](super::check), which reads
+    /// them to their end.
+    ///
+    /// # Errors
+    /// [`Damaged`](crate::error::ErrorKind::Damaged): they are incomplete.
+    pub fn accept_incomplete(&self, accepted: bool) -> Result<Option<String>> {
+        match self.incompleteness() {
+            Some(what) if !accepted => Err(Error::damaged(format!("the source is incomplete: {what}"))
+                .with_hint("read the whole table again, or accept what is there with --accept-incomplete")),
+            what => Ok(what.map(|what| format!("the source is incomplete: {what}"))),
+        }
     }
 
     /// The source as messages name it.

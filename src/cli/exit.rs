@@ -35,7 +35,7 @@ const MEANINGS: [(u8, &str); 10] = [
     (NOT_CONFIRMED, "not confirmed: the answer was no, or nobody was there to answer"),
     (ENVIRONMENT, "environment file, credentials, permissions or account"),
     (NOT_FOUND, "table or dump not found, or endpoint not reachable"),
-    (DAMAGED, "dump damaged, unfinished or of a newer format"),
+    (DAMAGED, "dump damaged, incomplete, unfinished or of a newer format"),
     (SCHEMA, "the schema does not fit, or there is none"),
     (INTERRUPTED, "interrupted; the message says how to go on"),
 ];

@@ -62,6 +62,8 @@ pub(super) struct Console {
     is_terminal: bool,
     talk: Mutex<Box<dyn Write + Send>>,
     bar: Mutex<Option<ProgressBar>>,
+    /// Every warning so far, for the report of `--json`.
+    warnings: Mutex<Vec<String>>,
     /// A question stands in the last line.
     is_asking: AtomicBool,
 }
@@ -80,6 +82,7 @@ impl Console {
             is_terminal,
             talk: Mutex::new(talk),
             bar: Mutex::new(None),
+            warnings: Mutex::new(Vec::new()),
             is_asking: AtomicBool::new(false),
         }
     }
@@ -121,7 +124,15 @@ impl Console {
 
     /// Something that deserves attention.
     pub(super) fn warning(&self, text: &str) {
+        if self.manner.json {
+            lock(&self.warnings).push(text.to_owned());
+        }
         self.labelled("[WARNING]", &Style::new().yellow().bold(), text);
+    }
+
+    /// Every warning so far; kept with `--json` only.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        lock(&self.warnings).clone()
     }
 
     /// A failure: what happened, its causes, what to do next.

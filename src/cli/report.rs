@@ -72,6 +72,8 @@ struct Report<'a> {
     /// `done`, `planned`, `partial`, `not-confirmed`, `interrupted` or `failed`.
     outcome: &'a str,
     exit_code: u8,
+    /// Every warning of the run, in the order in which they were shown.
+    warnings: &'a [String],
     /// With `--dry-run`.
     #[serde(skip_serializing_if = "Option::is_none")]
     plan: Option<&'a Value>,
@@ -95,12 +97,13 @@ struct Failure<'a> {
 ///
 /// # Errors
 /// Never in practice: all parts are JSON already.
-pub(super) fn text(command: &str, outcome: &Result<Finished>) -> Result<String> {
+pub(super) fn text(command: &str, outcome: &Result<Finished>, warnings: &[String]) -> Result<String> {
     let mut report = Report {
         command,
         version: env!("CARGO_PKG_VERSION"),
         outcome: word(outcome),
         exit_code: exit_code(outcome),
+        warnings,
         plan: None,
         summary: None,
         error: None,
@@ -147,7 +150,7 @@ mod tests {
     use super::*;
 
     fn report(outcome: &Result<Finished>) -> Value {
-        serde_json::from_str(&text("restoredb", outcome).unwrap()).unwrap()
+        serde_json::from_str(&text("restoredb", outcome, &["look".to_owned()]).unwrap()).unwrap()
     }
 
     #[test]
@@ -160,6 +163,7 @@ mod tests {
                 "version": env!("CARGO_PKG_VERSION"),
                 "outcome": "partial",
                 "exit_code": 3,
+                "warnings": ["look"],
                 "summary": { "items_written": 3 },
             })
         );

@@ -50,7 +50,7 @@ where
             let code = u8::try_from(notice.exit_code()).unwrap_or(exit::USAGE);
             if code == exit::USAGE && std::env::args_os().any(|word| word == "--json") {
                 let error = Error::usage(complaint(&notice.to_string()));
-                let _ = report::text(A::COMMAND, &Err(error)).and_then(|text| write_data(&text));
+                let _ = report::text(A::COMMAND, &Err(error), &[]).and_then(|text| write_data(&text));
             }
             return ExitCode::from(code);
         }
@@ -105,7 +105,7 @@ fn conclude(console: &Console, outcome: &Result<Finished>) -> ExitCode {
     }
     let mut code = report::exit_code(outcome);
     if console.manner().json {
-        let reported = report::text(console.command(), outcome).and_then(|text| write_data(&text));
+        let reported = report::text(console.command(), outcome, &console.warnings()).and_then(|text| write_data(&text));
         if let Err(error) = reported {
             console.error(&error);
             if code == exit::DONE {

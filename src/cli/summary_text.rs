@@ -125,6 +125,9 @@ pub(super) fn restore(summary: &RestoreSummary) -> Vec<String> {
             text::count(summary.items_out),
         ));
     }
+    if !summary.source_complete {
+        lines.push("  the source holds a part of the table".to_owned());
+    }
     if summary.items_superseded > 0 {
         lines.push(format!(
             "  {} superseded by a later version in the same dump",
@@ -350,6 +353,7 @@ mod tests {
             items_lost: 0,
             conflicts_file: None,
             resumed: None,
+            source_complete: true,
             salvaged: None,
             items_superseded: 0,
             items_rejected: 0,

@@ -27,7 +27,7 @@ pub(super) async fn run(intent: VerifyIntent, session: Session) -> Result<Finish
 }
 
 async fn dump(intent: &VerifyIntent, quick: bool, session: &Session) -> Result<Finished> {
-    let work = verify::dump(intent.source(), quick, session.reporter());
+    let work = verify::dump(intent.source(), quick, intent.options.accept_incomplete, session.reporter());
     let found = unless_cancelled(&session.cancel, work).await?;
     session.progress.end();
     found.warnings.iter().for_each(|warning| session.console.warning(warning));

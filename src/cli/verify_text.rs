@@ -17,7 +17,7 @@ pub(super) fn whole(found: &DumpVerdict) -> Vec<String> {
         lines.push("  every item has a key of the schema's types, and no two have the same".to_owned());
     }
     if !found.complete {
-        lines.push("  it is a dump of a part of the table".to_owned());
+        lines.push("  it holds a part of the table".to_owned());
     }
     lines
 }

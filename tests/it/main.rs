@@ -15,6 +15,7 @@ mod failures;
 mod faults;
 mod formats;
 mod golden;
+mod incomplete;
 mod interruptions;
 mod layers;
 mod mask;

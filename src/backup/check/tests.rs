@@ -114,17 +114,19 @@ fn a_line_that_is_no_item_is_named() {
 }
 
 #[test]
-fn older_tools_wrong_counts_are_warnings() {
+fn older_tools_wrong_counts_are_told() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path();
     let data = "{\n  \"Count\": 5,\n  \"Items\": [\n{\"pk\":{\"S\":\"a\"}}\n],\n \"ScannedCount\": 5}\n";
     replace(&folder.join("table-data.json"), data.as_bytes());
     replace(&folder.join("table-metadata.json"), b"{\"table_name\":\"t\",\"item_count\":7}");
-    let warnings = outcome(folder).unwrap().warnings.join("\n");
-    assert!(
-        warnings.contains("no checksums") && warnings.contains("`Count` says 5") && warnings.contains("says 7"),
-        "{warnings}"
-    );
+    let source = open(folder).unwrap();
+    let warnings = check(&source, &mut |_, _| {}).unwrap().warnings.join("\n");
+    assert!(warnings.contains("no checksums") && warnings.contains("says 7"), "{warnings}");
+    let error = source.accept_incomplete(false).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Damaged);
+    assert!(error.to_string().contains("holds 1 items, and its `Count` says 5"), "{error}");
+    assert!(source.accept_incomplete(true).unwrap().is_some_and(|warning| warning.contains("says 5")));
 }
 
 #[test]

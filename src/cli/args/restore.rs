@@ -112,7 +112,8 @@ struct SourceArgs {
     /// print what differs between the dump's schema and the table, and stop: 0 nothing, 3 something
     #[arg(long, conflicts_with_all = [
         "if_missing", "no_create", "replace", "schema_only", "data_only", "boost_write_capacity", "batch_size", "max_wcu", "max_rcu", "verify",
-        "on_conflict", "strict", "salvage", "allow_empty", "resume", "with", "without", "settings_first", "apply_settings", "dry_run", "yes", "confirm",
+        "on_conflict", "strict", "salvage", "allow_empty", "accept_incomplete", "resume", "with", "without", "settings_first", "apply_settings", "dry_run", "yes",
+        "confirm",
         "TransformArgs",
     ])]
     diff_schema: bool,
@@ -142,6 +143,11 @@ struct SourceArgs {
     /// create or replace the table even if the source has no item that can be written
     #[arg(long, conflicts_with_all = ["schema_only", "data_only", "no_create"])]
     allow_empty: bool,
+
+    /// accept items that are incomplete, such as a part of an `aws dynamodb scan` (`NextToken`,
+    /// `LastEvaluatedKey`, wrong `Count`); without it, exit code 12
+    #[arg(long, conflicts_with = "schema_only")]
+    accept_incomplete: bool,
 
     /// go on with an interrupted restore of this dump into this table; without one, begin
     #[arg(long)]
@@ -207,6 +213,7 @@ pub(in crate::cli) struct RestoreIntent {
     strict: bool,
     salvage: bool,
     allow_empty: bool,
+    accept_incomplete: bool,
     resume: bool,
     max_write_units: Option<Cap>,
     max_read_units: Option<Cap>,
@@ -251,6 +258,7 @@ impl Arguments for RestoreArgs {
             strict: restore.strict,
             salvage: restore.salvage,
             allow_empty: restore.allow_empty,
+            accept_incomplete: restore.accept_incomplete,
             resume: restore.resume,
             max_write_units: restore.max_wcu,
             max_read_units: restore.max_rcu,
@@ -298,6 +306,7 @@ impl RestoreIntent {
             strict: self.strict,
             salvage: self.salvage,
             allow_empty: self.allow_empty,
+            accept_incomplete: self.accept_incomplete,
             resume: self.resume,
             max_write_units: self.max_write_units,
             max_read_units: self.max_read_units,

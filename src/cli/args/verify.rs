@@ -87,6 +87,11 @@ struct CompareArgs {
     #[arg(long, conflicts_with_all = ["against_env", "against_table", "schema_only"])]
     quick: bool,
 
+    /// accept items that are incomplete, such as a part of an `aws dynamodb scan` (`NextToken`,
+    /// `LastEvaluatedKey`, wrong `Count`); without it, exit code 12
+    #[arg(long, conflicts_with_all = ["against_env", "against_table", "schema_only"])]
+    accept_incomplete: bool,
+
     /// items that only the table has are a difference, too; always so between two tables
     #[arg(long, conflicts_with_all = ["quick", "schema_only"])]
     exact: bool,
@@ -172,6 +177,7 @@ impl Arguments for VerifyArgs {
         let options = CompareOptions {
             keys_only: verify.keys_only,
             exact: verify.exact,
+            accept_incomplete: verify.accept_incomplete,
             sample: verify.sample,
             consistent_read: verify.consistent_read,
             max_read_units: verify.max_rcu,

@@ -63,6 +63,7 @@ impl SourceFacts {
     pub(super) fn of(source: &Source, checked: Option<&Checked>) -> Self {
         let metadata = source.metadata();
         let schema = source.schema();
+        let incompleteness = source.incompleteness();
         Self {
             path: source.to_string(),
             kind: source.kind().words(),
@@ -76,8 +77,8 @@ impl SourceFacts {
             finished_at: metadata.map(|metadata| metadata.finished_at),
             items: checked.map(|checked| checked.items).or_else(|| metadata.map(|metadata| metadata.items)),
             bytes: checked.map(|checked| checked.text_bytes).or_else(|| metadata.map(|metadata| metadata.data_bytes)),
-            complete: metadata.is_none_or(|metadata| metadata.complete),
-            partial: metadata.map(partial).unwrap_or_default(),
+            complete: metadata.is_none_or(|metadata| metadata.complete) && incompleteness.is_none(),
+            partial: metadata.map(partial).unwrap_or_default().into_iter().chain(incompleteness).collect(),
             transformed: metadata.is_some_and(|metadata| metadata.transformed),
             mask_rules_sha256: metadata.and_then(|metadata| metadata.mask_rules_sha256.clone()),
             salvage: checked.zip(source.damage()).map(|(checked, damage)| Salvage {

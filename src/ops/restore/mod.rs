@@ -90,6 +90,8 @@ pub struct RestoreRequest {
     pub salvage: bool,
     /// Whether a table is created or replaced although the source has no item that can be written.
     pub allow_empty: bool,
+    /// Whether items are restored that are not all of the table, by what is written around them.
+    pub accept_incomplete: bool,
     /// Whether an interrupted restore of the same dump into the same table is taken up where it stopped.
     pub resume: bool,
     /// Upper bound of consumed write units per second.
@@ -124,6 +126,7 @@ impl RestoreRequest {
             strict: false,
             salvage: false,
             allow_empty: false,
+            accept_incomplete: false,
             resume: false,
             max_write_units: None,
             max_read_units: None,
@@ -273,6 +276,8 @@ pub struct RestoreSummary {
     pub conflicts_file: Option<PathBuf>,
     /// Where an interrupted restore was taken up: these items are counted above, and were not handled by this run.
     pub resumed: Option<Interrupted>,
+    /// Whether the source holds the whole table, as far as it says.
+    pub source_complete: bool,
     /// What was to be had of a damaged dump.
     pub salvaged: Option<Salvage>,
     /// Bytes of item text written.

@@ -353,7 +353,8 @@ async fn opened(environment: &Environment, request: &RestoreRequest, reporter: &
     }
 }
 
-/// The source, checked if its items are to be written. One without items is refused where the table would be created.
+/// The source, checked if its items are to be written. One without items is refused where the table would be created; so are incomplete
+/// items, unless they are accepted. A stream is read only once: whether it is complete is known at its end.
 async fn checked(
     source: Source,
     request: &RestoreRequest,
@@ -364,7 +365,11 @@ async fn checked(
     if *action == TableAction::Keep || !request.content.data() {
         return Ok((source, None));
     }
-    let (source, checked) = check(source, reporter).await?;
+    let (source, mut checked) = check(source, reporter).await?;
+    let warning = source.accept_incomplete(request.accept_incomplete)?;
+    if let Some(checked) = &mut checked {
+        checked.warnings.extend(warning);
+    }
     if needs_item(request, action, &source) && checked.as_ref().is_some_and(|checked| checked.items == 0) {
         return Err(nothing_to_write(&source, table, None));
     }

@@ -200,6 +200,19 @@ impl RestorePlan {
         planned.zip(table_id(table)).is_some_and(|(planned, found)| *planned != found)
     }
 
+    /// Of a stream, it is known only at its end whether it is complete. If it is not, the table stays marked as unfinished.
+    fn judge_stream(&self, moved: &Moved, reporter: &dyn Reporter) -> Result<()> {
+        if !self.parts.source.is_stream() {
+            return Ok(());
+        }
+        let written = || vec![format!("{} items were written; the restore counts as unfinished", moved.counts.written)];
+        let accepted = self.parts.source.accept_incomplete(self.parts.request.accept_incomplete);
+        if let Some(warning) = accepted.map_err(|error| error.with_details(written()))? {
+            reporter.report(Event::Warning(warning));
+        }
+        Ok(())
+    }
+
     /// Pieces of a damaged dump that are rejected without being read as items.
     fn unreadable(&self) -> u64 {
         self.source.salvage.map_or(0, |salvage| salvage.unreadable)
@@ -246,6 +259,7 @@ where
     let key = moving.key.clone();
     let (moved, done) = moving.all(plan, reporter).await?;
     done.map_err(|error| moved.stopped(error))?;
+    plan.judge_stream(&moved, reporter.as_ref())?;
     moved.check(plan.source.items.map(|items| items + plan.unreadable()))?;
     // If every item was rejected, skipped or left out, there is nothing to verify.
     let is_nothing_written = moved.counts.read > 0 && moved.counts.written == 0;
@@ -294,6 +308,7 @@ impl Data {
             items_skipped: counts.skipped,
             conflicts_file,
             resumed: plan.resumes,
+            source_complete: plan.source.complete && plan.parts.source.incompleteness().is_none(),
             salvaged: plan.source.salvage,
             data_bytes: counts.bytes,
             consumed_write_units: write_units,

@@ -37,6 +37,11 @@ pub async fn trial(
     let (heard, cancelled) = (Arc::clone(reporter), cancel.clone());
     let work = move || trying.all(readers.chunks(), &heard, &cancelled);
     let trial = blocking("the dry run", work).await?;
+
+    let source = plan.parts.source.as_ref();
+    if let Some(warning) = source.accept_incomplete(request.accept_incomplete)?.filter(|_| source.is_stream()) {
+        reporter.report(Event::Warning(warning));
+    }
     plan.refuse_nothing_to_write(Some(&trial), cancel).await?;
     Ok(Some(trial))
 }

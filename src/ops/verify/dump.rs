@@ -49,15 +49,21 @@ impl DumpVerdict {
     }
 }
 
-/// Looks at every file of a dump; with `quick`, at checksums alone.
+/// Looks at every file of a dump; with `quick`, at checksums alone. Items that are incomplete by what is written around them are a
+/// finding unless `accept_incomplete`.
 ///
 /// # Errors
 /// The dump is absent, or so damaged that it cannot be opened; a stream; `quick` where there are no checksums.
-pub async fn dump(source: SourceSpec, quick: bool, reporter: Arc<dyn Reporter>) -> Result<DumpVerdict> {
-    blocking("checking the dump", move || judge(&source, quick, reporter.as_ref())).await
+pub async fn dump(
+    source: SourceSpec,
+    quick: bool,
+    accept_incomplete: bool,
+    reporter: Arc<dyn Reporter>,
+) -> Result<DumpVerdict> {
+    blocking("checking the dump", move || judge(&source, quick, accept_incomplete, reporter.as_ref())).await
 }
 
-fn judge(spec: &SourceSpec, quick: bool, reporter: &dyn Reporter) -> Result<DumpVerdict> {
+fn judge(spec: &SourceSpec, quick: bool, accept_incomplete: bool, reporter: &dyn Reporter) -> Result<DumpVerdict> {
     let started = Instant::now();
     let source = Source::open(spec)?;
     let metadata = source.metadata();
@@ -68,14 +74,18 @@ fn judge(spec: &SourceSpec, quick: bool, reporter: &dyn Reporter) -> Result<Dump
     });
     let how = if quick { Thoroughness::Checksums } else { Thoroughness::Full };
     let mut progress = |items, bytes| reporter.report(Event::Progress { items, bytes });
-    let found = backup::inspect(&source, how, &mut progress)?;
+    let mut found = backup::inspect(&source, how, &mut progress)?;
+    match source.accept_incomplete(accept_incomplete) {
+        Ok(warning) => found.warnings.extend(warning),
+        Err(error) => found.find(error.to_string()),
+    }
     let Inspection { items, text_bytes, duplicates, findings, findings_total, warnings, .. } = found;
     Ok(DumpVerdict {
         source: source.to_string(),
         kind: source.kind().words(),
         table: source.table_name().map(ToOwned::to_owned),
         quick,
-        complete: metadata.is_none_or(|metadata| metadata.complete),
+        complete: metadata.is_none_or(|metadata| metadata.complete) && source.incompleteness().is_none(),
         transformed: metadata.is_some_and(|metadata| metadata.transformed),
         items,
         data_bytes: text_bytes,

@@ -124,6 +124,7 @@ pub async fn table_with_dump<S: ReadStore + Clone + 'static>(
     if source.schema().is_none_or(|schema| comparison.has_same_key(schema, &table.schema)) {
         let source = checked(source, &reporter).await?;
         let compared = table.compared();
+        comparison.warnings.extend(source.accept_incomplete(options.accept_incomplete)?);
         comparison.run(DumpSide::of(source), table, options, reporter).await?;
         compared.must_be_the_same().await?;
     }

@@ -24,11 +24,14 @@ pub use schemas::schemas;
 
 /// How a table is compared.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct CompareOptions {
     /// Compare keys alone: items with the same key are equal.
     pub keys_only: bool,
     /// Items that only the target has are a difference, too. Always so between two tables.
     pub exact: bool,
+    /// Compare with items that are not all of the table, by what is written around them.
+    pub accept_incomplete: bool,
     /// Compare a share of the keys, the same on both sides. Every item is read all the same.
     pub sample: Option<Sample>,
     /// Strongly consistent reads, at twice the read units.
