@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::atomic::refused;
+use super::format::METADATA_FILE;
 use super::input::{Bytes, FileReader, Hashing, Seen, decompressed, read_document};
 use super::item_reader::{ItemReader, Tail};
 use super::metadata::{ForeignMetadata, Metadata};
@@ -206,10 +207,15 @@ impl Source {
     /// Refuses a dump that was made without items.
     ///
     /// # Errors
-    /// [`Usage`](crate::error::ErrorKind::Usage): it is a dump of the schema alone.
+    /// [`Usage`](crate::error::ErrorKind::Usage): it is a dump of the schema alone; [`Damaged`](crate::error::ErrorKind::Damaged): its
+    /// metadata says that it has items.
     pub fn check_has_items(&self) -> Result<()> {
         if self.has_items() {
             return Ok(());
+        }
+        if let Some(metadata) = self.metadata.as_ref().filter(|metadata| metadata.items > 0) {
+            let what = format!("{} holds 0 items, and its {METADATA_FILE} says {}", self.shown(), metadata.items);
+            return Err(Error::damaged(what).with_hint(open::OTHER_COPY));
         }
         Err(Error::usage(format!("{} holds a schema and no items", self.shown()))
             .with_hint("pass --schema-only to create the table without items"))
