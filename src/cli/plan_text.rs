@@ -129,6 +129,7 @@ fn place_rows(place: &Place) -> Vec<Row> {
         vec![row("environment", format!("{}{protected}", place.environment)), row("table", place.table.clone())];
     rows.extend(account_and_region(place.account.as_deref(), place.region.as_deref()));
     rows.push(row("endpoint", place.endpoint.as_deref().unwrap_or("AWS")));
+    rows.push(row("credentials", place.credentials.clone()));
     rows.extend(place.from_process.iter().map(|taken| row("note", taken.clone())));
     rows
 }
@@ -277,6 +278,7 @@ mod tests {
             endpoint: None,
             protected: true,
             local: false,
+            credentials: "profile default, ~/.aws/credentials".to_owned(),
             from_process: vec!["region from AWS_REGION in the process environment".to_owned()],
         }
     }
@@ -315,6 +317,7 @@ mod tests {
                 "  table        films",
                 "  account      123456789012 in eu-west-1",
                 "  endpoint     AWS",
+                "  credentials  profile default, ~/.aws/credentials",
                 "  note         region from AWS_REGION in the process environment",
             ]
         );

@@ -320,6 +320,7 @@ mod tests {
             endpoint: Some("http://localhost:4566".to_owned()),
             protected: false,
             local: true,
+            credentials: "profile default, ~/.aws/credentials".to_owned(),
             from_process: Vec::new(),
         }
     }

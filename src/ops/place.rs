@@ -24,14 +24,16 @@ pub struct Place {
     pub protected: bool,
     /// Whether the endpoint is on this machine.
     pub local: bool,
-    /// Settings that came from the process environment and not from the env file or a flag, with their source.
+    /// Whose credentials are used and where they come from: `profile default, ~/.aws/credentials`.
+    pub credentials: String,
+    /// Endpoint and region if they came from the process environment and not from the env file or a flag, with their source.
     pub from_process: Vec<String>,
 }
 
 impl Place {
-    /// The place of `table` in `environment`.
+    /// The place of `table` in `environment`, used with `credentials`.
     #[must_use]
-    pub fn of(environment: &Environment, table: &str) -> Self {
+    pub fn of(environment: &Environment, table: &str, credentials: &str) -> Self {
         Self {
             environment: environment.name().to_owned(),
             table: table.to_owned(),
@@ -43,6 +45,7 @@ impl Place {
             },
             protected: environment.is_protected(),
             local: environment.is_local(),
+            credentials: credentials.to_owned(),
             from_process: from_process(environment),
         }
     }
@@ -83,9 +86,6 @@ fn from_process(environment: &Environment) -> Vec<String> {
     }
     if let Some(source) = environment.endpoint().source() {
         note("endpoint", source);
-    }
-    if let Some(source) = environment.credentials().source() {
-        note("credentials", source);
     }
     taken
 }

@@ -187,6 +187,11 @@ impl Client {
         &self.names.endpoint
     }
 
+    /// The credentials as people are told.
+    pub(super) fn credentials(&self) -> &str {
+        &self.names.credentials
+    }
+
     /// The failure of `operation` on `target` as people are told.
     pub(super) fn tell(&self, fault: Fault, operation: &str, target: &str) -> Error {
         let lacks_credentials = fault.lacks_credentials();

@@ -14,8 +14,8 @@ use super::fault::Class;
 use super::retry::Retry;
 use super::wire::WireCompression;
 use super::{ReadStore, ScanPage, ScanRequest, WriteStore, Written};
-use super::{capture, probe};
-use crate::environment::{Confirmation, Credentials, Endpoint, Environment};
+use super::{capture, credentials, probe};
+use crate::environment::{Confirmation, Endpoint, Environment};
 use crate::error::{Error, Result};
 use crate::event::{Event, Phase, Reporter, Silent};
 use crate::item::KeySchema;
@@ -114,7 +114,7 @@ impl Store {
         };
         let host = Host::of(environment.endpoint());
         let reporter = Arc::clone(&options.reporter);
-        let names = Names { endpoint, credentials: credentials(environment) };
+        let names = Names { endpoint, credentials: credentials::describe(environment).await };
         let how = (options.concurrency, options.wire_compression);
         let client = Client::new(connection.services(&config), connection, (host, names), how, reporter);
         if let Some(wait) = options.wait {
@@ -143,16 +143,6 @@ fn no_engine(endpoint: &Endpoint) -> Result<Option<&'static str>> {
         Endpoint::Embedded { .. } => Err(Error::environment("this build has no embedded engine")
             .with_hint("build it with the feature `embedded`, or name a server's URL")),
         _ => Ok(None),
-    }
-}
-
-/// The credentials as failures name them.
-fn credentials(environment: &Environment) -> String {
-    match environment.credentials() {
-        Credentials::Static { source, .. } => format!("the keys of {source}"),
-        Credentials::Profile { name, source } => format!("profile {name} ({source})"),
-        Credentials::Local => "the throwaway credentials of a local endpoint".to_owned(),
-        Credentials::Chain => "whatever AWS's own configuration finds".to_owned(),
     }
 }
 
@@ -220,6 +210,10 @@ impl ReadStore for Store {
         }
     }
 
+    fn credentials(&self) -> &str {
+        self.0.client.credentials()
+    }
+
     async fn table_names(&self) -> Result<Vec<String>> {
         self.0.client.table_names().await
     }
@@ -261,6 +255,10 @@ impl ReadStore for WritableStore {
 
     async fn account(&self) -> Option<String> {
         self.store.account().await
+    }
+
+    fn credentials(&self) -> &str {
+        self.store.credentials()
     }
 
     async fn table_names(&self) -> Result<Vec<String>> {

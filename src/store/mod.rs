@@ -13,6 +13,7 @@ mod conditional;
 mod config;
 mod connect;
 mod control;
+mod credentials;
 mod effort;
 #[cfg(feature = "embedded")]
 mod embedded;
@@ -143,6 +144,9 @@ pub trait ReadStore: Send + Sync {
 
     /// The account of the credentials, `000000000000` for engines on this machine; `None` where the endpoint does not tell.
     fn account(&self) -> impl Future<Output = Option<String>> + Send;
+
+    /// Whose credentials are used and where they come from, on one line.
+    fn credentials(&self) -> &str;
 
     /// Names of the tables of this account and region, up to a bound that is enough for a hint.
     fn table_names(&self) -> impl Future<Output = Result<Vec<String>>> + Send;

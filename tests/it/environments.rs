@@ -253,3 +253,52 @@ fn a_restore_into_memory_alone_is_refused() {
     project.write("items.jsonl", "{\"id\":{\"S\":\"a\"}}\n");
     project.restoredb(["--env=dev", "--source=items.jsonl"]).exits(2).says("would vanish").says("embedded:local.db");
 }
+
+/// The credentials that a plan names, in text and in the report.
+fn credentials_of(project: &Project, arguments: &[&str], variables: &[(&str, &str)]) -> String {
+    let plan = |json: &[&str]| {
+        let mut command = project.command("dumpdb", ["--output=out", "--dry-run"].iter().chain(arguments).chain(json));
+        command.envs(variables.iter().copied());
+        run(command, Vec::new()).exits(0)
+    };
+    let report = plan(&["--json"]).report();
+    let credentials = report["plan"]["source"]["credentials"].as_str().expect("the plan names them").to_owned();
+    drop(plan(&[]).says(&format!("credentials {credentials}")).never_says("hush"));
+    credentials
+}
+
+#[test]
+fn every_plan_says_whose_credentials_it_uses() {
+    let engine = Engine::embedded();
+    engine.client().create_simple("films");
+    let keys = "aws_access_key_id = id\naws_secret_access_key = hush\n";
+    let distant = engine.distant_url();
+    let base = format!("AWS_ENDPOINT_URL={distant}\nAWS_REGION={REGION}\nDYNAMODB_TABLE=films\n");
+    let project = Project::empty();
+    let file = |lines: &str| project.write("envs/.env.dev", format!("{base}{lines}"));
+    let of = |lines: &str, arguments: &[&str], variables: &[(&str, &str)]| {
+        file(lines);
+        credentials_of(&project, &[&["--env=dev"], arguments].concat(), variables)
+    };
+    project.write(".aws/credentials", format!("[default]\n{keys}[ops]\n{keys}"));
+    project
+        .write(".aws/config", format!("[profile ci]\n{keys}[profile job]\ncredential_process = /bin/cat job.json\n"));
+    let job = r#"{"Version": 1, "AccessKeyId": "id", "SecretAccessKey": "hush"}"#;
+    project.write("job.json", job);
+
+    assert_eq!(of("", &[], &[]), "profile default, ~/.aws/credentials");
+    assert_eq!(of("AWS_PROFILE=ops\n", &[], &[]), "profile ops, ~/.aws/credentials (named by envs/.env.dev line 4)");
+    assert_eq!(of("", &["--profile=ci"], &[]), "profile ci, ~/.aws/config (named by --profile)");
+    assert_eq!(
+        of("", &[], &[("AWS_PROFILE", "job")]),
+        "profile job (credential process), ~/.aws/config (named by AWS_PROFILE in the process environment)"
+    );
+    let pair = "AWS_ACCESS_KEY_ID=id\nAWS_SECRET_ACCESS_KEY=hush\n";
+    assert_eq!(of(pair, &[], &[("AWS_PROFILE", "ops")]), "static keys, envs/.env.dev line 4");
+    assert_eq!(
+        of("", &[], &[("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_ACCESS_KEY", "hush")]),
+        "static keys, AWS_ACCESS_KEY_ID in the process environment"
+    );
+    project.write("envs/.env.dev", format!("LOCAL_AWS_ENDPOINT={}\nDYNAMODB_TABLE=films\n", engine.url()));
+    assert_eq!(credentials_of(&project, &["--env=dev"], &[]), "test keys of a local endpoint");
+}

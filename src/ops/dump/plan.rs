@@ -117,7 +117,7 @@ pub async fn plan(store: &impl ReadStore, environment: &Environment, mut request
         return Err(table_absent(store, environment, &request.table).await);
     };
     let selection = bind(&mut request, &schema)?;
-    let place = Place::of(environment, &request.table).described(&schema);
+    let place = Place::of(environment, &request.table, store.credentials()).described(&schema);
     let description = schema.description();
     let (items, bytes) = (description.item_count.unwrap_or(0), description.table_size_bytes.unwrap_or(0));
     let max_read_units = read_cap(request.max_read_units, &place, &schema)?;

@@ -60,7 +60,7 @@ pub async fn diff(
     let sections = store.capture(&existing, &Section::ALL).await;
     let existing = existing.with_sections(sections);
     let shown = request.schema.as_ref().map_or_else(|| source.to_string(), |file| file.display().to_string());
-    let target = Place::of(environment, &table).described(&existing);
+    let target = Place::of(environment, &table, store.credentials()).described(&existing);
     let sides = ["dump", "table"].map(ToOwned::to_owned);
     Ok(SchemaDifferences::between((shown, &wanted.schema), (target, &existing), sides))
 }

@@ -173,7 +173,7 @@ pub async fn plan(
         Standing::look(store, environment, &request, source, &table).await?;
     let applies = action != TableAction::Keep && request.content.schema() && (is_own || request.apply_settings);
     let Target { place: target, table: existing, backups } =
-        Target::look(store, Place::of(environment, &table), existing, &action).await;
+        Target::look(store, Place::of(environment, &table, store.credentials()), existing, &action).await;
     let wanted = wanted_schema(&request, &source)?;
     let same_table = takes_place_of_dumped(store, &source, wanted.as_ref(), existing.as_ref(), &target).await;
     let aim = Aim { request: &request, table: &table, applies, same_table };

@@ -75,7 +75,7 @@ impl<S: ReadStore + Clone + 'static> LiveTable<'_, S> {
     ) -> Result<Described<S>> {
         let (table, schema) = self.look(other).await?;
         let Self { environment, store, .. } = self;
-        let place = Place::of(environment, &table).described(&schema);
+        let place = Place::of(environment, &table, store.credentials()).described(&schema);
         let bytes = schema.description().table_size_bytes.unwrap_or(0);
         if let Some(units) = read_cap(options.max_read_units, &place, &schema)? {
             store.cap_reads(units);

@@ -27,7 +27,7 @@ pub async fn schemas<S: ReadStore + Clone + 'static>(
         [environments.0.to_owned(), environments.1.to_owned()]
     };
     let shown = format!("table {source_name} of environment {}", environments.0);
-    let place = Place::of(target.environment, &target_name).described(&existing);
+    let place = Place::of(target.environment, &target_name, target.store.credentials()).described(&existing);
     Ok(SchemaDifferences::between((shown, &wanted), (place, &existing), sides))
 }
 
