@@ -215,6 +215,9 @@ fn boost(boost: &PlannedBoost) -> String {
         PlannedBoost::TakeBack { back_to } => {
             format!("left by an earlier restore, and taken back: {back_to} at the end")
         }
+        PlannedBoost::Stays { back_to } => {
+            format!("left by an interrupted restore, and NOT reverted ({back_to}): run that restore again to revert it")
+        }
         PlannedBoost::Nothing { reason } => format!("none: {reason}"),
     }
 }

@@ -321,6 +321,17 @@ fn after_a_kill_the_next_run_takes_the_boost_back() {
 }
 
 #[test]
+fn a_boost_left_on_a_table_that_is_kept_is_told() {
+    let (engine, proxy, project) = dumped([always("BatchWriteItem", Fault::Late(Duration::from_millis(300)))]);
+    create_provisioned(&engine, "copy", (11, 12), (13, 14));
+    killed(&engine, &proxy, &project, FLAG);
+    let run = project.restoredb(RESTORE.iter().chain(&["--if-missing"])).exits(0);
+    run.says("NOT reverted (provisioned 11 RCU / 12 WCU)");
+    project.restoredb(RESTORE).exits(0);
+    assert_eq!(billed(&engine, "copy"), (false, Some((11, 12))));
+}
+
+#[test]
 fn after_a_kill_a_run_with_other_figures_brings_those() {
     let (engine, proxy, project) = dumped([always("BatchWriteItem", Fault::Late(Duration::from_millis(300)))]);
     killed(&engine, &proxy, &project, FLAG);

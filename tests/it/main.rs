@@ -42,5 +42,6 @@ mod strangers;
 mod support;
 mod tls;
 mod transform;
+mod unfinished;
 mod verify;
 mod wire;

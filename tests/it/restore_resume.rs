@@ -381,7 +381,7 @@ fn what_does_not_fit_is_not_resumed() {
     scene.client.delete_if_there("copy");
     poll("the table is gone", || scene.client.describe("copy").is_none());
     scene.client.create_simple("copy");
-    resume(&["--source=out"]).exits(1).says(REFUSED).says("made anew");
+    resume(&["--source=out"]).exits(1).says(REFUSED).says("created again");
     assert_eq!(scene.proxy.seen(WRITE), before, "nothing was written");
     // Afresh, when told.
     scene.finishes(&[]);

@@ -39,6 +39,11 @@ pub enum PlannedBoost {
         /// Billing and capacity from then on.
         back_to: String,
     },
+    /// A restore that did not end left the table raised, and this one does not touch the table.
+    Stays {
+        /// Billing and capacity that the table is to have.
+        back_to: String,
+    },
     /// It was asked for and there is nothing to raise.
     Nothing {
         /// Why.
@@ -95,12 +100,20 @@ pub(super) struct Left {
 impl Left {
     /// The boost in a marker, if the table still has it. One that somebody changed since is as somebody wants it; one that is
     /// being changed may still get there.
-    pub(super) fn on(existing: &TableSchema, marked: &Marked) -> Option<Self> {
-        let schema = |body: &Value| TableSchema::parse(body.to_string().as_bytes()).ok();
+    ///
+    /// # Errors
+    /// The marker does not say what the table had.
+    pub(super) fn on(existing: &TableSchema, marked: &Marked) -> Result<Option<Self>> {
+        let schema = |body: &Value| TableSchema::parse(body.to_string().as_bytes());
         let (raised, back) = (schema(&marked.raised)?, schema(&marked.back)?);
         let has_billing = raised.description().billing() == existing.description().billing();
         let is_raised = has_billing || !existing.is_active();
-        is_raised.then_some(Self { raised, back })
+        Ok(is_raised.then_some(Self { raised, back }))
+    }
+
+    /// What a plan says of it if nothing is done about it.
+    pub(super) fn stays(&self) -> PlannedBoost {
+        PlannedBoost::Stays { back_to: self.back.billing_in_words() }
     }
 
     /// The table as it is without the boost.

@@ -105,13 +105,35 @@ pub(super) struct Checkpoint {
 }
 
 /// What a checkpoint must agree in with a run that goes on from it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Identity {
     pub(super) source: String,
     pub(super) data_sha256: String,
     pub(super) on_conflict: OnConflict,
     pub(super) salvage: bool,
     pub(super) transform: Option<String>,
+}
+
+impl Identity {
+    /// Why its items are not those of `other`; `None` if they are.
+    pub(super) fn differs_from(&self, other: &Self) -> Option<String> {
+        if self.data_sha256 != other.data_sha256 {
+            return Some(format!("it was of another dump, or of other contents: {}", self.source));
+        }
+        if self.salvage != other.salvage {
+            return Some(format!("it was run {} --salvage", if self.salvage { "with" } else { "without" }));
+        }
+        (self.transform != other.transform).then(|| "it was run with another transform".to_owned())
+    }
+}
+
+/// A checkpoint in the state directory.
+pub(super) enum Saved {
+    /// There is none.
+    Nothing,
+    /// One of another version of the program.
+    OfAnotherVersion,
+    Checkpoint(Box<Checkpoint>),
 }
 
 impl Checkpoint {
@@ -145,33 +167,39 @@ impl Checkpoint {
     /// The checkpoint at `path`, if there is one.
     ///
     /// # Errors
-    /// It cannot be read, or it is of another version of the program.
-    pub(super) fn read(path: &Path) -> Result<Option<Self>> {
-        if !path.exists() {
-            return Ok(None);
+    /// It cannot be read.
+    pub(super) fn read(path: &Path) -> Result<Saved> {
+        #[derive(Deserialize)]
+        struct Versioned {
+            version: u32,
         }
-        let unreadable = || Error::failed(format!("the checkpoint `{}` cannot be read", path.display()));
-        let text = backup::read_text(path).map_err(|error| unreadable().with_source(error))?;
-        let read: Self = serde_json::from_str(&text).map_err(|error| unreadable().with_source(error))?;
-        if read.version == VERSION { Ok(Some(read)) } else { Err(unreadable()) }
+        let unreadable = |cause: Box<dyn std::error::Error + Send + Sync>| {
+            Error::failed(format!("the checkpoint `{}` of an unfinished restore cannot be read", path.display()))
+                .with_hint("delete the file to write every item from the beginning")
+                .with_source(cause)
+        };
+        if !path.try_exists().map_err(|error| unreadable(error.into()))? {
+            return Ok(Saved::Nothing);
+        }
+        let text = backup::read_text(path).map_err(|error| unreadable(error.into()))?;
+        let Versioned { version } = serde_json::from_str(&text).map_err(|error| unreadable(error.into()))?;
+        if version != VERSION {
+            return Ok(Saved::OfAnotherVersion);
+        }
+        let read = serde_json::from_str(&text).map_err(|error| unreadable(error.into()))?;
+        Ok(Saved::Checkpoint(read))
     }
 
     /// Why a run cannot go on from here; `None` if it can.
     pub(super) fn unfit(&self, identity: &Identity, table: &TableSchema) -> Option<String> {
-        if self.data_sha256 != identity.data_sha256 {
-            return Some(format!("it was of another dump, or of other contents: {}", self.source));
+        if let Some(difference) = self.identity().differs_from(identity) {
+            return Some(difference);
         }
         if self.table_id != table_id(table) {
-            return Some("the table was deleted and made anew since".to_owned());
+            return Some("the table was deleted and created again since".to_owned());
         }
         if self.on_conflict != identity.on_conflict {
             return Some(format!("it was run with --on-conflict {}", self.on_conflict.word()));
-        }
-        if self.salvage != identity.salvage {
-            return Some(format!("it was run {} --salvage", if self.salvage { "with" } else { "without" }));
-        }
-        if self.transform != identity.transform {
-            return Some("it was run with another transform".to_owned());
         }
         let lists = [&self.rejects, &self.conflicts].into_iter().flatten();
         let mut cut = lists.filter(|lines| backup::file_bytes(&lines.path).is_none_or(|bytes| bytes < lines.bytes));
@@ -185,6 +213,16 @@ impl Checkpoint {
             Lanes::Stripes(_) => source.stripes(1).is_ok_and(|stripes| stripes.is_some()),
         };
         (!has_lanes).then(|| "it read the folder of the dump, not the data file alone".to_owned())
+    }
+
+    fn identity(&self) -> Identity {
+        Identity {
+            source: self.source.clone(),
+            data_sha256: self.data_sha256.clone(),
+            on_conflict: self.on_conflict,
+            salvage: self.salvage,
+            transform: self.transform.clone(),
+        }
     }
 
     /// The items go into the table that is known by `table_id`.

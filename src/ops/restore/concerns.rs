@@ -29,13 +29,15 @@ impl Concerns<'_> {
     ) -> Vec<String> {
         let mut warnings = Vec::new();
         if let Some(existing) = self.existing.filter(|_| *self.action != TableAction::Keep) {
-            warnings.extend(unfinished.filter(|_| request.content.data()).and_then(warning_of_unfinished));
+            warnings.extend(
+                unfinished.filter(|_| request.content.data()).and_then(|taken| self.warning_of_unfinished(taken)),
+            );
             match self.action {
                 TableAction::Add { .. } if request.content.data() => {
                     warn_of_items(
                         &mut warnings,
                         existing,
-                        unfinished.is_some() || request.on_conflict != OnConflict::Overwrite,
+                        unfinished.is_some_and(|taken| !taken.is_other) || request.on_conflict != OnConflict::Overwrite,
                     );
                 }
                 TableAction::Replace { .. } => {
@@ -100,6 +102,17 @@ impl Concerns<'_> {
         is_said.then(|| "the table exists: its settings stay, whatever is to be changed on the way".into())
     }
 
+    /// A restore that did not end and is not continued.
+    fn warning_of_unfinished(&self, taken: &Taken) -> Option<String> {
+        if taken.checkpoint.is_some() {
+            return None;
+        }
+        let stays = taken.is_other && !self.action.creates();
+        let then = if stays { "the items that it wrote stay" } else { "every item is written again" };
+        let reason = taken.why_not.as_ref().map_or_else(String::new, |reason| format!(" ({reason})"));
+        Some(format!("an earlier restore into this table did not end; {then}{reason}"))
+    }
+
     pub(super) fn questions(&self, backups: Option<usize>, source: &Source) -> Vec<Question> {
         let mut questions = Vec::new();
         if self.facts.environment.is_none() && source.damage().is_some_and(|damage| damage.is_nameless) {
@@ -118,16 +131,6 @@ impl Concerns<'_> {
             questions.extend(self.incomplete_source().map(Question::OtherRisk));
         }
         questions
-    }
-}
-
-/// What is said of a restore that did not end and is not taken up.
-fn warning_of_unfinished(taken: &Taken) -> Option<String> {
-    const WORDS: &str = "an earlier restore into this table did not end; every item is written again";
-    match (&taken.checkpoint, &taken.not_taken) {
-        (Some(_), _) => None,
-        (None, None) => Some(WORDS.to_owned()),
-        (None, Some(reason)) => Some(format!("{WORDS} ({reason})")),
     }
 }
 

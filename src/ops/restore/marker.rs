@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use super::boost::Marked;
+use super::checkpoint::Identity;
 use crate::backup::{self, FileLock};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
@@ -34,16 +35,56 @@ pub(super) struct Marker {
 /// What tells a file from one that took its place.
 type Stamp = (u64, SystemTime);
 
-/// What a marker says. What people may want to know of it is written and never read.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
+/// The contents of a marker. Details that only help people are written and never read.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Mark {
-    /// Whether the table was made by the restore: its settings are then the restore's to finish.
+    /// The source as messages name it.
+    #[serde(default)]
+    pub(super) source: String,
+    /// Whether the restore created the table: it is then to be finished, its settings included.
     pub(super) created: bool,
+    /// The items that the restore may have written.
+    #[serde(default)]
+    pub(super) wrote: Wrote,
     /// What the table is known by, once it is there; another one of its name is not what this is about.
     pub(super) table_id: Option<String>,
     /// What the table was raised to while items were written, and what it is to have again.
     pub(super) boost: Option<Marked>,
+}
+
+/// The items that an unfinished restore may have written.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Wrote {
+    /// None: only the schema was to be restored.
+    Nothing,
+    /// Items of this source.
+    ItemsOf(Box<Identity>),
+    /// Items of a source that cannot be identified, such as standard input, or of several.
+    #[default]
+    Unknown,
+}
+
+impl Wrote {
+    /// Why these are not the items of `other`, or may not be; `None` if they are, or if there are none.
+    pub(super) fn differs_from(&self, other: Option<&Identity>, source: &str) -> Option<String> {
+        let of_another = || format!("it was of another dump, or of other contents: {source}");
+        match (self, other) {
+            (Self::Nothing, _) => None,
+            (Self::ItemsOf(one), Some(other)) => one.differs_from(other),
+            (Self::ItemsOf(_), None) => Some(of_another()),
+            (Self::Unknown, _) => Some(format!("which items it wrote is not known: {source}")),
+        }
+    }
+
+    /// The same after items of `other` were added.
+    pub(super) fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Nothing, wrote) | (wrote, Self::Nothing) => wrote,
+            (Self::ItemsOf(one), Self::ItemsOf(other)) if one.differs_from(&other).is_none() => Self::ItemsOf(other),
+            _ => Self::Unknown,
+        }
+    }
 }
 
 impl Mark {
@@ -102,24 +143,37 @@ impl Marker {
             .with_hint("wait until that run has ended, or restore into another table with --table")
     }
 
-    /// What it says, if it stands. One that cannot be read stands all the same.
-    pub(super) fn read(&self) -> Option<Mark> {
-        if !self.path.exists() {
-            return None;
+    /// Its contents, if it exists.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(super) fn read(&self) -> Result<Option<Mark>> {
+        if !self.path.try_exists().map_err(|error| self.unreadable().with_source(error))? {
+            return Ok(None);
         }
-        let text = backup::read_text(&self.path).unwrap_or_default();
-        Some(serde_json::from_str(&text).unwrap_or_default())
+        let text = backup::read_text(&self.path).map_err(|error| self.unreadable().with_source(error))?;
+        serde_json::from_str(&text).map(Some).map_err(|error| self.unreadable().with_source(error))
     }
 
-    /// Leaves it, in place of a former one.
-    pub(super) fn leave(&self, source: &str, target: &Place, mark: &Mark) -> Result<()> {
+    /// The failure to read it. It may be all that records a temporary capacity, which costs money.
+    pub(super) fn unreadable(&self) -> Error {
+        let path = self.path.display();
+        Error::failed(format!("the record `{path}` of an unfinished restore into {} cannot be read", self.table))
+            .with_hint(
+                "it may say that the table has a temporary capacity: check billing and capacity of the table, then delete the file",
+            )
+    }
+
+    /// Writes it, in place of a former one.
+    pub(super) fn leave(&self, target: &Place, mark: &Mark) -> Result<()> {
         let text = serde_json::json!({
-            "source": source,
+            "source": mark.source,
             "table": target.table,
             "environment": target.environment,
             "endpoint": target.endpoint,
             "since": chrono::Utc::now(),
             "created": mark.created,
+            "wrote": mark.wrote,
             "table_id": mark.table_id,
             "boost": mark.boost,
         });

@@ -12,7 +12,7 @@ use super::checkpoint::{Checkpoint, Identity};
 use super::concerns::Concerns;
 use super::empty::{needs_item, nothing_to_write};
 use super::facts::SourceFacts;
-use super::marker::{Mark, Marker, table_id};
+use super::marker::{Mark, Marker, Wrote, table_id};
 use super::resume::Interrupted;
 use super::settings::Settings;
 use super::settle::{Aim, Settled, wanted_schema};
@@ -100,11 +100,15 @@ pub(super) struct Own {
     pub(super) table_id: Option<String>,
     /// What an earlier run has left.
     pub(super) earlier: Option<Mark>,
+    /// Whether the marker is this run's.
+    pub(super) is_marked: bool,
+    /// Whether the table may have been changed before the first item is written.
+    pub(super) is_changed: bool,
 }
 
 impl Own {
     fn of(created: bool, table: Option<&TableSchema>, earlier: Option<Mark>) -> Self {
-        Self { created, table_id: table.and_then(table_id), earlier }
+        Self { created, table_id: table.and_then(table_id), earlier, is_marked: false, is_changed: false }
     }
 }
 
@@ -195,7 +199,7 @@ pub async fn plan(
     let parts = Parts {
         identity: checked.and_then(|checked| Some(Identity::of(&source, &request, checked.data_sha256?))),
         checkpoint: taken.checkpoint,
-        keeps_marker: mark.is_some() && !request.content.data(),
+        keeps_marker: mark.as_ref().is_some_and(|mark| mark.wrote != Wrote::Nothing) && !request.content.data(),
         source: Arc::new(source),
         settings,
         bound: bound.charged(boost.as_ref().map(Boosting::raised).or(becomes), caps.write, &action, target.local),

@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::checkpoint::{Checkpoint, Identity};
-use super::marker::Marker;
+use super::checkpoint::{Checkpoint, Identity, Saved};
+use super::marker::{Mark, Marker};
 use super::plan::target_table;
 use super::{ExistingTable, RestoreRequest};
 use crate::backup::{Source, SourceSpec};
@@ -25,12 +25,16 @@ pub struct Interrupted {
 
 /// What is found of an interrupted restore into the same table.
 pub(super) enum Found {
-    /// Nothing.
+    /// Nothing that this run could continue from or would mix with.
     Nothing,
-    /// It can be taken up.
-    Fits(Box<Checkpoint>),
+    /// It can be continued. If other items were mixed in meanwhile, that is why the table is not this run's alone.
+    Fits { checkpoint: Box<Checkpoint>, mixed: Option<String> },
     /// It cannot, and why.
-    Unfit(String),
+    Unfit {
+        reason: String,
+        /// Whether the table may hold other items than those of this run's source.
+        is_other: bool,
+    },
 }
 
 /// The restore that `request` would do and that an earlier run has begun, if it can be taken up. What is wrong with the request
@@ -50,40 +54,47 @@ pub async fn interrupted(
         return None;
     }
     let existing = store.describe(&table).await.ok()?;
-    match look(Some(&marker), source, request, existing.as_ref()).await.ok()?.1 {
-        Found::Fits(checkpoint) => Some(checkpoint.interrupted()),
-        Found::Nothing | Found::Unfit(_) => None,
+    match look(Some(&marker), None, source, request, existing.as_ref()).await.ok()?.1 {
+        Found::Fits { checkpoint, .. } => Some(checkpoint.interrupted()),
+        Found::Nothing | Found::Unfit { .. } => None,
     }
 }
 
-/// Looks for an interrupted restore into `table`.
+/// Looks for an interrupted restore into `table`; `mark` is what the marker says of this very table.
 ///
 /// # Errors
-/// The data file cannot be read.
+/// The checkpoint or the data file cannot be read.
 pub(super) async fn look(
     marker: Option<&Marker>,
+    mark: Option<&Mark>,
     source: Source,
     request: &RestoreRequest,
     table: Option<&TableSchema>,
 ) -> Result<(Source, Found)> {
-    let marker = marker.filter(|marker| request.content.data() && marker.has_checkpoint());
     let (Some(marker), Some(table)) = (marker, table) else { return Ok((source, Found::Nothing)) };
-    let checkpoint = match Checkpoint::read(&marker.checkpoint()) {
-        Ok(Some(checkpoint)) => checkpoint,
-        Ok(None) => return Ok((source, Found::Nothing)),
-        Err(error) => return Ok((source, Found::Unfit(error.to_string()))),
-    };
+    let saved = if request.content.data() { Checkpoint::read(&marker.checkpoint())? } else { Saved::Nothing };
+    if mark.is_none() && matches!(saved, Saved::Nothing) {
+        return Ok((source, Found::Nothing));
+    }
     let (source, sha256) = blocking("reading the dump", move || {
         let sha256 = source.data_sha256()?;
         Ok((source, sha256))
     })
     .await?;
-    let Some(data_sha256) = sha256 else { return Ok((source, Found::Nothing)) };
-    let unfit = checkpoint.unfit(&Identity::of(&source, request, data_sha256), table);
-    let found = match unfit.or_else(|| checkpoint.unreadable(&source)) {
-        None => Found::Fits(Box::new(checkpoint)),
-        Some(reason) => Found::Unfit(reason),
+    let identity = sha256.map(|sha256| Identity::of(&source, request, sha256));
+    let difference = mark.and_then(|mark| mark.wrote.differs_from(identity.as_ref(), &mark.source));
+    let unfit = match (saved, &identity) {
+        (Saved::Checkpoint(checkpoint), Some(identity)) => {
+            match checkpoint.unfit(identity, table).or_else(|| checkpoint.unreadable(&source)) {
+                None => return Ok((source, Found::Fits { checkpoint, mixed: difference })),
+                reason => reason,
+            }
+        }
+        (Saved::OfAnotherVersion, _) => Some("its checkpoint is of another version of the program".to_owned()),
+        (Saved::Checkpoint(_) | Saved::Nothing, _) => None,
     };
+    let is_other = difference.is_some();
+    let found = unfit.or(difference).map_or(Found::Nothing, |reason| Found::Unfit { reason, is_other });
     Ok((source, found))
 }
 
@@ -100,11 +111,13 @@ impl Identity {
     }
 }
 
-/// What a request makes of what was found: the checkpoint that the run goes on from, or why an unfinished restore is begun anew.
+/// What a request makes of what was found: the checkpoint that the run continues from, or why it begins at the first item.
 pub(super) struct Taken {
     pub(super) checkpoint: Option<Checkpoint>,
-    /// What to say of a restore that is not taken up.
-    pub(super) not_taken: Option<String>,
+    /// Why an unfinished restore is not continued.
+    pub(super) why_not: Option<String>,
+    /// Whether the table may hold other items than those of this run's source.
+    pub(super) is_other: bool,
 }
 
 impl Taken {
@@ -112,15 +125,19 @@ impl Taken {
     /// `--resume` was asked for, and what was interrupted is another restore.
     pub(super) fn of(request: &RestoreRequest, found: Found) -> Result<Self> {
         let goes_on = request.resume || request.existing == ExistingTable::Keep;
+        let begins = |why_not, is_other| Ok(Self { checkpoint: None, why_not, is_other });
         match found {
-            Found::Nothing => Ok(Self { checkpoint: None, not_taken: None }),
-            Found::Fits(checkpoint) if goes_on => Ok(Self { checkpoint: Some(*checkpoint), not_taken: None }),
-            Found::Fits(_) => Ok(Self { checkpoint: None, not_taken: Some("--resume would go on with it".to_owned()) }),
-            Found::Unfit(reason) if request.resume => {
+            Found::Nothing => begins(None, false),
+            Found::Fits { checkpoint, mixed } if goes_on => {
+                let is_other = mixed.is_some();
+                Ok(Self { checkpoint: Some(*checkpoint), why_not: mixed, is_other })
+            }
+            Found::Fits { .. } => begins(Some("--resume would go on with it".to_owned()), false),
+            Found::Unfit { reason, .. } if request.resume && request.content.data() => {
                 Err(Error::failed(format!("the interrupted restore into this table cannot be resumed: {reason}"))
                     .with_hint("leave out --resume to write every item from the beginning"))
             }
-            Found::Unfit(reason) => Ok(Self { checkpoint: None, not_taken: Some(reason) }),
+            Found::Unfit { reason, is_other } => begins(Some(reason), is_other),
         }
     }
 }

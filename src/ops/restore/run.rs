@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::apply::Applying;
 use super::boost::{Boosting, Ended};
 use super::ledger::Counts;
-use super::marker::{Mark, Marker, table_id};
+use super::marker::{Mark, Marker, Wrote, table_id};
 use super::moving::Moving;
 use super::plan::{Own, RestorePlan, TableAction};
 use super::settings::Settings;
@@ -45,8 +45,9 @@ where
     // Nothing is changed before there is an item to write.
     let moving = Moving::start(store, &mut plan, &reporter, &cancel).await?;
     let mut boost = plan.parts.boost.take();
-    plan.forget_checkpoint()?;
-    plan.leave_marker(boost.as_ref())?;
+    if plan.action.creates() {
+        plan.mark(boost.as_ref())?;
+    }
     let (outcome, refused) = match table::ensure(store, &plan, reporter.as_ref(), &cancel).await {
         Ok(ensured) => ensured,
         Err(error) => return Err(plan.not_ensured(store, error, &cancel).await),
@@ -109,7 +110,10 @@ async fn prepare<S: WriteStore>(
         if plan.action.creates() {
             plan.parts.own.table_id = table_id(&table);
             plan.leave_marker(boost.as_ref())?;
+        } else {
+            plan.mark(boost.as_ref())?;
         }
+        plan.parts.own.is_changed = plan.action.creates() || boost.is_some() || !settings.before.is_empty();
         applying.ready = Some(table);
     }
     let interrupted = || table::stopped(applying.table, "described");
@@ -133,7 +137,8 @@ async fn end<S: WriteStore>(
     if let Some(unfinished) = unfinished {
         return (outcome, Err(unfinished));
     }
-    if outcome.as_ref().is_none_or(|outcome| outcome.not_taken_back.is_none())
+    if plan.parts.own.is_marked
+        && outcome.as_ref().is_none_or(|outcome| outcome.not_taken_back.is_none())
         && let Err(error) = plan.leave_marker(None)
     {
         applying.reporter.report(Event::Warning(error.to_string()));
@@ -147,34 +152,63 @@ impl RestorePlan {
         self.parts.marker.as_ref().filter(|_| self.action != TableAction::Keep).map(Marker::lock).transpose()
     }
 
-    /// Leaves the marker of a restore that has not ended, with the boost that is to be taken back.
+    /// Marks the table as one whose restore has not ended. From here on, no later run continues from an earlier checkpoint, unless
+    /// this one does.
+    fn mark(&mut self, boost: Option<&Boosting>) -> Result<()> {
+        self.forget_checkpoint()?;
+        self.leave_marker(boost)?;
+        self.parts.own.is_marked = true;
+        Ok(())
+    }
+
+    /// Writes the marker of a restore that has not ended, with the boost that is to be reverted.
     fn leave_marker(&self, boost: Option<&Boosting>) -> Result<()> {
         let marker = self.parts.marker.as_ref().filter(|_| self.action != TableAction::Keep);
         let Some(marker) = marker else { return Ok(()) };
         let boost = boost.map(|boost| boost.marked(&self.target.table)).transpose()?;
-        let Own { created, table_id, .. } = &self.parts.own;
-        marker.leave(&self.source.path, &self.target, &Mark { created: *created, table_id: table_id.clone(), boost })
+        let Own { created, table_id, earlier, .. } = &self.parts.own;
+        let wrote = match &self.parts.identity {
+            _ if !self.parts.request.content.data() => Wrote::Nothing,
+            Some(identity) => Wrote::ItemsOf(Box::new(identity.clone())),
+            None => Wrote::Unknown,
+        };
+        let earlier = earlier.as_ref().filter(|_| !self.action.creates());
+        let wrote = earlier.map_or(wrote.clone(), |earlier| earlier.wrote.clone().and(wrote));
+        let (source, created, table_id) = (self.source.path.clone(), *created, table_id.clone());
+        marker.leave(&self.target, &Mark { source, created, wrote, table_id, boost })
+    }
+
+    /// Restores the marker of before, for a run that has changed nothing.
+    fn unmark(&self, error: Error) -> Error {
+        let Some(marker) = self.parts.marker.as_ref().filter(|_| self.parts.own.is_marked) else { return error };
+        let unmarked = match &self.parts.own.earlier {
+            Some(earlier) => marker.remove_checkpoint().and_then(|()| marker.leave(&self.target, earlier)),
+            None => marker.remove(),
+        };
+        match unmarked {
+            Ok(()) => error,
+            Err(other) => error.with_details(vec![other.to_string()]),
+        }
     }
 
     /// A table that was not made is not this restore's, whoever makes it: the marker says what it said before. Where nobody knows
     /// what became of the request, it stays.
     async fn not_ensured(&self, store: &impl WriteStore, error: Error, cancel: &CancellationToken) -> Error {
-        let Some(marker) = self.parts.marker.as_ref().filter(|_| error.kind() != ErrorKind::Interrupted) else {
+        if error.kind() == ErrorKind::Interrupted {
             return error;
-        };
+        }
         let found = until_cancelled(
             cancel,
             || table::stopped(&self.target.table, "described"),
             store.describe(&self.target.table),
         );
-        let put_back = match (found.await, &self.parts.own.earlier) {
-            (Err(_), _) => return error,
-            (Ok(Some(_)), Some(earlier)) => marker.leave(&self.source.path, &self.target, earlier),
-            (Ok(_), _) => marker.remove(),
-        };
-        match put_back {
-            Ok(()) => error,
-            Err(other) => error.with_details(vec![other.to_string()]),
+        match (found.await, self.parts.marker.as_ref().filter(|_| self.parts.own.is_marked)) {
+            (Err(_), _) | (_, None) => error,
+            (Ok(Some(_)), _) => self.unmark(error),
+            (Ok(None), Some(marker)) => match marker.remove() {
+                Ok(()) => error,
+                Err(other) => error.with_details(vec![other.to_string()]),
+            },
         }
     }
 
@@ -258,7 +292,10 @@ where
 {
     let key = moving.key.clone();
     let (moved, done) = moving.all(plan, reporter).await?;
-    done.map_err(|error| moved.stopped(error))?;
+    if let Err(error) = done {
+        let error = moved.stopped(error);
+        return Err(if moved.is_sent || plan.parts.own.is_changed { error } else { plan.unmark(error) });
+    }
     plan.judge_stream(&moved, reporter.as_ref())?;
     moved.check(plan.source.items.map(|items| items + plan.unreadable()))?;
     // If every item was rejected, skipped or left out, there is nothing to verify.
@@ -286,8 +323,16 @@ impl Data {
         started: Instant,
     ) -> RestoreSummary {
         let items_lost = self.lost();
-        let Moved { counts, open: _, write_units, throttled_calls, rejects_file, conflicts_file, collisions } =
-            self.moved;
+        let Moved {
+            counts,
+            is_sent: _,
+            open: _,
+            write_units,
+            throttled_calls,
+            rejects_file,
+            conflicts_file,
+            collisions,
+        } = self.moved;
         let not_restored = plan.not_restored.iter().map(|setting| format!("{}: {}", setting.setting, setting.reason));
         RestoreSummary {
             not_restored: not_restored.collect(),

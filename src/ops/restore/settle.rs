@@ -71,7 +71,7 @@ impl Settled {
     ) -> Result<(Option<Boosting>, Option<PlannedBoost>)> {
         let wanted = wanted.map(|wanted| &wanted.schema);
         let (base, left) = match action {
-            TableAction::Keep => return Ok((None, None)),
+            TableAction::Keep => return Ok((None, left.map(|left| left.stays()))),
             TableAction::Add { .. } => (existing, left),
             TableAction::Create | TableAction::Replace { .. } => (wanted, None),
         };

@@ -48,6 +48,8 @@ pub(super) struct How {
 #[derive(Debug, Default)]
 pub(super) struct Moved {
     pub(super) counts: Counts,
+    /// Whether a call was made that may have written items.
+    pub(super) is_sent: bool,
     /// Items read and not counted, because the run stopped.
     pub(super) open: usize,
     pub(super) write_units: f64,
@@ -71,6 +73,8 @@ pub(super) struct Writing<S> {
     batcher: Batcher,
     /// The first item that can be written, and those read after it; they wait until the table is ready.
     pending: Vec<ReadItem>,
+    /// Whether a call was made.
+    is_sent: bool,
     /// Items to be offered once more, before any other: the later version of each was refused.
     revived: Vec<Entry>,
     acknowledged: Acknowledged,
@@ -100,6 +104,7 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
             batcher: Batcher::new(how.key.clone(), batch_size, overwrites),
             how: Arc::new(how),
             pending: Vec::new(),
+            is_sent: false,
             revived: Vec::new(),
             acknowledged: Acknowledged::new()?,
             calls: JoinSet::new(),
@@ -273,6 +278,7 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
             self.land().await?;
         }
         self.bytes_in_flight += batch.bytes;
+        self.is_sent = true;
         let (store, how) = (self.store.clone(), Arc::clone(&self.how));
         self.calls.spawn(async move {
             let result = write(&store, &how, &batch).await;
@@ -421,6 +427,7 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
         let (rejects_file, conflicts_file) = self.rejects.finish()?;
         let moved = Moved {
             counts,
+            is_sent: self.is_sent,
             open,
             write_units,
             throttled_calls,
