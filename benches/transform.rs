@@ -109,7 +109,11 @@ fn run(transform: &Transform, items: &[Bytes], threads: NonZeroUsize) -> Result<
     let began = Instant::now();
     let (feeder, results) = transform.start(threads, &reporter)?;
     std::thread::scope(|scope| {
-        scope.spawn(move || items.chunks(CHUNK).all(|chunk| feeder.push(chunk.to_vec(), ()).is_ok()));
+        scope.spawn(move || {
+            if items.chunks(CHUNK).all(|chunk| feeder.push(chunk.to_vec(), ()).is_ok()) {
+                feeder.end();
+            }
+        });
         for chunk in results {
             for outcome in chunk?.outcomes {
                 if let Outcome::Rejected(reason) = outcome {

@@ -175,12 +175,18 @@ pub struct LinesList {
 }
 
 impl LinesList {
-    /// A file at the first of `places` that can be written; or the one that an earlier run left, behind its first so many bytes.
+    /// A file at the first of `places` that can be written. If an earlier run kept lines of `kept` bytes at one of them, new lines
+    /// come after those. The places must not come from a file: what lies at them is cut and overwritten.
     ///
     /// # Errors
-    /// What an earlier run left is not there, or is shorter; the system's refusals.
-    pub fn open(places: Vec<PathBuf>, left: Option<(&Path, u64)>) -> Result<Self> {
-        let file = left.map(|(path, bytes)| LinesFile::go_on(path, bytes)).transpose()?;
+    /// The earlier run's lines are missing or shorter; the system's refusals.
+    pub fn open(places: Vec<PathBuf>, kept: u64) -> Result<Self> {
+        if kept == 0 {
+            return Ok(Self { places, file: None });
+        }
+
+        let path = find_lines(&places, kept).ok_or_else(|| lines_missing(&places))?;
+        let file = Some(LinesFile::go_on(path, kept)?);
         Ok(Self { places, file })
     }
 
@@ -247,6 +253,24 @@ struct Rejected<'a> {
     item: Option<&'a RawValue>,
     #[serde(borrow, default)]
     output: Vec<&'a RawValue>,
+}
+
+/// The first of these files that has at least so many bytes.
+fn find_lines(places: &[PathBuf], bytes: u64) -> Option<&PathBuf> {
+    places.iter().find(|path| file_bytes(path).is_some_and(|found| found >= bytes))
+}
+
+/// Checks that lines of `kept` bytes of an earlier run are still at one of these places.
+///
+/// # Errors
+/// They are missing or shorter.
+pub fn check_lines(places: &[PathBuf], kept: u64) -> Result<()> {
+    if kept == 0 || find_lines(places, kept).is_some() { Ok(()) } else { Err(lines_missing(places)) }
+}
+
+fn lines_missing(places: &[PathBuf]) -> Error {
+    let path = places.first().map_or_else(String::new, |path| format!(" `{}`", path.display()));
+    Error::failed(format!("its file{path} is missing or was truncated"))
 }
 
 /// Where the lines of a file stand until what they belong to is whole. Until then a former file of that name stays.
@@ -395,6 +419,22 @@ mod tests {
         assert_eq!(std::fs::read(&path).unwrap(), b"kept\nnew\n");
         assert!(LinesFile::go_on(&path, 10).is_err());
         assert!(LinesFile::go_on(&dir.path().join("none"), 0).is_err());
+    }
+
+    #[test]
+    fn lines_go_on_at_the_place_that_has_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let places: Vec<_> = ["one", "other"].map(|name| dir.path().join(name)).into();
+        write_file(&places[0], b"short", Access::Shared).unwrap();
+        write_file(&places[1], b"{kept}\n{cut}", Access::Shared).unwrap();
+        let mut lines = LinesList::open(places.clone(), 7).unwrap();
+        lines.append_with_reason("r", "item", b"{}", None).unwrap();
+        assert_eq!(lines.finish().unwrap(), Some(places[1].clone()));
+        assert_eq!(std::fs::read(&places[0]).unwrap(), b"short");
+        assert_eq!(std::fs::read(&places[1]).unwrap(), b"{kept}\n{\"reason\":\"r\",\"item\":{}}\n");
+        let error = check_lines(&places, 1_000).unwrap_err();
+        assert_eq!(error.to_string(), format!("its file `{}` is missing or was truncated", places[0].display()));
+        assert!(LinesList::open(places, 1_000).is_err());
     }
 
     #[test]

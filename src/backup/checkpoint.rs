@@ -96,9 +96,7 @@ pub struct Changes {
     pub left_out: u64,
     /// Items that could not go on.
     pub rejected: u64,
-    /// The file that lists them.
-    pub rejects: Option<PathBuf>,
-    /// Bytes of that file.
+    /// Bytes of the file that lists them. Where it is, the plan says: a path in this file could be anybody's.
     pub rejects_bytes: u64,
 }
 

@@ -36,8 +36,8 @@ mod writer;
 
 pub use atomic::Access;
 pub use beside::{
-    LinesFile, LinesList, beside, beside_in_state, create_parent, create_whole, file_bytes, leave_mark, name_in_file,
-    publish_lines, read_rejected, remove_mark, unpublished,
+    LinesFile, LinesList, beside, beside_in_state, check_lines, create_parent, create_whole, file_bytes, leave_mark,
+    name_in_file, publish_lines, read_rejected, remove_mark, unpublished,
 };
 pub use check::{Checked, Inspection, Thoroughness, check, inspect};
 pub use checkpoint::{Changes, Checkpoint, Origin, ScanProgress, SegmentProgress};

@@ -10,7 +10,9 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::atomic::{Access, create_file, create_folders, refused, remove_file, rename, sync_folder, write_file};
+use super::atomic::{
+    Access, create_file, create_folders, refused, remove_dump, remove_file, rename, sync_folder, write_file,
+};
 use super::checkpoint::{Checkpoint, Keeper, Origin, Places, ScanProgress};
 use super::digest::hex_sha256;
 use super::encoder::{Encoded, Encoder};
@@ -247,15 +249,20 @@ impl DumpWriter {
         stopped.and_then(|()| encoder.stop()).map_err(|error| self.place.refused(error))
     }
 
-    /// Gives the dump up: no later run goes on with what was written.
+    /// Discards the dump: its checkpoint first, then what was written.
     ///
     /// # Errors
     /// The system's refusals.
-    pub fn forget(&mut self) -> Result<()> {
+    pub fn discard(mut self) -> Result<()> {
         if let Some(encoder) = self.encoder.take() {
             encoder.stop().map_err(|error| self.place.refused(error))?;
         }
-        self.keeper.as_ref().map_or(Ok(()), |keeper| keeper.clear())
+        self.keeper.as_ref().map_or(Ok(()), |keeper| keeper.clear())?;
+        match &self.place {
+            Place::Folder { partial, .. } => remove_dump(partial),
+            Place::File { partial, .. } => remove_file(partial),
+            Place::Stream => Ok(()),
+        }
     }
 
     /// Writes the rest, waits until all is on disk, and puts the dump into its place.

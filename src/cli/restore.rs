@@ -24,8 +24,8 @@ pub(super) async fn run(intent: RestoreIntent, session: Session) -> Result<Finis
     if intent.compares {
         return diff::run(common, &environment, &request, &session).await;
     }
-    let missing_database = if common.dry_run { MissingDatabase::Imagine } else { MissingDatabase::Create };
-    let store = session.open(&environment, common, missing_database).await?;
+    // A restore that is refused leaves no trace: a missing database is created once the plan was confirmed.
+    let store = session.open(&environment, common, MissingDatabase::Imagine).await?;
     request.resume |= is_resumed(&store, &environment, &request, &intent, &session).await?;
     let planning = ops::restore::plan(&store, &environment, request, session.reporter());
     let plan = unless_cancelled(&session.cancel, Box::pin(planning)).await?;
@@ -44,6 +44,8 @@ pub(super) async fn run(intent: RestoreIntent, session: Session) -> Result<Finis
     if let Some(way_on) = &way_on {
         let _ = session.parting.set(format!("what is written stays; {way_on}"));
     }
+    let store =
+        if store.is_imagined() { session.open(&environment, common, MissingDatabase::Create).await? } else { store };
     let store = store.writable(confirmed);
     let running = ops::restore::run(&store, plan, session.reporter(), session.cancel.clone());
     let summary = Box::pin(running).await.map_err(|error| resume::with_way_on(error, way_on))?;

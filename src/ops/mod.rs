@@ -12,6 +12,8 @@ pub mod place;
 mod reading;
 mod recreated;
 pub mod restore;
+#[cfg(test)]
+mod testing;
 mod through;
 mod trial;
 pub mod verify;

@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread;
 
 use bytes::Bytes;
@@ -15,18 +15,12 @@ use crate::error::{Error, Result};
 use crate::event::Reporter;
 use crate::item::{KeySchema, item_size};
 use crate::limits::ITEM_BYTES;
-use crate::transform::{Outcome, Reason, Results, Transform, Transformed};
+use crate::transform::{Outcome, Reason, Results, Transform};
 
 /// Items that go through a transform together.
 pub(super) const CHUNK_ITEMS: usize = 256;
 
-/// Results of a transform, and behind them the failure of whoever made the chunks.
-pub(super) struct Through<T> {
-    results: Results<T>,
-    failure: Arc<Mutex<Option<Error>>>,
-}
-
-/// Sends chunks through a transform. Calls block.
+/// Sends chunks through a transform. An error of `chunks` comes after the results of all chunks before it. Calls block.
 ///
 /// # Errors
 /// Threads or programs cannot be started.
@@ -34,11 +28,9 @@ pub(super) fn through<T: Send + 'static>(
     transform: &Transform,
     reporter: &Arc<dyn Reporter>,
     chunks: impl Iterator<Item = Result<(Vec<Bytes>, T)>> + Send + 'static,
-) -> Result<Through<T>> {
+) -> Result<Results<T>> {
     let threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let (feeder, results) = transform.start(threads, reporter)?;
-    let failure = Arc::new(Mutex::new(None));
-    let noted = Arc::clone(&failure);
     let feed = move || {
         for chunk in chunks {
             match chunk {
@@ -48,25 +40,22 @@ pub(super) fn through<T: Send + 'static>(
                         return;
                     }
                 }
-                Err(error) => {
-                    noted.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-                    return;
-                }
+                Err(error) => return feeder.fail(error),
             }
         }
+        feeder.end();
     };
     let started = thread::Builder::new().name("transform-feed".to_owned()).spawn(feed);
     started.map_err(|error| Error::failed("a thread for the transform cannot be started").with_source(error))?;
-    Ok(Through { results, failure })
+    Ok(results)
 }
 
-impl<T> Iterator for Through<T> {
-    type Item = Result<Transformed<T>>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let failed = || self.failure.lock().unwrap_or_else(PoisonError::into_inner).take().map(Err);
-        self.results.next().or_else(failed)
-    }
+/// Cuts an outcome down to so many items, at least one; whether that dropped any.
+pub(super) fn cut_to(outcome: &mut Outcome, most: u64) -> bool {
+    let Outcome::Several(items) = outcome else { return false };
+    let before = items.len();
+    items.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+    items.len() < before
 }
 
 /// Bytes of the text of items.

@@ -8,7 +8,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::cost::{Costing, Tariff, WriteCost};
-use super::through::{Meetings, Misfit, bytes_of, through};
+use super::through::{Meetings, Misfit, bytes_of, cut_to, through};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Reporter};
 use crate::item::KeySchema;
@@ -206,9 +206,7 @@ impl Trying {
 
     fn within_limit(&mut self, mut outcome: Outcome) -> Outcome {
         let Some(left) = &mut self.left else { return outcome };
-        if let Outcome::Several(items) = &mut outcome {
-            items.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
-        }
+        cut_to(&mut outcome, *left);
         let out = match &outcome {
             Outcome::Unchanged | Outcome::Changed(_) => 1,
             Outcome::Several(items) => items.len() as u64,

@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::Room;
+use super::clock::Busy;
 use super::config::Connection;
 use super::fault::{CREDENTIALS_HINT, Fault};
 use super::gates::Gates;
@@ -214,7 +215,11 @@ impl Client {
     pub(super) async fn send_scan(&self, table: &str, body: Bytes, with_gzip: bool) -> Result<(Body, Room), Fault> {
         let seam = Seam::from(body).with_gzip(with_gzip);
         let answer = raw_send!(self.services().dynamodb, scan.table_name(table), seam);
+        let waiting = self.retry.clock().count(Busy::Waiting);
         let room = Room(Arc::clone(&self.pages).acquire_owned().await.ok());
+        drop(waiting);
+
+        let _receiving = self.retry.clock().count(Busy::Receiving);
         Ok((answer.arrived().await?, room))
     }
 

@@ -85,7 +85,7 @@ struct Inner {
     client: Arc<Client>,
     config: Config,
     #[cfg(feature = "embedded")]
-    _engine: Option<Engine>,
+    engine: Option<Engine>,
 }
 
 impl Store {
@@ -126,8 +126,17 @@ impl Store {
             client: Arc::new(client),
             config,
             #[cfg(feature = "embedded")]
-            _engine: engine,
+            engine,
         })))
+    }
+
+    /// Whether it works on an empty or sample database in memory, because the database file of the environment does not exist.
+    #[must_use]
+    pub fn is_imagined(&self) -> bool {
+        #[cfg(feature = "embedded")]
+        return self.0.engine.as_ref().is_some_and(|engine| engine.is_imagined);
+        #[cfg(not(feature = "embedded"))]
+        false
     }
 
     /// The store with leave to change the table that `confirmation` names.

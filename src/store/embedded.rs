@@ -20,6 +20,8 @@ use crate::limits;
 /// A running engine; it stops when this value is dropped.
 pub(super) struct Engine {
     url: String,
+    /// Whether it stands in for a database file that does not exist.
+    pub(super) is_imagined: bool,
     _stop: oneshot::Sender<()>,
 }
 
@@ -27,6 +29,7 @@ impl Engine {
     /// Starts the engine if the environment's endpoint is `embedded:`.
     pub(super) async fn start(environment: &Environment, missing: MissingDatabase) -> Result<Option<Self>> {
         let Endpoint::Embedded { file, .. } = environment.endpoint() else { return Ok(None) };
+        let is_imagined = missing == MissingDatabase::Imagine && file.as_ref().is_some_and(|file| !file.exists());
         let database = match file {
             None => in_memory(environment.sample())?,
             Some(file) => open_file(file, environment.sample(), missing)?,
@@ -38,7 +41,7 @@ impl Engine {
         tokio::spawn(dynoxide::server::serve_with_shutdown(listener, database, async {
             let _ = stopped.await;
         }));
-        Ok(Some(Self { url, _stop: stop }))
+        Ok(Some(Self { url, is_imagined, _stop: stop }))
     }
 
     pub(super) fn url(&self) -> &str {

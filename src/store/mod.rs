@@ -94,6 +94,13 @@ pub struct ScanPage {
 #[derive(Debug, Default)]
 pub struct Room(#[expect(dead_code, reason = "what it does it does when it is dropped")] Option<OwnedSemaphorePermit>);
 
+#[cfg(test)]
+impl Room {
+    pub(crate) fn of(permit: OwnedSemaphorePermit) -> Self {
+        Self(Some(permit))
+    }
+}
+
 /// What became of a batch of items.
 #[derive(Debug, Default)]
 pub struct Written {

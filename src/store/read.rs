@@ -4,7 +4,6 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
-use tokio::time::Instant;
 
 use super::client::Client;
 use super::fault::{Class, Fault};
@@ -113,7 +112,7 @@ impl Client {
         let (pass, quote) = lane.gate.pass_with(choose).await;
         self.retry().called();
         let with_gzip = self.wire().asks();
-        let sent = Instant::now();
+        let sent = self.retry().now();
         let page = self.send_scan(&request.table, scan_body(request, quote.limit), with_gzip).await;
         let page = page.and_then(|(body, room)| Ok(ScanPage { room, ..scan_page(body, request.start.as_ref())? }));
         match &page {
@@ -124,7 +123,7 @@ impl Client {
                 } else {
                     read_units(page.items.text_bytes(), request.consistent_read)
                 };
-                self.wire().answered(with_gzip, page.wire.inflated, sent.elapsed());
+                self.wire().answered(with_gzip, page.wire.inflated, self.retry().since(sent));
                 lane.page_price.learn(page.looked_at, units, quote.limit);
                 pass.taken(units);
             }

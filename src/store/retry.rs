@@ -184,6 +184,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
+    use crate::store::clock::Busy;
 
     #[derive(Default)]
     struct Heard(Mutex<Vec<Event>>);
@@ -266,6 +267,23 @@ mod tests {
         tokio::time::sleep(Duration::from_secs(299)).await;
         let again = retry.pause("Scan", Fault::timeout(), started, &mut Retry::waits()).await;
         assert!(again.is_err(), "without a pause the run gives up");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_fault_after_a_long_wait_for_our_own_consumer_is_retried() {
+        let heard = Arc::new(Heard::default());
+        let retry = Retry::new(Duration::from_mins(5), heard.clone());
+        retry.succeeded();
+        let started = retry.now();
+        retry.called();
+        let waiting = retry.clock().count(Busy::Waiting);
+        tokio::time::sleep(Duration::from_mins(20)).await;
+        drop(waiting);
+        let fault = Fault::for_test("InternalServerError", 500, "the connection was closed meanwhile");
+        retry.pause("Scan", fault, started, &mut Retry::waits()).await.expect("it is the first fault");
+        assert_eq!(heard.warnings(), 0);
+        let gave_up = fails(&retry).await.unwrap_err();
+        assert!(gave_up.words().contains("300s"), "{}", gave_up.words());
     }
 
     #[tokio::test(start_paused = true)]

@@ -74,6 +74,15 @@ impl Lane {
         self.changed.notify_all();
     }
 
+    /// A worker cannot go on with what it holds: the next result is this error.
+    pub(super) fn fail(&self, error: Error) {
+        let mut state = self.lock();
+        let next = state.pulled;
+        state.done.insert(next, Err(error));
+        drop(state);
+        self.changed.notify_all();
+    }
+
     /// No job comes any more.
     pub(super) fn close(&self) {
         self.lock().closed = true;

@@ -39,9 +39,10 @@ impl Pool {
 }
 
 fn work(lane: &Lane, stages: &[Arc<dyn Stage>]) {
-    let mut workers: Vec<_> = stages.iter().map(|stage| stage.worker()).collect();
+    let mut workers: Option<Vec<_>> = None;
     while let Some((place, job)) = lane.take() {
         let applied = catch_unwind(AssertUnwindSafe(|| {
+            let workers = workers.get_or_insert_with(|| stages.iter().map(|stage| stage.worker()).collect());
             let through = |progress, worker: &mut Box<dyn super::stage::Worker + '_>| -> super::stage::Progress {
                 super::stage::Progress::step(progress, |item, read| worker.apply(item, read))
             };

@@ -45,10 +45,11 @@ pub struct Transformed<T> {
 /// Chunks under way: their items and tags. Order is kept everywhere, so that the next result is the oldest chunk's.
 type UnderWay<T> = Arc<Mutex<VecDeque<(T, Vec<Bytes>)>>>;
 
-/// Where chunks go in.
+/// Where chunks go in. A feeder that is dropped before it [ends](Self::end) is a failure of the run: its thread may have panicked.
 pub struct Feeder<T> {
     first: Arc<dyn Segment>,
     under_way: UnderWay<T>,
+    ended: bool,
 }
 
 /// Where results come out.
@@ -92,7 +93,7 @@ pub(super) fn start<T>(
         );
     }
     let first = Arc::clone(&segments[0]);
-    Ok((Feeder { first, under_way: Arc::clone(&results.under_way) }, results))
+    Ok((Feeder { first, under_way: Arc::clone(&results.under_way), ended: false }, results))
 }
 
 /// Stages that follow each other share their threads.
@@ -140,11 +141,26 @@ impl<T> Feeder<T> {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner).push_back((tag, items));
         if self.first.push(Ok(job)) { Ok(()) } else { Err(Error::failed("the transform has ended")) }
     }
+
+    /// All chunks were sent. The results end after the last one.
+    pub fn end(mut self) {
+        self.ended = true;
+    }
+
+    /// The source of the chunks has failed. The error comes after the results of all chunks that were sent.
+    pub fn fail(mut self, error: Error) {
+        self.ended = true;
+        // If the run has ended already, its results say why.
+        let _ = self.first.push(Err(error));
+    }
 }
 
-/// No chunk comes any more.
 impl<T> Drop for Feeder<T> {
     fn drop(&mut self) {
+        if !self.ended {
+            // As in `fail`.
+            let _ = self.first.push(Err(Error::failed("reading the items ended unexpectedly; this is a bug")));
+        }
         self.first.close();
     }
 }

@@ -97,7 +97,10 @@ proptest! {
         }).collect()).collect();
         let sent = inputs.clone();
         let results: Vec<_> = std::thread::scope(|scope| {
-            scope.spawn(move || sent.into_iter().enumerate().for_each(|(tag, items)| feeder.push(items, tag).unwrap()));
+            scope.spawn(move || {
+                sent.into_iter().enumerate().for_each(|(tag, items)| feeder.push(items, tag).unwrap());
+                feeder.end();
+            });
             results.map(Result::unwrap).collect()
         });
         prop_assert_eq!(results.len(), chunks.len());
@@ -130,6 +133,7 @@ fn a_command_between_stages_keeps_order_and_counts() {
             for chunk in 0..100 {
                 feeder.push((chunk * 10..chunk * 10 + 10).map(text).collect(), chunk).unwrap();
             }
+            feeder.end();
         });
         let mut number = 0;
         for (chunk, result) in results.enumerate() {
@@ -191,6 +195,72 @@ fn a_failure_comes_at_its_place_and_ends_the_run() {
     });
 }
 
+/// Results of a transform of these steps, up to the first error.
+fn results_of<T>(results: super::Results<T>) -> (usize, Option<String>) {
+    let mut count = 0;
+    for result in results {
+        match result {
+            Ok(_) => count += 1,
+            Err(error) => return (count, Some(error.to_string())),
+        }
+    }
+    (count, None)
+}
+
+/// Runs with one part, with two, and with a command in front.
+fn runs() -> Vec<Transform> {
+    let cat = || CommandSpec::new("cat");
+    vec![
+        Transform::new().stage(Erratic { seed: 0 }),
+        Transform::new().stage(Erratic { seed: 0 }).command(cat()).unwrap(),
+        Transform::new().command(cat()).unwrap().stage(Erratic { seed: 0 }),
+    ]
+}
+
+#[test]
+fn a_feeder_whose_thread_panics_is_a_failure_and_not_the_end() {
+    for transform in runs() {
+        let (feeder, results) = transform.start(NonZeroUsize::new(2).unwrap(), &silent()).unwrap();
+        let fed = std::thread::spawn(move || {
+            for tag in 0..20 {
+                feeder.push(vec![Bytes::from_static(b"{}")], tag).unwrap();
+            }
+            panic!("provoked");
+        });
+        let (count, error) = results_of(results);
+        assert!(fed.join().is_err());
+        assert_eq!((count, error.as_deref()), (20, Some("reading the items ended unexpectedly; this is a bug")));
+    }
+}
+
+#[test]
+fn the_failure_of_a_source_comes_after_the_results_before_it() {
+    for transform in runs() {
+        let (feeder, results) = transform.start(NonZeroUsize::new(2).unwrap(), &silent()).unwrap();
+        let fed = std::thread::spawn(move || {
+            for tag in 0..20 {
+                feeder.push(vec![Bytes::from_static(b"{}")], tag).unwrap();
+            }
+            feeder.fail(crate::error::Error::failed("provoked"));
+        });
+        assert_eq!(results_of(results), (20, Some("provoked".to_owned())));
+        fed.join().unwrap();
+    }
+}
+
+#[test]
+fn results_that_nobody_wants_end_a_feeder_that_waits() {
+    for transform in runs() {
+        let (feeder, mut results) = transform.start(NonZeroUsize::MIN, &silent()).unwrap();
+        let fed = std::thread::spawn(move || {
+            while feeder.push(vec![Bytes::from(format!(r#"{{"a":{{"S":"{}"}}}}"#, "x".repeat(300_000)))], ()).is_ok() {}
+        });
+        drop(results.next());
+        drop(results);
+        fed.join().unwrap();
+    }
+}
+
 #[test]
 fn little_is_under_way_at_a_time() {
     let transform = Transform::new().stage(Erratic { seed: 0 });
@@ -205,6 +275,7 @@ fn little_is_under_way_at_a_time() {
                     return;
                 }
             }
+            feeder.end();
         });
         for pulled in 0..100 {
             assert!(sent.load(std::sync::atomic::Ordering::SeqCst) <= pulled + 8, "at {pulled}");
@@ -223,7 +294,7 @@ fn masks_come_last_and_everything_is_a_transform() {
     assert!(!transform.is_empty() && Transform::new().is_empty());
     let (feeder, results) = transform.start(NonZeroUsize::MIN, &silent()).unwrap();
     feeder.push(vec![Bytes::from_static(br#"{"a":{"S":"x"}}"#), Bytes::from_static(b"{}")], ()).unwrap();
-    drop(feeder);
+    feeder.end();
     let outcomes = results.map(Result::unwrap).next().unwrap().outcomes;
     assert_eq!(outcomes[0], Outcome::Changed(r#"{"a":{"S":"x"},"copy":{"S":"[redacted]"}}"#.into()));
     assert!(

@@ -39,7 +39,7 @@ pub(super) enum Step {
 /// let reporter: Arc<dyn Reporter> = Arc::new(Silent);
 /// let (feeder, results) = transform.start(NonZeroUsize::MIN, &reporter)?;
 /// feeder.push(vec![r#"{"id":{"S":"a"},"year":{"N":"1927"}}"#.into()], ())?;
-/// drop(feeder);
+/// feeder.end();
 /// for chunk in results {
 ///     assert_eq!(chunk?.outcomes, [Outcome::Changed(r#"{"id":{"S":"a"},"sk":{"S":"film#1927"}}"#.into())]);
 /// }
@@ -183,6 +183,12 @@ impl Transform {
     #[must_use]
     pub fn changes(&self) -> bool {
         self.asked.iter().any(|(asked, _)| !matches!(asked, Asked::Sample | Asked::Where))
+    }
+
+    /// Whether filters or programs may change items; masks are not counted.
+    #[must_use]
+    pub fn rewrites(&self) -> bool {
+        self.asked.iter().any(|(asked, _)| matches!(asked, Asked::Filter | Asked::Command))
     }
 
     /// Whether the same item may become another one the next time: programs do what they like.

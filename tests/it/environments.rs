@@ -1,6 +1,6 @@
 //! Which environment a command ends up in, and what it says when it cannot know.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::client::numbered;
 use crate::support::engine::Engine;
@@ -198,6 +198,33 @@ fn an_account_that_must_be_another_stops_everything() {
     project.write("envs/.env.dev", file);
     project.write("items.jsonl", "{\"id\":{\"S\":\"a\"}}\n");
     project.restoredb(["--env=dev", "--source", "items.jsonl"]).exits(10).says("must be account 123456789012");
+}
+
+#[test]
+fn a_restore_that_is_refused_does_not_create_a_database() {
+    let project = Project::empty();
+    let table = "DYNAMODB_TABLE=films\nDYNADUMP_PROTECTED=true\n";
+    project.write("envs/.env.dev", format!("LOCAL_AWS_ENDPOINT=embedded:new/films.db\nAWS_REGION={REGION}\n{table}"));
+    project.write("items.jsonl", "{\"id\":{\"S\":\"a\"}}\n");
+    let attribute = json!({"AttributeName": "id", "AttributeType": "S"});
+    let key = json!({"AttributeName": "id", "KeyType": "HASH"});
+    let table = json!({"TableName": "films", "KeySchema": [key], "AttributeDefinitions": [attribute]});
+    project.write("schema.json", json!({"Table": table}).to_string());
+    project.write("damaged.jsonl", "{\"id\":\n");
+    let refused: [(&[&str], i32); 6] = [
+        (&["--source=items.jsonl", "--schema=schema.json"], 4),
+        (&["--source=items.jsonl", "--schema=schema.json", "--dry-run"], 0),
+        (&["--source=items.jsonl", "--no-create", "--confirm=films"], 11),
+        (&["--source=items.jsonl"], 13),
+        (&["--source=damaged.jsonl", "--schema=schema.json", "--confirm=films"], 12),
+        (&["--source=missing"], 11),
+    ];
+    for (arguments, code) in refused {
+        project.restoredb(["--env=dev"].iter().chain(arguments)).exits(code);
+        assert!(!project.path("new").exists(), "{arguments:?}");
+    }
+    project.restoredb(["--env=dev", "--source=items.jsonl", "--schema=schema.json", "--confirm=films"]).exits(0);
+    assert!(project.path("new/films.db").is_file());
 }
 
 #[test]

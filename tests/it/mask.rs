@@ -133,6 +133,20 @@ fn keys_that_a_mask_makes_equal_end_the_dump() {
 }
 
 #[test]
+fn keys_that_a_transform_makes_equal_are_not_blamed_on_the_masks() {
+    let (_engine, _, project) = people("[[rule]]\npath = \"id\"\naction = \"hash\"\n");
+    let before = project.names(".");
+    let same = r#"--transform=.id = S("same") | if .visits | num > 20 then error("x") else . end"#;
+    let run = masked(&project, &[same]).exits(1).says("the transform gives 20 items a key");
+    run.says("let the transform give each item a key of its own").never_says("hash");
+    assert_eq!(project.names("."), before, "nothing is left of it");
+    project.write("rules.toml", "[[rule]]\npath = \"id\"\naction = \"redact\"\n");
+    masked(&project, &[r#"--transform=.id = S("same")"#])
+        .exits(1)
+        .says("the transform and the masks give 29 items a key");
+}
+
+#[test]
 fn a_rule_that_matches_nothing_is_a_warning_and_one_that_takes_the_key_is_refused() {
     let (_engine, _, project) = people("[[rule]]\npath = \"e-mail\"\naction = \"redact\"\n");
     masked(&project, &[]).exits(0).says("the rule for `e-mail` matched no item");

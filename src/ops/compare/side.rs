@@ -363,3 +363,80 @@ fn spill_pages(
     }
     Ok(spilled)
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::ops::compare::compare;
+    use crate::ops::testing::{Answer, DEADLINE, Scripted, key};
+
+    type Script = fn(&ScanRequest) -> Answer;
+
+    /// Hears of the pages of a side, and panics at one if that is wanted.
+    struct Listener {
+        panics: bool,
+    }
+
+    impl Reporter for Listener {
+        fn report(&self, _event: Event) {
+            assert!(!self.panics, "provoked");
+        }
+    }
+
+    fn comparing(panics: bool) -> Comparing {
+        Comparing { key: key(), keys_only: false, sample: None, reporter: Arc::new(Listener { panics }) }
+    }
+
+    fn side(script: Script, segments: u32, pages: usize) -> TableSide<Scripted> {
+        let store = Scripted::new(12, script);
+        TableSide { store, table: "films".to_owned(), segments, pages, consistent_read: false }
+    }
+
+    /// The second page of the first segment ends in this way.
+    fn scripts() -> [(Script, &'static str); 3] {
+        fn second(request: &ScanRequest) -> bool {
+            request.segment == 0 && request.start.is_some()
+        }
+        [
+            (|request| if second(request) { Answer::Fails } else { Answer::Page }, "the scan fails"),
+            (|request| if second(request) { Answer::Panics } else { Answer::Page }, "a scan was cut off"),
+            (
+                |request| if second(request) { Answer::Keyless } else { Answer::Page },
+                "table films returned an item without its key",
+            ),
+        ]
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn of_scans_and_digests_whichever_fails_first_ends_the_other() {
+        for (segments, pages) in [1, 8, 9, 32].into_iter().flat_map(|segments| [(segments, 1), (segments, 32)]) {
+            let case = format!("{segments} segments, room for {pages}");
+            let all: Script = |_| Answer::Page;
+            let cases = scripts().into_iter().map(|(script, words)| (script, false, words));
+            for (script, panics, words) in cases.chain([(all, true, "the comparison was cut off")]) {
+                let side = side(script, segments, pages);
+                let spilled = timeout(DEADLINE, side.spill(&comparing(panics), true)).await;
+                let error = spilled.unwrap_or_else(|_| panic!("hangs: {case}, {words}")).err();
+                assert_eq!(error.expect(&case).to_string(), words, "{case}");
+                side.store.all_rooms_return();
+            }
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_side_that_fails_ends_the_other_side() {
+        for segments in [1, 8, 9, 32] {
+            for (script, words) in scripts() {
+                let silent: Script = |request| if request.start.is_some() { Answer::Never } else { Answer::Page };
+                for (left, right) in [(script, silent), (silent, script)] {
+                    let (left, right) = (side(left, segments, 1), side(right, segments, 1));
+                    let compared = timeout(DEADLINE, compare(left, right, &comparing(false))).await;
+                    let error = compared.unwrap_or_else(|_| panic!("hangs: {segments} segments, {words}")).err();
+                    assert_eq!(error.expect("a side fails").to_string(), words);
+                }
+            }
+        }
+    }
+}

@@ -9,19 +9,27 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use super::copy::{Copied, Output, Page, PageEnd};
+use super::copy::{Copied, Output, Page, PageCost, PageEnd};
 use super::plan::DumpPlan;
 use crate::backup::{
-    Changes, DumpTarget, LinesList, beside, beside_in_state, name_in_file, publish_lines, remove_mark, unpublished,
+    Changes, DumpTarget, LinesList, SegmentProgress, beside, beside_in_state, name_in_file, publish_lines, remove_mark,
+    unpublished,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::item::{Items, KeySchema};
-use crate::ops::through::{CHUNK_ITEMS, Meetings, Naming, bytes_of, through};
+use crate::ops::through::{CHUNK_ITEMS, Meetings, Naming, bytes_of, cut_to, through};
 use crate::transform::{Outcome, Reason, Transform, Transformed};
 
-/// Some items of a page; with the last of them, what the page ends with.
-type Chunk = (Vec<Bytes>, Option<PageEnd>);
+/// Some items of a page.
+type Chunk = (Vec<Bytes>, Part);
+
+/// What else a page has: its first chunk carries the cost, its last one the position.
+#[derive(Default)]
+pub(super) struct Part {
+    cost: Option<PageCost>,
+    end: Option<PageEnd>,
+}
 
 /// Cuts pages into chunks, so that all cores work on one page.
 pub(super) fn chunks(mut waiting: mpsc::Receiver<Page>) -> impl Iterator<Item = Result<Chunk>> + Send {
@@ -29,13 +37,16 @@ pub(super) fn chunks(mut waiting: mpsc::Receiver<Page>) -> impl Iterator<Item = 
 }
 
 fn cut(page: Page) -> Vec<Chunk> {
-    let Page { items, end, .. } = page;
+    let Page { items, cost, end, .. } = page;
     let all: Vec<Bytes> = (0..items.len()).filter_map(|at| items.get(at)).collect();
-    let mut chunks: Vec<Chunk> = all.chunks(CHUNK_ITEMS).map(|chunk| (chunk.to_vec(), None)).collect();
-    match chunks.last_mut() {
-        Some(last) => last.1 = Some(end),
-        None => chunks.push((Vec::new(), Some(end))),
+    let mut chunks: Vec<Chunk> = all.chunks(CHUNK_ITEMS).map(|chunk| (chunk.to_vec(), Part::default())).collect();
+    if chunks.is_empty() {
+        chunks.push(Chunk::default());
     }
+
+    let last = chunks.len() - 1;
+    chunks[last].1.end = end;
+    chunks[0].1.cost = Some(cost);
     chunks
 }
 
@@ -103,19 +114,25 @@ impl Output {
     }
 
     /// Writes what came out of one chunk; whether a page ends with it.
-    fn take_changed(&mut self, chunk: Transformed<Option<PageEnd>>, changing: &mut Changing) -> Result<bool> {
-        let Transformed { tag, items, outcomes } = chunk;
+    fn take_changed(&mut self, chunk: Transformed<Part>, changing: &mut Changing) -> Result<bool> {
+        let Transformed { tag: Part { cost, end }, items, outcomes } = chunk;
+        let bytes = bytes_of(&items);
         let mut made = Vec::with_capacity(items.len());
-        for (item, outcome) in items.iter().zip(&outcomes) {
-            if self.left.is_some_and(|left| made.len() as u64 >= left) {
+        let mut is_cut = false;
+
+        for (item, mut outcome) in items.iter().zip(outcomes) {
+            let left = self.left.map_or(u64::MAX, |left| left - made.len() as u64);
+            if left == 0 {
+                is_cut = true;
                 break;
             }
+            is_cut |= cut_to(&mut outcome, left);
             if let Some(meetings) = &mut changing.meetings {
-                meetings.take(item, outcome)?;
+                meetings.take(item, &outcome)?;
             }
             let changes = &mut self.copied.progress.changes;
             changes.read += 1;
-            match outcome {
+            match &outcome {
                 Outcome::Unchanged => {}
                 Outcome::Changed(_) | Outcome::Several(_) => changes.changed += 1,
                 Outcome::Skipped => changes.left_out += 1,
@@ -126,17 +143,22 @@ impl Output {
             }
             made.extend_from_slice(outcome.items(item));
         }
-        if let Some(left) = &mut self.left {
-            made.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
-            *left -= made.len() as u64;
-        }
+
+        self.left = self.left.map(|left| left - made.len() as u64);
         let written = Items::of(&made)
             .map_err(|error| Error::failed("what the transform made cannot be written").with_source(error))?;
         self.copied.writer.append(&written)?;
-        let is_page_end = tag.is_some();
-        if let Some(end) = tag {
+        if let Some(cost) = &cost {
+            self.copied.pay(cost);
+        }
+
+        // Items after the limit are not in the dump: no position may count them as read.
+        let end = end.filter(|_| !is_cut);
+        let is_page_end = end.is_some();
+        if let Some(end) = end {
             // The position after a page is the key of its last item.
-            let is_hidden = end.next.is_some() && items.last().is_some_and(|item| changing.naming.hides_key(item));
+            let has_key = matches!(end.position, SegmentProgress::Next(_));
+            let is_hidden = has_key && items.last().is_some_and(|item| changing.naming.hides_key(item));
             if is_hidden {
                 self.hidden.insert(end.segment);
             } else {
@@ -144,22 +166,25 @@ impl Output {
             }
             self.copied.pass(end);
         }
-        self.reporter.report(Event::Progress { items: items.len() as u64, bytes: bytes_of(&items) });
+        self.reporter.report(Event::Progress { items: items.len() as u64, bytes });
         Ok(is_page_end)
     }
 }
 
-/// The file of rejected items: goes on with what `changes` knows of, and gets its name with the dump.
+/// The file of rejected items: continues after the lines that `changes` counts, and gets its name with the dump.
 fn rejects(plan: &DumpPlan, changes: &Changes) -> Result<LinesList> {
     let places = places(plan).iter().map(|path| unpublished(path)).collect();
-    LinesList::open(places, changes.rejects.as_deref().map(|path| (path, changes.rejects_bytes)))
+    LinesList::open(places, changes.rejects_bytes).map_err(|error| {
+        Error::failed("the interrupted dump cannot be resumed")
+            .with_source(error)
+            .with_hint("leave out --resume to start a new dump")
+    })
 }
 
-/// Puts all lines on disk, and says where they are.
+/// Puts all lines on disk, and counts their bytes.
 fn sync(rejects: &mut LinesList, changes: &mut Changes) -> Result<()> {
     let Some(file) = rejects.file_mut().filter(|file| file.bytes() > changes.rejects_bytes) else { return Ok(()) };
     file.flushed()?()?;
-    changes.rejects = Some(file.path().to_owned());
     changes.rejects_bytes = file.bytes();
     Ok(())
 }

@@ -62,25 +62,34 @@ fn every(interval: Duration, now: impl Fn() -> Instant) -> impl FnMut() -> bool 
 /// One page on its way.
 pub(super) struct Page {
     pub(super) items: Items,
-    pub(super) end: PageEnd,
+    pub(super) cost: PageCost,
+    /// `None` if the limit dropped items of the page: no position may then count them as read.
+    pub(super) end: Option<PageEnd>,
     _room: Room,
 }
 
-/// What a page ends with.
-pub(super) struct PageEnd {
-    pub(super) segment: usize,
-    pub(super) next: Option<PageKey>,
+/// What it took to read a page.
+pub(super) struct PageCost {
     read_units: f64,
     wire: WireBytes,
 }
 
+/// The position of a segment after a page.
+pub(super) struct PageEnd {
+    pub(super) segment: usize,
+    pub(super) position: SegmentProgress,
+}
+
 impl Copied {
-    /// All of a page is read.
+    /// Adds what a page took.
+    pub(super) fn pay(&mut self, cost: &PageCost) {
+        self.wire += cost.wire;
+        self.progress.consumed_read_units += cost.read_units;
+    }
+
+    /// All items of a page are in the writer.
     pub(super) fn pass(&mut self, end: PageEnd) {
-        self.wire += end.wire;
-        self.progress.consumed_read_units += end.read_units;
-        self.progress.segments[end.segment] =
-            end.next.map_or(SegmentProgress::Done, |key| SegmentProgress::Next(key.as_json().to_owned()));
+        self.progress.segments[end.segment] = end.position;
     }
 }
 
@@ -111,10 +120,8 @@ where
         Some(changing) => output.run_changed(waiting, is_due, changing),
         None => output.run(waiting, is_due),
     };
-    let output = tokio::spawn(blocking("writing the dump", write));
-    let read = reading.await;
-    let copied = output.await.map_err(|error| Error::failed("writing the dump was cut off").with_source(error))?;
-    // A writer that failed is why the scans stopped; its error is the cause.
+    let (read, copied) = until_both_end(reading, blocking("writing the dump", write)).await;
+    // If the writer failed, the scans were stopped for that reason: its error is the cause.
     let copied = copied?;
     // A call may fail while the run is being stopped; that is not why it ends.
     if copied.is_none() && cancel.is_cancelled() {
@@ -122,6 +129,24 @@ where
     }
     read?;
     copied.ok_or_else(|| Error::failed("the scans ended before the table did"))
+}
+
+/// Runs the scans and the consumer of their pages until both have ended. If the consumer ends first, because it failed or needs no more
+/// pages, the scans are dropped: pages that are still in the channel hold memory ([`Room`]) that other scans wait for.
+pub(super) async fn until_both_end<T>(
+    reading: impl Future<Output = Result<()>>,
+    consuming: impl Future<Output = Result<T>>,
+) -> (Result<()>, Result<T>) {
+    let (mut reading, mut consuming) = (Box::pin(reading), Box::pin(consuming));
+
+    let read = tokio::select! {
+        consumed = &mut consuming => return (Ok(()), consumed),
+        read = &mut reading => read,
+    };
+
+    // The senders are dropped with the scans, which ends the consumer.
+    drop(reading);
+    (read, consuming.await)
 }
 
 /// Carries out Scans, each from its start to the end of its segment, for `left` items where that is known.
@@ -193,12 +218,16 @@ impl Scan {
             self.request.limit = left.map(|left| u32::try_from(left).unwrap_or(u32::MAX));
             let Some(page) = self.call(&store).await else { return Ok(()) };
             let ScanPage { mut items, next, read_units, looked_at: _, wire, room } = page?;
+            let before = items.len();
             if let Some(left) = &mut self.left {
                 items.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
                 *left -= items.len() as u64;
             }
-            let segment = self.request.segment as usize;
-            place.send(Page { items, _room: room, end: PageEnd { segment, next: next.clone(), read_units, wire } });
+            let is_whole = items.len() == before;
+            let position =
+                next.as_ref().map_or(SegmentProgress::Done, |key| SegmentProgress::Next(key.as_json().to_owned()));
+            let end = is_whole.then_some(PageEnd { segment: self.request.segment as usize, position });
+            place.send(Page { items, cost: PageCost { read_units, wire }, end, _room: room });
             if next.is_none() {
                 return Ok(());
             }
@@ -270,7 +299,10 @@ impl Output {
 
     fn take(&mut self, page: Page) -> Result<()> {
         self.copied.writer.append(&page.items)?;
-        self.copied.pass(page.end);
+        self.copied.pay(&page.cost);
+        if let Some(end) = page.end {
+            self.copied.pass(end);
+        }
         let items = page.items.len() as u64;
         if let Some(left) = &mut self.left {
             *left -= items;
@@ -293,8 +325,97 @@ impl Output {
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
+    use std::time::Duration;
+
+    use tokio::time::timeout;
 
     use super::*;
+    use crate::ops::testing::{Answer, DEADLINE, ROOMS, Scripted, scans, until};
+
+    /// Pages of each segment.
+    const LENGTH: u32 = 12;
+
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    enum Consumer {
+        TakesAll,
+        HasEnough,
+        Fails,
+        Panics,
+    }
+
+    /// Lets the scans run until they can do no more, then does what `how` says; the pages that were taken.
+    fn consume(how: Consumer, store: &Scripted, segments: u32, mut waiting: mpsc::Receiver<Page>) -> Result<u32> {
+        let capacity = u32::try_from(waiting.max_capacity()).unwrap();
+        let fits = capacity.min(segments * LENGTH);
+        let stuck = capacity.saturating_sub(ROOMS).min(segments);
+        until("the scans are stuck", || store.answered() >= fits.min(ROOMS) && store.waiting() >= stuck);
+        match how {
+            Consumer::TakesAll => {
+                let mut pages = 0;
+                while waiting.blocking_recv().is_some() {
+                    pages += 1;
+                }
+                Ok(pages)
+            }
+            Consumer::HasEnough => Ok(waiting.blocking_recv().map_or(0, |_| 1)),
+            Consumer::Fails => Err(Error::failed("the consumer fails")),
+            Consumer::Panics => panic!("provoked"),
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_consumer_that_ends_first_ends_the_scans() {
+        for (segments, capacity) in [1, 8, 9, 32].into_iter().flat_map(|segments| [(segments, 1), (segments, PAGES)]) {
+            for how in [Consumer::TakesAll, Consumer::HasEnough, Consumer::Fails, Consumer::Panics] {
+                let store = Scripted::new(LENGTH, |_| Answer::Page);
+                let (pages, waiting) = mpsc::channel(capacity);
+                let reading = read(store.clone(), scans(segments), None, pages, CancellationToken::new());
+                let seen = store.clone();
+                let consuming = blocking("consuming", move || consume(how, &seen, segments, waiting));
+                let ended = timeout(DEADLINE, until_both_end(reading, consuming)).await;
+                let case = format!("{segments} segments, room for {capacity}, {how:?}");
+                let (read, consumed) = ended.unwrap_or_else(|_| panic!("hangs: {case}"));
+                let expected = match how {
+                    Consumer::TakesAll => Ok(segments * LENGTH),
+                    Consumer::HasEnough => Ok(1),
+                    Consumer::Fails => Err("the consumer fails".to_owned()),
+                    Consumer::Panics => Err("consuming was cut off".to_owned()),
+                };
+                assert_eq!(consumed.map_err(|error| error.to_string()), expected, "{case}");
+                assert!(read.is_ok(), "{case}");
+                store.all_rooms_return();
+            }
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_scan_that_ends_first_ends_the_consumer() {
+        let scripts: [fn(&ScanRequest) -> Answer; 2] = [
+            |request| if request.segment == 0 && request.start.is_some() { Answer::Fails } else { Answer::Page },
+            |request| if request.segment == 0 && request.start.is_some() { Answer::Panics } else { Answer::Page },
+        ];
+        for (segments, capacity) in [1, 8, 9, 32].into_iter().flat_map(|segments| [(segments, 1), (segments, PAGES)]) {
+            for (script, words) in scripts.into_iter().zip(["the scan fails", "a scan was cut off"]) {
+                let store = Scripted::new(LENGTH, script);
+                let (pages, mut waiting) = mpsc::channel(capacity);
+                let reading = read(store.clone(), scans(segments), None, pages, CancellationToken::new());
+                let seen = store.clone();
+                let slowly = move || {
+                    until("pages were read", || seen.answered() >= 1);
+                    let mut pages = 0;
+                    while waiting.blocking_recv().is_some() {
+                        pages += 1;
+                    }
+                    Ok(pages)
+                };
+                let ended = timeout(DEADLINE, until_both_end(reading, blocking("consuming", slowly))).await;
+                let (read, consumed) = ended.unwrap_or_else(|_| panic!("hangs: {segments} segments, {words}"));
+                assert_eq!(read.unwrap_err().to_string(), words);
+                assert!((1..segments * LENGTH).contains(&consumed.unwrap()));
+                store.all_rooms_return();
+            }
+        }
+    }
 
     #[test]
     fn a_checkpoint_is_due_once_in_an_interval_of_the_clock() {

@@ -60,8 +60,8 @@ where
     }
     let Copied { mut writer, progress, wire, is_limited, collisions } = copied;
     if collisions.count > 0 && masks_key(&plan.request, &plan.schema) {
-        writer.forget()?;
-        return Err(met(&collisions));
+        discard(writer, &plan).await?;
+        return Err(met(&collisions, &plan));
     }
     plan.request.transform.warnings().into_iter().for_each(|warning| reporter.report(Event::Warning(warning)));
     let finished_at = Utc::now();
@@ -99,12 +99,28 @@ where
     })
 }
 
-/// A mask that makes one key of two.
-fn met(collisions: &Collisions) -> Error {
-    let what = format!("the masks give {} items a key that another item has", collisions.count);
-    let pairs =
-        collisions.first.iter().map(|(first, second)| format!("items {first} and {second} of those that were read"));
-    Error::failed(what).with_details(pairs).with_hint("mask keys with hash, which keeps them different")
+/// Removes what was written of a dump that cannot be resumed.
+async fn discard(writer: DumpWriter, plan: &DumpPlan) -> Result<()> {
+    blocking("discarding the dump", move || writer.discard()).await?;
+    forget_rejects(plan)
+}
+
+/// Keys are masked, and items have the same key in the end. Masks are to blame only if one of their rules can make two keys equal.
+fn met(collisions: &Collisions, plan: &DumpPlan) -> Error {
+    let transform = &plan.request.transform;
+    let key = plan.schema.key_schema();
+    let masks_may = transform.masks().is_some_and(|masks| key.is_ok_and(|key| !masks.rules().hash_key(&key)));
+    let (culprit, hint) = match (transform.rewrites(), masks_may) {
+        (true, true) => (
+            "the transform and the masks give",
+            "check the keys that the transform makes, and mask keys with hash, which keeps them different",
+        ),
+        (false, true) => ("the masks give", "mask keys with hash, which keeps them different"),
+        (_, false) => ("the transform gives", "let the transform give each item a key of its own"),
+    };
+    let what = format!("{culprit} {} items a key that another item has", collisions.count);
+    let pairs = collisions.first.iter().map(|(first, second)| format!("output items {first} and {second}"));
+    Error::failed(what).with_details(pairs).with_hint(hint)
 }
 
 /// What a transform did.

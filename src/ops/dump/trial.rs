@@ -6,11 +6,11 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::changed::chunks;
-use super::copy::{PAGES, read, unread};
+use super::copy::{PAGES, read, unread, until_both_end};
 use super::first_look::look;
 use super::plan::DumpPlan;
 use super::run::progress;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::event::{Event, Phase, Reporter};
 use crate::ops::blocking;
 use crate::ops::cost::Tariff;
@@ -48,9 +48,8 @@ where
     let reading = read(store.clone(), unread(plan, &progress(plan, true))?, None, pages, cancel.clone());
     let (heard, cancelled) = (Arc::clone(reporter), cancel.clone());
     let work = move || trying.all(chunks(waiting), &heard, &cancelled);
-    let trying = tokio::spawn(blocking("the dry run", work));
-    let read = reading.await;
-    let trial = trying.await.map_err(|error| Error::failed("the dry run was cut off").with_source(error))??;
+    let (read, trial) = until_both_end(reading, blocking("the dry run", work)).await;
+    let trial = trial?;
     if cancel.is_cancelled() {
         return Err(interrupted());
     }

@@ -4,7 +4,7 @@
 //! rejects and conflicts were then. It is written whole, after those files are on disk. It holds for one dump (the digest of
 //! its data), one table (its id, which a table made anew does not have), and the options that decide what is written.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::OnConflict;
 use super::ledger::Counts;
 use super::marker::table_id;
+use super::rejects::RejectPlaces;
 use crate::backup::{self, Source, Stripe};
 use crate::error::{Error, Result};
 use crate::item::KeySchema;
@@ -73,10 +74,9 @@ impl Lanes {
     }
 }
 
-/// A file of lines, as long as it was.
+/// A file of lines, as long as it was. Where it is, the plan says and not the checkpoint: the file is cut and overwritten.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Lines {
-    pub(super) path: PathBuf,
     pub(super) bytes: u64,
     pub(super) count: u64,
 }
@@ -191,7 +191,7 @@ impl Checkpoint {
     }
 
     /// Why a run cannot go on from here; `None` if it can.
-    pub(super) fn unfit(&self, identity: &Identity, table: &TableSchema) -> Option<String> {
+    pub(super) fn unfit(&self, identity: &Identity, table: &TableSchema, places: &RejectPlaces) -> Option<String> {
         if let Some(difference) = self.identity().differs_from(identity) {
             return Some(difference);
         }
@@ -201,9 +201,7 @@ impl Checkpoint {
         if self.on_conflict != identity.on_conflict {
             return Some(format!("it was run with --on-conflict {}", self.on_conflict.word()));
         }
-        let lists = [&self.rejects, &self.conflicts].into_iter().flatten();
-        let mut cut = lists.filter(|lines| backup::file_bytes(&lines.path).is_none_or(|bytes| bytes < lines.bytes));
-        cut.next().map(|lines| format!("its file `{}` is gone or was cut", lines.path.display()))
+        places.check(self.rejects.as_ref(), self.conflicts.as_ref()).err().map(|error| error.to_string())
     }
 
     /// Why `source` cannot be read from the marks, although it holds the same items.

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::checkpoint::Lanes;
 use super::ledger::Going;
 use crate::backup::{Collisions, ItemReader, Source, StripeReader};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::Reporter;
 use crate::item::KeySchema;
 use crate::ops::through::{CHUNK_ITEMS, Meetings, Misfit, through};
@@ -54,7 +54,17 @@ pub(super) struct Way {
 }
 
 /// Items on their way from the reading thread.
-pub(super) struct Items(mpsc::Receiver<Result<Vec<ReadItem>>>);
+pub(super) struct Items {
+    messages: mpsc::Receiver<Result<Message>>,
+    has_ended: bool,
+}
+
+/// What the reading thread sends.
+enum Message {
+    Items(Vec<ReadItem>),
+    /// All was read. A thread that disappears without saying so has failed.
+    End,
+}
 
 impl Items {
     /// Starts to read each lane from its mark on.
@@ -65,38 +75,57 @@ impl Items {
         cancel: &CancellationToken,
     ) -> Result<Self> {
         let readers = Readers::open(source, lanes)?;
+        let read = move |hand_on: &mut HandOn<'_>| match way {
+            Some(way) => way.changed(readers.chunks(), hand_on),
+            None => as_they_are(readers.chunks(), hand_on),
+        };
+        Ok(Self::read_by(read, cancel))
+    }
+
+    /// Starts a thread that reads. It stops when it is told that nobody wants more.
+    fn read_by(read: impl FnOnce(&mut HandOn<'_>) -> Result<()> + Send + 'static, cancel: &CancellationToken) -> Self {
         let (send, receive) = mpsc::channel(2);
         let cancel = cancel.clone();
         tokio::task::spawn_blocking(move || {
-            let mut hand_on = |chunk| send.blocking_send(chunk).is_ok() && !cancel.is_cancelled();
-            let done = match way {
-                Some(way) => way.changed(readers.chunks(), &mut hand_on),
-                None => as_they_are(readers.chunks(), &mut hand_on),
-            };
-            if let Err(error) = done {
-                hand_on(Err(error));
+            let done =
+                read(&mut |items| send.blocking_send(Ok(Message::Items(items))).is_ok() && !cancel.is_cancelled());
+            let is_stopped = done.is_ok() && cancel.is_cancelled();
+            if !is_stopped {
+                // Nobody listens if the restore has failed meanwhile.
+                let _ = send.blocking_send(done.map(|()| Message::End));
             }
         });
-        Ok(Self(receive))
+        Self { messages: receive, has_ended: false }
     }
 
-    /// The next items; `None` behind the last.
+    /// The next items; `None` after the last.
     pub(super) async fn next(&mut self) -> Option<Result<Vec<ReadItem>>> {
-        self.0.recv().await
+        if self.has_ended {
+            return None;
+        }
+        match self.messages.recv().await {
+            Some(Ok(Message::Items(items))) => Some(Ok(items)),
+            Some(Ok(Message::End)) => {
+                self.has_ended = true;
+                None
+            }
+            Some(Err(error)) => Some(Err(error)),
+            None => Some(Err(Error::failed("reading the source ended unexpectedly; this is a bug"))),
+        }
     }
 }
+
+/// Takes items; whether more are wanted.
+type HandOn<'a> = dyn FnMut(Vec<ReadItem>) -> bool + 'a;
 
 /// Items and their places.
 type Chunk = (Vec<Bytes>, Vec<Place>);
 
-fn as_they_are(
-    chunks: impl Iterator<Item = Result<Chunk>>,
-    hand_on: &mut impl FnMut(Result<Vec<ReadItem>>) -> bool,
-) -> Result<()> {
+fn as_they_are(chunks: impl Iterator<Item = Result<Chunk>>, hand_on: &mut HandOn<'_>) -> Result<()> {
     for chunk in chunks {
         let (items, places) = chunk?;
         let read = |(text, place)| ReadItem { going: Going::Itself, texts: smallvec![text], place };
-        if !hand_on(Ok(items.into_iter().zip(places).map(read).collect())) {
+        if !hand_on(items.into_iter().zip(places).map(read).collect()) {
             break;
         }
     }
@@ -107,7 +136,7 @@ impl Way {
     fn changed(
         &self,
         chunks: impl Iterator<Item = Result<Chunk>> + Send + 'static,
-        hand_on: &mut impl FnMut(Result<Vec<ReadItem>>) -> bool,
+        hand_on: &mut HandOn<'_>,
     ) -> Result<()> {
         let changes = self.transform.changes();
         let mut meetings = if changes { Some(Meetings::new(self.from.clone(), self.to.clone())?) } else { None };
@@ -121,7 +150,7 @@ impl Way {
                 }
                 read.push(going(item, outcome, place));
             }
-            if !hand_on(Ok(read)) {
+            if !hand_on(read) {
                 return Ok(());
             }
         }
@@ -248,5 +277,48 @@ impl Reader {
                 }
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one() -> Vec<ReadItem> {
+        vec![ReadItem { going: Going::Itself, texts: SmallVec::new(), place: Place { lane: 0, end: 1 } }]
+    }
+
+    #[tokio::test]
+    async fn only_a_reader_that_says_so_has_read_everything() {
+        type Read = fn(&mut HandOn<'_>) -> Result<()>;
+        let ends: [(Read, Option<&str>); 3] = [
+            (|hand_on| if hand_on(one()) { Ok(()) } else { Err(Error::failed("nobody listens")) }, None),
+            (|hand_on| Err(Error::failed(format!("provoked: {}", hand_on(one())))), Some("provoked: true")),
+            (
+                |hand_on| panic!("provoked: {}", hand_on(one())),
+                Some("reading the source ended unexpectedly; this is a bug"),
+            ),
+        ];
+        for (read, expected) in ends {
+            let mut items = Items::read_by(read, &CancellationToken::new());
+            assert_eq!(items.next().await.unwrap().unwrap().len(), 1);
+            let end = items.next().await.map(|end| end.map(|_| ()).unwrap_err().to_string());
+            assert_eq!(end.as_deref(), expected);
+            assert_eq!(items.next().await.is_none(), expected.is_none(), "an end stays one, and so does a failure");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_reader_is_told_that_nobody_wants_more() {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let read = move |hand_on: &mut HandOn<'_>| {
+            while hand_on(one()) {}
+            tell.send(()).unwrap();
+            Ok(())
+        };
+        let mut items = Items::read_by(read, &CancellationToken::new());
+        assert!(items.next().await.is_some());
+        drop(items);
+        tokio::time::timeout(crate::ops::testing::DEADLINE, told).await.unwrap().unwrap();
     }
 }

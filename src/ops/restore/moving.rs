@@ -10,7 +10,7 @@ use super::empty::nothing_to_write;
 use super::items::{Items, Way};
 use super::marker::Marker;
 use super::plan::TableAction;
-use super::rejects::Rejects;
+use super::rejects::{RejectPlaces, Rejects};
 use super::saver::Saver;
 use super::writing::{How, Moved, Writing};
 use crate::backup::{Collisions, Source};
@@ -118,7 +118,7 @@ async fn rejects(plan: &RestorePlan, key: &KeySchema, checkpoint: &mut Checkpoin
     let naming =
         Naming::new(plan.parts.request.transform.clone(), plan.parts.bound.source_key.as_ref().unwrap_or(key).clone());
     let state_dir = plan.parts.request.state_dir.as_deref();
-    let rejects = Rejects::open(source.path(), state_dir, &plan.target, left, naming)?;
+    let rejects = Rejects::open(RejectPlaces::of(source.path(), state_dir, &plan.target), left, naming)?;
     if plan.resumes.is_some() {
         return Ok(rejects);
     }

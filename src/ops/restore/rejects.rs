@@ -8,7 +8,7 @@ use chrono::Utc;
 
 use super::checkpoint::Lines;
 use super::ledger::{File, Listed};
-use crate::backup::{LinesList, Unreadable, beside, beside_in_state, name_in_file};
+use crate::backup::{LinesList, Unreadable, beside, beside_in_state, check_lines, name_in_file};
 use crate::error::Result;
 use crate::item::KeySchema;
 use crate::ops::place::Place;
@@ -42,7 +42,7 @@ pub(super) struct Flushed {
 impl List {
     /// A file at the first of `places` that can be written, or where an earlier run left it.
     fn open(places: Vec<PathBuf>, left: Option<&Lines>) -> Result<Self> {
-        let lines = LinesList::open(places, left.map(|left| (left.path.as_path(), left.bytes)))?;
+        let lines = LinesList::open(places, left.map_or(0, |left| left.bytes))?;
         Ok(Self { lines, count: left.map_or(0, |left| left.count) })
     }
 
@@ -55,20 +55,20 @@ impl List {
 
     fn lines(&self) -> Option<Lines> {
         let file = self.lines.file()?;
-        Some(Lines { path: file.path().to_owned(), bytes: file.bytes(), count: self.count })
+        Some(Lines { bytes: file.bytes(), count: self.count })
     }
 }
 
-impl Rejects {
-    /// The files of a restore of `source` to `target`, whose environment they name: the same table in another one refuses other
-    /// items. `left` is what an earlier run has left of them.
-    pub(super) fn open(
-        source: Option<&Path>,
-        state_dir: Option<&Path>,
-        target: &Place,
-        left: (Option<&Lines>, Option<&Lines>),
-        naming: Naming,
-    ) -> Result<Self> {
+/// Where the files of a restore may be.
+pub(super) struct RejectPlaces {
+    rejects: Vec<PathBuf>,
+    conflicts: Vec<PathBuf>,
+}
+
+impl RejectPlaces {
+    /// Those of a restore of `source` to `target`, whose environment they name: the same table in another environment refuses other
+    /// items.
+    pub(super) fn of(source: Option<&Path>, state_dir: Option<&Path>, target: &Place) -> Self {
         let places = |what: &str| {
             let name = format!("restore-{}.{}.{what}.jsonl", name_in_file(&target.table), target.environment);
             let next_to = source.and_then(|source| beside(source, &name));
@@ -79,11 +79,24 @@ impl Rejects {
             });
             next_to.into_iter().chain(stated).collect()
         };
-        Ok(Self {
-            rejected: List::open(places("rejects"), left.0)?,
-            conflicts: List::open(places("conflicts"), left.1)?,
-            naming,
-        })
+        Self { rejects: places("rejects"), conflicts: places("conflicts") }
+    }
+
+    /// Checks that what an earlier run left of the files is still there.
+    ///
+    /// # Errors
+    /// One is missing or shorter.
+    pub(super) fn check(&self, rejects: Option<&Lines>, conflicts: Option<&Lines>) -> Result<()> {
+        check_lines(&self.rejects, rejects.map_or(0, |left| left.bytes))?;
+        check_lines(&self.conflicts, conflicts.map_or(0, |left| left.bytes))
+    }
+}
+
+impl Rejects {
+    /// The files at these places. `left` is what an earlier run has left of them.
+    pub(super) fn open(places: RejectPlaces, left: (Option<&Lines>, Option<&Lines>), naming: Naming) -> Result<Self> {
+        let RejectPlaces { rejects, conflicts } = places;
+        Ok(Self { rejected: List::open(rejects, left.0)?, conflicts: List::open(conflicts, left.1)?, naming })
     }
 
     /// Keeps one item with its reason.

@@ -6,11 +6,13 @@ use serde::Serialize;
 use super::checkpoint::{Checkpoint, Identity, Saved};
 use super::marker::{Mark, Marker};
 use super::plan::target_table;
+use super::rejects::RejectPlaces;
 use super::{ExistingTable, RestoreRequest};
 use crate::backup::{Source, SourceSpec};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::ops::blocking;
+use crate::ops::place::Place;
 use crate::schema::TableSchema;
 use crate::store::ReadStore;
 
@@ -54,7 +56,8 @@ pub async fn interrupted(
         return None;
     }
     let existing = store.describe(&table).await.ok()?;
-    match look(Some(&marker), None, source, request, existing.as_ref()).await.ok()?.1 {
+    let target = Place::of(environment, &table, store.credentials());
+    match look(Some(&marker), None, source, request, &target, existing.as_ref()).await.ok()?.1 {
         Found::Fits { checkpoint, .. } => Some(checkpoint.interrupted()),
         Found::Nothing | Found::Unfit { .. } => None,
     }
@@ -69,6 +72,7 @@ pub(super) async fn look(
     mark: Option<&Mark>,
     source: Source,
     request: &RestoreRequest,
+    target: &Place,
     table: Option<&TableSchema>,
 ) -> Result<(Source, Found)> {
     let (Some(marker), Some(table)) = (marker, table) else { return Ok((source, Found::Nothing)) };
@@ -85,7 +89,8 @@ pub(super) async fn look(
     let difference = mark.and_then(|mark| mark.wrote.differs_from(identity.as_ref(), &mark.source));
     let unfit = match (saved, &identity) {
         (Saved::Checkpoint(checkpoint), Some(identity)) => {
-            match checkpoint.unfit(identity, table).or_else(|| checkpoint.unreadable(&source)) {
+            let places = RejectPlaces::of(source.path(), request.state_dir.as_deref(), target);
+            match checkpoint.unfit(identity, table, &places).or_else(|| checkpoint.unreadable(&source)) {
                 None => return Ok((source, Found::Fits { checkpoint, mixed: difference })),
                 reason => reason,
             }

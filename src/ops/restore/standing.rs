@@ -10,6 +10,7 @@ use super::{ExistingTable, RestoreRequest};
 use crate::backup::Source;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
+use crate::ops::place::Place;
 use crate::schema::TableSchema;
 use crate::store::{ReadStore, ScanRequest};
 
@@ -40,7 +41,9 @@ impl Standing {
         let read = marker.as_ref().filter(|_| existing.is_some()).map_or(Ok(None), Marker::read)?;
         let unfinished = marker.as_ref().filter(|_| read.is_some());
         let mark = of_this_table(store, existing.as_ref(), table, read).await?;
-        let (source, found) = resume::look(unfinished, mark.as_ref(), source, request, existing.as_ref()).await?;
+        let target = Place::of(environment, table, store.credentials());
+        let (source, found) =
+            resume::look(unfinished, mark.as_ref(), source, request, &target, existing.as_ref()).await?;
         let taken = Taken::of(request, found)?;
         let (existing, left) = without_boost(existing, marker.as_ref(), mark.as_ref())?;
         let created = mark.as_ref().filter(|mark| mark.created);

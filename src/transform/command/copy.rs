@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -18,25 +19,14 @@ use super::super::outcome::Outcome;
 use super::super::stage::Progress;
 use super::UNANSWERED_BYTES;
 use super::answer::{self, printable};
+use super::complaints::{Complaints, next_line};
 use crate::error::{Error, Result};
-use crate::event::{Event, Reporter};
+use crate::event::Reporter;
 use crate::item::{compact, has_line_breaks};
 use crate::limits::ITEM_TEXT_BYTES;
 
-/// Lines of standard error that an error shows.
-const LAST_LINES: usize = 20;
-
-/// Lines of standard error that are reported as they come.
-const REPORTED_LINES: usize = 50;
-
-/// Characters of one such line.
-const LINE_CHARS: usize = 500;
-
 /// Characters of an item that name it where its key cannot.
 const NAME_CHARS: usize = 80;
-
-/// Replaces what the program prints on standard error while values are masked.
-const WITHHELD: &str = "its standard error is not shown while a mask is active, because it may quote masked values";
 
 /// How long what is left of standard error may take to come, once the program is gone.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -108,6 +98,15 @@ impl Shared {
         }
     }
 
+    /// Kills it and does not wait for its end: nobody reads its answers.
+    fn give_up(&self) {
+        let mut state = self.lock();
+        self.kill(&mut state, Fate::Killed);
+        state.reaped = true;
+        drop(state);
+        self.changed.notify_all();
+    }
+
     /// Names an item in an error.
     fn name(&self, item: &[u8]) -> String {
         if self.command.is_quiet {
@@ -141,7 +140,7 @@ impl Copy {
         let (Some(stdin), Some(stdout), Some(stderr)) = pipes else {
             return Err(Error::failed("the command of --transform-command has no pipes"));
         };
-        let complaints = Complaints { is_quiet: command.is_quiet, ..Complaints::default() };
+        let complaints = Complaints::new(command.is_quiet);
         let (last_words, ended) = mpsc::channel::<()>();
         let mut copy = Self { shared: Arc::clone(&shared), input: Mutex::new(Some(input)), threads: Vec::new() };
         copy.thread(move || write(stdin, &lines))?;
@@ -155,7 +154,13 @@ impl Copy {
         let watched = Arc::clone(&shared);
         copy.thread(move || watch(&watched))?;
         let reading = Reading { shared, lane: Arc::clone(lane), child, complaints, ended };
-        copy.thread(move || reading.run(stdout))?;
+        let (lane, shared) = (Arc::clone(lane), Arc::clone(&copy.shared));
+        copy.thread(move || {
+            if catch_unwind(AssertUnwindSafe(|| reading.run(stdout))).is_err() {
+                shared.give_up();
+                lane.fail(Error::failed("reading the answers of --transform-command failed; this is a bug"));
+            }
+        })?;
         Ok(copy)
     }
 
@@ -279,58 +284,6 @@ fn watch(shared: &Shared) {
             Err(poisoned) => poisoned.into_inner().0,
         };
     }
-}
-
-/// What a program prints on standard error.
-#[derive(Clone, Default)]
-struct Complaints {
-    last: Arc<Mutex<VecDeque<String>>>,
-    /// Whether nothing of it is shown: it may quote values that are masked.
-    is_quiet: bool,
-}
-
-impl Complaints {
-    fn listen(&self, stderr: ChildStderr, reporter: &dyn Reporter) {
-        let mut reader = BufReader::new(stderr);
-        let mut count = 0;
-        while let Ok(Some(line)) = next_line(&mut reader, ITEM_TEXT_BYTES) {
-            if self.is_quiet {
-                if count == 0 {
-                    reporter.report(Event::Info(format!("--transform-command: {WITHHELD}")));
-                }
-                count += 1;
-                continue;
-            }
-            let line = printable(&String::from_utf8_lossy(&line), LINE_CHARS);
-            if count < REPORTED_LINES {
-                reporter.report(Event::Info(format!("--transform-command: {line}")));
-            } else if count == REPORTED_LINES {
-                reporter.report(Event::Info("--transform-command: … (more is not shown)".to_owned()));
-            }
-            count += 1;
-            let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-            if last.len() == LAST_LINES {
-                last.pop_front();
-            }
-            last.push_back(line);
-        }
-    }
-
-    fn last(&self) -> Vec<String> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|line| format!("  {line}")).collect()
-    }
-}
-
-/// The next line without its end; `None` at the end of the stream.
-fn next_line(reader: &mut impl BufRead, most: usize) -> io::Result<Option<Vec<u8>>> {
-    let mut line = Vec::new();
-    let read = io::Read::take(&mut *reader, most as u64 + 1).read_until(b'\n', &mut line)?;
-    if line.last() == Some(&b'\n') {
-        line.pop();
-    } else if line.len() > most {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("a line of more than {most} bytes")));
-    }
-    Ok((read > 0).then_some(line))
 }
 
 /// The reader's side of a copy.

@@ -5,6 +5,7 @@
 //! it can want and answers nothing for the time-out is killed, with all it started. What it prints on standard error is told.
 
 mod answer;
+mod complaints;
 mod copy;
 #[cfg(test)]
 mod tests;

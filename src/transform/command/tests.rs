@@ -30,6 +30,7 @@ fn run(line: &str, jobs: usize, count: usize, timeout: Duration) -> (Vec<Outcome
                     return;
                 }
             }
+            feeder.end();
         });
         let mut outcomes = Vec::new();
         for (expected, result) in results.enumerate() {

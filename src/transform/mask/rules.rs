@@ -163,6 +163,15 @@ impl MaskRules {
     }
 }
 
+impl MaskRules {
+    /// Whether every rule that masks one of these attributes hashes it, so that different keys stay different.
+    #[must_use]
+    pub fn hash_key(&self, table: &KeySchema) -> bool {
+        let of_key = |rule: &&Rule| rule.path.attribute().is_some_and(|found| table.names().any(|name| name == found));
+        self.rules.iter().filter(of_key).all(|rule| rule.action == Action::Hash)
+    }
+}
+
 impl std::fmt::Debug for MaskRules {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("MaskRules").field("rules", &self.rules.len()).field("sha256", &self.sha256).finish()

@@ -1,0 +1,159 @@
+//! A store that answers Scan calls as a test has scripted them, with bounded memory for pages like the real one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::sync::Semaphore;
+
+use crate::error::{Error, Result};
+use crate::item::{Items, KeyAttribute, KeySchema, KeyType};
+use crate::schema::{Captured, Section, Setting, TableSchema};
+use crate::store::{PageKey, ReadStore, Room, ScanPage, ScanRequest, WireBytes};
+
+/// Pages that fit in memory.
+pub(super) const ROOMS: u32 = 8;
+
+/// No test may wait longer than this for anything.
+pub(super) const DEADLINE: Duration = Duration::from_secs(30);
+
+/// How a call ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answer {
+    Page,
+    /// A page with an item that lacks the table's key.
+    Keyless,
+    Fails,
+    Panics,
+    Never,
+}
+
+/// A table with so many pages in each segment.
+#[derive(Clone)]
+pub(super) struct Scripted {
+    pages: u32,
+    script: fn(&ScanRequest) -> Answer,
+    rooms: Arc<Semaphore>,
+    seen: Arc<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    waiting: AtomicU32,
+    answered: AtomicU32,
+}
+
+impl Scripted {
+    pub(super) fn new(pages: u32, script: fn(&ScanRequest) -> Answer) -> Self {
+        Self { pages, script, rooms: Arc::new(Semaphore::new(ROOMS as usize)), seen: Arc::default() }
+    }
+
+    /// Calls that wait for memory.
+    pub(super) fn waiting(&self) -> u32 {
+        self.seen.waiting.load(Ordering::SeqCst)
+    }
+
+    /// Pages that were handed out.
+    pub(super) fn answered(&self) -> u32 {
+        self.seen.answered.load(Ordering::SeqCst)
+    }
+
+    /// Waits, blocking, until nobody holds a page.
+    pub(super) fn all_rooms_return(&self) {
+        until("all memory is free again", || self.rooms.available_permits() == ROOMS as usize);
+    }
+}
+
+/// Waits, blocking, until a condition holds.
+pub(super) fn until(what: &str, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + DEADLINE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "gave up waiting until {what}");
+        std::thread::yield_now();
+    }
+}
+
+/// The key of the table.
+pub(super) fn key() -> KeySchema {
+    KeySchema { partition: KeyAttribute { name: "id".to_owned(), kind: KeyType::N }, sort: None }
+}
+
+/// The scans of all segments, from their beginning.
+pub(super) fn scans(segments: u32) -> Vec<ScanRequest> {
+    let scan = |segment| ScanRequest {
+        table: "films".to_owned(),
+        segment,
+        total_segments: segments,
+        consistent_read: false,
+        limit: None,
+        start: None,
+        selection: Arc::default(),
+    };
+    (0..segments).map(scan).collect()
+}
+
+impl ReadStore for Scripted {
+    async fn describe(&self, _table: &str) -> Result<Option<TableSchema>> {
+        Ok(None)
+    }
+
+    async fn capture(&self, _schema: &TableSchema, _sections: &[Section]) -> Vec<(Section, Captured)> {
+        Vec::new()
+    }
+
+    async fn lacking(&self, _table: &str, _settings: &[Setting]) -> BTreeMap<Setting, String> {
+        BTreeMap::new()
+    }
+
+    async fn backups(&self, _table: &str) -> Option<usize> {
+        None
+    }
+
+    async fn account(&self) -> Option<String> {
+        None
+    }
+
+    fn credentials(&self) -> &'static str {
+        "none"
+    }
+
+    async fn table_names(&self) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
+    fn cap_reads(&self, _units_per_second: u32) {}
+
+    async fn scan(&self, request: &ScanRequest) -> Result<ScanPage> {
+        let answer = (self.script)(request);
+        match answer {
+            Answer::Page | Answer::Keyless => {}
+            Answer::Fails => return Err(Error::failed("the scan fails")),
+            Answer::Panics => panic!("provoked"),
+            Answer::Never => std::future::pending().await,
+        }
+
+        self.seen.waiting.fetch_add(1, Ordering::SeqCst);
+        let room = Arc::clone(&self.rooms).acquire_owned().await.expect("it is never closed");
+        self.seen.waiting.fetch_sub(1, Ordering::SeqCst);
+
+        let page: u32 = request
+            .start
+            .as_ref()
+            .map_or(0, |start| start.as_json()[8..].trim_matches(['"', '}']).parse().expect("a page"));
+        let next = (page + 1 < self.pages).then(|| PageKey::from_json(&format!(r#"{{"page":"{}"}}"#, page + 1)));
+        let name = if answer == Answer::Keyless { "other" } else { "id" };
+        let item = Bytes::from(format!(r#"{{"{name}":{{"N":"{}"}}}}"#, request.segment * self.pages + page));
+        let items = Items::of([&item]).expect("an item");
+        self.seen.answered.fetch_add(1, Ordering::SeqCst);
+        Ok(ScanPage {
+            items,
+            next: next.flatten(),
+            read_units: 1.0,
+            looked_at: 1,
+            wire: WireBytes::default(),
+            room: Room::of(room),
+        })
+    }
+}
