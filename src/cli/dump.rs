@@ -35,7 +35,7 @@ pub(super) async fn run(intent: DumpIntent, session: Session) -> Result<Finished
     if common.dry_run {
         let reporter = session.reporter();
         let trial = Box::pin(ops::dump::trial(&store, &mut plan, intent.show, &reporter, &session.cancel)).await?;
-        return trial_text::conclude(&plan, trial, &session);
+        return trial_text::conclude(&plan, true, trial, &session);
     }
     let prompt = format!("Replace the dump in {}?", plan.target);
     ask::confirm(console, &approval, &common.answers, false, &prompt, &session.cancel).await?;

@@ -181,7 +181,7 @@ fn words(phase: Phase) -> &'static str {
         Phase::Connecting => "waiting for the endpoint",
         Phase::Dumping => "reading items",
         Phase::Checking => "checking the dump",
-        Phase::Trying => "trying the transform",
+        Phase::Trying => "reading items for the dry run",
         Phase::Deleting => "deleting the table",
         Phase::Creating => "creating the table",
         Phase::Boosting => "changing the table's capacity",

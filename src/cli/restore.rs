@@ -34,7 +34,7 @@ pub(super) async fn run(intent: RestoreIntent, session: Session) -> Result<Finis
     if common.dry_run {
         let reporter = session.reporter();
         let trial = ops::restore::trial(&plan, intent.show, &reporter, &session.cancel);
-        return trial_text::conclude(&plan, Box::pin(trial).await?, &session);
+        return trial_text::conclude(&plan, !plan.transform.is_empty(), Box::pin(trial).await?, &session);
     }
     let prompt = format!("Restore into table {} of environment {}?", plan.target.table, plan.target.environment);
     let answers = &common.answers;

@@ -95,16 +95,12 @@ pub(super) fn complaints_of_dump(summary: &DumpSummary) -> Vec<String> {
     complaints
 }
 
-/// What is said of items that came out of a transform with one key.
+/// Different items with the same key.
 pub(super) fn met(collisions: u64, collided: &[(u64, u64)]) -> Option<String> {
     (collisions > 0).then(|| {
-        let mut words = format!(
-            "{} came out with a key that another item has: the later overwrites the earlier",
-            text::items(collisions)
-        );
-        words.extend(
-            collided.iter().map(|(first, second)| format!("\n  items {first} and {second} of those that came out")),
-        );
+        let (items, have) = (text::items(collisions), if collisions == 1 { "has" } else { "have" });
+        let mut words = format!("{items} {have} the same key as another item: a table can hold only one of them");
+        words.extend(collided.iter().map(|(first, second)| format!("\n  item {second} has the key of item {first}")));
         words
     })
 }
@@ -133,6 +129,9 @@ pub(super) fn restore(summary: &RestoreSummary) -> Vec<String> {
             "  {} superseded by a later version in the same dump",
             text::items(summary.items_superseded)
         ));
+    }
+    if summary.items_overwritten > 0 {
+        lines.push(format!("  {} overwritten by another item of the dump", text::items(summary.items_overwritten)));
     }
     if summary.items_already_there > 0 {
         lines.push(format!("  {} of them were there already, equal", text::items(summary.items_already_there)));
@@ -357,6 +356,7 @@ mod tests {
             source_complete: true,
             salvaged: None,
             items_superseded: 0,
+            items_overwritten: 0,
             items_rejected: 0,
             rejects_file: None,
             data_bytes: 118_000,

@@ -16,26 +16,33 @@ use crate::ops::{Shown, Trial};
 ///
 /// # Errors
 /// The report cannot be written.
-pub(super) fn conclude(plan: &impl Serialize, trial: Option<Trial>, session: &Session) -> Result<Finished> {
+pub(super) fn conclude(
+    plan: &impl Serialize,
+    is_transformed: bool,
+    trial: Option<Trial>,
+    session: &Session,
+) -> Result<Finished> {
     let Some(trial) = trial else { return Finished::planned(plan) };
     session.progress.end();
     for shown in &trial.shown {
         session.console.painted(&before_and_after(shown));
     }
-    session.console.section("The transform would", &lines(&trial));
+    let subject = if is_transformed { "The transform would" } else { "The restore would" };
+    session.console.section(subject, &lines(&trial, is_transformed));
     session.console.lines(&warnings(&trial));
     Finished::tried(plan, &trial)
 }
 
 /// The findings.
-fn lines(trial: &Trial) -> Vec<String> {
-    let mut rows = vec![
-        ("take", text::items(trial.items_in)),
-        ("change", text::count(trial.changed)),
-        ("leave out", text::count(trial.left_out)),
-        ("reject", text::count(trial.rejected)),
-        ("give", format!("{}, {}", text::items(trial.items_out), text::bytes(trial.bytes_out))),
-    ];
+fn lines(trial: &Trial, is_transformed: bool) -> Vec<String> {
+    let out = format!("{}, {}", text::items(trial.items_out), text::bytes(trial.bytes_out));
+    let rejected = text::count(trial.rejected);
+    let mut rows = vec![(if is_transformed { "take" } else { "read" }, text::items(trial.items_in))];
+    if is_transformed {
+        rows.push(("change", text::count(trial.changed)));
+        rows.push(("leave out", text::count(trial.left_out)));
+    }
+    rows.extend([("reject", rejected), (if is_transformed { "give" } else { "write" }, out)]);
     rows.extend(cost_text::rows(&trial.cost, ""));
     let key = match trial.without_key {
         0 => "every item has it".to_owned(),

@@ -152,10 +152,13 @@ impl Misfit {
     }
 }
 
-/// Sees whether items that had different keys come out with the same.
+/// Finds items that come out with the same key although they are different items.
 pub(super) struct Meetings {
     from: KeySchema,
     to: KeySchema,
+    /// Whether each item that is read is an item of its own, as in a Scan. In other sources, items with the same key are versions of
+    /// one item.
+    is_scan: bool,
     keys: KeyCollisions,
     /// Items so far.
     number: u64,
@@ -166,8 +169,8 @@ pub(super) struct Meetings {
 impl Meetings {
     /// # Errors
     /// A temporary file cannot be made.
-    pub(super) fn new(from: KeySchema, to: KeySchema) -> Result<Self> {
-        Ok(Self { from, to, keys: KeyCollisions::new()?, number: 0, keyless: 0 })
+    pub(super) fn new(from: KeySchema, to: KeySchema, is_scan: bool) -> Result<Self> {
+        Ok(Self { from, to, is_scan, keys: KeyCollisions::new()?, number: 0, keyless: 0 })
     }
 
     /// Takes what came out in place of an item. One without a key meets no other.
@@ -184,8 +187,9 @@ impl Meetings {
                 continue;
             };
             let before = *before.as_ref().unwrap_or(&key);
-            // Two that stand for one item are no versions of it: where they share a key, the second is as one from elsewhere.
-            let before = if siblings.insert(key) { before } else { before ^ u128::from(self.number) };
+            // Two outputs of one item are not versions of it: if they share a key, the second counts as another item.
+            let is_version = siblings.insert(key) && !self.is_scan;
+            let before = if is_version { before } else { before ^ u128::from(self.number) };
             self.keys.take(key, before, self.number)?;
         }
         Ok(())

@@ -12,7 +12,7 @@ use super::through::{Meetings, Misfit, bytes_of, cut_to, through};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Reporter};
 use crate::item::KeySchema;
-use crate::transform::{Outcome, Transform, Transformed};
+use crate::transform::{Outcome, Reason, Transform, Transformed};
 
 /// Different reasons that are told.
 const REASONS: usize = 10;
@@ -92,20 +92,18 @@ pub(super) struct Trying {
 }
 
 impl Trying {
-    /// A trial of items that come with the key `from` and go to a table with the key `to` that charges by `tariff`. A restore rejects
-    /// what does not fit.
+    /// A trial of items that go to a table with the key `key` that charges by `tariff`. A restore rejects what does not fit.
     pub(super) fn new(
-        from: KeySchema,
-        to: KeySchema,
+        key: KeySchema,
         tariff: Tariff,
         transform: &Transform,
+        meetings: Option<Meetings>,
         rejects_misfits: bool,
         show: Show,
-    ) -> Result<Self> {
-        let meetings = if transform.changes() { Some(Meetings::new(from, to.clone())?) } else { None };
-        Ok(Self {
+    ) -> Self {
+        Self {
             trial: Trial::default(),
-            key: to,
+            key,
             costing: Costing::new(tariff),
             rejects_misfits,
             meetings,
@@ -113,7 +111,7 @@ impl Trying {
             show,
             transform: transform.clone(),
             left: None,
-        })
+        }
     }
 
     /// No more than so many items come out.
@@ -163,17 +161,16 @@ impl Trying {
     }
 
     fn one(&mut self, item: &Bytes, outcome: Outcome) -> Result<()> {
-        let misfit = if self.rejects_misfits {
-            Misfit::of_made(&outcome, &self.key)
-        } else {
-            outcome.items(item).iter().find_map(|made| Misfit::of(made, &self.key))
-        };
+        let misfit = outcome.items(item).iter().find_map(|made| Misfit::of(made, &self.key));
         match &misfit {
             Some(Misfit::Key(_)) => self.trial.without_key += 1,
             Some(Misfit::Size(_)) => self.trial.too_large += 1,
             None => {}
         }
-        let rejected = misfit.filter(|_| self.rejects_misfits).map(|misfit| misfit.reason());
+        let rejected = misfit.filter(|_| self.rejects_misfits).map(|misfit| match outcome {
+            Outcome::Unchanged => Reason::own(misfit.words()),
+            _ => misfit.reason(),
+        });
         let outcome = match rejected {
             Some(reason) => Outcome::Rejected(reason),
             None => self.within_limit(outcome),

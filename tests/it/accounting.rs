@@ -1,8 +1,10 @@
 //! What a restore claims about its items: an acknowledged item that is missing is found, whatever else was rejected or skipped, and
 //! every number counts what its name says.
 
+use aws_sdk_dynamodb::types::{BillingMode, ScalarAttributeType};
 use serde_json::{Value, json};
 
+use crate::support::client::{attribute, partition, sort, strings};
 use crate::support::engine::Engine;
 use crate::support::faults::{Fault, Proxy, Rule, always, calls, with_text};
 use crate::support::project::{Project, Run};
@@ -141,4 +143,90 @@ fn a_restore_that_wrote_nothing_is_never_called_verified() {
     project.write("items.jsonl", (0..30).map(keyless).collect::<String>());
     let run = restore(&project, &["--verify=full"]).exits(3).says("30 items rejected").never_says("verified:");
     assert_eq!(run.report()["summary"]["verified"], json!({ "mode": "none" }));
+}
+
+/// A dump `out` of a table with the key `pk`, `sk` and these items.
+fn compound(items: &[(&str, &str)]) -> (Engine, Project) {
+    let engine = Engine::embedded();
+    engine.client().create("films", |table| {
+        table
+            .billing_mode(BillingMode::PayPerRequest)
+            .attribute_definitions(attribute("pk", ScalarAttributeType::S))
+            .attribute_definitions(attribute("sk", ScalarAttributeType::S))
+            .key_schema(partition("pk"))
+            .key_schema(sort("sk"))
+    });
+    engine.client().put("films", items.iter().map(|(pk, sk)| strings([("pk", *pk), ("sk", *sk)])));
+    let project = Project::on(&engine, "films");
+    project.dumpdb(["--output=out"]).exits(0);
+    (engine, project)
+}
+
+#[test]
+fn items_that_share_a_new_key_are_counted_and_named() {
+    let (_engine, project) = compound(&[("a", "1"), ("a", "2"), ("b", "3")]);
+    let arguments = ["--source=out", "--table=new", "--key-schema=pk:S", "--yes", "--json"];
+    let dry = project.restoredb(arguments.iter().chain(&["--dry-run"])).exits(0);
+    let dry = dry.says("1 item has the same key as another item").says("has the key of item");
+    let trial = &dry.report()["plan"]["trial"];
+    assert_eq!((&trial["collisions"], &trial["items_out"]), (&1.into(), &3.into()), "{dry}");
+    let run = project.restoredb(arguments).exits(3).says("1 item has the same key as another item");
+    let run = run.never_says("superseded by a later version");
+    counts(&run, [("/collisions", 1), ("/items_overwritten", 1), ("/items_superseded", 0), ("/items_written", 2)]);
+    // Where nothing is overwritten, the later item is skipped, and the collision is reported all the same.
+    let arguments = ["--source=out", "--table=kept", "--key-schema=pk:S", "--on-conflict=skip", "--yes", "--json"];
+    let run = project.restoredb(arguments).exits(3).says("1 item has the same key as another item");
+    counts(&run, [("/collisions", 1), ("/items_overwritten", 0), ("/items_skipped", 1), ("/items_written", 2)]);
+}
+
+#[test]
+fn two_items_of_a_scan_with_one_key_are_a_collision() {
+    let (_engine, project) = compound(&[("a", "1"), ("a", "2"), ("b", "3")]);
+    let data = project.text("out/table-data.json");
+    let item = data.lines().find(|line| line.contains("\"2\"")).expect("an item on a line").trim_end_matches(',');
+    project.write("out/table-data.json", data.replacen("{\"Items\":[\n", &format!("{{\"Items\":[\n{item},\n"), 1));
+    let arguments = ["--source=out", "--table=new", "--salvage", "--yes", "--json"];
+    let dry = project.restoredb(arguments.iter().chain(&["--dry-run"])).exits(0).report();
+    assert_eq!(dry["plan"]["trial"]["collisions"], 1, "{dry:#}");
+    let run = project.restoredb(arguments).exits(3).says("1 item has the same key as another item");
+    counts(&run, [("/collisions", 1), ("/items_overwritten", 1), ("/items_superseded", 0), ("/items_written", 3)]);
+}
+
+#[test]
+fn a_dry_run_rejects_what_the_restore_would_reject() {
+    let (_engine, _proxy, project) = scene([]);
+    let lines = (0..10).map(|number| line(&format!("item-{number}"), 1)).collect::<String>();
+    project.write("items.jsonl", lines + &keyless(1) + &keyless(2));
+    for more in [&[][..], &["--where", "true"]] {
+        let dry = restore(&project, &[more, &["--dry-run"]].concat()).exits(0).says("\"id\" is missing");
+        let trial = &dry.report()["plan"]["trial"];
+        let found = ["items_in", "rejected", "without_key", "items_out"].map(|name| trial[name].as_u64());
+        assert_eq!(found, [12, 2, 2, 10].map(Some), "{dry}");
+        let run = restore(&project, more).exits(3);
+        counts(&run, [("/items_rejected", 2), ("/items_written", 10)]);
+    }
+}
+
+#[test]
+fn an_error_that_applies_to_every_item_stops_the_restore() {
+    let (engine, proxy, project) = scene([always("BatchWriteItem", refused())]);
+    let lines = (0..500).map(|number| line(&format!("item-{number:03}"), 1)).collect::<String>();
+    project.write("items.jsonl", lines);
+    let run = restore(&project, &[]).exits(1).says("no item was accepted; 100 in a row were refused");
+    let run = run.says("One or more parameter values were invalid").never_says("verified:");
+    assert_eq!(run.report()["error"]["kind"], "failed", "{run}");
+    // None of the items counts as done.
+    proxy.heal();
+    let run = restore(&project, &["--resume"]).exits(0);
+    counts(&run, [("/items_written", 500), ("/items_rejected", 0)]);
+    assert_eq!(engine.client().items("films").len(), 500);
+}
+
+#[test]
+fn many_items_that_are_refused_do_not_stop_the_restore_once_one_was_accepted() {
+    let (_engine, _proxy, project) = scene([with_text("BatchWriteItem", "bad", refused())]);
+    let lines = (0..150).map(|number| line(&format!("bad-{number:03}"), 1));
+    project.write("items.jsonl", line("good", 1) + &lines.collect::<String>());
+    let run = restore(&project, &["--batch-size=1", "--concurrency=1"]).exits(3);
+    counts(&run, [("/items_written", 1), ("/items_rejected", 150)]);
 }

@@ -349,15 +349,18 @@ fn an_unfinished_dump_is_told_from_none() {
 }
 
 #[test]
-fn a_key_that_stands_twice_is_listed_and_the_later_line_is_restored() {
+fn a_key_that_stands_twice_in_a_scan_is_listed_and_is_a_collision() {
     let engine = Engine::embedded();
     let project = Project::on(&engine, "films");
     placed(&project, "damaged/duplicate-keys", "dump");
     let run = project.verifydb(["dump"]).exits(12).says("1 finding");
     run.says("dump/table-data.json").says("line 5: the same key as in line 3").says(r#"{"id":{"S":"m"}}"#);
-    let run = project.restoredb(["--source=dump", "--yes", "--json"]).exits(0);
+    let run = project.restoredb(["--source=dump", "--yes", "--json"]).exits(3);
+    let run = run.says("1 item has the same key as another item").says("item 4 has the key of item 2");
     let summary = &run.report()["summary"];
-    assert_eq!((&summary["items_written"], &summary["items_superseded"]), (&3.into(), &1.into()), "{run}");
+    let counts =
+        ["items_written", "items_superseded", "items_overwritten", "collisions"].map(|name| summary[name].as_u64());
+    assert_eq!(counts, [3, 0, 1, 1].map(Some), "{run}");
     let items = engine.client().items("films");
     let years: Vec<_> = items.values().map(|item| item["year"].clone()).collect();
     assert_eq!(years, [n(1932), n(1927), n(1922)]);

@@ -243,8 +243,9 @@ fn what_is_skipped_multiplied_and_rejected_at_random_comes_out_in_order_and_is_c
         let restore = ["--source=plain.jsonl", "--json", "--batch-size=7", "--transform", ERRATIC];
         let restored = project.restoredb(restore).exits(code).report();
         assert_eq!(summary(&restored["summary"], &numbers), wanted);
-        let done = summary(&restored["summary"], &["items_out", "items_written", "items_superseded"]);
-        assert_eq!((done[0], done[1] + done[2]), (out, out));
+        let done =
+            summary(&restored["summary"], &["items_out", "items_written", "items_superseded", "items_overwritten"]);
+        assert_eq!((done[0], done[1] + done[2] + done[3]), (out, out));
         Ok(())
     };
     let todo = proptest::collection::vec(0..5u32, 1..700);
@@ -300,7 +301,7 @@ fn keys_that_meet_are_counted_before_and_told_after() {
     };
     assert_eq!((dry(filter), dry(meets)), (0, 3));
     let run = project.restoredb(["--source=out", "--yes", "--json", "--transform", meets, &to]).exits(3);
-    let run = run.says("3 items came out with a key that another item has");
+    let run = run.says("3 items have the same key as another item");
     assert_eq!(run.report()["summary"]["collisions"], 3);
 }
 
@@ -311,13 +312,13 @@ fn several_items_for_one_that_share_its_key_meet() {
     let twice = r#"--transform=if .timestamp | num < 1700000003 then ., (.copy = S("yes")) else . end"#;
     let run = project.dumpdb(["--output=twice", "--json", twice]).exits(3);
     assert_eq!(run.report()["summary"]["transformed"]["collisions"], 3);
-    run.says("3 items came out with a key that another item has");
+    run.says("3 items have the same key as another item");
     project.dumpdb(["--output=out"]).exits(0);
     let to = format!("--table={}", engine.table("copy"));
     let run = project.restoredb(["--source=out", "--dry-run", "--json", twice, &to]).exits(0);
     assert_eq!(run.report()["plan"]["trial"]["collisions"], 3);
     let run = project.restoredb(["--source=out", "--yes", "--json", twice, &to]).exits(3);
-    assert_eq!(summary(&run.report()["summary"], &["items_written", "items_superseded", "collisions"]), [10, 3, 3]);
+    assert_eq!(summary(&run.report()["summary"], &["items_written", "items_overwritten", "collisions"]), [10, 3, 3]);
 }
 
 #[test]

@@ -68,7 +68,7 @@ impl Changing {
             return Ok(None);
         }
         let key = plan.schema.key_schema()?;
-        let meetings = if transform.changes() { Some(Meetings::new(key.clone(), key.clone())?) } else { None };
+        let meetings = if transform.changes() { Some(Meetings::new(key.clone(), key.clone(), true)?) } else { None };
         let rejects = rejects(plan, changes)?;
         let naming = Naming::new(transform.clone(), key.clone());
         Ok(Some(Self { transform, rejects, naming, meetings, strict: plan.request.strict, key }))

@@ -14,6 +14,7 @@ use crate::error::Result;
 use crate::event::{Event, Phase, Reporter};
 use crate::ops::blocking;
 use crate::ops::cost::Tariff;
+use crate::ops::through::Meetings;
 use crate::ops::trial::{Show, Trial, Trying, interrupted};
 use crate::store::ReadStore;
 
@@ -42,8 +43,8 @@ where
     reporter.report(Event::Phase { phase: Phase::Trying, items: Some(plan.items), bytes: Some(plan.bytes) });
     look(store, plan, cancel).await?;
     let key = plan.schema.key_schema()?;
-    let trying =
-        Trying::new(key.clone(), key, Tariff::untimed(&plan.schema), &transform, false, show)?.limited(plan.limit);
+    let meetings = if transform.changes() { Some(Meetings::new(key.clone(), key.clone(), true)?) } else { None };
+    let trying = Trying::new(key, Tariff::untimed(&plan.schema), &transform, meetings, false, show).limited(plan.limit);
     let (pages, waiting) = mpsc::channel(PAGES);
     let reading = read(store.clone(), unread(plan, &progress(plan, true))?, None, pages, cancel.clone());
     let (heard, cancelled) = (Arc::clone(reporter), cancel.clone());

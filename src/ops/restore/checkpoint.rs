@@ -46,9 +46,8 @@ impl Lanes {
     /// How to read `source` into a table with this key. In stripes only where the order of items cannot matter: the keys of a
     /// Scan that nobody has changed since are different ones. With `changes` they are changed on the way.
     pub(super) fn of(source: &Source, key: &KeySchema, changes: bool) -> Result<Self> {
-        let is_scan = source.metadata().is_some_and(|metadata| metadata.route == "scan" && !metadata.transformed);
         let has_key = source.schema().and_then(|schema| schema.key_schema().ok()).is_some_and(|own| own == *key);
-        let stripes = if is_scan && has_key && !changes { source.stripes(STRIPES)? } else { None };
+        let stripes = if is_scan(source) && has_key && !changes { source.stripes(STRIPES)? } else { None };
         Ok(match stripes {
             Some(stripes) => {
                 Self::Stripes(stripes.into_iter().map(|stripe| Striped { stripe, mark: stripe.start }).collect())
@@ -72,6 +71,11 @@ impl Lanes {
             }
         }
     }
+}
+
+/// Whether `source` is a dump by a Scan that nothing has changed since: each of its items is an item of its own.
+pub(super) fn is_scan(source: &Source) -> bool {
+    source.metadata().is_some_and(|metadata| metadata.route == "scan" && !metadata.transformed)
 }
 
 /// A file of lines, as long as it was. Where it is, the plan says and not the checkpoint: the file is cut and overwritten.

@@ -1,21 +1,12 @@
 //! Sources without an item that can be written: such a source neither creates a table nor replaces one, unless it is a complete
 //! dump of an empty table or the request allows it. A pipeline whose first command failed looks the same as an empty table.
 
-use std::sync::Arc;
-
-use tokio_util::sync::CancellationToken;
-
 use super::RestoreRequest;
-use super::checkpoint::Lanes;
-use super::items::Readers;
 use super::plan::{RestorePlan, TableAction};
 use super::writing::Moved;
 use crate::backup::Source;
 use crate::error::{Error, Result};
-use crate::item::KeySchema;
-use crate::ops::blocking;
-use crate::ops::through::Misfit;
-use crate::ops::trial::{Trial, interrupted};
+use crate::ops::trial::Trial;
 
 /// Whether the table may be changed only after the source has given an item that can be written.
 pub(super) fn needs_item(request: &RestoreRequest, action: &TableAction, source: &Source) -> bool {
@@ -51,41 +42,11 @@ impl RestorePlan {
         needs_item(&self.parts.request, &self.action, &self.parts.source)
     }
 
-    /// Refuses in a dry run what the restore itself would refuse before its first change. A `trial` has read every item;
-    /// without one, the source is read up to the first item that can be written.
-    pub(super) async fn refuse_nothing_to_write(
-        &self,
-        trial: Option<&Trial>,
-        cancel: &CancellationToken,
-    ) -> Result<()> {
-        if !self.needs_item() {
-            return Ok(());
+    /// Refuses in a dry run what the restore itself would refuse before its first change.
+    pub(super) fn refuse_nothing_to_write(&self, trial: &Trial) -> Result<()> {
+        if self.needs_item() && trial.items_out == 0 {
+            return Err(nothing_to_write(&self.parts.source, &self.target.table, None));
         }
-        let has_item = match (trial, self.parts.bound.key.clone()) {
-            (Some(trial), _) => trial.items_out > 0,
-            (None, Some(key)) => self.has_item(key, cancel.clone()).await?,
-            (None, None) => true,
-        };
-        if has_item {
-            return Ok(());
-        }
-        Err(nothing_to_write(&self.parts.source, &self.target.table, None))
-    }
-
-    async fn has_item(&self, key: KeySchema, cancel: CancellationToken) -> Result<bool> {
-        let source = Arc::clone(&self.parts.source);
-        blocking("the dry run", move || {
-            for chunk in Readers::open(&source, &Lanes::Whole { mark: 0 })?.chunks() {
-                if cancel.is_cancelled() {
-                    return Err(interrupted());
-                }
-                let (items, _) = chunk?;
-                if items.iter().any(|item| Misfit::of(item, &key).is_none()) {
-                    return Ok(true);
-                }
-            }
-            Ok(false)
-        })
-        .await
+        Ok(())
     }
 }

@@ -48,6 +48,8 @@ pub(super) struct Way {
     pub(super) from: KeySchema,
     /// The key that they are to have.
     pub(super) to: KeySchema,
+    /// Whether the source was made by a Scan.
+    pub(super) is_scan: bool,
     pub(super) reporter: Arc<dyn Reporter>,
     /// What becomes known at the end: items that came out with one key.
     pub(super) collisions: Arc<OnceLock<Collisions>>,
@@ -68,18 +70,9 @@ enum Message {
 
 impl Items {
     /// Starts to read each lane from its mark on.
-    pub(super) fn start(
-        source: &Arc<Source>,
-        lanes: &Lanes,
-        way: Option<Way>,
-        cancel: &CancellationToken,
-    ) -> Result<Self> {
+    pub(super) fn start(source: &Arc<Source>, lanes: &Lanes, way: Way, cancel: &CancellationToken) -> Result<Self> {
         let readers = Readers::open(source, lanes)?;
-        let read = move |hand_on: &mut HandOn<'_>| match way {
-            Some(way) => way.changed(readers.chunks(), hand_on),
-            None => as_they_are(readers.chunks(), hand_on),
-        };
-        Ok(Self::read_by(read, cancel))
+        Ok(Self::read_by(move |hand_on| way.run(readers.chunks(), hand_on), cancel))
     }
 
     /// Starts a thread that reads. It stops when it is told that nobody wants more.
@@ -121,44 +114,86 @@ type HandOn<'a> = dyn FnMut(Vec<ReadItem>) -> bool + 'a;
 /// Items and their places.
 type Chunk = (Vec<Bytes>, Vec<Place>);
 
-fn as_they_are(chunks: impl Iterator<Item = Result<Chunk>>, hand_on: &mut HandOn<'_>) -> Result<()> {
+/// Hands the items on as they are. Returns whether all of them were taken.
+fn as_they_are(
+    chunks: impl Iterator<Item = Result<Chunk>>,
+    meetings: &mut Option<Meetings>,
+    hand_on: &mut HandOn<'_>,
+) -> Result<bool> {
     for chunk in chunks {
         let (items, places) = chunk?;
+        if let Some(meetings) = meetings {
+            items.iter().try_for_each(|item| meetings.take(item, &Outcome::Unchanged))?;
+        }
         let read = |(text, place)| ReadItem { going: Going::Itself, texts: smallvec![text], place };
         if !hand_on(items.into_iter().zip(places).map(read).collect()) {
-            break;
+            return Ok(false);
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 impl Way {
-    fn changed(
+    /// Whether different items may come out with the same key: items or their key change.
+    pub(super) fn may_collide(&self) -> bool {
+        self.transform.changes() || self.from != self.to
+    }
+
+    fn meetings(&self) -> Result<Meetings> {
+        Meetings::new(self.from.clone(), self.to.clone(), self.is_scan)
+    }
+
+    /// Looks at all items again, in their order, for different items with the same key.
+    pub(super) fn collisions_in(&self, source: &Source) -> Result<Collisions> {
+        let mut meetings = self.meetings()?;
+        let chunks = Readers::open(source, &Lanes::Whole { mark: 0 })?.chunks();
+        for chunk in through(&self.transform, &self.reporter, chunks)? {
+            let Transformed { items, outcomes, .. } = chunk?;
+            items.iter().zip(&outcomes).try_for_each(|(item, outcome)| meetings.take(item, outcome))?;
+        }
+        meetings.judge()
+    }
+
+    fn run(
         &self,
         chunks: impl Iterator<Item = Result<Chunk>> + Send + 'static,
         hand_on: &mut HandOn<'_>,
     ) -> Result<()> {
-        let changes = self.transform.changes();
-        let mut meetings = if changes { Some(Meetings::new(self.from.clone(), self.to.clone())?) } else { None };
+        let mut meetings = if self.may_collide() { Some(self.meetings()?) } else { None };
+        let is_complete = if self.transform.is_empty() {
+            as_they_are(chunks, &mut meetings, hand_on)?
+        } else {
+            self.changed(chunks, &mut meetings, hand_on)?
+        };
+        if let Some(meetings) = meetings.filter(|_| is_complete) {
+            // It is set once: there is one run.
+            let _ = self.collisions.set(meetings.judge()?);
+        }
+        Ok(())
+    }
+
+    /// Hands on what the transform makes of the items. Returns whether all of it was taken.
+    fn changed(
+        &self,
+        chunks: impl Iterator<Item = Result<Chunk>> + Send + 'static,
+        meetings: &mut Option<Meetings>,
+        hand_on: &mut HandOn<'_>,
+    ) -> Result<bool> {
         for chunk in through(&self.transform, &self.reporter, chunks)? {
             let Transformed { tag, items, outcomes } = chunk?;
             let mut read = Vec::with_capacity(items.len());
             for ((item, outcome), place) in items.into_iter().zip(outcomes).zip(tag) {
                 let outcome = fitting(outcome, &self.to);
-                if let Some(meetings) = &mut meetings {
+                if let Some(meetings) = meetings {
                     meetings.take(&item, &outcome)?;
                 }
                 read.push(going(item, outcome, place));
             }
             if !hand_on(read) {
-                return Ok(());
+                return Ok(false);
             }
         }
-        if let Some(meetings) = meetings {
-            // It is set once: there is one run.
-            let _ = self.collisions.set(meetings.judge()?);
-        }
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -256,7 +256,7 @@ pub struct RestoreSummary {
     pub items_changed: u64,
     /// Items of the dump that the transform left out on purpose.
     pub items_left_out: u64,
-    /// Items that came out of the transform with a key that another item has: the later overwrote the earlier. Of this run alone.
+    /// Items that have the same key as an earlier, different item of the dump. After `--resume`, of this run alone.
     pub collisions: u64,
     /// The first of them, by their place among what came out in this run, counted from 1.
     pub collided: Vec<(u64, u64)>,
@@ -264,8 +264,10 @@ pub struct RestoreSummary {
     pub items_written: u64,
     /// Of those, items that were found there already; only `--on-conflict skip` and `fail` look.
     pub items_already_there: u64,
-    /// Earlier versions of an item that a later item of the dump with the same key replaced.
+    /// Earlier versions of an item that a later version in the dump replaced.
     pub items_superseded: u64,
+    /// Items that a different item of the dump with the same key overwrote.
+    pub items_overwritten: u64,
     /// Items of the dump that DynamoDB or the transform refused, whole or in part; they are in the rejects file.
     pub items_rejected: u64,
     /// Where the rejected items are, with the reason for each.
@@ -323,7 +325,7 @@ impl RestoreSummary {
             && self.boost.as_ref().is_none_or(|boost| boost.not_taken_back.is_none())
             && self.failed_settings().next().is_none()
             && self.items_rejected == 0
-            && self.collisions == 0
+            && self.collisions + self.items_overwritten == 0
     }
 
     /// The settings that were promised and could not be applied.

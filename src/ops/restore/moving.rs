@@ -5,9 +5,10 @@ use std::sync::{Arc, OnceLock};
 use tokio_util::sync::CancellationToken;
 
 use super::RestorePlan;
-use super::checkpoint::{Checkpoint, Lanes};
+use super::checkpoint::{Checkpoint, Lanes, is_scan};
 use super::empty::nothing_to_write;
 use super::items::{Items, Way};
+use super::ledger::Counts;
 use super::marker::Marker;
 use super::plan::TableAction;
 use super::rejects::{RejectPlaces, Rejects};
@@ -30,7 +31,7 @@ pub(super) struct Moving<S> {
     writing: Writing<S>,
     items: Items,
     pub(super) key: KeySchema,
-    collisions: Arc<OnceLock<Collisions>>,
+    way: Way,
 }
 
 impl<S: WriteStore + Clone + 'static> Moving<S> {
@@ -49,9 +50,8 @@ impl<S: WriteStore + Clone + 'static> Moving<S> {
         let Some(key) = plan.parts.bound.key.clone().filter(|_| is_wanted) else { return Ok(None) };
         let mut checkpoint = begin(plan, &key)?;
         let rejects = rejects(plan, &key, &mut checkpoint).await?;
-        let collisions = Arc::<OnceLock<Collisions>>::default();
-        let way = way(plan, &key, reporter, &collisions);
-        let items = Items::start(&plan.parts.source, &checkpoint.lanes, way, cancel)?;
+        let way = way(plan, &key, reporter);
+        let items = Items::start(&plan.parts.source, &checkpoint.lanes, way.clone(), cancel)?;
 
         let request = &plan.parts.request;
         let how = How {
@@ -63,7 +63,7 @@ impl<S: WriteStore + Clone + 'static> Moving<S> {
         };
         let (reporter, cancel) = (Arc::clone(reporter), cancel.clone());
         let writing = Writing::new(store.clone(), how, rejects, Saver::new(checkpoint), reporter, cancel)?;
-        Self { writing, items, key, collisions }.with_first(plan).await.map(Some)
+        Self { writing, items, key, way }.with_first(plan).await.map(Some)
     }
 
     /// Waits for the first item that can be written.
@@ -87,7 +87,7 @@ impl<S: WriteStore + Clone + 'static> Moving<S> {
 
     /// Moves the items; returns what was done, and how that ended.
     pub(super) async fn all(self, plan: &RestorePlan, reporter: &Arc<dyn Reporter>) -> Result<(Moved, Result<()>)> {
-        let Self { mut writing, items, collisions, .. } = self;
+        let Self { mut writing, items, way, .. } = self;
         let marker = plan.parts.marker.as_ref().filter(|_| plan.parts.identity.is_some());
         writing.keep_at(marker.map(Marker::checkpoint), plan.parts.own.table_id.clone());
         let counts = writing.counts();
@@ -101,7 +101,9 @@ impl<S: WriteStore + Clone + 'static> Moving<S> {
         let (moved, acknowledged) = writing.end()?;
         let repeated = blocking("counting the items", move || acknowledged.repeated()).await?;
         let counts = moved.counts.without_repeated(repeated);
-        let moved = Moved { counts, collisions: collisions.get().cloned().unwrap_or_default(), ..moved };
+        let collisions =
+            if done.is_ok() { collisions(&plan.parts.source, way, counts).await? } else { Collisions::default() };
+        let moved = Moved { counts, collisions, ..moved };
         if done.is_ok() && moved.counts.read == 0 && plan.parts.source.is_stream() {
             reporter.report(Event::Warning(EMPTY_STREAM.to_owned()));
         }
@@ -127,21 +129,26 @@ async fn rejects(plan: &RestorePlan, key: &KeySchema, checkpoint: &mut Checkpoin
     Ok(rejects)
 }
 
-/// How items change, if they do.
-fn way(
-    plan: &RestorePlan,
-    key: &KeySchema,
-    reporter: &Arc<dyn Reporter>,
-    collisions: &Arc<OnceLock<Collisions>>,
-) -> Option<Way> {
-    let transform = plan.parts.request.transform.clone();
-    (!transform.is_empty()).then(|| Way {
-        transform,
+/// How items change.
+fn way(plan: &RestorePlan, key: &KeySchema, reporter: &Arc<dyn Reporter>) -> Way {
+    Way {
+        transform: plan.parts.request.transform.clone(),
         from: plan.parts.bound.source_key.clone().unwrap_or_else(|| key.clone()),
         to: key.clone(),
+        is_scan: is_scan(&plan.parts.source),
         reporter: Arc::clone(reporter),
-        collisions: Arc::clone(collisions),
-    })
+        collisions: Arc::<OnceLock<Collisions>>::default(),
+    }
+}
+
+/// Different items with the same key. If neither items nor key change, a Scan has none, unless someone edited the dump: then it is read
+/// again to name them.
+async fn collisions(source: &Arc<Source>, way: Way, counts: Counts) -> Result<Collisions> {
+    if way.is_scan && !way.may_collide() && counts.superseded > 0 {
+        let source = Arc::clone(source);
+        return blocking("reading the dump", move || way.collisions_in(&source)).await;
+    }
+    Ok(way.collisions.get().cloned().unwrap_or_default())
 }
 
 /// Keeps what of a damaged dump is no item with the rejects; how many pieces that was.

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::apply::Applying;
 use super::boost::{Boosting, Ended};
+use super::checkpoint::is_scan;
 use super::ledger::Counts;
 use super::marker::{Mark, Marker, Wrote, table_id};
 use super::moving::Moving;
@@ -315,6 +316,12 @@ impl Data {
         self.verified.lacking()
     }
 
+    /// Items that a different item with the same key replaced. The items of a Scan are all different.
+    fn overwritten(&self, plan: &RestorePlan) -> u64 {
+        let Moved { counts, collisions, .. } = &self.moved;
+        if is_scan(&plan.parts.source) { counts.superseded } else { counts.superseded.min(collisions.count) }
+    }
+
     fn summary(
         self,
         plan: RestorePlan,
@@ -322,7 +329,7 @@ impl Data {
         settings: Vec<SettingOutcome>,
         started: Instant,
     ) -> RestoreSummary {
-        let items_lost = self.lost();
+        let (items_lost, items_overwritten) = (self.lost(), self.overwritten(&plan));
         let Moved {
             counts,
             is_sent: _,
@@ -347,7 +354,8 @@ impl Data {
             collided: collisions.first,
             items_written: counts.written,
             items_already_there: counts.already_there,
-            items_superseded: counts.superseded,
+            items_superseded: counts.superseded - items_overwritten,
+            items_overwritten,
             items_rejected: counts.rejected,
             rejects_file,
             items_skipped: counts.skipped,

@@ -23,6 +23,8 @@ const SHARE: u32 = 10;
 /// Writes the checkpoint.
 pub(super) struct Saver {
     checkpoint: Checkpoint,
+    /// The first checkpoint that was saved: where this run began.
+    begun: Option<Checkpoint>,
     /// Where; `None` where nothing can be kept.
     path: Option<PathBuf>,
     /// The write that is under way, with the time it took.
@@ -34,7 +36,7 @@ pub(super) struct Saver {
 impl Saver {
     /// Continues from `checkpoint`. Nothing is saved before [`keep_at`](Self::keep_at).
     pub(super) fn new(checkpoint: Checkpoint) -> Self {
-        Self { checkpoint, path: None, saving: None, saved: Instant::now(), pause: SHORTEST }
+        Self { checkpoint, begun: None, path: None, saving: None, saved: Instant::now(), pause: SHORTEST }
     }
 
     /// Saves checkpoints at `path` from now on; the items go into the table that is known by `table_id`.
@@ -85,6 +87,7 @@ impl Saver {
         (self.checkpoint.rejects, self.checkpoint.conflicts) = (rejects, conflicts);
         self.checkpoint.saved_at = Utc::now();
         let checkpoint = self.checkpoint.clone();
+        self.begun.get_or_insert_with(|| checkpoint.clone());
         self.saved = Instant::now();
         self.saving = Some(tokio::task::spawn_blocking(move || {
             let began = Instant::now();
@@ -93,6 +96,18 @@ impl Saver {
             Ok(began.elapsed())
         }));
         Ok(())
+    }
+
+    /// Saves the checkpoint that this run began with again.
+    pub(super) async fn rewind(&mut self, reporter: &dyn Reporter) {
+        self.wait(reporter).await;
+        let Some((path, checkpoint)) = self.path.clone().zip(self.begun.clone()) else { return };
+        self.saving = Some(tokio::task::spawn_blocking(move || {
+            let began = Instant::now();
+            checkpoint.save(&path)?;
+            Ok(began.elapsed())
+        }));
+        self.wait(reporter).await;
     }
 
     /// Waits until the checkpoint that is under way is on disk.

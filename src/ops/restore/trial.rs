@@ -1,18 +1,19 @@
-//! A restore's dry run with a transform: every item is read and changed, and nothing is written.
+//! Dry run of a restore: every item is read and transformed, and nothing is written.
 
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::checkpoint::Lanes;
+use super::checkpoint::{Lanes, is_scan};
 use super::items::Readers;
 use super::plan::{RestorePlan, TableAction};
 use crate::error::Result;
 use crate::event::{Event, Phase, Reporter};
 use crate::ops::blocking;
+use crate::ops::through::Meetings;
 use crate::ops::trial::{Show, Trial, Trying};
 
-/// Puts the items of the dump through the transform of `plan`; `None` where there is none, or nothing would be written.
+/// Reads the items of the dump and transforms them as planned; `None` if no item would be written.
 ///
 /// # Errors
 /// The dump cannot be read; it has no item that can be written into a table that would be created; a program fails;
@@ -26,13 +27,11 @@ pub async fn trial(
     let request = &plan.parts.request;
     let transform = request.transform.clone();
     let is_written = plan.action != TableAction::Keep && request.content.data();
-    let Some(key) = plan.parts.bound.key.clone().filter(|_| is_written && !transform.is_empty()) else {
-        plan.refuse_nothing_to_write(None, cancel).await?;
-        return Ok(None);
-    };
+    let Some(key) = plan.parts.bound.key.clone().filter(|_| is_written) else { return Ok(None) };
     reporter.report(Event::Phase { phase: Phase::Trying, items: plan.source.items, bytes: plan.source.bytes });
     let from = plan.parts.bound.source_key.clone().unwrap_or_else(|| key.clone());
-    let trying = Trying::new(from, key, plan.parts.bound.tariff.clone(), &transform, true, show)?;
+    let meetings = Meetings::new(from, key.clone(), is_scan(&plan.parts.source))?;
+    let trying = Trying::new(key, plan.parts.bound.tariff.clone(), &transform, Some(meetings), true, show);
     let readers = Readers::open(&plan.parts.source, &Lanes::Whole { mark: 0 })?;
     let (heard, cancelled) = (Arc::clone(reporter), cancel.clone());
     let work = move || trying.all(readers.chunks(), &heard, &cancelled);
@@ -42,6 +41,6 @@ pub async fn trial(
     if let Some(warning) = source.accept_incomplete(request.accept_incomplete)?.filter(|_| source.is_stream()) {
         reporter.report(Event::Warning(warning));
     }
-    plan.refuse_nothing_to_write(Some(&trial), cancel).await?;
+    plan.refuse_nothing_to_write(&trial)?;
     Ok(Some(trial))
 }

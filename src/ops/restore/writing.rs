@@ -34,6 +34,38 @@ const BYTES: usize = 6 * 1024 * 1024;
 /// How long a run that stops waits for its calls: longer than a call takes, shorter than a throttled table lets people wait.
 const FAREWELL: Duration = Duration::from_secs(10);
 
+/// Items that the endpoint must refuse for the same reason, before it has accepted any, for the run to stop.
+const REFUSALS: u32 = 100;
+
+/// Finds an error that applies to every item, such as a table whose key cannot be used.
+#[derive(Debug, Default)]
+struct Refusals {
+    /// The last reason, and how many items in a row were refused for it.
+    reason: String,
+    count: u32,
+    /// Whether the endpoint has accepted an item, or found another item with its key.
+    is_any_accepted: bool,
+}
+
+impl Refusals {
+    fn refused(&mut self, reason: &str) -> Result<()> {
+        if self.reason != reason {
+            reason.clone_into(&mut self.reason);
+            self.count = 0;
+        }
+        self.count += 1;
+        if !self.applies_to_all() {
+            return Ok(());
+        }
+        Err(Error::failed(format!("no item was accepted; {REFUSALS} in a row were refused: {reason}"))
+            .with_hint("fix the cause, then run the same command again"))
+    }
+
+    fn applies_to_all(&self) -> bool {
+        self.count >= REFUSALS && !self.is_any_accepted
+    }
+}
+
 /// How items are written.
 pub(super) struct How {
     pub(super) table: String,
@@ -78,6 +110,7 @@ pub(super) struct Writing<S> {
     /// Items to be offered once more, before any other: the later version of each was refused.
     revived: Vec<Entry>,
     acknowledged: Acknowledged,
+    refusals: Refusals,
     calls: JoinSet<Landed>,
     cancel: CancellationToken,
     bytes_in_flight: usize,
@@ -107,6 +140,7 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
             is_sent: false,
             revived: Vec::new(),
             acknowledged: Acknowledged::new()?,
+            refusals: Refusals::default(),
             calls: JoinSet::new(),
             cancel,
             bytes_in_flight: 0,
@@ -162,7 +196,13 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
         let result = self.until_end(&mut items).await;
         drop(items);
         let drained = if result.is_ok() { Ok(()) } else { self.leave().await };
-        let saved = self.save_now().await;
+        let saved = if self.refusals.applies_to_all() {
+            // The next run tries all items again.
+            self.saver.rewind(self.reporter.as_ref()).await;
+            Ok(())
+        } else {
+            self.save_now().await
+        };
         result.and(drained).and(saved)
     }
 
@@ -326,10 +366,13 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
                 Some(list.swap_remove(at).1)
             };
             if let Some(reason) = found(&mut refused) {
+                let counted = self.refusals.refused(&reason);
                 self.reject(ticket, Refused { item: text, reason })?;
+                counted?;
                 self.revived.extend(of_key.into_iter().map(|Bound { text, ticket, .. }| Entry { text, ticket }));
                 continue;
             }
+            self.refusals.is_any_accepted = true;
             let bytes = u32::try_from(text.len()).unwrap_or(u32::MAX);
             match found(&mut conflicts) {
                 Some(reason) if self.how.on_conflict == OnConflict::Fail => {
