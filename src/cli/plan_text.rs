@@ -201,6 +201,7 @@ fn held(items: u64, local: bool) -> String {
 fn action(action: &TableAction, local: bool) -> String {
     match action {
         TableAction::Create => "missing, and will be created".to_owned(),
+        TableAction::CreateWhenDeleted => "being deleted; it will be created when it is gone".to_owned(),
         TableAction::Add { items } => format!("there with {}; items are added", held(*items, local)),
         TableAction::Replace { items } => {
             format!("there with {}; it will be DELETED and created anew", held(*items, local))

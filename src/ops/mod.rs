@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::environment::Environment;
 use crate::error::{Error, Result};
+use crate::schema::TableSchema;
 use crate::store::ReadStore;
 
 /// What of a table an operation handles.
@@ -76,6 +77,21 @@ async fn until_cancelled<T>(
 /// Names this alike are offered to somebody who may have mistyped one.
 const LIKENESS: f64 = 0.7;
 const NAMES_OFFERED: usize = 5;
+
+/// The description of a table that must exist.
+///
+/// # Errors
+/// It does not exist, is being deleted, or cannot be described.
+async fn described(store: &impl ReadStore, environment: &Environment, table: &str) -> Result<TableSchema> {
+    match store.describe(table).await? {
+        Some(found) if found.is_being_deleted() => {
+            Err(Error::not_found(format!("table \"{table}\" of environment {} is being deleted", environment.name()))
+                .with_hint("its items can no longer be read; use a dump or a backup of it"))
+        }
+        Some(found) => Ok(found),
+        None => Err(table_absent(store, environment, table).await),
+    }
+}
 
 /// The failure when a table that must exist does not, with the names that come close.
 async fn table_absent(store: &impl ReadStore, environment: &Environment, table: &str) -> Error {

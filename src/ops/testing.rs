@@ -123,6 +123,10 @@ impl ReadStore for Scripted {
         Ok(Vec::new())
     }
 
+    fn give_up_after(&self) -> Duration {
+        DEADLINE
+    }
+
     fn cap_reads(&self, _units_per_second: u32) {}
 
     async fn scan(&self, request: &ScanRequest) -> Result<ScanPage> {

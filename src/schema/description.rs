@@ -107,6 +107,14 @@ pub struct GlobalIndex {
     pub warm_throughput: Option<WarmThroughput>,
 }
 
+impl GlobalIndex {
+    /// Whether the index is being deleted.
+    #[must_use]
+    pub fn is_being_deleted(&self) -> bool {
+        self.index_status.as_deref() == Some("DELETING")
+    }
+}
+
 /// An LSI.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase")]

@@ -193,9 +193,15 @@ fn compare_indexes(found: &mut Differences, dump: &Description, table: &Descript
         (Billing::OnDemand, Billing::OnDemand) | (Billing::Provisioned(_), Billing::Provisioned(_))
     );
     let (dumped, present) = (words::indexes(dump), words::indexes(table));
+    let is_deleting = |index: &IndexWords<'_>| {
+        let indexes = table.global_secondary_indexes.iter();
+        index.kind == "GSI"
+            && indexes.filter(|other| other.is_being_deleted()).any(|other| other.index_name == index.name)
+    };
     for index in &dumped {
         match present.iter().find(|other| is_same(index, other)) {
             None => found.compare(index.label(), &index.words(), "missing"),
+            Some(other) if is_deleting(other) => found.compare(index.label(), &index.words(), "being deleted"),
             Some(other) => {
                 let label = index.label();
                 found.compare(format!("{label} key"), &index.key, &other.key);
@@ -208,7 +214,8 @@ fn compare_indexes(found: &mut Differences, dump: &Description, table: &Descript
             }
         }
     }
-    for index in present.iter().filter(|index| !dumped.iter().any(|other| is_same(index, other))) {
+    let others = present.iter().filter(|index| !is_deleting(index));
+    for index in others.filter(|index| !dumped.iter().any(|other| is_same(index, other))) {
         found.compare(index.label(), "none", &index.words());
     }
 }

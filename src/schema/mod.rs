@@ -174,6 +174,12 @@ impl TableSchema {
         self.description.table_status.as_deref() == Some("DELETING")
     }
 
+    /// The GSIs that are being deleted.
+    pub(super) fn deleting_indexes(&self) -> impl Iterator<Item = &str> {
+        let indexes = self.description.global_secondary_indexes.iter();
+        indexes.filter(|index| index.is_being_deleted()).map(|index| index.index_name.as_str())
+    }
+
     /// The AWS region in the table's ARN, if it has the form of one: engines write `dynoxide` or `ddblocal`.
     #[must_use]
     pub fn region(&self) -> Option<&str> {

@@ -14,7 +14,7 @@ const ALIKE: f64 = 0.7;
 const KINDS: [(&str, &str); 3] =
     [("GSI", "GlobalSecondaryIndexes"), ("LSI", "LocalSecondaryIndexes"), ("vector index", VECTOR_INDEXES)];
 
-/// Drops what `--drop-index` names and what `--only-index` does not.
+/// Drops what `--drop-index` names and what `--only-index` does not, and indexes that were being deleted.
 pub(super) fn drop_unwanted(draft: &mut Draft, schema: &TableSchema, overrides: &Overrides) -> Result<()> {
     let Overrides { drop_indexes, only_indexes, .. } = overrides;
     let names = schema.index_names();
@@ -31,11 +31,14 @@ pub(super) fn drop_unwanted(draft: &mut Draft, schema: &TableSchema, overrides: 
         return Err(Error::usage("--drop-index all and --only-index contradict each other")
             .with_hint("--only-index drops every other index by itself"));
     }
+    let deleting: Vec<&str> = schema.deleting_indexes().collect();
     for (kind, field) in KINDS {
         let mut notes = Vec::new();
         draft.retain_elements(field, |name| {
             let reason = if drops_all || drop_indexes.iter().any(|dropped| dropped == name) {
                 "by --drop-index"
+            } else if kind == "GSI" && deleting.contains(&name) && !only_indexes.iter().any(|kept| kept == name) {
+                "it was being deleted when the table was described"
             } else if !only_indexes.is_empty() && !only_indexes.iter().any(|kept| kept == name) {
                 "not among --only-index"
             } else {

@@ -19,18 +19,22 @@ pub struct Overridden {
     pub schema: TableSchema,
     /// What is otherwise than in the dump, in people's words, a line each.
     pub notes: Vec<String>,
+    /// Whether there were overrides.
+    pub is_asked_for: bool,
 }
 
 impl TableSchema {
-    /// This schema with `overrides`; without any, the schema itself.
+    /// This schema with `overrides` and without the indexes that were being deleted when it was described, unless `--only-index`
+    /// names them.
     ///
     /// # Errors
     ///
     /// [`Usage`](crate::error::ErrorKind::Usage) naming the flag that cannot be followed or contradicts another;
     /// [`SchemaMismatch`](crate::error::ErrorKind::SchemaMismatch) when a key attribute of the schema has no definition.
     pub fn overridden(&self, overrides: &Overrides) -> Result<Overridden> {
-        if *overrides == Overrides::default() {
-            return Ok(Overridden { schema: self.clone(), notes: Vec::new() });
+        let is_asked_for = *overrides != Overrides::default();
+        if !is_asked_for && self.deleting_indexes().next().is_none() {
+            return Ok(Overridden { schema: self.clone(), notes: Vec::new(), is_asked_for });
         }
         let mut draft = Draft::of(self);
         new_indexes::drop_unwanted(&mut draft, self, overrides)?;
@@ -46,7 +50,7 @@ impl TableSchema {
         let schema = draft.schema()?;
         let mut notes = draft.notes;
         notes.extend(changes(self, &schema));
-        Ok(Overridden { schema, notes })
+        Ok(Overridden { schema, notes, is_asked_for })
     }
 }
 
@@ -139,7 +143,10 @@ fn changes(dump: &TableSchema, changed: &TableSchema) -> Vec<String> {
         notes.push(format!("key {} instead of {}", words::table_key(changed), words::table_key(dump)));
     }
     let is_noted = |setting: &str| matches!(setting, "encryption" | "auto scaling");
-    let others = found.settings.into_iter().filter(|other| !is_noted(&other.setting) && other.table != "missing");
+    let others = found
+        .settings
+        .into_iter()
+        .filter(|other| !is_noted(&other.setting) && !["missing", "being deleted"].contains(&other.table.as_str()));
     notes.extend(others.map(|other| format!("{}: {} instead of {}", other.setting, other.table, other.dump)));
     notes
 }

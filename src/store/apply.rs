@@ -10,9 +10,6 @@ use super::fault::{Class, Fault};
 use crate::error::{Error, Result};
 use crate::schema::{Operation, STREAM_ARN, SettingCall, TABLE_ARN};
 
-/// A table takes minutes to become ready for the next change: while an index is filled, while backups are being switched on.
-const PATIENCE: Duration = Duration::from_mins(5);
-
 /// A server that answers a call with its own fault for so long does not know how to do it; the other settings wait behind it.
 const PATIENCE_WITH_FAULTS: Duration = Duration::from_secs(20);
 
@@ -39,7 +36,9 @@ impl Client {
             calls += 1;
             self.change(call.operation, body.clone())
         };
-        let answer = self.run_for(operation, PATIENCE_WITH_FAULTS, PATIENCE, attempt).await;
+        // A table takes minutes to become ready for the next change: while an index is filled, while backups are switched on.
+        let patience = self.retry().give_up_after();
+        let answer = self.run_for(operation, PATIENCE_WITH_FAULTS.min(patience), patience, attempt).await;
         match answer {
             Err(fault) if is_done(call.operation, &fault, calls) => Ok(()),
             answer => answer.map(drop).map_err(|fault| self.tell(fault, operation, table)),

@@ -227,6 +227,10 @@ impl ReadStore for Store {
         self.0.client.table_names().await
     }
 
+    fn give_up_after(&self) -> Duration {
+        self.0.client.retry().give_up_after()
+    }
+
     fn cap_reads(&self, units_per_second: u32) {
         self.0.client.read_gates().cap(units_per_second);
     }
@@ -272,6 +276,10 @@ impl ReadStore for WritableStore {
 
     async fn table_names(&self) -> Result<Vec<String>> {
         self.store.table_names().await
+    }
+
+    fn give_up_after(&self) -> Duration {
+        self.store.give_up_after()
     }
 
     fn cap_reads(&self, units_per_second: u32) {

@@ -40,6 +40,7 @@ mod write;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
@@ -157,6 +158,9 @@ pub trait ReadStore: Send + Sync {
 
     /// Names of the tables of this account and region, up to a bound that is enough for a hint.
     fn table_names(&self) -> impl Future<Output = Result<Vec<String>>> + Send;
+
+    /// How long to wait for a table or an index that does not become ready.
+    fn give_up_after(&self) -> Duration;
 
     /// Keeps the consumption of read units at a cap from now on. Of several the lowest holds.
     fn cap_reads(&self, units_per_second: u32);

@@ -87,6 +87,16 @@ impl Retry {
         self.now().saturating_sub(start)
     }
 
+    /// How long nothing may succeed.
+    pub(super) fn give_up_after(&self) -> Duration {
+        self.give_up_after
+    }
+
+    /// Says something worth a line.
+    pub(super) fn inform(&self, text: String) {
+        self.reporter.report(Event::Info(text));
+    }
+
     /// Notes that a call goes out.
     pub(super) fn called(&self) {
         let now = self.now();

@@ -2,7 +2,6 @@
 //! (`LimitExceededException`), and one at a time on a table (`ResourceInUseException`).
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -12,9 +11,6 @@ use super::read::quoted;
 use super::retry::Retry;
 use crate::error::{Error, Result};
 use crate::schema::{CreateTable, Setting};
-
-/// How long a table is waited for that is being deleted or changed.
-const PATIENCE: Duration = Duration::from_mins(10);
 
 /// What a refused `CreateTable` leads to.
 enum Next {
@@ -37,6 +33,7 @@ impl Client {
         let mut refused = Vec::new();
         // An earlier call may have been heard although its answer was lost.
         let heard = AtomicBool::new(false);
+        let mut is_told = false;
         loop {
             let Err(fault) = self.create_once(table, &request, &heard).await else { return Ok(refused) };
             let words = fault.words();
@@ -48,11 +45,16 @@ impl Client {
                     request.optional.retain(|(_, other)| *other != field);
                     refused.push((setting, words));
                 }
-                Next::Wait if self.retry().since(started) > PATIENCE => {
+                Next::Wait if self.retry().since(started) > self.retry().give_up_after() => {
                     return Err(Error::failed(format!("CreateTable {table} failed: {words}"))
                         .with_hint("a table of that name is still there; run the same command again when it is gone"));
                 }
-                Next::Wait => self.retry().rest("CreateTable", &words, &mut waits).await,
+                Next::Wait => {
+                    if !std::mem::replace(&mut is_told, true) {
+                        self.retry().inform(format!("a table {table} is still being deleted; waiting to create it"));
+                    }
+                    self.retry().rest("CreateTable", &words, &mut waits).await;
+                }
             }
         }
     }
@@ -116,7 +118,8 @@ impl Client {
     pub(super) async fn delete(&self, table: &str) -> Result<()> {
         let body = Bytes::from(format!(r#"{{"TableName":{}}}"#, quoted(table)));
         let mut calls = 0;
-        let answer = self.run_for("DeleteTable", PATIENCE, PATIENCE, || {
+        let patience = self.retry().give_up_after();
+        let answer = self.run_for("DeleteTable", patience, patience, || {
             calls += 1;
             self.send_delete_table(table, body.clone())
         });

@@ -2,6 +2,7 @@
 #![cfg(all(feature = "cli", feature = "embedded"))]
 
 mod accounting;
+mod being_deleted;
 mod boost;
 mod bucket;
 mod conflicts;

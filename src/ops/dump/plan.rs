@@ -13,7 +13,7 @@ use crate::item::read_units;
 use crate::ops::identity::is_elsewhere;
 use crate::ops::place::Place;
 use crate::ops::reading::{read_cap, segments_for};
-use crate::ops::{Content, table_absent};
+use crate::ops::{Content, described};
 use crate::schema::{TableSchema, account_of};
 use crate::store::{ReadStore, Selection};
 
@@ -113,9 +113,7 @@ pub async fn plan(store: &impl ReadStore, environment: &Environment, mut request
             .with_hint("leave out --segments, or leave out --limit"));
     }
     let standing = request.target.standing()?;
-    let Some(schema) = store.describe(&request.table).await? else {
-        return Err(table_absent(store, environment, &request.table).await);
-    };
+    let schema = described(store, environment, &request.table).await?;
     let selection = bind(&mut request, &schema)?;
     let place = Place::of(environment, &request.table, store.credentials()).described(&schema);
     let description = schema.description();

@@ -115,7 +115,7 @@ impl<S: WriteStore> Applying<'_, S> {
         if !call.settles {
             return Ok(None);
         }
-        let settled = table::until_active(self.store, self.table, self.cancel).await?;
+        let settled = table::until_active(self.store, self.table, self.reporter, self.cancel).await?;
         Ok(ignored(call.setting, &settled))
     }
 }

@@ -278,7 +278,7 @@ async fn ask<S: WriteStore>(applying: &Applying<'_, S>, wanted: &TableSchema, in
         Some(found) if !ready.as_ref().is_some_and(|ready| found.is_another_than(ready)) => found,
         _ => return Ok(Asked::NoTable),
     };
-    let actual = match table::until_active(*store, table, cancel).await {
+    let actual = match table::until_active(*store, table, *reporter, cancel).await {
         Err(error) if insists && error.kind() == ErrorKind::Interrupted => found,
         actual => actual?,
     };
@@ -296,7 +296,9 @@ async fn raise<S: WriteStore>(applying: &Applying<'_, S>, wanted: &TableSchema) 
     match until_cancelled(applying.cancel, interrupted, ask(applying, wanted, false)).await? {
         Asked::NoTable => Err(Error::not_found(format!("table {} is not there", applying.table))),
         Asked::Nothing => Ok(true),
-        Asked::Sent => table::is_billed_as(applying.store, applying.table, wanted, applying.cancel).await,
+        Asked::Sent => {
+            table::is_billed_as(applying.store, applying.table, wanted, applying.reporter, applying.cancel).await
+        }
     }
 }
 
@@ -315,7 +317,7 @@ enum Reverted {
 /// Gives the table the billing of `back`. It is too late to leave the table raised because of an interruption, which only shortens this:
 /// the request is sent within [`GRACE`] or not at all.
 async fn revert<S: WriteStore>(applying: &Applying<'_, S>, back: &TableSchema, is_failed: bool) -> Result<Reverted> {
-    let Applying { store, table, cancel, .. } = applying;
+    let Applying { store, table, reporter, cancel, .. } = applying;
     let reverting = async {
         match ask(applying, back, true).await? {
             Asked::NoTable => return Ok(Reverted::NoTable),
@@ -323,7 +325,7 @@ async fn revert<S: WriteStore>(applying: &Applying<'_, S>, back: &TableSchema, i
             Asked::Sent if is_failed => return Ok(Reverted::Requested),
             Asked::Sent => {}
         }
-        match table::is_billed_as(*store, table, back, cancel).await {
+        match table::is_billed_as(*store, table, back, *reporter, cancel).await {
             Ok(true) => Ok(Reverted::Shown),
             Ok(false) => Ok(Reverted::Ignored),
             Err(error) if error.kind() == ErrorKind::Interrupted => Ok(Reverted::Requested),

@@ -32,6 +32,10 @@ impl Concerns<'_> {
             warnings.extend(
                 unfinished.filter(|_| request.content.data()).and_then(|taken| self.warning_of_unfinished(taken)),
             );
+            let busy = Some(existing).filter(|existing| !existing.is_active() && !self.action.creates());
+            warnings.extend(
+                busy.map(|existing| format!("the table is not ready and is waited for: {}", existing.activity())),
+            );
             match self.action {
                 TableAction::Add { .. } if request.content.data() => {
                     warn_of_items(
@@ -98,7 +102,8 @@ impl Concerns<'_> {
 
     /// What is said of a schema whose changes come to nothing.
     fn warning_of_overrides(&self, unapplied: Option<&Overridden>) -> Option<String> {
-        let is_said = unapplied.is_some_and(|wanted| !wanted.notes.is_empty()) && *self.action != TableAction::Keep;
+        let is_said = unapplied.is_some_and(|wanted| wanted.is_asked_for && !wanted.notes.is_empty())
+            && *self.action != TableAction::Keep;
         is_said.then(|| "the table exists: its settings stay, whatever is to be changed on the way".into())
     }
 

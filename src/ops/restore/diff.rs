@@ -8,8 +8,8 @@ use super::settle::wanted_schema;
 use crate::backup::Source;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
+use crate::ops::described;
 use crate::ops::place::Place;
-use crate::ops::table_absent;
 use crate::schema::{Difference, Section, TableSchema, differences};
 use crate::store::ReadStore;
 
@@ -54,9 +54,7 @@ pub async fn diff(
         Error::schema_mismatch(format!("{source} has no schema to compare"))
             .with_hint("pass --schema FILE (what `aws dynamodb describe-table` prints)")
     })?;
-    let Some(existing) = store.describe(&table).await? else {
-        return Err(table_absent(store, environment, &table).await);
-    };
+    let existing = described(store, environment, &table).await?;
     let sections = store.capture(&existing, &Section::ALL).await;
     let existing = existing.with_sections(sections);
     let shown = request.schema.as_ref().map_or_else(|| source.to_string(), |file| file.display().to_string());

@@ -124,6 +124,8 @@ impl fmt::Debug for Parts {
 pub enum TableAction {
     /// It is missing and will be created.
     Create,
+    /// It is being deleted; it will be created when it is gone.
+    CreateWhenDeleted,
     /// It exists and the items are added to it.
     Add {
         /// Items it holds, by DynamoDB's own count.
@@ -141,7 +143,7 @@ pub enum TableAction {
 impl TableAction {
     /// Whether the table is made by the restore.
     pub(super) fn creates(&self) -> bool {
-        matches!(self, Self::Create | Self::Replace { .. })
+        matches!(self, Self::Create | Self::CreateWhenDeleted | Self::Replace { .. })
     }
 }
 
@@ -284,7 +286,7 @@ impl Target {
     async fn look(store: &impl ReadStore, place: Place, existing: Option<TableSchema>, action: &TableAction) -> Self {
         let Some(schema) = existing else { return Self { place, table: None, backups: None } };
         let sections: &[Section] = match action {
-            TableAction::Create | TableAction::Keep => &[],
+            TableAction::Create | TableAction::CreateWhenDeleted | TableAction::Keep => &[],
             TableAction::Replace { .. } => &[Section::ContinuousBackups],
             TableAction::Add { .. } => &Section::ALL,
         };
@@ -308,7 +310,7 @@ fn changes(action: &TableAction, request: &RestoreRequest, settings: &Settings) 
     match action {
         TableAction::Keep => false,
         TableAction::Add { .. } => request.content.data() || !settings.before.is_empty() || !settings.after.is_empty(),
-        TableAction::Create | TableAction::Replace { .. } => true,
+        TableAction::Create | TableAction::CreateWhenDeleted | TableAction::Replace { .. } => true,
     }
 }
 

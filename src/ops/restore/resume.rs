@@ -55,7 +55,7 @@ pub async fn interrupted(
     if !marker.has_checkpoint() || marker.refuse_if_held().is_err() {
         return None;
     }
-    let existing = store.describe(&table).await.ok()?;
+    let existing = store.describe(&table).await.ok()?.filter(|table| !table.is_being_deleted());
     let target = Place::of(environment, &table, store.credentials());
     match look(Some(&marker), None, source, request, &target, existing.as_ref()).await.ok()?.1 {
         Found::Fits { checkpoint, .. } => Some(checkpoint.interrupted()),

@@ -102,7 +102,7 @@ async fn prepare<S: WriteStore>(
     boost: &mut Option<Boosting>,
 ) -> Result<()> {
     if outcome != TableOutcome::Kept {
-        let table = table::until_active(applying.store, applying.table, applying.cancel).await?;
+        let table = table::until_active(applying.store, applying.table, applying.reporter, applying.cancel).await?;
         if let Err(error) = plan.refuse_other_table(&table) {
             // It is another table than the one that was to be boosted.
             *boost = None;

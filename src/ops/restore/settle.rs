@@ -55,7 +55,7 @@ impl Settled {
         match (action, existing) {
             (TableAction::Keep, _) => Ok(Self::default()),
             (TableAction::Add { .. }, Some(existing)) => Self::added(aim, wanted, existing),
-            _ => Self::created(aim, wanted, environment),
+            _ => Self::created(aim, action, wanted, environment),
         }
     }
 
@@ -73,7 +73,7 @@ impl Settled {
         let (base, left) = match action {
             TableAction::Keep => return Ok((None, left.map(|left| left.stays()))),
             TableAction::Add { .. } => (existing, left),
-            TableAction::Create | TableAction::Replace { .. } => (wanted, None),
+            TableAction::Create | TableAction::CreateWhenDeleted | TableAction::Replace { .. } => (wanted, None),
         };
         let Some(base) = base else { return Ok((None, None)) };
         // Indexes that only the table has keep what they have.
@@ -108,19 +108,25 @@ impl Settled {
         Ok(Self { key: Some(existing.key_schema()?), differences: found.settings, settings })
     }
 
-    fn created(aim: &Aim<'_>, wanted: Option<&TableSchema>, environment: &Environment) -> Result<Self> {
+    fn created(
+        aim: &Aim<'_>,
+        action: &TableAction,
+        wanted: Option<&TableSchema>,
+        environment: &Environment,
+    ) -> Result<Self> {
         let Aim { request, table, .. } = aim;
+        let state = match action {
+            TableAction::CreateWhenDeleted => "is being deleted",
+            _ => "does not exist",
+        };
         if !request.create || !request.content.schema() {
             let flag = if request.create { "--data-only" } else { "--no-create" };
-            return Err(Error::not_found(format!(
-                "table {table} does not exist in environment {}",
-                environment.name()
-            ))
-            .with_hint(format!("create it first, or leave out {flag}")));
+            return Err(Error::not_found(format!("table {table} {state} in environment {}", environment.name()))
+                .with_hint(format!("create it first, or leave out {flag}")));
         }
         let Some(schema) = wanted else {
             return Err(Error::schema_mismatch(format!(
-                "table {table} does not exist in environment {}, and the source has no schema to create it from",
+                "table {table} {state} in environment {}, and the source has no schema to create it from",
                 environment.name()
             ))
             .with_hint("pass --schema FILE (what `aws dynamodb describe-table` prints), or create the table first"));

@@ -35,7 +35,10 @@ impl Standing {
         source: Source,
         table: &str,
     ) -> Result<(Source, Self)> {
-        let existing = store.describe(table).await?;
+        let (existing, deleting) = match store.describe(table).await? {
+            Some(found) if found.is_being_deleted() => (None, true),
+            found => (found, false),
+        };
         let marker = request.state_dir.as_deref().map(|dir| Marker::of(dir, environment, table));
         marker.as_ref().map_or(Ok(()), Marker::refuse_if_held)?;
         let read = marker.as_ref().filter(|_| existing.is_some()).map_or(Ok(None), Marker::read)?;
@@ -47,7 +50,13 @@ impl Standing {
         let taken = Taken::of(request, found)?;
         let (existing, left) = without_boost(existing, marker.as_ref(), mark.as_ref())?;
         let created = mark.as_ref().filter(|mark| mark.created);
-        let action = action(request, existing.as_ref(), created.is_some(), taken.checkpoint.is_some())?;
+        let action = match action(request, existing.as_ref(), created.is_some(), taken.checkpoint.is_some())? {
+            TableAction::Create if deleting => TableAction::CreateWhenDeleted,
+            action => action,
+        };
+        if let (TableAction::Add { .. }, Some(stuck)) = (&action, existing.as_ref().filter(|table| table.is_stuck())) {
+            return Err(super::table::stuck(table, stuck));
+        }
         if action != TableAction::Keep && request.content.data() {
             source.check_has_items()?;
         }

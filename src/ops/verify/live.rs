@@ -12,7 +12,7 @@ use crate::ops::compare::{Compared, Comparing, DumpSide, Side, TableSide, compar
 use crate::ops::identity::TableIdentity;
 use crate::ops::place::Place;
 use crate::ops::reading::{SEGMENTS_AT_A_TIME, read_cap, segments_for};
-use crate::ops::{blocking, recreated, table_absent};
+use crate::ops::{blocking, described, recreated};
 use crate::schema::{TableSchema, differences};
 use crate::store::{ReadStore, WireBytes};
 
@@ -61,10 +61,7 @@ impl<S: ReadStore + Clone + 'static> LiveTable<'_, S> {
             Error::usage("no table is named")
                 .with_hint(format!("pass --table, or set DYNAMODB_TABLE in the env file of {}", environment.name()))
         })?;
-        match store.describe(table).await? {
-            Some(schema) => Ok((table.to_owned(), schema)),
-            None => Err(table_absent(*store, environment, table).await),
-        }
+        Ok((table.to_owned(), described(*store, environment, table).await?))
     }
 
     async fn describe(

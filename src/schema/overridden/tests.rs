@@ -43,7 +43,7 @@ fn names(request: &Value, field: &str) -> Vec<String> {
 #[test]
 fn no_overrides_change_nothing() {
     for document in [FILMS, MATCHES, MUSIC] {
-        let Overridden { schema, notes } = overridden(document, "");
+        let Overridden { schema, notes, .. } = overridden(document, "");
         assert_eq!(schema.to_document(), parse(document).to_document());
         assert!(notes.is_empty());
     }
@@ -120,7 +120,7 @@ mod billing {
 
     #[test]
     fn changes_are_noted_and_auto_scaling_goes() {
-        let Overridden { schema, notes } = overridden(MUSIC, "read-capacity = 1\nwrite-capacity = 1");
+        let Overridden { schema, notes, .. } = overridden(MUSIC, "read-capacity = 1\nwrite-capacity = 1");
         assert!(schema.section(Section::AutoScaling).is_none());
         assert_eq!(
             notes,
@@ -176,7 +176,7 @@ mod indexes {
             ("drop-index = \"all\"", vec![], vec![], vec!["id", "year"]),
             ("only-index = \"by-director\"", vec!["by-director"], vec![], vec!["id", "year", "director"]),
         ] {
-            let Overridden { schema, notes } = overridden(FILMS, toml);
+            let Overridden { schema, notes, .. } = overridden(FILMS, toml);
             let request = request(&schema);
             assert_eq!(names(&request, "GlobalSecondaryIndexes"), global, "{toml}");
             assert_eq!(names(&request, "LocalSecondaryIndexes"), local, "{toml}");
@@ -213,7 +213,7 @@ mod key {
 
     #[test]
     fn a_new_key_brings_its_definitions_and_drops_what_hung_on_the_old() {
-        let Overridden { schema, notes } = overridden(FILMS, "key-schema = \"director,made:N\"");
+        let Overridden { schema, notes, .. } = overridden(FILMS, "key-schema = \"director,made:N\"");
         let key = schema.key_schema().unwrap();
         assert_eq!((key.partition.name.as_str(), key.partition.kind), ("director", KeyType::S));
         let sort = key.sort.unwrap();
@@ -234,7 +234,7 @@ mod key {
     fn an_lsi_stays_with_its_partition_key_and_needs_a_sort_key() {
         let other_sort = overridden(FILMS, "key-schema = \"id:S, title:S\"").schema;
         assert_eq!(names(&request(&other_sort), "LocalSecondaryIndexes"), ["by-poster"]);
-        let Overridden { schema, notes } = overridden(FILMS, "key-schema = \"id\"");
+        let Overridden { schema, notes, .. } = overridden(FILMS, "key-schema = \"id\"");
         assert!(names(&request(&schema), "LocalSecondaryIndexes").is_empty());
         assert!(notes[0].contains("no sort key"), "{notes:?}");
         let same = overridden(FILMS, "key-schema = \"id:S,year:N\"");
@@ -243,7 +243,7 @@ mod key {
 
     #[test]
     fn another_type_is_another_type_everywhere() {
-        let Overridden { schema, notes } = overridden(FILMS, "key-schema = \"id,year:S\"");
+        let Overridden { schema, notes, .. } = overridden(FILMS, "key-schema = \"id,year:S\"");
         let definitions = &schema.description().attribute_definitions;
         let year = definitions.iter().find(|known| known.attribute_name == "year").unwrap();
         assert_eq!(year.attribute_type, "S");
@@ -280,7 +280,7 @@ mod others {
 
     #[test]
     fn a_key_that_is_named_is_used_anywhere() {
-        let Overridden { schema, notes } = overridden(MUSIC, "kms-key = \"alias/films\"");
+        let Overridden { schema, notes, .. } = overridden(MUSIC, "kms-key = \"alias/films\"");
         assert_eq!(schema.description().encryption(), Encryption::Kms(Some("alias/films")));
         assert_eq!(request(&schema)["SSESpecification"]["KMSMasterKeyId"], "alias/films");
         assert_eq!(notes, ["encryption with KMS key alias/films"]);
@@ -290,7 +290,7 @@ mod others {
 
     #[test]
     fn class_and_tags_are_replaced() {
-        let Overridden { schema, notes } =
+        let Overridden { schema, notes, .. } =
             overridden(MUSIC, "table-class = \"standard\"\nadd-tag = { team = \"b\", new = \"\" }");
         let body = request(&schema);
         assert!(body.get("TableClass").is_none());
