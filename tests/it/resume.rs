@@ -204,6 +204,17 @@ fn a_question_that_is_terminated_leaves_the_terminal_usable_and_the_dump_resumab
 }
 
 #[test]
+fn a_checkpoint_that_cannot_be_read_is_named() {
+    let (_engine, proxy, project) = slow(6);
+    terminated(&project, &proxy, 3, &["--output=out"]);
+    let mut checkpoint = project.bytes("out.checkpoint");
+    checkpoint.truncate(checkpoint.len() - 10);
+    project.write("out.checkpoint", checkpoint);
+    project.dumpdb(["--output=out", "--resume"]).exits(12).says("out.checkpoint").says("leave out --resume");
+    project.dumpdb(["--output=out"]).exits(0).says("the interrupted dump is discarded").says("out.checkpoint");
+}
+
+#[test]
 fn a_signal_that_comes_with_its_echo_is_one() {
     let (_engine, proxy, project) = slow(5);
     let mut command = project.command("dumpdb", ["--output=out"]);

@@ -128,7 +128,7 @@ pub async fn plan(store: &impl ReadStore, environment: &Environment, mut request
     }
     let questions = questions(&standing, &place, &request);
     let segments = segments(&request, bytes);
-    let checkpoint = unfinished::find(&request)?;
+    let checkpoint = unfinished::find(&request, &mut warnings)?;
     let found = checkpoint.as_ref().map(|checkpoint| {
         let asked = unfinished::origin(&place, &schema, &request, segments);
         Unfinished::of(checkpoint, asked, request.segments.is_some() || request.limit.is_some())

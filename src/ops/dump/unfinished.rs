@@ -79,10 +79,14 @@ pub(super) fn origin(place: &Place, schema: &TableSchema, request: &DumpRequest,
     }
 }
 
-/// The interrupted run into the request's target. One that cannot be understood is an error for whoever wants to go on with it.
-pub(super) fn find(request: &DumpRequest) -> Result<Option<Box<Checkpoint>>> {
+/// The interrupted run into the request's target. If its checkpoint cannot be read, that is an error for a run that is to resume it,
+/// and a warning for one that starts over.
+pub(super) fn find(request: &DumpRequest, warnings: &mut Vec<String>) -> Result<Option<Box<Checkpoint>>> {
     match request.target.unfinished(request.state_dir.as_deref()) {
-        Err(_) if !request.resume => Ok(None),
+        Err(error) if !request.resume => {
+            warnings.push(format!("the interrupted dump is discarded: {error}"));
+            Ok(None)
+        }
         found => Ok(found?.map(Box::new)),
     }
 }
