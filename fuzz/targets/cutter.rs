@@ -7,7 +7,10 @@
 use std::collections::HashSet;
 
 use bytes::Bytes;
-use dynadump_fuzz::item::{compact, cut_items, form_of, has_line_breaks, item_digest, item_size, parse_item, validate};
+use dynadump_fuzz::item::{
+    KeyAttribute, KeySchema, KeyType, PageKeys, compact, cut_items, cut_page, form_of, has_line_breaks, item_digest, item_size,
+    parse_item, validate,
+};
 use libfuzzer_sys::fuzz_target;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
@@ -33,7 +36,20 @@ fuzz_target!(|data: &[u8]| {
         looks_inside(item);
     }
     assert_eq!(cut.items.text_bytes(), bytes);
+    checked(data, cut.items.iter());
 });
+
+/// A page is taken if its items are intact, have the key, and no two have the same one; its items are the same then.
+fn checked<'a>(data: &[u8], items: impl Iterator<Item = &'a [u8]> + Clone) {
+    let key = KeySchema { partition: KeyAttribute { name: "id".to_owned(), kind: KeyType::S }, sort: None };
+    let keys: Option<HashSet<u128>> =
+        items.clone().map(|item| validate(item).ok().and_then(|()| key.hash128(item).ok())).collect();
+    let are_intact = keys.is_some_and(|keys| keys.len() == items.clone().count());
+    match cut_page(Bytes::copy_from_slice(data), &key, &PageKeys::default()) {
+        Ok((page, _)) => assert!(are_intact && page.items.iter().eq(items), "a damaged page is taken"),
+        Err(error) => assert!(!are_intact, "an intact page is refused: {error}"),
+    }
+}
 
 /// All that looks inside an item says the same of whether it is one.
 fn looks_inside(item: &[u8]) {
@@ -41,7 +57,6 @@ fn looks_inside(item: &[u8]) {
     if valid.is_ok() {
         assert!(item_digest(item).is_ok(), "valid, without a digest");
         assert!(item_size(item).is_ok(), "valid, without a size");
-        // Names and elements that stand twice are for DynamoDB to judge, and only a parser of values sees them.
         assert!(serde_json::from_slice::<IgnoredAny>(item).is_ok(), "valid, and no JSON");
     } else {
         assert!(parsed.is_err(), "not valid, and yet parsed: {valid:?}");

@@ -4,6 +4,7 @@
 //! table after the other. Read in stripes, in turns, they go to many partitions at once. A file is cut where a line ends, a
 //! compressed one where a frame of the metadata's index does. Offsets are those of the text before compression.
 
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
@@ -21,6 +22,7 @@ use super::metadata::{FileEntry, Frame};
 use super::open::OTHER_COPY;
 use super::source::{Data, Source, SourceKind};
 use crate::error::{Error, Result};
+use crate::item::check_object;
 
 /// Bytes of the smallest stripe: less is not worth a reader of its own.
 const LEAST_BYTES: u64 = 256 * 1024;
@@ -113,6 +115,8 @@ impl StripeReader {
             let length = text.strip_suffix(b",").unwrap_or(&text).len();
             text.truncate(length);
             if text.starts_with(b"{") && text.ends_with(b"}") {
+                // Its bytes become part of a request: whatever the checksums say, it must be one item there.
+                check_object(&text).map_err(|error| self.no_item(end, &error))?;
                 let text = if length > LARGE_ITEM { Bytes::copy_from_slice(&text) } else { text };
                 return Ok(Some(StripedItem { text, end }));
             }
@@ -120,11 +124,16 @@ impl StripeReader {
                 return Ok(None);
             }
             if *text != *JSON_HEAD.trim_ascii_end() {
-                let what = format!("{}: the line before byte {end} holds no item", self.shown);
-                return Err(Error::damaged(what).with_hint(OTHER_COPY));
+                return Err(self.no_item(end, &"it is not a JSON object"));
             }
         }
         Ok(None)
+    }
+
+    /// The line that ends at `end` is damaged.
+    fn no_item(&self, end: u64, what: &dyn Display) -> Error {
+        let what = format!("{}: the line before byte {end} is not an item: {what}", self.shown);
+        Error::damaged(what).with_hint(OTHER_COPY)
     }
 }
 

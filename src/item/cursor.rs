@@ -100,6 +100,11 @@ impl<'a> Cursor<'a> {
         Ok(start..self.at)
     }
 
+    /// Advances by `length` bytes.
+    pub(super) fn skip(&mut self, length: usize) {
+        self.at += length;
+    }
+
     /// Nothing but whitespace is left.
     pub(super) fn finish(&mut self) -> Result<(), ScanError> {
         if self.peek().is_some() { Err(self.fault("more text behind the document")) } else { Ok(()) }

@@ -6,22 +6,23 @@
 
 use super::compact::{compact_into, has_line_breaks};
 use super::cursor::{Cursor, says};
-use super::scan::ScanError;
+use super::scan::{ScanError, Scanner, Step};
 use bytes::Bytes;
+use std::borrow::Cow;
 use std::fmt;
 
 /// The body is not what it should be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CutError {
     /// The byte of the body at which it was noticed.
     pub offset: usize,
     /// What is wrong, as a lowercase fragment.
-    pub what: &'static str,
+    pub what: Cow<'static, str>,
 }
 
 impl From<ScanError> for CutError {
     fn from(error: ScanError) -> Self {
-        Self { offset: error.at, what: error.what }
+        Self { offset: error.at, what: Cow::Borrowed(error.what) }
     }
 }
 
@@ -116,7 +117,10 @@ impl Items {
             if has_line_breaks(item) {
                 compact_into(item, &mut text);
                 if has_line_breaks(&text[start..]) {
-                    return Err(CutError { offset: from.start as usize, what: "a line break inside a string" });
+                    return Err(CutError {
+                        offset: from.start as usize,
+                        what: Cow::Borrowed("a line break inside a string"),
+                    });
                 }
             } else {
                 text.extend_from_slice(item);
@@ -135,27 +139,52 @@ impl Items {
 /// The document is cut short or goes on behind its end, its brackets do not match, the array stands in it twice, or one of its
 /// elements is not an object.
 pub fn cut_items(body: Bytes, path: &[&str]) -> Result<CutResponse, CutError> {
-    let mut cutter = Cutter { cursor: Cursor::new(&body), spans: Vec::new(), array: None };
+    let by_structure = |text: &[u8]| length_of(text).map(|length| (length, false));
+    cut_with(body, path, by_structure)
+}
+
+/// The same; `element` returns the length of the element at the beginning of its text, and whether it certainly is on one line.
+pub(super) fn cut_with<F>(body: Bytes, path: &[&str], element: F) -> Result<CutResponse, CutError>
+where
+    F: FnMut(&[u8]) -> Result<(usize, bool), CutError>,
+{
+    let mut cutter =
+        Cutter { text: &body, cursor: Cursor::new(&body), spans: Vec::new(), array: None, element, on_lines: true };
     cutter.object(path)?;
     cutter.cursor.finish()?;
-    let Cutter { spans, array, .. } = cutter;
+    let Cutter { spans, array, on_lines, .. } = cutter;
     let Some((start, end)) = array else {
         return Ok(CutResponse { items: Items::default(), rest: body.to_vec() });
     };
     let rest = [&body[..start], b"[]", &body[end..]].concat();
-    let broken = has_line_breaks(&body[start..end]);
+    let broken = !on_lines && has_line_breaks(&body[start..end]);
     let items = Items { text: body, spans };
     Ok(CutResponse { items: if broken { items.on_lines()? } else { items }, rest })
 }
 
-struct Cutter<'a> {
+/// The length of the value at the beginning of `text`, by its structure.
+pub(super) fn length_of(text: &[u8]) -> Result<usize, CutError> {
+    match Scanner::new().feed(text)? {
+        Step::Done(length) => Ok(length),
+        Step::More => Err(CutError { offset: text.len(), what: Cow::Borrowed("the text ends too early") }),
+    }
+}
+
+struct Cutter<'a, F> {
+    text: &'a [u8],
     cursor: Cursor<'a>,
     spans: Vec<Span>,
     /// Where the array stands, brackets included.
     array: Option<(usize, usize)>,
+    element: F,
+    /// Whether each element so far certainly is on one line.
+    on_lines: bool,
 }
 
-impl Cutter<'_> {
+impl<F> Cutter<'_, F>
+where
+    F: FnMut(&[u8]) -> Result<(usize, bool), CutError>,
+{
     /// The object that holds the rest of `path`; as many calls deep as the path is long.
     fn object(&mut self, path: &[&str]) -> Result<(), CutError> {
         self.cursor.take(b'{', "not a JSON object")?;
@@ -197,14 +226,20 @@ impl Cutter<'_> {
             Some(b'{') | None => {}
             Some(_) => return Err(self.cursor.fault("an item that is not an object").into()),
         }
-        let range = self.cursor.skip_value()?;
-        self.spans.push(span(range.start, range.end)?);
+        let start = self.cursor.offset();
+        let element = (self.element)(&self.text[start..]);
+        let (length, on_line) = element.map_err(|error| CutError { offset: start + error.offset, what: error.what })?;
+        self.cursor.skip(length);
+        self.on_lines &= on_line;
+        self.spans.push(span(start, start + length)?);
         Ok(())
     }
 }
 
 fn span(start: usize, end: usize) -> Result<Span, CutError> {
-    let bounded = |at: usize| u32::try_from(at).map_err(|_| CutError { offset: at, what: "more than 4 GiB of text" });
+    let bounded = |at: usize| {
+        u32::try_from(at).map_err(|_| CutError { offset: at, what: Cow::Borrowed("more than 4 GiB of text") })
+    };
     Ok(Span { start: bounded(start)?, end: bounded(end)? })
 }
 

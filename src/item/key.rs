@@ -140,7 +140,10 @@ impl From<ScanError> for KeyError {
 }
 
 /// A key attribute as it stands in the item: its name and its value.
-type Member<'a> = (&'a [u8], &'a [u8]);
+pub(super) type Member<'a> = (&'a [u8], &'a [u8]);
+
+/// The partition key and the sort key, where an item has them.
+pub(super) type KeyMembers<'a> = (Option<Member<'a>>, Option<Member<'a>>);
 
 impl KeySchema {
     /// The key of `item`.
@@ -171,8 +174,13 @@ impl KeySchema {
     /// # Errors
     /// Those of [`Self::extract`].
     pub fn hash128_with(&self, identity: &mut Vec<u8>, item: &[u8]) -> Result<u128, KeyError> {
+        let members = self.find(item)?;
+        self.hash_of(members, identity)
+    }
+
+    /// The hash of the key that these members make.
+    pub(super) fn hash_of(&self, (partition, sort): KeyMembers<'_>, identity: &mut Vec<u8>) -> Result<u128, KeyError> {
         identity.clear();
-        let (partition, sort) = self.find(item)?;
         identify(&self.partition, partition, identity)?;
         if let Some(attribute) = &self.sort {
             identify(attribute, sort, identity)?;
@@ -185,7 +193,17 @@ impl KeySchema {
         std::iter::once(&self.partition).chain(&self.sort).map(|attribute| attribute.name.as_str())
     }
 
-    fn find<'a>(&self, item: &'a [u8]) -> Result<(Option<Member<'a>>, Option<Member<'a>>), KeyError> {
+    /// Keeps an attribute of an item if it is one of the key; `name` has no quotes and no escapes.
+    #[inline]
+    pub(super) fn take_member<'a>(&self, members: &mut KeyMembers<'a>, name: &'a [u8], value: &'a [u8]) {
+        if name == self.partition.name.as_bytes() {
+            members.0 = Some((name, value));
+        } else if self.sort.as_ref().is_some_and(|sort| name == sort.name.as_bytes()) {
+            members.1 = Some((name, value));
+        }
+    }
+
+    fn find<'a>(&self, item: &'a [u8]) -> Result<KeyMembers<'a>, KeyError> {
         let (mut partition, mut sort) = (None, None);
         let mut cursor = Cursor::new(item);
         cursor.take(b'{', "not a JSON object")?;

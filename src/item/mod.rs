@@ -1,7 +1,7 @@
 //! One item, as raw bytes: where it ends, its key, its size, a digest of what it says, and its values where they are needed.
 //!
-//! Items travel through the program as the bytes DynamoDB sent. Nothing here decodes an item on its way: [`cut_items`] cuts a
-//! page into items by structure alone, [`KeySchema::extract`] reads the key and skips the rest. [`parse_item`], [`item_size`],
+//! Items travel through the program as the bytes DynamoDB sent. Nothing here decodes an item on its way: [`cut_page`] cuts a
+//! page into items and checks them, [`KeySchema::extract`] reads the key and skips the rest. [`parse_item`], [`item_size`],
 //! [`item_digest`] and [`validate`](fn@validate) look inside, each in one pass over a strict lexer. No I/O, no async, nothing of AWS but the
 //! format of its JSON.
 
@@ -16,6 +16,7 @@ mod form;
 mod key;
 mod lex;
 mod number;
+mod page;
 mod sample;
 mod scan;
 mod size;
@@ -33,9 +34,10 @@ pub use error::{ItemError, ItemErrorKind};
 pub use form::{Form, form_of, has_key_type};
 pub use key::{Key, KeyAttribute, KeyError, KeySchema, KeyType};
 pub use number::{NumberError, canonical_number};
+pub use page::{PageKeys, cut_page};
 pub use sample::Sample;
 pub use scan::{DEPTH, ScanError, Scanner, Step};
 pub use size::{WRITE_UNIT, each_size, item_size, read_units, write_units};
 pub use usual::usual_item;
-pub use validate::validate;
+pub use validate::{check_object, validate};
 pub use value::{Attributes, Value, parse_item};

@@ -2,15 +2,17 @@
 //!
 //! In one pass, without allocating (strings with escapes apart, where their text matters), and quickly for what DynamoDB itself
 //! wrote (see `usual`). A type tag that this version does
-//! not know passes if its value is well-formed JSON. What only DynamoDB can judge (keys, sizes, empty sets, names that stand
-//! twice) is left to it.
+//! not know passes if its value is well-formed JSON. A name that occurs twice in one map does not pass: readers of JSON disagree
+//! about which of the two counts. What only DynamoDB can judge (keys, sizes, empty sets) is left to it.
 
 use super::base64;
 use super::error::{ItemError, ItemErrorKind};
-use super::lex::Lexer;
+use super::lex::{Lexer, Quoted};
 use super::tag::Tag;
 use super::usual::is_usual_item;
 use super::value::{LEVELS, checked_number};
+use std::borrow::Cow;
+use std::collections::HashSet;
 
 /// Checks that `item` is one well-formed item.
 ///
@@ -18,6 +20,24 @@ use super::value::{LEVELS, checked_number};
 /// What is wrong, with the attribute's name or the byte.
 pub fn validate(item: &[u8]) -> Result<(), ItemError> {
     if is_usual_item(item) { Ok(()) } else { strictly(item) }
+}
+
+/// Checks that `line` is exactly one JSON object in which no attribute name occurs twice, whatever its values say. A line that passes
+/// can be placed in a request as an item: it cannot end there and continue as something else, and its key is the one that was read.
+///
+/// # Errors
+/// What is wrong, with the attribute's name or the byte.
+pub fn check_object(line: &[u8]) -> Result<(), ItemError> {
+    match validate(line) {
+        Err(error) if error.is_about_meaning() && *error.kind() != ItemErrorKind::DuplicateName => by_structure(line),
+        checked => checked,
+    }
+}
+
+fn by_structure(line: &[u8]) -> Result<(), ItemError> {
+    let mut lexer = Lexer::new(line)?;
+    distinct_members(&mut lexer, |lexer, _| lexer.skip())?;
+    lexer.finish()
 }
 
 /// [`validate`] by the lexer alone, which knows every spelling and words the error.
@@ -28,7 +48,31 @@ pub(super) fn strictly(item: &[u8]) -> Result<(), ItemError> {
 }
 
 fn map(lexer: &mut Lexer<'_>, level: usize) -> Result<(), ItemError> {
-    lexer.members(|lexer, name| value(lexer, level).map_err(|error| error.within(&name.shown())))
+    distinct_members(lexer, |lexer, name| value(lexer, level).map_err(|error| error.within(&name.shown())))
+}
+
+/// Calls `each` for every member of an object, whose names must differ.
+fn distinct_members<'a, F>(lexer: &mut Lexer<'a>, mut each: F) -> Result<(), ItemError>
+where
+    F: FnMut(&mut Lexer<'a>, Quoted<'a>) -> Result<(), ItemError>,
+{
+    let mut names = HashSet::new();
+    lexer.members(|lexer, name| {
+        if !names.insert(said(&name)) {
+            return Err(ItemError::new(ItemErrorKind::DuplicateName, name.offset()).within(&name.shown()));
+        }
+        each(lexer, name)
+    })
+}
+
+/// The unescaped bytes of a name; half of a surrogate pair equals only itself.
+fn said<'a>(name: &Quoted<'a>) -> Cow<'a, [u8]> {
+    if let Some(plain) = name.plain() {
+        return Cow::Borrowed(plain);
+    }
+    let mut bytes = Vec::new();
+    name.unescape(&mut bytes);
+    Cow::Owned(bytes)
 }
 
 fn value(lexer: &mut Lexer<'_>, level: usize) -> Result<(), ItemError> {
@@ -77,6 +121,52 @@ mod tests {
         assert!(validate(br#"{"a":{"X":1},"b":5}"#).is_err());
     }
 
+    #[test]
+    fn a_name_that_occurs_twice_in_one_map_is_refused() {
+        let twice = r#"{"S":"1"}"#;
+        for text in [
+            format!(r#"{{"a":{twice},"a":{twice}}}"#),
+            format!(r#"{{"a":{twice},"\u0061":{twice}}}"#),
+            format!(r#"{{"b":{{"M":{{"a":{twice},"x":{twice},"a":{twice}}}}}}}"#),
+            format!(r#"{{"b":{{"L":[{{"M":{{"a":{twice},"a":{{"N":"1"}}}}}}]}}}}"#),
+        ] {
+            let error = validate(text.as_bytes()).expect_err(&text);
+            assert_eq!(error.kind(), &ItemErrorKind::DuplicateName, "{text}");
+        }
+        let separate =
+            format!(r#"{{"a":{{"M":{{"a":{twice}}}}},"b":{{"L":[{{"M":{{"a":{twice}}}}},{{"M":{{"a":{twice}}}}}]}}}}"#);
+        assert_eq!(validate(separate.as_bytes()), Ok(()));
+        // More than are compared with each other.
+        for (count, is_valid) in [(500, true), (501, false)] {
+            let members: Vec<_> = (0..count).map(|number| format!(r#""{}":{twice}"#, number % 500)).collect();
+            assert_eq!(validate(format!("{{{}}}", members.join(",")).as_bytes()).is_ok(), is_valid, "{count}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_sent_is_one_object() {
+        for line in
+            [r#"{"id":{"S":"a"}}"#, r#"{"id":{"B":"?"}}"#, r#"{"id":5,"x":{"N":"x"}}"#, r#"{"id":{"S":"\ud800"}}"#]
+        {
+            assert_eq!(check_object(line.as_bytes()), Ok(()), "{line}");
+        }
+        for line in [
+            r#"{"id":{"S":"a"}}}},{"DeleteRequest":{"Key":{"id":{"S":"b"}}"#,
+            r#"{"id":{"S":"a"}}}},{"DeleteRequest":{"Key":{"id":{"S":"b"}}}},{"PutRequest":{"Item":{"id":{"S":"c"}}"#,
+            r#"{"id":{"S":"a"}},{"id":{"S":"b"}}"#,
+            r#"{"id":{"S":"a"}"#,
+            r#"{"id":{"S":"a"},}"#,
+            r#"{"id":{"S":"a" /* " */ }}"#,
+            r#"{"id":{"S":"a"},"id":{"S":"b"}}"#,
+            r#"{"id":5,"id":{"S":"b"}}"#,
+            r#"{"x":{"B":"?"},"id":{"S":"a"},"\u0069d":{"S":"b"}}"#,
+            "[]",
+            "",
+        ] {
+            assert!(check_object(line.as_bytes()).is_err(), "{line}");
+        }
+    }
+
     proptest! {
         #[test]
         fn takes_what_the_typed_parser_takes(
@@ -87,7 +177,7 @@ mod tests {
             let at = at.index(text.len());
             let changed = [&text.as_bytes()[..at], byte.as_bytes(), &text.as_bytes()[at + 1..]].concat();
             match parse_item(&changed).map_err(|error| error.kind().clone()) {
-                Err(ItemErrorKind::UnknownType(_) | ItemErrorKind::LoneSurrogate | ItemErrorKind::DuplicateName) => {}
+                Err(ItemErrorKind::UnknownType(_) | ItemErrorKind::LoneSurrogate) => {}
                 parsed => prop_assert_eq!(strictly(&changed).is_ok(), parsed.is_ok()),
             }
         }

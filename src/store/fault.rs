@@ -69,6 +69,14 @@ impl Fault {
         Self::new(Class::Transient, message)
     }
 
+    /// The same fault; where a damaged page is meant, it names the endpoint that sent it.
+    pub(super) fn sent_by(mut self, endpoint: &str) -> Self {
+        if self.class == Class::Transient {
+            self.message = format!("{endpoint} sent a {}", self.message);
+        }
+        self
+    }
+
     /// A response beyond every bound of the protocol: it would be the same again.
     pub(super) fn endless_body() -> Self {
         Self::new(Class::Other, format!("the response is longer than {} bytes", crate::limits::RESPONSE_BYTES))

@@ -51,7 +51,7 @@ pub use selection::Selection;
 pub use wire::{WireBytes, WireCompression};
 
 use crate::error::Result;
-use crate::item::{Items, KeySchema};
+use crate::item::{Items, KeySchema, PageKeys};
 use crate::schema::{Captured, CreateTable, Section, Setting, SettingCall, TableSchema};
 
 /// One call of a (parallel) Scan.
@@ -71,6 +71,10 @@ pub struct ScanRequest {
     pub start: Option<PageKey>,
     /// What the table is to leave out.
     pub selection: Arc<Selection>,
+    /// The table's key. Every item of the page must have it.
+    pub key: Arc<KeySchema>,
+    /// The keys of the page before this one, which must not occur in it; none if there is no such page or it is not known.
+    pub before: Arc<PageKeys>,
 }
 
 /// What one Scan call returned.
@@ -78,6 +82,8 @@ pub struct ScanRequest {
 pub struct ScanPage {
     /// The items, byte for byte.
     pub items: Items,
+    /// Their keys, for the request for the next page.
+    pub keys: Arc<PageKeys>,
     /// Where the next page starts; `None` at the end of the segment.
     pub next: Option<PageKey>,
     /// Read units consumed.

@@ -1,5 +1,7 @@
 //! Reading: descriptions, names, Scan pages. Bodies are built and parsed here; the items in them are only cut out.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -11,7 +13,7 @@ use super::pagination::CycleDetector;
 use super::seam::Body;
 use super::{PageKey, Room, ScanPage, ScanRequest};
 use crate::error::{Error, Result};
-use crate::item::{cut_items, read_units};
+use crate::item::{cut_items, cut_page, read_units};
 use crate::schema::TableSchema;
 
 /// Names listed at most: they serve a hint, not an inventory.
@@ -97,7 +99,7 @@ impl Client {
         answer.map_err(|fault| {
             let is_refused = fault.class == Class::Invalid && !request.selection.is_empty();
             let words = fault.message.clone();
-            let error = self.tell(fault, "Scan", &request.table);
+            let error = self.tell(fault, "Scan", &place(request));
             if is_refused { refused_selection(&words, error) } else { error }
         })
     }
@@ -114,7 +116,10 @@ impl Client {
         let with_gzip = self.wire().asks();
         let sent = self.retry().now();
         let page = self.send_scan(&request.table, scan_body(request, quote.limit), with_gzip).await;
-        let page = page.and_then(|(body, room)| Ok(ScanPage { room, ..scan_page(body, request.start.as_ref())? }));
+        let page = page.and_then(|(body, room)| {
+            let page = scan_page(body, request).map_err(|fault| fault.sent_by(self.endpoint()))?;
+            Ok(ScanPage { room, ..page })
+        });
         match &page {
             Ok(page) => {
                 // An engine that tells no consumption is taken to consume what DynamoDB would.
@@ -161,30 +166,57 @@ fn scan_body(request: &ScanRequest, limit: Option<u32>) -> Bytes {
     Bytes::from(body)
 }
 
-/// Cuts the items out of the response to a Scan that started at `start`, and reads the rest. A page whose `Count` is not the number of
-/// its items is requested again.
-fn scan_page(body: Body, start: Option<&PageKey>) -> Result<ScanPage, Fault> {
+/// The table, and the segment if it is read in several.
+fn place(request: &ScanRequest) -> String {
+    if request.total_segments > 1 {
+        format!("{} segment {} of {}", request.table, request.segment + 1, request.total_segments)
+    } else {
+        request.table.clone()
+    }
+}
+
+/// Cuts the items out of the response to `request`, checks them, and reads the rest. A damaged page is requested again: one with an
+/// item that an inspection of the dump would report, or whose `Count` is not the number of its items.
+fn scan_page(body: Body, request: &ScanRequest) -> Result<ScanPage, Fault> {
     let Body { text, wire } = body;
-    let cut = cut_items(text, &["Items"]).map_err(|error| Fault::broken_body(format!("Scan page: {error}")))?;
-    let rest: ScanRest<'_> =
-        serde_json::from_slice(&cut.rest).map_err(|error| Fault::broken_body("Scan page").with_source(error))?;
+    let (cut, keys) = match cut_page(text.clone(), &request.key, &request.before) {
+        Ok(cut) => cut,
+        Err(error) => {
+            // A server that sends the same pages again says so in the position, too, and would do it each time.
+            if let Ok(cut) = cut_items(text, &["Items"]) {
+                next_key(&scan_rest(&cut.rest)?, request)?;
+            }
+            return Err(Fault::broken_body(format!("damaged page: {error}")));
+        }
+    };
+    let rest = scan_rest(&cut.rest)?;
     let items = cut.items.len() as u64;
     if rest.items.is_none() && rest.count.is_none() {
-        return Err(Fault::broken_body("Scan page has neither items nor their count"));
+        return Err(Fault::broken_body("page with neither items nor their count"));
     }
     if let Some(count) = rest.count.filter(|count| *count != items) {
-        return Err(Fault::broken_body(format!("Scan page says Count {count} but holds {items} items")));
+        return Err(Fault::broken_body(format!("page that says Count {count} but holds {items} items")));
     }
-    let last = rest.last_evaluated_key.filter(|key| key.get() != "null");
-    let next = last.map(|key| PageKey::after(start, key.get())).transpose()?;
     Ok(ScanPage {
+        next: next_key(&rest, request)?,
         looked_at: rest.scanned_count.unwrap_or(items).max(items),
         items: cut.items,
+        keys: Arc::new(keys),
         room: Room::default(),
-        next,
         read_units: rest.consumed_capacity.and_then(|capacity| capacity.capacity_units).unwrap_or(0.0),
         wire,
     })
+}
+
+/// What a Scan response says besides its items.
+fn scan_rest(rest: &[u8]) -> Result<ScanRest<'_>, Fault> {
+    serde_json::from_slice(rest).map_err(|error| Fault::broken_body("damaged page").with_source(error))
+}
+
+/// Where the page after this one starts.
+fn next_key(rest: &ScanRest<'_>, request: &ScanRequest) -> Result<Option<PageKey>, Fault> {
+    let last = rest.last_evaluated_key.filter(|key| key.get() != "null");
+    last.map(|key| PageKey::after(request.start.as_ref(), key.get())).transpose()
 }
 
 fn parse<'a, T: Deserialize<'a>>(text: &'a [u8], operation: &str) -> Result<T> {
@@ -194,13 +226,30 @@ fn parse<'a, T: Deserialize<'a>>(text: &'a [u8], operation: &str) -> Result<T> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
+    use crate::item::{KeyAttribute, KeySchema, KeyType};
     use crate::store::WireBytes;
 
+    fn key() -> KeySchema {
+        KeySchema { partition: KeyAttribute { name: "a".to_owned(), kind: KeyType::S }, sort: None }
+    }
+
+    fn request(start: Option<PageKey>) -> ScanRequest {
+        ScanRequest {
+            table: "t\"t".into(),
+            segment: 1,
+            total_segments: 3,
+            consistent_read: true,
+            limit: Some(7),
+            start,
+            selection: Arc::default(),
+            key: Arc::new(key()),
+            before: Arc::default(),
+        }
+    }
+
     fn page_of(text: &'static [u8]) -> Result<ScanPage, Fault> {
-        scan_page(Body { text: Bytes::from_static(text), wire: WireBytes::default() }, None)
+        scan_page(Body { text: Bytes::from_static(text), wire: WireBytes::default() }, &request(None))
     }
 
     #[test]
@@ -220,15 +269,7 @@ mod tests {
     fn the_last_key_goes_back_byte_for_byte() {
         let page = br#"{"Count":0,"Items":[],"LastEvaluatedKey":{"n":{"N":"1.50"}, "s":{"S":"\u00e9"}}}"#;
         let next = page_of(page).unwrap().next;
-        let request = ScanRequest {
-            table: "t\"t".into(),
-            segment: 1,
-            total_segments: 3,
-            consistent_read: true,
-            limit: Some(7),
-            start: next,
-            selection: Arc::default(),
-        };
+        let request = request(next);
         assert_eq!(
             scan_body(&request, request.limit),
             Bytes::from_static(

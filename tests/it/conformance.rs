@@ -108,6 +108,8 @@ fn scan_of(table: &str) -> ScanRequest {
         limit: None,
         start: None,
         selection: Arc::default(),
+        key: Arc::new(KeySchema { partition: KeyAttribute { name: "id".to_owned(), kind: KeyType::S }, sort: None }),
+        before: Arc::default(),
     }
 }
 

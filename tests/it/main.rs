@@ -8,6 +8,7 @@ mod bucket;
 mod conflicts;
 mod conformance;
 mod cost;
+mod damaged_pages;
 mod diff_schema;
 mod dump;
 mod either_end;

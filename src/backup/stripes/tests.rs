@@ -66,3 +66,22 @@ fn what_is_not_known_to_have_an_item_on_each_line_is_not_cut() {
     let stripes = empty.stripes(8).unwrap().unwrap();
     assert!(stripes.len() == 1 && read(&empty, stripes[0], 0).is_empty());
 }
+
+#[test]
+fn only_what_is_one_object_is_handed_out_whatever_was_checked_before() {
+    for line in [
+        r#"{"pk":{"S":"a"}}}},{"DeleteRequest":{"Key":{"pk":{"S":"b"}}"#,
+        r#"{"pk":{"S":"a"}},{"pk":{"S":"b"}}"#,
+        r#"{"pk":{"S":"a"},"pk":{"S":"b"}}"#,
+        r#"{"pk":{"S":"a"},"\u0070k":{"S":"b"}}"#,
+        r#"{"pk":{"S":"a"},}"#,
+        r#""pk""#,
+    ] {
+        // The source is open, and its file changes under it.
+        let (dir, source) = dumped(1, DataFormat::Json, Compression::None);
+        std::fs::write(dir.path().join("dump/table-data.json"), format!("{{\"Items\":[\n{line}\n]}}\n")).unwrap();
+        let stripe = source.stripes(1).unwrap().unwrap()[0];
+        let error = source.stripe(stripe, 0).unwrap().next_item().expect_err(line);
+        assert!(error.to_string().contains("is not an item"), "{error}");
+    }
+}

@@ -263,7 +263,7 @@ struct Scanned {
 }
 
 impl<S: ReadStore + Clone + 'static> TableSide<S> {
-    fn request(&self, segment: u32, start: Option<PageKey>) -> ScanRequest {
+    fn request(&self, segment: u32, start: Option<PageKey>, key: &Arc<KeySchema>) -> ScanRequest {
         ScanRequest {
             table: self.table.clone(),
             segment,
@@ -272,6 +272,8 @@ impl<S: ReadStore + Clone + 'static> TableSide<S> {
             limit: None,
             start,
             selection: Arc::default(),
+            key: Arc::clone(key),
+            before: Arc::default(),
         }
     }
 }
@@ -288,7 +290,8 @@ impl<S: ReadStore + Clone + 'static> Side for TableSide<S> {
         let reporter = tells.then(|| Arc::clone(&comparing.reporter));
         let (key, how, table) = (comparing.key.clone(), How::of(comparing), self.table.clone());
         let output = blocking(COMPARISON, move || spill_pages(waiting, &table, &key, &how, reporter.as_deref()));
-        let one = move |segment| scan(self.store.clone(), self.request(segment, None), pages.clone());
+        let table_key = Arc::new(comparing.key.clone());
+        let one = move |segment| scan(self.store.clone(), self.request(segment, None, &table_key), pages.clone());
         let reading = each_segment(spread(self.segments), one);
         // Both end in any case: a reader that failed closes the channel, and so do the scans.
         let (spilled, ()) = tokio::try_join!(output, reading)?;
@@ -297,9 +300,10 @@ impl<S: ReadStore + Clone + 'static> Side for TableSide<S> {
 
     async fn texts(&self, wanted: &HashMap<u128, u32>, pages: &[Page], comparing: &Comparing) -> Result<Texts> {
         let mut texts = Texts::default();
+        let table_key = Arc::new(comparing.key.clone());
         let numbers: BTreeSet<u32> = wanted.values().copied().collect();
         for page in numbers.into_iter().filter_map(|number| pages.get(usize::try_from(number).ok()?)) {
-            let mut request = self.request(page.segment, page.start.clone());
+            let mut request = self.request(page.segment, page.start.clone(), &table_key);
             let mut left = page.items;
             // Where units are limited, what was one page may come as several now.
             loop {
@@ -314,7 +318,7 @@ impl<S: ReadStore + Clone + 'static> Side for TableSide<S> {
                 }
                 left = left.saturating_sub(found.items.len());
                 match found.next {
-                    Some(next) if left > 0 => request.start = Some(next),
+                    Some(next) if left > 0 => (request.start, request.before) = (Some(next), found.keys),
                     _ => break,
                 }
             }
@@ -330,10 +334,10 @@ async fn scan<S: ReadStore>(store: S, mut request: ScanRequest, pages: mpsc::Sen
         let Ok(place) = pages.reserve().await else { return Ok(()) };
         let found = store.scan(&request).await?;
         let page = Page { segment: request.segment, start: request.start.clone(), items: found.items.len() };
-        let ScanPage { items, next, read_units, wire, room, looked_at: _ } = found;
+        let ScanPage { items, keys, next, read_units, wire, room, looked_at: _ } = found;
         place.send(Scanned { page, items, read_units, wire, room });
         match next {
-            Some(next) => request.start = Some(next),
+            Some(next) => (request.start, request.before) = (Some(next), keys),
             None => return Ok(()),
         }
     }

@@ -171,9 +171,10 @@ where
 /// The Scans of all segments that are not read to their end, each from where to go on.
 ///
 /// # Errors
-/// The checkpoint holds a key that is none.
+/// The checkpoint holds a key that is none; the schema has no usable key.
 pub(super) fn unread(plan: &DumpPlan, progress: &ScanProgress) -> Result<Vec<ScanRequest>> {
     let mut requests = Vec::new();
+    let key = Arc::new(plan.schema.key_schema()?);
     for segment in spread(plan.segments) {
         let start = match progress.segments.get(segment as usize) {
             Some(SegmentProgress::Done) => continue,
@@ -191,6 +192,8 @@ pub(super) fn unread(plan: &DumpPlan, progress: &ScanProgress) -> Result<Vec<Sca
             limit: None,
             start,
             selection: Arc::clone(&plan.selection),
+            key: Arc::clone(&key),
+            before: Arc::default(),
         });
     }
     Ok(requests)
@@ -217,7 +220,7 @@ impl Scan {
             let left = self.left.filter(|_| self.request.selection.filter().is_none());
             self.request.limit = left.map(|left| u32::try_from(left).unwrap_or(u32::MAX));
             let Some(page) = self.call(&store).await else { return Ok(()) };
-            let ScanPage { mut items, next, read_units, looked_at: _, wire, room } = page?;
+            let ScanPage { mut items, keys, next, read_units, looked_at: _, wire, room } = page?;
             let before = items.len();
             if let Some(left) = &mut self.left {
                 items.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
@@ -232,6 +235,7 @@ impl Scan {
                 return Ok(());
             }
             self.request.start = next;
+            self.request.before = keys;
         }
         Ok(())
     }

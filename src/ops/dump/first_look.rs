@@ -38,6 +38,8 @@ pub(super) async fn look(
         limit: None,
         start: None,
         selection: Arc::default(),
+        key: Arc::new(plan.schema.key_schema()?),
+        before: Arc::default(),
     };
     let page = tokio::select! {
         page = store.scan(&request) => page?,
@@ -71,6 +73,7 @@ mod tests {
         let next = has_more.then(|| PageKey::from_json(r#"{"a":{"S":"x"}}"#).unwrap());
         ScanPage {
             items: cut_items(Bytes::from(text), &["Items"]).unwrap().items,
+            keys: Arc::default(),
             next,
             read_units: 1.0,
             looked_at: 1,

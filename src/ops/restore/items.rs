@@ -15,7 +15,7 @@ use super::ledger::Going;
 use crate::backup::{Collisions, ItemReader, Source, StripeReader};
 use crate::error::{Error, Result};
 use crate::event::Reporter;
-use crate::item::KeySchema;
+use crate::item::{ItemError, KeySchema, check_object};
 use crate::ops::through::{CHUNK_ITEMS, Meetings, Misfit, through};
 use crate::store::Refused;
 use crate::transform::{Outcome, Transform, Transformed};
@@ -241,7 +241,7 @@ enum Reader {
 impl Readers {
     pub(super) fn open(source: &Source, lanes: &Lanes) -> Result<Self> {
         let lanes = match lanes {
-            Lanes::Whole { mark } => vec![(0, Reader::Whole { items: source.items()?, from: *mark })],
+            Lanes::Whole { mark } => vec![(0, Reader::Whole { items: source.items()?.recognising(), from: *mark })],
             Lanes::Stripes(stripes) => {
                 let readers = stripes.iter().enumerate().filter(|(_, striped)| striped.mark < striped.stripe.end);
                 let open = readers.map(|(lane, striped)| {
@@ -308,11 +308,18 @@ impl Reader {
             Self::Whole { items, from } => loop {
                 let Some(item) = items.next_item()? else { return Ok(None) };
                 if item.offset >= *from {
+                    if !item.is_valid {
+                        check_object(&item.text).map_err(|error| no_item(item.line, &error))?;
+                    }
                     return Ok(Some((item.text, item.offset + 1)));
                 }
             },
         }
     }
+}
+
+fn no_item(line: u64, error: &ItemError) -> Error {
+    Error::damaged(format!("line {line} of the source: not an item: {error}"))
 }
 
 #[cfg(test)]

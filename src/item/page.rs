@@ -1,0 +1,189 @@
+//! The items of one Scan page: each is well-formed and has the table's key, and no key occurs twice.
+//!
+//! A checksum of the response proves that it arrived as it was sent, and not every endpoint sends one. What is checked here is what
+//! an inspection of the dump would call damaged, so that a dump that ends well is a dump that is intact. Items are validated while
+//! they are cut, in the pass that finds their ends.
+
+use super::cut::{CutError, CutResponse, cut_with, length_of};
+use super::key::{KeyMembers, KeySchema};
+use super::usual::usual_item_with;
+use super::validate::validate;
+use crate::limits;
+use bytes::Bytes;
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::hash::{BuildHasherDefault, Hasher};
+
+/// Keys of a page that are remembered for the next one. Pages of items that are smaller than 128 bytes have more.
+const REMEMBERED: usize = 8192;
+
+/// Hashes of the keys of one page, its last 8,192 at most.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PageKeys(Hashes);
+
+type Hashes = HashSet<u128, BuildHasherDefault<Identity>>;
+
+/// Hashes keys that are hashes already.
+#[derive(Debug, Default)]
+struct Identity(u64);
+
+impl Hasher for Identity {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = bytes.first_chunk().map_or(0, |bytes| u64::from_ne_bytes(*bytes));
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+/// Cuts the items out of the body of a Scan response, as [`cut_items`](super::cut_items) does, and checks them: each is well-formed
+/// by the rules of [`validate`](fn@validate) and has a key of the table, which neither an item before it nor one of the page
+/// before has. Returns the keys for the next page.
+///
+/// # Errors
+/// Those of [`cut_items`](super::cut_items); an item that fails one of these checks, with its number.
+pub fn cut_page(body: Bytes, key: &KeySchema, before: &PageKeys) -> Result<(CutResponse, PageKeys), CutError> {
+    let mut check =
+        Check { key, before, identity: Vec::with_capacity(128), order: Vec::new(), found: Hashes::default() };
+    check.found.reserve(before.0.len());
+    let cut = cut_with(body, &["Items"], |text| check.item(text))?;
+    Ok((cut, check.keys()))
+}
+
+/// A pass over the items of a page.
+struct Check<'a> {
+    key: &'a KeySchema,
+    before: &'a PageKeys,
+    /// Memory for the key under consideration.
+    identity: Vec<u8>,
+    /// The hashes of the keys in the order of the items.
+    order: Vec<u128>,
+    found: Hashes,
+}
+
+impl Check<'_> {
+    /// The length of the item at the beginning of `text`, and whether it certainly is on one line.
+    fn item(&mut self, text: &[u8]) -> Result<(usize, bool), CutError> {
+        let number = self.order.len() + 1;
+        let mut members = KeyMembers::default();
+        let usual = usual_item_with(text, |name, value| self.key.take_member(&mut members, name, value));
+        let damaged = |what: String| CutError { offset: 0, what: Cow::Owned(format!("item {number}: {what}")) };
+        let (length, hash) = match usual {
+            Some(length) => (length, self.key.hash_of(members, &mut self.identity)),
+            None => {
+                let length = length_of(text)?;
+                validate(&text[..length]).map_err(|error| damaged(error.to_string()))?;
+                (length, self.key.hash128_with(&mut self.identity, &text[..length]))
+            }
+        };
+        let hash = hash.map_err(|error| damaged(error.to_string()))?;
+
+        if length > limits::ITEM_TEXT_BYTES {
+            return Err(damaged(format!("longer than {} MiB", limits::ITEM_TEXT_BYTES >> 20)));
+        }
+        if !self.found.insert(hash) {
+            return Err(damaged("its key occurs twice in the page".to_owned()));
+        }
+        if self.before.0.contains(&hash) {
+            return Err(damaged("the page before has the same key".to_owned()));
+        }
+        self.order.push(hash);
+        Ok((length, usual.is_some()))
+    }
+
+    fn keys(self) -> PageKeys {
+        match self.order.len().checked_sub(REMEMBERED) {
+            Some(first @ 1..) => PageKeys(self.order[first..].iter().copied().collect()),
+            _ => PageKeys(self.found),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::key::{KeyAttribute, KeyType};
+    use super::*;
+
+    fn key() -> KeySchema {
+        let attribute = |name: &str, kind| KeyAttribute { name: name.to_owned(), kind };
+        KeySchema { partition: attribute("id", KeyType::S), sort: Some(attribute("at", KeyType::N)) }
+    }
+
+    fn cut(items: &[&str], before: &PageKeys) -> Result<(CutResponse, PageKeys), String> {
+        let body = format!(r#"{{"Count":1,"Items":[{}]}}"#, items.join(","));
+        cut_page(Bytes::from(body), &key(), before).map_err(|error| error.to_string())
+    }
+
+    /// What is wrong with the second item of a page.
+    fn fault(item: &str) -> String {
+        cut(&[r#"{"id":{"S":"a"},"at":{"N":"1"}}"#, item], &PageKeys::default()).expect_err(item)
+    }
+
+    #[test]
+    fn what_an_inspection_would_call_damaged_is_refused_with_its_number() {
+        for (item, what) in [
+            (r#"{"id":{"S":"b"},"at":{"N":"2"},"x":{"B":"AAA"}}"#, "not base64"),
+            (r#"{"id":{"S":"b"},"at":{"N":"2"},"x":{"N":"five"}}"#, "not a decimal number"),
+            (r#"{"id":{"S":"b"},"at":{"N":"2"},"x":{"S":5}}"#, "not a value of type S"),
+            (r#"{"id":{"S":"b"},"at":{"N":"2"},"x":{"S":"\u{1}"}}"#, "control character"),
+            (r#"{"id":{"S":"b"},"at":{"N":"2"},"x":5}"#, "not an object with one type tag"),
+            (r#"{"id":{"S":"b"},"at":{"N":"2"},"x" {"S":""}}"#, "expected a colon"),
+            (r#"{"id":{"S":"b"},"at":{"N":"2"},"x":{"S":""},"\u0078":{"S":""}}"#, "twice"),
+            (r#"{"id":{"S":"b"},"at":{"N":"2"},"x":{"S":""},"x":{"S":""}}"#, "twice"),
+            (r#"{"id":{"S":"b"}}"#, r#"key attribute "at" is missing"#),
+            (r#"{"id":{"S":"b"},"at":{"S":"2"}}"#, r#"has type "S""#),
+            (r#"{"id":{"S":""},"at":{"N":"2"}}"#, r#"key attribute "id" is empty"#),
+            (r#"{"at":{"N":"1.0"},"id":{"S":"\u0061"}}"#, "its key occurs twice in the page"),
+            (r#"{"id" : {"S":"a"},"at":{"N":"1"}}"#, "its key occurs twice in the page"),
+        ] {
+            // The escape is the test's own: JSON has no other for a control character.
+            let item = item.replace("\\u{1}", "\u{1}");
+            let error = fault(&item);
+            assert!(error.contains("item 2: ") && error.contains(what), "{item}: {error}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf_8_are_refused() {
+        let body = [&br#"{"Items":[{"id":{"S":"a"},"at":{"N":"1"},"x":{"S":""#[..], b"\xff", br#""}}]}"#].concat();
+        let error = cut_page(Bytes::from(body), &key(), &PageKeys::default()).expect_err("not UTF-8");
+        assert!(error.to_string().contains("item 1: byte 41: not UTF-8"), "{error}");
+    }
+
+    #[test]
+    fn an_item_of_the_page_before_is_refused_in_any_place_and_spelling() {
+        let (first, keys) =
+            cut(&[r#"{"id":{"S":"a"},"at":{"N":"1"}}"#, r#"{"id":{"S":"b"},"at":{"N":"1"}}"#], &PageKeys::default())
+                .expect("a page");
+        assert_eq!(first.items.len(), 2);
+        for repeated in [r#"{"id":{"S":"a"},"at":{"N":"1"}}"#, r#"{"at":{"N":"1e0"}, "id":{"S":"b"}}"#] {
+            let error = cut(&[r#"{"id":{"S":"c"},"at":{"N":"1"}}"#, repeated], &keys).expect_err(repeated);
+            assert!(error.contains("item 2: the page before has the same key"), "{error}");
+        }
+        assert!(cut(&[r#"{"id":{"S":"a"},"at":{"N":"2"}}"#], &keys).is_ok());
+    }
+
+    #[test]
+    fn only_so_many_keys_are_remembered() {
+        let items: Vec<_> =
+            (0..=REMEMBERED).map(|number| format!(r#"{{"id":{{"S":"{number}"}},"at":{{"N":"1"}}}}"#)).collect();
+        let items: Vec<&str> = items.iter().map(String::as_str).collect();
+        let (_, keys) = cut(&items, &PageKeys::default()).expect("a page");
+        assert_eq!(keys.0.len(), REMEMBERED);
+        assert!(cut(&[items[REMEMBERED]], &keys).is_err());
+        assert!(cut(&[items[0]], &keys).is_ok());
+    }
+
+    #[test]
+    fn items_of_any_layout_come_out_on_one_line_each() {
+        let (cut, _) = cut(
+            &["{\"id\":{\"S\":\"a\"},\n \"at\":{\"N\":\"1\"}}", r#"{"id":{"S":"b"},"at":{"N":"1"},"x":{"NEW":[1]}}"#],
+            &PageKeys::default(),
+        )
+        .expect("a page");
+        let items: Vec<_> = cut.items.iter().map(String::from_utf8_lossy).collect();
+        assert_eq!(items, [r#"{"id":{"S":"a"},"at":{"N":"1"}}"#, r#"{"id":{"S":"b"},"at":{"N":"1"},"x":{"NEW":[1]}}"#]);
+        assert_eq!(cut.rest, br#"{"Count":1,"Items":[]}"#);
+    }
+}
