@@ -184,25 +184,26 @@ fn unprocessed_items_are_matched_as_dynamodb_compares_keys_and_sent_again_as_the
     assert_eq!(engine.client().items("copy").len(), 9, "the engine has not seen the first item");
 }
 
-/// A page of one item that ends at `last`.
-fn page_until(last: &Value) -> Value {
-    json!({ "Items": [{ "id": { "S": "0" } }], "Count": 1, "ScannedCount": 1, "LastEvaluatedKey": last })
+/// A page that ends at `last`, of one item: another one for each position at which the page can start.
+fn page_until(request: &Value, last: &Value) -> Value {
+    let id = request["ExclusiveStartKey"]["id"]["S"].as_str().unwrap_or("0");
+    json!({ "Items": [{ "id": { "S": id } }], "Count": 1, "ScannedCount": 1, "LastEvaluatedKey": last })
 }
 
 #[test]
 fn a_scan_that_never_ends_is_an_error_of_the_endpoint() {
-    let repeated = |_: &Value| page_until(&json!({ "id": { "S": "a" } }));
+    let repeated = |request: &Value| page_until(request, &json!({ "id": { "S": "a" } }));
     let alternating = |request: &Value| {
         let next = if request["ExclusiveStartKey"]["id"]["S"] == "a" { "b" } else { "a" };
-        page_until(&json!({ "id": { "S": next } }))
+        page_until(request, &json!({ "id": { "S": next } }))
     };
     let answers: [fn(&Value) -> Value; 6] = [
         repeated,
         alternating,
-        |_| page_until(&json!({})),
-        |_| page_until(&json!("a")),
-        |_| page_until(&json!([{ "id": { "S": "a" } }])),
-        |_| page_until(&json!(7)),
+        |request| page_until(request, &json!({})),
+        |request| page_until(request, &json!("a")),
+        |request| page_until(request, &json!([{ "id": { "S": "a" } }])),
+        |request| page_until(request, &json!(7)),
     ];
     let refused = |run: Run, proxy: &Proxy| run.exits(1).says("Scan ").says(proxy.url()).never_says("equal");
 
