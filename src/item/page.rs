@@ -69,13 +69,12 @@ impl Check<'_> {
         let mut members = KeyMembers::default();
         let usual = usual_item_with(text, |name, value| self.key.take_member(&mut members, name, value));
         let damaged = |what: String| CutError { offset: 0, what: Cow::Owned(format!("item {number}: {what}")) };
-        let (length, hash) = match usual {
-            Some(length) => (length, self.key.hash_of(members, &mut self.identity)),
-            None => {
-                let length = length_of(text)?;
-                validate(&text[..length]).map_err(|error| damaged(error.to_string()))?;
-                (length, self.key.hash128_with(&mut self.identity, &text[..length]))
-            }
+        let (length, hash) = if let Some(length) = usual {
+            (length, self.key.hash_of(members, &mut self.identity))
+        } else {
+            let length = length_of(text)?;
+            validate(&text[..length]).map_err(|error| damaged(error.to_string()))?;
+            (length, self.key.hash128_with(&mut self.identity, &text[..length]))
         };
         let hash = hash.map_err(|error| damaged(error.to_string()))?;
 

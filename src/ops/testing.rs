@@ -90,6 +90,8 @@ pub(super) fn scans(segments: u32) -> Vec<ScanRequest> {
         limit: None,
         start: None,
         selection: Arc::default(),
+        key: Arc::new(key()),
+        before: Arc::default(),
     };
     (0..segments).map(scan).collect()
 }
@@ -153,6 +155,7 @@ impl ReadStore for Scripted {
         self.seen.answered.fetch_add(1, Ordering::SeqCst);
         Ok(ScanPage {
             items,
+            keys: Arc::default(),
             next: next.flatten(),
             read_units: 1.0,
             looked_at: 1,

@@ -209,6 +209,7 @@ fn a_scan_that_never_ends_is_an_error_of_the_endpoint() {
 
     for answer in answers {
         let (engine, project) = dump_of(40);
+        engine.client().create_simple("other");
         let proxy = Proxy::of(&engine, [always("Scan", Fault::Answered(answer))]);
         let project = project.environment("dev", proxy.url(), "films").environment("copy", proxy.url(), "copy");
         for segments in ["--segments=1", "--segments=9", "--segments=32"] {
@@ -217,7 +218,7 @@ fn a_scan_that_never_ends_is_an_error_of_the_endpoint() {
         }
         refused(project.dumpdb(["--env=dev", "--dry-run", "--transform=.x = {S:\"y\"}"]), &proxy);
         refused(project.verifydb(["--env=dev", "--source=out"]), &proxy);
-        refused(project.verifydb(["--env=dev", "--against-env=local"]), &proxy);
+        refused(project.verifydb(["--env=dev", "--against-env=local", "--against-table=other"]), &proxy);
         refused(project.restoredb(["--env=copy", "--source=out", "--yes", "--verify=full"]), &proxy);
     }
 }

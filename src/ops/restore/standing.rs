@@ -94,6 +94,8 @@ async fn has_no_item(store: &impl ReadStore, existing: &TableSchema, table: &str
         limit: Some(1),
         start: None,
         selection: Arc::default(),
+        key: Arc::new(existing.key_schema()?),
+        before: Arc::default(),
     };
     Ok(store.scan(&request).await?.items.is_empty())
 }
