@@ -20,8 +20,10 @@ fn replace(body: &mut Vec<u8>, from: &str, to: &[u8]) {
     *body = changed;
 }
 
-/// What is changed in a page with the item `a`, and what is said of it.
-fn damages() -> Vec<(&'static str, fn(&mut Vec<u8>))> {
+/// A change of a page with the item `a`, after the words that the error says of it.
+type Damage = (&'static str, fn(&mut Vec<u8>));
+
+fn damages() -> Vec<Damage> {
     const ITEM: &str = r#"{"id":{"S":"a"}}"#;
     vec![
         ("expected a colon", |body| replace(body, ITEM, br#"{"id" {"S":"a"}}"#)),

@@ -1,3 +1,5 @@
+use std::io::Write;
+
 use super::super::testing::{draft_of, items, open, schema};
 use super::super::{Compression, DataFormat, DumpOptions, DumpTarget, DumpWriter};
 use super::*;
@@ -79,7 +81,8 @@ fn only_what_is_one_object_is_handed_out_whatever_was_checked_before() {
     ] {
         // The source is open, and its file changes under it.
         let (dir, source) = dumped(1, DataFormat::Json, Compression::None);
-        std::fs::write(dir.path().join("dump/table-data.json"), format!("{{\"Items\":[\n{line}\n]}}\n")).unwrap();
+        let mut file = File::create(dir.path().join("dump/table-data.json")).unwrap();
+        write!(file, "{{\"Items\":[\n{line}\n]}}\n").unwrap();
         let stripe = source.stripes(1).unwrap().unwrap()[0];
         let error = source.stripe(stripe, 0).unwrap().next_item().expect_err(line);
         assert!(error.to_string().contains("is not an item"), "{error}");
