@@ -12,7 +12,7 @@ mod window;
 use self::shape::{Clue, clue_of_member, clue_of_value, shape_of_line};
 use self::window::Window;
 use crate::error::{Error, Result};
-use crate::item::{compact, has_key_type, has_line_breaks, usual_item};
+use crate::item::{Recognizer, compact, has_key_type, has_line_breaks};
 use crate::limits;
 use bytes::Bytes;
 use std::io::Read;
@@ -106,8 +106,8 @@ pub struct ItemReader<R> {
     document: Document,
     /// Told the tail once the last item was read.
     at_end: Option<Arc<OnceLock<Tail>>>,
-    /// Whether items are recognised while they are cut.
-    recognises: bool,
+    /// Recognises items while they are cut, for those who want that.
+    recognizer: Option<Recognizer>,
 }
 
 impl<R: Read> ItemReader<R> {
@@ -121,7 +121,7 @@ impl<R: Read> ItemReader<R> {
             Tail { shape: Shape::Empty, count: None, continues: None, miscounted: None, lacks_items: false, items: 0 };
         let window = Window::new(source, block_bytes);
         let document = Document::default();
-        Self { window, place: Place::Between, tail, document, at_end: None, recognises: false }
+        Self { window, place: Place::Between, tail, document, at_end: None, recognizer: None }
     }
 
     /// The same reader, which hands over its tail once the last item was read.
@@ -134,7 +134,7 @@ impl<R: Read> ItemReader<R> {
     /// ends and once for what it says.
     #[must_use]
     pub fn recognising(self) -> Self {
-        Self { recognises: true, ..self }
+        Self { recognizer: Some(Recognizer::default()), ..self }
     }
 
     /// What is known of the file besides its items; final when [`Self::next_item`] gave `None`.
@@ -446,8 +446,8 @@ impl<R: Read> ItemReader<R> {
     }
 
     /// The length of the item that begins here, if it lies in memory as DynamoDB writes items.
-    fn recognised(&self) -> Option<usize> {
-        let usual = self.recognises.then(|| usual_item(self.window.rest()))?;
+    fn recognised(&mut self) -> Option<usize> {
+        let usual = self.recognizer.as_mut()?.item(self.window.rest());
         usual.filter(|length| *length <= limits::ITEM_TEXT_BYTES)
     }
 

@@ -18,6 +18,7 @@ mod hashing;
 mod input;
 mod item_reader;
 mod keys;
+mod layout;
 mod lock;
 mod metadata;
 mod open;
@@ -39,7 +40,7 @@ pub use beside::{
     LinesFile, LinesList, beside, beside_in_state, check_lines, create_parent, create_whole, file_bytes, leave_mark,
     name_in_file, publish_lines, read_rejected, remove_mark, unpublished,
 };
-pub use check::{Checked, Inspection, Thoroughness, check, inspect};
+pub use check::{Checked, Inspection, Thoroughness, check, check_files, inspect};
 pub use checkpoint::{Changes, Checkpoint, Origin, ScanProgress, SegmentProgress};
 pub use collisions::{Collisions, KeyCollisions};
 pub use folder::Standing;

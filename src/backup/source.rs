@@ -296,12 +296,22 @@ impl Source {
 
     /// The items of a data file, while everything read from it is hashed.
     pub(super) fn hashed_items(&self, file: &Arc<File>, seen: &Seen) -> Result<ItemReader<Box<dyn Read + Send>>> {
-        self.reader(Box::new(Hashing::new(FileReader::new(Arc::clone(file), 0), seen.clone())))
+        let plain = self.hashed_bytes(file, seen)?;
+        Ok(ItemReader::new(plain).noting_end(Arc::clone(&self.tail)))
+    }
+
+    /// The bytes of a data file before compression, while everything read from it is hashed.
+    pub(super) fn hashed_bytes(&self, file: &Arc<File>, seen: &Seen) -> Result<Bytes> {
+        self.plain(Box::new(Hashing::new(FileReader::new(Arc::clone(file), 0), seen.clone())))
+    }
+
+    fn plain(&self, bytes: Bytes) -> Result<Bytes> {
+        decompressed(bytes)
+            .map_err(|error| Error::failed(format!("cannot read {}: {error}", self.shown())).with_source(error))
     }
 
     fn reader(&self, bytes: Bytes) -> Result<ItemReader<Box<dyn Read + Send>>> {
-        let plain = decompressed(bytes)
-            .map_err(|error| Error::failed(format!("cannot read {}: {error}", self.shown())).with_source(error))?;
+        let plain = self.plain(bytes)?;
         Ok(ItemReader::new(plain).noting_end(Arc::clone(&self.tail)))
     }
 

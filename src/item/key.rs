@@ -193,16 +193,6 @@ impl KeySchema {
         std::iter::once(&self.partition).chain(&self.sort).map(|attribute| attribute.name.as_str())
     }
 
-    /// Keeps an attribute of an item if it is one of the key; `name` has no quotes and no escapes.
-    #[inline]
-    pub(super) fn take_member<'a>(&self, members: &mut KeyMembers<'a>, name: &'a [u8], value: &'a [u8]) {
-        if name == self.partition.name.as_bytes() {
-            members.0 = Some((name, value));
-        } else if self.sort.as_ref().is_some_and(|sort| name == sort.name.as_bytes()) {
-            members.1 = Some((name, value));
-        }
-    }
-
     fn find<'a>(&self, item: &'a [u8]) -> Result<KeyMembers<'a>, KeyError> {
         let (mut partition, mut sort) = (None, None);
         let mut cursor = Cursor::new(item);

@@ -19,6 +19,7 @@ mod number;
 mod page;
 mod sample;
 mod scan;
+mod shapes;
 mod size;
 mod tag;
 #[cfg(test)]
@@ -37,7 +38,7 @@ pub use number::{NumberError, canonical_number};
 pub use page::{PageKeys, cut_page};
 pub use sample::Sample;
 pub use scan::{DEPTH, ScanError, Scanner, Step};
+pub use shapes::Recognizer;
 pub use size::{WRITE_UNIT, each_size, item_size, read_units, write_units};
-pub use usual::usual_item;
 pub use validate::{check_object, validate};
 pub use value::{Attributes, Value, parse_item};

@@ -6,7 +6,7 @@
 
 use super::cut::{CutError, CutResponse, cut_with, length_of};
 use super::key::{KeyMembers, KeySchema};
-use super::usual::usual_item_with;
+use super::shapes::Recognizer;
 use super::validate::validate;
 use crate::limits;
 use bytes::Bytes;
@@ -44,8 +44,9 @@ impl Hasher for Identity {
 /// # Errors
 /// Those of [`cut_items`](super::cut_items); an item that fails one of these checks, with its number.
 pub fn cut_page(body: Bytes, key: &KeySchema, before: &PageKeys) -> Result<(CutResponse, PageKeys), CutError> {
-    let mut check =
-        Check { key, before, identity: Vec::with_capacity(128), order: Vec::new(), found: Hashes::default() };
+    let recognizer = Recognizer::new(Some(key.clone()));
+    let identity = Vec::with_capacity(128);
+    let mut check = Check { key, before, recognizer, identity, order: Vec::new(), found: Hashes::default() };
     check.found.reserve(before.0.len());
     let cut = cut_with(body, &["Items"], |text| check.item(text))?;
     Ok((cut, check.keys()))
@@ -55,6 +56,7 @@ pub fn cut_page(body: Bytes, key: &KeySchema, before: &PageKeys) -> Result<(CutR
 struct Check<'a> {
     key: &'a KeySchema,
     before: &'a PageKeys,
+    recognizer: Recognizer,
     /// Memory for the key under consideration.
     identity: Vec<u8>,
     /// The hashes of the keys in the order of the items.
@@ -67,10 +69,12 @@ impl Check<'_> {
     fn item(&mut self, text: &[u8]) -> Result<(usize, bool), CutError> {
         let number = self.order.len() + 1;
         let mut members = KeyMembers::default();
-        let usual = usual_item_with(text, |name, value| self.key.take_member(&mut members, name, value));
+        let usual = self.recognizer.item_with(text, &mut members);
         let damaged = |what: String| CutError { offset: 0, what: Cow::Owned(format!("item {number}: {what}")) };
         let (length, hash) = if let Some(length) = usual {
-            (length, self.key.hash_of(members, &mut self.identity))
+            let hash = self.key.hash_of(members, &mut self.identity);
+            // A key of a type that no key has is not among the members; its error is found in the item.
+            (length, hash.or_else(|_| self.key.hash128_with(&mut self.identity, &text[..length])))
         } else {
             let length = length_of(text)?;
             validate(&text[..length]).map_err(|error| damaged(error.to_string()))?;

@@ -11,6 +11,7 @@ use super::blocks::string_end;
 use super::number::Number;
 use super::value::LEVELS;
 use smallvec::SmallVec;
+use std::ops::Range;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Names of one map up to which each is compared with all others; above that they are sorted.
@@ -23,36 +24,102 @@ pub(super) fn is_usual_item(item: &[u8]) -> bool {
 
 /// The length of the well-formed item on one line that certainly stands at the beginning of `text`. `None` says nothing.
 #[must_use]
-pub fn usual_item(text: &[u8]) -> Option<usize> {
-    usual_item_with(text, |_, _| {})
+pub(super) fn usual_item(text: &[u8]) -> Option<usize> {
+    read::<false>(text, &mut Vec::new(), |_, _| {})
 }
 
-/// The same; `each` is called with the name, without its quotes, and the value of every attribute. The names have no escapes, and no
-/// two of them are equal if the item is recognised in the end.
-#[inline]
-pub(super) fn usual_item_with<'a>(text: &'a [u8], mut each: impl FnMut(&'a [u8], &'a [u8])) -> Option<usize> {
-    let mut reader = Reader { text, at: 0, names: SmallVec::new() };
+/// What the text of a value must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Text,
+    Number,
+    Binary,
+}
+
+/// The text of a value, or of an element of a set: where it is, between its quotes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scalar {
+    pub(super) start: usize,
+    pub(super) end: usize,
+    pub(super) kind: Kind,
+}
+
+/// [`usual_item`], which lists the texts of all values; `each` is called with the name of every attribute, without its quotes, and the
+/// place of its value. The names have no escapes, and no two in one map are equal if the item is recognised in the end.
+pub(super) fn usual_scalars<'a>(
+    text: &'a [u8],
+    scalars: &mut Vec<Scalar>,
+    each: impl FnMut(&'a [u8], Range<usize>),
+) -> Option<usize> {
+    read::<true>(text, scalars, each)
+}
+
+fn read<'a, const LISTS: bool>(
+    text: &'a [u8],
+    scalars: &mut Vec<Scalar>,
+    mut each: impl FnMut(&'a [u8], Range<usize>),
+) -> Option<usize> {
+    let mut reader = Reader::<LISTS> { text, at: 0, names: SmallVec::new(), scalars };
     reader.take(b'{')?;
     reader.members(|reader, name| {
         let start = reader.at;
         reader.value(0)?;
-        each(name, &text[start..reader.at]);
+        each(name, start..reader.at);
         Some(())
     })?;
-    let item = &text[..reader.at];
-    // A plain loop, which the compiler turns into vector instructions.
-    let (least, bits) = item.iter().fold((u8::MAX, 0), |(least, bits), byte| (least.min(*byte), bits | byte));
-    (least >= b' ' && (bits.is_ascii() || std::str::from_utf8(item).is_ok())).then_some(reader.at)
+    is_plain_text(&text[..reader.at]).then_some(reader.at)
 }
 
-struct Reader<'a> {
+/// Whether it is UTF-8 without control characters.
+#[inline]
+pub(super) fn is_plain_text(item: &[u8]) -> bool {
+    // A plain loop, which the compiler turns into vector instructions.
+    let (least, bits) = item.iter().fold((u8::MAX, 0), |(least, bits), byte| (least.min(*byte), bits | byte));
+    least >= b' ' && (bits.is_ascii() || std::str::from_utf8(item).is_ok())
+}
+
+/// The index after the escape whose letter is at `at`.
+#[inline]
+pub(super) fn escape_end(text: &[u8], at: usize) -> Option<usize> {
+    match text.get(at)? {
+        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(at + 1),
+        b'u' => {
+            let digits = text.get(at + 1..)?.first_chunk::<4>()?;
+            digits.iter().all(u8::is_ascii_hexdigit).then_some(at + 5)
+        }
+        _ => None,
+    }
+}
+
+/// Whether a text without escapes is a decimal number.
+#[inline]
+pub(super) fn is_number(number: &[u8]) -> bool {
+    let unsigned = number.strip_prefix(b"-").unwrap_or(number);
+    let mut others = unsigned.iter().filter(|byte| !byte.is_ascii_digit());
+    let is_plain = match (others.next(), others.next()) {
+        (None, _) => !unsigned.is_empty(),
+        (Some(b'.'), None) => unsigned.len() > 1,
+        _ => false,
+    };
+    is_plain || std::str::from_utf8(number).is_ok_and(|number| Number::parse(number).is_ok())
+}
+
+/// Whether a text without escapes is base64.
+#[inline]
+pub(super) fn is_binary(text: &[u8]) -> bool {
+    base64::decoded_length(text).is_some()
+}
+
+/// With `LISTS`, the texts of the values are listed.
+struct Reader<'a, 's, const LISTS: bool> {
     text: &'a [u8],
     at: usize,
+    scalars: &'s mut Vec<Scalar>,
     /// Hashes of the names in all maps that are open.
     names: SmallVec<[u64; 32]>,
 }
 
-impl<'a> Reader<'a> {
+impl<'a, const LISTS: bool> Reader<'a, '_, LISTS> {
     #[inline]
     fn next(&mut self) -> Option<u8> {
         let byte = *self.text.get(self.at)?;
@@ -120,8 +187,8 @@ impl<'a> Reader<'a> {
         let head = self.text.get(self.at..)?.first_chunk::<6>()?;
         self.at += 6;
         match head {
-            b"{\"S\":\"" => self.string()?,
-            b"{\"N\":\"" => self.number()?,
+            b"{\"S\":\"" => self.scalar(Kind::Text)?,
+            b"{\"N\":\"" => self.scalar(Kind::Number)?,
             b"{\"M\":{" => self.map(level + 1)?,
             b"{\"L\":[" => self.elements(|reader| reader.value(level + 1))?,
             _ => {
@@ -136,29 +203,29 @@ impl<'a> Reader<'a> {
     fn rarer(&mut self) -> Option<()> {
         self.take_all(b"{\"")?;
         match self.next()? {
-            b'S' => self.set(Self::string),
-            b'N' => self.take_all(b"ULL\":true").or_else(|| self.set(Self::number)),
+            b'S' => self.set(Kind::Text),
+            b'N' => self.take_all(b"ULL\":true").or_else(|| self.set(Kind::Number)),
             b'B' => self.binary_bool_or_set(),
             _ => None,
         }
     }
 
     /// Behind the letter of a type that has a set.
-    fn set(&mut self, each: impl Fn(&mut Self) -> Option<()>) -> Option<()> {
+    fn set(&mut self, kind: Kind) -> Option<()> {
         self.take_all(b"S\":[")?;
         self.elements(|reader| {
             reader.take(b'"')?;
-            each(reader)
+            reader.scalar(kind)
         })
     }
 
     fn binary_bool_or_set(&mut self) -> Option<()> {
         if self.take_all(b"\":\"").is_some() {
-            return self.binary();
+            return self.scalar(Kind::Binary);
         }
         match self.take_all(b"OOL\":") {
             Some(()) => self.take_all(b"true").or_else(|| self.take_all(b"false")),
-            None => self.set(Self::binary),
+            None => self.set(Kind::Binary),
         }
     }
 
@@ -209,31 +276,23 @@ impl<'a> Reader<'a> {
 
     /// Behind a backslash.
     fn escape(&mut self) -> Option<()> {
-        match self.next()? {
-            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(()),
-            b'u' => {
-                let digits = self.text.get(self.at..)?.first_chunk::<4>()?;
-                self.at += 4;
-                digits.iter().all(u8::is_ascii_hexdigit).then_some(())
-            }
-            _ => None,
+        self.at = escape_end(self.text, self.at)?;
+        Some(())
+    }
+
+    /// Goes behind the closing quote of a value.
+    #[inline]
+    fn scalar(&mut self, kind: Kind) -> Option<()> {
+        let start = self.at;
+        match kind {
+            Kind::Text => self.string()?,
+            Kind::Number => is_number(self.plain()?).then_some(())?,
+            Kind::Binary => is_binary(self.plain()?).then_some(())?,
         }
-    }
-
-    fn number(&mut self) -> Option<()> {
-        let number = self.plain()?;
-        let unsigned = number.strip_prefix(b"-").unwrap_or(number);
-        let mut others = unsigned.iter().filter(|byte| !byte.is_ascii_digit());
-        let is_plain = match (others.next(), others.next()) {
-            (None, _) => !unsigned.is_empty(),
-            (Some(b'.'), None) => unsigned.len() > 1,
-            _ => false,
-        };
-        (is_plain || Number::parse(std::str::from_utf8(number).ok()?).is_ok()).then_some(())
-    }
-
-    fn binary(&mut self) -> Option<()> {
-        base64::decoded_length(self.plain()?).map(drop)
+        if LISTS {
+            self.scalars.push(Scalar { start, end: self.at - 1, kind });
+        }
+        Some(())
     }
 }
 

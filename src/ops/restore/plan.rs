@@ -350,7 +350,7 @@ async fn opened(environment: &Environment, request: &RestoreRequest, reporter: &
         return source;
     }
     let checked = match source {
-        Ok(source) => check(source, Arc::clone(reporter)).await.map(|(source, _)| source),
+        Ok(source) => check(source, true, Arc::clone(reporter)).await.map(|(source, _)| source),
         Err(error) => Err(error),
     };
     match checked {
@@ -371,7 +371,7 @@ async fn checked(
     if *action == TableAction::Keep || !request.content.data() {
         return Ok((source, None));
     }
-    let (source, mut checked) = check(source, reporter).await?;
+    let (source, mut checked) = check(source, matches!(action, TableAction::Replace { .. }), reporter).await?;
     let warning = source.accept_incomplete(request.accept_incomplete)?;
     if let Some(checked) = &mut checked {
         checked.warnings.extend(warning);
@@ -382,8 +382,10 @@ async fn checked(
     Ok((source, checked))
 }
 
-/// Reads the whole dump once before anything is touched. Standard input cannot be read twice and goes unchecked.
-async fn check(source: Source, reporter: Arc<dyn Reporter>) -> Result<(Source, Option<Checked>)> {
+/// Reads the whole dump once before anything is touched. Without `values`, the items of a dump of ours whose checksum matches are not
+/// parsed: each is proven to be one item when it is sent. Before a table is deleted, they are. Standard input cannot be read twice and
+/// goes unchecked.
+async fn check(source: Source, values: bool, reporter: Arc<dyn Reporter>) -> Result<(Source, Option<Checked>)> {
     if source.is_stream() {
         return Ok((source, None));
     }
@@ -392,7 +394,8 @@ async fn check(source: Source, reporter: Arc<dyn Reporter>) -> Result<(Source, O
     reporter.report(Event::Phase { phase: Phase::Checking, items, bytes });
     blocking("the check", move || {
         let mut progress = |items, bytes| reporter.report(Event::Progress { items, bytes });
-        let checked = backup::check(&source, &mut progress)?;
+        let check = if values { backup::check } else { backup::check_files };
+        let checked = check(&source, &mut progress)?;
         Ok((source, Some(checked)))
     })
     .await

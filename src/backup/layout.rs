@@ -1,0 +1,109 @@
+//! The layout of a data file that this program writes: one item on each line, between a first and a last line in the JSON format.
+//!
+//! If the checksum of a file matches and it has this layout, its lines are the items that were written. Their values were checked then,
+//! and whoever sends a line to a table proves that it is one item; so they need not be parsed to count them.
+
+use std::io::Read;
+
+use super::format::{DataFormat, JSON_HEAD};
+use super::item_reader::Lines;
+use crate::error::Result;
+
+/// Bytes read at a time.
+const BLOCK_BYTES: usize = 256 * 1024;
+
+/// Items of a file, and bytes of their text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Counts {
+    pub(super) items: u64,
+    pub(super) text_bytes: u64,
+}
+
+/// Counts the items of a file by its lines. `None` if it does not have this layout.
+///
+/// # Errors
+/// The source's own.
+pub(super) fn count_lines(
+    source: impl Read,
+    format: DataFormat,
+    mut each: impl FnMut(Counts),
+) -> Result<Option<Counts>> {
+    let mut lines = Lines::new(source, BLOCK_BYTES);
+    let is_json = format == DataFormat::Json;
+    if is_json && lines.next_line()?.is_none_or(|line| *line.text != *JSON_HEAD.trim_ascii_end()) {
+        return Ok(None);
+    }
+
+    let mut counts = Counts::default();
+    // Whether another item must follow, as a comma says.
+    let mut continues = false;
+    let mut is_last = false;
+    while let Some(line) = lines.next_line()? {
+        if is_json && !continues && *line.text == *tail(counts.items) {
+            return Ok(lines.next_line()?.is_none().then_some(counts));
+        }
+        let item = line.text.strip_suffix(b",").unwrap_or(&line.text);
+        continues = item.len() < line.text.len();
+        let is_item = item.starts_with(b"{") && item.ends_with(b"}");
+        if !is_item || is_last || (continues && !is_json) {
+            return Ok(None);
+        }
+        is_last = is_json && !continues;
+        let text_bytes = item.len() as u64;
+        counts = Counts { items: counts.items + 1, text_bytes: counts.text_bytes + text_bytes };
+        each(Counts { items: 1, text_bytes });
+    }
+    Ok((!is_json).then_some(counts))
+}
+
+/// The last line of the JSON format.
+fn tail(items: u64) -> Vec<u8> {
+    format!(r#"],"Count":{items},"ScannedCount":{items}}}"#).into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn count(text: &str, format: DataFormat) -> Option<(u64, u64)> {
+        let mut told = Counts::default();
+        let each = |one: Counts| {
+            told = Counts { items: told.items + one.items, text_bytes: told.text_bytes + one.text_bytes };
+        };
+        let counts = count_lines(text.as_bytes(), format, each).unwrap()?;
+        assert_eq!(counts, told);
+        Some((counts.items, counts.text_bytes))
+    }
+
+    #[test]
+    fn items_are_counted_where_the_layout_is_ours() {
+        for (text, format, counts) in [
+            ("{\"Items\":[\n],\"Count\":0,\"ScannedCount\":0}\n", DataFormat::Json, (0, 0)),
+            ("{\"Items\":[\n{1},\n{22}\n],\"Count\":2,\"ScannedCount\":2}\n", DataFormat::Json, (2, 7)),
+            ("", DataFormat::Jsonl, (0, 0)),
+            ("{1}\n{22}\n", DataFormat::Jsonl, (2, 7)),
+        ] {
+            assert_eq!(count(text, format), Some(counts), "{text}");
+        }
+    }
+
+    #[test]
+    fn another_layout_is_not_counted() {
+        for (text, format) in [
+            ("", DataFormat::Json),
+            ("{\"Items\":[\n", DataFormat::Json),
+            ("{\"Items\":[\n{1}\n", DataFormat::Json),
+            ("{\"Items\":[ \n{1}\n],\"Count\":1,\"ScannedCount\":1}\n", DataFormat::Json),
+            ("{\"Items\":[\n{1}\n],\"Count\":2,\"ScannedCount\":2}\n", DataFormat::Json),
+            ("{\"Items\":[\n{1},\n],\"Count\":1,\"ScannedCount\":1}\n", DataFormat::Json),
+            ("{\"Items\":[\n{1}\n{2}\n],\"Count\":2,\"ScannedCount\":2}\n", DataFormat::Json),
+            ("{\"Items\":[\n{1}\n],\"Count\":1,\"ScannedCount\":1}\n\n", DataFormat::Json),
+            ("{\"Items\":[\n {1}\n],\"Count\":1,\"ScannedCount\":1}\n", DataFormat::Json),
+            ("{1},\n{2}\n", DataFormat::Jsonl),
+            ("{1}\n\n", DataFormat::Jsonl),
+            ("[{1}]\n", DataFormat::Jsonl),
+        ] {
+            assert_eq!(count(text, format), None, "{text}");
+        }
+    }
+}
