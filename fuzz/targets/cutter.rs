@@ -8,8 +8,8 @@ use std::collections::HashSet;
 
 use bytes::Bytes;
 use dynadump_fuzz::item::{
-    KeyAttribute, KeySchema, KeyType, PageKeys, compact, cut_items, cut_page, form_of, has_line_breaks, item_digest, item_size,
-    parse_item, validate,
+    Items, KeyAttribute, KeySchema, KeyType, PageKeys, compact, cut_items, cut_page, form_of, has_line_breaks,
+    item_digest, item_size, parse_item, validate,
 };
 use libfuzzer_sys::fuzz_target;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
@@ -36,17 +36,17 @@ fuzz_target!(|data: &[u8]| {
         looks_inside(item);
     }
     assert_eq!(cut.items.text_bytes(), bytes);
-    checked(data, cut.items.iter());
+    checked(data, &cut.items);
 });
 
 /// A page is taken if its items are intact, have the key, and no two have the same one; its items are the same then.
-fn checked<'a>(data: &[u8], items: impl Iterator<Item = &'a [u8]> + Clone) {
+fn checked(data: &[u8], items: &Items) {
     let key = KeySchema { partition: KeyAttribute { name: "id".to_owned(), kind: KeyType::S }, sort: None };
     let keys: Option<HashSet<u128>> =
-        items.clone().map(|item| validate(item).ok().and_then(|()| key.hash128(item).ok())).collect();
-    let are_intact = keys.is_some_and(|keys| keys.len() == items.clone().count());
+        items.iter().map(|item| validate(item).ok().and_then(|()| key.hash128(item).ok())).collect();
+    let are_intact = keys.is_some_and(|keys| keys.len() == items.len());
     match cut_page(Bytes::copy_from_slice(data), &key, &PageKeys::default()) {
-        Ok((page, _)) => assert!(are_intact && page.items.iter().eq(items), "a damaged page is taken"),
+        Ok((page, _)) => assert!(are_intact && page.items.iter().eq(items.iter()), "a damaged page is taken"),
         Err(error) => assert!(!are_intact, "an intact page is refused: {error}"),
     }
 }
