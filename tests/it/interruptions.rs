@@ -48,6 +48,29 @@ fn ctrl_c_leaves_the_last_good_dump() {
 }
 
 #[test]
+fn ctrl_c_ends_a_dump_of_many_segments_whose_calls_hang() {
+    let (engine, client, _) = slow("Scan");
+    for segments in ["--segments=9", "--segments=32"] {
+        let proxy = Proxy::of(&engine, [calls("Scan", 4..=usize::MAX, Fault::Silent)]);
+        let project = Project::on(&engine, "films").environment("slow", proxy.url(), "films");
+        let dump = ["--env=slow", "--output=out", "--yes", segments];
+        project.dumpdb(["--output=out"]).exits(0);
+        let before = project.bytes("out/table-metadata.json");
+
+        let mut terminal = Terminal::run(project.command("dumpdb", dump));
+        poll("the dump waits for a page", || proxy.count("Scan") > 4);
+        terminal.interrupts();
+        terminal.ends(130);
+        assert_eq!(project.bytes("out/table-metadata.json"), before, "{segments}");
+
+        proxy.heal();
+        project.dumpdb(dump.iter().chain(&["--resume"])).exits(0);
+        assert_eq!(project.json("out/table-metadata.json")["items"], client.items("films").len(), "{segments}");
+        project.verifydb(["out"]).exits(0);
+    }
+}
+
+#[test]
 fn a_terminal_that_is_gone_is_an_interruption_but_not_under_nohup() {
     let (engine, ..) = slow("Scan");
     let proxy = Proxy::of(&engine, [calls("Scan", 3..=usize::MAX, Fault::Silent)]);
@@ -87,20 +110,22 @@ fn a_terminal_that_is_gone_is_an_interruption_but_not_under_nohup() {
 fn a_killed_dump_leaves_the_last_good_one_and_blocks_nobody() {
     let (engine, _, proxy) = slow("Scan");
     let project = Project::on(&engine, "films").environment("slow", proxy.url(), "films");
-    let dump = ["--env=slow", "--output=out", "--yes"];
     project.dumpdb(["--output=out"]).exits(0);
-    let before = project.bytes("out/table-metadata.json");
+    for segments in ["--segments=1", "--segments=9", "--segments=32"] {
+        let dump = ["--env=slow", "--output=out", "--yes", segments];
+        let (before, seen) = (project.bytes("out/table-metadata.json"), proxy.count("Scan"));
 
-    let mut command = project.command("dumpdb", dump);
-    let mut child =
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("dumpdb starts");
-    poll("the dump reads", || proxy.count("Scan") > 1);
-    child.kill().expect("a child can be killed");
-    child.wait().expect("a child can be waited for");
-    assert_eq!(project.bytes("out/table-metadata.json"), before);
+        let mut command = project.command("dumpdb", dump);
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("dumpdb starts");
+        poll("the dump reads", || proxy.count("Scan") > seen + 1);
+        child.kill().expect("a child can be killed");
+        child.wait().expect("a child can be waited for");
+        assert_eq!(project.bytes("out/table-metadata.json"), before, "{segments}");
 
-    project.dumpdb(dump).exits(0);
-    assert_ne!(project.bytes("out/table-metadata.json"), before);
+        project.dumpdb(dump).exits(0);
+        assert_ne!(project.bytes("out/table-metadata.json"), before, "{segments}");
+    }
 }
 
 #[test]

@@ -15,15 +15,16 @@ use crate::support::project::Project;
 /// Kills of each layout; the layouts are killed at the same time.
 const KILLS: usize = 7;
 
+/// In one segment, in nine (more than the pages that memory has room for) and in 32 (as many as are read at the same time).
 const LAYOUTS: [&[&str]; 8] = [
     &["--output=out"],
-    &["--output=out", "--format=jsonl"],
-    &["--output=out", "--compress=zstd"],
-    &["--output=out", "--compress=gzip", "--segments=3"],
-    &["--output=out", "--segments=4"],
-    &["--output=out", "--format=jsonl", "--compress=zstd", "--segments=2", "--consistent-read"],
+    &["--output=out", "--format=jsonl", "--segments=9"],
+    &["--output=out", "--compress=zstd", "--segments=1"],
+    &["--output=out", "--compress=gzip", "--segments=9"],
+    &["--output=out", "--segments=32"],
+    &["--output=out", "--format=jsonl", "--compress=zstd", "--segments=32", "--consistent-read"],
     &["--output=out.jsonl"],
-    &["--output=out.jsonl.zst", "--segments=5"],
+    &["--output=out.jsonl.zst", "--segments=9"],
 ];
 
 /// Numbers that look like chance.
