@@ -25,6 +25,7 @@ mod layers;
 mod mask;
 mod matrix;
 mod memory;
+mod option_pairs;
 mod other_hands;
 mod overrides;
 mod partial;
