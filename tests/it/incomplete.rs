@@ -73,13 +73,25 @@ fn of_standard_input_it_is_known_at_the_end() {
         let run = project.restoredb_from(text.as_bytes(), ["--source=-", "--yes", "--json"]).exits(12);
         run.says("the source is incomplete").says(what).says("counts as unfinished");
         assert_eq!(engine.client().items(&table).len(), items, "{text}");
-        // The table is marked: it is not taken for one that is complete.
-        let again = project.restoredb_from(text.as_bytes(), ["--source=-", "--yes", "--if-missing", "--json"]);
-        again.exits(12).never_says("nothing to do");
         let accepted = ["--source=-", "--yes", "--json", "--accept-incomplete"];
         let report = project.restoredb_from(text.as_bytes(), accepted).exits(0).report();
         assert!(has_warning(&report, what) && report["summary"]["source_complete"] == false, "{report}");
         project.restoredb_from(text.as_bytes(), ["--source=-", "--dry-run", "--transform=."]).exits(12).says(what);
+    }
+}
+
+#[test]
+fn a_table_created_from_an_incomplete_stream_counts_as_unfinished() {
+    let (engine, project) = dump_of(1);
+    let arguments = ["--source=-", "--table=new", "--schema=out/table-schema.json", "--yes", "--json"];
+    for (text, items, what) in incomplete().into_iter().filter(|(_, items, _)| *items > 0) {
+        engine.client().delete_if_there("new");
+        project.restoredb_from(text.as_bytes(), arguments).exits(12).says(what).says("counts as unfinished");
+        assert_eq!(engine.client().items("new").len(), items, "{text}");
+
+        let bootstrap = arguments.into_iter().chain(["--if-missing"]);
+        let again = project.restoredb_from(text.as_bytes(), bootstrap);
+        again.exits(1).says("table new was created by a restore of standard input that did not end");
     }
 }
 
