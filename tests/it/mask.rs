@@ -253,7 +253,7 @@ fn a_program_is_not_quoted_while_values_are_masked() {
     let (_engine, _, project) = people(RULES);
     for (line, code) in [
         ("tee /dev/stderr", 0),
-        (r#"sed 's/.*"email":{"S":"\([^"]*\)".*/{"error":"\1"}/'"#, 3),
+        (r#"sed 's/.*"email": *{"S": *"\([^"]*\)".*/{"error":"\1"}/'"#, 3),
         ("sed 's/^{/x{/'", 1),
         ("head -n 3; cat >&2; exit 3", 1),
         ("sed p", 1),
