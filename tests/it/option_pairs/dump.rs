@@ -11,6 +11,7 @@ use crate::support::project::{Project, Run};
 
 /// What the options of one command line mean.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 struct Model {
     steps: Steps,
     is_strict: bool,
@@ -76,7 +77,7 @@ fn project() -> (Engine, Project) {
     let engine = Engine::embedded();
     engine.client().create_simple("films");
     let project = Project::on(&engine, "films");
-    let lines: String = (0..ITEMS).map(|n| format!("{}\n", item(n))).collect();
+    let lines: String = (0..ITEMS).flat_map(|n| [item(n).to_string(), "\n".to_owned()]).collect();
     project.write("items.jsonl", lines);
     project.write("rules.toml", "[[rule]]\npath = \"text\"\naction = \"drop\"\n");
     project.restoredb(["--source=items.jsonl", "--yes"]).exits(0);

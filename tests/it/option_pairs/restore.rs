@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 
-use super::model::{CommandOption, ITEMS, Item, Items, Outcome, Steps, all_items, by_id, each_pair, item, option};
+use super::model::{CommandOption, ITEMS, Items, Outcome, Steps, all_items, by_id, each_pair, item, option};
 use crate::support::client::{Client, Item as ClientItem};
 use crate::support::engine::Engine;
 use crate::support::project::{Project, Run};
@@ -116,7 +116,7 @@ const OPTIONS: &[CommandOption<Model>] = &[
 
 /// One engine, a dump of 60 items, and the table that is written.
 struct World {
-    engine: Engine,
+    _engine: Engine,
     client: Client,
     project: Project,
 }
@@ -130,7 +130,7 @@ impl World {
         let project = Project::on(&engine, "films");
         project.write("rules.toml", "[[rule]]\npath = \"text\"\naction = \"drop\"\n");
         project.dumpdb(["--output=dump"]).exits(0);
-        Self { engine, client, project }
+        Self { _engine: engine, client, project }
     }
 
     /// Makes the target as it is before a restore.
