@@ -323,7 +323,7 @@ impl Source {
         tail.incompleteness(&self.shown())
     }
 
-    /// Refuses items that are incomplete, unless that is `accepted`: then it is a warning. See [`check`](super::check), which reads
+    /// Refuses items that are incomplete, unless that is `accepted`: then it is a warning. See [`check`](fn@super::check), which reads
     /// them to their end.
     ///
     /// # Errors

@@ -23,7 +23,7 @@ pub(super) struct Standing {
     pub(super) mark: Option<Mark>,
     pub(super) taken: Taken,
     pub(super) action: TableAction,
-    /// Whether the table is this restore's own; see [`Own::created`].
+    /// Whether the table is this restore's own; see `Own::created`.
     pub(super) is_own: bool,
 }
 
