@@ -14,12 +14,12 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hasher};
 
-/// Keys of a page that are remembered for the next one. Pages of items that are smaller than 128 bytes have more.
-const REMEMBERED: usize = 8192;
+/// Keys of a page that are remembered for the next one. Pages of items that are smaller than 256 bytes have more.
+const REMEMBERED: usize = 4096;
 
-/// Hashes of the keys of one page, its last 8,192 at most.
+/// Hashes of the keys of one page, its last 4,096 at most. One such list is kept for each segment that is being read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PageKeys(Hashes);
+pub struct PageKeys(Box<[u128]>);
 
 type Hashes = HashSet<u128, BuildHasherDefault<Identity>>;
 
@@ -46,8 +46,9 @@ impl Hasher for Identity {
 pub fn cut_page(body: Bytes, key: &KeySchema, before: &PageKeys) -> Result<(CutResponse, PageKeys), CutError> {
     let recognizer = Recognizer::new(Some(key.clone()));
     let identity = Vec::with_capacity(128);
-    let mut check = Check { key, before, recognizer, identity, order: Vec::new(), found: Hashes::default() };
-    check.found.reserve(before.0.len());
+    let mut found = Hashes::with_capacity_and_hasher(2 * before.0.len(), BuildHasherDefault::default());
+    found.extend(&before.0);
+    let mut check = Check { key, recognizer, identity, order: Vec::with_capacity(before.0.len()), found };
     let cut = cut_with(body, &["Items"], |text| check.item(text))?;
     Ok((cut, check.keys()))
 }
@@ -55,12 +56,12 @@ pub fn cut_page(body: Bytes, key: &KeySchema, before: &PageKeys) -> Result<(CutR
 /// A pass over the items of a page.
 struct Check<'a> {
     key: &'a KeySchema,
-    before: &'a PageKeys,
     recognizer: Recognizer,
     /// Memory for the key under consideration.
     identity: Vec<u8>,
     /// The hashes of the keys in the order of the items.
     order: Vec<u128>,
+    /// The same, with those of the page before.
     found: Hashes,
 }
 
@@ -86,20 +87,17 @@ impl Check<'_> {
             return Err(damaged(format!("longer than {} MiB", limits::ITEM_TEXT_BYTES >> 20)));
         }
         if !self.found.insert(hash) {
-            return Err(damaged("its key occurs twice in the page".to_owned()));
-        }
-        if self.before.0.contains(&hash) {
-            return Err(damaged("the page before has the same key".to_owned()));
+            let is_in_page = self.order.contains(&hash);
+            let what = if is_in_page { "its key occurs twice in the page" } else { "the page before has the same key" };
+            return Err(damaged(what.to_owned()));
         }
         self.order.push(hash);
         Ok((length, usual.is_some()))
     }
 
     fn keys(self) -> PageKeys {
-        match self.order.len().checked_sub(REMEMBERED) {
-            Some(first @ 1..) => PageKeys(self.order[first..].iter().copied().collect()),
-            _ => PageKeys(self.found),
-        }
+        let first = self.order.len().saturating_sub(REMEMBERED);
+        PageKeys(self.order[first..].into())
     }
 }
 
