@@ -1,18 +1,19 @@
 //! The items of one Scan page: each is well-formed and has the table's key, and no key occurs twice.
 //!
-//! A checksum of the response proves that it arrived as it was sent, and not every endpoint sends one. What is checked here is what
-//! an inspection of the dump would call damaged, so that a dump that ends well is a dump that is intact. Items are validated while
-//! they are cut, in the pass that finds their ends.
+//! A checksum of the response proves that it arrived as it was sent, and not every endpoint sends one. Items are checked here by the
+//! rules that an inspection of the dump applies to each of them. Keys are compared within a page, and with the last 4,096 of the page
+//! before it; only an inspection compares all keys of a dump. Items are validated while they are cut, in the pass that finds their
+//! ends.
 
 use super::cut::{CutError, CutResponse, cut_with, length_of};
 use super::key::{KeyMembers, KeySchema};
+use super::key_hash::KeyHashes;
 use super::shapes::Recognizer;
 use super::validate::validate;
 use crate::limits;
 use bytes::Bytes;
 use std::borrow::Cow;
-use std::collections::HashSet;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::BuildHasherDefault;
 
 /// Keys of a page that are remembered for the next one. Pages of items that are smaller than 256 bytes have more.
 const REMEMBERED: usize = 4096;
@@ -21,32 +22,16 @@ const REMEMBERED: usize = 4096;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PageKeys(Box<[u128]>);
 
-type Hashes = HashSet<u128, BuildHasherDefault<Identity>>;
-
-/// Hashes keys that are hashes already.
-#[derive(Debug, Default)]
-struct Identity(u64);
-
-impl Hasher for Identity {
-    fn write(&mut self, bytes: &[u8]) {
-        self.0 = bytes.first_chunk().map_or(0, |bytes| u64::from_ne_bytes(*bytes));
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
-
 /// Cuts the items out of the body of a Scan response, as [`cut_items`](super::cut_items) does, and checks them: each is well-formed
-/// by the rules of [`validate`](fn@validate) and has a key of the table, which neither an item before it nor one of the page
-/// before has. Returns the keys for the next page.
+/// by the rules of [`validate`](fn@validate) and has a key of the table, which neither an item before it nor one of the keys of
+/// `before` has. Returns the keys for the next page.
 ///
 /// # Errors
 /// Those of [`cut_items`](super::cut_items); an item that fails one of these checks, with its number.
 pub fn cut_page(body: Bytes, key: &KeySchema, before: &PageKeys) -> Result<(CutResponse, PageKeys), CutError> {
     let recognizer = Recognizer::new(Some(key.clone()));
     let identity = Vec::with_capacity(128);
-    let mut found = Hashes::with_capacity_and_hasher(2 * before.0.len(), BuildHasherDefault::default());
+    let mut found = KeyHashes::with_capacity_and_hasher(2 * before.0.len(), BuildHasherDefault::default());
     found.extend(&before.0);
     let mut check = Check { key, recognizer, identity, order: Vec::with_capacity(before.0.len()), found };
     let cut = cut_with(body, &["Items"], |text| check.item(text))?;
@@ -62,7 +47,7 @@ struct Check<'a> {
     /// The hashes of the keys in the order of the items.
     order: Vec<u128>,
     /// The same, with those of the page before.
-    found: Hashes,
+    found: KeyHashes,
 }
 
 impl Check<'_> {

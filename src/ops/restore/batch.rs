@@ -5,13 +5,10 @@
 //! version is held until the call has ended: where DynamoDB refuses the later one, it is written after all, as it would have
 //! been one by one.
 
-use std::collections::HashSet;
-use std::hash::{BuildHasherDefault, Hasher};
-
 use bytes::{Bytes, BytesMut};
 
 use super::ledger::Ticket;
-use crate::item::KeySchema;
+use crate::item::{KeyHashes, KeySchema};
 use crate::limits;
 
 /// Bytes of item text per call. DynamoDB takes 16 MB; smaller calls keep memory flat and retries cheap, and still hold 25
@@ -90,29 +87,23 @@ pub(super) struct Batcher {
     /// Whether the last version of an item counts, or else the first.
     last_wins: bool,
     open: Batch,
-    in_flight: HashSet<u128, BuildHasherDefault<AsItIs>>,
+    /// Some hundreds of keys.
+    in_flight: KeyHashes,
     /// Memory for the key under consideration.
     identity: Vec<u8>,
-}
-
-/// Keys are hashes already; the calls in flight hold some hundreds of them.
-#[derive(Debug, Default)]
-struct AsItIs(u64);
-
-impl Hasher for AsItIs {
-    fn write(&mut self, bytes: &[u8]) {
-        self.0 = bytes.first_chunk().map_or(0, |bytes| u64::from_ne_bytes(*bytes));
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
 }
 
 impl Batcher {
     pub(super) fn new(key: KeySchema, batch_size: usize, last_wins: bool) -> Self {
         let batch_size = batch_size.clamp(1, limits::BATCH_WRITE_ITEMS);
-        Self { key, batch_size, last_wins, open: Batch::default(), in_flight: HashSet::default(), identity: Vec::new() }
+        Self {
+            key,
+            batch_size,
+            last_wins,
+            open: Batch::default(),
+            in_flight: KeyHashes::default(),
+            identity: Vec::new(),
+        }
     }
 
     /// Puts an item into the open batch, or says why not.
