@@ -130,31 +130,6 @@ impl LinesFile {
         written.map_err(|error| refused("write", &self.path, error))
     }
 
-    /// Appends a line that gives a reason, and a JSON value under this name: `{"reason":"…","item":{…}}`. Items that a transform made
-    /// of it follow as `"output":[…]`.
-    ///
-    /// # Errors
-    /// The system's refusal.
-    pub fn append_with_reason(
-        &mut self,
-        reason: &str,
-        name: &str,
-        value: &[u8],
-        outputs: Option<&[Bytes]>,
-    ) -> Result<()> {
-        let reason = serde_json::Value::from(reason).to_string();
-        let mut parts = vec![br#"{"reason":"#, reason.as_bytes(), b",\"", name.as_bytes(), b"\":", value];
-        if let Some(outputs) = outputs {
-            parts.push(br#","output":["#);
-            for (at, output) in outputs.iter().enumerate() {
-                parts.extend([if at > 0 { b",".as_slice() } else { b"" }, output]);
-            }
-            parts.push(b"]");
-        }
-        parts.push(b"}");
-        self.append(&parts)
-    }
-
     /// Waits until all lines are on disk and says where they are.
     ///
     /// # Errors
@@ -201,7 +176,8 @@ impl LinesList {
         self.file.as_mut()
     }
 
-    /// As [`LinesFile::append_with_reason`].
+    /// Appends a line that gives a reason, and a JSON value under this name: `{"reason":"…","item":{…}}`. Items that a transform made
+    /// of it follow as `"output":[…]`.
     ///
     /// # Errors
     /// None of the places can be written; the system's refusals.
@@ -212,11 +188,22 @@ impl LinesList {
         value: &[u8],
         outputs: Option<&[Bytes]>,
     ) -> Result<()> {
+        let reason = serde_json::Value::from(reason).to_string();
+        let mut parts = vec![br#"{"reason":"#, reason.as_bytes(), b",\"", name.as_bytes(), b"\":", value];
+        if let Some(outputs) = outputs {
+            parts.push(br#","output":["#);
+            for (at, output) in outputs.iter().enumerate() {
+                parts.extend([if at > 0 { b",".as_slice() } else { b"" }, output]);
+            }
+            parts.push(b"]");
+        }
+        parts.push(b"}");
+
         let file = match &mut self.file {
             Some(file) => file,
             None => self.file.insert(LinesFile::create_first(&self.places)?),
         };
-        file.append_with_reason(reason, name, value, outputs)
+        file.append(&parts)
     }
 
     /// As [`LinesFile::finish`]; `None` where no line was kept.
@@ -255,7 +242,7 @@ struct Rejected<'a> {
     output: Vec<&'a RawValue>,
 }
 
-/// The first of these files that has at least so many bytes.
+/// The first of these files that has at least this many bytes.
 fn find_lines(places: &[PathBuf], bytes: u64) -> Option<&PathBuf> {
     places.iter().find(|path| file_bytes(path).is_some_and(|found| found >= bytes))
 }

@@ -23,6 +23,7 @@ mod ledger;
 mod marker;
 mod moving;
 mod plan;
+mod refusals;
 mod rejects;
 mod resume;
 mod run;

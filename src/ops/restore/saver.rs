@@ -89,24 +89,27 @@ impl Saver {
         let checkpoint = self.checkpoint.clone();
         self.begun.get_or_insert_with(|| checkpoint.clone());
         self.saved = Instant::now();
+        self.start(move || {
+            syncs.into_iter().try_for_each(|sync| sync())?;
+            checkpoint.save(&path)
+        });
+        Ok(())
+    }
+
+    /// Starts a write in the background, and measures it.
+    fn start(&mut self, write: impl FnOnce() -> Result<()> + Send + 'static) {
         self.saving = Some(tokio::task::spawn_blocking(move || {
             let began = Instant::now();
-            syncs.into_iter().try_for_each(|sync| sync())?;
-            checkpoint.save(&path)?;
+            write()?;
             Ok(began.elapsed())
         }));
-        Ok(())
     }
 
     /// Saves the checkpoint that this run began with again.
     pub(super) async fn rewind(&mut self, reporter: &dyn Reporter) {
         self.wait(reporter).await;
         let Some((path, checkpoint)) = self.path.clone().zip(self.begun.clone()) else { return };
-        self.saving = Some(tokio::task::spawn_blocking(move || {
-            let began = Instant::now();
-            checkpoint.save(&path)?;
-            Ok(began.elapsed())
-        }));
+        self.start(move || checkpoint.save(&path));
         self.wait(reporter).await;
     }
 

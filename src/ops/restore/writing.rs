@@ -1,8 +1,8 @@
 //! The items on their way into the table: batches in flight, bounded in number and in bytes; the store retries.
 //!
 //! Every item that is read, or each of those that a transform puts in its place, ends in exactly one of four counts: written,
-//! superseded, rejected or skipped (the last two together are `unwritten`); or it was not reached because the run stopped, and lies above the marks of the checkpoint.
-//! What a transform leaves out on purpose is counted as that.
+//! superseded, rejected or skipped (the last two together are `unwritten`); or it was not reached because the run stopped, and lies
+//! above the marks of the checkpoint. What a transform leaves out on purpose is counted as that.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use super::acknowledged::Acknowledged;
 use super::batch::{Batch, Batcher, Bound, Entry, Offered};
 use super::items::{Items, Place, ReadItem};
 use super::ledger::{Counts, Going, Ledger, Outcome, Ticket};
+use super::refusals::Refusals;
 use super::rejects::Rejects;
 use super::saver::Saver;
 use crate::backup::Collisions;
@@ -33,38 +34,6 @@ const BYTES: usize = 6 * 1024 * 1024;
 
 /// How long a run that stops waits for its calls: longer than a call takes, shorter than a throttled table lets people wait.
 const FAREWELL: Duration = Duration::from_secs(10);
-
-/// Items that the endpoint must refuse for the same reason, before it has accepted any, for the run to stop.
-const REFUSALS: u32 = 100;
-
-/// Finds an error that applies to every item, such as a table whose key cannot be used.
-#[derive(Debug, Default)]
-struct Refusals {
-    /// The last reason, and how many items in a row were refused for it.
-    reason: String,
-    count: u32,
-    /// Whether the endpoint has accepted an item, or found another item with its key.
-    is_any_accepted: bool,
-}
-
-impl Refusals {
-    fn refused(&mut self, reason: &str) -> Result<()> {
-        if self.reason != reason {
-            reason.clone_into(&mut self.reason);
-            self.count = 0;
-        }
-        self.count += 1;
-        if !self.applies_to_all() {
-            return Ok(());
-        }
-        Err(Error::failed(format!("no item was accepted; {REFUSALS} in a row were refused: {reason}"))
-            .with_hint("fix the cause, then run the same command again"))
-    }
-
-    fn applies_to_all(&self) -> bool {
-        self.count >= REFUSALS && !self.is_any_accepted
-    }
-}
 
 /// How items are written.
 pub(super) struct How {
@@ -372,7 +341,7 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
                 self.revived.extend(of_key.into_iter().map(|Bound { text, ticket, .. }| Entry { text, ticket }));
                 continue;
             }
-            self.refusals.is_any_accepted = true;
+            self.refusals.accepted();
             let bytes = u32::try_from(text.len()).unwrap_or(u32::MAX);
             match found(&mut conflicts) {
                 Some(reason) if self.how.on_conflict == OnConflict::Fail => {
