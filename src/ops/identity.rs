@@ -1,4 +1,4 @@
-//! Which table is this? One answer for everything that compares two tables or keeps state for one.
+//! Which table is this? Every comparison of two tables, and the name under which state of a table is kept, is decided here.
 //!
 //! An embedded database is its file (device and inode). Elsewhere the table ID decides where both sides report one; otherwise, on
 //! AWS, account, region and name; otherwise the resolved address, port, region and name. In doubt, two tables are the same.

@@ -30,7 +30,7 @@ pub(super) enum Answer {
     Never,
 }
 
-/// A table with so many pages in each segment.
+/// A table with this many pages in each segment.
 #[derive(Clone)]
 pub(super) struct Scripted {
     pages: u32,

@@ -50,7 +50,7 @@ pub(super) fn through<T: Send + 'static>(
     Ok(results)
 }
 
-/// Cuts an outcome down to so many items, at least one; whether that dropped any.
+/// Limits an outcome to `most` items, at least one. Returns whether that dropped any.
 pub(super) fn cut_to(outcome: &mut Outcome, most: u64) -> bool {
     let Outcome::Several(items) = outcome else { return false };
     let before = items.len();

@@ -74,7 +74,7 @@ impl Lane {
         self.changed.notify_all();
     }
 
-    /// A worker cannot go on with what it holds: the next result is this error.
+    /// A worker cannot continue with the jobs that it holds: the next result is this error.
     pub(super) fn fail(&self, error: Error) {
         let mut state = self.lock();
         let next = state.pulled;

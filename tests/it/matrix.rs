@@ -103,7 +103,7 @@ struct World {
     runs: usize,
 }
 
-/// A table of the size that is read in so many segments.
+/// A table of the size that is read in this many segments.
 fn of_size(segments: u32) -> Rule {
     let size: fn(&mut Value) = match segments {
         1 => |answer| answer["Table"]["TableSizeBytes"] = json!(1_000_000),

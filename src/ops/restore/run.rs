@@ -192,8 +192,8 @@ impl RestorePlan {
         }
     }
 
-    /// A table that was not made is not this restore's, whoever makes it: the marker says what it said before. Where nobody knows
-    /// what became of the request, it stays.
+    /// If creation failed, restores the previous marker: a table that appears later is not this restore's. If it is not known whether the
+    /// request took effect, the marker stays.
     async fn not_ensured(&self, store: &impl WriteStore, error: Error, cancel: &CancellationToken) -> Error {
         if error.kind() == ErrorKind::Interrupted {
             return error;
