@@ -2,8 +2,6 @@
 //!
 //! The keys are partitioned into a scratch file, so memory is bounded.
 
-use std::collections::HashSet;
-
 use crate::backup::Spill;
 use crate::error::Result;
 
@@ -46,13 +44,20 @@ impl Acknowledged {
     /// The temporary file cannot be read.
     pub(super) fn repeated(&self) -> Result<Repeated> {
         let mut repeated = Repeated::default();
+        let mut records: Vec<(u128, bool)> = Vec::new();
         for partition in 0..PARTITIONS {
-            let mut seen: HashSet<[u8; 16]> = HashSet::new();
+            records.clear();
             for record in self.0.partition(partition)? {
                 let [key @ .., is_already_there] = record?;
-                if !seen.insert(key) {
+                records.push((u128::from_le_bytes(key), is_already_there == 1));
+            }
+
+            // Stable: of equal keys, the one that was acknowledged first stays first.
+            records.sort_by_key(|(key, _)| *key);
+            for pair in records.windows(2) {
+                if pair[0].0 == pair[1].0 {
                     repeated.items += 1;
-                    repeated.already_there += u64::from(is_already_there);
+                    repeated.already_there += u64::from(pair[1].1);
                 }
             }
         }
