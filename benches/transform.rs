@@ -49,26 +49,56 @@ fn main() -> Result<()> {
     let items = items();
     let bytes: usize = items.iter().map(Bytes::len).sum();
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    println!("{ITEMS} items of {} bytes each, per second\n", bytes / items.len());
-    println!("{:<28} {:>10} {:>10}", "", "one thread", format!("{cores} threads"));
+    println!(
+        "{ITEMS} items of {} bytes each, per second\n",
+        bytes / items.len()
+    );
+    println!(
+        "{:<28} {:>10} {:>10}",
+        "",
+        "one thread",
+        format!("{cores} threads")
+    );
     let rules = || MaskRules::parse("rules", RULES);
     let key = MaskKey::new(b"a key for the benchmark")?;
     let python = CommandSpec::new("python3 examples/transform.py");
     let cases = [
         ("jq identity", Transform::new().filter("bench", ".")?),
-        ("jq standing example", Transform::new().filter("bench", EXAMPLE)?),
-        ("the same in plain jq", Transform::new().filter("bench", EXAMPLE_IN_JQ)?),
-        ("--where", Transform::new().condition("bench", ".timestamp.N | tonumber > 5")?),
-        ("mask file", Transform::new().mask(Masks::new(rules()?, Some(key))?)),
-        ("cat as a command", Transform::new().command(CommandSpec::new("cat"))?),
+        (
+            "jq standing example",
+            Transform::new().filter("bench", EXAMPLE)?,
+        ),
+        (
+            "the same in plain jq",
+            Transform::new().filter("bench", EXAMPLE_IN_JQ)?,
+        ),
+        (
+            "--where",
+            Transform::new().condition("bench", ".timestamp.N | tonumber > 5")?,
+        ),
+        (
+            "mask file",
+            Transform::new().mask(Masks::new(rules()?, Some(key))?),
+        ),
+        (
+            "cat as a command",
+            Transform::new().command(CommandSpec::new("cat"))?,
+        ),
         ("python3 as a command", Transform::new().command(python)?),
     ];
     for (name, transform) in cases {
         let rate = |threads| Ok(per_second(run(&transform, &items, threads)?));
-        println!("{name:<28} {:>10.0} {:>10.0}", rate(NonZeroUsize::MIN)?, rate(cores)?);
+        println!(
+            "{name:<28} {:>10.0} {:>10.0}",
+            rate(NonZeroUsize::MIN)?,
+            rate(cores)?
+        );
     }
     let lines = items.join(&b'\n');
-    for (name, program) in [("the jq program, identity", "."), ("the jq program, example", EXAMPLE_IN_JQ)] {
+    for (name, program) in [
+        ("the jq program, identity", "."),
+        ("the jq program, example", EXAMPLE_IN_JQ),
+    ] {
         match piped("jq", &["-c", program], &lines) {
             Some(took) => println!("{name:<28} {:>10.0}", per_second(took)),
             None => println!("{name:<28} not measured: there is no jq"),
@@ -85,16 +115,32 @@ fn per_second(took: Duration) -> f64 {
 fn items() -> Vec<Bytes> {
     let item = |number: u32| {
         let mut text = String::with_capacity(1024);
-        let (mail, date) = (format!("person{number}@example.org"), 1_700_000_000 + number);
+        let (mail, date) = (
+            format!("person{number}@example.org"),
+            1_700_000_000 + number,
+        );
         // A string takes everything.
-        let _ = write!(text, r#"{{"pk":{{"S":"customer#{number:08}"}},"old_sk":{{"S":"v0"}},"type":{{"S":"order"}},"#);
+        let _ = write!(
+            text,
+            r#"{{"pk":{{"S":"customer#{number:08}"}},"old_sk":{{"S":"v0"}},"type":{{"S":"order"}},"#
+        );
         let _ = write!(
             text,
             r#""timestamp":{{"N":"{date}"}},"email":{{"S":"{mail}"}},"name":{{"S":"Person No {number}"}},"#
         );
-        let _ = write!(text, r#""address":{{"M":{{"street":{{"S":"{number} Main Street"}},"city":{{"S":"Rome"}}}}}},"#);
-        let _ = write!(text, r#""tags":{{"SS":["first-{number}","second-{number}"]}},"active":{{"BOOL":true}},"#);
-        let _ = write!(text, r#""note":{{"S":"{}"}}}}"#, "lorem ipsum dolor sit amet ".repeat(20));
+        let _ = write!(
+            text,
+            r#""address":{{"M":{{"street":{{"S":"{number} Main Street"}},"city":{{"S":"Rome"}}}}}},"#
+        );
+        let _ = write!(
+            text,
+            r#""tags":{{"SS":["first-{number}","second-{number}"]}},"active":{{"BOOL":true}},"#
+        );
+        let _ = write!(
+            text,
+            r#""note":{{"S":"{}"}}}}"#,
+            "lorem ipsum dolor sit amet ".repeat(20)
+        );
         Bytes::from(text)
     };
     (0..ITEMS).map(item).collect()
@@ -110,7 +156,10 @@ fn run(transform: &Transform, items: &[Bytes], threads: NonZeroUsize) -> Result<
     let (feeder, results) = transform.start(threads, &reporter)?;
     std::thread::scope(|scope| {
         scope.spawn(move || {
-            if items.chunks(CHUNK).all(|chunk| feeder.push(chunk.to_vec(), ()).is_ok()) {
+            if items
+                .chunks(CHUNK)
+                .all(|chunk| feeder.push(chunk.to_vec(), ()).is_ok())
+            {
                 feeder.end();
             }
         });
@@ -128,7 +177,12 @@ fn run(transform: &Transform, items: &[Bytes], threads: NonZeroUsize) -> Result<
 /// The time a program takes for the lines; `None` if there is no such program.
 fn piped(program: &str, arguments: &[&str], lines: &[u8]) -> Option<Duration> {
     let began = Instant::now();
-    let mut child = Command::new(program).args(arguments).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().ok()?;
+    let mut child = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .ok()?;
     child.stdin.take()?.write_all(lines).ok()?;
     child.wait().ok()?.success().then(|| began.elapsed())
 }

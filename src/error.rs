@@ -47,7 +47,13 @@ struct Inner {
 impl Error {
     /// A failure of `kind`; `what` says what happened and where.
     pub fn new(kind: ErrorKind, what: impl Into<String>) -> Self {
-        Self(Box::new(Inner { kind, what: what.into(), details: Vec::new(), hint: None, source: None }))
+        Self(Box::new(Inner {
+            kind,
+            what: what.into(),
+            details: Vec::new(),
+            hint: None,
+            source: None,
+        }))
     }
 
     /// [`ErrorKind::Failed`].

@@ -18,11 +18,19 @@ pub use source::{Sourced, ValueSource};
 use crate::error::Result;
 
 /// Keys that the program reads.
-pub const KEYS: [&str; 5] =
-    [keys::TABLE, keys::REGION, keys::ACCESS_KEY_ID, keys::SECRET_ACCESS_KEY, keys::LOCAL_ENDPOINT];
+pub const KEYS: [&str; 5] = [
+    keys::TABLE,
+    keys::REGION,
+    keys::ACCESS_KEY_ID,
+    keys::SECRET_ACCESS_KEY,
+    keys::LOCAL_ENDPOINT,
+];
 
 /// What an env file of this text says of [`KEYS`].
 pub fn parse(text: &str) -> Result<Vec<(&'static str, Option<String>)>> {
     let file = file::EnvFile::parse(text, Path::new("envs/.env.x"))?;
-    Ok(KEYS.into_iter().map(|key| (key, file.get(key).map(|found| found.value))).collect())
+    Ok(KEYS
+        .into_iter()
+        .map(|key| (key, file.get(key).map(|found| found.value)))
+        .collect())
 }

@@ -2,7 +2,12 @@
 //!
 //! They know neither AWS nor a terminal, so that this builds in a minute, and everything in it is instrumented. Where a part is
 //! private to its module, the module is put together here with a door.
-#![allow(dead_code, missing_docs, unused_imports, reason = "each target uses a part of what is compiled here")]
+#![allow(
+    dead_code,
+    missing_docs,
+    unused_imports,
+    reason = "each target uses a part of what is compiled here"
+)]
 
 #[path = "../../src/error.rs"]
 pub mod error;

@@ -8,8 +8,8 @@ use std::collections::HashSet;
 
 use bytes::Bytes;
 use dynadump_fuzz::item::{
-    Items, KeyAttribute, KeySchema, KeyType, PageKeys, compact, cut_items, cut_page, form_of, has_line_breaks,
-    item_digest, item_size, parse_item, validate,
+    Items, KeyAttribute, KeySchema, KeyType, PageKeys, compact, cut_items, cut_page, form_of,
+    has_line_breaks, item_digest, item_size, parse_item, validate,
 };
 use libfuzzer_sys::fuzz_target;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
@@ -20,10 +20,19 @@ fuzz_target!(|data: &[u8]| {
     let body = Bytes::copy_from_slice(data);
     let cut = cut_items(body, &["Items"]);
     if let Some(expected) = items_of(data) {
-        let cut = cut.as_ref().unwrap_or_else(|error| panic!("a page is refused: {error}"));
+        let cut = cut
+            .as_ref()
+            .unwrap_or_else(|error| panic!("a page is refused: {error}"));
         assert_eq!(cut.items.len(), expected.len());
         for (item, text) in cut.items.iter().zip(&expected) {
-            assert_eq!(item, if has_line_breaks(text) { compact(text) } else { text.clone() });
+            assert_eq!(
+                item,
+                if has_line_breaks(text) {
+                    compact(text)
+                } else {
+                    text.clone()
+                }
+            );
         }
         rejoins(data, &cut.rest, cut.items.iter());
     }
@@ -41,12 +50,23 @@ fuzz_target!(|data: &[u8]| {
 
 /// A page is taken if its items are intact, have the key, and no two have the same one; its items are the same then.
 fn checked(data: &[u8], items: &Items) {
-    let key = KeySchema { partition: KeyAttribute { name: "id".to_owned(), kind: KeyType::S }, sort: None };
-    let keys: Option<HashSet<u128>> =
-        items.iter().map(|item| validate(item).ok().and_then(|()| key.hash128(item).ok())).collect();
+    let key = KeySchema {
+        partition: KeyAttribute {
+            name: "id".to_owned(),
+            kind: KeyType::S,
+        },
+        sort: None,
+    };
+    let keys: Option<HashSet<u128>> = items
+        .iter()
+        .map(|item| validate(item).ok().and_then(|()| key.hash128(item).ok()))
+        .collect();
     let are_intact = keys.is_some_and(|keys| keys.len() == items.len());
     match cut_page(Bytes::copy_from_slice(data), &key, &PageKeys::default()) {
-        Ok((page, _)) => assert!(are_intact && page.items.iter().eq(items.iter()), "a damaged page is taken"),
+        Ok((page, _)) => assert!(
+            are_intact && page.items.iter().eq(items.iter()),
+            "a damaged page is taken"
+        ),
         Err(error) => assert!(!are_intact, "an intact page is refused: {error}"),
     }
 }
@@ -57,7 +77,10 @@ fn looks_inside(item: &[u8]) {
     if valid.is_ok() {
         assert!(item_digest(item).is_ok(), "valid, without a digest");
         assert!(item_size(item).is_ok(), "valid, without a size");
-        assert!(serde_json::from_slice::<IgnoredAny>(item).is_ok(), "valid, and no JSON");
+        assert!(
+            serde_json::from_slice::<IgnoredAny>(item).is_ok(),
+            "valid, and no JSON"
+        );
     } else {
         assert!(parsed.is_err(), "not valid, and yet parsed: {valid:?}");
     }
@@ -77,18 +100,27 @@ fn items_of(data: &[u8]) -> Option<Vec<Vec<u8>>> {
         (Some((_, value)), None) => serde_json::from_str(value.get()).ok()?,
         _ => return None,
     };
-    let texts: Vec<_> = items.iter().map(|item| item.get().as_bytes().to_vec()).collect();
-    texts.iter().all(|text| text.starts_with(b"{")).then_some(texts)
+    let texts: Vec<_> = items
+        .iter()
+        .map(|item| item.get().as_bytes().to_vec())
+        .collect();
+    texts
+        .iter()
+        .all(|text| text.starts_with(b"{"))
+        .then_some(texts)
 }
 
 /// The same document comes of the rest and the items.
 fn rejoins<'a>(data: &[u8], rest: &[u8], items: impl Iterator<Item = &'a [u8]>) {
-    let (Ok(before), Ok(mut after)) = (serde_json::from_slice::<Value>(data), serde_json::from_slice::<Value>(rest))
-    else {
+    let (Ok(before), Ok(mut after)) = (
+        serde_json::from_slice::<Value>(data),
+        serde_json::from_slice::<Value>(rest),
+    ) else {
         panic!("the rest of a page is no JSON");
     };
-    let items: Vec<Value> =
-        items.map(|item| serde_json::from_slice(item).expect("an item of a page is JSON")).collect();
+    let items: Vec<Value> = items
+        .map(|item| serde_json::from_slice(item).expect("an item of a page is JSON"))
+        .collect();
     if before.get("Items").is_some_and(Value::is_array) {
         assert_eq!(after["Items"], Value::Array(Vec::new()));
         after["Items"] = Value::Array(items);
@@ -121,5 +153,6 @@ fn members_of(data: &[u8]) -> Option<Members<'_>> {
     reader.end().ok()?;
     // A value of a document counts its members' last version, so that documents with two cannot be compared as values.
     let names: HashSet<_> = members.iter().map(|(name, _)| name).collect();
-    (names.len() == members.len() && serde_json::from_slice::<Value>(data).is_ok()).then_some(members)
+    (names.len() == members.len() && serde_json::from_slice::<Value>(data).is_ok())
+        .then_some(members)
 }

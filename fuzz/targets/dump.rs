@@ -9,8 +9,8 @@ use std::io::{Read, Write};
 use std::path::Path;
 
 use dynadump_fuzz::backup::{
-    DumpTarget, ItemReader, LocatedItem, METADATA_FILE, SCHEMA_FILE, SUMMARY_FILE, Source, SourceSpec, Thoroughness,
-    check, inspect,
+    DumpTarget, ItemReader, LocatedItem, METADATA_FILE, SCHEMA_FILE, SUMMARY_FILE, Source,
+    SourceSpec, Thoroughness, check, inspect,
 };
 use dynadump_fuzz::error::{Error, ErrorKind, Result};
 use dynadump_fuzz::item::has_line_breaks;
@@ -21,11 +21,19 @@ use sha2::{Digest, Sha256};
 /// Between two files of a folder.
 const SEAM: &[u8] = b"\n--\n";
 
-const NAMES: [&str; 6] =
-    ["table-data.json", SCHEMA_FILE, METADATA_FILE, SUMMARY_FILE, "table-data.jsonl.gz", "table-data.json.zst"];
+const NAMES: [&str; 6] = [
+    "table-data.json",
+    SCHEMA_FILE,
+    METADATA_FILE,
+    SUMMARY_FILE,
+    "table-data.jsonl.gz",
+    "table-data.json.zst",
+];
 
 fuzz_target!(|data: &[u8]| {
-    let Some((first, rest)) = data.split_first() else { return };
+    let Some((first, rest)) = data.split_first() else {
+        return;
+    };
     match first {
         b'd' => folder(rest, false),
         b'o' => folder(rest, true),
@@ -37,7 +45,10 @@ fn file(data: &[u8]) {
     let (items, error) = read(data);
     let (slowly, slow_error) = read(ByteByByte(data));
     assert_eq!(items, slowly, "the size of a block changes what is read");
-    assert_eq!(error.as_ref().map(ToString::to_string), slow_error.map(|error| error.to_string()));
+    assert_eq!(
+        error.as_ref().map(ToString::to_string),
+        slow_error.map(|error| error.to_string())
+    );
     for item in &items {
         assert!(!has_line_breaks(&item.text));
         let from = usize::try_from(item.offset).expect("an offset in the data");
@@ -46,11 +57,16 @@ fn file(data: &[u8]) {
         assert_eq!(item.line, line);
     }
     // Anything may be packed: a stream tells by itself.
-    if let Ok(mut stream) = Source::from_reader(Box::new(std::io::Cursor::new(data.to_vec()))).items() {
+    if let Ok(mut stream) =
+        Source::from_reader(Box::new(std::io::Cursor::new(data.to_vec()))).items()
+    {
         while let Ok(Some(_)) = stream.next_item() {}
     }
     if error.is_none() {
-        let lines: Vec<u8> = items.iter().flat_map(|item| [&item.text[..], b"\n"].concat()).collect();
+        let lines: Vec<u8> = items
+            .iter()
+            .flat_map(|item| [&item.text[..], b"\n"].concat())
+            .collect();
         let (again, error) = read(&lines[..]);
         // A first line that has the shape of something else than an item is taken for that.
         if error.is_none() && again.len() == items.len() {
@@ -58,7 +74,8 @@ fn file(data: &[u8]) {
                 again
                     .iter()
                     .zip(&items)
-                    .all(|(again, item)| again.text == item.text || again.text.len() < item.text.len())
+                    .all(|(again, item)| again.text == item.text
+                        || again.text.len() < item.text.len())
             );
         }
     }
@@ -70,20 +87,34 @@ fn folder(data: &[u8], own: bool) {
         let file = File::create(dir.path().join(name)).and_then(|mut file| file.write_all(content));
         file.expect("a file in a temporary folder");
     };
-    let files: Vec<_> = NAMES.into_iter().zip(at_seams(data)).filter(|(_, content)| !content.is_empty()).collect();
+    let files: Vec<_> = NAMES
+        .into_iter()
+        .zip(at_seams(data))
+        .filter(|(_, content)| !content.is_empty())
+        .collect();
     files.iter().for_each(|(name, content)| put(name, content));
     if own {
         put(METADATA_FILE, &metadata_of(&files));
     }
     let _ = DumpTarget::folder(dir.path()).standing();
-    let Ok(source) = Source::open(&SourceSpec::path(dir.path())) else { return };
+    let Ok(source) = Source::open(&SourceSpec::path(dir.path())) else {
+        return;
+    };
     match check(&source, &mut |_, _| {}) {
         Ok(checked) => {
-            let found =
-                inspect(&source, Thoroughness::Full, &mut |_, _| {}).expect("what was checked can be looked at");
+            let found = inspect(&source, Thoroughness::Full, &mut |_, _| {})
+                .expect("what was checked can be looked at");
             // Keys, extra files and what a table can be made of are for the inspection alone.
-            let alone = ["not an item of this table", "the same key", "not part of this dump", "key"];
-            let others = found.findings.iter().filter(|finding| !alone.iter().any(|words| finding.contains(words)));
+            let alone = [
+                "not an item of this table",
+                "the same key",
+                "not part of this dump",
+                "key",
+            ];
+            let others = found
+                .findings
+                .iter()
+                .filter(|finding| !alone.iter().any(|words| finding.contains(words)));
             assert_eq!(others.collect::<Vec<_>>(), [""; 0]);
             assert_eq!(found.items, Some(checked.items));
             assert_eq!(found.text_bytes, Some(checked.text_bytes));
@@ -102,7 +133,10 @@ fn folder(data: &[u8], own: bool) {
 fn names_its_place(error: &Error, folder: &Path) {
     assert_eq!(error.kind(), ErrorKind::Damaged, "{error:?}");
     let folder = folder.display().to_string();
-    assert!(error.to_string().contains(&folder) || error.to_string().contains("table-"), "{error:?}");
+    assert!(
+        error.to_string().contains(&folder) || error.to_string().contains("table-"),
+        "{error:?}"
+    );
 }
 
 fn read(source: impl Read) -> (Vec<LocatedItem>, Option<Error>) {
@@ -143,12 +177,21 @@ fn at_seams(mut rest: &[u8]) -> Vec<&[u8]> {
 
 /// Metadata in which all sums are right, by the text of the format.
 fn metadata_of(files: &[(&str, &[u8])]) -> Vec<u8> {
-    let sha256 = |content: &[u8]| Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let sha256 = |content: &[u8]| {
+        Sha256::digest(content)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<String>()
+    };
     let entry = |content: &[u8]| json!({ "bytes": content.len(), "sha256": sha256(content) });
     let listed = files.iter().filter(|(name, _)| *name != METADATA_FILE);
-    let listed: serde_json::Map<String, Value> =
-        listed.map(|(name, content)| ((*name).to_owned(), entry(content))).collect();
-    let data = files.iter().find(|(name, _)| name.starts_with("table-data")).map_or(&b""[..], |(_, content)| content);
+    let listed: serde_json::Map<String, Value> = listed
+        .map(|(name, content)| ((*name).to_owned(), entry(content)))
+        .collect();
+    let data = files
+        .iter()
+        .find(|(name, _)| name.starts_with("table-data"))
+        .map_or(&b""[..], |(_, content)| content);
     let (items, _) = read(data);
     let document = json!({
         "format_version": 1, "tool_version": "0", "environment": "fuzz", "table": "t", "route": "scan", "complete": true,

@@ -15,9 +15,16 @@ fuzz_target!(|text: &str| {
     }
     let with_secrets = text.replace('=', &format!("={SECRET}"));
     if let Err(error) = parse(&with_secrets) {
-        let told = format!("{error}\n{error:?}\n{:?}\n{:?}", error.hint(), error.causes().collect::<Vec<_>>());
+        let told = format!(
+            "{error}\n{error:?}\n{:?}\n{:?}",
+            error.hint(),
+            error.causes().collect::<Vec<_>>()
+        );
         assert!(!told.contains(SECRET), "an error tells a value: {told}");
-        assert!(told.contains("envs/.env.x line "), "an error without its place: {told}");
+        assert!(
+            told.contains("envs/.env.x line "),
+            "an error without its place: {told}"
+        );
     }
 });
 
@@ -26,7 +33,9 @@ fn agrees_with_dotenvy(text: &str, found: &[(&'static str, Option<String>)]) {
     if text.contains(['$', '#', '\r', '\u{feff}']) {
         return;
     }
-    let Ok(read) = dotenvy::from_read_iter(text.as_bytes()).collect::<Result<Vec<_>, _>>() else { return };
+    let Ok(read) = dotenvy::from_read_iter(text.as_bytes()).collect::<Result<Vec<_>, _>>() else {
+        return;
+    };
     let read: BTreeMap<_, _> = read.into_iter().collect();
     for (key, value) in found {
         let expected = read.get(*key).filter(|value| !value.is_empty());

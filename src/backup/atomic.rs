@@ -58,11 +58,13 @@ pub fn create_file(path: &Path, access: Access) -> Result<File> {
 /// The system's refusal, with the path.
 pub fn write_file(path: &Path, content: &[u8], access: Access) -> Result<()> {
     let mut file = create_file(path, access)?;
-    file.write_all(content).and_then(|()| file.sync_all()).map_err(|error| refused("write", path, error))
+    file.write_all(content)
+        .and_then(|()| file.sync_all())
+        .map_err(|error| refused("write", path, error))
 }
 
 /// Opens a file for the lock: made if need be with mode 0600, read and written, never through a symbolic link.
-pub(super) fn open_lock_file(path: &Path) -> io::Result<File> {
+pub(crate) fn open_lock_file(path: &Path) -> io::Result<File> {
     let no_follow = i32::try_from(OFlags::NOFOLLOW.bits()).expect("the flag is a small constant");
     OpenOptions::new()
         .read(true)
@@ -75,13 +77,16 @@ pub(super) fn open_lock_file(path: &Path) -> io::Result<File> {
 }
 
 /// Opens a file that is there, to write on: never through a symbolic link.
-pub(super) fn open_lines_file(path: &Path) -> io::Result<File> {
+pub(crate) fn open_lines_file(path: &Path) -> io::Result<File> {
     let no_follow = i32::try_from(OFlags::NOFOLLOW.bits()).expect("the flag is a small constant");
-    OpenOptions::new().write(true).custom_flags(no_follow).open(path)
+    OpenOptions::new()
+        .write(true)
+        .custom_flags(no_follow)
+        .open(path)
 }
 
 /// Makes a folder that must not exist.
-pub(super) fn create_folder(path: &Path, access: Access) -> io::Result<()> {
+pub(crate) fn create_folder(path: &Path, access: Access) -> io::Result<()> {
     DirBuilder::new().mode(access.folder_mode()).create(path)
 }
 
@@ -91,11 +96,19 @@ pub(super) fn create_folder(path: &Path, access: Access) -> io::Result<()> {
 /// # Errors
 /// The system's refusal, with the path.
 pub fn create_folders(path: &Path, access: Access) -> Result<()> {
-    let missing = path.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists()).count();
-    let made = DirBuilder::new().recursive(true).mode(access.folder_mode()).create(path);
+    let missing = path
+        .ancestors()
+        .take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists())
+        .count();
+    let made = DirBuilder::new()
+        .recursive(true)
+        .mode(access.folder_mode())
+        .create(path);
     made.map_err(|error| refused("create the folder", path, error))?;
     let above = path.ancestors().skip(1).take(missing);
-    above.filter(|folder| !folder.as_os_str().is_empty()).try_for_each(sync_folder)
+    above
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .try_for_each(sync_folder)
 }
 
 /// Opens a file that an earlier run wrote part of, to be read and written, never through a symbolic link. `None` where there is
@@ -103,16 +116,27 @@ pub fn create_folders(path: &Path, access: Access) -> Result<()> {
 ///
 /// # Errors
 /// The system's refusal; something that is not a regular file.
-pub(super) fn open_part(path: &Path) -> Result<Option<File>> {
+pub(crate) fn open_part(path: &Path) -> Result<Option<File>> {
     // Without `NONBLOCK` opening a pipe would wait for its other end.
-    let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).expect("the flags are small constants");
-    let file = match OpenOptions::new().read(true).write(true).custom_flags(flags).open(path) {
+    let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits())
+        .expect("the flags are small constants");
+    let file = match OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(flags)
+        .open(path)
+    {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other.map_err(|error| refused("open", path, error))?,
     };
-    let found = file.metadata().map_err(|error| refused("open", path, error))?;
+    let found = file
+        .metadata()
+        .map_err(|error| refused("open", path, error))?;
     if !found.is_file() {
-        return Err(Error::failed(format!("`{}` is not a regular file", path.display())));
+        return Err(Error::failed(format!(
+            "`{}` is not a regular file",
+            path.display()
+        )));
     }
     Ok(Some(file))
 }
@@ -121,7 +145,7 @@ pub(super) fn open_part(path: &Path) -> Result<Option<File>> {
 ///
 /// # Errors
 /// The system's refusal.
-pub(super) fn cut(file: &mut File, length: u64) -> io::Result<()> {
+pub(crate) fn cut(file: &mut File, length: u64) -> io::Result<()> {
     file.set_len(length)?;
     file.sync_all()?;
     file.seek(SeekFrom::Start(length)).map(drop)
@@ -132,10 +156,12 @@ pub(super) fn cut(file: &mut File, length: u64) -> io::Result<()> {
 ///
 /// # Errors
 /// The system's refusal. The former file is then there still.
-pub(super) fn replace_file(path: &Path, content: &[u8]) -> Result<()> {
-    let partial =
-        sibling(path, PARTIAL_SUFFIX).ok_or_else(|| refused("write", path, io::ErrorKind::InvalidInput.into()))?;
-    put_in_place(&partial, path, |partial| write_file(partial, content, Access::Private))
+pub(crate) fn replace_file(path: &Path, content: &[u8]) -> Result<()> {
+    let partial = sibling(path, PARTIAL_SUFFIX)
+        .ok_or_else(|| refused("write", path, io::ErrorKind::InvalidInput.into()))?;
+    put_in_place(&partial, path, |partial| {
+        write_file(partial, content, Access::Private)
+    })
 }
 
 /// Has a file made under the name `partial` and gives it the name `path`, in place of the one there, if any. On disk when this
@@ -143,7 +169,11 @@ pub(super) fn replace_file(path: &Path, content: &[u8]) -> Result<()> {
 ///
 /// # Errors
 /// What `make` returns; the system's refusal. The former file is then there still.
-pub(super) fn put_in_place(partial: &Path, path: &Path, make: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+pub(crate) fn put_in_place(
+    partial: &Path,
+    path: &Path,
+    make: impl FnOnce(&Path) -> Result<()>,
+) -> Result<()> {
     remove_file(partial)?;
     let put = make(partial).and_then(|()| rename(partial, path));
     if put.is_err() {
@@ -160,34 +190,49 @@ pub(super) fn put_in_place(partial: &Path, path: &Path, make: impl FnOnce(&Path)
 /// The system's refusal, with the path. File systems that cannot sync a folder are no error: they keep no promise to wait for.
 pub fn sync_folder(path: &Path) -> Result<()> {
     match File::open(path).and_then(|folder| folder.sync_all()) {
-        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported
+            ) =>
+        {
+            Ok(())
+        }
         other => other.map_err(|error| refused("sync the folder", path, error)),
     }
 }
 
 /// Renames, replacing a file of the new name.
-pub(super) fn rename(from: &Path, to: &Path) -> Result<()> {
-    fs::rename(from, to).map_err(|error| refused(&format!("rename to `{}`:", to.display()), from, error))
+pub(crate) fn rename(from: &Path, to: &Path) -> Result<()> {
+    fs::rename(from, to)
+        .map_err(|error| refused(&format!("rename to `{}`:", to.display()), from, error))
 }
 
 /// Exchanges two names in one step; whoever looks sees either the one state or the other.
 #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
-pub(super) fn exchange(one: &Path, other: &Path) -> io::Result<()> {
+pub(crate) fn exchange(one: &Path, other: &Path) -> io::Result<()> {
     use rustix::fs::{CWD, RenameFlags, renameat_with};
     Ok(renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE)?)
 }
 
 /// This system has no such call.
 #[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
-pub(super) fn exchange(_one: &Path, _other: &Path) -> io::Result<()> {
+pub(crate) fn exchange(_one: &Path, _other: &Path) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
 /// Removes a file; one that is not there is as good as removed.
-pub(super) fn remove_file(path: &Path) -> Result<()> {
+pub(crate) fn remove_file(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
         // No file has a name that none can have.
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidFilename) => Ok(()),
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::InvalidFilename
+            ) =>
+        {
+            Ok(())
+        }
         other => other.map_err(|error| refused("remove", path, error)),
     }
 }
@@ -196,8 +241,9 @@ pub(super) fn remove_file(path: &Path) -> Result<()> {
 ///
 /// # Errors
 /// The system's refusal; a file that does not belong to a dump.
-pub(super) fn remove_dump(folder: &Path) -> Result<()> {
-    let entries = fs::read_dir(folder).map_err(|error| refused("read the folder", folder, error))?;
+pub(crate) fn remove_dump(folder: &Path) -> Result<()> {
+    let entries =
+        fs::read_dir(folder).map_err(|error| refused("read the folder", folder, error))?;
     for entry in entries {
         let entry = entry.map_err(|error| refused("read the folder", folder, error))?;
         if !is_dump_file(&entry.file_name()) {
@@ -215,18 +261,27 @@ pub(super) fn remove_dump(folder: &Path) -> Result<()> {
 }
 
 /// An error of the system about a path, with what can be done about it.
-pub(super) fn refused(action: &str, path: &Path, error: io::Error) -> Error {
+pub(crate) fn refused(action: &str, path: &Path, error: io::Error) -> Error {
     let hint = match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some("free some space or choose another place"),
-        io::ErrorKind::FileTooLarge => {
-            Some("no file may grow longer there (`ulimit -f`, or the file system); choose another place")
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            Some("free some space or choose another place")
         }
-        io::ErrorKind::PermissionDenied if matches!(action, "open" | "read") => Some("check who may read it"),
-        io::ErrorKind::PermissionDenied => Some("check who may write there, or choose another place"),
-        io::ErrorKind::ReadOnlyFilesystem => Some("the file system is read-only; choose another place"),
+        io::ErrorKind::FileTooLarge => Some(
+            "no file may grow longer there (`ulimit -f`, or the file system); choose another place",
+        ),
+        io::ErrorKind::PermissionDenied if matches!(action, "open" | "read") => {
+            Some("check who may read it")
+        }
+        io::ErrorKind::PermissionDenied => {
+            Some("check who may write there, or choose another place")
+        }
+        io::ErrorKind::ReadOnlyFilesystem => {
+            Some("the file system is read-only; choose another place")
+        }
         _ => None,
     };
-    let refusal = Error::failed(format!("cannot {action} `{}`: {error}", path.display())).with_source(error);
+    let refusal =
+        Error::failed(format!("cannot {action} `{}`: {error}", path.display())).with_source(error);
     match hint {
         Some(hint) => refusal.with_hint(hint),
         None => refusal,
@@ -258,8 +313,14 @@ mod tests {
         let (file, folder) = (dir.path().join("file"), dir.path().join("folder"));
         write_file(&file, b"", Access::Private).unwrap();
         create_folder(&folder, Access::Private).unwrap();
-        assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(fs::metadata(folder).unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(
+            fs::metadata(file).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        assert_eq!(
+            fs::metadata(folder).unwrap().permissions().mode() & 0o777,
+            0o700
+        );
     }
 
     #[test]

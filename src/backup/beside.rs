@@ -12,8 +12,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::atomic::{
-    Access, create_file, create_folders, open_lines_file, put_in_place, refused, remove_file, rename, sync_folder,
-    write_file,
+    Access, create_file, create_folders, open_lines_file, put_in_place, refused, remove_file,
+    rename, sync_folder, write_file,
 };
 use super::digest::hex_sha256;
 use super::format::{PARTIAL_SUFFIX, sibling};
@@ -35,14 +35,19 @@ pub fn beside(dump: &Path, name: &str) -> Option<PathBuf> {
 #[must_use]
 pub fn beside_in_state(state_dir: &Path, dump: &Path, name: &str) -> PathBuf {
     let found = std::fs::canonicalize(dump).or_else(|_| std::path::absolute(dump));
-    state_dir.join(state_name(&found.unwrap_or_else(|_| dump.to_owned()), &format!(".{name}")))
+    state_dir.join(state_name(
+        &found.unwrap_or_else(|_| dump.to_owned()),
+        &format!(".{name}"),
+    ))
 }
 
 /// A table's name within the name of a file, which systems bound: a long one is cut, and told from others by its digest.
 #[must_use]
 pub fn name_in_file(name: &str) -> Cow<'_, str> {
     match name.get(..NAME_BYTES) {
-        Some(start) if start.len() < name.len() => Cow::from(format!("{start}-{}", &hex_sha256(name.as_bytes())[..16])),
+        Some(start) if start.len() < name.len() => {
+            Cow::from(format!("{start}-{}", &hex_sha256(name.as_bytes())[..16]))
+        }
         _ => Cow::from(name),
     }
 }
@@ -68,7 +73,8 @@ impl LinesFile {
                 Err(error) => refusal = refusal.or(Some(error)),
             }
         }
-        Err(refusal.unwrap_or_else(|| Error::failed("there is no place for a file of rejected items")))
+        Err(refusal
+            .unwrap_or_else(|| Error::failed("there is no place for a file of rejected items")))
     }
 
     fn create(path: &Path) -> Result<Self> {
@@ -76,7 +82,11 @@ impl LinesFile {
         remove_file(path)?;
         let file = create_file(path, Access::Private)?;
         sync_folder(path.parent().unwrap_or(path))?;
-        Ok(Self { path: path.to_owned(), file: BufWriter::new(file), bytes: 0 })
+        Ok(Self {
+            path: path.to_owned(),
+            file: BufWriter::new(file),
+            bytes: 0,
+        })
     }
 
     /// Goes on with a file behind its first `bytes` bytes. What stands behind them is cut off.
@@ -85,13 +95,25 @@ impl LinesFile {
     /// The file is not there, or it is shorter; the system's refusals.
     pub fn go_on(path: &Path, bytes: u64) -> Result<Self> {
         let mut file = open_lines_file(path).map_err(|error| refused("open", path, error))?;
-        let found = file.metadata().map_err(|error| refused("read", path, error))?.len();
+        let found = file
+            .metadata()
+            .map_err(|error| refused("read", path, error))?
+            .len();
         if found < bytes {
-            return Err(Error::failed(format!("`{}` has {found} bytes and had {bytes}", path.display())));
+            return Err(Error::failed(format!(
+                "`{}` has {found} bytes and had {bytes}",
+                path.display()
+            )));
         }
-        let cut = file.set_len(bytes).and_then(|()| file.seek(SeekFrom::End(0)));
+        let cut = file
+            .set_len(bytes)
+            .and_then(|()| file.seek(SeekFrom::End(0)));
         cut.map_err(|error| refused("write", path, error))?;
-        Ok(Self { path: path.to_owned(), file: BufWriter::new(file), bytes })
+        Ok(Self {
+            path: path.to_owned(),
+            file: BufWriter::new(file),
+            bytes,
+        })
     }
 
     /// Where it is.
@@ -112,9 +134,15 @@ impl LinesFile {
     /// The system's refusal.
     pub fn flushed(&mut self) -> Result<impl FnOnce() -> Result<()> + Send + use<>> {
         let path = self.path.clone();
-        let flushed = self.file.flush().and_then(|()| self.file.get_ref().try_clone());
+        let flushed = self
+            .file
+            .flush()
+            .and_then(|()| self.file.get_ref().try_clone());
         let file = flushed.map_err(|error| refused("write", &path, error))?;
-        Ok(move || file.sync_data().map_err(|error| refused("write", &path, error)))
+        Ok(move || {
+            file.sync_data()
+                .map_err(|error| refused("write", &path, error))
+        })
     }
 
     /// Appends one line, given in parts and without its line break.
@@ -135,7 +163,10 @@ impl LinesFile {
     /// # Errors
     /// The system's refusal.
     pub fn finish(mut self) -> Result<PathBuf> {
-        let synced = self.file.flush().and_then(|()| self.file.get_ref().sync_all());
+        let synced = self
+            .file
+            .flush()
+            .and_then(|()| self.file.get_ref().sync_all());
         synced.map_err(|error| refused("write", &self.path, error))?;
         sync_folder(self.path.parent().unwrap_or(&self.path))?;
         Ok(self.path)
@@ -189,7 +220,14 @@ impl LinesList {
         outputs: Option<&[Bytes]>,
     ) -> Result<()> {
         let reason = serde_json::Value::from(reason).to_string();
-        let mut parts = vec![br#"{"reason":"#, reason.as_bytes(), b",\"", name.as_bytes(), b"\":", value];
+        let mut parts = vec![
+            br#"{"reason":"#,
+            reason.as_bytes(),
+            b",\"",
+            name.as_bytes(),
+            b"\":",
+            value,
+        ];
         if let Some(outputs) = outputs {
             parts.push(br#","output":["#);
             for (at, output) in outputs.iter().enumerate() {
@@ -220,15 +258,29 @@ impl LinesList {
 ///
 /// # Errors
 /// The file cannot be read, or was changed; those of `take`.
-pub fn read_rejected(path: &Path, is_transformed: bool, mut take: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+pub fn read_rejected(
+    path: &Path,
+    is_transformed: bool,
+    mut take: impl FnMut(&[u8]) -> Result<()>,
+) -> Result<()> {
     let file = File::open(path).map_err(|error| refused("read", path, error))?;
     for line in BufReader::new(file).split(b'\n') {
         let line = line.map_err(|error| refused("read", path, error))?;
         let rejected: Rejected<'_> = serde_json::from_slice(&line).map_err(|error| {
-            Error::failed(format!("`{}` was changed while it was written", path.display())).with_source(error)
+            Error::failed(format!(
+                "`{}` was changed while it was written",
+                path.display()
+            ))
+            .with_source(error)
         })?;
-        let items = if is_transformed { rejected.output } else { rejected.item.into_iter().collect() };
-        items.into_iter().try_for_each(|item| take(item.get().as_bytes()))?;
+        let items = if is_transformed {
+            rejected.output
+        } else {
+            rejected.item.into_iter().collect()
+        };
+        items
+            .into_iter()
+            .try_for_each(|item| take(item.get().as_bytes()))?;
     }
     Ok(())
 }
@@ -244,7 +296,9 @@ struct Rejected<'a> {
 
 /// The first of these files that has at least this many bytes.
 fn find_lines(places: &[PathBuf], bytes: u64) -> Option<&PathBuf> {
-    places.iter().find(|path| file_bytes(path).is_some_and(|found| found >= bytes))
+    places
+        .iter()
+        .find(|path| file_bytes(path).is_some_and(|found| found >= bytes))
 }
 
 /// Checks that lines of `kept` bytes of an earlier run are still at one of these places.
@@ -252,11 +306,17 @@ fn find_lines(places: &[PathBuf], bytes: u64) -> Option<&PathBuf> {
 /// # Errors
 /// They are missing or shorter.
 pub fn check_lines(places: &[PathBuf], kept: u64) -> Result<()> {
-    if kept == 0 || find_lines(places, kept).is_some() { Ok(()) } else { Err(lines_missing(places)) }
+    if kept == 0 || find_lines(places, kept).is_some() {
+        Ok(())
+    } else {
+        Err(lines_missing(places))
+    }
 }
 
 fn lines_missing(places: &[PathBuf]) -> Error {
-    let path = places.first().map_or_else(String::new, |path| format!(" `{}`", path.display()));
+    let path = places
+        .first()
+        .map_or_else(String::new, |path| format!(" `{}`", path.display()));
     Error::failed(format!("its file{path} is missing or was truncated"))
 }
 
@@ -290,7 +350,9 @@ pub fn publish_lines(path: &Path) -> Result<Option<PathBuf>> {
 /// The system's refusal.
 pub fn leave_mark(path: &Path, content: &[u8]) -> Result<()> {
     create_above(path, Access::Private)?;
-    create_whole(path, |partial| write_file(partial, content, Access::Private))
+    create_whole(path, |partial| {
+        write_file(partial, content, Access::Private)
+    })
 }
 
 /// Removes a mark, and what runs that were killed while they wrote it have left; one that is not there is as good as removed.
@@ -299,20 +361,33 @@ pub fn leave_mark(path: &Path, content: &[u8]) -> Result<()> {
 /// The system's refusal.
 pub fn remove_mark(path: &Path) -> Result<()> {
     remove_file(path)?;
-    let Some((folder, name)) = path.parent().zip(path.file_name().and_then(OsStr::to_str)) else { return Ok(()) };
+    let Some((folder, name)) = path.parent().zip(path.file_name().and_then(OsStr::to_str)) else {
+        return Ok(());
+    };
     let is_left = |other: &str| {
-        let run = other.strip_prefix(name)?.strip_prefix('.')?.strip_suffix(PARTIAL_SUFFIX)?;
+        let run = other
+            .strip_prefix(name)?
+            .strip_prefix('.')?
+            .strip_suffix(PARTIAL_SUFFIX)?;
         run.parse::<u32>().ok()
     };
-    let Ok(entries) = std::fs::read_dir(folder) else { return Ok(()) };
-    let left = entries.flatten().filter(|entry| entry.file_name().to_str().and_then(is_left).is_some());
-    left.map(|entry| entry.path()).try_for_each(|path| remove_file(&path))
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return Ok(());
+    };
+    let left = entries
+        .flatten()
+        .filter(|entry| entry.file_name().to_str().and_then(is_left).is_some());
+    left.map(|entry| entry.path())
+        .try_for_each(|path| remove_file(&path))
 }
 
 /// Bytes of a file; `None` where there is none that can be looked at.
 #[must_use]
 pub fn file_bytes(path: &Path) -> Option<u64> {
-    std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file).map(|found| found.len())
+    std::fs::metadata(path)
+        .ok()
+        .filter(std::fs::Metadata::is_file)
+        .map(|found| found.len())
 }
 
 /// Makes the folders above a file that others may see.
@@ -338,7 +413,8 @@ fn create_above(path: &Path, access: Access) -> Result<()> {
 pub fn create_whole(path: &Path, make: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     create_parent(path)?;
     let suffix = format!(".{}{PARTIAL_SUFFIX}", std::process::id());
-    let partial = sibling(path, &suffix).ok_or_else(|| Error::failed(format!("`{}` names no file", path.display())))?;
+    let partial = sibling(path, &suffix)
+        .ok_or_else(|| Error::failed(format!("`{}` names no file", path.display())))?;
     put_in_place(&partial, path, make)
 }
 
@@ -351,12 +427,18 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mark = dir.path().join("mark.json");
         leave_mark(&mark, b"{}").unwrap();
-        for other in ["mark.json.4711.partial", "mark.json.bak.partial", "other.json.4711.partial"] {
+        for other in [
+            "mark.json.4711.partial",
+            "mark.json.bak.partial",
+            "other.json.4711.partial",
+        ] {
             write_file(&dir.path().join(other), b"", Access::Shared).unwrap();
         }
         remove_mark(&mark).unwrap();
-        let mut names: Vec<_> =
-            std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let mut names: Vec<_> = std::fs::read_dir(dir.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
         names.sort();
         assert_eq!(names, ["mark.json.bak.partial", "other.json.4711.partial"]);
         remove_mark(&mark).unwrap();
@@ -381,13 +463,37 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let at = |path: &str| dir.path().join(path);
         leave_mark(&at("marks/dynadump/one"), b"").unwrap();
-        LinesFile::create_first(&[at("lines/dynadump/one")]).unwrap().finish().unwrap();
+        LinesFile::create_first(&[at("lines/dynadump/one")])
+            .unwrap()
+            .finish()
+            .unwrap();
         crate::backup::DumpLock::acquire(Path::new("/"), Some(&at("locks/dynadump"))).unwrap();
-        for made in ["marks", "marks/dynadump", "lines", "lines/dynadump", "locks", "locks/dynadump"] {
-            assert_eq!(std::fs::metadata(at(made)).unwrap().permissions().mode() & 0o777, 0o700, "{made}");
+        for made in [
+            "marks",
+            "marks/dynadump",
+            "lines",
+            "lines/dynadump",
+            "locks",
+            "locks/dynadump",
+        ] {
+            assert_eq!(
+                std::fs::metadata(at(made)).unwrap().permissions().mode() & 0o777,
+                0o700,
+                "{made}"
+            );
         }
-        create_whole(&at("shared/one"), |partial| write_file(partial, b"", Access::Shared)).unwrap();
-        assert_ne!(std::fs::metadata(at("shared")).unwrap().permissions().mode() & 0o777, 0o700);
+        create_whole(&at("shared/one"), |partial| {
+            write_file(partial, b"", Access::Shared)
+        })
+        .unwrap();
+        assert_ne!(
+            std::fs::metadata(at("shared"))
+                .unwrap()
+                .permissions()
+                .mode()
+                & 0o777,
+            0o700
+        );
     }
 
     #[test]
@@ -418,9 +524,18 @@ mod tests {
         lines.append_with_reason("r", "item", b"{}", None).unwrap();
         assert_eq!(lines.finish().unwrap(), Some(places[1].clone()));
         assert_eq!(std::fs::read(&places[0]).unwrap(), b"short");
-        assert_eq!(std::fs::read(&places[1]).unwrap(), b"{kept}\n{\"reason\":\"r\",\"item\":{}}\n");
+        assert_eq!(
+            std::fs::read(&places[1]).unwrap(),
+            b"{kept}\n{\"reason\":\"r\",\"item\":{}}\n"
+        );
         let error = check_lines(&places, 1_000).unwrap_err();
-        assert_eq!(error.to_string(), format!("its file `{}` is missing or was truncated", places[0].display()));
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "its file `{}` is missing or was truncated",
+                places[0].display()
+            )
+        );
         assert!(LinesList::open(places, 1_000).is_err());
     }
 
@@ -433,7 +548,10 @@ mod tests {
         assert_eq!(std::fs::read(&path).unwrap(), b"new");
         remove_mark(&path).unwrap();
         remove_mark(&path).unwrap();
-        assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 0);
+        assert_eq!(
+            std::fs::read_dir(path.parent().unwrap()).unwrap().count(),
+            0
+        );
     }
 
     #[test]
@@ -446,7 +564,10 @@ mod tests {
 
     #[test]
     fn what_belongs_to_a_restore_is_named_after_the_dump() {
-        assert_eq!(beside(Path::new("/a/dump/"), "rejects").unwrap(), Path::new("/a/dump.rejects"));
+        assert_eq!(
+            beside(Path::new("/a/dump/"), "rejects").unwrap(),
+            Path::new("/a/dump.rejects")
+        );
         assert_eq!(beside(Path::new("/"), "rejects"), None);
     }
 }

@@ -22,7 +22,7 @@ use crate::item::{SetDigest, item_digest, validate};
 use crate::schema::TableSchema;
 
 /// Items between two reports of progress.
-pub(super) const PROGRESS_ITEMS: u64 = 1024;
+pub(crate) const PROGRESS_ITEMS: u64 = 1024;
 
 /// What a check has found to be whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,10 +132,16 @@ pub fn check_files(source: &Source, progress: &mut dyn FnMut(u64, u64)) -> Resul
 ///
 /// # Errors
 /// [`Usage`](crate::error::ErrorKind::Usage): a stream, or checksums of a source that has none. The system's refusals.
-pub fn inspect(source: &Source, how: Thoroughness, progress: &mut dyn FnMut(u64, u64)) -> Result<Inspection> {
+pub fn inspect(
+    source: &Source,
+    how: Thoroughness,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Inspection> {
     if source.is_stream() {
-        return Err(Error::usage("items from a stream cannot be checked: each could be read only once")
-            .with_hint("save them in a file first"));
+        return Err(Error::usage(
+            "items from a stream cannot be checked: each could be read only once",
+        )
+        .with_hint("save them in a file first"));
     }
     if how == Thoroughness::Checksums && source.metadata().is_none() {
         return Err(Error::usage(format!("{} has no checksums", source.shown()))
@@ -156,7 +162,9 @@ pub fn inspect(source: &Source, how: Thoroughness, progress: &mut dyn FnMut(u64,
         }
     };
     if source.schema().is_none() {
-        pass.inspection.warnings.push("there is no schema: the items' keys are not checked".to_owned());
+        pass.inspection
+            .warnings
+            .push("there is no schema: the items' keys are not checked".to_owned());
     }
     pass.items(keys.as_mut())?;
     if let Some(keys) = keys {
@@ -167,20 +175,42 @@ pub fn inspect(source: &Source, how: Thoroughness, progress: &mut dyn FnMut(u64,
 
 impl<'a> Pass<'a> {
     fn new(source: &'a Source, on_damage: OnDamage, progress: &'a mut dyn FnMut(u64, u64)) -> Self {
-        let inspection = Inspection { warnings: source.warnings().to_vec(), ..Inspection::default() };
-        Self { source, on_damage, inspection, progress }
+        let inspection = Inspection {
+            warnings: source.warnings().to_vec(),
+            ..Inspection::default()
+        };
+        Self {
+            source,
+            on_damage,
+            inspection,
+            progress,
+        }
     }
 
     fn checked(self) -> Checked {
-        let Inspection { items, text_bytes, data_sha256, warnings, .. } = self.inspection;
+        let Inspection {
+            items,
+            text_bytes,
+            data_sha256,
+            warnings,
+            ..
+        } = self.inspection;
         let (items, text_bytes) = (items.unwrap_or(0), text_bytes.unwrap_or(0));
-        Checked { items, text_bytes, unreadable: 0, data_sha256, warnings }
+        Checked {
+            items,
+            text_bytes,
+            unreadable: 0,
+            data_sha256,
+            warnings,
+        }
     }
 
     /// Passes a result on, or lists it where it is damage and damage is listed.
     fn damage(&mut self, result: Result<()>) -> Result<()> {
         match (result, &self.on_damage) {
-            (Err(error), OnDamage::List) if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::SchemaMismatch) => {
+            (Err(error), OnDamage::List)
+                if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::SchemaMismatch) =>
+            {
                 self.inspection.find(in_one_line(&error));
                 Ok(())
             }
@@ -190,7 +220,9 @@ impl<'a> Pass<'a> {
 
     /// The schema was held against the metadata when it was opened.
     fn documents(&mut self) -> Result<()> {
-        let Some(metadata) = self.source.metadata() else { return Ok(()) };
+        let Some(metadata) = self.source.metadata() else {
+            return Ok(());
+        };
         for (name, entry) in &metadata.files {
             if name == SUMMARY_FILE {
                 self.damage(check_summary(self.source, entry))?;
@@ -205,11 +237,16 @@ impl<'a> Pass<'a> {
 
     /// Files with a dump's names that this one does not have: somebody may take them for a part of it.
     fn extra_files(&mut self) -> Result<()> {
-        let Some(metadata) = self.source.metadata() else { return Ok(()) };
+        let Some(metadata) = self.source.metadata() else {
+            return Ok(());
+        };
         for path in extra_files(&self.source.folders, metadata) {
             let finding = not_part(&path);
-            self.inspection.warnings.retain(|warning| *warning != finding);
-            let hint = "remove that file if it is none of this dump's, or use another copy of the dump";
+            self.inspection
+                .warnings
+                .retain(|warning| *warning != finding);
+            let hint =
+                "remove that file if it is none of this dump's, or use another copy of the dump";
             self.damage(Err(Error::damaged(finding).with_hint(hint)))?;
         }
         Ok(())
@@ -217,23 +254,37 @@ impl<'a> Pass<'a> {
 
     /// Counts the items by their lines. A file that has another layout than ours is read item by item, to say what is wrong.
     fn lines(&mut self) -> Result<()> {
-        let Data::File { file, path } = &self.source.data else { return self.items(None) };
-        let kind = DataFile::ALL.into_iter().find(|kind| path.file_name().is_some_and(|name| name == kind.name()));
-        let has_digest = self.source.metadata().is_some_and(|metadata| metadata.set_digest.is_some());
-        let Some(kind) = kind.filter(|_| !has_digest) else { return self.items(None) };
+        let Data::File { file, path } = &self.source.data else {
+            return self.items(None);
+        };
+        let kind = DataFile::ALL
+            .into_iter()
+            .find(|kind| path.file_name().is_some_and(|name| name == kind.name()));
+        let has_digest = self
+            .source
+            .metadata()
+            .is_some_and(|metadata| metadata.set_digest.is_some());
+        let Some(kind) = kind.filter(|_| !has_digest) else {
+            return self.items(None);
+        };
 
         let seen = Seen::default();
         let bytes = self.source.hashed_bytes(file, &seen)?;
         let (mut told, mut left) = (Counts::default(), PROGRESS_ITEMS);
         let each = |one: Counts| {
-            told = Counts { items: told.items + one.items, text_bytes: told.text_bytes + one.text_bytes };
+            told = Counts {
+                items: told.items + one.items,
+                text_bytes: told.text_bytes + one.text_bytes,
+            };
             left -= 1;
             if left == 0 {
                 (self.progress)(told.items, told.text_bytes);
                 (told, left) = (Counts::default(), PROGRESS_ITEMS);
             }
         };
-        let Ok(Some(counts)) = count_lines(bytes, kind.format, each) else { return self.items(None) };
+        let Ok(Some(counts)) = count_lines(bytes, kind.format, each) else {
+            return self.items(None);
+        };
         (self.progress)(told.items, told.text_bytes);
         self.data_checksum(&seen)?;
         self.counts(counts.items, counts.text_bytes)
@@ -243,14 +294,25 @@ impl<'a> Pass<'a> {
         let (file, path) = match &self.source.data {
             Data::File { file, path } => (file, path),
             Data::None => return self.counts(0, 0),
-            Data::Stream(_) => return Err(Error::failed("items from a stream cannot be checked before they are used")),
+            Data::Stream(_) => {
+                return Err(Error::failed(
+                    "items from a stream cannot be checked before they are used",
+                ));
+            }
         };
         let seen = Seen::default();
         let mut reader = self.source.hashed_items(file, &seen)?.recognising();
         let (mut items, mut text_bytes, mut told) = (0, 0, (0, 0));
-        let mut digest = self.source.metadata().and_then(|metadata| metadata.set_digest.clone()).map(Sum::new);
+        let mut digest = self
+            .source
+            .metadata()
+            .and_then(|metadata| metadata.set_digest.clone())
+            .map(Sum::new);
         let whole = loop {
-            match reader.next_item().map_err(|error| self.located(error, path)) {
+            match reader
+                .next_item()
+                .map_err(|error| self.located(error, path))
+            {
                 Ok(Some(item)) => {
                     self.item(path, &item, items, keys.as_deref_mut())?;
                     if let Some(digest) = &mut digest {
@@ -272,7 +334,12 @@ impl<'a> Pass<'a> {
         };
         (self.progress)(items - told.0, text_bytes - told.1);
         if whole {
-            let judged = check_tail(self.source, items, reader.tail(), &mut self.inspection.warnings);
+            let judged = check_tail(
+                self.source,
+                items,
+                reader.tail(),
+                &mut self.inspection.warnings,
+            );
             self.damage(judged)?;
         }
         self.data_checksum(&seen)?;
@@ -287,13 +354,27 @@ impl<'a> Pass<'a> {
     /// Of a dump that this program wrote, what reads like another format is damage.
     fn located(&self, error: Error, path: &Path) -> Error {
         let error = located(error, path);
-        if self.source.kind() == SourceKind::OwnDump { error.with_hint(OTHER_COPY) } else { error }
+        if self.source.kind() == SourceKind::OwnDump {
+            error.with_hint(OTHER_COPY)
+        } else {
+            error
+        }
     }
 
     /// One item, the `ordinal`th from 0.
-    fn item(&mut self, path: &Path, item: &LocatedItem, ordinal: u64, keys: Option<&mut Keys>) -> Result<()> {
+    fn item(
+        &mut self,
+        path: &Path,
+        item: &LocatedItem,
+        ordinal: u64,
+        keys: Option<&mut Keys>,
+    ) -> Result<()> {
         let not_an_item = |error: &dyn std::fmt::Display| {
-            let what = format!("`{}` line {}: not an item: {error}", path.display(), item.line);
+            let what = format!(
+                "`{}` line {}: not an item: {error}",
+                path.display(),
+                item.line
+            );
             Err(Error::damaged(what).with_hint(OTHER_COPY))
         };
         if !item.is_valid
@@ -304,7 +385,11 @@ impl<'a> Pass<'a> {
         match keys.map(|keys| keys.take(&item.text, ordinal)) {
             None | Some(Ok(Ok(()))) => Ok(()),
             Some(Ok(Err(error))) => {
-                let what = format!("`{}` line {}: not an item of this table: {error}", path.display(), item.line);
+                let what = format!(
+                    "`{}` line {}: not an item of this table: {error}",
+                    path.display(),
+                    item.line
+                );
                 self.damage(Err(Error::damaged(what)))
             }
             Some(Err(error)) => Err(error),
@@ -312,9 +397,18 @@ impl<'a> Pass<'a> {
     }
 
     fn data_checksum(&mut self, seen: &Seen) -> Result<()> {
-        let Data::File { file, path } = &self.source.data else { return Ok(()) };
-        let entry = path.file_name().and_then(|name| self.source.metadata()?.files.get(name.to_str()?));
-        read_rest(file, path, seen, entry.map_or(u64::MAX, |entry| entry.bytes))?;
+        let Data::File { file, path } = &self.source.data else {
+            return Ok(());
+        };
+        let entry = path
+            .file_name()
+            .and_then(|name| self.source.metadata()?.files.get(name.to_str()?));
+        read_rest(
+            file,
+            path,
+            seen,
+            entry.map_or(u64::MAX, |entry| entry.bytes),
+        )?;
         self.inspection.data_sha256 = Some(seen.sha256());
         let judged = entry.map_or(Ok(()), |entry| judge_digest(path, seen, entry));
         self.damage(judged)
@@ -322,10 +416,17 @@ impl<'a> Pass<'a> {
 
     fn counts(&mut self, items: u64, text_bytes: u64) -> Result<()> {
         (self.inspection.items, self.inspection.text_bytes) = (Some(items), Some(text_bytes));
-        let Some(metadata) = self.source.metadata() else { return Ok(()) };
+        let Some(metadata) = self.source.metadata() else {
+            return Ok(());
+        };
         let judged = compare("items", items, metadata.items, self.source);
         self.damage(judged)?;
-        let judged = compare("bytes of item text", text_bytes, metadata.data_bytes, self.source);
+        let judged = compare(
+            "bytes of item text",
+            text_bytes,
+            metadata.data_bytes,
+            self.source,
+        );
         self.damage(judged)
     }
 }
@@ -338,7 +439,10 @@ struct Sum {
 
 impl Sum {
     fn new(expected: String) -> Self {
-        Self { found: SetDigest::default(), expected }
+        Self {
+            found: SetDigest::default(),
+            expected,
+        }
     }
 
     /// What is no item is damage of its own.
@@ -362,20 +466,24 @@ impl Sum {
 
 /// An error with its causes, where they say more.
 fn in_one_line(error: &Error) -> String {
-    error.causes().fold(
-        error.to_string(),
-        |told, cause| {
-            if told.contains(&cause) { told } else { format!("{told}: {cause}") }
-        },
-    )
+    error.causes().fold(error.to_string(), |told, cause| {
+        if told.contains(&cause) {
+            told
+        } else {
+            format!("{told}: {cause}")
+        }
+    })
 }
 
 fn compare(what: &str, found: u64, expected: u64, source: &Source) -> Result<()> {
     if found == expected {
         return Ok(());
     }
-    Err(Error::damaged(format!("{} holds {found} {what}, and its {METADATA_FILE} says {expected}", source.shown()))
-        .with_hint(OTHER_COPY))
+    Err(Error::damaged(format!(
+        "{} holds {found} {what}, and its {METADATA_FILE} says {expected}",
+        source.shown()
+    ))
+    .with_hint(OTHER_COPY))
 }
 
 fn check_summary(source: &Source, entry: &FileEntry) -> Result<()> {
@@ -385,8 +493,11 @@ fn check_summary(source: &Source, entry: &FileEntry) -> Result<()> {
             return verify_document(&path, &document, entry);
         }
     }
-    Err(Error::damaged(format!("the dump in {} is not whole: {SUMMARY_FILE} is missing", source.shown()))
-        .with_hint(OTHER_COPY))
+    Err(Error::damaged(format!(
+        "the dump in {} is not whole: {SUMMARY_FILE} is missing",
+        source.shown()
+    ))
+    .with_hint(OTHER_COPY))
 }
 
 /// Compares what is written around the items with them. In a dump of this format, a contradiction is damage; for others see
@@ -394,41 +505,68 @@ fn check_summary(source: &Source, entry: &FileEntry) -> Result<()> {
 fn check_tail(source: &Source, items: u64, tail: &Tail, warnings: &mut Vec<String>) -> Result<()> {
     if source.kind() == SourceKind::OwnDump {
         let found = tail.incompleteness(&source.shown());
-        return found.map_or(Ok(()), |what| Err(Error::damaged(what).with_hint(OTHER_COPY)));
+        return found.map_or(Ok(()), |what| {
+            Err(Error::damaged(what).with_hint(OTHER_COPY))
+        });
     }
-    if let Some(noted) = source.foreign_metadata().and_then(|foreign| foreign.items).filter(|noted| *noted != items) {
-        warnings.push(format!("{} holds {items} items, and its {METADATA_FILE} says {noted}", source.shown()));
+    if let Some(noted) = source
+        .foreign_metadata()
+        .and_then(|foreign| foreign.items)
+        .filter(|noted| *noted != items)
+    {
+        warnings.push(format!(
+            "{} holds {items} items, and its {METADATA_FILE} says {noted}",
+            source.shown()
+        ));
     }
     Ok(())
 }
 
 /// The reader of items may stop before the file does; the digest is of all of it.
 fn read_rest(file: &Arc<File>, path: &Path, seen: &Seen, most: u64) -> Result<()> {
-    let rest = Hashing::new(FileReader::new(Arc::clone(file), seen.bytes()), seen.clone());
-    io::copy(&mut rest.take(most), &mut io::sink()).map(drop).map_err(|error| refused("read", path, error))
+    let rest = Hashing::new(
+        FileReader::new(Arc::clone(file), seen.bytes()),
+        seen.clone(),
+    );
+    io::copy(&mut rest.take(most), &mut io::sink())
+        .map(drop)
+        .map_err(|error| refused("read", path, error))
 }
 
 fn judge_digest(path: &Path, seen: &Seen, entry: &FileEntry) -> Result<()> {
     if seen.bytes() != entry.bytes {
         return Err(wrong_size(path, seen.bytes(), entry.bytes));
     }
-    if seen.sha256() == entry.sha256 { Ok(()) } else { Err(changed(path)) }
+    if seen.sha256() == entry.sha256 {
+        Ok(())
+    } else {
+        Err(changed(path))
+    }
 }
 
 /// Names the file, and calls what the reader found in it damage.
 fn located(error: Error, path: &Path) -> Error {
     let is_invalid = |cause: &(dyn std::error::Error + 'static)| {
-        cause
-            .downcast_ref::<io::Error>()
-            .is_some_and(|error| matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof))
+        cause.downcast_ref::<io::Error>().is_some_and(|error| {
+            matches!(
+                error.kind(),
+                io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
+            )
+        })
     };
     let first: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(&error);
     let kind = match error.kind() {
-        ErrorKind::Failed if std::iter::successors(first, |cause| cause.source()).any(is_invalid) => ErrorKind::Damaged,
+        ErrorKind::Failed
+            if std::iter::successors(first, |cause| cause.source()).any(is_invalid) =>
+        {
+            ErrorKind::Damaged
+        }
         other => other,
     };
     let hint = error.hint().unwrap_or(OTHER_COPY).to_owned();
-    Error::new(kind, format!("`{}`: {error}", path.display())).with_hint(hint).with_source(error)
+    Error::new(kind, format!("`{}`: {error}", path.display()))
+        .with_hint(hint)
+        .with_source(error)
 }
 
 #[cfg(test)]

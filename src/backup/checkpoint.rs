@@ -13,7 +13,9 @@ use std::sync::{Mutex, PoisonError};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::atomic::{Access, create_folders, open_part, refused, remove_file, replace_file, sync_folder};
+use super::atomic::{
+    Access, create_folders, open_part, refused, remove_file, replace_file, sync_folder,
+};
 use super::digest::hex_sha256;
 use super::format::{CHECKPOINT_SUFFIX, Compression, DataFormat, PARTIAL_SUFFIX, sibling};
 use super::lock::state_name;
@@ -114,21 +116,21 @@ pub enum SegmentProgress {
 
 /// What of the items is in the data file, and what is to come behind it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Counted {
+pub(crate) struct Counted {
     /// Bytes of the data file.
-    pub(super) file_bytes: u64,
+    pub(crate) file_bytes: u64,
     /// Their SHA-256.
-    pub(super) sha256: String,
+    pub(crate) sha256: String,
     /// Their frames, where they are compressed and not too many.
-    pub(super) frames: Option<Vec<Frame>>,
+    pub(crate) frames: Option<Vec<Frame>>,
     /// Items, with those of the tail.
-    pub(super) items: u64,
+    pub(crate) items: u64,
     /// Bytes of their text.
-    pub(super) text_bytes: u64,
+    pub(crate) text_bytes: u64,
     /// Bytes of the tail.
-    pub(super) tail_bytes: u64,
+    pub(crate) tail_bytes: u64,
     /// Items that end in it.
-    pub(super) tail_items: u64,
+    pub(crate) tail_items: u64,
 }
 
 /// A checkpoint.
@@ -140,10 +142,10 @@ pub struct Checkpoint {
     pub origin: Origin,
     /// How far reading has come.
     pub progress: ScanProgress,
-    pub(super) counted: Counted,
+    pub(crate) counted: Counted,
     /// What is not compressed yet.
     #[serde(skip)]
-    pub(super) tail: Vec<u8>,
+    pub(crate) tail: Vec<u8>,
 }
 
 impl Checkpoint {
@@ -166,8 +168,9 @@ impl Checkpoint {
     }
 
     fn to_document(&self) -> Result<Vec<u8>> {
-        let mut content = serde_json::to_vec(self)
-            .map_err(|error| Error::failed("a checkpoint cannot be written as JSON").with_source(error))?;
+        let mut content = serde_json::to_vec(self).map_err(|error| {
+            Error::failed("a checkpoint cannot be written as JSON").with_source(error)
+        })?;
         content.push(b'\n');
         content.extend_from_slice(&self.tail);
         let mut document = format!("{HEAD}{}\n", hex_sha256(&content)).into_bytes();
@@ -185,43 +188,62 @@ impl Checkpoint {
         let mut checkpoint: Self = serde_json::from_slice(&content[..end]).ok()?;
         content[end + 1..].clone_into(&mut checkpoint.tail);
         let is_sound = checkpoint.tail.len() as u64 == checkpoint.counted.tail_bytes
-            && usize::try_from(checkpoint.origin.segments) == Ok(checkpoint.progress.segments.len());
+            && usize::try_from(checkpoint.origin.segments)
+                == Ok(checkpoint.progress.segments.len());
         is_sound.then_some(checkpoint)
     }
 }
 
 /// Where the checkpoint of one dump may lie: beside it, or in the state directory.
 #[derive(Debug, Clone)]
-pub(super) struct Places(Vec<PathBuf>);
+pub(crate) struct Places(Vec<PathBuf>);
 
 impl Places {
     /// Those of the dump at `target`, which is resolved.
-    pub(super) fn of(target: &Path, state_dir: Option<&Path>) -> Self {
+    pub(crate) fn of(target: &Path, state_dir: Option<&Path>) -> Self {
         let stated = state_dir.map(|dir| dir.join(state_name(target, CHECKPOINT_SUFFIX)));
-        Self(sibling(target, CHECKPOINT_SUFFIX).into_iter().chain(stated).collect())
+        Self(
+            sibling(target, CHECKPOINT_SUFFIX)
+                .into_iter()
+                .chain(stated)
+                .collect(),
+        )
     }
 
     /// The checkpoint, if one is there.
     ///
     /// # Errors
     /// [`Damaged`](crate::error::ErrorKind::Damaged) for one that is damaged or of another version; the system's refusal.
-    pub(super) fn read(&self) -> Result<Option<Checkpoint>> {
-        let Some(path) = self.0.iter().find(|path| standing(path) == Standing::Checkpoint) else { return Ok(None) };
+    pub(crate) fn read(&self) -> Result<Option<Checkpoint>> {
+        let Some(path) = self
+            .0
+            .iter()
+            .find(|path| standing(path) == Standing::Checkpoint)
+        else {
+            return Ok(None);
+        };
         let mut document = Vec::new();
         if let Some(file) = open_part(path)? {
             let bound = CHECKPOINT_BYTES as u64 + 1;
-            file.take(bound).read_to_end(&mut document).map_err(|error| refused("read", path, error))?;
+            file.take(bound)
+                .read_to_end(&mut document)
+                .map_err(|error| refused("read", path, error))?;
         }
         Checkpoint::parse(&document).map(Some).ok_or_else(|| {
-            Error::damaged(format!("the checkpoint `{}` is damaged or of another version", path.display()))
-                .with_hint(AFRESH)
+            Error::damaged(format!(
+                "the checkpoint `{}` is damaged or of another version",
+                path.display()
+            ))
+            .with_hint(AFRESH)
         })
     }
 
     /// Removes the checkpoint, so that it stays removed.
-    pub(super) fn clear(&self) -> Result<()> {
+    pub(crate) fn clear(&self) -> Result<()> {
         for path in &self.0 {
-            if let Some(partial) = sibling(path, PARTIAL_SUFFIX).filter(|path| standing(path) == Standing::Checkpoint) {
+            if let Some(partial) =
+                sibling(path, PARTIAL_SUFFIX).filter(|path| standing(path) == Standing::Checkpoint)
+            {
                 remove_file(&partial)?;
             }
             if standing(path) == Standing::Checkpoint {
@@ -237,7 +259,11 @@ impl Places {
             return Err(Error::failed("it would be too long").with_hint("choose fewer --segments"));
         }
         let mut refusal = None;
-        for path in self.0.iter().filter(|path| standing(path) != Standing::Other) {
+        for path in self
+            .0
+            .iter()
+            .filter(|path| standing(path) != Standing::Other)
+        {
             let made = path
                 .parent()
                 .map_or(Ok(()), |folder| create_folders(folder, Access::Private))
@@ -264,16 +290,23 @@ fn standing(path: &Path) -> Standing {
         return Standing::Nothing;
     }
     let mut head = Vec::new();
-    let read = open_part(path).ok().flatten().map(|file| file.take(KIND.len() as u64).read_to_end(&mut head));
-    if matches!(read, Some(Ok(_))) && head == KIND { Standing::Checkpoint } else { Standing::Other }
+    let read = open_part(path)
+        .ok()
+        .flatten()
+        .map(|file| file.take(KIND.len() as u64).read_to_end(&mut head));
+    if matches!(read, Some(Ok(_))) && head == KIND {
+        Standing::Checkpoint
+    } else {
+        Standing::Other
+    }
 }
 
 /// What to do about an interrupted run that cannot be gone on with.
-pub(super) const AFRESH: &str = "leave out --resume to start afresh";
+pub(crate) const AFRESH: &str = "leave out --resume to start afresh";
 
 /// Leaves the checkpoints of one run, one in place of the other.
 #[derive(Debug)]
-pub(super) struct Keeper {
+pub(crate) struct Keeper {
     places: Places,
     origin: Origin,
     is_busy: AtomicBool,
@@ -281,31 +314,51 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    pub(super) fn new(places: Places, origin: Origin) -> Self {
-        Self { places, origin, is_busy: AtomicBool::new(false), trouble: Mutex::default() }
+    pub(crate) fn new(places: Places, origin: Origin) -> Self {
+        Self {
+            places,
+            origin,
+            is_busy: AtomicBool::new(false),
+            trouble: Mutex::default(),
+        }
     }
 
     /// Announces a checkpoint; `false` while the one before is on its way.
-    pub(super) fn announce(&self) -> bool {
+    pub(crate) fn announce(&self) -> bool {
         !self.is_busy.swap(true, Ordering::AcqRel)
     }
 
     /// Leaves a checkpoint. The bytes it counts are on disk. A failure does not concern the dump: the former checkpoint stands.
-    pub(super) fn keep(&self, progress: ScanProgress, counted: Counted, tail: Vec<u8>) {
-        let checkpoint = Checkpoint { made_at: Utc::now(), origin: self.origin.clone(), progress, counted, tail };
-        if let Err(error) = checkpoint.to_document().and_then(|document| self.places.write(&document)) {
-            self.trouble.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+    pub(crate) fn keep(&self, progress: ScanProgress, counted: Counted, tail: Vec<u8>) {
+        let checkpoint = Checkpoint {
+            made_at: Utc::now(),
+            origin: self.origin.clone(),
+            progress,
+            counted,
+            tail,
+        };
+        if let Err(error) = checkpoint
+            .to_document()
+            .and_then(|document| self.places.write(&document))
+        {
+            self.trouble
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .get_or_insert(error);
         }
         self.is_busy.store(false, Ordering::Release);
     }
 
     /// The first failure since the last time this was asked.
-    pub(super) fn trouble(&self) -> Option<Error> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).take()
+    pub(crate) fn trouble(&self) -> Option<Error> {
+        self.trouble
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 
     /// Removes the last checkpoint: what it counts is finished.
-    pub(super) fn clear(&self) -> Result<()> {
+    pub(crate) fn clear(&self) -> Result<()> {
         self.places.clear()
     }
 }

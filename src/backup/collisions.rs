@@ -40,7 +40,9 @@ impl KeyCollisions {
     /// # Errors
     /// A temporary file cannot be made.
     pub fn new() -> Result<Self> {
-        Ok(Self { records: Spill::new(PARTITIONS, SCRATCH_MEMORY)? })
+        Ok(Self {
+            records: Spill::new(PARTITIONS, SCRATCH_MEMORY)?,
+        })
     }
 
     /// Takes the hash of the key that an item will be written with, and of the one it had before. `number` names the item in what is
@@ -78,7 +80,13 @@ impl KeyCollisions {
                 }
             }
         }
-        Ok(Collisions { count, first: listed.into_iter().map(|(number, at)| (at, number)).collect() })
+        Ok(Collisions {
+            count,
+            first: listed
+                .into_iter()
+                .map(|(number, at)| (at, number))
+                .collect(),
+        })
     }
 }
 
@@ -87,7 +95,11 @@ fn split(record: &[u8; RECORD]) -> (u128, u128, u64) {
     key.copy_from_slice(&record[..16]);
     before.copy_from_slice(&record[16..32]);
     number.copy_from_slice(&record[32..]);
-    (u128::from_le_bytes(key), u128::from_le_bytes(before), u64::from_le_bytes(number))
+    (
+        u128::from_le_bytes(key),
+        u128::from_le_bytes(before),
+        u64::from_le_bytes(number),
+    )
 }
 
 #[cfg(test)]
@@ -98,8 +110,16 @@ mod tests {
     use crate::item::{KeyAttribute, KeySchema, KeyType};
 
     fn key(value: u16) -> u128 {
-        let schema = KeySchema { partition: KeyAttribute { name: "k".to_owned(), kind: KeyType::N }, sort: None };
-        schema.hash128(format!(r#"{{"k":{{"N":"{value}"}}}}"#).as_bytes()).unwrap()
+        let schema = KeySchema {
+            partition: KeyAttribute {
+                name: "k".to_owned(),
+                kind: KeyType::N,
+            },
+            sort: None,
+        };
+        schema
+            .hash128(format!(r#"{{"k":{{"N":"{value}"}}}}"#).as_bytes())
+            .unwrap()
     }
 
     #[test]
@@ -110,7 +130,13 @@ mod tests {
         }
         assert_eq!(keys.judge().unwrap(), Collisions::default());
         keys.take(key(5), key(2), 3).unwrap();
-        assert_eq!(keys.judge().unwrap(), Collisions { count: 1, first: vec![(0, 3)] });
+        assert_eq!(
+            keys.judge().unwrap(),
+            Collisions {
+                count: 1,
+                first: vec![(0, 3)]
+            }
+        );
     }
 
     proptest! {

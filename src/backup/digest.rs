@@ -3,12 +3,12 @@
 use sha2::{Digest, Sha256};
 
 /// The digest of `bytes`.
-pub(super) fn hex_sha256(bytes: &[u8]) -> String {
+pub(crate) fn hex_sha256(bytes: &[u8]) -> String {
     hex(Sha256::new_with_prefix(bytes))
 }
 
 /// The digest of all that `hasher` has seen.
-pub(super) fn hex(hasher: Sha256) -> String {
+pub(crate) fn hex(hasher: Sha256) -> String {
     hex::encode(hasher.finalize())
 }
 

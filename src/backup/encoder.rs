@@ -13,7 +13,7 @@ use super::pipeline::{Begun, Pipeline, Sink, Written};
 use crate::item::Items;
 
 /// Writes one data file.
-pub(super) struct Encoder {
+pub(crate) struct Encoder {
     kind: DataFile,
     pipeline: Pipeline,
     block: Vec<u8>,
@@ -24,45 +24,86 @@ pub(super) struct Encoder {
 
 /// A data file that is on disk.
 #[derive(Debug)]
-pub(super) struct Encoded {
+pub(crate) struct Encoded {
     /// Items in it.
-    pub(super) items: u64,
+    pub(crate) items: u64,
     /// Bytes of their text.
-    pub(super) text_bytes: u64,
+    pub(crate) text_bytes: u64,
     /// The file.
-    pub(super) file: Written,
+    pub(crate) file: Written,
 }
 
 impl Encoder {
-    pub(super) fn new(sink: Sink, kind: DataFile) -> io::Result<Self> {
+    pub(crate) fn new(sink: Sink, kind: DataFile) -> io::Result<Self> {
         let frames = (kind.compression != Compression::None).then(Vec::new);
-        let pipeline = Pipeline::start(sink, kind.compression, Begun { frames, ..Begun::default() })?;
+        let pipeline = Pipeline::start(
+            sink,
+            kind.compression,
+            Begun {
+                frames,
+                ..Begun::default()
+            },
+        )?;
         let mut block = Vec::new();
         if kind.format == DataFormat::Json {
             block.extend_from_slice(JSON_HEAD);
         }
-        Ok(Self { kind, pipeline, block, block_items: 0, items: 0, text_bytes: 0 })
+        Ok(Self {
+            kind,
+            pipeline,
+            block,
+            block_items: 0,
+            items: 0,
+            text_bytes: 0,
+        })
     }
 
     /// Goes on where an earlier run has made a checkpoint. The sink stands behind the bytes it counts, which `hasher` has seen.
-    pub(super) fn resume(
+    pub(crate) fn resume(
         sink: Sink,
         kind: DataFile,
         hasher: Sha256,
         counted: Counted,
         tail: Vec<u8>,
     ) -> io::Result<Self> {
-        let Counted { file_bytes: bytes, frames, items, text_bytes, tail_items, .. } = counted;
-        let pipeline = Pipeline::start(sink, kind.compression, Begun { bytes, hasher, frames })?;
-        Ok(Self { kind, pipeline, block: tail, block_items: tail_items, items, text_bytes })
+        let Counted {
+            file_bytes: bytes,
+            frames,
+            items,
+            text_bytes,
+            tail_items,
+            ..
+        } = counted;
+        let pipeline = Pipeline::start(
+            sink,
+            kind.compression,
+            Begun {
+                bytes,
+                hasher,
+                frames,
+            },
+        )?;
+        Ok(Self {
+            kind,
+            pipeline,
+            block: tail,
+            block_items: tail_items,
+            items,
+            text_bytes,
+        })
     }
 
     /// Does something once all items added so far can be counted: they are on disk or in the tail, which is handed over. Bytes
     /// that would be compressed are not sent for that: the frames do not depend on when this is called.
-    pub(super) fn once_counted(&mut self, then: impl FnOnce(Counted, Vec<u8>) + Send + 'static) -> io::Result<()> {
+    pub(crate) fn once_counted(
+        &mut self,
+        then: impl FnOnce(Counted, Vec<u8>) + Send + 'static,
+    ) -> io::Result<()> {
         if self.kind.compression == Compression::None && !self.block.is_empty() {
             let block = std::mem::take(&mut self.block);
-            self.block = self.pipeline.send(block, std::mem::take(&mut self.block_items))?;
+            self.block = self
+                .pipeline
+                .send(block, std::mem::take(&mut self.block_items))?;
         }
         let tail = self.block.clone();
         let (items, text_bytes, tail_items) = (self.items, self.text_bytes, self.block_items);
@@ -81,7 +122,7 @@ impl Encoder {
     }
 
     /// Adds items in their order.
-    pub(super) fn append(&mut self, items: &Items) -> io::Result<()> {
+    pub(crate) fn append(&mut self, items: &Items) -> io::Result<()> {
         for item in items.iter() {
             self.end_line(b",\n")?;
             self.block.extend_from_slice(item);
@@ -93,19 +134,27 @@ impl Encoder {
     }
 
     /// Ends the data and waits until it is on disk.
-    pub(super) fn finish(mut self) -> io::Result<Encoded> {
+    pub(crate) fn finish(mut self) -> io::Result<Encoded> {
         self.end_line(b"\n")?;
         if self.kind.format == DataFormat::Json {
-            writeln!(self.block, "],\"Count\":{0},\"ScannedCount\":{0}}}", self.items)?;
+            writeln!(
+                self.block,
+                "],\"Count\":{0},\"ScannedCount\":{0}}}",
+                self.items
+            )?;
         }
         let block = std::mem::take(&mut self.block);
         self.pipeline.send(block, self.block_items)?;
         let file = self.pipeline.finish()?;
-        Ok(Encoded { items: self.items, text_bytes: self.text_bytes, file })
+        Ok(Encoded {
+            items: self.items,
+            text_bytes: self.text_bytes,
+            file,
+        })
     }
 
     /// Waits until all that was sent is on disk, and leaves the data without its end.
-    pub(super) fn stop(self) -> io::Result<()> {
+    pub(crate) fn stop(self) -> io::Result<()> {
         self.pipeline.finish().map(drop)
     }
 
@@ -114,10 +163,17 @@ impl Encoder {
         if self.items == 0 {
             return Ok(());
         }
-        self.block.extend_from_slice(if self.kind.format == DataFormat::Json { json_ending } else { b"\n" });
+        self.block
+            .extend_from_slice(if self.kind.format == DataFormat::Json {
+                json_ending
+            } else {
+                b"\n"
+            });
         if self.block.len() >= self.pipeline.block_bytes() {
             let block = std::mem::take(&mut self.block);
-            self.block = self.pipeline.send(block, std::mem::take(&mut self.block_items))?;
+            self.block = self
+                .pipeline
+                .send(block, std::mem::take(&mut self.block_items))?;
         }
         Ok(())
     }

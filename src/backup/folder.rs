@@ -22,17 +22,24 @@ pub enum Standing {
 }
 
 /// The one path of a folder, whatever way it was spelt: links resolved, no `.` or `..`, no slash at the end. Need not exist.
-pub(super) fn resolve(path: &Path) -> Result<PathBuf> {
-    let absolute: PathBuf =
-        std::path::absolute(path).map_err(|error| refused("find", path, error))?.components().collect();
+pub(crate) fn resolve(path: &Path) -> Result<PathBuf> {
+    let absolute: PathBuf = std::path::absolute(path)
+        .map_err(|error| refused("find", path, error))?
+        .components()
+        .collect();
     match fs::canonicalize(&absolute) {
         Ok(found) => return Ok(found),
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(refused("open", path, error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(refused("open", path, error));
+        }
         Err(_) => {}
     }
     if fs::symlink_metadata(&absolute).is_ok() {
-        return Err(Error::usage(format!("`{}` is a symbolic link to nothing", path.display()))
-            .with_hint("make the folder it should lead to, or choose another place"));
+        return Err(Error::usage(format!(
+            "`{}` is a symbolic link to nothing",
+            path.display()
+        ))
+        .with_hint("make the folder it should lead to, or choose another place"));
     }
     let (Some(parent), Some(name)) = (absolute.parent(), absolute.file_name()) else {
         return Err(Error::usage(format!(
@@ -40,7 +47,9 @@ pub(super) fn resolve(path: &Path) -> Result<PathBuf> {
             path.display()
         )));
     };
-    Ok(fs::canonicalize(parent).unwrap_or_else(|_| parent.to_owned()).join(name))
+    Ok(fs::canonicalize(parent)
+        .unwrap_or_else(|_| parent.to_owned())
+        .join(name))
 }
 
 /// Looks at the place of a new dump without changing anything. `target` is resolved.
@@ -48,7 +57,7 @@ pub(super) fn resolve(path: &Path) -> Result<PathBuf> {
 /// # Errors
 /// [`Usage`](crate::error::ErrorKind::Usage) for a file, or a folder that holds anything that is not part of a dump;
 /// [`Damaged`](crate::error::ErrorKind::Damaged) for a dump of a newer format, which is not replaced either.
-pub(super) fn standing(target: &Path) -> Result<Standing> {
+pub(crate) fn standing(target: &Path) -> Result<Standing> {
     let entries = match fs::read_dir(target) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Standing::Absent),
@@ -66,7 +75,8 @@ pub(super) fn standing(target: &Path) -> Result<Standing> {
         let name = entry.file_name();
         match (is_folder, is_dump_file(&name)) {
             (false, true) => holds_dump = true,
-            (true, _) if name == PARTIAL_SUFFIX || (name == "lost+found" && is_mount_point(target)) => {}
+            (true, _)
+                if name == PARTIAL_SUFFIX || (name == "lost+found" && is_mount_point(target)) => {}
             _ => return Err(not_a_dump(target, &entry.path())),
         }
     }
@@ -74,11 +84,15 @@ pub(super) fn standing(target: &Path) -> Result<Standing> {
         return Ok(Standing::Empty);
     }
     let path = target.join(METADATA_FILE);
-    let metadata =
-        read_document(&path).ok().flatten().and_then(|document| parse(&document, &path.display().to_string()).ok());
+    let metadata = read_document(&path)
+        .ok()
+        .flatten()
+        .and_then(|document| parse(&document, &path.display().to_string()).ok());
     match metadata {
         Some(MetadataFile::Own(metadata)) => Ok(Standing::Dump(Some(metadata))),
-        Some(MetadataFile::Newer(version)) => Err(newer_format(&path.display().to_string(), version)),
+        Some(MetadataFile::Newer(version)) => {
+            Err(newer_format(&path.display().to_string(), version))
+        }
         Some(MetadataFile::Foreign(_)) | None => Ok(Standing::Dump(None)),
     }
 }
@@ -93,10 +107,12 @@ fn not_a_dump(target: &Path, entry: &Path) -> Error {
 }
 
 /// Whether another file system, or another part of one, is mounted at this folder: then nothing beside it can take its place.
-pub(super) fn is_mount_point(folder: &Path) -> bool {
+pub(crate) fn is_mount_point(folder: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     let device = |path: &Path| fs::metadata(path).map(|metadata| metadata.dev()).ok();
-    let Some(parent) = folder.parent() else { return true };
+    let Some(parent) = folder.parent() else {
+        return true;
+    };
     device(folder) != device(parent) || is_mount_root(folder)
 }
 
@@ -114,31 +130,46 @@ fn is_mount_root(_folder: &Path) -> bool {
 
 /// A finished dump that its run had no time to put into place.
 #[derive(Debug)]
-pub(super) struct Unpublished {
+pub(crate) struct Unpublished {
     /// The folder it was built in.
-    pub(super) partial: PathBuf,
+    pub(crate) partial: PathBuf,
     /// Its metadata. Files it lists may already have been moved to the dump's own folder.
-    pub(super) metadata: Metadata,
+    pub(crate) metadata: Metadata,
 }
 
 /// The folders in which a dump for `target` may have been built: beside it and inside.
-pub(super) fn partial_folders(target: &Path) -> impl Iterator<Item = PathBuf> {
-    sibling(target, PARTIAL_SUFFIX).into_iter().chain([target.join(PARTIAL_SUFFIX)])
+pub(crate) fn partial_folders(target: &Path) -> impl Iterator<Item = PathBuf> {
+    sibling(target, PARTIAL_SUFFIX)
+        .into_iter()
+        .chain([target.join(PARTIAL_SUFFIX)])
 }
 
 /// Looks for a finished dump that is not in its place yet, while no finished dump is.
-pub(super) fn unpublished(target: &Path) -> Option<Unpublished> {
+pub(crate) fn unpublished(target: &Path) -> Option<Unpublished> {
     if fs::symlink_metadata(target.join(METADATA_FILE)).is_ok() {
         return None;
     }
     partial_folders(target).find_map(|partial| {
         let document = read_document(&partial.join(METADATA_FILE)).ok()??;
-        let Ok(MetadataFile::Own(metadata)) = parse(&document, "") else { return None };
-        let whole = metadata.files.iter().filter(|(name, _)| is_dump_file(name.as_ref())).all(|(name, entry)| {
-            let size = |folder: &Path| fs::symlink_metadata(folder.join(name)).map(|found| found.len());
-            size(&partial).or_else(|_| size(target)).is_ok_and(|bytes| bytes == entry.bytes)
-        });
-        whole.then_some(Unpublished { partial, metadata: *metadata })
+        let Ok(MetadataFile::Own(metadata)) = parse(&document, "") else {
+            return None;
+        };
+        let whole = metadata
+            .files
+            .iter()
+            .filter(|(name, _)| is_dump_file(name.as_ref()))
+            .all(|(name, entry)| {
+                let size = |folder: &Path| {
+                    fs::symlink_metadata(folder.join(name)).map(|found| found.len())
+                };
+                size(&partial)
+                    .or_else(|_| size(target))
+                    .is_ok_and(|bytes| bytes == entry.bytes)
+            });
+        whole.then_some(Unpublished {
+            partial,
+            metadata: *metadata,
+        })
     })
 }
 
@@ -155,15 +186,36 @@ mod tests {
         let root = fs::canonicalize(dir.path()).unwrap();
         fs::create_dir(root.join("real")).unwrap();
         symlink(root.join("real"), root.join("link")).unwrap();
-        for spelling in ["real", "real/", "real/.", "./real//", "link", "link/", "real/../real"] {
-            assert_eq!(resolve(&root.join(spelling)).unwrap(), root.join("real"), "{spelling}");
+        for spelling in [
+            "real",
+            "real/",
+            "real/.",
+            "./real//",
+            "link",
+            "link/",
+            "real/../real",
+        ] {
+            assert_eq!(
+                resolve(&root.join(spelling)).unwrap(),
+                root.join("real"),
+                "{spelling}"
+            );
         }
-        assert_eq!(resolve(&root.join("link/new/")).unwrap(), root.join("real/new"));
+        assert_eq!(
+            resolve(&root.join("link/new/")).unwrap(),
+            root.join("real/new")
+        );
         assert_eq!(resolve(&root.join("a/b/c")).unwrap(), root.join("a/b/c"));
         assert_eq!(resolve(Path::new("/")).unwrap(), Path::new("/"));
         symlink(root.join("nowhere"), root.join("dangling")).unwrap();
-        assert_eq!(resolve(&root.join("dangling/")).unwrap_err().kind(), ErrorKind::Usage);
-        assert_eq!(resolve(&root.join("none/..")).unwrap_err().kind(), ErrorKind::Usage);
+        assert_eq!(
+            resolve(&root.join("dangling/")).unwrap_err().kind(),
+            ErrorKind::Usage
+        );
+        assert_eq!(
+            resolve(&root.join("none/..")).unwrap_err().kind(),
+            ErrorKind::Usage
+        );
     }
 
     #[test]
@@ -176,7 +228,11 @@ mod tests {
         fs::create_dir(at("dump")).unwrap();
         fs::File::create(at("dump/table-data.json")).unwrap();
         assert_eq!(standing(&at("dump")).unwrap(), Standing::Dump(None));
-        for (folder, entry) in [("a", "notes.txt"), ("b", "table-data.json.bak"), ("c", ".git")] {
+        for (folder, entry) in [
+            ("a", "notes.txt"),
+            ("b", "table-data.json.bak"),
+            ("c", ".git"),
+        ] {
             fs::create_dir(at(folder)).unwrap();
             fs::File::create(at(folder).join("table-data.json")).unwrap();
             fs::File::create(at(folder).join(entry)).unwrap();
@@ -186,7 +242,10 @@ mod tests {
         }
         fs::create_dir_all(at("d/table-data.json")).unwrap();
         assert_eq!(standing(&at("d")).unwrap_err().kind(), ErrorKind::Usage);
-        assert_eq!(standing(&at("a/notes.txt")).unwrap_err().kind(), ErrorKind::Usage);
+        assert_eq!(
+            standing(&at("a/notes.txt")).unwrap_err().kind(),
+            ErrorKind::Usage
+        );
     }
 
     #[test]

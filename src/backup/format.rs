@@ -38,7 +38,7 @@ pub const LOCK_SUFFIX: &str = ".lock";
 pub const CHECKPOINT_SUFFIX: &str = ".checkpoint";
 
 /// The first bytes of `table-data.json`.
-pub(super) const JSON_HEAD: &[u8] = b"{\"Items\":[\n";
+pub(crate) const JSON_HEAD: &[u8] = b"{\"Items\":[\n";
 
 /// How items stand in a data file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -76,12 +76,30 @@ pub struct DataFile {
 impl DataFile {
     /// Every kind of data file.
     pub const ALL: [Self; 6] = [
-        Self { format: DataFormat::Json, compression: Compression::None },
-        Self { format: DataFormat::Json, compression: Compression::Gzip },
-        Self { format: DataFormat::Json, compression: Compression::Zstd },
-        Self { format: DataFormat::Jsonl, compression: Compression::None },
-        Self { format: DataFormat::Jsonl, compression: Compression::Gzip },
-        Self { format: DataFormat::Jsonl, compression: Compression::Zstd },
+        Self {
+            format: DataFormat::Json,
+            compression: Compression::None,
+        },
+        Self {
+            format: DataFormat::Json,
+            compression: Compression::Gzip,
+        },
+        Self {
+            format: DataFormat::Json,
+            compression: Compression::Zstd,
+        },
+        Self {
+            format: DataFormat::Jsonl,
+            compression: Compression::None,
+        },
+        Self {
+            format: DataFormat::Jsonl,
+            compression: Compression::Gzip,
+        },
+        Self {
+            format: DataFormat::Jsonl,
+            compression: Compression::Zstd,
+        },
     ];
 
     /// The file's name in a dump.
@@ -101,27 +119,36 @@ impl DataFile {
     #[must_use]
     pub fn of_item_file(path: &Path) -> Option<Self> {
         let name = path.file_name()?.to_str()?;
-        let compression =
-            [(".jsonl", Compression::None), (".jsonl.gz", Compression::Gzip), (".jsonl.zst", Compression::Zstd)];
+        let compression = [
+            (".jsonl", Compression::None),
+            (".jsonl.gz", Compression::Gzip),
+            (".jsonl.zst", Compression::Zstd),
+        ];
         compression
             .into_iter()
             .find(|(ending, _)| name.ends_with(ending))
-            .map(|(_, compression)| Self { format: DataFormat::Jsonl, compression })
+            .map(|(_, compression)| Self {
+                format: DataFormat::Jsonl,
+                compression,
+            })
     }
 }
 
 /// The name of every file that can belong to a dump.
-pub(super) fn dump_file_names() -> impl Iterator<Item = &'static str> {
-    DataFile::ALL.into_iter().map(DataFile::name).chain([SCHEMA_FILE, SUMMARY_FILE, METADATA_FILE])
+pub(crate) fn dump_file_names() -> impl Iterator<Item = &'static str> {
+    DataFile::ALL
+        .into_iter()
+        .map(DataFile::name)
+        .chain([SCHEMA_FILE, SUMMARY_FILE, METADATA_FILE])
 }
 
 /// Whether a dump may have a file of this name.
-pub(super) fn is_dump_file(name: &std::ffi::OsStr) -> bool {
+pub(crate) fn is_dump_file(name: &std::ffi::OsStr) -> bool {
     dump_file_names().any(|known| name == known)
 }
 
 /// The path beside `path` whose name is that of `path` and a suffix. `None` for a path without a name, such as `/`.
-pub(super) fn sibling(path: &Path, suffix: &str) -> Option<PathBuf> {
+pub(crate) fn sibling(path: &Path, suffix: &str) -> Option<PathBuf> {
     let mut name = OsString::from(path.file_name()?);
     name.push(suffix);
     Some(path.with_file_name(name))
@@ -150,7 +177,10 @@ mod tests {
 
     #[test]
     fn a_sibling_keeps_the_whole_name() {
-        assert_eq!(sibling(Path::new("/a/b.c"), PARTIAL_SUFFIX), Some(PathBuf::from("/a/b.c.partial")));
+        assert_eq!(
+            sibling(Path::new("/a/b.c"), PARTIAL_SUFFIX),
+            Some(PathBuf::from("/a/b.c.partial"))
+        );
         assert_eq!(sibling(Path::new("/"), PARTIAL_SUFFIX), None);
     }
 }

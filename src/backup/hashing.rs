@@ -21,7 +21,7 @@ const QUEUED_BLOCKS: usize = 4;
 
 /// What has passed through a [`Hashing`] reader.
 #[derive(Clone, Default)]
-pub(super) struct Seen(Arc<Mutex<State>>);
+pub(crate) struct Seen(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
@@ -55,12 +55,12 @@ impl Seen {
     }
 
     /// Bytes so far.
-    pub(super) fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.state().bytes
     }
 
     /// Their SHA-256, in hex.
-    pub(super) fn sha256(&self) -> String {
+    pub(crate) fn sha256(&self) -> String {
         let mut state = self.state();
         let mut hasher = mem::take(&mut state.hasher).end();
         hasher.update(&state.block);
@@ -92,7 +92,9 @@ impl Hasher {
             };
             *self = Self::Beside(beside);
         }
-        let Self::Beside(beside) = self else { return block };
+        let Self::Beside(beside) = self else {
+            return block;
+        };
         // The thread lives as long as the queue is open.
         let _ = beside.blocks.send(block);
         beside.used.try_recv().unwrap_or_default()
@@ -102,7 +104,11 @@ impl Hasher {
     fn end(self) -> Sha256 {
         match self {
             Self::Here(hasher) => hasher,
-            Self::Beside(Beside { blocks, used, thread }) => {
+            Self::Beside(Beside {
+                blocks,
+                used,
+                thread,
+            }) => {
                 drop((blocks, used));
                 thread.join().unwrap_or_default()
             }
@@ -114,27 +120,33 @@ impl Beside {
     fn start(mut hasher: Sha256) -> io::Result<Self> {
         let (blocks, queue) = mpsc::sync_channel::<Vec<u8>>(QUEUED_BLOCKS);
         let (recycle, used) = mpsc::channel();
-        let thread = thread::Builder::new().name("hash".to_owned()).spawn(move || {
-            for mut block in queue {
-                hasher.update(&block);
-                block.clear();
-                // Nobody takes blocks any more once the last one is sent.
-                let _ = recycle.send(block);
-            }
-            hasher
-        })?;
-        Ok(Self { blocks, used, thread })
+        let thread = thread::Builder::new()
+            .name("hash".to_owned())
+            .spawn(move || {
+                for mut block in queue {
+                    hasher.update(&block);
+                    block.clear();
+                    // Nobody takes blocks any more once the last one is sent.
+                    let _ = recycle.send(block);
+                }
+                hasher
+            })?;
+        Ok(Self {
+            blocks,
+            used,
+            thread,
+        })
     }
 }
 
 /// Hashes what is read through it.
-pub(super) struct Hashing<R> {
+pub(crate) struct Hashing<R> {
     read: R,
     seen: Seen,
 }
 
 impl<R: Read> Hashing<R> {
-    pub(super) fn new(read: R, seen: Seen) -> Self {
+    pub(crate) fn new(read: R, seen: Seen) -> Self {
         Self { read, seen }
     }
 }
@@ -159,7 +171,11 @@ mod tests {
             let seen = Seen::default();
             let mut reader = Hashing::new(&content[..length], seen.clone());
             io::copy(&mut reader, &mut io::sink()).unwrap();
-            assert_eq!((seen.bytes(), seen.sha256()), (length as u64, hex_sha256(&content[..length])), "{length}");
+            assert_eq!(
+                (seen.bytes(), seen.sha256()),
+                (length as u64, hex_sha256(&content[..length])),
+                "{length}"
+            );
             let mut rest = Hashing::new(&content[length..], seen.clone());
             io::copy(&mut rest, &mut io::sink()).unwrap();
             assert_eq!(seen.sha256(), hex_sha256(&content), "{length}");

@@ -10,12 +10,12 @@ use flate2::bufread::MultiGzDecoder;
 use rustix::fs::OFlags;
 
 use super::atomic::refused;
-pub(super) use super::hashing::{Hashing, Seen};
+pub(crate) use super::hashing::{Hashing, Seen};
 use crate::error::{Error, Result};
 use crate::limits::DOCUMENT_BYTES;
 
 /// Any stream of bytes that can go to another thread.
-pub(super) type Bytes = Box<dyn Read + Send>;
+pub(crate) type Bytes = Box<dyn Read + Send>;
 
 /// Bytes read from a compressed file at a time.
 const COMPRESSED_BUFFER: usize = 128 * 1024;
@@ -25,51 +25,79 @@ const COMPRESSED_BUFFER: usize = 128 * 1024;
 const ZSTD_WINDOW_LOG: u32 = 27;
 
 /// Opens a file of a dump; `None` when there is none of that name. A symbolic link is followed only within its own folder.
-pub(super) fn open_file(path: &Path) -> Result<Option<File>> {
+pub(crate) fn open_file(path: &Path) -> Result<Option<File>> {
     let found = match fs::symlink_metadata(path) {
         Ok(found) => found,
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
             return Ok(None);
         }
         Err(error) => return Err(refused("open", path, error)),
     };
-    let real = if found.is_symlink() { within_folder(path)? } else { path.to_owned() };
+    let real = if found.is_symlink() {
+        within_folder(path)?
+    } else {
+        path.to_owned()
+    };
     if !fs::symlink_metadata(&real).is_ok_and(|found| found.is_file()) {
-        return Err(Error::damaged(format!("`{}` is not a regular file", path.display())));
+        return Err(Error::damaged(format!(
+            "`{}` is not a regular file",
+            path.display()
+        )));
     }
-    let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).expect("flags are small constants");
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(&real);
+    let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits())
+        .expect("flags are small constants");
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags)
+        .open(&real);
     file.map(Some).map_err(|error| refused("open", path, error))
 }
 
 fn within_folder(link: &Path) -> Result<std::path::PathBuf> {
-    let folder = link.parent().and_then(|folder| fs::canonicalize(folder).ok());
+    let folder = link
+        .parent()
+        .and_then(|folder| fs::canonicalize(folder).ok());
     match (fs::canonicalize(link), folder) {
         (Ok(real), Some(folder)) if real.starts_with(&folder) => Ok(real),
-        _ => Err(Error::damaged(format!("`{}` is a symbolic link that leads out of the dump", link.display()))
-            .with_hint("replace the link by the file itself if you trust it")),
+        _ => Err(Error::damaged(format!(
+            "`{}` is a symbolic link that leads out of the dump",
+            link.display()
+        ))
+        .with_hint("replace the link by the file itself if you trust it")),
     }
 }
 
 /// Reads a schema, metadata or summary file whole; `None` when there is none.
-pub(super) fn read_document(path: &Path) -> Result<Option<Vec<u8>>> {
-    let Some(file) = open_file(path)? else { return Ok(None) };
+pub(crate) fn read_document(path: &Path) -> Result<Option<Vec<u8>>> {
+    let Some(file) = open_file(path)? else {
+        return Ok(None);
+    };
     let mut document = Vec::new();
-    file.take(DOCUMENT_BYTES + 1).read_to_end(&mut document).map_err(|error| refused("read", path, error))?;
+    file.take(DOCUMENT_BYTES + 1)
+        .read_to_end(&mut document)
+        .map_err(|error| refused("read", path, error))?;
     if document.len() as u64 > DOCUMENT_BYTES {
-        return Err(Error::damaged(format!("`{}` is larger than {DOCUMENT_BYTES} bytes", path.display())));
+        return Err(Error::damaged(format!(
+            "`{}` is larger than {DOCUMENT_BYTES} bytes",
+            path.display()
+        )));
     }
     Ok(Some(document))
 }
 
 /// Reads an open file from its beginning, independently of other readers of the same file.
-pub(super) struct FileReader {
+pub(crate) struct FileReader {
     file: Arc<File>,
     at: u64,
 }
 
 impl FileReader {
-    pub(super) fn new(file: Arc<File>, at: u64) -> Self {
+    pub(crate) fn new(file: Arc<File>, at: u64) -> Self {
         Self { file, at }
     }
 }
@@ -83,7 +111,7 @@ impl Read for FileReader {
 }
 
 /// Decompresses what its first bytes show to be gzip or zstd, and passes on everything else.
-pub(super) fn decompressed(mut read: Bytes) -> io::Result<Bytes> {
+pub(crate) fn decompressed(mut read: Bytes) -> io::Result<Bytes> {
     let mut head = Vec::with_capacity(4);
     read.by_ref().take(4).read_to_end(&mut head)?;
     let magic = <[u8; 4]>::try_from(head.as_slice()).map_or(0, u32::from_le_bytes);
@@ -92,7 +120,9 @@ pub(super) fn decompressed(mut read: Bytes) -> io::Result<Bytes> {
     let buffered = |whole| BufReader::with_capacity(COMPRESSED_BUFFER, whole);
     if is_gzip {
         Ok(Box::new(Decoder(MultiGzDecoder::new(buffered(whole)))))
-    } else if magic == zstd::zstd_safe::MAGICNUMBER || magic & 0xffff_fff0 == zstd::zstd_safe::MAGIC_SKIPPABLE_START {
+    } else if magic == zstd::zstd_safe::MAGICNUMBER
+        || magic & 0xffff_fff0 == zstd::zstd_safe::MAGIC_SKIPPABLE_START
+    {
         let mut zstd = zstd::stream::read::Decoder::with_buffer(buffered(whole))?;
         zstd.window_log_max(ZSTD_WINDOW_LOG)?;
         Ok(Box::new(Decoder(zstd)))
@@ -106,10 +136,15 @@ struct Decoder<R>(R);
 
 impl<R: Read> Read for Decoder<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buffer).map_err(|error| match error.raw_os_error() {
-            Some(_) => error,
-            None => io::Error::new(io::ErrorKind::InvalidData, format!("the compressed data is damaged: {error}")),
-        })
+        self.0
+            .read(buffer)
+            .map_err(|error| match error.raw_os_error() {
+                Some(_) => error,
+                None => io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    format!("the compressed data is damaged: {error}"),
+                ),
+            })
     }
 }
 
@@ -123,7 +158,9 @@ mod tests {
 
     fn unpack(bytes: Vec<u8>) -> io::Result<Vec<u8>> {
         let mut content = Vec::new();
-        decompressed(Box::new(Cursor::new(bytes)))?.read_to_end(&mut content).map(|_| content)
+        decompressed(Box::new(Cursor::new(bytes)))?
+            .read_to_end(&mut content)
+            .map(|_| content)
     }
 
     fn gzip(text: &[u8]) -> Vec<u8> {
@@ -135,10 +172,24 @@ mod tests {
     #[test]
     fn compression_is_told_by_content_and_frames_are_joined() {
         let zstd = |text: &[u8]| zstd::bulk::compress(text, 1).unwrap();
-        let skippable = [&0x184d_2a51_u32.to_le_bytes()[..], &3_u32.to_le_bytes(), b"abc"].concat();
-        assert_eq!(unpack([gzip(b"one "), gzip(b""), gzip(b"two")].concat()).unwrap(), b"one two");
-        assert_eq!(unpack([zstd(b"one "), zstd(b""), zstd(b"two")].concat()).unwrap(), b"one two");
-        assert_eq!(unpack([skippable, zstd(b"text")].concat()).unwrap(), b"text");
+        let skippable = [
+            &0x184d_2a51_u32.to_le_bytes()[..],
+            &3_u32.to_le_bytes(),
+            b"abc",
+        ]
+        .concat();
+        assert_eq!(
+            unpack([gzip(b"one "), gzip(b""), gzip(b"two")].concat()).unwrap(),
+            b"one two"
+        );
+        assert_eq!(
+            unpack([zstd(b"one "), zstd(b""), zstd(b"two")].concat()).unwrap(),
+            b"one two"
+        );
+        assert_eq!(
+            unpack([skippable, zstd(b"text")].concat()).unwrap(),
+            b"text"
+        );
         for plain in ["", "{", "{}\n", "[1, 2]"] {
             assert_eq!(unpack(plain.into()).unwrap(), plain.as_bytes());
         }
@@ -146,7 +197,10 @@ mod tests {
 
     #[test]
     fn damage_is_invalid_data_wherever_the_file_is_cut() {
-        for packed in [gzip(b"some text"), zstd::bulk::compress(b"some text", 1).unwrap()] {
+        for packed in [
+            gzip(b"some text"),
+            zstd::bulk::compress(b"some text", 1).unwrap(),
+        ] {
             for length in 4..packed.len() {
                 assert_eq!(
                     unpack(packed[..length].to_vec()).unwrap_err().kind(),
@@ -155,7 +209,10 @@ mod tests {
                 );
             }
             let trailing = [packed.as_slice(), b"garbage after the last frame"].concat();
-            assert_eq!(unpack(trailing).unwrap_err().kind(), io::ErrorKind::InvalidData);
+            assert_eq!(
+                unpack(trailing).unwrap_err().kind(),
+                io::ErrorKind::InvalidData
+            );
         }
     }
 
@@ -164,8 +221,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
         fs::create_dir(at("dump")).unwrap();
-        File::create(at("secret")).unwrap().write_all(b"secret").unwrap();
-        File::create(at("dump/inside")).unwrap().write_all(b"text").unwrap();
+        File::create(at("secret"))
+            .unwrap()
+            .write_all(b"secret")
+            .unwrap();
+        File::create(at("dump/inside"))
+            .unwrap()
+            .write_all(b"text")
+            .unwrap();
         symlink("inside", at("dump/good")).unwrap();
         symlink("../secret", at("dump/bad")).unwrap();
         symlink("/dev/zero", at("dump/device")).unwrap();
@@ -173,7 +236,10 @@ mod tests {
         assert_eq!(read_document(&at("dump/good")).unwrap().unwrap(), b"text");
         assert!(read_document(&at("dump/none")).unwrap().is_none());
         for refused in ["bad", "device", "folder"] {
-            assert_eq!(read_document(&at("dump").join(refused)).unwrap_err().kind(), ErrorKind::Damaged);
+            assert_eq!(
+                read_document(&at("dump").join(refused)).unwrap_err().kind(),
+                ErrorKind::Damaged
+            );
         }
     }
 }

@@ -18,7 +18,7 @@ use bytes::Bytes;
 use std::io::Read;
 use std::sync::{Arc, OnceLock};
 
-pub(super) use self::lines::Lines;
+pub(crate) use self::lines::Lines;
 pub use self::shape::Shape;
 
 /// Bytes read at a time: large enough to make a read cheap, small enough for the processor's cache.
@@ -56,17 +56,21 @@ pub struct Tail {
 
 impl Tail {
     /// Why the items that were read are not all that there should be; `shown` is the name of the source.
-    pub(super) fn incompleteness(&self, shown: &str) -> Option<String> {
+    pub(crate) fn incompleteness(&self, shown: &str) -> Option<String> {
         if self.lacks_items {
             return Some(format!(
                 "{shown} has a document without `Items`, as `aws dynamodb scan --select COUNT` prints it"
             ));
         }
         if let Some(member) = self.continues {
-            return Some(format!("{shown} is a part of a Scan: its `{member}` says that the table has more items"));
+            return Some(format!(
+                "{shown} is a part of a Scan: its `{member}` says that the table has more items"
+            ));
         }
         let (count, items) = self.miscounted?;
-        Some(format!("{shown} holds {items} items, and its `Count` says {count}"))
+        Some(format!(
+            "{shown} holds {items} items, and its `Count` says {count}"
+        ))
     }
 }
 
@@ -117,24 +121,43 @@ impl<R: Read> ItemReader<R> {
     }
 
     fn with_blocks(source: R, block_bytes: usize) -> Self {
-        let tail =
-            Tail { shape: Shape::Empty, count: None, continues: None, miscounted: None, lacks_items: false, items: 0 };
+        let tail = Tail {
+            shape: Shape::Empty,
+            count: None,
+            continues: None,
+            miscounted: None,
+            lacks_items: false,
+            items: 0,
+        };
         let window = Window::new(source, block_bytes);
         let document = Document::default();
-        Self { window, place: Place::Between, tail, document, at_end: None, recognizer: None }
+        Self {
+            window,
+            place: Place::Between,
+            tail,
+            document,
+            at_end: None,
+            recognizer: None,
+        }
     }
 
     /// The same reader, which hands over its tail once the last item was read.
     #[must_use]
-    pub(super) fn noting_end(self, at_end: Arc<OnceLock<Tail>>) -> Self {
-        Self { at_end: Some(at_end), ..self }
+    pub(crate) fn noting_end(self, at_end: Arc<OnceLock<Tail>>) -> Self {
+        Self {
+            at_end: Some(at_end),
+            ..self
+        }
     }
 
     /// The same reader, for those who validate items anyway: what is seen to be an item is not looked at twice, once for where it
     /// ends and once for what it says.
     #[must_use]
     pub fn recognising(self) -> Self {
-        Self { recognizer: Some(Recognizer::default()), ..self }
+        Self {
+            recognizer: Some(Recognizer::default()),
+            ..self
+        }
     }
 
     /// What is known of the file besides its items; final when [`Self::next_item`] gave `None`.
@@ -201,7 +224,10 @@ impl<R: Read> ItemReader<R> {
                 self.take(b'{', "expected another document or the end of the file")?;
                 self.place = Place::Members { first: true };
                 self.tail.continues = None;
-                self.document = Document { items_before: self.tail.items, ..Document::default() };
+                self.document = Document {
+                    items_before: self.tail.items,
+                    ..Document::default()
+                };
                 Ok(None)
             }
             Shape::ExportLines => self.export_line().map(Some),
@@ -238,7 +264,10 @@ impl<R: Read> ItemReader<R> {
             b'{' => self.shape_of_object(),
             _ => Err(self
                 .window
-                .damaged(0, "neither an object nor an array: this is no file of items")
+                .damaged(
+                    0,
+                    "neither an object nor an array: this is no file of items",
+                )
                 .with_hint(FORMATS)),
         }
     }
@@ -282,7 +311,11 @@ impl<R: Read> ItemReader<R> {
         }
         let (value, first) = self.window.blank_at(colon + 1)?;
         let first = first.ok_or_else(|| self.window.truncated())?;
-        Ok((Bytes::copy_from_slice(&self.window.rest()[at + 1..end - 1]), value, first))
+        Ok((
+            Bytes::copy_from_slice(&self.window.rest()[at + 1..end - 1]),
+            value,
+            first,
+        ))
     }
 
     /// Whether the object before us, whose first member `Item` has its value at index `value`, is an export line.
@@ -311,7 +344,8 @@ impl<R: Read> ItemReader<R> {
         self.take(b',', WHAT)?;
         if self.window.blank()? == Some(b'"') && self.member_at(0)?.0 == b"unreadable".as_slice() {
             const MEND: &str = "what a salvage could not read: there is no item to restore";
-            let hint = "mend it and write it as {\"reason\":\"…\",\"item\":{…}}, or remove the line";
+            let hint =
+                "mend it and write it as {\"reason\":\"…\",\"item\":{…}}, or remove the line";
             return Err(self.window.damaged(0, MEND).with_hint(hint));
         }
         self.enter(b"item", WHAT)?;
@@ -370,9 +404,16 @@ impl<R: Read> ItemReader<R> {
 
     /// Compares the document with what it says of itself.
     fn end_document(&mut self) {
-        let Document { has_items, count, items_before, .. } = self.document;
+        let Document {
+            has_items,
+            count,
+            items_before,
+            ..
+        } = self.document;
         let items = self.tail.items - items_before;
-        let wrong = count.filter(|count| *count != items).map(|count| (count, items));
+        let wrong = count
+            .filter(|count| *count != items)
+            .map(|count| (count, items));
         self.tail.miscounted = self.tail.miscounted.or(wrong);
         self.tail.lacks_items |= !has_items;
     }
@@ -393,7 +434,9 @@ impl<R: Read> ItemReader<R> {
             b"NextToken" if present => self.tail.continues = Some("NextToken"),
             b"LastEvaluatedKey" if present => self.tail.continues = Some("LastEvaluatedKey"),
             b"Count" if present => {
-                let count = std::str::from_utf8(value).ok().and_then(|value| value.parse::<u64>().ok());
+                let count = std::str::from_utf8(value)
+                    .ok()
+                    .and_then(|value| value.parse::<u64>().ok());
                 let Some(count) = count else {
                     return Err(self.window.damaged(0, "Count is not a number"));
                 };
@@ -411,7 +454,11 @@ impl<R: Read> ItemReader<R> {
         if next == Some(b']') {
             self.window.skip(1);
             let in_document = self.tail.shape == Shape::Document;
-            self.place = if in_document { Place::Members { first: false } } else { Place::Between };
+            self.place = if in_document {
+                Place::Members { first: false }
+            } else {
+                Place::Between
+            };
             return Ok(None);
         }
         if !first {
@@ -430,7 +477,11 @@ impl<R: Read> ItemReader<R> {
     fn item(&mut self) -> Result<LocatedItem> {
         match self.window.byte(0)? {
             Some(b'{') => {}
-            Some(_) => return Err(self.window.damaged(0, "expected an item, which is an object")),
+            Some(_) => {
+                return Err(self
+                    .window
+                    .damaged(0, "expected an item, which is an object"));
+            }
             None => return Err(self.window.truncated()),
         }
         let usual = self.recognised();
@@ -440,9 +491,18 @@ impl<R: Read> ItemReader<R> {
         }
         let (line, offset) = (self.window.line(), self.window.offset());
         let broken = usual.is_none() && has_line_breaks(&self.window.rest()[..length]);
-        let text = if broken { self.on_one_line(length)? } else { self.window.take_line(length) };
+        let text = if broken {
+            self.on_one_line(length)?
+        } else {
+            self.window.take_line(length)
+        };
         self.tail.items += 1;
-        Ok(LocatedItem { text, line, offset, is_valid: usual.is_some() })
+        Ok(LocatedItem {
+            text,
+            line,
+            offset,
+            is_valid: usual.is_some(),
+        })
     }
 
     /// The length of the item that begins here, if it lies in memory as DynamoDB writes items.
@@ -465,12 +525,16 @@ impl<R: Read> ItemReader<R> {
         match has_key_type(&self.window.rest()[..length]) {
             Ok(true) => Ok(()),
             Ok(false) => Err(self.plain(0)),
-            Err(error) => Err(self.window.damaged(0, format_args!("the first item is not JSON: {error}"))),
+            Err(error) => Err(self
+                .window
+                .damaged(0, format_args!("the first item is not JSON: {error}"))),
         }
     }
 
     fn plain(&self, at: usize) -> Error {
-        self.window.damaged(at, "type tags are missing: plain JSON, not DynamoDB JSON").with_hint(FORMATS)
+        self.window
+            .damaged(at, "type tags are missing: plain JSON, not DynamoDB JSON")
+            .with_hint(FORMATS)
     }
 }
 

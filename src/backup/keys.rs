@@ -21,18 +21,21 @@ const SCRATCH_MEMORY: usize = 4 * 1024 * 1024;
 const RECORD: usize = 24;
 
 /// The keys seen so far.
-pub(super) struct Keys {
+pub(crate) struct Keys {
     schema: KeySchema,
     records: Spill<RECORD>,
 }
 
 impl Keys {
-    pub(super) fn new(schema: KeySchema) -> Result<Self> {
-        Ok(Self { schema, records: Spill::new(PARTITIONS, SCRATCH_MEMORY)? })
+    pub(crate) fn new(schema: KeySchema) -> Result<Self> {
+        Ok(Self {
+            schema,
+            records: Spill::new(PARTITIONS, SCRATCH_MEMORY)?,
+        })
     }
 
     /// Takes the key of the item with this number. The inner error is the item's.
-    pub(super) fn take(&mut self, item: &[u8], number: u64) -> Result<Result<(), KeyError>> {
+    pub(crate) fn take(&mut self, item: &[u8], number: u64) -> Result<Result<(), KeyError>> {
         let hash = match self.schema.hash128(item) {
             Ok(hash) => hash,
             Err(error) => return Ok(Err(error)),
@@ -45,7 +48,7 @@ impl Keys {
     }
 
     /// Counts the items whose key an item before them has, and lists the first.
-    pub(super) fn judge(self, source: &Source, inspection: &mut Inspection) -> Result<()> {
+    pub(crate) fn judge(self, source: &Source, inspection: &mut Inspection) -> Result<()> {
         let (mut duplicates, mut listed) = (0, BTreeMap::new());
         for partition in 0..PARTITIONS {
             let mut first = HashMap::new();
@@ -75,17 +78,25 @@ impl Keys {
 
     /// What to say of each item whose number stands in `listed`, with the number of the first item that has its key.
     fn told(&self, source: &Source, listed: &BTreeMap<u64, u64>) -> Result<Vec<String>> {
-        let Some((last, _)) = listed.last_key_value() else { return Ok(Vec::new()) };
+        let Some((last, _)) = listed.last_key_value() else {
+            return Ok(Vec::new());
+        };
         let mut lines: HashMap<u64, u64> = listed.values().map(|number| (*number, 0)).collect();
         let mut told = Vec::new();
         let mut items = source.items()?;
         for number in 0..=*last {
-            let Some(item) = items.next_item()? else { break };
+            let Some(item) = items.next_item()? else {
+                break;
+            };
             if let Some(line) = lines.get_mut(&number) {
                 *line = item.line;
             }
             if let Some(first) = listed.get(&number) {
-                let key = self.schema.extract(&item.text).map(|key| key.to_json()).unwrap_or_default();
+                let key = self
+                    .schema
+                    .extract(&item.text)
+                    .map(|key| key.to_json())
+                    .unwrap_or_default();
                 told.push(format!(
                     "{} line {}: the same key as in line {}: {key}",
                     source.shown(),

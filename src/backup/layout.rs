@@ -14,23 +14,27 @@ const BLOCK_BYTES: usize = 256 * 1024;
 
 /// Items of a file, and bytes of their text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Counts {
-    pub(super) items: u64,
-    pub(super) text_bytes: u64,
+pub(crate) struct Counts {
+    pub(crate) items: u64,
+    pub(crate) text_bytes: u64,
 }
 
 /// Counts the items of a file by its lines. `None` if it does not have this layout.
 ///
 /// # Errors
 /// The source's own.
-pub(super) fn count_lines(
+pub(crate) fn count_lines(
     source: impl Read,
     format: DataFormat,
     mut each: impl FnMut(Counts),
 ) -> Result<Option<Counts>> {
     let mut lines = Lines::new(source, BLOCK_BYTES);
     let is_json = format == DataFormat::Json;
-    if is_json && lines.next_line()?.is_none_or(|line| *line.text != *JSON_HEAD.trim_ascii_end()) {
+    if is_json
+        && lines
+            .next_line()?
+            .is_none_or(|line| *line.text != *JSON_HEAD.trim_ascii_end())
+    {
         return Ok(None);
     }
 
@@ -50,8 +54,14 @@ pub(super) fn count_lines(
         }
         is_last = is_json && !continues;
         let text_bytes = item.len() as u64;
-        counts = Counts { items: counts.items + 1, text_bytes: counts.text_bytes + text_bytes };
-        each(Counts { items: 1, text_bytes });
+        counts = Counts {
+            items: counts.items + 1,
+            text_bytes: counts.text_bytes + text_bytes,
+        };
+        each(Counts {
+            items: 1,
+            text_bytes,
+        });
     }
     Ok((!is_json).then_some(counts))
 }
@@ -68,7 +78,10 @@ mod tests {
     fn count(text: &str, format: DataFormat) -> Option<(u64, u64)> {
         let mut told = Counts::default();
         let each = |one: Counts| {
-            told = Counts { items: told.items + one.items, text_bytes: told.text_bytes + one.text_bytes };
+            told = Counts {
+                items: told.items + one.items,
+                text_bytes: told.text_bytes + one.text_bytes,
+            };
         };
         let counts = count_lines(text.as_bytes(), format, each).unwrap()?;
         assert_eq!(counts, told);
@@ -78,8 +91,16 @@ mod tests {
     #[test]
     fn items_are_counted_where_the_layout_is_ours() {
         for (text, format, counts) in [
-            ("{\"Items\":[\n],\"Count\":0,\"ScannedCount\":0}\n", DataFormat::Json, (0, 0)),
-            ("{\"Items\":[\n{1},\n{22}\n],\"Count\":2,\"ScannedCount\":2}\n", DataFormat::Json, (2, 7)),
+            (
+                "{\"Items\":[\n],\"Count\":0,\"ScannedCount\":0}\n",
+                DataFormat::Json,
+                (0, 0),
+            ),
+            (
+                "{\"Items\":[\n{1},\n{22}\n],\"Count\":2,\"ScannedCount\":2}\n",
+                DataFormat::Json,
+                (2, 7),
+            ),
             ("", DataFormat::Jsonl, (0, 0)),
             ("{1}\n{22}\n", DataFormat::Jsonl, (2, 7)),
         ] {
@@ -93,12 +114,30 @@ mod tests {
             ("", DataFormat::Json),
             ("{\"Items\":[\n", DataFormat::Json),
             ("{\"Items\":[\n{1}\n", DataFormat::Json),
-            ("{\"Items\":[ \n{1}\n],\"Count\":1,\"ScannedCount\":1}\n", DataFormat::Json),
-            ("{\"Items\":[\n{1}\n],\"Count\":2,\"ScannedCount\":2}\n", DataFormat::Json),
-            ("{\"Items\":[\n{1},\n],\"Count\":1,\"ScannedCount\":1}\n", DataFormat::Json),
-            ("{\"Items\":[\n{1}\n{2}\n],\"Count\":2,\"ScannedCount\":2}\n", DataFormat::Json),
-            ("{\"Items\":[\n{1}\n],\"Count\":1,\"ScannedCount\":1}\n\n", DataFormat::Json),
-            ("{\"Items\":[\n {1}\n],\"Count\":1,\"ScannedCount\":1}\n", DataFormat::Json),
+            (
+                "{\"Items\":[ \n{1}\n],\"Count\":1,\"ScannedCount\":1}\n",
+                DataFormat::Json,
+            ),
+            (
+                "{\"Items\":[\n{1}\n],\"Count\":2,\"ScannedCount\":2}\n",
+                DataFormat::Json,
+            ),
+            (
+                "{\"Items\":[\n{1},\n],\"Count\":1,\"ScannedCount\":1}\n",
+                DataFormat::Json,
+            ),
+            (
+                "{\"Items\":[\n{1}\n{2}\n],\"Count\":2,\"ScannedCount\":2}\n",
+                DataFormat::Json,
+            ),
+            (
+                "{\"Items\":[\n{1}\n],\"Count\":1,\"ScannedCount\":1}\n\n",
+                DataFormat::Json,
+            ),
+            (
+                "{\"Items\":[\n {1}\n],\"Count\":1,\"ScannedCount\":1}\n",
+                DataFormat::Json,
+            ),
             ("{1},\n{2}\n", DataFormat::Jsonl),
             ("{1}\n\n", DataFormat::Jsonl),
             ("[{1}]\n", DataFormat::Jsonl),

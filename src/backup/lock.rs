@@ -77,25 +77,34 @@ impl DumpLock {
         let mut refusal = None;
         if let Some(beside) = sibling(&dump, LOCK_SUFFIX) {
             match acquire_at(&beside) {
-                Err(Refused::Place(error)) if fs::symlink_metadata(&beside).is_err() => refusal = Some((beside, error)),
+                Err(Refused::Place(error)) if fs::symlink_metadata(&beside).is_err() => {
+                    refusal = Some((beside, error));
+                }
                 Ok(lock) => return Ok(Self { _lock: lock }),
-                Err(refused) => return Err(refused.into_error(&beside, |holder| held(&dump, &beside, holder))),
+                Err(refused) => {
+                    return Err(refused.into_error(&beside, |holder| held(&dump, &beside, holder)));
+                }
             }
         }
         let Some(state_dir) = state_dir else {
-            let (path, error) = refusal.unwrap_or_else(|| (dump, io::ErrorKind::PermissionDenied.into()));
+            let (path, error) =
+                refusal.unwrap_or_else(|| (dump, io::ErrorKind::PermissionDenied.into()));
             return Err(refused("lock", &path, error));
         };
         let path = state_dir.join(state_name(&dump, LOCK_SUFFIX));
-        FileLock::acquire(&path, |holder| held(&dump, &path, holder)).map(|lock| Self { _lock: lock })
+        FileLock::acquire(&path, |holder| held(&dump, &path, holder))
+            .map(|lock| Self { _lock: lock })
     }
 }
 
 /// Whether a run holds the lock of the dump at `dump`, which is resolved. Nothing is made.
-pub(super) fn is_held(dump: &Path, state_dir: Option<&Path>) -> bool {
-    let places =
-        sibling(dump, LOCK_SUFFIX).into_iter().chain(state_dir.map(|dir| dir.join(state_name(dump, LOCK_SUFFIX))));
-    places.into_iter().any(|path| FileLock::holder(&path).is_some())
+pub(crate) fn is_held(dump: &Path, state_dir: Option<&Path>) -> bool {
+    let places = sibling(dump, LOCK_SUFFIX)
+        .into_iter()
+        .chain(state_dir.map(|dir| dir.join(state_name(dump, LOCK_SUFFIX))));
+    places
+        .into_iter()
+        .any(|path| FileLock::holder(&path).is_some())
 }
 
 /// Why a lock was not had.
@@ -125,7 +134,10 @@ fn acquire_at(path: &Path) -> Result<FileLock, Refused> {
         }
         if still_named(&file, path) {
             note_holder(&mut file).map_err(Refused::Place)?;
-            return Ok(FileLock { path: path.to_owned(), _file: file });
+            return Ok(FileLock {
+                path: path.to_owned(),
+                _file: file,
+            });
         }
     }
     Err(Refused::Place(io::ErrorKind::ResourceBusy.into()))
@@ -142,14 +154,19 @@ fn still_named(file: &File, path: &Path) -> bool {
 
 fn note_holder(file: &mut File) -> io::Result<()> {
     let since = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
-    let holder = format!("process {} on {} since {since}\n", std::process::id(), host());
+    let holder = format!(
+        "process {} on {} since {since}\n",
+        std::process::id(),
+        host()
+    );
     file.set_len(0)?;
     file.rewind()?;
     file.write_all(holder.as_bytes())
 }
 
 fn host() -> String {
-    let name = fs::read_to_string("/proc/sys/kernel/hostname").or_else(|_| fs::read_to_string("/etc/hostname"));
+    let name = fs::read_to_string("/proc/sys/kernel/hostname")
+        .or_else(|_| fs::read_to_string("/etc/hostname"));
     name.map_or_else(|_| "this host".to_owned(), |name| name.trim().to_owned())
 }
 
@@ -158,20 +175,38 @@ fn holder(file: &File) -> String {
     let mut holder = Vec::new();
     // Without the text the message is only shorter.
     let _ = Read::take(file, HOLDER_BYTES).read_to_end(&mut holder);
-    let holder: String = String::from_utf8_lossy(&holder).trim().chars().filter(|c| !c.is_control()).collect();
-    if holder.is_empty() { "another run".to_owned() } else { holder }
+    let holder: String = String::from_utf8_lossy(&holder)
+        .trim()
+        .chars()
+        .filter(|c| !c.is_control())
+        .collect();
+    if holder.is_empty() {
+        "another run".to_owned()
+    } else {
+        holder
+    }
 }
 
 fn held(dump: &Path, path: &Path, holder: &str) -> Error {
-    Error::failed(format!("`{}` is being written by {holder} (lock `{}`)", dump.display(), path.display()))
-        .with_hint("wait until that run has ended, or choose another --output")
+    Error::failed(format!(
+        "`{}` is being written by {holder} (lock `{}`)",
+        dump.display(),
+        path.display()
+    ))
+    .with_hint("wait until that run has ended, or choose another --output")
 }
 
 /// The name in the state directory of what could not stand beside `dump`: readable, and unique by the path's digest.
-pub(super) fn state_name(dump: &Path, suffix: &str) -> String {
+pub(crate) fn state_name(dump: &Path, suffix: &str) -> String {
     let digest = hex_sha256(dump.as_os_str().as_encoded_bytes());
-    let name = dump.file_name().map_or_else(|| "root".into(), |name| name.to_string_lossy());
-    format!("{}-{}{suffix}", &name[..name.floor_char_boundary(NAME_BYTES)], &digest[..16])
+    let name = dump
+        .file_name()
+        .map_or_else(|| "root".into(), |name| name.to_string_lossy());
+    format!(
+        "{}-{}{suffix}",
+        &name[..name.floor_char_boundary(NAME_BYTES)],
+        &digest[..16]
+    )
 }
 
 #[cfg(test)]
@@ -185,10 +220,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let dump = dir.path().join("dump");
         let first = DumpLock::acquire(&dump, None).unwrap();
-        let mode = fs::metadata(dir.path().join("dump.lock")).unwrap().permissions().mode();
+        let mode = fs::metadata(dir.path().join("dump.lock"))
+            .unwrap()
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o600);
         let refusal = DumpLock::acquire(&dump, None).unwrap_err().to_string();
-        assert!(refusal.contains(&format!("process {} on ", std::process::id())), "{refusal}");
+        assert!(
+            refusal.contains(&format!("process {} on ", std::process::id())),
+            "{refusal}"
+        );
         assert!(is_held(&dump, None));
         drop(first);
         assert!(!dir.path().join("dump.lock").exists() && !is_held(&dump, None));
@@ -210,7 +251,10 @@ mod tests {
     fn a_lock_file_left_by_a_killed_run_does_not_block() {
         let dir = tempfile::tempdir().unwrap();
         let dump = dir.path().join("dump");
-        open_lock_file(&dir.path().join("dump.lock")).unwrap().write_all(&[b'x'; 5000]).unwrap();
+        open_lock_file(&dir.path().join("dump.lock"))
+            .unwrap()
+            .write_all(&[b'x'; 5000])
+            .unwrap();
         let _lock = DumpLock::acquire(&dump, None).unwrap();
         let text = fs::read_to_string(dir.path().join("dump.lock")).unwrap();
         assert!(text.starts_with("process ") && text.len() < 200, "{text}");
@@ -228,7 +272,11 @@ mod tests {
             .spawn();
         let Ok(mut child) = spawned else { return };
         let mut told = String::new();
-        io::BufRead::read_line(&mut io::BufReader::new(child.stdout.take().unwrap()), &mut told).unwrap();
+        io::BufRead::read_line(
+            &mut io::BufReader::new(child.stdout.take().unwrap()),
+            &mut told,
+        )
+        .unwrap();
         let while_held = DumpLock::acquire(&dir.path().join("dump"), None).map(drop);
         child.kill().unwrap();
         child.wait().unwrap();
@@ -251,7 +299,10 @@ mod tests {
     #[test]
     fn a_lock_is_never_written_through_a_link() {
         let dir = tempfile::tempdir().unwrap();
-        fs::File::create(dir.path().join("precious")).unwrap().write_all(b"text").unwrap();
+        fs::File::create(dir.path().join("precious"))
+            .unwrap()
+            .write_all(b"text")
+            .unwrap();
         symlink(dir.path().join("precious"), dir.path().join("dump.lock")).unwrap();
         assert!(DumpLock::acquire(&dir.path().join("dump"), None).is_err());
         assert_eq!(fs::read(dir.path().join("precious")).unwrap(), b"text");

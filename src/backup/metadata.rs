@@ -122,7 +122,11 @@ pub struct FileEntry {
     /// SHA-256 of those bytes, lower-case hex.
     pub sha256: String,
     /// The compressed file's frames in order. Absent for other files, and beyond [`FRAME_INDEX_LIMIT`].
-    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "frames_line_by_line")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "frames_line_by_line"
+    )]
     pub frames: Option<Vec<Frame>>,
 }
 
@@ -144,7 +148,11 @@ pub struct Frame {
 
 impl From<[u64; 3]> for Frame {
     fn from([bytes, compressed, items]: [u64; 3]) -> Self {
-        Self { bytes, compressed, items }
+        Self {
+            bytes,
+            compressed,
+            items,
+        }
     }
 }
 
@@ -155,15 +163,29 @@ impl From<Frame> for [u64; 3] {
 }
 
 /// Lays the index out with one frame per line, where the pretty printer would take five.
-#[expect(clippy::ref_option, reason = "serde's serialize_with passes a reference to the field")]
-fn frames_line_by_line<S: serde::Serializer>(frames: &Option<Vec<Frame>>, serializer: S) -> Result<S::Ok, S::Error> {
+#[expect(
+    clippy::ref_option,
+    reason = "serde's serialize_with passes a reference to the field"
+)]
+fn frames_line_by_line<S: serde::Serializer>(
+    frames: &Option<Vec<Frame>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     let lines: Vec<String> = frames
         .iter()
         .flatten()
-        .map(|Frame { bytes, compressed, items }| format!("        [{bytes}, {compressed}, {items}]"))
+        .map(
+            |Frame {
+                 bytes,
+                 compressed,
+                 items,
+             }| format!("        [{bytes}, {compressed}, {items}]"),
+        )
         .collect();
     let text = format!("[\n{}\n      ]", lines.join(",\n"));
-    RawValue::from_string(text).map_err(serde::ser::Error::custom)?.serialize(serializer)
+    RawValue::from_string(text)
+        .map_err(serde::ser::Error::custom)?
+        .serialize(serializer)
 }
 
 impl Metadata {
@@ -171,9 +193,10 @@ impl Metadata {
     ///
     /// # Errors
     /// None that data of these types can cause; serialisation's own error is passed on.
-    pub(super) fn to_document(&self) -> Result<Vec<u8>> {
-        let mut document = serde_json::to_vec_pretty(self)
-            .map_err(|error| Error::failed("cannot write the dump's metadata as JSON").with_source(error))?;
+    pub(crate) fn to_document(&self) -> Result<Vec<u8>> {
+        let mut document = serde_json::to_vec_pretty(self).map_err(|error| {
+            Error::failed("cannot write the dump's metadata as JSON").with_source(error)
+        })?;
         document.truncate(document.len() - b"\n}".len());
         document.extend_from_slice(b",\n");
         let digest = hex_sha256(&document);
@@ -184,7 +207,7 @@ impl Metadata {
 
 /// What a metadata file turned out to be.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum MetadataFile {
+pub(crate) enum MetadataFile {
     /// This format's.
     Own(Box<Metadata>),
     /// An older tool's.
@@ -194,9 +217,10 @@ pub(super) enum MetadataFile {
 }
 
 /// The refusal of a newer format.
-pub(super) fn newer_format(shown: &str, version: u64) -> Error {
-    let what =
-        format!("`{shown}` is of a newer format: version {version}, and this program reads up to {FORMAT_VERSION}");
+pub(crate) fn newer_format(shown: &str, version: u64) -> Error {
+    let what = format!(
+        "`{shown}` is of a newer format: version {version}, and this program reads up to {FORMAT_VERSION}"
+    );
     Error::damaged(what).with_hint("upgrade dynadump and run the command again")
 }
 
@@ -217,9 +241,14 @@ pub struct ForeignMetadata {
 ///
 /// # Errors
 /// [`Damaged`](crate::error::ErrorKind::Damaged): not JSON, or changed since it was written.
-pub(super) fn parse(document: &[u8], shown: &str) -> Result<MetadataFile> {
+pub(crate) fn parse(document: &[u8], shown: &str) -> Result<MetadataFile> {
     let fields: Value = serde_json::from_slice(document).map_err(|error| {
-        damaged(format!("`{shown}` is not JSON (line {}, column {})", error.line(), error.column())).with_source(error)
+        damaged(format!(
+            "`{shown}` is not JSON (line {}, column {})",
+            error.line(),
+            error.column()
+        ))
+        .with_source(error)
     })?;
     let version = fields.get("format_version");
     if version.is_none() && fields.get("digest").is_none() {
@@ -235,48 +264,77 @@ pub(super) fn parse(document: &[u8], shown: &str) -> Result<MetadataFile> {
 fn own(document: &[u8], shown: &str) -> Result<MetadataFile> {
     let body = document.strip_suffix(b"\n").unwrap_or(document);
     let last_line = memchr::memrchr(b'\n', body).map_or(0, |newline| newline + 1);
-    let expected = format!("  \"digest\": \"{}\"}}\n", hex_sha256(&document[..last_line]));
+    let expected = format!(
+        "  \"digest\": \"{}\"}}\n",
+        hex_sha256(&document[..last_line])
+    );
     if document[last_line..] != *expected.as_bytes() {
-        return Err(damaged(format!("`{shown}` was changed after it was written: its digest does not match")));
+        return Err(damaged(format!(
+            "`{shown}` was changed after it was written: its digest does not match"
+        )));
     }
     serde_json::from_slice(document)
         .map(|metadata| MetadataFile::Own(Box::new(metadata)))
-        .map_err(|error| damaged(format!("`{shown}` does not read as a dump's metadata: {error}")).with_source(error))
+        .map_err(|error| {
+            damaged(format!(
+                "`{shown}` does not read as a dump's metadata: {error}"
+            ))
+            .with_source(error)
+        })
 }
 
 fn damaged(what: String) -> Error {
-    Error::damaged(what).with_hint("use another copy of the dump; restoredb --salvage restores what is readable")
+    Error::damaged(what)
+        .with_hint("use another copy of the dump; restoredb --salvage restores what is readable")
 }
 
 impl ForeignMetadata {
-    pub(super) fn read(fields: &Value) -> Self {
+    pub(crate) fn read(fields: &Value) -> Self {
         Self {
             environment: text(fields, &["environment", "env", "source_environment"]),
             table: text(fields, &["table_name", "table", "tableName", "TableName"]),
-            dumped_at: text(fields, &["dump_date", "timestamp", "dumped_at", "dump_timestamp", "date", "created_at"]),
-            items: number(fields, &["item_count", "items", "itemCount", "total_items", "count"]),
+            dumped_at: text(
+                fields,
+                &[
+                    "dump_date",
+                    "timestamp",
+                    "dumped_at",
+                    "dump_timestamp",
+                    "date",
+                    "created_at",
+                ],
+            ),
+            items: number(
+                fields,
+                &["item_count", "items", "itemCount", "total_items", "count"],
+            ),
         }
     }
 }
 
 fn text(fields: &Value, names: &[&str]) -> Option<String> {
-    names.iter().find_map(|name| fields.get(name)?.as_str()).map(str::to_owned)
+    names
+        .iter()
+        .find_map(|name| fields.get(name)?.as_str())
+        .map(str::to_owned)
 }
 
 /// Shell scripts often write numbers as strings.
 fn number(fields: &Value, names: &[&str]) -> Option<u64> {
     names.iter().find_map(|name| {
         let value = fields.get(name)?;
-        value.as_u64().or_else(|| value.as_str()?.trim().parse().ok())
+        value
+            .as_u64()
+            .or_else(|| value.as_str()?.trim().parse().ok())
     })
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::error::ErrorKind;
 
-    pub(in super::super) fn draft() -> MetadataDraft {
+    pub(crate) fn draft() -> MetadataDraft {
         let at = |second: i64| DateTime::from_timestamp(1_780_000_000 + second, 0).unwrap();
         MetadataDraft {
             environment: "prod".into(),
@@ -300,10 +358,25 @@ pub(super) mod tests {
         }
     }
 
-    pub(in super::super) fn metadata() -> Metadata {
+    pub(crate) fn metadata() -> Metadata {
         let draft = draft();
-        let frames = vec![Frame { bytes: 30, compressed: 20, items: 2 }, Frame { bytes: 15, compressed: 12, items: 1 }];
-        let entry = FileEntry { bytes: 32, sha256: "00".repeat(32), frames: Some(frames) };
+        let frames = vec![
+            Frame {
+                bytes: 30,
+                compressed: 20,
+                items: 2,
+            },
+            Frame {
+                bytes: 15,
+                compressed: 12,
+                items: 1,
+            },
+        ];
+        let entry = FileEntry {
+            bytes: 32,
+            sha256: "00".repeat(32),
+            frames: Some(frames),
+        };
         Metadata {
             format_version: FORMAT_VERSION,
             tool_version: "0.1.0".into(),
@@ -339,10 +412,19 @@ pub(super) mod tests {
     #[test]
     fn a_document_reads_back_as_it_was() {
         let document = metadata().to_document().unwrap();
-        assert_eq!(parse(&document, "m").unwrap(), MetadataFile::Own(Box::new(metadata())));
+        assert_eq!(
+            parse(&document, "m").unwrap(),
+            MetadataFile::Own(Box::new(metadata()))
+        );
         let text = String::from_utf8(document).unwrap();
-        assert!(text.contains("\"started_at\": \"2026-05-28T20:26:40Z\""), "{text}");
-        assert!(text.contains("\n        [30, 20, 2],\n        [15, 12, 1]\n      ]\n"), "{text}");
+        assert!(
+            text.contains("\"started_at\": \"2026-05-28T20:26:40Z\""),
+            "{text}"
+        );
+        assert!(
+            text.contains("\n        [30, 20, 2],\n        [15, 12, 1]\n      ]\n"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -350,20 +432,33 @@ pub(super) mod tests {
         let document = metadata().to_document().unwrap();
         let lines: Vec<&[u8]> = document.split_inclusive(|byte| *byte == b'\n').collect();
         let (last, before) = lines.split_last().unwrap();
-        assert_eq!(*last, format!("  \"digest\": \"{}\"}}\n", hex_sha256(&before.concat())).as_bytes());
+        assert_eq!(
+            *last,
+            format!("  \"digest\": \"{}\"}}\n", hex_sha256(&before.concat())).as_bytes()
+        );
     }
 
     #[test]
     fn fields_of_a_later_version_are_ignored() {
         let document = String::from_utf8(metadata().to_document().unwrap()).unwrap();
-        let body = document[..document.rfind("  \"digest\"").unwrap()].to_owned() + "  \"colour\": {\"a\": [1]},\n";
-        let later = format!("{body}  \"digest\": \"{}\"}}\n", hex_sha256(body.as_bytes()));
-        assert_eq!(parse(later.as_bytes(), "m").unwrap(), MetadataFile::Own(Box::new(metadata())));
+        let body = document[..document.rfind("  \"digest\"").unwrap()].to_owned()
+            + "  \"colour\": {\"a\": [1]},\n";
+        let later = format!(
+            "{body}  \"digest\": \"{}\"}}\n",
+            hex_sha256(body.as_bytes())
+        );
+        assert_eq!(
+            parse(later.as_bytes(), "m").unwrap(),
+            MetadataFile::Own(Box::new(metadata()))
+        );
     }
 
     #[test]
     fn a_newer_format_is_refused_with_a_way_out() {
-        assert_eq!(parse(br#"{"format_version": 2, "anything": 1}"#, "m").unwrap(), MetadataFile::Newer(2));
+        assert_eq!(
+            parse(br#"{"format_version": 2, "anything": 1}"#, "m").unwrap(),
+            MetadataFile::Newer(2)
+        );
         let error = newer_format("m", 2);
         assert_eq!(error.kind(), ErrorKind::Damaged);
         assert!(error.to_string().contains("newer format: version 2"));
@@ -393,7 +488,13 @@ pub(super) mod tests {
             dumped_at: Some("2024-05-01T10:00:00Z".into()),
             items: Some(42),
         };
-        assert_eq!(parse(document, "m").unwrap(), MetadataFile::Foreign(expected));
-        assert_eq!(parse(b"[1]", "m").unwrap(), MetadataFile::Foreign(ForeignMetadata::default()));
+        assert_eq!(
+            parse(document, "m").unwrap(),
+            MetadataFile::Foreign(expected)
+        );
+        assert_eq!(
+            parse(b"[1]", "m").unwrap(),
+            MetadataFile::Foreign(ForeignMetadata::default())
+        );
     }
 }

@@ -37,16 +37,16 @@ mod writer;
 
 pub use atomic::Access;
 pub use beside::{
-    LinesFile, LinesList, beside, beside_in_state, check_lines, create_parent, create_whole, file_bytes, leave_mark,
-    name_in_file, publish_lines, read_rejected, remove_mark, unpublished,
+    LinesFile, LinesList, beside, beside_in_state, check_lines, create_parent, create_whole,
+    file_bytes, leave_mark, name_in_file, publish_lines, read_rejected, remove_mark, unpublished,
 };
 pub use check::{Checked, Inspection, Thoroughness, check, check_files, inspect};
 pub use checkpoint::{Changes, Checkpoint, Origin, ScanProgress, SegmentProgress};
 pub use collisions::{Collisions, KeyCollisions};
 pub use folder::Standing;
 pub use format::{
-    CHECKPOINT_SUFFIX, Compression, DataFile, DataFormat, FORMAT_VERSION, LOCK_SUFFIX, METADATA_FILE, OLD_SUFFIX,
-    PARTIAL_SUFFIX, SCHEMA_FILE, SUMMARY_FILE,
+    CHECKPOINT_SUFFIX, Compression, DataFile, DataFormat, FORMAT_VERSION, LOCK_SUFFIX,
+    METADATA_FILE, OLD_SUFFIX, PARTIAL_SUFFIX, SCHEMA_FILE, SUMMARY_FILE,
 };
 pub use item_reader::{ItemReader, LocatedItem, Shape, Tail};
 pub use lock::{DumpLock, FileLock};

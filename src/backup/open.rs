@@ -10,8 +10,8 @@ use super::atomic::refused;
 use super::digest::hex_sha256;
 use super::folder::{partial_folders, resolve, unpublished};
 use super::format::{
-    Compression, DataFile, DataFormat, JSON_HEAD, LOCK_SUFFIX, METADATA_FILE, OLD_SUFFIX, SCHEMA_FILE, dump_file_names,
-    sibling,
+    Compression, DataFile, DataFormat, JSON_HEAD, LOCK_SUFFIX, METADATA_FILE, OLD_SUFFIX,
+    SCHEMA_FILE, dump_file_names, sibling,
 };
 use super::input::{open_file, read_document};
 use super::lock::FileLock;
@@ -22,8 +22,7 @@ use crate::error::{Error, Result};
 use crate::schema::TableSchema;
 
 /// What to do about a dump that is not whole.
-pub(super) const OTHER_COPY: &str =
-    "use another copy of the dump or dump the table again; restoredb --salvage restores what is readable";
+pub(crate) const OTHER_COPY: &str = "use another copy of the dump or dump the table again; restoredb --salvage restores what is readable";
 
 /// How often a folder may be replaced while it is being opened, before that is an error.
 const ATTEMPTS: usize = 5;
@@ -32,8 +31,11 @@ const ATTEMPTS: usize = 5;
 const LISTED_TABLES: usize = 10;
 
 /// Opens a folder that exists.
-pub(super) fn folder(path: &Path) -> Result<Source> {
-    let mut opened = Err(Error::failed(format!("`{}` is replaced all the time", path.display())));
+pub(crate) fn folder(path: &Path) -> Result<Source> {
+    let mut opened = Err(Error::failed(format!(
+        "`{}` is replaced all the time",
+        path.display()
+    )));
     for _ in 0..ATTEMPTS {
         let folder = fs::canonicalize(path).map_err(|error| refused("open", path, error))?;
         let before = identity(&folder);
@@ -52,10 +54,11 @@ fn identity(folder: &Path) -> (Option<u64>, Option<u64>) {
 }
 
 /// Opens what stands in for a path that does not exist: a dump that a run ended early could not put there.
-pub(super) fn absent(path: &Path) -> Result<Source> {
+pub(crate) fn absent(path: &Path) -> Result<Source> {
     let nothing = || {
-        Error::not_found(format!("`{}` does not exist", path.display()))
-            .with_hint("name the folder that dumpdb wrote: by default that is backups/dynamodb/<env>")
+        Error::not_found(format!("`{}` does not exist", path.display())).with_hint(
+            "name the folder that dumpdb wrote: by default that is backups/dynamodb/<env>",
+        )
     };
     let target = resolve(path).map_err(|_| nothing())?;
     if unpublished(&target).is_some() {
@@ -63,7 +66,11 @@ pub(super) fn absent(path: &Path) -> Result<Source> {
     }
     if let Some(old) = sibling(&target, OLD_SUFFIX).filter(|old| old.is_dir()) {
         let mut source = folder(&old)?;
-        source.warnings.push(format!("`{}` does not exist; reading `{}`", path.display(), old.display()));
+        source.warnings.push(format!(
+            "`{}` does not exist; reading `{}`",
+            path.display(),
+            old.display()
+        ));
         return Ok(source);
     }
     match partial_folders(&target).find(|partial| fs::symlink_metadata(partial).is_ok()) {
@@ -73,7 +80,7 @@ pub(super) fn absent(path: &Path) -> Result<Source> {
 }
 
 /// Opens what is there of a dump that is not whole.
-pub(super) fn damaged(path: &Path) -> Result<Source> {
+pub(crate) fn damaged(path: &Path) -> Result<Source> {
     let folder = match fs::canonicalize(path) {
         Ok(folder) => folder,
         Err(_) => resolve(path)
@@ -93,7 +100,11 @@ struct Folders {
 
 impl Folders {
     fn at(folder: &Path) -> Self {
-        let mut found = Self { folder: folder.to_owned(), search: vec![folder.to_owned()], warnings: Vec::new() };
+        let mut found = Self {
+            folder: folder.to_owned(),
+            search: vec![folder.to_owned()],
+            warnings: Vec::new(),
+        };
         if let Some(unpublished) = unpublished(folder) {
             let partial = unpublished.partial;
             found.warnings.push(format!(
@@ -106,26 +117,35 @@ impl Folders {
     }
 
     fn path_of(&self, name: &str) -> Option<PathBuf> {
-        self.search.iter().map(|folder| folder.join(name)).find(|path| fs::symlink_metadata(path).is_ok())
+        self.search
+            .iter()
+            .map(|folder| folder.join(name))
+            .find(|path| fs::symlink_metadata(path).is_ok())
     }
 
     fn open(mut self) -> Result<Source> {
-        let Some(path) = self.path_of(METADATA_FILE) else { return self.open_without_metadata() };
+        let Some(path) = self.path_of(METADATA_FILE) else {
+            return self.open_without_metadata();
+        };
         let shown = path.display().to_string();
         let document = read_document(&path)?.unwrap_or_default();
         match parse(&document, &shown)? {
             MetadataFile::Own(metadata) => self.open_own(*metadata),
             MetadataFile::Newer(version) => Err(newer_format(&shown, version)),
             MetadataFile::Foreign(foreign) => {
-                self.warnings.push("made by an older tool: no checksums, so damage may go unnoticed".to_owned());
+                self.warnings.push(
+                    "made by an older tool: no checksums, so damage may go unnoticed".to_owned(),
+                );
                 self.open_older(Some(foreign))
             }
         }
     }
 
     fn open_own(mut self, metadata: Metadata) -> Result<Source> {
-        let listed: Vec<DataFile> =
-            DataFile::ALL.into_iter().filter(|kind| metadata.files.contains_key(kind.name())).collect();
+        let listed: Vec<DataFile> = DataFile::ALL
+            .into_iter()
+            .filter(|kind| metadata.files.contains_key(kind.name()))
+            .collect();
         let data = match listed[..] {
             [] => Data::None,
             [kind] => self.open_data(kind, Some(&metadata.files[kind.name()]))?,
@@ -135,37 +155,63 @@ impl Folders {
             Some(entry) => Some(self.read_schema(Some(entry))?),
             None => None,
         };
-        self.warnings.extend(extra_files(&self.search, &metadata).map(|extra| not_part(&extra)));
-        Ok(Source { schema, metadata: Some(metadata), ..self.source(SourceKind::OwnDump, data) })
+        self.warnings
+            .extend(extra_files(&self.search, &metadata).map(|extra| not_part(&extra)));
+        Ok(Source {
+            schema,
+            metadata: Some(metadata),
+            ..self.source(SourceKind::OwnDump, data)
+        })
     }
 
     fn open_older(self, foreign: Option<ForeignMetadata>) -> Result<Source> {
-        let present: Vec<DataFile> =
-            DataFile::ALL.into_iter().filter(|kind| self.path_of(kind.name()).is_some()).collect();
+        let present: Vec<DataFile> = DataFile::ALL
+            .into_iter()
+            .filter(|kind| self.path_of(kind.name()).is_some())
+            .collect();
         let data = match present[..] {
             [] => return Err(self.damaged("it has no data file")),
             [kind] => self.open_data(kind, None)?,
             [one, other, ..] => {
-                let what =
-                    format!("it has both {} and {}, and no metadata that says which counts", one.name(), other.name());
+                let what = format!(
+                    "it has both {} and {}, and no metadata that says which counts",
+                    one.name(),
+                    other.name()
+                );
                 return Err(self.damaged(&what));
             }
         };
-        let schema = if self.path_of(SCHEMA_FILE).is_some() { Some(self.read_schema(None)?) } else { None };
-        Ok(Source { schema, foreign, ..self.source(SourceKind::OlderTool, data) })
+        let schema = if self.path_of(SCHEMA_FILE).is_some() {
+            Some(self.read_schema(None)?)
+        } else {
+            None
+        };
+        Ok(Source {
+            schema,
+            foreign,
+            ..self.source(SourceKind::OlderTool, data)
+        })
     }
 
     /// Without metadata a dump of this format is unfinished. Only what an older tool may have written is read.
     fn open_without_metadata(mut self) -> Result<Source> {
-        let plain = DataFile { format: DataFormat::Json, compression: Compression::None };
-        if self.path_of(plain.name()).is_some() && !begins_like_this_format(&self.folder.join(plain.name()))? {
-            self.warnings.push("made by an older tool: neither metadata nor checksums".to_owned());
+        let plain = DataFile {
+            format: DataFormat::Json,
+            compression: Compression::None,
+        };
+        if self.path_of(plain.name()).is_some()
+            && !begins_like_this_format(&self.folder.join(plain.name()))?
+        {
+            self.warnings
+                .push("made by an older tool: neither metadata nor checksums".to_owned());
             return self.open_older(None);
         }
         if dump_file_names().any(|name| self.path_of(name).is_some()) {
             return Err(unfinished(&self.folder, &self.folder));
         }
-        if let Some(partial) = partial_folders(&self.folder).find(|partial| fs::symlink_metadata(partial).is_ok()) {
+        if let Some(partial) =
+            partial_folders(&self.folder).find(|partial| fs::symlink_metadata(partial).is_ok())
+        {
             return Err(unfinished(&self.folder, &partial));
         }
         Err(no_dump(&self.folder))
@@ -175,15 +221,29 @@ impl Folders {
     fn open_damaged(mut self) -> Result<Source> {
         let mut findings = Vec::new();
         let (metadata, foreign) = self.damaged_metadata()?;
-        let present = DataFile::ALL.into_iter().filter(|kind| self.path_of(kind.name()).is_some());
-        let is_listed = |kind: &DataFile| metadata.as_ref().is_some_and(|known| known.files.contains_key(kind.name()));
+        let present = DataFile::ALL
+            .into_iter()
+            .filter(|kind| self.path_of(kind.name()).is_some());
+        let is_listed = |kind: &DataFile| {
+            metadata
+                .as_ref()
+                .is_some_and(|known| known.files.contains_key(kind.name()))
+        };
         let Some(kind) = present.max_by_key(is_listed) else {
-            let what = format!("there is no data file in `{}`: nothing can be salvaged", self.folder.display());
-            return Err(Error::damaged(what).with_hint("use another copy of the dump or dump the table again"));
+            let what = format!(
+                "there is no data file in `{}`: nothing can be salvaged",
+                self.folder.display()
+            );
+            return Err(Error::damaged(what)
+                .with_hint("use another copy of the dump or dump the table again"));
         };
         let data = self.open_data(kind, None)?;
-        let entry = metadata.as_ref().and_then(|metadata| metadata.files.get(kind.name()));
-        let listed = metadata.as_ref().and_then(|metadata| metadata.files.get(SCHEMA_FILE));
+        let entry = metadata
+            .as_ref()
+            .and_then(|metadata| metadata.files.get(kind.name()));
+        let listed = metadata
+            .as_ref()
+            .and_then(|metadata| metadata.files.get(SCHEMA_FILE));
         let schema = self.damaged_schema(listed, &mut findings);
         let damage = Damage {
             findings,
@@ -203,18 +263,29 @@ impl Folders {
 
     /// The metadata if it is whole, else what it says as far as it can be understood.
     fn damaged_metadata(&self) -> Result<(Option<Metadata>, Option<ForeignMetadata>)> {
-        let Some(path) = self.path_of(METADATA_FILE) else { return Ok((None, None)) };
+        let Some(path) = self.path_of(METADATA_FILE) else {
+            return Ok((None, None));
+        };
         let shown = path.display().to_string();
         let document = read_document(&path)?.unwrap_or_default();
         Ok(match parse(&document, &shown) {
             Ok(MetadataFile::Own(metadata)) => (Some(*metadata), None),
             Ok(MetadataFile::Newer(version)) => return Err(newer_format(&shown, version)),
             Ok(MetadataFile::Foreign(foreign)) => (None, Some(foreign)),
-            Err(_) => (None, serde_json::from_slice(&document).ok().map(|fields| ForeignMetadata::read(&fields))),
+            Err(_) => (
+                None,
+                serde_json::from_slice(&document)
+                    .ok()
+                    .map(|fields| ForeignMetadata::read(&fields)),
+            ),
         })
     }
 
-    fn damaged_schema(&self, entry: Option<&FileEntry>, findings: &mut Vec<String>) -> Option<TableSchema> {
+    fn damaged_schema(
+        &self,
+        entry: Option<&FileEntry>,
+        findings: &mut Vec<String>,
+    ) -> Option<TableSchema> {
         match self.read_schema(None) {
             Ok(schema) => {
                 if let (Some(_), Err(error)) = (entry, self.read_schema(entry)) {
@@ -231,17 +302,27 @@ impl Folders {
 
     fn open_data(&self, kind: DataFile, entry: Option<&FileEntry>) -> Result<Data> {
         let name = kind.name();
-        let path = self.path_of(name).ok_or_else(|| self.damaged(&format!("{name} is missing")))?;
+        let path = self
+            .path_of(name)
+            .ok_or_else(|| self.damaged(&format!("{name} is missing")))?;
         let file = open_file(&path)?.ok_or_else(|| self.damaged(&format!("{name} is missing")))?;
-        let bytes = file.metadata().map_err(|error| refused("read", &path, error))?.len();
+        let bytes = file
+            .metadata()
+            .map_err(|error| refused("read", &path, error))?
+            .len();
         match entry {
             Some(entry) if entry.bytes != bytes => Err(wrong_size(&path, bytes, entry.bytes)),
-            _ => Ok(Data::File { file: Arc::new(file), path }),
+            _ => Ok(Data::File {
+                file: Arc::new(file),
+                path,
+            }),
         }
     }
 
     fn read_schema(&self, entry: Option<&FileEntry>) -> Result<TableSchema> {
-        let path = self.path_of(SCHEMA_FILE).ok_or_else(|| self.damaged(&format!("{SCHEMA_FILE} is missing")))?;
+        let path = self
+            .path_of(SCHEMA_FILE)
+            .ok_or_else(|| self.damaged(&format!("{SCHEMA_FILE} is missing")))?;
         let document = read_document(&path)?.unwrap_or_default();
         if let Some(entry) = entry {
             verify_document(&path, &document, entry)?;
@@ -250,32 +331,58 @@ impl Folders {
     }
 
     fn source(self, kind: SourceKind, data: Data) -> Source {
-        let Self { folder, search, warnings } = self;
+        let Self {
+            folder,
+            search,
+            warnings,
+        } = self;
         let (schema, metadata, foreign) = (None, None, None);
         let (path, tail) = (Some(folder), Arc::default());
-        Source { kind, path, schema, metadata, foreign, data, folders: search, warnings, tail, damage: None }
+        Source {
+            kind,
+            path,
+            schema,
+            metadata,
+            foreign,
+            data,
+            folders: search,
+            warnings,
+            tail,
+            damage: None,
+        }
     }
 
     fn damaged(&self, what: &str) -> Error {
-        Error::damaged(format!("the dump in `{}` is not whole: {what}", self.folder.display())).with_hint(OTHER_COPY)
+        Error::damaged(format!(
+            "the dump in `{}` is not whole: {what}",
+            self.folder.display()
+        ))
+        .with_hint(OTHER_COPY)
     }
 }
 
 /// Files with a dump's names that its metadata does not list, in the folder of the metadata: in the other one of a dump that was not
 /// put into its place lies what is left of the dump before.
-pub(super) fn extra_files(folders: &[PathBuf], metadata: &Metadata) -> impl Iterator<Item = PathBuf> {
-    let names = dump_file_names().filter(|name| *name != METADATA_FILE && !metadata.files.contains_key(*name));
+pub(crate) fn extra_files(
+    folders: &[PathBuf],
+    metadata: &Metadata,
+) -> impl Iterator<Item = PathBuf> {
+    let names = dump_file_names()
+        .filter(|name| *name != METADATA_FILE && !metadata.files.contains_key(*name));
     let paths = names.filter_map(|name| folders.first().map(|folder| folder.join(name)));
     paths.filter(|path| fs::symlink_metadata(path).is_ok())
 }
 
 /// What is said of an extra file.
-pub(super) fn not_part(extra: &Path) -> String {
-    format!("`{}` is not part of this dump and is not read", extra.display())
+pub(crate) fn not_part(extra: &Path) -> String {
+    format!(
+        "`{}` is not part of this dump and is not read",
+        extra.display()
+    )
 }
 
 /// Reads a schema, and names its file where that fails.
-pub(super) fn parse_schema(path: &Path, document: &[u8]) -> Result<TableSchema> {
+pub(crate) fn parse_schema(path: &Path, document: &[u8]) -> Result<TableSchema> {
     TableSchema::parse(document).map_err(|error| {
         let located = Error::new(error.kind(), format!("`{}`: {error}", path.display()));
         let hint = error.hint().unwrap_or(OTHER_COPY).to_owned();
@@ -284,24 +391,38 @@ pub(super) fn parse_schema(path: &Path, document: &[u8]) -> Result<TableSchema> 
 }
 
 /// Holds a whole document against what the metadata says of it.
-pub(super) fn verify_document(path: &Path, document: &[u8], entry: &FileEntry) -> Result<()> {
+pub(crate) fn verify_document(path: &Path, document: &[u8], entry: &FileEntry) -> Result<()> {
     if document.len() as u64 != entry.bytes {
         return Err(wrong_size(path, document.len() as u64, entry.bytes));
     }
-    if hex_sha256(document) == entry.sha256 { Ok(()) } else { Err(changed(path)) }
+    if hex_sha256(document) == entry.sha256 {
+        Ok(())
+    } else {
+        Err(changed(path))
+    }
 }
 
 /// A file whose content is not what was written.
-pub(super) fn changed(path: &Path) -> Error {
-    Error::damaged(format!("`{}` was changed after it was written: its SHA-256 is not the metadata's", path.display()))
-        .with_hint(OTHER_COPY)
+pub(crate) fn changed(path: &Path) -> Error {
+    Error::damaged(format!(
+        "`{}` was changed after it was written: its SHA-256 is not the metadata's",
+        path.display()
+    ))
+    .with_hint(OTHER_COPY)
 }
 
 /// A file whose length is not what was written.
-pub(super) fn wrong_size(path: &Path, found: u64, expected: u64) -> Error {
-    let what = if found < expected { "is cut short" } else { "is longer than it was" };
-    Error::damaged(format!("`{}` {what}: {found} bytes, and the metadata says {expected}", path.display()))
-        .with_hint(OTHER_COPY)
+pub(crate) fn wrong_size(path: &Path, found: u64, expected: u64) -> Error {
+    let what = if found < expected {
+        "is cut short"
+    } else {
+        "is longer than it was"
+    };
+    Error::damaged(format!(
+        "`{}` {what}: {found} bytes, and the metadata says {expected}",
+        path.display()
+    ))
+    .with_hint(OTHER_COPY)
 }
 
 fn begins_like_this_format(path: &Path) -> Result<bool> {
@@ -317,8 +438,11 @@ fn begins_like_this_format(path: &Path) -> Result<bool> {
 fn unfinished(dump: &Path, place: &Path) -> Error {
     // Where the lock is in a state directory it is not known here.
     if let Some(holder) = sibling(dump, LOCK_SUFFIX).and_then(|lock| FileLock::holder(&lock)) {
-        return Error::damaged(format!("the dump in `{}` is still being written by {holder}", place.display()))
-            .with_hint("wait until that run has ended");
+        return Error::damaged(format!(
+            "the dump in `{}` is still being written by {holder}",
+            place.display()
+        ))
+        .with_hint("wait until that run has ended");
     }
     Error::damaged(format!("the dump in `{}` is unfinished: the run that made it ended early", place.display()))
         .with_hint(
@@ -339,8 +463,19 @@ fn no_dump(folder: &Path) -> Error {
             .with_hint("name the folder that holds table-data.json, or a file of items");
     }
     tables.sort();
-    let more = if tables.len() > LISTED_TABLES { ", …" } else { "" };
+    let more = if tables.len() > LISTED_TABLES {
+        ", …"
+    } else {
+        ""
+    };
     tables.truncate(LISTED_TABLES);
-    Error::usage(format!("`{}` holds several tables: {}{more}", folder.display(), tables.join(", ")))
-        .with_hint(format!("choose one with --source {}", folder.join(&tables[0]).display()))
+    Error::usage(format!(
+        "`{}` holds several tables: {}{more}",
+        folder.display(),
+        tables.join(", ")
+    ))
+    .with_hint(format!(
+        "choose one with --source {}",
+        folder.join(&tables[0]).display()
+    ))
 }

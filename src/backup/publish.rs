@@ -14,7 +14,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::atomic::{Access, create_folder, exchange, refused, remove_dump, remove_file, rename, sync_folder};
+use super::atomic::{
+    Access, create_folder, exchange, refused, remove_dump, remove_file, rename, sync_folder,
+};
 use super::folder::{Unpublished, is_mount_point, partial_folders, unpublished};
 use super::format::{METADATA_FILE, OLD_SUFFIX, PARTIAL_SUFFIX, dump_file_names, sibling};
 use crate::error::{Error, Result};
@@ -34,7 +36,9 @@ enum Step {
 impl Step {
     fn run(&self) -> Result<()> {
         match self {
-            Self::Exchange(one, other) => exchange(one, other).map_err(|error| refused("exchange", one, error)),
+            Self::Exchange(one, other) => {
+                exchange(one, other).map_err(|error| refused("exchange", one, error))
+            }
             Self::Rename(from, to) => rename(from, to),
             Self::RenameIfThere(from, to) if from.exists() => rename(from, to),
             Self::RenameIfThere(..) => Ok(()),
@@ -55,9 +59,10 @@ struct Way {
 }
 
 /// Makes the folder a dump for `target` is built in: beside it, or inside where nothing can stand or take its place beside.
-pub(super) fn start(target: &Path, access: Access) -> Result<PathBuf> {
+pub(crate) fn start(target: &Path, access: Access) -> Result<PathBuf> {
     let inside = target.join(PARTIAL_SUFFIX);
-    let beside = sibling(target, PARTIAL_SUFFIX).filter(|_| !(target.is_dir() && is_mount_point(target)));
+    let beside =
+        sibling(target, PARTIAL_SUFFIX).filter(|_| !(target.is_dir() && is_mount_point(target)));
     if let Some(beside) = beside {
         match create_folder(&beside, access) {
             Ok(()) => return Ok(beside),
@@ -71,18 +76,28 @@ pub(super) fn start(target: &Path, access: Access) -> Result<PathBuf> {
 
 /// Clears the place of a new dump of what a run left that ended early: a finished dump is put into its place first, an unfinished
 /// one is removed. The caller holds the lock.
-pub(super) fn recover(target: &Path) -> Result<()> {
+pub(crate) fn recover(target: &Path) -> Result<()> {
     if let Some(Unpublished { partial, metadata }) = unpublished(target) {
         let names: Vec<&str> = metadata.files.keys().map(String::as_str).collect();
-        let way = if target.exists() { move_in(target, &partial, &names) } else { rename_in(target, &partial) };
-        way.steps.iter().chain(&way.cleaning).try_for_each(Step::run)?;
+        let way = if target.exists() {
+            move_in(target, &partial, &names)
+        } else {
+            rename_in(target, &partial)
+        };
+        way.steps
+            .iter()
+            .chain(&way.cleaning)
+            .try_for_each(Step::run)?;
     }
     for partial in partial_folders(target) {
         match std::fs::symlink_metadata(&partial) {
             Ok(found) if found.is_dir() => remove_dump(&partial)?,
             Ok(_) => {
-                return Err(Error::failed(format!("`{}` is in the way: it is not a folder", partial.display()))
-                    .with_hint("move it elsewhere, then run the command again"));
+                return Err(Error::failed(format!(
+                    "`{}` is in the way: it is not a folder",
+                    partial.display()
+                ))
+                .with_hint("move it elsewhere, then run the command again"));
             }
             Err(_) => {}
         }
@@ -92,7 +107,7 @@ pub(super) fn recover(target: &Path) -> Result<()> {
 
 /// Puts the finished dump in `partial`, with files of these `names` and its metadata, at `target`. Answers with what went wrong
 /// after the new dump stood.
-pub(super) fn publish(target: &Path, partial: &Path, names: &[&str]) -> Result<Vec<String>> {
+pub(crate) fn publish(target: &Path, partial: &Path, names: &[&str]) -> Result<Vec<String>> {
     let ways = ways(target, partial, names);
     let last = ways.len() - 1;
     for (position, way) in ways.iter().enumerate() {
@@ -101,9 +116,14 @@ pub(super) fn publish(target: &Path, partial: &Path, names: &[&str]) -> Result<V
             Err(_) if position < last => {}
             Err(error) => return Err(stays_partial(error, partial)),
             Ok(()) => {
-                rest.iter().try_for_each(Step::run).map_err(|error| stays_partial(error, partial))?;
+                rest.iter()
+                    .try_for_each(Step::run)
+                    .map_err(|error| stays_partial(error, partial))?;
                 let left = way.cleaning.iter().try_for_each(Step::run).err();
-                return Ok(left.map(|error| format!("the dump is in place, but {error}")).into_iter().collect());
+                return Ok(left
+                    .map(|error| format!("the dump is in place, but {error}"))
+                    .into_iter()
+                    .collect());
             }
         }
     }
@@ -111,8 +131,13 @@ pub(super) fn publish(target: &Path, partial: &Path, names: &[&str]) -> Result<V
 }
 
 fn stays_partial(error: Error, partial: &Path) -> Error {
-    let hint = format!("the finished dump is in `{}`: it can be restored from there", partial.display());
-    Error::new(error.kind(), error.to_string()).with_source(error).with_hint(hint)
+    let hint = format!(
+        "the finished dump is in `{}`: it can be restored from there",
+        partial.display()
+    );
+    Error::new(error.kind(), error.to_string())
+        .with_source(error)
+        .with_hint(hint)
 }
 
 fn ways(target: &Path, partial: &Path, names: &[&str]) -> Vec<Way> {
@@ -123,7 +148,11 @@ fn ways(target: &Path, partial: &Path, names: &[&str]) -> Vec<Way> {
         (false, _) if !target.exists() => vec![rename_in(target, partial)],
         (false, _) if is_free => vec![rename_in(target, partial), move_in(target, partial, names)],
         (false, Some(old)) => {
-            vec![exchange_with(target, partial), two_renames(target, partial, &old), move_in(target, partial, names)]
+            vec![
+                exchange_with(target, partial),
+                two_renames(target, partial, &old),
+                move_in(target, partial, names),
+            ]
         }
     }
 }
@@ -133,13 +162,25 @@ fn parent(path: &Path) -> PathBuf {
 }
 
 fn rename_in(target: &Path, partial: &Path) -> Way {
-    let steps = vec![Step::Rename(partial.into(), target.into()), Step::Sync(parent(target))];
-    Way { steps, cleaning: Vec::new() }
+    let steps = vec![
+        Step::Rename(partial.into(), target.into()),
+        Step::Sync(parent(target)),
+    ];
+    Way {
+        steps,
+        cleaning: Vec::new(),
+    }
 }
 
 fn exchange_with(target: &Path, partial: &Path) -> Way {
-    let steps = vec![Step::Exchange(partial.into(), target.into()), Step::Sync(parent(target))];
-    Way { steps, cleaning: vec![Step::RemoveDump(partial.into()), Step::Sync(parent(target))] }
+    let steps = vec![
+        Step::Exchange(partial.into(), target.into()),
+        Step::Sync(parent(target)),
+    ];
+    Way {
+        steps,
+        cleaning: vec![Step::RemoveDump(partial.into()), Step::Sync(parent(target))],
+    }
 }
 
 fn two_renames(target: &Path, partial: &Path, old: &Path) -> Way {
@@ -148,19 +189,31 @@ fn two_renames(target: &Path, partial: &Path, old: &Path) -> Way {
         Step::Rename(partial.into(), target.into()),
         Step::Sync(parent(target)),
     ];
-    Way { steps, cleaning: vec![Step::RemoveDump(old.into()), Step::Sync(parent(target))] }
+    Way {
+        steps,
+        cleaning: vec![Step::RemoveDump(old.into()), Step::Sync(parent(target))],
+    }
 }
 
 fn move_in(target: &Path, partial: &Path, names: &[&str]) -> Way {
-    let mut steps = vec![Step::RemoveFile(target.join(METADATA_FILE)), Step::Sync(target.into())];
+    let mut steps = vec![
+        Step::RemoveFile(target.join(METADATA_FILE)),
+        Step::Sync(target.into()),
+    ];
     let outdated = dump_file_names().filter(|name| *name != METADATA_FILE && !names.contains(name));
     steps.extend(outdated.map(|name| Step::RemoveFile(target.join(name))));
     let known = dump_file_names().filter(|name| names.contains(name));
     steps.extend(known.map(|name| Step::RenameIfThere(partial.join(name), target.join(name))));
     steps.push(Step::Sync(target.into()));
-    steps.push(Step::Rename(partial.join(METADATA_FILE), target.join(METADATA_FILE)));
+    steps.push(Step::Rename(
+        partial.join(METADATA_FILE),
+        target.join(METADATA_FILE),
+    ));
     steps.push(Step::Sync(target.into()));
-    Way { steps, cleaning: vec![Step::RemoveDump(partial.into()), Step::Sync(target.into())] }
+    Way {
+        steps,
+        cleaning: vec![Step::RemoveDump(partial.into()), Step::Sync(target.into())],
+    }
 }
 
 #[cfg(test)]

@@ -29,12 +29,16 @@ impl DumpTarget {
     /// # Errors
     /// [`Damaged`](crate::error::ErrorKind::Damaged): the checkpoint is damaged or of another version; the system's refusals.
     pub fn unfinished(&self, state_dir: Option<&Path>) -> Result<Option<Checkpoint>> {
-        let (Self::Folder(path) | Self::File(path)) = self else { return Ok(None) };
+        let (Self::Folder(path) | Self::File(path)) = self else {
+            return Ok(None);
+        };
         let target = resolve(path)?;
         if is_held(&target, state_dir) {
             return Ok(None);
         }
-        let Some(checkpoint) = Places::of(&target, state_dir).read()? else { return Ok(None) };
+        let Some(checkpoint) = Places::of(&target, state_dir).read()? else {
+            return Ok(None);
+        };
         Ok(part_of(self, &target, &checkpoint).map(|_| checkpoint))
     }
 }
@@ -42,20 +46,25 @@ impl DumpTarget {
 /// The data file that an interrupted run into the resolved target has begun.
 fn part_of(kind: &DumpTarget, target: &Path, checkpoint: &Checkpoint) -> Option<PathBuf> {
     let is_there = |path: &PathBuf| fs::symlink_metadata(path).is_ok();
-    let data = DataFile { format: checkpoint.origin.format, compression: checkpoint.origin.compression };
+    let data = DataFile {
+        format: checkpoint.origin.format,
+        compression: checkpoint.origin.compression,
+    };
     match kind {
-        DumpTarget::Folder(_) => partial_folders(target).map(|folder| folder.join(data.name())).find(is_there),
+        DumpTarget::Folder(_) => partial_folders(target)
+            .map(|folder| folder.join(data.name()))
+            .find(is_there),
         DumpTarget::File(_) => sibling(target, PARTIAL_SUFFIX).filter(is_there),
         DumpTarget::Stdout => None,
     }
 }
 
 /// A data file that can be gone on with: it ends where the checkpoint's count ends.
-pub(super) struct Part {
-    pub(super) path: PathBuf,
-    pub(super) file: File,
+pub(crate) struct Part {
+    pub(crate) path: PathBuf,
+    pub(crate) file: File,
     /// Has seen all of it.
-    pub(super) hasher: Sha256,
+    pub(crate) hasher: Sha256,
 }
 
 impl Part {
@@ -64,7 +73,7 @@ impl Part {
     /// # Errors
     /// [`Damaged`](crate::error::ErrorKind::Damaged): it is not what the checkpoint counts; another run has been there meanwhile; what
     /// `watch` says; the system's refusals.
-    pub(super) fn reopen(
+    pub(crate) fn reopen(
         kind: &DumpTarget,
         target: &Path,
         places: &Places,
@@ -72,8 +81,11 @@ impl Part {
         watch: Watch<'_>,
     ) -> Result<Self> {
         if places.read()?.as_ref() != Some(checkpoint) {
-            return Err(Error::failed(format!("another run has written to `{}` meanwhile", target.display()))
-                .with_hint("run the same command again"));
+            return Err(Error::failed(format!(
+                "another run has written to `{}` meanwhile",
+                target.display()
+            ))
+            .with_hint("run the same command again"));
         }
         let gone = || damaged(target, "its data file is missing");
         let path = part_of(kind, target, checkpoint).ok_or_else(gone)?;
@@ -88,12 +100,23 @@ impl Part {
 }
 
 /// Reads the counted bytes, and sees that they are what they were.
-fn hash_counted(file: &mut File, path: &Path, checkpoint: &Checkpoint, watch: Watch<'_>) -> Result<Sha256> {
-    let (mut hasher, mut buffer, mut left) = (Sha256::new(), vec![0; CHUNK], checkpoint.file_bytes());
+fn hash_counted(
+    file: &mut File,
+    path: &Path,
+    checkpoint: &Checkpoint,
+    watch: Watch<'_>,
+) -> Result<Sha256> {
+    let (mut hasher, mut buffer, mut left) =
+        (Sha256::new(), vec![0; CHUNK], checkpoint.file_bytes());
     while left > 0 {
         let most = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
         match file.read(&mut buffer[..most]) {
-            Ok(0) => return Err(damaged(path, "its data file is shorter than the checkpoint says")),
+            Ok(0) => {
+                return Err(damaged(
+                    path,
+                    "its data file is shorter than the checkpoint says",
+                ));
+            }
             Ok(read) => {
                 hasher.update(&buffer[..read]);
                 left -= read as u64;
@@ -106,21 +129,32 @@ fn hash_counted(file: &mut File, path: &Path, checkpoint: &Checkpoint, watch: Wa
     if hex(hasher.clone()) == checkpoint.counted.sha256 {
         Ok(hasher)
     } else {
-        Err(damaged(path, "its data file was changed since the checkpoint was made"))
+        Err(damaged(
+            path,
+            "its data file was changed since the checkpoint was made",
+        ))
     }
 }
 
 /// Leaves nothing but the data file, so that no crash from here on leaves what looks finished.
 fn clear_documents(target: &Path, data: &Path) -> Result<()> {
     let folder = data.parent().unwrap_or(target);
-    let others = dump_file_names().map(|name| folder.join(name)).filter(|path| path != data);
+    let others = dump_file_names()
+        .map(|name| folder.join(name))
+        .filter(|path| path != data);
     others.into_iter().try_for_each(|path| remove_file(&path))?;
     sync_folder(folder)?;
-    partial_folders(target).filter(|other| other != folder && other.is_dir()).try_for_each(|other| remove_dump(&other))
+    partial_folders(target)
+        .filter(|other| other != folder && other.is_dir())
+        .try_for_each(|other| remove_dump(&other))
 }
 
 fn damaged(place: &Path, what: &str) -> Error {
-    Error::damaged(format!("the interrupted dump `{}` cannot be resumed: {what}", place.display())).with_hint(AFRESH)
+    Error::damaged(format!(
+        "the interrupted dump `{}` cannot be resumed: {what}",
+        place.display()
+    ))
+    .with_hint(AFRESH)
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ pub struct Damage {
     /// Whether it is a folder whose metadata cannot be trusted.
     pub is_nameless: bool,
     /// The index of the data file's frames.
-    pub(super) frames: Option<Vec<Frame>>,
+    pub(crate) frames: Option<Vec<Frame>>,
 }
 
 /// A piece of a data file that is no item.
@@ -69,7 +69,9 @@ impl Source {
     /// # Errors
     /// The system's refusals; what `each` returns.
     pub fn unreadable(&self, mut each: impl FnMut(Unreadable) -> Result<()>) -> Result<()> {
-        let Some(mut pieces) = self.pieces()? else { return Ok(()) };
+        let Some(mut pieces) = self.pieces()? else {
+            return Ok(());
+        };
         while let Some(piece) = pieces.next()? {
             if let Piece::Unreadable(unreadable) = piece {
                 each(unreadable)?;
@@ -85,23 +87,37 @@ impl Source {
     }
 
     /// The readable items of a salvaged source, one a line.
-    pub(super) fn salvaged(&self) -> Result<Option<Bytes>> {
+    pub(crate) fn salvaged(&self) -> Result<Option<Bytes>> {
         let pieces = self.pieces()?;
-        Ok(pieces.map(|pieces| -> Bytes { Box::new(Readable { pieces, line: Text::new() }) }))
+        Ok(pieces.map(|pieces| -> Bytes {
+            Box::new(Readable {
+                pieces,
+                line: Text::new(),
+            })
+        }))
     }
 
     fn pieces(&self) -> Result<Option<Pieces>> {
-        let (Some(damage), Data::File { file, path }) = (&self.damage, &self.data) else { return Ok(None) };
+        let (Some(damage), Data::File { file, path }) = (&self.damage, &self.data) else {
+            return Ok(None);
+        };
         Pieces::of(file, path, damage).map(Some)
     }
 }
 
 /// Reads all of a salvaged source and counts what can be read.
-pub(super) fn survey(source: &Source, progress: &mut dyn FnMut(u64, u64)) -> Result<Checked> {
-    let Some(mut pieces) = source.pieces()? else { return Err(Error::failed("there is nothing to salvage")) };
+pub(crate) fn survey(source: &Source, progress: &mut dyn FnMut(u64, u64)) -> Result<Checked> {
+    let Some(mut pieces) = source.pieces()? else {
+        return Err(Error::failed("there is nothing to salvage"));
+    };
     let (mut items, mut text_bytes, mut unreadable, mut told) = (0, 0, 0, (0, 0));
     let mut warnings = source.warnings().to_vec();
-    warnings.extend(source.damage().into_iter().flat_map(|damage| damage.findings.iter().cloned()));
+    warnings.extend(
+        source
+            .damage()
+            .into_iter()
+            .flat_map(|damage| damage.findings.iter().cloned()),
+    );
     while let Some(piece) = pieces.next()? {
         match piece {
             Piece::Item(text) => {
@@ -122,9 +138,18 @@ pub(super) fn survey(source: &Source, progress: &mut dyn FnMut(u64, u64)) -> Res
     }
     progress(items - told.0, text_bytes - told.1);
     if unreadable > LISTED as u64 {
-        warnings.push(format!("… and {} more that cannot be read", unreadable - LISTED as u64));
+        warnings.push(format!(
+            "… and {} more that cannot be read",
+            unreadable - LISTED as u64
+        ));
     }
-    Ok(Checked { items, text_bytes, unreadable, data_sha256: source.data_sha256()?, warnings })
+    Ok(Checked {
+        items,
+        text_bytes,
+        unreadable,
+        data_sha256: source.data_sha256()?,
+        warnings,
+    })
 }
 
 /// The readable items as a stream of lines.
@@ -154,7 +179,10 @@ enum Pieces {
     /// Each line is an item.
     Lines(LinePieces),
     /// Whatever the reader of items makes of it, up to the damage.
-    Items { items: Box<ItemReader<Bytes>>, is_over: bool },
+    Items {
+        items: Box<ItemReader<Bytes>>,
+        is_over: bool,
+    },
 }
 
 struct LinePieces {
@@ -170,10 +198,20 @@ impl Pieces {
     fn of(file: &Arc<File>, path: &Path, damage: &Damage) -> Result<Self> {
         let mut parts = Parts::of(file, damage.frames.as_deref());
         if damage.frames.is_none() && !has_an_item_on_each_line(file, path)? {
-            let (read, _) = parts.next().unwrap_or_else(|| (Box::new(io::empty()), None));
-            return Ok(Self::Items { items: Box::new(ItemReader::new(read)), is_over: false });
+            let (read, _) = parts
+                .next()
+                .unwrap_or_else(|| (Box::new(io::empty()), None));
+            return Ok(Self::Items {
+                items: Box::new(ItemReader::new(read)),
+                is_over: false,
+            });
         }
-        Ok(Self::Lines(LinePieces { parts, lines: None, behind: None, line: 0 }))
+        Ok(Self::Lines(LinePieces {
+            parts,
+            lines: None,
+            behind: None,
+            line: 0,
+        }))
     }
 
     fn next(&mut self) -> Result<Option<Piece>> {
@@ -185,7 +223,10 @@ impl Pieces {
                 Err(error) if error.kind() == ErrorKind::Damaged => {
                     *is_over = true;
                     let reason = format!("nothing can be read from here on: {error}");
-                    Ok(Some(Piece::Unreadable(Unreadable { reason, text: Text::new() })))
+                    Ok(Some(Piece::Unreadable(Unreadable {
+                        reason,
+                        text: Text::new(),
+                    })))
                 }
                 Err(error) => Err(error),
             },
@@ -198,9 +239,14 @@ impl LinePieces {
         loop {
             let Some(lines) = &mut self.lines else {
                 if let Some(reason) = self.behind.take() {
-                    return Ok(Some(Piece::Unreadable(Unreadable { reason, text: Text::new() })));
+                    return Ok(Some(Piece::Unreadable(Unreadable {
+                        reason,
+                        text: Text::new(),
+                    })));
                 }
-                let Some((read, behind)) = self.parts.next() else { return Ok(None) };
+                let Some((read, behind)) = self.parts.next() else {
+                    return Ok(None);
+                };
                 self.lines = Some(Lines::new(read, BLOCK_BYTES));
                 self.behind = behind;
                 continue;
@@ -222,12 +268,18 @@ impl LinePieces {
 /// What a line is; nothing for the frame around the items.
 fn piece(number: u64, line: &Text) -> Option<Piece> {
     let text = line.slice(..line.strip_suffix(b",").unwrap_or(line).len());
-    if text.trim_ascii().is_empty() || *text == *JSON_HEAD.trim_ascii_end() || text.starts_with(b"],\"Count\":") {
+    if text.trim_ascii().is_empty()
+        || *text == *JSON_HEAD.trim_ascii_end()
+        || text.starts_with(b"],\"Count\":")
+    {
         return None;
     }
     Some(match validate(&text) {
         Ok(()) => Piece::Item(text),
-        Err(error) => Piece::Unreadable(Unreadable { reason: format!("line {number}: not an item: {error}"), text }),
+        Err(error) => Piece::Unreadable(Unreadable {
+            reason: format!("line {number}: not an item: {error}"),
+            text,
+        }),
     })
 }
 
@@ -249,10 +301,22 @@ struct Parts {
 
 impl Parts {
     fn of(file: &Arc<File>, frames: Option<&[Frame]>) -> Self {
-        let counted = frames.into_iter().flatten().fold(0, |bytes: u64, frame| bytes.saturating_add(frame.compressed));
-        let moved_by = file.metadata().map_or(0, |found| found.len().checked_signed_diff(counted).unwrap_or(0));
+        let counted = frames.into_iter().flatten().fold(0, |bytes: u64, frame| {
+            bytes.saturating_add(frame.compressed)
+        });
+        let moved_by = file.metadata().map_or(0, |found| {
+            found.len().checked_signed_diff(counted).unwrap_or(0)
+        });
         let frames = frames.map(|frames| frames.iter().copied().collect());
-        Self { file: Arc::clone(file), frames, number: 1, at: 0, moved_by, is_read: false, ended_by: Arc::default() }
+        Self {
+            file: Arc::clone(file),
+            frames,
+            number: 1,
+            at: 0,
+            moved_by,
+            is_read: false,
+            ended_by: Arc::default(),
+        }
     }
 
     /// The text of the next part, and what is wrong behind it.
@@ -261,10 +325,14 @@ impl Parts {
             if std::mem::replace(&mut self.is_read, true) {
                 return None;
             }
-            let read: Bytes = match decompressed(Box::new(FileReader::new(Arc::clone(&self.file), 0))) {
-                Ok(read) => Box::new(UntilDamage { read, ended_by: Arc::clone(&self.ended_by) }),
-                Err(_) => Box::new(io::empty()),
-            };
+            let read: Bytes =
+                match decompressed(Box::new(FileReader::new(Arc::clone(&self.file), 0))) {
+                    Ok(read) => Box::new(UntilDamage {
+                        read,
+                        ended_by: Arc::clone(&self.ended_by),
+                    }),
+                    Err(_) => Box::new(io::empty()),
+                };
             return Some((read, None));
         };
         let frame = frames.pop_front()?;
@@ -275,35 +343,57 @@ impl Parts {
     }
 
     fn damage(&self) -> Option<String> {
-        self.ended_by.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.ended_by
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 
     /// A frame's text, from where it was or from where it is now: bytes that went missing or came in move all that is behind them.
     fn frame(&self, frame: Frame) -> (Bytes, Option<String>) {
         let found = self.frame_at(self.at, frame);
-        let moved = self.at.checked_add_signed(self.moved_by).filter(|at| found.1.is_some() && *at != self.at);
-        moved.map(|at| self.frame_at(at, frame)).filter(|moved| moved.1.is_none()).unwrap_or(found)
+        let moved = self
+            .at
+            .checked_add_signed(self.moved_by)
+            .filter(|at| found.1.is_some() && *at != self.at);
+        moved
+            .map(|at| self.frame_at(at, frame))
+            .filter(|moved| moved.1.is_none())
+            .unwrap_or(found)
     }
 
     /// The text of a frame at an offset. One whose checksum does not fit is not trusted; of one that is cut, the whole lines are.
     fn frame_at(&self, at: u64, frame: Frame) -> (Bytes, Option<String>) {
-        let there = self.file.metadata().map_or(0, |found| found.len().saturating_sub(at));
+        let there = self
+            .file
+            .metadata()
+            .map_or(0, |found| found.len().saturating_sub(at));
         let packed = FileReader::new(Arc::clone(&self.file), at).take(frame.compressed);
         let mut text = Vec::new();
-        let read = decompressed(Box::new(packed))
-            .and_then(|read| read.take(FRAME_TEXT_BYTES.min(frame.bytes.saturating_add(1))).read_to_end(&mut text));
+        let read = decompressed(Box::new(packed)).and_then(|read| {
+            read.take(FRAME_TEXT_BYTES.min(frame.bytes.saturating_add(1)))
+                .read_to_end(&mut text)
+        });
         let name = format!("frame {} of the data file (from byte {at})", self.number);
         let damage = match read {
-            Ok(_) if text.len() as u64 == frame.bytes => return (Box::new(io::Cursor::new(text)), None),
+            Ok(_) if text.len() as u64 == frame.bytes => {
+                return (Box::new(io::Cursor::new(text)), None);
+            }
             Ok(_) => "it is not as long as it was".to_owned(),
             Err(error) => error.to_string(),
         };
         if there >= frame.compressed {
-            let lost = format!("{name} is damaged, and its {} items with it: {damage}", frame.items);
+            let lost = format!(
+                "{name} is damaged, and its {} items with it: {damage}",
+                frame.items
+            );
             return (Box::new(io::empty()), Some(lost));
         }
         text.truncate(memchr::memrchr(b'\n', &text).map_or(0, |end| end + 1));
-        let lost = format!("{name} is cut: {there} of {} bytes are there, for {} items", frame.compressed, frame.items);
+        let lost = format!(
+            "{name} is cut: {there} of {} bytes are there, for {} items",
+            frame.compressed, frame.items
+        );
         (Box::new(io::Cursor::new(text)), Some(lost))
     }
 }
@@ -330,12 +420,21 @@ impl Read for UntilDamage {
 
 /// Whether a file is of this program's own layout, as far as its name or its beginning tells.
 fn has_an_item_on_each_line(file: &Arc<File>, path: &Path) -> Result<bool> {
-    if path.file_name().is_some_and(|name| name.to_string_lossy().contains(".jsonl")) {
+    if path
+        .file_name()
+        .is_some_and(|name| name.to_string_lossy().contains(".jsonl"))
+    {
         return Ok(true);
     }
-    let beginning = || Parts::of(file, None).next().map_or_else(|| Box::new(io::empty()) as Bytes, |(read, _)| read);
+    let beginning = || {
+        Parts::of(file, None)
+            .next()
+            .map_or_else(|| Box::new(io::empty()) as Bytes, |(read, _)| read)
+    };
     let mut lines = Lines::new(beginning(), BLOCK_BYTES);
-    let Some(first) = lines.next_line()? else { return Ok(false) };
+    let Some(first) = lines.next_line()? else {
+        return Ok(false);
+    };
     if *first.text == *JSON_HEAD.trim_ascii_end() || is_item(&first.text) {
         return Ok(true);
     }
@@ -346,7 +445,9 @@ fn has_an_item_on_each_line(file: &Arc<File>, path: &Path) -> Result<bool> {
         Ok(_) => return Ok(false),
     }
     for _ in 1..LINES_LOOKED_AT {
-        let Some(line) = lines.next_line()? else { break };
+        let Some(line) = lines.next_line()? else {
+            break;
+        };
         if is_item(line.text.strip_suffix(b",").unwrap_or(&line.text)) {
             return Ok(true);
         }

@@ -63,23 +63,23 @@ impl SourceKind {
 
 /// An open source. Displayed, it is its path.
 pub struct Source {
-    pub(super) kind: SourceKind,
-    pub(super) path: Option<PathBuf>,
-    pub(super) schema: Option<TableSchema>,
-    pub(super) metadata: Option<Metadata>,
-    pub(super) foreign: Option<ForeignMetadata>,
-    pub(super) data: Data,
+    pub(crate) kind: SourceKind,
+    pub(crate) path: Option<PathBuf>,
+    pub(crate) schema: Option<TableSchema>,
+    pub(crate) metadata: Option<Metadata>,
+    pub(crate) foreign: Option<ForeignMetadata>,
+    pub(crate) data: Data,
     /// Folders in which the dump's files lie; more than one where a run ended before it had moved all of them.
-    pub(super) folders: Vec<PathBuf>,
-    pub(super) warnings: Vec<String>,
+    pub(crate) folders: Vec<PathBuf>,
+    pub(crate) warnings: Vec<String>,
     /// The tail of its data, once that was read to the end.
-    pub(super) tail: Arc<OnceLock<Tail>>,
+    pub(crate) tail: Arc<OnceLock<Tail>>,
     /// What is wrong with it, where only what is readable of it is read.
-    pub(super) damage: Option<Arc<Damage>>,
+    pub(crate) damage: Option<Arc<Damage>>,
 }
 
 /// Where the items are.
-pub(super) enum Data {
+pub(crate) enum Data {
     /// In a file.
     File { file: Arc<File>, path: PathBuf },
     /// In a stream, until it is taken.
@@ -101,7 +101,12 @@ impl Source {
             SourceSpec::Path(path) => match fs::metadata(path) {
                 Ok(found) if found.is_dir() => open::folder(path),
                 Ok(found) => Self::open_items(path, found.is_file()),
-                Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                    ) =>
+                {
                     open::absent(path)
                 }
                 Err(error) => Err(refused("open", path, error)),
@@ -115,17 +120,31 @@ impl Source {
     /// There is nothing that could be read; it is of a newer format.
     pub fn salvage(spec: &SourceSpec, failure: &Error) -> Result<Self> {
         let SourceSpec::Path(path) = spec else {
-            return Err(Error::usage("a stream cannot be salvaged: it can be read only once"));
+            return Err(Error::usage(
+                "a stream cannot be salvaged: it can be read only once",
+            ));
         };
         let mut source = match fs::metadata(path) {
             Ok(found) if found.is_file() => {
                 let source = Self::open_items(path, true)?;
-                let damage = Damage { findings: Vec::new(), promised: None, is_nameless: false, frames: None };
-                Self { kind: SourceKind::Damaged, damage: Some(Arc::new(damage)), warnings: Vec::new(), ..source }
+                let damage = Damage {
+                    findings: Vec::new(),
+                    promised: None,
+                    is_nameless: false,
+                    frames: None,
+                };
+                Self {
+                    kind: SourceKind::Damaged,
+                    damage: Some(Arc::new(damage)),
+                    warnings: Vec::new(),
+                    ..source
+                }
             }
             _ => open::damaged(path)?,
         };
-        source.warnings.insert(0, format!("this is damaged: {failure}"));
+        source
+            .warnings
+            .insert(0, format!("this is damaged: {failure}"));
         Ok(source)
     }
 
@@ -133,24 +152,47 @@ impl Source {
     #[must_use]
     pub fn from_reader(read: Box<dyn Read + Send>) -> Self {
         let warning = "items from a stream are not checked before the first write".to_owned();
-        Self { warnings: vec![warning], ..Self::of_items(None, Data::Stream(Mutex::new(Some(read)))) }
+        Self {
+            warnings: vec![warning],
+            ..Self::of_items(None, Data::Stream(Mutex::new(Some(read))))
+        }
     }
 
     fn open_items(path: &Path, is_regular: bool) -> Result<Self> {
         let file = File::open(path).map_err(|error| refused("open", path, error))?;
         if !is_regular {
-            return Ok(Self { path: Some(path.to_owned()), ..Self::from_reader(Box::new(file)) });
+            return Ok(Self {
+                path: Some(path.to_owned()),
+                ..Self::from_reader(Box::new(file))
+            });
         }
-        let data = Data::File { file: Arc::new(file), path: path.to_owned() };
+        let data = Data::File {
+            file: Arc::new(file),
+            path: path.to_owned(),
+        };
         let warning = "a file of items has no checksums: damage may go unnoticed".to_owned();
-        Ok(Self { warnings: vec![warning], ..Self::of_items(Some(path.to_owned()), data) })
+        Ok(Self {
+            warnings: vec![warning],
+            ..Self::of_items(Some(path.to_owned()), data)
+        })
     }
 
     fn of_items(path: Option<PathBuf>, data: Data) -> Self {
         let kind = SourceKind::Items;
         let (schema, metadata, foreign) = (None, None, None);
         let (folders, warnings, tail) = (Vec::new(), Vec::new(), Arc::default());
-        Self { kind, path, schema, metadata, foreign, data, folders, warnings, tail, damage: None }
+        Self {
+            kind,
+            path,
+            schema,
+            metadata,
+            foreign,
+            data,
+            folders,
+            warnings,
+            tail,
+            damage: None,
+        }
     }
 
     /// What it is.
@@ -188,14 +230,21 @@ impl Source {
     pub fn table_name(&self) -> Option<&str> {
         let foreign = || self.foreign.as_ref()?.table.as_deref();
         let schema = || self.schema.as_ref()?.table_name();
-        self.metadata.as_ref().map(|metadata| metadata.table.as_str()).or_else(foreign).or_else(schema)
+        self.metadata
+            .as_ref()
+            .map(|metadata| metadata.table.as_str())
+            .or_else(foreign)
+            .or_else(schema)
     }
 
     /// The name of the environment that was dumped, as far as the source tells.
     #[must_use]
     pub fn environment(&self) -> Option<&str> {
         let foreign = || self.foreign.as_ref()?.environment.as_deref();
-        self.metadata.as_ref().map(|metadata| metadata.environment.as_str()).or_else(foreign)
+        self.metadata
+            .as_ref()
+            .map(|metadata| metadata.environment.as_str())
+            .or_else(foreign)
     }
 
     /// Whether there can be items: not so in a dump of the schema alone.
@@ -214,11 +263,17 @@ impl Source {
             return Ok(());
         }
         if let Some(metadata) = self.metadata.as_ref().filter(|metadata| metadata.items > 0) {
-            let what = format!("{} holds 0 items, and its {METADATA_FILE} says {}", self.shown(), metadata.items);
+            let what = format!(
+                "{} holds 0 items, and its {METADATA_FILE} says {}",
+                self.shown(),
+                metadata.items
+            );
             return Err(Error::damaged(what).with_hint(open::OTHER_COPY));
         }
-        Err(Error::usage(format!("{} holds a schema and no items", self.shown()))
-            .with_hint("pass --schema-only to create the table without items"))
+        Err(
+            Error::usage(format!("{} holds a schema and no items", self.shown()))
+                .with_hint("pass --schema-only to create the table without items"),
+        )
     }
 
     /// Whether it is a complete dump of a table that had no items.
@@ -254,8 +309,12 @@ impl Source {
     /// # Errors
     /// The system's refusal to read.
     pub fn data_sha256(&self) -> Result<Option<String>> {
-        let Data::File { file, path } = &self.data else { return Ok(None) };
-        let known = path.file_name().and_then(|name| self.metadata.as_ref()?.files.get(name.to_str()?));
+        let Data::File { file, path } = &self.data else {
+            return Ok(None);
+        };
+        let known = path
+            .file_name()
+            .and_then(|name| self.metadata.as_ref()?.files.get(name.to_str()?));
         if let Some(entry) = known.filter(|_| !self.is_salvaged()) {
             return Ok(Some(entry.sha256.clone()));
         }
@@ -295,19 +354,27 @@ impl Source {
     }
 
     /// The items of a data file, while everything read from it is hashed.
-    pub(super) fn hashed_items(&self, file: &Arc<File>, seen: &Seen) -> Result<ItemReader<Box<dyn Read + Send>>> {
+    pub(crate) fn hashed_items(
+        &self,
+        file: &Arc<File>,
+        seen: &Seen,
+    ) -> Result<ItemReader<Box<dyn Read + Send>>> {
         let plain = self.hashed_bytes(file, seen)?;
         Ok(ItemReader::new(plain).noting_end(Arc::clone(&self.tail)))
     }
 
     /// The bytes of a data file before compression, while everything read from it is hashed.
-    pub(super) fn hashed_bytes(&self, file: &Arc<File>, seen: &Seen) -> Result<Bytes> {
-        self.plain(Box::new(Hashing::new(FileReader::new(Arc::clone(file), 0), seen.clone())))
+    pub(crate) fn hashed_bytes(&self, file: &Arc<File>, seen: &Seen) -> Result<Bytes> {
+        self.plain(Box::new(Hashing::new(
+            FileReader::new(Arc::clone(file), 0),
+            seen.clone(),
+        )))
     }
 
     fn plain(&self, bytes: Bytes) -> Result<Bytes> {
-        decompressed(bytes)
-            .map_err(|error| Error::failed(format!("cannot read {}: {error}", self.shown())).with_source(error))
+        decompressed(bytes).map_err(|error| {
+            Error::failed(format!("cannot read {}: {error}", self.shown())).with_source(error)
+        })
     }
 
     fn reader(&self, bytes: Bytes) -> Result<ItemReader<Box<dyn Read + Send>>> {
@@ -319,7 +386,10 @@ impl Source {
     /// Dumps of this format tell it in their metadata.
     #[must_use]
     pub fn incompleteness(&self) -> Option<String> {
-        let tail = self.tail.get().filter(|_| self.kind != SourceKind::OwnDump)?;
+        let tail = self
+            .tail
+            .get()
+            .filter(|_| self.kind != SourceKind::OwnDump)?;
         tail.incompleteness(&self.shown())
     }
 
@@ -330,14 +400,18 @@ impl Source {
     /// [`Damaged`](crate::error::ErrorKind::Damaged): they are incomplete.
     pub fn accept_incomplete(&self, accepted: bool) -> Result<Option<String>> {
         match self.incompleteness() {
-            Some(what) if !accepted => Err(Error::damaged(format!("the source is incomplete: {what}"))
-                .with_hint("read the whole table again, or accept what is there with --accept-incomplete")),
+            Some(what) if !accepted => Err(Error::damaged(format!(
+                "the source is incomplete: {what}"
+            ))
+            .with_hint(
+                "read the whole table again, or accept what is there with --accept-incomplete",
+            )),
             what => Ok(what.map(|what| format!("the source is incomplete: {what}"))),
         }
     }
 
     /// The source as messages name it.
-    pub(super) fn shown(&self) -> String {
+    pub(crate) fn shown(&self) -> String {
         match (&self.data, &self.path) {
             (Data::File { path, .. }, _) | (_, Some(path)) => format!("`{}`", path.display()),
             (_, None) => "standard input".to_owned(),
@@ -359,7 +433,10 @@ impl fmt::Display for Source {
 /// # Errors
 /// [`NotFound`](crate::error::ErrorKind::NotFound); what [`TableSchema::parse`] finds, with the file's name.
 pub fn read_schema(path: &Path) -> Result<TableSchema> {
-    let document = read_named(path, "name a schema file, such as the table-schema.json of a dump")?;
+    let document = read_named(
+        path,
+        "name a schema file, such as the table-schema.json of a dump",
+    )?;
     open::parse_schema(path, &document)
 }
 
@@ -380,8 +457,9 @@ pub fn read_text(path: &Path) -> Result<String> {
 /// Reads a file that the command line names; a link in its path is followed wherever it leads.
 fn read_named(path: &Path, hint: &str) -> Result<Vec<u8>> {
     let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    read_document(&real)?
-        .ok_or_else(|| Error::not_found(format!("`{}` does not exist", path.display())).with_hint(hint))
+    read_document(&real)?.ok_or_else(|| {
+        Error::not_found(format!("`{}` does not exist", path.display())).with_hint(hint)
+    })
 }
 
 #[cfg(test)]

@@ -36,8 +36,15 @@ impl<const N: usize> Spill<N> {
         const { assert!(N > 0, "a record has at least one byte") };
         let file = tempfile::tempfile().map_err(|error| refused("create", error))?;
         let records = (memory_bytes / partitions.max(1) / N).max(1);
-        let partitions = std::iter::repeat_with(Partition::default).take(partitions).collect();
-        Ok(Self { file, end: 0, block_bytes: records * N, partitions })
+        let partitions = std::iter::repeat_with(Partition::default)
+            .take(partitions)
+            .collect();
+        Ok(Self {
+            file,
+            end: 0,
+            block_bytes: records * N,
+            partitions,
+        })
     }
 
     /// How many partitions there are.
@@ -51,10 +58,14 @@ impl<const N: usize> Spill<N> {
     /// # Errors
     /// There is no such partition; the disk is full.
     pub fn push(&mut self, partition: usize, record: &[u8; N]) -> Result<()> {
-        let Some(partition) = self.partitions.get_mut(partition) else { return Err(no_such(partition)) };
+        let Some(partition) = self.partitions.get_mut(partition) else {
+            return Err(no_such(partition));
+        };
         partition.open.extend_from_slice(record);
         if partition.open.len() == self.block_bytes {
-            self.file.write_all_at(&partition.open, self.end).map_err(|error| refused("write", error))?;
+            self.file
+                .write_all_at(&partition.open, self.end)
+                .map_err(|error| refused("write", error))?;
             partition.blocks.push(self.end);
             self.end += self.block_bytes as u64;
             partition.open.clear();
@@ -67,7 +78,10 @@ impl<const N: usize> Spill<N> {
     /// # Errors
     /// There is no such partition. The iterator ends with an error where the file cannot be read.
     pub fn partition(&self, partition: usize) -> Result<impl Iterator<Item = Result<[u8; N]>>> {
-        let Partition { blocks, open } = self.partitions.get(partition).ok_or_else(|| no_such(partition))?;
+        let Partition { blocks, open } = self
+            .partitions
+            .get(partition)
+            .ok_or_else(|| no_such(partition))?;
         let on_disk = blocks.iter().map(|offset| self.read_block(*offset));
         let blocks = on_disk.chain(std::iter::once_with(|| Ok(open.clone())));
         Ok(blocks.flat_map(|block| {
@@ -81,7 +95,9 @@ impl<const N: usize> Spill<N> {
 
     fn read_block(&self, offset: u64) -> Result<Vec<u8>> {
         let mut block = vec![0; self.block_bytes];
-        self.file.read_exact_at(&mut block, offset).map_err(|error| refused("read", error))?;
+        self.file
+            .read_exact_at(&mut block, offset)
+            .map_err(|error| refused("read", error))?;
         Ok(block)
     }
 }
@@ -97,13 +113,18 @@ fn records<const N: usize>(block: Vec<u8>) -> impl Iterator<Item = [u8; N]> {
 
 fn refused(action: &str, error: io::Error) -> Error {
     let folder = std::env::temp_dir();
-    Error::failed(format!("cannot {action} a temporary file in `{}`: {error}", folder.display()))
-        .with_hint("free some space there, or set TMPDIR to another folder")
-        .with_source(error)
+    Error::failed(format!(
+        "cannot {action} a temporary file in `{}`: {error}",
+        folder.display()
+    ))
+    .with_hint("free some space there, or set TMPDIR to another folder")
+    .with_source(error)
 }
 
 fn no_such(partition: usize) -> Error {
-    Error::failed(format!("there is no partition {partition} of temporary records"))
+    Error::failed(format!(
+        "there is no partition {partition} of temporary records"
+    ))
 }
 
 #[cfg(test)]
@@ -135,7 +156,11 @@ mod tests {
         let mut spill = Spill::<16>::new(8, 4096).unwrap();
         for number in 0..10_000_usize {
             spill.push(number % 8, &[0; 16]).unwrap();
-            let open: usize = spill.partitions.iter().map(|partition| partition.open.len()).sum();
+            let open: usize = spill
+                .partitions
+                .iter()
+                .map(|partition| partition.open.len())
+                .sum();
             assert!(open <= 4096);
         }
     }

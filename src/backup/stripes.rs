@@ -70,14 +70,21 @@ impl Source {
     /// # Errors
     /// The system's refusal to read the file.
     pub fn stripes(&self, most: u64) -> Result<Option<Vec<Stripe>>> {
-        let Some((file, path, entry)) = self.own_data() else { return Ok(None) };
+        let Some((file, path, entry)) = self.own_data() else {
+            return Ok(None);
+        };
         let ends = match &entry.frames {
             Some(frames) if is_index(frames, entry) => frame_ends(frames, most.min(PACKED_STRIPES)),
             None if !is_compressed(path) => line_ends(file, path, entry.bytes, most)?,
             _ => return Ok(None),
         };
         let starts = std::iter::once(0).chain(ends.iter().copied());
-        Ok(Some(starts.zip(&ends).map(|(start, end)| Stripe { start, end: *end }).collect()))
+        Ok(Some(
+            starts
+                .zip(&ends)
+                .map(|(start, end)| Stripe { start, end: *end })
+                .collect(),
+        ))
     }
 
     /// The items of a stripe from an offset on, which is its start or the end of one of its items.
@@ -102,8 +109,12 @@ impl Source {
 
     /// The data file of a dump of this format.
     fn own_data(&self) -> Option<(&Arc<File>, &Path, &FileEntry)> {
-        let Data::File { file, path } = &self.data else { return None };
-        let metadata = self.metadata().filter(|_| self.kind() == SourceKind::OwnDump)?;
+        let Data::File { file, path } = &self.data else {
+            return None;
+        };
+        let metadata = self
+            .metadata()
+            .filter(|_| self.kind() == SourceKind::OwnDump)?;
         let entry = metadata.files.get(path.file_name()?.to_str()?)?;
         Some((file, path, entry))
     }
@@ -125,7 +136,11 @@ impl StripeReader {
                 if self.recognizer.item(&text) != Some(length) {
                     check_object(&text).map_err(|error| self.no_item(end, &error))?;
                 }
-                let text = if length > LARGE_ITEM { Bytes::copy_from_slice(&text) } else { text };
+                let text = if length > LARGE_ITEM {
+                    Bytes::copy_from_slice(&text)
+                } else {
+                    text
+                };
                 return Ok(Some(StripedItem { text, end }));
             }
             if text.starts_with(b"]") {
@@ -140,19 +155,27 @@ impl StripeReader {
 
     /// The line that ends at `end` is damaged.
     fn no_item(&self, end: u64, what: &dyn Display) -> Error {
-        let what = format!("{}: the line before byte {end} is not an item: {what}", self.shown);
+        let what = format!(
+            "{}: the line before byte {end} is not an item: {what}",
+            self.shown
+        );
         Error::damaged(what).with_hint(OTHER_COPY)
     }
 }
 
 fn is_compressed(path: &Path) -> bool {
-    path.extension().is_some_and(|ending| ending == "gz" || ending == "zst")
+    path.extension()
+        .is_some_and(|ending| ending == "gz" || ending == "zst")
 }
 
 /// Whether an index is of the whole file.
 fn is_index(frames: &[Frame], entry: &FileEntry) -> bool {
-    let compressed = frames.iter().try_fold(0_u64, |sum, frame| sum.checked_add(frame.compressed));
-    let plain = frames.iter().try_fold(0_u64, |sum, frame| sum.checked_add(frame.bytes));
+    let compressed = frames
+        .iter()
+        .try_fold(0_u64, |sum, frame| sum.checked_add(frame.compressed));
+    let plain = frames
+        .iter()
+        .try_fold(0_u64, |sum, frame| sum.checked_add(frame.bytes));
     compressed == Some(entry.bytes) && plain.is_some()
 }
 
@@ -210,7 +233,12 @@ fn next_line(file: &File, mut at: u64) -> io::Result<u64> {
 }
 
 /// The text of a compressed file from an offset on.
-fn unpacked(file: &Arc<File>, path: &Path, frames: &[Frame], from: u64) -> Result<Box<dyn Read + Send>> {
+fn unpacked(
+    file: &Arc<File>,
+    path: &Path,
+    frames: &[Frame],
+    from: u64,
+) -> Result<Box<dyn Read + Send>> {
     let (mut text, mut packed) = (0, 0);
     for frame in frames {
         if text + frame.bytes > from {
@@ -220,7 +248,8 @@ fn unpacked(file: &Arc<File>, path: &Path, frames: &[Frame], from: u64) -> Resul
         packed += frame.compressed;
     }
     let failed = |error| refused("read", path, error);
-    let mut read = decompressed(Box::new(FileReader::new(Arc::clone(file), packed))).map_err(failed)?;
+    let mut read =
+        decompressed(Box::new(FileReader::new(Arc::clone(file), packed))).map_err(failed)?;
     io::copy(&mut read.by_ref().take(from - text), &mut io::sink()).map_err(failed)?;
     Ok(read)
 }

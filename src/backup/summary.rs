@@ -4,7 +4,7 @@ use super::format::{METADATA_FILE, SUMMARY_FILE};
 use super::metadata::Metadata;
 
 /// The text. It depends on the metadata alone.
-pub(super) fn render(metadata: &Metadata) -> String {
+pub(crate) fn render(metadata: &Metadata) -> String {
     let mut lines = vec!["DynamoDB dump".to_owned(), String::new()];
     for (label, value) in fields(metadata) {
         lines.push(format!("{label:<13}{}", printable(&value)));
@@ -15,60 +15,107 @@ pub(super) fn render(metadata: &Metadata) -> String {
         lines.push(format!("  {name:<21} {} bytes", grouped(entry.bytes)));
     }
     lines.push(format!("  {SUMMARY_FILE:<21} this text"));
-    lines.push(format!("  {METADATA_FILE:<21} the same for programs, with checksums"));
+    lines.push(format!(
+        "  {METADATA_FILE:<21} the same for programs, with checksums"
+    ));
     lines.push(String::new());
     lines.join("\n")
 }
 
 fn fields(metadata: &Metadata) -> Vec<(&'static str, String)> {
     let or_unknown = |value: &Option<String>| value.clone().unwrap_or_else(|| "unknown".to_owned());
-    let time = |time: &chrono::DateTime<chrono::Utc>| time.format("%Y-%m-%d %H:%M:%S UTC").to_string();
+    let time =
+        |time: &chrono::DateTime<chrono::Utc>| time.format("%Y-%m-%d %H:%M:%S UTC").to_string();
     let mut fields = vec![
         ("Table", metadata.table.clone()),
         ("ARN", or_unknown(&metadata.table_arn)),
         ("Environment", metadata.environment.clone()),
         ("Region", or_unknown(&metadata.region)),
-        ("Endpoint", metadata.endpoint.clone().unwrap_or_else(|| "AWS".to_owned())),
+        (
+            "Endpoint",
+            metadata
+                .endpoint
+                .clone()
+                .unwrap_or_else(|| "AWS".to_owned()),
+        ),
         ("Route", route(metadata)),
         ("Read from", time(&metadata.started_at)),
         ("Read until", time(&metadata.finished_at)),
         ("Items", grouped(metadata.items)),
-        ("Item text", format!("{} bytes", grouped(metadata.data_bytes))),
+        (
+            "Item text",
+            format!("{} bytes", grouped(metadata.data_bytes)),
+        ),
         ("Read units", format!("{:.1}", metadata.consumed_read_units)),
         ("Complete", completeness(metadata)),
     ];
     if metadata.resumed > 0 {
-        let times = if metadata.resumed == 1 { "once".to_owned() } else { format!("{} times", metadata.resumed) };
+        let times = if metadata.resumed == 1 {
+            "once".to_owned()
+        } else {
+            format!("{} times", metadata.resumed)
+        };
         fields.push(("Resumed", format!("{times} after an interruption")));
     }
     if metadata.transformed {
-        fields.push(("Transformed", "yes: items were changed on the way".to_owned()));
+        fields.push((
+            "Transformed",
+            "yes: items were changed on the way".to_owned(),
+        ));
     }
     if let Some(sha256) = &metadata.mask_rules_sha256 {
         fields.push(("Masked", format!("by the rules of SHA-256 {sha256}")));
     }
-    fields.extend(metadata.not_captured.iter().map(|missing| ("Not captured", missing.clone())));
-    fields.push(("Made by", format!("dynadump {}, format {}", metadata.tool_version, metadata.format_version)));
+    fields.extend(
+        metadata
+            .not_captured
+            .iter()
+            .map(|missing| ("Not captured", missing.clone())),
+    );
+    fields.push((
+        "Made by",
+        format!(
+            "dynadump {}, format {}",
+            metadata.tool_version, metadata.format_version
+        ),
+    ));
     fields
 }
 
 fn route(metadata: &Metadata) -> String {
-    let consistency = if metadata.consistent_read { "strongly" } else { "eventually" };
-    let segments = if metadata.segments == 1 { "segment" } else { "segments" };
-    format!("{}, {} {segments}, {consistency} consistent", metadata.route, metadata.segments)
+    let consistency = if metadata.consistent_read {
+        "strongly"
+    } else {
+        "eventually"
+    };
+    let segments = if metadata.segments == 1 {
+        "segment"
+    } else {
+        "segments"
+    };
+    format!(
+        "{}, {} {segments}, {consistency} consistent",
+        metadata.route, metadata.segments
+    )
 }
 
 fn completeness(metadata: &Metadata) -> String {
     if metadata.complete {
         return "yes".to_owned();
     }
-    let reasons: Vec<String> = metadata.partial.iter().map(|(reason, value)| format!("{reason} {value}")).collect();
+    let reasons: Vec<String> = metadata
+        .partial
+        .iter()
+        .map(|(reason, value)| format!("{reason} {value}"))
+        .collect();
     format!("no: {}", reasons.join(", "))
 }
 
 /// Names come from files and servers: nothing in them may steer a terminal.
 fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
 }
 
 fn grouped(number: u64) -> String {
@@ -89,7 +136,13 @@ mod tests {
 
     #[test]
     fn numbers_are_grouped_by_thousands() {
-        let cases = [(0, "0"), (999, "999"), (1_000, "1,000"), (12_345, "12,345"), (1_234_567, "1,234,567")];
+        let cases = [
+            (0, "0"),
+            (999, "999"),
+            (1_000, "1,000"),
+            (12_345, "12,345"),
+            (1_234_567, "1,234,567"),
+        ];
         for (number, expected) in cases {
             assert_eq!(grouped(number), expected);
         }
@@ -101,8 +154,14 @@ mod tests {
         metadata.environment = "pr\u{1b}[2Jod\n".into();
         let text = render(&metadata);
         assert!(text.contains("Complete     no: limit 3\n"), "{text}");
-        assert!(text.contains("Environment  pr\u{fffd}[2Jod\u{fffd}\n"), "{text}");
-        assert!(text.contains("Not captured tags: access denied\n"), "{text}");
+        assert!(
+            text.contains("Environment  pr\u{fffd}[2Jod\u{fffd}\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("Not captured tags: access denied\n"),
+            "{text}"
+        );
         assert!(text.ends_with("with checksums\n"), "{text}");
     }
 }

@@ -13,7 +13,7 @@ use std::thread;
 const BETWEEN_SYNCS: usize = 32 * 1024 * 1024;
 
 /// A file that is written from its beginning to its end.
-pub(super) struct SyncedFile {
+pub(crate) struct SyncedFile {
     file: File,
     /// Bytes that no early sync was asked for yet.
     unsynced: usize,
@@ -29,11 +29,15 @@ enum Request {
 }
 
 impl SyncedFile {
-    pub(super) fn new(file: File) -> Self {
-        Self { file, unsynced: 0, requests: None }
+    pub(crate) fn new(file: File) -> Self {
+        Self {
+            file,
+            unsynced: 0,
+            requests: None,
+        }
     }
 
-    pub(super) fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.file.write_all(bytes)?;
         self.unsynced += bytes.len();
         if self.unsynced >= BETWEEN_SYNCS {
@@ -47,8 +51,10 @@ impl SyncedFile {
     ///
     /// # Errors
     /// The system's refusal, now or to an early sync.
-    pub(super) fn sync(&mut self) -> io::Result<()> {
-        let Some(requests) = &self.requests else { return self.file.sync_all() };
+    pub(crate) fn sync(&mut self) -> io::Result<()> {
+        let Some(requests) = &self.requests else {
+            return self.file.sync_all();
+        };
         let (tell, told) = mpsc::sync_channel(1);
         let ended = || io::Error::other("the thread that syncs the file ended early");
         requests.send(Request::Now(tell)).map_err(|_| ended())?;
@@ -76,7 +82,11 @@ fn start(file: &File) -> io::Result<SyncSender<Request>> {
     Ok(send)
 }
 
-fn sync_as_asked(requests: &Receiver<Request>, early: impl Fn() -> io::Result<()>, whole: impl Fn() -> io::Result<()>) {
+fn sync_as_asked(
+    requests: &Receiver<Request>,
+    early: impl Fn() -> io::Result<()>,
+    whole: impl Fn() -> io::Result<()>,
+) {
     let mut failed = None;
     for request in requests {
         match request {
@@ -113,7 +123,12 @@ mod tests {
     fn what_an_early_sync_was_told_reaches_the_next_who_waits() {
         let (send, requests) = mpsc::sync_channel(4);
         let (tell, told) = mpsc::sync_channel(2);
-        for request in [Request::Early, Request::Early, Request::Now(tell.clone()), Request::Now(tell)] {
+        for request in [
+            Request::Early,
+            Request::Early,
+            Request::Now(tell.clone()),
+            Request::Now(tell),
+        ] {
             send.send(request).unwrap();
         }
         drop(send);
@@ -122,12 +137,21 @@ mod tests {
             calls.set(calls.get() + 1);
             calls.get()
         };
-        let failing = || if count(&early) == 1 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) };
+        let failing = || {
+            if count(&early) == 1 {
+                Err(io::ErrorKind::StorageFull.into())
+            } else {
+                Ok(())
+            }
+        };
         sync_as_asked(&requests, failing, || {
             count(&whole);
             Ok(())
         });
-        assert_eq!(told.recv().unwrap().unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert_eq!(
+            told.recv().unwrap().unwrap_err().kind(),
+            io::ErrorKind::StorageFull
+        );
         assert!(told.recv().unwrap().is_ok());
         assert_eq!(whole.get(), 1);
     }

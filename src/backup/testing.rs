@@ -5,21 +5,26 @@ use std::path::Path;
 use bytes::Bytes;
 
 use super::metadata::tests::draft;
-use super::{DumpOptions, DumpTarget, DumpWriter, Finished, MetadataDraft, Source, SourceSpec, check};
+use super::{
+    DumpOptions, DumpTarget, DumpWriter, Finished, MetadataDraft, Source, SourceSpec, check,
+};
 use crate::item::{Items, cut_items};
 use crate::schema::TableSchema;
 
 /// Items with these texts.
-pub(super) fn items(texts: &[&str]) -> Items {
+pub(crate) fn items(texts: &[&str]) -> Items {
     let body = format!("{{\"Items\":[{}]}}", texts.join(","));
     cut_items(Bytes::from(body), &["Items"]).unwrap().items
 }
 
 /// Two items, one with everything that could upset a line.
-pub(super) const TWO: [&str; 2] = [r#"{"pk":{"S":"a"}, "n":{"N":"1.50"}}"#, r#"{"pk":{"S":"],\n\"Items\":[ \u0000"}}"#];
+pub(crate) const TWO: [&str; 2] = [
+    r#"{"pk":{"S":"a"}, "n":{"N":"1.50"}}"#,
+    r#"{"pk":{"S":"],\n\"Items\":[ \u0000"}}"#,
+];
 
 /// The schema of a table.
-pub(super) fn schema(table: &str) -> TableSchema {
+pub(crate) fn schema(table: &str) -> TableSchema {
     let document = format!(
         r#"{{"Table":{{"TableName":"{table}","TableStatus":"ACTIVE","KeySchema":[{{"AttributeName":"pk","KeyType":"HASH"}}],"AttributeDefinitions":[{{"AttributeName":"pk","AttributeType":"S"}}],"BillingModeSummary":{{"BillingMode":"PAY_PER_REQUEST"}}}}}}"#
     );
@@ -27,38 +32,45 @@ pub(super) fn schema(table: &str) -> TableSchema {
 }
 
 /// A draft of the metadata for a table.
-pub(super) fn draft_of(table: &str) -> MetadataDraft {
-    MetadataDraft { table: table.into(), ..draft() }
+pub(crate) fn draft_of(table: &str) -> MetadataDraft {
+    MetadataDraft {
+        table: table.into(),
+        ..draft()
+    }
 }
 
 /// Dumps the two items of a table.
-pub(super) fn dump(target: &DumpTarget, options: &DumpOptions, table: &str) -> Finished {
+pub(crate) fn dump(target: &DumpTarget, options: &DumpOptions, table: &str) -> Finished {
     let mut writer = DumpWriter::begin(target, options).unwrap();
     writer.append(&items(&TWO)).unwrap();
-    writer.finish(Some(&schema(table)), draft_of(table)).unwrap()
+    writer
+        .finish(Some(&schema(table)), draft_of(table))
+        .unwrap()
 }
 
 /// Dumps into a folder with the default options.
-pub(super) fn dump_folder(folder: &Path, table: &str) {
+pub(crate) fn dump_folder(folder: &Path, table: &str) {
     dump(&DumpTarget::folder(folder), &DumpOptions::default(), table);
 }
 
 /// Opens a source.
-pub(super) fn open(path: &Path) -> crate::error::Result<Source> {
+pub(crate) fn open(path: &Path) -> crate::error::Result<Source> {
     Source::open(&SourceSpec::path(path))
 }
 
 /// The name of the table whose dump can be read at `path`, and is whole.
-pub(super) fn whole_table(path: &Path) -> String {
+pub(crate) fn whole_table(path: &Path) -> String {
     let source = open(path).unwrap();
     assert_eq!(check(&source, &mut |_, _| {}).unwrap().items, 2);
     source.table_name().unwrap().to_owned()
 }
 
 /// Names in a folder, sorted.
-pub(super) fn names(folder: &Path) -> Vec<String> {
+pub(crate) fn names(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).unwrap();
-    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<_> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     names
 }

@@ -11,15 +11,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::atomic::{
-    Access, create_file, create_folders, refused, remove_dump, remove_file, rename, sync_folder, write_file,
+    Access, create_file, create_folders, refused, remove_dump, remove_file, rename, sync_folder,
+    write_file,
 };
 use super::checkpoint::{Checkpoint, Keeper, Origin, Places, ScanProgress};
 use super::digest::hex_sha256;
 use super::encoder::{Encoded, Encoder};
 use super::folder::{Standing, resolve, standing};
 use super::format::{
-    Compression, DataFile, DataFormat, FORMAT_VERSION, METADATA_FILE, PARTIAL_SUFFIX, SCHEMA_FILE, SUMMARY_FILE,
-    sibling,
+    Compression, DataFile, DataFormat, FORMAT_VERSION, METADATA_FILE, PARTIAL_SUFFIX, SCHEMA_FILE,
+    SUMMARY_FILE, sibling,
 };
 use super::lock::DumpLock;
 use super::metadata::{FileEntry, Metadata, MetadataDraft};
@@ -111,8 +112,17 @@ pub struct DumpWriter {
 
 /// Where the bytes go until they are finished, and where then.
 enum Place {
-    Folder { target: PathBuf, partial: PathBuf, access: Access, _lock: DumpLock },
-    File { target: PathBuf, partial: PathBuf, _lock: DumpLock },
+    Folder {
+        target: PathBuf,
+        partial: PathBuf,
+        access: Access,
+        _lock: DumpLock,
+    },
+    File {
+        target: PathBuf,
+        partial: PathBuf,
+        _lock: DumpLock,
+    },
     Stream,
 }
 
@@ -135,9 +145,18 @@ impl DumpWriter {
     /// # Errors
     /// The system's refusal to start a thread.
     pub fn stream(stream: Box<dyn Write + Send>, compression: Compression) -> Result<Self> {
-        let kind = DataFile { format: DataFormat::Jsonl, compression };
-        let encoder = Encoder::new(Sink::Stream(stream), kind).map_err(|error| Place::Stream.refused(error))?;
-        Ok(Self { encoder: Some(encoder), kind, keeper: None, place: Place::Stream })
+        let kind = DataFile {
+            format: DataFormat::Jsonl,
+            compression,
+        };
+        let encoder = Encoder::new(Sink::Stream(stream), kind)
+            .map_err(|error| Place::Stream.refused(error))?;
+        Ok(Self {
+            encoder: Some(encoder),
+            kind,
+            keeper: None,
+            place: Place::Stream,
+        })
     }
 
     /// Goes on where an interrupted run has made a checkpoint. Its bytes on disk are read first; `watch` hears of that.
@@ -145,28 +164,59 @@ impl DumpWriter {
     /// # Errors
     /// [`Damaged`](crate::error::ErrorKind::Damaged): they are not what the checkpoint counts, and nothing is changed; what `watch`
     /// says; those of [`begin`](Self::begin).
-    pub fn resume(target: &DumpTarget, options: &DumpOptions, from: Checkpoint, watch: Watch<'_>) -> Result<Self> {
+    pub fn resume(
+        target: &DumpTarget,
+        options: &DumpOptions,
+        from: Checkpoint,
+        watch: Watch<'_>,
+    ) -> Result<Self> {
         let (DumpTarget::Folder(path) | DumpTarget::File(path)) = target else {
             return Err(Error::usage("a stream cannot be resumed"));
         };
-        let allowed = if matches!(target, DumpTarget::Folder(_)) { standing } else { file_standing };
+        let allowed = if matches!(target, DumpTarget::Folder(_)) {
+            standing
+        } else {
+            file_standing
+        };
         let path = make_way(path, allowed)?;
         let lock = DumpLock::acquire(&path, options.state_dir.as_deref())?;
         allowed(&path)?;
         let places = Places::of(&path, options.state_dir.as_deref());
         let part = Part::reopen(target, &path, &places, &from, watch)?;
-        let Checkpoint { origin, counted, tail, .. } = from;
-        let kind = DataFile { format: origin.format, compression: origin.compression };
+        let Checkpoint {
+            origin,
+            counted,
+            tail,
+            ..
+        } = from;
+        let kind = DataFile {
+            format: origin.format,
+            compression: origin.compression,
+        };
         let place = match target {
             DumpTarget::Folder(_) => {
                 let partial = part.path.parent().unwrap_or(&path).to_owned();
-                Place::Folder { target: path, partial, access: options.access, _lock: lock }
+                Place::Folder {
+                    target: path,
+                    partial,
+                    access: options.access,
+                    _lock: lock,
+                }
             }
-            _ => Place::File { target: path, partial: part.path, _lock: lock },
+            _ => Place::File {
+                target: path,
+                partial: part.path,
+                _lock: lock,
+            },
         };
         let encoder = Encoder::resume(Sink::of_file(part.file), kind, part.hasher, counted, tail);
         let encoder = Some(encoder.map_err(|error| place.refused(error))?);
-        Ok(Self { encoder, kind, keeper: Some(Arc::new(Keeper::new(places, origin))), place })
+        Ok(Self {
+            encoder,
+            kind,
+            keeper: Some(Arc::new(Keeper::new(places, origin))),
+            place,
+        })
     }
 
     fn begin_folder(path: &Path, options: &DumpOptions) -> Result<Self> {
@@ -176,18 +226,36 @@ impl DumpWriter {
         let keeper = keeper(&target, options)?;
         recover(&target)?;
         let partial = start(&target, options.access)?;
-        let kind = DataFile { format: options.format, compression: options.compression };
+        let kind = DataFile {
+            format: options.format,
+            compression: options.compression,
+        };
         let data = if options.schema_only {
             None
         } else {
-            Some((create_file(&partial.join(kind.name()), options.access)?, kind))
+            Some((
+                create_file(&partial.join(kind.name()), options.access)?,
+                kind,
+            ))
         };
         // A checkpoint speaks of the data file by its name.
         sync_folder(&partial)?;
         sync_folder(partial.parent().unwrap_or(&partial))?;
-        let place = Place::Folder { target, partial, access: options.access, _lock: lock };
-        let encoder = data.map(|(file, kind)| Encoder::new(Sink::of_file(file), kind)).transpose();
-        Ok(Self { encoder: encoder.map_err(|error| place.refused(error))?, kind, keeper, place })
+        let place = Place::Folder {
+            target,
+            partial,
+            access: options.access,
+            _lock: lock,
+        };
+        let encoder = data
+            .map(|(file, kind)| Encoder::new(Sink::of_file(file), kind))
+            .transpose();
+        Ok(Self {
+            encoder: encoder.map_err(|error| place.refused(error))?,
+            kind,
+            keeper,
+            place,
+        })
     }
 
     fn begin_file(path: &Path, options: &DumpOptions) -> Result<Self> {
@@ -200,9 +268,19 @@ impl DumpWriter {
         remove_file(&partial)?;
         let file = create_file(&partial, options.access)?;
         sync_folder(partial.parent().unwrap_or(&partial))?;
-        let place = Place::File { target, partial, _lock: lock };
-        let encoder = Encoder::new(Sink::of_file(file), kind).map_err(|error| place.refused(error))?;
-        Ok(Self { encoder: Some(encoder), kind, keeper, place })
+        let place = Place::File {
+            target,
+            partial,
+            _lock: lock,
+        };
+        let encoder =
+            Encoder::new(Sink::of_file(file), kind).map_err(|error| place.refused(error))?;
+        Ok(Self {
+            encoder: Some(encoder),
+            kind,
+            keeper,
+            place,
+        })
     }
 
     /// Adds items in their order.
@@ -211,7 +289,9 @@ impl DumpWriter {
     /// A failure of the disk or the stream, possibly while earlier items were written.
     pub fn append(&mut self, items: &Items) -> Result<()> {
         match &mut self.encoder {
-            Some(encoder) => encoder.append(items).map_err(|error| self.place.refused(error)),
+            Some(encoder) => encoder
+                .append(items)
+                .map_err(|error| self.place.refused(error)),
             None => Err(Error::failed("a dump of the schema alone takes no items")),
         }
     }
@@ -223,7 +303,9 @@ impl DumpWriter {
     /// A failure of the disk while earlier items were written. That the checkpoint itself cannot be left is no failure of the dump:
     /// see [`trouble`](Self::trouble).
     pub fn checkpoint(&mut self, progress: &ScanProgress) -> Result<()> {
-        let (Some(encoder), Some(keeper)) = (&mut self.encoder, &self.keeper) else { return Ok(()) };
+        let (Some(encoder), Some(keeper)) = (&mut self.encoder, &self.keeper) else {
+            return Ok(());
+        };
         if !keeper.announce() {
             return Ok(());
         }
@@ -243,10 +325,15 @@ impl DumpWriter {
     /// # Errors
     /// A failure of the disk; the checkpoint before then holds. For one of the checkpoint itself see [`trouble`](Self::trouble).
     pub fn stop(&mut self, progress: &ScanProgress) -> Result<()> {
-        let (Some(mut encoder), Some(keeper)) = (self.encoder.take(), &self.keeper) else { return Ok(()) };
+        let (Some(mut encoder), Some(keeper)) = (self.encoder.take(), &self.keeper) else {
+            return Ok(());
+        };
         let (keeper, progress) = (Arc::clone(keeper), progress.clone());
-        let stopped = encoder.once_counted(move |counted, tail| keeper.keep(progress, counted, tail));
-        stopped.and_then(|()| encoder.stop()).map_err(|error| self.place.refused(error))
+        let stopped =
+            encoder.once_counted(move |counted, tail| keeper.keep(progress, counted, tail));
+        stopped
+            .and_then(|()| encoder.stop())
+            .map_err(|error| self.place.refused(error))
     }
 
     /// Discards the dump: its checkpoint first, then what was written.
@@ -257,7 +344,9 @@ impl DumpWriter {
         if let Some(encoder) = self.encoder.take() {
             encoder.stop().map_err(|error| self.place.refused(error))?;
         }
-        self.keeper.as_ref().map_or(Ok(()), |keeper| keeper.clear())?;
+        self.keeper
+            .as_ref()
+            .map_or(Ok(()), |keeper| keeper.clear())?;
         match &self.place {
             Place::Folder { partial, .. } => remove_dump(partial),
             Place::File { partial, .. } => remove_file(partial),
@@ -269,36 +358,78 @@ impl DumpWriter {
     ///
     /// # Errors
     /// The system's refusals. The old dump is then untouched.
-    pub fn finish(mut self, schema: Option<&TableSchema>, draft: MetadataDraft) -> Result<Finished> {
-        let encoded =
-            self.encoder.take().map(Encoder::finish).transpose().map_err(|error| self.place.refused(error))?;
+    pub fn finish(
+        mut self,
+        schema: Option<&TableSchema>,
+        draft: MetadataDraft,
+    ) -> Result<Finished> {
+        let encoded = self
+            .encoder
+            .take()
+            .map(Encoder::finish)
+            .transpose()
+            .map_err(|error| self.place.refused(error))?;
         match &self.place {
-            Place::Folder { target, partial, access, .. } => {
-                let mut content =
-                    Content { partial, access: *access, metadata: metadata(draft, encoded, self.kind.name()) };
+            Place::Folder {
+                target,
+                partial,
+                access,
+                ..
+            } => {
+                let mut content = Content {
+                    partial,
+                    access: *access,
+                    metadata: metadata(draft, encoded, self.kind.name()),
+                };
                 content.write(schema)?;
                 let metadata = content.metadata;
                 // What stands in `.partial` after an exchange is the old dump: no checkpoint may speak of it.
-                self.keeper.as_ref().map_or(Ok(()), |keeper| keeper.clear())?;
-                let warnings =
-                    publish(target, partial, &metadata.files.keys().map(String::as_str).collect::<Vec<_>>())?;
+                self.keeper
+                    .as_ref()
+                    .map_or(Ok(()), |keeper| keeper.clear())?;
+                let warnings = publish(
+                    target,
+                    partial,
+                    &metadata
+                        .files
+                        .keys()
+                        .map(String::as_str)
+                        .collect::<Vec<_>>(),
+                )?;
                 let order = [self.kind.name(), SCHEMA_FILE, SUMMARY_FILE];
-                let written =
-                    order.into_iter().filter(|name| metadata.files.contains_key(*name)).chain([METADATA_FILE]);
-                Ok(Finished { paths: written.map(|name| target.join(name)).collect(), metadata, warnings })
+                let written = order
+                    .into_iter()
+                    .filter(|name| metadata.files.contains_key(*name))
+                    .chain([METADATA_FILE]);
+                Ok(Finished {
+                    paths: written.map(|name| target.join(name)).collect(),
+                    metadata,
+                    warnings,
+                })
             }
-            Place::File { target, partial, .. } => {
+            Place::File {
+                target, partial, ..
+            } => {
                 rename(partial, target)?;
                 sync_folder(target.parent().unwrap_or(target))?;
                 let left = self.keeper.as_ref().and_then(|keeper| keeper.clear().err());
-                let warnings = left.map(|error| format!("the items are in place, but {error}")).into_iter().collect();
+                let warnings = left
+                    .map(|error| format!("the items are in place, but {error}"))
+                    .into_iter()
+                    .collect();
                 let name = target.file_name().unwrap_or_default().to_string_lossy();
                 let metadata = metadata(draft, encoded, &name);
-                Ok(Finished { paths: vec![target.clone()], metadata, warnings })
+                Ok(Finished {
+                    paths: vec![target.clone()],
+                    metadata,
+                    warnings,
+                })
             }
-            Place::Stream => {
-                Ok(Finished { paths: Vec::new(), metadata: metadata(draft, encoded, "-"), warnings: Vec::new() })
-            }
+            Place::Stream => Ok(Finished {
+                paths: Vec::new(),
+                metadata: metadata(draft, encoded, "-"),
+                warnings: Vec::new(),
+            }),
         }
     }
 }
@@ -307,8 +438,11 @@ impl Place {
     /// What to say when the data cannot be written.
     fn refused(&self, error: io::Error) -> Error {
         match self {
-            Self::Folder { partial, .. } | Self::File { partial, .. } => refused("write", partial, error),
-            Self::Stream => Error::failed(format!("cannot write to the output stream: {error}")).with_source(error),
+            Self::Folder { partial, .. } | Self::File { partial, .. } => {
+                refused("write", partial, error)
+            }
+            Self::Stream => Error::failed(format!("cannot write to the output stream: {error}"))
+                .with_source(error),
         }
     }
 }
@@ -334,8 +468,10 @@ fn make_way(path: &Path, look: fn(&Path) -> Result<Standing>) -> Result<PathBuf>
 fn file_standing(target: &Path) -> Result<Standing> {
     match fs::metadata(target) {
         Ok(found) if found.is_file() => Ok(Standing::Dump(None)),
-        Ok(_) => Err(Error::usage(format!("`{}` is not a regular file", target.display()))
-            .with_hint("choose another --output; `--output -` writes to standard output")),
+        Ok(_) => Err(
+            Error::usage(format!("`{}` is not a regular file", target.display()))
+                .with_hint("choose another --output; `--output -` writes to standard output"),
+        ),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Standing::Absent),
         Err(error) => Err(refused("open", target, error)),
     }
@@ -343,7 +479,8 @@ fn file_standing(target: &Path) -> Result<Standing> {
 
 fn item_file_kind(path: &Path, options: &DumpOptions) -> Result<DataFile> {
     let kind = DataFile::of_item_file(path).filter(|kind| {
-        !options.schema_only && (options.compression == Compression::None || options.compression == kind.compression)
+        !options.schema_only
+            && (options.compression == Compression::None || options.compression == kind.compression)
     });
     kind.ok_or_else(|| {
         Error::usage(format!("`{}` cannot be written as asked: its name decides what it holds", path.display()))
@@ -367,13 +504,21 @@ impl Content<'_> {
         self.add(SUMMARY_FILE, summary.as_bytes())?;
         // The data and the documents before are on disk, under their names, before the metadata vouches for them.
         sync_folder(self.partial)?;
-        write_file(&self.partial.join(METADATA_FILE), &self.metadata.to_document()?, self.access)?;
+        write_file(
+            &self.partial.join(METADATA_FILE),
+            &self.metadata.to_document()?,
+            self.access,
+        )?;
         sync_folder(self.partial)
     }
 
     fn add(&mut self, name: &str, document: &[u8]) -> Result<()> {
         write_file(&self.partial.join(name), document, self.access)?;
-        let entry = FileEntry { bytes: document.len() as u64, sha256: hex_sha256(document), frames: None };
+        let entry = FileEntry {
+            bytes: document.len() as u64,
+            sha256: hex_sha256(document),
+            frames: None,
+        };
         self.metadata.files.insert(name.to_owned(), entry);
         Ok(())
     }
@@ -383,9 +528,18 @@ fn metadata(mut draft: MetadataDraft, encoded: Option<Encoded>, data_name: &str)
     if encoded.is_none() {
         draft.partial.insert("schema_only".to_owned(), true.into());
     }
-    let (items, data_bytes) = encoded.as_ref().map_or((0, 0), |encoded| (encoded.items, encoded.text_bytes));
+    let (items, data_bytes) = encoded
+        .as_ref()
+        .map_or((0, 0), |encoded| (encoded.items, encoded.text_bytes));
     let entry = encoded.map(|Encoded { file, .. }| {
-        (data_name.to_owned(), FileEntry { bytes: file.bytes, sha256: file.sha256, frames: file.frames })
+        (
+            data_name.to_owned(),
+            FileEntry {
+                bytes: file.bytes,
+                sha256: file.sha256,
+                frames: file.frames,
+            },
+        )
     });
     Metadata {
         format_version: FORMAT_VERSION,
@@ -409,7 +563,11 @@ fn metadata(mut draft: MetadataDraft, encoded: Option<Encoded>, data_name: &str)
         items,
         data_bytes,
         // JSON has no other numbers.
-        consumed_read_units: if draft.consumed_read_units.is_finite() { draft.consumed_read_units } else { 0.0 },
+        consumed_read_units: if draft.consumed_read_units.is_finite() {
+            draft.consumed_read_units
+        } else {
+            0.0
+        },
         set_digest: draft.set_digest,
         not_captured: draft.not_captured,
         files: entry.into_iter().collect::<BTreeMap<_, _>>(),

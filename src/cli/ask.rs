@@ -21,7 +21,7 @@ enum Answer {
 }
 
 /// Shows what must be agreed to, in the words that people search their logs for.
-pub(super) fn warn(console: &Console, approval: &Approval) {
+pub(crate) fn warn(console: &Console, approval: &Approval) {
     for question in approval.questions() {
         if matches!(question, Question::CrossEnvironment { .. }) {
             console.warning("Cross-environment restore detected!");
@@ -31,7 +31,7 @@ pub(super) fn warn(console: &Console, approval: &Approval) {
 }
 
 /// Whether the flags answer everything that would be asked.
-pub(super) fn is_answered(approval: &Approval, answers: &Answers) -> bool {
+pub(crate) fn is_answered(approval: &Approval, answers: &Answers) -> bool {
     matches!(approval.decide(answers), Ok(Decision::Granted(_)))
 }
 
@@ -39,7 +39,7 @@ pub(super) fn is_answered(approval: &Approval, answers: &Answers) -> bool {
 ///
 /// # Errors
 /// The answer is no or wrong, nobody is there to answer, or `cancel` fires.
-pub(super) async fn confirm(
+pub(crate) async fn confirm(
     console: &Arc<Console>,
     approval: &Approval,
     answers: &Answers,
@@ -66,12 +66,23 @@ pub(super) async fn confirm(
 ///
 /// # Errors
 /// The answer is neither; `cancel` fires.
-pub(super) async fn offer(console: &Arc<Console>, prompt: &str, cancel: &CancellationToken) -> Result<bool> {
+pub(crate) async fn offer(
+    console: &Arc<Console>,
+    prompt: &str,
+    cancel: &CancellationToken,
+) -> Result<bool> {
     let prompt = escape(prompt).into_owned();
-    let question = move || Confirm::new().with_prompt(prompt).default(true).interact_opt();
+    let question = move || {
+        Confirm::new()
+            .with_prompt(prompt)
+            .default(true)
+            .interact_opt()
+    };
     let answer = asked(console, cancel, question).await?;
     let unanswered = || Error::not_confirmed("there was no answer; nothing was changed");
-    answer.map_err(|error| failed(error, unanswered()))?.ok_or_else(unanswered)
+    answer
+        .map_err(|error| failed(error, unanswered()))?
+        .ok_or_else(unanswered)
 }
 
 /// Asks on a thread of its own, and leaves the terminal as it was, however that ends.
@@ -99,7 +110,9 @@ async fn asked<T: Send + 'static>(
     // The question hides the cursor and shows it again, in a line of its own, only once it is answered. It counts as
     // still standing: the signal that ended it may be heard only now.
     let terminal = Term::stderr();
-    let _ = terminal.show_cursor().and_then(|()| terminal.write_line(""));
+    let _ = terminal
+        .show_cursor()
+        .and_then(|()| terminal.write_line(""));
     answer
 }
 
@@ -107,12 +120,18 @@ async fn asked<T: Send + 'static>(
 fn question(ask: &Ask, prompt: String) -> dialoguer::Result<Answer> {
     match ask {
         Ask::YesNo => {
-            let answer = Confirm::new().with_prompt(prompt).default(false).interact_opt()?;
+            let answer = Confirm::new()
+                .with_prompt(prompt)
+                .default(false)
+                .interact_opt()?;
             Ok(Answer::Yes(answer.unwrap_or(false)))
         }
         Ask::TypeName(_) => {
             let prompt = "This environment is protected. Type the name of the table to go ahead";
-            let name = Input::<String>::new().with_prompt(prompt).allow_empty(true).interact_text()?;
+            let name = Input::<String>::new()
+                .with_prompt(prompt)
+                .allow_empty(true)
+                .interact_text()?;
             Ok(Answer::Typed(name))
         }
     }
@@ -135,12 +154,21 @@ mod tests {
     use crate::error::ErrorKind;
 
     fn approval() -> Approval {
-        Approval::of_dump(vec![Question::CrossEnvironment { source: "prod".to_owned(), target: "local".to_owned() }])
+        Approval::of_dump(vec![Question::CrossEnvironment {
+            source: "prod".to_owned(),
+            target: "local".to_owned(),
+        }])
     }
 
     #[test]
     fn a_cross_environment_restore_is_announced_in_the_agreed_words() {
-        let (console, heard) = console(Manner { quiet: true, ..Manner::default() }, false);
+        let (console, heard) = console(
+            Manner {
+                quiet: true,
+                ..Manner::default()
+            },
+            false,
+        );
         warn(&console, &approval());
         assert_eq!(
             heard.text(),
@@ -152,15 +180,40 @@ mod tests {
     async fn without_a_terminal_the_flag_answers_or_nobody_does() {
         let (console, _) = console(Manner::default(), false);
         let (console, cancel) = (Arc::new(console), CancellationToken::new());
-        let yes = Answers { yes: true, confirm: None };
-        assert!(confirm(&console, &approval(), &yes, false, "Go on?", &cancel).await.is_ok());
-        let error = confirm(&console, &approval(), &Answers::default(), false, "Go on?", &cancel).await.unwrap_err();
-        assert_eq!((error.kind(), error.hint()), (ErrorKind::NotConfirmed, Some("pass --yes")));
+        let yes = Answers {
+            yes: true,
+            confirm: None,
+        };
+        assert!(
+            confirm(&console, &approval(), &yes, false, "Go on?", &cancel)
+                .await
+                .is_ok()
+        );
+        let error = confirm(
+            &console,
+            &approval(),
+            &Answers::default(),
+            false,
+            "Go on?",
+            &cancel,
+        )
+        .await
+        .unwrap_err();
+        assert_eq!(
+            (error.kind(), error.hint()),
+            (ErrorKind::NotConfirmed, Some("pass --yes"))
+        );
     }
 
     #[test]
     fn ctrl_c_at_a_question_is_an_interruption() {
-        let error = |kind| failed(dialoguer::Error::from(io::Error::from(kind)), approval().unanswered()).kind();
+        let error = |kind| {
+            failed(
+                dialoguer::Error::from(io::Error::from(kind)),
+                approval().unanswered(),
+            )
+            .kind()
+        };
         assert_eq!(error(io::ErrorKind::Interrupted), ErrorKind::Interrupted);
         assert_eq!(error(io::ErrorKind::UnexpectedEof), ErrorKind::NotConfirmed);
     }

@@ -7,19 +7,32 @@ use crate::ops::{Slowest, WriteCost};
 const NAMED: usize = 4;
 
 /// Units and time, each figure behind `bound`: nothing, or `up to `.
-pub(super) fn rows(cost: &WriteCost, bound: &str) -> Vec<(&'static str, String)> {
+pub(crate) fn rows(cost: &WriteCost, bound: &str) -> Vec<(&'static str, String)> {
     let whole = text::counted(cost.write_units, "write unit");
-    let new = if cost.may_overwrite { ", if the table has none of the items" } else { "" };
+    let new = if cost.may_overwrite {
+        ", if the table has none of the items"
+    } else {
+        ""
+    };
     let mut rows = vec![("cost", format!("{bound}{whole}{}{new}", parts(cost)))];
-    if let (Some(slowest), Some(units), Some(seconds)) = (&cost.slowest, cost.write_units_per_second, cost.seconds) {
+    if let (Some(slowest), Some(units), Some(seconds)) =
+        (&cost.slowest, cost.write_units_per_second, cost.seconds)
+    {
         let who = match slowest {
             Slowest::Table => "the table takes".to_owned(),
             Slowest::Index { name } => format!("index {name} takes"),
             Slowest::Cap => "--max-wcu allows".to_owned(),
         };
-        let doubt = if cost.local && *slowest != Slowest::Cap { ", if the engine holds to it" } else { "" };
+        let doubt = if cost.local && *slowest != Slowest::Cap {
+            ", if the engine holds to it"
+        } else {
+            ""
+        };
         let (seconds, units) = (text::seconds(seconds), text::count(units));
-        rows.push(("time", format!("{bound}{seconds}: {who} {units} per second{doubt}")));
+        rows.push((
+            "time",
+            format!("{bound}{seconds}: {who} {units} per second{doubt}"),
+        ));
     }
     rows
 }
@@ -31,13 +44,19 @@ fn parts(cost: &WriteCost) -> String {
     match cost.indexes.len() {
         0 => String::new(),
         1..=NAMED => {
-            let indexes = cost
-                .indexes
-                .iter()
-                .map(|index| format!(", {} for index {}", text::count(index.write_units), index.name));
+            let indexes = cost.indexes.iter().map(|index| {
+                format!(
+                    ", {} for index {}",
+                    text::count(index.write_units),
+                    index.name
+                )
+            });
             format!(": {table} for the table{}", indexes.collect::<String>())
         }
-        count => format!(": {table} for the table, {} for its {count} indexes", text::count(of_indexes)),
+        count => format!(
+            ": {table} for the table, {} for its {count} indexes",
+            text::count(of_indexes)
+        ),
     }
 }
 
@@ -47,10 +66,18 @@ mod tests {
     use crate::ops::IndexCost;
 
     fn cost(indexes: usize) -> WriteCost {
-        let index = |number| IndexCost { name: format!("by-{number}"), write_units: 1000 };
+        let index = |number| IndexCost {
+            name: format!("by-{number}"),
+            write_units: 1000,
+        };
         let indexes: Vec<_> = (0..indexes).map(index).collect();
         let write_units = 500 + indexes.iter().map(|index| index.write_units).sum::<u64>();
-        WriteCost { write_units, table_write_units: 500, indexes, ..WriteCost::default() }
+        WriteCost {
+            write_units,
+            table_write_units: 500,
+            indexes,
+            ..WriteCost::default()
+        }
     }
 
     #[test]
@@ -61,9 +88,18 @@ mod tests {
             words(&cost(2)),
             "up to 2,500 write units: 500 for the table, 1,000 for index by-0, 1,000 for index by-1"
         );
-        assert_eq!(words(&cost(5)), "up to 5,500 write units: 500 for the table, 5,000 for its 5 indexes");
-        let overwriting = WriteCost { may_overwrite: true, ..cost(0) };
-        assert_eq!(words(&overwriting), "up to 500 write units, if the table has none of the items");
+        assert_eq!(
+            words(&cost(5)),
+            "up to 5,500 write units: 500 for the table, 5,000 for its 5 indexes"
+        );
+        let overwriting = WriteCost {
+            may_overwrite: true,
+            ..cost(0)
+        };
+        assert_eq!(
+            words(&overwriting),
+            "up to 500 write units, if the table has none of the items"
+        );
     }
 
     #[test]
@@ -75,11 +111,25 @@ mod tests {
             ..cost(1)
         };
         let words = |slowest| rows(&timed(slowest), "")[1].1.clone();
-        assert_eq!(words(Slowest::Table), "1m 40s: the table takes 5 per second");
-        assert_eq!(words(Slowest::Index { name: "by-0".into() }), "1m 40s: index by-0 takes 5 per second");
+        assert_eq!(
+            words(Slowest::Table),
+            "1m 40s: the table takes 5 per second"
+        );
+        assert_eq!(
+            words(Slowest::Index {
+                name: "by-0".into()
+            }),
+            "1m 40s: index by-0 takes 5 per second"
+        );
         assert_eq!(words(Slowest::Cap), "1m 40s: --max-wcu allows 5 per second");
         assert_eq!(rows(&cost(1), "").len(), 1);
-        let local = WriteCost { local: true, ..timed(Slowest::Table) };
-        assert_eq!(rows(&local, "")[1].1, "1m 40s: the table takes 5 per second, if the engine holds to it");
+        let local = WriteCost {
+            local: true,
+            ..timed(Slowest::Table)
+        };
+        assert_eq!(
+            rows(&local, "")[1].1,
+            "1m 40s: the table takes 5 per second, if the engine holds to it"
+        );
     }
 }

@@ -16,14 +16,17 @@ use crate::store::MissingDatabase;
 ///
 /// # Errors
 /// Whatever stops it; what is to be told to people.
-pub(super) async fn run(
+pub(crate) async fn run(
     common: &Common,
     environment: &Environment,
     request: &RestoreRequest,
     session: &Session,
 ) -> Result<Finished> {
-    let store = session.open(environment, common, MissingDatabase::Imagine).await?;
-    let found = unless_cancelled(&session.cancel, restore::diff(&store, environment, request)).await?;
+    let store = session
+        .open(environment, common, MissingDatabase::Imagine)
+        .await?;
+    let found =
+        unless_cancelled(&session.cancel, restore::diff(&store, environment, request)).await?;
     tell(&found, session)
 }
 
@@ -31,15 +34,24 @@ pub(super) async fn run(
 ///
 /// # Errors
 /// Standard output cannot be written.
-pub(super) fn tell(found: &SchemaDifferences, session: &Session) -> Result<Finished> {
+pub(crate) fn tell(found: &SchemaDifferences, session: &Session) -> Result<Finished> {
     session.progress.end();
-    let not_compared = found.not_compared.iter().map(|lost| (lost.setting.as_str(), lost.reason.as_str()));
+    let not_compared = found
+        .not_compared
+        .iter()
+        .map(|lost| (lost.setting.as_str(), lost.reason.as_str()));
     let not_compared = text::with_reasons(not_compared);
     if !not_compared.is_empty() {
-        session.console.warning(&format!("not compared:\n{}", not_compared.join("\n")));
+        session
+            .console
+            .warning(&format!("not compared:\n{}", not_compared.join("\n")));
     }
     session.console.info(&headline(found));
-    let lines: Vec<String> = found.differences.iter().map(|difference| line(difference, &found.sides)).collect();
+    let lines: Vec<String> = found
+        .differences
+        .iter()
+        .map(|difference| line(difference, &found.sides))
+        .collect();
     if session.console.manner().json {
         session.console.lines(&lines);
     } else {
@@ -50,15 +62,30 @@ pub(super) fn tell(found: &SchemaDifferences, session: &Session) -> Result<Finis
 }
 
 fn headline(found: &SchemaDifferences) -> String {
-    let SchemaDifferences { source, target, differences, .. } = found;
-    let place = format!("table {} of environment {}", target.table, target.environment);
+    let SchemaDifferences {
+        source,
+        target,
+        differences,
+        ..
+    } = found;
+    let place = format!(
+        "table {} of environment {}",
+        target.table, target.environment
+    );
     match differences.len() as u64 {
         0 => format!("{place} is as {source} says"),
-        count => format!("{place} differs from {source} in {}", text::counted(count, "setting")),
+        count => format!(
+            "{place} differs from {source} in {}",
+            text::counted(count, "setting")
+        ),
     }
 }
 
 fn line(difference: &Difference, [one, other]: &[String; 2]) -> String {
-    let Difference { setting, dump, table } = difference;
+    let Difference {
+        setting,
+        dump,
+        table,
+    } = difference;
     format!("{setting}: {one} {dump} / {other} {table}")
 }

@@ -16,13 +16,19 @@ use crate::store::MissingDatabase;
 ///
 /// # Errors
 /// Whatever stops it; what is to be told to people.
-pub(super) async fn run(intent: DumpIntent, session: Session) -> Result<Finished> {
+pub(crate) async fn run(intent: DumpIntent, session: Session) -> Result<Finished> {
     let (common, console) = (&intent.common, &session.console);
     let environment = session.environment(common)?;
     let request = intent.request(&environment)?;
-    let store = session.open(&environment, common, MissingDatabase::Refuse).await?;
+    let store = session
+        .open(&environment, common, MissingDatabase::Refuse)
+        .await?;
     let (target, state_dir) = (request.target.clone(), request.state_dir.clone());
-    let mut plan = unless_cancelled(&session.cancel, ops::dump::plan(&store, &environment, request)).await?;
+    let mut plan = unless_cancelled(
+        &session.cancel,
+        ops::dump::plan(&store, &environment, request),
+    )
+    .await?;
     if !common.dry_run && resume::is_wanted(&plan, &session, common.answers.yes).await? {
         plan = plan.resumed();
     }
@@ -34,11 +40,26 @@ pub(super) async fn run(intent: DumpIntent, session: Session) -> Result<Finished
     session.show_plan(&sections, &warnings, &approval, common);
     if common.dry_run {
         let reporter = session.reporter();
-        let trial = Box::pin(ops::dump::trial(&store, &mut plan, intent.show, &reporter, &session.cancel)).await?;
+        let trial = Box::pin(ops::dump::trial(
+            &store,
+            &mut plan,
+            intent.show,
+            &reporter,
+            &session.cancel,
+        ))
+        .await?;
         return trial_text::conclude(&plan, true, trial, &session);
     }
     let prompt = format!("Replace the dump in {}?", plan.target);
-    ask::confirm(console, &approval, &common.answers, false, &prompt, &session.cancel).await?;
+    ask::confirm(
+        console,
+        &approval,
+        &common.answers,
+        false,
+        &prompt,
+        &session.cancel,
+    )
+    .await?;
 
     if intent.content.data() && !intent.is_stream() {
         let _ = session.parting.set(format!(
@@ -55,7 +76,8 @@ pub(super) async fn run(intent: DumpIntent, session: Session) -> Result<Finished
         }
         Err(error) => {
             let left = target.unfinished(state_dir.as_deref()).ok().flatten();
-            let way_on = left.map(|left| resume::way_on_with(left.items(), &resume::this_command()));
+            let way_on =
+                left.map(|left| resume::way_on_with(left.items(), &resume::this_command()));
             return Err(resume::with_way_on(error, way_on));
         }
         Ok(summary) => summary,

@@ -30,12 +30,30 @@ pub const INTERRUPTED: u8 = 130;
 const MEANINGS: [(u8, &str); 10] = [
     (DONE, "done"),
     (FAILED, "failed"),
-    (USAGE, "usage: the command line contradicts itself or cannot be understood"),
-    (PARTIAL, "finished, but some items were rejected or differ, or settings failed; they are listed"),
-    (NOT_CONFIRMED, "not confirmed: the answer was no, or nobody was there to answer"),
-    (ENVIRONMENT, "environment file, credentials, permissions or account"),
-    (NOT_FOUND, "table or dump not found, or endpoint not reachable"),
-    (DAMAGED, "dump damaged, incomplete, unfinished or of a newer format"),
+    (
+        USAGE,
+        "usage: the command line contradicts itself or cannot be understood",
+    ),
+    (
+        PARTIAL,
+        "finished, but some items were rejected or differ, or settings failed; they are listed",
+    ),
+    (
+        NOT_CONFIRMED,
+        "not confirmed: the answer was no, or nobody was there to answer",
+    ),
+    (
+        ENVIRONMENT,
+        "environment file, credentials, permissions or account",
+    ),
+    (
+        NOT_FOUND,
+        "table or dump not found, or endpoint not reachable",
+    ),
+    (
+        DAMAGED,
+        "dump damaged, incomplete, unfinished or of a newer format",
+    ),
     (SCHEMA, "the schema does not fit, or there is none"),
     (INTERRUPTED, "interrupted; the message says how to go on"),
 ];
@@ -57,7 +75,7 @@ pub fn code_of(kind: ErrorKind) -> u8 {
 }
 
 /// The name of a kind in the JSON report.
-pub(super) fn name_of(kind: ErrorKind) -> &'static str {
+pub(crate) fn name_of(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::Failed => "failed",
         ErrorKind::Usage => "usage",
@@ -72,11 +90,13 @@ pub(super) fn name_of(kind: ErrorKind) -> &'static str {
 }
 
 /// The section of `--help`.
-pub(super) fn help() -> String {
-    MEANINGS.iter().fold("EXIT CODES".to_owned(), |mut text, (code, meaning)| {
-        let _ = write!(text, "\n  {code:>3}  {meaning}");
-        text
-    })
+pub(crate) fn help() -> String {
+    MEANINGS
+        .iter()
+        .fold("EXIT CODES".to_owned(), |mut text, (code, meaning)| {
+            let _ = write!(text, "\n  {code:>3}  {meaning}");
+            text
+        })
 }
 
 #[cfg(test)]
@@ -98,7 +118,11 @@ mod tests {
         ];
         let mut codes: Vec<u8> = kinds.into_iter().map(code_of).collect();
         let mut names: Vec<_> = kinds.into_iter().map(name_of).collect();
-        assert!(codes.iter().all(|code| *code != DONE && MEANINGS.iter().any(|(listed, _)| listed == code)));
+        assert!(
+            codes
+                .iter()
+                .all(|code| *code != DONE && MEANINGS.iter().any(|(listed, _)| listed == code))
+        );
         codes.sort_unstable();
         codes.dedup();
         names.sort_unstable();

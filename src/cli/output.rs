@@ -17,20 +17,20 @@ use crate::error::{Error, Result};
 
 /// How much is said, and how it looks.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Manner {
+pub(crate) struct Manner {
     /// Warnings and errors alone.
-    pub(super) quiet: bool,
+    pub(crate) quiet: bool,
     /// Retries and where settings come from, too.
-    pub(super) verbose: bool,
+    pub(crate) verbose: bool,
     /// One report object on standard output.
-    pub(super) json: bool,
+    pub(crate) json: bool,
     /// Whether to colour.
-    pub(super) color: Color,
+    pub(crate) color: Color,
 }
 
 /// When to colour. `Auto` is on a terminal, unless `NO_COLOR` is set or the terminal is a `dumb` one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-pub(super) enum Color {
+pub(crate) enum Color {
     #[default]
     Auto,
     Always,
@@ -55,7 +55,7 @@ fn is_dumb() -> bool {
 }
 
 /// Standard error, and the progress bar that stands in its last line.
-pub(super) struct Console {
+pub(crate) struct Console {
     command: &'static str,
     manner: Manner,
     /// Standard error is a terminal.
@@ -70,11 +70,21 @@ pub(super) struct Console {
 
 impl Console {
     /// Talks on standard error as `command`.
-    pub(super) fn new(command: &'static str, manner: Manner) -> Self {
-        Self::with_sink(command, manner, io::stderr().is_terminal(), Box::new(io::stderr()))
+    pub(crate) fn new(command: &'static str, manner: Manner) -> Self {
+        Self::with_sink(
+            command,
+            manner,
+            io::stderr().is_terminal(),
+            Box::new(io::stderr()),
+        )
     }
 
-    fn with_sink(command: &'static str, manner: Manner, is_terminal: bool, talk: Box<dyn Write + Send>) -> Self {
+    fn with_sink(
+        command: &'static str,
+        manner: Manner,
+        is_terminal: bool,
+        talk: Box<dyn Write + Send>,
+    ) -> Self {
         console::set_colors_enabled_stderr(manner.color.is_on(is_terminal));
         Self {
             command,
@@ -87,43 +97,43 @@ impl Console {
         }
     }
 
-    pub(super) fn command(&self) -> &'static str {
+    pub(crate) fn command(&self) -> &'static str {
         self.command
     }
 
-    pub(super) fn manner(&self) -> Manner {
+    pub(crate) fn manner(&self) -> Manner {
         self.manner
     }
 
     /// Whether progress bars can be drawn: a dumb terminal cannot go back in its line.
-    pub(super) fn draws_bars(&self) -> bool {
+    pub(crate) fn draws_bars(&self) -> bool {
         self.is_terminal && !self.manner.quiet && !is_dumb()
     }
 
     /// Whether somebody can be asked: both ends of the conversation are a terminal.
-    pub(super) fn can_ask(&self) -> bool {
+    pub(crate) fn can_ask(&self) -> bool {
         self.is_terminal && io::stdin().is_terminal()
     }
 
     /// Whether a question stands in the last line.
-    pub(super) fn is_asking(&self) -> bool {
+    pub(crate) fn is_asking(&self) -> bool {
         self.is_asking.load(Ordering::Relaxed)
     }
 
     /// Says whether a question stands in the last line.
-    pub(super) fn set_asking(&self, is_asking: bool) {
+    pub(crate) fn set_asking(&self, is_asking: bool) {
         self.is_asking.store(is_asking, Ordering::Relaxed);
     }
 
     /// Something worth knowing; silent with `--quiet`.
-    pub(super) fn info(&self, text: &str) {
+    pub(crate) fn info(&self, text: &str) {
         if !self.manner.quiet {
             self.labelled("[INFO]", &Style::new().cyan(), text);
         }
     }
 
     /// Something that deserves attention.
-    pub(super) fn warning(&self, text: &str) {
+    pub(crate) fn warning(&self, text: &str) {
         if self.manner.json {
             lock(&self.warnings).push(text.to_owned());
         }
@@ -131,12 +141,12 @@ impl Console {
     }
 
     /// Every warning so far; kept with `--json` only.
-    pub(super) fn warnings(&self) -> Vec<String> {
+    pub(crate) fn warnings(&self) -> Vec<String> {
         lock(&self.warnings).clone()
     }
 
     /// A failure: what happened, its causes, what to do next.
-    pub(super) fn error(&self, error: &Error) {
+    pub(crate) fn error(&self, error: &Error) {
         let mut what = error.to_string();
         what.insert_str(0, ": ");
         what.insert_str(0, self.command);
@@ -146,7 +156,11 @@ impl Console {
         } else {
             self.labelled("[ERROR]", &Style::new().red().bold(), &what);
         }
-        let details: Vec<String> = error.details().iter().map(|line| format!("    {line}")).collect();
+        let details: Vec<String> = error
+            .details()
+            .iter()
+            .map(|line| format!("    {line}"))
+            .collect();
         self.lines(&details);
         for cause in news(error) {
             self.lines(&continued(&format!("  caused by: {cause}")));
@@ -157,7 +171,7 @@ impl Console {
     }
 
     /// Lines as they are.
-    pub(super) fn lines(&self, lines: &[String]) {
+    pub(crate) fn lines(&self, lines: &[String]) {
         let mut text = String::new();
         for line in lines {
             text.push_str(&escape(line));
@@ -167,14 +181,15 @@ impl Console {
     }
 
     /// Lines in colour.
-    pub(super) fn painted(&self, lines: &[(String, Style)]) {
-        let painted =
-            lines.iter().map(|(line, look)| format!("{}\n", look.clone().for_stderr().apply_to(escape(line))));
+    pub(crate) fn painted(&self, lines: &[(String, Style)]) {
+        let painted = lines
+            .iter()
+            .map(|(line, look)| format!("{}\n", look.clone().for_stderr().apply_to(escape(line))));
         self.say(&painted.collect::<String>());
     }
 
     /// A heading and its lines.
-    pub(super) fn section(&self, heading: &str, lines: &[String]) {
+    pub(crate) fn section(&self, heading: &str, lines: &[String]) {
         if self.is_terminal {
             let heading = style(escape(heading)).for_stderr().bold();
             self.say(&format!("{heading}\n"));
@@ -185,26 +200,26 @@ impl Console {
     }
 
     /// What was done, headline first; silent with `--quiet`.
-    pub(super) fn result(&self, lines: &[String]) {
+    pub(crate) fn result(&self, lines: &[String]) {
         if let Some((headline, lines)) = lines.split_first().filter(|_| !self.manner.quiet) {
             self.section(headline, lines);
         }
     }
 
     /// Something that went wrong though the run went on to its end.
-    pub(super) fn complain(&self, text: &str) {
+    pub(crate) fn complain(&self, text: &str) {
         self.labelled("[ERROR]", &Style::new().red().bold(), text);
     }
 
     /// Puts `bar` into the last line of the terminal, in place of the one there.
-    pub(super) fn set_bar(&self, bar: Option<ProgressBar>) {
+    pub(crate) fn set_bar(&self, bar: Option<ProgressBar>) {
         if let Some(old) = std::mem::replace(&mut *lock(&self.bar), bar) {
             old.finish_and_clear();
         }
     }
 
     /// Does something with the bar, if there is one.
-    pub(super) fn with_bar(&self, change: impl FnOnce(&ProgressBar)) {
+    pub(crate) fn with_bar(&self, change: impl FnOnce(&ProgressBar)) {
         if let Some(bar) = &*lock(&self.bar) {
             change(bar);
         }
@@ -235,9 +250,12 @@ impl Console {
 ///
 /// # Errors
 /// Standard output refuses it, unless that is because its reader has gone.
-pub(super) fn write_data(text: &str) -> Result<()> {
+pub(crate) fn write_data(text: &str) -> Result<()> {
     let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    match stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+    {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Error::failed("cannot write to standard output").with_source(error))
         }
@@ -246,10 +264,13 @@ pub(super) fn write_data(text: &str) -> Result<()> {
 }
 
 /// Whether the failure is that the reader of a pipe has gone.
-pub(super) fn is_closed_pipe(error: &Error) -> bool {
+pub(crate) fn is_closed_pipe(error: &Error) -> bool {
     let mut cause = error.source();
     while let Some(error) = cause {
-        if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
+        if error
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+        {
             return true;
         }
         cause = error.source();
@@ -276,7 +297,9 @@ fn news(error: &Error) -> Vec<String> {
 fn continued(text: &str) -> Vec<String> {
     let mut lines = text.lines();
     let first = lines.next().unwrap_or_default().to_owned();
-    std::iter::once(first).chain(lines.map(|line| format!("    {line}"))).collect()
+    std::iter::once(first)
+        .chain(lines.map(|line| format!("    {line}")))
+        .collect()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -284,7 +307,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
-pub(super) mod testing {
+pub(crate) mod testing {
     //! A console whose talk can be read.
 
     use std::sync::Arc;
@@ -293,10 +316,10 @@ pub(super) mod testing {
 
     /// What was said so far.
     #[derive(Clone, Default)]
-    pub(in crate::cli) struct Heard(Arc<Mutex<Vec<u8>>>);
+    pub(crate) struct Heard(Arc<Mutex<Vec<u8>>>);
 
     impl Heard {
-        pub(in crate::cli) fn text(&self) -> String {
+        pub(crate) fn text(&self) -> String {
             String::from_utf8(lock(&self.0).clone()).unwrap()
         }
     }
@@ -312,10 +335,16 @@ pub(super) mod testing {
     }
 
     /// A console in a log, or on something that it takes for a terminal.
-    pub(in crate::cli) fn console(manner: Manner, is_terminal: bool) -> (Console, Heard) {
+    pub(crate) fn console(manner: Manner, is_terminal: bool) -> (Console, Heard) {
         let heard = Heard::default();
-        let manner = Manner { color: Color::Never, ..manner };
-        (Console::with_sink("dumpdb", manner, is_terminal, Box::new(heard.clone())), heard)
+        let manner = Manner {
+            color: Color::Never,
+            ..manner
+        };
+        (
+            Console::with_sink("dumpdb", manner, is_terminal, Box::new(heard.clone())),
+            heard,
+        )
     }
 }
 
@@ -326,7 +355,10 @@ mod tests {
 
     fn error() -> Error {
         Error::not_found("no answer from http://x\u{1b}[31m")
-            .with_source(Error::failed("tcp connect error").with_source(io::Error::other("refused\nfor a reason")))
+            .with_source(
+                Error::failed("tcp connect error")
+                    .with_source(io::Error::other("refused\nfor a reason")),
+            )
             .with_hint("start it")
     }
 
@@ -345,7 +377,11 @@ mod tests {
     fn an_error_at_a_terminal() {
         let (console, heard) = console(Manner::default(), true);
         console.error(&error());
-        assert!(heard.text().starts_with("dumpdb: no answer from "), "{}", heard.text());
+        assert!(
+            heard.text().starts_with("dumpdb: no answer from "),
+            "{}",
+            heard.text()
+        );
     }
 
     #[test]
@@ -357,16 +393,27 @@ mod tests {
 
     #[test]
     fn quiet_means_warnings_and_errors_alone() {
-        let (console, heard) = console(Manner { quiet: true, ..Manner::default() }, false);
+        let (console, heard) = console(
+            Manner {
+                quiet: true,
+                ..Manner::default()
+            },
+            false,
+        );
         console.info("not this");
         console.warning("this\n[INFO] no line of its own");
-        assert_eq!(heard.text(), "[WARNING] this\n    [INFO] no line of its own\n");
+        assert_eq!(
+            heard.text(),
+            "[WARNING] this\n    [INFO] no line of its own\n"
+        );
     }
 
     #[test]
     fn a_closed_pipe_is_found_below_other_causes() {
         let pipe = io::Error::from(io::ErrorKind::BrokenPipe);
-        assert!(is_closed_pipe(&Error::failed("a").with_source(Error::failed("b").with_source(pipe))));
+        assert!(is_closed_pipe(
+            &Error::failed("a").with_source(Error::failed("b").with_source(pipe))
+        ));
         assert!(!is_closed_pipe(&error()));
     }
 }

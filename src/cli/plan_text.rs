@@ -11,18 +11,19 @@ use crate::ops::Content;
 use crate::ops::dump::DumpPlan;
 use crate::ops::place::Place;
 use crate::ops::restore::{
-    PlannedBoost, PlannedSetting, RestorePlan, Salvage, SourceFacts, TableAction, Verification, When,
+    PlannedBoost, PlannedSetting, RestorePlan, Salvage, SourceFacts, TableAction, Verification,
+    When,
 };
 use crate::schema::{Difference, NotRecreated, SkippedSetting};
 
 /// A label and what stands behind it.
-pub(super) type Row = (String, String);
+pub(crate) type Row = (String, String);
 
 /// A heading and the lines below it.
-pub(super) type Section = (&'static str, Vec<String>);
+pub(crate) type Section = (&'static str, Vec<String>);
 
 /// The sections of the plan for a dump of `content`.
-pub(super) fn dump(plan: &DumpPlan, content: Content) -> Vec<Section> {
+pub(crate) fn dump(plan: &DumpPlan, content: Content) -> Vec<Section> {
     let mut source = place_rows(&plan.source);
     source.extend(plan.table.iter().cloned());
     let mut items = held(plan.items, plan.source.local);
@@ -37,8 +38,18 @@ pub(super) fn dump(plan: &DumpPlan, content: Content) -> Vec<Section> {
     if let Some(name) = plan.data_file {
         target.push(row("items in", name));
     }
-    target.push(row("reads", if content.data() { reads(plan) } else { "no item: the schema alone".to_owned() }));
-    let mut sections = vec![("Dump of", text::rows(&source)), ("Into", text::rows(&target))];
+    target.push(row(
+        "reads",
+        if content.data() {
+            reads(plan)
+        } else {
+            "no item: the schema alone".to_owned()
+        },
+    ));
+    let mut sections = vec![
+        ("Dump of", text::rows(&source)),
+        ("Into", text::rows(&target)),
+    ];
     sections.extend(transform(&plan.transform));
     sections
 }
@@ -48,7 +59,15 @@ const ITEMS: &str = "Items on the way";
 
 /// What happens to items on the way, if anything.
 fn transform(lines: &[String]) -> Option<Section> {
-    (!lines.is_empty()).then(|| (ITEMS, lines.iter().map(|line| format!("  {}", one_line(line))).collect()))
+    (!lines.is_empty()).then(|| {
+        (
+            ITEMS,
+            lines
+                .iter()
+                .map(|line| format!("  {}", one_line(line)))
+                .collect(),
+        )
+    })
 }
 
 /// The beginning of a text on one line: a filter may be a file.
@@ -56,7 +75,11 @@ fn one_line(text: &str) -> String {
     const SHOWN: usize = 160;
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let shown: String = words.chars().take(SHOWN).collect();
-    if shown.len() < words.len() { format!("{shown} …") } else { shown }
+    if shown.len() < words.len() {
+        format!("{shown} …")
+    } else {
+        shown
+    }
 }
 
 fn reads(plan: &DumpPlan) -> String {
@@ -68,10 +91,18 @@ fn reads(plan: &DumpPlan) -> String {
     let mut reads = format!(
         "{units}, {}, {} reads",
         text::counted(plan.segments.into(), "segment"),
-        if plan.consistent_read { "strongly consistent" } else { "eventually consistent" },
+        if plan.consistent_read {
+            "strongly consistent"
+        } else {
+            "eventually consistent"
+        },
     );
     if let Some(filter) = &plan.filter {
-        let _ = write!(reads, ", those with {} (all are looked at and paid for)", one_line(filter));
+        let _ = write!(
+            reads,
+            ", those with {} (all are looked at and paid for)",
+            one_line(filter)
+        );
     }
     if let Some(projection) = &plan.projection {
         let _ = write!(reads, ", of each its key and {projection}");
@@ -80,95 +111,191 @@ fn reads(plan: &DumpPlan) -> String {
         let _ = write!(reads, ", stops after {}", text::items(limit));
     }
     if let Some(cap) = plan.max_read_units {
-        let _ = write!(reads, ", at most {} per second", text::counted(cap.into(), "unit"));
+        let _ = write!(
+            reads,
+            ", at most {} per second",
+            text::counted(cap.into(), "unit")
+        );
     }
     reads
 }
 
 /// The sections of a restore's plan at a moment.
-pub(super) fn restore(plan: &RestorePlan, now: DateTime<Utc>) -> Vec<Section> {
+pub(crate) fn restore(plan: &RestorePlan, now: DateTime<Utc>) -> Vec<Section> {
     let mut target = place_rows(&plan.target);
     target.push(row("table is", action(&plan.action, plan.target.local)));
     target.extend(plan.table.iter().cloned());
-    target.extend(plan.boost.iter().map(|planned| row("boost", boost(planned))));
+    target.extend(
+        plan.boost
+            .iter()
+            .map(|planned| row("boost", boost(planned))),
+    );
     if let Some(cap) = plan.max_write_units {
-        target.push(row("writes", format!("at most {} per second", text::counted(cap.into(), "write unit"))));
+        target.push(row(
+            "writes",
+            format!(
+                "at most {} per second",
+                text::counted(cap.into(), "write unit")
+            ),
+        ));
     }
-    let cost = plan.write_cost_at_most.as_ref().map(|cost| cost_text::rows(cost, "up to ")).unwrap_or_default();
+    let cost = plan
+        .write_cost_at_most
+        .as_ref()
+        .map(|cost| cost_text::rows(cost, "up to "))
+        .unwrap_or_default();
     target.extend(cost.into_iter().map(|(label, words)| row(label, words)));
     if plan.action != TableAction::Keep {
-        let again = if plan.transform.is_empty() { "" } else { "; the dump is transformed once more for it" };
-        let again = if plan.verify == Verification::Full { again } else { "" };
-        let read = |cap: u32| format!(", at most {} per second", text::counted(cap.into(), "read unit"));
+        let again = if plan.transform.is_empty() {
+            ""
+        } else {
+            "; the dump is transformed once more for it"
+        };
+        let again = if plan.verify == Verification::Full {
+            again
+        } else {
+            ""
+        };
+        let read = |cap: u32| {
+            format!(
+                ", at most {} per second",
+                text::counted(cap.into(), "read unit")
+            )
+        };
         let read = plan.max_read_units.map(read).unwrap_or_default();
-        target.push(row("check", format!("{}{read}{again}", verification(plan.verify))));
+        target.push(row(
+            "check",
+            format!("{}{read}{again}", verification(plan.verify)),
+        ));
     }
     let mut source = source_rows(&plan.source, now);
     if let Some(resumed) = &plan.resumes {
         let (items, age) = (text::items(resumed.items), text::age(resumed.at, now));
-        source.push(row("resumes", format!("behind {items} that are done, as of {age}")));
+        source.push(row(
+            "resumes",
+            format!("behind {items} that are done, as of {age}"),
+        ));
     }
-    let on_the_way = transform(&plan.transform).map(|(_, lines)| lines).unwrap_or_default();
+    let on_the_way = transform(&plan.transform)
+        .map(|(_, lines)| lines)
+        .unwrap_or_default();
     let sections = [
         ("Restore of", text::rows(&source)),
         ("Into", text::rows(&target)),
         (ITEMS, on_the_way),
-        ("Changed on the way", plan.notes.iter().map(|note| format!("  {note}")).collect()),
+        (
+            "Changed on the way",
+            plan.notes.iter().map(|note| format!("  {note}")).collect(),
+        ),
         ("Settings that are brought back", settings(&plan.settings)),
         ("Settings that are skipped", skipped(&plan.skipped)),
-        ("Settings that differ and stay as they are", differences(&plan.differences)),
-        ("Settings of the dump that are not restored", not_restored(&plan.not_restored)),
+        (
+            "Settings that differ and stay as they are",
+            differences(&plan.differences),
+        ),
+        (
+            "Settings of the dump that are not restored",
+            not_restored(&plan.not_restored),
+        ),
     ];
-    sections.into_iter().filter(|(_, lines)| !lines.is_empty()).collect()
+    sections
+        .into_iter()
+        .filter(|(_, lines)| !lines.is_empty())
+        .collect()
 }
 
 /// Where a table is.
 fn place_rows(place: &Place) -> Vec<Row> {
     let protected = if place.protected { " (protected)" } else { "" };
-    let mut rows =
-        vec![row("environment", format!("{}{protected}", place.environment)), row("table", place.table.clone())];
-    rows.extend(account_and_region(place.account.as_deref(), place.region.as_deref()));
+    let mut rows = vec![
+        row("environment", format!("{}{protected}", place.environment)),
+        row("table", place.table.clone()),
+    ];
+    rows.extend(account_and_region(
+        place.account.as_deref(),
+        place.region.as_deref(),
+    ));
     rows.push(row("endpoint", place.endpoint.as_deref().unwrap_or("AWS")));
     rows.push(row("credentials", place.credentials.clone()));
-    rows.extend(place.from_process.iter().map(|taken| row("note", taken.clone())));
+    rows.extend(
+        place
+            .from_process
+            .iter()
+            .map(|taken| row("note", taken.clone())),
+    );
     rows
 }
 
 fn source_rows(source: &SourceFacts, now: DateTime<Utc>) -> Vec<Row> {
-    let mut rows = vec![row("from", format!("{} ({})", stream_or_path(&source.path, "standard input"), source.kind))];
+    let mut rows = vec![row(
+        "from",
+        format!(
+            "{} ({})",
+            stream_or_path(&source.path, "standard input"),
+            source.kind
+        ),
+    )];
     if let Some(environment) = &source.environment {
         rows.push(row("environment", environment.clone()));
     }
     if let Some(table) = &source.table {
         rows.push(row("table", table.clone()));
     }
-    rows.extend(account_and_region(source.account.as_deref(), source.region.as_deref()));
+    rows.extend(account_and_region(
+        source.account.as_deref(),
+        source.region.as_deref(),
+    ));
     if let Some(began) = source.started_at {
         let ended = source.finished_at.unwrap_or(began);
         rows.push(row(
             "made",
-            format!("{} ({} to {})", text::age(ended, now), text::moment(began), text::moment(ended)),
+            format!(
+                "{} ({} to {})",
+                text::age(ended, now),
+                text::moment(began),
+                text::moment(ended)
+            ),
         ));
     }
     rows.push(row("items", contents(source)));
     if source.transformed {
-        rows.push(row("changed", "its items are not the table's own: they were changed when it was made"));
+        rows.push(row(
+            "changed",
+            "its items are not the table's own: they were changed when it was made",
+        ));
     }
-    rows.extend(source.mask_rules_sha256.iter().map(|sha256| row("masked", format!("by rules of SHA-256 {sha256}"))));
+    rows.extend(
+        source
+            .mask_rules_sha256
+            .iter()
+            .map(|sha256| row("masked", format!("by rules of SHA-256 {sha256}"))),
+    );
     rows.extend(source.salvage.map(|found| row("SALVAGE", salvage(found))));
     rows
 }
 
 /// What of a damaged dump can be read.
 fn salvage(salvage: Salvage) -> String {
-    let promised = salvage.promised.map_or_else(String::new, |items| format!(" of {} promised", text::items(items)));
-    format!("{} readable{promised}, {} not", text::items(salvage.readable), text::counted(salvage.unreadable, "piece"))
+    let promised = salvage.promised.map_or_else(String::new, |items| {
+        format!(" of {} promised", text::items(items))
+    });
+    format!(
+        "{} readable{promised}, {} not",
+        text::items(salvage.readable),
+        text::counted(salvage.unreadable, "piece")
+    )
 }
 
 fn contents(source: &SourceFacts) -> String {
-    let whole = if source.complete { "" } else { ", a part of the table" };
+    let whole = if source.complete {
+        ""
+    } else {
+        ", a part of the table"
+    };
     match (source.items, source.bytes) {
-        (Some(items), Some(bytes)) => format!("{}, {}{whole}", text::items(items), text::bytes(bytes)),
+        (Some(items), Some(bytes)) => {
+            format!("{}, {}{whole}", text::items(items), text::bytes(bytes))
+        }
         (Some(items), None) => format!("{}{whole}", text::items(items)),
         (None, _) => format!("not known before the end{whole}"),
     }
@@ -194,17 +321,25 @@ fn held(items: u64, local: bool) -> String {
     if is_counted(items, local) {
         format!("about {}", text::items(items))
     } else {
-        "no items, or none that were counted yet (DynamoDB counts them about every six hours)".to_owned()
+        "no items, or none that were counted yet (DynamoDB counts them about every six hours)"
+            .to_owned()
     }
 }
 
 fn action(action: &TableAction, local: bool) -> String {
     match action {
         TableAction::Create => "missing, and will be created".to_owned(),
-        TableAction::CreateWhenDeleted => "being deleted; it will be created when it is gone".to_owned(),
-        TableAction::Add { items } => format!("there with {}; items are added", held(*items, local)),
+        TableAction::CreateWhenDeleted => {
+            "being deleted; it will be created when it is gone".to_owned()
+        }
+        TableAction::Add { items } => {
+            format!("there with {}; items are added", held(*items, local))
+        }
         TableAction::Replace { items } => {
-            format!("there with {}; it will be DELETED and created anew", held(*items, local))
+            format!(
+                "there with {}; it will be DELETED and created anew",
+                held(*items, local)
+            )
         }
         TableAction::Keep => "there, and is left as it is".to_owned(),
     }
@@ -212,12 +347,16 @@ fn action(action: &TableAction, local: bool) -> String {
 
 fn boost(boost: &PlannedBoost) -> String {
     match boost {
-        PlannedBoost::Raise { to, back_to } => format!("{to} while the items are written, then {back_to}"),
+        PlannedBoost::Raise { to, back_to } => {
+            format!("{to} while the items are written, then {back_to}")
+        }
         PlannedBoost::TakeBack { back_to } => {
             format!("left by an earlier restore, and taken back: {back_to} at the end")
         }
         PlannedBoost::Stays { back_to } => {
-            format!("left by an interrupted restore, and NOT reverted ({back_to}): run that restore again to revert it")
+            format!(
+                "left by an interrupted restore, and NOT reverted ({back_to}): run that restore again to revert it"
+            )
         }
         PlannedBoost::Nothing { reason } => format!("none: {reason}"),
     }
@@ -232,14 +371,19 @@ fn verification(verification: Verification) -> &'static str {
 }
 
 fn differences(differences: &[Difference]) -> Vec<String> {
-    let rows = differences
-        .iter()
-        .map(|difference| row(&difference.setting, format!("dump: {} / table: {}", difference.dump, difference.table)));
+    let rows = differences.iter().map(|difference| {
+        row(
+            &difference.setting,
+            format!("dump: {} / table: {}", difference.dump, difference.table),
+        )
+    });
     text::rows(&rows.collect::<Vec<_>>())
 }
 
 fn settings(settings: &[PlannedSetting]) -> Vec<String> {
-    let rows = settings.iter().map(|planned| row(moment(planned.when), planned.what.clone()));
+    let rows = settings
+        .iter()
+        .map(|planned| row(moment(planned.when), planned.what.clone()));
     text::rows(&rows.collect::<Vec<_>>())
 }
 
@@ -252,16 +396,26 @@ fn moment(when: When) -> &'static str {
 }
 
 fn skipped(settings: &[SkippedSetting]) -> Vec<String> {
-    text::with_reasons(settings.iter().map(|skipped| (skipped.what.as_str(), skipped.reason.as_str())))
+    text::with_reasons(
+        settings
+            .iter()
+            .map(|skipped| (skipped.what.as_str(), skipped.reason.as_str())),
+    )
 }
 
 fn not_restored(settings: &[NotRecreated]) -> Vec<String> {
-    let rows = settings.iter().map(|setting| row(&setting.setting, setting.reason.clone()));
+    let rows = settings
+        .iter()
+        .map(|setting| row(&setting.setting, setting.reason.clone()));
     text::rows(&rows.collect::<Vec<_>>())
 }
 
 fn stream_or_path(path: &str, stream: &str) -> String {
-    if path == "-" { stream.to_owned() } else { path.to_owned() }
+    if path == "-" {
+        stream.to_owned()
+    } else {
+        path.to_owned()
+    }
 }
 
 fn row(label: &str, value: impl Into<String>) -> Row {
@@ -309,7 +463,9 @@ mod tests {
     }
 
     fn now() -> DateTime<Utc> {
-        DateTime::parse_from_rfc3339("2026-11-20T12:00:00Z").unwrap().to_utc()
+        DateTime::parse_from_rfc3339("2026-11-20T12:00:00Z")
+            .unwrap()
+            .to_utc()
     }
 
     #[test]
@@ -359,15 +515,24 @@ mod tests {
         };
         assert_eq!(
             text::rows(&source_rows(&facts, now())),
-            ["  from   standard input (items)", "  items  not known before the end, a part of the table"]
+            [
+                "  from   standard input (items)",
+                "  items  not known before the end, a part of the table"
+            ]
         );
     }
 
     #[test]
     fn a_replaced_table_is_said_to_die() {
         let replaced = |items, local| action(&TableAction::Replace { items }, local);
-        assert_eq!(replaced(1, false), "there with about 1 item; it will be DELETED and created anew");
-        assert_eq!(replaced(0, true), "there with about 0 items; it will be DELETED and created anew");
+        assert_eq!(
+            replaced(1, false),
+            "there with about 1 item; it will be DELETED and created anew"
+        );
+        assert_eq!(
+            replaced(0, true),
+            "there with about 0 items; it will be DELETED and created anew"
+        );
         assert_eq!(
             replaced(0, false),
             "there with no items, or none that were counted yet (DynamoDB counts them about every six hours); \
@@ -377,10 +542,18 @@ mod tests {
 
     #[test]
     fn a_setting_says_when_it_comes_or_why_it_does_not() {
-        let planned = |setting, what: &str, when| PlannedSetting { setting, what: what.to_owned(), when };
+        let planned = |setting, what: &str, when| PlannedSetting {
+            setting,
+            what: what.to_owned(),
+            when,
+        };
         assert_eq!(
             settings(&[
-                planned(Setting::Class, "table class STANDARD_INFREQUENT_ACCESS", When::Creation),
+                planned(
+                    Setting::Class,
+                    "table class STANDARD_INFREQUENT_ACCESS",
+                    When::Creation
+                ),
                 planned(Setting::Stream, "stream (NEW_IMAGE)", When::Before),
                 planned(Setting::Ttl, "TTL on expires", When::After),
             ]),
@@ -395,13 +568,22 @@ mod tests {
             what: "Kinesis destination clicks".to_owned(),
             reason: "the target is another table".to_owned(),
         };
-        assert_eq!(skipped(&[kinesis]), ["  Kinesis destination clicks: the target is another table"]);
+        assert_eq!(
+            skipped(&[kinesis]),
+            ["  Kinesis destination clicks: the target is another table"]
+        );
     }
 
     #[test]
     fn both_sides_of_a_difference_are_named() {
-        let difference =
-            Difference { setting: "billing".to_owned(), dump: "on-demand".to_owned(), table: "provisioned".to_owned() };
-        assert_eq!(differences(&[difference]), ["  billing  dump: on-demand / table: provisioned"]);
+        let difference = Difference {
+            setting: "billing".to_owned(),
+            dump: "on-demand".to_owned(),
+            table: "provisioned".to_owned(),
+        };
+        assert_eq!(
+            differences(&[difference]),
+            ["  billing  dump: on-demand / table: provisioned"]
+        );
     }
 }

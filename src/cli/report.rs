@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// How a command ended that did not fail.
 #[derive(Debug)]
-pub(super) enum Finished {
+pub(crate) enum Finished {
     /// It showed its plan and stopped.
     Planned(Value),
     /// It acted.
@@ -26,12 +26,12 @@ pub(super) enum Finished {
 
 impl Finished {
     /// The end of a `--dry-run`.
-    pub(super) fn planned(plan: &impl Serialize) -> Result<Self> {
+    pub(crate) fn planned(plan: &impl Serialize) -> Result<Self> {
         Ok(Self::Planned(value(plan)?))
     }
 
     /// The end of a `--dry-run` that has tried a transform.
-    pub(super) fn tried(plan: &impl Serialize, trial: &impl Serialize) -> Result<Self> {
+    pub(crate) fn tried(plan: &impl Serialize, trial: &impl Serialize) -> Result<Self> {
         let mut plan = value(plan)?;
         if let Value::Object(fields) = &mut plan {
             fields.insert("trial".to_owned(), value(trial)?);
@@ -40,22 +40,26 @@ impl Finished {
     }
 
     /// The end of a run.
-    pub(super) fn acted(summary: &impl Serialize, whole: bool) -> Result<Self> {
-        Ok(Self::Acted { summary: value(summary)?, whole })
+    pub(crate) fn acted(summary: &impl Serialize, whole: bool) -> Result<Self> {
+        Ok(Self::Acted {
+            summary: value(summary)?,
+            whole,
+        })
     }
 
     /// The end of a check that found damage.
-    pub(super) fn damaged(summary: &impl Serialize) -> Result<Self> {
+    pub(crate) fn damaged(summary: &impl Serialize) -> Result<Self> {
         Ok(Self::Damaged(value(summary)?))
     }
 }
 
 fn value(part: &impl Serialize) -> Result<Value> {
-    serde_json::to_value(part).map_err(|error| Error::failed("the report cannot be written").with_source(error))
+    serde_json::to_value(part)
+        .map_err(|error| Error::failed("the report cannot be written").with_source(error))
 }
 
 /// The exit code of an ended command.
-pub(super) fn exit_code(outcome: &Result<Finished>) -> u8 {
+pub(crate) fn exit_code(outcome: &Result<Finished>) -> u8 {
     match outcome {
         Ok(Finished::Planned(_) | Finished::Acted { whole: true, .. }) => exit::DONE,
         Ok(Finished::Acted { whole: false, .. }) => exit::PARTIAL,
@@ -97,7 +101,11 @@ struct Failure<'a> {
 ///
 /// # Errors
 /// Never in practice: all parts are JSON already.
-pub(super) fn text(command: &str, outcome: &Result<Finished>, warnings: &[String]) -> Result<String> {
+pub(crate) fn text(
+    command: &str,
+    outcome: &Result<Finished>,
+    warnings: &[String],
+) -> Result<String> {
     let mut report = Report {
         command,
         version: env!("CARGO_PKG_VERSION"),
@@ -110,7 +118,9 @@ pub(super) fn text(command: &str, outcome: &Result<Finished>, warnings: &[String
     };
     match outcome {
         Ok(Finished::Planned(plan)) => report.plan = Some(plan),
-        Ok(Finished::Acted { summary, .. } | Finished::Damaged(summary)) => report.summary = Some(summary),
+        Ok(Finished::Acted { summary, .. } | Finished::Damaged(summary)) => {
+            report.summary = Some(summary);
+        }
         Ok(Finished::Unread) => {}
         Err(error) => {
             report.error = Some(Failure {
@@ -171,7 +181,9 @@ mod tests {
 
     #[test]
     fn a_failure_reports_itself() {
-        let error = Error::not_found("no answer").with_source(std::io::Error::other("refused")).with_hint("start it");
+        let error = Error::not_found("no answer")
+            .with_source(std::io::Error::other("refused"))
+            .with_hint("start it");
         let report = report(&Err(error));
         assert_eq!(report["outcome"], "failed");
         assert_eq!(report["exit_code"], 11);
@@ -184,7 +196,13 @@ mod tests {
     #[test]
     fn a_plan_is_no_summary() {
         let report = report(&Finished::planned(&json!({ "items": 3 })));
-        assert_eq!((&report["outcome"], &report["exit_code"]), (&json!("planned"), &json!(0)));
-        assert_eq!((report.get("summary"), &report["plan"]["items"]), (None, &json!(3)));
+        assert_eq!(
+            (&report["outcome"], &report["exit_code"]),
+            (&json!("planned"), &json!(0))
+        );
+        assert_eq!(
+            (report.get("summary"), &report["plan"]["items"]),
+            (None, &json!(3))
+        );
     }
 }

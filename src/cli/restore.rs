@@ -17,7 +17,7 @@ use crate::store::{MissingDatabase, Store};
 ///
 /// # Errors
 /// Whatever stops it; what is to be told to people.
-pub(super) async fn run(intent: RestoreIntent, session: Session) -> Result<Finished> {
+pub(crate) async fn run(intent: RestoreIntent, session: Session) -> Result<Finished> {
     let (common, console) = (&intent.common, &session.console);
     let environment = session.environment(common)?;
     let mut request = intent.request(&environment)?;
@@ -25,36 +25,74 @@ pub(super) async fn run(intent: RestoreIntent, session: Session) -> Result<Finis
         return diff::run(common, &environment, &request, &session).await;
     }
     // A restore that is refused leaves no trace: a missing database is created once the plan was confirmed.
-    let store = session.open(&environment, common, MissingDatabase::Imagine).await?;
+    let store = session
+        .open(&environment, common, MissingDatabase::Imagine)
+        .await?;
     request.resume |= is_resumed(&store, &environment, &request, &intent, &session).await?;
     let planning = ops::restore::plan(&store, &environment, request, session.reporter());
     let plan = unless_cancelled(&session.cancel, Box::pin(planning)).await?;
     let approval = plan.approval();
-    session.show_plan(&plan_text::restore(&plan, Utc::now()), &plan.warnings, approval, common);
+    session.show_plan(
+        &plan_text::restore(&plan, Utc::now()),
+        &plan.warnings,
+        approval,
+        common,
+    );
     if common.dry_run {
         let reporter = session.reporter();
         let trial = ops::restore::trial(&plan, intent.show, &reporter, &session.cancel);
-        return trial_text::conclude(&plan, !plan.transform.is_empty(), Box::pin(trial).await?, &session);
+        return trial_text::conclude(
+            &plan,
+            !plan.transform.is_empty(),
+            Box::pin(trial).await?,
+            &session,
+        );
     }
-    let prompt = format!("Restore into table {} of environment {}?", plan.target.table, plan.target.environment);
+    let prompt = format!(
+        "Restore into table {} of environment {}?",
+        plan.target.table, plan.target.environment
+    );
     let answers = &common.answers;
-    let confirmed = ask::confirm(console, approval, answers, intent.is_stream(), &prompt, &session.cancel).await?;
+    let confirmed = ask::confirm(
+        console,
+        approval,
+        answers,
+        intent.is_stream(),
+        &prompt,
+        &session.cancel,
+    )
+    .await?;
 
-    let way_on = plan.can_be_resumed().then(|| resume::way_on(&resume::this_command()));
+    let way_on = plan
+        .can_be_resumed()
+        .then(|| resume::way_on(&resume::this_command()));
     if let Some(way_on) = &way_on {
-        let _ = session.parting.set(format!("what is written stays; {way_on}"));
+        let _ = session
+            .parting
+            .set(format!("what is written stays; {way_on}"));
     }
-    let store =
-        if store.is_imagined() { session.open(&environment, common, MissingDatabase::Create).await? } else { store };
+    let store = if store.is_imagined() {
+        session
+            .open(&environment, common, MissingDatabase::Create)
+            .await?
+    } else {
+        store
+    };
     let store = store.writable(confirmed);
     let running = ops::restore::run(&store, plan, session.reporter(), session.cancel.clone());
-    let summary = Box::pin(running).await.map_err(|error| resume::with_way_on(error, way_on))?;
+    let summary = Box::pin(running)
+        .await
+        .map_err(|error| resume::with_way_on(error, way_on))?;
     session.progress.end();
     let mut lines = summary_text::restore(&summary);
     // What was changed on the way, or came from a damaged dump, is not what `verifydb` would compare with.
-    let is_as_dumped = summary.items_changed == 0 && summary.items_left_out == 0 && summary.salvaged.is_none();
+    let is_as_dumped =
+        summary.items_changed == 0 && summary.items_left_out == 0 && summary.salvaged.is_none();
     if summary.verified == Verified::Acknowledged && is_as_dumped && !intent.is_stream() {
-        lines.push(format!("For a full check: {}", summary_text::full_check(std::env::args_os())));
+        lines.push(format!(
+            "For a full check: {}",
+            summary_text::full_check(std::env::args_os())
+        ));
     }
     console.result(&lines);
     for complaint in summary_text::complaints(&summary) {
@@ -77,10 +115,14 @@ async fn is_resumed(
         return Ok(false);
     }
     let looking = async { Ok(ops::restore::interrupted(store, environment, request).await) };
-    let Some(found) = unless_cancelled(&session.cancel, Box::pin(looking)).await? else { return Ok(false) };
+    let Some(found) = unless_cancelled(&session.cancel, Box::pin(looking)).await? else {
+        return Ok(false);
+    };
     session.progress.end();
     let (items, age) = (text::items(found.items), text::age(found.at, Utc::now()));
-    console.warning(&format!("a restore of this dump into this table was interrupted: {items} done, {age}"));
+    console.warning(&format!(
+        "a restore of this dump into this table was interrupted: {items} done, {age}"
+    ));
     if intent.common.answers.yes || intent.common.dry_run {
         return Ok(intent.common.answers.yes);
     }

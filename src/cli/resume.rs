@@ -13,36 +13,49 @@ use crate::ops::dump::{DumpPlan, Unfinished};
 const FLAG: &str = "--resume";
 
 /// The command line of this process with `--resume`, as a shell reads it back.
-pub(super) fn this_command() -> String {
+pub(crate) fn this_command() -> String {
     command(std::env::args_os())
 }
 
 /// A command line with `--resume`, as a shell reads it back. Command lines hold no secrets: no option takes one.
-pub(super) fn command(words: impl IntoIterator<Item = OsString>) -> String {
+pub(crate) fn command(words: impl IntoIterator<Item = OsString>) -> String {
     let mut words: Vec<OsString> = words.into_iter().collect();
-    let options = words.iter().position(|word| word == "--").unwrap_or(words.len());
+    let options = words
+        .iter()
+        .position(|word| word == "--")
+        .unwrap_or(words.len());
     if !words[..options].iter().any(|word| word == FLAG) {
         words.insert(options, FLAG.into());
     }
-    words.iter().map(|word| text::quoted(word)).collect::<Vec<_>>().join(" ")
+    words
+        .iter()
+        .map(|word| text::quoted(word))
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// What is kept of an interrupted dump, and the command that goes on from it.
-pub(super) fn way_on_with(items_kept: u64, command: &str) -> String {
+pub(crate) fn way_on_with(items_kept: u64, command: &str) -> String {
     format!("{} kept; {}", are(items_kept), way_on(command))
 }
 
 /// The command that goes on.
-pub(super) fn way_on(command: &str) -> String {
+pub(crate) fn way_on(command: &str) -> String {
     format!("to go on: {command}")
 }
 
 /// An error with the way on from it; as it is, where nothing is to go on from.
-pub(super) fn with_way_on(error: Error, way_on: Option<String>) -> Error {
+pub(crate) fn with_way_on(error: Error, way_on: Option<String>) -> Error {
     // What is damaged cannot be gone on with, whatever is kept.
-    let Some(way_on) = way_on.filter(|_| error.kind() != ErrorKind::Damaged) else { return error };
+    let Some(way_on) = way_on.filter(|_| error.kind() != ErrorKind::Damaged) else {
+        return error;
+    };
     // To run the same command again would be to start afresh.
-    match error.hint().filter(|_| error.kind() != ErrorKind::Interrupted).map(ToOwned::to_owned) {
+    match error
+        .hint()
+        .filter(|_| error.kind() != ErrorKind::Interrupted)
+        .map(ToOwned::to_owned)
+    {
         Some(hint) => error.with_hint(format!("{hint}\n{way_on}")),
         None => error.with_hint(way_on),
     }
@@ -52,31 +65,48 @@ pub(super) fn with_way_on(error: Error, way_on: Option<String>) -> Error {
 ///
 /// # Errors
 /// There is no answer.
-pub(super) async fn is_wanted(plan: &DumpPlan, session: &Session, yes: bool) -> Result<bool> {
-    let Some(found) = plan.unfinished.as_ref().filter(|found| !plan.resumes && found.obstacles.is_empty()) else {
+pub(crate) async fn is_wanted(plan: &DumpPlan, session: &Session, yes: bool) -> Result<bool> {
+    let Some(found) = plan
+        .unfinished
+        .as_ref()
+        .filter(|found| !plan.resumes && found.obstacles.is_empty())
+    else {
         return Ok(false);
     };
     if !session.console.can_ask() {
         return Ok(false);
     }
     session.progress.end();
-    session.console.warning(&format!("an interrupted dump lies there: {}", words(found, Utc::now())));
-    if yes { Ok(true) } else { ask::offer(&session.console, "Resume it?", &session.cancel).await }
+    session.console.warning(&format!(
+        "an interrupted dump lies there: {}",
+        words(found, Utc::now())
+    ));
+    if yes {
+        Ok(true)
+    } else {
+        ask::offer(&session.console, "Resume it?", &session.cancel).await
+    }
 }
 
 /// What is said of an interrupted run that the plan gives up.
-pub(super) fn given_up(plan: &DumpPlan, now: DateTime<Utc>) -> Option<String> {
+pub(crate) fn given_up(plan: &DumpPlan, now: DateTime<Utc>) -> Option<String> {
     let found = plan.unfinished.as_ref().filter(|_| !plan.resumes)?;
     let why = if found.obstacles.is_empty() {
         "--resume would go on with it".to_owned()
     } else {
-        format!("it was of something else, or made in another way ({})", found.obstacles.join("; "))
+        format!(
+            "it was of something else, or made in another way ({})",
+            found.obstacles.join("; ")
+        )
     };
-    Some(format!("an interrupted dump lies there and is given up: {}; {why}", words(found, now)))
+    Some(format!(
+        "an interrupted dump lies there and is given up: {}; {why}",
+        words(found, now)
+    ))
 }
 
 /// What a plan says of resuming; nothing where that was not asked for and does not happen.
-pub(super) fn section(plan: &DumpPlan, asked: bool, now: DateTime<Utc>) -> Option<Section> {
+pub(crate) fn section(plan: &DumpPlan, asked: bool, now: DateTime<Utc>) -> Option<Section> {
     let line = match &plan.unfinished {
         Some(found) if plan.resumes => words(found, now),
         _ if asked => "nothing: no interrupted dump is there".to_owned(),
@@ -96,7 +126,11 @@ fn words(found: &Unfinished, now: DateTime<Utc>) -> String {
 }
 
 fn are(items: u64) -> String {
-    format!("{} {}", text::items(items), if items == 1 { "is" } else { "are" })
+    format!(
+        "{} {}",
+        text::items(items),
+        if items == 1 { "is" } else { "are" }
+    )
 }
 
 #[cfg(test)]
@@ -109,10 +143,22 @@ mod tests {
 
     #[test]
     fn the_command_is_the_one_that_was_typed_and_a_shell_reads_it_back() {
-        assert_eq!(resumed(&["dumpdb", "--env=prod"]), "dumpdb --env=prod --resume");
-        assert_eq!(resumed(&["dumpdb", "--resume", "--output", "a b"]), "dumpdb --resume --output 'a b'");
-        assert_eq!(resumed(&["./dumpdb", "--output=it's", "$x"]), r"./dumpdb '--output=it'\''s' '$x' --resume");
-        assert_eq!(resumed(&["restoredb", "--", "--resume"]), "restoredb --resume -- --resume");
+        assert_eq!(
+            resumed(&["dumpdb", "--env=prod"]),
+            "dumpdb --env=prod --resume"
+        );
+        assert_eq!(
+            resumed(&["dumpdb", "--resume", "--output", "a b"]),
+            "dumpdb --resume --output 'a b'"
+        );
+        assert_eq!(
+            resumed(&["./dumpdb", "--output=it's", "$x"]),
+            r"./dumpdb '--output=it'\''s' '$x' --resume"
+        );
+        assert_eq!(
+            resumed(&["restoredb", "--", "--resume"]),
+            "restoredb --resume -- --resume"
+        );
         assert_eq!(resumed(&[]), "--resume");
     }
 
@@ -120,7 +166,10 @@ mod tests {
     fn what_a_terminal_does_not_show_as_it_is_comes_back_too() {
         use std::os::unix::ffi::OsStringExt;
 
-        assert_eq!(resumed(&["dumpdb", "it's\n\t\\ \u{9b}é"]), r"dumpdb $'it\'s\n\t\\ \302\233é' --resume");
+        assert_eq!(
+            resumed(&["dumpdb", "it's\n\t\\ \u{9b}é"]),
+            r"dumpdb $'it\'s\n\t\\ \302\233é' --resume"
+        );
         let no_text = OsString::from_vec(b"a\xff1".to_vec());
         assert_eq!(command([no_text]), r"$'a\3771' --resume");
     }
@@ -128,12 +177,23 @@ mod tests {
     #[test]
     fn the_way_on_stands_beside_other_advice_but_in_place_of_beginning_again() {
         let way_on = |items| way_on_with(items, "x --resume");
-        let hint = |error: Error, kept: Option<u64>| with_way_on(error, kept.map(way_on)).hint().map(ToOwned::to_owned);
+        let hint = |error: Error, kept: Option<u64>| {
+            with_way_on(error, kept.map(way_on))
+                .hint()
+                .map(ToOwned::to_owned)
+        };
         let full = || Error::failed("disk full").with_hint("free some space");
-        assert_eq!(hint(full(), Some(2)).unwrap(), "free some space\n2 items are kept; to go on: x --resume");
+        assert_eq!(
+            hint(full(), Some(2)).unwrap(),
+            "free some space\n2 items are kept; to go on: x --resume"
+        );
         assert_eq!(hint(full(), None).unwrap(), "free some space");
-        let interrupted = Error::new(ErrorKind::Interrupted, "interrupted").with_hint("run it again");
-        assert_eq!(hint(interrupted, Some(1)).unwrap(), "1 item is kept; to go on: x --resume");
+        let interrupted =
+            Error::new(ErrorKind::Interrupted, "interrupted").with_hint("run it again");
+        assert_eq!(
+            hint(interrupted, Some(1)).unwrap(),
+            "1 item is kept; to go on: x --resume"
+        );
         assert_eq!(hint(Error::damaged("changed"), Some(1)), None);
     }
 }

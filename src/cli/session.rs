@@ -27,17 +27,17 @@ const WORKER_THREADS: usize = 2;
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// What a command talks through.
-pub(super) struct Session {
-    pub(super) console: Arc<Console>,
-    pub(super) progress: Arc<Progress>,
+pub(crate) struct Session {
+    pub(crate) console: Arc<Console>,
+    pub(crate) progress: Arc<Progress>,
     /// Fires when the command is to stop cleanly.
-    pub(super) cancel: CancellationToken,
+    pub(crate) cancel: CancellationToken,
     /// What to do next if the command is left at once; to be set when that is known.
-    pub(super) parting: Arc<OnceLock<String>>,
+    pub(crate) parting: Arc<OnceLock<String>>,
 }
 
 /// Reads the command line, runs the command, and tells how it ended.
-pub(super) fn start<A, F>(run: fn(A::Intent, Session) -> F) -> ExitCode
+pub(crate) fn start<A, F>(run: fn(A::Intent, Session) -> F) -> ExitCode
 where
     A: Arguments,
     F: Future<Output = Result<Finished>> + Send + 'static,
@@ -50,20 +50,31 @@ where
             let code = u8::try_from(notice.exit_code()).unwrap_or(exit::USAGE);
             if code == exit::USAGE && std::env::args_os().any(|word| word == "--json") {
                 let error = Error::usage(complaint(&notice.to_string()));
-                let _ = report::text(A::COMMAND, &Err(error), &[]).and_then(|text| write_data(&text));
+                let _ =
+                    report::text(A::COMMAND, &Err(error), &[]).and_then(|text| write_data(&text));
             }
             return ExitCode::from(code);
         }
     };
     let console = Arc::new(Console::new(A::COMMAND, arguments.manner()));
-    let outcome = arguments.resolve().and_then(|intent| perform(&console, |session| run(intent, session)));
+    let outcome = arguments
+        .resolve()
+        .and_then(|intent| perform(&console, |session| run(intent, session)));
     conclude(&console, &outcome)
 }
 
 /// What clap says is wrong, without its mark before and its pointers behind.
 fn complaint(notice: &str) -> String {
-    let text = notice.split("\n\nUsage:").next().and_then(|text| text.split("\n\nFor more").next()).unwrap_or(notice);
-    let lines = text.trim_start_matches("error: ").lines().map(str::trim).filter(|line| !line.is_empty());
+    let text = notice
+        .split("\n\nUsage:")
+        .next()
+        .and_then(|text| text.split("\n\nFor more").next())
+        .unwrap_or(notice);
+    let lines = text
+        .trim_start_matches("error: ")
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty());
     lines.collect::<Vec<_>>().join("; ")
 }
 
@@ -94,7 +105,10 @@ where
 }
 
 fn runtime() -> Result<Runtime> {
-    let runtime = Builder::new_multi_thread().worker_threads(WORKER_THREADS).enable_all().build();
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(WORKER_THREADS)
+        .enable_all()
+        .build();
     runtime.map_err(|error| Error::failed("the runtime cannot be started").with_source(error))
 }
 
@@ -105,7 +119,8 @@ fn conclude(console: &Console, outcome: &Result<Finished>) -> ExitCode {
     }
     let mut code = report::exit_code(outcome);
     if console.manner().json {
-        let reported = report::text(console.command(), outcome, &console.warnings()).and_then(|text| write_data(&text));
+        let reported = report::text(console.command(), outcome, &console.warnings())
+            .and_then(|text| write_data(&text));
         if let Err(error) = reported {
             console.error(&error);
             if code == exit::DONE {
@@ -121,8 +136,9 @@ impl Session {
     ///
     /// # Errors
     /// See [`Environment::resolve`].
-    pub(super) fn environment(&self, common: &Common) -> Result<Environment> {
-        let environment = Environment::resolve(&common.environment, &ProcessEnvironment::capture())?;
+    pub(crate) fn environment(&self, common: &Common) -> Result<Environment> {
+        let environment =
+            Environment::resolve(&common.environment, &ProcessEnvironment::capture())?;
         if self.console.manner().verbose {
             for setting in sources(&environment, &common.environment.working_dir) {
                 self.console.info(&setting);
@@ -135,7 +151,7 @@ impl Session {
     ///
     /// # Errors
     /// See [`Store::open`]; interrupted.
-    pub(super) async fn open(
+    pub(crate) async fn open(
         &self,
         environment: &Environment,
         common: &Common,
@@ -153,12 +169,18 @@ impl Session {
     }
 
     /// Who hears of events.
-    pub(super) fn reporter(&self) -> Arc<dyn Reporter> {
+    pub(crate) fn reporter(&self) -> Arc<dyn Reporter> {
         Arc::clone(&self.progress) as Arc<dyn Reporter>
     }
 
     /// Shows a plan with its warnings. `--quiet` leaves the warnings, unless the plan is what was asked for or is asked about.
-    pub(super) fn show_plan(&self, sections: &[Section], warnings: &[String], approval: &Approval, common: &Common) {
+    pub(crate) fn show_plan(
+        &self,
+        sections: &[Section],
+        warnings: &[String],
+        approval: &Approval,
+        common: &Common,
+    ) {
         self.progress.end();
         let needed = common.dry_run || !ask::is_answered(approval, &common.answers);
         if needed || !self.console.manner().quiet {
@@ -175,8 +197,15 @@ impl Session {
 
 /// The settings of an environment, each with the place that named it. No secret is among them.
 fn sources(environment: &Environment, working_dir: &Path) -> Vec<String> {
-    let shown = |file: &Path| file.strip_prefix(working_dir).unwrap_or(file).display().to_string();
-    let file = environment.file().map_or_else(|| "no env file".to_owned(), shown);
+    let shown = |file: &Path| {
+        file.strip_prefix(working_dir)
+            .unwrap_or(file)
+            .display()
+            .to_string()
+    };
+    let file = environment
+        .file()
+        .map_or_else(|| "no env file".to_owned(), shown);
     let mut settings = vec![format!("environment {}: {file}", environment.name())];
     if let Some(table) = environment.table() {
         settings.push(format!("table {}: {}", table.value, table.source));
@@ -211,16 +240,27 @@ mod tests {
         let (code, talk) = end(|| Err(Error::damaged("the dump is damaged")));
         assert_eq!(
             (code, talk.as_str()),
-            (format!("{:?}", ExitCode::from(12)), "[ERROR] dumpdb: the dump is damaged\n")
+            (
+                format!("{:?}", ExitCode::from(12)),
+                "[ERROR] dumpdb: the dump is damaged\n"
+            )
         );
         let (code, talk) = end(|| Finished::acted(&serde_json::json!({}), false));
-        assert_eq!((code, talk.as_str()), (format!("{:?}", ExitCode::from(3)), ""));
+        assert_eq!(
+            (code, talk.as_str()),
+            (format!("{:?}", ExitCode::from(3)), "")
+        );
     }
 
     #[test]
     fn an_error_in_the_program_is_a_failure_not_a_hang() {
         let (code, talk) = end(|| panic!("provoked"));
         assert_eq!(code, format!("{:?}", ExitCode::from(1)));
-        assert!(talk.starts_with("[ERROR] dumpdb: the command was cut off by an error in the program\n"), "{talk}");
+        assert!(
+            talk.starts_with(
+                "[ERROR] dumpdb: the command was cut off by an error in the program\n"
+            ),
+            "{talk}"
+        );
     }
 }

@@ -29,11 +29,18 @@ struct Interrupts {
 
 impl Interrupts {
     fn listen() -> Result<Self> {
-        let listen = |kind| signal(kind).map_err(|error| Error::failed("cannot listen for signals").with_source(error));
+        let listen = |kind| {
+            signal(kind)
+                .map_err(|error| Error::failed("cannot listen for signals").with_source(error))
+        };
         Ok(Self {
             interrupt: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,
-            hangup: if hangup_is_ignored() { None } else { Some(listen(SignalKind::hangup())?) },
+            hangup: if hangup_is_ignored() {
+                None
+            } else {
+                Some(listen(SignalKind::hangup())?)
+            },
             _file_limit: listen(SignalKind::from_raw(Number::XFSZ.as_raw()))?,
         })
     }
@@ -69,7 +76,9 @@ async fn heard(signal: Option<&mut Signal>) {
 /// Whether whoever started this command has SIGHUP ignored. Where the system does not tell, it is left alone, too.
 fn hangup_is_ignored() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let ignored = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
+    let ignored = status
+        .lines()
+        .find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
     ignored.is_none_or(|ignored| ignored >> (Number::HUP.as_raw() - 1) & 1 == 1)
 }
 
@@ -77,7 +86,7 @@ fn hangup_is_ignored() -> bool {
 ///
 /// # Errors
 /// The work's own; [`ErrorKind::Interrupted`] after a second signal.
-pub(super) async fn supervise<T>(
+pub(crate) async fn supervise<T>(
     mut work: JoinHandle<Result<T>>,
     console: &Arc<Console>,
     cancel: &CancellationToken,
@@ -110,7 +119,7 @@ pub(super) async fn supervise<T>(
 ///
 /// # Errors
 /// The work's own; [`ErrorKind::Interrupted`] when `cancel` fires.
-pub(super) async fn unless_cancelled<T>(
+pub(crate) async fn unless_cancelled<T>(
     cancel: &CancellationToken,
     work: impl Future<Output = Result<T>>,
 ) -> Result<T> {
@@ -122,12 +131,15 @@ pub(super) async fn unless_cancelled<T>(
 }
 
 /// The failure of a command that was interrupted before it changed anything.
-pub(super) fn before_anything() -> Error {
+pub(crate) fn before_anything() -> Error {
     Error::new(ErrorKind::Interrupted, "interrupted; nothing was changed")
 }
 
 fn at_once(parting: Option<&String>) -> Error {
-    let hint = parting.map_or("what is unfinished is marked as such; run the same command again", String::as_str);
+    let hint = parting.map_or(
+        "what is unfinished is marked as such; run the same command again",
+        String::as_str,
+    );
     Error::new(ErrorKind::Interrupted, "interrupted twice: stopped at once").with_hint(hint)
 }
 
@@ -140,7 +152,9 @@ mod tests {
         let cancel = CancellationToken::new();
         assert_eq!(unless_cancelled(&cancel, async { Ok(7) }).await.unwrap(), 7);
         cancel.cancel();
-        let error = unless_cancelled(&cancel, std::future::pending::<Result<()>>()).await.unwrap_err();
+        let error = unless_cancelled(&cancel, std::future::pending::<Result<()>>())
+            .await
+            .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Interrupted);
     }
 }

@@ -6,17 +6,22 @@ use std::fmt::Write as _;
 use super::text;
 use crate::ops::Content;
 use crate::ops::dump::{DumpChanges, DumpSummary};
-use crate::ops::restore::{BoostOutcome, RestoreSummary, SettingOutcome, SettingResult, TableOutcome, Verified};
+use crate::ops::restore::{
+    BoostOutcome, RestoreSummary, SettingOutcome, SettingResult, TableOutcome, Verified,
+};
 
 const NO_REASON: &str = "no reason is known";
 
 /// What a dump of `content` has done.
-pub(super) fn dump(summary: &DumpSummary, content: Content) -> Vec<String> {
+pub(crate) fn dump(summary: &DumpSummary, content: Content) -> Vec<String> {
     let mut lines = if content.data() {
         read(summary)
     } else {
         let took = text::seconds(summary.seconds);
-        vec![format!("Dumped the schema of table {} in {took}; no item was read", summary.source.table)]
+        vec![format!(
+            "Dumped the schema of table {} in {took}; no item was read",
+            summary.source.table
+        )]
     };
     if !summary.files.is_empty() {
         lines.push("Files:".to_owned());
@@ -25,7 +30,9 @@ pub(super) fn dump(summary: &DumpSummary, content: Content) -> Vec<String> {
     if !summary.not_captured.is_empty() {
         lines.push("Not captured:".to_owned());
         let named = |line| str::split_once(line, ": ").unwrap_or((line, NO_REASON));
-        lines.extend(text::with_reasons(summary.not_captured.iter().map(|line| named(line.as_str()))));
+        lines.extend(text::with_reasons(
+            summary.not_captured.iter().map(|line| named(line.as_str())),
+        ));
     }
     lines
 }
@@ -39,21 +46,34 @@ fn read(summary: &DumpSummary) -> Vec<String> {
         summary.source.table,
         text::seconds(summary.seconds),
     );
-    let (items, bytes) = (summary.items - summary.items_before, summary.data_bytes - summary.data_bytes_before);
+    let (items, bytes) = (
+        summary.items - summary.items_before,
+        summary.data_bytes - summary.data_bytes_before,
+    );
     if let Some(rate) = text::rate(items, bytes, summary.seconds) {
         let _ = write!(headline, " ({rate})");
     }
-    let (began, ended) = (text::moment(summary.started_at), text::moment(summary.finished_at));
+    let (began, ended) = (
+        text::moment(summary.started_at),
+        text::moment(summary.finished_at),
+    );
     let mut lines = vec![
         headline,
-        format!("  {} read units consumed", text::units(summary.consumed_read_units)),
+        format!(
+            "  {} read units consumed",
+            text::units(summary.consumed_read_units)
+        ),
         format!("  read between {began} and {ended}: a Scan is not a moment in time"),
     ];
     lines.extend(text::travelled(summary.wire));
     if summary.resumed > 0 {
         lines.push(format!(
             "  resumed {}: {} were there, {} were read now",
-            if summary.resumed == 1 { "once".to_owned() } else { format!("{} times", summary.resumed) },
+            if summary.resumed == 1 {
+                "once".to_owned()
+            } else {
+                format!("{} times", summary.resumed)
+            },
             text::items(summary.items_before),
             text::items(items),
         ));
@@ -72,7 +92,13 @@ fn read(summary: &DumpSummary) -> Vec<String> {
 
 /// What became of items on the way.
 fn transformed(changes: &DumpChanges) -> String {
-    let DumpChanges { items_read, items_changed, items_left_out, items_rejected, .. } = changes;
+    let DumpChanges {
+        items_read,
+        items_changed,
+        items_left_out,
+        items_rejected,
+        ..
+    } = changes;
     format!(
         "  {} read from the table: {} changed, {} left out, {} rejected",
         text::items(*items_read),
@@ -83,36 +109,57 @@ fn transformed(changes: &DumpChanges) -> String {
 }
 
 /// What of a dump deserves attention: each is a reason for the exit code of a partial success.
-pub(super) fn complaints_of_dump(summary: &DumpSummary) -> Vec<String> {
-    let Some(changes) = &summary.transformed else { return Vec::new() };
+pub(crate) fn complaints_of_dump(summary: &DumpSummary) -> Vec<String> {
+    let Some(changes) = &summary.transformed else {
+        return Vec::new();
+    };
     let mut complaints = Vec::new();
     if changes.items_rejected > 0 {
         let kept = changes.rejects_file.as_ref();
-        let kept = kept.map_or_else(String::new, |file| format!(", listed with the reasons in {}", file.display()));
-        complaints.push(format!("{} rejected by the transform{kept}", text::items(changes.items_rejected)));
+        let kept = kept.map_or_else(String::new, |file| {
+            format!(", listed with the reasons in {}", file.display())
+        });
+        complaints.push(format!(
+            "{} rejected by the transform{kept}",
+            text::items(changes.items_rejected)
+        ));
     }
     complaints.extend(met(changes.collisions, &changes.collided));
     complaints
 }
 
 /// Different items with the same key.
-pub(super) fn met(collisions: u64, collided: &[(u64, u64)]) -> Option<String> {
+pub(crate) fn met(collisions: u64, collided: &[(u64, u64)]) -> Option<String> {
     (collisions > 0).then(|| {
-        let (items, have) = (text::items(collisions), if collisions == 1 { "has" } else { "have" });
-        let mut words = format!("{items} {have} the same key as another item: a table can hold only one of them");
-        words.extend(collided.iter().map(|(first, second)| format!("\n  item {second} has the key of item {first}")));
+        let (items, have) = (
+            text::items(collisions),
+            if collisions == 1 { "has" } else { "have" },
+        );
+        let mut words = format!(
+            "{items} {have} the same key as another item: a table can hold only one of them"
+        );
+        words.extend(
+            collided
+                .iter()
+                .map(|(first, second)| format!("\n  item {second} has the key of item {first}")),
+        );
         words
     })
 }
 
 /// What a restore has done.
-pub(super) fn restore(summary: &RestoreSummary) -> Vec<String> {
+pub(crate) fn restore(summary: &RestoreSummary) -> Vec<String> {
     if summary.table == TableOutcome::Kept {
         return vec![format!("{}: nothing to do", table(summary))];
     }
-    let mut lines = vec![format!("{} in {}", table(summary), text::seconds(summary.seconds))];
+    let mut lines = vec![format!(
+        "{} in {}",
+        table(summary),
+        text::seconds(summary.seconds)
+    )];
     lines.push(written(summary));
-    if summary.items_changed + summary.items_left_out > 0 || summary.items_out > summary.items_read {
+    if summary.items_changed + summary.items_left_out > 0 || summary.items_out > summary.items_read
+    {
         lines.push(format!(
             "  {} of the dump: {} changed, {} left out; {} came out",
             text::items(summary.items_read),
@@ -131,30 +178,50 @@ pub(super) fn restore(summary: &RestoreSummary) -> Vec<String> {
         ));
     }
     if summary.items_overwritten > 0 {
-        lines.push(format!("  {} overwritten by another item of the dump", text::items(summary.items_overwritten)));
+        lines.push(format!(
+            "  {} overwritten by another item of the dump",
+            text::items(summary.items_overwritten)
+        ));
     }
     if summary.items_already_there > 0 {
-        lines.push(format!("  {} of them were there already, equal", text::items(summary.items_already_there)));
+        lines.push(format!(
+            "  {} of them were there already, equal",
+            text::items(summary.items_already_there)
+        ));
     }
     if summary.items_skipped > 0 {
-        let kept = summary.conflicts_file.as_ref().map_or_else(String::new, |file| format!(": {}", file.display()));
+        let kept = summary
+            .conflicts_file
+            .as_ref()
+            .map_or_else(String::new, |file| format!(": {}", file.display()));
         lines.push(format!(
             "  {} skipped, for the table has others with their keys{kept}",
             text::items(summary.items_skipped)
         ));
     }
     if let Some(resumed) = summary.resumed {
-        lines.push(format!("  resumed: {} of all were handled by earlier runs", text::items(resumed.items)));
+        lines.push(format!(
+            "  resumed: {} of all were handled by earlier runs",
+            text::items(resumed.items)
+        ));
     }
     if summary.throttled_calls > 0 {
-        lines.push(format!("  {} throttled and repeated", text::counted(summary.throttled_calls, "call")));
+        lines.push(format!(
+            "  {} throttled and repeated",
+            text::counted(summary.throttled_calls, "call")
+        ));
     }
     lines.extend(verified(summary));
     lines.extend(summary.boost.as_ref().map(boost));
     lines.extend(settings(&summary.settings));
     if !summary.not_restored.is_empty() {
         lines.push("Not restored:".to_owned());
-        lines.extend(summary.not_restored.iter().map(|setting| format!("  {setting}")));
+        lines.extend(
+            summary
+                .not_restored
+                .iter()
+                .map(|setting| format!("  {setting}")),
+        );
     }
     lines
 }
@@ -165,7 +232,11 @@ fn boost(boost: &BoostOutcome) -> String {
         None => format!("  boosted: {} while the items were written", boost.during),
         Some(reason) => format!("  not boosted to {}: {reason}", boost.during),
     };
-    let doubt = if boost.is_ignored { " (the target does not show all of it)" } else { "" };
+    let doubt = if boost.is_ignored {
+        " (the target does not show all of it)"
+    } else {
+        ""
+    };
     match boost.not_taken_back {
         None => format!("{during}, {} now{doubt}", boost.after),
         Some(_) => format!("{during}{doubt}"),
@@ -174,10 +245,20 @@ fn boost(boost: &BoostOutcome) -> String {
 
 /// What became of the settings, but for those that failed: they are complained about.
 fn settings(settings: &[SettingOutcome]) -> Vec<String> {
-    let of = |result| settings.iter().filter(move |setting| setting.result == result);
-    let applied: Vec<_> = of(SettingResult::Applied).map(|setting| format!("  {}", setting.what)).collect();
-    let skipped = of(SettingResult::Skipped).map(|setting| (setting.what.as_str(), reason(setting)));
-    let groups = [("Settings applied:", applied), ("Settings skipped:", text::with_reasons(skipped))];
+    let of = |result| {
+        settings
+            .iter()
+            .filter(move |setting| setting.result == result)
+    };
+    let applied: Vec<_> = of(SettingResult::Applied)
+        .map(|setting| format!("  {}", setting.what))
+        .collect();
+    let skipped =
+        of(SettingResult::Skipped).map(|setting| (setting.what.as_str(), reason(setting)));
+    let groups = [
+        ("Settings applied:", applied),
+        ("Settings skipped:", text::with_reasons(skipped)),
+    ];
     groups
         .into_iter()
         .filter(|(_, lines)| !lines.is_empty())
@@ -190,35 +271,60 @@ fn reason(setting: &SettingOutcome) -> &str {
 }
 
 /// What of a restore deserves attention: each is a reason for the exit code of a partial success.
-pub(super) fn complaints(summary: &RestoreSummary) -> Vec<String> {
+pub(crate) fn complaints(summary: &RestoreSummary) -> Vec<String> {
     let mut complaints = Vec::new();
     if let Some(salvaged) = summary.salvaged {
         let promised = salvaged.promised.map_or_else(
             || "how many there were is not known".to_owned(),
             |items| format!("the dump had {}", text::items(items)),
         );
-        complaints.push(format!("salvaged: {} could be read, {promised}", text::items(salvaged.readable)));
+        complaints.push(format!(
+            "salvaged: {} could be read, {promised}",
+            text::items(salvaged.readable)
+        ));
     }
     if summary.items_rejected > 0 {
         let kept = summary
             .rejects_file
             .as_ref()
-            .map_or_else(String::new, |file| format!(", kept with the reasons in {}", file.display()));
-        let what = if summary.salvaged.is_some() { "rejected or unreadable" } else { "rejected" };
-        complaints.push(format!("{} {what}{kept}", text::items(summary.items_rejected)));
+            .map_or_else(String::new, |file| {
+                format!(", kept with the reasons in {}", file.display())
+            });
+        let what = if summary.salvaged.is_some() {
+            "rejected or unreadable"
+        } else {
+            "rejected"
+        };
+        complaints.push(format!(
+            "{} {what}{kept}",
+            text::items(summary.items_rejected)
+        ));
     }
     complaints.extend(met(summary.collisions, &summary.collided));
-    if let Verified::Full { missing, different, examples, .. } = &summary.verified
+    if let Verified::Full {
+        missing,
+        different,
+        examples,
+        ..
+    } = &summary.verified
         && summary.items_lost > 0
     {
-        let mut complaint =
-            format!("{} of the dump missing in the table, {different} with other contents", text::items(*missing));
-        complaint.extend(examples.iter().map(|key| format!("\n{}", text::escape(key))));
+        let mut complaint = format!(
+            "{} of the dump missing in the table, {different} with other contents",
+            text::items(*missing)
+        );
+        complaint.extend(
+            examples
+                .iter()
+                .map(|key| format!("\n{}", text::escape(key))),
+        );
         complaints.push(complaint);
     }
     complaints.extend(summary.boost.as_ref().and_then(BoostOutcome::complaint));
     let failed = summary.failed_settings();
-    complaints.extend(failed.map(|setting| format!("{} was not applied: {}", setting.what, reason(setting))));
+    complaints.extend(
+        failed.map(|setting| format!("{} was not applied: {}", setting.what, reason(setting))),
+    );
     complaints
 }
 
@@ -229,7 +335,10 @@ fn table(summary: &RestoreSummary) -> String {
         TableOutcome::Replaced => "Replaced table",
         TableOutcome::Kept => "Left alone: table",
     };
-    format!("{done} {} of environment {}", summary.target.table, summary.target.environment)
+    format!(
+        "{done} {} of environment {}",
+        summary.target.table, summary.target.environment
+    )
 }
 
 fn written(summary: &RestoreSummary) -> String {
@@ -249,8 +358,18 @@ fn written(summary: &RestoreSummary) -> String {
 fn verified(summary: &RestoreSummary) -> Vec<String> {
     match &summary.verified {
         Verified::None => Vec::new(),
-        Verified::Acknowledged => vec!["  every item was acknowledged; items were not read back".to_owned()],
-        Verified::Full { equal, missing: 0, different: 0, extra, consumed_read_units, wire, .. } => {
+        Verified::Acknowledged => {
+            vec!["  every item was acknowledged; items were not read back".to_owned()]
+        }
+        Verified::Full {
+            equal,
+            missing: 0,
+            different: 0,
+            extra,
+            consumed_read_units,
+            wire,
+            ..
+        } => {
             let (items, units) = (text::items(*equal), text::units(*consumed_read_units));
             let (all, but) = match (summary.items_rejected, summary.items_skipped) {
                 (0, 0) => ("all ", ""),
@@ -258,35 +377,58 @@ fn verified(summary: &RestoreSummary) -> Vec<String> {
                 (_, 0) => ("", ", all but those rejected"),
                 _ => ("", ", all but those rejected or skipped"),
             };
-            let line = format!("  verified: {all}{items} read back and equal{but}, {units} read units consumed");
+            let line = format!(
+                "  verified: {all}{items} read back and equal{but}, {units} read units consumed"
+            );
             let mut lines = vec![line];
             lines.extend(text::travelled(*wire));
             if *extra > 0 {
-                lines.push(format!("  the table also holds {} that the dump does not", text::items(*extra)));
+                lines.push(format!(
+                    "  the table also holds {} that the dump does not",
+                    text::items(*extra)
+                ));
             }
             lines
         }
         Verified::Full { equal, .. } => {
-            vec![format!("  NOT verified: only {} read back and equal", text::items(*equal))]
+            vec![format!(
+                "  NOT verified: only {} read back and equal",
+                text::items(*equal)
+            )]
         }
     }
 }
 
 /// Options of `restoredb` that say which dump and which table, each with a value.
-const PLACES: [&str; 8] =
-    ["--source", "--env", "--envs-dir", "--table", "--profile", "--region", "--endpoint-url", "--role-arn"];
+const PLACES: [&str; 8] = [
+    "--source",
+    "--env",
+    "--envs-dir",
+    "--table",
+    "--profile",
+    "--region",
+    "--endpoint-url",
+    "--role-arn",
+];
 
 /// The command that checks a restore in full, from the words it was started with.
-pub(super) fn full_check(words: impl IntoIterator<Item = OsString>) -> String {
+pub(crate) fn full_check(words: impl IntoIterator<Item = OsString>) -> String {
     let (mut kept, mut environment) = (vec!["verifydb".to_owned()], false);
     let mut words = words.into_iter().skip(1);
     while let Some(word) = words.next() {
         let shown = word.to_string_lossy();
-        let (name, has_value) = shown.split_once('=').map_or((&*shown, false), |(name, _)| (name, true));
+        let (name, has_value) = shown
+            .split_once('=')
+            .map_or((&*shown, false), |(name, _)| (name, true));
         environment |= matches!(name, "--env" | "--no-env");
         if PLACES.contains(&name) {
             let value = if has_value { None } else { words.next() };
-            kept.extend([&word].into_iter().chain(&value).map(|word| text::quoted(word)));
+            kept.extend(
+                [&word]
+                    .into_iter()
+                    .chain(&value)
+                    .map(|word| text::quoted(word)),
+            );
         } else if name == "--no-env" {
             kept.push(name.to_owned());
         }
@@ -396,7 +538,10 @@ mod tests {
     #[test]
     fn a_dump_names_its_files_one_a_line() {
         let summary = DumpSummary {
-            files: vec!["backups/dynamodb/local/table-data.json".to_owned(), "backups/dynamodb/local/x".to_owned()],
+            files: vec![
+                "backups/dynamodb/local/table-data.json".to_owned(),
+                "backups/dynamodb/local/x".to_owned(),
+            ],
             items: 312,
             data_bytes: 118_000,
             consumed_read_units: 15.5,
@@ -418,15 +563,31 @@ mod tests {
 
     #[test]
     fn a_dump_names_what_it_could_not_read() {
-        let not_captured = vec!["ContinuousBackups: AccessDeniedException: eve is not authorized".to_owned()];
-        let lines = dump(&DumpSummary { not_captured, ..schema_dumped() }, Content::SchemaOnly);
-        assert_eq!(lines[1..], ["Not captured:", "  ContinuousBackups: AccessDeniedException: eve is not authorized"]);
+        let not_captured =
+            vec!["ContinuousBackups: AccessDeniedException: eve is not authorized".to_owned()];
+        let lines = dump(
+            &DumpSummary {
+                not_captured,
+                ..schema_dumped()
+            },
+            Content::SchemaOnly,
+        );
+        assert_eq!(
+            lines[1..],
+            [
+                "Not captured:",
+                "  ContinuousBackups: AccessDeniedException: eve is not authorized"
+            ]
+        );
     }
 
     #[test]
     fn a_dump_of_the_schema_claims_no_items() {
         let lines = dump(&schema_dumped(), Content::SchemaOnly);
-        assert_eq!(lines, ["Dumped the schema of table films in 0.50 s; no item was read"]);
+        assert_eq!(
+            lines,
+            ["Dumped the schema of table films in 0.50 s; no item was read"]
+        );
     }
 
     #[test]
@@ -463,7 +624,10 @@ mod tests {
                  {\"id\":{\"S\":\"\\u{1b}\"}}",
             ]
         );
-        assert!(restore(&summary).contains(&"  NOT verified: only 309 items read back and equal".to_owned()));
+        assert!(
+            restore(&summary)
+                .contains(&"  NOT verified: only 309 items read back and equal".to_owned())
+        );
     }
 
     #[test]
@@ -475,11 +639,22 @@ mod tests {
             verified: read_back(309, 0, 0, &[]),
             ..restored()
         };
-        for (summary, told) in [(of(3, 0), "rejected"), (of(0, 3), "skipped"), (of(1, 2), "rejected or skipped")] {
-            let line =
-                format!("  verified: 309 items read back and equal, all but those {told}, 40 read units consumed");
+        for (summary, told) in [
+            (of(3, 0), "rejected"),
+            (of(0, 3), "skipped"),
+            (of(1, 2), "rejected or skipped"),
+        ] {
+            let line = format!(
+                "  verified: 309 items read back and equal, all but those {told}, 40 read units consumed"
+            );
             assert!(restore(&summary).contains(&line), "{:?}", restore(&summary));
-            assert!(complaints(&summary).iter().all(|words| words.contains("rejected")), "{:?}", complaints(&summary));
+            assert!(
+                complaints(&summary)
+                    .iter()
+                    .all(|words| words.contains("rejected")),
+                "{:?}",
+                complaints(&summary)
+            );
         }
     }
 
@@ -494,17 +669,35 @@ mod tests {
         let summary = RestoreSummary {
             settings: vec![
                 outcome(Setting::Tags, "2 tags", SettingResult::Applied, None),
-                outcome(Setting::Kinesis, "Kinesis destination clicks", SettingResult::Skipped, Some("another table")),
-                outcome(Setting::Ttl, "TTL on expires", SettingResult::Failed, Some("UpdateTimeToLive failed: no")),
+                outcome(
+                    Setting::Kinesis,
+                    "Kinesis destination clicks",
+                    SettingResult::Skipped,
+                    Some("another table"),
+                ),
+                outcome(
+                    Setting::Ttl,
+                    "TTL on expires",
+                    SettingResult::Failed,
+                    Some("UpdateTimeToLive failed: no"),
+                ),
             ],
             not_restored: Vec::new(),
             ..restored()
         };
         assert_eq!(
             restore(&summary)[3..],
-            ["Settings applied:", "  2 tags", "Settings skipped:", "  Kinesis destination clicks: another table"]
+            [
+                "Settings applied:",
+                "  2 tags",
+                "Settings skipped:",
+                "  Kinesis destination clicks: another table"
+            ]
         );
-        assert_eq!(complaints(&summary), ["TTL on expires was not applied: UpdateTimeToLive failed: no"]);
+        assert_eq!(
+            complaints(&summary),
+            ["TTL on expires was not applied: UpdateTimeToLive failed: no"]
+        );
         assert!(!summary.is_whole());
     }
 
@@ -517,23 +710,45 @@ mod tests {
             not_taken_back,
             is_ignored: false,
         };
-        let good = RestoreSummary { boost: Some(outcome(None)), ..restored() };
-        let line = "  boosted: on-demand while the items were written, provisioned 5 RCU / 5 WCU now";
-        assert!(restore(&good).contains(&line.to_owned()) && good.is_whole() && complaints(&good).is_empty());
-        let stays = NotTakenBack { reason: "limit".to_owned(), command: Some("aws dynamodb update-table".to_owned()) };
-        let bad = RestoreSummary { boost: Some(outcome(Some(stays))), ..restored() };
+        let good = RestoreSummary {
+            boost: Some(outcome(None)),
+            ..restored()
+        };
+        let line =
+            "  boosted: on-demand while the items were written, provisioned 5 RCU / 5 WCU now";
+        assert!(
+            restore(&good).contains(&line.to_owned())
+                && good.is_whole()
+                && complaints(&good).is_empty()
+        );
+        let stays = NotTakenBack {
+            reason: "limit".to_owned(),
+            command: Some("aws dynamodb update-table".to_owned()),
+        };
+        let bad = RestoreSummary {
+            boost: Some(outcome(Some(stays))),
+            ..restored()
+        };
         assert!(!bad.is_whole());
         assert_eq!(
             complaints(&bad),
-            ["the boost was not taken back, the table may not be provisioned 5 RCU / 5 WCU again: limit\n\
-              do it by hand: aws dynamodb update-table"]
+            [
+                "the boost was not taken back, the table may not be provisioned 5 RCU / 5 WCU again: limit\n\
+              do it by hand: aws dynamodb update-table"
+            ]
         );
     }
 
     #[test]
     fn a_table_left_alone() {
-        let summary = RestoreSummary { table: TableOutcome::Kept, ..restored() };
-        assert_eq!(restore(&summary), ["Left alone: table films of environment local: nothing to do"]);
+        let summary = RestoreSummary {
+            table: TableOutcome::Kept,
+            ..restored()
+        };
+        assert_eq!(
+            restore(&summary),
+            ["Left alone: table films of environment local: nothing to do"]
+        );
     }
 
     #[test]
@@ -545,7 +760,10 @@ mod tests {
             )),
             r"verifydb --env=dev --source 'it'\''s'"
         );
-        assert_eq!(full_check(words("restoredb --yes --table b")), "verifydb --table b --env=local");
+        assert_eq!(
+            full_check(words("restoredb --yes --table b")),
+            "verifydb --table b --env=local"
+        );
         assert_eq!(
             full_check(words("restoredb --no-env --region r --table b")),
             "verifydb --no-env --region r --table b"

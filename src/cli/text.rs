@@ -13,7 +13,7 @@ use indicatif::{DecimalBytes, HumanCount, HumanFloatCount};
 use crate::store::WireBytes;
 
 /// The text with every character that would steer a terminal, reorder a line or break it written as `\u{1b}`.
-pub(super) fn escape(text: &str) -> Cow<'_, str> {
+pub(crate) fn escape(text: &str) -> Cow<'_, str> {
     if !text.contains(is_steering) {
         return Cow::Borrowed(text);
     }
@@ -40,15 +40,20 @@ fn is_steering(character: char) -> bool {
 
 /// A word as a shell reads it back: any POSIX shell, and where it has what a terminal does not show as it is (line breaks, bytes
 /// that are no text) bash, zsh and ksh.
-pub(super) fn quoted(word: &OsStr) -> String {
+pub(crate) fn quoted(word: &OsStr) -> String {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_=./:,@%+".contains(byte);
     let bytes = word.as_encoded_bytes();
     match word.to_str() {
         Some(text) if !text.is_empty() && bytes.iter().all(plain) => text.to_owned(),
-        Some(text) if !text.chars().any(char::is_control) => format!("'{}'", text.replace('\'', r"'\''")),
+        Some(text) if !text.chars().any(char::is_control) => {
+            format!("'{}'", text.replace('\'', r"'\''"))
+        }
         _ => format!(
             "$'{}'",
-            bytes.utf8_chunks().map(|chunk| escaped(chunk.valid(), chunk.invalid())).collect::<String>()
+            bytes
+                .utf8_chunks()
+                .map(|chunk| escaped(chunk.valid(), chunk.invalid()))
+                .collect::<String>()
         ),
     }
 }
@@ -78,13 +83,19 @@ fn push_octal(shown: &mut String, bytes: &[u8]) {
 }
 
 /// Two columns, the first as wide as its widest entry, indented by two spaces.
-pub(super) fn rows<L: AsRef<str>, V: AsRef<str>>(rows: &[(L, V)]) -> Vec<String> {
-    let width = rows.iter().map(|(label, _)| label.as_ref().chars().count()).max().unwrap_or(0);
-    rows.iter().map(|(label, value)| format!("  {:width$}  {}", label.as_ref(), value.as_ref())).collect()
+pub(crate) fn rows<L: AsRef<str>, V: AsRef<str>>(rows: &[(L, V)]) -> Vec<String> {
+    let width = rows
+        .iter()
+        .map(|(label, _)| label.as_ref().chars().count())
+        .max()
+        .unwrap_or(0);
+    rows.iter()
+        .map(|(label, value)| format!("  {:width$}  {}", label.as_ref(), value.as_ref()))
+        .collect()
 }
 
 /// Things and why they are so, indented by two spaces; those with the same reason share a line: `a, b: denied`.
-pub(super) fn with_reasons<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Vec<String> {
+pub(crate) fn with_reasons<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Vec<String> {
     let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
     for (what, reason) in pairs {
         match groups.iter_mut().find(|(known, _)| *known == reason) {
@@ -92,41 +103,49 @@ pub(super) fn with_reasons<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str
             None => groups.push((reason, vec![what])),
         }
     }
-    groups.into_iter().map(|(reason, things)| format!("  {}: {reason}", things.join(", "))).collect()
+    groups
+        .into_iter()
+        .map(|(reason, things)| format!("  {}: {reason}", things.join(", ")))
+        .collect()
 }
 
 /// `1 item`, `12,345 items`.
-pub(super) fn items(count: u64) -> String {
+pub(crate) fn items(count: u64) -> String {
     counted(count, "item")
 }
 
 /// `12,345`.
-pub(super) fn count(count: u64) -> String {
+pub(crate) fn count(count: u64) -> String {
     HumanCount(count).to_string()
 }
 
 /// `1 segment`, `2 segments`.
-pub(super) fn counted(count: u64, unit: &str) -> String {
-    format!("{} {unit}{}", HumanCount(count), if count == 1 { "" } else { "s" })
+pub(crate) fn counted(count: u64, unit: &str) -> String {
+    format!(
+        "{} {unit}{}",
+        HumanCount(count),
+        if count == 1 { "" } else { "s" }
+    )
 }
 
 /// `512 B`, `1.50 MB`.
-pub(super) fn bytes(count: u64) -> String {
+pub(crate) fn bytes(count: u64) -> String {
     DecimalBytes(count).to_string()
 }
 
 /// A line on the bytes that travelled, where they were fewer than they hold.
-pub(super) fn travelled(wire: WireBytes) -> Option<String> {
-    wire.are_compressed().then(|| format!("  {} travelled, compressed", bytes(wire.travelled)))
+pub(crate) fn travelled(wire: WireBytes) -> Option<String> {
+    wire.are_compressed()
+        .then(|| format!("  {} travelled, compressed", bytes(wire.travelled)))
 }
 
 /// A count that need not be whole: `12,345.5`.
-pub(super) fn units(count: f64) -> String {
+pub(crate) fn units(count: f64) -> String {
     HumanFloatCount(count).to_string()
 }
 
 /// A time that something took: `0.42 s`, `12.3 s`, `1m 12s`, `2h 3m 20s`.
-pub(super) fn seconds(seconds: f64) -> String {
+pub(crate) fn seconds(seconds: f64) -> String {
     match seconds {
         short if short < 9.995 => format!("{short:.2} s"),
         medium if medium < 59.95 => format!("{medium:.1} s"),
@@ -138,7 +157,7 @@ pub(super) fn seconds(seconds: f64) -> String {
 }
 
 /// A rate, or nothing where the time is too short to tell one.
-pub(super) fn rate(items: u64, bytes: u64, seconds: f64) -> Option<String> {
+pub(crate) fn rate(items: u64, bytes: u64, seconds: f64) -> Option<String> {
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
@@ -146,17 +165,22 @@ pub(super) fn rate(items: u64, bytes: u64, seconds: f64) -> Option<String> {
         reason = "a rate to read"
     )]
     let per_second = |count: u64| (count as f64 / seconds).round() as u64;
-    (seconds >= 0.05 && items > 0)
-        .then(|| format!("{} items/s, {}/s", HumanCount(per_second(items)), DecimalBytes(per_second(bytes))))
+    (seconds >= 0.05 && items > 0).then(|| {
+        format!(
+            "{} items/s, {}/s",
+            HumanCount(per_second(items)),
+            DecimalBytes(per_second(bytes))
+        )
+    })
 }
 
 /// `2026-11-20T09:00:00Z`.
-pub(super) fn moment(at: DateTime<Utc>) -> String {
+pub(crate) fn moment(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 /// How long ago a moment was: `3 days ago`. A moment to come is a clock that is wrong, and said to be.
-pub(super) fn age(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
+pub(crate) fn age(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
     let passed = now - at;
     if passed < TimeDelta::seconds(-60) {
         return "in the future, by this machine's clock".to_owned();
@@ -182,22 +206,41 @@ mod tests {
     fn what_steers_a_terminal_is_shown_not_obeyed() {
         assert_eq!(escape("\u{1b}[2Jgone\r\n"), r"\u{1b}[2Jgone\u{d}\u{a}");
         assert_eq!(escape("a\u{9b}31m\u{7f}\u{0}"), r"a\u{9b}31m\u{7f}\u{0}");
-        assert_eq!(escape("user\u{202e}txt.exe\u{2066}"), r"user\u{202e}txt.exe\u{2066}");
+        assert_eq!(
+            escape("user\u{202e}txt.exe\u{2066}"),
+            r"user\u{202e}txt.exe\u{2066}"
+        );
         for harmless in ["music", "Größe → 🎵", "{\"id\":{\"S\":\"a\"}}", "e\u{301}"] {
-            assert!(matches!(escape(harmless), Cow::Borrowed(text) if text == harmless), "{harmless}");
+            assert!(
+                matches!(escape(harmless), Cow::Borrowed(text) if text == harmless),
+                "{harmless}"
+            );
         }
     }
 
     #[test]
     fn columns_are_aligned_by_characters() {
-        assert_eq!(rows(&[("Größe", "1"), ("a", "2")]), ["  Größe  1", "  a      2"]);
+        assert_eq!(
+            rows(&[("Größe", "1"), ("a", "2")]),
+            ["  Größe  1", "  a      2"]
+        );
         assert!(rows::<&str, &str>(&[]).is_empty());
     }
 
     #[test]
     fn what_has_one_reason_is_one_line() {
-        let pairs = [("PITR", "denied"), ("policy", "the target is another table"), ("tags", "denied")];
-        assert_eq!(with_reasons(pairs), ["  PITR, tags: denied", "  policy: the target is another table"]);
+        let pairs = [
+            ("PITR", "denied"),
+            ("policy", "the target is another table"),
+            ("tags", "denied"),
+        ];
+        assert_eq!(
+            with_reasons(pairs),
+            [
+                "  PITR, tags: denied",
+                "  policy: the target is another table"
+            ]
+        );
     }
 
     #[test]
@@ -206,8 +249,14 @@ mod tests {
             (items(1), items(0), items(1_234_567)),
             ("1 item".into(), "0 items".into(), "1,234,567 items".into())
         );
-        assert_eq!((bytes(512), bytes(1_500_000)), ("512 B".into(), "1.50 MB".into()));
-        assert_eq!((units(40.0), units(1234.5)), ("40".into(), "1,234.5".into()));
+        assert_eq!(
+            (bytes(512), bytes(1_500_000)),
+            ("512 B".into(), "1.50 MB".into())
+        );
+        assert_eq!(
+            (units(40.0), units(1234.5)),
+            ("40".into(), "1,234.5".into())
+        );
     }
 
     #[test]
@@ -222,7 +271,10 @@ mod tests {
         ] {
             assert_eq!(seconds(time), text);
         }
-        assert_eq!(rate(1000, 50_000, 2.0).as_deref(), Some("500 items/s, 25.00 kB/s"));
+        assert_eq!(
+            rate(1000, 50_000, 2.0).as_deref(),
+            Some("500 items/s, 25.00 kB/s")
+        );
         assert_eq!(rate(1000, 50_000, 0.0), None);
         assert_eq!(rate(0, 0, 2.0), None);
     }
@@ -240,7 +292,11 @@ mod tests {
             (45 * 86_400, "1 month ago"),
             (800 * 86_400, "2 years ago"),
         ] {
-            assert_eq!(age(now - TimeDelta::seconds(seconds), now), text, "{seconds}");
+            assert_eq!(
+                age(now - TimeDelta::seconds(seconds), now),
+                text,
+                "{seconds}"
+            );
         }
     }
 }

@@ -16,33 +16,51 @@ use crate::ops::{Shown, Trial};
 ///
 /// # Errors
 /// The report cannot be written.
-pub(super) fn conclude(
+pub(crate) fn conclude(
     plan: &impl Serialize,
     is_transformed: bool,
     trial: Option<Trial>,
     session: &Session,
 ) -> Result<Finished> {
-    let Some(trial) = trial else { return Finished::planned(plan) };
+    let Some(trial) = trial else {
+        return Finished::planned(plan);
+    };
     session.progress.end();
     for shown in &trial.shown {
         session.console.painted(&before_and_after(shown));
     }
-    let subject = if is_transformed { "The transform would" } else { "The restore would" };
-    session.console.section(subject, &lines(&trial, is_transformed));
+    let subject = if is_transformed {
+        "The transform would"
+    } else {
+        "The restore would"
+    };
+    session
+        .console
+        .section(subject, &lines(&trial, is_transformed));
     session.console.lines(&warnings(&trial));
     Finished::tried(plan, &trial)
 }
 
 /// The findings.
 fn lines(trial: &Trial, is_transformed: bool) -> Vec<String> {
-    let out = format!("{}, {}", text::items(trial.items_out), text::bytes(trial.bytes_out));
+    let out = format!(
+        "{}, {}",
+        text::items(trial.items_out),
+        text::bytes(trial.bytes_out)
+    );
     let rejected = text::count(trial.rejected);
-    let mut rows = vec![(if is_transformed { "take" } else { "read" }, text::items(trial.items_in))];
+    let mut rows = vec![(
+        if is_transformed { "take" } else { "read" },
+        text::items(trial.items_in),
+    )];
     if is_transformed {
         rows.push(("change", text::count(trial.changed)));
         rows.push(("leave out", text::count(trial.left_out)));
     }
-    rows.extend([("reject", rejected), (if is_transformed { "give" } else { "write" }, out)]);
+    rows.extend([
+        ("reject", rejected),
+        (if is_transformed { "give" } else { "write" }, out),
+    ]);
     rows.extend(cost_text::rows(&trial.cost, ""));
     let key = match trial.without_key {
         0 => "every item has it".to_owned(),
@@ -50,12 +68,24 @@ fn lines(trial: &Trial, is_transformed: bool) -> Vec<String> {
     };
     rows.push(("key", key));
     if trial.too_large > 0 {
-        rows.push(("size", format!("{} over {} bytes", text::items(trial.too_large), text::count(ITEM_BYTES))));
+        rows.push((
+            "size",
+            format!(
+                "{} over {} bytes",
+                text::items(trial.too_large),
+                text::count(ITEM_BYTES)
+            ),
+        ));
     }
     let mut lines = text::rows(&rows);
     if !trial.reasons.is_empty() {
         lines.push("  reasons of rejections:".to_owned());
-        lines.extend(trial.reasons.iter().map(|(reason, count)| format!("    {} × {reason}", text::count(*count))));
+        lines.extend(
+            trial
+                .reasons
+                .iter()
+                .map(|(reason, count)| format!("    {} × {reason}", text::count(*count))),
+        );
     }
     lines
 }
@@ -69,7 +99,14 @@ fn warnings(trial: &Trial) -> Vec<String> {
 
 /// An item and what became of it: lines and how they look.
 fn before_and_after(shown: &Shown) -> Vec<(String, Style)> {
-    let (before, after) = (spread(&shown.before), shown.after.iter().map(|item| spread(item)).collect::<String>());
+    let (before, after) = (
+        spread(&shown.before),
+        shown
+            .after
+            .iter()
+            .map(|item| spread(item))
+            .collect::<String>(),
+    );
     let diff = TextDiff::from_lines(&before, &after);
     let mut lines: Vec<_> = diff
         .iter_all_changes()
@@ -79,7 +116,10 @@ fn before_and_after(shown: &Shown) -> Vec<(String, Style)> {
                 ChangeTag::Delete => ('-', Style::new().red()),
                 ChangeTag::Insert => ('+', Style::new().green()),
             };
-            (format!("{sign} {}", change.value().trim_end_matches('\n')), look)
+            (
+                format!("{sign} {}", change.value().trim_end_matches('\n')),
+                look,
+            )
         })
         .collect();
     if let Some(reason) = &shown.rejected {
@@ -96,7 +136,9 @@ fn spread(item: &[u8]) -> String {
     let Ok(Value::Object(attributes)) = serde_json::from_slice(item) else {
         return format!("{}\n", String::from_utf8_lossy(item));
     };
-    let lines = attributes.iter().map(|(name, value)| format!("  {}: {value}\n", Value::from(name.as_str())));
+    let lines = attributes
+        .iter()
+        .map(|(name, value)| format!("  {}: {value}\n", Value::from(name.as_str())));
     format!("{{\n{}}}\n", lines.collect::<String>())
 }
 
@@ -113,10 +155,20 @@ mod tests {
             after: vec![Bytes::from_static(br#"{"id":{"S":"a"},"new":{"N":"1"}}"#)],
             rejected: None,
         };
-        let lines: Vec<String> = before_and_after(&shown).into_iter().map(|(line, _)| line).collect();
+        let lines: Vec<String> = before_and_after(&shown)
+            .into_iter()
+            .map(|(line, _)| line)
+            .collect();
         assert_eq!(
             lines,
-            ["  {", r#"    "id": {"S":"a"}"#, r#"-   "old": {"N":"1"}"#, r#"+   "new": {"N":"1"}"#, "  }", ""]
+            [
+                "  {",
+                r#"    "id": {"S":"a"}"#,
+                r#"-   "old": {"N":"1"}"#,
+                r#"+   "new": {"N":"1"}"#,
+                "  }",
+                ""
+            ]
         );
     }
 
@@ -124,8 +176,15 @@ mod tests {
     fn what_goes_no_further_says_why() {
         let shown = |rejected: Option<&str>| {
             let rejected = rejected.map(ToOwned::to_owned);
-            let shown = Shown { before: Bytes::from_static(b"{}"), after: Vec::new(), rejected };
-            before_and_after(&shown).into_iter().map(|(line, _)| line).collect::<Vec<_>>()
+            let shown = Shown {
+                before: Bytes::from_static(b"{}"),
+                after: Vec::new(),
+                rejected,
+            };
+            before_and_after(&shown)
+                .into_iter()
+                .map(|(line, _)| line)
+                .collect::<Vec<_>>()
         };
         assert!(shown(None).contains(&"left out".to_owned()));
         assert!(shown(Some("no name")).contains(&"rejected: no name".to_owned()));

@@ -15,22 +15,40 @@ use crate::store::{MissingDatabase, Store};
 ///
 /// # Errors
 /// Whatever stops it; what is to be told to people.
-pub(super) async fn run(intent: VerifyIntent, session: Session) -> Result<Finished> {
+pub(crate) async fn run(intent: VerifyIntent, session: Session) -> Result<Finished> {
     match &intent.question {
         Question::Dump { quick } => dump(&intent, *quick, &session).await,
         Question::Schema => schema(&intent, &session).await,
         Question::Table => table(&intent, &session).await,
-        Question::Tables { environment, table, schema_only } => {
-            tables(&intent, (environment.as_ref(), table.as_ref()), *schema_only, &session).await
+        Question::Tables {
+            environment,
+            table,
+            schema_only,
+        } => {
+            tables(
+                &intent,
+                (environment.as_ref(), table.as_ref()),
+                *schema_only,
+                &session,
+            )
+            .await
         }
     }
 }
 
 async fn dump(intent: &VerifyIntent, quick: bool, session: &Session) -> Result<Finished> {
-    let work = verify::dump(intent.source(), quick, intent.options.accept_incomplete, session.reporter());
+    let work = verify::dump(
+        intent.source(),
+        quick,
+        intent.options.accept_incomplete,
+        session.reporter(),
+    );
     let found = unless_cancelled(&session.cancel, work).await?;
     session.progress.end();
-    found.warnings.iter().for_each(|warning| session.console.warning(warning));
+    found
+        .warnings
+        .iter()
+        .for_each(|warning| session.console.warning(warning));
     if found.is_whole() {
         session.console.result(&verify_text::whole(&found));
         return Finished::acted(&found, true);
@@ -42,7 +60,10 @@ async fn dump(intent: &VerifyIntent, quick: bool, session: &Session) -> Result<F
 async fn schema(intent: &VerifyIntent, session: &Session) -> Result<Finished> {
     let environment = session.environment(&intent.common)?;
     let table = environment.single_table()?.map(ToOwned::to_owned);
-    let request = RestoreRequest { table, ..RestoreRequest::new(intent.source()) };
+    let request = RestoreRequest {
+        table,
+        ..RestoreRequest::new(intent.source())
+    };
     diff::run(&intent.common, &environment, &request, session).await
 }
 
@@ -61,7 +82,10 @@ async fn tables(
     session: &Session,
 ) -> Result<Finished> {
     let request = intent.other(other_environment, other_table);
-    let other = Common { environment: request, ..intent.common.clone() };
+    let other = Common {
+        environment: request,
+        ..intent.common.clone()
+    };
     let (environment, store) = open(&intent.common, session).await?;
     let (against, against_store) = match other_environment {
         // One store has one cap of read units, and an embedded database one engine.
@@ -80,18 +104,27 @@ async fn tables(
 
 async fn open(common: &Common, session: &Session) -> Result<(Environment, Store)> {
     let environment = session.environment(common)?;
-    let store = session.open(&environment, common, MissingDatabase::Refuse).await?;
+    let store = session
+        .open(&environment, common, MissingDatabase::Refuse)
+        .await?;
     Ok((environment, store))
 }
 
 fn live<'a>(environment: &'a Environment, store: &'a Store) -> Result<LiveTable<'a, Store>> {
     let table = environment.single_table()?.map(ToOwned::to_owned);
-    Ok(LiveTable { environment, store, table })
+    Ok(LiveTable {
+        environment,
+        store,
+        table,
+    })
 }
 
 fn tell(found: &Comparison, session: &Session) -> Result<Finished> {
     session.progress.end();
-    found.warnings.iter().for_each(|warning| session.console.warning(warning));
+    found
+        .warnings
+        .iter()
+        .for_each(|warning| session.console.warning(warning));
     session.console.result(&verify_text::compared(found));
     if !found.is_equal() {
         session.console.complain(&verify_text::differing(found));

@@ -4,17 +4,33 @@ use super::text;
 use crate::ops::verify::{AttributeDifference, Comparison, DumpVerdict, Example, Fault};
 
 /// What a whole dump holds.
-pub(super) fn whole(found: &DumpVerdict) -> Vec<String> {
+pub(crate) fn whole(found: &DumpVerdict) -> Vec<String> {
     let took = text::seconds(found.seconds);
     if found.quick {
-        return vec![format!("{} is as it was written, by its checksums ({took})", found.source)];
+        return vec![format!(
+            "{} is as it was written, by its checksums ({took})",
+            found.source
+        )];
     }
     let mut lines = vec![format!("{} is whole ({took})", found.source)];
-    let counts = [found.items.map(text::items), found.data_bytes.map(text::bytes)];
+    let counts = [
+        found.items.map(text::items),
+        found.data_bytes.map(text::bytes),
+    ];
     let of = found.table.iter().map(|table| format!("of table {table}"));
-    lines.push(format!("  {}", counts.into_iter().flatten().chain(of).collect::<Vec<_>>().join(", ")));
+    lines.push(format!(
+        "  {}",
+        counts
+            .into_iter()
+            .flatten()
+            .chain(of)
+            .collect::<Vec<_>>()
+            .join(", ")
+    ));
     if found.duplicates.is_some() {
-        lines.push("  every item has a key of the schema's types, and no two have the same".to_owned());
+        lines.push(
+            "  every item has a key of the schema's types, and no two have the same".to_owned(),
+        );
     }
     if !found.complete {
         lines.push("  it holds a part of the table".to_owned());
@@ -23,8 +39,12 @@ pub(super) fn whole(found: &DumpVerdict) -> Vec<String> {
 }
 
 /// What is damaged in a dump.
-pub(super) fn damaged(found: &DumpVerdict) -> String {
-    let mut lines = vec![format!("{} is not whole: {}", found.source, text::counted(found.findings_total, "finding"))];
+pub(crate) fn damaged(found: &DumpVerdict) -> String {
+    let mut lines = vec![format!(
+        "{} is not whole: {}",
+        found.source,
+        text::counted(found.findings_total, "finding")
+    )];
     lines.extend(found.findings.iter().map(|finding| format!("  {finding}")));
     let unlisted = found.findings_total - found.findings.len() as u64;
     if unlisted > 0 {
@@ -41,11 +61,13 @@ pub(super) fn damaged(found: &DumpVerdict) -> String {
 }
 
 /// What both sides hold.
-pub(super) fn compared(found: &Comparison) -> Vec<String> {
+pub(crate) fn compared(found: &Comparison) -> Vec<String> {
     let Comparison { source, target, .. } = found;
     let took = text::seconds(found.seconds);
     if found.key_schemas.is_some() {
-        return vec![format!("Compared {target} with {source}: no item, the keys differ")];
+        return vec![format!(
+            "Compared {target} with {source}: no item, the keys differ"
+        )];
     }
     let mut lines = vec![
         format!("Compared {target} with {source} in {took}"),
@@ -53,13 +75,21 @@ pub(super) fn compared(found: &Comparison) -> Vec<String> {
         format!("  missing    {}", text::items(found.missing)),
         format!("  different  {}", text::items(found.different)),
         format!("  extra      {}", text::items(found.extra)),
-        format!("  {} read units consumed", text::units(found.consumed_read_units)),
+        format!(
+            "  {} read units consumed",
+            text::units(found.consumed_read_units)
+        ),
     ];
     lines.extend(text::travelled(found.wire));
     if let Some(sample) = &found.sample {
-        let side = |looked_at: u64, all: u64, name: &str| format!("    {looked_at} of {} of {name}", text::items(all));
+        let side = |looked_at: u64, all: u64, name: &str| {
+            format!("    {looked_at} of {} of {name}", text::items(all))
+        };
         let told = [
-            format!("  a sample of {}% of the keys; every count below is the sample's", sample.percent),
+            format!(
+                "  a sample of {}% of the keys; every count below is the sample's",
+                sample.percent
+            ),
             side(sample.source_items, found.source_items, source),
             side(sample.target_items, found.target_items, target),
         ];
@@ -67,7 +97,9 @@ pub(super) fn compared(found: &Comparison) -> Vec<String> {
     }
     if found.superseded > 0 {
         let superseded = text::items(found.superseded);
-        lines.push(format!("  {superseded} superseded by a later version in the same source, and not compared"));
+        lines.push(format!(
+            "  {superseded} superseded by a later version in the same source, and not compared"
+        ));
     }
     if found.is_equal() {
         lines.extend(examples(found));
@@ -79,20 +111,27 @@ pub(super) fn compared(found: &Comparison) -> Vec<String> {
 }
 
 /// What is not equal.
-pub(super) fn differing(found: &Comparison) -> String {
+pub(crate) fn differing(found: &Comparison) -> String {
     let Comparison { source, target, .. } = found;
     if let Some(keys) = &found.key_schemas {
-        let mut lines = vec![format!("{target} has another key than {source}, so their items cannot be compared")];
+        let mut lines = vec![format!(
+            "{target} has another key than {source}, so their items cannot be compared"
+        )];
         for (side, key) in [(source, &keys.source), (target, &keys.target)] {
             lines.push(format!("  {side}"));
             lines.extend(key.iter().map(|part| format!("    {}", part.trim_end())));
         }
         return lines.join("\n");
     }
-    let mut lines = vec![format!("{target} does not hold what {source} holds: {}", counts(found))];
+    let mut lines = vec![format!(
+        "{target} does not hold what {source} holds: {}",
+        counts(found)
+    )];
     if found.without_key > 0 {
         let without_key = text::items(found.without_key);
-        lines.push(format!("  {without_key} of {source} have no key of the table's types"));
+        lines.push(format!(
+            "  {without_key} of {source} have no key of the table's types"
+        ));
     }
     lines.extend(examples(found));
     lines.join("\n")
@@ -100,21 +139,38 @@ pub(super) fn differing(found: &Comparison) -> String {
 
 fn counts(found: &Comparison) -> String {
     let extra = if found.exact { found.extra } else { 0 };
-    let counts = [(found.missing, "missing"), (found.different, "different"), (extra, "extra")];
+    let counts = [
+        (found.missing, "missing"),
+        (found.different, "different"),
+        (extra, "extra"),
+    ];
     let told = counts.into_iter().filter(|(count, _)| *count > 0);
-    told.map(|(count, word)| format!("{} {word}", text::items(count))).collect::<Vec<_>>().join(", ")
+    told.map(|(count, word)| format!("{} {word}", text::items(count)))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn examples(found: &Comparison) -> Vec<String> {
     let mut lines = Vec::new();
-    for Example { fault, key, attributes } in &found.examples {
+    for Example {
+        fault,
+        key,
+        attributes,
+    } in &found.examples
+    {
         lines.push(format!("  {:9}  {key}", word_of(*fault)));
         lines.extend(attributes.iter().map(attribute));
     }
-    for (fault, count) in
-        [(Fault::Missing, found.missing), (Fault::Different, found.different), (Fault::Extra, found.extra)]
-    {
-        let shown = found.examples.iter().filter(|example| example.fault == fault).count() as u64;
+    for (fault, count) in [
+        (Fault::Missing, found.missing),
+        (Fault::Different, found.different),
+        (Fault::Extra, found.extra),
+    ] {
+        let shown = found
+            .examples
+            .iter()
+            .filter(|example| example.fault == fault)
+            .count() as u64;
         if shown > 0 && count > shown {
             lines.push(format!("  … of {count} {}", word_of(fault)));
         }
@@ -132,5 +188,10 @@ fn word_of(fault: Fault) -> &'static str {
 
 fn attribute(difference: &AttributeDifference) -> String {
     let side = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
-    format!("      {}: {} / {}", difference.name, side(&difference.source), side(&difference.target))
+    format!(
+        "      {}: {} / {}",
+        difference.name,
+        side(&difference.source),
+        side(&difference.target)
+    )
 }

@@ -61,13 +61,19 @@ pub enum Question {
 impl fmt::Display for Question {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::CrossEnvironment { source, target } => write!(f, "Source: {source} → Target: {target}"),
+            Self::CrossEnvironment { source, target } => {
+                write!(f, "Source: {source} → Target: {target}")
+            }
             Self::RemoteTarget { place } => write!(f, "Remote target: {place}"),
             Self::ReplaceTable { table, losses } if losses.is_empty() => {
                 write!(f, "table {table:?} and its items will be deleted")
             }
             Self::ReplaceTable { table, losses } => {
-                write!(f, "table {table:?} and its items will be deleted, and with it {}", losses.join(", "))
+                write!(
+                    f,
+                    "table {table:?} and its items will be deleted, and with it {}",
+                    losses.join(", ")
+                )
             }
             Self::OtherRisk(risk) => f.write_str(risk),
         }
@@ -118,15 +124,29 @@ pub enum Ask {
 impl Approval {
     /// For writing to `table` in `environment`.
     #[must_use]
-    pub fn of_table(environment: &Environment, table: impl Into<String>, questions: Vec<Question>) -> Self {
+    pub fn of_table(
+        environment: &Environment,
+        table: impl Into<String>,
+        questions: Vec<Question>,
+    ) -> Self {
         let (name, protected) = (environment.name().to_owned(), environment.is_protected());
-        Self { target: Some(Target { environment: name, table: table.into(), protected }), questions }
+        Self {
+            target: Some(Target {
+                environment: name,
+                table: table.into(),
+                protected,
+            }),
+            questions,
+        }
     }
 
     /// For replacing a dump on disk. Its confirmation covers no table.
     #[must_use]
     pub fn of_dump(questions: Vec<Question>) -> Self {
-        Self { target: None, questions }
+        Self {
+            target: None,
+            questions,
+        }
     }
 
     /// The questions, to be shown before anybody is asked.
@@ -141,7 +161,9 @@ impl Approval {
     /// `--confirm` names another table than the target.
     pub fn decide(&self, answers: &Answers) -> Result<Decision> {
         if let (Some(target), Some(name)) = (&self.target, &answers.confirm) {
-            return self.named(target, name, "--confirm names").map(Decision::Granted);
+            return self
+                .named(target, name, "--confirm names")
+                .map(Decision::Granted);
         }
         match self.protected_target() {
             Some(target) => Ok(Decision::Ask(Ask::TypeName(target.table.clone()))),
@@ -158,7 +180,13 @@ impl Approval {
         if self.protected_target().is_some() {
             return Err(self.unanswered());
         }
-        if yes { Ok(self.grant()) } else { Err(Error::not_confirmed("the answer was no; nothing was changed")) }
+        if yes {
+            Ok(self.grant())
+        } else {
+            Err(Error::not_confirmed(
+                "the answer was no; nothing was changed",
+            ))
+        }
     }
 
     /// Takes the answer to [`Ask::TypeName`]; white space around it does not count.
@@ -176,25 +204,44 @@ impl Approval {
     #[must_use]
     pub fn unanswered(&self) -> Error {
         let (what, flag) = match (&self.target, self.protected_target()) {
-            (Some(Target { environment, table, .. }), Some(_)) => (
-                format!("writing to table {table:?} of the protected environment {environment:?} was not confirmed"),
+            (
+                Some(Target {
+                    environment, table, ..
+                }),
+                Some(_),
+            ) => (
+                format!(
+                    "writing to table {table:?} of the protected environment {environment:?} was not confirmed"
+                ),
                 format!("pass --confirm={table}; --yes is not enough there"),
             ),
-            (Some(Target { environment, table, .. }), None) => (
+            (
+                Some(Target {
+                    environment, table, ..
+                }),
+                None,
+            ) => (
                 format!(
                     "writing to table {table:?} of environment {environment:?} was not confirmed{}",
                     self.reasons()
                 ),
                 format!("pass --yes, or --confirm={table}"),
             ),
-            (None, _) => (format!("replacing the dump was not confirmed{}", self.reasons()), "pass --yes".to_owned()),
+            (None, _) => (
+                format!("replacing the dump was not confirmed{}", self.reasons()),
+                "pass --yes".to_owned(),
+            ),
         };
         Error::not_confirmed(what).with_hint(flag)
     }
 
     fn reasons(&self) -> String {
         let reasons: Vec<String> = self.questions.iter().map(ToString::to_string).collect();
-        if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join("; ")) }
+        if reasons.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", reasons.join("; "))
+        }
     }
 
     fn protected_target(&self) -> Option<&Target> {
@@ -205,8 +252,11 @@ impl Approval {
         if name == target.table {
             return Ok(self.grant());
         }
-        Err(Error::not_confirmed(format!("{who} {name:?}, but the target table is {:?}", target.table))
-            .with_hint("nothing was changed; check the environment and the table"))
+        Err(Error::not_confirmed(format!(
+            "{who} {name:?}, but the target table is {:?}",
+            target.table
+        ))
+        .with_hint("nothing was changed; check the environment and the table"))
     }
 
     fn grant(&self) -> Confirmation {
@@ -224,20 +274,36 @@ mod tests {
     use crate::error::ErrorKind;
 
     fn approval(protected: bool, questions: &[Question]) -> Approval {
-        let target = Target { environment: "there".to_owned(), table: "films".to_owned(), protected };
-        Approval { target: Some(target), questions: questions.to_vec() }
+        let target = Target {
+            environment: "there".to_owned(),
+            table: "films".to_owned(),
+            protected,
+        };
+        Approval {
+            target: Some(target),
+            questions: questions.to_vec(),
+        }
     }
 
     fn cross() -> Question {
-        Question::CrossEnvironment { source: "prod".to_owned(), target: "there".to_owned() }
+        Question::CrossEnvironment {
+            source: "prod".to_owned(),
+            target: "there".to_owned(),
+        }
     }
 
     fn replace(table: &str) -> Question {
-        Question::ReplaceTable { table: table.to_owned(), losses: Vec::new() }
+        Question::ReplaceTable {
+            table: table.to_owned(),
+            losses: Vec::new(),
+        }
     }
 
     fn answers(yes: bool, confirm: Option<&str>) -> Answers {
-        Answers { yes, confirm: confirm.map(str::to_owned) }
+        Answers {
+            yes,
+            confirm: confirm.map(str::to_owned),
+        }
     }
 
     #[test]
@@ -257,7 +323,14 @@ mod tests {
             (true, true, true, Some(""), "refused"),
         ] {
             let question = Question::OtherRisk("x".to_owned());
-            let approval = approval(protected, if asked { std::slice::from_ref(&question) } else { &[] });
+            let approval = approval(
+                protected,
+                if asked {
+                    std::slice::from_ref(&question)
+                } else {
+                    &[]
+                },
+            );
             let got = match approval.decide(&answers(yes, confirm)) {
                 Ok(Decision::Granted(_)) => "granted",
                 Ok(Decision::Ask(Ask::YesNo)) => "yes or no",
@@ -270,7 +343,10 @@ mod tests {
                     "refused"
                 }
             };
-            assert_eq!(got, outcome, "protected {protected}, asked {asked}, --yes {yes}, --confirm {confirm:?}");
+            assert_eq!(
+                got, outcome,
+                "protected {protected}, asked {asked}, --yes {yes}, --confirm {confirm:?}"
+            );
         }
     }
 
@@ -278,31 +354,54 @@ mod tests {
     fn answers_given_at_a_terminal() {
         let open = approval(false, &[cross()]);
         assert!(open.answer_yes_no(true).unwrap().covers("films"));
-        assert_eq!(open.answer_yes_no(false).unwrap_err().kind(), ErrorKind::NotConfirmed);
+        assert_eq!(
+            open.answer_yes_no(false).unwrap_err().kind(),
+            ErrorKind::NotConfirmed
+        );
         let protected = approval(true, &[cross()]);
         assert!(protected.answer_typed(" films\n").unwrap().covers("films"));
         assert_eq!(
-            protected.answer_typed("film\u{1b}s").unwrap_err().to_string(),
+            protected
+                .answer_typed("film\u{1b}s")
+                .unwrap_err()
+                .to_string(),
             "the name typed is \"film\\u{1b}s\", but the target table is \"films\""
         );
-        assert_eq!(protected.answer_typed("").unwrap_err().kind(), ErrorKind::NotConfirmed);
-        assert_eq!(protected.answer_yes_no(true).unwrap_err().kind(), ErrorKind::NotConfirmed);
+        assert_eq!(
+            protected.answer_typed("").unwrap_err().kind(),
+            ErrorKind::NotConfirmed
+        );
+        assert_eq!(
+            protected.answer_yes_no(true).unwrap_err().kind(),
+            ErrorKind::NotConfirmed
+        );
     }
 
     #[test]
     fn a_confirmation_covers_what_was_asked_and_no_more() {
         let plain = approval(false, &[cross()]).answer_yes_no(true).unwrap();
-        assert!(plain.covers("films") && !plain.covers("Films") && !plain.covers_replacing("films"));
-        let replacing = approval(true, &[cross(), replace("films")]).answer_typed("films").unwrap();
+        assert!(
+            plain.covers("films") && !plain.covers("Films") && !plain.covers_replacing("films")
+        );
+        let replacing = approval(true, &[cross(), replace("films")])
+            .answer_typed("films")
+            .unwrap();
         assert!(replacing.covers_replacing("films") && !replacing.covers_replacing("other"));
-        let of_another = approval(false, &[replace("other")]).answer_yes_no(true).unwrap();
+        let of_another = approval(false, &[replace("other")])
+            .answer_yes_no(true)
+            .unwrap();
         assert!(!of_another.covers_replacing("films") && !of_another.covers_replacing("other"));
     }
 
     #[test]
     fn a_dump_takes_a_yes_and_covers_no_table() {
-        let approval = Approval::of_dump(vec![Question::OtherRisk("the dump there is complete".to_owned())]);
-        assert!(matches!(approval.decide(&answers(false, None)).unwrap(), Decision::Ask(Ask::YesNo)));
+        let approval = Approval::of_dump(vec![Question::OtherRisk(
+            "the dump there is complete".to_owned(),
+        )]);
+        assert!(matches!(
+            approval.decide(&answers(false, None)).unwrap(),
+            Decision::Ask(Ask::YesNo)
+        ));
         let Decision::Granted(confirmation) = approval.decide(&answers(true, None)).unwrap() else {
             panic!("--yes answers it")
         };
@@ -318,7 +417,10 @@ mod tests {
     fn without_a_terminal_the_hint_is_the_flag() {
         let error = approval(true, &[cross()]).unanswered();
         assert_eq!(error.kind(), ErrorKind::NotConfirmed);
-        assert_eq!(error.hint(), Some("pass --confirm=films; --yes is not enough there"));
+        assert_eq!(
+            error.hint(),
+            Some("pass --confirm=films; --yes is not enough there")
+        );
         let error = approval(false, &[cross()]).unanswered();
         assert_eq!(
             error.to_string(),

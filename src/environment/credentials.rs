@@ -71,10 +71,15 @@ impl Credentials {
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Static { source, .. } => f.debug_struct("Static").field("source", source).finish_non_exhaustive(),
-            Self::Profile { name, source } => {
-                f.debug_struct("Profile").field("name", name).field("source", source).finish()
-            }
+            Self::Static { source, .. } => f
+                .debug_struct("Static")
+                .field("source", source)
+                .finish_non_exhaustive(),
+            Self::Profile { name, source } => f
+                .debug_struct("Profile")
+                .field("name", name)
+                .field("source", source)
+                .finish(),
             Self::Local => f.write_str("Local"),
             Self::Chain => f.write_str("Chain"),
         }
@@ -82,7 +87,7 @@ impl fmt::Debug for Credentials {
 }
 
 /// The one set of credentials for an endpoint that is local or not.
-pub(super) fn resolve(inputs: &Inputs<'_>, local: bool) -> Result<Credentials> {
+pub(crate) fn resolve(inputs: &Inputs<'_>, local: bool) -> Result<Credentials> {
     let in_file = Place {
         id: inputs.in_file(keys::ACCESS_KEY_ID),
         secret: inputs.in_file(keys::SECRET_ACCESS_KEY),
@@ -92,14 +97,25 @@ pub(super) fn resolve(inputs: &Inputs<'_>, local: bool) -> Result<Credentials> {
     let file_keys = in_file.keys()?;
     let file_profile = inputs.in_file(keys::PROFILE);
     if let (Some((_, keys_source)), Some(profile)) = (&file_keys, &file_profile) {
-        let line = if let ValueSource::File { line, .. } = keys_source { *line } else { 0 };
+        let line = if let ValueSource::File { line, .. } = keys_source {
+            *line
+        } else {
+            0
+        };
         return Err(profile
             .source
-            .error(format!("is a second set of credentials beside the {} on line {line}", keys::ACCESS_KEY_ID))
+            .error(format!(
+                "is a second set of credentials beside the {} on line {line}",
+                keys::ACCESS_KEY_ID
+            ))
             .with_hint("keep the profile or the keys"));
     }
-    if let Some(profile) = from_flag("--profile", inputs.request.profile.as_ref())?.or(file_profile) {
-        return Ok(Credentials::Profile { name: profile.value, source: profile.source });
+    if let Some(profile) = from_flag("--profile", inputs.request.profile.as_ref())?.or(file_profile)
+    {
+        return Ok(Credentials::Profile {
+            name: profile.value,
+            source: profile.source,
+        });
     }
     if let Some((credentials, _)) = file_keys {
         return Ok(credentials);
@@ -118,18 +134,26 @@ fn in_process(inputs: &Inputs<'_>, local: bool) -> Result<Credentials> {
     }
     match inputs.in_process(keys::PROFILE)? {
         _ if local => Ok(Credentials::Local),
-        Some(profile) => Ok(Credentials::Profile { name: profile.value, source: profile.source }),
+        Some(profile) => Ok(Credentials::Profile {
+            name: profile.value,
+            source: profile.source,
+        }),
         None => refuse_empty_keys(inputs).map(|()| Credentials::Chain),
     }
 }
 
 /// A CI secret that does not exist becomes an empty variable. The chain would skip it and sign with other credentials.
 fn refuse_empty_keys(inputs: &Inputs<'_>) -> Result<()> {
-    match [keys::ACCESS_KEY_ID, keys::SECRET_ACCESS_KEY].into_iter().find(|key| inputs.is_empty_in_process(key)) {
+    match [keys::ACCESS_KEY_ID, keys::SECRET_ACCESS_KEY]
+        .into_iter()
+        .find(|key| inputs.is_empty_in_process(key))
+    {
         None => Ok(()),
         Some(key) => Err(ValueSource::Process(key)
             .error("is empty")
-            .with_hint(format!("set {key}, or unset it to use the standard AWS configuration"))),
+            .with_hint(format!(
+                "set {key}, or unset it to use the standard AWS configuration"
+            ))),
     }
 }
 

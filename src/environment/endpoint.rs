@@ -65,9 +65,19 @@ impl Endpoint {
     pub fn address_of(url: &str) -> Option<Address> {
         let host = host_of(url).ok()?.to_ascii_lowercase();
         let (scheme, rest) = url.split_once("://")?;
-        let (_, port) = split_port(rest.split_once('/').map_or(rest, |(authority, _)| authority));
-        let default = if scheme.eq_ignore_ascii_case("https") { 443 } else { 80 };
-        Some(Address { host, port: port.map_or(Some(default), |port| port.parse().ok())? })
+        let (_, port) = split_port(
+            rest.split_once('/')
+                .map_or(rest, |(authority, _)| authority),
+        );
+        let default = if scheme.eq_ignore_ascii_case("https") {
+            443
+        } else {
+            80
+        };
+        Some(Address {
+            host,
+            port: port.map_or(Some(default), |port| port.parse().ok())?,
+        })
     }
 
     /// The place that named it, unless nobody did.
@@ -108,25 +118,37 @@ impl fmt::Display for Endpoint {
         match self {
             Self::Aws => f.write_str("AWS"),
             Self::Url { url, .. } => f.write_str(url),
-            Self::Embedded { file: Some(file), .. } => write!(f, "embedded engine in {}", file.display()),
+            Self::Embedded {
+                file: Some(file), ..
+            } => write!(f, "embedded engine in {}", file.display()),
             Self::Embedded { file: None, .. } => f.write_str("embedded engine in memory"),
         }
     }
 }
 
 /// The endpoint that flag, file or process name.
-pub(super) fn resolve(inputs: &Inputs<'_>) -> Result<Endpoint> {
+pub(crate) fn resolve(inputs: &Inputs<'_>) -> Result<Endpoint> {
     let working_dir = inputs.request.working_dir.as_path();
     if let Some(named) = from_flag("--endpoint-url", inputs.request.endpoint_url.as_ref())? {
         return parse(named, true, working_dir);
     }
-    let in_file = inputs.agreed_in_file(&[keys::LOCAL_ENDPOINT, keys::ENDPOINT, keys::DYNAMODB_ENDPOINT])?;
+    let in_file = inputs.agreed_in_file(&[
+        keys::LOCAL_ENDPOINT,
+        keys::ENDPOINT,
+        keys::DYNAMODB_ENDPOINT,
+    ])?;
     if let Some(named) = in_file.into_iter().next() {
         return parse_sourced(named, &inputs.file_base);
     }
-    let ignored = inputs.in_process(keys::IGNORE_ENDPOINTS)?.is_some_and(|it| it.value.eq_ignore_ascii_case("true"));
+    let ignored = inputs
+        .in_process(keys::IGNORE_ENDPOINTS)?
+        .is_some_and(|it| it.value.eq_ignore_ascii_case("true"));
     // For AWS's two keys the order is AWS's: the one for the service comes first.
-    let in_process = inputs.first_in_process(&[keys::LOCAL_ENDPOINT, keys::DYNAMODB_ENDPOINT, keys::ENDPOINT])?;
+    let in_process = inputs.first_in_process(&[
+        keys::LOCAL_ENDPOINT,
+        keys::DYNAMODB_ENDPOINT,
+        keys::ENDPOINT,
+    ])?;
     match in_process.filter(|_| !ignored) {
         Some(named) => parse_sourced(named, working_dir),
         None => Ok(Endpoint::Aws),
@@ -136,7 +158,10 @@ pub(super) fn resolve(inputs: &Inputs<'_>) -> Result<Endpoint> {
 fn parse_sourced(named: Sourced<String>, base: &Path) -> Result<Endpoint> {
     let dynamodb_alone = matches!(
         named.source,
-        ValueSource::File { key: keys::DYNAMODB_ENDPOINT, .. } | ValueSource::Process(keys::DYNAMODB_ENDPOINT)
+        ValueSource::File {
+            key: keys::DYNAMODB_ENDPOINT,
+            ..
+        } | ValueSource::Process(keys::DYNAMODB_ENDPOINT)
     );
     parse(named, !dynamodb_alone, base)
 }
@@ -151,17 +176,23 @@ fn parse(named: Sourced<String>, every_service: bool, base: &Path) -> Result<End
         // No call of a local environment leaves that host.
         Ok(_) => {
             let every_service = every_service || is_local_url(&value, &source);
-            Ok(Endpoint::Url { url: value, every_service, source })
+            Ok(Endpoint::Url {
+                url: value,
+                every_service,
+                source,
+            })
         }
-        Err(reason) => Err(source
-            .error(reason)
-            .with_hint("for example http://localhost:4566, or embedded:demo.db for no server at all")),
+        Err(reason) => Err(source.error(reason).with_hint(
+            "for example http://localhost:4566, or embedded:demo.db for no server at all",
+        )),
     }
 }
 
 /// The host of an endpoint URL, or what is wrong with the URL, worded to follow its key.
 fn host_of(url: &str) -> Result<&str, &'static str> {
-    let (scheme, rest) = url.split_once("://").ok_or("must be an http:// or https:// URL, or embedded:")?;
+    let (scheme, rest) = url
+        .split_once("://")
+        .ok_or("must be an http:// or https:// URL, or embedded:")?;
     if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
         return Err("must be an http:// or https:// URL, or embedded:");
     }
@@ -182,13 +213,20 @@ fn host_of(url: &str) -> Result<&str, &'static str> {
     if port.is_some_and(|port| !is_port(port)) {
         return Err("has a port that is no number from 1 to 65535");
     }
-    if is_host(host) { Ok(host) } else { Err("has no valid host in its URL") }
+    if is_host(host) {
+        Ok(host)
+    } else {
+        Err("has no valid host in its URL")
+    }
 }
 
 fn split_port(authority: &str) -> (&str, Option<&str>) {
     let after_brackets = authority.rfind(']').map_or(0, |end| end + 1);
     match authority[after_brackets..].rfind(':') {
-        Some(colon) => (&authority[..after_brackets + colon], Some(&authority[after_brackets + colon + 1..])),
+        Some(colon) => (
+            &authority[..after_brackets + colon],
+            Some(&authority[after_brackets + colon + 1..]),
+        ),
         None => (authority, None),
     }
 }
@@ -201,8 +239,12 @@ fn is_host(host: &str) -> bool {
     if host.starts_with('[') {
         return v6(host).is_some();
     }
-    let label =
-        |label: &str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+    let label = |label: &str| {
+        !label.is_empty()
+            && label
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+    };
     host.len() <= 253 && host.split('.').all(label)
 }
 
@@ -214,9 +256,14 @@ fn is_local_url(url: &str, source: &ValueSource) -> bool {
     let is_container = || {
         let is_named_local = matches!(
             source,
-            ValueSource::File { key: keys::LOCAL_ENDPOINT, .. } | ValueSource::Process(keys::LOCAL_ENDPOINT)
+            ValueSource::File {
+                key: keys::LOCAL_ENDPOINT,
+                ..
+            } | ValueSource::Process(keys::LOCAL_ENDPOINT)
         );
-        let is_plain_http = url.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http://"));
+        let is_plain_http = url
+            .get(..7)
+            .is_some_and(|scheme| scheme.eq_ignore_ascii_case("http://"));
         is_named_local && is_plain_http && host_of(url).is_ok_and(is_container_name)
     };
     host_of(url).is_ok_and(is_own_host) || is_container()
@@ -259,7 +306,9 @@ fn is_loopback_host(host: &str) -> bool {
     matches!(host.as_str(), "localhost" | "localhost.localstack.cloud")
         || host.ends_with(".localhost")
         || host.ends_with(".localhost.localstack.cloud")
-        || host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
+        || host
+            .parse::<Ipv4Addr>()
+            .is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]
@@ -304,12 +353,24 @@ mod tests {
     }
 
     fn named(url: &str, source: ValueSource) -> Endpoint {
-        parse(Sourced { value: url.to_owned(), source }, false, Path::new("/")).unwrap()
+        parse(
+            Sourced {
+                value: url.to_owned(),
+                source,
+            },
+            false,
+            Path::new("/"),
+        )
+        .unwrap()
     }
 
     #[test]
     fn a_container_is_local_if_the_local_key_names_it() {
-        let local = ValueSource::File { path: "envs/.env.dev".into(), line: 1, key: keys::LOCAL_ENDPOINT };
+        let local = ValueSource::File {
+            path: "envs/.env.dev".into(),
+            line: 1,
+            key: keys::LOCAL_ENDPOINT,
+        };
         for (url, is_local) in [
             ("http://localstack:4566", true),
             ("HTTP://dynamodb-local", true),
@@ -321,9 +382,21 @@ mod tests {
             ("http://[fe80::1]", false),
         ] {
             assert_eq!(named(url, local.clone()).is_local(), is_local, "{url}");
-            assert_eq!(named(url, ValueSource::Process(keys::LOCAL_ENDPOINT)).is_local(), is_local, "{url}");
-            let other = ValueSource::File { path: "envs/.env.dev".into(), line: 1, key: keys::ENDPOINT };
-            for source in [other, ValueSource::Process(keys::ENDPOINT), ValueSource::Flag("--endpoint-url")] {
+            assert_eq!(
+                named(url, ValueSource::Process(keys::LOCAL_ENDPOINT)).is_local(),
+                is_local,
+                "{url}"
+            );
+            let other = ValueSource::File {
+                path: "envs/.env.dev".into(),
+                line: 1,
+                key: keys::ENDPOINT,
+            };
+            for source in [
+                other,
+                ValueSource::Process(keys::ENDPOINT),
+                ValueSource::Flag("--endpoint-url"),
+            ] {
                 assert!(!named(url, source).is_local(), "{url}");
             }
         }
@@ -332,9 +405,15 @@ mod tests {
     #[test]
     fn no_call_of_a_local_environment_goes_elsewhere() {
         let source = ValueSource::Process(keys::DYNAMODB_ENDPOINT);
-        for (url, expected) in [("http://127.0.0.1:8000", true), ("http://10.0.0.1:8000", false)] {
+        for (url, expected) in [
+            ("http://127.0.0.1:8000", true),
+            ("http://10.0.0.1:8000", false),
+        ] {
             let endpoint = named(url, source.clone());
-            assert!(matches!(endpoint, Endpoint::Url { every_service, .. } if every_service == expected), "{url}");
+            assert!(
+                matches!(endpoint, Endpoint::Url { every_service, .. } if every_service == expected),
+                "{url}"
+            );
         }
     }
 
@@ -357,7 +436,10 @@ mod tests {
             ("localhost", false),
             ("10.0.0.1", false),
         ] {
-            let endpoint = named(&format!("https://{host}"), ValueSource::Flag("--endpoint-url"));
+            let endpoint = named(
+                &format!("https://{host}"),
+                ValueSource::Flag("--endpoint-url"),
+            );
             assert_eq!(endpoint.is_aws(), is_aws, "{host}");
             assert!(!(endpoint.is_aws() && endpoint.is_local()), "{host}");
         }
@@ -395,7 +477,14 @@ mod tests {
             "http://löcalhost",
             "Embedded:x",
         ] {
-            let error = parse(Sourced { value: url.to_owned(), source: ValueSource::Default }, true, Path::new("/"));
+            let error = parse(
+                Sourced {
+                    value: url.to_owned(),
+                    source: ValueSource::Default,
+                },
+                true,
+                Path::new("/"),
+            );
             let error = error.expect_err(url);
             assert!(!format!("{error:?}").contains("hush"), "{error:?}");
         }

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::limits::ENV_FILE_BYTES;
 
 /// The keys of one env file that this program reads. It holds secrets and therefore has no `Debug`.
-pub(super) struct EnvFile {
+pub(crate) struct EnvFile {
     shown: PathBuf,
     entries: BTreeMap<&'static str, Entry>,
 }
@@ -25,13 +25,16 @@ struct Entry {
 
 impl EnvFile {
     /// Reads the file at `path`, which errors and sources call `shown`.
-    pub(super) fn read(path: &Path, shown: &Path) -> Result<Self> {
+    pub(crate) fn read(path: &Path, shown: &Path) -> Result<Self> {
         Self::parse(&read_text(path, shown)?, shown)
     }
 
     /// Reads the text of an env file.
-    pub(super) fn parse(text: &str, shown: &Path) -> Result<Self> {
-        let mut file = Self { shown: shown.to_owned(), entries: BTreeMap::new() };
+    pub(crate) fn parse(text: &str, shown: &Path) -> Result<Self> {
+        let mut file = Self {
+            shown: shown.to_owned(),
+            entries: BTreeMap::new(),
+        };
         for line in logical_lines(text).map_err(|error| file.unreadable(&error))? {
             file.take(line.number, &line.text)?;
         }
@@ -39,38 +42,63 @@ impl EnvFile {
     }
 
     /// The value of `key`; an empty one counts as not set.
-    pub(super) fn get(&self, key: &'static str) -> Option<Sourced<String>> {
-        let entry = self.entries.get(key).filter(|entry| !entry.value.is_empty())?;
-        Some(Sourced { value: entry.value.clone(), source: self.source(key, entry.line) })
+    pub(crate) fn get(&self, key: &'static str) -> Option<Sourced<String>> {
+        let entry = self
+            .entries
+            .get(key)
+            .filter(|entry| !entry.value.is_empty())?;
+        Some(Sourced {
+            value: entry.value.clone(),
+            source: self.source(key, entry.line),
+        })
     }
 
     /// Checks that no key is present without a value.
     ///
     /// # Errors
     /// One is: a variable of the script that made the file was not set.
-    pub(super) fn refuse_empty(&self) -> Result<()> {
-        let first = self.entries.iter().filter(|(_, entry)| entry.value.is_empty()).min_by_key(|(_, entry)| entry.line);
-        let Some((key, entry)) = first else { return Ok(()) };
-        Err(self.source(key, entry.line).error("is empty").with_hint("fill in the value, or delete the line"))
+    pub(crate) fn refuse_empty(&self) -> Result<()> {
+        let first = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| entry.value.is_empty())
+            .min_by_key(|(_, entry)| entry.line);
+        let Some((key, entry)) = first else {
+            return Ok(());
+        };
+        Err(self
+            .source(key, entry.line)
+            .error("is empty")
+            .with_hint("fill in the value, or delete the line"))
     }
 
     fn take(&mut self, line: usize, text: &str) -> Result<()> {
         let mut parsed = dotenvy::from_read_iter(text.as_bytes());
         let (Some(Ok((key, value))), None) = (parsed.next(), parsed.next()) else {
-            let key = text.split_once('=').and_then(|(key, _)| keys::known(key.trim_start_matches("export").trim()));
-            return Err(self.unreadable(&LineError { number: line, key, reason: "is not KEY=value".to_owned() }));
+            let key = text
+                .split_once('=')
+                .and_then(|(key, _)| keys::known(key.trim_start_matches("export").trim()));
+            return Err(self.unreadable(&LineError {
+                number: line,
+                key,
+                reason: "is not KEY=value".to_owned(),
+            }));
         };
         if let Some(key) = keys::known(&key) {
             return self.keep(key, line, value);
         }
         let at = format!("{} line {line}", self.shown.display());
         if let Some(meant) = keys::meant(&key) {
-            return Err(Error::environment(format!("{at}: {key} is not read; the key is {meant}"))
-                .with_hint(format!("rename {key} to {meant}, or delete the line")));
+            return Err(
+                Error::environment(format!("{at}: {key} is not read; the key is {meant}"))
+                    .with_hint(format!("rename {key} to {meant}, or delete the line")),
+            );
         }
         if keys::is_own(&key) {
-            return Err(Error::environment(format!("{at}: there is no setting {key}"))
-                .with_hint(format!("did you mean {}?", keys::nearest_own(&key))));
+            return Err(
+                Error::environment(format!("{at}: there is no setting {key}"))
+                    .with_hint(format!("did you mean {}?", keys::nearest_own(&key))),
+            );
         }
         Ok(())
     }
@@ -86,20 +114,31 @@ impl EnvFile {
             return Err(source.error("has a line break or another control character in its value"));
         }
         if let Some(complaint) = placeholder::complaint(key, &value) {
-            return Err(source.error(complaint).with_hint("fill in the real value, or delete the line"));
+            return Err(source
+                .error(complaint)
+                .with_hint("fill in the real value, or delete the line"));
         }
         self.entries.insert(key, Entry { line, value });
         Ok(())
     }
 
     fn source(&self, key: &'static str, line: usize) -> ValueSource {
-        ValueSource::File { path: self.shown.clone(), line, key }
+        ValueSource::File {
+            path: self.shown.clone(),
+            line,
+            key,
+        }
     }
 
     fn unreadable(&self, error: &LineError) -> Error {
         let what = match error.key {
             Some(key) => self.source(key, error.number).error(&error.reason),
-            None => Error::environment(format!("{} line {} {}", self.shown.display(), error.number, error.reason)),
+            None => Error::environment(format!(
+                "{} line {} {}",
+                self.shown.display(),
+                error.number,
+                error.reason
+            )),
         };
         what.with_hint("put a value with spaces, quotes, `#`, `$` or backslashes in single quotes")
     }
@@ -111,20 +150,32 @@ fn read_text(path: &Path, shown: &Path) -> Result<String> {
     // Asked before opening: to open a named pipe would block.
     let metadata = fs::metadata(path).map_err(unreadable)?;
     if !metadata.is_file() {
-        let kind = if metadata.is_dir() { "a folder" } else { "not a file" };
-        return Err(Error::environment(format!("{shown} is {kind}; an env file is expected there")));
+        let kind = if metadata.is_dir() {
+            "a folder"
+        } else {
+            "not a file"
+        };
+        return Err(Error::environment(format!(
+            "{shown} is {kind}; an env file is expected there"
+        )));
     }
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(unreadable)?;
-    let read = file.take(ENV_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    let read = file
+        .take(ENV_FILE_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
     if read as u64 > ENV_FILE_BYTES {
-        return Err(Error::environment(format!("{shown} is larger than {ENV_FILE_BYTES} bytes: it is no env file")));
+        return Err(Error::environment(format!(
+            "{shown} is larger than {ENV_FILE_BYTES} bytes: it is no env file"
+        )));
     }
     String::from_utf8(bytes).map_err(|error| {
         // The error's own bytes are the file's text: it is no source to keep.
         let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = good.split(|byte| *byte == b'\n').count();
-        Error::environment(format!("{shown} line {line} is not UTF-8 text")).with_hint("save the file as UTF-8")
+        Error::environment(format!("{shown} line {line} is not UTF-8 text"))
+            .with_hint("save the file as UTF-8")
     })
 }
 
@@ -160,9 +211,20 @@ mod tests {
             ("\u{feff}AWS_PROFILE=a\r\nX=b\r\n", "a"),
             ("AWS_PROFILE=a ", "a"),
         ] {
-            assert_eq!(parse(text).unwrap().get(keys::PROFILE).unwrap().value, value, "{text}");
+            assert_eq!(
+                parse(text).unwrap().get(keys::PROFILE).unwrap().value,
+                value,
+                "{text}"
+            );
         }
-        for text in ["AWS_PROFILE=", "AWS_PROFILE=''", "AWS_PROFILE= # none", "#AWS_PROFILE=a", "", "\n"] {
+        for text in [
+            "AWS_PROFILE=",
+            "AWS_PROFILE=''",
+            "AWS_PROFILE= # none",
+            "#AWS_PROFILE=a",
+            "",
+            "\n",
+        ] {
             assert_eq!(parse(text).unwrap().get(keys::PROFILE), None, "{text}");
         }
     }
@@ -170,7 +232,10 @@ mod tests {
     #[test]
     fn errors_name_file_line_and_key_and_quote_nothing() {
         for (text, message) in [
-            ("A=1\nAWS_PROFILE=hush hush", "envs/.env.x line 2: AWS_PROFILE is not KEY=value"),
+            (
+                "A=1\nAWS_PROFILE=hush hush",
+                "envs/.env.x line 2: AWS_PROFILE is not KEY=value",
+            ),
             ("A=1\n\nhush", "envs/.env.x line 3 is not KEY=value"),
             ("hush:=x", "envs/.env.x line 1 is not KEY=value"),
             ("hush=\\h", "envs/.env.x line 1 is not KEY=value"),
@@ -178,16 +243,34 @@ mod tests {
                 "AWS_SECRET_ACCESS_KEY='hush",
                 "envs/.env.x line 1: AWS_SECRET_ACCESS_KEY opens a quote that is never closed",
             ),
-            ("AWS_REGION=hush\nA=1\nAWS_REGION=", "envs/.env.x line 3: AWS_REGION was already set on line 1"),
-            ("AWS_REGION=your-hush", "envs/.env.x line 1: AWS_REGION still holds a placeholder"),
-            ("DYNADUMP_PROTECTD=hush", "envs/.env.x line 1: there is no setting DYNADUMP_PROTECTD"),
+            (
+                "AWS_REGION=hush\nA=1\nAWS_REGION=",
+                "envs/.env.x line 3: AWS_REGION was already set on line 1",
+            ),
+            (
+                "AWS_REGION=your-hush",
+                "envs/.env.x line 1: AWS_REGION still holds a placeholder",
+            ),
+            (
+                "DYNADUMP_PROTECTD=hush",
+                "envs/.env.x line 1: there is no setting DYNADUMP_PROTECTD",
+            ),
             (
                 "A=1\nDYNAMODB_ENDPOINT=hush",
                 "envs/.env.x line 2: DYNAMODB_ENDPOINT is not read; the key is AWS_ENDPOINT_URL_DYNAMODB",
             ),
-            ("AWS_DEFAULT_PROFILE=hush", "envs/.env.x line 1: AWS_DEFAULT_PROFILE is not read; the key is AWS_PROFILE"),
-            ("export aws_region='hush'", "envs/.env.x line 1: aws_region is not read; the key is AWS_REGION"),
-            ("tableName=hush", "envs/.env.x line 1: tableName is not read; the key is DYNAMODB_TABLE"),
+            (
+                "AWS_DEFAULT_PROFILE=hush",
+                "envs/.env.x line 1: AWS_DEFAULT_PROFILE is not read; the key is AWS_PROFILE",
+            ),
+            (
+                "export aws_region='hush'",
+                "envs/.env.x line 1: aws_region is not read; the key is AWS_REGION",
+            ),
+            (
+                "tableName=hush",
+                "envs/.env.x line 1: tableName is not read; the key is DYNAMODB_TABLE",
+            ),
             (
                 "dynadump_protected=hush",
                 "envs/.env.x line 1: dynadump_protected is not read; the key is DYNADUMP_PROTECTED",
@@ -201,9 +284,18 @@ mod tests {
             assert_eq!(error.to_string(), message);
             assert!(!format!("{error:?}").contains("hush"), "{error:?}");
         }
-        assert_eq!(error("DYNADUMP_PROTECTD=1").hint(), Some("did you mean DYNADUMP_PROTECTED?"));
-        assert_eq!(error("DYNADUMP_ACOUNT=1").hint(), Some("did you mean DYNADUMP_ACCOUNT?"));
-        assert_eq!(error("dynadump_acount=1").hint(), Some("did you mean DYNADUMP_ACCOUNT?"));
+        assert_eq!(
+            error("DYNADUMP_PROTECTD=1").hint(),
+            Some("did you mean DYNADUMP_PROTECTED?")
+        );
+        assert_eq!(
+            error("DYNADUMP_ACOUNT=1").hint(),
+            Some("did you mean DYNADUMP_ACCOUNT?")
+        );
+        assert_eq!(
+            error("dynadump_acount=1").hint(),
+            Some("did you mean DYNADUMP_ACCOUNT?")
+        );
     }
 
     #[test]
@@ -215,14 +307,27 @@ mod tests {
     fn files_that_are_no_env_files() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("f");
-        let message = |path: &Path| EnvFile::read(path, Path::new("f")).err().unwrap().to_string();
-        assert_eq!(message(dir.path()), "f is a folder; an env file is expected there");
+        let message = |path: &Path| {
+            EnvFile::read(path, Path::new("f"))
+                .err()
+                .unwrap()
+                .to_string()
+        };
+        assert_eq!(
+            message(dir.path()),
+            "f is a folder; an env file is expected there"
+        );
         assert_eq!(message(&path), "cannot read f");
-        let put = |bytes: &[u8]| std::io::Write::write_all(&mut File::create(&path).unwrap(), bytes).unwrap();
+        let put = |bytes: &[u8]| {
+            std::io::Write::write_all(&mut File::create(&path).unwrap(), bytes).unwrap();
+        };
         put(b"A=1\nB=\xff\n");
         assert_eq!(message(&path), "f line 2 is not UTF-8 text");
         put(&b"#".repeat(usize::try_from(ENV_FILE_BYTES).unwrap() + 1));
-        assert_eq!(message(&path), "f is larger than 1048576 bytes: it is no env file");
+        assert_eq!(
+            message(&path),
+            "f is larger than 1048576 bytes: it is no env file"
+        );
         put(&b"#".repeat(usize::try_from(ENV_FILE_BYTES).unwrap()));
         assert!(EnvFile::read(&path, Path::new("f")).is_ok());
     }

@@ -1,22 +1,22 @@
 //! The keys this program reads from env files and the process environment. All others belong to somebody else.
 
-pub(super) const TABLE: &str = "DYNAMODB_TABLE";
-pub(super) const REGION: &str = "AWS_REGION";
-pub(super) const DEFAULT_REGION: &str = "AWS_DEFAULT_REGION";
-pub(super) const ACCESS_KEY_ID: &str = "AWS_ACCESS_KEY_ID";
-pub(super) const SECRET_ACCESS_KEY: &str = "AWS_SECRET_ACCESS_KEY";
-pub(super) const SESSION_TOKEN: &str = "AWS_SESSION_TOKEN";
-pub(super) const PROFILE: &str = "AWS_PROFILE";
-pub(super) const ROLE_ARN: &str = "AWS_ROLE_ARN";
-pub(super) const ROLE_EXTERNAL_ID: &str = "AWS_ROLE_EXTERNAL_ID";
-pub(super) const ROLE_SESSION_NAME: &str = "AWS_ROLE_SESSION_NAME";
-pub(super) const LOCAL_ENDPOINT: &str = "LOCAL_AWS_ENDPOINT";
-pub(super) const DYNAMODB_ENDPOINT: &str = "AWS_ENDPOINT_URL_DYNAMODB";
-pub(super) const ENDPOINT: &str = "AWS_ENDPOINT_URL";
-pub(super) const IGNORE_ENDPOINTS: &str = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS";
-pub(super) const PROTECTED: &str = "DYNADUMP_PROTECTED";
-pub(super) const ACCOUNT: &str = "DYNADUMP_ACCOUNT";
-pub(super) const SAMPLE: &str = "DYNADUMP_SAMPLE";
+pub(crate) const TABLE: &str = "DYNAMODB_TABLE";
+pub(crate) const REGION: &str = "AWS_REGION";
+pub(crate) const DEFAULT_REGION: &str = "AWS_DEFAULT_REGION";
+pub(crate) const ACCESS_KEY_ID: &str = "AWS_ACCESS_KEY_ID";
+pub(crate) const SECRET_ACCESS_KEY: &str = "AWS_SECRET_ACCESS_KEY";
+pub(crate) const SESSION_TOKEN: &str = "AWS_SESSION_TOKEN";
+pub(crate) const PROFILE: &str = "AWS_PROFILE";
+pub(crate) const ROLE_ARN: &str = "AWS_ROLE_ARN";
+pub(crate) const ROLE_EXTERNAL_ID: &str = "AWS_ROLE_EXTERNAL_ID";
+pub(crate) const ROLE_SESSION_NAME: &str = "AWS_ROLE_SESSION_NAME";
+pub(crate) const LOCAL_ENDPOINT: &str = "LOCAL_AWS_ENDPOINT";
+pub(crate) const DYNAMODB_ENDPOINT: &str = "AWS_ENDPOINT_URL_DYNAMODB";
+pub(crate) const ENDPOINT: &str = "AWS_ENDPOINT_URL";
+pub(crate) const IGNORE_ENDPOINTS: &str = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS";
+pub(crate) const PROTECTED: &str = "DYNADUMP_PROTECTED";
+pub(crate) const ACCOUNT: &str = "DYNADUMP_ACCOUNT";
+pub(crate) const SAMPLE: &str = "DYNADUMP_SAMPLE";
 
 /// Each key with the names under which other programs know the same thing. An env file that uses one of those is refused: if it
 /// were ignored, the command would silently work on another endpoint, account or table.
@@ -75,12 +75,31 @@ const KEYS: [(&str, &[&str]); 17] = [
             "AWS_DYNAMODB_SECRET_ACCESS_KEY",
         ],
     ),
-    (SESSION_TOKEN, &["AWS_SECURITY_TOKEN", "AWS_TOKEN", "DYNAMODB_SESSION_TOKEN"]),
+    (
+        SESSION_TOKEN,
+        &["AWS_SECURITY_TOKEN", "AWS_TOKEN", "DYNAMODB_SESSION_TOKEN"],
+    ),
     (
         PROFILE,
-        &["AWS_DEFAULT_PROFILE", "AWS_PROFILE_NAME", "AWS_CLI_PROFILE", "PROFILE", "PROFILE_NAME", "DYNAMODB_PROFILE"],
+        &[
+            "AWS_DEFAULT_PROFILE",
+            "AWS_PROFILE_NAME",
+            "AWS_CLI_PROFILE",
+            "PROFILE",
+            "PROFILE_NAME",
+            "DYNAMODB_PROFILE",
+        ],
     ),
-    (ROLE_ARN, &["AWS_ROLE", "AWS_ASSUME_ROLE_ARN", "ASSUME_ROLE_ARN", "ROLE_ARN", "DYNAMODB_ROLE_ARN"]),
+    (
+        ROLE_ARN,
+        &[
+            "AWS_ROLE",
+            "AWS_ASSUME_ROLE_ARN",
+            "ASSUME_ROLE_ARN",
+            "ROLE_ARN",
+            "DYNAMODB_ROLE_ARN",
+        ],
+    ),
     (ROLE_EXTERNAL_ID, &["AWS_EXTERNAL_ID", "EXTERNAL_ID"]),
     (ROLE_SESSION_NAME, &["ROLE_SESSION_NAME"]),
     (
@@ -118,7 +137,16 @@ const KEYS: [(&str, &[&str]); 17] = [
             "AWS_ENDPOINT_DYNAMODB",
         ],
     ),
-    (ENDPOINT, &["AWS_ENDPOINT", "AWS_ENDPOINT_OVERRIDE", "ENDPOINT", "ENDPOINT_URL", "AWS_URL"]),
+    (
+        ENDPOINT,
+        &[
+            "AWS_ENDPOINT",
+            "AWS_ENDPOINT_OVERRIDE",
+            "ENDPOINT",
+            "ENDPOINT_URL",
+            "AWS_URL",
+        ],
+    ),
     (IGNORE_ENDPOINTS, &[]),
     (PROTECTED, &[]),
     (ACCOUNT, &[]),
@@ -129,36 +157,49 @@ const KEYS: [(&str, &[&str]); 17] = [
 const OWN_PREFIX: &str = "DYNADUMP_";
 
 /// The key, if this program reads it.
-pub(super) fn known(key: &str) -> Option<&'static str> {
-    KEYS.into_iter().map(|(known, _)| known).find(|known| *known == key)
+pub(crate) fn known(key: &str) -> Option<&'static str> {
+    KEYS.into_iter()
+        .map(|(known, _)| known)
+        .find(|known| *known == key)
 }
 
 /// The key to use instead of one that is not read: another program's name for it, or another spelling of the key itself.
-pub(super) fn meant(key: &str) -> Option<&'static str> {
+pub(crate) fn meant(key: &str) -> Option<&'static str> {
     let is_known_as = |(known, others): &(&str, &[&str])| {
         is_spelling_of(key, known) || others.iter().any(|other| is_spelling_of(key, other))
     };
-    KEYS.into_iter().find(is_known_as).map(|(known, _)| known).filter(|known| *known != key)
+    KEYS.into_iter()
+        .find(is_known_as)
+        .map(|(known, _)| known)
+        .filter(|known| *known != key)
 }
 
 /// Whether two keys are the same but for letter case and underscores (`tableName`).
 fn is_spelling_of(key: &str, name: &str) -> bool {
     let letters = |text: &str| {
-        text.bytes().filter(|byte| *byte != b'_').map(|byte| byte.to_ascii_uppercase()).collect::<Vec<_>>()
+        text.bytes()
+            .filter(|byte| *byte != b'_')
+            .map(|byte| byte.to_ascii_uppercase())
+            .collect::<Vec<_>>()
     };
     letters(key) == letters(name)
 }
 
 /// Whether the key has this program's prefix, in any letter case.
-pub(super) fn is_own(key: &str) -> bool {
-    key.get(..OWN_PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(OWN_PREFIX))
+pub(crate) fn is_own(key: &str) -> bool {
+    key.get(..OWN_PREFIX.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(OWN_PREFIX))
 }
 
 /// The key of this program's own that is spelt most like `key`.
-pub(super) fn nearest_own(key: &str) -> &'static str {
+pub(crate) fn nearest_own(key: &str) -> &'static str {
     let key = key.to_ascii_uppercase();
     let distance = |known: &&str| strsim::damerau_levenshtein(known, &key);
-    KEYS.into_iter().map(|(known, _)| known).filter(|known| is_own(known)).min_by_key(distance).unwrap_or(PROTECTED)
+    KEYS.into_iter()
+        .map(|(known, _)| known)
+        .filter(|known| is_own(known))
+        .min_by_key(distance)
+        .unwrap_or(PROTECTED)
 }
 
 #[cfg(test)]
@@ -172,7 +213,11 @@ mod tests {
             assert_eq!(meant(&known.to_ascii_lowercase()), Some(known));
             for other in others {
                 assert_eq!(meant(other), Some(known), "{other}");
-                assert_eq!((meant(&other.to_ascii_lowercase()), super::known(other)), (Some(known), None), "{other}");
+                assert_eq!(
+                    (meant(&other.to_ascii_lowercase()), super::known(other)),
+                    (Some(known), None),
+                    "{other}"
+                );
             }
         }
     }

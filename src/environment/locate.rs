@@ -12,20 +12,22 @@ const PREFIX: &str = ".env.";
 const EXAMPLE: &str = ".example";
 
 /// Where an environment's file is, and what relative paths in it are relative to.
-pub(super) struct Located {
+pub(crate) struct Located {
     /// The file.
-    pub(super) path: PathBuf,
+    pub(crate) path: PathBuf,
     /// The file as it is shown to people.
-    pub(super) shown: PathBuf,
+    pub(crate) shown: PathBuf,
     /// The folder that holds the folder of env files.
-    pub(super) base: PathBuf,
+    pub(crate) base: PathBuf,
 }
 
 /// Finds the file of the environment `name`: in `envs_dir`, or else in the first folder `envs` in or above `working_dir`.
-pub(super) fn locate(name: &str, envs_dir: Option<&Path>, working_dir: &Path) -> Result<Located> {
+pub(crate) fn locate(name: &str, envs_dir: Option<&Path>, working_dir: &Path) -> Result<Located> {
     if !is_name(name) {
-        return Err(Error::usage("--env takes a name of letters, digits, `.`, `_` and `-`")
-            .with_hint("it names the file envs/.env.<name>, for example --env=prod"));
+        return Err(
+            Error::usage("--env takes a name of letters, digits, `.`, `_` and `-`")
+                .with_hint("it names the file envs/.env.<name>, for example --env=prod"),
+        );
     }
     let folder = match envs_dir {
         Some(folder) => working_dir.join(folder),
@@ -33,11 +35,13 @@ pub(super) fn locate(name: &str, envs_dir: Option<&Path>, working_dir: &Path) ->
     };
     let path = folder.join(format!("{PREFIX}{name}"));
     let shown = shown(&path, working_dir);
-    if fs::symlink_metadata(&path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
+    if fs::symlink_metadata(&path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+    {
         return Err(missing(name, &folder, &shown));
     }
-    let base = holder(&folder)
-        .map_err(|error| Error::environment(format!("cannot read {}", folder.display())).with_source(error))?;
+    let base = holder(&folder).map_err(|error| {
+        Error::environment(format!("cannot read {}", folder.display())).with_source(error)
+    })?;
     Ok(Located { path, shown, base })
 }
 
@@ -47,12 +51,19 @@ fn is_name(name: &str) -> bool {
 }
 
 fn find_upwards(working_dir: &Path) -> Option<PathBuf> {
-    working_dir.ancestors().map(|folder| folder.join("envs")).find(|envs| envs.is_dir())
+    working_dir
+        .ancestors()
+        .map(|folder| folder.join("envs"))
+        .find(|envs| envs.is_dir())
 }
 
 /// The folder that holds `folder`, found in the path as it is written: a linked `envs` belongs to the project it stands in.
 fn holder(folder: &Path) -> std::io::Result<PathBuf> {
-    let whole = if folder.file_name().is_some() { folder.to_owned() } else { folder.canonicalize()? };
+    let whole = if folder.file_name().is_some() {
+        folder.to_owned()
+    } else {
+        folder.canonicalize()?
+    };
     Ok(whole.parent().unwrap_or(&whole).to_owned())
 }
 
@@ -79,13 +90,28 @@ fn missing(name: &str, folder: &Path, shown: &Path) -> Error {
     if more > 0 {
         names.push(format!("and {more} more"));
     }
-    let listed = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-    let hint = if has_example {
-        format!("cp {} {}, then fill it in", example.display(), shown.display())
+    let listed = if names.is_empty() {
+        "none".to_owned()
     } else {
-        format!("create {}, choose another environment with --env, or use --no-env", shown.display())
+        names.join(", ")
     };
-    let example = if has_example { format!("; {} is there", example.display()) } else { String::new() };
+    let hint = if has_example {
+        format!(
+            "cp {} {}, then fill it in",
+            example.display(),
+            shown.display()
+        )
+    } else {
+        format!(
+            "create {}, choose another environment with --env, or use --no-env",
+            shown.display()
+        )
+    };
+    let example = if has_example {
+        format!("; {} is there", example.display())
+    } else {
+        String::new()
+    };
     Error::environment(format!(
         "environment {name:?} has no file: {} does not exist (environments there: {listed}{example})",
         shown.display()
@@ -97,7 +123,13 @@ fn missing(name: &str, folder: &Path, shown: &Path) -> Error {
 fn existing(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let mut names: Vec<String> = entries
-        .filter_map(|entry| entry.file_name().to_str()?.strip_prefix(PREFIX).map(str::to_owned))
+        .filter_map(|entry| {
+            entry
+                .file_name()
+                .to_str()?
+                .strip_prefix(PREFIX)
+                .map(str::to_owned)
+        })
         .filter(|name| is_name(name) && !name.ends_with(EXAMPLE))
         .collect();
     names.sort();
@@ -132,14 +164,22 @@ mod tests {
 
     #[test]
     fn the_nearest_envs_folder_upwards_counts() {
-        let dir = project(&["envs/.env.a", "deep/er/still/x", "deep/envs/.env.b", "deep/er/envs"]);
+        let dir = project(&[
+            "envs/.env.a",
+            "deep/er/still/x",
+            "deep/envs/.env.b",
+            "deep/er/envs",
+        ]);
         let from = dir.path().join("deep/er/still");
         let found = locate("b", None, &from).unwrap();
         assert_eq!(found.path, dir.path().join("deep/envs/.env.b"));
         assert_eq!(found.shown, found.path);
         assert_eq!(found.base, dir.path().join("deep"));
         assert!(locate("a", None, &from).is_err());
-        assert_eq!(locate("a", None, dir.path()).unwrap().shown, Path::new("envs/.env.a"));
+        assert_eq!(
+            locate("a", None, dir.path()).unwrap().shown,
+            Path::new("envs/.env.a")
+        );
     }
 
     #[test]
@@ -153,16 +193,26 @@ mod tests {
 
     #[test]
     fn a_missing_file_lists_what_there_is() {
-        let dir =
-            project(&["envs/.env.local", "envs/.env.dev", "envs/.env.prod.example", "envs/.env.a b", "envs/readme"]);
+        let dir = project(&[
+            "envs/.env.local",
+            "envs/.env.dev",
+            "envs/.env.prod.example",
+            "envs/.env.a b",
+            "envs/readme",
+        ]);
         let error = locate("prod", None, dir.path()).err().unwrap();
         assert_eq!(
             error.to_string(),
             "environment \"prod\" has no file: envs/.env.prod does not exist (environments there: dev, local; \
              envs/.env.prod.example is there)"
         );
-        assert_eq!(error.hint(), Some("cp envs/.env.prod.example envs/.env.prod, then fill it in"));
-        let error = locate("prod", Some(Path::new("none")), dir.path()).err().unwrap();
+        assert_eq!(
+            error.hint(),
+            Some("cp envs/.env.prod.example envs/.env.prod, then fill it in")
+        );
+        let error = locate("prod", Some(Path::new("none")), dir.path())
+            .err()
+            .unwrap();
         assert_eq!(
             error.to_string(),
             "environment \"prod\" has no file: none/.env.prod does not exist (environments there: none)"

@@ -8,7 +8,7 @@ use super::keys;
 const RUN_OF_X: &str = "xxxxxxxx";
 
 /// What is wrong with `value` as the value of `key`, worded to follow the key; `None` if it looks real.
-pub(super) fn complaint(key: &str, value: &str) -> Option<&'static str> {
+pub(crate) fn complaint(key: &str, value: &str) -> Option<&'static str> {
     if is_placeholder(value) {
         Some("still holds a placeholder")
     } else if is_reference(key, value) {
@@ -21,23 +21,36 @@ pub(super) fn complaint(key: &str, value: &str) -> Option<&'static str> {
 fn is_placeholder(value: &str) -> bool {
     let value = value.to_ascii_lowercase();
     let last_part = value.rsplit([':', '/']);
-    last_part.clone().any(|part| part.starts_with("your-") || part.starts_with("your_"))
+    last_part
+        .clone()
+        .any(|part| part.starts_with("your-") || part.starts_with("your_"))
         || value.starts_with("your ")
-        || value.find('<').is_some_and(|open| value[open..].contains('>'))
+        || value
+            .find('<')
+            .is_some_and(|open| value[open..].contains('>'))
         || matches!(value.as_str(), "changeme" | "replaceme")
-        || ["change-me", "change_me", "replace-me", "replace_me"].iter().any(|start| value.starts_with(start))
-        || ["-here", "_here", "...", "…"].iter().any(|end| value.ends_with(end))
+        || ["change-me", "change_me", "replace-me", "replace_me"]
+            .iter()
+            .any(|start| value.starts_with(start))
+        || ["-here", "_here", "...", "…"]
+            .iter()
+            .any(|end| value.ends_with(end))
         || (value.len() >= 3 && value.bytes().all(|byte| byte == b'x'))
         || value.contains(RUN_OF_X)
 }
 
 /// `$NAME`, `${NAME}` and `{{ name }}` as the whole value; `${` anywhere but in a secret, where it may be meant.
 fn is_reference(key: &str, value: &str) -> bool {
-    let name = value.strip_prefix('$').map(|rest| rest.trim_start_matches('{').trim_end_matches('}'));
-    let only_a_name =
-        name.is_some_and(|name| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'));
+    let name = value
+        .strip_prefix('$')
+        .map(|rest| rest.trim_start_matches('{').trim_end_matches('}'));
+    let only_a_name = name.is_some_and(|name| {
+        !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+    });
     let secret = matches!(key, keys::SECRET_ACCESS_KEY | keys::SESSION_TOKEN);
-    only_a_name || (value.starts_with("{{") && value.ends_with("}}")) || (!secret && value.contains("${"))
+    only_a_name
+        || (value.starts_with("{{") && value.ends_with("}}"))
+        || (!secret && value.contains("${"))
 }
 
 #[cfg(test)]

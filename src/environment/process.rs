@@ -24,7 +24,9 @@ impl ProcessEnvironment {
     }
 
     /// Takes these variables instead of the process's own: for tests, and for callers that are no command.
-    pub fn from_pairs<K: AsRef<str>, V: AsRef<str>>(pairs: impl IntoIterator<Item = (K, V)>) -> Self {
+    pub fn from_pairs<K: AsRef<str>, V: AsRef<str>>(
+        pairs: impl IntoIterator<Item = (K, V)>,
+    ) -> Self {
         let mut snapshot = Self::default();
         for (key, value) in pairs {
             snapshot.keep(OsStr::new(key.as_ref()), OsStr::new(value.as_ref()));
@@ -41,27 +43,31 @@ impl ProcessEnvironment {
     }
 
     fn keep(&mut self, key: &OsStr, value: &OsStr) {
-        let Some(key) = key.to_str().and_then(keys::known) else { return };
+        let Some(key) = key.to_str().and_then(keys::known) else {
+            return;
+        };
         if value.is_empty() {
             self.empty.insert(key);
         } else {
-            self.variables.insert(key, value.to_str().map(str::to_owned));
+            self.variables
+                .insert(key, value.to_str().map(str::to_owned));
         }
     }
 
     /// Whether `key` is set and empty.
-    pub(super) fn is_empty(&self, key: &'static str) -> bool {
+    pub(crate) fn is_empty(&self, key: &'static str) -> bool {
         self.empty.contains(key)
     }
 
     /// The value of `key`; an empty one counts as not set.
-    pub(super) fn get(&self, key: &'static str) -> Result<Option<Sourced<String>>> {
+    pub(crate) fn get(&self, key: &'static str) -> Result<Option<Sourced<String>>> {
         let source = ValueSource::Process(key);
         match self.variables.get(key) {
             None => Ok(None),
-            Some(Some(value)) if !value.contains(char::is_control) => {
-                Ok(Some(Sourced { value: value.clone(), source }))
-            }
+            Some(Some(value)) if !value.contains(char::is_control) => Ok(Some(Sourced {
+                value: value.clone(),
+                source,
+            })),
             Some(_) => Err(source.error("is not plain text")),
         }
     }
@@ -79,7 +85,8 @@ mod tests {
 
     #[test]
     fn debug_shows_names_never_values() {
-        let process = ProcessEnvironment::from_pairs([("AWS_SECRET_ACCESS_KEY", "hush"), ("OTHER", "hush")]);
+        let process =
+            ProcessEnvironment::from_pairs([("AWS_SECRET_ACCESS_KEY", "hush"), ("OTHER", "hush")]);
         assert_eq!(format!("{process:?}"), r#"{"AWS_SECRET_ACCESS_KEY"}"#);
     }
 
@@ -87,7 +94,8 @@ mod tests {
     #[test]
     fn a_variable_that_is_no_text_is_an_error_when_it_is_asked_for() {
         use std::os::unix::ffi::OsStrExt;
-        let process = ProcessEnvironment::collect([(OsStr::new("AWS_REGION"), OsStr::from_bytes(b"\xff"))]);
+        let process =
+            ProcessEnvironment::collect([(OsStr::new("AWS_REGION"), OsStr::from_bytes(b"\xff"))]);
         assert_eq!(process.get(keys::PROFILE).unwrap(), None);
         assert_eq!(
             process.get(keys::REGION).unwrap_err().to_string(),

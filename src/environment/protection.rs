@@ -10,16 +10,22 @@ use super::{Sourced, keys};
 use crate::error::Result;
 
 /// Whether the environment `name` is protected.
-pub(super) fn resolve(inputs: &Inputs<'_>, name: &str, local: bool) -> Result<bool> {
+pub(crate) fn resolve(inputs: &Inputs<'_>, name: &str, local: bool) -> Result<bool> {
     if let Some(setting) = inputs.in_file(keys::PROTECTED) {
         return yes_or_no(&setting);
     }
     let by_default = by_default(name, local);
-    let Some(setting) = inputs.in_process(keys::PROTECTED)? else { return Ok(by_default) };
+    let Some(setting) = inputs.in_process(keys::PROTECTED)? else {
+        return Ok(by_default);
+    };
     let wanted = yes_or_no(&setting)?;
     if by_default && !wanted {
-        let what = format!("cannot take the protection from environment {name:?}; only an env file can");
-        return Err(setting.source.error(what).with_hint("unset it, and answer a restore with --confirm <table>"));
+        let what =
+            format!("cannot take the protection from environment {name:?}; only an env file can");
+        return Err(setting
+            .source
+            .error(what)
+            .with_hint("unset it, and answer a restore with --confirm <table>"));
     }
     Ok(wanted)
 }
@@ -39,7 +45,8 @@ fn by_default(name: &str, local: bool) -> bool {
 /// Whether a word of the name is `prod` or `production`, and the word before it does not negate it.
 fn is_production(name: &str) -> bool {
     let words: Vec<String> = words(name).map(str::to_ascii_lowercase).collect();
-    let is_negated = |before: Option<&String>| before.is_some_and(|word| matches!(word.as_str(), "non" | "pre"));
+    let is_negated =
+        |before: Option<&String>| before.is_some_and(|word| matches!(word.as_str(), "non" | "pre"));
     (0..words.len()).any(|at| {
         let before = at.checked_sub(1).and_then(|before| words.get(before));
         matches!(words[at].as_str(), "prod" | "production") && !is_negated(before)
@@ -49,13 +56,26 @@ fn is_production(name: &str) -> bool {
 /// Whether the name is `local`, or its first word is one for development, tests or staging. Letter case counts: in doubt, an
 /// environment is protected.
 fn is_for_tests(name: &str) -> bool {
-    const WORDS: [&str; 8] = ["dev", "devel", "develop", "development", "test", "tests", "testing", "staging"];
-    name == "local" || words(name).next().is_some_and(|first| WORDS.contains(&first))
+    const WORDS: [&str; 8] = [
+        "dev",
+        "devel",
+        "develop",
+        "development",
+        "test",
+        "tests",
+        "testing",
+        "staging",
+    ];
+    name == "local"
+        || words(name)
+            .next()
+            .is_some_and(|first| WORDS.contains(&first))
 }
 
 /// The words of a name, without the digits at their ends.
 fn words(name: &str) -> impl Iterator<Item = &str> {
-    name.split(['-', '.', '_']).map(|word| word.trim_end_matches(|c: char| c.is_ascii_digit()))
+    name.split(['-', '.', '_'])
+        .map(|word| word.trim_end_matches(|c: char| c.is_ascii_digit()))
 }
 
 #[cfg(test)]
@@ -101,7 +121,11 @@ mod tests {
             ("Dev", false, true),
             ("no-env", false, true),
         ] {
-            assert_eq!((by_default(name, true), by_default(name, false)), (at_local_endpoint, elsewhere), "{name}");
+            assert_eq!(
+                (by_default(name, true), by_default(name, false)),
+                (at_local_endpoint, elsewhere),
+                "{name}"
+            );
         }
     }
 }

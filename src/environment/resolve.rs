@@ -53,11 +53,28 @@ impl Environment {
     /// ambiguous or incomplete. Both name flag or file, line and key, and quote no value.
     pub fn resolve(request: &EnvironmentRequest, process: &ProcessEnvironment) -> Result<Self> {
         check_flags(request)?;
-        let name = if request.no_env { NO_ENV_NAME } else { request.name.as_deref().unwrap_or(LOCAL) };
-        let located =
-            if request.no_env { None } else { Some(locate(name, request.envs_dir.as_deref(), &request.working_dir)?) };
-        let file = located.as_ref().map(|found| EnvFile::read(&found.path, &found.shown)).transpose()?;
-        let file_base = located.as_ref().map(|found| found.base.clone()).unwrap_or_default();
+        let name = if request.no_env {
+            NO_ENV_NAME
+        } else {
+            request.name.as_deref().unwrap_or(LOCAL)
+        };
+        let located = if request.no_env {
+            None
+        } else {
+            Some(locate(
+                name,
+                request.envs_dir.as_deref(),
+                &request.working_dir,
+            )?)
+        };
+        let file = located
+            .as_ref()
+            .map(|found| EnvFile::read(&found.path, &found.shown))
+            .transpose()?;
+        let file_base = located
+            .as_ref()
+            .map(|found| found.base.clone())
+            .unwrap_or_default();
         let inputs = Inputs::new(request, file, file_base, process);
 
         let endpoint = endpoint::resolve(&inputs)?;
@@ -72,7 +89,10 @@ impl Environment {
         Ok(Self {
             name: name.to_owned(),
             table: table(&inputs)?,
-            region: region(&inputs, local && !matches!(credentials, Credentials::Profile { .. }))?,
+            region: region(
+                &inputs,
+                local && !matches!(credentials, Credentials::Profile { .. }),
+            )?,
             credentials,
             role: role::resolve(&inputs, &endpoint)?,
             account: role::account(&inputs)?,
@@ -86,11 +106,16 @@ impl Environment {
 
 fn check_flags(request: &EnvironmentRequest) -> Result<()> {
     if request.no_env && request.name.is_some() {
-        return Err(Error::usage("--no-env and --env contradict each other").with_hint("keep one of the two"));
+        return Err(Error::usage("--no-env and --env contradict each other")
+            .with_hint("keep one of the two"));
     }
-    let nothing_names_a_place = request.name.is_none() && !request.no_env && request.endpoint_url.is_none();
-    let meant_for_aws =
-        [("--profile", &request.profile), ("--region", &request.region), ("--role-arn", &request.role_arn)];
+    let nothing_names_a_place =
+        request.name.is_none() && !request.no_env && request.endpoint_url.is_none();
+    let meant_for_aws = [
+        ("--profile", &request.profile),
+        ("--region", &request.region),
+        ("--role-arn", &request.role_arn),
+    ];
     match meant_for_aws.iter().find(|(_, value)| value.is_some()) {
         Some((flag, _)) if nothing_names_a_place => Err(Error::usage(format!(
             "{flag} without --env or --no-env would end up at the local endpoint"
@@ -131,22 +156,36 @@ fn region(inputs: &Inputs<'_>, by_default: bool) -> Result<Option<Sourced<String
     if let Some(region) = &region {
         let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         if region.value.len() > REGION_BYTES || !region.value.bytes().all(allowed) {
-            return Err(region.source.error("is no region").with_hint("for example eu-central-1"));
+            return Err(region
+                .source
+                .error("is no region")
+                .with_hint("for example eu-central-1"));
         }
     }
-    let default = || Sourced { value: LOCAL_REGION.to_owned(), source: ValueSource::Default };
+    let default = || Sourced {
+        value: LOCAL_REGION.to_owned(),
+        source: ValueSource::Default,
+    };
     Ok(region.or_else(|| by_default.then(default)))
 }
 
 /// The sample belongs to the embedded engine of the same file; a flag that names another endpoint puts it out of use.
 fn sample(inputs: &Inputs<'_>, endpoint: &Endpoint) -> Result<Option<PathBuf>> {
-    let Some(sample) = inputs.in_file(keys::SAMPLE) else { return Ok(None) };
+    let Some(sample) = inputs.in_file(keys::SAMPLE) else {
+        return Ok(None);
+    };
     match endpoint {
-        Endpoint::Embedded { source: ValueSource::File { .. }, .. } => Ok(Some(inputs.file_base.join(sample.value))),
+        Endpoint::Embedded {
+            source: ValueSource::File { .. },
+            ..
+        } => Ok(Some(inputs.file_base.join(sample.value))),
         _ if inputs.request.endpoint_url.is_some() => Ok(None),
         _ => Err(sample
             .source
             .error("needs an embedded endpoint in the same file")
-            .with_hint(format!("add {}=embedded:<file>, or delete the line", keys::LOCAL_ENDPOINT))),
+            .with_hint(format!(
+                "add {}=embedded:<file>, or delete the line",
+                keys::LOCAL_ENDPOINT
+            ))),
     }
 }

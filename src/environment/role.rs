@@ -17,13 +17,20 @@ pub struct Role {
 }
 
 /// The role that flag or file name.
-pub(super) fn resolve(inputs: &Inputs<'_>, endpoint: &Endpoint) -> Result<Option<Role>> {
+pub(crate) fn resolve(inputs: &Inputs<'_>, endpoint: &Endpoint) -> Result<Option<Role>> {
     let external_id = inputs.in_file(keys::ROLE_EXTERNAL_ID);
     let session_name = inputs.in_file(keys::ROLE_SESSION_NAME);
-    let Some(arn) = inputs.flag_or_file("--role-arn", inputs.request.role_arn.as_ref(), keys::ROLE_ARN)? else {
+    let Some(arn) = inputs.flag_or_file(
+        "--role-arn",
+        inputs.request.role_arn.as_ref(),
+        keys::ROLE_ARN,
+    )?
+    else {
         return match external_id.or(session_name) {
             None => Ok(None),
-            Some(orphan) => Err(orphan.source.error(format!("has no {} beside it", keys::ROLE_ARN))),
+            Some(orphan) => Err(orphan
+                .source
+                .error(format!("has no {} beside it", keys::ROLE_ARN))),
         };
     };
     if !is_role_arn(&arn.value) {
@@ -33,9 +40,15 @@ pub(super) fn resolve(inputs: &Inputs<'_>, endpoint: &Endpoint) -> Result<Option
             .with_hint("for example arn:aws:iam::123456789012:role/dump"));
     }
     if let Endpoint::Embedded { source, .. } = endpoint {
-        return Err(arn.source.error(format!("names a role, but the embedded engine ({source}) has none")));
+        return Err(arn.source.error(format!(
+            "names a role, but the embedded engine ({source}) has none"
+        )));
     }
-    Ok(Some(Role { arn, external_id: external_id.map(value), session_name: session_name.map(value) }))
+    Ok(Some(Role {
+        arn,
+        external_id: external_id.map(value),
+        session_name: session_name.map(value),
+    }))
 }
 
 fn value(sourced: Sourced<String>) -> String {
@@ -44,7 +57,9 @@ fn value(sourced: Sourced<String>) -> String {
 
 fn is_role_arn(arn: &str) -> bool {
     let parts: Vec<&str> = arn.splitn(6, ':').collect();
-    let [scheme, partition, service, region, account, resource] = parts[..] else { return false };
+    let [scheme, partition, service, region, account, resource] = parts[..] else {
+        return false;
+    };
     let name = resource.strip_prefix("role/").unwrap_or_default();
     scheme == "arn"
         && partition.starts_with("aws")
@@ -52,7 +67,9 @@ fn is_role_arn(arn: &str) -> bool {
         && region.is_empty()
         && is_account(account)
         && !name.is_empty()
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_+=,.@-/".contains(&byte))
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"_+=,.@-/".contains(&byte))
 }
 
 /// Whether it has the form of an AWS account id.
@@ -61,12 +78,12 @@ fn is_account(id: &str) -> bool {
 }
 
 /// The account that the environment must be.
-pub(super) fn account(inputs: &Inputs<'_>) -> Result<Option<Sourced<String>>> {
+pub(crate) fn account(inputs: &Inputs<'_>) -> Result<Option<Sourced<String>>> {
     let account = inputs.file_or_process(keys::ACCOUNT)?;
     match account {
-        Some(account) if !is_account(&account.value) => {
-            Err(account.source.error("is not an AWS account id of 12 digits"))
-        }
+        Some(account) if !is_account(&account.value) => Err(account
+            .source
+            .error("is not an AWS account id of 12 digits")),
         account => Ok(account),
     }
 }
@@ -85,7 +102,10 @@ mod tests {
 
     #[test]
     fn role_arns() {
-        for arn in ["arn:aws:iam::123456789012:role/dump", "arn:aws-cn:iam::123456789012:role/a/b/c@d"] {
+        for arn in [
+            "arn:aws:iam::123456789012:role/dump",
+            "arn:aws-cn:iam::123456789012:role/a/b/c@d",
+        ] {
             assert!(is_role_arn(arn), "{arn}");
         }
         for arn in [

@@ -40,13 +40,15 @@ pub enum ValueSource {
 impl ValueSource {
     /// An error about the value from this place: of usage for a flag, of the environment otherwise. It names flag or file,
     /// line and key, and must not quote the value.
-    pub(super) fn error(&self, what: impl fmt::Display) -> Error {
+    pub(crate) fn error(&self, what: impl fmt::Display) -> Error {
         match self {
             Self::Flag(flag) => Error::usage(format!("{flag} {what}")),
             Self::File { path, line, key } => {
                 Error::environment(format!("{} line {line}: {key} {what}", path.display()))
             }
-            Self::Process(_) | Self::Profile(_) | Self::Default => Error::environment(format!("{self}: it {what}")),
+            Self::Process(_) | Self::Profile(_) | Self::Default => {
+                Error::environment(format!("{self}: it {what}"))
+            }
         }
     }
 }

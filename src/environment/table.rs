@@ -8,18 +8,27 @@ use crate::error::{Error, Result};
 const NAME_BYTES: std::ops::RangeInclusive<usize> = 3..=255;
 
 /// The one table that the setting names.
-pub(super) fn single(table: &Sourced<String>) -> Result<&str> {
+pub(crate) fn single(table: &Sourced<String>) -> Result<&str> {
     let name = table.value.as_str();
     if name.starts_with("arn:") {
-        return Err(usage(table, "is an ARN; give the table's name, and its region as --region or AWS_REGION"));
+        return Err(usage(
+            table,
+            "is an ARN; give the table's name, and its region as --region or AWS_REGION",
+        ));
     }
     if name.contains([',', '*', '?']) {
-        return Err(usage(table, "is a list or a pattern, but there can only be one table per run")
-            .with_hint("name one table with --table"));
+        return Err(usage(
+            table,
+            "is a list or a pattern, but there can only be one table per run",
+        )
+        .with_hint("name one table with --table"));
     }
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
     if !NAME_BYTES.contains(&name.len()) || !name.bytes().all(allowed) {
-        return Err(usage(table, "is no table name: 3 to 255 letters, digits, `_`, `-` and `.`"));
+        return Err(usage(
+            table,
+            "is no table name: 3 to 255 letters, digits, `_`, `-` and `.`",
+        ));
     }
     Ok(name)
 }
@@ -40,17 +49,34 @@ mod tests {
     #[test]
     fn one_table_per_run() {
         let check = |name: &str, source: &ValueSource| {
-            single(&Sourced { value: name.to_owned(), source: source.clone() }).map(str::to_owned)
+            single(&Sourced {
+                value: name.to_owned(),
+                source: source.clone(),
+            })
+            .map(str::to_owned)
         };
         let flag = ValueSource::Flag("--table");
         for name in ["abc", "a-b_c.D9", &"x".repeat(255)] {
             assert_eq!(check(name, &flag).unwrap(), name);
         }
-        for name in
-            ["ab", &"x".repeat(256), "a b", "täble", "a/b", "../x", "a,b", "a*", "a?c", "arn:aws:dynamodb:::table/x"]
-        {
+        for name in [
+            "ab",
+            &"x".repeat(256),
+            "a b",
+            "täble",
+            "a/b",
+            "../x",
+            "a,b",
+            "a*",
+            "a?c",
+            "arn:aws:dynamodb:::table/x",
+        ] {
             for source in [&flag, &ValueSource::Process("DYNAMODB_TABLE")] {
-                assert_eq!(check(name, source).unwrap_err().kind(), ErrorKind::Usage, "{name}");
+                assert_eq!(
+                    check(name, source).unwrap_err().kind(),
+                    ErrorKind::Usage,
+                    "{name}"
+                );
             }
         }
         assert_eq!(

@@ -24,7 +24,11 @@ fn case(name: &str, text: &str) -> Case {
         working_dir: dir.path().to_owned(),
         ..EnvironmentRequest::default()
     };
-    Case { dir, request, process: Vec::new() }
+    Case {
+        dir,
+        request,
+        process: Vec::new(),
+    }
 }
 
 fn put(path: &Path, text: &str) {
@@ -44,7 +48,10 @@ impl Case {
     }
 
     fn resolve(&self) -> Result<Environment> {
-        Environment::resolve(&self.request, &ProcessEnvironment::from_pairs(self.process.iter().copied()))
+        Environment::resolve(
+            &self.request,
+            &ProcessEnvironment::from_pairs(self.process.iter().copied()),
+        )
     }
 
     fn ok(&self) -> Environment {
@@ -65,34 +72,65 @@ fn shown<T: std::fmt::Display>(sourced: Option<&Sourced<T>>) -> Option<String> {
 #[test]
 fn each_value_comes_from_the_first_place_that_names_it() {
     let file = "DYNAMODB_TABLE=of-file\n\nAWS_REGION=eu-file-1\n";
-    let process = [("DYNAMODB_TABLE", "of-process"), ("AWS_REGION", "eu-process-1"), ("AWS_DEFAULT_REGION", "other")];
+    let process = [
+        ("DYNAMODB_TABLE", "of-process"),
+        ("AWS_REGION", "eu-process-1"),
+        ("AWS_DEFAULT_REGION", "other"),
+    ];
     let all = case("dev", file).process(process).with(|it| {
         it.table = Some("of-flag".to_owned());
         it.region = Some("eu-flag-1".to_owned());
     });
-    assert_eq!(shown(all.ok().table()), Some("of-flag (--table)".to_owned()));
-    assert_eq!(shown(all.ok().region()), Some("eu-flag-1 (--region)".to_owned()));
+    assert_eq!(
+        shown(all.ok().table()),
+        Some("of-flag (--table)".to_owned())
+    );
+    assert_eq!(
+        shown(all.ok().region()),
+        Some("eu-flag-1 (--region)".to_owned())
+    );
     let no_flags = case("dev", file).process(process).ok();
-    assert_eq!(shown(no_flags.table()), Some("of-file (envs/.env.dev line 1)".to_owned()));
-    assert_eq!(shown(no_flags.region()), Some("eu-file-1 (envs/.env.dev line 3)".to_owned()));
+    assert_eq!(
+        shown(no_flags.table()),
+        Some("of-file (envs/.env.dev line 1)".to_owned())
+    );
+    assert_eq!(
+        shown(no_flags.region()),
+        Some("eu-file-1 (envs/.env.dev line 3)".to_owned())
+    );
     let no_file = case("dev", "").process(process).ok();
-    assert_eq!(shown(no_file.table()), Some("of-process (DYNAMODB_TABLE in the process environment)".to_owned()));
-    assert_eq!(shown(no_file.region()), Some("eu-process-1 (AWS_REGION in the process environment)".to_owned()));
+    assert_eq!(
+        shown(no_file.table()),
+        Some("of-process (DYNAMODB_TABLE in the process environment)".to_owned())
+    );
+    assert_eq!(
+        shown(no_file.region()),
+        Some("eu-process-1 (AWS_REGION in the process environment)".to_owned())
+    );
     let nothing = case("dev", "").process([("AWS_REGION", "")]).ok();
     assert_eq!((nothing.table(), nothing.region()), (None, None));
     assert_eq!(nothing.endpoint(), &Endpoint::Aws);
     assert_eq!(nothing.credentials(), &Credentials::Chain);
-    assert_eq!(shown(case("local", LOCAL).ok().region()), Some("us-east-1 (default)".to_owned()));
+    assert_eq!(
+        shown(case("local", LOCAL).ok().region()),
+        Some("us-east-1 (default)".to_owned())
+    );
 }
 
 #[test]
 fn an_environment_knows_its_name_and_file() {
     let case = case("dev", "DYNAMODB_TABLE=users");
     let found = case.ok();
-    assert_eq!((found.name(), found.file()), ("dev", Some(case.dir.path().join("envs/.env.dev").as_path())));
+    assert_eq!(
+        (found.name(), found.file()),
+        ("dev", Some(case.dir.path().join("envs/.env.dev").as_path()))
+    );
     assert_eq!(found.single_table().unwrap(), Some("users"));
     let none = case.with(|it| (it.no_env, it.name) = (true, None)).ok();
-    assert_eq!((none.name(), none.file(), none.single_table().unwrap()), (NO_ENV_NAME, None, None));
+    assert_eq!(
+        (none.name(), none.file(), none.single_table().unwrap()),
+        (NO_ENV_NAME, None, None)
+    );
     assert!(none.is_protected());
 }
 
@@ -104,7 +142,10 @@ fn without_env_file_the_process_counts_as_far_as_aws_knows_it() {
         ("AWS_REGION", "eu-west-1"),
         ("AWS_PROFILE", "p"),
     ];
-    let found = case("dev", "").with(|it| (it.name, it.no_env) = (None, true)).process(process).ok();
+    let found = case("dev", "")
+        .with(|it| (it.name, it.no_env) = (None, true))
+        .process(process)
+        .ok();
     assert_eq!((found.endpoint(), found.table()), (&Endpoint::Aws, None));
     assert!(matches!(found.credentials(), Credentials::Profile { .. }) && found.region().is_some());
 }
@@ -115,24 +156,53 @@ fn endpoints_in_their_order() {
         let mut case = case("dev", file).with(|it| it.endpoint_url = flag.map(str::to_owned));
         case.process = process.to_vec();
         match case.ok().endpoint() {
-            Endpoint::Url { url, every_service, source } => format!("{url} {every_service} {source}"),
+            Endpoint::Url {
+                url,
+                every_service,
+                source,
+            } => format!("{url} {every_service} {source}"),
             other => other.to_string(),
         }
     };
     let specific = "AWS_ENDPOINT_URL_DYNAMODB=http://file:1\n";
-    let process = [("AWS_ENDPOINT_URL", "http://all:1"), ("AWS_ENDPOINT_URL_DYNAMODB", "http://one:1")];
-    assert_eq!(resolve(specific, Some("http://flag:1"), &process), "http://flag:1 true --endpoint-url");
-    assert_eq!(resolve(specific, None, &process), "http://file:1 false envs/.env.dev line 1");
+    let process = [
+        ("AWS_ENDPOINT_URL", "http://all:1"),
+        ("AWS_ENDPOINT_URL_DYNAMODB", "http://one:1"),
+    ];
     assert_eq!(
-        resolve("AWS_ENDPOINT_URL_DYNAMODB=http://a\nAWS_ENDPOINT_URL=http://a", None, &[]),
+        resolve(specific, Some("http://flag:1"), &process),
+        "http://flag:1 true --endpoint-url"
+    );
+    assert_eq!(
+        resolve(specific, None, &process),
+        "http://file:1 false envs/.env.dev line 1"
+    );
+    assert_eq!(
+        resolve(
+            "AWS_ENDPOINT_URL_DYNAMODB=http://a\nAWS_ENDPOINT_URL=http://a",
+            None,
+            &[]
+        ),
         "http://a true envs/.env.dev line 2"
     );
-    assert_eq!(resolve("LOCAL_AWS_ENDPOINT=http://a", None, &process), "http://a true envs/.env.dev line 1");
-    assert_eq!(resolve("", None, &process), "http://one:1 false AWS_ENDPOINT_URL_DYNAMODB in the process environment");
-    assert_eq!(resolve("", None, &process[..1]), "http://all:1 true AWS_ENDPOINT_URL in the process environment");
+    assert_eq!(
+        resolve("LOCAL_AWS_ENDPOINT=http://a", None, &process),
+        "http://a true envs/.env.dev line 1"
+    );
+    assert_eq!(
+        resolve("", None, &process),
+        "http://one:1 false AWS_ENDPOINT_URL_DYNAMODB in the process environment"
+    );
+    assert_eq!(
+        resolve("", None, &process[..1]),
+        "http://all:1 true AWS_ENDPOINT_URL in the process environment"
+    );
     let ignoring = [process[0], ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "True")];
     assert_eq!(resolve("", None, &ignoring), "AWS");
-    assert_eq!(resolve(specific, None, &ignoring), "http://file:1 false envs/.env.dev line 1");
+    assert_eq!(
+        resolve(specific, None, &ignoring),
+        "http://file:1 false envs/.env.dev line 1"
+    );
 }
 
 #[test]
@@ -151,35 +221,94 @@ fn embedded_files_are_relative_to_who_names_them() {
     let flagged = below.with(|it| it.endpoint_url = Some("embedded:x.db".to_owned()));
     assert_eq!(embedded(&flagged.ok()), Some(sub.join("x.db")));
     let memory = case("dev", "LOCAL_AWS_ENDPOINT=embedded:").ok();
-    assert_eq!((embedded(&memory), memory.is_local(), memory.is_protected()), (None, true, false));
-    let absolute = case("dev", "").process([("LOCAL_AWS_ENDPOINT", "embedded:/x.db")]).ok();
+    assert_eq!(
+        (embedded(&memory), memory.is_local(), memory.is_protected()),
+        (None, true, false)
+    );
+    let absolute = case("dev", "")
+        .process([("LOCAL_AWS_ENDPOINT", "embedded:/x.db")])
+        .ok();
     assert_eq!(embedded(&absolute), Some("/x.db".into()));
 }
 
 #[test]
 fn credentials_are_one_set_from_one_place() {
-    let process_keys = [("AWS_ACCESS_KEY_ID", "p"), ("AWS_SECRET_ACCESS_KEY", "hush"), ("AWS_PROFILE", "of-process")];
+    let process_keys = [
+        ("AWS_ACCESS_KEY_ID", "p"),
+        ("AWS_SECRET_ACCESS_KEY", "hush"),
+        ("AWS_PROFILE", "of-process"),
+    ];
     let process_profile = [("AWS_PROFILE", "of-process")];
     let local = |rest: &str| format!("{LOCAL}{rest}");
     for (file, flag, process, expected) in [
-        (KEYS.to_owned(), Some("f"), &process_keys[..], "Profile f --profile"),
-        (KEYS.to_owned(), None, &process_keys, "Static idhush envs/.env.dev line 1"),
-        ("AWS_PROFILE=q".to_owned(), None, &process_keys, "Profile q envs/.env.dev line 1"),
-        (String::new(), Some("f"), &process_keys, "Profile f --profile"),
-        (String::new(), None, &process_keys, "Static p AWS_ACCESS_KEY_ID in the process environment"),
-        (String::new(), None, &process_profile, "Profile of-process AWS_PROFILE in the process environment"),
+        (
+            KEYS.to_owned(),
+            Some("f"),
+            &process_keys[..],
+            "Profile f --profile",
+        ),
+        (
+            KEYS.to_owned(),
+            None,
+            &process_keys,
+            "Static idhush envs/.env.dev line 1",
+        ),
+        (
+            "AWS_PROFILE=q".to_owned(),
+            None,
+            &process_keys,
+            "Profile q envs/.env.dev line 1",
+        ),
+        (
+            String::new(),
+            Some("f"),
+            &process_keys,
+            "Profile f --profile",
+        ),
+        (
+            String::new(),
+            None,
+            &process_keys,
+            "Static p AWS_ACCESS_KEY_ID in the process environment",
+        ),
+        (
+            String::new(),
+            None,
+            &process_profile,
+            "Profile of-process AWS_PROFILE in the process environment",
+        ),
         (String::new(), None, &[], "Chain"),
         (local(""), None, &[], "Local"),
         (local(""), None, &process_profile, "Local"),
-        (local(""), None, &process_keys, "Static p AWS_ACCESS_KEY_ID in the process environment"),
-        (local("AWS_PROFILE=q"), None, &process_keys, "Profile q envs/.env.dev line 2"),
-        (local(KEYS), None, &process_keys, "Static idhush envs/.env.dev line 2"),
+        (
+            local(""),
+            None,
+            &process_keys,
+            "Static p AWS_ACCESS_KEY_ID in the process environment",
+        ),
+        (
+            local("AWS_PROFILE=q"),
+            None,
+            &process_keys,
+            "Profile q envs/.env.dev line 2",
+        ),
+        (
+            local(KEYS),
+            None,
+            &process_keys,
+            "Static idhush envs/.env.dev line 2",
+        ),
         (local(""), Some("f"), &process_keys, "Profile f --profile"),
     ] {
         let mut case = case("dev", &file).with(|it| it.profile = flag.map(str::to_owned));
         case.process = process.to_vec();
         let got = match case.ok().credentials() {
-            Credentials::Static { access_key_id, source, secret_access_key, .. } => {
+            Credentials::Static {
+                access_key_id,
+                source,
+                secret_access_key,
+                ..
+            } => {
                 assert_eq!(secret_access_key.expose(), "hush");
                 format!("Static {access_key_id} {source}")
             }
@@ -193,9 +322,18 @@ fn credentials_are_one_set_from_one_place() {
 #[test]
 fn a_file_that_is_half_or_contradicts_itself_is_refused() {
     for (file, message) in [
-        ("AWS_ACCESS_KEY_ID=hush", "line 1: AWS_ACCESS_KEY_ID has no AWS_SECRET_ACCESS_KEY beside it"),
-        ("\nAWS_SECRET_ACCESS_KEY=hush", "line 2: AWS_SECRET_ACCESS_KEY has no AWS_ACCESS_KEY_ID beside it"),
-        ("AWS_SESSION_TOKEN=hush", "line 1: AWS_SESSION_TOKEN has no AWS_ACCESS_KEY_ID beside it"),
+        (
+            "AWS_ACCESS_KEY_ID=hush",
+            "line 1: AWS_ACCESS_KEY_ID has no AWS_SECRET_ACCESS_KEY beside it",
+        ),
+        (
+            "\nAWS_SECRET_ACCESS_KEY=hush",
+            "line 2: AWS_SECRET_ACCESS_KEY has no AWS_ACCESS_KEY_ID beside it",
+        ),
+        (
+            "AWS_SESSION_TOKEN=hush",
+            "line 1: AWS_SESSION_TOKEN has no AWS_ACCESS_KEY_ID beside it",
+        ),
         (
             "AWS_ACCESS_KEY_ID=a\nAWS_SECRET_ACCESS_KEY=hush\nAWS_PROFILE=p",
             "line 3: AWS_PROFILE is a second set of credentials beside the AWS_ACCESS_KEY_ID on line 1",
@@ -214,11 +352,26 @@ fn a_file_that_is_half_or_contradicts_itself_is_refused() {
             "AWS_ENDPOINT_URL=http://u:hush@h",
             "line 1: AWS_ENDPOINT_URL must not have a user name or password in its URL",
         ),
-        ("AWS_ROLE_ARN=hush", "line 1: AWS_ROLE_ARN is not the ARN of a role"),
-        ("AWS_ROLE_EXTERNAL_ID=x", "line 1: AWS_ROLE_EXTERNAL_ID has no AWS_ROLE_ARN beside it"),
-        ("DYNADUMP_ACCOUNT=1234", "line 1: DYNADUMP_ACCOUNT is not an AWS account id of 12 digits"),
-        ("DYNADUMP_PROTECTED=maybe", "line 1: DYNADUMP_PROTECTED must be true or false"),
-        ("DYNADUMP_SAMPLE=x", "line 1: DYNADUMP_SAMPLE needs an embedded endpoint in the same file"),
+        (
+            "AWS_ROLE_ARN=hush",
+            "line 1: AWS_ROLE_ARN is not the ARN of a role",
+        ),
+        (
+            "AWS_ROLE_EXTERNAL_ID=x",
+            "line 1: AWS_ROLE_EXTERNAL_ID has no AWS_ROLE_ARN beside it",
+        ),
+        (
+            "DYNADUMP_ACCOUNT=1234",
+            "line 1: DYNADUMP_ACCOUNT is not an AWS account id of 12 digits",
+        ),
+        (
+            "DYNADUMP_PROTECTED=maybe",
+            "line 1: DYNADUMP_PROTECTED must be true or false",
+        ),
+        (
+            "DYNADUMP_SAMPLE=x",
+            "line 1: DYNADUMP_SAMPLE needs an embedded endpoint in the same file",
+        ),
         (
             "LOCAL_AWS_ENDPOINT=embedded:\nAWS_ROLE_ARN=arn:aws:iam::123456789012:role/r",
             "line 2: AWS_ROLE_ARN names a role, but the embedded engine (envs/.env.dev line 1) has none",
@@ -232,21 +385,40 @@ fn a_file_that_is_half_or_contradicts_itself_is_refused() {
 
 #[test]
 fn half_a_set_in_the_process_is_refused_unless_somebody_else_decides() {
-    for (key, missing) in [("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), ("AWS_SESSION_TOKEN", "AWS_ACCESS_KEY_ID")] {
+    for (key, missing) in [
+        ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
+        ("AWS_SESSION_TOKEN", "AWS_ACCESS_KEY_ID"),
+    ] {
         let error = case("dev", "").process([(key, "hush")]).error();
-        assert_eq!(error.to_string(), format!("{key} in the process environment: it has no {missing} beside it"));
+        assert_eq!(
+            error.to_string(),
+            format!("{key} in the process environment: it has no {missing} beside it")
+        );
         assert!(case("dev", KEYS).process([(key, "hush")]).resolve().is_ok());
     }
 }
 
 #[test]
 fn a_key_without_a_value_is_refused_unless_the_endpoint_is_local() {
-    for key in ["AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_REGION", "LOCAL_AWS_ENDPOINT"] {
+    for key in [
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SESSION_TOKEN",
+        "AWS_PROFILE",
+        "AWS_REGION",
+        "LOCAL_AWS_ENDPOINT",
+    ] {
         let error = case("dev", &format!("# x\n{key}=\nDYNAMODB_TABLE=\n")).error();
-        assert_eq!(error.to_string(), format!("envs/.env.dev line 2: {key} is empty"));
+        assert_eq!(
+            error.to_string(),
+            format!("envs/.env.dev line 2: {key} is empty")
+        );
         assert_eq!(error.kind(), ErrorKind::Environment);
     }
-    assert!(case("dev", &format!("{LOCAL}AWS_PROFILE=\n")).resolve().is_ok());
+    assert!(
+        case("dev", &format!("{LOCAL}AWS_PROFILE=\n"))
+            .resolve()
+            .is_ok()
+    );
 }
 
 #[test]
@@ -254,19 +426,35 @@ fn an_empty_key_pair_in_the_process_does_not_mean_the_default_profile() {
     for key in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"] {
         let empty = [(key, "")];
         let error = case("dev", "").process(empty).error();
-        assert_eq!(error.to_string(), format!("{key} in the process environment: it is empty"));
+        assert_eq!(
+            error.to_string(),
+            format!("{key} in the process environment: it is empty")
+        );
         assert!(case("dev", KEYS).process(empty).resolve().is_ok());
         assert!(case("dev", LOCAL).process(empty).resolve().is_ok());
-        assert!(case("dev", "").process([(key, ""), ("AWS_PROFILE", "p")]).resolve().is_ok());
+        assert!(
+            case("dev", "")
+                .process([(key, ""), ("AWS_PROFILE", "p")])
+                .resolve()
+                .is_ok()
+        );
     }
 }
 
 #[test]
 fn a_local_environment_has_an_endpoint() {
     let error = case("local", "AWS_REGION=eu-west-1").error();
-    assert_eq!(error.to_string(), "envs/.env.local names no endpoint (LOCAL_AWS_ENDPOINT)");
+    assert_eq!(
+        error.to_string(),
+        "envs/.env.local names no endpoint (LOCAL_AWS_ENDPOINT)"
+    );
     assert_eq!(error.kind(), ErrorKind::Environment);
-    assert!(case("local", "").with(|it| it.endpoint_url = Some("embedded:".to_owned())).resolve().is_ok());
+    assert!(
+        case("local", "")
+            .with(|it| it.endpoint_url = Some("embedded:".to_owned()))
+            .resolve()
+            .is_ok()
+    );
 }
 
 #[test]
@@ -277,16 +465,40 @@ fn flags_that_contradict_or_mislead_are_refused() {
         |it| it.role_arn = Some("arn:aws:iam::123456789012:role/r".to_owned()),
     ];
     for flag in flags {
-        let error = case("local", LOCAL).with(|it| it.name = None).with(flag).error();
+        let error = case("local", LOCAL)
+            .with(|it| it.name = None)
+            .with(flag)
+            .error();
         assert_eq!(error.kind(), ErrorKind::Usage);
-        assert!(error.hint().is_some_and(|hint| hint.contains("--no-env") && hint.contains("--env=")));
+        assert!(
+            error
+                .hint()
+                .is_some_and(|hint| hint.contains("--no-env") && hint.contains("--env="))
+        );
         assert!(case("local", LOCAL).with(flag).resolve().is_ok());
-        assert!(case("local", LOCAL).with(|it| (it.name, it.no_env) = (None, true)).with(flag).resolve().is_ok());
+        assert!(
+            case("local", LOCAL)
+                .with(|it| (it.name, it.no_env) = (None, true))
+                .with(flag)
+                .resolve()
+                .is_ok()
+        );
     }
-    assert_eq!(case("local", LOCAL).with(|it| it.name = None).ok().name(), "local");
-    assert_eq!(case("local", LOCAL).with(|it| it.no_env = true).error().kind(), ErrorKind::Usage);
+    assert_eq!(
+        case("local", LOCAL).with(|it| it.name = None).ok().name(),
+        "local"
+    );
+    assert_eq!(
+        case("local", LOCAL)
+            .with(|it| it.no_env = true)
+            .error()
+            .kind(),
+        ErrorKind::Usage
+    );
     for value in ["", "a\nb"] {
-        let error = case("local", LOCAL).with(|it| it.table = Some(value.to_owned())).error();
+        let error = case("local", LOCAL)
+            .with(|it| it.table = Some(value.to_owned()))
+            .error();
         assert_eq!(error.kind(), ErrorKind::Usage);
     }
 }
@@ -296,12 +508,22 @@ fn a_role_comes_from_flag_or_file_alone() {
     let arn = "arn:aws:iam::123456789012:role/of-flag";
     let file = "AWS_ROLE_ARN=arn:aws:iam::123456789012:role/of-file\nAWS_ROLE_EXTERNAL_ID=x\n";
     let of_file = case("dev", file).ok();
-    assert_eq!(of_file.role().unwrap().arn.value, "arn:aws:iam::123456789012:role/of-file");
-    let of_flag = case("dev", file).with(|it| it.role_arn = Some(arn.to_owned())).ok();
+    assert_eq!(
+        of_file.role().unwrap().arn.value,
+        "arn:aws:iam::123456789012:role/of-file"
+    );
+    let of_flag = case("dev", file)
+        .with(|it| it.role_arn = Some(arn.to_owned()))
+        .ok();
     let role = of_flag.role().unwrap();
-    assert_eq!((role.arn.value.as_str(), role.external_id.as_deref()), (arn, Some("x")));
+    assert_eq!(
+        (role.arn.value.as_str(), role.external_id.as_deref()),
+        (arn, Some("x"))
+    );
     assert_eq!(role.source(), &ValueSource::Flag("--role-arn"));
-    let of_process = case("dev", "").process([("AWS_ROLE_ARN", arn), ("AWS_ROLE_SESSION_NAME", "s")]).ok();
+    let of_process = case("dev", "")
+        .process([("AWS_ROLE_ARN", arn), ("AWS_ROLE_SESSION_NAME", "s")])
+        .ok();
     assert_eq!(of_process.role(), None);
 }
 
@@ -317,10 +539,19 @@ fn only_the_file_takes_protection_away() {
         ("dev", "", Some("false"), false),
     ] {
         let mut case = case(name, file);
-        case.process = process.map(|value| ("DYNADUMP_PROTECTED", value)).into_iter().collect();
-        assert_eq!(case.ok().is_protected(), expected, "{name} {file} {process:?}");
+        case.process = process
+            .map(|value| ("DYNADUMP_PROTECTED", value))
+            .into_iter()
+            .collect();
+        assert_eq!(
+            case.ok().is_protected(),
+            expected,
+            "{name} {file} {process:?}"
+        );
     }
-    let error = case("prod", "").process([("DYNADUMP_PROTECTED", "false")]).error();
+    let error = case("prod", "")
+        .process([("DYNADUMP_PROTECTED", "false")])
+        .error();
     assert_eq!(
         error.to_string(),
         "DYNADUMP_PROTECTED in the process environment: it cannot take the protection from environment \"prod\"; only an \
@@ -330,25 +561,36 @@ fn only_the_file_takes_protection_away() {
 
 #[test]
 fn the_account_is_read_from_file_then_process() {
-    let of_process = case("dev", "").process([("DYNADUMP_ACCOUNT", "123456789012")]).ok();
+    let of_process = case("dev", "")
+        .process([("DYNADUMP_ACCOUNT", "123456789012")])
+        .ok();
     assert_eq!(
         shown(of_process.account()),
         Some("123456789012 (DYNADUMP_ACCOUNT in the process environment)".to_owned())
     );
-    let of_file = case("dev", "DYNADUMP_ACCOUNT=000000000000").process([("DYNADUMP_ACCOUNT", "123456789012")]).ok();
-    assert_eq!(shown(of_file.account()), Some("000000000000 (envs/.env.dev line 1)".to_owned()));
+    let of_file = case("dev", "DYNADUMP_ACCOUNT=000000000000")
+        .process([("DYNADUMP_ACCOUNT", "123456789012")])
+        .ok();
+    assert_eq!(
+        shown(of_file.account()),
+        Some("000000000000 (envs/.env.dev line 1)".to_owned())
+    );
 }
 
 #[test]
 fn a_sample_fills_the_engine_of_its_own_file_only() {
     let file = "LOCAL_AWS_ENDPOINT=embedded:envs/demo.db\nDYNADUMP_SAMPLE=envs/sample\n";
     let demo = case("demo", file);
-    assert_eq!(demo.ok().sample(), Some(demo.dir.path().join("envs/sample").as_path()));
+    assert_eq!(
+        demo.ok().sample(),
+        Some(demo.dir.path().join("envs/sample").as_path())
+    );
     for endpoint in ["embedded:other.db", "http://localhost:4566"] {
         let elsewhere = case("demo", file).with(|it| it.endpoint_url = Some(endpoint.to_owned()));
         assert_eq!(elsewhere.ok().sample(), None, "{endpoint}");
     }
-    let of_process = case("dev", "DYNADUMP_SAMPLE=x").process([("LOCAL_AWS_ENDPOINT", "embedded:x.db")]);
+    let of_process =
+        case("dev", "DYNADUMP_SAMPLE=x").process([("LOCAL_AWS_ENDPOINT", "embedded:x.db")]);
     assert_eq!(of_process.error().kind(), ErrorKind::Environment);
 }
 
@@ -356,10 +598,19 @@ fn a_sample_fills_the_engine_of_its_own_file_only() {
 fn debug_shows_no_secret() {
     let text = format!("{KEYS}AWS_SESSION_TOKEN=hush-token\n");
     let found = case("dev", &text).ok();
-    assert!(matches!(found.credentials(), Credentials::Static { session_token: Some(_), .. }));
+    assert!(matches!(
+        found.credentials(),
+        Credentials::Static {
+            session_token: Some(_),
+            ..
+        }
+    ));
     let debug = format!("{found:?} {:#?}", found.credentials());
     assert!(!debug.contains("hush"), "{debug}");
-    if let Credentials::Static { secret_access_key, .. } = found.credentials() {
+    if let Credentials::Static {
+        secret_access_key, ..
+    } = found.credentials()
+    {
         assert_eq!(format!("{secret_access_key:?}"), "[redacted]");
     }
 }
@@ -368,7 +619,10 @@ fn debug_shows_no_secret() {
 fn a_protected_environment_makes_a_protected_approval() {
     for (name, asks_for_name) in [("prod", true), ("dev", false)] {
         let approval = Approval::of_table(&case(name, "").ok(), "films", Vec::new());
-        let asked = matches!(approval.decide(&Answers::default()).unwrap(), Decision::Ask(Ask::TypeName(_)));
+        let asked = matches!(
+            approval.decide(&Answers::default()).unwrap(),
+            Decision::Ask(Ask::TypeName(_))
+        );
         assert_eq!(asked, asks_for_name);
     }
 }
@@ -376,26 +630,50 @@ fn a_protected_environment_makes_a_protected_approval() {
 #[test]
 fn shipped_files_work_and_examples_want_to_be_filled_in() {
     let local = case("local", include_str!("../../envs/.env.local")).ok();
-    assert_eq!((local.is_local(), local.is_protected(), local.table()), (true, false, None));
+    assert_eq!(
+        (local.is_local(), local.is_protected(), local.table()),
+        (true, false, None)
+    );
     let demo = case("demo", include_str!("../../envs/.env.demo")).ok();
-    assert_eq!((demo.is_local(), demo.single_table().unwrap()), (true, Some("FilmCatalogue")));
+    assert_eq!(
+        (demo.is_local(), demo.single_table().unwrap()),
+        (true, Some("FilmCatalogue"))
+    );
     assert!(demo.sample().is_some());
     for (name, example) in [
         ("dev", include_str!("../../envs/.env.dev.example")),
         ("staging", include_str!("../../envs/.env.staging.example")),
         ("prod", include_str!("../../envs/.env.prod.example")),
     ] {
-        assert!(case(name, example).error().to_string().ends_with("still holds a placeholder"));
+        assert!(
+            case(name, example)
+                .error()
+                .to_string()
+                .ends_with("still holds a placeholder")
+        );
         let filled: String = example
             .lines()
-            .map(|line| line.replace("your-region", "eu-west-1").replace("your-account-id", "123456789012") + "\n")
+            .map(|line| {
+                line.replace("your-region", "eu-west-1")
+                    .replace("your-account-id", "123456789012")
+                    + "\n"
+            })
             .map(|line| line.replace("your-", "our-"))
             .collect();
         let found = case(name, &filled).ok();
         assert_eq!(found.is_protected(), name == "prod");
         // Each commented setting is refused as it stands, too.
-        for line in example.lines().filter_map(|line| line.strip_prefix("# ").filter(|line| line.contains("=your-"))) {
-            assert!(case(name, line).error().to_string().ends_with("still holds a placeholder"), "{line}");
+        for line in example.lines().filter_map(|line| {
+            line.strip_prefix("# ")
+                .filter(|line| line.contains("=your-"))
+        }) {
+            assert!(
+                case(name, line)
+                    .error()
+                    .to_string()
+                    .ends_with("still holds a placeholder"),
+                "{line}"
+            );
         }
     }
 }

@@ -15,13 +15,18 @@ const ENGINE: GeneralPurpose = GeneralPurpose::new(
 );
 
 /// Appends the bytes; `None` if the text is not base64 (then `out` holds anything).
-pub(super) fn decode_into(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
+pub(crate) fn decode_into(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
     ENGINE.decode_vec(text, out).ok()
 }
 
 /// How many bytes the text stands for, without decoding it; `None` if it is not base64.
-pub(super) fn decoded_length(text: &[u8]) -> Option<usize> {
-    let padding = text.iter().rev().take(2).take_while(|byte| **byte == b'=').count();
+pub(crate) fn decoded_length(text: &[u8]) -> Option<usize> {
+    let padding = text
+        .iter()
+        .rev()
+        .take(2)
+        .take_while(|byte| **byte == b'=')
+        .count();
     let digits = &text[..text.len() - padding];
     let other: u8 = digits.iter().fold(0, |other, byte| {
         other | u8::from(!matches!(byte, b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'+' | b'/'))

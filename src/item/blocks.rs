@@ -7,19 +7,19 @@
 use wide::u8x16;
 
 /// Bytes per block.
-pub(super) const BLOCK: usize = 64;
+pub(crate) const BLOCK: usize = 64;
 
 /// Where the bytes lie that matter for the structure of JSON. A bit for a bracket inside a string is set, too.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Masks {
-    pub(super) quotes: u64,
-    pub(super) backslashes: u64,
-    pub(super) brackets: u64,
+pub(crate) struct Masks {
+    pub(crate) quotes: u64,
+    pub(crate) backslashes: u64,
+    pub(crate) brackets: u64,
 }
 
 /// The masks of one block.
 #[inline]
-pub(super) fn masks(block: &[u8; BLOCK]) -> Masks {
+pub(crate) fn masks(block: &[u8; BLOCK]) -> Masks {
     let (lanes, _) = block.as_chunks::<16>();
     let mut masks = Masks::default();
     for (row, lane) in lanes.iter().enumerate() {
@@ -29,14 +29,15 @@ pub(super) fn masks(block: &[u8; BLOCK]) -> Masks {
         let folded = bytes | u8x16::splat(0x20);
         masks.quotes |= bits(bytes.simd_eq(u8x16::splat(b'"')));
         masks.backslashes |= bits(bytes.simd_eq(u8x16::splat(b'\\')));
-        masks.brackets |= bits(folded.simd_eq(u8x16::splat(b'{')) | folded.simd_eq(u8x16::splat(b'}')));
+        masks.brackets |=
+            bits(folded.simd_eq(u8x16::splat(b'{')) | folded.simd_eq(u8x16::splat(b'}')));
     }
     masks
 }
 
 /// The index of the first quote or backslash. Sixteen bytes at a time, since most strings are no longer than that.
 #[inline]
-pub(super) fn string_end(text: &[u8]) -> Option<usize> {
+pub(crate) fn string_end(text: &[u8]) -> Option<usize> {
     let mut at = 0;
     while let Some(lane) = text.get(at..)?.first_chunk::<16>() {
         let lane = u8x16::new(*lane);
@@ -47,7 +48,10 @@ pub(super) fn string_end(text: &[u8]) -> Option<usize> {
         }
         at += 16;
     }
-    text[at..].iter().position(|byte| matches!(byte, b'"' | b'\\')).map(|found| at + found)
+    text[at..]
+        .iter()
+        .position(|byte| matches!(byte, b'"' | b'\\'))
+        .map(|found| at + found)
 }
 
 #[cfg(test)]

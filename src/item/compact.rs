@@ -10,7 +10,7 @@ pub fn compact(json: &[u8]) -> Vec<u8> {
 }
 
 /// Like [`compact`], appending to `out`.
-pub(super) fn compact_into(json: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn compact_into(json: &[u8], out: &mut Vec<u8>) {
     let mut is_in_string = false;
     let mut is_escaped = false;
     let mut skipped_whitespace = false;
@@ -20,7 +20,10 @@ pub(super) fn compact_into(json: &[u8], out: &mut Vec<u8>) {
             continue;
         }
 
-        if skipped_whitespace && is_part_of_token(byte) && out.last().copied().is_some_and(is_part_of_token) {
+        if skipped_whitespace
+            && is_part_of_token(byte)
+            && out.last().copied().is_some_and(is_part_of_token)
+        {
             out.push(b' ');
         }
         skipped_whitespace = false;
@@ -57,9 +60,20 @@ mod tests {
 
     #[test]
     fn compaction_never_repairs_invalid_json() {
-        for invalid in ["{\"x\":tru\ne}", "[1 2]", "[- 1]", "[1\r\n.5]", "[\"a\" \"b\"]", "[1 \"b\"]", "[\\ \"]"] {
+        for invalid in [
+            "{\"x\":tru\ne}",
+            "[1 2]",
+            "[- 1]",
+            "[1\r\n.5]",
+            "[\"a\" \"b\"]",
+            "[1 \"b\"]",
+            "[\\ \"]",
+        ] {
             let compacted = compact(invalid.as_bytes());
-            assert!(serde_json::from_slice::<serde_json::Value>(&compacted).is_err(), "{invalid}");
+            assert!(
+                serde_json::from_slice::<serde_json::Value>(&compacted).is_err(),
+                "{invalid}"
+            );
         }
     }
 }

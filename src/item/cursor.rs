@@ -6,27 +6,27 @@ use super::scan::{ScanError, Scanner, Step};
 use std::ops::Range;
 
 /// A position in a whole JSON text.
-pub(super) struct Cursor<'a> {
+pub(crate) struct Cursor<'a> {
     text: &'a [u8],
     at: usize,
 }
 
 impl<'a> Cursor<'a> {
-    pub(super) fn new(text: &'a [u8]) -> Self {
+    pub(crate) fn new(text: &'a [u8]) -> Self {
         Self { text, at: 0 }
     }
 
-    pub(super) fn offset(&self) -> usize {
+    pub(crate) fn offset(&self) -> usize {
         self.at
     }
 
-    pub(super) fn fault(&self, what: &'static str) -> ScanError {
+    pub(crate) fn fault(&self, what: &'static str) -> ScanError {
         ScanError { at: self.at, what }
     }
 
     /// The next byte that is not whitespace.
     #[inline]
-    pub(super) fn peek(&mut self) -> Option<u8> {
+    pub(crate) fn peek(&mut self) -> Option<u8> {
         loop {
             match self.text.get(self.at) {
                 Some(b' ' | b'\t' | b'\n' | b'\r') => self.at += 1,
@@ -37,9 +37,13 @@ impl<'a> Cursor<'a> {
 
     /// Goes behind `byte`, which must come next.
     #[inline]
-    pub(super) fn take(&mut self, byte: u8, what: &'static str) -> Result<(), ScanError> {
+    pub(crate) fn take(&mut self, byte: u8, what: &'static str) -> Result<(), ScanError> {
         if self.peek() != Some(byte) {
-            return Err(self.fault(if self.at == self.text.len() { "the text ends too early" } else { what }));
+            return Err(self.fault(if self.at == self.text.len() {
+                "the text ends too early"
+            } else {
+                what
+            }));
         }
         self.at += 1;
         Ok(())
@@ -47,14 +51,18 @@ impl<'a> Cursor<'a> {
 
     /// Goes to the value of the next member, behind the opening brace (`first`) or the value before; its name with quotes and
     /// escapes. `None` behind the closing brace.
-    pub(super) fn next_member(&mut self, first: bool) -> Result<Option<&'a [u8]>, ScanError> {
+    pub(crate) fn next_member(&mut self, first: bool) -> Result<Option<&'a [u8]>, ScanError> {
         match self.peek() {
             Some(b'}') => {
                 self.at += 1;
                 return Ok(None);
             }
             Some(b',') if !first => self.at += 1,
-            _ if !first => return self.take(b',', "expected a comma or a closing brace").map(|()| None),
+            _ if !first => {
+                return self
+                    .take(b',', "expected a comma or a closing brace")
+                    .map(|()| None);
+            }
             _ => {}
         }
         let name = self.name()?;
@@ -69,7 +77,10 @@ impl<'a> Cursor<'a> {
         let mut end = start;
         loop {
             let found = self.text.get(end..).and_then(string_end);
-            end += found.ok_or(ScanError { at: start, what: "a name that does not end" })?;
+            end += found.ok_or(ScanError {
+                at: start,
+                what: "a name that does not end",
+            })?;
             if self.text[end] == b'"' {
                 break;
             }
@@ -81,33 +92,47 @@ impl<'a> Cursor<'a> {
 
     /// Goes behind the value that begins here; where it stands.
     #[inline]
-    pub(super) fn skip_value(&mut self) -> Result<Range<usize>, ScanError> {
+    pub(crate) fn skip_value(&mut self) -> Result<Range<usize>, ScanError> {
         let start = self.at;
         let rest = self.text.get(start..).unwrap_or_default();
-        match Scanner::new().feed(rest).map_err(|error| ScanError { at: start + error.at, ..error })? {
+        match Scanner::new().feed(rest).map_err(|error| ScanError {
+            at: start + error.at,
+            ..error
+        })? {
             Step::Done(length) => self.at += length,
-            Step::More => return Err(ScanError { at: self.text.len(), what: "the text ends too early" }),
+            Step::More => {
+                return Err(ScanError {
+                    at: self.text.len(),
+                    what: "the text ends too early",
+                });
+            }
         }
         Ok(start..self.at)
     }
 
     /// The same for the value of an attribute, which is a short string more often than not.
     #[inline]
-    pub(super) fn skip_attribute(&mut self) -> Result<Range<usize>, ScanError> {
+    pub(crate) fn skip_attribute(&mut self) -> Result<Range<usize>, ScanError> {
         let start = self.at;
-        let Some(length) = self.text.get(start..).and_then(scalar_end) else { return self.skip_value() };
+        let Some(length) = self.text.get(start..).and_then(scalar_end) else {
+            return self.skip_value();
+        };
         self.at += length;
         Ok(start..self.at)
     }
 
     /// Advances by `length` bytes.
-    pub(super) fn skip(&mut self, length: usize) {
+    pub(crate) fn skip(&mut self, length: usize) {
         self.at += length;
     }
 
     /// Nothing but whitespace is left.
-    pub(super) fn finish(&mut self) -> Result<(), ScanError> {
-        if self.peek().is_some() { Err(self.fault("more text behind the document")) } else { Ok(()) }
+    pub(crate) fn finish(&mut self) -> Result<(), ScanError> {
+        if self.peek().is_some() {
+            Err(self.fault("more text behind the document"))
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -115,18 +140,22 @@ impl<'a> Cursor<'a> {
 /// nothing in it is escaped.
 fn scalar_end(text: &[u8]) -> Option<usize> {
     let (head, string) = text.split_first_chunk::<6>()?;
-    let (b"{\"S\":\"" | b"{\"N\":\"" | b"{\"B\":\"") = head else { return None };
+    let (b"{\"S\":\"" | b"{\"N\":\"" | b"{\"B\":\"") = head else {
+        return None;
+    };
     let end = string_end(string)?;
     string[end..].starts_with(b"\"}").then_some(6 + end + 2)
 }
 
 /// Whether `quoted`, a name with its quotes and escapes, says `name`.
-pub(super) fn says(quoted: &[u8], name: &str) -> bool {
+pub(crate) fn says(quoted: &[u8], name: &str) -> bool {
     let inner = &quoted[1..quoted.len() - 1];
     if inner.len() <= name.len() {
         return inner == name.as_bytes();
     }
     // Only escapes make a name longer than what it says.
     memchr::memchr(b'\\', inner).is_some()
-        && Lexer::new(quoted).and_then(|mut lexer| lexer.string()).is_ok_and(|said| said.says(name))
+        && Lexer::new(quoted)
+            .and_then(|mut lexer| lexer.string())
+            .is_ok_and(|said| said.says(name))
 }

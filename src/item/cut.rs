@@ -22,7 +22,10 @@ pub struct CutError {
 
 impl From<ScanError> for CutError {
     fn from(error: ScanError) -> Self {
-        Self { offset: error.at, what: Cow::Borrowed(error.what) }
+        Self {
+            offset: error.at,
+            what: Cow::Borrowed(error.what),
+        }
     }
 }
 
@@ -70,7 +73,10 @@ impl Items {
             spans.push(span(start, text.len())?);
             broken |= has_line_breaks(item);
         }
-        let items = Self { text: Bytes::from(text), spans };
+        let items = Self {
+            text: Bytes::from(text),
+            spans,
+        };
         if broken { items.on_lines() } else { Ok(items) }
     }
 
@@ -88,13 +94,17 @@ impl Items {
 
     /// The items in their order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> + '_ {
-        self.spans.iter().map(|span| &self.text[span.start as usize..span.end as usize])
+        self.spans
+            .iter()
+            .map(|span| &self.text[span.start as usize..span.end as usize])
     }
 
     /// The item at `index`, sharing the text it is cut from.
     #[must_use]
     pub fn get(&self, index: usize) -> Option<Bytes> {
-        self.spans.get(index).map(|span| self.text.slice(span.start as usize..span.end as usize))
+        self.spans
+            .get(index)
+            .map(|span| self.text.slice(span.start as usize..span.end as usize))
     }
 
     /// Keeps the first `most` items.
@@ -105,7 +115,10 @@ impl Items {
     /// Bytes of all items' text together.
     #[must_use]
     pub fn text_bytes(&self) -> u64 {
-        self.spans.iter().map(|span| u64::from(span.end - span.start)).sum()
+        self.spans
+            .iter()
+            .map(|span| u64::from(span.end - span.start))
+            .sum()
     }
 
     /// The same items, each on one line.
@@ -127,7 +140,10 @@ impl Items {
             }
             spans.push(span(start, text.len())?);
         }
-        Ok(Self { text: Bytes::from(text), spans })
+        Ok(Self {
+            text: Bytes::from(text),
+            spans,
+        })
     }
 }
 
@@ -144,29 +160,49 @@ pub fn cut_items(body: Bytes, path: &[&str]) -> Result<CutResponse, CutError> {
 }
 
 /// The same; `element` returns the length of the element at the beginning of its text, and whether it certainly is on one line.
-pub(super) fn cut_with<F>(body: Bytes, path: &[&str], element: F) -> Result<CutResponse, CutError>
+pub(crate) fn cut_with<F>(body: Bytes, path: &[&str], element: F) -> Result<CutResponse, CutError>
 where
     F: FnMut(&[u8]) -> Result<(usize, bool), CutError>,
 {
-    let mut cutter =
-        Cutter { text: &body, cursor: Cursor::new(&body), spans: Vec::new(), array: None, element, on_lines: true };
+    let mut cutter = Cutter {
+        text: &body,
+        cursor: Cursor::new(&body),
+        spans: Vec::new(),
+        array: None,
+        element,
+        on_lines: true,
+    };
     cutter.object(path)?;
     cutter.cursor.finish()?;
-    let Cutter { spans, array, on_lines, .. } = cutter;
+    let Cutter {
+        spans,
+        array,
+        on_lines,
+        ..
+    } = cutter;
     let Some((start, end)) = array else {
-        return Ok(CutResponse { items: Items::default(), rest: body.to_vec() });
+        return Ok(CutResponse {
+            items: Items::default(),
+            rest: body.to_vec(),
+        });
     };
     let rest = [&body[..start], b"[]", &body[end..]].concat();
     let broken = !on_lines && has_line_breaks(&body[start..end]);
     let items = Items { text: body, spans };
-    Ok(CutResponse { items: if broken { items.on_lines()? } else { items }, rest })
+    Ok(CutResponse {
+        items: if broken { items.on_lines()? } else { items },
+        rest,
+    })
 }
 
 /// The length of the value at the beginning of `text`, by its structure.
-pub(super) fn length_of(text: &[u8]) -> Result<usize, CutError> {
+pub(crate) fn length_of(text: &[u8]) -> Result<usize, CutError> {
     match Scanner::new().feed(text)? {
         Step::Done(length) => Ok(length),
-        Step::More => Err(CutError { offset: text.len(), what: Cow::Borrowed("the text ends too early") }),
+        Step::More => Err(CutError {
+            offset: text.len(),
+            what: Cow::Borrowed("the text ends too early"),
+        }),
     }
 }
 
@@ -193,7 +229,9 @@ where
             first = false;
             match (path, self.cursor.peek()) {
                 ([last], Some(byte)) if byte != b'n' && says(name, last) => self.array()?,
-                ([outer, inner @ ..], Some(b'{')) if !inner.is_empty() && says(name, outer) => self.object(inner)?,
+                ([outer, inner @ ..], Some(b'{')) if !inner.is_empty() && says(name, outer) => {
+                    self.object(inner)?;
+                }
                 _ => {
                     self.cursor.skip_value()?;
                 }
@@ -215,7 +253,8 @@ where
                 self.element()?;
             }
         }
-        self.cursor.take(b']', "expected a comma or a closing bracket between items")?;
+        self.cursor
+            .take(b']', "expected a comma or a closing bracket between items")?;
         self.array = Some((start, self.cursor.offset()));
         Ok(())
     }
@@ -228,7 +267,10 @@ where
         }
         let start = self.cursor.offset();
         let element = (self.element)(&self.text[start..]);
-        let (length, on_line) = element.map_err(|error| CutError { offset: start + error.offset, what: error.what })?;
+        let (length, on_line) = element.map_err(|error| CutError {
+            offset: start + error.offset,
+            what: error.what,
+        })?;
         self.cursor.skip(length);
         self.on_lines &= on_line;
         self.spans.push(span(start, start + length)?);
@@ -238,9 +280,15 @@ where
 
 fn span(start: usize, end: usize) -> Result<Span, CutError> {
     let bounded = |at: usize| {
-        u32::try_from(at).map_err(|_| CutError { offset: at, what: Cow::Borrowed("more than 4 GiB of text") })
+        u32::try_from(at).map_err(|_| CutError {
+            offset: at,
+            what: Cow::Borrowed("more than 4 GiB of text"),
+        })
     };
-    Ok(Span { start: bounded(start)?, end: bounded(end)? })
+    Ok(Span {
+        start: bounded(start)?,
+        end: bounded(end)?,
+    })
 }
 
 #[cfg(test)]
@@ -264,7 +312,10 @@ mod tests {
         );
         let (items, rest) = cut(&body, &["Items"]).expect("cut");
         assert_eq!(items, [item, item]);
-        assert_eq!(rest, r#"{"Note":"\"Items\":[{}]","More":{"Items":[{}]},"I\u0074ems":[],"Count":2}"#);
+        assert_eq!(
+            rest,
+            r#"{"Note":"\"Items\":[{}]","More":{"Items":[{}]},"I\u0074ems":[],"Count":2}"#
+        );
     }
 
     #[test]
@@ -272,15 +323,29 @@ mod tests {
         let body = r#"{"UnprocessedKeys":{"t.1":{"Keys":[]}},"Responses":{"Items":[{"x":1}],"t.1":[{"a":{"S":"b"}}]}}"#;
         let (items, rest) = cut(body, &["Responses", "t.1"]).expect("cut");
         assert_eq!(items, [r#"{"a":{"S":"b"}}"#]);
-        assert_eq!(rest, r#"{"UnprocessedKeys":{"t.1":{"Keys":[]}},"Responses":{"Items":[{"x":1}],"t.1":[]}}"#);
+        assert_eq!(
+            rest,
+            r#"{"UnprocessedKeys":{"t.1":{"Keys":[]}},"Responses":{"Items":[{"x":1}],"t.1":[]}}"#
+        );
     }
 
     #[test]
     fn no_array_is_no_items() {
-        for body in ["{}", r#"{"Count":3}"#, r#"{"Items":null}"#, r#"{"Items":[]}"#, " { \"Items\" : [ ] } \n"] {
+        for body in [
+            "{}",
+            r#"{"Count":3}"#,
+            r#"{"Items":null}"#,
+            r#"{"Items":[]}"#,
+            " { \"Items\" : [ ] } \n",
+        ] {
             assert_eq!(cut(body, &["Items"]).expect(body).0, [""; 0], "{body}");
         }
-        assert_eq!(cut(r#"{"Responses":null}"#, &["Responses", "t"]).expect("cut").0, [""; 0]);
+        assert_eq!(
+            cut(r#"{"Responses":null}"#, &["Responses", "t"])
+                .expect("cut")
+                .0,
+            [""; 0]
+        );
     }
 
     #[test]
@@ -303,7 +368,11 @@ mod tests {
             (r#"{,"Items":[]}"#, 1),
             ("{\"Items\":[{\"a\":\n{\"S\":\"b\nc\"}}]}", 10),
         ] {
-            assert_eq!(cut(body, &["Items"]).map_err(|error| error.offset), Err(offset), "{body}");
+            assert_eq!(
+                cut(body, &["Items"]).map_err(|error| error.offset),
+                Err(offset),
+                "{body}"
+            );
         }
     }
 

@@ -21,7 +21,10 @@ use xxhash_rust::xxh3::xxh3_128;
 /// The text is not a JSON object, or it is nested more than [`super::DEPTH`] levels deep.
 pub fn item_digest(item: &[u8]) -> Result<u128, ItemError> {
     let mut lexer = Lexer::new(item)?;
-    let mut encoder = Encoder { out: Vec::with_capacity(512), parts: Vec::with_capacity(32) };
+    let mut encoder = Encoder {
+        out: Vec::with_capacity(512),
+        parts: Vec::with_capacity(32),
+    };
     encoder.out.push(b'I');
     encoder.map(&mut lexer, 0)?;
     lexer.finish()?;
@@ -103,7 +106,10 @@ impl Encoder {
         }
         lexer.tagged(|lexer, tag| {
             let Some(known) = tag.tag() else {
-                return Err(ItemError::new(ItemErrorKind::UnknownType(String::new()), tag.offset()));
+                return Err(ItemError::new(
+                    ItemErrorKind::UnknownType(String::new()),
+                    tag.offset(),
+                ));
             };
             lexer.begins(known)?;
             match (known, known.element()) {
@@ -111,7 +117,9 @@ impl Encoder {
                     self.out.push(b'M');
                     self.map(lexer, level + 1)
                 }
-                (Tag::L, _) => self.list(lexer, b'L', |encoder, lexer| encoder.value(lexer, level + 1)),
+                (Tag::L, _) => self.list(lexer, b'L', |encoder, lexer| {
+                    encoder.value(lexer, level + 1)
+                }),
                 (_, Some(element)) => self.set(lexer, element),
                 _ => self.scalar(lexer, known),
             }
@@ -218,7 +226,8 @@ impl Encoder {
 
     fn text(&mut self, quoted: &Quoted<'_>) {
         if let Some(plain) = quoted.plain() {
-            self.out.extend_from_slice(&(plain.len() as u64).to_le_bytes());
+            self.out
+                .extend_from_slice(&(plain.len() as u64).to_le_bytes());
             return self.out.extend_from_slice(plain);
         }
         let place = self.reserve();
@@ -274,9 +283,15 @@ mod tests {
             (r#"{"NS":["1.0","2"]}"#, r#"{"NS":["2e0","1"]}"#),
             (r#"{"BS":["AAA=","AQ=="]}"#, r#"{"BS":["AQ==","AAA="]}"#),
             (r#"{"N":"100"}"#, r#"{"N":"1E+2"}"#),
-            (r#"{"M":{"x":{"S":"1"},"y":{"S":"2"}}}"#, r#"{ "M" : {"y":{"S":"2"},"x":{"S":"1"} } }"#),
+            (
+                r#"{"M":{"x":{"S":"1"},"y":{"S":"2"}}}"#,
+                r#"{ "M" : {"y":{"S":"2"},"x":{"S":"1"} } }"#,
+            ),
             (r#"{"B":"+/8="}"#, r#"{"B":"+\/8="}"#),
-            (r#"{"X":{"p":1.0,"q":[null]}}"#, r#"{"X":{"q":[null],"p":1}}"#),
+            (
+                r#"{"X":{"p":1.0,"q":[null]}}"#,
+                r#"{"X":{"q":[null],"p":1}}"#,
+            ),
         ] {
             assert_eq!(digest(left), digest(right), "{left} {right}");
         }
@@ -329,12 +344,28 @@ mod tests {
 
     #[test]
     fn only_broken_json_has_no_digest() {
-        for text in ["", "[]", "{", r#"{"a":}"#, r#"{"a":{"X":[1,]}}"#, r#"{"a":{"S":"x"}}}"#, r#"{"a":{"N":"x}"#] {
+        for text in [
+            "",
+            "[]",
+            "{",
+            r#"{"a":}"#,
+            r#"{"a":{"X":[1,]}}"#,
+            r#"{"a":{"S":"x"}}}"#,
+            r#"{"a":{"N":"x}"#,
+        ] {
             assert!(item_digest(text.as_bytes()).is_err(), "{text}");
         }
-        let nested = format!(r#"{{"a":{}{}}}"#, r#"{"L":["#.repeat(3_000_000), "]}".repeat(3_000_000));
+        let nested = format!(
+            r#"{{"a":{}{}}}"#,
+            r#"{"L":["#.repeat(3_000_000),
+            "]}".repeat(3_000_000)
+        );
         assert!(item_digest(nested.as_bytes()).is_err());
-        let deep = format!(r#"{{"a":{}{}}}"#, r#"{"M":{"a":"#.repeat(100), "}}".repeat(100));
+        let deep = format!(
+            r#"{{"a":{}{}}}"#,
+            r#"{"M":{"a":"#.repeat(100),
+            "}}".repeat(100)
+        );
         assert!(item_digest(deep.replace(":}", ":1}").as_bytes()).is_ok());
     }
 

@@ -47,16 +47,20 @@ struct Inner {
 
 impl ItemError {
     #[cold]
-    pub(super) fn new(kind: ItemErrorKind, at: usize) -> Self {
-        Self(Box::new(Inner { kind, at, path: String::new() }))
+    pub(crate) fn new(kind: ItemErrorKind, at: usize) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            at,
+            path: String::new(),
+        }))
     }
 
-    pub(super) fn syntax(what: &'static str, at: usize) -> Self {
+    pub(crate) fn syntax(what: &'static str, at: usize) -> Self {
         Self::new(ItemErrorKind::Syntax(what), at)
     }
 
     /// Says that it happened inside the attribute `name`.
-    pub(super) fn within(mut self, name: &str) -> Self {
+    pub(crate) fn within(mut self, name: &str) -> Self {
         let inner = std::mem::take(&mut self.0.path);
         self.0.path = name.chars().take(NAME_CHARS + 1).collect();
         if !inner.is_empty() {
@@ -85,8 +89,11 @@ impl ItemError {
     }
 
     /// Whether the text is well-formed JSON as far as it was read, so that only its meaning is in doubt.
-    pub(super) fn is_about_meaning(&self) -> bool {
-        !matches!(self.0.kind, ItemErrorKind::Syntax(_) | ItemErrorKind::TooDeep)
+    pub(crate) fn is_about_meaning(&self) -> bool {
+        !matches!(
+            self.0.kind,
+            ItemErrorKind::Syntax(_) | ItemErrorKind::TooDeep
+        )
     }
 }
 
@@ -99,14 +106,20 @@ impl fmt::Display for ItemError {
         }
         match &self.0.kind {
             ItemErrorKind::Syntax(what) => f.write_str(what),
-            ItemErrorKind::TooDeep => write!(f, "nested more than {} levels deep", super::scan::DEPTH),
-            ItemErrorKind::NotTyped => f.write_str("not an object with one type tag, like {\"S\":\"…\"}"),
+            ItemErrorKind::TooDeep => {
+                write!(f, "nested more than {} levels deep", super::scan::DEPTH)
+            }
+            ItemErrorKind::NotTyped => {
+                f.write_str("not an object with one type tag, like {\"S\":\"…\"}")
+            }
             ItemErrorKind::UnknownType(tag) => write!(f, "unknown type {}", Clipped(tag)),
             ItemErrorKind::WrongValue(tag) => write!(f, "not a value of type {tag}"),
             ItemErrorKind::NotANumber => f.write_str("not a decimal number"),
             ItemErrorKind::NotBase64 => f.write_str("not base64"),
             ItemErrorKind::LoneSurrogate => f.write_str("half of a surrogate pair"),
-            ItemErrorKind::Nesting => f.write_str("maps and lists nested deeper than DynamoDB takes"),
+            ItemErrorKind::Nesting => {
+                f.write_str("maps and lists nested deeper than DynamoDB takes")
+            }
             ItemErrorKind::DuplicateName => f.write_str("the name stands twice in one map"),
         }
     }
@@ -115,7 +128,7 @@ impl fmt::Display for ItemError {
 impl std::error::Error for ItemError {}
 
 /// A name in quotes, control characters escaped, cut to [`NAME_CHARS`].
-pub(super) struct Clipped<'a>(pub(super) &'a str);
+pub(crate) struct Clipped<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Clipped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -132,7 +145,9 @@ mod tests {
 
     #[test]
     fn names_the_attribute_or_the_byte() {
-        let unknown = ItemError::new(ItemErrorKind::UnknownType("X".into()), 9).within("b").within("a");
+        let unknown = ItemError::new(ItemErrorKind::UnknownType("X".into()), 9)
+            .within("b")
+            .within("a");
         assert_eq!(unknown.to_string(), r#"attribute "a.b": unknown type "X""#);
         let syntax = ItemError::syntax("expected a colon", 17).within("a");
         assert_eq!(syntax.to_string(), "byte 17: expected a colon");
@@ -142,6 +157,9 @@ mod tests {
     fn long_and_hostile_names_are_cut_and_escaped() {
         let error = ItemError::new(ItemErrorKind::NotTyped, 0).within(&"\u{1b}é".repeat(1_000_000));
         let shown = error.to_string();
-        assert!(!shown.contains('\u{1b}') && shown.chars().count() < 64 * 6 + 80, "{shown}");
+        assert!(
+            !shown.contains('\u{1b}') && shown.chars().count() < 64 * 6 + 80,
+            "{shown}"
+        );
     }
 }

@@ -81,7 +81,9 @@ pub fn has_key_type(item: &[u8]) -> Result<bool, ItemError> {
         let (mut members, mut key) = (0_usize, false);
         lexer.members(|lexer, tag| {
             members += 1;
-            key = members == 1 && matches!(tag.tag(), Some(Tag::S | Tag::N | Tag::B)) && lexer.peek() == b'"';
+            key = members == 1
+                && matches!(tag.tag(), Some(Tag::S | Tag::N | Tag::B))
+                && lexer.peek() == b'"';
             lexer.skip()
         })?;
         found |= key;

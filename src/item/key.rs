@@ -111,7 +111,11 @@ impl fmt::Display for KeyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing { name } => write!(f, "key attribute {} is missing", Clipped(name)),
-            Self::WrongType { name, expected, found } => {
+            Self::WrongType {
+                name,
+                expected,
+                found,
+            } => {
                 write!(
                     f,
                     "key attribute {} has type {}, the table's key has type {expected}",
@@ -140,10 +144,10 @@ impl From<ScanError> for KeyError {
 }
 
 /// A key attribute as it stands in the item: its name and its value.
-pub(super) type Member<'a> = (&'a [u8], &'a [u8]);
+pub(crate) type Member<'a> = (&'a [u8], &'a [u8]);
 
 /// The partition key and the sort key, where an item has them.
-pub(super) type KeyMembers<'a> = (Option<Member<'a>>, Option<Member<'a>>);
+pub(crate) type KeyMembers<'a> = (Option<Member<'a>>, Option<Member<'a>>);
 
 impl KeySchema {
     /// The key of `item`.
@@ -152,7 +156,10 @@ impl KeySchema {
     /// A key attribute is missing, of another type, or empty; or the text is no item as far as it was read.
     pub fn extract(&self, item: &[u8]) -> Result<Key, KeyError> {
         let (partition, sort) = self.find(item)?;
-        let mut key = Key { identity: Vec::with_capacity(128), json: String::with_capacity(128) };
+        let mut key = Key {
+            identity: Vec::with_capacity(128),
+            json: String::with_capacity(128),
+        };
         key.push('{', &self.partition, partition)?;
         if let Some(attribute) = &self.sort {
             key.push(',', attribute, sort)?;
@@ -179,7 +186,11 @@ impl KeySchema {
     }
 
     /// The hash of the key that these members make.
-    pub(super) fn hash_of(&self, (partition, sort): KeyMembers<'_>, identity: &mut Vec<u8>) -> Result<u128, KeyError> {
+    pub(crate) fn hash_of(
+        &self,
+        (partition, sort): KeyMembers<'_>,
+        identity: &mut Vec<u8>,
+    ) -> Result<u128, KeyError> {
         identity.clear();
         identify(&self.partition, partition, identity)?;
         if let Some(attribute) = &self.sort {
@@ -190,7 +201,9 @@ impl KeySchema {
 
     /// The attributes' names, partition key first.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        std::iter::once(&self.partition).chain(&self.sort).map(|attribute| attribute.name.as_str())
+        std::iter::once(&self.partition)
+            .chain(&self.sort)
+            .map(|attribute| attribute.name.as_str())
     }
 
     fn find<'a>(&self, item: &'a [u8]) -> Result<KeyMembers<'a>, KeyError> {
@@ -203,7 +216,12 @@ impl KeySchema {
             let range = cursor.skip_attribute()?;
             if partition.is_none() && says(name, &self.partition.name) {
                 partition = Some((name, &item[range]));
-            } else if sort.is_none() && self.sort.as_ref().is_some_and(|sort| says(name, &sort.name)) {
+            } else if sort.is_none()
+                && self
+                    .sort
+                    .as_ref()
+                    .is_some_and(|sort| says(name, &sort.name))
+            {
                 sort = Some((name, &item[range]));
             } else {
                 continue;
@@ -229,13 +247,22 @@ impl Key {
         self.json.clone()
     }
 
-    fn push(&mut self, before: char, attribute: &KeyAttribute, member: Option<Member<'_>>) -> Result<(), KeyError> {
+    fn push(
+        &mut self,
+        before: char,
+        attribute: &KeyAttribute,
+        member: Option<Member<'_>>,
+    ) -> Result<(), KeyError> {
         let (quoted, value) = identify(attribute, member, &mut self.identity)?;
         self.json.push(before);
         self.json.push_str(&String::from_utf8_lossy(quoted));
         self.json.push(':');
         let broken = has_line_breaks(value);
-        let value = if broken { Cow::Owned(compact(value)) } else { Cow::Borrowed(value) };
+        let value = if broken {
+            Cow::Owned(compact(value))
+        } else {
+            Cow::Borrowed(value)
+        };
         self.json.push_str(&String::from_utf8_lossy(&value));
         Ok(())
     }
@@ -247,10 +274,14 @@ fn identify<'a>(
     member: Option<Member<'a>>,
     out: &mut Vec<u8>,
 ) -> Result<Member<'a>, KeyError> {
-    let member = member.ok_or_else(|| KeyError::Missing { name: attribute.name.clone() })?;
+    let member = member.ok_or_else(|| KeyError::Missing {
+        name: attribute.name.clone(),
+    })?;
     let length = canonical(attribute, member.1, out)?;
     if length == 0 && attribute.kind != KeyType::N {
-        return Err(KeyError::Empty { name: attribute.name.clone() });
+        return Err(KeyError::Empty {
+            name: attribute.name.clone(),
+        });
     }
     Ok(member)
 }
@@ -259,8 +290,9 @@ fn identify<'a>(
 /// there, and the lexer need not be asked.
 fn plain_text(value: &[u8]) -> Option<&[u8]> {
     let text = value.strip_prefix(b"{\"S\":\"")?.strip_suffix(b"\"}")?;
-    let other =
-        text.iter().fold(0, |other, byte| other | u8::from(!matches!(byte, b' ' | b'!' | b'#'..=b'[' | b']'..=b'~')));
+    let other = text.iter().fold(0, |other, byte| {
+        other | u8::from(!matches!(byte, b' ' | b'!' | b'#'..=b'[' | b']'..=b'~'))
+    });
     (other == 0).then_some(text)
 }
 
@@ -296,7 +328,11 @@ fn canonical(attribute: &KeyAttribute, value: &[u8], out: &mut Vec<u8>) -> Resul
         })
         .map_err(within)?;
     if let Some(found) = found {
-        return Err(KeyError::WrongType { name: attribute.name.clone(), expected: attribute.kind, found });
+        return Err(KeyError::WrongType {
+            name: attribute.name.clone(),
+            expected: attribute.kind,
+            found,
+        });
     }
     let length = out.len() - start;
     out[place..start].copy_from_slice(&(length as u64).to_le_bytes());
@@ -337,8 +373,14 @@ mod tests {
     use proptest::prelude::*;
 
     fn schema(kind: KeyType, sort: Option<KeyType>) -> KeySchema {
-        let attribute = |name: &str, kind| KeyAttribute { name: name.to_owned(), kind };
-        KeySchema { partition: attribute("pk", kind), sort: sort.map(|kind| attribute("s.k", kind)) }
+        let attribute = |name: &str, kind| KeyAttribute {
+            name: name.to_owned(),
+            kind,
+        };
+        KeySchema {
+            partition: attribute("pk", kind),
+            sort: sort.map(|kind| attribute("s.k", kind)),
+        }
     }
 
     fn key(kind: KeyType, value: &str) -> Result<Key, KeyError> {
@@ -348,41 +390,76 @@ mod tests {
     #[test]
     fn equal_as_dynamodb_sees_it() {
         for (kind, values) in [
-            (KeyType::N, &[r#"{"N":"1"}"#, r#"{"N":"1.0"}"#, r#"{"N":"1e0"}"#, r#"{"N":"+01"}"#][..]),
-            (KeyType::S, &[r#"{"S":"aé/"}"#, r#"{"S":"\u0061\u00e9\/"}"#, r#"{ "S" : "aé/" }"#]),
+            (
+                KeyType::N,
+                &[
+                    r#"{"N":"1"}"#,
+                    r#"{"N":"1.0"}"#,
+                    r#"{"N":"1e0"}"#,
+                    r#"{"N":"+01"}"#,
+                ][..],
+            ),
+            (
+                KeyType::S,
+                &[
+                    r#"{"S":"aé/"}"#,
+                    r#"{"S":"\u0061\u00e9\/"}"#,
+                    r#"{ "S" : "aé/" }"#,
+                ],
+            ),
             (KeyType::B, &[r#"{"B":"+/8="}"#, r#"{"B":"+\/8="}"#]),
         ] {
             for value in values {
-                let (left, right) = (key(kind, values[0]).expect("a key"), key(kind, value).expect("a key"));
+                let (left, right) = (
+                    key(kind, values[0]).expect("a key"),
+                    key(kind, value).expect("a key"),
+                );
                 assert_eq!(left, right, "{value}");
                 assert_eq!(left.hash128(), right.hash128(), "{value}");
             }
         }
-        for (plain, escaped) in
-            [("a", r"\u0061"), ("a b~", r"a\u0020b\u007e"), ("\u{7f}", r"\u007f"), ("é\u{1f600}", "é\\ud83d\\ude00")]
-        {
+        for (plain, escaped) in [
+            ("a", r"\u0061"),
+            ("a b~", r"a\u0020b\u007e"),
+            ("\u{7f}", r"\u007f"),
+            ("é\u{1f600}", "é\\ud83d\\ude00"),
+        ] {
             let of = |text: &str| key(KeyType::S, &format!(r#"{{"S":"{text}"}}"#)).expect("a key");
             assert_eq!(of(plain), of(escaped), "{plain}");
         }
-        assert_ne!(key(KeyType::N, r#"{"N":"1"}"#), key(KeyType::S, r#"{"S":"1"}"#));
-        assert_ne!(key(KeyType::N, r#"{"N":"1"}"#), key(KeyType::N, r#"{"N":"-1"}"#));
+        assert_ne!(
+            key(KeyType::N, r#"{"N":"1"}"#),
+            key(KeyType::S, r#"{"S":"1"}"#)
+        );
+        assert_ne!(
+            key(KeyType::N, r#"{"N":"1"}"#),
+            key(KeyType::N, r#"{"N":"-1"}"#)
+        );
     }
 
     #[test]
     fn parts_do_not_run_together() {
         let schema = schema(KeyType::S, Some(KeyType::S));
         let of = |pk, sk| {
-            schema.extract(format!(r#"{{"s.k":{{"S":"{sk}"}},"pk":{{"S":"{pk}"}}}}"#).as_bytes()).expect("a key")
+            schema
+                .extract(format!(r#"{{"s.k":{{"S":"{sk}"}},"pk":{{"S":"{pk}"}}}}"#).as_bytes())
+                .expect("a key")
         };
         assert_ne!(of("a", "bc"), of("ab", "c"));
-        assert_eq!(of("a", "b\\n").to_json(), r#"{"pk":{"S":"a"},"s.k":{"S":"b\n"}}"#);
+        assert_eq!(
+            of("a", "b\\n").to_json(),
+            r#"{"pk":{"S":"a"},"s.k":{"S":"b\n"}}"#
+        );
     }
 
     #[test]
     fn only_the_top_level_counts() {
         let nested = r#"{"x":{"M":{"pk":{"S":"no"}}},"p\u006b":{"S":"yes"},"rest":{"S":"#;
         assert_eq!(
-            schema(KeyType::S, None).extract(nested.as_bytes()).expect("a key").to_json(),
+            schema(KeyType::S, None)
+                .extract(nested.as_bytes())
+                .expect("a key")
+                .to_json(),
             r#"{"p\u006b":{"S":"yes"}}"#
         );
     }
@@ -390,12 +467,21 @@ mod tests {
     #[test]
     fn says_what_is_wrong_with_the_key() {
         for (value, message) in [
-            (r#"{"N":"1"}"#, r#"key attribute "pk" has type "N", the table's key has type S"#),
+            (
+                r#"{"N":"1"}"#,
+                r#"key attribute "pk" has type "N", the table's key has type S"#,
+            ),
             (r#"{"S":""}"#, r#"key attribute "pk" is empty"#),
             (r#"{"S":5}"#, r#"attribute "pk": not a value of type S"#),
-            ("5", r#"attribute "pk": not an object with one type tag, like {"S":"…"}"#),
+            (
+                "5",
+                r#"attribute "pk": not an object with one type tag, like {"S":"…"}"#,
+            ),
         ] {
-            assert_eq!(key(KeyType::S, value).expect_err(value).to_string(), message);
+            assert_eq!(
+                key(KeyType::S, value).expect_err(value).to_string(),
+                message
+            );
         }
         let missing = schema(KeyType::S, None).extract(b"{}").expect_err("no key");
         assert_eq!(missing.to_string(), r#"key attribute "pk" is missing"#);

@@ -12,7 +12,9 @@ pub struct KeyHasher(u64);
 
 impl Hasher for KeyHasher {
     fn write(&mut self, bytes: &[u8]) {
-        self.0 = bytes.first_chunk().map_or(0, |bytes| u64::from_ne_bytes(*bytes));
+        self.0 = bytes
+            .first_chunk()
+            .map_or(0, |bytes| u64::from_ne_bytes(*bytes));
     }
 
     fn finish(&self) -> u64 {

@@ -11,7 +11,7 @@ use std::borrow::Cow;
 
 /// A string as it stands in the text: checked, still escaped, without its quotes.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Quoted<'a> {
+pub(crate) struct Quoted<'a> {
     raw: &'a str,
     escaped: bool,
     at: usize,
@@ -19,7 +19,7 @@ pub(super) struct Quoted<'a> {
 
 /// A position in the text of an item. Copies are positions to come back to.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Lexer<'a> {
+pub(crate) struct Lexer<'a> {
     text: &'a str,
     at: usize,
     depth: usize,
@@ -28,24 +28,33 @@ pub(super) struct Lexer<'a> {
 }
 
 impl<'a> Lexer<'a> {
-    pub(super) fn new(text: &'a [u8]) -> Result<Self, ItemError> {
-        let printable = text.iter().fold(0, |found, byte| found | u8::from(*byte < b' ')) == 0;
-        let text = std::str::from_utf8(text).map_err(|error| ItemError::syntax("not UTF-8", error.valid_up_to()))?;
-        Ok(Self { text, at: 0, depth: 0, printable })
+    pub(crate) fn new(text: &'a [u8]) -> Result<Self, ItemError> {
+        let printable = text
+            .iter()
+            .fold(0, |found, byte| found | u8::from(*byte < b' '))
+            == 0;
+        let text = std::str::from_utf8(text)
+            .map_err(|error| ItemError::syntax("not UTF-8", error.valid_up_to()))?;
+        Ok(Self {
+            text,
+            at: 0,
+            depth: 0,
+            printable,
+        })
     }
 
-    pub(super) fn offset(&self) -> usize {
+    pub(crate) fn offset(&self) -> usize {
         self.at
     }
 
     /// The text from `from` up to here.
-    pub(super) fn since(&self, from: usize) -> &'a str {
+    pub(crate) fn since(&self, from: usize) -> &'a str {
         &self.text[from..self.at]
     }
 
     /// The next byte that is not whitespace; 0 at the end.
     #[inline]
-    pub(super) fn peek(&mut self) -> u8 {
+    pub(crate) fn peek(&mut self) -> u8 {
         let bytes = self.text.as_bytes();
         loop {
             match bytes.get(self.at) {
@@ -66,7 +75,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// Nothing but whitespace is left.
-    pub(super) fn finish(&mut self) -> Result<(), ItemError> {
+    pub(crate) fn finish(&mut self) -> Result<(), ItemError> {
         match self.peek() {
             0 if self.at == self.text.len() => Ok(()),
             _ => Err(ItemError::syntax("more text behind the item", self.at)),
@@ -75,7 +84,7 @@ impl<'a> Lexer<'a> {
 
     /// Calls `each` behind the name of every member of an object; it must read the value.
     #[inline]
-    pub(super) fn members<F>(&mut self, mut each: F) -> Result<(), ItemError>
+    pub(crate) fn members<F>(&mut self, mut each: F) -> Result<(), ItemError>
     where
         F: FnMut(&mut Self, Quoted<'a>) -> Result<(), ItemError>,
     {
@@ -112,7 +121,7 @@ impl<'a> Lexer<'a> {
 
     /// Calls `each` before every element of an array; it must read the value.
     #[inline]
-    pub(super) fn elements<F>(&mut self, each: F) -> Result<(), ItemError>
+    pub(crate) fn elements<F>(&mut self, each: F) -> Result<(), ItemError>
     where
         F: FnMut(&mut Self) -> Result<(), ItemError>,
     {
@@ -120,7 +129,13 @@ impl<'a> Lexer<'a> {
     }
 
     #[inline]
-    fn items<F>(&mut self, open: u8, close: u8, what: &'static str, mut each: F) -> Result<(), ItemError>
+    fn items<F>(
+        &mut self,
+        open: u8,
+        close: u8,
+        what: &'static str,
+        mut each: F,
+    ) -> Result<(), ItemError>
     where
         F: FnMut(&mut Self) -> Result<(), ItemError>,
     {
@@ -140,7 +155,7 @@ impl<'a> Lexer<'a> {
 
     /// An attribute value: an object with exactly one member, named by its type tag. `each` reads what the tag stands for.
     #[inline]
-    pub(super) fn tagged<T, F>(&mut self, each: F) -> Result<T, ItemError>
+    pub(crate) fn tagged<T, F>(&mut self, each: F) -> Result<T, ItemError>
     where
         F: FnOnce(&mut Self, Quoted<'a>) -> Result<T, ItemError>,
     {
@@ -166,13 +181,13 @@ impl<'a> Lexer<'a> {
 
     /// The string that is the value of `tag`.
     #[inline]
-    pub(super) fn string_of(&mut self, tag: Tag) -> Result<Quoted<'a>, ItemError> {
+    pub(crate) fn string_of(&mut self, tag: Tag) -> Result<Quoted<'a>, ItemError> {
         self.begins(tag)?;
         self.string()
     }
 
     /// The boolean that is the value of `tag`.
-    pub(super) fn bool_of(&mut self, tag: Tag) -> Result<bool, ItemError> {
+    pub(crate) fn bool_of(&mut self, tag: Tag) -> Result<bool, ItemError> {
         self.begins(tag)?;
         let value = self.peek() == b't';
         self.word(if value { "true" } else { "false" })?;
@@ -181,21 +196,26 @@ impl<'a> Lexer<'a> {
 
     /// The next value can be one of `tag`.
     #[inline]
-    pub(super) fn begins(&mut self, tag: Tag) -> Result<(), ItemError> {
+    pub(crate) fn begins(&mut self, tag: Tag) -> Result<(), ItemError> {
         if tag.begins_with(self.peek()) {
             return Ok(());
         }
-        Err(ItemError::new(ItemErrorKind::WrongValue(tag.name()), self.at))
+        Err(ItemError::new(
+            ItemErrorKind::WrongValue(tag.name()),
+            self.at,
+        ))
     }
 
     /// A string, with its escapes checked.
     #[inline]
-    pub(super) fn string(&mut self) -> Result<Quoted<'a>, ItemError> {
+    pub(crate) fn string(&mut self) -> Result<Quoted<'a>, ItemError> {
         self.take(b'"', "expected a string")?;
         let start = self.at;
         let mut escaped = false;
         loop {
-            self.at = self.plain_end().ok_or_else(|| ItemError::syntax("a string that does not end", start - 1))?;
+            self.at = self
+                .plain_end()
+                .ok_or_else(|| ItemError::syntax("a string that does not end", start - 1))?;
             if self.text.as_bytes()[self.at] == b'"' {
                 break;
             }
@@ -207,7 +227,11 @@ impl<'a> Lexer<'a> {
         if !self.printable && raw.bytes().any(|byte| byte < b' ') {
             return Err(ItemError::syntax("a control character in a string", start));
         }
-        Ok(Quoted { raw, escaped, at: start })
+        Ok(Quoted {
+            raw,
+            escaped,
+            at: start,
+        })
     }
 
     /// The next quote or backslash.
@@ -222,7 +246,12 @@ impl<'a> Lexer<'a> {
         let length = match rest.first() {
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => 2,
             Some(b'u') if rest.len() >= 5 && rest[1..5].iter().all(u8::is_ascii_hexdigit) => 6,
-            _ => return Err(ItemError::syntax("an escape that JSON does not know", self.at)),
+            _ => {
+                return Err(ItemError::syntax(
+                    "an escape that JSON does not know",
+                    self.at,
+                ));
+            }
         };
         self.at += length;
         Ok(())
@@ -237,7 +266,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// A JSON number: `-` digits, fraction, exponent; no leading zeros.
-    pub(super) fn number(&mut self) -> Result<&'a str, ItemError> {
+    pub(crate) fn number(&mut self) -> Result<&'a str, ItemError> {
         let start = self.at;
         let bytes = self.text.as_bytes();
         let digits = |mut at: usize| {
@@ -245,10 +274,18 @@ impl<'a> Lexer<'a> {
             while bytes.get(at).is_some_and(u8::is_ascii_digit) {
                 at += 1;
             }
-            if at == first { Err(ItemError::syntax("expected a digit", at)) } else { Ok(at) }
+            if at == first {
+                Err(ItemError::syntax("expected a digit", at))
+            } else {
+                Ok(at)
+            }
         };
         let first = start + usize::from(bytes.get(start) == Some(&b'-'));
-        let mut at = if bytes.get(first) == Some(&b'0') { first + 1 } else { digits(first)? };
+        let mut at = if bytes.get(first) == Some(&b'0') {
+            first + 1
+        } else {
+            digits(first)?
+        };
         if bytes.get(at) == Some(&b'.') {
             at = digits(at + 1)?;
         }
@@ -260,7 +297,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// Reads any value, whatever it is.
-    pub(super) fn skip(&mut self) -> Result<(), ItemError> {
+    pub(crate) fn skip(&mut self) -> Result<(), ItemError> {
         match self.peek() {
             b'{' => self.members(|lexer, _| lexer.skip()),
             b'[' => self.elements(Self::skip),
@@ -270,7 +307,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// A number, `true`, `false` or `null`, as it stands.
-    pub(super) fn scalar(&mut self) -> Result<&'a str, ItemError> {
+    pub(crate) fn scalar(&mut self) -> Result<&'a str, ItemError> {
         let byte = self.peek();
         let start = self.at;
         match byte {
@@ -286,49 +323,60 @@ impl<'a> Lexer<'a> {
 
 impl<'a> Quoted<'a> {
     /// Its text between the quotes, escapes and all.
-    pub(super) fn raw(&self) -> &'a str {
+    pub(crate) fn raw(&self) -> &'a str {
         self.raw
     }
 
     /// Where it stands.
-    pub(super) fn offset(&self) -> usize {
+    pub(crate) fn offset(&self) -> usize {
         self.at
     }
 
     /// What it says.
-    pub(super) fn text(&self) -> Result<Cow<'a, str>, ItemError> {
+    pub(crate) fn text(&self) -> Result<Cow<'a, str>, ItemError> {
         if !self.escaped {
             return Ok(Cow::Borrowed(self.raw));
         }
         let mut out = Vec::with_capacity(self.raw.len());
         self.unescape(&mut out);
-        String::from_utf8(out).map(Cow::Owned).map_err(|_| ItemError::new(ItemErrorKind::LoneSurrogate, self.at))
+        String::from_utf8(out)
+            .map(Cow::Owned)
+            .map_err(|_| ItemError::new(ItemErrorKind::LoneSurrogate, self.at))
     }
 
     /// The type tag that it says.
-    pub(super) fn tag(&self) -> Option<Tag> {
-        if self.escaped { self.text().ok().and_then(|text| Tag::of(&text)) } else { Tag::of(self.raw) }
+    pub(crate) fn tag(&self) -> Option<Tag> {
+        if self.escaped {
+            self.text().ok().and_then(|text| Tag::of(&text))
+        } else {
+            Tag::of(self.raw)
+        }
     }
 
     /// What it says, for a message.
-    pub(super) fn shown(&self) -> String {
-        self.text().map_or_else(|_| self.raw.to_owned(), Cow::into_owned)
+    pub(crate) fn shown(&self) -> String {
+        self.text()
+            .map_or_else(|_| self.raw.to_owned(), Cow::into_owned)
     }
 
     /// Whether it says `name`.
-    pub(super) fn says(&self, name: &str) -> bool {
-        if self.escaped { self.text().is_ok_and(|text| text == name) } else { self.raw == name }
+    pub(crate) fn says(&self, name: &str) -> bool {
+        if self.escaped {
+            self.text().is_ok_and(|text| text == name)
+        } else {
+            self.raw == name
+        }
     }
 
     /// What it says, where that is what stands in the text.
     #[inline]
-    pub(super) fn plain(&self) -> Option<&'a [u8]> {
+    pub(crate) fn plain(&self) -> Option<&'a [u8]> {
         (!self.escaped).then_some(self.raw.as_bytes())
     }
 
     /// Appends what it says in UTF-8. Half a surrogate pair becomes the three bytes that UTF-8 would have for it, which are
     /// not UTF-8, so that it equals no other text.
-    pub(super) fn unescape(&self, out: &mut Vec<u8>) {
+    pub(crate) fn unescape(&self, out: &mut Vec<u8>) {
         if !self.escaped {
             return out.extend_from_slice(self.raw.as_bytes());
         }
@@ -343,7 +391,9 @@ impl<'a> Quoted<'a> {
 
 /// Appends what the escape stands for whose letter `rest` begins with; what is behind it.
 fn unescape_one<'r>(rest: &'r [u8], out: &mut Vec<u8>) -> &'r [u8] {
-    let Some((letter, rest)) = rest.split_first() else { return rest };
+    let Some((letter, rest)) = rest.split_first() else {
+        return rest;
+    };
     match letter {
         b'b' => out.push(8),
         b'f' => out.push(12),
@@ -372,7 +422,12 @@ fn unescape_unit<'r>(rest: &'r [u8], out: &mut Vec<u8>) -> &'r [u8] {
 
 fn unit(digits: &[u8]) -> (u32, &[u8]) {
     let (digits, behind) = digits.split_at(digits.len().min(4));
-    (digits.iter().fold(0, |unit, digit| unit * 16 + char::from(*digit).to_digit(16).unwrap_or(0)), behind)
+    (
+        digits.iter().fold(0, |unit, digit| {
+            unit * 16 + char::from(*digit).to_digit(16).unwrap_or(0)
+        }),
+        behind,
+    )
 }
 
 fn push_code_point(code: u32, out: &mut Vec<u8>) {
@@ -390,20 +445,28 @@ mod tests {
     use proptest::prelude::*;
 
     fn accepts(text: &[u8]) -> bool {
-        Lexer::new(text).and_then(|mut lexer| lexer.skip().and_then(|()| lexer.finish())).is_ok()
+        Lexer::new(text)
+            .and_then(|mut lexer| lexer.skip().and_then(|()| lexer.finish()))
+            .is_ok()
     }
 
     #[test]
     fn half_a_surrogate_pair_equals_nothing_else() {
         let bytes = |json: &str| {
             let mut out = Vec::new();
-            Lexer::new(json.as_bytes()).and_then(|mut lexer| lexer.string()).expect("a string").unescape(&mut out);
+            Lexer::new(json.as_bytes())
+                .and_then(|mut lexer| lexer.string())
+                .expect("a string")
+                .unescape(&mut out);
             out
         };
         assert_eq!(bytes(r#""\ud83d\ude00""#), "😀".as_bytes());
         assert_eq!(bytes(r#""\ude00""#), [0xed, 0xb8, 0x80]);
         assert_eq!(bytes(r#""\ud83d\u0041""#), [0xed, 0xa0, 0xbd, b'A']);
-        assert_eq!(bytes(r#""\ud83d\ud83d\ude00""#), [&[0xed, 0xa0, 0xbd], "😀".as_bytes()].concat());
+        assert_eq!(
+            bytes(r#""\ud83d\ud83d\ude00""#),
+            [&[0xed, 0xa0, 0xbd], "😀".as_bytes()].concat()
+        );
         assert_eq!(bytes(r#""\ud83d""#), [0xed, 0xa0, 0xbd]);
     }
 

@@ -21,7 +21,7 @@ impl std::error::Error for NumberError {}
 
 /// A decimal number: a sign, digits without zeros at either end, and the power of ten of the last digit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Number<'a> {
+pub(crate) struct Number<'a> {
     negative: bool,
     /// Digits before the point, then those behind it. Both empty: zero.
     whole: &'a str,
@@ -31,7 +31,7 @@ pub(super) struct Number<'a> {
 
 impl<'a> Number<'a> {
     /// Reads `[+-] digits [. digits] [e [+-] digits]`, where either side of the point may be empty, but not both.
-    pub(super) fn parse(text: &'a str) -> Result<Self, NumberError> {
+    pub(crate) fn parse(text: &'a str) -> Result<Self, NumberError> {
         let (negative, rest) = sign(text);
         let (whole, rest) = digits(rest);
         let (fraction, rest) = rest.strip_prefix('.').map_or(("", rest), digits);
@@ -46,9 +46,20 @@ impl<'a> Number<'a> {
             None => return Err(NumberError),
         };
         if zero {
-            return Ok(Self { negative: false, whole: "", fraction: "", exponent: 0 });
+            return Ok(Self {
+                negative: false,
+                whole: "",
+                fraction: "",
+                exponent: 0,
+            });
         }
-        Ok(Self { negative, whole, fraction, exponent }.trimmed())
+        Ok(Self {
+            negative,
+            whole,
+            fraction,
+            exponent,
+        }
+        .trimmed())
     }
 
     fn trimmed(mut self) -> Self {
@@ -67,17 +78,17 @@ impl<'a> Number<'a> {
     }
 
     /// Whether it is below zero.
-    pub(super) fn is_negative(&self) -> bool {
+    pub(crate) fn is_negative(&self) -> bool {
         self.negative
     }
 
     /// Digits that count; none for zero.
-    pub(super) fn significant_digits(&self) -> usize {
+    pub(crate) fn significant_digits(&self) -> usize {
         self.whole.len() + self.fraction.len()
     }
 
     /// Appends the canonical text.
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
         if self.significant_digits() == 0 {
             return out.push(b'0');
         }
@@ -113,7 +124,11 @@ fn sign(text: &str) -> (bool, &str) {
 }
 
 fn digits(text: &str) -> (&str, &str) {
-    text.split_at(text.bytes().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len()))
+    text.split_at(
+        text.bytes()
+            .position(|byte| !byte.is_ascii_digit())
+            .unwrap_or(text.len()),
+    )
 }
 
 /// An exponent beyond 17 digits could overflow together with the digits' own weight. Zero is zero whatever its exponent.
@@ -146,29 +161,49 @@ mod tests {
     #[test]
     fn spellings_of_one_number_agree() {
         for (canonical, spellings) in [
-            ("1", &["1", "1.0", "1e0", "+01", "10e-1", "0.1E1", "1.", "1e-000"][..]),
-            ("0", &["0", "-0", "0.000", "-0e999999999999999999999", ".0", "+0"]),
+            (
+                "1",
+                &["1", "1.0", "1e0", "+01", "10e-1", "0.1E1", "1.", "1e-000"][..],
+            ),
+            (
+                "0",
+                &["0", "-0", "0.000", "-0e999999999999999999999", ".0", "+0"],
+            ),
             ("15e-1", &["1.5", "01.50", "15E-1", "0.15e+1", "150e-2"]),
             ("-1e2", &["-100", "-1e2", "-0.1e3"]),
             ("1e999999999", &["1e999999999", "10e999999998"]),
             ("1e-130", &["1e-130", "0.1e-129"]),
-            ("99999999999999999999999999999999999999e88", &["9.9999999999999999999999999999999999999E+125"]),
-            ("100000000000000000000000000000000000000000001", &["100000000000000000000000000000000000000000001.0"]),
+            (
+                "99999999999999999999999999999999999999e88",
+                &["9.9999999999999999999999999999999999999E+125"],
+            ),
+            (
+                "100000000000000000000000000000000000000000001",
+                &["100000000000000000000000000000000000000000001.0"],
+            ),
         ] {
             for spelling in spellings {
-                assert_eq!(canonical_number(spelling).as_deref(), Ok(canonical), "{spelling}");
+                assert_eq!(
+                    canonical_number(spelling).as_deref(),
+                    Ok(canonical),
+                    "{spelling}"
+                );
             }
         }
     }
 
     #[test]
     fn other_text_is_refused() {
-        for text in
-            ["", "-", ".", "e1", "1e", "1e+", "--1", "1 ", " 1", "0x1", "1,0", "NaN", "Infinity", "1.2.3", "1e1.0", "١"]
-        {
+        for text in [
+            "", "-", ".", "e1", "1e", "1e+", "--1", "1 ", " 1", "0x1", "1,0", "NaN", "Infinity",
+            "1.2.3", "1e1.0", "١",
+        ] {
             assert_eq!(canonical_number(text), Err(NumberError), "{text:?}");
         }
-        assert_eq!(canonical_number("1e999999999999999999999999"), Err(NumberError));
+        assert_eq!(
+            canonical_number("1e999999999999999999999999"),
+            Err(NumberError)
+        );
     }
 
     proptest! {

@@ -28,12 +28,23 @@ pub struct PageKeys(Box<[u128]>);
 ///
 /// # Errors
 /// Those of [`cut_items`](super::cut_items); an item that fails one of these checks, with its number.
-pub fn cut_page(body: Bytes, key: &KeySchema, before: &PageKeys) -> Result<(CutResponse, PageKeys), CutError> {
+pub fn cut_page(
+    body: Bytes,
+    key: &KeySchema,
+    before: &PageKeys,
+) -> Result<(CutResponse, PageKeys), CutError> {
     let recognizer = Recognizer::new(Some(key.clone()));
     let identity = Vec::with_capacity(128);
-    let mut found = KeyHashes::with_capacity_and_hasher(2 * before.0.len(), BuildHasherDefault::default());
+    let mut found =
+        KeyHashes::with_capacity_and_hasher(2 * before.0.len(), BuildHasherDefault::default());
     found.extend(&before.0);
-    let mut check = Check { key, recognizer, identity, order: Vec::with_capacity(before.0.len()), found };
+    let mut check = Check {
+        key,
+        recognizer,
+        identity,
+        order: Vec::with_capacity(before.0.len()),
+        found,
+    };
     let cut = cut_with(body, &["Items"], |text| check.item(text))?;
     Ok((cut, check.keys()))
 }
@@ -56,24 +67,40 @@ impl Check<'_> {
         let number = self.order.len() + 1;
         let mut members = KeyMembers::default();
         let usual = self.recognizer.item_with(text, &mut members);
-        let damaged = |what: String| CutError { offset: 0, what: Cow::Owned(format!("item {number}: {what}")) };
+        let damaged = |what: String| CutError {
+            offset: 0,
+            what: Cow::Owned(format!("item {number}: {what}")),
+        };
         let (length, hash) = if let Some(length) = usual {
             let hash = self.key.hash_of(members, &mut self.identity);
             // A key of a type that no key has is not among the members; its error is found in the item.
-            (length, hash.or_else(|_| self.key.hash128_with(&mut self.identity, &text[..length])))
+            (
+                length,
+                hash.or_else(|_| self.key.hash128_with(&mut self.identity, &text[..length])),
+            )
         } else {
             let length = length_of(text)?;
             validate(&text[..length]).map_err(|error| damaged(error.to_string()))?;
-            (length, self.key.hash128_with(&mut self.identity, &text[..length]))
+            (
+                length,
+                self.key.hash128_with(&mut self.identity, &text[..length]),
+            )
         };
         let hash = hash.map_err(|error| damaged(error.to_string()))?;
 
         if length > limits::ITEM_TEXT_BYTES {
-            return Err(damaged(format!("longer than {} MiB", limits::ITEM_TEXT_BYTES >> 20)));
+            return Err(damaged(format!(
+                "longer than {} MiB",
+                limits::ITEM_TEXT_BYTES >> 20
+            )));
         }
         if !self.found.insert(hash) {
             let is_in_page = self.order.contains(&hash);
-            let what = if is_in_page { "its key occurs twice in the page" } else { "the page before has the same key" };
+            let what = if is_in_page {
+                "its key occurs twice in the page"
+            } else {
+                "the page before has the same key"
+            };
             return Err(damaged(what.to_owned()));
         }
         self.order.push(hash);
@@ -92,8 +119,14 @@ mod tests {
     use super::*;
 
     fn key() -> KeySchema {
-        let attribute = |name: &str, kind| KeyAttribute { name: name.to_owned(), kind };
-        KeySchema { partition: attribute("id", KeyType::S), sort: Some(attribute("at", KeyType::N)) }
+        let attribute = |name: &str, kind| KeyAttribute {
+            name: name.to_owned(),
+            kind,
+        };
+        KeySchema {
+            partition: attribute("id", KeyType::S),
+            sort: Some(attribute("at", KeyType::N)),
+        }
     }
 
     fn cut(items: &[&str], before: &PageKeys) -> Result<(CutResponse, PageKeys), String> {
@@ -103,57 +136,119 @@ mod tests {
 
     /// What is wrong with the second item of a page.
     fn fault(item: &str) -> String {
-        cut(&[r#"{"id":{"S":"a"},"at":{"N":"1"}}"#, item], &PageKeys::default()).expect_err(item)
+        cut(
+            &[r#"{"id":{"S":"a"},"at":{"N":"1"}}"#, item],
+            &PageKeys::default(),
+        )
+        .expect_err(item)
     }
 
     #[test]
     fn what_an_inspection_would_call_damaged_is_refused_with_its_number() {
         for (item, what) in [
-            (r#"{"id":{"S":"b"},"at":{"N":"2"},"x":{"B":"AAA"}}"#, "not base64"),
-            (r#"{"id":{"S":"b"},"at":{"N":"2"},"x":{"N":"five"}}"#, "not a decimal number"),
-            (r#"{"id":{"S":"b"},"at":{"N":"2"},"x":{"S":5}}"#, "not a value of type S"),
-            (r#"{"id":{"S":"b"},"at":{"N":"2"},"x":{"S":"\u{1}"}}"#, "control character"),
-            (r#"{"id":{"S":"b"},"at":{"N":"2"},"x":5}"#, "not an object with one type tag"),
-            (r#"{"id":{"S":"b"},"at":{"N":"2"},"x" {"S":""}}"#, "expected a colon"),
-            (r#"{"id":{"S":"b"},"at":{"N":"2"},"x":{"S":""},"\u0078":{"S":""}}"#, "twice"),
-            (r#"{"id":{"S":"b"},"at":{"N":"2"},"x":{"S":""},"x":{"S":""}}"#, "twice"),
+            (
+                r#"{"id":{"S":"b"},"at":{"N":"2"},"x":{"B":"AAA"}}"#,
+                "not base64",
+            ),
+            (
+                r#"{"id":{"S":"b"},"at":{"N":"2"},"x":{"N":"five"}}"#,
+                "not a decimal number",
+            ),
+            (
+                r#"{"id":{"S":"b"},"at":{"N":"2"},"x":{"S":5}}"#,
+                "not a value of type S",
+            ),
+            (
+                r#"{"id":{"S":"b"},"at":{"N":"2"},"x":{"S":"\u{1}"}}"#,
+                "control character",
+            ),
+            (
+                r#"{"id":{"S":"b"},"at":{"N":"2"},"x":5}"#,
+                "not an object with one type tag",
+            ),
+            (
+                r#"{"id":{"S":"b"},"at":{"N":"2"},"x" {"S":""}}"#,
+                "expected a colon",
+            ),
+            (
+                r#"{"id":{"S":"b"},"at":{"N":"2"},"x":{"S":""},"\u0078":{"S":""}}"#,
+                "twice",
+            ),
+            (
+                r#"{"id":{"S":"b"},"at":{"N":"2"},"x":{"S":""},"x":{"S":""}}"#,
+                "twice",
+            ),
             (r#"{"id":{"S":"b"}}"#, r#"key attribute "at" is missing"#),
             (r#"{"id":{"S":"b"},"at":{"S":"2"}}"#, r#"has type "S""#),
-            (r#"{"id":{"S":""},"at":{"N":"2"}}"#, r#"key attribute "id" is empty"#),
-            (r#"{"at":{"N":"1.0"},"id":{"S":"\u0061"}}"#, "its key occurs twice in the page"),
-            (r#"{"id" : {"S":"a"},"at":{"N":"1"}}"#, "its key occurs twice in the page"),
+            (
+                r#"{"id":{"S":""},"at":{"N":"2"}}"#,
+                r#"key attribute "id" is empty"#,
+            ),
+            (
+                r#"{"at":{"N":"1.0"},"id":{"S":"\u0061"}}"#,
+                "its key occurs twice in the page",
+            ),
+            (
+                r#"{"id" : {"S":"a"},"at":{"N":"1"}}"#,
+                "its key occurs twice in the page",
+            ),
         ] {
             // The escape is the test's own: JSON has no other for a control character.
             let item = item.replace("\\u{1}", "\u{1}");
             let error = fault(&item);
-            assert!(error.contains("item 2: ") && error.contains(what), "{item}: {error}");
+            assert!(
+                error.contains("item 2: ") && error.contains(what),
+                "{item}: {error}"
+            );
         }
     }
 
     #[test]
     fn bytes_that_are_not_utf_8_are_refused() {
-        let body = [&br#"{"Items":[{"id":{"S":"a"},"at":{"N":"1"},"x":{"S":""#[..], b"\xff", br#""}}]}"#].concat();
-        let error = cut_page(Bytes::from(body), &key(), &PageKeys::default()).expect_err("not UTF-8");
-        assert!(error.to_string().contains("item 1: byte 41: not UTF-8"), "{error}");
+        let body = [
+            &br#"{"Items":[{"id":{"S":"a"},"at":{"N":"1"},"x":{"S":""#[..],
+            b"\xff",
+            br#""}}]}"#,
+        ]
+        .concat();
+        let error =
+            cut_page(Bytes::from(body), &key(), &PageKeys::default()).expect_err("not UTF-8");
+        assert!(
+            error.to_string().contains("item 1: byte 41: not UTF-8"),
+            "{error}"
+        );
     }
 
     #[test]
     fn an_item_of_the_page_before_is_refused_in_any_place_and_spelling() {
-        let (first, keys) =
-            cut(&[r#"{"id":{"S":"a"},"at":{"N":"1"}}"#, r#"{"id":{"S":"b"},"at":{"N":"1"}}"#], &PageKeys::default())
-                .expect("a page");
+        let (first, keys) = cut(
+            &[
+                r#"{"id":{"S":"a"},"at":{"N":"1"}}"#,
+                r#"{"id":{"S":"b"},"at":{"N":"1"}}"#,
+            ],
+            &PageKeys::default(),
+        )
+        .expect("a page");
         assert_eq!(first.items.len(), 2);
-        for repeated in [r#"{"id":{"S":"a"},"at":{"N":"1"}}"#, r#"{"at":{"N":"1e0"}, "id":{"S":"b"}}"#] {
-            let error = cut(&[r#"{"id":{"S":"c"},"at":{"N":"1"}}"#, repeated], &keys).expect_err(repeated);
-            assert!(error.contains("item 2: the page before has the same key"), "{error}");
+        for repeated in [
+            r#"{"id":{"S":"a"},"at":{"N":"1"}}"#,
+            r#"{"at":{"N":"1e0"}, "id":{"S":"b"}}"#,
+        ] {
+            let error =
+                cut(&[r#"{"id":{"S":"c"},"at":{"N":"1"}}"#, repeated], &keys).expect_err(repeated);
+            assert!(
+                error.contains("item 2: the page before has the same key"),
+                "{error}"
+            );
         }
         assert!(cut(&[r#"{"id":{"S":"a"},"at":{"N":"2"}}"#], &keys).is_ok());
     }
 
     #[test]
     fn only_so_many_keys_are_remembered() {
-        let items: Vec<_> =
-            (0..=REMEMBERED).map(|number| format!(r#"{{"id":{{"S":"{number}"}},"at":{{"N":"1"}}}}"#)).collect();
+        let items: Vec<_> = (0..=REMEMBERED)
+            .map(|number| format!(r#"{{"id":{{"S":"{number}"}},"at":{{"N":"1"}}}}"#))
+            .collect();
         let items: Vec<&str> = items.iter().map(String::as_str).collect();
         let (_, keys) = cut(&items, &PageKeys::default()).expect("a page");
         assert_eq!(keys.0.len(), REMEMBERED);
@@ -164,12 +259,21 @@ mod tests {
     #[test]
     fn items_of_any_layout_come_out_on_one_line_each() {
         let (cut, _) = cut(
-            &["{\"id\":{\"S\":\"a\"},\n \"at\":{\"N\":\"1\"}}", r#"{"id":{"S":"b"},"at":{"N":"1"},"x":{"NEW":[1]}}"#],
+            &[
+                "{\"id\":{\"S\":\"a\"},\n \"at\":{\"N\":\"1\"}}",
+                r#"{"id":{"S":"b"},"at":{"N":"1"},"x":{"NEW":[1]}}"#,
+            ],
             &PageKeys::default(),
         )
         .expect("a page");
         let items: Vec<_> = cut.items.iter().map(String::from_utf8_lossy).collect();
-        assert_eq!(items, [r#"{"id":{"S":"a"},"at":{"N":"1"}}"#, r#"{"id":{"S":"b"},"at":{"N":"1"},"x":{"NEW":[1]}}"#]);
+        assert_eq!(
+            items,
+            [
+                r#"{"id":{"S":"a"},"at":{"N":"1"}}"#,
+                r#"{"id":{"S":"b"},"at":{"N":"1"},"x":{"NEW":[1]}}"#
+            ]
+        );
         assert_eq!(cut.rest, br#"{"Count":1,"Items":[]}"#);
     }
 }

@@ -26,7 +26,10 @@ impl Sample {
         /// The number of values of half a hash.
         const HALF: f64 = 18_446_744_073_709_551_616.0;
         let place = u64::try_from(key >> 64).unwrap_or(u64::MAX);
-        #[expect(clippy::cast_precision_loss, reason = "a share is not exact to the item")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a share is not exact to the item"
+        )]
         let share = place as f64 / HALF;
         share < self.percent / 100.0 || self.percent >= 100.0
     }
@@ -39,7 +42,13 @@ mod tests {
 
     #[test]
     fn about_so_many_keys_are_in_a_sample_and_a_larger_one_holds_a_smaller() {
-        let schema = KeySchema { partition: KeyAttribute { name: "id".to_owned(), kind: KeyType::S }, sort: None };
+        let schema = KeySchema {
+            partition: KeyAttribute {
+                name: "id".to_owned(),
+                kind: KeyType::S,
+            },
+            sort: None,
+        };
         let hash = |n: u32| {
             let item = format!(r#"{{"id":{{"S":"item-{n}"}}}}"#);
             schema.extract(item.as_bytes()).unwrap().hash128()

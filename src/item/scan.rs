@@ -73,7 +73,14 @@ impl Scanner {
     /// A scanner before the first byte of a value.
     #[must_use]
     pub const fn new() -> Self {
-        Self { state: State::Start, depth: 0, braces: 0, outer: [0; DEPTH / 64 - 1], quoted: 0, escaped: false }
+        Self {
+            state: State::Start,
+            depth: 0,
+            braces: 0,
+            outer: [0; DEPTH / 64 - 1],
+            quoted: 0,
+            escaped: false,
+        }
     }
 
     /// Reads on. A number or word ends before the first byte that cannot belong to it, so its end is not seen before the byte
@@ -106,7 +113,10 @@ impl Scanner {
                 self.state = State::Scalar;
                 Ok(scalar(bytes))
             }
-            Some(_) => Err(ScanError { at: 0, what: "not the beginning of a JSON value" }),
+            Some(_) => Err(ScanError {
+                at: 0,
+                what: "not the beginning of a JSON value",
+            }),
         }
     }
 
@@ -129,8 +139,17 @@ impl Scanner {
 
     /// One block, of which `length` bytes are real; `base` is its index in the bytes fed.
     #[inline]
-    fn block(&mut self, block: &[u8; BLOCK], length: usize, base: usize) -> Result<Option<Step>, ScanError> {
-        let Masks { mut quotes, backslashes, brackets } = masks(block);
+    fn block(
+        &mut self,
+        block: &[u8; BLOCK],
+        length: usize,
+        base: usize,
+    ) -> Result<Option<Step>, ScanError> {
+        let Masks {
+            mut quotes,
+            backslashes,
+            brackets,
+        } = masks(block);
         if backslashes != 0 || self.escaped {
             quotes &= !self.escapes(backslashes, length);
         }
@@ -141,14 +160,22 @@ impl Scanner {
         let before_stray = (stray & stray.wrapping_neg()).wrapping_sub(1);
         let end = self.brackets(block, brackets & !strings & before_stray, base)?;
         if end.is_none() && stray != 0 {
-            return Err(ScanError { at: base + first_bit(stray), what: "a backslash outside a string" });
+            return Err(ScanError {
+                at: base + first_bit(stray),
+                what: "a backslash outside a string",
+            });
         }
         Ok(end)
     }
 
     /// Follows the brackets of one block. Works on copies: through `self`, each bracket would wait for the one before.
     #[inline]
-    fn brackets(&mut self, block: &[u8; BLOCK], mut brackets: u64, base: usize) -> Result<Option<Step>, ScanError> {
+    fn brackets(
+        &mut self,
+        block: &[u8; BLOCK],
+        mut brackets: u64,
+        base: usize,
+    ) -> Result<Option<Step>, ScanError> {
         let (mut braces, mut depth) = (self.braces, self.depth);
         while brackets != 0 {
             let at = first_bit(brackets);
@@ -157,14 +184,20 @@ impl Scanner {
             if matches!(block[at], b'{' | b'[') {
                 if depth % 64 == 0 && depth != 0 {
                     let full = self.outer.get_mut(depth / 64 - 1);
-                    *full.ok_or(ScanError { at: base + at, what: "nested more than 512 levels deep" })? = braces;
+                    *full.ok_or(ScanError {
+                        at: base + at,
+                        what: "nested more than 512 levels deep",
+                    })? = braces;
                 }
                 braces = braces << 1 | brace;
                 depth += 1;
                 continue;
             }
             if braces & 1 != brace || depth == 0 {
-                return Err(ScanError { at: base + at, what: "a bracket that does not match the one that was opened" });
+                return Err(ScanError {
+                    at: base + at,
+                    what: "a bracket that does not match the one that was opened",
+                });
             }
             braces >>= 1;
             depth -= 1;
@@ -189,7 +222,11 @@ impl Scanner {
         let behind = backslashes << 1 | first;
         let (runs, carried) = (backslashes & !EVEN & !behind).overflowing_add(backslashes);
         let escaped = (EVEN ^ runs << 1) & behind;
-        self.escaped = if length == BLOCK { carried } else { escaped >> length & 1 != 0 };
+        self.escaped = if length == BLOCK {
+            carried
+        } else {
+            escaped >> length & 1 != 0
+        };
         escaped
     }
 
@@ -199,7 +236,10 @@ impl Scanner {
             at += 1;
         }
         loop {
-            let Some(found) = bytes.get(at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) else {
+            let Some(found) = bytes
+                .get(at..)
+                .and_then(|rest| memchr::memchr2(b'"', b'\\', rest))
+            else {
                 return Step::More;
             };
             at += found + 1;
@@ -257,7 +297,11 @@ mod tests {
             ("null", "\n"),
             ("{}", "\\]"),
         ] {
-            assert_eq!(end(&format!("{value}{behind}")), Ok(Step::Done(value.len())), "{value}");
+            assert_eq!(
+                end(&format!("{value}{behind}")),
+                Ok(Step::Done(value.len())),
+                "{value}"
+            );
         }
     }
 
@@ -270,7 +314,15 @@ mod tests {
 
     #[test]
     fn refuses_what_cannot_be_json() {
-        for (text, at) in [("{]", 1), ("[}", 1), (r#"{\"a"}"#, 1), ("}", 0), (",", 0), (" {}", 0), ("[{]}", 2)] {
+        for (text, at) in [
+            ("{]", 1),
+            ("[}", 1),
+            (r#"{\"a"}"#, 1),
+            ("}", 0),
+            (",", 0),
+            (" {}", 0),
+            ("[{]}", 2),
+        ] {
             assert_eq!(end(text).map_err(|error| error.at), Err(at), "{text}");
         }
     }
@@ -279,7 +331,10 @@ mod tests {
     fn depth_is_bounded() {
         let nested = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
         assert_eq!(end(&nested(DEPTH)), Ok(Step::Done(2 * DEPTH)));
-        assert_eq!(end(&nested(DEPTH + 1)).map_err(|error| error.at), Err(DEPTH));
+        assert_eq!(
+            end(&nested(DEPTH + 1)).map_err(|error| error.at),
+            Err(DEPTH)
+        );
         assert!(end(&"[".repeat(5_000_000)).is_err());
     }
 

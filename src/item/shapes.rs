@@ -70,9 +70,22 @@ impl Default for Recognizer {
 
 impl Recognizer {
     /// A recogniser that knows no item yet. With a key, the attributes of the key are found too.
-    pub(super) fn new(key: Option<KeySchema>) -> Self {
-        let root = Node { start: 0, length: 0, next: Next::End, child: NONE, sibling: NONE };
-        Self { key, nodes: vec![root], pieces: Vec::new(), scalars: Vec::new(), known: 0, unknown: 0 }
+    pub(crate) fn new(key: Option<KeySchema>) -> Self {
+        let root = Node {
+            start: 0,
+            length: 0,
+            next: Next::End,
+            child: NONE,
+            sibling: NONE,
+        };
+        Self {
+            key,
+            nodes: vec![root],
+            pieces: Vec::new(),
+            scalars: Vec::new(),
+            known: 0,
+            unknown: 0,
+        }
     }
 
     /// The length of the well-formed item on one line that certainly is at the beginning of `text`; `None` says nothing. No two
@@ -84,7 +97,11 @@ impl Recognizer {
 
     /// The same; `members` become the attributes of the key, as far as they have a type that a key can have.
     #[inline]
-    pub(super) fn item_with<'a>(&mut self, text: &'a [u8], members: &mut KeyMembers<'a>) -> Option<usize> {
+    pub(crate) fn item_with<'a>(
+        &mut self,
+        text: &'a [u8],
+        members: &mut KeyMembers<'a>,
+    ) -> Option<usize> {
         if self.unknown < TRIAL || self.known > self.unknown {
             if let Some(length) = self.known(text, members) {
                 self.known += 1;
@@ -114,7 +131,9 @@ impl Recognizer {
             at += node.length as usize;
             index = node.child;
 
-            let Next::Value(kind, role) = node.next else { return Some(at) };
+            let Next::Value(kind, role) = node.next else {
+                return Some(at);
+            };
             let start = at;
             at = value_end(text, start, kind)?;
             // The names are needed for a key that is written out, and a hash is not.
@@ -138,7 +157,11 @@ impl Recognizer {
             let begins = Some(value.start + HEAD);
             if name == key.partition.name.as_bytes() {
                 (members.0, roles.0) = (Some((name, &text[value])), begins);
-            } else if key.sort.as_ref().is_some_and(|sort| name == sort.name.as_bytes()) {
+            } else if key
+                .sort
+                .as_ref()
+                .is_some_and(|sort| name == sort.name.as_bytes())
+            {
                 (members.1, roles.1) = (Some((name, &text[value])), begins);
             }
         });
@@ -160,7 +183,9 @@ impl Recognizer {
                 _ => Role::None,
             };
             let piece = &item[end..scalar.start];
-            let Some(node) = self.child(parent, piece, Next::Value(scalar.kind, role)) else { return };
+            let Some(node) = self.child(parent, piece, Next::Value(scalar.kind, role)) else {
+                return;
+            };
             (parent, end) = (node, scalar.end);
         }
         self.child(parent, &item[end..], Next::End);
@@ -183,7 +208,13 @@ impl Recognizer {
         let new = self.nodes.len();
         let number = |count: usize| u32::try_from(count).unwrap_or(NONE);
         let (start, length) = (number(self.pieces.len()), number(piece.len()));
-        self.nodes.push(Node { start, length, next, child: NONE, sibling: NONE });
+        self.nodes.push(Node {
+            start,
+            length,
+            next,
+            child: NONE,
+            sibling: NONE,
+        });
         self.pieces.extend_from_slice(piece);
         match last {
             Some(last) => self.nodes[last].sibling = number(new),
@@ -212,7 +243,12 @@ fn value_end(text: &[u8], start: usize, kind: Kind) -> Option<usize> {
     }
 
     let value = &text[start..at];
-    let fits = text[at] == b'"' && if kind == Kind::Number { is_number(value) } else { is_binary(value) };
+    let fits = text[at] == b'"'
+        && if kind == Kind::Number {
+            is_number(value)
+        } else {
+            is_binary(value)
+        };
     fits.then_some(at)
 }
 
@@ -225,8 +261,14 @@ mod tests {
     use proptest::prelude::*;
 
     fn key() -> KeySchema {
-        let attribute = |name: &str, kind| KeyAttribute { name: name.to_owned(), kind };
-        KeySchema { partition: attribute("pk", KeyType::S), sort: Some(attribute("a", KeyType::N)) }
+        let attribute = |name: &str, kind| KeyAttribute {
+            name: name.to_owned(),
+            kind,
+        };
+        KeySchema {
+            partition: attribute("pk", KeyType::S),
+            sort: Some(attribute("a", KeyType::N)),
+        }
     }
 
     #[test]
@@ -237,7 +279,11 @@ mod tests {
                 r#"{{"pk":{{"S":"{text}"}},"n":{{"N":"{number}"}},"m":{{"M":{{"b":{{"B":"{binary}"}}}}}},"s":{{"NS":["1","{element}"]}},"o":{{"BOOL":true}}}}"#
             )
         };
-        assert!(recognizer.item(item("a", "1", "AAAA", "2").as_bytes()).is_some());
+        assert!(
+            recognizer
+                .item(item("a", "1", "AAAA", "2").as_bytes())
+                .is_some()
+        );
         let is_known = |recognizer: &mut Recognizer, text: String| {
             let (known, length) = (recognizer.known, recognizer.item(text.as_bytes()));
             assert_eq!(length, usual_item(text.as_bytes()), "{text}");
@@ -245,10 +291,24 @@ mod tests {
         };
         for good in [
             item("", "-1.5", "", "1E5"),
-            item(r#"\"\\\u00e9é "#, "99999999999999999999999999999999999999", "AA==", ".5"),
-            item(&"long text ".repeat(20), "0", "AAECAwQFBgcICQoLDA0ODw==", "5"),
+            item(
+                r#"\"\\\u00e9é "#,
+                "99999999999999999999999999999999999999",
+                "AA==",
+                ".5",
+            ),
+            item(
+                &"long text ".repeat(20),
+                "0",
+                "AAECAwQFBgcICQoLDA0ODw==",
+                "5",
+            ),
         ] {
-            assert_eq!(is_known(&mut recognizer, good.clone()), (true, true), "{good}");
+            assert_eq!(
+                is_known(&mut recognizer, good.clone()),
+                (true, true),
+                "{good}"
+            );
         }
         for bad in [
             item("\u{1}", "1", "AAAA", "2"),

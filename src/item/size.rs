@@ -43,7 +43,10 @@ pub fn each_size(item: &[u8], mut each: impl FnMut(&str, u64)) -> Result<(), Ite
     lexer.members(|lexer, name| {
         let of_value = value(lexer, 0).map_err(|error| error.within(&name.shown()))?;
         let said = name.text();
-        each(said.as_deref().unwrap_or(name.raw()), text_size(&name) + of_value);
+        each(
+            said.as_deref().unwrap_or(name.raw()),
+            text_size(&name) + of_value,
+        );
         Ok(())
     })?;
     lexer.finish()
@@ -51,7 +54,10 @@ pub fn each_size(item: &[u8], mut each: impl FnMut(&str, u64)) -> Result<(), Ite
 
 /// Read units for one read of `bytes`: one for each 4 KB begun, half of that for an eventually consistent read.
 #[must_use]
-#[expect(clippy::cast_precision_loss, reason = "units of any table are far below 2^53")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "units of any table are far below 2^53"
+)]
 pub fn read_units(bytes: u64, consistent: bool) -> f64 {
     let units = bytes.div_ceil(READ_UNIT).max(1) as f64;
     if consistent { units } else { units / 2.0 }
@@ -66,7 +72,9 @@ pub fn write_units(bytes: u64) -> u64 {
 fn map(lexer: &mut Lexer<'_>, level: usize, each: u64) -> Result<u64, ItemError> {
     let mut size = 0;
     lexer.members(|lexer, name| {
-        size += each + text_size(&name) + value(lexer, level).map_err(|error| error.within(&name.shown()))?;
+        size += each
+            + text_size(&name)
+            + value(lexer, level).map_err(|error| error.within(&name.shown()))?;
         Ok(())
     })?;
     Ok(size)
@@ -86,14 +94,19 @@ fn value(lexer: &mut Lexer<'_>, level: usize) -> Result<u64, ItemError> {
         lexer.begins(known)?;
         match (known, known.element()) {
             (Tag::M, _) => Ok(CONTAINER + map(lexer, level + 1, ELEMENT)?),
-            (Tag::L, _) => Ok(CONTAINER + sum(lexer, |lexer| Ok(ELEMENT + value(lexer, level + 1)?))?),
+            (Tag::L, _) => {
+                Ok(CONTAINER + sum(lexer, |lexer| Ok(ELEMENT + value(lexer, level + 1)?))?)
+            }
             (_, Some(element)) => sum(lexer, |lexer| scalar(lexer, element)),
             _ => scalar(lexer, known),
         }
     })
 }
 
-fn sum(lexer: &mut Lexer<'_>, each: impl Fn(&mut Lexer<'_>) -> Result<u64, ItemError>) -> Result<u64, ItemError> {
+fn sum(
+    lexer: &mut Lexer<'_>,
+    each: impl Fn(&mut Lexer<'_>) -> Result<u64, ItemError>,
+) -> Result<u64, ItemError> {
     let mut size = 0;
     lexer.elements(|lexer| {
         size += each(lexer)?;
@@ -113,7 +126,9 @@ fn scalar(lexer: &mut Lexer<'_>, tag: Tag) -> Result<u64, ItemError> {
         Tag::B => {
             let quoted = lexer.string_of(tag)?;
             let length = base64::decoded_length(quoted.text()?.as_bytes());
-            length.map(wide).ok_or_else(|| ItemError::new(ItemErrorKind::NotBase64, quoted.offset()))
+            length
+                .map(wide)
+                .ok_or_else(|| ItemError::new(ItemErrorKind::NotBase64, quoted.offset()))
         }
         Tag::Bool | Tag::Null => lexer.bool_of(tag).map(|_| 1),
         _ => lexer.string_of(tag).map(|quoted| text_size(&quoted)),
@@ -155,17 +170,32 @@ mod tests {
             (r#"{"BS":["AAEC",""]}"#, 3),
             (r#"{"X": [1]}"#, 3),
         ] {
-            assert_eq!(item_size(format!(r#"{{"é":{value}}}"#).as_bytes()), Ok(2 + size), "{value}");
+            assert_eq!(
+                item_size(format!(r#"{{"é":{value}}}"#).as_bytes()),
+                Ok(2 + size),
+                "{value}"
+            );
         }
     }
 
     #[test]
     fn units_are_rounded_up_per_call() {
-        for (bytes, read, write) in
-            [(0, 1.0, 1), (1, 1.0, 1), (1024, 1.0, 1), (1025, 1.0, 2), (4096, 1.0, 4), (4097, 2.0, 5)]
-        {
-            assert!((read_units(bytes, true) - read).abs() < f64::EPSILON, "{bytes}");
-            assert!((read_units(bytes, false) - read / 2.0).abs() < f64::EPSILON, "{bytes}");
+        for (bytes, read, write) in [
+            (0, 1.0, 1),
+            (1, 1.0, 1),
+            (1024, 1.0, 1),
+            (1025, 1.0, 2),
+            (4096, 1.0, 4),
+            (4097, 2.0, 5),
+        ] {
+            assert!(
+                (read_units(bytes, true) - read).abs() < f64::EPSILON,
+                "{bytes}"
+            );
+            assert!(
+                (read_units(bytes, false) - read / 2.0).abs() < f64::EPSILON,
+                "{bytes}"
+            );
             assert_eq!(write_units(bytes), write, "{bytes}");
         }
     }

@@ -3,7 +3,7 @@
 
 /// A type tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Tag {
+pub(crate) enum Tag {
     S,
     N,
     B,
@@ -18,7 +18,7 @@ pub(super) enum Tag {
 
 impl Tag {
     /// The tag of that name, spelled as DynamoDB does.
-    pub(super) fn of(name: &str) -> Option<Self> {
+    pub(crate) fn of(name: &str) -> Option<Self> {
         // Byte by byte: compared as strings, each would be a call.
         Some(match name.as_bytes() {
             [b'S'] => Self::S,
@@ -36,7 +36,7 @@ impl Tag {
     }
 
     /// Its name in JSON.
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::S => "S",
             Self::N => "N",
@@ -52,7 +52,7 @@ impl Tag {
     }
 
     /// The type of a set's elements.
-    pub(super) fn element(self) -> Option<Self> {
+    pub(crate) fn element(self) -> Option<Self> {
         match self {
             Self::Ss => Some(Self::S),
             Self::Ns => Some(Self::N),
@@ -62,7 +62,7 @@ impl Tag {
     }
 
     /// Whether `byte` can begin a value of this type.
-    pub(super) fn begins_with(self, byte: u8) -> bool {
+    pub(crate) fn begins_with(self, byte: u8) -> bool {
         match self {
             Self::S | Self::N | Self::B => byte == b'"',
             Self::Bool => matches!(byte, b't' | b'f'),

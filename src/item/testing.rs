@@ -23,8 +23,18 @@ fn text() -> impl Strategy<Value = String> {
         "[a-z]{1,12}",
         any::<String>(),
         "[\\x00-\\x1f\"\\\\{}\\[\\]:,.é😀\\u{2028}\\u{7f}]{0,70}",
-        proptest::sample::select(vec!["\0", "\"Items\":[", "Items", "a.b", "S", "M", "", "\\", "\u{10ffff}"])
-            .prop_map(str::to_owned),
+        proptest::sample::select(vec![
+            "\0",
+            "\"Items\":[",
+            "Items",
+            "a.b",
+            "S",
+            "M",
+            "",
+            "\\",
+            "\u{10ffff}"
+        ])
+        .prop_map(str::to_owned),
     ]
 }
 
@@ -68,15 +78,24 @@ fn value() -> impl Strategy<Value = Value> {
 
 /// An item with a key `pk` and some more.
 pub(crate) fn item() -> impl Strategy<Value = Attributes> {
-    (proptest::collection::btree_map(text(), value(), 0..6), text()).prop_map(|(mut item, key)| {
-        item.insert("pk".to_owned(), Value::S(key));
-        item
-    })
+    (
+        proptest::collection::btree_map(text(), value(), 0..6),
+        text(),
+    )
+        .prop_map(|(mut item, key)| {
+            item.insert("pk".to_owned(), Value::S(key));
+            item
+        })
 }
 
 /// The JSON text of an item.
 pub(crate) fn render(item: &Attributes, style: Style) -> String {
-    let mut writer = Writer { out: String::new(), style, state: 1, indent: 0 };
+    let mut writer = Writer {
+        out: String::new(),
+        style,
+        state: 1,
+        indent: 0,
+    };
     if let Style::Wild(seed) = style {
         writer.state = seed | 1;
     }
@@ -110,7 +129,8 @@ impl Writer {
             Style::Pretty => self.out.push(' '),
             Style::Wild(_) => {
                 for _ in 0..self.choice(3) {
-                    let blank = [" ", "\t", "\n", "\r\n"][usize::try_from(self.choice(4)).expect("small")];
+                    let blank =
+                        [" ", "\t", "\n", "\r\n"][usize::try_from(self.choice(4)).expect("small")];
                     self.out += blank;
                 }
             }
@@ -203,8 +223,12 @@ impl Writer {
             Value::Null => self.out += "true",
             Value::M(map) => self.map(map),
             Value::L(list) => self.series(['[', ']'], list, Self::value),
-            Value::Ss(set) | Value::Ns(set) => self.series(['[', ']'], set, |writer, text| writer.text(text)),
-            Value::Bs(set) => self.series(['[', ']'], set, |writer, bytes| writer.text(&STANDARD.encode(bytes))),
+            Value::Ss(set) | Value::Ns(set) => {
+                self.series(['[', ']'], set, |writer, text| writer.text(text));
+            }
+            Value::Bs(set) => self.series(['[', ']'], set, |writer, bytes| {
+                writer.text(&STANDARD.encode(bytes));
+            }),
         }
     }
 }

@@ -18,19 +18,19 @@ use xxhash_rust::xxh3::xxh3_64;
 const FEW_NAMES: usize = 16;
 
 /// Whether `item` certainly is one well-formed item.
-pub(super) fn is_usual_item(item: &[u8]) -> bool {
+pub(crate) fn is_usual_item(item: &[u8]) -> bool {
     usual_item(item) == Some(item.len())
 }
 
 /// The length of the well-formed item on one line that certainly stands at the beginning of `text`. `None` says nothing.
 #[must_use]
-pub(super) fn usual_item(text: &[u8]) -> Option<usize> {
+pub(crate) fn usual_item(text: &[u8]) -> Option<usize> {
     read::<false>(text, &mut Vec::new(), |_, _| {})
 }
 
 /// What the text of a value must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Text,
     Number,
     Binary,
@@ -38,15 +38,15 @@ pub(super) enum Kind {
 
 /// The text of a value, or of an element of a set: where it is, between its quotes.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Scalar {
-    pub(super) start: usize,
-    pub(super) end: usize,
-    pub(super) kind: Kind,
+pub(crate) struct Scalar {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    pub(crate) kind: Kind,
 }
 
 /// [`usual_item`], which lists the texts of all values; `each` is called with the name of every attribute, without its quotes, and the
 /// place of its value. The names have no escapes, and no two in one map are equal if the item is recognised in the end.
-pub(super) fn usual_scalars<'a>(
+pub(crate) fn usual_scalars<'a>(
     text: &'a [u8],
     scalars: &mut Vec<Scalar>,
     each: impl FnMut(&'a [u8], Range<usize>),
@@ -59,7 +59,12 @@ fn read<'a, const LISTS: bool>(
     scalars: &mut Vec<Scalar>,
     mut each: impl FnMut(&'a [u8], Range<usize>),
 ) -> Option<usize> {
-    let mut reader = Reader::<LISTS> { text, at: 0, names: SmallVec::new(), scalars };
+    let mut reader = Reader::<LISTS> {
+        text,
+        at: 0,
+        names: SmallVec::new(),
+        scalars,
+    };
     reader.take(b'{')?;
     reader.members(|reader, name| {
         let start = reader.at;
@@ -72,15 +77,17 @@ fn read<'a, const LISTS: bool>(
 
 /// Whether it is UTF-8 without control characters.
 #[inline]
-pub(super) fn is_plain_text(item: &[u8]) -> bool {
+pub(crate) fn is_plain_text(item: &[u8]) -> bool {
     // A plain loop, which the compiler turns into vector instructions.
-    let (least, bits) = item.iter().fold((u8::MAX, 0), |(least, bits), byte| (least.min(*byte), bits | byte));
+    let (least, bits) = item.iter().fold((u8::MAX, 0), |(least, bits), byte| {
+        (least.min(*byte), bits | byte)
+    });
     least >= b' ' && (bits.is_ascii() || std::str::from_utf8(item).is_ok())
 }
 
 /// The index after the escape whose letter is at `at`.
 #[inline]
-pub(super) fn escape_end(text: &[u8], at: usize) -> Option<usize> {
+pub(crate) fn escape_end(text: &[u8], at: usize) -> Option<usize> {
     match text.get(at)? {
         b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(at + 1),
         b'u' => {
@@ -93,7 +100,7 @@ pub(super) fn escape_end(text: &[u8], at: usize) -> Option<usize> {
 
 /// Whether a text without escapes is a decimal number.
 #[inline]
-pub(super) fn is_number(number: &[u8]) -> bool {
+pub(crate) fn is_number(number: &[u8]) -> bool {
     let unsigned = number.strip_prefix(b"-").unwrap_or(number);
     let mut others = unsigned.iter().filter(|byte| !byte.is_ascii_digit());
     let is_plain = match (others.next(), others.next()) {
@@ -106,7 +113,7 @@ pub(super) fn is_number(number: &[u8]) -> bool {
 
 /// Whether a text without escapes is base64.
 #[inline]
-pub(super) fn is_binary(text: &[u8]) -> bool {
+pub(crate) fn is_binary(text: &[u8]) -> bool {
     base64::decoded_length(text).is_some()
 }
 
@@ -166,7 +173,10 @@ impl<'a, const LISTS: bool> Reader<'a, '_, LISTS> {
     fn distinct(&mut self, first: usize) -> Option<()> {
         let names = &mut self.names[first..];
         let is_distinct = if names.len() <= FEW_NAMES {
-            names.iter().enumerate().all(|(at, name)| !names[..at].contains(name))
+            names
+                .iter()
+                .enumerate()
+                .all(|(at, name)| !names[..at].contains(name))
         } else {
             names.sort_unstable();
             names.windows(2).all(|pair| pair[0] != pair[1])
@@ -204,7 +214,9 @@ impl<'a, const LISTS: bool> Reader<'a, '_, LISTS> {
         self.take_all(b"{\"")?;
         match self.next()? {
             b'S' => self.set(Kind::Text),
-            b'N' => self.take_all(b"ULL\":true").or_else(|| self.set(Kind::Number)),
+            b'N' => self
+                .take_all(b"ULL\":true")
+                .or_else(|| self.set(Kind::Number)),
             b'B' => self.binary_bool_or_set(),
             _ => None,
         }
@@ -290,7 +302,11 @@ impl<'a, const LISTS: bool> Reader<'a, '_, LISTS> {
             Kind::Binary => is_binary(self.plain()?).then_some(())?,
         }
         if LISTS {
-            self.scalars.push(Scalar { start, end: self.at - 1, kind });
+            self.scalars.push(Scalar {
+                start,
+                end: self.at - 1,
+                kind,
+            });
         }
         Some(())
     }

@@ -19,7 +19,11 @@ use std::collections::HashSet;
 /// # Errors
 /// What is wrong, with the attribute's name or the byte.
 pub fn validate(item: &[u8]) -> Result<(), ItemError> {
-    if is_usual_item(item) { Ok(()) } else { strictly(item) }
+    if is_usual_item(item) {
+        Ok(())
+    } else {
+        strictly(item)
+    }
 }
 
 /// Checks that `line` is exactly one JSON object in which no attribute name occurs twice, whatever its values say. A line that passes
@@ -29,7 +33,9 @@ pub fn validate(item: &[u8]) -> Result<(), ItemError> {
 /// What is wrong, with the attribute's name or the byte.
 pub fn check_object(line: &[u8]) -> Result<(), ItemError> {
     match validate(line) {
-        Err(error) if error.is_about_meaning() && *error.kind() != ItemErrorKind::DuplicateName => by_structure(line),
+        Err(error) if error.is_about_meaning() && *error.kind() != ItemErrorKind::DuplicateName => {
+            by_structure(line)
+        }
         checked => checked,
     }
 }
@@ -41,14 +47,16 @@ fn by_structure(line: &[u8]) -> Result<(), ItemError> {
 }
 
 /// [`validate`] by the lexer alone, which knows every spelling and words the error.
-pub(super) fn strictly(item: &[u8]) -> Result<(), ItemError> {
+pub(crate) fn strictly(item: &[u8]) -> Result<(), ItemError> {
     let mut lexer = Lexer::new(item)?;
     map(&mut lexer, 0)?;
     lexer.finish()
 }
 
 fn map(lexer: &mut Lexer<'_>, level: usize) -> Result<(), ItemError> {
-    distinct_members(lexer, |lexer, name| value(lexer, level).map_err(|error| error.within(&name.shown())))
+    distinct_members(lexer, |lexer, name| {
+        value(lexer, level).map_err(|error| error.within(&name.shown()))
+    })
 }
 
 /// Calls `each` for every member of an object, whose names must differ.
@@ -59,7 +67,9 @@ where
     let mut names = HashSet::new();
     lexer.members(|lexer, name| {
         if !names.insert(said(&name)) {
-            return Err(ItemError::new(ItemErrorKind::DuplicateName, name.offset()).within(&name.shown()));
+            return Err(
+                ItemError::new(ItemErrorKind::DuplicateName, name.offset()).within(&name.shown())
+            );
         }
         each(lexer, name)
     })
@@ -80,7 +90,9 @@ fn value(lexer: &mut Lexer<'_>, level: usize) -> Result<(), ItemError> {
         return Err(ItemError::new(ItemErrorKind::Nesting, lexer.offset()));
     }
     lexer.tagged(|lexer, tag| {
-        let Some(known) = tag.tag() else { return lexer.skip() };
+        let Some(known) = tag.tag() else {
+            return lexer.skip();
+        };
         lexer.begins(known)?;
         match (known, known.element()) {
             (Tag::M, _) => map(lexer, level + 1),
@@ -100,7 +112,9 @@ fn scalar(lexer: &mut Lexer<'_>, tag: Tag) -> Result<(), ItemError> {
         Tag::B => {
             let quoted = lexer.string_of(tag)?;
             let length = base64::decoded_length(quoted.text()?.as_bytes());
-            length.map(drop).ok_or_else(|| ItemError::new(ItemErrorKind::NotBase64, quoted.offset()))
+            length
+                .map(drop)
+                .ok_or_else(|| ItemError::new(ItemErrorKind::NotBase64, quoted.offset()))
         }
         Tag::Bool | Tag::Null => lexer.bool_of(tag).map(drop),
         _ => lexer.string_of(tag).map(drop),
@@ -116,7 +130,10 @@ mod tests {
 
     #[test]
     fn unknown_types_pass_if_they_are_json() {
-        assert_eq!(validate(br#"{"a":{"X":[1,{"y":null}]},"b":{"S":"\ud800"}}"#), Ok(()));
+        assert_eq!(
+            validate(br#"{"a":{"X":[1,{"y":null}]},"b":{"S":"\ud800"}}"#),
+            Ok(())
+        );
         assert!(validate(br#"{"a":{"X":[1,{"y":nul}]}}"#).is_err());
         assert!(validate(br#"{"a":{"X":1},"b":5}"#).is_err());
     }
@@ -133,21 +150,31 @@ mod tests {
             let error = validate(text.as_bytes()).expect_err(&text);
             assert_eq!(error.kind(), &ItemErrorKind::DuplicateName, "{text}");
         }
-        let separate =
-            format!(r#"{{"a":{{"M":{{"a":{twice}}}}},"b":{{"L":[{{"M":{{"a":{twice}}}}},{{"M":{{"a":{twice}}}}}]}}}}"#);
+        let separate = format!(
+            r#"{{"a":{{"M":{{"a":{twice}}}}},"b":{{"L":[{{"M":{{"a":{twice}}}}},{{"M":{{"a":{twice}}}}}]}}}}"#
+        );
         assert_eq!(validate(separate.as_bytes()), Ok(()));
         // More than are compared with each other.
         for (count, is_valid) in [(500, true), (501, false)] {
-            let members: Vec<_> = (0..count).map(|number| format!(r#""{}":{twice}"#, number % 500)).collect();
-            assert_eq!(validate(format!("{{{}}}", members.join(",")).as_bytes()).is_ok(), is_valid, "{count}");
+            let members: Vec<_> = (0..count)
+                .map(|number| format!(r#""{}":{twice}"#, number % 500))
+                .collect();
+            assert_eq!(
+                validate(format!("{{{}}}", members.join(",")).as_bytes()).is_ok(),
+                is_valid,
+                "{count}"
+            );
         }
     }
 
     #[test]
     fn a_line_that_is_sent_is_one_object() {
-        for line in
-            [r#"{"id":{"S":"a"}}"#, r#"{"id":{"B":"?"}}"#, r#"{"id":5,"x":{"N":"x"}}"#, r#"{"id":{"S":"\ud800"}}"#]
-        {
+        for line in [
+            r#"{"id":{"S":"a"}}"#,
+            r#"{"id":{"B":"?"}}"#,
+            r#"{"id":5,"x":{"N":"x"}}"#,
+            r#"{"id":{"S":"\ud800"}}"#,
+        ] {
             assert_eq!(check_object(line.as_bytes()), Ok(()), "{line}");
         }
         for line in [

@@ -12,7 +12,7 @@ use crate::limits;
 use std::collections::BTreeMap;
 
 /// Levels of maps and lists that are followed: some more than DynamoDB takes, for data that other engines hold.
-pub(super) const LEVELS: usize = limits::NESTING_LEVELS + 8;
+pub(crate) const LEVELS: usize = limits::NESTING_LEVELS + 8;
 
 /// A map of attributes, in the order of their names.
 pub type Attributes = BTreeMap<String, Value>;
@@ -73,7 +73,10 @@ fn value(lexer: &mut Lexer<'_>, level: usize) -> Result<Value, ItemError> {
     }
     lexer.tagged(|lexer, tag| {
         let Some(known) = tag.tag() else {
-            return Err(ItemError::new(ItemErrorKind::UnknownType(tag.shown()), tag.offset()));
+            return Err(ItemError::new(
+                ItemErrorKind::UnknownType(tag.shown()),
+                tag.offset(),
+            ));
         };
         lexer.begins(known)?;
         Ok(match known {
@@ -122,12 +125,15 @@ fn binary(lexer: &mut Lexer<'_>) -> Result<Vec<u8>, ItemError> {
 }
 
 /// The number that `quoted` says.
-pub(super) fn checked_number<'t>(quoted: &Quoted<'_>, text: &'t str) -> Result<Number<'t>, ItemError> {
+pub(crate) fn checked_number<'t>(
+    quoted: &Quoted<'_>,
+    text: &'t str,
+) -> Result<Number<'t>, ItemError> {
     Number::parse(text).map_err(|_| ItemError::new(ItemErrorKind::NotANumber, quoted.offset()))
 }
 
 /// Appends the bytes that `quoted` says in base64.
-pub(super) fn append_binary(quoted: &Quoted<'_>, out: &mut Vec<u8>) -> Result<(), ItemError> {
+pub(crate) fn append_binary(quoted: &Quoted<'_>, out: &mut Vec<u8>) -> Result<(), ItemError> {
     base64::decode_into(quoted.text()?.as_bytes(), out)
         .ok_or_else(|| ItemError::new(ItemErrorKind::NotBase64, quoted.offset()))
 }
@@ -139,26 +145,64 @@ mod tests {
     use proptest::prelude::*;
 
     fn message(text: &str) -> String {
-        parse_item(text.as_bytes()).expect_err("not an item").to_string()
+        parse_item(text.as_bytes())
+            .expect_err("not an item")
+            .to_string()
     }
 
     #[test]
     fn says_what_is_wrong_and_where() {
         for (text, expected) in [
-            (r#"{"a":{"M":{"b":{"X":1}}}}"#, r#"attribute "a.b": unknown type "X""#),
-            (r#"{"id":5}"#, r#"attribute "id": not an object with one type tag, like {"S":"…"}"#),
-            (r#"{"a":{}}"#, r#"attribute "a": not an object with one type tag, like {"S":"…"}"#),
-            (r#"{"a":{"S":"x","N":"1"}}"#, r#"attribute "a": not an object with one type tag, like {"S":"…"}"#),
-            (r#"{"a":{"S":5}}"#, r#"attribute "a": not a value of type S"#),
-            (r#"{"a":{"N":"five"}}"#, r#"attribute "a": not a decimal number"#),
-            (r#"{"a":{"NS":["1","x"]}}"#, r#"attribute "a": not a decimal number"#),
+            (
+                r#"{"a":{"M":{"b":{"X":1}}}}"#,
+                r#"attribute "a.b": unknown type "X""#,
+            ),
+            (
+                r#"{"id":5}"#,
+                r#"attribute "id": not an object with one type tag, like {"S":"…"}"#,
+            ),
+            (
+                r#"{"a":{}}"#,
+                r#"attribute "a": not an object with one type tag, like {"S":"…"}"#,
+            ),
+            (
+                r#"{"a":{"S":"x","N":"1"}}"#,
+                r#"attribute "a": not an object with one type tag, like {"S":"…"}"#,
+            ),
+            (
+                r#"{"a":{"S":5}}"#,
+                r#"attribute "a": not a value of type S"#,
+            ),
+            (
+                r#"{"a":{"N":"five"}}"#,
+                r#"attribute "a": not a decimal number"#,
+            ),
+            (
+                r#"{"a":{"NS":["1","x"]}}"#,
+                r#"attribute "a": not a decimal number"#,
+            ),
             (r#"{"a":{"B":"AAA"}}"#, r#"attribute "a": not base64"#),
-            (r#"{"a":{"NULL":false}}"#, r#"attribute "a": not a value of type NULL"#),
-            (r#"{"a":{"S":"\ud800"}}"#, r#"attribute "a": half of a surrogate pair"#),
-            (r#"{"a":{"S":"1"},"\u0061":{"S":"2"}}"#, r#"attribute "a": the name stands twice in one map"#),
-            (r#"{"a":{"S":"1"}"#, "byte 14: expected a comma or a closing bracket"),
+            (
+                r#"{"a":{"NULL":false}}"#,
+                r#"attribute "a": not a value of type NULL"#,
+            ),
+            (
+                r#"{"a":{"S":"\ud800"}}"#,
+                r#"attribute "a": half of a surrogate pair"#,
+            ),
+            (
+                r#"{"a":{"S":"1"},"\u0061":{"S":"2"}}"#,
+                r#"attribute "a": the name stands twice in one map"#,
+            ),
+            (
+                r#"{"a":{"S":"1"}"#,
+                "byte 14: expected a comma or a closing bracket",
+            ),
             (r#"{"a" {"S":"1"}}"#, "byte 5: expected a colon"),
-            (r#"{"a":{"S":"1"}} {}"#, "byte 16: more text behind the item"),
+            (
+                r#"{"a":{"S":"1"}} {}"#,
+                "byte 16: more text behind the item",
+            ),
         ] {
             assert_eq!(message(text), expected, "{text}");
         }
@@ -166,8 +210,13 @@ mod tests {
 
     #[test]
     fn nesting_is_bounded() {
-        let nested =
-            |levels: usize| format!(r#"{{"a":{}{{"S":""}}{}}}"#, r#"{"L":["#.repeat(levels), "]}".repeat(levels));
+        let nested = |levels: usize| {
+            format!(
+                r#"{{"a":{}{{"S":""}}{}}}"#,
+                r#"{"L":["#.repeat(levels),
+                "]}".repeat(levels)
+            )
+        };
         assert!(parse_item(nested(limits::NESTING_LEVELS).as_bytes()).is_ok());
         assert!(message(&nested(LEVELS + 1)).contains("nested deeper than DynamoDB takes"));
         assert!(message(&nested(3_000_000)).contains("nested"));

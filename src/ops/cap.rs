@@ -16,7 +16,7 @@ pub enum Cap {
 
 /// What is capped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Direction {
+pub(crate) enum Direction {
     Read,
     Write,
 }
@@ -31,14 +31,19 @@ impl FromStr for Cap {
                 Ok(percent @ 1..=100) => Ok(Self::Percent(percent)),
                 _ => Err(wrong()),
             },
-            None => text.parse().ok().filter(|units| *units > 0).map(Self::Units).ok_or_else(wrong),
+            None => text
+                .parse()
+                .ok()
+                .filter(|units| *units > 0)
+                .map(Self::Units)
+                .ok_or_else(wrong),
         }
     }
 }
 
 impl Cap {
     /// Units per second on this table; at least one.
-    pub(super) fn units(self, table: Option<&TableSchema>, direction: Direction) -> Result<u32> {
+    pub(crate) fn units(self, table: Option<&TableSchema>, direction: Direction) -> Result<u32> {
         let percent = match self {
             Self::Units(units) => return Ok(units),
             Self::Percent(percent) => u64::from(percent),
@@ -50,7 +55,9 @@ impl Cap {
                     Direction::Write => "give a number of units: --max-wcu N",
                 })
         })?;
-        Ok(u32::try_from(whole.saturating_mul(percent) / 100).unwrap_or(u32::MAX).max(1))
+        Ok(u32::try_from(whole.saturating_mul(percent) / 100)
+            .unwrap_or(u32::MAX)
+            .max(1))
     }
 }
 
@@ -91,17 +98,39 @@ mod tests {
 
     #[test]
     fn a_share_is_of_what_the_table_has() {
-        let provisioned = table(r#""ProvisionedThroughput":{"ReadCapacityUnits":400,"WriteCapacityUnits":10}"#);
-        assert_eq!(Cap::Percent(25).units(Some(&provisioned), Direction::Read).unwrap(), 100);
-        assert_eq!(Cap::Percent(1).units(Some(&provisioned), Direction::Write).unwrap(), 1);
+        let provisioned =
+            table(r#""ProvisionedThroughput":{"ReadCapacityUnits":400,"WriteCapacityUnits":10}"#);
+        assert_eq!(
+            Cap::Percent(25)
+                .units(Some(&provisioned), Direction::Read)
+                .unwrap(),
+            100
+        );
+        assert_eq!(
+            Cap::Percent(1)
+                .units(Some(&provisioned), Direction::Write)
+                .unwrap(),
+            1
+        );
         assert_eq!(Cap::Units(7).units(None, Direction::Write).unwrap(), 7);
         let bounded = table(
             r#""BillingModeSummary":{"BillingMode":"PAY_PER_REQUEST"},
                "OnDemandThroughput":{"MaxReadRequestUnits":1000,"MaxWriteRequestUnits":-1}"#,
         );
-        assert_eq!(Cap::Percent(50).units(Some(&bounded), Direction::Read).unwrap(), 500);
-        let error = Cap::Percent(50).units(Some(&bounded), Direction::Write).unwrap_err();
+        assert_eq!(
+            Cap::Percent(50)
+                .units(Some(&bounded), Direction::Read)
+                .unwrap(),
+            500
+        );
+        let error = Cap::Percent(50)
+            .units(Some(&bounded), Direction::Write)
+            .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Usage);
-        assert!(error.to_string().contains("on-demand") && error.hint().unwrap().contains("--max-wcu N"), "{error:?}");
+        assert!(
+            error.to_string().contains("on-demand")
+                && error.hint().unwrap().contains("--max-wcu N"),
+            "{error:?}"
+        );
     }
 }

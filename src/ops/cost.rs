@@ -63,7 +63,7 @@ pub enum Slowest {
 
 /// How a table and its indexes charge for writes.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Tariff {
+pub(crate) struct Tariff {
     /// Write units per second of the table, where they are bounded.
     per_second: Option<u64>,
     /// Write units per second of table and indexes together.
@@ -86,22 +86,49 @@ struct Index {
 }
 
 impl Index {
-    fn new(name: &str, key: &[KeyElement], projection: &Projection, table_key: &[KeyElement]) -> Self {
-        let names = |key: &[KeyElement]| key.iter().map(|element| element.attribute_name.clone()).collect::<Vec<_>>();
+    fn new(
+        name: &str,
+        key: &[KeyElement],
+        projection: &Projection,
+        table_key: &[KeyElement],
+    ) -> Self {
+        let names = |key: &[KeyElement]| {
+            key.iter()
+                .map(|element| element.attribute_name.clone())
+                .collect::<Vec<_>>()
+        };
         let holds = (projection.projection_type != "ALL").then(|| {
             let keys = names(key).into_iter().chain(names(table_key));
-            keys.chain(projection.non_key_attributes.iter().cloned()).collect()
+            keys.chain(projection.non_key_attributes.iter().cloned())
+                .collect()
         });
         let key = names(key).into_iter().collect();
-        Self { name: name.to_owned(), key, holds, is_local: true, per_second: None }
+        Self {
+            name: name.to_owned(),
+            key,
+            holds,
+            is_local: true,
+            per_second: None,
+        }
     }
 
     fn global(table: &Description, index: &GlobalIndex) -> Self {
-        let maximum = table.index_on_demand_maximum(index).and_then(|maximum| maximum.max_write_request_units);
+        let maximum = table
+            .index_on_demand_maximum(index)
+            .and_then(|maximum| maximum.max_write_request_units);
         let capacity = table.index_capacity(index).map(|capacity| capacity.write);
         let per_second = capacity.or(maximum.and_then(|units| u64::try_from(units).ok()));
-        let of_index = Self::new(&index.index_name, &index.key_schema, &index.projection, &table.key_schema);
-        Self { is_local: false, per_second, ..of_index }
+        let of_index = Self::new(
+            &index.index_name,
+            &index.key_schema,
+            &index.projection,
+            &table.key_schema,
+        );
+        Self {
+            is_local: false,
+            per_second,
+            ..of_index
+        }
     }
 
     /// The units of an item with these attributes, by name and size.
@@ -110,54 +137,91 @@ impl Index {
         if !self.key.iter().all(has) {
             return 0;
         }
-        let held = attributes.iter().filter(|(name, _)| self.holds.as_ref().is_none_or(|holds| holds.contains(name)));
+        let held = attributes
+            .iter()
+            .filter(|(name, _)| self.holds.as_ref().is_none_or(|holds| holds.contains(name)));
         write_units(held.map(|(_, size)| size).sum::<u64>().min(ITEM_BYTES))
     }
 }
 
 impl Tariff {
     /// That of a table as it is while items are written.
-    pub(super) fn of(table: &TableSchema) -> Self {
+    pub(crate) fn of(table: &TableSchema) -> Self {
         let table = table.description();
-        let maximum = table.on_demand_maximum().and_then(|maximum| maximum.max_write_request_units);
+        let maximum = table
+            .on_demand_maximum()
+            .and_then(|maximum| maximum.max_write_request_units);
         let per_second = match table.billing() {
             Billing::Provisioned(capacity) => Some(capacity.write),
             Billing::OnDemand => maximum.and_then(|units| u64::try_from(units).ok()),
         };
-        let globals = table.global_secondary_indexes.iter().map(|index| Index::global(table, index));
+        let globals = table
+            .global_secondary_indexes
+            .iter()
+            .map(|index| Index::global(table, index));
         let locals = table.local_secondary_indexes.iter();
-        let locals =
-            locals.map(|index| Index::new(&index.index_name, &index.key_schema, &index.projection, &table.key_schema));
-        Self { per_second, indexes: globals.chain(locals).collect(), ..Self::default() }
+        let locals = locals.map(|index| {
+            Index::new(
+                &index.index_name,
+                &index.key_schema,
+                &index.projection,
+                &table.key_schema,
+            )
+        });
+        Self {
+            per_second,
+            indexes: globals.chain(locals).collect(),
+            ..Self::default()
+        }
     }
 
     /// That of a table of which only the size of writes counts, not the time.
-    pub(super) fn untimed(table: &TableSchema) -> Self {
-        let indexes = Self::of(table).indexes.into_iter().map(|index| Index { per_second: None, ..index });
-        Self { indexes: indexes.collect(), ..Self::default() }
+    pub(crate) fn untimed(table: &TableSchema) -> Self {
+        let indexes = Self::of(table).indexes.into_iter().map(|index| Index {
+            per_second: None,
+            ..index
+        });
+        Self {
+            indexes: indexes.collect(),
+            ..Self::default()
+        }
     }
 
     /// With no more than `cap` units per second in all.
-    pub(super) fn capped(self, cap: Option<u32>) -> Self {
-        Self { cap: cap.map(u64::from), ..self }
+    pub(crate) fn capped(self, cap: Option<u32>) -> Self {
+        Self {
+            cap: cap.map(u64::from),
+            ..self
+        }
     }
 
     /// Of a table that may hold items already, and whether its endpoint is on this machine.
-    pub(super) fn at(self, may_overwrite: bool, local: bool) -> Self {
-        Self { may_overwrite, local, ..self }
+    pub(crate) fn at(self, may_overwrite: bool, local: bool) -> Self {
+        Self {
+            may_overwrite,
+            local,
+            ..self
+        }
     }
 
     /// What so many items cost at most whose texts have so many bytes. DynamoDB counts no item larger than its text, each
     /// rounds up by less than a unit, and an index holds no more than the item.
-    pub(super) fn at_most(&self, items: u64, bytes: u64) -> WriteCost {
-        let units = items.saturating_add(bytes / WRITE_UNIT).min(items.saturating_mul(write_units(ITEM_BYTES)));
-        Costing { table: units, indexes: vec![units; self.indexes.len()], tariff: self.clone() }.end()
+    pub(crate) fn at_most(&self, items: u64, bytes: u64) -> WriteCost {
+        let units = items
+            .saturating_add(bytes / WRITE_UNIT)
+            .min(items.saturating_mul(write_units(ITEM_BYTES)));
+        Costing {
+            table: units,
+            indexes: vec![units; self.indexes.len()],
+            tariff: self.clone(),
+        }
+        .end()
     }
 }
 
 /// Adds up what items cost.
 #[derive(Debug)]
-pub(super) struct Costing {
+pub(crate) struct Costing {
     tariff: Tariff,
     table: u64,
     /// In the tariff's order.
@@ -165,18 +229,28 @@ pub(super) struct Costing {
 }
 
 impl Costing {
-    pub(super) fn new(tariff: Tariff) -> Self {
-        Self { table: 0, indexes: vec![0; tariff.indexes.len()], tariff }
+    pub(crate) fn new(tariff: Tariff) -> Self {
+        Self {
+            table: 0,
+            indexes: vec![0; tariff.indexes.len()],
+            tariff,
+        }
     }
 
     /// One more item. What cannot be read counts as its text, and stands in no index.
-    pub(super) fn take(&mut self, item: &[u8]) {
+    pub(crate) fn take(&mut self, item: &[u8]) {
         let mut attributes = Vec::new();
         if each_size(item, |name, size| attributes.push((name.to_owned(), size))).is_err() {
             self.table += write_units((item.len() as u64).min(ITEM_BYTES));
             return;
         }
-        self.table += write_units(attributes.iter().map(|(_, size)| size).sum::<u64>().min(ITEM_BYTES));
+        self.table += write_units(
+            attributes
+                .iter()
+                .map(|(_, size)| size)
+                .sum::<u64>()
+                .min(ITEM_BYTES),
+        );
         for (index, sum) in self.tariff.indexes.iter().zip(&mut self.indexes) {
             *sum += index.units(&attributes);
         }
@@ -184,28 +258,51 @@ impl Costing {
 
     /// What they cost together.
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-    pub(super) fn end(self) -> WriteCost {
-        let Self { tariff, table, indexes: units } = self;
-        let whole = units.iter().fold(table, |sum, units| sum.saturating_add(*units));
+    pub(crate) fn end(self) -> WriteCost {
+        let Self {
+            tariff,
+            table,
+            indexes: units,
+        } = self;
+        let whole = units
+            .iter()
+            .fold(table, |sum, units| sum.saturating_add(*units));
         let with_units = || tariff.indexes.iter().zip(&units);
-        let local = with_units().filter(|(index, _)| index.is_local).map(|(_, units)| units).sum::<u64>();
-        let globals = with_units().filter(|(index, _)| !index.is_local).map(|(index, units)| {
-            let name = index.name.clone();
-            (Slowest::Index { name }, *units, index.per_second)
-        });
-        let parts =
-            [(Slowest::Table, table.saturating_add(local), tariff.per_second), (Slowest::Cap, whole, tariff.cap)];
-        let timed = parts.into_iter().chain(globals).filter_map(|(part, units, per_second)| {
-            let per_second = per_second.filter(|units| *units > 0)?;
-            Some((part, per_second, units as f64 / per_second as f64))
-        });
+        let local = with_units()
+            .filter(|(index, _)| index.is_local)
+            .map(|(_, units)| units)
+            .sum::<u64>();
+        let globals = with_units()
+            .filter(|(index, _)| !index.is_local)
+            .map(|(index, units)| {
+                let name = index.name.clone();
+                (Slowest::Index { name }, *units, index.per_second)
+            });
+        let parts = [
+            (
+                Slowest::Table,
+                table.saturating_add(local),
+                tariff.per_second,
+            ),
+            (Slowest::Cap, whole, tariff.cap),
+        ];
+        let timed = parts
+            .into_iter()
+            .chain(globals)
+            .filter_map(|(part, units, per_second)| {
+                let per_second = per_second.filter(|units| *units > 0)?;
+                Some((part, per_second, units as f64 / per_second as f64))
+            });
         // Of equals the first.
         let slowest = timed.reduce(|slowest, part| if part.2 > slowest.2 { part } else { slowest });
         WriteCost {
             write_units: whole,
             table_write_units: table,
             indexes: with_units()
-                .map(|(index, units)| IndexCost { name: index.name.clone(), write_units: *units })
+                .map(|(index, units)| IndexCost {
+                    name: index.name.clone(),
+                    write_units: *units,
+                })
                 .collect(),
             write_units_per_second: slowest.as_ref().map(|(_, per_second, _)| *per_second),
             seconds: slowest.as_ref().map(|(_, _, seconds)| *seconds),
@@ -240,8 +337,9 @@ mod tests {
     /// A table with key `pk`, `sk`, a GSI of each projection and an LSI.
     fn table() -> TableSchema {
         let include = json!({"ProjectionType": "INCLUDE", "NonKeyAttributes": ["title", "absent"]});
-        let types: Vec<_> =
-            ["pk", "sk", "genre", "year"].map(|name| json!({"AttributeName": name, "AttributeType": "S"})).into();
+        let types: Vec<_> = ["pk", "sk", "genre", "year"]
+            .map(|name| json!({"AttributeName": name, "AttributeType": "S"}))
+            .into();
         let document = json!({
             "TableName": "films",
             "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
@@ -270,7 +368,9 @@ mod tests {
     }
 
     fn units(cost: &WriteCost) -> Vec<u64> {
-        std::iter::once(cost.table_write_units).chain(cost.indexes.iter().map(|index| index.write_units)).collect()
+        std::iter::once(cost.table_write_units)
+            .chain(cost.indexes.iter().map(|index| index.write_units))
+            .collect()
     }
 
     #[test]
@@ -283,7 +383,10 @@ mod tests {
         assert_eq!(units(&found), [3, 3, 1, 2, 1]);
         assert_eq!(found.write_units, 10);
         let sparse = json!({"pk": text(1), "sk": text(1), "genre": text(1), "plot": text(1000)});
-        assert_eq!(units(&cost(tariff.clone(), std::slice::from_ref(&sparse))), [1, 1, 0, 0, 0]);
+        assert_eq!(
+            units(&cost(tariff.clone(), std::slice::from_ref(&sparse))),
+            [1, 1, 0, 0, 0]
+        );
         assert_eq!(units(&cost(tariff, &[whole, sparse])), [4, 4, 1, 2, 1]);
     }
 
@@ -291,10 +394,15 @@ mod tests {
     fn what_an_index_holds_is_rounded_at_the_byte() {
         // By name and value: pk 2+1, sk 2+1, genre 5+1, year 4+y. At 1,024 bytes one unit, at 1,025 two.
         for (length, expected) in [(1024 - 16, 1), (1024 - 15, 2)] {
-            let item =
-                json!({"pk": text(1), "sk": text(1), "genre": text(1), "year": text(length), "plot": text(5000)});
+            let item = json!({"pk": text(1), "sk": text(1), "genre": text(1), "year": text(length), "plot": text(5000)});
             let found = cost(Tariff::of(&table()), &[item]);
-            assert_eq!(found.indexes[1], IndexCost { name: "keys".to_owned(), write_units: expected });
+            assert_eq!(
+                found.indexes[1],
+                IndexCost {
+                    name: "keys".to_owned(),
+                    write_units: expected
+                }
+            );
         }
     }
 
@@ -303,21 +411,38 @@ mod tests {
         let item = json!({"pk": text(1), "sk": text(1), "genre": text(1), "year": text(1)});
         let slowest = |tariff, items: &[Value]| {
             let cost = cost(tariff, items);
-            (cost.slowest.unwrap(), cost.write_units_per_second.unwrap(), cost.seconds.unwrap())
+            (
+                cost.slowest.unwrap(),
+                cost.write_units_per_second.unwrap(),
+                cost.seconds.unwrap(),
+            )
         };
         let tariff = Tariff::of(&table());
         // Table and LSI: 2 of 10 per second. Each GSI: 1 of 2 per second.
         assert_eq!(
             slowest(tariff.clone(), std::slice::from_ref(&item)),
-            (Slowest::Index { name: "all".to_owned() }, 2, 0.5)
+            (
+                Slowest::Index {
+                    name: "all".to_owned()
+                },
+                2,
+                0.5
+            )
         );
         let capped = tariff.clone().capped(Some(4));
-        assert_eq!(slowest(capped, std::slice::from_ref(&item)), (Slowest::Cap, 4, 1.25));
+        assert_eq!(
+            slowest(capped, std::slice::from_ref(&item)),
+            (Slowest::Cap, 4, 1.25)
+        );
         let unindexed = json!({"pk": text(1), "sk": text(1), "plot": text(5000)});
         assert_eq!(slowest(tariff, &[unindexed]), (Slowest::Table, 10, 0.5));
         let mut only_local = Tariff::of(&table());
         only_local.indexes.retain(|index| index.is_local);
-        assert_eq!(slowest(only_local, &[item]), (Slowest::Table, 10, 0.2), "an LSI takes of the table's");
+        assert_eq!(
+            slowest(only_local, &[item]),
+            (Slowest::Table, 10, 0.2),
+            "an LSI takes of the table's"
+        );
     }
 
     #[test]
@@ -328,10 +453,17 @@ mod tests {
                 "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
                 "BillingMode": "PAY_PER_REQUEST",
             });
-            document.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-            Tariff::of(&TableSchema::parse(document.to_string().as_bytes()).unwrap()).at_most(20, 1023)
+            document
+                .as_object_mut()
+                .unwrap()
+                .extend(more.as_object().unwrap().clone());
+            Tariff::of(&TableSchema::parse(document.to_string().as_bytes()).unwrap())
+                .at_most(20, 1023)
         };
-        assert_eq!((bare(json!({})).slowest, bare(json!({})).seconds), (None, None));
+        assert_eq!(
+            (bare(json!({})).slowest, bare(json!({})).seconds),
+            (None, None)
+        );
         let bounded = bare(json!({"OnDemandThroughput": {"MaxWriteRequestUnits": 4}}));
         assert_eq!((bounded.write_units, bounded.seconds), (20, Some(5.0)));
     }

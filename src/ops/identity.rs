@@ -22,7 +22,7 @@ const RESOLVING: Duration = Duration::from_secs(5);
 
 /// Identity of a live table.
 #[derive(Debug, Clone)]
-pub(super) struct TableIdentity {
+pub(crate) struct TableIdentity {
     name: String,
     id: Option<String>,
     server: Server,
@@ -49,27 +49,39 @@ enum Server {
 
 impl TableIdentity {
     /// The identity of a described table.
-    pub(super) fn of(environment: &Environment, schema: &TableSchema) -> Self {
+    pub(crate) fn of(environment: &Environment, schema: &TableSchema) -> Self {
         let description = schema.description();
         let server = Server::of(environment.endpoint());
         let configured = environment.region().map(|region| region.value.clone());
         let (account, region) = match server {
-            Server::Aws => {
-                (schema.account().map(ToOwned::to_owned), schema.region().map(ToOwned::to_owned).or(configured))
-            }
+            Server::Aws => (
+                schema.account().map(ToOwned::to_owned),
+                schema.region().map(ToOwned::to_owned).or(configured),
+            ),
             _ => (None, configured),
         };
         let file = match environment.endpoint() {
-            Endpoint::Embedded { file: Some(file), .. } => device_and_inode(file),
+            Endpoint::Embedded {
+                file: Some(file), ..
+            } => device_and_inode(file),
             _ => None,
         };
         let name = description.table_name.clone().unwrap_or_default();
-        Self { name, id: description.table_id.clone(), server, file, account, region }
+        Self {
+            name,
+            id: description.table_id.clone(),
+            server,
+            file,
+            account,
+            region,
+        }
     }
 
     /// Whether both are one table.
-    pub(super) async fn is_same(&self, other: &Self) -> bool {
-        let agrees = |one: &Option<String>, two: &Option<String>| one.is_none() || two.is_none() || one == two;
+    pub(crate) async fn is_same(&self, other: &Self) -> bool {
+        let agrees = |one: &Option<String>, two: &Option<String>| {
+            one.is_none() || two.is_none() || one == two
+        };
         if let (Some(file), Some(other_file)) = (self.file, other.file) {
             return file == other_file && self.name == other.name;
         }
@@ -101,19 +113,27 @@ impl Server {
     fn named(endpoint: &str) -> Self {
         match Endpoint::address_of(endpoint) {
             Some(address) if address.is_aws() => Self::Aws,
-            Some(address) if address.is_loopback() => {
-                Self::Address { host: "localhost".to_owned(), port: address.port }
-            }
-            Some(address) => Self::Address { host: address.host, port: address.port },
+            Some(address) if address.is_loopback() => Self::Address {
+                host: "localhost".to_owned(),
+                port: address.port,
+            },
+            Some(address) => Self::Address {
+                host: address.host,
+                port: address.port,
+            },
             None => Self::Embedded(endpoint.to_owned()),
         }
     }
 
     async fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Address { host, port }, Self::Address { host: other_host, port: other_port }) => {
-                port == other_port && (host == other_host || meet(host, other_host, *port).await)
-            }
+            (
+                Self::Address { host, port },
+                Self::Address {
+                    host: other_host,
+                    port: other_port,
+                },
+            ) => port == other_port && (host == other_host || meet(host, other_host, *port).await),
             _ => self == other,
         }
     }
@@ -137,7 +157,10 @@ async fn meet(host: &str, other: &str, port: u16) -> bool {
 
 async fn addresses(host: &str, port: u16) -> Option<BTreeSet<IpAddr>> {
     let host = host.trim_matches(['[', ']']);
-    let found = tokio::time::timeout(RESOLVING, tokio::net::lookup_host((host, port))).await.ok()?.ok()?;
+    let found = tokio::time::timeout(RESOLVING, tokio::net::lookup_host((host, port)))
+        .await
+        .ok()?
+        .ok()?;
     let canonical = |address: IpAddr| match address.to_canonical() {
         this if this.is_loopback() || this.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         other => other,
@@ -152,10 +175,14 @@ fn device_and_inode(file: &Path) -> Option<(u64, u64)> {
 
 /// The name under which state of a table is kept, before the table is known to exist. On AWS, the account may be known only by the
 /// environment's name, so that belongs to it.
-pub(super) fn state_key(environment: &Environment, table: &str) -> String {
-    let region = environment.region().map_or("", |region| region.value.as_str());
+pub(crate) fn state_key(environment: &Environment, table: &str) -> String {
+    let region = environment
+        .region()
+        .map_or("", |region| region.value.as_str());
     let server = match environment.endpoint() {
-        Endpoint::Embedded { file: Some(file), .. } => Server::Embedded(resolved(file)),
+        Endpoint::Embedded {
+            file: Some(file), ..
+        } => Server::Embedded(resolved(file)),
         endpoint => Server::of(endpoint),
     };
     let whose = match (&server, environment.account()) {
@@ -168,31 +195,49 @@ pub(super) fn state_key(environment: &Environment, table: &str) -> String {
 
 /// The path of a file that may not exist yet, without links and detours in its folder.
 fn resolved(file: &Path) -> String {
-    let whole = file.canonicalize().ok().or_else(|| Some(file.parent()?.canonicalize().ok()?.join(file.file_name()?)));
-    whole.unwrap_or_else(|| file.to_owned()).display().to_string()
+    let whole = file
+        .canonicalize()
+        .ok()
+        .or_else(|| Some(file.parent()?.canonicalize().ok()?.join(file.file_name()?)));
+    whole
+        .unwrap_or_else(|| file.to_owned())
+        .display()
+        .to_string()
 }
 
 /// Whether the target takes the place of the very table that was dumped. Settings that name other resources of an account follow a
 /// table only there, so here a doubt means no. The account is asked for only where it decides.
-pub(super) async fn takes_place_of_dumped(
+pub(crate) async fn takes_place_of_dumped(
     store: &impl ReadStore,
     source: &Source,
     wanted: Option<&Overridden>,
     existing: Option<&TableSchema>,
     target: &Place,
 ) -> bool {
-    let Some(Overridden { schema: wanted, .. }) = wanted else { return false };
-    let dumped = wanted.description().table_arn.as_deref().and_then(account_in);
+    let Some(Overridden { schema: wanted, .. }) = wanted else {
+        return false;
+    };
+    let dumped = wanted
+        .description()
+        .table_arn
+        .as_deref()
+        .and_then(account_in);
     if !wanted.same_table(dumped, target.region.as_deref(), &target.table) {
         return false;
     }
     if let Some(metadata) = source.metadata() {
-        let server = |endpoint: &Option<String>| endpoint.as_deref().map_or(Server::Aws, Server::named);
-        if !server(&metadata.endpoint).is_same(&server(&target.endpoint)).await {
+        let server =
+            |endpoint: &Option<String>| endpoint.as_deref().map_or(Server::Aws, Server::named);
+        if !server(&metadata.endpoint)
+            .is_same(&server(&target.endpoint))
+            .await
+        {
             return false;
         }
     }
-    let found = existing.and_then(|existing| existing.description().table_arn.as_deref()).and_then(account_in);
+    let found = existing
+        .and_then(|existing| existing.description().table_arn.as_deref())
+        .and_then(account_in);
     match found.or(target.account.as_deref()) {
         Some(account) => dumped == Some(account),
         None => dumped == store.account().await.as_deref(),
@@ -205,8 +250,10 @@ fn account_in(arn: &str) -> Option<&str> {
 }
 
 /// Whether two places under one environment's name are of different accounts or regions, as far as both are known.
-pub(super) fn is_elsewhere(one: [Option<&str>; 2], other: [Option<&str>; 2]) -> bool {
-    one.iter().zip(other).any(|(one, other)| matches!((one, other), (Some(one), Some(other)) if *one != other))
+pub(crate) fn is_elsewhere(one: [Option<&str>; 2], other: [Option<&str>; 2]) -> bool {
+    one.iter()
+        .zip(other)
+        .any(|(one, other)| matches!((one, other), (Some(one), Some(other)) if *one != other))
 }
 
 #[cfg(test)]
@@ -215,7 +262,14 @@ mod tests {
 
     fn table(server: Server) -> TableIdentity {
         let region = Some("eu-west-1".to_owned());
-        TableIdentity { name: "films".to_owned(), id: None, server, file: None, account: None, region }
+        TableIdentity {
+            name: "films".to_owned(),
+            id: None,
+            server,
+            file: None,
+            account: None,
+            region,
+        }
     }
 
     fn at(url: &str) -> TableIdentity {
@@ -237,15 +291,24 @@ mod tests {
                 "http://[::ffff:127.0.0.1]:8000",
                 "http://127.1:8000",
             ],
-            &["http://10.0.0.1", "http://10.0.0.1:80/", "http://[::ffff:10.0.0.1]:80"],
+            &[
+                "http://10.0.0.1",
+                "http://10.0.0.1:80/",
+                "http://[::ffff:10.0.0.1]:80",
+            ],
             &["http://localhost:4566"],
             &["https://10.0.0.1"],
-            &["https://dynamodb.eu-west-1.amazonaws.com", "https://vpce-1.dynamodb.eu-west-1.vpce.amazonaws.com"],
+            &[
+                "https://dynamodb.eu-west-1.amazonaws.com",
+                "https://vpce-1.dynamodb.eu-west-1.vpce.amazonaws.com",
+            ],
         ];
         for (number, group) in groups.iter().enumerate() {
             for one in *group {
-                for (other_number, other) in
-                    groups.iter().enumerate().flat_map(|(number, group)| group.iter().map(move |url| (number, url)))
+                for (other_number, other) in groups
+                    .iter()
+                    .enumerate()
+                    .flat_map(|(number, group)| group.iter().map(move |url| (number, url)))
                 {
                     let is_same = at(one).is_same(&at(other)).await;
                     assert_eq!(is_same, number == other_number, "{one} {other}");
@@ -256,14 +319,29 @@ mod tests {
 
     #[tokio::test]
     async fn the_table_id_decides_where_both_sides_report_one() {
-        let with = |server: Server, id: &str| TableIdentity { id: Some(id.to_owned()), ..table(server) };
+        let with = |server: Server, id: &str| TableIdentity {
+            id: Some(id.to_owned()),
+            ..table(server)
+        };
         let [one, other] = ["http://10.0.0.1:1", "http://10.0.0.2:2"].map(Server::named);
-        assert!(with(one.clone(), "a").is_same(&with(other.clone(), "a")).await);
-        assert!(!with(one.clone(), "a").is_same(&with(one.clone(), "b")).await);
+        assert!(
+            with(one.clone(), "a")
+                .is_same(&with(other.clone(), "a"))
+                .await
+        );
+        assert!(
+            !with(one.clone(), "a")
+                .is_same(&with(one.clone(), "b"))
+                .await
+        );
         assert!(!with(one.clone(), "a").is_same(&table(other)).await);
         assert!(with(one.clone(), "a").is_same(&table(one)).await);
         // A tunnel to AWS.
-        assert!(with(Server::Aws, "a").is_same(&with(Server::named("http://localhost:1"), "a")).await);
+        assert!(
+            with(Server::Aws, "a")
+                .is_same(&with(Server::named("http://localhost:1"), "a"))
+                .await
+        );
     }
 
     #[tokio::test]
@@ -281,14 +359,18 @@ mod tests {
         let mut other = table.clone();
         other.name = "books".to_owned();
         assert!(!table.is_same(&other).await);
-        let replica = |region| TableIdentity { id: Some("a".to_owned()), ..aws(None, region) };
+        let replica = |region| TableIdentity {
+            id: Some("a".to_owned()),
+            ..aws(None, region)
+        };
         assert!(!replica("eu-west-1").is_same(&replica("us-east-1")).await);
     }
 
     #[tokio::test]
     async fn an_embedded_database_is_its_file() {
         let folder = tempfile::tempdir().unwrap();
-        let [one, copy, link] = ["one.db", "copy.db", "link.db"].map(|name| folder.path().join(name));
+        let [one, copy, link] =
+            ["one.db", "copy.db", "link.db"].map(|name| folder.path().join(name));
         for path in [&one, &copy] {
             std::fs::File::create(path).unwrap();
         }

@@ -56,7 +56,10 @@ impl Content {
 }
 
 /// Does work that blocks on a thread that may. `what` is said to have been cut off when the thread does not return.
-async fn blocking<T: Send + 'static>(what: &str, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+async fn blocking<T: Send + 'static>(
+    what: &str,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|error| Error::failed(format!("{what} was cut off")).with_source(error))?
 }
@@ -82,12 +85,17 @@ const NAMES_OFFERED: usize = 5;
 ///
 /// # Errors
 /// It does not exist, is being deleted, or cannot be described.
-async fn described(store: &impl ReadStore, environment: &Environment, table: &str) -> Result<TableSchema> {
+async fn described(
+    store: &impl ReadStore,
+    environment: &Environment,
+    table: &str,
+) -> Result<TableSchema> {
     match store.describe(table).await? {
-        Some(found) if found.is_being_deleted() => {
-            Err(Error::not_found(format!("table \"{table}\" of environment {} is being deleted", environment.name()))
-                .with_hint("its items can no longer be read; use a dump or a backup of it"))
-        }
+        Some(found) if found.is_being_deleted() => Err(Error::not_found(format!(
+            "table \"{table}\" of environment {} is being deleted",
+            environment.name()
+        ))
+        .with_hint("its items can no longer be read; use a dump or a backup of it")),
         Some(found) => Ok(found),
         None => Err(table_absent(store, environment, table).await),
     }
@@ -95,7 +103,10 @@ async fn described(store: &impl ReadStore, environment: &Environment, table: &st
 
 /// The failure when a table that must exist does not, with the names that come close.
 async fn table_absent(store: &impl ReadStore, environment: &Environment, table: &str) -> Error {
-    let error = Error::not_found(format!("table \"{table}\" does not exist in environment {}", environment.name()));
+    let error = Error::not_found(format!(
+        "table \"{table}\" does not exist in environment {}",
+        environment.name()
+    ));
     let names = store.table_names().await.unwrap_or_default();
     let near = near_names(table, &names);
     error.with_hint(match (near.as_slice(), names.is_empty()) {
@@ -114,12 +125,23 @@ fn near_names<'a>(table: &str, names: &'a [String]) -> Vec<&'a str> {
         .map(|name| {
             let lower = name.to_lowercase();
             let part = lower.contains(&wanted) || wanted.contains(&lower);
-            (if part { 1.0 } else { strsim::jaro_winkler(&wanted, &lower) }, name.as_str())
+            (
+                if part {
+                    1.0
+                } else {
+                    strsim::jaro_winkler(&wanted, &lower)
+                },
+                name.as_str(),
+            )
         })
         .filter(|(likeness, _)| *likeness >= LIKENESS)
         .collect();
     rated.sort_by(|a, b| b.0.total_cmp(&a.0));
-    rated.into_iter().take(NAMES_OFFERED).map(|(_, name)| name).collect()
+    rated
+        .into_iter()
+        .take(NAMES_OFFERED)
+        .map(|(_, name)| name)
+        .collect()
 }
 
 #[cfg(test)]

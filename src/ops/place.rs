@@ -69,7 +69,9 @@ impl Place {
     #[must_use]
     pub fn described(mut self, schema: &TableSchema) -> Self {
         self.account = schema.account().map(ToOwned::to_owned).or(self.account);
-        self.region = self.region.or_else(|| schema.region().map(ToOwned::to_owned));
+        self.region = self
+            .region
+            .or_else(|| schema.region().map(ToOwned::to_owned));
         self
     }
 }

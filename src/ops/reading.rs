@@ -25,10 +25,10 @@ const MOST_SEGMENTS: u64 = 1024;
 
 /// Segments that are read at the same time, if the table allows as many calls. 40,000 read units per second are 312 pages of 1 MB,
 /// eventually consistent, of up to 100 ms each.
-pub(super) const SEGMENTS_AT_A_TIME: u32 = 32;
+pub(crate) const SEGMENTS_AT_A_TIME: u32 = 32;
 
 /// Segments of a Scan of a table with so many bytes.
-pub(super) fn segments_for(bytes: u64) -> u32 {
+pub(crate) fn segments_for(bytes: u64) -> u32 {
     if bytes <= SMALL {
         return 1;
     }
@@ -36,7 +36,7 @@ pub(super) fn segments_for(bytes: u64) -> u32 {
 }
 
 /// The segments in an order that is spread over the table from its beginning: by their bits, read backwards.
-pub(super) fn spread(segments: u32) -> Vec<u32> {
+pub(crate) fn spread(segments: u32) -> Vec<u32> {
     let mut order: Vec<u32> = (0..segments).collect();
     order.sort_unstable_by_key(|segment| segment.reverse_bits());
     order
@@ -46,12 +46,16 @@ pub(super) fn spread(segments: u32) -> Vec<u32> {
 ///
 /// # Errors
 /// Those of `scan`.
-pub(super) async fn each_segment<T, F>(segments: Vec<T>, scan: impl Fn(T) -> F) -> Result<()>
+pub(crate) async fn each_segment<T, F>(segments: Vec<T>, scan: impl Fn(T) -> F) -> Result<()>
 where
     F: Future<Output = Result<()>> + Send + 'static,
 {
     let mut waiting = segments.into_iter();
-    let mut scans: JoinSet<_> = waiting.by_ref().take(SEGMENTS_AT_A_TIME as usize).map(&scan).collect();
+    let mut scans: JoinSet<_> = waiting
+        .by_ref()
+        .take(SEGMENTS_AT_A_TIME as usize)
+        .map(&scan)
+        .collect();
     while let Some(joined) = scans.join_next().await {
         joined.map_err(|error| Error::failed("a scan was cut off").with_source(error))??;
         if let Some(next) = waiting.next() {
@@ -62,7 +66,11 @@ where
 }
 
 /// Read units per second at most: what was asked for, else what a protected table's users do not notice.
-pub(super) fn read_cap(asked: Option<Cap>, place: &Place, schema: &TableSchema) -> Result<Option<u32>> {
+pub(crate) fn read_cap(
+    asked: Option<Cap>,
+    place: &Place,
+    schema: &TableSchema,
+) -> Result<Option<u32>> {
     match asked {
         Some(cap) => cap.units(Some(schema), Direction::Read).map(Some),
         None => Ok(gentle_cap(place, schema)),
@@ -119,7 +127,10 @@ mod tests {
         let read = each_segment(spread(280), |segment| {
             let (running, most) = (Arc::clone(&running), Arc::clone(&most));
             async move {
-                most.fetch_max(running.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+                most.fetch_max(
+                    running.fetch_add(1, Ordering::Relaxed) + 1,
+                    Ordering::Relaxed,
+                );
                 sleep(Duration::from_secs(if segment == 0 { 10 } else { 1 })).await;
                 running.fetch_sub(1, Ordering::Relaxed);
                 Ok(())
@@ -127,7 +138,10 @@ mod tests {
         });
         read.await.unwrap();
         // Thirty-one others read the other 279 in nine seconds.
-        assert_eq!((started.elapsed().as_secs(), most.load(Ordering::Relaxed)), (10, SEGMENTS_AT_A_TIME as usize));
+        assert_eq!(
+            (started.elapsed().as_secs(), most.load(Ordering::Relaxed)),
+            (10, SEGMENTS_AT_A_TIME as usize)
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -135,7 +149,11 @@ mod tests {
         let started = Instant::now();
         let read = each_segment(spread(1_000), |segment| async move {
             sleep(Duration::from_secs(u64::from(segment) + 1)).await;
-            if segment == 0 { Err(Error::failed("provoked")) } else { Ok(()) }
+            if segment == 0 {
+                Err(Error::failed("provoked"))
+            } else {
+                Ok(())
+            }
         });
         assert_eq!(read.await.unwrap_err().to_string(), "provoked");
         assert_eq!(started.elapsed().as_secs(), 1);

@@ -17,19 +17,29 @@ const BETWEEN_ABSENCES: Duration = Duration::from_millis(500);
 ///
 /// # Errors
 /// It was deleted, is being deleted, or was created again; it cannot be described.
-pub(super) async fn refuse(store: &impl ReadStore, table: &str, before: &TableSchema) -> Result<()> {
+pub(crate) async fn refuse(
+    store: &impl ReadStore,
+    table: &str,
+    before: &TableSchema,
+) -> Result<()> {
     match described(store, table).await? {
-        None => Err(Error::failed(format!("table {table} was deleted meanwhile"))),
+        None => Err(Error::failed(format!(
+            "table {table} was deleted meanwhile"
+        ))),
         Some(now) if now.is_another_than(before) => Err(created_again(table)),
-        Some(now) if now.is_being_deleted() => Err(Error::failed(format!("table {table} is being deleted"))),
+        Some(now) if now.is_being_deleted() => {
+            Err(Error::failed(format!("table {table} is being deleted")))
+        }
         Some(_) => Ok(()),
     }
 }
 
 /// The failure of a command whose table is another one by now.
-pub(super) fn created_again(table: &str) -> Error {
-    Error::failed(format!("table {table} was deleted and created again meanwhile"))
-        .with_hint("find out who did so, then run the same command again")
+pub(crate) fn created_again(table: &str) -> Error {
+    Error::failed(format!(
+        "table {table} was deleted and created again meanwhile"
+    ))
+    .with_hint("find out who did so, then run the same command again")
 }
 
 async fn described(store: &impl ReadStore, table: &str) -> Result<Option<TableSchema>> {

@@ -14,14 +14,14 @@ use crate::schema::{Captured, Section, Setting, TableSchema};
 use crate::store::{PageKey, ReadStore, Room, ScanPage, ScanRequest, WireBytes};
 
 /// Pages that fit in memory.
-pub(super) const ROOMS: u32 = 8;
+pub(crate) const ROOMS: u32 = 8;
 
 /// No test may wait longer than this for anything.
-pub(super) const DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
 /// How a call ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     Page,
     /// A page with an item that lacks the table's key.
     Keyless,
@@ -32,7 +32,7 @@ pub(super) enum Answer {
 
 /// A table with this many pages in each segment.
 #[derive(Clone)]
-pub(super) struct Scripted {
+pub(crate) struct Scripted {
     pages: u32,
     script: fn(&ScanRequest) -> Answer,
     rooms: Arc<Semaphore>,
@@ -46,28 +46,35 @@ struct Seen {
 }
 
 impl Scripted {
-    pub(super) fn new(pages: u32, script: fn(&ScanRequest) -> Answer) -> Self {
-        Self { pages, script, rooms: Arc::new(Semaphore::new(ROOMS as usize)), seen: Arc::default() }
+    pub(crate) fn new(pages: u32, script: fn(&ScanRequest) -> Answer) -> Self {
+        Self {
+            pages,
+            script,
+            rooms: Arc::new(Semaphore::new(ROOMS as usize)),
+            seen: Arc::default(),
+        }
     }
 
     /// Calls that wait for memory.
-    pub(super) fn waiting(&self) -> u32 {
+    pub(crate) fn waiting(&self) -> u32 {
         self.seen.waiting.load(Ordering::SeqCst)
     }
 
     /// Pages that were handed out.
-    pub(super) fn answered(&self) -> u32 {
+    pub(crate) fn answered(&self) -> u32 {
         self.seen.answered.load(Ordering::SeqCst)
     }
 
     /// Waits, blocking, until nobody holds a page.
-    pub(super) fn all_rooms_return(&self) {
-        until("all memory is free again", || self.rooms.available_permits() == ROOMS as usize);
+    pub(crate) fn all_rooms_return(&self) {
+        until("all memory is free again", || {
+            self.rooms.available_permits() == ROOMS as usize
+        });
     }
 }
 
 /// Waits, blocking, until a condition holds.
-pub(super) fn until(what: &str, condition: impl Fn() -> bool) {
+pub(crate) fn until(what: &str, condition: impl Fn() -> bool) {
     let deadline = Instant::now() + DEADLINE;
     while !condition() {
         assert!(Instant::now() < deadline, "gave up waiting until {what}");
@@ -76,12 +83,18 @@ pub(super) fn until(what: &str, condition: impl Fn() -> bool) {
 }
 
 /// The key of the table.
-pub(super) fn key() -> KeySchema {
-    KeySchema { partition: KeyAttribute { name: "id".to_owned(), kind: KeyType::N }, sort: None }
+pub(crate) fn key() -> KeySchema {
+    KeySchema {
+        partition: KeyAttribute {
+            name: "id".to_owned(),
+            kind: KeyType::N,
+        },
+        sort: None,
+    }
 }
 
 /// The scans of all segments, from their beginning.
-pub(super) fn scans(segments: u32) -> Vec<ScanRequest> {
+pub(crate) fn scans(segments: u32) -> Vec<ScanRequest> {
     let scan = |segment| ScanRequest {
         table: "films".to_owned(),
         segment,
@@ -101,7 +114,11 @@ impl ReadStore for Scripted {
         Ok(None)
     }
 
-    async fn capture(&self, _schema: &TableSchema, _sections: &[Section]) -> Vec<(Section, Captured)> {
+    async fn capture(
+        &self,
+        _schema: &TableSchema,
+        _sections: &[Section],
+    ) -> Vec<(Section, Captured)> {
         Vec::new()
     }
 
@@ -141,16 +158,29 @@ impl ReadStore for Scripted {
         }
 
         self.seen.waiting.fetch_add(1, Ordering::SeqCst);
-        let room = Arc::clone(&self.rooms).acquire_owned().await.expect("it is never closed");
+        let room = Arc::clone(&self.rooms)
+            .acquire_owned()
+            .await
+            .expect("it is never closed");
         self.seen.waiting.fetch_sub(1, Ordering::SeqCst);
 
-        let page: u32 = request
-            .start
-            .as_ref()
-            .map_or(0, |start| start.as_json()[8..].trim_matches(['"', '}']).parse().expect("a page"));
-        let next = (page + 1 < self.pages).then(|| PageKey::from_json(&format!(r#"{{"page":"{}"}}"#, page + 1)));
-        let name = if answer == Answer::Keyless { "other" } else { "id" };
-        let item = Bytes::from(format!(r#"{{"{name}":{{"N":"{}"}}}}"#, request.segment * self.pages + page));
+        let page: u32 = request.start.as_ref().map_or(0, |start| {
+            start.as_json()[8..]
+                .trim_matches(['"', '}'])
+                .parse()
+                .expect("a page")
+        });
+        let next = (page + 1 < self.pages)
+            .then(|| PageKey::from_json(&format!(r#"{{"page":"{}"}}"#, page + 1)));
+        let name = if answer == Answer::Keyless {
+            "other"
+        } else {
+            "id"
+        };
+        let item = Bytes::from(format!(
+            r#"{{"{name}":{{"N":"{}"}}}}"#,
+            request.segment * self.pages + page
+        ));
         let items = Items::of([&item]).expect("an item");
         self.seen.answered.fetch_add(1, Ordering::SeqCst);
         Ok(ScanPage {

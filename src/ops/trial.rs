@@ -71,12 +71,12 @@ pub struct Shown {
 }
 
 /// A dry run that was stopped.
-pub(super) fn interrupted() -> Error {
+pub(crate) fn interrupted() -> Error {
     Error::new(ErrorKind::Interrupted, "interrupted: nothing was written")
 }
 
 /// Makes a trial.
-pub(super) struct Trying {
+pub(crate) struct Trying {
     trial: Trial,
     key: KeySchema,
     costing: Costing,
@@ -93,7 +93,7 @@ pub(super) struct Trying {
 
 impl Trying {
     /// A trial of items that go to a table with the key `key` that charges by `tariff`. A restore rejects what does not fit.
-    pub(super) fn new(
+    pub(crate) fn new(
         key: KeySchema,
         tariff: Tariff,
         transform: &Transform,
@@ -115,7 +115,7 @@ impl Trying {
     }
 
     /// No more than so many items come out.
-    pub(super) fn limited(mut self, left: Option<u64>) -> Self {
+    pub(crate) fn limited(mut self, left: Option<u64>) -> Self {
         self.left = left;
         self
     }
@@ -124,7 +124,7 @@ impl Trying {
     ///
     /// # Errors
     /// Those of `chunks`; a program fails; interrupted.
-    pub(super) fn all<T: Send + 'static>(
+    pub(crate) fn all<T: Send + 'static>(
         mut self,
         chunks: impl Iterator<Item = Result<(Vec<Bytes>, T)>> + Send + 'static,
         reporter: &Arc<dyn Reporter>,
@@ -135,13 +135,19 @@ impl Trying {
                 return Err(interrupted());
             }
             let chunk = chunk?;
-            reporter.report(Event::Progress { items: chunk.items.len() as u64, bytes: bytes_of(&chunk.items) });
+            reporter.report(Event::Progress {
+                items: chunk.items.len() as u64,
+                bytes: bytes_of(&chunk.items),
+            });
             self.take(chunk)?;
             if self.is_full() {
                 break;
             }
         }
-        self.transform.warnings().into_iter().for_each(|warning| reporter.report(Event::Warning(warning)));
+        self.transform
+            .warnings()
+            .into_iter()
+            .for_each(|warning| reporter.report(Event::Warning(warning)));
         self.end()
     }
 
@@ -161,16 +167,21 @@ impl Trying {
     }
 
     fn one(&mut self, item: &Bytes, outcome: Outcome) -> Result<()> {
-        let misfit = outcome.items(item).iter().find_map(|made| Misfit::of(made, &self.key));
+        let misfit = outcome
+            .items(item)
+            .iter()
+            .find_map(|made| Misfit::of(made, &self.key));
         match &misfit {
             Some(Misfit::Key(_)) => self.trial.without_key += 1,
             Some(Misfit::Size(_)) => self.trial.too_large += 1,
             None => {}
         }
-        let rejected = misfit.filter(|_| self.rejects_misfits).map(|misfit| match outcome {
-            Outcome::Unchanged => Reason::own(misfit.words()),
-            _ => misfit.reason(),
-        });
+        let rejected = misfit
+            .filter(|_| self.rejects_misfits)
+            .map(|misfit| match outcome {
+                Outcome::Unchanged => Reason::own(misfit.words()),
+                _ => misfit.reason(),
+            });
         let outcome = match rejected {
             Some(reason) => Outcome::Rejected(reason),
             None => self.within_limit(outcome),
@@ -202,7 +213,9 @@ impl Trying {
     }
 
     fn within_limit(&mut self, mut outcome: Outcome) -> Outcome {
-        let Some(left) = &mut self.left else { return outcome };
+        let Some(left) = &mut self.left else {
+            return outcome;
+        };
         cut_to(&mut outcome, *left);
         let out = match &outcome {
             Outcome::Unchanged | Outcome::Changed(_) => 1,
@@ -219,9 +232,21 @@ impl Trying {
             _ if self.trial.shown.len() >= self.show.items => return,
             other => other.items(item).to_vec(),
         };
-        let rejected = if let Outcome::Rejected(reason) = outcome { Some(reason.to_string()) } else { None };
-        let before = if self.show.originals { item.clone() } else { self.transform.concealed(item) };
-        self.trial.shown.push(Shown { before, after: shown, rejected });
+        let rejected = if let Outcome::Rejected(reason) = outcome {
+            Some(reason.to_string())
+        } else {
+            None
+        };
+        let before = if self.show.originals {
+            item.clone()
+        } else {
+            self.transform.concealed(item)
+        };
+        self.trial.shown.push(Shown {
+            before,
+            after: shown,
+            rejected,
+        });
     }
 
     /// What was found. Keys that meet are looked for now.
@@ -233,7 +258,9 @@ impl Trying {
             (trial.collisions, trial.collided) = (found.count, found.first);
         }
         trial.reasons = self.reasons.into_iter().collect();
-        trial.reasons.sort_by(|one, other| other.1.cmp(&one.1).then_with(|| one.0.cmp(&other.0)));
+        trial
+            .reasons
+            .sort_by(|one, other| other.1.cmp(&one.1).then_with(|| one.0.cmp(&other.0)));
         Ok(trial)
     }
 }

@@ -19,14 +19,21 @@ impl TableSchema {
     #[must_use]
     pub fn is_stuck(&self) -> bool {
         let status = self.description.table_status.as_deref();
-        matches!(status, Some("ARCHIVED" | "ARCHIVING" | "INACCESSIBLE_ENCRYPTION_CREDENTIALS"))
+        matches!(
+            status,
+            Some("ARCHIVED" | "ARCHIVING" | "INACCESSIBLE_ENCRYPTION_CREDENTIALS")
+        )
     }
 
     /// What the table is busy with, in one line: `index by-director is CREATING (backfilling)`; `table is ACTIVE` when ready.
     #[must_use]
     pub fn activity(&self) -> String {
         let unfinished = self.unfinished();
-        if unfinished.is_empty() { format!("table is {ACTIVE}") } else { unfinished.join(", ") }
+        if unfinished.is_empty() {
+            format!("table is {ACTIVE}")
+        } else {
+            unfinished.join(", ")
+        }
     }
 
     fn unfinished(&self) -> Vec<String> {
@@ -35,7 +42,15 @@ impl TableSchema {
             Some(status) => Some(format!("table is {status}")),
             None => Some("table has no status".to_owned()),
         };
-        table.into_iter().chain(self.description.global_secondary_indexes.iter().filter_map(index_activity)).collect()
+        table
+            .into_iter()
+            .chain(
+                self.description
+                    .global_secondary_indexes
+                    .iter()
+                    .filter_map(index_activity),
+            )
+            .collect()
     }
 }
 

@@ -15,24 +15,31 @@ pub fn account(arn: &str) -> Option<&str> {
 }
 
 /// The region of `arn`: words and a number, joined by hyphens (`eu-west-1`, `us-gov-east-1`).
-pub(super) fn region(arn: &str) -> Option<&str> {
+pub(crate) fn region(arn: &str) -> Option<&str> {
     let region = table_arn_parts(arn)?[3];
     let (words, number) = region.rsplit_once('-')?;
-    let is_word = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase());
+    let is_word =
+        |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase());
     let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
     (is_number && words.contains('-') && words.split('-').all(is_word)).then_some(region)
 }
 
 /// Account and region of `arn`, the account that engines make up included: beside a region with a name like AWS's it tells one
 /// engine's table from another's as well as any.
-pub(super) fn identity(arn: &str) -> Option<(&str, &str)> {
+pub(crate) fn identity(arn: &str) -> Option<(&str, &str)> {
     Some((table_arn_parts(arn)?[4], region(arn)?)).filter(|(account, _)| !account.is_empty())
 }
 
 /// A policy's text with placeholders for the ARNs of the table it was written for, and of its stream.
-pub(super) fn with_placeholders(policy: &str, table: &Description) -> String {
-    let stream = table.latest_stream_arn.as_deref().filter(|arn| !arn.is_empty());
-    let policy = stream.map_or_else(|| policy.to_owned(), |arn| replaced(policy, arn, STREAM_ARN));
+pub(crate) fn with_placeholders(policy: &str, table: &Description) -> String {
+    let stream = table
+        .latest_stream_arn
+        .as_deref()
+        .filter(|arn| !arn.is_empty());
+    let policy = stream.map_or_else(
+        || policy.to_owned(),
+        |arn| replaced(policy, arn, STREAM_ARN),
+    );
     let table = table.table_arn.as_deref().filter(|arn| !arn.is_empty());
     table.map_or_else(|| policy.clone(), |arn| replaced(&policy, arn, TABLE_ARN))
 }
@@ -42,7 +49,8 @@ fn replaced(text: &str, arn: &str, with: &str) -> String {
     let mut parts = text.split(arn);
     let mut replaced = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        let continues = part.starts_with(|next: char| next.is_ascii_alphanumeric() || "_-.".contains(next));
+        let continues =
+            part.starts_with(|next: char| next.is_ascii_alphanumeric() || "_-.".contains(next));
         replaced.push_str(if continues { arn } else { with });
         replaced.push_str(part);
     }
@@ -62,9 +70,11 @@ mod tests {
 
     #[test]
     fn a_real_arn_tells_both() {
-        for (partition, name) in
-            [("aws", "eu-central-1"), ("aws-us-gov", "us-gov-east-1"), ("aws-eusc", "eusc-de-east-1")]
-        {
+        for (partition, name) in [
+            ("aws", "eu-central-1"),
+            ("aws-us-gov", "us-gov-east-1"),
+            ("aws-eusc", "eusc-de-east-1"),
+        ] {
             let arn = format!("arn:{partition}:dynamodb:{name}:123456789012:table/music");
             assert_eq!(account(&arn), Some("123456789012"));
             assert_eq!(region(&arn), Some(name));
@@ -85,6 +95,9 @@ mod tests {
             assert_eq!(region(arn), None, "{arn}");
         }
         let localstack = "arn:aws:dynamodb:us-east-1:000000000000:table/music";
-        assert_eq!((account(localstack), region(localstack)), (None, Some("us-east-1")));
+        assert_eq!(
+            (account(localstack), region(localstack)),
+            (None, Some("us-east-1"))
+        );
     }
 }

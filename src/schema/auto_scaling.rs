@@ -16,15 +16,23 @@ const SERVICE: &str = "dynamodb";
 const SERVICE_LINKED: &str = ":role/aws-service-role/";
 
 /// First every target, then every policy: a policy needs its target.
-pub(super) fn auto_scaling(schema: &TableSchema, scaling: &AutoScaling, target: &Target<'_>) -> Found {
+pub(crate) fn auto_scaling(
+    schema: &TableSchema,
+    scaling: &AutoScaling,
+    target: &Target<'_>,
+) -> Found {
     let what = words::scaling_count(scaling);
     if !schema.description.is_provisioned() {
         let reason = "an on-demand table has no capacity to scale".to_owned();
-        return Found { lost: vec![(what, reason)], ..Found::default() };
+        return Found {
+            lost: vec![(what, reason)],
+            ..Found::default()
+        };
     }
     let mut lost = BTreeSet::new();
     let mut place = |resource: &str| {
-        let place = Resource::of(resource).filter(|of| of.index.is_none_or(|index| schema.has_index(index)));
+        let place = Resource::of(resource)
+            .filter(|of| of.index.is_none_or(|index| schema.has_index(index)));
         if place.is_none() {
             lost.insert(format!("auto scaling of {resource}"));
         }
@@ -32,14 +40,23 @@ pub(super) fn auto_scaling(schema: &TableSchema, scaling: &AutoScaling, target: 
     };
     let mut calls = Vec::new();
     for of in &scaling.scalable_targets {
-        calls.extend(place(&of.resource_id).map(|resource| register(of, &resource, target.same_table)));
+        calls.extend(
+            place(&of.resource_id).map(|resource| register(of, &resource, target.same_table)),
+        );
     }
     for of in &scaling.scaling_policies {
         calls.extend(place(&of.resource_id).map(|resource| put_policy(of, &resource)));
     }
     let reason = "the table does not get the index";
-    let lost = lost.into_iter().map(|what| (what, reason.to_owned())).collect();
-    Found { what: Some(what), calls, lost }
+    let lost = lost
+        .into_iter()
+        .map(|what| (what, reason.to_owned()))
+        .collect();
+    Found {
+        what: Some(what),
+        calls,
+        lost,
+    }
 }
 
 /// `table/<name>` or `table/<name>/index/<index>`.
@@ -52,7 +69,9 @@ impl<'a> Resource<'a> {
         let table = id.strip_prefix("table/")?;
         match table.split_once('/') {
             None => Some(Self { index: None }),
-            Some((_, rest)) => Some(Self { index: Some(rest.strip_prefix("index/")?) }),
+            Some((_, rest)) => Some(Self {
+                index: Some(rest.strip_prefix("index/")?),
+            }),
         }
     }
 
@@ -65,7 +84,7 @@ impl<'a> Resource<'a> {
 }
 
 /// What a target scales, without the table's name: `table RCU`, `index by-year WCU`.
-pub(super) fn words(of: &ScalableTarget) -> String {
+pub(crate) fn words(of: &ScalableTarget) -> String {
     let place = match Resource::of(&of.resource_id) {
         Some(Resource { index: None }) => "table".to_owned(),
         Some(Resource { index: Some(index) }) => format!("index {index}"),
@@ -75,8 +94,10 @@ pub(super) fn words(of: &ScalableTarget) -> String {
 }
 
 /// The value that a policy tracks.
-pub(super) fn aim(policy: &ScalingPolicy) -> Option<String> {
-    let configuration = policy.target_tracking_scaling_policy_configuration.as_deref()?;
+pub(crate) fn aim(policy: &ScalingPolicy) -> Option<String> {
+    let configuration = policy
+        .target_tracking_scaling_policy_configuration
+        .as_deref()?;
     let fields = fields_of(configuration)?;
     let (_, value) = fields.iter().find(|(name, _)| name == "TargetValue")?;
     let value: f64 = serde_json::from_str(value.get()).ok()?;
@@ -84,8 +105,14 @@ pub(super) fn aim(policy: &ScalingPolicy) -> Option<String> {
 }
 
 fn register(of: &ScalableTarget, resource: &str, same_table: bool) -> SettingCall {
-    let role = of.role_arn.as_ref().filter(|role| same_table && !role.contains(SERVICE_LINKED));
-    let suspended = of.suspended_state.as_ref().filter(|state| state.get().contains("true"));
+    let role = of
+        .role_arn
+        .as_ref()
+        .filter(|role| same_table && !role.contains(SERVICE_LINKED));
+    let suspended = of
+        .suspended_state
+        .as_ref()
+        .filter(|state| state.get().contains("true"));
     let body = Body::new()
         .with("ServiceNamespace", &SERVICE)
         .with("ResourceId", &resource)
@@ -100,7 +127,12 @@ fn register(of: &ScalableTarget, resource: &str, same_table: bool) -> SettingCal
         of.min_capacity,
         of.max_capacity
     );
-    call(Setting::Autoscaling, Operation::RegisterScalableTarget, what, &body)
+    call(
+        Setting::Autoscaling,
+        Operation::RegisterScalableTarget,
+        what,
+        &body,
+    )
 }
 
 fn put_policy(of: &ScalingPolicy, resource: &str) -> SettingCall {
@@ -110,11 +142,28 @@ fn put_policy(of: &ScalingPolicy, resource: &str) -> SettingCall {
         .with("ResourceId", &resource)
         .with("ScalableDimension", &of.scalable_dimension)
         .with("PolicyType", &of.policy_type)
-        .with_some("TargetTrackingScalingPolicyConfiguration", of.target_tracking_scaling_policy_configuration.as_ref())
-        .with_some("StepScalingPolicyConfiguration", of.step_scaling_policy_configuration.as_ref())
-        .with_some("PredictiveScalingPolicyConfiguration", of.predictive_scaling_policy_configuration.as_ref());
-    let what = format!("auto scaling policy for {} of {resource}", dimension(&of.scalable_dimension));
-    call(Setting::Autoscaling, Operation::PutScalingPolicy, what, &body)
+        .with_some(
+            "TargetTrackingScalingPolicyConfiguration",
+            of.target_tracking_scaling_policy_configuration.as_ref(),
+        )
+        .with_some(
+            "StepScalingPolicyConfiguration",
+            of.step_scaling_policy_configuration.as_ref(),
+        )
+        .with_some(
+            "PredictiveScalingPolicyConfiguration",
+            of.predictive_scaling_policy_configuration.as_ref(),
+        );
+    let what = format!(
+        "auto scaling policy for {} of {resource}",
+        dimension(&of.scalable_dimension)
+    );
+    call(
+        Setting::Autoscaling,
+        Operation::PutScalingPolicy,
+        what,
+        &body,
+    )
 }
 
 /// `dynamodb:table:ReadCapacityUnits` in short.

@@ -15,13 +15,24 @@ use super::words;
 const NO_MAXIMUM: i64 = -1;
 
 /// The call that brings `wanted`'s billing to `existing`; `None` where nothing differs.
-pub(super) fn call(wanted: &Description, table: &str, existing: &Description) -> Option<SettingCall> {
+pub(crate) fn call(
+    wanted: &Description,
+    table: &str,
+    existing: &Description,
+) -> Option<SettingCall> {
     let mut is_change = false;
     let mut body = Body::of_table(table);
     let is_other_mode = wanted.is_provisioned() != existing.is_provisioned();
     if is_other_mode {
         is_change = true;
-        body = body.with("BillingMode", &if wanted.is_provisioned() { PROVISIONED } else { PAY_PER_REQUEST });
+        body = body.with(
+            "BillingMode",
+            &if wanted.is_provisioned() {
+                PROVISIONED
+            } else {
+                PAY_PER_REQUEST
+            },
+        );
     }
     if let Billing::Provisioned(capacity) = wanted.billing()
         && existing.billing() != wanted.billing()
@@ -29,7 +40,11 @@ pub(super) fn call(wanted: &Description, table: &str, existing: &Description) ->
         is_change = true;
         body = body.with("ProvisionedThroughput", &CapacityRequest::from(capacity));
     }
-    if let Some(maximum) = new_maximum(wanted, wanted.on_demand_maximum(), existing.on_demand_maximum()) {
+    if let Some(maximum) = new_maximum(
+        wanted,
+        wanted.on_demand_maximum(),
+        existing.on_demand_maximum(),
+    ) {
         is_change = true;
         body = body.with("OnDemandThroughput", &maximum);
     }
@@ -38,31 +53,47 @@ pub(super) fn call(wanted: &Description, table: &str, existing: &Description) ->
         is_change = true;
         body = body.with("GlobalSecondaryIndexUpdates", &updates);
     }
-    is_change.then(|| update_table(Setting::Billing, format!("billing {}", words::billing(wanted)), &body))
+    is_change.then(|| {
+        update_table(
+            Setting::Billing,
+            format!("billing {}", words::billing(wanted)),
+            &body,
+        )
+    })
 }
 
 /// Indexes that only the table has take the table's new capacity, for with a change of the mode they need one.
 fn index_updates(wanted: &Description, existing: &Description) -> Vec<Body> {
-    let updates = existing.global_secondary_indexes.iter().filter_map(|index| {
-        let same = wanted.global_secondary_indexes.iter().find(|other| other.index_name == index.index_name);
-        let capacity = match wanted.billing() {
-            Billing::Provisioned(of_table) => match same {
-                Some(same) => wanted.index_capacity(same),
-                None if existing.is_provisioned() => None,
-                None => Some(of_table),
-            },
-            Billing::OnDemand => None,
-        };
-        let capacity = capacity.filter(|capacity| existing.index_capacity(index) != Some(*capacity));
-        let maximum = same.and_then(|same| index_maximum(wanted, same, existing, index));
-        (capacity.is_some() || maximum.is_some()).then(|| {
-            let update = Body::new()
-                .with("IndexName", &index.index_name)
-                .with_some("ProvisionedThroughput", capacity.map(CapacityRequest::from).as_ref())
-                .with_some("OnDemandThroughput", maximum.as_ref());
-            Body::new().with("Update", &update)
-        })
-    });
+    let updates = existing
+        .global_secondary_indexes
+        .iter()
+        .filter_map(|index| {
+            let same = wanted
+                .global_secondary_indexes
+                .iter()
+                .find(|other| other.index_name == index.index_name);
+            let capacity = match wanted.billing() {
+                Billing::Provisioned(of_table) => match same {
+                    Some(same) => wanted.index_capacity(same),
+                    None if existing.is_provisioned() => None,
+                    None => Some(of_table),
+                },
+                Billing::OnDemand => None,
+            };
+            let capacity =
+                capacity.filter(|capacity| existing.index_capacity(index) != Some(*capacity));
+            let maximum = same.and_then(|same| index_maximum(wanted, same, existing, index));
+            (capacity.is_some() || maximum.is_some()).then(|| {
+                let update = Body::new()
+                    .with("IndexName", &index.index_name)
+                    .with_some(
+                        "ProvisionedThroughput",
+                        capacity.map(CapacityRequest::from).as_ref(),
+                    )
+                    .with_some("OnDemandThroughput", maximum.as_ref());
+                Body::new().with("Update", &update)
+            })
+        });
     updates.collect()
 }
 
@@ -72,7 +103,11 @@ fn index_maximum(
     existing: &Description,
     present: &GlobalIndex,
 ) -> Option<OnDemandThroughput> {
-    new_maximum(wanted, wanted.index_on_demand_maximum(index), existing.index_on_demand_maximum(present))
+    new_maximum(
+        wanted,
+        wanted.index_on_demand_maximum(index),
+        existing.index_on_demand_maximum(present),
+    )
 }
 
 fn new_maximum(

@@ -6,31 +6,31 @@ use serde_json::value::RawValue;
 use super::raw::{Fields, raw};
 
 /// A JSON object that is being written.
-pub(super) struct Body(Fields<Box<RawValue>>);
+pub(crate) struct Body(Fields<Box<RawValue>>);
 
 impl Body {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Fields(Vec::new()))
     }
 
     /// A body that begins with `TableName`, as most do.
-    pub(super) fn of_table(table: &str) -> Self {
+    pub(crate) fn of_table(table: &str) -> Self {
         Self::new().with("TableName", &table)
     }
 
-    pub(super) fn with(mut self, name: &str, value: &impl Serialize) -> Self {
+    pub(crate) fn with(mut self, name: &str, value: &impl Serialize) -> Self {
         self.0.set(name, value);
         self
     }
 
-    pub(super) fn with_some(self, name: &str, value: Option<&impl Serialize>) -> Self {
+    pub(crate) fn with_some(self, name: &str, value: Option<&impl Serialize>) -> Self {
         match value {
             Some(value) => self.with(name, value),
             None => self,
         }
     }
 
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         raw(self).get().to_owned()
     }
 }

@@ -26,12 +26,21 @@ impl TableSchema {
     ///
     /// As for [`overridden`](Self::overridden).
     pub fn boosted(&self, boost: Boost) -> Result<Option<Self>> {
-        let Billing::Provisioned(of_table) = self.description.billing() else { return Ok(None) };
+        let Billing::Provisioned(of_table) = self.description.billing() else {
+            return Ok(None);
+        };
         let overrides = match boost {
-            Boost::OnDemand => Overrides { billing_mode: Some(BillingMode::OnDemand), ..Overrides::default() },
-            Boost::WriteCapacity(least) => {
-                self.with_capacities(|capacity| Capacity { write: capacity.write.max(least), ..capacity }, of_table)
-            }
+            Boost::OnDemand => Overrides {
+                billing_mode: Some(BillingMode::OnDemand),
+                ..Overrides::default()
+            },
+            Boost::WriteCapacity(least) => self.with_capacities(
+                |capacity| Capacity {
+                    write: capacity.write.max(least),
+                    ..capacity
+                },
+                of_table,
+            ),
         };
         let boosted = self.with_billing(&overrides)?;
         Ok(boosted.billing_call("", self).is_some().then_some(boosted))
@@ -44,14 +53,19 @@ impl TableSchema {
     /// As for [`overridden`](Self::overridden).
     pub fn billed_as(&self, other: &Self) -> Result<Self> {
         let overrides = match other.description.billing() {
-            Billing::OnDemand => Overrides { billing_mode: Some(BillingMode::OnDemand), ..Overrides::default() },
+            Billing::OnDemand => Overrides {
+                billing_mode: Some(BillingMode::OnDemand),
+                ..Overrides::default()
+            },
             Billing::Provisioned(of_table) => {
                 let mut overrides = self.with_capacities(|capacity| capacity, of_table);
                 for index in &other.description.global_secondary_indexes {
                     if let Some(capacity) = other.description.index_capacity(index)
                         && self.has_index(&index.index_name)
                     {
-                        overrides.index_capacity.insert(index.index_name.clone(), capacity);
+                        overrides
+                            .index_capacity
+                            .insert(index.index_name.clone(), capacity);
                     }
                 }
                 overrides
@@ -67,12 +81,18 @@ impl TableSchema {
     }
 
     /// The table provisioned with `of_table`, and its GSIs with what they have, each as `change` makes it.
-    fn with_capacities(&self, change: impl Fn(Capacity) -> Capacity, of_table: Capacity) -> Overrides {
+    fn with_capacities(
+        &self,
+        change: impl Fn(Capacity) -> Capacity,
+        of_table: Capacity,
+    ) -> Overrides {
         let table = &self.description;
-        let indexes = table
-            .global_secondary_indexes
-            .iter()
-            .map(|index| (index.index_name.clone(), change(table.index_capacity(index).unwrap_or(of_table))));
+        let indexes = table.global_secondary_indexes.iter().map(|index| {
+            (
+                index.index_name.clone(),
+                change(table.index_capacity(index).unwrap_or(of_table)),
+            )
+        });
         let index_capacity = indexes.collect();
         let Capacity { read, write } = change(of_table);
         Overrides {
@@ -87,7 +107,10 @@ impl TableSchema {
     /// For a while only: whatever else the schema says stays, auto scaling too.
     fn with_billing(&self, overrides: &Overrides) -> Result<Self> {
         let schema = self.overridden(overrides)?.schema;
-        Ok(Self { sections: self.sections.clone(), ..schema })
+        Ok(Self {
+            sections: self.sections.clone(),
+            ..schema
+        })
     }
 }
 
@@ -128,11 +151,21 @@ mod tests {
     fn table_and_indexes_are_raised_and_none_is_lowered() {
         let films = table(&units(5, 7), &units(3, 900));
         let boosted = films.boosted(Boost::WriteCapacity(500)).unwrap().unwrap();
-        assert_eq!(change(&films, &boosted), json!({"TableName": "films", "ProvisionedThroughput": units(5, 500)}));
+        assert_eq!(
+            change(&films, &boosted),
+            json!({"TableName": "films", "ProvisionedThroughput": units(5, 500)})
+        );
         let all = films.boosted(Boost::WriteCapacity(1000)).unwrap().unwrap();
-        let of_index = json!([{"Update": {"IndexName": "by-genre", "ProvisionedThroughput": units(3, 1000)}}]);
-        assert_eq!(change(&films, &all)["GlobalSecondaryIndexUpdates"], of_index);
-        assert!(all.section(crate::schema::Section::AutoScaling).is_some(), "the schema keeps its sections");
+        let of_index =
+            json!([{"Update": {"IndexName": "by-genre", "ProvisionedThroughput": units(3, 1000)}}]);
+        assert_eq!(
+            change(&films, &all)["GlobalSecondaryIndexUpdates"],
+            of_index
+        );
+        assert!(
+            all.section(crate::schema::Section::AutoScaling).is_some(),
+            "the schema keeps its sections"
+        );
     }
 
     #[test]
@@ -141,7 +174,12 @@ mod tests {
         assert!(films.boosted(Boost::WriteCapacity(7)).unwrap().is_none());
         assert!(films.boosted(Boost::WriteCapacity(8)).unwrap().is_some());
         let on_demand = table(&units(0, 0), &units(0, 0));
-        assert!(on_demand.boosted(Boost::WriteCapacity(100)).unwrap().is_none());
+        assert!(
+            on_demand
+                .boosted(Boost::WriteCapacity(100))
+                .unwrap()
+                .is_none()
+        );
         assert!(on_demand.boosted(Boost::OnDemand).unwrap().is_none());
     }
 
@@ -155,7 +193,13 @@ mod tests {
             assert!(films.billing_call("films", &boosted).is_some(), "{boost:?}");
         }
         let boosted = films.boosted(Boost::OnDemand).unwrap().unwrap();
-        assert_eq!(change(&boosted, &films)["ProvisionedThroughput"], units(5, 7));
-        assert_eq!(change(&films, &boosted), json!({"TableName": "films", "BillingMode": "PAY_PER_REQUEST"}));
+        assert_eq!(
+            change(&boosted, &films)["ProvisionedThroughput"],
+            units(5, 7)
+        );
+        assert_eq!(
+            change(&films, &boosted),
+            json!({"TableName": "films", "BillingMode": "PAY_PER_REQUEST"})
+        );
     }
 }

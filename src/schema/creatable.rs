@@ -37,20 +37,43 @@ impl TableSchema {
         if let Some(name) = names.iter().find(|name| !is_name(name)) {
             return Some(format!("`{}` is no name of an index", name.escape_debug()));
         }
-        if let Some((_, name)) = names.iter().enumerate().find(|(at, name)| names[..*at].contains(name)) {
+        if let Some((_, name)) = names
+            .iter()
+            .enumerate()
+            .find(|(at, name)| names[..*at].contains(name))
+        {
             return Some(format!("two indexes are called `{name}`"));
         }
         let table = &self.description;
         let global = table.global_secondary_indexes.iter();
-        let local = table.local_secondary_indexes.iter().map(|index| &index.key_schema);
-        let keys = global.clone().map(|index| &index.key_schema).chain(local).chain([&table.key_schema]);
-        if let Some(key) = keys.flatten().find(|key| !KEY_NAME_BYTES.contains(&key.attribute_name.len())) {
+        let local = table
+            .local_secondary_indexes
+            .iter()
+            .map(|index| &index.key_schema);
+        let keys = global
+            .clone()
+            .map(|index| &index.key_schema)
+            .chain(local)
+            .chain([&table.key_schema]);
+        if let Some(key) = keys
+            .flatten()
+            .find(|key| !KEY_NAME_BYTES.contains(&key.attribute_name.len()))
+        {
             let bytes = key.attribute_name.len();
-            return Some(format!("the name of a key attribute has {bytes} bytes, and 1 to 255 are allowed"));
+            return Some(format!(
+                "the name of a key attribute has {bytes} bytes, and 1 to 255 are allowed"
+            ));
         }
-        let Billing::Provisioned(of_table) = table.billing() else { return None };
-        let capacities = global.filter_map(|index| table.index_capacity(index)).chain([of_table]);
+        let Billing::Provisioned(of_table) = table.billing() else {
+            return None;
+        };
+        let capacities = global
+            .filter_map(|index| table.index_capacity(index))
+            .chain([of_table]);
         let units = capacities.flat_map(|capacity| [capacity.read, capacity.write]);
-        units.max().filter(|units| i64::try_from(*units).is_err()).map(|units| format!("a capacity of {units} units"))
+        units
+            .max()
+            .filter(|units| i64::try_from(*units).is_err())
+            .map(|units| format!("a capacity of {units} units"))
     }
 }

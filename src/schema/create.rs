@@ -38,7 +38,9 @@ impl CreateTable {
     pub fn without(&self, field: &str) -> Self {
         let mut less = self.clone();
         less.optional.retain(|(_, name)| *name != field);
-        let Ok(mut body) = serde_json::from_slice::<Fields<Box<RawValue>>>(&self.body) else { return less };
+        let Ok(mut body) = serde_json::from_slice::<Fields<Box<RawValue>>>(&self.body) else {
+            return less;
+        };
         if field == WARM_THROUGHPUT {
             body.edit_elements(GLOBAL_INDEXES, |index| index.remove(WARM_THROUGHPUT));
         }
@@ -66,16 +68,30 @@ impl TableSchema {
     ///
     /// [`SchemaMismatch`](crate::error::ErrorKind::SchemaMismatch) when the key is not one a table can have, or when an
     /// attribute of the table's or an index's key has no definition.
-    pub fn creation(&self, table: &str, choice: &SettingChoice, same_table: bool) -> Result<CreateTable> {
+    pub fn creation(
+        &self,
+        table: &str,
+        choice: &SettingChoice,
+        same_table: bool,
+    ) -> Result<CreateTable> {
         self.key_schema()?;
         let request = Request::new(table, self, choice, same_table)?;
-        let body = serde_json::to_vec(&request)
-            .map_err(|cause| Error::failed("the CreateTable request cannot be written as JSON").with_source(cause))?;
-        Ok(CreateTable { body, not_recreated: not_recreated(self), optional: request.optional() })
+        let body = serde_json::to_vec(&request).map_err(|cause| {
+            Error::failed("the CreateTable request cannot be written as JSON").with_source(cause)
+        })?;
+        Ok(CreateTable {
+            body,
+            not_recreated: not_recreated(self),
+            optional: request.optional(),
+        })
     }
 
     /// The encryption that a request asks for by `choice`; `None` for a key that AWS owns.
-    pub(super) fn chosen_encryption(&self, choice: &SettingChoice, same_table: bool) -> Option<EncryptionRequest<'_>> {
+    pub(crate) fn chosen_encryption(
+        &self,
+        choice: &SettingChoice,
+        same_table: bool,
+    ) -> Option<EncryptionRequest<'_>> {
         let table = &self.description;
         let key = match table.encryption() {
             Encryption::AwsOwned => return None,
@@ -84,7 +100,11 @@ impl TableSchema {
         };
         // A key that is asked for was named for this target, by a flag or in a file; it follows no rule but --without.
         let may_use = choice.applies(Setting::Kms, same_table || table.asks_for_encryption());
-        may_use.then_some(EncryptionRequest { enabled: true, kind: "KMS", key })
+        may_use.then_some(EncryptionRequest {
+            enabled: true,
+            kind: "KMS",
+            key,
+        })
     }
 }
 
@@ -131,7 +151,7 @@ struct IndexRequest<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct CapacityRequest {
+pub(crate) struct CapacityRequest {
     read_capacity_units: u64,
     write_capacity_units: u64,
 }
@@ -139,16 +159,21 @@ pub(super) struct CapacityRequest {
 /// A KMS key; without a name, AWS's managed key of the account.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct EncryptionRequest<'a> {
+pub(crate) struct EncryptionRequest<'a> {
     enabled: bool,
     #[serde(rename = "SSEType")]
     kind: &'static str,
     #[serde(rename = "KMSMasterKeyId", skip_serializing_if = "Option::is_none")]
-    pub(super) key: Option<&'a str>,
+    pub(crate) key: Option<&'a str>,
 }
 
 impl<'a> Request<'a> {
-    fn new(table_name: &'a str, schema: &'a TableSchema, choice: &SettingChoice, same_table: bool) -> Result<Self> {
+    fn new(
+        table_name: &'a str,
+        schema: &'a TableSchema,
+        choice: &SettingChoice,
+        same_table: bool,
+    ) -> Result<Self> {
         let table = &schema.description;
         let (billing_mode, provisioned_throughput) = match table.billing() {
             Billing::Provisioned(capacity) => (PROVISIONED, Some(capacity.into())),
@@ -166,28 +191,52 @@ impl<'a> Request<'a> {
             provisioned_throughput,
             on_demand_throughput: table.on_demand_maximum(),
             encryption: schema.chosen_encryption(choice, same_table),
-            table_class: Some(table.class()).filter(|class| *class != STANDARD && applies(Setting::Class)),
-            tags: schema.own_tags().read().filter(|_| applies(Setting::Tags)).unwrap_or_default(),
-            warm_throughput: table.grown_warm_throughput().filter(|_| applies(Setting::WarmThroughput)),
-            vector_indexes: vector_indexes.into_iter().map(|index| index.request).collect(),
+            table_class: Some(table.class())
+                .filter(|class| *class != STANDARD && applies(Setting::Class)),
+            tags: schema
+                .own_tags()
+                .read()
+                .filter(|_| applies(Setting::Tags))
+                .unwrap_or_default(),
+            warm_throughput: table
+                .grown_warm_throughput()
+                .filter(|_| applies(Setting::WarmThroughput)),
+            vector_indexes: vector_indexes
+                .into_iter()
+                .map(|index| index.request)
+                .collect(),
         })
     }
 
     fn optional(&self) -> Vec<(Setting, &'static str)> {
-        let has_warm_index = self.global_secondary_indexes.iter().any(|index| index.warm_throughput.is_some());
+        let has_warm_index = self
+            .global_secondary_indexes
+            .iter()
+            .any(|index| index.warm_throughput.is_some());
         let optional = [
             (self.table_class.is_some(), Setting::Class, "TableClass"),
             (self.encryption.is_some(), Setting::Kms, "SSESpecification"),
             (!self.tags.is_empty(), Setting::Tags, "Tags"),
-            (self.warm_throughput.is_some() || has_warm_index, Setting::WarmThroughput, WARM_THROUGHPUT),
+            (
+                self.warm_throughput.is_some() || has_warm_index,
+                Setting::WarmThroughput,
+                WARM_THROUGHPUT,
+            ),
         ];
-        optional.into_iter().filter(|(is_there, ..)| *is_there).map(|(_, setting, field)| (setting, field)).collect()
+        optional
+            .into_iter()
+            .filter(|(is_there, ..)| *is_there)
+            .map(|(_, setting, field)| (setting, field))
+            .collect()
     }
 }
 
 impl From<Capacity> for CapacityRequest {
     fn from(capacity: Capacity) -> Self {
-        Self { read_capacity_units: capacity.read, write_capacity_units: capacity.write }
+        Self {
+            read_capacity_units: capacity.read,
+            write_capacity_units: capacity.write,
+        }
     }
 }
 
@@ -218,18 +267,29 @@ fn local_indexes(table: &Description) -> Vec<IndexRequest<'_>> {
 }
 
 /// The definitions of exactly the attributes that stand in a key: DynamoDB refuses a request with others.
-pub(super) fn used_definitions<'a>(
+pub(crate) fn used_definitions<'a>(
     table: &'a Description,
     vector_indexes: &[VectorIndex],
 ) -> Result<Vec<&'a AttributeDefinition>> {
-    let global = table.global_secondary_indexes.iter().map(|index| (&index.index_name, &index.key_schema));
-    let local = table.local_secondary_indexes.iter().map(|index| (&index.index_name, &index.key_schema));
-    let indexes = global.chain(local).map(|(name, key)| (format!("index `{name}`"), key));
+    let global = table
+        .global_secondary_indexes
+        .iter()
+        .map(|index| (&index.index_name, &index.key_schema));
+    let local = table
+        .local_secondary_indexes
+        .iter()
+        .map(|index| (&index.index_name, &index.key_schema));
+    let indexes = global
+        .chain(local)
+        .map(|(name, key)| (format!("index `{name}`"), key));
     let keys = std::iter::once(("the table".to_owned(), &table.key_schema)).chain(indexes);
 
     let mut used: Vec<&AttributeDefinition> = Vec::new();
     let mut add = |definition: &'a AttributeDefinition| {
-        if !used.iter().any(|known| known.attribute_name == definition.attribute_name) {
+        if !used
+            .iter()
+            .any(|known| known.attribute_name == definition.attribute_name)
+        {
             used.push(definition);
         }
     };
@@ -238,8 +298,15 @@ pub(super) fn used_definitions<'a>(
             add(table.definition_of(element, &of)?);
         }
     }
-    for name in vector_indexes.iter().flat_map(|index| &index.search_attributes) {
-        table.attribute_definitions.iter().filter(|definition| definition.attribute_name == *name).for_each(&mut add);
+    for name in vector_indexes
+        .iter()
+        .flat_map(|index| &index.search_attributes)
+    {
+        table
+            .attribute_definitions
+            .iter()
+            .filter(|definition| definition.attribute_name == *name)
+            .for_each(&mut add);
     }
     Ok(used)
 }

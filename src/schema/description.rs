@@ -136,14 +136,20 @@ pub struct Projection {
     /// `ALL`, `KEYS_ONLY` or `INCLUDE`.
     pub projection_type: String,
     /// The attributes of `INCLUDE`.
-    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_is_default")]
+    #[serde(
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "null_is_default"
+    )]
     pub non_key_attributes: Vec<String>,
 }
 
 /// Engines that do not report projections (older versions of Alternator) have only this one.
 impl Default for Projection {
     fn default() -> Self {
-        Self { projection_type: "ALL".to_owned(), non_key_attributes: Vec::new() }
+        Self {
+            projection_type: "ALL".to_owned(),
+            non_key_attributes: Vec::new(),
+        }
     }
 }
 
@@ -232,7 +238,7 @@ pub struct TableClassSummary {
     pub table_class: Option<String>,
 }
 
-pub(super) fn null_is_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+pub(crate) fn null_is_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
     deserializer: D,
 ) -> Result<T, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())

@@ -46,10 +46,30 @@ impl KeyMismatch {
     /// The same as differences of settings: one for the partition key, one for the sort key, where they differ.
     #[must_use]
     pub fn differences(&self) -> Vec<Difference> {
-        let parts = self.dump.iter().zip(&self.table).filter(|(dump, table)| dump != table);
-        let words = |line: &str| line.get(KEY_LABEL_WIDTH..).unwrap_or_default().trim().to_owned();
-        let label = |line: &str| line.get(..KEY_LABEL_WIDTH).unwrap_or_default().trim().to_owned();
-        parts.map(|(dump, table)| Difference { setting: label(dump), dump: words(dump), table: words(table) }).collect()
+        let parts = self
+            .dump
+            .iter()
+            .zip(&self.table)
+            .filter(|(dump, table)| dump != table);
+        let words = |line: &str| {
+            line.get(KEY_LABEL_WIDTH..)
+                .unwrap_or_default()
+                .trim()
+                .to_owned()
+        };
+        let label = |line: &str| {
+            line.get(..KEY_LABEL_WIDTH)
+                .unwrap_or_default()
+                .trim()
+                .to_owned()
+        };
+        parts
+            .map(|(dump, table)| Difference {
+                setting: label(dump),
+                dump: words(dump),
+                table: words(table),
+            })
+            .collect()
     }
 }
 
@@ -62,7 +82,11 @@ impl Differences {
 
     fn compare(&mut self, setting: impl Into<String>, dump: &str, table: &str) {
         if dump != table {
-            self.settings.push(Difference { setting: setting.into(), dump: dump.to_owned(), table: table.to_owned() });
+            self.settings.push(Difference {
+                setting: setting.into(),
+                dump: dump.to_owned(),
+                table: table.to_owned(),
+            });
         }
     }
 }
@@ -71,11 +95,21 @@ impl Differences {
 /// without any section is one for which nobody asked.
 #[must_use]
 pub fn differences(dump: &TableSchema, table: &TableSchema) -> Differences {
-    let mut found = Differences { key: key_mismatch(&dump.description, &table.description), settings: Vec::new() };
+    let mut found = Differences {
+        key: key_mismatch(&dump.description, &table.description),
+        settings: Vec::new(),
+    };
     compare_indexes(&mut found, &dump.description, &table.description);
     compare_vector_indexes(&mut found, dump, table);
     compare_described(&mut found, &dump.description, &table.description);
-    let regions = |schema: &TableSchema| none_or(schema.replicas().read().map(|replicas| words::regions_of(&replicas)));
+    let regions = |schema: &TableSchema| {
+        none_or(
+            schema
+                .replicas()
+                .read()
+                .map(|replicas| words::regions_of(&replicas)),
+        )
+    };
     found.compare("replicas", &regions(dump), &regions(table));
     if !dump.sections.is_empty() && !table.sections.is_empty() {
         compare_sections(&mut found, dump, table);
@@ -86,13 +120,21 @@ pub fn differences(dump: &TableSchema, table: &TableSchema) -> Differences {
 fn compare_described(found: &mut Differences, dump: &Description, table: &Description) {
     found.compare("billing", &words::billing(dump), &words::billing(table));
     found.compare("table class", dump.class(), table.class());
-    found.compare("stream", dump.stream().unwrap_or("off"), table.stream().unwrap_or("off"));
+    found.compare(
+        "stream",
+        dump.stream().unwrap_or("off"),
+        table.stream().unwrap_or("off"),
+    );
     let protection = |table: &Description| words::on_or_off(table.is_deletion_protected());
     found.compare("deletion protection", &protection(dump), &protection(table));
     // Keys differ between regions and accounts whenever KMS is used; only KMS or not is a choice somebody made.
     let is_kms = |table: &Description| table.encryption() != Encryption::AwsOwned;
     if is_kms(dump) != is_kms(table) {
-        found.compare("encryption", &words::encryption(dump), &words::encryption(table));
+        found.compare(
+            "encryption",
+            &words::encryption(dump),
+            &words::encryption(table),
+        );
     }
 }
 
@@ -105,16 +147,28 @@ fn compare_sections(found: &mut Differences, dump: &TableSchema, table: &TableSc
     let ttl = |schema: &TableSchema| schema.time_to_live().told("off", |attribute| attribute);
     compare("TTL", ttl(dump), ttl(table));
     let recovery = |schema: &TableSchema| {
-        schema.point_in_time_recovery().told("off", |recovery| words::recovery_in_words(&recovery))
+        schema
+            .point_in_time_recovery()
+            .told("off", |recovery| words::recovery_in_words(&recovery))
     };
     compare("PITR", recovery(dump), recovery(table));
-    let insights =
-        |schema: &TableSchema| schema.contributor_insights().told("off", |insights| words::insights_of(&insights));
+    let insights = |schema: &TableSchema| {
+        schema
+            .contributor_insights()
+            .told("off", |insights| words::insights_of(&insights))
+    };
     compare("contributor insights", insights(dump), insights(table));
-    let scaling = |schema: &TableSchema| schema.auto_scaling().told("off", |scaling| words::scaling_in_words(&scaling));
+    let scaling = |schema: &TableSchema| {
+        schema
+            .auto_scaling()
+            .told("off", |scaling| words::scaling_in_words(&scaling))
+    };
     compare("auto scaling", scaling(dump), scaling(table));
-    let streams =
-        |schema: &TableSchema| schema.kinesis_destinations().told("none", |streams| words::streams_of(&streams));
+    let streams = |schema: &TableSchema| {
+        schema
+            .kinesis_destinations()
+            .told("none", |streams| words::streams_of(&streams))
+    };
     compare("Kinesis destinations", streams(dump), streams(table));
     compare_policies(found, dump, table);
     compare_tags(found, dump, table);
@@ -124,13 +178,20 @@ fn compare_sections(found: &mut Differences, dump: &TableSchema, table: &TableSc
 fn compare_policies(found: &mut Differences, dump: &TableSchema, table: &TableSchema) {
     let sections = [
         (Section::ResourcePolicy, "resource policy"),
-        (Section::StreamResourcePolicy, "resource policy of the stream"),
+        (
+            Section::StreamResourcePolicy,
+            "resource policy of the stream",
+        ),
     ];
     for (section, setting) in sections {
         let text = |schema: &TableSchema| {
-            schema.policy(section).told("", |policy| arn::with_placeholders(&policy, &schema.description))
+            schema.policy(section).told("", |policy| {
+                arn::with_placeholders(&policy, &schema.description)
+            })
         };
-        let (Some(dumped), Some(present)) = (text(dump), text(table)) else { continue };
+        let (Some(dumped), Some(present)) = (text(dump), text(table)) else {
+            continue;
+        };
         match (dumped.is_empty(), present.is_empty()) {
             (false, true) => found.compare(setting, "one", "none"),
             (true, false) => found.compare(setting, "none", "one"),
@@ -146,9 +207,15 @@ fn compare_tags(found: &mut Differences, dump: &TableSchema, table: &TableSchema
         View::Nothing => Some(Vec::new()),
         view => view.read(),
     };
-    let (Some(dumped), Some(present)) = (tags(dump), tags(table)) else { return };
+    let (Some(dumped), Some(present)) = (tags(dump), tags(table)) else {
+        return;
+    };
     let only = |these: &[Tag], those: &[Tag]| {
-        let only: Vec<_> = these.iter().filter(|tag| !those.contains(tag)).cloned().collect();
+        let only: Vec<_> = these
+            .iter()
+            .filter(|tag| !those.contains(tag))
+            .cloned()
+            .collect();
         none_or((!only.is_empty()).then(|| words::tags_in_words(&only)))
     };
     found.compare("tags", &only(&dumped, &present), &only(&present, &dumped));
@@ -162,10 +229,21 @@ fn compare_vector_indexes(found: &mut Differences, dump: &TableSchema, table: &T
     };
     for index in &dumped {
         let label = format!("vector index {}", index.name);
-        found.compare(label, &words::vector_index(index), &words(&present, &index.name, "missing"));
+        found.compare(
+            label,
+            &words::vector_index(index),
+            &words(&present, &index.name, "missing"),
+        );
     }
-    for index in present.iter().filter(|index| !dumped.iter().any(|other| other.name == index.name)) {
-        found.compare(format!("vector index {}", index.name), "none", &words::vector_index(index));
+    for index in present
+        .iter()
+        .filter(|index| !dumped.iter().any(|other| other.name == index.name))
+    {
+        found.compare(
+            format!("vector index {}", index.name),
+            "none",
+            &words::vector_index(index),
+        );
     }
 }
 
@@ -181,7 +259,10 @@ fn key_mismatch(dump: &Description, table: &Description) -> Option<KeyMismatch> 
 fn key_lines(table: &Description) -> Vec<String> {
     let lines = words::key_lines(table);
     let line = |label: &str| {
-        let words = lines.iter().find(|(found, _)| *found == label).map_or("none", |(_, words)| words);
+        let words = lines
+            .iter()
+            .find(|(found, _)| *found == label)
+            .map_or("none", |(_, words)| words);
         format!("{label:KEY_LABEL_WIDTH$}  {words}")
     };
     vec![line("partition key"), line("sort key")]
@@ -196,20 +277,36 @@ fn compare_indexes(found: &mut Differences, dump: &Description, table: &Descript
     let is_deleting = |index: &IndexWords<'_>| {
         let indexes = table.global_secondary_indexes.iter();
         index.kind == "GSI"
-            && indexes.filter(|other| other.is_being_deleted()).any(|other| other.index_name == index.name)
+            && indexes
+                .filter(|other| other.is_being_deleted())
+                .any(|other| other.index_name == index.name)
     };
     for index in &dumped {
         match present.iter().find(|other| is_same(index, other)) {
             None => found.compare(index.label(), &index.words(), "missing"),
-            Some(other) if is_deleting(other) => found.compare(index.label(), &index.words(), "being deleted"),
+            Some(other) if is_deleting(other) => {
+                found.compare(index.label(), &index.words(), "being deleted");
+            }
             Some(other) => {
                 let label = index.label();
                 found.compare(format!("{label} key"), &index.key, &other.key);
-                found.compare(format!("{label} projection"), &index.projection, &other.projection);
+                found.compare(
+                    format!("{label} projection"),
+                    &index.projection,
+                    &other.projection,
+                );
                 if same_mode {
-                    let throughput =
-                        |index: &IndexWords<'_>| index.throughput.clone().unwrap_or_else(|| "no maximum".to_owned());
-                    found.compare(format!("{label} throughput"), &throughput(index), &throughput(other));
+                    let throughput = |index: &IndexWords<'_>| {
+                        index
+                            .throughput
+                            .clone()
+                            .unwrap_or_else(|| "no maximum".to_owned())
+                    };
+                    found.compare(
+                        format!("{label} throughput"),
+                        &throughput(index),
+                        &throughput(other),
+                    );
                 }
             }
         }

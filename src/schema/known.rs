@@ -43,26 +43,59 @@ const TABLE: Known = Known {
         "VectorIndexes",
     ],
     nested: &[
-        ("AttributeDefinitions", &plain(&["AttributeName", "AttributeType"])),
-        ("BillingModeSummary", &plain(&["BillingMode", "LastUpdateToPayPerRequestDateTime"])),
+        (
+            "AttributeDefinitions",
+            &plain(&["AttributeName", "AttributeType"]),
+        ),
+        (
+            "BillingModeSummary",
+            &plain(&["BillingMode", "LastUpdateToPayPerRequestDateTime"]),
+        ),
         ("GlobalSecondaryIndexes", &GLOBAL_INDEX),
         ("KeySchema", &KEY),
         ("LocalSecondaryIndexes", &LOCAL_INDEX),
         ("OnDemandThroughput", &ON_DEMAND),
         ("ProvisionedThroughput", &PROVISIONED),
         ("Replicas", &REPLICA),
-        ("SSEDescription", &plain(&["InaccessibleEncryptionDateTime", "KMSMasterKeyArn", "SSEType", "Status"])),
-        ("SSESpecification", &plain(&["Enabled", "KMSMasterKeyId", "SSEType"])),
-        ("StreamSpecification", &plain(&["StreamEnabled", "StreamViewType"])),
-        ("TableClassSummary", &plain(&["LastUpdateDateTime", "TableClass"])),
+        (
+            "SSEDescription",
+            &plain(&[
+                "InaccessibleEncryptionDateTime",
+                "KMSMasterKeyArn",
+                "SSEType",
+                "Status",
+            ]),
+        ),
+        (
+            "SSESpecification",
+            &plain(&["Enabled", "KMSMasterKeyId", "SSEType"]),
+        ),
+        (
+            "StreamSpecification",
+            &plain(&["StreamEnabled", "StreamViewType"]),
+        ),
+        (
+            "TableClassSummary",
+            &plain(&["LastUpdateDateTime", "TableClass"]),
+        ),
         // What some engines call the billing mode as well.
-        ("TableThroughputModeSummary", &plain(&["LastUpdateToPayPerRequestDateTime", "TableThroughputMode"])),
+        (
+            "TableThroughputModeSummary",
+            &plain(&["LastUpdateToPayPerRequestDateTime", "TableThroughputMode"]),
+        ),
         ("WarmThroughput", &WARM),
     ],
 };
 
 const GLOBAL_INDEX: Known = Known {
-    plain: &["Backfilling", "IndexArn", "IndexName", "IndexSizeBytes", "IndexStatus", "ItemCount"],
+    plain: &[
+        "Backfilling",
+        "IndexArn",
+        "IndexName",
+        "IndexSizeBytes",
+        "IndexStatus",
+        "ItemCount",
+    ],
     nested: &[
         ("KeySchema", &KEY),
         ("OnDemandThroughput", &ON_DEMAND),
@@ -103,7 +136,12 @@ const REPLICA: Known = Known {
     ],
     nested: &[(
         "GlobalSecondaryIndexes",
-        &plain(&["IndexName", "OnDemandThroughputOverride", "ProvisionedThroughputOverride", "WarmThroughput"]),
+        &plain(&[
+            "IndexName",
+            "OnDemandThroughputOverride",
+            "ProvisionedThroughputOverride",
+            "WarmThroughput",
+        ]),
     )],
 };
 
@@ -167,8 +205,12 @@ const CONTRIBUTOR_INSIGHTS: Known = plain(&[
     "LastUpdateDateTime",
     "TableName",
 ]);
-const KINESIS_DESTINATION: Known =
-    plain(&["ApproximateCreationDateTimePrecision", "DestinationStatus", "DestinationStatusDescription", "StreamArn"]);
+const KINESIS_DESTINATION: Known = plain(&[
+    "ApproximateCreationDateTimePrecision",
+    "DestinationStatus",
+    "DestinationStatusDescription",
+    "StreamArn",
+]);
 
 const KEY: Known = plain(&["AttributeName", "KeyType"]);
 const ON_DEMAND: Known = plain(&["MaxReadRequestUnits", "MaxWriteRequestUnits"]);
@@ -188,14 +230,14 @@ const fn plain(plain: &'static [&'static str]) -> Known {
 
 /// The fields of `table` that nothing is known of, in document order, each by its path: `FutureField`,
 /// `GlobalSecondaryIndexes.by-director.FutureField`. Empty values are no settings and left out.
-pub(super) fn unknown_fields(table: &RawValue) -> Vec<String> {
+pub(crate) fn unknown_fields(table: &RawValue) -> Vec<String> {
     let mut unknown = Vec::new();
     collect_unknown(&TABLE, table, "", &mut unknown);
     unknown
 }
 
 /// The same of a section beside the table, each path beginning with the section's name.
-pub(super) fn unknown_section_fields(section: Section, value: &RawValue) -> Vec<String> {
+pub(crate) fn unknown_section_fields(section: Section, value: &RawValue) -> Vec<String> {
     let known = match section {
         Section::TimeToLive => &TIME_TO_LIVE,
         Section::Tags => &TAG,
@@ -229,9 +271,10 @@ fn collect_unknown(known: &Known, value: &RawValue, path: &str, unknown: &mut Ve
 }
 
 /// What people call an element of an array: the name of its index, attribute or region.
-pub(super) fn element_name(element: &RawValue) -> Option<String> {
+pub(crate) fn element_name(element: &RawValue) -> Option<String> {
     let fields = fields_of(element)?;
-    let (_, name) =
-        fields.iter().find(|(name, _)| matches!(name.as_str(), "IndexName" | "AttributeName" | "RegionName"))?;
+    let (_, name) = fields
+        .iter()
+        .find(|(name, _)| matches!(name.as_str(), "IndexName" | "AttributeName" | "RegionName"))?;
     serde_json::from_str(name.get()).ok()
 }

@@ -39,9 +39,9 @@ pub use arn::account as account_of;
 pub use boost::Boost;
 pub use create::CreateTable;
 pub use description::{
-    AttributeDefinition, BillingModeSummary, Description, GlobalIndex, KeyElement, LocalIndex, OnDemandThroughput,
-    Projection, ProvisionedThroughput, SseDescription, SseSpecification, StreamSpecification, TableClassSummary,
-    WarmThroughput,
+    AttributeDefinition, BillingModeSummary, Description, GlobalIndex, KeyElement, LocalIndex,
+    OnDemandThroughput, Projection, ProvisionedThroughput, SseDescription, SseSpecification,
+    StreamSpecification, TableClassSummary, WarmThroughput,
 };
 pub use difference::{Difference, Differences, KeyMismatch, differences};
 pub use not_recreated::NotRecreated;
@@ -49,7 +49,8 @@ pub use overridden::Overridden;
 pub use overrides::{BillingMode, Overrides, OverridesFormat, TableClass};
 pub use section::{Captured, Section};
 pub use setting::{
-    Operation, STREAM_ARN, Setting, SettingCall, SettingChoice, SettingsPlan, SkippedSetting, TABLE_ARN,
+    Operation, STREAM_ARN, Setting, SettingCall, SettingChoice, SettingsPlan, SkippedSetting,
+    TABLE_ARN,
 };
 pub use settings::{Billing, Capacity, Encryption};
 
@@ -70,8 +71,7 @@ const TABLE_DESCRIPTION_SECTION: &str = "TableDescription";
 /// What botocore adds to a response; it is about the call, not about the table.
 const RESPONSE_METADATA_SECTION: &str = "ResponseMetadata";
 
-const GOOD_SCHEMA_HINT: &str =
-    "a schema is what `aws dynamodb describe-table` prints, or a CreateTable request (KeySchema, AttributeDefinitions)";
+const GOOD_SCHEMA_HINT: &str = "a schema is what `aws dynamodb describe-table` prints, or a CreateTable request (KeySchema, AttributeDefinitions)";
 
 /// The schema of one table: its document, verbatim, and the typed view of it.
 #[derive(Debug, Clone)]
@@ -100,11 +100,14 @@ impl TableSchema {
     /// the field that is missing or of another type than DynamoDB's.
     pub fn parse(document: &[u8]) -> Result<Self> {
         if document.len() as u64 > limits::DOCUMENT_BYTES {
-            return Err(Error::damaged(format!("the table schema is larger than {} bytes", limits::DOCUMENT_BYTES)));
+            return Err(Error::damaged(format!(
+                "the table schema is larger than {} bytes",
+                limits::DOCUMENT_BYTES
+            )));
         }
         let document = document.strip_prefix(b"\xef\xbb\xbf").unwrap_or(document);
-        let Fields(mut sections) =
-            serde_json::from_slice::<Fields<Box<RawValue>>>(document).map_err(|cause| unreadable(&cause))?;
+        let Fields(mut sections) = serde_json::from_slice::<Fields<Box<RawValue>>>(document)
+            .map_err(|cause| unreadable(&cause))?;
         let is_table = |name: &str| name == TABLE_SECTION || name == TABLE_DESCRIPTION_SECTION;
 
         if let Some(position) = sections.iter().position(|(name, _)| is_table(name)) {
@@ -112,14 +115,25 @@ impl TableSchema {
                 serde_json::from_slice(document).map_err(|cause| unreadable(&cause))?;
             let (_, table) = sections.remove(position);
             sections.retain(|(name, _)| name != RESPONSE_METADATA_SECTION);
-            Ok(Self { table, sections, description })
+            Ok(Self {
+                table,
+                sections,
+                description,
+            })
         } else if sections.iter().any(|(name, _)| name == "KeySchema") {
-            let description = serde_json::from_slice(document).map_err(|cause| unreadable(&cause))?;
+            let description =
+                serde_json::from_slice(document).map_err(|cause| unreadable(&cause))?;
             let table = serde_json::from_slice(document).map_err(|cause| unreadable(&cause))?;
-            Ok(Self { table, sections: Vec::new(), description })
+            Ok(Self {
+                table,
+                sections: Vec::new(),
+                description,
+            })
         } else {
-            Err(Error::schema_mismatch("the table schema has neither `Table` nor `KeySchema`")
-                .with_hint(GOOD_SCHEMA_HINT))
+            Err(
+                Error::schema_mismatch("the table schema has neither `Table` nor `KeySchema`")
+                    .with_hint(GOOD_SCHEMA_HINT),
+            )
         }
     }
 
@@ -175,9 +189,11 @@ impl TableSchema {
     }
 
     /// The GSIs that are being deleted.
-    pub(super) fn deleting_indexes(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn deleting_indexes(&self) -> impl Iterator<Item = &str> {
         let indexes = self.description.global_secondary_indexes.iter();
-        indexes.filter(|index| index.is_being_deleted()).map(|index| index.index_name.as_str())
+        indexes
+            .filter(|index| index.is_being_deleted())
+            .map(|index| index.index_name.as_str())
     }
 
     /// The AWS region in the table's ARN, if it has the form of one: engines write `dynoxide` or `ddblocal`.
@@ -194,10 +210,17 @@ impl TableSchema {
     /// sort key, or when an attribute has no definition of type S, N or B.
     pub fn key_schema(&self) -> Result<KeySchema> {
         let key = &self.description.key_schema;
-        let of_kind = |kind| key.iter().filter(move |element| element.key_type == kind).collect::<Vec<_>>();
+        let of_kind = |kind| {
+            key.iter()
+                .filter(move |element| element.key_type == kind)
+                .collect::<Vec<_>>()
+        };
         let (partition, sort) = (of_kind("HASH"), of_kind("RANGE"));
-        let ([partition], [] | [_], true) = (&partition[..], &sort[..], partition.len() + sort.len() == key.len())
-        else {
+        let ([partition], [] | [_], true) = (
+            &partition[..],
+            &sort[..],
+            partition.len() + sort.len() == key.len(),
+        ) else {
             return Err(Error::schema_mismatch(
                 "the schema's KeySchema is not one HASH and at most one RANGE attribute",
             )
@@ -205,30 +228,57 @@ impl TableSchema {
         };
         Ok(KeySchema {
             partition: self.key_attribute(partition)?,
-            sort: sort.first().map(|sort| self.key_attribute(sort)).transpose()?,
+            sort: sort
+                .first()
+                .map(|sort| self.key_attribute(sort))
+                .transpose()?,
         })
     }
 
     /// The attributes that only keys of indexes are made of, as far as they are defined with a type that is known.
     #[must_use]
     pub fn index_keys(&self) -> Vec<KeyAttribute> {
-        let of_table = |name: &str| self.description.key_schema.iter().any(|element| element.attribute_name == name);
+        let of_table = |name: &str| {
+            self.description
+                .key_schema
+                .iter()
+                .any(|element| element.attribute_name == name)
+        };
         let definitions = self.description.attribute_definitions.iter();
         let of_index = definitions.filter(|definition| !of_table(&definition.attribute_name));
-        let element = |name: &str| KeyElement { attribute_name: name.to_owned(), key_type: String::new() };
-        of_index.filter_map(|definition| self.key_attribute(&element(&definition.attribute_name)).ok()).collect()
+        let element = |name: &str| KeyElement {
+            attribute_name: name.to_owned(),
+            key_type: String::new(),
+        };
+        of_index
+            .filter_map(|definition| {
+                self.key_attribute(&element(&definition.attribute_name))
+                    .ok()
+            })
+            .collect()
     }
 
     /// Whether the table has an index of any kind by this name.
-    pub(super) fn has_index(&self, name: &str) -> bool {
+    pub(crate) fn has_index(&self, name: &str) -> bool {
         self.index_names().iter().any(|index| index == name)
     }
 
     /// The names of GSIs, LSIs and vector indexes.
-    pub(super) fn index_names(&self) -> Vec<String> {
-        let global = self.description.global_secondary_indexes.iter().map(|index| index.index_name.clone());
-        let local = self.description.local_secondary_indexes.iter().map(|index| index.index_name.clone());
-        global.chain(local).chain(vector::indexes(self).into_iter().map(|index| index.name)).collect()
+    pub(crate) fn index_names(&self) -> Vec<String> {
+        let global = self
+            .description
+            .global_secondary_indexes
+            .iter()
+            .map(|index| index.index_name.clone());
+        let local = self
+            .description
+            .local_secondary_indexes
+            .iter()
+            .map(|index| index.index_name.clone());
+        global
+            .chain(local)
+            .chain(vector::indexes(self).into_iter().map(|index| index.name))
+            .collect()
     }
 
     fn key_attribute(&self, element: &KeyElement) -> Result<KeyAttribute> {
@@ -244,13 +294,18 @@ impl TableSchema {
                 )));
             }
         };
-        Ok(KeyAttribute { name: element.attribute_name.clone(), kind })
+        Ok(KeyAttribute {
+            name: element.attribute_name.clone(),
+            kind,
+        })
     }
 }
 
 fn unreadable(cause: &serde_json::Error) -> Error {
     let error = match cause.classify() {
-        Category::Data => Error::schema_mismatch(format!("this is not the schema of a table: {cause}")),
+        Category::Data => {
+            Error::schema_mismatch(format!("this is not the schema of a table: {cause}"))
+        }
         Category::Io | Category::Syntax | Category::Eof => {
             Error::damaged(format!("the table schema is not whole JSON: {cause}"))
         }

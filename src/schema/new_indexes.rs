@@ -11,25 +11,44 @@ const ALL: &str = "all";
 /// How like a name must be to be proposed for another: 1 is equal.
 const ALIKE: f64 = 0.7;
 
-const KINDS: [(&str, &str); 3] =
-    [("GSI", "GlobalSecondaryIndexes"), ("LSI", "LocalSecondaryIndexes"), ("vector index", VECTOR_INDEXES)];
+const KINDS: [(&str, &str); 3] = [
+    ("GSI", "GlobalSecondaryIndexes"),
+    ("LSI", "LocalSecondaryIndexes"),
+    ("vector index", VECTOR_INDEXES),
+];
 
 /// Drops what `--drop-index` names and what `--only-index` does not, and indexes that were being deleted.
-pub(super) fn drop_unwanted(draft: &mut Draft, schema: &TableSchema, overrides: &Overrides) -> Result<()> {
-    let Overrides { drop_indexes, only_indexes, .. } = overrides;
+pub(crate) fn drop_unwanted(
+    draft: &mut Draft,
+    schema: &TableSchema,
+    overrides: &Overrides,
+) -> Result<()> {
+    let Overrides {
+        drop_indexes,
+        only_indexes,
+        ..
+    } = overrides;
     let names = schema.index_names();
-    let dropped = drop_indexes.iter().filter(|name| *name != ALL).map(|name| (name, "--drop-index"));
+    let dropped = drop_indexes
+        .iter()
+        .filter(|name| *name != ALL)
+        .map(|name| (name, "--drop-index"));
     for (name, flag) in dropped.chain(only_indexes.iter().map(|name| (name, "--only-index"))) {
         check_name(name, flag, &names)?;
     }
     if let Some(name) = only_indexes.iter().find(|name| drop_indexes.contains(name)) {
-        return Err(Error::usage(format!("--only-index keeps index {name} and --drop-index drops it"))
-            .with_hint("leave one of them out"));
+        return Err(Error::usage(format!(
+            "--only-index keeps index {name} and --drop-index drops it"
+        ))
+        .with_hint("leave one of them out"));
     }
-    let drops_all = drop_indexes.iter().any(|name| name == ALL) && !names.iter().any(|name| name == ALL);
+    let drops_all =
+        drop_indexes.iter().any(|name| name == ALL) && !names.iter().any(|name| name == ALL);
     if drops_all && !only_indexes.is_empty() {
-        return Err(Error::usage("--drop-index all and --only-index contradict each other")
-            .with_hint("--only-index drops every other index by itself"));
+        return Err(
+            Error::usage("--drop-index all and --only-index contradict each other")
+                .with_hint("--only-index drops every other index by itself"),
+        );
     }
     let deleting: Vec<&str> = schema.deleting_indexes().collect();
     for (kind, field) in KINDS {
@@ -37,7 +56,10 @@ pub(super) fn drop_unwanted(draft: &mut Draft, schema: &TableSchema, overrides: 
         draft.retain_elements(field, |name| {
             let reason = if drops_all || drop_indexes.iter().any(|dropped| dropped == name) {
                 "by --drop-index"
-            } else if kind == "GSI" && deleting.contains(&name) && !only_indexes.iter().any(|kept| kept == name) {
+            } else if kind == "GSI"
+                && deleting.contains(&name)
+                && !only_indexes.iter().any(|kept| kept == name)
+            {
                 "it was being deleted when the table was described"
             } else if !only_indexes.is_empty() && !only_indexes.iter().any(|kept| kept == name) {
                 "not among --only-index"
@@ -55,7 +77,7 @@ pub(super) fn drop_unwanted(draft: &mut Draft, schema: &TableSchema, overrides: 
 /// # Errors
 ///
 /// When `name`, given with `flag`, is not among `names`.
-pub(super) fn check_name(name: &str, flag: &str, names: &[String]) -> Result<()> {
+pub(crate) fn check_name(name: &str, flag: &str, names: &[String]) -> Result<()> {
     if names.iter().any(|known| known == name) {
         return Ok(());
     }

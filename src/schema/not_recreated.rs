@@ -26,22 +26,34 @@ pub struct NotRecreated {
 }
 
 /// Everything in `schema` that has no place in a request or call.
-pub(super) fn not_recreated(schema: &TableSchema) -> Vec<NotRecreated> {
+pub(crate) fn not_recreated(schema: &TableSchema) -> Vec<NotRecreated> {
     let mut list = List(Vec::new());
     let mode = schema.description.billing_mode_name();
     if let Some(mode) = mode.filter(|mode| ![PROVISIONED, PAY_PER_REQUEST].contains(mode)) {
-        list.add(format!("billing mode {mode}"), "this version does not know the mode; the table becomes on-demand");
+        list.add(
+            format!("billing mode {mode}"),
+            "this version does not know the mode; the table becomes on-demand",
+        );
     }
     for (name, value) in fields_of(&schema.table).unwrap_or_default() {
         list_field(&mut list, schema, &name, value);
     }
     let tags = schema.tags().read().unwrap_or_default();
-    let aws_tags = tags.iter().filter(|tag| tag.key.starts_with(AWS_TAG_PREFIX)).count();
+    let aws_tags = tags
+        .iter()
+        .filter(|tag| tag.key.starts_with(AWS_TAG_PREFIX))
+        .count();
     if aws_tags > 0 {
-        list.add(format!("{aws_tags} of AWS's own tags"), "names that begin with aws: are AWS's to give");
+        list.add(
+            format!("{aws_tags} of AWS's own tags"),
+            "names that begin with aws: are AWS's to give",
+        );
     }
     for (name, value) in &schema.sections {
-        match Section::ALL.into_iter().find(|section| section.name() == name) {
+        match Section::ALL
+            .into_iter()
+            .find(|section| section.name() == name)
+        {
             Some(section) => list_section(&mut list, schema, section, value),
             None if is_empty(value) => {}
             None => list.add(name, NOT_IN_THIS_VERSION),
@@ -57,7 +69,10 @@ struct List(Vec<NotRecreated>);
 
 impl List {
     fn add(&mut self, setting: impl Into<String>, reason: &str) {
-        self.0.push(NotRecreated { setting: setting.into(), reason: reason.to_owned() });
+        self.0.push(NotRecreated {
+            setting: setting.into(),
+            reason: reason.to_owned(),
+        });
     }
 }
 
@@ -67,13 +82,22 @@ fn list_field(list: &mut List, schema: &TableSchema, name: &str, value: &RawValu
         return;
     }
     match name {
-        "GlobalTableWitnesses" => list.add(format!("global table witness{}", regions_in(value)), NOT_IN_THIS_VERSION),
+        "GlobalTableWitnesses" => list.add(
+            format!("global table witness{}", regions_in(value)),
+            NOT_IN_THIS_VERSION,
+        ),
         "GlobalTableSourceArn" => list.add("membership in a global table", NOT_IN_THIS_VERSION),
         "MultiRegionConsistency" if text(value) != "EVENTUAL" => {
-            list.add(format!("multi-region consistency {}", text(value)), NOT_IN_THIS_VERSION);
+            list.add(
+                format!("multi-region consistency {}", text(value)),
+                NOT_IN_THIS_VERSION,
+            );
         }
         "GlobalTableSettingsReplicationMode" if text(value) != "DISABLED" => {
-            list.add(format!("global table settings replication {}", text(value)), NOT_IN_THIS_VERSION);
+            list.add(
+                format!("global table settings replication {}", text(value)),
+                NOT_IN_THIS_VERSION,
+            );
         }
         "DisassociationProtectionEnabled" if text(value) == "true" => {
             list.add("disassociation protection", NOT_IN_THIS_VERSION);
@@ -82,7 +106,10 @@ fn list_field(list: &mut List, schema: &TableSchema, name: &str, value: &RawValu
             let count = elements_of(value).map_or(1, |all| all.len());
             let unread = count.saturating_sub(vector::indexes(schema).len());
             if unread > 0 {
-                list.add(format!("{unread} vector indexes"), "this version cannot read them");
+                list.add(
+                    format!("{unread} vector indexes"),
+                    "this version cannot read them",
+                );
             }
         }
         _ => {}
@@ -108,7 +135,10 @@ fn regions_in(value: &RawValue) -> String {
     }
     match serde_json::from_str::<Vec<Member>>(value.get()) {
         Ok(members) => {
-            let names: Vec<_> = members.into_iter().map(|member| member.region_name).collect();
+            let names: Vec<_> = members
+                .into_iter()
+                .map(|member| member.region_name)
+                .collect();
             format!(" in {}", names.join(", "))
         }
         Err(_) => String::new(),

@@ -34,7 +34,11 @@ impl TableSchema {
     pub fn overridden(&self, overrides: &Overrides) -> Result<Overridden> {
         let is_asked_for = *overrides != Overrides::default();
         if !is_asked_for && self.deleting_indexes().next().is_none() {
-            return Ok(Overridden { schema: self.clone(), notes: Vec::new(), is_asked_for });
+            return Ok(Overridden {
+                schema: self.clone(),
+                notes: Vec::new(),
+                is_asked_for,
+            });
         }
         let mut draft = Draft::of(self);
         new_indexes::drop_unwanted(&mut draft, self, overrides)?;
@@ -50,33 +54,50 @@ impl TableSchema {
         let schema = draft.schema()?;
         let mut notes = draft.notes;
         notes.extend(changes(self, &schema));
-        Ok(Overridden { schema, notes, is_asked_for })
+        Ok(Overridden {
+            schema,
+            notes,
+            is_asked_for,
+        })
     }
 }
 
 /// A schema that is being changed.
-pub(super) struct Draft {
-    pub(super) table: Fields<Box<RawValue>>,
-    pub(super) sections: Vec<(String, Box<RawValue>)>,
-    pub(super) notes: Vec<String>,
+pub(crate) struct Draft {
+    pub(crate) table: Fields<Box<RawValue>>,
+    pub(crate) sections: Vec<(String, Box<RawValue>)>,
+    pub(crate) notes: Vec<String>,
 }
 
 impl Draft {
     fn of(schema: &TableSchema) -> Self {
-        Self { table: Fields::to_edit(&schema.table), sections: schema.sections.clone(), notes: Vec::new() }
+        Self {
+            table: Fields::to_edit(&schema.table),
+            sections: schema.sections.clone(),
+            notes: Vec::new(),
+        }
     }
 
-    pub(super) fn schema(&self) -> Result<TableSchema> {
+    pub(crate) fn schema(&self) -> Result<TableSchema> {
         let table = raw(&self.table);
-        let description = serde_json::from_str(table.get()).map_err(|cause| super::unreadable(&cause))?;
-        Ok(TableSchema { table, sections: self.sections.clone(), description })
+        let description =
+            serde_json::from_str(table.get()).map_err(|cause| super::unreadable(&cause))?;
+        Ok(TableSchema {
+            table,
+            sections: self.sections.clone(),
+            description,
+        })
     }
 
     /// Removes the elements of the array `field` that `is_unwanted`, and the field when nothing is left.
-    pub(super) fn retain_elements(&mut self, field: &str, mut is_wanted: impl FnMut(&str) -> bool) {
-        let Some((_, place)) = self.table.0.iter_mut().find(|(found, _)| found == field) else { return };
+    pub(crate) fn retain_elements(&mut self, field: &str, mut is_wanted: impl FnMut(&str) -> bool) {
+        let Some((_, place)) = self.table.0.iter_mut().find(|(found, _)| found == field) else {
+            return;
+        };
         let mut elements = super::raw::elements_of(place).unwrap_or_default();
-        elements.retain(|element| super::known::element_name(element).is_none_or(|name| is_wanted(&name)));
+        elements.retain(|element| {
+            super::known::element_name(element).is_none_or(|name| is_wanted(&name))
+        });
         *place = raw(&elements);
         if place.get() == "[]" {
             self.table.remove(field);
@@ -86,27 +107,39 @@ impl Draft {
     fn drop_unused_definitions(&mut self) -> Result<()> {
         let schema = self.schema()?;
         let used = used_definitions(&schema.description, &vector::indexes(&schema))?;
-        let names: Vec<&str> = used.iter().map(|definition| definition.attribute_name.as_str()).collect();
+        let names: Vec<&str> = used
+            .iter()
+            .map(|definition| definition.attribute_name.as_str())
+            .collect();
         self.retain_elements("AttributeDefinitions", |name| names.contains(&name));
         Ok(())
     }
 }
 
 fn put_class(draft: &mut Draft, overrides: &Overrides) {
-    let Some(class) = overrides.table_class else { return };
+    let Some(class) = overrides.table_class else {
+        return;
+    };
     let class = match class {
         TableClass::Standard => super::settings::STANDARD,
         TableClass::StandardInfrequentAccess => "STANDARD_INFREQUENT_ACCESS",
     };
     draft.table.remove("TableClass");
-    draft.table.set("TableClassSummary", &Body::new().with("TableClass", &class));
+    draft
+        .table
+        .set("TableClassSummary", &Body::new().with("TableClass", &class));
 }
 
 /// Written as a request does: a key that is asked for follows no rule about keys of the source.
 fn put_key(draft: &mut Draft, overrides: &Overrides) {
-    let Some(key) = &overrides.kms_key else { return };
+    let Some(key) = &overrides.kms_key else {
+        return;
+    };
     draft.table.remove("SSEDescription");
-    let specification = Body::new().with("Enabled", &true).with("SSEType", &"KMS").with("KMSMasterKeyId", key);
+    let specification = Body::new()
+        .with("Enabled", &true)
+        .with("SSEType", &"KMS")
+        .with("KMSMasterKeyId", key);
     draft.table.set("SSESpecification", &specification);
     draft.notes.push(format!("encryption with KMS key {key}"));
 }
@@ -115,22 +148,37 @@ fn put_tags(draft: &mut Draft, schema: &TableSchema, overrides: &Overrides) -> R
     if overrides.add_tags.is_empty() && !overrides.no_tags {
         return Ok(());
     }
-    if let Some(name) = overrides.add_tags.keys().find(|name| name.is_empty() || name.starts_with(AWS_TAG_PREFIX)) {
-        return Err(Error::usage(format!("--add-tag: `{name}` is no name for a tag"))
-            .with_hint("it needs a name, and names that begin with aws: are AWS's to give"));
+    if let Some(name) = overrides
+        .add_tags
+        .keys()
+        .find(|name| name.is_empty() || name.starts_with(AWS_TAG_PREFIX))
+    {
+        return Err(
+            Error::usage(format!("--add-tag: `{name}` is no name for a tag"))
+                .with_hint("it needs a name, and names that begin with aws: are AWS's to give"),
+        );
     }
     let view = schema.tags();
     if let (View::NotCaptured(_), false) = (&view, overrides.no_tags) {
-        draft.notes.push("tags: only the added ones, for the dump's own were not captured".to_owned());
+        draft
+            .notes
+            .push("tags: only the added ones, for the dump's own were not captured".to_owned());
     }
     let mut tags = view.read().unwrap_or_default();
     tags.retain(|tag| !overrides.no_tags && !overrides.add_tags.contains_key(&tag.key));
     let added = overrides.add_tags.iter();
-    tags.extend(added.map(|(key, value)| Tag { key: key.clone(), value: value.clone() }));
+    tags.extend(added.map(|(key, value)| Tag {
+        key: key.clone(),
+        value: value.clone(),
+    }));
     draft.table.remove("Tags");
-    draft.sections.retain(|(name, _)| name != Section::Tags.name());
+    draft
+        .sections
+        .retain(|(name, _)| name != Section::Tags.name());
     if !tags.is_empty() {
-        draft.sections.push((Section::Tags.name().to_owned(), raw(&tags)));
+        draft
+            .sections
+            .push((Section::Tags.name().to_owned(), raw(&tags)));
     }
     Ok(())
 }
@@ -140,14 +188,22 @@ fn changes(dump: &TableSchema, changed: &TableSchema) -> Vec<String> {
     let found = differences(dump, changed);
     let mut notes = Vec::new();
     if found.key.is_some() {
-        notes.push(format!("key {} instead of {}", words::table_key(changed), words::table_key(dump)));
+        notes.push(format!(
+            "key {} instead of {}",
+            words::table_key(changed),
+            words::table_key(dump)
+        ));
     }
     let is_noted = |setting: &str| matches!(setting, "encryption" | "auto scaling");
-    let others = found
-        .settings
-        .into_iter()
-        .filter(|other| !is_noted(&other.setting) && !["missing", "being deleted"].contains(&other.table.as_str()));
-    notes.extend(others.map(|other| format!("{}: {} instead of {}", other.setting, other.table, other.dump)));
+    let others = found.settings.into_iter().filter(|other| {
+        !is_noted(&other.setting) && !["missing", "being deleted"].contains(&other.table.as_str())
+    });
+    notes.extend(others.map(|other| {
+        format!(
+            "{}: {} instead of {}",
+            other.setting, other.table, other.dump
+        )
+    }));
     notes
 }
 

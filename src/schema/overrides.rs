@@ -96,12 +96,21 @@ impl Overrides {
     pub fn merge(self, file: Self) -> Self {
         let asks_for_capacity = self.read_capacity.is_some() || self.write_capacity.is_some();
         let file = match self.billing_mode {
-            Some(BillingMode::OnDemand) => {
-                Self { read_capacity: None, write_capacity: None, index_capacity: BTreeMap::new(), ..file }
-            }
-            Some(BillingMode::Provisioned) => Self { max_read_units: None, max_write_units: None, ..file },
+            Some(BillingMode::OnDemand) => Self {
+                read_capacity: None,
+                write_capacity: None,
+                index_capacity: BTreeMap::new(),
+                ..file
+            },
+            Some(BillingMode::Provisioned) => Self {
+                max_read_units: None,
+                max_write_units: None,
+                ..file
+            },
             None if asks_for_capacity => Self {
-                billing_mode: file.billing_mode.filter(|mode| *mode == BillingMode::Provisioned),
+                billing_mode: file
+                    .billing_mode
+                    .filter(|mode| *mode == BillingMode::Provisioned),
                 max_read_units: None,
                 max_write_units: None,
                 ..file
@@ -113,7 +122,11 @@ impl Overrides {
             billing_mode: self.billing_mode.or(file.billing_mode),
             read_capacity: self.read_capacity.or(file.read_capacity),
             write_capacity: self.write_capacity.or(file.write_capacity),
-            index_capacity: file.index_capacity.into_iter().chain(self.index_capacity).collect(),
+            index_capacity: file
+                .index_capacity
+                .into_iter()
+                .chain(self.index_capacity)
+                .collect(),
             max_read_units: self.max_read_units.or(file.max_read_units),
             max_write_units: self.max_write_units.or(file.max_write_units),
             table_class: self.table_class.or(file.table_class),
@@ -141,17 +154,24 @@ impl FromStr for Capacity {
 
     fn from_str(text: &str) -> Result<Self> {
         let units = |text: &str| text.parse().ok().filter(|units| *units > 0);
-        let capacity =
-            text.split_once(':').and_then(|(read, write)| Some(Self { read: units(read)?, write: units(write)? }));
+        let capacity = text.split_once(':').and_then(|(read, write)| {
+            Some(Self {
+                read: units(read)?,
+                write: units(write)?,
+            })
+        });
         capacity.ok_or_else(|| {
-            Error::usage(format!("`{text}` is no capacity")).with_hint("write RCU and WCU, both above 0, as in 5:10")
+            Error::usage(format!("`{text}` is no capacity"))
+                .with_hint("write RCU and WCU, both above 0, as in 5:10")
         })
     }
 }
 
 impl<'de> Deserialize<'de> for Capacity {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(D::Error::custom)
     }
 }
 
@@ -198,7 +218,10 @@ mod tests {
         let expected = Overrides {
             billing_mode: Some(BillingMode::Provisioned),
             read_capacity: Some(3),
-            index_capacity: BTreeMap::from([("by-year".to_owned(), Capacity { read: 4, write: 5 })]),
+            index_capacity: BTreeMap::from([(
+                "by-year".to_owned(),
+                Capacity { read: 4, write: 5 },
+            )]),
             table_class: Some(TableClass::StandardInfrequentAccess),
             kms_key: Some("alias/k".to_owned()),
             add_tags: BTreeMap::from([("team".to_owned(), "films".to_owned())]),
@@ -225,7 +248,10 @@ mod tests {
         ] {
             let error = Overrides::parse(toml, OverridesFormat::Toml).unwrap_err();
             assert_eq!(error.kind(), crate::error::ErrorKind::Usage);
-            assert!(error.to_string().contains(words) && error.to_string().ends_with("at line 2"), "{error}");
+            assert!(
+                error.to_string().contains(words) && error.to_string().ends_with("at line 2"),
+                "{error}"
+            );
             assert!(!error.to_string().contains('\n'));
         }
         let error = Overrides::parse("{\n\"no-tags\": 1}", OverridesFormat::Json).unwrap_err();
@@ -245,15 +271,35 @@ mod tests {
             ..Overrides::default()
         };
         let both = flags.merge(file.clone());
-        assert_eq!((both.read_capacity, both.write_capacity, both.no_tags), (Some(30), Some(4), true));
+        assert_eq!(
+            (both.read_capacity, both.write_capacity, both.no_tags),
+            (Some(30), Some(4), true)
+        );
         assert_eq!(both.drop_indexes, ["b"]);
         assert_eq!(both.add_tags.values().collect::<Vec<_>>(), ["10", "2"]);
         assert_eq!(Overrides::default().merge(file.clone()), file);
 
-        let on_demand = Overrides { billing_mode: Some(BillingMode::OnDemand), ..Overrides::default() }.merge(file);
-        assert_eq!((on_demand.read_capacity, on_demand.write_capacity), (None, None));
-        let file = read("billing-mode = \"on-demand\"\nmax-read-units = 9", OverridesFormat::Toml);
-        let provisioned = Overrides { write_capacity: Some(1), ..Overrides::default() }.merge(file);
-        assert_eq!((provisioned.billing_mode, provisioned.max_read_units), (None, None));
+        let on_demand = Overrides {
+            billing_mode: Some(BillingMode::OnDemand),
+            ..Overrides::default()
+        }
+        .merge(file);
+        assert_eq!(
+            (on_demand.read_capacity, on_demand.write_capacity),
+            (None, None)
+        );
+        let file = read(
+            "billing-mode = \"on-demand\"\nmax-read-units = 9",
+            OverridesFormat::Toml,
+        );
+        let provisioned = Overrides {
+            write_capacity: Some(1),
+            ..Overrides::default()
+        }
+        .merge(file);
+        assert_eq!(
+            (provisioned.billing_mode, provisioned.max_read_units),
+            (None, None)
+        );
     }
 }

@@ -10,16 +10,22 @@ use serde::ser::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 /// The fields of one object, in document order. `V` is `Box<RawValue>` (owned) or `&RawValue` (borrowed).
-pub(super) struct Fields<V>(pub(super) Vec<(String, V)>);
+pub(crate) struct Fields<V>(pub(crate) Vec<(String, V)>);
 
 impl Fields<Box<RawValue>> {
     /// A copy of `value`'s fields to edit; none when it is not an object. What is not edited stays verbatim.
-    pub(super) fn to_edit(value: &RawValue) -> Self {
-        Self(fields_of(value).unwrap_or_default().into_iter().map(|(name, value)| (name, value.to_owned())).collect())
+    pub(crate) fn to_edit(value: &RawValue) -> Self {
+        Self(
+            fields_of(value)
+                .unwrap_or_default()
+                .into_iter()
+                .map(|(name, value)| (name, value.to_owned()))
+                .collect(),
+        )
     }
 
     /// Puts `value` in the place of the field `name`, or behind the last field.
-    pub(super) fn set(&mut self, name: &str, value: &impl Serialize) {
+    pub(crate) fn set(&mut self, name: &str, value: &impl Serialize) {
         let value = raw(value);
         match self.0.iter_mut().find(|(found, _)| found == name) {
             Some((_, place)) => *place = value,
@@ -27,14 +33,18 @@ impl Fields<Box<RawValue>> {
         }
     }
 
-    pub(super) fn remove(&mut self, name: &str) {
+    pub(crate) fn remove(&mut self, name: &str) {
         self.0.retain(|(found, _)| found != name);
     }
 
     /// Edits each element of the array in the field `name`, if there is one.
-    pub(super) fn edit_elements(&mut self, name: &str, mut edit: impl FnMut(&mut Self)) {
-        let Some((_, place)) = self.0.iter_mut().find(|(found, _)| found == name) else { return };
-        let Some(elements) = elements_of(place) else { return };
+    pub(crate) fn edit_elements(&mut self, name: &str, mut edit: impl FnMut(&mut Self)) {
+        let Some((_, place)) = self.0.iter_mut().find(|(found, _)| found == name) else {
+            return;
+        };
+        let Some(elements) = elements_of(place) else {
+            return;
+        };
         let edited = elements.into_iter().map(|element| {
             let mut fields = Self::to_edit(element);
             edit(&mut fields);
@@ -45,23 +55,25 @@ impl Fields<Box<RawValue>> {
 }
 
 /// The JSON text of `value`.
-pub(super) fn raw(value: &impl Serialize) -> Box<RawValue> {
+pub(crate) fn raw(value: &impl Serialize) -> Box<RawValue> {
     serde_json::value::to_raw_value(value)
         .expect("only fields, lists, texts and whole numbers are given, which JSON has")
 }
 
 /// The fields of `value`, or `None` when it is not an object.
-pub(super) fn fields_of(value: &RawValue) -> Option<Vec<(String, &RawValue)>> {
-    serde_json::from_str::<Fields<&RawValue>>(value.get()).ok().map(|fields| fields.0)
+pub(crate) fn fields_of(value: &RawValue) -> Option<Vec<(String, &RawValue)>> {
+    serde_json::from_str::<Fields<&RawValue>>(value.get())
+        .ok()
+        .map(|fields| fields.0)
 }
 
 /// The elements of `value`, or `None` when it is not an array.
-pub(super) fn elements_of(value: &RawValue) -> Option<Vec<&RawValue>> {
+pub(crate) fn elements_of(value: &RawValue) -> Option<Vec<&RawValue>> {
     serde_json::from_str(value.get()).ok()
 }
 
 /// Whether `value` says nothing: `null`, or an array or object without content.
-pub(super) fn is_empty(value: &RawValue) -> bool {
+pub(crate) fn is_empty(value: &RawValue) -> bool {
     value.get() == "null"
         || fields_of(value).is_some_and(|fields| fields.is_empty())
         || elements_of(value).is_some_and(|elements| elements.is_empty())

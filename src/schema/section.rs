@@ -79,7 +79,10 @@ struct NotCaptured<'a> {
 
 impl Section {
     fn position(name: &str) -> usize {
-        Self::ALL.iter().position(|section| section.name() == name).unwrap_or(Self::ALL.len())
+        Self::ALL
+            .iter()
+            .position(|section| section.name() == name)
+            .unwrap_or(Self::ALL.len())
     }
 }
 
@@ -93,39 +96,48 @@ impl TableSchema {
             let value = match captured {
                 Captured::Nothing => continue,
                 Captured::Document(value) => value,
-                Captured::NotCaptured(reason) => raw(&NotCaptured { not_captured: reason.into() }),
+                Captured::NotCaptured(reason) => raw(&NotCaptured {
+                    not_captured: reason.into(),
+                }),
             };
             self.sections.push((section.name().to_owned(), value));
         }
-        self.sections.sort_by_key(|(name, _)| Section::position(name));
+        self.sections
+            .sort_by_key(|(name, _)| Section::position(name));
         self
     }
 
     /// What was captured of `section`; `None` where there is nothing, and where it was not captured.
     #[must_use]
     pub fn section(&self, section: Section) -> Option<&RawValue> {
-        self.section_text(section).filter(|value| reason_of(value).is_none())
+        self.section_text(section)
+            .filter(|value| reason_of(value).is_none())
     }
 
     /// The sections that could not be captured, each by name and with the reason.
     #[must_use]
     pub fn not_captured(&self) -> Vec<(String, String)> {
         let sections = self.sections.iter();
-        sections.filter_map(|(name, value)| Some((name.clone(), reason_of(value)?))).collect()
+        sections
+            .filter_map(|(name, value)| Some((name.clone(), reason_of(value)?)))
+            .collect()
     }
 
     /// Why `section` could not be captured, if so.
-    pub(super) fn not_captured_reason(&self, section: Section) -> Option<String> {
+    pub(crate) fn not_captured_reason(&self, section: Section) -> Option<String> {
         self.section_text(section).and_then(reason_of)
     }
 
     fn section_text(&self, section: Section) -> Option<&RawValue> {
-        self.sections.iter().find(|(name, _)| name == section.name()).map(|(_, value)| &**value)
+        self.sections
+            .iter()
+            .find(|(name, _)| name == section.name())
+            .map(|(_, value)| &**value)
     }
 }
 
 /// The reason in `{"not_captured": "<reason>"}`.
-pub(super) fn reason_of(value: &RawValue) -> Option<String> {
+pub(crate) fn reason_of(value: &RawValue) -> Option<String> {
     let NotCaptured { not_captured } = serde_json::from_str(value.get()).ok()?;
     Some(not_captured.into_owned())
 }

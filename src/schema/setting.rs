@@ -106,7 +106,10 @@ impl Setting {
     /// Whether the setting names an account or environment: it follows a table only to itself.
     #[must_use]
     pub fn is_bound(self) -> bool {
-        matches!(self, Self::Kms | Self::Replicas | Self::Policy | Self::Kinesis)
+        matches!(
+            self,
+            Self::Kms | Self::Replicas | Self::Policy | Self::Kinesis
+        )
     }
 }
 
@@ -120,7 +123,10 @@ impl FromStr for Setting {
     type Err = ();
 
     fn from_str(name: &str) -> Result<Self, ()> {
-        Self::ALL.into_iter().find(|setting| setting.name() == name).ok_or(())
+        Self::ALL
+            .into_iter()
+            .find(|setting| setting.name() == name)
+            .ok_or(())
     }
 }
 
@@ -170,7 +176,7 @@ pub struct SettingChoice {
 
 impl SettingChoice {
     /// Why `setting` is not applied; `None` when it is.
-    pub(super) fn refusal(&self, setting: Setting, same_table: bool) -> Option<String> {
+    pub(crate) fn refusal(&self, setting: Setting, same_table: bool) -> Option<String> {
         if self.without.contains(&setting) {
             return Some("left out by --without".to_owned());
         }
@@ -178,7 +184,9 @@ impl SettingChoice {
             return None;
         }
         let why = match setting {
-            Setting::Kms => "the key is the dumped account's; without it a new table gets a key owned by AWS",
+            Setting::Kms => {
+                "the key is the dumped account's; without it a new table gets a key owned by AWS"
+            }
             Setting::Replicas => "only the dumped table itself gets its replicas",
             Setting::Policy => "it was written for the dumped table and its account",
             Setting::Kinesis => "only the dumped table itself feeds its Kinesis stream",
@@ -189,7 +197,7 @@ impl SettingChoice {
     }
 
     /// Whether `setting` is applied.
-    pub(super) fn applies(&self, setting: Setting, same_table: bool) -> bool {
+    pub(crate) fn applies(&self, setting: Setting, same_table: bool) -> bool {
         self.refusal(setting, same_table).is_none()
     }
 }

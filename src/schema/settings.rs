@@ -2,21 +2,24 @@
 //! (`BillingMode`, `SSESpecification`).
 
 use super::description::{
-    AttributeDefinition, Description, GlobalIndex, KeyElement, OnDemandThroughput, ProvisionedThroughput,
-    WarmThroughput,
+    AttributeDefinition, Description, GlobalIndex, KeyElement, OnDemandThroughput,
+    ProvisionedThroughput, WarmThroughput,
 };
 use crate::error::{Error, Result};
 
-pub(super) const PROVISIONED: &str = "PROVISIONED";
-pub(super) const PAY_PER_REQUEST: &str = "PAY_PER_REQUEST";
-pub(super) const STANDARD: &str = "STANDARD";
+pub(crate) const PROVISIONED: &str = "PROVISIONED";
+pub(crate) const PAY_PER_REQUEST: &str = "PAY_PER_REQUEST";
+pub(crate) const STANDARD: &str = "STANDARD";
 
 /// AWS's managed key; a request that names it asks for what `Enabled` alone gives.
 const AWS_MANAGED_KEY: &str = "alias/aws/dynamodb";
 
 /// What a new on-demand table or index takes at once
 /// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/warm-throughput-scenarios.html>).
-const NEW_ON_DEMAND: Capacity = Capacity { read: 12_000, write: 4_000 };
+const NEW_ON_DEMAND: Capacity = Capacity {
+    read: 12_000,
+    write: 4_000,
+};
 
 /// Provisioned capacity; never zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,8 +57,8 @@ impl Description {
     pub fn billing(&self) -> Billing {
         let stated = self.billing_mode_name();
         let capacity = self.provisioned_throughput.unwrap_or_default();
-        let has_capacity =
-            capacity.read_capacity_units.unwrap_or(0) > 0 || capacity.write_capacity_units.unwrap_or(0) > 0;
+        let has_capacity = capacity.read_capacity_units.unwrap_or(0) > 0
+            || capacity.write_capacity_units.unwrap_or(0) > 0;
         if stated == Some(PROVISIONED) || (stated.is_none() && has_capacity) {
             // An engine that states the mode without capacity must not make a request that DynamoDB refuses for its zeros.
             let at_least_one = |units: Option<u64>| units.unwrap_or(0).max(1);
@@ -75,8 +78,11 @@ impl Description {
     }
 
     /// The billing mode as stated.
-    pub(super) fn billing_mode_name(&self) -> Option<&str> {
-        let summary = self.billing_mode_summary.as_ref().and_then(|summary| summary.billing_mode.as_deref());
+    pub(crate) fn billing_mode_name(&self) -> Option<&str> {
+        let summary = self
+            .billing_mode_summary
+            .as_ref()
+            .and_then(|summary| summary.billing_mode.as_deref());
         summary.or(self.billing_mode.as_deref())
     }
 
@@ -85,7 +91,12 @@ impl Description {
     pub fn index_capacity(&self, index: &GlobalIndex) -> Option<Capacity> {
         match self.billing() {
             Billing::OnDemand => None,
-            Billing::Provisioned(table) => Some(index.provisioned_throughput.and_then(Capacity::of).unwrap_or(table)),
+            Billing::Provisioned(table) => Some(
+                index
+                    .provisioned_throughput
+                    .and_then(Capacity::of)
+                    .unwrap_or(table),
+            ),
         }
     }
 
@@ -102,7 +113,7 @@ impl Description {
     }
 
     /// `stated` without bounds that are none; `None` when nothing is left or the table is provisioned.
-    pub(super) fn maximum(&self, stated: Option<OnDemandThroughput>) -> Option<OnDemandThroughput> {
+    pub(crate) fn maximum(&self, stated: Option<OnDemandThroughput>) -> Option<OnDemandThroughput> {
         let bound = |units: Option<i64>| units.filter(|units| *units > 0);
         let stated = stated.filter(|_| self.billing() == Billing::OnDemand)?;
         let maximum = OnDemandThroughput {
@@ -113,7 +124,7 @@ impl Description {
     }
 
     /// What the table can take at once, if it is more than a new table starts with; never zero.
-    pub(super) fn grown_warm_throughput(&self) -> Option<WarmThroughput> {
+    pub(crate) fn grown_warm_throughput(&self) -> Option<WarmThroughput> {
         let start = match self.billing() {
             Billing::Provisioned(capacity) => capacity,
             Billing::OnDemand => NEW_ON_DEMAND,
@@ -122,21 +133,33 @@ impl Description {
     }
 
     /// What `index` can take at once, if it is more than a new one starts with; never zero.
-    pub(super) fn index_grown_warm_throughput(&self, index: &GlobalIndex) -> Option<WarmThroughput> {
-        grown(index.warm_throughput, self.index_capacity(index).unwrap_or(NEW_ON_DEMAND))
+    pub(crate) fn index_grown_warm_throughput(
+        &self,
+        index: &GlobalIndex,
+    ) -> Option<WarmThroughput> {
+        grown(
+            index.warm_throughput,
+            self.index_capacity(index).unwrap_or(NEW_ON_DEMAND),
+        )
     }
 
     /// The table class; `STANDARD` unless stated otherwise.
     #[must_use]
     pub fn class(&self) -> &str {
-        let summary = self.table_class_summary.as_ref().and_then(|summary| summary.table_class.as_deref());
+        let summary = self
+            .table_class_summary
+            .as_ref()
+            .and_then(|summary| summary.table_class.as_deref());
         summary.or(self.table_class.as_deref()).unwrap_or(STANDARD)
     }
 
     /// The view type of the stream (`NEW_IMAGE`, …) when the stream is on.
     #[must_use]
     pub fn stream(&self) -> Option<&str> {
-        let stream = self.stream_specification.as_ref().filter(|stream| stream.stream_enabled == Some(true))?;
+        let stream = self
+            .stream_specification
+            .as_ref()
+            .filter(|stream| stream.stream_enabled == Some(true))?;
         Some(stream.stream_view_type.as_deref().unwrap_or("on"))
     }
 
@@ -151,33 +174,43 @@ impl Description {
     pub fn encryption(&self) -> Encryption<'_> {
         if let Some(described) = &self.sse_description {
             let is_off = matches!(described.status.as_deref(), Some("DISABLED" | "DISABLING"));
-            let is_kms = described.sse_type.as_deref() == Some("KMS") || described.kms_master_key_arn.is_some();
+            let is_kms = described.sse_type.as_deref() == Some("KMS")
+                || described.kms_master_key_arn.is_some();
             if is_kms && !is_off {
                 return Encryption::Kms(described.kms_master_key_arn.as_deref());
             }
         }
         match &self.sse_specification {
-            Some(asked) if asked.enabled == Some(true) => match asked.kms_master_key_id.as_deref() {
-                None | Some(AWS_MANAGED_KEY) => Encryption::AwsManaged,
-                key => Encryption::Kms(key),
-            },
+            Some(asked) if asked.enabled == Some(true) => {
+                match asked.kms_master_key_id.as_deref() {
+                    None | Some(AWS_MANAGED_KEY) => Encryption::AwsManaged,
+                    key => Encryption::Kms(key),
+                }
+            }
             _ => Encryption::AwsOwned,
         }
     }
 
     /// Whether the encryption is what somebody asks for in a request. A description only tells what a table elsewhere had.
-    pub(super) fn asks_for_encryption(&self) -> bool {
+    pub(crate) fn asks_for_encryption(&self) -> bool {
         self.sse_specification.is_some() && self.sse_description.is_none()
     }
 
     /// The definition of a key attribute; `of` says whose key it stands in.
-    pub(super) fn definition_of(&self, element: &KeyElement, of: &str) -> Result<&AttributeDefinition> {
+    pub(crate) fn definition_of(
+        &self,
+        element: &KeyElement,
+        of: &str,
+    ) -> Result<&AttributeDefinition> {
         let name = &element.attribute_name;
-        self.attribute_definitions.iter().find(|definition| definition.attribute_name == *name).ok_or_else(|| {
-            Error::schema_mismatch(format!(
-                "key attribute `{name}` of {of} is missing in the schema's AttributeDefinitions"
-            ))
-        })
+        self.attribute_definitions
+            .iter()
+            .find(|definition| definition.attribute_name == *name)
+            .ok_or_else(|| {
+                Error::schema_mismatch(format!(
+                    "key attribute `{name}` of {of} is missing in the schema's AttributeDefinitions"
+                ))
+            })
     }
 }
 
@@ -186,12 +219,11 @@ fn grown(warm: Option<WarmThroughput>, start: Capacity) -> Option<WarmThroughput
     let warm = warm?;
     let positive = |units: Option<u64>| units.filter(|units| *units > 0);
     let more = |units: Option<u64>, start: u64| units.is_some_and(|units| units > start);
-    (more(warm.read_units_per_second, start.read) || more(warm.write_units_per_second, start.write)).then(|| {
-        WarmThroughput {
+    (more(warm.read_units_per_second, start.read) || more(warm.write_units_per_second, start.write))
+        .then(|| WarmThroughput {
             read_units_per_second: positive(warm.read_units_per_second),
             write_units_per_second: positive(warm.write_units_per_second),
-        }
-    })
+        })
 }
 
 impl Capacity {

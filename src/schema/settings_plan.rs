@@ -22,7 +22,12 @@ impl TableSchema {
         if existing.is_some() && !apply_to_existing {
             return plan;
         }
-        let target = Target { table, choice, same_table, existing };
+        let target = Target {
+            table,
+            choice,
+            same_table,
+            existing,
+        };
         for setting in std::iter::once(Setting::Billing).chain(Setting::ALL) {
             let mut found = found(self, setting, &target);
             if let Some(existing) = existing {
@@ -46,23 +51,42 @@ impl TableSchema {
     /// Whether a target is the very table that was dumped: account, region and name are known and equal. The account that
     /// engines use (`000000000000`) counts where the region is one of AWS's, which tells such an engine from a made-up ARN.
     #[must_use]
-    pub fn same_table(&self, target_account: Option<&str>, target_region: Option<&str>, target_table: &str) -> bool {
-        let identity = self.description.table_arn.as_deref().and_then(arn::identity);
+    pub fn same_table(
+        &self,
+        target_account: Option<&str>,
+        target_region: Option<&str>,
+        target_table: &str,
+    ) -> bool {
+        let identity = self
+            .description
+            .table_arn
+            .as_deref()
+            .and_then(arn::identity);
         identity.is_some_and(|(account, region)| {
-            (Some(account), Some(region), Some(target_table)) == (target_account, target_region, self.table_name())
+            (Some(account), Some(region), Some(target_table))
+                == (target_account, target_region, self.table_name())
         })
     }
 }
 
 /// Takes out what `existing` has already.
-fn leave_out_present(found: &mut Found, setting: Setting, existing: &TableSchema, target: &Target<'_>) {
+fn leave_out_present(
+    found: &mut Found,
+    setting: Setting,
+    existing: &TableSchema,
+    target: &Target<'_>,
+) {
     let present = super::calls::found(existing, setting, target).calls;
     // These can be added, and not be changed by adding them again.
     let is_made_once = matches!(setting, Setting::Replicas | Setting::Kinesis);
     let is_present = |call: &SettingCall| {
-        present
-            .iter()
-            .any(|other| if is_made_once { other.what == call.what } else { says_the_same(&other.body, &call.body) })
+        present.iter().any(|other| {
+            if is_made_once {
+                other.what == call.what
+            } else {
+                says_the_same(&other.body, &call.body)
+            }
+        })
     };
     found.calls.retain(|call| !is_present(call));
     if found.calls.is_empty() {
@@ -90,15 +114,27 @@ fn refuse_changes(found: &mut Found, setting: Setting, dump: &Description, exist
         }),
         _ => None,
     };
-    let Some(reason) = present.filter(|_| !found.calls.is_empty()) else { return };
+    let Some(reason) = present.filter(|_| !found.calls.is_empty()) else {
+        return;
+    };
     if let Some(what) = found.what.take() {
         found.calls.clear();
         found.lost.push((what, reason));
     }
 }
 
-fn settle(plan: &mut SettingsPlan, setting: Setting, found: Found, refusal: Option<String>, choice: &SettingChoice) {
-    let skipped = |(what, reason)| SkippedSetting { setting, what, reason };
+fn settle(
+    plan: &mut SettingsPlan,
+    setting: Setting,
+    found: Found,
+    refusal: Option<String>,
+    choice: &SettingChoice,
+) {
+    let skipped = |(what, reason)| SkippedSetting {
+        setting,
+        what,
+        reason,
+    };
     match (found.what, refusal) {
         (Some(what), Some(reason)) => {
             plan.skipped.push(skipped((what, reason)));
@@ -108,8 +144,15 @@ fn settle(plan: &mut SettingsPlan, setting: Setting, found: Found, refusal: Opti
         }
         _ if choice.without.contains(&setting) => {}
         (what, _) => {
-            plan.at_creation.extend(what.filter(|_| found.calls.is_empty()).map(|what| (setting, what)));
-            let calls = if choice.first.contains(&setting) { &mut plan.before } else { &mut plan.after };
+            plan.at_creation.extend(
+                what.filter(|_| found.calls.is_empty())
+                    .map(|what| (setting, what)),
+            );
+            let calls = if choice.first.contains(&setting) {
+                &mut plan.before
+            } else {
+                &mut plan.after
+            };
             calls.extend(found.calls);
             plan.skipped.extend(found.lost.into_iter().map(skipped));
         }

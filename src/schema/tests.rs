@@ -34,15 +34,29 @@ fn request(schema: &TableSchema, table: &str) -> Value {
 }
 
 fn left_out(schema: &TableSchema) -> Vec<String> {
-    schema.create_table_request("t").unwrap().not_recreated.into_iter().map(|setting| setting.setting).collect()
+    schema
+        .create_table_request("t")
+        .unwrap()
+        .not_recreated
+        .into_iter()
+        .map(|setting| setting.setting)
+        .collect()
 }
 
 fn difference(setting: &str, dump: &str, table: &str) -> Difference {
-    Difference { setting: setting.to_owned(), dump: dump.to_owned(), table: table.to_owned() }
+    Difference {
+        setting: setting.to_owned(),
+        dump: dump.to_owned(),
+        table: table.to_owned(),
+    }
 }
 
 fn lines(schema: &TableSchema) -> Vec<String> {
-    schema.summary_lines().into_iter().map(|(label, words)| format!("{label}: {words}")).collect()
+    schema
+        .summary_lines()
+        .into_iter()
+        .map(|(label, words)| format!("{label}: {words}"))
+        .collect()
 }
 
 mod documents {
@@ -54,8 +68,15 @@ mod documents {
             "Future": {"b":1.000, "a":1E400, "a":[12345678901234567890123456789012345678.90]} }"#;
         let document = format!("{{\"Tags\": [ ],\"Table\":{table},\"x\\ny\":\t-0.0 }}\n");
         let written = String::from_utf8(parse(&document).to_document()).unwrap();
-        assert_eq!(written, format!("{{\n\"Table\": {table},\n\"Tags\": [ ],\n\"x\\ny\": -0.0\n}}\n"));
-        assert_eq!(parse(&written).to_document(), written.as_bytes(), "writing again changes nothing");
+        assert_eq!(
+            written,
+            format!("{{\n\"Table\": {table},\n\"Tags\": [ ],\n\"x\\ny\": -0.0\n}}\n")
+        );
+        assert_eq!(
+            parse(&written).to_document(),
+            written.as_bytes(),
+            "writing again changes nothing"
+        );
     }
 
     #[test]
@@ -71,19 +92,29 @@ mod documents {
         for form in forms {
             assert_eq!(parse_value(&form).to_document(), expected);
         }
-        assert_eq!(parse(&byte_order_mark).to_document(), parse(PROVISIONED).to_document());
+        assert_eq!(
+            parse(&byte_order_mark).to_document(),
+            parse(PROVISIONED).to_document()
+        );
     }
 
     #[test]
     fn null_is_absence() {
         let mut table: Value = serde_json::from_str::<Value>(REQUEST).unwrap();
-        for field in
-            ["LocalSecondaryIndexes", "StreamSpecification", "BillingModeSummary", "TableArn", "TableSizeBytes"]
-        {
+        for field in [
+            "LocalSecondaryIndexes",
+            "StreamSpecification",
+            "BillingModeSummary",
+            "TableArn",
+            "TableSizeBytes",
+        ] {
             table[field] = Value::Null;
         }
         table["GlobalSecondaryIndexes"][0]["Projection"]["NonKeyAttributes"] = Value::Null;
-        assert_eq!(differences(&parse_value(&table), &parse(REQUEST)), super::super::Differences::default());
+        assert_eq!(
+            differences(&parse_value(&table), &parse(REQUEST)),
+            super::super::Differences::default()
+        );
         assert_eq!(left_out(&parse_value(&table)), left_out(&parse(REQUEST)));
     }
 
@@ -91,9 +122,18 @@ mod documents {
     fn what_is_no_schema_is_refused_by_name() {
         for (document, missing) in [
             (r#"{"Items":[]}"#, "neither `Table` nor `KeySchema`"),
-            (r#"{"Table":{"TableName":"t"}}"#, "missing field `KeySchema`"),
-            (r#"{"KeySchema":[]}"#, "missing field `AttributeDefinitions`"),
-            (r#"{"KeySchema":[{"AttributeName":"a"}],"AttributeDefinitions":[]}"#, "missing field `KeyType`"),
+            (
+                r#"{"Table":{"TableName":"t"}}"#,
+                "missing field `KeySchema`",
+            ),
+            (
+                r#"{"KeySchema":[]}"#,
+                "missing field `AttributeDefinitions`",
+            ),
+            (
+                r#"{"KeySchema":[{"AttributeName":"a"}],"AttributeDefinitions":[]}"#,
+                "missing field `KeyType`",
+            ),
             (r#"{"Table":null}"#, "null"),
             ("[1]", "expected a JSON object"),
         ] {
@@ -111,9 +151,17 @@ mod documents {
         for document in ["", unfinished, &twice, "{\"Table\": {\"TableName\": tru}}"] {
             assert_eq!(failure(document).kind(), ErrorKind::Damaged, "{document}");
         }
-        assert_eq!(TableSchema::parse(b"{\"Table\":\"\xff\"}").unwrap_err().kind(), ErrorKind::Damaged);
+        assert_eq!(
+            TableSchema::parse(b"{\"Table\":\"\xff\"}")
+                .unwrap_err()
+                .kind(),
+            ErrorKind::Damaged
+        );
         let too_long = vec![b' '; usize::try_from(crate::limits::DOCUMENT_BYTES).unwrap() + 1];
-        assert_eq!(TableSchema::parse(&too_long).unwrap_err().kind(), ErrorKind::Damaged);
+        assert_eq!(
+            TableSchema::parse(&too_long).unwrap_err().kind(),
+            ErrorKind::Damaged
+        );
     }
 
     #[test]
@@ -145,7 +193,10 @@ mod keys {
     use super::*;
 
     fn attribute(name: &str, kind: KeyType) -> KeyAttribute {
-        KeyAttribute { name: name.to_owned(), kind }
+        KeyAttribute {
+            name: name.to_owned(),
+            kind,
+        }
     }
 
     fn with_key(key: &Value, definitions: &Value) -> TableSchema {
@@ -157,32 +208,52 @@ mod keys {
         let key = parse(PROVISIONED).key_schema().unwrap();
         assert_eq!(
             key,
-            KeySchema { partition: attribute("id", KeyType::S), sort: Some(attribute("year", KeyType::N)) }
+            KeySchema {
+                partition: attribute("id", KeyType::S),
+                sort: Some(attribute("year", KeyType::N))
+            }
         );
         let swapped = with_key(
             &json!([{"AttributeName": "s", "KeyType": "RANGE"}, {"AttributeName": "p", "KeyType": "HASH"}]),
             &json!([{"AttributeName": "s", "AttributeType": "B"}, {"AttributeName": "p", "AttributeType": "N"}]),
         );
         let key = swapped.key_schema().unwrap();
-        assert_eq!(key, KeySchema { partition: attribute("p", KeyType::N), sort: Some(attribute("s", KeyType::B)) });
+        assert_eq!(
+            key,
+            KeySchema {
+                partition: attribute("p", KeyType::N),
+                sort: Some(attribute("s", KeyType::B))
+            }
+        );
         assert_eq!(request(&swapped, "t")["KeySchema"][0]["AttributeName"], "p");
     }
 
     #[test]
     fn a_key_no_table_can_have_is_refused() {
         let element = |name: &str, kind: &str| json!({"AttributeName": name, "KeyType": kind});
-        let a_and_b =
-            json!([{"AttributeName": "a", "AttributeType": "S"}, {"AttributeName": "b", "AttributeType": "BOOL"}]);
+        let a_and_b = json!([{"AttributeName": "a", "AttributeType": "S"}, {"AttributeName": "b", "AttributeType": "BOOL"}]);
         for (key, why) in [
             (json!([]), "one HASH"),
             (json!([element("a", "RANGE")]), "one HASH"),
-            (json!([element("a", "HASH"), element("b", "HASH")]), "one HASH"),
-            (json!([element("a", "HASH"), element("b", "FUTURE")]), "one HASH"),
-            (json!([element("a", "HASH"), element("b", "RANGE")]), "`BOOL`"),
+            (
+                json!([element("a", "HASH"), element("b", "HASH")]),
+                "one HASH",
+            ),
+            (
+                json!([element("a", "HASH"), element("b", "FUTURE")]),
+                "one HASH",
+            ),
+            (
+                json!([element("a", "HASH"), element("b", "RANGE")]),
+                "`BOOL`",
+            ),
             (json!([element("c", "HASH")]), "`c` of the table is missing"),
         ] {
             let schema = with_key(&key, &a_and_b);
-            for error in [schema.key_schema().unwrap_err(), schema.create_table_request("t").unwrap_err()] {
+            for error in [
+                schema.key_schema().unwrap_err(),
+                schema.create_table_request("t").unwrap_err(),
+            ] {
                 assert_eq!(error.kind(), ErrorKind::SchemaMismatch);
                 assert!(error.to_string().contains(why), "{error}");
             }
@@ -192,11 +263,20 @@ mod keys {
     #[test]
     fn an_index_key_without_definition_is_refused() {
         let key = json!([{"AttributeName": "nowhere", "KeyType": "HASH"}]);
-        let schema = with(PROVISIONED, "/Table/GlobalSecondaryIndexes/0/KeySchema", key);
+        let schema = with(
+            PROVISIONED,
+            "/Table/GlobalSecondaryIndexes/0/KeySchema",
+            key,
+        );
         assert!(schema.key_schema().is_ok());
         let error = schema.create_table_request("t").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::SchemaMismatch);
-        assert!(error.to_string().contains("`nowhere` of index `by-director`"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .contains("`nowhere` of index `by-director`"),
+            "{error}"
+        );
     }
 }
 
@@ -247,24 +327,42 @@ mod requests {
         let body = request(&parse(ON_DEMAND), "matches");
         assert_eq!(body["BillingMode"], "PAY_PER_REQUEST");
         assert_eq!(body["TableClass"], "STANDARD_INFREQUENT_ACCESS");
-        assert_eq!(body["OnDemandThroughput"], json!({"MaxReadRequestUnits": 100, "MaxWriteRequestUnits": 50}));
+        assert_eq!(
+            body["OnDemandThroughput"],
+            json!({"MaxReadRequestUnits": 100, "MaxWriteRequestUnits": 50})
+        );
         let index = &body["GlobalSecondaryIndexes"][0];
-        assert_eq!(index["OnDemandThroughput"], json!({"MaxReadRequestUnits": 40}));
-        let key: Vec<_> = index["KeySchema"].as_array().unwrap().iter().map(|part| &part["AttributeName"]).collect();
+        assert_eq!(
+            index["OnDemandThroughput"],
+            json!({"MaxReadRequestUnits": 40})
+        );
+        let key: Vec<_> = index["KeySchema"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|part| &part["AttributeName"])
+            .collect();
         assert_eq!(key, ["tournament", "region", "round", "level"]);
         assert!(!body.to_string().contains("ProvisionedThroughput"));
     }
 
     #[test]
     fn everything_left_out_is_named() {
-        assert_eq!(left_out(&parse(ON_DEMAND)), Vec::<String>::new(), "all of it is in the request or in calls");
+        assert_eq!(
+            left_out(&parse(ON_DEMAND)),
+            Vec::<String>::new(),
+            "all of it is in the request or in calls"
+        );
         let mut document: Value = serde_json::from_str(ON_DEMAND).unwrap();
         let table = &mut document["Table"];
         table["MultiRegionConsistency"] = json!("STRONG");
         table["DisassociationProtectionEnabled"] = json!(true);
         table["GlobalTableSettingsReplicationMode"] = json!("DISABLED");
         table["BillingModeSummary"]["BillingMode"] = json!("BARTER");
-        table["VectorIndexes"].as_array_mut().unwrap().push(json!("unheard of"));
+        table["VectorIndexes"]
+            .as_array_mut()
+            .unwrap()
+            .push(json!("unheard of"));
         document["Tags"] = json!([{"Key": "aws:stack", "Value": "s"}, {"Key": "a", "Value": ""}]);
         let mut named = left_out(&parse_value(&document));
         named.sort();
@@ -284,10 +382,19 @@ mod requests {
     fn a_request_written_by_hand_is_completed() {
         let schema = parse(REQUEST);
         let body = request(&schema, "notes");
-        assert_eq!(body["AttributeDefinitions"], json!([{"AttributeName": "owner", "AttributeType": "S"}]));
+        assert_eq!(
+            body["AttributeDefinitions"],
+            json!([{"AttributeName": "owner", "AttributeType": "S"}])
+        );
         let capacity = json!({"ReadCapacityUnits": 2, "WriteCapacityUnits": 3});
-        assert_eq!(body["GlobalSecondaryIndexes"][0]["ProvisionedThroughput"], capacity, "the table's");
-        assert_eq!(body["SSESpecification"], json!({"Enabled": true, "SSEType": "KMS"}));
+        assert_eq!(
+            body["GlobalSecondaryIndexes"][0]["ProvisionedThroughput"], capacity,
+            "the table's"
+        );
+        assert_eq!(
+            body["SSESpecification"],
+            json!({"Enabled": true, "SSEType": "KMS"})
+        );
         assert_eq!(body["TableClass"], "STANDARD_INFREQUENT_ACCESS");
         assert_eq!(body["Tags"], json!([{"Key": "team", "Value": "films"}]));
         assert_eq!(left_out(&schema), Vec::<String>::new());
@@ -296,12 +403,25 @@ mod requests {
     #[test]
     fn zeros_are_never_sent() {
         let zero = json!({"ReadCapacityUnits": 0, "WriteCapacityUnits": 0});
-        let index = with(PROVISIONED, "/Table/GlobalSecondaryIndexes/0/ProvisionedThroughput", zero.clone());
+        let index = with(
+            PROVISIONED,
+            "/Table/GlobalSecondaryIndexes/0/ProvisionedThroughput",
+            zero.clone(),
+        );
         let capacity = json!({"ReadCapacityUnits": 5, "WriteCapacityUnits": 4});
-        assert_eq!(request(&index, "t")["GlobalSecondaryIndexes"][0]["ProvisionedThroughput"], capacity);
+        assert_eq!(
+            request(&index, "t")["GlobalSecondaryIndexes"][0]["ProvisionedThroughput"],
+            capacity
+        );
         let stated = request(&with(REQUEST, "/ProvisionedThroughput", zero.clone()), "t");
-        assert_eq!(stated["ProvisionedThroughput"], json!({"ReadCapacityUnits": 1, "WriteCapacityUnits": 1}));
-        let no_mode = request(&with(PROVISIONED, "/Table/ProvisionedThroughput", zero), "t");
+        assert_eq!(
+            stated["ProvisionedThroughput"],
+            json!({"ReadCapacityUnits": 1, "WriteCapacityUnits": 1})
+        );
+        let no_mode = request(
+            &with(PROVISIONED, "/Table/ProvisionedThroughput", zero),
+            "t",
+        );
         assert_eq!(no_mode["BillingMode"], "PAY_PER_REQUEST");
         assert!(!no_mode.to_string().contains("ProvisionedThroughput"));
     }
@@ -332,15 +452,22 @@ mod requests {
     #[test]
     fn unknown_parts_of_sections_are_named() {
         let mut document: Value = serde_json::from_str(PROVISIONED).unwrap();
-        document["TimeToLive"] = json!({"TimeToLiveStatus": "ENABLED", "AttributeName": "expires", "Grace": 3});
-        document["AutoScaling"] = json!({"ScalableTargets": [{"Mood": "calm"}], "Forecasts": [1], "None": null});
+        document["TimeToLive"] =
+            json!({"TimeToLiveStatus": "ENABLED", "AttributeName": "expires", "Grace": 3});
+        document["AutoScaling"] =
+            json!({"ScalableTargets": [{"Mood": "calm"}], "Forecasts": [1], "None": null});
         document["Tags"] = json!({"not_captured": "denied"});
         document["Sharding"] = json!({"Shards": 1});
         let mut named = left_out(&parse_value(&document));
         named.sort();
         assert_eq!(
             named,
-            ["AutoScaling.Forecasts", "AutoScaling.ScalableTargets.0.Mood", "Sharding", "TimeToLive.Grace"]
+            [
+                "AutoScaling.Forecasts",
+                "AutoScaling.ScalableTargets.0.Mood",
+                "Sharding",
+                "TimeToLive.Grace"
+            ]
         );
     }
 
@@ -355,7 +482,10 @@ mod requests {
         let mut document: Value = serde_json::from_str(PROVISIONED).unwrap();
         document["Table"]["VectorIndexes"] = json!([index]);
         let genre = json!({"AttributeName": "genre", "AttributeType": "S"});
-        document["Table"]["AttributeDefinitions"].as_array_mut().unwrap().push(genre.clone());
+        document["Table"]["AttributeDefinitions"]
+            .as_array_mut()
+            .unwrap()
+            .push(genre.clone());
         let body = request(&parse_value(&document), "t");
         let expected = json!([{
             "IndexName": "by-likeness", "Dimensions": 3, "DistanceFunction": "COSINE", "Quantization": {"Bits": 8},
@@ -363,7 +493,12 @@ mod requests {
             "SearchSchema": [{"AttributeName": "genre", "SearchSchemaElementType": "HASH"}],
         }]);
         assert_eq!(body["VectorIndexes"], expected);
-        assert!(body["AttributeDefinitions"].as_array().unwrap().contains(&genre));
+        assert!(
+            body["AttributeDefinitions"]
+                .as_array()
+                .unwrap()
+                .contains(&genre)
+        );
     }
 }
 
@@ -373,13 +508,30 @@ mod comparisons {
     #[test]
     fn another_key_is_told_line_by_line() {
         let dump = parse(PROVISIONED);
-        let one_key = with(PROVISIONED, "/Table/KeySchema", json!([{"AttributeName": "id", "KeyType": "HASH"}]));
+        let one_key = with(
+            PROVISIONED,
+            "/Table/KeySchema",
+            json!([{"AttributeName": "id", "KeyType": "HASH"}]),
+        );
         let mismatch = differences(&dump, &one_key).key.unwrap();
-        assert_eq!(mismatch.dump, ["partition key  id (S)", "sort key       year (N)"]);
-        assert_eq!(mismatch.table, ["partition key  id (S)", "sort key       none"]);
-        let other_type = with(PROVISIONED, "/Table/AttributeDefinitions/2/AttributeType", json!("N"));
+        assert_eq!(
+            mismatch.dump,
+            ["partition key  id (S)", "sort key       year (N)"]
+        );
+        assert_eq!(
+            mismatch.table,
+            ["partition key  id (S)", "sort key       none"]
+        );
+        let other_type = with(
+            PROVISIONED,
+            "/Table/AttributeDefinitions/2/AttributeType",
+            json!("N"),
+        );
         let mismatch = differences(&dump, &other_type).key.unwrap();
-        assert_eq!(mismatch.table, ["partition key  id (N)", "sort key       year (N)"]);
+        assert_eq!(
+            mismatch.table,
+            ["partition key  id (N)", "sort key       year (N)"]
+        );
     }
 
     #[test]
@@ -388,13 +540,23 @@ mod comparisons {
         let table = &mut document["Table"];
         let mut second = table["GlobalSecondaryIndexes"][0].clone();
         second["IndexName"] = json!("a-copy");
-        table["GlobalSecondaryIndexes"].as_array_mut().unwrap().push(second);
+        table["GlobalSecondaryIndexes"]
+            .as_array_mut()
+            .unwrap()
+            .push(second);
         let one = parse_value(&document);
         let table = &mut document["Table"];
-        for list in ["AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes"] {
+        for list in [
+            "AttributeDefinitions",
+            "KeySchema",
+            "GlobalSecondaryIndexes",
+        ] {
             table[list].as_array_mut().unwrap().reverse();
         }
-        table["GlobalSecondaryIndexes"][0]["Projection"]["NonKeyAttributes"].as_array_mut().unwrap().reverse();
+        table["GlobalSecondaryIndexes"][0]["Projection"]["NonKeyAttributes"]
+            .as_array_mut()
+            .unwrap()
+            .reverse();
         assert!(differences(&one, &parse_value(&document)).is_empty());
     }
 
@@ -405,7 +567,12 @@ mod comparisons {
         let table = &mut document["Table"];
         table["BillingModeSummary"]["BillingMode"] = json!("PROVISIONED");
         table["ProvisionedThroughput"] = json!({"ReadCapacityUnits": 5, "WriteCapacityUnits": 6});
-        for field in ["SSEDescription", "TableClassSummary", "StreamSpecification", "DeletionProtectionEnabled"] {
+        for field in [
+            "SSEDescription",
+            "TableClassSummary",
+            "StreamSpecification",
+            "DeletionProtectionEnabled",
+        ] {
             table[field] = Value::Null;
         }
         table["GlobalSecondaryIndexes"][0]["Projection"] = json!({"ProjectionType": "KEYS_ONLY"});
@@ -421,7 +588,11 @@ mod comparisons {
             difference("table class", "STANDARD_INFREQUENT_ACCESS", "STANDARD"),
             difference("stream", "NEW_AND_OLD_IMAGES", "off"),
             difference("deletion protection", "on", "off"),
-            difference("encryption", "KMS key arn:aws:kms:us-east-1:123456789012:key/abc", "AWS-owned key"),
+            difference(
+                "encryption",
+                "KMS key arn:aws:kms:us-east-1:123456789012:key/abc",
+                "AWS-owned key",
+            ),
         ];
         assert_eq!(found.settings, expected);
     }
@@ -429,20 +600,39 @@ mod comparisons {
     #[test]
     fn indexes_are_matched_by_name() {
         let dump = parse(PROVISIONED);
-        let renamed = with(PROVISIONED, "/Table/GlobalSecondaryIndexes/0/IndexName", json!("by-year"));
+        let renamed = with(
+            PROVISIONED,
+            "/Table/GlobalSecondaryIndexes/0/IndexName",
+            json!("by-year"),
+        );
         let words = "director (S), year (N), projection INCLUDE (rating, title), 7 RCU / 6 WCU";
-        let expected = [difference("GSI by-director", words, "missing"), difference("GSI by-year", "none", words)];
+        let expected = [
+            difference("GSI by-director", words, "missing"),
+            difference("GSI by-year", "none", words),
+        ];
         assert_eq!(differences(&dump, &renamed).settings, expected);
 
         let key = json!([{"AttributeName": "director", "KeyType": "HASH"}]);
         let mut document: Value = serde_json::from_str(PROVISIONED).unwrap();
         document["Table"]["GlobalSecondaryIndexes"][0]["KeySchema"] = key;
-        document["Table"]["GlobalSecondaryIndexes"][0]["ProvisionedThroughput"]["ReadCapacityUnits"] = json!(70);
+        document["Table"]["GlobalSecondaryIndexes"][0]["ProvisionedThroughput"]["ReadCapacityUnits"] =
+            json!(70);
         let expected = [
-            difference("GSI by-director key", "director (S), year (N)", "director (S)"),
-            difference("GSI by-director throughput", "7 RCU / 6 WCU", "70 RCU / 6 WCU"),
+            difference(
+                "GSI by-director key",
+                "director (S), year (N)",
+                "director (S)",
+            ),
+            difference(
+                "GSI by-director throughput",
+                "7 RCU / 6 WCU",
+                "70 RCU / 6 WCU",
+            ),
         ];
-        assert_eq!(differences(&dump, &parse_value(&document)).settings, expected);
+        assert_eq!(
+            differences(&dump, &parse_value(&document)).settings,
+            expected
+        );
     }
 }
 
@@ -487,7 +677,10 @@ mod descriptions {
             (Some("films"), Some("123456789012"), Some("eu-central-1"))
         );
         let description = schema.description();
-        assert_eq!((description.item_count, description.table_size_bytes), (Some(321), Some(123_456)));
+        assert_eq!(
+            (description.item_count, description.table_size_bytes),
+            (Some(321), Some(123_456))
+        );
         assert_eq!(parse(ON_DEMAND).account(), None);
     }
 
@@ -503,12 +696,21 @@ mod descriptions {
         };
         let filling = index(&mut document, json!("CREATING"), json!(true));
         assert!(!filling.is_active());
-        assert_eq!(filling.activity(), "index by-director is CREATING (backfilling)");
+        assert_eq!(
+            filling.activity(),
+            "index by-director is CREATING (backfilling)"
+        );
         assert!(!index(&mut document, json!("ACTIVE"), json!(true)).is_active());
-        assert!(index(&mut document, Value::Null, json!(false)).is_active(), "engines leave the status out");
+        assert!(
+            index(&mut document, Value::Null, json!(false)).is_active(),
+            "engines leave the status out"
+        );
         document["Table"]["TableStatus"] = json!("UPDATING");
         let updating = index(&mut document, json!("DELETING"), Value::Null);
-        assert_eq!(updating.activity(), "table is UPDATING, index by-director is DELETING");
+        assert_eq!(
+            updating.activity(),
+            "table is UPDATING, index by-director is DELETING"
+        );
     }
 }
 
@@ -523,24 +725,41 @@ mod any_table {
     }
 
     fn key(partition: usize, sort: usize) -> impl Strategy<Value = Value> {
-        let names: Vec<_> = (0..10).map(|number| format!("k.{number} \u{1f600}")).collect();
-        prop::sample::subsequence(names, partition + sort).prop_shuffle().prop_map(move |names| {
-            let kind = |position| if position < partition { "HASH" } else { "RANGE" };
-            names.iter().enumerate().map(|(n, name)| json!({"AttributeName": name, "KeyType": kind(n)})).collect()
-        })
+        let names: Vec<_> = (0..10)
+            .map(|number| format!("k.{number} \u{1f600}"))
+            .collect();
+        prop::sample::subsequence(names, partition + sort)
+            .prop_shuffle()
+            .prop_map(move |names| {
+                let kind = |position| {
+                    if position < partition {
+                        "HASH"
+                    } else {
+                        "RANGE"
+                    }
+                };
+                names
+                    .iter()
+                    .enumerate()
+                    .map(|(n, name)| json!({"AttributeName": name, "KeyType": kind(n)}))
+                    .collect()
+            })
     }
 
     fn projection() -> impl Strategy<Value = Value> {
-        (prop::sample::select(&PROJECTIONS[..]), prop::collection::hash_set("[a-z]{1,3}", 1..4)).prop_map(
-            |(kind, names)| match kind {
+        (
+            prop::sample::select(&PROJECTIONS[..]),
+            prop::collection::hash_set("[a-z]{1,3}", 1..4),
+        )
+            .prop_map(|(kind, names)| match kind {
                 "INCLUDE" => json!({"ProjectionType": kind, "NonKeyAttributes": names}),
                 _ => json!({"ProjectionType": kind}),
-            },
-        )
+            })
     }
 
     fn global_index() -> impl Strategy<Value = Value> {
-        let index_key = (1..=4_usize, 0..=4_usize).prop_flat_map(|(partition, sort)| key(partition, sort));
+        let index_key =
+            (1..=4_usize, 0..=4_usize).prop_flat_map(|(partition, sort)| key(partition, sort));
         (index_key, projection(), 0..9_u64, 0..9_u64, -1..5_i64).prop_map(|(key, projection, read, write, maximum)| {
             json!({
                 "KeySchema": key, "Projection": projection, "IndexStatus": "ACTIVE", "ItemCount": 3, "IndexSizeBytes": 9,
@@ -550,7 +769,8 @@ mod any_table {
     }
 
     fn local_index() -> impl Strategy<Value = Value> {
-        (key(1, 1), projection()).prop_map(|(key, projection)| json!({"KeySchema": key, "Projection": projection}))
+        (key(1, 1), projection())
+            .prop_map(|(key, projection)| json!({"KeySchema": key, "Projection": projection}))
     }
 
     fn named(indexes: Vec<Value>, prefix: &str) -> Value {

@@ -13,119 +13,119 @@ use super::raw::fields_of;
 use super::section::Section;
 
 /// Tags whose names begin so are AWS's own and cannot be set.
-pub(super) const AWS_TAG_PREFIX: &str = "aws:";
+pub(crate) const AWS_TAG_PREFIX: &str = "aws:";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct TimeToLive {
+pub(crate) struct TimeToLive {
     time_to_live_status: Option<String>,
     attribute_name: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize, serde::Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Tag {
-    pub(super) key: String,
+pub(crate) struct Tag {
+    pub(crate) key: String,
     #[serde(default)]
-    pub(super) value: String,
+    pub(crate) value: String,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct ContinuousBackups {
+pub(crate) struct ContinuousBackups {
     point_in_time_recovery_description: Option<PointInTimeRecovery>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct PointInTimeRecovery {
+pub(crate) struct PointInTimeRecovery {
     point_in_time_recovery_status: Option<String>,
-    pub(super) recovery_period_in_days: Option<u64>,
+    pub(crate) recovery_period_in_days: Option<u64>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Policy {
+pub(crate) struct Policy {
     policy: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-pub(super) struct AutoScaling {
-    pub(super) scalable_targets: Vec<ScalableTarget>,
-    pub(super) scaling_policies: Vec<ScalingPolicy>,
+pub(crate) struct AutoScaling {
+    pub(crate) scalable_targets: Vec<ScalableTarget>,
+    pub(crate) scaling_policies: Vec<ScalingPolicy>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct ScalableTarget {
-    pub(super) resource_id: String,
-    pub(super) scalable_dimension: String,
-    pub(super) min_capacity: u64,
-    pub(super) max_capacity: u64,
+pub(crate) struct ScalableTarget {
+    pub(crate) resource_id: String,
+    pub(crate) scalable_dimension: String,
+    pub(crate) min_capacity: u64,
+    pub(crate) max_capacity: u64,
     #[serde(rename = "RoleARN")]
-    pub(super) role_arn: Option<String>,
-    pub(super) suspended_state: Option<Box<RawValue>>,
+    pub(crate) role_arn: Option<String>,
+    pub(crate) suspended_state: Option<Box<RawValue>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct ScalingPolicy {
-    pub(super) policy_name: String,
-    pub(super) resource_id: String,
-    pub(super) scalable_dimension: String,
-    pub(super) policy_type: String,
-    pub(super) target_tracking_scaling_policy_configuration: Option<Box<RawValue>>,
-    pub(super) step_scaling_policy_configuration: Option<Box<RawValue>>,
-    pub(super) predictive_scaling_policy_configuration: Option<Box<RawValue>>,
+pub(crate) struct ScalingPolicy {
+    pub(crate) policy_name: String,
+    pub(crate) resource_id: String,
+    pub(crate) scalable_dimension: String,
+    pub(crate) policy_type: String,
+    pub(crate) target_tracking_scaling_policy_configuration: Option<Box<RawValue>>,
+    pub(crate) step_scaling_policy_configuration: Option<Box<RawValue>>,
+    pub(crate) predictive_scaling_policy_configuration: Option<Box<RawValue>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct ContributorInsights {
-    pub(super) index_name: Option<String>,
+pub(crate) struct ContributorInsights {
+    pub(crate) index_name: Option<String>,
     #[serde(rename = "ContributorInsightsStatus")]
     status: Option<String>,
     #[serde(rename = "ContributorInsightsMode")]
-    pub(super) mode: Option<String>,
+    pub(crate) mode: Option<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct KinesisDestination {
-    pub(super) stream_arn: String,
+pub(crate) struct KinesisDestination {
+    pub(crate) stream_arn: String,
     destination_status: Option<String>,
-    pub(super) approximate_creation_date_time_precision: Option<String>,
+    pub(crate) approximate_creation_date_time_precision: Option<String>,
 }
 
 /// One element of `Table.Replicas`.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Replica {
-    pub(super) region_name: String,
+pub(crate) struct Replica {
+    pub(crate) region_name: String,
     #[serde(rename = "ReplicaStatus")]
     status: Option<String>,
     #[serde(rename = "KMSMasterKeyId")]
-    pub(super) kms_master_key_id: Option<String>,
-    pub(super) provisioned_throughput_override: Option<Box<RawValue>>,
-    pub(super) on_demand_throughput_override: Option<OnDemandThroughput>,
+    pub(crate) kms_master_key_id: Option<String>,
+    pub(crate) provisioned_throughput_override: Option<Box<RawValue>>,
+    pub(crate) on_demand_throughput_override: Option<OnDemandThroughput>,
     #[serde(default, deserialize_with = "super::description::null_is_default")]
-    pub(super) global_secondary_indexes: Vec<ReplicaIndex>,
+    pub(crate) global_secondary_indexes: Vec<ReplicaIndex>,
     #[serde(rename = "ReplicaTableClassSummary")]
-    pub(super) class: Option<TableClassSummary>,
+    pub(crate) class: Option<TableClassSummary>,
 }
 
 /// What an index has otherwise in a replica.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct ReplicaIndex {
-    pub(super) index_name: String,
-    pub(super) provisioned_throughput_override: Option<Box<RawValue>>,
-    pub(super) on_demand_throughput_override: Option<OnDemandThroughput>,
+pub(crate) struct ReplicaIndex {
+    pub(crate) index_name: String,
+    pub(crate) provisioned_throughput_override: Option<Box<RawValue>>,
+    pub(crate) on_demand_throughput_override: Option<OnDemandThroughput>,
 }
 
 /// What the document says of one part.
-pub(super) enum View<T> {
+pub(crate) enum View<T> {
     Nothing,
     NotCaptured(String),
     /// It is there, in a form that this version cannot read.
@@ -134,7 +134,7 @@ pub(super) enum View<T> {
 }
 
 impl<T> View<T> {
-    pub(super) fn read(self) -> Option<T> {
+    pub(crate) fn read(self) -> Option<T> {
         match self {
             Self::Read(value) => Some(value),
             Self::Nothing | Self::NotCaptured(_) | Self::Unreadable => None,
@@ -142,7 +142,7 @@ impl<T> View<T> {
     }
 
     /// In words, with `nothing` for nothing; `None` where nobody knows.
-    pub(super) fn told(self, nothing: &str, words: impl FnOnce(T) -> String) -> Option<String> {
+    pub(crate) fn told(self, nothing: &str, words: impl FnOnce(T) -> String) -> Option<String> {
         match self {
             Self::Nothing => Some(nothing.to_owned()),
             Self::Read(value) => Some(words(value)),
@@ -168,13 +168,16 @@ impl TableSchema {
         self.time_to_live().read()
     }
 
-    pub(super) fn time_to_live(&self) -> View<String> {
+    pub(crate) fn time_to_live(&self) -> View<String> {
         self.view::<TimeToLive>(Section::TimeToLive)
-            .and_then(|ttl| ttl.attribute_name.filter(|_| is_on(ttl.time_to_live_status.as_deref())))
+            .and_then(|ttl| {
+                ttl.attribute_name
+                    .filter(|_| is_on(ttl.time_to_live_status.as_deref()))
+            })
     }
 
     /// The table's tags, AWS's own included, by name.
-    pub(super) fn tags(&self) -> View<Vec<Tag>> {
+    pub(crate) fn tags(&self) -> View<Vec<Tag>> {
         let view = match self.view::<Vec<Tag>>(Section::Tags) {
             View::Nothing => self.field_view("Tags"),
             view => view,
@@ -186,61 +189,72 @@ impl TableSchema {
     }
 
     /// The table's tags without AWS's own.
-    pub(super) fn own_tags(&self) -> View<Vec<Tag>> {
+    pub(crate) fn own_tags(&self) -> View<Vec<Tag>> {
         self.tags().and_then(|mut tags| {
             tags.retain(|tag| !tag.key.starts_with(AWS_TAG_PREFIX));
             (!tags.is_empty()).then_some(tags)
         })
     }
 
-    pub(super) fn point_in_time_recovery(&self) -> View<PointInTimeRecovery> {
-        self.view::<ContinuousBackups>(Section::ContinuousBackups).and_then(|backups| {
-            let recovery = backups.point_in_time_recovery_description?;
-            is_on(recovery.point_in_time_recovery_status.as_deref()).then_some(recovery)
-        })
+    pub(crate) fn point_in_time_recovery(&self) -> View<PointInTimeRecovery> {
+        self.view::<ContinuousBackups>(Section::ContinuousBackups)
+            .and_then(|backups| {
+                let recovery = backups.point_in_time_recovery_description?;
+                is_on(recovery.point_in_time_recovery_status.as_deref()).then_some(recovery)
+            })
     }
 
     /// The policy of the table or, with [`Section::StreamResourcePolicy`], of its stream: a JSON text.
-    pub(super) fn policy(&self, section: Section) -> View<String> {
+    pub(crate) fn policy(&self, section: Section) -> View<String> {
         match self.view::<Policy>(section) {
-            View::Nothing if section == Section::ResourcePolicy => self.field_view("ResourcePolicy"),
+            View::Nothing if section == Section::ResourcePolicy => {
+                self.field_view("ResourcePolicy")
+            }
             view => view.and_then(|answer| answer.policy),
         }
     }
 
-    pub(super) fn auto_scaling(&self) -> View<AutoScaling> {
-        self.view::<AutoScaling>(Section::AutoScaling).and_then(|scaling| {
-            (!scaling.scalable_targets.is_empty() || !scaling.scaling_policies.is_empty()).then_some(scaling)
-        })
+    pub(crate) fn auto_scaling(&self) -> View<AutoScaling> {
+        self.view::<AutoScaling>(Section::AutoScaling)
+            .and_then(|scaling| {
+                (!scaling.scalable_targets.is_empty() || !scaling.scaling_policies.is_empty())
+                    .then_some(scaling)
+            })
     }
 
-    pub(super) fn contributor_insights(&self) -> View<Vec<ContributorInsights>> {
-        self.view::<Vec<ContributorInsights>>(Section::ContributorInsights).and_then(|mut insights| {
-            insights.retain(|of| is_on(of.status.as_deref()));
-            (!insights.is_empty()).then_some(insights)
-        })
+    pub(crate) fn contributor_insights(&self) -> View<Vec<ContributorInsights>> {
+        self.view::<Vec<ContributorInsights>>(Section::ContributorInsights)
+            .and_then(|mut insights| {
+                insights.retain(|of| is_on(of.status.as_deref()));
+                (!insights.is_empty()).then_some(insights)
+            })
     }
 
-    pub(super) fn kinesis_destinations(&self) -> View<Vec<KinesisDestination>> {
-        self.view::<Vec<KinesisDestination>>(Section::KinesisDestinations).and_then(|mut destinations| {
-            destinations.retain(|destination| is_on(destination.destination_status.as_deref()));
-            (!destinations.is_empty()).then_some(destinations)
-        })
+    pub(crate) fn kinesis_destinations(&self) -> View<Vec<KinesisDestination>> {
+        self.view::<Vec<KinesisDestination>>(Section::KinesisDestinations)
+            .and_then(|mut destinations| {
+                destinations.retain(|destination| is_on(destination.destination_status.as_deref()));
+                (!destinations.is_empty()).then_some(destinations)
+            })
     }
 
     /// Replicas in other regions than the table's own.
-    pub(super) fn replicas(&self) -> View<Vec<Replica>> {
-        self.field_view::<Vec<Replica>>("Replicas").and_then(|mut replicas| {
-            replicas.retain(|replica| {
-                Some(replica.region_name.as_str()) != self.region() && replica.status.as_deref() != Some("DELETING")
-            });
-            (!replicas.is_empty()).then_some(replicas)
-        })
+    pub(crate) fn replicas(&self) -> View<Vec<Replica>> {
+        self.field_view::<Vec<Replica>>("Replicas")
+            .and_then(|mut replicas| {
+                replicas.retain(|replica| {
+                    Some(replica.region_name.as_str()) != self.region()
+                        && replica.status.as_deref() != Some("DELETING")
+                });
+                (!replicas.is_empty()).then_some(replicas)
+            })
     }
 
     /// A field of `Table`, as text.
-    pub(super) fn table_field(&self, name: &str) -> Option<&RawValue> {
-        let (_, value) = fields_of(&self.table)?.into_iter().find(|(found, _)| found == name)?;
+    pub(crate) fn table_field(&self, name: &str) -> Option<&RawValue> {
+        let (_, value) = fields_of(&self.table)?
+            .into_iter()
+            .find(|(found, _)| found == name)?;
         Some(value).filter(|value| value.get() != "null")
     }
 
@@ -265,5 +279,8 @@ fn read<T: DeserializeOwned>(value: Option<&RawValue>) -> View<T> {
 
 /// Whether a status means on. One that is not told, or one of a later API, counts as on, so that the setting is not lost.
 fn is_on(status: Option<&str>) -> bool {
-    !matches!(status, Some("DISABLED" | "DISABLING" | "FAILED" | "ENABLE_FAILED"))
+    !matches!(
+        status,
+        Some("DISABLED" | "DISABLING" | "FAILED" | "ENABLE_FAILED")
+    )
 }

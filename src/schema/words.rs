@@ -9,7 +9,8 @@ use super::section::Section;
 use super::settings::{Billing, Capacity, Encryption, STANDARD};
 use super::vector::{self, VectorIndex};
 use super::views::{
-    AutoScaling, ContributorInsights, KinesisDestination, PointInTimeRecovery, Replica, ScalableTarget, Tag,
+    AutoScaling, ContributorInsights, KinesisDestination, PointInTimeRecovery, Replica,
+    ScalableTarget, Tag,
 };
 use super::{TableSchema, auto_scaling};
 
@@ -25,7 +26,11 @@ impl TableSchema {
     #[must_use]
     pub fn summary_lines(&self) -> Vec<(String, String)> {
         let mut lines = self.shape_lines();
-        lines.extend(self.setting_lines().into_iter().map(|(label, words)| (label.to_owned(), words)));
+        lines.extend(
+            self.setting_lines()
+                .into_iter()
+                .map(|(label, words)| (label.to_owned(), words)),
+        );
         lines
     }
 
@@ -35,10 +40,19 @@ impl TableSchema {
         let table = &self.description;
         let mut lines = key_lines(table);
         lines.push(("billing", billing(table)));
-        let mut lines: Vec<_> = lines.into_iter().map(|(label, words)| (label.to_owned(), words)).collect();
-        lines.extend(indexes(table).iter().map(|index| (index.label(), index.words())));
+        let mut lines: Vec<_> = lines
+            .into_iter()
+            .map(|(label, words)| (label.to_owned(), words))
+            .collect();
         lines.extend(
-            vector::indexes(self).iter().map(|index| (format!("vector index {}", index.name), vector_index(index))),
+            indexes(table)
+                .iter()
+                .map(|index| (index.label(), index.words())),
+        );
+        lines.extend(
+            vector::indexes(self)
+                .iter()
+                .map(|index| (format!("vector index {}", index.name), vector_index(index))),
         );
         lines
     }
@@ -47,48 +61,97 @@ impl TableSchema {
     fn setting_lines(&self) -> Vec<(&'static str, String)> {
         let table = &self.description;
         let lines = [
-            ("table class", Some(table.class()).filter(|class| *class != STANDARD).map(ToOwned::to_owned)),
-            ("encryption", (table.encryption() != Encryption::AwsOwned).then(|| encryption(table))),
-            ("tags", self.own_tags().read().map(|tags| tags_in_words(&tags))),
+            (
+                "table class",
+                Some(table.class())
+                    .filter(|class| *class != STANDARD)
+                    .map(ToOwned::to_owned),
+            ),
+            (
+                "encryption",
+                (table.encryption() != Encryption::AwsOwned).then(|| encryption(table)),
+            ),
+            (
+                "tags",
+                self.own_tags().read().map(|tags| tags_in_words(&tags)),
+            ),
             ("warm throughput", table.grown_warm_throughput().map(warm)),
             ("stream", table.stream().map(ToOwned::to_owned)),
-            ("TTL", self.ttl_attribute().map(|attribute| format!("on attribute {attribute}"))),
-            ("PITR", self.point_in_time_recovery().read().map(|recovery| recovery_in_words(&recovery))),
-            ("contributor insights", self.contributor_insights().read().map(|insights| insights_of(&insights))),
-            ("auto scaling", self.auto_scaling().read().map(|scaling| scaling_in_words(&scaling))),
+            (
+                "TTL",
+                self.ttl_attribute()
+                    .map(|attribute| format!("on attribute {attribute}")),
+            ),
+            (
+                "PITR",
+                self.point_in_time_recovery()
+                    .read()
+                    .map(|recovery| recovery_in_words(&recovery)),
+            ),
+            (
+                "contributor insights",
+                self.contributor_insights()
+                    .read()
+                    .map(|insights| insights_of(&insights)),
+            ),
+            (
+                "auto scaling",
+                self.auto_scaling()
+                    .read()
+                    .map(|scaling| scaling_in_words(&scaling)),
+            ),
             ("resource policy", self.policies_in_words()),
-            ("Kinesis destinations", self.kinesis_destinations().read().map(|streams| streams_of(&streams))),
-            ("replicas", self.replicas().read().map(|replicas| regions_of(&replicas))),
-            ("deletion protection", table.is_deletion_protected().then(|| on_or_off(true))),
+            (
+                "Kinesis destinations",
+                self.kinesis_destinations()
+                    .read()
+                    .map(|streams| streams_of(&streams)),
+            ),
+            (
+                "replicas",
+                self.replicas().read().map(|replicas| regions_of(&replicas)),
+            ),
+            (
+                "deletion protection",
+                table.is_deletion_protected().then(|| on_or_off(true)),
+            ),
         ];
-        lines.into_iter().filter_map(|(label, words)| Some((label, words?))).collect()
+        lines
+            .into_iter()
+            .filter_map(|(label, words)| Some((label, words?)))
+            .collect()
     }
 
     fn policies_in_words(&self) -> Option<String> {
-        let policies = [(Section::ResourcePolicy, "of the table"), (Section::StreamResourcePolicy, "of the stream")];
-        let there = policies.into_iter().filter(|(section, _)| self.policy(*section).read().is_some());
+        let policies = [
+            (Section::ResourcePolicy, "of the table"),
+            (Section::StreamResourcePolicy, "of the stream"),
+        ];
+        let there = policies
+            .into_iter()
+            .filter(|(section, _)| self.policy(*section).read().is_some());
         let words: Vec<_> = there.map(|(_, words)| words).collect();
         (!words.is_empty()).then(|| words.join(", "))
     }
 }
 
 /// One index of either kind, in words.
-pub(super) struct IndexWords<'a> {
+pub(crate) struct IndexWords<'a> {
     /// `GSI` or `LSI`.
-    pub(super) kind: &'static str,
-    pub(super) name: &'a str,
-    pub(super) key: String,
-    pub(super) projection: String,
+    pub(crate) kind: &'static str,
+    pub(crate) name: &'a str,
+    pub(crate) key: String,
+    pub(crate) projection: String,
     /// Capacity or upper bounds; `None` where there are none.
-    pub(super) throughput: Option<String>,
+    pub(crate) throughput: Option<String>,
 }
 
 impl IndexWords<'_> {
-    pub(super) fn label(&self) -> String {
+    pub(crate) fn label(&self) -> String {
         format!("{} {}", self.kind, self.name)
     }
 
-    pub(super) fn words(&self) -> String {
+    pub(crate) fn words(&self) -> String {
         let words = format!("{}, projection {}", self.key, self.projection);
         match &self.throughput {
             Some(throughput) => format!("{words}, {throughput}"),
@@ -98,39 +161,49 @@ impl IndexWords<'_> {
 }
 
 /// All indexes by kind and name: DynamoDB returns them in no particular order.
-pub(super) fn indexes(table: &Description) -> Vec<IndexWords<'_>> {
-    let global = table.global_secondary_indexes.iter().map(|index| IndexWords {
-        kind: "GSI",
-        name: &index.index_name,
-        key: key(&index.key_schema, &table.attribute_definitions),
-        projection: projection(&index.projection),
-        throughput: table
-            .index_capacity(index)
-            .map(capacity)
-            .or_else(|| table.index_on_demand_maximum(index).map(|bounds| maximum(&bounds))),
-    });
-    let local = table.local_secondary_indexes.iter().map(|index| IndexWords {
-        kind: "LSI",
-        name: &index.index_name,
-        key: key(&index.key_schema, &table.attribute_definitions),
-        projection: projection(&index.projection),
-        throughput: None,
-    });
+pub(crate) fn indexes(table: &Description) -> Vec<IndexWords<'_>> {
+    let global = table
+        .global_secondary_indexes
+        .iter()
+        .map(|index| IndexWords {
+            kind: "GSI",
+            name: &index.index_name,
+            key: key(&index.key_schema, &table.attribute_definitions),
+            projection: projection(&index.projection),
+            throughput: table.index_capacity(index).map(capacity).or_else(|| {
+                table
+                    .index_on_demand_maximum(index)
+                    .map(|bounds| maximum(&bounds))
+            }),
+        });
+    let local = table
+        .local_secondary_indexes
+        .iter()
+        .map(|index| IndexWords {
+            kind: "LSI",
+            name: &index.index_name,
+            key: key(&index.key_schema, &table.attribute_definitions),
+            projection: projection(&index.projection),
+            throughput: None,
+        });
     let mut indexes: Vec<_> = global.chain(local).collect();
     indexes.sort_by_key(|index| (index.kind, index.name));
     indexes
 }
 
 /// The table's key as `partition key` and, if there is one, `sort key`.
-pub(super) fn key_lines(table: &Description) -> Vec<(&'static str, String)> {
+pub(crate) fn key_lines(table: &Description) -> Vec<(&'static str, String)> {
     let part = |kind, label| {
         let words = attributes(&table.key_schema, kind, &table.attribute_definitions);
         (!words.is_empty()).then_some((label, words))
     };
-    [part("HASH", "partition key"), part("RANGE", "sort key")].into_iter().flatten().collect()
+    [part("HASH", "partition key"), part("RANGE", "sort key")]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
-pub(super) fn billing(table: &Description) -> String {
+pub(crate) fn billing(table: &Description) -> String {
     match (table.billing(), table.on_demand_maximum()) {
         (Billing::Provisioned(units), _) => format!("provisioned {}", capacity(units)),
         (Billing::OnDemand, None) => "on-demand".to_owned(),
@@ -138,7 +211,7 @@ pub(super) fn billing(table: &Description) -> String {
     }
 }
 
-pub(super) fn encryption(table: &Description) -> String {
+pub(crate) fn encryption(table: &Description) -> String {
     match table.encryption() {
         Encryption::AwsOwned => "AWS-owned key".to_owned(),
         Encryption::AwsManaged => "AWS-managed KMS key".to_owned(),
@@ -147,22 +220,34 @@ pub(super) fn encryption(table: &Description) -> String {
     }
 }
 
-pub(super) fn on_or_off(is_on: bool) -> String {
+pub(crate) fn on_or_off(is_on: bool) -> String {
     if is_on { "on" } else { "off" }.to_owned()
 }
 
 /// Partition attributes, then sort attributes: `tournament (S) + region (S), round (N)`.
 fn key(elements: &[KeyElement], definitions: &[AttributeDefinition]) -> String {
     let parts = ["HASH", "RANGE"].map(|kind| attributes(elements, kind, definitions));
-    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
+    parts
+        .into_iter()
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn attributes(elements: &[KeyElement], kind: &str, definitions: &[AttributeDefinition]) -> String {
-    let words = elements.iter().filter(|element| element.key_type == kind).map(|element| {
-        let name = &element.attribute_name;
-        let definition = definitions.iter().find(|definition| definition.attribute_name == *name);
-        format!("{name} ({})", definition.map_or("no type", |definition| &definition.attribute_type))
-    });
+    let words = elements
+        .iter()
+        .filter(|element| element.key_type == kind)
+        .map(|element| {
+            let name = &element.attribute_name;
+            let definition = definitions
+                .iter()
+                .find(|definition| definition.attribute_name == *name);
+            format!(
+                "{name} ({})",
+                definition.map_or("no type", |definition| &definition.attribute_type)
+            )
+        });
     words.collect::<Vec<_>>().join(" + ")
 }
 
@@ -170,7 +255,11 @@ fn projection(projection: &Projection) -> String {
     if projection.non_key_attributes.is_empty() {
         return projection.projection_type.clone();
     }
-    let mut names: Vec<_> = projection.non_key_attributes.iter().map(String::as_str).collect();
+    let mut names: Vec<_> = projection
+        .non_key_attributes
+        .iter()
+        .map(String::as_str)
+        .collect();
     names.sort_unstable();
     format!("{} ({})", projection.projection_type, names.join(", "))
 }
@@ -180,26 +269,42 @@ fn capacity(capacity: Capacity) -> String {
 }
 
 fn maximum(bounds: &OnDemandThroughput) -> String {
-    let words = [(bounds.max_read_request_units, "read"), (bounds.max_write_request_units, "write")];
-    let words = words.iter().filter_map(|(units, what)| Some(format!("{} {what}", (*units)?)));
-    format!("at most {} units per second", words.collect::<Vec<_>>().join(" / "))
+    let words = [
+        (bounds.max_read_request_units, "read"),
+        (bounds.max_write_request_units, "write"),
+    ];
+    let words = words
+        .iter()
+        .filter_map(|(units, what)| Some(format!("{} {what}", (*units)?)));
+    format!(
+        "at most {} units per second",
+        words.collect::<Vec<_>>().join(" / ")
+    )
 }
 
 /// What a table and an index can take at once: `30000 read / 4000 write units per second`.
-pub(super) fn warm(warm: WarmThroughput) -> String {
-    let words = [(warm.read_units_per_second, "read"), (warm.write_units_per_second, "write")];
-    let words = words.iter().filter_map(|(units, what)| Some(format!("{} {what}", (*units)?)));
+pub(crate) fn warm(warm: WarmThroughput) -> String {
+    let words = [
+        (warm.read_units_per_second, "read"),
+        (warm.write_units_per_second, "write"),
+    ];
+    let words = words
+        .iter()
+        .filter_map(|(units, what)| Some(format!("{} {what}", (*units)?)));
     format!("{} units per second", words.collect::<Vec<_>>().join(" / "))
 }
 
 /// `1 tag`, `3 tags`.
-pub(super) fn tag_count(tags: &[Tag]) -> String {
+pub(crate) fn tag_count(tags: &[Tag]) -> String {
     count(tags.len(), "tag", "tags")
 }
 
 /// The first tags, cut to a length that a line bears: `owner=films, team=a`.
-pub(super) fn tags_in_words(tags: &[Tag]) -> String {
-    let words = tags.iter().take(TAGS_SHOWN).map(|tag| format!("{}={}", tag.key, shortened(&tag.value)));
+pub(crate) fn tags_in_words(tags: &[Tag]) -> String {
+    let words = tags
+        .iter()
+        .take(TAGS_SHOWN)
+        .map(|tag| format!("{}={}", tag.key, shortened(&tag.value)));
     let words = words.collect::<Vec<_>>().join(", ");
     match tags.len().saturating_sub(TAGS_SHOWN) {
         0 => words,
@@ -215,16 +320,22 @@ fn shortened(value: &str) -> String {
 }
 
 /// `35 days`, or `on` where the period is not told.
-pub(super) fn recovery_in_words(recovery: &PointInTimeRecovery) -> String {
+pub(crate) fn recovery_in_words(recovery: &PointInTimeRecovery) -> String {
     recovery_period(recovery).unwrap_or_else(|| on_or_off(true))
 }
 
 /// `table RCU 5 to 100 at 70`, for every target and the policy of it, if there is one.
-pub(super) fn scaling_in_words(scaling: &AutoScaling) -> String {
+pub(crate) fn scaling_in_words(scaling: &AutoScaling) -> String {
     let word = |target: &ScalableTarget| {
-        let bounds = format!("{} {} to {}", auto_scaling::words(target), target.min_capacity, target.max_capacity);
+        let bounds = format!(
+            "{} {} to {}",
+            auto_scaling::words(target),
+            target.min_capacity,
+            target.max_capacity
+        );
         let mut policies = scaling.scaling_policies.iter().filter(|policy| {
-            (&policy.resource_id, &policy.scalable_dimension) == (&target.resource_id, &target.scalable_dimension)
+            (&policy.resource_id, &policy.scalable_dimension)
+                == (&target.resource_id, &target.scalable_dimension)
         });
         match policies.next().map(auto_scaling::aim) {
             None => bounds,
@@ -238,46 +349,62 @@ pub(super) fn scaling_in_words(scaling: &AutoScaling) -> String {
 }
 
 /// `3 dimensions, COSINE`.
-pub(super) fn vector_index(index: &VectorIndex) -> String {
+pub(crate) fn vector_index(index: &VectorIndex) -> String {
     let fields = fields_of(&index.request).unwrap_or_default();
     let text = |name: &str| {
         let (_, value) = fields.iter().find(|(found, _)| found == name)?;
         Some(value.get().trim_matches('"').to_owned())
     };
     let dimensions = text("Dimensions").map(|dimensions| format!("{dimensions} dimensions"));
-    [dimensions, text("DistanceFunction")].into_iter().flatten().collect::<Vec<_>>().join(", ")
+    [dimensions, text("DistanceFunction")]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// The table's key in one line: `id (S), year (N)`.
-pub(super) fn table_key(schema: &TableSchema) -> String {
-    key(&schema.description.key_schema, &schema.description.attribute_definitions)
+pub(crate) fn table_key(schema: &TableSchema) -> String {
+    key(
+        &schema.description.key_schema,
+        &schema.description.attribute_definitions,
+    )
 }
 
 /// `35 days`, where it is told.
-pub(super) fn recovery_period(recovery: &PointInTimeRecovery) -> Option<String> {
-    recovery.recovery_period_in_days.map(|days| if days == 1 { "1 day".to_owned() } else { format!("{days} days") })
+pub(crate) fn recovery_period(recovery: &PointInTimeRecovery) -> Option<String> {
+    recovery.recovery_period_in_days.map(|days| {
+        if days == 1 {
+            "1 day".to_owned()
+        } else {
+            format!("{days} days")
+        }
+    })
 }
 
 /// `auto scaling (4 targets, 4 policies)`.
-pub(super) fn scaling_count(scaling: &AutoScaling) -> String {
+pub(crate) fn scaling_count(scaling: &AutoScaling) -> String {
     let targets = count(scaling.scalable_targets.len(), "target", "targets");
     let policies = count(scaling.scaling_policies.len(), "policy", "policies");
     format!("auto scaling ({targets}, {policies})")
 }
 
 /// `contributor insights of table, index by-year`.
-pub(super) fn contributor_insights(insights: &[ContributorInsights]) -> String {
+pub(crate) fn contributor_insights(insights: &[ContributorInsights]) -> String {
     format!("contributor insights of {}", insights_of(insights))
 }
 
-pub(super) fn insights_of(insights: &[ContributorInsights]) -> String {
+pub(crate) fn insights_of(insights: &[ContributorInsights]) -> String {
     let mut of: Vec<_> = insights.iter().map(insight).collect();
     of.sort_unstable();
     of.join(", ")
 }
 
 fn insight(of: &ContributorInsights) -> String {
-    let place = of.index_name.as_ref().map_or_else(|| "table".to_owned(), |index| format!("index {index}"));
+    let place = of
+        .index_name
+        .as_ref()
+        .map_or_else(|| "table".to_owned(), |index| format!("index {index}"));
     match &of.mode {
         Some(mode) => format!("{place} ({mode})"),
         None => place,
@@ -285,25 +412,39 @@ fn insight(of: &ContributorInsights) -> String {
 }
 
 /// `Kinesis destination <arn>`.
-pub(super) fn kinesis_destinations(destinations: &[KinesisDestination]) -> String {
-    let label = if destinations.len() == 1 { "Kinesis destination" } else { "Kinesis destinations" };
+pub(crate) fn kinesis_destinations(destinations: &[KinesisDestination]) -> String {
+    let label = if destinations.len() == 1 {
+        "Kinesis destination"
+    } else {
+        "Kinesis destinations"
+    };
     format!("{label} {}", streams_of(destinations))
 }
 
-pub(super) fn streams_of(destinations: &[KinesisDestination]) -> String {
-    let mut streams: Vec<_> = destinations.iter().map(|destination| destination.stream_arn.as_str()).collect();
+pub(crate) fn streams_of(destinations: &[KinesisDestination]) -> String {
+    let mut streams: Vec<_> = destinations
+        .iter()
+        .map(|destination| destination.stream_arn.as_str())
+        .collect();
     streams.sort_unstable();
     streams.join(", ")
 }
 
 /// `replicas in eu-west-1, us-east-1`.
-pub(super) fn replicas(replicas: &[Replica]) -> String {
-    let label = if replicas.len() == 1 { "replica" } else { "replicas" };
+pub(crate) fn replicas(replicas: &[Replica]) -> String {
+    let label = if replicas.len() == 1 {
+        "replica"
+    } else {
+        "replicas"
+    };
     format!("{label} in {}", regions_of(replicas))
 }
 
-pub(super) fn regions_of(replicas: &[Replica]) -> String {
-    let mut regions: Vec<_> = replicas.iter().map(|replica| replica.region_name.as_str()).collect();
+pub(crate) fn regions_of(replicas: &[Replica]) -> String {
+    let mut regions: Vec<_> = replicas
+        .iter()
+        .map(|replica| replica.region_name.as_str())
+        .collect();
     regions.sort_unstable();
     regions.join(", ")
 }

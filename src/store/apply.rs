@@ -22,15 +22,17 @@ struct Arns {
 
 impl Client {
     /// Makes the call until it is taken or refused.
-    pub(super) async fn apply(&self, table: &str, call: &SettingCall) -> Result<()> {
+    pub(crate) async fn apply(&self, table: &str, call: &SettingCall) -> Result<()> {
         let operation = name_of(call.operation);
         let arns = if call.body.contains(TABLE_ARN) || call.body.contains(STREAM_ARN) {
             self.arns(table).await?
         } else {
             Arns::default()
         };
-        let body =
-            Bytes::from(with_arns(&call.body, &arns).map_err(|what| Error::failed(format!("{operation}: {what}")))?);
+        let body = Bytes::from(
+            with_arns(&call.body, &arns)
+                .map_err(|what| Error::failed(format!("{operation}: {what}")))?,
+        );
         let mut calls = 0;
         let attempt = || {
             calls += 1;
@@ -38,10 +40,19 @@ impl Client {
         };
         // A table takes minutes to become ready for the next change: while an index is filled, while backups are switched on.
         let patience = self.retry().give_up_after();
-        let answer = self.run_for(operation, PATIENCE_WITH_FAULTS.min(patience), patience, attempt).await;
+        let answer = self
+            .run_for(
+                operation,
+                PATIENCE_WITH_FAULTS.min(patience),
+                patience,
+                attempt,
+            )
+            .await;
         match answer {
             Err(fault) if is_done(call.operation, &fault, calls) => Ok(()),
-            answer => answer.map(drop).map_err(|fault| self.tell(fault, operation, table)),
+            answer => answer
+                .map(drop)
+                .map_err(|fault| self.tell(fault, operation, table)),
         }
     }
 
@@ -50,17 +61,24 @@ impl Client {
         let description = schema.as_ref().map(crate::schema::TableSchema::description);
         Ok(Arns {
             table: description.and_then(|table| table.table_arn.clone()),
-            stream: description.and_then(|table| table.stream().and(table.latest_stream_arn.clone())),
+            stream: description
+                .and_then(|table| table.stream().and(table.latest_stream_arn.clone())),
         })
     }
 }
 
 impl Fault {
     /// Whether the table is busy, so that the same call will be taken when it is ready.
-    pub(super) fn is_busy(&self) -> bool {
-        const CODES: [&str; 2] = ["ContinuousBackupsUnavailableException", "ConcurrentUpdateException"];
+    pub(crate) fn is_busy(&self) -> bool {
+        const CODES: [&str; 2] = [
+            "ContinuousBackupsUnavailableException",
+            "ConcurrentUpdateException",
+        ];
         matches!(self.class, Class::InUse | Class::Throttled)
-            || self.code.as_deref().is_some_and(|code| CODES.contains(&code))
+            || self
+                .code
+                .as_deref()
+                .is_some_and(|code| CODES.contains(&code))
     }
 }
 
@@ -68,11 +86,16 @@ impl Fault {
 /// right for both; an ARN has nothing to escape.
 fn with_arns(body: &str, arns: &Arns) -> Result<String, String> {
     let mut body = body.to_owned();
-    for (placeholder, arn, of) in [(TABLE_ARN, &arns.table, "table"), (STREAM_ARN, &arns.stream, "stream")] {
+    for (placeholder, arn, of) in [
+        (TABLE_ARN, &arns.table, "table"),
+        (STREAM_ARN, &arns.stream, "stream"),
+    ] {
         if !body.contains(placeholder) {
             continue;
         }
-        let arn = arn.as_deref().ok_or_else(|| format!("the endpoint tells no ARN of the {of}"))?;
+        let arn = arn
+            .as_deref()
+            .ok_or_else(|| format!("the endpoint tells no ARN of the {of}"))?;
         if arn.contains(|c: char| !c.is_ascii_graphic() || c == '"' || c == '\\') {
             return Err(format!("the endpoint tells no valid ARN of the {of}"));
         }
@@ -101,9 +124,15 @@ mod tests {
 
     #[test]
     fn arns_take_their_places_inside_a_policy_too() {
-        let body = format!(r#"{{"ResourceArn":"{TABLE_ARN}","Policy":"{{\"Resource\":\"{TABLE_ARN}/index/*\"}}"}}"#);
-        let arns = Arns { table: Some(ARN.to_owned()), stream: None };
-        let body: serde_json::Value = serde_json::from_str(&with_arns(&body, &arns).unwrap()).unwrap();
+        let body = format!(
+            r#"{{"ResourceArn":"{TABLE_ARN}","Policy":"{{\"Resource\":\"{TABLE_ARN}/index/*\"}}"}}"#
+        );
+        let arns = Arns {
+            table: Some(ARN.to_owned()),
+            stream: None,
+        };
+        let body: serde_json::Value =
+            serde_json::from_str(&with_arns(&body, &arns).unwrap()).unwrap();
         assert_eq!(body["ResourceArn"], ARN);
         assert_eq!(body["Policy"], format!(r#"{{"Resource":"{ARN}/index/*"}}"#));
     }
@@ -111,8 +140,21 @@ mod tests {
     #[test]
     fn a_missing_or_hostile_arn_is_refused() {
         let body = format!(r#"{{"ResourceArn":"{STREAM_ARN}"}}"#);
-        assert!(with_arns(&body, &Arns { table: Some(ARN.to_owned()), stream: None }).unwrap_err().contains("stream"));
-        let hostile = Arns { table: None, stream: Some("arn\",\"x\":\"".to_owned()) };
+        assert!(
+            with_arns(
+                &body,
+                &Arns {
+                    table: Some(ARN.to_owned()),
+                    stream: None
+                }
+            )
+            .unwrap_err()
+            .contains("stream")
+        );
+        let hostile = Arns {
+            table: None,
+            stream: Some("arn\",\"x\":\"".to_owned()),
+        };
         assert!(with_arns(&body, &hostile).is_err());
         assert_eq!(with_arns("{}", &Arns::default()).unwrap(), "{}");
     }
@@ -122,7 +164,11 @@ mod tests {
         let invalid = |message: &str| Fault::for_test("ValidationException", 400, message);
         let ttl = Operation::UpdateTimeToLive;
         assert!(is_done(ttl, &invalid("TimeToLive is already enabled"), 1));
-        assert!(!is_done(ttl, &invalid("TimeToLive is active on a different AttributeName"), 1));
+        assert!(!is_done(
+            ttl,
+            &invalid("TimeToLive is active on a different AttributeName"),
+            1
+        ));
         let stream = invalid("Table already has an enabled stream: TableName: music");
         assert!(!is_done(Operation::UpdateTable, &stream, 1));
         assert!(is_done(Operation::UpdateTable, &stream, 2));

@@ -25,12 +25,12 @@ static BUFFERS: Buffers = Buffers(Mutex::new(Vec::new()));
 struct Buffers(Mutex<Vec<Vec<u8>>>);
 
 /// An empty buffer with room for so many bytes.
-pub(super) fn buffer(bytes: usize) -> Vec<u8> {
+pub(crate) fn buffer(bytes: usize) -> Vec<u8> {
     BUFFERS.take(bytes)
 }
 
 /// What stands in a buffer, to be shared. When nobody holds any of it, its memory is used again.
-pub(super) fn shared(buffer: Vec<u8>) -> Bytes {
+pub(crate) fn shared(buffer: Vec<u8>) -> Bytes {
     BUFFERS.share(buffer)
 }
 
@@ -113,7 +113,9 @@ mod tests {
             drop(buffers.share(buffers.take(bytes)));
         }
         assert!(buffers.free().is_empty());
-        let all: Vec<_> = (0..KEPT + 3).map(|_| buffers.share(buffers.take(LARGE))).collect();
+        let all: Vec<_> = (0..KEPT + 3)
+            .map(|_| buffers.share(buffers.take(LARGE)))
+            .collect();
         drop(all);
         assert_eq!(buffers.free().len(), KEPT);
     }

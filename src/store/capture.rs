@@ -42,7 +42,7 @@ const REASON: usize = 200;
 type Kept = Result<Option<Box<RawValue>>, Fault>;
 
 /// Reads `sections` of the table that `schema` describes.
-pub(super) async fn capture(
+pub(crate) async fn capture(
     client: &Arc<Client>,
     schema: &TableSchema,
     sections: &[Section],
@@ -81,11 +81,16 @@ struct Subject {
 impl Subject {
     fn of(client: Arc<Client>, schema: &TableSchema) -> Self {
         let description = schema.description();
-        let indexes = description.global_secondary_indexes.iter().map(|index| index.index_name.clone());
+        let indexes = description
+            .global_secondary_indexes
+            .iter()
+            .map(|index| index.index_name.clone());
         Self {
             table: description.table_name.clone().unwrap_or_default(),
             arn: description.table_arn.clone(),
-            stream_arn: description.stream().and(description.latest_stream_arn.clone()),
+            stream_arn: description
+                .stream()
+                .and(description.latest_stream_arn.clone()),
             indexes: indexes.collect(),
             calls: Semaphore::new(CALLS),
             deadline: client.retry().now() + DEADLINE,
@@ -96,8 +101,15 @@ impl Subject {
     async fn section(self: &Arc<Self>, section: Section) -> Kept {
         match section {
             Section::TimeToLive => self.field(Look::TimeToLive, "TimeToLiveDescription").await,
-            Section::Tags => array(&self.pages(Look::Tags, json!({"ResourceArn": self.arn()?}), "Tags").await?),
-            Section::ContinuousBackups => self.field(Look::ContinuousBackups, "ContinuousBackupsDescription").await,
+            Section::Tags => array(
+                &self
+                    .pages(Look::Tags, json!({"ResourceArn": self.arn()?}), "Tags")
+                    .await?,
+            ),
+            Section::ContinuousBackups => {
+                self.field(Look::ContinuousBackups, "ContinuousBackupsDescription")
+                    .await
+            }
             Section::ResourcePolicy => self.policy(self.arn()?).await,
             Section::StreamResourcePolicy => match &self.stream_arn {
                 Some(arn) => self.policy(arn).await,
@@ -106,13 +118,16 @@ impl Subject {
             Section::AutoScaling => self.auto_scaling().await,
             Section::ContributorInsights => self.insights().await,
             Section::KinesisDestinations => {
-                self.field(Look::KinesisDestinations, "KinesisDataStreamDestinations").await
+                self.field(Look::KinesisDestinations, "KinesisDataStreamDestinations")
+                    .await
             }
         }
     }
 
     fn arn(&self) -> Result<&str, Fault> {
-        self.arn.as_deref().ok_or_else(|| Fault::impossible("the endpoint tells no ARN of the table"))
+        self.arn
+            .as_deref()
+            .ok_or_else(|| Fault::impossible("the endpoint tells no ARN of the table"))
     }
 
     /// One field of the answer to a call that takes the table's name.
@@ -123,7 +138,10 @@ impl Subject {
     }
 
     async fn policy(&self, arn: &str) -> Kept {
-        match self.look(Look::ResourcePolicy, &json!({"ResourceArn": arn})).await {
+        match self
+            .look(Look::ResourcePolicy, &json!({"ResourceArn": arn}))
+            .await
+        {
             Ok(answer) => read(&answer).map(Some),
             Err(fault) if is_no_policy(&fault) => Ok(None),
             Err(fault) => Err(fault),
@@ -132,11 +150,17 @@ impl Subject {
 
     async fn insights(self: &Arc<Self>) -> Kept {
         let mut bodies = vec![json!({"TableName": self.table})];
-        bodies.extend(self.indexes.iter().map(|index| json!({"TableName": self.table, "IndexName": index})));
+        bodies.extend(
+            self.indexes
+                .iter()
+                .map(|index| json!({"TableName": self.table, "IndexName": index})),
+        );
         let mut calls = JoinSet::new();
         for (order, body) in bodies.into_iter().enumerate() {
             let subject = Arc::clone(self);
-            calls.spawn(async move { (order, subject.look(Look::ContributorInsights, &body).await) });
+            calls.spawn(
+                async move { (order, subject.look(Look::ContributorInsights, &body).await) },
+            );
         }
         let mut answers = calls.join_all().await;
         answers.sort_by_key(|(order, _)| *order);
@@ -147,16 +171,30 @@ impl Subject {
     /// Targets and policies of the table and its indexes. Policies are asked for by table or index, and at once: to wait for the
     /// targets first would take another round trip.
     async fn auto_scaling(self: &Arc<Self>) -> Kept {
-        let indexes = self.indexes.iter().map(|index| format!("table/{}/index/{index}", self.table));
-        let resources: Vec<String> = std::iter::once(format!("table/{}", self.table)).chain(indexes).collect();
+        let indexes = self
+            .indexes
+            .iter()
+            .map(|index| format!("table/{}/index/{index}", self.table));
+        let resources: Vec<String> = std::iter::once(format!("table/{}", self.table))
+            .chain(indexes)
+            .collect();
         let mut calls = JoinSet::new();
         for (order, resource) in resources.iter().cloned().enumerate() {
             let subject = Arc::clone(self);
             let body = json!({"ServiceNamespace": "dynamodb", "ResourceId": resource});
-            calls.spawn(async move { (order, subject.pages(Look::ScalingPolicies, body, "ScalingPolicies").await) });
+            calls.spawn(async move {
+                (
+                    order,
+                    subject
+                        .pages(Look::ScalingPolicies, body, "ScalingPolicies")
+                        .await,
+                )
+            });
         }
         let body = json!({"ServiceNamespace": "dynamodb", "ResourceIds": resources});
-        let targets = self.pages(Look::ScalableTargets, body, "ScalableTargets").await?;
+        let targets = self
+            .pages(Look::ScalableTargets, body, "ScalableTargets")
+            .await?;
         let mut answers = calls.join_all().await;
         answers.sort_by_key(|(order, _)| *order);
         let mut policies = Vec::new();
@@ -167,11 +205,19 @@ impl Subject {
             return Ok(None);
         }
         let (targets, policies) = (joined(&targets), joined(&policies));
-        raw(format!(r#"{{"ScalableTargets":{targets},"ScalingPolicies":{policies}}}"#)).map(Some)
+        raw(format!(
+            r#"{{"ScalableTargets":{targets},"ScalingPolicies":{policies}}}"#
+        ))
+        .map(Some)
     }
 
     /// Every element of a list that comes in pages.
-    async fn pages(&self, look: Look, mut body: Value, list: &str) -> Result<Vec<Box<RawValue>>, Fault> {
+    async fn pages(
+        &self,
+        look: Look,
+        mut body: Value,
+        list: &str,
+    ) -> Result<Vec<Box<RawValue>>, Fault> {
         let mut elements = Vec::new();
         let mut cycle = CycleDetector::default();
         for _ in 0..PAGES {
@@ -180,7 +226,11 @@ impl Subject {
             if let Some(found) = page.remove(list).filter(|found| found.get() != "null") {
                 elements.extend(read::<Vec<Box<RawValue>>>(found.get().as_bytes())?);
             }
-            match page.remove("NextToken").map(|token| read::<Value>(token.get().as_bytes())).transpose()? {
+            match page
+                .remove("NextToken")
+                .map(|token| read::<Value>(token.get().as_bytes()))
+                .transpose()?
+            {
                 Some(Value::String(token)) if !token.is_empty() => {
                     cycle.advance(&token)?;
                     body["NextToken"] = Value::String(token);
@@ -188,7 +238,9 @@ impl Subject {
                 _ => return Ok(elements),
             }
         }
-        Err(Fault::impossible(format!("{list} has more than {PAGES} pages")))
+        Err(Fault::impossible(format!(
+            "{list} has more than {PAGES} pages"
+        )))
     }
 
     /// One call, tried again for as long as that is of use.
@@ -200,7 +252,11 @@ impl Subject {
             for wait in Retry::waits() {
                 match self.client.look(look, body.clone()).await {
                     Err(fault) if fault.class == Class::Throttled => {}
-                    Err(fault) if fault.class == Class::Transient && faults < TRIES_AFTER_FAULTS => faults += 1,
+                    Err(fault)
+                        if fault.class == Class::Transient && faults < TRIES_AFTER_FAULTS =>
+                    {
+                        faults += 1;
+                    }
                     answer => return answer,
                 }
                 sleep(wait).await;
@@ -218,7 +274,8 @@ fn is_no_policy(fault: &Fault) -> bool {
 }
 
 fn read<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, Fault> {
-    serde_json::from_slice(text).map_err(|error| Fault::broken_body("the answer cannot be read").with_source(error))
+    serde_json::from_slice(text)
+        .map_err(|error| Fault::broken_body("the answer cannot be read").with_source(error))
 }
 
 fn fields(answer: &[u8]) -> Result<HashMap<String, Box<RawValue>>, Fault> {
@@ -226,18 +283,28 @@ fn fields(answer: &[u8]) -> Result<HashMap<String, Box<RawValue>>, Fault> {
 }
 
 fn raw(text: String) -> Result<Box<RawValue>, Fault> {
-    RawValue::from_string(text).map_err(|error| Fault::broken_body("the answer is not JSON").with_source(error))
+    RawValue::from_string(text)
+        .map_err(|error| Fault::broken_body("the answer is not JSON").with_source(error))
 }
 
 /// The elements as one array; none for none.
 fn array(elements: &[Box<RawValue>]) -> Kept {
-    if elements.is_empty() { Ok(None) } else { raw(joined(elements)).map(Some) }
+    if elements.is_empty() {
+        Ok(None)
+    } else {
+        raw(joined(elements)).map(Some)
+    }
 }
 
 fn joined(elements: &[Box<RawValue>]) -> String {
     let mut text = String::from("[");
     for (position, element) in elements.iter().enumerate() {
-        let _ = write!(text, "{}{}", if position > 0 { "," } else { "" }, element.get());
+        let _ = write!(
+            text,
+            "{}{}",
+            if position > 0 { "," } else { "" },
+            element.get()
+        );
     }
     text.push(']');
     text

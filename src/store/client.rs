@@ -42,14 +42,14 @@ macro_rules! raw_call {
     ($($call:tt)*) => { $crate::store::client::raw_send!($($call)*).into_body().await };
 }
 
-pub(super) use {raw_call, raw_send};
+pub(crate) use {raw_call, raw_send};
 
 /// Pages in memory that nobody has taken yet. Some 1 MB each.
 const PAGES: usize = 8;
 
 /// Whose DynamoDB answers: what it may lack depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Host {
+pub(crate) enum Host {
     /// An endpoint in one of AWS's domains: has every operation.
     Aws,
     /// Another remote endpoint, which may be AWS under a name of the user's own.
@@ -60,7 +60,7 @@ pub(super) enum Host {
 
 impl Host {
     /// The host that an endpoint names.
-    pub(super) fn of(endpoint: &Endpoint) -> Self {
+    pub(crate) fn of(endpoint: &Endpoint) -> Self {
         match endpoint {
             endpoint if endpoint.is_aws() => Self::Aws,
             endpoint if endpoint.is_local() => Self::Local,
@@ -70,7 +70,7 @@ impl Host {
 
     /// Whether a table may be created without a setting that this endpoint refuses. AWS's refusals mean what they say: a table is
     /// not created with another class than was asked for. A remote table is never created without its encryption.
-    pub(super) fn may_lack(self, setting: Setting) -> bool {
+    pub(crate) fn may_lack(self, setting: Setting) -> bool {
         match self {
             Self::Aws => false,
             Self::Remote => setting != Setting::Kms,
@@ -80,27 +80,27 @@ impl Host {
 }
 
 /// What failures call the endpoint and the credentials.
-pub(super) struct Names {
-    pub(super) endpoint: String,
-    pub(super) credentials: String,
+pub(crate) struct Names {
+    pub(crate) endpoint: String,
+    pub(crate) credentials: String,
 }
 
 /// Credentials that were fetched anew so recently are not again: many calls in flight fail at the same time.
 const RENEWED: Duration = Duration::from_secs(5);
 
 /// The SDK's clients, with credentials that may be replaced in the middle of a run.
-pub(super) struct Services {
-    pub(super) dynamodb: aws_sdk_dynamodb::Client,
-    pub(super) shortcut: Shortcut,
-    pub(super) scaling: Scaling,
+pub(crate) struct Services {
+    pub(crate) dynamodb: aws_sdk_dynamodb::Client,
+    pub(crate) shortcut: Shortcut,
+    pub(crate) scaling: Scaling,
 }
 
 /// A DynamoDB client with one owner of retries, one gate for each direction and table.
-pub(super) struct Client {
+pub(crate) struct Client {
     services: RwLock<Arc<Services>>,
     connection: Connection,
     renewed: tokio::sync::Mutex<Option<Instant>>,
-    pub(super) host: Host,
+    pub(crate) host: Host,
     names: Names,
     retry: Retry,
     /// Leave to write.
@@ -115,7 +115,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(
+    pub(crate) fn new(
         services: Services,
         connection: Connection,
         (host, names): (Host, Names),
@@ -138,81 +138,108 @@ impl Client {
     }
 
     /// The clients as they are now. Not to be kept.
-    pub(super) fn services(&self) -> Arc<Services> {
+    pub(crate) fn services(&self) -> Arc<Services> {
         Arc::clone(&self.services.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Gets credentials anew from wherever they come, past every cache: a session may have been logged in again, keys may have
     /// been rotated. What cannot be had now is asked for again after the next refusal.
-    pub(super) async fn renew(&self) {
+    pub(crate) async fn renew(&self) {
         let mut renewed = self.renewed.lock().await;
         if renewed.is_some_and(|at| at.elapsed() < RENEWED) {
             return;
         }
         if let Some(services) = self.connection.renewed().await {
-            *self.services.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(services);
+            *self
+                .services
+                .write()
+                .unwrap_or_else(PoisonError::into_inner) = Arc::new(services);
         }
         *renewed = Some(Instant::now());
     }
 
     /// Remembers the table that an operation works with from now on.
-    pub(super) fn remember(&self, table: &str, schema: &TableSchema) {
-        let mut described = self.described.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(crate) fn remember(&self, table: &str, schema: &TableSchema) {
+        let mut described = self
+            .described
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         described.insert(table.to_owned(), schema.clone());
     }
 
     /// Whether `found` is another table than the one of this name that an operation works with.
-    pub(super) fn is_another(&self, table: &str, found: &TableSchema) -> bool {
-        let described = self.described.lock().unwrap_or_else(PoisonError::into_inner);
-        described.get(table).is_some_and(|before| found.is_another_than(before))
+    pub(crate) fn is_another(&self, table: &str, found: &TableSchema) -> bool {
+        let described = self
+            .described
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        described
+            .get(table)
+            .is_some_and(|before| found.is_another_than(before))
     }
 
-    pub(super) fn retry(&self) -> &Retry {
+    pub(crate) fn retry(&self) -> &Retry {
         &self.retry
     }
 
-    pub(super) fn gates(&self) -> &Gates {
+    pub(crate) fn gates(&self) -> &Gates {
         &self.gates
     }
 
-    pub(super) fn read_gates(&self) -> &Gates {
+    pub(crate) fn read_gates(&self) -> &Gates {
         &self.read_gates
     }
 
-    pub(super) fn wire(&self) -> &Wire {
+    pub(crate) fn wire(&self) -> &Wire {
         &self.wire
     }
 
     /// The endpoint as people are told.
-    pub(super) fn endpoint(&self) -> &str {
+    pub(crate) fn endpoint(&self) -> &str {
         &self.names.endpoint
     }
 
     /// The credentials as people are told.
-    pub(super) fn credentials(&self) -> &str {
+    pub(crate) fn credentials(&self) -> &str {
         &self.names.credentials
     }
 
     /// The failure of `operation` on `target` as people are told.
-    pub(super) fn tell(&self, fault: Fault, operation: &str, target: &str) -> Error {
+    pub(crate) fn tell(&self, fault: Fault, operation: &str, target: &str) -> Error {
         let lacks_credentials = fault.lacks_credentials();
         let error = fault.into_error(operation, target, &self.names.endpoint);
         if lacks_credentials {
-            return error.with_hint(format!("asked for: {}; {CREDENTIALS_HINT}", self.names.credentials));
+            return error.with_hint(format!(
+                "asked for: {}; {CREDENTIALS_HINT}",
+                self.names.credentials
+            ));
         }
         error
     }
 
-    pub(super) async fn send_describe_table(&self, table: &str, body: Bytes) -> Result<Bytes, Fault> {
-        raw_call!(self.services().dynamodb, describe_table.table_name(table), body)
+    pub(crate) async fn send_describe_table(
+        &self,
+        table: &str,
+        body: Bytes,
+    ) -> Result<Bytes, Fault> {
+        raw_call!(
+            self.services().dynamodb,
+            describe_table.table_name(table),
+            body
+        )
     }
 
-    pub(super) async fn send_list_tables(&self, body: Bytes) -> Result<Bytes, Fault> {
+    pub(crate) async fn send_list_tables(&self, body: Bytes) -> Result<Bytes, Fault> {
         raw_call!(self.services().dynamodb, list_tables, body)
     }
 
     /// A page, read once there is room for it. `with_gzip` asks for a compressed answer.
-    pub(super) async fn send_scan(&self, table: &str, body: Bytes, with_gzip: bool) -> Result<(Body, Room), Fault> {
+    pub(crate) async fn send_scan(
+        &self,
+        table: &str,
+        body: Bytes,
+        with_gzip: bool,
+    ) -> Result<(Body, Room), Fault> {
         let seam = Seam::from(body).with_gzip(with_gzip);
         let answer = raw_send!(self.services().dynamodb, scan.table_name(table), seam);
         let waiting = self.retry.clock().count(Busy::Waiting);
@@ -223,17 +250,32 @@ impl Client {
         Ok((answer.arrived().await?, room))
     }
 
-    pub(super) async fn send_batch_write_item(&self, table: &str, body: Bytes) -> Result<Bytes, Fault> {
+    pub(crate) async fn send_batch_write_item(
+        &self,
+        table: &str,
+        body: Bytes,
+    ) -> Result<Bytes, Fault> {
         let services = self.services();
-        services.shortcut.batch_write_item(&services.dynamodb, table, body).await
+        services
+            .shortcut
+            .batch_write_item(&services.dynamodb, table, body)
+            .await
     }
 
-    pub(super) async fn send_create_table(&self, table: &str, body: Bytes) -> Result<Bytes, Fault> {
-        raw_call!(self.services().dynamodb, create_table.table_name(table), body)
+    pub(crate) async fn send_create_table(&self, table: &str, body: Bytes) -> Result<Bytes, Fault> {
+        raw_call!(
+            self.services().dynamodb,
+            create_table.table_name(table),
+            body
+        )
     }
 
-    pub(super) async fn send_delete_table(&self, table: &str, body: Bytes) -> Result<Bytes, Fault> {
-        raw_call!(self.services().dynamodb, delete_table.table_name(table), body)
+    pub(crate) async fn send_delete_table(&self, table: &str, body: Bytes) -> Result<Bytes, Fault> {
+        raw_call!(
+            self.services().dynamodb,
+            delete_table.table_name(table),
+            body
+        )
     }
 }
 
@@ -246,10 +288,24 @@ mod tests {
     fn nothing_that_aws_refuses_is_left_out_and_no_remote_table_lacks_its_encryption() {
         let host = |url: &str| {
             let source = ValueSource::Flag("--endpoint-url");
-            Host::of(&Endpoint::Url { url: url.to_owned(), every_service: true, source })
+            Host::of(&Endpoint::Url {
+                url: url.to_owned(),
+                every_service: true,
+                source,
+            })
         };
-        let settings = [Setting::Kms, Setting::Class, Setting::Tags, Setting::WarmThroughput];
-        let lacks = |host: Host| settings.into_iter().filter(|setting| host.may_lack(*setting)).collect::<Vec<_>>();
+        let settings = [
+            Setting::Kms,
+            Setting::Class,
+            Setting::Tags,
+            Setting::WarmThroughput,
+        ];
+        let lacks = |host: Host| {
+            settings
+                .into_iter()
+                .filter(|setting| host.may_lack(*setting))
+                .collect::<Vec<_>>()
+        };
         assert_eq!(lacks(Host::of(&Endpoint::Aws)), []);
         for url in [
             "https://vpce-0a1b-2c3d.dynamodb.eu-west-1.vpce.amazonaws.com",

@@ -18,7 +18,7 @@ const TICK: Duration = Duration::from_secs(1);
 const LONGEST_GAP: Duration = Duration::from_secs(5);
 
 /// Time during which this process has run.
-pub(super) struct RunningClock(Mutex<State>);
+pub(crate) struct RunningClock(Mutex<State>);
 
 struct State {
     looked: Instant,
@@ -32,7 +32,7 @@ struct State {
 
 /// What a call that holds an answer does.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Busy {
+pub(crate) enum Busy {
     /// It waits until a page in memory is consumed.
     Waiting,
     /// It receives its page.
@@ -40,7 +40,7 @@ pub(super) enum Busy {
 }
 
 /// A call that is busy until this is dropped.
-pub(super) struct Counted<'a> {
+pub(crate) struct Counted<'a> {
     clock: &'a RunningClock,
     busy: Busy,
 }
@@ -70,14 +70,22 @@ impl State {
 
 impl RunningClock {
     /// Starts at zero and runs until it is dropped.
-    pub(super) fn start() -> Arc<Self> {
-        let state = State { looked: Instant::now(), running: Duration::ZERO, resumed: None, waiting: 0, receiving: 0 };
+    pub(crate) fn start() -> Arc<Self> {
+        let state = State {
+            looked: Instant::now(),
+            running: Duration::ZERO,
+            resumed: None,
+            waiting: 0,
+            receiving: 0,
+        };
         let clock = Arc::new(Self(Mutex::new(state)));
         let ticking = Arc::downgrade(&clock);
         tokio::spawn(async move {
             loop {
                 sleep(TICK).await;
-                let Some(clock) = ticking.upgrade() else { return };
+                let Some(clock) = ticking.upgrade() else {
+                    return;
+                };
                 clock.now();
             }
         });
@@ -85,19 +93,19 @@ impl RunningClock {
     }
 
     /// The running time so far.
-    pub(super) fn now(&self) -> Duration {
+    pub(crate) fn now(&self) -> Duration {
         self.look().0
     }
 
     /// The running time so far, and when the process was last resumed after a pause.
-    pub(super) fn look(&self) -> (Duration, Option<Duration>) {
+    pub(crate) fn look(&self) -> (Duration, Option<Duration>) {
         let mut state = self.state();
         state.look();
         (state.running, state.resumed)
     }
 
     /// Counts a call as busy.
-    pub(super) fn count(&self, busy: Busy) -> Counted<'_> {
+    pub(crate) fn count(&self, busy: Busy) -> Counted<'_> {
         let mut state = self.state();
         state.look();
         *state.count(busy) += 1;
@@ -109,13 +117,21 @@ impl RunningClock {
     }
 
     /// The result of `work`, or `None` if it takes longer than `limit` of running time.
-    pub(super) async fn within<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+    pub(crate) async fn within<T>(
+        &self,
+        limit: Duration,
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
         let deadline = self.now() + limit;
         self.until(deadline, work).await
     }
 
     /// The same with a deadline in running time.
-    pub(super) async fn until<T>(&self, deadline: Duration, work: impl Future<Output = T>) -> Option<T> {
+    pub(crate) async fn until<T>(
+        &self,
+        deadline: Duration,
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
         let expired = async {
             loop {
                 let left = deadline.saturating_sub(self.now());
@@ -176,9 +192,15 @@ mod tests {
         // No timer fires in between.
         tokio::time::advance(Duration::from_hours(1)).await;
         let resumed = clock.now();
-        assert!(resumed <= Duration::from_secs(100) + LONGEST_GAP, "{resumed:?}");
+        assert!(
+            resumed <= Duration::from_secs(100) + LONGEST_GAP,
+            "{resumed:?}"
+        );
         sleep(Duration::from_secs(100)).await;
-        assert_eq!(clock.look(), (resumed + Duration::from_secs(100), Some(resumed)));
+        assert_eq!(
+            clock.look(),
+            (resumed + Duration::from_secs(100), Some(resumed))
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -190,6 +212,9 @@ mod tests {
             sleep(Duration::from_secs(30)).await;
         };
         assert_eq!(clock.within(limit, work).await, Some(()));
-        assert_eq!(clock.within(limit, sleep(Duration::from_secs(61))).await, None);
+        assert_eq!(
+            clock.within(limit, sleep(Duration::from_secs(61))).await,
+            None
+        );
     }
 }

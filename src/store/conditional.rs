@@ -46,7 +46,12 @@ enum Put {
 
 impl Client {
     /// Writes an item unless the table has one with its key.
-    pub(super) async fn write_new(&self, table: &str, key: &KeySchema, item: Bytes) -> Result<Written> {
+    pub(crate) async fn write_new(
+        &self,
+        table: &str,
+        key: &KeySchema,
+        item: Bytes,
+    ) -> Result<Written> {
         let body = put_body(table, &key.partition.name, &item);
         let mut written = Written::default();
         let mut effort = self.effort("PutItem", Some(table));
@@ -64,8 +69,15 @@ impl Client {
                 Ok(put) => {
                     self.retry().succeeded();
                     // A refused condition costs as much as a write.
-                    pass.taken(if let Put::Done(units) = put { units } else { price });
-                    if self.judge(table, key, &item, put, heard, &mut written).await? {
+                    pass.taken(if let Put::Done(units) = put {
+                        units
+                    } else {
+                        price
+                    });
+                    if self
+                        .judge(table, key, &item, put, heard, &mut written)
+                        .await?
+                    {
                         return Ok(written);
                     }
                     continue;
@@ -80,7 +92,10 @@ impl Client {
             match effort.again(fault).await {
                 Ok(()) => {}
                 Err(fault) if fault.class == Class::Invalid => {
-                    written.refused.push(Refused { item, reason: fault.words() });
+                    written.refused.push(Refused {
+                        item,
+                        reason: fault.words(),
+                    });
                     return Ok(written);
                 }
                 Err(fault) => return Err(self.tell(fault, "PutItem", table)),
@@ -107,12 +122,17 @@ impl Client {
             Put::Taken(Some(existing)) => Some(existing),
             Put::Taken(None) => self.get(table, key, item).await?,
         };
-        let Some(existing) = existing else { return Ok(false) };
+        let Some(existing) = existing else {
+            return Ok(false);
+        };
         if is_equal(item, &existing) {
             (written.items, written.bytes) = (1, item.len() as u64);
             written.already_there = u64::from(!heard);
         } else {
-            written.conflicts.push(Refused { item: item.clone(), reason: CONFLICT.to_owned() });
+            written.conflicts.push(Refused {
+                item: item.clone(),
+                reason: CONFLICT.to_owned(),
+            });
         }
         Ok(true)
     }
@@ -120,15 +140,33 @@ impl Client {
     async fn put_new_once(&self, table: &str, body: Bytes) -> Result<Put, Fault> {
         let seam = Seam::new(body);
         let hush = Hush::default();
-        let call = self.services().dynamodb.put_item().table_name(table).customize();
-        match call.interceptor(seam.clone()).interceptor(hush.clone()).send().await {
+        let call = self
+            .services()
+            .dynamodb
+            .put_item()
+            .table_name(table)
+            .customize();
+        match call
+            .interceptor(seam.clone())
+            .interceptor(hush.clone())
+            .send()
+            .await
+        {
             Ok(_) => {
                 let answer = seam.into_body().await?;
-                let unreadable = |error| Fault::broken_body("the answer cannot be read").with_source(error);
+                let unreadable =
+                    |error| Fault::broken_body("the answer cannot be read").with_source(error);
                 let answer: PutAnswer = serde_json::from_slice(&answer).map_err(unreadable)?;
-                Ok(Put::Done(answer.consumed_capacity.and_then(|capacity| capacity.capacity_units).unwrap_or(0.0)))
+                Ok(Put::Done(
+                    answer
+                        .consumed_capacity
+                        .and_then(|capacity| capacity.capacity_units)
+                        .unwrap_or(0.0),
+                ))
             }
-            Err(SdkError::ServiceError(service)) if service.err().is_conditional_check_failed_exception() => {
+            Err(SdkError::ServiceError(service))
+                if service.err().is_conditional_check_failed_exception() =>
+            {
                 Ok(Put::Taken(service.raw().body().bytes().and_then(item_of)))
             }
             Err(error) => Err(hush.kept_in(Fault::of(error))),
@@ -137,10 +175,20 @@ impl Client {
 
     /// The item that has the key of `item`, if there is one.
     async fn get(&self, table: &str, key: &KeySchema, item: &Bytes) -> Result<Option<Bytes>> {
-        let key = key.extract(item).map(|key| key.to_json()).unwrap_or_default();
-        let body = format!(r#"{{"TableName":{},"Key":{key},"ConsistentRead":true}}"#, quoted(table));
+        let key = key
+            .extract(item)
+            .map(|key| key.to_json())
+            .unwrap_or_default();
+        let body = format!(
+            r#"{{"TableName":{},"Key":{key},"ConsistentRead":true}}"#,
+            quoted(table)
+        );
         let body = Bytes::from(body);
-        let answer = self.run_on("GetItem", Some(table), || self.send_get_item(table, body.clone())).await;
+        let answer = self
+            .run_on("GetItem", Some(table), || {
+                self.send_get_item(table, body.clone())
+            })
+            .await;
         let answer = answer.map_err(|fault| self.tell(fault, "GetItem", table))?;
         Ok(item_of(&answer))
     }
@@ -153,11 +201,15 @@ impl Client {
 /// The item in an answer.
 fn item_of(answer: &[u8]) -> Option<Bytes> {
     let existing: Existing<'_> = serde_json::from_slice(answer).ok()?;
-    existing.item.map(|item| Bytes::copy_from_slice(item.get().as_bytes()))
+    existing
+        .item
+        .map(|item| Bytes::copy_from_slice(item.get().as_bytes()))
 }
 
 fn is_equal(one: &[u8], other: &[u8]) -> bool {
-    item_digest(one).ok().is_some_and(|digest| item_digest(other).ok() == Some(digest))
+    item_digest(one)
+        .ok()
+        .is_some_and(|digest| item_digest(other).ok() == Some(digest))
 }
 
 /// The body of a `PutItem` call that puts `item` into `table` unless there is one with its key.
@@ -166,7 +218,9 @@ fn put_body(table: &str, partition: &str, item: &[u8]) -> Bytes {
     let mut body = BytesMut::with_capacity(item.len() + table.len() + partition.len() + 240);
     body.put_slice(br#"{"TableName":"#);
     body.put_slice(table.as_bytes());
-    body.put_slice(br##","ConditionExpression":"attribute_not_exists(#k)","ExpressionAttributeNames":{"#k":"##);
+    body.put_slice(
+        br##","ConditionExpression":"attribute_not_exists(#k)","ExpressionAttributeNames":{"#k":"##,
+    );
     body.put_slice(partition.as_bytes());
     body.put_slice(br#"},"ReturnValuesOnConditionCheckFailure":"ALL_OLD","ReturnConsumedCapacity":"TOTAL","Item":"#);
     body.put_slice(item);
@@ -186,13 +240,19 @@ mod tests {
         assert!(text.contains(std::str::from_utf8(item).unwrap()), "{text}");
         let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(body["ExpressionAttributeNames"]["#k"], "p \"k\"");
-        assert_eq!((&body["TableName"], &body["Item"]["n"]["N"]), (&"films".into(), &"1.50".into()));
+        assert_eq!(
+            (&body["TableName"], &body["Item"]["n"]["N"]),
+            (&"films".into(), &"1.50".into())
+        );
     }
 
     #[test]
     fn equality_is_dynamodbs() {
         let one = br#"{"k":{"N":"1"},"s":{"SS":["a","b"]}}"#;
-        assert!(is_equal(one, br#"{"s": {"SS": ["b", "a"]}, "k": {"N": "1.0"}}"#));
+        assert!(is_equal(
+            one,
+            br#"{"s": {"SS": ["b", "a"]}, "k": {"N": "1.0"}}"#
+        ));
         assert!(!is_equal(one, br#"{"k":{"N":"1"},"s":{"SS":["a"]}}"#));
         assert!(!is_equal(one, b"{"));
     }
@@ -200,7 +260,10 @@ mod tests {
     #[test]
     fn the_item_in_a_refusal_is_found() {
         let refusal = br#"{"__type":"x#ConditionalCheckFailedException","message":"m","Item":{"k":{"N":"1"}}}"#;
-        assert_eq!(item_of(refusal).unwrap(), Bytes::from_static(br#"{"k":{"N":"1"}}"#));
+        assert_eq!(
+            item_of(refusal).unwrap(),
+            Bytes::from_static(br#"{"k":{"N":"1"}}"#)
+        );
         assert_eq!(item_of(br#"{"__type":"x"}"#), None);
         assert_eq!(item_of(b"<html>"), None);
     }

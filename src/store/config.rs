@@ -33,19 +33,19 @@ const SHORTEST_ATTEMPT: Duration = Duration::from_secs(1);
 const CONNECT: Duration = Duration::from_secs(5);
 
 /// What it takes to reach an environment's services, once and again.
-pub(super) struct Connection {
-    pub(super) environment: Environment,
+pub(crate) struct Connection {
+    pub(crate) environment: Environment,
     /// Where the embedded engine listens.
-    pub(super) embedded_url: Option<String>,
-    pub(super) give_up_after: Duration,
+    pub(crate) embedded_url: Option<String>,
+    pub(crate) give_up_after: Duration,
 }
 
 impl Connection {
-    pub(super) async fn config(&self) -> Result<Config> {
+    pub(crate) async fn config(&self) -> Result<Config> {
         Config::of(&self.environment, self.embedded_url.as_deref()).await
     }
 
-    pub(super) fn services(&self, config: &Config) -> Services {
+    pub(crate) fn services(&self, config: &Config) -> Services {
         Services {
             dynamodb: config.dynamodb(self.give_up_after),
             shortcut: Shortcut::default(),
@@ -54,8 +54,10 @@ impl Connection {
     }
 
     /// The services with credentials read anew. `None` where they can be no others: keys in an env file are what they were.
-    pub(super) async fn renewed(&self) -> Option<Services> {
-        if fixed_credentials(self.environment.credentials()).is_some() && self.environment.role().is_none() {
+    pub(crate) async fn renewed(&self) -> Option<Services> {
+        if fixed_credentials(self.environment.credentials()).is_some()
+            && self.environment.role().is_none()
+        {
             return None;
         }
         Some(self.services(&self.config().await.ok()?))
@@ -63,10 +65,10 @@ impl Connection {
 }
 
 /// How DynamoDB is called: the SDK's configuration for it, and for the services that serve it (STS).
-pub(super) struct Config {
-    pub(super) shared: SdkConfig,
+pub(crate) struct Config {
+    pub(crate) shared: SdkConfig,
     /// The endpoint for DynamoDB where it differs from the shared one.
-    pub(super) dynamodb_endpoint: Option<String>,
+    pub(crate) dynamodb_endpoint: Option<String>,
 }
 
 impl Config {
@@ -82,18 +84,27 @@ impl Config {
         };
         let shared = match shared.region() {
             // The profile has none either.
-            None if environment.is_local() => shared.to_builder().region(Region::new(LOCAL_REGION)).build(),
+            None if environment.is_local() => shared
+                .to_builder()
+                .region(Region::new(LOCAL_REGION))
+                .build(),
             _ => shared,
         };
         if shared.region().is_none() {
-            return Err(Error::environment(format!("environment {} has no region", environment.name()))
-                .with_hint("set AWS_REGION in its env file, or pass --region"));
+            return Err(Error::environment(format!(
+                "environment {} has no region",
+                environment.name()
+            ))
+            .with_hint("set AWS_REGION in its env file, or pass --region"));
         }
         let shared = match environment.role() {
             Some(role) => assume(role, &shared).await,
             None => shared,
         };
-        Ok(Self { shared, dynamodb_endpoint })
+        Ok(Self {
+            shared,
+            dynamodb_endpoint,
+        })
     }
 
     /// A DynamoDB client. The SDK's own retries are off: this module has one owner of retries.
@@ -109,39 +120,63 @@ impl Config {
     }
 
     /// The account these credentials belong to, asked of STS.
-    pub(super) async fn account(&self) -> Result<String> {
+    pub(crate) async fn account(&self) -> Result<String> {
         let hush = Hush::default();
-        let identity =
-            aws_sdk_sts::Client::new(&self.shared).get_caller_identity().customize().interceptor(hush.clone());
+        let identity = aws_sdk_sts::Client::new(&self.shared)
+            .get_caller_identity()
+            .customize()
+            .interceptor(hush.clone());
         let identity = identity.send().await;
-        let identity = identity
-            .map_err(|error| hush.kept_in(Fault::of(error)).into_error("GetCallerIdentity", "of STS", "STS"))?;
-        identity.account.ok_or_else(|| Error::environment("STS did not say which account these credentials belong to"))
+        let identity = identity.map_err(|error| {
+            hush.kept_in(Fault::of(error))
+                .into_error("GetCallerIdentity", "of STS", "STS")
+        })?;
+        identity.account.ok_or_else(|| {
+            Error::environment("STS did not say which account these credentials belong to")
+        })
     }
 }
 
 /// A call that hangs is to be made again before a run without patience gives up.
-pub(super) fn timeouts(give_up_after: Duration) -> TimeoutConfig {
+pub(crate) fn timeouts(give_up_after: Duration) -> TimeoutConfig {
     let attempt = ATTEMPT.min(give_up_after / 4).max(SHORTEST_ATTEMPT);
-    TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(attempt).build()
+    TimeoutConfig::builder()
+        .connect_timeout(CONNECT)
+        .operation_attempt_timeout(attempt)
+        .build()
 }
 
 /// The endpoint of every service, and the one of DynamoDB alone.
 fn endpoints(endpoint: &Endpoint, embedded_url: Option<&str>) -> (Option<String>, Option<String>) {
     match endpoint {
         Endpoint::Aws => (None, None),
-        Endpoint::Url { url, every_service: true, .. } => (Some(url.clone()), None),
-        Endpoint::Url { url, every_service: false, .. } => (None, Some(url.clone())),
+        Endpoint::Url {
+            url,
+            every_service: true,
+            ..
+        } => (Some(url.clone()), None),
+        Endpoint::Url {
+            url,
+            every_service: false,
+            ..
+        } => (None, Some(url.clone())),
         Endpoint::Embedded { .. } => (embedded_url.map(ToOwned::to_owned), None),
     }
 }
 
 fn fixed_credentials(credentials: &Credentials) -> Option<AwsCredentials> {
     match credentials {
-        Credentials::Static { access_key_id, secret_access_key, session_token, .. } => Some(AwsCredentials::new(
+        Credentials::Static {
+            access_key_id,
+            secret_access_key,
+            session_token,
+            ..
+        } => Some(AwsCredentials::new(
             access_key_id,
             secret_access_key.expose(),
-            session_token.as_ref().map(|token| token.expose().to_owned()),
+            session_token
+                .as_ref()
+                .map(|token| token.expose().to_owned()),
             None,
             "environment",
         )),
@@ -151,7 +186,11 @@ fn fixed_credentials(credentials: &Credentials) -> Option<AwsCredentials> {
 }
 
 /// A configuration that reads nothing from outside.
-fn isolated(environment: &Environment, credentials: AwsCredentials, url: Option<&str>) -> SdkConfig {
+fn isolated(
+    environment: &Environment,
+    credentials: AwsCredentials,
+    url: Option<&str>,
+) -> SdkConfig {
     let mut builder = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .http_client(http_client(url))
@@ -176,8 +215,13 @@ async fn from_aws_config(
         loader = loader.endpoint_url(url);
     }
     if let Credentials::Profile { name, .. } = environment.credentials() {
-        let provider = ProviderConfig::default().with_http_client(http).with_region(region(environment));
-        let profile = ProfileFileCredentialsProvider::builder().profile_name(name).configure(&provider).build();
+        let provider = ProviderConfig::default()
+            .with_http_client(http)
+            .with_region(region(environment));
+        let profile = ProfileFileCredentialsProvider::builder()
+            .profile_name(name)
+            .configure(&provider)
+            .build();
         loader = loader.profile_name(name).credentials_provider(profile);
     }
     if let Some(credentials) = fixed {
@@ -196,11 +240,16 @@ async fn assume(role: &Role, shared: &SdkConfig) -> SdkConfig {
         Some(base) => provider.build_from_provider(base).await,
         None => provider.build().await,
     };
-    shared.to_builder().credentials_provider(SharedCredentialsProvider::new(provider)).build()
+    shared
+        .to_builder()
+        .credentials_provider(SharedCredentialsProvider::new(provider))
+        .build()
 }
 
 fn region(environment: &Environment) -> Option<Region> {
-    environment.region().map(|region| Region::new(region.value.clone()))
+    environment
+        .region()
+        .map(|region| Region::new(region.value.clone()))
 }
 
 /// A client for `url`. Loading the system's trust anchors takes tens of milliseconds, so plain HTTP goes without.
@@ -209,6 +258,8 @@ fn http_client(url: Option<&str>) -> SharedHttpClient {
     if url.is_some_and(|url| url.starts_with("http://")) {
         builder.build_http()
     } else {
-        builder.tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https()
+        builder
+            .tls_provider(Provider::Rustls(CryptoMode::Ring))
+            .build_https()
     }
 }

@@ -109,16 +109,35 @@ impl Store {
         };
         let config = connection.config().await?;
         let endpoint = match environment.endpoint() {
-            Endpoint::Aws => format!("DynamoDB in {}", config.shared.region().map_or("AWS", |region| region.as_ref())),
+            Endpoint::Aws => format!(
+                "DynamoDB in {}",
+                config
+                    .shared
+                    .region()
+                    .map_or("AWS", |region| region.as_ref())
+            ),
             endpoint => endpoint.to_string(),
         };
         let host = Host::of(environment.endpoint());
         let reporter = Arc::clone(&options.reporter);
-        let names = Names { endpoint, credentials: credentials::describe(environment).await };
+        let names = Names {
+            endpoint,
+            credentials: credentials::describe(environment).await,
+        };
         let how = (options.concurrency, options.wire_compression);
-        let client = Client::new(connection.services(&config), connection, (host, names), how, reporter);
+        let client = Client::new(
+            connection.services(&config),
+            connection,
+            (host, names),
+            how,
+            reporter,
+        );
         if let Some(wait) = options.wait {
-            options.reporter.report(Event::Phase { phase: Phase::Connecting, items: None, bytes: None });
+            options.reporter.report(Event::Phase {
+                phase: Phase::Connecting,
+                items: None,
+                bytes: None,
+            });
             until_it_answers(&client, wait).await?;
         }
         check_account(environment, &config).await?;
@@ -134,7 +153,11 @@ impl Store {
     #[must_use]
     pub fn is_imagined(&self) -> bool {
         #[cfg(feature = "embedded")]
-        return self.0.engine.as_ref().is_some_and(|engine| engine.is_imagined);
+        return self
+            .0
+            .engine
+            .as_ref()
+            .is_some_and(|engine| engine.is_imagined);
         #[cfg(not(feature = "embedded"))]
         false
     }
@@ -142,7 +165,10 @@ impl Store {
     /// The store with leave to change the table that `confirmation` names.
     #[must_use]
     pub fn writable(&self, confirmation: Confirmation) -> WritableStore {
-        WritableStore { store: self.clone(), confirmation: Arc::new(confirmation) }
+        WritableStore {
+            store: self.clone(),
+            confirmation: Arc::new(confirmation),
+        }
     }
 }
 
@@ -159,7 +185,10 @@ async fn until_it_answers(client: &Client, wait: Duration) -> Result<()> {
     let started = client.retry().now();
     let mut waits = Retry::waits();
     loop {
-        let fault = match client.send_list_tables(Bytes::from_static(br#"{"Limit":1}"#)).await {
+        let fault = match client
+            .send_list_tables(Bytes::from_static(br#"{"Limit":1}"#))
+            .await
+        {
             Ok(_) => return Ok(()),
             Err(fault) if fault.is_passing() => fault,
             // An engine that refuses the call is there; what it refuses is the business of the call that needs it.
@@ -170,12 +199,21 @@ async fn until_it_answers(client: &Client, wait: Duration) -> Result<()> {
         if left.is_zero() {
             return Err(client.tell(fault, "ListTables", "of this account"));
         }
-        tokio::time::sleep(waits.next().unwrap_or(left).min(left).min(Duration::from_secs(1))).await;
+        tokio::time::sleep(
+            waits
+                .next()
+                .unwrap_or(left)
+                .min(left)
+                .min(Duration::from_secs(1)),
+        )
+        .await;
     }
 }
 
 async fn check_account(environment: &Environment, config: &Config) -> Result<()> {
-    let Some(wanted) = environment.account() else { return Ok(()) };
+    let Some(wanted) = environment.account() else {
+        return Ok(());
+    };
     let account = match environment.endpoint() {
         Endpoint::Embedded { .. } => ENGINES.to_owned(),
         _ => config.account().await?,
@@ -197,7 +235,11 @@ impl ReadStore for Store {
         self.0.client.describe(table).await
     }
 
-    async fn capture(&self, schema: &TableSchema, sections: &[Section]) -> Vec<(Section, Captured)> {
+    async fn capture(
+        &self,
+        schema: &TableSchema,
+        sections: &[Section],
+    ) -> Vec<(Section, Captured)> {
         capture::capture(&self.0.client, schema, sections).await
     }
 
@@ -214,7 +256,13 @@ impl ReadStore for Store {
             Host::Local => Some(ENGINES.to_owned()),
             Host::Aws | Host::Remote => {
                 let asking = Box::pin(self.0.config.account());
-                self.0.client.retry().clock().within(ACCOUNT, asking).await?.ok()
+                self.0
+                    .client
+                    .retry()
+                    .clock()
+                    .within(ACCOUNT, asking)
+                    .await?
+                    .ok()
             }
         }
     }
@@ -245,7 +293,9 @@ impl WritableStore {
         if self.confirmation.covers(table) {
             return Ok(());
         }
-        Err(Error::not_confirmed(format!("writing to {table} was not confirmed")))
+        Err(Error::not_confirmed(format!(
+            "writing to {table} was not confirmed"
+        )))
     }
 }
 
@@ -254,7 +304,11 @@ impl ReadStore for WritableStore {
         self.store.describe(table).await
     }
 
-    async fn capture(&self, schema: &TableSchema, sections: &[Section]) -> Vec<(Section, Captured)> {
+    async fn capture(
+        &self,
+        schema: &TableSchema,
+        sections: &[Section],
+    ) -> Vec<(Section, Captured)> {
         self.store.capture(schema, sections).await
     }
 
@@ -312,7 +366,9 @@ impl WriteStore for WritableStore {
 
     async fn delete(&self, table: &str) -> Result<()> {
         if !self.confirmation.covers_replacing(table) {
-            return Err(Error::not_confirmed(format!("deleting {table} was not confirmed")));
+            return Err(Error::not_confirmed(format!(
+                "deleting {table} was not confirmed"
+            )));
         }
         self.store.0.client.delete(table).await
     }

@@ -10,7 +10,7 @@ use crate::schema::Operation;
 
 /// A call that reads a setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Look {
+pub(crate) enum Look {
     TimeToLive,
     Tags,
     ContinuousBackups,
@@ -39,23 +39,38 @@ impl Routing {
 
 impl Client {
     /// Reads a setting. No retries: who calls knows how long it may take.
-    pub(super) async fn look(&self, look: Look, body: Bytes) -> Result<Bytes, Fault> {
+    pub(crate) async fn look(&self, look: Look, body: Bytes) -> Result<Bytes, Fault> {
         let services = self.services();
         let db = &services.dynamodb;
-        let Routing { table_name: table, resource_arn: arn } = Routing::of(&body);
+        let Routing {
+            table_name: table,
+            resource_arn: arn,
+        } = Routing::of(&body);
         let call = async {
             match look {
                 Look::TimeToLive => raw_call!(db, describe_time_to_live.table_name(table), body),
                 Look::Tags => raw_call!(db, list_tags_of_resource.resource_arn(arn), body),
-                Look::ContinuousBackups => raw_call!(db, describe_continuous_backups.table_name(table), body),
+                Look::ContinuousBackups => {
+                    raw_call!(db, describe_continuous_backups.table_name(table), body)
+                }
                 Look::ResourcePolicy => raw_call!(db, get_resource_policy.resource_arn(arn), body),
-                Look::ContributorInsights => raw_call!(db, describe_contributor_insights.table_name(table), body),
+                Look::ContributorInsights => {
+                    raw_call!(db, describe_contributor_insights.table_name(table), body)
+                }
                 Look::KinesisDestinations => {
-                    raw_call!(db, describe_kinesis_streaming_destination.table_name(table), body)
+                    raw_call!(
+                        db,
+                        describe_kinesis_streaming_destination.table_name(table),
+                        body
+                    )
                 }
                 Look::Backups => raw_call!(db, list_backups.table_name(table), body),
                 Look::Streams => {
-                    raw_call!(db, list_tables, Seam::to_target(body, "DynamoDBStreams_20120810.ListStreams"))
+                    raw_call!(
+                        db,
+                        list_tables,
+                        Seam::to_target(body, "DynamoDBStreams_20120810.ListStreams")
+                    )
                 }
                 Look::ScalableTargets => services.scaling.describe_targets(body).await,
                 Look::ScalingPolicies => services.scaling.describe_policies(body).await,
@@ -66,22 +81,35 @@ impl Client {
     }
 
     /// Changes a setting. No retries, as for [`look`](Self::look).
-    pub(super) async fn change(&self, operation: Operation, body: Bytes) -> Result<Bytes, Fault> {
+    pub(crate) async fn change(&self, operation: Operation, body: Bytes) -> Result<Bytes, Fault> {
         let services = self.services();
         let db = &services.dynamodb;
-        let Routing { table_name: table, resource_arn: arn } = Routing::of(&body);
+        let Routing {
+            table_name: table,
+            resource_arn: arn,
+        } = Routing::of(&body);
         let call = async {
             match operation {
                 Operation::UpdateTable => raw_call!(db, update_table.table_name(table), body),
-                Operation::UpdateTimeToLive => raw_call!(db, update_time_to_live.table_name(table), body),
+                Operation::UpdateTimeToLive => {
+                    raw_call!(db, update_time_to_live.table_name(table), body)
+                }
                 Operation::TagResource => raw_call!(db, tag_resource.resource_arn(arn), body),
-                Operation::UpdateContinuousBackups => raw_call!(db, update_continuous_backups.table_name(table), body),
+                Operation::UpdateContinuousBackups => {
+                    raw_call!(db, update_continuous_backups.table_name(table), body)
+                }
                 Operation::UpdateContributorInsights => {
                     raw_call!(db, update_contributor_insights.table_name(table), body)
                 }
-                Operation::PutResourcePolicy => raw_call!(db, put_resource_policy.resource_arn(arn), body),
+                Operation::PutResourcePolicy => {
+                    raw_call!(db, put_resource_policy.resource_arn(arn), body)
+                }
                 Operation::EnableKinesisStreamingDestination => {
-                    raw_call!(db, enable_kinesis_streaming_destination.table_name(table), body)
+                    raw_call!(
+                        db,
+                        enable_kinesis_streaming_destination.table_name(table),
+                        body
+                    )
                 }
                 Operation::RegisterScalableTarget => services.scaling.register_target(body).await,
                 Operation::PutScalingPolicy => services.scaling.put_policy(body).await,
@@ -92,7 +120,7 @@ impl Client {
 }
 
 /// The operation's name at AWS.
-pub(super) fn name_of(operation: Operation) -> &'static str {
+pub(crate) fn name_of(operation: Operation) -> &'static str {
     match operation {
         Operation::UpdateTable => "UpdateTable",
         Operation::UpdateTimeToLive => "UpdateTimeToLive",

@@ -13,14 +13,16 @@ use crate::environment::{Credentials, Endpoint, Environment};
 const SHARED_FILE_LINES: usize = 100_000;
 
 /// The credentials as plans and failures name them: `profile default, ~/.aws/credentials`.
-pub(super) async fn describe(environment: &Environment) -> String {
+pub(crate) async fn describe(environment: &Environment) -> String {
     if matches!(environment.endpoint(), Endpoint::Embedded { .. }) {
         return "none needed (embedded engine)".to_owned();
     }
     let base = match environment.credentials() {
         Credentials::Static { source, .. } => format!("static keys, {source}"),
         Credentials::Profile { name, source } => {
-            let profile = profile(name).await.unwrap_or_else(|| format!("profile {name}"));
+            let profile = profile(name)
+                .await
+                .unwrap_or_else(|| format!("profile {name}"));
             format!("{profile} (named by {source})")
         }
         Credentials::Local => "test keys of a local endpoint".to_owned(),
@@ -30,7 +32,11 @@ pub(super) async fn describe(environment: &Environment) -> String {
         },
     };
     match environment.role() {
-        Some(role) => format!("role {} (named by {}), assumed with {base}", role.arn.value, role.source()),
+        Some(role) => format!(
+            "role {} (named by {}), assumed with {base}",
+            role.arn.value,
+            role.source()
+        ),
         None => base,
     }
 }
@@ -40,7 +46,11 @@ async fn profile(name: &str) -> Option<String> {
     let profiles = load(&default(), &default(), &default(), None).await.ok()?;
     let profile = profiles.get_profile(name)?;
     let kind = kind(profile)?;
-    let kind = if kind.is_empty() { kind } else { format!(" ({kind})") };
+    let kind = if kind.is_empty() {
+        kind
+    } else {
+        format!(" ({kind})")
+    };
     Some(format!("profile {name}{kind}, {}", file_of(name)))
 }
 
@@ -71,7 +81,11 @@ fn file_of(name: &str) -> String {
         None => Path::new("~/.aws").join(default),
     };
     let credentials = file("AWS_SHARED_CREDENTIALS_FILE", "credentials");
-    let found = if has_profile(&credentials, name) { credentials } else { file("AWS_CONFIG_FILE", "config") };
+    let found = if has_profile(&credentials, name) {
+        credentials
+    } else {
+        file("AWS_CONFIG_FILE", "config")
+    };
     found.display().to_string()
 }
 
@@ -81,7 +95,11 @@ fn has_profile(file: &Path, name: &str) -> bool {
         _ => file.to_owned(),
     };
     let is_header = |line: &str| {
-        let header = line.trim().strip_prefix('[').and_then(|rest| rest.split(']').next()).map(str::trim);
+        let header = line
+            .trim()
+            .strip_prefix('[')
+            .and_then(|rest| rest.split(']').next())
+            .map(str::trim);
         header == Some(name)
     };
     fs::read_to_string(path).is_ok_and(|text| text.lines().take(SHARED_FILE_LINES).any(is_header))
@@ -89,9 +107,13 @@ fn has_profile(file: &Path, name: &str) -> bool {
 
 /// The rest of the chain, in its order.
 fn without_profile(variable: impl Fn(&str) -> Option<String>) -> String {
-    const CONTAINER: [&str; 2] = ["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"];
+    const CONTAINER: [&str; 2] = [
+        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    ];
     if variable("AWS_WEB_IDENTITY_TOKEN_FILE").is_some() {
-        let role = variable("AWS_ROLE_ARN").map_or_else(String::new, |role| format!(" for role {role}"));
+        let role =
+            variable("AWS_ROLE_ARN").map_or_else(String::new, |role| format!(" for role {role}"));
         return format!("web identity token{role}, process environment");
     }
     match CONTAINER.into_iter().find(|key| variable(key).is_some()) {
@@ -107,24 +129,39 @@ mod tests {
     #[test]
     fn without_a_profile_the_rest_of_the_chain_is_named_in_its_order() {
         let found = |set: &'static [(&str, &str)]| {
-            without_profile(|key| set.iter().find(|(name, _)| *name == key).map(|(_, value)| (*value).to_owned()))
+            without_profile(|key| {
+                set.iter()
+                    .find(|(name, _)| *name == key)
+                    .map(|(_, value)| (*value).to_owned())
+            })
         };
         assert_eq!(found(&[]), "EC2 instance metadata");
-        let expected = "container credentials, AWS_CONTAINER_CREDENTIALS_FULL_URI in the process environment";
-        assert_eq!(found(&[("AWS_CONTAINER_CREDENTIALS_FULL_URI", "x")]), expected);
+        let expected =
+            "container credentials, AWS_CONTAINER_CREDENTIALS_FULL_URI in the process environment";
+        assert_eq!(
+            found(&[("AWS_CONTAINER_CREDENTIALS_FULL_URI", "x")]),
+            expected
+        );
         let web = found(&[
             ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "x"),
             ("AWS_WEB_IDENTITY_TOKEN_FILE", "/token"),
             ("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/ci"),
         ]);
-        assert_eq!(web, "web identity token for role arn:aws:iam::123456789012:role/ci, process environment");
+        assert_eq!(
+            web,
+            "web identity token for role arn:aws:iam::123456789012:role/ci, process environment"
+        );
     }
 
     #[test]
     fn a_profile_is_of_the_file_that_has_its_section() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("credentials");
-        std::io::Write::write_all(&mut fs::File::create(&path).unwrap(), b"# [c]\n[a]\n [ b ] ; x\nx = [d]\n").unwrap();
+        std::io::Write::write_all(
+            &mut fs::File::create(&path).unwrap(),
+            b"# [c]\n[a]\n [ b ] ; x\nx = [d]\n",
+        )
+        .unwrap();
         for (name, expected) in [("a", true), ("b", true), ("c", false), ("d", false)] {
             assert_eq!(has_profile(&path, name), expected, "{name}");
         }

@@ -26,7 +26,7 @@ const ABSENCES: u32 = 4;
 const BETWEEN_ABSENCES: Duration = Duration::from_millis(500);
 
 /// What one caller goes through until its call succeeds.
-pub(super) struct Effort<'a, W> {
+pub(crate) struct Effort<'a, W> {
     client: &'a Client,
     operation: &'static str,
     /// The table, for calls about its items: its state explains their refusal.
@@ -40,7 +40,11 @@ pub(super) struct Effort<'a, W> {
 
 impl Client {
     /// Makes `attempt` until it succeeds, fails for good, or nothing has succeeded for too long.
-    pub(super) async fn run<T, F>(&self, operation: &'static str, attempt: impl FnMut() -> F + Send) -> Result<T, Fault>
+    pub(crate) async fn run<T, F>(
+        &self,
+        operation: &'static str,
+        attempt: impl FnMut() -> F + Send,
+    ) -> Result<T, Fault>
     where
         F: Future<Output = Result<T, Fault>> + Send,
     {
@@ -48,7 +52,7 @@ impl Client {
     }
 
     /// The same for a call about the items of `table`, which may leave `ACTIVE` meanwhile.
-    pub(super) async fn run_on<T, F>(
+    pub(crate) async fn run_on<T, F>(
         &self,
         operation: &'static str,
         table: Option<&str>,
@@ -71,7 +75,7 @@ impl Client {
 
     /// Makes `attempt` until it succeeds or is refused: for `busy` at most while the table is busy, for `faults` at most while the
     /// endpoint fails. That other calls succeed meanwhile says nothing here.
-    pub(super) async fn run_for<T, F>(
+    pub(crate) async fn run_for<T, F>(
         &self,
         operation: &str,
         faults: Duration,
@@ -90,18 +94,22 @@ impl Client {
             };
             let patience = if fault.is_busy() { busy } else { faults };
             let is_renewable = fault.is_of_credentials() && self.retry().has_worked();
-            if !(fault.is_passing() || fault.is_busy() || is_renewable) || self.retry().since(started) > patience {
+            if !(fault.is_passing() || fault.is_busy() || is_renewable)
+                || self.retry().since(started) > patience
+            {
                 return Err(fault);
             }
             if is_renewable {
                 Box::pin(self.renew()).await;
             }
-            self.retry().rest(operation, &fault.words(), &mut waits).await;
+            self.retry()
+                .rest(operation, &fault.words(), &mut waits)
+                .await;
         }
     }
 
     /// The beginning of an effort; see [`run_on`](Self::run_on) for the meaning of `table`.
-    pub(super) fn effort<'a>(
+    pub(crate) fn effort<'a>(
         &'a self,
         operation: &'static str,
         table: Option<&'a str>,
@@ -120,10 +128,13 @@ impl Client {
 
 impl<W: Iterator<Item = Duration> + Send> Effort<'_, W> {
     /// Mends what can be mended and waits for the next try; gives the fault back when there is to be none.
-    pub(super) async fn again(&mut self, fault: Fault) -> Result<(), Fault> {
+    pub(crate) async fn again(&mut self, fault: Fault) -> Result<(), Fault> {
         // What mends is large and rarely needed; it must not lie in the future of every call.
         let fault = Box::pin(self.mend(fault)).await?;
-        self.client.retry().pause(self.operation, fault, self.started, &mut self.waits).await
+        self.client
+            .retry()
+            .pause(self.operation, fault, self.started, &mut self.waits)
+            .await
     }
 
     async fn mend(&mut self, fault: Fault) -> Result<Fault, Fault> {
@@ -134,7 +145,11 @@ impl<W: Iterator<Item = Duration> + Send> Effort<'_, W> {
             Class::Unreachable | Class::Throttled | Class::Transient => Ok(fault),
             Class::Skewed => {
                 self.skewed += 1;
-                if has_worked || self.skewed < SKEWED_CALLS { Ok(fault) } else { Err(fault) }
+                if has_worked || self.skewed < SKEWED_CALLS {
+                    Ok(fault)
+                } else {
+                    Err(fault)
+                }
             }
             Class::Denied if has_worked && fault.is_of_credentials() => {
                 self.client.renew().await;
@@ -144,7 +159,11 @@ impl<W: Iterator<Item = Duration> + Send> Effort<'_, W> {
                 Some(table) => self.state_of(table, fault).await,
                 None => Err(fault),
             },
-            Class::Untrusted | Class::WithoutTls | Class::Denied | Class::Invalid | Class::Other => Err(fault),
+            Class::Untrusted
+            | Class::WithoutTls
+            | Class::Denied
+            | Class::Invalid
+            | Class::Other => Err(fault),
         }
     }
 
@@ -153,7 +172,9 @@ impl<W: Iterator<Item = Duration> + Send> Effort<'_, W> {
         let body = Bytes::from(format!(r#"{{"TableName":{}}}"#, quoted(table)));
         match self.client.send_describe_table(table, body).await {
             Ok(text) => {
-                let Ok(found) = TableSchema::parse(&text) else { return Ok(fault) };
+                let Ok(found) = TableSchema::parse(&text) else {
+                    return Ok(fault);
+                };
                 if self.client.is_another(table, &found) {
                     return Err(Fault::created_again());
                 }

@@ -18,33 +18,51 @@ use crate::error::{Error, Result};
 use crate::limits;
 
 /// A running engine; it stops when this value is dropped.
-pub(super) struct Engine {
+pub(crate) struct Engine {
     url: String,
     /// Whether it stands in for a database file that does not exist.
-    pub(super) is_imagined: bool,
+    pub(crate) is_imagined: bool,
     _stop: oneshot::Sender<()>,
 }
 
 impl Engine {
     /// Starts the engine if the environment's endpoint is `embedded:`.
-    pub(super) async fn start(environment: &Environment, missing: MissingDatabase) -> Result<Option<Self>> {
-        let Endpoint::Embedded { file, .. } = environment.endpoint() else { return Ok(None) };
-        let is_imagined = missing == MissingDatabase::Imagine && file.as_ref().is_some_and(|file| !file.exists());
+    pub(crate) async fn start(
+        environment: &Environment,
+        missing: MissingDatabase,
+    ) -> Result<Option<Self>> {
+        let Endpoint::Embedded { file, .. } = environment.endpoint() else {
+            return Ok(None);
+        };
+        let is_imagined =
+            missing == MissingDatabase::Imagine && file.as_ref().is_some_and(|file| !file.exists());
         let database = match file {
             None => in_memory(environment.sample())?,
             Some(file) => open_file(file, environment.sample(), missing)?,
         };
-        let cannot_listen = |error| Error::failed("the embedded engine cannot listen on 127.0.0.1").with_source(error);
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(cannot_listen)?;
+        let cannot_listen = |error| {
+            Error::failed("the embedded engine cannot listen on 127.0.0.1").with_source(error)
+        };
+        let listener = TcpListener::bind(("127.0.0.1", 0))
+            .await
+            .map_err(cannot_listen)?;
         let url = format!("http://{}", listener.local_addr().map_err(cannot_listen)?);
         let (stop, stopped) = oneshot::channel::<()>();
-        tokio::spawn(dynoxide::server::serve_with_shutdown(listener, database, async {
-            let _ = stopped.await;
-        }));
-        Ok(Some(Self { url, is_imagined, _stop: stop }))
+        tokio::spawn(dynoxide::server::serve_with_shutdown(
+            listener,
+            database,
+            async {
+                let _ = stopped.await;
+            },
+        ));
+        Ok(Some(Self {
+            url,
+            is_imagined,
+            _stop: stop,
+        }))
     }
 
-    pub(super) fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         &self.url
     }
 }
@@ -56,8 +74,11 @@ fn open_file(file: &Path, sample: Option<&Path>, missing: MissingDatabase) -> Re
             (_, Some(sample)) => fill(file, sample)?,
             (MissingDatabase::Create, None) => backup::create_parent(file)?,
             (MissingDatabase::Refuse, None) => {
-                return Err(Error::not_found(format!("the embedded database {} does not exist", file.display()))
-                    .with_hint("restoredb creates it; or check LOCAL_AWS_ENDPOINT in the env file"));
+                return Err(Error::not_found(format!(
+                    "the embedded database {} does not exist",
+                    file.display()
+                ))
+                .with_hint("restoredb creates it; or check LOCAL_AWS_ENDPOINT in the env file"));
             }
         }
     }
@@ -78,21 +99,34 @@ fn fill(file: &Path, sample: &Path) -> Result<()> {
     let database = in_memory(Some(sample))?;
     backup::create_whole(file, |partial| {
         let path = text(partial)?;
-        database.vacuum_into(path).map_err(|error| unusable(path, error))
+        database
+            .vacuum_into(path)
+            .map_err(|error| unusable(path, error))
     })
 }
 
 fn load(database: &Database, sample: &Path) -> Result<()> {
     let refused = |error: String| {
-        Error::damaged(format!("the sample {} cannot be loaded: {error}", sample.display()))
-            .with_hint("check DYNADUMP_SAMPLE in the env file")
+        Error::damaged(format!(
+            "the sample {} cannot be loaded: {error}",
+            sample.display()
+        ))
+        .with_hint("check DYNADUMP_SAMPLE in the env file")
     };
     let source = Source::open(&SourceSpec::path(sample))?;
-    let schema = source.schema().ok_or_else(|| refused("it has no schema".into()))?;
-    let table = schema.table_name().ok_or_else(|| refused("its schema names no table".into()))?.to_owned();
+    let schema = source
+        .schema()
+        .ok_or_else(|| refused("it has no schema".into()))?;
+    let table = schema
+        .table_name()
+        .ok_or_else(|| refused("its schema names no table".into()))?
+        .to_owned();
     let create = schema.create_table_request(&table)?;
-    let request = serde_json::from_slice(&create.body).map_err(|error| refused(error.to_string()))?;
-    database.create_table(request).map_err(|error| refused(error.to_string()))?;
+    let request =
+        serde_json::from_slice(&create.body).map_err(|error| refused(error.to_string()))?;
+    database
+        .create_table(request)
+        .map_err(|error| refused(error.to_string()))?;
     let mut items = source.items()?;
     let mut batch: Vec<Bytes> = Vec::new();
     loop {
@@ -101,8 +135,11 @@ fn load(database: &Database, sample: &Path) -> Result<()> {
         batch.extend(item.map(|item| item.text));
         if batch.len() == limits::BATCH_WRITE_ITEMS || (last && !batch.is_empty()) {
             let body = batch_body(&table, &batch);
-            let request = serde_json::from_slice(&body).map_err(|error| refused(error.to_string()))?;
-            database.batch_write_item(request).map_err(|error| refused(error.to_string()))?;
+            let request =
+                serde_json::from_slice(&body).map_err(|error| refused(error.to_string()))?;
+            database
+                .batch_write_item(request)
+                .map_err(|error| refused(error.to_string()))?;
             batch.clear();
         }
         if last {
@@ -113,11 +150,16 @@ fn load(database: &Database, sample: &Path) -> Result<()> {
 
 fn text(path: &Path) -> Result<&str> {
     path.to_str().ok_or_else(|| {
-        Error::environment(format!("the path of the embedded database is not UTF-8: {}", path.display()))
+        Error::environment(format!(
+            "the path of the embedded database is not UTF-8: {}",
+            path.display()
+        ))
     })
 }
 
 fn unusable(what: &str, error: impl std::fmt::Display) -> Error {
-    Error::failed(format!("the embedded database {what} cannot be used: {error}"))
-        .with_hint("is it a database of this engine, and is the folder writable?")
+    Error::failed(format!(
+        "the embedded database {what} cannot be used: {error}"
+    ))
+    .with_hint("is it a database of this engine, and is the folder writable?")
 }

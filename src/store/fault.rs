@@ -13,15 +13,14 @@ use super::wire::{inflate, is_gzip};
 use crate::error::{Error, ErrorKind};
 
 /// What to do when credentials are missing or refused.
-pub(super) const CREDENTIALS_HINT: &str =
-    "check the credentials of this environment: keys or AWS_PROFILE in its env file; `aws sso login` for SSO";
+pub(crate) const CREDENTIALS_HINT: &str = "check the credentials of this environment: keys or AWS_PROFILE in its env file; `aws sso login` for SSO";
 
 /// The longest of DynamoDB's messages name some attributes; what is longer is not DynamoDB's.
 const MESSAGE_CHARACTERS: usize = 2000;
 
 /// What can be done about a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Class {
+pub(crate) enum Class {
     /// No connection to the endpoint.
     Unreachable,
     /// The server cannot prove that it is the one that was asked for.
@@ -48,12 +47,12 @@ pub(super) enum Class {
 
 /// A failed call.
 #[derive(Debug)]
-pub(super) struct Fault {
-    pub(super) class: Class,
+pub(crate) struct Fault {
+    pub(crate) class: Class,
     /// DynamoDB's error code, where it sent one.
-    pub(super) code: Option<String>,
+    pub(crate) code: Option<String>,
     /// DynamoDB's or the client's words.
-    pub(super) message: String,
+    pub(crate) message: String,
     /// Nothing that knows the operation answered.
     unknown: bool,
     source: Option<BoxError>,
@@ -61,16 +60,22 @@ pub(super) struct Fault {
 
 impl Fault {
     fn new(class: Class, message: impl Into<String>) -> Self {
-        Self { class, code: None, message: message.into(), unknown: false, source: None }
+        Self {
+            class,
+            code: None,
+            message: message.into(),
+            unknown: false,
+            source: None,
+        }
     }
 
     /// A response that arrived damaged or not whole.
-    pub(super) fn broken_body(message: impl Into<String>) -> Self {
+    pub(crate) fn broken_body(message: impl Into<String>) -> Self {
         Self::new(Class::Transient, message)
     }
 
     /// The same fault; where a damaged page is meant, it names the endpoint that sent it.
-    pub(super) fn sent_by(mut self, endpoint: &str) -> Self {
+    pub(crate) fn sent_by(mut self, endpoint: &str) -> Self {
         if self.class == Class::Transient {
             self.message = format!("{endpoint} sent a {}", self.message);
         }
@@ -78,50 +83,67 @@ impl Fault {
     }
 
     /// A response beyond every bound of the protocol: it would be the same again.
-    pub(super) fn endless_body() -> Self {
-        Self::new(Class::Other, format!("the response is longer than {} bytes", crate::limits::RESPONSE_BYTES))
+    pub(crate) fn endless_body() -> Self {
+        Self::new(
+            Class::Other,
+            format!(
+                "the response is longer than {} bytes",
+                crate::limits::RESPONSE_BYTES
+            ),
+        )
     }
 
     /// An answer that DynamoDB does not give: it would be the same again.
-    pub(super) fn not_dynamodb(message: impl Into<String>) -> Self {
-        Self { unknown: true, ..Self::new(Class::Other, message) }
+    pub(crate) fn not_dynamodb(message: impl Into<String>) -> Self {
+        Self {
+            unknown: true,
+            ..Self::new(Class::Other, message)
+        }
     }
 
     /// A call that did not end in time.
-    pub(super) fn timeout() -> Self {
+    pub(crate) fn timeout() -> Self {
         Self::new(Class::Transient, "the call timed out")
     }
 
     /// Items of a batch came back.
-    pub(super) fn unprocessed(left: usize, sent: usize) -> Self {
-        Self::new(Class::Throttled, format!("{left} of {sent} items unprocessed"))
+    pub(crate) fn unprocessed(left: usize, sent: usize) -> Self {
+        Self::new(
+            Class::Throttled,
+            format!("{left} of {sent} items unprocessed"),
+        )
     }
 
     /// A table that was there and is not any more.
-    pub(super) fn gone(message: &str) -> Self {
+    pub(crate) fn gone(message: &str) -> Self {
         Self::new(Class::NotFound, message)
     }
 
     /// The table was deleted, and another one has its name.
-    pub(super) fn created_again() -> Self {
-        Self::new(Class::Other, "the table was deleted and created again meanwhile")
+    pub(crate) fn created_again() -> Self {
+        Self::new(
+            Class::Other,
+            "the table was deleted and created again meanwhile",
+        )
     }
 
     /// The same fault, while the table is in `status`.
-    pub(super) fn while_table_is(mut self, status: &str) -> Self {
+    pub(crate) fn while_table_is(mut self, status: &str) -> Self {
         self.message = format!("{} (the table is {status})", self.message);
         self
     }
 
     /// The last fault of a run that has made no progress for so long.
-    pub(super) fn given_up(mut self, after: Duration) -> Self {
-        self.message =
-            format!("{}; this was the last answer of {after:?} without progress", self.message.trim_end_matches('.'));
+    pub(crate) fn given_up(mut self, after: Duration) -> Self {
+        self.message = format!(
+            "{}; this was the last answer of {after:?} without progress",
+            self.message.trim_end_matches('.')
+        );
         self
     }
 
     /// The same fault, told of a service beside DynamoDB that the endpoint may not have.
-    pub(super) fn of_service(mut self, service: &str) -> Self {
+    pub(crate) fn of_service(mut self, service: &str) -> Self {
         if self.unknown && self.class == Class::Other {
             self.message = format!("the endpoint does not serve {service}");
         }
@@ -129,28 +151,35 @@ impl Fault {
     }
 
     /// A request that cannot be made.
-    pub(super) fn impossible(message: impl Into<String>) -> Self {
+    pub(crate) fn impossible(message: impl Into<String>) -> Self {
         Self::new(Class::Other, message)
     }
 
     /// Whether the endpoint does not know the operation at all, rather than refusing this request.
-    pub(super) fn is_lack(&self) -> bool {
-        const WORDS: [&str; 4] = ["not implemented", "not yet implemented", "not supported", "unknown operation"];
+    pub(crate) fn is_lack(&self) -> bool {
+        const WORDS: [&str; 4] = [
+            "not implemented",
+            "not yet implemented",
+            "not supported",
+            "unknown operation",
+        ];
         match self.class {
             Class::Unreachable => true,
             Class::Throttled | Class::Skewed | Class::NotFound | Class::Denied => false,
             _ if self.unknown || names_a_lack(self.code.as_deref()) => true,
-            _ => WORDS.iter().any(|words| self.message.to_ascii_lowercase().contains(words)),
+            _ => WORDS
+                .iter()
+                .any(|words| self.message.to_ascii_lowercase().contains(words)),
         }
     }
 
-    pub(super) fn with_source(mut self, source: impl Into<BoxError>) -> Self {
+    pub(crate) fn with_source(mut self, source: impl Into<BoxError>) -> Self {
         self.source = Some(source.into());
         self
     }
 
     /// The same fault without this text in what the server said.
-    pub(super) fn without(mut self, secret: &str) -> Self {
+    pub(crate) fn without(mut self, secret: &str) -> Self {
         const HIDDEN: &str = "[hidden]";
         self.message = self.message.replace(secret, HIDDEN);
         self.code = self.code.map(|code| code.replace(secret, HIDDEN));
@@ -158,17 +187,20 @@ impl Fault {
     }
 
     /// Whether no credentials could be had, rather than that AWS refused those there are.
-    pub(super) fn lacks_credentials(&self) -> bool {
+    pub(crate) fn lacks_credentials(&self) -> bool {
         self.class == Class::Denied && self.code.is_none() && self.source.is_some()
     }
 
     /// Whether the same call may succeed later.
-    pub(super) fn is_passing(&self) -> bool {
-        matches!(self.class, Class::Unreachable | Class::Throttled | Class::Transient | Class::Skewed)
+    pub(crate) fn is_passing(&self) -> bool {
+        matches!(
+            self.class,
+            Class::Unreachable | Class::Throttled | Class::Transient | Class::Skewed
+        )
     }
 
     /// Whether it is the credentials that are refused or missing, and not what they may do: new ones may be had.
-    pub(super) fn is_of_credentials(&self) -> bool {
+    pub(crate) fn is_of_credentials(&self) -> bool {
         const CODES: [&str; 7] = [
             "ExpiredTokenException",
             "ExpiredToken",
@@ -179,11 +211,15 @@ impl Fault {
             "MissingAuthenticationTokenException",
         ];
         self.lacks_credentials()
-            || (self.class == Class::Denied && self.code.as_deref().is_some_and(|code| CODES.contains(&code)))
+            || (self.class == Class::Denied
+                && self
+                    .code
+                    .as_deref()
+                    .is_some_and(|code| CODES.contains(&code)))
     }
 
     /// Sorts what the SDK returned.
-    pub(super) fn of<E>(error: SdkError<E, HttpResponse>) -> Self
+    pub(crate) fn of<E>(error: SdkError<E, HttpResponse>) -> Self
     where
         E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
     {
@@ -195,49 +231,77 @@ impl Fault {
                 let packed = Packed::of(service.raw());
                 let code = service.err().code().map(ToOwned::to_owned).or(packed.code);
                 let status = service.raw().status().as_u16();
-                let message = match service.err().message().map(ToOwned::to_owned).or(packed.message) {
+                let message = match service
+                    .err()
+                    .message()
+                    .map(ToOwned::to_owned)
+                    .or(packed.message)
+                {
                     Some(message) => message,
-                    None if names_a_lack(code.as_deref()) => "the endpoint does not offer this operation".to_owned(),
+                    None if names_a_lack(code.as_deref()) => {
+                        "the endpoint does not offer this operation".to_owned()
+                    }
                     None if code.is_some() => "no message".to_owned(),
-                    None => format!("HTTP status {status} without a DynamoDB error; is this a DynamoDB endpoint?"),
+                    None => format!(
+                        "HTTP status {status} without a DynamoDB error; is this a DynamoDB endpoint?"
+                    ),
                 };
                 let class = class_of_words(code.as_deref(), status, &message);
-                Self { class, unknown: code.is_none(), code, message: shortened(message), source: None }
+                Self {
+                    class,
+                    unknown: code.is_none(),
+                    code,
+                    message: shortened(message),
+                    source: None,
+                }
             }
             SdkError::TimeoutError(_) => Self::timeout().with_source(error),
             SdkError::DispatchFailure(_) if find_distrust(&error) => {
-                Self::new(Class::Untrusted, "its certificate is not trusted").with_source(SourceOnly::of(error))
+                Self::new(Class::Untrusted, "its certificate is not trusted")
+                    .with_source(SourceOnly::of(error))
             }
             SdkError::DispatchFailure(_) if finds_no_tls(&error) => {
-                Self::new(Class::WithoutTls, "the server does not speak TLS").with_source(SourceOnly::of(error))
+                Self::new(Class::WithoutTls, "the server does not speak TLS")
+                    .with_source(SourceOnly::of(error))
             }
             _ if find::<CredentialsError>(&error).is_some() => {
-                Self::new(Class::Denied, "no usable AWS credentials").with_source(SourceOnly::of(error))
+                Self::new(Class::Denied, "no usable AWS credentials")
+                    .with_source(SourceOnly::of(error))
             }
             // The SDK gives a kind to what it would try again itself, such as a connection closed in place of an answer.
             SdkError::DispatchFailure(failure)
                 if failure.is_io() || failure.is_timeout() || failure.as_other().is_some() =>
             {
-                let class = if find_connect(&error) { Class::Unreachable } else { Class::Transient };
+                let class = if find_connect(&error) {
+                    Class::Unreachable
+                } else {
+                    Class::Transient
+                };
                 Self::new(class, "no connection").with_source(SourceOnly::of(error))
             }
             // An answer that is not HTTP: a status line, a length or a header that cannot be read.
             SdkError::DispatchFailure(failure) if failure.is_other() => {
-                Self::new(Class::Transient, "the answer is not valid HTTP").with_source(SourceOnly::of(error))
+                Self::new(Class::Transient, "the answer is not valid HTTP")
+                    .with_source(SourceOnly::of(error))
             }
             SdkError::ResponseError(response) => {
                 // An error's answer that broke off on its way tells nothing, whatever its status.
                 let cut_off = find::<std::io::Error>(&error).is_some();
                 let status = response.raw().status().as_u16();
-                let class = if cut_off { Class::Transient } else { class_of(None, status) };
+                let class = if cut_off {
+                    Class::Transient
+                } else {
+                    class_of(None, status)
+                };
                 Self::new(class, "the answer is not DynamoDB's").with_source(SourceOnly::of(error))
             }
-            _ => Self::new(Class::Other, "the call could not be made").with_source(SourceOnly::of(error)),
+            _ => Self::new(Class::Other, "the call could not be made")
+                .with_source(SourceOnly::of(error)),
         }
     }
 
     /// Words for one line: code and message.
-    pub(super) fn words(&self) -> String {
+    pub(crate) fn words(&self) -> String {
         match &self.code {
             Some(code) => format!("{code}: {}", self.message),
             None => self.message.clone(),
@@ -245,7 +309,7 @@ impl Fault {
     }
 
     /// The failure of `operation` as people are told.
-    pub(super) fn into_error(self, operation: &str, target: &str, endpoint: &str) -> Error {
+    pub(crate) fn into_error(self, operation: &str, target: &str, endpoint: &str) -> Error {
         let words = self.words();
         let what = format!("{operation} {target} failed: {words}");
         let error = match self.class {
@@ -277,7 +341,10 @@ impl Fault {
     }
 
     fn untrusted(self, endpoint: &str) -> Error {
-        let what = format!("{endpoint} cannot prove that it is this server: {}", self.message);
+        let what = format!(
+            "{endpoint} cannot prove that it is this server: {}",
+            self.message
+        );
         let error = Error::new(ErrorKind::NotFound, what).with_hint(
             "check the endpoint's name, and who is between; the certificate of an authority of your own is named by SSL_CERT_FILE",
         );
@@ -288,8 +355,11 @@ impl Fault {
     }
 
     fn without_tls(self, endpoint: &str) -> Error {
-        let error = Error::new(ErrorKind::NotFound, format!("{endpoint} does not speak TLS"))
-            .with_hint("an endpoint without TLS begins with http://, not https://");
+        let error = Error::new(
+            ErrorKind::NotFound,
+            format!("{endpoint} does not speak TLS"),
+        )
+        .with_hint("an endpoint without TLS begins with http://, not https://");
         match self.source {
             Some(source) => error.with_source(source),
             None => error,
@@ -303,7 +373,8 @@ impl Fault {
         } else {
             "check the endpoint and the network; --wait 60s waits until it answers"
         };
-        let error = Error::new(ErrorKind::NotFound, format!("no answer from {endpoint}")).with_hint(hint);
+        let error =
+            Error::new(ErrorKind::NotFound, format!("no answer from {endpoint}")).with_hint(hint);
         match self.source {
             Some(source) => error.with_source(source),
             None => error,
@@ -322,7 +393,10 @@ fn shortened(mut message: String) -> String {
 
 /// Whether the body of an answer is not the one that its checksum was made of.
 fn is_damaged(response: &HttpResponse) -> bool {
-    let expected = response.headers().get("x-amz-crc32").and_then(|value| value.parse::<u32>().ok());
+    let expected = response
+        .headers()
+        .get("x-amz-crc32")
+        .and_then(|value| value.parse::<u32>().ok());
     matches!((expected, response.body().bytes()), (Some(expected), Some(body)) if crc32fast::hash(body) != expected)
 }
 
@@ -337,11 +411,18 @@ struct Packed {
 
 impl Packed {
     fn of(response: &HttpResponse) -> Self {
-        let body = response.body().bytes().filter(|_| is_gzip(response.headers().get("content-encoding")));
+        let body = response
+            .body()
+            .bytes()
+            .filter(|_| is_gzip(response.headers().get("content-encoding")));
         let text = body.and_then(|body| inflate(body).ok());
-        let mut said: Self = text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+        let mut said: Self = text
+            .and_then(|text| serde_json::from_slice(&text).ok())
+            .unwrap_or_default();
         // `com.amazonaws.dynamodb.v20120810#ThrottlingException`
-        said.code = said.code.map(|code| code.rsplit('#').next().unwrap_or_default().to_owned());
+        said.code = said
+            .code
+            .map(|code| code.rsplit('#').next().unwrap_or_default().to_owned());
         said
     }
 }
@@ -382,7 +463,9 @@ fn class_of(code: Option<&str>, status: u16) -> Class {
         | "TooManyRequestsException"
         | "BandwidthLimitExceeded"
         | "LimitExceededException" => Class::Throttled,
-        "ValidationException" | "ItemCollectionSizeLimitExceededException" | "SerializationException" => Class::Invalid,
+        "ValidationException"
+        | "ItemCollectionSizeLimitExceededException"
+        | "SerializationException" => Class::Invalid,
         "ResourceNotFoundException" => Class::NotFound,
         "ResourceInUseException" => Class::InUse,
         "InternalServerError"
@@ -430,7 +513,9 @@ fn is_skew(message: &str) -> bool {
 }
 
 /// An error and the causes below it.
-fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+fn chain<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
     std::iter::successors(Some(error), |cause| (*cause).source())
 }
 
@@ -440,13 +525,20 @@ fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Optio
 
 /// Whether the connection could not be made at all: refused, no such host, no route.
 fn find_connect(error: &(dyn StdError + 'static)) -> bool {
-    use std::io::ErrorKind::{AddrNotAvailable, ConnectionRefused, HostUnreachable, NetworkUnreachable, NotFound};
+    use std::io::ErrorKind::{
+        AddrNotAvailable, ConnectionRefused, HostUnreachable, NetworkUnreachable, NotFound,
+    };
     let refused = find::<std::io::Error>(error).is_some_and(|io| {
-        matches!(io.kind(), ConnectionRefused | AddrNotAvailable | HostUnreachable | NetworkUnreachable | NotFound)
+        matches!(
+            io.kind(),
+            ConnectionRefused | AddrNotAvailable | HostUnreachable | NetworkUnreachable | NotFound
+        )
     });
     let text = chain(error).any(|cause| {
         let text = cause.to_string();
-        text.contains("dns error") || text.contains("tcp connect error") || text.contains("HTTP connect timeout")
+        text.contains("dns error")
+            || text.contains("tcp connect error")
+            || text.contains("HTTP connect timeout")
     });
     refused || text
 }
@@ -458,7 +550,11 @@ fn find_distrust(error: &(dyn StdError + 'static)) -> bool {
 
 /// Whether TLS got an answer that is none of its own, as from a server that speaks plain HTTP. The words are those of rustls.
 fn finds_no_tls(error: &(dyn StdError + 'static)) -> bool {
-    chain(error).any(|cause| cause.to_string().contains("received corrupt message of type InvalidContentType"))
+    chain(error).any(|cause| {
+        cause
+            .to_string()
+            .contains("received corrupt message of type InvalidContentType")
+    })
 }
 
 /// The innermost cause of an SDK error: its outer layers say "dispatch failure", which helps nobody.
@@ -486,10 +582,14 @@ impl StdError for SourceOnly {}
 #[cfg(test)]
 impl Fault {
     /// What an endpoint answers with this code and HTTP status.
-    pub(super) fn for_test(code: &str, status: u16, message: &str) -> Self {
+    pub(crate) fn for_test(code: &str, status: u16, message: &str) -> Self {
         let code = (!code.is_empty()).then(|| code.to_owned());
         let class = class_of_words(code.as_deref(), status, message);
-        Self { unknown: code.is_none(), code, ..Self::new(class, message) }
+        Self {
+            unknown: code.is_none(),
+            code,
+            ..Self::new(class, message)
+        }
     }
 }
 
@@ -501,12 +601,19 @@ mod tests {
     fn an_endpoint_without_the_operation_is_told_from_one_that_refuses() {
         for (code, status, message) in [
             ("UnknownOperationException", 400, ""),
-            ("InternalFailure", 501, "API for service 'application-autoscaling' not yet implemented or pro feature"),
+            (
+                "InternalFailure",
+                501,
+                "API for service 'application-autoscaling' not yet implemented or pro feature",
+            ),
             ("NotImplemented", 501, "x"),
             ("", 404, "<html>"),
             ("", 500, "<html>"),
         ] {
-            assert!(Fault::for_test(code, status, message).is_lack(), "{code} {status}");
+            assert!(
+                Fault::for_test(code, status, message).is_lack(),
+                "{code} {status}"
+            );
         }
         for (code, status, message) in [
             ("ResourceNotFoundException", 400, "Table: x not found"),
@@ -518,7 +625,10 @@ mod tests {
             ("", 403, "Forbidden"),
             ("", 429, ""),
         ] {
-            assert!(!Fault::for_test(code, status, message).is_lack(), "{code} {status}");
+            assert!(
+                !Fault::for_test(code, status, message).is_lack(),
+                "{code} {status}"
+            );
         }
         assert!(!Fault::timeout().is_lack());
     }
@@ -526,24 +636,64 @@ mod tests {
     #[test]
     fn credentials_that_may_be_renewed_are_told_from_what_they_may_not_do() {
         for (code, message, class, is_of_credentials) in [
-            ("ExpiredTokenException", "The security token included in the request is expired", Class::Denied, true),
-            ("UnrecognizedClientException", "The security token is invalid.", Class::Denied, true),
-            ("InvalidSignatureException", "The request signature we calculated does not match", Class::Denied, true),
-            ("InvalidSignatureException", "Signature expired: 20260101T000000Z is now earlier", Class::Skewed, false),
-            ("InvalidSignatureException", "Signature not yet current: 20300101T000000Z", Class::Skewed, false),
-            ("RequestTimeTooSkewed", "The difference is too large.", Class::Skewed, false),
-            ("AccessDeniedException", "User is not authorized", Class::Denied, false),
+            (
+                "ExpiredTokenException",
+                "The security token included in the request is expired",
+                Class::Denied,
+                true,
+            ),
+            (
+                "UnrecognizedClientException",
+                "The security token is invalid.",
+                Class::Denied,
+                true,
+            ),
+            (
+                "InvalidSignatureException",
+                "The request signature we calculated does not match",
+                Class::Denied,
+                true,
+            ),
+            (
+                "InvalidSignatureException",
+                "Signature expired: 20260101T000000Z is now earlier",
+                Class::Skewed,
+                false,
+            ),
+            (
+                "InvalidSignatureException",
+                "Signature not yet current: 20300101T000000Z",
+                Class::Skewed,
+                false,
+            ),
+            (
+                "RequestTimeTooSkewed",
+                "The difference is too large.",
+                Class::Skewed,
+                false,
+            ),
+            (
+                "AccessDeniedException",
+                "User is not authorized",
+                Class::Denied,
+                false,
+            ),
         ] {
             let fault = Fault::for_test(code, 400, message);
-            assert_eq!((fault.class, fault.is_of_credentials()), (class, is_of_credentials), "{code}: {message}");
+            assert_eq!(
+                (fault.class, fault.is_of_credentials()),
+                (class, is_of_credentials),
+                "{code}: {message}"
+            );
         }
     }
 
     #[test]
     fn a_limit_of_the_day_is_not_waited_out() {
         let limit = |message| Fault::for_test("LimitExceededException", 400, message);
-        let now =
-            limit("Subscriber limit exceeded: Only 500 tables can be created, updated, or deleted simultaneously");
+        let now = limit(
+            "Subscriber limit exceeded: Only 500 tables can be created, updated, or deleted simultaneously",
+        );
         assert!(now.is_passing());
         let later = limit(
             "Subscriber limit exceeded: Provisioned throughput decreases are limited within a given UTC day. After the first 4 \

@@ -23,20 +23,20 @@ const QUEUEING: u32 = 4;
 const NOISE: Duration = Duration::from_millis(20);
 
 /// Timers know no shorter time.
-pub(super) const TICK: Duration = Duration::from_millis(1);
+pub(crate) const TICK: Duration = Duration::from_millis(1);
 
 /// A waiting call looks again after this time at the latest: the rate may have changed.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// What the gates of one direction share: the bounds that people set.
-pub(super) struct Shared {
+pub(crate) struct Shared {
     most: usize,
     permits: Semaphore,
     cap: Mutex<Option<Arc<Pace>>>,
 }
 
 /// The gate of one direction and table.
-pub(super) struct Gate {
+pub(crate) struct Gate {
     shared: Arc<Shared>,
     permits: Semaphore,
     state: Mutex<State>,
@@ -65,7 +65,11 @@ struct Times {
 impl Times {
     fn add(&mut self, units: f64, time: Duration) {
         if units > self.units * 2.0 || self.shortest.is_zero() {
-            *self = Self { units, shortest: time, usual: time };
+            *self = Self {
+                units,
+                shortest: time,
+                usual: time,
+            };
         } else if units * 2.0 >= self.units {
             self.shortest = self.shortest.min(time);
             self.usual = (self.usual * 7 + time) / 8;
@@ -78,7 +82,7 @@ impl Times {
 }
 
 /// Leave to make one call. A call that ends without an answer to its price drops it.
-pub(super) struct Pass<'a> {
+pub(crate) struct Pass<'a> {
     gate: &'a Gate,
     _permits: [Option<SemaphorePermit<'a>>; 2],
     sent: Instant,
@@ -87,13 +91,17 @@ pub(super) struct Pass<'a> {
 
 impl Shared {
     /// At most so many calls in flight.
-    pub(super) fn new(most: Option<usize>) -> Self {
+    pub(crate) fn new(most: Option<usize>) -> Self {
         let most = most.unwrap_or(MOST).clamp(1, Semaphore::MAX_PERMITS);
-        Self { most, permits: Semaphore::new(most), cap: Mutex::default() }
+        Self {
+            most,
+            permits: Semaphore::new(most),
+            cap: Mutex::default(),
+        }
     }
 
     /// Keeps the consumption below a cap from now on. Of several the lowest holds.
-    pub(super) fn cap(&self, units_per_second: u32) {
+    pub(crate) fn cap(&self, units_per_second: u32) {
         let mut cap = self.cap.lock().unwrap_or_else(PoisonError::into_inner);
         if cap.as_ref().is_none_or(|cap| units_per_second < cap.cap()) {
             *cap = Some(Arc::new(Pace::new(units_per_second)));
@@ -101,26 +109,39 @@ impl Shared {
     }
 
     fn pace(&self) -> Option<Arc<Pace>> {
-        self.cap.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.cap
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
 impl Gate {
     /// A gate within bounds that other gates may share.
-    pub(super) fn sharing(shared: Arc<Shared>) -> Self {
+    pub(crate) fn sharing(shared: Arc<Shared>) -> Self {
         let first = FIRST.min(shared.most);
-        let state = State { limit: first, successes: 0, times: Times::default(), rate: Rate::new(Instant::now()) };
-        Self { shared, permits: Semaphore::new(first), state: Mutex::new(state), turn: tokio::sync::Mutex::default() }
+        let state = State {
+            limit: first,
+            successes: 0,
+            times: Times::default(),
+            rate: Rate::new(Instant::now()),
+        };
+        Self {
+            shared,
+            permits: Semaphore::new(first),
+            state: Mutex::new(state),
+            turn: tokio::sync::Mutex::default(),
+        }
     }
 
     /// A gate by itself.
     #[cfg(test)]
-    pub(super) fn new(most: Option<usize>) -> Self {
+    pub(crate) fn new(most: Option<usize>) -> Self {
         Self::sharing(Arc::new(Shared::new(most)))
     }
 
     #[cfg(test)]
-    pub(super) fn with_rate(rate: Rate) -> Self {
+    pub(crate) fn with_rate(rate: Rate) -> Self {
         let gate = Self::new(None);
         gate.state().rate = rate;
         gate
@@ -138,14 +159,19 @@ impl Gate {
 
     /// Waits for leave to make a call. What it holds is decided when its turn has come: `choose` is given the units it should cost
     /// at most, where they are limited, and says what it holds and costs.
-    pub(super) async fn pass_with<T>(&self, mut choose: impl FnMut(Option<f64>) -> (T, f64)) -> (Pass<'_>, T) {
+    pub(crate) async fn pass_with<T>(
+        &self,
+        mut choose: impl FnMut(Option<f64>) -> (T, f64),
+    ) -> (Pass<'_>, T) {
         let permit = self.permits.acquire().await.ok();
         let turn = self.turn.lock().await;
         let (chosen, units) = loop {
             let (chosen, units) = choose(self.call_budget());
             let now = Instant::now();
             let taken = self.state().rate.take(units, now);
-            let Err(wait) = taken else { break (chosen, units) };
+            let Err(wait) = taken else {
+                break (chosen, units);
+            };
             sleep(wait.clamp(TICK, LOOK_AGAIN)).await;
         };
         // Last, so that a table that is waited for keeps no other from being called.
@@ -154,18 +180,38 @@ impl Gate {
             cap.pay(units).await;
         }
         drop(turn);
-        (Pass { gate: self, _permits: [permit, shared], sent: Instant::now(), paid: units }, chosen)
+        (
+            Pass {
+                gate: self,
+                _permits: [permit, shared],
+                sent: Instant::now(),
+                paid: units,
+            },
+            chosen,
+        )
     }
 
     /// Calls that may be in flight, as things are: no more than use up the units there are, while others wait for their turn.
-    pub(super) fn calls(&self) -> usize {
+    pub(crate) fn calls(&self) -> usize {
         let state = self.state();
         let learned = state.rate.allowed(Instant::now()).unwrap_or(f64::INFINITY);
-        let capped = self.shared.pace().map_or(f64::INFINITY, |pace| f64::from(pace.cap()));
-        let in_flight = learned.min(capped) / state.rate.call_units() * state.times.usual.as_secs_f64();
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a float saturates")]
+        let capped = self
+            .shared
+            .pace()
+            .map_or(f64::INFINITY, |pace| f64::from(pace.cap()));
+        let in_flight =
+            learned.min(capped) / state.rate.call_units() * state.times.usual.as_secs_f64();
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a float saturates"
+        )]
         let useful = in_flight.ceil() as usize;
-        if learned.min(capped).is_finite() { state.limit.min(useful.saturating_add(1)) } else { state.limit }
+        if learned.min(capped).is_finite() {
+            state.limit.min(useful.saturating_add(1))
+        } else {
+            state.limit
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -175,7 +221,7 @@ impl Gate {
 
 impl Pass<'_> {
     /// The call was taken as a whole and cost so many units.
-    pub(super) fn taken(self, units: f64) {
+    pub(crate) fn taken(self, units: f64) {
         let now = Instant::now();
         let mut state = self.gate.state();
         state.rate.answered(self.sent, now, self.paid, units, 0.0);
@@ -192,9 +238,12 @@ impl Pass<'_> {
     }
 
     /// The call was throttled: so many units were taken, so many refused.
-    pub(super) fn throttled(self, units: f64, refused: f64) {
+    pub(crate) fn throttled(self, units: f64, refused: f64) {
         let refused = refused.max(f64::MIN_POSITIVE);
-        self.gate.state().rate.answered(self.sent, Instant::now(), self.paid, units, refused);
+        self.gate
+            .state()
+            .rate
+            .answered(self.sent, Instant::now(), self.paid, units, refused);
         self.settle(units);
     }
 

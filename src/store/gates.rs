@@ -8,36 +8,43 @@ use super::gate::{Gate, Shared};
 use super::price::{PagePrice, WritePrice};
 
 /// The gates of one direction.
-pub(super) struct Gates {
+pub(crate) struct Gates {
     shared: Arc<Shared>,
     of: Mutex<BTreeMap<String, Arc<Lane>>>,
 }
 
 /// The way to one table.
-pub(super) struct Lane {
-    pub(super) gate: Gate,
-    pub(super) page_price: PagePrice,
-    pub(super) write_price: WritePrice,
+pub(crate) struct Lane {
+    pub(crate) gate: Gate,
+    pub(crate) page_price: PagePrice,
+    pub(crate) write_price: WritePrice,
 }
 
 impl Gates {
     /// Gates for at most so many calls in flight.
-    pub(super) fn new(most: Option<usize>) -> Self {
-        Self { shared: Arc::new(Shared::new(most)), of: Mutex::default() }
+    pub(crate) fn new(most: Option<usize>) -> Self {
+        Self {
+            shared: Arc::new(Shared::new(most)),
+            of: Mutex::default(),
+        }
     }
 
     /// Keeps the consumption of all tables together below a cap from now on. Of several the lowest holds.
-    pub(super) fn cap(&self, units_per_second: u32) {
+    pub(crate) fn cap(&self, units_per_second: u32) {
         self.shared.cap(units_per_second);
     }
 
-    pub(super) fn of(&self, table: &str) -> Arc<Lane> {
+    pub(crate) fn of(&self, table: &str) -> Arc<Lane> {
         let mut of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(lane) = of.get(table) {
             return Arc::clone(lane);
         }
         let gate = Gate::sharing(Arc::clone(&self.shared));
-        let lane = Arc::new(Lane { gate, page_price: PagePrice::default(), write_price: WritePrice::default() });
+        let lane = Arc::new(Lane {
+            gate,
+            page_price: PagePrice::default(),
+            write_price: WritePrice::default(),
+        });
         of.insert(table.to_owned(), Arc::clone(&lane));
         lane
     }
@@ -60,9 +67,17 @@ mod tests {
         let (one, other) = (gates.of("one"), gates.of("other"));
         let _first = one.gate.pass_with(|_| ((), 1.0)).await;
         let second = other.gate.pass_with(|_| ((), 1.0)).await;
-        assert!(timeout(NOTHING, one.gate.pass_with(|_| ((), 1.0))).await.is_err());
+        assert!(
+            timeout(NOTHING, one.gate.pass_with(|_| ((), 1.0)))
+                .await
+                .is_err()
+        );
         drop(second);
-        assert!(timeout(NOTHING, one.gate.pass_with(|_| ((), 1.0))).await.is_ok());
+        assert!(
+            timeout(NOTHING, one.gate.pass_with(|_| ((), 1.0)))
+                .await
+                .is_ok()
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -71,7 +86,13 @@ mod tests {
         gates.cap(100);
         let began = Instant::now();
         for table in ["one", "other", "one", "other"] {
-            gates.of(table).gate.pass_with(|_| ((), 50.0)).await.0.taken(50.0);
+            gates
+                .of(table)
+                .gate
+                .pass_with(|_| ((), 50.0))
+                .await
+                .0
+                .taken(50.0);
         }
         let took = began.elapsed().as_secs_f64();
         assert!((2.0..2.1).contains(&took), "{took} s for 200 units");
@@ -84,7 +105,13 @@ mod tests {
         gates.cap(10);
         gates.cap(100);
         let began = Instant::now();
-        gates.of("poor").gate.pass_with(|_| ((), 20.0)).await.0.taken(20.0);
+        gates
+            .of("poor")
+            .gate
+            .pass_with(|_| ((), 20.0))
+            .await
+            .0
+            .taken(20.0);
         let took = began.elapsed().as_secs_f64();
         assert!((2.0..2.1).contains(&took), "{took} s for 20 units");
     }
@@ -108,8 +135,12 @@ mod tests {
                             (quote.limit, quote.units)
                         };
                         let (pass, limit) = lane.gate.pass_with(choose).await;
-                        consumed.lock().unwrap().push((began.elapsed().as_secs_f64(), cost));
-                        tokio::time::sleep(Duration::from_millis(150 + 37 * segment as u64 % 101)).await;
+                        consumed
+                            .lock()
+                            .unwrap()
+                            .push((began.elapsed().as_secs_f64(), cost));
+                        tokio::time::sleep(Duration::from_millis(150 + 37 * segment as u64 % 101))
+                            .await;
                         lane.page_price.learn(1000, cost, limit);
                         pass.taken(cost);
                     }
@@ -122,22 +153,43 @@ mod tests {
             let within = consumed.iter().filter(|(at, _)| (from..to).contains(at));
             within.map(|(_, cost)| cost).sum::<f64>()
         };
-        let most = consumed.iter().map(|(at, _)| all(*at, at + 10.0)).fold(0.0, f64::max);
+        let most = consumed
+            .iter()
+            .map(|(at, _)| all(*at, at + 10.0))
+            .fold(0.0, f64::max);
         assert!(most <= 10.2 * f64::from(CAP), "{most} units in ten seconds");
-        assert!(all(5.0, 40.0) >= 35.0 * 0.97 * f64::from(CAP), "{} units from 5 s on", all(5.0, 40.0));
+        assert!(
+            all(5.0, 40.0) >= 35.0 * 0.97 * f64::from(CAP),
+            "{} units from 5 s on",
+            all(5.0, 40.0)
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_table_that_refuses_does_not_slow_another() {
         let gates = Gates::new(None);
         let poor = gates.of("poor");
-        let budget = async |table: &str| gates.of(table).gate.pass_with(|budget| (budget, 1.0)).await.1;
+        let budget = async |table: &str| {
+            gates
+                .of(table)
+                .gate
+                .pass_with(|budget| (budget, 1.0))
+                .await
+                .1
+        };
         // A bucket that takes one unit in ten milliseconds, and is asked for two.
         let began = Instant::now();
         while budget("poor").await.is_none() {
-            assert!(began.elapsed() < Duration::from_secs(5), "nothing was learned");
+            assert!(
+                began.elapsed() < Duration::from_secs(5),
+                "nothing was learned"
+            );
             tokio::time::sleep(Duration::from_millis(10)).await;
-            poor.gate.pass_with(|_| ((), 2.0)).await.0.throttled(1.0, 1.0);
+            poor.gate
+                .pass_with(|_| ((), 2.0))
+                .await
+                .0
+                .throttled(1.0, 1.0);
         }
         assert_eq!(budget("rich").await, None);
     }

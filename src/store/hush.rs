@@ -15,7 +15,7 @@ const SHORTEST: usize = 8;
 
 /// What one call sends that nobody may read.
 #[derive(Clone, Default)]
-pub(super) struct Hush(Arc<Mutex<Vec<String>>>);
+pub(crate) struct Hush(Arc<Mutex<Vec<String>>>);
 
 impl fmt::Debug for Hush {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -25,14 +25,16 @@ impl fmt::Debug for Hush {
 
 impl Hush {
     /// For a call with these headers.
-    pub(super) fn of_headers<'a>(headers: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
+    pub(crate) fn of_headers<'a>(headers: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
         Self(Arc::new(Mutex::new(secrets(headers))))
     }
 
     /// The same fault without what the call sent.
-    pub(super) fn kept_in(&self, fault: Fault) -> Fault {
+    pub(crate) fn kept_in(&self, fault: Fault) -> Fault {
         let secrets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        secrets.iter().fold(fault, |fault, secret| fault.without(secret))
+        secrets
+            .iter()
+            .fold(fault, |fault, secret| fault.without(secret))
     }
 }
 
@@ -48,7 +50,8 @@ impl Intercept for Hush {
         _components: &RuntimeComponents,
         _config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = secrets(context.request().headers().iter());
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) =
+            secrets(context.request().headers().iter());
         Ok(())
     }
 }
@@ -61,7 +64,8 @@ fn secrets<'a>(headers: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<String>
             "x-amz-security-token" => secrets.push(value),
             // Names of the scheme and of headers tell nothing; the key and the signature do.
             "authorization" => secrets.extend(value.split(['=', '/', ',', ' ']).filter(|part| {
-                part.bytes().any(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+                part.bytes()
+                    .any(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
                     && !part.starts_with("AWS4")
                     && !matches!(*part, "Credential" | "SignedHeaders" | "Signature")
             })),

@@ -99,7 +99,10 @@ pub struct ScanPage {
 /// Room in memory for one page. Pages for which there is none wait on their connections, so that many calls may be in flight and
 /// memory stays flat.
 #[derive(Debug, Default)]
-pub struct Room(#[expect(dead_code, reason = "what it does it does when it is dropped")] Option<OwnedSemaphorePermit>);
+pub struct Room(
+    #[expect(dead_code, reason = "what it does it does when it is dropped")]
+    Option<OwnedSemaphorePermit>,
+);
 
 #[cfg(test)]
 impl Room {
@@ -151,7 +154,11 @@ pub trait ReadStore: Send + Sync {
 
     /// Which of `settings` this endpoint cannot have, each with the endpoint's words. Changes nothing. A setting that is not
     /// named may still be refused.
-    fn lacking(&self, table: &str, settings: &[Setting]) -> impl Future<Output = BTreeMap<Setting, String>> + Send;
+    fn lacking(
+        &self,
+        table: &str,
+        settings: &[Setting],
+    ) -> impl Future<Output = BTreeMap<Setting, String>> + Send;
 
     /// Number of the table's on-demand backups, up to a hundred; `None` where the endpoint does not tell.
     fn backups(&self, table: &str) -> impl Future<Output = Option<usize>> + Send;
@@ -179,8 +186,11 @@ pub trait ReadStore: Send + Sync {
 pub trait WriteStore: ReadStore {
     /// Asks for a new table; it may not be `ACTIVE` yet when this returns. Returns the optional settings of the request that an
     /// engine other than AWS refused, each with its words: the table is made without them.
-    fn create(&self, table: &str, request: &CreateTable)
-    -> impl Future<Output = Result<Vec<(Setting, String)>>> + Send;
+    fn create(
+        &self,
+        table: &str,
+        request: &CreateTable,
+    ) -> impl Future<Output = Result<Vec<(Setting, String)>>> + Send;
 
     /// Brings one setting back. The table may be busy with it when this returns.
     fn apply(&self, table: &str, call: &SettingCall) -> impl Future<Output = Result<()>> + Send;
@@ -195,8 +205,18 @@ pub trait WriteStore: ReadStore {
     fn delete(&self, table: &str) -> impl Future<Output = Result<()>> + Send;
 
     /// Writes up to 25 items with different keys, until each is acknowledged or refused. `key` is the table's.
-    fn write(&self, table: &str, key: &KeySchema, items: Vec<Bytes>) -> impl Future<Output = Result<Written>> + Send;
+    fn write(
+        &self,
+        table: &str,
+        key: &KeySchema,
+        items: Vec<Bytes>,
+    ) -> impl Future<Output = Result<Written>> + Send;
 
     /// Writes one item unless the table has one with its key. `key` is the table's.
-    fn write_new(&self, table: &str, key: &KeySchema, item: Bytes) -> impl Future<Output = Result<Written>> + Send;
+    fn write_new(
+        &self,
+        table: &str,
+        key: &KeySchema,
+        item: Bytes,
+    ) -> impl Future<Output = Result<Written>> + Send;
 }

@@ -20,7 +20,7 @@ const USED: f64 = 0.99;
 
 /// A token bucket that starts empty (no burst at the start) and is paid before each call with what the call is thought to cost;
 /// the difference is settled afterwards.
-pub(super) struct Pace {
+pub(crate) struct Pace {
     cap: u32,
     units_per_second: f64,
     state: Mutex<State>,
@@ -34,24 +34,32 @@ struct State {
 }
 
 impl Pace {
-    pub(super) fn new(cap: u32) -> Self {
-        let state = State { units: 0.0, at: Instant::now() };
+    pub(crate) fn new(cap: u32) -> Self {
+        let state = State {
+            units: 0.0,
+            at: Instant::now(),
+        };
         let units_per_second = f64::from(cap.max(1)) * USED;
-        Self { cap, units_per_second, state: Mutex::new(state), settled: Notify::new() }
+        Self {
+            cap,
+            units_per_second,
+            state: Mutex::new(state),
+            settled: Notify::new(),
+        }
     }
 
     /// Units per second at most.
-    pub(super) fn cap(&self) -> u32 {
+    pub(crate) fn cap(&self) -> u32 {
         self.cap
     }
 
     /// Units that one call should cost at most.
-    pub(super) fn call_budget(&self) -> f64 {
+    pub(crate) fn call_budget(&self) -> f64 {
         self.units_per_second * CALL_SHARE
     }
 
     /// Pays for one call in advance, once the cap allows the call.
-    pub(super) async fn pay(&self, units: f64) {
+    pub(crate) async fn pay(&self, units: f64) {
         {
             let mut state = self.state();
             self.refill(&mut state);
@@ -73,7 +81,7 @@ impl Pace {
     }
 
     /// Settles the difference between what was paid and what the call cost.
-    pub(super) fn settle(&self, paid: f64, cost: f64) {
+    pub(crate) fn settle(&self, paid: f64, cost: f64) {
         let mut state = self.state();
         self.refill(&mut state);
         state.units += paid - cost;
@@ -101,7 +109,13 @@ mod tests {
     use super::*;
 
     /// What `callers` at a time consume under a cap, each with the time; `costs` in turn, priced wrongly by `error`.
-    async fn consumption(cap: u32, callers: usize, costs: &[f64], error: f64, seconds: u64) -> Vec<(f64, f64)> {
+    async fn consumption(
+        cap: u32,
+        callers: usize,
+        costs: &[f64],
+        error: f64,
+        seconds: u64,
+    ) -> Vec<(f64, f64)> {
         let pace = Pace::new(cap);
         let began = Instant::now();
         let consumed = Mutex::new(Vec::new());
@@ -117,7 +131,10 @@ mod tests {
                 if began.elapsed() > Duration::from_secs(seconds) {
                     return;
                 }
-                consumed.lock().unwrap().push((began.elapsed().as_secs_f64(), cost));
+                consumed
+                    .lock()
+                    .unwrap()
+                    .push((began.elapsed().as_secs_f64(), cost));
                 pace.settle(cost * error, cost);
             }
         };
@@ -125,7 +142,11 @@ mod tests {
         let mut calls: Vec<_> = (0..callers).map(|_| Box::pin(call())).collect();
         std::future::poll_fn(|context| {
             calls.retain_mut(|call| call.as_mut().poll(context).is_pending());
-            if calls.is_empty() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+            if calls.is_empty() {
+                std::task::Poll::Ready(())
+            } else {
+                std::task::Poll::Pending
+            }
         })
         .await;
         drop(calls);
@@ -136,7 +157,9 @@ mod tests {
     fn most_in_ten_seconds(consumed: &[(f64, f64)]) -> f64 {
         let starts = consumed.iter().map(|(start, _)| *start);
         let sums = starts.map(|start| {
-            let within = consumed.iter().filter(|(at, _)| (start..start + 10.0).contains(at));
+            let within = consumed
+                .iter()
+                .filter(|(at, _)| (start..start + 10.0).contains(at));
             within.map(|(_, cost)| cost).sum::<f64>()
         });
         sums.fold(0.0, f64::max)
@@ -168,7 +191,11 @@ mod tests {
         let pace = Pace::new(64);
         let started = Instant::now();
         pace.pay(128.0).await;
-        assert!(started.elapsed() >= Duration::from_secs(2), "{:?}", started.elapsed());
+        assert!(
+            started.elapsed() >= Duration::from_secs(2),
+            "{:?}",
+            started.elapsed()
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -195,6 +222,10 @@ mod tests {
         pace.settle(0.5, 50.5);
         let started = Instant::now();
         pace.pay(0.5).await;
-        assert!(started.elapsed() >= Duration::from_secs(10), "{:?}", started.elapsed());
+        assert!(
+            started.elapsed() >= Duration::from_secs(10),
+            "{:?}",
+            started.elapsed()
+        );
     }
 }

@@ -11,7 +11,7 @@ use super::fault::Fault;
 
 /// Finds a cycle in the positions at which the pages of one list end (Brent's algorithm).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct CycleDetector {
+pub(crate) struct CycleDetector {
     anchor: Option<u128>,
     /// Pages since the anchor was set.
     pages: u64,
@@ -24,18 +24,24 @@ impl CycleDetector {
     ///
     /// # Errors
     /// An earlier page ended there.
-    pub(super) fn advance(&mut self, position: &str) -> Result<(), Fault> {
+    pub(crate) fn advance(&mut self, position: &str) -> Result<(), Fault> {
         self.pass(xxh3_128(position.as_bytes()))
     }
 
     fn pass(&mut self, position: u128) -> Result<(), Fault> {
         if self.anchor == Some(position) {
-            return Err(Fault::not_dynamodb("a page ends where an earlier page ended, so the list has no end"));
+            return Err(Fault::not_dynamodb(
+                "a page ends where an earlier page ended, so the list has no end",
+            ));
         }
 
         self.pages += 1;
         if self.pages >= self.limit {
-            *self = Self { anchor: Some(position), pages: 0, limit: (self.limit * 2).max(1) };
+            *self = Self {
+                anchor: Some(position),
+                pages: 0,
+                limit: (self.limit * 2).max(1),
+            };
         }
         Ok(())
     }
@@ -68,14 +74,20 @@ impl PageKey {
     ///
     /// # Errors
     /// It is not a key, or an earlier page of the segment ended there.
-    pub(super) fn after(previous: Option<&Self>, json: &str) -> Result<Self, Fault> {
-        let attributes = serde_json::from_str::<Map<String, Value>>(json).ok().filter(|key| !key.is_empty());
-        let attributes = attributes.ok_or_else(|| Fault::not_dynamodb("LastEvaluatedKey is not a key"))?;
+    pub(crate) fn after(previous: Option<&Self>, json: &str) -> Result<Self, Fault> {
+        let attributes = serde_json::from_str::<Map<String, Value>>(json)
+            .ok()
+            .filter(|key| !key.is_empty());
+        let attributes =
+            attributes.ok_or_else(|| Fault::not_dynamodb("LastEvaluatedKey is not a key"))?;
 
         // The same key may come with other spaces, or with its attributes in another order.
         let mut cycle = previous.map_or_else(CycleDetector::default, |previous| previous.cycle);
         cycle.advance(&Value::Object(attributes).to_string())?;
-        Ok(Self { json: json.into(), cycle })
+        Ok(Self {
+            json: json.into(),
+            cycle,
+        })
     }
 }
 
@@ -117,7 +129,9 @@ mod tests {
     #[test]
     fn a_key_that_is_spelled_in_another_way_is_the_same() {
         let first = PageKey::after(None, r#"{"pk":{"S":"a"},"sk":{"N":"1"}}"#).unwrap();
-        assert!(PageKey::after(Some(&first), r#"{ "sk": {"N":"1"}, "pk": {"S":"\u0061"} }"#).is_err());
+        assert!(
+            PageKey::after(Some(&first), r#"{ "sk": {"N":"1"}, "pk": {"S":"\u0061"} }"#).is_err()
+        );
     }
 
     #[test]
@@ -128,7 +142,17 @@ mod tests {
 
     #[test]
     fn what_is_not_an_object_with_attributes_is_not_a_key() {
-        for text in ["{}", "[]", "\"a\"", "7", "true", "null", "", "{", r#"{"a":{"S":"x"}}, "Limit": 1"#] {
+        for text in [
+            "{}",
+            "[]",
+            "\"a\"",
+            "7",
+            "true",
+            "null",
+            "",
+            "{",
+            r#"{"a":{"S":"x"}}, "Limit": 1"#,
+        ] {
             assert_eq!(PageKey::from_json(text), None, "{text}");
         }
     }

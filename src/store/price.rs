@@ -19,7 +19,7 @@ const SHORT_PAGES: u32 = 32;
 
 /// The price of Scan pages, learned from those that came.
 #[derive(Default)]
-pub(super) struct PagePrice(Mutex<Option<Learned>>);
+pub(crate) struct PagePrice(Mutex<Option<Learned>>);
 
 #[derive(Clone, Copy)]
 struct Learned {
@@ -47,35 +47,51 @@ impl Whole {
         if units >= self.units {
             return Self { units, short: 0 };
         }
-        let lower = if self.short < SHORT_PAGES { self.units } else { self.units + (units - self.units) / 8.0 };
-        Self { units: lower, short: self.short.saturating_add(1) }
+        let lower = if self.short < SHORT_PAGES {
+            self.units
+        } else {
+            self.units + (units - self.units) / 8.0
+        };
+        Self {
+            units: lower,
+            short: self.short.saturating_add(1),
+        }
     }
 }
 
 /// What the next page is asked for.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct PageQuote {
+pub(crate) struct PageQuote {
     /// Read units it is thought to cost.
-    pub(super) units: f64,
+    pub(crate) units: f64,
     /// Items at most.
-    pub(super) limit: Option<u32>,
+    pub(crate) limit: Option<u32>,
 }
 
 impl PagePrice {
     /// The page to ask for within `budget` units; `wanted` items at most.
-    pub(super) fn quote(&self, budget: Option<f64>, wanted: Option<u32>) -> PageQuote {
+    pub(crate) fn quote(&self, budget: Option<f64>, wanted: Option<u32>) -> PageQuote {
         let learned = *self.state();
-        let whole = learned.map(|learned| learned.page.units).filter(|units| *units > 0.0).unwrap_or(WHOLE_PAGE);
+        let whole = learned
+            .map(|learned| learned.page.units)
+            .filter(|units| *units > 0.0)
+            .unwrap_or(WHOLE_PAGE);
         let limit = match (budget.filter(|budget| *budget < whole), learned) {
             (None, _) => None,
             (Some(_), None) => Some(1),
             (Some(budget), Some(learned)) => {
-                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a float saturates")]
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "a float saturates"
+                )]
                 let affordable = (budget / learned.item.max(f64::MIN_POSITIVE)) as u32;
                 Some(affordable.min(learned.limit.saturating_mul(GROWTH)).max(1))
             }
         };
-        let limit = limit.map_or(wanted, |limit| Some(wanted.map_or(limit, |wanted| wanted.min(limit))));
+        let limit = limit.map_or(wanted, |limit| {
+            Some(wanted.map_or(limit, |wanted| wanted.min(limit)))
+        });
         let units = match (limit, learned) {
             (None, _) => whole,
             (Some(_), None) => 1.0,
@@ -85,15 +101,25 @@ impl PagePrice {
     }
 
     /// Takes note of a page that came.
-    pub(super) fn learn(&self, items: u64, units: f64, limit: Option<u32>) {
+    pub(crate) fn learn(&self, items: u64, units: f64, limit: Option<u32>) {
         let mut state = self.state();
         #[expect(clippy::cast_precision_loss, reason = "items of a page")]
         let item = units / items.max(1) as f64;
-        let old = state.unwrap_or(Learned { item, page: Whole::default(), limit: 1 });
+        let old = state.unwrap_or(Learned {
+            item,
+            page: Whole::default(),
+            limit: 1,
+        });
         *state = Some(Learned {
             item: old.item + (item - old.item) / 4.0,
-            page: if limit.is_none() { old.page.after(units) } else { old.page },
-            limit: limit.unwrap_or_else(|| u32::try_from(items).unwrap_or(u32::MAX)).max(1),
+            page: if limit.is_none() {
+                old.page.after(units)
+            } else {
+                old.page
+            },
+            limit: limit
+                .unwrap_or_else(|| u32::try_from(items).unwrap_or(u32::MAX))
+                .max(1),
         });
     }
 
@@ -103,34 +129,44 @@ impl PagePrice {
 }
 
 /// The price of writes: what the items cost by their size, times what the table's indexes add.
-pub(super) struct WritePrice {
+pub(crate) struct WritePrice {
     /// Units consumed for each unit of the items' own size, smoothed.
     factor: Mutex<f64>,
 }
 
 impl Default for WritePrice {
     fn default() -> Self {
-        Self { factor: Mutex::new(1.0) }
+        Self {
+            factor: Mutex::new(1.0),
+        }
     }
 }
 
 /// The items that go into the next call.
 #[derive(Debug)]
-pub(super) struct Part {
-    pub(super) items: usize,
+pub(crate) struct Part {
+    pub(crate) items: usize,
     /// Write units it is thought to cost.
-    pub(super) units: f64,
+    pub(crate) units: f64,
     /// Write units of the items alone.
     own: f64,
 }
 
 impl WritePrice {
     /// So many of the first of `group` as cost no more than `budget` units, at least one.
-    pub(super) fn part(&self, group: &[Bytes], budget: Option<f64>) -> Part {
+    pub(crate) fn part(&self, group: &[Bytes], budget: Option<f64>) -> Part {
         let factor = *self.factor();
-        let mut part = Part { items: 0, units: 0.0, own: 0.0 };
+        let mut part = Part {
+            items: 0,
+            units: 0.0,
+            own: 0.0,
+        };
         for item in group {
-            let own = if budget.is_some() { own_units(item) } else { rough_units(item) };
+            let own = if budget.is_some() {
+                own_units(item)
+            } else {
+                rough_units(item)
+            };
             if part.items > 0 && budget.is_some_and(|budget| part.units + own * factor > budget) {
                 break;
             }
@@ -142,11 +178,15 @@ impl WritePrice {
     }
 
     /// Tells the gate what a call has cost, and learns from it.
-    pub(super) fn settle(&self, pass: Pass<'_>, part: &Part, rest: &Remainder) {
+    pub(crate) fn settle(&self, pass: Pass<'_>, part: &Part, rest: &Remainder) {
         let refused: f64 = rest.unprocessed.iter().map(|item| own_units(item)).sum();
         let mut factor = self.factor();
         // An engine that tells no consumption is taken to consume what DynamoDB would.
-        let units = if rest.write_units > 0.0 { rest.write_units } else { (part.own - refused).max(0.0) * *factor };
+        let units = if rest.write_units > 0.0 {
+            rest.write_units
+        } else {
+            (part.own - refused).max(0.0) * *factor
+        };
         if rest.unprocessed.is_empty() {
             if part.own > 0.0 {
                 *factor += (units / part.own - *factor) / 8.0;
@@ -163,13 +203,19 @@ impl WritePrice {
 }
 
 /// Units of an item by DynamoDB's count. One that cannot be counted will be refused, which costs next to nothing.
-#[expect(clippy::cast_precision_loss, reason = "an item has at most some hundreds of units")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "an item has at most some hundreds of units"
+)]
 fn own_units(item: &[u8]) -> f64 {
     item_size(item).map_or(1.0, |bytes| write_units(bytes) as f64)
 }
 
 /// Units of an item by the length of its text, which is about the size and costs nothing to know.
-#[expect(clippy::cast_precision_loss, reason = "an item has at most some thousands of units")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "an item has at most some thousands of units"
+)]
 fn rough_units(item: &[u8]) -> f64 {
     write_units(item.len() as u64) as f64
 }
@@ -190,15 +236,29 @@ mod tests {
         }
         assert_eq!(limits, [1, 4, 16, 64, 80, 80]);
         assert_eq!(price.quote(Some(10.0), Some(7)).limit, Some(7));
-        assert_eq!(price.quote(Some(0.1), None).limit, Some(1), "less than an item cannot be asked for");
+        assert_eq!(
+            price.quote(Some(0.1), None).limit,
+            Some(1),
+            "less than an item cannot be asked for"
+        );
     }
 
     #[test]
     fn a_page_without_a_budget_is_whole() {
         let price = PagePrice::default();
-        assert_eq!(price.quote(None, None), PageQuote { units: 128.0, limit: None });
+        assert_eq!(
+            price.quote(None, None),
+            PageQuote {
+                units: 128.0,
+                limit: None
+            }
+        );
         price.learn(100, 256.0, None);
-        assert_eq!(price.quote(Some(200.0), None).limit, Some(78), "a consistent page costs twice as much");
+        assert_eq!(
+            price.quote(Some(200.0), None).limit,
+            Some(78),
+            "a consistent page costs twice as much"
+        );
         assert_eq!(price.quote(Some(256.0), None).limit, None);
     }
 
@@ -211,7 +271,10 @@ mod tests {
         };
         after(128.0);
         for _ in 0..32 {
-            assert!((127.9..128.1).contains(&after(3.0)), "as many segments end at once");
+            assert!(
+                (127.9..128.1).contains(&after(3.0)),
+                "as many segments end at once"
+            );
         }
         assert!((127.9..128.1).contains(&after(128.0)));
         let short: Vec<_> = (0..64).map(|_| after(3.0)).collect();
@@ -224,8 +287,16 @@ mod tests {
         let group = vec![item; 25];
         let price = WritePrice::default();
         assert_eq!(price.part(&group, None).items, 25);
-        assert_eq!(price.part(&group, Some(10.0)).items, 5, "an item is two units");
-        assert_eq!(price.part(&group, Some(1.0)).items, 1, "less than an item cannot be sent");
+        assert_eq!(
+            price.part(&group, Some(10.0)).items,
+            5,
+            "an item is two units"
+        );
+        assert_eq!(
+            price.part(&group, Some(1.0)).items,
+            1,
+            "less than an item cannot be sent"
+        );
         *price.factor() = 3.0;
         assert_eq!(price.part(&group, Some(13.0)).items, 2);
     }

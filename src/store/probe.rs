@@ -21,10 +21,16 @@ use crate::schema::Setting;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Which of `settings` the endpoint cannot have, each with the endpoint's words.
-pub(super) async fn lacking(client: &Arc<Client>, table: &str, settings: &[Setting]) -> BTreeMap<Setting, String> {
+pub(crate) async fn lacking(
+    client: &Arc<Client>,
+    table: &str,
+    settings: &[Setting],
+) -> BTreeMap<Setting, String> {
     let mut probes = JoinSet::new();
     for setting in settings.iter().copied() {
-        let Some((look, body)) = probe(client.host, table, setting) else { continue };
+        let Some((look, body)) = probe(client.host, table, setting) else {
+            continue;
+        };
         let client = Arc::clone(client);
         probes.spawn(async move {
             let answer = client.look(look, Bytes::from(body.to_string()));
@@ -40,7 +46,8 @@ pub(super) async fn lacking(client: &Arc<Client>, table: &str, settings: &[Setti
 fn probe(host: Host, table: &str, setting: Setting) -> Option<(Look, Value)> {
     let by_name = json!({"TableName": table});
     // The table may not exist yet, so its ARN is not known; one that is wrong tells as much.
-    let by_arn = || json!({"ResourceArn": format!("arn:aws:dynamodb:us-east-1:000000000000:table/{table}")});
+    let by_arn =
+        || json!({"ResourceArn": format!("arn:aws:dynamodb:us-east-1:000000000000:table/{table}")});
     match (host, setting) {
         (Host::Aws, _) => None,
         (_, Setting::Ttl) => Some((Look::TimeToLive, by_name)),
@@ -49,7 +56,10 @@ fn probe(host: Host, table: &str, setting: Setting) -> Option<(Look, Value)> {
         (_, Setting::Insights) => Some((Look::ContributorInsights, by_name)),
         (_, Setting::Policy) => Some((Look::ResourcePolicy, by_arn())),
         (_, Setting::Kinesis) => Some((Look::KinesisDestinations, by_name)),
-        (_, Setting::Autoscaling) => Some((Look::ScalableTargets, json!({"ServiceNamespace": "dynamodb"}))),
+        (_, Setting::Autoscaling) => Some((
+            Look::ScalableTargets,
+            json!({"ServiceNamespace": "dynamodb"}),
+        )),
         // AWS serves streams at an endpoint of their own, engines at the same one.
         (Host::Local, Setting::Stream) => Some((Look::Streams, json!({}))),
         _ => None,
@@ -57,14 +67,19 @@ fn probe(host: Host, table: &str, setting: Setting) -> Option<(Look, Value)> {
 }
 
 /// Number of the table's on-demand backups on the first page; `None` when the endpoint does not tell.
-pub(super) async fn backups(client: &Arc<Client>, table: &str) -> Option<usize> {
+pub(crate) async fn backups(client: &Arc<Client>, table: &str) -> Option<usize> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct Page {
         backup_summaries: Vec<IgnoredAny>,
     }
     let body = Bytes::from(json!({"TableName": table}).to_string());
-    let answer = client.retry().clock().within(PATIENCE, client.look(Look::Backups, body)).await?.ok()?;
+    let answer = client
+        .retry()
+        .clock()
+        .within(PATIENCE, client.look(Look::Backups, body))
+        .await?
+        .ok()?;
     let page: Page = serde_json::from_slice(&answer).ok()?;
     Some(page.backup_summaries.len())
 }

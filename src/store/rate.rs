@@ -94,7 +94,7 @@ const BURST: f64 = 0.02;
 
 /// The pace of one direction, read or write.
 #[derive(Debug)]
-pub(super) struct Rate {
+pub(crate) struct Rate {
     trust: Trust,
     /// How long the next trial that fails is remembered.
     distrust: Duration,
@@ -181,14 +181,18 @@ struct Recent {
 }
 
 impl Rate {
-    pub(super) fn new(now: Instant) -> Self {
+    pub(crate) fn new(now: Instant) -> Self {
         Self {
             trust: Trust::Watching(None),
             distrust: FIRST_DISTRUST,
             starvation: None,
             small: f64::INFINITY,
             sized: now,
-            recent: Recent { since: now, units: 0.0, rate: 0.0 },
+            recent: Recent {
+                since: now,
+                units: 0.0,
+                rate: 0.0,
+            },
             level: 0.0,
             filled: now,
             call_units: 1.0,
@@ -196,7 +200,7 @@ impl Rate {
     }
 
     /// Units per second that may be asked for; `None` while nothing is limited.
-    pub(super) fn allowed(&self, now: Instant) -> Option<f64> {
+    pub(crate) fn allowed(&self, now: Instant) -> Option<f64> {
         match &self.trust {
             Trust::Limited(limit) => Some(limit.allowed(now, self.call_units)),
             Trust::Watching(_) | Trust::Distrusting(_) => None,
@@ -204,19 +208,24 @@ impl Rate {
     }
 
     /// Units of a call, smoothed.
-    pub(super) fn call_units(&self) -> f64 {
+    pub(crate) fn call_units(&self) -> f64 {
         self.call_units
     }
 
     /// Units that one call should cost at most.
-    pub(super) fn call_budget(&self, now: Instant) -> Option<f64> {
-        let budget = self.allowed(now).map_or(f64::INFINITY, |allowed| allowed * CALL_SHARE).min(self.small);
+    pub(crate) fn call_budget(&self, now: Instant) -> Option<f64> {
+        let budget = self
+            .allowed(now)
+            .map_or(f64::INFINITY, |allowed| allowed * CALL_SHARE)
+            .min(self.small);
         budget.is_finite().then_some(budget)
     }
 
     /// Takes leave for a call of so many units, or says how long to wait before asking again.
-    pub(super) fn take(&mut self, units: f64, now: Instant) -> Result<(), Duration> {
-        let Some(allowed) = self.allowed(now) else { return Ok(()) };
+    pub(crate) fn take(&mut self, units: f64, now: Instant) -> Result<(), Duration> {
+        let Some(allowed) = self.allowed(now) else {
+            return Ok(());
+        };
         let earned = (now - self.filled).as_secs_f64() * allowed;
         self.level = (self.level + earned).min(allowed * BURST);
         self.filled = now;
@@ -228,12 +237,21 @@ impl Rate {
     }
 
     /// Notes the answer to a call that was sent at `sent` for `paid` units.
-    pub(super) fn answered(&mut self, sent: Instant, now: Instant, paid: f64, accepted: f64, refused: f64) {
+    pub(crate) fn answered(
+        &mut self,
+        sent: Instant,
+        now: Instant,
+        paid: f64,
+        accepted: f64,
+        refused: f64,
+    ) {
         self.recent.add(accepted, now);
         self.note_size(now, paid, accepted, refused);
         let call_units = self.call_units;
         match &mut self.trust {
-            Trust::Watching(None) if refused > 0.0 => self.trust = Trust::Watching(Some(Measured::new(now))),
+            Trust::Watching(None) if refused > 0.0 => {
+                self.trust = Trust::Watching(Some(Measured::new(now)));
+            }
             Trust::Watching(Some(seen)) => {
                 seen.add(accepted, refused);
                 if refused > 0.0 {
@@ -242,7 +260,11 @@ impl Rate {
             }
             Trust::Limited(limit) => {
                 limit.answered(sent, accepted, refused, call_units);
-                if limit.trial.as_ref().is_some_and(|trial| trial.has_failed(now)) {
+                if limit
+                    .trial
+                    .as_ref()
+                    .is_some_and(|trial| trial.has_failed(now))
+                {
                     self.trust = Trust::Distrusting(now + self.distrust);
                     self.distrust = (self.distrust * 2).min(LONGEST_DISTRUST);
                 } else if refused > 0.0 {
@@ -277,7 +299,10 @@ impl Rate {
             self.starvation = None;
             return;
         }
-        let starvation = self.starvation.get_or_insert(Starvation { since: now, calls: 0 });
+        let starvation = self.starvation.get_or_insert(Starvation {
+            since: now,
+            calls: 0,
+        });
         starvation.calls += 1;
         if starvation.calls >= REFUSED_IN_A_ROW && now - starvation.since >= STARVED {
             (self.small, self.sized) = ((paid * SMALLER).min(self.small).max(1.0), now);
@@ -287,7 +312,9 @@ impl Rate {
 
     /// Limits the rate, once refusals are neither few nor rare.
     fn watched(&mut self, now: Instant) {
-        let Trust::Watching(Some(seen)) = &self.trust else { return };
+        let Trust::Watching(Some(seen)) = &self.trust else {
+            return;
+        };
         if let Some(takes) = seen.rate(now).filter(|_| seen.is_refusing()) {
             let trial = Some(Trial::new(takes, seen, now));
             self.trust = Trust::Limited(Limit {
@@ -306,7 +333,9 @@ impl Rate {
 
     fn refused(&mut self, sent: Instant, now: Instant) {
         let recent = self.recent.rate(now);
-        let Trust::Limited(limit) = &mut self.trust else { return };
+        let Trust::Limited(limit) = &mut self.trust else {
+            return;
+        };
         // One burst of refusals counts once.
         if sent > limit.refused && now - limit.refused >= SHORT_MEASUREMENT {
             limit.refuse(now, recent, self.call_units);
@@ -354,7 +383,11 @@ impl Limit {
         self.measured.add(accepted, refused);
         // What a probe finds refused was asked for beyond the rate on trial.
         let is_probe = self.probing(sent, call_units) > 0.0;
-        if let Some(trial) = self.trial.as_mut().filter(|trial| sent > trial.after.since && !is_probe) {
+        if let Some(trial) = self
+            .trial
+            .as_mut()
+            .filter(|trial| sent > trial.after.since && !is_probe)
+        {
             trial.after.add(accepted, refused);
         }
     }
@@ -370,9 +403,17 @@ impl Limit {
             self.measured = Measured::new(now);
         } else if let Some(measured) = seen.rate(now) {
             let is_near = (measured / self.takes - 1.0).abs() < 0.05;
-            self.takes = if is_near { f64::midpoint(self.takes, measured) } else { measured };
+            self.takes = if is_near {
+                f64::midpoint(self.takes, measured)
+            } else {
+                measured
+            };
             // A bucket that has overflowed meanwhile hides what the table takes; two measurements in a row that agree say it.
-            self.certainty = if is_near { Certainty::Confirmed } else { Certainty::Measured };
+            self.certainty = if is_near {
+                Certainty::Confirmed
+            } else {
+                Certainty::Measured
+            };
             if !is_near || self.takes < former * DRIFT || self.takes > former {
                 self.tried = self.takes;
             }
@@ -386,7 +427,9 @@ impl Limit {
             Some(trial) if trial.is_second => {}
             Some(trial) => (trial.is_second, trial.after) = (true, Measured::new(now)),
         }
-        self.takes = self.takes.max(self.trial.as_ref().map_or(SLOWEST, |trial| trial.floor));
+        self.takes = self
+            .takes
+            .max(self.trial.as_ref().map_or(SLOWEST, |trial| trial.floor));
         self.refused = now;
     }
 }
@@ -405,7 +448,8 @@ impl Trial {
     fn has_failed(&self, now: Instant) -> bool {
         let is_decided = (self.is_second && self.after.rate(now).is_some()) || self.is_over(now);
         // Those of a small table may be that rare.
-        let is_often = f64::from(self.after.refusing) * SHORTEST_HOLD >= (now - self.after.since).as_secs_f64();
+        let is_often = f64::from(self.after.refusing) * SHORTEST_HOLD
+            >= (now - self.after.since).as_secs_f64();
         is_decided
             && is_often
             && self.after.refusing >= TRIAL_REFUSALS
@@ -431,7 +475,14 @@ fn probe(seconds: f64) -> f64 {
 
 impl Measured {
     fn new(since: Instant) -> Self {
-        Self { since, accepted: 0.0, refused: 0.0, accepting: 0, refusing: 0, calls: 0 }
+        Self {
+            since,
+            accepted: 0.0,
+            refused: 0.0,
+            accepting: 0,
+            refusing: 0,
+            calls: 0,
+        }
     }
 
     fn add(&mut self, accepted: f64, refused: f64) {
@@ -465,7 +516,11 @@ impl Recent {
     fn add(&mut self, units: f64, now: Instant) {
         let time = (now - self.since).as_secs_f64();
         if time >= 0.25 {
-            *self = Self { since: now, units: 0.0, rate: self.units / time };
+            *self = Self {
+                since: now,
+                units: 0.0,
+                rate: self.units / time,
+            };
         }
         self.units += units;
     }
@@ -473,7 +528,11 @@ impl Recent {
     /// Units per second of the last quarter of a second or so.
     fn rate(&self, now: Instant) -> f64 {
         let time = (now - self.since).as_secs_f64();
-        if time < 0.1 && self.rate > 0.0 { self.rate } else { self.units / time.max(0.01) }
+        if time < 0.1 && self.rate > 0.0 {
+            self.rate
+        } else {
+            self.units / time.max(0.01)
+        }
     }
 }
 

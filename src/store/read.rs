@@ -33,8 +33,8 @@ struct ScanRest<'a> {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct ConsumedCapacity {
-    pub(super) capacity_units: Option<f64>,
+pub(crate) struct ConsumedCapacity {
+    pub(crate) capacity_units: Option<f64>,
 }
 
 #[derive(Deserialize)]
@@ -46,18 +46,23 @@ struct NamesPage {
 }
 
 /// The text of a JSON string, quotes included.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
 impl Client {
     /// `DescribeTable`, verbatim; `None` when there is no such table.
-    pub(super) async fn describe(&self, table: &str) -> Result<Option<TableSchema>> {
+    pub(crate) async fn describe(&self, table: &str) -> Result<Option<TableSchema>> {
         let body = Bytes::from(format!(r#"{{"TableName":{}}}"#, quoted(table)));
-        let answer = self.run("DescribeTable", || self.send_describe_table(table, body.clone())).await;
+        let answer = self
+            .run("DescribeTable", || {
+                self.send_describe_table(table, body.clone())
+            })
+            .await;
         match answer {
             Ok(text) => {
-                let schema = TableSchema::parse(&text).map_err(|error| self.no_description(table, error))?;
+                let schema =
+                    TableSchema::parse(&text).map_err(|error| self.no_description(table, error))?;
                 self.remember(table, &schema);
                 Ok(Some(schema))
             }
@@ -68,25 +73,34 @@ impl Client {
 
     /// An answer to `DescribeTable` that describes nothing: it says more about who answers than about the table.
     fn no_description(&self, table: &str, error: Error) -> Error {
-        Error::failed(format!("the answer to DescribeTable {table} describes no table"))
-            .with_hint(format!("is {} a DynamoDB endpoint?", self.endpoint()))
-            .with_source(error)
+        Error::failed(format!(
+            "the answer to DescribeTable {table} describes no table"
+        ))
+        .with_hint(format!("is {} a DynamoDB endpoint?", self.endpoint()))
+        .with_source(error)
     }
 
     /// Names of tables, in DynamoDB's order, at most [`NAMES_LISTED`].
-    pub(super) async fn table_names(&self) -> Result<Vec<String>> {
+    pub(crate) async fn table_names(&self) -> Result<Vec<String>> {
         let mut names = Vec::new();
         let mut body = Bytes::from_static(b"{}");
         let mut cycle = CycleDetector::default();
         loop {
-            let answer = self.run("ListTables", || self.send_list_tables(body.clone())).await;
+            let answer = self
+                .run("ListTables", || self.send_list_tables(body.clone()))
+                .await;
             let text = answer.map_err(|fault| self.tell(fault, "ListTables", "of this account"))?;
             let page: NamesPage = parse(&text, "ListTables")?;
             names.extend(page.table_names);
             match page.last_evaluated_table_name {
                 Some(last) if names.len() < NAMES_LISTED => {
-                    cycle.advance(&last).map_err(|fault| self.tell(fault, "ListTables", "of this account"))?;
-                    body = Bytes::from(format!(r#"{{"ExclusiveStartTableName":{}}}"#, quoted(&last)));
+                    cycle
+                        .advance(&last)
+                        .map_err(|fault| self.tell(fault, "ListTables", "of this account"))?;
+                    body = Bytes::from(format!(
+                        r#"{{"ExclusiveStartTableName":{}}}"#,
+                        quoted(&last)
+                    ));
                 }
                 _ => return Ok(names),
             }
@@ -94,13 +108,19 @@ impl Client {
     }
 
     /// One page of a Scan.
-    pub(super) async fn scan(&self, request: &ScanRequest) -> Result<ScanPage> {
-        let answer = self.run_on("Scan", Some(&request.table), || self.scan_once(request)).await;
+    pub(crate) async fn scan(&self, request: &ScanRequest) -> Result<ScanPage> {
+        let answer = self
+            .run_on("Scan", Some(&request.table), || self.scan_once(request))
+            .await;
         answer.map_err(|fault| {
             let is_refused = fault.class == Class::Invalid && !request.selection.is_empty();
             let words = fault.message.clone();
             let error = self.tell(fault, "Scan", &place(request));
-            if is_refused { refused_selection(&words, error) } else { error }
+            if is_refused {
+                refused_selection(&words, error)
+            } else {
+                error
+            }
         })
     }
 
@@ -115,7 +135,9 @@ impl Client {
         self.retry().called();
         let with_gzip = self.wire().asks();
         let sent = self.retry().now();
-        let page = self.send_scan(&request.table, scan_body(request, quote.limit), with_gzip).await;
+        let page = self
+            .send_scan(&request.table, scan_body(request, quote.limit), with_gzip)
+            .await;
         let page = page.and_then(|(body, room)| {
             let page = scan_page(body, request).map_err(|fault| fault.sent_by(self.endpoint()))?;
             Ok(ScanPage { room, ..page })
@@ -128,7 +150,8 @@ impl Client {
                 } else {
                     read_units(page.items.text_bytes(), request.consistent_read)
                 };
-                self.wire().answered(with_gzip, page.wire.inflated, self.retry().since(sent));
+                self.wire()
+                    .answered(with_gzip, page.wire.inflated, self.retry().since(sent));
                 lane.page_price.learn(page.looked_at, units, quote.limit);
                 pass.taken(units);
             }
@@ -148,9 +171,16 @@ fn refused_selection(words: &str, error: Error) -> Error {
 
 fn scan_body(request: &ScanRequest, limit: Option<u32>) -> Bytes {
     use std::fmt::Write;
-    let mut body = format!(r#"{{"TableName":{},"ReturnConsumedCapacity":"TOTAL""#, quoted(&request.table));
+    let mut body = format!(
+        r#"{{"TableName":{},"ReturnConsumedCapacity":"TOTAL""#,
+        quoted(&request.table)
+    );
     if request.total_segments > 1 {
-        let _ = write!(body, r#","Segment":{},"TotalSegments":{}"#, request.segment, request.total_segments);
+        let _ = write!(
+            body,
+            r#","Segment":{},"TotalSegments":{}"#,
+            request.segment, request.total_segments
+        );
     }
     if request.consistent_read {
         body.push_str(r#","ConsistentRead":true"#);
@@ -169,7 +199,12 @@ fn scan_body(request: &ScanRequest, limit: Option<u32>) -> Bytes {
 /// The table, and the segment if it is read in several.
 fn place(request: &ScanRequest) -> String {
     if request.total_segments > 1 {
-        format!("{} segment {} of {}", request.table, request.segment + 1, request.total_segments)
+        format!(
+            "{} segment {} of {}",
+            request.table,
+            request.segment + 1,
+            request.total_segments
+        )
     } else {
         request.table.clone()
     }
@@ -192,10 +227,14 @@ fn scan_page(body: Body, request: &ScanRequest) -> Result<ScanPage, Fault> {
     let rest = scan_rest(&cut.rest)?;
     let items = cut.items.len() as u64;
     if rest.items.is_none() && rest.count.is_none() {
-        return Err(Fault::broken_body("page with neither items nor their count"));
+        return Err(Fault::broken_body(
+            "page with neither items nor their count",
+        ));
     }
     if let Some(count) = rest.count.filter(|count| *count != items) {
-        return Err(Fault::broken_body(format!("page that says Count {count} but holds {items} items")));
+        return Err(Fault::broken_body(format!(
+            "page that says Count {count} but holds {items} items"
+        )));
     }
     Ok(ScanPage {
         next: next_key(&rest, request)?,
@@ -203,25 +242,31 @@ fn scan_page(body: Body, request: &ScanRequest) -> Result<ScanPage, Fault> {
         items: cut.items,
         keys: Arc::new(keys),
         room: Room::default(),
-        read_units: rest.consumed_capacity.and_then(|capacity| capacity.capacity_units).unwrap_or(0.0),
+        read_units: rest
+            .consumed_capacity
+            .and_then(|capacity| capacity.capacity_units)
+            .unwrap_or(0.0),
         wire,
     })
 }
 
 /// What a Scan response says besides its items.
 fn scan_rest(rest: &[u8]) -> Result<ScanRest<'_>, Fault> {
-    serde_json::from_slice(rest).map_err(|error| Fault::broken_body("damaged page").with_source(error))
+    serde_json::from_slice(rest)
+        .map_err(|error| Fault::broken_body("damaged page").with_source(error))
 }
 
 /// Where the page after this one starts.
 fn next_key(rest: &ScanRest<'_>, request: &ScanRequest) -> Result<Option<PageKey>, Fault> {
     let last = rest.last_evaluated_key.filter(|key| key.get() != "null");
-    last.map(|key| PageKey::after(request.start.as_ref(), key.get())).transpose()
+    last.map(|key| PageKey::after(request.start.as_ref(), key.get()))
+        .transpose()
 }
 
 fn parse<'a, T: Deserialize<'a>>(text: &'a [u8], operation: &str) -> Result<T> {
-    serde_json::from_slice(text)
-        .map_err(|error| Error::failed(format!("the answer to {operation} cannot be read")).with_source(error))
+    serde_json::from_slice(text).map_err(|error| {
+        Error::failed(format!("the answer to {operation} cannot be read")).with_source(error)
+    })
 }
 
 #[cfg(test)]
@@ -231,7 +276,13 @@ mod tests {
     use crate::store::WireBytes;
 
     fn key() -> KeySchema {
-        KeySchema { partition: KeyAttribute { name: "a".to_owned(), kind: KeyType::S }, sort: None }
+        KeySchema {
+            partition: KeyAttribute {
+                name: "a".to_owned(),
+                kind: KeyType::S,
+            },
+            sort: None,
+        }
     }
 
     fn request(start: Option<PageKey>) -> ScanRequest {
@@ -249,14 +300,24 @@ mod tests {
     }
 
     fn page_of(text: &'static [u8]) -> Result<ScanPage, Fault> {
-        scan_page(Body { text: Bytes::from_static(text), wire: WireBytes::default() }, &request(None))
+        scan_page(
+            Body {
+                text: Bytes::from_static(text),
+                wire: WireBytes::default(),
+            },
+            &request(None),
+        )
     }
 
     #[test]
     fn a_page_whose_count_is_wrong_is_asked_for_again() {
         let fault = page_of(br#"{"Items":[{"a":{"S":"x"}}],"Count":2}"#).unwrap_err();
         assert!(fault.is_passing());
-        assert!(fault.message.contains("Count 2 but holds 1"), "{}", fault.message);
+        assert!(
+            fault.message.contains("Count 2 but holds 1"),
+            "{}",
+            fault.message
+        );
     }
 
     #[test]
@@ -267,7 +328,8 @@ mod tests {
 
     #[test]
     fn the_last_key_goes_back_byte_for_byte() {
-        let page = br#"{"Count":0,"Items":[],"LastEvaluatedKey":{"n":{"N":"1.50"}, "s":{"S":"\u00e9"}}}"#;
+        let page =
+            br#"{"Count":0,"Items":[],"LastEvaluatedKey":{"n":{"N":"1.50"}, "s":{"S":"\u00e9"}}}"#;
         let next = page_of(page).unwrap().next;
         let request = request(next);
         assert_eq!(

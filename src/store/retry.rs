@@ -30,7 +30,7 @@ const SILENCE: Duration = Duration::from_secs(10);
 const SHORTEST_SILENCE: Duration = Duration::from_secs(1);
 
 /// How failed calls are tried again.
-pub(super) struct Retry {
+pub(crate) struct Retry {
     give_up_after: Duration,
     clock: Arc<RunningClock>,
     state: Mutex<State>,
@@ -52,27 +52,35 @@ struct State {
 impl State {
     /// Since when nothing goes forward, for a caller that made progress at `started`.
     fn silent_since(&self, started: Duration) -> Duration {
-        [self.last_success, self.first_call].into_iter().flatten().fold(started, Duration::max)
+        [self.last_success, self.first_call]
+            .into_iter()
+            .flatten()
+            .fold(started, Duration::max)
     }
 }
 
 impl Retry {
-    pub(super) fn new(give_up_after: Duration, reporter: Arc<dyn Reporter>) -> Self {
-        Self { give_up_after, clock: RunningClock::start(), state: Mutex::default(), reporter }
+    pub(crate) fn new(give_up_after: Duration, reporter: Arc<dyn Reporter>) -> Self {
+        Self {
+            give_up_after,
+            clock: RunningClock::start(),
+            state: Mutex::default(),
+            reporter,
+        }
     }
 
     /// The clock by which the time without progress is measured.
-    pub(super) fn clock(&self) -> &RunningClock {
+    pub(crate) fn clock(&self) -> &RunningClock {
         &self.clock
     }
 
     /// The running time so far.
-    pub(super) fn now(&self) -> Duration {
+    pub(crate) fn now(&self) -> Duration {
         self.clock.now()
     }
 
     /// Waits between attempts: exponential from 50 ms to 10 s, jittered, without end.
-    pub(super) fn waits() -> impl Iterator<Item = Duration> + Send + use<> {
+    pub(crate) fn waits() -> impl Iterator<Item = Duration> + Send + use<> {
         ExponentialBuilder::default()
             .with_min_delay(SHORTEST_WAIT)
             .with_max_delay(LONGEST_WAIT)
@@ -83,28 +91,28 @@ impl Retry {
     }
 
     /// The running time since `start`.
-    pub(super) fn since(&self, start: Duration) -> Duration {
+    pub(crate) fn since(&self, start: Duration) -> Duration {
         self.now().saturating_sub(start)
     }
 
     /// How long nothing may succeed.
-    pub(super) fn give_up_after(&self) -> Duration {
+    pub(crate) fn give_up_after(&self) -> Duration {
         self.give_up_after
     }
 
     /// Says something worth a line.
-    pub(super) fn inform(&self, text: String) {
+    pub(crate) fn inform(&self, text: String) {
         self.reporter.report(Event::Info(text));
     }
 
     /// Notes that a call goes out.
-    pub(super) fn called(&self) {
+    pub(crate) fn called(&self) {
         let now = self.now();
         self.state().first_call.get_or_insert(now);
     }
 
     /// Notes that a call succeeded.
-    pub(super) fn succeeded(&self) {
+    pub(crate) fn succeeded(&self) {
         let now = self.now();
         let told = {
             let mut state = self.state();
@@ -114,36 +122,48 @@ impl Retry {
             std::mem::take(&mut state.told)
         };
         if told {
-            self.reporter.report(Event::Info("calls succeed again".to_owned()));
+            self.reporter
+                .report(Event::Info("calls succeed again".to_owned()));
         }
     }
 
     /// Whether any call has succeeded yet.
-    pub(super) fn has_worked(&self) -> bool {
+    pub(crate) fn has_worked(&self) -> bool {
         self.state().last_success.is_some()
     }
 
     /// Waits before the next attempt, and says why to those who ask for every retry.
-    pub(super) async fn rest(
+    pub(crate) async fn rest(
         &self,
         operation: &str,
         reason: &str,
         waits: &mut (impl Iterator<Item = Duration> + Send),
     ) {
-        let wait = waits.next().unwrap_or(LONGEST_WAIT).min(self.longest_wait());
-        self.reporter.report(Event::Retry { reason: format!("{operation}: {reason}"), wait });
+        let wait = waits
+            .next()
+            .unwrap_or(LONGEST_WAIT)
+            .min(self.longest_wait());
+        self.reporter.report(Event::Retry {
+            reason: format!("{operation}: {reason}"),
+            wait,
+        });
         tokio::time::sleep(wait).await;
     }
 
     fn longest_wait(&self) -> Duration {
         let (now, last) = (self.now(), self.state().last_success);
-        let is_amid_success = last.is_some_and(|last| now.saturating_sub(last) < LONGEST_WAIT_AMID_SUCCESS);
-        if is_amid_success { LONGEST_WAIT_AMID_SUCCESS } else { LONGEST_WAIT }
+        let is_amid_success =
+            last.is_some_and(|last| now.saturating_sub(last) < LONGEST_WAIT_AMID_SUCCESS);
+        if is_amid_success {
+            LONGEST_WAIT_AMID_SUCCESS
+        } else {
+            LONGEST_WAIT
+        }
     }
 
     /// Waits before the next attempt after `fault`, or gives it back when it is time to give up. `started` is when the caller
     /// last made progress by itself.
-    pub(super) async fn pause(
+    pub(crate) async fn pause(
         &self,
         operation: &str,
         fault: Fault,
@@ -152,7 +172,9 @@ impl Retry {
     ) -> Result<(), Fault> {
         let (now, resumed) = self.clock.look();
         // After a pause, half of the time remains at least: calls that timed out because of the pause are made again.
-        let started = resumed.map_or(started, |resumed| started.max(resumed.saturating_sub(self.give_up_after / 2)));
+        let started = resumed.map_or(started, |resumed| {
+            started.max(resumed.saturating_sub(self.give_up_after / 2))
+        });
         let since = self.state().silent_since(started);
         let silence = now.saturating_sub(since);
         if silence >= self.give_up_after {
@@ -169,7 +191,9 @@ impl Retry {
         {
             let mut state = self.state();
             let first = SILENCE.min(self.give_up_after / 2).max(SHORTEST_SILENCE);
-            let next = *state.next_word.get_or_insert(now.saturating_sub(silence) + first);
+            let next = *state
+                .next_word
+                .get_or_insert(now.saturating_sub(silence) + first);
             if now < next {
                 return;
             }
@@ -207,7 +231,12 @@ mod tests {
 
     impl Heard {
         fn warnings(&self) -> usize {
-            self.0.lock().unwrap().iter().filter(|event| matches!(event, Event::Warning(_))).count()
+            self.0
+                .lock()
+                .unwrap()
+                .iter()
+                .filter(|event| matches!(event, Event::Warning(_)))
+                .count()
         }
     }
 
@@ -215,7 +244,14 @@ mod tests {
         let started = retry.now();
         let mut waits = Retry::waits();
         loop {
-            retry.pause("Scan", Fault::for_test("ThrottlingException", 400, "slow down"), started, &mut waits).await?;
+            retry
+                .pause(
+                    "Scan",
+                    Fault::for_test("ThrottlingException", 400, "slow down"),
+                    started,
+                    &mut waits,
+                )
+                .await?;
         }
     }
 
@@ -225,10 +261,18 @@ mod tests {
         let retry = Retry::new(Duration::from_mins(5), heard.clone());
         let started = Instant::now();
         let fault = fails(&retry).await.unwrap_err();
-        assert!(fault.words().contains("slow down") && fault.words().contains("300s"), "{}", fault.words());
+        assert!(
+            fault.words().contains("slow down") && fault.words().contains("300s"),
+            "{}",
+            fault.words()
+        );
         let took = started.elapsed();
         assert!((300..=310).contains(&took.as_secs()), "{took:?}");
-        assert!((3..=8).contains(&heard.warnings()), "{} warnings in five minutes", heard.warnings());
+        assert!(
+            (3..=8).contains(&heard.warnings()),
+            "{} warnings in five minutes",
+            heard.warnings()
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -241,7 +285,10 @@ mod tests {
             let started = retry.now();
             tokio::time::sleep(Duration::from_secs(400)).await;
             retry.called();
-            retry.pause("PutItem", fault(), started, &mut Retry::waits()).await.expect("one fault is no reason");
+            retry
+                .pause("PutItem", fault(), started, &mut Retry::waits())
+                .await
+                .expect("one fault is no reason");
             retry.succeeded();
         }
         assert_eq!(heard.warnings(), 0, "calls succeed as often as they may");
@@ -256,7 +303,10 @@ mod tests {
         let fault = || Fault::timeout();
         let started = retry.now();
         tokio::time::advance(Duration::from_hours(1)).await;
-        retry.pause("Scan", fault(), started, &mut Retry::waits()).await.expect("the call is made again");
+        retry
+            .pause("Scan", fault(), started, &mut Retry::waits())
+            .await
+            .expect("the call is made again");
         assert_eq!(heard.warnings(), 0, "nothing has failed for long");
 
         // The endpoint stays away: the run gives up after its patience, a part of which had passed before.
@@ -271,11 +321,15 @@ mod tests {
         for _ in 0..3 {
             tokio::time::sleep(Duration::from_secs(299)).await;
             tokio::time::advance(Duration::from_hours(1)).await;
-            let again = retry.pause("Scan", Fault::timeout(), started, &mut Retry::waits()).await;
+            let again = retry
+                .pause("Scan", Fault::timeout(), started, &mut Retry::waits())
+                .await;
             again.expect("the call is made again");
         }
         tokio::time::sleep(Duration::from_secs(299)).await;
-        let again = retry.pause("Scan", Fault::timeout(), started, &mut Retry::waits()).await;
+        let again = retry
+            .pause("Scan", Fault::timeout(), started, &mut Retry::waits())
+            .await;
         assert!(again.is_err(), "without a pause the run gives up");
     }
 
@@ -289,8 +343,15 @@ mod tests {
         let waiting = retry.clock().count(Busy::Waiting);
         tokio::time::sleep(Duration::from_mins(20)).await;
         drop(waiting);
-        let fault = Fault::for_test("InternalServerError", 500, "the connection was closed meanwhile");
-        retry.pause("Scan", fault, started, &mut Retry::waits()).await.expect("it is the first fault");
+        let fault = Fault::for_test(
+            "InternalServerError",
+            500,
+            "the connection was closed meanwhile",
+        );
+        retry
+            .pause("Scan", fault, started, &mut Retry::waits())
+            .await
+            .expect("it is the first fault");
         assert_eq!(heard.warnings(), 0);
         let gave_up = fails(&retry).await.unwrap_err();
         assert!(gave_up.words().contains("300s"), "{}", gave_up.words());
@@ -310,7 +371,11 @@ mod tests {
         };
         assert_eq!(rests(true).await, LONGEST_WAIT_AMID_SUCCESS);
         assert_eq!(rests(true).await, LONGEST_WAIT_AMID_SUCCESS);
-        assert_eq!(rests(false).await, LONGEST_WAIT, "nobody has succeeded meanwhile");
+        assert_eq!(
+            rests(false).await,
+            LONGEST_WAIT,
+            "nobody has succeeded meanwhile"
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -329,7 +394,13 @@ mod tests {
         assert_eq!(heard.warnings(), 1);
         retry.succeeded();
         retry.succeeded();
-        let infos = heard.0.lock().unwrap().iter().filter(|event| matches!(event, Event::Info(_))).count();
+        let infos = heard
+            .0
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|event| matches!(event, Event::Info(_)))
+            .count();
         assert_eq!(infos, 1);
         calls.iter().for_each(tokio::task::JoinHandle::abort);
     }

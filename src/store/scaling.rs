@@ -16,15 +16,19 @@ use super::config::timeouts;
 use super::fault::Fault;
 
 /// A client that may never be needed.
-pub(super) struct Scaling {
+pub(crate) struct Scaling {
     config: SdkConfig,
     give_up_after: Duration,
     client: OnceLock<Client>,
 }
 
 impl Scaling {
-    pub(super) fn new(config: SdkConfig, give_up_after: Duration) -> Self {
-        Self { config, give_up_after, client: OnceLock::new() }
+    pub(crate) fn new(config: SdkConfig, give_up_after: Duration) -> Self {
+        Self {
+            config,
+            give_up_after,
+            client: OnceLock::new(),
+        }
     }
 
     fn client(&self) -> &Client {
@@ -37,22 +41,22 @@ impl Scaling {
         })
     }
 
-    pub(super) async fn describe_targets(&self, body: Bytes) -> Result<Bytes, Fault> {
+    pub(crate) async fn describe_targets(&self, body: Bytes) -> Result<Bytes, Fault> {
         let client = self.client();
         told(async { raw_call!(client, describe_scalable_targets, body) }.await)
     }
 
-    pub(super) async fn describe_policies(&self, body: Bytes) -> Result<Bytes, Fault> {
+    pub(crate) async fn describe_policies(&self, body: Bytes) -> Result<Bytes, Fault> {
         let client = self.client();
         told(async { raw_call!(client, describe_scaling_policies, body) }.await)
     }
 
-    pub(super) async fn register_target(&self, body: Bytes) -> Result<Bytes, Fault> {
+    pub(crate) async fn register_target(&self, body: Bytes) -> Result<Bytes, Fault> {
         let client = self.client();
         told(async { raw_call!(client, register_scalable_target, body) }.await)
     }
 
-    pub(super) async fn put_policy(&self, body: Bytes) -> Result<Bytes, Fault> {
+    pub(crate) async fn put_policy(&self, body: Bytes) -> Result<Bytes, Fault> {
         let client = self.client();
         told(async { raw_call!(client, put_scaling_policy, body) }.await)
     }

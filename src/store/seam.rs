@@ -34,7 +34,7 @@ const SLOWEST: usize = 4096;
 
 /// One call's raw request body and, once it is answered, its raw response.
 #[derive(Debug, Clone)]
-pub(super) struct Seam {
+pub(crate) struct Seam {
     request: Bytes,
     /// The `x-amz-target` to call, where it is not the SDK operation's own.
     target: Option<&'static str>,
@@ -45,7 +45,7 @@ pub(super) struct Seam {
 
 /// A response whose body has not been read.
 #[derive(Debug)]
-pub(super) struct RawResponse {
+pub(crate) struct RawResponse {
     body: SdkBody,
     crc32: Option<u32>,
     length: Option<usize>,
@@ -55,35 +55,53 @@ pub(super) struct RawResponse {
 
 /// A body that came back, in the clear.
 #[derive(Debug)]
-pub(super) struct Body {
-    pub(super) text: Bytes,
-    pub(super) wire: WireBytes,
+pub(crate) struct Body {
+    pub(crate) text: Bytes,
+    pub(crate) wire: WireBytes,
 }
 
 impl Seam {
-    pub(super) fn new(request: impl Into<Bytes>) -> Self {
-        Self { request: request.into(), target: None, asks_for_gzip: false, response: Arc::default() }
+    pub(crate) fn new(request: impl Into<Bytes>) -> Self {
+        Self {
+            request: request.into(),
+            target: None,
+            asks_for_gzip: false,
+            response: Arc::default(),
+        }
     }
 
     /// For an operation of a service that this SDK does not have and that engines serve on the same port.
-    pub(super) fn to_target(request: impl Into<Bytes>, target: &'static str) -> Self {
-        Self { target: Some(target), ..Self::new(request) }
+    pub(crate) fn to_target(request: impl Into<Bytes>, target: &'static str) -> Self {
+        Self {
+            target: Some(target),
+            ..Self::new(request)
+        }
     }
 
     /// The same call, its answer compressed if `yes` and the server likes.
-    pub(super) fn with_gzip(self, yes: bool) -> Self {
-        Self { asks_for_gzip: yes, ..self }
+    pub(crate) fn with_gzip(self, yes: bool) -> Self {
+        Self {
+            asks_for_gzip: yes,
+            ..self
+        }
     }
 
     /// Collects the body that was taken from the SDK.
-    pub(super) async fn into_body(self) -> Result<Bytes, Fault> {
+    pub(crate) async fn into_body(self) -> Result<Bytes, Fault> {
         self.arrived().await.map(|body| body.text)
     }
 
     /// The same, with how it came.
-    pub(super) async fn arrived(self) -> Result<Body, Fault> {
-        let taken = self.response.lock().map_err(|_| Fault::broken_body("response lost"))?.take();
-        taken.ok_or_else(|| Fault::broken_body("the SDK answered without a response"))?.read().await
+    pub(crate) async fn arrived(self) -> Result<Body, Fault> {
+        let taken = self
+            .response
+            .lock()
+            .map_err(|_| Fault::broken_body("response lost"))?
+            .take();
+        taken
+            .ok_or_else(|| Fault::broken_body("the SDK answered without a response"))?
+            .read()
+            .await
     }
 }
 
@@ -96,33 +114,51 @@ impl From<Bytes> for Seam {
 
 impl RawResponse {
     /// Takes the body out of a response to a call that may take as long as `attempt`; `{}` stands in for it.
-    pub(super) fn take(response: &mut HttpResponse, attempt: Option<Duration>) -> Self {
+    pub(crate) fn take(response: &mut HttpResponse, attempt: Option<Duration>) -> Self {
         let stall = attempt.map_or(STALL, |attempt| STALL.min(attempt / 2));
-        let number = |name: &str| response.headers().get(name).and_then(|value| value.parse::<u64>().ok());
+        let number = |name: &str| {
+            response
+                .headers()
+                .get(name)
+                .and_then(|value| value.parse::<u64>().ok())
+        };
         let crc32 = number("x-amz-crc32").and_then(|value| u32::try_from(value).ok());
         let length = number("content-length").and_then(|value| usize::try_from(value).ok());
         let is_gzip = is_gzip(response.headers().get("content-encoding"));
         let body = std::mem::replace(response.body_mut(), SdkBody::from("{}"));
-        Self { body, crc32, length, is_gzip, stall }
+        Self {
+            body,
+            crc32,
+            length,
+            is_gzip,
+            stall,
+        }
     }
 
     /// All of the body, checked and in the clear.
-    pub(super) async fn read(self) -> Result<Body, Fault> {
+    pub(crate) async fn read(self) -> Result<Body, Fault> {
         let is_gzip = self.is_gzip;
         let body = self.collect().await?;
         let travelled = body.len() as u64;
         let text = if is_gzip { inflated(body).await? } else { body };
-        Ok(Body { wire: WireBytes { travelled, inflated: text.len() as u64 }, text })
+        Ok(Body {
+            wire: WireBytes {
+                travelled,
+                inflated: text.len() as u64,
+            },
+            text,
+        })
     }
 
     /// All of the body as it travelled, checked.
-    pub(super) async fn collect(self) -> Result<Bytes, Fault> {
+    pub(crate) async fn collect(self) -> Result<Bytes, Fault> {
         let mut hasher = crc32fast::Hasher::new();
         let mut body = buffer(self.length.unwrap_or(0).min(limits::RESPONSE_BYTES));
         let mut stream = ByteStream::new(self.body);
         let mut checked = (Instant::now(), 0);
         loop {
-            let Ok(next) = tokio::time::timeout_at(checked.0 + self.stall, stream.next()).await else {
+            let Ok(next) = tokio::time::timeout_at(checked.0 + self.stall, stream.next()).await
+            else {
                 let arrived = body.len() - checked.1;
                 if arrived as u128 * 1000 < SLOWEST as u128 * self.stall.as_millis() {
                     return Err(Fault::broken_body("the response stopped in the middle"));
@@ -132,7 +168,9 @@ impl RawResponse {
             };
             match next {
                 None => break,
-                Some(Err(error)) => return Err(Fault::broken_body("the response broke off").with_source(error)),
+                Some(Err(error)) => {
+                    return Err(Fault::broken_body("the response broke off").with_source(error));
+                }
                 Some(Ok(chunk)) => {
                     if body.len() + chunk.len() > limits::RESPONSE_BYTES {
                         return Err(Fault::endless_body());
@@ -145,8 +183,13 @@ impl RawResponse {
         if self.length.is_some_and(|length| length != body.len()) {
             return Err(Fault::broken_body("the response is shorter than it said"));
         }
-        if self.crc32.is_some_and(|expected| expected != hasher.finalize()) {
-            return Err(Fault::broken_body("the response does not match its x-amz-crc32 checksum"));
+        if self
+            .crc32
+            .is_some_and(|expected| expected != hasher.finalize())
+        {
+            return Err(Fault::broken_body(
+                "the response does not match its x-amz-crc32 checksum",
+            ));
         }
         Ok(shared(body))
     }
@@ -165,7 +208,9 @@ impl Intercept for Seam {
         _config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let request = context.request_mut();
-        request.headers_mut().insert("content-length", self.request.len().to_string());
+        request
+            .headers_mut()
+            .insert("content-length", self.request.len().to_string());
         if let Some(target) = self.target {
             request.headers_mut().insert("x-amz-target", target);
         }
@@ -181,7 +226,10 @@ impl Intercept for Seam {
         _config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         if self.asks_for_gzip {
-            context.request_mut().headers_mut().insert("accept-encoding", "gzip");
+            context
+                .request_mut()
+                .headers_mut()
+                .insert("accept-encoding", "gzip");
         }
         Ok(())
     }
@@ -192,10 +240,13 @@ impl Intercept for Seam {
         _components: &RuntimeComponents,
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let attempt = config.load::<MergeTimeoutConfig>().operation_attempt_timeout();
+        let attempt = config
+            .load::<MergeTimeoutConfig>()
+            .operation_attempt_timeout();
         let response = context.response_mut();
         if response.status().is_success() {
-            *self.response.lock().map_err(|_| "poisoned")? = Some(RawResponse::take(response, attempt));
+            *self.response.lock().map_err(|_| "poisoned")? =
+                Some(RawResponse::take(response, attempt));
         }
         Ok(())
     }

@@ -19,7 +19,9 @@ use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_dynamodb::error::{BoxError, SdkError};
 use aws_sdk_dynamodb::operation::batch_write_item::{BatchWriteItem, BatchWriteItemError};
 use aws_smithy_runtime_api::client::auth::AuthSchemeId;
-use aws_smithy_runtime_api::client::http::{HttpClient, HttpConnector, HttpConnectorSettings, SharedHttpConnector};
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorSettings, SharedHttpConnector,
+};
 use aws_smithy_runtime_api::client::identity::{Identity, ResolveCachedIdentity};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::runtime_components::GetIdentityResolver;
@@ -40,8 +42,13 @@ use super::signature::Signer;
 const SCHEME: AuthSchemeId = AuthSchemeId::new("sigv4");
 
 /// What belongs to one call and not to the next: its signature, and what tells it from others.
-const OF_ONE_CALL: [&str; 5] =
-    ["authorization", "x-amz-date", "x-amz-security-token", "amz-sdk-invocation-id", "amz-sdk-request"];
+const OF_ONE_CALL: [&str; 5] = [
+    "authorization",
+    "x-amz-date",
+    "x-amz-security-token",
+    "amz-sdk-invocation-id",
+    "amz-sdk-request",
+];
 
 /// Headers that nobody may read.
 const SECRETS: [&str; 2] = ["authorization", "x-amz-security-token"];
@@ -51,10 +58,10 @@ const SKEW: TimeDelta = TimeDelta::minutes(1);
 
 /// The shortcut of one client, once a call has shown the way.
 #[derive(Default)]
-pub(super) struct Shortcut(Mutex<Option<Arc<Way>>>);
+pub(crate) struct Shortcut(Mutex<Option<Arc<Way>>>);
 
 /// What calls to one table have in common.
-pub(super) struct Way {
+pub(crate) struct Way {
     table: String,
     /// The request without body and signature.
     request: HttpRequest,
@@ -68,19 +75,39 @@ pub(super) struct Way {
 
 impl Shortcut {
     /// The answer to a `BatchWriteItem` call with this body.
-    pub(super) async fn batch_write_item(&self, sdk: &Client, table: &str, body: Bytes) -> Result<Bytes, Fault> {
-        let known = self.way().as_ref().filter(|way| way.table == table).map(Arc::clone);
+    pub(crate) async fn batch_write_item(
+        &self,
+        sdk: &Client,
+        table: &str,
+        body: Bytes,
+    ) -> Result<Bytes, Fault> {
+        let known = self
+            .way()
+            .as_ref()
+            .filter(|way| way.table == table)
+            .map(Arc::clone);
         if let Some(way) = known {
             let answer = way.call(body).await;
-            if answer.as_ref().is_err_and(|fault| fault.class != Class::Throttled) {
+            if answer
+                .as_ref()
+                .is_err_and(|fault| fault.class != Class::Throttled)
+            {
                 *self.way() = None;
             }
             return answer;
         }
         let shown = Arc::new(Shown::default());
-        let guide = Guide { table: table.to_owned(), shown: Arc::downgrade(&shown) };
+        let guide = Guide {
+            table: table.to_owned(),
+            shown: Arc::downgrade(&shown),
+        };
         // Account-based endpoints are routed by the table named in the typed input.
-        let answer = raw_call!(sdk, batch_write_item.request_items(table, Vec::new()), body, guide)?;
+        let answer = raw_call!(
+            sdk,
+            batch_write_item.request_items(table, Vec::new()),
+            body,
+            guide
+        )?;
         let shown = shown.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some((way, request)) = shown
             && way.signs_like_the_sdk(&request).await
@@ -97,7 +124,12 @@ impl Shortcut {
 
 impl Way {
     /// What can be kept of a request that the SDK is about to send to `table`.
-    fn of(table: &str, request: &HttpRequest, components: &RuntimeComponents, config: &ConfigBag) -> Option<Self> {
+    fn of(
+        table: &str,
+        request: &HttpRequest,
+        components: &RuntimeComponents,
+        config: &ConfigBag,
+    ) -> Option<Self> {
         if (Signer::time(request)? - Utc::now()).abs() > SKEW {
             return None;
         }
@@ -107,18 +139,28 @@ impl Way {
         let mut common = HttpRequest::empty();
         common.set_method(request.method()).ok()?;
         common.set_uri(request.uri()).ok()?;
-        for (name, value) in request.headers().iter().filter(|(name, _)| !OF_ONE_CALL.contains(name)) {
-            common.headers_mut().append(name.to_owned(), value.to_owned());
+        for (name, value) in request
+            .headers()
+            .iter()
+            .filter(|(name, _)| !OF_ONE_CALL.contains(name))
+        {
+            common
+                .headers_mut()
+                .append(name.to_owned(), value.to_owned());
         }
         Signer::make_room_in(&mut common);
         let timeouts = config.load::<MergeTimeoutConfig>();
         let mut settings = HttpConnectorSettings::builder();
-        settings.set_connect_timeout(timeouts.connect_timeout()).set_read_timeout(timeouts.read_timeout());
+        settings
+            .set_connect_timeout(timeouts.connect_timeout())
+            .set_read_timeout(timeouts.read_timeout());
         Some(Self {
             table: table.to_owned(),
             request: common,
             signer,
-            connector: components.http_client()?.http_connector(&settings.build(), components),
+            connector: components
+                .http_client()?
+                .http_connector(&settings.build(), components),
             attempt: timeouts.operation_attempt_timeout(),
             components: components.clone(),
             operation,
@@ -126,20 +168,26 @@ impl Way {
     }
 
     /// The answer to a call with this body.
-    pub(super) async fn call(&self, body: Bytes) -> Result<Bytes, Fault> {
+    pub(crate) async fn call(&self, body: Bytes) -> Result<Bytes, Fault> {
         let request = self.request_of(body).await?;
         let headers = SECRETS.map(|name| request.headers().get(name).map(ToOwned::to_owned));
         let told = |fault| {
             let headers = SECRETS.iter().zip(&headers);
-            Hush::of_headers(headers.filter_map(|(name, value)| Some((*name, value.as_deref()?)))).kept_in(fault)
+            Hush::of_headers(headers.filter_map(|(name, value)| Some((*name, value.as_deref()?))))
+                .kept_in(fault)
         };
         let answer = self.connector.call(request);
         let answer = match self.attempt {
-            Some(attempt) => tokio::time::timeout(attempt, answer).await.map_err(|_| Fault::timeout())?,
+            Some(attempt) => tokio::time::timeout(attempt, answer)
+                .await
+                .map_err(|_| Fault::timeout())?,
             None => answer.await,
         };
-        let mut response =
-            answer.map_err(|error| told(Fault::of(SdkError::<BatchWriteItemError, _>::dispatch_failure(error))))?;
+        let mut response = answer.map_err(|error| {
+            told(Fault::of(
+                SdkError::<BatchWriteItemError, _>::dispatch_failure(error),
+            ))
+        })?;
         let taken = RawResponse::take(&mut response, self.attempt);
         if response.status().is_success() {
             return taken.read().await.map(|body| body.text);
@@ -150,35 +198,62 @@ impl Way {
 
     /// The signed request with this body.
     async fn request_of(&self, body: Bytes) -> Result<HttpRequest, Fault> {
-        let mut request = self.request.try_clone().ok_or_else(|| Fault::impossible("the request cannot be copied"))?;
-        request.headers_mut().insert("content-length", body.len().to_string());
+        let mut request = self
+            .request
+            .try_clone()
+            .ok_or_else(|| Fault::impossible("the request cannot be copied"))?;
+        request
+            .headers_mut()
+            .insert("content-length", body.len().to_string());
         *request.body_mut() = SdkBody::from(body);
-        let refused = |error| Fault::of(SdkError::<BatchWriteItemError, _>::construction_failure(error));
+        let refused = |error| {
+            Fault::of(SdkError::<BatchWriteItemError, _>::construction_failure(
+                error,
+            ))
+        };
         let identity = self.identity().await.map_err(refused)?;
-        let signed = identity.data::<Credentials>().and_then(|it| self.signer.sign(&mut request, it, Utc::now()));
+        let signed = identity
+            .data::<Credentials>()
+            .and_then(|it| self.signer.sign(&mut request, it, Utc::now()));
         signed.ok_or_else(|| Fault::impossible("the request cannot be signed"))?;
         Ok(request)
     }
 
     /// Whether this way signs as the SDK did, which decides if it can be taken.
     async fn signs_like_the_sdk(&self, request: &HttpRequest) -> bool {
-        let Ok(identity) = self.identity().await else { return false };
-        identity.data::<Credentials>().is_some_and(|credentials| self.signer.agrees(request, credentials))
+        let Ok(identity) = self.identity().await else {
+            return false;
+        };
+        identity
+            .data::<Credentials>()
+            .is_some_and(|credentials| self.signer.agrees(request, credentials))
     }
 
     async fn identity(&self) -> Result<Identity, BoxError> {
         let (components, operation) = (&self.components, &self.operation);
-        let resolver = components.identity_resolver(SCHEME).ok_or("nothing resolves the identity")?;
-        components.identity_cache().resolve_cached_identity(resolver, components, operation).await
+        let resolver = components
+            .identity_resolver(SCHEME)
+            .ok_or("nothing resolves the identity")?;
+        components
+            .identity_cache()
+            .resolve_cached_identity(resolver, components, operation)
+            .await
     }
 
     /// The failure that an answer tells of, read as the SDK reads it.
     fn fault(&self, response: HttpResponse) -> Fault {
         let errors = self.operation.load::<SharedResponseDeserializer>();
-        let read = errors.map(|errors| errors.deserialize_nonstreaming_with_config(&response, &self.operation));
+        let read = errors
+            .map(|errors| errors.deserialize_nonstreaming_with_config(&response, &self.operation));
         let error = read.and_then(|read| {
             let error = read.err()?;
-            Some(error.as_operation_error()?.downcast_ref::<BatchWriteItemError>()?.meta().clone())
+            Some(
+                error
+                    .as_operation_error()?
+                    .downcast_ref::<BatchWriteItemError>()?
+                    .meta()
+                    .clone(),
+            )
         });
         Fault::of(match error {
             Some(error) => SdkError::service_error(BatchWriteItemError::generic(error), response),
@@ -217,7 +292,8 @@ impl Intercept for Guide {
     ) -> Result<(), BoxError> {
         if let Some(shown) = self.shown.upgrade() {
             let way = Way::of(&self.table, context.request(), components, config);
-            *shown.lock().unwrap_or_else(PoisonError::into_inner) = way.zip(context.request().try_clone());
+            *shown.lock().unwrap_or_else(PoisonError::into_inner) =
+                way.zip(context.request().try_clone());
         }
         Ok(())
     }

@@ -24,7 +24,7 @@ const USUAL: usize = 1024;
 const TOKEN: &str = "x-amz-security-token";
 
 /// What the signatures of calls to one endpoint have in common.
-pub(super) struct Signer {
+pub(crate) struct Signer {
     host: String,
     path: String,
     /// Names of the headers that are signed where a call has them, in order.
@@ -35,9 +35,14 @@ pub(super) struct Signer {
 
 impl Signer {
     /// How the SDK signed a request; `None` where that is not clear.
-    pub(super) fn of(request: &HttpRequest) -> Option<Self> {
-        let authorization = request.headers().get("authorization")?.strip_prefix(ALGORITHM)?;
-        let (scope, rest) = authorization.strip_prefix(" Credential=")?.split_once(", SignedHeaders=")?;
+    pub(crate) fn of(request: &HttpRequest) -> Option<Self> {
+        let authorization = request
+            .headers()
+            .get("authorization")?
+            .strip_prefix(ALGORITHM)?;
+        let (scope, rest) = authorization
+            .strip_prefix(" Credential=")?
+            .split_once(", SignedHeaders=")?;
         let (names, _) = rest.split_once(", Signature=")?;
         let mut names: Vec<String> = names.split(';').map(ToOwned::to_owned).collect();
         names.push(TOKEN.to_owned());
@@ -48,30 +53,44 @@ impl Signer {
         let (service, region) = (scope.next()?.to_owned(), scope.next()?.to_owned());
         let (_, place) = request.uri().split_once("://")?;
         let (host, path) = place.split_once('/')?;
-        Some(Self { host: host.to_owned(), path: format!("/{path}"), names, region, service })
+        Some(Self {
+            host: host.to_owned(),
+            path: format!("/{path}"),
+            names,
+            region,
+            service,
+        })
     }
 
     /// When a request was signed.
-    pub(super) fn time(request: &HttpRequest) -> Option<DateTime<Utc>> {
+    pub(crate) fn time(request: &HttpRequest) -> Option<DateTime<Utc>> {
         let time = request.headers().get("x-amz-date")?;
-        NaiveDateTime::parse_from_str(time, TIME).ok().map(|time| time.and_utc())
+        NaiveDateTime::parse_from_str(time, TIME)
+            .ok()
+            .map(|time| time.and_utc())
     }
 
     /// Whether the SDK signed this request with these credentials as it would be signed here.
-    pub(super) fn agrees(&self, request: &HttpRequest, credentials: &Credentials) -> bool {
-        let signed = Self::time(request).and_then(|time| self.authorization(request, credentials, time));
+    pub(crate) fn agrees(&self, request: &HttpRequest, credentials: &Credentials) -> bool {
+        let signed =
+            Self::time(request).and_then(|time| self.authorization(request, credentials, time));
         signed.is_some() && signed.as_deref() == request.headers().get("authorization")
     }
 
     /// Puts in what [`sign`](Self::sign) exchanges, so that a copy of the request need not grow.
-    pub(super) fn make_room_in(request: &mut HttpRequest) {
+    pub(crate) fn make_room_in(request: &mut HttpRequest) {
         for name in ["x-amz-date", "authorization"] {
             request.headers_mut().insert(name, "");
         }
     }
 
     /// Signs a request whose body is in memory; `None` where it is not.
-    pub(super) fn sign(&self, request: &mut HttpRequest, credentials: &Credentials, now: DateTime<Utc>) -> Option<()> {
+    pub(crate) fn sign(
+        &self,
+        request: &mut HttpRequest,
+        credentials: &Credentials,
+        now: DateTime<Utc>,
+    ) -> Option<()> {
         let headers = request.headers_mut();
         headers.insert("x-amz-date", now.format(TIME).to_string());
         if let Some(token) = credentials.session_token() {
@@ -83,25 +102,71 @@ impl Signer {
     }
 
     /// The header that says who sends a request dated `time`, and proves it.
-    fn authorization(&self, request: &HttpRequest, credentials: &Credentials, time: DateTime<Utc>) -> Option<String> {
+    fn authorization(
+        &self,
+        request: &HttpRequest,
+        credentials: &Credentials,
+        time: DateTime<Utc>,
+    ) -> Option<String> {
         let headers = request.headers();
-        let value = |name: &str| if name == "host" { Some(self.host.as_str()) } else { headers.get(name) };
+        let value = |name: &str| {
+            if name == "host" {
+                Some(self.host.as_str())
+            } else {
+                headers.get(name)
+            }
+        };
         let date = headers.get("x-amz-date")?;
-        let (mut names, mut canonical) = (String::with_capacity(USUAL), String::with_capacity(USUAL));
+        let (mut names, mut canonical) =
+            (String::with_capacity(USUAL), String::with_capacity(USUAL));
         canonical.extend([request.method(), "\n", &self.path, "\n\n"]);
-        for (name, value) in self.names.iter().filter_map(|name| Some((name, value(name)?))) {
+        for (name, value) in self
+            .names
+            .iter()
+            .filter_map(|name| Some((name, value(name)?)))
+        {
             canonical.extend([name, ":", value, "\n"]);
             names.extend([if names.is_empty() { "" } else { ";" }, name]);
         }
-        canonical.extend(["\n", &names, "\n", &hex::encode(Sha256::digest(request.body().bytes()?))]);
+        canonical.extend([
+            "\n",
+            &names,
+            "\n",
+            &hex::encode(Sha256::digest(request.body().bytes()?)),
+        ]);
 
-        let (Self { region, service, .. }, id) = (self, credentials.access_key_id());
+        let (
+            Self {
+                region, service, ..
+            },
+            id,
+        ) = (self, credentials.access_key_id());
         let scope = [date.get(..DAY)?, region, service, "aws4_request"].join("/");
-        let to_sign = [ALGORITHM, date, &scope, &hex::encode(Sha256::digest(&canonical))].join("\n");
-        let key = generate_signing_key(credentials.secret_access_key(), time.into(), region, service);
+        let to_sign = [
+            ALGORITHM,
+            date,
+            &scope,
+            &hex::encode(Sha256::digest(&canonical)),
+        ]
+        .join("\n");
+        let key = generate_signing_key(
+            credentials.secret_access_key(),
+            time.into(),
+            region,
+            service,
+        );
         let signature = calculate_signature(key, to_sign.as_bytes());
-        let parts =
-            [ALGORITHM, " Credential=", id, "/", &scope, ", SignedHeaders=", &names, ", Signature=", &signature];
+        let parts = [
+            ALGORITHM,
+            " Credential=",
+            id,
+            "/",
+            &scope,
+            ", SignedHeaders=",
+            &names,
+            ", Signature=",
+            &signature,
+        ];
         Some(parts.concat())
     }
 }

@@ -26,7 +26,11 @@ enum Next {
 
 impl Client {
     /// Asks for a new table. Settings that an engine refuses are left out and handed back with its words.
-    pub(super) async fn create(&self, table: &str, request: &CreateTable) -> Result<Vec<(Setting, String)>> {
+    pub(crate) async fn create(
+        &self,
+        table: &str,
+        request: &CreateTable,
+    ) -> Result<Vec<(Setting, String)>> {
         let started = self.retry().now();
         let mut waits = Retry::waits();
         let mut request = request.clone();
@@ -35,9 +39,14 @@ impl Client {
         let heard = AtomicBool::new(false);
         let mut is_told = false;
         loop {
-            let Err(fault) = self.create_once(table, &request, &heard).await else { return Ok(refused) };
+            let Err(fault) = self.create_once(table, &request, &heard).await else {
+                return Ok(refused);
+            };
             let words = fault.words();
-            match self.after_refusal(table, &request, fault, heard.load(Ordering::Relaxed)).await? {
+            match self
+                .after_refusal(table, &request, fault, heard.load(Ordering::Relaxed))
+                .await?
+            {
                 Next::Done => return Ok(refused),
                 Next::Fail(error) => return Err(error),
                 Next::Without(setting, field) => {
@@ -51,7 +60,9 @@ impl Client {
                 }
                 Next::Wait => {
                     if !std::mem::replace(&mut is_told, true) {
-                        self.retry().inform(format!("a table {table} is still being deleted; waiting to create it"));
+                        self.retry().inform(format!(
+                            "a table {table} is still being deleted; waiting to create it"
+                        ));
                     }
                     self.retry().rest("CreateTable", &words, &mut waits).await;
                 }
@@ -59,11 +70,19 @@ impl Client {
         }
     }
 
-    async fn create_once(&self, table: &str, request: &CreateTable, heard: &AtomicBool) -> Result<Bytes, Fault> {
+    async fn create_once(
+        &self,
+        table: &str,
+        request: &CreateTable,
+        heard: &AtomicBool,
+    ) -> Result<Bytes, Fault> {
         let body = Bytes::copy_from_slice(&request.body);
         let attempt = || async {
             let answer = self.send_create_table(table, body.clone()).await;
-            if answer.as_ref().is_err_and(|fault| fault.class == Class::Transient) {
+            if answer
+                .as_ref()
+                .is_err_and(|fault| fault.class == Class::Transient)
+            {
                 heard.store(true, Ordering::Relaxed);
             }
             answer
@@ -71,7 +90,13 @@ impl Client {
         self.run("CreateTable", attempt).await
     }
 
-    async fn after_refusal(&self, table: &str, request: &CreateTable, fault: Fault, heard: bool) -> Result<Next> {
+    async fn after_refusal(
+        &self,
+        table: &str,
+        request: &CreateTable,
+        fault: Fault,
+        heard: bool,
+    ) -> Result<Next> {
         if let Some((setting, field)) = self.refused_setting(request, &fault) {
             return Ok(Next::Without(setting, field));
         }
@@ -85,7 +110,9 @@ impl Client {
             }
             found => found?,
         };
-        let status = found.as_ref().and_then(|found| found.description().table_status.as_deref());
+        let status = found
+            .as_ref()
+            .and_then(|found| found.description().table_status.as_deref());
         Ok(match status {
             // Gone between the two calls, or not gone yet.
             None | Some("DELETING") => Next::Wait,
@@ -98,7 +125,11 @@ impl Client {
     }
 
     /// The setting that a refusal names, where the table may be created without it.
-    fn refused_setting(&self, request: &CreateTable, fault: &Fault) -> Option<(Setting, &'static str)> {
+    fn refused_setting(
+        &self,
+        request: &CreateTable,
+        fault: &Fault,
+    ) -> Option<(Setting, &'static str)> {
         let words = fault.message.to_ascii_lowercase();
         let names = |setting: Setting, field: &str| {
             let known_as: &[&str] = match setting {
@@ -107,15 +138,20 @@ impl Client {
                 Setting::WarmThroughput => &["warm throughput"],
                 _ => &[],
             };
-            words.contains(&field.to_ascii_lowercase()) || known_as.iter().any(|name| words.contains(name))
+            words.contains(&field.to_ascii_lowercase())
+                || known_as.iter().any(|name| words.contains(name))
         };
         let refuses = !matches!(fault.class, Class::InUse | Class::Denied);
         let may_lack = |setting| refuses && self.host.may_lack(setting);
-        request.optional.iter().copied().find(|(setting, field)| may_lack(*setting) && names(*setting, field))
+        request
+            .optional
+            .iter()
+            .copied()
+            .find(|(setting, field)| may_lack(*setting) && names(*setting, field))
     }
 
     /// Asks for the deletion of a table, once it is not being changed.
-    pub(super) async fn delete(&self, table: &str) -> Result<()> {
+    pub(crate) async fn delete(&self, table: &str) -> Result<()> {
         let body = Bytes::from(format!(r#"{{"TableName":{}}}"#, quoted(table)));
         let mut calls = 0;
         let patience = self.retry().give_up_after();
@@ -126,7 +162,9 @@ impl Client {
         match answer.await {
             // An earlier call was heard, and its answer lost: the table is gone.
             Err(fault) if calls > 1 && fault.class == Class::NotFound => Ok(()),
-            answer => answer.map(drop).map_err(|fault| self.tell(fault, "DeleteTable", table)),
+            answer => answer
+                .map(drop)
+                .map_err(|fault| self.tell(fault, "DeleteTable", table)),
         }
     }
 }

@@ -73,7 +73,7 @@ static INFLATING: LazyLock<Semaphore> =
 
 /// Decides for each page.
 #[derive(Debug)]
-pub(super) struct Wire(Mutex<State>);
+pub(crate) struct Wire(Mutex<State>);
 
 #[derive(Debug)]
 enum State {
@@ -111,12 +111,16 @@ impl Sum {
 
 impl State {
     fn comparing() -> Self {
-        Self::Comparing { next: false, plain: Sum::default(), gzip: Sum::default() }
+        Self::Comparing {
+            next: false,
+            plain: Sum::default(),
+            gzip: Sum::default(),
+        }
     }
 }
 
 impl Wire {
-    pub(super) fn new(wanted: WireCompression, host: Host) -> Self {
+    pub(crate) fn new(wanted: WireCompression, host: Host) -> Self {
         let set = |gzip| State::Settled { gzip, left: None };
         Self(Mutex::new(match (wanted, host) {
             (WireCompression::On, _) => set(true),
@@ -126,7 +130,7 @@ impl Wire {
     }
 
     /// Whether the next call asks for a compressed page.
-    pub(super) fn asks(&self) -> bool {
+    pub(crate) fn asks(&self) -> bool {
         match &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
             State::Settled { gzip, .. } => *gzip,
             State::Comparing { next, .. } => {
@@ -137,18 +141,23 @@ impl Wire {
     }
 
     /// A call that asked in this way has brought so many bytes of items in this time, which is that of the call alone.
-    pub(super) fn answered(&self, with_gzip: bool, bytes: u64, time: Duration) {
+    pub(crate) fn answered(&self, with_gzip: bool, bytes: u64, time: Duration) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let next = match &mut *state {
             State::Settled { left: None, .. } => return,
-            State::Settled { left: Some(left), .. } => {
+            State::Settled {
+                left: Some(left), ..
+            } => {
                 *left -= 1;
                 (*left == 0).then(State::comparing)
             }
             State::Comparing { plain, gzip, .. } => {
                 if with_gzip { &mut *gzip } else { &mut *plain }.add(bytes, time);
                 let is_enough = plain.answers >= COMPARED && gzip.answers >= COMPARED;
-                is_enough.then(|| State::Settled { gzip: gzip.rate() > plain.rate() * GAIN, left: Some(BETWEEN) })
+                is_enough.then(|| State::Settled {
+                    gzip: gzip.rate() > plain.rate() * GAIN,
+                    left: Some(BETWEEN),
+                })
             }
         };
         if let Some(next) = next {
@@ -158,22 +167,26 @@ impl Wire {
 }
 
 /// Whether a body of this `Content-Encoding` is compressed in the way that is asked for.
-pub(super) fn is_gzip(encoding: Option<&str>) -> bool {
-    encoding.is_some_and(|encoding| encoding.eq_ignore_ascii_case("gzip") || encoding.eq_ignore_ascii_case("x-gzip"))
+pub(crate) fn is_gzip(encoding: Option<&str>) -> bool {
+    encoding.is_some_and(|encoding| {
+        encoding.eq_ignore_ascii_case("gzip") || encoding.eq_ignore_ascii_case("x-gzip")
+    })
 }
 
 /// The text of a compressed body. Inflating takes milliseconds, too long for a thread that others wait for.
-pub(super) async fn inflated(body: Bytes) -> Result<Bytes, Fault> {
+pub(crate) async fn inflated(body: Bytes) -> Result<Bytes, Fault> {
     let permit = INFLATING.acquire().await;
     let inflating = tokio::task::spawn_blocking(move || {
         let _held = permit;
         inflate(&body)
     });
-    inflating.await.map_err(|error| Fault::broken_body("inflating was cut off").with_source(error))?
+    inflating
+        .await
+        .map_err(|error| Fault::broken_body("inflating was cut off").with_source(error))?
 }
 
 /// The same at once.
-pub(super) fn inflate(body: &[u8]) -> Result<Bytes, Fault> {
+pub(crate) fn inflate(body: &[u8]) -> Result<Bytes, Fault> {
     inflate_within(RESPONSE_BYTES, body)
 }
 
@@ -181,9 +194,9 @@ pub(super) fn inflate(body: &[u8]) -> Result<Bytes, Fault> {
 fn inflate_within(bound: usize, body: &[u8]) -> Result<Bytes, Fault> {
     let mut text = buffer(said_length(body).min(bound));
     let mut inflating = MultiGzDecoder::new(body).take(bound as u64 + 1);
-    inflating
-        .read_to_end(&mut text)
-        .map_err(|error| Fault::broken_body("the compressed response is damaged").with_source(error))?;
+    inflating.read_to_end(&mut text).map_err(|error| {
+        Fault::broken_body("the compressed response is damaged").with_source(error)
+    })?;
     if text.len() > bound {
         return Err(Fault::endless_body());
     }
@@ -194,7 +207,9 @@ fn inflate_within(bound: usize, body: &[u8]) -> Result<Bytes, Fault> {
 /// than a thousandfold.
 fn said_length(body: &[u8]) -> usize {
     const MOST: usize = 1032;
-    let said = body.last_chunk().map_or(0, |last| u32::from_le_bytes(*last) as usize);
+    let said = body
+        .last_chunk()
+        .map_or(0, |last| u32::from_le_bytes(*last) as usize);
     said.min(body.len().saturating_mul(MOST))
 }
 
@@ -247,7 +262,11 @@ mod tests {
     fn settled(wire: &Wire, plain: u64, gzip: u64) -> bool {
         for _ in 0..4 * COMPARED {
             let asks = wire.asks();
-            wire.answered(asks, 1_000_000, Duration::from_millis(if asks { gzip } else { plain }));
+            wire.answered(
+                asks,
+                1_000_000,
+                Duration::from_millis(if asks { gzip } else { plain }),
+            );
         }
         let asked: Vec<_> = (0..4).map(|_| wire.asks()).collect();
         assert!(asked.iter().all(|asks| *asks == asked[0]), "{wire:?}");
@@ -256,8 +275,12 @@ mod tests {
 
     #[test]
     fn the_faster_way_is_taken_and_in_doubt_the_one_without_work() {
-        let faster = |plain, gzip| settled(&Wire::new(WireCompression::Auto, Host::Aws), plain, gzip);
-        assert_eq!([faster(400, 90), faster(60, 80), faster(60, 58)], [true, false, false]);
+        let faster =
+            |plain, gzip| settled(&Wire::new(WireCompression::Auto, Host::Aws), plain, gzip);
+        assert_eq!(
+            [faster(400, 90), faster(60, 80), faster(60, 58)],
+            [true, false, false]
+        );
     }
 
     #[test]
@@ -274,8 +297,16 @@ mod tests {
     #[test]
     fn what_is_set_holds_and_nothing_is_tried_on_this_machine() {
         use WireCompression::{Auto, Off, On};
-        for (wanted, host, asks) in [(On, Host::Local, true), (Off, Host::Aws, false), (Auto, Host::Local, false)] {
-            assert_eq!(settled(&Wire::new(wanted, host), 100, if asks { 200 } else { 1 }), asks, "{wanted:?} {host:?}");
+        for (wanted, host, asks) in [
+            (On, Host::Local, true),
+            (Off, Host::Aws, false),
+            (Auto, Host::Local, false),
+        ] {
+            assert_eq!(
+                settled(&Wire::new(wanted, host), 100, if asks { 200 } else { 1 }),
+                asks,
+                "{wanted:?} {host:?}"
+            );
         }
     }
 }

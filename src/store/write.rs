@@ -64,19 +64,26 @@ impl<'de: 'a, 'a> Deserialize<'de> for Tables<'a> {
 }
 
 /// What one `BatchWriteItem` call did not write, and what it cost.
-pub(super) struct Remainder {
-    pub(super) unprocessed: Vec<Bytes>,
-    pub(super) write_units: f64,
+pub(crate) struct Remainder {
+    pub(crate) unprocessed: Vec<Bytes>,
+    pub(crate) write_units: f64,
 }
 
 impl Client {
     /// Writes a batch. Items that DynamoDB refuses are found by halving and handed back with the reason.
-    pub(super) async fn write(&self, table: &str, key: &KeySchema, items: Vec<Bytes>) -> Result<Written> {
+    pub(crate) async fn write(
+        &self,
+        table: &str,
+        key: &KeySchema,
+        items: Vec<Bytes>,
+    ) -> Result<Written> {
         let mut written = Written::default();
         // A stack of groups; the first half lies on top, so that items are written in their order.
         let mut groups = vec![items];
         while let Some(mut group) = groups.pop() {
-            let Err((fault, mut left)) = self.put_group((table, key), std::mem::take(&mut group), &mut written).await
+            let Err((fault, mut left)) = self
+                .put_group((table, key), std::mem::take(&mut group), &mut written)
+                .await
             else {
                 continue;
             };
@@ -89,7 +96,10 @@ impl Client {
                 groups.push(left);
             } else {
                 let reason = fault.words();
-                written.refused.extend(left.into_iter().map(|item| Refused { item, reason: reason.clone() }));
+                written.refused.extend(left.into_iter().map(|item| Refused {
+                    item,
+                    reason: reason.clone(),
+                }));
             }
         }
         Ok(written)
@@ -146,21 +156,35 @@ impl Client {
         Ok(())
     }
 
-    async fn put_once(&self, (table, key): (&str, &KeySchema), group: &[Bytes]) -> Result<Remainder, Fault> {
-        let answer = self.send_batch_write_item(table, batch_body(table, group)).await?;
+    async fn put_once(
+        &self,
+        (table, key): (&str, &KeySchema),
+        group: &[Bytes],
+    ) -> Result<Remainder, Fault> {
+        let answer = self
+            .send_batch_write_item(table, batch_body(table, group))
+            .await?;
         let unreadable = |error| Fault::broken_body("the answer cannot be read").with_source(error);
         let answer: BatchAnswer<'_> = serde_json::from_slice(&answer).map_err(unreadable)?;
         // DynamoDB tells both, always. What tells neither acknowledges nothing.
         if answer.unprocessed_items.is_none() && answer.consumed_capacity.is_none() {
-            return Err(Fault::broken_body("the answer tells no unprocessed items; is this a DynamoDB endpoint?"));
+            return Err(Fault::broken_body(
+                "the answer tells no unprocessed items; is this a DynamoDB endpoint?",
+            ));
         }
         let unprocessed = match &answer.unprocessed_items {
             Some(tables) => unprocessed((table, key), group, tables)?,
             None => Vec::new(),
         };
         let capacity = answer.consumed_capacity.unwrap_or_default();
-        let write_units = capacity.iter().filter_map(|capacity| capacity.capacity_units).sum();
-        Ok(Remainder { unprocessed, write_units })
+        let write_units = capacity
+            .iter()
+            .filter_map(|capacity| capacity.capacity_units)
+            .sum();
+        Ok(Remainder {
+            unprocessed,
+            write_units,
+        })
     }
 }
 
@@ -174,14 +198,21 @@ fn unprocessed(
     let mut returned = HashSet::new();
     for (name, writes) in tables {
         if name != table {
-            return Err(Fault::not_dynamodb("the answer returns unprocessed items of another table"));
+            return Err(Fault::not_dynamodb(
+                "the answer returns unprocessed items of another table",
+            ));
         }
         for write in writes {
-            let hash = key.hash128(write.put_request.item.get().as_bytes()).map_err(|error| {
-                Fault::not_dynamodb("the answer returns an unprocessed item without a key").with_source(error)
-            })?;
+            let hash = key
+                .hash128(write.put_request.item.get().as_bytes())
+                .map_err(|error| {
+                    Fault::not_dynamodb("the answer returns an unprocessed item without a key")
+                        .with_source(error)
+                })?;
             if !returned.insert(hash) {
-                return Err(Fault::not_dynamodb("the answer returns an unprocessed item twice"));
+                return Err(Fault::not_dynamodb(
+                    "the answer returns an unprocessed item twice",
+                ));
             }
         }
     }
@@ -198,15 +229,19 @@ fn unprocessed(
     if returned.is_empty() {
         Ok(left)
     } else {
-        Err(Fault::not_dynamodb("the answer returns an unprocessed item that was not sent"))
+        Err(Fault::not_dynamodb(
+            "the answer returns an unprocessed item that was not sent",
+        ))
     }
 }
 
 /// The body of a `BatchWriteItem` call that puts `items` into `table`.
-pub(super) fn batch_body(table: &str, items: &[Bytes]) -> Bytes {
+pub(crate) fn batch_body(table: &str, items: &[Bytes]) -> Bytes {
     const PUT: &[u8] = br#"{"PutRequest":{"Item":"#;
     let table = quoted(table);
-    let mut body = BytesMut::with_capacity(table.len() + 80 + items.iter().map(|item| item.len() + 26).sum::<usize>());
+    let mut body = BytesMut::with_capacity(
+        table.len() + 80 + items.iter().map(|item| item.len() + 26).sum::<usize>(),
+    );
     body.put_slice(br#"{"RequestItems":{"#);
     body.put_slice(table.as_bytes());
     body.put_slice(b":[");

@@ -9,16 +9,16 @@ use jaq_json::{Map, Num, Val};
 use crate::item::{DEPTH, validate};
 
 /// What is wrong with an item. It may name attributes that a filter made.
-pub(super) type Words = String;
+pub(crate) type Words = String;
 
 /// Reads an item.
-pub(super) fn read(item: &[u8]) -> Result<Val, Words> {
+pub(crate) fn read(item: &[u8]) -> Result<Val, Words> {
     validate(item).map_err(|error| format!("not DynamoDB JSON: {error}"))?;
     jaq_json::read::parse_single(item).map_err(|error| format!("not JSON: {error}"))
 }
 
 /// Writes `item`; what it has in common with `before`, in the same order, then the rest.
-pub(super) fn write(item: &Map, before: &Map) -> Result<Bytes, Words> {
+pub(crate) fn write(item: &Map, before: &Map) -> Result<Bytes, Words> {
     let mut out = Vec::with_capacity(1024);
     let common = before.keys().filter_map(|name| item.get_key_value(name));
     let added = item.iter().filter(|(name, _)| !before.contains_key(*name));
@@ -38,7 +38,9 @@ fn members<'v>(
     for (name, member) in members {
         out.push(before);
         before = b',';
-        let Val::TStr(name) = name else { return Err("an attribute's name is not a string".to_owned()) };
+        let Val::TStr(name) = name else {
+            return Err("an attribute's name is not a string".to_owned());
+        };
         string(name, out)?;
         out.push(b':');
         value(member, out, depth)?;
@@ -60,7 +62,11 @@ fn value(value: &Val, out: &mut Vec<u8>, depth: usize) -> Result<(), Words> {
         }
         Val::Num(_) => out.extend_from_slice(value.to_string().as_bytes()),
         Val::TStr(text) => string(text, out)?,
-        Val::BStr(_) => return Err("bytes where a string is due; binary values are base64: B(… | @base64)".to_owned()),
+        Val::BStr(_) => {
+            return Err(
+                "bytes where a string is due; binary values are base64: B(… | @base64)".to_owned(),
+            );
+        }
         Val::Arr(elements) => list(elements, out, depth + 1)?,
         Val::Obj(map) => members(map.iter(), out, depth + 1)?,
     }
@@ -88,7 +94,7 @@ fn string(text: &[u8], out: &mut Vec<u8>) -> Result<(), Words> {
 }
 
 /// What a value is, for a message.
-pub(super) fn kind_of(value: &Val) -> &'static str {
+pub(crate) fn kind_of(value: &Val) -> &'static str {
     match value {
         Val::Null => "null",
         Val::Bool(_) => "a boolean",
@@ -100,6 +106,6 @@ pub(super) fn kind_of(value: &Val) -> &'static str {
 }
 
 /// A plain string value.
-pub(super) fn text(text: impl Into<String>) -> Val {
+pub(crate) fn text(text: impl Into<String>) -> Val {
     Val::from(text.into())
 }

@@ -7,10 +7,10 @@ use super::stage::Progress;
 use crate::error::{Error, Result};
 
 /// Items on their way, as they came in together.
-pub(super) type Job = Vec<Progress>;
+pub(crate) type Job = Vec<Progress>;
 
 /// The state of a lane that several threads share.
-pub(super) struct Lane {
+pub(crate) struct Lane {
     state: Mutex<State>,
     changed: Condvar,
     /// Jobs that may be in the lane.
@@ -33,8 +33,15 @@ struct State {
 
 impl Lane {
     /// An empty lane. It ends only once [`end`](Self::end) was called `open_ends` times.
-    pub(super) fn new(window: u64, open_ends: usize) -> Self {
-        Self { state: Mutex::new(State { open_ends, ..State::default() }), changed: Condvar::new(), window }
+    pub(crate) fn new(window: u64, open_ends: usize) -> Self {
+        Self {
+            state: Mutex::new(State {
+                open_ends,
+                ..State::default()
+            }),
+            changed: Condvar::new(),
+            window,
+        }
     }
 
     /// Nobody panics while holding the lock, and if so, the state is whole all the same.
@@ -43,39 +50,47 @@ impl Lane {
     }
 
     fn wait_while(&self, condition: impl Fn(&State) -> bool) -> MutexGuard<'_, State> {
-        let waiting = self.changed.wait_while(self.lock(), |state| !state.cancelled && condition(state));
+        let waiting = self
+            .changed
+            .wait_while(self.lock(), |state| !state.cancelled && condition(state));
         waiting.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes a place in the sequence; waits while the lane is full. `None` when it was cancelled.
-    pub(super) fn place(&self) -> Option<u64> {
+    pub(crate) fn place(&self) -> Option<u64> {
         let mut state = self.wait_while(|state| state.pushed - state.pulled >= self.window);
         state.pushed += 1;
         (!state.cancelled).then_some(state.pushed - 1)
     }
 
     /// Leaves a job for the workers; waits while the lane is full. False when it was cancelled.
-    pub(super) fn push(&self, job: Job) -> bool {
-        let Some(place) = self.place() else { return false };
+    pub(crate) fn push(&self, job: Job) -> bool {
+        let Some(place) = self.place() else {
+            return false;
+        };
         self.lock().waiting.push_back((place, job));
         self.changed.notify_all();
         true
     }
 
     /// The next job for a worker; waits for one. `None` when none comes any more.
-    pub(super) fn take(&self) -> Option<(u64, Job)> {
+    pub(crate) fn take(&self) -> Option<(u64, Job)> {
         let mut state = self.wait_while(|state| state.waiting.is_empty() && !state.closed);
-        if state.cancelled { None } else { state.waiting.pop_front() }
+        if state.cancelled {
+            None
+        } else {
+            state.waiting.pop_front()
+        }
     }
 
     /// Brings the result of the job at `place`.
-    pub(super) fn finish(&self, place: u64, result: Result<Job>) {
+    pub(crate) fn finish(&self, place: u64, result: Result<Job>) {
         self.lock().done.insert(place, result);
         self.changed.notify_all();
     }
 
     /// A worker cannot continue with the jobs that it holds: the next result is this error.
-    pub(super) fn fail(&self, error: Error) {
+    pub(crate) fn fail(&self, error: Error) {
         let mut state = self.lock();
         let next = state.pulled;
         state.done.insert(next, Err(error));
@@ -84,13 +99,13 @@ impl Lane {
     }
 
     /// No job comes any more.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         self.lock().closed = true;
         self.changed.notify_all();
     }
 
     /// One of the open ends is done, well or not.
-    pub(super) fn end(&self, result: Result<()>) {
+    pub(crate) fn end(&self, result: Result<()>) {
         let mut state = self.lock();
         state.open_ends = state.open_ends.saturating_sub(1);
         if let Err(error) = result {
@@ -101,7 +116,7 @@ impl Lane {
     }
 
     /// The result of the next job in sequence; waits for it. `None` behind the last one.
-    pub(super) fn pull(&self) -> Option<Result<Job>> {
+    pub(crate) fn pull(&self) -> Option<Result<Job>> {
         let ready = |state: &State| {
             state.done.contains_key(&state.pulled)
                 || state.closed && state.pulled == state.pushed && state.open_ends == 0
@@ -111,7 +126,9 @@ impl Lane {
             return None;
         }
         let place = state.pulled;
-        let Some(result) = state.done.remove(&place) else { return state.failure.take().map(Err) };
+        let Some(result) = state.done.remove(&place) else {
+            return state.failure.take().map(Err);
+        };
         state.pulled += 1;
         drop(state);
         self.changed.notify_all();
@@ -119,7 +136,7 @@ impl Lane {
     }
 
     /// Ends everything as soon as possible; what is under way is lost.
-    pub(super) fn cancel(&self) {
+    pub(crate) fn cancel(&self) {
         let mut state = self.lock();
         state.cancelled = true;
         state.waiting.clear();

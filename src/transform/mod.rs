@@ -18,7 +18,10 @@ mod sampling;
 mod stage;
 #[cfg(test)]
 mod tests;
-#[expect(clippy::module_inception, reason = "the layer is named after what it is about")]
+#[expect(
+    clippy::module_inception,
+    reason = "the layer is named after what it is about"
+)]
 mod transform;
 
 pub use self::command::CommandSpec;

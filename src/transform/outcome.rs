@@ -66,7 +66,7 @@ impl Reason {
     }
 
     /// The same reason, preceded by `prefix`.
-    pub(super) fn after(self, prefix: &str) -> Self {
+    pub(crate) fn after(self, prefix: &str) -> Self {
         match self {
             Self::Own(text) => Self::Own(format!("{prefix}{text}")),
             Self::Foreign(text) => Self::Foreign(format!("{prefix}{text}")),
@@ -74,7 +74,7 @@ impl Reason {
     }
 
     /// The reason as it may be shown while values are masked.
-    pub(super) fn withheld(self) -> Self {
+    pub(crate) fn withheld(self) -> Self {
         match self {
             Self::Own(_) => self,
             Self::Foreign(_) => Self::own(Self::WITHHELD),

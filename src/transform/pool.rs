@@ -14,24 +14,28 @@ use crate::error::{Error, Result};
 const JOBS_PER_THREAD: u64 = 3;
 
 /// Threads that apply the same stages.
-pub(super) struct Pool {
+pub(crate) struct Pool {
     lane: Arc<Lane>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Pool {
     /// Starts so many threads.
-    pub(super) fn start(stages: &Arc<[Arc<dyn Stage>]>, threads: usize) -> Result<Self> {
+    pub(crate) fn start(stages: &Arc<[Arc<dyn Stage>]>, threads: usize) -> Result<Self> {
         let lane = Arc::new(Lane::new(JOBS_PER_THREAD * threads as u64, 0));
-        let mut pool = Self { lane, threads: Vec::with_capacity(threads) };
+        let mut pool = Self {
+            lane,
+            threads: Vec::with_capacity(threads),
+        };
         for _ in 0..threads {
             let (lane, stages) = (Arc::clone(&pool.lane), Arc::clone(stages));
             let started = thread::Builder::new()
                 .name("transform".to_owned())
                 .stack_size(STACK_BYTES)
                 .spawn(move || work(&lane, &stages));
-            let started = started
-                .map_err(|error| Error::failed("a thread for the transform cannot be started").with_source(error))?;
+            let started = started.map_err(|error| {
+                Error::failed("a thread for the transform cannot be started").with_source(error)
+            })?;
             pool.threads.push(started);
         }
         Ok(pool)
@@ -42,13 +46,21 @@ fn work(lane: &Lane, stages: &[Arc<dyn Stage>]) {
     let mut workers: Option<Vec<_>> = None;
     while let Some((place, job)) = lane.take() {
         let applied = catch_unwind(AssertUnwindSafe(|| {
-            let workers = workers.get_or_insert_with(|| stages.iter().map(|stage| stage.worker()).collect());
-            let through = |progress, worker: &mut Box<dyn super::stage::Worker + '_>| -> super::stage::Progress {
+            let workers =
+                workers.get_or_insert_with(|| stages.iter().map(|stage| stage.worker()).collect());
+            let through = |progress,
+                           worker: &mut Box<dyn super::stage::Worker + '_>|
+             -> super::stage::Progress {
                 super::stage::Progress::step(progress, |item, read| worker.apply(item, read))
             };
-            job.into_iter().map(|progress| workers.iter_mut().fold(progress, through)).collect()
+            job.into_iter()
+                .map(|progress| workers.iter_mut().fold(progress, through))
+                .collect()
         }));
-        lane.finish(place, applied.map_err(|_| Error::failed("the transform itself failed; this is a bug")));
+        lane.finish(
+            place,
+            applied.map_err(|_| Error::failed("the transform itself failed; this is a bug")),
+        );
     }
 }
 
@@ -56,7 +68,11 @@ impl Segment for Pool {
     fn push(&self, job: Result<Job>) -> bool {
         match job {
             Ok(job) => self.lane.push(job),
-            Err(error) => self.lane.place().map(|place| self.lane.finish(place, Err(error))).is_some(),
+            Err(error) => self
+                .lane
+                .place()
+                .map(|place| self.lane.finish(place, Err(error)))
+                .is_some(),
         }
     }
 

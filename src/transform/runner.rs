@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::event::Reporter;
 
 /// A part of the run that takes jobs and gives them back in the same order.
-pub(super) trait Segment: Send + Sync {
+pub(crate) trait Segment: Send + Sync {
     /// Takes a job, or an error that stands for one; waits while there are too many. False when cancelled.
     fn push(&self, job: Result<Job>) -> bool;
     /// No job comes any more.
@@ -66,7 +66,7 @@ pub struct Results<T> {
 ///
 /// # Errors
 /// Threads or commands cannot be started.
-pub(super) fn start<T>(
+pub(crate) fn start<T>(
     transform: &Transform,
     threads: NonZeroUsize,
     reporter: &Arc<dyn Reporter>,
@@ -87,13 +87,22 @@ pub(super) fn start<T>(
     };
     for pair in segments.windows(2) {
         let (from, to) = (Arc::clone(&pair[0]), Arc::clone(&pair[1]));
-        let pump = thread::Builder::new().name("transform-pump".to_owned()).spawn(move || pump(&*from, &*to));
-        results.pumps.push(
-            pump.map_err(|error| Error::failed("a thread for the transform cannot be started").with_source(error))?,
-        );
+        let pump = thread::Builder::new()
+            .name("transform-pump".to_owned())
+            .spawn(move || pump(&*from, &*to));
+        results.pumps.push(pump.map_err(|error| {
+            Error::failed("a thread for the transform cannot be started").with_source(error)
+        })?);
     }
     let first = Arc::clone(&segments[0]);
-    Ok((Feeder { first, under_way: Arc::clone(&results.under_way), ended: false }, results))
+    Ok((
+        Feeder {
+            first,
+            under_way: Arc::clone(&results.under_way),
+            ended: false,
+        },
+        results,
+    ))
 }
 
 /// Stages that follow each other share their threads.
@@ -104,7 +113,9 @@ enum Part<'a> {
 
 fn parts(steps: &[Step]) -> Vec<Part<'_>> {
     let mut parts = Vec::new();
-    for group in steps.chunk_by(|left, right| matches!((left, right), (Step::Stage(_), Step::Stage(_)))) {
+    for group in
+        steps.chunk_by(|left, right| matches!((left, right), (Step::Stage(_), Step::Stage(_))))
+    {
         match group {
             [Step::Command(command)] => parts.push(Part::Command(command)),
             stages => {
@@ -137,9 +148,19 @@ impl<T> Feeder<T> {
     /// # Errors
     /// The run has ended; [`Results`] knows why.
     pub fn push(&self, items: Vec<Bytes>, tag: T) -> Result<()> {
-        let job = items.iter().map(|item| Progress::new(item.clone())).collect();
-        self.under_way.lock().unwrap_or_else(PoisonError::into_inner).push_back((tag, items));
-        if self.first.push(Ok(job)) { Ok(()) } else { Err(Error::failed("the transform has ended")) }
+        let job = items
+            .iter()
+            .map(|item| Progress::new(item.clone()))
+            .collect();
+        self.under_way
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push_back((tag, items));
+        if self.first.push(Ok(job)) {
+            Ok(())
+        } else {
+            Err(Error::failed("the transform has ended"))
+        }
     }
 
     /// All chunks were sent. The results end after the last one.
@@ -159,7 +180,9 @@ impl<T> Drop for Feeder<T> {
     fn drop(&mut self) {
         if !self.ended {
             // As in `fail`.
-            let _ = self.first.push(Err(Error::failed("reading the items ended unexpectedly; this is a bug")));
+            let _ = self.first.push(Err(Error::failed(
+                "reading the items ended unexpectedly; this is a bug",
+            )));
         }
         self.first.close();
     }
@@ -178,13 +201,24 @@ impl<T> Iterator for Results<T> {
             self.stop();
             return result.map(|result| result.and(Err(Error::failed("the transform has ended"))));
         };
-        let under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        let under_way = self
+            .under_way
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop_front();
         let (tag, items) = under_way?;
-        let outcomes = job.into_iter().map(Progress::outcome).map(|outcome| match outcome {
-            Outcome::Rejected(reason) if self.withholds => Outcome::Rejected(reason.withheld()),
-            other => other,
-        });
-        Some(Ok(Transformed { tag, items, outcomes: outcomes.collect() }))
+        let outcomes = job
+            .into_iter()
+            .map(Progress::outcome)
+            .map(|outcome| match outcome {
+                Outcome::Rejected(reason) if self.withholds => Outcome::Rejected(reason.withheld()),
+                other => other,
+            });
+        Some(Ok(Transformed {
+            tag,
+            items,
+            outcomes: outcomes.collect(),
+        }))
     }
 }
 

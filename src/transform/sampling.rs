@@ -7,14 +7,20 @@ use super::stage::{Stage, Worker};
 use crate::item::{KeySchema, Sample};
 
 /// Chooses by the partition key.
-pub(super) struct Sampling {
+pub(crate) struct Sampling {
     sample: Sample,
     partition: KeySchema,
 }
 
 impl Sampling {
-    pub(super) fn new(sample: Sample, key: &KeySchema) -> Self {
-        Self { sample, partition: KeySchema { partition: key.partition.clone(), sort: None } }
+    pub(crate) fn new(sample: Sample, key: &KeySchema) -> Self {
+        Self {
+            sample,
+            partition: KeySchema {
+                partition: key.partition.clone(),
+                sort: None,
+            },
+        }
     }
 }
 
@@ -46,17 +52,32 @@ mod tests {
 
     #[test]
     fn tables_with_the_same_partition_keys_fit_together() {
-        let attribute = |name: &str| KeyAttribute { name: name.to_owned(), kind: KeyType::S };
+        let attribute = |name: &str| KeyAttribute {
+            name: name.to_owned(),
+            kind: KeyType::S,
+        };
         let sample = Sample::of_percent(30.0).unwrap();
-        let people = Sampling::new(sample, &KeySchema { partition: attribute("id"), sort: None });
-        let orders =
-            Sampling::new(sample, &KeySchema { partition: attribute("person"), sort: Some(attribute("order")) });
+        let people = Sampling::new(
+            sample,
+            &KeySchema {
+                partition: attribute("id"),
+                sort: None,
+            },
+        );
+        let orders = Sampling::new(
+            sample,
+            &KeySchema {
+                partition: attribute("person"),
+                sort: Some(attribute("order")),
+            },
+        );
         let mut kept = 0;
         for person in 0..300 {
             let chosen = applied(&people, &format!(r#"{{"id":{{"S":"p{person}"}}}}"#));
             kept += usize::from(chosen == Outcome::Unchanged);
             for order in 0..3 {
-                let order = format!(r#"{{"order":{{"S":"{order}"}},"person":{{"S":"p{person}"}}}}"#);
+                let order =
+                    format!(r#"{{"order":{{"S":"{order}"}},"person":{{"S":"p{person}"}}}}"#);
                 assert_eq!(applied(&orders, &order), chosen);
             }
         }

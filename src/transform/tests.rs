@@ -39,7 +39,10 @@ impl Worker for &Erratic {
         let with = |suffix: &str| Bytes::from([&item[..], suffix.as_bytes()].concat());
         match chance % 7 {
             0 => Outcome::Skipped,
-            1 => Outcome::Rejected(Reason::own(format!("no: {}", String::from_utf8_lossy(item)))),
+            1 => Outcome::Rejected(Reason::own(format!(
+                "no: {}",
+                String::from_utf8_lossy(item)
+            ))),
             2 => Outcome::Several(vec![with("a"), with("b"), with("c")]),
             3 => Outcome::Changed(with("d")),
             _ => Outcome::Unchanged,
@@ -121,17 +124,24 @@ fn a_command_between_stages_keeps_order_and_counts() {
     // Items of this test are no items; the command sees JSON, so that they have to be some.
     let text = |number: u64| Bytes::from(format!(r#"{{"n":{{"N":"{number}"}}}}"#));
     let transform = Transform::new()
-        .filter("t", "if .n | num % 3 == 0 then empty elif .n | num % 3 == 1 then ., (.m = N(1)) else . end")
+        .filter(
+            "t",
+            "if .n | num % 3 == 0 then empty elif .n | num % 3 == 1 then ., (.m = N(1)) else . end",
+        )
         .unwrap()
         .command(CommandSpec::new(r#"sed 's/"N":"1[0-9]*7"/"N":"7"/'"#))
         .unwrap()
         .filter("t", "if .n | num % 5 == 0 then error(\"five\") else . end")
         .unwrap();
-    let (feeder, results) = transform.start(NonZeroUsize::new(2).unwrap(), &silent()).unwrap();
+    let (feeder, results) = transform
+        .start(NonZeroUsize::new(2).unwrap(), &silent())
+        .unwrap();
     std::thread::scope(|scope| {
         scope.spawn(move || {
             for chunk in 0..100 {
-                feeder.push((chunk * 10..chunk * 10 + 10).map(text).collect(), chunk).unwrap();
+                feeder
+                    .push((chunk * 10..chunk * 10 + 10).map(text).collect(), chunk)
+                    .unwrap();
             }
             feeder.end();
         });
@@ -140,14 +150,20 @@ fn a_command_between_stages_keeps_order_and_counts() {
             let result = result.unwrap();
             assert_eq!(result.tag, chunk as u64);
             for outcome in result.outcomes {
-                let after = if (17..200).contains(&number) && number % 10 == 7 && number >= 100 || number == 17 {
+                let after = if (17..200).contains(&number) && number % 10 == 7 && number >= 100
+                    || number == 17
+                {
                     7
                 } else {
                     number
                 };
                 match (number % 3, after % 5) {
                     (0, _) => assert_eq!(outcome, Outcome::Skipped, "{number}"),
-                    (_, 0) => assert_eq!(outcome, Outcome::Rejected(Reason::Foreign("five".to_owned())), "{number}"),
+                    (_, 0) => assert_eq!(
+                        outcome,
+                        Outcome::Rejected(Reason::Foreign("five".to_owned())),
+                        "{number}"
+                    ),
                     (1, _) => assert!(
                         matches!(&outcome, Outcome::Several(two) if two[0] == text(after)),
                         "{number}: {outcome:?}"
@@ -181,10 +197,13 @@ impl Worker for Broken {
 #[test]
 fn a_failure_comes_at_its_place_and_ends_the_run() {
     let transform = Transform::new().stage(Broken);
-    let (feeder, mut results) = transform.start(NonZeroUsize::new(3).unwrap(), &silent()).unwrap();
+    let (feeder, mut results) = transform
+        .start(NonZeroUsize::new(3).unwrap(), &silent())
+        .unwrap();
     std::thread::scope(|scope| {
-        let sender =
-            scope.spawn(move || (0..10_000).find(|n| feeder.push(vec![Bytes::from(n.to_string())], *n).is_err()));
+        let sender = scope.spawn(move || {
+            (0..10_000).find(|n| feeder.push(vec![Bytes::from(n.to_string())], *n).is_err())
+        });
         for tag in 0..42 {
             assert_eq!(results.next().unwrap().unwrap().tag, tag);
         }
@@ -212,15 +231,23 @@ fn runs() -> Vec<Transform> {
     let cat = || CommandSpec::new("cat");
     vec![
         Transform::new().stage(Erratic { seed: 0 }),
-        Transform::new().stage(Erratic { seed: 0 }).command(cat()).unwrap(),
-        Transform::new().command(cat()).unwrap().stage(Erratic { seed: 0 }),
+        Transform::new()
+            .stage(Erratic { seed: 0 })
+            .command(cat())
+            .unwrap(),
+        Transform::new()
+            .command(cat())
+            .unwrap()
+            .stage(Erratic { seed: 0 }),
     ]
 }
 
 #[test]
 fn a_feeder_whose_thread_panics_is_a_failure_and_not_the_end() {
     for transform in runs() {
-        let (feeder, results) = transform.start(NonZeroUsize::new(2).unwrap(), &silent()).unwrap();
+        let (feeder, results) = transform
+            .start(NonZeroUsize::new(2).unwrap(), &silent())
+            .unwrap();
         let fed = std::thread::spawn(move || {
             for tag in 0..20 {
                 feeder.push(vec![Bytes::from_static(b"{}")], tag).unwrap();
@@ -229,14 +256,22 @@ fn a_feeder_whose_thread_panics_is_a_failure_and_not_the_end() {
         });
         let (count, error) = results_of(results);
         assert!(fed.join().is_err());
-        assert_eq!((count, error.as_deref()), (20, Some("reading the items ended unexpectedly; this is a bug")));
+        assert_eq!(
+            (count, error.as_deref()),
+            (
+                20,
+                Some("reading the items ended unexpectedly; this is a bug")
+            )
+        );
     }
 }
 
 #[test]
 fn the_failure_of_a_source_comes_after_the_results_before_it() {
     for transform in runs() {
-        let (feeder, results) = transform.start(NonZeroUsize::new(2).unwrap(), &silent()).unwrap();
+        let (feeder, results) = transform
+            .start(NonZeroUsize::new(2).unwrap(), &silent())
+            .unwrap();
         let fed = std::thread::spawn(move || {
             for tag in 0..20 {
                 feeder.push(vec![Bytes::from_static(b"{}")], tag).unwrap();
@@ -253,7 +288,16 @@ fn results_that_nobody_wants_end_a_feeder_that_waits() {
     for transform in runs() {
         let (feeder, mut results) = transform.start(NonZeroUsize::MIN, &silent()).unwrap();
         let fed = std::thread::spawn(move || {
-            while feeder.push(vec![Bytes::from(format!(r#"{{"a":{{"S":"{}"}}}}"#, "x".repeat(300_000)))], ()).is_ok() {}
+            while feeder
+                .push(
+                    vec![Bytes::from(format!(
+                        r#"{{"a":{{"S":"{}"}}}}"#,
+                        "x".repeat(300_000)
+                    ))],
+                    (),
+                )
+                .is_ok()
+            {}
         });
         drop(results.next());
         drop(results);
@@ -264,21 +308,29 @@ fn results_that_nobody_wants_end_a_feeder_that_waits() {
 #[test]
 fn little_is_under_way_at_a_time() {
     let transform = Transform::new().stage(Erratic { seed: 0 });
-    let (feeder, mut results) = transform.start(NonZeroUsize::new(2).unwrap(), &silent()).unwrap();
+    let (feeder, mut results) = transform
+        .start(NonZeroUsize::new(2).unwrap(), &silent())
+        .unwrap();
     let sent = Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let count = Arc::clone(&sent);
     std::thread::scope(|scope| {
         scope.spawn(move || {
             for number in 0..100 {
                 count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-                if feeder.push(vec![Bytes::from(number.to_string())], ()).is_err() {
+                if feeder
+                    .push(vec![Bytes::from(number.to_string())], ())
+                    .is_err()
+                {
                     return;
                 }
             }
             feeder.end();
         });
         for pulled in 0..100 {
-            assert!(sent.load(std::sync::atomic::Ordering::SeqCst) <= pulled + 8, "at {pulled}");
+            assert!(
+                sent.load(std::sync::atomic::Ordering::SeqCst) <= pulled + 8,
+                "at {pulled}"
+            );
             results.next().unwrap().unwrap();
         }
         assert!(results.next().is_none());
@@ -287,21 +339,43 @@ fn little_is_under_way_at_a_time() {
 
 #[test]
 fn masks_come_last_and_everything_is_a_transform() {
-    let rules =
-        MaskRules::parse("r", "[[rule]]\npath = 'copy'\naction = 'redact'\n[[rule]]\npath = 'none'\naction = 'drop'")
-            .unwrap();
-    let transform = Transform::new().mask(Masks::new(rules, None).unwrap()).filter("t", ".copy = .a").unwrap();
+    let rules = MaskRules::parse(
+        "r",
+        "[[rule]]\npath = 'copy'\naction = 'redact'\n[[rule]]\npath = 'none'\naction = 'drop'",
+    )
+    .unwrap();
+    let transform = Transform::new()
+        .mask(Masks::new(rules, None).unwrap())
+        .filter("t", ".copy = .a")
+        .unwrap();
     assert!(!transform.is_empty() && Transform::new().is_empty());
     let (feeder, results) = transform.start(NonZeroUsize::MIN, &silent()).unwrap();
-    feeder.push(vec![Bytes::from_static(br#"{"a":{"S":"x"}}"#), Bytes::from_static(b"{}")], ()).unwrap();
+    feeder
+        .push(
+            vec![
+                Bytes::from_static(br#"{"a":{"S":"x"}}"#),
+                Bytes::from_static(b"{}"),
+            ],
+            (),
+        )
+        .unwrap();
     feeder.end();
     let outcomes = results.map(Result::unwrap).next().unwrap().outcomes;
-    assert_eq!(outcomes[0], Outcome::Changed(r#"{"a":{"S":"x"},"copy":{"S":"[redacted]"}}"#.into()));
+    assert_eq!(
+        outcomes[0],
+        Outcome::Changed(r#"{"a":{"S":"x"},"copy":{"S":"[redacted]"}}"#.into())
+    );
     assert!(
         matches!(&outcomes[1], Outcome::Rejected(reason) if reason.to_string().contains("is not shown")),
         "{:?}",
         outcomes[1]
     );
-    assert_eq!(transform.warnings(), ["r line 4, column 1: the rule for `none` matched no item"]);
-    assert!(matches!(transform.steps()[..], [Step::Stage(_), Step::Stage(_)]));
+    assert_eq!(
+        transform.warnings(),
+        ["r line 4, column 1: the rule for `none` matched no item"]
+    );
+    assert!(matches!(
+        transform.steps()[..],
+        [Step::Stage(_), Step::Stage(_)]
+    ));
 }

@@ -18,7 +18,7 @@ use crate::item::{KeyAttribute, KeySchema, Sample};
 
 /// One step.
 #[derive(Clone)]
-pub(super) enum Step {
+pub(crate) enum Step {
     /// Works on each item by itself, on any thread.
     Stage(Arc<dyn Stage>),
     /// A program of the user's.
@@ -112,7 +112,12 @@ impl Transform {
     ///
     /// # Errors
     /// [`Usage`](crate::error::ErrorKind::Usage): a mask rule would take a key of the table that is written away.
-    pub fn between_tables(mut self, from: &KeySchema, to: &KeySchema, index_keys: &[KeyAttribute]) -> Result<Self> {
+    pub fn between_tables(
+        mut self,
+        from: &KeySchema,
+        to: &KeySchema,
+        index_keys: &[KeyAttribute],
+    ) -> Result<Self> {
         if let Some(masks) = &self.masks {
             masks.rules().check_keys(to, index_keys)?;
         }
@@ -152,7 +157,11 @@ impl Transform {
     /// Masks items, after all other steps, whenever this is called.
     #[must_use]
     pub fn mask(mut self, masks: Masks) -> Self {
-        let asked = format!("{} {}", masks.rules().sha256(), masks.key_mark().unwrap_or_default());
+        let asked = format!(
+            "{} {}",
+            masks.rules().sha256(),
+            masks.key_mark().unwrap_or_default()
+        );
         self.masks = Some(Arc::new(masks));
         self.asking(Asked::Mask, asked)
     }
@@ -182,13 +191,17 @@ impl Transform {
     /// Whether items can become others, and not only be left out.
     #[must_use]
     pub fn changes(&self) -> bool {
-        self.asked.iter().any(|(asked, _)| !matches!(asked, Asked::Sample | Asked::Where))
+        self.asked
+            .iter()
+            .any(|(asked, _)| !matches!(asked, Asked::Sample | Asked::Where))
     }
 
     /// Whether filters or programs may change items; masks are not counted.
     #[must_use]
     pub fn rewrites(&self) -> bool {
-        self.asked.iter().any(|(asked, _)| matches!(asked, Asked::Filter | Asked::Command))
+        self.asked
+            .iter()
+            .any(|(asked, _)| matches!(asked, Asked::Filter | Asked::Command))
     }
 
     /// Whether the same item may become another one the next time: programs do what they like.
@@ -200,7 +213,10 @@ impl Transform {
     /// The share of the items that is kept, and the condition, where they choose: option and text.
     pub fn choices(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let chooses = |asked: Asked| matches!(asked, Asked::Sample | Asked::Where);
-        self.asked.iter().filter(move |(asked, _)| chooses(*asked)).map(|(asked, text)| (asked.option(), text.as_str()))
+        self.asked
+            .iter()
+            .filter(move |(asked, _)| chooses(*asked))
+            .map(|(asked, text)| (asked.option(), text.as_str()))
     }
 
     /// What is to happen, a line for each step: option and text.
@@ -219,23 +235,33 @@ impl Transform {
     #[must_use]
     pub fn shown_key(&self, read: &[u8], key: &KeySchema) -> Option<String> {
         let shown = key.extract(read).ok()?.to_json();
-        let hides = |masks: &Arc<Masks>| masks.rules().change_key(key) || masks.hides(read, shown.as_bytes());
+        let hides = |masks: &Arc<Masks>| {
+            masks.rules().change_key(key) || masks.hides(read, shown.as_bytes())
+        };
         (!self.masks.as_ref().is_some_and(hides)).then_some(shown)
     }
 
     /// An item as it was read, as it may be shown: masked values are replaced by a placeholder.
     #[must_use]
     pub fn concealed(&self, read: &Bytes) -> Bytes {
-        self.masks.as_ref().map_or_else(|| read.clone(), |masks| masks.concealed(read))
+        self.masks
+            .as_ref()
+            .map_or_else(|| read.clone(), |masks| masks.concealed(read))
     }
 
     /// Starts a run on so many threads; the reporter hears what commands print on standard error.
     ///
     /// # Errors
     /// Threads or commands cannot be started; there is a sample, and nobody told the key.
-    pub fn start<T>(&self, threads: NonZeroUsize, reporter: &Arc<dyn Reporter>) -> Result<(Feeder<T>, Results<T>)> {
+    pub fn start<T>(
+        &self,
+        threads: NonZeroUsize,
+        reporter: &Arc<dyn Reporter>,
+    ) -> Result<(Feeder<T>, Results<T>)> {
         if self.sample.is_some() && self.key.is_none() {
-            return Err(Error::failed("a sample is chosen by the key, and the key is not known"));
+            return Err(Error::failed(
+                "a sample is chosen by the key, and the key is not known",
+            ));
         }
         runner::start(self, threads, reporter)
     }
@@ -243,7 +269,10 @@ impl Transform {
     /// What to tell the user once all items went through: rules that matched nothing.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
-        self.masks.iter().flat_map(|masks| masks.warnings()).collect()
+        self.masks
+            .iter()
+            .flat_map(|masks| masks.warnings())
+            .collect()
     }
 
     fn asking(mut self, asked: Asked, text: impl Into<String>) -> Self {
@@ -251,20 +280,30 @@ impl Transform {
         self
     }
 
-    pub(super) fn stage(mut self, stage: impl Stage + 'static) -> Self {
+    pub(crate) fn stage(mut self, stage: impl Stage + 'static) -> Self {
         self.steps.push(Step::Stage(Arc::new(stage)));
         self
     }
 
     /// All steps, masks last.
-    pub(super) fn steps(&self) -> Vec<Step> {
-        let sampling = self.sample.zip(self.key.as_ref()).map(|(sample, key)| Sampling::new(sample, key));
+    pub(crate) fn steps(&self) -> Vec<Step> {
+        let sampling = self
+            .sample
+            .zip(self.key.as_ref())
+            .map(|(sample, key)| Sampling::new(sample, key));
         let sampling = sampling.map(|sampling| Step::Stage(Arc::new(sampling)));
         let steps = self.steps.iter().map(|step| match step {
-            Step::Command(command) => Step::Command(command.named_by(self.key.as_ref()).quiet(self.masks.is_some())),
+            Step::Command(command) => Step::Command(
+                command
+                    .named_by(self.key.as_ref())
+                    .quiet(self.masks.is_some()),
+            ),
             stage @ Step::Stage(_) => stage.clone(),
         });
-        let masks = self.masks.iter().map(|masks| Step::Stage(Arc::clone(masks) as Arc<dyn Stage>));
+        let masks = self
+            .masks
+            .iter()
+            .map(|masks| Step::Stage(Arc::clone(masks) as Arc<dyn Stage>));
         sampling.into_iter().chain(steps).chain(masks).collect()
     }
 }

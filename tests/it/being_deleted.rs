@@ -2,7 +2,9 @@
 
 use std::process::Stdio;
 
-use aws_sdk_dynamodb::types::{BillingMode, GlobalSecondaryIndex, Projection, ProjectionType, ScalarAttributeType};
+use aws_sdk_dynamodb::types::{
+    BillingMode, GlobalSecondaryIndex, Projection, ProjectionType, ScalarAttributeType,
+};
 use serde_json::{Value, json};
 
 use crate::support::client::{Client, attribute, numbered, partition, poll};
@@ -35,9 +37,16 @@ fn index_deleting(answer: &mut Value) {
 
 /// A table with the index `by-genre`.
 fn create_indexed(client: &Client, table: &str) {
-    let projection = Projection::builder().projection_type(ProjectionType::KeysOnly).build();
-    let index = GlobalSecondaryIndex::builder().index_name("by-genre").key_schema(partition("genre"));
-    let index = index.projection(projection).build().expect("name and key are given");
+    let projection = Projection::builder()
+        .projection_type(ProjectionType::KeysOnly)
+        .build();
+    let index = GlobalSecondaryIndex::builder()
+        .index_name("by-genre")
+        .key_schema(partition("genre"));
+    let index = index
+        .projection(projection)
+        .build()
+        .expect("name and key are given");
     client.create(table, |create| {
         create
             .billing_mode(BillingMode::PayPerRequest)
@@ -63,7 +72,15 @@ fn scene(rules: impl Into<Vec<Rule>>) -> (Engine, Proxy, Project) {
 }
 
 fn changes(proxy: &Proxy) -> usize {
-    ["CreateTable", "DeleteTable", "UpdateTable", "BatchWriteItem"].map(|operation| proxy.count(operation)).iter().sum()
+    [
+        "CreateTable",
+        "DeleteTable",
+        "UpdateTable",
+        "BatchWriteItem",
+    ]
+    .map(|operation| proxy.count(operation))
+    .iter()
+    .sum()
 }
 
 #[test]
@@ -71,20 +88,32 @@ fn a_table_that_is_being_deleted_is_waited_for_and_then_created() {
     for more in [&[][..], &["--if-missing"], &["--replace"], &["--resume"]] {
         let (engine, proxy, project) = scene([always(DESCRIBE, Fault::Changed(deleting))]);
         let mut command = project.command("restoredb", RESTORE.iter().chain(more));
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn();
         let child = child.expect("restoredb starts");
         poll("the table is waited for", || proxy.seen(DESCRIBE) > 4);
         assert_eq!(changes(&proxy), 0, "{more:?}");
         engine.client().delete_if_there("copy");
-        poll("the table is gone", || engine.client().describe("copy").is_none());
+        poll("the table is gone", || {
+            engine.client().describe("copy").is_none()
+        });
         proxy.heal();
         let output = child.wait_with_output().expect("it ends");
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(0), "{said}");
-        assert!(said.contains("being deleted; it will be created when it is gone"), "{said}");
+        assert!(
+            said.contains("being deleted; it will be created when it is gone"),
+            "{said}"
+        );
         assert!(said.contains("waiting until it is gone"), "{said}");
         assert_eq!(proxy.count("DeleteTable"), 0);
-        assert_eq!(engine.client().items("copy"), engine.client().items("films"));
+        assert_eq!(
+            engine.client().items("copy"),
+            engine.client().items("films")
+        );
     }
 }
 
@@ -92,23 +121,36 @@ fn a_table_that_is_being_deleted_is_waited_for_and_then_created() {
 fn a_dry_run_says_that_the_table_is_being_deleted() {
     let (_engine, proxy, project) = scene([always(DESCRIBE, Fault::Changed(deleting))]);
     for more in [&[][..], &["--if-missing"], &["--replace"]] {
-        let run = project.restoredb(RESTORE.iter().chain(&["--dry-run"]).chain(more)).exits(0);
+        let run = project
+            .restoredb(RESTORE.iter().chain(&["--dry-run"]).chain(more))
+            .exits(0);
         run.says("being deleted; it will be created when it is gone");
     }
     for more in ["--data-only", "--no-create"] {
-        project.restoredb(RESTORE.iter().chain(&[more])).exits(11).says("is being deleted").says(more);
+        project
+            .restoredb(RESTORE.iter().chain(&[more]))
+            .exits(11)
+            .says("is being deleted")
+            .says(more);
     }
     assert_eq!(changes(&proxy), 0);
 }
 
 #[test]
 fn the_wait_for_a_table_ends_after_the_time_that_was_given() {
-    for (change, state) in
-        [(deleting as fn(&mut Value), "DELETING"), (updating, "UPDATING"), (index_deleting, "by-genre")]
-    {
+    for (change, state) in [
+        (deleting as fn(&mut Value), "DELETING"),
+        (updating, "UPDATING"),
+        (index_deleting, "by-genre"),
+    ] {
         let (_engine, proxy, project) = scene([always(DESCRIBE, Fault::Changed(change))]);
-        let run = project.restoredb(RESTORE.iter().chain(&["--give-up-after=2s"])).exits(1);
-        run.says("after 2s").says(state).says("--give-up-after").says("waiting until");
+        let run = project
+            .restoredb(RESTORE.iter().chain(&["--give-up-after=2s"]))
+            .exits(1);
+        run.says("after 2s")
+            .says(state)
+            .says("--give-up-after")
+            .says("waiting until");
         assert_eq!(changes(&proxy), 0);
     }
 }
@@ -121,9 +163,17 @@ fn the_wait_for_a_creation_ends_after_the_time_that_was_given() {
         "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}]}})
     };
     let in_use = Fault::Refused("ResourceInUseException", "Table already exists: other");
-    let (_engine, proxy, project) =
-        scene([calls(DESCRIBE, 2..=usize::MAX, Fault::Answered(answer)), always("CreateTable", in_use)]);
-    let run = project.restoredb(RESTORE.iter().chain(&["--table=other", "--give-up-after=1s"])).exits(1);
+    let (_engine, proxy, project) = scene([
+        calls(DESCRIBE, 2..=usize::MAX, Fault::Answered(answer)),
+        always("CreateTable", in_use),
+    ]);
+    let run = project
+        .restoredb(
+            RESTORE
+                .iter()
+                .chain(&["--table=other", "--give-up-after=1s"]),
+        )
+        .exits(1);
     run.says("still being deleted");
     assert!(proxy.count("CreateTable") > 1);
 }
@@ -131,10 +181,15 @@ fn the_wait_for_a_creation_ends_after_the_time_that_was_given() {
 #[test]
 fn a_table_that_is_deleted_after_the_plan_is_told_and_gets_nothing() {
     let (_engine, proxy, project) = scene([calls(DESCRIBE, 2..=2, Fault::Changed(deleting))]);
-    project.restoredb(RESTORE).exits(11).says("table copy is being deleted");
+    project
+        .restoredb(RESTORE)
+        .exits(11)
+        .says("table copy is being deleted");
     assert_eq!(changes(&proxy), 0);
     let folder = project.path(".local/state/dynadump");
-    let left = std::fs::read_dir(folder).map(Iterator::count).unwrap_or_default();
+    let left = std::fs::read_dir(folder)
+        .map(Iterator::count)
+        .unwrap_or_default();
     assert_eq!(left, 0, "nothing was begun");
 }
 
@@ -142,10 +197,22 @@ fn a_table_that_is_deleted_after_the_plan_is_told_and_gets_nothing() {
 fn other_commands_say_that_the_table_is_being_deleted() {
     let (_engine, proxy, project) = scene([always(DESCRIBE, Fault::Changed(deleting))]);
     let words = "table \"copy\" of environment dev is being deleted";
-    project.dumpdb(["--env=dev", "--output=new"]).exits(11).says(words);
-    project.dumpdb(["--env=dev", "--output=new", "--dry-run"]).exits(11).says(words);
-    project.verifydb(["--source=out", "--env=dev"]).exits(11).says(words);
-    project.restoredb(["--source=out", "--env=dev", "--diff-schema"]).exits(11).says(words);
+    project
+        .dumpdb(["--env=dev", "--output=new"])
+        .exits(11)
+        .says(words);
+    project
+        .dumpdb(["--env=dev", "--output=new", "--dry-run"])
+        .exits(11)
+        .says(words);
+    project
+        .verifydb(["--source=out", "--env=dev"])
+        .exits(11)
+        .says(words);
+    project
+        .restoredb(["--source=out", "--env=dev", "--diff-schema"])
+        .exits(11)
+        .says(words);
     assert_eq!(proxy.count("Scan"), 0);
     assert!(!project.path("new").exists());
 }
@@ -154,31 +221,71 @@ fn other_commands_say_that_the_table_is_being_deleted() {
 fn an_index_that_was_being_deleted_is_not_created_again() {
     let (engine, proxy, project) = scene([always(DESCRIBE, Fault::Changed(index_deleting))]);
     let index = "index by-genre is DELETING";
-    project.dumpdb(["--env=dev", "--output=halfway"]).exits(0).says(index);
+    project
+        .dumpdb(["--env=dev", "--output=halfway"])
+        .exits(0)
+        .says(index);
     proxy.heal();
-    let run = project.restoredb(["--source=halfway", "--env=dev", "--yes", "--table=less"]).exits(0);
+    let run = project
+        .restoredb(["--source=halfway", "--env=dev", "--yes", "--table=less"])
+        .exits(0);
     run.says("GSI by-genre dropped: it was being deleted");
-    assert!(engine.client().describe("less").expect("it was created").global_secondary_indexes().is_empty());
-    let keeps = ["--source=halfway", "--env=dev", "--yes", "--table=more", "--only-index=by-genre"];
+    assert!(
+        engine
+            .client()
+            .describe("less")
+            .expect("it was created")
+            .global_secondary_indexes()
+            .is_empty()
+    );
+    let keeps = [
+        "--source=halfway",
+        "--env=dev",
+        "--yes",
+        "--table=more",
+        "--only-index=by-genre",
+    ];
     project.restoredb(keeps).exits(0);
-    assert_eq!(engine.client().describe("more").expect("it was created").global_secondary_indexes().len(), 1);
+    assert_eq!(
+        engine
+            .client()
+            .describe("more")
+            .expect("it was created")
+            .global_secondary_indexes()
+            .len(),
+        1
+    );
     // Into a table that exists, it is one index less to compare.
     let merge = ["--source=halfway", "--env=dev", "--yes", "--table=less"];
-    project.restoredb(merge).exits(0).never_says("its settings stay");
+    project
+        .restoredb(merge)
+        .exits(0)
+        .never_says("its settings stay");
 }
 
 #[test]
 fn an_index_of_the_target_that_is_being_deleted_is_told() {
     let (_engine, proxy, project) = scene([calls(DESCRIBE, 1..=3, Fault::Changed(index_deleting))]);
-    let run = project.restoredb(RESTORE.iter().chain(&["--dry-run"])).exits(0);
-    run.says("index by-genre is DELETING").says("GSI by-genre").says("table: being deleted");
-    project.restoredb(RESTORE).exits(0).says("table: being deleted");
+    let run = project
+        .restoredb(RESTORE.iter().chain(&["--dry-run"]))
+        .exits(0);
+    run.says("index by-genre is DELETING")
+        .says("GSI by-genre")
+        .says("table: being deleted");
+    project
+        .restoredb(RESTORE)
+        .exits(0)
+        .says("table: being deleted");
     assert_eq!(proxy.count("UpdateTable"), 0);
 }
 
 #[test]
 fn a_table_that_takes_no_items_is_refused_by_the_plan() {
-    for status in ["INACCESSIBLE_ENCRYPTION_CREDENTIALS", "ARCHIVED", "ARCHIVING"] {
+    for status in [
+        "INACCESSIBLE_ENCRYPTION_CREDENTIALS",
+        "ARCHIVED",
+        "ARCHIVING",
+    ] {
         let change: fn(&mut Value) = match status {
             "ARCHIVED" => |answer| set_status(answer, "ARCHIVED"),
             "ARCHIVING" => |answer| set_status(answer, "ARCHIVING"),
@@ -186,9 +293,14 @@ fn a_table_that_takes_no_items_is_refused_by_the_plan() {
         };
         let (_engine, proxy, project) = scene([always(DESCRIBE, Fault::Changed(change))]);
         for more in [&[][..], &["--dry-run"], &["--data-only"]] {
-            project.restoredb(RESTORE.iter().chain(more)).exits(1).says(status);
+            project
+                .restoredb(RESTORE.iter().chain(more))
+                .exits(1)
+                .says(status);
         }
-        project.restoredb(RESTORE.iter().chain(&["--if-missing"])).exits(0);
+        project
+            .restoredb(RESTORE.iter().chain(&["--if-missing"]))
+            .exits(0);
         assert_eq!(changes(&proxy), 0);
     }
 }

@@ -12,7 +12,10 @@ use crate::support::project::{Project, dump_of};
 /// An engine behind a bucket for one operation.
 fn behind(engine: &Engine, operation: &'static str, units_per_second: f64) -> (Proxy, Arc<Bucket>) {
     let bucket = Arc::new(Bucket::new(units_per_second));
-    let proxy = Proxy::of(engine, [always(operation, Fault::Capacity(Arc::clone(&bucket)))]);
+    let proxy = Proxy::of(
+        engine,
+        [always(operation, Fault::Capacity(Arc::clone(&bucket)))],
+    );
     (proxy, bucket)
 }
 
@@ -40,9 +43,14 @@ fn a_restore_uses_all_the_capacity_of_a_small_table() {
     let (engine, project) = dump_of(7_500);
     let (proxy, bucket) = behind(&engine, "BatchWriteItem", UNITS);
     let project = project.environment("dev", proxy.url(), "copy");
-    let run = project.restoredb(["--source=out", "--env=dev", "--yes", "--json"]).exits(0);
+    let run = project
+        .restoredb(["--source=out", "--env=dev", "--yes", "--json"])
+        .exits(0);
     assert_eq!(run.report()["summary"]["items_written"], 7_500, "{run}");
-    assert_eq!(engine.client().items("copy"), engine.client().items("films"));
+    assert_eq!(
+        engine.client().items("copy"),
+        engine.client().items("films")
+    );
     let (used, throttled) = bucket.settled(10.0);
     assert!(used >= 0.95 * UNITS, "{used} of {UNITS} units per second");
     assert!(throttled <= 0.05, "{throttled} of the calls throttled");
@@ -55,7 +63,10 @@ fn a_dump_uses_nearly_all_the_capacity_of_a_small_table() {
     let (proxy, bucket) = behind(&engine, "Scan", UNITS);
     let project = Project::empty().environment("local", proxy.url(), "films");
     project.dumpdb(["--output=out", "--segments=4"]).exits(0);
-    assert_eq!(project.text("out/table-data.json").lines().count(), 5_000 + 2);
+    assert_eq!(
+        project.text("out/table-data.json").lines().count(),
+        5_000 + 2
+    );
     // The first four pages are whole ones, in flight before anything is known: they owe four seconds. Calls are few here, so a
     // busy machine shows: the exact figures are those of the simulations beside the code, this is for a crawl or a storm.
     let (used, throttled) = bucket.settled(15.0);
@@ -68,9 +79,14 @@ fn a_cap_on_writes_is_kept() {
     let (engine, project) = dump_of(2_400);
     let (proxy, bucket) = behind(&engine, "BatchWriteItem", 1e6);
     let project = project.environment("dev", proxy.url(), "copy");
-    let run = project.restoredb(["--source=out", "--env=dev", "--yes", "--max-wcu=150"]).exits(0);
+    let run = project
+        .restoredb(["--source=out", "--env=dev", "--yes", "--max-wcu=150"])
+        .exits(0);
     run.says("at most 150 write units per second");
-    assert_eq!(engine.client().items("copy"), engine.client().items("films"));
+    assert_eq!(
+        engine.client().items("copy"),
+        engine.client().items("films")
+    );
     kept(&bucket, 150.0);
 }
 
@@ -79,7 +95,10 @@ fn a_cap_on_reads_is_kept_however_small() {
     let engine = table_of_4_kb(150);
     let (proxy, bucket) = behind(&engine, "Scan", 1e6);
     let project = Project::empty().environment("local", proxy.url(), "films");
-    project.dumpdb(["--output=out", "--max-rcu=5", "--segments=3"]).exits(0).says("at most 5 units per second");
+    project
+        .dumpdb(["--output=out", "--max-rcu=5", "--segments=3"])
+        .exits(0)
+        .says("at most 5 units per second");
     assert_eq!(project.text("out/table-data.json").lines().count(), 150 + 2);
     kept(&bucket, 5.0);
 }
@@ -89,8 +108,18 @@ fn a_cap_on_reads_is_kept_by_a_restore_that_reads_back() {
     let (engine, project) = dump_of(60);
     let (proxy, bucket) = behind(&engine, "Scan", 1e6);
     let project = project.environment("dev", proxy.url(), "copy");
-    let arguments = ["--source=out", "--env=dev", "--yes", "--verify=full", "--max-rcu=5", "--json"];
-    let run = project.restoredb(arguments).exits(0).says("at most 5 read units per second");
+    let arguments = [
+        "--source=out",
+        "--env=dev",
+        "--yes",
+        "--verify=full",
+        "--max-rcu=5",
+        "--json",
+    ];
+    let run = project
+        .restoredb(arguments)
+        .exits(0)
+        .says("at most 5 read units per second");
     assert_eq!(run.report()["summary"]["verified"]["equal"], 60, "{run}");
     kept(&bucket, 5.0);
 }
@@ -103,8 +132,15 @@ fn kept(bucket: &Bucket, cap: f64) {
     let all: f64 = calls.iter().map(|call| call.units).sum();
     assert!(most <= 10.0 * cap * 1.02, "{most} units in ten seconds");
     assert!(all / last > 0.9 * cap, "{all} units in {last} s");
-    let at_the_start: f64 = calls.iter().take_while(|call| call.at < 1.0).map(|call| call.units).sum();
-    assert!(at_the_start <= 1.3 * cap, "{at_the_start} units in the first second");
+    let at_the_start: f64 = calls
+        .iter()
+        .take_while(|call| call.at < 1.0)
+        .map(|call| call.units)
+        .sum();
+    assert!(
+        at_the_start <= 1.3 * cap,
+        "{at_the_start} units in the first second"
+    );
 }
 
 #[test]
@@ -113,9 +149,21 @@ fn a_share_of_an_on_demand_table_is_refused_before_anything_happens() {
     let run = project.dumpdb(["--output=again", "--max-rcu=25%"]).exits(2);
     run.says("on-demand").says("--max-rcu N");
     let project = project.environment("dev", engine.url(), "copy");
-    project.restoredb(["--source=out", "--env=dev", "--yes", "--max-wcu=25%"]).exits(2).says("--max-wcu N");
+    project
+        .restoredb(["--source=out", "--env=dev", "--yes", "--max-wcu=25%"])
+        .exits(2)
+        .says("--max-wcu N");
     assert!(engine.client().describe("copy").is_none());
-    let arguments =
-        ["--source=out", "--env=dev", "--max-wcu=50%", "--write-capacity=8", "--read-capacity=8", "--dry-run"];
-    project.restoredb(arguments).exits(0).says("at most 4 write units per second");
+    let arguments = [
+        "--source=out",
+        "--env=dev",
+        "--max-wcu=50%",
+        "--write-capacity=8",
+        "--read-capacity=8",
+        "--dry-run",
+    ];
+    project
+        .restoredb(arguments)
+        .exits(0)
+        .says("at most 4 write units per second");
 }

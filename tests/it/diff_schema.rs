@@ -1,8 +1,8 @@
 //! `restoredb --diff-schema`: what differs is one line each on standard output, nothing is asked, nothing is changed.
 
 use aws_sdk_dynamodb::types::{
-    BillingMode, GlobalSecondaryIndex, Projection, ProjectionType, ProvisionedThroughput, ScalarAttributeType,
-    StreamSpecification, StreamViewType, Tag, TimeToLiveSpecification,
+    BillingMode, GlobalSecondaryIndex, Projection, ProjectionType, ProvisionedThroughput,
+    ScalarAttributeType, StreamSpecification, StreamViewType, Tag, TimeToLiveSpecification,
 };
 use serde_json::json;
 
@@ -14,12 +14,18 @@ use crate::support::project::{Project, Run};
 const DIFF: [&str; 2] = ["--source=out", "--diff-schema"];
 
 fn tag(key: &str, value: &str) -> Tag {
-    Tag::builder().key(key).value(value).build().expect("key and value are given")
+    Tag::builder()
+        .key(key)
+        .value(value)
+        .build()
+        .expect("key and value are given")
 }
 
 /// An on-demand table with tags, a stream and TTL.
 fn create_films(client: &Client, table: &str) {
-    let stream = StreamSpecification::builder().stream_enabled(true).stream_view_type(StreamViewType::NewImage);
+    let stream = StreamSpecification::builder()
+        .stream_enabled(true)
+        .stream_view_type(StreamViewType::NewImage);
     client.create(table, |create| {
         create
             .billing_mode(BillingMode::PayPerRequest)
@@ -28,20 +34,38 @@ fn create_films(client: &Client, table: &str) {
             .stream_specification(stream.build().expect("the switch is given"))
             .tags(tag("owner", "archive"))
     });
-    let ttl = TimeToLiveSpecification::builder().enabled(true).attribute_name("expires").build();
+    let ttl = TimeToLiveSpecification::builder()
+        .enabled(true)
+        .attribute_name("expires")
+        .build();
     let ttl = ttl.expect("switch and attribute are given");
     client
-        .ask(|sdk| sdk.update_time_to_live().table_name(table).time_to_live_specification(ttl).send())
+        .ask(|sdk| {
+            sdk.update_time_to_live()
+                .table_name(table)
+                .time_to_live_specification(ttl)
+                .send()
+        })
         .expect("the engine has TTL");
 }
 
 /// A provisioned table with an index, other tags, and neither stream nor TTL.
 fn create_other(client: &Client, table: &str) {
-    let units = ProvisionedThroughput::builder().read_capacity_units(5).write_capacity_units(7).build();
+    let units = ProvisionedThroughput::builder()
+        .read_capacity_units(5)
+        .write_capacity_units(7)
+        .build();
     let units = units.expect("both units are given");
-    let projection = Projection::builder().projection_type(ProjectionType::All).build();
-    let by_genre = GlobalSecondaryIndex::builder().index_name("by-genre").key_schema(partition("genre"));
-    let by_genre = by_genre.projection(projection).provisioned_throughput(units.clone()).build();
+    let projection = Projection::builder()
+        .projection_type(ProjectionType::All)
+        .build();
+    let by_genre = GlobalSecondaryIndex::builder()
+        .index_name("by-genre")
+        .key_schema(partition("genre"));
+    let by_genre = by_genre
+        .projection(projection)
+        .provisioned_throughput(units.clone())
+        .build();
     client.create(table, |create| {
         create
             .attribute_definitions(attribute("id", ScalarAttributeType::S))
@@ -72,16 +96,28 @@ fn lines(run: &Run) -> Vec<String> {
 #[test]
 fn a_table_like_its_dump_differs_in_nothing() {
     let (_engine, project) = dumped();
-    let run = project.restoredb(DIFF).exits(0).says("table films of environment local is as").says("out says");
+    let run = project
+        .restoredb(DIFF)
+        .exits(0)
+        .says("table films of environment local is as")
+        .says("out says");
     assert_eq!(run.output(), "");
-    let report = project.restoredb(DIFF.iter().chain(&["--json"])).exits(0).report();
-    assert_eq!((&report["outcome"], &report["summary"]["differences"]), (&json!("done"), &json!([])));
+    let report = project
+        .restoredb(DIFF.iter().chain(&["--json"]))
+        .exits(0)
+        .report();
+    assert_eq!(
+        (&report["outcome"], &report["summary"]["differences"]),
+        (&json!("done"), &json!([]))
+    );
 }
 
 #[test]
 fn each_setting_that_differs_is_a_line() {
     let (_engine, project) = dumped();
-    let run = project.restoredb(DIFF.iter().chain(&["--table=other"])).exits(3);
+    let run = project
+        .restoredb(DIFF.iter().chain(&["--table=other"]))
+        .exits(3);
     let mut found = lines(&run);
     found.sort();
     assert_eq!(
@@ -94,9 +130,18 @@ fn each_setting_that_differs_is_a_line() {
             "tags: dump owner=archive / table owner=nobody",
         ]
     );
-    drop(run.says("table other of environment local differs from").says("out in 5 settings"));
-    let report = project.restoredb(DIFF.iter().chain(&["--table=other", "--json"])).exits(3).report();
-    let differences = report["summary"]["differences"].as_array().expect("a list").clone();
+    drop(
+        run.says("table other of environment local differs from")
+            .says("out in 5 settings"),
+    );
+    let report = project
+        .restoredb(DIFF.iter().chain(&["--table=other", "--json"]))
+        .exits(3)
+        .report();
+    let differences = report["summary"]["differences"]
+        .as_array()
+        .expect("a list")
+        .clone();
     assert_eq!(differences.len(), 5, "{report:#}");
     let ttl = json!({"setting": "TTL", "dump": "expires", "table": "off"});
     assert!(differences.contains(&ttl), "{report:#}");
@@ -113,22 +158,45 @@ fn another_key_is_a_difference() {
             .key_schema(partition("maker"))
             .key_schema(sort("year"))
     });
-    let run = project.restoredb(DIFF.iter().chain(&["--table=by-maker"])).exits(3);
+    let run = project
+        .restoredb(DIFF.iter().chain(&["--table=by-maker"]))
+        .exits(3);
     assert_eq!(
         lines(&run)[..2],
-        ["partition key: dump id (S) / table maker (S)", "sort key: dump none / table year (N)"]
+        [
+            "partition key: dump id (S) / table maker (S)",
+            "sort key: dump none / table year (N)"
+        ]
     );
 }
 
 #[test]
 fn overrides_are_part_of_what_is_compared() {
     let (_engine, project) = dumped();
-    let flags = ["--table=other", "--read-capacity=5", "--write-capacity=7", "--add-tag=owner=nobody"];
+    let flags = [
+        "--table=other",
+        "--read-capacity=5",
+        "--write-capacity=7",
+        "--add-tag=owner=nobody",
+    ];
     let run = project.restoredb(DIFF.iter().chain(&flags)).exits(3);
-    assert!(lines(&run).iter().all(|line| !line.starts_with("billing") && !line.starts_with("tags")), "{run}");
-    project.dumpdb(["--output=of-other", "--table=other"]).exits(0);
+    assert!(
+        lines(&run)
+            .iter()
+            .all(|line| !line.starts_with("billing") && !line.starts_with("tags")),
+        "{run}"
+    );
+    project
+        .dumpdb(["--output=of-other", "--table=other"])
+        .exits(0);
     let flags = ["--table=other", "--schema=of-other/table-schema.json"];
-    assert_eq!(project.restoredb(DIFF.iter().chain(&flags)).exits(0).output(), "");
+    assert_eq!(
+        project
+            .restoredb(DIFF.iter().chain(&flags))
+            .exits(0)
+            .output(),
+        ""
+    );
 }
 
 #[test]
@@ -136,10 +204,21 @@ fn nothing_is_asked_and_nothing_is_changed() {
     let (engine, project) = dumped();
     let proxy = Proxy::of(&engine, []);
     let project = project.environment("prod", proxy.url(), "other");
-    drop(project.restoredb(DIFF.iter().chain(&["--env=prod"])).exits(3));
-    let changing = ["Create", "Update", "Delete", "Put", "Batch", "Tag", "Scan", "Register"];
+    drop(
+        project
+            .restoredb(DIFF.iter().chain(&["--env=prod"]))
+            .exits(3),
+    );
+    let changing = [
+        "Create", "Update", "Delete", "Put", "Batch", "Tag", "Scan", "Register",
+    ];
     let log = proxy.calls();
-    assert!(!log.is_empty() && !log.iter().any(|call| changing.iter().any(|word| call.operation.starts_with(word))));
+    assert!(
+        !log.is_empty()
+            && !log
+                .iter()
+                .any(|call| changing.iter().any(|word| call.operation.starts_with(word)))
+    );
 }
 
 #[test]
@@ -148,18 +227,34 @@ fn what_cannot_be_compared_is_named() {
     let denied = Fault::Refused("AccessDeniedException", "User: eve is not authorized");
     let proxy = Proxy::of(&engine, [always("ListTagsOfResource", denied)]);
     let project = project.environment("dev", proxy.url(), "films");
-    let run = project.restoredb(DIFF.iter().chain(&["--env=dev"])).exits(0);
-    run.says("[WARNING] not compared:").says("Tags: not told by the table: AccessDeniedException");
+    let run = project
+        .restoredb(DIFF.iter().chain(&["--env=dev"]))
+        .exits(0);
+    run.says("[WARNING] not compared:")
+        .says("Tags: not told by the table: AccessDeniedException");
 }
 
 #[test]
 fn what_is_not_there_or_not_whole_has_its_own_code() {
     let (_engine, project) = dumped();
-    project.restoredb(DIFF.iter().chain(&["--table=filme"])).exits(11).says("does not exist").says("films");
-    drop(project.restoredb(["--source=nowhere", "--diff-schema"]).exits(11));
+    project
+        .restoredb(DIFF.iter().chain(&["--table=filme"]))
+        .exits(11)
+        .says("does not exist")
+        .says("films");
+    drop(
+        project
+            .restoredb(["--source=nowhere", "--diff-schema"])
+            .exits(11),
+    );
     project.write("items.jsonl", "{\"id\":{\"S\":\"a\"}}\n");
-    project.restoredb(["--source=items.jsonl", "--diff-schema"]).exits(13).says("no schema to compare");
-    let schema = project.text("out/table-schema.json").replace("\"id\"", "\"ie\"");
+    project
+        .restoredb(["--source=items.jsonl", "--diff-schema"])
+        .exits(13)
+        .says("no schema to compare");
+    let schema = project
+        .text("out/table-schema.json")
+        .replace("\"id\"", "\"ie\"");
     project.write("out/table-schema.json", schema);
     drop(project.restoredb(DIFF).exits(12));
 }

@@ -10,7 +10,12 @@ use crate::support::client::{Client, numbered};
 use crate::support::engine::Engine;
 use crate::support::project::{Project, REGION, dump_of as dump_of_films};
 
-const FILES: [&str; 4] = ["dump-summary.txt", "table-data.json", "table-metadata.json", "table-schema.json"];
+const FILES: [&str; 4] = [
+    "dump-summary.txt",
+    "table-data.json",
+    "table-metadata.json",
+    "table-schema.json",
+];
 
 /// A table of so many items, and a project on it.
 fn table_of(items: usize) -> (Engine, Client, String, Project) {
@@ -25,8 +30,12 @@ fn table_of(items: usize) -> (Engine, Client, String, Project) {
 
 /// The ids of the items in some text, one item per line.
 fn ids(lines: &str) -> BTreeSet<String> {
-    let items = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line.trim_end_matches(',')).ok());
-    items.filter_map(|item| item["id"]["S"].as_str().map(str::to_owned)).collect()
+    let items = lines
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line.trim_end_matches(',')).ok());
+    items
+        .filter_map(|item| item["id"]["S"].as_str().map(str::to_owned))
+        .collect()
 }
 
 fn all_ids(count: usize) -> BTreeSet<String> {
@@ -40,14 +49,32 @@ fn four_files_to_the_byte() {
     assert_eq!(project.names("out"), FILES);
     let text = project.text("out/table-data.json");
     let lines: Vec<_> = text.lines().collect();
-    assert_eq!((lines[0], lines[4]), (r#"{"Items":["#, r#"],"Count":3,"ScannedCount":3}"#), "{text}");
+    assert_eq!(
+        (lines[0], lines[4]),
+        (r#"{"Items":["#, r#"],"Count":3,"ScannedCount":3}"#),
+        "{text}"
+    );
     assert!(text.ends_with("}\n"));
     for (line, comma) in lines[1..4].iter().zip([true, true, false]) {
-        assert!(line.starts_with('{') && line.ends_with(if comma { "}}," } else { "}}" }), "{line}");
-        assert!(serde_json::from_str::<Value>(line.trim_end_matches(',')).is_ok(), "{line}");
+        assert!(
+            line.starts_with('{') && line.ends_with(if comma { "}}," } else { "}}" }),
+            "{line}"
+        );
+        assert!(
+            serde_json::from_str::<Value>(line.trim_end_matches(',')).is_ok(),
+            "{line}"
+        );
     }
-    assert_eq!(project.json("out/table-data.json")["Items"].as_array().map(Vec::len), Some(3));
-    assert_eq!(project.json("out/table-schema.json")["Table"]["TableName"], table.as_str());
+    assert_eq!(
+        project.json("out/table-data.json")["Items"]
+            .as_array()
+            .map(Vec::len),
+        Some(3)
+    );
+    assert_eq!(
+        project.json("out/table-schema.json")["Table"]["TableName"],
+        table.as_str()
+    );
 }
 
 #[test]
@@ -72,11 +99,18 @@ fn the_metadata_fits_the_files() {
     let listed = metadata["files"].as_object().expect("the files");
     assert_eq!(
         listed.keys().collect::<Vec<_>>(),
-        FILES.iter().filter(|name| **name != "table-metadata.json").collect::<Vec<_>>()
+        FILES
+            .iter()
+            .filter(|name| **name != "table-metadata.json")
+            .collect::<Vec<_>>()
     );
     for (name, entry) in listed {
         let bytes = project.bytes(format!("out/{name}"));
-        let digest = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
+        let digest = Sha256::digest(&bytes)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<Vec<_>>()
+            .concat();
         assert_eq!(
             (entry["bytes"].as_u64(), entry["sha256"].as_str()),
             (Some(bytes.len() as u64), Some(digest.as_str())),
@@ -92,7 +126,10 @@ fn the_metadata_fits_the_files() {
     assert_eq!(metadata["data_bytes"].as_u64(), Some(item_bytes as u64));
     for time in ["started_at", "finished_at"] {
         let text = metadata[time].as_str().expect("a time");
-        assert!(chrono::DateTime::parse_from_rfc3339(text).is_ok() && text.ends_with('Z'), "{time}: {text}");
+        assert!(
+            chrono::DateTime::parse_from_rfc3339(text).is_ok() && text.ends_with('Z'),
+            "{time}: {text}"
+        );
     }
 }
 
@@ -112,7 +149,10 @@ fn an_unchanged_table_gives_the_same_lines() {
 fn an_empty_table_is_a_dump_too() {
     let (_engine, _, _, project) = table_of(0);
     project.dumpdb(["--output=out"]).exits(0);
-    assert_eq!(project.text("out/table-data.json"), "{\"Items\":[\n],\"Count\":0,\"ScannedCount\":0}\n");
+    assert_eq!(
+        project.text("out/table-data.json"),
+        "{\"Items\":[\n],\"Count\":0,\"ScannedCount\":0}\n"
+    );
     project.dumpdb(["--output=items.jsonl"]).exits(0);
     assert_eq!(project.text("items.jsonl"), "");
 }
@@ -120,9 +160,16 @@ fn an_empty_table_is_a_dump_too() {
 #[test]
 fn the_default_place_bears_the_name_of_the_environment() {
     let (_engine, _, _, project) = table_of(1);
-    project.dumpdb([""; 0]).exits(0).says("backups/dynamodb/local");
+    project
+        .dumpdb([""; 0])
+        .exits(0)
+        .says("backups/dynamodb/local");
     assert_eq!(project.names("backups/dynamodb/local"), FILES);
-    assert_eq!(project.names("backups/dynamodb"), ["local"], "nothing is left beside the dump");
+    assert_eq!(
+        project.names("backups/dynamodb"),
+        ["local"],
+        "nothing is left beside the dump"
+    );
 }
 
 #[test]
@@ -130,7 +177,9 @@ fn several_segments_find_each_item_once() {
     let (_engine, _, _, project) = table_of(500);
     for segments in ["1", "3", "16"] {
         let output = format!("out-{segments}");
-        project.dumpdb(["--segments", segments, "--output", &output]).exits(0);
+        project
+            .dumpdb(["--segments", segments, "--output", &output])
+            .exits(0);
         let text = project.text(format!("{output}/table-data.json"));
         assert_eq!(text.lines().count(), 502);
         assert_eq!(ids(&text), all_ids(500));
@@ -155,10 +204,15 @@ fn a_limit_is_exact_and_makes_a_part() {
     let (_engine, _, _, project) = table_of(60);
     for (limit, items) in [("1", 1), ("7", 7), ("60", 60), ("100", 60)] {
         let output = format!("out-{limit}");
-        project.dumpdb(["--limit", limit, "--output", &output]).exits(0);
+        project
+            .dumpdb(["--limit", limit, "--output", &output])
+            .exits(0);
         let metadata = project.json(format!("{output}/table-metadata.json"));
         assert_eq!(metadata["items"], items, "--limit {limit}");
-        assert_eq!(ids(&project.text(format!("{output}/table-data.json"))).len(), items);
+        assert_eq!(
+            ids(&project.text(format!("{output}/table-data.json"))).len(),
+            items
+        );
     }
     assert_eq!(project.json("out-7/table-metadata.json")["complete"], false);
 }
@@ -166,7 +220,11 @@ fn a_limit_is_exact_and_makes_a_part() {
 #[test]
 fn a_dry_run_shows_the_plan_reads_no_item_and_makes_no_file() {
     let (_engine, _, table, project) = table_of(5);
-    let run = project.dumpdb(["--dry-run", "--output=out"]).exits(0).says(&table).says("out");
+    let run = project
+        .dumpdb(["--dry-run", "--output=out"])
+        .exits(0)
+        .says(&table)
+        .says("out");
     assert!(run.stdout.is_empty(), "{run}");
     assert!(!project.path("out").exists());
     assert_eq!(project.names("."), ["envs"]);
@@ -175,10 +233,22 @@ fn a_dry_run_shows_the_plan_reads_no_item_and_makes_no_file() {
 #[test]
 fn schema_alone_and_items_alone() {
     let (_engine, _, _, project) = table_of(4);
-    project.dumpdb(["--schema-only", "--output=schema"]).exits(0);
-    assert_eq!(project.names("schema"), ["dump-summary.txt", "table-metadata.json", "table-schema.json"]);
+    project
+        .dumpdb(["--schema-only", "--output=schema"])
+        .exits(0);
+    assert_eq!(
+        project.names("schema"),
+        [
+            "dump-summary.txt",
+            "table-metadata.json",
+            "table-schema.json"
+        ]
+    );
     project.dumpdb(["--data-only", "--output=data"]).exits(0);
-    assert_eq!(project.names("data"), ["dump-summary.txt", "table-data.json", "table-metadata.json"]);
+    assert_eq!(
+        project.names("data"),
+        ["dump-summary.txt", "table-data.json", "table-metadata.json"]
+    );
 }
 
 #[test]
@@ -189,8 +259,11 @@ fn json_lines_and_compression_hold_the_same_items() {
         let plain = match path.rsplit('.').next() {
             Some("gz") => {
                 let mut text = Vec::new();
-                std::io::Read::read_to_end(&mut flate2::read::MultiGzDecoder::new(&bytes[..]), &mut text)
-                    .expect("gzip");
+                std::io::Read::read_to_end(
+                    &mut flate2::read::MultiGzDecoder::new(&bytes[..]),
+                    &mut text,
+                )
+                .expect("gzip");
                 text
             }
             Some("zst") => zstd::decode_all(&bytes[..]).expect("zstd"),
@@ -202,7 +275,10 @@ fn json_lines_and_compression_hold_the_same_items() {
         (&["--output=a", "--format=jsonl"][..], "a/table-data.jsonl"),
         (&["--output=b", "--compress=gzip"], "b/table-data.json.gz"),
         (&["--output=c", "--compress=zstd"], "c/table-data.json.zst"),
-        (&["--output=d", "--format=jsonl", "--compress=zstd"], "d/table-data.jsonl.zst"),
+        (
+            &["--output=d", "--format=jsonl", "--compress=zstd"],
+            "d/table-data.jsonl.zst",
+        ),
         (&["--output=e.jsonl"], "e.jsonl"),
         (&["--output=f.jsonl.gz"], "f.jsonl.gz"),
         (&["--output=g.jsonl.zst"], "g.jsonl.zst"),
@@ -210,7 +286,11 @@ fn json_lines_and_compression_hold_the_same_items() {
         project.dumpdb(arguments).exits(0);
         let text = read(file);
         assert_eq!(ids(&text), all_ids(90), "{file}");
-        assert_eq!(text.starts_with(r#"{"Items":["#), !file.contains(".jsonl"), "{file}");
+        assert_eq!(
+            text.starts_with(r#"{"Items":["#),
+            !file.contains(".jsonl"),
+            "{file}"
+        );
     }
 }
 
@@ -235,9 +315,14 @@ fn an_old_dump_gives_way_only_to_a_whole_new_one() {
     project.dumpdb(["--output=out", "--table=absent"]).exits(11);
     assert_eq!(project.bytes("out/table-metadata.json"), before);
     // A part does not replace the whole unasked.
-    project.dumpdb(["--output=out", "--limit=5"]).exits(4).says("--yes");
+    project
+        .dumpdb(["--output=out", "--limit=5"])
+        .exits(4)
+        .says("--yes");
     assert_eq!(project.bytes("out/table-metadata.json"), before);
-    project.dumpdb(["--output=out", "--limit=5", "--yes"]).exits(0);
+    project
+        .dumpdb(["--output=out", "--limit=5", "--yes"])
+        .exits(0);
     assert_eq!(project.json("out/table-metadata.json")["items"], 5);
     assert_eq!(project.names("out"), FILES);
 }
@@ -248,9 +333,14 @@ fn a_dump_of_another_table_or_environment_is_not_replaced_unasked() {
     let other = engine.table("books");
     client.create_simple(&other);
     project.dumpdb(["--output=out"]).exits(0);
-    project.dumpdb(["--output=out", "--table", &other]).exits(4).says("--yes");
+    project
+        .dumpdb(["--output=out", "--table", &other])
+        .exits(4)
+        .says("--yes");
     let project = project.environment("dev", engine.url(), "films");
-    project.dumpdb(["--output=out", "--env=dev", "--table", &other]).exits(4);
+    project
+        .dumpdb(["--output=out", "--env=dev", "--table", &other])
+        .exits(4);
     assert_eq!(project.json("out/table-metadata.json")["items"], 10);
 }
 
@@ -258,7 +348,10 @@ fn a_dump_of_another_table_or_environment_is_not_replaced_unasked() {
 fn a_folder_that_is_no_dump_is_never_touched() {
     let (_engine, _, _, project) = table_of(2);
     project.write("precious/thesis.txt", "ten years of work");
-    project.dumpdb(["--output=precious", "--yes"]).exits(2).says("precious");
+    project
+        .dumpdb(["--output=precious", "--yes"])
+        .exits(2)
+        .says("precious");
     assert_eq!(project.text("precious/thesis.txt"), "ten years of work");
     assert_eq!(project.names("precious"), ["thesis.txt"]);
     project.write("file", "a file");
@@ -271,7 +364,13 @@ fn dumps_of_environments_that_are_not_local_are_for_their_owner_alone() {
     let engine = Engine::embedded();
     engine.client().create_simple("films");
     let project = Project::empty().environment("dev", &engine.distant_url(), "films");
-    let mode = |path: &str| std::fs::metadata(project.path(path)).expect("it is there").permissions().mode() & 0o777;
+    let mode = |path: &str| {
+        std::fs::metadata(project.path(path))
+            .expect("it is there")
+            .permissions()
+            .mode()
+            & 0o777
+    };
     project.dumpdb(["--env=dev", "--output=out"]).exits(0);
     assert_eq!(mode("out"), 0o700);
     for file in FILES {
@@ -301,7 +400,9 @@ fn contradictions_are_refused() {
 #[test]
 fn what_help_names_as_a_default_can_be_given() {
     let (_engine, project) = dump_of_films(2);
-    project.dumpdb(["--output=again", "--format=json", "--compress=none"]).exits(0);
+    project
+        .dumpdb(["--output=again", "--format=json", "--compress=none"])
+        .exits(0);
     assert_eq!(project.names("again"), project.names("out"));
 }
 

@@ -54,8 +54,17 @@ fn ended(mut child: Child, case: &str) -> Output {
         }
         thread::sleep(Duration::from_millis(5));
     };
-    let text = stderr.map(|reader| reader.join().expect("the reader does not panic").expect("a pipe can be read"));
-    Output { status, stdout: Vec::new(), stderr: text.unwrap_or_default() }
+    let text = stderr.map(|reader| {
+        reader
+            .join()
+            .expect("the reader does not panic")
+            .expect("a pipe can be read")
+    });
+    Output {
+        status,
+        stdout: Vec::new(),
+        stderr: text.unwrap_or_default(),
+    }
 }
 
 /// Asserts how a command ended and what it said.
@@ -63,15 +72,26 @@ fn ended(mut child: Child, case: &str) -> Output {
 fn assert_ended(output: &Output, code: i32, words: &str, case: &str) {
     let talk = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{case}\n{talk}");
-    assert!(talk.contains(words), "{case}: expected to read {words:?}\n{talk}");
+    assert!(
+        talk.contains(words),
+        "{case}: expected to read {words:?}\n{talk}"
+    );
 }
 
 /// The command under a limit of the size of files; a write beyond it fails.
 fn with_small_files(command: &Command) -> Command {
     let mut limited = Command::new("/bin/sh");
-    limited.args(["-c", "ulimit -f 64; trap '' XFSZ; exec \"$@\"", "sh"]).arg(command.get_program());
-    limited.args(command.get_args()).current_dir(command.get_current_dir().expect("the project's folder"));
-    limited.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    limited
+        .args(["-c", "ulimit -f 64; trap '' XFSZ; exec \"$@\"", "sh"])
+        .arg(command.get_program());
+    limited
+        .args(command.get_args())
+        .current_dir(command.get_current_dir().expect("the project's folder"));
+    limited.env_clear().envs(
+        command
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
     limited
 }
 
@@ -80,10 +100,24 @@ fn a_dump_whose_reader_goes_away_ends() {
     for segments in SEGMENTS {
         let project = Project::on(&LARGE, "films");
         let mut command = project.command("dumpdb", ["--output=-", "--segments", segments]);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("dumpdb starts");
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("dumpdb starts");
         let mut head = [0; 10];
-        child.stdout.take().expect("stdout is piped").read_exact(&mut head).expect("items come");
-        assert_ended(&ended(child, segments), 1, "was closed by its reader", segments);
+        child
+            .stdout
+            .take()
+            .expect("stdout is piped")
+            .read_exact(&mut head)
+            .expect("items come");
+        assert_ended(
+            &ended(child, segments),
+            1,
+            "was closed by its reader",
+            segments,
+        );
     }
 }
 
@@ -94,14 +128,30 @@ fn a_dump_that_cannot_be_written_ends() {
         let segments = ["--segments", segments];
 
         let mut command = project.command("dumpdb", ["--output=-"].iter().chain(&segments));
-        let full = File::options().write(true).open("/dev/full").expect("a device that is always full");
-        let child = command.stdout(full).stderr(Stdio::piped()).spawn().expect("dumpdb starts");
-        assert_ended(&ended(child, "full"), 1, "No space left", &format!("a full disk, {segments:?}"));
+        let full = File::options()
+            .write(true)
+            .open("/dev/full")
+            .expect("a device that is always full");
+        let child = command
+            .stdout(full)
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("dumpdb starts");
+        assert_ended(
+            &ended(child, "full"),
+            1,
+            "No space left",
+            &format!("a full disk, {segments:?}"),
+        );
 
         for output in ["--output=out", "--output=out.jsonl"] {
             let command = project.command("dumpdb", [output].iter().chain(&segments));
             let mut command = with_small_files(&command);
-            let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("dumpdb starts");
+            let child = command
+                .stdout(Stdio::null())
+                .stderr(Stdio::piped())
+                .spawn()
+                .expect("dumpdb starts");
             let case = format!("small files, {output}, {segments:?}");
             assert_ended(&ended(child, &case), 1, "File too large", &case);
         }
@@ -112,25 +162,57 @@ fn a_dump_that_cannot_be_written_ends() {
 #[test]
 fn a_dump_whose_items_or_programs_fail_ends() {
     let cases: [(&[&str], i32, &str); 4] = [
-        (&["--strict", "--transform=error(\"no\")"], 3, "stopped at the first rejected item"),
+        (
+            &["--strict", "--transform=error(\"no\")"],
+            3,
+            "stopped at the first rejected item",
+        ),
         (&["--transform-command=head -n 3"], 1, "without an answer"),
         (&["--transform-command=exit 7"], 1, "exit status: 7"),
-        (&["--transform=.", "--transform-command=sed -u 5s/.*/garbage/", "--transform=."], 1, "no JSON object"),
+        (
+            &[
+                "--transform=.",
+                "--transform-command=sed -u 5s/.*/garbage/",
+                "--transform=.",
+            ],
+            1,
+            "no JSON object",
+        ),
     ];
     for segments in SEGMENTS {
         for (arguments, code, words) in cases {
             let project = Project::on(&LARGE, "films");
             let arguments = [arguments, &["--output=out", "--segments", segments]].concat();
-            let child = project.command("dumpdb", &arguments).stderr(Stdio::piped()).spawn().expect("dumpdb starts");
+            let child = project
+                .command("dumpdb", &arguments)
+                .stderr(Stdio::piped())
+                .spawn()
+                .expect("dumpdb starts");
             let case = arguments.join(" ");
             assert_ended(&ended(child, &case), code, words, &case);
         }
 
         // The rejects file cannot be written.
         let project = Project::on(&LARGE, "films");
-        let command = project.command("dumpdb", ["--output=-", "--transform=error(\"no\")", "--segments", segments]);
-        let child = with_small_files(&command).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
-        assert_ended(&ended(child.expect("dumpdb starts"), segments), 1, "File too large", segments);
+        let command = project.command(
+            "dumpdb",
+            [
+                "--output=-",
+                "--transform=error(\"no\")",
+                "--segments",
+                segments,
+            ],
+        );
+        let child = with_small_files(&command)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn();
+        assert_ended(
+            &ended(child.expect("dumpdb starts"), segments),
+            1,
+            "File too large",
+            segments,
+        );
     }
 }
 
@@ -140,8 +222,17 @@ fn restores(rules: impl Into<Vec<Rule>>, input: &str, arguments: &[&str]) -> (Ou
     engine.client().create_simple("copy");
     let proxy = Proxy::of(&engine, rules);
     let project = Project::empty().environment("local", proxy.url(), "copy");
-    let mut command = project.command("restoredb", ["--source=-", "--yes", "--verify=none"].iter().chain(arguments));
-    let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("restoredb starts");
+    let mut command = project.command(
+        "restoredb",
+        ["--source=-", "--yes", "--verify=none"]
+            .iter()
+            .chain(arguments),
+    );
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("restoredb starts");
     let mut stdin = child.stdin.take().expect("stdin is piped");
     let input = input.to_owned();
     // It may go away before it has read everything.
@@ -153,35 +244,81 @@ fn restores(rules: impl Into<Vec<Rule>>, input: &str, arguments: &[&str]) -> (Ou
 
 /// Items on lines of 2 KB: the source reads a megabyte at a time.
 fn lines(count: usize) -> String {
-    let line = |n| format!("{{\"id\":{{\"S\":\"item-{n}\"}},\"padding\":{{\"S\":\"{}\"}}}}\n", "x".repeat(2000));
+    let line = |n| {
+        format!(
+            "{{\"id\":{{\"S\":\"item-{n}\"}},\"padding\":{{\"S\":\"{}\"}}}}\n",
+            "x".repeat(2000)
+        )
+    };
     (0..count).map(line).collect()
 }
 
 #[test]
 fn a_restore_that_cannot_write_ends_although_its_source_has_not() {
-    let denied = [always("BatchWriteItem", Fault::Refused("AccessDeniedException", "not yours"))];
-    let keyless = || format!("{}{{\"other\":{{\"S\":\"x\"}}}}\n{}", lines(700), lines(2000));
+    let denied = [always(
+        "BatchWriteItem",
+        Fault::Refused("AccessDeniedException", "not yours"),
+    )];
+    let keyless = || {
+        format!(
+            "{}{{\"other\":{{\"S\":\"x\"}}}}\n{}",
+            lines(700),
+            lines(2000)
+        )
+    };
     for concurrency in SEGMENTS {
         let concurrency = ["--concurrency", concurrency];
         let with = |more: &[&'static str]| [&concurrency[..], more].concat();
         let (output, _) = restores(denied.clone(), &lines(3000), &with(&[]));
-        assert_ended(&output, 10, "not yours", &format!("denied, {concurrency:?}"));
+        assert_ended(
+            &output,
+            10,
+            "not yours",
+            &format!("denied, {concurrency:?}"),
+        );
         let (output, _) = restores([], &keyless(), &with(&["--strict"]));
-        assert_ended(&output, 3, "stopped at the first rejected item", &format!("strict, {concurrency:?}"));
-        let (output, _) = restores([], &lines(3000), &with(&["--transform-command=head -n 500"]));
-        assert_ended(&output, 1, "without an answer", &format!("command, {concurrency:?}"));
+        assert_ended(
+            &output,
+            3,
+            "stopped at the first rejected item",
+            &format!("strict, {concurrency:?}"),
+        );
+        let (output, _) = restores(
+            [],
+            &lines(3000),
+            &with(&["--transform-command=head -n 500"]),
+        );
+        assert_ended(
+            &output,
+            1,
+            "without an answer",
+            &format!("command, {concurrency:?}"),
+        );
         let (output, _) = restores([], &keyless(), &with(&["--strict", "--transform=."]));
-        assert_ended(&output, 3, "stopped at the first rejected item", &format!("strict filter, {concurrency:?}"));
+        assert_ended(
+            &output,
+            3,
+            "stopped at the first rejected item",
+            &format!("strict filter, {concurrency:?}"),
+        );
     }
 }
 
 #[test]
 fn a_restore_whose_source_fails_ends_although_writing_is_slow() {
-    let slow = [calls("BatchWriteItem", 1..=20, Fault::Late(Duration::from_millis(20)))];
+    let slow = [calls(
+        "BatchWriteItem",
+        1..=20,
+        Fault::Late(Duration::from_millis(20)),
+    )];
     let damaged = format!("{}garbage\n{}", lines(1500), lines(1500));
     for concurrency in SEGMENTS {
         for transform in ["--transform=.", "--transform-command=cat", "--where=true"] {
-            let (output, written) = restores(slow.clone(), &damaged, &["--concurrency", concurrency, transform]);
+            let (output, written) = restores(
+                slow.clone(),
+                &damaged,
+                &["--concurrency", concurrency, transform],
+            );
             assert_ended(&output, 12, "", &format!("{concurrency} {transform}"));
             assert!(written <= 1500);
         }

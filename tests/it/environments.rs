@@ -24,7 +24,10 @@ fn local_is_the_default_and_envs_is_found_from_a_folder_below() {
     let mut command = project.command("dumpdb", ["--output", "out"]);
     command.current_dir(project.path("deep/er"));
     run(command, Vec::new()).exits(0);
-    assert_eq!(project.json("deep/er/out/table-metadata.json")["environment"], "local");
+    assert_eq!(
+        project.json("deep/er/out/table-metadata.json")["environment"],
+        "local"
+    );
 }
 
 #[test]
@@ -36,8 +39,19 @@ fn any_name_and_any_folder_will_do() {
     dump(&project, &["--env", "qa-2.eu"]).exits(0);
     let elsewhere = Project::empty();
     let folder = project.path("envs");
-    dump(&elsewhere, &["--env=qa-2.eu", "--envs-dir", folder.to_str().expect("a UTF-8 path")]).exits(0);
-    assert_eq!(elsewhere.json("out/table-metadata.json")["environment"], "qa-2.eu");
+    dump(
+        &elsewhere,
+        &[
+            "--env=qa-2.eu",
+            "--envs-dir",
+            folder.to_str().expect("a UTF-8 path"),
+        ],
+    )
+    .exits(0);
+    assert_eq!(
+        elsewhere.json("out/table-metadata.json")["environment"],
+        "qa-2.eu"
+    );
 }
 
 #[test]
@@ -47,10 +61,16 @@ fn a_flag_goes_before_the_file_and_the_file_before_the_process() {
     engine.client().create_simple(&table);
     let project = Project::empty().environment("local", engine.url(), "not-this-one");
     let mut command = project.command("dumpdb", ["--output", "out", "--table", &table]);
-    command.env("AWS_REGION", "xx-nowhere-1").env("AWS_ENDPOINT_URL", NOWHERE).env("DYNAMODB_TABLE", "nor-this-one");
+    command
+        .env("AWS_REGION", "xx-nowhere-1")
+        .env("AWS_ENDPOINT_URL", NOWHERE)
+        .env("DYNAMODB_TABLE", "nor-this-one");
     run(command, Vec::new()).exits(0);
     let metadata = project.json("out/table-metadata.json");
-    assert_eq!((metadata["table"].as_str(), metadata["region"].as_str()), (Some(table.as_str()), Some(REGION)));
+    assert_eq!(
+        (metadata["table"].as_str(), metadata["region"].as_str()),
+        (Some(table.as_str()), Some(REGION))
+    );
 }
 
 #[test]
@@ -59,10 +79,23 @@ fn without_a_file_flags_and_the_process_are_enough_and_the_plan_says_what_came_f
     let table = engine.table("films");
     engine.client().create_simple(&table);
     let project = Project::empty();
-    let arguments = ["--no-env", "--endpoint-url", engine.url(), "--table", &table, "--output", "out"];
+    let arguments = [
+        "--no-env",
+        "--endpoint-url",
+        engine.url(),
+        "--table",
+        &table,
+        "--output",
+        "out",
+    ];
     let mut command = project.command("dumpdb", arguments);
-    command.env("AWS_REGION", REGION).env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test");
-    run(command, Vec::new()).exits(0).says("AWS_REGION in the process environment");
+    command
+        .env("AWS_REGION", REGION)
+        .env("AWS_ACCESS_KEY_ID", "test")
+        .env("AWS_SECRET_ACCESS_KEY", "test");
+    run(command, Vec::new())
+        .exits(0)
+        .says("AWS_REGION in the process environment");
 }
 
 #[test]
@@ -73,46 +106,94 @@ fn a_profile_of_the_shared_configuration_is_used() {
     let project = Project::empty();
     project.write(
         "envs/.env.dev",
-        format!("AWS_PROFILE=ops\nDYNAMODB_TABLE={table}\nAWS_ENDPOINT_URL_DYNAMODB={}\n", engine.url()),
+        format!(
+            "AWS_PROFILE=ops\nDYNAMODB_TABLE={table}\nAWS_ENDPOINT_URL_DYNAMODB={}\n",
+            engine.url()
+        ),
     );
     project.write(".aws/config", format!("[profile ops]\nregion = {REGION}\n"));
-    project.write(".aws/credentials", "[ops]\naws_access_key_id = test\naws_secret_access_key = test\n");
+    project.write(
+        ".aws/credentials",
+        "[ops]\naws_access_key_id = test\naws_secret_access_key = test\n",
+    );
     dump(&project, &["--env=dev"]).exits(0);
     // Its region too: another one would be another place, or at least another signature.
     let other = Engine::embedded();
     let proxy = Proxy::of(&other, []);
     project.write(
         "envs/.env.dev",
-        format!("AWS_PROFILE=ops\nDYNAMODB_TABLE=films\nAWS_ENDPOINT_URL_DYNAMODB={}\n", proxy.url()),
+        format!(
+            "AWS_PROFILE=ops\nDYNAMODB_TABLE=films\nAWS_ENDPOINT_URL_DYNAMODB={}\n",
+            proxy.url()
+        ),
     );
     dump(&project, &["--env=dev"]).exits(11);
-    assert!(proxy.calls()[0].credential.contains(REGION), "{}", proxy.calls()[0].credential);
+    assert!(
+        proxy.calls()[0].credential.contains(REGION),
+        "{}",
+        proxy.calls()[0].credential
+    );
     project.write(".aws/config", "[profile ops]\n");
     dump(&project, &["--env=dev"]).exits(11);
-    assert!(proxy.calls().last().expect("calls were made").credential.contains("us-east-1"));
+    assert!(
+        proxy
+            .calls()
+            .last()
+            .expect("calls were made")
+            .credential
+            .contains("us-east-1")
+    );
 }
 
 #[test]
 fn a_missing_file_is_named_with_the_ones_that_are_there() {
-    let project = Project::empty().environment("local", NOWHERE, "films").environment("staging", NOWHERE, "films");
+    let project = Project::empty()
+        .environment("local", NOWHERE, "films")
+        .environment("staging", NOWHERE, "films");
     project.write("envs/.env.prod.example", "DYNAMODB_TABLE=films\n");
-    dump(&project, &["--env=stagging"]).exits(10).says("envs/.env.stagging").says("staging");
-    dump(&project, &["--env=prod"]).exits(10).says("envs/.env.prod.example");
-    dump(&Project::empty(), &["--env=prod"]).exits(10).says("envs");
+    dump(&project, &["--env=stagging"])
+        .exits(10)
+        .says("envs/.env.stagging")
+        .says("staging");
+    dump(&project, &["--env=prod"])
+        .exits(10)
+        .says("envs/.env.prod.example");
+    dump(&Project::empty(), &["--env=prod"])
+        .exits(10)
+        .says("envs");
 }
 
 #[test]
 fn what_is_wrong_in_a_file_is_named_by_file_line_and_key_and_never_quoted() {
     for (line, wanted) in [
-        ("AWS_SECRET_ACCESS_KEY=your-aws-secret-access-key", "envs/.env.dev line 2: AWS_SECRET_ACCESS_KEY"),
-        ("AWS_SECRET_ACCESS_KEY='hush", "envs/.env.dev line 2: AWS_SECRET_ACCESS_KEY"),
-        ("AWS_SECRET_ACCESS_KEY=hush hush", "envs/.env.dev line 2: AWS_SECRET_ACCESS_KEY"),
-        ("DYNADUMP_PROTECTD=hush", "envs/.env.dev line 2: there is no setting DYNADUMP_PROTECTD"),
-        ("AWS_SECRET_ACCESS_KEY=hush", "AWS_SECRET_ACCESS_KEY has no AWS_ACCESS_KEY_ID beside it"),
+        (
+            "AWS_SECRET_ACCESS_KEY=your-aws-secret-access-key",
+            "envs/.env.dev line 2: AWS_SECRET_ACCESS_KEY",
+        ),
+        (
+            "AWS_SECRET_ACCESS_KEY='hush",
+            "envs/.env.dev line 2: AWS_SECRET_ACCESS_KEY",
+        ),
+        (
+            "AWS_SECRET_ACCESS_KEY=hush hush",
+            "envs/.env.dev line 2: AWS_SECRET_ACCESS_KEY",
+        ),
+        (
+            "DYNADUMP_PROTECTD=hush",
+            "envs/.env.dev line 2: there is no setting DYNADUMP_PROTECTD",
+        ),
+        (
+            "AWS_SECRET_ACCESS_KEY=hush",
+            "AWS_SECRET_ACCESS_KEY has no AWS_ACCESS_KEY_ID beside it",
+        ),
     ] {
         let project = Project::empty();
         project.write("envs/.env.dev", format!("DYNAMODB_TABLE=films\n{line}\n"));
-        dump(&project, &["--env=dev", "-v"]).exits(10).says(wanted).never_says("hush").never_says("your-aws");
+        dump(&project, &["--env=dev", "-v"])
+            .exits(10)
+            .says(wanted)
+            .never_says("hush")
+            .never_says("your-aws");
     }
 }
 
@@ -133,14 +214,26 @@ fn a_name_that_another_program_reads_is_refused_and_nothing_is_called() {
     ] {
         let project = Project::empty();
         // Without that line, calls would go to the endpoint of the process with the credentials of the process.
-        project.write("envs/.env.dev", format!("AWS_REGION={REGION}\n{key}=hush\n"));
+        project.write(
+            "envs/.env.dev",
+            format!("AWS_REGION={REGION}\n{key}=hush\n"),
+        );
         project.write("items.jsonl", "{\"id\":{\"S\":\"a\"}}\n");
-        let arguments = ["--env=dev", "--source=items.jsonl", "--table=films", "--yes"];
+        let arguments = [
+            "--env=dev",
+            "--source=items.jsonl",
+            "--table=films",
+            "--yes",
+        ];
         let mut command = project.command("restoredb", arguments);
         command.env("AWS_ENDPOINT_URL", proxy.url());
-        command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test");
+        command
+            .env("AWS_ACCESS_KEY_ID", "test")
+            .env("AWS_SECRET_ACCESS_KEY", "test");
         let run = run(command, Vec::new()).exits(10).never_says("hush");
-        run.says(&format!("envs/.env.dev line 2: {key} is not read; the key is {ours}"));
+        run.says(&format!(
+            "envs/.env.dev line 2: {key} is not read; the key is {ours}"
+        ));
     }
     assert_eq!(proxy.calls().len(), 0);
 }
@@ -152,25 +245,53 @@ fn an_empty_value_is_refused_in_a_remote_environment() {
     let proxy = Proxy::of(&engine, []);
     let distant = proxy.url().replace("127.0.0.1", "0.0.0.0");
     let project = Project::empty();
-    let endpoint = |url: &str| format!("LOCAL_AWS_ENDPOINT={url}\nDYNAMODB_TABLE=films\nAWS_REGION={REGION}\n");
-    project.write("envs/.env.dev", format!("{}AWS_ACCESS_KEY_ID=\nAWS_SECRET_ACCESS_KEY=\n", endpoint(&distant)));
-    dump(&project, &["--env=dev"]).exits(10).says("envs/.env.dev line 4: AWS_ACCESS_KEY_ID is empty");
+    let endpoint = |url: &str| {
+        format!("LOCAL_AWS_ENDPOINT={url}\nDYNAMODB_TABLE=films\nAWS_REGION={REGION}\n")
+    };
+    project.write(
+        "envs/.env.dev",
+        format!(
+            "{}AWS_ACCESS_KEY_ID=\nAWS_SECRET_ACCESS_KEY=\n",
+            endpoint(&distant)
+        ),
+    );
+    dump(&project, &["--env=dev"])
+        .exits(10)
+        .says("envs/.env.dev line 4: AWS_ACCESS_KEY_ID is empty");
     // A CI secret that does not exist, with the keys of another account in the default profile.
     project.write("envs/.env.dev", endpoint(&distant));
-    project.write(".aws/credentials", "[default]\naws_access_key_id = test\naws_secret_access_key = test\n");
+    project.write(
+        ".aws/credentials",
+        "[default]\naws_access_key_id = test\naws_secret_access_key = test\n",
+    );
     let mut command = project.command("dumpdb", ["--env=dev", "--output=out"]);
-    command.env("AWS_ACCESS_KEY_ID", "").env("AWS_SECRET_ACCESS_KEY", "");
-    run(command, Vec::new()).exits(10).says("AWS_ACCESS_KEY_ID in the process environment: it is empty");
+    command
+        .env("AWS_ACCESS_KEY_ID", "")
+        .env("AWS_SECRET_ACCESS_KEY", "");
+    run(command, Vec::new())
+        .exits(10)
+        .says("AWS_ACCESS_KEY_ID in the process environment: it is empty");
     assert_eq!(proxy.calls().len(), 0);
-    project.write("envs/.env.dev", format!("{}AWS_ACCESS_KEY_ID=\nAWS_SECRET_ACCESS_KEY=\n", endpoint(proxy.url())));
+    project.write(
+        "envs/.env.dev",
+        format!(
+            "{}AWS_ACCESS_KEY_ID=\nAWS_SECRET_ACCESS_KEY=\n",
+            endpoint(proxy.url())
+        ),
+    );
     dump(&project, &["--env=dev"]).exits(0);
 }
 
 #[test]
 fn local_without_an_endpoint_is_refused() {
     let project = Project::empty();
-    project.write("envs/.env.local", "DYNAMODB_TABLE=films\nAWS_REGION=eu-central-1\n");
-    dump(&project, &[]).exits(10).says("names no endpoint (LOCAL_AWS_ENDPOINT)");
+    project.write(
+        "envs/.env.local",
+        "DYNAMODB_TABLE=films\nAWS_REGION=eu-central-1\n",
+    );
+    dump(&project, &[])
+        .exits(10)
+        .says("names no endpoint (LOCAL_AWS_ENDPOINT)");
 }
 
 #[test]
@@ -179,7 +300,11 @@ fn a_list_or_pattern_of_tables_is_refused_for_now() {
         let project = Project::empty().environment("local", NOWHERE, tables);
         let run = dump(&project, &[]).says("name one table with --table");
         assert!(matches!(run.status.code(), Some(2 | 10)), "{run}");
-        dump(&Project::empty().environment("local", NOWHERE, "films"), &["--table", tables]).exits(2);
+        dump(
+            &Project::empty().environment("local", NOWHERE, "films"),
+            &["--table", tables],
+        )
+        .exits(2);
     }
 }
 
@@ -197,33 +322,62 @@ fn an_account_that_must_be_another_stops_everything() {
     let file = "LOCAL_AWS_ENDPOINT=embedded:films.db\nAWS_REGION=eu-central-1\nDYNAMODB_TABLE=films\nDYNADUMP_ACCOUNT=123456789012\n";
     project.write("envs/.env.dev", file);
     project.write("items.jsonl", "{\"id\":{\"S\":\"a\"}}\n");
-    project.restoredb(["--env=dev", "--source", "items.jsonl"]).exits(10).says("must be account 123456789012");
+    project
+        .restoredb(["--env=dev", "--source", "items.jsonl"])
+        .exits(10)
+        .says("must be account 123456789012");
 }
 
 #[test]
 fn a_restore_that_is_refused_does_not_create_a_database() {
     let project = Project::empty();
     let table = "DYNAMODB_TABLE=films\nDYNADUMP_PROTECTED=true\n";
-    project.write("envs/.env.dev", format!("LOCAL_AWS_ENDPOINT=embedded:new/films.db\nAWS_REGION={REGION}\n{table}"));
+    project.write(
+        "envs/.env.dev",
+        format!("LOCAL_AWS_ENDPOINT=embedded:new/films.db\nAWS_REGION={REGION}\n{table}"),
+    );
     project.write("items.jsonl", "{\"id\":{\"S\":\"a\"}}\n");
     let attribute = json!({"AttributeName": "id", "AttributeType": "S"});
     let key = json!({"AttributeName": "id", "KeyType": "HASH"});
-    let table = json!({"TableName": "films", "KeySchema": [key], "AttributeDefinitions": [attribute]});
+    let table =
+        json!({"TableName": "films", "KeySchema": [key], "AttributeDefinitions": [attribute]});
     project.write("schema.json", json!({"Table": table}).to_string());
     project.write("damaged.jsonl", "{\"id\":\n");
     let refused: [(&[&str], i32); 6] = [
         (&["--source=items.jsonl", "--schema=schema.json"], 4),
-        (&["--source=items.jsonl", "--schema=schema.json", "--dry-run"], 0),
-        (&["--source=items.jsonl", "--no-create", "--confirm=films"], 11),
+        (
+            &["--source=items.jsonl", "--schema=schema.json", "--dry-run"],
+            0,
+        ),
+        (
+            &["--source=items.jsonl", "--no-create", "--confirm=films"],
+            11,
+        ),
         (&["--source=items.jsonl"], 13),
-        (&["--source=damaged.jsonl", "--schema=schema.json", "--confirm=films"], 12),
+        (
+            &[
+                "--source=damaged.jsonl",
+                "--schema=schema.json",
+                "--confirm=films",
+            ],
+            12,
+        ),
         (&["--source=missing"], 11),
     ];
     for (arguments, code) in refused {
-        project.restoredb(["--env=dev"].iter().chain(arguments)).exits(code);
+        project
+            .restoredb(["--env=dev"].iter().chain(arguments))
+            .exits(code);
         assert!(!project.path("new").exists(), "{arguments:?}");
     }
-    project.restoredb(["--env=dev", "--source=items.jsonl", "--schema=schema.json", "--confirm=films"]).exits(0);
+    project
+        .restoredb([
+            "--env=dev",
+            "--source=items.jsonl",
+            "--schema=schema.json",
+            "--confirm=films",
+        ])
+        .exits(0);
     assert!(project.path("new/films.db").is_file());
 }
 
@@ -242,13 +396,23 @@ fn secrets_are_never_said() {
     );
     project.write("envs/.env.local", file);
     // An engine that takes accounts for separate places does not show the table; what matters is what is said.
-    for arguments in [&["-v"][..], &["-v", "--json"], &["-v", "--table=absent"], &["-v", "--dry-run"]] {
-        dump(&project, arguments).never_says("hush").never_says("TELLNOONE");
+    for arguments in [
+        &["-v"][..],
+        &["-v", "--json"],
+        &["-v", "--table=absent"],
+        &["-v", "--dry-run"],
+    ] {
+        dump(&project, arguments)
+            .never_says("hush")
+            .never_says("TELLNOONE");
     }
     if project.path("out").exists() {
         for file in project.names("out") {
             let text = String::from_utf8_lossy(&project.bytes(format!("out/{file}"))).into_owned();
-            assert!(!text.contains("hush") && !text.contains("TELLNOONE"), "{file}: {text}");
+            assert!(
+                !text.contains("hush") && !text.contains("TELLNOONE"),
+                "{file}: {text}"
+            );
         }
     }
 }
@@ -265,32 +429,57 @@ fn the_embedded_engine_needs_no_server_and_is_filled_from_its_sample() {
     let committed = std::fs::read(format!("{sample}/table-data.json")).expect("the sample");
     let committed: Value = serde_json::from_slice(&committed).expect("the sample is JSON");
     let dumped = project.json("out/table-data.json");
-    assert_eq!((dumped["Count"].as_u64(), &dumped["Count"]), (Some(312), &committed["Count"]));
+    assert_eq!(
+        (dumped["Count"].as_u64(), &dumped["Count"]),
+        (Some(312), &committed["Count"])
+    );
     // What is written there stays there.
     let restore = ["--env=demo", "--source=out", "--table=copy"];
     project.restoredb(restore).exits(0);
-    project.dumpdb(["--env=demo", "--table=copy", "--output=again"]).exits(0);
+    project
+        .dumpdb(["--env=demo", "--table=copy", "--output=again"])
+        .exits(0);
     assert_eq!(project.json("again/table-data.json"), dumped);
 }
 
 #[test]
 fn a_restore_into_memory_alone_is_refused() {
     let project = Project::empty();
-    project.write("envs/.env.dev", "LOCAL_AWS_ENDPOINT=embedded:\nAWS_REGION=eu-central-1\nDYNAMODB_TABLE=films\n");
+    project.write(
+        "envs/.env.dev",
+        "LOCAL_AWS_ENDPOINT=embedded:\nAWS_REGION=eu-central-1\nDYNAMODB_TABLE=films\n",
+    );
     project.write("items.jsonl", "{\"id\":{\"S\":\"a\"}}\n");
-    project.restoredb(["--env=dev", "--source=items.jsonl"]).exits(2).says("would vanish").says("embedded:local.db");
+    project
+        .restoredb(["--env=dev", "--source=items.jsonl"])
+        .exits(2)
+        .says("would vanish")
+        .says("embedded:local.db");
 }
 
 /// The credentials that a plan names, in text and in the report.
 fn credentials_of(project: &Project, arguments: &[&str], variables: &[(&str, &str)]) -> String {
     let plan = |json: &[&str]| {
-        let mut command = project.command("dumpdb", ["--output=out", "--dry-run"].iter().chain(arguments).chain(json));
+        let mut command = project.command(
+            "dumpdb",
+            ["--output=out", "--dry-run"]
+                .iter()
+                .chain(arguments)
+                .chain(json),
+        );
         command.envs(variables.iter().copied());
         run(command, Vec::new()).exits(0)
     };
     let report = plan(&["--json"]).report();
-    let credentials = report["plan"]["source"]["credentials"].as_str().expect("the plan names them").to_owned();
-    drop(plan(&[]).says(&format!("credentials {credentials}")).never_says("hush"));
+    let credentials = report["plan"]["source"]["credentials"]
+        .as_str()
+        .expect("the plan names them")
+        .to_owned();
+    drop(
+        plan(&[])
+            .says(&format!("credentials {credentials}"))
+            .never_says("hush"),
+    );
     credentials
 }
 
@@ -307,25 +496,55 @@ fn every_plan_says_whose_credentials_it_uses() {
         file(lines);
         credentials_of(&project, &[&["--env=dev"], arguments].concat(), variables)
     };
-    project.write(".aws/credentials", format!("[default]\n{keys}[ops]\n{keys}"));
-    project
-        .write(".aws/config", format!("[profile ci]\n{keys}[profile job]\ncredential_process = /bin/cat job.json\n"));
+    project.write(
+        ".aws/credentials",
+        format!("[default]\n{keys}[ops]\n{keys}"),
+    );
+    project.write(
+        ".aws/config",
+        format!("[profile ci]\n{keys}[profile job]\ncredential_process = /bin/cat job.json\n"),
+    );
     let job = r#"{"Version": 1, "AccessKeyId": "id", "SecretAccessKey": "hush"}"#;
     project.write("job.json", job);
 
     assert_eq!(of("", &[], &[]), "profile default, ~/.aws/credentials");
-    assert_eq!(of("AWS_PROFILE=ops\n", &[], &[]), "profile ops, ~/.aws/credentials (named by envs/.env.dev line 4)");
-    assert_eq!(of("", &["--profile=ci"], &[]), "profile ci, ~/.aws/config (named by --profile)");
+    assert_eq!(
+        of("AWS_PROFILE=ops\n", &[], &[]),
+        "profile ops, ~/.aws/credentials (named by envs/.env.dev line 4)"
+    );
+    assert_eq!(
+        of("", &["--profile=ci"], &[]),
+        "profile ci, ~/.aws/config (named by --profile)"
+    );
     assert_eq!(
         of("", &[], &[("AWS_PROFILE", "job")]),
         "profile job (credential process), ~/.aws/config (named by AWS_PROFILE in the process environment)"
     );
     let pair = "AWS_ACCESS_KEY_ID=id\nAWS_SECRET_ACCESS_KEY=hush\n";
-    assert_eq!(of(pair, &[], &[("AWS_PROFILE", "ops")]), "static keys, envs/.env.dev line 4");
     assert_eq!(
-        of("", &[], &[("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_ACCESS_KEY", "hush")]),
+        of(pair, &[], &[("AWS_PROFILE", "ops")]),
+        "static keys, envs/.env.dev line 4"
+    );
+    assert_eq!(
+        of(
+            "",
+            &[],
+            &[
+                ("AWS_ACCESS_KEY_ID", "id"),
+                ("AWS_SECRET_ACCESS_KEY", "hush")
+            ]
+        ),
         "static keys, AWS_ACCESS_KEY_ID in the process environment"
     );
-    project.write("envs/.env.dev", format!("LOCAL_AWS_ENDPOINT={}\nDYNAMODB_TABLE=films\n", engine.url()));
-    assert_eq!(credentials_of(&project, &["--env=dev"], &[]), "test keys of a local endpoint");
+    project.write(
+        "envs/.env.dev",
+        format!(
+            "LOCAL_AWS_ENDPOINT={}\nDYNAMODB_TABLE=films\n",
+            engine.url()
+        ),
+    );
+    assert_eq!(
+        credentials_of(&project, &["--env=dev"], &[]),
+        "test keys of a local endpoint"
+    );
 }

@@ -14,7 +14,10 @@ use crate::support::project::{Project, dump_of, run};
 /// A port that nothing listens at.
 fn free_port() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port on loopback");
-    listener.local_addr().expect("a bound listener has an address").port()
+    listener
+        .local_addr()
+        .expect("a bound listener has an address")
+        .port()
 }
 
 #[test]
@@ -23,9 +26,21 @@ fn an_engine_that_does_not_run_is_said_at_once() {
     let project = Project::empty().environment("local", &url, "films");
     project.write("items.jsonl", "{\"id\":{\"S\":\"a\"}}\n");
     let started = Instant::now();
-    project.dumpdb(["--output=out"]).exits(11).says(&url).says("embedded:").says("--wait 60s");
-    project.restoredb(["--source=items.jsonl"]).exits(11).says(&url);
-    assert!(started.elapsed() < Duration::from_secs(10), "it took {:?}", started.elapsed());
+    project
+        .dumpdb(["--output=out"])
+        .exits(11)
+        .says(&url)
+        .says("embedded:")
+        .says("--wait 60s");
+    project
+        .restoredb(["--source=items.jsonl"])
+        .exits(11)
+        .says(&url);
+    assert!(
+        started.elapsed() < Duration::from_secs(10),
+        "it took {:?}",
+        started.elapsed()
+    );
     assert!(!project.path("out").exists());
 }
 
@@ -34,7 +49,8 @@ fn an_engine_that_starts_late_is_waited_for() {
     let engine = Engine::embedded();
     engine.client().create_simple("films");
     let port = free_port();
-    let project = Project::empty().environment("local", &format!("http://127.0.0.1:{port}"), "films");
+    let project =
+        Project::empty().environment("local", &format!("http://127.0.0.1:{port}"), "films");
     let dump = {
         let command = project.command("dumpdb", ["--output=out", "--wait=60s"]);
         thread::spawn(move || run(command, Vec::new()))
@@ -42,7 +58,11 @@ fn an_engine_that_starts_late_is_waited_for() {
     // The endpoint appears after the command has found nothing there.
     listen_late(port, engine.url());
     dump.join().expect("the run does not panic").exits(0);
-    let project = Project::empty().environment("local", &format!("http://127.0.0.1:{}", free_port()), "films");
+    let project = Project::empty().environment(
+        "local",
+        &format!("http://127.0.0.1:{}", free_port()),
+        "films",
+    );
     project.dumpdb(["--output=out", "--wait=1s"]).exits(11);
 }
 
@@ -51,11 +71,16 @@ fn listen_late(port: u16, engine: &str) {
     let engine = engine.trim_start_matches("http://").to_owned();
     let born = Instant::now();
     thread::spawn(move || {
-        poll("some time has passed", || born.elapsed() > Duration::from_millis(700));
+        poll("some time has passed", || {
+            born.elapsed() > Duration::from_millis(700)
+        });
         let listener = TcpListener::bind(("127.0.0.1", port)).expect("the port is still free");
         for client in listener.incoming().flatten() {
             let engine = TcpStream::connect(&engine).expect("the engine runs");
-            let back = (engine.try_clone().expect("a socket"), client.try_clone().expect("a socket"));
+            let back = (
+                engine.try_clone().expect("a socket"),
+                client.try_clone().expect("a socket"),
+            );
             for (mut from, mut to) in [(client, engine), back] {
                 thread::spawn(move || std::io::copy(&mut from, &mut to));
             }
@@ -70,18 +95,32 @@ fn a_table_that_is_not_there_is_named_with_those_that_come_close() {
     engine.client().create_simple(&table);
     let project = Project::on(&engine, &table);
     let misspelt = table.replacen("film-", "flim-", 1);
-    let run = project.dumpdb(["--output=out", "--table", &misspelt]).exits(11);
+    let run = project
+        .dumpdb(["--output=out", "--table", &misspelt])
+        .exits(11);
     run.says(&misspelt).says("does not exist").says(&table);
-    let far = project.dumpdb(["--output=out", "--table=zzzzzzzzzzzzzzzz"]).exits(11);
-    far.says("does not exist").says("DYNAMODB_TABLE").never_says(&table);
+    let far = project
+        .dumpdb(["--output=out", "--table=zzzzzzzzzzzzzzzz"])
+        .exits(11);
+    far.says("does not exist")
+        .says("DYNAMODB_TABLE")
+        .never_says(&table);
     assert!(!project.path("out").exists());
 }
 
 #[test]
 fn an_environment_file_that_is_not_there() {
     let project = Project::empty().environment("local", "http://127.0.0.1:9", "films");
-    project.dumpdb(["--env=prod"]).exits(10).says("envs/.env.prod").says("local");
-    project.restoredb(["--env=prod"]).exits(10).says("envs/.env.prod").says("local");
+    project
+        .dumpdb(["--env=prod"])
+        .exits(10)
+        .says("envs/.env.prod")
+        .says("local");
+    project
+        .restoredb(["--env=prod"])
+        .exits(10)
+        .says("envs/.env.prod")
+        .says("local");
 }
 
 #[test]
@@ -90,8 +129,13 @@ fn no_table_and_no_schema() {
     let table = engine.table("films");
     let project = Project::on(&engine, &table);
     project.write("items.jsonl", "{\"id\":{\"S\":\"a\"}}\n");
-    let run = project.restoredb(["--source=items.jsonl"]).exits(13).says(&table);
-    run.says("no schema").says("--schema FILE").says("create the table first");
+    let run = project
+        .restoredb(["--source=items.jsonl"])
+        .exits(13)
+        .says(&table);
+    run.says("no schema")
+        .says("--schema FILE")
+        .says("create the table first");
     assert!(engine.client().describe(&table).is_none());
 }
 
@@ -100,35 +144,60 @@ fn another_environment_is_warned_of() {
     let (engine, project) = dump_of(2);
     let project = project.environment("dev", engine.url(), "copy");
     let run = project.restoredb(["--source=out", "--env=dev"]).exits(4);
-    run.says("[WARNING] Cross-environment restore detected!").says("[WARNING] Source: local → Target: dev");
+    run.says("[WARNING] Cross-environment restore detected!")
+        .says("[WARNING] Source: local → Target: dev");
 }
 
 #[test]
 fn items_that_are_refused_are_kept_and_the_rest_is_written() {
     let (engine, project) = dump_of(120);
     let message = "One or more parameter values were invalid";
-    let rules = ["item 17 ", "item 18 ", "item 93 "]
-        .map(|text| with_text("BatchWriteItem", text, Fault::Refused("ValidationException", message)));
+    let rules = ["item 17 ", "item 18 ", "item 93 "].map(|text| {
+        with_text(
+            "BatchWriteItem",
+            text,
+            Fault::Refused("ValidationException", message),
+        )
+    });
     let proxy = Proxy::of(&engine, rules);
     let project = project.environment("dev", proxy.url(), "copy");
-    let run = project.restoredb(["--source=out", "--env=dev", "--yes", "--json"]).exits(3).says("rejects");
+    let run = project
+        .restoredb(["--source=out", "--env=dev", "--yes", "--json"])
+        .exits(3)
+        .says("rejects");
     let report = run.report();
     assert_eq!(
-        (&report["summary"]["items_rejected"], &report["summary"]["items_written"]),
+        (
+            &report["summary"]["items_rejected"],
+            &report["summary"]["items_written"]
+        ),
         (&3.into(), &117.into()),
         "{report:#}"
     );
     assert_eq!(engine.client().items("copy").len(), 117);
-    let rejects = report["summary"]["rejects_file"].as_str().expect("a file of rejects");
+    let rejects = report["summary"]["rejects_file"]
+        .as_str()
+        .expect("a file of rejects");
     let text = project.text(rejects);
     assert_eq!(text.lines().count(), 3, "{text}");
     for (line, number) in text.lines().zip([17, 18, 93]) {
         let reject: serde_json::Value = serde_json::from_str(line).expect("a line of JSON");
-        assert!(reject["reason"].as_str().is_some_and(|reason| reason.contains(message)), "{line}");
+        assert!(
+            reject["reason"]
+                .as_str()
+                .is_some_and(|reason| reason.contains(message)),
+            "{line}"
+        );
         assert!(text.contains(&format!("item {number} ")), "{text}");
         assert!(reject.to_string().contains("item-0000"), "{line}");
     }
-    assert!(!project.names("out").iter().any(|name| name.contains("reject")), "no reject lies in the dump");
+    assert!(
+        !project
+            .names("out")
+            .iter()
+            .any(|name| name.contains("reject")),
+        "no reject lies in the dump"
+    );
 }
 
 #[test]
@@ -146,13 +215,24 @@ fn rejects_in_the_state_directory_are_of_one_source_each() {
         runs.push((folder, project.restoredb([&source, "--json"])));
     }
     for input in ["c", "d"] {
-        runs.push((input, project.restoredb_from(without_key(input).as_bytes(), ["--source=-", "--json"])));
+        runs.push((
+            input,
+            project.restoredb_from(without_key(input).as_bytes(), ["--source=-", "--json"]),
+        ));
     }
     for (name, run) in runs {
         let report = run.exits(3).report();
-        let rejects = report["summary"]["rejects_file"].as_str().expect("a file of rejects");
+        let rejects = report["summary"]["rejects_file"]
+            .as_str()
+            .expect("a file of rejects");
         assert!(rejects.contains("/.local/state/dynadump/"), "{rejects}");
-        assert!(project.text(rejects).contains(&format!("{{\"S\":\"{name}\"}}")), "{}", project.text(rejects));
+        assert!(
+            project
+                .text(rejects)
+                .contains(&format!("{{\"S\":\"{name}\"}}")),
+            "{}",
+            project.text(rejects)
+        );
     }
     assert_eq!(project.names(".local/state/dynadump").len(), 4);
 }
@@ -161,20 +241,40 @@ fn rejects_in_the_state_directory_are_of_one_source_each() {
 fn a_database_that_cannot_be_written_is_said_at_once() {
     let (engine, project) = dump_of(1);
     let words = "backend: attempt to write a readonly database";
-    let proxy = Proxy::of(&engine, [always("CreateTable", Fault::Refused("InternalServerError", words))]);
+    let proxy = Proxy::of(
+        &engine,
+        [always(
+            "CreateTable",
+            Fault::Refused("InternalServerError", words),
+        )],
+    );
     let project = project.environment("dev", proxy.url(), "copy");
-    project.restoredb(["--source=out", "--env=dev", "--yes"]).exits(1).says(words).never_says("without progress");
+    project
+        .restoredb(["--source=out", "--env=dev", "--yes"])
+        .exits(1)
+        .says(words)
+        .never_says("without progress");
     assert_eq!(proxy.count("CreateTable"), 1);
 }
 
 #[test]
 fn no_credentials() {
     let project = Project::empty();
-    project.write("envs/.env.dev", "DYNAMODB_TABLE=films\nAWS_REGION=eu-central-1\n");
+    project.write(
+        "envs/.env.dev",
+        "DYNAMODB_TABLE=films\nAWS_REGION=eu-central-1\n",
+    );
     let run = project.dumpdb(["--env=dev", "--output=out"]).exits(10);
     run.says("credentials").says("AWS_PROFILE");
-    project.write("envs/.env.sso", "DYNAMODB_TABLE=films\nAWS_REGION=eu-central-1\nAWS_PROFILE=nobody\n");
-    project.dumpdb(["--env=sso", "--output=out"]).exits(10).says("profile nobody").says("AWS_PROFILE");
+    project.write(
+        "envs/.env.sso",
+        "DYNAMODB_TABLE=films\nAWS_REGION=eu-central-1\nAWS_PROFILE=nobody\n",
+    );
+    project
+        .dumpdb(["--env=sso", "--output=out"])
+        .exits(10)
+        .says("profile nobody")
+        .says("AWS_PROFILE");
 }
 
 #[test]
@@ -184,14 +284,24 @@ fn throttling_that_will_not_drain() {
     let project = project.environment("dev", proxy.url(), "copy");
     let started = Instant::now();
     let arguments = ["--source=out", "--env=dev", "--yes", "--give-up-after=2s"];
-    let run = project.restoredb(arguments).exits(1).says("ProvisionedThroughputExceededException");
-    assert!((2..30).contains(&started.elapsed().as_secs()), "{:?}\n{run}", started.elapsed());
+    let run = project
+        .restoredb(arguments)
+        .exits(1)
+        .says("ProvisionedThroughputExceededException");
+    assert!(
+        (2..30).contains(&started.elapsed().as_secs()),
+        "{:?}\n{run}",
+        started.elapsed()
+    );
     run.says("0 of").says("capacity");
     assert!(proxy.count("BatchWriteItem") > 3, "it was tried again");
 
     let proxy = Proxy::of(&engine, [always("Scan", Fault::AccountThrottled)]);
     let project = project.environment("test", proxy.url(), "films");
-    project.dumpdb(["--env=test", "--output=again", "--give-up-after=1s"]).exits(1).says("ThrottlingException");
+    project
+        .dumpdb(["--env=test", "--output=again", "--give-up-after=1s"])
+        .exits(1)
+        .says("ThrottlingException");
     assert!(!project.path("again").exists());
 }
 
@@ -199,9 +309,22 @@ fn throttling_that_will_not_drain() {
 fn a_restore_that_stopped_halfway_is_unfinished_until_it_is_whole() {
     let (engine, project) = dump_of(300);
     // The fourth call and many after it fail, until the first run has given up.
-    let proxy = Proxy::of(&engine, [calls("BatchWriteItem", 4..=usize::MAX, Fault::TableThrottled)]);
+    let proxy = Proxy::of(
+        &engine,
+        [calls(
+            "BatchWriteItem",
+            4..=usize::MAX,
+            Fault::TableThrottled,
+        )],
+    );
     let project = project.environment("dev", proxy.url(), "copy");
-    let arguments = ["--source=out", "--env=dev", "--yes", "--if-missing", "--give-up-after=1s"];
+    let arguments = [
+        "--source=out",
+        "--env=dev",
+        "--yes",
+        "--if-missing",
+        "--give-up-after=1s",
+    ];
     project.restoredb(arguments).exits(1);
     let half = engine.client().items("copy").len();
     assert!(half > 0 && half < 300, "{half}");
@@ -209,21 +332,46 @@ fn a_restore_that_stopped_halfway_is_unfinished_until_it_is_whole() {
     project.restoredb(arguments).exits(1);
     proxy.heal();
     project.restoredb(arguments).exits(0);
-    assert_eq!(engine.client().items("copy"), engine.client().items("films"));
-    let kept = project.restoredb(arguments.iter().chain(&["--json"])).exits(0).report();
+    assert_eq!(
+        engine.client().items("copy"),
+        engine.client().items("films")
+    );
+    let kept = project
+        .restoredb(arguments.iter().chain(&["--json"]))
+        .exits(0)
+        .report();
     assert_eq!(kept["summary"]["table"], "kept", "{kept:#}");
 }
 
 #[test]
 fn an_unfinished_restore_is_known_under_another_spelling_of_its_endpoint() {
     let (engine, project) = dump_of(300);
-    let proxy = Proxy::of(&engine, [calls("BatchWriteItem", 4..=usize::MAX, Fault::TableThrottled)]);
+    let proxy = Proxy::of(
+        &engine,
+        [calls(
+            "BatchWriteItem",
+            4..=usize::MAX,
+            Fault::TableThrottled,
+        )],
+    );
     let spelled = |name: &str| format!("{}/", proxy.url().replace("127.0.0.1", name));
-    let project = project.environment("dev", proxy.url(), "copy").environment("laptop", &spelled("LocalHost"), "copy");
-    project.restoredb(["--source=out", "--env=dev", "--yes", "--give-up-after=1s"]).exits(1);
+    let project = project.environment("dev", proxy.url(), "copy").environment(
+        "laptop",
+        &spelled("LocalHost"),
+        "copy",
+    );
+    project
+        .restoredb(["--source=out", "--env=dev", "--yes", "--give-up-after=1s"])
+        .exits(1);
     proxy.heal();
-    let run = project.restoredb(["--source=out", "--env=laptop", "--yes", "--if-missing"]).exits(0);
-    assert_eq!(engine.client().items("copy"), engine.client().items("films"), "{run}");
+    let run = project
+        .restoredb(["--source=out", "--env=laptop", "--yes", "--if-missing"])
+        .exits(0);
+    assert_eq!(
+        engine.client().items("copy"),
+        engine.client().items("films"),
+        "{run}"
+    );
 }
 
 #[test]
@@ -239,29 +387,64 @@ fn a_key_of_another_shape_is_refused_before_the_first_write() {
             .key_schema(sort("year"))
     });
     let project = project.environment("dev", proxy.url(), "other");
-    let run = project.restoredb(["--source=out", "--env=dev", "--yes"]).exits(13);
-    run.says("key").says("id").says("director").says("year").says("--table");
+    let run = project
+        .restoredb(["--source=out", "--env=dev", "--yes"])
+        .exits(13);
+    run.says("key")
+        .says("id")
+        .says("director")
+        .says("year")
+        .says("--table");
     assert_eq!(proxy.count("BatchWriteItem"), 0);
 
     // Items without the key are no reason to stop: each is rejected by itself.
-    project.write("items.jsonl", "{\"director\":{\"S\":\"a\"},\"year\":{\"N\":\"1\"}}\n{\"director\":{\"S\":\"b\"}}\n");
-    project.restoredb(["--source=items.jsonl", "--env=dev", "--yes"]).exits(3).says("1");
+    project.write(
+        "items.jsonl",
+        "{\"director\":{\"S\":\"a\"},\"year\":{\"N\":\"1\"}}\n{\"director\":{\"S\":\"b\"}}\n",
+    );
+    project
+        .restoredb(["--source=items.jsonl", "--env=dev", "--yes"])
+        .exits(3)
+        .says("1");
     assert_eq!(engine.client().items("other").len(), 1);
 }
 
 #[test]
 fn an_item_that_is_too_large_is_rejected_alone() {
     let (engine, project) = dump_of(1);
-    let line =
-        |id: &str, bytes: usize| format!("{{\"id\":{{\"S\":\"{id}\"}},\"t\":{{\"S\":\"{}\"}}}}\n", "x".repeat(bytes));
+    let line = |id: &str, bytes: usize| {
+        format!(
+            "{{\"id\":{{\"S\":\"{id}\"}},\"t\":{{\"S\":\"{}\"}}}}\n",
+            "x".repeat(bytes)
+        )
+    };
     // 409,600 bytes are taken: 2 + 3 for the key, 1 for the name, the rest for the text.
-    project
-        .write("items.jsonl", [line("one", 10), line("max", 409_594), line("big", 409_595), line("two", 10)].concat());
-    let report = project.restoredb(["--source=items.jsonl", "--json"]).exits(3).report();
+    project.write(
+        "items.jsonl",
+        [
+            line("one", 10),
+            line("max", 409_594),
+            line("big", 409_595),
+            line("two", 10),
+        ]
+        .concat(),
+    );
+    let report = project
+        .restoredb(["--source=items.jsonl", "--json"])
+        .exits(3)
+        .report();
     let summary = &report["summary"];
-    assert_eq!((&summary["items_written"], &summary["items_rejected"]), (&3.into(), &1.into()), "{report:#}");
+    assert_eq!(
+        (&summary["items_written"], &summary["items_rejected"]),
+        (&3.into(), &1.into()),
+        "{report:#}"
+    );
     let rejects = project.text(summary["rejects_file"].as_str().expect("a file of rejects"));
-    assert!(rejects.contains("\"big\"") && rejects.to_lowercase().contains("size"), "{}", &rejects[..200]);
+    assert!(
+        rejects.contains("\"big\"") && rejects.to_lowercase().contains("size"),
+        "{}",
+        &rejects[..200]
+    );
     assert_eq!(engine.client().items("films").len(), 4);
 }
 
@@ -271,18 +454,34 @@ fn access_denied_names_the_permission() {
     for (operation, arguments, tool) in [
         ("DescribeTable", &["--env=dev", "--output=x"][..], "dumpdb"),
         ("Scan", &["--env=dev", "--output=x"], "dumpdb"),
-        ("CreateTable", &["--env=dev", "--source=out", "--yes", "--table=copy"], "restoredb"),
-        ("BatchWriteItem", &["--env=dev", "--source=out", "--yes"], "restoredb"),
+        (
+            "CreateTable",
+            &["--env=dev", "--source=out", "--yes", "--table=copy"],
+            "restoredb",
+        ),
+        (
+            "BatchWriteItem",
+            &["--env=dev", "--source=out", "--yes"],
+            "restoredb",
+        ),
     ] {
-        let denied =
-            Fault::Refused("AccessDeniedException", "User: arn:aws:iam::000000000000:user/eve is not authorized");
+        let denied = Fault::Refused(
+            "AccessDeniedException",
+            "User: arn:aws:iam::000000000000:user/eve is not authorized",
+        );
         let proxy = Proxy::of(&engine, [always(operation, denied)]);
         let elsewhere = Project::empty().environment("dev", proxy.url(), "films");
         for file in project.names("out") {
             elsewhere.write(format!("out/{file}"), project.bytes(format!("out/{file}")));
         }
-        let run = run(elsewhere.command(tool, arguments), Vec::new()).exits(10).says(&format!("dynamodb:{operation}"));
-        assert_eq!(proxy.count(operation), 1, "a refusal is not tried again: {run}");
+        let run = run(elsewhere.command(tool, arguments), Vec::new())
+            .exits(10)
+            .says(&format!("dynamodb:{operation}"));
+        assert_eq!(
+            proxy.count(operation),
+            1,
+            "a refusal is not tried again: {run}"
+        );
         assert!(!elsewhere.path("x").exists());
     }
 }
@@ -290,8 +489,15 @@ fn access_denied_names_the_permission() {
 #[test]
 fn expired_credentials_are_an_environment_error() {
     let (engine, _project) = dump_of(1);
-    let expired = Fault::Refused("ExpiredTokenException", "The security token included in the request is expired");
+    let expired = Fault::Refused(
+        "ExpiredTokenException",
+        "The security token included in the request is expired",
+    );
     let proxy = Proxy::of(&engine, [always("DescribeTable", expired)]);
     let project = Project::empty().environment("dev", proxy.url(), "films");
-    project.dumpdb(["--env=dev", "--output=x"]).exits(10).says("expired").says("aws sso login");
+    project
+        .dumpdb(["--env=dev", "--output=x"])
+        .exits(10)
+        .says("expired")
+        .says("aws sso login");
 }

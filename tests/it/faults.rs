@@ -9,8 +9,10 @@ use crate::support::engine::Engine;
 use crate::support::faults::{Fault, Proxy, Rule, always, calls, sometimes};
 use crate::support::project::{Project, Run};
 
-const REQUEST_LIMIT: Fault =
-    Fault::Refused("RequestLimitExceeded", "Throughput exceeds the current throughput limit for your account.");
+const REQUEST_LIMIT: Fault = Fault::Refused(
+    "RequestLimitExceeded",
+    "Throughput exceeds the current throughput limit for your account.",
+);
 
 /// An engine with a table `films` of several pages.
 fn films() -> (Engine, Items) {
@@ -40,10 +42,16 @@ fn dumped_through(rules: Vec<Rule>) -> (Run, Proxy) {
 fn dumped_with(options: &[&str], rules: Vec<Rule>) -> (Run, Proxy) {
     let (engine, items) = films();
     let proxy = Proxy::of(&engine, rules);
-    let project = Project::empty().environment("local", proxy.url(), "films").environment("dev", engine.url(), "copy");
-    let run = project.dumpdb(["--output=out", "--segments=2"].iter().chain(options)).exits(0);
+    let project = Project::empty()
+        .environment("local", proxy.url(), "films")
+        .environment("dev", engine.url(), "copy");
+    let run = project
+        .dumpdb(["--output=out", "--segments=2"].iter().chain(options))
+        .exits(0);
     assert!(proxy.failures() > 0, "nothing went wrong: {run}");
-    project.restoredb(["--source=out", "--env=dev", "--yes"]).exits(0);
+    project
+        .restoredb(["--source=out", "--env=dev", "--yes"])
+        .exits(0);
     assert_eq!(engine.client().items("copy"), items, "{run}");
     (run, proxy)
 }
@@ -57,7 +65,9 @@ fn restored_through(rules: Vec<Rule>) -> (Run, Proxy) {
 fn restored_with(options: &[&str], rules: Vec<Rule>) -> (Run, Proxy) {
     let (engine, items) = films();
     let proxy = Proxy::of(&engine, rules);
-    let project = Project::empty().environment("local", engine.url(), "films").environment("dev", proxy.url(), "copy");
+    let project = Project::empty()
+        .environment("local", engine.url(), "films")
+        .environment("dev", proxy.url(), "copy");
     project.dumpdb(["--output=out"]).exits(0);
     let arguments = ["--source=out", "--env=dev", "--yes", "--json"];
     let run = project.restoredb(arguments.iter().chain(options)).exits(0);
@@ -108,7 +118,9 @@ fn a_server_that_never_answers_is_given_up() {
     let (engine, _) = films();
     let proxy = Proxy::of(&engine, [calls("Scan", 2..=usize::MAX, Fault::Silent)]);
     let project = Project::empty().environment("local", proxy.url(), "films");
-    let run = project.dumpdb(["--output=out", "--segments=1", "--give-up-after=3s"]).exits(1);
+    let run = project
+        .dumpdb(["--output=out", "--segments=1", "--give-up-after=3s"])
+        .exits(1);
     run.says("timed out").says("without progress");
     assert!(proxy.count("Scan") > 3, "it was tried again");
 }
@@ -121,18 +133,35 @@ fn a_page_that_was_damaged_on_the_way() {
 
 #[test]
 fn a_page_with_a_count_that_is_not_its_own() {
-    dumped_through(vec![calls("Scan", 2..=2, Fault::Changed(|page| page["Count"] = json!(1)))]);
+    dumped_through(vec![calls(
+        "Scan",
+        2..=2,
+        Fault::Changed(|page| page["Count"] = json!(1)),
+    )]);
     // One that is always wrong is never believed.
     let (engine, _) = films();
-    let proxy = Proxy::of(&engine, [always("Scan", Fault::Changed(|page| page["Count"] = json!(1)))]);
+    let proxy = Proxy::of(
+        &engine,
+        [always(
+            "Scan",
+            Fault::Changed(|page| page["Count"] = json!(1)),
+        )],
+    );
     let project = Project::empty().environment("local", proxy.url(), "films");
-    project.dumpdb(["--output=out", "--give-up-after=1s"]).exits(1).says("says Count 1 but holds");
+    project
+        .dumpdb(["--output=out", "--give-up-after=1s"])
+        .exits(1)
+        .says("says Count 1 but holds");
     assert!(!project.path("out").exists());
 }
 
 #[test]
 fn a_slow_page() {
-    dumped_through(vec![calls("Scan", 2..=3, Fault::Late(Duration::from_millis(700)))]);
+    dumped_through(vec![calls(
+        "Scan",
+        2..=3,
+        Fault::Late(Duration::from_millis(700)),
+    )]);
 }
 
 #[test]
@@ -150,37 +179,70 @@ fn what_a_later_dynamodb_says_is_kept() {
             "DescribeTable",
             Fault::Changed(|answer| {
                 if let Some(table) = answer["Table"].as_object_mut() {
-                    table.insert("HoverMode".to_owned(), json!({ "Altitude": 12.50, "Unit": "cm" }));
+                    table.insert(
+                        "HoverMode".to_owned(),
+                        json!({ "Altitude": 12.50, "Unit": "cm" }),
+                    );
                 }
             }),
         ),
-        calls("Scan", 1..=1, Fault::Changed(|page| page["Items"][0]["later"] = json!({ "Q7": [1, { "x": null }] }))),
+        calls(
+            "Scan",
+            1..=1,
+            Fault::Changed(|page| page["Items"][0]["later"] = json!({ "Q7": [1, { "x": null }] })),
+        ),
     ];
     let proxy = Proxy::of(&engine, rules);
     let project = Project::empty().environment("local", proxy.url(), "films");
     project.dumpdb(["--output=out"]).exits(0);
-    assert_eq!(project.json("out/table-schema.json")["Table"]["HoverMode"]["Unit"], "cm");
-    assert!(project.text("out/table-data.json").contains(r#""later":{"Q7":[1,{"x":null}]}"#));
+    assert_eq!(
+        project.json("out/table-schema.json")["Table"]["HoverMode"]["Unit"],
+        "cm"
+    );
+    assert!(
+        project
+            .text("out/table-data.json")
+            .contains(r#""later":{"Q7":[1,{"x":null}]}"#)
+    );
     // A restore names what it cannot recreate.
-    let plan = project.restoredb(["--source=out", "--table=copy", "--dry-run"]).exits(0);
+    let plan = project
+        .restoredb(["--source=out", "--table=copy", "--dry-run"])
+        .exits(0);
     plan.says("HoverMode");
 }
 
 #[test]
 fn writes_that_are_throttled() {
     let (run, _) = restored_through(vec![calls("BatchWriteItem", 3..=9, Fault::TableThrottled)]);
-    assert!(run.report()["summary"]["throttled_calls"].as_u64() >= Some(7), "{run}");
-    restored_through(vec![calls("BatchWriteItem", 1..=3, Fault::AccountThrottled)]);
+    assert!(
+        run.report()["summary"]["throttled_calls"].as_u64() >= Some(7),
+        "{run}"
+    );
+    restored_through(vec![calls(
+        "BatchWriteItem",
+        1..=3,
+        Fault::AccountThrottled,
+    )]);
     restored_through(vec![calls("BatchWriteItem", 2..=4, REQUEST_LIMIT)]);
 }
 
 #[test]
 fn items_that_come_back_unprocessed() {
     for taken in [0, 1, 24] {
-        let (run, proxy) = restored_through(vec![calls("BatchWriteItem", 2..=6, Fault::Unprocessed(taken))]);
+        let (run, proxy) = restored_through(vec![calls(
+            "BatchWriteItem",
+            2..=6,
+            Fault::Unprocessed(taken),
+        )]);
         assert_eq!(run.report()["summary"]["items_written"], 400, "{run}");
-        for call in proxy.calls().iter().filter(|call| call.operation == "BatchWriteItem") {
-            let requests = call.body["RequestItems"]["copy"].as_array().map_or(0, Vec::len);
+        for call in proxy
+            .calls()
+            .iter()
+            .filter(|call| call.operation == "BatchWriteItem")
+        {
+            let requests = call.body["RequestItems"]["copy"]
+                .as_array()
+                .map_or(0, Vec::len);
             assert!((1..=25).contains(&requests), "a batch of {requests}");
         }
     }
@@ -211,7 +273,12 @@ fn an_acknowledgement_that_was_damaged_on_the_way() {
 #[test]
 fn a_refusal_that_breaks_off_on_its_way_is_no_refusal() {
     // That there is no such table yet is an error for the SDK.
-    for fault in [Fault::CutInAnswer, Fault::ClosedInAnswer, Fault::Shortened, Fault::WrongChecksum] {
+    for fault in [
+        Fault::CutInAnswer,
+        Fault::ClosedInAnswer,
+        Fault::Shortened,
+        Fault::WrongChecksum,
+    ] {
         restored_through(vec![calls("DescribeTable", 1..=2, fault)]);
     }
 }
@@ -221,7 +288,11 @@ fn a_table_whose_creation_fails_at_first() {
     restored_through(vec![calls("CreateTable", 1..=2, Fault::Status(500))]);
     restored_through(vec![calls("CreateTable", 1..=1, Fault::CutBeforeCall)]);
     let limit = "Subscriber limit exceeded: Only 500 tables can be created, updated, or deleted simultaneously";
-    restored_through(vec![calls("CreateTable", 1..=3, Fault::Refused("LimitExceededException", limit))]);
+    restored_through(vec![calls(
+        "CreateTable",
+        1..=3,
+        Fault::Refused("LimitExceededException", limit),
+    )]);
 }
 
 #[test]
@@ -244,7 +315,12 @@ fn everything_at_once() {
         scans.push(calls("Scan", 2..=2, Fault::CutBeforeCall));
         dumped_through(scans);
         let mut writes = storm("BatchWriteItem");
-        writes.push(sometimes("BatchWriteItem", 30, seed + 400, Fault::Unprocessed(11)));
+        writes.push(sometimes(
+            "BatchWriteItem",
+            30,
+            seed + 400,
+            Fault::Unprocessed(11),
+        ));
         restored_through(writes);
     }
 }
@@ -261,10 +337,23 @@ fn versions_of_one_item_keep_their_order_through_everything() {
     ];
     let proxy = Proxy::of(&engine, rules);
     let project = Project::empty().environment("local", proxy.url(), "films");
-    let line = |n| format!("{{\"id\":{{\"S\":\"item-{}\"}},\"version\":{{\"N\":\"{n}\"}}}}\n", (n * 7) % 31);
-    project.write("versions.jsonl", (0..LINES).map(line).collect::<Vec<_>>().concat());
+    let line = |n| {
+        format!(
+            "{{\"id\":{{\"S\":\"item-{}\"}},\"version\":{{\"N\":\"{n}\"}}}}\n",
+            (n * 7) % 31
+        )
+    };
+    project.write(
+        "versions.jsonl",
+        (0..LINES).map(line).collect::<Vec<_>>().concat(),
+    );
     project.restoredb(["--source=versions.jsonl"]).exits(0);
-    assert!(proxy.failures() > 3, "{} of {} calls failed", proxy.failures(), proxy.count("BatchWriteItem"));
+    assert!(
+        proxy.failures() > 3,
+        "{} of {} calls failed",
+        proxy.failures(),
+        proxy.count("BatchWriteItem")
+    );
     let items = engine.client().items("films");
     assert_eq!(items.len(), 31);
     for number in LINES - 31..LINES {
@@ -281,14 +370,27 @@ fn a_dump_never_writes() {
     project.dumpdb(["--output=out"]).exits(0);
     let reads = ["Describe", "Get", "List", "Scan"];
     for call in proxy.calls() {
-        assert!(reads.iter().any(|read| call.operation.starts_with(read)), "{}", call.operation);
+        assert!(
+            reads.iter().any(|read| call.operation.starts_with(read)),
+            "{}",
+            call.operation
+        );
     }
-    let scans: Vec<_> = proxy.calls().into_iter().filter(|call| call.operation == "Scan").collect();
+    let scans: Vec<_> = proxy
+        .calls()
+        .into_iter()
+        .filter(|call| call.operation == "Scan")
+        .collect();
     assert!(scans.len() >= 4, "the table has several pages");
     assert!(scans.iter().all(|scan| scan.body["ConsistentRead"] != true));
     let project = Project::empty().environment("local", proxy.url(), "films");
-    project.dumpdb(["--output=out", "--consistent-read"]).exits(0);
-    let mut scans = proxy.calls().into_iter().filter(|call| call.operation == "Scan");
+    project
+        .dumpdb(["--output=out", "--consistent-read"])
+        .exits(0);
+    let mut scans = proxy
+        .calls()
+        .into_iter()
+        .filter(|call| call.operation == "Scan");
     let last = scans.next_back().expect("the table was read");
     assert_eq!(last.body["ConsistentRead"], true);
 }

@@ -26,26 +26,41 @@ fn forge(project: &Project, path: &str, change: impl FnOnce(&mut Value)) {
     const HEAD: &str = "dynadump checkpoint 1 ";
     let document = project.bytes(path);
     let content = &document[HEAD.len() + 65..];
-    let end = content.iter().position(|byte| *byte == b'\n').expect("a line");
+    let end = content
+        .iter()
+        .position(|byte| *byte == b'\n')
+        .expect("a line");
     let mut checkpoint: Value = serde_json::from_slice(&content[..end]).expect("JSON");
     change(&mut checkpoint);
     let content = [checkpoint.to_string().as_bytes(), &content[end..]].concat();
     let digest = hex::encode(Sha256::digest(&content));
-    project.write(path, [format!("{HEAD}{digest}\n").as_bytes(), &content].concat());
+    project.write(
+        path,
+        [format!("{HEAD}{digest}\n").as_bytes(), &content].concat(),
+    );
 }
 
 #[test]
 fn the_checkpoint_of_a_dump_does_not_say_where_its_rejects_are() {
     for bytes in [0, 5] {
         let (engine, _) = films(6);
-        let proxy = Proxy::of(&engine, [always("Scan", Fault::Late(Duration::from_millis(100)))]);
+        let proxy = Proxy::of(
+            &engine,
+            [always("Scan", Fault::Late(Duration::from_millis(100)))],
+        );
         let project = Project::on(&engine, "films").environment("slow", proxy.url(), "films");
-        let dump =
-            ["--env=slow", "--output=out", r#"--transform=if .id | str | endswith("0") then error("no") else . end"#];
+        let dump = [
+            "--env=slow",
+            "--output=out",
+            r#"--transform=if .id | str | endswith("0") then error("no") else . end"#,
+        ];
         let mut child = start(project.command("dumpdb", dump));
         poll("the dump reads", || proxy.count("Scan") >= 3);
         signal(&child, Signal::TERM);
-        assert_eq!(child.wait().expect("a child can be waited for").code(), Some(130));
+        assert_eq!(
+            child.wait().expect("a child can be waited for").code(),
+            Some(130)
+        );
         proxy.heal();
 
         let path = victim(&project);
@@ -67,21 +82,33 @@ fn the_checkpoint_of_a_restore_does_not_say_where_its_files_are() {
             engine.client().create_simple("films");
             engine.client().create_simple("copy");
             engine.client().put("films", numbered(300));
-            let proxy = Proxy::of(&engine, [always("BatchWriteItem", Fault::Late(Duration::from_millis(50)))]);
+            let proxy = Proxy::of(
+                &engine,
+                [always(
+                    "BatchWriteItem",
+                    Fault::Late(Duration::from_millis(50)),
+                )],
+            );
             let project = Project::on(&engine, "films").environment("slow", proxy.url(), "copy");
             project.dumpdb(["--output=out"]).exits(0);
             let restore = ["--env=slow", "--source=out", "--yes", "--batch-size=1"];
             let mut child = start(project.command("restoredb", restore));
             poll("the restore writes", || proxy.seen("BatchWriteItem") > 3);
             signal(&child, Signal::TERM);
-            assert_eq!(child.wait().expect("a child can be waited for").code(), Some(130));
+            assert_eq!(
+                child.wait().expect("a child can be waited for").code(),
+                Some(130)
+            );
             proxy.heal();
 
             let path = victim(&project);
             let state = ".local/state/dynadump";
             let names = project.names(state).into_iter();
-            let [name] =
-                names.filter(|name| name.ends_with(".checkpoint.json")).collect::<Vec<_>>().try_into().expect("one");
+            let [name] = names
+                .filter(|name| name.ends_with(".checkpoint.json"))
+                .collect::<Vec<_>>()
+                .try_into()
+                .expect("one");
             let name = format!("{state}/{name}");
             let mut checkpoint = project.json(&name);
             checkpoint[list] = json!({"path": path, "bytes": bytes, "count": 1});

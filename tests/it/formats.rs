@@ -31,7 +31,10 @@ fn expected() -> Items {
     engine.client().create_simple("films");
     for item in ITEMS {
         let text = format!(r#"{{"TableName":"films","Item":{item}}}"#);
-        engine.database().put_item(serde_json::from_str(&text).expect("a request")).expect("an item");
+        engine
+            .database()
+            .put_item(serde_json::from_str(&text).expect("a request"))
+            .expect("an item");
     }
     engine.client().items("films")
 }
@@ -46,7 +49,9 @@ fn restored(name: &str, content: impl AsRef<[u8]>) -> Run {
 
 fn gzip(text: &str) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(text.as_bytes()).expect("memory takes bytes");
+    encoder
+        .write_all(text.as_bytes())
+        .expect("memory takes bytes");
     encoder.finish().expect("memory takes bytes")
 }
 
@@ -56,18 +61,27 @@ fn pretty(text: &str) -> String {
 }
 
 fn document() -> String {
-    format!(r#"{{"Items":[{}],"Count":3,"ScannedCount":3,"ConsumedCapacity":null}}"#, ITEMS.join(","))
+    format!(
+        r#"{{"Items":[{}],"Count":3,"ScannedCount":3,"ConsumedCapacity":null}}"#,
+        ITEMS.join(",")
+    )
 }
 
 #[test]
 fn json_lines() {
     restored("items.jsonl", ITEMS.join("\n"));
-    restored("items.data", format!("\u{feff}\n{}\r\n\r\n", ITEMS.join("\r\n")));
+    restored(
+        "items.data",
+        format!("\u{feff}\n{}\r\n\r\n", ITEMS.join("\r\n")),
+    );
 }
 
 #[test]
 fn export_lines() {
-    let lines: Vec<_> = ITEMS.iter().map(|item| format!(r#"{{"Item":{item}}}"#)).collect();
+    let lines: Vec<_> = ITEMS
+        .iter()
+        .map(|item| format!(r#"{{"Item":{item}}}"#))
+        .collect();
     restored("export.json", lines.join("\n"));
 }
 
@@ -82,24 +96,43 @@ fn a_scan_as_the_aws_cli_prints_it() {
     restored("scan.json", document());
     restored("pretty.json", pretty(&document()));
     // `Items` need not come first.
-    restored("turned.json", format!(r#"{{"Count":3,"ScannedCount":3,"Items":[{}]}}"#, ITEMS.join(",")));
+    restored(
+        "turned.json",
+        format!(
+            r#"{{"Count":3,"ScannedCount":3,"Items":[{}]}}"#,
+            ITEMS.join(",")
+        ),
+    );
 }
 
 #[test]
 fn compressed_whatever_the_name() {
     for text in [ITEMS.join("\n"), document(), pretty(&document())] {
         restored("items", gzip(&text));
-        restored("items.txt", zstd::encode_all(text.as_bytes(), 1).expect("memory takes bytes"));
+        restored(
+            "items.txt",
+            zstd::encode_all(text.as_bytes(), 1).expect("memory takes bytes"),
+        );
     }
-    let members: Vec<u8> = ITEMS.iter().flat_map(|item| gzip(&format!("{item}\n"))).collect();
+    let members: Vec<u8> = ITEMS
+        .iter()
+        .flat_map(|item| gzip(&format!("{item}\n")))
+        .collect();
     restored("several-members.gz", members);
 }
 
 #[test]
 fn standard_input() {
-    for input in [ITEMS.join("\n").into_bytes(), document().into_bytes(), gzip(&document())] {
+    for input in [
+        ITEMS.join("\n").into_bytes(),
+        document().into_bytes(),
+        gzip(&document()),
+    ] {
         let (_engine, client, table, project) = empty_table();
-        let run = project.restoredb_from(&input, ["--source=-"]).exits(0).says("before the first write");
+        let run = project
+            .restoredb_from(&input, ["--source=-"])
+            .exits(0)
+            .says("before the first write");
         assert_eq!(client.items(&table), expected(), "{run}");
     }
 }
@@ -114,13 +147,22 @@ fn from_one_standard_stream_to_the_other() {
     client.create(&copy, |create| {
         create
             .billing_mode(aws_sdk_dynamodb::types::BillingMode::PayPerRequest)
-            .attribute_definitions(attribute("id", aws_sdk_dynamodb::types::ScalarAttributeType::S))
+            .attribute_definitions(attribute(
+                "id",
+                aws_sdk_dynamodb::types::ScalarAttributeType::S,
+            ))
             .key_schema(partition("id"))
     });
-    project.restoredb_from(&stream, ["--source=-", "--table", &copy]).exits(0);
+    project
+        .restoredb_from(&stream, ["--source=-", "--table", &copy])
+        .exits(0);
     assert_eq!(client.items(&copy), client.items(&table));
     // The command before the pipe may have failed.
-    project.restoredb_from(b"", ["--source=-", "--table", &copy]).exits(0).says("held no items").says("pipefail");
+    project
+        .restoredb_from(b"", ["--source=-", "--table", &copy])
+        .exits(0)
+        .says("held no items")
+        .says("pipefail");
 }
 
 #[test]
@@ -136,14 +178,21 @@ fn a_dump_of_the_older_shell_scripts() {
     let metadata = r#"{"environment":"prod","table_name":"Films","dump_date":"2024-03-01T10:00:00Z","item_count":3,"aws_region":"eu-west-1"}"#;
     project.write("old/table-metadata.json", metadata);
     project.write("old/dump-summary.txt", "DynamoDB Dump Summary\n");
-    let run = project.restoredb(["--source=old", "--table", &copy, "--yes"]).exits(0);
-    assert!(run.stderr.contains("[WARNING]"), "it has no checksums: {run}");
+    let run = project
+        .restoredb(["--source=old", "--table", &copy, "--yes"])
+        .exits(0);
+    assert!(
+        run.stderr.contains("[WARNING]"),
+        "it has no checksums: {run}"
+    );
     assert_eq!(client.items(&copy), expected());
     // Without metadata and summary too.
     let bare = engine.table("bare");
     project.write("bare/table-data.json", document());
     project.write("bare/table-schema.json", schema);
-    project.restoredb(["--source=bare", "--table", &bare, "--yes"]).exits(0);
+    project
+        .restoredb(["--source=bare", "--table", &bare, "--yes"])
+        .exits(0);
     assert_eq!(client.items(&bare), expected());
 }
 

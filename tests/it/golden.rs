@@ -52,8 +52,11 @@ const GOOD: [(&str, Content); 22] = [
 ];
 
 /// The rest of other programs' files.
-const MORE: [(&str, Content); 3] =
-    [("foreign/export.json.gz", Films), ("foreign/rejects.jsonl", Films), ("foreign/items-crlf-bom.jsonl", Films)];
+const MORE: [(&str, Content); 3] = [
+    ("foreign/export.json.gz", Films),
+    ("foreign/rejects.jsonl", Films),
+    ("foreign/items-crlf-bom.jsonl", Films),
+];
 
 /// Every damaged one, and what is said of it by both commands.
 const DAMAGED: [(&str, &[&str]); 38] = [
@@ -66,19 +69,34 @@ const DAMAGED: [(&str, &[&str]); 38] = [
     ("missing-table-schema", &["table-schema.json is missing"]),
     ("missing-dump-summary", &["dump-summary.txt is missing"]),
     ("missing-table-metadata", &["is unfinished"]),
-    ("cut-data", &["table-data.json", "cut short: 200 bytes, and the metadata says 399"]),
+    (
+        "cut-data",
+        &[
+            "table-data.json",
+            "cut short: 200 bytes, and the metadata says 399",
+        ],
+    ),
     ("cut-data-gzip", &["table-data.jsonl.gz", "cut short"]),
     ("cut-data-zstd", &["table-data.jsonl.zst", "cut short"]),
     ("cut-schema", &["table-schema.json", "cut short: 100 bytes"]),
     ("cut-metadata", &["table-metadata.json"]),
     ("cut-metadata-digest", &["table-metadata.json"]),
-    ("longer-data", &["table-data.json", "longer than it was: 400 bytes"]),
+    (
+        "longer-data",
+        &["table-data.json", "longer than it was: 400 bytes"],
+    ),
     ("extra-data", &["table-data.jsonl", "not part of this dump"]),
     ("swapped-data", &["table-data.json"]),
     ("swapped-schema", &["table-schema.json"]),
     ("swapped-metadata", &["metadata says"]),
-    ("changed-metadata", &["table-metadata.json", "was changed after it was written"]),
-    ("newer-format", &["table-metadata.json", "newer format: version 2", "upgrade"]),
+    (
+        "changed-metadata",
+        &["table-metadata.json", "was changed after it was written"],
+    ),
+    (
+        "newer-format",
+        &["table-metadata.json", "newer format: version 2", "upgrade"],
+    ),
     ("not-json", &["table-data.jsonl", "line 2"]),
     ("no-item", &["table-data.json", "line 3", "not an item"]),
     ("not-base64", &["table-data.json", "line 4", "not an item"]),
@@ -93,15 +111,23 @@ const DAMAGED: [(&str, &[&str]); 38] = [
     ("cut.jsonl", &["cut.jsonl", "line 3"]),
     ("cut.jsonl.gz", &["cut.jsonl.gz", "damaged"]),
     ("cut-scan.json", &["cut-scan.json", "line"]),
-    ("no-items.txt", &["no-items.txt", "line 1", "no file of items"]),
-    ("plain-json.json", &["plain-json.json", "line 1", "DynamoDB JSON"]),
+    (
+        "no-items.txt",
+        &["no-items.txt", "line 1", "no file of items"],
+    ),
+    (
+        "plain-json.json",
+        &["plain-json.json", "line 1", "DynamoDB JSON"],
+    ),
 ];
 
 /// Those of them whose checksums match: their items are read before a table is deleted, and otherwise when they are sent.
 const VOUCHED: [&str; 3] = ["not-json", "no-item", "not-base64"];
 
 fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/v1").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures/v1")
+        .join(name)
 }
 
 /// Copies a fixture into the project, where a command may put things beside it.
@@ -113,13 +139,20 @@ fn placed(project: &Project, name: &str, at: &str) {
     }
     for entry in fs::read_dir(&from).unwrap_or_else(|error| panic!("{}: {error}", from.display())) {
         let path = entry.expect("an entry").path();
-        let file = path.file_name().expect("a name").to_string_lossy().into_owned();
+        let file = path
+            .file_name()
+            .expect("a name")
+            .to_string_lossy()
+            .into_owned();
         project.write(format!("{at}/{file}"), fs::read(&path).expect("a fixture"));
     }
 }
 
 fn item<const N: usize>(attributes: [(&str, AttributeValue); N]) -> Item {
-    attributes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    attributes
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
 }
 
 fn ss<const N: usize>(set: [&str; N]) -> AttributeValue {
@@ -151,7 +184,12 @@ fn films() -> Vec<Item> {
 }
 
 fn map<const N: usize>(members: [(&str, AttributeValue); N]) -> AttributeValue {
-    AttributeValue::M(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+    AttributeValue::M(
+        members
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect(),
+    )
 }
 
 /// 38 digits.
@@ -170,11 +208,20 @@ fn extremes() -> Vec<Item> {
             ("at", n(1)),
             ("b", b(*b"\x00\x01\x02\xff")),
             ("bool", AttributeValue::Bool(false)),
-            ("bs", AttributeValue::Bs(vec![aws_blob(b"\x00"), aws_blob(b"\xff")])),
-            ("l", list(vec![s("x"), AttributeValue::Null(true), list(vec![])])),
+            (
+                "bs",
+                AttributeValue::Bs(vec![aws_blob(b"\x00"), aws_blob(b"\xff")]),
+            ),
+            (
+                "l",
+                list(vec![s("x"), AttributeValue::Null(true), list(vec![])]),
+            ),
             ("m", map([("inner", map([]))])),
             ("n", n("-0.5")),
-            ("ns", AttributeValue::Ns(["-3", "1", "2.5"].map(ToOwned::to_owned).to_vec())),
+            (
+                "ns",
+                AttributeValue::Ns(["-3", "1", "2.5"].map(ToOwned::to_owned).to_vec()),
+            ),
             ("null", AttributeValue::Null(true)),
             ("s", s("text")),
             ("ss", ss(["a", "b"])),
@@ -190,16 +237,30 @@ fn extremes() -> Vec<Item> {
             ("zero", n(0)),
             ("whole", n(NINES)),
         ]),
-        item([("id", s("empty")), ("at", n(3)), ("s", s("")), ("b", b([])), ("l", list(vec![])), ("m", map([]))]),
+        item([
+            ("id", s("empty")),
+            ("at", n(3)),
+            ("s", s("")),
+            ("b", b([])),
+            ("l", list(vec![])),
+            ("m", map([])),
+        ]),
         item([("id", s("deep")), ("at", n(4)), ("levels", deep)]),
         item([
-            ("id", s("\u{0} 🎬 \" \\ / \n \u{2028} \u{feff} \u{ffff} שלום 🎬")),
+            (
+                "id",
+                s("\u{0} 🎬 \" \\ / \n \u{2028} \u{feff} \u{ffff} שלום 🎬"),
+            ),
             ("at", n(5)),
             ("a.b[0]", s("name")),
             ("#n", s("],\"Count\":3")),
             ("Items", list(vec![s("{\"Items\":[")])),
         ]),
-        item([("id", s("key at the end")), ("at", n("-6.25")), ("text", s("long ".repeat(200)))]),
+        item([
+            ("id", s("key at the end")),
+            ("at", n("-6.25")),
+            ("text", s("long ".repeat(200))),
+        ]),
     ]
 }
 
@@ -257,27 +318,57 @@ fn good_ones_are_whole_and_come_back_item_by_item() {
     let client = engine.client();
     let project = Project::on(&engine, "none");
     for (number, (name, content)) in GOOD.into_iter().chain(MORE).enumerate() {
-        let (table, at) = (format!("copy-{number}"), Path::new(name).file_name().expect("a name").to_string_lossy());
+        let (table, at) = (
+            format!("copy-{number}"),
+            Path::new(name)
+                .file_name()
+                .expect("a name")
+                .to_string_lossy(),
+        );
         placed(&project, name, &at);
         let expected = sorted(content.items());
         let run = project.verifydb([&*at, "--json"]).exits(0);
         // A dump without a data file has nothing to count.
-        assert_eq!(run.report()["summary"]["items"], expected.len(), "{name}: {run}");
+        assert_eq!(
+            run.report()["summary"]["items"],
+            expected.len(),
+            "{name}: {run}"
+        );
         if project.path(&*at).is_file() {
             client.create_simple(&table);
         }
-        let schema_only: &[&str] = if at == "schema-only" { &["--schema-only"] } else { &[] };
-        let arguments = [&["--source", &*at, "--table", &table, "--yes", "--json"], schema_only].concat();
+        let schema_only: &[&str] = if at == "schema-only" {
+            &["--schema-only"]
+        } else {
+            &[]
+        };
+        let arguments = [
+            &["--source", &*at, "--table", &table, "--yes", "--json"],
+            schema_only,
+        ]
+        .concat();
         let run = project.restoredb(arguments).exits(0);
-        assert_eq!(run.report()["summary"]["items_written"], expected.len(), "{name}: {run}");
+        assert_eq!(
+            run.report()["summary"]["items_written"],
+            expected.len(),
+            "{name}: {run}"
+        );
         let found = sorted(by_id(client.items(&table)));
         assert_eq!(found.len(), expected.len(), "{name}: {run}");
         for (found, expected) in found.iter().zip(&expected) {
             let names = found.keys().chain(expected.keys());
-            let differing: Vec<_> = names.filter(|name| found.get(*name) != expected.get(*name)).collect();
-            assert!(differing.is_empty(), "{name}, {:?}: {differing:?}\n{found:?}\n{expected:?}", expected["id"]);
+            let differing: Vec<_> = names
+                .filter(|name| found.get(*name) != expected.get(*name))
+                .collect();
+            assert!(
+                differing.is_empty(),
+                "{name}, {:?}: {differing:?}\n{found:?}\n{expected:?}",
+                expected["id"]
+            );
         }
-        project.verifydb(["--source", &*at, "--table", &table, "--exact"]).exits(0);
+        project
+            .verifydb(["--source", &*at, "--table", &table, "--exact"])
+            .exits(0);
         assert_eq!(digest_of(&fixture(name)), content.digest(), "{name}");
     }
 }
@@ -286,7 +377,9 @@ fn good_ones_are_whole_and_come_back_item_by_item() {
 fn writes(proxy: &Proxy) -> Vec<String> {
     let reads = ["Describe", "Get", "List", "Scan", "BatchGet", "Query"];
     let calls = proxy.calls().into_iter().map(|call| call.operation);
-    calls.filter(|operation| !reads.iter().any(|read| operation.starts_with(read))).collect()
+    calls
+        .filter(|operation| !reads.iter().any(|read| operation.starts_with(read)))
+        .collect()
 }
 
 fn says_all(mut run: Run, words: &[&str]) -> Run {
@@ -302,14 +395,25 @@ fn damage_is_found_before_the_first_write_and_named() {
     engine.client().create_simple("films");
     let proxy = Proxy::of(&engine, []);
     let project = Project::empty().environment("local", proxy.url(), "films");
-    project.write("outside.json", fs::read(fixture("good/json/table-data.json")).expect("a fixture"));
+    project.write(
+        "outside.json",
+        fs::read(fixture("good/json/table-data.json")).expect("a fixture"),
+    );
     for (name, words) in DAMAGED {
         placed(&project, &format!("damaged/{name}"), name);
         says_all(project.verifydb([name]).exits(12), words);
         // Items without a schema need a table that is there.
         let has_schema = project.path(name).is_dir();
-        let ways = [&["--table=films"][..], &["--table=new", "--if-missing"], &["--replace"]];
-        let ways = if VOUCHED.contains(&name) { &ways[2..] } else { &ways[..if has_schema { 3 } else { 1 }] };
+        let ways = [
+            &["--table=films"][..],
+            &["--table=new", "--if-missing"],
+            &["--replace"],
+        ];
+        let ways = if VOUCHED.contains(&name) {
+            &ways[2..]
+        } else {
+            &ways[..if has_schema { 3 } else { 1 }]
+        };
         for extra in ways {
             let arguments = [&["--source", name, "--yes"], *extra].concat();
             let run = says_all(project.restoredb(&arguments).exits(12), words);
@@ -320,14 +424,21 @@ fn damage_is_found_before_the_first_write_and_named() {
                 "run dumpdb again",
                 "items are read in DynamoDB JSON",
             ];
-            assert!(next.iter().any(|hint| run.stderr.contains(hint)), "no word of what to do next: {run}");
+            assert!(
+                next.iter().any(|hint| run.stderr.contains(hint)),
+                "no word of what to do next: {run}"
+            );
             assert_eq!(writes(&proxy), [""; 0], "{run}");
         }
         let arguments = [&["--source", name, "--yes", "--json", "--quiet"], ways[0]].concat();
         let run = project.restoredb(arguments).exits(12);
         assert_eq!(run.report()["error"]["kind"], "damaged", "{run}");
         assert_eq!(
-            project.names(".").iter().filter(|other| other.starts_with(&format!("{name}."))).count(),
+            project
+                .names(".")
+                .iter()
+                .filter(|other| other.starts_with(&format!("{name}.")))
+                .count(),
             0,
             "{name}"
         );
@@ -350,9 +461,15 @@ fn a_dump_whose_checksum_matches_is_read_once_and_its_lines_are_proven_when_they
         .says("is not an item")
         .says("comma or a closing bracket");
     for name in ["no-item", "not-base64"] {
-        let run = project.restoredb(["--source", name, "--yes", "--json"]).exits(3);
+        let run = project
+            .restoredb(["--source", name, "--yes", "--json"])
+            .exits(3);
         let summary = &run.report()["summary"];
-        assert_eq!((&summary["items_written"], &summary["items_rejected"]), (&2.into(), &1.into()), "{run}");
+        assert_eq!(
+            (&summary["items_written"], &summary["items_rejected"]),
+            (&2.into(), &1.into()),
+            "{run}"
+        );
     }
 }
 
@@ -362,8 +479,14 @@ fn an_unfinished_dump_is_told_from_none() {
     let proxy = Proxy::of(&engine, []);
     let project = Project::empty().environment("local", proxy.url(), "films");
     placed(&project, "damaged/unfinished", "cut.partial");
-    for run in [project.verifydb(["cut"]), project.restoredb(["--source=cut", "--yes"])] {
-        run.exits(12).says("cut.partial").says("is unfinished").says("run dumpdb again");
+    for run in [
+        project.verifydb(["cut"]),
+        project.restoredb(["--source=cut", "--yes"]),
+    ] {
+        run.exits(12)
+            .says("cut.partial")
+            .says("is unfinished")
+            .says("run dumpdb again");
     }
     placed(&project, "damaged/unfinished", "cut");
     project.verifydb(["cut"]).exits(12).says("is unfinished");
@@ -380,12 +503,23 @@ fn a_key_that_stands_twice_in_a_scan_is_listed_and_is_a_collision() {
     let project = Project::on(&engine, "films");
     placed(&project, "damaged/duplicate-keys", "dump");
     let run = project.verifydb(["dump"]).exits(12).says("1 finding");
-    run.says("dump/table-data.json").says("line 5: the same key as in line 3").says(r#"{"id":{"S":"m"}}"#);
-    let run = project.restoredb(["--source=dump", "--yes", "--json"]).exits(3);
-    let run = run.says("1 item has the same key as another item").says("item 4 has the key of item 2");
+    run.says("dump/table-data.json")
+        .says("line 5: the same key as in line 3")
+        .says(r#"{"id":{"S":"m"}}"#);
+    let run = project
+        .restoredb(["--source=dump", "--yes", "--json"])
+        .exits(3);
+    let run = run
+        .says("1 item has the same key as another item")
+        .says("item 4 has the key of item 2");
     let summary = &run.report()["summary"];
-    let counts =
-        ["items_written", "items_superseded", "items_overwritten", "collisions"].map(|name| summary[name].as_u64());
+    let counts = [
+        "items_written",
+        "items_superseded",
+        "items_overwritten",
+        "collisions",
+    ]
+    .map(|name| summary[name].as_u64());
     assert_eq!(counts, [3, 0, 1, 1].map(Some), "{run}");
     let items = engine.client().items("films");
     let years: Vec<_> = items.values().map(|item| item["year"].clone()).collect();
@@ -402,11 +536,20 @@ fn a_key_of_another_type_is_listed_and_rejected() {
         .exits(12)
         .says("line 4: not an item of this table")
         .says(r#"has type "N", the table's key has type S"#);
-    let run = project.restoredb(["--source=dump", "--yes", "--json"]).exits(3);
+    let run = project
+        .restoredb(["--source=dump", "--yes", "--json"])
+        .exits(3);
     let summary = &run.report()["summary"];
-    assert_eq!((&summary["items_written"], &summary["items_rejected"]), (&2.into(), &1.into()), "{run}");
+    assert_eq!(
+        (&summary["items_written"], &summary["items_rejected"]),
+        (&2.into(), &1.into()),
+        "{run}"
+    );
     let rejects = project.text(summary["rejects_file"].as_str().expect("a file of rejects"));
-    assert!(rejects.contains(r#""item":{"id":{"N":"3"},"title":{"S":"Nosferatu"}}"#), "{rejects}");
+    assert!(
+        rejects.contains(r#""item":{"id":{"N":"3"},"title":{"S":"Nosferatu"}}"#),
+        "{rejects}"
+    );
 }
 
 #[test]
@@ -415,28 +558,53 @@ fn what_only_the_table_can_judge_is_rejected_by_it() {
     let project = Project::on(&engine, "films");
     placed(&project, "damaged/number-of-39-digits", "dump");
     project.verifydb(["dump"]).exits(0).says("3 items");
-    let run = project.restoredb(["--source=dump", "--yes", "--json"]).exits(3);
+    let run = project
+        .restoredb(["--source=dump", "--yes", "--json"])
+        .exits(3);
     let summary = &run.report()["summary"];
-    assert_eq!((&summary["items_written"], &summary["items_rejected"]), (&2.into(), &1.into()), "{run}");
+    assert_eq!(
+        (&summary["items_written"], &summary["items_rejected"]),
+        (&2.into(), &1.into()),
+        "{run}"
+    );
     let rejects = project.text(summary["rejects_file"].as_str().expect("a file of rejects"));
-    assert!(rejects.contains("123456789012345678901234567890123456789"), "{rejects}");
+    assert!(
+        rejects.contains("123456789012345678901234567890123456789"),
+        "{rejects}"
+    );
 }
 
 #[test]
 fn every_fixture_has_its_verdict() {
     let names = |folder: &str| {
         let entries = fs::read_dir(fixture(folder)).expect("a folder of fixtures");
-        let mut names: Vec<_> =
-            entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+        let mut names: Vec<_> = entries
+            .map(|entry| {
+                entry
+                    .expect("an entry")
+                    .file_name()
+                    .to_string_lossy()
+                    .into_owned()
+            })
+            .collect();
         names.sort();
         names
     };
     let mut found = [names("good"), names("foreign")].concat();
-    let mut judged: Vec<_> = GOOD.iter().chain(&MORE).filter_map(|(name, _)| name.split('/').nth(1)).collect();
+    let mut judged: Vec<_> = GOOD
+        .iter()
+        .chain(&MORE)
+        .filter_map(|(name, _)| name.split('/').nth(1))
+        .collect();
     found.sort();
     judged.sort_unstable();
     assert_eq!(found, judged);
-    let apart = ["duplicate-keys", "key-of-another-type", "number-of-39-digits", "unfinished"];
+    let apart = [
+        "duplicate-keys",
+        "key-of-another-type",
+        "number-of-39-digits",
+        "unfinished",
+    ];
     let mut judged: Vec<_> = DAMAGED.iter().map(|(name, _)| *name).chain(apart).collect();
     judged.sort_unstable();
     assert_eq!(names("damaged"), judged);

@@ -51,15 +51,29 @@ fn people(rules: &str) -> (Engine, String, Project) {
 }
 
 fn masked(project: &Project, more: &[&str]) -> Run {
-    let mut command = project.command("dumpdb", ["--output=out", "--json", "--mask=rules.toml"].iter().chain(more));
+    let mut command = project.command(
+        "dumpdb",
+        ["--output=out", "--json", "--mask=rules.toml"]
+            .iter()
+            .chain(more),
+    );
     command.env("DYNADUMP_MASK_KEY", "0123456789abcdef0123456789abcdef");
     run(command, Vec::new())
 }
 
 /// Looks for text in every file in and beside the dump.
 fn holds(project: &Project, text: &str) -> Vec<String> {
-    let mut files: Vec<String> = project.names("out").iter().map(|name| format!("out/{name}")).collect();
-    files.extend(project.names(".").into_iter().filter(|name| name.starts_with("out.")));
+    let mut files: Vec<String> = project
+        .names("out")
+        .iter()
+        .map(|name| format!("out/{name}"))
+        .collect();
+    files.extend(
+        project
+            .names(".")
+            .into_iter()
+            .filter(|name| name.starts_with("out.")),
+    );
     files.retain(|file| String::from_utf8_lossy(&project.bytes(file)).contains(text));
     files
 }
@@ -68,16 +82,34 @@ fn holds(project: &Project, text: &str) -> Vec<String> {
 fn no_original_byte_leaves_and_the_metadata_says_so() {
     let (engine, table, project) = people(RULES);
     let summary = masked(&project, &[]).exits(0).report();
-    for original in ["secret-person", "Verysecret", "4111-1111", "0123456789abcdef"] {
+    for original in [
+        "secret-person",
+        "Verysecret",
+        "4111-1111",
+        "0123456789abcdef",
+    ] {
         assert_eq!(holds(&project, original), [""; 0], "{original}");
     }
     let metadata = project.json("out/table-metadata.json");
-    assert_eq!((&metadata["transformed"], &metadata["complete"]), (&Value::Bool(true), &Value::Bool(true)));
-    let sha256 = metadata["mask_rules_sha256"].as_str().expect("the digest of the rules");
-    assert_eq!((sha256.len(), &summary["summary"]["transformed"]["mask_rules_sha256"]), (64, &Value::from(sha256)));
+    assert_eq!(
+        (&metadata["transformed"], &metadata["complete"]),
+        (&Value::Bool(true), &Value::Bool(true))
+    );
+    let sha256 = metadata["mask_rules_sha256"]
+        .as_str()
+        .expect("the digest of the rules");
+    assert_eq!(
+        (
+            sha256.len(),
+            &summary["summary"]["transformed"]["mask_rules_sha256"]
+        ),
+        (64, &Value::from(sha256))
+    );
     assert!(project.text("out/dump-summary.txt").contains(sha256));
     let copy = engine.table("copy");
-    let run = project.restoredb(["--source=out", "--yes", &format!("--table={copy}")]).exits(0);
+    let run = project
+        .restoredb(["--source=out", "--yes", &format!("--table={copy}")])
+        .exits(0);
     run.says("masked").says(sha256);
     let (before, after) = (engine.client().items(&table), engine.client().items(&copy));
     assert_eq!(before.len(), after.len());
@@ -94,19 +126,54 @@ fn a_rejected_item_is_named_by_its_key_alone() {
     let mut person = strings([("id", "leaky"), ("email", "secret-leak@example.org")]);
     person.insert("note".to_owned(), s("write to secret-leak@example.org"));
     engine.client().put(&table, [person]);
-    masked(&project, &[]).exits(3).says("1 item rejected by the transform");
+    masked(&project, &[])
+        .exits(3)
+        .says("1 item rejected by the transform");
     assert_eq!(holds(&project, "secret-leak"), [""; 0]);
     let reject = project.json("out.rejects.jsonl");
     assert_eq!(reject["key"], json!({"id": {"S": "leaky"}}));
-    assert!(reject["reason"].as_str().is_some_and(|reason| reason.contains(r#"attribute "note""#)), "{reject}");
+    assert!(
+        reject["reason"]
+            .as_str()
+            .is_some_and(|reason| reason.contains(r#"attribute "note""#)),
+        "{reject}"
+    );
     // Words of an earlier step may quote what is to be masked.
-    masked(&project, &["--yes", "--transform", "if .note then error(.email.S) else . end"]).exits(3);
+    masked(
+        &project,
+        &[
+            "--yes",
+            "--transform",
+            "if .note then error(.email.S) else . end",
+        ],
+    )
+    .exits(3);
     assert_eq!(holds(&project, "secret-leak"), [""; 0]);
-    let strict = masked(&project, &["--yes", "--strict", "--transform", "if .note then error(.email.S) else . end"]);
+    let strict = masked(
+        &project,
+        &[
+            "--yes",
+            "--strict",
+            "--transform",
+            "if .note then error(.email.S) else . end",
+        ],
+    );
     strict.exits(3).never_says("secret-leak");
-    let trial = masked(&project, &["--yes", "--dry-run", "--transform", "if .note then error(.email.S) else . end"]);
+    let trial = masked(
+        &project,
+        &[
+            "--yes",
+            "--dry-run",
+            "--transform",
+            "if .note then error(.email.S) else . end",
+        ],
+    );
     let trial = trial.exits(0).never_says("secret-leak");
-    assert!(!trial.output().contains("secret-leak"), "{}", trial.output());
+    assert!(
+        !trial.output().contains("secret-leak"),
+        "{}",
+        trial.output()
+    );
     assert_eq!(trial.report()["plan"]["trial"]["rejected"], 1);
 }
 
@@ -115,7 +182,11 @@ fn a_rejected_item_is_named_by_its_key_alone() {
 fn what_a_condition_asks_for_cannot_be_left_in_the_table() {
     let rules = "[[rule]]\npath = \"email\"\naction = \"redact\"\nwhen = \".name != null\"\n";
     let (_engine, _, project) = people(rules);
-    masked(&project, &["--projection=id,email"]).exits(2).says("--projection").says("`when`").says("drop");
+    masked(&project, &["--projection=id,email"])
+        .exits(2)
+        .says("--projection")
+        .says("`when`")
+        .says("drop");
     masked(&project, &[]).exits(0);
 }
 
@@ -137,10 +208,16 @@ fn keys_that_a_transform_makes_equal_are_not_blamed_on_the_masks() {
     let (_engine, _, project) = people("[[rule]]\npath = \"id\"\naction = \"hash\"\n");
     let before = project.names(".");
     let same = r#"--transform=.id = S("same") | if .visits | num > 20 then error("x") else . end"#;
-    let run = masked(&project, &[same]).exits(1).says("the transform gives 20 items a key");
-    run.says("let the transform give each item a key of its own").never_says("hash");
+    let run = masked(&project, &[same])
+        .exits(1)
+        .says("the transform gives 20 items a key");
+    run.says("let the transform give each item a key of its own")
+        .never_says("hash");
     assert_eq!(project.names("."), before, "nothing is left of it");
-    project.write("rules.toml", "[[rule]]\npath = \"id\"\naction = \"redact\"\n");
+    project.write(
+        "rules.toml",
+        "[[rule]]\npath = \"id\"\naction = \"redact\"\n",
+    );
     masked(&project, &[r#"--transform=.id = S("same")"#])
         .exits(1)
         .says("the transform and the masks give 29 items a key");
@@ -149,9 +226,13 @@ fn keys_that_a_transform_makes_equal_are_not_blamed_on_the_masks() {
 #[test]
 fn a_rule_that_matches_nothing_is_a_warning_and_one_that_takes_the_key_is_refused() {
     let (_engine, _, project) = people("[[rule]]\npath = \"e-mail\"\naction = \"redact\"\n");
-    masked(&project, &[]).exits(0).says("the rule for `e-mail` matched no item");
+    masked(&project, &[])
+        .exits(0)
+        .says("the rule for `e-mail` matched no item");
     project.write("rules.toml", "[[rule]]\npath = \"id\"\naction = \"drop\"\n");
-    masked(&project, &["--yes"]).exits(2).says("`id` is a key of the table and cannot be dropped");
+    masked(&project, &["--yes"])
+        .exits(2)
+        .says("`id` is a key of the table and cannot be dropped");
 }
 
 /// Every file of the project that holds `text`, but for the mask rules and filters, which the user wrote.
@@ -159,10 +240,15 @@ fn leaks(project: &Project, text: &str) -> Vec<String> {
     let mut folders = vec![project.path(".")];
     let mut found = Vec::new();
     while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).expect("a folder").map(|entry| entry.expect("an entry").path()) {
+        for entry in fs::read_dir(&folder)
+            .expect("a folder")
+            .map(|entry| entry.expect("an entry").path())
+        {
             if entry.is_dir() {
                 folders.push(entry);
-            } else if !entry.ends_with("rules.toml") && memmem(&fs::read(&entry).unwrap_or_default(), text.as_bytes()) {
+            } else if !entry.ends_with("rules.toml")
+                && memmem(&fs::read(&entry).unwrap_or_default(), text.as_bytes())
+            {
                 found.push(entry.display().to_string());
             }
         }
@@ -197,18 +283,47 @@ fn messages_of_filters_are_not_shown_however_they_begin() {
         "error(.name)",
     ] {
         let run = masked(&project, &["--yes", "--transform", filter]).exits(3);
-        assert_eq!(hides(&project, run).report()["summary"]["transformed"]["items_rejected"], 30, "{filter}");
-        let reject: Value =
-            project.text("out.rejects.jsonl").lines().next().map(serde_json::from_str).expect("a line").expect("JSON");
-        assert!(reject["reason"].as_str().is_some_and(|reason| reason.contains("is not shown")), "{reject}");
+        assert_eq!(
+            hides(&project, run).report()["summary"]["transformed"]["items_rejected"],
+            30,
+            "{filter}"
+        );
+        let reject: Value = project
+            .text("out.rejects.jsonl")
+            .lines()
+            .next()
+            .map(serde_json::from_str)
+            .expect("a line")
+            .expect("JSON");
+        assert!(
+            reject["reason"]
+                .as_str()
+                .is_some_and(|reason| reason.contains("is not shown")),
+            "{reject}"
+        );
         assert!(reject["key"]["id"]["S"].is_string(), "{reject}");
-        hides(&project, masked(&project, &["--yes", "--strict", "--transform", filter]).exits(3));
+        hides(
+            &project,
+            masked(&project, &["--yes", "--strict", "--transform", filter]).exits(3),
+        );
         let run = masked(&project, &["--dry-run", "--show=3", "--transform", filter]).exits(0);
         hides(&project, run.says("is not shown"));
         hides(&project, masked(&project, &["--yes", "--where", filter]));
     }
-    project.write("rules.toml", RULES.replacen("action", "when = 'error(\"--mask: \" + .email.S)'\naction", 1));
-    hides(&project, masked(&project, &["--yes"]).exits(3).says("30 items rejected"));
+    project.write(
+        "rules.toml",
+        RULES.replacen(
+            "action",
+            "when = 'error(\"--mask: \" + .email.S)'\naction",
+            1,
+        ),
+    );
+    hides(
+        &project,
+        masked(&project, &["--yes"])
+            .exits(3)
+            .says("30 items rejected"),
+    );
 }
 
 #[test]
@@ -232,20 +347,35 @@ fn no_step_before_the_masks_moves_an_original_past_them() {
         assert_eq!(leaks(&project, "c2VjcmV0LXBlcnNvb"), [""; 0], "{filter}");
     }
     let command = r#"sed 's/"email"/"contact"/'"#;
-    hides(&project, masked(&project, &["--yes", "--transform-command", command]).exits(3));
+    hides(
+        &project,
+        masked(&project, &["--yes", "--transform-command", command]).exits(3),
+    );
 }
 
 #[test]
 fn a_key_that_contains_a_masked_value_is_not_listed() {
     let (engine, table, project) = people(RULES);
-    engine
-        .client()
-        .put(&table, [strings([("id", "USER#secret-person-x@example.org"), ("email", "secret-person-x@example.org")])]);
+    engine.client().put(
+        &table,
+        [strings([
+            ("id", "USER#secret-person-x@example.org"),
+            ("email", "secret-person-x@example.org"),
+        ])],
+    );
     hides(&project, masked(&project, &[]).exits(3));
     let reject = project.json("out.rejects.jsonl");
     assert_eq!(reject["key"], Value::Null, "{reject}");
-    hides(&project, masked(&project, &["--yes", "--strict"]).exits(3).says("key not shown"));
-    hides(&project, masked(&project, &["--dry-run", "--show=40"]).exits(0));
+    hides(
+        &project,
+        masked(&project, &["--yes", "--strict"])
+            .exits(3)
+            .says("key not shown"),
+    );
+    hides(
+        &project,
+        masked(&project, &["--dry-run", "--show=40"]).exits(0),
+    );
 }
 
 #[test]
@@ -253,29 +383,61 @@ fn a_program_is_not_quoted_while_values_are_masked() {
     let (_engine, _, project) = people(RULES);
     for (line, code) in [
         ("tee /dev/stderr", 0),
-        (r#"sed 's/.*"email": *{"S": *"\([^"]*\)".*/{"error":"\1"}/'"#, 3),
+        (
+            r#"sed 's/.*"email": *{"S": *"\([^"]*\)".*/{"error":"\1"}/'"#,
+            3,
+        ),
         ("sed 's/^{/x{/'", 1),
         ("head -n 3; cat >&2; exit 3", 1),
         ("sed p", 1),
     ] {
-        hides(&project, masked(&project, &["--yes", "--transform-command", line]).exits(code));
+        hides(
+            &project,
+            masked(&project, &["--yes", "--transform-command", line]).exits(code),
+        );
     }
 }
 
 #[test]
 fn a_dry_run_shows_originals_only_where_that_is_asked_for_and_allowed() {
     let (engine, table, project) = people(RULES);
-    let project =
-        project.environment_with("prod", engine.url(), &format!("DYNAMODB_TABLE={table}\nDYNADUMP_PROTECTED=true\n"));
-    let run = masked(&project, &["--dry-run", "--show=2", "--transform", r#".mail = S("new")"#]).exits(0);
+    let project = project.environment_with(
+        "prod",
+        engine.url(),
+        &format!("DYNAMODB_TABLE={table}\nDYNADUMP_PROTECTED=true\n"),
+    );
+    let run = masked(
+        &project,
+        &[
+            "--dry-run",
+            "--show=2",
+            "--transform",
+            r#".mail = S("new")"#,
+        ],
+    )
+    .exits(0);
     hides(
         &project,
-        run.says(r#"- "email": "[masked]""#).says(r#"+ "mail": {"S":"new"}"#).says("fewer than 4 characters"),
+        run.says(r#"- "email": "[masked]""#)
+            .says(r#"+ "mail": {"S":"new"}"#)
+            .says("fewer than 4 characters"),
     );
-    masked(&project, &["--dry-run", "--show=2", "--show-originals"]).exits(0).says("secret-person");
-    let run = masked(&project, &["--env=prod", "--dry-run", "--show=2", "--show-originals"]);
-    hides(&project, run.exits(2).says("--show-originals is not allowed: environment prod is protected"));
-    hides(&project, masked(&project, &["--env=prod", "--dry-run", "--show=2"]).exits(0));
+    masked(&project, &["--dry-run", "--show=2", "--show-originals"])
+        .exits(0)
+        .says("secret-person");
+    let run = masked(
+        &project,
+        &["--env=prod", "--dry-run", "--show=2", "--show-originals"],
+    );
+    hides(
+        &project,
+        run.exits(2)
+            .says("--show-originals is not allowed: environment prod is protected"),
+    );
+    hides(
+        &project,
+        masked(&project, &["--env=prod", "--dry-run", "--show=2"]).exits(0),
+    );
     masked(&project, &["--show-originals"]).exits(2);
 }
 
@@ -297,22 +459,41 @@ fn a_restore_that_masks_lists_no_originals() {
     };
     hides(
         &elsewhere,
-        restored(&["--transform", r#"if .visits.N == "3" then .contact = .email | drop("email") else . end"#]).exits(3),
+        restored(&[
+            "--transform",
+            r#"if .visits.N == "3" then .contact = .email | drop("email") else . end"#,
+        ])
+        .exits(3),
     );
     let rejects = |what: &str| -> String {
-        let name =
-            project.names(".").into_iter().find(|name| name.contains(what)).unwrap_or_else(|| panic!("no {what}"));
+        let name = project
+            .names(".")
+            .into_iter()
+            .find(|name| name.contains(what))
+            .unwrap_or_else(|| panic!("no {what}"));
         project.text(name)
     };
     let reject: Value = serde_json::from_str(&rejects("rejects")).expect("one line");
     assert_eq!(reject["key"], json!({"id": {"S": "p3"}}), "{reject}");
     assert!(reject.get("item").is_none(), "{reject}");
-    hides(&elsewhere, restored(&["--on-conflict=skip", "--transform", r#".x = S("new")"#]).exits(0));
+    hides(
+        &elsewhere,
+        restored(&["--on-conflict=skip", "--transform", r#".x = S("new")"#]).exits(0),
+    );
     let conflicts = rejects("conflicts");
-    assert!(conflicts.lines().count() >= 29 && !conflicts.contains("secret-person"), "{conflicts}");
+    assert!(
+        conflicts.lines().count() >= 29 && !conflicts.contains("secret-person"),
+        "{conflicts}"
+    );
     for filter in [r#"error("--mask: " + .email.S)"#, "error(.email.S)"] {
-        hides(&elsewhere, restored(&["--dry-run", "--show=2", "--transform", filter]).exits(0));
-        hides(&elsewhere, restored(&["--strict", "--transform", filter]).exits(3));
+        hides(
+            &elsewhere,
+            restored(&["--dry-run", "--show=2", "--transform", filter]).exits(0),
+        );
+        hides(
+            &elsewhere,
+            restored(&["--strict", "--transform", filter]).exits(3),
+        );
     }
     for item in engine.client().items(&copy).into_values() {
         assert!(!format!("{item:?}").contains("secret-person"), "{item:?}");
@@ -330,14 +511,24 @@ fn a_checkpoint_holds_no_key_that_contains_a_masked_value() {
         "people",
         (0..60).map(|number| {
             let mail = format!("secret-person-{number}@example.org");
-            strings([("id", &format!("USER#{mail}")), ("email", &mail), ("padding", &padding)])
+            strings([
+                ("id", &format!("USER#{mail}")),
+                ("email", &mail),
+                ("padding", &padding),
+            ])
         }),
     );
-    let expired = Fault::Refused("ExpiredTokenException", "The security token included in the request is expired");
+    let expired = Fault::Refused(
+        "ExpiredTokenException",
+        "The security token included in the request is expired",
+    );
     let proxy = Proxy::of(&engine, [calls("Scan", 5..=usize::MAX, expired)]);
     let project = Project::empty().environment("local", proxy.url(), "people");
     project.write("rules.toml", RULES);
-    hides(&project, masked(&project, &["--segments=1", "--give-up-after=1s"]).exits(10));
+    hides(
+        &project,
+        masked(&project, &["--segments=1", "--give-up-after=1s"]).exits(10),
+    );
 }
 
 /// An item whose `secret` is masked, with a copy of the secret in one of many places.
@@ -353,7 +544,9 @@ fn with_copy(number: usize, secret: &str, place: usize) -> Item {
         3 => AttributeValue::M([(within, n(1))].into()),
         4 => AttributeValue::Ss(vec!["x".to_owned(), within]),
         5 => AttributeValue::Bs(vec![b"x".to_vec().into(), within.into_bytes().into()]),
-        6 => AttributeValue::L(vec![AttributeValue::M([("deep".to_owned(), s(secret))].into())]),
+        6 => AttributeValue::L(vec![AttributeValue::M(
+            [("deep".to_owned(), s(secret))].into(),
+        )]),
         7 => s(json!({ "nested": [secret] }).to_string()),
         8 => s(encoded),
         9 => bytes(&json!({ (secret): 1 }).to_string()),

@@ -36,7 +36,11 @@ struct Case {
 }
 
 const fn case(name: &'static str, operations: &'static [&'static str], fault: Fault) -> Case {
-    Case { name, operations, fault }
+    Case {
+        name,
+        operations,
+        fault,
+    }
 }
 
 const ALL: &[&str] = &["Scan", "DescribeTable", "BatchWriteItem", "CreateTable"];
@@ -48,11 +52,34 @@ fn cases() -> Vec<Case> {
     vec![
         case("throttled table", ALL, Fault::TableThrottled),
         case("throttled account", ALL, Fault::AccountThrottled),
-        case("request limit", ALL, Fault::Refused("RequestLimitExceeded", "Throughput exceeds the current limit.")),
-        case("too many table operations", &["CreateTable"], Fault::Refused("LimitExceededException", simultaneous)),
-        case("nothing processed", &["BatchWriteItem"], Fault::Unprocessed(0)),
-        case("something processed", &["BatchWriteItem"], Fault::Unprocessed(2)),
-        case("internal error", ALL, Fault::Refused("InternalServerError", "The request processing has failed")),
+        case(
+            "request limit",
+            ALL,
+            Fault::Refused(
+                "RequestLimitExceeded",
+                "Throughput exceeds the current limit.",
+            ),
+        ),
+        case(
+            "too many table operations",
+            &["CreateTable"],
+            Fault::Refused("LimitExceededException", simultaneous),
+        ),
+        case(
+            "nothing processed",
+            &["BatchWriteItem"],
+            Fault::Unprocessed(0),
+        ),
+        case(
+            "something processed",
+            &["BatchWriteItem"],
+            Fault::Unprocessed(2),
+        ),
+        case(
+            "internal error",
+            ALL,
+            Fault::Refused("InternalServerError", "The request processing has failed"),
+        ),
         case("500", ALL, Fault::Status(500)),
         case("503", ALL, Fault::Status(503)),
         case("reset before the call", ALL, Fault::CutBeforeCall),
@@ -61,10 +88,18 @@ fn cases() -> Vec<Case> {
         case("closed in the answer", ALL, Fault::ClosedInAnswer),
         case("half a body", ALL, Fault::Shortened),
         case("wrong checksum", ALL, Fault::WrongChecksum),
-        case("wrong count", &["Scan"], Fault::Changed(|page| page["Count"] = json!(1_000_000))),
+        case(
+            "wrong count",
+            &["Scan"],
+            Fault::Changed(|page| page["Count"] = json!(1_000_000)),
+        ),
         case("damaged item", &["Scan"], Fault::Unsigned(damage)),
         case("late", ALL, Fault::Late(Duration::from_millis(300))),
-        case("table not active", DATA, Fault::Refused("ResourceInUseException", "Table is being updated")),
+        case(
+            "table not active",
+            DATA,
+            Fault::Refused("ResourceInUseException", "Table is being updated"),
+        ),
     ]
 }
 
@@ -88,7 +123,11 @@ fn cured() -> Vec<Case> {
     let expired = "The security token included in the request is expired";
     vec![
         case("wrong clock", ALL, Fault::Clock(7_200)),
-        case("expired credentials", DATA, Fault::Refused("ExpiredTokenException", expired)),
+        case(
+            "expired credentials",
+            DATA,
+            Fault::Refused("ExpiredTokenException", expired),
+        ),
     ]
 }
 
@@ -134,7 +173,14 @@ impl World {
         project.dumpdb(["--output=clean"]).exits(0);
         let (items, lines) = (client.items("films"), lines_of(&project, "clean"));
         assert_eq!((items.len(), lines.len()), (ITEMS, ITEMS));
-        Self { engine, project, items, lines, compression: "--wire-compression=off", runs: 0 }
+        Self {
+            engine,
+            project,
+            items,
+            lines,
+            compression: "--wire-compression=off",
+            runs: 0,
+        }
     }
 
     /// Puts these faults in the way.
@@ -157,11 +203,22 @@ impl World {
         let segments = format!("--segments={}", self.segments());
         let run = self
             .project
-            .dumpdb(["--env=dev", "--output=out", &segments, PATIENCE, self.compression, "--json", "--yes"])
+            .dumpdb([
+                "--env=dev",
+                "--output=out",
+                &segments,
+                PATIENCE,
+                self.compression,
+                "--json",
+                "--yes",
+            ])
             .exits(0);
         went_wrong(name, &proxy, &run);
         assert_eq!(run.report()["summary"]["items"], ITEMS, "{name}: {run}");
-        assert!(lines_of(&self.project, "out") == self.lines, "{name}: other items\n{run}");
+        assert!(
+            lines_of(&self.project, "out") == self.lines,
+            "{name}: other items\n{run}"
+        );
         self.project.verifydb(["out"]).exits(0);
     }
 
@@ -170,15 +227,41 @@ impl World {
         let size = of_size(self.segments());
         let proxy = self.behind([rules, vec![size]].concat());
         self.engine.client().delete_if_there("copy");
-        let arguments = ["--env=dev", "--source=clean", "--table=copy", "--batch-size=5", PATIENCE, "--json", "--yes"];
+        let arguments = [
+            "--env=dev",
+            "--source=clean",
+            "--table=copy",
+            "--batch-size=5",
+            PATIENCE,
+            "--json",
+            "--yes",
+        ];
         let run = self.project.restoredb(arguments).exits(0);
         went_wrong(name, &proxy, &run);
-        assert!(self.engine.client().items("copy") == self.items, "{name}: other items\n{run}");
+        assert!(
+            self.engine.client().items("copy") == self.items,
+            "{name}: other items\n{run}"
+        );
         let report = run.report();
-        let count = |field: &str| report["summary"][field].as_u64().unwrap_or_else(|| panic!("{name}: {field}\n{run}"));
-        assert_eq!((count("items_read"), count("items_written")), (ITEMS as u64, ITEMS as u64), "{name}: {run}");
-        assert_eq!((count("items_rejected"), count("items_superseded")), (0, 0), "{name}: {run}");
-        assert_eq!(report["summary"]["verified"]["equal"], ITEMS, "{name}: {run}");
+        let count = |field: &str| {
+            report["summary"][field]
+                .as_u64()
+                .unwrap_or_else(|| panic!("{name}: {field}\n{run}"))
+        };
+        assert_eq!(
+            (count("items_read"), count("items_written")),
+            (ITEMS as u64, ITEMS as u64),
+            "{name}: {run}"
+        );
+        assert_eq!(
+            (count("items_rejected"), count("items_superseded")),
+            (0, 0),
+            "{name}: {run}"
+        );
+        assert_eq!(
+            report["summary"]["verified"]["equal"], ITEMS,
+            "{name}: {run}"
+        );
     }
 
     /// A table against its dump, and two tables.
@@ -187,16 +270,30 @@ impl World {
         let proxy = self.behind([vec![size], rules].concat());
         for (arguments, counts, code) in [
             (["clean", "--env=dev", "--exact"], [ITEMS, 0, 0, 0], 0),
-            (["--env=dev", "--table=films", "--against-table=other"], [ITEMS - 2, 1, 1, 1], 3),
+            (
+                ["--env=dev", "--table=films", "--against-table=other"],
+                [ITEMS - 2, 1, 1, 1],
+                3,
+            ),
         ] {
-            let run = self.project.verifydb(arguments.iter().chain(&[PATIENCE, "--json"])).exits(code);
+            let run = self
+                .project
+                .verifydb(arguments.iter().chain(&[PATIENCE, "--json"]))
+                .exits(code);
             let summary = run.report()["summary"].clone();
-            let found = ["equal", "missing", "different", "extra"].map(|count| summary[count].clone());
+            let found =
+                ["equal", "missing", "different", "extra"].map(|count| summary[count].clone());
             assert_eq!(found, counts.map(Value::from), "{name}: {run}");
             let examples = summary["examples"].as_array().map_or(0, Vec::len);
             assert_eq!(examples, counts[1] + counts[2] + counts[3], "{name}: {run}");
         }
-        assert!(proxy.calls().iter().any(|call| call.failed && call.operation == "Scan"), "{name}: nothing went wrong");
+        assert!(
+            proxy
+                .calls()
+                .iter()
+                .any(|call| call.failed && call.operation == "Scan"),
+            "{name}: nothing went wrong"
+        );
     }
 }
 
@@ -211,19 +308,30 @@ fn lines_of(project: &Project, dump: &str) -> BTreeSet<String> {
 
 fn went_wrong(name: &str, proxy: &Proxy, run: &Run) {
     // The size in a restore's descriptions is always changed: that is no fault.
-    let is_fault = |operation: &str| operation != "DescribeTable" || run.command.starts_with("dumpdb");
-    let failed = proxy.calls().into_iter().filter(|call| call.failed && is_fault(&call.operation));
+    let is_fault =
+        |operation: &str| operation != "DescribeTable" || run.command.starts_with("dumpdb");
+    let failed = proxy
+        .calls()
+        .into_iter()
+        .filter(|call| call.failed && is_fault(&call.operation));
     assert!(failed.count() > 0, "{name}: nothing went wrong\n{run}");
 }
 
 /// Those of the case's operations that are among these.
 fn hit(case: &Case, of: &[&'static str]) -> Vec<&'static str> {
-    case.operations.iter().copied().filter(|operation| of.contains(operation)).collect()
+    case.operations
+        .iter()
+        .copied()
+        .filter(|operation| of.contains(operation))
+        .collect()
 }
 
 /// The fault at a fifth of these calls, the first one in any case.
 fn at_a_fifth(operation: &'static str, fault: &Fault, seed: u64) -> [Rule; 2] {
-    [calls(operation, 1..=1, fault.clone()), sometimes(operation, SHARE, seed, fault.clone())]
+    [
+        calls(operation, 1..=1, fault.clone()),
+        sometimes(operation, SHARE, seed, fault.clone()),
+    ]
 }
 
 /// The fault at every call, or at one, as it is cured by what the command learns from it.
@@ -244,14 +352,29 @@ fn each(of: &[&'static str], mut with: impl FnMut(&str, Vec<Rule>)) {
     for (seed, case) in (0..).zip(cases()) {
         alone(
             &case,
-            hit(&case, of).into_iter().flat_map(|operation| at_a_fifth(operation, &case.fault, seed)).collect(),
+            hit(&case, of)
+                .into_iter()
+                .flat_map(|operation| at_a_fifth(operation, &case.fault, seed))
+                .collect(),
         );
     }
     for case in slow() {
-        alone(&case, hit(&case, of).into_iter().map(|operation| calls(operation, 2..=3, case.fault.clone())).collect());
+        alone(
+            &case,
+            hit(&case, of)
+                .into_iter()
+                .map(|operation| calls(operation, 2..=3, case.fault.clone()))
+                .collect(),
+        );
     }
     for case in cured() {
-        alone(&case, hit(&case, of).into_iter().map(|operation| until_cured(operation, &case.fault)).collect());
+        alone(
+            &case,
+            hit(&case, of)
+                .into_iter()
+                .map(|operation| until_cured(operation, &case.fault))
+                .collect(),
+        );
     }
 }
 
@@ -259,7 +382,10 @@ fn each(of: &[&'static str], mut with: impl FnMut(&str, Vec<Rule>)) {
 fn everything(of: &[&'static str], seed: u64) -> Vec<Rule> {
     let cases: Vec<_> = cases().into_iter().chain(slow()).collect();
     let rules = of.iter().flat_map(|operation| {
-        let faults = cases.iter().filter(|case| case.operations.contains(operation)).map(|case| case.fault.clone());
+        let faults = cases
+            .iter()
+            .filter(|case| case.operations.contains(operation))
+            .map(|case| case.fault.clone());
         storm(operation, SHARE, seed, &faults.collect::<Vec<_>>())
     });
     rules.collect()
@@ -313,6 +439,9 @@ fn a_verification_through_all_of_them() {
     let mut world = World::new();
     for seed in 1..=4 {
         let first = calls("Scan", 1..=1, Fault::CutInAnswer);
-        world.verify(&format!("seed {seed}"), [vec![first], everything(&["Scan"], seed)].concat());
+        world.verify(
+            &format!("seed {seed}"),
+            [vec![first], everything(&["Scan"], seed)].concat(),
+        );
     }
 }

@@ -22,14 +22,21 @@ fn filled(items: usize, bytes: usize) -> Engine {
                 format!(r#"{{"id":{{"S":"item-{number:08}"}},"year":{{"N":"{year}"}},"text":{{"S":"{text}"}}}}"#);
             serde_json::from_str(&item).expect("an item")
         });
-        let imported = engine.database().import_items("films", items.collect(), ImportOptions::default());
+        let imported =
+            engine
+                .database()
+                .import_items("films", items.collect(), ImportOptions::default());
         imported.expect("the engine takes the items");
     }
     engine
 }
 
 fn flat(run: &Run) -> u64 {
-    assert!(run.peak_kib > 0 && run.peak_kib < MOST_KIB, "{} KiB\n{run}", run.peak_kib);
+    assert!(
+        run.peak_kib > 0 && run.peak_kib < MOST_KIB,
+        "{} KiB\n{run}",
+        run.peak_kib
+    );
     run.peak_kib
 }
 
@@ -39,13 +46,21 @@ fn peaks(items: usize) -> (u64, u64) {
     let project = Project::on(&engine, "films");
     let dump = project.dumpdb(["--output=out", "--segments=4"]).exits(0);
     assert_eq!(project.json("out/table-metadata.json")["items"], items);
-    let restore = project.restoredb(["--source=out", "--table=copy", "--json"]).exits(0);
+    let restore = project
+        .restoredb(["--source=out", "--table=copy", "--json"])
+        .exits(0);
     let summary = &restore.report()["summary"];
-    assert_eq!((&summary["items_written"], &summary["verified"]["equal"]), (&items.into(), &items.into()), "{restore}");
+    assert_eq!(
+        (&summary["items_written"], &summary["verified"]["equal"]),
+        (&items.into(), &items.into()),
+        "{restore}"
+    );
     let whole = project.verifydb(["out", "--json"]).exits(0);
     assert_eq!(whole.report()["summary"]["items"], items, "{whole}");
     flat(&whole);
-    let equal = project.verifydb(["--source=out", "--table=copy", "--exact", "--json"]).exits(0);
+    let equal = project
+        .verifydb(["--source=out", "--table=copy", "--exact", "--json"])
+        .exits(0);
     assert_eq!(equal.report()["summary"]["equal"], items, "{equal}");
     flat(&equal);
     (flat(&dump), flat(&restore))
@@ -62,7 +77,10 @@ fn a_hundred_thousand_items_out_and_in() {
 fn a_million_items_need_no_more() {
     let (few, many) = (peaks(100_000), peaks(1_000_000));
     for (few, many) in [(few.0, many.0), (few.1, many.1)] {
-        assert!(many < few + 8 * 1024, "{few} KiB for a hundred thousand items, {many} KiB for a million");
+        assert!(
+            many < few + 8 * 1024,
+            "{few} KiB for a hundred thousand items, {many} KiB for a million"
+        );
     }
 }
 
@@ -72,8 +90,14 @@ fn large_items_out_and_in() {
     const MOST: u64 = MOST_KIB + 12 * 1024;
     let engine = filled(180, 390_000);
     let project = Project::on(&engine, "films");
-    let dump = project.dumpdb(["--output=out", "--segments=4", "--compress=zstd"]).exits(0);
+    let dump = project
+        .dumpdb(["--output=out", "--segments=4", "--compress=zstd"])
+        .exits(0);
     assert!(dump.peak_kib < MOST, "{} KiB\n{dump}", dump.peak_kib);
     let restore = project.restoredb(["--source=out", "--table=copy"]).exits(0);
-    assert!(restore.peak_kib < MOST, "{} KiB\n{restore}", restore.peak_kib);
+    assert!(
+        restore.peak_kib < MOST,
+        "{} KiB\n{restore}",
+        restore.peak_kib
+    );
 }

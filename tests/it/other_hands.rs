@@ -23,7 +23,9 @@ const CHANGES: [&str; 3] = ["UpdateTable", "UpdateTimeToLive", "TagResource"];
 fn dumped(rules: impl Into<Vec<Rule>>) -> (Engine, Proxy, Project) {
     let engine = Engine::embedded();
     engine.client().create("films", |create| {
-        let stream = StreamSpecification::builder().stream_enabled(true).stream_view_type(StreamViewType::NewImage);
+        let stream = StreamSpecification::builder()
+            .stream_enabled(true)
+            .stream_view_type(StreamViewType::NewImage);
         create
             .billing_mode(aws_sdk_dynamodb::types::BillingMode::PayPerRequest)
             .attribute_definitions(attribute("id", ScalarAttributeType::S))
@@ -38,35 +40,65 @@ fn dumped(rules: impl Into<Vec<Rule>>) -> (Engine, Proxy, Project) {
 }
 
 fn changes(calls: &[Call]) -> Vec<&Call> {
-    calls.iter().filter(|call| CHANGES.contains(&call.operation.as_str())).collect()
+    calls
+        .iter()
+        .filter(|call| CHANGES.contains(&call.operation.as_str()))
+        .collect()
 }
 
 #[test]
 fn a_table_made_by_others_after_a_refused_creation_keeps_its_settings() {
     let denied = "User: arn:aws:iam::111122223333:user/eve is not authorized to perform: dynamodb:CreateTable";
-    let (engine, proxy, project) = dumped([always("CreateTable", Fault::Refused("AccessDeniedException", denied))]);
+    let (engine, proxy, project) = dumped([always(
+        "CreateTable",
+        Fault::Refused("AccessDeniedException", denied),
+    )]);
     project.restoredb(RESTORE).exits(10);
     engine.client().create_simple("copy");
     // It was never this restore's: there is nothing to finish in it.
-    project.restoredb(RESTORE.iter().chain(&["--if-missing"])).exits(0);
+    project
+        .restoredb(RESTORE.iter().chain(&["--if-missing"]))
+        .exits(0);
     assert_eq!(proxy.count("BatchWriteItem"), 0);
-    let run = project.restoredb(RESTORE).exits(0).never_says("did not end");
+    let run = project
+        .restoredb(RESTORE)
+        .exits(0)
+        .never_says("did not end");
     assert!(changes(&proxy.calls()).is_empty(), "{run}");
-    assert_eq!(engine.client().items("copy"), engine.client().items("films"));
+    assert_eq!(
+        engine.client().items("copy"),
+        engine.client().items("films")
+    );
 }
 
 #[test]
 fn a_table_made_anew_by_others_after_an_interrupted_restore_keeps_its_settings() {
-    let (engine, proxy, project) = dumped([calls("BatchWriteItem", 2..=usize::MAX, Fault::TableThrottled)]);
-    project.restoredb(RESTORE.iter().chain(&["--batch-size=10", "--give-up-after=1s"])).exits(1);
+    let (engine, proxy, project) = dumped([calls(
+        "BatchWriteItem",
+        2..=usize::MAX,
+        Fault::TableThrottled,
+    )]);
+    project
+        .restoredb(
+            RESTORE
+                .iter()
+                .chain(&["--batch-size=10", "--give-up-after=1s"]),
+        )
+        .exits(1);
     proxy.heal();
     let client = engine.client();
     client.delete_if_there("copy");
     poll("the table is gone", || client.describe("copy").is_none());
     client.create_simple("copy");
     let before = proxy.count("BatchWriteItem");
-    project.restoredb(RESTORE.iter().chain(&["--if-missing"])).exits(0);
-    assert_eq!(proxy.count("BatchWriteItem"), before, "a table of others is there, and is kept");
+    project
+        .restoredb(RESTORE.iter().chain(&["--if-missing"]))
+        .exits(0);
+    assert_eq!(
+        proxy.count("BatchWriteItem"),
+        before,
+        "a table of others is there, and is kept"
+    );
     let run = project.restoredb(RESTORE).exits(0);
     assert!(changes(&proxy.calls()).is_empty(), "{run}");
     assert_eq!(client.items("copy"), client.items("films"));
@@ -74,30 +106,67 @@ fn a_table_made_anew_by_others_after_an_interrupted_restore_keeps_its_settings()
 
 #[test]
 fn the_table_of_an_interrupted_restore_gets_its_settings_from_the_next() {
-    let (engine, proxy, project) = dumped([calls("BatchWriteItem", 2..=usize::MAX, Fault::TableThrottled)]);
-    project.restoredb(RESTORE.iter().chain(&["--batch-size=10", "--give-up-after=1s"])).exits(1);
+    let (engine, proxy, project) = dumped([calls(
+        "BatchWriteItem",
+        2..=usize::MAX,
+        Fault::TableThrottled,
+    )]);
+    project
+        .restoredb(
+            RESTORE
+                .iter()
+                .chain(&["--batch-size=10", "--give-up-after=1s"]),
+        )
+        .exits(1);
     // Once more in vain: it is the restore's own all the same.
-    project.restoredb(RESTORE.iter().chain(&["--batch-size=10", "--give-up-after=1s"])).exits(1);
+    project
+        .restoredb(
+            RESTORE
+                .iter()
+                .chain(&["--batch-size=10", "--give-up-after=1s"]),
+        )
+        .exits(1);
     proxy.heal();
     project.restoredb(RESTORE).exits(0);
     let found = changes(&proxy.calls()).len();
     assert_eq!(found, 1, "the stream is switched on after the items");
-    assert_eq!(engine.client().items("copy"), engine.client().items("films"));
+    assert_eq!(
+        engine.client().items("copy"),
+        engine.client().items("films")
+    );
 }
 
 #[test]
 fn a_replaced_table_that_cannot_be_made_anew_is_told_as_gone() {
     let (engine, proxy, project) = dumped([
-        calls("CreateTable", 1..=1, Fault::Refused("LimitExceededException", "no")),
-        always("CreateTable", Fault::Refused("ValidationException", "One or more parameter values were invalid")),
+        calls(
+            "CreateTable",
+            1..=1,
+            Fault::Refused("LimitExceededException", "no"),
+        ),
+        always(
+            "CreateTable",
+            Fault::Refused(
+                "ValidationException",
+                "One or more parameter values were invalid",
+            ),
+        ),
     ]);
     engine.client().create_simple("copy");
-    let run = project.restoredb(RESTORE.iter().chain(&["--replace"])).exits(1);
+    let run = project
+        .restoredb(RESTORE.iter().chain(&["--replace"]))
+        .exits(1);
     assert!(engine.client().describe("copy").is_none(), "{run}");
-    run.says("table copy was deleted").says("One or more parameter values were invalid");
+    run.says("table copy was deleted")
+        .says("One or more parameter values were invalid");
     proxy.heal();
-    project.restoredb(RESTORE.iter().chain(&["--replace"])).exits(0);
-    assert_eq!(engine.client().items("copy"), engine.client().items("films"));
+    project
+        .restoredb(RESTORE.iter().chain(&["--replace"]))
+        .exits(0);
+    assert_eq!(
+        engine.client().items("copy"),
+        engine.client().items("films")
+    );
 }
 
 fn keyed_by_id(answer: &mut Value) {
@@ -107,7 +176,8 @@ fn keyed_by_id(answer: &mut Value) {
 
 #[test]
 fn a_table_whose_key_is_another_by_now_gets_no_item() {
-    let (engine, proxy, project) = dumped([calls("DescribeTable", 1..=1, Fault::Changed(keyed_by_id))]);
+    let (engine, proxy, project) =
+        dumped([calls("DescribeTable", 1..=1, Fault::Changed(keyed_by_id))]);
     let client = engine.client();
     client.put(
         "films",
@@ -146,10 +216,18 @@ fn a_table_that_will_not_become_active_by_itself_is_not_waited_for() {
 #[test]
 fn a_table_that_may_not_be_deleted_keeps_its_settings_afterwards() {
     let denied = "User: arn:aws:iam::111122223333:user/eve is not authorized to perform: dynamodb:DeleteTable";
-    let (engine, proxy, project) = dumped([always("DeleteTable", Fault::Refused("AccessDeniedException", denied))]);
+    let (engine, proxy, project) = dumped([always(
+        "DeleteTable",
+        Fault::Refused("AccessDeniedException", denied),
+    )]);
     engine.client().create_simple("copy");
-    project.restoredb(RESTORE.iter().chain(&["--replace"])).exits(10);
-    let run = project.restoredb(RESTORE).exits(0).never_says("did not end");
+    project
+        .restoredb(RESTORE.iter().chain(&["--replace"]))
+        .exits(10);
+    let run = project
+        .restoredb(RESTORE)
+        .exits(0)
+        .never_says("did not end");
     assert!(changes(&proxy.calls()).is_empty(), "{run}");
 }
 
@@ -170,10 +248,22 @@ fn a_schema_that_no_table_can_have_does_not_cost_the_table_that_is_there() {
             "ProvisionedThroughput": throughput})
     };
     for (schema, reason) in [
-        (schema(json!([index("by-id", "id"), index("by-id", "id")]), 1), "two indexes are called `by-id`"),
-        (schema(json!([index("no", "id")]), 1), "`no` is no name of an index"),
-        (schema(json!([index("by-nothing", "")]), 1), "key attribute has 0 bytes"),
-        (schema(json!([]), 1 << 63), "capacity of 9223372036854775808 units"),
+        (
+            schema(json!([index("by-id", "id"), index("by-id", "id")]), 1),
+            "two indexes are called `by-id`",
+        ),
+        (
+            schema(json!([index("no", "id")]), 1),
+            "`no` is no name of an index",
+        ),
+        (
+            schema(json!([index("by-nothing", "")]), 1),
+            "key attribute has 0 bytes",
+        ),
+        (
+            schema(json!([]), 1 << 63),
+            "capacity of 9223372036854775808 units",
+        ),
     ] {
         project.write("schema.json", schema.to_string());
         let run = project.restoredb(RESTORE.iter().chain(&["--replace", "--schema=schema.json"]));
@@ -190,15 +280,31 @@ fn a_dry_run_and_a_comparison_only_look() {
         let before = proxy.calls().len();
         let run = project.restoredb(["--source=out", "--env=dev"].iter().chain(flags));
         let made = proxy.calls().split_off(before);
-        let writes = made.iter().filter(|call| !reads.iter().any(|read| call.operation.starts_with(read)));
-        assert_eq!(writes.map(|call| &call.operation).collect::<Vec<_>>(), Vec::<&String>::new(), "{run}");
+        let writes = made
+            .iter()
+            .filter(|call| !reads.iter().any(|read| call.operation.starts_with(read)));
+        assert_eq!(
+            writes.map(|call| &call.operation).collect::<Vec<_>>(),
+            Vec::<&String>::new(),
+            "{run}"
+        );
         run
     };
     looks(&["--dry-run"]).exits(0);
-    looks(&["--dry-run", "--replace", "--settings-first=stream", "--boost-write-capacity=100"]).exits(0);
+    looks(&[
+        "--dry-run",
+        "--replace",
+        "--settings-first=stream",
+        "--boost-write-capacity=100",
+    ])
+    .exits(0);
     engine.client().create_simple("copy");
-    for flags in [&["--replace"][..], &["--apply-settings"], &["--if-missing"], &["--schema-only", "--apply-settings"]]
-    {
+    for flags in [
+        &["--replace"][..],
+        &["--apply-settings"],
+        &["--if-missing"],
+        &["--schema-only", "--apply-settings"],
+    ] {
         looks(&[flags, &["--dry-run"]].concat()).exits(0);
     }
     looks(&["--diff-schema"]).exits(3);
@@ -208,15 +314,24 @@ fn a_dry_run_and_a_comparison_only_look() {
 #[test]
 fn an_interruption_ends_the_wait_for_a_table_that_is_not_deleted_yet() {
     let busy = "Attempt to change a resource which is still in use: Table is being updated: copy";
-    let (engine, proxy, project) = dumped([always("DeleteTable", Fault::Refused("ResourceInUseException", busy))]);
+    let (engine, proxy, project) = dumped([always(
+        "DeleteTable",
+        Fault::Refused("ResourceInUseException", busy),
+    )]);
     engine.client().create_simple("copy");
     let mut command = project.command("restoredb", RESTORE.iter().chain(&["--replace"]));
-    command.stdin(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+    command
+        .stdin(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null());
     let mut child = command.spawn().expect("restoredb starts");
     poll("the deletion is refused", || proxy.count("DeleteTable") > 0);
-    let sent = std::process::Command::new("sh").args(["-c", &format!("kill -INT {}", child.id())]).status();
+    let sent = std::process::Command::new("sh")
+        .args(["-c", &format!("kill -INT {}", child.id())])
+        .status();
     assert!(sent.expect("sh is there").success());
-    poll("it ends", || child.try_wait().expect("a child can be asked").is_some());
+    poll("it ends", || {
+        child.try_wait().expect("a child can be asked").is_some()
+    });
     assert_eq!(child.wait().expect("it has ended").code(), Some(130));
 }
 
@@ -238,7 +353,10 @@ fn of_several_pages(operation: &'static str) -> (Engine, Proxy, Project) {
         item.insert("padding".to_owned(), s(&padding));
         engine.client().put_one("films", item);
     }
-    let proxy = Proxy::of(&engine, [calls(operation, 2..=3, Fault::Late(Duration::from_secs(3)))]);
+    let proxy = Proxy::of(
+        &engine,
+        [calls(operation, 2..=3, Fault::Late(Duration::from_secs(3)))],
+    );
     let project = Project::on(&engine, "films").environment("dev", proxy.url(), "films");
     let project = project.environment("copy", proxy.url(), "copy");
     (engine, proxy, project)
@@ -246,16 +364,29 @@ fn of_several_pages(operation: &'static str) -> (Engine, Proxy, Project) {
 
 fn spawn(project: &Project, program: &str, arguments: &[&str]) -> Child {
     let mut command = project.command(program, arguments);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     command.spawn().expect("the command starts")
 }
 
 /// The end of a command whose table was recreated: a failure, and no result.
 fn claims_nothing(output: &Output) {
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let said = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("was deleted and created again meanwhile"), "{said}");
-    assert!(!said.contains("verified") && !said.contains("equal"), "{said}");
+    assert!(
+        said.contains("was deleted and created again meanwhile"),
+        "{said}"
+    );
+    assert!(
+        !said.contains("verified") && !said.contains("equal"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -275,7 +406,9 @@ fn a_table_that_is_recreated_during_a_comparison_is_not_judged() {
     for rest in [&["--source=out"][..], &["--against-env=copy"]] {
         let (engine, proxy, project) = of_several_pages("Scan");
         project.dumpdb(["--output=out"]).exits(0);
-        project.restoredb(["--source=out", "--table=copy", "--yes"]).exits(0);
+        project
+            .restoredb(["--source=out", "--table=copy", "--yes"])
+            .exits(0);
         let child = spawn(&project, "verifydb", &[&["--env=dev"], rest].concat());
         poll("a page is slow", || proxy.seen("Scan") > 1);
         recreate(&engine.client(), "films");
@@ -291,13 +424,19 @@ fn a_table_that_is_recreated_during_a_restore_is_not_called_restored() {
         if existed {
             engine.client().create_simple("copy");
         }
-        let child = spawn(&project, "restoredb", &["--env=copy", "--source=out", "--yes", "--batch-size=5"]);
+        let child = spawn(
+            &project,
+            "restoredb",
+            &["--env=copy", "--source=out", "--yes", "--batch-size=5"],
+        );
         poll("a batch is slow", || proxy.seen("BatchWriteItem") > 1);
         recreate(&engine.client(), "copy");
         claims_nothing(&child.wait_with_output().expect("it ends"));
         // The next run does not take the new table for its own.
         let before = proxy.count("BatchWriteItem");
-        project.restoredb(["--env=copy", "--source=out", "--yes", "--if-missing"]).exits(0);
+        project
+            .restoredb(["--env=copy", "--source=out", "--yes", "--if-missing"])
+            .exits(0);
         assert_eq!(proxy.count("BatchWriteItem"), before);
     }
 }
@@ -321,6 +460,10 @@ fn a_call_that_finds_no_table_asks_whether_it_is_another_by_now() {
     let project = project.environment("other", of_dump.url(), "films");
     let run = project.dumpdb(["--env=other", "--output=new"]).exits(1);
     run.says("was deleted and created again meanwhile");
-    assert_eq!((of_dump.count("Scan"), of_dump.count("DescribeTable")), (1, 2), "the other table is not read");
+    assert_eq!(
+        (of_dump.count("Scan"), of_dump.count("DescribeTable")),
+        (1, 2),
+        "the other table is not read"
+    );
     assert_eq!(proxy.count("Scan"), 0);
 }

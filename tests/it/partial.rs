@@ -16,10 +16,13 @@ const RULES: &str = "[[rule]]\npath = \"text\"\naction = \"hash\"\n";
 fn films() -> (Engine, Project) {
     let engine = Engine::embedded();
     engine.client().create_simple("films");
-    let items = numbered(ITEMS).into_iter().enumerate().map(|(number, mut item)| {
-        item.insert("number".to_owned(), n(number));
-        item
-    });
+    let items = numbered(ITEMS)
+        .into_iter()
+        .enumerate()
+        .map(|(number, mut item)| {
+            item.insert("number".to_owned(), n(number));
+            item
+        });
     engine.client().put("films", items);
     let project = Project::on(&engine, "films");
     project.write("rules.toml", RULES);
@@ -44,7 +47,11 @@ fn a_limit_that_cuts_makes_a_part_whatever_happens_to_items() {
         &["--transform=.mark = S(\"m\")"],
         &["--mask=rules.toml"],
         &["--transform-command=cat"],
-        &["--transform=.", "--transform-command=cat", "--mask=rules.toml"],
+        &[
+            "--transform=.",
+            "--transform-command=cat",
+            "--mask=rules.toml",
+        ],
         &["--where=true"],
     ];
     for way in ways {
@@ -54,9 +61,17 @@ fn a_limit_that_cuts_makes_a_part_whatever_happens_to_items() {
             assert_eq!(metadata["items"], limit.min(ITEMS), "{case}");
             // A page of as many items as were asked for does not say whether there are more.
             let is_limited = limit < ITEMS || limit == ITEMS && way.is_empty();
-            let named = if is_limited { json!(limit) } else { Value::Null };
+            let named = if is_limited {
+                json!(limit)
+            } else {
+                Value::Null
+            };
             assert_eq!(metadata["partial"]["limit"], named, "{case}");
-            assert_eq!(metadata["complete"], !is_limited && way != ["--where=true"], "{case}");
+            assert_eq!(
+                metadata["complete"],
+                !is_limited && way != ["--where=true"],
+                "{case}"
+            );
         }
     }
 }
@@ -85,12 +100,21 @@ fn a_limit_within_any_page_makes_a_part_and_every_page_is_paid_for() {
     }
     let project = Project::on(&engine, "films");
     project.write("rules.toml", RULES);
-    let all = metadata(&project, &[])["consumed_read_units"].as_f64().expect("a number");
+    let all = metadata(&project, &[])["consumed_read_units"]
+        .as_f64()
+        .expect("a number");
     for limit in 1..=9 {
         let metadata = metadata(&project, &["--transform=.", &format!("--limit={limit}")]);
-        assert_eq!((&metadata["items"], &metadata["complete"]), (&json!(limit), &json!(limit == 9)), "{limit}");
+        assert_eq!(
+            (&metadata["items"], &metadata["complete"]),
+            (&json!(limit), &json!(limit == 9)),
+            "{limit}"
+        );
         let units = metadata["consumed_read_units"].as_f64().expect("a number");
-        assert!((all / 2.0..=all).contains(&units), "--limit {limit}: {units} of {all}");
+        assert!(
+            (all / 2.0..=all).contains(&units),
+            "--limit {limit}: {units} of {all}"
+        );
     }
 }
 
@@ -118,7 +142,11 @@ fn every_reason_for_a_part_is_named() {
                 assert_eq!(metadata["complete"], false, "{options:?}");
                 let partial = metadata["partial"].as_object().expect("an object");
                 // What a condition or a sample left out is counted under a name of its own.
-                let told: BTreeSet<_> = partial.keys().map(String::as_str).filter(|name| *name != "left_out").collect();
+                let told: BTreeSet<_> = partial
+                    .keys()
+                    .map(String::as_str)
+                    .filter(|name| *name != "left_out")
+                    .collect();
                 assert_eq!(told, names, "{options:?}: {partial:?}");
             }
         }

@@ -40,7 +40,10 @@ fn root() -> &'static Path {
 
 fn camel(name: &str) -> String {
     let word = |word: &str| word[..1].to_uppercase() + &word[1..];
-    name.split('_').filter(|word| !word.is_empty()).map(word).collect()
+    name.split('_')
+        .filter(|word| !word.is_empty())
+        .map(word)
+        .collect()
 }
 
 /// The operations that the sources of the store call, tests left out.
@@ -54,26 +57,41 @@ fn called() -> BTreeSet<String> {
         let text = fs::read_to_string(&path).expect("a source file can be read");
         let text = text.split("#[cfg(test)]").next().unwrap_or_default();
         let name = |text: &str| {
-            let end = text.find(|character: char| !character.is_ascii_lowercase() && character != '_');
+            let end =
+                text.find(|character: char| !character.is_ascii_lowercase() && character != '_');
             text[..end.unwrap_or(text.len())].to_owned()
         };
         let raw = RAW_CALLS.iter().flat_map(|raw| text.split(raw).skip(1));
         found.extend(raw.filter_map(|rest| Some(name(rest.split_once(',')?.1.trim_start()))));
         let ends = text.match_indices(CALL).map(|(at, _)| &text[..at]);
         let statements = ends.map(|before| before.rsplit([';', '{']).next().unwrap_or_default());
-        found.extend(statements.flat_map(|statement| statement.split('.').map(name).collect::<Vec<_>>()));
+        found.extend(
+            statements.flat_map(|statement| statement.split('.').map(name).collect::<Vec<_>>()),
+        );
     }
     let is_operation = |name: &String| VERBS.iter().any(|verb| name.starts_with(verb));
-    found.iter().filter(|name| is_operation(name)).map(|name| camel(name)).collect()
+    found
+        .iter()
+        .filter(|name| is_operation(name))
+        .map(|name| camel(name))
+        .collect()
 }
 
 /// The actions in the table, by command. What AWS asks for beyond the calls themselves is left out.
 fn documented() -> BTreeMap<String, BTreeSet<String>> {
     let readme = fs::read_to_string(root().join("README.md")).expect("README.md");
-    let section = readme.split("## Permissions").nth(1).and_then(|rest| rest.split("\n## ").next());
+    let section = readme
+        .split("## Permissions")
+        .nth(1)
+        .and_then(|rest| rest.split("\n## ").next());
     let mut rows: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let mut command = String::new();
-    for row in section.expect("a section on permissions").lines().filter(|line| line.starts_with("| ")).skip(2) {
+    for row in section
+        .expect("a section on permissions")
+        .lines()
+        .filter(|line| line.starts_with("| "))
+        .skip(2)
+    {
         let (what, needs) = row[2..].split_once(" | ").expect("two columns");
         if let Some(name) = what.strip_prefix('`') {
             name.trim_end_matches('`').clone_into(&mut command);
@@ -82,7 +100,9 @@ fn documented() -> BTreeMap<String, BTreeSet<String>> {
         }
         let of_service = |service: &'static str| needs.split(service).skip(1);
         let actions = of_service("`dynamodb:").chain(of_service("`application-autoscaling:"));
-        let actions = actions.filter_map(|rest| rest.split('`').next()).map(ToOwned::to_owned);
+        let actions = actions
+            .filter_map(|rest| rest.split('`').next())
+            .map(ToOwned::to_owned);
         rows.entry(command.clone()).or_default().extend(actions);
     }
     rows
@@ -91,23 +111,37 @@ fn documented() -> BTreeMap<String, BTreeSet<String>> {
 #[test]
 fn the_table_names_what_the_store_calls_and_nothing_else() {
     let (called, documented) = (called(), documented());
-    let called: BTreeSet<_> = called.iter().map(String::as_str).filter(|name| !FREE.contains(name)).collect();
+    let called: BTreeSet<_> = called
+        .iter()
+        .map(String::as_str)
+        .filter(|name| !FREE.contains(name))
+        .collect();
     let documented: BTreeSet<_> = documented.values().flatten().map(String::as_str).collect();
     assert!(called.len() > 20, "{called:?}");
     let lacking: Vec<_> = called.difference(&documented).collect();
     let idle: Vec<_> = documented.difference(&called).collect();
-    assert!(lacking.is_empty() && idle.is_empty(), "not in the table: {lacking:?}; never called: {idle:?}");
+    assert!(
+        lacking.is_empty() && idle.is_empty(),
+        "not in the table: {lacking:?}; never called: {idle:?}"
+    );
 }
 
 #[test]
 fn a_command_calls_no_more_than_its_rows_allow() {
     let documented = documented();
-    let allowed = |command: &str| documented[command].iter().map(String::as_str).collect::<BTreeSet<_>>();
+    let allowed = |command: &str| {
+        documented[command]
+            .iter()
+            .map(String::as_str)
+            .collect::<BTreeSet<_>>()
+    };
     let (engine, project) = dump_of(20);
     for table in ["copy", "there"] {
         engine.client().create_simple(table);
         engine.client().put(table, numbered(3));
-        engine.client().put(table, [strings([("id", "item-000005"), ("text", "newer")])]);
+        engine
+            .client()
+            .put(table, [strings([("id", "item-000005"), ("text", "newer")])]);
     }
     let proxy = Proxy::of(&engine, []);
     let project = project.environment("dev", proxy.url(), "films");
@@ -118,20 +152,53 @@ fn a_command_calls_no_more_than_its_rows_allow() {
             "verifydb" => project.verifydb(arguments),
             _ => project.restoredb(arguments),
         };
-        let calls: BTreeSet<_> = proxy.calls().into_iter().skip(seen).map(|call| call.operation).collect();
+        let calls: BTreeSet<_> = proxy
+            .calls()
+            .into_iter()
+            .skip(seen)
+            .map(|call| call.operation)
+            .collect();
         seen = proxy.calls().len();
         assert!(!calls.is_empty(), "{command} {arguments:?} calls nothing");
-        let more: Vec<_> = calls.iter().filter(|name| !allowed.contains(name.as_str())).collect();
-        let more: Vec<_> = more.iter().filter(|name| !OF_ENGINES.contains(&name.as_str())).collect();
+        let more: Vec<_> = calls
+            .iter()
+            .filter(|name| !allowed.contains(name.as_str()))
+            .collect();
+        let more: Vec<_> = more
+            .iter()
+            .filter(|name| !OF_ENGINES.contains(&name.as_str()))
+            .collect();
         assert!(more.is_empty(), "{command} {arguments:?} calls {more:?}");
     };
-    made("dumpdb", &["--env=dev", "--output=again"], &allowed("dumpdb"));
-    made("dumpdb", &["--env=dev", "--table=flims", "--output=none"], &allowed("dumpdb"));
-    made("verifydb", &["--env=dev", "--source=out"], &allowed("verifydb"));
-    let settings = allowed("verifydb").union(&allowed("dumpdb")).copied().collect();
-    made("verifydb", &["--env=dev", "--source=out", "--schema-only"], &settings);
+    made(
+        "dumpdb",
+        &["--env=dev", "--output=again"],
+        &allowed("dumpdb"),
+    );
+    made(
+        "dumpdb",
+        &["--env=dev", "--table=flims", "--output=none"],
+        &allowed("dumpdb"),
+    );
+    made(
+        "verifydb",
+        &["--env=dev", "--source=out"],
+        &allowed("verifydb"),
+    );
+    let settings = allowed("verifydb")
+        .union(&allowed("dumpdb"))
+        .copied()
+        .collect();
+    made(
+        "verifydb",
+        &["--env=dev", "--source=out", "--schema-only"],
+        &settings,
+    );
     // For a table that exists it makes the reading calls of `dumpdb`, too.
-    let restoring = allowed("restoredb").union(&allowed("dumpdb")).copied().collect();
+    let restoring = allowed("restoredb")
+        .union(&allowed("dumpdb"))
+        .copied()
+        .collect();
     for more in [
         &["--table=new"][..],
         &["--table=copy", "--on-conflict=fail"],
@@ -146,8 +213,16 @@ fn a_command_calls_no_more_than_its_rows_allow() {
             "--read-capacity=5",
         ],
     ] {
-        let arguments: Vec<_> = ["--env=dev", "--source=out", "--yes"].iter().chain(more).copied().collect();
+        let arguments: Vec<_> = ["--env=dev", "--source=out", "--yes"]
+            .iter()
+            .chain(more)
+            .copied()
+            .collect();
         made("restoredb", &arguments, &restoring);
     }
-    made("restoredb", &["--env=dev", "--source=out", "--table=copy", "--diff-schema"], &restoring);
+    made(
+        "restoredb",
+        &["--env=dev", "--source=out", "--table=copy", "--diff-schema"],
+        &restoring,
+    );
 }

@@ -11,11 +11,9 @@ fn prod_dump() -> (Engine, Client, Project) {
     let client = engine.client();
     client.create_simple("films");
     client.put("films", numbered(6));
-    let project = Project::on(&engine, "laptop").environment("prod", engine.url(), "films").environment(
-        "prod-eu",
-        engine.url(),
-        "precious",
-    );
+    let project = Project::on(&engine, "laptop")
+        .environment("prod", engine.url(), "films")
+        .environment("prod-eu", engine.url(), "precious");
     project.dumpdb(["--env=prod", "--output=out"]).exits(0);
     (engine, client, project)
 }
@@ -28,7 +26,10 @@ fn restore(project: &Project, arguments: &[&str]) -> Terminal {
 fn yes_restores() {
     let (_engine, client, project) = prod_dump();
     let mut terminal = restore(&project, &["--env=local"]);
-    terminal.reads("Cross-environment restore detected!").reads("Target: local").reads("laptop");
+    terminal
+        .reads("Cross-environment restore detected!")
+        .reads("Target: local")
+        .reads("laptop");
     terminal.reads("[y/N]").types("y");
     terminal.ends(0);
     assert_eq!(client.items("laptop").len(), 6);
@@ -61,10 +62,15 @@ fn a_protected_target_wants_the_name_of_its_table() {
         let mut terminal = restore(&project, &["--env=prod-eu", "--yes"]);
         terminal.reads("Type the name of the table").types(wrong);
         terminal.ends(4);
-        assert!(client.describe("precious").is_none(), "{wrong:?} was taken for a yes");
+        assert!(
+            client.describe("precious").is_none(),
+            "{wrong:?} was taken for a yes"
+        );
     }
     let mut terminal = restore(&project, &["--env=prod-eu"]);
-    terminal.reads("Type the name of the table").types("precious");
+    terminal
+        .reads("Type the name of the table")
+        .types("precious");
     terminal.ends(0);
     assert_eq!(client.items("precious").len(), 6);
 }
@@ -86,7 +92,10 @@ fn replacing_names_what_dies() {
     client.create_simple("laptop");
     client.put("laptop", numbered(20));
     let mut terminal = restore(&project, &["--env=local", "--replace"]);
-    terminal.reads("\"laptop\" and its items will be deleted").reads("[y/N]").types("y");
+    terminal
+        .reads("\"laptop\" and its items will be deleted")
+        .reads("[y/N]")
+        .types("y");
     terminal.ends(0);
     assert_eq!(client.items("laptop").len(), 6);
 }
@@ -101,11 +110,17 @@ fn without_a_terminal_a_flag_must_answer() {
         .says("[WARNING] Source: prod → Target: local")
         .says("--yes");
     assert!(client.describe("laptop").is_none());
-    restore(&["--env=local", "--yes"]).exits(0).says("Cross-environment restore detected!");
+    restore(&["--env=local", "--yes"])
+        .exits(0)
+        .says("Cross-environment restore detected!");
     assert_eq!(client.items("laptop").len(), 6);
 
-    restore(&["--env=prod-eu"]).exits(4).says("--confirm=precious");
-    restore(&["--env=prod-eu", "--yes"]).exits(4).says("--confirm=precious");
+    restore(&["--env=prod-eu"])
+        .exits(4)
+        .says("--confirm=precious");
+    restore(&["--env=prod-eu", "--yes"])
+        .exits(4)
+        .says("--confirm=precious");
     restore(&["--env=prod-eu", "--confirm=films"]).exits(4);
     assert!(client.describe("precious").is_none());
     restore(&["--env=prod-eu", "--confirm=precious"]).exits(0);
@@ -117,8 +132,12 @@ fn a_dump_on_standard_input_leaves_nobody_to_ask() {
     let (_engine, client, project) = prod_dump();
     client.create_simple("precious");
     let input = b"{\"id\":{\"S\":\"a\"}}\n";
-    project.restoredb_from(input, ["--source=-", "--env=prod-eu"]).exits(4);
-    project.restoredb_from(input, ["--source=-", "--env=prod-eu", "--confirm=precious"]).exits(0);
+    project
+        .restoredb_from(input, ["--source=-", "--env=prod-eu"])
+        .exits(4);
+    project
+        .restoredb_from(input, ["--source=-", "--env=prod-eu", "--confirm=precious"])
+        .exits(0);
     assert_eq!(client.items("precious").len(), 1);
 }
 
@@ -135,18 +154,39 @@ fn a_remote_target_is_written_only_after_a_yes() {
     let (engine, client, project) = prod_dump();
     project.write("items.jsonl", "{\"id\":{\"S\":\"a\"}}\n");
     let project = project.environment("staging", &engine.distant_url(), "films");
-    let restore =
-        |arguments: &[&str]| project.restoredb(["--source=items.jsonl", "--env=staging"].iter().chain(arguments));
-    drop(restore(&[]).exits(4).says("[WARNING] Remote target: http://0.0.0.0").says("pass --yes"));
+    let restore = |arguments: &[&str]| {
+        project.restoredb(
+            ["--source=items.jsonl", "--env=staging"]
+                .iter()
+                .chain(arguments),
+        )
+    };
+    drop(
+        restore(&[])
+            .exits(4)
+            .says("[WARNING] Remote target: http://0.0.0.0")
+            .says("pass --yes"),
+    );
     assert_eq!(client.items("films").len(), 6);
     // Nothing would be written.
     restore(&["--dry-run"]).exits(0);
-    restore(&["--if-missing"]).exits(0).never_says("Remote target");
+    restore(&["--if-missing"])
+        .exits(0)
+        .never_says("Remote target");
     // The dump of the same environment is no exception.
     project.dumpdb(["--env=staging", "--output=own"]).exits(0);
     let own = ["--env=staging", "--source=own"];
-    drop(project.restoredb(own).exits(4).never_says("Cross-environment"));
-    drop(project.restoredb(own.iter().chain(&["--table=laptop"])).exits(4));
+    drop(
+        project
+            .restoredb(own)
+            .exits(4)
+            .never_says("Cross-environment"),
+    );
+    drop(
+        project
+            .restoredb(own.iter().chain(&["--table=laptop"]))
+            .exits(4),
+    );
     assert!(client.describe("laptop").is_none());
     let mut terminal = Terminal::run(project.command("restoredb", own));
     terminal.reads("Remote target").reads("[y/N]").types("y");
@@ -159,10 +199,15 @@ fn a_remote_target_is_written_only_after_a_yes() {
 fn an_endpoint_of_the_process_does_not_make_a_write_go_unasked() {
     let (engine, client, project) = prod_dump();
     project.write("items.jsonl", "{\"id\":{\"S\":\"a\"}}\n");
-    project.write("envs/.env.dev", "AWS_REGION=eu-central-1\nDYNAMODB_TABLE=films\n");
+    project.write(
+        "envs/.env.dev",
+        "AWS_REGION=eu-central-1\nDYNAMODB_TABLE=films\n",
+    );
     let mut command = project.command("restoredb", ["--env=dev", "--source=items.jsonl"]);
     command.env("AWS_ENDPOINT_URL", engine.distant_url());
-    command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test");
+    command
+        .env("AWS_ACCESS_KEY_ID", "test")
+        .env("AWS_SECRET_ACCESS_KEY", "test");
     run(command, Vec::new())
         .exits(4)
         .says("Remote target: http://0.0.0.0")
@@ -177,9 +222,14 @@ fn production_is_protected_wherever_its_name_says_so() {
         let project = Project::empty().environment(name, engine.url(), "films");
         project.write("items.jsonl", "{\"id\":{\"S\":\"a\"}}\n");
         let arguments = [&format!("--env={name}"), "--source=items.jsonl", "--yes"];
-        project.restoredb(arguments).exits(4).says("--confirm=films");
+        project
+            .restoredb(arguments)
+            .exits(4)
+            .says("--confirm=films");
     }
     assert_eq!(client.items("films").len(), 6);
     let project = project.environment("pre-prod", engine.url(), "films");
-    project.restoredb(["--env=pre-prod", "--source=out", "--yes"]).exits(0);
+    project
+        .restoredb(["--env=pre-prod", "--source=out", "--yes"])
+        .exits(0);
 }

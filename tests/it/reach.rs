@@ -41,7 +41,9 @@ fn films() -> Engine {
 
 /// Every file of the project but env files, with the folders that hold them.
 fn files(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let entries = fs::read_dir(folder)
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").path());
     let mut found = Vec::new();
     for path in entries.filter(|path| path.file_name().is_some_and(|name| name != "envs")) {
         if path.is_dir() {
@@ -56,9 +58,16 @@ fn tells_no_secret(project: &Project, run: &Run) {
     let told = format!("{run}{}", String::from_utf8_lossy(&run.stdout));
     for secret in SECRETS {
         assert!(!told.contains(secret), "{secret} is said\n{told}");
-        for path in files(&project.path(".")).into_iter().filter(|path| path.is_file()) {
+        for path in files(&project.path("."))
+            .into_iter()
+            .filter(|path| path.is_file())
+        {
             let text = String::from_utf8_lossy(&fs::read(&path).expect("a file")).into_owned();
-            assert!(!text.contains(secret), "{secret} stands in {}", path.display());
+            assert!(
+                !text.contains(secret),
+                "{secret} stands in {}",
+                path.display()
+            );
         }
     }
 }
@@ -75,7 +84,10 @@ fn secrets_are_in_no_output_and_in_no_file() {
             ("dumpdb", &["--env=dev", "--output=again.jsonl", "--yes"]),
             ("dumpdb", &["--env=dev", "--dry-run"]),
             ("dumpdb", &["--env=dev", "--table=absent"]),
-            ("restoredb", &["--env=dev", "--source=out", "--table=copy", "--yes"]),
+            (
+                "restoredb",
+                &["--env=dev", "--source=out", "--table=copy", "--yes"],
+            ),
             ("restoredb", &["--env=dev", "--source=out", "--diff-schema"]),
             ("restoredb", &["--env=dev", "--source=out", "--dry-run"]),
             ("verifydb", &["--env=dev", "--source=out"]),
@@ -84,7 +96,13 @@ fn secrets_are_in_no_output_and_in_no_file() {
             tells_no_secret(&project, &run);
         }
     }
-    assert!(proxy.calls().iter().any(|call| call.credential.contains(SECRETS[0])), "the credentials were used");
+    assert!(
+        proxy
+            .calls()
+            .iter()
+            .any(|call| call.credential.contains(SECRETS[0])),
+        "the credentials were used"
+    );
 }
 
 fn run_as(project: &Project, program: &str, arguments: &[&str]) -> Run {
@@ -94,16 +112,34 @@ fn run_as(project: &Project, program: &str, arguments: &[&str]) -> Run {
 #[test]
 fn a_server_that_tells_the_request_back_is_not_quoted() {
     let engine = films();
-    for code in ["InvalidSignatureException", "ValidationException", "InternalServerError", "AccessDeniedException"] {
+    for code in [
+        "InvalidSignatureException",
+        "ValidationException",
+        "InternalServerError",
+        "AccessDeniedException",
+    ] {
         for (program, operation, arguments) in [
             ("dumpdb", "DescribeTable", &["--env=dev", "--output=x"][..]),
             ("dumpdb", "Scan", &["--env=dev", "--output=x"]),
-            ("dumpdb", "DescribeTimeToLive", &["--env=dev", "--output=again", "--yes"]),
-            ("restoredb", "CreateTable", &["--env=dev", "--source=out", "--table=copy", "--yes"]),
-            ("restoredb", "BatchWriteItem", &["--env=dev", "--source=out", "--yes"]),
+            (
+                "dumpdb",
+                "DescribeTimeToLive",
+                &["--env=dev", "--output=again", "--yes"],
+            ),
+            (
+                "restoredb",
+                "CreateTable",
+                &["--env=dev", "--source=out", "--table=copy", "--yes"],
+            ),
+            (
+                "restoredb",
+                "BatchWriteItem",
+                &["--env=dev", "--source=out", "--yes"],
+            ),
             ("verifydb", "Scan", &["--env=dev", "--source=out"]),
         ] {
-            let (project, proxy) = with_secrets(&engine, vec![always(operation, Fault::Echoed(code))]);
+            let (project, proxy) =
+                with_secrets(&engine, vec![always(operation, Fault::Echoed(code))]);
             let arguments = [arguments, &["-vv", "--json", "--give-up-after=1s"]].concat();
             let run = run_as(&project, program, &arguments);
             assert!(proxy.failures() > 0, "{run}");
@@ -111,35 +147,79 @@ fn a_server_that_tells_the_request_back_is_not_quoted() {
         }
     }
     // What was refused is still told.
-    let (project, _proxy) = with_secrets(&engine, vec![always("Scan", Fault::Echoed("AccessDeniedException"))]);
-    let run = project.dumpdb(["--env=dev", "--output=x"]).exits(10).says("AccessDeniedException: The request was");
-    run.says("x-amz-security-token\", \"[hidden]\"").says(REGION);
+    let (project, _proxy) = with_secrets(
+        &engine,
+        vec![always("Scan", Fault::Echoed("AccessDeniedException"))],
+    );
+    let run = project
+        .dumpdb(["--env=dev", "--output=x"])
+        .exits(10)
+        .says("AccessDeniedException: The request was");
+    run.says("x-amz-security-token\", \"[hidden]\"")
+        .says(REGION);
 }
 
 fn mode(path: &Path) -> u32 {
-    fs::metadata(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).permissions().mode() & 0o777
+    fs::metadata(path)
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+        .permissions()
+        .mode()
+        & 0o777
 }
 
 #[test]
 fn all_that_a_distant_environment_leaves_is_for_its_owner_alone() {
     let engine = films();
-    let refused = Fault::Refused("ValidationException", "One or more parameter values were invalid");
-    let rules = vec![with_text("BatchWriteItem", "item 17 ", refused), calls("Scan", 2..=2, Fault::Status(500))];
+    let refused = Fault::Refused(
+        "ValidationException",
+        "One or more parameter values were invalid",
+    );
+    let rules = vec![
+        with_text("BatchWriteItem", "item 17 ", refused),
+        calls("Scan", 2..=2, Fault::Status(500)),
+    ];
     let proxy = Proxy::of(&engine, rules);
     let distant = proxy.url().replace("127.0.0.1", "0.0.0.0");
     let project = Project::empty().environment("dev", &distant, "films");
     let envs = project.path("envs");
     project.dumpdb(["--env=dev", "--output=dumps/out"]).exits(0);
-    project.dumpdb(["--env=dev", "--output=dumps/out", "--yes"]).exits(0);
-    project.dumpdb(["--env=dev", "--output=dumps/packed", "--compress=zstd", "--format=jsonl"]).exits(0);
-    project.dumpdb(["--env=dev", "--output=dumps/films.jsonl"]).exits(0);
-    project.restoredb(["--env=dev", "--source=dumps/out", "--table=copy", "--yes"]).exits(3);
-    for path in files(&project.path(".")).into_iter().filter(|path| !path.starts_with(&envs)) {
-        let shared = ["dumps", ".local", "state", "dynadump"].iter().any(|name| path.ends_with(name));
+    project
+        .dumpdb(["--env=dev", "--output=dumps/out", "--yes"])
+        .exits(0);
+    project
+        .dumpdb([
+            "--env=dev",
+            "--output=dumps/packed",
+            "--compress=zstd",
+            "--format=jsonl",
+        ])
+        .exits(0);
+    project
+        .dumpdb(["--env=dev", "--output=dumps/films.jsonl"])
+        .exits(0);
+    project
+        .restoredb(["--env=dev", "--source=dumps/out", "--table=copy", "--yes"])
+        .exits(3);
+    for path in files(&project.path("."))
+        .into_iter()
+        .filter(|path| !path.starts_with(&envs))
+    {
+        let shared = ["dumps", ".local", "state", "dynadump"]
+            .iter()
+            .any(|name| path.ends_with(name));
         let expected = if path.is_dir() { 0o700 } else { 0o600 };
-        assert!(shared || mode(&path) == expected, "{}: {:o}", path.display(), mode(&path));
+        assert!(
+            shared || mode(&path) == expected,
+            "{}: {:o}",
+            path.display(),
+            mode(&path)
+        );
     }
-    assert!(files(&project.path(".")).iter().any(|path| path.to_string_lossy().contains("rejects")));
+    assert!(
+        files(&project.path("."))
+            .iter()
+            .any(|path| path.to_string_lossy().contains("rejects"))
+    );
 }
 
 /// A folder that nothing may change.
@@ -171,8 +251,15 @@ fn links_beside_a_dump_lead_no_write_elsewhere() {
         let (_engine, project) = dump_of(5);
         precious(&project);
         fs::remove_file(project.path("out.lock")).ok();
-        symlink(project.path(to), project.path(link)).unwrap_or_else(|error| panic!("{link}: {error}"));
-        for output in ["--output=out", "--output=new", "--output=new.jsonl", "--output=dangling", "--output=link"] {
+        symlink(project.path(to), project.path(link))
+            .unwrap_or_else(|error| panic!("{link}: {error}"));
+        for output in [
+            "--output=out",
+            "--output=new",
+            "--output=new.jsonl",
+            "--output=dangling",
+            "--output=link",
+        ] {
             project.dumpdb([output, "--yes"]);
             is_untouched(&project);
         }
@@ -187,7 +274,11 @@ fn a_folder_that_is_a_link_to_a_dump_stays_one() {
     fs::rename(project.path("out"), project.path("disk/out")).expect("the dump moves");
     symlink(project.path("disk/out"), project.path("out")).expect("a link");
     project.dumpdb(["--output=out"]).exits(0);
-    assert!(fs::symlink_metadata(project.path("out")).expect("a link").is_symlink());
+    assert!(
+        fs::symlink_metadata(project.path("out"))
+            .expect("a link")
+            .is_symlink()
+    );
     project.verifydb(["disk/out"]).exits(0).says("5 items");
     project.dumpdb(["--output=disk/../disk/./out/"]).exits(0);
     project.verifydb(["out"]).exits(0);
@@ -196,15 +287,25 @@ fn a_folder_that_is_a_link_to_a_dump_stays_one() {
 #[test]
 fn links_in_the_place_of_rejects_and_marks_are_not_followed() {
     let engine = films();
-    let refused = Fault::Refused("ValidationException", "One or more parameter values were invalid");
+    let refused = Fault::Refused(
+        "ValidationException",
+        "One or more parameter values were invalid",
+    );
     let proxy = Proxy::of(&engine, [with_text("BatchWriteItem", "item 17 ", refused)]);
     let project = Project::on(&engine, "films").environment("dev", proxy.url(), "copy");
     project.dumpdb(["--output=out"]).exits(0);
     let restore = ["--env=dev", "--source=out", "--yes", "--json"];
     let run = project.restoredb(restore).exits(3);
-    let rejects = PathBuf::from(run.report()["summary"]["rejects_file"].as_str().expect("a file of rejects"));
+    let rejects = PathBuf::from(
+        run.report()["summary"]["rejects_file"]
+            .as_str()
+            .expect("a file of rejects"),
+    );
     precious(&project);
-    let made: Vec<_> = files(&project.path(".local")).into_iter().filter(|path| path.is_file()).collect();
+    let made: Vec<_> = files(&project.path(".local"))
+        .into_iter()
+        .filter(|path| path.is_file())
+        .collect();
     for path in made.iter().chain([&project.path(&rejects)]) {
         fs::remove_file(path).expect("a file of the run before");
         symlink(project.path("precious/thesis.txt"), path).expect("a link in its place");
@@ -218,52 +319,96 @@ fn links_in_the_place_of_rejects_and_marks_are_not_followed() {
 #[track_caller]
 fn no_evil_is_done(project: &Project) {
     for above in ["..", "../..", "../../.."] {
-        assert!(!project.names(above).iter().any(|name| name.contains("evil")), "{above}");
+        assert!(
+            !project
+                .names(above)
+                .iter()
+                .any(|name| name.contains("evil")),
+            "{above}"
+        );
     }
 }
 
 /// Changes the metadata of a dump, and gives it the digest of what it now says.
 fn with_metadata(project: &Project, dump: &str, change: impl FnOnce(&mut Value)) {
     let mut metadata = project.json(format!("{dump}/table-metadata.json"));
-    metadata.as_object_mut().expect("an object").remove("digest");
+    metadata
+        .as_object_mut()
+        .expect("an object")
+        .remove("digest");
     change(&mut metadata);
     let text = serde_json::to_string_pretty(&metadata).expect("JSON");
     let head = format!("{},\n", text.trim_end_matches('}').trim_end());
     let sum = project.path("head");
     project.write("head", &head);
-    let output = std::process::Command::new("sha256sum").arg(&sum).output().expect("sha256sum runs");
+    let output = std::process::Command::new("sha256sum")
+        .arg(&sum)
+        .output()
+        .expect("sha256sum runs");
     let digest = String::from_utf8_lossy(&output.stdout)[..64].to_owned();
     fs::remove_file(sum).expect("a file");
-    project.write(format!("{dump}/table-metadata.json"), format!("{head}  \"digest\": \"{digest}\"}}\n"));
+    project.write(
+        format!("{dump}/table-metadata.json"),
+        format!("{head}  \"digest\": \"{digest}\"}}\n"),
+    );
 }
 
 #[test]
 fn names_in_a_dump_lead_nowhere() {
     let (engine, project) = dump_of(5);
-    for name in ["../../evil", "/tmp/evil", "..", "a/../../b", "evil\u{0}", "", "\u{1b}[2J\n"] {
+    for name in [
+        "../../evil",
+        "/tmp/evil",
+        "..",
+        "a/../../b",
+        "evil\u{0}",
+        "",
+        "\u{1b}[2J\n",
+    ] {
         project.copy("out", "hostile");
-        with_metadata(&project, "hostile", |metadata| metadata["table"] = json!(name));
-        project.verifydb(["hostile"]).exits(0).never_says("\u{1b}[2J");
+        with_metadata(&project, "hostile", |metadata| {
+            metadata["table"] = json!(name);
+        });
+        project
+            .verifydb(["hostile"])
+            .exits(0)
+            .never_says("\u{1b}[2J");
         // An environment without a table takes the dump's name.
         let bare = format!(
             "LOCAL_AWS_ENDPOINT={}\nAWS_REGION={REGION}\nAWS_ACCESS_KEY_ID=test\nAWS_SECRET_ACCESS_KEY=test\n",
             engine.url()
         );
         project.write("envs/.env.bare", bare);
-        let run = project.restoredb(["--env=bare", "--source=hostile", "--yes"]).never_says("\u{1b}[2J");
-        assert!(!run.status.success() && run.status.code().is_some_and(|code| code != 101), "{run}");
+        let run = project
+            .restoredb(["--env=bare", "--source=hostile", "--yes"])
+            .never_says("\u{1b}[2J");
+        assert!(
+            !run.status.success() && run.status.code().is_some_and(|code| code != 101),
+            "{run}"
+        );
     }
-    for files in ["../precious/thesis.txt", "/etc/passwd", "table-data.json/../../precious/thesis.txt"] {
+    for files in [
+        "../precious/thesis.txt",
+        "/etc/passwd",
+        "table-data.json/../../precious/thesis.txt",
+    ] {
         precious(&project);
         project.copy("out", "hostile");
         with_metadata(&project, "hostile", |metadata| {
             metadata["files"][files] = json!({ "bytes": 17, "sha256": "0".repeat(64) });
         });
         // Listed, not known, and so neither read nor believed.
-        project.verifydb(["hostile"]).exits(0).says("does not know").never_says("ten years");
+        project
+            .verifydb(["hostile"])
+            .exits(0)
+            .says("does not know")
+            .never_says("ten years");
         project.dumpdb(["--output=hostile", "--yes"]).exits(0);
         is_untouched(&project);
-        project.verifydb(["hostile"]).exits(0).never_says("does not know");
+        project
+            .verifydb(["hostile"])
+            .exits(0)
+            .never_says("does not know");
     }
     no_evil_is_done(&project);
 }
@@ -271,12 +416,18 @@ fn names_in_a_dump_lead_nowhere() {
 #[test]
 fn names_of_a_server_and_of_an_environment_lead_nowhere() {
     let (engine, project) = dump_of(5);
-    let rename = Fault::Changed(|answer| answer["Table"]["TableName"] = json!("../../evil\u{1b}[2J"));
+    let rename =
+        Fault::Changed(|answer| answer["Table"]["TableName"] = json!("../../evil\u{1b}[2J"));
     let list = Fault::Answered(|_| json!({ "TableNames": ["../../filmz", "films\u{1b}[2J"] }));
-    let proxy = Proxy::of(&engine, [always("DescribeTable", rename), always("ListTables", list)]);
+    let proxy = Proxy::of(
+        &engine,
+        [always("DescribeTable", rename), always("ListTables", list)],
+    );
     let project = project.environment("dev", proxy.url(), "films");
     project.dumpdb(["--env=dev"]).never_says("\u{1b}[2J");
-    project.dumpdb(["--env=dev", "--table=filmz", "--output=x"]).never_says("\u{1b}[2J");
+    project
+        .dumpdb(["--env=dev", "--table=filmz", "--output=x"])
+        .never_says("\u{1b}[2J");
     for name in ["../films", "a/b", "..", ".", ""] {
         let run = project.dumpdb([format!("--table={name}"), "--output=x".to_owned()]);
         assert_eq!(run.status.code(), Some(2), "{run}");
@@ -292,10 +443,19 @@ fn a_dump_that_names_a_host_makes_no_call_there() {
     let (engine, project) = dump_of(5);
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port on loopback");
     listener.set_nonblocking(true).expect("a socket");
-    let url = format!("http://{}", listener.local_addr().expect("a bound listener has an address"));
-    with_metadata(&project, "out", |metadata| metadata["endpoint"] = json!(url));
+    let url = format!(
+        "http://{}",
+        listener
+            .local_addr()
+            .expect("a bound listener has an address")
+    );
+    with_metadata(&project, "out", |metadata| {
+        metadata["endpoint"] = json!(url);
+    });
     let project = project.environment("dev", engine.url(), "copy");
-    project.restoredb(["--env=dev", "--source=out", "--yes"]).exits(0);
+    project
+        .restoredb(["--env=dev", "--source=out", "--yes"])
+        .exits(0);
     project.verifydb(["--env=dev", "--source=out"]).exits(0);
     assert!(listener.accept().is_err(), "somebody has called");
 }
@@ -303,12 +463,25 @@ fn a_dump_that_names_a_host_makes_no_call_there() {
 #[test]
 fn files_of_a_dump_that_are_links_out_of_it_are_not_read() {
     let (_engine, project) = dump_of(5);
-    for name in ["table-data.json", "table-schema.json", "table-metadata.json", "dump-summary.txt"] {
+    for name in [
+        "table-data.json",
+        "table-schema.json",
+        "table-metadata.json",
+        "dump-summary.txt",
+    ] {
         project.copy("out", "linked");
-        fs::rename(project.path(format!("linked/{name}")), project.path(name)).expect("the file moves out");
+        fs::rename(project.path(format!("linked/{name}")), project.path(name))
+            .expect("the file moves out");
         symlink(project.path(name), project.path(format!("linked/{name}"))).expect("a link");
-        project.verifydb(["linked"]).exits(12).says(name).says("leads out of the dump");
-        project.restoredb(["--source=linked", "--table=copy", "--yes"]).exits(12).says("leads out of the dump");
+        project
+            .verifydb(["linked"])
+            .exits(12)
+            .says(name)
+            .says("leads out of the dump");
+        project
+            .restoredb(["--source=linked", "--table=copy", "--yes"])
+            .exits(12)
+            .says("leads out of the dump");
         fs::remove_dir_all(project.path("linked")).expect("a folder");
     }
 }

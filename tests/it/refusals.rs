@@ -5,7 +5,10 @@ use crate::support::engine::Engine;
 use crate::support::faults::{Call, Fault, Proxy, always, calls};
 use crate::support::project::{Project, dump_of};
 
-const EXPIRED: Fault = Fault::Refused("ExpiredTokenException", "The security token included in the request is expired");
+const EXPIRED: Fault = Fault::Refused(
+    "ExpiredTokenException",
+    "The security token included in the request is expired",
+);
 
 /// Twelve pages of a table: enough for something to happen in their middle.
 fn table_of_pages() -> (Engine, Project) {
@@ -23,27 +26,47 @@ fn a_clock_that_is_wrong() {
     let (engine, project) = dump_of(60);
     for ahead in [-3600, 3600, 86_400] {
         let operations = ["DescribeTable", "Scan", "CreateTable", "BatchWriteItem"];
-        let proxy = Proxy::of(&engine, operations.map(|operation| always(operation, Fault::Clock(ahead))));
+        let proxy = Proxy::of(
+            &engine,
+            operations.map(|operation| always(operation, Fault::Clock(ahead))),
+        );
         let project = Project::empty().environment("dev", proxy.url(), "films");
         project.dumpdb(["--env=dev", "--output=out"]).exits(0);
         let refused = proxy.count("DescribeTable");
         assert!(refused > 1, "the first call was refused");
-        let items = ["--env=dev", "--source=out", "--table=copy", "--yes", "--replace"];
+        let items = [
+            "--env=dev",
+            "--source=out",
+            "--table=copy",
+            "--yes",
+            "--replace",
+        ];
         project.restoredb(items).exits(0);
-        assert_eq!(engine.client().items("copy"), engine.client().items("films"));
+        assert_eq!(
+            engine.client().items("copy"),
+            engine.client().items("films")
+        );
     }
     // A server that takes no time at all.
-    let skewed =
-        Fault::Refused("RequestTimeTooSkewed", "The difference between the request time and ours is too large.");
+    let skewed = Fault::Refused(
+        "RequestTimeTooSkewed",
+        "The difference between the request time and ours is too large.",
+    );
     let proxy = Proxy::of(&engine, [always("DescribeTable", skewed)]);
     let project = project.environment("dev", proxy.url(), "films");
-    project.dumpdb(["--env=dev", "--output=x"]).exits(10).says("clock");
+    project
+        .dumpdb(["--env=dev", "--output=x"])
+        .exits(10)
+        .says("clock");
 }
 
 #[test]
 fn credentials_that_expire_in_the_middle_are_fetched_anew() {
     let (engine, project) = table_of_pages();
-    let proxy = Proxy::of(&engine, [calls("Scan", 4..=usize::MAX, Fault::ExpiredKey("FIRST"))]);
+    let proxy = Proxy::of(
+        &engine,
+        [calls("Scan", 4..=usize::MAX, Fault::ExpiredKey("FIRST"))],
+    );
     // What a login tool does: another key each time it is asked.
     let script = project.path("login.sh");
     let count = project.write("logins", "");
@@ -55,27 +78,49 @@ fn credentials_that_expire_in_the_middle_are_fetched_anew() {
             count = count.display()
         ),
     );
-    project.write(".aws/config", format!("[profile ops]\ncredential_process = /bin/sh {}\n", script.display()));
+    project.write(
+        ".aws/config",
+        format!(
+            "[profile ops]\ncredential_process = /bin/sh {}\n",
+            script.display()
+        ),
+    );
     project.write(
         "envs/.env.dev",
         format!("LOCAL_AWS_ENDPOINT={}\nAWS_REGION=eu-central-1\nAWS_PROFILE=ops\nDYNAMODB_TABLE=films\n", proxy.url()),
     );
-    let run = project.dumpdb(["--env=dev", "--output=again", "--segments=1"]).exits(0);
+    let run = project
+        .dumpdb(["--env=dev", "--output=again", "--segments=1"])
+        .exits(0);
     assert_eq!(project.text("logins").len(), 2, "{run}");
     let signed = |key| move |call: &&Call| call.credential.contains(key);
-    assert!(proxy.calls().iter().filter(signed("SECOND")).count() >= 4, "{run}");
-    assert_eq!(project.text("again/table-data.json").lines().count(), 24 + 2);
+    assert!(
+        proxy.calls().iter().filter(signed("SECOND")).count() >= 4,
+        "{run}"
+    );
+    assert_eq!(
+        project.text("again/table-data.json").lines().count(),
+        24 + 2
+    );
 }
 
 #[test]
 fn credentials_that_are_refused_for_a_moment() {
     let (engine, project) = table_of_pages();
-    let unknown =
-        Fault::Refused("UnrecognizedClientException", "The security token included in the request is invalid.");
-    let proxy = Proxy::of(&engine, [calls("Scan", 3..=4, unknown), calls("Scan", 6..=6, EXPIRED)]);
+    let unknown = Fault::Refused(
+        "UnrecognizedClientException",
+        "The security token included in the request is invalid.",
+    );
+    let proxy = Proxy::of(
+        &engine,
+        [calls("Scan", 3..=4, unknown), calls("Scan", 6..=6, EXPIRED)],
+    );
     let project = project.environment("dev", proxy.url(), "films");
     project.dumpdb(["--env=dev", "--output=again"]).exits(0);
-    assert_eq!(project.text("again/table-data.json").lines().count(), 24 + 2);
+    assert_eq!(
+        project.text("again/table-data.json").lines().count(),
+        24 + 2
+    );
 }
 
 #[test]
@@ -83,8 +128,12 @@ fn credentials_that_stay_refused_end_the_run() {
     let (engine, project) = table_of_pages();
     let proxy = Proxy::of(&engine, [calls("Scan", 3..=usize::MAX, EXPIRED)]);
     let project = project.environment("dev", proxy.url(), "films");
-    let run = project.dumpdb(["--env=dev", "--output=again", "--give-up-after=2s"]).exits(10);
-    run.says("expired").says("aws sso login").says("2s without progress");
+    let run = project
+        .dumpdb(["--env=dev", "--output=again", "--give-up-after=2s"])
+        .exits(10);
+    run.says("expired")
+        .says("aws sso login")
+        .says("2s without progress");
 }
 
 #[test]
@@ -92,23 +141,43 @@ fn a_table_that_is_not_ready_for_a_moment() {
     let absent = Fault::Refused("ResourceNotFoundException", "Requested resource not found");
     let busy = Fault::Refused("ResourceInUseException", "Table is being updated");
     let (engine, project) = table_of_pages();
-    let proxy = Proxy::of(&engine, [calls("Scan", 3..=5, absent.clone()), calls("Scan", 7..=8, busy.clone())]);
+    let proxy = Proxy::of(
+        &engine,
+        [
+            calls("Scan", 3..=5, absent.clone()),
+            calls("Scan", 7..=8, busy.clone()),
+        ],
+    );
     let project = project.environment("dev", proxy.url(), "films");
     project.dumpdb(["--env=dev", "--output=again"]).exits(0);
-    assert_eq!(project.text("again/table-data.json").lines().count(), 24 + 2);
+    assert_eq!(
+        project.text("again/table-data.json").lines().count(),
+        24 + 2
+    );
 
-    let rules = [calls("BatchWriteItem", 1..=2, absent), calls("BatchWriteItem", 4..=5, busy)];
+    let rules = [
+        calls("BatchWriteItem", 1..=2, absent),
+        calls("BatchWriteItem", 4..=5, busy),
+    ];
     let proxy = Proxy::of(&engine, rules);
     let project = project.environment("test", proxy.url(), "copy");
-    project.restoredb(["--env=test", "--source=again", "--yes"]).exits(0);
-    assert_eq!(engine.client().items("copy"), engine.client().items("films"));
+    project
+        .restoredb(["--env=test", "--source=again", "--yes"])
+        .exits(0);
+    assert_eq!(
+        engine.client().items("copy"),
+        engine.client().items("films")
+    );
 }
 
 #[test]
 fn a_table_that_is_gone_ends_the_run() {
     let absent = Fault::Refused("ResourceNotFoundException", "Requested resource not found");
     let (engine, project) = table_of_pages();
-    let rules = [calls("Scan", 3..=usize::MAX, absent.clone()), calls("DescribeTable", 2..=usize::MAX, absent)];
+    let rules = [
+        calls("Scan", 3..=usize::MAX, absent.clone()),
+        calls("DescribeTable", 2..=usize::MAX, absent),
+    ];
     let proxy = Proxy::of(&engine, rules);
     let project = project.environment("dev", proxy.url(), "films");
     let run = project.dumpdb(["--env=dev", "--output=again"]).exits(11);
@@ -121,6 +190,9 @@ fn people_hear_that_nothing_goes_forward() {
     let (engine, project) = dump_of(60);
     let proxy = Proxy::of(&engine, [always("BatchWriteItem", Fault::TableThrottled)]);
     let project = project.environment("dev", proxy.url(), "copy");
-    let run = project.restoredb(["--source=out", "--env=dev", "--yes", "--give-up-after=2s"]).exits(1);
-    run.says("nothing has gone forward for").says("gives up after 2s");
+    let run = project
+        .restoredb(["--source=out", "--env=dev", "--yes", "--give-up-after=2s"])
+        .exits(1);
+    run.says("nothing has gone forward for")
+        .says("gives up after 2s");
 }

@@ -28,15 +28,24 @@ fn a_report_of_a_dump_and_of_a_restore() {
     assert!(dumped.to_string().contains(r#""items":12"#), "{dumped:#}");
     assert!(dumped.to_string().contains(&table), "{dumped:#}");
     let copy = engine.table("copy");
-    let restored = project.restoredb(["--source=out", "--table", &copy, "--json"]).exits(0).report();
+    let restored = project
+        .restoredb(["--source=out", "--table", &copy, "--json"])
+        .exits(0)
+        .report();
     assert_eq!(restored["exit_code"], 0, "{restored:#}");
-    assert!(restored.to_string().contains(r#""items_written":12"#), "{restored:#}");
+    assert!(
+        restored.to_string().contains(r#""items_written":12"#),
+        "{restored:#}"
+    );
 }
 
 #[test]
 fn a_failure_is_reported_too() {
     let (_engine, _, project) = table_of(0);
-    let report = project.dumpdb(["--output=out", "--json", "--table=absent"]).exits(11).report();
+    let report = project
+        .dumpdb(["--output=out", "--json", "--table=absent"])
+        .exits(11)
+        .report();
     assert_eq!(report["exit_code"], 11, "{report:#}");
     assert_eq!(report["error"]["kind"], json!("not-found"), "{report:#}");
 }
@@ -45,15 +54,30 @@ fn a_failure_is_reported_too() {
 fn a_command_line_that_is_not_understood_is_reported_too() {
     for program in ["dumpdb", "restoredb", "verifydb"] {
         for (words, complaint) in [
-            (["--json", "--tabel=films"], "unexpected argument '--tabel' found"),
-            (["--color=none", "--json"], "invalid value 'none' for '--color "),
+            (
+                ["--json", "--tabel=films"],
+                "unexpected argument '--tabel' found",
+            ),
+            (
+                ["--color=none", "--json"],
+                "invalid value 'none' for '--color ",
+            ),
         ] {
-            let report = run(Project::empty().command(program, words), Vec::new()).exits(2).report();
-            assert_eq!((&report["command"], &report["exit_code"]), (&json!(program), &json!(2)), "{report:#}");
+            let report = run(Project::empty().command(program, words), Vec::new())
+                .exits(2)
+                .report();
+            assert_eq!(
+                (&report["command"], &report["exit_code"]),
+                (&json!(program), &json!(2)),
+                "{report:#}"
+            );
             let error = &report["error"];
             assert_eq!(error["kind"], "usage", "{report:#}");
             let message = error["message"].as_str().expect("a message");
-            assert!(message.starts_with(complaint) && !message.contains("Usage"), "{report:#}");
+            assert!(
+                message.starts_with(complaint) && !message.contains("Usage"),
+                "{report:#}"
+            );
         }
     }
 }
@@ -63,10 +87,19 @@ fn talk_goes_to_standard_error_and_quiet_is_quiet() {
     let (_engine, _, project) = table_of(3);
     let loud = project.dumpdb(["--output=out"]).exits(0);
     assert!(loud.stdout.is_empty() && !loud.stderr.is_empty(), "{loud}");
-    assert!(!loud.stderr.contains('\u{1b}'), "no colour in a log: {loud}");
+    assert!(
+        !loud.stderr.contains('\u{1b}'),
+        "no colour in a log: {loud}"
+    );
     let quiet = project.dumpdb(["--output=out-2", "--quiet"]).exits(0);
-    assert_eq!((quiet.stdout.len(), quiet.stderr.as_str()), (0, ""), "{quiet}");
-    let coloured = project.dumpdb(["--output=out-3", "--color=always"]).exits(0);
+    assert_eq!(
+        (quiet.stdout.len(), quiet.stderr.as_str()),
+        (0, ""),
+        "{quiet}"
+    );
+    let coloured = project
+        .dumpdb(["--output=out-3", "--color=always"])
+        .exits(0);
     assert!(coloured.stderr.contains('\u{1b}'), "{coloured}");
 }
 
@@ -74,7 +107,11 @@ fn talk_goes_to_standard_error_and_quiet_is_quiet() {
 fn a_dumb_terminal_gets_text_alone() {
     let (_engine, _, project) = table_of(3);
     for (kind, coloured) in [("dumb", false), ("xterm", true)] {
-        let talk = Terminal::of_kind(kind, project.command("dumpdb", [&format!("--output={kind}")])).ends(0);
+        let talk = Terminal::of_kind(
+            kind,
+            project.command("dumpdb", [&format!("--output={kind}")]),
+        )
+        .ends(0);
         assert_eq!(talk.contains('\u{1b}'), coloured, "{talk:?}");
     }
 }
@@ -83,23 +120,40 @@ fn a_dumb_terminal_gets_text_alone() {
 fn a_reader_that_has_enough_is_no_crash() {
     let (_engine, _, project) = table_of(3_000);
     let mut command = project.command("dumpdb", ["--output=-"]);
-    let mut child =
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("dumpdb starts");
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("dumpdb starts");
     let mut first = String::new();
-    BufReader::new(child.stdout.take().expect("stdout is piped")).read_line(&mut first).expect("a line");
+    BufReader::new(child.stdout.take().expect("stdout is piped"))
+        .read_line(&mut first)
+        .expect("a line");
     assert!(first.starts_with('{'), "{first}");
     let mut talk = String::new();
-    std::io::Read::read_to_string(&mut child.stderr.take().expect("stderr is piped"), &mut talk).expect("text");
+    std::io::Read::read_to_string(
+        &mut child.stderr.take().expect("stderr is piped"),
+        &mut talk,
+    )
+    .expect("text");
     child.wait().expect("a child can be waited for");
-    assert!(!talk.contains("panicked") && !talk.contains("RUST_BACKTRACE"), "{talk}");
+    assert!(
+        !talk.contains("panicked") && !talk.contains("RUST_BACKTRACE"),
+        "{talk}"
+    );
 }
 
 #[test]
 fn talk_that_nobody_hears_is_no_crash() {
     let (_engine, _, project) = table_of(3);
     let mut command = project.command("dumpdb", ["--output=out"]);
-    let mut child =
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("dumpdb starts");
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("dumpdb starts");
     drop(child.stderr.take());
     let status = child.wait().expect("a child can be waited for");
     assert_eq!(status.code(), Some(0));
@@ -111,16 +165,30 @@ fn every_help_lists_the_exit_codes_and_the_two_lines() {
     for program in ["dumpdb", "restoredb", "verifydb"] {
         let help = run(Project::empty().command(program, ["--help"]), Vec::new()).exits(0);
         for code in ["0", "1", "2", "3", "4", "10", "11", "12", "13", "130"] {
-            let listed = help.output().lines().any(|line| line.split_whitespace().next() == Some(code));
+            let listed = help
+                .output()
+                .lines()
+                .any(|line| line.split_whitespace().next() == Some(code));
             assert!(listed, "{code} is missing\n{help}");
         }
         if program == "verifydb" {
             assert!(help.output().contains("verifydb ./prod-backup"), "{help}");
         } else {
-            assert!(help.output().contains("dumpdb    --env=prod  --output ./prod-backup"), "{help}");
-            assert!(help.output().contains("restoredb --env=local --source ./prod-backup"), "{help}");
+            assert!(
+                help.output()
+                    .contains("dumpdb    --env=prod  --output ./prod-backup"),
+                "{help}"
+            );
+            assert!(
+                help.output()
+                    .contains("restoredb --env=local --source ./prod-backup"),
+                "{help}"
+            );
         }
         let version = run(Project::empty().command(program, ["--version"]), Vec::new()).exits(0);
-        assert_eq!(version.output().trim(), format!("{program} {}", env!("CARGO_PKG_VERSION")));
+        assert_eq!(
+            version.output().trim(),
+            format!("{program} {}", env!("CARGO_PKG_VERSION"))
+        );
     }
 }

@@ -37,18 +37,28 @@ pub(crate) fn films(pages: usize) -> (Engine, Client) {
 fn slow(pages: usize) -> (Engine, Proxy, Project) {
     let (engine, _) = films(pages);
     let proxy = Proxy::of(&engine, [always("Scan", Fault::Late(PAGE))]);
-    let project = Project::empty().environment("local", proxy.url(), "films").environment("dev", engine.url(), "films");
+    let project = Project::empty()
+        .environment("local", proxy.url(), "films")
+        .environment("dev", engine.url(), "films");
     (engine, proxy, project)
 }
 
 /// Starts a command whose talk nobody hears.
 pub(crate) fn start(mut command: Command) -> Child {
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the command starts")
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the command starts")
 }
 
 /// Sends a signal to a child that has not been waited for.
 pub(crate) fn signal(child: &Child, signal: Signal) {
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a child has an id");
+    let pid = i32::try_from(child.id())
+        .ok()
+        .and_then(Pid::from_raw)
+        .expect("a child has an id");
     kill_process(pid, signal).expect("a child can be signalled");
 }
 
@@ -56,7 +66,10 @@ pub(crate) fn signal(child: &Child, signal: Signal) {
 fn terminated(project: &Project, proxy: &Proxy, pages: usize, arguments: &[&str]) -> String {
     let before = proxy.count("Scan");
     let mut command = project.command("dumpdb", arguments);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
     let child = command.spawn().expect("dumpdb starts");
     poll("the dump reads", || proxy.count("Scan") >= before + pages);
     signal(&child, Signal::TERM);
@@ -76,7 +89,10 @@ pub(crate) fn items_of(text: &str) -> BTreeMap<String, Value> {
     let mut found = BTreeMap::new();
     for item in items {
         let key = item["id"]["S"].as_str().expect("a key").to_owned();
-        assert!(found.insert(key.clone(), item).is_none(), "{key} is there twice");
+        assert!(
+            found.insert(key.clone(), item).is_none(),
+            "{key} is there twice"
+        );
     }
     found
 }
@@ -85,16 +101,21 @@ pub(crate) fn items_of(text: &str) -> BTreeMap<String, Value> {
 pub(crate) fn items_in(client: &Client, table: &str) -> BTreeMap<String, Value> {
     let items = client.items(table).into_values();
     let json = items.map(|item| {
-        let attributes = item.into_iter().map(|(name, value)| (name, json!({"S": value.as_s().expect("a string")})));
+        let attributes = item
+            .into_iter()
+            .map(|(name, value)| (name, json!({"S": value.as_s().expect("a string")})));
         Value::Object(attributes.collect())
     });
-    json.map(|item| (item["id"]["S"].as_str().expect("a key").to_owned(), item)).collect()
+    json.map(|item| (item["id"]["S"].as_str().expect("a key").to_owned(), item))
+        .collect()
 }
 
 /// The line of the talk that says how to go on.
 fn way_on(talk: &str) -> &str {
-    let line =
-        talk.lines().find_map(|line| line.split_once("to go on: ")).unwrap_or_else(|| panic!("no way on: {talk}"));
+    let line = talk
+        .lines()
+        .find_map(|line| line.split_once("to go on: "))
+        .unwrap_or_else(|| panic!("no way on: {talk}"));
     line.1
 }
 
@@ -104,21 +125,36 @@ fn a_terminated_dump_says_how_to_go_on_and_the_command_does_it() {
     let talk = terminated(&project, &proxy, 4, &["--output", "my dump", "--data-only"]);
     assert!(talk.contains("items are kept"), "{talk}");
     let asked = proxy.count("Scan");
-    assert_eq!(project.names("."), ["envs", "my dump.checkpoint", "my dump.partial"]);
+    assert_eq!(
+        project.names("."),
+        ["envs", "my dump.checkpoint", "my dump.partial"]
+    );
 
     let mut shell = project.command("dumpdb", [""; 0]);
     let folder = shell.get_current_dir().expect("it has one").to_owned();
     shell = Command::new("sh");
     shell.args(["-c", way_on(&talk)]).current_dir(folder);
-    run(shell, Vec::new()).exits(0).says("Resumes").says("resumed once");
+    run(shell, Vec::new())
+        .exits(0)
+        .says("Resumes")
+        .says("resumed once");
     assert_eq!(project.names("."), ["envs", "my dump"]);
     // No page was read twice: the calls of both runs are those of one.
-    let clean = project.dumpdb(["--env=dev", "--output=clean", "--data-only", "--json"]).exits(0).report();
+    let clean = project
+        .dumpdb(["--env=dev", "--output=clean", "--data-only", "--json"])
+        .exits(0)
+        .report();
     let metadata = project.json("my dump/table-metadata.json");
     assert_eq!(metadata["resumed"], 1);
-    assert_eq!(metadata["consumed_read_units"], clean["summary"]["consumed_read_units"]);
+    assert_eq!(
+        metadata["consumed_read_units"],
+        clean["summary"]["consumed_read_units"]
+    );
     assert_eq!(proxy.count("Scan") - asked, 10 - asked);
-    assert_eq!(items_of(&project.text("my dump/table-data.json")), items_in(&engine.client(), "films"));
+    assert_eq!(
+        items_of(&project.text("my dump/table-data.json")),
+        items_in(&engine.client(), "films")
+    );
     project.verifydb(["my dump"]).exits(0);
 }
 
@@ -127,11 +163,19 @@ fn with_nothing_to_resume_it_is_an_ordinary_run() {
     let (engine, _) = films(1);
     let project = Project::on(&engine, "films");
     for output in ["out", "out", "items.jsonl"] {
-        project.dumpdb(["--resume", "--output", output]).exits(0).says("nothing: no interrupted dump is there");
+        project
+            .dumpdb(["--resume", "--output", output])
+            .exits(0)
+            .says("nothing: no interrupted dump is there");
     }
-    project.dumpdb(["--resume", "--schema-only", "--output=schema"]).exits(0);
+    project
+        .dumpdb(["--resume", "--schema-only", "--output=schema"])
+        .exits(0);
     assert_eq!(project.json("out/table-metadata.json")["resumed"], 0);
-    project.dumpdb(["--resume", "--output=-"]).exits(2).says("cannot be resumed");
+    project
+        .dumpdb(["--resume", "--output=-"])
+        .exits(2)
+        .says("cannot be resumed");
 }
 
 #[test]
@@ -144,23 +188,39 @@ fn another_table_or_other_options_are_not_gone_on_with() {
         (vec!["--segments=3"], "segments: 2 then, 3 now"),
         (vec!["--format=jsonl"], "format: json then, jsonl now"),
         (vec!["--compress=zstd"], "compression: none then, zstd now"),
-        (vec!["--consistent-read"], "consistent read: no then, yes now"),
+        (
+            vec!["--consistent-read"],
+            "consistent read: no then, yes now",
+        ),
         (vec!["--limit=5"], "limit: none then, 5 now"),
         (vec!["--data-only"], "schema: yes then, no now"),
         (vec!["--env=dev"], "environment: local then, dev now"),
     ] {
-        let refused = project.dumpdb(["--output=out", "--resume"].iter().chain(&arguments)).exits(2);
-        refused.says(part).says("leave out --resume to start afresh");
+        let refused = project
+            .dumpdb(["--output=out", "--resume"].iter().chain(&arguments))
+            .exits(2);
+        refused
+            .says(part)
+            .says("leave out --resume to start afresh");
         assert_eq!(lies_there("table-data.json"), before);
     }
     // The segments of the first run hold for whoever names none.
-    project.dumpdb(["--output=out", "--resume", "--dry-run"]).exits(0).says("2 segments").says("Resumes");
+    project
+        .dumpdb(["--output=out", "--resume", "--dry-run"])
+        .exits(0)
+        .says("2 segments")
+        .says("Resumes");
     engine.client().delete_if_there("films");
     engine.client().create_simple("films");
-    project.dumpdb(["--output=out", "--resume"]).exits(2).says("table id");
+    project
+        .dumpdb(["--output=out", "--resume"])
+        .exits(2)
+        .says("table id");
     assert_eq!(lies_there("table-data.json"), before);
     let afresh = project.dumpdb(["--output=out"]).exits(0);
-    afresh.says("[WARNING] an interrupted dump lies there and is given up").says("table id");
+    afresh
+        .says("[WARNING] an interrupted dump lies there and is given up")
+        .says("table id");
     assert_eq!(project.json("out/table-metadata.json")["items"], 0);
     assert_eq!(project.names("."), ["envs", "out"]);
 }
@@ -169,8 +229,15 @@ fn another_table_or_other_options_are_not_gone_on_with() {
 fn without_a_terminal_nothing_is_resumed_unasked() {
     let (_engine, proxy, project) = slow(5);
     terminated(&project, &proxy, 3, &["--output=out"]);
-    project.dumpdb(["--output=out", "--dry-run"]).exits(0).says("--resume would go on with it");
-    project.dumpdb(["--output=out"]).exits(0).says("is given up").says("--resume would go on with it");
+    project
+        .dumpdb(["--output=out", "--dry-run"])
+        .exits(0)
+        .says("--resume would go on with it");
+    project
+        .dumpdb(["--output=out"])
+        .exits(0)
+        .says("is given up")
+        .says("--resume would go on with it");
     assert_eq!(project.json("out/table-metadata.json")["resumed"], 0);
 }
 
@@ -180,10 +247,20 @@ fn at_a_terminal_the_question_is_asked() {
     for (answer, resumed) in [("", 1), ("n", 0)] {
         terminated(&project, &proxy, 3, &["--output=out"]);
         let mut terminal = Terminal::run(project.command("dumpdb", ["--output=out"]));
-        terminal.reads("an interrupted dump lies there").reads("Resume it?").types(answer);
+        terminal
+            .reads("an interrupted dump lies there")
+            .reads("Resume it?")
+            .types(answer);
         terminal.ends(0);
-        assert_eq!(project.json("out/table-metadata.json")["resumed"], resumed, "{answer:?}");
-        assert_eq!(items_of(&project.text("out/table-data.json")), items_in(&engine.client(), "films"));
+        assert_eq!(
+            project.json("out/table-metadata.json")["resumed"],
+            resumed,
+            "{answer:?}"
+        );
+        assert_eq!(
+            items_of(&project.text("out/table-data.json")),
+            items_in(&engine.client(), "films")
+        );
     }
 }
 
@@ -193,14 +270,26 @@ fn a_question_that_is_terminated_leaves_the_terminal_usable_and_the_dump_resumab
     terminated(&project, &proxy, 3, &["--output=out"]);
     let mut shell = Command::new("sh");
     let script = "sh -c 'echo $$ > pid; exec \"$0\" --output=out' \"$0\"; stty -a | tr '\\n' ' '";
-    shell.args(["-c", script]).arg(project.command("dumpdb", [""; 0]).get_program()).current_dir(project.path("."));
+    shell
+        .args(["-c", script])
+        .arg(project.command("dumpdb", [""; 0]).get_program())
+        .current_dir(project.path("."));
     let mut terminal = Terminal::run(shell);
     terminal.reads("Resume it?");
-    let pid = project.text("pid").trim().parse().ok().and_then(Pid::from_raw).expect("an id");
+    let pid = project
+        .text("pid")
+        .trim()
+        .parse()
+        .ok()
+        .and_then(Pid::from_raw)
+        .expect("an id");
     kill_process(pid, Signal::TERM).expect("it can be signalled");
     let seen = terminal.ends(0);
     assert!(seen.contains(" icanon"), "{seen}");
-    project.dumpdb(["--output=out", "--resume"]).exits(0).says("resumed once");
+    project
+        .dumpdb(["--output=out", "--resume"])
+        .exits(0)
+        .says("resumed once");
 }
 
 #[test]
@@ -210,15 +299,26 @@ fn a_checkpoint_that_cannot_be_read_is_named() {
     let mut checkpoint = project.bytes("out.checkpoint");
     checkpoint.truncate(checkpoint.len() - 10);
     project.write("out.checkpoint", checkpoint);
-    project.dumpdb(["--output=out", "--resume"]).exits(12).says("out.checkpoint").says("leave out --resume");
-    project.dumpdb(["--output=out"]).exits(0).says("the interrupted dump is discarded").says("out.checkpoint");
+    project
+        .dumpdb(["--output=out", "--resume"])
+        .exits(12)
+        .says("out.checkpoint")
+        .says("leave out --resume");
+    project
+        .dumpdb(["--output=out"])
+        .exits(0)
+        .says("the interrupted dump is discarded")
+        .says("out.checkpoint");
 }
 
 #[test]
 fn a_signal_that_comes_with_its_echo_is_one() {
     let (_engine, proxy, project) = slow(5);
     let mut command = project.command("dumpdb", ["--output=out"]);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
     let child = command.spawn().expect("dumpdb starts");
     poll("the dump reads", || proxy.count("Scan") >= 3);
     // `timeout` signals its child and then the group of both. Two of one kind may become one on their way.
@@ -227,13 +327,19 @@ fn a_signal_that_comes_with_its_echo_is_one() {
     let ended = child.wait_with_output().expect("a child can be waited for");
     let talk = String::from_utf8(ended.stderr).expect("talk is text");
     assert_eq!(ended.status.code(), Some(130), "{talk}");
-    assert!(talk.contains("to go on: ") && !talk.contains("twice"), "{talk}");
+    assert!(
+        talk.contains("to go on: ") && !talk.contains("twice"),
+        "{talk}"
+    );
 }
 
 #[test]
 fn the_second_signal_is_at_once_and_the_last_checkpoint_holds() {
     let (engine, client) = films(14);
-    let rules = [calls("Scan", 1..=12, Fault::Late(PAGE)), calls("Scan", 13..=13, Fault::Late(Duration::from_mins(1)))];
+    let rules = [
+        calls("Scan", 1..=12, Fault::Late(PAGE)),
+        calls("Scan", 13..=13, Fault::Late(Duration::from_mins(1))),
+    ];
     let proxy = Proxy::of(&engine, rules);
     let project = Project::empty().environment("local", proxy.url(), "films");
     let mut terminal = Terminal::run(project.command("dumpdb", ["--output=out"]));
@@ -242,40 +348,83 @@ fn the_second_signal_is_at_once_and_the_last_checkpoint_holds() {
     let since = Instant::now();
     terminal.interrupts();
     let talk = terminal.ends(130);
-    assert!(since.elapsed() < Duration::from_secs(4), "it took {:?}", since.elapsed());
-    assert!(talk.contains("stopped at once") && way_on(&talk).ends_with("--resume"), "{talk}");
-    project.dumpdb(["--output=out", "--resume"]).exits(0).says("resumed once");
-    assert_eq!(items_of(&project.text("out/table-data.json")), items_in(&client, "films"));
+    assert!(
+        since.elapsed() < Duration::from_secs(4),
+        "it took {:?}",
+        since.elapsed()
+    );
+    assert!(
+        talk.contains("stopped at once") && way_on(&talk).ends_with("--resume"),
+        "{talk}"
+    );
+    project
+        .dumpdb(["--output=out", "--resume"])
+        .exits(0)
+        .says("resumed once");
+    assert_eq!(
+        items_of(&project.text("out/table-data.json")),
+        items_in(&client, "films")
+    );
 }
 
 #[test]
 fn a_call_that_never_ends_does_not_hold_up_a_clean_stop() {
     let (engine, _) = films(3);
-    let proxy = Proxy::of(&engine, [calls("Scan", 3..=usize::MAX, Fault::TableThrottled)]);
+    let proxy = Proxy::of(
+        &engine,
+        [calls("Scan", 3..=usize::MAX, Fault::TableThrottled)],
+    );
     let project = Project::empty().environment("local", proxy.url(), "films");
     let talk = terminated(&project, &proxy, 4, &["--output=out"]);
     assert!(talk.contains("items are kept"), "{talk}");
     proxy.heal();
-    project.dumpdb(["--output=out", "--resume"]).exits(0).says("resumed once");
+    project
+        .dumpdb(["--output=out", "--resume"])
+        .exits(0)
+        .says("resumed once");
 }
 
 #[test]
 fn a_failure_leaves_what_was_read_and_says_how_to_go_on() {
     let (engine, client) = films(8);
-    let expired = Fault::Refused("ExpiredTokenException", "The security token included in the request is expired");
+    let expired = Fault::Refused(
+        "ExpiredTokenException",
+        "The security token included in the request is expired",
+    );
     for (fault, code, dump) in [
-        (expired, 10, ["--output=items.jsonl.zst", "--give-up-after=1s"]),
-        (Fault::TableThrottled, 1, ["--output=items.jsonl", "--give-up-after=1s"]),
+        (
+            expired,
+            10,
+            ["--output=items.jsonl.zst", "--give-up-after=1s"],
+        ),
+        (
+            Fault::TableThrottled,
+            1,
+            ["--output=items.jsonl", "--give-up-after=1s"],
+        ),
     ] {
         let proxy = Proxy::of(&engine, [calls("Scan", 5..=usize::MAX, fault)]);
         let project = Project::empty().environment("local", proxy.url(), "films");
         let failed = project.dumpdb(dump).exits(code);
         assert!(way_on(&failed.stderr).ends_with("--resume"), "{failed}");
         proxy.heal();
-        let report = project.dumpdb(dump.iter().chain(&["--resume", "--json"])).exits(0).report();
-        assert_eq!((&report["summary"]["resumed"], &report["summary"]["items"]), (&json!(1), &json!(48)));
+        let report = project
+            .dumpdb(dump.iter().chain(&["--resume", "--json"]))
+            .exits(0)
+            .report();
+        assert_eq!(
+            (&report["summary"]["resumed"], &report["summary"]["items"]),
+            (&json!(1), &json!(48))
+        );
         // No page was read twice.
-        assert_eq!(proxy.calls().iter().filter(|call| call.operation == "Scan" && !call.failed).count(), 8);
+        assert_eq!(
+            proxy
+                .calls()
+                .iter()
+                .filter(|call| call.operation == "Scan" && !call.failed)
+                .count(),
+            8
+        );
         if let Ok(text) = fs::read_to_string(project.path("items.jsonl")) {
             assert_eq!(items_of(&text), items_in(&client, "films"));
         }
@@ -286,29 +435,46 @@ fn a_failure_leaves_what_was_read_and_says_how_to_go_on() {
 fn a_limit_holds_for_all_runs_together() {
     let (_engine, proxy, project) = slow(6);
     terminated(&project, &proxy, 3, &["--output=out", "--limit=31"]);
-    project.dumpdb(["--output=out", "--limit=31", "--resume"]).exits(0).says("resumed once");
+    project
+        .dumpdb(["--output=out", "--limit=31", "--resume"])
+        .exits(0)
+        .says("resumed once");
     assert_eq!(items_of(&project.text("out/table-data.json")).len(), 31);
     let metadata = project.json("out/table-metadata.json");
-    assert_eq!((&metadata["items"], &metadata["partial"]), (&json!(31), &json!({"limit": 31})));
+    assert_eq!(
+        (&metadata["items"], &metadata["partial"]),
+        (&json!(31), &json!({"limit": 31}))
+    );
 }
 
 #[test]
 fn a_file_that_may_not_grow_is_a_clean_failure() {
     let (engine, proxy, project) = slow(14);
-    project.dumpdb(["--env=dev", "--output=out", "--limit=3"]).exits(0);
+    project
+        .dumpdb(["--env=dev", "--output=out", "--limit=3"])
+        .exits(0);
     let before = project.bytes("out/table-metadata.json");
     let dump = project.command("dumpdb", [""; 0]);
     let mut shell = Command::new("sh");
     // In units of 512 bytes (POSIX): 10 of some 14 MB.
     shell.args(["-c", "ulimit -f 20000; exec \"$0\" --output=out --yes"]);
     shell.arg(dump.get_program()).current_dir(project.path("."));
-    let failed = run(shell, Vec::new()).exits(1).says("File too large").says("choose another place");
+    let failed = run(shell, Vec::new())
+        .exits(1)
+        .says("File too large")
+        .says("choose another place");
     assert_eq!(project.bytes("out/table-metadata.json"), before);
     assert!(way_on(&failed.stderr).ends_with("--resume"), "{failed}");
     let asked = proxy.count("Scan");
-    project.dumpdb(["--output=out", "--yes", "--resume"]).exits(0).says("resumed once");
+    project
+        .dumpdb(["--output=out", "--yes", "--resume"])
+        .exits(0)
+        .says("resumed once");
     assert!(proxy.count("Scan") - asked < asked, "it began anew");
-    assert_eq!(items_of(&project.text("out/table-data.json")), items_in(&engine.client(), "films"));
+    assert_eq!(
+        items_of(&project.text("out/table-data.json")),
+        items_in(&engine.client(), "films")
+    );
 }
 
 #[test]
@@ -317,22 +483,31 @@ fn a_closed_pipe_does_not_stop_a_dump() {
     let dump = project.command("dumpdb", [""; 0]);
     let mut shell = Command::new("sh");
     shell
-        .args(["-c", "(\"$0\" --output=out -v 2>&1; echo $? > code) | head -1"])
+        .args([
+            "-c",
+            "(\"$0\" --output=out -v 2>&1; echo $? > code) | head -1",
+        ])
         .arg(dump.get_program())
         .current_dir(project.path("."));
     run(shell, Vec::new()).exits(0);
     assert_eq!(project.text("code"), "0\n");
-    assert_eq!(items_of(&project.text("out/table-data.json")), items_in(&engine.client(), "films"));
+    assert_eq!(
+        items_of(&project.text("out/table-data.json")),
+        items_in(&engine.client(), "films")
+    );
     project.verifydb(["out"]).exits(0);
 }
 
 /// A table of two thousand items, a hundred in a page, the same bytes each time. A page takes its time.
 fn fixed(request: &Value) -> Value {
     thread::sleep(PAGE / 3);
-    let start: usize = request["ExclusiveStartKey"]["id"]["S"].as_str().map_or(0, |key| key.parse().expect("a number"));
+    let start: usize = request["ExclusiveStartKey"]["id"]["S"]
+        .as_str()
+        .map_or(0, |key| key.parse().expect("a number"));
     let item = |n: usize| json!({"id": {"S": n.to_string()}, "text": {"S": "word ".repeat(n * 7919 % 1200)}});
     let items: Vec<_> = (start + 1..=start + 100).map(item).collect();
-    let mut page = json!({"Items": items, "Count": 100, "ConsumedCapacity": {"CapacityUnits": 0.5}});
+    let mut page =
+        json!({"Items": items, "Count": 100, "ConsumedCapacity": {"CapacityUnits": 0.5}});
     if start < 1900 {
         page["LastEvaluatedKey"] = json!({"id": {"S": (start + 100).to_string()}});
     }
@@ -344,22 +519,35 @@ fn with_one_segment_the_bytes_are_those_of_a_clean_run() {
     let (engine, _) = films(1);
     let proxy = Proxy::of(&engine, [always("Scan", Fault::Answered(fixed))]);
     let project = Project::empty().environment("local", proxy.url(), "films");
-    for options in [vec!["--format=json"], vec!["--compress=zstd"], vec!["--format=jsonl", "--compress=gzip"]] {
+    for options in [
+        vec!["--format=json"],
+        vec!["--compress=zstd"],
+        vec!["--format=jsonl", "--compress=gzip"],
+    ] {
         let dump = |output: &'static str| [vec![output, "--resume"], options.clone()].concat();
         project.dumpdb(dump("--output=clean")).exits(0);
         terminated(&project, &proxy, 3, &dump("--output=out"));
         for pages in [1, 7] {
             terminated(&project, &proxy, pages, &dump("--output=out"));
         }
-        project.dumpdb(dump("--output=out")).exits(0).says("resumed 3 times");
-        let (clean, out) = (project.json("clean/table-metadata.json"), project.json("out/table-metadata.json"));
+        project
+            .dumpdb(dump("--output=out"))
+            .exits(0)
+            .says("resumed 3 times");
+        let (clean, out) = (
+            project.json("clean/table-metadata.json"),
+            project.json("out/table-metadata.json"),
+        );
         let name = clean["files"]
             .as_object()
             .expect("files")
             .keys()
             .find(|name| name.starts_with("table-data"))
             .expect("data");
-        assert!(project.bytes(format!("clean/{name}")) == project.bytes(format!("out/{name}")), "{name}");
+        assert!(
+            project.bytes(format!("clean/{name}")) == project.bytes(format!("out/{name}")),
+            "{name}"
+        );
         assert_eq!(clean["files"][name], out["files"][name]);
         assert_eq!(clean["consumed_read_units"], out["consumed_read_units"]);
     }

@@ -35,7 +35,13 @@ fn there_and_back(items: &[Item], dump: &[&str], source: &str, more: &[&str]) {
     let project = Project::on(&engine, &table);
     project.dumpdb(dump).exits(0);
     create(&client, &copy);
-    project.restoredb(["--table", copy.as_str(), "--source", source].iter().chain(more)).exits(0);
+    project
+        .restoredb(
+            ["--table", copy.as_str(), "--source", source]
+                .iter()
+                .chain(more),
+        )
+        .exits(0);
     let stored = client.items(&table);
     assert_eq!(stored.len(), items.len());
     assert_eq!(client.items(&copy), stored);
@@ -43,7 +49,13 @@ fn there_and_back(items: &[Item], dump: &[&str], source: &str, more: &[&str]) {
     let other = Engine::embedded();
     let project = project.environment("dev", other.url(), "elsewhere");
     create(&other.client(), "elsewhere");
-    project.restoredb(["--env=dev", "--yes", "--source", source].iter().chain(more)).exits(0);
+    project
+        .restoredb(
+            ["--env=dev", "--yes", "--source", source]
+                .iter()
+                .chain(more),
+        )
+        .exits(0);
     assert_eq!(other.client().items("elsewhere"), stored);
 }
 
@@ -52,8 +64,10 @@ fn property(dump: &[&str], source: &str) {
 }
 
 fn property_with(dump: &[&str], source: &str, more: &[&str]) {
-    let persistence =
-        FileFailurePersistence::Direct(concat!(env!("CARGO_MANIFEST_DIR"), "/target/round_trip.proptest"));
+    let persistence = FileFailurePersistence::Direct(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/target/round_trip.proptest"
+    ));
     let config = Config {
         cases: CASES / 3,
         max_shrink_iters: 200,
@@ -64,7 +78,9 @@ fn property_with(dump: &[&str], source: &str, more: &[&str]) {
         there_and_back(&items, dump, source, more);
         Ok(())
     };
-    TestRunner::new(config).run(&arbitrary::items(12), property).unwrap_or_else(|error| panic!("{error}"));
+    TestRunner::new(config)
+        .run(&arbitrary::items(12), property)
+        .unwrap_or_else(|error| panic!("{error}"));
 }
 
 #[test]
@@ -74,7 +90,10 @@ fn any_items_through_a_json_document() {
 
 #[test]
 fn any_items_through_compressed_json_lines() {
-    property(&["--output=out", "--format=jsonl", "--compress=zstd"], "out");
+    property(
+        &["--output=out", "--format=jsonl", "--compress=zstd"],
+        "out",
+    );
 }
 
 #[test]
@@ -88,23 +107,40 @@ for line in sys.stdin: print(json.dumps(json.loads(line)))'";
 
 #[test]
 fn any_items_through_a_filter_that_changes_nothing() {
-    property_with(&["--output=out", "--transform=."], "out", &["--transform", "to_entries | reverse | from_entries"]);
+    property_with(
+        &["--output=out", "--transform=."],
+        "out",
+        &["--transform", "to_entries | reverse | from_entries"],
+    );
 }
 
 #[test]
 fn any_items_through_a_program_that_writes_them_anew() {
-    property_with(&["--output=out", "--transform-command", PROGRAM], "out", &["--transform-command", PROGRAM]);
+    property_with(
+        &["--output=out", "--transform-command", PROGRAM],
+        "out",
+        &["--transform-command", PROGRAM],
+    );
 }
 
 #[test]
 fn any_items_through_a_filter_that_takes_back_what_it_did() {
     let (give, take) = ("put(\"\u{1}new.deep\"; S(\"x\"))", "drop(\"\u{1}new\")");
-    property_with(&["--output=out", "--transform", give], "out", &["--transform", take]);
+    property_with(
+        &["--output=out", "--transform", give],
+        "out",
+        &["--transform", take],
+    );
 }
 
 #[test]
 fn any_items_through_a_document_that_was_printed_pretty() {
-    let config = Config { cases: 4, max_shrink_iters: 100, failure_persistence: None, ..Config::default() };
+    let config = Config {
+        cases: 4,
+        max_shrink_iters: 100,
+        failure_persistence: None,
+        ..Config::default()
+    };
     let property = |items: Vec<Item>| {
         let engine = Engine::embedded();
         let client = engine.client();
@@ -114,31 +150,47 @@ fn any_items_through_a_document_that_was_printed_pretty() {
         }
         let project = Project::on(&engine, "films");
         project.dumpdb(["--output=out", "--data-only"]).exits(0);
-        let document = serde_json::to_vec_pretty(&project.json("out/table-data.json")).expect("JSON");
+        let document =
+            serde_json::to_vec_pretty(&project.json("out/table-data.json")).expect("JSON");
         project.write("pretty.json", document);
         create(&client, "copy");
-        project.restoredb(["--table=copy", "--source=pretty.json"]).exits(0);
+        project
+            .restoredb(["--table=copy", "--source=pretty.json"])
+            .exits(0);
         prop_assert_eq!(client.items("copy"), client.items("films"));
         Ok(())
     };
-    TestRunner::new(config).run(&arbitrary::items(8), property).unwrap_or_else(|error| panic!("{error}"));
+    TestRunner::new(config)
+        .run(&arbitrary::items(8), property)
+        .unwrap_or_else(|error| panic!("{error}"));
 }
 
 /// An item of exactly 409,600 bytes: names and values in UTF-8, a number by its digits.
 fn largest(id: &str, character: char) -> Item {
     let bytes = 409_600 - (2 + id.len()) - (2 + 2) - "text".len() - "data".len() - 1000;
-    let text = character.to_string().repeat(bytes / character.len_utf8()) + &"x".repeat(bytes % character.len_utf8());
-    [("id", s(id)), ("at", n(7)), ("text", s(text)), ("data", b(vec![0xff; 1000]))]
-        .map(|(name, value)| (name.to_owned(), value))
-        .into()
+    let text = character.to_string().repeat(bytes / character.len_utf8())
+        + &"x".repeat(bytes % character.len_utf8());
+    [
+        ("id", s(id)),
+        ("at", n(7)),
+        ("text", s(text)),
+        ("data", b(vec![0xff; 1000])),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into()
 }
 
 #[test]
 fn the_largest_items() {
-    let characters: &[char] =
-        if Engine::any().can().measures_in_utf8 { &['x', '\u{1}', 'ü', '🎬'] } else { &['x', '\u{1}'] };
-    let items: Vec<_> =
-        characters.iter().flat_map(|one| (0..3).map(move |n| largest(&format!("{one}{n}"), *one))).collect();
+    let characters: &[char] = if Engine::any().can().measures_in_utf8 {
+        &['x', '\u{1}', 'ü', '🎬']
+    } else {
+        &['x', '\u{1}']
+    };
+    let items: Vec<_> = characters
+        .iter()
+        .flat_map(|one| (0..3).map(move |n| largest(&format!("{one}{n}"), *one)))
+        .collect();
     there_and_back(&items, &["--output=out"], "out", &[]);
 }
 
@@ -150,7 +202,11 @@ fn thousands_of_small_items() {
     client.create_simple(&table);
     client.put(&table, crate::support::client::numbered(5_000));
     let project = Project::on(&engine, &table);
-    project.dumpdb(["--output=out", "--segments=3", "--compress=gzip"]).exits(0);
-    project.restoredb(["--source=out", "--table", &copy]).exits(0);
+    project
+        .dumpdb(["--output=out", "--segments=3", "--compress=gzip"])
+        .exits(0);
+    project
+        .restoredb(["--source=out", "--table", &copy])
+        .exits(0);
     assert_eq!(client.items(&copy), client.items(&table));
 }

@@ -7,8 +7,16 @@ use crate::support::project::{Project, Run, run};
 
 /// Compares what a run said, with all that changes from run to run taken out.
 pub(crate) fn shows(name: &str, run: &Run) {
-    let code = run.status.code().map_or_else(|| "by a signal".to_owned(), |code| code.to_string());
-    let text = format!("$ {}\n{}{}\n[exit {code}]", run.command, String::from_utf8_lossy(&run.stdout), run.stderr);
+    let code = run
+        .status
+        .code()
+        .map_or_else(|| "by a signal".to_owned(), |code| code.to_string());
+    let text = format!(
+        "$ {}\n{}{}\n[exit {code}]",
+        run.command,
+        String::from_utf8_lossy(&run.stdout),
+        run.stderr
+    );
     let mut settings = insta::Settings::clone_current();
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
@@ -46,8 +54,13 @@ fn help() {
 #[test]
 fn plans() {
     let (engine, project) = sample();
-    shows("plan-of-a-dump", &project.dumpdb(["--output=out", "--dry-run"]));
-    let project = project.environment("prod", engine.url(), "FilmCatalogue").environment("dev", engine.url(), "films");
+    shows(
+        "plan-of-a-dump",
+        &project.dumpdb(["--output=out", "--dry-run"]),
+    );
+    let project = project
+        .environment("prod", engine.url(), "FilmCatalogue")
+        .environment("dev", engine.url(), "films");
     shows(
         "plan-of-a-gentle-dump",
         &project.dumpdb([
@@ -59,13 +72,27 @@ fn plans() {
             "--compress=zstd",
         ]),
     );
-    project.dumpdb(["--env=prod", "--output=out", "--max-rcu=1000"]).exits(0);
-    shows("plan-of-a-restore-that-creates", &project.restoredb(["--env=dev", "--source=out", "--dry-run"]));
+    project
+        .dumpdb(["--env=prod", "--output=out", "--max-rcu=1000"])
+        .exits(0);
+    shows(
+        "plan-of-a-restore-that-creates",
+        &project.restoredb(["--env=dev", "--source=out", "--dry-run"]),
+    );
     engine.client().create_simple("other");
-    shows("plan-of-a-restore-that-adds", &project.restoredb(["--env=prod", "--source=out", "--dry-run"]));
+    shows(
+        "plan-of-a-restore-that-adds",
+        &project.restoredb(["--env=prod", "--source=out", "--dry-run"]),
+    );
     shows(
         "plan-of-a-restore-that-replaces",
-        &project.restoredb(["--env=dev", "--table=other", "--source=out", "--replace", "--dry-run"]),
+        &project.restoredb([
+            "--env=dev",
+            "--table=other",
+            "--source=out",
+            "--replace",
+            "--dry-run",
+        ]),
     );
 }
 
@@ -73,14 +100,36 @@ fn plans() {
 fn summaries() {
     let (engine, project) = sample();
     shows("summary-of-a-dump", &project.dumpdb(["--output=out"]));
-    shows("summary-of-a-dump-to-a-file", &project.dumpdb(["--output=films.jsonl.gz"]));
-    shows("summary-of-a-restore", &project.restoredb(["--source=out", "--table=copy"]));
+    shows(
+        "summary-of-a-dump-to-a-file",
+        &project.dumpdb(["--output=films.jsonl.gz"]),
+    );
+    shows(
+        "summary-of-a-restore",
+        &project.restoredb(["--source=out", "--table=copy"]),
+    );
     shows("summary-of-a-whole-dump", &project.verifydb(["out"]));
-    shows("summary-of-a-comparison", &project.verifydb(["--source=out", "--env=local", "--table=copy"]));
-    let refused = Fault::Refused("ValidationException", "One or more parameter values were invalid");
-    let proxy = Proxy::of(&engine, [with_text("BatchWriteItem", "The Kite Who Was Three", refused)]);
+    shows(
+        "summary-of-a-comparison",
+        &project.verifydb(["--source=out", "--env=local", "--table=copy"]),
+    );
+    let refused = Fault::Refused(
+        "ValidationException",
+        "One or more parameter values were invalid",
+    );
+    let proxy = Proxy::of(
+        &engine,
+        [with_text(
+            "BatchWriteItem",
+            "The Kite Who Was Three",
+            refused,
+        )],
+    );
     let project = project.environment("dev", proxy.url(), "again");
-    shows("summary-of-a-restore-with-rejects", &project.restoredb(["--env=dev", "--source=out", "--yes"]));
+    shows(
+        "summary-of-a-restore-with-rejects",
+        &project.restoredb(["--env=dev", "--source=out", "--yes"]),
+    );
     let mut summary = project.text("out/dump-summary.txt");
     summary.push('\n');
     let mut settings = insta::Settings::clone_current();
@@ -90,20 +139,27 @@ fn summaries() {
     settings.add_filter(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "[time]");
     settings.add_filter(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", "[time]");
     settings.add_filter(r"dynadump \d+\.\d+\.\d+", "dynadump [version]");
-    settings.add_filter(r"table-schema\.json +[\d,]+ bytes", "table-schema.json [bytes]");
+    settings.add_filter(
+        r"table-schema\.json +[\d,]+ bytes",
+        "table-schema.json [bytes]",
+    );
     settings.bind(|| insta::assert_snapshot!("dump-summary.txt", summary));
 }
 
 #[test]
 fn errors_before_the_table() {
-    let project = Project::empty().environment("local", "http://127.0.0.1:9", "films").environment(
-        "dev",
-        "http://127.0.0.1:9",
-        "a,b",
-    );
+    let project = Project::empty()
+        .environment("local", "http://127.0.0.1:9", "films")
+        .environment("dev", "http://127.0.0.1:9", "a,b");
     project.write("envs/.env.prod.example", "DYNAMODB_TABLE=films\n");
-    project.write("envs/.env.half", "DYNAMODB_TABLE=films\nAWS_SECRET_ACCESS_KEY=your-aws-secret-access-key\n");
-    project.write("envs/.env.typo", "DYNAMODB_TABLE=films\nDYNADUMP_PROTECTD=true\n");
+    project.write(
+        "envs/.env.half",
+        "DYNAMODB_TABLE=films\nAWS_SECRET_ACCESS_KEY=your-aws-secret-access-key\n",
+    );
+    project.write(
+        "envs/.env.typo",
+        "DYNAMODB_TABLE=films\nDYNADUMP_PROTECTD=true\n",
+    );
     project.write("items.jsonl", "{\"id\":{\"S\":\"a\"}}\n");
     for (name, arguments) in [
         ("engine-not-running", &["--output=out"][..]),
@@ -127,25 +183,59 @@ fn errors_at_the_table() {
     let client = engine.client();
     client.create_simple("film-catalogue");
     client.put("film-catalogue", numbered(30));
-    let project = Project::on(&engine, "film-catalogue").environment("prod", engine.url(), "precious");
+    let project =
+        Project::on(&engine, "film-catalogue").environment("prod", engine.url(), "precious");
     project.dumpdb(["--output=out"]).exits(0);
-    shows("error-table-absent", &project.dumpdb(["--output=x", "--table=flim-catalogue"]));
-    shows("error-part-over-whole", &project.dumpdb(["--output=out", "--limit=3"]));
+    shows(
+        "error-table-absent",
+        &project.dumpdb(["--output=x", "--table=flim-catalogue"]),
+    );
+    shows(
+        "error-part-over-whole",
+        &project.dumpdb(["--output=out", "--limit=3"]),
+    );
     project.write("thesis/chapter-1.txt", "ten years");
-    shows("error-folder-is-no-dump", &project.dumpdb(["--output=thesis"]));
-    shows("error-not-confirmed", &project.restoredb(["--source=out", "--env=prod"]));
-    shows("error-replace-not-confirmed", &project.restoredb(["--source=out", "--replace"]));
+    shows(
+        "error-folder-is-no-dump",
+        &project.dumpdb(["--output=thesis"]),
+    );
+    shows(
+        "error-not-confirmed",
+        &project.restoredb(["--source=out", "--env=prod"]),
+    );
+    shows(
+        "error-replace-not-confirmed",
+        &project.restoredb(["--source=out", "--replace"]),
+    );
     project.write("items.jsonl", "{\"id\":{\"S\":\"a\"}}\n");
-    shows("error-no-schema", &project.restoredb(["--source=items.jsonl", "--table=absent"]));
+    shows(
+        "error-no-schema",
+        &project.restoredb(["--source=items.jsonl", "--table=absent"]),
+    );
     let mut schema = project.text("out/table-schema.json");
     schema = schema.replace("\"id\"", "\"key\"");
     project.write("other-schema.json", schema);
-    project.restoredb(["--source=out", "--schema=other-schema.json", "--schema-only", "--table=other"]).exits(0);
-    shows("error-key-mismatch", &project.restoredb(["--source=out", "--table=other"]));
-    let data = project.text("out/table-data.json").replacen("item 3 ", "item 4 ", 1);
+    project
+        .restoredb([
+            "--source=out",
+            "--schema=other-schema.json",
+            "--schema-only",
+            "--table=other",
+        ])
+        .exits(0);
+    shows(
+        "error-key-mismatch",
+        &project.restoredb(["--source=out", "--table=other"]),
+    );
+    let data = project
+        .text("out/table-data.json")
+        .replacen("item 3 ", "item 4 ", 1);
     project.copy("out", "damaged");
     project.write("damaged/table-data.json", data);
-    shows("error-damaged", &project.restoredb(["--source=damaged", "--table=copy"]));
+    shows(
+        "error-damaged",
+        &project.restoredb(["--source=damaged", "--table=copy"]),
+    );
 }
 
 #[test]
@@ -155,11 +245,20 @@ fn errors_of_the_service() {
     engine.client().put("films", numbered(30));
     let project = Project::on(&engine, "films");
     project.dumpdb(["--output=out"]).exits(0);
-    let denied = Fault::Refused("AccessDeniedException", "User: arn:aws:iam::000000000000:user/eve is not authorized");
+    let denied = Fault::Refused(
+        "AccessDeniedException",
+        "User: arn:aws:iam::000000000000:user/eve is not authorized",
+    );
     let proxy = Proxy::of(&engine, [always("Scan", denied)]);
     let project = project.environment("dev", proxy.url(), "films");
-    shows("error-access-denied", &project.dumpdb(["--env=dev", "--output=x"]));
+    shows(
+        "error-access-denied",
+        &project.dumpdb(["--env=dev", "--output=x"]),
+    );
     let proxy = Proxy::of(&engine, [always("BatchWriteItem", Fault::TableThrottled)]);
     let project = project.environment("dev", proxy.url(), "copy");
-    shows("error-throttled", &project.restoredb(["--env=dev", "--source=out", "--yes", "--give-up-after=1s"]));
+    shows(
+        "error-throttled",
+        &project.restoredb(["--env=dev", "--source=out", "--yes", "--give-up-after=1s"]),
+    );
 }

@@ -19,13 +19,19 @@ fn films() -> Engine {
 #[test]
 fn a_page_of_another_service_is_no_table() {
     let engine = films();
-    let answers: [fn(&Value) -> Value; 3] =
-        [|_| json!("<html>Log in</html>"), |_| json!({}), |_| json!({ "Table": null })];
+    let answers: [fn(&Value) -> Value; 3] = [
+        |_| json!("<html>Log in</html>"),
+        |_| json!({}),
+        |_| json!({ "Table": null }),
+    ];
     for answer in answers {
         let proxy = Proxy::of(&engine, [always("DescribeTable", Fault::Answered(answer))]);
         let project = Project::on(&engine, "films").environment("dev", proxy.url(), "films");
         let run = project.dumpdb(["--env=dev", "--output=out"]).exits(1);
-        run.says("DescribeTable films").says("DynamoDB endpoint").says(proxy.url()).never_says("aws dynamodb");
+        run.says("DescribeTable films")
+            .says("DynamoDB endpoint")
+            .says(proxy.url())
+            .never_says("aws dynamodb");
         assert!(!project.path("out").exists());
     }
 }
@@ -42,16 +48,28 @@ fn an_answer_without_items_is_not_the_end_of_the_table() {
 
     let proxy = Proxy::of(&engine, [always("Scan", Fault::Answered(empty))]);
     let project = Project::on(&engine, "films").environment("dev", proxy.url(), "films");
-    project.dumpdb(["--env=dev", "--output=out", "--give-up-after=1s"]).exits(1).says("neither items nor their count");
+    project
+        .dumpdb(["--env=dev", "--output=out", "--give-up-after=1s"])
+        .exits(1)
+        .says("neither items nor their count");
     assert!(!project.path("out").exists());
 }
 
 #[test]
 fn an_empty_answer_acknowledges_no_write() {
     let (engine, project) = dump_of(40);
-    let proxy = Proxy::of(&engine, [calls("BatchWriteItem", 1..=1, Fault::Answered(|_| json!({})))]);
+    let proxy = Proxy::of(
+        &engine,
+        [calls(
+            "BatchWriteItem",
+            1..=1,
+            Fault::Answered(|_| json!({})),
+        )],
+    );
     let project = project.environment("dev", proxy.url(), "copy");
-    project.restoredb(["--env=dev", "--source=out", "--yes", "--verify=none"]).exits(0);
+    project
+        .restoredb(["--env=dev", "--source=out", "--yes", "--verify=none"])
+        .exits(0);
     assert_eq!(proxy.failures(), 1);
     assert_eq!(engine.client().items("copy").len(), 40);
 }
@@ -61,17 +79,31 @@ fn tls_where_there_is_none_is_said_at_once() {
     let engine = films();
     let url = engine.url().replace("http://", "https://");
     let project = Project::on(&engine, "films").environment("dev", &url, "films");
-    let run = project.dumpdb(["--env=dev", "--output=out", "--give-up-after=60s"]).exits(11);
-    run.says("does not speak TLS").says("hint: ").says("http://").never_says("nothing has gone forward");
+    let run = project
+        .dumpdb(["--env=dev", "--output=out", "--give-up-after=60s"])
+        .exits(11);
+    run.says("does not speak TLS")
+        .says("hint: ")
+        .says("http://")
+        .never_says("nothing has gone forward");
 }
 
 #[test]
 fn an_endless_refusal_is_shortened() {
     let engine = films();
     let message = String::leak("x".repeat(1_000_000));
-    let proxy = Proxy::of(&engine, [always("DescribeTable", Fault::Refused("ValidationException", message))]);
+    let proxy = Proxy::of(
+        &engine,
+        [always(
+            "DescribeTable",
+            Fault::Refused("ValidationException", message),
+        )],
+    );
     let project = Project::on(&engine, "films").environment("dev", proxy.url(), "films");
-    let run = project.dumpdb(["--env=dev", "--output=out"]).exits(1).says("ValidationException: xxx");
+    let run = project
+        .dumpdb(["--env=dev", "--output=out"])
+        .exits(1)
+        .says("ValidationException: xxx");
     assert!(run.stderr.len() < 10_000, "{} bytes", run.stderr.len());
 }
 
@@ -98,9 +130,25 @@ fn an_answer_that_is_not_http_is_like_a_lost_connection() {
         let project = project.environment("dev", proxy.url(), "films");
         project.dumpdb(["--env=dev", "--output=again"]).exits(0);
         assert_eq!(project.json("again/table-metadata.json")["items"], 40);
-        project.restoredb(["--env=dev", "--source=again", "--table=copy", "--yes", "--batch-size=10"]).exits(0);
-        assert_eq!(engine.client().items("copy"), engine.client().items("films"));
-        assert_eq!(proxy.failures(), operations.len(), "{}", String::from_utf8_lossy(bytes));
+        project
+            .restoredb([
+                "--env=dev",
+                "--source=again",
+                "--table=copy",
+                "--yes",
+                "--batch-size=10",
+            ])
+            .exits(0);
+        assert_eq!(
+            engine.client().items("copy"),
+            engine.client().items("films")
+        );
+        assert_eq!(
+            proxy.failures(),
+            operations.len(),
+            "{}",
+            String::from_utf8_lossy(bytes)
+        );
     }
 }
 
@@ -114,7 +162,10 @@ fn put(item: &Value) -> Value {
 }
 
 fn sent(request: &Value) -> Vec<Value> {
-    request["RequestItems"]["copy"].as_array().expect("the batch is for the table").clone()
+    request["RequestItems"]["copy"]
+        .as_array()
+        .expect("the batch is for the table")
+        .clone()
 }
 
 #[test]
@@ -129,32 +180,62 @@ fn unprocessed_items_that_were_not_sent_are_an_error_of_the_endpoint() {
         sent.push(put(&json!({ "id": { "S": "foreign" } })));
         unprocessed(&sent)
     };
-    let of_another_table =
-        |request: &Value| json!({ "UnprocessedItems": { "copy": [], "films": sent(request) }, "ConsumedCapacity": [] });
+    let of_another_table = |request: &Value| json!({ "UnprocessedItems": { "copy": [], "films": sent(request) }, "ConsumedCapacity": [] });
     let keyless = |_: &Value| unprocessed(&[put(&json!({ "title": { "S": "Alien" } }))]);
     let of_another_type = |_: &Value| unprocessed(&[put(&json!({ "id": { "N": "1" } }))]);
-    let deleting = |_: &Value| unprocessed(&[json!({ "DeleteRequest": { "Key": { "id": { "S": "0" } } } })]);
-    let no_list = |_: &Value| json!({ "UnprocessedItems": { "copy": "all" }, "ConsumedCapacity": [] });
-    let answers: [fn(&Value) -> Value; 8] =
-        [foreign, twice, more, of_another_table, keyless, of_another_type, deleting, no_list];
+    let deleting =
+        |_: &Value| unprocessed(&[json!({ "DeleteRequest": { "Key": { "id": { "S": "0" } } } })]);
+    let no_list =
+        |_: &Value| json!({ "UnprocessedItems": { "copy": "all" }, "ConsumedCapacity": [] });
+    let answers: [fn(&Value) -> Value; 8] = [
+        foreign,
+        twice,
+        more,
+        of_another_table,
+        keyless,
+        of_another_type,
+        deleting,
+        no_list,
+    ];
 
     for (number, answer) in answers.into_iter().enumerate() {
         let (engine, project) = dump_of(40);
-        let proxy = Proxy::of(&engine, [calls("BatchWriteItem", 2..=usize::MAX, Fault::Answered(answer))]);
+        let proxy = Proxy::of(
+            &engine,
+            [calls(
+                "BatchWriteItem",
+                2..=usize::MAX,
+                Fault::Answered(answer),
+            )],
+        );
         let project = project.environment("dev", proxy.url(), "copy");
         let options = ["--batch-size=10", "--concurrency=1", "--give-up-after=1s"];
-        let run = project.restoredb(["--env=dev", "--source=out", "--yes"].iter().chain(&options)).exits(1);
-        run.says(" of 40 items read were written").says(proxy.url()).never_says("verified");
+        let run = project
+            .restoredb(
+                ["--env=dev", "--source=out", "--yes"]
+                    .iter()
+                    .chain(&options),
+            )
+            .exits(1);
+        run.says(" of 40 items read were written")
+            .says(proxy.url())
+            .never_says("verified");
         assert_eq!(engine.client().items("copy").len(), 10, "answer {number}");
         let sends_foreign = |body: &Value| body.to_string().contains("foreign");
-        assert!(!proxy.calls().iter().any(|call| sends_foreign(&call.body)), "answer {number}");
+        assert!(
+            !proxy.calls().iter().any(|call| sends_foreign(&call.body)),
+            "answer {number}"
+        );
     }
 }
 
 /// All items but the first, with another spelling of the key and other contents.
 fn respelled(request: &Value) -> Value {
     let writes = sent(request).into_iter().skip(1).map(|write| {
-        let id = write["PutRequest"]["Item"]["id"]["N"].as_str().expect("a number").to_owned();
+        let id = write["PutRequest"]["Item"]["id"]["N"]
+            .as_str()
+            .expect("a number")
+            .to_owned();
         put(&json!({ "year": { "N": "0" }, "id": { "N": format!("{id}.0") } }))
     });
     unprocessed(&writes.collect::<Vec<_>>())
@@ -171,22 +252,43 @@ fn unprocessed_items_are_matched_as_dynamodb_compares_keys_and_sent_again_as_the
                 .key_schema(partition("id"))
         });
     }
-    let item = |id: u32| [("id".to_owned(), n(id.to_string())), ("year".to_owned(), n("1979"))].into();
+    let item = |id: u32| {
+        [
+            ("id".to_owned(), n(id.to_string())),
+            ("year".to_owned(), n("1979")),
+        ]
+        .into()
+    };
     engine.client().put("films", (1..=10).map(item));
-    let proxy = Proxy::of(&engine, [calls("BatchWriteItem", 1..=1, Fault::Answered(respelled))]);
+    let proxy = Proxy::of(
+        &engine,
+        [calls("BatchWriteItem", 1..=1, Fault::Answered(respelled))],
+    );
     let project = Project::on(&engine, "films").environment("dev", proxy.url(), "copy");
     project.dumpdb(["--output=out"]).exits(0);
-    project.restoredb(["--env=dev", "--source=out", "--yes", "--verify=none"]).exits(0);
+    project
+        .restoredb(["--env=dev", "--source=out", "--yes", "--verify=none"])
+        .exits(0);
 
-    let batches: Vec<_> = proxy.calls().into_iter().filter(|call| call.operation == "BatchWriteItem").collect();
+    let batches: Vec<_> = proxy
+        .calls()
+        .into_iter()
+        .filter(|call| call.operation == "BatchWriteItem")
+        .collect();
     let of_first = sent(&batches[0].body).split_off(1);
     assert_eq!(sent(&batches[1].body), of_first);
-    assert_eq!(engine.client().items("copy").len(), 9, "the engine has not seen the first item");
+    assert_eq!(
+        engine.client().items("copy").len(),
+        9,
+        "the engine has not seen the first item"
+    );
 }
 
 /// A page that ends at `last`, of one item: another one for each position at which the page can start.
 fn page_until(request: &Value, last: &Value) -> Value {
-    let id = request["ExclusiveStartKey"]["id"]["S"].as_str().unwrap_or("0");
+    let id = request["ExclusiveStartKey"]["id"]["S"]
+        .as_str()
+        .unwrap_or("0");
     json!({ "Items": [{ "id": { "S": id } }], "Count": 1, "ScannedCount": 1, "LastEvaluatedKey": last })
 }
 
@@ -194,7 +296,11 @@ fn page_until(request: &Value, last: &Value) -> Value {
 fn a_scan_that_never_ends_is_an_error_of_the_endpoint() {
     let repeated = |request: &Value| page_until(request, &json!({ "id": { "S": "a" } }));
     let alternating = |request: &Value| {
-        let next = if request["ExclusiveStartKey"]["id"]["S"] == "a" { "b" } else { "a" };
+        let next = if request["ExclusiveStartKey"]["id"]["S"] == "a" {
+            "b"
+        } else {
+            "a"
+        };
         page_until(request, &json!({ "id": { "S": next } }))
     };
     let answers: [fn(&Value) -> Value; 6] = [
@@ -205,30 +311,53 @@ fn a_scan_that_never_ends_is_an_error_of_the_endpoint() {
         |request| page_until(request, &json!([{ "id": { "S": "a" } }])),
         |request| page_until(request, &json!(7)),
     ];
-    let refused = |run: Run, proxy: &Proxy| run.exits(1).says("Scan ").says(proxy.url()).never_says("equal");
+    let refused = |run: Run, proxy: &Proxy| {
+        run.exits(1)
+            .says("Scan ")
+            .says(proxy.url())
+            .never_says("equal")
+    };
 
     for answer in answers {
         let (engine, project) = dump_of(40);
         engine.client().create_simple("other");
         let proxy = Proxy::of(&engine, [always("Scan", Fault::Answered(answer))]);
-        let project = project.environment("dev", proxy.url(), "films").environment("copy", proxy.url(), "copy");
+        let project = project
+            .environment("dev", proxy.url(), "films")
+            .environment("copy", proxy.url(), "copy");
         for segments in ["--segments=1", "--segments=9", "--segments=32"] {
-            refused(project.dumpdb(["--env=dev", "--output=new", segments]), &proxy);
+            refused(
+                project.dumpdb(["--env=dev", "--output=new", segments]),
+                &proxy,
+            );
             assert!(!project.path("new").exists());
         }
-        refused(project.dumpdb(["--env=dev", "--dry-run", "--transform=.x = {S:\"y\"}"]), &proxy);
+        refused(
+            project.dumpdb(["--env=dev", "--dry-run", "--transform=.x = {S:\"y\"}"]),
+            &proxy,
+        );
         refused(project.verifydb(["--env=dev", "--source=out"]), &proxy);
-        refused(project.verifydb(["--env=dev", "--against-env=local", "--against-table=other"]), &proxy);
-        refused(project.restoredb(["--env=copy", "--source=out", "--yes", "--verify=full"]), &proxy);
+        refused(
+            project.verifydb(["--env=dev", "--against-env=local", "--against-table=other"]),
+            &proxy,
+        );
+        refused(
+            project.restoredb(["--env=copy", "--source=out", "--yes", "--verify=full"]),
+            &proxy,
+        );
     }
 }
 
 #[test]
 fn a_list_of_tables_that_never_ends_is_not_waited_for() {
     let engine = films();
-    let endless: fn(&Value) -> Value = |_| json!({ "TableNames": [], "LastEvaluatedTableName": "a" });
+    let endless: fn(&Value) -> Value =
+        |_| json!({ "TableNames": [], "LastEvaluatedTableName": "a" });
     let proxy = Proxy::of(&engine, [always("ListTables", Fault::Answered(endless))]);
     let project = Project::on(&engine, "films").environment("dev", proxy.url(), "flims");
-    project.dumpdb(["--env=dev", "--output=out"]).exits(11).says("does not exist");
+    project
+        .dumpdb(["--env=dev", "--output=out"])
+        .exits(11)
+        .says("does not exist");
     assert_eq!(proxy.count("ListTables"), 2);
 }

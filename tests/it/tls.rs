@@ -31,23 +31,39 @@ impl Sealed {
     fn as_if(name: &str, engine: &Engine) -> Self {
         let (config, authority) = identity(name);
         let runtime = Runtime::new().expect("a runtime");
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a port");
+        let listener = runtime
+            .block_on(TcpListener::bind("127.0.0.1:0"))
+            .expect("a port");
         let url = format!("https://{}", listener.local_addr().expect("an address"));
         let agreed = Arc::new(AtomicUsize::new(0));
-        let engine = engine.url().trim_start_matches("http://").trim_end_matches('/').to_owned();
+        let engine = engine
+            .url()
+            .trim_start_matches("http://")
+            .trim_end_matches('/')
+            .to_owned();
         let (acceptor, counter) = (TlsAcceptor::from(Arc::new(config)), Arc::clone(&agreed));
         runtime.spawn(async move {
             while let Ok((connection, _)) = listener.accept().await {
-                let (acceptor, counter, engine) = (acceptor.clone(), Arc::clone(&counter), engine.clone());
+                let (acceptor, counter, engine) =
+                    (acceptor.clone(), Arc::clone(&counter), engine.clone());
                 tokio::spawn(async move {
-                    let Ok(mut outside) = acceptor.accept(connection).await else { return };
+                    let Ok(mut outside) = acceptor.accept(connection).await else {
+                        return;
+                    };
                     counter.fetch_add(1, Ordering::SeqCst);
-                    let mut inside = TcpStream::connect(engine).await.expect("the engine listens");
+                    let mut inside = TcpStream::connect(engine)
+                        .await
+                        .expect("the engine listens");
                     let _ = tokio::io::copy_bidirectional(&mut outside, &mut inside).await;
                 });
             }
         });
-        Self { url, agreed, authority, _runtime: runtime }
+        Self {
+            url,
+            agreed,
+            authority,
+            _runtime: runtime,
+        }
     }
 }
 
@@ -55,7 +71,8 @@ impl Sealed {
 fn identity(name: &str) -> (ServerConfig, String) {
     let mut authority = CertificateParams::new(Vec::new()).expect("an authority without names");
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().expect("a key")).expect("an authority");
+    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().expect("a key"))
+        .expect("an authority");
     let key = KeyPair::generate().expect("a key");
     let params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
     let certificate = params.signed_by(&key, &authority).expect("a certificate");
@@ -72,7 +89,10 @@ fn identity(name: &str) -> (ServerConfig, String) {
 /// Dumps through TLS; `trusted` is the certificate of an authority that is known.
 fn dump(engine: &Engine, sealed: &Sealed, trusted: Option<&str>) -> (Project, Run) {
     let project = Project::on(engine, "films").environment("sealed", &sealed.url, "films");
-    let mut command = project.command("dumpdb", ["--env=sealed", "--output=out", "--give-up-after=1s"]);
+    let mut command = project.command(
+        "dumpdb",
+        ["--env=sealed", "--output=out", "--give-up-after=1s"],
+    );
     if let Some(trusted) = trusted {
         let path: PathBuf = project.write("authority.pem", trusted);
         command.env("SSL_CERT_FILE", path);
@@ -101,7 +121,11 @@ fn only_a_server_that_proves_its_name_is_talked_to() {
         let authority = trusted.map(|()| server.authority.clone());
         let (project, done) = dump(&engine, &server, authority.as_deref());
         done.exits(11).says("certificate").says("hint: ");
-        assert_eq!(server.agreed.load(Ordering::SeqCst), 0, "nothing may be said to it");
+        assert_eq!(
+            server.agreed.load(Ordering::SeqCst),
+            0,
+            "nothing may be said to it"
+        );
         assert!(!project.path("out").exists());
     }
 }

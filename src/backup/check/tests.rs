@@ -14,14 +14,20 @@ fn dumps() -> impl Iterator<Item = (tempfile::TempDir, PathBuf)> {
     DataFile::ALL.into_iter().map(|kind| {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("dump");
-        let options = DumpOptions { format: kind.format, compression: kind.compression, ..DumpOptions::default() };
+        let options = DumpOptions {
+            format: kind.format,
+            compression: kind.compression,
+            ..DumpOptions::default()
+        };
         dump(&DumpTarget::folder(&folder), &options, "t");
         (dir, folder)
     })
 }
 
 fn replace(path: &Path, content: &[u8]) {
-    File::create(path).and_then(|mut file| file.write_all(content)).unwrap();
+    File::create(path)
+        .and_then(|mut file| file.write_all(content))
+        .unwrap();
 }
 
 /// The files of a dump that no other kind of dump has in the same form.
@@ -37,12 +43,20 @@ fn a_whole_dump_is_counted() {
         let expected = TWO.iter().map(|text| text.len() as u64).sum();
         let mut told = (0, 0);
         let source = open(&folder).unwrap();
-        let checked = check(&source, &mut |items, bytes| told = (told.0 + items, told.1 + bytes));
+        let checked = check(&source, &mut |items, bytes| {
+            told = (told.0 + items, told.1 + bytes);
+        });
         let data_sha256 = source.data_sha256().unwrap();
         assert!(data_sha256.is_some());
         assert_eq!(
             checked.unwrap(),
-            Checked { items: 2, text_bytes: expected, unreadable: 0, data_sha256, warnings: Vec::new() }
+            Checked {
+                items: 2,
+                text_bytes: expected,
+                unreadable: 0,
+                data_sha256,
+                warnings: Vec::new()
+            }
         );
         assert_eq!(told, (2, expected));
     }
@@ -59,8 +73,13 @@ fn every_changed_byte_of_every_file_is_found() {
                     let mut changed = content.clone();
                     changed[at] ^= flip;
                     replace(&path, &changed);
-                    let error = outcome(&folder).expect_err(&format!("{name} byte {at} flipped by {flip:#x}"));
-                    assert_eq!(error.kind(), ErrorKind::Damaged, "{name} byte {at}: {error}");
+                    let error = outcome(&folder)
+                        .expect_err(&format!("{name} byte {at} flipped by {flip:#x}"));
+                    assert_eq!(
+                        error.kind(),
+                        ErrorKind::Damaged,
+                        "{name} byte {at}: {error}"
+                    );
                 }
             }
             replace(&path, &content);
@@ -78,11 +97,19 @@ fn every_cut_and_every_appendix_of_every_file_is_found() {
             for length in 0..content.len() {
                 replace(&path, &content[..length]);
                 let error = outcome(&folder).expect_err(&format!("{name} cut to {length}"));
-                assert_eq!(error.kind(), ErrorKind::Damaged, "{name} cut to {length}: {error}");
+                assert_eq!(
+                    error.kind(),
+                    ErrorKind::Damaged,
+                    "{name} cut to {length}: {error}"
+                );
             }
             for appendix in ["\n", " ", "x", "{}"] {
                 replace(&path, &[&content[..], appendix.as_bytes()].concat());
-                assert_eq!(outcome(&folder).unwrap_err().kind(), ErrorKind::Damaged, "{name} and {appendix:?}");
+                assert_eq!(
+                    outcome(&folder).unwrap_err().kind(),
+                    ErrorKind::Damaged,
+                    "{name} and {appendix:?}"
+                );
             }
             replace(&path, &content);
         }
@@ -107,7 +134,10 @@ fn a_cut_without_checksums_is_found_where_the_format_tells() {
 fn a_line_that_is_no_item_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("items.jsonl");
-    replace(&path, b"{\"pk\":{\"S\":\"a\"}}\n{\"pk\":{\"S\":\"b\"}}\n{\"pk\":{\"S\":7}}\n");
+    replace(
+        &path,
+        b"{\"pk\":{\"S\":\"a\"}}\n{\"pk\":{\"S\":\"b\"}}\n{\"pk\":{\"S\":7}}\n",
+    );
     let error = outcome(&path).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Damaged);
     assert!(error.to_string().contains("items.jsonl` line 3"), "{error}");
@@ -117,16 +147,33 @@ fn a_line_that_is_no_item_is_named() {
 fn older_tools_wrong_counts_are_told() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path();
-    let data = "{\n  \"Count\": 5,\n  \"Items\": [\n{\"pk\":{\"S\":\"a\"}}\n],\n \"ScannedCount\": 5}\n";
+    let data =
+        "{\n  \"Count\": 5,\n  \"Items\": [\n{\"pk\":{\"S\":\"a\"}}\n],\n \"ScannedCount\": 5}\n";
     replace(&folder.join("table-data.json"), data.as_bytes());
-    replace(&folder.join("table-metadata.json"), b"{\"table_name\":\"t\",\"item_count\":7}");
+    replace(
+        &folder.join("table-metadata.json"),
+        b"{\"table_name\":\"t\",\"item_count\":7}",
+    );
     let source = open(folder).unwrap();
     let warnings = check(&source, &mut |_, _| {}).unwrap().warnings.join("\n");
-    assert!(warnings.contains("no checksums") && warnings.contains("says 7"), "{warnings}");
+    assert!(
+        warnings.contains("no checksums") && warnings.contains("says 7"),
+        "{warnings}"
+    );
     let error = source.accept_incomplete(false).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Damaged);
-    assert!(error.to_string().contains("holds 1 items, and its `Count` says 5"), "{error}");
-    assert!(source.accept_incomplete(true).unwrap().is_some_and(|warning| warning.contains("says 5")));
+    assert!(
+        error
+            .to_string()
+            .contains("holds 1 items, and its `Count` says 5"),
+        "{error}"
+    );
+    assert!(
+        source
+            .accept_incomplete(true)
+            .unwrap()
+            .is_some_and(|warning| warning.contains("says 5"))
+    );
 }
 
 #[test]
@@ -137,7 +184,10 @@ fn progress_is_told_while_it_runs() {
     (0..3000).for_each(|_| writer.append(&items(&["{\"pk\":{\"S\":\"a\"}}"])).unwrap());
     writer.finish(None, draft_of("t")).unwrap();
     let mut reports = Vec::new();
-    check(&open(&dir.path().join("dump")).unwrap(), &mut |items, _| reports.push(items)).unwrap();
+    check(&open(&dir.path().join("dump")).unwrap(), &mut |items, _| {
+        reports.push(items);
+    })
+    .unwrap();
     assert_eq!(reports, [1024, 1024, 952]);
 }
 
@@ -149,7 +199,10 @@ fn inspected(source: &Source) -> Inspection {
 fn an_inspection_finds_what_a_check_finds() {
     for (_dir, folder) in dumps() {
         let found = inspected(&open(&folder).unwrap());
-        assert_eq!((found.items, found.duplicates, found.findings_total), (Some(2), Some(0), 0));
+        assert_eq!(
+            (found.items, found.duplicates, found.findings_total),
+            (Some(2), Some(0), 0)
+        );
         for name in files_of_interest(&folder) {
             let path = folder.join(&name);
             let content = std::fs::read(&path).unwrap();
@@ -160,7 +213,11 @@ fn an_inspection_finds_what_a_check_finds() {
                 for how in [Thoroughness::Checksums, Thoroughness::Full] {
                     match open(&folder).and_then(|source| inspect(&source, how, &mut |_, _| {})) {
                         Ok(found) => assert!(found.findings_total > 0, "{name} byte {at}"),
-                        Err(error) => assert_eq!(error.kind(), ErrorKind::Damaged, "{name} byte {at}: {error}"),
+                        Err(error) => assert_eq!(
+                            error.kind(),
+                            ErrorKind::Damaged,
+                            "{name} byte {at}: {error}"
+                        ),
                     }
                 }
             }
@@ -174,10 +231,17 @@ fn damage_in_several_places_is_listed() {
     let (_dir, folder) = dumps().next().unwrap();
     std::fs::remove_file(folder.join(SUMMARY_FILE)).unwrap();
     let data = std::fs::read_to_string(folder.join("table-data.json")).unwrap();
-    replace(&folder.join("table-data.json"), data.replace("1.50", "1.5x").as_bytes());
+    replace(
+        &folder.join("table-data.json"),
+        data.replace("1.50", "1.5x").as_bytes(),
+    );
     let found = inspected(&open(&folder).unwrap());
     for part in [SUMMARY_FILE, "line 2: not an item", "SHA-256"] {
-        assert!(found.findings.iter().any(|finding| finding.contains(part)), "{part}: {:?}", found.findings);
+        assert!(
+            found.findings.iter().any(|finding| finding.contains(part)),
+            "{part}: {:?}",
+            found.findings
+        );
     }
     assert_eq!(found.findings_total, 3);
 }

@@ -13,28 +13,30 @@ const AROUND: usize = 16;
 
 /// A line without its line feed.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::backup) struct Line {
+pub(crate) struct Line {
     /// Its bytes.
-    pub(in crate::backup) text: Bytes,
+    pub(crate) text: Bytes,
     /// The offset behind it and its line feed.
-    pub(in crate::backup) end: u64,
+    pub(crate) end: u64,
 }
 
 /// Reads line by line. Memory is bounded by the longest line, and that by [`limits::ITEM_TEXT_BYTES`].
-pub(in crate::backup) struct Lines<R> {
+pub(crate) struct Lines<R> {
     window: Window<R>,
 }
 
 impl<R: Read> Lines<R> {
-    pub(in crate::backup) fn new(source: R, block_bytes: usize) -> Self {
-        Self { window: Window::new(source, block_bytes) }
+    pub(crate) fn new(source: R, block_bytes: usize) -> Self {
+        Self {
+            window: Window::new(source, block_bytes),
+        }
     }
 
     /// The next line; `None` behind the last. One that is too long for an item comes in pieces.
     ///
     /// # Errors
     /// The source's own.
-    pub(in crate::backup) fn next_line(&mut self) -> Result<Option<Line>> {
+    pub(crate) fn next_line(&mut self) -> Result<Option<Line>> {
         let mut seen = 0;
         loop {
             let found = memchr::memchr(b'\n', &self.window.rest()[seen..]);
@@ -44,7 +46,8 @@ impl<R: Read> Lines<R> {
                 return Ok(Some(self.line(text)));
             }
             seen = self.window.rest().len();
-            let is_last = seen > limits::ITEM_TEXT_BYTES + AROUND || self.window.byte(seen)?.is_none();
+            let is_last =
+                seen > limits::ITEM_TEXT_BYTES + AROUND || self.window.byte(seen)?.is_none();
             if is_last {
                 let text = self.window.take_line(seen);
                 return Ok((seen > 0).then(|| self.line(text)));
@@ -53,7 +56,10 @@ impl<R: Read> Lines<R> {
     }
 
     fn line(&self, text: Bytes) -> Line {
-        Line { text, end: self.window.offset() }
+        Line {
+            text,
+            end: self.window.offset(),
+        }
     }
 }
 
@@ -71,7 +77,11 @@ mod tests {
                 found.push((String::from_utf8(line.text.to_vec()).unwrap(), line.end));
             }
             let expected = [("one", 4), ("", 5), ("two lines long", 20), ("last", 24)];
-            assert_eq!(found, expected.map(|(text, end)| (text.to_owned(), end)), "{block}");
+            assert_eq!(
+                found,
+                expected.map(|(text, end)| (text.to_owned(), end)),
+                "{block}"
+            );
         }
     }
 }

@@ -25,7 +25,7 @@ pub enum Shape {
 
 /// What the members of the first object say so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Clue {
+pub(crate) enum Clue {
     /// The object is a document.
     Document,
     /// The member belongs to a document; `Items` may still come.
@@ -41,7 +41,7 @@ pub(super) enum Clue {
 }
 
 /// What a member says whose value begins with `first`. `seen`: a member before it belonged to a document.
-pub(super) fn clue_of_member(name: &[u8], first: u8, seen: bool) -> Clue {
+pub(crate) fn clue_of_member(name: &[u8], first: u8, seen: bool) -> Clue {
     let known = matches!(
         name,
         b"Count"
@@ -64,12 +64,16 @@ pub(super) fn clue_of_member(name: &[u8], first: u8, seen: bool) -> Clue {
 }
 
 /// What a member says that is called like one of a document's and whose value is the object `value`.
-pub(super) fn clue_of_value(value: &[u8]) -> Result<Clue, ItemError> {
-    Ok(if form_of(value)? == Form::Value { Clue::Line } else { Clue::DocumentMember })
+pub(crate) fn clue_of_value(value: &[u8]) -> Result<Clue, ItemError> {
+    Ok(if form_of(value)? == Form::Value {
+        Clue::Line
+    } else {
+        Clue::DocumentMember
+    })
 }
 
 /// Whether `line` is an export line or an item. `item` is the value of its only member, if that is called `Item`.
-pub(super) fn shape_of_line(item: Option<&[u8]>) -> Result<Shape, ItemError> {
+pub(crate) fn shape_of_line(item: Option<&[u8]>) -> Result<Shape, ItemError> {
     match item.map(form_of).transpose()? {
         Some(Form::Names) => Ok(Shape::ExportLines),
         _ => Ok(Shape::Lines),

@@ -25,39 +25,67 @@ fn recognised(text: &str, block: usize) -> Result<(Vec<LocatedItem>, Tail)> {
     let mut items = Vec::new();
     while let Some(item) = reader.next_item()? {
         assert!(!item.is_valid || validate(&item.text).is_ok());
-        items.push(LocatedItem { is_valid: false, ..item });
+        items.push(LocatedItem {
+            is_valid: false,
+            ..item
+        });
     }
     Ok((items, *reader.tail()))
 }
 
 fn texts(items: &[LocatedItem]) -> Vec<&str> {
-    items.iter().map(|item| std::str::from_utf8(&item.text).expect("text")).collect()
+    items
+        .iter()
+        .map(|item| std::str::from_utf8(&item.text).expect("text"))
+        .collect()
 }
 
 fn assert_reads(text: &str, shape: Shape, expected: &[&str]) -> Tail {
     let (items, tail) = read(text, BLOCK_BYTES).unwrap_or_else(|error| panic!("{text}: {error}"));
     assert_eq!(texts(&items), expected, "{text}");
-    assert_eq!((tail.shape, tail.items), (shape, expected.len() as u64), "{text}");
+    assert_eq!(
+        (tail.shape, tail.items),
+        (shape, expected.len() as u64),
+        "{text}"
+    );
     tail
 }
 
 fn failure(text: &str) -> Error {
-    read(text, BLOCK_BYTES).err().unwrap_or_else(|| panic!("read: {text}"))
+    read(text, BLOCK_BYTES)
+        .err()
+        .unwrap_or_else(|| panic!("read: {text}"))
 }
 
 #[test]
 fn every_container_gives_the_same_items() {
     let own = format!("{{\"Items\":[\n{A},\n{B}\n],\"Count\":2,\"ScannedCount\":2}}\n");
     assert_eq!(assert_reads(&own, Shape::Document, &[A, B]).count, Some(2));
-    let late = format!("{{\"Count\":2, \"ScannedCount\":9,\"ConsumedCapacity\":null,\"Items\":[{A} , {B}]}}");
+    let late = format!(
+        "{{\"Count\":2, \"ScannedCount\":9,\"ConsumedCapacity\":null,\"Items\":[{A} , {B}]}}"
+    );
     assert_eq!(assert_reads(&late, Shape::Document, &[A, B]).count, Some(2));
     assert_reads(&format!("[{A},{B}]"), Shape::Array, &[A, B]);
     assert_reads(&format!("{A}\n{B}"), Shape::Lines, &[A, B]);
-    assert_reads(&format!("\u{feff}\r\n\n{A}\r\n\r\n{B}\r\n"), Shape::Lines, &[A, B]);
-    assert_reads(&format!("{{\"Item\":{A}}}\n{{ \"Item\" : {B} }}\n"), Shape::ExportLines, &[A, B]);
-    let rejects = format!("{{\"reason\":\"a \\\"b\\\", {{\",\"item\":{A}}}\n{{\"reason\":\"\",\"item\":{B}}}\n");
+    assert_reads(
+        &format!("\u{feff}\r\n\n{A}\r\n\r\n{B}\r\n"),
+        Shape::Lines,
+        &[A, B],
+    );
+    assert_reads(
+        &format!("{{\"Item\":{A}}}\n{{ \"Item\" : {B} }}\n"),
+        Shape::ExportLines,
+        &[A, B],
+    );
+    let rejects = format!(
+        "{{\"reason\":\"a \\\"b\\\", {{\",\"item\":{A}}}\n{{\"reason\":\"\",\"item\":{B}}}\n"
+    );
     assert_reads(&rejects, Shape::RejectLines, &[A, B]);
-    assert_reads(&format!("{{\"Items\":[{A}]}}\n{{\"Items\":[{B}],\"Count\":1}}"), Shape::Document, &[A, B]);
+    assert_reads(
+        &format!("{{\"Items\":[{A}]}}\n{{\"Items\":[{B}],\"Count\":1}}"),
+        Shape::Document,
+        &[A, B],
+    );
 }
 
 #[test]
@@ -66,7 +94,11 @@ fn no_items_at_all() {
         assert_reads(text, Shape::Empty, &[]);
     }
     assert_reads("[]", Shape::Array, &[]);
-    assert_reads("{\"Items\":[\n],\"Count\":0,\"ScannedCount\":0}\n", Shape::Document, &[]);
+    assert_reads(
+        "{\"Items\":[\n],\"Count\":0,\"ScannedCount\":0}\n",
+        Shape::Document,
+        &[],
+    );
     assert_reads("{\"Count\":0}", Shape::Document, &[]);
     assert_reads("{\"Items\":null,\"Count\":0}", Shape::Document, &[]);
 }
@@ -76,8 +108,14 @@ fn capacity_and_tokens_may_stand_anywhere() {
     let capacity = r#""ConsumedCapacity":{"TableName":"t","CapacityUnits":0.5}"#;
     for (member, continues) in [
         (r#""NextToken":"eyJ""#, Some("NextToken")),
-        (r#""LastEvaluatedKey":{"pk":{"S":"a"}}"#, Some("LastEvaluatedKey")),
-        (r#""LastEvaluatedKey":{"M":{"S":"a"}}"#, Some("LastEvaluatedKey")),
+        (
+            r#""LastEvaluatedKey":{"pk":{"S":"a"}}"#,
+            Some("LastEvaluatedKey"),
+        ),
+        (
+            r#""LastEvaluatedKey":{"M":{"S":"a"}}"#,
+            Some("LastEvaluatedKey"),
+        ),
         (r#""LastEvaluatedKey":null"#, None),
         (r#""$metadata":{"httpStatusCode":200}"#, None),
     ] {
@@ -86,12 +124,20 @@ fn capacity_and_tokens_may_stand_anywhere() {
             format!("{{{capacity},{member},\"Items\":[{A}]}}"),
             format!("{{\"Items\":[{A}],{capacity},{member}}}"),
         ] {
-            assert_eq!(assert_reads(&text, Shape::Document, &[A]).continues, continues, "{text}");
+            assert_eq!(
+                assert_reads(&text, Shape::Document, &[A]).continues,
+                continues,
+                "{text}"
+            );
         }
     }
-    let pages =
-        format!("{{\"Items\":[{A}],\"LastEvaluatedKey\":{{\"pk\":{{\"S\":\"a\"}}}}}}{{\"Items\":[{B}],\"Count\":1}}");
-    assert_eq!(assert_reads(&pages, Shape::Document, &[A, B]).continues, None);
+    let pages = format!(
+        "{{\"Items\":[{A}],\"LastEvaluatedKey\":{{\"pk\":{{\"S\":\"a\"}}}}}}{{\"Items\":[{B}],\"Count\":1}}"
+    );
+    assert_eq!(
+        assert_reads(&pages, Shape::Document, &[A, B]).continues,
+        None
+    );
 }
 
 #[test]
@@ -120,11 +166,19 @@ fn an_export_line_is_not_an_item_called_item() {
         r#"{"Item":{"S":"a"}}"#,
         r#"{"M":{"M":{"name":{"S":"a"}}},"pk":{"N":"1"}}"#,
     ] {
-        assert_reads(&format!("{{\"Item\":{item}}}\n"), Shape::ExportLines, &[item]);
+        assert_reads(
+            &format!("{{\"Item\":{item}}}\n"),
+            Shape::ExportLines,
+            &[item],
+        );
     }
     // One attribute of type M cannot be a key: no table holds such an item, and it is not taken for an export line either.
     let lines = format!("{}\n{A}", r#"{"Item":{"M":{"name":{"S":"x"}}}}"#);
-    assert!(failure(&lines).to_string().contains("type tags are missing"));
+    assert!(
+        failure(&lines)
+            .to_string()
+            .contains("type tags are missing")
+    );
 }
 
 #[test]
@@ -132,44 +186,102 @@ fn lines_and_bytes_are_counted() {
     let pretty = "[\n  {\n    \"pk\": {\n \"S\": \"a\\n b\" } },\r\n {\"pk\":{\"S\":\"b\"}}\n]";
     let (items, _) = read(pretty, BLOCK_BYTES).expect("items");
     let places: Vec<_> = items.iter().map(|item| (item.line, item.offset)).collect();
-    assert_eq!(places, [(2, 4), (5, u64::try_from(pretty.find("{\"pk\"").expect("there")).expect("small"))]);
-    assert_eq!(texts(&items), [r#"{"pk":{"S":"a\n b"}}"#, r#"{"pk":{"S":"b"}}"#]);
+    assert_eq!(
+        places,
+        [
+            (2, 4),
+            (
+                5,
+                u64::try_from(pretty.find("{\"pk\"").expect("there")).expect("small")
+            )
+        ]
+    );
+    assert_eq!(
+        texts(&items),
+        [r#"{"pk":{"S":"a\n b"}}"#, r#"{"pk":{"S":"b"}}"#]
+    );
 }
 
 #[test]
 fn damage_is_named_with_line_and_byte() {
     for (text, message) in [
-        (format!("{{\"Items\":[\n{A},\n"), format!("line 3, byte {}: the text ends too early", A.len() + 13)),
-        (format!("{{\"Items\":[\n{A}\n]"), format!("line 3, byte {}: the text ends too early", A.len() + 13)),
-        (format!("{A}\n{{\"pk\":{{\"S\""), format!("line 2, byte {}: the text ends too early", A.len() + 11)),
-        (format!("{A}\n5"), format!("line 2, byte {}: expected an item, which is an object", A.len() + 1)),
-        (format!("{A},\n{B}"), format!("line 1, byte {}: expected an item, which is an object", A.len())),
+        (
+            format!("{{\"Items\":[\n{A},\n"),
+            format!("line 3, byte {}: the text ends too early", A.len() + 13),
+        ),
+        (
+            format!("{{\"Items\":[\n{A}\n]"),
+            format!("line 3, byte {}: the text ends too early", A.len() + 13),
+        ),
+        (
+            format!("{A}\n{{\"pk\":{{\"S\""),
+            format!("line 2, byte {}: the text ends too early", A.len() + 11),
+        ),
+        (
+            format!("{A}\n5"),
+            format!(
+                "line 2, byte {}: expected an item, which is an object",
+                A.len() + 1
+            ),
+        ),
+        (
+            format!("{A},\n{B}"),
+            format!(
+                "line 1, byte {}: expected an item, which is an object",
+                A.len()
+            ),
+        ),
         (
             format!("[{A}{B}]"),
-            format!("line 1, byte {}: expected a comma or a closing bracket between items", A.len() + 1),
+            format!(
+                "line 1, byte {}: expected a comma or a closing bracket between items",
+                A.len() + 1
+            ),
         ),
-        (format!("[{A},]"), format!("line 1, byte {}: expected an item, which is an object", A.len() + 2)),
+        (
+            format!("[{A},]"),
+            format!(
+                "line 1, byte {}: expected an item, which is an object",
+                A.len() + 2
+            ),
+        ),
         (
             format!("[{A}] x"),
-            format!("line 1, byte {}: expected an array of items or the end of the file", A.len() + 3),
+            format!(
+                "line 1, byte {}: expected an array of items or the end of the file",
+                A.len() + 3
+            ),
         ),
         (
             format!("{{\"Item\":{A}}}\n{A}"),
-            format!("line 2, byte {}: expected {{\"Item\":{{…}}}}, as on the first line", A.len() + 11),
+            format!(
+                "line 2, byte {}: expected {{\"Item\":{{…}}}}, as on the first line",
+                A.len() + 11
+            ),
         ),
-        ("[5]".to_owned(), "line 1, byte 1: expected an item, which is an object".to_owned()),
+        (
+            "[5]".to_owned(),
+            "line 1, byte 1: expected an item, which is an object".to_owned(),
+        ),
         (
             "pk,sk\n1,2".to_owned(),
             "line 1, byte 0: neither an object nor an array: this is no file of items".to_owned(),
         ),
-        ("{\"Items\":[],\"Items\":[]}".to_owned(), "line 1, byte 20: Items stands twice in one document".to_owned()),
+        (
+            "{\"Items\":[],\"Items\":[]}".to_owned(),
+            "line 1, byte 20: Items stands twice in one document".to_owned(),
+        ),
         (
             format!("{A}\n{{\"a\":[}}}}"),
-            format!("line 2, byte {}: a bracket that does not match the one that was opened", A.len() + 7),
+            format!(
+                "line 2, byte {}: a bracket that does not match the one that was opened",
+                A.len() + 7
+            ),
         ),
         (
             "{\"pk\":{\"S\":\"a\nb\"}}".to_owned(),
-            "line 1, byte 0: the first item is not JSON: byte 12: a control character in a string".to_owned(),
+            "line 1, byte 0: the first item is not JSON: byte 12: a control character in a string"
+                .to_owned(),
         ),
     ] {
         let error = failure(&text);
@@ -190,8 +302,16 @@ fn plain_json_is_named_as_such() {
         r#"{"Item":{"id":5}}"#,
     ] {
         let error = failure(text);
-        assert!(error.to_string().contains("type tags are missing"), "{text}: {error}");
-        assert!(error.hint().is_some_and(|hint| hint.contains("DynamoDB JSON")), "{text}");
+        assert!(
+            error.to_string().contains("type tags are missing"),
+            "{text}: {error}"
+        );
+        assert!(
+            error
+                .hint()
+                .is_some_and(|hint| hint.contains("DynamoDB JSON")),
+            "{text}"
+        );
     }
 }
 
@@ -204,7 +324,11 @@ fn nothing_is_read_after_an_error() {
 
 #[test]
 fn hostile_nesting_and_endless_items_are_refused() {
-    for text in ["{\"a\":".repeat(3_000_000), "[".repeat(3_000_000), format!("{A}\n{}", "{\"a\":[".repeat(3_000_000))] {
+    for text in [
+        "{\"a\":".repeat(3_000_000),
+        "[".repeat(3_000_000),
+        format!("{A}\n{}", "{\"a\":[".repeat(3_000_000)),
+    ] {
         assert_eq!(failure(&text).kind(), ErrorKind::Damaged);
     }
     let endless = io::Cursor::new(b"{\"pk\":{\"S\":\"".to_vec()).chain(io::repeat(b'x'));
@@ -225,9 +349,14 @@ fn failures_of_the_source_keep_their_cause() {
         (io::ErrorKind::UnexpectedEof, ErrorKind::Damaged),
         (io::ErrorKind::PermissionDenied, ErrorKind::Failed),
     ] {
-        let error = ItemReader::new(format!("{A}\n").as_bytes().chain(Broken(kind))).next_item().expect_err("broken");
+        let error = ItemReader::new(format!("{A}\n").as_bytes().chain(Broken(kind)))
+            .next_item()
+            .expect_err("broken");
         assert_eq!(error.kind(), expected);
-        assert_eq!(error.source().map(ToString::to_string).as_deref(), Some("the cause"));
+        assert_eq!(
+            error.source().map(ToString::to_string).as_deref(),
+            Some("the cause")
+        );
     }
 }
 

@@ -12,7 +12,7 @@ use std::io::{ErrorKind as IoErrorKind, Read};
 const CUT_SHORT: &str = "the text ends too early";
 
 /// The input, seen through a window.
-pub(super) struct Window<R> {
+pub(crate) struct Window<R> {
     source: R,
     block_bytes: usize,
     block: Bytes,
@@ -26,21 +26,29 @@ pub(super) struct Window<R> {
 }
 
 impl<R: Read> Window<R> {
-    pub(super) fn new(source: R, block_bytes: usize) -> Self {
-        Self { source, block_bytes, block: Bytes::new(), start: 0, offset: 0, line: 1, ended: false }
+    pub(crate) fn new(source: R, block_bytes: usize) -> Self {
+        Self {
+            source,
+            block_bytes,
+            block: Bytes::new(),
+            start: 0,
+            offset: 0,
+            line: 1,
+            ended: false,
+        }
     }
 
-    pub(super) fn offset(&self) -> u64 {
+    pub(crate) fn offset(&self) -> u64 {
         self.offset
     }
 
-    pub(super) fn line(&self) -> u64 {
+    pub(crate) fn line(&self) -> u64 {
         self.line
     }
 
     /// What is in memory and not consumed.
     #[inline]
-    pub(super) fn rest(&self) -> &[u8] {
+    pub(crate) fn rest(&self) -> &[u8] {
         &self.block[self.start..]
     }
 
@@ -50,7 +58,11 @@ impl<R: Read> Window<R> {
             return Ok(false);
         }
         let kept = self.rest().len();
-        let length = if kept <= self.block_bytes / 2 { self.block_bytes } else { 2 * kept };
+        let length = if kept <= self.block_bytes / 2 {
+            self.block_bytes
+        } else {
+            2 * kept
+        };
         let mut block = self.block_of(length);
         let (count, read) = fill(&mut self.source, &mut block[kept..]);
         block.truncate(kept + count);
@@ -79,16 +91,28 @@ impl<R: Read> Window<R> {
 
     /// A decompressor reports damage as one of three kinds of I/O error.
     fn unreadable(&self, error: std::io::Error) -> Error {
-        let damaged =
-            matches!(error.kind(), IoErrorKind::InvalidData | IoErrorKind::InvalidInput | IoErrorKind::UnexpectedEof);
-        let kind = if damaged { ErrorKind::Damaged } else { ErrorKind::Failed };
-        Error::new(kind, format!("cannot read the items behind line {}, byte {}", self.line, self.offset))
-            .with_source(error)
+        let damaged = matches!(
+            error.kind(),
+            IoErrorKind::InvalidData | IoErrorKind::InvalidInput | IoErrorKind::UnexpectedEof
+        );
+        let kind = if damaged {
+            ErrorKind::Damaged
+        } else {
+            ErrorKind::Failed
+        };
+        Error::new(
+            kind,
+            format!(
+                "cannot read the items behind line {}, byte {}",
+                self.line, self.offset
+            ),
+        )
+        .with_source(error)
     }
 
     /// The byte at index `at`; `None` behind the end of the input.
     #[inline]
-    pub(super) fn byte(&mut self, at: usize) -> Result<Option<u8>> {
+    pub(crate) fn byte(&mut self, at: usize) -> Result<Option<u8>> {
         loop {
             if let Some(byte) = self.block.get(self.start + at) {
                 return Ok(Some(*byte));
@@ -100,7 +124,7 @@ impl<R: Read> Window<R> {
     }
 
     /// The index of the first byte from `at` on that is not whitespace, and that byte.
-    pub(super) fn blank_at(&mut self, mut at: usize) -> Result<(usize, Option<u8>)> {
+    pub(crate) fn blank_at(&mut self, mut at: usize) -> Result<(usize, Option<u8>)> {
         loop {
             match self.byte(at)? {
                 Some(b' ' | b'\t' | b'\n' | b'\r') => at += 1,
@@ -111,7 +135,7 @@ impl<R: Read> Window<R> {
 
     /// Consumes whitespace; the byte behind it.
     #[inline]
-    pub(super) fn blank(&mut self) -> Result<Option<u8>> {
+    pub(crate) fn blank(&mut self) -> Result<Option<u8>> {
         loop {
             let byte = self.byte(0)?;
             match byte {
@@ -125,16 +149,24 @@ impl<R: Read> Window<R> {
 
     /// The index behind the value that begins at index `at`.
     #[inline]
-    pub(super) fn value_end(&mut self, at: usize) -> Result<usize> {
+    pub(crate) fn value_end(&mut self, at: usize) -> Result<usize> {
         let mut scanner = Scanner::new();
         let mut seen = at;
         loop {
             let found = scanner.feed(self.rest().get(seen..).unwrap_or_default());
             match found {
-                Ok(Step::Done(length)) if seen + length - at <= limits::ITEM_TEXT_BYTES => return Ok(seen + length),
-                Ok(Step::More) if self.rest().len().saturating_sub(at) <= limits::ITEM_TEXT_BYTES => {}
+                Ok(Step::Done(length)) if seen + length - at <= limits::ITEM_TEXT_BYTES => {
+                    return Ok(seen + length);
+                }
+                Ok(Step::More)
+                    if self.rest().len().saturating_sub(at) <= limits::ITEM_TEXT_BYTES => {}
                 Ok(_) => return Err(too_long(&self.place(at))),
-                Err(error) => return Err(self.damaged(seen + error.at, self.within(at, seen + error.at, error.what))),
+                Err(error) => {
+                    return Err(self.damaged(
+                        seen + error.at,
+                        self.within(at, seen + error.at, error.what),
+                    ));
+                }
             }
             seen = self.rest().len().max(at);
             if !self.more()? {
@@ -148,20 +180,23 @@ impl<R: Read> Window<R> {
     fn within(&self, value: usize, at: usize, what: &str) -> String {
         let feeds = |to: usize| line_feeds(&self.rest()[..to.min(self.rest().len())]);
         match feeds(value) {
-            begin if begin < feeds(at) => format!("{what}, in a value that begins on line {}", self.line + begin),
+            begin if begin < feeds(at) => format!(
+                "{what}, in a value that begins on line {}",
+                self.line + begin
+            ),
             _ => what.to_owned(),
         }
     }
 
     /// Consumes `length` bytes that hold no line feed.
     #[inline]
-    pub(super) fn skip(&mut self, length: usize) {
+    pub(crate) fn skip(&mut self, length: usize) {
         self.start += length;
         self.offset += length as u64;
     }
 
     /// Consumes `length` bytes.
-    pub(super) fn take(&mut self, length: usize) -> Bytes {
+    pub(crate) fn take(&mut self, length: usize) -> Bytes {
         let taken = self.block.slice(self.start..self.start + length);
         self.line += line_feeds(&taken);
         self.skip(length);
@@ -170,7 +205,7 @@ impl<R: Read> Window<R> {
 
     /// Consumes `length` bytes that hold no line feed.
     #[inline]
-    pub(super) fn take_line(&mut self, length: usize) -> Bytes {
+    pub(crate) fn take_line(&mut self, length: usize) -> Bytes {
         let taken = self.block.slice(self.start..self.start + length);
         self.skip(length);
         taken
@@ -179,21 +214,26 @@ impl<R: Read> Window<R> {
     /// Where index `at` is, for people.
     fn place(&self, at: usize) -> String {
         let before = &self.rest()[..at.min(self.rest().len())];
-        format!("line {}, byte {}", self.line + line_feeds(before), self.offset + at as u64)
+        format!(
+            "line {}, byte {}",
+            self.line + line_feeds(before),
+            self.offset + at as u64
+        )
     }
 
     /// The input is damaged at index `at`.
-    pub(super) fn damaged(&self, at: usize, what: impl std::fmt::Display) -> Error {
+    pub(crate) fn damaged(&self, at: usize, what: impl std::fmt::Display) -> Error {
         Error::damaged(format!("{}: {what}", self.place(at)))
     }
 
     /// The input ends where it should go on.
-    pub(super) fn truncated(&self) -> Error {
+    pub(crate) fn truncated(&self) -> Error {
         self.cut_short(CUT_SHORT)
     }
 
     fn cut_short(&self, what: impl std::fmt::Display) -> Error {
-        self.damaged(self.rest().len(), what).with_hint("the file was cut short: fetch or dump it again")
+        self.damaged(self.rest().len(), what)
+            .with_hint("the file was cut short: fetch or dump it again")
     }
 }
 
@@ -212,8 +252,11 @@ fn fill(source: &mut impl Read, block: &mut [u8]) -> (usize, std::io::Result<()>
 }
 
 fn too_long(place: &str) -> Error {
-    Error::damaged(format!("{place}: a value of more than {} MiB", limits::ITEM_TEXT_BYTES >> 20))
-        .with_hint("no DynamoDB item is that long; is this a file of items, each an object of its own?")
+    Error::damaged(format!(
+        "{place}: a value of more than {} MiB",
+        limits::ITEM_TEXT_BYTES >> 20
+    ))
+    .with_hint("no DynamoDB item is that long; is this a file of items, each an object of its own?")
 }
 
 fn line_feeds(text: &[u8]) -> u64 {

@@ -12,7 +12,11 @@ struct Scene {
 }
 
 /// The files of the new dump, which are of another kind than the old one's.
-const NEW: [&str; 3] = ["table-data.jsonl.gz", "table-schema.json", "dump-summary.txt"];
+const NEW: [&str; 3] = [
+    "table-data.jsonl.gz",
+    "table-schema.json",
+    "dump-summary.txt",
+];
 
 impl Scene {
     fn new(old: bool, inside: bool) -> Self {
@@ -24,12 +28,23 @@ impl Scene {
         } else if inside {
             fs::create_dir(&target).unwrap();
         }
-        let options =
-            DumpOptions { format: DataFormat::Jsonl, compression: Compression::Gzip, ..DumpOptions::default() };
+        let options = DumpOptions {
+            format: DataFormat::Jsonl,
+            compression: Compression::Gzip,
+            ..DumpOptions::default()
+        };
         dump(&DumpTarget::folder(root.join("built")), &options, "new");
-        let partial = if inside { target.join(PARTIAL_SUFFIX) } else { root.join("dump.partial") };
+        let partial = if inside {
+            target.join(PARTIAL_SUFFIX)
+        } else {
+            root.join("dump.partial")
+        };
         fs::rename(root.join("built"), &partial).unwrap();
-        Self { _dir: dir, target, partial }
+        Self {
+            _dir: dir,
+            target,
+            partial,
+        }
     }
 
     /// The dump can be read whatever step was the last, and the next run succeeds.
@@ -66,28 +81,40 @@ fn crash_everywhere(old: bool, inside: bool, way: impl Fn(&Scene) -> Way) -> Vec
 
 #[test]
 fn exchange_survives_a_crash_at_every_step() {
-    let left = crash_everywhere(true, false, |scene| exchange_with(&scene.target, &scene.partial));
+    let left = crash_everywhere(true, false, |scene| {
+        exchange_with(&scene.target, &scene.partial)
+    });
     assert!(left.iter().all(|names| names == &["dump"]), "{left:?}");
 }
 
 #[test]
 fn rename_survives_a_crash_at_every_step() {
-    let left = crash_everywhere(false, false, |scene| rename_in(&scene.target, &scene.partial));
+    let left = crash_everywhere(false, false, |scene| {
+        rename_in(&scene.target, &scene.partial)
+    });
     assert!(left.iter().all(|names| names == &["dump"]), "{left:?}");
 }
 
 #[test]
 fn two_renames_survive_a_crash_at_every_step() {
     let old = |scene: &Scene| sibling(&scene.target, OLD_SUFFIX).unwrap();
-    let left = crash_everywhere(true, false, |scene| two_renames(&scene.target, &scene.partial, &old(scene)));
+    let left = crash_everywhere(true, false, |scene| {
+        two_renames(&scene.target, &scene.partial, &old(scene))
+    });
     assert_eq!(left.last().unwrap(), &["dump"]);
-    assert_eq!(left[1], ["dump", "dump.old"], "a folder that could be the user's own is never removed");
+    assert_eq!(
+        left[1],
+        ["dump", "dump.old"],
+        "a folder that could be the user's own is never removed"
+    );
 }
 
 #[test]
 fn moving_in_survives_a_crash_at_every_step() {
     for (old, inside) in [(true, true), (true, false), (false, true)] {
-        let left = crash_everywhere(old, inside, |scene| move_in(&scene.target, &scene.partial, &NEW));
+        let left = crash_everywhere(old, inside, |scene| {
+            move_in(&scene.target, &scene.partial, &NEW)
+        });
         assert!(left.iter().all(|names| names == &["dump"]), "{left:?}");
     }
 }
@@ -98,7 +125,11 @@ fn a_dump_without_metadata_is_replaced_as_well() {
         let scene = Scene::new(true, inside);
         fs::remove_file(scene.target.join(METADATA_FILE)).unwrap();
         assert_eq!(whole_table(&scene.target), "new");
-        assert!(publish(&scene.target, &scene.partial, &NEW).unwrap().is_empty());
+        assert!(
+            publish(&scene.target, &scene.partial, &NEW)
+                .unwrap()
+                .is_empty()
+        );
         assert_eq!(whole_table(&scene.target), "new");
         assert_eq!(names(&scene.target).len(), 4);
         assert_eq!(scene.others(), ["dump"]);
@@ -113,16 +144,27 @@ fn a_folder_of_the_users_own_called_old_is_neither_used_nor_touched() {
     // As on a file system that cannot exchange.
     let ways = ways(&scene.target, &scene.partial, &NEW);
     assert!(ways[1].steps[0].run().is_err());
-    ways[2].steps.iter().chain(&ways[2].cleaning).for_each(|step| step.run().unwrap());
-    assert_eq!((whole_table(&scene.target), whole_table(&old)), ("new".into(), "users".into()));
+    ways[2]
+        .steps
+        .iter()
+        .chain(&ways[2].cleaning)
+        .for_each(|step| step.run().unwrap());
+    assert_eq!(
+        (whole_table(&scene.target), whole_table(&old)),
+        ("new".into(), "users".into())
+    );
 }
 
 #[test]
 fn what_cannot_be_cleaned_is_a_warning() {
     let scene = Scene::new(true, false);
-    super::super::atomic::write_file(&scene.target.join("notes.txt"), b"precious", Access::Shared).unwrap();
+    super::super::atomic::write_file(&scene.target.join("notes.txt"), b"precious", Access::Shared)
+        .unwrap();
     let warnings = publish(&scene.target, &scene.partial, &NEW).unwrap();
     assert!(warnings[0].contains("notes.txt"), "{warnings:?}");
     assert_eq!(whole_table(&scene.target), "new");
-    assert_eq!(fs::read(scene.partial.join("notes.txt")).unwrap(), b"precious");
+    assert_eq!(
+        fs::read(scene.partial.join("notes.txt")).unwrap(),
+        b"precious"
+    );
 }

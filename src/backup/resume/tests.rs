@@ -10,7 +10,8 @@ use super::super::format::{Compression, DataFormat, METADATA_FILE};
 use super::super::pipeline::Sink;
 use super::super::testing::{draft_of, items, names, schema};
 use super::super::{
-    Changes, DumpOptions, DumpWriter, Finished, Origin, ScanProgress, SegmentProgress, Source, SourceSpec, check,
+    Changes, DumpOptions, DumpWriter, Finished, Origin, ScanProgress, SegmentProgress, Source,
+    SourceSpec, check,
 };
 use super::*;
 use crate::error::ErrorKind;
@@ -18,9 +19,18 @@ use crate::error::ErrorKind;
 /// Pages of items, some of them empty, of about so many bytes each.
 fn pages(count: usize, bytes: usize) -> Vec<Vec<String>> {
     let item = |page: usize, number: usize| {
-        format!("{{\"pk\":{{\"S\":\"{page}-{number}\"}},\"x\":{{\"S\":\"{}\"}}}}", "abc".repeat(bytes / 9))
+        format!(
+            "{{\"pk\":{{\"S\":\"{page}-{number}\"}},\"x\":{{\"S\":\"{}\"}}}}",
+            "abc".repeat(bytes / 9)
+        )
     };
-    (0..count).map(|page| (0..if page % 5 == 3 { 0 } else { 3 }).map(|number| item(page, number)).collect()).collect()
+    (0..count)
+        .map(|page| {
+            (0..if page % 5 == 3 { 0 } else { 3 })
+                .map(|number| item(page, number))
+                .collect()
+        })
+        .collect()
 }
 
 fn origin(kind: DataFile) -> Origin {
@@ -47,7 +57,12 @@ fn origin(kind: DataFile) -> Origin {
 
 fn options(kind: DataFile) -> DumpOptions {
     let origin = Some(origin(kind));
-    DumpOptions { format: kind.format, compression: kind.compression, origin, ..DumpOptions::default() }
+    DumpOptions {
+        format: kind.format,
+        compression: kind.compression,
+        origin,
+        ..DumpOptions::default()
+    }
 }
 
 /// Progress after so many pages.
@@ -56,18 +71,28 @@ fn after(pages: usize) -> ScanProgress {
         started_at: DateTime::UNIX_EPOCH,
         resumed: 0,
         consumed_read_units: 0.5,
-        segments: vec![SegmentProgress::Next(format!("{{\"pk\": {{\"S\":\"{pages}\"}}}}"))],
+        segments: vec![SegmentProgress::Next(format!(
+            "{{\"pk\": {{\"S\":\"{pages}\"}}}}"
+        ))],
         changes: Changes::default(),
     }
 }
 
 fn pages_of(checkpoint: &Checkpoint) -> usize {
-    let [SegmentProgress::Next(key)] = &checkpoint.progress.segments[..] else { panic!("one segment") };
-    key.chars().filter(char::is_ascii_digit).collect::<String>().parse().unwrap()
+    let [SegmentProgress::Next(key)] = &checkpoint.progress.segments[..] else {
+        panic!("one segment")
+    };
+    key.chars()
+        .filter(char::is_ascii_digit)
+        .collect::<String>()
+        .parse()
+        .unwrap()
 }
 
 fn add(writer: &mut DumpWriter, page: &[String]) {
-    writer.append(&items(&page.iter().map(String::as_str).collect::<Vec<_>>())).unwrap();
+    writer
+        .append(&items(&page.iter().map(String::as_str).collect::<Vec<_>>()))
+        .unwrap();
 }
 
 fn add_all(writer: &mut DumpWriter, pages: &[Vec<String>]) {
@@ -83,7 +108,8 @@ fn finish(writer: DumpWriter) -> Finished {
 fn resume(target: &DumpTarget, kind: DataFile) -> Result<(DumpWriter, usize)> {
     let checkpoint = target.unfinished(None)?.expect("a checkpoint is there");
     let pages = pages_of(&checkpoint);
-    DumpWriter::resume(target, &options(kind), checkpoint, &mut |_| Ok(())).map(|writer| (writer, pages))
+    DumpWriter::resume(target, &options(kind), checkpoint, &mut |_| Ok(()))
+        .map(|writer| (writer, pages))
 }
 
 /// Begins a dump and stops it after `stop` pages.
@@ -95,7 +121,9 @@ fn stopped(target: &DumpTarget, kind: DataFile, pages: &[Vec<String>], stop: usi
 }
 
 fn put(path: &Path, content: &[u8]) {
-    File::create(path).and_then(|mut file| file.write_all(content)).unwrap();
+    File::create(path)
+        .and_then(|mut file| file.write_all(content))
+        .unwrap();
 }
 
 /// The one data file, wherever it is.
@@ -108,7 +136,10 @@ fn any_number_of_interruptions_ends_with_the_bytes_and_frames_of_a_clean_run() {
     let dir = tempfile::tempdir().unwrap();
     let clean = DumpTarget::folder(dir.path().join("clean"));
     // Two kinds have frames that end within pages.
-    for (kind, bytes) in DataFile::ALL.into_iter().zip([300, 1_500_000, 300, 300, 300, 1_500_000]) {
+    for (kind, bytes) in DataFile::ALL
+        .into_iter()
+        .zip([300, 1_500_000, 300, 300, 300, 1_500_000])
+    {
         let pages = pages(11, bytes);
         let mut writer = DumpWriter::begin(&clean, &options(kind)).unwrap();
         add_all(&mut writer, &pages);
@@ -128,7 +159,10 @@ fn any_number_of_interruptions_ends_with_the_bytes_and_frames_of_a_clean_run() {
         add_all(&mut writer, &pages[begun..]);
         let finished = finish(writer);
         assert!(data(&finished) == data(&expected), "{kind:?}");
-        let entries = (&finished.metadata.files[kind.name()], &expected.metadata.files[kind.name()]);
+        let entries = (
+            &finished.metadata.files[kind.name()],
+            &expected.metadata.files[kind.name()],
+        );
         assert_eq!(entries.0, entries.1);
         assert!(bytes < 1_500_000 || entries.0.frames.as_ref().unwrap().len() > 2);
         assert_eq!(finished.metadata.items, expected.metadata.items);
@@ -149,9 +183,16 @@ fn a_file_of_items_goes_on_too() {
         add_all(&mut writer, &pages);
         let expected = data(&finish(writer));
         stopped(&target, kind, &pages, 2);
-        assert_eq!(fs::read(dir.path().join(name)).unwrap(), expected, "the former one stands");
+        assert_eq!(
+            fs::read(dir.path().join(name)).unwrap(),
+            expected,
+            "the former one stands"
+        );
         let checkpoint = dir.path().join(format!("{name}.checkpoint"));
-        assert_eq!(fs::metadata(checkpoint).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(checkpoint).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
         let (mut writer, begun) = resume(&target, kind).unwrap();
         add_all(&mut writer, &pages[begun..]);
         assert_eq!(data(&finish(writer)), expected);
@@ -159,7 +200,10 @@ fn a_file_of_items_goes_on_too() {
     assert_eq!(names(dir.path()), ["a.jsonl", "a.jsonl.gz", "a.jsonl.zst"]);
 }
 
-const PLAIN: DataFile = DataFile { format: DataFormat::Json, compression: Compression::None };
+const PLAIN: DataFile = DataFile {
+    format: DataFormat::Json,
+    compression: Compression::None,
+};
 
 #[test]
 fn other_bytes_than_those_that_were_counted_are_not_gone_on_with_and_not_touched() {
@@ -170,11 +214,17 @@ fn other_bytes_than_those_that_were_counted_are_not_gone_on_with_and_not_touched
     let good = fs::read(&path).unwrap();
     let mut flipped = good.clone();
     flipped[20] ^= 1;
-    for (bad, part) in [(&flipped[..], "was changed"), (&good[..good.len() - 1], "is shorter"), (&[][..], "is shorter")]
-    {
+    for (bad, part) in [
+        (&flipped[..], "was changed"),
+        (&good[..good.len() - 1], "is shorter"),
+        (&[][..], "is shorter"),
+    ] {
         put(&path, bad);
         let error = resume(&target, PLAIN).err().unwrap();
-        assert_eq!((error.kind(), error.hint()), (ErrorKind::Damaged, Some(AFRESH)));
+        assert_eq!(
+            (error.kind(), error.hint()),
+            (ErrorKind::Damaged, Some(AFRESH))
+        );
         assert!(error.to_string().contains(part), "{error}");
         assert_eq!(fs::read(&path).unwrap(), bad);
     }
@@ -192,10 +242,16 @@ fn a_checkpoint_that_is_damaged_or_newer_is_said_to_be() {
     let good = fs::read(&path).unwrap();
     let mut flipped = good.clone();
     *flipped.last_mut().unwrap() ^= 1;
-    let newer = String::from_utf8(good.clone()).unwrap().replacen("checkpoint 1", "checkpoint 2", 1).into_bytes();
+    let newer = String::from_utf8(good.clone())
+        .unwrap()
+        .replacen("checkpoint 1", "checkpoint 2", 1)
+        .into_bytes();
     for bad in [&flipped[..], &good[..good.len() / 2], &newer[..]] {
         put(&path, bad);
-        assert_eq!(target.unfinished(None).unwrap_err().kind(), ErrorKind::Damaged);
+        assert_eq!(
+            target.unfinished(None).unwrap_err().kind(),
+            ErrorKind::Damaged
+        );
     }
     // Without the data it means nothing.
     put(&path, &good);
@@ -215,27 +271,43 @@ fn a_new_run_gives_the_old_one_up_and_a_run_under_way_is_not_interrupted() {
     writer.stop(&after(1)).unwrap();
     assert_eq!(target.unfinished(None).unwrap(), None, "the lock is held");
     drop(writer);
-    let error = DumpWriter::resume(&target, &options(PLAIN), old, &mut |_| Ok(())).err().unwrap();
+    let error = DumpWriter::resume(&target, &options(PLAIN), old, &mut |_| Ok(()))
+        .err()
+        .unwrap();
     assert!(error.to_string().contains("meanwhile"), "{error}");
     finish(resume(&target, PLAIN).unwrap().0);
-    assert_eq!((names(dir.path()), whole(&dir.path().join("dump"))), (vec!["dump".to_owned()], 3));
+    assert_eq!(
+        (names(dir.path()), whole(&dir.path().join("dump"))),
+        (vec!["dump".to_owned()], 3)
+    );
 }
 
 fn whole(folder: &Path) -> u64 {
-    check(&Source::open(&SourceSpec::path(folder)).unwrap(), &mut |_, _| {}).unwrap().items
+    check(
+        &Source::open(&SourceSpec::path(folder)).unwrap(),
+        &mut |_, _| {},
+    )
+    .unwrap()
+    .items
 }
 
 #[test]
 fn a_dump_killed_when_all_but_its_place_was_written_goes_on() {
     let dir = tempfile::tempdir().unwrap();
     let target = DumpTarget::folder(dir.path().join("dump"));
-    for documents in [vec!["table-schema.json"], vec!["table-schema.json", "dump-summary.txt", METADATA_FILE]] {
+    for documents in [
+        vec!["table-schema.json"],
+        vec!["table-schema.json", "dump-summary.txt", METADATA_FILE],
+    ] {
         stopped(&target, PLAIN, &pages(3, 100), 2);
         for name in documents {
             put(&dir.path().join("dump.partial").join(name), b"{}");
         }
         finish(resume(&target, PLAIN).unwrap().0);
-        assert_eq!((names(dir.path()), whole(&dir.path().join("dump"))), (vec!["dump".to_owned()], 6));
+        assert_eq!(
+            (names(dir.path()), whole(&dir.path().join("dump"))),
+            (vec!["dump".to_owned()], 6)
+        );
     }
 }
 
@@ -244,16 +316,26 @@ fn what_is_somebodys_own_is_neither_read_nor_removed() {
     let (dir, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let target = DumpTarget::folder(dir.path().join("dump"));
     put(&dir.path().join("dump.checkpoint"), b"weights");
-    let options = DumpOptions { state_dir: Some(state.path().to_owned()), ..options(PLAIN) };
+    let options = DumpOptions {
+        state_dir: Some(state.path().to_owned()),
+        ..options(PLAIN)
+    };
     let mut writer = DumpWriter::begin(&target, &options).unwrap();
     add(&mut writer, &pages(1, 100)[0]);
     writer.stop(&after(1)).unwrap();
     drop(writer);
-    assert_eq!(names(state.path()).len(), 1, "it lies in the state directory");
+    assert_eq!(
+        names(state.path()).len(),
+        1,
+        "it lies in the state directory"
+    );
     let checkpoint = target.unfinished(Some(state.path())).unwrap().unwrap();
     finish(DumpWriter::resume(&target, &options, checkpoint, &mut |_| Ok(())).unwrap());
     assert!(names(state.path()).is_empty());
-    assert_eq!(fs::read(dir.path().join("dump.checkpoint")).unwrap(), b"weights");
+    assert_eq!(
+        fs::read(dir.path().join("dump.checkpoint")).unwrap(),
+        b"weights"
+    );
 }
 
 #[test]
@@ -280,7 +362,9 @@ fn whoever_watches_may_stop_the_look_at_what_is_kept() {
     stopped(&target, PLAIN, &pages(3, 100), 2);
     let checkpoint = target.unfinished(None).unwrap().unwrap();
     let mut watch = |_| Err(Error::new(ErrorKind::Interrupted, "enough"));
-    let stopped = DumpWriter::resume(&target, &options(PLAIN), checkpoint, &mut watch).err().unwrap();
+    let stopped = DumpWriter::resume(&target, &options(PLAIN), checkpoint, &mut watch)
+        .err()
+        .unwrap();
     assert_eq!(stopped.kind(), ErrorKind::Interrupted);
     finish(resume(&target, PLAIN).unwrap().0);
 }
@@ -308,8 +392,12 @@ impl Write for Disk {
 #[test]
 fn on_a_full_disk_the_last_checkpoint_counts_what_is_there_and_goes_on_from_it() {
     for kind in DataFile::ALL {
-        let pages: Vec<_> = pages(40, 400).into_iter().filter(|page| !page.is_empty()).collect();
-        let page = |number: usize| items(&pages[number].iter().map(String::as_str).collect::<Vec<_>>());
+        let pages: Vec<_> = pages(40, 400)
+            .into_iter()
+            .filter(|page| !page.is_empty())
+            .collect();
+        let page =
+            |number: usize| items(&pages[number].iter().map(String::as_str).collect::<Vec<_>>());
         let disk = |room| Disk(Arc::default(), room);
         let sink = |disk: &Disk| Sink::Stream(Box::new(disk.clone()));
         let roomy = disk(usize::MAX);
@@ -331,7 +419,11 @@ fn on_a_full_disk_the_last_checkpoint_counts_what_is_there_and_goes_on_from_it()
             Ok(())
         };
         let filled = until_full().and_then(|()| encoder.finish().map(drop));
-        assert_eq!(filled.unwrap_err().kind(), io::ErrorKind::StorageFull, "{kind:?}");
+        assert_eq!(
+            filled.unwrap_err().kind(),
+            io::ErrorKind::StorageFull,
+            "{kind:?}"
+        );
 
         let (begun, counted, tail) = last.lock().unwrap().take().expect("some pages found room");
         let mut kept = small.0.lock().unwrap().clone();
@@ -342,6 +434,9 @@ fn on_a_full_disk_the_last_checkpoint_counts_what_is_there_and_goes_on_from_it()
         let mut encoder = Encoder::resume(sink(&grown), kind, hasher, counted, tail).unwrap();
         (begun..pages.len()).for_each(|number| encoder.append(&page(number)).unwrap());
         encoder.finish().unwrap();
-        assert!(*grown.0.lock().unwrap() == *roomy.0.lock().unwrap(), "{kind:?}");
+        assert!(
+            *grown.0.lock().unwrap() == *roomy.0.lock().unwrap(),
+            "{kind:?}"
+        );
     }
 }

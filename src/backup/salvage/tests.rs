@@ -14,7 +14,8 @@ fn salvaged(bytes: &[u8]) -> (Vec<Text>, Vec<String>) {
     write_file(&folder.join("table-data.json"), bytes, Access::Shared).unwrap();
     let source = Source::salvage(&SourceSpec::path(&folder), &Error::damaged("x")).unwrap();
     let mut reader = source.items().unwrap();
-    let items: Vec<Text> = std::iter::from_fn(|| reader.next_item().unwrap().map(|item| item.text)).collect();
+    let items: Vec<Text> =
+        std::iter::from_fn(|| reader.next_item().unwrap().map(|item| item.text)).collect();
     let mut reasons = Vec::new();
     let mut note = |piece: Unreadable| {
         reasons.push(piece.reason);
@@ -22,7 +23,10 @@ fn salvaged(bytes: &[u8]) -> (Vec<Text>, Vec<String>) {
     };
     source.unreadable(&mut note).unwrap();
     let checked = check(&source, &mut |_, _| {}).unwrap();
-    assert_eq!((checked.items, checked.unreadable), (items.len() as u64, reasons.len() as u64));
+    assert_eq!(
+        (checked.items, checked.unreadable),
+        (items.len() as u64, reasons.len() as u64)
+    );
     assert_eq!(source.damage().unwrap().promised, Some(2));
     (items, reasons)
 }
@@ -41,7 +45,10 @@ fn wherever_the_file_is_cut_the_whole_lines_before_are_read() {
     for length in 0..whole.len() {
         let (items, reasons) = salvaged(&whole[..length]);
         let expected = TWO.iter().filter(|item| {
-            let at = whole.windows(item.len()).position(|window| window == item.as_bytes()).unwrap();
+            let at = whole
+                .windows(item.len())
+                .position(|window| window == item.as_bytes())
+                .unwrap();
             at + item.len() <= length
         });
         assert_eq!(

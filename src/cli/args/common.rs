@@ -16,7 +16,7 @@ use crate::store::WireCompression;
 /// Where the table is.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Environment")]
-pub(super) struct EnvironmentArgs {
+pub(crate) struct EnvironmentArgs {
     /// use the environment of envs/.env.NAME [default: local]
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     env: Option<String>,
@@ -57,7 +57,7 @@ pub(super) struct EnvironmentArgs {
 /// How to go about it.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Run")]
-pub(super) struct RunArgs {
+pub(crate) struct RunArgs {
     /// show the plan and stop: change nothing, and read no item of the table, unless a transform is
     /// to be tried on them
     #[arg(long)]
@@ -78,7 +78,7 @@ pub(super) struct RunArgs {
 /// How calls are made.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Run")]
-pub(super) struct CallArgs {
+pub(crate) struct CallArgs {
     /// wait so long for the endpoint to answer, for example 60s [default: do not wait]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     wait: Option<Duration>,
@@ -109,10 +109,10 @@ enum Compressed {
 /// How to talk.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Talk")]
-pub(super) struct TalkArgs {
+pub(crate) struct TalkArgs {
     /// print one report object on standard output
     #[arg(long)]
-    pub(super) json: bool,
+    pub(crate) json: bool,
 
     /// show warnings and errors alone
     #[arg(long, short)]
@@ -122,29 +122,54 @@ pub(super) struct TalkArgs {
     #[arg(long, short, action = ArgAction::Count, conflicts_with = "quiet")]
     verbose: u8,
 
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t, help = "colour the output; auto heeds NO_COLOR")]
+    #[arg(
+        long,
+        value_name = "WHEN",
+        value_enum,
+        default_value_t,
+        help = "colour the output; auto heeds NO_COLOR"
+    )]
     color: Color,
 }
 
 impl TalkArgs {
-    pub(super) fn manner(&self) -> Manner {
-        Manner { quiet: self.quiet, verbose: self.verbose > 0, json: self.json, color: self.color }
+    pub(crate) fn manner(&self) -> Manner {
+        Manner {
+            quiet: self.quiet,
+            verbose: self.verbose > 0,
+            json: self.json,
+            color: self.color,
+        }
     }
 }
 
 impl EnvironmentArgs {
     /// Whether the command line says anything of a table or where it is.
-    pub(super) fn names_a_table(&self) -> bool {
-        let named = [&self.env, &self.table, &self.profile, &self.region, &self.endpoint_url, &self.role_arn];
+    pub(crate) fn names_a_table(&self) -> bool {
+        let named = [
+            &self.env,
+            &self.table,
+            &self.profile,
+            &self.region,
+            &self.endpoint_url,
+            &self.role_arn,
+        ];
         self.no_env || named.into_iter().any(Option::is_some)
     }
 }
 
 /// Puts the shared options together.
-pub(super) fn resolve(environment: EnvironmentArgs, run: &RunArgs, confirm: Option<String>) -> Result<Common> {
+pub(crate) fn resolve(
+    environment: EnvironmentArgs,
+    run: &RunArgs,
+    confirm: Option<String>,
+) -> Result<Common> {
     let common = resolve_reading(environment, &run.calls)?;
     Ok(Common {
-        answers: Answers { yes: run.yes, confirm },
+        answers: Answers {
+            yes: run.yes,
+            confirm,
+        },
         dry_run: run.dry_run,
         concurrency: run.concurrency.map(usize::from),
         ..common
@@ -152,9 +177,10 @@ pub(super) fn resolve(environment: EnvironmentArgs, run: &RunArgs, confirm: Opti
 }
 
 /// The same for a command that changes nothing and so asks nothing.
-pub(super) fn resolve_reading(environment: EnvironmentArgs, calls: &CallArgs) -> Result<Common> {
-    let working_dir = std::env::current_dir()
-        .map_err(|error| Error::failed("the working directory cannot be found").with_source(error))?;
+pub(crate) fn resolve_reading(environment: EnvironmentArgs, calls: &CallArgs) -> Result<Common> {
+    let working_dir = std::env::current_dir().map_err(|error| {
+        Error::failed("the working directory cannot be found").with_source(error)
+    })?;
     Ok(Common {
         environment: EnvironmentRequest {
             name: environment.env,
@@ -184,12 +210,18 @@ pub(super) fn resolve_reading(environment: EnvironmentArgs, calls: &CallArgs) ->
 /// The program's folder by the XDG rules (<https://specifications.freedesktop.org/basedir-spec/latest/>): a relative
 /// `XDG_STATE_HOME` is to be ignored.
 fn state_dir() -> Option<PathBuf> {
-    let named = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|dir| dir.is_absolute());
-    let home = || std::env::home_dir().filter(|home| home.is_absolute()).map(|home| home.join(".local/state"));
+    let named = std::env::var_os("XDG_STATE_HOME")
+        .map(PathBuf::from)
+        .filter(|dir| dir.is_absolute());
+    let home = || {
+        std::env::home_dir()
+            .filter(|home| home.is_absolute())
+            .map(|home| home.join(".local/state"))
+    };
     named.or_else(home).map(|dir| dir.join("dynadump"))
 }
 
 /// The folder of an environment's dump when none is named, relative to the working directory.
-pub(super) fn default_folder(environment: &str) -> PathBuf {
+pub(crate) fn default_folder(environment: &str) -> PathBuf {
     ["backups", "dynamodb", environment].iter().collect()
 }

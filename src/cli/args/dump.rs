@@ -40,7 +40,7 @@ EXAMPLES
     max_term_width = 100,
     after_long_help = format!("{EXAMPLES}\n\n{}", exit::help())
 )]
-pub(in crate::cli) struct DumpArgs {
+pub(crate) struct DumpArgs {
     #[command(flatten)]
     environment: EnvironmentArgs,
 
@@ -139,8 +139,8 @@ enum Method {
 }
 
 /// What a command line of `dumpdb` means, before the environment is known.
-pub(in crate::cli) struct DumpIntent {
-    pub(in crate::cli) common: Common,
+pub(crate) struct DumpIntent {
+    pub(crate) common: Common,
     max_read_units: Option<Cap>,
     /// The default folder bears the environment's name.
     target: Option<DumpTarget>,
@@ -149,13 +149,13 @@ pub(in crate::cli) struct DumpIntent {
     segments: Option<u32>,
     limit: Option<u64>,
     consistent_read: bool,
-    pub(in crate::cli) content: Content,
-    pub(in crate::cli) resume: bool,
+    pub(crate) content: Content,
+    pub(crate) resume: bool,
     strict: bool,
     selection: Selection,
     transform: Transform,
     /// Items to show before and after, in a dry run.
-    pub(in crate::cli) show: Show,
+    pub(crate) show: Show,
 }
 
 impl Arguments for DumpArgs {
@@ -175,12 +175,16 @@ impl Arguments for DumpArgs {
             dump.check_items_alone()?;
         }
         if self.talk.json && target == Some(DumpTarget::Stdout) {
-            return Err(Error::usage("--json and --output - both write to standard output")
-                .with_hint("write the items to a file or folder, or leave out --json"));
+            return Err(
+                Error::usage("--json and --output - both write to standard output")
+                    .with_hint("write the items to a file or folder, or leave out --json"),
+            );
         }
         if dump.resume && target == Some(DumpTarget::Stdout) {
-            return Err(Error::usage("--output - cannot be resumed: what went to standard output is gone")
-                .with_hint("write to a file or a folder, or leave out --resume"));
+            return Err(Error::usage(
+                "--output - cannot be resumed: what went to standard output is gone",
+            )
+            .with_hint("write to a file or a folder, or leave out --resume"));
         }
         let format = match dump.format {
             Some(Format::Json) => DataFormat::Json,
@@ -215,7 +219,8 @@ impl OutputArgs {
     fn selection(&self) -> Result<Selection> {
         let mut selection = Selection::default();
         if let Some(filter) = &self.filter {
-            selection = selection.with_filter(filter, self.names.as_deref(), self.values.as_deref())?;
+            selection =
+                selection.with_filter(filter, self.names.as_deref(), self.values.as_deref())?;
         }
         if let Some(projection) = &self.projection {
             selection = selection.with_projection(projection)?;
@@ -225,17 +230,27 @@ impl OutputArgs {
 
     /// A condition asks for any attribute. Where that stays in the table it is false, and what a mask was to hide would leave.
     fn check_conditions(&self, transform: &Transform) -> Result<()> {
-        let have_conditions = transform.masks().is_some_and(|masks| masks.rules().have_conditions());
+        let have_conditions = transform
+            .masks()
+            .is_some_and(|masks| masks.rules().have_conditions());
         if self.projection.is_none() || !have_conditions {
             return Ok(());
         }
-        Err(Error::usage("--projection may leave out what a condition (`when`) of a --mask rule asks for")
-            .with_hint("leave out --projection, and drop attributes by rules of their own (action = \"drop\")"))
+        Err(Error::usage(
+            "--projection may leave out what a condition (`when`) of a --mask rule asks for",
+        )
+        .with_hint(
+            "leave out --projection, and drop attributes by rules of their own (action = \"drop\")",
+        ))
     }
 
     /// Options that ask for more than a file or stream of items holds.
     fn check_items_alone(&self) -> Result<()> {
-        let path = self.output.iter().map(|path| path.display().to_string()).collect::<String>();
+        let path = self
+            .output
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect::<String>();
         if self.schema_only {
             return Err(Error::usage(format!(
                 "--output {path} holds items alone, so --schema-only leaves nothing to write"
@@ -243,13 +258,19 @@ impl OutputArgs {
             .with_hint("name a folder"));
         }
         if self.format == Some(Format::Json) {
-            return Err(Error::usage(format!("--output {path} is written as JSON Lines, not as --format json"))
-                .with_hint("leave out --format, or name a folder"));
+            return Err(Error::usage(format!(
+                "--output {path} is written as JSON Lines, not as --format json"
+            ))
+            .with_hint("leave out --format, or name a folder"));
         }
         let by_name = self.file_kind().map(|kind| kind.compression);
         if self.compress.is_some() && by_name.is_some_and(|by_name| by_name != self.method()) {
-            return Err(Error::usage(format!("--compress and the ending of {path} contradict each other"))
-                .with_hint("leave out --compress: the ending decides (.jsonl, .jsonl.gz, .jsonl.zst)"));
+            return Err(Error::usage(format!(
+                "--compress and the ending of {path} contradict each other"
+            ))
+            .with_hint(
+                "leave out --compress: the ending decides (.jsonl, .jsonl.gz, .jsonl.zst)",
+            ));
         }
         Ok(())
     }
@@ -260,7 +281,8 @@ impl OutputArgs {
 
     /// The method asked for; a file's ending asks for one, too.
     fn compression(&self) -> Compression {
-        self.file_kind().map_or_else(|| self.method(), |kind| kind.compression)
+        self.file_kind()
+            .map_or_else(|| self.method(), |kind| kind.compression)
     }
 
     fn method(&self) -> Compression {
@@ -284,7 +306,7 @@ fn target(path: PathBuf) -> DumpTarget {
 }
 
 /// The part of a dump that two flags leave.
-pub(super) fn content(schema_only: bool, data_only: bool) -> Content {
+pub(crate) fn content(schema_only: bool, data_only: bool) -> Content {
     match (schema_only, data_only) {
         (true, _) => Content::SchemaOnly,
         (false, true) => Content::DataOnly,
@@ -294,7 +316,7 @@ pub(super) fn content(schema_only: bool, data_only: bool) -> Content {
 
 impl DumpIntent {
     /// Whether items go to standard output.
-    pub(in crate::cli) fn is_stream(&self) -> bool {
+    pub(crate) fn is_stream(&self) -> bool {
         self.target == Some(DumpTarget::Stdout)
     }
 
@@ -302,7 +324,7 @@ impl DumpIntent {
     ///
     /// # Errors
     /// No table is named, or more than one.
-    pub(in crate::cli) fn request(&self, environment: &Environment) -> Result<DumpRequest> {
+    pub(crate) fn request(&self, environment: &Environment) -> Result<DumpRequest> {
         check_shown(self.show, environment)?;
         let table = environment
             .single_table()?
@@ -331,10 +353,11 @@ impl DumpIntent {
 /// `working_dir` makes the file's path as short as people write it.
 fn no_table(environment: &Environment, working_dir: &Path) -> Error {
     match environment.file() {
-        Some(file) => {
-            Error::environment(format!("{} names no table", file.strip_prefix(working_dir).unwrap_or(file).display()))
-                .with_hint("add DYNAMODB_TABLE=<name> to it, or pass --table")
-        }
+        Some(file) => Error::environment(format!(
+            "{} names no table",
+            file.strip_prefix(working_dir).unwrap_or(file).display()
+        ))
+        .with_hint("add DYNAMODB_TABLE=<name> to it, or pass --table"),
         None => Error::usage("no table is named").with_hint("pass --table NAME"),
     }
 }

@@ -14,9 +14,9 @@ mod tests;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub(super) use dump::{DumpArgs, DumpIntent};
-pub(super) use restore::{RestoreArgs, RestoreIntent};
-pub(super) use verify::{Question, VerifyArgs, VerifyIntent};
+pub(crate) use dump::{DumpArgs, DumpIntent};
+pub(crate) use restore::{RestoreArgs, RestoreIntent};
+pub(crate) use verify::{Question, VerifyArgs, VerifyIntent};
 
 use super::output::Manner;
 use crate::environment::{Answers, EnvironmentRequest};
@@ -25,25 +25,25 @@ use crate::store::WireCompression;
 
 /// What every command line means, whatever the command.
 #[derive(Clone)]
-pub(super) struct Common {
-    pub(super) environment: EnvironmentRequest,
-    pub(super) answers: Answers,
+pub(crate) struct Common {
+    pub(crate) environment: EnvironmentRequest,
+    pub(crate) answers: Answers,
     /// Show the plan and stop.
-    pub(super) dry_run: bool,
+    pub(crate) dry_run: bool,
     /// Calls in flight at most.
-    pub(super) concurrency: Option<usize>,
+    pub(crate) concurrency: Option<usize>,
     /// Wait so long for an endpoint that does not answer yet.
-    pub(super) wait: Option<Duration>,
+    pub(crate) wait: Option<Duration>,
     /// Give up when nothing has gone forward for so long.
-    pub(super) give_up_after: Duration,
+    pub(crate) give_up_after: Duration,
     /// Whether pages travel compressed.
-    pub(super) wire_compression: WireCompression,
+    pub(crate) wire_compression: WireCompression,
     /// Folder for what must outlive a run but belongs to no dump.
-    pub(super) state_dir: Option<PathBuf>,
+    pub(crate) state_dir: Option<PathBuf>,
 }
 
 /// A command line as typed.
-pub(super) trait Arguments: clap::Parser {
+pub(crate) trait Arguments: clap::Parser {
     /// The command's name.
     const COMMAND: &'static str;
 

@@ -47,7 +47,7 @@ EXAMPLES
     max_term_width = 100,
     after_long_help = format!("{EXAMPLES}\n\n{}", exit::help())
 )]
-pub(in crate::cli) struct RestoreArgs {
+pub(crate) struct RestoreArgs {
     #[command(flatten)]
     environment: EnvironmentArgs,
 
@@ -196,8 +196,8 @@ enum Verify {
 
 /// What a command line of `restoredb` means, before the environment is known.
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
-pub(in crate::cli) struct RestoreIntent {
-    pub(in crate::cli) common: Common,
+pub(crate) struct RestoreIntent {
+    pub(crate) common: Common,
     /// The default folder bears the environment's name.
     source: Option<PathBuf>,
     existing: ExistingTable,
@@ -206,7 +206,7 @@ pub(in crate::cli) struct RestoreIntent {
     settings: SettingIntent,
     boost: Option<Boost>,
     /// Compare schemas and do nothing else.
-    pub(in crate::cli) compares: bool,
+    pub(crate) compares: bool,
     content: Content,
     batch_size: usize,
     on_conflict: OnConflict,
@@ -220,7 +220,7 @@ pub(in crate::cli) struct RestoreIntent {
     verify: VerifyMode,
     transform: Transform,
     /// Items to show before and after, in a dry run.
-    pub(in crate::cli) show: Show,
+    pub(crate) show: Show,
 }
 
 impl Arguments for RestoreArgs {
@@ -275,15 +275,17 @@ impl Arguments for RestoreArgs {
 
 impl RestoreIntent {
     /// Whether items come from standard input.
-    pub(in crate::cli) fn is_stream(&self) -> bool {
-        self.source.as_ref().is_some_and(|path| path.as_os_str() == "-")
+    pub(crate) fn is_stream(&self) -> bool {
+        self.source
+            .as_ref()
+            .is_some_and(|path| path.as_os_str() == "-")
     }
 
     /// The request in an environment.
     ///
     /// # Errors
     /// More than one table is named.
-    pub(in crate::cli) fn request(&self, environment: &Environment) -> Result<RestoreRequest> {
+    pub(crate) fn request(&self, environment: &Environment) -> Result<RestoreRequest> {
         check_shown(self.show, environment)?;
         let source = match &self.source {
             _ if self.is_stream() => SourceSpec::Stdin,

@@ -8,12 +8,14 @@ use clap::{Args, ValueEnum};
 use super::value::{capacity_of_index, tag};
 use crate::backup;
 use crate::error::{Error, Result};
-use crate::schema::{BillingMode, Capacity, Overrides, OverridesFormat, Setting, SettingChoice, TableClass};
+use crate::schema::{
+    BillingMode, Capacity, Overrides, OverridesFormat, Setting, SettingChoice, TableClass,
+};
 
 /// What of a table's settings comes back, and how.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Settings")]
-pub(super) struct SettingArgs {
+pub(crate) struct SettingArgs {
     /// bring these back although they would be skipped: stream, ttl, tags, pitr, insights,
     /// autoscaling, policy, kinesis, replicas, kms, class, warm-throughput, deletion-protection
     #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = settings(), hide_possible_values = true)]
@@ -103,16 +105,18 @@ enum Class {
 
 /// What these options mean.
 #[derive(Debug, Default)]
-pub(super) struct SettingIntent {
-    pub(super) choice: SettingChoice,
-    pub(super) overrides: Overrides,
-    pub(super) apply: bool,
+pub(crate) struct SettingIntent {
+    pub(crate) choice: SettingChoice,
+    pub(crate) overrides: Overrides,
+    pub(crate) apply: bool,
 }
 
 /// Takes the name of a setting; a name that is none is answered with all there are.
 fn settings() -> impl TypedValueParser<Value = Setting> {
-    PossibleValuesParser::new(Setting::ALL.map(Setting::name))
-        .map(|name| name.parse().expect("only names of settings are possible values"))
+    PossibleValuesParser::new(Setting::ALL.map(Setting::name)).map(|name| {
+        name.parse()
+            .expect("only names of settings are possible values")
+    })
 }
 
 impl SettingArgs {
@@ -120,15 +124,24 @@ impl SettingArgs {
     ///
     /// # Errors
     /// Options that contradict each other or have nothing to act on; an overrides file that cannot be read.
-    pub(super) fn resolve(self, creates: bool) -> Result<SettingIntent> {
-        let file = self.schema_overrides.as_deref().map(overrides_in).transpose()?.unwrap_or_default();
+    pub(crate) fn resolve(self, creates: bool) -> Result<SettingIntent> {
+        let file = self
+            .schema_overrides
+            .as_deref()
+            .map(overrides_in)
+            .transpose()?
+            .unwrap_or_default();
         let choice = SettingChoice {
             with: self.with.clone(),
             without: self.without.clone(),
             first: self.settings_first.clone(),
         };
         let apply = self.apply_settings;
-        let intent = SettingIntent { choice, overrides: self.overrides().merge(file), apply };
+        let intent = SettingIntent {
+            choice,
+            overrides: self.overrides().merge(file),
+            apply,
+        };
         intent.check_choice()?;
         if !creates {
             intent.check_without_creation()?;
@@ -164,42 +177,83 @@ impl SettingArgs {
 impl SettingIntent {
     /// No setting is wanted and unwanted at the same time.
     fn check_choice(&self) -> Result<()> {
-        let SettingChoice { with, without, first } = &self.choice;
+        let SettingChoice {
+            with,
+            without,
+            first,
+        } = &self.choice;
         let overrides = &self.overrides;
-        let mut wanted: Vec<_> = with.iter().map(|setting| (*setting, format!("--with {setting}"))).collect();
-        wanted.extend(first.iter().map(|setting| (*setting, format!("--settings-first {setting}"))));
-        wanted.extend(overrides.kms_key.iter().map(|_| (Setting::Kms, "--kms-key".to_owned())));
-        wanted.extend(overrides.table_class.map(|_| (Setting::Class, "--table-class".to_owned())));
-        wanted.extend(overrides.add_tags.keys().map(|_| (Setting::Tags, "--add-tag".to_owned())));
-        match wanted.into_iter().find(|(setting, _)| without.contains(setting)) {
-            Some((setting, flag)) => Err(Error::usage(format!("{flag} and --without {setting} contradict each other"))
-                .with_hint("leave one of them out")),
+        let mut wanted: Vec<_> = with
+            .iter()
+            .map(|setting| (*setting, format!("--with {setting}")))
+            .collect();
+        wanted.extend(
+            first
+                .iter()
+                .map(|setting| (*setting, format!("--settings-first {setting}"))),
+        );
+        wanted.extend(
+            overrides
+                .kms_key
+                .iter()
+                .map(|_| (Setting::Kms, "--kms-key".to_owned())),
+        );
+        wanted.extend(
+            overrides
+                .table_class
+                .map(|_| (Setting::Class, "--table-class".to_owned())),
+        );
+        wanted.extend(
+            overrides
+                .add_tags
+                .keys()
+                .map(|_| (Setting::Tags, "--add-tag".to_owned())),
+        );
+        match wanted
+            .into_iter()
+            .find(|(setting, _)| without.contains(setting))
+        {
+            Some((setting, flag)) => Err(Error::usage(format!(
+                "{flag} and --without {setting} contradict each other"
+            ))
+            .with_hint("leave one of them out")),
             None => Ok(()),
         }
     }
 
     /// Auto scaling that is applied before the items would change the capacity that is boosted for them.
-    pub(super) fn check_with_boost(&self) -> Result<()> {
+    pub(crate) fn check_with_boost(&self) -> Result<()> {
         if self.choice.first.contains(&Setting::Autoscaling) {
-            return Err(Error::usage("--settings-first autoscaling and --boost-write-capacity contradict each other")
-                .with_hint("auto scaling would change the boosted capacity; leave one of them out"));
+            return Err(Error::usage(
+                "--settings-first autoscaling and --boost-write-capacity contradict each other",
+            )
+            .with_hint("auto scaling would change the boosted capacity; leave one of them out"));
         }
         Ok(())
     }
 
     /// Where no table is created, settings reach only one that exists, whose key and indexes stay.
     fn check_without_creation(&self) -> Result<()> {
-        let chosen = !(self.choice.with.is_empty() && self.choice.without.is_empty() && self.choice.first.is_empty());
+        let chosen = !(self.choice.with.is_empty()
+            && self.choice.without.is_empty()
+            && self.choice.first.is_empty());
         if (chosen || self.overrides != Overrides::default()) && !self.apply {
             return Err(Error::usage(
                 "--no-create leaves the settings of a table as they are, so there are none to choose",
             )
             .with_hint("add --apply-settings to change them, or leave out the options about settings"));
         }
-        let Overrides { drop_indexes, only_indexes, key_schema, .. } = &self.overrides;
+        let Overrides {
+            drop_indexes,
+            only_indexes,
+            key_schema,
+            ..
+        } = &self.overrides;
         if !drop_indexes.is_empty() || !only_indexes.is_empty() || key_schema.is_some() {
-            return Err(Error::usage("--no-create leaves key and indexes of a table as they are")
-                .with_hint("leave out the options that change them, or leave out --no-create"));
+            return Err(
+                Error::usage("--no-create leaves key and indexes of a table as they are")
+                    .with_hint("leave out the options that change them, or leave out --no-create"),
+            );
         }
         Ok(())
     }
@@ -211,8 +265,11 @@ fn overrides_in(path: &Path) -> Result<Overrides> {
         Some("json") => OverridesFormat::Json,
         Some("toml") => OverridesFormat::Toml,
         _ => {
-            return Err(Error::usage(format!("--schema-overrides {} is neither .json nor .toml", path.display()))
-                .with_hint("give the file the ending of its notation"));
+            return Err(Error::usage(format!(
+                "--schema-overrides {} is neither .json nor .toml",
+                path.display()
+            ))
+            .with_hint("give the file the ending of its notation"));
         }
     };
     Overrides::parse(&backup::read_text(path)?, format).map_err(|error| {

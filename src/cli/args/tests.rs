@@ -20,15 +20,22 @@ use crate::schema::Setting;
 const PLACE: &str = "--no-env --endpoint-url http://localhost:8000 --table films";
 
 fn words(command: &str, line: &str) -> Vec<String> {
-    std::iter::once(command).chain(line.split_whitespace()).map(ToOwned::to_owned).collect()
+    std::iter::once(command)
+        .chain(line.split_whitespace())
+        .map(ToOwned::to_owned)
+        .collect()
 }
 
 fn dump_intent(line: &str) -> Result<DumpIntent> {
-    DumpArgs::try_parse_from(words("dumpdb", line)).unwrap_or_else(|error| panic!("{line}: {error}")).resolve()
+    DumpArgs::try_parse_from(words("dumpdb", line))
+        .unwrap_or_else(|error| panic!("{line}: {error}"))
+        .resolve()
 }
 
 fn restore_intent(line: &str) -> Result<RestoreIntent> {
-    RestoreArgs::try_parse_from(words("restoredb", line)).unwrap_or_else(|error| panic!("{line}: {error}")).resolve()
+    RestoreArgs::try_parse_from(words("restoredb", line))
+        .unwrap_or_else(|error| panic!("{line}: {error}"))
+        .resolve()
 }
 
 fn environment(common: &Common) -> Environment {
@@ -41,7 +48,9 @@ fn dump(line: &str) -> DumpRequest {
 }
 
 fn dump_refused(line: &str) -> Error {
-    let error = dump_intent(&format!("{PLACE} {line}")).err().unwrap_or_else(|| panic!("{line} was taken"));
+    let error = dump_intent(&format!("{PLACE} {line}"))
+        .err()
+        .unwrap_or_else(|| panic!("{line} was taken"));
     assert_eq!(error.kind(), ErrorKind::Usage, "{line}");
     assert!(error.hint().is_some(), "{line}");
     error
@@ -63,32 +72,99 @@ fn the_definitions_are_sound() {
 fn a_dump_without_options() {
     let request = dump("");
     assert_eq!(request.table, "films");
-    assert_eq!(request.target, DumpTarget::folder("backups/dynamodb/no-env"));
-    assert_eq!((request.format, request.compression), (DataFormat::Json, Compression::None));
-    assert_eq!((request.segments, request.limit, request.max_read_units), (None, None, None));
-    assert_eq!((request.content, request.consistent_read), (Content::All, false));
+    assert_eq!(
+        request.target,
+        DumpTarget::folder("backups/dynamodb/no-env")
+    );
+    assert_eq!(
+        (request.format, request.compression),
+        (DataFormat::Json, Compression::None)
+    );
+    assert_eq!(
+        (request.segments, request.limit, request.max_read_units),
+        (None, None, None)
+    );
+    assert_eq!(
+        (request.content, request.consistent_read),
+        (Content::All, false)
+    );
     let common = dump_intent("").unwrap().common;
-    assert_eq!((common.wait, common.give_up_after), (None, Duration::from_mins(5)));
-    assert_eq!((common.environment.name, common.answers.yes, common.dry_run), (None, false, false));
+    assert_eq!(
+        (common.wait, common.give_up_after),
+        (None, Duration::from_mins(5))
+    );
+    assert_eq!(
+        (common.environment.name, common.answers.yes, common.dry_run),
+        (None, false, false)
+    );
 }
 
 #[test]
 fn where_a_dump_goes_decides_what_it_holds() {
     for (output, target, format, compression, content) in [
-        ("a/b", DumpTarget::folder("a/b"), DataFormat::Json, Compression::None, Content::All),
-        ("-", DumpTarget::stdout(), DataFormat::Jsonl, Compression::None, Content::DataOnly),
-        ("x.jsonl", DumpTarget::file("x.jsonl"), DataFormat::Jsonl, Compression::None, Content::DataOnly),
-        ("x.jsonl.gz", DumpTarget::file("x.jsonl.gz"), DataFormat::Jsonl, Compression::Gzip, Content::DataOnly),
-        ("x.jsonl.zst", DumpTarget::file("x.jsonl.zst"), DataFormat::Jsonl, Compression::Zstd, Content::DataOnly),
-        ("x.json", DumpTarget::folder("x.json"), DataFormat::Json, Compression::None, Content::All),
+        (
+            "a/b",
+            DumpTarget::folder("a/b"),
+            DataFormat::Json,
+            Compression::None,
+            Content::All,
+        ),
+        (
+            "-",
+            DumpTarget::stdout(),
+            DataFormat::Jsonl,
+            Compression::None,
+            Content::DataOnly,
+        ),
+        (
+            "x.jsonl",
+            DumpTarget::file("x.jsonl"),
+            DataFormat::Jsonl,
+            Compression::None,
+            Content::DataOnly,
+        ),
+        (
+            "x.jsonl.gz",
+            DumpTarget::file("x.jsonl.gz"),
+            DataFormat::Jsonl,
+            Compression::Gzip,
+            Content::DataOnly,
+        ),
+        (
+            "x.jsonl.zst",
+            DumpTarget::file("x.jsonl.zst"),
+            DataFormat::Jsonl,
+            Compression::Zstd,
+            Content::DataOnly,
+        ),
+        (
+            "x.json",
+            DumpTarget::folder("x.json"),
+            DataFormat::Json,
+            Compression::None,
+            Content::All,
+        ),
     ] {
         let request = dump(&format!("--output {output}"));
         assert_eq!(request.target, target);
-        assert_eq!((request.format, request.compression, request.content), (format, compression, content), "{output}");
+        assert_eq!(
+            (request.format, request.compression, request.content),
+            (format, compression, content),
+            "{output}"
+        );
     }
-    assert_eq!(dump("--output - --compress zstd").compression, Compression::Zstd);
-    assert_eq!(dump("--output x.jsonl.gz --compress gzip").compression, Compression::Gzip);
-    assert_eq!(dump("--compress gzip --format jsonl").format, DataFormat::Jsonl);
+    assert_eq!(
+        dump("--output - --compress zstd").compression,
+        Compression::Zstd
+    );
+    assert_eq!(
+        dump("--output x.jsonl.gz --compress gzip").compression,
+        Compression::Gzip
+    );
+    assert_eq!(
+        dump("--compress gzip --format jsonl").format,
+        DataFormat::Jsonl
+    );
 }
 
 #[test]
@@ -96,7 +172,10 @@ fn a_folder_that_looks_like_a_file_is_a_folder() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("x.jsonl");
     std::fs::create_dir(&folder).unwrap();
-    assert_eq!(dump(&format!("--output {}", folder.display())).target, DumpTarget::folder(folder));
+    assert_eq!(
+        dump(&format!("--output {}", folder.display())).target,
+        DumpTarget::folder(folder)
+    );
 }
 
 #[test]
@@ -107,7 +186,10 @@ fn contradictions_of_a_dump_are_told() {
         ("--output x.jsonl --format json", "JSON Lines"),
         ("--output x.jsonl --schema-only", "leaves nothing to write"),
         ("--output - --schema-only", "leaves nothing to write"),
-        ("--output x.jsonl.gz --compress zstd", "contradict each other"),
+        (
+            "--output x.jsonl.gz --compress zstd",
+            "contradict each other",
+        ),
         ("--output x.jsonl --compress zstd", "contradict each other"),
     ] {
         let error = dump_refused(line).to_string();
@@ -136,7 +218,11 @@ fn command_lines_that_clap_refuses() {
         "stray",
     ] {
         let error = DumpArgs::try_parse_from(words("dumpdb", line)).expect_err(line);
-        assert_eq!(error.exit_code(), i32::from(crate::cli::exit::USAGE), "{line}");
+        assert_eq!(
+            error.exit_code(),
+            i32::from(crate::cli::exit::USAGE),
+            "{line}"
+        );
     }
     for line in [
         "--if-missing --replace",
@@ -160,7 +246,11 @@ fn command_lines_that_clap_refuses() {
         "--confirm=",
     ] {
         let error = RestoreArgs::try_parse_from(words("restoredb", line)).expect_err(line);
-        assert_eq!(error.exit_code(), i32::from(crate::cli::exit::USAGE), "{line}");
+        assert_eq!(
+            error.exit_code(),
+            i32::from(crate::cli::exit::USAGE),
+            "{line}"
+        );
     }
 }
 
@@ -168,52 +258,95 @@ fn command_lines_that_clap_refuses() {
 fn a_table_must_be_named_for_a_dump() {
     let intent = dump_intent("--no-env --endpoint-url http://localhost:8000").unwrap();
     let error = intent.request(&environment(&intent.common)).unwrap_err();
-    assert_eq!((error.kind(), error.hint()), (ErrorKind::Usage, Some("pass --table NAME")));
+    assert_eq!(
+        (error.kind(), error.hint()),
+        (ErrorKind::Usage, Some("pass --table NAME"))
+    );
 }
 
 #[test]
 fn a_restore_without_options() {
     let request = restore("");
-    assert!(matches!(&request.source, SourceSpec::Path(path) if path == Path::new("backups/dynamodb/no-env")));
+    assert!(
+        matches!(&request.source, SourceSpec::Path(path) if path == Path::new("backups/dynamodb/no-env"))
+    );
     assert_eq!(request.table.as_deref(), Some("films"));
-    assert_eq!((request.existing, request.create, request.content), (ExistingTable::Add, true, Content::All));
-    assert_eq!((request.batch_size, request.verify, request.schema), (25, VerifyMode::Auto, None));
+    assert_eq!(
+        (request.existing, request.create, request.content),
+        (ExistingTable::Add, true, Content::All)
+    );
+    assert_eq!(
+        (request.batch_size, request.verify, request.schema),
+        (25, VerifyMode::Auto, None)
+    );
 }
 
 #[test]
 fn every_option_of_a_restore_arrives() {
-    let request = restore("--source - --if-missing --batch-size 7 --verify none --schema s.json --schema-only");
+    let request = restore(
+        "--source - --if-missing --batch-size 7 --verify none --schema s.json --schema-only",
+    );
     assert!(matches!(request.source, SourceSpec::Stdin));
-    assert_eq!((request.existing, request.content), (ExistingTable::Keep, Content::SchemaOnly));
+    assert_eq!(
+        (request.existing, request.content),
+        (ExistingTable::Keep, Content::SchemaOnly)
+    );
     assert_eq!((request.batch_size, request.verify), (7, VerifyMode::None));
     assert_eq!(request.schema.as_deref(), Some(Path::new("s.json")));
     let request = restore("--with kms --read-capacity 3 --apply-settings");
-    assert_eq!((request.settings.with, request.overrides.read_capacity), (vec![Setting::Kms], Some(3)));
+    assert_eq!(
+        (request.settings.with, request.overrides.read_capacity),
+        (vec![Setting::Kms], Some(3))
+    );
     assert!(request.apply_settings);
     let request = restore("--source a --no-create --data-only");
-    assert_eq!((request.create, request.content), (false, Content::DataOnly));
+    assert_eq!(
+        (request.create, request.content),
+        (false, Content::DataOnly)
+    );
     assert_eq!(restore("--replace").existing, ExistingTable::Replace);
-    let common = restore_intent("--yes --confirm films --wait 60s --give-up-after 90s --dry-run").unwrap().common;
-    assert_eq!((common.answers.yes, common.answers.confirm.as_deref(), common.dry_run), (true, Some("films"), true));
-    assert_eq!((common.wait, common.give_up_after), (Some(Duration::from_mins(1)), Duration::from_secs(90)));
+    let common = restore_intent("--yes --confirm films --wait 60s --give-up-after 90s --dry-run")
+        .unwrap()
+        .common;
+    assert_eq!(
+        (
+            common.answers.yes,
+            common.answers.confirm.as_deref(),
+            common.dry_run
+        ),
+        (true, Some("films"), true)
+    );
+    assert_eq!(
+        (common.wait, common.give_up_after),
+        (Some(Duration::from_mins(1)), Duration::from_secs(90))
+    );
 }
 
 #[test]
 fn a_restore_takes_the_dumps_own_table_when_none_is_named() {
     let intent = restore_intent("--no-env --endpoint-url http://localhost:8000").unwrap();
-    assert_eq!(intent.request(&environment(&intent.common)).unwrap().table, None);
+    assert_eq!(
+        intent.request(&environment(&intent.common)).unwrap().table,
+        None
+    );
 }
 
 #[test]
 fn how_to_talk() {
-    let manner = |line: &str| DumpArgs::try_parse_from(words("dumpdb", line)).unwrap().manner();
+    let manner = |line: &str| {
+        DumpArgs::try_parse_from(words("dumpdb", line))
+            .unwrap()
+            .manner()
+    };
     assert!(manner("-q").quiet && !manner("-q").verbose);
     assert!(manner("-vv --json").verbose && manner("-v --json").json);
     assert!(!manner("").quiet && !manner("").verbose && !manner("").json);
 }
 
 fn verify_intent(line: &str) -> Result<VerifyIntent> {
-    VerifyArgs::try_parse_from(words("verifydb", line)).unwrap_or_else(|error| panic!("{line}: {error}")).resolve()
+    VerifyArgs::try_parse_from(words("verifydb", line))
+        .unwrap_or_else(|error| panic!("{line}: {error}"))
+        .resolve()
 }
 
 #[test]
@@ -224,36 +357,68 @@ fn what_is_named_decides_what_is_verified() {
         schema_only: false,
     };
     for (line, question, source) in [
-        ("", Question::Dump { quick: false }, "backups/dynamodb/local"),
+        (
+            "",
+            Question::Dump { quick: false },
+            "backups/dynamodb/local",
+        ),
         ("a", Question::Dump { quick: false }, "a"),
         ("--source a --quick", Question::Dump { quick: true }, "a"),
         ("--source a --env dev", Question::Table, "a"),
         ("a --table films", Question::Table, "a"),
         ("--env dev --exact", Question::Table, "backups/dynamodb/dev"),
-        ("--no-env --table films", Question::Table, "backups/dynamodb/no-env"),
-        ("a --env dev --schema-only", Question::Schema, "a"),
-        ("--env prod --against-env dev", tables(Some("dev"), None), "backups/dynamodb/prod"),
         (
-            "--env prod --against-env dev --schema-only",
-            Question::Tables { environment: Some("dev".to_owned()), table: None, schema_only: true },
+            "--no-env --table films",
+            Question::Table,
+            "backups/dynamodb/no-env",
+        ),
+        ("a --env dev --schema-only", Question::Schema, "a"),
+        (
+            "--env prod --against-env dev",
+            tables(Some("dev"), None),
             "backups/dynamodb/prod",
         ),
-        ("--table a --against-table b", tables(None, Some("b")), "backups/dynamodb/local"),
+        (
+            "--env prod --against-env dev --schema-only",
+            Question::Tables {
+                environment: Some("dev".to_owned()),
+                table: None,
+                schema_only: true,
+            },
+            "backups/dynamodb/prod",
+        ),
+        (
+            "--table a --against-table b",
+            tables(None, Some("b")),
+            "backups/dynamodb/local",
+        ),
     ] {
         let intent = verify_intent(line).unwrap();
-        assert_eq!((&intent.question, intent.source()), (&question, SourceSpec::path(source)), "{line}");
+        assert_eq!(
+            (&intent.question, intent.source()),
+            (&question, SourceSpec::path(source)),
+            "{line}"
+        );
     }
 }
 
 #[test]
 fn the_other_environment_takes_nothing_from_the_first_but_the_folder() {
-    let intent = verify_intent("--env prod --envs-dir e --table a --region r --against-env dev").unwrap();
+    let intent =
+        verify_intent("--env prod --envs-dir e --table a --region r --against-env dev").unwrap();
     let other = intent.other(Some(&"dev".to_owned()), None);
-    assert_eq!((other.name.as_deref(), other.table, other.region), (Some("dev"), None, None));
+    assert_eq!(
+        (other.name.as_deref(), other.table, other.region),
+        (Some("dev"), None, None)
+    );
     assert_eq!(other.envs_dir.as_deref(), Some(Path::new("e")));
     let same = intent.other(None, Some(&"b".to_owned()));
     assert_eq!(
-        (same.name.as_deref(), same.table.as_deref(), same.region.as_deref()),
+        (
+            same.name.as_deref(),
+            same.table.as_deref(),
+            same.region.as_deref()
+        ),
         (Some("prod"), Some("b"), Some("r"))
     );
 }
@@ -268,9 +433,14 @@ fn contradictions_of_a_verification_are_told() {
         ("a --quick --env dev", "--quick is about a dump alone"),
         ("-", "from a stream"),
     ] {
-        let error = verify_intent(line).err().unwrap_or_else(|| panic!("{line} was taken"));
+        let error = verify_intent(line)
+            .err()
+            .unwrap_or_else(|| panic!("{line} was taken"));
         assert_eq!(error.kind(), ErrorKind::Usage, "{line}");
-        assert!(error.to_string().contains(part) && error.hint().is_some(), "{line}: {error}");
+        assert!(
+            error.to_string().contains(part) && error.hint().is_some(),
+            "{line}: {error}"
+        );
     }
     for line in [
         "a b",
@@ -283,6 +453,10 @@ fn contradictions_of_a_verification_are_told() {
         "--against-table=",
     ] {
         let error = VerifyArgs::try_parse_from(words("verifydb", line)).expect_err(line);
-        assert_eq!(error.exit_code(), i32::from(crate::cli::exit::USAGE), "{line}");
+        assert_eq!(
+            error.exit_code(),
+            i32::from(crate::cli::exit::USAGE),
+            "{line}"
+        );
     }
 }

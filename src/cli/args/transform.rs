@@ -21,7 +21,7 @@ const MASK_KEY: &str = "DYNADUMP_MASK_KEY";
 /// What happens to items on the way.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Items")]
-pub(super) struct TransformArgs {
+pub(crate) struct TransformArgs {
     /// keep this share of the items, for example 5%, chosen by the partition key: tables sampled
     /// alike fit together
     #[arg(long, value_name = "PERCENT", value_parser = sample)]
@@ -74,28 +74,36 @@ impl TransformArgs {
     ///
     /// # Errors
     /// Those of [`resolve`](Self::resolve); there are no items to transform.
-    pub(super) fn resolve_for(&self, schema_only: bool) -> Result<Transform> {
+    pub(crate) fn resolve_for(&self, schema_only: bool) -> Result<Transform> {
         let transform = self.resolve()?;
         if schema_only && !transform.is_empty() {
-            return Err(Error::usage("--schema-only leaves no items to transform").with_hint("leave out one of both"));
+            return Err(Error::usage("--schema-only leaves no items to transform")
+                .with_hint("leave out one of both"));
         }
         if self.show.is_some() && transform.is_empty() {
-            return Err(Error::usage("--show has nothing to show: no option changes or leaves out items")
-                .with_hint("leave it out, or say what is to be done with --transform, --mask, --where"));
+            return Err(Error::usage(
+                "--show has nothing to show: no option changes or leaves out items",
+            )
+            .with_hint(
+                "leave it out, or say what is to be done with --transform, --mask, --where",
+            ));
         }
         Ok(transform)
     }
 
     /// Items to show before and after; none if there is no transform.
-    pub(super) fn shown(&self) -> Show {
-        Show { items: self.show.unwrap_or(0), originals: self.show_originals }
+    pub(crate) fn shown(&self) -> Show {
+        Show {
+            items: self.show.unwrap_or(0),
+            originals: self.show_originals,
+        }
     }
 
     /// The transform that is asked for. Reads and compiles all of it, so that a mistake is told before any item is read.
     ///
     /// # Errors
     /// A file cannot be read; a filter, a rule or the program is not usable.
-    pub(super) fn resolve(&self) -> Result<Transform> {
+    pub(crate) fn resolve(&self) -> Result<Transform> {
         let mut transform = Transform::new();
         if let Some(sample) = self.sample {
             transform = transform.sample(sample);
@@ -119,7 +127,11 @@ impl TransformArgs {
         }
         if let Some(path) = &self.mask {
             let rules = MaskRules::parse(&path.display().to_string(), &read_text(path)?)?;
-            let key = if rules.need_key() { self.mask_key()? } else { None };
+            let key = if rules.need_key() {
+                self.mask_key()?
+            } else {
+                None
+            };
             transform = transform.mask(Masks::new(rules, key)?);
         }
         Ok(transform)
@@ -130,31 +142,39 @@ impl TransformArgs {
             return MaskKey::new(read_text(path)?.as_bytes()).map(Some);
         }
         let variable = std::env::var_os(MASK_KEY).filter(|key| !key.is_empty());
-        variable.map(|key| MaskKey::new(key.as_encoded_bytes())).transpose()
+        variable
+            .map(|key| MaskKey::new(key.as_encoded_bytes()))
+            .transpose()
     }
 }
 
 /// # Errors
 /// Original values of masked attributes are to be shown, and the environment is protected.
-pub(super) fn check_shown(show: Show, environment: &Environment) -> Result<()> {
+pub(crate) fn check_shown(show: Show, environment: &Environment) -> Result<()> {
     if !show.originals || !environment.is_protected() {
         return Ok(());
     }
-    let what = format!("--show-originals is not allowed: environment {} is protected", environment.name());
-    Err(Error::usage(what).with_hint("omit it: --show then shows [masked] in place of masked values"))
+    let what = format!(
+        "--show-originals is not allowed: environment {} is protected",
+        environment.name()
+    );
+    Err(Error::usage(what)
+        .with_hint("omit it: --show then shows [masked] in place of masked values"))
 }
 
 /// A filter that is one word ending in `.jq` is a file.
 fn file(filter: &str) -> Option<PathBuf> {
     let is_word = !filter.contains(|c: char| c.is_whitespace() || "|()[]{}\"$,;".contains(c));
     let path = Path::new(filter);
-    (is_word && path.extension().is_some_and(|extension| extension == "jq")).then(|| path.to_owned())
+    (is_word && path.extension().is_some_and(|extension| extension == "jq"))
+        .then(|| path.to_owned())
 }
 
 fn filter_text(path: &Path) -> Result<String> {
     read_text(path).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => Error::usage(format!("--transform: {error}"))
-            .with_hint("what ends in .jq is taken for a file; put an expression into brackets: '(.jq)'"),
+        ErrorKind::NotFound => Error::usage(format!("--transform: {error}")).with_hint(
+            "what ends in .jq is taken for a file; put an expression into brackets: '(.jq)'",
+        ),
         _ => error,
     })
 }
@@ -175,7 +195,10 @@ mod tests {
     }
 
     fn resolve(words: &[&str]) -> Result<Transform> {
-        Line::try_parse_from(["x"].iter().chain(words)).expect("it parses").transform.resolve()
+        Line::try_parse_from(["x"].iter().chain(words))
+            .expect("it parses")
+            .transform
+            .resolve()
     }
 
     #[test]
@@ -193,7 +216,10 @@ mod tests {
                 .unwrap();
             path.display().to_string()
         };
-        let (filter, key) = (write("t.jq", "# a filter\ndel(.x)\n"), write("key", "0123456789abcdef\n"));
+        let (filter, key) = (
+            write("t.jq", "# a filter\ndel(.x)\n"),
+            write("key", "0123456789abcdef\n"),
+        );
         let rules = write("rules.toml", "[[rule]]\npath = 'a'\naction = 'hash'\n");
         let all = [
             "--sample",
@@ -225,10 +251,22 @@ mod tests {
     #[test]
     fn mistakes_are_told_before_anything_is_read() {
         for (words, part) in [
-            (&["--transform", ".a |"][..], "--transform, line 1, column 5"),
-            (&["--where", "nope"], "--where, line 1, column 1: there is no filter `nope`"),
-            (&["--transform", "no/such/file.jq"], "`no/such/file.jq` does not exist"),
-            (&["--transform-command", "no-such-program"], "there is no program `no-such-program`"),
+            (
+                &["--transform", ".a |"][..],
+                "--transform, line 1, column 5",
+            ),
+            (
+                &["--where", "nope"],
+                "--where, line 1, column 1: there is no filter `nope`",
+            ),
+            (
+                &["--transform", "no/such/file.jq"],
+                "`no/such/file.jq` does not exist",
+            ),
+            (
+                &["--transform-command", "no-such-program"],
+                "there is no program `no-such-program`",
+            ),
         ] {
             let error = resolve(words).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Usage, "{words:?}");
@@ -240,7 +278,10 @@ mod tests {
             &["--mask-key-file", "x"],
             &["--transform-timeout", "0s"],
         ] {
-            assert!(Line::try_parse_from(["x"].iter().chain(words)).is_err(), "{words:?}");
+            assert!(
+                Line::try_parse_from(["x"].iter().chain(words)).is_err(),
+                "{words:?}"
+            );
         }
     }
 

@@ -10,54 +10,77 @@ use crate::schema::{Boost, Capacity};
 const LONGEST: Duration = Duration::from_hours(30 * 24);
 
 /// A duration such as `90s`, `5m` or `1h 30m`; `0s` is one.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    let duration = humantime::parse_duration(text).map_err(|error| format!("{error}; write it as 90s, 5m or 1h30m"))?;
-    if duration > LONGEST { Err("longer than 30 days".to_owned()) } else { Ok(duration) }
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let duration = humantime::parse_duration(text)
+        .map_err(|error| format!("{error}; write it as 90s, 5m or 1h30m"))?;
+    if duration > LONGEST {
+        Err("longer than 30 days".to_owned())
+    } else {
+        Ok(duration)
+    }
 }
 
 /// A duration that is not nought.
-pub(super) fn lasting(text: &str) -> Result<Duration, String> {
+pub(crate) fn lasting(text: &str) -> Result<Duration, String> {
     let duration = duration(text)?;
-    if duration.is_zero() { Err("no time at all".to_owned()) } else { Ok(duration) }
+    if duration.is_zero() {
+        Err("no time at all".to_owned())
+    } else {
+        Ok(duration)
+    }
 }
 
 /// `NAME=R:W`: an index and its capacity.
-pub(super) fn capacity_of_index(text: &str) -> Result<(String, Capacity), String> {
+pub(crate) fn capacity_of_index(text: &str) -> Result<(String, Capacity), String> {
     let (name, capacity) = named(text).ok_or("write it as NAME=R:W, for example by-genre=5:5")?;
-    let capacity = capacity.parse().map_err(|error: crate::error::Error| error.to_string())?;
+    let capacity = capacity
+        .parse()
+        .map_err(|error: crate::error::Error| error.to_string())?;
     Ok((name, capacity))
 }
 
 /// `NAME=VALUE`: a tag. The value may be empty and may hold further signs of equality.
-pub(super) fn tag(text: &str) -> Result<(String, String), String> {
+pub(crate) fn tag(text: &str) -> Result<(String, String), String> {
     let (name, value) = named(text).ok_or("write it as NAME=VALUE, for example owner=films")?;
     Ok((name, value.to_owned()))
 }
 
 /// `on-demand`, or WCU.
-pub(super) fn boost(text: &str) -> Result<Boost, String> {
+pub(crate) fn boost(text: &str) -> Result<Boost, String> {
     // DynamoDB's own type for capacity.
-    let units = || text.parse::<i64>().ok().and_then(|units| u64::try_from(units).ok()).filter(|units| *units > 0);
+    let units = || {
+        text.parse::<i64>()
+            .ok()
+            .and_then(|units| u64::try_from(units).ok())
+            .filter(|units| *units > 0)
+    };
     match text {
         "on-demand" => Ok(Boost::OnDemand),
-        _ => units().map(Boost::WriteCapacity).ok_or_else(|| "write a number of WCU, or on-demand".to_owned()),
+        _ => units()
+            .map(Boost::WriteCapacity)
+            .ok_or_else(|| "write a number of WCU, or on-demand".to_owned()),
     }
 }
 
 /// `5%`: a share of the keys. The sign is asked for because `0.05` alone could mean either.
-pub(super) fn sample(text: &str) -> Result<Sample, String> {
-    let percent = text.strip_suffix('%').and_then(|percent| percent.parse().ok());
+pub(crate) fn sample(text: &str) -> Result<Sample, String> {
+    let percent = text
+        .strip_suffix('%')
+        .and_then(|percent| percent.parse().ok());
     let percent: f64 = percent.ok_or("write it as a percentage, for example 5%")?;
     Sample::of_percent(percent).ok_or_else(|| "more than 0% and at most 100%".to_owned())
 }
 
 /// Units per second, or a share of a table's.
-pub(super) fn cap(text: &str) -> Result<Cap, String> {
-    text.parse().map_err(|error: crate::error::Error| error.to_string())
+pub(crate) fn cap(text: &str) -> Result<Cap, String> {
+    text.parse()
+        .map_err(|error: crate::error::Error| error.to_string())
 }
 
 fn named(text: &str) -> Option<(String, &str)> {
-    text.split_once('=').filter(|(name, _)| !name.is_empty()).map(|(name, value)| (name.to_owned(), value))
+    text.split_once('=')
+        .filter(|(name, _)| !name.is_empty())
+        .map(|(name, value)| (name.to_owned(), value))
 }
 
 #[cfg(test)]
@@ -78,15 +101,29 @@ mod tests {
 
     #[test]
     fn capacities_of_indexes() {
-        assert_eq!(capacity_of_index("by-genre=5:7"), Ok(("by-genre".to_owned(), Capacity { read: 5, write: 7 })));
-        for nonsense in ["", "by-genre", "=5:7", "by-genre=", "by-genre=5", "by-genre=0:7", "by-genre=5:x"] {
+        assert_eq!(
+            capacity_of_index("by-genre=5:7"),
+            Ok(("by-genre".to_owned(), Capacity { read: 5, write: 7 }))
+        );
+        for nonsense in [
+            "",
+            "by-genre",
+            "=5:7",
+            "by-genre=",
+            "by-genre=5",
+            "by-genre=0:7",
+            "by-genre=5:x",
+        ] {
             assert!(capacity_of_index(nonsense).is_err(), "{nonsense}");
         }
     }
 
     #[test]
     fn boosts() {
-        assert_eq!((boost("on-demand"), boost("1000")), (Ok(Boost::OnDemand), Ok(Boost::WriteCapacity(1000))));
+        assert_eq!(
+            (boost("on-demand"), boost("1000")),
+            (Ok(Boost::OnDemand), Ok(Boost::WriteCapacity(1000)))
+        );
         for nonsense in ["", "0", "-1", "lots", "1.5", "9223372036854775808"] {
             assert!(boost(nonsense).is_err(), "{nonsense}");
         }
@@ -96,9 +133,14 @@ mod tests {
     fn samples() {
         assert_eq!(
             (sample("1%"), sample("0.5%")),
-            (Ok(Sample::of_percent(1.0).unwrap()), Ok(Sample::of_percent(0.5).unwrap()))
+            (
+                Ok(Sample::of_percent(1.0).unwrap()),
+                Ok(Sample::of_percent(0.5).unwrap())
+            )
         );
-        for nonsense in ["", "%", "1", "0.01", "0%", "-1%", "101%", "NaN%", "inf%", "one%", "1 %"] {
+        for nonsense in [
+            "", "%", "1", "0.01", "0%", "-1%", "101%", "NaN%", "inf%", "one%", "1 %",
+        ] {
             assert!(sample(nonsense).is_err(), "{nonsense}");
         }
     }
@@ -106,7 +148,10 @@ mod tests {
     #[test]
     fn tags() {
         let pair = |name: &str, value: &str| Ok((name.to_owned(), value.to_owned()));
-        assert_eq!((tag("a=b"), tag("a="), tag("a=b=c")), (pair("a", "b"), pair("a", ""), pair("a", "b=c")));
+        assert_eq!(
+            (tag("a=b"), tag("a="), tag("a=b=c")),
+            (pair("a", "b"), pair("a", ""), pair("a", "b=c"))
+        );
         assert!(tag("a").is_err() && tag("=b").is_err());
     }
 }

@@ -37,7 +37,7 @@ EXAMPLES
     max_term_width = 100,
     after_long_help = format!("{EXAMPLES}\n\n{}", exit::help())
 )]
-pub(in crate::cli) struct VerifyArgs {
+pub(crate) struct VerifyArgs {
     /// the dump to check; the same as --source
     #[arg(value_name = "DIR|FILE", conflicts_with = "source")]
     dump: Option<PathBuf>,
@@ -127,7 +127,7 @@ struct CompareArgs {
 
 /// What is to be found out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::cli) enum Question {
+pub(crate) enum Question {
     /// Is this dump whole?
     Dump {
         /// By checksums alone.
@@ -149,10 +149,10 @@ pub(in crate::cli) enum Question {
 }
 
 /// What a command line of `verifydb` means, before the environment is known.
-pub(in crate::cli) struct VerifyIntent {
-    pub(in crate::cli) common: Common,
-    pub(in crate::cli) question: Question,
-    pub(in crate::cli) options: CompareOptions,
+pub(crate) struct VerifyIntent {
+    pub(crate) common: Common,
+    pub(crate) question: Question,
+    pub(crate) options: CompareOptions,
     source: Option<PathBuf>,
 }
 
@@ -166,13 +166,21 @@ impl Arguments for VerifyArgs {
     }
 
     fn resolve(self) -> Result<VerifyIntent> {
-        let Self { dump, environment, verify, calls, .. } = self;
+        let Self {
+            dump,
+            environment,
+            verify,
+            calls,
+            ..
+        } = self;
         let names_a_table = environment.names_a_table();
         let question = verify.question(names_a_table)?;
         let source = dump.or(verify.source);
         if source.as_ref().is_some_and(|path| path.as_os_str() == "-") {
-            return Err(Error::usage("items from a stream cannot be verified: each could be read only once")
-                .with_hint("save them in a file first"));
+            return Err(Error::usage(
+                "items from a stream cannot be verified: each could be read only once",
+            )
+            .with_hint("save them in a file first"));
         }
         let options = CompareOptions {
             keys_only: verify.keys_only,
@@ -182,7 +190,12 @@ impl Arguments for VerifyArgs {
             consistent_read: verify.consistent_read,
             max_read_units: verify.max_rcu,
         };
-        Ok(VerifyIntent { common: resolve_reading(environment, &calls)?, question, options, source })
+        Ok(VerifyIntent {
+            common: resolve_reading(environment, &calls)?,
+            question,
+            options,
+            source,
+        })
     }
 }
 
@@ -198,16 +211,24 @@ impl CompareArgs {
         ];
         if self.against_env.is_some() || self.against_table.is_some() {
             let (environment, table) = (self.against_env.clone(), self.against_table.clone());
-            return Ok(Question::Tables { environment, table, schema_only: self.schema_only });
+            return Ok(Question::Tables {
+                environment,
+                table,
+                schema_only: self.schema_only,
+            });
         }
         match (names_a_table, self.quick) {
-            (true, true) => Err(Error::usage("--quick is about a dump alone, and a table is named, too")
-                .with_hint("leave out --quick, or the environment and the table")),
+            (true, true) => Err(Error::usage(
+                "--quick is about a dump alone, and a table is named, too",
+            )
+            .with_hint("leave out --quick, or the environment and the table")),
             (true, false) if self.schema_only => Ok(Question::Schema),
             (true, false) => Ok(Question::Table),
             (false, quick) => match compares.into_iter().find(|(_, given)| *given) {
-                Some((flag, _)) => Err(Error::usage(format!("{flag} is about a table, and none is named"))
-                    .with_hint("add --env NAME to compare that environment's table with the dump")),
+                Some((flag, _)) => Err(Error::usage(format!(
+                    "{flag} is about a table, and none is named"
+                ))
+                .with_hint("add --env NAME to compare that environment's table with the dump")),
                 None => Ok(Question::Dump { quick }),
             },
         }
@@ -216,21 +237,32 @@ impl CompareArgs {
 
 impl VerifyIntent {
     /// The dump.
-    pub(in crate::cli) fn source(&self) -> SourceSpec {
+    pub(crate) fn source(&self) -> SourceSpec {
         let environment = self.common.environment.name.as_deref();
         let by_default = || default_folder(environment.unwrap_or(self.default_environment()));
         SourceSpec::Path(self.source.clone().unwrap_or_else(by_default))
     }
 
     fn default_environment(&self) -> &'static str {
-        if self.common.environment.no_env { crate::environment::NO_ENV_NAME } else { "local" }
+        if self.common.environment.no_env {
+            crate::environment::NO_ENV_NAME
+        } else {
+            "local"
+        }
     }
 
     /// Where the other of two tables is. Flags that name a place are about the first.
-    pub(in crate::cli) fn other(&self, environment: Option<&String>, table: Option<&String>) -> EnvironmentRequest {
+    pub(crate) fn other(
+        &self,
+        environment: Option<&String>,
+        table: Option<&String>,
+    ) -> EnvironmentRequest {
         let first = &self.common.environment;
         match environment {
-            None => EnvironmentRequest { table: table.cloned(), ..first.clone() },
+            None => EnvironmentRequest {
+                table: table.cloned(),
+                ..first.clone()
+            },
             Some(name) => EnvironmentRequest {
                 name: Some(name.clone()),
                 envs_dir: first.envs_dir.clone(),

@@ -16,10 +16,11 @@ const VALUE_CHARACTERS: usize = 80;
 type Attributes<'a> = BTreeMap<String, &'a RawValue>;
 
 /// The first attributes that differ, by name. Nothing where a text is no JSON object.
-pub(super) fn differing(source: &[u8], target: &[u8]) -> Vec<AttributeDifference> {
-    let (Ok(source), Ok(target)) =
-        (serde_json::from_slice::<Attributes<'_>>(source), serde_json::from_slice::<Attributes<'_>>(target))
-    else {
+pub(crate) fn differing(source: &[u8], target: &[u8]) -> Vec<AttributeDifference> {
+    let (Ok(source), Ok(target)) = (
+        serde_json::from_slice::<Attributes<'_>>(source),
+        serde_json::from_slice::<Attributes<'_>>(target),
+    ) else {
         return Vec::new();
     };
     let mut names: Vec<&String> = source.keys().chain(target.keys()).collect();
@@ -29,7 +30,8 @@ pub(super) fn differing(source: &[u8], target: &[u8]) -> Vec<AttributeDifference
         (Some(source), Some(target)) => digest(source) != digest(target),
         _ => true,
     };
-    let shown = |side: &Attributes<'_>, name: &str| side.get(name).map(|value| clipped(value.get()));
+    let shown =
+        |side: &Attributes<'_>, name: &str| side.get(name).map(|value| clipped(value.get()));
     let told = names.into_iter().filter(differs).take(TOLD);
     told.map(|name| AttributeDifference {
         name: name.clone(),
@@ -59,8 +61,10 @@ mod tests {
     fn only_what_means_something_else_is_told() {
         let source = br#"{"id":{"S":"a"},"n":{"N":"1.0"},"set":{"SS":["x","y"]},"gone":{"S":"old"},"t":{"S":"A"}}"#;
         let target = br#"{"t":{"S":"B"},"new":{"BOOL":true},"set":{"SS":["y","x"]},"n":{"N":"1"},"id":{"S":"a"}}"#;
-        let told: Vec<_> =
-            differing(source, target).into_iter().map(|found| (found.name, found.source, found.target)).collect();
+        let told: Vec<_> = differing(source, target)
+            .into_iter()
+            .map(|found| (found.name, found.source, found.target))
+            .collect();
         let some = |text: &str| Some(text.to_owned());
         assert_eq!(
             told,
@@ -76,7 +80,10 @@ mod tests {
     fn long_values_are_cut_between_characters() {
         let long = format!(r#"{{"a":{{"S":"{}"}}}}"#, "ü".repeat(200));
         let found = differing(long.as_bytes(), b"{}");
-        assert_eq!(found[0].source.as_ref().map(|text| text.chars().count()), Some(VALUE_CHARACTERS + 1));
+        assert_eq!(
+            found[0].source.as_ref().map(|text| text.chars().count()),
+            Some(VALUE_CHARACTERS + 1)
+        );
         assert!(differing(b"[", b"{}").is_empty());
     }
 }

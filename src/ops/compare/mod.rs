@@ -15,7 +15,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::Serialize;
 
-pub(super) use side::{DumpSide, Side, TableSide};
+pub(crate) use side::{DumpSide, Side, TableSide};
 
 use crate::error::Result;
 use crate::event::Reporter;
@@ -29,15 +29,15 @@ use tally::{Tally, Wanted};
 const COMPARISON: &str = "the comparison";
 
 /// How to compare.
-pub(super) struct Comparing {
+pub(crate) struct Comparing {
     /// The key of both sides.
-    pub(super) key: KeySchema,
+    pub(crate) key: KeySchema,
     /// Only keys: items with the same key are equal.
-    pub(super) keys_only: bool,
+    pub(crate) keys_only: bool,
     /// Compare these keys alone; all if `None`.
-    pub(super) sample: Option<Sample>,
+    pub(crate) sample: Option<Sample>,
     /// Hears of the items of the target.
-    pub(super) reporter: Arc<dyn Reporter>,
+    pub(crate) reporter: Arc<dyn Reporter>,
 }
 
 /// What is wrong with an item.
@@ -77,37 +77,44 @@ pub struct Example {
 
 /// What a comparison has found.
 #[derive(Debug, Default)]
-pub(super) struct Compared {
+pub(crate) struct Compared {
     /// Items with their own key that are equal.
-    pub(super) equal: u64,
+    pub(crate) equal: u64,
     /// Items that only the source has. Those that were rejected or skipped are not expected in the target.
-    pub(super) missing: u64,
+    pub(crate) missing: u64,
     /// Items with other contents.
-    pub(super) different: u64,
+    pub(crate) different: u64,
     /// Items that only the target has.
-    pub(super) extra: u64,
+    pub(crate) extra: u64,
     /// Earlier versions of an item that a later line of the source replaces.
-    pub(super) superseded: u64,
+    pub(crate) superseded: u64,
     /// Items of the source that have no key of this schema and so cannot be in the target.
-    pub(super) without_key: u64,
+    pub(crate) without_key: u64,
     /// The first items of each fault.
-    pub(super) examples: Vec<Example>,
+    pub(crate) examples: Vec<Example>,
     /// Items read of the source and of the target.
-    pub(super) items: (u64, u64),
+    pub(crate) items: (u64, u64),
     /// Items of the source and of the target that were held against each other: with a usable key, and in the sample.
-    pub(super) held: (u64, u64),
+    pub(crate) held: (u64, u64),
     /// Read units consumed by both.
-    pub(super) read_units: f64,
+    pub(crate) read_units: f64,
     /// What travelled of both.
-    pub(super) wire: WireBytes,
+    pub(crate) wire: WireBytes,
 }
 
 /// Compares the source with the target.
 ///
 /// # Errors
 /// A side cannot be read to its end; the scratch files cannot be written.
-pub(super) async fn compare(source: impl Side, target: impl Side, comparing: &Comparing) -> Result<Compared> {
-    let (left, right) = tokio::try_join!(source.spill(comparing, false), target.spill(comparing, true))?;
+pub(crate) async fn compare(
+    source: impl Side,
+    target: impl Side,
+    comparing: &Comparing,
+) -> Result<Compared> {
+    let (left, right) = tokio::try_join!(
+        source.spill(comparing, false),
+        target.spill(comparing, true)
+    )?;
     let mut wire = left.wire;
     wire += right.wire;
     let mut compared = Compared {
@@ -119,17 +126,35 @@ pub(super) async fn compare(source: impl Side, target: impl Side, comparing: &Co
         ..Compared::default()
     };
     let (tally, left, right) = blocking(COMPARISON, move || {
-        Ok((tally::tally(&left.records, left.rejected.as_ref(), &right.records)?, left, right))
+        Ok((
+            tally::tally(&left.records, left.rejected.as_ref(), &right.records)?,
+            left,
+            right,
+        ))
     })
     .await?;
     compared.superseded = left.held.saturating_sub(tally.source);
-    let (examples, again) = examples(&tally, (&source, &left), (&target, &right), comparing).await?;
+    let (examples, again) =
+        examples(&tally, (&source, &left), (&target, &right), comparing).await?;
     for texts in again {
         compared.read_units += texts.read_units;
         compared.wire += texts.wire;
     }
-    let Tally { equal, missing, different, extra, .. } = tally;
-    Ok(Compared { equal, missing, different, extra, examples, ..compared })
+    let Tally {
+        equal,
+        missing,
+        different,
+        extra,
+        ..
+    } = tally;
+    Ok(Compared {
+        equal,
+        missing,
+        different,
+        extra,
+        examples,
+        ..compared
+    })
 }
 
 /// Reads the noted items again and tells what is wrong with each, and what was read of both sides. One that has changed meanwhile is
@@ -144,8 +169,10 @@ async fn examples<L: Side, R: Side>(
         let wanted = tally.wanted.iter().filter(|wanted| wanted.fault != absent);
         wanted.map(|wanted| (wanted.key, page(wanted))).collect()
     };
-    let (in_source, in_target) =
-        (of(Fault::Extra, |wanted| wanted.source_page), of(Fault::Missing, |wanted| wanted.target_page));
+    let (in_source, in_target) = (
+        of(Fault::Extra, |wanted| wanted.source_page),
+        of(Fault::Missing, |wanted| wanted.target_page),
+    );
     let (in_source, in_target) = tokio::try_join!(
         source.texts(&in_source, &left.pages, comparing),
         target.texts(&in_target, &right.pages, comparing)
@@ -154,7 +181,10 @@ async fn examples<L: Side, R: Side>(
         .wanted
         .iter()
         .filter_map(|wanted| {
-            let (source, target) = (in_source.items.get(&wanted.key), in_target.items.get(&wanted.key));
+            let (source, target) = (
+                in_source.items.get(&wanted.key),
+                in_target.items.get(&wanted.key),
+            );
             example(wanted, source, target, &comparing.key)
         })
         .collect();
@@ -162,11 +192,20 @@ async fn examples<L: Side, R: Side>(
     Ok((examples, [in_source, in_target]))
 }
 
-fn example(wanted: &Wanted, source: Option<&Bytes>, target: Option<&Bytes>, key: &KeySchema) -> Option<Example> {
+fn example(
+    wanted: &Wanted,
+    source: Option<&Bytes>,
+    target: Option<&Bytes>,
+    key: &KeySchema,
+) -> Option<Example> {
     let text = source.or(target)?;
     let attributes = match (source, target) {
         (Some(source), Some(target)) => attributes::differing(source, target),
         _ => Vec::new(),
     };
-    Some(Example { fault: wanted.fault, key: key.extract(text).ok()?.to_json(), attributes })
+    Some(Example {
+        fault: wanted.fault,
+        key: key.extract(text).ok()?.to_json(),
+        attributes,
+    })
 }

@@ -27,9 +27,13 @@ const SCRATCH_MEMORY: usize = 4 * 1024 * 1024;
 const PROGRESS_ITEMS: u64 = 1024;
 
 /// A set of items that can be read whole, and of which some can be read again.
-pub(in crate::ops) trait Side: Send + Sync {
+pub(crate) trait Side: Send + Sync {
     /// Reads every item into a record. With `tells`, progress is reported.
-    fn spill(&self, comparing: &Comparing, tells: bool) -> impl Future<Output = Result<Spilled>> + Send;
+    fn spill(
+        &self,
+        comparing: &Comparing,
+        tells: bool,
+    ) -> impl Future<Output = Result<Spilled>> + Send;
 
     /// Reads the items with these hashes of their keys again, each in the page with this number.
     fn texts(
@@ -42,14 +46,14 @@ pub(in crate::ops) trait Side: Send + Sync {
 
 /// Items that were read again, by the hashes of their keys, and what that took.
 #[derive(Default)]
-pub(in crate::ops) struct Texts {
-    pub(super) items: HashMap<u128, Bytes>,
-    pub(super) read_units: f64,
-    pub(super) wire: WireBytes,
+pub(crate) struct Texts {
+    pub(crate) items: HashMap<u128, Bytes>,
+    pub(crate) read_units: f64,
+    pub(crate) wire: WireBytes,
 }
 
 /// Where a page of a Scan begins, and how many items it held.
-pub(in crate::ops) struct Page {
+pub(crate) struct Page {
     segment: u32,
     start: Option<PageKey>,
     items: usize,
@@ -67,25 +71,32 @@ struct How {
 
 impl How {
     fn of(comparing: &Comparing) -> Self {
-        let partition = KeySchema { partition: comparing.key.partition.clone(), sort: None };
-        Self { keys_only: comparing.keys_only, sample: comparing.sample, partition }
+        let partition = KeySchema {
+            partition: comparing.key.partition.clone(),
+            sort: None,
+        };
+        Self {
+            keys_only: comparing.keys_only,
+            sample: comparing.sample,
+            partition,
+        }
     }
 }
 
 /// A side, read.
-pub(in crate::ops) struct Spilled {
-    pub(super) records: Spill<RECORD>,
+pub(crate) struct Spilled {
+    pub(crate) records: Spill<RECORD>,
     /// Records of items that the other side must not have.
-    pub(super) rejected: Option<Spill<RECORD>>,
-    pub(super) items: u64,
+    pub(crate) rejected: Option<Spill<RECORD>>,
+    pub(crate) items: u64,
     /// Items that have a record.
-    pub(super) held: u64,
+    pub(crate) held: u64,
     /// Items without a usable key; they have no record.
-    pub(super) without_key: u64,
+    pub(crate) without_key: u64,
     /// The pages by number. A dump has none: it is read again from its beginning.
-    pub(super) pages: Vec<Page>,
-    pub(super) read_units: f64,
-    pub(super) wire: WireBytes,
+    pub(crate) pages: Vec<Page>,
+    pub(crate) read_units: f64,
+    pub(crate) wire: WireBytes,
 }
 
 impl Spilled {
@@ -106,12 +117,20 @@ impl Spilled {
     /// Makes a record of an item, whose key has the hash `key`.
     fn push(&mut self, key: u128, item: &[u8], page: u32, how: &How) -> Result<()> {
         if let Some(sample) = how.sample
-            && how.partition.hash128(item).is_ok_and(|partition| !sample.has(partition))
+            && how
+                .partition
+                .hash128(item)
+                .is_ok_and(|partition| !sample.has(partition))
         {
             return Ok(());
         }
-        let digest = if how.keys_only { Ok(0) } else { item_digest(item) };
-        let digest = digest.map_err(|error| Error::damaged("an item cannot be read").with_source(error))?;
+        let digest = if how.keys_only {
+            Ok(0)
+        } else {
+            item_digest(item)
+        };
+        let digest =
+            digest.map_err(|error| Error::damaged("an item cannot be read").with_source(error))?;
         let record = Record { key, digest, page };
         self.held += 1;
         self.records.push(record.partition(), &record.to_bytes())
@@ -119,32 +138,48 @@ impl Spilled {
 }
 
 /// The items of a dump, or what a transform makes of them.
-pub(in crate::ops) struct DumpSide {
-    pub(in crate::ops) source: Arc<Source>,
-    pub(in crate::ops) transform: Transform,
+pub(crate) struct DumpSide {
+    pub(crate) source: Arc<Source>,
+    pub(crate) transform: Transform,
     /// Files of the items that a restore rejected or skipped: the table does not have them.
-    pub(in crate::ops) rejected: Vec<PathBuf>,
+    pub(crate) rejected: Vec<PathBuf>,
 }
 
 impl DumpSide {
     /// The items as they are.
-    pub(in crate::ops) fn of(source: Arc<Source>) -> Self {
-        Self { source, transform: Transform::new(), rejected: Vec::new() }
+    pub(crate) fn of(source: Arc<Source>) -> Self {
+        Self {
+            source,
+            transform: Transform::new(),
+            rejected: Vec::new(),
+        }
     }
 }
 
 /// Records of the items in files of rejected items. Those without a usable key have no record in the source either.
-fn rejected_in(files: &[PathBuf], is_transformed: bool, key: &KeySchema) -> Result<Option<Spill<RECORD>>> {
+fn rejected_in(
+    files: &[PathBuf],
+    is_transformed: bool,
+    key: &KeySchema,
+) -> Result<Option<Spill<RECORD>>> {
     if files.is_empty() {
         return Ok(None);
     }
     let mut rejected = Spill::new(PARTITIONS, SCRATCH_MEMORY)?;
     let mut take = |item: &[u8]| {
-        let Some((key, digest)) = key.hash128(item).ok().zip(item_digest(item).ok()) else { return Ok(()) };
-        let record = Record { key, digest, page: 0 };
+        let Some((key, digest)) = key.hash128(item).ok().zip(item_digest(item).ok()) else {
+            return Ok(());
+        };
+        let record = Record {
+            key,
+            digest,
+            page: 0,
+        };
         rejected.push(record.partition(), &record.to_bytes())
     };
-    files.iter().try_for_each(|file| read_rejected(file, is_transformed, &mut take))?;
+    files
+        .iter()
+        .try_for_each(|file| read_rejected(file, is_transformed, &mut take))?;
     Ok(Some(rejected))
 }
 
@@ -156,18 +191,27 @@ fn items_of(
     reporter: &Arc<dyn Reporter>,
 ) -> Result<Box<dyn Iterator<Item = Result<Bytes>>>> {
     let mut items = source.items()?;
-    let mut items = iter::from_fn(move || items.next_item().map(|item| item.map(|item| item.text)).transpose());
+    let mut items = iter::from_fn(move || {
+        items
+            .next_item()
+            .map(|item| item.map(|item| item.text))
+            .transpose()
+    });
     if transform.is_empty() {
         return Ok(Box::new(items));
     }
     let chunks = iter::from_fn(move || {
         let chunk: Result<Vec<Bytes>> = items.by_ref().take(CHUNK_ITEMS).collect();
-        chunk.map(|chunk| (!chunk.is_empty()).then_some((chunk, ()))).transpose()
+        chunk
+            .map(|chunk| (!chunk.is_empty()).then_some((chunk, ())))
+            .transpose()
     });
     let key = key.clone();
     let made = through(transform, reporter, chunks)?.flat_map(move |chunk| match chunk {
         Err(error) => vec![Err(error)],
-        Ok(Transformed { items, outcomes, .. }) => {
+        Ok(Transformed {
+            items, outcomes, ..
+        }) => {
             let of = |(item, outcome): (&Bytes, &Outcome)| match Misfit::of_made(outcome, &key) {
                 Some(_) => Vec::new(),
                 None => outcome.items(item).to_vec(),
@@ -181,7 +225,11 @@ fn items_of(
 impl Side for DumpSide {
     async fn spill(&self, comparing: &Comparing, tells: bool) -> Result<Spilled> {
         let (source, transform) = (Arc::clone(&self.source), self.transform.clone());
-        let (key, how, reporter) = (comparing.key.clone(), How::of(comparing), Arc::clone(&comparing.reporter));
+        let (key, how, reporter) = (
+            comparing.key.clone(),
+            How::of(comparing),
+            Arc::clone(&comparing.reporter),
+        );
         let files = self.rejected.clone();
         blocking(COMPARISON, move || {
             if !source.has_items() {
@@ -190,27 +238,44 @@ impl Side for DumpSide {
             let rejected = rejected_in(&files, !transform.is_empty(), &key)?;
             let items = items_of(&source, &transform, &key, &reporter)?;
             let spilled = spill_dump(items, &key, &how, tells.then_some(reporter.as_ref()))?;
-            Ok(Spilled { rejected, ..spilled })
+            Ok(Spilled {
+                rejected,
+                ..spilled
+            })
         })
         .await
     }
 
-    async fn texts(&self, wanted: &HashMap<u128, u32>, _pages: &[Page], comparing: &Comparing) -> Result<Texts> {
+    async fn texts(
+        &self,
+        wanted: &HashMap<u128, u32>,
+        _pages: &[Page],
+        comparing: &Comparing,
+    ) -> Result<Texts> {
         if wanted.is_empty() {
             return Ok(Texts::default());
         }
         let (source, transform) = (Arc::clone(&self.source), self.transform.clone());
-        let (key, wanted, reporter) = (comparing.key.clone(), wanted.clone(), Arc::clone(&comparing.reporter));
+        let (key, wanted, reporter) = (
+            comparing.key.clone(),
+            wanted.clone(),
+            Arc::clone(&comparing.reporter),
+        );
         blocking(COMPARISON, move || {
             let mut texts = HashMap::new();
             for item in items_of(&source, &transform, &key, &reporter)? {
                 let item = item?;
-                let Ok(key) = key.hash128(&item) else { continue };
+                let Ok(key) = key.hash128(&item) else {
+                    continue;
+                };
                 if wanted.contains_key(&key) {
                     texts.insert(key, item);
                 }
             }
-            Ok(Texts { items: texts, ..Texts::default() })
+            Ok(Texts {
+                items: texts,
+                ..Texts::default()
+            })
         })
         .await
     }
@@ -233,24 +298,30 @@ fn spill_dump(
             Err(_) => spilled.without_key += 1,
         }
         if let Some(reporter) = reporter.filter(|_| spilled.items - told == PROGRESS_ITEMS) {
-            reporter.report(Event::Progress { items: PROGRESS_ITEMS, bytes: std::mem::take(&mut bytes) });
+            reporter.report(Event::Progress {
+                items: PROGRESS_ITEMS,
+                bytes: std::mem::take(&mut bytes),
+            });
             told = spilled.items;
         }
     }
     if let Some(reporter) = reporter {
-        reporter.report(Event::Progress { items: spilled.items - told, bytes });
+        reporter.report(Event::Progress {
+            items: spilled.items - told,
+            bytes,
+        });
     }
     Ok(spilled)
 }
 
 /// The items of a live table, read in parallel.
-pub(in crate::ops) struct TableSide<S> {
-    pub(in crate::ops) store: S,
-    pub(in crate::ops) table: String,
-    pub(in crate::ops) segments: u32,
+pub(crate) struct TableSide<S> {
+    pub(crate) store: S,
+    pub(crate) table: String,
+    pub(crate) segments: u32,
     /// Pages on their way at most, from the call that asks for one until it is digested. Those that have arrived are bounded by [`Room`].
-    pub(in crate::ops) pages: usize,
-    pub(in crate::ops) consistent_read: bool,
+    pub(crate) pages: usize,
+    pub(crate) consistent_read: bool,
 }
 
 /// What one Scan call returned.
@@ -280,29 +351,50 @@ impl<S: ReadStore + Clone + 'static> TableSide<S> {
 
 /// The hash of an item's key.
 fn key_of(key: &KeySchema, item: &[u8], table: &str) -> Result<u128> {
-    key.hash128(item)
-        .map_err(|error| Error::failed(format!("table {table} returned an item without its key")).with_source(error))
+    key.hash128(item).map_err(|error| {
+        Error::failed(format!("table {table} returned an item without its key")).with_source(error)
+    })
 }
 
 impl<S: ReadStore + Clone + 'static> Side for TableSide<S> {
     async fn spill(&self, comparing: &Comparing, tells: bool) -> Result<Spilled> {
         let (pages, waiting) = mpsc::channel::<Scanned>(self.pages);
         let reporter = tells.then(|| Arc::clone(&comparing.reporter));
-        let (key, how, table) = (comparing.key.clone(), How::of(comparing), self.table.clone());
-        let output = blocking(COMPARISON, move || spill_pages(waiting, &table, &key, &how, reporter.as_deref()));
+        let (key, how, table) = (
+            comparing.key.clone(),
+            How::of(comparing),
+            self.table.clone(),
+        );
+        let output = blocking(COMPARISON, move || {
+            spill_pages(waiting, &table, &key, &how, reporter.as_deref())
+        });
         let table_key = Arc::new(comparing.key.clone());
-        let one = move |segment| scan(self.store.clone(), self.request(segment, None, &table_key), pages.clone());
+        let one = move |segment| {
+            scan(
+                self.store.clone(),
+                self.request(segment, None, &table_key),
+                pages.clone(),
+            )
+        };
         let reading = each_segment(spread(self.segments), one);
         // Both end in any case: a reader that failed closes the channel, and so do the scans.
         let (spilled, ()) = tokio::try_join!(output, reading)?;
         Ok(spilled)
     }
 
-    async fn texts(&self, wanted: &HashMap<u128, u32>, pages: &[Page], comparing: &Comparing) -> Result<Texts> {
+    async fn texts(
+        &self,
+        wanted: &HashMap<u128, u32>,
+        pages: &[Page],
+        comparing: &Comparing,
+    ) -> Result<Texts> {
         let mut texts = Texts::default();
         let table_key = Arc::new(comparing.key.clone());
         let numbers: BTreeSet<u32> = wanted.values().copied().collect();
-        for page in numbers.into_iter().filter_map(|number| pages.get(usize::try_from(number).ok()?)) {
+        for page in numbers
+            .into_iter()
+            .filter_map(|number| pages.get(usize::try_from(number).ok()?))
+        {
             let mut request = self.request(page.segment, page.start.clone(), &table_key);
             let mut left = page.items;
             // Where units are limited, what was one page may come as several now.
@@ -318,7 +410,9 @@ impl<S: ReadStore + Clone + 'static> Side for TableSide<S> {
                 }
                 left = left.saturating_sub(found.items.len());
                 match found.next {
-                    Some(next) if left > 0 => (request.start, request.before) = (Some(next), found.keys),
+                    Some(next) if left > 0 => {
+                        (request.start, request.before) = (Some(next), found.keys);
+                    }
                     _ => break,
                 }
             }
@@ -328,14 +422,38 @@ impl<S: ReadStore + Clone + 'static> Side for TableSide<S> {
 }
 
 /// Reads one segment to its end.
-async fn scan<S: ReadStore>(store: S, mut request: ScanRequest, pages: mpsc::Sender<Scanned>) -> Result<()> {
+async fn scan<S: ReadStore>(
+    store: S,
+    mut request: ScanRequest,
+    pages: mpsc::Sender<Scanned>,
+) -> Result<()> {
     loop {
         // Whoever does not listen any more has failed, and says why.
-        let Ok(place) = pages.reserve().await else { return Ok(()) };
+        let Ok(place) = pages.reserve().await else {
+            return Ok(());
+        };
         let found = store.scan(&request).await?;
-        let page = Page { segment: request.segment, start: request.start.clone(), items: found.items.len() };
-        let ScanPage { items, keys, next, read_units, wire, room, looked_at: _ } = found;
-        place.send(Scanned { page, items, read_units, wire, room });
+        let page = Page {
+            segment: request.segment,
+            start: request.start.clone(),
+            items: found.items.len(),
+        };
+        let ScanPage {
+            items,
+            keys,
+            next,
+            read_units,
+            wire,
+            room,
+            looked_at: _,
+        } = found;
+        place.send(Scanned {
+            page,
+            items,
+            read_units,
+            wire,
+            room,
+        });
         match next {
             Some(next) => (request.start, request.before) = (Some(next), keys),
             None => return Ok(()),
@@ -351,9 +469,17 @@ fn spill_pages(
     reporter: Option<&dyn Reporter>,
 ) -> Result<Spilled> {
     let mut spilled = Spilled::new()?;
-    while let Some(Scanned { page, items, read_units, wire, room: _room }) = waiting.blocking_recv() {
-        let number = u32::try_from(spilled.pages.len())
-            .map_err(|error| Error::failed("the table has more pages than can be counted").with_source(error))?;
+    while let Some(Scanned {
+        page,
+        items,
+        read_units,
+        wire,
+        room: _room,
+    }) = waiting.blocking_recv()
+    {
+        let number = u32::try_from(spilled.pages.len()).map_err(|error| {
+            Error::failed("the table has more pages than can be counted").with_source(error)
+        })?;
         for item in items.iter() {
             spilled.push(key_of(key, item, table)?, item, number, how)?;
         }
@@ -362,7 +488,10 @@ fn spill_pages(
         spilled.wire += wire;
         spilled.pages.push(page);
         if let Some(reporter) = reporter {
-            reporter.report(Event::Progress { items: items.len() as u64, bytes: items.text_bytes() });
+            reporter.report(Event::Progress {
+                items: items.len() as u64,
+                bytes: items.text_bytes(),
+            });
         }
     }
     Ok(spilled)
@@ -390,12 +519,23 @@ mod tests {
     }
 
     fn comparing(panics: bool) -> Comparing {
-        Comparing { key: key(), keys_only: false, sample: None, reporter: Arc::new(Listener { panics }) }
+        Comparing {
+            key: key(),
+            keys_only: false,
+            sample: None,
+            reporter: Arc::new(Listener { panics }),
+        }
     }
 
     fn side(script: Script, segments: u32, pages: usize) -> TableSide<Scripted> {
         let store = Scripted::new(12, script);
-        TableSide { store, table: "films".to_owned(), segments, pages, consistent_read: false }
+        TableSide {
+            store,
+            table: "films".to_owned(),
+            segments,
+            pages,
+            consistent_read: false,
+        }
     }
 
     /// The second page of the first segment ends in this way.
@@ -404,10 +544,34 @@ mod tests {
             request.segment == 0 && request.start.is_some()
         }
         [
-            (|request| if second(request) { Answer::Fails } else { Answer::Page }, "the scan fails"),
-            (|request| if second(request) { Answer::Panics } else { Answer::Page }, "a scan was cut off"),
             (
-                |request| if second(request) { Answer::Keyless } else { Answer::Page },
+                |request| {
+                    if second(request) {
+                        Answer::Fails
+                    } else {
+                        Answer::Page
+                    }
+                },
+                "the scan fails",
+            ),
+            (
+                |request| {
+                    if second(request) {
+                        Answer::Panics
+                    } else {
+                        Answer::Page
+                    }
+                },
+                "a scan was cut off",
+            ),
+            (
+                |request| {
+                    if second(request) {
+                        Answer::Keyless
+                    } else {
+                        Answer::Page
+                    }
+                },
                 "table films returned an item without its key",
             ),
         ]
@@ -415,14 +579,22 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn of_scans_and_digests_whichever_fails_first_ends_the_other() {
-        for (segments, pages) in [1, 8, 9, 32].into_iter().flat_map(|segments| [(segments, 1), (segments, 32)]) {
+        for (segments, pages) in [1, 8, 9, 32]
+            .into_iter()
+            .flat_map(|segments| [(segments, 1), (segments, 32)])
+        {
             let case = format!("{segments} segments, room for {pages}");
             let all: Script = |_| Answer::Page;
-            let cases = scripts().into_iter().map(|(script, words)| (script, false, words));
-            for (script, panics, words) in cases.chain([(all, true, "the comparison was cut off")]) {
+            let cases = scripts()
+                .into_iter()
+                .map(|(script, words)| (script, false, words));
+            for (script, panics, words) in cases.chain([(all, true, "the comparison was cut off")])
+            {
                 let side = side(script, segments, pages);
                 let spilled = timeout(DEADLINE, side.spill(&comparing(panics), true)).await;
-                let error = spilled.unwrap_or_else(|_| panic!("hangs: {case}, {words}")).err();
+                let error = spilled
+                    .unwrap_or_else(|_| panic!("hangs: {case}, {words}"))
+                    .err();
                 assert_eq!(error.expect(&case).to_string(), words, "{case}");
                 side.store.all_rooms_return();
             }
@@ -433,11 +605,19 @@ mod tests {
     async fn a_side_that_fails_ends_the_other_side() {
         for segments in [1, 8, 9, 32] {
             for (script, words) in scripts() {
-                let silent: Script = |request| if request.start.is_some() { Answer::Never } else { Answer::Page };
+                let silent: Script = |request| {
+                    if request.start.is_some() {
+                        Answer::Never
+                    } else {
+                        Answer::Page
+                    }
+                };
                 for (left, right) in [(script, silent), (silent, script)] {
                     let (left, right) = (side(left, segments, 1), side(right, segments, 1));
                     let compared = timeout(DEADLINE, compare(left, right, &comparing(false))).await;
-                    let error = compared.unwrap_or_else(|_| panic!("hangs: {segments} segments, {words}")).err();
+                    let error = compared
+                        .unwrap_or_else(|_| panic!("hangs: {segments} segments, {words}"))
+                        .err();
                     assert_eq!(error.expect("a side fails").to_string(), words);
                 }
             }

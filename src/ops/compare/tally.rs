@@ -8,28 +8,28 @@ use crate::backup::Spill;
 use crate::error::Result;
 
 /// Partitions of the scratch files: ten million items make 10,000 records in each.
-pub(super) const PARTITIONS: usize = 1024;
+pub(crate) const PARTITIONS: usize = 1024;
 
 /// Items noted of each fault.
 const NOTED: usize = 10;
 
 /// A key's hash, an item's digest and a page's number, in this order.
-pub(super) const RECORD: usize = 36;
+pub(crate) const RECORD: usize = 36;
 
 /// One item of a side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Record {
-    pub(super) key: u128,
-    pub(super) digest: u128,
-    pub(super) page: u32,
+pub(crate) struct Record {
+    pub(crate) key: u128,
+    pub(crate) digest: u128,
+    pub(crate) page: u32,
 }
 
 impl Record {
-    pub(super) fn partition(&self) -> usize {
+    pub(crate) fn partition(&self) -> usize {
         usize::try_from(self.key % PARTITIONS as u128).unwrap_or(0)
     }
 
-    pub(super) fn to_bytes(self) -> [u8; RECORD] {
+    pub(crate) fn to_bytes(self) -> [u8; RECORD] {
         let mut bytes = [0; RECORD];
         bytes[..16].copy_from_slice(&self.key.to_le_bytes());
         bytes[16..32].copy_from_slice(&self.digest.to_le_bytes());
@@ -39,43 +39,60 @@ impl Record {
 
     fn of(bytes: &[u8; RECORD]) -> Self {
         let number = |range: std::ops::Range<usize>| {
-            bytes[range].iter().rev().fold(0_u128, |number, byte| number << 8 | u128::from(*byte))
+            bytes[range]
+                .iter()
+                .rev()
+                .fold(0_u128, |number, byte| number << 8 | u128::from(*byte))
         };
-        Self { key: number(0..16), digest: number(16..32), page: u32::try_from(number(32..36)).unwrap_or(0) }
+        Self {
+            key: number(0..16),
+            digest: number(16..32),
+            page: u32::try_from(number(32..36)).unwrap_or(0),
+        }
     }
 }
 
 /// An item to be shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Wanted {
-    pub(super) fault: Fault,
+pub(crate) struct Wanted {
+    pub(crate) fault: Fault,
     /// The hash of its key.
-    pub(super) key: u128,
-    pub(super) source_page: u32,
-    pub(super) target_page: u32,
+    pub(crate) key: u128,
+    pub(crate) source_page: u32,
+    pub(crate) target_page: u32,
 }
 
 /// What the records say.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
-    pub(super) equal: u64,
-    pub(super) missing: u64,
-    pub(super) different: u64,
-    pub(super) extra: u64,
+pub(crate) struct Tally {
+    pub(crate) equal: u64,
+    pub(crate) missing: u64,
+    pub(crate) different: u64,
+    pub(crate) extra: u64,
     /// Different keys of the source.
-    pub(super) source: u64,
+    pub(crate) source: u64,
     /// The first items of each fault.
-    pub(super) wanted: Vec<Wanted>,
+    pub(crate) wanted: Vec<Wanted>,
 }
 
 /// Compares all records. Of a key that a side holds twice the last record counts: that is what a restore writes. Items in `rejected`
 /// are not expected in the target; the last other record of their key is.
-pub(super) fn tally(source: &Spill<RECORD>, rejected: Option<&Spill<RECORD>>, target: &Spill<RECORD>) -> Result<Tally> {
+pub(crate) fn tally(
+    source: &Spill<RECORD>,
+    rejected: Option<&Spill<RECORD>>,
+    target: &Spill<RECORD>,
+) -> Result<Tally> {
     let mut tally = Tally::default();
     for partition in 0..PARTITIONS {
-        let Expected { records: mut missing, rejected } = match rejected {
+        let Expected {
+            records: mut missing,
+            rejected,
+        } = match rejected {
             Some(rejected) => Expected::of(source, rejected, partition)?,
-            None => Expected { records: by_key(source, partition)?, rejected: HashSet::new() },
+            None => Expected {
+                records: by_key(source, partition)?,
+                rejected: HashSet::new(),
+            },
         };
         tally.source += (missing.len() + rejected.len()) as u64;
         for found in sorted(by_key(target, partition)?) {
@@ -107,13 +124,21 @@ impl Expected {
             let Record { key, digest, .. } = record?;
             *counts.entry((key, digest)).or_default() += 1;
         }
-        let mut expected = Self { records: HashMap::new(), rejected: HashSet::new() };
+        let mut expected = Self {
+            records: HashMap::new(),
+            rejected: HashSet::new(),
+        };
         let mut source = records(source, partition)?.collect::<Result<Vec<_>>>()?;
         // The last item that was not rejected counts.
         source.reverse();
         for record in source {
-            let Entry::Vacant(entry) = expected.records.entry(record.key) else { continue };
-            if let Some(count) = counts.get_mut(&(record.key, record.digest)).filter(|count| **count > 0) {
+            let Entry::Vacant(entry) = expected.records.entry(record.key) else {
+                continue;
+            };
+            if let Some(count) = counts
+                .get_mut(&(record.key, record.digest))
+                .filter(|count| **count > 0)
+            {
                 *count -= 1;
                 expected.rejected.insert(record.key);
             } else {
@@ -126,11 +151,18 @@ impl Expected {
 }
 
 fn by_key(spill: &Spill<RECORD>, partition: usize) -> Result<HashMap<u128, Record>> {
-    records(spill, partition)?.map(|record| record.map(|record| (record.key, record))).collect()
+    records(spill, partition)?
+        .map(|record| record.map(|record| (record.key, record)))
+        .collect()
 }
 
-fn records(spill: &Spill<RECORD>, partition: usize) -> Result<impl Iterator<Item = Result<Record>>> {
-    Ok(spill.partition(partition)?.map(|bytes| bytes.map(|bytes| Record::of(&bytes))))
+fn records(
+    spill: &Spill<RECORD>,
+    partition: usize,
+) -> Result<impl Iterator<Item = Result<Record>>> {
+    Ok(spill
+        .partition(partition)?
+        .map(|bytes| bytes.map(|bytes| Record::of(&bytes))))
 }
 
 /// In an order that is the same each time, so that the same items are shown.
@@ -153,7 +185,12 @@ impl Tally {
             && let Some(record) = source.or(target)
         {
             let (source_page, target_page) = (page(source), page(target));
-            self.wanted.push(Wanted { fault, key: record.key, source_page, target_page });
+            self.wanted.push(Wanted {
+                fault,
+                key: record.key,
+                source_page,
+                target_page,
+            });
         }
     }
 }
@@ -169,7 +206,11 @@ mod tests {
     fn spill(records: &[(u128, u128)]) -> Spill<RECORD> {
         let mut spill = Spill::new(PARTITIONS, 0).unwrap();
         for (key, digest) in records {
-            let record = Record { key: *key, digest: *digest, page: u32::MAX - 1 };
+            let record = Record {
+                key: *key,
+                digest: *digest,
+                page: u32::MAX - 1,
+            };
             assert_eq!(Record::of(&record.to_bytes()), record);
             spill.push(record.partition(), &record.to_bytes()).unwrap();
         }

@@ -12,8 +12,8 @@ use tokio::sync::mpsc;
 use super::copy::{Copied, Output, Page, PageCost, PageEnd};
 use super::plan::DumpPlan;
 use crate::backup::{
-    Changes, DumpTarget, LinesList, SegmentProgress, beside, beside_in_state, name_in_file, publish_lines, remove_mark,
-    unpublished,
+    Changes, DumpTarget, LinesList, SegmentProgress, beside, beside_in_state, name_in_file,
+    publish_lines, remove_mark, unpublished,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
@@ -26,20 +26,29 @@ type Chunk = (Vec<Bytes>, Part);
 
 /// What else a page has: its first chunk carries the cost, its last one the position.
 #[derive(Default)]
-pub(super) struct Part {
+pub(crate) struct Part {
     cost: Option<PageCost>,
     end: Option<PageEnd>,
 }
 
 /// Cuts pages into chunks, so that all cores work on one page.
-pub(super) fn chunks(mut waiting: mpsc::Receiver<Page>) -> impl Iterator<Item = Result<Chunk>> + Send {
-    iter::from_fn(move || waiting.blocking_recv()).flat_map(cut).map(Ok)
+pub(crate) fn chunks(
+    mut waiting: mpsc::Receiver<Page>,
+) -> impl Iterator<Item = Result<Chunk>> + Send {
+    iter::from_fn(move || waiting.blocking_recv())
+        .flat_map(cut)
+        .map(Ok)
 }
 
 fn cut(page: Page) -> Vec<Chunk> {
-    let Page { items, cost, end, .. } = page;
+    let Page {
+        items, cost, end, ..
+    } = page;
     let all: Vec<Bytes> = (0..items.len()).filter_map(|at| items.get(at)).collect();
-    let mut chunks: Vec<Chunk> = all.chunks(CHUNK_ITEMS).map(|chunk| (chunk.to_vec(), Part::default())).collect();
+    let mut chunks: Vec<Chunk> = all
+        .chunks(CHUNK_ITEMS)
+        .map(|chunk| (chunk.to_vec(), Part::default()))
+        .collect();
     if chunks.is_empty() {
         chunks.push(Chunk::default());
     }
@@ -51,7 +60,7 @@ fn cut(page: Page) -> Vec<Chunk> {
 }
 
 /// What changes items, and what is kept of those that cannot go on.
-pub(super) struct Changing {
+pub(crate) struct Changing {
     transform: Transform,
     rejects: LinesList,
     naming: Naming,
@@ -62,16 +71,27 @@ pub(super) struct Changing {
 
 impl Changing {
     /// As planned; `None` where nothing is to be changed. Goes on with the rejects that `changes` knows of.
-    pub(super) fn of(plan: &DumpPlan, changes: &Changes) -> Result<Option<Self>> {
+    pub(crate) fn of(plan: &DumpPlan, changes: &Changes) -> Result<Option<Self>> {
         let transform = plan.request.transform.clone();
         if transform.is_empty() {
             return Ok(None);
         }
         let key = plan.schema.key_schema()?;
-        let meetings = if transform.changes() { Some(Meetings::new(key.clone(), key.clone(), true)?) } else { None };
+        let meetings = if transform.changes() {
+            Some(Meetings::new(key.clone(), key.clone(), true)?)
+        } else {
+            None
+        };
         let rejects = rejects(plan, changes)?;
         let naming = Naming::new(transform.clone(), key.clone());
-        Ok(Some(Self { transform, rejects, naming, meetings, strict: plan.request.strict, key }))
+        Ok(Some(Self {
+            transform,
+            rejects,
+            naming,
+            meetings,
+            strict: plan.request.strict,
+            key,
+        }))
     }
 
     fn reject(&mut self, item: &Bytes, reason: &Reason) -> Result<()> {
@@ -82,13 +102,14 @@ impl Changing {
                 "fix the transform or the item, or omit --strict: rejected items are then listed in a file",
             ));
         }
-        self.naming.list(&mut self.rejects, &reason.to_string(), item, &[])
+        self.naming
+            .list(&mut self.rejects, &reason.to_string(), item, &[])
     }
 }
 
 impl Output {
     /// Writes what comes out of the transform until nothing comes any more. `None` when the pages end before the table does.
-    pub(super) fn run_changed(
+    pub(crate) fn run_changed(
         mut self,
         waiting: mpsc::Receiver<Page>,
         mut is_due: impl FnMut() -> bool,
@@ -108,14 +129,21 @@ impl Output {
         sync(&mut changing.rejects, &mut self.copied.progress.changes)?;
         if let Some(meetings) = &changing.meetings {
             self.copied.collisions = meetings.judge()?;
-            meetings.warning().into_iter().for_each(|words| self.reporter.report(Event::Warning(words)));
+            meetings
+                .warning()
+                .into_iter()
+                .for_each(|words| self.reporter.report(Event::Warning(words)));
         }
         self.end()
     }
 
     /// Writes what came out of one chunk; whether a page ends with it.
     fn take_changed(&mut self, chunk: Transformed<Part>, changing: &mut Changing) -> Result<bool> {
-        let Transformed { tag: Part { cost, end }, items, outcomes } = chunk;
+        let Transformed {
+            tag: Part { cost, end },
+            items,
+            outcomes,
+        } = chunk;
         let bytes = bytes_of(&items);
         let mut made = Vec::with_capacity(items.len());
         let mut is_cut = false;
@@ -145,8 +173,9 @@ impl Output {
         }
 
         self.left = self.left.map(|left| left - made.len() as u64);
-        let written = Items::of(&made)
-            .map_err(|error| Error::failed("what the transform made cannot be written").with_source(error))?;
+        let written = Items::of(&made).map_err(|error| {
+            Error::failed("what the transform made cannot be written").with_source(error)
+        })?;
         self.copied.writer.append(&written)?;
         if let Some(cost) = &cost {
             self.copied.pay(cost);
@@ -158,7 +187,10 @@ impl Output {
         if let Some(end) = end {
             // The position after a page is the key of its last item.
             let has_key = matches!(end.position, SegmentProgress::Next(_));
-            let is_hidden = has_key && items.last().is_some_and(|item| changing.naming.hides_key(item));
+            let is_hidden = has_key
+                && items
+                    .last()
+                    .is_some_and(|item| changing.naming.hides_key(item));
             if is_hidden {
                 self.hidden.insert(end.segment);
             } else {
@@ -166,7 +198,10 @@ impl Output {
             }
             self.copied.pass(end);
         }
-        self.reporter.report(Event::Progress { items: items.len() as u64, bytes });
+        self.reporter.report(Event::Progress {
+            items: items.len() as u64,
+            bytes,
+        });
         Ok(is_page_end)
     }
 }
@@ -183,20 +218,30 @@ fn rejects(plan: &DumpPlan, changes: &Changes) -> Result<LinesList> {
 
 /// Puts all lines on disk, and counts their bytes.
 fn sync(rejects: &mut LinesList, changes: &mut Changes) -> Result<()> {
-    let Some(file) = rejects.file_mut().filter(|file| file.bytes() > changes.rejects_bytes) else { return Ok(()) };
+    let Some(file) = rejects
+        .file_mut()
+        .filter(|file| file.bytes() > changes.rejects_bytes)
+    else {
+        return Ok(());
+    };
     file.flushed()?()?;
     changes.rejects_bytes = file.bytes();
     Ok(())
 }
 
 /// Removes what a run that is given up had rejected.
-pub(super) fn forget_rejects(plan: &DumpPlan) -> Result<()> {
-    places(plan).iter().try_for_each(|path| remove_mark(&unpublished(path)))
+pub(crate) fn forget_rejects(plan: &DumpPlan) -> Result<()> {
+    places(plan)
+        .iter()
+        .try_for_each(|path| remove_mark(&unpublished(path)))
 }
 
 /// Puts the list of rejected items beside the dump that stands now. What an earlier dump of this name had rejected is not of it.
-pub(super) fn publish_rejects(plan: &DumpPlan) -> Result<Option<PathBuf>> {
-    let published = places(plan).iter().map(|path| publish_lines(path)).collect::<Result<Vec<_>>>()?;
+pub(crate) fn publish_rejects(plan: &DumpPlan) -> Result<Option<PathBuf>> {
+    let published = places(plan)
+        .iter()
+        .map(|path| publish_lines(path))
+        .collect::<Result<Vec<_>>>()?;
     Ok(published.into_iter().flatten().next())
 }
 
@@ -205,14 +250,21 @@ fn places(plan: &DumpPlan) -> Vec<PathBuf> {
     const NAME: &str = "rejects.jsonl";
     let state_dir = plan.request.state_dir.as_deref();
     let (next_to, stated) = match &plan.request.target {
-        DumpTarget::Folder(path) | DumpTarget::File(path) => {
-            (beside(path, NAME), state_dir.map(|dir| beside_in_state(dir, path, NAME)))
-        }
+        DumpTarget::Folder(path) | DumpTarget::File(path) => (
+            beside(path, NAME),
+            state_dir.map(|dir| beside_in_state(dir, path, NAME)),
+        ),
         // Two runs may write to standard output at once, even of one table.
         DumpTarget::Stdout => {
-            let (table, environment, run) =
-                (name_in_file(&plan.source.table), &plan.source.environment, std::process::id());
-            (None, state_dir.map(|dir| dir.join(format!("dump-{table}.{environment}.{run}.{NAME}"))))
+            let (table, environment, run) = (
+                name_in_file(&plan.source.table),
+                &plan.source.environment,
+                std::process::id(),
+            );
+            (
+                None,
+                state_dir.map(|dir| dir.join(format!("dump-{table}.{environment}.{run}.{NAME}"))),
+            )
         }
     };
     next_to.into_iter().chain(stated).collect()

@@ -22,7 +22,7 @@ use crate::ops::reading::{SEGMENTS_AT_A_TIME, each_segment, spread};
 use crate::store::{PageKey, ReadStore, Room, ScanPage, ScanRequest, WireBytes};
 
 /// Pages on their way, from the call that asks for one until the writer takes it. Those that have arrived are bounded by [`Room`].
-pub(super) const PAGES: usize = SEGMENTS_AT_A_TIME as usize;
+pub(crate) const PAGES: usize = SEGMENTS_AT_A_TIME as usize;
 
 /// How much reading an interruption may cost at most.
 const BETWEEN_CHECKPOINTS: Duration = Duration::from_secs(1);
@@ -31,19 +31,19 @@ const BETWEEN_CHECKPOINTS: Duration = Duration::from_secs(1);
 const GRACE: Duration = Duration::from_secs(5);
 
 /// What was written so far.
-pub(super) struct Copied {
-    pub(super) writer: DumpWriter,
-    pub(super) progress: ScanProgress,
+pub(crate) struct Copied {
+    pub(crate) writer: DumpWriter,
+    pub(crate) progress: ScanProgress,
     /// What travelled in this run.
-    pub(super) wire: WireBytes,
+    pub(crate) wire: WireBytes,
     /// Whether the limit stopped the Scan before its end.
-    pub(super) is_limited: bool,
+    pub(crate) is_limited: bool,
     /// Items of this run that came out with the same key, though they had different ones.
-    pub(super) collisions: Collisions,
+    pub(crate) collisions: Collisions,
 }
 
 /// Says when a checkpoint is to be made, by the clock.
-pub(super) fn every_second() -> impl FnMut() -> bool + Send + 'static {
+pub(crate) fn every_second() -> impl FnMut() -> bool + Send + 'static {
     every(BETWEEN_CHECKPOINTS, Instant::now)
 }
 
@@ -60,35 +60,35 @@ fn every(interval: Duration, now: impl Fn() -> Instant) -> impl FnMut() -> bool 
 }
 
 /// One page on its way.
-pub(super) struct Page {
-    pub(super) items: Items,
-    pub(super) cost: PageCost,
+pub(crate) struct Page {
+    pub(crate) items: Items,
+    pub(crate) cost: PageCost,
     /// `None` if the limit dropped items of the page: no position may then count them as read.
-    pub(super) end: Option<PageEnd>,
+    pub(crate) end: Option<PageEnd>,
     _room: Room,
 }
 
 /// What it took to read a page.
-pub(super) struct PageCost {
+pub(crate) struct PageCost {
     read_units: f64,
     wire: WireBytes,
 }
 
 /// The position of a segment after a page.
-pub(super) struct PageEnd {
-    pub(super) segment: usize,
-    pub(super) position: SegmentProgress,
+pub(crate) struct PageEnd {
+    pub(crate) segment: usize,
+    pub(crate) position: SegmentProgress,
 }
 
 impl Copied {
     /// Adds what a page took.
-    pub(super) fn pay(&mut self, cost: &PageCost) {
+    pub(crate) fn pay(&mut self, cost: &PageCost) {
         self.wire += cost.wire;
         self.progress.consumed_read_units += cost.read_units;
     }
 
     /// All items of a page are in the writer.
-    pub(super) fn pass(&mut self, end: PageEnd) {
+    pub(crate) fn pass(&mut self, end: PageEnd) {
         self.progress.segments[end.segment] = end.position;
     }
 }
@@ -97,7 +97,7 @@ impl Copied {
 ///
 /// # Errors
 /// The table cannot be read to its end, the target cannot be written, interrupted. A checkpoint is left as far as that is possible.
-pub(super) async fn copy<S>(
+pub(crate) async fn copy<S>(
     store: &S,
     plan: &DumpPlan,
     copied: Copied,
@@ -114,8 +114,20 @@ where
     // Of items that are changed on the way nobody knows how many come out.
     let wanted = left.filter(|_| changing.is_none());
     let (pages, waiting) = mpsc::channel(PAGES);
-    let reading = read(store.clone(), unread(plan, &copied.progress)?, wanted, pages, cancel.clone());
-    let output = Output { copied, left, reporter: Arc::clone(reporter), hidden: HashSet::new(), is_troubled: false };
+    let reading = read(
+        store.clone(),
+        unread(plan, &copied.progress)?,
+        wanted,
+        pages,
+        cancel.clone(),
+    );
+    let output = Output {
+        copied,
+        left,
+        reporter: Arc::clone(reporter),
+        hidden: HashSet::new(),
+        is_troubled: false,
+    };
     let write = move || match changing {
         Some(changing) => output.run_changed(waiting, is_due, changing),
         None => output.run(waiting, is_due),
@@ -133,7 +145,7 @@ where
 
 /// Runs the scans and the consumer of their pages until both have ended. If the consumer ends first, because it failed or needs no more
 /// pages, the scans are dropped: pages that are still in the channel hold memory ([`Room`]) that other scans wait for.
-pub(super) async fn until_both_end<T>(
+pub(crate) async fn until_both_end<T>(
     reading: impl Future<Output = Result<()>>,
     consuming: impl Future<Output = Result<T>>,
 ) -> (Result<()>, Result<T>) {
@@ -153,7 +165,7 @@ pub(super) async fn until_both_end<T>(
 ///
 /// # Errors
 /// Those of the scans.
-pub(super) async fn read<S>(
+pub(crate) async fn read<S>(
     store: S,
     scans: Vec<ScanRequest>,
     left: Option<u64>,
@@ -164,7 +176,15 @@ where
     S: ReadStore + Clone + 'static,
 {
     // It owns the sender: when all is read, no more pages come.
-    let scan = move |request| Scan { request, left, pages: pages.clone(), cancel: cancel.clone() }.run(store.clone());
+    let scan = move |request| {
+        Scan {
+            request,
+            left,
+            pages: pages.clone(),
+            cancel: cancel.clone(),
+        }
+        .run(store.clone())
+    };
     each_segment(scans, scan).await
 }
 
@@ -172,7 +192,7 @@ where
 ///
 /// # Errors
 /// The checkpoint holds a key that is none; the schema has no usable key.
-pub(super) fn unread(plan: &DumpPlan, progress: &ScanProgress) -> Result<Vec<ScanRequest>> {
+pub(crate) fn unread(plan: &DumpPlan, progress: &ScanProgress) -> Result<Vec<ScanRequest>> {
     let mut requests = Vec::new();
     let key = Arc::new(plan.schema.key_schema()?);
     for segment in spread(plan.segments) {
@@ -212,25 +232,48 @@ impl Scan {
     async fn run<S: ReadStore>(mut self, store: S) -> Result<()> {
         while self.left != Some(0) {
             // The writer has failed when it does not listen any more; it says why.
-            let Ok(place) = self.pages.reserve().await else { return Ok(()) };
+            let Ok(place) = self.pages.reserve().await else {
+                return Ok(());
+            };
             if self.cancel.is_cancelled() {
                 return Ok(());
             }
             // With a filter pages hold fewer items than are looked at.
-            let left = self.left.filter(|_| self.request.selection.filter().is_none());
+            let left = self
+                .left
+                .filter(|_| self.request.selection.filter().is_none());
             self.request.limit = left.map(|left| u32::try_from(left).unwrap_or(u32::MAX));
-            let Some(page) = self.call(&store).await else { return Ok(()) };
-            let ScanPage { mut items, keys, next, read_units, looked_at: _, wire, room } = page?;
+            let Some(page) = self.call(&store).await else {
+                return Ok(());
+            };
+            let ScanPage {
+                mut items,
+                keys,
+                next,
+                read_units,
+                looked_at: _,
+                wire,
+                room,
+            } = page?;
             let before = items.len();
             if let Some(left) = &mut self.left {
                 items.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
                 *left -= items.len() as u64;
             }
             let is_whole = items.len() == before;
-            let position =
-                next.as_ref().map_or(SegmentProgress::Done, |key| SegmentProgress::Next(key.as_json().to_owned()));
-            let end = is_whole.then_some(PageEnd { segment: self.request.segment as usize, position });
-            place.send(Page { items, cost: PageCost { read_units, wire }, end, _room: room });
+            let position = next.as_ref().map_or(SegmentProgress::Done, |key| {
+                SegmentProgress::Next(key.as_json().to_owned())
+            });
+            let end = is_whole.then_some(PageEnd {
+                segment: self.request.segment as usize,
+                position,
+            });
+            place.send(Page {
+                items,
+                cost: PageCost { read_units, wire },
+                end,
+                _room: room,
+            });
             if next.is_none() {
                 return Ok(());
             }
@@ -252,19 +295,23 @@ impl Scan {
 }
 
 /// What the thread that writes works with.
-pub(super) struct Output {
-    pub(super) copied: Copied,
+pub(crate) struct Output {
+    pub(crate) copied: Copied,
     /// Items still wanted, where there is a limit.
-    pub(super) left: Option<u64>,
-    pub(super) reporter: Arc<dyn Reporter>,
+    pub(crate) left: Option<u64>,
+    pub(crate) reporter: Arc<dyn Reporter>,
     /// Segments whose position is a key that contains masked values: a checkpoint would write it to disk.
-    pub(super) hidden: HashSet<usize>,
+    pub(crate) hidden: HashSet<usize>,
     is_troubled: bool,
 }
 
 impl Output {
     /// Writes pages until no more come. `None` when they end before the table does.
-    fn run(mut self, mut waiting: mpsc::Receiver<Page>, mut is_due: impl FnMut() -> bool) -> Result<Option<Copied>> {
+    fn run(
+        mut self,
+        mut waiting: mpsc::Receiver<Page>,
+        mut is_due: impl FnMut() -> bool,
+    ) -> Result<Option<Copied>> {
         while let Some(page) = waiting.blocking_recv() {
             self.take(page)?;
             if is_due() {
@@ -274,7 +321,7 @@ impl Output {
         self.end()
     }
 
-    pub(super) fn checkpoint(&mut self) -> Result<()> {
+    pub(crate) fn checkpoint(&mut self) -> Result<()> {
         if !self.hidden.is_empty() {
             return Ok(());
         }
@@ -284,9 +331,11 @@ impl Output {
     }
 
     /// What was written, if it is all that was asked for; else a last checkpoint is left.
-    pub(super) fn end(mut self) -> Result<Option<Copied>> {
+    pub(crate) fn end(mut self) -> Result<Option<Copied>> {
         let segments = &self.copied.progress.segments;
-        let is_whole = segments.iter().all(|segment| *segment == SegmentProgress::Done);
+        let is_whole = segments
+            .iter()
+            .all(|segment| *segment == SegmentProgress::Done);
         if is_whole || self.left == Some(0) {
             self.copied.is_limited = !is_whole;
             return Ok(Some(self.copied));
@@ -294,7 +343,10 @@ impl Output {
         if !self.hidden.is_empty() {
             let warning = "no checkpoint was written at the end: the position in the table contains masked values";
             self.reporter.report(Event::Warning(warning.to_owned()));
-        } else if segments.iter().any(|segment| *segment != SegmentProgress::NotBegun) {
+        } else if segments
+            .iter()
+            .any(|segment| *segment != SegmentProgress::NotBegun)
+        {
             self.copied.writer.stop(&self.copied.progress)?;
             self.tell_trouble();
         }
@@ -311,7 +363,10 @@ impl Output {
         if let Some(left) = &mut self.left {
             *left -= items;
         }
-        self.reporter.report(Event::Progress { items, bytes: page.items.text_bytes() });
+        self.reporter.report(Event::Progress {
+            items,
+            bytes: page.items.text_bytes(),
+        });
         Ok(())
     }
 
@@ -319,8 +374,9 @@ impl Output {
     fn tell_trouble(&mut self) {
         if let Some(error) = self.copied.writer.trouble().filter(|_| !self.is_troubled) {
             self.is_troubled = true;
-            let warning =
-                format!("no checkpoint could be left, and an interruption would cost what was read since: {error}");
+            let warning = format!(
+                "no checkpoint could be left, and an interruption would cost what was read since: {error}"
+            );
             self.reporter.report(Event::Warning(warning));
         }
     }
@@ -348,11 +404,18 @@ mod tests {
     }
 
     /// Lets the scans run until they can do no more, then does what `how` says; the pages that were taken.
-    fn consume(how: Consumer, store: &Scripted, segments: u32, mut waiting: mpsc::Receiver<Page>) -> Result<u32> {
+    fn consume(
+        how: Consumer,
+        store: &Scripted,
+        segments: u32,
+        mut waiting: mpsc::Receiver<Page>,
+    ) -> Result<u32> {
         let capacity = u32::try_from(waiting.max_capacity()).unwrap();
         let fits = capacity.min(segments * LENGTH);
         let stuck = capacity.saturating_sub(ROOMS).min(segments);
-        until("the scans are stuck", || store.answered() >= fits.min(ROOMS) && store.waiting() >= stuck);
+        until("the scans are stuck", || {
+            store.answered() >= fits.min(ROOMS) && store.waiting() >= stuck
+        });
         match how {
             Consumer::TakesAll => {
                 let mut pages = 0;
@@ -369,13 +432,28 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_consumer_that_ends_first_ends_the_scans() {
-        for (segments, capacity) in [1, 8, 9, 32].into_iter().flat_map(|segments| [(segments, 1), (segments, PAGES)]) {
-            for how in [Consumer::TakesAll, Consumer::HasEnough, Consumer::Fails, Consumer::Panics] {
+        for (segments, capacity) in [1, 8, 9, 32]
+            .into_iter()
+            .flat_map(|segments| [(segments, 1), (segments, PAGES)])
+        {
+            for how in [
+                Consumer::TakesAll,
+                Consumer::HasEnough,
+                Consumer::Fails,
+                Consumer::Panics,
+            ] {
                 let store = Scripted::new(LENGTH, |_| Answer::Page);
                 let (pages, waiting) = mpsc::channel(capacity);
-                let reading = read(store.clone(), scans(segments), None, pages, CancellationToken::new());
+                let reading = read(
+                    store.clone(),
+                    scans(segments),
+                    None,
+                    pages,
+                    CancellationToken::new(),
+                );
                 let seen = store.clone();
-                let consuming = blocking("consuming", move || consume(how, &seen, segments, waiting));
+                let consuming =
+                    blocking("consuming", move || consume(how, &seen, segments, waiting));
                 let ended = timeout(DEADLINE, until_both_end(reading, consuming)).await;
                 let case = format!("{segments} segments, room for {capacity}, {how:?}");
                 let (read, consumed) = ended.unwrap_or_else(|_| panic!("hangs: {case}"));
@@ -385,7 +463,11 @@ mod tests {
                     Consumer::Fails => Err("the consumer fails".to_owned()),
                     Consumer::Panics => Err("consuming was cut off".to_owned()),
                 };
-                assert_eq!(consumed.map_err(|error| error.to_string()), expected, "{case}");
+                assert_eq!(
+                    consumed.map_err(|error| error.to_string()),
+                    expected,
+                    "{case}"
+                );
                 assert!(read.is_ok(), "{case}");
                 store.all_rooms_return();
             }
@@ -395,14 +477,38 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_scan_that_ends_first_ends_the_consumer() {
         let scripts: [fn(&ScanRequest) -> Answer; 2] = [
-            |request| if request.segment == 0 && request.start.is_some() { Answer::Fails } else { Answer::Page },
-            |request| if request.segment == 0 && request.start.is_some() { Answer::Panics } else { Answer::Page },
+            |request| {
+                if request.segment == 0 && request.start.is_some() {
+                    Answer::Fails
+                } else {
+                    Answer::Page
+                }
+            },
+            |request| {
+                if request.segment == 0 && request.start.is_some() {
+                    Answer::Panics
+                } else {
+                    Answer::Page
+                }
+            },
         ];
-        for (segments, capacity) in [1, 8, 9, 32].into_iter().flat_map(|segments| [(segments, 1), (segments, PAGES)]) {
-            for (script, words) in scripts.into_iter().zip(["the scan fails", "a scan was cut off"]) {
+        for (segments, capacity) in [1, 8, 9, 32]
+            .into_iter()
+            .flat_map(|segments| [(segments, 1), (segments, PAGES)])
+        {
+            for (script, words) in scripts
+                .into_iter()
+                .zip(["the scan fails", "a scan was cut off"])
+            {
                 let store = Scripted::new(LENGTH, script);
                 let (pages, mut waiting) = mpsc::channel(capacity);
-                let reading = read(store.clone(), scans(segments), None, pages, CancellationToken::new());
+                let reading = read(
+                    store.clone(),
+                    scans(segments),
+                    None,
+                    pages,
+                    CancellationToken::new(),
+                );
                 let seen = store.clone();
                 let slowly = move || {
                     until("pages were read", || seen.answered() >= 1);
@@ -412,8 +518,13 @@ mod tests {
                     }
                     Ok(pages)
                 };
-                let ended = timeout(DEADLINE, until_both_end(reading, blocking("consuming", slowly))).await;
-                let (read, consumed) = ended.unwrap_or_else(|_| panic!("hangs: {segments} segments, {words}"));
+                let ended = timeout(
+                    DEADLINE,
+                    until_both_end(reading, blocking("consuming", slowly)),
+                )
+                .await;
+                let (read, consumed) =
+                    ended.unwrap_or_else(|_| panic!("hangs: {segments} segments, {words}"));
                 assert_eq!(read.unwrap_err().to_string(), words);
                 assert!((1..segments * LENGTH).contains(&consumed.unwrap()));
                 store.all_rooms_return();
@@ -429,6 +540,9 @@ mod tests {
             clock.set(clock.get() + Duration::from_millis(millis));
             is_due()
         };
-        assert_eq!([0, 999, 1, 999, 5000, 0].map(&mut after), [false, false, true, false, true, false]);
+        assert_eq!(
+            [0, 999, 1, 999, 5000, 0].map(&mut after),
+            [false, false, true, false, true, false]
+        );
     }
 }

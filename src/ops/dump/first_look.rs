@@ -22,7 +22,7 @@ const FULL: u64 = 512 * 1024;
 ///
 /// # Errors
 /// The table cannot be read; interrupted.
-pub(super) async fn look(
+pub(crate) async fn look(
     store: &impl ReadStore,
     plan: &mut DumpPlan,
     cancel: &CancellationToken,
@@ -52,11 +52,19 @@ pub(super) async fn look(
 fn is_of_unknown_size(plan: &DumpPlan) -> bool {
     let is_free = plan.request.segments.is_none() && plan.limit.is_none() && !plan.resumes;
     // An engine on this machine is fast enough in one segment.
-    plan.bytes == 0 && plan.items == 0 && is_free && plan.request.content.data() && !plan.source.local
+    plan.bytes == 0
+        && plan.items == 0
+        && is_free
+        && plan.request.content.data()
+        && !plan.source.local
 }
 
 fn segments(first: &ScanPage) -> u32 {
-    if first.next.is_some() && first.items.text_bytes() >= FULL { SEGMENTS } else { 1 }
+    if first.next.is_some() && first.items.text_bytes() >= FULL {
+        SEGMENTS
+    } else {
+        1
+    }
 }
 
 #[cfg(test)]

@@ -155,11 +155,16 @@ impl DumpSummary {
     /// Whether every item went on its way, with a key of its own. `false` means exit code 3.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        self.transformed.as_ref().is_none_or(|changes| changes.items_rejected == 0 && changes.collisions == 0)
+        self.transformed
+            .as_ref()
+            .is_none_or(|changes| changes.items_rejected == 0 && changes.collisions == 0)
     }
 }
 
 fn interrupted() -> Error {
-    Error::new(ErrorKind::Interrupted, "interrupted: the dump was not finished")
-        .with_hint("run the same command again; a dump that stood there before is untouched")
+    Error::new(
+        ErrorKind::Interrupted,
+        "interrupted: the dump was not finished",
+    )
+    .with_hint("run the same command again; a dump that stood there before is untouched")
 }

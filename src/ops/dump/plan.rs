@@ -57,13 +57,13 @@ pub struct DumpPlan {
     /// What deserves attention before the dump.
     pub warnings: Vec<String>,
     #[serde(skip)]
-    pub(super) checkpoint: Option<Box<Checkpoint>>,
+    pub(crate) checkpoint: Option<Box<Checkpoint>>,
     #[serde(skip)]
-    pub(super) selection: Arc<Selection>,
+    pub(crate) selection: Arc<Selection>,
     #[serde(skip)]
-    pub(super) schema: TableSchema,
+    pub(crate) schema: TableSchema,
     #[serde(skip)]
-    pub(super) request: DumpRequest,
+    pub(crate) request: DumpRequest,
     #[serde(skip)]
     questions: Vec<Question>,
 }
@@ -89,16 +89,21 @@ impl DumpPlan {
     }
 
     /// The interrupted run's items and bytes, where it goes on with it.
-    pub(super) fn kept(&self) -> (u64, u64) {
+    pub(crate) fn kept(&self) -> (u64, u64) {
         let kept = self.checkpoint.as_ref().filter(|_| self.resumes);
-        kept.map_or((0, 0), |checkpoint| (checkpoint.items(), checkpoint.text_bytes()))
+        kept.map_or((0, 0), |checkpoint| {
+            (checkpoint.items(), checkpoint.text_bytes())
+        })
     }
 
     /// Items and bytes the Scan will return, by DynamoDB's own count.
-    pub(super) fn expected(&self) -> (u64, u64) {
+    pub(crate) fn expected(&self) -> (u64, u64) {
         let (items, bytes) = self.kept();
         let wanted = self.limit.map_or(self.items, |limit| limit.min(self.items));
-        (wanted.saturating_sub(items), self.bytes.saturating_sub(bytes))
+        (
+            wanted.saturating_sub(items),
+            self.bytes.saturating_sub(bytes),
+        )
     }
 }
 
@@ -107,31 +112,47 @@ impl DumpPlan {
 /// # Errors
 /// The table does not exist, is not readable, or the target folder is neither empty nor a dump; what is to be gone on with is of
 /// another table or with other options ([`Usage`](crate::error::ErrorKind::Usage)) or damaged.
-pub async fn plan(store: &impl ReadStore, environment: &Environment, mut request: DumpRequest) -> Result<DumpPlan> {
+pub async fn plan(
+    store: &impl ReadStore,
+    environment: &Environment,
+    mut request: DumpRequest,
+) -> Result<DumpPlan> {
     if request.limit.is_some() && request.segments.is_some_and(|segments| segments > 1) {
-        return Err(Error::usage("a limit is exact only when one segment counts it")
-            .with_hint("leave out --segments, or leave out --limit"));
+        return Err(
+            Error::usage("a limit is exact only when one segment counts it")
+                .with_hint("leave out --segments, or leave out --limit"),
+        );
     }
     let standing = request.target.standing()?;
     let schema = described(store, environment, &request.table).await?;
     let selection = bind(&mut request, &schema)?;
     let place = Place::of(environment, &request.table, store.credentials()).described(&schema);
     let description = schema.description();
-    let (items, bytes) = (description.item_count.unwrap_or(0), description.table_size_bytes.unwrap_or(0));
+    let (items, bytes) = (
+        description.item_count.unwrap_or(0),
+        description.table_size_bytes.unwrap_or(0),
+    );
     let max_read_units = read_cap(request.max_read_units, &place, &schema)?;
     let mut warnings = Vec::new();
     if !schema.is_active() {
         warnings.push(schema.activity());
     }
     if masks_key(&request, &schema) {
-        warnings.push("a mask changes keys, all of which are compared at the end: the dump cannot be resumed".into());
+        warnings.push(
+            "a mask changes keys, all of which are compared at the end: the dump cannot be resumed"
+                .into(),
+        );
     }
     let questions = questions(&standing, &place, &request);
     let segments = segments(&request, bytes);
     let checkpoint = unfinished::find(&request, &mut warnings)?;
     let found = checkpoint.as_ref().map(|checkpoint| {
         let asked = unfinished::origin(&place, &schema, &request, segments);
-        Unfinished::of(checkpoint, asked, request.segments.is_some() || request.limit.is_some())
+        Unfinished::of(
+            checkpoint,
+            asked,
+            request.segments.is_some() || request.limit.is_some(),
+        )
     });
     if let Some(found) = found.as_ref().filter(|_| request.resume) {
         found.must_fit()?;
@@ -172,13 +193,21 @@ fn bind(request: &mut DumpRequest, schema: &TableSchema) -> Result<Arc<Selection
         request.transform = transform.for_table(&schema.key_schema()?, &schema.index_keys())?;
     }
     let selection = request.selection.clone();
-    Ok(Arc::new(if selection.is_empty() { selection } else { selection.with_key(&schema.key_schema()?) }))
+    Ok(Arc::new(if selection.is_empty() {
+        selection
+    } else {
+        selection.with_key(&schema.key_schema()?)
+    }))
 }
 
 /// Whether a mask makes another key of the table's, so that two keys could become one.
-pub(super) fn masks_key(request: &DumpRequest, schema: &TableSchema) -> bool {
+pub(crate) fn masks_key(request: &DumpRequest, schema: &TableSchema) -> bool {
     let masks = request.transform.masks();
-    masks.is_some_and(|masks| schema.key_schema().is_ok_and(|key| masks.rules().change_key(&key)))
+    masks.is_some_and(|masks| {
+        schema
+            .key_schema()
+            .is_ok_and(|key| masks.rules().change_key(&key))
+    })
 }
 
 fn segments(request: &DumpRequest, bytes: u64) -> u32 {
@@ -195,7 +224,9 @@ fn is_changed(request: &DumpRequest) -> bool {
 
 /// What somebody should agree to before a dump takes the place of the one that stands there.
 fn questions(standing: &Standing, place: &Place, request: &DumpRequest) -> Vec<Question> {
-    let Standing::Dump(old) = standing else { return Vec::new() };
+    let Standing::Dump(old) = standing else {
+        return Vec::new();
+    };
     let mut risks = Vec::new();
     let part = match (request.content, is_changed(request)) {
         (Content::SchemaOnly, _) => Some("would hold no items"),
@@ -207,20 +238,34 @@ fn questions(standing: &Standing, place: &Place, request: &DumpRequest) -> Vec<Q
         (Content::All, false) => None,
     };
     if let Some(part) = part.filter(|_| old.as_ref().is_none_or(|old| old.complete)) {
-        risks.push(format!("what stands there may be a whole dump, this one {part}"));
+        risks.push(format!(
+            "what stands there may be a whole dump, this one {part}"
+        ));
     }
-    let pairs = old
-        .iter()
-        .flat_map(|old| [("table", &old.table, &place.table), ("environment", &old.environment, &place.environment)]);
+    let pairs = old.iter().flat_map(|old| {
+        [
+            ("table", &old.table, &place.table),
+            ("environment", &old.environment, &place.environment),
+        ]
+    });
     for (what, old, new) in pairs.filter(|(_, old, new)| old != new) {
         risks.push(format!("the dump there is of {what} {old}, not {new}"));
     }
-    if let Some(old) = old.as_ref().filter(|old| old.environment == place.environment) {
-        let from = [old.table_arn.as_deref().and_then(account_of), old.region.as_deref()];
+    if let Some(old) = old
+        .as_ref()
+        .filter(|old| old.environment == place.environment)
+    {
+        let from = [
+            old.table_arn.as_deref().and_then(account_of),
+            old.region.as_deref(),
+        ];
         let to = [place.account.as_deref(), place.region.as_deref()];
         if is_elsewhere(from, to) {
-            let [from, to] = [from, to].map(|place| place.into_iter().flatten().collect::<Vec<_>>().join(" "));
-            risks.push(format!("the dump to be replaced is of a table in {from}, not in {to}"));
+            let [from, to] =
+                [from, to].map(|place| place.into_iter().flatten().collect::<Vec<_>>().join(" "));
+            risks.push(format!(
+                "the dump to be replaced is of a table in {from}, not in {to}"
+            ));
         }
     }
     risks.into_iter().map(Question::OtherRisk).collect()
@@ -236,6 +281,11 @@ fn target_name(target: &DumpTarget) -> String {
 
 fn data_file(request: &DumpRequest) -> Option<&'static str> {
     let folder = matches!(request.target, DumpTarget::Folder(_));
-    (folder && request.content.data())
-        .then(|| DataFile { format: request.format, compression: request.compression }.name())
+    (folder && request.content.data()).then(|| {
+        DataFile {
+            format: request.format,
+            compression: request.compression,
+        }
+        .name()
+    })
 }

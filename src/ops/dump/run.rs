@@ -16,7 +16,8 @@ use super::plan::{DumpPlan, masks_key};
 use super::unfinished::origin;
 use super::{DumpChanges, DumpSummary, interrupted};
 use crate::backup::{
-    Access, Changes, Collisions, DumpOptions, DumpTarget, DumpWriter, MetadataDraft, ScanProgress, SegmentProgress,
+    Access, Changes, Collisions, DumpOptions, DumpTarget, DumpWriter, MetadataDraft, ScanProgress,
+    SegmentProgress,
 };
 use crate::error::{Error, Result};
 use crate::event::{Event, Phase, Reporter};
@@ -51,19 +52,39 @@ where
     if !plan.resumes {
         forget_rejects(&plan)?;
     }
-    let mut copied = Copied { writer, progress, wire, is_limited: false, collisions: Collisions::default() };
+    let mut copied = Copied {
+        writer,
+        progress,
+        wire,
+        is_limited: false,
+        collisions: Collisions::default(),
+    };
     let capturing = capture(store, &plan);
     if plan.request.content.data() {
         let (items, bytes) = plan.expected();
-        reporter.report(Event::Phase { phase: Phase::Dumping, items: Some(items), bytes: Some(bytes) });
+        reporter.report(Event::Phase {
+            phase: Phase::Dumping,
+            items: Some(items),
+            bytes: Some(bytes),
+        });
         copied = copy(store, &plan, copied, &reporter, &cancel, every_second()).await?;
     }
-    let Copied { mut writer, progress, wire, is_limited, collisions } = copied;
+    let Copied {
+        mut writer,
+        progress,
+        wire,
+        is_limited,
+        collisions,
+    } = copied;
     if collisions.count > 0 && masks_key(&plan.request, &plan.schema) {
         discard(writer, &plan).await?;
         return Err(met(&collisions, &plan));
     }
-    plan.request.transform.warnings().into_iter().for_each(|warning| reporter.report(Event::Warning(warning)));
+    plan.request
+        .transform
+        .warnings()
+        .into_iter()
+        .for_each(|warning| reporter.report(Event::Warning(warning)));
     let finished_at = Utc::now();
     let schema = until_cancelled(&cancel, interrupted, settled(store, &plan, capturing)).await;
     if schema.is_err() {
@@ -72,14 +93,28 @@ where
     let schema = schema?;
     let draft = metadata(&plan, &schema, &progress, is_limited, finished_at);
     let schema = plan.request.content.schema().then_some(schema);
-    let finished = blocking("writing the dump", move || writer.finish(schema.as_ref(), draft)).await?;
-    finished.warnings.into_iter().for_each(|warning| reporter.report(Event::Warning(warning)));
+    let finished = blocking("writing the dump", move || {
+        writer.finish(schema.as_ref(), draft)
+    })
+    .await?;
+    finished
+        .warnings
+        .into_iter()
+        .for_each(|warning| reporter.report(Event::Warning(warning)));
     let rejects_file = publish_rejects(&plan)?;
     let transformed = changes(&plan, &progress, collisions, rejects_file);
-    let file = finished.metadata.files.values().max_by_key(|file| file.bytes);
+    let file = finished
+        .metadata
+        .files
+        .values()
+        .max_by_key(|file| file.bytes);
     Ok(DumpSummary {
         target: plan.target,
-        files: finished.paths.iter().map(|path| path.display().to_string()).collect(),
+        files: finished
+            .paths
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect(),
         items: finished.metadata.items,
         data_bytes: finished.metadata.data_bytes,
         wire,
@@ -109,17 +144,31 @@ async fn discard(writer: DumpWriter, plan: &DumpPlan) -> Result<()> {
 fn met(collisions: &Collisions, plan: &DumpPlan) -> Error {
     let transform = &plan.request.transform;
     let key = plan.schema.key_schema();
-    let masks_may = transform.masks().is_some_and(|masks| key.is_ok_and(|key| !masks.rules().hash_key(&key)));
+    let masks_may = transform
+        .masks()
+        .is_some_and(|masks| key.is_ok_and(|key| !masks.rules().hash_key(&key)));
     let (culprit, hint) = match (transform.rewrites(), masks_may) {
         (true, true) => (
             "the transform and the masks give",
             "check the keys that the transform makes, and mask keys with hash, which keeps them different",
         ),
-        (false, true) => ("the masks give", "mask keys with hash, which keeps them different"),
-        (_, false) => ("the transform gives", "let the transform give each item a key of its own"),
+        (false, true) => (
+            "the masks give",
+            "mask keys with hash, which keeps them different",
+        ),
+        (_, false) => (
+            "the transform gives",
+            "let the transform give each item a key of its own",
+        ),
     };
-    let what = format!("{culprit} {} items a key that another item has", collisions.count);
-    let pairs = collisions.first.iter().map(|(first, second)| format!("output items {first} and {second}"));
+    let what = format!(
+        "{culprit} {} items a key that another item has",
+        collisions.count
+    );
+    let pairs = collisions
+        .first
+        .iter()
+        .map(|(first, second)| format!("output items {first} and {second}"));
     Error::failed(what).with_details(pairs).with_hint(hint)
 }
 
@@ -144,36 +193,62 @@ fn changes(
 }
 
 fn mask_rules(plan: &DumpPlan) -> Option<String> {
-    plan.request.transform.masks().map(|masks| masks.rules().sha256().to_owned())
+    plan.request
+        .transform
+        .masks()
+        .map(|masks| masks.rules().sha256().to_owned())
 }
 
 /// How far reading has come before this run: not at all, or as far as the run that it goes on with.
-pub(super) fn progress(plan: &DumpPlan, begins: bool) -> ScanProgress {
+pub(crate) fn progress(plan: &DumpPlan, begins: bool) -> ScanProgress {
     match plan.checkpoint.as_ref().filter(|_| plan.resumes && !begins) {
-        Some(checkpoint) => ScanProgress { resumed: checkpoint.progress.resumed + 1, ..checkpoint.progress.clone() },
+        Some(checkpoint) => ScanProgress {
+            resumed: checkpoint.progress.resumed + 1,
+            ..checkpoint.progress.clone()
+        },
         None => ScanProgress {
             started_at: Utc::now(),
             resumed: 0,
             consumed_read_units: 0.0,
-            segments: (0..plan.segments).map(|_| SegmentProgress::NotBegun).collect(),
+            segments: (0..plan.segments)
+                .map(|_| SegmentProgress::NotBegun)
+                .collect(),
             changes: Changes::default(),
         },
     }
 }
 
 /// Prepares the target, or what lies there of an interrupted run.
-async fn begin(plan: &DumpPlan, reporter: &Arc<dyn Reporter>, cancel: &CancellationToken) -> Result<DumpWriter> {
+async fn begin(
+    plan: &DumpPlan,
+    reporter: &Arc<dyn Reporter>,
+    cancel: &CancellationToken,
+) -> Result<DumpWriter> {
     let (target, options) = (plan.request.target.clone(), options(plan));
     let Some(checkpoint) = plan.checkpoint.clone().filter(|_| plan.resumes) else {
-        return blocking("preparing the target", move || DumpWriter::begin(&target, &options)).await;
+        return blocking("preparing the target", move || {
+            DumpWriter::begin(&target, &options)
+        })
+        .await;
     };
-    reporter.report(Event::Phase { phase: Phase::Checking, items: None, bytes: Some(checkpoint.file_bytes()) });
+    reporter.report(Event::Phase {
+        phase: Phase::Checking,
+        items: None,
+        bytes: Some(checkpoint.file_bytes()),
+    });
     let (reporter, cancel) = (Arc::clone(reporter), cancel.clone());
     let mut watch = move |bytes| {
         reporter.report(Event::Progress { items: 0, bytes });
-        if cancel.is_cancelled() { Err(interrupted()) } else { Ok(()) }
+        if cancel.is_cancelled() {
+            Err(interrupted())
+        } else {
+            Ok(())
+        }
     };
-    blocking("checking what is kept", move || DumpWriter::resume(&target, &options, *checkpoint, &mut watch)).await
+    blocking("checking what is kept", move || {
+        DumpWriter::resume(&target, &options, *checkpoint, &mut watch)
+    })
+    .await
 }
 
 /// Reads the settings that `DescribeTable` does not tell while the items are read, so that a dump takes no longer for them.
@@ -182,7 +257,8 @@ where
     S: ReadStore + Clone + 'static,
 {
     let mut capturing = JoinSet::new();
-    let has_schema_file = matches!(plan.request.target, DumpTarget::Folder(_)) && plan.request.content.schema();
+    let has_schema_file =
+        matches!(plan.request.target, DumpTarget::Folder(_)) && plan.request.content.schema();
     if has_schema_file {
         let (store, schema) = (store.clone(), plan.schema.clone());
         capturing.spawn(async move { store.capture(&schema, &Section::ALL).await });
@@ -202,12 +278,17 @@ async fn settled(
 }
 
 /// The schema with what was captured.
-async fn captured(plan: &DumpPlan, mut capturing: JoinSet<Vec<(Section, Captured)>>) -> Result<TableSchema> {
+async fn captured(
+    plan: &DumpPlan,
+    mut capturing: JoinSet<Vec<(Section, Captured)>>,
+) -> Result<TableSchema> {
     let schema = plan.schema.clone();
     match capturing.join_next().await {
         None => Ok(schema),
         Some(Ok(sections)) => Ok(schema.with_sections(sections)),
-        Some(Err(error)) => Err(Error::failed("reading the table's settings was cut off").with_source(error)),
+        Some(Err(error)) => {
+            Err(Error::failed("reading the table's settings was cut off").with_source(error))
+        }
     }
 }
 
@@ -216,7 +297,11 @@ fn options(plan: &DumpPlan) -> DumpOptions {
         format: plan.request.format,
         compression: plan.request.compression,
         schema_only: !plan.request.content.data(),
-        access: if plan.source.local { Access::Shared } else { Access::Private },
+        access: if plan.source.local {
+            Access::Shared
+        } else {
+            Access::Private
+        },
         state_dir: plan.request.state_dir.clone(),
         origin: (!masks_key(&plan.request, &plan.schema))
             .then(|| origin(&plan.source, &plan.schema, &plan.request, plan.segments)),
@@ -234,13 +319,21 @@ fn metadata(
     let transform = &plan.request.transform;
     for (option, text) in transform.choices() {
         // A condition may name what a mask hides.
-        let told = if transform.masks().is_some() && option == "--where" { true.into() } else { text.into() };
+        let told = if transform.masks().is_some() && option == "--where" {
+            true.into()
+        } else {
+            text.into()
+        };
         partial.insert(option.trim_start_matches('-').to_owned(), told);
     }
     let selection = [("filter", &plan.filter), ("projection", &plan.projection)];
     for (option, text) in selection {
         if let Some(text) = text {
-            let told = if transform.masks().is_some() { true.into() } else { text.as_str().into() };
+            let told = if transform.masks().is_some() {
+                true.into()
+            } else {
+                text.as_str().into()
+            };
             partial.insert(option.to_owned(), told);
         }
     }
@@ -276,6 +369,10 @@ fn metadata(
         segments: plan.segments,
         consumed_read_units: progress.consumed_read_units,
         set_digest: None,
-        not_captured: schema.not_captured().iter().map(|(section, reason)| format!("{section}: {reason}")).collect(),
+        not_captured: schema
+            .not_captured()
+            .iter()
+            .map(|(section, reason)| format!("{section}: {reason}"))
+            .collect(),
     }
 }

@@ -40,13 +40,35 @@ where
     if let Some(units) = plan.max_read_units {
         store.cap_reads(units);
     }
-    reporter.report(Event::Phase { phase: Phase::Trying, items: Some(plan.items), bytes: Some(plan.bytes) });
+    reporter.report(Event::Phase {
+        phase: Phase::Trying,
+        items: Some(plan.items),
+        bytes: Some(plan.bytes),
+    });
     look(store, plan, cancel).await?;
     let key = plan.schema.key_schema()?;
-    let meetings = if transform.changes() { Some(Meetings::new(key.clone(), key.clone(), true)?) } else { None };
-    let trying = Trying::new(key, Tariff::untimed(&plan.schema), &transform, meetings, false, show).limited(plan.limit);
+    let meetings = if transform.changes() {
+        Some(Meetings::new(key.clone(), key.clone(), true)?)
+    } else {
+        None
+    };
+    let trying = Trying::new(
+        key,
+        Tariff::untimed(&plan.schema),
+        &transform,
+        meetings,
+        false,
+        show,
+    )
+    .limited(plan.limit);
     let (pages, waiting) = mpsc::channel(PAGES);
-    let reading = read(store.clone(), unread(plan, &progress(plan, true))?, None, pages, cancel.clone());
+    let reading = read(
+        store.clone(),
+        unread(plan, &progress(plan, true))?,
+        None,
+        pages,
+        cancel.clone(),
+    );
     let (heard, cancelled) = (Arc::clone(reporter), cancel.clone());
     let work = move || trying.all(chunks(waiting), &heard, &cancelled);
     let (read, trial) = until_both_end(reading, blocking("the dry run", work)).await;

@@ -30,7 +30,7 @@ pub struct Unfinished {
 impl Unfinished {
     /// The run that left `checkpoint`, for a run of `asked`. `segments_are_named` says that the request names their number: else
     /// those of the checkpoint hold, for a table that has grown would be given more.
-    pub(super) fn of(checkpoint: &Checkpoint, mut asked: Origin, segments_are_named: bool) -> Self {
+    pub(crate) fn of(checkpoint: &Checkpoint, mut asked: Origin, segments_are_named: bool) -> Self {
         if !segments_are_named {
             asked.segments = checkpoint.origin.segments;
         }
@@ -45,25 +45,35 @@ impl Unfinished {
     }
 
     /// Refuses to go on where something else is asked for.
-    pub(super) fn must_fit(&self) -> Result<()> {
+    pub(crate) fn must_fit(&self) -> Result<()> {
         if self.obstacles.is_empty() {
             return Ok(());
         }
-        Err(Error::usage("the interrupted dump that lies there was of something else, or made in another way")
-            .with_details(self.obstacles.iter().cloned())
-            .with_hint("give the same options again, or leave out --resume to start afresh"))
+        Err(Error::usage(
+            "the interrupted dump that lies there was of something else, or made in another way",
+        )
+        .with_details(self.obstacles.iter().cloned())
+        .with_hint("give the same options again, or leave out --resume to start afresh"))
     }
 }
 
 /// What a run is of.
-pub(super) fn origin(place: &Place, schema: &TableSchema, request: &DumpRequest, segments: u32) -> Origin {
+pub(crate) fn origin(
+    place: &Place,
+    schema: &TableSchema,
+    request: &DumpRequest,
+    segments: u32,
+) -> Origin {
     let description = schema.description();
     Origin {
         environment: place.environment.clone(),
         table: place.table.clone(),
         table_arn: description.table_arn.clone(),
         table_id: description.table_id.clone(),
-        table_created: description.creation_date_time.as_ref().map(ToString::to_string),
+        table_created: description
+            .creation_date_time
+            .as_ref()
+            .map(ToString::to_string),
         region: place.region.clone(),
         endpoint: place.endpoint.clone(),
         schema: request.content.schema(),
@@ -81,7 +91,10 @@ pub(super) fn origin(place: &Place, schema: &TableSchema, request: &DumpRequest,
 
 /// The interrupted run into the request's target. If its checkpoint cannot be read, that is an error for a run that is to resume it,
 /// and a warning for one that starts over.
-pub(super) fn find(request: &DumpRequest, warnings: &mut Vec<String>) -> Result<Option<Box<Checkpoint>>> {
+pub(crate) fn find(
+    request: &DumpRequest,
+    warnings: &mut Vec<String>,
+) -> Result<Option<Box<Checkpoint>>> {
     match request.target.unfinished(request.state_dir.as_deref()) {
         Err(error) if !request.resume => {
             warnings.push(format!("the interrupted dump is discarded: {error}"));
@@ -97,11 +110,18 @@ fn obstacles(then: &Origin, now: &Origin) -> Vec<String> {
         _ => serde_json::Map::new(),
     };
     let (then, now) = (fields(then), fields(now));
-    let differs = then.iter().filter(|(name, value)| now.get(*name) != Some(value));
+    let differs = then
+        .iter()
+        .filter(|(name, value)| now.get(*name) != Some(value));
     differs
         .map(|(name, value)| {
             let now = now.get(name).unwrap_or(&Value::Null);
-            format!("{}: {} then, {} now", name.replace('_', " "), shown(value), shown(now))
+            format!(
+                "{}: {} then, {} now",
+                name.replace('_', " "),
+                shown(value),
+                shown(now)
+            )
         })
         .collect()
 }

@@ -14,35 +14,38 @@ const SCRATCH_MEMORY: usize = 1024 * 1024;
 const RECORD: usize = 17;
 
 /// The keys of all items that were acknowledged in this run.
-pub(super) struct Acknowledged(Spill<RECORD>);
+pub(crate) struct Acknowledged(Spill<RECORD>);
 
 /// Acknowledged items whose key an earlier acknowledged item has.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Repeated {
-    pub(super) items: u64,
+pub(crate) struct Repeated {
+    pub(crate) items: u64,
     /// Of those, items that the table already had.
-    pub(super) already_there: u64,
+    pub(crate) already_there: u64,
 }
 
 impl Acknowledged {
     /// # Errors
     /// A temporary file cannot be created.
-    pub(super) fn new() -> Result<Self> {
+    pub(crate) fn new() -> Result<Self> {
         Ok(Self(Spill::new(PARTITIONS, SCRATCH_MEMORY)?))
     }
 
     /// # Errors
     /// The disk is full.
-    pub(super) fn take(&mut self, key: u128, is_already_there: bool) -> Result<()> {
+    pub(crate) fn take(&mut self, key: u128, is_already_there: bool) -> Result<()> {
         let mut record = [0; RECORD];
         record[..16].copy_from_slice(&key.to_le_bytes());
         record[16] = u8::from(is_already_there);
-        self.0.push(usize::try_from(key % PARTITIONS as u128).unwrap_or(0), &record)
+        self.0.push(
+            usize::try_from(key % PARTITIONS as u128).unwrap_or(0),
+            &record,
+        )
     }
 
     /// # Errors
     /// The temporary file cannot be read.
-    pub(super) fn repeated(&self) -> Result<Repeated> {
+    pub(crate) fn repeated(&self) -> Result<Repeated> {
         let mut repeated = Repeated::default();
         let mut records: Vec<(u128, bool)> = Vec::new();
         for partition in 0..PARTITIONS {
@@ -75,6 +78,12 @@ mod tests {
         for key in (0..2000).chain(0..30).chain([7; 5]) {
             keys.take(key, key == 7).unwrap();
         }
-        assert_eq!(keys.repeated().unwrap(), Repeated { items: 35, already_there: 6 });
+        assert_eq!(
+            keys.repeated().unwrap(),
+            Repeated {
+                items: 35,
+                already_there: 6
+            }
+        );
     }
 }

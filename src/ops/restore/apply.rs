@@ -11,39 +11,54 @@ use crate::schema::{Captured, Encryption, Section, Setting, SettingCall, TableSc
 use crate::store::WriteStore;
 
 /// Applies settings to one table and keeps what became of them.
-pub(super) struct Applying<'a, S> {
-    pub(super) store: &'a S,
-    pub(super) table: &'a str,
-    pub(super) reporter: &'a dyn Reporter,
-    pub(super) cancel: &'a CancellationToken,
+pub(crate) struct Applying<'a, S> {
+    pub(crate) store: &'a S,
+    pub(crate) table: &'a str,
+    pub(crate) reporter: &'a dyn Reporter,
+    pub(crate) cancel: &'a CancellationToken,
     /// The table as it was when it was ready for items; `None` before that.
-    pub(super) ready: Option<TableSchema>,
-    pub(super) outcomes: Vec<SettingOutcome>,
+    pub(crate) ready: Option<TableSchema>,
+    pub(crate) outcomes: Vec<SettingOutcome>,
 }
 
 impl<S: WriteStore> Applying<'_, S> {
     /// Refuses a result for another table than the one that was ready for items.
-    pub(super) async fn must_be_the_same(&self) -> Result<()> {
-        let Some(ready) = &self.ready else { return Ok(()) };
+    pub(crate) async fn must_be_the_same(&self) -> Result<()> {
+        let Some(ready) = &self.ready else {
+            return Ok(());
+        };
         let interrupted = || {
             Error::new(ErrorKind::Interrupted, "interrupted: every item is written")
                 .with_hint("run the same command again to go on")
         };
-        until_cancelled(self.cancel, interrupted, recreated::refuse(self.store, self.table, ready)).await
+        until_cancelled(
+            self.cancel,
+            interrupted,
+            recreated::refuse(self.store, self.table, ready),
+        )
+        .await
     }
 
     /// Records which settings the table was created with; `refused` are those that it was created without.
-    pub(super) async fn note_creation(&mut self, settings: &Settings, refused: Vec<(Setting, String)>) -> Result<()> {
+    pub(crate) async fn note_creation(
+        &mut self,
+        settings: &Settings,
+        refused: Vec<(Setting, String)>,
+    ) -> Result<()> {
         let planned: Vec<PlannedSetting> = settings.creation().collect();
         if planned.is_empty() {
             return Ok(());
         }
         let created = self.store.describe(self.table).await?;
         for planned in planned {
-            let refusal = refused.iter().find(|(setting, _)| *setting == planned.setting);
+            let refusal = refused
+                .iter()
+                .find(|(setting, _)| *setting == planned.setting);
             let failure = match (refusal, &created) {
                 (Some((_, words)), _) => Some(words.clone()),
-                (None, Some(table)) if planned.setting == Setting::Tags => self.ignored_tags(table, settings).await,
+                (None, Some(table)) if planned.setting == Setting::Tags => {
+                    self.ignored_tags(table, settings).await
+                }
                 (None, Some(table)) => ignored(planned.setting, table),
                 (None, None) => None,
             };
@@ -58,18 +73,26 @@ impl<S: WriteStore> Applying<'_, S> {
         match tags.first() {
             Some((_, Captured::Nothing)) => {
                 let call = settings.tagging()?;
-                self.store.apply(self.table, &call).await.err().map(|error| told(&error))
+                self.store
+                    .apply(self.table, &call)
+                    .await
+                    .err()
+                    .map(|error| told(&error))
             }
             _ => None,
         }
     }
 
     /// Makes `calls` in order. Only an interruption is an error.
-    pub(super) async fn make(&mut self, calls: &[SettingCall], when: When) -> Result<()> {
+    pub(crate) async fn make(&mut self, calls: &[SettingCall], when: When) -> Result<()> {
         if calls.is_empty() {
             return Ok(());
         }
-        self.reporter.report(Event::Phase { phase: Phase::Settings, items: Some(calls.len() as u64), bytes: None });
+        self.reporter.report(Event::Phase {
+            phase: Phase::Settings,
+            items: Some(calls.len() as u64),
+            bytes: None,
+        });
         for (done, call) in calls.iter().enumerate() {
             let failure = match self.one(call).await {
                 Ok(failure) => failure,
@@ -78,7 +101,11 @@ impl<S: WriteStore> Applying<'_, S> {
                 }
                 Err(error) => Some(told(&error)),
             };
-            let planned = PlannedSetting { setting: call.setting, what: call.what.clone(), when };
+            let planned = PlannedSetting {
+                setting: call.setting,
+                what: call.what.clone(),
+                when,
+            };
             self.outcomes.push(SettingOutcome::new(planned, failure));
             self.reporter.report(Event::Progress { items: 1, bytes: 0 });
         }
@@ -86,20 +113,28 @@ impl<S: WriteStore> Applying<'_, S> {
     }
 
     /// Notes that `calls` were not made.
-    pub(super) fn leave(&mut self, calls: &[SettingCall], reason: &str) {
-        self.outcomes.extend(calls.iter().map(|call| SettingOutcome {
-            setting: call.setting,
-            what: call.what.clone(),
-            result: SettingResult::Skipped,
-            reason: Some(reason.to_owned()),
-        }));
+    pub(crate) fn leave(&mut self, calls: &[SettingCall], reason: &str) {
+        self.outcomes
+            .extend(calls.iter().map(|call| SettingOutcome {
+                setting: call.setting,
+                what: call.what.clone(),
+                result: SettingResult::Skipped,
+                reason: Some(reason.to_owned()),
+            }));
     }
 
     /// Tells what failed so far, where there will be no summary to do it.
-    pub(super) fn tell_failures(&self) {
-        for outcome in self.outcomes.iter().filter(|outcome| outcome.result == SettingResult::Failed) {
+    pub(crate) fn tell_failures(&self) {
+        for outcome in self
+            .outcomes
+            .iter()
+            .filter(|outcome| outcome.result == SettingResult::Failed)
+        {
             let reason = outcome.reason.as_deref().unwrap_or_default();
-            self.reporter.report(Event::Warning(format!("{} was not applied: {reason}", outcome.what)));
+            self.reporter.report(Event::Warning(format!(
+                "{} was not applied: {reason}",
+                outcome.what
+            )));
         }
     }
 
@@ -115,7 +150,8 @@ impl<S: WriteStore> Applying<'_, S> {
         if !call.settles {
             return Ok(None);
         }
-        let settled = table::until_active(self.store, self.table, self.reporter, self.cancel).await?;
+        let settled =
+            table::until_active(self.store, self.table, self.reporter, self.cancel).await?;
         Ok(ignored(call.setting, &settled))
     }
 }
@@ -134,13 +170,23 @@ fn ignored(setting: Setting, table: &TableSchema) -> Option<String> {
 }
 
 fn interrupted(done: usize, calls: usize, when: When) -> Error {
-    let items = if when == When::After { "every item is written, " } else { "no item is written yet, " };
-    Error::new(ErrorKind::Interrupted, format!("interrupted: {items}{done} of {calls} settings are applied"))
-        .with_hint("run the same command again to go on")
+    let items = if when == When::After {
+        "every item is written, "
+    } else {
+        "no item is written yet, "
+    };
+    Error::new(
+        ErrorKind::Interrupted,
+        format!("interrupted: {items}{done} of {calls} settings are applied"),
+    )
+    .with_hint("run the same command again to go on")
 }
 
 /// A failure and its causes in one line.
-pub(super) fn told(error: &Error) -> String {
+pub(crate) fn told(error: &Error) -> String {
     let causes = error.causes();
-    std::iter::once(error.to_string()).chain(causes).collect::<Vec<_>>().join(": ")
+    std::iter::once(error.to_string())
+        .chain(causes)
+        .collect::<Vec<_>>()
+        .join(": ")
 }

@@ -23,30 +23,40 @@ const SMALL: usize = 64 * 1024;
 
 /// An item that is to be written.
 #[derive(Debug, Clone)]
-pub(super) struct Bound {
-    pub(super) text: Bytes,
+pub(crate) struct Bound {
+    pub(crate) text: Bytes,
     /// 128-bit hash of its key.
-    pub(super) key: u128,
-    pub(super) ticket: Ticket,
+    pub(crate) key: u128,
+    pub(crate) ticket: Ticket,
 }
 
 /// Items on their way into one call.
 #[derive(Debug, Default)]
-pub(super) struct Batch {
-    pub(super) items: Vec<Bound>,
+pub(crate) struct Batch {
+    pub(crate) items: Vec<Bound>,
     /// Earlier versions of some of the items, oldest first: written after all where the later one is refused.
-    pub(super) earlier: Vec<Bound>,
+    pub(crate) earlier: Vec<Bound>,
     /// Bytes of text of both.
-    pub(super) bytes: usize,
+    pub(crate) bytes: usize,
 }
 
 impl Batch {
     /// The same in memory of its own. Large items stay where they are: little else lies in their blocks.
     fn detached(mut self) -> Self {
         let is_small = |item: &&mut Bound| item.text.len() <= SMALL;
-        let bytes = self.items.iter_mut().filter(is_small).map(|item| item.text.len()).sum();
+        let bytes = self
+            .items
+            .iter_mut()
+            .filter(is_small)
+            .map(|item| item.text.len())
+            .sum();
         let mut texts = BytesMut::with_capacity(bytes);
-        for item in self.items.iter_mut().chain(&mut self.earlier).filter(is_small) {
+        for item in self
+            .items
+            .iter_mut()
+            .chain(&mut self.earlier)
+            .filter(is_small)
+        {
             texts.extend_from_slice(&item.text);
             item.text = texts.split().freeze();
         }
@@ -56,7 +66,7 @@ impl Batch {
 
 /// What became of an item that was offered.
 #[derive(Debug)]
-pub(super) enum Offered {
+pub(crate) enum Offered {
     /// It is in the open batch, instead of an earlier version of itself if there was one.
     Taken,
     /// Its key is in flight: wait until that call has ended, then offer it again.
@@ -74,14 +84,14 @@ pub(super) enum Offered {
 
 /// An item that is offered.
 #[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) text: Bytes,
-    pub(super) ticket: Ticket,
+pub(crate) struct Entry {
+    pub(crate) text: Bytes,
+    pub(crate) ticket: Ticket,
 }
 
 /// Fills batches and knows which keys are in flight.
 #[derive(Debug)]
-pub(super) struct Batcher {
+pub(crate) struct Batcher {
     key: KeySchema,
     batch_size: usize,
     /// Whether the last version of an item counts, or else the first.
@@ -94,7 +104,7 @@ pub(super) struct Batcher {
 }
 
 impl Batcher {
-    pub(super) fn new(key: KeySchema, batch_size: usize, last_wins: bool) -> Self {
+    pub(crate) fn new(key: KeySchema, batch_size: usize, last_wins: bool) -> Self {
         let batch_size = batch_size.clamp(1, limits::BATCH_WRITE_ITEMS);
         Self {
             key,
@@ -107,12 +117,20 @@ impl Batcher {
     }
 
     /// Puts an item into the open batch, or says why not.
-    pub(super) fn offer(&mut self, entry: Entry) -> Offered {
+    pub(crate) fn offer(&mut self, entry: Entry) -> Offered {
         let key = match self.key.hash128_with(&mut self.identity, &entry.text) {
             Ok(key) => key,
-            Err(error) => return Offered::Unfit { entry, reason: error.to_string() },
+            Err(error) => {
+                return Offered::Unfit {
+                    entry,
+                    reason: error.to_string(),
+                };
+            }
         };
-        let (bytes, known) = (entry.text.len(), self.open.items.iter().position(|other| other.key == key));
+        let (bytes, known) = (
+            entry.text.len(),
+            self.open.items.iter().position(|other| other.key == key),
+        );
         if self.in_flight.contains(&key) {
             return Offered::InFlight(entry);
         }
@@ -123,7 +141,11 @@ impl Batcher {
         if full || (self.open.bytes + bytes > BATCH_BYTES && !self.open.items.is_empty()) {
             return Offered::Full(entry);
         }
-        let bound = Bound { text: entry.text, key, ticket: entry.ticket };
+        let bound = Bound {
+            text: entry.text,
+            key,
+            ticket: entry.ticket,
+        };
         self.open.bytes += bytes;
         match known {
             Some(at) => {
@@ -136,24 +158,28 @@ impl Batcher {
     }
 
     /// The hash of an item's key, if it has one.
-    pub(super) fn key_of(&self, item: &[u8]) -> Option<u128> {
+    pub(crate) fn key_of(&self, item: &[u8]) -> Option<u128> {
         self.key.hash128(item).ok()
     }
 
     /// Takes the open batch to send it; its keys are in flight from now on. Its texts are its own: the items of one batch come from
     /// as many blocks of the dump, which one that is tried again and again would keep in memory.
-    pub(super) fn take(&mut self) -> Option<Batch> {
+    pub(crate) fn take(&mut self) -> Option<Batch> {
         if self.open.items.is_empty() {
             return None;
         }
-        let next = Batch { items: Vec::with_capacity(self.batch_size), ..Batch::default() };
+        let next = Batch {
+            items: Vec::with_capacity(self.batch_size),
+            ..Batch::default()
+        };
         let batch = std::mem::replace(&mut self.open, next).detached();
-        self.in_flight.extend(batch.items.iter().map(|item| item.key));
+        self.in_flight
+            .extend(batch.items.iter().map(|item| item.key));
         Some(batch)
     }
 
     /// The call with this batch has ended.
-    pub(super) fn landed(&mut self, batch: &Batch) {
+    pub(crate) fn landed(&mut self, batch: &Batch) {
         for item in &batch.items {
             self.in_flight.remove(&item.key);
         }
@@ -167,8 +193,18 @@ mod tests {
     use crate::item::{KeyAttribute, KeyType};
 
     fn batcher(batch_size: usize, last_wins: bool) -> Batcher {
-        let partition = KeyAttribute { name: "id".into(), kind: KeyType::N };
-        Batcher::new(KeySchema { partition, sort: None }, batch_size, last_wins)
+        let partition = KeyAttribute {
+            name: "id".into(),
+            kind: KeyType::N,
+        };
+        Batcher::new(
+            KeySchema {
+                partition,
+                sort: None,
+            },
+            batch_size,
+            last_wins,
+        )
     }
 
     fn text(id: &str, text: &str) -> Bytes {
@@ -176,7 +212,10 @@ mod tests {
     }
 
     fn entry(text: Bytes) -> Entry {
-        Entry { text, ticket: Ledger::new([0], Counts::default()).read(0, 1, Going::Itself) }
+        Entry {
+            text,
+            ticket: Ledger::new([0], Counts::default()).read(0, 1, Going::Itself),
+        }
     }
 
     fn item(id: &str, of: &str) -> Entry {
@@ -195,7 +234,10 @@ mod tests {
         }
         let batch = batcher.take().unwrap();
         assert_eq!(texts(&batch.items), [text("1e0", "new"), text("2", "x")]);
-        assert_eq!(texts(&batch.earlier), [text("1", "old"), text("1.0", "newer")]);
+        assert_eq!(
+            texts(&batch.earlier),
+            [text("1", "old"), text("1.0", "newer")]
+        );
         let all = batch.items.iter().chain(&batch.earlier);
         assert_eq!(batch.bytes, all.map(|item| item.text.len()).sum::<usize>());
     }
@@ -221,7 +263,10 @@ mod tests {
         let mut batcher = batcher(25, true);
         batcher.offer(item("1", "old"));
         let batch = batcher.take().unwrap();
-        assert!(matches!(batcher.offer(item("1", "new")), Offered::InFlight(_)));
+        assert!(matches!(
+            batcher.offer(item("1", "new")),
+            Offered::InFlight(_)
+        ));
         batcher.landed(&batch);
         assert!(matches!(batcher.offer(item("1", "new")), Offered::Taken));
     }
@@ -234,9 +279,15 @@ mod tests {
         assert!(matches!(batcher.offer(item("3", "")), Offered::Full(_)));
         batcher.take();
         let large = "x".repeat(BATCH_BYTES);
-        assert!(matches!(batcher.offer(item("4", &large)), Offered::Taken), "a large item travels alone");
+        assert!(
+            matches!(batcher.offer(item("4", &large)), Offered::Taken),
+            "a large item travels alone"
+        );
         assert!(matches!(batcher.offer(item("5", "")), Offered::Full(_)));
-        assert!(matches!(batcher.offer(item("4", "")), Offered::Full(_)), "its versions count");
+        assert!(
+            matches!(batcher.offer(item("4", "")), Offered::Full(_)),
+            "its versions count"
+        );
     }
 
     #[test]
@@ -244,20 +295,28 @@ mod tests {
         let mut batcher = batcher(25, true);
         let blocks: Vec<Bytes> = ["1", "2", "1"].map(|id| text(id, &"x".repeat(500))).into();
         for block in &blocks {
-            assert!(matches!(batcher.offer(entry(block.slice(..))), Offered::Taken));
+            assert!(matches!(
+                batcher.offer(entry(block.slice(..))),
+                Offered::Taken
+            ));
         }
         let batch = batcher.take().unwrap();
         assert!(blocks.iter().all(Bytes::is_unique));
         assert_eq!(
             (texts(&batch.items), texts(&batch.earlier)),
-            (blocks[1..].iter().rev().cloned().collect(), blocks[..1].to_vec())
+            (
+                blocks[1..].iter().rev().cloned().collect(),
+                blocks[..1].to_vec()
+            )
         );
     }
 
     #[test]
     fn an_item_without_its_key_is_unfit() {
         let offered = batcher(25, true).offer(entry(Bytes::from_static(br#"{"x":{"S":"1"}}"#)));
-        let Offered::Unfit { reason, .. } = offered else { panic!("it has no key") };
+        let Offered::Unfit { reason, .. } = offered else {
+            panic!("it has no key")
+        };
         assert!(reason.contains("id"), "{reason}");
     }
 }

@@ -77,22 +77,22 @@ pub struct NotTakenBack {
 }
 
 /// How the end of a boost ended.
-pub(super) struct Ended {
+pub(crate) struct Ended {
     /// `None` if the boosted table is gone.
-    pub(super) outcome: Option<BoostOutcome>,
+    pub(crate) outcome: Option<BoostOutcome>,
     /// What an interruption left unfinished.
-    pub(super) unfinished: Option<Error>,
+    pub(crate) unfinished: Option<Error>,
 }
 
 /// A boost as the marker holds it: two requests that would create the table as it is meanwhile and as it is to be.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Marked {
+pub(crate) struct Marked {
     raised: Value,
     back: Value,
 }
 
 /// A boost that an earlier run left on the table.
-pub(super) struct Left {
+pub(crate) struct Left {
     raised: TableSchema,
     back: TableSchema,
 }
@@ -103,7 +103,7 @@ impl Left {
     ///
     /// # Errors
     /// The marker does not say what the table had.
-    pub(super) fn on(existing: &TableSchema, marked: &Marked) -> Result<Option<Self>> {
+    pub(crate) fn on(existing: &TableSchema, marked: &Marked) -> Result<Option<Self>> {
         let schema = |body: &Value| TableSchema::parse(body.to_string().as_bytes());
         let (raised, back) = (schema(&marked.raised)?, schema(&marked.back)?);
         let has_billing = raised.description().billing() == existing.description().billing();
@@ -112,18 +112,20 @@ impl Left {
     }
 
     /// What a plan says of it if nothing is done about it.
-    pub(super) fn stays(&self) -> PlannedBoost {
-        PlannedBoost::Stays { back_to: self.back.billing_in_words() }
+    pub(crate) fn stays(&self) -> PlannedBoost {
+        PlannedBoost::Stays {
+            back_to: self.back.billing_in_words(),
+        }
     }
 
     /// The table as it is without the boost.
-    pub(super) fn taken_from(&self, existing: &TableSchema) -> Result<TableSchema> {
+    pub(crate) fn taken_from(&self, existing: &TableSchema) -> Result<TableSchema> {
         existing.billed_as(&self.back)
     }
 }
 
 /// A boost that a restore sees through.
-pub(super) struct Boosting {
+pub(crate) struct Boosting {
     raised: TableSchema,
     back: TableSchema,
     /// Whether this restore raises the table; otherwise it is raised already.
@@ -134,20 +136,38 @@ pub(super) struct Boosting {
 
 impl Boosting {
     /// The boost of the table `base` that has `back` at the end, with what the plan says of it.
-    pub(super) fn plan(
+    pub(crate) fn plan(
         boost: Option<Boost>,
         left: Option<Left>,
         base: &TableSchema,
         back: &TableSchema,
     ) -> Result<(Option<Self>, Option<PlannedBoost>)> {
         let back_to = back.billing_in_words();
-        let of = |raised, raises| Some(Self { raised, back: back.clone(), raises, refused: None, is_ignored: false });
-        if let Some(raised) = boost.map(|boost| base.boosted(boost)).transpose()?.flatten() {
-            let planned = PlannedBoost::Raise { to: raised.billing_in_words(), back_to };
+        let of = |raised, raises| {
+            Some(Self {
+                raised,
+                back: back.clone(),
+                raises,
+                refused: None,
+                is_ignored: false,
+            })
+        };
+        if let Some(raised) = boost
+            .map(|boost| base.boosted(boost))
+            .transpose()?
+            .flatten()
+        {
+            let planned = PlannedBoost::Raise {
+                to: raised.billing_in_words(),
+                back_to,
+            };
             return Ok((of(raised, true), Some(planned)));
         }
         Ok(match (left, boost) {
-            (Some(left), _) => (of(left.raised, false), Some(PlannedBoost::TakeBack { back_to })),
+            (Some(left), _) => (
+                of(left.raised, false),
+                Some(PlannedBoost::TakeBack { back_to }),
+            ),
             (None, None) => (None, None),
             (None, Some(_)) => {
                 let has_as_much = if base.description().is_provisioned() {
@@ -155,38 +175,51 @@ impl Boosting {
                 } else {
                     "the table is on-demand, so there is nothing to boost"
                 };
-                (None, Some(PlannedBoost::Nothing { reason: has_as_much.to_owned() }))
+                (
+                    None,
+                    Some(PlannedBoost::Nothing {
+                        reason: has_as_much.to_owned(),
+                    }),
+                )
             }
         })
     }
 
     /// The table as it is while the items are written.
-    pub(super) fn raised(&self) -> &TableSchema {
+    pub(crate) fn raised(&self) -> &TableSchema {
         &self.raised
     }
 
     /// Whether this restore raises the table.
-    pub(super) fn raises(&self) -> bool {
+    pub(crate) fn raises(&self) -> bool {
         self.raises
     }
 
     /// The request that creates the table raised.
-    pub(super) fn creation(&self, table: &str, choice: &SettingChoice, same_table: bool) -> Result<CreateTable> {
+    pub(crate) fn creation(
+        &self,
+        table: &str,
+        choice: &SettingChoice,
+        same_table: bool,
+    ) -> Result<CreateTable> {
         self.raised.creation(table, choice, same_table)
     }
 
     /// For the marker.
-    pub(super) fn marked(&self, table: &str) -> Result<Marked> {
+    pub(crate) fn marked(&self, table: &str) -> Result<Marked> {
         let request = |schema: &TableSchema| {
             let request = schema.create_table_request(table)?;
             serde_json::from_slice(&request.body)
                 .map_err(|error| Error::failed("the boost cannot be noted").with_source(error))
         };
-        Ok(Marked { raised: request(&self.raised)?, back: request(&self.back)? })
+        Ok(Marked {
+            raised: request(&self.raised)?,
+            back: request(&self.back)?,
+        })
     }
 
     /// Raises the table, unless it was created so. Only an interruption is an error.
-    pub(super) async fn raise<S: WriteStore>(&mut self, applying: &Applying<'_, S>) -> Result<()> {
+    pub(crate) async fn raise<S: WriteStore>(&mut self, applying: &Applying<'_, S>) -> Result<()> {
         if !self.raises {
             return Ok(());
         }
@@ -194,7 +227,9 @@ impl Boosting {
             Err(error) if error.kind() == ErrorKind::Interrupted => Err(error),
             Err(error) => {
                 let words = told(&error);
-                applying.reporter.report(Event::Warning(format!("the table is not boosted: {words}")));
+                applying
+                    .reporter
+                    .report(Event::Warning(format!("the table is not boosted: {words}")));
                 self.refused = Some(words);
                 Ok(())
             }
@@ -206,10 +241,20 @@ impl Boosting {
     }
 
     /// Gives the table its own billing and capacity. After a failure or an interruption, the request is sent and not waited for.
-    pub(super) async fn end<S: WriteStore>(self, applying: &Applying<'_, S>, target: &Place, is_failed: bool) -> Ended {
+    pub(crate) async fn end<S: WriteStore>(
+        self,
+        applying: &Applying<'_, S>,
+        target: &Place,
+        is_failed: bool,
+    ) -> Ended {
         let after = self.back.billing_in_words();
         let reverted = match revert(applying, &self.back, is_failed).await {
-            Ok(Reverted::NoTable) => return Ended { outcome: None, unfinished: None },
+            Ok(Reverted::NoTable) => {
+                return Ended {
+                    outcome: None,
+                    unfinished: None,
+                };
+            }
             reverted => reverted,
         };
         let pending = format!("the boost is being reverted to {after}, which was not waited for");
@@ -218,7 +263,10 @@ impl Boosting {
         let is_ignored = self.is_ignored || matches!(reverted, Ok(Reverted::Ignored));
         let not_taken_back = reverted.err().map(|error| NotTakenBack {
             reason: told(&error),
-            command: self.back.billing_call(&target.table, &self.raised).and_then(|call| by_hand(&call.body, target)),
+            command: self
+                .back
+                .billing_call(&target.table, &self.raised)
+                .and_then(|call| by_hand(&call.body, target)),
         });
         let outcome = BoostOutcome {
             during: self.raised.billing_in_words(),
@@ -237,12 +285,22 @@ impl Boosting {
                 None => Event::Info(format!("the boost is taken back: {}", outcome.after)),
             });
         }
-        let what = if complaint.is_some() { "the boost is not reverted".to_owned() } else { pending };
+        let what = if complaint.is_some() {
+            "the boost is not reverted".to_owned()
+        } else {
+            pending
+        };
         let unfinished = is_unfinished.then(|| {
-            Error::new(ErrorKind::Interrupted, format!("interrupted: every item is written, and {what}"))
-                .with_hint("the next restore into this table completes it: run the same command again")
+            Error::new(
+                ErrorKind::Interrupted,
+                format!("interrupted: every item is written, and {what}"),
+            )
+            .with_hint("the next restore into this table completes it: run the same command again")
         });
-        Ended { outcome: Some(outcome), unfinished }
+        Ended {
+            outcome: Some(outcome),
+            unfinished,
+        }
     }
 }
 
@@ -251,8 +309,10 @@ impl BoostOutcome {
     #[must_use]
     pub fn complaint(&self) -> Option<String> {
         let stays = self.not_taken_back.as_ref()?;
-        let mut words =
-            format!("the boost was not taken back, the table may not be {} again: {}", self.after, stays.reason);
+        let mut words = format!(
+            "the boost was not taken back, the table may not be {} again: {}",
+            self.after, stays.reason
+        );
         if let Some(command) = &stays.command {
             words.push_str("\ndo it by hand: ");
             words.push_str(command);
@@ -272,10 +332,27 @@ enum Asked {
 
 /// Requests the billing of `wanted` once the table is ready for a change. An interruption ends that wait: with `insists`, the request
 /// is sent nevertheless.
-async fn ask<S: WriteStore>(applying: &Applying<'_, S>, wanted: &TableSchema, insists: bool) -> Result<Asked> {
-    let Applying { store, table, reporter, cancel, ready, .. } = applying;
+async fn ask<S: WriteStore>(
+    applying: &Applying<'_, S>,
+    wanted: &TableSchema,
+    insists: bool,
+) -> Result<Asked> {
+    let Applying {
+        store,
+        table,
+        reporter,
+        cancel,
+        ready,
+        ..
+    } = applying;
     let found = match store.describe(table).await? {
-        Some(found) if !ready.as_ref().is_some_and(|ready| found.is_another_than(ready)) => found,
+        Some(found)
+            if !ready
+                .as_ref()
+                .is_some_and(|ready| found.is_another_than(ready)) =>
+        {
+            found
+        }
         _ => return Ok(Asked::NoTable),
     };
     let actual = match table::until_active(*store, table, *reporter, cancel).await {
@@ -284,20 +361,43 @@ async fn ask<S: WriteStore>(applying: &Applying<'_, S>, wanted: &TableSchema, in
     };
     let Some(call) = wanted.billing_call(table, &actual) else {
         // What a table that is still being changed will have is not known.
-        return if actual.is_active() { Ok(Asked::Nothing) } else { Err(table::stopped(table, &actual.activity())) };
+        return if actual.is_active() {
+            Ok(Asked::Nothing)
+        } else {
+            Err(table::stopped(table, &actual.activity()))
+        };
     };
-    reporter.report(Event::Phase { phase: Phase::Boosting, items: None, bytes: None });
+    reporter.report(Event::Phase {
+        phase: Phase::Boosting,
+        items: None,
+        bytes: None,
+    });
     store.apply(table, &call).await.map(|()| Asked::Sent)
 }
 
 /// Brings the billing of `wanted` to the table; says whether the table shows it then. An interruption ends every wait.
 async fn raise<S: WriteStore>(applying: &Applying<'_, S>, wanted: &TableSchema) -> Result<bool> {
-    let interrupted = || Error::new(ErrorKind::Interrupted, "interrupted before the items were written");
+    let interrupted = || {
+        Error::new(
+            ErrorKind::Interrupted,
+            "interrupted before the items were written",
+        )
+    };
     match until_cancelled(applying.cancel, interrupted, ask(applying, wanted, false)).await? {
-        Asked::NoTable => Err(Error::not_found(format!("table {} is not there", applying.table))),
+        Asked::NoTable => Err(Error::not_found(format!(
+            "table {} is not there",
+            applying.table
+        ))),
         Asked::Nothing => Ok(true),
         Asked::Sent => {
-            table::is_billed_as(applying.store, applying.table, wanted, applying.reporter, applying.cancel).await
+            table::is_billed_as(
+                applying.store,
+                applying.table,
+                wanted,
+                applying.reporter,
+                applying.cancel,
+            )
+            .await
         }
     }
 }
@@ -316,8 +416,18 @@ enum Reverted {
 
 /// Gives the table the billing of `back`. It is too late to leave the table raised because of an interruption, which only shortens this:
 /// the request is sent within [`GRACE`] or not at all.
-async fn revert<S: WriteStore>(applying: &Applying<'_, S>, back: &TableSchema, is_failed: bool) -> Result<Reverted> {
-    let Applying { store, table, reporter, cancel, .. } = applying;
+async fn revert<S: WriteStore>(
+    applying: &Applying<'_, S>,
+    back: &TableSchema,
+    is_failed: bool,
+) -> Result<Reverted> {
+    let Applying {
+        store,
+        table,
+        reporter,
+        cancel,
+        ..
+    } = applying;
     let reverting = async {
         match ask(applying, back, true).await? {
             Asked::NoTable => return Ok(Reverted::NoTable),
@@ -342,7 +452,10 @@ async fn revert<S: WriteStore>(applying: &Applying<'_, S>, back: &TableSchema, i
 }
 
 fn by_hand(body: &str, target: &Place) -> Option<String> {
-    let mut command = format!("aws dynamodb update-table --cli-input-json '{}'", body.replace('\'', r"'\''"));
+    let mut command = format!(
+        "aws dynamodb update-table --cli-input-json '{}'",
+        body.replace('\'', r"'\''")
+    );
     if let Some(region) = &target.region {
         command.push_str(" --region ");
         command.push_str(region);

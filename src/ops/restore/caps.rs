@@ -8,10 +8,10 @@ use crate::ops::reading::read_cap;
 use crate::schema::TableSchema;
 
 /// Units per second at most.
-pub(super) struct Caps {
-    pub(super) write: Option<u32>,
+pub(crate) struct Caps {
+    pub(crate) write: Option<u32>,
     /// Where every item is read back.
-    pub(super) read: Option<u32>,
+    pub(crate) read: Option<u32>,
 }
 
 impl Caps {
@@ -20,14 +20,17 @@ impl Caps {
     ///
     /// # Errors
     /// A share of a table that has no bound.
-    pub(super) fn of(
+    pub(crate) fn of(
         request: &RestoreRequest,
         target: &Place,
         existing: Option<&TableSchema>,
         wanted: Option<&TableSchema>,
     ) -> Result<Self> {
         let kept = existing.filter(|_| request.existing != ExistingTable::Replace);
-        let asked = |cap: Option<Cap>, direction| cap.map(|cap| cap.units(kept.or(wanted), direction)).transpose();
+        let asked = |cap: Option<Cap>, direction| {
+            cap.map(|cap| cap.units(kept.or(wanted), direction))
+                .transpose()
+        };
         let write = asked(request.max_write_units, Direction::Write)?;
         let read = match (asked(request.max_read_units, Direction::Read)?, kept) {
             (None, Some(kept)) if !target.local => read_cap(None, target, kept)?,

@@ -12,16 +12,16 @@ use crate::ops::place::Place;
 use crate::schema::{Overridden, Section, TableSchema};
 
 /// What a restore meets.
-pub(super) struct Concerns<'a> {
-    pub(super) action: &'a TableAction,
+pub(crate) struct Concerns<'a> {
+    pub(crate) action: &'a TableAction,
     /// The target table as it is.
-    pub(super) existing: Option<&'a TableSchema>,
-    pub(super) target: &'a Place,
-    pub(super) facts: &'a SourceFacts,
+    pub(crate) existing: Option<&'a TableSchema>,
+    pub(crate) target: &'a Place,
+    pub(crate) facts: &'a SourceFacts,
 }
 
 impl Concerns<'_> {
-    pub(super) fn warnings(
+    pub(crate) fn warnings(
         &self,
         request: &RestoreRequest,
         unfinished: Option<&Taken>,
@@ -30,37 +30,54 @@ impl Concerns<'_> {
         let mut warnings = Vec::new();
         if let Some(existing) = self.existing.filter(|_| *self.action != TableAction::Keep) {
             warnings.extend(
-                unfinished.filter(|_| request.content.data()).and_then(|taken| self.warning_of_unfinished(taken)),
+                unfinished
+                    .filter(|_| request.content.data())
+                    .and_then(|taken| self.warning_of_unfinished(taken)),
             );
-            let busy = Some(existing).filter(|existing| !existing.is_active() && !self.action.creates());
-            warnings.extend(
-                busy.map(|existing| format!("the table is not ready and is waited for: {}", existing.activity())),
-            );
+            let busy =
+                Some(existing).filter(|existing| !existing.is_active() && !self.action.creates());
+            warnings.extend(busy.map(|existing| {
+                format!(
+                    "the table is not ready and is waited for: {}",
+                    existing.activity()
+                )
+            }));
             match self.action {
                 TableAction::Add { .. } if request.content.data() => {
                     warn_of_items(
                         &mut warnings,
                         existing,
-                        unfinished.is_some_and(|taken| !taken.is_other) || request.on_conflict != OnConflict::Overwrite,
+                        unfinished.is_some_and(|taken| !taken.is_other)
+                            || request.on_conflict != OnConflict::Overwrite,
                     );
                 }
                 TableAction::Replace { .. } => {
                     warnings.extend(backups.filter(|count| *count > 0).map(|count| {
-                        format!("{count} on-demand backup{} of the old table stay", if count == 1 { "" } else { "s" })
+                        format!(
+                            "{count} on-demand backup{} of the old table stay",
+                            if count == 1 { "" } else { "s" }
+                        )
                     }));
                 }
                 _ => {}
             }
         }
         if !self.facts.complete {
-            warnings.push(format!("the dump is not a whole table{}", self.reasons_of_incompleteness()));
+            warnings.push(format!(
+                "the dump is not a whole table{}",
+                self.reasons_of_incompleteness()
+            ));
         }
         warnings
     }
 
     fn reasons_of_incompleteness(&self) -> String {
         let reasons = self.facts.partial.join(", ");
-        if reasons.is_empty() { reasons } else { format!(" ({reasons})") }
+        if reasons.is_empty() {
+            reasons
+        } else {
+            format!(" ({reasons})")
+        }
     }
 
     /// The risk of replacing a table from a source that is known to lack items.
@@ -70,26 +87,35 @@ impl Concerns<'_> {
             None if self.facts.complete => return None,
             None => format!("the dump is incomplete{}", self.reasons_of_incompleteness()),
         };
-        Some(format!("{what}: the new table will lack the items that the dump lacks"))
+        Some(format!(
+            "{what}: the new table will lack the items that the dump lacks"
+        ))
     }
 
     /// What may come between a boost and its end.
     fn warnings_of_boost(&self, boost: Option<&Boosting>, has_marker: bool) -> Vec<String> {
         let mut warnings = Vec::new();
         if boost.is_some_and(Boosting::raises) {
-            let scales = self.existing.and_then(|existing| existing.section(Section::AutoScaling)).is_some();
+            let scales = self
+                .existing
+                .and_then(|existing| existing.section(Section::AutoScaling))
+                .is_some();
             if scales && matches!(self.action, TableAction::Add { .. }) {
-                warnings.push("the table has auto scaling, which may change the boosted capacity".into());
+                warnings.push(
+                    "the table has auto scaling, which may change the boosted capacity".into(),
+                );
             }
             if !has_marker {
-                warnings.push("there is no folder for state: the boost stays if this run is killed".into());
+                warnings.push(
+                    "there is no folder for state: the boost stays if this run is killed".into(),
+                );
             }
         }
         warnings
     }
 
     /// What is to be known of a boost, and of changes to a schema that come to nothing.
-    pub(super) fn further_warnings(
+    pub(crate) fn further_warnings(
         &self,
         boost: Option<&Boosting>,
         has_marker: bool,
@@ -102,9 +128,12 @@ impl Concerns<'_> {
 
     /// What is said of a schema whose changes come to nothing.
     fn warning_of_overrides(&self, unapplied: Option<&Overridden>) -> Option<String> {
-        let is_said = unapplied.is_some_and(|wanted| wanted.is_asked_for && !wanted.notes.is_empty())
+        let is_said = unapplied
+            .is_some_and(|wanted| wanted.is_asked_for && !wanted.notes.is_empty())
             && *self.action != TableAction::Keep;
-        is_said.then(|| "the table exists: its settings stay, whatever is to be changed on the way".into())
+        is_said.then(|| {
+            "the table exists: its settings stay, whatever is to be changed on the way".into()
+        })
     }
 
     /// A restore that did not end and is not continued.
@@ -113,14 +142,25 @@ impl Concerns<'_> {
             return None;
         }
         let stays = taken.is_other && !self.action.creates();
-        let then = if stays { "the items that it wrote stay" } else { "every item is written again" };
-        let reason = taken.why_not.as_ref().map_or_else(String::new, |reason| format!(" ({reason})"));
-        Some(format!("an earlier restore into this table did not end; {then}{reason}"))
+        let then = if stays {
+            "the items that it wrote stay"
+        } else {
+            "every item is written again"
+        };
+        let reason = taken
+            .why_not
+            .as_ref()
+            .map_or_else(String::new, |reason| format!(" ({reason})"));
+        Some(format!(
+            "an earlier restore into this table did not end; {then}{reason}"
+        ))
     }
 
-    pub(super) fn questions(&self, backups: Option<usize>, source: &Source) -> Vec<Question> {
+    pub(crate) fn questions(&self, backups: Option<usize>, source: &Source) -> Vec<Question> {
         let mut questions = Vec::new();
-        if self.facts.environment.is_none() && source.damage().is_some_and(|damage| damage.is_nameless) {
+        if self.facts.environment.is_none()
+            && source.damage().is_some_and(|damage| damage.is_nameless)
+        {
             let risk = "the damaged dump does not say which environment it is from";
             questions.push(Question::OtherRisk(risk.to_owned()));
         }
@@ -128,11 +168,16 @@ impl Concerns<'_> {
             questions.push(Question::CrossEnvironment { source, target });
         }
         if !self.target.local {
-            questions.push(Question::RemoteTarget { place: self.target.location() });
+            questions.push(Question::RemoteTarget {
+                place: self.target.location(),
+            });
         }
         if let (TableAction::Replace { .. }, Some(existing)) = (self.action, self.existing) {
             let losses = losses(existing, backups);
-            questions.push(Question::ReplaceTable { table: self.target.table.clone(), losses });
+            questions.push(Question::ReplaceTable {
+                table: self.target.table.clone(),
+                losses,
+            });
             questions.extend(self.incomplete_source().map(Question::OtherRisk));
         }
         questions
@@ -142,10 +187,13 @@ impl Concerns<'_> {
 /// What happens to items that are written into a table that exists.
 fn warn_of_items(warnings: &mut Vec<String>, existing: &TableSchema, is_harmless: bool) {
     if existing.description().stream().is_some() {
-        warnings.push("the table has a live stream: its consumers will see every restored item".into());
+        warnings
+            .push("the table has a live stream: its consumers will see every restored item".into());
     }
     if let Some(attribute) = existing.ttl_attribute() {
-        warnings.push(format!("the table has TTL on {attribute}: items whose time has passed may expire at once"));
+        warnings.push(format!(
+            "the table has TTL on {attribute}: items whose time has passed may expire at once"
+        ));
     }
     if existing.description().item_count.unwrap_or(0) > 0 && !is_harmless {
         warnings.push("items with the same key are overwritten, newer ones too".into());
@@ -164,8 +212,11 @@ fn losses(existing: &TableSchema, backups: Option<usize>) -> Vec<String> {
         losses.push("its stream, with every record not read yet".to_owned());
     }
     match (history, backups) {
-        (Some(true), _) => losses.push("its point-in-time history (AWS keeps one last backup for 35 days)".to_owned()),
-        (Some(false), Some(0)) => losses.push("every way back: there is no backup of it".to_owned()),
+        (Some(true), _) => losses
+            .push("its point-in-time history (AWS keeps one last backup for 35 days)".to_owned()),
+        (Some(false), Some(0)) => {
+            losses.push("every way back: there is no backup of it".to_owned());
+        }
         (Some(false) | None, _) => {}
     }
     losses
@@ -196,13 +247,22 @@ fn crossing(facts: &SourceFacts, target: &Place) -> Option<(String, String)> {
     if *source != target.environment {
         return Some((source.clone(), target.environment.clone()));
     }
-    let [from, to] = [(&facts.account, &facts.region), (&target.account, &target.region)]
-        .map(|(account, region)| [account.as_deref(), region.as_deref()]);
+    let [from, to] = [
+        (&facts.account, &facts.region),
+        (&target.account, &target.region),
+    ]
+    .map(|(account, region)| [account.as_deref(), region.as_deref()]);
     is_elsewhere(from, to).then(|| {
         let label = |account: &Option<String>, region: &Option<String>| {
             let parts = [account.as_deref(), region.as_deref()];
-            format!("{source} ({})", parts.into_iter().flatten().collect::<Vec<_>>().join(" "))
+            format!(
+                "{source} ({})",
+                parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
+            )
         };
-        (label(&facts.account, &facts.region), label(&target.account, &target.region))
+        (
+            label(&facts.account, &facts.region),
+            label(&target.account, &target.region),
+        )
     })
 }

@@ -57,15 +57,22 @@ pub async fn diff(
     let existing = described(store, environment, &table).await?;
     let sections = store.capture(&existing, &Section::ALL).await;
     let existing = existing.with_sections(sections);
-    let shown = request.schema.as_ref().map_or_else(|| source.to_string(), |file| file.display().to_string());
+    let shown = request
+        .schema
+        .as_ref()
+        .map_or_else(|| source.to_string(), |file| file.display().to_string());
     let target = Place::of(environment, &table, store.credentials()).described(&existing);
     let sides = ["dump", "table"].map(ToOwned::to_owned);
-    Ok(SchemaDifferences::between((shown, &wanted.schema), (target, &existing), sides))
+    Ok(SchemaDifferences::between(
+        (shown, &wanted.schema),
+        (target, &existing),
+        sides,
+    ))
 }
 
 impl SchemaDifferences {
     /// What differs between two schemas.
-    pub(in crate::ops) fn between(
+    pub(crate) fn between(
         (source, wanted): (String, &TableSchema),
         (target, existing): (Place, &TableSchema),
         sides: [String; 2],
@@ -74,7 +81,13 @@ impl SchemaDifferences {
         let of_key = found.key.map(|key| key.differences()).unwrap_or_default();
         let not_compared = not_compared(wanted, existing, [&sides[0], &sides[1]]);
         let differences = of_key.into_iter().chain(found.settings).collect();
-        Self { source, target, sides, differences, not_compared }
+        Self {
+            source,
+            target,
+            sides,
+            differences,
+            not_compared,
+        }
     }
 }
 
@@ -83,13 +96,25 @@ fn not_compared(dump: &TableSchema, table: &TableSchema, sides: [&str; 2]) -> Ve
     let is_told = |section: &Section| dump.section(*section).is_some();
     if lost_by_dump.is_empty() && !Section::ALL.iter().any(is_told) {
         let reason = "the schema holds only what DescribeTable tells".to_owned();
-        return vec![NotCompared { setting: "TTL, tags and the like".to_owned(), reason }];
+        return vec![NotCompared {
+            setting: "TTL, tags and the like".to_owned(),
+            reason,
+        }];
     }
     let of = |side: &str, lost: Vec<(String, String)>| -> Vec<_> {
-        let told = |(setting, reason)| NotCompared { setting, reason: format!("not told by {side}: {reason}") };
+        let told = |(setting, reason)| NotCompared {
+            setting,
+            reason: format!("not told by {side}: {reason}"),
+        };
         lost.into_iter().map(told).collect()
     };
-    let article = |side: &str| if matches!(side, "dump" | "table") { format!("the {side}") } else { side.to_owned() };
+    let article = |side: &str| {
+        if matches!(side, "dump" | "table") {
+            format!("the {side}")
+        } else {
+            side.to_owned()
+        }
+    };
     let mut found = of(&article(sides[0]), lost_by_dump);
     let of_table = of(&article(sides[1]), lost_by_table)
         .into_iter()

@@ -9,12 +9,15 @@ use crate::error::{Error, Result};
 use crate::ops::trial::Trial;
 
 /// Whether the table may be changed only after the source has given an item that can be written.
-pub(super) fn needs_item(request: &RestoreRequest, action: &TableAction, source: &Source) -> bool {
-    action.creates() && request.content.data() && !request.allow_empty && !source.is_of_empty_table()
+pub(crate) fn needs_item(request: &RestoreRequest, action: &TableAction, source: &Source) -> bool {
+    action.creates()
+        && request.content.data()
+        && !request.allow_empty
+        && !source.is_of_empty_table()
 }
 
 /// The failure of a restore whose source has nothing for a table that would have been created or replaced.
-pub(super) fn nothing_to_write(source: &Source, table: &str, moved: Option<&Moved>) -> Error {
+pub(crate) fn nothing_to_write(source: &Source, table: &str, moved: Option<&Moved>) -> Error {
     let found = moved.filter(|moved| moved.counts.read > 0).map_or_else(
         || "the source holds no items".to_owned(),
         |Moved { counts, .. }| {
@@ -31,21 +34,29 @@ pub(super) fn nothing_to_write(source: &Source, table: &str, moved: Option<&Move
     } else {
         ""
     };
-    Error::damaged(format!("nothing to write from {source}: {found}; table {table} was not touched"))
-        .with_details(listed)
-        .with_hint(format!("{pipe}pass --allow-empty if the table is to be empty"))
+    Error::damaged(format!(
+        "nothing to write from {source}: {found}; table {table} was not touched"
+    ))
+    .with_details(listed)
+    .with_hint(format!(
+        "{pipe}pass --allow-empty if the table is to be empty"
+    ))
 }
 
 impl RestorePlan {
     /// Whether the table may be changed only after the source has given an item that can be written.
-    pub(super) fn needs_item(&self) -> bool {
+    pub(crate) fn needs_item(&self) -> bool {
         needs_item(&self.parts.request, &self.action, &self.parts.source)
     }
 
     /// Refuses in a dry run what the restore itself would refuse before its first change.
-    pub(super) fn refuse_nothing_to_write(&self, trial: &Trial) -> Result<()> {
+    pub(crate) fn refuse_nothing_to_write(&self, trial: &Trial) -> Result<()> {
         if self.needs_item() && trial.items_out == 0 {
-            return Err(nothing_to_write(&self.parts.source, &self.target.table, None));
+            return Err(nothing_to_write(
+                &self.parts.source,
+                &self.target.table,
+                None,
+            ));
         }
         Ok(())
     }

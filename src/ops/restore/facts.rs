@@ -55,12 +55,20 @@ pub struct Salvage {
 
 /// Why a dump is of a part of the table.
 fn partial(metadata: &Metadata) -> Vec<String> {
-    let shown = |value: &Value| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
-    metadata.partial.iter().map(|(reason, value)| format!("{} {}", reason.replace('_', " "), shown(value))).collect()
+    let shown = |value: &Value| {
+        value
+            .as_str()
+            .map_or_else(|| value.to_string(), ToOwned::to_owned)
+    };
+    metadata
+        .partial
+        .iter()
+        .map(|(reason, value)| format!("{} {}", reason.replace('_', " "), shown(value)))
+        .collect()
 }
 
 impl SourceFacts {
-    pub(super) fn of(source: &Source, checked: Option<&Checked>) -> Self {
+    pub(crate) fn of(source: &Source, checked: Option<&Checked>) -> Self {
         let metadata = source.metadata();
         let schema = source.schema();
         let incompleteness = source.incompleteness();
@@ -75,17 +83,28 @@ impl SourceFacts {
                 .or_else(|| schema.and_then(TableSchema::region).map(ToOwned::to_owned)),
             started_at: metadata.map(|metadata| metadata.started_at),
             finished_at: metadata.map(|metadata| metadata.finished_at),
-            items: checked.map(|checked| checked.items).or_else(|| metadata.map(|metadata| metadata.items)),
-            bytes: checked.map(|checked| checked.text_bytes).or_else(|| metadata.map(|metadata| metadata.data_bytes)),
+            items: checked
+                .map(|checked| checked.items)
+                .or_else(|| metadata.map(|metadata| metadata.items)),
+            bytes: checked
+                .map(|checked| checked.text_bytes)
+                .or_else(|| metadata.map(|metadata| metadata.data_bytes)),
             complete: metadata.is_none_or(|metadata| metadata.complete) && incompleteness.is_none(),
-            partial: metadata.map(partial).unwrap_or_default().into_iter().chain(incompleteness).collect(),
+            partial: metadata
+                .map(partial)
+                .unwrap_or_default()
+                .into_iter()
+                .chain(incompleteness)
+                .collect(),
             transformed: metadata.is_some_and(|metadata| metadata.transformed),
             mask_rules_sha256: metadata.and_then(|metadata| metadata.mask_rules_sha256.clone()),
-            salvage: checked.zip(source.damage()).map(|(checked, damage)| Salvage {
-                promised: damage.promised,
-                readable: checked.items,
-                unreadable: checked.unreadable,
-            }),
+            salvage: checked
+                .zip(source.damage())
+                .map(|(checked, damage)| Salvage {
+                    promised: damage.promised,
+                    readable: checked.items,
+                    unreadable: checked.unreadable,
+                }),
         }
     }
 }

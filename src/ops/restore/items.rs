@@ -25,38 +25,38 @@ const CHUNK_BYTES: usize = 256 * 1024;
 
 /// An item that was read.
 #[derive(Debug)]
-pub(super) struct ReadItem {
-    pub(super) going: Going,
+pub(crate) struct ReadItem {
+    pub(crate) going: Going,
     /// What goes on to the table.
-    pub(super) texts: SmallVec<[Bytes; 1]>,
-    pub(super) place: Place,
+    pub(crate) texts: SmallVec<[Bytes; 1]>,
+    pub(crate) place: Place,
 }
 
 /// Where an item was read.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
-    pub(super) lane: usize,
+pub(crate) struct Place {
+    pub(crate) lane: usize,
     /// The offset behind it: where to go on in the lane.
-    pub(super) end: u64,
+    pub(crate) end: u64,
 }
 
 /// How items change on their way to the table.
 #[derive(Clone)]
-pub(super) struct Way {
-    pub(super) transform: Transform,
+pub(crate) struct Way {
+    pub(crate) transform: Transform,
     /// The key that they have in the dump.
-    pub(super) from: KeySchema,
+    pub(crate) from: KeySchema,
     /// The key that they are to have.
-    pub(super) to: KeySchema,
+    pub(crate) to: KeySchema,
     /// Whether the source was made by a Scan.
-    pub(super) is_scan: bool,
-    pub(super) reporter: Arc<dyn Reporter>,
+    pub(crate) is_scan: bool,
+    pub(crate) reporter: Arc<dyn Reporter>,
     /// What becomes known at the end: items that came out with one key.
-    pub(super) collisions: Arc<OnceLock<Collisions>>,
+    pub(crate) collisions: Arc<OnceLock<Collisions>>,
 }
 
 /// Items on their way from the reading thread.
-pub(super) struct Items {
+pub(crate) struct Items {
     messages: mpsc::Receiver<Result<Message>>,
     has_ended: bool,
 }
@@ -70,29 +70,44 @@ enum Message {
 
 impl Items {
     /// Starts to read each lane from its mark on.
-    pub(super) fn start(source: &Arc<Source>, lanes: &Lanes, way: Way, cancel: &CancellationToken) -> Result<Self> {
+    pub(crate) fn start(
+        source: &Arc<Source>,
+        lanes: &Lanes,
+        way: Way,
+        cancel: &CancellationToken,
+    ) -> Result<Self> {
         let readers = Readers::open(source, lanes)?;
-        Ok(Self::read_by(move |hand_on| way.run(readers.chunks(), hand_on), cancel))
+        Ok(Self::read_by(
+            move |hand_on| way.run(readers.chunks(), hand_on),
+            cancel,
+        ))
     }
 
     /// Starts a thread that reads. It stops when it is told that nobody wants more.
-    fn read_by(read: impl FnOnce(&mut HandOn<'_>) -> Result<()> + Send + 'static, cancel: &CancellationToken) -> Self {
+    fn read_by(
+        read: impl FnOnce(&mut HandOn<'_>) -> Result<()> + Send + 'static,
+        cancel: &CancellationToken,
+    ) -> Self {
         let (send, receive) = mpsc::channel(2);
         let cancel = cancel.clone();
         tokio::task::spawn_blocking(move || {
-            let done =
-                read(&mut |items| send.blocking_send(Ok(Message::Items(items))).is_ok() && !cancel.is_cancelled());
+            let done = read(&mut |items| {
+                send.blocking_send(Ok(Message::Items(items))).is_ok() && !cancel.is_cancelled()
+            });
             let is_stopped = done.is_ok() && cancel.is_cancelled();
             if !is_stopped {
                 // Nobody listens if the restore has failed meanwhile.
                 let _ = send.blocking_send(done.map(|()| Message::End));
             }
         });
-        Self { messages: receive, has_ended: false }
+        Self {
+            messages: receive,
+            has_ended: false,
+        }
     }
 
     /// The next items; `None` after the last.
-    pub(super) async fn next(&mut self) -> Option<Result<Vec<ReadItem>>> {
+    pub(crate) async fn next(&mut self) -> Option<Result<Vec<ReadItem>>> {
         if self.has_ended {
             return None;
         }
@@ -103,7 +118,9 @@ impl Items {
                 None
             }
             Some(Err(error)) => Some(Err(error)),
-            None => Some(Err(Error::failed("reading the source ended unexpectedly; this is a bug"))),
+            None => Some(Err(Error::failed(
+                "reading the source ended unexpectedly; this is a bug",
+            ))),
         }
     }
 }
@@ -123,9 +140,15 @@ fn as_they_are(
     for chunk in chunks {
         let (items, places) = chunk?;
         if let Some(meetings) = meetings {
-            items.iter().try_for_each(|item| meetings.take(item, &Outcome::Unchanged))?;
+            items
+                .iter()
+                .try_for_each(|item| meetings.take(item, &Outcome::Unchanged))?;
         }
-        let read = |(text, place)| ReadItem { going: Going::Itself, texts: smallvec![text], place };
+        let read = |(text, place)| ReadItem {
+            going: Going::Itself,
+            texts: smallvec![text],
+            place,
+        };
         if !hand_on(items.into_iter().zip(places).map(read).collect()) {
             return Ok(false);
         }
@@ -135,7 +158,7 @@ fn as_they_are(
 
 impl Way {
     /// Whether different items may come out with the same key: items or their key change.
-    pub(super) fn may_collide(&self) -> bool {
+    pub(crate) fn may_collide(&self) -> bool {
         self.transform.changes() || self.from != self.to
     }
 
@@ -144,12 +167,17 @@ impl Way {
     }
 
     /// Looks at all items again, in their order, for different items with the same key.
-    pub(super) fn collisions_in(&self, source: &Source) -> Result<Collisions> {
+    pub(crate) fn collisions_in(&self, source: &Source) -> Result<Collisions> {
         let mut meetings = self.meetings()?;
         let chunks = Readers::open(source, &Lanes::Whole { mark: 0 })?.chunks();
         for chunk in through(&self.transform, &self.reporter, chunks)? {
-            let Transformed { items, outcomes, .. } = chunk?;
-            items.iter().zip(&outcomes).try_for_each(|(item, outcome)| meetings.take(item, outcome))?;
+            let Transformed {
+                items, outcomes, ..
+            } = chunk?;
+            items
+                .iter()
+                .zip(&outcomes)
+                .try_for_each(|(item, outcome)| meetings.take(item, outcome))?;
         }
         meetings.judge()
     }
@@ -159,7 +187,11 @@ impl Way {
         chunks: impl Iterator<Item = Result<Chunk>> + Send + 'static,
         hand_on: &mut HandOn<'_>,
     ) -> Result<()> {
-        let mut meetings = if self.may_collide() { Some(self.meetings()?) } else { None };
+        let mut meetings = if self.may_collide() {
+            Some(self.meetings()?)
+        } else {
+            None
+        };
         let is_complete = if self.transform.is_empty() {
             as_they_are(chunks, &mut meetings, hand_on)?
         } else {
@@ -180,7 +212,11 @@ impl Way {
         hand_on: &mut HandOn<'_>,
     ) -> Result<bool> {
         for chunk in through(&self.transform, &self.reporter, chunks)? {
-            let Transformed { tag, items, outcomes } = chunk?;
+            let Transformed {
+                tag,
+                items,
+                outcomes,
+            } = chunk?;
             let mut read = Vec::with_capacity(items.len());
             for ((item, outcome), place) in items.into_iter().zip(outcomes).zip(tag) {
                 let outcome = fitting(outcome, &self.to);
@@ -198,7 +234,7 @@ impl Way {
 }
 
 /// What a transform made, if a table with this key takes all of it.
-pub(in crate::ops) fn fitting(outcome: Outcome, key: &KeySchema) -> Outcome {
+pub(crate) fn fitting(outcome: Outcome, key: &KeySchema) -> Outcome {
     match Misfit::of_made(&outcome, key) {
         Some(misfit) => Outcome::Rejected(misfit.reason()),
         None => outcome,
@@ -208,22 +244,37 @@ pub(in crate::ops) fn fitting(outcome: Outcome, key: &KeySchema) -> Outcome {
 fn going(item: Bytes, outcome: Outcome, place: Place) -> ReadItem {
     let others = |texts: SmallVec<[Bytes; 1]>, item| {
         let count = u32::try_from(texts.len()).expect("a filter gives far fewer items");
-        ReadItem { going: Going::Others { count, item }, texts, place }
+        ReadItem {
+            going: Going::Others { count, item },
+            texts,
+            place,
+        }
     };
     match outcome {
-        Outcome::Unchanged => ReadItem { going: Going::Itself, texts: smallvec![item], place },
+        Outcome::Unchanged => ReadItem {
+            going: Going::Itself,
+            texts: smallvec![item],
+            place,
+        },
         Outcome::Changed(changed) => others(smallvec![changed], item),
         Outcome::Several(several) => others(several.into_iter().collect(), item),
         Outcome::Skipped => others(SmallVec::new(), Bytes::new()),
         Outcome::Rejected(reason) => {
-            let refused = Refused { item, reason: reason.to_string() };
-            ReadItem { going: Going::Nothing(Box::new(refused)), texts: SmallVec::new(), place }
+            let refused = Refused {
+                item,
+                reason: reason.to_string(),
+            };
+            ReadItem {
+                going: Going::Nothing(Box::new(refused)),
+                texts: SmallVec::new(),
+                place,
+            }
         }
     }
 }
 
 /// The readers of all lanes that are not at their end.
-pub(super) struct Readers {
+pub(crate) struct Readers {
     lanes: Vec<(usize, Reader)>,
     /// Whose turn it is.
     turn: usize,
@@ -239,13 +290,24 @@ enum Reader {
 }
 
 impl Readers {
-    pub(super) fn open(source: &Source, lanes: &Lanes) -> Result<Self> {
+    pub(crate) fn open(source: &Source, lanes: &Lanes) -> Result<Self> {
         let lanes = match lanes {
-            Lanes::Whole { mark } => vec![(0, Reader::Whole { items: source.items()?.recognising(), from: *mark })],
+            Lanes::Whole { mark } => vec![(
+                0,
+                Reader::Whole {
+                    items: source.items()?.recognising(),
+                    from: *mark,
+                },
+            )],
             Lanes::Stripes(stripes) => {
-                let readers = stripes.iter().enumerate().filter(|(_, striped)| striped.mark < striped.stripe.end);
+                let readers = stripes
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, striped)| striped.mark < striped.stripe.end);
                 let open = readers.map(|(lane, striped)| {
-                    source.stripe(striped.stripe, striped.mark).map(|reader| (lane, Reader::Stripe(reader)))
+                    source
+                        .stripe(striped.stripe, striped.mark)
+                        .map(|reader| (lane, Reader::Stripe(reader)))
                 });
                 open.collect::<Result<_>>()?
             }
@@ -254,7 +316,7 @@ impl Readers {
     }
 
     /// All items, some at a time.
-    pub(super) fn chunks(mut self) -> impl Iterator<Item = Result<Chunk>> + Send {
+    pub(crate) fn chunks(mut self) -> impl Iterator<Item = Result<Chunk>> + Send {
         let mut end = None;
         iter::from_fn(move || {
             if let Some(end) = end.take() {
@@ -291,7 +353,9 @@ impl Readers {
             if self.turn >= self.lanes.len() {
                 self.turn = 0;
             }
-            let Some((lane, reader)) = self.lanes.get_mut(self.turn) else { return Ok(None) };
+            let Some((lane, reader)) = self.lanes.get_mut(self.turn) else {
+                return Ok(None);
+            };
             if let Some((text, end)) = reader.next()? {
                 self.turn += 1;
                 return Ok(Some((text, Place { lane: *lane, end })));
@@ -306,7 +370,9 @@ impl Reader {
         match self {
             Self::Stripe(reader) => Ok(reader.next_item()?.map(|item| (item.text, item.end))),
             Self::Whole { items, from } => loop {
-                let Some(item) = items.next_item()? else { return Ok(None) };
+                let Some(item) = items.next_item()? else {
+                    return Ok(None);
+                };
                 if item.offset >= *from {
                     if !item.is_valid {
                         check_object(&item.text).map_err(|error| no_item(item.line, &error))?;
@@ -327,15 +393,31 @@ mod tests {
     use super::*;
 
     fn one() -> Vec<ReadItem> {
-        vec![ReadItem { going: Going::Itself, texts: SmallVec::new(), place: Place { lane: 0, end: 1 } }]
+        vec![ReadItem {
+            going: Going::Itself,
+            texts: SmallVec::new(),
+            place: Place { lane: 0, end: 1 },
+        }]
     }
 
     #[tokio::test]
     async fn only_a_reader_that_says_so_has_read_everything() {
         type Read = fn(&mut HandOn<'_>) -> Result<()>;
         let ends: [(Read, Option<&str>); 3] = [
-            (|hand_on| if hand_on(one()) { Ok(()) } else { Err(Error::failed("nobody listens")) }, None),
-            (|hand_on| Err(Error::failed(format!("provoked: {}", hand_on(one())))), Some("provoked: true")),
+            (
+                |hand_on| {
+                    if hand_on(one()) {
+                        Ok(())
+                    } else {
+                        Err(Error::failed("nobody listens"))
+                    }
+                },
+                None,
+            ),
+            (
+                |hand_on| Err(Error::failed(format!("provoked: {}", hand_on(one())))),
+                Some("provoked: true"),
+            ),
             (
                 |hand_on| panic!("provoked: {}", hand_on(one())),
                 Some("reading the source ended unexpectedly; this is a bug"),
@@ -344,9 +426,16 @@ mod tests {
         for (read, expected) in ends {
             let mut items = Items::read_by(read, &CancellationToken::new());
             assert_eq!(items.next().await.unwrap().unwrap().len(), 1);
-            let end = items.next().await.map(|end| end.map(|_| ()).unwrap_err().to_string());
+            let end = items
+                .next()
+                .await
+                .map(|end| end.map(|_| ()).unwrap_err().to_string());
             assert_eq!(end.as_deref(), expected);
-            assert_eq!(items.next().await.is_none(), expected.is_none(), "an end stays one, and so does a failure");
+            assert_eq!(
+                items.next().await.is_none(),
+                expected.is_none(),
+                "an end stays one, and so does a failure"
+            );
         }
     }
 
@@ -361,6 +450,9 @@ mod tests {
         let mut items = Items::read_by(read, &CancellationToken::new());
         assert!(items.next().await.is_some());
         drop(items);
-        tokio::time::timeout(crate::ops::testing::DEADLINE, told).await.unwrap().unwrap();
+        tokio::time::timeout(crate::ops::testing::DEADLINE, told)
+            .await
+            .unwrap()
+            .unwrap();
     }
 }

@@ -23,39 +23,39 @@ const WAITING_BYTES: usize = 16 * 1024 * 1024;
 
 /// How many items, and what became of them. All are below the marks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Counts {
+pub(crate) struct Counts {
     /// Items read.
-    pub(super) read: u64,
+    pub(crate) read: u64,
     /// Items that DynamoDB acknowledged, or that the table had already.
-    pub(super) written: u64,
+    pub(crate) written: u64,
     /// Of those, items that were there already and did not have to be written.
-    pub(super) already_there: u64,
+    pub(crate) already_there: u64,
     /// Items that another item with the same key replaced.
-    pub(super) superseded: u64,
+    pub(crate) superseded: u64,
     /// Items of the dump that were rejected, whole or in part.
-    pub(super) rejected: u64,
+    pub(crate) rejected: u64,
     /// Items of the dump that were skipped, whole or in part, because the table has others with their keys.
-    pub(super) skipped: u64,
+    pub(crate) skipped: u64,
     /// Items that went on to the table: those of the dump, or what the transform made of them.
-    pub(super) out: u64,
+    pub(crate) out: u64,
     /// Items of the dump in whose place others went on.
-    pub(super) changed: u64,
+    pub(crate) changed: u64,
     /// Items of the dump that the transform left out on purpose.
-    pub(super) filtered: u64,
+    pub(crate) filtered: u64,
     /// Items that went on to the table and were rejected or skipped there.
-    pub(super) unwritten: u64,
+    pub(crate) unwritten: u64,
     /// Bytes of text of the items written.
-    pub(super) bytes: u64,
+    pub(crate) bytes: u64,
 }
 
 impl Counts {
     /// Items that went on to the table and whose outcome is known. At the end this is all of them.
-    pub(super) fn accounted(&self) -> u64 {
+    pub(crate) fn accounted(&self) -> u64 {
         self.written + self.superseded + self.unwritten
     }
 
     /// Counts items that share a key once: the last one replaced the others.
-    pub(super) fn without_repeated(self, repeated: Repeated) -> Self {
+    pub(crate) fn without_repeated(self, repeated: Repeated) -> Self {
         Self {
             written: self.written - repeated.items,
             already_there: self.already_there - repeated.already_there,
@@ -65,7 +65,7 @@ impl Counts {
     }
 
     /// Pieces of a dump that are rejected without being read as items.
-    pub(super) fn add_unreadable(&mut self, pieces: u64) {
+    pub(crate) fn add_unreadable(&mut self, pieces: u64) {
         self.read += pieces;
         self.rejected += pieces;
     }
@@ -73,7 +73,7 @@ impl Counts {
 
 /// What became of an item.
 #[derive(Debug)]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     /// DynamoDB acknowledged it.
     Written { bytes: u32 },
     /// The table had it, as it is.
@@ -88,14 +88,14 @@ pub(super) enum Outcome {
 
 /// An item on its way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Ticket {
+pub(crate) struct Ticket {
     lane: usize,
     number: u64,
 }
 
 /// What goes on to the table in place of an item.
 #[derive(Debug, Clone)]
-pub(super) enum Going {
+pub(crate) enum Going {
     /// The item itself.
     Itself,
     /// So many others; none if it was left out on purpose. If one is refused, the item as the dump has it goes into the file.
@@ -106,19 +106,19 @@ pub(super) enum Going {
 
 /// The file that an item is listed in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum File {
+pub(crate) enum File {
     Rejects,
     Conflicts,
 }
 
 /// An item of the dump that must be listed in a file now: once, however many items were to take its place.
 #[derive(Debug)]
-pub(super) struct Listed {
-    pub(super) file: File,
+pub(crate) struct Listed {
+    pub(crate) file: File,
     /// The item as the dump has it, and the first reason.
-    pub(super) refused: Refused,
+    pub(crate) refused: Refused,
     /// The items that went on to the table for it and were rejected or skipped there.
-    pub(super) outputs: SmallVec<[Bytes; 1]>,
+    pub(crate) outputs: SmallVec<[Bytes; 1]>,
 }
 
 #[derive(Debug)]
@@ -144,7 +144,7 @@ struct Lane {
 
 /// The items of one restore.
 #[derive(Debug)]
-pub(super) struct Ledger {
+pub(crate) struct Ledger {
     lanes: Vec<Lane>,
     counts: Counts,
     open: usize,
@@ -154,42 +154,64 @@ pub(super) struct Ledger {
 
 impl Ledger {
     /// Nothing open; `marks` are where the lanes begin, and `counts` what lies below them.
-    pub(super) fn new(marks: impl IntoIterator<Item = u64>, counts: Counts) -> Self {
-        let lanes = marks.into_iter().map(|mark| Lane { mark, first: 0, open: VecDeque::new() }).collect();
-        Self { lanes, counts, open: 0, waiting_bytes: 0, listed: VecDeque::new() }
+    pub(crate) fn new(marks: impl IntoIterator<Item = u64>, counts: Counts) -> Self {
+        let lanes = marks
+            .into_iter()
+            .map(|mark| Lane {
+                mark,
+                first: 0,
+                open: VecDeque::new(),
+            })
+            .collect();
+        Self {
+            lanes,
+            counts,
+            open: 0,
+            waiting_bytes: 0,
+            listed: VecDeque::new(),
+        }
     }
 
     /// What lies below the marks.
-    pub(super) fn counts(&self) -> Counts {
+    pub(crate) fn counts(&self) -> Counts {
         self.counts
     }
 
     /// The marks of the lanes: everything below them is settled.
-    pub(super) fn marks(&self) -> impl Iterator<Item = u64> {
+    pub(crate) fn marks(&self) -> impl Iterator<Item = u64> {
         self.lanes.iter().map(|lane| lane.mark)
     }
 
     /// Items read and not counted yet.
-    pub(super) fn open(&self) -> usize {
+    pub(crate) fn open(&self) -> usize {
         self.open
     }
 
     /// Whether something should be settled before the next item is read: this bounds what is kept.
-    pub(super) fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.open >= OPEN_ITEMS || self.waiting_bytes >= WAITING_BYTES
     }
 
     /// An item was read in a lane; `end` is the offset behind it. What goes on in its place is settled with the ticket, each by itself.
-    pub(super) fn read(&mut self, lane: usize, end: u64, going: Going) -> Ticket {
+    pub(crate) fn read(&mut self, lane: usize, end: u64, going: Going) -> Ticket {
         let (open, others, outcomes) = match going {
             Going::Itself => (1, None, SmallVec::new()),
             Going::Others { count, item } => (count, Some(item), SmallVec::new()),
             Going::Nothing(refused) => (0, None, smallvec![Outcome::Rejected(refused)]),
         };
-        let slot = Slot { end, open, others, is_withheld: !outcomes.is_empty(), outcomes };
+        let slot = Slot {
+            end,
+            open,
+            others,
+            is_withheld: !outcomes.is_empty(),
+            outcomes,
+        };
         self.waiting_bytes += slot.kept_bytes();
         let Lane { first, open, .. } = &mut self.lanes[lane];
-        let ticket = Ticket { lane, number: *first + open.len() as u64 };
+        let ticket = Ticket {
+            lane,
+            number: *first + open.len() as u64,
+        };
         open.push_back(slot);
         self.open += 1;
         self.pass(lane);
@@ -197,7 +219,7 @@ impl Ledger {
     }
 
     /// It is known what became of an item, or of one of those that went on in its place.
-    pub(super) fn settle(&mut self, ticket: Ticket, outcome: Outcome) {
+    pub(crate) fn settle(&mut self, ticket: Ticket, outcome: Outcome) {
         let lane = &mut self.lanes[ticket.lane];
         let at = usize::try_from(ticket.number - lane.first).expect("open items are few");
         let slot = &mut lane.open[at];
@@ -221,14 +243,19 @@ impl Ledger {
     }
 
     /// The next item that the marks have passed and that belongs into a file.
-    pub(super) fn next_listed(&mut self) -> Option<Listed> {
+    pub(crate) fn next_listed(&mut self) -> Option<Listed> {
         self.listed.pop_front()
     }
 }
 
 impl Counts {
     fn add(&mut self, slot: Slot, listed: &mut VecDeque<Listed>) {
-        let Slot { others, is_withheld, outcomes, .. } = slot;
+        let Slot {
+            others,
+            is_withheld,
+            outcomes,
+            ..
+        } = slot;
         self.read += 1;
         if !is_withheld {
             self.out += outcomes.len() as u64;
@@ -276,27 +303,43 @@ impl Counts {
 
 /// Lists a refused item, or adds it to the entry that the item of the dump already has. A later restore reads the item as the dump
 /// has it, so that is what the entry contains.
-fn list(listed: &mut SmallVec<[Listed; 1]>, file: File, refused: Refused, others: Option<&Bytes>, is_withheld: bool) {
+fn list(
+    listed: &mut SmallVec<[Listed; 1]>,
+    file: File,
+    refused: Refused,
+    others: Option<&Bytes>,
+    is_withheld: bool,
+) {
     let output = (!is_withheld).then(|| refused.item.clone());
     if let Some(one) = listed.iter_mut().find(|one| one.file == file) {
         one.outputs.extend(output);
     } else {
         let item = others.cloned().unwrap_or(refused.item);
-        let refused = Refused { item, reason: refused.reason };
-        listed.push(Listed { file, refused, outputs: output.into_iter().collect() });
+        let refused = Refused {
+            item,
+            reason: refused.reason,
+        };
+        listed.push(Listed {
+            file,
+            refused,
+            outputs: output.into_iter().collect(),
+        });
     }
 }
 
 impl Slot {
     fn kept_bytes(&self) -> usize {
-        self.others.as_ref().map_or(0, Bytes::len) + self.outcomes.iter().map(Outcome::kept_bytes).sum::<usize>()
+        self.others.as_ref().map_or(0, Bytes::len)
+            + self.outcomes.iter().map(Outcome::kept_bytes).sum::<usize>()
     }
 }
 
 impl Outcome {
     fn kept_bytes(&self) -> usize {
         match self {
-            Self::Rejected(refused) | Self::Skipped(refused) => refused.item.len() + refused.reason.len(),
+            Self::Rejected(refused) | Self::Skipped(refused) => {
+                refused.item.len() + refused.reason.len()
+            }
             Self::Written { .. } | Self::AlreadyThere { .. } | Self::Superseded => 0,
         }
     }

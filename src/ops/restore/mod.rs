@@ -234,7 +234,9 @@ impl Verified {
     #[must_use]
     pub fn lacking(&self) -> u64 {
         match self {
-            Self::Full { missing, different, .. } => missing + different,
+            Self::Full {
+                missing, different, ..
+            } => missing + different,
             Self::None | Self::Acknowledged => 0,
         }
     }
@@ -323,7 +325,10 @@ impl RestoreSummary {
     pub fn is_whole(&self) -> bool {
         self.salvaged.is_none()
             && self.items_lost == 0
-            && self.boost.as_ref().is_none_or(|boost| boost.not_taken_back.is_none())
+            && self
+                .boost
+                .as_ref()
+                .is_none_or(|boost| boost.not_taken_back.is_none())
             && self.failed_settings().next().is_none()
             && self.items_rejected == 0
             && self.collisions + self.items_overwritten == 0
@@ -331,6 +336,8 @@ impl RestoreSummary {
 
     /// The settings that were promised and could not be applied.
     pub fn failed_settings(&self) -> impl Iterator<Item = &SettingOutcome> {
-        self.settings.iter().filter(|setting| setting.result == SettingResult::Failed)
+        self.settings
+            .iter()
+            .filter(|setting| setting.result == SettingResult::Failed)
     }
 }

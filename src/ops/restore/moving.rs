@@ -27,10 +27,10 @@ const EMPTY_STREAM: &str = "standard input held no items: where another command 
                             (`set -o pipefail` stops a script then)";
 
 /// Items on their way into the table.
-pub(super) struct Moving<S> {
+pub(crate) struct Moving<S> {
     writing: Writing<S>,
     items: Items,
-    pub(super) key: KeySchema,
+    pub(crate) key: KeySchema,
     way: Way,
 }
 
@@ -40,14 +40,16 @@ impl<S: WriteStore + Clone + 'static> Moving<S> {
     /// # Errors
     /// The source cannot be read; there is no such item, and the table would be created or replaced; the first item was rejected
     /// and the run was to stop there; interrupted.
-    pub(super) async fn start(
+    pub(crate) async fn start(
         store: &S,
         plan: &mut RestorePlan,
         reporter: &Arc<dyn Reporter>,
         cancel: &CancellationToken,
     ) -> Result<Option<Self>> {
         let is_wanted = plan.action != TableAction::Keep && plan.parts.request.content.data();
-        let Some(key) = plan.parts.bound.key.clone().filter(|_| is_wanted) else { return Ok(None) };
+        let Some(key) = plan.parts.bound.key.clone().filter(|_| is_wanted) else {
+            return Ok(None);
+        };
         let mut checkpoint = begin(plan, &key)?;
         let rejects = rejects(plan, &key, &mut checkpoint).await?;
         let way = way(plan, &key, reporter);
@@ -62,8 +64,23 @@ impl<S: WriteStore + Clone + 'static> Moving<S> {
             strict: request.strict,
         };
         let (reporter, cancel) = (Arc::clone(reporter), cancel.clone());
-        let writing = Writing::new(store.clone(), how, rejects, Saver::new(checkpoint), reporter, cancel)?;
-        Self { writing, items, key, way }.with_first(plan).await.map(Some)
+        let writing = Writing::new(
+            store.clone(),
+            how,
+            rejects,
+            Saver::new(checkpoint),
+            reporter,
+            cancel,
+        )?;
+        Self {
+            writing,
+            items,
+            key,
+            way,
+        }
+        .with_first(plan)
+        .await
+        .map(Some)
     }
 
     /// Waits for the first item that can be written.
@@ -79,48 +96,94 @@ impl<S: WriteStore + Clone + 'static> Moving<S> {
             Ok(false) if !plan.needs_item() => Ok(self),
             Ok(false) => {
                 let (moved, _) = self.writing.end()?;
-                Err(nothing_to_write(&plan.parts.source, &plan.target.table, Some(&moved)))
+                Err(nothing_to_write(
+                    &plan.parts.source,
+                    &plan.target.table,
+                    Some(&moved),
+                ))
             }
             Err(error) => Err(self.writing.end()?.0.stopped(error)),
         }
     }
 
     /// Moves the items; returns what was done, and how that ended.
-    pub(super) async fn all(self, plan: &RestorePlan, reporter: &Arc<dyn Reporter>) -> Result<(Moved, Result<()>)> {
-        let Self { mut writing, items, way, .. } = self;
-        let marker = plan.parts.marker.as_ref().filter(|_| plan.parts.identity.is_some());
-        writing.keep_at(marker.map(Marker::checkpoint), plan.parts.own.table_id.clone());
+    pub(crate) async fn all(
+        self,
+        plan: &RestorePlan,
+        reporter: &Arc<dyn Reporter>,
+    ) -> Result<(Moved, Result<()>)> {
+        let Self {
+            mut writing,
+            items,
+            way,
+            ..
+        } = self;
+        let marker = plan
+            .parts
+            .marker
+            .as_ref()
+            .filter(|_| plan.parts.identity.is_some());
+        writing.keep_at(
+            marker.map(Marker::checkpoint),
+            plan.parts.own.table_id.clone(),
+        );
         let counts = writing.counts();
         reporter.report(Event::Phase {
             phase: Phase::Writing,
-            items: plan.source.items.map(|items| items.saturating_sub(counts.read)),
-            bytes: plan.source.bytes.map(|all| all.saturating_sub(counts.bytes)),
+            items: plan
+                .source
+                .items
+                .map(|items| items.saturating_sub(counts.read)),
+            bytes: plan
+                .source
+                .bytes
+                .map(|all| all.saturating_sub(counts.bytes)),
         });
 
         let done = writing.all(items).await;
         let (moved, acknowledged) = writing.end()?;
         let repeated = blocking("counting the items", move || acknowledged.repeated()).await?;
         let counts = moved.counts.without_repeated(repeated);
-        let collisions =
-            if done.is_ok() { collisions(&plan.parts.source, way, counts).await? } else { Collisions::default() };
-        let moved = Moved { counts, collisions, ..moved };
+        let collisions = if done.is_ok() {
+            collisions(&plan.parts.source, way, counts).await?
+        } else {
+            Collisions::default()
+        };
+        let moved = Moved {
+            counts,
+            collisions,
+            ..moved
+        };
         if done.is_ok() && moved.counts.read == 0 && plan.parts.source.is_stream() {
             reporter.report(Event::Warning(EMPTY_STREAM.to_owned()));
         }
         let warnings = plan.parts.request.transform.warnings();
-        warnings.into_iter().filter(|_| done.is_ok()).for_each(|warning| reporter.report(Event::Warning(warning)));
+        warnings
+            .into_iter()
+            .filter(|_| done.is_ok())
+            .for_each(|warning| reporter.report(Event::Warning(warning)));
         Ok((moved, done))
     }
 }
 
 /// The files of rejected items and conflicts, continued where a checkpoint says so.
-async fn rejects(plan: &RestorePlan, key: &KeySchema, checkpoint: &mut Checkpoint) -> Result<Rejects> {
+async fn rejects(
+    plan: &RestorePlan,
+    key: &KeySchema,
+    checkpoint: &mut Checkpoint,
+) -> Result<Rejects> {
     let source = &plan.parts.source;
     let left = (checkpoint.rejects.as_ref(), checkpoint.conflicts.as_ref());
-    let naming =
-        Naming::new(plan.parts.request.transform.clone(), plan.parts.bound.source_key.as_ref().unwrap_or(key).clone());
+    let naming = Naming::new(
+        plan.parts.request.transform.clone(),
+        plan.parts.bound.source_key.as_ref().unwrap_or(key).clone(),
+    );
     let state_dir = plan.parts.request.state_dir.as_deref();
-    let rejects = Rejects::open(RejectPlaces::of(source.path(), state_dir, &plan.target), left, naming)?;
+    let rejects = Rejects::open(
+        RejectPlaces::of(source.path(), state_dir, &plan.target),
+        left,
+        naming,
+    )?;
     if plan.resumes.is_some() {
         return Ok(rejects);
     }
@@ -133,7 +196,12 @@ async fn rejects(plan: &RestorePlan, key: &KeySchema, checkpoint: &mut Checkpoin
 fn way(plan: &RestorePlan, key: &KeySchema, reporter: &Arc<dyn Reporter>) -> Way {
     Way {
         transform: plan.parts.request.transform.clone(),
-        from: plan.parts.bound.source_key.clone().unwrap_or_else(|| key.clone()),
+        from: plan
+            .parts
+            .bound
+            .source_key
+            .clone()
+            .unwrap_or_else(|| key.clone()),
         to: key.clone(),
         is_scan: is_scan(&plan.parts.source),
         reporter: Arc::clone(reporter),
@@ -169,7 +237,11 @@ fn begin(plan: &mut RestorePlan, key: &KeySchema) -> Result<Checkpoint> {
     if let Some(checkpoint) = plan.parts.checkpoint.take() {
         return Ok(checkpoint);
     }
-    let lanes = Lanes::of(&plan.parts.source, key, plan.parts.request.transform.changes())?;
+    let lanes = Lanes::of(
+        &plan.parts.source,
+        key,
+        plan.parts.request.transform.changes(),
+    )?;
     Ok(match plan.parts.identity.clone() {
         Some(identity) => Checkpoint::begin(identity, lanes),
         None => Checkpoint::unkept(lanes),

@@ -69,52 +69,60 @@ pub struct RestorePlan {
     /// What deserves attention before the restore.
     pub warnings: Vec<String>,
     #[serde(skip)]
-    pub(super) parts: Parts,
+    pub(crate) parts: Parts,
     #[serde(skip)]
     approval: Approval,
 }
 
 /// What the plan holds ready for the run.
-pub(super) struct Parts {
-    pub(super) request: RestoreRequest,
-    pub(super) source: Arc<Source>,
-    pub(super) settings: Settings,
-    pub(super) boost: Option<Boosting>,
-    pub(super) bound: Bound,
+pub(crate) struct Parts {
+    pub(crate) request: RestoreRequest,
+    pub(crate) source: Arc<Source>,
+    pub(crate) settings: Settings,
+    pub(crate) boost: Option<Boosting>,
+    pub(crate) bound: Bound,
     /// The marker of a restore that has not ended yet.
-    pub(super) marker: Option<Marker>,
-    pub(super) own: Own,
+    pub(crate) marker: Option<Marker>,
+    pub(crate) own: Own,
     /// What a checkpoint of this restore must agree in; `None` where none is kept.
-    pub(super) identity: Option<Identity>,
+    pub(crate) identity: Option<Identity>,
     /// Where to go on.
-    pub(super) checkpoint: Option<Checkpoint>,
+    pub(crate) checkpoint: Option<Checkpoint>,
     /// Whether the marker is of a restore of items, and this is none.
-    pub(super) keeps_marker: bool,
+    pub(crate) keeps_marker: bool,
 }
 
 /// What the marker is to say of the table, and what it says.
-pub(super) struct Own {
+pub(crate) struct Own {
     /// Whether the table is this restore's own: made by it, or by the run that did not end before it.
-    pub(super) created: bool,
+    pub(crate) created: bool,
     /// What the table is known by; `None` until it is there.
-    pub(super) table_id: Option<String>,
+    pub(crate) table_id: Option<String>,
     /// What an earlier run has left.
-    pub(super) earlier: Option<Mark>,
+    pub(crate) earlier: Option<Mark>,
     /// Whether the marker is this run's.
-    pub(super) is_marked: bool,
+    pub(crate) is_marked: bool,
     /// Whether the table may have been changed before the first item is written.
-    pub(super) is_changed: bool,
+    pub(crate) is_changed: bool,
 }
 
 impl Own {
     fn of(created: bool, table: Option<&TableSchema>, earlier: Option<Mark>) -> Self {
-        Self { created, table_id: table.and_then(table_id), earlier, is_marked: false, is_changed: false }
+        Self {
+            created,
+            table_id: table.and_then(table_id),
+            earlier,
+            is_marked: false,
+            is_changed: false,
+        }
     }
 }
 
 impl fmt::Debug for Parts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Parts").field("request", &self.request).finish_non_exhaustive()
+        f.debug_struct("Parts")
+            .field("request", &self.request)
+            .finish_non_exhaustive()
     }
 }
 
@@ -142,8 +150,11 @@ pub enum TableAction {
 
 impl TableAction {
     /// Whether the table is made by the restore.
-    pub(super) fn creates(&self) -> bool {
-        matches!(self, Self::Create | Self::CreateWhenDeleted | Self::Replace { .. })
+    pub(crate) fn creates(&self) -> bool {
+        matches!(
+            self,
+            Self::Create | Self::CreateWhenDeleted | Self::Replace { .. }
+        )
     }
 }
 
@@ -175,56 +186,144 @@ pub async fn plan(
 ) -> Result<RestorePlan> {
     let source = opened(environment, &request, &reporter).await?;
     let table = target_table(&request, environment, &source)?;
-    let (source, Standing { existing, left, marker, mark, taken, action, is_own }) =
-        Standing::look(store, environment, &request, source, &table).await?;
-    let applies = action != TableAction::Keep && request.content.schema() && (is_own || request.apply_settings);
-    let Target { place: target, table: existing, backups } =
-        Target::look(store, Place::of(environment, &table, store.credentials()), existing, &action).await;
+    let (
+        source,
+        Standing {
+            existing,
+            left,
+            marker,
+            mark,
+            taken,
+            action,
+            is_own,
+        },
+    ) = Standing::look(store, environment, &request, source, &table).await?;
+    let applies = action != TableAction::Keep
+        && request.content.schema()
+        && (is_own || request.apply_settings);
+    let Target {
+        place: target,
+        table: existing,
+        backups,
+    } = Target::look(
+        store,
+        Place::of(environment, &table, store.credentials()),
+        existing,
+        &action,
+    )
+    .await;
     let wanted = wanted_schema(&request, &source)?;
-    let same_table = takes_place_of_dumped(store, &source, wanted.as_ref(), existing.as_ref(), &target).await;
-    let aim = Aim { request: &request, table: &table, applies, same_table };
-    let mut settled = Settled::of(&aim, &action, wanted.as_ref(), existing.as_ref(), environment)?;
-    let (boost, planned_boost) = settled.boost(&aim, &action, wanted.as_ref(), existing.as_ref(), left)?;
-    let becomes = if action.creates() { wanted.as_ref().map(|wanted| &wanted.schema) } else { existing.as_ref() };
+    let same_table =
+        takes_place_of_dumped(store, &source, wanted.as_ref(), existing.as_ref(), &target).await;
+    let aim = Aim {
+        request: &request,
+        table: &table,
+        applies,
+        same_table,
+    };
+    let mut settled = Settled::of(
+        &aim,
+        &action,
+        wanted.as_ref(),
+        existing.as_ref(),
+        environment,
+    )?;
+    let (boost, planned_boost) =
+        settled.boost(&aim, &action, wanted.as_ref(), existing.as_ref(), left)?;
+    let becomes = if action.creates() {
+        wanted.as_ref().map(|wanted| &wanted.schema)
+    } else {
+        existing.as_ref()
+    };
     let bound = Bound::of(&mut request, &source, settled.key, becomes)?;
-    let caps = Caps::of(&request, &target, existing.as_ref(), wanted.as_ref().map(|wanted| &wanted.schema))?;
+    let caps = Caps::of(
+        &request,
+        &target,
+        existing.as_ref(),
+        wanted.as_ref().map(|wanted| &wanted.schema),
+    )?;
     let settings = settled.settings.without_what_lacks(store, &table).await;
     let (source, checked) = checked(source, &request, &action, &table, reporter).await?;
     let facts = SourceFacts::of(&source, checked.as_ref());
-    let concerns = Concerns { action: &action, existing: existing.as_ref(), target: &target, facts: &facts };
-    let mut warnings = checked.as_ref().map_or(source.warnings(), |checked| &checked.warnings).to_vec();
+    let concerns = Concerns {
+        action: &action,
+        existing: existing.as_ref(),
+        target: &target,
+        facts: &facts,
+    };
+    let mut warnings = checked
+        .as_ref()
+        .map_or(source.warnings(), |checked| &checked.warnings)
+        .to_vec();
     warnings.extend(concerns.warnings(&request, mark.as_ref().map(|_| &taken), backups));
-    warnings.extend(concerns.further_warnings(boost.as_ref(), marker.is_some(), wanted.as_ref().filter(|_| !applies)));
+    warnings.extend(concerns.further_warnings(
+        boost.as_ref(),
+        marker.is_some(),
+        wanted.as_ref().filter(|_| !applies),
+    ));
     warnings.extend(settings.warning_of_encryption(target.local));
     let changes = boost.is_some() || changes(&action, &request, &settings);
-    let verify = verify_mode(&request, &source, &target, taken.checkpoint.is_some(), &mut warnings);
+    let verify = verify_mode(
+        &request,
+        &source,
+        &target,
+        taken.checkpoint.is_some(),
+        &mut warnings,
+    );
     let parts = Parts {
-        identity: checked.and_then(|checked| Some(Identity::of(&source, &request, checked.data_sha256?))),
+        identity: checked
+            .and_then(|checked| Some(Identity::of(&source, &request, checked.data_sha256?))),
         checkpoint: taken.checkpoint,
-        keeps_marker: mark.as_ref().is_some_and(|mark| mark.wrote != Wrote::Nothing) && !request.content.data(),
+        keeps_marker: mark
+            .as_ref()
+            .is_some_and(|mark| mark.wrote != Wrote::Nothing)
+            && !request.content.data(),
         source: Arc::new(source),
         settings,
-        bound: bound.charged(boost.as_ref().map(Boosting::raised).or(becomes), caps.write, &action, target.local),
+        bound: bound.charged(
+            boost.as_ref().map(Boosting::raised).or(becomes),
+            caps.write,
+            &action,
+            target.local,
+        ),
         boost,
         marker,
-        own: Own::of(is_own, existing.as_ref().filter(|_| !action.creates()), mark),
+        own: Own::of(
+            is_own,
+            existing.as_ref().filter(|_| !action.creates()),
+            mark,
+        ),
         request,
     };
     Ok(RestorePlan {
         transform: parts.request.transform.lines().collect(),
         resumes: parts.checkpoint.as_ref().map(Checkpoint::interrupted),
-        notes: wanted.as_ref().filter(|_| applies).map(|wanted| wanted.notes.clone()).unwrap_or_default(),
-        table: wanted.filter(|_| action.creates()).map(|wanted| wanted.schema.shape_lines()).unwrap_or_default(),
+        notes: wanted
+            .as_ref()
+            .filter(|_| applies)
+            .map(|wanted| wanted.notes.clone())
+            .unwrap_or_default(),
+        table: wanted
+            .filter(|_| action.creates())
+            .map(|wanted| wanted.schema.shape_lines())
+            .unwrap_or_default(),
         differences: settled.differences,
         settings: parts.settings.planned(),
         skipped: parts.settings.skipped.clone(),
         not_restored: parts.settings.not_restored.clone(),
         max_write_units: caps.write,
-        write_cost_at_most: parts.bound.cost_at_most(&facts, &parts.request).filter(|_| action != TableAction::Keep),
+        write_cost_at_most: parts
+            .bound
+            .cost_at_most(&facts, &parts.request)
+            .filter(|_| action != TableAction::Keep),
         verify,
         max_read_units: caps.read.filter(|_| verify == Verification::Full),
         warnings,
-        approval: approval(environment, &table, changes.then(|| concerns.questions(backups, &parts.source))),
+        approval: approval(
+            environment,
+            &table,
+            changes.then(|| concerns.questions(backups, &parts.source)),
+        ),
         boost: planned_boost,
         source: facts,
         parts,
@@ -234,13 +333,13 @@ pub async fn plan(
 }
 
 /// What items are bound for.
-pub(super) struct Bound {
+pub(crate) struct Bound {
     /// The key that they have in the dump, where it says so.
-    pub(super) source_key: Option<KeySchema>,
+    pub(crate) source_key: Option<KeySchema>,
     /// The key that they must have.
-    pub(super) key: Option<KeySchema>,
+    pub(crate) key: Option<KeySchema>,
     /// What it costs to write them.
-    pub(super) tariff: Tariff,
+    pub(crate) tariff: Tariff,
 }
 
 impl Bound {
@@ -255,14 +354,32 @@ impl Bound {
         if let Some(to) = key.as_ref().filter(|_| !request.transform.is_empty()) {
             let index_keys = table.map(TableSchema::index_keys).unwrap_or_default();
             let transform = std::mem::take(&mut request.transform);
-            request.transform = transform.between_tables(source_key.as_ref().unwrap_or(to), to, &index_keys)?;
+            request.transform =
+                transform.between_tables(source_key.as_ref().unwrap_or(to), to, &index_keys)?;
         }
-        Ok(Self { source_key, key, tariff: Tariff::default() })
+        Ok(Self {
+            source_key,
+            key,
+            tariff: Tariff::default(),
+        })
     }
 
     /// Knows what the table charges as it is while items are written.
-    fn charged(self, table: Option<&TableSchema>, cap: Option<u32>, action: &TableAction, local: bool) -> Self {
-        Self { tariff: table.map(Tariff::of).unwrap_or_default().capped(cap).at(!action.creates(), local), ..self }
+    fn charged(
+        self,
+        table: Option<&TableSchema>,
+        cap: Option<u32>,
+        action: &TableAction,
+        local: bool,
+    ) -> Self {
+        Self {
+            tariff: table
+                .map(Tariff::of)
+                .unwrap_or_default()
+                .capped(cap)
+                .at(!action.creates(), local),
+            ..self
+        }
     }
 
     /// What the items cost at most, where the dump tells it and nothing changes them.
@@ -283,17 +400,38 @@ struct Target {
 
 impl Target {
     /// Looks at as much of an existing table's settings as the plan speaks of.
-    async fn look(store: &impl ReadStore, place: Place, existing: Option<TableSchema>, action: &TableAction) -> Self {
-        let Some(schema) = existing else { return Self { place, table: None, backups: None } };
+    async fn look(
+        store: &impl ReadStore,
+        place: Place,
+        existing: Option<TableSchema>,
+        action: &TableAction,
+    ) -> Self {
+        let Some(schema) = existing else {
+            return Self {
+                place,
+                table: None,
+                backups: None,
+            };
+        };
         let sections: &[Section] = match action {
             TableAction::Create | TableAction::CreateWhenDeleted | TableAction::Keep => &[],
             TableAction::Replace { .. } => &[Section::ContinuousBackups],
             TableAction::Add { .. } => &Section::ALL,
         };
         let replaced = matches!(action, TableAction::Replace { .. });
-        let backups = async { if replaced { store.backups(&place.table).await } else { None } };
+        let backups = async {
+            if replaced {
+                store.backups(&place.table).await
+            } else {
+                None
+            }
+        };
         let (sections, backups) = tokio::join!(store.capture(&schema, sections), backups);
-        Self { place: place.described(&schema), table: Some(schema.with_sections(sections)), backups }
+        Self {
+            place: place.described(&schema),
+            table: Some(schema.with_sections(sections)),
+            backups,
+        }
     }
 }
 
@@ -309,40 +447,62 @@ fn approval(environment: &Environment, table: &str, questions: Option<Vec<Questi
 fn changes(action: &TableAction, request: &RestoreRequest, settings: &Settings) -> bool {
     match action {
         TableAction::Keep => false,
-        TableAction::Add { .. } => request.content.data() || !settings.before.is_empty() || !settings.after.is_empty(),
+        TableAction::Add { .. } => {
+            request.content.data() || !settings.before.is_empty() || !settings.after.is_empty()
+        }
         TableAction::Create | TableAction::CreateWhenDeleted | TableAction::Replace { .. } => true,
     }
 }
 
 fn refuse_vanishing_target(environment: &Environment) -> Result<()> {
     match environment.endpoint() {
-        Endpoint::Embedded { file: None, .. } => {
-            Err(Error::usage("a restore into embedded: without a file would vanish when it ends")
-                .with_hint("name a file: LOCAL_AWS_ENDPOINT=embedded:local.db"))
-        }
+        Endpoint::Embedded { file: None, .. } => Err(Error::usage(
+            "a restore into embedded: without a file would vanish when it ends",
+        )
+        .with_hint("name a file: LOCAL_AWS_ENDPOINT=embedded:local.db")),
         _ => Ok(()),
     }
 }
 
 fn refuse_stream(request: &RestoreRequest) -> Result<()> {
-    let flag = if request.resume { "--resume" } else { "--salvage" };
+    let flag = if request.resume {
+        "--resume"
+    } else {
+        "--salvage"
+    };
     if request.source == SourceSpec::Stdin && (request.resume || request.salvage) {
-        return Err(Error::usage(format!("{flag} needs a file: standard input can be read only once"))
-            .with_hint("save the items in a file first"));
+        return Err(Error::usage(format!(
+            "{flag} needs a file: standard input can be read only once"
+        ))
+        .with_hint("save the items in a file first"));
     }
     Ok(())
 }
 
-pub(super) fn target_table(request: &RestoreRequest, environment: &Environment, source: &Source) -> Result<String> {
-    let named = request.table.clone().or_else(|| source.table_name().map(ToOwned::to_owned));
+pub(crate) fn target_table(
+    request: &RestoreRequest,
+    environment: &Environment,
+    source: &Source,
+) -> Result<String> {
+    let named = request
+        .table
+        .clone()
+        .or_else(|| source.table_name().map(ToOwned::to_owned));
     named.ok_or_else(|| {
         Error::usage("the dump does not say which table it was, and no target table is named")
-            .with_hint(format!("pass --table, or set DYNAMODB_TABLE in the env file of {}", environment.name()))
+            .with_hint(format!(
+                "pass --table, or set DYNAMODB_TABLE in the env file of {}",
+                environment.name()
+            ))
     })
 }
 
 /// Opens the dump; a damaged one to read what is readable of it, where that is asked for.
-async fn opened(environment: &Environment, request: &RestoreRequest, reporter: &Arc<dyn Reporter>) -> Result<Source> {
+async fn opened(
+    environment: &Environment,
+    request: &RestoreRequest,
+    reporter: &Arc<dyn Reporter>,
+) -> Result<Source> {
     refuse_vanishing_target(environment)?;
     refuse_stream(request)?;
     let source = Source::open(&request.source);
@@ -350,11 +510,15 @@ async fn opened(environment: &Environment, request: &RestoreRequest, reporter: &
         return source;
     }
     let checked = match source {
-        Ok(source) => check(source, true, Arc::clone(reporter)).await.map(|(source, _)| source),
+        Ok(source) => check(source, true, Arc::clone(reporter))
+            .await
+            .map(|(source, _)| source),
         Err(error) => Err(error),
     };
     match checked {
-        Err(failure) if failure.kind() == ErrorKind::Damaged => Source::salvage(&request.source, &failure),
+        Err(failure) if failure.kind() == ErrorKind::Damaged => {
+            Source::salvage(&request.source, &failure)
+        }
         checked => checked,
     }
 }
@@ -371,12 +535,19 @@ async fn checked(
     if *action == TableAction::Keep || !request.content.data() {
         return Ok((source, None));
     }
-    let (source, mut checked) = check(source, matches!(action, TableAction::Replace { .. }), reporter).await?;
+    let (source, mut checked) = check(
+        source,
+        matches!(action, TableAction::Replace { .. }),
+        reporter,
+    )
+    .await?;
     let warning = source.accept_incomplete(request.accept_incomplete)?;
     if let Some(checked) = &mut checked {
         checked.warnings.extend(warning);
     }
-    if needs_item(request, action, &source) && checked.as_ref().is_some_and(|checked| checked.items == 0) {
+    if needs_item(request, action, &source)
+        && checked.as_ref().is_some_and(|checked| checked.items == 0)
+    {
         return Err(nothing_to_write(&source, table, None));
     }
     Ok((source, checked))
@@ -385,16 +556,29 @@ async fn checked(
 /// Reads the whole dump once before anything is touched. Without `values`, the items of a dump of ours whose checksum matches are not
 /// parsed: each is proven to be one item when it is sent. Before a table is deleted, they are. Standard input cannot be read twice and
 /// goes unchecked.
-async fn check(source: Source, values: bool, reporter: Arc<dyn Reporter>) -> Result<(Source, Option<Checked>)> {
+async fn check(
+    source: Source,
+    values: bool,
+    reporter: Arc<dyn Reporter>,
+) -> Result<(Source, Option<Checked>)> {
     if source.is_stream() {
         return Ok((source, None));
     }
-    let (items, bytes) =
-        source.metadata().map_or((None, None), |metadata| (Some(metadata.items), Some(metadata.data_bytes)));
-    reporter.report(Event::Phase { phase: Phase::Checking, items, bytes });
+    let (items, bytes) = source.metadata().map_or((None, None), |metadata| {
+        (Some(metadata.items), Some(metadata.data_bytes))
+    });
+    reporter.report(Event::Phase {
+        phase: Phase::Checking,
+        items,
+        bytes,
+    });
     blocking("the check", move || {
         let mut progress = |items, bytes| reporter.report(Event::Progress { items, bytes });
-        let check = if values { backup::check } else { backup::check_files };
+        let check = if values {
+            backup::check
+        } else {
+            backup::check_files
+        };
         let checked = check(&source, &mut progress)?;
         Ok((source, Some(checked)))
     })
@@ -409,7 +593,8 @@ fn verify_mode(
     resumes: bool,
     warnings: &mut Vec<String>,
 ) -> Verification {
-    let is_repeatable = !request.transform.runs_a_program() && (!resumes || request.transform.is_empty());
+    let is_repeatable =
+        !request.transform.runs_a_program() && (!resumes || request.transform.is_empty());
     if request.verify == VerifyMode::Full && !is_repeatable {
         warnings
             .push("the comparison transforms the dump once more: what does not come out the same twice differs".into());
@@ -418,12 +603,15 @@ fn verify_mode(
         _ if !request.content.data() => Verification::None,
         VerifyMode::None => Verification::None,
         VerifyMode::Full if source.is_stream() => {
-            warnings.push("Standard input cannot be read twice: items will not be read back.".into());
+            warnings
+                .push("Standard input cannot be read twice: items will not be read back.".into());
             Verification::Acknowledged
         }
         VerifyMode::Full => Verification::Full,
         // A program, or the time in a filter, may give another item the next time.
-        VerifyMode::Auto if is_repeatable && target.local && !source.is_stream() => Verification::Full,
+        VerifyMode::Auto if is_repeatable && target.local && !source.is_stream() => {
+            Verification::Full
+        }
         VerifyMode::Auto => Verification::Acknowledged,
     }
 }

@@ -7,7 +7,7 @@ const REFUSALS: u32 = 100;
 
 /// Finds an error that applies to every item, such as a table whose key cannot be used.
 #[derive(Debug, Default)]
-pub(super) struct Refusals {
+pub(crate) struct Refusals {
     /// The last reason, and how many items in a row were refused for it.
     reason: String,
     count: u32,
@@ -19,7 +19,7 @@ impl Refusals {
     ///
     /// # Errors
     /// It refuses every item.
-    pub(super) fn refused(&mut self, reason: &str) -> Result<()> {
+    pub(crate) fn refused(&mut self, reason: &str) -> Result<()> {
         if self.reason != reason {
             reason.clone_into(&mut self.reason);
             self.count = 0;
@@ -28,17 +28,19 @@ impl Refusals {
         if !self.applies_to_all() {
             return Ok(());
         }
-        Err(Error::failed(format!("no item was accepted; {REFUSALS} in a row were refused: {reason}"))
-            .with_hint("fix the cause, then run the same command again"))
+        Err(Error::failed(format!(
+            "no item was accepted; {REFUSALS} in a row were refused: {reason}"
+        ))
+        .with_hint("fix the cause, then run the same command again"))
     }
 
     /// Notes that the endpoint accepted an item, or found another item with its key.
-    pub(super) fn accepted(&mut self) {
+    pub(crate) fn accepted(&mut self) {
         self.is_any_accepted = true;
     }
 
     /// Whether the error applies to every item.
-    pub(super) fn applies_to_all(&self) -> bool {
+    pub(crate) fn applies_to_all(&self) -> bool {
         self.count >= REFUSALS && !self.is_any_accepted
     }
 }

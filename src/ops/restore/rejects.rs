@@ -22,7 +22,7 @@ struct List {
 }
 
 /// The files of one restore.
-pub(super) struct Rejects {
+pub(crate) struct Rejects {
     rejected: List,
     conflicts: List,
     naming: Naming,
@@ -32,18 +32,21 @@ pub(super) struct Rejects {
 type Sync = Box<dyn FnOnce() -> Result<()> + Send>;
 
 /// Both files as they are now.
-pub(super) struct Flushed {
-    pub(super) rejects: Option<Lines>,
-    pub(super) conflicts: Option<Lines>,
+pub(crate) struct Flushed {
+    pub(crate) rejects: Option<Lines>,
+    pub(crate) conflicts: Option<Lines>,
     /// Puts them on disk.
-    pub(super) syncs: Vec<Sync>,
+    pub(crate) syncs: Vec<Sync>,
 }
 
 impl List {
     /// A file at the first of `places` that can be written, or where an earlier run left it.
     fn open(places: Vec<PathBuf>, left: Option<&Lines>) -> Result<Self> {
         let lines = LinesList::open(places, left.map_or(0, |left| left.bytes))?;
-        Ok(Self { lines, count: left.map_or(0, |left| left.count) })
+        Ok(Self {
+            lines,
+            count: left.map_or(0, |left| left.count),
+        })
     }
 
     /// Keeps one item with its reason.
@@ -55,12 +58,15 @@ impl List {
 
     fn lines(&self) -> Option<Lines> {
         let file = self.lines.file()?;
-        Some(Lines { bytes: file.bytes(), count: self.count })
+        Some(Lines {
+            bytes: file.bytes(),
+            count: self.count,
+        })
     }
 }
 
 /// Where the files of a restore may be.
-pub(super) struct RejectPlaces {
+pub(crate) struct RejectPlaces {
     rejects: Vec<PathBuf>,
     conflicts: Vec<PathBuf>,
 }
@@ -68,25 +74,35 @@ pub(super) struct RejectPlaces {
 impl RejectPlaces {
     /// Those of a restore of `source` to `target`, whose environment they name: the same table in another environment refuses other
     /// items.
-    pub(super) fn of(source: Option<&Path>, state_dir: Option<&Path>, target: &Place) -> Self {
+    pub(crate) fn of(source: Option<&Path>, state_dir: Option<&Path>, target: &Place) -> Self {
         let places = |what: &str| {
-            let name = format!("restore-{}.{}.{what}.jsonl", name_in_file(&target.table), target.environment);
+            let name = format!(
+                "restore-{}.{}.{what}.jsonl",
+                name_in_file(&target.table),
+                target.environment
+            );
             let next_to = source.and_then(|source| beside(source, &name));
             let stated = state_dir.map(|dir| match source {
                 Some(source) => beside_in_state(dir, source, &name),
                 // Standard input is there once: what was refused of it is nowhere else.
-                None => dir.join(format!("stdin-{}.{name}", Utc::now().format("%Y%m%dT%H%M%S%.3fZ"))),
+                None => dir.join(format!(
+                    "stdin-{}.{name}",
+                    Utc::now().format("%Y%m%dT%H%M%S%.3fZ")
+                )),
             });
             next_to.into_iter().chain(stated).collect()
         };
-        Self { rejects: places("rejects"), conflicts: places("conflicts") }
+        Self {
+            rejects: places("rejects"),
+            conflicts: places("conflicts"),
+        }
     }
 
     /// Checks that what an earlier run left of the files is still there.
     ///
     /// # Errors
     /// One is missing or shorter.
-    pub(super) fn check(&self, rejects: Option<&Lines>, conflicts: Option<&Lines>) -> Result<()> {
+    pub(crate) fn check(&self, rejects: Option<&Lines>, conflicts: Option<&Lines>) -> Result<()> {
         check_lines(&self.rejects, rejects.map_or(0, |left| left.bytes))?;
         check_lines(&self.conflicts, conflicts.map_or(0, |left| left.bytes))
     }
@@ -94,13 +110,28 @@ impl RejectPlaces {
 
 impl Rejects {
     /// The files at these places. `left` is what an earlier run has left of them.
-    pub(super) fn open(places: RejectPlaces, left: (Option<&Lines>, Option<&Lines>), naming: Naming) -> Result<Self> {
+    pub(crate) fn open(
+        places: RejectPlaces,
+        left: (Option<&Lines>, Option<&Lines>),
+        naming: Naming,
+    ) -> Result<Self> {
         let RejectPlaces { rejects, conflicts } = places;
-        Ok(Self { rejected: List::open(rejects, left.0)?, conflicts: List::open(conflicts, left.1)?, naming })
+        Ok(Self {
+            rejected: List::open(rejects, left.0)?,
+            conflicts: List::open(conflicts, left.1)?,
+            naming,
+        })
     }
 
     /// Keeps one item with its reason.
-    pub(super) fn keep(&mut self, Listed { file, refused, outputs }: &Listed) -> Result<()> {
+    pub(crate) fn keep(
+        &mut self,
+        Listed {
+            file,
+            refused,
+            outputs,
+        }: &Listed,
+    ) -> Result<()> {
         let list = match file {
             File::Rejects => &mut self.rejected,
             File::Conflicts => &mut self.conflicts,
@@ -109,31 +140,43 @@ impl Rejects {
     }
 
     /// Keeps a piece that is not an item, as a line `{"reason":…,"unreadable":"…"}`: bytes that are not UTF-8 are replaced.
-    pub(super) fn keep_unreadable(&mut self, piece: &Unreadable) -> Result<()> {
+    pub(crate) fn keep_unreadable(&mut self, piece: &Unreadable) -> Result<()> {
         let text = self.naming.unreadable(&piece.text);
-        self.rejected.lines.append_with_reason(&piece.reason, "unreadable", text.as_bytes(), None)?;
+        self.rejected.lines.append_with_reason(
+            &piece.reason,
+            "unreadable",
+            text.as_bytes(),
+            None,
+        )?;
         self.rejected.count += 1;
         Ok(())
     }
 
     /// Names an item that has this key, for an error.
-    pub(super) fn name(&self, item: &[u8], key: &KeySchema) -> String {
+    pub(crate) fn name(&self, item: &[u8], key: &KeySchema) -> String {
         self.naming.name(item, key)
     }
 
     /// Where rejects and conflicts are and how long, with what puts them on disk: a checkpoint must not count lines that are not.
-    pub(super) fn flushed(&mut self) -> Result<Flushed> {
+    pub(crate) fn flushed(&mut self) -> Result<Flushed> {
         let mut syncs: Vec<Sync> = Vec::new();
         for list in [&mut self.rejected, &mut self.conflicts] {
             if let Some(file) = list.lines.file_mut() {
                 syncs.push(Box::new(file.flushed()?));
             }
         }
-        Ok(Flushed { rejects: self.rejected.lines(), conflicts: self.conflicts.lines(), syncs })
+        Ok(Flushed {
+            rejects: self.rejected.lines(),
+            conflicts: self.conflicts.lines(),
+            syncs,
+        })
     }
 
     /// Makes both files durable and says where they are.
-    pub(super) fn finish(self) -> Result<(Option<PathBuf>, Option<PathBuf>)> {
-        Ok((self.rejected.lines.finish()?, self.conflicts.lines.finish()?))
+    pub(crate) fn finish(self) -> Result<(Option<PathBuf>, Option<PathBuf>)> {
+        Ok((
+            self.rejected.lines.finish()?,
+            self.conflicts.lines.finish()?,
+        ))
     }
 }

@@ -26,11 +26,14 @@ pub struct Interrupted {
 }
 
 /// What is found of an interrupted restore into the same table.
-pub(super) enum Found {
+pub(crate) enum Found {
     /// Nothing that this run could continue from or would mix with.
     Nothing,
     /// It can be continued. If other items were mixed in meanwhile, that is why the table is not this run's alone.
-    Fits { checkpoint: Box<Checkpoint>, mixed: Option<String> },
+    Fits {
+        checkpoint: Box<Checkpoint>,
+        mixed: Option<String>,
+    },
     /// It cannot, and why.
     Unfit {
         reason: String,
@@ -55,9 +58,24 @@ pub async fn interrupted(
     if !marker.has_checkpoint() || marker.refuse_if_held().is_err() {
         return None;
     }
-    let existing = store.describe(&table).await.ok()?.filter(|table| !table.is_being_deleted());
+    let existing = store
+        .describe(&table)
+        .await
+        .ok()?
+        .filter(|table| !table.is_being_deleted());
     let target = Place::of(environment, &table, store.credentials());
-    match look(Some(&marker), None, source, request, &target, existing.as_ref()).await.ok()?.1 {
+    match look(
+        Some(&marker),
+        None,
+        source,
+        request,
+        &target,
+        existing.as_ref(),
+    )
+    .await
+    .ok()?
+    .1
+    {
         Found::Fits { checkpoint, .. } => Some(checkpoint.interrupted()),
         Found::Nothing | Found::Unfit { .. } => None,
     }
@@ -67,7 +85,7 @@ pub async fn interrupted(
 ///
 /// # Errors
 /// The checkpoint or the data file cannot be read.
-pub(super) async fn look(
+pub(crate) async fn look(
     marker: Option<&Marker>,
     mark: Option<&Mark>,
     source: Source,
@@ -75,8 +93,14 @@ pub(super) async fn look(
     target: &Place,
     table: Option<&TableSchema>,
 ) -> Result<(Source, Found)> {
-    let (Some(marker), Some(table)) = (marker, table) else { return Ok((source, Found::Nothing)) };
-    let saved = if request.content.data() { Checkpoint::read(&marker.checkpoint())? } else { Saved::Nothing };
+    let (Some(marker), Some(table)) = (marker, table) else {
+        return Ok((source, Found::Nothing));
+    };
+    let saved = if request.content.data() {
+        Checkpoint::read(&marker.checkpoint())?
+    } else {
+        Saved::Nothing
+    };
     if mark.is_none() && matches!(saved, Saved::Nothing) {
         return Ok((source, Found::Nothing));
     }
@@ -90,22 +114,37 @@ pub(super) async fn look(
     let unfit = match (saved, &identity) {
         (Saved::Checkpoint(checkpoint), Some(identity)) => {
             let places = RejectPlaces::of(source.path(), request.state_dir.as_deref(), target);
-            match checkpoint.unfit(identity, table, &places).or_else(|| checkpoint.unreadable(&source)) {
-                None => return Ok((source, Found::Fits { checkpoint, mixed: difference })),
+            match checkpoint
+                .unfit(identity, table, &places)
+                .or_else(|| checkpoint.unreadable(&source))
+            {
+                None => {
+                    return Ok((
+                        source,
+                        Found::Fits {
+                            checkpoint,
+                            mixed: difference,
+                        },
+                    ));
+                }
                 reason => reason,
             }
         }
-        (Saved::OfAnotherVersion, _) => Some("its checkpoint is of another version of the program".to_owned()),
+        (Saved::OfAnotherVersion, _) => {
+            Some("its checkpoint is of another version of the program".to_owned())
+        }
         (Saved::Checkpoint(_) | Saved::Nothing, _) => None,
     };
     let is_other = difference.is_some();
-    let found = unfit.or(difference).map_or(Found::Nothing, |reason| Found::Unfit { reason, is_other });
+    let found = unfit
+        .or(difference)
+        .map_or(Found::Nothing, |reason| Found::Unfit { reason, is_other });
     Ok((source, found))
 }
 
 impl Identity {
     /// What a restore of `source` is known by.
-    pub(super) fn of(source: &Source, request: &RestoreRequest, data_sha256: String) -> Self {
+    pub(crate) fn of(source: &Source, request: &RestoreRequest, data_sha256: String) -> Self {
         Self {
             source: source.to_string(),
             data_sha256,
@@ -117,30 +156,42 @@ impl Identity {
 }
 
 /// What a request makes of what was found: the checkpoint that the run continues from, or why it begins at the first item.
-pub(super) struct Taken {
-    pub(super) checkpoint: Option<Checkpoint>,
+pub(crate) struct Taken {
+    pub(crate) checkpoint: Option<Checkpoint>,
     /// Why an unfinished restore is not continued.
-    pub(super) why_not: Option<String>,
+    pub(crate) why_not: Option<String>,
     /// Whether the table may hold other items than those of this run's source.
-    pub(super) is_other: bool,
+    pub(crate) is_other: bool,
 }
 
 impl Taken {
     /// # Errors
     /// `--resume` was asked for, and what was interrupted is another restore.
-    pub(super) fn of(request: &RestoreRequest, found: Found) -> Result<Self> {
+    pub(crate) fn of(request: &RestoreRequest, found: Found) -> Result<Self> {
         let goes_on = request.resume || request.existing == ExistingTable::Keep;
-        let begins = |why_not, is_other| Ok(Self { checkpoint: None, why_not, is_other });
+        let begins = |why_not, is_other| {
+            Ok(Self {
+                checkpoint: None,
+                why_not,
+                is_other,
+            })
+        };
         match found {
             Found::Nothing => begins(None, false),
             Found::Fits { checkpoint, mixed } if goes_on => {
                 let is_other = mixed.is_some();
-                Ok(Self { checkpoint: Some(*checkpoint), why_not: mixed, is_other })
+                Ok(Self {
+                    checkpoint: Some(*checkpoint),
+                    why_not: mixed,
+                    is_other,
+                })
             }
             Found::Fits { .. } => begins(Some("--resume would go on with it".to_owned()), false),
             Found::Unfit { reason, .. } if request.resume && request.content.data() => {
-                Err(Error::failed(format!("the interrupted restore into this table cannot be resumed: {reason}"))
-                    .with_hint("leave out --resume to write every item from the beginning"))
+                Err(Error::failed(format!(
+                    "the interrupted restore into this table cannot be resumed: {reason}"
+                ))
+                .with_hint("leave out --resume to write every item from the beginning"))
             }
             Found::Unfit { reason, is_other } => begins(Some(reason), is_other),
         }
@@ -148,7 +199,10 @@ impl Taken {
 }
 
 impl Checkpoint {
-    pub(super) fn interrupted(&self) -> Interrupted {
-        Interrupted { items: self.counts.read, at: self.saved_at }
+    pub(crate) fn interrupted(&self) -> Interrupted {
+        Interrupted {
+            items: self.counts.read,
+            at: self.saved_at,
+        }
     }
 }

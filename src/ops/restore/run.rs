@@ -15,7 +15,10 @@ use super::moving::Moving;
 use super::plan::{Own, RestorePlan, TableAction};
 use super::settings::Settings;
 use super::writing::Moved;
-use super::{BoostOutcome, RestoreSummary, SettingOutcome, TableOutcome, Verification, Verified, When, table, verify};
+use super::{
+    BoostOutcome, RestoreSummary, SettingOutcome, TableOutcome, Verification, Verified, When,
+    table, verify,
+};
 use crate::backup::FileLock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Reporter};
@@ -64,22 +67,37 @@ where
         outcomes: Vec::new(),
     };
     let data = async {
-        prepare(&mut applying, &mut plan, &settings, (outcome, refused), &mut boost).await?;
+        prepare(
+            &mut applying,
+            &mut plan,
+            &settings,
+            (outcome, refused),
+            &mut boost,
+        )
+        .await?;
         let data = match moving {
             Some(moving) => data(store, &plan, moving, &reporter, &cancel).await?,
-            None => Data { moved: Moved::default(), verified: Verified::None },
+            None => Data {
+                moved: Moved::default(),
+                verified: Verified::None,
+            },
         };
         applying.must_be_the_same().await?;
         Ok(data)
     }
     .await;
     let (boost, reverted) = end(boost, &applying, &plan, data.is_err()).await;
-    let data = data.and_then(|data| reverted.map(|()| data)).inspect_err(|_| applying.tell_failures())?;
+    let data = data
+        .and_then(|data| reverted.map(|()| data))
+        .inspect_err(|_| applying.tell_failures())?;
     let lost = data.lost();
     // The check comes first: TTL may delete items while they are compared. And what is not all there is written again by the next
     // run, which a stream's consumers need not see.
     if lost > 0 {
-        applying.leave(&settings.after, "the table lacks items; the next run applies it");
+        applying.leave(
+            &settings.after,
+            "the table lacks items; the next run applies it",
+        );
     } else {
         let made = applying.make(&settings.after, When::After).await;
         made.inspect_err(|_| applying.tell_failures())?;
@@ -90,7 +108,10 @@ where
     let mut outcomes = applying.outcomes;
     outcomes.extend(settings.skipped.into_iter().map(SettingOutcome::skipped));
     plan.end_marker(outcome, lost > 0)?;
-    Ok(RestoreSummary { boost, ..data.summary(plan, outcome, outcomes, started) })
+    Ok(RestoreSummary {
+        boost,
+        ..data.summary(plan, outcome, outcomes, started)
+    })
 }
 
 /// Makes the table ready for the items.
@@ -102,7 +123,13 @@ async fn prepare<S: WriteStore>(
     boost: &mut Option<Boosting>,
 ) -> Result<()> {
     if outcome != TableOutcome::Kept {
-        let table = table::until_active(applying.store, applying.table, applying.reporter, applying.cancel).await?;
+        let table = table::until_active(
+            applying.store,
+            applying.table,
+            applying.reporter,
+            applying.cancel,
+        )
+        .await?;
         if let Err(error) = plan.refuse_other_table(&table) {
             // It is another table than the one that was to be boosted.
             *boost = None;
@@ -114,11 +141,17 @@ async fn prepare<S: WriteStore>(
         } else {
             plan.mark(boost.as_ref())?;
         }
-        plan.parts.own.is_changed = plan.action.creates() || boost.is_some() || !settings.before.is_empty();
+        plan.parts.own.is_changed =
+            plan.action.creates() || boost.is_some() || !settings.before.is_empty();
         applying.ready = Some(table);
     }
     let interrupted = || table::stopped(applying.table, "described");
-    until_cancelled(applying.cancel, interrupted, applying.note_creation(settings, refused)).await?;
+    until_cancelled(
+        applying.cancel,
+        interrupted,
+        applying.note_creation(settings, refused),
+    )
+    .await?;
     if let Some(boost) = boost {
         boost.raise(applying).await?;
     }
@@ -133,13 +166,20 @@ async fn end<S: WriteStore>(
     plan: &RestorePlan,
     is_failed: bool,
 ) -> (Option<BoostOutcome>, Result<()>) {
-    let Some(boost) = boost else { return (None, Ok(())) };
-    let Ended { outcome, unfinished } = boost.end(applying, &plan.target, is_failed).await;
+    let Some(boost) = boost else {
+        return (None, Ok(()));
+    };
+    let Ended {
+        outcome,
+        unfinished,
+    } = boost.end(applying, &plan.target, is_failed).await;
     if let Some(unfinished) = unfinished {
         return (outcome, Err(unfinished));
     }
     if plan.parts.own.is_marked
-        && outcome.as_ref().is_none_or(|outcome| outcome.not_taken_back.is_none())
+        && outcome
+            .as_ref()
+            .is_none_or(|outcome| outcome.not_taken_back.is_none())
         && let Err(error) = plan.leave_marker(None)
     {
         applying.reporter.report(Event::Warning(error.to_string()));
@@ -150,7 +190,12 @@ async fn end<S: WriteStore>(
 impl RestorePlan {
     /// Keeps other restores from the table, where a marker is kept.
     fn lock(&self) -> Result<Option<FileLock>> {
-        self.parts.marker.as_ref().filter(|_| self.action != TableAction::Keep).map(Marker::lock).transpose()
+        self.parts
+            .marker
+            .as_ref()
+            .filter(|_| self.action != TableAction::Keep)
+            .map(Marker::lock)
+            .transpose()
     }
 
     /// Marks the table as one whose restore has not ended. From here on, no later run continues from an earlier checkpoint, unless
@@ -164,10 +209,21 @@ impl RestorePlan {
 
     /// Writes the marker of a restore that has not ended, with the boost that is to be reverted.
     fn leave_marker(&self, boost: Option<&Boosting>) -> Result<()> {
-        let marker = self.parts.marker.as_ref().filter(|_| self.action != TableAction::Keep);
+        let marker = self
+            .parts
+            .marker
+            .as_ref()
+            .filter(|_| self.action != TableAction::Keep);
         let Some(marker) = marker else { return Ok(()) };
-        let boost = boost.map(|boost| boost.marked(&self.target.table)).transpose()?;
-        let Own { created, table_id, earlier, .. } = &self.parts.own;
+        let boost = boost
+            .map(|boost| boost.marked(&self.target.table))
+            .transpose()?;
+        let Own {
+            created,
+            table_id,
+            earlier,
+            ..
+        } = &self.parts.own;
         let wrote = match &self.parts.identity {
             _ if !self.parts.request.content.data() => Wrote::Nothing,
             Some(identity) => Wrote::ItemsOf(Box::new(identity.clone())),
@@ -176,14 +232,32 @@ impl RestorePlan {
         let earlier = earlier.as_ref().filter(|_| !self.action.creates());
         let wrote = earlier.map_or(wrote.clone(), |earlier| earlier.wrote.clone().and(wrote));
         let (source, created, table_id) = (self.source.path.clone(), *created, table_id.clone());
-        marker.leave(&self.target, &Mark { source, created, wrote, table_id, boost })
+        marker.leave(
+            &self.target,
+            &Mark {
+                source,
+                created,
+                wrote,
+                table_id,
+                boost,
+            },
+        )
     }
 
     /// Restores the marker of before, for a run that has changed nothing.
     fn unmark(&self, error: Error) -> Error {
-        let Some(marker) = self.parts.marker.as_ref().filter(|_| self.parts.own.is_marked) else { return error };
+        let Some(marker) = self
+            .parts
+            .marker
+            .as_ref()
+            .filter(|_| self.parts.own.is_marked)
+        else {
+            return error;
+        };
         let unmarked = match &self.parts.own.earlier {
-            Some(earlier) => marker.remove_checkpoint().and_then(|()| marker.leave(&self.target, earlier)),
+            Some(earlier) => marker
+                .remove_checkpoint()
+                .and_then(|()| marker.leave(&self.target, earlier)),
             None => marker.remove(),
         };
         match unmarked {
@@ -194,7 +268,12 @@ impl RestorePlan {
 
     /// If creation failed, restores the previous marker: a table that appears later is not this restore's. If it is not known whether the
     /// request took effect, the marker stays.
-    async fn not_ensured(&self, store: &impl WriteStore, error: Error, cancel: &CancellationToken) -> Error {
+    async fn not_ensured(
+        &self,
+        store: &impl WriteStore,
+        error: Error,
+        cancel: &CancellationToken,
+    ) -> Error {
         if error.kind() == ErrorKind::Interrupted {
             return error;
         }
@@ -203,7 +282,13 @@ impl RestorePlan {
             || table::stopped(&self.target.table, "described"),
             store.describe(&self.target.table),
         );
-        match (found.await, self.parts.marker.as_ref().filter(|_| self.parts.own.is_marked)) {
+        match (
+            found.await,
+            self.parts
+                .marker
+                .as_ref()
+                .filter(|_| self.parts.own.is_marked),
+        ) {
             (Err(_), _) | (_, None) => error,
             (Ok(Some(_)), _) => self.unmark(error),
             (Ok(None), Some(marker)) => match marker.remove() {
@@ -219,8 +304,10 @@ impl RestorePlan {
         let found = table.key_schema()?;
         match &self.parts.bound.key {
             Some(key) if *key != found => {
-                let what =
-                    format!("table {} has another key now than when this restore was planned", self.target.table);
+                let what = format!(
+                    "table {} has another key now than when this restore was planned",
+                    self.target.table
+                );
                 Err(Error::schema_mismatch(what)
                     .with_hint("run the same command again: it looks anew at what is there"))
             }
@@ -231,8 +318,15 @@ impl RestorePlan {
 
     /// Whether `table` is not the one that was planned for.
     fn is_another(&self, table: &TableSchema) -> bool {
-        let planned = self.parts.own.table_id.as_ref().filter(|_| !self.action.creates());
-        planned.zip(table_id(table)).is_some_and(|(planned, found)| *planned != found)
+        let planned = self
+            .parts
+            .own
+            .table_id
+            .as_ref()
+            .filter(|_| !self.action.creates());
+        planned
+            .zip(table_id(table))
+            .is_some_and(|(planned, found)| *planned != found)
     }
 
     /// Of a stream, it is known only at its end whether it is complete. If it is not, the table stays marked as unfinished.
@@ -240,8 +334,16 @@ impl RestorePlan {
         if !self.parts.source.is_stream() {
             return Ok(());
         }
-        let written = || vec![format!("{} items were written; the restore counts as unfinished", moved.counts.written)];
-        let accepted = self.parts.source.accept_incomplete(self.parts.request.accept_incomplete);
+        let written = || {
+            vec![format!(
+                "{} items were written; the restore counts as unfinished",
+                moved.counts.written
+            )]
+        };
+        let accepted = self
+            .parts
+            .source
+            .accept_incomplete(self.parts.request.accept_incomplete);
         if let Some(warning) = accepted.map_err(|error| error.with_details(written()))? {
             reporter.report(Event::Warning(warning));
         }
@@ -255,7 +357,9 @@ impl RestorePlan {
 
     /// Sees that nobody goes on from where another restore has stopped, unless this one does.
     fn forget_checkpoint(&self) -> Result<()> {
-        let begins = self.action != TableAction::Keep && self.parts.request.content.data() && self.resumes.is_none();
+        let begins = self.action != TableAction::Keep
+            && self.parts.request.content.data()
+            && self.resumes.is_none();
         match self.parts.marker.as_ref().filter(|_| begins) {
             Some(marker) => marker.remove_checkpoint(),
             None => Ok(()),
@@ -264,7 +368,14 @@ impl RestorePlan {
 
     /// Removes the marker of a restore that has ended. Where the table lacks items it stays, and the next run writes all of them.
     fn end_marker(&self, outcome: TableOutcome, is_lacking: bool) -> Result<()> {
-        let Some(marker) = self.parts.marker.as_ref().filter(|_| outcome != TableOutcome::Kept) else { return Ok(()) };
+        let Some(marker) = self
+            .parts
+            .marker
+            .as_ref()
+            .filter(|_| outcome != TableOutcome::Kept)
+        else {
+            return Ok(());
+        };
         match (is_lacking, self.parts.keeps_marker) {
             (true, _) => marker.remove_checkpoint(),
             (false, false) => marker.remove(),
@@ -295,7 +406,11 @@ where
     let (moved, done) = moving.all(plan, reporter).await?;
     if let Err(error) = done {
         let error = moved.stopped(error);
-        return Err(if moved.is_sent || plan.parts.own.is_changed { error } else { plan.unmark(error) });
+        return Err(if moved.is_sent || plan.parts.own.is_changed {
+            error
+        } else {
+            plan.unmark(error)
+        });
     }
     plan.judge_stream(&moved, reporter.as_ref())?;
     moved.check(plan.source.items.map(|items| items + plan.unreadable()))?;
@@ -304,7 +419,9 @@ where
     let verified = match plan.verify {
         Verification::None => Verified::None,
         _ if is_nothing_written => Verified::None,
-        Verification::Full => verify::full(store, plan, &key, moved.unwritten_files(), reporter, cancel).await?,
+        Verification::Full => {
+            verify::full(store, plan, &key, moved.unwritten_files(), reporter, cancel).await?
+        }
         Verification::Acknowledged => Verified::Acknowledged,
     };
     Ok(Data { moved, verified })
@@ -318,8 +435,14 @@ impl Data {
 
     /// Items that a different item with the same key replaced. The items of a Scan are all different.
     fn overwritten(&self, plan: &RestorePlan) -> u64 {
-        let Moved { counts, collisions, .. } = &self.moved;
-        if is_scan(&plan.parts.source) { counts.superseded } else { counts.superseded.min(collisions.count) }
+        let Moved {
+            counts, collisions, ..
+        } = &self.moved;
+        if is_scan(&plan.parts.source) {
+            counts.superseded
+        } else {
+            counts.superseded.min(collisions.count)
+        }
     }
 
     fn summary(
@@ -340,7 +463,10 @@ impl Data {
             conflicts_file,
             collisions,
         } = self.moved;
-        let not_restored = plan.not_restored.iter().map(|setting| format!("{}: {}", setting.setting, setting.reason));
+        let not_restored = plan
+            .not_restored
+            .iter()
+            .map(|setting| format!("{}: {}", setting.setting, setting.reason));
         RestoreSummary {
             not_restored: not_restored.collect(),
             source: plan.source.path,
@@ -381,13 +507,17 @@ impl Moved {
         let Counts { read, out, .. } = self.counts;
         let accounted = self.counts.accounted();
         if out != accounted || self.open > 0 {
-            let what =
-                format!("{} items were to be written, and {accounted} are accounted for", out + self.open as u64);
-            return Err(Error::failed(what).with_hint("compare dump and table with verifydb; this should be reported"));
+            let what = format!(
+                "{} items were to be written, and {accounted} are accounted for",
+                out + self.open as u64
+            );
+            return Err(Error::failed(what)
+                .with_hint("compare dump and table with verifydb; this should be reported"));
         }
         match expected {
             Some(expected) if expected != read => {
-                let what = format!("the dump changed: {expected} items were checked, {read} were read");
+                let what =
+                    format!("the dump changed: {expected} items were checked, {read} were read");
                 Err(Error::damaged(what).with_hint("run the same command again"))
             }
             _ => Ok(()),
@@ -395,20 +525,31 @@ impl Moved {
     }
 
     /// A failure, with what was done before it.
-    pub(super) fn stopped(&self, error: Error) -> Error {
-        let done = format!("{} of {} items read were written before", self.counts.written, self.read_at_all());
+    pub(crate) fn stopped(&self, error: Error) -> Error {
+        let done = format!(
+            "{} of {} items read were written before",
+            self.counts.written,
+            self.read_at_all()
+        );
         if error.kind() == ErrorKind::Interrupted {
             return Error::new(ErrorKind::Interrupted, format!("interrupted: {done}"))
                 .with_hint("run the same command again: items already written are written again, to the same effect");
         }
         let stopped = Error::new(error.kind(), format!("the restore stopped: {done}"));
-        let hint = error.hint().unwrap_or("run it again when the cause is gone").to_owned();
+        let hint = error
+            .hint()
+            .unwrap_or("run it again when the cause is gone")
+            .to_owned();
         stopped.with_hint(hint).with_source(error)
     }
 
     /// The files of items that were rejected or skipped.
     fn unwritten_files(&self) -> Vec<PathBuf> {
-        [&self.rejects_file, &self.conflicts_file].into_iter().flatten().cloned().collect()
+        [&self.rejects_file, &self.conflicts_file]
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect()
     }
 
     fn read_at_all(&self) -> u64 {

@@ -21,7 +21,7 @@ const LONGEST: Duration = Duration::from_secs(2);
 const SHARE: u32 = 10;
 
 /// Writes the checkpoint.
-pub(super) struct Saver {
+pub(crate) struct Saver {
     checkpoint: Checkpoint,
     /// The first checkpoint that was saved: where this run began.
     begun: Option<Checkpoint>,
@@ -35,39 +35,46 @@ pub(super) struct Saver {
 
 impl Saver {
     /// Continues from `checkpoint`. Nothing is saved before [`keep_at`](Self::keep_at).
-    pub(super) fn new(checkpoint: Checkpoint) -> Self {
-        Self { checkpoint, begun: None, path: None, saving: None, saved: Instant::now(), pause: SHORTEST }
+    pub(crate) fn new(checkpoint: Checkpoint) -> Self {
+        Self {
+            checkpoint,
+            begun: None,
+            path: None,
+            saving: None,
+            saved: Instant::now(),
+            pause: SHORTEST,
+        }
     }
 
     /// Saves checkpoints at `path` from now on; the items go into the table that is known by `table_id`.
-    pub(super) fn keep_at(&mut self, path: Option<PathBuf>, table_id: Option<String>) {
+    pub(crate) fn keep_at(&mut self, path: Option<PathBuf>, table_id: Option<String>) {
         self.checkpoint.set_table(table_id);
         self.path = path;
     }
 
     /// Where the lanes begin.
-    pub(super) fn marks(&self) -> Vec<u64> {
+    pub(crate) fn marks(&self) -> Vec<u64> {
         self.checkpoint.lanes.marks()
     }
 
     /// What lies below the marks.
-    pub(super) fn counts(&self) -> Counts {
+    pub(crate) fn counts(&self) -> Counts {
         self.checkpoint.counts
     }
 
     /// What a call has cost.
-    pub(super) fn add(&mut self, written: &Written) {
+    pub(crate) fn add(&mut self, written: &Written) {
         self.checkpoint.write_units += written.write_units;
         self.checkpoint.throttled_calls += written.throttled_calls;
     }
 
     /// Write units and throttled calls so far.
-    pub(super) fn totals(&self) -> (f64, u64) {
+    pub(crate) fn totals(&self) -> (f64, u64) {
         (self.checkpoint.write_units, self.checkpoint.throttled_calls)
     }
 
     /// Whether it is time for another checkpoint.
-    pub(super) fn is_due(&self) -> bool {
+    pub(crate) fn is_due(&self) -> bool {
         self.path.is_some()
             && self.saved.elapsed() >= self.pause
             && self.saving.as_ref().is_none_or(JoinHandle::is_finished)
@@ -78,10 +85,21 @@ impl Saver {
     ///
     /// # Errors
     /// The files of rejects and conflicts cannot be written.
-    pub(super) async fn save(&mut self, ledger: &Ledger, rejects: &mut Rejects, reporter: &dyn Reporter) -> Result<()> {
+    pub(crate) async fn save(
+        &mut self,
+        ledger: &Ledger,
+        rejects: &mut Rejects,
+        reporter: &dyn Reporter,
+    ) -> Result<()> {
         self.wait(reporter).await;
-        let Some(path) = self.path.clone() else { return Ok(()) };
-        let Flushed { rejects, conflicts, syncs } = rejects.flushed()?;
+        let Some(path) = self.path.clone() else {
+            return Ok(());
+        };
+        let Flushed {
+            rejects,
+            conflicts,
+            syncs,
+        } = rejects.flushed()?;
         self.checkpoint.set_marks(ledger.marks());
         self.checkpoint.counts = ledger.counts();
         (self.checkpoint.rejects, self.checkpoint.conflicts) = (rejects, conflicts);
@@ -106,21 +124,29 @@ impl Saver {
     }
 
     /// Saves the checkpoint that this run began with again.
-    pub(super) async fn rewind(&mut self, reporter: &dyn Reporter) {
+    pub(crate) async fn rewind(&mut self, reporter: &dyn Reporter) {
         self.wait(reporter).await;
-        let Some((path, checkpoint)) = self.path.clone().zip(self.begun.clone()) else { return };
+        let Some((path, checkpoint)) = self.path.clone().zip(self.begun.clone()) else {
+            return;
+        };
         self.start(move || checkpoint.save(&path));
         self.wait(reporter).await;
     }
 
     /// Waits until the checkpoint that is under way is on disk.
-    pub(super) async fn wait(&mut self, reporter: &dyn Reporter) {
-        let Some(saving) = self.saving.take() else { return };
-        let saved = saving.await.unwrap_or_else(|error| Err(Error::failed("it was cut off").with_source(error)));
+    pub(crate) async fn wait(&mut self, reporter: &dyn Reporter) {
+        let Some(saving) = self.saving.take() else {
+            return;
+        };
+        let saved = saving
+            .await
+            .unwrap_or_else(|error| Err(Error::failed("it was cut off").with_source(error)));
         match saved {
             Ok(took) => self.pause = (took * SHARE).clamp(SHORTEST, LONGEST),
             Err(error) => {
-                let words = format!("there is no checkpoint from now on, so --resume goes back further: {error}");
+                let words = format!(
+                    "there is no checkpoint from now on, so --resume goes back further: {error}"
+                );
                 reporter.report(Event::Warning(words));
                 self.path = None;
             }

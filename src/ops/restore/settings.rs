@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use super::RestoreRequest;
 use crate::error::Result;
 use crate::schema::{
-    CreateTable, NotRecreated, Operation, Setting, SettingCall, SkippedSetting, TABLE_ARN, TableSchema,
+    CreateTable, NotRecreated, Operation, Setting, SettingCall, SkippedSetting, TABLE_ARN,
+    TableSchema,
 };
 use crate::store::ReadStore;
 
@@ -60,24 +61,24 @@ pub enum SettingResult {
 
 /// How settings reach the table.
 #[derive(Debug, Default)]
-pub(super) struct Settings {
+pub(crate) struct Settings {
     /// The request that creates the table, with the settings that come with it.
-    pub(super) create: Option<CreateTable>,
+    pub(crate) create: Option<CreateTable>,
     /// What those settings are, in people's words.
     at_creation: Vec<(Setting, String)>,
     /// Calls before the items.
-    pub(super) before: Vec<SettingCall>,
+    pub(crate) before: Vec<SettingCall>,
     /// Calls after the items.
-    pub(super) after: Vec<SettingCall>,
+    pub(crate) after: Vec<SettingCall>,
     /// What is left out, and why.
-    pub(super) skipped: Vec<SkippedSetting>,
+    pub(crate) skipped: Vec<SkippedSetting>,
     /// What the target cannot have.
-    pub(super) not_restored: Vec<NotRecreated>,
+    pub(crate) not_restored: Vec<NotRecreated>,
 }
 
 impl Settings {
     /// For a table that `wanted` creates, or for one that exists and is to be as `wanted` says.
-    pub(super) fn of(
+    pub(crate) fn of(
         request: &RestoreRequest,
         wanted: &TableSchema,
         existing: Option<&TableSchema>,
@@ -97,7 +98,7 @@ impl Settings {
     }
 
     /// Leaves billing to a boost, which ends with what the table is to have. A table that is created is created raised.
-    pub(super) fn leave_billing_to_boost(&mut self, raised: Option<CreateTable>) {
+    pub(crate) fn leave_billing_to_boost(&mut self, raised: Option<CreateTable>) {
         if let Some(create) = &mut self.create {
             *create = raised.unwrap_or_else(|| create.clone());
         }
@@ -105,9 +106,14 @@ impl Settings {
     }
 
     /// Takes out what the target lacks, and says so.
-    pub(super) async fn without_what_lacks(mut self, store: &impl ReadStore, table: &str) -> Self {
+    pub(crate) async fn without_what_lacks(mut self, store: &impl ReadStore, table: &str) -> Self {
         let mut wanted: Vec<Setting> = self.creation().map(|planned| planned.setting).collect();
-        wanted.extend(self.before.iter().chain(&self.after).map(|call| call.setting));
+        wanted.extend(
+            self.before
+                .iter()
+                .chain(&self.after)
+                .map(|call| call.setting),
+        );
         wanted.sort_unstable();
         wanted.dedup();
         let lacking = store.lacking(table, &wanted).await;
@@ -120,37 +126,49 @@ impl Settings {
             }));
             words.is_none()
         };
-        self.at_creation.retain(|(setting, what)| can_have(*setting, what));
+        self.at_creation
+            .retain(|(setting, what)| can_have(*setting, what));
         if let Some(create) = &mut self.create {
-            for (_, field) in create.optional.clone().into_iter().filter(|(setting, _)| lacking.contains_key(setting)) {
+            for (_, field) in create
+                .optional
+                .clone()
+                .into_iter()
+                .filter(|(setting, _)| lacking.contains_key(setting))
+            {
                 *create = create.without(field);
             }
         }
-        self.before.retain(|call| can_have(call.setting, &call.what));
+        self.before
+            .retain(|call| can_have(call.setting, &call.what));
         self.after.retain(|call| can_have(call.setting, &call.what));
         self.not_restored = not_restored;
         self
     }
 
     /// The settings that the table is created with.
-    pub(super) fn creation(&self) -> impl Iterator<Item = PlannedSetting> {
-        self.at_creation.iter().map(|(setting, what)| PlannedSetting {
-            setting: *setting,
-            what: what.clone(),
-            when: When::Creation,
-        })
+    pub(crate) fn creation(&self) -> impl Iterator<Item = PlannedSetting> {
+        self.at_creation
+            .iter()
+            .map(|(setting, what)| PlannedSetting {
+                setting: *setting,
+                what: what.clone(),
+                when: When::Creation,
+            })
     }
 
     /// The warning that a table may be created without its encryption, which only local endpoints may lack.
-    pub(super) fn warning_of_encryption(&self, is_local: bool) -> Option<String> {
-        let encrypts = self.at_creation.iter().any(|(setting, _)| *setting == Setting::Kms);
+    pub(crate) fn warning_of_encryption(&self, is_local: bool) -> Option<String> {
+        let encrypts = self
+            .at_creation
+            .iter()
+            .any(|(setting, _)| *setting == Setting::Kms);
         (is_local && self.create.is_some() && encrypts).then(|| {
             "A local endpoint may not support encryption. If it refuses the KMS key, the table is created without it.".into()
         })
     }
 
     /// The tags of the creation as a call of their own.
-    pub(super) fn tagging(&self) -> Option<SettingCall> {
+    pub(crate) fn tagging(&self) -> Option<SettingCall> {
         let create = self.create.as_ref()?;
         let body: Value = serde_json::from_slice(&create.body).ok()?;
         Some(SettingCall {
@@ -163,22 +181,48 @@ impl Settings {
     }
 
     /// Every setting that is promised, in order.
-    pub(super) fn planned(&self) -> Vec<PlannedSetting> {
-        let call =
-            |when| move |call: &SettingCall| PlannedSetting { setting: call.setting, what: call.what.clone(), when };
+    pub(crate) fn planned(&self) -> Vec<PlannedSetting> {
+        let call = |when| {
+            move |call: &SettingCall| PlannedSetting {
+                setting: call.setting,
+                what: call.what.clone(),
+                when,
+            }
+        };
         let before = self.before.iter().map(call(When::Before));
-        self.creation().chain(before).chain(self.after.iter().map(call(When::After))).collect()
+        self.creation()
+            .chain(before)
+            .chain(self.after.iter().map(call(When::After)))
+            .collect()
     }
 }
 
 impl SettingOutcome {
-    pub(super) fn new(planned: PlannedSetting, failure: Option<String>) -> Self {
-        let result = if failure.is_some() { SettingResult::Failed } else { SettingResult::Applied };
-        Self { setting: planned.setting, what: planned.what, result, reason: failure }
+    pub(crate) fn new(planned: PlannedSetting, failure: Option<String>) -> Self {
+        let result = if failure.is_some() {
+            SettingResult::Failed
+        } else {
+            SettingResult::Applied
+        };
+        Self {
+            setting: planned.setting,
+            what: planned.what,
+            result,
+            reason: failure,
+        }
     }
 
-    pub(super) fn skipped(skipped: SkippedSetting) -> Self {
-        let SkippedSetting { setting, what, reason } = skipped;
-        Self { setting, what, result: SettingResult::Skipped, reason: Some(reason) }
+    pub(crate) fn skipped(skipped: SkippedSetting) -> Self {
+        let SkippedSetting {
+            setting,
+            what,
+            reason,
+        } = skipped;
+        Self {
+            setting,
+            what,
+            result: SettingResult::Skipped,
+            reason: Some(reason),
+        }
     }
 }

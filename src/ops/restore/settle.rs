@@ -10,38 +10,43 @@ use crate::item::KeySchema;
 use crate::schema::{Difference, KeyMismatch, Overridden, TableSchema, differences};
 
 /// The schema the table is to have: the file's or the dump's, with what is to be changed on the way.
-pub(super) fn wanted_schema(request: &RestoreRequest, source: &Source) -> Result<Option<Overridden>> {
+pub(crate) fn wanted_schema(
+    request: &RestoreRequest,
+    source: &Source,
+) -> Result<Option<Overridden>> {
     let schema = match &request.schema {
         Some(file) => Some(backup::read_schema(file)?),
         None => source.schema().cloned(),
     };
-    schema.map(|schema| schema.overridden(&request.overrides)).transpose()
+    schema
+        .map(|schema| schema.overridden(&request.overrides))
+        .transpose()
 }
 
 /// What a restore is out for.
-pub(super) struct Aim<'a> {
-    pub(super) request: &'a RestoreRequest,
+pub(crate) struct Aim<'a> {
+    pub(crate) request: &'a RestoreRequest,
     /// The target table.
-    pub(super) table: &'a str,
+    pub(crate) table: &'a str,
     /// Whether the table's settings are this restore's business.
-    pub(super) applies: bool,
+    pub(crate) applies: bool,
     /// Whether the target takes the place of the very table that was dumped.
-    pub(super) same_table: bool,
+    pub(crate) same_table: bool,
 }
 
 /// What follows.
 #[derive(Default)]
-pub(super) struct Settled {
+pub(crate) struct Settled {
     /// The key that items must have.
-    pub(super) key: Option<KeySchema>,
+    pub(crate) key: Option<KeySchema>,
     /// Settings that stay as they are although the schema has others.
-    pub(super) differences: Vec<Difference>,
+    pub(crate) differences: Vec<Difference>,
     /// Settings that are brought to the table.
-    pub(super) settings: Settings,
+    pub(crate) settings: Settings,
 }
 
 impl Settled {
-    pub(super) fn of(
+    pub(crate) fn of(
         aim: &Aim<'_>,
         action: &TableAction,
         wanted: Option<&Overridden>,
@@ -61,7 +66,7 @@ impl Settled {
 
     /// The boost of the table. An existing table is raised from what it has, and has at the end what its settings say: its own,
     /// unless they are this restore's business.
-    pub(super) fn boost(
+    pub(crate) fn boost(
         &mut self,
         aim: &Aim<'_>,
         action: &TableAction,
@@ -73,39 +78,64 @@ impl Settled {
         let (base, left) = match action {
             TableAction::Keep => return Ok((None, left.map(|left| left.stays()))),
             TableAction::Add { .. } => (existing, left),
-            TableAction::Create | TableAction::CreateWhenDeleted | TableAction::Replace { .. } => (wanted, None),
+            TableAction::Create | TableAction::CreateWhenDeleted | TableAction::Replace { .. } => {
+                (wanted, None)
+            }
         };
-        let Some(base) = base else { return Ok((None, None)) };
+        let Some(base) = base else {
+            return Ok((None, None));
+        };
         // Indexes that only the table has keep what they have.
         let applied = wanted.filter(|_| aim.applies);
-        let kept = applied.filter(|wanted| wanted.description().is_provisioned() && !action.creates());
+        let kept =
+            applied.filter(|wanted| wanted.description().is_provisioned() && !action.creates());
         let kept = kept.map(|wanted| base.billed_as(wanted)).transpose()?;
         let back = kept.as_ref().or(applied).unwrap_or(base);
         let boost = aim.request.boost.filter(|_| aim.request.content.data());
         let (boosting, planned) = Boosting::plan(boost, left, base, back)?;
         if let Some(boosting) = &boosting {
             let creates = !matches!(action, TableAction::Add { .. });
-            let creation = creates.then(|| boosting.creation(aim.table, &aim.request.settings, aim.same_table));
+            let creation = creates
+                .then(|| boosting.creation(aim.table, &aim.request.settings, aim.same_table));
             self.settings.leave_billing_to_boost(creation.transpose()?);
         }
         Ok((boosting, planned))
     }
 
     fn added(aim: &Aim<'_>, wanted: Option<&TableSchema>, existing: &TableSchema) -> Result<Self> {
-        let mut found = wanted.map(|wanted| differences(wanted, existing)).unwrap_or_default();
+        let mut found = wanted
+            .map(|wanted| differences(wanted, existing))
+            .unwrap_or_default();
         if let Some(key) = found.key {
-            return Err(Error::schema_mismatch(format!("the key schema of table {} is not the dump's", aim.table))
-                .with_details(side_by_side(&key))
-                .with_hint("restore under another name with --table, or replace the table with --replace"));
+            return Err(Error::schema_mismatch(format!(
+                "the key schema of table {} is not the dump's",
+                aim.table
+            ))
+            .with_details(side_by_side(&key))
+            .with_hint(
+                "restore under another name with --table, or replace the table with --replace",
+            ));
         }
         let settings = match wanted.filter(|_| aim.applies) {
-            Some(wanted) => Settings::of(aim.request, wanted, Some(existing), aim.table, aim.same_table)?,
+            Some(wanted) => Settings::of(
+                aim.request,
+                wanted,
+                Some(existing),
+                aim.table,
+                aim.same_table,
+            )?,
             None => Settings::default(),
         };
         if aim.applies {
-            found.settings.retain(|difference| stays(&difference.setting));
+            found
+                .settings
+                .retain(|difference| stays(&difference.setting));
         }
-        Ok(Self { key: Some(existing.key_schema()?), differences: found.settings, settings })
+        Ok(Self {
+            key: Some(existing.key_schema()?),
+            differences: found.settings,
+            settings,
+        })
     }
 
     fn created(
@@ -120,9 +150,16 @@ impl Settled {
             _ => "does not exist",
         };
         if !request.create || !request.content.schema() {
-            let flag = if request.create { "--data-only" } else { "--no-create" };
-            return Err(Error::not_found(format!("table {table} {state} in environment {}", environment.name()))
-                .with_hint(format!("create it first, or leave out {flag}")));
+            let flag = if request.create {
+                "--data-only"
+            } else {
+                "--no-create"
+            };
+            return Err(Error::not_found(format!(
+                "table {table} {state} in environment {}",
+                environment.name()
+            ))
+            .with_hint(format!("create it first, or leave out {flag}")));
         }
         let Some(schema) = wanted else {
             return Err(Error::schema_mismatch(format!(
@@ -132,7 +169,11 @@ impl Settled {
             .with_hint("pass --schema FILE (what `aws dynamodb describe-table` prints), or create the table first"));
         };
         let settings = Settings::of(request, schema, None, table, aim.same_table)?;
-        Ok(Self { key: Some(schema.key_schema()?), differences: Vec::new(), settings })
+        Ok(Self {
+            key: Some(schema.key_schema()?),
+            differences: Vec::new(),
+            settings,
+        })
     }
 }
 
@@ -143,8 +184,19 @@ fn stays(difference: &str) -> bool {
 }
 
 fn side_by_side(key: &KeyMismatch) -> Vec<String> {
-    let width = key.dump.iter().map(|line| line.chars().count()).max().unwrap_or(0).max(4) + 4;
+    let width = key
+        .dump
+        .iter()
+        .map(|line| line.chars().count())
+        .max()
+        .unwrap_or(0)
+        .max(4)
+        + 4;
     let row = |dump: &str, table: &str| format!("{dump:width$}{table}");
-    let rows = key.dump.iter().zip(&key.table).map(|(dump, table)| row(dump, table));
+    let rows = key
+        .dump
+        .iter()
+        .zip(&key.table)
+        .map(|(dump, table)| row(dump, table));
     std::iter::once(row("dump", "table")).chain(rows).collect()
 }

@@ -15,20 +15,20 @@ use crate::schema::TableSchema;
 use crate::store::{ReadStore, ScanRequest};
 
 /// What stands already, what an earlier run has left, and what follows from that for the table.
-pub(super) struct Standing {
+pub(crate) struct Standing {
     /// The table, without the boost of an earlier run.
-    pub(super) existing: Option<TableSchema>,
-    pub(super) left: Option<Left>,
-    pub(super) marker: Option<Marker>,
-    pub(super) mark: Option<Mark>,
-    pub(super) taken: Taken,
-    pub(super) action: TableAction,
+    pub(crate) existing: Option<TableSchema>,
+    pub(crate) left: Option<Left>,
+    pub(crate) marker: Option<Marker>,
+    pub(crate) mark: Option<Mark>,
+    pub(crate) taken: Taken,
+    pub(crate) action: TableAction,
     /// Whether the table is this restore's own; see `Own::created`.
-    pub(super) is_own: bool,
+    pub(crate) is_own: bool,
 }
 
 impl Standing {
-    pub(super) async fn look(
+    pub(crate) async fn look(
         store: &impl ReadStore,
         environment: &Environment,
         request: &RestoreRequest,
@@ -39,32 +39,65 @@ impl Standing {
             Some(found) if found.is_being_deleted() => (None, true),
             found => (found, false),
         };
-        let marker = request.state_dir.as_deref().map(|dir| Marker::of(dir, environment, table));
+        let marker = request
+            .state_dir
+            .as_deref()
+            .map(|dir| Marker::of(dir, environment, table));
         marker.as_ref().map_or(Ok(()), Marker::refuse_if_held)?;
-        let read = marker.as_ref().filter(|_| existing.is_some()).map_or(Ok(None), Marker::read)?;
+        let read = marker
+            .as_ref()
+            .filter(|_| existing.is_some())
+            .map_or(Ok(None), Marker::read)?;
         let unfinished = marker.as_ref().filter(|_| read.is_some());
         let mark = of_this_table(store, existing.as_ref(), table, read).await?;
         let target = Place::of(environment, table, store.credentials());
-        let (source, found) =
-            resume::look(unfinished, mark.as_ref(), source, request, &target, existing.as_ref()).await?;
+        let (source, found) = resume::look(
+            unfinished,
+            mark.as_ref(),
+            source,
+            request,
+            &target,
+            existing.as_ref(),
+        )
+        .await?;
         let taken = Taken::of(request, found)?;
         let (existing, left) = without_boost(existing, marker.as_ref(), mark.as_ref())?;
         let created = mark.as_ref().filter(|mark| mark.created);
-        let action = match action(request, existing.as_ref(), created.is_some(), taken.checkpoint.is_some())? {
+        let action = match action(
+            request,
+            existing.as_ref(),
+            created.is_some(),
+            taken.checkpoint.is_some(),
+        )? {
             TableAction::Create if deleting => TableAction::CreateWhenDeleted,
             action => action,
         };
-        if let (TableAction::Add { .. }, Some(stuck)) = (&action, existing.as_ref().filter(|table| table.is_stuck())) {
+        if let (TableAction::Add { .. }, Some(stuck)) =
+            (&action, existing.as_ref().filter(|table| table.is_stuck()))
+        {
             return Err(super::table::stuck(table, stuck));
         }
         if action != TableAction::Keep && request.content.data() {
             source.check_has_items()?;
         }
-        if let Some(mark) = created.filter(|_| request.existing == ExistingTable::Keep && taken.is_other) {
+        if let Some(mark) =
+            created.filter(|_| request.existing == ExistingTable::Keep && taken.is_other)
+        {
             return Err(another_dump(table, mark, taken.why_not.as_deref()));
         }
         let is_own = action.creates() || created.is_some();
-        Ok((source, Self { existing, left, marker, mark, taken, action, is_own }))
+        Ok((
+            source,
+            Self {
+                existing,
+                left,
+                marker,
+                mark,
+                taken,
+                action,
+                is_own,
+            },
+        ))
     }
 }
 
@@ -76,9 +109,13 @@ async fn of_this_table(
     table: &str,
     read: Option<Mark>,
 ) -> Result<Option<Mark>> {
-    let (Some(existing), Some(mark)) = (existing, read) else { return Ok(None) };
+    let (Some(existing), Some(mark)) = (existing, read) else {
+        return Ok(None);
+    };
     let is_of_this = mark.is_of(existing)
-        && (!mark.created || mark.table_id.is_some() || has_no_item(store, existing, table).await?);
+        && (!mark.created
+            || mark.table_id.is_some()
+            || has_no_item(store, existing, table).await?);
     Ok(is_of_this.then_some(mark))
 }
 
@@ -102,14 +139,24 @@ async fn has_no_item(store: &impl ReadStore, existing: &TableSchema, table: &str
 
 /// The failure of `--if-missing` for a table that an interrupted restore of other items created.
 fn another_dump(table: &str, mark: &Mark, reason: Option<&str>) -> Error {
-    let source = if mark.source.is_empty() { "an unknown source" } else { &mark.source };
+    let source = if mark.source.is_empty() {
+        "an unknown source"
+    } else {
+        &mark.source
+    };
     let reason = reason.unwrap_or("it was of another dump");
     let again = match &mark.wrote {
-        Wrote::ItemsOf(_) => format!("to finish it, restore {source} again, with the options it had and --resume; "),
+        Wrote::ItemsOf(_) => {
+            format!("to finish it, restore {source} again, with the options it had and --resume; ")
+        }
         Wrote::Nothing | Wrote::Unknown => String::new(),
     };
-    Error::failed(format!("table {table} was created by a restore of {source} that did not end; {reason}"))
-        .with_hint(format!("{again}to start over with this source, pass --replace instead of --if-missing"))
+    Error::failed(format!(
+        "table {table} was created by a restore of {source} that did not end; {reason}"
+    ))
+    .with_hint(format!(
+        "{again}to start over with this source, pass --replace instead of --if-missing"
+    ))
 }
 
 /// The table as it is without the boost that an earlier run left on it, and that boost.
@@ -139,7 +186,9 @@ fn action(
     unfinished: bool,
     resumes: bool,
 ) -> Result<TableAction> {
-    let Some(table) = existing else { return Ok(TableAction::Create) };
+    let Some(table) = existing else {
+        return Ok(TableAction::Create);
+    };
     let items = table.description().item_count.unwrap_or(0);
     match request.existing {
         ExistingTable::Keep if !unfinished => Ok(TableAction::Keep),

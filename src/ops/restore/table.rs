@@ -23,14 +23,20 @@ const SECOND_LOOKS: u32 = 6;
 
 /// Sees that the table is there, or is going to be. Returns the settings that it had to be created without, with the endpoint's
 /// words.
-pub(super) async fn ensure(
+pub(crate) async fn ensure(
     store: &impl WriteStore,
     plan: &RestorePlan,
     reporter: &dyn Reporter,
     cancel: &CancellationToken,
 ) -> Result<(TableOutcome, Vec<(Setting, String)>)> {
     let table = &plan.target.table;
-    let phase = |phase| reporter.report(Event::Phase { phase, items: None, bytes: None });
+    let phase = |phase| {
+        reporter.report(Event::Phase {
+            phase,
+            items: None,
+            bytes: None,
+        });
+    };
     let outcome = match plan.action {
         TableAction::Keep => return Ok((TableOutcome::Kept, Vec::new())),
         TableAction::Add { .. } => TableOutcome::AddedTo,
@@ -58,8 +64,13 @@ pub(super) async fn ensure(
             () = cancel.cancelled() => Err(stopped(table, "created")),
             created = store.create(table, request) => created,
         };
-        refused =
-            created.map_err(|error| if outcome == TableOutcome::Replaced { gone(table, error) } else { error })?;
+        refused = created.map_err(|error| {
+            if outcome == TableOutcome::Replaced {
+                gone(table, error)
+            } else {
+                error
+            }
+        })?;
     }
     Ok((outcome, refused))
 }
@@ -71,24 +82,37 @@ async fn until_deleted(
     reporter: &dyn Reporter,
     cancel: &CancellationToken,
 ) -> Result<()> {
-    reporter.report(Event::Info(format!("table {table} is being deleted; waiting until it is gone, to create it")));
-    let is_over = |schema: &Option<TableSchema>| schema.as_ref().is_none_or(|schema| !schema.is_being_deleted());
+    reporter.report(Event::Info(format!(
+        "table {table} is being deleted; waiting until it is gone, to create it"
+    )));
+    let is_over = |schema: &Option<TableSchema>| {
+        schema
+            .as_ref()
+            .is_none_or(|schema| !schema.is_being_deleted())
+    };
     match wait(store, table, reporter, cancel, "deleted", is_over).await? {
         None => Ok(()),
-        Some(_) => Err(Error::failed(format!("somebody else created table {table} meanwhile"))
-            .with_hint("run the same command again to plan for that table")),
+        Some(_) => Err(
+            Error::failed(format!("somebody else created table {table} meanwhile"))
+                .with_hint("run the same command again to plan for that table"),
+        ),
     }
 }
 
 /// The failure to create a table anew, which leaves nothing where there was a table.
 fn gone(table: &str, error: Error) -> Error {
-    Error::new(error.kind(), format!("table {table} was deleted and is not created anew yet"))
-        .with_hint("run the same command again when the cause is gone: it creates the table from the dump")
-        .with_source(error)
+    Error::new(
+        error.kind(),
+        format!("table {table} was deleted and is not created anew yet"),
+    )
+    .with_hint(
+        "run the same command again when the cause is gone: it creates the table from the dump",
+    )
+    .with_source(error)
 }
 
 /// Waits until the table is `ACTIVE`; says whether it is billed as `wanted` then.
-pub(super) async fn is_billed_as(
+pub(crate) async fn is_billed_as(
     store: &impl ReadStore,
     table: &str,
     wanted: &TableSchema,
@@ -111,32 +135,39 @@ pub(super) async fn is_billed_as(
 }
 
 /// Waits until the table and its indexes are `ACTIVE`.
-pub(super) async fn until_active(
+pub(crate) async fn until_active(
     store: &impl ReadStore,
     table: &str,
     reporter: &dyn Reporter,
     cancel: &CancellationToken,
 ) -> Result<TableSchema> {
     let is_over = |schema: &Option<TableSchema>| {
-        let is_over = |schema: &TableSchema| schema.is_active() || schema.is_stuck() || schema.is_being_deleted();
+        let is_over = |schema: &TableSchema| {
+            schema.is_active() || schema.is_stuck() || schema.is_being_deleted()
+        };
         schema.as_ref().is_some_and(is_over)
     };
     match wait(store, table, reporter, cancel, "ACTIVE", is_over).await? {
         Some(schema) if schema.is_stuck() => Err(stuck(table, &schema)),
-        Some(schema) if schema.is_being_deleted() => Err(Error::not_found(format!("table {table} is being deleted"))
-            .with_hint("run the same command again to create the table when it is gone")),
+        Some(schema) if schema.is_being_deleted() => {
+            Err(Error::not_found(format!("table {table} is being deleted"))
+                .with_hint("run the same command again to create the table when it is gone"))
+        }
         schema => schema.ok_or_else(|| Error::not_found(format!("table {table} is gone"))),
     }
 }
 
 /// The failure of a restore into a table that does not become ready by itself.
-pub(super) fn stuck(table: &str, schema: &TableSchema) -> Error {
-    Error::failed(format!("table {table} takes no items, and that does not pass: {}", schema.activity()))
-        .with_hint("look at the table in the console; run the same command again when it is ACTIVE")
+pub(crate) fn stuck(table: &str, schema: &TableSchema) -> Error {
+    Error::failed(format!(
+        "table {table} takes no items, and that does not pass: {}",
+        schema.activity()
+    ))
+    .with_hint("look at the table in the console; run the same command again when it is ACTIVE")
 }
 
 /// The failure of an interrupted wait.
-pub(super) fn stopped(table: &str, wanted: &str) -> Error {
+pub(crate) fn stopped(table: &str, wanted: &str) -> Error {
     let what = format!("interrupted while waiting for table {table} to be {wanted}");
     Error::new(ErrorKind::Interrupted, what).with_hint("run the same command again to go on")
 }
@@ -154,18 +185,28 @@ async fn wait(
     let patience = store.give_up_after();
     let (mut elapsed, mut pause) = (Duration::ZERO, FIRST_LOOK);
     loop {
-        let schema = until_cancelled(cancel, || stopped(table, wanted), store.describe(table)).await?;
+        let schema =
+            until_cancelled(cancel, || stopped(table, wanted), store.describe(table)).await?;
         if done(&schema) {
             return Ok(schema);
         }
 
-        let state = schema.map_or_else(|| "it does not exist".to_owned(), |schema| schema.activity());
+        let state = schema.map_or_else(
+            || "it does not exist".to_owned(),
+            |schema| schema.activity(),
+        );
         if elapsed >= patience {
-            return Err(Error::failed(format!("table {table} is not {wanted} after {patience:?}: {state}"))
-                .with_hint("run the same command again when it is ready, or wait longer with --give-up-after"));
+            return Err(Error::failed(format!(
+                "table {table} is not {wanted} after {patience:?}: {state}"
+            ))
+            .with_hint(
+                "run the same command again when it is ready, or wait longer with --give-up-after",
+            ));
         }
         if elapsed < WORTH_A_LINE && elapsed + pause >= WORTH_A_LINE {
-            reporter.report(Event::Info(format!("waiting until table {table} is {wanted}: {state}")));
+            reporter.report(Event::Info(format!(
+                "waiting until table {table} is {wanted}: {state}"
+            )));
         }
 
         tokio::select! {

@@ -27,18 +27,39 @@ pub async fn trial(
     let request = &plan.parts.request;
     let transform = request.transform.clone();
     let is_written = plan.action != TableAction::Keep && request.content.data();
-    let Some(key) = plan.parts.bound.key.clone().filter(|_| is_written) else { return Ok(None) };
-    reporter.report(Event::Phase { phase: Phase::Trying, items: plan.source.items, bytes: plan.source.bytes });
-    let from = plan.parts.bound.source_key.clone().unwrap_or_else(|| key.clone());
+    let Some(key) = plan.parts.bound.key.clone().filter(|_| is_written) else {
+        return Ok(None);
+    };
+    reporter.report(Event::Phase {
+        phase: Phase::Trying,
+        items: plan.source.items,
+        bytes: plan.source.bytes,
+    });
+    let from = plan
+        .parts
+        .bound
+        .source_key
+        .clone()
+        .unwrap_or_else(|| key.clone());
     let meetings = Meetings::new(from, key.clone(), is_scan(&plan.parts.source))?;
-    let trying = Trying::new(key, plan.parts.bound.tariff.clone(), &transform, Some(meetings), true, show);
+    let trying = Trying::new(
+        key,
+        plan.parts.bound.tariff.clone(),
+        &transform,
+        Some(meetings),
+        true,
+        show,
+    );
     let readers = Readers::open(&plan.parts.source, &Lanes::Whole { mark: 0 })?;
     let (heard, cancelled) = (Arc::clone(reporter), cancel.clone());
     let work = move || trying.all(readers.chunks(), &heard, &cancelled);
     let trial = blocking("the dry run", work).await?;
 
     let source = plan.parts.source.as_ref();
-    if let Some(warning) = source.accept_incomplete(request.accept_incomplete)?.filter(|_| source.is_stream()) {
+    if let Some(warning) = source
+        .accept_incomplete(request.accept_incomplete)?
+        .filter(|_| source.is_stream())
+    {
         reporter.report(Event::Warning(warning));
     }
     plan.refuse_nothing_to_write(&trial)?;

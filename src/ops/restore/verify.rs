@@ -21,7 +21,7 @@ const EXAMPLES: usize = 10;
 const PAGES: usize = 6;
 
 /// Compares the table with the dump, except for the items in the files `rejected`: the table does not have them.
-pub(super) async fn full<S>(
+pub(crate) async fn full<S>(
     store: &S,
     plan: &RestorePlan,
     key: &KeySchema,
@@ -32,12 +32,20 @@ pub(super) async fn full<S>(
 where
     S: ReadStore + Clone + 'static,
 {
-    reporter.report(Event::Phase { phase: Phase::Verifying, items: plan.source.items, bytes: plan.source.bytes });
+    reporter.report(Event::Phase {
+        phase: Phase::Verifying,
+        items: plan.source.items,
+        bytes: plan.source.bytes,
+    });
     if let Some(units) = plan.max_read_units {
         store.cap_reads(units);
     }
     let transform = plan.parts.request.transform.clone();
-    let dump = DumpSide { source: Arc::clone(&plan.parts.source), transform, rejected };
+    let dump = DumpSide {
+        source: Arc::clone(&plan.parts.source),
+        transform,
+        rejected,
+    };
     let table = TableSide {
         store: store.clone(),
         table: plan.target.table.clone(),
@@ -45,14 +53,22 @@ where
         pages: PAGES,
         consistent_read: true,
     };
-    let comparing = Comparing { key: key.clone(), keys_only: false, sample: None, reporter: Arc::clone(reporter) };
+    let comparing = Comparing {
+        key: key.clone(),
+        keys_only: false,
+        sample: None,
+        reporter: Arc::clone(reporter),
+    };
     let found = tokio::select! {
         biased;
         () = cancel.cancelled() => return Err(interrupted()),
         found = compare(dump, table, &comparing) => found?,
     };
     // Items that the table held before are not part of this restore.
-    let lacking = found.examples.into_iter().filter(|example| example.fault != Fault::Extra);
+    let lacking = found
+        .examples
+        .into_iter()
+        .filter(|example| example.fault != Fault::Extra);
     Ok(Verified::Full {
         equal: found.equal,
         missing: found.missing,
@@ -65,6 +81,9 @@ where
 }
 
 fn interrupted() -> Error {
-    Error::new(ErrorKind::Interrupted, "interrupted while comparing: every item is written")
-        .with_hint("run the same command again")
+    Error::new(
+        ErrorKind::Interrupted,
+        "interrupted while comparing: every item is written",
+    )
+    .with_hint("run the same command again")
 }

@@ -36,29 +36,29 @@ const BYTES: usize = 6 * 1024 * 1024;
 const FAREWELL: Duration = Duration::from_secs(10);
 
 /// How items are written.
-pub(super) struct How {
-    pub(super) table: String,
-    pub(super) key: KeySchema,
-    pub(super) batch_size: usize,
-    pub(super) on_conflict: OnConflict,
+pub(crate) struct How {
+    pub(crate) table: String,
+    pub(crate) key: KeySchema,
+    pub(crate) batch_size: usize,
+    pub(crate) on_conflict: OnConflict,
     /// Whether the first item that cannot be written ends the run.
-    pub(super) strict: bool,
+    pub(crate) strict: bool,
 }
 
 /// What has been done so far, by this run and those before it.
 #[derive(Debug, Default)]
-pub(super) struct Moved {
-    pub(super) counts: Counts,
+pub(crate) struct Moved {
+    pub(crate) counts: Counts,
     /// Whether a call was made that may have written items.
-    pub(super) is_sent: bool,
+    pub(crate) is_sent: bool,
     /// Items read and not counted, because the run stopped.
-    pub(super) open: usize,
-    pub(super) write_units: f64,
-    pub(super) throttled_calls: u64,
-    pub(super) rejects_file: Option<PathBuf>,
-    pub(super) conflicts_file: Option<PathBuf>,
+    pub(crate) open: usize,
+    pub(crate) write_units: f64,
+    pub(crate) throttled_calls: u64,
+    pub(crate) rejects_file: Option<PathBuf>,
+    pub(crate) conflicts_file: Option<PathBuf>,
     /// Items of this run that came out of the transform with one key.
-    pub(super) collisions: Collisions,
+    pub(crate) collisions: Collisions,
 }
 
 /// A call that has ended.
@@ -68,7 +68,7 @@ struct Landed {
 }
 
 /// Writes the items of one run.
-pub(super) struct Writing<S> {
+pub(crate) struct Writing<S> {
     store: S,
     how: Arc<How>,
     batcher: Batcher,
@@ -91,7 +91,7 @@ pub(super) struct Writing<S> {
 
 impl<S: WriteStore + Clone + 'static> Writing<S> {
     /// A run that stops when `cancel` fires.
-    pub(super) fn new(
+    pub(crate) fn new(
         store: S,
         how: How,
         rejects: Rejects,
@@ -122,7 +122,11 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
 
     /// Reads up to the first item that can be written, and keeps it for [`all`](Self::all); items before it are rejected or left
     /// out. `misfit` is the reason why the table cannot take an item. Makes no call. Returns whether there is such an item.
-    pub(super) async fn first(&mut self, items: &mut Items, misfit: impl Fn(&[u8]) -> Option<String>) -> Result<bool> {
+    pub(crate) async fn first(
+        &mut self,
+        items: &mut Items,
+        misfit: impl Fn(&[u8]) -> Option<String>,
+    ) -> Result<bool> {
         while let Some(chunk) = self.next_chunk(items).await? {
             let mut chunk = chunk.into_iter();
             while let Some(item) = chunk.next() {
@@ -138,7 +142,11 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
 
     /// Rejects an item of which nothing can be written.
     fn refuse(&mut self, item: ReadItem, misfit: &impl Fn(&[u8]) -> Option<String>) -> Result<()> {
-        let ReadItem { going, texts, place } = item;
+        let ReadItem {
+            going,
+            texts,
+            place,
+        } = item;
         let ticket = self.read(place, going)?;
         for text in texts {
             let reason = misfit(&text).unwrap_or_default();
@@ -156,15 +164,19 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
     }
 
     /// Saves checkpoints at `path` from now on; the items go into the table that is known by `table_id`.
-    pub(super) fn keep_at(&mut self, path: Option<PathBuf>, table_id: Option<String>) {
+    pub(crate) fn keep_at(&mut self, path: Option<PathBuf>, table_id: Option<String>) {
         self.saver.keep_at(path, table_id);
     }
 
     /// Writes all items. On failure or cancellation the calls in flight may end first, and the checkpoint is written.
-    pub(super) async fn all(&mut self, mut items: Items) -> Result<()> {
+    pub(crate) async fn all(&mut self, mut items: Items) -> Result<()> {
         let result = self.until_end(&mut items).await;
         drop(items);
-        let drained = if result.is_ok() { Ok(()) } else { self.leave().await };
+        let drained = if result.is_ok() {
+            Ok(())
+        } else {
+            self.leave().await
+        };
         let saved = if self.refusals.applies_to_all() {
             // The next run tries all items again.
             self.saver.rewind(self.reporter.as_ref()).await;
@@ -192,7 +204,11 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
 
     /// Finds a place for what goes on of an item.
     async fn take(&mut self, item: ReadItem) -> Result<()> {
-        let ReadItem { going, texts, place } = item;
+        let ReadItem {
+            going,
+            texts,
+            place,
+        } = item;
         if texts.is_empty() {
             self.reporter.report(Event::Progress { items: 1, bytes: 0 });
         }
@@ -265,7 +281,13 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
         match self.batcher.offer(entry) {
             Offered::Taken => Ok(None),
             Offered::Unfit { entry, reason } => {
-                self.reject(entry.ticket, Refused { item: entry.text, reason })?;
+                self.reject(
+                    entry.ticket,
+                    Refused {
+                        item: entry.text,
+                        reason,
+                    },
+                )?;
                 Ok(None)
             }
             Offered::InFlight(entry) => {
@@ -281,9 +303,13 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
 
     /// Sends the open batch, once there is room in flight.
     async fn send(&mut self) -> Result<()> {
-        let Some(batch) = self.batcher.take() else { return Ok(()) };
+        let Some(batch) = self.batcher.take() else {
+            return Ok(());
+        };
         let most = BATCHES_PER_CALL * self.store.calls_at_once(&self.how.table);
-        while !self.calls.is_empty() && (self.calls.len() >= most || self.bytes_in_flight + batch.bytes > BYTES) {
+        while !self.calls.is_empty()
+            && (self.calls.len() >= most || self.bytes_in_flight + batch.bytes > BYTES)
+        {
             self.land().await?;
         }
         self.bytes_in_flight += batch.bytes;
@@ -313,23 +339,36 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
         self.bytes_in_flight -= batch.bytes;
         self.batcher.landed(&batch);
         let written = result?;
-        self.reporter.report(Event::Progress { items: written.items, bytes: written.bytes });
+        self.reporter.report(Event::Progress {
+            items: written.items,
+            bytes: written.bytes,
+        });
         self.saver.add(&written);
         self.settle(batch, written)?;
         self.save_if_due().await
     }
 
     fn settle(&mut self, batch: Batch, written: Written) -> Result<()> {
-        let outcomes = [written.refused.len(), written.conflicts.len()].iter().sum::<usize>() as u64;
+        let outcomes = [written.refused.len(), written.conflicts.len()]
+            .iter()
+            .sum::<usize>() as u64;
         if written.items + outcomes != batch.items.len() as u64 {
-            let what = format!("the answer to a call with {} items accounts for others", batch.items.len());
-            return Err(Error::failed(what).with_hint("run the same command again; if it stays so, report it"));
+            let what = format!(
+                "the answer to a call with {} items accounts for others",
+                batch.items.len()
+            );
+            return Err(Error::failed(what)
+                .with_hint("run the same command again; if it stays so, report it"));
         }
-        let Batch { items, mut earlier, .. } = batch;
+        let Batch {
+            items, mut earlier, ..
+        } = batch;
         let mut refused = self.by_key(written.refused);
         let mut conflicts = self.by_key(written.conflicts);
         for Bound { text, key, ticket } in items {
-            let of_key = earlier.extract_if(.., |other| other.key == key).collect::<Vec<_>>();
+            let of_key = earlier
+                .extract_if(.., |other| other.key == key)
+                .collect::<Vec<_>>();
             let found = |list: &mut Vec<(Option<u128>, String)>| {
                 let at = list.iter().position(|(other, _)| *other == Some(key))?;
                 Some(list.swap_remove(at).1)
@@ -338,7 +377,11 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
                 let counted = self.refusals.refused(&reason);
                 self.reject(ticket, Refused { item: text, reason })?;
                 counted?;
-                self.revived.extend(of_key.into_iter().map(|Bound { text, ticket, .. }| Entry { text, ticket }));
+                self.revived.extend(
+                    of_key
+                        .into_iter()
+                        .map(|Bound { text, ticket, .. }| Entry { text, ticket }),
+                );
                 continue;
             }
             self.refusals.accepted();
@@ -347,12 +390,22 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
                 Some(reason) if self.how.on_conflict == OnConflict::Fail => {
                     self.reject(ticket, Refused { item: text, reason })?;
                 }
-                Some(reason) => self.note(ticket, Outcome::Skipped(Box::new(Refused { item: text, reason })))?,
+                Some(reason) => self.note(
+                    ticket,
+                    Outcome::Skipped(Box::new(Refused { item: text, reason })),
+                )?,
                 None => {
                     let is_already_there = written.already_there > 0;
                     self.acknowledged.take(key, is_already_there)?;
                     let written = Outcome::Written { bytes };
-                    self.note(ticket, if is_already_there { Outcome::AlreadyThere { bytes } } else { written })?;
+                    self.note(
+                        ticket,
+                        if is_already_there {
+                            Outcome::AlreadyThere { bytes }
+                        } else {
+                            written
+                        },
+                    )?;
                 }
             }
             for superseded in of_key {
@@ -364,7 +417,10 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
 
     /// Reasons by key: an engine may have spelt an item anew on the way back.
     fn by_key(&self, refused: Vec<Refused>) -> Vec<(Option<u128>, String)> {
-        refused.into_iter().map(|one| (self.batcher.key_of(&one.item), one.reason)).collect()
+        refused
+            .into_iter()
+            .map(|one| (self.batcher.key_of(&one.item), one.reason))
+            .collect()
     }
 
     /// An item that cannot be written. With `strict` it stays open, so that the next run meets it again.
@@ -377,9 +433,13 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
 
     fn stop_at(&self, refused: &Refused) -> Error {
         let item = self.rejects.name(&refused.item, &self.how.key);
-        let what = format!("stopped at the first rejected item, {item}: {}", refused.reason);
-        Error::new(ErrorKind::Rejected, what)
-            .with_hint("fix or remove the item, or omit --strict: rejected items are then listed in a file")
+        let what = format!(
+            "stopped at the first rejected item, {item}: {}",
+            refused.reason
+        );
+        Error::new(ErrorKind::Rejected, what).with_hint(
+            "fix or remove the item, or omit --strict: rejected items are then listed in a file",
+        )
     }
 
     fn note(&mut self, ticket: Ticket, outcome: Outcome) -> Result<()> {
@@ -396,11 +456,17 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
     }
 
     async fn save_if_due(&mut self) -> Result<()> {
-        if self.saver.is_due() { self.save().await } else { Ok(()) }
+        if self.saver.is_due() {
+            self.save().await
+        } else {
+            Ok(())
+        }
     }
 
     async fn save(&mut self) -> Result<()> {
-        self.saver.save(&self.ledger, &mut self.rejects, self.reporter.as_ref()).await
+        self.saver
+            .save(&self.ledger, &mut self.rejects, self.reporter.as_ref())
+            .await
     }
 
     async fn save_now(&mut self) -> Result<()> {
@@ -428,12 +494,12 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
     }
 
     /// Counts of what is settled so far.
-    pub(super) fn counts(&self) -> Counts {
+    pub(crate) fn counts(&self) -> Counts {
         self.ledger.counts()
     }
 
     /// What was done, with the files on disk; the keys of the items that were acknowledged.
-    pub(super) fn end(self) -> Result<(Moved, Acknowledged)> {
+    pub(crate) fn end(self) -> Result<(Moved, Acknowledged)> {
         let (counts, open) = (self.ledger.counts(), self.ledger.open());
         let (write_units, throttled_calls) = self.saver.totals();
         let (rejects_file, conflicts_file) = self.rejects.finish()?;

@@ -60,32 +60,55 @@ pub async fn dump(
     accept_incomplete: bool,
     reporter: Arc<dyn Reporter>,
 ) -> Result<DumpVerdict> {
-    blocking("checking the dump", move || judge(&source, quick, accept_incomplete, reporter.as_ref())).await
+    blocking("checking the dump", move || {
+        judge(&source, quick, accept_incomplete, reporter.as_ref())
+    })
+    .await
 }
 
-fn judge(spec: &SourceSpec, quick: bool, accept_incomplete: bool, reporter: &dyn Reporter) -> Result<DumpVerdict> {
+fn judge(
+    spec: &SourceSpec,
+    quick: bool,
+    accept_incomplete: bool,
+    reporter: &dyn Reporter,
+) -> Result<DumpVerdict> {
     let started = Instant::now();
     let source = Source::open(spec)?;
     let metadata = source.metadata();
     reporter.report(Event::Phase {
         phase: Phase::Checking,
         items: metadata.map(|metadata| metadata.items).filter(|_| !quick),
-        bytes: metadata.map(|metadata| metadata.data_bytes).filter(|_| !quick),
+        bytes: metadata
+            .map(|metadata| metadata.data_bytes)
+            .filter(|_| !quick),
     });
-    let how = if quick { Thoroughness::Checksums } else { Thoroughness::Full };
+    let how = if quick {
+        Thoroughness::Checksums
+    } else {
+        Thoroughness::Full
+    };
     let mut progress = |items, bytes| reporter.report(Event::Progress { items, bytes });
     let mut found = backup::inspect(&source, how, &mut progress)?;
     match source.accept_incomplete(accept_incomplete) {
         Ok(warning) => found.warnings.extend(warning),
         Err(error) => found.find(error.to_string()),
     }
-    let Inspection { items, text_bytes, duplicates, findings, findings_total, warnings, .. } = found;
+    let Inspection {
+        items,
+        text_bytes,
+        duplicates,
+        findings,
+        findings_total,
+        warnings,
+        ..
+    } = found;
     Ok(DumpVerdict {
         source: source.to_string(),
         kind: source.kind().words(),
         table: source.table_name().map(ToOwned::to_owned),
         quick,
-        complete: metadata.is_none_or(|metadata| metadata.complete) && source.incompleteness().is_none(),
+        complete: metadata.is_none_or(|metadata| metadata.complete)
+            && source.incompleteness().is_none(),
         transformed: metadata.is_some_and(|metadata| metadata.transformed),
         items,
         data_bytes: text_bytes,

@@ -43,7 +43,11 @@ struct ComparedTable<S> {
 
 impl<S: ReadStore + Clone> Described<S> {
     fn compared(&self) -> ComparedTable<S> {
-        ComparedTable { store: self.side.store.clone(), name: self.side.table.clone(), schema: self.schema.clone() }
+        ComparedTable {
+            store: self.side.store.clone(),
+            name: self.side.table.clone(),
+            schema: self.schema.clone(),
+        }
     }
 }
 
@@ -55,13 +59,22 @@ impl<S: ReadStore> ComparedTable<S> {
 
 impl<S: ReadStore + Clone + 'static> LiveTable<'_, S> {
     /// The table's name and what it is like; `other` is the name of the other side's table.
-    pub(super) async fn look(&self, other: Option<&str>) -> Result<(String, TableSchema)> {
-        let Self { environment, store, table } = self;
+    pub(crate) async fn look(&self, other: Option<&str>) -> Result<(String, TableSchema)> {
+        let Self {
+            environment,
+            store,
+            table,
+        } = self;
         let table = table.as_deref().or(other).ok_or_else(|| {
-            Error::usage("no table is named")
-                .with_hint(format!("pass --table, or set DYNAMODB_TABLE in the env file of {}", environment.name()))
+            Error::usage("no table is named").with_hint(format!(
+                "pass --table, or set DYNAMODB_TABLE in the env file of {}",
+                environment.name()
+            ))
         })?;
-        Ok((table.to_owned(), described(*store, environment, table).await?))
+        Ok((
+            table.to_owned(),
+            described(*store, environment, table).await?,
+        ))
     }
 
     async fn describe(
@@ -71,12 +84,16 @@ impl<S: ReadStore + Clone + 'static> LiveTable<'_, S> {
         reporter: &dyn Reporter,
     ) -> Result<Described<S>> {
         let (table, schema) = self.look(other).await?;
-        let Self { environment, store, .. } = self;
+        let Self {
+            environment, store, ..
+        } = self;
         let place = Place::of(environment, &table, store.credentials()).described(&schema);
         let bytes = schema.description().table_size_bytes.unwrap_or(0);
         if let Some(units) = read_cap(options.max_read_units, &place, &schema)? {
             store.cap_reads(units);
-            reporter.report(Event::Info(format!("table {table} is read at {units} units per second at most")));
+            reporter.report(Event::Info(format!(
+                "table {table} is read at {units} units per second at most"
+            )));
         }
         let description = schema.description();
         let segments = match bytes {
@@ -111,18 +128,34 @@ pub async fn table_with_dump<S: ReadStore + Clone + 'static>(
 ) -> Result<Comparison> {
     let started = Instant::now();
     let source = opened(source).await?;
-    let table = table.describe(source.table_name(), options, reporter.as_ref()).await?;
+    let table = table
+        .describe(source.table_name(), options, reporter.as_ref())
+        .await?;
     let mut comparison = Comparison::between(source.to_string(), &table.shown, options.exact);
     comparison.warnings = source.warnings().to_vec();
     if let Some(metadata) = source.metadata().filter(|metadata| !metadata.complete) {
-        let parts = metadata.partial.keys().cloned().collect::<Vec<_>>().join(", ");
-        comparison.warnings.push(format!("the dump is of a part of the table ({parts}): the table may hold more"));
+        let parts = metadata
+            .partial
+            .keys()
+            .cloned()
+            .collect::<Vec<_>>()
+            .join(", ");
+        comparison.warnings.push(format!(
+            "the dump is of a part of the table ({parts}): the table may hold more"
+        ));
     }
-    if source.schema().is_none_or(|schema| comparison.has_same_key(schema, &table.schema)) {
+    if source
+        .schema()
+        .is_none_or(|schema| comparison.has_same_key(schema, &table.schema))
+    {
         let source = checked(source, &reporter).await?;
         let compared = table.compared();
-        comparison.warnings.extend(source.accept_incomplete(options.accept_incomplete)?);
-        comparison.run(DumpSide::of(source), table, options, reporter).await?;
+        comparison
+            .warnings
+            .extend(source.accept_incomplete(options.accept_incomplete)?);
+        comparison
+            .run(DumpSide::of(source), table, options, reporter)
+            .await?;
         compared.must_be_the_same().await?;
     }
     comparison.seconds = started.elapsed().as_secs_f64();
@@ -142,12 +175,20 @@ pub async fn tables<S: ReadStore + Clone + 'static>(
     let started = Instant::now();
     let environments = (source.environment, target.environment);
     let source = source.describe(None, options, reporter.as_ref()).await?;
-    let target = target.describe(Some(&source.side.table), options, reporter.as_ref()).await?;
-    refuse_itself((environments.0, &source.schema), (environments.1, &target.schema)).await?;
+    let target = target
+        .describe(Some(&source.side.table), options, reporter.as_ref())
+        .await?;
+    refuse_itself(
+        (environments.0, &source.schema),
+        (environments.1, &target.schema),
+    )
+    .await?;
     let mut comparison = Comparison::between(source.shown.clone(), &target.shown, true);
     if comparison.has_same_key(&source.schema, &target.schema) {
         let compared = [source.compared(), target.compared()];
-        comparison.run(source.side, target, options, reporter).await?;
+        comparison
+            .run(source.side, target, options, reporter)
+            .await?;
         for table in compared {
             table.must_be_the_same().await?;
         }
@@ -160,23 +201,37 @@ pub async fn tables<S: ReadStore + Clone + 'static>(
 ///
 /// # Errors
 /// Both descriptions are of one table.
-pub(super) async fn refuse_itself(
+pub(crate) async fn refuse_itself(
     (environment, source): (&Environment, &TableSchema),
     (other, target): (&Environment, &TableSchema),
 ) -> Result<()> {
-    if !TableIdentity::of(environment, source).is_same(&TableIdentity::of(other, target)).await {
+    if !TableIdentity::of(environment, source)
+        .is_same(&TableIdentity::of(other, target))
+        .await
+    {
         return Ok(());
     }
-    let table = source.description().table_name.as_deref().unwrap_or_default();
-    Err(Error::usage(format!("table {table} of environment {} is to be compared with itself", environment.name()))
-        .with_hint("name another table with --against-table, or another environment with --against-env"))
+    let table = source
+        .description()
+        .table_name
+        .as_deref()
+        .unwrap_or_default();
+    Err(Error::usage(format!(
+        "table {table} of environment {} is to be compared with itself",
+        environment.name()
+    ))
+    .with_hint(
+        "name another table with --against-table, or another environment with --against-env",
+    ))
 }
 
 async fn opened(spec: SourceSpec) -> Result<Source> {
     let source = blocking("reading the dump", move || Source::open(&spec)).await?;
     if source.is_stream() {
-        return Err(Error::usage("items from a stream cannot be compared: each could be read only once")
-            .with_hint("save them in a file first"));
+        return Err(Error::usage(
+            "items from a stream cannot be compared: each could be read only once",
+        )
+        .with_hint("save them in a file first"));
     }
     Ok(source)
 }
@@ -190,7 +245,9 @@ async fn checked(source: Source, reporter: &Arc<dyn Reporter>) -> Result<Arc<Sou
     });
     let reporter = Arc::clone(reporter);
     blocking("reading the dump", move || {
-        backup::check(&source, &mut |items, bytes| reporter.report(Event::Progress { items, bytes }))?;
+        backup::check(&source, &mut |items, bytes| {
+            reporter.report(Event::Progress { items, bytes });
+        })?;
         Ok(Arc::new(source))
     })
     .await
@@ -223,7 +280,10 @@ impl Comparison {
     /// Whether items can be compared at all; notes both keys where they cannot.
     fn has_same_key(&mut self, source: &TableSchema, target: &TableSchema) -> bool {
         let mismatch = differences(source, target).key;
-        self.key_schemas = mismatch.map(|key| KeySchemas { source: key.dump, target: key.table });
+        self.key_schemas = mismatch.map(|key| KeySchemas {
+            source: key.dump,
+            target: key.table,
+        });
         self.key_schemas.is_none()
     }
 
@@ -236,12 +296,22 @@ impl Comparison {
     ) -> Result<()> {
         if let Some(sample) = options.sample {
             let percent = sample.percent();
-            reporter
-                .report(Event::Info(format!("a sample is compared: {percent}% of the keys, the same on both sides")));
+            reporter.report(Event::Info(format!(
+                "a sample is compared: {percent}% of the keys, the same on both sides"
+            )));
         }
-        reporter.report(Event::Phase { phase: Phase::Verifying, items: target.items, bytes: None });
+        reporter.report(Event::Phase {
+            phase: Phase::Verifying,
+            items: target.items,
+            bytes: None,
+        });
         let key = target.schema.key_schema()?;
-        let comparing = Comparing { key, keys_only: options.keys_only, sample: options.sample, reporter };
+        let comparing = Comparing {
+            key,
+            keys_only: options.keys_only,
+            sample: options.sample,
+            reporter,
+        };
         let Compared {
             equal,
             missing,
@@ -260,7 +330,8 @@ impl Comparison {
             source_items: held.0,
             target_items: held.1,
         });
-        (self.equal, self.different, self.extra, self.superseded) = (equal, different, extra, superseded);
+        (self.equal, self.different, self.extra, self.superseded) =
+            (equal, different, extra, superseded);
         (self.missing, self.without_key) = (missing + without_key, without_key);
         (self.source_items, self.target_items) = items;
         (self.examples, self.consumed_read_units, self.wire) = (examples, read_units, wire);

@@ -106,6 +106,8 @@ impl Comparison {
     /// Whether the target holds what the source holds; with `exact`, and nothing else. `false` means exit code 3.
     #[must_use]
     pub fn is_equal(&self) -> bool {
-        self.key_schemas.is_none() && self.missing + self.different == 0 && !(self.exact && self.extra > 0)
+        self.key_schemas.is_none()
+            && self.missing + self.different == 0
+            && !(self.exact && self.extra > 0)
     }
 }

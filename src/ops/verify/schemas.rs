@@ -18,8 +18,15 @@ pub async fn schemas<S: ReadStore + Clone + 'static>(
 ) -> Result<SchemaDifferences> {
     let (source_name, source_schema) = source.look(None).await?;
     let (target_name, target_schema) = target.look(Some(&source_name)).await?;
-    refuse_itself((source.environment, &source_schema), (target.environment, &target_schema)).await?;
-    let (wanted, existing) = tokio::join!(whole(source.store, source_schema), whole(target.store, target_schema));
+    refuse_itself(
+        (source.environment, &source_schema),
+        (target.environment, &target_schema),
+    )
+    .await?;
+    let (wanted, existing) = tokio::join!(
+        whole(source.store, source_schema),
+        whole(target.store, target_schema)
+    );
     let environments = (source.environment.name(), target.environment.name());
     let sides = if environments.0 == environments.1 {
         [source_name.clone(), target_name.clone()]
@@ -27,8 +34,13 @@ pub async fn schemas<S: ReadStore + Clone + 'static>(
         [environments.0.to_owned(), environments.1.to_owned()]
     };
     let shown = format!("table {source_name} of environment {}", environments.0);
-    let place = Place::of(target.environment, &target_name, target.store.credentials()).described(&existing);
-    Ok(SchemaDifferences::between((shown, &wanted), (place, &existing), sides))
+    let place = Place::of(target.environment, &target_name, target.store.credentials())
+        .described(&existing);
+    Ok(SchemaDifferences::between(
+        (shown, &wanted),
+        (place, &existing),
+        sides,
+    ))
 }
 
 /// The schema with the settings that `DescribeTable` does not tell.

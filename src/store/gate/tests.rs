@@ -33,7 +33,11 @@ async fn calls_in_flight_do_not_grow_into_a_queue() {
             pass.taken(1.0);
         }
     }
-    assert!(gate.state().limit < 24, "{} calls in flight", gate.state().limit);
+    assert!(
+        gate.state().limit < 24,
+        "{} calls in flight",
+        gate.state().limit
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -49,14 +53,21 @@ async fn a_short_page_does_not_make_whole_ones_look_slow() {
         sleep(Duration::from_millis(98)).await;
         passes.for_each(|pass| pass.taken(128.0));
     }
-    assert!(gate.state().limit > 24, "{} calls in flight", gate.state().limit);
+    assert!(
+        gate.state().limit > 24,
+        "{} calls in flight",
+        gate.state().limit
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn there_are_no_more_calls_than_use_up_what_there_is() {
-    for (cap, units, millis, calls) in
-        [(5, 1.0, 20, 2), (25, 1.0, 200, 6), (4000, 25.0, 195, 33), (1_000_000, 25.0, 200, 128)]
-    {
+    for (cap, units, millis, calls) in [
+        (5, 1.0, 20, 2),
+        (25, 1.0, 200, 6),
+        (4000, 25.0, 195, 33),
+        (1_000_000, 25.0, 200, 128),
+    ] {
         let gate = Gate::new(None);
         for _ in 0..10_000 {
             let pass = gate.pass(units).await;

@@ -32,7 +32,12 @@ struct Bucket {
 impl Bucket {
     /// A bucket that holds so many seconds' worth and has so many in it.
     fn new(units_per_second: f64, holds: f64, has: f64) -> Self {
-        Self { units_per_second, holds, units: units_per_second * has, at: Instant::now() }
+        Self {
+            units_per_second,
+            holds,
+            units: units_per_second * has,
+            at: Instant::now(),
+        }
     }
 
     fn fill(&mut self) {
@@ -70,7 +75,11 @@ struct Whims {
 
 impl Whims {
     fn new(percent: u64, share: f64) -> Self {
-        Self { percent, share, seed: 88_172_645_463_325_252 }
+        Self {
+            percent,
+            share,
+            seed: 88_172_645_463_325_252,
+        }
     }
 
     /// Items refused of a call with so many.
@@ -78,7 +87,11 @@ impl Whims {
         self.seed ^= self.seed << 13;
         self.seed ^= self.seed >> 7;
         self.seed ^= self.seed << 17;
-        if self.seed % 100 < self.percent { (items as f64 * self.share).ceil() as usize } else { 0 }
+        if self.seed % 100 < self.percent {
+            (items as f64 * self.share).ceil() as usize
+        } else {
+            0
+        }
     }
 }
 
@@ -109,15 +122,23 @@ impl Table {
 
     /// Takes items of these partitions; gives back what it does not take.
     fn call(&mut self, items: &[usize]) -> Vec<usize> {
-        let whims = self.whims.as_mut().map_or(0, |whims| whims.refused(items.len()));
+        let whims = self
+            .whims
+            .as_mut()
+            .map_or(0, |whims| whims.refused(items.len()));
         let refused: Vec<usize> = match self.refuses {
             _ if whims > 0 => items[..whims].to_vec(),
-            Refuses::Items => items.iter().copied().filter(|partition| !self.put(*partition)).collect(),
+            Refuses::Items => items
+                .iter()
+                .copied()
+                .filter(|partition| !self.put(*partition))
+                .collect(),
             Refuses::Calls if self.bucket.take(items.len() as f64) => Vec::new(),
             Refuses::Calls => items.to_vec(),
         };
         let second = self.began.elapsed().as_secs() as usize;
-        self.seconds.resize(self.seconds.len().max(second + 1), (0.0, 0, 0));
+        self.seconds
+            .resize(self.seconds.len().max(second + 1), (0.0, 0, 0));
         let seen = &mut self.seconds[second];
         seen.0 += (items.len() - refused.len()) as f64;
         seen.1 += 1;
@@ -126,7 +147,11 @@ impl Table {
     }
 
     fn put(&mut self, partition: usize) -> bool {
-        if self.partitions.get_mut(partition).is_some_and(|partition| !partition.take(1.0)) {
+        if self
+            .partitions
+            .get_mut(partition)
+            .is_some_and(|partition| !partition.take(1.0))
+        {
             return false;
         }
         self.bucket.take(1.0)
@@ -136,9 +161,13 @@ impl Table {
     fn seen(&self, seconds: std::ops::Range<usize>) -> (f64, f64) {
         let length = seconds.len() as f64;
         let seen = &self.seconds[seconds.start..seconds.end.min(self.seconds.len())];
-        let (units, calls, throttled) =
-            seen.iter().fold((0.0, 0, 0), |sum, second| (sum.0 + second.0, sum.1 + second.1, sum.2 + second.2));
-        (units / length, f64::from(throttled) / f64::from(calls.max(1)))
+        let (units, calls, throttled) = seen.iter().fold((0.0, 0, 0), |sum, second| {
+            (sum.0 + second.0, sum.1 + second.1, sum.2 + second.2)
+        });
+        (
+            units / length,
+            f64::from(throttled) / f64::from(calls.max(1)),
+        )
     }
 }
 
@@ -150,7 +179,15 @@ async fn write(
     seconds: u64,
     changes: Vec<(u64, f64)>,
 ) {
-    write_through(Rc::new(Gate::new(None)), (CALLERS, BATCH), table, next, seconds, changes).await;
+    write_through(
+        Rc::new(Gate::new(None)),
+        (CALLERS, BATCH),
+        table,
+        next,
+        seconds,
+        changes,
+    )
+    .await;
 }
 
 async fn write_through(
@@ -209,7 +246,11 @@ async fn caller(table: &RefCell<Table>, gate: &Gate, group: &mut Vec<usize>) {
         } else {
             pass.throttled(taken, left as f64);
             sleep(wait).await;
-            wait = if taken > 0.0 { Duration::from_millis(50) } else { (wait * 2).min(Duration::from_secs(10)) };
+            wait = if taken > 0.0 {
+                Duration::from_millis(50)
+            } else {
+                (wait * 2).min(Duration::from_secs(10))
+            };
         }
     }
 }
@@ -227,7 +268,11 @@ async fn simulated(
     changes: Vec<(u64, f64)>,
 ) -> Rc<RefCell<Table>> {
     let bucket = Bucket::new(units, holds, has);
-    let table = Rc::new(RefCell::new(Table::new(bucket, refuses, Duration::from_millis(latency))));
+    let table = Rc::new(RefCell::new(Table::new(
+        bucket,
+        refuses,
+        Duration::from_millis(latency),
+    )));
     write(Rc::clone(&table), endless(), seconds, changes).await;
     table
 }
@@ -238,9 +283,15 @@ fn assert_settled(table: &Table, units: f64, seconds: std::ops::Range<usize>) {
     // Of five calls per second, one refusal in ten seconds is already two of a hundred.
     let throttled_at_most = if units < 20.0 { 0.1 } else { 0.02 };
     let (used, throttled) = table.seen(seconds.clone());
-    let what = format!("{units} units, {:?}, seconds {seconds:?}: {used} used", table.latency);
+    let what = format!(
+        "{units} units, {:?}, seconds {seconds:?}: {used} used",
+        table.latency
+    );
     assert!(used >= 0.97 * units, "{what}");
-    assert!(throttled <= throttled_at_most, "{what}, {throttled} throttled");
+    assert!(
+        throttled <= throttled_at_most,
+        "{what}, {throttled} throttled"
+    );
 }
 
 async fn settles_and_follows(units: f64, factor: f64) {
@@ -287,16 +338,32 @@ async fn what_a_table_has_saved_is_used_at_once() {
     let table = simulated((100.0, 300.0, 300.0), Refuses::Items, 10, 60, vec![]).await;
     let table = table.borrow();
     let saved_and_earned = 100.0 * (300.0 + 10.0);
-    assert!(table.seen(0..10).0 * 10.0 > 0.97 * saved_and_earned, "{:?}", &table.seconds[..12]);
+    assert!(
+        table.seen(0..10).0 * 10.0 > 0.97 * saved_and_earned,
+        "{:?}",
+        &table.seconds[..12]
+    );
     assert_settled(&table, 100.0, 20..60);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_table_that_scales_up_step_by_step() {
     const STEP: u32 = 30;
-    let steps = (1..=5_u32).map(|step| (u64::from(step * STEP), 200.0 * 1.4_f64.powi(step.cast_signed())));
+    let steps = (1..=5_u32).map(|step| {
+        (
+            u64::from(step * STEP),
+            200.0 * 1.4_f64.powi(step.cast_signed()),
+        )
+    });
     let seconds = u64::from(6 * STEP);
-    let table = simulated((200.0, 1.0, 1.0), Refuses::Items, 10, seconds, steps.clone().collect()).await;
+    let table = simulated(
+        (200.0, 1.0, 1.0),
+        Refuses::Items,
+        10,
+        seconds,
+        steps.clone().collect(),
+    )
+    .await;
     for (second, units) in steps {
         let second = usize::try_from(second).unwrap();
         assert_settled(&table.borrow(), units, second + 10..second + 30);
@@ -305,7 +372,14 @@ async fn a_table_that_scales_up_step_by_step() {
 
 #[tokio::test(start_paused = true)]
 async fn a_table_that_takes_nothing_for_a_while() {
-    let table = simulated((1000.0, 1.0, 1.0), Refuses::Calls, 10, 90, vec![(20, 0.0), (40, 1000.0)]).await;
+    let table = simulated(
+        (1000.0, 1.0, 1.0),
+        Refuses::Calls,
+        10,
+        90,
+        vec![(20, 0.0), (40, 1000.0)],
+    )
+    .await;
     assert_settled(&table.borrow(), 1000.0, 60..90);
 }
 
@@ -315,8 +389,14 @@ const PARTITION_UNITS: f64 = 1000.0;
 
 /// Writes items of the partitions that `partition_of` says for their numbers, for 30 seconds; units per second of the last 15.
 async fn partitioned(partition_of: impl Fn(usize) -> usize + 'static) -> f64 {
-    let mut table = Table::new(Bucket::new(40_000.0, 1.0, 1.0), Refuses::Items, Duration::from_millis(10));
-    table.partitions = (0..PARTITIONS).map(|_| Bucket::new(PARTITION_UNITS, 1.0, 1.0)).collect();
+    let mut table = Table::new(
+        Bucket::new(40_000.0, 1.0, 1.0),
+        Refuses::Items,
+        Duration::from_millis(10),
+    );
+    table.partitions = (0..PARTITIONS)
+        .map(|_| Bucket::new(PARTITION_UNITS, 1.0, 1.0))
+        .collect();
     let table = Rc::new(RefCell::new(table));
     let mut number = 0;
     let next = move || {
@@ -332,14 +412,24 @@ async fn items_spread_over_the_partitions_use_all_of_them() {
     let in_order = partitioned(|number| number / 40_000 % PARTITIONS).await;
     let spread = partitioned(|number| number % PARTITIONS).await;
     let all = PARTITION_UNITS * 8.0;
-    assert!(in_order < all / 4.0, "one partition after the other: {in_order}");
+    assert!(
+        in_order < all / 4.0,
+        "one partition after the other: {in_order}"
+    );
     assert!(spread > all * 0.9, "all partitions at once: {spread}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_hot_partition_does_not_choke_the_rest() {
     // Three of ten items are of one partition, so that no order of writing gets above 3,333.
-    let hot = partitioned(|number| if number % 10 < 3 { 0 } else { 1 + number % (PARTITIONS - 1) }).await;
+    let hot = partitioned(|number| {
+        if number % 10 < 3 {
+            0
+        } else {
+            1 + number % (PARTITIONS - 1)
+        }
+    })
+    .await;
 
     assert!(hot > 2_700.0, "{hot}");
 }
@@ -354,10 +444,22 @@ fn heedless() -> Rate {
 
 /// Units per second of the first 30 seconds of a table that refuses so many of a hundred calls, in this share, whatever the rate.
 async fn whimsical(gate: Gate, percent: u64, share: f64, latency: u64) -> f64 {
-    let mut table = Table::new(Bucket::new(1e9, 1.0, 1.0), Refuses::Calls, Duration::from_millis(latency));
+    let mut table = Table::new(
+        Bucket::new(1e9, 1.0, 1.0),
+        Refuses::Calls,
+        Duration::from_millis(latency),
+    );
     table.whims = Some(Whims::new(percent, share));
     let table = Rc::new(RefCell::new(table));
-    write_through(Rc::new(gate), (32, BATCH), Rc::clone(&table), endless(), 30, vec![]).await;
+    write_through(
+        Rc::new(gate),
+        (32, BATCH),
+        Rc::clone(&table),
+        endless(),
+        30,
+        vec![],
+    )
+    .await;
     table.borrow().seen(0..30).0
 }
 
@@ -368,15 +470,25 @@ async fn refusals_at_random_do_not_slow_anything_down() {
             let free = whimsical(Gate::with_rate(heedless()), percent, share, latency).await;
             let learning = whimsical(Gate::new(None), percent, share, latency).await;
             let what = format!("{percent} % of the calls, {share} of each, {latency} ms");
-            assert!(learning >= at_least * free, "{what}: {learning} units per second, not {free}");
+            assert!(
+                learning >= at_least * free,
+                "{what}: {learning} units per second, not {free}"
+            );
         }
     }
 }
 
 /// How long a run of 50 calls takes of which a fifth is refused, whatever the rate.
 async fn tiny(gate: Gate, callers: usize, latency: u64, seed: u64) -> Duration {
-    let mut table = Table::new(Bucket::new(1e9, 1.0, 1.0), Refuses::Calls, Duration::from_millis(latency));
-    table.whims = Some(Whims { seed, ..Whims::new(20, 1.0) });
+    let mut table = Table::new(
+        Bucket::new(1e9, 1.0, 1.0),
+        Refuses::Calls,
+        Duration::from_millis(latency),
+    );
+    table.whims = Some(Whims {
+        seed,
+        ..Whims::new(20, 1.0)
+    });
     let table = Rc::new(RefCell::new(table));
     let mut left = 50;
     let next = move || {
@@ -384,7 +496,15 @@ async fn tiny(gate: Gate, callers: usize, latency: u64, seed: u64) -> Duration {
         (left >= 0).then_some(0)
     };
     let began = Instant::now();
-    write_through(Rc::new(gate), (callers, 1), table, Rc::new(RefCell::new(next)), 60, vec![]).await;
+    write_through(
+        Rc::new(gate),
+        (callers, 1),
+        table,
+        Rc::new(RefCell::new(next)),
+        60,
+        vec![],
+    )
+    .await;
     began.elapsed()
 }
 
@@ -395,7 +515,10 @@ async fn a_tiny_run_through_refusals_at_random_is_hardly_slower() {
             let free = tiny(Gate::with_rate(heedless()), callers, latency, seed).await;
             let learning = tiny(Gate::new(None), callers, latency, seed).await;
             let what = format!("{callers} callers, {latency} ms, seed {seed}");
-            assert!(learning < free * 2 + Duration::from_secs(6), "{what}: {learning:?}, not {free:?}");
+            assert!(
+                learning < free * 2 + Duration::from_secs(6),
+                "{what}: {learning:?}, not {free:?}"
+            );
         }
     }
 }

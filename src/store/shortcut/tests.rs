@@ -25,7 +25,12 @@ struct Server {
 impl Default for Server {
     fn default() -> Self {
         let token = Arc::new(Mutex::new(Some(TOKEN)));
-        Self { endpoint: "http://dynamodb.test:8000", token, asked: Arc::default(), answers: Arc::default() }
+        Self {
+            endpoint: "http://dynamodb.test:8000",
+            token,
+            asked: Arc::default(),
+            answers: Arc::default(),
+        }
     }
 }
 
@@ -37,7 +42,13 @@ impl ProvideCredentials for Server {
     {
         let token = self.token.lock().unwrap().map(ToOwned::to_owned);
         let expired = Some(SystemTime::UNIX_EPOCH);
-        future::ProvideCredentials::ready(Ok(Credentials::new("TheAccessKey", "secret", token, expired, "test")))
+        future::ProvideCredentials::ready(Ok(Credentials::new(
+            "TheAccessKey",
+            "secret",
+            token,
+            expired,
+            "test",
+        )))
     }
 }
 
@@ -45,7 +56,10 @@ impl HttpConnector for Server {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         self.asked.lock().unwrap().push(request);
         let (status, body) = self.answers.lock().unwrap().pop_front().expect("an answer");
-        HttpConnectorFuture::ready(Ok(HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body))))
+        HttpConnectorFuture::ready(Ok(HttpResponse::new(
+            status.try_into().unwrap(),
+            SdkBody::from(body),
+        )))
     }
 }
 
@@ -77,12 +91,26 @@ fn sha256(bytes: &[u8]) -> [u8; 32] {
 }
 
 fn hmac(key: &[u8], text: &str) -> [u8; 32] {
-    let padded = |with: u8| (0..64).map(|at| key.get(at).copied().unwrap_or(0) ^ with).collect::<Vec<u8>>();
-    sha256(&[padded(0x5c), sha256(&[padded(0x36), text.into()].concat()).to_vec()].concat())
+    let padded = |with: u8| {
+        (0..64)
+            .map(|at| key.get(at).copied().unwrap_or(0) ^ with)
+            .collect::<Vec<u8>>()
+    };
+    sha256(
+        &[
+            padded(0x5c),
+            sha256(&[padded(0x36), text.into()].concat()).to_vec(),
+        ]
+        .concat(),
+    )
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
+    bytes
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect::<Vec<_>>()
+        .concat()
 }
 
 /// The signature as AWS documents it, made of what was sent.
@@ -91,40 +119,95 @@ fn signature(request: &HttpRequest) -> String {
         "host" => "dynamodb.test:8000",
         name => request.headers().get(name).expect(name),
     };
-    let signed = header("authorization").split("SignedHeaders=").nth(1).unwrap().split(',').next().unwrap();
+    let signed = header("authorization")
+        .split("SignedHeaders=")
+        .nth(1)
+        .unwrap()
+        .split(',')
+        .next()
+        .unwrap();
     for needed in ["host", "x-amz-date", "x-amz-target"] {
-        assert!(signed.split(';').any(|name| name == needed), "{needed} in {signed}");
+        assert!(
+            signed.split(';').any(|name| name == needed),
+            "{needed} in {signed}"
+        );
     }
-    assert_eq!(signed.contains("x-amz-security-token"), request.headers().contains_key("x-amz-security-token"));
-    let headers = signed.split(';').map(|name| format!("{name}:{}\n", header(name))).collect::<Vec<_>>().concat();
+    assert_eq!(
+        signed.contains("x-amz-security-token"),
+        request.headers().contains_key("x-amz-security-token")
+    );
+    let headers = signed
+        .split(';')
+        .map(|name| format!("{name}:{}\n", header(name)))
+        .collect::<Vec<_>>()
+        .concat();
     let body = hex(&sha256(request.body().bytes().expect("a body in memory")));
-    let path = request.uri().strip_prefix("http://dynamodb.test:8000").unwrap();
-    let canonical = format!("{}\n{path}\n\n{headers}\n{signed}\n{body}", request.method());
+    let path = request
+        .uri()
+        .strip_prefix("http://dynamodb.test:8000")
+        .unwrap();
+    let canonical = format!(
+        "{}\n{path}\n\n{headers}\n{signed}\n{body}",
+        request.method()
+    );
     let (date, day) = (header("x-amz-date"), &header("x-amz-date")[..8]);
     let scope = format!("{day}/eu-west-3/dynamodb/aws4_request");
-    let to_sign = format!("AWS4-HMAC-SHA256\n{date}\n{scope}\n{}", hex(&sha256(canonical.as_bytes())));
+    let to_sign = format!(
+        "AWS4-HMAC-SHA256\n{date}\n{scope}\n{}",
+        hex(&sha256(canonical.as_bytes()))
+    );
     let parts = [day, "eu-west-3", "dynamodb", "aws4_request", &to_sign];
-    let signature = parts.iter().fold(b"AWS4secret".to_vec(), |key, part| hmac(&key, part).to_vec());
-    format!("AWS4-HMAC-SHA256 Credential=TheAccessKey/{scope}, SignedHeaders={signed}, Signature={}", hex(&signature))
+    let signature = parts.iter().fold(b"AWS4secret".to_vec(), |key, part| {
+        hmac(&key, part).to_vec()
+    });
+    format!(
+        "AWS4-HMAC-SHA256 Credential=TheAccessKey/{scope}, SignedHeaders={signed}, Signature={}",
+        hex(&signature)
+    )
 }
 
 #[tokio::test]
 async fn every_call_carries_its_own_body_and_is_signed_for_it() {
     let (server, shortcut) = (Server::default(), Shortcut::default());
     let sdk = server.sdk([(200, "first"), (200, "second"), (200, "third")]);
-    for (body, answer) in [("{}", "first"), (r#"{"RequestItems":{}}"#, "second"), (r#"{"a":"é"}"#, "third")] {
-        let answered = shortcut.batch_write_item(&sdk, "films", Bytes::from(body)).await.unwrap();
+    for (body, answer) in [
+        ("{}", "first"),
+        (r#"{"RequestItems":{}}"#, "second"),
+        (r#"{"a":"é"}"#, "third"),
+    ] {
+        let answered = shortcut
+            .batch_write_item(&sdk, "films", Bytes::from(body))
+            .await
+            .unwrap();
         assert_eq!(answered, answer);
     }
     let asked = server.asked();
-    for (request, body) in asked.iter().zip(["{}", r#"{"RequestItems":{}}"#, r#"{"a":"é"}"#]) {
+    for (request, body) in asked
+        .iter()
+        .zip(["{}", r#"{"RequestItems":{}}"#, r#"{"a":"é"}"#])
+    {
         assert_eq!(request.body().bytes(), Some(body.as_bytes()));
-        assert_eq!(request.headers().get("content-length"), Some(body.len().to_string().as_str()));
-        assert_eq!(request.headers().get("x-amz-target"), Some("DynamoDB_20120810.BatchWriteItem"));
-        assert_eq!(request.headers().get("authorization"), Some(signature(request).as_str()));
+        assert_eq!(
+            request.headers().get("content-length"),
+            Some(body.len().to_string().as_str())
+        );
+        assert_eq!(
+            request.headers().get("x-amz-target"),
+            Some("DynamoDB_20120810.BatchWriteItem")
+        );
+        assert_eq!(
+            request.headers().get("authorization"),
+            Some(signature(request).as_str())
+        );
         assert_eq!(request.uri(), "http://dynamodb.test:8000/");
     }
-    assert_eq!(asked.iter().map(went_the_way_of_the_sdk).collect::<Vec<_>>(), [true, false, false]);
+    assert_eq!(
+        asked
+            .iter()
+            .map(went_the_way_of_the_sdk)
+            .collect::<Vec<_>>(),
+        [true, false, false]
+    );
 }
 
 #[tokio::test]
@@ -134,38 +217,78 @@ async fn credentials_that_change_are_those_that_sign() {
     let tokens = [None, Some(TOKEN), Some("AnotherToken0123"), None];
     for token in tokens {
         *server.token.lock().unwrap() = token;
-        shortcut.batch_write_item(&sdk, "films", Bytes::from("{}")).await.unwrap();
+        shortcut
+            .batch_write_item(&sdk, "films", Bytes::from("{}"))
+            .await
+            .unwrap();
     }
     let asked = server.asked();
     for (request, token) in asked.iter().zip(tokens) {
         assert_eq!(request.headers().get("x-amz-security-token"), token);
-        assert_eq!(request.headers().get("authorization"), Some(signature(request).as_str()));
+        assert_eq!(
+            request.headers().get("authorization"),
+            Some(signature(request).as_str())
+        );
     }
-    assert_eq!(asked.iter().map(went_the_way_of_the_sdk).collect::<Vec<_>>(), [true, false, false, false]);
+    assert_eq!(
+        asked
+            .iter()
+            .map(went_the_way_of_the_sdk)
+            .collect::<Vec<_>>(),
+        [true, false, false, false]
+    );
 }
 
 #[tokio::test]
 async fn an_endpoint_may_have_a_path() {
-    let (server, shortcut) =
-        (Server { endpoint: "http://dynamodb.test:8000/behind", ..Server::default() }, Shortcut::default());
+    let (server, shortcut) = (
+        Server {
+            endpoint: "http://dynamodb.test:8000/behind",
+            ..Server::default()
+        },
+        Shortcut::default(),
+    );
     let sdk = server.sdk([(200, "{}"), (200, "{}")]);
     for _ in 0..2 {
-        shortcut.batch_write_item(&sdk, "films", Bytes::from("{}")).await.unwrap();
+        shortcut
+            .batch_write_item(&sdk, "films", Bytes::from("{}"))
+            .await
+            .unwrap();
     }
     let asked = server.asked();
     for request in &asked {
-        assert_eq!(request.headers().get("authorization"), Some(signature(request).as_str()), "{}", request.uri());
+        assert_eq!(
+            request.headers().get("authorization"),
+            Some(signature(request).as_str()),
+            "{}",
+            request.uri()
+        );
     }
-    assert_eq!(asked.iter().map(went_the_way_of_the_sdk).collect::<Vec<_>>(), [true, false]);
+    assert_eq!(
+        asked
+            .iter()
+            .map(went_the_way_of_the_sdk)
+            .collect::<Vec<_>>(),
+        [true, false]
+    );
 }
 
 /// The SDK leaves out a port that goes without saying.
 #[tokio::test]
 async fn where_the_sdk_signs_otherwise_its_way_is_taken() {
-    let (server, shortcut) = (Server { endpoint: "http://dynamodb.test:80", ..Server::default() }, Shortcut::default());
+    let (server, shortcut) = (
+        Server {
+            endpoint: "http://dynamodb.test:80",
+            ..Server::default()
+        },
+        Shortcut::default(),
+    );
     let sdk = server.sdk([(200, "{}"), (200, "{}")]);
     for _ in 0..2 {
-        shortcut.batch_write_item(&sdk, "films", Bytes::from("{}")).await.unwrap();
+        shortcut
+            .batch_write_item(&sdk, "films", Bytes::from("{}"))
+            .await
+            .unwrap();
     }
     assert!(server.asked().iter().all(went_the_way_of_the_sdk));
 }
@@ -173,20 +296,38 @@ async fn where_the_sdk_signs_otherwise_its_way_is_taken() {
 /// Five calls, of which the second and the third get this answer; what they fail with, and which of all go the SDK's way.
 async fn refused_twice(status: u16, refusal: &'static str) -> (Vec<(Class, String)>, [bool; 5]) {
     let (server, shortcut) = (Server::default(), Shortcut::default());
-    let sdk = server.sdk([(200, "{}"), (status, refusal), (status, refusal), (200, "{}"), (200, "{}")]);
+    let sdk = server.sdk([
+        (200, "{}"),
+        (status, refusal),
+        (status, refusal),
+        (200, "{}"),
+        (200, "{}"),
+    ]);
     let mut answers = Vec::new();
     for _ in 0..5 {
-        answers.push(shortcut.batch_write_item(&sdk, "films", Bytes::from("{}")).await);
+        answers.push(
+            shortcut
+                .batch_write_item(&sdk, "films", Bytes::from("{}"))
+                .await,
+        );
     }
-    assert_eq!(answers.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, false, true, true]);
-    let faults = answers.into_iter().filter_map(Result::err).map(|fault| (fault.class, fault.words())).collect();
+    assert_eq!(
+        answers.iter().map(Result::is_ok).collect::<Vec<_>>(),
+        [true, false, false, true, true]
+    );
+    let faults = answers
+        .into_iter()
+        .filter_map(Result::err)
+        .map(|fault| (fault.class, fault.words()))
+        .collect();
     let ways: Vec<bool> = server.asked().iter().map(went_the_way_of_the_sdk).collect();
     (faults, ways.try_into().unwrap())
 }
 
 #[tokio::test]
 async fn a_refusal_is_read_as_the_sdk_reads_it_and_the_next_call_goes_its_way() {
-    let refusal = r#"{"__type":"com.amazonaws.dynamodb.v20120810#InternalServerError","message":"mine"}"#;
+    let refusal =
+        r#"{"__type":"com.amazonaws.dynamodb.v20120810#InternalServerError","message":"mine"}"#;
     let (faults, ways) = refused_twice(500, refusal).await;
     let read = (Class::Transient, "InternalServerError: mine".to_owned());
     assert_eq!(faults, [read.clone(), read]);
@@ -198,19 +339,28 @@ async fn a_call_that_is_throttled_is_no_reason_to_leave_the_way() {
     const REFUSAL: &str = r#"{"__type":"com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException",
         "message":"slower"}"#;
     let (faults, ways) = refused_twice(400, REFUSAL).await;
-    let read = (Class::Throttled, "ProvisionedThroughputExceededException: slower".to_owned());
+    let read = (
+        Class::Throttled,
+        "ProvisionedThroughputExceededException: slower".to_owned(),
+    );
     assert_eq!(faults, [read.clone(), read]);
     assert_eq!(ways, [true, false, false, false, false]);
 }
 
 #[tokio::test]
 async fn a_call_that_fails_leaves_nothing_behind() {
-    const REFUSAL: &str = r#"{"__type":"ProvisionedThroughputExceededException","message":"slower"}"#;
+    const REFUSAL: &str =
+        r#"{"__type":"ProvisionedThroughputExceededException","message":"slower"}"#;
     let (server, shortcut) = (Server::default(), Shortcut::default());
     let sdk = server.sdk([(500, "{}"), (400, REFUSAL)]);
     for _ in 0..2 {
         let body = Bytes::from(b"{}".to_vec());
-        assert!(shortcut.batch_write_item(&sdk, "films", body.clone()).await.is_err());
+        assert!(
+            shortcut
+                .batch_write_item(&sdk, "films", body.clone())
+                .await
+                .is_err()
+        );
         assert!(server.asked().iter().all(went_the_way_of_the_sdk));
         assert!(body.is_unique(), "somebody still holds the call");
     }
@@ -221,7 +371,10 @@ async fn another_table_is_not_sent_to_where_this_one_is() {
     let (server, shortcut) = (Server::default(), Shortcut::default());
     let sdk = server.sdk([(200, "{}"), (200, "{}")]);
     for table in ["films", "books"] {
-        shortcut.batch_write_item(&sdk, table, Bytes::from("{}")).await.unwrap();
+        shortcut
+            .batch_write_item(&sdk, table, Bytes::from("{}"))
+            .await
+            .unwrap();
     }
     assert!(server.asked().iter().all(went_the_way_of_the_sdk));
 }
@@ -231,9 +384,21 @@ async fn nobody_reads_what_a_refused_call_was_signed_with() {
     const ECHO: &str = r#"{"__type":"InvalidSignatureException","message":"sent TheSessionToken0123 of TheAccessKey"}"#;
     let (server, shortcut) = (Server::default(), Shortcut::default());
     let sdk = server.sdk([(200, "{}"), (403, ECHO)]);
-    shortcut.batch_write_item(&sdk, "films", Bytes::from("{}")).await.unwrap();
-    let fault = shortcut.batch_write_item(&sdk, "films", Bytes::from("{}")).await.unwrap_err();
-    assert_eq!(fault.words(), "InvalidSignatureException: sent [hidden] of [hidden]");
-    let guide = Guide { table: "films".to_owned(), shown: Weak::new() };
+    shortcut
+        .batch_write_item(&sdk, "films", Bytes::from("{}"))
+        .await
+        .unwrap();
+    let fault = shortcut
+        .batch_write_item(&sdk, "films", Bytes::from("{}"))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        fault.words(),
+        "InvalidSignatureException: sent [hidden] of [hidden]"
+    );
+    let guide = Guide {
+        table: "films".to_owned(),
+        shown: Weak::new(),
+    };
     assert!(!format!("{guide:?}").contains("films"));
 }

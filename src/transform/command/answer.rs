@@ -12,10 +12,10 @@ const MESSAGE_CHARS: usize = 300;
 
 /// The line is no JSON object, so that nothing behind it can be trusted either.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Garbage;
+pub(crate) struct Garbage;
 
 /// What becomes of `item`, by the line that answers it.
-pub(super) fn outcome(item: &Bytes, line: &[u8]) -> Result<Outcome, Garbage> {
+pub(crate) fn outcome(item: &Bytes, line: &[u8]) -> Result<Outcome, Garbage> {
     let line = line.trim_ascii();
     if line == &item[..] {
         return Ok(Outcome::Unchanged);
@@ -30,7 +30,9 @@ pub(super) fn outcome(item: &Bytes, line: &[u8]) -> Result<Outcome, Garbage> {
         return Err(Garbage);
     }
     Ok(match check(line, item) {
-        Err(reason) => Outcome::Rejected(Reason::Foreign(format!("the command's answer is not an item: {reason}"))),
+        Err(reason) => Outcome::Rejected(Reason::Foreign(format!(
+            "the command's answer is not an item: {reason}"
+        ))),
         // Programs write JSON with blanks of their own.
         Ok(()) if same(item, line) => Outcome::Unchanged,
         Ok(()) => Outcome::Changed(Bytes::copy_from_slice(line)),
@@ -50,16 +52,20 @@ fn word(line: &[u8]) -> Option<Outcome> {
     let object: Map<String, Value> = serde_json::from_slice(line).ok()?;
     match (object.len(), object.get("skip"), object.get("error")) {
         (1, Some(Value::Bool(true)), _) => Some(Outcome::Skipped),
-        (1, _, Some(Value::String(message))) => {
-            Some(Outcome::Rejected(Reason::Foreign(printable(message, MESSAGE_CHARS))))
-        }
+        (1, _, Some(Value::String(message))) => Some(Outcome::Rejected(Reason::Foreign(
+            printable(message, MESSAGE_CHARS),
+        ))),
         _ => None,
     }
 }
 
 /// A program's words on one line, cut.
-pub(super) fn printable(text: &str, characters: usize) -> String {
-    let mut kept: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(characters).collect();
+pub(crate) fn printable(text: &str, characters: usize) -> String {
+    let mut kept: String = text
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(characters)
+        .collect();
     if text.chars().nth(characters).is_some() {
         kept.push('…');
     }
@@ -74,10 +80,19 @@ mod tests {
     fn answers() {
         let item = Bytes::from(r#"{"a":{"S":"é"},"skip":{"BOOL":true}}"#);
         let of = |line: &str| outcome(&item, line.as_bytes());
-        assert_eq!(of(r#" {"skip": {"BOOL": true}, "a": {"S": "\u00e9"}} "#), Ok(Outcome::Unchanged));
+        assert_eq!(
+            of(r#" {"skip": {"BOOL": true}, "a": {"S": "\u00e9"}} "#),
+            Ok(Outcome::Unchanged)
+        );
         assert_eq!(of(r#"{"skip": true}"#), Ok(Outcome::Skipped));
-        assert_eq!(of(r#"{ "error" : "no\nway" }"#), Ok(Outcome::Rejected(Reason::Foreign("no way".to_owned()))));
-        assert_eq!(of(r#"{"skip":{"BOOL":true}}"#), Ok(Outcome::Changed(r#"{"skip":{"BOOL":true}}"#.into())));
+        assert_eq!(
+            of(r#"{ "error" : "no\nway" }"#),
+            Ok(Outcome::Rejected(Reason::Foreign("no way".to_owned())))
+        );
+        assert_eq!(
+            of(r#"{"skip":{"BOOL":true}}"#),
+            Ok(Outcome::Changed(r#"{"skip":{"BOOL":true}}"#.into()))
+        );
         for answer in [
             r#"{"skip":false}"#,
             r#"{"skip":true,"a":{"S":"x"}}"#,
@@ -87,7 +102,15 @@ mod tests {
         ] {
             assert!(matches!(of(answer), Ok(Outcome::Rejected(_))), "{answer}");
         }
-        for garbage in ["", "Hello", "[]", "null", r#"{"a":{"S":"x"}"#, "{}{}", r#""x""#] {
+        for garbage in [
+            "",
+            "Hello",
+            "[]",
+            "null",
+            r#"{"a":{"S":"x"}"#,
+            "{}{}",
+            r#""x""#,
+        ] {
             assert_eq!(of(garbage), Err(Garbage), "{garbage}");
         }
     }

@@ -19,11 +19,12 @@ const REPORTED_LINES: usize = 50;
 const LINE_CHARS: usize = 500;
 
 /// Replaces what the program prints on standard error while values are masked.
-const WITHHELD: &str = "its standard error is not shown while a mask is active, because it may quote masked values";
+const WITHHELD: &str =
+    "its standard error is not shown while a mask is active, because it may quote masked values";
 
 /// What a program prints on standard error.
 #[derive(Clone)]
-pub(super) struct Complaints {
+pub(crate) struct Complaints {
     last: Arc<Mutex<VecDeque<String>>>,
     /// Whether nothing of it is shown: it may quote values that are masked.
     is_quiet: bool,
@@ -31,12 +32,15 @@ pub(super) struct Complaints {
 
 impl Complaints {
     /// None yet. With `is_quiet`, none is shown.
-    pub(super) fn new(is_quiet: bool) -> Self {
-        Self { last: Arc::default(), is_quiet }
+    pub(crate) fn new(is_quiet: bool) -> Self {
+        Self {
+            last: Arc::default(),
+            is_quiet,
+        }
     }
 
     /// Reads them to their end.
-    pub(super) fn listen(&self, stderr: ChildStderr, reporter: &dyn Reporter) {
+    pub(crate) fn listen(&self, stderr: ChildStderr, reporter: &dyn Reporter) {
         let mut reader = BufReader::new(stderr);
         let mut count = 0;
         while let Ok(Some(line)) = next_line(&mut reader, ITEM_TEXT_BYTES) {
@@ -51,7 +55,9 @@ impl Complaints {
             if count < REPORTED_LINES {
                 reporter.report(Event::Info(format!("--transform-command: {line}")));
             } else if count == REPORTED_LINES {
-                reporter.report(Event::Info("--transform-command: … (more is not shown)".to_owned()));
+                reporter.report(Event::Info(
+                    "--transform-command: … (more is not shown)".to_owned(),
+                ));
             }
             count += 1;
             let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
@@ -63,19 +69,27 @@ impl Complaints {
     }
 
     /// The last lines, for an error.
-    pub(super) fn last(&self) -> Vec<String> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|line| format!("  {line}")).collect()
+    pub(crate) fn last(&self) -> Vec<String> {
+        self.last
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .map(|line| format!("  {line}"))
+            .collect()
     }
 }
 
 /// The next line without its end; `None` at the end of the stream.
-pub(super) fn next_line(reader: &mut impl BufRead, most: usize) -> io::Result<Option<Vec<u8>>> {
+pub(crate) fn next_line(reader: &mut impl BufRead, most: usize) -> io::Result<Option<Vec<u8>>> {
     let mut line = Vec::new();
     let read = io::Read::take(&mut *reader, most as u64 + 1).read_until(b'\n', &mut line)?;
     if line.last() == Some(&b'\n') {
         line.pop();
     } else if line.len() > most {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("a line of more than {most} bytes")));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("a line of more than {most} bytes"),
+        ));
     }
     Ok((read > 0).then_some(line))
 }

@@ -35,7 +35,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 const WATCH: Duration = Duration::from_millis(100);
 
 /// A running program.
-pub(super) struct Copy {
+pub(crate) struct Copy {
     shared: Arc<Shared>,
     input: Mutex<Option<Sender<Vec<u8>>>>,
     threads: Vec<JoinHandle<()>>,
@@ -83,7 +83,9 @@ impl Shared {
     }
 
     fn wait_while(&self, condition: impl Fn(&State) -> bool) -> MutexGuard<'_, State> {
-        let waiting = self.changed.wait_while(self.lock(), |state| condition(state));
+        let waiting = self
+            .changed
+            .wait_while(self.lock(), |state| condition(state));
         waiting.unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -112,14 +114,25 @@ impl Shared {
         if self.command.is_quiet {
             return "(not shown while a mask is active)".to_owned();
         }
-        let key = self.command.key.as_ref().and_then(|key| key.extract(item).ok());
-        key.map_or_else(|| printable(&String::from_utf8_lossy(item), NAME_CHARS), |key| key.to_json())
+        let key = self
+            .command
+            .key
+            .as_ref()
+            .and_then(|key| key.extract(item).ok());
+        key.map_or_else(
+            || printable(&String::from_utf8_lossy(item), NAME_CHARS),
+            |key| key.to_json(),
+        )
     }
 }
 
 impl Copy {
     /// Starts it.
-    pub(super) fn start(command: &super::Command, lane: &Arc<Lane>, reporter: &Arc<dyn Reporter>) -> Result<Self> {
+    pub(crate) fn start(
+        command: &super::Command,
+        lane: &Arc<Lane>,
+        reporter: &Arc<dyn Reporter>,
+    ) -> Result<Self> {
         let mut child = spawn(&command.spec.line).map_err(|error| {
             Error::failed("the command of --transform-command cannot be started").with_source(error)
         })?;
@@ -133,16 +146,26 @@ impl Copy {
             fate: Fate::Runs,
             reaped: false,
         };
-        let shared =
-            Arc::new(Shared { command: command.clone(), pid, state: Mutex::new(state), changed: Condvar::new() });
+        let shared = Arc::new(Shared {
+            command: command.clone(),
+            pid,
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+        });
         let (input, lines) = mpsc::channel();
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (Some(stdin), Some(stdout), Some(stderr)) = pipes else {
-            return Err(Error::failed("the command of --transform-command has no pipes"));
+            return Err(Error::failed(
+                "the command of --transform-command has no pipes",
+            ));
         };
         let complaints = Complaints::new(command.is_quiet);
         let (last_words, ended) = mpsc::channel::<()>();
-        let mut copy = Self { shared: Arc::clone(&shared), input: Mutex::new(Some(input)), threads: Vec::new() };
+        let mut copy = Self {
+            shared: Arc::clone(&shared),
+            input: Mutex::new(Some(input)),
+            threads: Vec::new(),
+        };
         copy.thread(move || write(stdin, &lines))?;
         let (listener, reporter) = (complaints.clone(), Arc::clone(reporter));
         // Not joined: something that outlives the program may hold its standard error open.
@@ -150,36 +173,53 @@ impl Copy {
             listener.listen(stderr, &*reporter);
             drop(last_words);
         };
-        thread::Builder::new().name("transform-stderr".to_owned()).spawn(listening).map_err(no_thread)?;
+        thread::Builder::new()
+            .name("transform-stderr".to_owned())
+            .spawn(listening)
+            .map_err(no_thread)?;
         let watched = Arc::clone(&shared);
         copy.thread(move || watch(&watched))?;
-        let reading = Reading { shared, lane: Arc::clone(lane), child, complaints, ended };
+        let reading = Reading {
+            shared,
+            lane: Arc::clone(lane),
+            child,
+            complaints,
+            ended,
+        };
         let (lane, shared) = (Arc::clone(lane), Arc::clone(&copy.shared));
         copy.thread(move || {
             if catch_unwind(AssertUnwindSafe(|| reading.run(stdout))).is_err() {
                 shared.give_up();
-                lane.fail(Error::failed("reading the answers of --transform-command failed; this is a bug"));
+                lane.fail(Error::failed(
+                    "reading the answers of --transform-command failed; this is a bug",
+                ));
             }
         })?;
         Ok(copy)
     }
 
     fn thread(&mut self, run: impl FnOnce() + Send + 'static) -> Result<()> {
-        let started = thread::Builder::new().name("transform-command".to_owned()).spawn(run);
+        let started = thread::Builder::new()
+            .name("transform-command".to_owned())
+            .spawn(run);
         self.threads.push(started.map_err(no_thread)?);
         Ok(())
     }
 
     /// Sends a job; waits while too much is unanswered.
-    pub(super) fn send(&self, place: u64, job: Job) {
+    pub(crate) fn send(&self, place: u64, job: Job) {
         let text = lines(&job);
-        let fits = |state: &State| state.unanswered == 0 || state.unanswered + text.len() <= UNANSWERED_BYTES;
+        let fits = |state: &State| {
+            state.unanswered == 0 || state.unanswered + text.len() <= UNANSWERED_BYTES
+        };
         let mut state = self.shared.lock();
         if state.fate == Fate::Runs && !fits(&state) {
             state.full = true;
             state.since = Instant::now();
             drop(state);
-            state = self.shared.wait_while(|state| state.fate == Fate::Runs && !fits(state));
+            state = self
+                .shared
+                .wait_while(|state| state.fate == Fate::Runs && !fits(state));
             state.full = false;
         }
         // Where it no longer runs, its reader has told why, and nobody asks for this job any more.
@@ -194,8 +234,13 @@ impl Copy {
     }
 
     /// Nothing more will be sent: closes its standard input once all is written.
-    pub(super) fn close(&self) {
-        drop(self.input.lock().unwrap_or_else(PoisonError::into_inner).take());
+    pub(crate) fn close(&self) {
+        drop(
+            self.input
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
         let mut state = self.shared.lock();
         state.closed = true;
         state.since = Instant::now();
@@ -204,7 +249,7 @@ impl Copy {
     }
 
     /// Kills it and all it started.
-    pub(super) fn kill(&self) {
+    pub(crate) fn kill(&self) {
         self.shared.kill(&mut self.shared.lock(), Fate::Killed);
         self.shared.changed.notify_all();
     }
@@ -279,7 +324,10 @@ fn watch(shared: &Shared) {
             shared.kill(&mut state, Fate::TimedOut);
             shared.changed.notify_all();
         }
-        state = match shared.changed.wait_timeout(state, WATCH.min(shared.command.spec.timeout / 4)) {
+        state = match shared
+            .changed
+            .wait_timeout(state, WATCH.min(shared.command.spec.timeout / 4))
+        {
             Ok((state, _)) => state,
             Err(poisoned) => poisoned.into_inner().0,
         };
@@ -313,11 +361,14 @@ impl Reading {
         let mut stdout = BufReader::with_capacity(64 * 1024, stdout);
         let mut at = None;
         let fault = loop {
-            let mut state =
-                self.shared.wait_while(|state| state.pending.is_empty() && !state.closed && state.fate == Fate::Runs);
+            let mut state = self.shared.wait_while(|state| {
+                state.pending.is_empty() && !state.closed && state.fate == Fate::Runs
+            });
             let next = state.pending.pop_front();
             drop(state);
-            let Some((place, job)) = next else { break self.rest(&mut stdout).err() };
+            let Some((place, job)) = next else {
+                break self.rest(&mut stdout).err();
+            };
             match self.answers(job, &mut stdout) {
                 Ok(job) => self.lane.finish(place, Ok(job)),
                 Err(fault) => {
@@ -339,16 +390,29 @@ impl Reading {
             }),
         };
         // Every item of a job is asked for, so every one is read, whatever becomes of the others.
-        let job = job.into_iter().map(|progress| progress.step_all(&mut each)).collect();
+        let job = job
+            .into_iter()
+            .map(|progress| progress.step_all(&mut each))
+            .collect();
         fault.map_or(Ok(job), Err)
     }
 
-    fn answer(&self, item: &Bytes, stdout: &mut impl BufRead) -> std::result::Result<Outcome, Fault> {
+    fn answer(
+        &self,
+        item: &Bytes,
+        stdout: &mut impl BufRead,
+    ) -> std::result::Result<Outcome, Fault> {
         let line = next_line(stdout, ITEM_TEXT_BYTES).map_err(Fault::Unreadable)?;
-        let Some(line) = line else { return Err(Fault::Ended(item.clone())) };
+        let Some(line) = line else {
+            return Err(Fault::Ended(item.clone()));
+        };
         let mut state = self.shared.lock();
         // As `lines` counted it: with its line feed.
-        let length = if has_line_breaks(item) { compact(item).len() } else { item.len() };
+        let length = if has_line_breaks(item) {
+            compact(item).len()
+        } else {
+            item.len()
+        };
         state.unanswered = state.unanswered.saturating_sub(length + 1);
         state.since = Instant::now();
         let waited_for = state.full;
@@ -383,7 +447,9 @@ impl Reading {
         let error = match fault {
             Some(fault) => Some(self.error(fault, status, fate)),
             None if fate == Fate::Killed => None,
-            None if fate == Fate::TimedOut => Some(self.late("it answered every item and did not end")),
+            None if fate == Fate::TimedOut => {
+                Some(self.late("it answered every item and did not end"))
+            }
             None if status.is_some_and(|status| status.success()) => None,
             None => Some(self.told("answered every item, and then failed", status)),
         };
@@ -399,7 +465,12 @@ impl Reading {
     /// Waits for the program's end, then kills what it has left behind.
     fn reap(&mut self) -> Option<ExitStatus> {
         // Without taking its status, so that its number stays its own until the group is killed.
-        let gone = || waitid(WaitId::Pid(self.shared.pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
+        let gone = || {
+            waitid(
+                WaitId::Pid(self.shared.pid),
+                WaitIdOptions::EXITED | WaitIdOptions::NOWAIT,
+            )
+        };
         // It is our child, so that waiting cannot fail but by a signal.
         let _ = retry_on_intr(gone);
         let mut state = self.shared.lock();
@@ -436,7 +507,9 @@ impl Reading {
     }
 
     fn told(&self, what: &str, status: Option<ExitStatus>) -> Error {
-        let status = status.map(|status| format!(" ({status})")).unwrap_or_default();
+        let status = status
+            .map(|status| format!(" ({status})"))
+            .unwrap_or_default();
         let error = Error::failed(format!("the command of --transform-command {what}{status}"));
         let last = self.complaints.last();
         let heading = (!last.is_empty()).then(|| "its last words on standard error:".to_owned());

@@ -47,13 +47,17 @@ pub struct CommandSpec {
 impl CommandSpec {
     /// This line, with as many copies as threads, and a time-out of a minute.
     pub fn new(line: impl Into<String>) -> Self {
-        Self { line: line.into(), jobs: None, timeout: TIMEOUT }
+        Self {
+            line: line.into(),
+            jobs: None,
+            timeout: TIMEOUT,
+        }
     }
 }
 
 /// A checked command.
 #[derive(Debug, Clone)]
-pub(super) struct Command {
+pub(crate) struct Command {
     spec: Arc<CommandSpec>,
     /// Names items in errors by their key; by their beginning if `None`.
     key: Option<KeySchema>,
@@ -63,58 +67,87 @@ pub(super) struct Command {
 
 impl Command {
     /// Checks that there is such a program, as far as that can be told without running it.
-    pub(super) fn new(spec: CommandSpec) -> Result<Self> {
+    pub(crate) fn new(spec: CommandSpec) -> Result<Self> {
         let word = spec.line.split_whitespace().next().unwrap_or_default();
         if word.is_empty() {
-            return Err(Error::usage("--transform-command is empty").with_hint("name a program, as in 'python3 t.py'"));
+            return Err(Error::usage("--transform-command is empty")
+                .with_hint("name a program, as in 'python3 t.py'"));
         }
-        let plain = word.chars().all(|c| c.is_alphanumeric() || "/._+-".contains(c));
+        let plain = word
+            .chars()
+            .all(|c| c.is_alphanumeric() || "/._+-".contains(c));
         if plain && !exists(word)? {
-            return Err(Error::usage(format!("--transform-command: there is no program `{word}`"))
-                .with_hint("check its spelling, that it is in PATH, and that it may be executed"));
+            return Err(
+                Error::usage(format!("--transform-command: there is no program `{word}`"))
+                    .with_hint(
+                        "check its spelling, that it is in PATH, and that it may be executed",
+                    ),
+            );
         }
-        Ok(Self { spec: Arc::new(spec), key: None, is_quiet: false })
+        Ok(Self {
+            spec: Arc::new(spec),
+            key: None,
+            is_quiet: false,
+        })
     }
 
     /// The same, whose errors name items by their key.
-    pub(super) fn named_by(&self, key: Option<&KeySchema>) -> Self {
-        Self { key: key.cloned(), ..self.clone() }
+    pub(crate) fn named_by(&self, key: Option<&KeySchema>) -> Self {
+        Self {
+            key: key.cloned(),
+            ..self.clone()
+        }
     }
 
     /// The same; with `is_quiet`, neither items nor what the program prints are shown.
-    pub(super) fn quiet(self, is_quiet: bool) -> Self {
+    pub(crate) fn quiet(self, is_quiet: bool) -> Self {
         Self { is_quiet, ..self }
     }
 }
 
 /// Asks the shell.
 fn exists(word: &str) -> Result<bool> {
-    let asked = process::Command::new("sh").args(["-c", NOT_FOUND, "sh", word]).stdin(process::Stdio::null()).status();
-    asked
-        .map(|status| status.success())
-        .map_err(|error| Error::failed("--transform-command needs a shell, and sh cannot be run").with_source(error))
+    let asked = process::Command::new("sh")
+        .args(["-c", NOT_FOUND, "sh", word])
+        .stdin(process::Stdio::null())
+        .status();
+    asked.map(|status| status.success()).map_err(|error| {
+        Error::failed("--transform-command needs a shell, and sh cannot be run").with_source(error)
+    })
 }
 
 /// The running copies.
-pub(super) struct Commands {
+pub(crate) struct Commands {
     lane: Arc<Lane>,
     copies: Vec<Copy>,
     next: AtomicUsize,
 }
 
 impl Commands {
-    pub(super) fn start(command: &Command, threads: NonZeroUsize, reporter: &Arc<dyn Reporter>) -> Result<Self> {
+    pub(crate) fn start(
+        command: &Command,
+        threads: NonZeroUsize,
+        reporter: &Arc<dyn Reporter>,
+    ) -> Result<Self> {
         let jobs = command.spec.jobs.unwrap_or(threads).get();
         // What is under way is bounded by what the copies owe, not by chunks: a copy that holds answers back needs more of them.
         let lane = Arc::new(Lane::new(u64::MAX, jobs));
-        let copies = (0..jobs).map(|_| Copy::start(command, &lane, reporter)).collect::<Result<_>>()?;
-        Ok(Self { lane, copies, next: AtomicUsize::new(0) })
+        let copies = (0..jobs)
+            .map(|_| Copy::start(command, &lane, reporter))
+            .collect::<Result<_>>()?;
+        Ok(Self {
+            lane,
+            copies,
+            next: AtomicUsize::new(0),
+        })
     }
 }
 
 impl Segment for Commands {
     fn push(&self, job: Result<Job>) -> bool {
-        let Some(place) = self.lane.place() else { return false };
+        let Some(place) = self.lane.place() else {
+            return false;
+        };
         match job {
             Ok(job) => {
                 let copy = self.next.fetch_add(1, Ordering::Relaxed) % self.copies.len();

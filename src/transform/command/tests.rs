@@ -10,22 +10,42 @@ fn silent() -> Arc<dyn Reporter> {
 }
 
 fn key() -> KeySchema {
-    KeySchema { partition: KeyAttribute { name: "id".to_owned(), kind: KeyType::N }, sort: None }
+    KeySchema {
+        partition: KeyAttribute {
+            name: "id".to_owned(),
+            kind: KeyType::N,
+        },
+        sort: None,
+    }
 }
 
 fn item(number: usize) -> Bytes {
-    Bytes::from(format!(r#"{{"id":{{"N":"{number}"}},"text":{{"S":"{}"}}}}"#, "x".repeat(number % 50)))
+    Bytes::from(format!(
+        r#"{{"id":{{"N":"{number}"}},"text":{{"S":"{}"}}}}"#,
+        "x".repeat(number % 50)
+    ))
 }
 
 /// Sends `count` items in chunks of ten; all outcomes, or the error and the number of outcomes before it.
 fn run(line: &str, jobs: usize, count: usize, timeout: Duration) -> (Vec<Outcome>, Option<Error>) {
-    let spec = CommandSpec { jobs: NonZeroUsize::new(jobs), timeout, ..CommandSpec::new(line) };
-    let transform = Transform::new().command(spec).unwrap().for_table(&key(), &[]).unwrap();
-    let (feeder, results): (_, Results<usize>) = transform.start(NonZeroUsize::MIN, &silent()).unwrap();
+    let spec = CommandSpec {
+        jobs: NonZeroUsize::new(jobs),
+        timeout,
+        ..CommandSpec::new(line)
+    };
+    let transform = Transform::new()
+        .command(spec)
+        .unwrap()
+        .for_table(&key(), &[])
+        .unwrap();
+    let (feeder, results): (_, Results<usize>) =
+        transform.start(NonZeroUsize::MIN, &silent()).unwrap();
     std::thread::scope(|scope| {
         scope.spawn(move || {
             for chunk in 0..count.div_ceil(10) {
-                let items = (chunk * 10..(chunk * 10 + 10).min(count)).map(item).collect();
+                let items = (chunk * 10..(chunk * 10 + 10).min(count))
+                    .map(item)
+                    .collect();
                 if feeder.push(items, chunk).is_err() {
                     return;
                 }
@@ -35,7 +55,11 @@ fn run(line: &str, jobs: usize, count: usize, timeout: Duration) -> (Vec<Outcome
         let mut outcomes = Vec::new();
         for (expected, result) in results.enumerate() {
             match result {
-                Ok(Transformed { tag, outcomes: of_chunk, items }) => {
+                Ok(Transformed {
+                    tag,
+                    outcomes: of_chunk,
+                    items,
+                }) => {
                     assert_eq!((tag, items.len()), (expected, of_chunk.len()));
                     outcomes.extend(of_chunk);
                 }
@@ -54,7 +78,9 @@ fn all(line: &str, jobs: usize, count: usize) -> Vec<Outcome> {
 }
 
 fn failure(line: &str, count: usize, timeout: Duration) -> Error {
-    run(line, 1, count, timeout).1.unwrap_or_else(|| panic!("{line} works"))
+    run(line, 1, count, timeout)
+        .1
+        .unwrap_or_else(|| panic!("{line} works"))
 }
 
 #[test]
@@ -62,13 +88,22 @@ fn lines_come_back_in_order_from_any_number_of_copies() {
     for jobs in [1, 3] {
         let outcomes = all("cat", jobs, 1005);
         assert_eq!(outcomes.len(), 1005);
-        assert!(outcomes.iter().all(|outcome| *outcome == Outcome::Unchanged));
-        let outcomes =
-            all(r#"sed -u 's/"N":"\([0-9]*5\)"/"N":"1\1"/; s/.*"N":"[0-9]*7".*/{"skip": true}/'"#, jobs, 1005);
+        assert!(
+            outcomes
+                .iter()
+                .all(|outcome| *outcome == Outcome::Unchanged)
+        );
+        let outcomes = all(
+            r#"sed -u 's/"N":"\([0-9]*5\)"/"N":"1\1"/; s/.*"N":"[0-9]*7".*/{"skip": true}/'"#,
+            jobs,
+            1005,
+        );
         for (number, outcome) in outcomes.into_iter().enumerate() {
             match number % 10 {
                 5 => {
-                    let Outcome::Changed(changed) = outcome else { panic!("{number}: {outcome:?}") };
+                    let Outcome::Changed(changed) = outcome else {
+                        panic!("{number}: {outcome:?}")
+                    };
                     assert!(changed.starts_with(format!(r#"{{"id":{{"N":"1{number}""#).as_bytes()));
                 }
                 7 => assert_eq!(outcome, Outcome::Skipped),
@@ -88,7 +123,10 @@ fn a_program_may_hold_its_output_back() {
 #[test]
 fn an_answer_may_reject_an_item() {
     let outcomes = all(r#"sed 's/.*/{"error":"no"}/'"#, 1, 3);
-    assert_eq!(outcomes, vec![Outcome::Rejected(Reason::Foreign("no".to_owned())); 3]);
+    assert_eq!(
+        outcomes,
+        vec![Outcome::Rejected(Reason::Foreign("no".to_owned())); 3]
+    );
 }
 
 #[test]
@@ -101,11 +139,27 @@ fn a_crash_names_the_item_and_shows_the_last_words() {
         error.to_string(),
         r#"the command of --transform-command ended without an answer for the item {"id":{"N":"13"}} (exit status: 7)"#
     );
-    assert!(error.details().iter().any(|line| line.contains("out of cheese")), "{error:?}");
+    assert!(
+        error
+            .details()
+            .iter()
+            .any(|line| line.contains("out of cheese")),
+        "{error:?}"
+    );
     let error = failure("cat; exit 3", 5, Duration::from_secs(30));
-    assert!(error.to_string().ends_with("answered every item, and then failed (exit status: 3)"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .ends_with("answered every item, and then failed (exit status: 3)"),
+        "{error}"
+    );
     let error = failure("kill -9 $$", 5, Duration::from_secs(30));
-    assert!(error.to_string().contains(r#"for the item {"id":{"N":"0"}} (signal: 9"#), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains(r#"for the item {"id":{"N":"0"}} (signal: 9"#),
+        "{error}"
+    );
 }
 
 #[test]
@@ -121,7 +175,12 @@ fn garbage_names_the_item() {
 #[test]
 fn more_lines_than_items_are_an_error() {
     let error = failure("cat; echo '{}'", 10, Duration::from_secs(30));
-    assert!(error.to_string().ends_with("printed more lines than it was given items"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .ends_with("printed more lines than it was given items"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -137,14 +196,24 @@ fn a_hang_ends_with_the_time_out_and_with_all_its_processes() {
     );
     assert!(began.elapsed() < Duration::from_secs(20));
     let pid = std::fs::read_to_string(pid).unwrap();
-    let gone =
-        || std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).map_or(true, |stat| stat.contains(") Z "));
+    let gone = || {
+        std::fs::read_to_string(format!("/proc/{}/stat", pid.trim()))
+            .map_or(true, |stat| stat.contains(") Z "))
+    };
     while !gone() {
-        assert!(began.elapsed() < Duration::from_secs(20), "the program's child lives on");
+        assert!(
+            began.elapsed() < Duration::from_secs(20),
+            "the program's child lives on"
+        );
         std::thread::yield_now();
     }
     let error = failure("cat; sleep 1000", 3, Duration::from_millis(300));
-    assert!(error.to_string().ends_with("it answered every item and did not end"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .ends_with("it answered every item and did not end"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -160,10 +229,16 @@ fn a_run_that_is_given_up_ends_its_commands() {
 #[test]
 fn a_program_that_is_not_there_is_told_at_once() {
     for line in ["no-such-program-at-all --x", "", "  ", "/no/such/path"] {
-        let error = Transform::new().command(CommandSpec::new(line)).expect_err(line);
+        let error = Transform::new()
+            .command(CommandSpec::new(line))
+            .expect_err(line);
         assert_eq!(error.kind(), crate::error::ErrorKind::Usage, "{line}");
     }
     for line in ["cat", "FOO=1 cat", "./x || cat", "exec cat"] {
-        assert_eq!(Transform::new().command(CommandSpec::new(line)).is_ok(), !line.starts_with("./"), "{line}");
+        assert_eq!(
+            Transform::new().command(CommandSpec::new(line)).is_ok(),
+            !line.starts_with("./"),
+            "{line}"
+        );
     }
 }

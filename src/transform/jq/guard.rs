@@ -32,14 +32,14 @@ const TICKS_PER_LOOK: u32 = 256;
 const STRING_BYTES: usize = 64 * 1024 * 1024;
 
 /// Stack of a thread that runs filters. It is reserved, not used, until a filter recurses.
-pub(in crate::transform) const STACK_BYTES: usize = 256 * 1024 * 1024;
+pub(crate) const STACK_BYTES: usize = 256 * 1024 * 1024;
 
 /// Stack that recursion may use; the rest is for what runs between two ticks, and for freeing what was nested.
 const RECURSION_BYTES: usize = STACK_BYTES / 4;
 
 /// What the run for one item may still spend.
 #[derive(Debug)]
-pub(super) struct Guard {
+pub(crate) struct Guard {
     fuel: Cell<u32>,
     /// Where the stack was when the run began.
     stack: Cell<usize>,
@@ -50,18 +50,24 @@ pub(super) struct Guard {
 
 impl Guard {
     /// A guard for threads with a stack of [`STACK_BYTES`].
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with_patience(PATIENCE)
     }
 
     /// The same with less time.
-    pub(super) fn with_patience(patience: Duration) -> Self {
+    pub(crate) fn with_patience(patience: Duration) -> Self {
         let began = Cell::new(Instant::now());
-        Self { fuel: Cell::new(0), stack: Cell::new(0), recursion_bytes: RECURSION_BYTES, began, patience }
+        Self {
+            fuel: Cell::new(0),
+            stack: Cell::new(0),
+            recursion_bytes: RECURSION_BYTES,
+            began,
+            patience,
+        }
     }
 
     /// Begins the run for one item.
-    pub(super) fn begin(&self) {
+    pub(crate) fn begin(&self) {
         self.fuel.set(FUEL);
         self.began.set(Instant::now());
         self.stack.set(stack_position());
@@ -70,19 +76,24 @@ impl Guard {
     fn spend(&self, value: &Val) -> Result<(), JqError> {
         let left = self.fuel.get();
         if left == 0 {
-            return Err(JqError::str(format!("it does not end: stopped after {FUEL} steps")));
+            return Err(JqError::str(format!(
+                "it does not end: stopped after {FUEL} steps"
+            )));
         }
         self.fuel.set(left - 1);
         if left.is_multiple_of(TICKS_PER_LOOK) && self.began.get().elapsed() > self.patience {
-            return Err(JqError::str(format!("it does not end: stopped after {} s", self.patience.as_secs())));
+            return Err(JqError::str(format!(
+                "it does not end: stopped after {} s",
+                self.patience.as_secs()
+            )));
         }
         if self.stack.get().abs_diff(stack_position()) > self.recursion_bytes {
             return Err(JqError::str("it recurses too deeply"));
         }
         match value {
-            Val::TStr(text) | Val::BStr(text) if text.len() > STRING_BYTES => {
-                Err(JqError::str(format!("it makes a string of more than {STRING_BYTES} bytes")))
-            }
+            Val::TStr(text) | Val::BStr(text) if text.len() > STRING_BYTES => Err(JqError::str(
+                format!("it makes a string of more than {STRING_BYTES} bytes"),
+            )),
             _ => Ok(()),
         }
     }
@@ -96,7 +107,7 @@ fn stack_position() -> usize {
 }
 
 /// The native behind [`TICK`]: gives its input, or the error that ends the run.
-pub(super) fn tick<D>() -> Fun<D>
+pub(crate) fn tick<D>() -> Fun<D>
 where
     D: for<'a> DataT<V<'a> = Val, Data<'a> = Data<'a>>,
 {
@@ -117,14 +128,17 @@ where
 }
 
 /// Puts ticks into definitions.
-pub(super) fn bound_defs<'s>(defs: impl IntoIterator<Item = Def<&'s str>>) -> Vec<Def<&'s str>> {
+pub(crate) fn bound_defs<'s>(defs: impl IntoIterator<Item = Def<&'s str>>) -> Vec<Def<&'s str>> {
     defs.into_iter().map(bound_def).collect()
 }
 
 fn bound_def(def: Def<&str>) -> Def<&str> {
     let recursive = calls(&def.body, (def.name, def.args.len()));
     let body = bound(def.body);
-    Def { body: if recursive { ticked(body) } else { body }, ..def }
+    Def {
+        body: if recursive { ticked(body) } else { body },
+        ..def
+    }
 }
 
 fn tick_call<'s>() -> Term<&'s str> {
@@ -142,32 +156,45 @@ fn tick_each(term: Term<&str>) -> Term<&str> {
 }
 
 /// Puts ticks into a term.
-pub(super) fn bound(term: Term<&str>) -> Term<&str> {
+pub(crate) fn bound(term: Term<&str>) -> Term<&str> {
     let boxed = |term: Box<Term<_>>| Box::new(bound(*term));
     let maybe = |term: Option<Box<Term<_>>>| term.map(boxed);
     match term {
         Term::Id | Term::Recurse | Term::Num(_) | Term::Break(_) | Term::Var(_) => term,
         Term::Str(format, parts) => Term::Str(format, parts.into_iter().map(bound_part).collect()),
         Term::Arr(inner) => Term::Arr(inner.map(|inner| Box::new(tick_each(bound(*inner))))),
-        Term::Obj(members) => {
-            Term::Obj(members.into_iter().map(|(name, value)| (bound(name), value.map(bound))).collect())
-        }
+        Term::Obj(members) => Term::Obj(
+            members
+                .into_iter()
+                .map(|(name, value)| (bound(name), value.map(bound)))
+                .collect(),
+        ),
         Term::Neg(inner) => Term::Neg(boxed(inner)),
         Term::BinOp(left, op, right) => Term::BinOp(boxed(left), bound_op(op), boxed(right)),
         Term::Label(name, inner) => Term::Label(name, boxed(inner)),
-        Term::Fold(name, source, pattern, arguments) => {
-            Term::Fold(name, boxed(source), bound_pattern(pattern), bound_fold(arguments))
-        }
+        Term::Fold(name, source, pattern, arguments) => Term::Fold(
+            name,
+            boxed(source),
+            bound_pattern(pattern),
+            bound_fold(arguments),
+        ),
         Term::TryCatch(inner, catch) => Term::TryCatch(boxed(inner), maybe(catch)),
         Term::IfThenElse(branches, otherwise) => Term::IfThenElse(
-            branches.into_iter().map(|(condition, then)| (bound(condition), bound(then))).collect(),
+            branches
+                .into_iter()
+                .map(|(condition, then)| (bound(condition), bound(then)))
+                .collect(),
             maybe(otherwise),
         ),
         Term::Def(defs, rest) => Term::Def(bound_defs(defs), boxed(rest)),
         Term::Call(name, arguments) => {
             let arity = arguments.len();
             let call = Term::Call(name, arguments.into_iter().map(bound).collect());
-            if name == "range" && arity == 3 { tick_each(call) } else { call }
+            if name == "range" && arity == 3 {
+                tick_each(call)
+            } else {
+                call
+            }
         }
         Term::Path(inner, mut path) => {
             for (part, _) in &mut path.0 {
@@ -194,7 +221,13 @@ fn bound_path_part(part: Part<Term<&str>>) -> Part<Term<&str>> {
 
 /// The arguments of `reduce` and `foreach`: the first value, the update, and what `foreach` gives.
 fn bound_fold(arguments: Vec<Term<&str>>) -> Vec<Term<&str>> {
-    let each = |(index, argument)| if index == 1 { ticked(bound(argument)) } else { bound(argument) };
+    let each = |(index, argument)| {
+        if index == 1 {
+            ticked(bound(argument))
+        } else {
+            bound(argument)
+        }
+    };
     arguments.into_iter().enumerate().map(each).collect()
 }
 
@@ -209,9 +242,12 @@ fn bound_pattern(pattern: Pattern<&str>) -> Pattern<&str> {
     match pattern {
         Pattern::Var(_) => pattern,
         Pattern::Arr(parts) => Pattern::Arr(parts.into_iter().map(bound_pattern).collect()),
-        Pattern::Obj(members) => {
-            Pattern::Obj(members.into_iter().map(|(name, value)| (bound(name), bound_pattern(value))).collect())
-        }
+        Pattern::Obj(members) => Pattern::Obj(
+            members
+                .into_iter()
+                .map(|(name, value)| (bound(name), bound_pattern(value)))
+                .collect(),
+        ),
     }
 }
 
@@ -221,9 +257,13 @@ fn calls(term: &Term<&str>, name: (&str, usize)) -> bool {
     let maybe = |term: &Option<Box<Term<&str>>>| term.as_deref().is_some_and(within);
     match term {
         Term::Id | Term::Recurse | Term::Num(_) | Term::Break(_) | Term::Var(_) => false,
-        Term::Str(_, parts) => parts.iter().any(|part| matches!(part, StrPart::Term(term) if calls(term, name))),
+        Term::Str(_, parts) => parts
+            .iter()
+            .any(|part| matches!(part, StrPart::Term(term) if calls(term, name))),
         Term::Arr(inner) => maybe(inner),
-        Term::Obj(members) => members.iter().any(|(key, value)| calls(key, name) || value.as_ref().is_some_and(within)),
+        Term::Obj(members) => members
+            .iter()
+            .any(|(key, value)| calls(key, name) || value.as_ref().is_some_and(within)),
         Term::Neg(inner) | Term::Label(_, inner) => calls(inner, name),
         Term::BinOp(left, op, right) => {
             let bound = matches!(op, BinaryOp::Pipe(Some(pattern)) if pattern_calls(pattern, name));
@@ -234,10 +274,15 @@ fn calls(term: &Term<&str>, name: (&str, usize)) -> bool {
         }
         Term::TryCatch(inner, catch) => calls(inner, name) || maybe(catch),
         Term::IfThenElse(branches, otherwise) => {
-            branches.iter().any(|(condition, then)| calls(condition, name) || calls(then, name)) || maybe(otherwise)
+            branches
+                .iter()
+                .any(|(condition, then)| calls(condition, name) || calls(then, name))
+                || maybe(otherwise)
         }
         Term::Def(defs, rest) => defs.iter().any(|def| calls(&def.body, name)) || calls(rest, name),
-        Term::Call(called, arguments) => (*called, arguments.len()) == name || arguments.iter().any(within),
+        Term::Call(called, arguments) => {
+            (*called, arguments.len()) == name || arguments.iter().any(within)
+        }
         Term::Path(inner, path) => {
             calls(inner, name)
                 || path.0.iter().any(|(part, _)| match part {
@@ -252,6 +297,8 @@ fn pattern_calls(pattern: &Pattern<&str>, name: (&str, usize)) -> bool {
     match pattern {
         Pattern::Var(_) => false,
         Pattern::Arr(parts) => parts.iter().any(|part| pattern_calls(part, name)),
-        Pattern::Obj(members) => members.iter().any(|(key, value)| calls(key, name) || pattern_calls(value, name)),
+        Pattern::Obj(members) => members
+            .iter()
+            .any(|(key, value)| calls(key, name) || pattern_calls(value, name)),
     }
 }

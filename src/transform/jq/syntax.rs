@@ -9,27 +9,37 @@ use crate::error::Error;
 const SHOWN: usize = 50;
 
 /// What is wrong, and at which byte of the program.
-pub(super) struct Fault {
+pub(crate) struct Fault {
     what: String,
     at: usize,
 }
 
 impl Fault {
     /// A fault in this program's own part, which tests exclude.
-    pub(super) fn ours() -> Self {
-        Self { what: "the standard library cannot be read".to_owned(), at: 0 }
+    pub(crate) fn ours() -> Self {
+        Self {
+            what: "the standard library cannot be read".to_owned(),
+            at: 0,
+        }
     }
 }
 
 /// The first fault that the lexer found.
-pub(super) fn lexical(code: &str, errors: &[lex::Error<&str>]) -> Fault {
-    let Some((expected, found)) = errors.first() else { return Fault::ours() };
-    Fault { what: format!("expected a {}", expected.as_str()), at: offset(code, found).unwrap_or(code.len()) }
+pub(crate) fn lexical(code: &str, errors: &[lex::Error<&str>]) -> Fault {
+    let Some((expected, found)) = errors.first() else {
+        return Fault::ours();
+    };
+    Fault {
+        what: format!("expected a {}", expected.as_str()),
+        at: offset(code, found).unwrap_or(code.len()),
+    }
 }
 
 /// The first fault that the parser found.
-pub(super) fn grammatical(code: &str, errors: &[parse::TError<'_, &str>]) -> Fault {
-    let Some((expected, found)) = errors.first() else { return Fault::ours() };
+pub(crate) fn grammatical(code: &str, errors: &[parse::TError<'_, &str>]) -> Fault {
+    let Some((expected, found)) = errors.first() else {
+        return Fault::ours();
+    };
     let expected = match expected {
         parse::Expect::Just(token) => format!("expected `{token}`"),
         parse::Expect::Nothing => "expected nothing more".to_owned(),
@@ -37,22 +47,35 @@ pub(super) fn grammatical(code: &str, errors: &[parse::TError<'_, &str>]) -> Fau
     };
     let found = lex::Token::opt_as_str(*found, code);
     let shown = found.chars().take(20).collect::<String>();
-    let what =
-        if found.is_empty() { format!("{expected} before the end") } else { format!("{expected}, found `{shown}`") };
-    Fault { what, at: offset(code, found).unwrap_or(code.len()) }
+    let what = if found.is_empty() {
+        format!("{expected} before the end")
+    } else {
+        format!("{expected}, found `{shown}`")
+    };
+    Fault {
+        what,
+        at: offset(code, found).unwrap_or(code.len()),
+    }
 }
 
 /// The first word that nobody defined.
-pub(super) fn undefined<P>(code: &str, errors: &compile::Errors<&str, P>) -> Fault {
-    let named =
-        errors.iter().flat_map(|(_, errors)| errors).find_map(|(name, kind)| Some((name, kind, offset(code, name)?)));
-    let Some((name, kind, at)) = named else { return Fault::ours() };
+pub(crate) fn undefined<P>(code: &str, errors: &compile::Errors<&str, P>) -> Fault {
+    let named = errors
+        .iter()
+        .flat_map(|(_, errors)| errors)
+        .find_map(|(name, kind)| Some((name, kind, offset(code, name)?)));
+    let Some((name, kind, at)) = named else {
+        return Fault::ours();
+    };
     let arguments = match kind {
         compile::Undefined::Filter(1) => " with 1 argument".to_owned(),
         compile::Undefined::Filter(count) if *count > 1 => format!(" with {count} arguments"),
         _ => String::new(),
     };
-    Fault { what: format!("there is no {} `{name}`{arguments}", kind.as_str()), at }
+    Fault {
+        what: format!("there is no {} `{name}`{arguments}", kind.as_str()),
+        at,
+    }
 }
 
 fn article(what: &str) -> String {
@@ -63,11 +86,13 @@ fn article(what: &str) -> String {
 /// Where `part` stands, if it is a part of `code` at all.
 fn offset(code: &str, part: &str) -> Option<usize> {
     let all = code.as_bytes().as_ptr_range();
-    (all.start..=all.end).contains(&part.as_ptr()).then(|| span(code, part).start)
+    (all.start..=all.end)
+        .contains(&part.as_ptr())
+        .then(|| span(code, part).start)
 }
 
 /// The error that shows a fault.
-pub(super) fn error(name: &str, code: &str, fault: &Fault) -> Error {
+pub(crate) fn error(name: &str, code: &str, fault: &Fault) -> Error {
     let at = code.floor_char_boundary(fault.at.min(code.len()));
     let start = code[..at].rfind('\n').map_or(0, |line_feed| line_feed + 1);
     let line = code[..at].matches('\n').count() + 1;
@@ -75,7 +100,12 @@ pub(super) fn error(name: &str, code: &str, fault: &Fault) -> Error {
     let column = before.chars().count();
     let cut = column.saturating_sub(SHOWN);
     let behind = code[at..].lines().next().unwrap_or_default();
-    let shown: String = before.chars().skip(cut).chain(behind.chars().take(SHOWN)).map(printable).collect();
+    let shown: String = before
+        .chars()
+        .skip(cut)
+        .chain(behind.chars().take(SHOWN))
+        .map(printable)
+        .collect();
     let caret = format!("{}^", " ".repeat(column - cut));
     Error::usage(format!("{name}, line {line}, column {}: {}", column + 1, fault.what))
         .with_details([shown, caret])
@@ -84,5 +114,9 @@ pub(super) fn error(name: &str, code: &str, fault: &Fault) -> Error {
 
 /// Each character takes one column.
 fn printable(character: char) -> char {
-    if character.is_control() { ' ' } else { character }
+    if character.is_control() {
+        ' '
+    } else {
+        character
+    }
 }

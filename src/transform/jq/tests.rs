@@ -7,12 +7,18 @@ use std::time::Duration;
 /// Runs on a thread as large as the real ones.
 fn on_large_stack<T: Send>(run: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| {
-        std::thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, run).unwrap().join().unwrap()
+        std::thread::Builder::new()
+            .stack_size(STACK_BYTES)
+            .spawn_scoped(scope, run)
+            .unwrap()
+            .join()
+            .unwrap()
     })
 }
 
 fn outcome(code: &str, item: &str) -> Outcome {
-    let filter = Filter::compile("--transform", code).unwrap_or_else(|error| panic!("{code}: {error:?}"));
+    let filter =
+        Filter::compile("--transform", code).unwrap_or_else(|error| panic!("{code}: {error:?}"));
     outcome_of(&filter, item)
 }
 
@@ -40,23 +46,37 @@ const ITEM: &str = r#"{"pk":{"S":"a"},"type":{"S":"film"},"timestamp":{"N":"1700
 #[test]
 fn the_standing_example() {
     let code = r#".new_sk = S("\(.type | str)#\(.timestamp | str)") | drop("old_sk")"#;
-    let expected = ITEM
-        .replace(r#""old_sk":{"S":"x"},"#, "")
-        .replace("}]}}}}", r#"}]}}},"new_sk":{"S":"film#1700000000000000000000000000000000001"}}"#);
+    let expected = ITEM.replace(r#""old_sk":{"S":"x"},"#, "").replace(
+        "}]}}}}",
+        r#"}]}}},"new_sk":{"S":"film#1700000000000000000000000000000000001"}}"#,
+    );
     assert_eq!(changed(code, ITEM), expected);
 }
 
 #[test]
 fn what_is_not_changed_keeps_its_bytes() {
-    let odd = "{ \"pk\" : {\"S\":\"\\u0061\\/\"} , \"n\":{\"N\":\"1.50\"}, \"new\":{\"X\":[1.0,1e2]}}";
-    for code in [".", "select(.pk | str == \"a/\")", ".n = .n", ". + {}", "with_entries(.)", "rename(\"a\"; \"b\")"] {
+    let odd =
+        "{ \"pk\" : {\"S\":\"\\u0061\\/\"} , \"n\":{\"N\":\"1.50\"}, \"new\":{\"X\":[1.0,1e2]}}";
+    for code in [
+        ".",
+        "select(.pk | str == \"a/\")",
+        ".n = .n",
+        ". + {}",
+        "with_entries(.)",
+        "rename(\"a\"; \"b\")",
+    ] {
         assert_eq!(outcome(code, odd), Outcome::Unchanged, "{code}");
     }
     assert_eq!(outcome("empty", odd), Outcome::Skipped);
     assert_eq!(outcome("select(.pk | str == \"b\")", odd), Outcome::Skipped);
-    let Outcome::Several(copies) = outcome("., (.pk = S(\"b\"))", odd) else { panic!("several") };
+    let Outcome::Several(copies) = outcome("., (.pk = S(\"b\"))", odd) else {
+        panic!("several")
+    };
     assert_eq!(copies[0], odd);
-    assert_eq!(copies[1], r#"{"pk":{"S":"b"},"n":{"N":"1.50"},"new":{"X":[1.0,1e2]}}"#);
+    assert_eq!(
+        copies[1],
+        r#"{"pk":{"S":"b"},"n":{"N":"1.50"},"new":{"X":[1.0,1e2]}}"#
+    );
 }
 
 #[test]
@@ -95,15 +115,30 @@ fn words_of_the_prelude() {
             r#"{pk, type} | move("type"; "meta.kind.name")"#,
             r#"{"pk":{"S":"a"},"meta":{"M":{"kind":{"M":{"name":{"S":"film"}}}}}}"#,
         ),
-        (r#"{pk, at} | move("at.city"; ["city.name"]) | drop("at")"#, r#"{"pk":{"S":"a"},"city.name":{"S":"Rom"}}"#),
-        (r#"{pk, type} | rename("type"; "kind")"#, r#"{"pk":{"S":"a"},"kind":{"S":"film"}}"#),
-        (r#"{pk, type, at} | drop("type", "at", "nothing", "no.thing")"#, r#"{"pk":{"S":"a"}}"#),
-        (r#"{pk, a: S(get(["at", "list", 1, "a"]) | bool)}"#, r#"{"pk":{"S":"a"},"a":{"S":"true"}}"#),
+        (
+            r#"{pk, at} | move("at.city"; ["city.name"]) | drop("at")"#,
+            r#"{"pk":{"S":"a"},"city.name":{"S":"Rom"}}"#,
+        ),
+        (
+            r#"{pk, type} | rename("type"; "kind")"#,
+            r#"{"pk":{"S":"a"},"kind":{"S":"film"}}"#,
+        ),
+        (
+            r#"{pk, type, at} | drop("type", "at", "nothing", "no.thing")"#,
+            r#"{"pk":{"S":"a"}}"#,
+        ),
+        (
+            r#"{pk, a: S(get(["at", "list", 1, "a"]) | bool)}"#,
+            r#"{"pk":{"S":"a"},"a":{"S":"true"}}"#,
+        ),
         (
             r#"{pk, a: BOOL(has_attr("at.city")), b: BOOL(has_attr("at.x.y"))}"#,
             r#"{"pk":{"S":"a"},"a":{"BOOL":true},"b":{"BOOL":false}}"#,
         ),
-        (r#"{pk, a: N({N: "4"} | num + 1)}"#, r#"{"pk":{"S":"a"},"a":{"N":"5"}}"#),
+        (
+            r#"{pk, a: N({N: "4"} | num + 1)}"#,
+            r#"{"pk":{"S":"a"},"a":{"N":"5"}}"#,
+        ),
     ] {
         assert_eq!(changed(code, ITEM), expected, "{code}");
     }
@@ -116,32 +151,59 @@ fn what_dynamodb_would_refuse_is_rejected_with_its_reason() {
         (r"error({code: 5})", r#"{"code":5}"#),
         ("5", "it gives a number, not an item"),
         ("., [.]", "it gives an array, not an item"),
-        (".a = \"x\"", r#"attribute "a": not an object with one type tag, like {"S":"…"}"#),
+        (
+            ".a = \"x\"",
+            r#"attribute "a": not an object with one type tag, like {"S":"…"}"#,
+        ),
         (".a = {X: \"x\"}", r#"attribute "a": unknown type "X""#),
         (".a = {S: 1}", r#"attribute "a": not a value of type S"#),
         (".a = {N: \"x\"}", r#"attribute "a": not a decimal number"#),
-        (".a = {M: {b: {N: (\"1\" * 39)}}}", r#"attribute "a.b": a number of more than 38 digits"#),
-        (".a = N(\"1e126\")", r#"attribute "a": a number too large or too small for DynamoDB"#),
-        (".a = N(\"1e-131\")", r#"attribute "a": a number too large or too small for DynamoDB"#),
+        (
+            ".a = {M: {b: {N: (\"1\" * 39)}}}",
+            r#"attribute "a.b": a number of more than 38 digits"#,
+        ),
+        (
+            ".a = N(\"1e126\")",
+            r#"attribute "a": a number too large or too small for DynamoDB"#,
+        ),
+        (
+            ".a = N(\"1e-131\")",
+            r#"attribute "a": a number too large or too small for DynamoDB"#,
+        ),
         (".a = N(nan)", r#"attribute "a": not a decimal number"#),
         (".a = {SS: []}", r#"attribute "a": a set without elements"#),
-        (".a = {NS: [\"1\", \"1.0\"]}", r#"attribute "a": an element stands twice in a set"#),
+        (
+            ".a = {NS: [\"1\", \"1.0\"]}",
+            r#"attribute "a": an element stands twice in a set"#,
+        ),
         (".a = {B: \"%\"}", r#"attribute "a": not base64"#),
         (
             ".a = (reduce range(33) as $i (S(\"\"); L([.])))",
             r#"attribute "a": maps and lists nested deeper than DynamoDB takes"#,
         ),
-        (".a = S(.pk | tojson | tobytes)", "bytes where a string is due; binary values are base64: B(… | @base64)"),
-        (".missing | str", "expected a value of type S or N, found nothing"),
+        (
+            ".a = S(.pk | tojson | tobytes)",
+            "bytes where a string is due; binary values are base64: B(… | @base64)",
+        ),
+        (
+            ".missing | str",
+            "expected a value of type S or N, found nothing",
+        ),
         ("S(.at | str)", "expected a value of type S or N, found M"),
-        (r#"move("pk"; "type")"#, r#"cannot move "pk": there is a "type" already"#),
+        (
+            r#"move("pk"; "type")"#,
+            r#"cannot move "pk": there is a "type" already"#,
+        ),
         ("range(1000000) as $i | .", "it gives more than 10000 items"),
     ] {
         assert_eq!(rejected(code, ITEM), reason, "{code}");
     }
     assert!(rejected(".", "{\"a\":5}").starts_with("not DynamoDB JSON: attribute"));
     assert!(rejected(".pk + 1", ITEM).starts_with("cannot calculate"));
-    assert_eq!(rejected("error(\"x\" * 1000)", ITEM).chars().count(), MESSAGE_CHARS + 1);
+    assert_eq!(
+        rejected("error(\"x\" * 1000)", ITEM).chars().count(),
+        MESSAGE_CHARS + 1
+    );
 }
 
 #[test]
@@ -154,7 +216,10 @@ fn the_largest_and_smallest_numbers_pass() {
         "1000000000000000000000000000000000000000000",
     ] {
         let expected = format!(r#"{{"pk":{{"S":"a"}},"n":{{"N":"{number}"}}}}"#);
-        assert_eq!(changed(&format!(".n = N(\"{number}\")"), r#"{"pk":{"S":"a"}}"#), expected);
+        assert_eq!(
+            changed(&format!(".n = N(\"{number}\")"), r#"{"pk":{"S":"a"}}"#),
+            expected
+        );
     }
 }
 
@@ -180,15 +245,34 @@ fn a_filter_that_does_not_end_is_an_error_of_one_item() {
         let Filter(program) = Filter::compile("--transform", code).unwrap();
         let item = Bytes::from_static(ITEM.as_bytes());
         let run = || {
-            Filtering { program: &program, guard: Guard::with_patience(Duration::from_millis(300)) }.apply(&item, &item)
+            Filtering {
+                program: &program,
+                guard: Guard::with_patience(Duration::from_millis(300)),
+            }
+            .apply(&item, &item)
         };
-        let Outcome::Rejected(reason) = on_large_stack(run) else { panic!("{code}") };
+        let Outcome::Rejected(reason) = on_large_stack(run) else {
+            panic!("{code}")
+        };
         let reason = reason.to_string();
-        let expected = ["it does not end: stopped after", "it recurses too deeply", "it makes a string of more than"];
-        assert!(expected.iter().any(|expected| reason.contains(expected)), "{code}: {reason}");
+        let expected = [
+            "it does not end: stopped after",
+            "it recurses too deeply",
+            "it makes a string of more than",
+        ];
+        assert!(
+            expected.iter().any(|expected| reason.contains(expected)),
+            "{code}: {reason}"
+        );
     }
     // What was nested in a loop is freed without harm.
-    assert!(rejected("reduce range(600000) as $i (0; [.]) | error(\"done\")", ITEM).contains("done"));
+    assert!(
+        rejected(
+            "reduce range(600000) as $i (0; [.]) | error(\"done\")",
+            ITEM
+        )
+        .contains("done")
+    );
 }
 
 #[test]
@@ -206,33 +290,56 @@ fn nothing_outside_the_item_can_be_reached() {
         "stderr",
         "import \"a\" as a; .",
     ] {
-        let error = Filter::compile("--transform", code).err().unwrap_or_else(|| panic!("{code}"));
+        let error = Filter::compile("--transform", code)
+            .err()
+            .unwrap_or_else(|| panic!("{code}"));
         assert_eq!(error.kind(), ErrorKind::Usage, "{code}");
     }
-    let Outcome::Several(items) = outcome("{pk, a: N(now)}, {pk, a: N(now)}", ITEM) else { panic!("two") };
+    let Outcome::Several(items) = outcome("{pk, a: N(now)}, {pk, a: N(now)}", ITEM) else {
+        panic!("two")
+    };
     assert_eq!(items[0], items[1]);
 }
 
 #[test]
 fn faults_are_shown_where_they_are() {
     for (code, what, caret) in [
-        (".a |= (", "line 1, column 8: expected a closing parenthesis", 7),
+        (
+            ".a |= (",
+            "line 1, column 8: expected a closing parenthesis",
+            7,
+        ),
         (".a = )", "line 1, column 6: expected", 5),
-        (".a = foo(1)", "line 1, column 6: there is no filter `foo` with 1 argument", 5),
+        (
+            ".a = foo(1)",
+            "line 1, column 6: there is no filter `foo` with 1 argument",
+            5,
+        ),
         (".a = $x", "line 1, column 6: there is no variable `$x`", 5),
         (".a\n| .b = é", "line 2, column 8: expected", 7),
         ("if . then 1", "expected", 11),
         ("", "line 1, column 1: expected a term before the end", 0),
         ("\"abc", "line 1, column 5: expected a closing quote", 4),
     ] {
-        let error = Filter::compile("--transform", code).err().unwrap_or_else(|| panic!("{code}"));
+        let error = Filter::compile("--transform", code)
+            .err()
+            .unwrap_or_else(|| panic!("{code}"));
         assert_eq!(error.kind(), ErrorKind::Usage);
         assert!(error.to_string().contains(what), "{code}: {error}");
-        assert_eq!(error.details()[1], format!("{}^", " ".repeat(caret)), "{code}: {:?}", error.details());
+        assert_eq!(
+            error.details()[1],
+            format!("{}^", " ".repeat(caret)),
+            "{code}: {:?}",
+            error.details()
+        );
     }
     let long = format!("{}| foo", ".|".repeat(100));
     let error = Filter::compile("--transform", &long).err().expect("no foo");
-    assert!(error.details()[0].chars().count() <= 101, "{:?}", error.details());
+    assert!(
+        error.details()[0].chars().count() <= 101,
+        "{:?}",
+        error.details()
+    );
 }
 
 #[test]
@@ -252,7 +359,11 @@ fn a_program_as_deep_as_it_is_long_is_an_error_or_works() {
 fn conditions() {
     let holds = |code: &str| {
         let condition = Condition::compile("--where", code).unwrap();
-        on_large_stack(|| condition.asker().holds(&document::read(ITEM.as_bytes()).unwrap()))
+        on_large_stack(|| {
+            condition
+                .asker()
+                .holds(&document::read(ITEM.as_bytes()).unwrap())
+        })
     };
     for (code, expected) in [
         (".type | str == \"film\"", Ok(true)),

@@ -7,13 +7,18 @@ const DAY: i128 = 24 * 60 * 60;
 
 /// Moves a date or time in text: ISO 8601 (`2024-05-17`, `20240517`, `2024-05-17T08:30:00.5Z`, with a blank for the `T`, with any
 /// offset or none), or seconds, milli-, micro- or nanoseconds since 1970. `None` if it is neither, or beyond the years 0 to 9999.
-pub(super) fn shift_text(text: &str, days: i64) -> Option<String> {
+pub(crate) fn shift_text(text: &str, days: i64) -> Option<String> {
     if text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_digit()) {
         return moved(text, "%Y%m%d", days);
     }
-    let Some((date, rest)) = text.split_at_checked(10).filter(|(date, _)| date.as_bytes()[4] == b'-') else {
+    let Some((date, rest)) = text
+        .split_at_checked(10)
+        .filter(|(date, _)| date.as_bytes()[4] == b'-')
+    else {
         let digits = text.strip_prefix('-').unwrap_or(text);
-        return (digits.len() >= 9).then(|| shift_number(text, days)).flatten();
+        return (digits.len() >= 9)
+            .then(|| shift_number(text, days))
+            .flatten();
     };
     (rest.is_empty() || is_time(rest)).then_some(())?;
     Some(moved(date, "%Y-%m-%d", days)? + rest)
@@ -21,7 +26,9 @@ pub(super) fn shift_text(text: &str, days: i64) -> Option<String> {
 
 /// What stands behind a date: a time, with an offset or without.
 fn is_time(rest: &str) -> bool {
-    let Some(time) = rest.strip_prefix(['T', 't', ' ']) else { return false };
+    let Some(time) = rest.strip_prefix(['T', 't', ' ']) else {
+        return false;
+    };
     let at = |format: &str| format!("2000-01-01T{format}");
     let with_offset = DateTime::parse_from_rfc3339(&at(time)).is_ok()
         || DateTime::parse_from_str(&at(time), "%Y-%m-%dT%H:%M:%S%.f%#z").is_ok();
@@ -35,15 +42,17 @@ fn moved(date: &str, format: &str, days: i64) -> Option<String> {
     let date = NaiveDate::parse_from_str(date, format).ok()?;
     let moved = date.checked_add_signed(Duration::try_days(days)?)?;
     let year: i32 = chrono::Datelike::year(&moved);
-    (0..=9999).contains(&year).then(|| moved.format(format).to_string())
+    (0..=9999)
+        .contains(&year)
+        .then(|| moved.format(format).to_string())
 }
 
 /// Moves a point in time since 1970; its unit is told by its size, so that today is today in each of them.
-pub(super) fn shift_number(text: &str, days: i64) -> Option<String> {
+pub(crate) fn shift_number(text: &str, days: i64) -> Option<String> {
     let (whole, fraction) = text.split_at(text.find('.').unwrap_or(text.len()));
     let number: i128 = whole.parse().ok()?;
-    let is_fraction =
-        fraction.is_empty() || fraction.len() > 1 && fraction[1..].bytes().all(|byte| byte.is_ascii_digit());
+    let is_fraction = fraction.is_empty()
+        || fraction.len() > 1 && fraction[1..].bytes().all(|byte| byte.is_ascii_digit());
     // A negative number with a fraction would move the wrong way around its sign.
     if !is_fraction || (number < 0 || whole.starts_with('-')) && !fraction.is_empty() {
         return None;
@@ -70,7 +79,10 @@ mod tests {
             ("20241231", "20250102"),
             ("2023-02-28T23:59:59Z", "2023-03-02T23:59:59Z"),
             ("2023-12-31 08:30", "2024-01-02 08:30"),
-            ("2024-05-17T08:30:00.123456+02:00", "2024-05-19T08:30:00.123456+02:00"),
+            (
+                "2024-05-17T08:30:00.123456+02:00",
+                "2024-05-19T08:30:00.123456+02:00",
+            ),
             ("2024-05-17T08:30:00+0200", "2024-05-19T08:30:00+0200"),
             ("1700000000", "1700172800"),
         ] {
@@ -106,7 +118,16 @@ mod tests {
         ] {
             assert_eq!(shift_number(time, 1).as_deref(), Some(moved));
         }
-        for other in ["", "-", "1e9", "x", "1.", "-0.5", "-5.5", "100000000000000000000"] {
+        for other in [
+            "",
+            "-",
+            "1e9",
+            "x",
+            "1.",
+            "-0.5",
+            "-5.5",
+            "100000000000000000000",
+        ] {
             assert_eq!(shift_number(other, 1), None, "{other}");
         }
         assert_eq!(shift_number("86399.5", -1), None);

@@ -12,7 +12,7 @@ use super::secret::Stream;
 /// What is invented.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Fake {
+pub(crate) enum Fake {
     Name,
     Email,
     Phone,
@@ -20,7 +20,7 @@ pub(super) enum Fake {
 }
 
 impl Fake {
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Name => "name",
             Self::Email => "email",
@@ -31,14 +31,16 @@ impl Fake {
 
     /// An invention. E-mail addresses are under example.com (RFC 2606), so that no mail ever reaches anybody, and end in digits of
     /// the hash, so that no two are alike.
-    pub(super) fn text(self, stream: &mut Stream) -> String {
+    pub(crate) fn text(self, stream: &mut Stream) -> String {
         match self {
             Self::Name => format!("{} {}", first(stream), last(stream)),
             Self::Email => {
                 let unique = stream.number();
                 let (first, last) = (first(stream), last(stream));
                 let name = format!("{first}.{last}.{unique:016x}@example.com").to_ascii_lowercase();
-                name.chars().filter(|c| c.is_ascii_alphanumeric() || ".@".contains(*c)).collect()
+                name.chars()
+                    .filter(|c| c.is_ascii_alphanumeric() || ".@".contains(*c))
+                    .collect()
             }
             Self::Phone => PhoneNumber(EN).fake_with_rng(stream),
             Self::Address => {
@@ -51,7 +53,7 @@ impl Fake {
     }
 
     /// An invention that is a number: a phone number's digits.
-    pub(super) fn number(self, stream: &mut Stream) -> Option<String> {
+    pub(crate) fn number(self, stream: &mut Stream) -> Option<String> {
         (self == Self::Phone).then(|| (2_000_000_000 + stream.below(8_000_000_000)).to_string())
     }
 }

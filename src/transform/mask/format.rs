@@ -7,12 +7,16 @@ use super::values::Leaf;
 const ROUNDS: u32 = 64;
 
 /// The value in the same form. `stream` gives the bytes for a round.
-pub(super) fn keep(leaf: &Leaf, stream: impl Fn(u32) -> Stream) -> Leaf {
+pub(crate) fn keep(leaf: &Leaf, stream: impl Fn(u32) -> Stream) -> Leaf {
     let mut masked = leaf.clone();
     for round in 0..ROUNDS {
         let mut stream = stream(round);
         masked = match leaf {
-            Leaf::S(text) => Leaf::S(text.chars().map(|character| like(character, &mut stream)).collect()),
+            Leaf::S(text) => Leaf::S(
+                text.chars()
+                    .map(|character| like(character, &mut stream))
+                    .collect(),
+            ),
             Leaf::N(number) => Leaf::N(number_like(number, &mut stream)),
             Leaf::B(bytes) => Leaf::B(bytes.iter().map(|_| stream.byte()).collect()),
         };
@@ -46,7 +50,12 @@ fn number_like(number: &str, stream: &mut Stream) -> String {
     let last = mantissa.rfind(|c: char| c.is_ascii_digit());
     let mut counts = false;
     let changed = mantissa.char_indices().map(|(at, character)| {
-        let leads = !counts && (if is_zero { Some(at) == last } else { character != '0' });
+        let leads = !counts
+            && (if is_zero {
+                Some(at) == last
+            } else {
+                character != '0'
+            });
         match character {
             '0'..='9' if counts => char::from(b'0' + u8::try_from(stream.below(10)).unwrap_or(0)),
             '0'..='9' if leads => {

@@ -19,25 +19,29 @@ enum Step {
 
 /// A path that leads to any number of places.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Path {
+pub(crate) struct Path {
     steps: Vec<Step>,
     written: String,
 }
 
 /// What becomes of a place.
-pub(super) enum Edit {
+pub(crate) enum Edit {
     Keep,
     Remove,
 }
 
 impl Path {
     /// Reads a path; a backslash takes the meaning from a dot or star behind it.
-    pub(super) fn parse(written: &str) -> Result<Self, String> {
+    pub(crate) fn parse(written: &str) -> Result<Self, String> {
         let mut steps = Vec::new();
         let (mut name, mut escaped, mut plain) = (String::new(), false, true);
         let mut finish = |name: &mut String, plain: &mut bool| {
             let name = std::mem::take(name);
-            steps.push(if name == "*" && std::mem::replace(plain, true) { Step::Each } else { Step::Name(name) });
+            steps.push(if name == "*" && std::mem::replace(plain, true) {
+                Step::Each
+            } else {
+                Step::Name(name)
+            });
             *plain = true;
         };
         for character in written.chars() {
@@ -64,16 +68,22 @@ impl Path {
             return Err("the path has an empty name".to_owned());
         }
         if steps[0] == Step::Each {
-            return Err("the path begins with `*`: an item is a map, and its attributes have names".to_owned());
+            return Err(
+                "the path begins with `*`: an item is a map, and its attributes have names"
+                    .to_owned(),
+            );
         }
         if steps.len() > STEPS {
             return Err(format!("the path has more than {STEPS} steps"));
         }
-        Ok(Self { steps, written: written.to_owned() })
+        Ok(Self {
+            steps,
+            written: written.to_owned(),
+        })
     }
 
     /// The attribute's name, if the path leads to an attribute of the item itself.
-    pub(super) fn attribute(&self) -> Option<&str> {
+    pub(crate) fn attribute(&self) -> Option<&str> {
         match &self.steps[..] {
             [Step::Name(name)] => Some(name),
             _ => None,
@@ -81,7 +91,7 @@ impl Path {
     }
 
     /// Calls `edit` for each place that the path leads to.
-    pub(super) fn visit<F>(&self, item: &mut Map, edit: &mut F) -> Result<(), Words>
+    pub(crate) fn visit<F>(&self, item: &mut Map, edit: &mut F) -> Result<(), Words>
     where
         F: FnMut(&mut Val) -> Result<Edit, Words>,
     {
@@ -89,7 +99,7 @@ impl Path {
     }
 
     /// Whether there is a place that the path leads to.
-    pub(super) fn leads_somewhere(&self, item: &Map) -> Result<bool, Words> {
+    pub(crate) fn leads_somewhere(&self, item: &Map) -> Result<bool, Words> {
         let mut found = false;
         self.visit(&mut item.clone(), &mut |_| {
             found = true;
@@ -99,7 +109,7 @@ impl Path {
     }
 
     /// Adds the values of all places that the path leads to.
-    pub(super) fn add_to(&self, originals: &mut Originals, item: &Map) {
+    pub(crate) fn add_to(&self, originals: &mut Originals, item: &Map) {
         let mut add = |value: &mut Val| {
             originals.add(value);
             Ok(Edit::Keep)
@@ -109,7 +119,7 @@ impl Path {
     }
 
     /// The first place that the path leads to.
-    pub(super) fn first(&self, item: &Map) -> Option<Val> {
+    pub(crate) fn first(&self, item: &Map) -> Option<Val> {
         let mut found = None;
         // A copy of one level, since the values are shared.
         let _ = self.visit(&mut item.clone(), &mut |value| {
@@ -130,9 +140,13 @@ fn in_map<F>(map: &mut Map, steps: &[Step], edit: &mut F) -> Result<(), Words>
 where
     F: FnMut(&mut Val) -> Result<Edit, Words>,
 {
-    let Some((Step::Name(name), rest)) = steps.split_first() else { return Ok(()) };
+    let Some((Step::Name(name), rest)) = steps.split_first() else {
+        return Ok(());
+    };
     let name = text(name.as_str());
-    let Some(value) = map.get_mut(&name) else { return Ok(()) };
+    let Some(value) = map.get_mut(&name) else {
+        return Ok(());
+    };
     if let Edit::Remove = at(value, rest, edit)? {
         map.shift_remove(&name);
     }
@@ -143,9 +157,15 @@ fn at<F>(value: &mut Val, steps: &[Step], edit: &mut F) -> Result<Edit, Words>
 where
     F: FnMut(&mut Val) -> Result<Edit, Words>,
 {
-    let Some((next, rest)) = steps.split_first() else { return edit(value) };
-    let Val::Obj(typed) = value else { return Ok(Edit::Keep) };
-    let is_set = typed.keys().any(|tag| ["SS", "NS", "BS"].iter().any(|set| *tag == text(*set)));
+    let Some((next, rest)) = steps.split_first() else {
+        return edit(value);
+    };
+    let Val::Obj(typed) = value else {
+        return Ok(Edit::Keep);
+    };
+    let is_set = typed
+        .keys()
+        .any(|tag| ["SS", "NS", "BS"].iter().any(|set| *tag == text(*set)));
     if *next == Step::Each && rest.is_empty() && is_set {
         return edit(value);
     }
@@ -172,7 +192,9 @@ mod tests {
     use super::*;
 
     fn places(path: &str, item: &str) -> Vec<String> {
-        let Val::Obj(item) = jaq_json::read::parse_single(item.as_bytes()).unwrap() else { panic!("an object") };
+        let Val::Obj(item) = jaq_json::read::parse_single(item.as_bytes()).unwrap() else {
+            panic!("an object")
+        };
         let mut found = Vec::new();
         let path = Path::parse(path).unwrap();
         let mut visit = |value: &mut Val| {

@@ -18,7 +18,7 @@ const FILE_BYTES: usize = 1024 * 1024;
 /// What a rule does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Action {
+pub(crate) enum Action {
     Redact,
     Null,
     Drop,
@@ -30,7 +30,10 @@ pub(super) enum Action {
 
 impl Action {
     fn needs_key(self) -> bool {
-        matches!(self, Self::Hash | Self::Fake | Self::KeepFormat | Self::ShiftDate)
+        matches!(
+            self,
+            Self::Hash | Self::Fake | Self::KeepFormat | Self::ShiftDate
+        )
     }
 }
 
@@ -52,21 +55,21 @@ struct RuleText {
 }
 
 /// One rule.
-pub(super) struct Rule {
-    pub(super) path: Path,
-    pub(super) action: Action,
-    pub(super) when: Option<Condition>,
+pub(crate) struct Rule {
+    pub(crate) path: Path,
+    pub(crate) action: Action,
+    pub(crate) when: Option<Condition>,
     /// What is faked; set for [`Action::Fake`].
-    pub(super) kind: Option<Fake>,
+    pub(crate) kind: Option<Fake>,
     /// The place whose value decides how far dates move.
-    pub(super) by: Option<Path>,
+    pub(crate) by: Option<Path>,
     /// Where it stands in the file.
-    pub(super) place: String,
+    pub(crate) place: String,
 }
 
 /// The rules of a file, in its order.
 pub struct MaskRules {
-    pub(super) rules: Vec<Rule>,
+    pub(crate) rules: Vec<Rule>,
     sha256: String,
 }
 
@@ -79,8 +82,18 @@ struct Text<'a> {
 impl Text<'_> {
     fn place(&self, span: &Range<usize>) -> String {
         let before = self.text.get(..span.start).unwrap_or(self.text);
-        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-        format!("{} line {}, column {column}", self.name, before.matches('\n').count() + 1)
+        let column = before
+            .rsplit('\n')
+            .next()
+            .unwrap_or_default()
+            .chars()
+            .count()
+            + 1;
+        format!(
+            "{} line {}, column {column}",
+            self.name,
+            before.matches('\n').count() + 1
+        )
     }
 
     fn error(&self, span: &Range<usize>, what: &str) -> Error {
@@ -96,16 +109,26 @@ impl MaskRules {
     /// [`Usage`](crate::error::ErrorKind::Usage): the file or one of its rules cannot be understood; with line and column.
     pub fn parse(name: &str, text: &str) -> Result<Self> {
         if text.len() > FILE_BYTES {
-            return Err(Error::usage(format!("{name} is longer than {FILE_BYTES} bytes")));
+            return Err(Error::usage(format!(
+                "{name} is longer than {FILE_BYTES} bytes"
+            )));
         }
         let source = Text { name, text };
-        let file: FileText = toml::from_str(text)
-            .map_err(|error| source.error(&error.span().unwrap_or(0..0), &error.message().replace('\n', ", ")))?;
+        let file: FileText = toml::from_str(text).map_err(|error| {
+            source.error(
+                &error.span().unwrap_or(0..0),
+                &error.message().replace('\n', ", "),
+            )
+        })?;
         if file.rule.is_empty() {
             return Err(Error::usage(format!("{name} has no rule"))
                 .with_hint("begin each rule with [[rule]]; it needs a path and an action"));
         }
-        let rules = file.rule.into_iter().map(|rule| read(&source, rule)).collect::<Result<_>>()?;
+        let rules = file
+            .rule
+            .into_iter()
+            .map(|rule| read(&source, rule))
+            .collect::<Result<_>>()?;
         let sha256 = hex::encode(Sha256::digest(text));
         Ok(Self { rules, sha256 })
     }
@@ -135,7 +158,9 @@ impl MaskRules {
     /// [`Usage`](crate::error::ErrorKind::Usage), naming the rule and the attribute.
     pub fn check_keys(&self, table: &KeySchema, indexes: &[KeyAttribute]) -> Result<()> {
         for rule in &self.rules {
-            let Some(attribute) = rule.path.attribute() else { continue };
+            let Some(attribute) = rule.path.attribute() else {
+                continue;
+            };
             let of_table = table.names().any(|name| name == attribute);
             let of_index = indexes.iter().any(|key| key.name == attribute);
             let what = match rule.action {
@@ -167,14 +192,24 @@ impl MaskRules {
     /// Whether every rule that masks one of these attributes hashes it, so that different keys stay different.
     #[must_use]
     pub fn hash_key(&self, table: &KeySchema) -> bool {
-        let of_key = |rule: &&Rule| rule.path.attribute().is_some_and(|found| table.names().any(|name| name == found));
-        self.rules.iter().filter(of_key).all(|rule| rule.action == Action::Hash)
+        let of_key = |rule: &&Rule| {
+            rule.path
+                .attribute()
+                .is_some_and(|found| table.names().any(|name| name == found))
+        };
+        self.rules
+            .iter()
+            .filter(of_key)
+            .all(|rule| rule.action == Action::Hash)
     }
 }
 
 impl std::fmt::Debug for MaskRules {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("MaskRules").field("rules", &self.rules.len()).field("sha256", &self.sha256).finish()
+        f.debug_struct("MaskRules")
+            .field("rules", &self.rules.len())
+            .field("sha256", &self.sha256)
+            .finish()
     }
 }
 
@@ -182,7 +217,9 @@ fn read(source: &Text<'_>, rule: Spanned<RuleText>) -> Result<Rule> {
     let whole = rule.span();
     let place = source.place(&whole);
     let rule = rule.into_inner();
-    let path = |text: &Spanned<String>| Path::parse(text.get_ref()).map_err(|what| source.error(&text.span(), &what));
+    let path = |text: &Spanned<String>| {
+        Path::parse(text.get_ref()).map_err(|what| source.error(&text.span(), &what))
+    };
     let action = *rule.action.get_ref();
     match (&rule.kind, action) {
         (None, Action::Fake) => {
@@ -199,8 +236,12 @@ fn read(source: &Text<'_>, rule: Spanned<RuleText>) -> Result<Rule> {
     if let Some(by) = rule.by.as_ref().filter(|_| action != Action::ShiftDate) {
         return Err(source.error(&by.span(), "by is for action = \"shift-date\" alone"));
     }
-    let when =
-        rule.when.map(|when| Condition::compile(&format!("{}: when", source.place(&when.span())), when.get_ref()));
+    let when = rule.when.map(|when| {
+        Condition::compile(
+            &format!("{}: when", source.place(&when.span())),
+            when.get_ref(),
+        )
+    });
     Ok(Rule {
         path: path(&rule.path)?,
         action,

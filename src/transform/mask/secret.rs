@@ -32,15 +32,30 @@ impl MaskKey {
     }
 
     /// The HMAC-SHA-256 of a value.
-    pub(super) fn hash(&self, value: &[u8]) -> [u8; 32] {
-        self.0.clone().chain_update(value).finalize().into_bytes().into()
+    pub(crate) fn hash(&self, value: &[u8]) -> [u8; 32] {
+        self.0
+            .clone()
+            .chain_update(value)
+            .finalize()
+            .into_bytes()
+            .into()
     }
 
     /// Bytes without end that follow from a value and what they are for.
-    pub(super) fn stream(&self, purpose: &str, value: &[u8]) -> Stream {
+    pub(crate) fn stream(&self, purpose: &str, value: &[u8]) -> Stream {
         // The zero keeps purposes and values apart.
-        let seeded = self.0.clone().chain_update(purpose).chain_update([0]).chain_update(value);
-        Stream { seeded, block: 0, buffer: [0; 32], left: 0 }
+        let seeded = self
+            .0
+            .clone()
+            .chain_update(purpose)
+            .chain_update([0])
+            .chain_update(value);
+        Stream {
+            seeded,
+            block: 0,
+            buffer: [0; 32],
+            left: 0,
+        }
     }
 }
 
@@ -51,7 +66,7 @@ impl fmt::Debug for MaskKey {
 }
 
 /// Bytes that only the key's owner can tell from random ones.
-pub(super) struct Stream {
+pub(crate) struct Stream {
     seeded: Hmac<Sha256>,
     block: u64,
     buffer: [u8; 32],
@@ -59,9 +74,13 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    pub(super) fn byte(&mut self) -> u8 {
+    pub(crate) fn byte(&mut self) -> u8 {
         if self.left == 0 {
-            let block = self.seeded.clone().chain_update([0]).chain_update(self.block.to_le_bytes());
+            let block = self
+                .seeded
+                .clone()
+                .chain_update([0])
+                .chain_update(self.block.to_le_bytes());
             self.buffer = block.finalize().into_bytes().into();
             self.block += 1;
             self.left = self.buffer.len();
@@ -70,12 +89,12 @@ impl Stream {
         self.buffer[self.left]
     }
 
-    pub(super) fn number(&mut self) -> u64 {
+    pub(crate) fn number(&mut self) -> u64 {
         (0..8).fold(0, |number, _| number << 8 | u64::from(self.byte()))
     }
 
     /// A number below `bound`, which is not 0. The bias is below 2⁻⁵⁰ for bounds as small as ours.
-    pub(super) fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.number() % bound
     }
 }
@@ -108,14 +127,22 @@ mod tests {
     fn hashes_are_hmac_sha_256() {
         let key = MaskKey::new(&[0xaa; 131]).unwrap();
         let hash = key.hash(b"Test Using Larger Than Block-Size Key - Hash Key First");
-        assert_eq!(hex::encode(hash), "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
+        assert_eq!(
+            hex::encode(hash),
+            "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"
+        );
     }
 
     #[test]
     fn a_key_is_not_shown_and_not_short() {
         let key = MaskKey::new(b"correct horse battery staple\r\n").unwrap();
         assert_eq!(format!("{key:?}"), "MaskKey(…)");
-        assert_eq!(key.hash(b"a"), MaskKey::new(b"correct horse battery staple").unwrap().hash(b"a"));
+        assert_eq!(
+            key.hash(b"a"),
+            MaskKey::new(b"correct horse battery staple")
+                .unwrap()
+                .hash(b"a")
+        );
         assert!(MaskKey::new(b"fifteen bytes..\n").is_err());
     }
 }

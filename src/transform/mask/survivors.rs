@@ -13,7 +13,7 @@ const DIGITS_IN_TEXT: usize = 6;
 
 /// Values of masked places.
 #[derive(Default)]
-pub(super) struct Originals(Vec<Original>);
+pub(crate) struct Originals(Vec<Original>);
 
 struct Original {
     /// Byte sequences that give it away: the value itself, as part of a JSON string, in base64. Empty for a short number.
@@ -24,39 +24,48 @@ struct Original {
 
 impl Originals {
     /// Adds the values in `value`, except those too short to be searched for.
-    pub(super) fn add(&mut self, value: &Val) {
-        leaves(value, &mut |leaf| self.0.extend(Original::of(&leaf)), &mut |_| {});
+    pub(crate) fn add(&mut self, value: &Val) {
+        leaves(
+            value,
+            &mut |leaf| self.0.extend(Original::of(&leaf)),
+            &mut |_| {},
+        );
     }
 
     /// The attribute in which an original survives, names in maps included; `rest` is the item without its masked places.
-    pub(super) fn survivor(&self, rest: &Map) -> Option<String> {
+    pub(crate) fn survivor(&self, rest: &Map) -> Option<String> {
         rest.iter().find_map(|(name, value)| {
             if self.is_in_name(name) {
                 return Some("the name of an attribute".to_owned());
             }
-            self.is_in_value(value).then(|| format!("attribute {:?}", name_of(name)))
+            self.is_in_value(value)
+                .then(|| format!("attribute {:?}", name_of(name)))
         })
     }
 
     /// The attribute among the `masked` in which an original survives as a name in a map: a mask changes values and keeps names.
-    pub(super) fn survivor_in_names(&self, masked: &Map) -> Option<String> {
+    pub(crate) fn survivor_in_names(&self, masked: &Map) -> Option<String> {
         masked.iter().find_map(|(attribute, value)| {
             let mut found = false;
-            leaves(value, &mut |_| {}, &mut |name| found = found || self.is_in_bytes(name.as_bytes()));
+            leaves(value, &mut |_| {}, &mut |name| {
+                found = found || self.is_in_bytes(name.as_bytes());
+            });
             found.then(|| format!("a name in attribute {:?}", name_of(attribute)))
         })
     }
 
     /// Whether an original is part of a value both before and after a mask that keeps parts of it.
-    pub(super) fn survives(&self, before: &Val, after: &Val) -> bool {
-        self.0.iter().any(|original| original.is_in_value(before) && original.is_in_value(after))
+    pub(crate) fn survives(&self, before: &Val, after: &Val) -> bool {
+        self.0
+            .iter()
+            .any(|original| original.is_in_value(before) && original.is_in_value(after))
     }
 
-    pub(super) fn is_in_name(&self, name: &Val) -> bool {
+    pub(crate) fn is_in_name(&self, name: &Val) -> bool {
         self.is_in_bytes(name_of(name).as_bytes())
     }
 
-    pub(super) fn is_in_value(&self, value: &Val) -> bool {
+    pub(crate) fn is_in_value(&self, value: &Val) -> bool {
         self.0.iter().any(|original| original.is_in_value(value))
     }
 
@@ -71,10 +80,20 @@ impl Original {
             return None;
         }
         Some(match leaf {
-            Leaf::S(text) => Self { needles: needles(text.as_bytes()), number: None },
-            Leaf::B(bytes) => Self { needles: needles(bytes), number: None },
+            Leaf::S(text) => Self {
+                needles: needles(text.as_bytes()),
+                number: None,
+            },
+            Leaf::B(bytes) => Self {
+                needles: needles(bytes),
+                number: None,
+            },
             Leaf::N(number) => Self {
-                needles: if number.len() >= DIGITS_IN_TEXT { needles(number.as_bytes()) } else { Vec::new() },
+                needles: if number.len() >= DIGITS_IN_TEXT {
+                    needles(number.as_bytes())
+                } else {
+                    Vec::new()
+                },
                 number: canonical_number(number).ok(),
             },
         })
@@ -82,9 +101,13 @@ impl Original {
 
     fn is_in_value(&self, value: &Val) -> bool {
         let (mut in_leaf, mut in_name) = (false, false);
-        leaves(value, &mut |leaf| in_leaf = in_leaf || self.is_in(&leaf), &mut |name| {
-            in_name = in_name || self.is_in_bytes(name.as_bytes());
-        });
+        leaves(
+            value,
+            &mut |leaf| in_leaf = in_leaf || self.is_in(&leaf),
+            &mut |name| {
+                in_name = in_name || self.is_in_bytes(name.as_bytes());
+            },
+        );
         in_leaf || in_name
     }
 
@@ -100,15 +123,23 @@ impl Original {
     }
 
     fn is_in_bytes(&self, bytes: &[u8]) -> bool {
-        self.needles.iter().any(|needle| memmem::find(bytes, needle).is_some())
+        self.needles
+            .iter()
+            .any(|needle| memmem::find(bytes, needle).is_some())
     }
 }
 
 /// The forms in which a value is searched for.
 fn needles(bytes: &[u8]) -> Vec<Vec<u8>> {
     let mut needles = vec![bytes.to_vec(), STANDARD_NO_PAD.encode(bytes).into_bytes()];
-    let in_json = std::str::from_utf8(bytes).ok().and_then(|text| serde_json::to_string(text).ok());
-    needles.extend(in_json.map(|text| text.as_bytes()[1..text.len() - 1].to_vec()).filter(|text| text != bytes));
+    let in_json = std::str::from_utf8(bytes)
+        .ok()
+        .and_then(|text| serde_json::to_string(text).ok());
+    needles.extend(
+        in_json
+            .map(|text| text.as_bytes()[1..text.len() - 1].to_vec())
+            .filter(|text| text != bytes),
+    );
     needles
 }
 

@@ -22,8 +22,17 @@ fn apply(masks: &Masks, item: &str) -> Outcome {
 /// Masks `item`, which earlier steps made of `read`.
 fn apply_to(masks: &Masks, item: &str, read: &str) -> Outcome {
     std::thread::scope(|scope| {
-        let run = || masks.worker().apply(&Bytes::from(item.to_owned()), &Bytes::from(read.to_owned()));
-        std::thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, run).unwrap().join().unwrap()
+        let run = || {
+            masks
+                .worker()
+                .apply(&Bytes::from(item.to_owned()), &Bytes::from(read.to_owned()))
+        };
+        std::thread::Builder::new()
+            .stack_size(STACK_BYTES)
+            .spawn_scoped(scope, run)
+            .unwrap()
+            .join()
+            .unwrap()
     })
 }
 
@@ -53,14 +62,22 @@ fn redact_null_and_drop_on_every_type() {
         ("ns", r#"{"NS":["0"]}"#),
         ("l", r#"{"L":[]}"#),
         ("m", r#"{"M":{}}"#),
-        ("m.x", r#""m":{"M":{"x":{"S":"[redacted]"},"y":{"N":"77777"}}}"#),
+        (
+            "m.x",
+            r#""m":{"M":{"x":{"S":"[redacted]"},"y":{"N":"77777"}}}"#,
+        ),
         ("l.*", r#"{"L":[{"S":"[redacted]"},{"M":{}}]}"#),
     ] {
         assert!(redacted(name).contains(value), "{name}: {}", redacted(name));
-        let nulls = masked(&rule(name, "action = 'null'"), EVERY).matches("NULL").count();
+        let nulls = masked(&rule(name, "action = 'null'"), EVERY)
+            .matches("NULL")
+            .count();
         assert!(nulls > 1 || name == "z", "{name}");
     }
-    assert_eq!(masked(&rule("l.*.deep", "action = 'drop'"), EVERY), EVERY.replace(r#""deep":{"S":"list-2"}"#, ""));
+    assert_eq!(
+        masked(&rule("l.*.deep", "action = 'drop'"), EVERY),
+        EVERY.replace(r#""deep":{"S":"list-2"}"#, "")
+    );
     assert_eq!(
         masked(&rule("l.*", "action = 'drop'"), EVERY),
         EVERY.replace(r#"{"S":"list-1"},{"M":{"deep":{"S":"list-2"}}}"#, "")
@@ -72,23 +89,43 @@ fn redact_null_and_drop_on_every_type() {
 fn hashes_are_what_openssl_says() {
     // printf %s Ada-1815 | openssl dgst -sha256 -hmac 'a key that is long enough'
     let hex = "600c1b583db41adbe70e851a38239af56f97884230e9689c8f9491c2b6da8482";
-    assert_eq!(masked(&rule("s", "action = 'hash'"), EVERY), EVERY.replace("Ada-1815", hex));
+    assert_eq!(
+        masked(&rule("s", "action = 'hash'"), EVERY),
+        EVERY.replace("Ada-1815", hex)
+    );
 }
 
 #[test]
 fn equal_values_get_equal_masks_and_others_different_ones() {
     for action in ["hash", "keep-format"] {
-        let of = |value: &str| masked(&rule("v", &format!("action = '{action}'")), &format!(r#"{{"v":{value}}}"#));
-        assert_eq!(of(r#"{"N":"15000"}"#) == of(r#"{"N":"15000.0"}"#), action == "hash", "{action}");
+        let of = |value: &str| {
+            masked(
+                &rule("v", &format!("action = '{action}'")),
+                &format!(r#"{{"v":{value}}}"#),
+            )
+        };
+        assert_eq!(
+            of(r#"{"N":"15000"}"#) == of(r#"{"N":"15000.0"}"#),
+            action == "hash",
+            "{action}"
+        );
         assert_ne!(of(r#"{"N":"15000"}"#), of(r#"{"N":"15001"}"#));
-        assert_eq!(of(r#"{"S":"abcdefgh"}"#), of(r#"{ "S" : "\u0061bcdefgh" }"#));
+        assert_eq!(
+            of(r#"{"S":"abcdefgh"}"#),
+            of(r#"{ "S" : "\u0061bcdefgh" }"#)
+        );
         assert_ne!(of(r#"{"S":"abcdefgh"}"#), of(r#"{"S":"abcdefgi"}"#));
     }
 }
 
 #[test]
 fn keep_format_keeps_the_format() {
-    let of = |value: &str| masked(&rule("v", "action = 'keep-format'"), &format!(r#"{{"v":{value}}}"#));
+    let of = |value: &str| {
+        masked(
+            &rule("v", "action = 'keep-format'"),
+            &format!(r#"{{"v":{value}}}"#),
+        )
+    };
     let shape = |text: &str| -> String {
         text.chars()
             .map(|c| {
@@ -104,15 +141,26 @@ fn keep_format_keeps_the_format() {
             })
             .collect()
     };
-    for text in ["AB-1234 (x)", "a@b.c", "1", "x", "Zoë-Straße 5", "2024-05-17"] {
+    for text in [
+        "AB-1234 (x)",
+        "a@b.c",
+        "1",
+        "x",
+        "Zoë-Straße 5",
+        "2024-05-17",
+    ] {
         let item = of(&format!(r#"{{"S":"{text}"}}"#));
-        let Some(Value::S(new)) = parse_item(item.as_bytes()).unwrap().remove("v") else { panic!("a string") };
+        let Some(Value::S(new)) = parse_item(item.as_bytes()).unwrap().remove("v") else {
+            panic!("a string")
+        };
         assert_eq!(shape(&new), shape(text));
         assert_ne!(new, text);
     }
     for number in ["0", "7", "-12.50", "0.0012", "9.99E+125", "-1e-130", "100"] {
         let item = of(&format!(r#"{{"N":"{number}"}}"#));
-        let Some(Value::N(new)) = parse_item(item.as_bytes()).unwrap().remove("v") else { panic!("a number") };
+        let Some(Value::N(new)) = parse_item(item.as_bytes()).unwrap().remove("v") else {
+            panic!("a number")
+        };
         assert_eq!(shape(&new), shape(number));
         assert_ne!(new, number);
     }
@@ -121,58 +169,104 @@ fn keep_format_keeps_the_format() {
 #[test]
 fn fakes_are_of_their_kind_and_always_the_same() {
     let of = |kind: &str, value: &str| {
-        let item = masked(&rule("v", &format!("action = 'fake'\nkind = '{kind}'")), &format!(r#"{{"v":{value}}}"#));
+        let item = masked(
+            &rule("v", &format!("action = 'fake'\nkind = '{kind}'")),
+            &format!(r#"{{"v":{value}}}"#),
+        );
         match parse_item(item.as_bytes()).unwrap().remove("v") {
             Some(Value::S(text) | Value::N(text)) => text,
             other => panic!("{other:?}"),
         }
     };
     let mail = of("email", r#"{"S":"ada@real.org"}"#);
-    assert!(mail.ends_with("@example.com") && mail.split('@').count() == 2, "{mail}");
+    assert!(
+        mail.ends_with("@example.com") && mail.split('@').count() == 2,
+        "{mail}"
+    );
     assert_eq!(mail, of("email", r#"{"S":"ada@real.org"}"#));
     assert_ne!(mail, of("email", r#"{"S":"bob@real.org"}"#));
     assert!(of("name", r#"{"S":"Ada"}"#).contains(' '));
     assert!(of("address", r#"{"S":"12 Main St"}"#).contains(", "));
     assert!(of("phone", r#"{"S":"+49 30 1234"}"#).contains(|c: char| c.is_ascii_digit()));
     assert_eq!(of("phone", r#"{"N":"49301234"}"#).len(), 10);
-    let refused = apply(&masks(&rule("v", "action = 'fake'\nkind = 'name'")), r#"{"v":{"N":"5"}}"#);
-    assert_eq!(refused, Outcome::Rejected(Reason::own("--mask: attribute \"v\" is a number, which no fake name is")));
+    let refused = apply(
+        &masks(&rule("v", "action = 'fake'\nkind = 'name'")),
+        r#"{"v":{"N":"5"}}"#,
+    );
+    assert_eq!(
+        refused,
+        Outcome::Rejected(Reason::own(
+            "--mask: attribute \"v\" is a number, which no fake name is"
+        ))
+    );
 }
 
 #[test]
 fn dates_move_together() {
-    let rules = rule("from", "action = 'shift-date'\nby = 'who'") + &rule("to.*", "action = 'shift-date'\nby = 'who'");
+    let rules = rule("from", "action = 'shift-date'\nby = 'who'")
+        + &rule("to.*", "action = 'shift-date'\nby = 'who'");
     let of = |who: &str| {
         let item = format!(
             r#"{{"who":{{"S":"{who}"}},"from":{{"S":"2020-02-28"}},"to":{{"L":[{{"S":"2020-03-01T10:00:00Z"}},{{"N":"1583056800"}}]}}}}"#
         );
         let mut item = parse_item(masked(&rules, &item).as_bytes()).unwrap();
-        let (Some(Value::S(from)), Some(Value::L(to))) = (item.remove("from"), item.remove("to")) else {
+        let (Some(Value::S(from)), Some(Value::L(to))) = (item.remove("from"), item.remove("to"))
+        else {
             panic!("both")
         };
         let date = |text: &str| chrono::NaiveDate::parse_from_str(&text[..10], "%Y-%m-%d").unwrap();
-        let (Value::S(text), Value::N(number)) = (&to[0], &to[1]) else { panic!("both") };
+        let (Value::S(text), Value::N(number)) = (&to[0], &to[1]) else {
+            panic!("both")
+        };
         assert_eq!((date(text) - date(&from)).num_days(), 2);
-        assert_eq!(chrono::DateTime::parse_from_rfc3339(text).unwrap().timestamp().to_string(), *number);
+        assert_eq!(
+            chrono::DateTime::parse_from_rfc3339(text)
+                .unwrap()
+                .timestamp()
+                .to_string(),
+            *number
+        );
         assert_ne!(from, "2020-02-28");
         from
     };
     assert_eq!(of("ada"), of("ada"));
     assert!((0..20).any(|other| of(&other.to_string()) != of("ada")));
     let missing = apply(&masks(&rules), r#"{"from":{"S":"2020-02-28"}}"#);
-    assert_eq!(missing, Outcome::Rejected(Reason::own("--mask: shift-date by `who`: the item has no such attribute")));
-    let other = apply(&masks(&rule("v", "action = 'shift-date'")), r#"{"v":{"S":"soon"}}"#);
-    assert_eq!(other, Outcome::Rejected(Reason::own("--mask: attribute \"v\" is no date that shift-date knows")));
+    assert_eq!(
+        missing,
+        Outcome::Rejected(Reason::own(
+            "--mask: shift-date by `who`: the item has no such attribute"
+        ))
+    );
+    let other = apply(
+        &masks(&rule("v", "action = 'shift-date'")),
+        r#"{"v":{"S":"soon"}}"#,
+    );
+    assert_eq!(
+        other,
+        Outcome::Rejected(Reason::own(
+            "--mask: attribute \"v\" is no date that shift-date knows"
+        ))
+    );
 }
 
 #[test]
 fn a_rule_wants_nothing_of_items_that_it_does_not_match() {
     let dates = rule("born", "action = 'shift-date'\nby = 'customer'");
-    let asked = rule("note", "action = 'redact'\nwhen = '.type | str == \"person\"'");
+    let asked = rule(
+        "note",
+        "action = 'redact'\nwhen = '.type | str == \"person\"'",
+    );
     let rules = masks(&(dates + &asked));
     assert_eq!(apply(&rules, r#"{"pk":{"S":"a"}}"#), Outcome::Unchanged);
-    for lacking in [r#"{"born":{"S":"1815-12-10"}}"#, r#"{"note":{"S":"secret"}}"#] {
-        assert!(matches!(apply(&rules, lacking), Outcome::Rejected(_)), "{lacking}");
+    for lacking in [
+        r#"{"born":{"S":"1815-12-10"}}"#,
+        r#"{"note":{"S":"secret"}}"#,
+    ] {
+        assert!(
+            matches!(apply(&rules, lacking), Outcome::Rejected(_)),
+            "{lacking}"
+        );
     }
 }
 
@@ -180,9 +274,19 @@ fn a_rule_wants_nothing_of_items_that_it_does_not_match() {
 #[test]
 fn the_rules_of_the_page_hide_what_they_name() {
     let page = include_str!("../../../docs/TRANSFORM.md");
-    let rules = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("rules");
-    let plain = masked(rules, r#"{"id":{"S":"1"},"email":{"S":"ada@example.org"},"title":{"S":"x"}}"#);
-    assert!(!plain.contains("ada@") && plain.contains(r#""title":{"S":"x"}"#), "{plain}");
+    let rules = page
+        .split("```toml\n")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next())
+        .expect("rules");
+    let plain = masked(
+        rules,
+        r#"{"id":{"S":"1"},"email":{"S":"ada@example.org"},"title":{"S":"x"}}"#,
+    );
+    assert!(
+        !plain.contains("ada@") && plain.contains(r#""title":{"S":"x"}"#),
+        "{plain}"
+    );
     let full = r#"{"type":{"S":"person"},"customer_id":{"S":"c1"},"born":{"S":"1815-12-10"},"note":{"S":"secret"},"a.b":{"S":"gone"},
         "orders":{"L":[{"M":{"address":{"S":"12 St James's Square"},"no":{"N":"1"}}}]}}"#;
     let full = masked(rules, full);
@@ -201,41 +305,73 @@ fn a_value_that_survives_elsewhere_rejects_the_item() {
         r#""b":{"B":"YWRhQHgub3Jn"}"#,
     ] {
         let item = format!(r#"{{"email":{{"S":"ada@x.org"}},{survivor}}}"#);
-        let Outcome::Rejected(reason) = apply(&masks(&mail), &item) else { panic!("{survivor}") };
+        let Outcome::Rejected(reason) = apply(&masks(&mail), &item) else {
+            panic!("{survivor}")
+        };
         let reason = reason.to_string();
-        assert!(reason.contains("a masked value is also in attribute") && !reason.contains("ada"), "{reason}");
+        assert!(
+            reason.contains("a masked value is also in attribute") && !reason.contains("ada"),
+            "{reason}"
+        );
     }
     let number = rule("tel", "action = 'hash'");
-    for (survivor, found) in [(r#"{"N":"4930.0"}"#, true), (r#"{"S":"4930"}"#, false), (r#"{"N":"49301"}"#, false)] {
-        let outcome = apply(&masks(&number), &format!(r#"{{"tel":{{"N":"4930"}},"x":{survivor}}}"#));
+    for (survivor, found) in [
+        (r#"{"N":"4930.0"}"#, true),
+        (r#"{"S":"4930"}"#, false),
+        (r#"{"N":"49301"}"#, false),
+    ] {
+        let outcome = apply(
+            &masks(&number),
+            &format!(r#"{{"tel":{{"N":"4930"}},"x":{survivor}}}"#),
+        );
         assert_eq!(matches!(outcome, Outcome::Rejected(_)), found, "{survivor}");
     }
-    let Outcome::Rejected(reason) = apply(&masks(&rule("v", "action = 'keep-format'")), r#"{"v":{"S":"----"}}"#) else {
+    let Outcome::Rejected(reason) = apply(
+        &masks(&rule("v", "action = 'keep-format'")),
+        r#"{"v":{"S":"----"}}"#,
+    ) else {
         panic!("nothing to change")
     };
-    assert!(reason.to_string().contains("nothing in it would change"), "{reason}");
+    assert!(
+        reason.to_string().contains("nothing in it would change"),
+        "{reason}"
+    );
     // Both places masked: fine. So is a value that says too little.
     masked(
         &(mail.clone() + &rule("copy", "action = 'redact'")),
         r#"{"email":{"S":"ada@x.org"},"copy":{"S":"ada@x.org"}}"#,
     );
-    masked(&rule("a", "action = 'hash'"), r#"{"a":{"S":"DE"},"b":{"S":"DE"}}"#);
+    masked(
+        &rule("a", "action = 'hash'"),
+        r#"{"a":{"S":"DE"},"b":{"S":"DE"}}"#,
+    );
 }
 
 #[test]
 fn a_value_that_survives_as_a_name_in_its_own_place_rejects_the_item() {
     let item = r#"{"m":{"L":[{"M":{"ada@x.org":{"L":[{"S":"ada@x.org"}]}}}]}}"#;
     for action in ["'hash'", "'keep-format'", "'fake'\nkind = 'email'"] {
-        let Outcome::Rejected(reason) = apply(&masks(&rule("m", &format!("action = {action}"))), item) else {
+        let Outcome::Rejected(reason) =
+            apply(&masks(&rule("m", &format!("action = {action}"))), item)
+        else {
             panic!("{action}: the name stays")
         };
         let reason = reason.to_string();
-        assert!(reason.contains(r#"is also in a name in attribute "m""#) && !reason.contains("ada"), "{reason}");
+        assert!(
+            reason.contains(r#"is also in a name in attribute "m""#) && !reason.contains("ada"),
+            "{reason}"
+        );
     }
     for action in ["redact", "null", "drop"] {
-        assert!(!masked(&rule("m", &format!("action = '{action}'")), item).contains("ada"), "{action}");
+        assert!(
+            !masked(&rule("m", &format!("action = '{action}'")), item).contains("ada"),
+            "{action}"
+        );
     }
-    masked(&rule("m", "action = 'hash'"), r#"{"m":{"M":{"mail":{"S":"ada@x.org"}}}}"#);
+    masked(
+        &rule("m", "action = 'hash'"),
+        r#"{"m":{"M":{"mail":{"S":"ada@x.org"}}}}"#,
+    );
 }
 
 /// Steps before the masks may move a value, rename it, copy it or change what a condition asks for.
@@ -243,22 +379,51 @@ fn a_value_that_survives_as_a_name_in_its_own_place_rejects_the_item() {
 fn values_as_read_are_found_wherever_earlier_steps_put_them() {
     let read = r#"{"id":{"S":"1"},"ssn":{"S":"123-45 \"6789"},"type":{"S":"person"}}"#;
     let hash = masks(&rule("ssn", "action = 'hash'"));
-    let when = masks(&rule("ssn", "action = 'hash'\nwhen = '.type | str == \"person\"'"));
+    let when = masks(&rule(
+        "ssn",
+        "action = 'hash'\nwhen = '.type | str == \"person\"'",
+    ));
     let keeps = masks(&(rule("ssn", "action = 'hash'") + &rule("note", "action = 'keep-format'")));
     let rejected = |masks: &Masks, made: &str, place: &str| {
-        let Outcome::Rejected(Reason::Own(reason)) = apply_to(masks, made, read) else { panic!("{made}") };
-        assert!(reason.contains(place) && !reason.contains("6789"), "{made}: {reason}");
+        let Outcome::Rejected(Reason::Own(reason)) = apply_to(masks, made, read) else {
+            panic!("{made}")
+        };
+        assert!(
+            reason.contains(place) && !reason.contains("6789"),
+            "{made}: {reason}"
+        );
     };
     for (made, place) in [
-        (r#"{"id":{"S":"1"},"contact":{"S":"123-45 \"6789"}}"#, "attribute \"contact\""),
-        (r#"{"id":{"S":"1"},"123-45 \"6789":{"S":"x"}}"#, "the name of an attribute"),
-        (r#"{"id":{"S":"1"},"m":{"M":{"x 123-45 \"6789 y":{"S":"x"}}}}"#, "attribute \"m\""),
+        (
+            r#"{"id":{"S":"1"},"contact":{"S":"123-45 \"6789"}}"#,
+            "attribute \"contact\"",
+        ),
+        (
+            r#"{"id":{"S":"1"},"123-45 \"6789":{"S":"x"}}"#,
+            "the name of an attribute",
+        ),
+        (
+            r#"{"id":{"S":"1"},"m":{"M":{"x 123-45 \"6789 y":{"S":"x"}}}}"#,
+            "attribute \"m\"",
+        ),
         // In base64, as the text of another JSON document, in a list of bytes.
-        (r#"{"id":{"S":"1"},"t":{"S":"MTIzLTQ1ICI2Nzg5"}}"#, "attribute \"t\""),
-        (r#"{"id":{"S":"1"},"t":{"S":"{\"ssn\":\"123-45 \\\"6789\"}"}}"#, "attribute \"t\""),
-        (r#"{"id":{"S":"1"},"t":{"BS":["MTIzLTQ1ICI2Nzg5"]}}"#, "attribute \"t\""),
+        (
+            r#"{"id":{"S":"1"},"t":{"S":"MTIzLTQ1ICI2Nzg5"}}"#,
+            "attribute \"t\"",
+        ),
+        (
+            r#"{"id":{"S":"1"},"t":{"S":"{\"ssn\":\"123-45 \\\"6789\"}"}}"#,
+            "attribute \"t\"",
+        ),
+        (
+            r#"{"id":{"S":"1"},"t":{"BS":["MTIzLTQ1ICI2Nzg5"]}}"#,
+            "attribute \"t\"",
+        ),
         // Masked as it is now is not masked as it was.
-        (r#"{"id":{"S":"1"},"type":{"S":"x"},"ssn":{"S":"other"},"t":{"S":"123-45 \"6789"}}"#, "attribute \"t\""),
+        (
+            r#"{"id":{"S":"1"},"type":{"S":"x"},"ssn":{"S":"other"},"t":{"S":"123-45 \"6789"}}"#,
+            "attribute \"t\"",
+        ),
     ] {
         rejected(&hash, made, place);
         rejected(&when, made, place);
@@ -271,14 +436,21 @@ fn values_as_read_are_found_wherever_earlier_steps_put_them() {
         "{signs:?}"
     );
     // A condition holds if it holds of the item as read: a step that changes what it asks for does not switch the rule off.
-    let Outcome::Changed(masked) = apply_to(&when, &read.replace("person", "other"), read) else { panic!("masked") };
+    let Outcome::Changed(masked) = apply_to(&when, &read.replace("person", "other"), read) else {
+        panic!("masked")
+    };
     assert!(!String::from_utf8_lossy(&masked).contains("6789"));
-    assert_eq!(apply_to(&hash, r#"{"id":{"S":"1"}}"#, read), Outcome::Unchanged);
+    assert_eq!(
+        apply_to(&hash, r#"{"id":{"S":"1"}}"#, read),
+        Outcome::Unchanged
+    );
 }
 
 #[test]
 fn an_item_is_shown_without_masked_values() {
-    let masks = masks(&(rule("ssn", "action = 'hash'") + &rule("l.*.x", "action = 'drop'\nwhen = 'false'")));
+    let masks = masks(
+        &(rule("ssn", "action = 'hash'") + &rule("l.*.x", "action = 'drop'\nwhen = 'false'")),
+    );
     let read = r#"{"id":{"S":"1"},"ssn":{"S":"123-45"},"l":{"L":[{"M":{"x":{"N":"98765"}}}]},"copy":{"S":"a 123-45"},"123-45":{"S":"b"},"n":{"N":"98765"}}"#;
     assert_eq!(
         masks.concealed(read.as_bytes()),
@@ -297,9 +469,20 @@ fn conditions_are_asked_of_the_original() {
         masked(&rules, r#"{"a":{"S":"one1"},"b":{"S":"two2"}}"#),
         r#"{"a":{"S":"[redacted]"},"b":{"S":"[redacted]"}}"#
     );
-    assert_eq!(apply(&masks(&rules), r#"{"a":{"S":"two"},"b":{"S":"x"}}"#), Outcome::Unchanged);
-    let broken = apply(&masks(&rule("a", "action = 'redact'\nwhen = 'error(\"x\")'")), r#"{"a":{"S":"two"}}"#);
-    assert_eq!(broken, Outcome::Rejected(Reason::Foreign("--mask: the condition of the rule for `a`: x".to_owned())));
+    assert_eq!(
+        apply(&masks(&rules), r#"{"a":{"S":"two"},"b":{"S":"x"}}"#),
+        Outcome::Unchanged
+    );
+    let broken = apply(
+        &masks(&rule("a", "action = 'redact'\nwhen = 'error(\"x\")'")),
+        r#"{"a":{"S":"two"}}"#,
+    );
+    assert_eq!(
+        broken,
+        Outcome::Rejected(Reason::Foreign(
+            "--mask: the condition of the rule for `a`: x".to_owned()
+        ))
+    );
 }
 
 #[test]
@@ -307,23 +490,50 @@ fn a_rule_that_matches_nothing_is_told() {
     let masks = masks(&(rule("a", "action = 'redact'") + &rule("typo", "action = 'redact'")));
     apply(&masks, r#"{"a":{"S":"two"}}"#);
     let warnings: Vec<_> = masks.warnings().collect();
-    assert_eq!(warnings, ["rules.toml line 4, column 1: the rule for `typo` matched no item"]);
+    assert_eq!(
+        warnings,
+        ["rules.toml line 4, column 1: the rule for `typo` matched no item"]
+    );
 }
 
 #[test]
 fn rule_files_are_refused_with_line_and_column() {
     for (text, expected) in [
         ("", "rules.toml has no rule"),
-        ("[[rule]]\npath = 'a'\naction = 'hide'", "rules.toml line 3, column 10: unknown variant `hide`"),
-        ("[[rule]]\npath = 'a'\naction = 'hash'\nsalt = 'x'", "rules.toml line 4, column 1: unknown field `salt`"),
-        ("[[rules]]\n", "rules.toml line 1, column 3: unknown field `rules`"),
+        (
+            "[[rule]]\npath = 'a'\naction = 'hide'",
+            "rules.toml line 3, column 10: unknown variant `hide`",
+        ),
+        (
+            "[[rule]]\npath = 'a'\naction = 'hash'\nsalt = 'x'",
+            "rules.toml line 4, column 1: unknown field `salt`",
+        ),
+        (
+            "[[rules]]\n",
+            "rules.toml line 1, column 3: unknown field `rules`",
+        ),
         ("[[rule]]\naction = 'hash'", "missing field `path`"),
         ("[[rule]]\npath = 'a'\n", "missing field `action`"),
-        ("[[rule]]\npath = 5\naction = 'hash'", "rules.toml line 2, column 8: invalid type"),
-        ("[[rule]]\npath = 'a..b'\naction = 'hash'", "rules.toml line 2, column 8: the path has an empty name"),
-        ("[[rule]]\npath = 'a'\naction = 'fake'", "rules.toml line 3, column 10: fake needs a kind"),
-        ("[[rule]]\npath = 'a'\naction = 'hash'\nkind = 'name'", "rules.toml line 4, column 8: kind is for"),
-        ("[[rule]]\npath = 'a'\naction = 'hash'\nby = 'b'", "rules.toml line 4, column 6: by is for"),
+        (
+            "[[rule]]\npath = 5\naction = 'hash'",
+            "rules.toml line 2, column 8: invalid type",
+        ),
+        (
+            "[[rule]]\npath = 'a..b'\naction = 'hash'",
+            "rules.toml line 2, column 8: the path has an empty name",
+        ),
+        (
+            "[[rule]]\npath = 'a'\naction = 'fake'",
+            "rules.toml line 3, column 10: fake needs a kind",
+        ),
+        (
+            "[[rule]]\npath = 'a'\naction = 'hash'\nkind = 'name'",
+            "rules.toml line 4, column 8: kind is for",
+        ),
+        (
+            "[[rule]]\npath = 'a'\naction = 'hash'\nby = 'b'",
+            "rules.toml line 4, column 6: by is for",
+        ),
         (
             "[[rule]]\npath = 'a'\naction = 'hash'\nwhen = '.a =='",
             "rules.toml line 4, column 8: when, line 1, column 6",
@@ -338,8 +548,14 @@ fn rule_files_are_refused_with_line_and_column() {
 
 #[test]
 fn keys_are_not_taken_away() {
-    let attribute = |name: &str| KeyAttribute { name: name.to_owned(), kind: KeyType::S };
-    let table = KeySchema { partition: attribute("pk"), sort: Some(attribute("sk")) };
+    let attribute = |name: &str| KeyAttribute {
+        name: name.to_owned(),
+        kind: KeyType::S,
+    };
+    let table = KeySchema {
+        partition: attribute("pk"),
+        sort: Some(attribute("sk")),
+    };
     let check = |path: &str, action: &str| {
         MaskRules::parse("r", &rule(path, &format!("action = '{action}'")))
             .unwrap()
@@ -347,14 +563,28 @@ fn keys_are_not_taken_away() {
     };
     for (path, action) in [("pk", "drop"), ("sk", "null"), ("gsi", "null")] {
         let error = check(path, action).expect_err(path);
-        assert!(error.to_string().contains(&format!("r line 1, column 1: `{path}` is a key")), "{error}");
+        assert!(
+            error
+                .to_string()
+                .contains(&format!("r line 1, column 1: `{path}` is a key")),
+            "{error}"
+        );
     }
-    for (path, action) in [("pk", "hash"), ("sk", "redact"), ("gsi", "drop"), ("other", "null"), ("pk.x", "drop")] {
+    for (path, action) in [
+        ("pk", "hash"),
+        ("sk", "redact"),
+        ("gsi", "drop"),
+        ("other", "null"),
+        ("pk.x", "drop"),
+    ] {
         check(path, action).expect(path);
     }
     let rules = MaskRules::parse("r", &rule("sk", "action = 'hash'")).unwrap();
     assert!(rules.change_key(&table) && rules.need_key() && rules.sha256().len() == 64);
-    assert_eq!(Masks::new(rules, None).unwrap_err().kind(), ErrorKind::Environment);
+    assert_eq!(
+        Masks::new(rules, None).unwrap_err().kind(),
+        ErrorKind::Environment
+    );
 }
 
 /// All texts in an item: what it says, not how.
@@ -365,7 +595,9 @@ fn texts(value: &Value, found: &mut Vec<Vec<u8>>) {
         Value::Bool(_) | Value::Null => {}
         Value::M(map) => map.values().for_each(|value| texts(value, found)),
         Value::L(list) => list.iter().for_each(|value| texts(value, found)),
-        Value::Ss(set) | Value::Ns(set) => found.extend(set.iter().map(|text| text.clone().into_bytes())),
+        Value::Ss(set) | Value::Ns(set) => {
+            found.extend(set.iter().map(|text| text.clone().into_bytes()));
+        }
         Value::Bs(set) => found.extend(set.iter().cloned()),
     }
 }

@@ -15,7 +15,7 @@ use super::secret::MaskKey;
 use crate::item::canonical_number;
 
 /// What stands for a text that was taken out.
-pub(super) const REDACTED: &str = "[redacted]";
+pub(crate) const REDACTED: &str = "[redacted]";
 
 /// Numbers that a hash can become: 38 digits, as many as DynamoDB keeps.
 const NUMBERS: u128 = 10_u128.pow(38);
@@ -30,7 +30,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 
 /// What is done to a value, for an action that keeps its type.
 #[derive(Clone, Copy)]
-pub(super) enum Mask<'k> {
+pub(crate) enum Mask<'k> {
     Redact,
     Hash(&'k MaskKey),
     Fake(Fake, &'k MaskKey),
@@ -43,7 +43,7 @@ pub(super) enum Mask<'k> {
 
 /// One value without its type.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Leaf {
+pub(crate) enum Leaf {
     S(String),
     /// A number in the spelling it stands in.
     N(String),
@@ -70,24 +70,28 @@ impl Leaf {
     }
 
     /// What is hashed: equal for values that DynamoDB takes for equal.
-    pub(super) fn identity(&self) -> Vec<u8> {
+    pub(crate) fn identity(&self) -> Vec<u8> {
         match self {
             Self::S(text) => text.clone().into_bytes(),
-            Self::N(number) => canonical_number(number).unwrap_or_else(|_| number.clone()).into_bytes(),
+            Self::N(number) => canonical_number(number)
+                .unwrap_or_else(|_| number.clone())
+                .into_bytes(),
             Self::B(bytes) => bytes.clone(),
         }
     }
 }
 
 /// The tag and value of an attribute value; `None` if it is none.
-pub(super) fn typed(value: &Val) -> Option<(&str, &Val)> {
+pub(crate) fn typed(value: &Val) -> Option<(&str, &Val)> {
     let Val::Obj(map) = value else { return None };
-    let (Val::TStr(tag), value) = map.first().filter(|_| map.len() == 1)? else { return None };
+    let (Val::TStr(tag), value) = map.first().filter(|_| map.len() == 1)? else {
+        return None;
+    };
     std::str::from_utf8(tag).ok().map(|tag| (tag, value))
 }
 
 /// All strings, numbers and binaries in an attribute value, at any depth; `names` hears of the names in maps.
-pub(super) fn leaves(value: &Val, leaf: &mut impl FnMut(Leaf), name: &mut impl FnMut(&str)) {
+pub(crate) fn leaves(value: &Val, leaf: &mut impl FnMut(Leaf), name: &mut impl FnMut(&str)) {
     match typed(value) {
         Some(("M", Val::Obj(map))) => {
             for (key, value) in &**map {
@@ -98,8 +102,12 @@ pub(super) fn leaves(value: &Val, leaf: &mut impl FnMut(Leaf), name: &mut impl F
             }
         }
         Some(("L", Val::Arr(list))) => list.iter().for_each(|element| leaves(element, leaf, name)),
-        Some((tag, Val::Arr(set))) if set.iter().all(|element| Leaf::read(tag, element).is_some()) => {
-            set.iter().filter_map(|element| Leaf::read(tag, element)).for_each(leaf);
+        Some((tag, Val::Arr(set)))
+            if set.iter().all(|element| Leaf::read(tag, element).is_some()) =>
+        {
+            set.iter()
+                .filter_map(|element| Leaf::read(tag, element))
+                .for_each(leaf);
         }
         Some((tag, value)) => match Leaf::read(tag, value) {
             Some(read) => leaf(read),
@@ -126,21 +134,29 @@ fn texts(value: &Val, leaf: &mut impl FnMut(Leaf), name: &mut impl FnMut(&str)) 
 
 impl Mask<'_> {
     /// The masked value, of the same type. Booleans become false and nulls stay: neither can be told from others like it.
-    pub(super) fn apply(&self, value: &Val) -> Result<Val, Words> {
-        let Some((tag, inner)) = typed(value) else { return Err("is no typed value".to_owned()) };
+    pub(crate) fn apply(&self, value: &Val) -> Result<Val, Words> {
+        let Some((tag, inner)) = typed(value) else {
+            return Err("is no typed value".to_owned());
+        };
         let masked = match (tag, inner) {
             ("BOOL", _) => Val::Bool(false),
             ("NULL", _) => return Ok(value.clone()),
             ("M" | "L", _) if matches!(self, Self::Redact) => empty(inner),
             ("M", Val::Obj(map)) => {
-                let masked = map.iter().map(|(name, value)| Ok((name.clone(), self.apply(value)?)));
+                let masked = map
+                    .iter()
+                    .map(|(name, value)| Ok((name.clone(), self.apply(value)?)));
                 Val::obj(masked.collect::<Result<_, Words>>()?)
             }
-            ("L", Val::Arr(list)) => {
-                Val::from_iter(list.iter().map(|value| self.apply(value)).collect::<Result<Vec<_>, _>>()?)
-            }
+            ("L", Val::Arr(list)) => Val::from_iter(
+                list.iter()
+                    .map(|value| self.apply(value))
+                    .collect::<Result<Vec<_>, _>>()?,
+            ),
             ("SS" | "NS" | "BS", Val::Arr(set)) => self.set(tag, set)?,
-            _ => self.leaf(&Leaf::read(tag, inner).ok_or("has a type that masks do not support")?)?.write(),
+            _ => self
+                .leaf(&Leaf::read(tag, inner).ok_or("has a type that masks do not support")?)?
+                .write(),
         };
         Ok(Val::obj([(text(tag), masked)].into_iter().collect()))
     }
@@ -163,9 +179,9 @@ impl Mask<'_> {
             Self::Redact => return Ok(redacted(leaf)),
             Self::Hash(key) => hashed(leaf, key),
             Self::Fake(fake, key) => faked(*fake, leaf, key)?,
-            Self::KeepFormat(key) => {
-                format::keep(leaf, |round| key.stream(&format!("keep-format {round}"), &leaf.identity()))
-            }
+            Self::KeepFormat(key) => format::keep(leaf, |round| {
+                key.stream(&format!("keep-format {round}"), &leaf.identity())
+            }),
             Self::ShiftDate { days } => shifted(leaf, *days)?,
         };
         if masked == *leaf && is_telling(leaf) {
@@ -195,7 +211,10 @@ fn hashed(leaf: &Leaf, key: &MaskKey) -> Leaf {
     match leaf {
         Leaf::S(_) => Leaf::S(hex::encode(hash)),
         Leaf::N(_) => {
-            let number = hash.iter().take(16).fold(0, |number: u128, byte| number << 8 | u128::from(*byte));
+            let number = hash
+                .iter()
+                .take(16)
+                .fold(0, |number: u128, byte| number << 8 | u128::from(*byte));
             Leaf::N((number % NUMBERS).to_string())
         }
         Leaf::B(_) => Leaf::B(hash.to_vec()),
@@ -208,9 +227,10 @@ fn faked(fake: Fake, leaf: &Leaf, key: &MaskKey) -> Result<Leaf, Words> {
     Ok(match leaf {
         Leaf::S(_) => Leaf::S(fake.text(&mut stream)),
         Leaf::B(_) => Leaf::B(fake.text(&mut stream).into_bytes()),
-        Leaf::N(_) => {
-            Leaf::N(fake.number(&mut stream).ok_or_else(|| format!("is a number, which no fake {} is", fake.name()))?)
-        }
+        Leaf::N(_) => Leaf::N(
+            fake.number(&mut stream)
+                .ok_or_else(|| format!("is a number, which no fake {} is", fake.name()))?,
+        ),
     })
 }
 
@@ -225,7 +245,7 @@ fn shifted(leaf: &Leaf, days: i64) -> Result<Leaf, Words> {
 
 /// Whether a value says enough that seeing it elsewhere is no accident: four characters, digits or bytes. A country code or an
 /// age is found in many places that have nothing to do with each other.
-pub(super) fn is_telling(leaf: &Leaf) -> bool {
+pub(crate) fn is_telling(leaf: &Leaf) -> bool {
     const LEAST: usize = 4;
     match leaf {
         Leaf::S(text) => text.chars().count() >= LEAST && text != REDACTED,

@@ -5,13 +5,18 @@ use std::io::Read as _;
 
 use serde_json::Value;
 
-use super::model::{CommandOption, ITEMS, Item, Items, Outcome, Steps, all_items, by_id, each_pair, item, option};
+use super::model::{
+    CommandOption, ITEMS, Item, Items, Outcome, Steps, all_items, by_id, each_pair, item, option,
+};
 use crate::support::engine::Engine;
 use crate::support::project::{Project, Run};
 
 /// What the options of one command line mean.
 #[derive(Debug, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of its own"
+)]
 struct Model {
     steps: Steps,
     is_strict: bool,
@@ -36,10 +41,13 @@ const OPTIONS: &[CommandOption<Model>] = &[
     option(&["--segments=32"], |model| model.has_many_segments = true),
     option(&["--limit=7"], |model| model.steps.limit = Some(7)),
     option(&["--limit=1000"], |model| model.steps.limit = Some(1000)),
-    option(&["--filter=n < :v", r#"--values={":v":{"N":"40"}}"#], |model| {
-        model.steps.filter = Some(40);
-        model.reasons.insert("filter");
-    }),
+    option(
+        &["--filter=n < :v", r#"--values={":v":{"N":"40"}}"#],
+        |model| {
+            model.steps.filter = Some(40);
+            model.reasons.insert("filter");
+        },
+    ),
     option(&["--projection=n,text"], |model| {
         model.steps.projection = Some(&["n", "text"]);
         model.reasons.insert("projection");
@@ -54,11 +62,16 @@ const OPTIONS: &[CommandOption<Model>] = &[
         model.steps.has_flag = true;
         model.may_change = true;
     }),
-    option(&["--transform=if .n | num % 10 == 4 then error(\"unwanted\") else . end"], |model| {
-        model.steps.rejects = Some(4);
+    option(
+        &["--transform=if .n | num % 10 == 4 then error(\"unwanted\") else . end"],
+        |model| {
+            model.steps.rejects = Some(4);
+            model.may_change = true;
+        },
+    ),
+    option(&["--transform-command=cat"], |model| {
         model.may_change = true;
     }),
-    option(&["--transform-command=cat"], |model| model.may_change = true),
     option(&["--mask=rules.toml"], |model| {
         model.steps.drops_text = true;
         model.may_change = true;
@@ -77,10 +90,17 @@ fn project() -> (Engine, Project) {
     let engine = Engine::embedded();
     engine.client().create_simple("films");
     let project = Project::on(&engine, "films");
-    let lines: String = (0..ITEMS).flat_map(|n| [item(n).to_string(), "\n".to_owned()]).collect();
+    let lines: String = (0..ITEMS)
+        .flat_map(|n| [item(n).to_string(), "\n".to_owned()])
+        .collect();
     project.write("items.jsonl", lines);
-    project.write("rules.toml", "[[rule]]\npath = \"text\"\naction = \"drop\"\n");
-    project.restoredb(["--source=items.jsonl", "--yes"]).exits(0);
+    project.write(
+        "rules.toml",
+        "[[rule]]\npath = \"text\"\naction = \"drop\"\n",
+    );
+    project
+        .restoredb(["--source=items.jsonl", "--yes"])
+        .exits(0);
     (engine, project)
 }
 
@@ -98,7 +118,10 @@ fn check(project: &Project, words: &[&str], model: &Model) {
         run.exits(2);
     } else if model.is_dry_run {
         let run = run.exits(0);
-        assert!(!project.path("out").exists(), "a dry run made a dump\n{run}");
+        assert!(
+            !project.path("out").exists(),
+            "a dry run made a dump\n{run}"
+        );
     } else {
         model.check(project, run);
     }
@@ -109,7 +132,8 @@ fn check(project: &Project, words: &[&str], model: &Model) {
 impl Model {
     /// Whether the command line contradicts itself.
     fn is_contradiction(&self) -> bool {
-        let selects_items = self.steps.limit.is_some() || self.may_change || !self.reasons.is_empty();
+        let selects_items =
+            self.steps.limit.is_some() || self.may_change || !self.reasons.is_empty();
         let has_nothing_to_do = self.is_schema_only && (self.is_data_only || selects_items);
         // Only one segment can count exactly.
         has_nothing_to_do || (self.steps.limit.is_some() && self.has_many_segments)
@@ -125,15 +149,23 @@ impl Model {
         let summary = run.report()["summary"].clone();
 
         // A limit may be reached before the first item that is rejected.
-        let rejected = summary["transformed"]["items_rejected"].as_u64().unwrap_or(0);
+        let rejected = summary["transformed"]["items_rejected"]
+            .as_u64()
+            .unwrap_or(0);
         if outcome.is_cut {
             assert!(rejected <= outcome.rejected as u64, "{run}");
         } else if !self.is_strict {
             assert_eq!(rejected, outcome.rejected as u64, "{run}");
         }
-        if self.is_strict && outcome.rejected > 0 && (!outcome.is_cut || run.status.code() != Some(0)) {
+        if self.is_strict
+            && outcome.rejected > 0
+            && (!outcome.is_cut || run.status.code() != Some(0))
+        {
             let run = run.exits(3);
-            assert!(!project.path("out").exists(), "a stopped run left a dump\n{run}");
+            assert!(
+                !project.path("out").exists(),
+                "a stopped run left a dump\n{run}"
+            );
             return;
         }
         let run = run.exits(if rejected > 0 { 3 } else { 0 });
@@ -157,14 +189,19 @@ impl Model {
         let text = match self.compression {
             ".gz" => {
                 let mut text = String::new();
-                flate2::read::MultiGzDecoder::new(&bytes[..]).read_to_string(&mut text).expect("gzip");
+                flate2::read::MultiGzDecoder::new(&bytes[..])
+                    .read_to_string(&mut text)
+                    .expect("gzip");
                 text
             }
             ".zst" => String::from_utf8(zstd::decode_all(&bytes[..]).expect("zstd")).expect("text"),
             _ => String::from_utf8(bytes).expect("text"),
         };
         if self.is_jsonl {
-            return by_id(text.lines().map(|line| serde_json::from_str(line).expect("an item")));
+            return by_id(
+                text.lines()
+                    .map(|line| serde_json::from_str(line).expect("an item")),
+            );
         }
         let document: Value = serde_json::from_str(&text).expect("a document");
         let items: Vec<Item> = document["Items"].as_array().expect("items").clone();
@@ -186,8 +223,15 @@ impl Model {
         assert_eq!(named, reasons, "{metadata}\n{run}");
         let is_complete = reasons.is_empty() && outcome.rejected == 0;
         assert_eq!(metadata["complete"], is_complete, "{metadata}\n{run}");
-        assert_eq!(metadata["transformed"], self.may_change, "{metadata}\n{run}");
+        assert_eq!(
+            metadata["transformed"], self.may_change,
+            "{metadata}\n{run}"
+        );
         assert_eq!(metadata["items"], outcome.count, "{metadata}\n{run}");
-        assert_eq!(project.path("out/table-schema.json").exists(), !self.is_data_only, "{run}");
+        assert_eq!(
+            project.path("out/table-schema.json").exists(),
+            !self.is_data_only,
+            "{run}"
+        );
     }
 }

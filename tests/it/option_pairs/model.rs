@@ -11,12 +11,18 @@ pub(super) struct CommandOption<M> {
     pub(super) apply: fn(&mut M),
 }
 
-pub(super) const fn option<M>(words: &'static [&'static str], apply: fn(&mut M)) -> CommandOption<M> {
+pub(super) const fn option<M>(
+    words: &'static [&'static str],
+    apply: fn(&mut M),
+) -> CommandOption<M> {
     CommandOption { words, apply }
 }
 
 /// Calls `check` with each pair that may stand on one command line: its words and its model. All pairs that fail are reported.
-pub(super) fn each_pair<M: Default>(options: &[CommandOption<M>], check: impl Fn(&[&'static str], &M)) {
+pub(super) fn each_pair<M: Default>(
+    options: &[CommandOption<M>],
+    check: impl Fn(&[&'static str], &M),
+) {
     let mut failed = Vec::new();
     for (at, first) in options.iter().enumerate() {
         for second in &options[at + 1..] {
@@ -32,7 +38,12 @@ pub(super) fn each_pair<M: Default>(options: &[CommandOption<M>], check: impl Fn
             }
         }
     }
-    assert!(failed.is_empty(), "{} pairs failed:\n{}", failed.len(), failed.join("\n"));
+    assert!(
+        failed.is_empty(),
+        "{} pairs failed:\n{}",
+        failed.len(),
+        failed.join("\n")
+    );
 }
 
 /// Whether both are values of one option that may be given only once.
@@ -101,14 +112,23 @@ pub(super) fn all_items() -> Items {
 pub(super) fn by_id(items: impl IntoIterator<Item = Item>) -> Items {
     let mut found = Items::new();
     for item in items {
-        let id = item["id"]["S"].as_str().unwrap_or_else(|| panic!("an item without its key: {item}")).to_owned();
-        assert!(found.insert(id.clone(), item).is_none(), "{id} occurs twice");
+        let id = item["id"]["S"]
+            .as_str()
+            .unwrap_or_else(|| panic!("an item without its key: {item}"))
+            .to_owned();
+        assert!(
+            found.insert(id.clone(), item).is_none(),
+            "{id} occurs twice"
+        );
     }
     found
 }
 
 fn number(item: &Item) -> usize {
-    item["n"]["N"].as_str().and_then(|digits| digits.parse().ok()).expect("every item has its number")
+    item["n"]["N"]
+        .as_str()
+        .and_then(|digits| digits.parse().ok())
+        .expect("every item has its number")
 }
 
 impl Steps {
@@ -131,7 +151,12 @@ impl Steps {
 
         let count = self.limit.map_or(out.len(), |limit| limit.min(out.len()));
         let is_cut = self.limit.is_some_and(|limit| limit < out.len());
-        Outcome { items: out, count, rejected, is_cut }
+        Outcome {
+            items: out,
+            count,
+            rejected,
+            is_cut,
+        }
     }
 
     fn changed(&self, item: &Item) -> Item {

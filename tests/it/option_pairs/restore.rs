@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 
-use super::model::{CommandOption, ITEMS, Items, Outcome, Steps, all_items, by_id, each_pair, item, option};
+use super::model::{
+    CommandOption, ITEMS, Items, Outcome, Steps, all_items, by_id, each_pair, item, option,
+};
 use crate::support::client::{Client, Item as ClientItem};
 use crate::support::engine::Engine;
 use crate::support::project::{Project, Run};
@@ -19,7 +21,10 @@ const TARGET: &str = "copy";
 
 /// What the options of one command line mean.
 #[derive(Debug, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of its own"
+)]
 struct Model {
     steps: Steps,
     existing: Existing,
@@ -70,8 +75,12 @@ const OPTIONS: &[CommandOption<Model>] = &[
     }),
     option(&["--schema-only"], |model| model.is_schema_only = true),
     option(&["--data-only"], |model| model.is_data_only = true),
-    option(&["--on-conflict=skip"], |model| model.conflicts = Conflicts::Skip),
-    option(&["--on-conflict=fail"], |model| model.conflicts = Conflicts::Fail),
+    option(&["--on-conflict=skip"], |model| {
+        model.conflicts = Conflicts::Skip;
+    }),
+    option(&["--on-conflict=fail"], |model| {
+        model.conflicts = Conflicts::Fail;
+    }),
     option(&["--batch-size=3"], |_| ()),
     option(&["--strict"], |model| model.is_strict = true),
     option(&["--resume"], |_| ()),
@@ -88,11 +97,16 @@ const OPTIONS: &[CommandOption<Model>] = &[
         model.steps.has_flag = true;
         model.has_items_option = true;
     }),
-    option(&["--transform=if .n | num % 10 == 4 then error(\"unwanted\") else . end"], |model| {
-        model.steps.rejects = Some(4);
+    option(
+        &["--transform=if .n | num % 10 == 4 then error(\"unwanted\") else . end"],
+        |model| {
+            model.steps.rejects = Some(4);
+            model.has_items_option = true;
+        },
+    ),
+    option(&["--transform-command=cat"], |model| {
         model.has_items_option = true;
     }),
-    option(&["--transform-command=cat"], |model| model.has_items_option = true),
     option(&["--mask=rules.toml"], |model| {
         model.steps.drops_text = true;
         model.has_items_option = true;
@@ -101,9 +115,16 @@ const OPTIONS: &[CommandOption<Model>] = &[
         model.has_other_key = true;
         model.has_setting_option = true;
     }),
-    option(&["--billing-mode=provisioned", "--read-capacity=50", "--write-capacity=50"], |model| {
-        model.has_setting_option = true;
-    }),
+    option(
+        &[
+            "--billing-mode=provisioned",
+            "--read-capacity=50",
+            "--write-capacity=50",
+        ],
+        |model| {
+            model.has_setting_option = true;
+        },
+    ),
     option(&["--apply-settings"], |model| {
         model.applies_settings = true;
         model.has_setting_option = true;
@@ -128,9 +149,16 @@ impl World {
         client.create_simple("films");
         client.put("films", (0..ITEMS).map(|n| of_json(&item(n))));
         let project = Project::on(&engine, "films");
-        project.write("rules.toml", "[[rule]]\npath = \"text\"\naction = \"drop\"\n");
+        project.write(
+            "rules.toml",
+            "[[rule]]\npath = \"text\"\naction = \"drop\"\n",
+        );
         project.dumpdb(["--output=dump"]).exits(0);
-        Self { _engine: engine, client, project }
+        Self {
+            _engine: engine,
+            client,
+            project,
+        }
     }
 
     /// Makes the target as it is before a restore.
@@ -157,19 +185,36 @@ impl World {
     /// The items of the target; `None` if there is no table.
     fn target(&self) -> Option<Items> {
         self.client.describe(TARGET)?;
-        Some(by_id(self.client.items(TARGET).into_values().map(|item| to_json(&item))))
+        Some(by_id(
+            self.client
+                .items(TARGET)
+                .into_values()
+                .map(|item| to_json(&item)),
+        ))
     }
 
     fn check(&self, words: &[&str], model: &Model, exists: bool) {
         let before = self.prepare(exists);
-        let run = self.project.restoredb(["--source=dump", "--table=copy", "--yes", "--json"].iter().chain(words));
+        let run = self.project.restoredb(
+            ["--source=dump", "--table=copy", "--yes", "--json"]
+                .iter()
+                .chain(words),
+        );
 
         if let Some(code) = model.refusal(exists) {
             let run = run.exits(code);
-            assert_eq!(self.target(), exists.then_some(before), "a refused run changed the table\n{run}");
+            assert_eq!(
+                self.target(),
+                exists.then_some(before),
+                "a refused run changed the table\n{run}"
+            );
         } else if model.is_dry_run {
             let run = run.exits(0);
-            assert_eq!(self.target(), exists.then_some(before), "a dry run changed the table\n{run}");
+            assert_eq!(
+                self.target(),
+                exists.then_some(before),
+                "a dry run changed the table\n{run}"
+            );
         } else {
             model.check(self, exists.then_some(before), run);
         }
@@ -208,8 +253,10 @@ impl Model {
         let keeps = self.existing == Existing::Keep;
         let replaces = self.existing == Existing::Replace;
         let writes_items_only = self.is_data_only && (keeps || replaces || self.has_setting_option);
-        let leaves_settings = self.has_no_create && self.has_setting_option && !self.applies_settings;
-        let writes_no_items = self.is_schema_only && (self.is_data_only || self.has_no_create || self.has_items_option);
+        let leaves_settings =
+            self.has_no_create && self.has_setting_option && !self.applies_settings;
+        let writes_no_items = self.is_schema_only
+            && (self.is_data_only || self.has_no_create || self.has_items_option);
 
         (keeps && self.applies_settings)
             || self.existing_choices > 1
@@ -220,7 +267,9 @@ impl Model {
 
     fn check(&self, world: &World, before: Option<Items>, run: Run) {
         let is_kept = before.is_some() && self.existing == Existing::Keep;
-        let base = before.filter(|_| self.existing != Existing::Replace).unwrap_or_default();
+        let base = before
+            .filter(|_| self.existing != Existing::Replace)
+            .unwrap_or_default();
 
         if is_kept || self.is_schema_only {
             let run = run.exits(0);
@@ -234,7 +283,10 @@ impl Model {
             // The run stops in the middle: each item is as before, or as the dump has it.
             let run = run.exits(3);
             for (id, item) in world.target().unwrap_or_default() {
-                assert!(base.get(&id) == Some(&item) || outcome.items.get(&id) == Some(&item), "{item}\n{run}");
+                assert!(
+                    base.get(&id) == Some(&item) || outcome.items.get(&id) == Some(&item),
+                    "{item}\n{run}"
+                );
             }
             return;
         }
@@ -246,7 +298,10 @@ impl Model {
             ("items_read", ITEMS),
             ("items_rejected", merged.rejected),
             ("items_skipped", merged.skipped),
-            ("items_written", outcome.count - merged.skipped - (merged.rejected - outcome.rejected)),
+            (
+                "items_written",
+                outcome.count - merged.skipped - (merged.rejected - outcome.rejected),
+            ),
             ("items_superseded", 0),
             ("items_lost", 0),
         ] {
@@ -261,7 +316,11 @@ impl Model {
 
     /// What a table of `base` holds when `outcome` has been written to it.
     fn merged(&self, base: Items, outcome: &Outcome) -> Merged {
-        let mut merged = Merged { items: base, rejected: outcome.rejected, skipped: 0 };
+        let mut merged = Merged {
+            items: base,
+            rejected: outcome.rejected,
+            skipped: 0,
+        };
         for (id, item) in &outcome.items {
             let is_conflict = merged.items.get(id).is_some_and(|there| there != item);
             match self.conflicts {
@@ -286,11 +345,22 @@ struct Merged {
 /// An item in the client's types. Only the types that the test's items have.
 fn of_json(item: &Value) -> ClientItem {
     let value = |value: &Value| {
-        let (kind, text) = value.as_object().and_then(|value| value.iter().next()).expect("one type");
+        let (kind, text) = value
+            .as_object()
+            .and_then(|value| value.iter().next())
+            .expect("one type");
         let text = text.as_str().map(str::to_owned).expect("a text");
-        if kind == "N" { AttributeValue::N(text) } else { AttributeValue::S(text) }
+        if kind == "N" {
+            AttributeValue::N(text)
+        } else {
+            AttributeValue::S(text)
+        }
     };
-    item.as_object().expect("an item").iter().map(|(name, typed)| (name.clone(), value(typed))).collect()
+    item.as_object()
+        .expect("an item")
+        .iter()
+        .map(|(name, typed)| (name.clone(), value(typed)))
+        .collect()
 }
 
 fn to_json(item: &HashMap<String, AttributeValue>) -> Value {
@@ -300,5 +370,7 @@ fn to_json(item: &HashMap<String, AttributeValue>) -> Value {
         AttributeValue::Bool(is_true) => json!({"BOOL": is_true}),
         other => panic!("no item of the test has {other:?}"),
     };
-    item.iter().map(|(name, typed)| (name.clone(), value(typed))).collect()
+    item.iter()
+        .map(|(name, typed)| (name.clone(), value(typed)))
+        .collect()
 }

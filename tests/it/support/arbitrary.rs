@@ -28,7 +28,8 @@ pub(crate) fn items(most: usize) -> impl Strategy<Value = Vec<Item>> {
 }
 
 fn attributes() -> impl Strategy<Value = Item> {
-    btree_map(name(), value(), 0..8).prop_map(|attributes: BTreeMap<_, _>| attributes.into_iter().collect())
+    btree_map(name(), value(), 0..8)
+        .prop_map(|attributes: BTreeMap<_, _>| attributes.into_iter().collect())
 }
 
 /// One value, nested or not.
@@ -36,7 +37,8 @@ pub(crate) fn value() -> impl Strategy<Value = AttributeValue> {
     let nested = leaf().prop_recursive(4, 24, 5, |inner| {
         prop_oneof![
             vec(inner.clone(), 0..5).prop_map(AttributeValue::L),
-            btree_map(name(), inner, 0..5).prop_map(|map| AttributeValue::M(map.into_iter().collect())),
+            btree_map(name(), inner, 0..5)
+                .prop_map(|map| AttributeValue::M(map.into_iter().collect())),
         ]
     });
     prop_oneof![8 => nested, 1 => deepest()]
@@ -61,7 +63,11 @@ fn leaf() -> impl Strategy<Value = AttributeValue> {
 fn deepest() -> impl Strategy<Value = AttributeValue> {
     (leaf(), any::<bool>()).prop_map(|(leaf, lists)| {
         (1..LEVELS).fold(leaf, |inner, _| {
-            if lists { AttributeValue::L(vec![inner]) } else { AttributeValue::M([("n".to_owned(), inner)].into()) }
+            if lists {
+                AttributeValue::L(vec![inner])
+            } else {
+                AttributeValue::M([("n".to_owned(), inner)].into())
+            }
         })
     })
 }

@@ -1,6 +1,9 @@
 //! The capacity of a table as a token bucket in real time, and what was consumed of it when.
 
-#![expect(clippy::cast_precision_loss, reason = "calls and items of a test are few")]
+#![expect(
+    clippy::cast_precision_loss,
+    reason = "calls and items of a test are few"
+)]
 
 use std::sync::{Mutex, MutexGuard};
 use std::time::Instant;
@@ -33,14 +36,25 @@ pub(crate) struct Call {
 
 impl Bucket {
     pub(crate) fn new(units_per_second: f64) -> Self {
-        let state = State { units: units_per_second, filled: Instant::now(), first: None, calls: Vec::new() };
-        Self { units_per_second, state: Mutex::new(state) }
+        let state = State {
+            units: units_per_second,
+            filled: Instant::now(),
+            first: None,
+            calls: Vec::new(),
+        };
+        Self {
+            units_per_second,
+            state: Mutex::new(state),
+        }
     }
 
     /// Takes as many items of one unit each as there is capacity for.
     pub(crate) fn take_items(&self, items: usize) -> usize {
         let mut state = self.filled();
-        let taken = (1..=items).take_while(|taken| *taken as f64 <= state.units).last().unwrap_or(0);
+        let taken = (1..=items)
+            .take_while(|taken| *taken as f64 <= state.units)
+            .last()
+            .unwrap_or(0);
         state.note(taken as f64, taken < items);
         taken
     }
@@ -70,8 +84,14 @@ impl Bucket {
     pub(crate) fn settled(&self, from: f64) -> (f64, f64) {
         let calls = self.calls();
         let to = calls.last().map_or(0.0, |last| last.at - 1.0);
-        assert!(to > from + 5.0, "it took {to} s, which is too short to judge");
-        let seen: Vec<_> = calls.iter().filter(|call| (from..to).contains(&call.at)).collect();
+        assert!(
+            to > from + 5.0,
+            "it took {to} s, which is too short to judge"
+        );
+        let seen: Vec<_> = calls
+            .iter()
+            .filter(|call| (from..to).contains(&call.at))
+            .collect();
         let units: f64 = seen.iter().map(|call| call.units).sum();
         let throttled = seen.iter().filter(|call| call.throttled).count();
         (units / (to - from), throttled as f64 / seen.len() as f64)
@@ -81,14 +101,19 @@ impl Bucket {
     pub(crate) fn most_in_ten_seconds(&self) -> f64 {
         let calls = self.calls();
         let sums = calls.iter().map(|first| {
-            let within = calls.iter().filter(|call| (first.at..first.at + 10.0).contains(&call.at));
+            let within = calls
+                .iter()
+                .filter(|call| (first.at..first.at + 10.0).contains(&call.at));
             within.map(|call| call.units).sum::<f64>()
         });
         sums.fold(0.0, f64::max)
     }
 
     fn filled(&self) -> MutexGuard<'_, State> {
-        let mut state = self.state.lock().expect("no task panics while it holds the bucket");
+        let mut state = self
+            .state
+            .lock()
+            .expect("no task panics while it holds the bucket");
         let now = Instant::now();
         let earned = (now - state.filled).as_secs_f64() * self.units_per_second;
         state.units = (state.units + earned).min(self.units_per_second);
@@ -102,6 +127,10 @@ impl State {
         self.units -= units;
         let first = *self.first.get_or_insert(self.filled);
         let at = (self.filled - first).as_secs_f64();
-        self.calls.push(Call { at, units, throttled });
+        self.calls.push(Call {
+            at,
+            units,
+            throttled,
+        });
     }
 }

@@ -17,7 +17,10 @@ use super::client::Client;
 
 /// What differs between engines, as far as a test must know it.
 #[derive(Debug, Clone, Copy)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a capability of its own")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a capability of its own"
+)]
 pub(crate) struct Capabilities {
     /// `DescribeTable` counts the items at once.
     pub(crate) counts_items: bool,
@@ -60,10 +63,26 @@ impl Engine {
             .enable_all()
             .build()
             .expect("a runtime for the engine");
-        let listener = runtime.block_on(TcpListener::bind(("127.0.0.1", 0))).expect("a port on loopback");
-        let url = format!("http://{}", listener.local_addr().expect("a bound listener has an address"));
-        runtime.spawn(dynoxide::server::serve_with_shutdown(listener, database.clone(), std::future::pending()));
-        Self { url, capabilities: capabilities("embedded"), borrowed: Mutex::default(), own: Some((database, runtime)) }
+        let listener = runtime
+            .block_on(TcpListener::bind(("127.0.0.1", 0)))
+            .expect("a port on loopback");
+        let url = format!(
+            "http://{}",
+            listener
+                .local_addr()
+                .expect("a bound listener has an address")
+        );
+        runtime.spawn(dynoxide::server::serve_with_shutdown(
+            listener,
+            database.clone(),
+            std::future::pending(),
+        ));
+        Self {
+            url,
+            capabilities: capabilities("embedded"),
+            borrowed: Mutex::default(),
+            own: Some((database, runtime)),
+        }
     }
 
     /// Where it listens.
@@ -92,8 +111,15 @@ impl Engine {
         if self.own.is_some() {
             return stem.to_owned();
         }
-        let name = format!("{stem}-{}-{}", process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        self.borrowed.lock().expect("no test panics while it holds the names").push(name.clone());
+        let name = format!(
+            "{stem}-{}-{}",
+            process::id(),
+            NEXT.fetch_add(1, Ordering::Relaxed)
+        );
+        self.borrowed
+            .lock()
+            .expect("no test panics while it holds the names")
+            .push(name.clone());
         name
     }
 
@@ -108,7 +134,12 @@ impl Drop for Engine {
         if let Some((_, runtime)) = self.own.take() {
             runtime.shutdown_background();
         }
-        let borrowed = std::mem::take(&mut *self.borrowed.lock().expect("no test panics while it holds the names"));
+        let borrowed = std::mem::take(
+            &mut *self
+                .borrowed
+                .lock()
+                .expect("no test panics while it holds the names"),
+        );
         if !borrowed.is_empty() {
             let client = self.client();
             for table in &borrowed {
@@ -119,8 +150,12 @@ impl Drop for Engine {
 }
 
 fn capabilities(engine: &str) -> Capabilities {
-    let all =
-        Capabilities { counts_items: true, multi_attribute_keys: true, measures_in_utf8: true, keeps_settings: true };
+    let all = Capabilities {
+        counts_items: true,
+        multi_attribute_keys: true,
+        measures_in_utf8: true,
+        keeps_settings: true,
+    };
     match engine {
         "embedded" | "ministack" => all,
         "dynalite" => Capabilities {

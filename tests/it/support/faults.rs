@@ -105,7 +105,11 @@ pub(crate) struct Rule {
 
 /// The calls of `operation` with these numbers fail, counted from 1.
 pub(crate) fn calls(operation: &'static str, numbers: RangeInclusive<usize>, fault: Fault) -> Rule {
-    Rule { operation, when: When::Calls(numbers), fault }
+    Rule {
+        operation,
+        when: When::Calls(numbers),
+        fault,
+    }
 }
 
 /// Every call of `operation` fails.
@@ -115,16 +119,28 @@ pub(crate) fn always(operation: &'static str, fault: Fault) -> Rule {
 
 /// So many of a hundred calls of `operation` fail, chosen by `seed`.
 pub(crate) fn sometimes(operation: &'static str, percent: u64, seed: u64, fault: Fault) -> Rule {
-    Rule { operation, when: When::Chance { seed, percent }, fault }
+    Rule {
+        operation,
+        when: When::Chance { seed, percent },
+        fault,
+    }
 }
 
 /// Of so many of a hundred calls of `operation`, each one fails in one of these ways, chosen by `seed`.
-pub(crate) fn storm(operation: &'static str, percent: u64, seed: u64, faults: &[Fault]) -> Vec<Rule> {
+pub(crate) fn storm(
+    operation: &'static str,
+    percent: u64,
+    seed: u64,
+    faults: &[Fault],
+) -> Vec<Rule> {
     let count = faults.len() as u64;
     let edge = |index: u64| index * percent * DRAWS / 100 / count;
     let rule = |(index, fault): (u64, &Fault)| Rule {
         operation,
-        when: When::Draw { seed, range: edge(index)..edge(index + 1) },
+        when: When::Draw {
+            seed,
+            range: edge(index)..edge(index + 1),
+        },
         fault: fault.clone(),
     };
     (0..).zip(faults).map(rule).collect()
@@ -132,7 +148,11 @@ pub(crate) fn storm(operation: &'static str, percent: u64, seed: u64, faults: &[
 
 /// The calls of `operation` fail whose body has `text`.
 pub(crate) fn with_text(operation: &'static str, text: &'static str, fault: Fault) -> Rule {
-    Rule { operation, when: When::Text(text), fault }
+    Rule {
+        operation,
+        when: When::Text(text),
+        fault,
+    }
 }
 
 /// One call that was made.
@@ -171,10 +191,20 @@ struct Log {
 impl Proxy {
     /// Starts it in front of `engine`.
     pub(crate) fn of(engine: &Engine, rules: impl Into<Vec<Rule>>) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build();
         let runtime = runtime.expect("a runtime for the proxy");
-        let listener = runtime.block_on(TcpListener::bind(("127.0.0.1", 0))).expect("a port on loopback");
-        let url = format!("http://{}", listener.local_addr().expect("a bound listener has an address"));
+        let listener = runtime
+            .block_on(TcpListener::bind(("127.0.0.1", 0)))
+            .expect("a port on loopback");
+        let url = format!(
+            "http://{}",
+            listener
+                .local_addr()
+                .expect("a bound listener has an address")
+        );
         let engine = engine.url().trim_start_matches("http://").to_owned();
         let shared = Arc::new(Shared {
             engine,
@@ -190,7 +220,11 @@ impl Proxy {
                 tokio::spawn(async move { drop(shared.serve(client).await) });
             }
         });
-        Self { url, shared, runtime: Some(runtime) }
+        Self {
+            url,
+            shared,
+            runtime: Some(runtime),
+        }
     }
 
     /// Where it listens.
@@ -205,12 +239,20 @@ impl Proxy {
 
     /// Nothing goes wrong any more.
     pub(crate) fn heal(&self) {
-        self.shared.rules.lock().expect("no task panics while it holds the rules").clear();
+        self.shared
+            .rules
+            .lock()
+            .expect("no task panics while it holds the rules")
+            .clear();
     }
 
     /// From now on these rules hold.
     pub(crate) fn set(&self, rules: impl Into<Vec<Rule>>) {
-        *self.shared.rules.lock().expect("no task panics while it holds the rules") = rules.into();
+        *self
+            .shared
+            .rules
+            .lock()
+            .expect("no task panics while it holds the rules") = rules.into();
     }
 
     /// Nothing goes wrong any more with `operation`.
@@ -224,23 +266,40 @@ impl Proxy {
 
     /// No call is throttled any more.
     pub(crate) fn unthrottle(&self) {
-        let is_throttle = |rule: &Rule| matches!(rule.fault, Fault::TableThrottled | Fault::AccountThrottled);
-        self.shared.rules.lock().expect("no task panics while it holds the rules").retain(|rule| !is_throttle(rule));
+        let is_throttle =
+            |rule: &Rule| matches!(rule.fault, Fault::TableThrottled | Fault::AccountThrottled);
+        self.shared
+            .rules
+            .lock()
+            .expect("no task panics while it holds the rules")
+            .retain(|rule| !is_throttle(rule));
     }
 
     /// Every call so far.
     pub(crate) fn calls(&self) -> Vec<Call> {
-        self.shared.log.lock().expect("no task panics while it holds the log").calls.clone()
+        self.shared
+            .log
+            .lock()
+            .expect("no task panics while it holds the log")
+            .calls
+            .clone()
     }
 
     /// How many calls of `operation` were made.
     pub(crate) fn count(&self, operation: &str) -> usize {
-        self.calls().iter().filter(|call| call.operation == operation).count()
+        self.calls()
+            .iter()
+            .filter(|call| call.operation == operation)
+            .count()
     }
 
     /// The same, cheap enough to be asked all the time.
     pub(crate) fn seen(&self, operation: &str) -> usize {
-        let log = self.shared.log.lock().expect("no task panics while it holds the log");
+        let log = self
+            .shared
+            .log
+            .lock()
+            .expect("no task panics while it holds the log");
         log.counts.get(operation).copied().unwrap_or(0)
     }
 
@@ -261,8 +320,10 @@ impl Drop for Proxy {
 impl Shared {
     async fn serve(&self, mut client: TcpStream) -> io::Result<()> {
         while let Some(request) = Message::read(&mut client).await? {
-            let operation =
-                request.header("x-amz-target").and_then(|target| target.split('.').nth(1)).unwrap_or_default();
+            let operation = request
+                .header("x-amz-target")
+                .and_then(|target| target.split('.').nth(1))
+                .unwrap_or_default();
             let fault = self.fault(operation, &request);
             let answer = match fault {
                 Some(Fault::CutBeforeCall) => return cut(client),
@@ -273,7 +334,9 @@ impl Shared {
                     client.flush().await?;
                     return cut(client);
                 }
-                Some(Fault::ClosedInAnswer) => return self.half(&mut client, &request).await.map(drop),
+                Some(Fault::ClosedInAnswer) => {
+                    return self.half(&mut client, &request).await.map(drop);
+                }
                 Some(Fault::Raw(bytes)) => return client.write_all(bytes).await,
                 Some(Fault::Silent) => std::future::pending().await,
                 Some(Fault::Stalled) => {
@@ -297,7 +360,10 @@ impl Shared {
 
     fn fault(&self, operation: &str, request: &Message) -> Option<Fault> {
         let text = String::from_utf8_lossy(&request.body);
-        let mut log = self.log.lock().expect("no task panics while it holds the log");
+        let mut log = self
+            .log
+            .lock()
+            .expect("no task panics while it holds the log");
         let count = log.counts.entry(operation.to_owned()).or_default();
         *count += 1;
         let number = *count;
@@ -312,12 +378,20 @@ impl Shared {
                     When::Text(wanted) => text.contains(wanted),
                 }
         };
-        let rules = self.rules.lock().expect("no task panics while it holds the rules");
+        let rules = self
+            .rules
+            .lock()
+            .expect("no task panics while it holds the rules");
         let fault = rules.iter().find(fits).map(|rule| rule.fault.clone());
         let body = serde_json::from_slice(&request.body).unwrap_or_default();
         let signed = request.header("authorization").unwrap_or_default();
         let credential = signed.split(',').next().unwrap_or_default().to_owned();
-        log.calls.push(Call { operation: operation.to_owned(), body, credential, failed: fault.is_some() });
+        log.calls.push(Call {
+            operation: operation.to_owned(),
+            body,
+            credential,
+            failed: fault.is_some(),
+        });
         fault
     }
 
@@ -335,12 +409,18 @@ impl Shared {
     async fn at_another_time(&self, request: &Message, ahead: i64) -> io::Result<Message> {
         let now = chrono::Utc::now() + chrono::Duration::seconds(ahead);
         let signed = request.header("x-amz-date").unwrap_or_default();
-        let signed = chrono::NaiveDateTime::parse_from_str(signed, "%Y%m%dT%H%M%SZ").unwrap_or_default().and_utc();
+        let signed = chrono::NaiveDateTime::parse_from_str(signed, "%Y%m%dT%H%M%SZ")
+            .unwrap_or_default()
+            .and_utc();
         let mut answer = match (now - signed).num_seconds() {
-            late if late > 300 => refusal("InvalidSignatureException", &format!("Signature expired: {signed}")),
-            late if late < -300 => {
-                refusal("InvalidSignatureException", &format!("Signature not yet current: {signed}"))
-            }
+            late if late > 300 => refusal(
+                "InvalidSignatureException",
+                &format!("Signature expired: {signed}"),
+            ),
+            late if late < -300 => refusal(
+                "InvalidSignatureException",
+                &format!("Signature not yet current: {signed}"),
+            ),
             _ => self.forward(request).await?,
         };
         answer.set_header("date", &now.format("%a, %d %b %Y %H:%M:%S GMT").to_string());
@@ -348,19 +428,24 @@ impl Shared {
     }
 
     async fn answer(&self, request: &Message, fault: Fault) -> io::Result<Message> {
-        let throttled = "The level of configured provisioned throughput for the table was exceeded.";
+        let throttled =
+            "The level of configured provisioned throughput for the table was exceeded.";
         Ok(match fault {
             Fault::TableThrottled => refusal("ProvisionedThroughputExceededException", throttled),
-            Fault::AccountThrottled => {
-                refusal("ThrottlingException", "Rate of requests exceeds the allowed throughput.")
-            }
+            Fault::AccountThrottled => refusal(
+                "ThrottlingException",
+                "Rate of requests exceeds the allowed throughput.",
+            ),
             Fault::Echoed(code) => refusal(code, &format!("The request was {:?}", request.headers)),
             Fault::Refused(code, message) => refusal(code, message),
             Fault::Status(status) => Message::answer(status, Vec::new()),
             Fault::Unprocessed(taken) => self.take_part(request, taken).await?,
             Fault::WrongChecksum => {
                 let mut answer = self.forward(request).await?;
-                answer.set_header("x-amz-crc32", &crc32fast::hash(b"of something else").to_string());
+                answer.set_header(
+                    "x-amz-crc32",
+                    &crc32fast::hash(b"of something else").to_string(),
+                );
                 answer
             }
             Fault::Shortened => {
@@ -373,7 +458,10 @@ impl Shared {
             Fault::ExpiredKey(key) => {
                 let signed = request.header("authorization").unwrap_or_default();
                 if signed.contains(&format!("Credential={key}/")) {
-                    refusal("ExpiredTokenException", "The security token included in the request is expired")
+                    refusal(
+                        "ExpiredTokenException",
+                        "The security token included in the request is expired",
+                    )
                 } else {
                     self.forward(request).await?
                 }
@@ -435,10 +523,19 @@ impl Shared {
 
     /// Forwards what there is capacity for: items of a batch by their number, a page if any capacity is left.
     async fn within(&self, request: &Message, bucket: &Bucket) -> io::Result<Message> {
-        let throttled = || refusal("ProvisionedThroughputExceededException", "The capacity of the table was exceeded.");
+        let throttled = || {
+            refusal(
+                "ProvisionedThroughputExceededException",
+                "The capacity of the table was exceeded.",
+            )
+        };
         let document: Value = serde_json::from_slice(&request.body)?;
         if let Some(tables) = document["RequestItems"].as_object() {
-            let items = tables.values().filter_map(Value::as_array).map(Vec::len).sum();
+            let items = tables
+                .values()
+                .filter_map(Value::as_array)
+                .map(Vec::len)
+                .sum();
             return match bucket.take_items(items) {
                 0 => Ok(throttled()),
                 taken if taken == items => self.in_the_clear(request).await,
@@ -450,7 +547,11 @@ impl Shared {
         }
         let answer = self.in_the_clear(request).await?;
         let page: Value = serde_json::from_slice(&answer.body)?;
-        bucket.charge(page["ConsumedCapacity"]["CapacityUnits"].as_f64().unwrap_or_default());
+        bucket.charge(
+            page["ConsumedCapacity"]["CapacityUnits"]
+                .as_f64()
+                .unwrap_or_default(),
+        );
         Ok(answer)
     }
 
@@ -458,9 +559,13 @@ impl Shared {
     async fn take_part(&self, request: &Message, taken: usize) -> io::Result<Message> {
         let mut document: Value = serde_json::from_slice(&request.body)?;
         let mut left = serde_json::Map::new();
-        let tables = document["RequestItems"].as_object_mut().expect("a batch names its tables");
+        let tables = document["RequestItems"]
+            .as_object_mut()
+            .expect("a batch names its tables");
         for (table, requests) in tables.iter_mut() {
-            let requests = requests.as_array_mut().expect("the requests of a table are a list");
+            let requests = requests
+                .as_array_mut()
+                .expect("the requests of a table are a list");
             if requests.len() > taken {
                 left.insert(table.clone(), requests.split_off(taken).into());
             }
@@ -497,7 +602,9 @@ impl Shared {
         let mut engine = TcpStream::connect(&self.engine).await?;
         engine.set_nodelay(true)?;
         engine.write_all(&request.to_bytes()).await?;
-        Message::read(&mut engine).await?.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+        Message::read(&mut engine)
+            .await?
+            .ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 }
 
@@ -511,8 +618,15 @@ struct Message {
 
 impl Message {
     fn answer(status: u16, body: Vec<u8>) -> Self {
-        let headers = vec![("content-type".to_owned(), "application/x-amz-json-1.0".to_owned())];
-        let mut answer = Self { first_line: format!("HTTP/1.1 {status} Status"), headers, body: Vec::new() };
+        let headers = vec![(
+            "content-type".to_owned(),
+            "application/x-amz-json-1.0".to_owned(),
+        )];
+        let mut answer = Self {
+            first_line: format!("HTTP/1.1 {status} Status"),
+            headers,
+            body: Vec::new(),
+        };
         answer.set_body(body);
         answer
     }
@@ -525,16 +639,29 @@ impl Message {
                 break end;
             }
             if stream.read_buf(&mut bytes).await? == 0 {
-                return if bytes.is_empty() { Ok(None) } else { Err(io::ErrorKind::UnexpectedEof.into()) };
+                return if bytes.is_empty() {
+                    Ok(None)
+                } else {
+                    Err(io::ErrorKind::UnexpectedEof.into())
+                };
             }
         };
         let head = String::from_utf8_lossy(&bytes[..head_end]).into_owned();
         let mut lines = head.split("\r\n");
         let first_line = lines.next().unwrap_or_default().to_owned();
         let headers = lines.filter_map(|line| line.split_once(':'));
-        let headers = headers.map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned())).collect();
-        let mut message = Self { first_line, headers, body: bytes.split_off(head_end + 4) };
-        let length = message.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+        let headers = headers
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
+            .collect();
+        let mut message = Self {
+            first_line,
+            headers,
+            body: bytes.split_off(head_end + 4),
+        };
+        let length = message
+            .header("content-length")
+            .and_then(|length| length.parse().ok())
+            .unwrap_or(0);
         while message.body.len() < length {
             if stream.read_buf(&mut message.body).await? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
@@ -544,7 +671,10 @@ impl Message {
     }
 
     fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(other, _)| other == name)
+            .map(|(_, value)| value.as_str())
     }
 
     fn set_header(&mut self, name: &str, value: &str) {
@@ -554,7 +684,9 @@ impl Message {
 
     /// Compresses the body if `request` asks for that.
     fn compress(&mut self, request: &Self) {
-        let is_asked_for = request.header("accept-encoding").is_some_and(|accepted| accepted.contains("gzip"));
+        let is_asked_for = request
+            .header("accept-encoding")
+            .is_some_and(|accepted| accepted.contains("gzip"));
         if is_asked_for && self.header("content-encoding").is_none() {
             self.set_header("content-encoding", "gzip");
             self.set_body(packed(&self.body));
@@ -569,7 +701,10 @@ impl Message {
     }
 
     fn to_bytes(&self) -> Vec<u8> {
-        let headers = self.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n"));
+        let headers = self
+            .headers
+            .iter()
+            .map(|(name, value)| format!("{name}: {value}\r\n"));
         let headers = headers.collect::<Vec<_>>().concat();
         let mut bytes = format!("{}\r\n{headers}\r\n", self.first_line).into_bytes();
         bytes.extend_from_slice(&self.body);
@@ -578,7 +713,8 @@ impl Message {
 }
 
 fn refusal(code: &str, message: &str) -> Message {
-    let document = json!({ "__type": format!("com.amazonaws.dynamodb.v20120810#{code}"), "message": message });
+    let document =
+        json!({ "__type": format!("com.amazonaws.dynamodb.v20120810#{code}"), "message": message });
     Message::answer(400, document.to_string().into_bytes())
 }
 

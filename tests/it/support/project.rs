@@ -55,7 +55,12 @@ pub(crate) fn dump_of(items: usize) -> (Engine, Project) {
 impl Project {
     /// An empty folder.
     pub(crate) fn empty() -> Self {
-        Self { folder: tempfile::Builder::new().prefix("dynadump-it-").tempdir().expect("a temporary folder") }
+        Self {
+            folder: tempfile::Builder::new()
+                .prefix("dynadump-it-")
+                .tempdir()
+                .expect("a temporary folder"),
+        }
     }
 
     /// A folder whose `local` environment is `table` on `engine`.
@@ -85,8 +90,11 @@ impl Project {
     /// Makes a file, and the folders it lies in.
     pub(crate) fn write(&self, relative: impl AsRef<Path>, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(relative);
-        fs::create_dir_all(path.parent().expect("a file lies in a folder")).expect("a folder in the project");
-        File::create(&path).and_then(|mut file| file.write_all(content.as_ref())).expect("a file in the project");
+        fs::create_dir_all(path.parent().expect("a file lies in a folder"))
+            .expect("a folder in the project");
+        File::create(&path)
+            .and_then(|mut file| file.write_all(content.as_ref()))
+            .expect("a file in the project");
         path
     }
 
@@ -110,9 +118,17 @@ impl Project {
     /// Names of what lies in a folder, sorted.
     pub(crate) fn names(&self, relative: impl AsRef<Path>) -> Vec<String> {
         let path = self.path(relative);
-        let entries = fs::read_dir(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        let mut names: Vec<_> =
-            entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+        let entries =
+            fs::read_dir(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let mut names: Vec<_> = entries
+            .map(|entry| {
+                entry
+                    .expect("an entry")
+                    .file_name()
+                    .to_string_lossy()
+                    .into_owned()
+            })
+            .collect();
         names.sort();
         names
     }
@@ -120,7 +136,10 @@ impl Project {
     /// Copies the flat folder `from` to `to`.
     pub(crate) fn copy(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) {
         for name in self.names(&from) {
-            self.write(to.as_ref().join(&name), self.bytes(from.as_ref().join(&name)));
+            self.write(
+                to.as_ref().join(&name),
+                self.bytes(from.as_ref().join(&name)),
+            );
         }
     }
 
@@ -135,7 +154,11 @@ impl Project {
     }
 
     /// Runs `restoredb` with `input` on its standard input.
-    pub(crate) fn restoredb_from<A: AsRef<OsStr>>(&self, input: &[u8], arguments: impl IntoIterator<Item = A>) -> Run {
+    pub(crate) fn restoredb_from<A: AsRef<OsStr>>(
+        &self,
+        input: &[u8],
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Run {
         run(self.command("restoredb", arguments), input.to_vec())
     }
 
@@ -145,7 +168,11 @@ impl Project {
     }
 
     /// A command in this folder, ready to run.
-    pub(crate) fn command<A: AsRef<OsStr>>(&self, program: &str, arguments: impl IntoIterator<Item = A>) -> Command {
+    pub(crate) fn command<A: AsRef<OsStr>>(
+        &self,
+        program: &str,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Command {
         let path = match program {
             "dumpdb" => env!("CARGO_BIN_EXE_dumpdb"),
             "restoredb" => env!("CARGO_BIN_EXE_restoredb"),
@@ -168,8 +195,13 @@ impl Project {
 /// Runs a command to its end.
 pub(crate) fn run(mut command: Command, input: Vec<u8>) -> Run {
     let shown = shown(&command);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap_or_else(|error| panic!("{shown}: {error}"));
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command
+        .spawn()
+        .unwrap_or_else(|error| panic!("{shown}: {error}"));
     let mut stdin = child.stdin.take().expect("stdin is piped");
     // A command that ends before it has read everything closes the pipe; that is its right.
     let feeder = thread::spawn(move || drop(stdin.write_all(&input)));
@@ -178,8 +210,15 @@ pub(crate) fn run(mut command: Command, input: Vec<u8>) -> Run {
     let (status, peak_kib) = wait(&mut child, &shown);
     feeder.join().expect("the feeder does not panic");
     let stdout = stdout.join().expect("the reader does not panic");
-    let stderr = String::from_utf8_lossy(&stderr.join().expect("the reader does not panic")).into_owned();
-    Run { command: shown, status, stdout, stderr, peak_kib }
+    let stderr =
+        String::from_utf8_lossy(&stderr.join().expect("the reader does not panic")).into_owned();
+    Run {
+        command: shown,
+        status,
+        stdout,
+        stderr,
+        peak_kib,
+    }
 }
 
 /// Waits for the end of a child, and watches its memory meanwhile.
@@ -203,7 +242,9 @@ fn wait(child: &mut Child, shown: &str) -> (ExitStatus, u64) {
 /// The most memory a process has held, in KiB, where the system tells.
 fn high_water_mark(pid: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.trim().trim_end_matches("kB").trim().parse().ok()
 }
 
@@ -216,36 +257,52 @@ fn collect(mut stream: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
 }
 
 fn shown(command: &Command) -> String {
-    let program = Path::new(command.get_program()).file_name().unwrap_or_default();
-    std::iter::once(program).chain(command.get_args()).map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")
+    let program = Path::new(command.get_program())
+        .file_name()
+        .unwrap_or_default();
+    std::iter::once(program)
+        .chain(command.get_args())
+        .map(OsStr::to_string_lossy)
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 impl Run {
     /// Asserts how it ended.
     #[track_caller]
     pub(crate) fn exits(self, code: i32) -> Self {
-        assert!(self.status.code() == Some(code), "expected exit code {code}\n{self}");
+        assert!(
+            self.status.code() == Some(code),
+            "expected exit code {code}\n{self}"
+        );
         self
     }
 
     /// Asserts that standard error has `text`, whitespace and line breaks aside.
     #[track_caller]
     pub(crate) fn says(self, text: &str) -> Self {
-        assert!(words(&self.stderr).contains(&words(text)), "expected to read {text:?}\n{self}");
+        assert!(
+            words(&self.stderr).contains(&words(text)),
+            "expected to read {text:?}\n{self}"
+        );
         self
     }
 
     /// Asserts that neither output has `text`.
     #[track_caller]
     pub(crate) fn never_says(self, text: &str) -> Self {
-        assert!(!self.to_string().contains(text), "did not expect to read {text:?}\n{self}");
+        assert!(
+            !self.to_string().contains(text),
+            "did not expect to read {text:?}\n{self}"
+        );
         self
     }
 
     /// Standard output as text.
     #[track_caller]
     pub(crate) fn output(&self) -> &str {
-        std::str::from_utf8(&self.stdout).unwrap_or_else(|error| panic!("standard output is no text: {error}\n{self}"))
+        std::str::from_utf8(&self.stdout)
+            .unwrap_or_else(|error| panic!("standard output is no text: {error}\n{self}"))
     }
 
     /// Standard output as one JSON document.
@@ -263,8 +320,18 @@ impl std::fmt::Display for Run {
         for line in text.lines().take(40) {
             writeln!(output, "  | {}", line.chars().take(300).collect::<String>())?;
         }
-        write!(f, "$ {}\n{}\nstdout ({} bytes)\n{output}", self.command, self.status, self.stdout.len())?;
-        writeln!(f, "stderr\n  | {}", self.stderr.trim_end().replace('\n', "\n  | "))
+        write!(
+            f,
+            "$ {}\n{}\nstdout ({} bytes)\n{output}",
+            self.command,
+            self.status,
+            self.stdout.len()
+        )?;
+        writeln!(
+            f,
+            "stderr\n  | {}",
+            self.stderr.trim_end().replace('\n', "\n  | ")
+        )
     }
 }
 

@@ -31,8 +31,13 @@ impl Terminal {
 
     fn start(command: Command, strips: bool) -> Self {
         let patience = u64::try_from(PATIENCE.as_millis()).expect("a minute fits");
-        let options = Options::new().timeout_ms(Some(patience)).strip_ansi_escape_codes(strips);
-        Self { session: spawn_with_options(command, options).expect("a terminal"), seen: String::new() }
+        let options = Options::new()
+            .timeout_ms(Some(patience))
+            .strip_ansi_escape_codes(strips);
+        Self {
+            session: spawn_with_options(command, options).expect("a terminal"),
+            seen: String::new(),
+        }
     }
 
     /// Waits until `text` appears, which must be ASCII: the bytes of others are read one by one.
@@ -56,7 +61,9 @@ impl Terminal {
 
     /// Presses Ctrl-C.
     pub(crate) fn interrupts(&mut self) -> &mut Self {
-        self.session.send_control('c').expect("a terminal that can be typed into");
+        self.session
+            .send_control('c')
+            .expect("a terminal that can be typed into");
         self
     }
 
@@ -67,7 +74,12 @@ impl Terminal {
             Ok(rest) => self.seen.push_str(&rest),
             Err(error) => panic!("waiting for the end: {error}\nbefore that: {}", self.seen),
         }
-        match self.session.process().wait().expect("a child can be waited for") {
+        match self
+            .session
+            .process()
+            .wait()
+            .expect("a child can be waited for")
+        {
             WaitStatus::Exited(_, ended) => assert_eq!(ended, code, "{}", self.seen),
             other => panic!("ended by {other:?}: {}", self.seen),
         }

@@ -30,7 +30,10 @@ fn meant(line: &str) -> SettingIntent {
 }
 
 fn refused(line: &str, creates: bool) -> Error {
-    let error = typed(line).unwrap_or_else(|error| panic!("{line}: {error}")).resolve(creates).err();
+    let error = typed(line)
+        .unwrap_or_else(|error| panic!("{line}: {error}"))
+        .resolve(creates)
+        .err();
     let error = error.unwrap_or_else(|| panic!("{line} was taken"));
     assert_eq!(error.kind(), ErrorKind::Usage, "{line}");
     error
@@ -40,14 +43,23 @@ fn refused(line: &str, creates: bool) -> Error {
 fn without_options_nothing_is_otherwise() {
     let intent = meant("");
     assert_eq!(intent.overrides, Overrides::default());
-    assert!(intent.choice.with.is_empty() && intent.choice.without.is_empty() && intent.choice.first.is_empty());
+    assert!(
+        intent.choice.with.is_empty()
+            && intent.choice.without.is_empty()
+            && intent.choice.first.is_empty()
+    );
     assert!(!intent.apply);
 }
 
 #[test]
 fn settings_are_named_in_lists_and_by_repetition() {
-    let intent = meant("--with kms,policy --with kinesis --without ttl --settings-first stream,pitr --apply-settings");
-    assert_eq!(intent.choice.with, [Setting::Kms, Setting::Policy, Setting::Kinesis]);
+    let intent = meant(
+        "--with kms,policy --with kinesis --without ttl --settings-first stream,pitr --apply-settings",
+    );
+    assert_eq!(
+        intent.choice.with,
+        [Setting::Kms, Setting::Policy, Setting::Kinesis]
+    );
     assert_eq!(
         (intent.choice.without, intent.choice.first),
         (vec![Setting::Ttl], vec![Setting::Stream, Setting::Pitr])
@@ -60,17 +72,31 @@ fn every_name_is_known_and_others_are_answered_with_all_names() {
     for setting in Setting::ALL {
         assert_eq!(meant(&format!("--with {setting}")).choice.with, [setting]);
     }
-    let help = Alone::try_parse_from(["restoredb", "--help"]).expect_err("help is no command line").to_string();
+    let help = Alone::try_parse_from(["restoredb", "--help"])
+        .expect_err("help is no command line")
+        .to_string();
     let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
     for flag in ["--with", "--without", "--settings-first"] {
         for wrong in ["streams", "", "ttl,,pitr", "TTL"] {
             let error = Alone::try_parse_from(["restoredb", flag, wrong]).expect_err(wrong);
-            assert_eq!(error.exit_code(), i32::from(crate::cli::exit::USAGE), "{flag} {wrong}");
-            assert!(Setting::ALL.iter().all(|setting| error.to_string().contains(setting.name())), "{error}");
+            assert_eq!(
+                error.exit_code(),
+                i32::from(crate::cli::exit::USAGE),
+                "{flag} {wrong}"
+            );
+            assert!(
+                Setting::ALL
+                    .iter()
+                    .all(|setting| error.to_string().contains(setting.name())),
+                "{error}"
+            );
         }
     }
     for setting in Setting::ALL {
-        assert!(help.contains(&format!(" {setting}")), "{setting} is not in the help");
+        assert!(
+            help.contains(&format!(" {setting}")),
+            "{setting} is not in the help"
+        );
     }
 }
 
@@ -82,7 +108,8 @@ fn every_override_arrives() {
          --table-class standard-infrequent-access --kms-key alias/films --add-tag owner=a=b --add-tag empty= --no-tags \
          --drop-index a,b --drop-index c --only-index d --key-schema owner:S,made:N",
     );
-    let pairs = |pairs: [(&str, &str); 2]| pairs.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let pairs =
+        |pairs: [(&str, &str); 2]| pairs.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let capacities = [
         ("by-genre".to_owned(), Capacity { read: 5, write: 6 }),
         ("by-year".to_owned(), Capacity { read: 7, write: 8 }),
@@ -103,8 +130,14 @@ fn every_override_arrives() {
         key_schema: Some("owner:S,made:N".to_owned()),
     };
     assert_eq!(intent.overrides, wanted);
-    assert_eq!(meant("--billing-mode on-demand").overrides.billing_mode, Some(BillingMode::OnDemand));
-    assert_eq!(meant("--table-class standard").overrides.table_class, Some(TableClass::Standard));
+    assert_eq!(
+        meant("--billing-mode on-demand").overrides.billing_mode,
+        Some(BillingMode::OnDemand)
+    );
+    assert_eq!(
+        meant("--table-class standard").overrides.table_class,
+        Some(TableClass::Standard)
+    );
 }
 
 #[test]
@@ -125,21 +158,37 @@ fn values_that_make_no_sense_are_refused() {
         "--only-index=",
     ] {
         let error = typed(line).expect_err(line);
-        assert_eq!(error.exit_code(), i32::from(crate::cli::exit::USAGE), "{line}");
+        assert_eq!(
+            error.exit_code(),
+            i32::from(crate::cli::exit::USAGE),
+            "{line}"
+        );
     }
 }
 
 #[test]
 fn a_setting_is_not_wanted_and_unwanted() {
     for (line, what) in [
-        ("--with ttl,kms --without pitr,kms", "--with kms and --without kms contradict each other"),
+        (
+            "--with ttl,kms --without pitr,kms",
+            "--with kms and --without kms contradict each other",
+        ),
         (
             "--settings-first stream --without stream",
             "--settings-first stream and --without stream contradict each other",
         ),
-        ("--kms-key k --without kms", "--kms-key and --without kms contradict each other"),
-        ("--table-class standard --without class", "--table-class and --without class contradict each other"),
-        ("--add-tag a=b --without tags", "--add-tag and --without tags contradict each other"),
+        (
+            "--kms-key k --without kms",
+            "--kms-key and --without kms contradict each other",
+        ),
+        (
+            "--table-class standard --without class",
+            "--table-class and --without class contradict each other",
+        ),
+        (
+            "--add-tag a=b --without tags",
+            "--add-tag and --without tags contradict each other",
+        ),
     ] {
         assert_eq!(refused(line, true).to_string(), what);
     }
@@ -147,14 +196,33 @@ fn a_setting_is_not_wanted_and_unwanted() {
 
 #[test]
 fn without_creation_settings_are_chosen_only_to_be_applied() {
-    for line in ["--with kms", "--without ttl", "--settings-first stream", "--add-tag a=b", "--read-capacity 3"] {
-        assert!(refused(line, false).hint().is_some_and(|hint| hint.contains("--apply-settings")), "{line}");
+    for line in [
+        "--with kms",
+        "--without ttl",
+        "--settings-first stream",
+        "--add-tag a=b",
+        "--read-capacity 3",
+    ] {
+        assert!(
+            refused(line, false)
+                .hint()
+                .is_some_and(|hint| hint.contains("--apply-settings")),
+            "{line}"
+        );
     }
     for line in ["--key-schema a:S", "--drop-index all", "--only-index a"] {
         let error = refused(&format!("{line} --apply-settings"), false);
-        assert_eq!(error.to_string(), "--no-create leaves key and indexes of a table as they are", "{line}");
+        assert_eq!(
+            error.to_string(),
+            "--no-create leaves key and indexes of a table as they are",
+            "{line}"
+        );
     }
-    for line in ["", "--apply-settings", "--apply-settings --with kms --add-tag a=b --read-capacity 3"] {
+    for line in [
+        "",
+        "--apply-settings",
+        "--apply-settings --with kms --add-tag a=b --read-capacity 3",
+    ] {
         assert!(typed(line).unwrap().resolve(false).is_ok(), "{line}");
     }
 }
@@ -169,11 +237,23 @@ fn file(dir: &TempDir, name: &str, text: &[u8]) -> String {
 #[test]
 fn flags_win_over_the_file() {
     let dir = tempfile::tempdir().unwrap();
-    let file = self::file(&dir, "laptop.toml", b"read-capacity = 9\nwrite-capacity = 9\n");
+    let file = self::file(
+        &dir,
+        "laptop.toml",
+        b"read-capacity = 9\nwrite-capacity = 9\n",
+    );
     let overrides = meant(&format!("--schema-overrides {file} --read-capacity 3")).overrides;
-    assert_eq!((overrides.read_capacity, overrides.write_capacity), (Some(3), Some(9)));
+    assert_eq!(
+        (overrides.read_capacity, overrides.write_capacity),
+        (Some(3), Some(9))
+    );
     let file = self::file(&dir, "laptop.json", br#"{"read-capacity": 9}"#);
-    assert_eq!(meant(&format!("--schema-overrides {file}")).overrides.read_capacity, Some(9));
+    assert_eq!(
+        meant(&format!("--schema-overrides {file}"))
+            .overrides
+            .read_capacity,
+        Some(9)
+    );
 }
 
 #[test]
@@ -184,9 +264,15 @@ fn a_file_that_cannot_be_followed_is_named() {
         (file(&dir, "b.toml", b"read-capacty = 3"), ErrorKind::Usage),
         (file(&dir, "c.json", b"\xff\xfe{}"), ErrorKind::Usage),
         (file(&dir, "d.json", b"{"), ErrorKind::Usage),
-        (dir.path().join("none.json").display().to_string(), ErrorKind::NotFound),
+        (
+            dir.path().join("none.json").display().to_string(),
+            ErrorKind::NotFound,
+        ),
     ] {
-        let error = typed(&format!("--schema-overrides {path}")).unwrap().resolve(true).unwrap_err();
+        let error = typed(&format!("--schema-overrides {path}"))
+            .unwrap()
+            .resolve(true)
+            .unwrap_err();
         assert_eq!(error.kind(), kind, "{error}");
         assert!(error.to_string().contains(&path), "{error}");
     }

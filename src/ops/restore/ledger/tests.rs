@@ -4,7 +4,10 @@ use proptest::prelude::*;
 use super::*;
 
 fn refused(number: usize) -> Refused {
-    Refused { item: Bytes::from(number.to_string()), reason: String::new() }
+    Refused {
+        item: Bytes::from(number.to_string()),
+        reason: String::new(),
+    }
 }
 
 fn outcome(kind: u8, number: usize) -> Outcome {
@@ -19,7 +22,9 @@ fn outcome(kind: u8, number: usize) -> Outcome {
 
 fn listed(ledger: &mut Ledger) -> Vec<String> {
     let text = |listed: Listed| String::from_utf8_lossy(&listed.refused.item).into_owned();
-    std::iter::from_fn(|| ledger.next_listed()).map(text).collect()
+    std::iter::from_fn(|| ledger.next_listed())
+        .map(text)
+        .collect()
 }
 
 /// What goes on in place of the item with this number.
@@ -27,7 +32,10 @@ fn going(kind: u8, number: usize) -> Going {
     match kind {
         0 => Going::Itself,
         1 => Going::Nothing(Box::new(refused(number))),
-        count => Going::Others { count: u32::from(count) - 2, item: Bytes::from(number.to_string()) },
+        count => Going::Others {
+            count: u32::from(count) - 2,
+            item: Bytes::from(number.to_string()),
+        },
     }
 }
 
@@ -40,7 +48,13 @@ fn parts(going: &Going) -> usize {
 }
 
 /// What the counts and files are to say of one settled item.
-fn expect(counts: &mut Counts, files: &mut Vec<String>, going: &Going, outcomes: &[u8], number: usize) {
+fn expect(
+    counts: &mut Counts,
+    files: &mut Vec<String>,
+    going: &Going,
+    outcomes: &[u8],
+    number: usize,
+) {
     counts.read += 1;
     match going {
         Going::Nothing(_) => {
@@ -139,7 +153,13 @@ fn what_is_kept_is_bounded() {
         let item = Bytes::from(vec![b'x'; 400_000]);
         if end % 2 == 0 {
             let ticket = ledger.read(0, end, Going::Itself);
-            ledger.settle(ticket, Outcome::Rejected(Box::new(Refused { item, reason: String::new() })));
+            ledger.settle(
+                ticket,
+                Outcome::Rejected(Box::new(Refused {
+                    item,
+                    reason: String::new(),
+                })),
+            );
         } else {
             let ticket = ledger.read(0, end, Going::Others { count: 1, item });
             ledger.settle(ticket, Outcome::Written { bytes: 5 });
@@ -149,5 +169,8 @@ fn what_is_kept_is_bounded() {
     assert_eq!(ledger.counts().read, 0);
     ledger.settle(first, Outcome::Superseded);
     assert!(!ledger.is_full() && ledger.waiting_bytes == 0);
-    assert_eq!((ledger.counts().read, ledger.marks().next()), (end, Some(end)));
+    assert_eq!(
+        (ledger.counts().read, ledger.marks().next()),
+        (end, Some(end))
+    );
 }
