@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::atomic::refused;
 use super::format::{METADATA_FILE, PARTIAL_SUFFIX, is_dump_file, sibling};
-use super::input::read_document;
 use super::metadata::{Metadata, MetadataFile, newer_format, parse};
+use super::read::input::read_document;
 use crate::error::{Error, Result};
 
 /// What a new dump would find at its place.

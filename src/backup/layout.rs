@@ -6,7 +6,7 @@
 use std::io::Read;
 
 use super::format::{DataFormat, JSON_HEAD};
-use super::item_reader::Lines;
+use super::read::item_reader::Lines;
 use crate::error::Result;
 
 /// Bytes read at a time.

@@ -9,31 +9,23 @@ pub mod atomic;
 mod beside;
 mod check;
 mod checkpoint;
-mod collisions;
 mod digest;
-mod encoder;
+mod duplicate_keys;
 mod folder;
 mod format;
 mod hashing;
-mod input;
-mod item_reader;
-mod keys;
+mod key_collisions;
 mod layout;
 mod lock;
 mod metadata;
-mod open;
-mod pipeline;
 mod publish;
-mod resume;
-mod salvage;
-mod source;
+mod read;
 mod spill;
-mod stripes;
 mod summary;
 mod syncing;
 #[cfg(test)]
 mod testing;
-mod writer;
+mod write;
 
 pub use atomic::Access;
 pub use beside::{
@@ -42,18 +34,18 @@ pub use beside::{
 };
 pub use check::{Checked, Inspection, Thoroughness, check, check_files, inspect};
 pub use checkpoint::{Changes, Checkpoint, Origin, ScanProgress, SegmentProgress};
-pub use collisions::{Collisions, KeyCollisions};
 pub use folder::Standing;
 pub use format::{
     CHECKPOINT_SUFFIX, Compression, DataFile, DataFormat, FORMAT_VERSION, LOCK_SUFFIX,
     METADATA_FILE, OLD_SUFFIX, PARTIAL_SUFFIX, SCHEMA_FILE, SUMMARY_FILE,
 };
-pub use item_reader::{ItemReader, LocatedItem, Shape, Tail};
+pub use key_collisions::{Collisions, KeyCollisions};
 pub use lock::{DumpLock, FileLock};
 pub use metadata::{FRAME_INDEX_LIMIT, FileEntry, ForeignMetadata, Frame, Metadata, MetadataDraft};
-pub use resume::Watch;
-pub use salvage::{Damage, Unreadable};
-pub use source::{Source, SourceKind, SourceSpec, read_schema, read_text};
+pub use read::item_reader::{ItemReader, LocatedItem, Shape, Tail};
+pub use read::salvage::{Damage, Unreadable};
+pub use read::source::{Source, SourceKind, SourceSpec, read_schema, read_text};
+pub use read::stripes::{Stripe, StripeReader, StripedItem};
 pub use spill::Spill;
-pub use stripes::{Stripe, StripeReader, StripedItem};
-pub use writer::{DumpOptions, DumpTarget, DumpWriter, Finished};
+pub use write::resume::Watch;
+pub use write::writer::{DumpOptions, DumpTarget, DumpWriter, Finished};

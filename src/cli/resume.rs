@@ -4,9 +4,10 @@ use std::ffi::OsString;
 
 use chrono::{DateTime, Utc};
 
-use super::plan_text::Section;
 use super::session::Session;
-use super::{ask, text};
+use super::terminal::prompt;
+use super::text::format;
+use super::text::plan::Section;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ops::dump::{DumpPlan, Unfinished};
 
@@ -29,7 +30,7 @@ pub(crate) fn command(words: impl IntoIterator<Item = OsString>) -> String {
     }
     words
         .iter()
-        .map(|word| text::quoted(word))
+        .map(|word| format::quoted(word))
         .collect::<Vec<_>>()
         .join(" ")
 }
@@ -84,7 +85,7 @@ pub(crate) async fn is_wanted(plan: &DumpPlan, session: &Session, yes: bool) -> 
     if yes {
         Ok(true)
     } else {
-        ask::offer(&session.console, "Resume it?", &session.cancel).await
+        prompt::offer(&session.console, "Resume it?", &session.cancel).await
     }
 }
 
@@ -118,17 +119,17 @@ pub(crate) fn section(plan: &DumpPlan, asked: bool, now: DateTime<Utc>) -> Optio
 fn words(found: &Unfinished, now: DateTime<Utc>) -> String {
     format!(
         "{}, {} read; begun {}, broken off {}",
-        text::items(found.items),
-        text::bytes(found.data_bytes),
-        text::moment(found.started_at),
-        text::age(found.reached_at, now),
+        format::items(found.items),
+        format::bytes(found.data_bytes),
+        format::moment(found.started_at),
+        format::age(found.reached_at, now),
     )
 }
 
 fn are(items: u64) -> String {
     format!(
         "{} {}",
-        text::items(items),
+        format::items(items),
         if items == 1 { "is" } else { "are" }
     )
 }

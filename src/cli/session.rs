@@ -9,12 +9,13 @@ use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 
 use super::args::{Arguments, Common};
-use super::output::{Console, write_data};
-use super::plan_text::Section;
-use super::progress::Progress;
+use super::exit;
 use super::report::{self, Finished};
-use super::signals::{supervise, unless_cancelled};
-use super::{ask, exit};
+use super::terminal::output::{Console, write_data};
+use super::terminal::progress::Progress;
+use super::terminal::prompt;
+use super::terminal::signals::{supervise, unless_cancelled};
+use super::text::plan::Section;
 use crate::environment::{Approval, Environment, ProcessEnvironment};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Reporter;
@@ -182,7 +183,7 @@ impl Session {
         common: &Common,
     ) {
         self.progress.end();
-        let needed = common.dry_run || !ask::is_answered(approval, &common.answers);
+        let needed = common.dry_run || !prompt::is_answered(approval, &common.answers);
         if needed || !self.console.manner().quiet {
             for (heading, lines) in sections {
                 self.console.section(heading, lines);
@@ -191,7 +192,7 @@ impl Session {
         for warning in warnings {
             self.console.warning(warning);
         }
-        ask::warn(&self.console, approval);
+        prompt::warn(&self.console, approval);
     }
 }
 
@@ -225,8 +226,8 @@ fn sources(environment: &Environment, working_dir: &Path) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::output::Manner;
-    use crate::cli::output::testing::console;
+    use crate::cli::terminal::output::Manner;
+    use crate::cli::terminal::output::testing::console;
 
     fn end(outcome: fn() -> Result<Finished>) -> (String, String) {
         let (console, heard) = console(Manner::default(), false);

@@ -4,9 +4,9 @@
 //! allocation. Only the structure of the body is looked at. The text `"Items":[` inside a string, an attribute called
 //! `Items`, any order of members and any whitespace make no difference.
 
-use super::compact::{compact_into, has_line_breaks};
-use super::cursor::{Cursor, says};
-use super::scan::{ScanError, Scanner, Step};
+use super::json::compact::{compact_into, has_line_breaks};
+use super::json::members::{Cursor, says};
+use super::json::scanner::{ScanError, Scanner, Step};
 use bytes::Bytes;
 use std::borrow::Cow;
 use std::fmt;

@@ -8,9 +8,9 @@
 //! A value that is not DynamoDB JSON as this version knows it (a new type, say) is digested as plain JSON.
 
 use super::error::{ItemError, ItemErrorKind};
-use super::lex::{Lexer, Quoted};
+use super::json::lexer::{Lexer, Quoted};
 use super::number::Number;
-use super::tag::Tag;
+use super::type_tag::Tag;
 use super::value::{LEVELS, append_binary, checked_number};
 use std::fmt;
 use xxhash_rust::xxh3::xxh3_128;

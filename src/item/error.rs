@@ -13,7 +13,7 @@ const NAME_CHARS: usize = 64;
 pub enum ItemErrorKind {
     /// It is not JSON.
     Syntax(&'static str),
-    /// More brackets are open than [`super::scan::DEPTH`].
+    /// More brackets are open than [`super::json::scanner::DEPTH`].
     TooDeep,
     /// A value where an object with one type tag (`{"S":"…"}`) is due: plain JSON, perhaps.
     NotTyped,
@@ -107,7 +107,11 @@ impl fmt::Display for ItemError {
         match &self.0.kind {
             ItemErrorKind::Syntax(what) => f.write_str(what),
             ItemErrorKind::TooDeep => {
-                write!(f, "nested more than {} levels deep", super::scan::DEPTH)
+                write!(
+                    f,
+                    "nested more than {} levels deep",
+                    super::json::scanner::DEPTH
+                )
             }
             ItemErrorKind::NotTyped => {
                 f.write_str("not an object with one type tag, like {\"S\":\"…\"}")

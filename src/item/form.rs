@@ -5,8 +5,8 @@
 //! `{"M":Y}` it depends on `Y`: a map of that type if `Y` has names, an item with an attribute called `M` if `Y` is a value.
 
 use super::error::ItemError;
-use super::lex::Lexer;
-use super::tag::Tag;
+use super::json::lexer::Lexer;
+use super::type_tag::Tag;
 
 /// What an object is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,12 +2,12 @@
 //!
 //! The values of all other attributes are skipped by structure, and reading stops behind the last key attribute.
 
-use super::compact::{compact, has_line_breaks};
-use super::cursor::{Cursor, says};
 use super::error::{Clipped, ItemError};
-use super::lex::Lexer;
-use super::scan::ScanError;
-use super::tag::Tag;
+use super::json::compact::{compact, has_line_breaks};
+use super::json::lexer::Lexer;
+use super::json::members::{Cursor, says};
+use super::json::scanner::ScanError;
+use super::type_tag::Tag;
 use super::value::{append_binary, checked_number};
 use std::borrow::Cow;
 use std::cmp::Ordering;

@@ -6,40 +6,36 @@
 //! format of its JSON.
 
 mod base64;
-mod blocks;
-mod compact;
-mod cursor;
 mod cut;
 mod digest;
 mod error;
+mod fast_validator;
 mod form;
+mod json;
 mod key;
 mod key_hash;
-mod lex;
 mod number;
 mod page;
 mod sample;
-mod scan;
 mod shapes;
 mod size;
-mod tag;
 #[cfg(test)]
 pub(crate) mod testing;
-mod usual;
+mod type_tag;
 mod validate;
 mod value;
 
-pub use compact::{compact, has_line_breaks};
 pub use cut::{CutError, CutResponse, Items, cut_items};
 pub use digest::{SetDigest, item_digest};
 pub use error::{ItemError, ItemErrorKind};
 pub use form::{Form, form_of, has_key_type};
+pub use json::compact::{compact, has_line_breaks};
+pub use json::scanner::{DEPTH, ScanError, Scanner, Step};
 pub use key::{Key, KeyAttribute, KeyError, KeySchema, KeyType};
 pub use key_hash::KeyHashes;
 pub use number::{NumberError, canonical_number};
 pub use page::{PageKeys, cut_page};
 pub use sample::Sample;
-pub use scan::{DEPTH, ScanError, Scanner, Step};
 pub use shapes::Recognizer;
 pub use size::{WRITE_UNIT, each_size, item_size, read_units, write_units};
 pub use validate::{check_object, validate};

@@ -5,9 +5,11 @@
 //! the same bytes there differs from a valid one in its values only, and those are checked. So names are not looked at one by one
 //! again, and where the next value begins is known before the bytes up to it have been compared, which lets the processor work ahead.
 
-use super::blocks::string_end;
+use super::fast_validator::{
+    Kind, Scalar, escape_end, is_binary, is_number, is_plain_text, usual_scalars,
+};
+use super::json::blocks::string_end;
 use super::key::{KeyMembers, KeySchema};
-use super::usual::{Kind, Scalar, escape_end, is_binary, is_number, is_plain_text, usual_scalars};
 use std::ops::Range;
 
 /// Nodes of the trie. A table of more shapes than fit is recognised without it.
@@ -254,8 +256,8 @@ fn value_end(text: &[u8], start: usize, kind: Kind) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fast_validator::usual_item;
     use super::super::testing::{Style, item, render};
-    use super::super::usual::usual_item;
     use super::*;
     use crate::item::{KeyAttribute, KeyType};
     use proptest::prelude::*;

@@ -8,8 +8,8 @@
 
 use super::base64;
 use super::error::{ItemError, ItemErrorKind};
-use super::lex::{Lexer, Quoted};
-use super::tag::Tag;
+use super::json::lexer::{Lexer, Quoted};
+use super::type_tag::Tag;
 use super::value::{LEVELS, checked_number};
 
 /// Bytes that a map or list takes whatever it holds.

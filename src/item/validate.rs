@@ -7,9 +7,9 @@
 
 use super::base64;
 use super::error::{ItemError, ItemErrorKind};
-use super::lex::{Lexer, Quoted};
-use super::tag::Tag;
-use super::usual::is_usual_item;
+use super::fast_validator::is_usual_item;
+use super::json::lexer::{Lexer, Quoted};
+use super::type_tag::Tag;
 use super::value::{LEVELS, checked_number};
 use std::borrow::Cow;
 use std::collections::HashSet;

@@ -5,9 +5,9 @@
 
 use super::base64;
 use super::error::{ItemError, ItemErrorKind};
-use super::lex::{Lexer, Quoted};
+use super::json::lexer::{Lexer, Quoted};
 use super::number::Number;
-use super::tag::Tag;
+use super::type_tag::Tag;
 use crate::limits;
 use std::collections::BTreeMap;
 

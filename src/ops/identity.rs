@@ -11,7 +11,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use super::place::Place;
+use super::table_location::Place;
 use crate::backup::Source;
 use crate::environment::{Endpoint, Environment};
 use crate::schema::{Overridden, TableSchema};

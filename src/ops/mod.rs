@@ -6,21 +6,21 @@
 mod cap;
 mod compare;
 mod cost;
+mod dry_run;
 pub mod dump;
 mod identity;
-pub mod place;
-mod reading;
 mod recreated;
 pub mod restore;
+mod scan_segments;
+pub mod table_location;
 #[cfg(test)]
 mod testing;
 mod through;
-mod trial;
 pub mod verify;
 
 pub use cap::Cap;
 pub use cost::{IndexCost, Slowest, WriteCost};
-pub use trial::{Show, Shown, Trial};
+pub use dry_run::{Show, Shown, Trial};
 
 use tokio_util::sync::CancellationToken;
 

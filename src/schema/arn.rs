@@ -4,7 +4,7 @@
 //! written for one table's ARN is made to fit another's.
 
 use super::Description;
-use super::setting::{STREAM_ARN, TABLE_ARN};
+use super::settings::name::{STREAM_ARN, TABLE_ARN};
 
 /// The account of a table's ARN: twelve digits, not all of them zero.
 #[must_use]

@@ -9,12 +9,14 @@ use super::TableSchema;
 use super::description::{
     AttributeDefinition, Description, KeyElement, OnDemandThroughput, Projection, WarmThroughput,
 };
+use super::document::raw::{Fields, raw};
+use super::document::views::Tag;
 use super::not_recreated::{NotRecreated, not_recreated};
-use super::raw::{Fields, raw};
-use super::setting::{Setting, SettingChoice};
-use super::settings::{Billing, Capacity, Encryption, PAY_PER_REQUEST, PROVISIONED, STANDARD};
-use super::vector::{self, VectorIndex};
-use super::views::Tag;
+use super::settings::name::{Setting, SettingChoice};
+use super::settings::values::{
+    Billing, Capacity, Encryption, PAY_PER_REQUEST, PROVISIONED, STANDARD,
+};
+use super::vector_indexes::{self, VectorIndex};
 use crate::error::{Error, Result};
 
 const GLOBAL_INDEXES: &str = "GlobalSecondaryIndexes";
@@ -180,7 +182,7 @@ impl<'a> Request<'a> {
             Billing::OnDemand => (PAY_PER_REQUEST, None),
         };
         let applies = |setting| choice.applies(setting, same_table);
-        let vector_indexes = vector::indexes(schema);
+        let vector_indexes = vector_indexes::indexes(schema);
         Ok(Self {
             table_name,
             attribute_definitions: used_definitions(table, &vector_indexes)?,

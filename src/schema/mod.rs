@@ -5,54 +5,41 @@
 //! list of what it does not bring back, the differences between a dump and a table, and descriptions for people.
 //! Nothing here prints, and nothing is formatted for a terminal: names come from documents and may hold any character.
 
-mod activity;
 mod arn;
-mod auto_scaling;
-mod billing;
-mod body;
-mod boost;
-mod calls;
-mod creatable;
 mod create;
+mod create_rules;
 mod description;
-mod difference;
-mod known;
-mod new_billing;
-mod new_indexes;
-mod new_key;
+mod diff;
+mod document;
+mod json_body;
 mod not_recreated;
-mod overridden;
-mod overrides;
-mod raw;
-mod section;
-mod setting;
-mod settings;
-mod settings_plan;
-mod vector;
-mod views;
-mod words;
 
+mod overrides;
+mod settings;
+mod status;
 #[cfg(test)]
 mod tests;
+mod vector_indexes;
+mod wording;
 
 pub use arn::account as account_of;
-pub use boost::Boost;
 pub use create::CreateTable;
 pub use description::{
     AttributeDefinition, BillingModeSummary, Description, GlobalIndex, KeyElement, LocalIndex,
     OnDemandThroughput, Projection, ProvisionedThroughput, SseDescription, SseSpecification,
     StreamSpecification, TableClassSummary, WarmThroughput,
 };
-pub use difference::{Difference, Differences, KeyMismatch, differences};
+pub use diff::{Difference, Differences, KeyMismatch, differences};
+pub use document::section::{Captured, Section};
 pub use not_recreated::NotRecreated;
-pub use overridden::Overridden;
-pub use overrides::{BillingMode, Overrides, OverridesFormat, TableClass};
-pub use section::{Captured, Section};
-pub use setting::{
+pub use overrides::edit::Overridden;
+pub use overrides::parse::{BillingMode, Overrides, OverridesFormat, TableClass};
+pub use settings::boost::Boost;
+pub use settings::name::{
     Operation, STREAM_ARN, Setting, SettingCall, SettingChoice, SettingsPlan, SkippedSetting,
     TABLE_ARN,
 };
-pub use settings::{Billing, Capacity, Encryption};
+pub use settings::values::{Billing, Capacity, Encryption};
 
 use serde::Deserialize;
 use serde_json::error::Category;
@@ -61,7 +48,7 @@ use serde_json::value::RawValue;
 use crate::error::{Error, Result};
 use crate::item::{KeyAttribute, KeySchema, KeyType};
 use crate::limits;
-use raw::Fields;
+use document::raw::Fields;
 
 const TABLE_SECTION: &str = "Table";
 
@@ -277,7 +264,11 @@ impl TableSchema {
             .map(|index| index.index_name.clone());
         global
             .chain(local)
-            .chain(vector::indexes(self).into_iter().map(|index| index.name))
+            .chain(
+                vector_indexes::indexes(self)
+                    .into_iter()
+                    .map(|index| index.name),
+            )
             .collect()
     }
 

@@ -6,12 +6,12 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::TableSchema;
-use super::known::{unknown_fields, unknown_section_fields};
-use super::raw::{elements_of, fields_of, is_empty};
-use super::section::Section;
-use super::settings::{PAY_PER_REQUEST, PROVISIONED};
-use super::vector::{self, VECTOR_INDEXES};
-use super::views::AWS_TAG_PREFIX;
+use super::document::known_fields::{unknown_fields, unknown_section_fields};
+use super::document::raw::{elements_of, fields_of, is_empty};
+use super::document::section::Section;
+use super::document::views::AWS_TAG_PREFIX;
+use super::settings::values::{PAY_PER_REQUEST, PROVISIONED};
+use super::vector_indexes::{self, VECTOR_INDEXES};
 
 const NOT_IN_THIS_VERSION: &str = "this version does not recreate it";
 const UNKNOWN_FIELD: &str = "this version does not know the field";
@@ -104,7 +104,7 @@ fn list_field(list: &mut List, schema: &TableSchema, name: &str, value: &RawValu
         }
         VECTOR_INDEXES => {
             let count = elements_of(value).map_or(1, |all| all.len());
-            let unread = count.saturating_sub(vector::indexes(schema).len());
+            let unread = count.saturating_sub(vector_indexes::indexes(schema).len());
             if unread > 0 {
                 list.add(
                     format!("{unread} vector indexes"),

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::client::Client;
 use super::control::name_of;
-use super::fault::{Class, Fault};
+use super::error::{Class, Fault};
 use crate::error::{Error, Result};
 use crate::schema::{Operation, STREAM_ARN, SettingCall, TABLE_ARN};
 

@@ -18,7 +18,7 @@ use tokio::time::sleep;
 
 use super::client::Client;
 use super::control::Look;
-use super::fault::{Class, Fault};
+use super::error::{Class, Fault};
 use super::pagination::CycleDetector;
 use super::retry::Retry;
 use crate::schema::{Captured, Section, TableSchema};

@@ -10,15 +10,15 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::Room;
+use super::auto_scaling::Scaling;
 use super::clock::Busy;
+use super::compression::{Wire, WireCompression};
 use super::config::Connection;
-use super::fault::{CREDENTIALS_HINT, Fault};
-use super::gates::Gates;
+use super::error::{CREDENTIALS_HINT, Fault};
+use super::limiter::tables::Gates;
 use super::retry::Retry;
-use super::scaling::Scaling;
 use super::seam::{Body, Seam};
 use super::shortcut::Shortcut;
-use super::wire::{Wire, WireCompression};
 use crate::environment::Endpoint;
 use crate::error::Error;
 use crate::event::Reporter;
@@ -29,7 +29,7 @@ use crate::schema::{Setting, TableSchema};
 macro_rules! raw_send {
     ($client:expr, $operation:ident $(.$input:ident($($value:expr),+))*, $body:expr $(, $interceptor:expr)*) => {{
         let seam = $crate::store::seam::Seam::from($body);
-        let hush = $crate::store::hush::Hush::default();
+        let hush = $crate::store::redact::Hush::default();
         let call = $client.$operation()$(.$input($($value),+))*.customize();
         let call = call.interceptor(seam.clone()).interceptor(hush.clone())$(.interceptor($interceptor))*;
         call.send().await.map_err(|error| hush.kept_in(Fault::of(error)))?;

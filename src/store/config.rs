@@ -18,10 +18,10 @@ use aws_sdk_dynamodb::config::StalledStreamProtectionConfig;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
+use super::auto_scaling::Scaling;
 use super::client::Services;
-use super::fault::Fault;
-use super::hush::Hush;
-use super::scaling::Scaling;
+use super::error::Fault;
+use super::redact::Hush;
 use super::shortcut::Shortcut;
 use crate::environment::{Credentials, Endpoint, Environment, LOCAL_REGION, Role};
 use crate::error::{Error, Result};

@@ -7,12 +7,12 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::client::{Client, Host, Names};
+use super::compression::WireCompression;
 use super::config::{Config, Connection};
 #[cfg(feature = "embedded")]
 use super::embedded::Engine;
-use super::fault::Class;
+use super::error::Class;
 use super::retry::Retry;
-use super::wire::WireCompression;
 use super::{ReadStore, ScanPage, ScanRequest, WriteStore, Written};
 use super::{capture, credentials, probe};
 use crate::environment::{Confirmation, Endpoint, Environment};

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use super::client::{Client, raw_call};
-use super::fault::Fault;
+use super::error::Fault;
 use super::seam::Seam;
 use crate::schema::Operation;
 

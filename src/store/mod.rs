@@ -5,36 +5,32 @@
 //! [`WriteStore`] for those that hold a [`Confirmation`](crate::environment::Confirmation).
 
 mod apply;
+mod auto_scaling;
 mod buffers;
 mod capture;
 mod client;
 mod clock;
-mod conditional;
+mod compression;
 mod config;
 mod connect;
 mod control;
 mod credentials;
-mod effort;
 #[cfg(feature = "embedded")]
 mod embedded;
-mod fault;
-mod gate;
-mod gates;
-mod hush;
-mod pace;
+mod error;
+mod limiter;
 mod pagination;
-mod price;
 mod probe;
-mod rate;
+mod put_if_absent;
 mod read;
+mod recovery;
+mod redact;
 mod retry;
-mod scaling;
 mod seam;
 mod selection;
 mod shortcut;
 mod signature;
 mod tables;
-mod wire;
 mod write;
 
 use std::collections::BTreeMap;
@@ -45,10 +41,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 
+pub use compression::{WireBytes, WireCompression};
 pub use connect::{MissingDatabase, Store, StoreOptions, WritableStore};
 pub use pagination::PageKey;
 pub use selection::Selection;
-pub use wire::{WireBytes, WireCompression};
 
 use crate::error::Result;
 use crate::item::{Items, KeySchema, PageKeys};

@@ -7,7 +7,7 @@
 use serde_json::{Map, Value};
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::fault::Fault;
+use super::error::Fault;
 
 /// Finds a cycle in the positions at which the pages of one list end (Brent's algorithm).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -35,7 +35,7 @@ pub(crate) async fn lacking(
         probes.spawn(async move {
             let answer = client.look(look, Bytes::from(body.to_string()));
             let answer = client.retry().clock().within(PATIENCE, answer).await;
-            let fault = answer?.err().filter(super::fault::Fault::is_lack)?;
+            let fault = answer?.err().filter(super::error::Fault::is_lack)?;
             Some((setting, fault.words()))
         });
     }

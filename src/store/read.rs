@@ -8,7 +8,7 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::client::Client;
-use super::fault::{Class, Fault};
+use super::error::{Class, Fault};
 use super::pagination::CycleDetector;
 use super::seam::Body;
 use super::{PageKey, Room, ScanPage, ScanRequest};

@@ -13,7 +13,7 @@ use std::time::Duration;
 use backon::{BackoffBuilder, ExponentialBuilder};
 
 use super::clock::RunningClock;
-use super::fault::Fault;
+use super::error::Fault;
 use crate::event::{Event, Reporter};
 
 const SHORTEST_WAIT: Duration = Duration::from_millis(50);

@@ -22,8 +22,8 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::buffers::{buffer, shared};
-use super::fault::Fault;
-use super::wire::{WireBytes, inflated, is_gzip};
+use super::compression::{WireBytes, inflated, is_gzip};
+use super::error::Fault;
 use crate::limits;
 
 /// The body of a response must not stand still for longer than this, and not for longer than half of what the call may take.

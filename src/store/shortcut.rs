@@ -33,8 +33,8 @@ use bytes::Bytes;
 use chrono::{TimeDelta, Utc};
 
 use super::client::raw_call;
-use super::fault::{Class, Fault};
-use super::hush::Hush;
+use super::error::{Class, Fault};
+use super::redact::Hush;
 use super::seam::RawResponse;
 use super::signature::Signer;
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 
 use super::client::Client;
-use super::fault::{Class, Fault};
+use super::error::{Class, Fault};
 use super::read::quoted;
 use super::retry::Retry;
 use crate::error::{Error, Result};

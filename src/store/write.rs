@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::fmt;
 
 use super::client::Client;
-use super::fault::{Class, Fault};
+use super::error::{Class, Fault};
 use super::read::{ConsumedCapacity, quoted};
 use super::{Refused, Written};
 use crate::error::Result;

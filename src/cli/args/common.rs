@@ -8,7 +8,7 @@ use clap::{ArgAction, Args, ValueEnum};
 
 use super::Common;
 use super::value::{duration, lasting};
-use crate::cli::output::{Color, Manner};
+use crate::cli::terminal::output::{Color, Manner};
 use crate::environment::{Answers, EnvironmentRequest};
 use crate::error::{Error, Result};
 use crate::store::WireCompression;

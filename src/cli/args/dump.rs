@@ -11,7 +11,7 @@ use super::value::cap;
 use super::{Arguments, Common};
 use crate::backup::{Compression, DataFile, DataFormat, DumpTarget};
 use crate::cli::exit;
-use crate::cli::output::Manner;
+use crate::cli::terminal::output::Manner;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::limits::SCAN_SEGMENTS;

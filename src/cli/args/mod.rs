@@ -18,7 +18,7 @@ pub(crate) use dump::{DumpArgs, DumpIntent};
 pub(crate) use restore::{RestoreArgs, RestoreIntent};
 pub(crate) use verify::{Question, VerifyArgs, VerifyIntent};
 
-use super::output::Manner;
+use super::terminal::output::Manner;
 use crate::environment::{Answers, EnvironmentRequest};
 use crate::error::Result;
 use crate::store::WireCompression;

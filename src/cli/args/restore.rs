@@ -13,7 +13,7 @@ use super::value::{boost, cap};
 use super::{Arguments, Common};
 use crate::backup::SourceSpec;
 use crate::cli::exit;
-use crate::cli::output::Manner;
+use crate::cli::terminal::output::Manner;
 use crate::environment::Environment;
 use crate::error::Result;
 use crate::limits::BATCH_WRITE_ITEMS;

@@ -10,7 +10,7 @@ use super::value::{cap, sample};
 use super::{Arguments, Common};
 use crate::backup::SourceSpec;
 use crate::cli::exit;
-use crate::cli::output::Manner;
+use crate::cli::terminal::output::Manner;
 use crate::environment::EnvironmentRequest;
 use crate::error::{Error, Result};
 use crate::item::Sample;

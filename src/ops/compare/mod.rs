@@ -6,8 +6,8 @@
 //! the table is. The few items that are shown are read again afterwards, of a table only the pages they came from.
 
 mod attributes;
+mod partitions;
 mod side;
-mod tally;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,8 +22,8 @@ use crate::event::Reporter;
 use crate::item::{KeySchema, Sample};
 use crate::ops::blocking;
 use crate::store::WireBytes;
+use partitions::{Tally, Wanted};
 use side::{Spilled, Texts};
-use tally::{Tally, Wanted};
 
 /// What is cut off when a thread of a comparison does not return.
 const COMPARISON: &str = "the comparison";
@@ -127,7 +127,7 @@ pub(crate) async fn compare(
     };
     let (tally, left, right) = blocking(COMPARISON, move || {
         Ok((
-            tally::tally(&left.records, left.rejected.as_ref(), &right.records)?,
+            partitions::tally(&left.records, left.rejected.as_ref(), &right.records)?,
             left,
             right,
         ))

@@ -10,15 +10,15 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::changed::Changing;
 use super::interrupted;
 use super::plan::DumpPlan;
+use super::transformed::Changing;
 use crate::backup::{Collisions, DumpWriter, ScanProgress, SegmentProgress};
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
 use crate::item::Items;
 use crate::ops::blocking;
-use crate::ops::reading::{SEGMENTS_AT_A_TIME, each_segment, spread};
+use crate::ops::scan_segments::{SEGMENTS_AT_A_TIME, each_segment, spread};
 use crate::store::{PageKey, ReadStore, Room, ScanPage, ScanRequest, WireBytes};
 
 /// Pages on their way, from the call that asks for one until the writer takes it. Those that have arrived are bounded by [`Room`].

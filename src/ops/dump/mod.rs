@@ -8,26 +8,26 @@
 //!
 //! The operation receives a store that reads; it cannot write an item.
 
-mod changed;
 mod copy;
-mod first_look;
+mod dry_run;
 mod plan;
 mod run;
-mod trial;
+mod size_probe;
+mod transformed;
 mod unfinished;
 
 use std::path::PathBuf;
 
 use serde::Serialize;
 
+pub use dry_run::trial;
 pub use plan::{DumpPlan, plan};
 pub use run::run;
-pub use trial::trial;
 pub use unfinished::Unfinished;
 
 use crate::backup::{Compression, DataFormat, DumpTarget};
 use crate::error::{Error, ErrorKind};
-use crate::ops::place::Place;
+use crate::ops::table_location::Place;
 use crate::ops::{Cap, Content};
 use crate::store::{Selection, WireBytes};
 use crate::transform::Transform;

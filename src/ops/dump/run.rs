@@ -9,10 +9,10 @@ use chrono::{DateTime, Utc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::changed::{forget_rejects, publish_rejects};
 use super::copy::{Copied, copy, every_second};
-use super::first_look::look;
 use super::plan::{DumpPlan, masks_key};
+use super::size_probe::look;
+use super::transformed::{forget_rejects, publish_rejects};
 use super::unfinished::origin;
 use super::{DumpChanges, DumpSummary, interrupted};
 use crate::backup::{

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::DumpRequest;
 use crate::backup::{Checkpoint, Origin};
 use crate::error::{Error, Result};
-use crate::ops::place::Place;
+use crate::ops::table_location::Place;
 use crate::schema::TableSchema;
 
 /// An interrupted run.

@@ -15,7 +15,7 @@ use super::apply::{Applying, told};
 use super::table;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Phase};
-use crate::ops::place::Place;
+use crate::ops::table_location::Place;
 use crate::ops::until_cancelled;
 use crate::schema::{Boost, CreateTable, SettingChoice, TableSchema};
 use crate::store::WriteStore;

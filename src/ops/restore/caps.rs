@@ -3,8 +3,8 @@
 use super::{ExistingTable, RestoreRequest};
 use crate::error::Result;
 use crate::ops::cap::{Cap, Direction};
-use crate::ops::place::Place;
-use crate::ops::reading::read_cap;
+use crate::ops::scan_segments::read_cap;
+use crate::ops::table_location::Place;
 use crate::schema::TableSchema;
 
 /// Units per second at most.

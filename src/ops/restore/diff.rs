@@ -4,12 +4,12 @@ use serde::Serialize;
 
 use super::RestoreRequest;
 use super::plan::target_table;
-use super::settle::wanted_schema;
+use super::reconcile::wanted_schema;
 use crate::backup::Source;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::ops::described;
-use crate::ops::place::Place;
+use crate::ops::table_location::Place;
 use crate::schema::{Difference, Section, TableSchema, differences};
 use crate::store::ReadStore;
 

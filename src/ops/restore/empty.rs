@@ -6,7 +6,7 @@ use super::plan::{RestorePlan, TableAction};
 use super::writing::Moved;
 use crate::backup::Source;
 use crate::error::{Error, Result};
-use crate::ops::trial::Trial;
+use crate::ops::dry_run::Trial;
 
 /// Whether the table may be changed only after the source has given an item that can be written.
 pub(crate) fn needs_item(request: &RestoreRequest, action: &TableAction, source: &Source) -> bool {

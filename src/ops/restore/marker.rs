@@ -15,7 +15,7 @@ use crate::backup::{self, FileLock};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::ops::identity::state_key;
-use crate::ops::place::Place;
+use crate::ops::table_location::Place;
 use crate::schema::TableSchema;
 
 /// What to do where the state directory cannot be written, as in a container whose file system is read-only.

@@ -6,13 +6,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::RestorePlan;
 use super::checkpoint::{Checkpoint, Lanes, is_scan};
+use super::checkpoint_writer::Saver;
 use super::empty::nothing_to_write;
 use super::items::{Items, Way};
 use super::ledger::Counts;
 use super::marker::Marker;
 use super::plan::TableAction;
 use super::rejects::{RejectPlaces, Rejects};
-use super::saver::Saver;
 use super::writing::{How, Moved, Writing};
 use crate::backup::{Collisions, Source};
 use crate::error::Result;

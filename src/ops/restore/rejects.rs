@@ -11,7 +11,7 @@ use super::ledger::{File, Listed};
 use crate::backup::{LinesList, Unreadable, beside, beside_in_state, check_lines, name_in_file};
 use crate::error::Result;
 use crate::item::KeySchema;
-use crate::ops::place::Place;
+use crate::ops::table_location::Place;
 use crate::ops::through::Naming;
 use crate::store::Refused;
 

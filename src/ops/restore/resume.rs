@@ -12,7 +12,7 @@ use crate::backup::{Source, SourceSpec};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::ops::blocking;
-use crate::ops::place::Place;
+use crate::ops::table_location::Place;
 use crate::schema::TableSchema;
 use crate::store::ReadStore;
 

@@ -10,7 +10,7 @@ use super::{ExistingTable, RestoreRequest};
 use crate::backup::Source;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
-use crate::ops::place::Place;
+use crate::ops::table_location::Place;
 use crate::schema::TableSchema;
 use crate::store::{ReadStore, ScanRequest};
 

@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Phase, Reporter};
 use crate::item::KeySchema;
 use crate::ops::compare::{Comparing, DumpSide, Fault, TableSide, compare};
-use crate::ops::reading::segments_for;
+use crate::ops::scan_segments::segments_for;
 use crate::store::ReadStore;
 
 /// Keys shown of items that are missing or differ.

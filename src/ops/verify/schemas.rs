@@ -3,8 +3,8 @@
 use super::LiveTable;
 use super::live::refuse_itself;
 use crate::error::Result;
-use crate::ops::place::Place;
 use crate::ops::restore::SchemaDifferences;
+use crate::ops::table_location::Place;
 use crate::schema::{Section, TableSchema};
 use crate::store::ReadStore;
 

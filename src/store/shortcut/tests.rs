@@ -7,8 +7,8 @@ use aws_sdk_dynamodb::config::{BehaviorVersion, Region, retry::RetryConfig};
 use aws_smithy_runtime_api::client::http::{HttpConnectorFuture, http_client_fn};
 use sha2::{Digest, Sha256};
 
-use super::super::fault::Class;
 use super::*;
+use crate::store::error::Class;
 
 const TOKEN: &str = "TheSessionToken0123";
 

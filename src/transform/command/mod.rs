@@ -5,8 +5,8 @@
 //! it can want and answers nothing for the time-out is killed, with all it started. What it prints on standard error is told.
 
 mod answer;
+mod child;
 mod complaints;
-mod copy;
 #[cfg(test)]
 mod tests;
 
@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use self::copy::Copy;
+use self::child::Copy;
 use super::lane::{Job, Lane};
 use super::runner::Segment;
 use crate::error::{Error, Result};

@@ -1,0 +1,245 @@
+//! Reading bytes from places that are not trusted: links that lead elsewhere, endless documents, damaged compression.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufReader, Cursor, Read};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::Arc;
+
+use flate2::bufread::MultiGzDecoder;
+use rustix::fs::OFlags;
+
+use crate::backup::atomic::refused;
+pub(crate) use crate::backup::hashing::{Hashing, Seen};
+use crate::error::{Error, Result};
+use crate::limits::DOCUMENT_BYTES;
+
+/// Any stream of bytes that can go to another thread.
+pub(crate) type Bytes = Box<dyn Read + Send>;
+
+/// Bytes read from a compressed file at a time.
+const COMPRESSED_BUFFER: usize = 128 * 1024;
+
+/// The largest window a zstd frame may ask for, as a power of two: 128 MiB, what `zstd --ultra -22` needs and the format's own
+/// recommended bound for decoders (RFC 8878, section 3.1.1.1.2, asks for 8 MiB at least).
+const ZSTD_WINDOW_LOG: u32 = 27;
+
+/// Opens a file of a dump; `None` when there is none of that name. A symbolic link is followed only within its own folder.
+pub(crate) fn open_file(path: &Path) -> Result<Option<File>> {
+    let found = match fs::symlink_metadata(path) {
+        Ok(found) => found,
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            return Ok(None);
+        }
+        Err(error) => return Err(refused("open", path, error)),
+    };
+    let real = if found.is_symlink() {
+        within_folder(path)?
+    } else {
+        path.to_owned()
+    };
+    if !fs::symlink_metadata(&real).is_ok_and(|found| found.is_file()) {
+        return Err(Error::damaged(format!(
+            "`{}` is not a regular file",
+            path.display()
+        )));
+    }
+    let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits())
+        .expect("flags are small constants");
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags)
+        .open(&real);
+    file.map(Some).map_err(|error| refused("open", path, error))
+}
+
+fn within_folder(link: &Path) -> Result<std::path::PathBuf> {
+    let folder = link
+        .parent()
+        .and_then(|folder| fs::canonicalize(folder).ok());
+    match (fs::canonicalize(link), folder) {
+        (Ok(real), Some(folder)) if real.starts_with(&folder) => Ok(real),
+        _ => Err(Error::damaged(format!(
+            "`{}` is a symbolic link that leads out of the dump",
+            link.display()
+        ))
+        .with_hint("replace the link by the file itself if you trust it")),
+    }
+}
+
+/// Reads a schema, metadata or summary file whole; `None` when there is none.
+pub(crate) fn read_document(path: &Path) -> Result<Option<Vec<u8>>> {
+    let Some(file) = open_file(path)? else {
+        return Ok(None);
+    };
+    let mut document = Vec::new();
+    file.take(DOCUMENT_BYTES + 1)
+        .read_to_end(&mut document)
+        .map_err(|error| refused("read", path, error))?;
+    if document.len() as u64 > DOCUMENT_BYTES {
+        return Err(Error::damaged(format!(
+            "`{}` is larger than {DOCUMENT_BYTES} bytes",
+            path.display()
+        )));
+    }
+    Ok(Some(document))
+}
+
+/// Reads an open file from its beginning, independently of other readers of the same file.
+pub(crate) struct FileReader {
+    file: Arc<File>,
+    at: u64,
+}
+
+impl FileReader {
+    pub(crate) fn new(file: Arc<File>, at: u64) -> Self {
+        Self { file, at }
+    }
+}
+
+impl Read for FileReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read_at(buffer, self.at)?;
+        self.at += count as u64;
+        Ok(count)
+    }
+}
+
+/// Decompresses what its first bytes show to be gzip or zstd, and passes on everything else.
+pub(crate) fn decompressed(mut read: Bytes) -> io::Result<Bytes> {
+    let mut head = Vec::with_capacity(4);
+    read.by_ref().take(4).read_to_end(&mut head)?;
+    let magic = <[u8; 4]>::try_from(head.as_slice()).map_or(0, u32::from_le_bytes);
+    let is_gzip = head.starts_with(&[0x1f, 0x8b]);
+    let whole = Cursor::new(head).chain(read);
+    let buffered = |whole| BufReader::with_capacity(COMPRESSED_BUFFER, whole);
+    if is_gzip {
+        Ok(Box::new(Decoder(MultiGzDecoder::new(buffered(whole)))))
+    } else if magic == zstd::zstd_safe::MAGICNUMBER
+        || magic & 0xffff_fff0 == zstd::zstd_safe::MAGIC_SKIPPABLE_START
+    {
+        let mut zstd = zstd::stream::read::Decoder::with_buffer(buffered(whole))?;
+        zstd.window_log_max(ZSTD_WINDOW_LOG)?;
+        Ok(Box::new(Decoder(zstd)))
+    } else {
+        Ok(Box::new(whole))
+    }
+}
+
+/// A decompressor whose complaints about its input are all of the kind "invalid data". The system's own errors pass unchanged.
+struct Decoder<R>(R);
+
+impl<R: Read> Read for Decoder<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0
+            .read(buffer)
+            .map_err(|error| match error.raw_os_error() {
+                Some(_) => error,
+                None => io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    format!("the compressed data is damaged: {error}"),
+                ),
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::error::ErrorKind;
+
+    fn unpack(bytes: Vec<u8>) -> io::Result<Vec<u8>> {
+        let mut content = Vec::new();
+        decompressed(Box::new(Cursor::new(bytes)))?
+            .read_to_end(&mut content)
+            .map(|_| content)
+    }
+
+    fn gzip(text: &[u8]) -> Vec<u8> {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(text).unwrap();
+        gzip.finish().unwrap()
+    }
+
+    #[test]
+    fn compression_is_told_by_content_and_frames_are_joined() {
+        let zstd = |text: &[u8]| zstd::bulk::compress(text, 1).unwrap();
+        let skippable = [
+            &0x184d_2a51_u32.to_le_bytes()[..],
+            &3_u32.to_le_bytes(),
+            b"abc",
+        ]
+        .concat();
+        assert_eq!(
+            unpack([gzip(b"one "), gzip(b""), gzip(b"two")].concat()).unwrap(),
+            b"one two"
+        );
+        assert_eq!(
+            unpack([zstd(b"one "), zstd(b""), zstd(b"two")].concat()).unwrap(),
+            b"one two"
+        );
+        assert_eq!(
+            unpack([skippable, zstd(b"text")].concat()).unwrap(),
+            b"text"
+        );
+        for plain in ["", "{", "{}\n", "[1, 2]"] {
+            assert_eq!(unpack(plain.into()).unwrap(), plain.as_bytes());
+        }
+    }
+
+    #[test]
+    fn damage_is_invalid_data_wherever_the_file_is_cut() {
+        for packed in [
+            gzip(b"some text"),
+            zstd::bulk::compress(b"some text", 1).unwrap(),
+        ] {
+            for length in 4..packed.len() {
+                assert_eq!(
+                    unpack(packed[..length].to_vec()).unwrap_err().kind(),
+                    io::ErrorKind::InvalidData,
+                    "{length}"
+                );
+            }
+            let trailing = [packed.as_slice(), b"garbage after the last frame"].concat();
+            assert_eq!(
+                unpack(trailing).unwrap_err().kind(),
+                io::ErrorKind::InvalidData
+            );
+        }
+    }
+
+    #[test]
+    fn links_are_followed_only_within_the_dump() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        fs::create_dir(at("dump")).unwrap();
+        File::create(at("secret"))
+            .unwrap()
+            .write_all(b"secret")
+            .unwrap();
+        File::create(at("dump/inside"))
+            .unwrap()
+            .write_all(b"text")
+            .unwrap();
+        symlink("inside", at("dump/good")).unwrap();
+        symlink("../secret", at("dump/bad")).unwrap();
+        symlink("/dev/zero", at("dump/device")).unwrap();
+        fs::create_dir(at("dump/folder")).unwrap();
+        assert_eq!(read_document(&at("dump/good")).unwrap().unwrap(), b"text");
+        assert!(read_document(&at("dump/none")).unwrap().is_none());
+        for refused in ["bad", "device", "folder"] {
+            assert_eq!(
+                read_document(&at("dump").join(refused)).unwrap_err().kind(),
+                ErrorKind::Damaged
+            );
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! Reading dumps: opening a folder, file or stream, finding its items, and what is readable of a damaged one.
+
+pub(crate) mod input;
+pub(crate) mod item_reader;
+pub(crate) mod open;
+pub(crate) mod salvage;
+pub(crate) mod source;
+pub(crate) mod stripes;

@@ -1,0 +1,483 @@
+//! Opening a folder: what lies there, whether it is whole, and which of it counts.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::input::{open_file, read_document};
+use super::salvage::Damage;
+use super::source::{Data, Source, SourceKind};
+use crate::backup::atomic::refused;
+use crate::backup::digest::hex_sha256;
+use crate::backup::folder::{partial_folders, resolve, unpublished};
+use crate::backup::format::{
+    Compression, DataFile, DataFormat, JSON_HEAD, LOCK_SUFFIX, METADATA_FILE, OLD_SUFFIX,
+    SCHEMA_FILE, dump_file_names, sibling,
+};
+use crate::backup::lock::FileLock;
+use crate::backup::metadata::{
+    FileEntry, ForeignMetadata, Metadata, MetadataFile, newer_format, parse,
+};
+use crate::error::{Error, Result};
+use crate::schema::TableSchema;
+
+/// What to do about a dump that is not whole.
+pub(crate) const OTHER_COPY: &str = "use another copy of the dump or dump the table again; restoredb --salvage restores what is readable";
+
+/// How often a folder may be replaced while it is being opened, before that is an error.
+const ATTEMPTS: usize = 5;
+
+/// Table folders that a message lists.
+const LISTED_TABLES: usize = 10;
+
+/// Opens a folder that exists.
+pub(crate) fn folder(path: &Path) -> Result<Source> {
+    let mut opened = Err(Error::failed(format!(
+        "`{}` is replaced all the time",
+        path.display()
+    )));
+    for _ in 0..ATTEMPTS {
+        let folder = fs::canonicalize(path).map_err(|error| refused("open", path, error))?;
+        let before = identity(&folder);
+        opened = Folders::at(&folder).open();
+        if identity(&folder) == before {
+            break;
+        }
+    }
+    opened
+}
+
+/// Which dump stands in the folder: exchanging two folders changes the one, moving files into it the other.
+fn identity(folder: &Path) -> (Option<u64>, Option<u64>) {
+    let inode = |path: &Path| fs::metadata(path).map(|found| found.ino()).ok();
+    (inode(folder), inode(&folder.join(METADATA_FILE)))
+}
+
+/// Opens what stands in for a path that does not exist: a dump that a run ended early could not put there.
+pub(crate) fn absent(path: &Path) -> Result<Source> {
+    let nothing = || {
+        Error::not_found(format!("`{}` does not exist", path.display())).with_hint(
+            "name the folder that dumpdb wrote: by default that is backups/dynamodb/<env>",
+        )
+    };
+    let target = resolve(path).map_err(|_| nothing())?;
+    if unpublished(&target).is_some() {
+        return Folders::at(&target).open();
+    }
+    if let Some(old) = sibling(&target, OLD_SUFFIX).filter(|old| old.is_dir()) {
+        let mut source = folder(&old)?;
+        source.warnings.push(format!(
+            "`{}` does not exist; reading `{}`",
+            path.display(),
+            old.display()
+        ));
+        return Ok(source);
+    }
+    match partial_folders(&target).find(|partial| fs::symlink_metadata(partial).is_ok()) {
+        Some(partial) => Err(unfinished(&target, &partial)),
+        None => Err(nothing()),
+    }
+}
+
+/// Opens what is there of a dump that is not whole.
+pub(crate) fn damaged(path: &Path) -> Result<Source> {
+    let folder = match fs::canonicalize(path) {
+        Ok(folder) => folder,
+        Err(_) => resolve(path)
+            .ok()
+            .and_then(|target| partial_folders(&target).find(|partial| partial.is_dir()))
+            .ok_or_else(|| Error::not_found(format!("`{}` does not exist", path.display())))?,
+    };
+    Folders::at(&folder).open_damaged()
+}
+
+/// The folders of one dump, in the order in which they are searched for its files.
+struct Folders {
+    folder: PathBuf,
+    search: Vec<PathBuf>,
+    warnings: Vec<String>,
+}
+
+impl Folders {
+    fn at(folder: &Path) -> Self {
+        let mut found = Self {
+            folder: folder.to_owned(),
+            search: vec![folder.to_owned()],
+            warnings: Vec::new(),
+        };
+        if let Some(unpublished) = unpublished(folder) {
+            let partial = unpublished.partial;
+            found.warnings.push(format!(
+                "the run that made this dump ended before it was in place; reading it from `{}`",
+                partial.display()
+            ));
+            found.search.insert(0, partial);
+        }
+        found
+    }
+
+    fn path_of(&self, name: &str) -> Option<PathBuf> {
+        self.search
+            .iter()
+            .map(|folder| folder.join(name))
+            .find(|path| fs::symlink_metadata(path).is_ok())
+    }
+
+    fn open(mut self) -> Result<Source> {
+        let Some(path) = self.path_of(METADATA_FILE) else {
+            return self.open_without_metadata();
+        };
+        let shown = path.display().to_string();
+        let document = read_document(&path)?.unwrap_or_default();
+        match parse(&document, &shown)? {
+            MetadataFile::Own(metadata) => self.open_own(*metadata),
+            MetadataFile::Newer(version) => Err(newer_format(&shown, version)),
+            MetadataFile::Foreign(foreign) => {
+                self.warnings.push(
+                    "made by an older tool: no checksums, so damage may go unnoticed".to_owned(),
+                );
+                self.open_older(Some(foreign))
+            }
+        }
+    }
+
+    fn open_own(mut self, metadata: Metadata) -> Result<Source> {
+        let listed: Vec<DataFile> = DataFile::ALL
+            .into_iter()
+            .filter(|kind| metadata.files.contains_key(kind.name()))
+            .collect();
+        let data = match listed[..] {
+            [] => Data::None,
+            [kind] => self.open_data(kind, Some(&metadata.files[kind.name()]))?,
+            _ => return Err(self.damaged("its metadata lists more than one data file")),
+        };
+        let schema = match metadata.files.get(SCHEMA_FILE) {
+            Some(entry) => Some(self.read_schema(Some(entry))?),
+            None => None,
+        };
+        self.warnings
+            .extend(extra_files(&self.search, &metadata).map(|extra| not_part(&extra)));
+        Ok(Source {
+            schema,
+            metadata: Some(metadata),
+            ..self.source(SourceKind::OwnDump, data)
+        })
+    }
+
+    fn open_older(self, foreign: Option<ForeignMetadata>) -> Result<Source> {
+        let present: Vec<DataFile> = DataFile::ALL
+            .into_iter()
+            .filter(|kind| self.path_of(kind.name()).is_some())
+            .collect();
+        let data = match present[..] {
+            [] => return Err(self.damaged("it has no data file")),
+            [kind] => self.open_data(kind, None)?,
+            [one, other, ..] => {
+                let what = format!(
+                    "it has both {} and {}, and no metadata that says which counts",
+                    one.name(),
+                    other.name()
+                );
+                return Err(self.damaged(&what));
+            }
+        };
+        let schema = if self.path_of(SCHEMA_FILE).is_some() {
+            Some(self.read_schema(None)?)
+        } else {
+            None
+        };
+        Ok(Source {
+            schema,
+            foreign,
+            ..self.source(SourceKind::OlderTool, data)
+        })
+    }
+
+    /// Without metadata a dump of this format is unfinished. Only what an older tool may have written is read.
+    fn open_without_metadata(mut self) -> Result<Source> {
+        let plain = DataFile {
+            format: DataFormat::Json,
+            compression: Compression::None,
+        };
+        if self.path_of(plain.name()).is_some()
+            && !begins_like_this_format(&self.folder.join(plain.name()))?
+        {
+            self.warnings
+                .push("made by an older tool: neither metadata nor checksums".to_owned());
+            return self.open_older(None);
+        }
+        if dump_file_names().any(|name| self.path_of(name).is_some()) {
+            return Err(unfinished(&self.folder, &self.folder));
+        }
+        if let Some(partial) =
+            partial_folders(&self.folder).find(|partial| fs::symlink_metadata(partial).is_ok())
+        {
+            return Err(unfinished(&self.folder, &partial));
+        }
+        Err(no_dump(&self.folder))
+    }
+
+    /// Whatever can be opened; what cannot is a finding.
+    fn open_damaged(mut self) -> Result<Source> {
+        let mut findings = Vec::new();
+        let (metadata, foreign) = self.damaged_metadata()?;
+        let present = DataFile::ALL
+            .into_iter()
+            .filter(|kind| self.path_of(kind.name()).is_some());
+        let is_listed = |kind: &DataFile| {
+            metadata
+                .as_ref()
+                .is_some_and(|known| known.files.contains_key(kind.name()))
+        };
+        let Some(kind) = present.max_by_key(is_listed) else {
+            let what = format!(
+                "there is no data file in `{}`: nothing can be salvaged",
+                self.folder.display()
+            );
+            return Err(Error::damaged(what)
+                .with_hint("use another copy of the dump or dump the table again"));
+        };
+        let data = self.open_data(kind, None)?;
+        let entry = metadata
+            .as_ref()
+            .and_then(|metadata| metadata.files.get(kind.name()));
+        let listed = metadata
+            .as_ref()
+            .and_then(|metadata| metadata.files.get(SCHEMA_FILE));
+        let schema = self.damaged_schema(listed, &mut findings);
+        let damage = Damage {
+            findings,
+            promised: metadata.as_ref().map(|metadata| metadata.items),
+            is_nameless: metadata.is_none(),
+            frames: entry.and_then(|entry| entry.frames.clone()),
+        };
+        self.warnings.clear();
+        Ok(Source {
+            schema,
+            metadata,
+            foreign,
+            damage: Some(Arc::new(damage)),
+            ..self.source(SourceKind::Damaged, data)
+        })
+    }
+
+    /// The metadata if it is whole, else what it says as far as it can be understood.
+    fn damaged_metadata(&self) -> Result<(Option<Metadata>, Option<ForeignMetadata>)> {
+        let Some(path) = self.path_of(METADATA_FILE) else {
+            return Ok((None, None));
+        };
+        let shown = path.display().to_string();
+        let document = read_document(&path)?.unwrap_or_default();
+        Ok(match parse(&document, &shown) {
+            Ok(MetadataFile::Own(metadata)) => (Some(*metadata), None),
+            Ok(MetadataFile::Newer(version)) => return Err(newer_format(&shown, version)),
+            Ok(MetadataFile::Foreign(foreign)) => (None, Some(foreign)),
+            Err(_) => (
+                None,
+                serde_json::from_slice(&document)
+                    .ok()
+                    .map(|fields| ForeignMetadata::read(&fields)),
+            ),
+        })
+    }
+
+    fn damaged_schema(
+        &self,
+        entry: Option<&FileEntry>,
+        findings: &mut Vec<String>,
+    ) -> Option<TableSchema> {
+        match self.read_schema(None) {
+            Ok(schema) => {
+                if let (Some(_), Err(error)) = (entry, self.read_schema(entry)) {
+                    findings.push(format!("{error}; it is used as it is"));
+                }
+                Some(schema)
+            }
+            Err(error) => {
+                findings.push(format!("there is no schema that can be read: {error}"));
+                None
+            }
+        }
+    }
+
+    fn open_data(&self, kind: DataFile, entry: Option<&FileEntry>) -> Result<Data> {
+        let name = kind.name();
+        let path = self
+            .path_of(name)
+            .ok_or_else(|| self.damaged(&format!("{name} is missing")))?;
+        let file = open_file(&path)?.ok_or_else(|| self.damaged(&format!("{name} is missing")))?;
+        let bytes = file
+            .metadata()
+            .map_err(|error| refused("read", &path, error))?
+            .len();
+        match entry {
+            Some(entry) if entry.bytes != bytes => Err(wrong_size(&path, bytes, entry.bytes)),
+            _ => Ok(Data::File {
+                file: Arc::new(file),
+                path,
+            }),
+        }
+    }
+
+    fn read_schema(&self, entry: Option<&FileEntry>) -> Result<TableSchema> {
+        let path = self
+            .path_of(SCHEMA_FILE)
+            .ok_or_else(|| self.damaged(&format!("{SCHEMA_FILE} is missing")))?;
+        let document = read_document(&path)?.unwrap_or_default();
+        if let Some(entry) = entry {
+            verify_document(&path, &document, entry)?;
+        }
+        parse_schema(&path, &document)
+    }
+
+    fn source(self, kind: SourceKind, data: Data) -> Source {
+        let Self {
+            folder,
+            search,
+            warnings,
+        } = self;
+        let (schema, metadata, foreign) = (None, None, None);
+        let (path, tail) = (Some(folder), Arc::default());
+        Source {
+            kind,
+            path,
+            schema,
+            metadata,
+            foreign,
+            data,
+            folders: search,
+            warnings,
+            tail,
+            damage: None,
+        }
+    }
+
+    fn damaged(&self, what: &str) -> Error {
+        Error::damaged(format!(
+            "the dump in `{}` is not whole: {what}",
+            self.folder.display()
+        ))
+        .with_hint(OTHER_COPY)
+    }
+}
+
+/// Files with a dump's names that its metadata does not list, in the folder of the metadata: in the other one of a dump that was not
+/// put into its place lies what is left of the dump before.
+pub(crate) fn extra_files(
+    folders: &[PathBuf],
+    metadata: &Metadata,
+) -> impl Iterator<Item = PathBuf> {
+    let names = dump_file_names()
+        .filter(|name| *name != METADATA_FILE && !metadata.files.contains_key(*name));
+    let paths = names.filter_map(|name| folders.first().map(|folder| folder.join(name)));
+    paths.filter(|path| fs::symlink_metadata(path).is_ok())
+}
+
+/// What is said of an extra file.
+pub(crate) fn not_part(extra: &Path) -> String {
+    format!(
+        "`{}` is not part of this dump and is not read",
+        extra.display()
+    )
+}
+
+/// Reads a schema, and names its file where that fails.
+pub(crate) fn parse_schema(path: &Path, document: &[u8]) -> Result<TableSchema> {
+    TableSchema::parse(document).map_err(|error| {
+        let located = Error::new(error.kind(), format!("`{}`: {error}", path.display()));
+        let hint = error.hint().unwrap_or(OTHER_COPY).to_owned();
+        located.with_hint(hint).with_source(error)
+    })
+}
+
+/// Holds a whole document against what the metadata says of it.
+pub(crate) fn verify_document(path: &Path, document: &[u8], entry: &FileEntry) -> Result<()> {
+    if document.len() as u64 != entry.bytes {
+        return Err(wrong_size(path, document.len() as u64, entry.bytes));
+    }
+    if hex_sha256(document) == entry.sha256 {
+        Ok(())
+    } else {
+        Err(changed(path))
+    }
+}
+
+/// A file whose content is not what was written.
+pub(crate) fn changed(path: &Path) -> Error {
+    Error::damaged(format!(
+        "`{}` was changed after it was written: its SHA-256 is not the metadata's",
+        path.display()
+    ))
+    .with_hint(OTHER_COPY)
+}
+
+/// A file whose length is not what was written.
+pub(crate) fn wrong_size(path: &Path, found: u64, expected: u64) -> Error {
+    let what = if found < expected {
+        "is cut short"
+    } else {
+        "is longer than it was"
+    };
+    Error::damaged(format!(
+        "`{}` {what}: {found} bytes, and the metadata says {expected}",
+        path.display()
+    ))
+    .with_hint(OTHER_COPY)
+}
+
+fn begins_like_this_format(path: &Path) -> Result<bool> {
+    let mut head = Vec::new();
+    let read = |file: File, head: &mut Vec<u8>| file.take(JSON_HEAD.len() as u64).read_to_end(head);
+    if let Some(file) = open_file(path)? {
+        read(file, &mut head).map_err(|error| refused("read", path, error))?;
+    }
+    Ok(JSON_HEAD.starts_with(&head))
+}
+
+/// What lies in `place` of `dump` has no end yet.
+fn unfinished(dump: &Path, place: &Path) -> Error {
+    // Where the lock is in a state directory it is not known here.
+    if let Some(holder) = sibling(dump, LOCK_SUFFIX).and_then(|lock| FileLock::holder(&lock)) {
+        return Error::damaged(format!(
+            "the dump in `{}` is still being written by {holder}",
+            place.display()
+        ))
+        .with_hint("wait until that run has ended");
+    }
+    Error::damaged(format!("the dump in `{}` is unfinished: the run that made it ended early", place.display()))
+        .with_hint(
+            "run dumpdb again with the same --output and --resume; restoredb --salvage restores what is readable",
+        )
+}
+
+fn no_dump(folder: &Path) -> Error {
+    let mut tables: Vec<String> = fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|entry| dump_file_names().any(|name| entry.path().join(name).is_file()))
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    if tables.is_empty() {
+        return Error::not_found(format!("there is no dump in `{}`", folder.display()))
+            .with_hint("name the folder that holds table-data.json, or a file of items");
+    }
+    tables.sort();
+    let more = if tables.len() > LISTED_TABLES {
+        ", …"
+    } else {
+        ""
+    };
+    tables.truncate(LISTED_TABLES);
+    Error::usage(format!(
+        "`{}` holds several tables: {}{more}",
+        folder.display(),
+        tables.join(", ")
+    ))
+    .with_hint(format!(
+        "choose one with --source {}",
+        folder.join(&tables[0]).display()
+    ))
+}

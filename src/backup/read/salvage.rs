@@ -1,0 +1,463 @@
+//! What is readable of a damaged dump.
+//!
+//! The items come as a stream of lines, as if the rest had never been there. A file with an item on each line is read line by
+//! line; one that is compressed with an index, frame by frame, and a damaged frame is passed over; those behind it are found where
+//! they are now, if bytes went missing or came in. Of any other file the part before the damage is read. What cannot be read is told
+//! piece by piece. A damage that leaves an item well-formed cannot be seen: only the checksum of the whole file shows it.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes as Text;
+
+use super::input::{Bytes, FileReader, decompressed};
+use super::item_reader::{ItemReader, Lines};
+use super::source::{Data, Source};
+use crate::backup::check::{Checked, PROGRESS_ITEMS};
+use crate::backup::format::JSON_HEAD;
+use crate::backup::metadata::Frame;
+use crate::error::{Error, ErrorKind, Result};
+use crate::item::validate;
+use crate::limits;
+
+/// Bytes read at a time.
+const BLOCK_BYTES: usize = 256 * 1024;
+
+/// Bytes of one frame's text: this program closes it once it holds some MiB, and the last item may be long.
+const FRAME_TEXT_BYTES: u64 = 8 * 1024 * 1024 + limits::ITEM_TEXT_BYTES as u64;
+
+/// Lines at the beginning of a file that tell its layout.
+const LINES_LOOKED_AT: usize = 16;
+
+/// Unreadable pieces that a plan lists.
+const LISTED: usize = 10;
+
+/// What is known to be wrong with a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// What is wrong with it, each worded for people.
+    pub findings: Vec<String>,
+    /// Items that its metadata promises, where that can be read.
+    pub promised: Option<u64>,
+    /// Whether it is a folder whose metadata cannot be trusted.
+    pub is_nameless: bool,
+    /// The index of the data file's frames.
+    pub(crate) frames: Option<Vec<Frame>>,
+}
+
+/// A piece of a data file that is no item.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Where it is, and what is wrong with it.
+    pub reason: String,
+    /// What stands there, as far as that is a line of text.
+    pub text: Text,
+}
+
+/// A piece of a data file.
+enum Piece {
+    Item(Text),
+    Unreadable(Unreadable),
+}
+
+impl Source {
+    /// The pieces that cannot be read. Nothing for a source that is not salvaged.
+    ///
+    /// # Errors
+    /// The system's refusals; what `each` returns.
+    pub fn unreadable(&self, mut each: impl FnMut(Unreadable) -> Result<()>) -> Result<()> {
+        let Some(mut pieces) = self.pieces()? else {
+            return Ok(());
+        };
+        while let Some(piece) = pieces.next()? {
+            if let Piece::Unreadable(unreadable) = piece {
+                each(unreadable)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What is known to be wrong with it; `None` for a source that is read as it is.
+    #[must_use]
+    pub fn damage(&self) -> Option<&Damage> {
+        self.damage.as_deref()
+    }
+
+    /// The readable items of a salvaged source, one a line.
+    pub(crate) fn salvaged(&self) -> Result<Option<Bytes>> {
+        let pieces = self.pieces()?;
+        Ok(pieces.map(|pieces| -> Bytes {
+            Box::new(Readable {
+                pieces,
+                line: Text::new(),
+            })
+        }))
+    }
+
+    fn pieces(&self) -> Result<Option<Pieces>> {
+        let (Some(damage), Data::File { file, path }) = (&self.damage, &self.data) else {
+            return Ok(None);
+        };
+        Pieces::of(file, path, damage).map(Some)
+    }
+}
+
+/// Reads all of a salvaged source and counts what can be read.
+pub(crate) fn survey(source: &Source, progress: &mut dyn FnMut(u64, u64)) -> Result<Checked> {
+    let Some(mut pieces) = source.pieces()? else {
+        return Err(Error::failed("there is nothing to salvage"));
+    };
+    let (mut items, mut text_bytes, mut unreadable, mut told) = (0, 0, 0, (0, 0));
+    let mut warnings = source.warnings().to_vec();
+    warnings.extend(
+        source
+            .damage()
+            .into_iter()
+            .flat_map(|damage| damage.findings.iter().cloned()),
+    );
+    while let Some(piece) = pieces.next()? {
+        match piece {
+            Piece::Item(text) => {
+                items += 1;
+                text_bytes += text.len() as u64;
+            }
+            Piece::Unreadable(piece) => {
+                unreadable += 1;
+                if unreadable <= LISTED as u64 {
+                    warnings.push(piece.reason);
+                }
+            }
+        }
+        if items - told.0 >= PROGRESS_ITEMS {
+            progress(items - told.0, text_bytes - told.1);
+            told = (items, text_bytes);
+        }
+    }
+    progress(items - told.0, text_bytes - told.1);
+    if unreadable > LISTED as u64 {
+        warnings.push(format!(
+            "… and {} more that cannot be read",
+            unreadable - LISTED as u64
+        ));
+    }
+    Ok(Checked {
+        items,
+        text_bytes,
+        unreadable,
+        data_sha256: source.data_sha256()?,
+        warnings,
+    })
+}
+
+/// The readable items as a stream of lines.
+struct Readable {
+    pieces: Pieces,
+    /// What of the current line is not handed out yet.
+    line: Text,
+}
+
+impl Read for Readable {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.line.is_empty() {
+            match self.pieces.next().map_err(io::Error::other)? {
+                Some(Piece::Item(text)) => self.line = Text::from([text.as_ref(), b"\n"].concat()),
+                Some(Piece::Unreadable(_)) => {}
+                None => return Ok(0),
+            }
+        }
+        let count = buffer.len().min(self.line.len());
+        buffer[..count].copy_from_slice(&self.line.split_to(count));
+        Ok(count)
+    }
+}
+
+/// The pieces of a data file, in order.
+enum Pieces {
+    /// Each line is an item.
+    Lines(LinePieces),
+    /// Whatever the reader of items makes of it, up to the damage.
+    Items {
+        items: Box<ItemReader<Bytes>>,
+        is_over: bool,
+    },
+}
+
+struct LinePieces {
+    parts: Parts,
+    lines: Option<Lines<Bytes>>,
+    /// What is wrong behind the lines that are being read.
+    behind: Option<String>,
+    /// Lines so far.
+    line: u64,
+}
+
+impl Pieces {
+    fn of(file: &Arc<File>, path: &Path, damage: &Damage) -> Result<Self> {
+        let mut parts = Parts::of(file, damage.frames.as_deref());
+        if damage.frames.is_none() && !has_an_item_on_each_line(file, path)? {
+            let (read, _) = parts
+                .next()
+                .unwrap_or_else(|| (Box::new(io::empty()), None));
+            return Ok(Self::Items {
+                items: Box::new(ItemReader::new(read)),
+                is_over: false,
+            });
+        }
+        Ok(Self::Lines(LinePieces {
+            parts,
+            lines: None,
+            behind: None,
+            line: 0,
+        }))
+    }
+
+    fn next(&mut self) -> Result<Option<Piece>> {
+        match self {
+            Self::Lines(lines) => lines.next(),
+            Self::Items { is_over: true, .. } => Ok(None),
+            Self::Items { items, is_over } => match items.next_item() {
+                Ok(item) => Ok(item.map(|item| Piece::Item(item.text))),
+                Err(error) if error.kind() == ErrorKind::Damaged => {
+                    *is_over = true;
+                    let reason = format!("nothing can be read from here on: {error}");
+                    Ok(Some(Piece::Unreadable(Unreadable {
+                        reason,
+                        text: Text::new(),
+                    })))
+                }
+                Err(error) => Err(error),
+            },
+        }
+    }
+}
+
+impl LinePieces {
+    fn next(&mut self) -> Result<Option<Piece>> {
+        loop {
+            let Some(lines) = &mut self.lines else {
+                if let Some(reason) = self.behind.take() {
+                    return Ok(Some(Piece::Unreadable(Unreadable {
+                        reason,
+                        text: Text::new(),
+                    })));
+                }
+                let Some((read, behind)) = self.parts.next() else {
+                    return Ok(None);
+                };
+                self.lines = Some(Lines::new(read, BLOCK_BYTES));
+                self.behind = behind;
+                continue;
+            };
+            if let Some(line) = lines.next_line()? {
+                self.line += 1;
+                if let Some(piece) = piece(self.line, &line.text) {
+                    return Ok(Some(piece));
+                }
+            } else {
+                self.lines = None;
+                // Damage of a stream without an index is known only now.
+                self.behind = self.behind.take().or_else(|| self.parts.damage());
+            }
+        }
+    }
+}
+
+/// What a line is; nothing for the frame around the items.
+fn piece(number: u64, line: &Text) -> Option<Piece> {
+    let text = line.slice(..line.strip_suffix(b",").unwrap_or(line).len());
+    if text.trim_ascii().is_empty()
+        || *text == *JSON_HEAD.trim_ascii_end()
+        || text.starts_with(b"],\"Count\":")
+    {
+        return None;
+    }
+    Some(match validate(&text) {
+        Ok(()) => Piece::Item(text),
+        Err(error) => Piece::Unreadable(Unreadable {
+            reason: format!("line {number}: not an item: {error}"),
+            text,
+        }),
+    })
+}
+
+/// The parts of a file that can be read by themselves.
+struct Parts {
+    file: Arc<File>,
+    /// Frames that are not read yet, if there is an index.
+    frames: Option<VecDeque<Frame>>,
+    /// Number of the next frame, from 1.
+    number: u64,
+    /// Offset of the next part in the file.
+    at: u64,
+    /// How many bytes longer the file is than its frames were; shorter below zero.
+    moved_by: i64,
+    is_read: bool,
+    /// What ended a stream without an index.
+    ended_by: Arc<Mutex<Option<String>>>,
+}
+
+impl Parts {
+    fn of(file: &Arc<File>, frames: Option<&[Frame]>) -> Self {
+        let counted = frames.into_iter().flatten().fold(0, |bytes: u64, frame| {
+            bytes.saturating_add(frame.compressed)
+        });
+        let moved_by = file.metadata().map_or(0, |found| {
+            found.len().checked_signed_diff(counted).unwrap_or(0)
+        });
+        let frames = frames.map(|frames| frames.iter().copied().collect());
+        Self {
+            file: Arc::clone(file),
+            frames,
+            number: 1,
+            at: 0,
+            moved_by,
+            is_read: false,
+            ended_by: Arc::default(),
+        }
+    }
+
+    /// The text of the next part, and what is wrong behind it.
+    fn next(&mut self) -> Option<(Bytes, Option<String>)> {
+        let Some(frames) = &mut self.frames else {
+            if std::mem::replace(&mut self.is_read, true) {
+                return None;
+            }
+            let read: Bytes =
+                match decompressed(Box::new(FileReader::new(Arc::clone(&self.file), 0))) {
+                    Ok(read) => Box::new(UntilDamage {
+                        read,
+                        ended_by: Arc::clone(&self.ended_by),
+                    }),
+                    Err(_) => Box::new(io::empty()),
+                };
+            return Some((read, None));
+        };
+        let frame = frames.pop_front()?;
+        let part = self.frame(frame);
+        self.at = self.at.saturating_add(frame.compressed);
+        self.number += 1;
+        Some(part)
+    }
+
+    fn damage(&self) -> Option<String> {
+        self.ended_by
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+
+    /// A frame's text, from where it was or from where it is now: bytes that went missing or came in move all that is behind them.
+    fn frame(&self, frame: Frame) -> (Bytes, Option<String>) {
+        let found = self.frame_at(self.at, frame);
+        let moved = self
+            .at
+            .checked_add_signed(self.moved_by)
+            .filter(|at| found.1.is_some() && *at != self.at);
+        moved
+            .map(|at| self.frame_at(at, frame))
+            .filter(|moved| moved.1.is_none())
+            .unwrap_or(found)
+    }
+
+    /// The text of a frame at an offset. One whose checksum does not fit is not trusted; of one that is cut, the whole lines are.
+    fn frame_at(&self, at: u64, frame: Frame) -> (Bytes, Option<String>) {
+        let there = self
+            .file
+            .metadata()
+            .map_or(0, |found| found.len().saturating_sub(at));
+        let packed = FileReader::new(Arc::clone(&self.file), at).take(frame.compressed);
+        let mut text = Vec::new();
+        let read = decompressed(Box::new(packed)).and_then(|read| {
+            read.take(FRAME_TEXT_BYTES.min(frame.bytes.saturating_add(1)))
+                .read_to_end(&mut text)
+        });
+        let name = format!("frame {} of the data file (from byte {at})", self.number);
+        let damage = match read {
+            Ok(_) if text.len() as u64 == frame.bytes => {
+                return (Box::new(io::Cursor::new(text)), None);
+            }
+            Ok(_) => "it is not as long as it was".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        if there >= frame.compressed {
+            let lost = format!(
+                "{name} is damaged, and its {} items with it: {damage}",
+                frame.items
+            );
+            return (Box::new(io::empty()), Some(lost));
+        }
+        text.truncate(memchr::memrchr(b'\n', &text).map_or(0, |end| end + 1));
+        let lost = format!(
+            "{name} is cut: {there} of {} bytes are there, for {} items",
+            frame.compressed, frame.items
+        );
+        (Box::new(io::Cursor::new(text)), Some(lost))
+    }
+}
+
+/// Takes damage for the end, and keeps what it was.
+struct UntilDamage {
+    read: Bytes,
+    ended_by: Arc<Mutex<Option<String>>>,
+}
+
+impl Read for UntilDamage {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.read.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                let reason = format!("nothing can be read from here on: {error}");
+                *self.ended_by.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+                self.read = Box::new(io::empty());
+                Ok(0)
+            }
+            other => other,
+        }
+    }
+}
+
+/// Whether a file is of this program's own layout, as far as its name or its beginning tells.
+fn has_an_item_on_each_line(file: &Arc<File>, path: &Path) -> Result<bool> {
+    if path
+        .file_name()
+        .is_some_and(|name| name.to_string_lossy().contains(".jsonl"))
+    {
+        return Ok(true);
+    }
+    let beginning = || {
+        Parts::of(file, None)
+            .next()
+            .map_or_else(|| Box::new(io::empty()) as Bytes, |(read, _)| read)
+    };
+    let mut lines = Lines::new(beginning(), BLOCK_BYTES);
+    let Some(first) = lines.next_line()? else {
+        return Ok(false);
+    };
+    if *first.text == *JSON_HEAD.trim_ascii_end() || is_item(&first.text) {
+        return Ok(true);
+    }
+    // Where the damage is in the first line, only what follows tells the layout; the reader of other layouts gets to no item.
+    match ItemReader::new(beginning()).next_item() {
+        Err(error) if error.kind() == ErrorKind::Damaged => {}
+        Err(error) => return Err(error),
+        Ok(_) => return Ok(false),
+    }
+    for _ in 1..LINES_LOOKED_AT {
+        let Some(line) = lines.next_line()? else {
+            break;
+        };
+        if is_item(line.text.strip_suffix(b",").unwrap_or(&line.text)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn is_item(line: &[u8]) -> bool {
+    validate(line).is_ok_and(|()| !line.starts_with(b"{}"))
+}
+
+#[cfg(test)]
+mod tests;

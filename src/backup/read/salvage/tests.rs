@@ -1,0 +1,70 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::backup::atomic::{Access, remove_file, write_file};
+use crate::backup::testing::{TWO, dump_folder, open};
+use crate::backup::{SourceSpec, check};
+
+/// What is readable of a dump whose data file holds `bytes`: items, and the reasons for the rest.
+fn salvaged(bytes: &[u8]) -> (Vec<Text>, Vec<String>) {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("dump");
+    dump_folder(&folder, "music");
+    remove_file(&folder.join("table-data.json")).unwrap();
+    write_file(&folder.join("table-data.json"), bytes, Access::Shared).unwrap();
+    let source = Source::salvage(&SourceSpec::path(&folder), &Error::damaged("x")).unwrap();
+    let mut reader = source.items().unwrap();
+    let items: Vec<Text> =
+        std::iter::from_fn(|| reader.next_item().unwrap().map(|item| item.text)).collect();
+    let mut reasons = Vec::new();
+    let mut note = |piece: Unreadable| {
+        reasons.push(piece.reason);
+        Ok(())
+    };
+    source.unreadable(&mut note).unwrap();
+    let checked = check(&source, &mut |_, _| {}).unwrap();
+    assert_eq!(
+        (checked.items, checked.unreadable),
+        (items.len() as u64, reasons.len() as u64)
+    );
+    assert_eq!(source.damage().unwrap().promised, Some(2));
+    (items, reasons)
+}
+
+fn whole() -> Vec<u8> {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("dump");
+    dump_folder(&folder, "music");
+    assert!(!open(&folder).unwrap().is_salvaged());
+    std::fs::read(folder.join("table-data.json")).unwrap()
+}
+
+#[test]
+fn wherever_the_file_is_cut_the_whole_lines_before_are_read() {
+    let whole = whole();
+    for length in 0..whole.len() {
+        let (items, reasons) = salvaged(&whole[..length]);
+        let expected = TWO.iter().filter(|item| {
+            let at = whole
+                .windows(item.len())
+                .position(|window| window == item.as_bytes())
+                .unwrap();
+            at + item.len() <= length
+        });
+        assert_eq!(
+            items.iter().map(Text::as_ref).collect::<Vec<_>>(),
+            expected.map(|item| item.as_bytes()).collect::<Vec<_>>()
+        );
+        assert!(reasons.len() <= 1, "{length}: {reasons:?}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_stands_in_the_file_each_line_is_an_item_or_is_told(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        let text = [JSON_HEAD, &bytes].concat();
+        let (items, reasons) = salvaged(&text);
+        let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()).count();
+        prop_assert!(items.len() + reasons.len() <= lines);
+    }
+}

@@ -1,0 +1,466 @@
+//! Opening what `--source` names: a dump of this format, a folder of an older tool, a file of items, or a stream.
+//!
+//! They are told apart by content. A file is opened once and read from that handle ever after, so that what was checked is what is
+//! restored, even when a new dump takes the place meanwhile.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use super::input::{Bytes, FileReader, Hashing, Seen, decompressed, read_document};
+use super::item_reader::{ItemReader, Tail};
+use super::open;
+use super::salvage::Damage;
+use crate::backup::atomic::refused;
+use crate::backup::format::METADATA_FILE;
+use crate::backup::metadata::{ForeignMetadata, Metadata};
+use crate::error::{Error, Result};
+use crate::schema::TableSchema;
+
+/// What to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SourceSpec {
+    /// A folder or a file.
+    Path(PathBuf),
+    /// Items on standard input.
+    Stdin,
+}
+
+impl SourceSpec {
+    /// A folder or a file.
+    pub fn path(path: impl Into<PathBuf>) -> Self {
+        Self::Path(path.into())
+    }
+}
+
+/// What a source turned out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SourceKind {
+    /// A dump of this format.
+    OwnDump,
+    /// A folder with the files of a dump and no checksums.
+    OlderTool,
+    /// Items alone.
+    Items,
+    /// A damaged dump, or a damaged file of items, of which only what is readable is read.
+    Damaged,
+}
+
+impl SourceKind {
+    /// The kind as plans name it.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::OwnDump => "dump",
+            Self::OlderTool => "dump of an older tool",
+            Self::Items => "items",
+            Self::Damaged => "damaged: salvage",
+        }
+    }
+}
+
+/// An open source. Displayed, it is its path.
+pub struct Source {
+    pub(crate) kind: SourceKind,
+    pub(crate) path: Option<PathBuf>,
+    pub(crate) schema: Option<TableSchema>,
+    pub(crate) metadata: Option<Metadata>,
+    pub(crate) foreign: Option<ForeignMetadata>,
+    pub(crate) data: Data,
+    /// Folders in which the dump's files lie; more than one where a run ended before it had moved all of them.
+    pub(crate) folders: Vec<PathBuf>,
+    pub(crate) warnings: Vec<String>,
+    /// The tail of its data, once that was read to the end.
+    pub(crate) tail: Arc<OnceLock<Tail>>,
+    /// What is wrong with it, where only what is readable of it is read.
+    pub(crate) damage: Option<Arc<Damage>>,
+}
+
+/// Where the items are.
+pub(crate) enum Data {
+    /// In a file.
+    File { file: Arc<File>, path: PathBuf },
+    /// In a stream, until it is taken.
+    Stream(Mutex<Option<Bytes>>),
+    /// Nowhere: the dump is of the schema alone.
+    None,
+}
+
+impl Source {
+    /// Opens a source and reads everything but the items.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::error::ErrorKind::NotFound): nothing there, or no dump; [`Damaged`](crate::error::ErrorKind::Damaged):
+    /// some of a dump's files are there but not whole, or it is of a newer format;
+    /// [`Usage`](crate::error::ErrorKind::Usage): a folder of several dumps.
+    pub fn open(spec: &SourceSpec) -> Result<Self> {
+        match spec {
+            SourceSpec::Stdin => Ok(Self::from_reader(Box::new(io::stdin()))),
+            SourceSpec::Path(path) => match fs::metadata(path) {
+                Ok(found) if found.is_dir() => open::folder(path),
+                Ok(found) => Self::open_items(path, found.is_file()),
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                    ) =>
+                {
+                    open::absent(path)
+                }
+                Err(error) => Err(refused("open", path, error)),
+            },
+        }
+    }
+
+    /// Opens what cannot be read as it should, to read what is readable. `failure` is what is wrong with it.
+    ///
+    /// # Errors
+    /// There is nothing that could be read; it is of a newer format.
+    pub fn salvage(spec: &SourceSpec, failure: &Error) -> Result<Self> {
+        let SourceSpec::Path(path) = spec else {
+            return Err(Error::usage(
+                "a stream cannot be salvaged: it can be read only once",
+            ));
+        };
+        let mut source = match fs::metadata(path) {
+            Ok(found) if found.is_file() => {
+                let source = Self::open_items(path, true)?;
+                let damage = Damage {
+                    findings: Vec::new(),
+                    promised: None,
+                    is_nameless: false,
+                    frames: None,
+                };
+                Self {
+                    kind: SourceKind::Damaged,
+                    damage: Some(Arc::new(damage)),
+                    warnings: Vec::new(),
+                    ..source
+                }
+            }
+            _ => open::damaged(path)?,
+        };
+        source
+            .warnings
+            .insert(0, format!("this is damaged: {failure}"));
+        Ok(source)
+    }
+
+    /// Items from any stream. They can be read once.
+    #[must_use]
+    pub fn from_reader(read: Box<dyn Read + Send>) -> Self {
+        let warning = "items from a stream are not checked before the first write".to_owned();
+        Self {
+            warnings: vec![warning],
+            ..Self::of_items(None, Data::Stream(Mutex::new(Some(read))))
+        }
+    }
+
+    fn open_items(path: &Path, is_regular: bool) -> Result<Self> {
+        let file = File::open(path).map_err(|error| refused("open", path, error))?;
+        if !is_regular {
+            return Ok(Self {
+                path: Some(path.to_owned()),
+                ..Self::from_reader(Box::new(file))
+            });
+        }
+        let data = Data::File {
+            file: Arc::new(file),
+            path: path.to_owned(),
+        };
+        let warning = "a file of items has no checksums: damage may go unnoticed".to_owned();
+        Ok(Self {
+            warnings: vec![warning],
+            ..Self::of_items(Some(path.to_owned()), data)
+        })
+    }
+
+    fn of_items(path: Option<PathBuf>, data: Data) -> Self {
+        let kind = SourceKind::Items;
+        let (schema, metadata, foreign) = (None, None, None);
+        let (folders, warnings, tail) = (Vec::new(), Vec::new(), Arc::default());
+        Self {
+            kind,
+            path,
+            schema,
+            metadata,
+            foreign,
+            data,
+            folders,
+            warnings,
+            tail,
+            damage: None,
+        }
+    }
+
+    /// What it is.
+    #[must_use]
+    pub fn kind(&self) -> SourceKind {
+        self.kind
+    }
+
+    /// Where it is; `None` for a stream.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    /// The schema of the table, if the source has one.
+    #[must_use]
+    pub fn schema(&self) -> Option<&TableSchema> {
+        self.schema.as_ref()
+    }
+
+    /// The metadata of a dump of this format.
+    #[must_use]
+    pub fn metadata(&self) -> Option<&Metadata> {
+        self.metadata.as_ref()
+    }
+
+    /// What an older tool noted.
+    #[must_use]
+    pub fn foreign_metadata(&self) -> Option<&ForeignMetadata> {
+        self.foreign.as_ref()
+    }
+
+    /// The name of the table that was dumped, as far as the source tells.
+    #[must_use]
+    pub fn table_name(&self) -> Option<&str> {
+        let foreign = || self.foreign.as_ref()?.table.as_deref();
+        let schema = || self.schema.as_ref()?.table_name();
+        self.metadata
+            .as_ref()
+            .map(|metadata| metadata.table.as_str())
+            .or_else(foreign)
+            .or_else(schema)
+    }
+
+    /// The name of the environment that was dumped, as far as the source tells.
+    #[must_use]
+    pub fn environment(&self) -> Option<&str> {
+        let foreign = || self.foreign.as_ref()?.environment.as_deref();
+        self.metadata
+            .as_ref()
+            .map(|metadata| metadata.environment.as_str())
+            .or_else(foreign)
+    }
+
+    /// Whether there can be items: not so in a dump of the schema alone.
+    #[must_use]
+    pub fn has_items(&self) -> bool {
+        !matches!(self.data, Data::None)
+    }
+
+    /// Refuses a dump that was made without items.
+    ///
+    /// # Errors
+    /// [`Usage`](crate::error::ErrorKind::Usage): it is a dump of the schema alone; [`Damaged`](crate::error::ErrorKind::Damaged): its
+    /// metadata says that it has items.
+    pub fn check_has_items(&self) -> Result<()> {
+        if self.has_items() {
+            return Ok(());
+        }
+        if let Some(metadata) = self.metadata.as_ref().filter(|metadata| metadata.items > 0) {
+            let what = format!(
+                "{} holds 0 items, and its {METADATA_FILE} says {}",
+                self.shown(),
+                metadata.items
+            );
+            return Err(Error::damaged(what).with_hint(open::OTHER_COPY));
+        }
+        Err(
+            Error::usage(format!("{} holds a schema and no items", self.shown()))
+                .with_hint("pass --schema-only to create the table without items"),
+        )
+    }
+
+    /// Whether it is a complete dump of a table that had no items.
+    #[must_use]
+    pub fn is_of_empty_table(&self) -> bool {
+        let is_empty = |metadata: &Metadata| metadata.complete && metadata.items == 0;
+        self.has_items() && !self.is_salvaged() && self.metadata.as_ref().is_some_and(is_empty)
+    }
+
+    /// Whether the items can be read only once, and so not be checked before they are used.
+    #[must_use]
+    pub fn is_stream(&self) -> bool {
+        matches!(self.data, Data::Stream(_))
+    }
+
+    /// Whether only what is readable of it is read.
+    #[must_use]
+    pub fn is_salvaged(&self) -> bool {
+        self.damage.is_some()
+    }
+
+    /// Bytes of the data file on disk, where there is one.
+    #[must_use]
+    pub fn data_file_bytes(&self) -> Option<u64> {
+        match &self.data {
+            Data::File { file, .. } => file.metadata().ok().map(|found| found.len()),
+            Data::Stream(_) | Data::None => None,
+        }
+    }
+
+    /// SHA-256 of the data file, in hex: as the metadata has it, else read from the file. `None` without a file.
+    ///
+    /// # Errors
+    /// The system's refusal to read.
+    pub fn data_sha256(&self) -> Result<Option<String>> {
+        let Data::File { file, path } = &self.data else {
+            return Ok(None);
+        };
+        let known = path
+            .file_name()
+            .and_then(|name| self.metadata.as_ref()?.files.get(name.to_str()?));
+        if let Some(entry) = known.filter(|_| !self.is_salvaged()) {
+            return Ok(Some(entry.sha256.clone()));
+        }
+        let seen = Seen::default();
+        let mut read = Hashing::new(FileReader::new(Arc::clone(file), 0), seen.clone());
+        io::copy(&mut read, &mut io::sink()).map_err(|error| refused("read", path, error))?;
+        Ok(Some(seen.sha256()))
+    }
+
+    /// What deserves attention, though the source can be read.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// The items from the first one on.
+    ///
+    /// # Errors
+    /// A stream that was read before; a dump of the schema alone; the system's refusals.
+    pub fn items(&self) -> Result<ItemReader<Box<dyn Read + Send>>> {
+        if let Some(readable) = self.salvaged()? {
+            return Ok(ItemReader::new(readable));
+        }
+        let bytes = match &self.data {
+            Data::File { file, .. } => Box::new(FileReader::new(Arc::clone(file), 0)),
+            Data::Stream(stream) => stream
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take()
+                .ok_or_else(|| Error::failed("the items of a stream can be read only once"))?,
+            Data::None => {
+                self.check_has_items()?;
+                Box::new(io::empty())
+            }
+        };
+        self.reader(bytes)
+    }
+
+    /// The items of a data file, while everything read from it is hashed.
+    pub(crate) fn hashed_items(
+        &self,
+        file: &Arc<File>,
+        seen: &Seen,
+    ) -> Result<ItemReader<Box<dyn Read + Send>>> {
+        let plain = self.hashed_bytes(file, seen)?;
+        Ok(ItemReader::new(plain).noting_end(Arc::clone(&self.tail)))
+    }
+
+    /// The bytes of a data file before compression, while everything read from it is hashed.
+    pub(crate) fn hashed_bytes(&self, file: &Arc<File>, seen: &Seen) -> Result<Bytes> {
+        self.plain(Box::new(Hashing::new(
+            FileReader::new(Arc::clone(file), 0),
+            seen.clone(),
+        )))
+    }
+
+    fn plain(&self, bytes: Bytes) -> Result<Bytes> {
+        decompressed(bytes).map_err(|error| {
+            Error::failed(format!("cannot read {}: {error}", self.shown())).with_source(error)
+        })
+    }
+
+    fn reader(&self, bytes: Bytes) -> Result<ItemReader<Box<dyn Read + Send>>> {
+        let plain = self.plain(bytes)?;
+        Ok(ItemReader::new(plain).noting_end(Arc::clone(&self.tail)))
+    }
+
+    /// Why the items are not all that there should be, by what other tools wrote around them: known once they were read to the end.
+    /// Dumps of this format tell it in their metadata.
+    #[must_use]
+    pub fn incompleteness(&self) -> Option<String> {
+        let tail = self
+            .tail
+            .get()
+            .filter(|_| self.kind != SourceKind::OwnDump)?;
+        tail.incompleteness(&self.shown())
+    }
+
+    /// Refuses items that are incomplete, unless that is `accepted`: then it is a warning. See [`check`](fn@crate::backup::check), which reads
+    /// them to their end.
+    ///
+    /// # Errors
+    /// [`Damaged`](crate::error::ErrorKind::Damaged): they are incomplete.
+    pub fn accept_incomplete(&self, accepted: bool) -> Result<Option<String>> {
+        match self.incompleteness() {
+            Some(what) if !accepted => Err(Error::damaged(format!(
+                "the source is incomplete: {what}"
+            ))
+            .with_hint(
+                "read the whole table again, or accept what is there with --accept-incomplete",
+            )),
+            what => Ok(what.map(|what| format!("the source is incomplete: {what}"))),
+        }
+    }
+
+    /// The source as messages name it.
+    pub(crate) fn shown(&self) -> String {
+        match (&self.data, &self.path) {
+            (Data::File { path, .. }, _) | (_, Some(path)) => format!("`{}`", path.display()),
+            (_, None) => "standard input".to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.path {
+            Some(path) => path.display().fmt(f),
+            None => f.write_str("standard input"),
+        }
+    }
+}
+
+/// Reads the schema in a file of its own.
+///
+/// # Errors
+/// [`NotFound`](crate::error::ErrorKind::NotFound); what [`TableSchema::parse`] finds, with the file's name.
+pub fn read_schema(path: &Path) -> Result<TableSchema> {
+    let document = read_named(
+        path,
+        "name a schema file, such as the table-schema.json of a dump",
+    )?;
+    open::parse_schema(path, &document)
+}
+
+/// Reads the text of a file that belongs to no dump: overrides, for example. At most
+/// [`DOCUMENT_BYTES`](crate::limits::DOCUMENT_BYTES).
+///
+/// # Errors
+/// [`NotFound`](crate::error::ErrorKind::NotFound); too large; not UTF-8.
+pub fn read_text(path: &Path) -> Result<String> {
+    let text = read_named(path, "name a file that is there")?;
+    String::from_utf8(text).map_err(|error| {
+        Error::usage(format!("`{}` is not a text file", path.display()))
+            .with_hint("save it as UTF-8")
+            .with_source(error)
+    })
+}
+
+/// Reads a file that the command line names; a link in its path is followed wherever it leads.
+fn read_named(path: &Path, hint: &str) -> Result<Vec<u8>> {
+    let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    read_document(&real)?.ok_or_else(|| {
+        Error::not_found(format!("`{}` does not exist", path.display())).with_hint(hint)
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,258 @@
+//! Stripes: parts of one data file that are read side by side.
+//!
+//! A Scan returns items in the order of their hashes, so whoever writes them in the order of the file heats one partition of the
+//! table after the other. Read in stripes, in turns, they go to many partitions at once. A file is cut where a line ends, a
+//! compressed one where a frame of the metadata's index does. Offsets are those of the text before compression.
+
+use std::fmt::Display;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::input::{FileReader, decompressed};
+use super::item_reader::Lines;
+use super::open::OTHER_COPY;
+use super::source::{Data, Source, SourceKind};
+use crate::backup::atomic::refused;
+use crate::backup::format::JSON_HEAD;
+use crate::backup::metadata::{FileEntry, Frame};
+use crate::error::{Error, Result};
+use crate::item::{Recognizer, check_object};
+
+/// Bytes of the smallest stripe: less is not worth a reader of its own.
+const LEAST_BYTES: u64 = 256 * 1024;
+
+/// Stripes of a compressed file: each holds the window of a decompressor, some 2 MiB with zstd.
+const PACKED_STRIPES: u64 = 2;
+
+/// Bytes of an item from which on it is handed out as a copy, so that it does not keep alive the block it was read in.
+const LARGE_ITEM: usize = 16 * 1024;
+
+/// Bytes that each stripe reads at a time.
+const BLOCK_BYTES: usize = 64 * 1024;
+
+/// A part of a data file: two offsets in its text, each where a line begins or behind the last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stripe {
+    /// Where it begins.
+    pub start: u64,
+    /// Where it ends.
+    pub end: u64,
+}
+
+/// An item of a stripe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StripedItem {
+    /// Its JSON text, on one line.
+    pub text: Bytes,
+    /// The offset behind its line: where to go on.
+    pub end: u64,
+}
+
+/// Reads the items of a stripe.
+pub struct StripeReader {
+    lines: Lines<Box<dyn Read + Send>>,
+    /// What the first line's offset is.
+    base: u64,
+    recognizer: Recognizer,
+    shown: String,
+}
+
+impl Source {
+    /// Cuts the data file into stripes, at most `most`. `None` where it is not known to have an item on each line: other tools'
+    /// files, streams, compressed files without an index.
+    ///
+    /// # Errors
+    /// The system's refusal to read the file.
+    pub fn stripes(&self, most: u64) -> Result<Option<Vec<Stripe>>> {
+        let Some((file, path, entry)) = self.own_data() else {
+            return Ok(None);
+        };
+        let ends = match &entry.frames {
+            Some(frames) if is_index(frames, entry) => frame_ends(frames, most.min(PACKED_STRIPES)),
+            None if !is_compressed(path) => line_ends(file, path, entry.bytes, most)?,
+            _ => return Ok(None),
+        };
+        let starts = std::iter::once(0).chain(ends.iter().copied());
+        Ok(Some(
+            starts
+                .zip(&ends)
+                .map(|(start, end)| Stripe { start, end: *end })
+                .collect(),
+        ))
+    }
+
+    /// The items of a stripe from an offset on, which is its start or the end of one of its items.
+    ///
+    /// # Errors
+    /// The source has no stripes; the system's refusals.
+    pub fn stripe(&self, stripe: Stripe, from: u64) -> Result<StripeReader> {
+        let no_stripes = || Error::failed(format!("{} cannot be read in stripes", self.shown()));
+        let (file, path, entry) = self.own_data().ok_or_else(no_stripes)?;
+        let read: Box<dyn Read + Send> = match &entry.frames {
+            Some(frames) => unpacked(file, path, frames, from)?,
+            None => Box::new(FileReader::new(Arc::clone(file), from)),
+        };
+        let read = Box::new(read.take(stripe.end.saturating_sub(from)));
+        Ok(StripeReader {
+            lines: Lines::new(read, BLOCK_BYTES),
+            base: from,
+            recognizer: Recognizer::default(),
+            shown: self.shown(),
+        })
+    }
+
+    /// The data file of a dump of this format.
+    fn own_data(&self) -> Option<(&Arc<File>, &Path, &FileEntry)> {
+        let Data::File { file, path } = &self.data else {
+            return None;
+        };
+        let metadata = self
+            .metadata()
+            .filter(|_| self.kind() == SourceKind::OwnDump)?;
+        let entry = metadata.files.get(path.file_name()?.to_str()?)?;
+        Some((file, path, entry))
+    }
+}
+
+impl StripeReader {
+    /// The next item; `None` behind the last.
+    ///
+    /// # Errors
+    /// [`Damaged`](crate::error::ErrorKind::Damaged): a line that holds no item; the system's refusals.
+    pub fn next_item(&mut self) -> Result<Option<StripedItem>> {
+        while let Some(line) = self.lines.next_line()? {
+            let end = self.base + line.end;
+            let mut text = line.text;
+            let length = text.strip_suffix(b",").unwrap_or(&text).len();
+            text.truncate(length);
+            if text.starts_with(b"{") && text.ends_with(b"}") {
+                // Its bytes become part of a request: whatever the checksums say, it must be one item there.
+                if self.recognizer.item(&text) != Some(length) {
+                    check_object(&text).map_err(|error| self.no_item(end, &error))?;
+                }
+                let text = if length > LARGE_ITEM {
+                    Bytes::copy_from_slice(&text)
+                } else {
+                    text
+                };
+                return Ok(Some(StripedItem { text, end }));
+            }
+            if text.starts_with(b"]") {
+                return Ok(None);
+            }
+            if *text != *JSON_HEAD.trim_ascii_end() {
+                return Err(self.no_item(end, &"it is not a JSON object"));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The line that ends at `end` is damaged.
+    fn no_item(&self, end: u64, what: &dyn Display) -> Error {
+        let what = format!(
+            "{}: the line before byte {end} is not an item: {what}",
+            self.shown
+        );
+        Error::damaged(what).with_hint(OTHER_COPY)
+    }
+}
+
+fn is_compressed(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|ending| ending == "gz" || ending == "zst")
+}
+
+/// Whether an index is of the whole file.
+fn is_index(frames: &[Frame], entry: &FileEntry) -> bool {
+    let compressed = frames
+        .iter()
+        .try_fold(0_u64, |sum, frame| sum.checked_add(frame.compressed));
+    let plain = frames
+        .iter()
+        .try_fold(0_u64, |sum, frame| sum.checked_add(frame.bytes));
+    compressed == Some(entry.bytes) && plain.is_some()
+}
+
+/// How many stripes so many bytes are worth.
+fn stripes_of(bytes: u64, most: u64) -> u64 {
+    (bytes / LEAST_BYTES).clamp(1, most.max(1))
+}
+
+/// Where each of `count` stripes should end, but for the last.
+fn wanted_ends(bytes: u64, count: u64) -> impl Iterator<Item = u64> {
+    (1..count).map(move |number| bytes / count * number)
+}
+
+fn frame_ends(frames: &[Frame], most: u64) -> Vec<u64> {
+    let bytes = frames.iter().map(|frame| frame.bytes).sum();
+    let mut ends: Vec<u64> = Vec::new();
+    let mut wanted = wanted_ends(bytes, stripes_of(bytes, most)).peekable();
+    let mut at = 0;
+    for frame in frames {
+        at += frame.bytes;
+        if wanted.peek().is_some_and(|wanted| *wanted <= at) && at < bytes {
+            ends.push(at);
+            while wanted.next_if(|wanted| *wanted <= at).is_some() {}
+        }
+    }
+    ends.push(bytes);
+    ends
+}
+
+fn line_ends(file: &Arc<File>, path: &Path, bytes: u64, most: u64) -> Result<Vec<u64>> {
+    let mut ends: Vec<u64> = Vec::new();
+    for wanted in wanted_ends(bytes, stripes_of(bytes, most)) {
+        let end = next_line(file, wanted).map_err(|error| refused("read", path, error))?;
+        if end < bytes && ends.last().is_none_or(|last| *last < end) {
+            ends.push(end);
+        }
+    }
+    ends.push(bytes);
+    Ok(ends)
+}
+
+/// The offset of the first line that begins behind `at`, or the end of the file.
+fn next_line(file: &File, mut at: u64) -> io::Result<u64> {
+    let mut block = vec![0; BLOCK_BYTES];
+    loop {
+        let count = file.read_at(&mut block, at)?;
+        if let Some(found) = memchr::memchr(b'\n', &block[..count]) {
+            return Ok(at + found as u64 + 1);
+        }
+        if count == 0 {
+            return Ok(at);
+        }
+        at += count as u64;
+    }
+}
+
+/// The text of a compressed file from an offset on.
+fn unpacked(
+    file: &Arc<File>,
+    path: &Path,
+    frames: &[Frame],
+    from: u64,
+) -> Result<Box<dyn Read + Send>> {
+    let (mut text, mut packed) = (0, 0);
+    for frame in frames {
+        if text + frame.bytes > from {
+            break;
+        }
+        text += frame.bytes;
+        packed += frame.compressed;
+    }
+    let failed = |error| refused("read", path, error);
+    let mut read =
+        decompressed(Box::new(FileReader::new(Arc::clone(file), packed))).map_err(failed)?;
+    io::copy(&mut read.by_ref().take(from - text), &mut io::sink()).map_err(failed)?;
+    Ok(read)
+}
+
+#[cfg(test)]
+mod tests;

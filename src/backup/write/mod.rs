@@ -1,0 +1,6 @@
+//! Writing dumps: encoding, compression, hashing, and resuming an interrupted dump.
+
+pub(crate) mod encoder;
+pub(crate) mod pipeline;
+pub(crate) mod resume;
+pub(crate) mod writer;

@@ -1,0 +1,538 @@
+//! The way of a data file's blocks to disk: compress on a pool of threads, write in order, hash, all at the same time.
+//!
+//! ```text
+//! blocks ──┬────────────────────────────► write thread ──► hash thread     (uncompressed)
+//!          └─► compressing threads ─► (in the order of the blocks) ─┘      (one frame per block)
+//! ```
+//!
+//! Every queue is bounded, so memory does not depend on the length of the file: about eight blocks, or, compressed, two for each
+//! thread. The first failure ends the threads; whoever sends the next block, or finishes, receives it.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use flate2::write::GzEncoder;
+use sha2::{Digest, Sha256};
+
+use crate::backup::digest::hex;
+use crate::backup::format::Compression;
+use crate::backup::metadata::{FRAME_INDEX_LIMIT, Frame};
+use crate::backup::syncing::SyncedFile;
+
+/// Bytes after which an uncompressed block is handed on: large enough that system calls do not count, small enough for caches.
+const PLAIN_BLOCK_BYTES: usize = 512 * 1024;
+
+/// Bytes of input after which a compressed frame is closed: larger frames compress hardly better.
+const FRAME_BYTES: usize = 2 * 1024 * 1024;
+
+/// Blocks waiting in front of a thread.
+const QUEUED_BLOCKS: usize = 2;
+
+/// Compressing threads: more would only take memory (some 12 MB each), for no table is read that fast.
+const COMPRESSING_THREADS: usize = 16;
+
+/// Zstandard's own default level.
+const ZSTD_LEVEL: i32 = 3;
+
+/// Where a data file's bytes go.
+pub(crate) enum Sink {
+    /// A file, synced at the end.
+    File(SyncedFile),
+    /// Standard output or any other stream, flushed at the end.
+    Stream(Box<dyn Write + Send>),
+}
+
+impl Sink {
+    pub(crate) fn of_file(file: File) -> Self {
+        Self::File(SyncedFile::new(file))
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::File(file) => file.write_all(bytes),
+            Self::Stream(stream) => stream.write_all(bytes),
+        }
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        match self {
+            Self::File(file) => file.sync(),
+            Self::Stream(stream) => stream.flush(),
+        }
+    }
+}
+
+/// What was written.
+#[derive(Debug)]
+pub(crate) struct Written {
+    /// Bytes of the file.
+    pub(crate) bytes: u64,
+    /// SHA-256 of the file, in hex.
+    pub(crate) sha256: String,
+    /// The frames of a compressed file, if there are not too many.
+    pub(crate) frames: Option<Vec<Frame>>,
+}
+
+/// What stands in front of the first block: nothing, or what an earlier run left.
+#[derive(Default)]
+pub(crate) struct Begun {
+    /// Its bytes. The sink stands behind them.
+    pub(crate) bytes: u64,
+    /// A hasher that has seen them.
+    pub(crate) hasher: Sha256,
+    /// Their frames, if they are compressed and not too many.
+    pub(crate) frames: Option<Vec<Frame>>,
+}
+
+/// What is on disk of a file that is still being written.
+#[derive(Debug)]
+pub(crate) struct Synced<'a> {
+    /// Bytes.
+    pub(crate) bytes: u64,
+    /// Their SHA-256, in hex.
+    pub(crate) sha256: String,
+    /// Their frames, if they are compressed and not too many.
+    pub(crate) frames: Option<&'a [Frame]>,
+}
+
+/// What to do once all blocks sent before are on disk.
+pub(crate) type OnceSynced = Box<dyn FnOnce(&Synced<'_>) + Send>;
+
+/// A block on its way: what came in, and how many items that was.
+struct Job {
+    block: Vec<u8>,
+    items: u64,
+    reply: SyncSender<io::Result<Packed>>,
+}
+
+/// A block ready to be written.
+struct Packed {
+    bytes: Vec<u8>,
+    frame: Option<Frame>,
+}
+
+enum Next {
+    Ready(Packed),
+    Compressing(Receiver<io::Result<Packed>>),
+    Sync(OnceSynced),
+    End,
+}
+
+/// What the hash thread is handed.
+enum Hashing {
+    Block(Vec<u8>),
+    /// The digest of all blocks so far is wanted.
+    Tell(SyncSender<String>),
+}
+
+/// The threads and the queues between them. Dropped before it is finished, it leaves what was sent so far, unsynced.
+pub(crate) struct Pipeline {
+    compression: Compression,
+    queue: Option<SyncSender<Next>>,
+    jobs: Option<Sender<Job>>,
+    used: Receiver<Vec<u8>>,
+    writer: Option<JoinHandle<io::Result<Written>>>,
+    pool: Vec<JoinHandle<()>>,
+}
+
+impl Pipeline {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// The system's refusal to start one.
+    pub(crate) fn start(sink: Sink, compression: Compression, begun: Begun) -> io::Result<Self> {
+        let (recycle, used) = mpsc::channel();
+        let mut pool = Vec::new();
+        let mut jobs = None;
+        let threads = match compression {
+            Compression::None => QUEUED_BLOCKS,
+            Compression::Gzip | Compression::Zstd => {
+                let threads = thread::available_parallelism()
+                    .map_or(1, usize::from)
+                    .min(COMPRESSING_THREADS);
+                let (sender, receiver) = mpsc::channel();
+                let receiver = Arc::new(Mutex::new(receiver));
+                for _ in 0..threads {
+                    let (receiver, recycle) = (Arc::clone(&receiver), recycle.clone());
+                    pool.push(spawn("compress", move || {
+                        compress_blocks(&receiver, &recycle, compression);
+                    })?);
+                }
+                jobs = Some(sender);
+                threads
+            }
+        };
+        let recycle = (compression == Compression::None).then_some(recycle);
+        let (queue, blocks) = mpsc::sync_channel(threads);
+        let writer = Some(spawn("write", move || {
+            write_blocks(sink, &blocks, recycle, begun)
+        })?);
+        Ok(Self {
+            compression,
+            queue: Some(queue),
+            jobs,
+            used,
+            writer,
+            pool,
+        })
+    }
+
+    /// Bytes after which a block should be handed on.
+    pub(crate) fn block_bytes(&self) -> usize {
+        match self.compression {
+            Compression::None => PLAIN_BLOCK_BYTES,
+            Compression::Gzip | Compression::Zstd => FRAME_BYTES,
+        }
+    }
+
+    /// Takes a block of whole items, and gives an empty one in return. Blocks while the queues are full.
+    ///
+    /// # Errors
+    /// The failure that ended the threads.
+    pub(crate) fn send(&mut self, block: Vec<u8>, items: u64) -> io::Result<Vec<u8>> {
+        if self.compression == Compression::None {
+            self.enqueue(Next::Ready(Packed {
+                bytes: block,
+                frame: None,
+            }))?;
+        } else {
+            let (reply, packed) = mpsc::sync_channel(1);
+            self.enqueue(Next::Compressing(packed))?;
+            if let Some(jobs) = &self.jobs {
+                // When the pool is gone the reply's sender is dropped here, and the write thread reports it.
+                let _ = jobs.send(Job {
+                    block,
+                    items,
+                    reply,
+                });
+            }
+        }
+        Ok(self.used.try_recv().unwrap_or_default())
+    }
+
+    /// Does something once all blocks sent so far are on disk; nobody waits for it.
+    ///
+    /// # Errors
+    /// The failure that ended the threads.
+    pub(crate) fn once_synced(&mut self, then: OnceSynced) -> io::Result<()> {
+        self.enqueue(Next::Sync(then))
+    }
+
+    /// Waits until everything is on disk.
+    ///
+    /// # Errors
+    /// The failure that ended the threads.
+    pub(crate) fn finish(mut self) -> io::Result<Written> {
+        self.enqueue(Next::End)?;
+        self.join()
+    }
+
+    fn enqueue(&mut self, next: Next) -> io::Result<()> {
+        let sent = self
+            .queue
+            .as_ref()
+            .is_some_and(|queue| queue.send(next).is_ok());
+        if sent {
+            Ok(())
+        } else {
+            self.join().and(Err(ended_early()))
+        }
+    }
+
+    fn join(&mut self) -> io::Result<Written> {
+        self.queue = None;
+        self.jobs = None;
+        let written = self
+            .writer
+            .take()
+            .map_or_else(|| Err(ended_early()), joined);
+        for thread in self.pool.drain(..) {
+            thread
+                .join()
+                .map_err(|_| io::Error::other("a compressing thread panicked"))?;
+        }
+        written
+    }
+}
+
+impl Drop for Pipeline {
+    fn drop(&mut self) {
+        // No thread may write after the dump's lock is released. What it could report was not asked for.
+        let _ = self.join();
+    }
+}
+
+fn spawn<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<JoinHandle<T>> {
+    thread::Builder::new().name(name.to_owned()).spawn(work)
+}
+
+fn joined<T>(thread: JoinHandle<io::Result<T>>) -> io::Result<T> {
+    thread
+        .join()
+        .unwrap_or_else(|_| Err(io::Error::other("a thread that writes the dump panicked")))
+}
+
+fn ended_early() -> io::Error {
+    io::Error::other("the threads that write the dump ended early")
+}
+
+/// Writes blocks in order until the end is announced; a queue that closes without that is an abandoned dump.
+fn write_blocks(
+    mut sink: Sink,
+    blocks: &Receiver<Next>,
+    recycle: Option<Sender<Vec<u8>>>,
+    begun: Begun,
+) -> io::Result<Written> {
+    let (to_hash, written) = mpsc::sync_channel(QUEUED_BLOCKS);
+    let Begun {
+        mut bytes,
+        hasher,
+        mut frames,
+    } = begun;
+    let hashing = spawn("hash", move || {
+        hash_blocks(hasher, &written, recycle.as_ref())
+    })?;
+    loop {
+        let packed = match blocks.recv().map_err(|_| ended_early())? {
+            Next::Ready(packed) => packed,
+            Next::Compressing(reply) => reply.recv().map_err(|_| ended_early())??,
+            Next::Sync(then) => {
+                sink.sync()?;
+                let sha256 = digest_so_far(&to_hash)?;
+                then(&Synced {
+                    bytes,
+                    sha256,
+                    frames: frames.as_deref(),
+                });
+                continue;
+            }
+            Next::End => break,
+        };
+        sink.write_all(&packed.bytes)?;
+        bytes += packed.bytes.len() as u64;
+        if let (Some(index), Some(frame)) = (&mut frames, packed.frame) {
+            index.push(frame);
+        }
+        frames = frames.filter(|index| index.len() <= FRAME_INDEX_LIMIT);
+        to_hash
+            .send(Hashing::Block(packed.bytes))
+            .map_err(|_| ended_early())?;
+    }
+    drop(to_hash);
+    sink.sync()?;
+    let sha256 = hashing
+        .join()
+        .map_err(|_| io::Error::other("the hashing thread panicked"))?;
+    Ok(Written {
+        bytes,
+        sha256,
+        frames,
+    })
+}
+
+fn digest_so_far(hashing: &SyncSender<Hashing>) -> io::Result<String> {
+    let (tell, told) = mpsc::sync_channel(1);
+    hashing
+        .send(Hashing::Tell(tell))
+        .map_err(|_| ended_early())?;
+    told.recv().map_err(|_| ended_early())
+}
+
+fn hash_blocks(
+    mut hasher: Sha256,
+    blocks: &Receiver<Hashing>,
+    recycle: Option<&Sender<Vec<u8>>>,
+) -> String {
+    for next in blocks {
+        match next {
+            Hashing::Block(mut block) => {
+                hasher.update(&block);
+                block.clear();
+                if let Some(recycle) = recycle {
+                    // Nobody takes blocks any more once the last one is sent.
+                    let _ = recycle.send(block);
+                }
+            }
+            Hashing::Tell(tell) => {
+                // Whoever asked has failed meanwhile when nobody listens.
+                let _ = tell.send(hex(hasher.clone()));
+            }
+        }
+    }
+    hex(hasher)
+}
+
+fn compress_blocks(
+    jobs: &Mutex<Receiver<Job>>,
+    recycle: &Sender<Vec<u8>>,
+    compression: Compression,
+) {
+    loop {
+        let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(Job {
+            mut block,
+            items,
+            reply,
+        }) = job
+        else {
+            return;
+        };
+        let packed = compress(&block, compression).map(|bytes| {
+            let frame = Frame {
+                bytes: block.len() as u64,
+                compressed: bytes.len() as u64,
+                items,
+            };
+            Packed {
+                bytes,
+                frame: Some(frame),
+            }
+        });
+        block.clear();
+        // Neither end needs to be there any more when the dump is abandoned.
+        let _ = recycle.send(block);
+        let _ = reply.send(packed);
+    }
+}
+
+/// One frame: gzip without a time, zstd with a checksum of the content, so equal items give equal bytes and damage shows anywhere.
+fn compress(block: &[u8], compression: Compression) -> io::Result<Vec<u8>> {
+    match compression {
+        Compression::None => Ok(block.to_vec()),
+        Compression::Gzip => {
+            let mut gzip = GzEncoder::new(
+                Vec::with_capacity(block.len() / 4),
+                flate2::Compression::default(),
+            );
+            gzip.write_all(block)?;
+            gzip.finish()
+        }
+        Compression::Zstd => {
+            let mut zstd = zstd::bulk::Compressor::new(ZSTD_LEVEL)?;
+            zstd.include_checksum(true)?;
+            let mut frame = zstd.compress(block)?;
+            frame.shrink_to_fit();
+            Ok(frame)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes a number of bytes, then fails as a full disk does.
+    struct Full(usize);
+
+    impl Write for Full {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 = self
+                .0
+                .checked_sub(bytes.len())
+                .ok_or(io::ErrorKind::StorageFull)?;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_full_disk_reaches_the_sender_in_every_mode() {
+        for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
+            let mut pipeline = Pipeline::start(
+                Sink::Stream(Box::new(Full(100))),
+                compression,
+                Begun::default(),
+            )
+            .unwrap();
+            let failure = (0..10_000).find_map(|_| pipeline.send(vec![b'x'; 1000], 1).err());
+            assert_eq!(
+                failure.expect("the sender is told").kind(),
+                io::ErrorKind::StorageFull
+            );
+        }
+    }
+
+    #[test]
+    fn a_failure_of_the_last_block_reaches_the_finish() {
+        let mut pipeline = Pipeline::start(
+            Sink::Stream(Box::new(Full(0))),
+            Compression::None,
+            Begun::default(),
+        )
+        .unwrap();
+        let sent = pipeline.send(vec![b'x'; 1], 1).map(drop);
+        assert_eq!(
+            sent.and_then(|()| pipeline.finish().map(drop))
+                .unwrap_err()
+                .kind(),
+            io::ErrorKind::StorageFull
+        );
+    }
+
+    #[test]
+    fn frames_keep_their_order_and_their_counts() {
+        for compression in [Compression::Gzip, Compression::Zstd] {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            let begun = Begun {
+                frames: Some(Vec::new()),
+                ..Begun::default()
+            };
+            let mut pipeline =
+                Pipeline::start(Sink::of_file(file.reopen().unwrap()), compression, begun).unwrap();
+            let mut expected = Vec::new();
+            for number in 0..60_u64 {
+                // Blocks of very different lengths finish out of order.
+                let block = number
+                    .to_string()
+                    .repeat(if number % 7 == 0 { 300_000 } else { 3 })
+                    .into_bytes();
+                expected.extend_from_slice(&block);
+                pipeline.send(block, number).unwrap();
+            }
+            let written = pipeline.finish().unwrap();
+            let bytes = std::fs::read(file.path()).unwrap();
+            assert_eq!(
+                (written.bytes, written.sha256),
+                (
+                    bytes.len() as u64,
+                    crate::backup::digest::hex_sha256(&bytes)
+                )
+            );
+            let frames = written.frames.unwrap();
+            assert!(frames.iter().map(|frame| frame.items).eq(0..60));
+            let mut at = 0;
+            let mut content = Vec::new();
+            for frame in frames {
+                let end = at + usize::try_from(frame.compressed).unwrap();
+                let before = content.len();
+                decode(&bytes[at..end], compression, &mut content);
+                assert_eq!(
+                    content.len() - before,
+                    usize::try_from(frame.bytes).unwrap()
+                );
+                at = end;
+            }
+            assert_eq!((at, content), (bytes.len(), expected));
+        }
+    }
+
+    fn decode(frame: &[u8], compression: Compression, content: &mut Vec<u8>) {
+        use std::io::Read;
+        if compression == Compression::Gzip {
+            flate2::read::GzDecoder::new(frame)
+                .read_to_end(content)
+                .unwrap();
+        } else {
+            zstd::stream::copy_decode(frame, content).unwrap();
+        }
+    }
+}

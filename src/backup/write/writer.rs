@@ -1,0 +1,578 @@
+//! Writing a dump: data as it comes, then schema, summary and metadata, then all of it into its place at once.
+//!
+//! Until [`DumpWriter::finish`] has returned, the old dump is untouched and the new one stands under another name. A writer that is
+//! dropped before leaves that unfinished folder, which the next run for the same place replaces or, from the last checkpoint, goes on
+//! with.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::encoder::{Encoded, Encoder};
+use super::pipeline::Sink;
+use super::resume::{Part, Watch};
+use crate::backup::atomic::{
+    Access, create_file, create_folders, refused, remove_dump, remove_file, rename, sync_folder,
+    write_file,
+};
+use crate::backup::checkpoint::{Checkpoint, Keeper, Origin, Places, ScanProgress};
+use crate::backup::digest::hex_sha256;
+use crate::backup::folder::{Standing, resolve, standing};
+use crate::backup::format::{
+    Compression, DataFile, DataFormat, FORMAT_VERSION, METADATA_FILE, PARTIAL_SUFFIX, SCHEMA_FILE,
+    SUMMARY_FILE, sibling,
+};
+use crate::backup::lock::DumpLock;
+use crate::backup::metadata::{FileEntry, Metadata, MetadataDraft};
+use crate::backup::publish::{publish, recover, start};
+use crate::backup::summary;
+use crate::error::{Error, Result};
+use crate::item::Items;
+use crate::schema::TableSchema;
+
+/// Where a dump goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DumpTarget {
+    /// A folder with the four files.
+    Folder(PathBuf),
+    /// One file of items: `*.jsonl`, `*.jsonl.gz` or `*.jsonl.zst`.
+    File(PathBuf),
+    /// JSON Lines on standard output.
+    Stdout,
+}
+
+impl DumpTarget {
+    /// A dump folder.
+    pub fn folder(path: impl Into<PathBuf>) -> Self {
+        Self::Folder(path.into())
+    }
+
+    /// A file of items; see [`DataFile::of_item_file`] for the names it may have.
+    pub fn file(path: impl Into<PathBuf>) -> Self {
+        Self::File(path.into())
+    }
+
+    /// Standard output.
+    #[must_use]
+    pub fn stdout() -> Self {
+        Self::Stdout
+    }
+
+    /// What stands there now. Nothing is changed.
+    ///
+    /// # Errors
+    /// A target that [`DumpWriter::begin`] would refuse.
+    pub fn standing(&self) -> Result<Standing> {
+        match self {
+            Self::Folder(path) => standing(&resolve(path)?),
+            Self::File(path) => file_standing(&resolve(path)?),
+            Self::Stdout => Ok(Standing::Absent),
+        }
+    }
+}
+
+/// How a dump is written.
+#[derive(Debug, Clone, Default)]
+pub struct DumpOptions {
+    /// How items are laid out. Files and streams of items are always JSON Lines.
+    pub format: DataFormat,
+    /// How the data is compressed. A file's name decides for itself.
+    pub compression: Compression,
+    /// Write no data file: the dump is of the schema alone.
+    pub schema_only: bool,
+    /// Who may read it.
+    pub access: Access,
+    /// The program's folder in the user's state directory, for lock and checkpoint where they cannot stand beside the dump.
+    pub state_dir: Option<PathBuf>,
+    /// What is dumped, so that the run can be gone on with after an interruption; without it no checkpoint is made.
+    pub origin: Option<Origin>,
+}
+
+/// A dump that stands.
+#[derive(Debug)]
+pub struct Finished {
+    /// Its files in the order of writing; none for a stream.
+    pub paths: Vec<PathBuf>,
+    /// What a folder's metadata file says; for a file or a stream, what it would say.
+    pub metadata: Metadata,
+    /// What went wrong after the dump stood, such as remains of the old one.
+    pub warnings: Vec<String>,
+}
+
+/// Writes one dump. Calls block while the disk is slower than the caller.
+pub struct DumpWriter {
+    // Fields are dropped in this order: no thread writes any more when the lock is released.
+    encoder: Option<Encoder>,
+    kind: DataFile,
+    keeper: Option<Arc<Keeper>>,
+    place: Place,
+}
+
+/// Where the bytes go until they are finished, and where then.
+enum Place {
+    Folder {
+        target: PathBuf,
+        partial: PathBuf,
+        access: Access,
+        _lock: DumpLock,
+    },
+    File {
+        target: PathBuf,
+        partial: PathBuf,
+        _lock: DumpLock,
+    },
+    Stream,
+}
+
+impl DumpWriter {
+    /// Prepares the target: locks it, clears what an unfinished run left, makes the folders above it.
+    ///
+    /// # Errors
+    /// [`Usage`](crate::error::ErrorKind::Usage) for a target that is something else, which is left as it is; another run holds the
+    /// lock; the system's refusals.
+    pub fn begin(target: &DumpTarget, options: &DumpOptions) -> Result<Self> {
+        match target {
+            DumpTarget::Folder(path) => Self::begin_folder(path, options),
+            DumpTarget::File(path) => Self::begin_file(path, options),
+            DumpTarget::Stdout => Self::stream(Box::new(io::stdout()), options.compression),
+        }
+    }
+
+    /// Writes items to a stream as JSON Lines.
+    ///
+    /// # Errors
+    /// The system's refusal to start a thread.
+    pub fn stream(stream: Box<dyn Write + Send>, compression: Compression) -> Result<Self> {
+        let kind = DataFile {
+            format: DataFormat::Jsonl,
+            compression,
+        };
+        let encoder = Encoder::new(Sink::Stream(stream), kind)
+            .map_err(|error| Place::Stream.refused(error))?;
+        Ok(Self {
+            encoder: Some(encoder),
+            kind,
+            keeper: None,
+            place: Place::Stream,
+        })
+    }
+
+    /// Goes on where an interrupted run has made a checkpoint. Its bytes on disk are read first; `watch` hears of that.
+    ///
+    /// # Errors
+    /// [`Damaged`](crate::error::ErrorKind::Damaged): they are not what the checkpoint counts, and nothing is changed; what `watch`
+    /// says; those of [`begin`](Self::begin).
+    pub fn resume(
+        target: &DumpTarget,
+        options: &DumpOptions,
+        from: Checkpoint,
+        watch: Watch<'_>,
+    ) -> Result<Self> {
+        let (DumpTarget::Folder(path) | DumpTarget::File(path)) = target else {
+            return Err(Error::usage("a stream cannot be resumed"));
+        };
+        let allowed = if matches!(target, DumpTarget::Folder(_)) {
+            standing
+        } else {
+            file_standing
+        };
+        let path = make_way(path, allowed)?;
+        let lock = DumpLock::acquire(&path, options.state_dir.as_deref())?;
+        allowed(&path)?;
+        let places = Places::of(&path, options.state_dir.as_deref());
+        let part = Part::reopen(target, &path, &places, &from, watch)?;
+        let Checkpoint {
+            origin,
+            counted,
+            tail,
+            ..
+        } = from;
+        let kind = DataFile {
+            format: origin.format,
+            compression: origin.compression,
+        };
+        let place = match target {
+            DumpTarget::Folder(_) => {
+                let partial = part.path.parent().unwrap_or(&path).to_owned();
+                Place::Folder {
+                    target: path,
+                    partial,
+                    access: options.access,
+                    _lock: lock,
+                }
+            }
+            _ => Place::File {
+                target: path,
+                partial: part.path,
+                _lock: lock,
+            },
+        };
+        let encoder = Encoder::resume(Sink::of_file(part.file), kind, part.hasher, counted, tail);
+        let encoder = Some(encoder.map_err(|error| place.refused(error))?);
+        Ok(Self {
+            encoder,
+            kind,
+            keeper: Some(Arc::new(Keeper::new(places, origin))),
+            place,
+        })
+    }
+
+    fn begin_folder(path: &Path, options: &DumpOptions) -> Result<Self> {
+        let target = make_way(path, standing)?;
+        let lock = DumpLock::acquire(&target, options.state_dir.as_deref())?;
+        standing(&target)?;
+        let keeper = keeper(&target, options)?;
+        recover(&target)?;
+        let partial = start(&target, options.access)?;
+        let kind = DataFile {
+            format: options.format,
+            compression: options.compression,
+        };
+        let data = if options.schema_only {
+            None
+        } else {
+            Some((
+                create_file(&partial.join(kind.name()), options.access)?,
+                kind,
+            ))
+        };
+        // A checkpoint speaks of the data file by its name.
+        sync_folder(&partial)?;
+        sync_folder(partial.parent().unwrap_or(&partial))?;
+        let place = Place::Folder {
+            target,
+            partial,
+            access: options.access,
+            _lock: lock,
+        };
+        let encoder = data
+            .map(|(file, kind)| Encoder::new(Sink::of_file(file), kind))
+            .transpose();
+        Ok(Self {
+            encoder: encoder.map_err(|error| place.refused(error))?,
+            kind,
+            keeper,
+            place,
+        })
+    }
+
+    fn begin_file(path: &Path, options: &DumpOptions) -> Result<Self> {
+        let kind = item_file_kind(path, options)?;
+        let target = make_way(path, file_standing)?;
+        let lock = DumpLock::acquire(&target, options.state_dir.as_deref())?;
+        file_standing(&target)?;
+        let keeper = keeper(&target, options)?;
+        let partial = sibling(&target, PARTIAL_SUFFIX).expect("a file's path ends in its name");
+        remove_file(&partial)?;
+        let file = create_file(&partial, options.access)?;
+        sync_folder(partial.parent().unwrap_or(&partial))?;
+        let place = Place::File {
+            target,
+            partial,
+            _lock: lock,
+        };
+        let encoder =
+            Encoder::new(Sink::of_file(file), kind).map_err(|error| place.refused(error))?;
+        Ok(Self {
+            encoder: Some(encoder),
+            kind,
+            keeper,
+            place,
+        })
+    }
+
+    /// Adds items in their order.
+    ///
+    /// # Errors
+    /// A failure of the disk or the stream, possibly while earlier items were written.
+    pub fn append(&mut self, items: &Items) -> Result<()> {
+        match &mut self.encoder {
+            Some(encoder) => encoder
+                .append(items)
+                .map_err(|error| self.place.refused(error)),
+            None => Err(Error::failed("a dump of the schema alone takes no items")),
+        }
+    }
+
+    /// Leaves a checkpoint once all items added so far are on disk; nobody waits for that. Nothing happens where none are made, or
+    /// while the one before is on its way.
+    ///
+    /// # Errors
+    /// A failure of the disk while earlier items were written. That the checkpoint itself cannot be left is no failure of the dump:
+    /// see [`trouble`](Self::trouble).
+    pub fn checkpoint(&mut self, progress: &ScanProgress) -> Result<()> {
+        let (Some(encoder), Some(keeper)) = (&mut self.encoder, &self.keeper) else {
+            return Ok(());
+        };
+        if !keeper.announce() {
+            return Ok(());
+        }
+        let (keeper, progress) = (Arc::clone(keeper), progress.clone());
+        let sent = encoder.once_counted(move |counted, tail| keeper.keep(progress, counted, tail));
+        sent.map_err(|error| self.place.refused(error))
+    }
+
+    /// Why a checkpoint could not be left, if one failed since this was asked before.
+    #[must_use]
+    pub fn trouble(&self) -> Option<Error> {
+        self.keeper.as_ref()?.trouble()
+    }
+
+    /// Leaves the dump unfinished, with a last checkpoint that is on disk when this returns. Nothing can be added any more.
+    ///
+    /// # Errors
+    /// A failure of the disk; the checkpoint before then holds. For one of the checkpoint itself see [`trouble`](Self::trouble).
+    pub fn stop(&mut self, progress: &ScanProgress) -> Result<()> {
+        let (Some(mut encoder), Some(keeper)) = (self.encoder.take(), &self.keeper) else {
+            return Ok(());
+        };
+        let (keeper, progress) = (Arc::clone(keeper), progress.clone());
+        let stopped =
+            encoder.once_counted(move |counted, tail| keeper.keep(progress, counted, tail));
+        stopped
+            .and_then(|()| encoder.stop())
+            .map_err(|error| self.place.refused(error))
+    }
+
+    /// Discards the dump: its checkpoint first, then what was written.
+    ///
+    /// # Errors
+    /// The system's refusals.
+    pub fn discard(mut self) -> Result<()> {
+        if let Some(encoder) = self.encoder.take() {
+            encoder.stop().map_err(|error| self.place.refused(error))?;
+        }
+        self.keeper
+            .as_ref()
+            .map_or(Ok(()), |keeper| keeper.clear())?;
+        match &self.place {
+            Place::Folder { partial, .. } => remove_dump(partial),
+            Place::File { partial, .. } => remove_file(partial),
+            Place::Stream => Ok(()),
+        }
+    }
+
+    /// Writes the rest, waits until all is on disk, and puts the dump into its place.
+    ///
+    /// # Errors
+    /// The system's refusals. The old dump is then untouched.
+    pub fn finish(
+        mut self,
+        schema: Option<&TableSchema>,
+        draft: MetadataDraft,
+    ) -> Result<Finished> {
+        let encoded = self
+            .encoder
+            .take()
+            .map(Encoder::finish)
+            .transpose()
+            .map_err(|error| self.place.refused(error))?;
+        match &self.place {
+            Place::Folder {
+                target,
+                partial,
+                access,
+                ..
+            } => {
+                let mut content = Content {
+                    partial,
+                    access: *access,
+                    metadata: metadata(draft, encoded, self.kind.name()),
+                };
+                content.write(schema)?;
+                let metadata = content.metadata;
+                // What stands in `.partial` after an exchange is the old dump: no checkpoint may speak of it.
+                self.keeper
+                    .as_ref()
+                    .map_or(Ok(()), |keeper| keeper.clear())?;
+                let warnings = publish(
+                    target,
+                    partial,
+                    &metadata
+                        .files
+                        .keys()
+                        .map(String::as_str)
+                        .collect::<Vec<_>>(),
+                )?;
+                let order = [self.kind.name(), SCHEMA_FILE, SUMMARY_FILE];
+                let written = order
+                    .into_iter()
+                    .filter(|name| metadata.files.contains_key(*name))
+                    .chain([METADATA_FILE]);
+                Ok(Finished {
+                    paths: written.map(|name| target.join(name)).collect(),
+                    metadata,
+                    warnings,
+                })
+            }
+            Place::File {
+                target, partial, ..
+            } => {
+                rename(partial, target)?;
+                sync_folder(target.parent().unwrap_or(target))?;
+                let left = self.keeper.as_ref().and_then(|keeper| keeper.clear().err());
+                let warnings = left
+                    .map(|error| format!("the items are in place, but {error}"))
+                    .into_iter()
+                    .collect();
+                let name = target.file_name().unwrap_or_default().to_string_lossy();
+                let metadata = metadata(draft, encoded, &name);
+                Ok(Finished {
+                    paths: vec![target.clone()],
+                    metadata,
+                    warnings,
+                })
+            }
+            Place::Stream => Ok(Finished {
+                paths: Vec::new(),
+                metadata: metadata(draft, encoded, "-"),
+                warnings: Vec::new(),
+            }),
+        }
+    }
+}
+
+impl Place {
+    /// What to say when the data cannot be written.
+    fn refused(&self, error: io::Error) -> Error {
+        match self {
+            Self::Folder { partial, .. } | Self::File { partial, .. } => {
+                refused("write", partial, error)
+            }
+            Self::Stream => Error::failed(format!("cannot write to the output stream: {error}"))
+                .with_source(error),
+        }
+    }
+}
+
+/// Removes what speaks of an earlier run, and makes ready to speak of this one.
+fn keeper(target: &Path, options: &DumpOptions) -> Result<Option<Arc<Keeper>>> {
+    let places = Places::of(target, options.state_dir.as_deref());
+    places.clear()?;
+    let origin = options.origin.clone().filter(|_| !options.schema_only);
+    Ok(origin.map(|origin| Arc::new(Keeper::new(places, origin))))
+}
+
+/// Resolves a target's path, looks at what is there, and makes the folders above it.
+fn make_way(path: &Path, look: fn(&Path) -> Result<Standing>) -> Result<PathBuf> {
+    let target = resolve(path)?;
+    look(&target)?;
+    if let Some(parent) = target.parent() {
+        create_folders(parent, Access::Shared)?;
+    }
+    resolve(&target)
+}
+
+fn file_standing(target: &Path) -> Result<Standing> {
+    match fs::metadata(target) {
+        Ok(found) if found.is_file() => Ok(Standing::Dump(None)),
+        Ok(_) => Err(
+            Error::usage(format!("`{}` is not a regular file", target.display()))
+                .with_hint("choose another --output; `--output -` writes to standard output"),
+        ),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Standing::Absent),
+        Err(error) => Err(refused("open", target, error)),
+    }
+}
+
+fn item_file_kind(path: &Path, options: &DumpOptions) -> Result<DataFile> {
+    let kind = DataFile::of_item_file(path).filter(|kind| {
+        !options.schema_only
+            && (options.compression == Compression::None || options.compression == kind.compression)
+    });
+    kind.ok_or_else(|| {
+        Error::usage(format!("`{}` cannot be written as asked: its name decides what it holds", path.display()))
+            .with_hint("a file of items is named *.jsonl, *.jsonl.gz or *.jsonl.zst; name a folder for a whole dump")
+    })
+}
+
+/// The documents around the data of a folder.
+struct Content<'a> {
+    partial: &'a Path,
+    access: Access,
+    metadata: Metadata,
+}
+
+impl Content<'_> {
+    fn write(&mut self, schema: Option<&TableSchema>) -> Result<()> {
+        if let Some(schema) = schema {
+            self.add(SCHEMA_FILE, &schema.to_document())?;
+        }
+        let summary = summary::render(&self.metadata);
+        self.add(SUMMARY_FILE, summary.as_bytes())?;
+        // The data and the documents before are on disk, under their names, before the metadata vouches for them.
+        sync_folder(self.partial)?;
+        write_file(
+            &self.partial.join(METADATA_FILE),
+            &self.metadata.to_document()?,
+            self.access,
+        )?;
+        sync_folder(self.partial)
+    }
+
+    fn add(&mut self, name: &str, document: &[u8]) -> Result<()> {
+        write_file(&self.partial.join(name), document, self.access)?;
+        let entry = FileEntry {
+            bytes: document.len() as u64,
+            sha256: hex_sha256(document),
+            frames: None,
+        };
+        self.metadata.files.insert(name.to_owned(), entry);
+        Ok(())
+    }
+}
+
+fn metadata(mut draft: MetadataDraft, encoded: Option<Encoded>, data_name: &str) -> Metadata {
+    if encoded.is_none() {
+        draft.partial.insert("schema_only".to_owned(), true.into());
+    }
+    let (items, data_bytes) = encoded
+        .as_ref()
+        .map_or((0, 0), |encoded| (encoded.items, encoded.text_bytes));
+    let entry = encoded.map(|Encoded { file, .. }| {
+        (
+            data_name.to_owned(),
+            FileEntry {
+                bytes: file.bytes,
+                sha256: file.sha256,
+                frames: file.frames,
+            },
+        )
+    });
+    Metadata {
+        format_version: FORMAT_VERSION,
+        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+        environment: draft.environment,
+        table: draft.table,
+        table_arn: draft.table_arn,
+        table_id: draft.table_id,
+        region: draft.region,
+        endpoint: draft.endpoint,
+        route: draft.route,
+        started_at: draft.started_at,
+        finished_at: draft.finished_at,
+        resumed: draft.resumed,
+        complete: draft.partial.is_empty(),
+        partial: draft.partial,
+        transformed: draft.transformed,
+        mask_rules_sha256: draft.mask_rules_sha256,
+        consistent_read: draft.consistent_read,
+        segments: draft.segments,
+        items,
+        data_bytes,
+        // JSON has no other numbers.
+        consumed_read_units: if draft.consumed_read_units.is_finite() {
+            draft.consumed_read_units
+        } else {
+            0.0
+        },
+        set_digest: draft.set_digest,
+        not_captured: draft.not_captured,
+        files: entry.into_iter().collect::<BTreeMap<_, _>>(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

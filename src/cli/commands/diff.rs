@@ -1,0 +1,93 @@
+//! `restoredb --diff-schema` and `verifydb --schema-only`: what differs, one line each on standard output; nothing is asked and nothing is changed.
+
+use crate::cli::args::Common;
+use crate::cli::report::Finished;
+use crate::cli::session::Session;
+use crate::cli::terminal::output::write_data;
+use crate::cli::terminal::signals::unless_cancelled;
+use crate::cli::text::format;
+use crate::environment::Environment;
+use crate::error::Result;
+use crate::ops::restore::{self, RestoreRequest, SchemaDifferences};
+use crate::schema::Difference;
+use crate::store::MissingDatabase;
+
+/// Compares the schema of a dump with a table.
+///
+/// # Errors
+/// Whatever stops it; what is to be told to people.
+pub(crate) async fn run(
+    common: &Common,
+    environment: &Environment,
+    request: &RestoreRequest,
+    session: &Session,
+) -> Result<Finished> {
+    let store = session
+        .open(environment, common, MissingDatabase::Imagine)
+        .await?;
+    let found =
+        unless_cancelled(&session.cancel, restore::diff(&store, environment, request)).await?;
+    tell(&found, session)
+}
+
+/// Tells what was found, each difference on a line.
+///
+/// # Errors
+/// Standard output cannot be written.
+pub(crate) fn tell(found: &SchemaDifferences, session: &Session) -> Result<Finished> {
+    session.progress.end();
+    let not_compared = found
+        .not_compared
+        .iter()
+        .map(|lost| (lost.setting.as_str(), lost.reason.as_str()));
+    let not_compared = format::with_reasons(not_compared);
+    if !not_compared.is_empty() {
+        session
+            .console
+            .warning(&format!("not compared:\n{}", not_compared.join("\n")));
+    }
+    session.console.info(&headline(found));
+    let lines: Vec<String> = found
+        .differences
+        .iter()
+        .map(|difference| line(difference, &found.sides))
+        .collect();
+    if session.console.manner().json {
+        session.console.lines(&lines);
+    } else {
+        let lines = lines
+            .iter()
+            .map(|line| format!("{}\n", format::escape(line)));
+        write_data(&lines.collect::<String>())?;
+    }
+    Finished::acted(found, found.differences.is_empty())
+}
+
+fn headline(found: &SchemaDifferences) -> String {
+    let SchemaDifferences {
+        source,
+        target,
+        differences,
+        ..
+    } = found;
+    let place = format!(
+        "table {} of environment {}",
+        target.table, target.environment
+    );
+    match differences.len() as u64 {
+        0 => format!("{place} is as {source} says"),
+        count => format!(
+            "{place} differs from {source} in {}",
+            format::counted(count, "setting")
+        ),
+    }
+}
+
+fn line(difference: &Difference, [one, other]: &[String; 2]) -> String {
+    let Difference {
+        setting,
+        dump,
+        table,
+    } = difference;
+    format!("{setting}: {one} {dump} / {other} {table}")
+}

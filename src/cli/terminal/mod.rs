@@ -1,0 +1,6 @@
+//! The terminal: output streams, progress, prompts and signals.
+
+pub(crate) mod output;
+pub(crate) mod progress;
+pub(crate) mod prompt;
+pub(crate) mod signals;

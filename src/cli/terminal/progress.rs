@@ -1,0 +1,414 @@
+//! Shows the events of an operation: a bar in the last line of a terminal, plain lines in a log, nothing with `--quiet`.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+
+use super::output::Console;
+use crate::cli::text::format;
+use crate::event::{Event, Phase, Reporter};
+
+/// How often a bar moves by itself, so that a long call does not look like a hang.
+const TICK: Duration = Duration::from_millis(100);
+
+/// How often a log hears that a long phase is still going on.
+const LOG_INTERVAL: Duration = Duration::from_mins(1);
+
+/// Takes the events of one command.
+pub(crate) struct Progress {
+    console: Arc<Console>,
+    current: Mutex<Option<Current>>,
+}
+
+/// The phase under way.
+struct Current {
+    phase: Phase,
+    measure: Measure,
+    items: u64,
+    bytes: u64,
+    began: Instant,
+    told: Instant,
+}
+
+/// What the length of the bar stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Measure {
+    Items(u64),
+    Bytes(u64),
+    /// Few and of uneven length: no rate, no estimate.
+    Calls(u64),
+    Unknown,
+}
+
+impl Measure {
+    /// A count of nought is as good as none: DynamoDB refreshes its own every six hours.
+    fn of(phase: Phase, items: Option<u64>, bytes: Option<u64>) -> Self {
+        match (items, bytes) {
+            (Some(calls), _) if calls > 0 && phase == Phase::Settings => Self::Calls(calls),
+            (Some(items), _) if items > 0 => Self::Items(items),
+            (_, Some(bytes)) if bytes > 0 => Self::Bytes(bytes),
+            _ => Self::Unknown,
+        }
+    }
+
+    fn length(self) -> Option<u64> {
+        match self {
+            Self::Items(length) | Self::Bytes(length) | Self::Calls(length) => Some(length),
+            Self::Unknown => None,
+        }
+    }
+
+    fn template(self) -> &'static str {
+        match self {
+            Self::Items(_) => {
+                "{spinner} {prefix}  {wide_bar:.cyan}  {human_pos}/{human_len} items  {msg}  {rate} items/s  ETA {eta}"
+            }
+            Self::Bytes(_) => {
+                "{spinner} {prefix}  {wide_bar:.cyan}  {decimal_bytes}/{decimal_total_bytes}  {msg}  {decimal_bytes_per_sec}  ETA {eta}"
+            }
+            Self::Calls(_) => "{spinner} {prefix}  {wide_bar:.cyan}  {human_pos}/{human_len}",
+            Self::Unknown => "{spinner} {prefix}  {msg}  {elapsed}",
+        }
+    }
+}
+
+impl Progress {
+    pub(crate) fn new(console: Arc<Console>) -> Self {
+        Self {
+            console,
+            current: Mutex::new(None),
+        }
+    }
+
+    /// Ends the phase under way. To be called before anything is printed that must stand below it.
+    pub(crate) fn end(&self) {
+        self.console.set_bar(None);
+        let Some(done) = self.current().take() else {
+            return;
+        };
+        if !self.console.draws_bars() && done.items > 0 {
+            let counts = done.counts();
+            let seconds = format::seconds(done.began.elapsed().as_secs_f64());
+            self.console
+                .info(&format!("{}: {counts} in {seconds}", words(done.phase)));
+        }
+    }
+
+    fn begin(&self, phase: Phase, items: Option<u64>, bytes: Option<u64>) {
+        self.end();
+        let measure = Measure::of(phase, items, bytes);
+        let now = Instant::now();
+        *self.current() = Some(Current {
+            phase,
+            measure,
+            items: 0,
+            bytes: 0,
+            began: now,
+            told: now,
+        });
+        if self.console.draws_bars() {
+            self.console.set_bar(Some(bar(phase, measure)));
+        } else {
+            self.console.info(&format!(
+                "{}{}",
+                words(phase),
+                expectation(phase, items, bytes)
+            ));
+        }
+    }
+
+    fn advance(&self, items: u64, bytes: u64) {
+        let mut current = self.current();
+        let Some(current) = current.as_mut() else {
+            return;
+        };
+        current.items += items;
+        current.bytes += bytes;
+        if self.console.draws_bars() {
+            self.console.with_bar(|bar| current.move_bar(bar));
+        } else if current.told.elapsed() >= LOG_INTERVAL {
+            current.told = Instant::now();
+            self.console.info(&format!(
+                "{}: {} so far",
+                words(current.phase),
+                current.counts()
+            ));
+        }
+    }
+
+    fn current(&self) -> MutexGuard<'_, Option<Current>> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Reporter for Progress {
+    fn report(&self, event: Event) {
+        match event {
+            Event::Phase {
+                phase,
+                items,
+                bytes,
+            } => self.begin(phase, items, bytes),
+            Event::Progress { items, bytes } => self.advance(items, bytes),
+            Event::Info(text) => self.console.info(&text),
+            Event::Warning(text) => self.console.warning(&text),
+            Event::Retry { reason, wait } => {
+                if self.console.manner().verbose {
+                    self.console.info(&format!(
+                        "trying again in {}: {reason}",
+                        format::seconds(wait.as_secs_f64())
+                    ));
+                }
+            }
+        }
+    }
+}
+
+impl Current {
+    fn move_bar(&mut self, bar: &ProgressBar) {
+        let position = match self.measure {
+            Measure::Bytes(_) => self.bytes,
+            Measure::Items(_) | Measure::Calls(_) | Measure::Unknown => self.items,
+        };
+        // Totals may be estimates, and a bar cannot be more than full.
+        if self
+            .measure
+            .length()
+            .is_some_and(|length| position > length)
+        {
+            bar.set_length(position);
+        }
+        bar.set_position(position);
+        if self.told.elapsed() >= TICK {
+            self.told = Instant::now();
+            bar.set_message(match self.measure {
+                Measure::Items(_) => format::bytes(self.bytes),
+                Measure::Bytes(_) => format::items(self.items),
+                Measure::Calls(_) | Measure::Unknown => self.counts(),
+            });
+        }
+    }
+
+    fn counts(&self) -> String {
+        counts(self.phase, self.items, self.bytes)
+    }
+}
+
+fn bar(phase: Phase, measure: Measure) -> ProgressBar {
+    let style = ProgressStyle::with_template(measure.template())
+        .expect("the templates are constants that a test parses")
+        .with_key(
+            "rate",
+            |state: &ProgressState, text: &mut dyn std::fmt::Write| {
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "a rate to read"
+                )]
+                let rate = state.per_sec().round() as u64;
+                let _ = write!(text, "{}", HumanCount(rate));
+            },
+        );
+    let bar = ProgressBar::with_draw_target(measure.length(), ProgressDrawTarget::stderr());
+    bar.set_style(style);
+    bar.set_prefix(words(phase));
+    bar.enable_steady_tick(TICK);
+    bar
+}
+
+fn words(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Connecting => "waiting for the endpoint",
+        Phase::Dumping => "reading items",
+        Phase::Checking => "checking the dump",
+        Phase::Trying => "reading items for the dry run",
+        Phase::Deleting => "deleting the table",
+        Phase::Creating => "creating the table",
+        Phase::Boosting => "changing the table's capacity",
+        Phase::Writing => "writing items",
+        Phase::Verifying => "comparing items",
+        Phase::Settings => "applying settings",
+    }
+}
+
+fn counts(phase: Phase, items: u64, bytes: u64) -> String {
+    if phase == Phase::Settings {
+        return format::counted(items, "call");
+    }
+    format!("{}, {}", format::items(items), format::bytes(bytes))
+}
+
+/// What a phase will handle, for the line that announces it: only a live table's own counts are estimates.
+fn expectation(phase: Phase, items: Option<u64>, bytes: Option<u64>) -> String {
+    let about = if matches!(phase, Phase::Dumping | Phase::Trying) {
+        "about "
+    } else {
+        ""
+    };
+    match (
+        items.filter(|items| *items > 0),
+        bytes.filter(|bytes| *bytes > 0),
+    ) {
+        (Some(calls), _) if phase == Phase::Settings => format!(" ({})", counts(phase, calls, 0)),
+        (Some(items), Some(bytes)) => format!(" ({about}{})", counts(phase, items, bytes)),
+        (Some(items), None) => format!(" ({about}{})", format::items(items)),
+        (None, Some(bytes)) => format!(" ({about}{})", format::bytes(bytes)),
+        (None, None) => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::terminal::output::Manner;
+    use crate::cli::terminal::output::testing::console;
+
+    fn talk(manner: Manner) -> String {
+        let (console, heard) = console(manner, false);
+        let progress = Progress::new(Arc::new(console));
+        progress.report(Event::Phase {
+            phase: Phase::Creating,
+            items: None,
+            bytes: None,
+        });
+        progress.report(Event::Phase {
+            phase: Phase::Writing,
+            items: Some(300),
+            bytes: Some(2000),
+        });
+        progress.report(Event::Progress {
+            items: 100,
+            bytes: 1500,
+        });
+        progress.report(Event::Retry {
+            reason: "Scan: throttled".to_owned(),
+            wait: Duration::from_millis(250),
+        });
+        progress.report(Event::Progress {
+            items: 200,
+            bytes: 500,
+        });
+        progress.report(Event::Warning("look \u{7}here".to_owned()));
+        progress.end();
+        progress.end();
+        heard.text()
+    }
+
+    #[test]
+    fn a_log_has_a_line_for_each_phase_and_its_end() {
+        let text = talk(Manner::default());
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(
+            lines[..3],
+            [
+                "[INFO] creating the table",
+                "[INFO] writing items (300 items, 2.00 kB)",
+                r"[WARNING] look \u{7}here"
+            ]
+        );
+        assert!(
+            lines[3].starts_with("[INFO] writing items: 300 items, 2.00 kB in 0.0"),
+            "{}",
+            lines[3]
+        );
+        assert_eq!(lines.len(), 4);
+    }
+
+    #[test]
+    fn retries_are_told_to_those_who_ask() {
+        let text = talk(Manner {
+            verbose: true,
+            ..Manner::default()
+        });
+        assert!(
+            text.contains("[INFO] trying again in 0.25 s: Scan: throttled\n"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn quiet_leaves_warnings() {
+        assert_eq!(
+            talk(Manner {
+                quiet: true,
+                ..Manner::default()
+            }),
+            "[WARNING] look \\u{7}here\n"
+        );
+    }
+
+    #[test]
+    fn progress_before_any_phase_is_nothing() {
+        let (console, heard) = console(Manner::default(), false);
+        Progress::new(Arc::new(console)).report(Event::Progress { items: 1, bytes: 1 });
+        assert_eq!(heard.text(), "");
+    }
+
+    #[test]
+    fn the_templates_parse_and_a_bar_outgrows_an_estimate() {
+        for measure in [
+            Measure::Items(10),
+            Measure::Bytes(10),
+            Measure::Calls(10),
+            Measure::Unknown,
+        ] {
+            let bar = bar(Phase::Dumping, measure);
+            let now = Instant::now();
+            let mut current = Current {
+                phase: Phase::Dumping,
+                measure,
+                items: 40,
+                bytes: 40,
+                began: now,
+                told: now,
+            };
+            current.move_bar(&bar);
+            assert_eq!(
+                (bar.position(), bar.length()),
+                (40, measure.length().map(|_| 40))
+            );
+        }
+    }
+
+    #[test]
+    fn a_count_of_nought_is_no_total() {
+        assert_eq!(
+            Measure::of(Phase::Writing, Some(0), Some(0)),
+            Measure::Unknown
+        );
+        assert_eq!(
+            Measure::of(Phase::Writing, Some(0), Some(7)),
+            Measure::Bytes(7)
+        );
+        assert_eq!(
+            Measure::of(Phase::Writing, Some(3), Some(7)),
+            Measure::Items(3)
+        );
+        assert_eq!(
+            Measure::of(Phase::Settings, Some(0), None),
+            Measure::Unknown
+        );
+    }
+
+    #[test]
+    fn settings_are_counted_in_calls() {
+        let (console, heard) = console(Manner::default(), false);
+        let progress = Progress::new(Arc::new(console));
+        progress.report(Event::Phase {
+            phase: Phase::Settings,
+            items: Some(2),
+            bytes: None,
+        });
+        progress.report(Event::Progress { items: 1, bytes: 0 });
+        progress.end();
+        let text = heard.text();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines[0], "[INFO] applying settings (2 calls)");
+        assert!(
+            lines[1].starts_with("[INFO] applying settings: 1 call in 0.0"),
+            "{}",
+            lines[1]
+        );
+    }
+}

@@ -1,0 +1,135 @@
+//! What writing costs, in words: for a dry run that has counted it, and for a plan that knows a bound.
+
+use super::format;
+use crate::ops::{Slowest, WriteCost};
+
+/// Indexes that are named each with its units.
+const NAMED: usize = 4;
+
+/// Units and time, each figure behind `bound`: nothing, or `up to `.
+pub(crate) fn rows(cost: &WriteCost, bound: &str) -> Vec<(&'static str, String)> {
+    let whole = format::counted(cost.write_units, "write unit");
+    let new = if cost.may_overwrite {
+        ", if the table has none of the items"
+    } else {
+        ""
+    };
+    let mut rows = vec![("cost", format!("{bound}{whole}{}{new}", parts(cost)))];
+    if let (Some(slowest), Some(units), Some(seconds)) =
+        (&cost.slowest, cost.write_units_per_second, cost.seconds)
+    {
+        let who = match slowest {
+            Slowest::Table => "the table takes".to_owned(),
+            Slowest::Index { name } => format!("index {name} takes"),
+            Slowest::Cap => "--max-wcu allows".to_owned(),
+        };
+        let doubt = if cost.local && *slowest != Slowest::Cap {
+            ", if the engine holds to it"
+        } else {
+            ""
+        };
+        let (seconds, units) = (format::seconds(seconds), format::count(units));
+        rows.push((
+            "time",
+            format!("{bound}{seconds}: {who} {units} per second{doubt}"),
+        ));
+    }
+    rows
+}
+
+/// Which units are whose; nothing where all are the table's.
+fn parts(cost: &WriteCost) -> String {
+    let table = format::count(cost.table_write_units);
+    let of_indexes = cost.write_units.saturating_sub(cost.table_write_units);
+    match cost.indexes.len() {
+        0 => String::new(),
+        1..=NAMED => {
+            let indexes = cost.indexes.iter().map(|index| {
+                format!(
+                    ", {} for index {}",
+                    format::count(index.write_units),
+                    index.name
+                )
+            });
+            format!(": {table} for the table{}", indexes.collect::<String>())
+        }
+        count => format!(
+            ": {table} for the table, {} for its {count} indexes",
+            format::count(of_indexes)
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::IndexCost;
+
+    fn cost(indexes: usize) -> WriteCost {
+        let index = |number| IndexCost {
+            name: format!("by-{number}"),
+            write_units: 1000,
+        };
+        let indexes: Vec<_> = (0..indexes).map(index).collect();
+        let write_units = 500 + indexes.iter().map(|index| index.write_units).sum::<u64>();
+        WriteCost {
+            write_units,
+            table_write_units: 500,
+            indexes,
+            ..WriteCost::default()
+        }
+    }
+
+    #[test]
+    fn units_are_said_with_whose_they_are() {
+        let words = |cost: &WriteCost| rows(cost, "up to ")[0].1.clone();
+        assert_eq!(words(&cost(0)), "up to 500 write units");
+        assert_eq!(
+            words(&cost(2)),
+            "up to 2,500 write units: 500 for the table, 1,000 for index by-0, 1,000 for index by-1"
+        );
+        assert_eq!(
+            words(&cost(5)),
+            "up to 5,500 write units: 500 for the table, 5,000 for its 5 indexes"
+        );
+        let overwriting = WriteCost {
+            may_overwrite: true,
+            ..cost(0)
+        };
+        assert_eq!(
+            words(&overwriting),
+            "up to 500 write units, if the table has none of the items"
+        );
+    }
+
+    #[test]
+    fn the_time_is_said_with_what_sets_it() {
+        let timed = |slowest| WriteCost {
+            slowest: Some(slowest),
+            write_units_per_second: Some(5),
+            seconds: Some(100.0),
+            ..cost(1)
+        };
+        let words = |slowest| rows(&timed(slowest), "")[1].1.clone();
+        assert_eq!(
+            words(Slowest::Table),
+            "1m 40s: the table takes 5 per second"
+        );
+        assert_eq!(
+            words(Slowest::Index {
+                name: "by-0".into()
+            }),
+            "1m 40s: index by-0 takes 5 per second"
+        );
+        assert_eq!(words(Slowest::Cap), "1m 40s: --max-wcu allows 5 per second");
+        assert_eq!(rows(&cost(1), "").len(), 1);
+        let local = WriteCost {
+            local: true,
+            ..timed(Slowest::Table)
+        };
+        assert_eq!(
+            rows(&local, "")[1].1,
+            "1m 40s: the table takes 5 per second, if the engine holds to it"
+        );
+    }
+}

@@ -1,0 +1,192 @@
+//! A dry run's findings in words, and items before and after.
+
+use console::Style;
+use serde::Serialize;
+use serde_json::Value;
+use similar::{ChangeTag, TextDiff};
+
+use super::{cost, format, summary};
+use crate::cli::report::Finished;
+use crate::cli::session::Session;
+use crate::error::Result;
+use crate::limits::ITEM_BYTES;
+use crate::ops::{Shown, Trial};
+
+/// Tells what a dry run has found, where there was something to try, and ends it.
+///
+/// # Errors
+/// The report cannot be written.
+pub(crate) fn conclude(
+    plan: &impl Serialize,
+    is_transformed: bool,
+    trial: Option<Trial>,
+    session: &Session,
+) -> Result<Finished> {
+    let Some(trial) = trial else {
+        return Finished::planned(plan);
+    };
+    session.progress.end();
+    for shown in &trial.shown {
+        session.console.painted(&before_and_after(shown));
+    }
+    let subject = if is_transformed {
+        "The transform would"
+    } else {
+        "The restore would"
+    };
+    session
+        .console
+        .section(subject, &lines(&trial, is_transformed));
+    session.console.lines(&warnings(&trial));
+    Finished::tried(plan, &trial)
+}
+
+/// The findings.
+fn lines(trial: &Trial, is_transformed: bool) -> Vec<String> {
+    let out = format!(
+        "{}, {}",
+        format::items(trial.items_out),
+        format::bytes(trial.bytes_out)
+    );
+    let rejected = format::count(trial.rejected);
+    let mut rows = vec![(
+        if is_transformed { "take" } else { "read" },
+        format::items(trial.items_in),
+    )];
+    if is_transformed {
+        rows.push(("change", format::count(trial.changed)));
+        rows.push(("leave out", format::count(trial.left_out)));
+    }
+    rows.extend([
+        ("reject", rejected),
+        (if is_transformed { "give" } else { "write" }, out),
+    ]);
+    rows.extend(cost::rows(&trial.cost, ""));
+    let key = match trial.without_key {
+        0 => "every item has it".to_owned(),
+        count => format!("{} without it", format::items(count)),
+    };
+    rows.push(("key", key));
+    if trial.too_large > 0 {
+        rows.push((
+            "size",
+            format!(
+                "{} over {} bytes",
+                format::items(trial.too_large),
+                format::count(ITEM_BYTES)
+            ),
+        ));
+    }
+    let mut lines = format::rows(&rows);
+    if !trial.reasons.is_empty() {
+        lines.push("  reasons of rejections:".to_owned());
+        lines.extend(
+            trial
+                .reasons
+                .iter()
+                .map(|(reason, count)| format!("    {} × {reason}", format::count(*count))),
+        );
+    }
+    lines
+}
+
+fn warnings(trial: &Trial) -> Vec<String> {
+    summary::met(trial.collisions, &trial.collided)
+        .iter()
+        .flat_map(|words| words.lines().map(ToOwned::to_owned).collect::<Vec<_>>())
+        .collect()
+}
+
+/// An item and what became of it: lines and how they look.
+fn before_and_after(shown: &Shown) -> Vec<(String, Style)> {
+    let (before, after) = (
+        spread(&shown.before),
+        shown
+            .after
+            .iter()
+            .map(|item| spread(item))
+            .collect::<String>(),
+    );
+    let diff = TextDiff::from_lines(&before, &after);
+    let mut lines: Vec<_> = diff
+        .iter_all_changes()
+        .map(|change| {
+            let (sign, look) = match change.tag() {
+                ChangeTag::Equal => (' ', Style::new()),
+                ChangeTag::Delete => ('-', Style::new().red()),
+                ChangeTag::Insert => ('+', Style::new().green()),
+            };
+            (
+                format!("{sign} {}", change.value().trim_end_matches('\n')),
+                look,
+            )
+        })
+        .collect();
+    if let Some(reason) = &shown.rejected {
+        lines.push((format!("rejected: {reason}"), Style::new().yellow()));
+    } else if shown.after.is_empty() {
+        lines.push(("left out".to_owned(), Style::new().yellow()));
+    }
+    lines.push((String::new(), Style::new()));
+    lines
+}
+
+/// An item with one attribute on a line, in the order of their names.
+fn spread(item: &[u8]) -> String {
+    let Ok(Value::Object(attributes)) = serde_json::from_slice(item) else {
+        return format!("{}\n", String::from_utf8_lossy(item));
+    };
+    let lines = attributes
+        .iter()
+        .map(|(name, value)| format!("  {}: {value}\n", Value::from(name.as_str())));
+    format!("{{\n{}}}\n", lines.collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[test]
+    fn what_changes_is_told_from_what_stays() {
+        let shown = Shown {
+            before: Bytes::from_static(br#"{"id":{"S":"a"},"old":{"N":"1"}}"#),
+            after: vec![Bytes::from_static(br#"{"id":{"S":"a"},"new":{"N":"1"}}"#)],
+            rejected: None,
+        };
+        let lines: Vec<String> = before_and_after(&shown)
+            .into_iter()
+            .map(|(line, _)| line)
+            .collect();
+        assert_eq!(
+            lines,
+            [
+                "  {",
+                r#"    "id": {"S":"a"}"#,
+                r#"-   "old": {"N":"1"}"#,
+                r#"+   "new": {"N":"1"}"#,
+                "  }",
+                ""
+            ]
+        );
+    }
+
+    #[test]
+    fn what_goes_no_further_says_why() {
+        let shown = |rejected: Option<&str>| {
+            let rejected = rejected.map(ToOwned::to_owned);
+            let shown = Shown {
+                before: Bytes::from_static(b"{}"),
+                after: Vec::new(),
+                rejected,
+            };
+            before_and_after(&shown)
+                .into_iter()
+                .map(|(line, _)| line)
+                .collect::<Vec<_>>()
+        };
+        assert!(shown(None).contains(&"left out".to_owned()));
+        assert!(shown(Some("no name")).contains(&"rejected: no name".to_owned()));
+    }
+}

@@ -1,0 +1,8 @@
+//! Plans, summaries and findings as text.
+
+pub(crate) mod cost;
+pub(crate) mod dry_run;
+pub(crate) mod format;
+pub(crate) mod plan;
+pub(crate) mod summary;
+pub(crate) mod verdict;

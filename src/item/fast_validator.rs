@@ -1,0 +1,375 @@
+//! Recognises an item as DynamoDB itself writes it, several times faster than the lexer does.
+//!
+//! It knows less on purpose: no whitespace between tokens, no unknown type, no escape outside of string values. What it takes is
+//! an item; of anything else it says nothing, and the lexer decides and words the error. So a slip here can only be one of
+//! taking too much, which is what the property test below looks for.
+//!
+//! Names are compared by their 64-bit hashes: equal hashes of different names send an item to the lexer, which compares the names.
+
+use super::base64;
+use super::json::blocks::string_end;
+use super::number::Number;
+use super::value::LEVELS;
+use smallvec::SmallVec;
+use std::ops::Range;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// Names of one map up to which each is compared with all others; above that they are sorted.
+const FEW_NAMES: usize = 16;
+
+/// Whether `item` certainly is one well-formed item.
+pub(crate) fn is_usual_item(item: &[u8]) -> bool {
+    usual_item(item) == Some(item.len())
+}
+
+/// The length of the well-formed item on one line that certainly stands at the beginning of `text`. `None` says nothing.
+#[must_use]
+pub(crate) fn usual_item(text: &[u8]) -> Option<usize> {
+    read::<false>(text, &mut Vec::new(), |_, _| {})
+}
+
+/// What the text of a value must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Text,
+    Number,
+    Binary,
+}
+
+/// The text of a value, or of an element of a set: where it is, between its quotes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scalar {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    pub(crate) kind: Kind,
+}
+
+/// [`usual_item`], which lists the texts of all values; `each` is called with the name of every attribute, without its quotes, and the
+/// place of its value. The names have no escapes, and no two in one map are equal if the item is recognised in the end.
+pub(crate) fn usual_scalars<'a>(
+    text: &'a [u8],
+    scalars: &mut Vec<Scalar>,
+    each: impl FnMut(&'a [u8], Range<usize>),
+) -> Option<usize> {
+    read::<true>(text, scalars, each)
+}
+
+fn read<'a, const LISTS: bool>(
+    text: &'a [u8],
+    scalars: &mut Vec<Scalar>,
+    mut each: impl FnMut(&'a [u8], Range<usize>),
+) -> Option<usize> {
+    let mut reader = Reader::<LISTS> {
+        text,
+        at: 0,
+        names: SmallVec::new(),
+        scalars,
+    };
+    reader.take(b'{')?;
+    reader.members(|reader, name| {
+        let start = reader.at;
+        reader.value(0)?;
+        each(name, start..reader.at);
+        Some(())
+    })?;
+    is_plain_text(&text[..reader.at]).then_some(reader.at)
+}
+
+/// Whether it is UTF-8 without control characters.
+#[inline]
+pub(crate) fn is_plain_text(item: &[u8]) -> bool {
+    // A plain loop, which the compiler turns into vector instructions.
+    let (least, bits) = item.iter().fold((u8::MAX, 0), |(least, bits), byte| {
+        (least.min(*byte), bits | byte)
+    });
+    least >= b' ' && (bits.is_ascii() || std::str::from_utf8(item).is_ok())
+}
+
+/// The index after the escape whose letter is at `at`.
+#[inline]
+pub(crate) fn escape_end(text: &[u8], at: usize) -> Option<usize> {
+    match text.get(at)? {
+        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(at + 1),
+        b'u' => {
+            let digits = text.get(at + 1..)?.first_chunk::<4>()?;
+            digits.iter().all(u8::is_ascii_hexdigit).then_some(at + 5)
+        }
+        _ => None,
+    }
+}
+
+/// Whether a text without escapes is a decimal number.
+#[inline]
+pub(crate) fn is_number(number: &[u8]) -> bool {
+    let unsigned = number.strip_prefix(b"-").unwrap_or(number);
+    let mut others = unsigned.iter().filter(|byte| !byte.is_ascii_digit());
+    let is_plain = match (others.next(), others.next()) {
+        (None, _) => !unsigned.is_empty(),
+        (Some(b'.'), None) => unsigned.len() > 1,
+        _ => false,
+    };
+    is_plain || std::str::from_utf8(number).is_ok_and(|number| Number::parse(number).is_ok())
+}
+
+/// Whether a text without escapes is base64.
+#[inline]
+pub(crate) fn is_binary(text: &[u8]) -> bool {
+    base64::decoded_length(text).is_some()
+}
+
+/// With `LISTS`, the texts of the values are listed.
+struct Reader<'a, 's, const LISTS: bool> {
+    text: &'a [u8],
+    at: usize,
+    scalars: &'s mut Vec<Scalar>,
+    /// Hashes of the names in all maps that are open.
+    names: SmallVec<[u64; 32]>,
+}
+
+impl<'a, const LISTS: bool> Reader<'a, '_, LISTS> {
+    #[inline]
+    fn next(&mut self) -> Option<u8> {
+        let byte = *self.text.get(self.at)?;
+        self.at += 1;
+        Some(byte)
+    }
+
+    #[inline]
+    fn take(&mut self, byte: u8) -> Option<()> {
+        (self.next()? == byte).then_some(())
+    }
+
+    /// Goes behind `text` if it comes next.
+    #[inline]
+    fn take_all<const N: usize>(&mut self, text: &[u8; N]) -> Option<()> {
+        let next = self.text.get(self.at..)?.first_chunk::<N>()?;
+        (next == text).then(|| self.at += N)
+    }
+
+    /// Behind the opening brace. `value` reads what a name stands before.
+    #[inline]
+    fn members(&mut self, mut value: impl FnMut(&mut Self, &'a [u8]) -> Option<()>) -> Option<()> {
+        if self.text.get(self.at) == Some(&b'}') {
+            self.at += 1;
+            return Some(());
+        }
+        let first = self.names.len();
+        loop {
+            self.take(b'"')?;
+            let name = self.plain()?;
+            self.names.push(xxh3_64(name));
+            self.take(b':')?;
+            value(self, name)?;
+            match self.next()? {
+                b',' => {}
+                b'}' => return self.distinct(first),
+                _ => return None,
+            }
+        }
+    }
+
+    /// Forgets the names from `first` on, of which no two are equal.
+    #[inline]
+    fn distinct(&mut self, first: usize) -> Option<()> {
+        let names = &mut self.names[first..];
+        let is_distinct = if names.len() <= FEW_NAMES {
+            names
+                .iter()
+                .enumerate()
+                .all(|(at, name)| !names[..at].contains(name))
+        } else {
+            names.sort_unstable();
+            names.windows(2).all(|pair| pair[0] != pair[1])
+        };
+        self.names.truncate(first);
+        is_distinct.then_some(())
+    }
+
+    fn map(&mut self, level: usize) -> Option<()> {
+        self.members(|reader, _| reader.value(level))
+    }
+
+    fn value(&mut self, level: usize) -> Option<()> {
+        if level > LEVELS {
+            return None;
+        }
+        // No value is shorter than this.
+        let head = self.text.get(self.at..)?.first_chunk::<6>()?;
+        self.at += 6;
+        match head {
+            b"{\"S\":\"" => self.scalar(Kind::Text)?,
+            b"{\"N\":\"" => self.scalar(Kind::Number)?,
+            b"{\"M\":{" => self.map(level + 1)?,
+            b"{\"L\":[" => self.elements(|reader| reader.value(level + 1))?,
+            _ => {
+                self.at -= 6;
+                self.rarer()?;
+            }
+        }
+        self.take(b'}')
+    }
+
+    /// The types that are left, up to the closing brace.
+    fn rarer(&mut self) -> Option<()> {
+        self.take_all(b"{\"")?;
+        match self.next()? {
+            b'S' => self.set(Kind::Text),
+            b'N' => self
+                .take_all(b"ULL\":true")
+                .or_else(|| self.set(Kind::Number)),
+            b'B' => self.binary_bool_or_set(),
+            _ => None,
+        }
+    }
+
+    /// Behind the letter of a type that has a set.
+    fn set(&mut self, kind: Kind) -> Option<()> {
+        self.take_all(b"S\":[")?;
+        self.elements(|reader| {
+            reader.take(b'"')?;
+            reader.scalar(kind)
+        })
+    }
+
+    fn binary_bool_or_set(&mut self) -> Option<()> {
+        if self.take_all(b"\":\"").is_some() {
+            return self.scalar(Kind::Binary);
+        }
+        match self.take_all(b"OOL\":") {
+            Some(()) => self.take_all(b"true").or_else(|| self.take_all(b"false")),
+            None => self.set(Kind::Binary),
+        }
+    }
+
+    /// Behind the opening bracket.
+    #[inline]
+    fn elements(&mut self, each: impl Fn(&mut Self) -> Option<()>) -> Option<()> {
+        if self.text.get(self.at) == Some(&b']') {
+            self.at += 1;
+            return Some(());
+        }
+        loop {
+            each(self)?;
+            match self.next()? {
+                b',' => {}
+                b']' => return Some(()),
+                _ => return None,
+            }
+        }
+    }
+
+    /// Goes behind the closing quote of a string whose first one is behind us.
+    #[inline]
+    fn string(&mut self) -> Option<()> {
+        loop {
+            self.special()?;
+            match self.next()? {
+                b'"' => return Some(()),
+                _ => self.escape()?,
+            }
+        }
+    }
+
+    /// The same for a string that must not have escapes; what it says.
+    #[inline]
+    fn plain(&mut self) -> Option<&'a [u8]> {
+        let start = self.at;
+        self.special()?;
+        let plain = &self.text[start..self.at];
+        self.take(b'"').map(|()| plain)
+    }
+
+    /// Goes to the next quote or backslash.
+    #[inline]
+    fn special(&mut self) -> Option<()> {
+        self.at += string_end(self.text.get(self.at..)?)?;
+        Some(())
+    }
+
+    /// Behind a backslash.
+    fn escape(&mut self) -> Option<()> {
+        self.at = escape_end(self.text, self.at)?;
+        Some(())
+    }
+
+    /// Goes behind the closing quote of a value.
+    #[inline]
+    fn scalar(&mut self, kind: Kind) -> Option<()> {
+        let start = self.at;
+        match kind {
+            Kind::Text => self.string()?,
+            Kind::Number => is_number(self.plain()?).then_some(())?,
+            Kind::Binary => is_binary(self.plain()?).then_some(())?,
+        }
+        if LISTS {
+            self.scalars.push(Scalar {
+                start,
+                end: self.at - 1,
+                kind,
+            });
+        }
+        Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::json::scanner::{Scanner, Step};
+    use super::super::testing::{Style, item, render};
+    use super::super::validate::strictly;
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn takes_what_dynamodb_writes() {
+        for text in [
+            "{}",
+            r#"{"a":{"S":""},"b":{"N":"-1.50E+7"},"c":{"B":"AAECAw=="},"d":{"BOOL":false},"e":{"NULL":true}}"#,
+            r#"{"a":{"SS":["é\"\u00e9","x"]},"b":{"NS":["1","2"]},"c":{"BS":["AA==",""]},"d":{"L":[{"M":{}},{"L":[]}]}}"#,
+        ] {
+            assert!(is_usual_item(text.as_bytes()), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn compact_items_are_usual_whatever_stands_behind_them(item in item(), behind in "[,\\n}\"é]{0,5}") {
+            let text = render(&item, Style::Compact);
+            match usual_item(format!("{text}{behind}").as_bytes()) {
+                Some(length) => prop_assert_eq!(length, text.len()),
+                // A name with an escape is for the lexer.
+                None => prop_assert!(text.contains('\\'), "{}", text),
+            }
+        }
+
+        #[test]
+        fn ends_where_the_structure_does(text in "\\{(\"[ab]\":\\{\"(S|N|L|M|SS)\":(\"1\"|\\[\\]|\\{\\}|\"\\\\\"\")\\},?){0,3}[{}\\[\\]\",]{0,6}") {
+            if let Some(length) = usual_item(text.as_bytes()) {
+                prop_assert_eq!(Scanner::new().feed(text.as_bytes()), Ok(Step::Done(length)));
+            }
+        }
+
+        #[test]
+        fn takes_nothing_that_the_lexer_refuses(
+            item in item(), seed in any::<u64>(), wild in any::<bool>(), at in any::<proptest::sample::Index>(), cut in 0usize..3,
+            put in "[SNBMLUOtrue\"{}:,\\[\\]0-9a-f.eE+\\-=/\\\\ \u{1}é]{0,3}"
+        ) {
+            let text = render(&item, if wild { Style::Wild(seed) } else { Style::Compact }).into_bytes();
+            let at = at.index(text.len());
+            let behind = (at + cut).min(text.len());
+            for changed in [[&text[..at], put.as_bytes(), &text[behind..]].concat(), text[..at].to_vec()] {
+                if is_usual_item(&changed) {
+                    prop_assert_eq!(strictly(&changed), Ok(()), "{}", String::from_utf8_lossy(&changed));
+                    prop_assert!(serde_json::from_slice::<serde_json::Value>(&changed).is_ok() || changed.windows(2).any(|two| two == b"\\u"));
+                }
+            }
+        }
+
+        #[test]
+        fn never_panics(text in "[{}\\[\\]\",:\\\\SNBML1a]{0,60}", bytes in any::<Vec<u8>>()) {
+            let text = format!("{{\"a\":{text}");
+            let is_strict = |text: &[u8]| !is_usual_item(text) || strictly(text).is_ok();
+            prop_assert!(is_strict(text.as_bytes()) && is_strict(&bytes));
+        }
+    }
+}

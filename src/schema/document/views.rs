@@ -1,0 +1,289 @@
+//! The typed view of the sections beside `Table`: the part of each that this program reads. As in
+//! [`Description`](crate::schema::Description), enumerations stay text and nothing is required that an engine may leave out.
+//!
+//! What cannot be read is not lost: the document keeps it, and a restore names it.
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use super::raw::fields_of;
+use super::section::Section;
+use crate::schema::TableSchema;
+use crate::schema::description::{OnDemandThroughput, TableClassSummary};
+
+/// Tags whose names begin so are AWS's own and cannot be set.
+pub(crate) const AWS_TAG_PREFIX: &str = "aws:";
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct TimeToLive {
+    time_to_live_status: Option<String>,
+    attribute_name: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize, serde::Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Tag {
+    pub(crate) key: String,
+    #[serde(default)]
+    pub(crate) value: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct ContinuousBackups {
+    point_in_time_recovery_description: Option<PointInTimeRecovery>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct PointInTimeRecovery {
+    point_in_time_recovery_status: Option<String>,
+    pub(crate) recovery_period_in_days: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Policy {
+    policy: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(crate) struct AutoScaling {
+    pub(crate) scalable_targets: Vec<ScalableTarget>,
+    pub(crate) scaling_policies: Vec<ScalingPolicy>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct ScalableTarget {
+    pub(crate) resource_id: String,
+    pub(crate) scalable_dimension: String,
+    pub(crate) min_capacity: u64,
+    pub(crate) max_capacity: u64,
+    #[serde(rename = "RoleARN")]
+    pub(crate) role_arn: Option<String>,
+    pub(crate) suspended_state: Option<Box<RawValue>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct ScalingPolicy {
+    pub(crate) policy_name: String,
+    pub(crate) resource_id: String,
+    pub(crate) scalable_dimension: String,
+    pub(crate) policy_type: String,
+    pub(crate) target_tracking_scaling_policy_configuration: Option<Box<RawValue>>,
+    pub(crate) step_scaling_policy_configuration: Option<Box<RawValue>>,
+    pub(crate) predictive_scaling_policy_configuration: Option<Box<RawValue>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct ContributorInsights {
+    pub(crate) index_name: Option<String>,
+    #[serde(rename = "ContributorInsightsStatus")]
+    status: Option<String>,
+    #[serde(rename = "ContributorInsightsMode")]
+    pub(crate) mode: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct KinesisDestination {
+    pub(crate) stream_arn: String,
+    destination_status: Option<String>,
+    pub(crate) approximate_creation_date_time_precision: Option<String>,
+}
+
+/// One element of `Table.Replicas`.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Replica {
+    pub(crate) region_name: String,
+    #[serde(rename = "ReplicaStatus")]
+    status: Option<String>,
+    #[serde(rename = "KMSMasterKeyId")]
+    pub(crate) kms_master_key_id: Option<String>,
+    pub(crate) provisioned_throughput_override: Option<Box<RawValue>>,
+    pub(crate) on_demand_throughput_override: Option<OnDemandThroughput>,
+    #[serde(
+        default,
+        deserialize_with = "crate::schema::description::null_is_default"
+    )]
+    pub(crate) global_secondary_indexes: Vec<ReplicaIndex>,
+    #[serde(rename = "ReplicaTableClassSummary")]
+    pub(crate) class: Option<TableClassSummary>,
+}
+
+/// What an index has otherwise in a replica.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct ReplicaIndex {
+    pub(crate) index_name: String,
+    pub(crate) provisioned_throughput_override: Option<Box<RawValue>>,
+    pub(crate) on_demand_throughput_override: Option<OnDemandThroughput>,
+}
+
+/// What the document says of one part.
+pub(crate) enum View<T> {
+    Nothing,
+    NotCaptured(String),
+    /// It is there, in a form that this version cannot read.
+    Unreadable,
+    Read(T),
+}
+
+impl<T> View<T> {
+    pub(crate) fn read(self) -> Option<T> {
+        match self {
+            Self::Read(value) => Some(value),
+            Self::Nothing | Self::NotCaptured(_) | Self::Unreadable => None,
+        }
+    }
+
+    /// In words, with `nothing` for nothing; `None` where nobody knows.
+    pub(crate) fn told(self, nothing: &str, words: impl FnOnce(T) -> String) -> Option<String> {
+        match self {
+            Self::Nothing => Some(nothing.to_owned()),
+            Self::Read(value) => Some(words(value)),
+            Self::NotCaptured(_) | Self::Unreadable => None,
+        }
+    }
+
+    /// The part that `filter` takes from what was read; nothing where it takes none.
+    fn and_then<U>(self, filter: impl FnOnce(T) -> Option<U>) -> View<U> {
+        match self {
+            Self::Nothing => View::Nothing,
+            Self::NotCaptured(reason) => View::NotCaptured(reason),
+            Self::Unreadable => View::Unreadable,
+            Self::Read(value) => filter(value).map_or(View::Nothing, View::Read),
+        }
+    }
+}
+
+impl TableSchema {
+    /// The attribute that tells when an item expires, when TTL is on.
+    #[must_use]
+    pub fn ttl_attribute(&self) -> Option<String> {
+        self.time_to_live().read()
+    }
+
+    pub(crate) fn time_to_live(&self) -> View<String> {
+        self.view::<TimeToLive>(Section::TimeToLive)
+            .and_then(|ttl| {
+                ttl.attribute_name
+                    .filter(|_| is_on(ttl.time_to_live_status.as_deref()))
+            })
+    }
+
+    /// The table's tags, AWS's own included, by name.
+    pub(crate) fn tags(&self) -> View<Vec<Tag>> {
+        let view = match self.view::<Vec<Tag>>(Section::Tags) {
+            View::Nothing => self.field_view("Tags"),
+            view => view,
+        };
+        view.and_then(|mut tags| {
+            tags.sort();
+            (!tags.is_empty()).then_some(tags)
+        })
+    }
+
+    /// The table's tags without AWS's own.
+    pub(crate) fn own_tags(&self) -> View<Vec<Tag>> {
+        self.tags().and_then(|mut tags| {
+            tags.retain(|tag| !tag.key.starts_with(AWS_TAG_PREFIX));
+            (!tags.is_empty()).then_some(tags)
+        })
+    }
+
+    pub(crate) fn point_in_time_recovery(&self) -> View<PointInTimeRecovery> {
+        self.view::<ContinuousBackups>(Section::ContinuousBackups)
+            .and_then(|backups| {
+                let recovery = backups.point_in_time_recovery_description?;
+                is_on(recovery.point_in_time_recovery_status.as_deref()).then_some(recovery)
+            })
+    }
+
+    /// The policy of the table or, with [`Section::StreamResourcePolicy`], of its stream: a JSON text.
+    pub(crate) fn policy(&self, section: Section) -> View<String> {
+        match self.view::<Policy>(section) {
+            View::Nothing if section == Section::ResourcePolicy => {
+                self.field_view("ResourcePolicy")
+            }
+            view => view.and_then(|answer| answer.policy),
+        }
+    }
+
+    pub(crate) fn auto_scaling(&self) -> View<AutoScaling> {
+        self.view::<AutoScaling>(Section::AutoScaling)
+            .and_then(|scaling| {
+                (!scaling.scalable_targets.is_empty() || !scaling.scaling_policies.is_empty())
+                    .then_some(scaling)
+            })
+    }
+
+    pub(crate) fn contributor_insights(&self) -> View<Vec<ContributorInsights>> {
+        self.view::<Vec<ContributorInsights>>(Section::ContributorInsights)
+            .and_then(|mut insights| {
+                insights.retain(|of| is_on(of.status.as_deref()));
+                (!insights.is_empty()).then_some(insights)
+            })
+    }
+
+    pub(crate) fn kinesis_destinations(&self) -> View<Vec<KinesisDestination>> {
+        self.view::<Vec<KinesisDestination>>(Section::KinesisDestinations)
+            .and_then(|mut destinations| {
+                destinations.retain(|destination| is_on(destination.destination_status.as_deref()));
+                (!destinations.is_empty()).then_some(destinations)
+            })
+    }
+
+    /// Replicas in other regions than the table's own.
+    pub(crate) fn replicas(&self) -> View<Vec<Replica>> {
+        self.field_view::<Vec<Replica>>("Replicas")
+            .and_then(|mut replicas| {
+                replicas.retain(|replica| {
+                    Some(replica.region_name.as_str()) != self.region()
+                        && replica.status.as_deref() != Some("DELETING")
+                });
+                (!replicas.is_empty()).then_some(replicas)
+            })
+    }
+
+    /// A field of `Table`, as text.
+    pub(crate) fn table_field(&self, name: &str) -> Option<&RawValue> {
+        let (_, value) = fields_of(&self.table)?
+            .into_iter()
+            .find(|(found, _)| found == name)?;
+        Some(value).filter(|value| value.get() != "null")
+    }
+
+    fn view<T: DeserializeOwned>(&self, section: Section) -> View<T> {
+        match self.not_captured_reason(section) {
+            Some(reason) => View::NotCaptured(reason),
+            None => read(self.section(section)),
+        }
+    }
+
+    fn field_view<T: DeserializeOwned>(&self, name: &str) -> View<T> {
+        read(self.table_field(name))
+    }
+}
+
+fn read<T: DeserializeOwned>(value: Option<&RawValue>) -> View<T> {
+    match value.filter(|value| value.get() != "null") {
+        None => View::Nothing,
+        Some(value) => serde_json::from_str(value.get()).map_or(View::Unreadable, View::Read),
+    }
+}
+
+/// Whether a status means on. One that is not told, or one of a later API, counts as on, so that the setting is not lost.
+fn is_on(status: Option<&str>) -> bool {
+    !matches!(
+        status,
+        Some("DISABLED" | "DISABLING" | "FAILED" | "ENABLE_FAILED")
+    )
+}

@@ -1,0 +1,42 @@
+//! The JSON body of a call, put together field by field: parts that come from a document stay verbatim.
+
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use super::document::raw::{Fields, raw};
+
+/// A JSON object that is being written.
+pub(crate) struct Body(Fields<Box<RawValue>>);
+
+impl Body {
+    pub(crate) fn new() -> Self {
+        Self(Fields(Vec::new()))
+    }
+
+    /// A body that begins with `TableName`, as most do.
+    pub(crate) fn of_table(table: &str) -> Self {
+        Self::new().with("TableName", &table)
+    }
+
+    pub(crate) fn with(mut self, name: &str, value: &impl Serialize) -> Self {
+        self.0.set(name, value);
+        self
+    }
+
+    pub(crate) fn with_some(self, name: &str, value: Option<&impl Serialize>) -> Self {
+        match value {
+            Some(value) => self.with(name, value),
+            None => self,
+        }
+    }
+
+    pub(crate) fn text(&self) -> String {
+        raw(self).get().to_owned()
+    }
+}
+
+impl Serialize for Body {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}

@@ -1,0 +1,229 @@
+//! Other billing, capacity and upper bounds for the new table and its GSIs.
+
+use super::edit::Draft;
+use super::indexes::check_name;
+use super::parse::{BillingMode, Overrides};
+use crate::error::{Error, Result};
+use crate::schema::create::CapacityRequest;
+use crate::schema::description::OnDemandThroughput;
+use crate::schema::document::section::Section;
+use crate::schema::document::views::View;
+use crate::schema::json_body::Body;
+use crate::schema::settings::values::{Billing, Capacity, PAY_PER_REQUEST, PROVISIONED};
+use crate::schema::{Description, TableSchema};
+
+const CAPACITY: &str = "ProvisionedThroughput";
+const MAXIMUM: &str = "OnDemandThroughput";
+const GLOBAL_INDEXES: &str = "GlobalSecondaryIndexes";
+
+/// Puts the billing that `overrides` ask for into `draft`, which is `schema` so far.
+pub(crate) fn put(draft: &mut Draft, schema: &TableSchema, overrides: &Overrides) -> Result<()> {
+    check_figures(overrides)?;
+    check_indexes(schema, overrides)?;
+    let table = &schema.description;
+    let asked = Asked::of(overrides);
+    let mode = mode(table, overrides, &asked)?;
+    if let (BillingMode::Provisioned, Some(flag)) = (mode, asked.maximum) {
+        return Err(Error::usage(format!(
+            "{flag} is for on-demand tables, and this one is provisioned"
+        ))
+        .with_hint("add --billing-mode on-demand, or leave it out"));
+    }
+    let is_other_mode = (mode == BillingMode::Provisioned) != table.is_provisioned();
+    if is_other_mode || asked.capacity.is_some() {
+        leave_auto_scaling_out(draft, schema, mode);
+    }
+    match mode {
+        BillingMode::Provisioned if is_other_mode || asked.capacity.is_some() => {
+            provision(draft, table, overrides)
+        }
+        BillingMode::OnDemand if is_other_mode || asked.maximum.is_some() => {
+            put_on_demand(draft, table, overrides);
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The first flag of each kind that was given.
+struct Asked {
+    capacity: Option<&'static str>,
+    maximum: Option<&'static str>,
+}
+
+impl Asked {
+    fn of(overrides: &Overrides) -> Self {
+        let first = |flags: [(bool, &'static str); 3]| {
+            flags.into_iter().find(|(is, _)| *is).map(|(_, flag)| flag)
+        };
+        Self {
+            capacity: first([
+                (overrides.read_capacity.is_some(), "--read-capacity"),
+                (overrides.write_capacity.is_some(), "--write-capacity"),
+                (!overrides.index_capacity.is_empty(), "--index-capacity"),
+            ]),
+            maximum: first([
+                (overrides.max_read_units.is_some(), "--max-read-units"),
+                (overrides.max_write_units.is_some(), "--max-write-units"),
+                (false, ""),
+            ]),
+        }
+    }
+}
+
+fn check_figures(overrides: &Overrides) -> Result<()> {
+    let figures = [
+        (overrides.read_capacity, "--read-capacity"),
+        (overrides.write_capacity, "--write-capacity"),
+        (overrides.max_read_units, "--max-read-units"),
+        (overrides.max_write_units, "--max-write-units"),
+    ];
+    match figures
+        .into_iter()
+        .find(|(units, _)| units.is_some_and(|units| units == 0 || i64::try_from(units).is_err()))
+    {
+        None => Ok(()),
+        Some((units, flag)) => Err(Error::usage(format!(
+            "{flag} {} is not possible",
+            units.unwrap_or_default()
+        ))
+        .with_hint("a table takes at least 1")),
+    }
+}
+
+fn check_indexes(schema: &TableSchema, overrides: &Overrides) -> Result<()> {
+    let names: Vec<_> = schema
+        .description
+        .global_secondary_indexes
+        .iter()
+        .map(|index| index.index_name.clone())
+        .collect();
+    for (name, capacity) in &overrides.index_capacity {
+        if schema.has_index(name) && !names.contains(name) {
+            return Err(Error::usage(format!(
+                "--index-capacity: index {name} has no capacity of its own"
+            ))
+            .with_hint("only GSIs have"));
+        }
+        check_name(name, "--index-capacity", &names)?;
+        if capacity.read == 0 || capacity.write == 0 {
+            return Err(
+                Error::usage(format!("--index-capacity: index {name} takes at least 1:1"))
+                    .with_hint("write RCU and WCU, both above 0, as in 5:10"),
+            );
+        }
+    }
+    Ok(())
+}
+
+fn mode(table: &Description, overrides: &Overrides, asked: &Asked) -> Result<BillingMode> {
+    let has_figures = table.is_provisioned()
+        || overrides
+            .read_capacity
+            .or(overrides.write_capacity)
+            .is_some();
+    match (overrides.billing_mode, asked.capacity) {
+        (Some(BillingMode::OnDemand), Some(flag)) => Err(Error::usage(format!(
+            "{flag} and --billing-mode on-demand contradict each other"
+        ))
+        .with_hint("an on-demand table has no capacity; leave one of them out")),
+        (Some(BillingMode::Provisioned), _) if !has_figures => {
+            Err(no_figures("--billing-mode provisioned"))
+        }
+        (None, Some(flag)) if !has_figures => Err(no_figures(flag)),
+        (Some(mode), _) => Ok(mode),
+        (None, Some(_)) => Ok(BillingMode::Provisioned),
+        (None, None) if table.is_provisioned() => Ok(BillingMode::Provisioned),
+        (None, None) => Ok(BillingMode::OnDemand),
+    }
+}
+
+fn no_figures(flag: &str) -> Error {
+    Error::usage(format!(
+        "{flag} needs a capacity for the table, which is on-demand in the dump"
+    ))
+    .with_hint("add --read-capacity and --write-capacity")
+}
+
+/// A dimension that is not told stays as the dump has it; one that the dump does not have either is like the other.
+fn provision(draft: &mut Draft, table: &Description, overrides: &Overrides) -> Result<()> {
+    let (read, write) = (overrides.read_capacity, overrides.write_capacity);
+    let of_table = match (table.billing(), read.or(write), write.or(read)) {
+        (Billing::Provisioned(has), ..) => Capacity {
+            read: read.unwrap_or(has.read),
+            write: write.unwrap_or(has.write),
+        },
+        (Billing::OnDemand, Some(read), Some(write)) => Capacity { read, write },
+        (Billing::OnDemand, ..) => return Err(no_figures("--billing-mode provisioned")),
+    };
+    set_mode(draft, PROVISIONED);
+    draft.table.set(CAPACITY, &CapacityRequest::from(of_table));
+    draft.table.remove(MAXIMUM);
+    let mut indexes = table.global_secondary_indexes.iter();
+    draft.table.edit_elements(GLOBAL_INDEXES, |fields| {
+        let Some(index) = indexes.next() else { return };
+        let has = table.index_capacity(index).unwrap_or(of_table);
+        let told = overrides.index_capacity.get(&index.index_name).copied();
+        let capacity = told.unwrap_or(Capacity {
+            read: read.unwrap_or(has.read),
+            write: write.unwrap_or(has.write),
+        });
+        fields.set(CAPACITY, &CapacityRequest::from(capacity));
+        fields.remove(MAXIMUM);
+    });
+    Ok(())
+}
+
+fn put_on_demand(draft: &mut Draft, table: &Description, overrides: &Overrides) {
+    let bound = |units: Option<u64>| units.and_then(|units| i64::try_from(units).ok());
+    let maximum = |has: Option<OnDemandThroughput>| {
+        let has = has.unwrap_or_default();
+        let maximum = OnDemandThroughput {
+            max_read_request_units: bound(overrides.max_read_units).or(has.max_read_request_units),
+            max_write_request_units: bound(overrides.max_write_units)
+                .or(has.max_write_request_units),
+        };
+        (maximum != OnDemandThroughput::default()).then_some(maximum)
+    };
+    set_mode(draft, PAY_PER_REQUEST);
+    draft.table.remove(CAPACITY);
+    if let Some(maximum) = maximum(table.on_demand_throughput) {
+        draft.table.set(MAXIMUM, &maximum);
+    }
+    let mut indexes = table.global_secondary_indexes.iter();
+    draft.table.edit_elements(GLOBAL_INDEXES, |fields| {
+        fields.remove(CAPACITY);
+        if let Some(maximum) = indexes
+            .next()
+            .and_then(|index| maximum(index.on_demand_throughput))
+        {
+            fields.set(MAXIMUM, &maximum);
+        }
+    });
+}
+
+fn set_mode(draft: &mut Draft, mode: &str) {
+    draft.table.remove("BillingMode");
+    draft.table.set(
+        "BillingModeSummary",
+        &Body::new().with("BillingMode", &mode),
+    );
+}
+
+/// Its bounds were made for another capacity, and would bring that back.
+fn leave_auto_scaling_out(draft: &mut Draft, schema: &TableSchema, mode: BillingMode) {
+    if !matches!(schema.auto_scaling(), View::Read(_)) {
+        return;
+    }
+    draft
+        .sections
+        .retain(|(name, _)| name != Section::AutoScaling.name());
+    draft.notes.push(match mode {
+        BillingMode::Provisioned => {
+            "auto scaling left out: its bounds are for the dump's capacity".to_owned()
+        }
+        BillingMode::OnDemand => {
+            "auto scaling left out: an on-demand table has no capacity to scale".to_owned()
+        }
+    });
+}

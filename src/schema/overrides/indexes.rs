@@ -1,0 +1,92 @@
+//! Indexes that a table is not to have.
+
+use super::edit::Draft;
+use super::parse::Overrides;
+use crate::error::{Error, Result};
+use crate::schema::TableSchema;
+use crate::schema::vector_indexes::VECTOR_INDEXES;
+
+const ALL: &str = "all";
+
+/// How like a name must be to be proposed for another: 1 is equal.
+const ALIKE: f64 = 0.7;
+
+const KINDS: [(&str, &str); 3] = [
+    ("GSI", "GlobalSecondaryIndexes"),
+    ("LSI", "LocalSecondaryIndexes"),
+    ("vector index", VECTOR_INDEXES),
+];
+
+/// Drops what `--drop-index` names and what `--only-index` does not, and indexes that were being deleted.
+pub(crate) fn drop_unwanted(
+    draft: &mut Draft,
+    schema: &TableSchema,
+    overrides: &Overrides,
+) -> Result<()> {
+    let Overrides {
+        drop_indexes,
+        only_indexes,
+        ..
+    } = overrides;
+    let names = schema.index_names();
+    let dropped = drop_indexes
+        .iter()
+        .filter(|name| *name != ALL)
+        .map(|name| (name, "--drop-index"));
+    for (name, flag) in dropped.chain(only_indexes.iter().map(|name| (name, "--only-index"))) {
+        check_name(name, flag, &names)?;
+    }
+    if let Some(name) = only_indexes.iter().find(|name| drop_indexes.contains(name)) {
+        return Err(Error::usage(format!(
+            "--only-index keeps index {name} and --drop-index drops it"
+        ))
+        .with_hint("leave one of them out"));
+    }
+    let drops_all =
+        drop_indexes.iter().any(|name| name == ALL) && !names.iter().any(|name| name == ALL);
+    if drops_all && !only_indexes.is_empty() {
+        return Err(
+            Error::usage("--drop-index all and --only-index contradict each other")
+                .with_hint("--only-index drops every other index by itself"),
+        );
+    }
+    let deleting: Vec<&str> = schema.deleting_indexes().collect();
+    for (kind, field) in KINDS {
+        let mut notes = Vec::new();
+        draft.retain_elements(field, |name| {
+            let reason = if drops_all || drop_indexes.iter().any(|dropped| dropped == name) {
+                "by --drop-index"
+            } else if kind == "GSI"
+                && deleting.contains(&name)
+                && !only_indexes.iter().any(|kept| kept == name)
+            {
+                "it was being deleted when the table was described"
+            } else if !only_indexes.is_empty() && !only_indexes.iter().any(|kept| kept == name) {
+                "not among --only-index"
+            } else {
+                return true;
+            };
+            notes.push(format!("{kind} {name} dropped: {reason}"));
+            false
+        });
+        draft.notes.extend(notes);
+    }
+    Ok(())
+}
+
+/// # Errors
+///
+/// When `name`, given with `flag`, is not among `names`.
+pub(crate) fn check_name(name: &str, flag: &str, names: &[String]) -> Result<()> {
+    if names.iter().any(|known| known == name) {
+        return Ok(());
+    }
+    let alike = |known: &&String| strsim::jaro_winkler(known, name) >= ALIKE;
+    let near: Vec<_> = names.iter().filter(alike).map(String::as_str).collect();
+    let hint = match (names.is_empty(), near.is_empty()) {
+        (true, _) => "it has none".to_owned(),
+        (false, true) => format!("its indexes are {}", names.join(", ")),
+        (false, false) => format!("did you mean {}?", near.join(" or ")),
+    };
+    Err(Error::usage(format!("{flag}: the table has no index `{name}`")).with_hint(hint))
+}

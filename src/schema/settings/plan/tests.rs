@@ -1,0 +1,818 @@
+use proptest::prelude::*;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use crate::schema::{
+    Captured, Operation, Overrides, STREAM_ARN, Section, Setting, SettingCall, SettingChoice,
+    SettingsPlan, TABLE_ARN, TableSchema, differences,
+};
+
+const EVERYTHING: &str = include_str!("../../samples/everything.json");
+const BARE: &str = include_str!("../../samples/provisioned.json");
+
+fn parse(document: &str) -> TableSchema {
+    TableSchema::parse(document.as_bytes()).unwrap()
+}
+
+/// The sample with the value at `pointer` set.
+fn with(pointer: &str, value: Value) -> TableSchema {
+    let mut document: Value = serde_json::from_str(EVERYTHING).unwrap();
+    let (parent, field) = pointer.rsplit_once('/').unwrap();
+    document.pointer_mut(parent).unwrap()[field] = value;
+    parse(&document.to_string())
+}
+
+fn choice(with: &[Setting], without: &[Setting], first: &[Setting]) -> SettingChoice {
+    SettingChoice {
+        with: with.to_vec(),
+        without: without.to_vec(),
+        first: first.to_vec(),
+    }
+}
+
+fn copied(schema: &TableSchema, choice: &SettingChoice) -> SettingsPlan {
+    schema.settings_plan("copy", choice, false, None, false)
+}
+
+fn restored(schema: &TableSchema) -> SettingsPlan {
+    schema.settings_plan("music", &SettingChoice::default(), true, None, false)
+}
+
+fn creation(schema: &TableSchema, choice: &SettingChoice, same_table: bool) -> Value {
+    serde_json::from_slice(&schema.creation("copy", choice, same_table).unwrap().body).unwrap()
+}
+
+fn body(call: &SettingCall) -> Value {
+    serde_json::from_str(&call.body).unwrap()
+}
+
+fn bodies(calls: &[SettingCall], setting: Setting) -> Vec<Value> {
+    calls
+        .iter()
+        .filter(|call| call.setting == setting)
+        .map(body)
+        .collect()
+}
+
+fn whats(calls: &[SettingCall]) -> Vec<&str> {
+    calls.iter().map(|call| call.what.as_str()).collect()
+}
+
+fn skipped(plan: &SettingsPlan) -> Vec<(Setting, &str)> {
+    plan.skipped
+        .iter()
+        .map(|skipped| (skipped.setting, skipped.what.as_str()))
+        .collect()
+}
+
+mod order {
+    use super::*;
+
+    #[test]
+    fn a_table_gets_all_of_its_settings_back_in_the_documented_order() {
+        let plan = restored(&parse(EVERYTHING));
+        let order: Vec<_> = plan
+            .after
+            .iter()
+            .map(|call| (call.setting, call.operation))
+            .collect();
+        assert_eq!(
+            order,
+            [
+                (Setting::Stream, Operation::UpdateTable),
+                (Setting::Ttl, Operation::UpdateTimeToLive),
+                (Setting::Pitr, Operation::UpdateContinuousBackups),
+                (Setting::Insights, Operation::UpdateContributorInsights),
+                (Setting::Insights, Operation::UpdateContributorInsights),
+                (Setting::Autoscaling, Operation::RegisterScalableTarget),
+                (Setting::Autoscaling, Operation::RegisterScalableTarget),
+                (Setting::Autoscaling, Operation::PutScalingPolicy),
+                (Setting::Policy, Operation::PutResourcePolicy),
+                (Setting::Policy, Operation::PutResourcePolicy),
+                (
+                    Setting::Kinesis,
+                    Operation::EnableKinesisStreamingDestination
+                ),
+                (Setting::Replicas, Operation::UpdateTable),
+                (Setting::Replicas, Operation::UpdateTable),
+                (Setting::DeletionProtection, Operation::UpdateTable),
+            ]
+        );
+        assert!(
+            plan.after
+                .iter()
+                .all(|call| call.settles == (call.operation == Operation::UpdateTable))
+        );
+        assert!(plan.before.is_empty());
+        let at_creation: Vec<_> = plan
+            .at_creation
+            .iter()
+            .map(|(setting, _)| *setting)
+            .collect();
+        assert_eq!(at_creation, [Setting::Class, Setting::Kms, Setting::Tags]);
+        assert_eq!(
+            skipped(&plan)
+                .iter()
+                .map(|(setting, _)| *setting)
+                .collect::<Vec<_>>(),
+            [Setting::WarmThroughput]
+        );
+    }
+
+    #[test]
+    fn some_come_before_the_items_when_asked_for() {
+        let plan = copied(
+            &parse(EVERYTHING),
+            &choice(&[], &[], &[Setting::Ttl, Setting::Stream]),
+        );
+        assert_eq!(
+            whats(&plan.before),
+            ["stream NEW_IMAGE", "TTL on attribute expires"]
+        );
+        assert_eq!(plan.after[0].setting, Setting::Pitr);
+    }
+
+    #[test]
+    fn a_table_without_settings_needs_no_call() {
+        let plan = restored(&parse(BARE));
+        assert!(
+            plan.before.is_empty()
+                && plan.after.is_empty()
+                && plan.skipped.is_empty()
+                && plan.at_creation.is_empty()
+        );
+    }
+}
+
+mod rules {
+    use super::*;
+
+    #[test]
+    fn what_is_bound_to_the_source_does_not_follow_a_copy() {
+        let plan = copied(&parse(EVERYTHING), &SettingChoice::default());
+        assert_eq!(
+            skipped(&plan),
+            [
+                (
+                    Setting::Kms,
+                    "encryption with KMS key arn:aws:kms:eu-west-1:123456789012:key/here"
+                ),
+                (
+                    Setting::WarmThroughput,
+                    "warm throughput 800 read units per second, warm throughput of index by-genre 900 read / 6 write units per second"
+                ),
+                (Setting::Policy, "resource policies of table and stream"),
+                (
+                    Setting::Kinesis,
+                    "Kinesis destination arn:aws:kinesis:eu-west-1:123456789012:stream/films"
+                ),
+                (Setting::Replicas, "replicas in ap-south-1, us-east-1"),
+            ]
+        );
+        for skipped in &plan.skipped {
+            assert!(
+                skipped
+                    .reason
+                    .ends_with(&format!("; --with {} applies it", skipped.setting)),
+                "{}",
+                skipped.reason
+            );
+        }
+        assert!(!plan.after.iter().any(|call| call.setting.is_bound()));
+        assert!(
+            !plan.after.iter().any(|call| call.body.contains("arn:")),
+            "nothing names the source's account"
+        );
+    }
+
+    #[test]
+    fn with_and_without_decide_otherwise() {
+        let schema = parse(EVERYTHING);
+        let all = copied(&schema, &choice(&Setting::ALL, &[], &[]));
+        assert!(all.skipped.is_empty());
+        assert!(
+            all.after
+                .iter()
+                .any(|call| call.setting == Setting::Replicas)
+        );
+        let none =
+            schema.settings_plan("music", &choice(&[], &Setting::ALL, &[]), true, None, false);
+        assert!(none.before.is_empty() && none.after.is_empty() && none.at_creation.is_empty());
+        assert_eq!(none.skipped.len(), Setting::ALL.len());
+        assert!(
+            none.skipped
+                .iter()
+                .all(|skipped| skipped.reason == "left out by --without")
+        );
+    }
+
+    #[test]
+    fn creation_and_plan_agree_about_what_is_left_out() {
+        let schema = parse(EVERYTHING);
+        let fields = |choice: &SettingChoice, same_table| {
+            let body = creation(&schema, choice, same_table);
+            let there = ["TableClass", "SSESpecification", "Tags", "WarmThroughput"]
+                .map(|field| body.get(field).is_some());
+            let plan = schema.settings_plan("copy", choice, same_table, None, false);
+            let named = [
+                Setting::Class,
+                Setting::Kms,
+                Setting::Tags,
+                Setting::WarmThroughput,
+            ]
+            .map(|setting| plan.at_creation.iter().any(|(named, _)| *named == setting));
+            let optional = schema
+                .creation("copy", choice, same_table)
+                .unwrap()
+                .optional
+                .len();
+            assert_eq!(
+                (there, there.iter().filter(|is| **is).count()),
+                (named, optional)
+            );
+            there
+        };
+        assert_eq!(
+            fields(&SettingChoice::default(), false),
+            [true, false, true, false]
+        );
+        assert_eq!(
+            fields(&SettingChoice::default(), true),
+            [true, true, true, false]
+        );
+        assert_eq!(fields(&choice(&Setting::ALL, &[], &[]), false), [true; 4]);
+        assert_eq!(fields(&choice(&[], &Setting::ALL, &[]), true), [false; 4]);
+    }
+
+    #[test]
+    fn what_was_not_captured_is_named_with_the_reason() {
+        let sections = Section::ALL.map(|section| {
+            (
+                section,
+                Captured::NotCaptured("AccessDenied: \"no\"".to_owned()),
+            )
+        });
+        let plan = restored(&parse(EVERYTHING).with_sections(sections.to_vec()));
+        let lost: Vec<_> = plan
+            .skipped
+            .iter()
+            .filter(|skipped| skipped.setting != Setting::WarmThroughput)
+            .collect();
+        assert_eq!(lost.len(), Section::ALL.len());
+        for skipped in lost {
+            assert_eq!(
+                skipped.reason,
+                "not captured when the dump was made: AccessDenied: \"no\""
+            );
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named() {
+        for (section, what) in [
+            ("/TimeToLive", "TTL"),
+            ("/Tags", "tags"),
+            ("/ContinuousBackups", "PITR"),
+            ("/ResourcePolicy", "resource policy"),
+            ("/AutoScaling", "auto scaling"),
+            ("/ContributorInsights", "contributor insights"),
+            ("/KinesisDestinations", "Kinesis destinations"),
+            ("/Table/Replicas", "replicas"),
+        ] {
+            let plan = restored(&with(section, json!("gibberish")));
+            let found = plan
+                .skipped
+                .iter()
+                .find(|skipped| skipped.what == what)
+                .expect(section);
+            assert!(
+                found.reason.contains("cannot read"),
+                "{section}: {}",
+                found.reason
+            );
+        }
+    }
+
+    #[test]
+    fn a_stream_policy_needs_a_stream() {
+        let plan = parse(EVERYTHING).settings_plan(
+            "music",
+            &choice(&[], &[Setting::Stream], &[]),
+            true,
+            None,
+            false,
+        );
+        assert_eq!(bodies(&plan.after, Setting::Policy).len(), 1);
+        assert!(skipped(&plan).contains(&(Setting::Policy, "resource policy of the stream")));
+    }
+
+    #[test]
+    fn the_same_table_is_one_in_account_region_and_name() {
+        let schema = parse(EVERYTHING);
+        let same = |account, region, table| schema.same_table(account, region, table);
+        assert!(same(Some("123456789012"), Some("eu-west-1"), "music"));
+        assert!(!same(Some("123456789012"), Some("eu-west-1"), "copy"));
+        assert!(!same(Some("123456789012"), Some("us-east-1"), "music"));
+        assert!(!same(Some("210987654321"), Some("eu-west-1"), "music"));
+        assert!(
+            !same(None, Some("eu-west-1"), "music") && !same(Some("123456789012"), None, "music")
+        );
+        let engine = |arn: &str| {
+            with("/Table/TableArn", json!(arn)).same_table(
+                Some("000000000000"),
+                Some("us-east-1"),
+                "music",
+            )
+        };
+        assert!(engine(
+            "arn:aws:dynamodb:us-east-1:000000000000:table/music"
+        ));
+        assert!(!engine(
+            "arn:aws:dynamodb:ddblocal:000000000000:table/music"
+        ));
+        assert!(!with("/Table/TableArn", Value::Null).same_table(None, None, "music"));
+    }
+}
+
+mod calls {
+    use super::*;
+
+    #[test]
+    fn simple_settings_say_what_the_dump_says() {
+        let plan = copied(&parse(EVERYTHING), &SettingChoice::default());
+        let one = |setting| bodies(&plan.after, setting);
+        let stream = json!({"StreamEnabled": true, "StreamViewType": "NEW_IMAGE"});
+        assert_eq!(
+            one(Setting::Stream),
+            [json!({"TableName": "copy", "StreamSpecification": stream})]
+        );
+        let ttl = json!({"Enabled": true, "AttributeName": "expires"});
+        assert_eq!(
+            one(Setting::Ttl),
+            [json!({"TableName": "copy", "TimeToLiveSpecification": ttl})]
+        );
+        let recovery = json!({"PointInTimeRecoveryEnabled": true, "RecoveryPeriodInDays": 35});
+        assert_eq!(
+            one(Setting::Pitr),
+            [json!({"TableName": "copy", "PointInTimeRecoverySpecification": recovery})]
+        );
+        assert_eq!(
+            one(Setting::Insights),
+            [
+                json!({"TableName": "copy", "ContributorInsightsAction": "ENABLE", "ContributorInsightsMode": "THROTTLED_KEYS"}),
+                json!({"TableName": "copy", "IndexName": "by-genre", "ContributorInsightsAction": "ENABLE"}),
+            ]
+        );
+        assert_eq!(
+            one(Setting::DeletionProtection),
+            [json!({"TableName": "copy", "DeletionProtectionEnabled": true})]
+        );
+    }
+
+    #[test]
+    fn auto_scaling_is_rewritten_for_the_target() {
+        let schema = parse(EVERYTHING);
+        let read = json!({
+            "ServiceNamespace": "dynamodb", "ResourceId": "table/copy", "ScalableDimension": "dynamodb:table:ReadCapacityUnits",
+            "MinCapacity": 5, "MaxCapacity": 100,
+        });
+        let write = json!({
+            "ServiceNamespace": "dynamodb", "ResourceId": "table/copy/index/by-genre",
+            "ScalableDimension": "dynamodb:index:WriteCapacityUnits", "MinCapacity": 6, "MaxCapacity": 60,
+            "SuspendedState": {"DynamicScalingInSuspended": true, "DynamicScalingOutSuspended": false, "ScheduledScalingSuspended": false},
+        });
+        let plan = copied(&schema, &SettingChoice::default());
+        let calls = bodies(&plan.after, Setting::Autoscaling);
+        assert_eq!(calls[..2], [read.clone(), write]);
+        let policy = plan
+            .after
+            .iter()
+            .find(|call| call.operation == Operation::PutScalingPolicy)
+            .unwrap();
+        assert!(
+            policy.body.contains(r#""TargetValue":70.00,"#),
+            "the configuration is verbatim: {}",
+            policy.body
+        );
+        assert!(policy.body.contains(r#""ResourceId":"table/copy""#));
+        assert!(!policy.body.contains("Alarm") && !policy.body.contains("PolicyARN"));
+
+        let own = bodies(&restored(&schema).after, Setting::Autoscaling);
+        assert_eq!(own[0]["RoleARN"], "arn:aws:iam::123456789012:role/scaler");
+        assert_eq!(own[1].get("RoleARN"), None, "AWS finds its own role");
+    }
+
+    #[test]
+    fn auto_scaling_needs_capacity_and_the_index() {
+        let plan = restored(&with(
+            "/Table/BillingModeSummary",
+            json!({"BillingMode": "PAY_PER_REQUEST"}),
+        ));
+        assert!(bodies(&plan.after, Setting::Autoscaling).is_empty());
+        assert!(
+            skipped(&plan).contains(&(Setting::Autoscaling, "auto scaling (2 targets, 1 policy)"))
+        );
+        let plan = restored(&with("/Table/GlobalSecondaryIndexes", json!([])));
+        assert_eq!(bodies(&plan.after, Setting::Autoscaling).len(), 2);
+        assert!(skipped(&plan).contains(&(
+            Setting::Autoscaling,
+            "auto scaling of table/music/index/by-genre"
+        )));
+        assert!(
+            skipped(&plan).contains(&(Setting::Insights, "contributor insights of index by-genre"))
+        );
+    }
+
+    #[test]
+    fn policies_name_the_target() {
+        let policies = bodies(&restored(&parse(EVERYTHING)).after, Setting::Policy);
+        let text = |policy: &Value| {
+            serde_json::from_str::<Value>(policy["Policy"].as_str().unwrap()).unwrap()
+        };
+        assert_eq!(policies[0]["ResourceArn"], TABLE_ARN);
+        let other = "arn:aws:dynamodb:eu-west-1:123456789012:table/music-old";
+        assert_eq!(
+            text(&policies[0])["Statement"][0]["Resource"],
+            json!([TABLE_ARN, format!("{TABLE_ARN}/index/*"), other])
+        );
+        assert_eq!(policies[1]["ResourceArn"], STREAM_ARN);
+        assert_eq!(text(&policies[1])["Resource"], STREAM_ARN);
+    }
+
+    #[test]
+    fn only_active_streams_are_fed_and_every_replica_is_made() {
+        let plan = restored(&parse(EVERYTHING));
+        assert_eq!(
+            bodies(&plan.after, Setting::Kinesis),
+            [json!({
+                "TableName": "music", "StreamArn": "arn:aws:kinesis:eu-west-1:123456789012:stream/films",
+                "EnableKinesisStreamingConfiguration": {"ApproximateCreationDateTimePrecision": "MICROSECOND"},
+            })]
+        );
+        let full = json!({
+            "RegionName": "us-east-1", "KMSMasterKeyId": "arn:aws:kms:us-east-1:123456789012:key/there",
+            "ProvisionedThroughputOverride": {"ReadCapacityUnits": 11}, "TableClassOverride": "STANDARD",
+            "GlobalSecondaryIndexes": [
+                {"IndexName": "by-genre", "ProvisionedThroughputOverride": {"ReadCapacityUnits": 12}},
+            ],
+        });
+        assert_eq!(
+            bodies(&plan.after, Setting::Replicas),
+            [
+                json!({"TableName": "music", "ReplicaUpdates": [{"Create": full}]}),
+                json!({"TableName": "music", "ReplicaUpdates": [{"Create": {"RegionName": "ap-south-1"}}]}),
+            ]
+        );
+        let elsewhere = copied(&parse(EVERYTHING), &choice(&[Setting::Replicas], &[], &[]));
+        assert!(
+            !elsewhere
+                .after
+                .iter()
+                .any(|call| call.body.contains("KMSMasterKeyId"))
+        );
+    }
+
+    #[test]
+    fn creation_holds_key_class_tags_and_warmth() {
+        let schema = parse(EVERYTHING);
+        let body = creation(
+            &schema,
+            &choice(&[Setting::Kms, Setting::WarmThroughput], &[], &[]),
+            false,
+        );
+        let key = "arn:aws:kms:eu-west-1:123456789012:key/here";
+        assert_eq!(
+            body["SSESpecification"],
+            json!({"Enabled": true, "SSEType": "KMS", "KMSMasterKeyId": key})
+        );
+        assert_eq!(body["TableClass"], "STANDARD_INFREQUENT_ACCESS");
+        assert_eq!(
+            body["Tags"],
+            json!([{"Key": "cost", "Value": "42"}, {"Key": "team", "Value": "films"}])
+        );
+        assert_eq!(
+            body["WarmThroughput"],
+            json!({"ReadUnitsPerSecond": 800}),
+            "never zero"
+        );
+        let warm = json!({"ReadUnitsPerSecond": 900, "WriteUnitsPerSecond": 6});
+        assert_eq!(body["GlobalSecondaryIndexes"][0]["WarmThroughput"], warm);
+    }
+
+    #[test]
+    fn an_optional_field_can_be_taken_out() {
+        let schema = parse(EVERYTHING);
+        let mut request = schema
+            .creation("copy", &choice(&Setting::ALL, &[], &[]), true)
+            .unwrap();
+        let plain = schema
+            .creation("copy", &choice(&[], &Setting::ALL, &[]), true)
+            .unwrap();
+        for (setting, field) in request.optional.clone() {
+            request = request.without(field);
+            assert!(!request.optional.iter().any(|(left, _)| *left == setting));
+        }
+        assert_eq!(request, plain);
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_document_panics(position in 0..EVERYTHING.len(), byte: u8) {
+        let mut document = EVERYTHING.as_bytes().to_vec();
+        document[position] = byte;
+        if let Ok(schema) = TableSchema::parse(&document) {
+            let whole = parse(EVERYTHING);
+            let all = choice(&Setting::ALL, &[], &[]);
+            let _ = (schema.summary_lines(), schema.not_captured(), differences(&schema, &whole));
+            let _ = schema.creation("t", &all, true).map(|request| request.without("WarmThroughput"));
+            for call in schema.settings_plan("t", &all, true, Some(&whole), true).after {
+                prop_assert!(serde_json::from_str::<Value>(&call.body).is_ok());
+            }
+            let overrides = Overrides { read_capacity: Some(1), no_tags: true, ..Overrides::default() };
+            let _ = schema.overridden(&overrides);
+        }
+    }
+}
+
+mod existing {
+    use super::*;
+
+    fn applied(dump: &TableSchema, table: &TableSchema) -> SettingsPlan {
+        dump.settings_plan("music", &SettingChoice::default(), true, Some(table), true)
+    }
+
+    #[test]
+    fn an_existing_table_is_left_alone_unless_asked() {
+        let dump = parse(EVERYTHING);
+        let plan = dump.settings_plan(
+            "music",
+            &SettingChoice::default(),
+            true,
+            Some(&parse(BARE)),
+            false,
+        );
+        assert!(plan.before.is_empty() && plan.after.is_empty() && plan.skipped.is_empty());
+    }
+
+    #[test]
+    fn what_is_there_already_needs_no_call() {
+        let plan = applied(&parse(EVERYTHING), &parse(EVERYTHING));
+        assert_eq!(
+            (plan.before.len(), plan.after.len(), plan.skipped.len()),
+            (0, 0, 0)
+        );
+    }
+
+    #[test]
+    fn only_what_differs_is_applied() {
+        let mut document: Value = serde_json::from_str(EVERYTHING).unwrap();
+        document["TimeToLive"] = json!({"TimeToLiveStatus": "DISABLED"});
+        document["Tags"] = json!([{"Key": "team", "Value": "other"}, {"Key": "cost", "Value": "42"}, {"Key": "x", "Value": "y"}]);
+        document["AutoScaling"]["ScalableTargets"][0]["MaxCapacity"] = json!(99);
+        document["Table"]["TableClassSummary"] = Value::Null;
+        document["Table"]["ProvisionedThroughput"]["ReadCapacityUnits"] = json!(50);
+        document["Table"]["Replicas"] = json!([{"RegionName": "us-east-1"}]);
+        let plan = applied(&parse(EVERYTHING), &parse(&document.to_string()));
+        assert_eq!(
+            whats(&plan.after),
+            [
+                "billing provisioned 5 RCU / 4 WCU",
+                "table class STANDARD_INFREQUENT_ACCESS",
+                "1 tag",
+                "TTL on attribute expires",
+                "auto scaling of RCU of table/music between 5 and 100",
+                "replica in ap-south-1",
+            ]
+        );
+        let tag = json!({"ResourceArn": TABLE_ARN, "Tags": [{"Key": "team", "Value": "films"}]});
+        assert_eq!(bodies(&plan.after, Setting::Tags), [tag]);
+        let capacity = json!({"ReadCapacityUnits": 5, "WriteCapacityUnits": 4});
+        assert_eq!(
+            bodies(&plan.after, Setting::Billing),
+            [json!({"TableName": "music", "ProvisionedThroughput": capacity})]
+        );
+        assert!(plan.skipped.is_empty() && plan.at_creation.is_empty());
+    }
+
+    #[test]
+    fn what_would_have_to_end_first_is_skipped() {
+        let mut document: Value = serde_json::from_str(EVERYTHING).unwrap();
+        document["TimeToLive"]["AttributeName"] = json!("until");
+        document["Table"]["StreamSpecification"]["StreamViewType"] = json!("KEYS_ONLY");
+        let plan = applied(&parse(EVERYTHING), &parse(&document.to_string()));
+        assert!(plan.after.is_empty());
+        assert_eq!(
+            skipped(&plan),
+            [
+                (Setting::Stream, "stream NEW_IMAGE"),
+                (Setting::Ttl, "TTL on attribute expires")
+            ]
+        );
+    }
+
+    #[test]
+    fn nothing_is_switched_off() {
+        let mut bare: Value = serde_json::from_str(EVERYTHING).unwrap();
+        for section in Section::ALL {
+            bare.as_object_mut().unwrap().remove(section.name());
+        }
+        for field in [
+            "StreamSpecification",
+            "Replicas",
+            "SSEDescription",
+            "DeletionProtectionEnabled",
+            "WarmThroughput",
+        ] {
+            bare["Table"][field] = Value::Null;
+        }
+        bare["Table"]["GlobalSecondaryIndexes"][0]["WarmThroughput"] = Value::Null;
+        let plan = applied(&parse(&bare.to_string()), &parse(EVERYTHING));
+        assert_eq!(whats(&plan.after), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn billing_changes_hold_what_differs_and_every_index() {
+        let provisioned = parse(EVERYTHING);
+        let on_demand = with(
+            "/Table/BillingModeSummary",
+            json!({"BillingMode": "PAY_PER_REQUEST"}),
+        );
+        let call = provisioned.billing_call("t", &on_demand).unwrap();
+        let units = |read, write| json!({"ReadCapacityUnits": read, "WriteCapacityUnits": write});
+        assert_eq!(
+            body(&call),
+            json!({
+                "TableName": "t", "BillingMode": "PROVISIONED", "ProvisionedThroughput": units(5, 4),
+                "GlobalSecondaryIndexUpdates": [
+                    {"Update": {"IndexName": "by-genre", "ProvisionedThroughput": units(7, 6)}},
+                ],
+            })
+        );
+        let back = on_demand.billing_call("t", &provisioned).unwrap();
+        assert_eq!(
+            body(&back),
+            json!({"TableName": "t", "BillingMode": "PAY_PER_REQUEST"})
+        );
+        assert_eq!(provisioned.billing_call("t", &provisioned), None);
+
+        let mut bounded: Value = serde_json::from_str(EVERYTHING).unwrap();
+        bounded["Table"]["BillingModeSummary"] = json!({"BillingMode": "PAY_PER_REQUEST"});
+        bounded["Table"]["OnDemandThroughput"] = json!({"MaxReadRequestUnits": 9});
+        let call = on_demand
+            .billing_call("t", &parse(&bounded.to_string()))
+            .unwrap();
+        assert_eq!(
+            body(&call)["OnDemandThroughput"],
+            json!({"MaxReadRequestUnits": -1, "MaxWriteRequestUnits": -1})
+        );
+    }
+}
+
+mod documents {
+    use super::*;
+
+    fn raw(text: &str) -> Box<RawValue> {
+        RawValue::from_string(text.to_owned()).unwrap()
+    }
+
+    #[test]
+    fn sections_stand_in_their_order_and_stay_verbatim() {
+        let bare =
+            parse(r#"{"Table":{"KeySchema":[],"AttributeDefinitions":[]},"Future":1,"Tags":[ ]}"#);
+        let schema = bare.with_sections(vec![
+            (
+                Section::KinesisDestinations,
+                Captured::Document(raw("[ {\"b\":1.0, \"a\":1}]")),
+            ),
+            (
+                Section::TimeToLive,
+                Captured::NotCaptured("denied \"twice\"\n".to_owned()),
+            ),
+            (Section::Tags, Captured::Nothing),
+            (Section::ContinuousBackups, Captured::Document(raw("{}"))),
+        ]);
+        let document = String::from_utf8(schema.to_document()).unwrap();
+        let lines: Vec<_> = document.lines().skip(2).collect();
+        assert_eq!(
+            lines,
+            [
+                r#""TimeToLive": {"not_captured":"denied \"twice\"\n"},"#,
+                r#""ContinuousBackups": {},"#,
+                r#""KinesisDestinations": [ {"b":1.0, "a":1}],"#,
+                r#""Future": 1"#,
+                "}",
+            ]
+        );
+        for schema in [&schema, &parse(&document)] {
+            assert_eq!(
+                schema.not_captured(),
+                [("TimeToLive".to_owned(), "denied \"twice\"\n".to_owned())]
+            );
+            assert!(
+                schema.section(Section::TimeToLive).is_none()
+                    && schema.section(Section::Tags).is_none()
+            );
+            assert_eq!(
+                schema.section(Section::ContinuousBackups).unwrap().get(),
+                "{}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_table_with_everything_reads_well() {
+        let long = json!([{"Key": "k", "Value": "é".repeat(200)}]);
+        let lines = |schema: &TableSchema| {
+            let lines = schema
+                .summary_lines()
+                .into_iter()
+                .map(|(label, words)| format!("{label}: {words}"));
+            lines.collect::<Vec<_>>()
+        };
+        assert_eq!(
+            lines(&parse(EVERYTHING))[3..],
+            [
+                "table class: STANDARD_INFREQUENT_ACCESS",
+                "encryption: KMS key arn:aws:kms:eu-west-1:123456789012:key/here",
+                "tags: cost=42, team=films",
+                "warm throughput: 800 read units per second",
+                "stream: NEW_IMAGE",
+                "TTL: on attribute expires",
+                "PITR: 35 days",
+                "contributor insights: index by-genre, table (THROTTLED_KEYS)",
+                "auto scaling: index by-genre WCU 6 to 60, table RCU 5 to 100 at 70",
+                "resource policy: of the table, of the stream",
+                "Kinesis destinations: arn:aws:kinesis:eu-west-1:123456789012:stream/films",
+                "replicas: ap-south-1, us-east-1",
+                "deletion protection: on",
+            ]
+        );
+        let cut = format!("tags: k={}…", "é".repeat(60));
+        assert!(lines(&with("/Tags", long)).contains(&cut));
+    }
+
+    #[test]
+    fn settings_are_compared_where_both_sides_tell_them() {
+        let dump = parse(EVERYTHING);
+        let found = |table: &TableSchema| {
+            let found = differences(&dump, table).settings.into_iter();
+            found
+                .map(|other| (other.setting, other.dump, other.table))
+                .collect::<Vec<_>>()
+        };
+        let expect = |setting: &str, dump: &str, table: &str| {
+            vec![(setting.to_owned(), dump.to_owned(), table.to_owned())]
+        };
+        assert!(found(&dump).is_empty());
+        let off = json!({"TimeToLiveStatus": "DISABLED"});
+        assert_eq!(
+            found(&with("/TimeToLive", off)),
+            expect("TTL", "expires", "off")
+        );
+        assert_eq!(
+            found(&with("/Tags", json!([{"Key": "cost", "Value": "42"}]))),
+            expect("tags", "team=films", "none")
+        );
+        let recovery = "/ContinuousBackups/PointInTimeRecoveryDescription/RecoveryPeriodInDays";
+        assert_eq!(
+            found(&with(recovery, json!(7))),
+            expect("PITR", "35 days", "7 days")
+        );
+        assert_eq!(
+            found(&with("/ResourcePolicy/Policy", json!("{}"))),
+            expect("resource policy", "one", "another")
+        );
+        assert_eq!(
+            found(&with("/Table/Replicas", json!([]))),
+            expect("replicas", "ap-south-1, us-east-1", "none")
+        );
+        let streams = expect(
+            "Kinesis destinations",
+            "arn:aws:kinesis:eu-west-1:123456789012:stream/films",
+            "none",
+        );
+        assert_eq!(found(&with("/KinesisDestinations", json!([]))), streams);
+        assert!(found(&with("/TimeToLive", json!({"not_captured": "denied"}))).is_empty());
+
+        let mut described: Value = serde_json::from_str(EVERYTHING).unwrap();
+        described = json!({"Table": described["Table"]});
+        assert!(
+            found(&parse(&described.to_string())).is_empty(),
+            "nobody asked for the sections"
+        );
+    }
+
+    #[test]
+    fn a_copy_whose_policy_names_itself_has_the_same_policy() {
+        let copy = EVERYTHING
+            .replace("table/music\\\"", "table/copy\\\"")
+            .replace("table/music\"", "table/copy\"");
+        let copy = copy.replace("table/music/", "table/copy/");
+        assert!(
+            differences(&parse(EVERYTHING), &parse(&copy))
+                .settings
+                .is_empty()
+        );
+    }
+}

@@ -1,0 +1,71 @@
+//! Vector indexes, which pass from description to request as they are: only what DynamoDB counts and states is taken out.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::TableSchema;
+use super::document::raw::{Fields, elements_of, raw};
+
+/// The field of a table, described or asked for, that holds them.
+pub(crate) const VECTOR_INDEXES: &str = "VectorIndexes";
+
+/// Facts about a described vector index that a request cannot hold.
+const FACTS: [&str; 5] = [
+    "Backfilling",
+    "IndexArn",
+    "IndexSizeBytes",
+    "IndexStatus",
+    "ItemCount",
+];
+
+/// One vector index.
+pub(crate) struct VectorIndex {
+    pub(crate) name: String,
+    /// The attributes it is searched by, which may have definitions beside those of keys.
+    pub(crate) search_attributes: Vec<String>,
+    /// The index as a request holds it.
+    pub(crate) request: Box<RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Described {
+    #[serde(default)]
+    index_name: String,
+    #[serde(default, deserialize_with = "super::description::null_is_default")]
+    search_schema: Vec<SearchElement>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct SearchElement {
+    attribute_name: String,
+}
+
+/// The vector indexes of `schema`, in document order.
+pub(crate) fn indexes(schema: &TableSchema) -> Vec<VectorIndex> {
+    let elements = schema
+        .table_field(VECTOR_INDEXES)
+        .and_then(elements_of)
+        .unwrap_or_default();
+    let index = |element: &RawValue| {
+        let Described {
+            index_name,
+            search_schema,
+        } = serde_json::from_str(element.get()).ok()?;
+        let mut request = Fields::to_edit(element);
+        request
+            .0
+            .retain(|(name, value)| !FACTS.contains(&name.as_str()) && value.get() != "null");
+        let search_attributes = search_schema
+            .into_iter()
+            .map(|element| element.attribute_name)
+            .collect();
+        Some(VectorIndex {
+            name: index_name,
+            search_attributes,
+            request: raw(&request),
+        })
+    };
+    elements.into_iter().filter_map(index).collect()
+}

@@ -1,0 +1,524 @@
+//! The gate and its rate against a model of a table, in simulated time.
+
+#![expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the numbers of a simulation are small"
+)]
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use tokio::task::LocalSet;
+use tokio::time::sleep;
+
+use super::*;
+use crate::store::limiter::permit::Gate;
+
+/// Items of one unit in a full call.
+const BATCH: usize = 25;
+/// Callers. Each has at most one call in flight.
+const CALLERS: usize = 128;
+
+/// A token bucket.
+struct Bucket {
+    units_per_second: f64,
+    holds: f64,
+    units: f64,
+    at: Instant,
+}
+
+impl Bucket {
+    /// A bucket that holds so many seconds' worth and has so many in it.
+    fn new(units_per_second: f64, holds: f64, has: f64) -> Self {
+        Self {
+            units_per_second,
+            holds,
+            units: units_per_second * has,
+            at: Instant::now(),
+        }
+    }
+
+    fn fill(&mut self) {
+        let earned = self.at.elapsed().as_secs_f64() * self.units_per_second;
+        self.units = (self.units + earned).min(self.units_per_second * self.holds);
+        self.at = Instant::now();
+    }
+
+    fn take(&mut self, units: f64) -> bool {
+        self.fill();
+        let is_enough = self.units >= units;
+        if is_enough {
+            self.units -= units;
+        }
+        is_enough
+    }
+}
+
+/// How a table refuses.
+#[derive(Clone, Copy, PartialEq)]
+enum Refuses {
+    /// What is too much comes back (`UnprocessedItems`).
+    Items,
+    /// All of a call or nothing (`ThrottlingException`).
+    Calls,
+}
+
+/// Refusals that have nothing to do with the rate.
+struct Whims {
+    percent: u64,
+    /// How much of a call is refused.
+    share: f64,
+    seed: u64,
+}
+
+impl Whims {
+    fn new(percent: u64, share: f64) -> Self {
+        Self {
+            percent,
+            share,
+            seed: 88_172_645_463_325_252,
+        }
+    }
+
+    /// Items refused of a call with so many.
+    fn refused(&mut self, items: usize) -> usize {
+        self.seed ^= self.seed << 13;
+        self.seed ^= self.seed >> 7;
+        self.seed ^= self.seed << 17;
+        if self.seed % 100 < self.percent {
+            (items as f64 * self.share).ceil() as usize
+        } else {
+            0
+        }
+    }
+}
+
+/// A table of one or more partitions, behind a network.
+struct Table {
+    whims: Option<Whims>,
+    bucket: Bucket,
+    partitions: Vec<Bucket>,
+    refuses: Refuses,
+    latency: Duration,
+    /// What each second saw: units taken, calls, calls throttled.
+    seconds: Vec<(f64, u32, u32)>,
+    began: Instant,
+}
+
+impl Table {
+    fn new(bucket: Bucket, refuses: Refuses, latency: Duration) -> Self {
+        Self {
+            whims: None,
+            bucket,
+            partitions: Vec::new(),
+            refuses,
+            latency,
+            seconds: Vec::new(),
+            began: Instant::now(),
+        }
+    }
+
+    /// Takes items of these partitions; gives back what it does not take.
+    fn call(&mut self, items: &[usize]) -> Vec<usize> {
+        let whims = self
+            .whims
+            .as_mut()
+            .map_or(0, |whims| whims.refused(items.len()));
+        let refused: Vec<usize> = match self.refuses {
+            _ if whims > 0 => items[..whims].to_vec(),
+            Refuses::Items => items
+                .iter()
+                .copied()
+                .filter(|partition| !self.put(*partition))
+                .collect(),
+            Refuses::Calls if self.bucket.take(items.len() as f64) => Vec::new(),
+            Refuses::Calls => items.to_vec(),
+        };
+        let second = self.began.elapsed().as_secs() as usize;
+        self.seconds
+            .resize(self.seconds.len().max(second + 1), (0.0, 0, 0));
+        let seen = &mut self.seconds[second];
+        seen.0 += (items.len() - refused.len()) as f64;
+        seen.1 += 1;
+        seen.2 += u32::from(!refused.is_empty());
+        refused
+    }
+
+    fn put(&mut self, partition: usize) -> bool {
+        if self
+            .partitions
+            .get_mut(partition)
+            .is_some_and(|partition| !partition.take(1.0))
+        {
+            return false;
+        }
+        self.bucket.take(1.0)
+    }
+
+    /// Units per second, and the share of calls throttled, of these seconds.
+    fn seen(&self, seconds: std::ops::Range<usize>) -> (f64, f64) {
+        let length = seconds.len() as f64;
+        let seen = &self.seconds[seconds.start..seconds.end.min(self.seconds.len())];
+        let (units, calls, throttled) = seen.iter().fold((0.0, 0, 0), |sum, second| {
+            (sum.0 + second.0, sum.1 + second.1, sum.2 + second.2)
+        });
+        (
+            units / length,
+            f64::from(throttled) / f64::from(calls.max(1)),
+        )
+    }
+}
+
+/// Writes for so many seconds; `next` says which partition the next item belongs to, `None` at the end of the items. At each of
+/// the given seconds the table changes.
+async fn write(
+    table: Rc<RefCell<Table>>,
+    next: Rc<RefCell<dyn FnMut() -> Option<usize>>>,
+    seconds: u64,
+    changes: Vec<(u64, f64)>,
+) {
+    write_through(
+        Rc::new(Gate::new(None)),
+        (CALLERS, BATCH),
+        table,
+        next,
+        seconds,
+        changes,
+    )
+    .await;
+}
+
+async fn write_through(
+    gate: Rc<Gate>,
+    (callers, batch): (usize, usize),
+    table: Rc<RefCell<Table>>,
+    next: Rc<RefCell<dyn FnMut() -> Option<usize>>>,
+    seconds: u64,
+    changes: Vec<(u64, f64)>,
+) {
+    let local = LocalSet::new();
+    for _ in 0..callers {
+        let (table, gate, next) = (Rc::clone(&table), Rc::clone(&gate), Rc::clone(&next));
+        local.spawn_local(async move {
+            loop {
+                let mut group: Vec<usize> = (0..batch).map_while(|_| next.borrow_mut()()).collect();
+                if group.is_empty() {
+                    return;
+                }
+                caller(&table, &gate, &mut group).await;
+            }
+        });
+    }
+    let weather = Rc::clone(&table);
+    local.spawn_local(async move {
+        let began = Instant::now();
+        for (second, units_per_second) in changes {
+            tokio::time::sleep_until(began + Duration::from_secs(second)).await;
+            let bucket = &mut weather.borrow_mut().bucket;
+            bucket.fill();
+            bucket.units_per_second = units_per_second;
+            bucket.fill();
+        }
+    });
+    let _ = tokio::time::timeout(Duration::from_secs(seconds), local).await;
+}
+
+/// What the store does with a batch.
+async fn caller(table: &RefCell<Table>, gate: &Gate, group: &mut Vec<usize>) {
+    let mut wait = Duration::from_millis(50);
+    while !group.is_empty() {
+        let choose = |budget: Option<f64>| {
+            let part = (budget.unwrap_or(f64::INFINITY) as usize).clamp(1, group.len());
+            (part, part as f64)
+        };
+        let (pass, part) = gate.pass_with(choose).await;
+        let latency = table.borrow().latency;
+        sleep(latency / 2).await;
+        let refused = table.borrow_mut().call(&group[..part]);
+        sleep(latency / 2).await;
+        let (taken, left) = ((part - refused.len()) as f64, refused.len());
+        group.splice(..part, refused);
+        if left == 0 {
+            wait = Duration::from_millis(50);
+            pass.taken(taken);
+        } else {
+            pass.throttled(taken, left as f64);
+            sleep(wait).await;
+            wait = if taken > 0.0 {
+                Duration::from_millis(50)
+            } else {
+                (wait * 2).min(Duration::from_secs(10))
+            };
+        }
+    }
+}
+
+fn endless() -> Rc<RefCell<dyn FnMut() -> Option<usize>>> {
+    Rc::new(RefCell::new(|| Some(0)))
+}
+
+/// Runs a table of `units` units with these changes, and hands it back.
+async fn simulated(
+    (units, holds, has): (f64, f64, f64),
+    refuses: Refuses,
+    latency: u64,
+    seconds: u64,
+    changes: Vec<(u64, f64)>,
+) -> Rc<RefCell<Table>> {
+    let bucket = Bucket::new(units, holds, has);
+    let table = Rc::new(RefCell::new(Table::new(
+        bucket,
+        refuses,
+        Duration::from_millis(latency),
+    )));
+    write(Rc::clone(&table), endless(), seconds, changes).await;
+    table
+}
+
+/// What a settled gate is to reach: share of the units used, share of the calls throttled.
+#[track_caller]
+fn assert_settled(table: &Table, units: f64, seconds: std::ops::Range<usize>) {
+    // Of five calls per second, one refusal in ten seconds is already two of a hundred.
+    let throttled_at_most = if units < 20.0 { 0.1 } else { 0.02 };
+    let (used, throttled) = table.seen(seconds.clone());
+    let what = format!(
+        "{units} units, {:?}, seconds {seconds:?}: {used} used",
+        table.latency
+    );
+    assert!(used >= 0.97 * units, "{what}");
+    assert!(
+        throttled <= throttled_at_most,
+        "{what}, {throttled} throttled"
+    );
+}
+
+async fn settles_and_follows(units: f64, factor: f64) {
+    for latency in [2, 50] {
+        for refuses in [Refuses::Items, Refuses::Calls] {
+            let later = units * factor;
+            let table = simulated((units, 1.0, 1.0), refuses, latency, 90, vec![(40, later)]).await;
+            assert_settled(&table.borrow(), units, 10..40);
+            // Nine seconds to the next probe, and a few for it, where there are few calls.
+            let follows = if units < 20.0 { 15 } else { 10 };
+            assert_settled(&table.borrow(), later, 40 + follows..90);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_smallest_tables() {
+    settles_and_follows(5.0, 2.0).await;
+    settles_and_follows(10.0, 0.5).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_small_table_that_doubles_or_halves() {
+    settles_and_follows(100.0, 2.0).await;
+    settles_and_follows(100.0, 0.5).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_larger_table_that_doubles_or_halves() {
+    settles_and_follows(1500.0, 2.0).await;
+    settles_and_follows(1500.0, 0.5).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_table_with_the_default_quota_of_an_account() {
+    for (latency, refuses) in [(2, Refuses::Items), (50, Refuses::Calls)] {
+        let table = simulated((40_000.0, 1.0, 1.0), refuses, latency, 25, vec![]).await;
+        assert_settled(&table.borrow(), 40_000.0, 10..25);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_table_has_saved_is_used_at_once() {
+    let table = simulated((100.0, 300.0, 300.0), Refuses::Items, 10, 60, vec![]).await;
+    let table = table.borrow();
+    let saved_and_earned = 100.0 * (300.0 + 10.0);
+    assert!(
+        table.seen(0..10).0 * 10.0 > 0.97 * saved_and_earned,
+        "{:?}",
+        &table.seconds[..12]
+    );
+    assert_settled(&table, 100.0, 20..60);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_table_that_scales_up_step_by_step() {
+    const STEP: u32 = 30;
+    let steps = (1..=5_u32).map(|step| {
+        (
+            u64::from(step * STEP),
+            200.0 * 1.4_f64.powi(step.cast_signed()),
+        )
+    });
+    let seconds = u64::from(6 * STEP);
+    let table = simulated(
+        (200.0, 1.0, 1.0),
+        Refuses::Items,
+        10,
+        seconds,
+        steps.clone().collect(),
+    )
+    .await;
+    for (second, units) in steps {
+        let second = usize::try_from(second).unwrap();
+        assert_settled(&table.borrow(), units, second + 10..second + 30);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_table_that_takes_nothing_for_a_while() {
+    let table = simulated(
+        (1000.0, 1.0, 1.0),
+        Refuses::Calls,
+        10,
+        90,
+        vec![(20, 0.0), (40, 1000.0)],
+    )
+    .await;
+    assert_settled(&table.borrow(), 1000.0, 60..90);
+}
+
+/// Partitions of 1,000 write units, as DynamoDB's, in a table that has room for all of them.
+const PARTITIONS: usize = 8;
+const PARTITION_UNITS: f64 = 1000.0;
+
+/// Writes items of the partitions that `partition_of` says for their numbers, for 30 seconds; units per second of the last 15.
+async fn partitioned(partition_of: impl Fn(usize) -> usize + 'static) -> f64 {
+    let mut table = Table::new(
+        Bucket::new(40_000.0, 1.0, 1.0),
+        Refuses::Items,
+        Duration::from_millis(10),
+    );
+    table.partitions = (0..PARTITIONS)
+        .map(|_| Bucket::new(PARTITION_UNITS, 1.0, 1.0))
+        .collect();
+    let table = Rc::new(RefCell::new(table));
+    let mut number = 0;
+    let next = move || {
+        number += 1;
+        Some(partition_of(number - 1))
+    };
+    write(Rc::clone(&table), Rc::new(RefCell::new(next)), 30, vec![]).await;
+    table.borrow().seen(15..30).0
+}
+
+#[tokio::test(start_paused = true)]
+async fn items_spread_over_the_partitions_use_all_of_them() {
+    let in_order = partitioned(|number| number / 40_000 % PARTITIONS).await;
+    let spread = partitioned(|number| number % PARTITIONS).await;
+    let all = PARTITION_UNITS * 8.0;
+    assert!(
+        in_order < all / 4.0,
+        "one partition after the other: {in_order}"
+    );
+    assert!(spread > all * 0.9, "all partitions at once: {spread}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hot_partition_does_not_choke_the_rest() {
+    // Three of ten items are of one partition, so that no order of writing gets above 3,333.
+    let hot = partitioned(|number| {
+        if number % 10 < 3 {
+            0
+        } else {
+            1 + number % (PARTITIONS - 1)
+        }
+    })
+    .await;
+
+    assert!(hot > 2_700.0, "{hot}");
+}
+
+/// A rate that learns nothing.
+fn heedless() -> Rate {
+    let now = Instant::now();
+    let mut rate = Rate::new(now);
+    rate.trust = Trust::Distrusting(now + Duration::from_hours(1));
+    rate
+}
+
+/// Units per second of the first 30 seconds of a table that refuses so many of a hundred calls, in this share, whatever the rate.
+async fn whimsical(gate: Gate, percent: u64, share: f64, latency: u64) -> f64 {
+    let mut table = Table::new(
+        Bucket::new(1e9, 1.0, 1.0),
+        Refuses::Calls,
+        Duration::from_millis(latency),
+    );
+    table.whims = Some(Whims::new(percent, share));
+    let table = Rc::new(RefCell::new(table));
+    write_through(
+        Rc::new(gate),
+        (32, BATCH),
+        Rc::clone(&table),
+        endless(),
+        30,
+        vec![],
+    )
+    .await;
+    table.borrow().seen(0..30).0
+}
+
+#[tokio::test(start_paused = true)]
+async fn refusals_at_random_do_not_slow_anything_down() {
+    for (percent, at_least) in [(1, 0.9), (5, 0.8), (20, 0.7), (50, 0.4), (80, 0.4)] {
+        for (share, latency) in [(1.0, 5), (0.4, 5), (1.0, 300), (0.4, 300)] {
+            let free = whimsical(Gate::with_rate(heedless()), percent, share, latency).await;
+            let learning = whimsical(Gate::new(None), percent, share, latency).await;
+            let what = format!("{percent} % of the calls, {share} of each, {latency} ms");
+            assert!(
+                learning >= at_least * free,
+                "{what}: {learning} units per second, not {free}"
+            );
+        }
+    }
+}
+
+/// How long a run of 50 calls takes of which a fifth is refused, whatever the rate.
+async fn tiny(gate: Gate, callers: usize, latency: u64, seed: u64) -> Duration {
+    let mut table = Table::new(
+        Bucket::new(1e9, 1.0, 1.0),
+        Refuses::Calls,
+        Duration::from_millis(latency),
+    );
+    table.whims = Some(Whims {
+        seed,
+        ..Whims::new(20, 1.0)
+    });
+    let table = Rc::new(RefCell::new(table));
+    let mut left = 50;
+    let next = move || {
+        left -= 1;
+        (left >= 0).then_some(0)
+    };
+    let began = Instant::now();
+    write_through(
+        Rc::new(gate),
+        (callers, 1),
+        table,
+        Rc::new(RefCell::new(next)),
+        60,
+        vec![],
+    )
+    .await;
+    began.elapsed()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tiny_run_through_refusals_at_random_is_hardly_slower() {
+    for (callers, latency) in [(1, 2), (1, 100), (4, 2), (4, 100), (32, 2), (32, 300)] {
+        for seed in (1..=20).map(|seed| u64::wrapping_mul(seed, 88_172_645_463_325_253)) {
+            let free = tiny(Gate::with_rate(heedless()), callers, latency, seed).await;
+            let learning = tiny(Gate::new(None), callers, latency, seed).await;
+            let what = format!("{callers} callers, {latency} ms, seed {seed}");
+            assert!(
+                learning < free * 2 + Duration::from_secs(6),
+                "{what}: {learning:?}, not {free:?}"
+            );
+        }
+    }
+}
