@@ -1,0 +1,193 @@
+//! Segments of a Scan: many, in turns, so that none that is slow or large holds up the others.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::dump::resume::{items_of, signal, start};
+use crate::support::client::{numbered, poll, strings};
+use crate::support::engine::Engine;
+use crate::support::faults::{Fault, Proxy, Rule, always, with_text};
+use crate::support::project::Project;
+
+const ITEMS: usize = 400;
+
+fn behind(rules: impl Into<Vec<Rule>>) -> (Engine, Proxy, Project) {
+    let engine = Engine::embedded();
+    engine.client().create_simple("films");
+    engine.client().put("films", numbered(ITEMS));
+    let proxy = Proxy::of(&engine, rules);
+    let project = Project::empty().environment("dev", proxy.url(), "films");
+    (engine, proxy, project)
+}
+
+/// The segments that were asked for, in the order of the calls.
+fn asked(proxy: &Proxy) -> Vec<u64> {
+    let scans = proxy
+        .calls()
+        .into_iter()
+        .filter(|call| call.operation == "Scan");
+    scans
+        .map(|scan| scan.body["Segment"].as_u64().expect("a segment"))
+        .collect()
+}
+
+#[test]
+fn all_others_are_read_while_one_stands_still() {
+    // A call that hangs is given up after a quarter of the patience.
+    let (_engine, proxy, project) = behind([with_text("Scan", r#""Segment":0,"#, Fault::Silent)]);
+    let child = start(project.command(
+        "dumpdb",
+        [
+            "--env=dev",
+            "--output=out",
+            "--segments=40",
+            "--give-up-after=30s",
+            "--yes",
+        ],
+    ));
+    poll("all segments are asked for", || {
+        asked(&proxy).into_iter().collect::<BTreeSet<_>>().len() == 40
+    });
+    proxy.heal();
+    let ended = child.wait_with_output().expect("a child can be waited for");
+    assert_eq!(ended.status.code(), Some(0));
+    assert_eq!(items_of(&project.text("out/table-data.json")).len(), ITEMS);
+    project.verifydb(["out"]).exits(0);
+}
+
+#[test]
+fn segments_follow_the_size_and_neighbours_do_not_begin_together() {
+    let large: fn(&mut Value) = |answer| answer["Table"]["TableSizeBytes"] = json!(1_500_000_000);
+    let (_engine, proxy, project) = behind([always("DescribeTable", Fault::Changed(large))]);
+    let run = project
+        .dumpdb(["--env=dev", "--output=out", "--json"])
+        .exits(0);
+    assert_eq!(run.report()["summary"]["segments"], 179);
+    assert_eq!(items_of(&project.text("out/table-data.json")).len(), ITEMS);
+    let mut first: Vec<_> = asked(&proxy).into_iter().take(8).collect();
+    first.sort_unstable();
+    assert!(
+        first.windows(2).all(|pair| pair[1] - pair[0] >= 4),
+        "{first:?}"
+    );
+    // Given, the number is what it is.
+    let run = project
+        .dumpdb([
+            "--env=dev",
+            "--output=out",
+            "--segments=3",
+            "--yes",
+            "--json",
+        ])
+        .exits(0);
+    assert_eq!(run.report()["summary"]["segments"], 3);
+}
+
+/// DynamoDB counts a table some hours after it was filled.
+#[test]
+fn a_table_that_was_not_counted_yet_is_looked_at_once() {
+    let uncounted: fn(&mut Value) = |answer| {
+        answer["Table"]["TableSizeBytes"] = json!(0);
+        answer["Table"]["ItemCount"] = json!(0);
+    };
+    let (engine, proxy, project) = behind([always("DescribeTable", Fault::Changed(uncounted))]);
+    let distant = proxy.url().replace("127.0.0.1", "0.0.0.0");
+    let project = project.environment("dev", &distant, "films");
+    let segments = |output| {
+        let run = project
+            .dumpdb(["--env=dev", "--output", output, "--json"])
+            .exits(0);
+        run.report()["summary"]["segments"]
+            .as_u64()
+            .expect("a number")
+    };
+    assert_eq!(segments("small"), 1);
+    let text = "x".repeat(390_000);
+    let large = ["a", "b", "c", "d"].map(|id| strings([("id", id), ("text", &text)]));
+    engine.client().put("films", large);
+    assert_eq!(segments("large"), 256);
+    let before = proxy.seen("Scan");
+    let run = project
+        .dumpdb(["--env=dev", "--dry-run", "--transform=."])
+        .exits(0);
+    run.says("none that were counted yet")
+        .says("an unknown number of read units");
+    assert!(
+        proxy.seen("Scan") - before > 256,
+        "{} calls",
+        proxy.seen("Scan") - before
+    );
+}
+
+#[test]
+fn an_interrupted_dump_reads_no_segment_twice() {
+    for (option, items) in [
+        ("--data-only", 400),
+        ("--transform=.title = {\"S\": \"t\"}", 400),
+        ("--filter=id < \"item-000100\"", 100),
+        ("--projection=id", 400),
+    ] {
+        let (_engine, proxy, project) =
+            behind([always("Scan", Fault::Late(Duration::from_millis(200)))]);
+        let child = start(project.command(
+            "dumpdb",
+            ["--env=dev", "--output=out", "--segments=60", option],
+        ));
+        poll("some segments are asked for", || proxy.seen("Scan") > 20);
+        signal(&child, Signal::TERM);
+        let ended = child.wait_with_output().expect("a child can be waited for");
+        assert_eq!(ended.status.code(), Some(130), "{option}");
+        let before = proxy.seen("Scan");
+        assert!(before < 60, "{option}: it was not interrupted");
+        proxy.heal();
+        project
+            .dumpdb(["--env=dev", "--output=out", "--resume", "--yes", option])
+            .exits(0)
+            .says("60 segments");
+        assert_eq!(proxy.seen("Scan"), 60, "{option}");
+        assert_eq!(
+            items_of(&project.text("out/table-data.json")).len(),
+            items,
+            "{option}"
+        );
+    }
+}
+
+#[test]
+fn what_is_chosen_does_not_depend_on_the_segments() {
+    let (_engine, _proxy, project) = behind([]);
+    let sample = |segments: &str| {
+        let run = project
+            .dumpdb([
+                "--env=dev",
+                "--output=out",
+                "--sample=20%",
+                "--yes",
+                segments,
+            ])
+            .exits(0);
+        let items = items_of(&project.text("out/table-data.json"));
+        assert!(!items.is_empty() && items.len() < ITEMS, "{run}");
+        items
+    };
+    assert_eq!(sample("--segments=1"), sample("--segments=50"));
+    let limited = [
+        "--env=dev",
+        "--output=out",
+        "--limit=30",
+        "--transform=.",
+        "--yes",
+        "--json",
+    ];
+    let summary = project.dumpdb(limited).exits(0).report();
+    assert_eq!(
+        (
+            &summary["summary"]["segments"],
+            &summary["summary"]["items"]
+        ),
+        (&json!(1), &json!(30))
+    );
+}

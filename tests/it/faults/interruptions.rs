@@ -1,0 +1,276 @@
+//! Runs that are stopped: what stands afterwards, and that the next run goes through.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::dump::resume::{signal, start};
+use crate::support::client::{Client, numbered, poll, s};
+use crate::support::engine::Engine;
+use crate::support::faults::{Fault, Proxy, Rule, always, calls};
+use crate::support::project::Project;
+use crate::support::pty::Terminal;
+
+/// An engine with a table of several pages, and calls of `operation` that take their time.
+fn slow(operation: &'static str) -> (Engine, Client, Proxy) {
+    let engine = Engine::embedded();
+    let client = engine.client();
+    client.create_simple("films");
+    let padding = "x".repeat(100_000);
+    for mut item in numbered(60) {
+        item.insert("padding".to_owned(), s(&padding));
+        client.put_one("films", item);
+    }
+    let rules: [Rule; 1] = [always(operation, Fault::Late(Duration::from_millis(300)))];
+    let proxy = Proxy::of(&engine, rules);
+    (engine, client, proxy)
+}
+
+#[test]
+fn ctrl_c_leaves_the_last_good_dump() {
+    let (engine, client, proxy) = slow("Scan");
+    let project = Project::on(&engine, "films").environment("slow", proxy.url(), "films");
+    let dump = ["--env=slow", "--output=out", "--yes"];
+    project.dumpdb(["--output=out"]).exits(0);
+    let before = project.bytes("out/table-metadata.json");
+    client.put("films", numbered(100).into_iter().skip(60));
+
+    let mut terminal = Terminal::run(project.command("dumpdb", dump));
+    poll("the dump reads", || proxy.count("Scan") > 1);
+    terminal.interrupts();
+    terminal.ends(130);
+    assert_eq!(project.bytes("out/table-metadata.json"), before);
+
+    project.dumpdb(dump).exits(0);
+    assert_eq!(project.json("out/table-metadata.json")["items"], 100);
+    assert!(
+        !project
+            .names(".")
+            .iter()
+            .any(|name| name.contains("partial")),
+        "{:?}",
+        project.names(".")
+    );
+}
+
+#[test]
+fn ctrl_c_ends_a_dump_of_many_segments_whose_calls_hang() {
+    let (engine, client, _) = slow("Scan");
+    for segments in ["--segments=9", "--segments=32"] {
+        let proxy = Proxy::of(&engine, [calls("Scan", 4..=usize::MAX, Fault::Silent)]);
+        let project = Project::on(&engine, "films").environment("slow", proxy.url(), "films");
+        let dump = ["--env=slow", "--output=out", "--yes", segments];
+        project.dumpdb(["--output=out"]).exits(0);
+        let before = project.bytes("out/table-metadata.json");
+
+        let mut terminal = Terminal::run(project.command("dumpdb", dump));
+        poll("the dump waits for a page", || proxy.count("Scan") > 4);
+        terminal.interrupts();
+        terminal.ends(130);
+        assert_eq!(
+            project.bytes("out/table-metadata.json"),
+            before,
+            "{segments}"
+        );
+
+        proxy.heal();
+        project.dumpdb(dump.iter().chain(&["--resume"])).exits(0);
+        assert_eq!(
+            project.json("out/table-metadata.json")["items"],
+            client.items("films").len(),
+            "{segments}"
+        );
+        project.verifydb(["out"]).exits(0);
+    }
+}
+
+#[test]
+fn a_terminal_that_is_gone_is_an_interruption_but_not_under_nohup() {
+    let (engine, ..) = slow("Scan");
+    let proxy = Proxy::of(&engine, [calls("Scan", 3..=usize::MAX, Fault::Silent)]);
+    let project = Project::on(&engine, "films").environment("slow", proxy.url(), "films");
+    let hung_up = |command: Command, then: &dyn Fn()| {
+        let goal = proxy.seen("Scan").max(2);
+        let mut child = start(command);
+        poll("the dump waits for a page", || proxy.seen("Scan") > goal);
+        signal(&child, Signal::HUP);
+        then();
+        child.wait().expect("a child can be waited for").code()
+    };
+    let through = |program: &str, words: &[&str], asked: &Command| {
+        let mut command = Command::new(program);
+        command
+            .args(words)
+            .arg(asked.get_program())
+            .args(asked.get_args());
+        command.envs(
+            asked
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        );
+        command.current_dir(asked.get_current_dir().expect("the project's folder"));
+        command
+    };
+    let dump = ["--env=slow", "--output=out", "--yes"];
+    let asked = project.command("dumpdb", dump);
+    // The tests themselves may run under `nohup`.
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status
+        .lines()
+        .find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
+    let is_ignored = ignored.is_some_and(|ignored| ignored & 1 == 1);
+    let asked = if is_ignored {
+        through("env", &["--default-signal=HUP"], &asked)
+    } else {
+        asked
+    };
+    assert_eq!(hung_up(asked, &|| {}), Some(130));
+    assert!(
+        project
+            .names(".")
+            .iter()
+            .any(|name| name == "out.checkpoint"),
+        "it can be gone on with"
+    );
+
+    // A call that hangs is given up after a quarter of the patience.
+    let asked = project.command("dumpdb", dump.iter().chain(&["--give-up-after=20s"]));
+    let without = through("sh", &["-c", "trap '' HUP; exec \"$@\"", "sh"], &asked);
+    assert_eq!(hung_up(without, &|| proxy.heal()), Some(0));
+}
+
+#[test]
+fn a_killed_dump_leaves_the_last_good_one_and_blocks_nobody() {
+    let (engine, _, proxy) = slow("Scan");
+    let project = Project::on(&engine, "films").environment("slow", proxy.url(), "films");
+    project.dumpdb(["--output=out"]).exits(0);
+    for segments in ["--segments=1", "--segments=9", "--segments=32"] {
+        let dump = ["--env=slow", "--output=out", "--yes", segments];
+        let (before, seen) = (
+            project.bytes("out/table-metadata.json"),
+            proxy.count("Scan"),
+        );
+
+        let mut command = project.command("dumpdb", dump);
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("dumpdb starts");
+        poll("the dump reads", || proxy.count("Scan") > seen + 1);
+        child.kill().expect("a child can be killed");
+        child.wait().expect("a child can be waited for");
+        assert_eq!(
+            project.bytes("out/table-metadata.json"),
+            before,
+            "{segments}"
+        );
+
+        project.dumpdb(dump).exits(0);
+        assert_ne!(
+            project.bytes("out/table-metadata.json"),
+            before,
+            "{segments}"
+        );
+    }
+}
+
+#[test]
+fn two_dumps_into_one_place_do_not_mix() {
+    let (engine, _, proxy) = slow("Scan");
+    let project = Project::on(&engine, "films").environment("slow", proxy.url(), "films");
+    let mut command = project.command("dumpdb", ["--env=slow", "--output=out"]);
+    let mut first = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("dumpdb starts");
+    poll("the first dump reads", || proxy.count("Scan") > 1);
+    let second = project.dumpdb(["--output=out"]).exits(1);
+    second
+        .says("is being written by")
+        .says("choose another --output");
+    // Readers are not told to end what has not ended.
+    for run in [
+        project.verifydb(["out"]),
+        project.restoredb(["--source=out", "--table=copy"]),
+    ] {
+        run.exits(12)
+            .says("is still being written by")
+            .says("wait until that run has ended")
+            .never_says("--resume");
+    }
+    assert_eq!(
+        first.wait().expect("a child can be waited for").code(),
+        Some(0)
+    );
+    assert_eq!(
+        project.json("out/table-metadata.json")["environment"],
+        "slow"
+    );
+}
+
+#[test]
+fn ctrl_c_in_a_restore_says_how_to_go_on() {
+    let (engine, client, proxy) = slow("BatchWriteItem");
+    let project = Project::on(&engine, "films").environment("slow", proxy.url(), "copy");
+    project.dumpdb(["--output=out"]).exits(0);
+    let restore = [
+        "--env=slow",
+        "--source=out",
+        "--yes",
+        "--if-missing",
+        "--batch-size=1",
+    ];
+    let mut terminal = Terminal::run(project.command("restoredb", restore));
+    poll("the restore writes", || proxy.count("BatchWriteItem") > 2);
+    terminal.interrupts();
+    let talk = terminal.ends(130);
+    assert!(
+        talk.contains("to go on: ") && talk.contains("--resume"),
+        "{talk}"
+    );
+    assert!(client.items("copy").len() < 60, "it was interrupted");
+    // Half a table is not taken for a whole one.
+    proxy.heal();
+    project.restoredb(restore).exits(0);
+    assert_eq!(client.items("copy"), client.items("films"));
+}
+
+#[test]
+fn the_first_ctrl_c_ends_the_wait_for_settings_and_for_a_description() {
+    let engine = Engine::embedded();
+    engine.client().create_simple("films");
+    engine.client().put("films", numbered(40));
+    for (operation, numbers) in [
+        ("DescribeTimeToLive", 1..=usize::MAX),
+        ("DescribeTable", 2..=usize::MAX),
+    ] {
+        let first = *numbers.start();
+        let proxy = Proxy::of(
+            &engine,
+            [calls(operation, numbers, Fault::AccountThrottled)],
+        );
+        let project = Project::on(&engine, "films").environment("dev", proxy.url(), "films");
+        let dump = ["--env=dev", "--output=out"];
+        let mut child = start(project.command("dumpdb", dump));
+        poll("every item is read", || {
+            proxy.seen("Scan") > 0 && proxy.seen(operation) > first + 1
+        });
+        signal(&child, Signal::INT);
+        assert_eq!(
+            child.wait().expect("a child can be waited for").code(),
+            Some(130),
+            "{operation}"
+        );
+        assert!(!project.path("out").exists(), "{operation}");
+
+        proxy.unthrottle();
+        project.dumpdb(dump.iter().chain(&["--resume"])).exits(0);
+        assert_eq!(project.json("out/table-metadata.json")["items"], 40);
+        assert_eq!(proxy.count("Scan"), 1, "{operation}: no item is read twice");
+    }
+}

@@ -1,0 +1,10 @@
+//! Faults between the commands and DynamoDB, and the errors they lead to.
+
+mod early_end;
+mod error_messages;
+mod fault_matrix;
+mod interruptions;
+mod not_dynamodb;
+mod retryable_errors;
+mod single_faults;
+mod throttling;

@@ -1,0 +1,17 @@
+//! Restores: tables, items, settings, and restores that stop half-way.
+
+mod capacity_boost;
+mod concurrent_changes;
+mod cost;
+mod deleting_tables;
+mod empty_sources;
+mod incomplete_input;
+mod item_accounting;
+mod on_conflict;
+mod overrides;
+mod resume;
+mod salvage;
+mod settings;
+mod settings_scripted;
+mod tables;
+mod unfinished_marker;

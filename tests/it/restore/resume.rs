@@ -1,0 +1,714 @@
+//! Restores that are killed, stopped or given up, and go on: at the end the same items, and nothing is written twice without need.
+
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::dump::resume::signal;
+use crate::support::client::{Client, Items, numbered, poll, s};
+use crate::support::engine::Engine;
+use crate::support::faults::{Fault, Proxy, Rule, always, calls, sometimes, with_text};
+use crate::support::project::{Project, Run, dump_of, run};
+use crate::support::pty::Terminal;
+
+const WRITE: &str = "BatchWriteItem";
+
+/// A table `films` with items of so many bytes, dumped to `out`; the restore goes to `copy` through a proxy.
+struct Scene {
+    _engine: Engine,
+    client: Client,
+    items: Items,
+    proxy: Proxy,
+    project: Project,
+}
+
+impl Scene {
+    fn new(count: usize, bytes: usize, dump: &[&str], rules: Vec<Rule>) -> Self {
+        let engine = Engine::embedded();
+        let client = engine.client();
+        client.create_simple("films");
+        let padding = "x".repeat(bytes);
+        let padded = numbered(count).into_iter().map(|mut item| {
+            item.insert("padding".to_owned(), s(&padding));
+            item
+        });
+        for chunk in padded
+            .collect::<Vec<_>>()
+            .chunks((1_000_000 / bytes).clamp(1, 25))
+        {
+            client.put("films", chunk.to_vec());
+        }
+        let proxy = Proxy::of(&engine, rules);
+        let project = Project::on(&engine, "films").environment("dev", proxy.url(), "copy");
+        project.dumpdb(["--output=out"].iter().chain(dump)).exits(0);
+        let items = client.items("films");
+        Self {
+            _engine: engine,
+            client,
+            items,
+            proxy,
+            project,
+        }
+    }
+
+    fn arguments(more: &[&'static str]) -> Vec<&'static str> {
+        ["--source=out", "--env=dev", "--yes", "--json"]
+            .iter()
+            .chain(more)
+            .copied()
+            .collect()
+    }
+
+    fn start(&self, more: &[&'static str]) -> Child {
+        let mut command = self.project.command("restoredb", Self::arguments(more));
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("restoredb starts")
+    }
+
+    /// Kills a restore once it has made so many more calls. Says whether it had not ended before.
+    fn killed_after(&self, more_calls: usize, more: &[&'static str]) -> bool {
+        let goal = self.proxy.seen(WRITE) + more_calls;
+        let mut child = self.start(more);
+        let ended = |child: &mut Child| {
+            child
+                .try_wait()
+                .expect("a child can be waited for")
+                .is_some()
+        };
+        let mut is_over = false;
+        poll("the restore writes", || {
+            is_over = ended(&mut child);
+            is_over || self.proxy.seen(WRITE) >= goal
+        });
+        child.kill().expect("a child can be killed");
+        child.wait().expect("a child can be waited for");
+        !is_over
+    }
+
+    /// Lets a restore stop cleanly once it has made so many calls.
+    fn terminated_after(&self, calls: usize, more: &[&'static str]) {
+        let mut child = self.start(more);
+        poll("the restore writes", || self.proxy.seen(WRITE) >= calls);
+        signal(&child, Signal::TERM);
+        assert_eq!(
+            child.wait().expect("a child can be waited for").code(),
+            Some(130)
+        );
+    }
+
+    fn finishes(&self, more: &[&'static str]) -> Value {
+        self.project
+            .restoredb(Self::arguments(more))
+            .exits(0)
+            .report()["summary"]
+            .take()
+    }
+
+    /// A restore that gives up where the table is busy. One call at a time: what was written before that is the front of the dump,
+    /// of several calls at once any may come first.
+    fn gives_up(&self) -> Run {
+        self.project
+            .restoredb(Self::arguments(&["--give-up-after=1s", "--concurrency=1"]))
+            .exits(1)
+    }
+
+    fn has_all(&self) {
+        assert_eq!(self.client.items("copy"), self.items);
+    }
+}
+
+/// A number that looks like chance.
+fn chance(seed: &mut u64) -> usize {
+    *seed = seed
+        .wrapping_mul(6_364_136_223_846_793_005)
+        .wrapping_add(1_442_695_040_888_963_407);
+    usize::try_from(*seed >> 40).expect("24 bits")
+}
+
+/// Kills a restore ten times, and lets it finish. How often a checkpoint is written depends on the disk; so the first run ends with
+/// one, and what that counts must outlast the kills.
+fn killed_again_and_again(scene: &Scene, seed: u64, batch: &'static str, most: usize) {
+    let mut seed = seed;
+    scene.terminated_after(1, &["--resume", batch]);
+    let mut kills = 0;
+    for _ in 0..10 {
+        kills +=
+            usize::from(scene.killed_after(1 + chance(&mut seed) % most, &["--resume", batch]));
+    }
+    assert!(kills >= 8, "{kills} runs were killed");
+    scene.proxy.heal();
+    let before = scene.proxy.seen(WRITE);
+    let summary = scene.finishes(&["--resume", batch]);
+    let count = scene.items.len() as u64;
+    assert_eq!(
+        (&summary["items_read"], &summary["items_written"]),
+        (&count.into(), &count.into()),
+        "{summary:#}"
+    );
+    assert_eq!(summary["verified"]["equal"], count, "{summary:#}");
+    scene.has_all();
+    assert!(!summary["resumed"].is_null(), "{summary:#}");
+    let size = batch
+        .trim_start_matches("--batch-size=")
+        .parse::<usize>()
+        .expect("a number");
+    let whole = scene.items.len().div_ceil(size);
+    assert!(
+        scene.proxy.seen(WRITE) - before < whole,
+        "the last run wrote all of it again"
+    );
+}
+
+fn slow() -> Rule {
+    always(WRITE, Fault::Late(Duration::from_millis(30)))
+}
+
+fn storm(seed: u64) -> Vec<Rule> {
+    vec![
+        sometimes(WRITE, 10, seed, Fault::Unprocessed(1)),
+        sometimes(WRITE, 10, seed + 100, Fault::TableThrottled),
+        sometimes(WRITE, 5, seed + 200, Fault::CutInAnswer),
+        slow(),
+    ]
+}
+
+#[test]
+fn killed_in_one_stripe() {
+    killed_again_and_again(
+        &Scene::new(500, 100, &[], vec![slow()]),
+        1,
+        "--batch-size=2",
+        40,
+    );
+}
+
+#[test]
+fn killed_in_several_stripes() {
+    killed_again_and_again(
+        &Scene::new(600, 2_000, &[], vec![slow()]),
+        2,
+        "--batch-size=3",
+        40,
+    );
+}
+
+#[test]
+fn killed_in_a_storm() {
+    killed_again_and_again(
+        &Scene::new(600, 2_000, &["--format=jsonl"], storm(7)),
+        3,
+        "--batch-size=3",
+        40,
+    );
+}
+
+#[test]
+fn killed_between_gzip_frames() {
+    killed_again_and_again(
+        &Scene::new(140, 40_000, &["--compress=gzip"], vec![slow()]),
+        4,
+        "--batch-size=1",
+        60,
+    );
+}
+
+#[test]
+fn killed_between_zstd_frames_in_a_storm() {
+    killed_again_and_again(
+        &Scene::new(140, 40_000, &["--compress=zstd"], storm(9)),
+        5,
+        "--batch-size=1",
+        60,
+    );
+}
+
+#[test]
+fn ctrl_c_prints_the_command_that_goes_on_and_it_writes_the_rest_alone() {
+    let scene = Scene::new(
+        400,
+        3_000,
+        &[],
+        vec![always(WRITE, Fault::Late(Duration::from_millis(100)))],
+    );
+    let mut command = scene
+        .project
+        .command("restoredb", Scene::arguments(&["--batch-size=4"]));
+    let child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let child = child.expect("restoredb starts");
+    poll("the restore writes", || scene.proxy.seen(WRITE) > 30);
+    let signal = Command::new("kill")
+        .args(["-TERM", &child.id().to_string()])
+        .status();
+    assert!(signal.expect("kill runs").success());
+    let output = child.wait_with_output().expect("a child can be waited for");
+    let talk = String::from_utf8(output.stderr).expect("text");
+    assert_eq!(output.status.code(), Some(130), "{talk}");
+    let written = scene.client.items("copy").len();
+    assert!(written > 100 && written < 400, "{written}");
+
+    scene.proxy.heal();
+    let before = scene.proxy.seen(WRITE);
+    let command = talk
+        .split("to go on: ")
+        .nth(1)
+        .and_then(|rest| rest.lines().next())
+        .expect("the command");
+    assert!(command.ends_with("--resume"), "{command}");
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", command])
+        .current_dir(scene.project.path(""))
+        .env_clear();
+    shell
+        .env("HOME", scene.project.path(""))
+        .env("PATH", "/usr/bin:/bin")
+        .env("AWS_EC2_METADATA_DISABLED", "true");
+    let resumed = run(shell, Vec::new()).exits(0);
+    scene.has_all();
+    let summary = &resumed.report()["summary"];
+    assert_eq!(summary["resumed"]["items"], written, "{summary:#}");
+    // What was in flight had ended: the rest fills so many calls and no more.
+    assert_eq!(
+        scene.proxy.seen(WRITE) - before,
+        (400 - written).div_ceil(4)
+    );
+}
+
+#[test]
+fn after_the_grace_a_call_that_hangs_is_left_behind() {
+    let scene = Scene::new(
+        200,
+        3_000,
+        &[],
+        vec![calls(WRITE, 11..=usize::MAX, Fault::Silent)],
+    );
+    let mut command = scene.project.command(
+        "restoredb",
+        Scene::arguments(&["--batch-size=4", "--concurrency=1"]),
+    );
+    let child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let child = child.expect("restoredb starts");
+    poll("a call hangs", || scene.proxy.seen(WRITE) > 10);
+    let asked = Instant::now();
+    let signal = Command::new("kill")
+        .args(["-TERM", &child.id().to_string()])
+        .status();
+    assert!(signal.expect("kill runs").success());
+    let output = child.wait_with_output().expect("a child can be waited for");
+    let (talk, waited) = (
+        String::from_utf8(output.stderr).expect("text"),
+        asked.elapsed(),
+    );
+    assert_eq!(output.status.code(), Some(130), "{talk}");
+    // The call is given ten seconds to end, and the patience of five minutes is not used up.
+    assert!((10..60).contains(&waited.as_secs()), "{waited:?}");
+    assert!(
+        talk.contains(" items read were written before") && talk.contains("--resume"),
+        "{talk}"
+    );
+    assert_eq!(scene.client.items("copy").len(), 40);
+
+    scene.proxy.heal();
+    let summary = scene.finishes(&["--resume"]);
+    // Calls overtake one another on their way: what lies before the first that hangs is done.
+    let resumed = summary["resumed"]["items"]
+        .as_u64()
+        .expect("it was resumed");
+    assert!(
+        (1..=40).contains(&resumed) && summary["items_written"] == 200,
+        "{summary:#}"
+    );
+    scene.has_all();
+}
+
+#[test]
+fn of_two_restores_into_one_table_the_second_is_refused() {
+    let scene = Scene::new(400, 3_000, &[], vec![slow()]);
+    scene
+        .project
+        .dumpdb(["--output=other", "--limit=5"])
+        .exits(0);
+    let mut first = scene.start(&["--batch-size=4", "--concurrency=1"]);
+    poll("the restore writes", || scene.proxy.seen(WRITE) > 3);
+    let arguments = |source: &'static str, more: &[&'static str]| {
+        [source, "--env=dev", "--yes"]
+            .iter()
+            .chain(more)
+            .copied()
+            .collect::<Vec<_>>()
+    };
+    for (source, more) in [
+        ("--source=out", &[][..]),
+        ("--source=out", &["--if-missing"]),
+        ("--source=out", &["--resume"]),
+        ("--source=out", &["--dry-run"]),
+        ("--source=other", &[]),
+    ] {
+        let refused = scene.project.restoredb(arguments(source, more)).exits(1);
+        let refused = refused.says(&format!(
+            "table copy of environment dev is being restored by process {}",
+            first.id()
+        ));
+        refused
+            .says(".lock`")
+            .says("wait until that run has ended")
+            .never_says("was interrupted");
+    }
+    // Another table is nobody's business.
+    scene
+        .project
+        .restoredb(arguments("--source=other", &["--table=third"]))
+        .exits(0);
+    assert!(
+        first
+            .try_wait()
+            .expect("a child can be waited for")
+            .is_none(),
+        "the first is still at work"
+    );
+    scene.proxy.heal();
+    assert_eq!(
+        first.wait().expect("a child can be waited for").code(),
+        Some(0)
+    );
+    scene.has_all();
+    let left = scene.project.names(".local/state/dynadump");
+    assert!(left.is_empty(), "{left:?}");
+    scene.finishes(&[]);
+}
+
+#[test]
+fn a_killed_restore_blocks_nobody_and_its_files_are_the_owners_alone() {
+    let scene = Scene::new(400, 3_000, &[], vec![slow()]);
+    assert!(scene.killed_after(30, &["--batch-size=4"]));
+    let left = scene.project.names(".local/state/dynadump");
+    for kind in [".lock", ".checkpoint.json", ".json"] {
+        assert!(
+            left.iter().any(|name| name.ends_with(kind)),
+            "{kind}: {left:?}"
+        );
+    }
+    let files = left
+        .iter()
+        .map(|name| (format!(".local/state/dynadump/{name}"), 0o600));
+    let folders =
+        [".local", ".local/state", ".local/state/dynadump"].map(|name| (name.to_owned(), 0o700));
+    for (path, mode) in files.chain(folders) {
+        let found = scene
+            .project
+            .path(&path)
+            .metadata()
+            .expect("it is there")
+            .permissions()
+            .mode();
+        assert_eq!(found & 0o777, mode, "{path}");
+    }
+    scene.proxy.heal();
+    scene.finishes(&["--resume"]);
+    scene.has_all();
+}
+
+#[test]
+fn rejects_are_listed_once_however_often_the_run_was_killed() {
+    let refused = Fault::Refused(
+        "ValidationException",
+        "One or more parameter values were invalid",
+    );
+    let mut rules: Vec<Rule> = ["item 7 ", "item 100 ", "item 250 ", "item 399 "]
+        .map(|text| with_text(WRITE, text, refused.clone()))
+        .into();
+    rules.push(slow());
+    let scene = Scene::new(400, 1_000, &[], rules);
+    let mut seed = 11;
+    for _ in 0..6 {
+        scene.killed_after(1 + chance(&mut seed) % 60, &["--resume", "--batch-size=5"]);
+    }
+    let run = scene
+        .project
+        .restoredb(Scene::arguments(&["--resume", "--batch-size=5"]))
+        .exits(3);
+    let summary = &run.report()["summary"];
+    assert_eq!(
+        (
+            &summary["items_read"],
+            &summary["items_written"],
+            &summary["items_rejected"]
+        ),
+        (&400.into(), &396.into(), &4.into()),
+        "{summary:#}"
+    );
+    let rejects = scene
+        .project
+        .text(summary["rejects_file"].as_str().expect("a file of rejects"));
+    let mut ids: Vec<String> = rejects
+        .lines()
+        .map(|line| {
+            serde_json::from_str::<Value>(line).expect("a line of JSON")["item"]["id"]["S"]
+                .to_string()
+        })
+        .collect();
+    ids.sort();
+    assert_eq!(
+        ids,
+        [
+            "\"item-000007\"",
+            "\"item-000100\"",
+            "\"item-000250\"",
+            "\"item-000399\""
+        ]
+    );
+    assert_eq!(scene.client.items("copy").len(), 396);
+    scene.proxy.heal();
+    let path = summary["rejects_file"].as_str().expect("a file of rejects");
+    scene
+        .project
+        .restoredb(["--source", path, "--env=dev"])
+        .exits(0);
+    scene.has_all();
+}
+
+#[test]
+fn giving_up_says_how_to_go_on() {
+    let scene = Scene::new(
+        300,
+        100,
+        &[],
+        vec![calls(WRITE, 9..=usize::MAX, Fault::TableThrottled)],
+    );
+    let stopped = scene.gives_up();
+    let stopped = stopped
+        .says("the restore stopped")
+        .says("to go on: ")
+        .says("--resume");
+    assert!(
+        stopped.report()["error"]["hint"]
+            .as_str()
+            .is_some_and(|hint| hint.ends_with("--resume")),
+        "{stopped}"
+    );
+    scene.proxy.heal();
+    let before = scene.proxy.seen(WRITE);
+    scene.finishes(&["--resume"]);
+    scene.has_all();
+    assert!(scene.proxy.seen(WRITE) - before < 12, "the rest alone");
+}
+
+/// A restore that gave up halfway.
+fn half_done() -> Scene {
+    let scene = Scene::new(
+        300,
+        100,
+        &[],
+        vec![calls(WRITE, 9..=usize::MAX, Fault::TableThrottled)],
+    );
+    scene.gives_up();
+    scene.proxy.heal();
+    scene
+}
+
+#[test]
+fn a_bootstrap_goes_on_without_being_told() {
+    let scene = half_done();
+    let before = scene.proxy.seen(WRITE);
+    scene.finishes(&["--if-missing"]);
+    scene.has_all();
+    assert!(scene.proxy.seen(WRITE) - before < 12);
+    assert_eq!(scene.finishes(&["--if-missing"])["table"], "kept");
+}
+
+#[test]
+fn a_table_that_was_replaced_is_not_deleted_once_more() {
+    let scene = half_done();
+    let deletes = scene.proxy.seen("DeleteTable");
+    scene.finishes(&["--replace", "--resume"]);
+    scene.has_all();
+    assert_eq!(scene.proxy.seen("DeleteTable"), deletes);
+    // With nothing to resume it does what it says.
+    let summary = scene.finishes(&["--replace", "--resume"]);
+    assert_eq!(
+        (&summary["table"], scene.proxy.seen("DeleteTable")),
+        (&"replaced".into(), deletes + 1)
+    );
+    scene.has_all();
+}
+
+#[test]
+fn without_being_told_a_script_begins_anew_and_hears_of_it() {
+    let scene = half_done();
+    let before = scene.proxy.seen(WRITE);
+    let run = scene
+        .project
+        .restoredb(Scene::arguments(&[]))
+        .exits(0)
+        .says("--resume would go on with it");
+    assert!(run.report()["summary"]["resumed"].is_null());
+    assert_eq!(scene.proxy.seen(WRITE) - before, 12);
+    scene.has_all();
+}
+
+#[test]
+fn at_a_terminal_it_is_asked() {
+    for (answer, resumes) in [("", true), ("n", false)] {
+        let scene = half_done();
+        let before = scene.proxy.seen(WRITE);
+        let command = scene
+            .project
+            .command("restoredb", ["--source=out", "--env=dev", "--confirm=copy"]);
+        let mut terminal = Terminal::run(command);
+        terminal
+            .reads("was interrupted")
+            .reads("Resume it?")
+            .types(answer);
+        terminal.ends(0);
+        scene.has_all();
+        assert_eq!(scene.proxy.seen(WRITE) - before < 12, resumes);
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_not_resumed() {
+    const REFUSED: &str = "cannot be resumed";
+    let scene = half_done();
+    let resume = |more: &[&'static str]| {
+        scene
+            .project
+            .restoredb(["--env=dev", "--yes", "--resume"].iter().chain(more))
+    };
+    let options = resume(&["--source=out", "--on-conflict=skip"])
+        .exits(1)
+        .says(REFUSED);
+    options
+        .says("--on-conflict overwrite")
+        .says("leave out --resume");
+    scene
+        .client
+        .put("films", numbered(301).into_iter().skip(300));
+    scene.project.dumpdb(["--output=other"]).exits(0);
+    resume(&["--source=other"])
+        .exits(1)
+        .says(REFUSED)
+        .says("another dump");
+    resume(&["--source=out/table-data.json"])
+        .exits(1)
+        .says(REFUSED)
+        .says("the data file alone");
+    let before = scene.proxy.seen(WRITE);
+    scene.client.delete_if_there("copy");
+    poll("the table is gone", || {
+        scene.client.describe("copy").is_none()
+    });
+    scene.client.create_simple("copy");
+    resume(&["--source=out"])
+        .exits(1)
+        .says(REFUSED)
+        .says("created again");
+    assert_eq!(scene.proxy.seen(WRITE), before, "nothing was written");
+    // Afresh, when told.
+    scene.finishes(&[]);
+    scene.has_all();
+}
+
+#[test]
+fn a_table_that_is_gone_leaves_nothing_to_resume() {
+    let scene = half_done();
+    scene.client.delete_if_there("copy");
+    poll("the table is gone", || {
+        scene.client.describe("copy").is_none()
+    });
+    assert!(scene.finishes(&["--resume"])["resumed"].is_null());
+    scene.has_all();
+}
+
+#[test]
+fn standard_input_cannot_be_resumed() {
+    let engine = Engine::embedded();
+    engine.client().create_simple("films");
+    let project = Project::on(&engine, "films");
+    for flag in ["--resume", "--salvage"] {
+        project
+            .restoredb_from(b"", ["--source=-", flag])
+            .exits(2)
+            .says(flag)
+            .says("standard input");
+    }
+}
+
+#[test]
+fn foreign_files_go_on_in_their_own_order() {
+    let scene = Scene::new(1, 1, &[], vec![slow()]);
+    let line = |n: u32| {
+        format!(
+            "{{\"id\":{{\"S\":\"item-{}\"}},\"version\":{{\"N\":\"{n}\"}}}}\n",
+            (n * 7) % 311
+        )
+    };
+    let text = (0..3_000).map(line).collect::<Vec<_>>().concat();
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut packed, text.as_bytes()).expect("it is written to memory");
+    scene.project.write(
+        "versions.jsonl.gz",
+        packed.finish().expect("it is written to memory"),
+    );
+    scene.client.create_simple("copy");
+    let arguments = [
+        "--source=versions.jsonl.gz",
+        "--env=dev",
+        "--yes",
+        "--resume",
+        "--batch-size=10",
+    ];
+    let mut seed = 21;
+    for _ in 0..6 {
+        let goal = scene.proxy.seen(WRITE) + 1 + chance(&mut seed) % 60;
+        let mut command = scene.project.command("restoredb", arguments);
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        let mut child = child.expect("restoredb starts");
+        poll("the restore writes", || {
+            scene.proxy.seen(WRITE) >= goal
+                || child
+                    .try_wait()
+                    .expect("a child can be waited for")
+                    .is_some()
+        });
+        child.kill().expect("a child can be killed");
+        child.wait().expect("a child can be waited for");
+    }
+    scene.proxy.heal();
+    scene.project.restoredb(arguments).exits(0);
+    let items = scene.client.items("copy");
+    assert_eq!(items.len(), 311);
+    for number in 3_000 - 311..3_000 {
+        let item = &items[&format!("{:?}", s(format!("item-{}", (number * 7) % 311)))];
+        assert_eq!(item["version"], crate::support::client::n(number));
+    }
+}
+
+#[test]
+fn a_state_directory_that_cannot_be_written_is_named_with_the_way_out() {
+    let (engine, project) = dump_of(3);
+    project.write("file", "");
+    let mut command = project.command("restoredb", ["--source=out", "--table=copy"]);
+    command.env("XDG_STATE_HOME", project.path("file"));
+    let done = run(command, Vec::new()).exits(1);
+    done.says("cannot create the folder").says("XDG_STATE_HOME");
+    assert!(engine.client().describe("copy").is_none());
+}

@@ -1,0 +1,6 @@
+//! Secrets, untrusted files, confinement, TLS.
+
+mod confinement;
+mod forged_state;
+mod mask;
+mod tls;

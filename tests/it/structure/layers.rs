@@ -1,0 +1,593 @@
+//! Holds the architecture: which module may use which, who may name which crate, who may change files, how long a file may be.
+//!
+//! The sources are parsed, so that `use crate::{a, b}`, paths within code and paths within macros all count; text in comments
+//! and strings does not. Test code is left out: it may reach further.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use syn::visit::{self, Visit};
+use syn::{Attribute, Item, UseTree};
+
+/// Each layer and the layers it may use. Every layer may use [`COMMON`] and itself.
+const LAYERS: [(&str, &[&str]); 8] = [
+    ("item", &[]),
+    ("schema", &["item"]),
+    ("environment", &[]),
+    ("backup", &["item", "schema"]),
+    ("store", &["environment", "item", "schema", "backup"]),
+    ("transform", &["item", "schema"]),
+    (
+        "ops",
+        &[
+            "item",
+            "schema",
+            "environment",
+            "backup",
+            "store",
+            "transform",
+        ],
+    ),
+    (
+        "cli",
+        &[
+            "item",
+            "schema",
+            "environment",
+            "backup",
+            "store",
+            "transform",
+            "ops",
+        ],
+    ),
+];
+
+/// What every layer may use. These use nothing of the crate but each other.
+const COMMON: [&str; 3] = ["error", "event", "limits"];
+
+/// Crates that one layer alone may name.
+const OWNED_CRATES: [(&str, &str); 10] = [
+    ("aws_", "store"),
+    ("dynoxide", "store"),
+    ("jaq_", "transform"),
+    ("fake", "transform"),
+    ("hmac", "transform"),
+    ("clap", "cli"),
+    ("console", "cli"),
+    ("dialoguer", "cli"),
+    ("indicatif", "cli"),
+    ("comfy_table", "cli"),
+];
+
+/// The layer that may make, change or delete files, and how that is spelt.
+const FILES: &str = "backup";
+const FILE_CHANGES: [&str; 15] = [
+    "fs::write",
+    "fs::rename",
+    "fs::copy",
+    "fs::hard_link",
+    "fs::remove_file",
+    "fs::remove_dir",
+    "fs::remove_dir_all",
+    "fs::create_dir",
+    "fs::create_dir_all",
+    "fs::set_permissions",
+    "fs::renameat_with",
+    "File::create",
+    "File::create_new",
+    "OpenOptions::new",
+    "tempfile::",
+];
+
+/// Lines of a file without its tests.
+const LONGEST_FILE: usize = 700;
+
+#[test]
+fn the_sources_keep_to_the_architecture() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    let mut layers = BTreeSet::new();
+    for file in sources(&root) {
+        let text = fs::read_to_string(&file).expect("a source file can be read");
+        let path = file.strip_prefix(&root).expect("it lies below the root");
+        layers.extend(layer_of(path));
+        found.extend(violations(path, &text));
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+    let known: BTreeSet<_> = LAYERS
+        .iter()
+        .map(|(layer, _)| (*layer).to_owned())
+        .collect();
+    assert_eq!(
+        layers, known,
+        "a layer is missing in the sources or in this test"
+    );
+}
+
+#[test]
+fn each_binary_is_a_few_lines_over_the_library() {
+    for binary in ["dumpdb", "restoredb", "verifydb"] {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("src/bin/{binary}.rs"));
+        let lines = fs::read_to_string(file)
+            .expect("the binary's source")
+            .lines()
+            .count();
+        assert!(lines <= 15, "{binary} has {lines} lines");
+    }
+}
+
+/// The checker is checked: each of these must be found.
+#[test]
+fn a_planted_violation_is_found() {
+    for (path, text, wanted) in [
+        (
+            "item/size.rs",
+            "use crate::schema::TableSchema;",
+            "item may not use schema",
+        ),
+        (
+            "item/size.rs",
+            "use crate::{error::Error, store};",
+            "item may not use store",
+        ),
+        (
+            "item/size.rs",
+            "use crate as own; fn f() { own::ops::f() }",
+            "item renames the crate",
+        ),
+        (
+            "item/size.rs",
+            "use crate::*;",
+            "item takes everything of the crate",
+        ),
+        (
+            "schema/mod.rs",
+            "fn f() -> crate::backup::Dump { todo!() }",
+            "schema may not use backup",
+        ),
+        (
+            "schema/a/b.rs",
+            "use super::super::super::store::Store;",
+            "schema may not use store",
+        ),
+        ("schema/mod.rs", "use super::cli;", "schema may not use cli"),
+        (
+            "backup/a.rs",
+            "fn f() { g!(1, crate::ops::dump(2)); }",
+            "backup may not use ops",
+        ),
+        (
+            "backup/a.rs",
+            "macro_rules! m { () => { $crate::cli::run() } }",
+            "backup may not use cli",
+        ),
+        (
+            "store/mod.rs",
+            "mod a { use crate::ops::Plan; }",
+            "store may not use ops",
+        ),
+        ("ops/mod.rs", "use crate::cli;", "ops may not use cli"),
+        (
+            "event.rs",
+            "use crate::item::Item;",
+            "event may not use item",
+        ),
+        ("new/mod.rs", "fn f() {}", "new is in no layer"),
+        (
+            "ops/a.rs",
+            "use aws_sdk_dynamodb::Client;",
+            "ops may not name aws_sdk_dynamodb",
+        ),
+        (
+            "ops/a.rs",
+            "use ::aws_types::region;",
+            "ops may not name aws_types",
+        ),
+        (
+            "ops/a.rs",
+            "use {std::io, ::aws_types::region};",
+            "ops has an item that cannot be judged",
+        ),
+        (
+            "ops/a.rs",
+            "fn f(c: aws_config::SdkConfig) {}",
+            "ops may not name aws_config",
+        ),
+        (
+            "ops/a.rs",
+            "fn f() { m!(aws_config::load()) }",
+            "ops may not name aws_config",
+        ),
+        (
+            "ops/a.rs",
+            "#[derive(clap::Parser)] struct A;",
+            "ops may not name clap",
+        ),
+        (
+            "store/a.rs",
+            "extern crate indicatif;",
+            "store may not name indicatif",
+        ),
+        (
+            "ops/a.rs",
+            "fn f() { std::fs::write(\"a\", \"b\"); }",
+            "ops may not change files: fs::write",
+        ),
+        (
+            "ops/a.rs",
+            "use std::fs::{self, File}; fn f() { File::create(\"a\"); }",
+            "ops may not change files: File::create",
+        ),
+        (
+            "ops/a.rs",
+            "use std::fs::{remove_dir_all};",
+            "ops may not change files: fs::remove_dir_all",
+        ),
+        (
+            "ops/a.rs",
+            "use tempfile::TempDir;",
+            "ops may not change files: tempfile::",
+        ),
+        (
+            "cli/a.rs",
+            "fn f() { OpenOptions::new() }",
+            "cli may not change files: OpenOptions::new",
+        ),
+    ] {
+        let found = violations(Path::new(path), text);
+        assert!(
+            found.iter().any(|line| line.contains(wanted)),
+            "{path}: {text}\nwanted: {wanted}\nfound: {found:?}"
+        );
+    }
+    let long = "fn f() {}\n".repeat(LONGEST_FILE + 1);
+    assert_eq!(
+        violations(Path::new("item/a.rs"), &long),
+        ["item/a.rs: 701 lines without tests, 700 are the most"]
+    );
+}
+
+/// What is allowed is not reported.
+#[test]
+fn what_is_allowed_is_not_found() {
+    let tests = "#[test]\nfn t() {}\n".repeat(LONGEST_FILE);
+    for (path, text) in [
+        (
+            "item/a.rs",
+            "//! crate::cli, aws_sdk\nuse super::b; use crate::{error::Result, limits}; // crate::ops",
+        ),
+        (
+            "item/a.rs",
+            "fn f() { g(\"crate::cli aws_sdk fs::write\") }",
+        ),
+        (
+            "item/a/b.rs",
+            "use super::super::number::Number; use self::c::D; mod c { use super::super::x; }",
+        ),
+        (
+            "ops/mod.rs",
+            "use crate::{backup::{self, Dump}, item, schema, store::Store, environment};",
+        ),
+        (
+            "ops/a.rs",
+            "#[cfg(test)] mod tests { use crate::cli; use tempfile::TempDir; fn f() { std::fs::write(1, 2) } }",
+        ),
+        (
+            "ops/a.rs",
+            "use std::fs; fn f() { fs::read(1); fs::File::open(2); }",
+        ),
+        ("ops/tests.rs", "use crate::cli;"),
+        ("store/a.rs", "use aws_sdk_dynamodb::Client;"),
+        ("backup/a.rs", "use std::fs; fn f() { fs::rename(1, 2) }"),
+        ("lib.rs", "pub mod item; pub use cli::run;"),
+        ("bin/dumpdb.rs", "fn main() { dynadump::cli::run() }"),
+        (
+            "item/long.rs",
+            &format!("#[cfg(test)]\nmod tests {{\n{tests}}}\n"),
+        ),
+    ] {
+        assert!(
+            violations(Path::new(path), text).is_empty(),
+            "{path}: {:?}",
+            violations(Path::new(path), text)
+        );
+    }
+}
+
+pub(crate) fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).expect("a source folder can be read") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// The layer a file belongs to; `None` for the crate's root, binaries and what is common.
+fn layer_of(path: &Path) -> Option<String> {
+    let top = module_path(path).into_iter().next()?;
+    (!COMMON.contains(&top.as_str()) && top != "bin").then_some(top)
+}
+
+/// The module a file is, from the crate's root.
+pub(crate) fn module_path(path: &Path) -> Vec<String> {
+    let mut parts: Vec<_> = path
+        .with_extension("")
+        .components()
+        .map(|part| part.as_os_str().to_string_lossy().into_owned())
+        .collect();
+    parts.pop_if(|last| matches!(last.as_str(), "mod" | "lib" | "main"));
+    parts
+}
+
+fn violations(path: &Path, text: &str) -> Vec<String> {
+    let module = module_path(path);
+    let is_test = module.iter().any(|part| part == "tests");
+    let Some(top) = module
+        .first()
+        .filter(|top| *top != "bin" && !is_test)
+        .cloned()
+    else {
+        return Vec::new();
+    };
+    let file = syn::parse_file(text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let mut reader = Reader {
+        top,
+        depth: module.len(),
+        found: BTreeSet::new(),
+    };
+    reader.check_layer();
+    reader.visit_file(&file);
+    let lines = lines_without_tests(text);
+    let mut found = reader.found;
+    if lines > LONGEST_FILE {
+        found.insert(format!(
+            "{lines} lines without tests, {LONGEST_FILE} are the most"
+        ));
+    }
+    found
+        .into_iter()
+        .map(|line| format!("{}: {line}", path.display()))
+        .collect()
+}
+
+/// Lines of a formatted file that are not of an item for tests: from its attribute to the line that closes it.
+fn lines_without_tests(text: &str) -> usize {
+    let mut in_test = false;
+    let mut count = 0;
+    for line in text.lines() {
+        in_test |= line == "#[cfg(test)]";
+        count += usize::from(!in_test);
+        in_test &= !(line == "}" || line.ends_with(';') && !line.starts_with(' '));
+    }
+    count
+}
+
+/// Goes through one file and collects what it should not do.
+struct Reader {
+    top: String,
+    /// Modules from the root to here, modules within the file included.
+    depth: usize,
+    found: BTreeSet<String>,
+}
+
+impl Reader {
+    fn check_layer(&mut self) {
+        if !COMMON.contains(&self.top.as_str())
+            && !LAYERS.iter().any(|(layer, _)| *layer == self.top)
+        {
+            self.found.insert(format!("{} is in no layer", self.top));
+        }
+    }
+
+    /// Judges one path, given as its parts.
+    fn path(&mut self, parts: &[String]) {
+        let Some(first) = parts.first() else { return };
+        if let Some(target) = self.target(parts) {
+            self.layer(&target);
+        } else if let Some((_, owner)) = OWNED_CRATES.iter().find(|(name, _)| is_crate(first, name))
+            && *owner != self.top
+        {
+            self.found
+                .insert(format!("{} may not name {first}", self.top));
+        }
+        if self.top != FILES {
+            let text = format!("{}::", parts.join("::"));
+            for change in FILE_CHANGES {
+                if format!("::{text}").contains(&format!("::{}::", change.trim_end_matches("::"))) {
+                    self.found
+                        .insert(format!("{} may not change files: {change}", self.top));
+                }
+            }
+        }
+    }
+
+    /// The top module of this crate that a path leads into, if it leads out of the file's own module through the root.
+    fn target(&self, parts: &[String]) -> Option<String> {
+        let supers = parts.iter().take_while(|part| *part == "super").count();
+        match parts[0].as_str() {
+            "crate" => Some(
+                parts
+                    .get(1)
+                    .cloned()
+                    .unwrap_or_else(|| "the root".to_owned()),
+            ),
+            "super" if supers >= self.depth => Some(
+                parts
+                    .get(supers)
+                    .cloned()
+                    .unwrap_or_else(|| "the root".to_owned()),
+            ),
+            _ => None,
+        }
+    }
+
+    fn layer(&mut self, target: &str) {
+        match target {
+            "*" => {
+                self.found
+                    .insert(format!("{} takes everything of the crate", self.top));
+            }
+            " as " => {
+                self.found.insert(format!("{} renames the crate", self.top));
+            }
+            _ if target == self.top || COMMON.contains(&target) => {}
+            _ => {
+                let allowed = LAYERS
+                    .iter()
+                    .find(|(layer, _)| *layer == self.top)
+                    .map_or(&[][..], |(_, allowed)| *allowed);
+                let is_module = LAYERS.iter().any(|(layer, _)| *layer == target);
+                if is_module && !allowed.contains(&target) {
+                    self.found
+                        .insert(format!("{} may not use {target}", self.top));
+                }
+            }
+        }
+    }
+
+    fn tree(&mut self, tree: &UseTree, before: &[String]) {
+        let with = |part: String| before.iter().cloned().chain([part]).collect::<Vec<_>>();
+        match tree {
+            UseTree::Path(path) => self.tree(&path.tree, &with(path.ident.to_string())),
+            UseTree::Name(name) if name.ident == "self" => self.path(before),
+            UseTree::Name(name) => self.path(&with(name.ident.to_string())),
+            UseTree::Rename(rename) if rename.ident == "crate" => {
+                self.path(&["crate".to_owned(), " as ".to_owned()]);
+            }
+            UseTree::Rename(rename) => self.path(&with(rename.ident.to_string())),
+            UseTree::Glob(_) => self.path(&with("*".to_owned())),
+            UseTree::Group(group) => group.items.iter().for_each(|tree| self.tree(tree, before)),
+        }
+    }
+
+    /// Judges the paths within a macro, which the parser leaves as tokens.
+    fn tokens(&mut self, text: &str) {
+        let words: Vec<_> = text.split_whitespace().collect();
+        for start in 0..words.len() {
+            let is_continued =
+                start > 0 && words[start - 1] == "::" && start > 1 && is_name(words[start - 2]);
+            if is_name(words[start]) && !is_continued {
+                let pairs = words[start + 1..]
+                    .chunks_exact(2)
+                    .take_while(|pair| pair[0] == "::" && is_name(pair[1]));
+                let parts: Vec<_> = std::iter::once(words[start])
+                    .chain(pairs.map(|pair| pair[1]))
+                    .map(str::to_owned)
+                    .collect();
+                if parts.len() > 1 {
+                    self.path(&parts);
+                }
+            }
+        }
+    }
+}
+
+impl<'ast> Visit<'ast> for Reader {
+    fn visit_item(&mut self, item: &'ast Item) {
+        if attributes(item).iter().any(is_for_tests) {
+            return;
+        }
+        if matches!(item, Item::Verbatim(_)) {
+            self.found
+                .insert(format!("{} has an item that cannot be judged", self.top));
+        }
+        visit::visit_item(self, item);
+    }
+
+    fn visit_item_mod(&mut self, module: &'ast syn::ItemMod) {
+        self.depth += 1;
+        visit::visit_item_mod(self, module);
+        self.depth -= 1;
+    }
+
+    fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
+        self.tree(&item.tree, &[]);
+    }
+
+    fn visit_item_extern_crate(&mut self, item: &'ast syn::ItemExternCrate) {
+        self.path(&[item.ident.to_string()]);
+    }
+
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        let parts: Vec<_> = path
+            .segments
+            .iter()
+            .map(|segment| segment.ident.to_string())
+            .collect();
+        if parts.len() > 1 {
+            self.path(&parts);
+        }
+        visit::visit_path(self, path);
+    }
+
+    fn visit_macro(&mut self, invocation: &'ast syn::Macro) {
+        self.tokens(&spaced(&invocation.tokens.to_string()));
+        visit::visit_macro(self, invocation);
+    }
+
+    fn visit_meta_list(&mut self, list: &'ast syn::MetaList) {
+        self.tokens(&spaced(&list.tokens.to_string()));
+        visit::visit_meta_list(self, list);
+    }
+}
+
+fn is_crate(name: &str, owned: &str) -> bool {
+    if owned.ends_with('_') {
+        name.starts_with(owned)
+    } else {
+        name == owned
+    }
+}
+
+fn is_name(word: &str) -> bool {
+    word.starts_with(|first: char| first.is_alphabetic() || first == '_')
+        && word
+            .chars()
+            .all(|character| character.is_alphanumeric() || character == '_')
+}
+
+/// The tokens with space around each, and strings emptied.
+fn spaced(tokens: &str) -> String {
+    let mut text = String::new();
+    let mut in_string = false;
+    let mut characters = tokens.chars().peekable();
+    while let Some(character) = characters.next() {
+        match character {
+            '\\' if in_string => drop(characters.next()),
+            '"' => in_string = !in_string,
+            _ if in_string => {}
+            ':' if characters.next_if_eq(&':').is_some() => text.push_str(" :: "),
+            _ if character.is_alphanumeric() || character == '_' => text.push(character),
+            _ => text.extend([' ', character, ' ']),
+        }
+    }
+    text
+}
+
+pub(crate) fn is_for_tests(attribute: &Attribute) -> bool {
+    let syn::Meta::List(list) = &attribute.meta else {
+        return attribute.path().is_ident("test");
+    };
+    list.path.is_ident("cfg") && list.tokens.to_string() == "test"
+}
+
+pub(crate) fn attributes(item: &Item) -> &[Attribute] {
+    match item {
+        Item::Const(item) => &item.attrs,
+        Item::Enum(item) => &item.attrs,
+        Item::Fn(item) => &item.attrs,
+        Item::Impl(item) => &item.attrs,
+        Item::Mod(item) => &item.attrs,
+        Item::Static(item) => &item.attrs,
+        Item::Struct(item) => &item.attrs,
+        Item::Type(item) => &item.attrs,
+        Item::Use(item) => &item.attrs,
+        _ => &[],
+    }
+}
