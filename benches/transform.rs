@@ -59,6 +59,7 @@ fn main() -> Result<()> {
         "one thread",
         format!("{cores} threads")
     );
+
     let rules = || MaskRules::parse("rules", RULES);
     let key = MaskKey::new(b"a key for the benchmark")?;
     let python = CommandSpec::new("python3 examples/transform.py");
@@ -86,6 +87,7 @@ fn main() -> Result<()> {
         ),
         ("python3 as a command", Transform::new().command(python)?),
     ];
+
     for (name, transform) in cases {
         let rate = |threads| Ok(per_second(run(&transform, &items, threads)?));
         println!(
@@ -94,6 +96,7 @@ fn main() -> Result<()> {
             rate(cores)?
         );
     }
+
     let lines = items.join(&b'\n');
     for (name, program) in [
         ("the jq program, identity", "."),
@@ -104,6 +107,7 @@ fn main() -> Result<()> {
             None => println!("{name:<28} not measured: there is no jq"),
         }
     }
+
     Ok(())
 }
 
@@ -119,6 +123,7 @@ fn items() -> Vec<Bytes> {
             format!("person{number}@example.org"),
             1_700_000_000 + number,
         );
+
         // A string takes everything.
         let _ = write!(
             text,
@@ -141,8 +146,10 @@ fn items() -> Vec<Bytes> {
             r#""note":{{"S":"{}"}}}}"#,
             "lorem ipsum dolor sit amet ".repeat(20)
         );
+
         Bytes::from(text)
     };
+
     (0..ITEMS).map(item).collect()
 }
 
@@ -163,6 +170,7 @@ fn run(transform: &Transform, items: &[Bytes], threads: NonZeroUsize) -> Result<
                 feeder.end();
             }
         });
+
         for chunk in results {
             for outcome in chunk?.outcomes {
                 if let Outcome::Rejected(reason) = outcome {
@@ -170,6 +178,7 @@ fn run(transform: &Transform, items: &[Bytes], threads: NonZeroUsize) -> Result<
                 }
             }
         }
+
         Ok(began.elapsed())
     })
 }
@@ -183,6 +192,8 @@ fn piped(program: &str, arguments: &[&str], lines: &[u8]) -> Option<Duration> {
         .stdout(Stdio::null())
         .spawn()
         .ok()?;
+
     child.stdin.take()?.write_all(lines).ok()?;
+
     child.wait().ok()?.success().then(|| began.elapsed())
 }

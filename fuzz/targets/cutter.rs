@@ -57,6 +57,7 @@ fn checked(data: &[u8], items: &Items) {
         },
         sort: None,
     };
+
     let keys: Option<HashSet<u128>> = items
         .iter()
         .map(|item| validate(item).ok().and_then(|()| key.hash128(item).ok()))
@@ -84,9 +85,11 @@ fn looks_inside(item: &[u8]) {
     } else {
         assert!(parsed.is_err(), "not valid, and yet parsed: {valid:?}");
     }
+
     if let (Ok(one), Ok(other)) = (item_digest(item), item_digest(&compact(item))) {
         assert_eq!(one, other, "whitespace changes the digest");
     }
+
     let _ = form_of(item);
 }
 
@@ -100,6 +103,7 @@ fn items_of(data: &[u8]) -> Option<Vec<Vec<u8>>> {
         (Some((_, value)), None) => serde_json::from_str(value.get()).ok()?,
         _ => return None,
     };
+
     let texts: Vec<_> = items
         .iter()
         .map(|item| item.get().as_bytes().to_vec())
@@ -118,6 +122,7 @@ fn rejoins<'a>(data: &[u8], rest: &[u8], items: impl Iterator<Item = &'a [u8]>) 
     ) else {
         panic!("the rest of a page is no JSON");
     };
+
     let items: Vec<Value> = items
         .map(|item| serde_json::from_slice(item).expect("an item of a page is JSON"))
         .collect();
@@ -125,6 +130,7 @@ fn rejoins<'a>(data: &[u8], rest: &[u8], items: impl Iterator<Item = &'a [u8]>) 
         assert_eq!(after["Items"], Value::Array(Vec::new()));
         after["Items"] = Value::Array(items);
     }
+
     assert_eq!(before, after);
 }
 
@@ -133,6 +139,7 @@ type Members<'a> = Vec<(String, &'a RawValue)>;
 /// The members of a JSON object in their order, those that stand twice included.
 fn members_of(data: &[u8]) -> Option<Members<'_>> {
     struct All;
+
     impl<'de> Visitor<'de> for All {
         type Value = Members<'de>;
 
@@ -145,12 +152,15 @@ fn members_of(data: &[u8]) -> Option<Members<'_>> {
             while let Some(member) = map.next_entry()? {
                 members.push(member);
             }
+
             Ok(members)
         }
     }
+
     let mut reader = serde_json::Deserializer::from_slice(data);
     let members = reader.deserialize_map(All).ok()?;
     reader.end().ok()?;
+
     // A value of a document counts its members' last version, so that documents with two cannot be compared as values.
     let names: HashSet<_> = members.iter().map(|(name, _)| name).collect();
     (names.len() == members.len() && serde_json::from_slice::<Value>(data).is_ok())

@@ -49,6 +49,7 @@ fn file(data: &[u8]) {
         error.as_ref().map(ToString::to_string),
         slow_error.map(|error| error.to_string())
     );
+
     for item in &items {
         assert!(!has_line_breaks(&item.text));
         let from = usize::try_from(item.offset).expect("an offset in the data");
@@ -56,18 +57,21 @@ fn file(data: &[u8]) {
         let line = 1 + data[..from].iter().filter(|byte| **byte == b'\n').count() as u64;
         assert_eq!(item.line, line);
     }
+
     // Anything may be packed: a stream tells by itself.
     if let Ok(mut stream) =
         Source::from_reader(Box::new(std::io::Cursor::new(data.to_vec()))).items()
     {
         while let Ok(Some(_)) = stream.next_item() {}
     }
+
     if error.is_none() {
         let lines: Vec<u8> = items
             .iter()
             .flat_map(|item| [&item.text[..], b"\n"].concat())
             .collect();
         let (again, error) = read(&lines[..]);
+
         // A first line that has the shape of something else than an item is taken for that.
         if error.is_none() && again.len() == items.len() {
             assert!(
@@ -92,14 +96,18 @@ fn folder(data: &[u8], own: bool) {
         .zip(at_seams(data))
         .filter(|(_, content)| !content.is_empty())
         .collect();
+
     files.iter().for_each(|(name, content)| put(name, content));
+
     if own {
         put(METADATA_FILE, &metadata_of(&files));
     }
+
     let _ = DumpTarget::folder(dir.path()).standing();
     let Ok(source) = Source::open(&SourceSpec::path(dir.path())) else {
         return;
     };
+
     match check(&source, &mut |_, _| {}) {
         Ok(checked) => {
             let found = inspect(&source, Thoroughness::Full, &mut |_, _| {})
@@ -111,6 +119,7 @@ fn folder(data: &[u8], own: bool) {
                 "not part of this dump",
                 "key",
             ];
+
             let others = found
                 .findings
                 .iter()
@@ -171,7 +180,9 @@ fn at_seams(mut rest: &[u8]) -> Vec<&[u8]> {
         parts.push(&rest[..at]);
         rest = &rest[at + SEAM.len()..];
     }
+
     parts.push(rest);
+
     parts
 }
 
@@ -183,6 +194,7 @@ fn metadata_of(files: &[(&str, &[u8])]) -> Vec<u8> {
             .map(|byte| format!("{byte:02x}"))
             .collect::<String>()
     };
+
     let entry = |content: &[u8]| json!({ "bytes": content.len(), "sha256": sha256(content) });
     let listed = files.iter().filter(|(name, _)| *name != METADATA_FILE);
     let listed: serde_json::Map<String, Value> = listed
@@ -199,7 +211,9 @@ fn metadata_of(files: &[(&str, &[u8])]) -> Vec<u8> {
         "consistent_read": false, "segments": 1, "items": items.len(), "consumed_read_units": 0.5, "files": listed,
         "data_bytes": items.iter().map(|item| item.text.len()).sum::<usize>(),
     });
+
     let document = document.to_string();
     let head = format!("{},\n", &document[..document.len() - 1]);
+
     format!("{head}  \"digest\": \"{}\"}}\n", sha256(head.as_bytes())).into_bytes()
 }

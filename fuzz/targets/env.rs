@@ -33,13 +33,16 @@ fn agrees_with_dotenvy(text: &str, found: &[(&'static str, Option<String>)]) {
     if text.contains(['$', '#', '\r', '\u{feff}']) {
         return;
     }
+
     let Ok(read) = dotenvy::from_read_iter(text.as_bytes()).collect::<Result<Vec<_>, _>>() else {
         return;
     };
+
     let read: BTreeMap<_, _> = read.into_iter().collect();
     for (key, value) in found {
         let expected = read.get(*key).filter(|value| !value.is_empty());
         assert_eq!(value.as_ref(), expected, "{key}");
     }
+
     assert_eq!(found.len(), KEYS.len());
 }

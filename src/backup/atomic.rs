@@ -129,6 +129,7 @@ pub(crate) fn open_part(path: &Path) -> Result<Option<File>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other.map_err(|error| refused("open", path, error))?,
     };
+
     let found = file
         .metadata()
         .map_err(|error| refused("open", path, error))?;
@@ -138,6 +139,7 @@ pub(crate) fn open_part(path: &Path) -> Result<Option<File>> {
             path.display()
         )));
     }
+
     Ok(Some(file))
 }
 
@@ -180,7 +182,9 @@ pub(crate) fn put_in_place(
         // On a full disk its room is wanted. The failure is what counts.
         let _ = remove_file(partial);
     }
+
     put?;
+
     sync_folder(path.parent().unwrap_or(path))
 }
 
@@ -212,6 +216,7 @@ pub(crate) fn rename(from: &Path, to: &Path) -> Result<()> {
 #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
 pub(crate) fn exchange(one: &Path, other: &Path) -> io::Result<()> {
     use rustix::fs::{CWD, RenameFlags, renameat_with};
+
     Ok(renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE)?)
 }
 
@@ -254,9 +259,11 @@ pub(crate) fn remove_dump(folder: &Path) -> Result<()> {
             .with_hint("move it elsewhere, then run the command again"));
         }
     }
+
     for name in dump_file_names() {
         remove_file(&folder.join(name))?;
     }
+
     fs::remove_dir(folder).map_err(|error| refused("remove the folder", folder, error))
 }
 
@@ -280,6 +287,7 @@ pub(crate) fn refused(action: &str, path: &Path, error: io::Error) -> Error {
         }
         _ => None,
     };
+
     let refusal =
         Error::failed(format!("cannot {action} `{}`: {error}", path.display())).with_source(error);
     match hint {

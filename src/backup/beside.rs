@@ -73,6 +73,7 @@ impl LinesFile {
                 Err(error) => refusal = refusal.or(Some(error)),
             }
         }
+
         Err(refusal
             .unwrap_or_else(|| Error::failed("there is no place for a file of rejected items")))
     }
@@ -105,6 +106,7 @@ impl LinesFile {
                 path.display()
             )));
         }
+
         let cut = file
             .set_len(bytes)
             .and_then(|()| file.seek(SeekFrom::End(0)));
@@ -169,6 +171,7 @@ impl LinesFile {
             .and_then(|()| self.file.get_ref().sync_all());
         synced.map_err(|error| refused("write", &self.path, error))?;
         sync_folder(self.path.parent().unwrap_or(&self.path))?;
+
         Ok(self.path)
     }
 }
@@ -193,6 +196,7 @@ impl LinesList {
 
         let path = find_lines(&places, kept).ok_or_else(|| lines_missing(&places))?;
         let file = Some(LinesFile::go_on(path, kept)?);
+
         Ok(Self { places, file })
     }
 
@@ -228,19 +232,23 @@ impl LinesList {
             b"\":",
             value,
         ];
+
         if let Some(outputs) = outputs {
             parts.push(br#","output":["#);
             for (at, output) in outputs.iter().enumerate() {
                 parts.extend([if at > 0 { b",".as_slice() } else { b"" }, output]);
             }
+
             parts.push(b"]");
         }
+
         parts.push(b"}");
 
         let file = match &mut self.file {
             Some(file) => file,
             None => self.file.insert(LinesFile::create_first(&self.places)?),
         };
+
         file.append(&parts)
     }
 
@@ -273,15 +281,18 @@ pub fn read_rejected(
             ))
             .with_source(error)
         })?;
+
         let items = if is_transformed {
             rejected.output
         } else {
             rejected.item.into_iter().collect()
         };
+
         items
             .into_iter()
             .try_for_each(|item| take(item.get().as_bytes()))?;
     }
+
     Ok(())
 }
 
@@ -340,7 +351,9 @@ pub fn publish_lines(path: &Path) -> Result<Option<PathBuf>> {
     } else {
         return Ok(None);
     }
+
     sync_folder(path.parent().unwrap_or(path))?;
+
     Ok(found.then(|| path.to_owned()))
 }
 
@@ -364,6 +377,7 @@ pub fn remove_mark(path: &Path) -> Result<()> {
     let Some((folder, name)) = path.parent().zip(path.file_name().and_then(OsStr::to_str)) else {
         return Ok(());
     };
+
     let is_left = |other: &str| {
         let run = other
             .strip_prefix(name)?
@@ -371,9 +385,11 @@ pub fn remove_mark(path: &Path) -> Result<()> {
             .strip_suffix(PARTIAL_SUFFIX)?;
         run.parse::<u32>().ok()
     };
+
     let Ok(entries) = std::fs::read_dir(folder) else {
         return Ok(());
     };
+
     let left = entries
         .flatten()
         .filter(|entry| entry.file_name().to_str().and_then(is_left).is_some());
@@ -415,6 +431,7 @@ pub fn create_whole(path: &Path, make: impl FnOnce(&Path) -> Result<()>) -> Resu
     let suffix = format!(".{}{PARTIAL_SUFFIX}", std::process::id());
     let partial = sibling(path, &suffix)
         .ok_or_else(|| Error::failed(format!("`{}` names no file", path.display())))?;
+
     put_in_place(&partial, path, make)
 }
 
@@ -427,6 +444,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mark = dir.path().join("mark.json");
         leave_mark(&mark, b"{}").unwrap();
+
         for other in [
             "mark.json.4711.partial",
             "mark.json.bak.partial",
@@ -434,6 +452,7 @@ mod tests {
         ] {
             write_file(&dir.path().join(other), b"", Access::Shared).unwrap();
         }
+
         remove_mark(&mark).unwrap();
         let mut names: Vec<_> = std::fs::read_dir(dir.path())
             .unwrap()
@@ -460,6 +479,7 @@ mod tests {
     #[test]
     fn the_folders_made_for_what_is_the_owners_alone_are_too() {
         use std::os::unix::fs::PermissionsExt;
+
         let dir = tempfile::tempdir().unwrap();
         let at = |path: &str| dir.path().join(path);
         leave_mark(&at("marks/dynadump/one"), b"").unwrap();
@@ -468,6 +488,7 @@ mod tests {
             .finish()
             .unwrap();
         crate::backup::DumpLock::acquire(Path::new("/"), Some(&at("locks/dynadump"))).unwrap();
+
         for made in [
             "marks",
             "marks/dynadump",
@@ -482,6 +503,7 @@ mod tests {
                 "{made}"
             );
         }
+
         create_whole(&at("shared/one"), |partial| {
             write_file(partial, b"", Access::Shared)
         })
@@ -536,6 +558,7 @@ mod tests {
                 places[0].display()
             )
         );
+
         assert!(LinesList::open(places, 1_000).is_err());
     }
 

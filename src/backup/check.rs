@@ -103,10 +103,12 @@ pub fn check(source: &Source, progress: &mut dyn FnMut(u64, u64)) -> Result<Chec
     if source.is_salvaged() {
         return survey(source, progress);
     }
+
     let mut pass = Pass::new(source, OnDamage::Stop, progress);
     pass.documents()?;
     pass.extra_files()?;
     pass.items(None)?;
+
     Ok(pass.checked())
 }
 
@@ -119,10 +121,12 @@ pub fn check_files(source: &Source, progress: &mut dyn FnMut(u64, u64)) -> Resul
     if source.kind() != SourceKind::OwnDump {
         return check(source, progress);
     }
+
     let mut pass = Pass::new(source, OnDamage::Stop, progress);
     pass.documents()?;
     pass.extra_files()?;
     pass.lines()?;
+
     Ok(pass.checked())
 }
 
@@ -143,17 +147,21 @@ pub fn inspect(
         )
         .with_hint("save them in a file first"));
     }
+
     if how == Thoroughness::Checksums && source.metadata().is_none() {
         return Err(Error::usage(format!("{} has no checksums", source.shown()))
             .with_hint("leave out --quick: every item is read instead"));
     }
+
     let mut pass = Pass::new(source, OnDamage::List, progress);
     pass.documents()?;
     pass.extra_files()?;
+
     if how == Thoroughness::Checksums {
         pass.data_checksum(&Seen::default())?;
         return Ok(pass.inspection);
     }
+
     let mut keys = match source.schema().map(TableSchema::key_schema).transpose() {
         Ok(key) => key.map(Keys::new).transpose()?,
         Err(error) => {
@@ -161,15 +169,19 @@ pub fn inspect(
             None
         }
     };
+
     if source.schema().is_none() {
         pass.inspection
             .warnings
             .push("there is no schema: the items' keys are not checked".to_owned());
     }
+
     pass.items(keys.as_mut())?;
+
     if let Some(keys) = keys {
         keys.judge(source, &mut pass.inspection)?;
     }
+
     Ok(pass.inspection)
 }
 
@@ -195,6 +207,7 @@ impl<'a> Pass<'a> {
             warnings,
             ..
         } = self.inspection;
+
         let (items, text_bytes) = (items.unwrap_or(0), text_bytes.unwrap_or(0));
         Checked {
             items,
@@ -223,6 +236,7 @@ impl<'a> Pass<'a> {
         let Some(metadata) = self.source.metadata() else {
             return Ok(());
         };
+
         for (name, entry) in &metadata.files {
             if name == SUMMARY_FILE {
                 self.damage(check_summary(self.source, entry))?;
@@ -232,6 +246,7 @@ impl<'a> Pass<'a> {
                     .push(format!("the metadata lists {name:?}, which this version does not know; it is not checked"));
             }
         }
+
         Ok(())
     }
 
@@ -240,6 +255,7 @@ impl<'a> Pass<'a> {
         let Some(metadata) = self.source.metadata() else {
             return Ok(());
         };
+
         for path in extra_files(&self.source.folders, metadata) {
             let finding = not_part(&path);
             self.inspection
@@ -249,6 +265,7 @@ impl<'a> Pass<'a> {
                 "remove that file if it is none of this dump's, or use another copy of the dump";
             self.damage(Err(Error::damaged(finding).with_hint(hint)))?;
         }
+
         Ok(())
     }
 
@@ -257,6 +274,7 @@ impl<'a> Pass<'a> {
         let Data::File { file, path } = &self.source.data else {
             return self.items(None);
         };
+
         let kind = DataFile::ALL
             .into_iter()
             .find(|kind| path.file_name().is_some_and(|name| name == kind.name()));
@@ -282,11 +300,14 @@ impl<'a> Pass<'a> {
                 (told, left) = (Counts::default(), PROGRESS_ITEMS);
             }
         };
+
         let Ok(Some(counts)) = count_lines(bytes, kind.format, each) else {
             return self.items(None);
         };
+
         (self.progress)(told.items, told.text_bytes);
         self.data_checksum(&seen)?;
+
         self.counts(counts.items, counts.text_bytes)
     }
 
@@ -300,6 +321,7 @@ impl<'a> Pass<'a> {
                 ));
             }
         };
+
         let seen = Seen::default();
         let mut reader = self.source.hashed_items(file, &seen)?.recognising();
         let (mut items, mut text_bytes, mut told) = (0, 0, (0, 0));
@@ -308,6 +330,7 @@ impl<'a> Pass<'a> {
             .metadata()
             .and_then(|metadata| metadata.set_digest.clone())
             .map(Sum::new);
+
         let whole = loop {
             match reader
                 .next_item()
@@ -318,6 +341,7 @@ impl<'a> Pass<'a> {
                     if let Some(digest) = &mut digest {
                         digest.add(&item.text);
                     }
+
                     items += 1;
                     text_bytes += item.text.len() as u64;
                 }
@@ -327,12 +351,15 @@ impl<'a> Pass<'a> {
                     break false;
                 }
             }
+
             if items - told.0 == PROGRESS_ITEMS {
                 (self.progress)(items - told.0, text_bytes - told.1);
                 told = (items, text_bytes);
             }
         };
+
         (self.progress)(items - told.0, text_bytes - told.1);
+
         if whole {
             let judged = check_tail(
                 self.source,
@@ -340,14 +367,18 @@ impl<'a> Pass<'a> {
                 reader.tail(),
                 &mut self.inspection.warnings,
             );
+
             self.damage(judged)?;
         }
+
         self.data_checksum(&seen)?;
+
         if whole {
             self.counts(items, text_bytes)?;
             let judged = digest.map_or(Ok(()), |digest| digest.judge(self.source));
             self.damage(judged)?;
         }
+
         Ok(())
     }
 
@@ -375,13 +406,16 @@ impl<'a> Pass<'a> {
                 path.display(),
                 item.line
             );
+
             Err(Error::damaged(what).with_hint(OTHER_COPY))
         };
+
         if !item.is_valid
             && let Err(error) = validate(&item.text)
         {
             return self.damage(not_an_item(&error));
         }
+
         match keys.map(|keys| keys.take(&item.text, ordinal)) {
             None | Some(Ok(Ok(()))) => Ok(()),
             Some(Ok(Err(error))) => {
@@ -390,6 +424,7 @@ impl<'a> Pass<'a> {
                     path.display(),
                     item.line
                 );
+
                 self.damage(Err(Error::damaged(what)))
             }
             Some(Err(error)) => Err(error),
@@ -400,6 +435,7 @@ impl<'a> Pass<'a> {
         let Data::File { file, path } = &self.source.data else {
             return Ok(());
         };
+
         let entry = path
             .file_name()
             .and_then(|name| self.source.metadata()?.files.get(name.to_str()?));
@@ -409,8 +445,10 @@ impl<'a> Pass<'a> {
             seen,
             entry.map_or(u64::MAX, |entry| entry.bytes),
         )?;
+
         self.inspection.data_sha256 = Some(seen.sha256());
         let judged = entry.map_or(Ok(()), |entry| judge_digest(path, seen, entry));
+
         self.damage(judged)
     }
 
@@ -419,6 +457,7 @@ impl<'a> Pass<'a> {
         let Some(metadata) = self.source.metadata() else {
             return Ok(());
         };
+
         let judged = compare("items", items, metadata.items, self.source);
         self.damage(judged)?;
         let judged = compare(
@@ -427,6 +466,7 @@ impl<'a> Pass<'a> {
             metadata.data_bytes,
             self.source,
         );
+
         self.damage(judged)
     }
 }
@@ -456,6 +496,7 @@ impl Sum {
         if self.found.to_string() == self.expected {
             return Ok(());
         }
+
         let shown = source.shown();
         Err(Error::damaged(format!(
             "the items of {shown} are not those that were dumped: their digest is not the metadata's"
@@ -479,6 +520,7 @@ fn compare(what: &str, found: u64, expected: u64, source: &Source) -> Result<()>
     if found == expected {
         return Ok(());
     }
+
     Err(Error::damaged(format!(
         "{} holds {found} {what}, and its {METADATA_FILE} says {expected}",
         source.shown()
@@ -493,6 +535,7 @@ fn check_summary(source: &Source, entry: &FileEntry) -> Result<()> {
             return verify_document(&path, &document, entry);
         }
     }
+
     Err(Error::damaged(format!(
         "the dump in {} is not whole: {SUMMARY_FILE} is missing",
         source.shown()
@@ -509,6 +552,7 @@ fn check_tail(source: &Source, items: u64, tail: &Tail, warnings: &mut Vec<Strin
             Err(Error::damaged(what).with_hint(OTHER_COPY))
         });
     }
+
     if let Some(noted) = source
         .foreign_metadata()
         .and_then(|foreign| foreign.items)
@@ -519,6 +563,7 @@ fn check_tail(source: &Source, items: u64, tail: &Tail, warnings: &mut Vec<Strin
             source.shown()
         ));
     }
+
     Ok(())
 }
 
@@ -537,6 +582,7 @@ fn judge_digest(path: &Path, seen: &Seen, entry: &FileEntry) -> Result<()> {
     if seen.bytes() != entry.bytes {
         return Err(wrong_size(path, seen.bytes(), entry.bytes));
     }
+
     if seen.sha256() == entry.sha256 {
         Ok(())
     } else {
@@ -554,6 +600,7 @@ fn located(error: Error, path: &Path) -> Error {
             )
         })
     };
+
     let first: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(&error);
     let kind = match error.kind() {
         ErrorKind::Failed
@@ -563,6 +610,7 @@ fn located(error: Error, path: &Path) -> Error {
         }
         other => other,
     };
+
     let hint = error.hint().unwrap_or(OTHER_COPY).to_owned();
     Error::new(kind, format!("`{}`: {error}", path.display()))
         .with_hint(hint)

@@ -175,6 +175,7 @@ impl Checkpoint {
         content.extend_from_slice(&self.tail);
         let mut document = format!("{HEAD}{}\n", hex_sha256(&content)).into_bytes();
         document.append(&mut content);
+
         Ok(document)
     }
 
@@ -184,12 +185,14 @@ impl Checkpoint {
         if head != format!("{HEAD}{}", hex_sha256(content)).as_bytes() || line_end != b"\n" {
             return None;
         }
+
         let end = memchr::memchr(b'\n', content)?;
         let mut checkpoint: Self = serde_json::from_slice(&content[..end]).ok()?;
         content[end + 1..].clone_into(&mut checkpoint.tail);
         let is_sound = checkpoint.tail.len() as u64 == checkpoint.counted.tail_bytes
             && usize::try_from(checkpoint.origin.segments)
                 == Ok(checkpoint.progress.segments.len());
+
         is_sound.then_some(checkpoint)
     }
 }
@@ -222,6 +225,7 @@ impl Places {
         else {
             return Ok(None);
         };
+
         let mut document = Vec::new();
         if let Some(file) = open_part(path)? {
             let bound = CHECKPOINT_BYTES as u64 + 1;
@@ -229,6 +233,7 @@ impl Places {
                 .read_to_end(&mut document)
                 .map_err(|error| refused("read", path, error))?;
         }
+
         Checkpoint::parse(&document).map(Some).ok_or_else(|| {
             Error::damaged(format!(
                 "the checkpoint `{}` is damaged or of another version",
@@ -246,11 +251,13 @@ impl Places {
             {
                 remove_file(&partial)?;
             }
+
             if standing(path) == Standing::Checkpoint {
                 remove_file(path)?;
                 sync_folder(path.parent().unwrap_or(path))?;
             }
         }
+
         Ok(())
     }
 
@@ -258,6 +265,7 @@ impl Places {
         if document.len() > CHECKPOINT_BYTES {
             return Err(Error::failed("it would be too long").with_hint("choose fewer --segments"));
         }
+
         let mut refusal = None;
         for path in self
             .0
@@ -273,6 +281,7 @@ impl Places {
                 Err(error) => refusal = refusal.or(Some(error)),
             }
         }
+
         Err(refusal.unwrap_or_else(|| Error::failed("there is no place for it")))
     }
 }
@@ -289,6 +298,7 @@ fn standing(path: &Path) -> Standing {
     if fs::symlink_metadata(path).is_err() {
         return Standing::Nothing;
     }
+
     let mut head = Vec::new();
     let read = open_part(path)
         .ok()
@@ -337,6 +347,7 @@ impl Keeper {
             counted,
             tail,
         };
+
         if let Err(error) = checkpoint
             .to_document()
             .and_then(|document| self.places.write(&document))
@@ -346,6 +357,7 @@ impl Keeper {
                 .unwrap_or_else(PoisonError::into_inner)
                 .get_or_insert(error);
         }
+
         self.is_busy.store(false, Ordering::Release);
     }
 

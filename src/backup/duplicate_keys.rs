@@ -44,6 +44,7 @@ impl Keys {
         record[..16].copy_from_slice(&hash.to_le_bytes());
         record[16..].copy_from_slice(&number.to_le_bytes());
         let partition = usize::try_from(hash % PARTITIONS as u128).unwrap_or(0);
+
         self.records.push(partition, &record).map(Ok)
     }
 
@@ -66,13 +67,16 @@ impl Keys {
                 }
             }
         }
+
         inspection.duplicates = Some(duplicates);
         let told = self.told(source, &listed)?;
         let unlisted = duplicates - told.len() as u64;
         for finding in told {
             inspection.find(finding);
         }
+
         inspection.findings_total += unlisted;
+
         Ok(())
     }
 
@@ -81,6 +85,7 @@ impl Keys {
         let Some((last, _)) = listed.last_key_value() else {
             return Ok(Vec::new());
         };
+
         let mut lines: HashMap<u64, u64> = listed.values().map(|number| (*number, 0)).collect();
         let mut told = Vec::new();
         let mut items = source.items()?;
@@ -88,15 +93,18 @@ impl Keys {
             let Some(item) = items.next_item()? else {
                 break;
             };
+
             if let Some(line) = lines.get_mut(&number) {
                 *line = item.line;
             }
+
             if let Some(first) = listed.get(&number) {
                 let key = self
                     .schema
                     .extract(&item.text)
                     .map(|key| key.to_json())
                     .unwrap_or_default();
+
                 told.push(format!(
                     "{} line {}: the same key as in line {}: {key}",
                     source.shown(),
@@ -105,6 +113,7 @@ impl Keys {
                 ));
             }
         }
+
         Ok(told)
     }
 }
@@ -113,5 +122,6 @@ fn split(record: &[u8; RECORD]) -> (u128, u64) {
     let (mut hash, mut number) = ([0; 16], [0; 8]);
     hash.copy_from_slice(&record[..16]);
     number.copy_from_slice(&record[16..]);
+
     (u128::from_le_bytes(hash), u64::from_le_bytes(number))
 }

@@ -34,6 +34,7 @@ pub(crate) fn resolve(path: &Path) -> Result<PathBuf> {
         }
         Err(_) => {}
     }
+
     if fs::symlink_metadata(&absolute).is_ok() {
         return Err(Error::usage(format!(
             "`{}` is a symbolic link to nothing",
@@ -41,12 +42,14 @@ pub(crate) fn resolve(path: &Path) -> Result<PathBuf> {
         ))
         .with_hint("make the folder it should lead to, or choose another place"));
     }
+
     let (Some(parent), Some(name)) = (absolute.parent(), absolute.file_name()) else {
         return Err(Error::usage(format!(
             "`{}` does not exist and names no folder that could be made",
             path.display()
         )));
     };
+
     Ok(fs::canonicalize(parent)
         .unwrap_or_else(|_| parent.to_owned())
         .join(name))
@@ -68,6 +71,7 @@ pub(crate) fn standing(target: &Path) -> Result<Standing> {
         }
         Err(error) => return Err(refused("read the folder", target, error)),
     };
+
     let mut holds_dump = false;
     for entry in entries {
         let entry = entry.map_err(|error| refused("read the folder", target, error))?;
@@ -80,9 +84,11 @@ pub(crate) fn standing(target: &Path) -> Result<Standing> {
             _ => return Err(not_a_dump(target, &entry.path())),
         }
     }
+
     if !holds_dump {
         return Ok(Standing::Empty);
     }
+
     let path = target.join(METADATA_FILE);
     let metadata = read_document(&path)
         .ok()
@@ -109,16 +115,19 @@ fn not_a_dump(target: &Path, entry: &Path) -> Error {
 /// Whether another file system, or another part of one, is mounted at this folder: then nothing beside it can take its place.
 pub(crate) fn is_mount_point(folder: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
+
     let device = |path: &Path| fs::metadata(path).map(|metadata| metadata.dev()).ok();
     let Some(parent) = folder.parent() else {
         return true;
     };
+
     device(folder) != device(parent) || is_mount_root(folder)
 }
 
 #[cfg(target_os = "linux")]
 fn is_mount_root(folder: &Path) -> bool {
     use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
+
     statx(CWD, folder, AtFlags::empty(), StatxFlags::BASIC_STATS)
         .is_ok_and(|found| found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
 }
@@ -149,11 +158,13 @@ pub(crate) fn unpublished(target: &Path) -> Option<Unpublished> {
     if fs::symlink_metadata(target.join(METADATA_FILE)).is_ok() {
         return None;
     }
+
     partial_folders(target).find_map(|partial| {
         let document = read_document(&partial.join(METADATA_FILE)).ok()??;
         let Ok(MetadataFile::Own(metadata)) = parse(&document, "") else {
             return None;
         };
+
         let whole = metadata
             .files
             .iter()
@@ -166,6 +177,7 @@ pub(crate) fn unpublished(target: &Path) -> Option<Unpublished> {
                     .or_else(|_| size(target))
                     .is_ok_and(|bytes| bytes == entry.bytes)
             });
+
         whole.then_some(Unpublished {
             partial,
             metadata: *metadata,
@@ -186,6 +198,7 @@ mod tests {
         let root = fs::canonicalize(dir.path()).unwrap();
         fs::create_dir(root.join("real")).unwrap();
         symlink(root.join("real"), root.join("link")).unwrap();
+
         for spelling in [
             "real",
             "real/",
@@ -201,6 +214,7 @@ mod tests {
                 "{spelling}"
             );
         }
+
         assert_eq!(
             resolve(&root.join("link/new/")).unwrap(),
             root.join("real/new")
@@ -228,6 +242,7 @@ mod tests {
         fs::create_dir(at("dump")).unwrap();
         fs::File::create(at("dump/table-data.json")).unwrap();
         assert_eq!(standing(&at("dump")).unwrap(), Standing::Dump(None));
+
         for (folder, entry) in [
             ("a", "notes.txt"),
             ("b", "table-data.json.bak"),
@@ -240,6 +255,7 @@ mod tests {
             assert_eq!(refusal.kind(), ErrorKind::Usage);
             assert!(refusal.to_string().contains(entry), "{refusal}");
         }
+
         fs::create_dir_all(at("d/table-data.json")).unwrap();
         assert_eq!(standing(&at("d")).unwrap_err().kind(), ErrorKind::Usage);
         assert_eq!(
@@ -253,6 +269,7 @@ mod tests {
         assert!(is_mount_point(Path::new("/")));
         let dir = tempfile::tempdir().unwrap();
         assert!(!is_mount_point(dir.path()));
+
         if Path::new("/proc/self").exists() {
             assert!(is_mount_point(Path::new("/proc")));
         }

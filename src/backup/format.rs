@@ -124,6 +124,7 @@ impl DataFile {
             (".jsonl.gz", Compression::Gzip),
             (".jsonl.zst", Compression::Zstd),
         ];
+
         compression
             .into_iter()
             .find(|(ending, _)| name.ends_with(ending))
@@ -170,6 +171,7 @@ mod tests {
         assert_eq!(kind("a/b.jsonl"), Some("table-data.jsonl"));
         assert_eq!(kind("b.jsonl.gz"), Some("table-data.jsonl.gz"));
         assert_eq!(kind("b.jsonl.zst"), Some("table-data.jsonl.zst"));
+
         for other in ["b.json", "b", "b.jsonl/", "b.jsonl.bz2", "jsonl"] {
             assert!(kind(other).is_none() || other == "b.jsonl/", "{other}");
         }

@@ -48,6 +48,7 @@ impl Seen {
         let mut state = self.state();
         state.bytes += bytes.len() as u64;
         state.block.extend_from_slice(bytes);
+
         if state.block.len() >= BLOCK_BYTES {
             let block = mem::take(&mut state.block);
             state.block = state.hasher.add(block);
@@ -66,6 +67,7 @@ impl Seen {
         hasher.update(&state.block);
         state.block.clear();
         state.hasher = Hasher::Here(hasher.clone());
+
         hex(hasher)
     }
 
@@ -90,13 +92,17 @@ impl Hasher {
                 block.clear();
                 return block;
             };
+
             *self = Self::Beside(beside);
         }
+
         let Self::Beside(beside) = self else {
             return block;
         };
+
         // The thread lives as long as the queue is open.
         let _ = beside.blocks.send(block);
+
         beside.used.try_recv().unwrap_or_default()
     }
 
@@ -126,11 +132,14 @@ impl Beside {
                 for mut block in queue {
                     hasher.update(&block);
                     block.clear();
+
                     // Nobody takes blocks any more once the last one is sent.
                     let _ = recycle.send(block);
                 }
+
                 hasher
             })?;
+
         Ok(Self {
             blocks,
             used,
@@ -176,6 +185,7 @@ mod tests {
                 (length as u64, hex_sha256(&content[..length])),
                 "{length}"
             );
+
             let mut rest = Hashing::new(&content[length..], seen.clone());
             io::copy(&mut rest, &mut io::sink()).unwrap();
             assert_eq!(seen.sha256(), hex_sha256(&content), "{length}");

@@ -56,6 +56,7 @@ impl KeyCollisions {
         record[16..32].copy_from_slice(&before.to_le_bytes());
         record[32..].copy_from_slice(&number.to_le_bytes());
         let partition = usize::try_from(key % PARTITIONS as u128).unwrap_or(0);
+
         self.records.push(partition, &record)
     }
 
@@ -73,13 +74,16 @@ impl KeyCollisions {
                 if owner == before {
                     continue;
                 }
+
                 count += 1;
                 listed.insert(number, at);
+
                 if listed.len() > LISTED {
                     listed.pop_last();
                 }
             }
         }
+
         Ok(Collisions {
             count,
             first: listed
@@ -117,6 +121,7 @@ mod tests {
             },
             sort: None,
         };
+
         schema
             .hash128(format!(r#"{{"k":{{"N":"{value}"}}}}"#).as_bytes())
             .unwrap()
@@ -128,6 +133,7 @@ mod tests {
         for number in 0..3 {
             keys.take(key(5), key(1), number).unwrap();
         }
+
         assert_eq!(keys.judge().unwrap(), Collisions::default());
         keys.take(key(5), key(2), 3).unwrap();
         assert_eq!(

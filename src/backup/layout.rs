@@ -39,6 +39,7 @@ pub(crate) fn count_lines(
     }
 
     let mut counts = Counts::default();
+
     // Whether another item must follow, as a comma says.
     let mut continues = false;
     let mut is_last = false;
@@ -46,12 +47,14 @@ pub(crate) fn count_lines(
         if is_json && !continues && *line.text == *tail(counts.items) {
             return Ok(lines.next_line()?.is_none().then_some(counts));
         }
+
         let item = line.text.strip_suffix(b",").unwrap_or(&line.text);
         continues = item.len() < line.text.len();
         let is_item = item.starts_with(b"{") && item.ends_with(b"}");
         if !is_item || is_last || (continues && !is_json) {
             return Ok(None);
         }
+
         is_last = is_json && !continues;
         let text_bytes = item.len() as u64;
         counts = Counts {
@@ -63,6 +66,7 @@ pub(crate) fn count_lines(
             text_bytes,
         });
     }
+
     Ok((!is_json).then_some(counts))
 }
 
@@ -83,8 +87,10 @@ mod tests {
                 text_bytes: told.text_bytes + one.text_bytes,
             };
         };
+
         let counts = count_lines(text.as_bytes(), format, each).unwrap()?;
         assert_eq!(counts, told);
+
         Some((counts.items, counts.text_bytes))
     }
 

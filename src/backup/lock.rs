@@ -86,11 +86,13 @@ impl DumpLock {
                 }
             }
         }
+
         let Some(state_dir) = state_dir else {
             let (path, error) =
                 refusal.unwrap_or_else(|| (dump, io::ErrorKind::PermissionDenied.into()));
             return Err(refused("lock", &path, error));
         };
+
         let path = state_dir.join(state_name(&dump, LOCK_SUFFIX));
         FileLock::acquire(&path, |holder| held(&dump, &path, holder))
             .map(|lock| Self { _lock: lock })
@@ -132,6 +134,7 @@ fn acquire_at(path: &Path) -> Result<FileLock, Refused> {
             Err(TryLockError::Error(error)) => return Err(Refused::Place(error)),
             Ok(()) => {}
         }
+
         if still_named(&file, path) {
             note_holder(&mut file).map_err(Refused::Place)?;
             return Ok(FileLock {
@@ -140,6 +143,7 @@ fn acquire_at(path: &Path) -> Result<FileLock, Refused> {
             });
         }
     }
+
     Err(Refused::Place(io::ErrorKind::ResourceBusy.into()))
 }
 
@@ -159,8 +163,10 @@ fn note_holder(file: &mut File) -> io::Result<()> {
         std::process::id(),
         host()
     );
+
     file.set_len(0)?;
     file.rewind()?;
+
     file.write_all(holder.as_bytes())
 }
 
@@ -180,6 +186,7 @@ fn holder(file: &File) -> String {
         .chars()
         .filter(|c| !c.is_control())
         .collect();
+
     if holder.is_empty() {
         "another run".to_owned()
     } else {
@@ -270,6 +277,7 @@ mod tests {
             .arg(&lock)
             .stdout(std::process::Stdio::piped())
             .spawn();
+
         let Ok(mut child) = spawned else { return };
         let mut told = String::new();
         io::BufRead::read_line(
@@ -277,12 +285,15 @@ mod tests {
             &mut told,
         )
         .unwrap();
+
         let while_held = DumpLock::acquire(&dir.path().join("dump"), None).map(drop);
         child.kill().unwrap();
         child.wait().unwrap();
+
         if told == "held\n" {
             assert!(while_held.is_err());
         }
+
         DumpLock::acquire(&dir.path().join("dump"), None).unwrap();
     }
 

@@ -182,6 +182,7 @@ fn frames_line_by_line<S: serde::Serializer>(
              }| format!("        [{bytes}, {compressed}, {items}]"),
         )
         .collect();
+
     let text = format!("[\n{}\n      ]", lines.join(",\n"));
     RawValue::from_string(text)
         .map_err(serde::ser::Error::custom)?
@@ -201,6 +202,7 @@ impl Metadata {
         document.extend_from_slice(b",\n");
         let digest = hex_sha256(&document);
         document.extend_from_slice(format!("  \"digest\": \"{digest}\"}}\n").as_bytes());
+
         Ok(document)
     }
 }
@@ -250,10 +252,12 @@ pub(crate) fn parse(document: &[u8], shown: &str) -> Result<MetadataFile> {
         ))
         .with_source(error)
     })?;
+
     let version = fields.get("format_version");
     if version.is_none() && fields.get("digest").is_none() {
         return Ok(MetadataFile::Foreign(ForeignMetadata::read(&fields)));
     }
+
     match version.and_then(Value::as_u64) {
         Some(newer) if newer > u64::from(FORMAT_VERSION) => Ok(MetadataFile::Newer(newer)),
         Some(known) if known == u64::from(FORMAT_VERSION) => own(document, shown),
@@ -273,6 +277,7 @@ fn own(document: &[u8], shown: &str) -> Result<MetadataFile> {
             "`{shown}` was changed after it was written: its digest does not match"
         )));
     }
+
     serde_json::from_slice(document)
         .map(|metadata| MetadataFile::Own(Box::new(metadata)))
         .map_err(|error| {
@@ -372,11 +377,13 @@ pub(crate) mod tests {
                 items: 1,
             },
         ];
+
         let entry = FileEntry {
             bytes: 32,
             sha256: "00".repeat(32),
             frames: Some(frames),
         };
+
         Metadata {
             format_version: FORMAT_VERSION,
             tool_version: "0.1.0".into(),
@@ -488,6 +495,7 @@ pub(crate) mod tests {
             dumped_at: Some("2024-05-01T10:00:00Z".into()),
             items: Some(42),
         };
+
         assert_eq!(
             parse(document, "m").unwrap(),
             MetadataFile::Foreign(expected)

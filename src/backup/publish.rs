@@ -70,7 +70,9 @@ pub(crate) fn start(target: &Path, access: Access) -> Result<PathBuf> {
             Err(error) => return Err(refused("create the folder", &beside, error)),
         }
     }
+
     create_folder(&inside, access).map_err(|error| refused("create the folder", &inside, error))?;
+
     Ok(inside)
 }
 
@@ -84,11 +86,13 @@ pub(crate) fn recover(target: &Path) -> Result<()> {
         } else {
             rename_in(target, &partial)
         };
+
         way.steps
             .iter()
             .chain(&way.cleaning)
             .try_for_each(Step::run)?;
     }
+
     for partial in partial_folders(target) {
         match std::fs::symlink_metadata(&partial) {
             Ok(found) if found.is_dir() => remove_dump(&partial)?,
@@ -102,6 +106,7 @@ pub(crate) fn recover(target: &Path) -> Result<()> {
             Err(_) => {}
         }
     }
+
     Ok(())
 }
 
@@ -127,6 +132,7 @@ pub(crate) fn publish(target: &Path, partial: &Path, names: &[&str]) -> Result<V
             }
         }
     }
+
     unreachable!("the last way either succeeds or returns its error")
 }
 
@@ -189,6 +195,7 @@ fn two_renames(target: &Path, partial: &Path, old: &Path) -> Way {
         Step::Rename(partial.into(), target.into()),
         Step::Sync(parent(target)),
     ];
+
     Way {
         steps,
         cleaning: vec![Step::RemoveDump(old.into()), Step::Sync(parent(target))],

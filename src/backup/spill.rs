@@ -61,6 +61,7 @@ impl<const N: usize> Spill<N> {
         let Some(partition) = self.partitions.get_mut(partition) else {
             return Err(no_such(partition));
         };
+
         partition.open.extend_from_slice(record);
         if partition.open.len() == self.block_bytes {
             self.file
@@ -70,6 +71,7 @@ impl<const N: usize> Spill<N> {
             self.end += self.block_bytes as u64;
             partition.open.clear();
         }
+
         Ok(())
     }
 
@@ -161,6 +163,7 @@ mod tests {
                 .iter()
                 .map(|partition| partition.open.len())
                 .sum();
+
             assert!(open <= 4096);
         }
     }

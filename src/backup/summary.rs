@@ -9,16 +9,20 @@ pub(crate) fn render(metadata: &Metadata) -> String {
     for (label, value) in fields(metadata) {
         lines.push(format!("{label:<13}{}", printable(&value)));
     }
+
     lines.push(String::new());
     lines.push("Files".to_owned());
+
     for (name, entry) in &metadata.files {
         lines.push(format!("  {name:<21} {} bytes", grouped(entry.bytes)));
     }
+
     lines.push(format!("  {SUMMARY_FILE:<21} this text"));
     lines.push(format!(
         "  {METADATA_FILE:<21} the same for programs, with checksums"
     ));
     lines.push(String::new());
+
     lines.join("\n")
 }
 
@@ -49,29 +53,35 @@ fn fields(metadata: &Metadata) -> Vec<(&'static str, String)> {
         ("Read units", format!("{:.1}", metadata.consumed_read_units)),
         ("Complete", completeness(metadata)),
     ];
+
     if metadata.resumed > 0 {
         let times = if metadata.resumed == 1 {
             "once".to_owned()
         } else {
             format!("{} times", metadata.resumed)
         };
+
         fields.push(("Resumed", format!("{times} after an interruption")));
     }
+
     if metadata.transformed {
         fields.push((
             "Transformed",
             "yes: items were changed on the way".to_owned(),
         ));
     }
+
     if let Some(sha256) = &metadata.mask_rules_sha256 {
         fields.push(("Masked", format!("by the rules of SHA-256 {sha256}")));
     }
+
     fields.extend(
         metadata
             .not_captured
             .iter()
             .map(|missing| ("Not captured", missing.clone())),
     );
+
     fields.push((
         "Made by",
         format!(
@@ -79,6 +89,7 @@ fn fields(metadata: &Metadata) -> Vec<(&'static str, String)> {
             metadata.tool_version, metadata.format_version
         ),
     ));
+
     fields
 }
 
@@ -88,11 +99,13 @@ fn route(metadata: &Metadata) -> String {
     } else {
         "eventually"
     };
+
     let segments = if metadata.segments == 1 {
         "segment"
     } else {
         "segments"
     };
+
     format!(
         "{}, {} {segments}, {consistency} consistent",
         metadata.route, metadata.segments
@@ -103,11 +116,13 @@ fn completeness(metadata: &Metadata) -> String {
     if metadata.complete {
         return "yes".to_owned();
     }
+
     let reasons: Vec<String> = metadata
         .partial
         .iter()
         .map(|(reason, value)| format!("{reason} {value}"))
         .collect();
+
     format!("no: {}", reasons.join(", "))
 }
 
@@ -125,8 +140,10 @@ fn grouped(number: u64) -> String {
         if position > 0 && (digits.len() - position).is_multiple_of(3) {
             text.push(',');
         }
+
         text.push(digit);
     }
+
     text
 }
 
@@ -143,6 +160,7 @@ mod tests {
             (12_345, "12,345"),
             (1_234_567, "1,234,567"),
         ];
+
         for (number, expected) in cases {
             assert_eq!(grouped(number), expected);
         }

@@ -44,6 +44,7 @@ impl SyncedFile {
             self.unsynced = 0;
             self.sync_early();
         }
+
         Ok(())
     }
 
@@ -55,9 +56,11 @@ impl SyncedFile {
         let Some(requests) = &self.requests else {
             return self.file.sync_all();
         };
+
         let (tell, told) = mpsc::sync_channel(1);
         let ended = || io::Error::other("the thread that syncs the file ended early");
         requests.send(Request::Now(tell)).map_err(|_| ended())?;
+
         told.recv().map_err(|_| ended())?
     }
 
@@ -65,6 +68,7 @@ impl SyncedFile {
         if self.requests.is_none() {
             self.requests = start(&self.file).ok();
         }
+
         if let Some(requests) = &self.requests {
             // A thread that is still busy with the one before it will be asked again.
             let _ = requests.try_send(Request::Early);
@@ -79,6 +83,7 @@ fn start(file: &File) -> io::Result<SyncSender<Request>> {
     thread::Builder::new()
         .name("sync".to_owned())
         .spawn(move || sync_as_asked(&requests, || file.sync_data(), || file.sync_all()))?;
+
     Ok(send)
 }
 
@@ -116,6 +121,7 @@ mod tests {
             assert_eq!(file.requests.is_some(), count > 1);
             file.sync().unwrap();
         }
+
         assert!(std::fs::read(place.path()).unwrap() == block.repeat(5));
     }
 
@@ -131,6 +137,7 @@ mod tests {
         ] {
             send.send(request).unwrap();
         }
+
         drop(send);
         let (early, whole) = (Cell::new(0), Cell::new(0));
         let count = |calls: &Cell<u32>| {
@@ -144,6 +151,7 @@ mod tests {
                 Ok(())
             }
         };
+
         sync_as_asked(&requests, failing, || {
             count(&whole);
             Ok(())

@@ -72,5 +72,6 @@ pub(crate) fn names(folder: &Path) -> Vec<String> {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     names.sort();
+
     names
 }

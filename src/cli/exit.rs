@@ -116,6 +116,7 @@ mod tests {
             ErrorKind::SchemaMismatch,
             ErrorKind::Interrupted,
         ];
+
         let mut codes: Vec<u8> = kinds.into_iter().map(code_of).collect();
         let mut names: Vec<_> = kinds.into_iter().map(name_of).collect();
         assert!(
@@ -123,6 +124,7 @@ mod tests {
                 .iter()
                 .all(|code| *code != DONE && MEANINGS.iter().any(|(listed, _)| listed == code))
         );
+
         codes.sort_unstable();
         codes.dedup();
         names.sort_unstable();

@@ -36,6 +36,7 @@ impl Finished {
         if let Value::Object(fields) = &mut plan {
             fields.insert("trial".to_owned(), value(trial)?);
         }
+
         Ok(Self::Planned(plan))
     }
 
@@ -116,6 +117,7 @@ pub(crate) fn text(
         summary: None,
         error: None,
     };
+
     match outcome {
         Ok(Finished::Planned(plan)) => report.plan = Some(plan),
         Ok(Finished::Acted { summary, .. } | Finished::Damaged(summary)) => {
@@ -132,9 +134,11 @@ pub(crate) fn text(
             });
         }
     }
+
     let mut text = serde_json::to_string_pretty(&report)
         .map_err(|error| Error::failed("the report cannot be written").with_source(error))?;
     text.push('\n');
+
     Ok(text)
 }
 

@@ -28,6 +28,7 @@ pub(crate) fn command(words: impl IntoIterator<Item = OsString>) -> String {
     if !words[..options].iter().any(|word| word == FLAG) {
         words.insert(options, FLAG.into());
     }
+
     words
         .iter()
         .map(|word| format::quoted(word))
@@ -51,6 +52,7 @@ pub(crate) fn with_way_on(error: Error, way_on: Option<String>) -> Error {
     let Some(way_on) = way_on.filter(|_| error.kind() != ErrorKind::Damaged) else {
         return error;
     };
+
     // To run the same command again would be to start afresh.
     match error
         .hint()
@@ -74,14 +76,17 @@ pub(crate) async fn is_wanted(plan: &DumpPlan, session: &Session, yes: bool) -> 
     else {
         return Ok(false);
     };
+
     if !session.console.can_ask() {
         return Ok(false);
     }
+
     session.progress.end();
     session.console.warning(&format!(
         "an interrupted dump lies there: {}",
         words(found, Utc::now())
     ));
+
     if yes {
         Ok(true)
     } else {
@@ -100,6 +105,7 @@ pub(crate) fn given_up(plan: &DumpPlan, now: DateTime<Utc>) -> Option<String> {
             found.obstacles.join("; ")
         )
     };
+
     Some(format!(
         "an interrupted dump lies there and is given up: {}; {why}",
         words(found, now)
@@ -113,6 +119,7 @@ pub(crate) fn section(plan: &DumpPlan, asked: bool, now: DateTime<Utc>) -> Optio
         _ if asked => "nothing: no interrupted dump is there".to_owned(),
         _ => return None,
     };
+
     Some(("Resumes", vec![format!("  {line}")]))
 }
 
@@ -183,6 +190,7 @@ mod tests {
                 .hint()
                 .map(ToOwned::to_owned)
         };
+
         let full = || Error::failed("disk full").with_hint("free some space");
         assert_eq!(
             hint(full(), Some(2)).unwrap(),

@@ -54,13 +54,16 @@ where
                 let _ =
                     report::text(A::COMMAND, &Err(error), &[]).and_then(|text| write_data(&text));
             }
+
             return ExitCode::from(code);
         }
     };
+
     let console = Arc::new(Console::new(A::COMMAND, arguments.manner()));
     let outcome = arguments
         .resolve()
         .and_then(|intent| perform(&console, |session| run(intent, session)));
+
     conclude(&console, &outcome)
 }
 
@@ -71,11 +74,13 @@ fn complaint(notice: &str) -> String {
         .next()
         .and_then(|text| text.split("\n\nFor more").next())
         .unwrap_or(notice);
+
     let lines = text
         .trim_start_matches("error: ")
         .lines()
         .map(str::trim)
         .filter(|line| !line.is_empty());
+
     lines.collect::<Vec<_>>().join("; ")
 }
 
@@ -94,14 +99,17 @@ where
         cancel: cancel.clone(),
         parting: Arc::clone(&parting),
     };
+
     // A task of its own: signals are heard even while the command computes.
     let work = runtime.spawn(run(session));
     let outcome = runtime.block_on(supervise(work, console, &cancel, &parting));
     progress.end();
+
     match &outcome {
         Err(error) if error.kind() == ErrorKind::Interrupted => runtime.shutdown_background(),
         _ => runtime.shutdown_timeout(FAREWELL),
     }
+
     outcome
 }
 
@@ -118,6 +126,7 @@ fn conclude(console: &Console, outcome: &Result<Finished>) -> ExitCode {
     if let Err(error) = outcome {
         console.error(error);
     }
+
     let mut code = report::exit_code(outcome);
     if console.manner().json {
         let reported = report::text(console.command(), outcome, &console.warnings())
@@ -129,6 +138,7 @@ fn conclude(console: &Console, outcome: &Result<Finished>) -> ExitCode {
             }
         }
     }
+
     ExitCode::from(code)
 }
 
@@ -145,6 +155,7 @@ impl Session {
                 self.console.info(&setting);
             }
         }
+
         Ok(environment)
     }
 
@@ -166,6 +177,7 @@ impl Session {
             missing_database,
             reporter: self.reporter(),
         };
+
         unless_cancelled(&self.cancel, Box::pin(Store::open(environment, options))).await
     }
 
@@ -189,9 +201,11 @@ impl Session {
                 self.console.section(heading, lines);
             }
         }
+
         for warning in warnings {
             self.console.warning(warning);
         }
+
         prompt::warn(&self.console, approval);
     }
 }
@@ -204,6 +218,7 @@ fn sources(environment: &Environment, working_dir: &Path) -> Vec<String> {
             .display()
             .to_string()
     };
+
     let file = environment
         .file()
         .map_or_else(|| "no env file".to_owned(), shown);
@@ -211,15 +226,19 @@ fn sources(environment: &Environment, working_dir: &Path) -> Vec<String> {
     if let Some(table) = environment.table() {
         settings.push(format!("table {}: {}", table.value, table.source));
     }
+
     if let Some(region) = environment.region() {
         settings.push(format!("region {}: {}", region.value, region.source));
     }
+
     if let Some(source) = environment.endpoint().source() {
         settings.push(format!("endpoint {}: {source}", environment.endpoint()));
     }
+
     if let Some(source) = environment.credentials().source() {
         settings.push(format!("credentials: {source}"));
     }
+
     settings
 }
 
@@ -233,6 +252,7 @@ mod tests {
         let (console, heard) = console(Manner::default(), false);
         let console = Arc::new(console);
         let outcome = perform(&console, |_session| async move { outcome() });
+
         (format!("{:?}", conclude(&console, &outcome)), heard.text())
     }
 
@@ -246,6 +266,7 @@ mod tests {
                 "[ERROR] dumpdb: the dump is damaged\n"
             )
         );
+
         let (code, talk) = end(|| Finished::acted(&serde_json::json!({}), false));
         assert_eq!(
             (code, talk.as_str()),

@@ -165,6 +165,7 @@ impl Approval {
                 .named(target, name, "--confirm names")
                 .map(Decision::Granted);
         }
+
         match self.protected_target() {
             Some(target) => Ok(Decision::Ask(Ask::TypeName(target.table.clone()))),
             None if self.questions.is_empty() || answers.yes => Ok(Decision::Granted(self.grant())),
@@ -180,6 +181,7 @@ impl Approval {
         if self.protected_target().is_some() {
             return Err(self.unanswered());
         }
+
         if yes {
             Ok(self.grant())
         } else {
@@ -232,6 +234,7 @@ impl Approval {
                 "pass --yes".to_owned(),
             ),
         };
+
         Error::not_confirmed(what).with_hint(flag)
     }
 
@@ -252,6 +255,7 @@ impl Approval {
         if name == target.table {
             return Ok(self.grant());
         }
+
         Err(Error::not_confirmed(format!(
             "{who} {name:?}, but the target table is {:?}",
             target.table
@@ -279,6 +283,7 @@ mod tests {
             table: "films".to_owned(),
             protected,
         };
+
         Approval {
             target: Some(target),
             questions: questions.to_vec(),
@@ -331,6 +336,7 @@ mod tests {
                     &[]
                 },
             );
+
             let got = match approval.decide(&answers(yes, confirm)) {
                 Ok(Decision::Granted(_)) => "granted",
                 Ok(Decision::Ask(Ask::YesNo)) => "yes or no",
@@ -343,6 +349,7 @@ mod tests {
                     "refused"
                 }
             };
+
             assert_eq!(
                 got, outcome,
                 "protected {protected}, asked {asked}, --yes {yes}, --confirm {confirm:?}"
@@ -367,6 +374,7 @@ mod tests {
                 .to_string(),
             "the name typed is \"film\\u{1b}s\", but the target table is \"films\""
         );
+
         assert_eq!(
             protected.answer_typed("").unwrap_err().kind(),
             ErrorKind::NotConfirmed
@@ -405,6 +413,7 @@ mod tests {
         let Decision::Granted(confirmation) = approval.decide(&answers(true, None)).unwrap() else {
             panic!("--yes answers it")
         };
+
         assert!(!confirmation.covers("films") && !confirmation.covers(""));
         assert_eq!(
             approval.unanswered().to_string(),

@@ -93,6 +93,7 @@ pub(crate) fn resolve(inputs: &Inputs<'_>, local: bool) -> Result<Credentials> {
         secret: inputs.in_file(keys::SECRET_ACCESS_KEY),
         token: inputs.in_file(keys::SESSION_TOKEN),
     };
+
     // Looked at even if a flag decides: a file that contradicts itself is not trusted with the rest.
     let file_keys = in_file.keys()?;
     let file_profile = inputs.in_file(keys::PROFILE);
@@ -102,6 +103,7 @@ pub(crate) fn resolve(inputs: &Inputs<'_>, local: bool) -> Result<Credentials> {
         } else {
             0
         };
+
         return Err(profile
             .source
             .error(format!(
@@ -110,6 +112,7 @@ pub(crate) fn resolve(inputs: &Inputs<'_>, local: bool) -> Result<Credentials> {
             ))
             .with_hint("keep the profile or the keys"));
     }
+
     if let Some(profile) = from_flag("--profile", inputs.request.profile.as_ref())?.or(file_profile)
     {
         return Ok(Credentials::Profile {
@@ -117,9 +120,11 @@ pub(crate) fn resolve(inputs: &Inputs<'_>, local: bool) -> Result<Credentials> {
             source: profile.source,
         });
     }
+
     if let Some((credentials, _)) = file_keys {
         return Ok(credentials);
     }
+
     in_process(inputs, local)
 }
 
@@ -129,9 +134,11 @@ fn in_process(inputs: &Inputs<'_>, local: bool) -> Result<Credentials> {
         secret: inputs.in_process(keys::SECRET_ACCESS_KEY)?,
         token: inputs.in_process(keys::SESSION_TOKEN)?,
     };
+
     if let Some((credentials, _)) = process.keys()? {
         return Ok(credentials);
     }
+
     match inputs.in_process(keys::PROFILE)? {
         _ if local => Ok(Credentials::Local),
         Some(profile) => Ok(Credentials::Profile {
@@ -181,6 +188,7 @@ impl Place {
                     session_token: token.map(|token| Secret(token.value)),
                     source: id.source,
                 };
+
                 Ok(Some((credentials, source)))
             }
             (Some(id), None, _) => Err(lacks(&id.source, keys::SECRET_ACCESS_KEY)),

@@ -74,6 +74,7 @@ impl Endpoint {
         } else {
             80
         };
+
         Some(Address {
             host,
             port: port.map_or(Some(default), |port| port.parse().ok())?,
@@ -132,23 +133,28 @@ pub(crate) fn resolve(inputs: &Inputs<'_>) -> Result<Endpoint> {
     if let Some(named) = from_flag("--endpoint-url", inputs.request.endpoint_url.as_ref())? {
         return parse(named, true, working_dir);
     }
+
     let in_file = inputs.agreed_in_file(&[
         keys::LOCAL_ENDPOINT,
         keys::ENDPOINT,
         keys::DYNAMODB_ENDPOINT,
     ])?;
+
     if let Some(named) = in_file.into_iter().next() {
         return parse_sourced(named, &inputs.file_base);
     }
+
     let ignored = inputs
         .in_process(keys::IGNORE_ENDPOINTS)?
         .is_some_and(|it| it.value.eq_ignore_ascii_case("true"));
+
     // For AWS's two keys the order is AWS's: the one for the service comes first.
     let in_process = inputs.first_in_process(&[
         keys::LOCAL_ENDPOINT,
         keys::DYNAMODB_ENDPOINT,
         keys::ENDPOINT,
     ])?;
+
     match in_process.filter(|_| !ignored) {
         Some(named) => parse_sourced(named, working_dir),
         None => Ok(Endpoint::Aws),
@@ -163,6 +169,7 @@ fn parse_sourced(named: Sourced<String>, base: &Path) -> Result<Endpoint> {
             ..
         } | ValueSource::Process(keys::DYNAMODB_ENDPOINT)
     );
+
     parse(named, !dynamodb_alone, base)
 }
 
@@ -172,6 +179,7 @@ fn parse(named: Sourced<String>, every_service: bool, base: &Path) -> Result<End
         let file = (!file.is_empty()).then(|| base.join(file));
         return Ok(Endpoint::Embedded { file, source });
     }
+
     match host_of(&value) {
         // No call of a local environment leaves that host.
         Ok(_) => {
@@ -196,23 +204,29 @@ fn host_of(url: &str) -> Result<&str, &'static str> {
     if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
         return Err("must be an http:// or https:// URL, or embedded:");
     }
+
     if url.len() > URL_BYTES {
         return Err("is too long for a URL");
     }
+
     if rest.contains(['?', '#']) {
         return Err("must have neither a query nor a fragment");
     }
+
     let (authority, _) = rest.split_once('/').unwrap_or((rest, ""));
     if authority.contains('@') {
         return Err("must not have a user name or password in its URL");
     }
+
     if rest.contains(|c: char| !c.is_ascii_graphic() || c == '\\') {
         return Err("has a character that no URL has");
     }
+
     let (host, port) = split_port(authority);
     if port.is_some_and(|port| !is_port(port)) {
         return Err("has a port that is no number from 1 to 65535");
     }
+
     if is_host(host) {
         Ok(host)
     } else {
@@ -239,12 +253,14 @@ fn is_host(host: &str) -> bool {
     if host.starts_with('[') {
         return v6(host).is_some();
     }
+
     let label = |label: &str| {
         !label.is_empty()
             && label
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
     };
+
     host.len() <= 253 && host.split('.').all(label)
 }
 
@@ -261,11 +277,13 @@ fn is_local_url(url: &str, source: &ValueSource) -> bool {
                 ..
             } | ValueSource::Process(keys::LOCAL_ENDPOINT)
         );
+
         let is_plain_http = url
             .get(..7)
             .is_some_and(|scheme| scheme.eq_ignore_ascii_case("http://"));
         is_named_local && is_plain_http && host_of(url).is_ok_and(is_container_name)
     };
+
     host_of(url).is_ok_and(is_own_host) || is_container()
 }
 
@@ -289,6 +307,7 @@ fn is_aws_host(host: &str) -> bool {
         ".cloud.adc-e.uk",
         ".csp.hci.ic.gov",
     ];
+
     let host = host.to_ascii_lowercase();
     SUFFIXES.iter().any(|suffix| host.ends_with(suffix))
 }
@@ -303,6 +322,7 @@ fn is_loopback_host(host: &str) -> bool {
     if let Some(address) = v6(&host) {
         return address.is_loopback();
     }
+
     matches!(host.as_str(), "localhost" | "localhost.localstack.cloud")
         || host.ends_with(".localhost")
         || host.ends_with(".localhost.localstack.cloud")
@@ -330,6 +350,7 @@ mod tests {
         ] {
             assert_eq!(host_of(url).map(is_own_host), Ok(true), "{url}");
         }
+
         for url in [
             "https://dynamodb.eu-west-1.amazonaws.com",
             "http://localhost.example.com",
@@ -371,6 +392,7 @@ mod tests {
             line: 1,
             key: keys::LOCAL_ENDPOINT,
         };
+
         for (url, is_local) in [
             ("http://localstack:4566", true),
             ("HTTP://dynamodb-local", true),
@@ -387,11 +409,13 @@ mod tests {
                 is_local,
                 "{url}"
             );
+
             let other = ValueSource::File {
                 path: "envs/.env.dev".into(),
                 line: 1,
                 key: keys::ENDPOINT,
             };
+
             for source in [
                 other,
                 ValueSource::Process(keys::ENDPOINT),
@@ -443,6 +467,7 @@ mod tests {
             assert_eq!(endpoint.is_aws(), is_aws, "{host}");
             assert!(!(endpoint.is_aws() && endpoint.is_local()), "{host}");
         }
+
         assert!(Endpoint::Aws.is_aws());
     }
 
@@ -485,6 +510,7 @@ mod tests {
                 true,
                 Path::new("/"),
             );
+
             let error = error.expect_err(url);
             assert!(!format!("{error:?}").contains("hush"), "{error:?}");
         }

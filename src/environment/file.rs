@@ -38,6 +38,7 @@ impl EnvFile {
         for line in logical_lines(text).map_err(|error| file.unreadable(&error))? {
             file.take(line.number, &line.text)?;
         }
+
         Ok(file)
     }
 
@@ -63,9 +64,11 @@ impl EnvFile {
             .iter()
             .filter(|(_, entry)| entry.value.is_empty())
             .min_by_key(|(_, entry)| entry.line);
+
         let Some((key, entry)) = first else {
             return Ok(());
         };
+
         Err(self
             .source(key, entry.line)
             .error("is empty")
@@ -84,9 +87,11 @@ impl EnvFile {
                 reason: "is not KEY=value".to_owned(),
             }));
         };
+
         if let Some(key) = keys::known(&key) {
             return self.keep(key, line, value);
         }
+
         let at = format!("{} line {line}", self.shown.display());
         if let Some(meant) = keys::meant(&key) {
             return Err(
@@ -94,12 +99,14 @@ impl EnvFile {
                     .with_hint(format!("rename {key} to {meant}, or delete the line")),
             );
         }
+
         if keys::is_own(&key) {
             return Err(
                 Error::environment(format!("{at}: there is no setting {key}"))
                     .with_hint(format!("did you mean {}?", keys::nearest_own(&key))),
             );
         }
+
         Ok(())
     }
 
@@ -110,15 +117,19 @@ impl EnvFile {
                 .error(format!("was already set on line {}", first.line))
                 .with_hint("keep one of the two"));
         }
+
         if value.contains(char::is_control) {
             return Err(source.error("has a line break or another control character in its value"));
         }
+
         if let Some(complaint) = placeholder::complaint(key, &value) {
             return Err(source
                 .error(complaint)
                 .with_hint("fill in the real value, or delete the line"));
         }
+
         self.entries.insert(key, Entry { line, value });
+
         Ok(())
     }
 
@@ -140,6 +151,7 @@ impl EnvFile {
                 error.reason
             )),
         };
+
         what.with_hint("put a value with spaces, quotes, `#`, `$` or backslashes in single quotes")
     }
 }
@@ -147,6 +159,7 @@ impl EnvFile {
 fn read_text(path: &Path, shown: &Path) -> Result<String> {
     let shown = shown.display();
     let unreadable = |error| Error::environment(format!("cannot read {shown}")).with_source(error);
+
     // Asked before opening: to open a named pipe would block.
     let metadata = fs::metadata(path).map_err(unreadable)?;
     if !metadata.is_file() {
@@ -155,10 +168,12 @@ fn read_text(path: &Path, shown: &Path) -> Result<String> {
         } else {
             "not a file"
         };
+
         return Err(Error::environment(format!(
             "{shown} is {kind}; an env file is expected there"
         )));
     }
+
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(unreadable)?;
     let read = file
@@ -170,6 +185,7 @@ fn read_text(path: &Path, shown: &Path) -> Result<String> {
             "{shown} is larger than {ENV_FILE_BYTES} bytes: it is no env file"
         )));
     }
+
     String::from_utf8(bytes).map_err(|error| {
         // The error's own bytes are the file's text: it is no source to keep.
         let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
@@ -217,6 +233,7 @@ mod tests {
                 "{text}"
             );
         }
+
         for text in [
             "AWS_PROFILE=",
             "AWS_PROFILE=''",
@@ -284,6 +301,7 @@ mod tests {
             assert_eq!(error.to_string(), message);
             assert!(!format!("{error:?}").contains("hush"), "{error:?}");
         }
+
         assert_eq!(
             error("DYNADUMP_PROTECTD=1").hint(),
             Some("did you mean DYNADUMP_PROTECTED?")
@@ -313,6 +331,7 @@ mod tests {
                 .unwrap()
                 .to_string()
         };
+
         assert_eq!(
             message(dir.path()),
             "f is a folder; an env file is expected there"

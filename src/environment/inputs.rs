@@ -42,6 +42,7 @@ impl<'a> Inputs<'a> {
         if self.request.no_env && matches!(key, keys::LOCAL_ENDPOINT | keys::TABLE) {
             return Ok(None);
         }
+
         self.process.get(key)
     }
 
@@ -85,6 +86,7 @@ impl<'a> Inputs<'a> {
                 )));
             }
         }
+
         Ok(found)
     }
 
@@ -113,6 +115,7 @@ pub(crate) fn from_flag(
             "has a control character in its value"
         }));
     }
+
     Ok(Some(Sourced {
         value: value.clone(),
         source,

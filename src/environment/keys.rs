@@ -182,6 +182,7 @@ fn is_spelling_of(key: &str, name: &str) -> bool {
             .map(|byte| byte.to_ascii_uppercase())
             .collect::<Vec<_>>()
     };
+
     letters(key) == letters(name)
 }
 

@@ -53,12 +53,14 @@ pub(crate) fn logical_lines(text: &str) -> Result<Vec<LogicalLine>, LineError> {
             if line.trim_start().starts_with('#') || line.trim().is_empty() {
                 continue;
             }
+
             open = Scanner::at(number);
         } else if let Some(key) = key_of(line) {
             return Err(open.error(format!(
                 "opens a quote that is still open where {key} follows on line {number}"
             )));
         }
+
         open.take(line)?;
         if !open.state.in_quotes() {
             found.push(LogicalLine {
@@ -67,6 +69,7 @@ pub(crate) fn logical_lines(text: &str) -> Result<Vec<LogicalLine>, LineError> {
             });
         }
     }
+
     if open.state.in_quotes() {
         Err(open.error("opens a quote that is never closed"))
     } else {
@@ -118,21 +121,27 @@ impl Scanner {
             if self.state == State::Space && c == '#' {
                 break;
             }
+
             if self.state == State::Single && c == '\\' && rest.peek() == Some(&'\'') {
                 return Err(
                     self.error("has a backslash before a single quote inside single quotes")
                 );
             }
+
             if c == '$' && matches!(self.state, State::Plain | State::Space | State::Double) {
                 self.text.push('\\');
             }
+
             self.text.push(c);
             self.state = self.after(c);
         }
+
         if self.state == State::Escape {
             return Err(self.error("ends with a backslash"));
         }
+
         self.text.push('\n');
+
         Ok(())
     }
 
@@ -192,6 +201,7 @@ mod tests {
             (2, "B=\"\\$a\\$b\"\n"),
             (3, "C='$a'\\$b\n"),
         ];
+
         assert_eq!(
             lines,
             expected.map(|(number, text)| (number, text.to_owned()))

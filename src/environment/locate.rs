@@ -29,6 +29,7 @@ pub(crate) fn locate(name: &str, envs_dir: Option<&Path>, working_dir: &Path) ->
                 .with_hint("it names the file envs/.env.<name>, for example --env=prod"),
         );
     }
+
     let folder = match envs_dir {
         Some(folder) => working_dir.join(folder),
         None => find_upwards(working_dir).ok_or_else(|| nowhere(name, working_dir))?,
@@ -39,9 +40,11 @@ pub(crate) fn locate(name: &str, envs_dir: Option<&Path>, working_dir: &Path) ->
     {
         return Err(missing(name, &folder, &shown));
     }
+
     let base = holder(&folder).map_err(|error| {
         Error::environment(format!("cannot read {}", folder.display())).with_source(error)
     })?;
+
     Ok(Located { path, shown, base })
 }
 
@@ -64,6 +67,7 @@ fn holder(folder: &Path) -> std::io::Result<PathBuf> {
     } else {
         folder.canonicalize()?
     };
+
     Ok(whole.parent().unwrap_or(&whole).to_owned())
 }
 
@@ -87,14 +91,17 @@ fn missing(name: &str, folder: &Path, shown: &Path) -> Error {
     let has_example = folder.join(format!("{PREFIX}{name}{EXAMPLE}")).is_file();
     let more = names.len().saturating_sub(LISTED_NAMES);
     names.truncate(LISTED_NAMES);
+
     if more > 0 {
         names.push(format!("and {more} more"));
     }
+
     let listed = if names.is_empty() {
         "none".to_owned()
     } else {
         names.join(", ")
     };
+
     let hint = if has_example {
         format!(
             "cp {} {}, then fill it in",
@@ -107,11 +114,13 @@ fn missing(name: &str, folder: &Path, shown: &Path) -> Error {
             shown.display()
         )
     };
+
     let example = if has_example {
         format!("; {} is there", example.display())
     } else {
         String::new()
     };
+
     Error::environment(format!(
         "environment {name:?} has no file: {} does not exist (environments there: {listed}{example})",
         shown.display()
@@ -132,7 +141,9 @@ fn existing(folder: &Path) -> Vec<String> {
         })
         .filter(|name| is_name(name) && !name.ends_with(EXAMPLE))
         .collect();
+
     names.sort();
+
     names
 }
 
@@ -147,6 +158,7 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::File::create(path).unwrap();
         }
+
         dir
     }
 
@@ -159,6 +171,7 @@ mod tests {
                 "{name}"
             );
         }
+
         assert!(["prod", "a.b-c_d", "...", "-x"].into_iter().all(is_name));
     }
 
@@ -170,6 +183,7 @@ mod tests {
             "deep/envs/.env.b",
             "deep/er/envs",
         ]);
+
         let from = dir.path().join("deep/er/still");
         let found = locate("b", None, &from).unwrap();
         assert_eq!(found.path, dir.path().join("deep/envs/.env.b"));
@@ -200,12 +214,14 @@ mod tests {
             "envs/.env.a b",
             "envs/readme",
         ]);
+
         let error = locate("prod", None, dir.path()).err().unwrap();
         assert_eq!(
             error.to_string(),
             "environment \"prod\" has no file: envs/.env.prod does not exist (environments there: dev, local; \
              envs/.env.prod.example is there)"
         );
+
         assert_eq!(
             error.hint(),
             Some("cp envs/.env.prod.example envs/.env.prod, then fill it in")

@@ -104,6 +104,7 @@ mod tests {
         ] {
             assert_eq!(complaint(keys::TABLE, value), None, "{value}");
         }
+
         assert_eq!(complaint(keys::SECRET_ACCESS_KEY, "a${b}c"), None);
     }
 }

@@ -31,6 +31,7 @@ impl ProcessEnvironment {
         for (key, value) in pairs {
             snapshot.keep(OsStr::new(key.as_ref()), OsStr::new(value.as_ref()));
         }
+
         snapshot
     }
 
@@ -39,6 +40,7 @@ impl ProcessEnvironment {
         for (key, value) in variables {
             snapshot.keep(key.as_ref(), value.as_ref());
         }
+
         snapshot
     }
 
@@ -46,6 +48,7 @@ impl ProcessEnvironment {
         let Some(key) = key.to_str().and_then(keys::known) else {
             return;
         };
+
         if value.is_empty() {
             self.empty.insert(key);
         } else {
@@ -94,6 +97,7 @@ mod tests {
     #[test]
     fn a_variable_that_is_no_text_is_an_error_when_it_is_asked_for() {
         use std::os::unix::ffi::OsStrExt;
+
         let process =
             ProcessEnvironment::collect([(OsStr::new("AWS_REGION"), OsStr::from_bytes(b"\xff"))]);
         assert_eq!(process.get(keys::PROFILE).unwrap(), None);

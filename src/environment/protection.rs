@@ -14,10 +14,12 @@ pub(crate) fn resolve(inputs: &Inputs<'_>, name: &str, local: bool) -> Result<bo
     if let Some(setting) = inputs.in_file(keys::PROTECTED) {
         return yes_or_no(&setting);
     }
+
     let by_default = by_default(name, local);
     let Some(setting) = inputs.in_process(keys::PROTECTED)? else {
         return Ok(by_default);
     };
+
     let wanted = yes_or_no(&setting)?;
     if by_default && !wanted {
         let what =
@@ -27,6 +29,7 @@ pub(crate) fn resolve(inputs: &Inputs<'_>, name: &str, local: bool) -> Result<bo
             .error(what)
             .with_hint("unset it, and answer a restore with --confirm <table>"));
     }
+
     Ok(wanted)
 }
 
@@ -66,6 +69,7 @@ fn is_for_tests(name: &str) -> bool {
         "testing",
         "staging",
     ];
+
     name == "local"
         || words(name)
             .next()

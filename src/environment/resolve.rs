@@ -58,6 +58,7 @@ impl Environment {
         } else {
             request.name.as_deref().unwrap_or(LOCAL)
         };
+
         let located = if request.no_env {
             None
         } else {
@@ -67,6 +68,7 @@ impl Environment {
                 &request.working_dir,
             )?)
         };
+
         let file = located
             .as_ref()
             .map(|found| EnvFile::read(&found.path, &found.shown))
@@ -81,10 +83,12 @@ impl Environment {
         if let (Some(located), LOCAL, Endpoint::Aws) = (&located, name, &endpoint) {
             return Err(local_without_endpoint(located));
         }
+
         let local = endpoint.is_local();
         if !local {
             inputs.refuse_empty_in_file()?;
         }
+
         let credentials = credentials::resolve(&inputs, local)?;
         Ok(Self {
             name: name.to_owned(),
@@ -109,6 +113,7 @@ fn check_flags(request: &EnvironmentRequest) -> Result<()> {
         return Err(Error::usage("--no-env and --env contradict each other")
             .with_hint("keep one of the two"));
     }
+
     let nothing_names_a_place =
         request.name.is_none() && !request.no_env && request.endpoint_url.is_none();
     let meant_for_aws = [
@@ -116,6 +121,7 @@ fn check_flags(request: &EnvironmentRequest) -> Result<()> {
         ("--region", &request.region),
         ("--role-arn", &request.role_arn),
     ];
+
     match meant_for_aws.iter().find(|(_, value)| value.is_some()) {
         Some((flag, _)) if nothing_names_a_place => Err(Error::usage(format!(
             "{flag} without --env or --no-env would end up at the local endpoint"
@@ -146,13 +152,16 @@ fn table(inputs: &Inputs<'_>) -> Result<Option<Sourced<String>>> {
 /// The region; `by_default`: where nobody names one, that of local tools. A profile has its own.
 fn region(inputs: &Inputs<'_>, by_default: bool) -> Result<Option<Sourced<String>>> {
     const KEYS: [&str; 2] = [keys::REGION, keys::DEFAULT_REGION];
+
     let mut region = from_flag("--region", inputs.request.region.as_ref())?;
     if region.is_none() {
         region = inputs.agreed_in_file(&KEYS)?.into_iter().next();
     }
+
     if region.is_none() {
         region = inputs.first_in_process(&KEYS)?;
     }
+
     if let Some(region) = &region {
         let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         if region.value.len() > REGION_BYTES || !region.value.bytes().all(allowed) {
@@ -162,10 +171,12 @@ fn region(inputs: &Inputs<'_>, by_default: bool) -> Result<Option<Sourced<String
                 .with_hint("for example eu-central-1"));
         }
     }
+
     let default = || Sourced {
         value: LOCAL_REGION.to_owned(),
         source: ValueSource::Default,
     };
+
     Ok(region.or_else(|| by_default.then(default)))
 }
 
@@ -174,6 +185,7 @@ fn sample(inputs: &Inputs<'_>, endpoint: &Endpoint) -> Result<Option<PathBuf>> {
     let Some(sample) = inputs.in_file(keys::SAMPLE) else {
         return Ok(None);
     };
+
     match endpoint {
         Endpoint::Embedded {
             source: ValueSource::File { .. },

@@ -33,17 +33,20 @@ pub(crate) fn resolve(inputs: &Inputs<'_>, endpoint: &Endpoint) -> Result<Option
                 .error(format!("has no {} beside it", keys::ROLE_ARN))),
         };
     };
+
     if !is_role_arn(&arn.value) {
         return Err(arn
             .source
             .error("is not the ARN of a role")
             .with_hint("for example arn:aws:iam::123456789012:role/dump"));
     }
+
     if let Endpoint::Embedded { source, .. } = endpoint {
         return Err(arn.source.error(format!(
             "names a role, but the embedded engine ({source}) has none"
         )));
     }
+
     Ok(Some(Role {
         arn,
         external_id: external_id.map(value),
@@ -60,6 +63,7 @@ fn is_role_arn(arn: &str) -> bool {
     let [scheme, partition, service, region, account, resource] = parts[..] else {
         return false;
     };
+
     let name = resource.strip_prefix("role/").unwrap_or_default();
     scheme == "arn"
         && partition.starts_with("aws")
@@ -108,6 +112,7 @@ mod tests {
         ] {
             assert!(is_role_arn(arn), "{arn}");
         }
+
         for arn in [
             "dump",
             "arn:aws:iam::123456789012:user/dump",

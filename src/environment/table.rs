@@ -16,6 +16,7 @@ pub(crate) fn single(table: &Sourced<String>) -> Result<&str> {
             "is an ARN; give the table's name, and its region as --region or AWS_REGION",
         ));
     }
+
     if name.contains([',', '*', '?']) {
         return Err(usage(
             table,
@@ -23,6 +24,7 @@ pub(crate) fn single(table: &Sourced<String>) -> Result<&str> {
         )
         .with_hint("name one table with --table"));
     }
+
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
     if !NAME_BYTES.contains(&name.len()) || !name.bytes().all(allowed) {
         return Err(usage(
@@ -30,6 +32,7 @@ pub(crate) fn single(table: &Sourced<String>) -> Result<&str> {
             "is no table name: 3 to 255 letters, digits, `_`, `-` and `.`",
         ));
     }
+
     Ok(name)
 }
 
@@ -55,10 +58,12 @@ mod tests {
             })
             .map(str::to_owned)
         };
+
         let flag = ValueSource::Flag("--table");
         for name in ["abc", "a-b_c.D9", &"x".repeat(255)] {
             assert_eq!(check(name, &flag).unwrap(), name);
         }
+
         for name in [
             "ab",
             &"x".repeat(256),
@@ -79,6 +84,7 @@ mod tests {
                 );
             }
         }
+
         assert_eq!(
             check("users,orders", &flag).unwrap_err().to_string(),
             "--table is a list or a pattern, but there can only be one table per run"

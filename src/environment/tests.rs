@@ -24,6 +24,7 @@ fn case(name: &str, text: &str) -> Case {
         working_dir: dir.path().to_owned(),
         ..EnvironmentRequest::default()
     };
+
     Case {
         dir,
         request,
@@ -77,6 +78,7 @@ fn each_value_comes_from_the_first_place_that_names_it() {
         ("AWS_REGION", "eu-process-1"),
         ("AWS_DEFAULT_REGION", "other"),
     ];
+
     let all = case("dev", file).process(process).with(|it| {
         it.table = Some("of-flag".to_owned());
         it.region = Some("eu-flag-1".to_owned());
@@ -142,6 +144,7 @@ fn without_env_file_the_process_counts_as_far_as_aws_knows_it() {
         ("AWS_REGION", "eu-west-1"),
         ("AWS_PROFILE", "p"),
     ];
+
     let found = case("dev", "")
         .with(|it| (it.name, it.no_env) = (None, true))
         .process(process)
@@ -164,6 +167,7 @@ fn endpoints_in_their_order() {
             other => other.to_string(),
         }
     };
+
     let specific = "AWS_ENDPOINT_URL_DYNAMODB=http://file:1\n";
     let process = [
         ("AWS_ENDPOINT_URL", "http://all:1"),
@@ -185,6 +189,7 @@ fn endpoints_in_their_order() {
         ),
         "http://a true envs/.env.dev line 2"
     );
+
     assert_eq!(
         resolve("LOCAL_AWS_ENDPOINT=http://a", None, &process),
         "http://a true envs/.env.dev line 1"
@@ -238,6 +243,7 @@ fn credentials_are_one_set_from_one_place() {
         ("AWS_SECRET_ACCESS_KEY", "hush"),
         ("AWS_PROFILE", "of-process"),
     ];
+
     let process_profile = [("AWS_PROFILE", "of-process")];
     let local = |rest: &str| format!("{LOCAL}{rest}");
     for (file, flag, process, expected) in [
@@ -315,6 +321,7 @@ fn credentials_are_one_set_from_one_place() {
             Credentials::Profile { name, source } => format!("Profile {name} {source}"),
             other => format!("{other:?}"),
         };
+
         assert_eq!(got, expected, "{file} {flag:?} {process:?}");
     }
 }
@@ -414,6 +421,7 @@ fn a_key_without_a_value_is_refused_unless_the_endpoint_is_local() {
         );
         assert_eq!(error.kind(), ErrorKind::Environment);
     }
+
     assert!(
         case("dev", &format!("{LOCAL}AWS_PROFILE=\n"))
             .resolve()
@@ -464,6 +472,7 @@ fn flags_that_contradict_or_mislead_are_refused() {
         |it| it.region = Some("eu-west-1".to_owned()),
         |it| it.role_arn = Some("arn:aws:iam::123456789012:role/r".to_owned()),
     ];
+
     for flag in flags {
         let error = case("local", LOCAL)
             .with(|it| it.name = None)
@@ -475,6 +484,7 @@ fn flags_that_contradict_or_mislead_are_refused() {
                 .hint()
                 .is_some_and(|hint| hint.contains("--no-env") && hint.contains("--env="))
         );
+
         assert!(case("local", LOCAL).with(flag).resolve().is_ok());
         assert!(
             case("local", LOCAL)
@@ -484,6 +494,7 @@ fn flags_that_contradict_or_mislead_are_refused() {
                 .is_ok()
         );
     }
+
     assert_eq!(
         case("local", LOCAL).with(|it| it.name = None).ok().name(),
         "local"
@@ -495,6 +506,7 @@ fn flags_that_contradict_or_mislead_are_refused() {
             .kind(),
         ErrorKind::Usage
     );
+
     for value in ["", "a\nb"] {
         let error = case("local", LOCAL)
             .with(|it| it.table = Some(value.to_owned()))
@@ -549,6 +561,7 @@ fn only_the_file_takes_protection_away() {
             "{name} {file} {process:?}"
         );
     }
+
     let error = case("prod", "")
         .process([("DYNADUMP_PROTECTED", "false")])
         .error();
@@ -585,10 +598,12 @@ fn a_sample_fills_the_engine_of_its_own_file_only() {
         demo.ok().sample(),
         Some(demo.dir.path().join("envs/sample").as_path())
     );
+
     for endpoint in ["embedded:other.db", "http://localhost:4566"] {
         let elsewhere = case("demo", file).with(|it| it.endpoint_url = Some(endpoint.to_owned()));
         assert_eq!(elsewhere.ok().sample(), None, "{endpoint}");
     }
+
     let of_process =
         case("dev", "DYNADUMP_SAMPLE=x").process([("LOCAL_AWS_ENDPOINT", "embedded:x.db")]);
     assert_eq!(of_process.error().kind(), ErrorKind::Environment);
@@ -605,8 +620,10 @@ fn debug_shows_no_secret() {
             ..
         }
     ));
+
     let debug = format!("{found:?} {:#?}", found.credentials());
     assert!(!debug.contains("hush"), "{debug}");
+
     if let Credentials::Static {
         secret_access_key, ..
     } = found.credentials()
@@ -640,6 +657,7 @@ fn shipped_files_work_and_examples_want_to_be_filled_in() {
         (true, Some("FilmCatalogue"))
     );
     assert!(demo.sample().is_some());
+
     for (name, example) in [
         ("dev", include_str!("../../envs/.env.dev.example")),
         ("staging", include_str!("../../envs/.env.staging.example")),
@@ -651,6 +669,7 @@ fn shipped_files_work_and_examples_want_to_be_filled_in() {
                 .to_string()
                 .ends_with("still holds a placeholder")
         );
+
         let filled: String = example
             .lines()
             .map(|line| {
@@ -660,8 +679,10 @@ fn shipped_files_work_and_examples_want_to_be_filled_in() {
             })
             .map(|line| line.replace("your-", "our-"))
             .collect();
+
         let found = case(name, &filled).ok();
         assert_eq!(found.is_protected(), name == "prod");
+
         // Each commented setting is refused as it stands, too.
         for line in example.lines().filter_map(|line| {
             line.strip_prefix("# ")

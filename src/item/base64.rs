@@ -27,10 +27,12 @@ pub(crate) fn decoded_length(text: &[u8]) -> Option<usize> {
         .take(2)
         .take_while(|byte| **byte == b'=')
         .count();
+
     let digits = &text[..text.len() - padding];
     let other: u8 = digits.iter().fold(0, |other, byte| {
         other | u8::from(!matches!(byte, b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'+' | b'/'))
     });
+
     (other == 0 && text.len().is_multiple_of(4)).then(|| text.len() / 4 * 3 - padding)
 }
 

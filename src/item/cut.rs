@@ -73,6 +73,7 @@ impl Items {
             spans.push(span(start, text.len())?);
             broken |= has_line_breaks(item);
         }
+
         let items = Self {
             text: Bytes::from(text),
             spans,
@@ -138,8 +139,10 @@ impl Items {
             } else {
                 text.extend_from_slice(item);
             }
+
             spans.push(span(start, text.len())?);
         }
+
         Ok(Self {
             text: Bytes::from(text),
             spans,
@@ -172,6 +175,7 @@ where
         element,
         on_lines: true,
     };
+
     cutter.object(path)?;
     cutter.cursor.finish()?;
     let Cutter {
@@ -180,12 +184,14 @@ where
         on_lines,
         ..
     } = cutter;
+
     let Some((start, end)) = array else {
         return Ok(CutResponse {
             items: Items::default(),
             rest: body.to_vec(),
         });
     };
+
     let rest = [&body[..start], b"[]", &body[end..]].concat();
     let broken = !on_lines && has_line_breaks(&body[start..end]);
     let items = Items { text: body, spans };
@@ -237,6 +243,7 @@ where
                 }
             }
         }
+
         Ok(())
     }
 
@@ -244,8 +251,10 @@ where
         if self.array.is_some() {
             return Err(self.cursor.fault("the array of items stands twice").into());
         }
+
         let start = self.cursor.offset();
         self.cursor.take(b'[', "the items are not an array")?;
+
         if self.cursor.peek() != Some(b']') {
             self.element()?;
             while self.cursor.peek() == Some(b',') {
@@ -253,9 +262,11 @@ where
                 self.element()?;
             }
         }
+
         self.cursor
             .take(b']', "expected a comma or a closing bracket between items")?;
         self.array = Some((start, self.cursor.offset()));
+
         Ok(())
     }
 
@@ -265,6 +276,7 @@ where
             Some(b'{') | None => {}
             Some(_) => return Err(self.cursor.fault("an item that is not an object").into()),
         }
+
         let start = self.cursor.offset();
         let element = (self.element)(&self.text[start..]);
         let (length, on_line) = element.map_err(|error| CutError {
@@ -274,6 +286,7 @@ where
         self.cursor.skip(length);
         self.on_lines &= on_line;
         self.spans.push(span(start, start + length)?);
+
         Ok(())
     }
 }
@@ -285,6 +298,7 @@ fn span(start: usize, end: usize) -> Result<Span, CutError> {
             what: Cow::Borrowed("more than 4 GiB of text"),
         })
     };
+
     Ok(Span {
         start: bounded(start)?,
         end: bounded(end)?,
@@ -340,6 +354,7 @@ mod tests {
         ] {
             assert_eq!(cut(body, &["Items"]).expect(body).0, [""; 0], "{body}");
         }
+
         assert_eq!(
             cut(r#"{"Responses":null}"#, &["Responses", "t"])
                 .expect("cut")

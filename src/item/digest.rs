@@ -28,6 +28,7 @@ pub fn item_digest(item: &[u8]) -> Result<u128, ItemError> {
     encoder.out.push(b'I');
     encoder.map(&mut lexer, 0)?;
     lexer.finish()?;
+
     Ok(xxh3_128(&encoder.out))
 }
 
@@ -83,7 +84,9 @@ impl Encoder {
             self.part(start);
             Ok(())
         })?;
+
         self.sorted(base);
+
         Ok(())
     }
 
@@ -104,6 +107,7 @@ impl Encoder {
         if level > LEVELS {
             return Err(ItemError::new(ItemErrorKind::Nesting, lexer.offset()));
         }
+
         lexer.tagged(|lexer, tag| {
             let Some(known) = tag.tag() else {
                 return Err(ItemError::new(
@@ -111,6 +115,7 @@ impl Encoder {
                     tag.offset(),
                 ));
             };
+
             lexer.begins(known)?;
             match (known, known.element()) {
                 (Tag::M, _) => {
@@ -138,6 +143,7 @@ impl Encoder {
             each(self, lexer)
         })?;
         self.fill(place, count);
+
         Ok(())
     }
 
@@ -151,7 +157,9 @@ impl Encoder {
             self.part(start);
             Ok(())
         })?;
+
         self.sorted(base);
+
         Ok(())
     }
 
@@ -163,21 +171,27 @@ impl Encoder {
                 (_, true) => b'T',
                 (_, false) => b'F',
             });
+
             return Ok(());
         }
+
         let quoted = lexer.string_of(tag)?;
         self.out.extend_from_slice(tag.name().as_bytes());
+
         if tag == Tag::S {
             self.text(&quoted);
             return Ok(());
         }
+
         let place = self.reserve();
         let start = self.out.len();
         match tag {
             Tag::N => checked_number(&quoted, &quoted.text()?)?.write(&mut self.out),
             _ => append_binary(&quoted, &mut self.out)?,
         }
+
         self.fill(place, self.out.len() - start);
+
         Ok(())
     }
 
@@ -208,7 +222,9 @@ impl Encoder {
             self.part(start);
             Ok(())
         })?;
+
         self.sorted(base);
+
         Ok(())
     }
 
@@ -221,6 +237,7 @@ impl Encoder {
             Ok(number) => number.write(&mut self.out),
             Err(_) => self.out.extend_from_slice(text.as_bytes()),
         }
+
         self.fill(place, self.out.len() - start);
     }
 
@@ -230,6 +247,7 @@ impl Encoder {
                 .extend_from_slice(&(plain.len() as u64).to_le_bytes());
             return self.out.extend_from_slice(plain);
         }
+
         let place = self.reserve();
         let start = self.out.len();
         quoted.unescape(&mut self.out);
@@ -258,6 +276,7 @@ impl Encoder {
         self.parts[base..].sort_unstable();
         let place = self.reserve();
         self.fill(place, self.parts.len() - base);
+
         for part in self.parts.drain(base..) {
             self.out.extend_from_slice(&part.to_le_bytes());
         }
@@ -336,6 +355,7 @@ mod tests {
             r#"{"N":"1e99999999999999999999999"}"#,
             r#"{"S":"1","N":"1"}"#,
         ];
+
         let mut seen = BTreeMap::new();
         for value in values {
             assert_eq!(seen.insert(digest(value), value), None, "{value}");
@@ -355,17 +375,20 @@ mod tests {
         ] {
             assert!(item_digest(text.as_bytes()).is_err(), "{text}");
         }
+
         let nested = format!(
             r#"{{"a":{}{}}}"#,
             r#"{"L":["#.repeat(3_000_000),
             "]}".repeat(3_000_000)
         );
+
         assert!(item_digest(nested.as_bytes()).is_err());
         let deep = format!(
             r#"{{"a":{}{}}}"#,
             r#"{"M":{"a":"#.repeat(100),
             "}}".repeat(100)
         );
+
         assert!(item_digest(deep.replace(":}", ":1}").as_bytes()).is_ok());
     }
 
@@ -376,8 +399,10 @@ mod tests {
             for digest in digests {
                 set.add(*digest);
             }
+
             set
         };
+
         assert_eq!(sum(&[u128::MAX, 2, 7]), sum(&[7, u128::MAX, 2]));
         assert_ne!(sum(&[1, 2]), sum(&[3]));
         let mut merged = sum(&[1]);

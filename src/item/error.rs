@@ -67,6 +67,7 @@ impl ItemError {
             self.0.path.push('.');
             self.0.path.push_str(&inner);
         }
+
         self
     }
 
@@ -104,6 +105,7 @@ impl fmt::Display for ItemError {
         } else {
             write!(f, "attribute {}: ", Clipped(&self.0.path))?;
         }
+
         match &self.0.kind {
             ItemErrorKind::Syntax(what) => f.write_str(what),
             ItemErrorKind::TooDeep => {

@@ -65,6 +65,7 @@ fn read<'a, const LISTS: bool>(
         names: SmallVec::new(),
         scalars,
     };
+
     reader.take(b'{')?;
     reader.members(|reader, name| {
         let start = reader.at;
@@ -72,6 +73,7 @@ fn read<'a, const LISTS: bool>(
         each(name, start..reader.at);
         Some(())
     })?;
+
     is_plain_text(&text[..reader.at]).then_some(reader.at)
 }
 
@@ -108,6 +110,7 @@ pub(crate) fn is_number(number: &[u8]) -> bool {
         (Some(b'.'), None) => unsigned.len() > 1,
         _ => false,
     };
+
     is_plain || std::str::from_utf8(number).is_ok_and(|number| Number::parse(number).is_ok())
 }
 
@@ -153,6 +156,7 @@ impl<'a, const LISTS: bool> Reader<'a, '_, LISTS> {
             self.at += 1;
             return Some(());
         }
+
         let first = self.names.len();
         loop {
             self.take(b'"')?;
@@ -160,6 +164,7 @@ impl<'a, const LISTS: bool> Reader<'a, '_, LISTS> {
             self.names.push(xxh3_64(name));
             self.take(b':')?;
             value(self, name)?;
+
             match self.next()? {
                 b',' => {}
                 b'}' => return self.distinct(first),
@@ -181,7 +186,9 @@ impl<'a, const LISTS: bool> Reader<'a, '_, LISTS> {
             names.sort_unstable();
             names.windows(2).all(|pair| pair[0] != pair[1])
         };
+
         self.names.truncate(first);
+
         is_distinct.then_some(())
     }
 
@@ -193,9 +200,11 @@ impl<'a, const LISTS: bool> Reader<'a, '_, LISTS> {
         if level > LEVELS {
             return None;
         }
+
         // No value is shorter than this.
         let head = self.text.get(self.at..)?.first_chunk::<6>()?;
         self.at += 6;
+
         match head {
             b"{\"S\":\"" => self.scalar(Kind::Text)?,
             b"{\"N\":\"" => self.scalar(Kind::Number)?,
@@ -206,6 +215,7 @@ impl<'a, const LISTS: bool> Reader<'a, '_, LISTS> {
                 self.rarer()?;
             }
         }
+
         self.take(b'}')
     }
 
@@ -235,6 +245,7 @@ impl<'a, const LISTS: bool> Reader<'a, '_, LISTS> {
         if self.take_all(b"\":\"").is_some() {
             return self.scalar(Kind::Binary);
         }
+
         match self.take_all(b"OOL\":") {
             Some(()) => self.take_all(b"true").or_else(|| self.take_all(b"false")),
             None => self.set(Kind::Binary),
@@ -248,6 +259,7 @@ impl<'a, const LISTS: bool> Reader<'a, '_, LISTS> {
             self.at += 1;
             return Some(());
         }
+
         loop {
             each(self)?;
             match self.next()? {
@@ -276,6 +288,7 @@ impl<'a, const LISTS: bool> Reader<'a, '_, LISTS> {
         let start = self.at;
         self.special()?;
         let plain = &self.text[start..self.at];
+
         self.take(b'"').map(|()| plain)
     }
 
@@ -301,6 +314,7 @@ impl<'a, const LISTS: bool> Reader<'a, '_, LISTS> {
             Kind::Number => is_number(self.plain()?).then_some(())?,
             Kind::Binary => is_binary(self.plain()?).then_some(())?,
         }
+
         if LISTS {
             self.scalars.push(Scalar {
                 start,
@@ -308,6 +322,7 @@ impl<'a, const LISTS: bool> Reader<'a, '_, LISTS> {
                 kind,
             });
         }
+
         Some(())
     }
 }

@@ -27,6 +27,7 @@ pub fn form_of(json: &[u8]) -> Result<Form, ItemError> {
     let mut lexer = Lexer::new(json)?;
     let form = form(&mut lexer)?;
     lexer.finish()?;
+
     Ok(form)
 }
 
@@ -35,6 +36,7 @@ fn form(lexer: &mut Lexer<'_>) -> Result<Form, ItemError> {
     if lexer.peek() != b'{' {
         return lexer.skip().map(|()| Form::Other);
     }
+
     let (mut members, mut objects, mut single) = (0_usize, true, Form::Names);
     lexer.members(|lexer, name| {
         members += 1;
@@ -44,21 +46,26 @@ fn form(lexer: &mut Lexer<'_>) -> Result<Form, ItemError> {
         if members > 1 {
             return lexer.skip();
         }
+
         if tag == Some(Tag::M) && first == b'{' {
             single = match form(lexer)? {
                 Form::Names => Form::Value,
                 Form::Value => Form::Names,
                 Form::Other => Form::Other,
             };
+
             return Ok(());
         }
+
         single = match tag {
             Some(tag) if tag.begins_with(first) => Form::Value,
             _ if first == b'{' => Form::Names,
             _ => Form::Other,
         };
+
         lexer.skip()
     })?;
+
     Ok(match members {
         0 | 1 => single,
         _ if objects => Form::Names,
@@ -78,6 +85,7 @@ pub fn has_key_type(item: &[u8]) -> Result<bool, ItemError> {
         if lexer.peek() != b'{' {
             return lexer.skip();
         }
+
         let (mut members, mut key) = (0_usize, false);
         lexer.members(|lexer, tag| {
             members += 1;
@@ -86,10 +94,13 @@ pub fn has_key_type(item: &[u8]) -> Result<bool, ItemError> {
                 && lexer.peek() == b'"';
             lexer.skip()
         })?;
+
         found |= key;
         Ok(())
     })?;
+
     lexer.finish()?;
+
     Ok(found)
 }
 

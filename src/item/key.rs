@@ -161,10 +161,13 @@ impl KeySchema {
             json: String::with_capacity(128),
         };
         key.push('{', &self.partition, partition)?;
+
         if let Some(attribute) = &self.sort {
             key.push(',', attribute, sort)?;
         }
+
         key.json.push('}');
+
         Ok(key)
     }
 
@@ -196,6 +199,7 @@ impl KeySchema {
         if let Some(attribute) = &self.sort {
             identify(attribute, sort, identity)?;
         }
+
         Ok(xxh3_128(identity))
     }
 
@@ -226,10 +230,12 @@ impl KeySchema {
             } else {
                 continue;
             }
+
             if partition.is_some() && sort.is_some() == self.sort.is_some() {
                 break;
             }
         }
+
         Ok((partition, sort))
     }
 }
@@ -263,7 +269,9 @@ impl Key {
         } else {
             Cow::Borrowed(value)
         };
+
         self.json.push_str(&String::from_utf8_lossy(&value));
+
         Ok(())
     }
 }
@@ -283,6 +291,7 @@ fn identify<'a>(
             name: attribute.name.clone(),
         });
     }
+
     Ok(member)
 }
 
@@ -304,6 +313,7 @@ fn canonical(attribute: &KeyAttribute, value: &[u8], out: &mut Vec<u8>) -> Resul
         out.extend_from_slice(text);
         return Ok(text.len());
     }
+
     let within = |error: ItemError| KeyError::Item(error.within(&attribute.name));
     let mut lexer = Lexer::new(value).map_err(within)?;
     let mut found = None;
@@ -317,6 +327,7 @@ fn canonical(attribute: &KeyAttribute, value: &[u8], out: &mut Vec<u8>) -> Resul
                 found = Some(tag.shown());
                 return lexer.skip();
             }
+
             let quoted = lexer.string_of(attribute.kind.tag())?;
             let text = quoted.text()?;
             match attribute.kind {
@@ -324,9 +335,11 @@ fn canonical(attribute: &KeyAttribute, value: &[u8], out: &mut Vec<u8>) -> Resul
                 KeyType::N => checked_number(&quoted, &text)?.write(out),
                 KeyType::B => append_binary(&quoted, out)?,
             }
+
             Ok(())
         })
         .map_err(within)?;
+
     if let Some(found) = found {
         return Err(KeyError::WrongType {
             name: attribute.name.clone(),
@@ -334,8 +347,10 @@ fn canonical(attribute: &KeyAttribute, value: &[u8], out: &mut Vec<u8>) -> Resul
             found,
         });
     }
+
     let length = out.len() - start;
     out[place..start].copy_from_slice(&(length as u64).to_le_bytes());
+
     Ok(length)
 }
 
@@ -418,6 +433,7 @@ mod tests {
                 assert_eq!(left.hash128(), right.hash128(), "{value}");
             }
         }
+
         for (plain, escaped) in [
             ("a", r"\u0061"),
             ("a b~", r"a\u0020b\u007e"),
@@ -427,6 +443,7 @@ mod tests {
             let of = |text: &str| key(KeyType::S, &format!(r#"{{"S":"{text}"}}"#)).expect("a key");
             assert_eq!(of(plain), of(escaped), "{plain}");
         }
+
         assert_ne!(
             key(KeyType::N, r#"{"N":"1"}"#),
             key(KeyType::S, r#"{"S":"1"}"#)
@@ -445,6 +462,7 @@ mod tests {
                 .extract(format!(r#"{{"s.k":{{"S":"{sk}"}},"pk":{{"S":"{pk}"}}}}"#).as_bytes())
                 .expect("a key")
         };
+
         assert_ne!(of("a", "bc"), of("ab", "c"));
         assert_eq!(
             of("a", "b\\n").to_json(),
@@ -483,6 +501,7 @@ mod tests {
                 message
             );
         }
+
         let missing = schema(KeyType::S, None).extract(b"{}").expect_err("no key");
         assert_eq!(missing.to_string(), r#"key attribute "pk" is missing"#);
         assert!(key(KeyType::B, r#"{"B":""}"#).is_err());

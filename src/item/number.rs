@@ -38,6 +38,7 @@ impl<'a> Number<'a> {
         if whole.is_empty() && fraction.is_empty() {
             return Err(NumberError);
         }
+
         let significant = |c: char| c != '0';
         let zero = !whole.contains(significant) && !fraction.contains(significant);
         let exponent = match rest.strip_prefix(['e', 'E']) {
@@ -45,6 +46,7 @@ impl<'a> Number<'a> {
             None if rest.is_empty() => 0,
             None => return Err(NumberError),
         };
+
         if zero {
             return Ok(Self {
                 negative: false,
@@ -53,6 +55,7 @@ impl<'a> Number<'a> {
                 exponent: 0,
             });
         }
+
         Ok(Self {
             negative,
             whole,
@@ -66,14 +69,17 @@ impl<'a> Number<'a> {
         self.whole = self.whole.trim_start_matches('0');
         self.fraction = self.fraction.trim_end_matches('0');
         self.exponent -= length(self.fraction);
+
         if self.whole.is_empty() {
             self.fraction = self.fraction.trim_start_matches('0');
         }
+
         if self.fraction.is_empty() {
             let before = length(self.whole);
             self.whole = self.whole.trim_end_matches('0');
             self.exponent += before - length(self.whole);
         }
+
         self
     }
 
@@ -92,11 +98,14 @@ impl<'a> Number<'a> {
         if self.significant_digits() == 0 {
             return out.push(b'0');
         }
+
         if self.negative {
             out.push(b'-');
         }
+
         out.extend_from_slice(self.whole.as_bytes());
         out.extend_from_slice(self.fraction.as_bytes());
+
         if self.exponent != 0 {
             out.push(b'e');
             out.extend_from_slice(self.exponent.to_string().as_bytes());
@@ -138,14 +147,18 @@ fn exponent(text: &str, zero: bool) -> Result<i64, NumberError> {
     if power.is_empty() || !rest.is_empty() {
         return Err(NumberError);
     }
+
     let power = power.trim_start_matches('0');
     if zero || power.is_empty() {
         return Ok(0);
     }
+
     if power.len() > 17 {
         return Err(NumberError);
     }
+
     let power: i64 = power.parse().map_err(|_| NumberError)?;
+
     Ok(if negative { -power } else { power })
 }
 
@@ -200,6 +213,7 @@ mod tests {
         ] {
             assert_eq!(canonical_number(text), Err(NumberError), "{text:?}");
         }
+
         assert_eq!(
             canonical_number("1e999999999999999999999999"),
             Err(NumberError)

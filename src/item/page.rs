@@ -45,7 +45,9 @@ pub fn cut_page(
         order: Vec::with_capacity(before.0.len()),
         found,
     };
+
     let cut = cut_with(body, &["Items"], |text| check.item(text))?;
+
     Ok((cut, check.keys()))
 }
 
@@ -86,6 +88,7 @@ impl Check<'_> {
                 self.key.hash128_with(&mut self.identity, &text[..length]),
             )
         };
+
         let hash = hash.map_err(|error| damaged(error.to_string()))?;
 
         if length > limits::ITEM_TEXT_BYTES {
@@ -94,6 +97,7 @@ impl Check<'_> {
                 limits::ITEM_TEXT_BYTES >> 20
             )));
         }
+
         if !self.found.insert(hash) {
             let is_in_page = self.order.contains(&hash);
             let what = if is_in_page {
@@ -101,9 +105,12 @@ impl Check<'_> {
             } else {
                 "the page before has the same key"
             };
+
             return Err(damaged(what.to_owned()));
         }
+
         self.order.push(hash);
+
         Ok((length, usual.is_some()))
     }
 
@@ -211,6 +218,7 @@ mod tests {
             br#""}}]}"#,
         ]
         .concat();
+
         let error =
             cut_page(Bytes::from(body), &key(), &PageKeys::default()).expect_err("not UTF-8");
         assert!(
@@ -229,6 +237,7 @@ mod tests {
             &PageKeys::default(),
         )
         .expect("a page");
+
         assert_eq!(first.items.len(), 2);
         for repeated in [
             r#"{"id":{"S":"a"},"at":{"N":"1"}}"#,
@@ -241,6 +250,7 @@ mod tests {
                 "{error}"
             );
         }
+
         assert!(cut(&[r#"{"id":{"S":"a"},"at":{"N":"2"}}"#], &keys).is_ok());
     }
 
@@ -266,6 +276,7 @@ mod tests {
             &PageKeys::default(),
         )
         .expect("a page");
+
         let items: Vec<_> = cut.items.iter().map(String::from_utf8_lossy).collect();
         assert_eq!(
             items,
@@ -274,6 +285,7 @@ mod tests {
                 r#"{"id":{"S":"b"},"at":{"N":"1"},"x":{"NEW":[1]}}"#
             ]
         );
+
         assert_eq!(cut.rest, br#"{"Count":1,"Items":[]}"#);
     }
 }

@@ -25,12 +25,14 @@ impl Sample {
     pub fn has(self, key: u128) -> bool {
         /// The number of values of half a hash.
         const HALF: f64 = 18_446_744_073_709_551_616.0;
+
         let place = u64::try_from(key >> 64).unwrap_or(u64::MAX);
         #[expect(
             clippy::cast_precision_loss,
             reason = "a share is not exact to the item"
         )]
         let share = place as f64 / HALF;
+
         share < self.percent / 100.0 || self.percent >= 100.0
     }
 }
@@ -49,6 +51,7 @@ mod tests {
             },
             sort: None,
         };
+
         let hash = |n: u32| {
             let item = format!(r#"{{"id":{{"S":"item-{n}"}}}}"#);
             schema.extract(item.as_bytes()).unwrap().hash128()

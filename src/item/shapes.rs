@@ -80,6 +80,7 @@ impl Recognizer {
             child: NONE,
             sibling: NONE,
         };
+
         Self {
             key,
             nodes: vec![root],
@@ -109,8 +110,10 @@ impl Recognizer {
                 self.known += 1;
                 return is_plain_text(&text[..length]).then_some(length);
             }
+
             self.unknown += 1;
         }
+
         self.learn(text, members)
     }
 
@@ -123,21 +126,26 @@ impl Recognizer {
                 if index == NONE {
                     return None;
                 }
+
                 let node = &self.nodes[index as usize];
                 let piece = &self.pieces[node.start as usize..][..node.length as usize];
                 if text[at..].starts_with(piece) {
                     break node;
                 }
+
                 index = node.sibling;
             };
+
             at += node.length as usize;
             index = node.child;
 
             let Next::Value(kind, role) = node.next else {
                 return Some(at);
             };
+
             let start = at;
             at = value_end(text, start, kind)?;
+
             // The names are needed for a key that is written out, and a hash is not.
             match role {
                 Role::Partition => members.0 = Some((b"", text.get(start - HEAD..at + TAIL)?)),
@@ -167,10 +175,13 @@ impl Recognizer {
                 (members.1, roles.1) = (Some((name, &text[value])), begins);
             }
         });
+
         if let Some(length) = length {
             self.remember(&text[..length], &scalars, roles);
         }
+
         self.scalars = scalars;
+
         length
     }
 
@@ -184,12 +195,15 @@ impl Recognizer {
                 start if start == roles.1 => Role::Sort,
                 _ => Role::None,
             };
+
             let piece = &item[end..scalar.start];
             let Some(node) = self.child(parent, piece, Next::Value(scalar.kind, role)) else {
                 return;
             };
+
             (parent, end) = (node, scalar.end);
         }
+
         self.child(parent, &item[end..], Next::End);
     }
 
@@ -201,8 +215,10 @@ impl Recognizer {
             if self.pieces[node.start as usize..][..node.length as usize] == *piece {
                 return Some(index as usize);
             }
+
             (last, index) = (Some(index as usize), node.sibling);
         }
+
         if self.nodes.len() == NODES || self.pieces.len() + piece.len() > PIECES {
             return None;
         }
@@ -217,11 +233,14 @@ impl Recognizer {
             child: NONE,
             sibling: NONE,
         });
+
         self.pieces.extend_from_slice(piece);
+
         match last {
             Some(last) => self.nodes[last].sibling = number(new),
             None => self.nodes[parent].child = number(new),
         }
+
         Some(new)
     }
 }
@@ -241,6 +260,7 @@ fn value_end(text: &[u8], start: usize, kind: Kind) -> Option<usize> {
             at = escape_end(text, at + 1)?;
             at += string_end(text.get(at..)?)?;
         }
+
         return Some(at);
     }
 
@@ -251,6 +271,7 @@ fn value_end(text: &[u8], start: usize, kind: Kind) -> Option<usize> {
         } else {
             is_binary(value)
         };
+
     fits.then_some(at)
 }
 
@@ -281,16 +302,19 @@ mod tests {
                 r#"{{"pk":{{"S":"{text}"}},"n":{{"N":"{number}"}},"m":{{"M":{{"b":{{"B":"{binary}"}}}}}},"s":{{"NS":["1","{element}"]}},"o":{{"BOOL":true}}}}"#
             )
         };
+
         assert!(
             recognizer
                 .item(item("a", "1", "AAAA", "2").as_bytes())
                 .is_some()
         );
+
         let is_known = |recognizer: &mut Recognizer, text: String| {
             let (known, length) = (recognizer.known, recognizer.item(text.as_bytes()));
             assert_eq!(length, usual_item(text.as_bytes()), "{text}");
             (length.is_some(), recognizer.known > known)
         };
+
         for good in [
             item("", "-1.5", "", "1E5"),
             item(
@@ -312,6 +336,7 @@ mod tests {
                 "{good}"
             );
         }
+
         for bad in [
             item("\u{1}", "1", "AAAA", "2"),
             item(r"\x", "1", "AAAA", "2"),
@@ -333,6 +358,7 @@ mod tests {
             let text = format!(r#"{{"name {number}":{{"S":"a"}},"pk":{{"S":"b"}}}}"#);
             assert_eq!(recognizer.item(text.as_bytes()), Some(text.len()));
         }
+
         assert!(recognizer.nodes.len() <= NODES && recognizer.pieces.len() <= PIECES);
         assert_eq!(recognizer.unknown, TRIAL, "it is not tried in vain forever");
     }

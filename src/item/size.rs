@@ -30,6 +30,7 @@ pub fn item_size(item: &[u8]) -> Result<u64, ItemError> {
     let mut lexer = Lexer::new(item)?;
     let size = map(&mut lexer, 0, 0)?;
     lexer.finish()?;
+
     Ok(size)
 }
 
@@ -49,6 +50,7 @@ pub fn each_size(item: &[u8], mut each: impl FnMut(&str, u64)) -> Result<(), Ite
         );
         Ok(())
     })?;
+
     lexer.finish()
 }
 
@@ -77,6 +79,7 @@ fn map(lexer: &mut Lexer<'_>, level: usize, each: u64) -> Result<u64, ItemError>
             + value(lexer, level).map_err(|error| error.within(&name.shown()))?;
         Ok(())
     })?;
+
     Ok(size)
 }
 
@@ -84,6 +87,7 @@ fn value(lexer: &mut Lexer<'_>, level: usize) -> Result<u64, ItemError> {
     if level > LEVELS {
         return Err(ItemError::new(ItemErrorKind::Nesting, lexer.offset()));
     }
+
     lexer.tagged(|lexer, tag| {
         let Some(known) = tag.tag() else {
             lexer.peek();
@@ -91,6 +95,7 @@ fn value(lexer: &mut Lexer<'_>, level: usize) -> Result<u64, ItemError> {
             lexer.skip()?;
             return Ok(wide(lexer.since(start).len()));
         };
+
         lexer.begins(known)?;
         match (known, known.element()) {
             (Tag::M, _) => Ok(CONTAINER + map(lexer, level + 1, ELEMENT)?),

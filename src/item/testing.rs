@@ -62,12 +62,14 @@ fn value() -> impl Strategy<Value = Value> {
         proptest::collection::vec(number(), 1..4).prop_map(Value::Ns),
         proptest::collection::vec(bytes(), 1..4).prop_map(Value::Bs),
     ];
+
     let nested = leaf.prop_recursive(4, 24, 4, |inner| {
         prop_oneof![
             proptest::collection::btree_map(text(), inner.clone(), 0..4).prop_map(Value::M),
             proptest::collection::vec(inner, 0..4).prop_map(Value::L),
         ]
     });
+
     (nested, prop_oneof![9 => Just(0usize), 1 => 0..27usize]).prop_map(|(value, levels)| {
         (0..levels).fold(value, |value, level| match level % 2 {
             0 => Value::L(vec![value]),
@@ -96,10 +98,13 @@ pub(crate) fn render(item: &Attributes, style: Style) -> String {
         state: 1,
         indent: 0,
     };
+
     if let Style::Wild(seed) = style {
         writer.state = seed | 1;
     }
+
     writer.map(item);
+
     writer.out
 }
 
@@ -116,6 +121,7 @@ impl Writer {
         self.state ^= self.state << 13;
         self.state ^= self.state >> 7;
         self.state ^= self.state << 17;
+
         (self.state >> 11) % n
     }
 
@@ -142,6 +148,7 @@ impl Writer {
             self.out += &serde_json::to_string(text).expect("a string");
             return;
         }
+
         self.out.push('"');
         for character in text.chars() {
             if self.choice(4) == 0 {
@@ -153,6 +160,7 @@ impl Writer {
                 self.out += &json[1..json.len() - 1];
             }
         }
+
         self.out.push('"');
     }
 
@@ -169,13 +177,17 @@ impl Writer {
             if !std::mem::take(&mut first) {
                 self.out.push(',');
             }
+
             self.gap(true);
             each(self, item);
         }
+
         self.indent -= 1;
+
         if !first {
             self.gap(true);
         }
+
         self.out.push(brackets[1]);
     }
 
@@ -191,6 +203,7 @@ impl Writer {
         if matches!(self.style, Style::Wild(_)) {
             self.gap(false);
         }
+
         self.out.push(':');
         self.gap(false);
     }
@@ -209,6 +222,7 @@ impl Writer {
                 Value::Ns(_) => "NS",
                 Value::Bs(_) => "BS",
             };
+
             writer.text(tag);
             writer.colon();
             writer.payload(value);

@@ -71,6 +71,7 @@ where
                 ItemError::new(ItemErrorKind::DuplicateName, name.offset()).within(&name.shown())
             );
         }
+
         each(lexer, name)
     })
 }
@@ -80,8 +81,10 @@ fn said<'a>(name: &Quoted<'a>) -> Cow<'a, [u8]> {
     if let Some(plain) = name.plain() {
         return Cow::Borrowed(plain);
     }
+
     let mut bytes = Vec::new();
     name.unescape(&mut bytes);
+
     Cow::Owned(bytes)
 }
 
@@ -89,10 +92,12 @@ fn value(lexer: &mut Lexer<'_>, level: usize) -> Result<(), ItemError> {
     if level > LEVELS {
         return Err(ItemError::new(ItemErrorKind::Nesting, lexer.offset()));
     }
+
     lexer.tagged(|lexer, tag| {
         let Some(known) = tag.tag() else {
             return lexer.skip();
         };
+
         lexer.begins(known)?;
         match (known, known.element()) {
             (Tag::M, _) => map(lexer, level + 1),
@@ -150,10 +155,12 @@ mod tests {
             let error = validate(text.as_bytes()).expect_err(&text);
             assert_eq!(error.kind(), &ItemErrorKind::DuplicateName, "{text}");
         }
+
         let separate = format!(
             r#"{{"a":{{"M":{{"a":{twice}}}}},"b":{{"L":[{{"M":{{"a":{twice}}}}},{{"M":{{"a":{twice}}}}}]}}}}"#
         );
         assert_eq!(validate(separate.as_bytes()), Ok(()));
+
         // More than are compared with each other.
         for (count, is_valid) in [(500, true), (501, false)] {
             let members: Vec<_> = (0..count)
@@ -177,6 +184,7 @@ mod tests {
         ] {
             assert_eq!(check_object(line.as_bytes()), Ok(()), "{line}");
         }
+
         for line in [
             r#"{"id":{"S":"a"}}}},{"DeleteRequest":{"Key":{"id":{"S":"b"}}"#,
             r#"{"id":{"S":"a"}}}},{"DeleteRequest":{"Key":{"id":{"S":"b"}}}},{"PutRequest":{"Item":{"id":{"S":"c"}}"#,

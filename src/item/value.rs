@@ -50,6 +50,7 @@ pub fn parse_item(item: &[u8]) -> Result<Attributes, ItemError> {
     let mut lexer = Lexer::new(item)?;
     let attributes = map(&mut lexer, 0)?;
     lexer.finish()?;
+
     Ok(attributes)
 }
 
@@ -61,9 +62,11 @@ fn map(lexer: &mut Lexer<'_>, level: usize) -> Result<Attributes, ItemError> {
         if attributes.contains_key(&name) {
             return Err(ItemError::new(ItemErrorKind::DuplicateName, lexer.offset()).within(&name));
         }
+
         attributes.insert(name, value);
         Ok(())
     })?;
+
     Ok(attributes)
 }
 
@@ -71,6 +74,7 @@ fn value(lexer: &mut Lexer<'_>, level: usize) -> Result<Value, ItemError> {
     if level > LEVELS {
         return Err(ItemError::new(ItemErrorKind::Nesting, lexer.offset()));
     }
+
     lexer.tagged(|lexer, tag| {
         let Some(known) = tag.tag() else {
             return Err(ItemError::new(
@@ -78,6 +82,7 @@ fn value(lexer: &mut Lexer<'_>, level: usize) -> Result<Value, ItemError> {
                 tag.offset(),
             ));
         };
+
         lexer.begins(known)?;
         Ok(match known {
             Tag::S => Value::S(string(lexer)?),
@@ -114,6 +119,7 @@ fn number(lexer: &mut Lexer<'_>) -> Result<String, ItemError> {
     let quoted = lexer.string_of(Tag::N)?;
     let text = quoted.text()?;
     checked_number(&quoted, &text)?;
+
     Ok(text.into_owned())
 }
 
@@ -121,6 +127,7 @@ fn binary(lexer: &mut Lexer<'_>) -> Result<Vec<u8>, ItemError> {
     let quoted = lexer.string_of(Tag::B)?;
     let mut bytes = Vec::new();
     append_binary(&quoted, &mut bytes)?;
+
     Ok(bytes)
 }
 
@@ -217,6 +224,7 @@ mod tests {
                 "]}".repeat(levels)
             )
         };
+
         assert!(parse_item(nested(limits::NESTING_LEVELS).as_bytes()).is_ok());
         assert!(message(&nested(LEVELS + 1)).contains("nested deeper than DynamoDB takes"));
         assert!(message(&nested(3_000_000)).contains("nested"));

@@ -55,6 +55,7 @@ impl Cap {
                     Direction::Write => "give a number of units: --max-wcu N",
                 })
         })?;
+
         Ok(u32::try_from(whole.saturating_mul(percent) / 100)
             .unwrap_or(u32::MAX)
             .max(1))
@@ -106,12 +107,14 @@ mod tests {
                 .unwrap(),
             100
         );
+
         assert_eq!(
             Cap::Percent(1)
                 .units(Some(&provisioned), Direction::Write)
                 .unwrap(),
             1
         );
+
         assert_eq!(Cap::Units(7).units(None, Direction::Write).unwrap(), 7);
         let bounded = table(
             r#""BillingModeSummary":{"BillingMode":"PAY_PER_REQUEST"},
@@ -123,6 +126,7 @@ mod tests {
                 .unwrap(),
             500
         );
+
         let error = Cap::Percent(50)
             .units(Some(&bounded), Direction::Write)
             .unwrap_err();

@@ -97,11 +97,13 @@ impl Index {
                 .map(|element| element.attribute_name.clone())
                 .collect::<Vec<_>>()
         };
+
         let holds = (projection.projection_type != "ALL").then(|| {
             let keys = names(key).into_iter().chain(names(table_key));
             keys.chain(projection.non_key_attributes.iter().cloned())
                 .collect()
         });
+
         let key = names(key).into_iter().collect();
         Self {
             name: name.to_owned(),
@@ -124,6 +126,7 @@ impl Index {
             &index.projection,
             &table.key_schema,
         );
+
         Self {
             is_local: false,
             per_second,
@@ -137,9 +140,11 @@ impl Index {
         if !self.key.iter().all(has) {
             return 0;
         }
+
         let held = attributes
             .iter()
             .filter(|(name, _)| self.holds.as_ref().is_none_or(|holds| holds.contains(name)));
+
         write_units(held.map(|(_, size)| size).sum::<u64>().min(ITEM_BYTES))
     }
 }
@@ -168,6 +173,7 @@ impl Tariff {
                 &table.key_schema,
             )
         });
+
         Self {
             per_second,
             indexes: globals.chain(locals).collect(),
@@ -244,6 +250,7 @@ impl Costing {
             self.table += write_units((item.len() as u64).min(ITEM_BYTES));
             return;
         }
+
         self.table += write_units(
             attributes
                 .iter()
@@ -251,6 +258,7 @@ impl Costing {
                 .sum::<u64>()
                 .min(ITEM_BYTES),
         );
+
         for (index, sum) in self.tariff.indexes.iter().zip(&mut self.indexes) {
             *sum += index.units(&attributes);
         }
@@ -264,6 +272,7 @@ impl Costing {
             table,
             indexes: units,
         } = self;
+
         let whole = units
             .iter()
             .fold(table, |sum, units| sum.saturating_add(*units));
@@ -278,6 +287,7 @@ impl Costing {
                 let name = index.name.clone();
                 (Slowest::Index { name }, *units, index.per_second)
             });
+
         let parts = [
             (
                 Slowest::Table,
@@ -286,6 +296,7 @@ impl Costing {
             ),
             (Slowest::Cap, whole, tariff.cap),
         ];
+
         let timed = parts
             .into_iter()
             .chain(globals)
@@ -293,6 +304,7 @@ impl Costing {
                 let per_second = per_second.filter(|units| *units > 0)?;
                 Some((part, per_second, units as f64 / per_second as f64))
             });
+
         // Of equals the first.
         let slowest = timed.reduce(|slowest, part| if part.2 > slowest.2 { part } else { slowest });
         WriteCost {
@@ -331,6 +343,7 @@ mod tests {
             .zip(["HASH", "RANGE"])
             .map(|(name, kind)| json!({"AttributeName": name, "KeyType": kind}))
             .collect();
+
         json!({"IndexName": name, "KeySchema": key, "Projection": projection, "ProvisionedThroughput": throughput(2)})
     }
 
@@ -352,6 +365,7 @@ mod tests {
             ],
             "LocalSecondaryIndexes": [index("local", &["pk", "year"], &json!({"ProjectionType": "KEYS_ONLY"}))],
         });
+
         TableSchema::parse(document.to_string().as_bytes()).unwrap()
     }
 
@@ -364,6 +378,7 @@ mod tests {
         for item in items {
             costing.take(item.to_string().as_bytes());
         }
+
         costing.end()
     }
 
@@ -417,7 +432,9 @@ mod tests {
                 cost.seconds.unwrap(),
             )
         };
+
         let tariff = Tariff::of(&table());
+
         // Table and LSI: 2 of 10 per second. Each GSI: 1 of 2 per second.
         assert_eq!(
             slowest(tariff.clone(), std::slice::from_ref(&item)),
@@ -429,6 +446,7 @@ mod tests {
                 0.5
             )
         );
+
         let capped = tariff.clone().capped(Some(4));
         assert_eq!(
             slowest(capped, std::slice::from_ref(&item)),
@@ -453,6 +471,7 @@ mod tests {
                 "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
                 "BillingMode": "PAY_PER_REQUEST",
             });
+
             document
                 .as_object_mut()
                 .unwrap()
@@ -460,6 +479,7 @@ mod tests {
             Tariff::of(&TableSchema::parse(document.to_string().as_bytes()).unwrap())
                 .at_most(20, 1023)
         };
+
         assert_eq!(
             (bare(json!({})).slowest, bare(json!({})).seconds),
             (None, None)

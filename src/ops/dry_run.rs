@@ -134,16 +134,19 @@ impl Trying {
             if cancel.is_cancelled() {
                 return Err(interrupted());
             }
+
             let chunk = chunk?;
             reporter.report(Event::Progress {
                 items: chunk.items.len() as u64,
                 bytes: bytes_of(&chunk.items),
             });
             self.take(chunk)?;
+
             if self.is_full() {
                 break;
             }
         }
+
         self.transform
             .warnings()
             .into_iter()
@@ -161,8 +164,10 @@ impl Trying {
             if self.is_full() {
                 break;
             }
+
             self.one(item, outcome)?;
         }
+
         Ok(())
     }
 
@@ -176,12 +181,14 @@ impl Trying {
             Some(Misfit::Size(_)) => self.trial.too_large += 1,
             None => {}
         }
+
         let rejected = misfit
             .filter(|_| self.rejects_misfits)
             .map(|misfit| match outcome {
                 Outcome::Unchanged => Reason::own(misfit.words()),
                 _ => misfit.reason(),
             });
+
         let outcome = match rejected {
             Some(reason) => Outcome::Rejected(reason),
             None => self.within_limit(outcome),
@@ -189,8 +196,10 @@ impl Trying {
         if let Some(meetings) = &mut self.meetings {
             meetings.take(item, &outcome)?;
         }
+
         let trial = &mut self.trial;
         trial.items_in += 1;
+
         match &outcome {
             Outcome::Unchanged => {}
             Outcome::Changed(_) | Outcome::Several(_) => trial.changed += 1,
@@ -203,12 +212,15 @@ impl Trying {
                 }
             }
         }
+
         for made in outcome.items(item) {
             trial.items_out += 1;
             trial.bytes_out += made.len() as u64;
             self.costing.take(made);
         }
+
         self.keep(item, outcome);
+
         Ok(())
     }
 
@@ -216,13 +228,16 @@ impl Trying {
         let Some(left) = &mut self.left else {
             return outcome;
         };
+
         cut_to(&mut outcome, *left);
         let out = match &outcome {
             Outcome::Unchanged | Outcome::Changed(_) => 1,
             Outcome::Several(items) => items.len() as u64,
             Outcome::Skipped | Outcome::Rejected(_) => 0,
         };
+
         *left -= out;
+
         outcome
     }
 
@@ -232,16 +247,19 @@ impl Trying {
             _ if self.trial.shown.len() >= self.show.items => return,
             other => other.items(item).to_vec(),
         };
+
         let rejected = if let Outcome::Rejected(reason) = outcome {
             Some(reason.to_string())
         } else {
             None
         };
+
         let before = if self.show.originals {
             item.clone()
         } else {
             self.transform.concealed(item)
         };
+
         self.trial.shown.push(Shown {
             before,
             after: shown,
@@ -257,10 +275,12 @@ impl Trying {
             let found = meetings.judge()?;
             (trial.collisions, trial.collided) = (found.count, found.first);
         }
+
         trial.reasons = self.reasons.into_iter().collect();
         trial
             .reasons
             .sort_by(|one, other| other.1.cmp(&one.1).then_with(|| one.0.cmp(&other.0)));
+
         Ok(trial)
     }
 }

@@ -60,12 +60,14 @@ impl TableIdentity {
             ),
             _ => (None, configured),
         };
+
         let file = match environment.endpoint() {
             Endpoint::Embedded {
                 file: Some(file), ..
             } => device_and_inode(file),
             _ => None,
         };
+
         let name = description.table_name.clone().unwrap_or_default();
         Self {
             name,
@@ -85,14 +87,17 @@ impl TableIdentity {
         if let (Some(file), Some(other_file)) = (self.file, other.file) {
             return file == other_file && self.name == other.name;
         }
+
         // Replicas of a global table are tables of their own, whatever their IDs.
         let on_aws = self.server == Server::Aws && other.server == Server::Aws;
         if on_aws && !agrees(&self.region, &other.region) {
             return false;
         }
+
         if let (Some(id), Some(other_id)) = (&self.id, &other.id) {
             return id == other_id;
         }
+
         self.name == other.name
             && agrees(&self.account, &other.account)
             && agrees(&self.region, &other.region)
@@ -165,6 +170,7 @@ async fn addresses(host: &str, port: u16) -> Option<BTreeSet<IpAddr>> {
         this if this.is_loopback() || this.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         other => other,
     };
+
     Some(found.map(|address| canonical(address.ip())).collect())
 }
 
@@ -185,11 +191,13 @@ pub(crate) fn state_key(environment: &Environment, table: &str) -> String {
         } => Server::Embedded(resolved(file)),
         endpoint => Server::of(endpoint),
     };
+
     let whose = match (&server, environment.account()) {
         (Server::Aws, Some(account)) => account.value.as_str(),
         (Server::Aws, None) => environment.name(),
         _ => "",
     };
+
     [&server.to_string(), region, whose, table].join("\n")
 }
 
@@ -217,14 +225,17 @@ pub(crate) async fn takes_place_of_dumped(
     let Some(Overridden { schema: wanted, .. }) = wanted else {
         return false;
     };
+
     let dumped = wanted
         .description()
         .table_arn
         .as_deref()
         .and_then(account_in);
+
     if !wanted.same_table(dumped, target.region.as_deref(), &target.table) {
         return false;
     }
+
     if let Some(metadata) = source.metadata() {
         let server =
             |endpoint: &Option<String>| endpoint.as_deref().map_or(Server::Aws, Server::named);
@@ -235,6 +246,7 @@ pub(crate) async fn takes_place_of_dumped(
             return false;
         }
     }
+
     let found = existing
         .and_then(|existing| existing.description().table_arn.as_deref())
         .and_then(account_in);
@@ -303,6 +315,7 @@ mod tests {
                 "https://vpce-1.dynamodb.eu-west-1.vpce.amazonaws.com",
             ],
         ];
+
         for (number, group) in groups.iter().enumerate() {
             for one in *group {
                 for (other_number, other) in groups
@@ -329,13 +342,16 @@ mod tests {
                 .is_same(&with(other.clone(), "a"))
                 .await
         );
+
         assert!(
             !with(one.clone(), "a")
                 .is_same(&with(one.clone(), "b"))
                 .await
         );
+
         assert!(!with(one.clone(), "a").is_same(&table(other)).await);
         assert!(with(one.clone(), "a").is_same(&table(one)).await);
+
         // A tunnel to AWS.
         assert!(
             with(Server::Aws, "a")
@@ -351,6 +367,7 @@ mod tests {
             region: Some(region.to_owned()),
             ..table(Server::Aws)
         };
+
         let table = aws(Some("123456789012"), "eu-west-1");
         assert!(table.is_same(&aws(Some("123456789012"), "eu-west-1")).await);
         assert!(table.is_same(&aws(None, "eu-west-1")).await);
@@ -374,12 +391,14 @@ mod tests {
         for path in [&one, &copy] {
             std::fs::File::create(path).unwrap();
         }
+
         std::fs::hard_link(&one, &link).unwrap();
         let embedded = |path: &Path| TableIdentity {
             id: Some("a".to_owned()),
             file: device_and_inode(path),
             ..table(Server::Embedded(path.display().to_string()))
         };
+
         assert!(embedded(&one).is_same(&embedded(&link)).await);
         assert!(!embedded(&one).is_same(&embedded(&copy)).await);
     }

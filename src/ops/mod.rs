@@ -136,6 +136,7 @@ fn near_names<'a>(table: &str, names: &'a [String]) -> Vec<&'a str> {
         })
         .filter(|(likeness, _)| *likeness >= LIKENESS)
         .collect();
+
     rated.sort_by(|a, b| b.0.total_cmp(&a.0));
     rated
         .into_iter()

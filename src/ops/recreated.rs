@@ -47,7 +47,9 @@ async fn described(store: &impl ReadStore, table: &str) -> Result<Option<TableSc
         if let Some(found) = store.describe(table).await? {
             return Ok(Some(found));
         }
+
         sleep(BETWEEN_ABSENCES).await;
     }
+
     store.describe(table).await
 }

@@ -32,6 +32,7 @@ pub(crate) fn segments_for(bytes: u64) -> u32 {
     if bytes <= SMALL {
         return 1;
     }
+
     u32::try_from(bytes.div_ceil(BYTES_PER_SEGMENT).min(MOST_SEGMENTS)).unwrap_or(1)
 }
 
@@ -56,12 +57,14 @@ where
         .take(SEGMENTS_AT_A_TIME as usize)
         .map(&scan)
         .collect();
+
     while let Some(joined) = scans.join_next().await {
         joined.map_err(|error| Error::failed("a scan was cut off").with_source(error))??;
         if let Some(next) = waiting.next() {
             scans.spawn(scan(next));
         }
     }
+
     Ok(())
 }
 
@@ -136,7 +139,9 @@ mod tests {
                 Ok(())
             }
         });
+
         read.await.unwrap();
+
         // Thirty-one others read the other 279 in nine seconds.
         assert_eq!(
             (started.elapsed().as_secs(), most.load(Ordering::Relaxed)),
@@ -155,6 +160,7 @@ mod tests {
                 Ok(())
             }
         });
+
         assert_eq!(read.await.unwrap_err().to_string(), "provoked");
         assert_eq!(started.elapsed().as_secs(), 1);
     }

@@ -59,9 +59,11 @@ impl Place {
         if let Some(account) = &self.account {
             let _ = write!(location, ", account {account}");
         }
+
         if let Some(region) = &self.region {
             let _ = write!(location, " in {region}");
         }
+
         location
     }
 
@@ -83,11 +85,14 @@ fn from_process(environment: &Environment) -> Vec<String> {
             taken.push(format!("{what} from {key} in the process environment"));
         }
     };
+
     if let Some(region) = environment.region() {
         note("region", &region.source);
     }
+
     if let Some(source) = environment.endpoint().source() {
         note("endpoint", source);
     }
+
     taken
 }

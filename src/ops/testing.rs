@@ -106,6 +106,7 @@ pub(crate) fn scans(segments: u32) -> Vec<ScanRequest> {
         key: Arc::new(key()),
         before: Arc::default(),
     };
+
     (0..segments).map(scan).collect()
 }
 
@@ -170,6 +171,7 @@ impl ReadStore for Scripted {
                 .parse()
                 .expect("a page")
         });
+
         let next = (page + 1 < self.pages)
             .then(|| PageKey::from_json(&format!(r#"{{"page":"{}"}}"#, page + 1)));
         let name = if answer == Answer::Keyless {
@@ -177,6 +179,7 @@ impl ReadStore for Scripted {
         } else {
             "id"
         };
+
         let item = Bytes::from(format!(
             r#"{{"{name}":{{"N":"{}"}}}}"#,
             request.segment * self.pages + page

@@ -43,14 +43,17 @@ pub(crate) fn through<T: Send + 'static>(
                 Err(error) => return feeder.fail(error),
             }
         }
+
         feeder.end();
     };
+
     let started = thread::Builder::new()
         .name("transform-feed".to_owned())
         .spawn(feed);
     started.map_err(|error| {
         Error::failed("a thread for the transform cannot be started").with_source(error)
     })?;
+
     Ok(results)
 }
 
@@ -59,8 +62,10 @@ pub(crate) fn cut_to(outcome: &mut Outcome, most: u64) -> bool {
     let Outcome::Several(items) = outcome else {
         return false;
     };
+
     let before = items.len();
     items.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+
     items.len() < before
 }
 
@@ -95,6 +100,7 @@ impl Naming {
         if self.transform.masks().is_none() {
             return lines.append_with_reason(reason, "item", item, outputs);
         }
+
         let key = self.transform.shown_key(item, &self.key);
         lines.append_with_reason(
             reason,
@@ -114,12 +120,14 @@ impl Naming {
         if self.transform.masks().is_some() {
             return "null".to_owned();
         }
+
         serde_json::Value::from(String::from_utf8_lossy(text)).to_string()
     }
 
     /// Names an item that has this key, for an error.
     pub(crate) fn name(&self, item: &[u8], key: &KeySchema) -> String {
         const CHARACTERS: usize = 200;
+
         let beginning = || match self.transform.masks() {
             Some(_) => "(key not shown: it contains masked values)".to_owned(),
             None => String::from_utf8_lossy(item)
@@ -127,6 +135,7 @@ impl Naming {
                 .take(CHARACTERS)
                 .collect(),
         };
+
         self.transform
             .shown_key(item, key)
             .unwrap_or_else(beginning)
@@ -148,6 +157,7 @@ impl Misfit {
         if let Err(error) = key.hash128(item) {
             return Some(Self::Key(error.to_string()));
         }
+
         item_size(item)
             .ok()
             .filter(|size| *size > ITEM_BYTES)
@@ -161,6 +171,7 @@ impl Misfit {
             Outcome::Several(items) => items,
             Outcome::Unchanged | Outcome::Skipped | Outcome::Rejected(_) => &[],
         };
+
         made.iter().find_map(|item| Self::of(item, key))
     }
 
@@ -219,7 +230,9 @@ impl Meetings {
                 self.keyless += 1;
                 continue;
             };
+
             let before = *before.as_ref().unwrap_or(&key);
+
             // Two outputs of one item are not versions of it: if they share a key, the second counts as another item.
             let is_version = siblings.insert(key) && !self.is_scan;
             let before = if is_version {
@@ -227,8 +240,10 @@ impl Meetings {
             } else {
                 before ^ u128::from(self.number)
             };
+
             self.keys.take(key, before, self.number)?;
         }
+
         Ok(())
     }
 
@@ -240,6 +255,7 @@ impl Meetings {
         } else {
             ("items", "have")
         };
+
         let words = format!(
             "{} {what} that came out {verb} not the table's key ({key})",
             self.keyless

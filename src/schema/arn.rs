@@ -21,6 +21,7 @@ pub(crate) fn region(arn: &str) -> Option<&str> {
     let is_word =
         |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase());
     let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+
     (is_number && words.contains('-') && words.split('-').all(is_word)).then_some(region)
 }
 
@@ -41,6 +42,7 @@ pub(crate) fn with_placeholders(policy: &str, table: &Description) -> String {
         |arn| replaced(policy, arn, STREAM_ARN),
     );
     let table = table.table_arn.as_deref().filter(|arn| !arn.is_empty());
+
     table.map_or_else(|| policy.clone(), |arn| replaced(&policy, arn, TABLE_ARN))
 }
 
@@ -54,6 +56,7 @@ fn replaced(text: &str, arn: &str, with: &str) -> String {
         replaced.push_str(if continues { arn } else { with });
         replaced.push_str(part);
     }
+
     replaced
 }
 
@@ -94,6 +97,7 @@ mod tests {
             assert_eq!(account(arn), None, "{arn}");
             assert_eq!(region(arn), None, "{arn}");
         }
+
         let localstack = "arn:aws:dynamodb:us-east-1:000000000000:table/music";
         assert_eq!(
             (account(localstack), region(localstack)),

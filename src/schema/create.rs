@@ -43,11 +43,14 @@ impl CreateTable {
         let Ok(mut body) = serde_json::from_slice::<Fields<Box<RawValue>>>(&self.body) else {
             return less;
         };
+
         if field == WARM_THROUGHPUT {
             body.edit_elements(GLOBAL_INDEXES, |index| index.remove(WARM_THROUGHPUT));
         }
+
         body.remove(field);
         less.body = raw(&body).get().as_bytes().to_vec();
+
         less
     }
 }
@@ -100,6 +103,7 @@ impl TableSchema {
             Encryption::AwsManaged => None,
             Encryption::Kms(key) => key,
         };
+
         // A key that is asked for was named for this target, by a flag or in a file; it follows no rule but --without.
         let may_use = choice.applies(Setting::Kms, same_table || table.asks_for_encryption());
         may_use.then_some(EncryptionRequest {
@@ -225,6 +229,7 @@ impl<'a> Request<'a> {
                 WARM_THROUGHPUT,
             ),
         ];
+
         optional
             .into_iter()
             .filter(|(is_there, ..)| *is_there)
@@ -252,6 +257,7 @@ fn global_indexes(table: &Description, is_warm: bool) -> Vec<IndexRequest<'_>> {
         on_demand_throughput: table.index_on_demand_maximum(index),
         warm_throughput: table.index_grown_warm_throughput(index).filter(|_| is_warm),
     });
+
     requests.collect()
 }
 
@@ -265,6 +271,7 @@ fn local_indexes(table: &Description) -> Vec<IndexRequest<'_>> {
         on_demand_throughput: None,
         warm_throughput: None,
     });
+
     requests.collect()
 }
 
@@ -295,11 +302,13 @@ pub(crate) fn used_definitions<'a>(
             used.push(definition);
         }
     };
+
     for (of, key) in keys {
         for element in key {
             add(table.definition_of(element, &of)?);
         }
     }
+
     for name in vector_indexes
         .iter()
         .flat_map(|index| &index.search_attributes)
@@ -310,6 +319,7 @@ pub(crate) fn used_definitions<'a>(
             .filter(|definition| definition.attribute_name == *name)
             .for_each(&mut add);
     }
+
     Ok(used)
 }
 

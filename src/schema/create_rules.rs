@@ -37,6 +37,7 @@ impl TableSchema {
         if let Some(name) = names.iter().find(|name| !is_name(name)) {
             return Some(format!("`{}` is no name of an index", name.escape_debug()));
         }
+
         if let Some((_, name)) = names
             .iter()
             .enumerate()
@@ -44,6 +45,7 @@ impl TableSchema {
         {
             return Some(format!("two indexes are called `{name}`"));
         }
+
         let table = &self.description;
         let global = table.global_secondary_indexes.iter();
         let local = table
@@ -55,6 +57,7 @@ impl TableSchema {
             .map(|index| &index.key_schema)
             .chain(local)
             .chain([&table.key_schema]);
+
         if let Some(key) = keys
             .flatten()
             .find(|key| !KEY_NAME_BYTES.contains(&key.attribute_name.len()))
@@ -64,9 +67,11 @@ impl TableSchema {
                 "the name of a key attribute has {bytes} bytes, and 1 to 255 are allowed"
             ));
         }
+
         let Billing::Provisioned(of_table) = table.billing() else {
             return None;
         };
+
         let capacities = global
             .filter_map(|index| table.index_capacity(index))
             .chain([of_table]);

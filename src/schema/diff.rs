@@ -51,18 +51,21 @@ impl KeyMismatch {
             .iter()
             .zip(&self.table)
             .filter(|(dump, table)| dump != table);
+
         let words = |line: &str| {
             line.get(KEY_LABEL_WIDTH..)
                 .unwrap_or_default()
                 .trim()
                 .to_owned()
         };
+
         let label = |line: &str| {
             line.get(..KEY_LABEL_WIDTH)
                 .unwrap_or_default()
                 .trim()
                 .to_owned()
         };
+
         parts
             .map(|(dump, table)| Difference {
                 setting: label(dump),
@@ -110,10 +113,13 @@ pub fn differences(dump: &TableSchema, table: &TableSchema) -> Differences {
                 .map(|replicas| wording::regions_of(&replicas)),
         )
     };
+
     found.compare("replicas", &regions(dump), &regions(table));
+
     if !dump.sections.is_empty() && !table.sections.is_empty() {
         compare_sections(&mut found, dump, table);
     }
+
     found
 }
 
@@ -125,8 +131,10 @@ fn compare_described(found: &mut Differences, dump: &Description, table: &Descri
         dump.stream().unwrap_or("off"),
         table.stream().unwrap_or("off"),
     );
+
     let protection = |table: &Description| wording::on_or_off(table.is_deletion_protected());
     found.compare("deletion protection", &protection(dump), &protection(table));
+
     // Keys differ between regions and accounts whenever KMS is used; only KMS or not is a choice somebody made.
     let is_kms = |table: &Description| table.encryption() != Encryption::AwsOwned;
     if is_kms(dump) != is_kms(table) {
@@ -144,6 +152,7 @@ fn compare_sections(found: &mut Differences, dump: &TableSchema, table: &TableSc
             found.compare(setting, &dump, &table);
         }
     };
+
     let ttl = |schema: &TableSchema| schema.time_to_live().told("off", |attribute| attribute);
     compare("TTL", ttl(dump), ttl(table));
     let recovery = |schema: &TableSchema| {
@@ -151,24 +160,28 @@ fn compare_sections(found: &mut Differences, dump: &TableSchema, table: &TableSc
             .point_in_time_recovery()
             .told("off", |recovery| wording::recovery_in_words(&recovery))
     };
+
     compare("PITR", recovery(dump), recovery(table));
     let insights = |schema: &TableSchema| {
         schema
             .contributor_insights()
             .told("off", |insights| wording::insights_of(&insights))
     };
+
     compare("contributor insights", insights(dump), insights(table));
     let scaling = |schema: &TableSchema| {
         schema
             .auto_scaling()
             .told("off", |scaling| wording::scaling_in_words(&scaling))
     };
+
     compare("auto scaling", scaling(dump), scaling(table));
     let streams = |schema: &TableSchema| {
         schema
             .kinesis_destinations()
             .told("none", |streams| wording::streams_of(&streams))
     };
+
     compare("Kinesis destinations", streams(dump), streams(table));
     compare_policies(found, dump, table);
     compare_tags(found, dump, table);
@@ -183,15 +196,18 @@ fn compare_policies(found: &mut Differences, dump: &TableSchema, table: &TableSc
             "resource policy of the stream",
         ),
     ];
+
     for (section, setting) in sections {
         let text = |schema: &TableSchema| {
             schema.policy(section).told("", |policy| {
                 arn::with_placeholders(&policy, &schema.description)
             })
         };
+
         let (Some(dumped), Some(present)) = (text(dump), text(table)) else {
             continue;
         };
+
         match (dumped.is_empty(), present.is_empty()) {
             (false, true) => found.compare(setting, "one", "none"),
             (true, false) => found.compare(setting, "none", "one"),
@@ -210,14 +226,17 @@ fn compare_tags(found: &mut Differences, dump: &TableSchema, table: &TableSchema
     let (Some(dumped), Some(present)) = (tags(dump), tags(table)) else {
         return;
     };
+
     let only = |these: &[Tag], those: &[Tag]| {
         let only: Vec<_> = these
             .iter()
             .filter(|tag| !those.contains(tag))
             .cloned()
             .collect();
+
         none_or((!only.is_empty()).then(|| wording::tags_in_words(&only)))
     };
+
     found.compare("tags", &only(&dumped, &present), &only(&present, &dumped));
 }
 
@@ -238,6 +257,7 @@ fn compare_vector_indexes(found: &mut Differences, dump: &TableSchema, table: &T
             &words(&present, &index.name, "missing"),
         );
     }
+
     for index in present
         .iter()
         .filter(|index| !dumped.iter().any(|other| other.name == index.name))
@@ -268,6 +288,7 @@ fn key_lines(table: &Description) -> Vec<String> {
             .map_or("none", |(_, words)| words);
         format!("{label:KEY_LABEL_WIDTH$}  {words}")
     };
+
     vec![line("partition key"), line("sort key")]
 }
 
@@ -284,6 +305,7 @@ fn compare_indexes(found: &mut Differences, dump: &Description, table: &Descript
                 .filter(|other| other.is_being_deleted())
                 .any(|other| other.index_name == index.name)
     };
+
     for index in &dumped {
         match present.iter().find(|other| is_same(index, other)) {
             None => found.compare(index.label(), &index.words(), "missing"),
@@ -298,6 +320,7 @@ fn compare_indexes(found: &mut Differences, dump: &Description, table: &Descript
                     &index.projection,
                     &other.projection,
                 );
+
                 if same_mode {
                     let throughput = |index: &IndexWords<'_>| {
                         index
@@ -305,6 +328,7 @@ fn compare_indexes(found: &mut Differences, dump: &Description, table: &Descript
                             .clone()
                             .unwrap_or_else(|| "no maximum".to_owned())
                     };
+
                     found.compare(
                         format!("{label} throughput"),
                         &throughput(index),
@@ -314,6 +338,7 @@ fn compare_indexes(found: &mut Differences, dump: &Description, table: &Descript
             }
         }
     }
+
     let others = present.iter().filter(|index| !is_deleting(index));
     for index in others.filter(|index| !dumped.iter().any(|other| is_same(index, other))) {
         found.compare(index.label(), "none", &index.words());

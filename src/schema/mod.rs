@@ -92,6 +92,7 @@ impl TableSchema {
                 limits::DOCUMENT_BYTES
             )));
         }
+
         let document = document.strip_prefix(b"\xef\xbb\xbf").unwrap_or(document);
         let Fields(mut sections) = serde_json::from_slice::<Fields<Box<RawValue>>>(document)
             .map_err(|cause| unreadable(&cause))?;
@@ -132,7 +133,9 @@ impl TableSchema {
             let name = serde_json::Value::from(name.as_str());
             document.extend([",\n", &name.to_string(), ": ", section.get()]);
         }
+
         document.push_str("\n}\n");
+
         document.into_bytes()
     }
 
@@ -202,6 +205,7 @@ impl TableSchema {
                 .filter(move |element| element.key_type == kind)
                 .collect::<Vec<_>>()
         };
+
         let (partition, sort) = (of_kind("HASH"), of_kind("RANGE"));
         let ([partition], [] | [_], true) = (
             &partition[..],
@@ -213,6 +217,7 @@ impl TableSchema {
             )
             .with_hint(GOOD_SCHEMA_HINT));
         };
+
         Ok(KeySchema {
             partition: self.key_attribute(partition)?,
             sort: sort
@@ -231,6 +236,7 @@ impl TableSchema {
                 .iter()
                 .any(|element| element.attribute_name == name)
         };
+
         let definitions = self.description.attribute_definitions.iter();
         let of_index = definitions.filter(|definition| !of_table(&definition.attribute_name));
         let element = |name: &str| KeyElement {
@@ -257,11 +263,13 @@ impl TableSchema {
             .global_secondary_indexes
             .iter()
             .map(|index| index.index_name.clone());
+
         let local = self
             .description
             .local_secondary_indexes
             .iter()
             .map(|index| index.index_name.clone());
+
         global
             .chain(local)
             .chain(
@@ -285,6 +293,7 @@ impl TableSchema {
                 )));
             }
         };
+
         Ok(KeyAttribute {
             name: element.attribute_name.clone(),
             kind,
@@ -301,5 +310,6 @@ fn unreadable(cause: &serde_json::Error) -> Error {
             Error::damaged(format!("the table schema is not whole JSON: {cause}"))
         }
     };
+
     error.with_hint(GOOD_SCHEMA_HINT)
 }

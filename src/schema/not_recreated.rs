@@ -35,9 +35,11 @@ pub(crate) fn not_recreated(schema: &TableSchema) -> Vec<NotRecreated> {
             "this version does not know the mode; the table becomes on-demand",
         );
     }
+
     for (name, value) in fields_of(&schema.table).unwrap_or_default() {
         list_field(&mut list, schema, &name, value);
     }
+
     let tags = schema.tags().read().unwrap_or_default();
     let aws_tags = tags
         .iter()
@@ -49,6 +51,7 @@ pub(crate) fn not_recreated(schema: &TableSchema) -> Vec<NotRecreated> {
             "names that begin with aws: are AWS's to give",
         );
     }
+
     for (name, value) in &schema.sections {
         match Section::ALL
             .into_iter()
@@ -59,9 +62,11 @@ pub(crate) fn not_recreated(schema: &TableSchema) -> Vec<NotRecreated> {
             None => list.add(name, NOT_IN_THIS_VERSION),
         }
     }
+
     for field in unknown_fields(&schema.table) {
         list.add(field, UNKNOWN_FIELD);
     }
+
     list.0
 }
 
@@ -81,6 +86,7 @@ fn list_field(list: &mut List, schema: &TableSchema, name: &str, value: &RawValu
     if is_empty(value) {
         return;
     }
+
     match name {
         "GlobalTableWitnesses" => list.add(
             format!("global table witness{}", regions_in(value)),
@@ -133,6 +139,7 @@ fn regions_in(value: &RawValue) -> String {
     struct Member {
         region_name: String,
     }
+
     match serde_json::from_str::<Vec<Member>>(value.get()) {
         Ok(members) => {
             let names: Vec<_> = members

@@ -42,6 +42,7 @@ impl TableSchema {
             Some(status) => Some(format!("table is {status}")),
             None => Some("table has no status".to_owned()),
         };
+
         table
             .into_iter()
             .chain(

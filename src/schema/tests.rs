@@ -22,6 +22,7 @@ fn with(document: &str, pointer: &str, value: Value) -> TableSchema {
     let mut document: Value = serde_json::from_str(document).unwrap();
     let (parent, field) = pointer.rsplit_once('/').unwrap();
     document.pointer_mut(parent).unwrap()[field] = value;
+
     parse_value(&document)
 }
 
@@ -87,11 +88,13 @@ mod documents {
             json!({"TableDescription": table}),
             table.clone(),
         ];
+
         let byte_order_mark = format!("\u{feff}{PROVISIONED}");
         let expected = parse_value(&json!({"Table": table})).to_document();
         for form in forms {
             assert_eq!(parse_value(&form).to_document(), expected);
         }
+
         assert_eq!(
             parse(&byte_order_mark).to_document(),
             parse(PROVISIONED).to_document()
@@ -110,6 +113,7 @@ mod documents {
         ] {
             table[field] = Value::Null;
         }
+
         table["GlobalSecondaryIndexes"][0]["Projection"]["NonKeyAttributes"] = Value::Null;
         assert_eq!(
             differences(&parse_value(&table), &parse(REQUEST)),
@@ -151,12 +155,14 @@ mod documents {
         for document in ["", unfinished, &twice, "{\"Table\": {\"TableName\": tru}}"] {
             assert_eq!(failure(document).kind(), ErrorKind::Damaged, "{document}");
         }
+
         assert_eq!(
             TableSchema::parse(b"{\"Table\":\"\xff\"}")
                 .unwrap_err()
                 .kind(),
             ErrorKind::Damaged
         );
+
         let too_long = vec![b' '; usize::try_from(crate::limits::DOCUMENT_BYTES).unwrap() + 1];
         assert_eq!(
             TableSchema::parse(&too_long).unwrap_err().kind(),
@@ -213,6 +219,7 @@ mod keys {
                 sort: Some(attribute("year", KeyType::N))
             }
         );
+
         let swapped = with_key(
             &json!([{"AttributeName": "s", "KeyType": "RANGE"}, {"AttributeName": "p", "KeyType": "HASH"}]),
             &json!([{"AttributeName": "s", "AttributeType": "B"}, {"AttributeName": "p", "AttributeType": "N"}]),
@@ -225,6 +232,7 @@ mod keys {
                 sort: Some(attribute("s", KeyType::B))
             }
         );
+
         assert_eq!(request(&swapped, "t")["KeySchema"][0]["AttributeName"], "p");
     }
 
@@ -268,6 +276,7 @@ mod keys {
             "/Table/GlobalSecondaryIndexes/0/KeySchema",
             key,
         );
+
         assert!(schema.key_schema().is_ok());
         let error = schema.create_table_request("t").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::SchemaMismatch);
@@ -317,6 +326,7 @@ mod requests {
             "BillingMode": "PROVISIONED",
             "ProvisionedThroughput": {"ReadCapacityUnits": 5, "WriteCapacityUnits": 4},
         });
+
         let schema = parse(PROVISIONED);
         assert_eq!(request(&schema, "films-copy"), expected);
         assert_eq!(left_out(&schema), Vec::<String>::new());
@@ -342,6 +352,7 @@ mod requests {
             .iter()
             .map(|part| &part["AttributeName"])
             .collect();
+
         assert_eq!(key, ["tournament", "region", "round", "level"]);
         assert!(!body.to_string().contains("ProvisionedThroughput"));
     }
@@ -353,6 +364,7 @@ mod requests {
             Vec::<String>::new(),
             "all of it is in the request or in calls"
         );
+
         let mut document: Value = serde_json::from_str(ON_DEMAND).unwrap();
         let table = &mut document["Table"];
         table["MultiRegionConsistency"] = json!("STRONG");
@@ -408,6 +420,7 @@ mod requests {
             "/Table/GlobalSecondaryIndexes/0/ProvisionedThroughput",
             zero.clone(),
         );
+
         let capacity = json!({"ReadCapacityUnits": 5, "WriteCapacityUnits": 4});
         assert_eq!(
             request(&index, "t")["GlobalSecondaryIndexes"][0]["ProvisionedThroughput"],
@@ -479,6 +492,7 @@ mod requests {
             "VectorAttribute": {"AttributeName": "likeness"},
             "SearchSchema": [{"AttributeName": "genre", "SearchSchemaElementType": "HASH"}],
         });
+
         let mut document: Value = serde_json::from_str(PROVISIONED).unwrap();
         document["Table"]["VectorIndexes"] = json!([index]);
         let genre = json!({"AttributeName": "genre", "AttributeType": "S"});
@@ -492,6 +506,7 @@ mod requests {
             "VectorAttribute": {"AttributeName": "likeness"},
             "SearchSchema": [{"AttributeName": "genre", "SearchSchemaElementType": "HASH"}],
         }]);
+
         assert_eq!(body["VectorIndexes"], expected);
         assert!(
             body["AttributeDefinitions"]
@@ -513,6 +528,7 @@ mod comparisons {
             "/Table/KeySchema",
             json!([{"AttributeName": "id", "KeyType": "HASH"}]),
         );
+
         let mismatch = differences(&dump, &one_key).key.unwrap();
         assert_eq!(
             mismatch.dump,
@@ -527,6 +543,7 @@ mod comparisons {
             "/Table/AttributeDefinitions/2/AttributeType",
             json!("N"),
         );
+
         let mismatch = differences(&dump, &other_type).key.unwrap();
         assert_eq!(
             mismatch.table,
@@ -553,6 +570,7 @@ mod comparisons {
         ] {
             table[list].as_array_mut().unwrap().reverse();
         }
+
         table["GlobalSecondaryIndexes"][0]["Projection"]["NonKeyAttributes"]
             .as_array_mut()
             .unwrap()
@@ -567,6 +585,7 @@ mod comparisons {
         let table = &mut document["Table"];
         table["BillingModeSummary"]["BillingMode"] = json!("PROVISIONED");
         table["ProvisionedThroughput"] = json!({"ReadCapacityUnits": 5, "WriteCapacityUnits": 6});
+
         for field in [
             "SSEDescription",
             "TableClassSummary",
@@ -575,6 +594,7 @@ mod comparisons {
         ] {
             table[field] = Value::Null;
         }
+
         table["GlobalSecondaryIndexes"][0]["Projection"] = json!({"ProjectionType": "KEYS_ONLY"});
         let found = differences(&dump, &parse_value(&document));
         assert_eq!(found.key, None);
@@ -594,6 +614,7 @@ mod comparisons {
                 "AWS-owned key",
             ),
         ];
+
         assert_eq!(found.settings, expected);
     }
 
@@ -605,6 +626,7 @@ mod comparisons {
             "/Table/GlobalSecondaryIndexes/0/IndexName",
             json!("by-year"),
         );
+
         let words = "director (S), year (N), projection INCLUDE (rating, title), 7 RCU / 6 WCU";
         let expected = [
             difference("GSI by-director", words, "missing"),
@@ -629,6 +651,7 @@ mod comparisons {
                 "70 RCU / 6 WCU",
             ),
         ];
+
         assert_eq!(
             differences(&dump, &parse_value(&document)).settings,
             expected
@@ -651,6 +674,7 @@ mod descriptions {
                 "LSI by-poster: id (S), poster (B), projection KEYS_ONLY",
             ]
         );
+
         assert_eq!(
             lines(&parse(ON_DEMAND)),
             [
@@ -694,6 +718,7 @@ mod descriptions {
             document["Table"]["GlobalSecondaryIndexes"][0]["Backfilling"] = backfilling;
             parse_value(document)
         };
+
         let filling = index(&mut document, json!("CREATING"), json!(true));
         assert!(!filling.is_active());
         assert_eq!(
@@ -738,6 +763,7 @@ mod any_table {
                         "RANGE"
                     }
                 };
+
                 names
                     .iter()
                     .enumerate()

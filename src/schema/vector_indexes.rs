@@ -67,5 +67,6 @@ pub(crate) fn indexes(schema: &TableSchema) -> Vec<VectorIndex> {
             request: raw(&request),
         })
     };
+
     elements.into_iter().filter_map(index).collect()
 }

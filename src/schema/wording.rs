@@ -32,6 +32,7 @@ impl TableSchema {
                 .into_iter()
                 .map(|(label, words)| (label.to_owned(), words)),
         );
+
         lines
     }
 
@@ -50,11 +51,13 @@ impl TableSchema {
                 .iter()
                 .map(|index| (index.label(), index.words())),
         );
+
         lines.extend(
             vector_indexes::indexes(self)
                 .iter()
                 .map(|index| (format!("vector index {}", index.name), vector_index(index))),
         );
+
         lines
     }
 
@@ -117,6 +120,7 @@ impl TableSchema {
                 table.is_deletion_protected().then(|| on_or_off(true)),
             ),
         ];
+
         lines
             .into_iter()
             .filter_map(|(label, words)| Some((label, words?)))
@@ -132,6 +136,7 @@ impl TableSchema {
             .into_iter()
             .filter(|(section, _)| self.policy(*section).read().is_some());
         let words: Vec<_> = there.map(|(_, words)| words).collect();
+
         (!words.is_empty()).then(|| words.join(", "))
     }
 }
@@ -177,6 +182,7 @@ pub(crate) fn indexes(table: &Description) -> Vec<IndexWords<'_>> {
                     .map(|bounds| maximum(&bounds))
             }),
         });
+
     let local = table
         .local_secondary_indexes
         .iter()
@@ -187,8 +193,10 @@ pub(crate) fn indexes(table: &Description) -> Vec<IndexWords<'_>> {
             projection: projection(&index.projection),
             throughput: None,
         });
+
     let mut indexes: Vec<_> = global.chain(local).collect();
     indexes.sort_by_key(|index| (index.kind, index.name));
+
     indexes
 }
 
@@ -249,6 +257,7 @@ fn attributes(elements: &[KeyElement], kind: &str, definitions: &[AttributeDefin
                 definition.map_or("no type", |definition| &definition.attribute_type)
             )
         });
+
     words.collect::<Vec<_>>().join(" + ")
 }
 
@@ -256,11 +265,13 @@ fn projection(projection: &Projection) -> String {
     if projection.non_key_attributes.is_empty() {
         return projection.projection_type.clone();
     }
+
     let mut names: Vec<_> = projection
         .non_key_attributes
         .iter()
         .map(String::as_str)
         .collect();
+
     names.sort_unstable();
     format!("{} ({})", projection.projection_type, names.join(", "))
 }
@@ -334,6 +345,7 @@ pub(crate) fn scaling_in_words(scaling: &AutoScaling) -> String {
             target.min_capacity,
             target.max_capacity
         );
+
         let mut policies = scaling.scaling_policies.iter().filter(|policy| {
             (&policy.resource_id, &policy.scalable_dimension)
                 == (&target.resource_id, &target.scalable_dimension)
@@ -344,8 +356,10 @@ pub(crate) fn scaling_in_words(scaling: &AutoScaling) -> String {
             Some(Some(aim)) => format!("{bounds} at {aim}"),
         }
     };
+
     let mut words: Vec<_> = scaling.scalable_targets.iter().map(word).collect();
     words.sort_unstable();
+
     words.join(", ")
 }
 
@@ -419,6 +433,7 @@ pub(crate) fn kinesis_destinations(destinations: &[KinesisDestination]) -> Strin
     } else {
         "Kinesis destinations"
     };
+
     format!("{label} {}", streams_of(destinations))
 }
 
@@ -438,6 +453,7 @@ pub(crate) fn replicas(replicas: &[Replica]) -> String {
     } else {
         "replicas"
     };
+
     format!("{label} in {}", regions_of(replicas))
 }
 

@@ -29,6 +29,7 @@ impl Client {
         } else {
             Arns::default()
         };
+
         let body = Bytes::from(
             with_arns(&call.body, &arns)
                 .map_err(|what| Error::failed(format!("{operation}: {what}")))?,
@@ -38,6 +39,7 @@ impl Client {
             calls += 1;
             self.change(call.operation, body.clone())
         };
+
         // A table takes minutes to become ready for the next change: while an index is filled, while backups are switched on.
         let patience = self.retry().give_up_after();
         let answer = self
@@ -48,6 +50,7 @@ impl Client {
                 attempt,
             )
             .await;
+
         match answer {
             Err(fault) if is_done(call.operation, &fault, calls) => Ok(()),
             answer => answer
@@ -74,6 +77,7 @@ impl Fault {
             "ContinuousBackupsUnavailableException",
             "ConcurrentUpdateException",
         ];
+
         matches!(self.class, Class::InUse | Class::Throttled)
             || self
                 .code
@@ -93,14 +97,17 @@ fn with_arns(body: &str, arns: &Arns) -> Result<String, String> {
         if !body.contains(placeholder) {
             continue;
         }
+
         let arn = arn
             .as_deref()
             .ok_or_else(|| format!("the endpoint tells no ARN of the {of}"))?;
         if arn.contains(|c: char| !c.is_ascii_graphic() || c == '"' || c == '\\') {
             return Err(format!("the endpoint tells no valid ARN of the {of}"));
         }
+
         body = body.replace(placeholder, arn);
     }
+
     Ok(body)
 }
 
@@ -151,6 +158,7 @@ mod tests {
             .unwrap_err()
             .contains("stream")
         );
+
         let hostile = Arns {
             table: None,
             stream: Some("arn\",\"x\":\"".to_owned()),
@@ -169,6 +177,7 @@ mod tests {
             &invalid("TimeToLive is active on a different AttributeName"),
             1
         ));
+
         let stream = invalid("Table already has an enabled stream: TableName: music");
         assert!(!is_done(Operation::UpdateTable, &stream, 1));
         assert!(is_done(Operation::UpdateTable, &stream, 2));

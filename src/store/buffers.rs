@@ -39,8 +39,10 @@ impl Buffers {
         if bytes < LARGE {
             return Vec::with_capacity(bytes);
         }
+
         let mut buffer = self.free().pop().unwrap_or_default();
         buffer.reserve_exact(bytes.next_multiple_of(STEP));
+
         buffer
     }
 
@@ -48,6 +50,7 @@ impl Buffers {
         if (LARGE..=LARGEST).contains(&buffer.capacity()) {
             return Bytes::from_owner(Shared { buffer, home: self });
         }
+
         Bytes::from(buffer)
     }
 
@@ -112,6 +115,7 @@ mod tests {
         for bytes in [1, LARGE - 1, LARGEST + 1] {
             drop(buffers.share(buffers.take(bytes)));
         }
+
         assert!(buffers.free().is_empty());
         let all: Vec<_> = (0..KEPT + 3)
             .map(|_| buffers.share(buffers.take(LARGE)))

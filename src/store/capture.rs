@@ -53,8 +53,10 @@ pub(crate) async fn capture(
         let subject = Arc::clone(&subject);
         calls.spawn(async move { (section, captured(subject.section(section).await)) });
     }
+
     let mut found = calls.join_all().await;
     found.sort_by_key(|(section, _)| *section);
+
     found
 }
 
@@ -155,6 +157,7 @@ impl Subject {
                 .iter()
                 .map(|index| json!({"TableName": self.table, "IndexName": index})),
         );
+
         let mut calls = JoinSet::new();
         for (order, body) in bodies.into_iter().enumerate() {
             let subject = Arc::clone(self);
@@ -162,9 +165,11 @@ impl Subject {
                 async move { (order, subject.look(Look::ContributorInsights, &body).await) },
             );
         }
+
         let mut answers = calls.join_all().await;
         answers.sort_by_key(|(order, _)| *order);
         let answers = answers.into_iter().map(|(_, answer)| read(&answer?));
+
         array(&answers.collect::<Result<Vec<_>, _>>()?)
     }
 
@@ -191,6 +196,7 @@ impl Subject {
                 )
             });
         }
+
         let body = json!({"ServiceNamespace": "dynamodb", "ResourceIds": resources});
         let targets = self
             .pages(Look::ScalableTargets, body, "ScalableTargets")
@@ -201,9 +207,11 @@ impl Subject {
         for (_, answer) in answers {
             policies.extend(answer?);
         }
+
         if targets.is_empty() && policies.is_empty() {
             return Ok(None);
         }
+
         let (targets, policies) = (joined(&targets), joined(&policies));
         raw(format!(
             r#"{{"ScalableTargets":{targets},"ScalingPolicies":{policies}}}"#
@@ -226,6 +234,7 @@ impl Subject {
             if let Some(found) = page.remove(list).filter(|found| found.get() != "null") {
                 elements.extend(read::<Vec<Box<RawValue>>>(found.get().as_bytes())?);
             }
+
             match page
                 .remove("NextToken")
                 .map(|token| read::<Value>(token.get().as_bytes()))
@@ -238,6 +247,7 @@ impl Subject {
                 _ => return Ok(elements),
             }
         }
+
         Err(Fault::impossible(format!(
             "{list} has more than {PAGES} pages"
         )))
@@ -259,11 +269,15 @@ impl Subject {
                     }
                     answer => return answer,
                 }
+
                 sleep(wait).await;
             }
+
             Err(Fault::timeout())
         };
+
         let answer = self.client.retry().clock().until(self.deadline, call).await;
+
         answer.unwrap_or_else(|| Err(Fault::timeout()))
     }
 }
@@ -306,6 +320,8 @@ fn joined(elements: &[Box<RawValue>]) -> String {
             element.get()
         );
     }
+
     text.push(']');
+
     text
 }

@@ -149,12 +149,14 @@ impl Client {
         if renewed.is_some_and(|at| at.elapsed() < RENEWED) {
             return;
         }
+
         if let Some(services) = self.connection.renewed().await {
             *self
                 .services
                 .write()
                 .unwrap_or_else(PoisonError::into_inner) = Arc::new(services);
         }
+
         *renewed = Some(Instant::now());
     }
 
@@ -214,6 +216,7 @@ impl Client {
                 self.names.credentials
             ));
         }
+
         error
     }
 
@@ -247,6 +250,7 @@ impl Client {
         drop(waiting);
 
         let _receiving = self.retry.clock().count(Busy::Receiving);
+
         Ok((answer.arrived().await?, room))
     }
 
@@ -294,19 +298,23 @@ mod tests {
                 source,
             })
         };
+
         let settings = [
             Setting::Kms,
             Setting::Class,
             Setting::Tags,
             Setting::WarmThroughput,
         ];
+
         let lacks = |host: Host| {
             settings
                 .into_iter()
                 .filter(|setting| host.may_lack(*setting))
                 .collect::<Vec<_>>()
         };
+
         assert_eq!(lacks(Host::of(&Endpoint::Aws)), []);
+
         for url in [
             "https://vpce-0a1b-2c3d.dynamodb.eu-west-1.vpce.amazonaws.com",
             "https://dynamodb-fips.us-east-1.amazonaws.com",
@@ -315,6 +323,7 @@ mod tests {
         ] {
             assert_eq!(lacks(host(url)), [], "{url}");
         }
+
         assert_eq!(lacks(host("https://dynamodb.corp.internal")), settings[1..]);
         assert_eq!(lacks(host("http://localhost:8000")), settings);
     }

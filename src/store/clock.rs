@@ -62,6 +62,7 @@ impl State {
         if !is_blocked {
             self.running += passed.min(LONGEST_GAP);
         }
+
         if passed > LONGEST_GAP {
             self.resumed = Some(self.running);
         }
@@ -78,6 +79,7 @@ impl RunningClock {
             waiting: 0,
             receiving: 0,
         };
+
         let clock = Arc::new(Self(Mutex::new(state)));
         let ticking = Arc::downgrade(&clock);
         tokio::spawn(async move {
@@ -86,9 +88,11 @@ impl RunningClock {
                 let Some(clock) = ticking.upgrade() else {
                     return;
                 };
+
                 clock.now();
             }
         });
+
         clock
     }
 
@@ -109,6 +113,7 @@ impl RunningClock {
         let mut state = self.state();
         state.look();
         *state.count(busy) += 1;
+
         Counted { clock: self, busy }
     }
 
@@ -138,9 +143,11 @@ impl RunningClock {
                 if left.is_zero() {
                     return;
                 }
+
                 sleep(left.min(TICK)).await;
             }
         };
+
         tokio::select! {
             biased;
             done = work => Some(done),

@@ -160,6 +160,7 @@ impl Wire {
                 })
             }
         };
+
         if let Some(next) = next {
             *state = next;
         }
@@ -197,9 +198,11 @@ fn inflate_within(bound: usize, body: &[u8]) -> Result<Bytes, Fault> {
     inflating.read_to_end(&mut text).map_err(|error| {
         Fault::broken_body("the compressed response is damaged").with_source(error)
     })?;
+
     if text.len() > bound {
         return Err(Fault::endless_body());
     }
+
     Ok(shared(text))
 }
 
@@ -207,6 +210,7 @@ fn inflate_within(bound: usize, body: &[u8]) -> Result<Bytes, Fault> {
 /// than a thousandfold.
 fn said_length(body: &[u8]) -> usize {
     const MOST: usize = 1032;
+
     let said = body
         .last_chunk()
         .map_or(0, |last| u32::from_le_bytes(*last) as usize);
@@ -268,8 +272,10 @@ mod tests {
                 Duration::from_millis(if asks { gzip } else { plain }),
             );
         }
+
         let asked: Vec<_> = (0..4).map(|_| wire.asks()).collect();
         assert!(asked.iter().all(|asks| *asks == asked[0]), "{wire:?}");
+
         asked[0]
     }
 
@@ -291,12 +297,14 @@ mod tests {
             let asks = wire.asks();
             wire.answered(asks, 1_000_000, Duration::from_millis(60));
         }
+
         assert!(settled(&wire, 600, 90));
     }
 
     #[test]
     fn what_is_set_holds_and_nothing_is_tried_on_this_machine() {
         use WireCompression::{Auto, Off, On};
+
         for (wanted, host, asks) in [
             (On, Host::Local, true),
             (Off, Host::Aws, false),

@@ -60,6 +60,7 @@ impl Connection {
         {
             return None;
         }
+
         Some(self.services(&self.config().await.ok()?))
     }
 }
@@ -82,6 +83,7 @@ impl Config {
             }
             fixed => from_aws_config(environment, fixed, shared_endpoint.as_deref()).await,
         };
+
         let shared = match shared.region() {
             // The profile has none either.
             None if environment.is_local() => shared
@@ -90,6 +92,7 @@ impl Config {
                 .build(),
             _ => shared,
         };
+
         if shared.region().is_none() {
             return Err(Error::environment(format!(
                 "environment {} has no region",
@@ -97,6 +100,7 @@ impl Config {
             ))
             .with_hint("set AWS_REGION in its env file, or pass --region"));
         }
+
         let shared = match environment.role() {
             Some(role) => assume(role, &shared).await,
             None => shared,
@@ -116,6 +120,7 @@ impl Config {
         if let Some(url) = &self.dynamodb_endpoint {
             builder = builder.endpoint_url(url);
         }
+
         aws_sdk_dynamodb::Client::from_conf(builder.build())
     }
 
@@ -196,6 +201,7 @@ fn isolated(
         .http_client(http_client(url))
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .region(region(environment));
+
     builder.set_endpoint_url(url.map(ToOwned::to_owned));
     builder.build()
 }
@@ -211,9 +217,11 @@ async fn from_aws_config(
     if let Some(region) = region(environment) {
         loader = loader.region(region);
     }
+
     if let Some(url) = endpoint {
         loader = loader.endpoint_url(url);
     }
+
     if let Credentials::Profile { name, .. } = environment.credentials() {
         let provider = ProviderConfig::default()
             .with_http_client(http)
@@ -224,9 +232,11 @@ async fn from_aws_config(
             .build();
         loader = loader.profile_name(name).credentials_provider(profile);
     }
+
     if let Some(credentials) = fixed {
         loader = loader.credentials_provider(credentials);
     }
+
     loader.load().await
 }
 
@@ -236,6 +246,7 @@ async fn assume(role: &Role, shared: &SdkConfig) -> SdkConfig {
     if let Some(id) = &role.external_id {
         provider = provider.external_id(id);
     }
+
     let provider = match shared.credentials_provider() {
         Some(base) => provider.build_from_provider(base).await,
         None => provider.build().await,

@@ -100,6 +100,7 @@ impl Store {
         let engine = Engine::start(environment, options.missing_database).await?;
         #[cfg(feature = "embedded")]
         let embedded_url = engine.as_ref().map(Engine::url);
+
         #[cfg(not(feature = "embedded"))]
         let embedded_url: Option<&str> = no_engine(environment.endpoint())?;
         let connection = Connection {
@@ -107,6 +108,7 @@ impl Store {
             embedded_url: embedded_url.map(ToOwned::to_owned),
             give_up_after: options.give_up_after,
         };
+
         let config = connection.config().await?;
         let endpoint = match environment.endpoint() {
             Endpoint::Aws => format!(
@@ -118,6 +120,7 @@ impl Store {
             ),
             endpoint => endpoint.to_string(),
         };
+
         let host = Host::of(environment.endpoint());
         let reporter = Arc::clone(&options.reporter);
         let names = Names {
@@ -132,14 +135,17 @@ impl Store {
             how,
             reporter,
         );
+
         if let Some(wait) = options.wait {
             options.reporter.report(Event::Phase {
                 phase: Phase::Connecting,
                 items: None,
                 bytes: None,
             });
+
             until_it_answers(&client, wait).await?;
         }
+
         check_account(environment, &config).await?;
         Ok(Self(Arc::new(Inner {
             client: Arc::new(client),
@@ -158,6 +164,7 @@ impl Store {
             .engine
             .as_ref()
             .is_some_and(|engine| engine.is_imagined);
+
         #[cfg(not(feature = "embedded"))]
         false
     }
@@ -195,10 +202,12 @@ async fn until_it_answers(client: &Client, wait: Duration) -> Result<()> {
             Err(fault) if fault.class != Class::Denied => return Ok(()),
             Err(fault) => return Err(client.tell(fault, "ListTables", "of this account")),
         };
+
         let left = wait.saturating_sub(client.retry().since(started));
         if left.is_zero() {
             return Err(client.tell(fault, "ListTables", "of this account"));
         }
+
         tokio::time::sleep(
             waits
                 .next()
@@ -214,6 +223,7 @@ async fn check_account(environment: &Environment, config: &Config) -> Result<()>
     let Some(wanted) = environment.account() else {
         return Ok(());
     };
+
     let account = match environment.endpoint() {
         Endpoint::Embedded { .. } => ENGINES.to_owned(),
         _ => config.account().await?,
@@ -221,6 +231,7 @@ async fn check_account(environment: &Environment, config: &Config) -> Result<()>
     if account == wanted.value {
         return Ok(());
     }
+
     Err(Error::environment(format!(
         "environment {} must be account {} ({}), but its credentials belong to {account}",
         environment.name(),
@@ -293,6 +304,7 @@ impl WritableStore {
         if self.confirmation.covers(table) {
             return Ok(());
         }
+
         Err(Error::not_confirmed(format!(
             "writing to {table} was not confirmed"
         )))
@@ -370,6 +382,7 @@ impl WriteStore for WritableStore {
                 "deleting {table} was not confirmed"
             )));
         }
+
         self.store.0.client.delete(table).await
     }
 

@@ -76,6 +76,7 @@ impl Client {
                 Look::ScalingPolicies => services.scaling.describe_policies(body).await,
             }
         };
+
         // The SDK's futures are large, and those of all arms lie in one.
         Box::pin(call).await
     }
@@ -115,6 +116,7 @@ impl Client {
                 Operation::PutScalingPolicy => services.scaling.put_policy(body).await,
             }
         };
+
         Box::pin(call).await
     }
 }

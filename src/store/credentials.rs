@@ -17,6 +17,7 @@ pub(crate) async fn describe(environment: &Environment) -> String {
     if matches!(environment.endpoint(), Endpoint::Embedded { .. }) {
         return "none needed (embedded engine)".to_owned();
     }
+
     let base = match environment.credentials() {
         Credentials::Static { source, .. } => format!("static keys, {source}"),
         Credentials::Profile { name, source } => {
@@ -31,6 +32,7 @@ pub(crate) async fn describe(environment: &Environment) -> String {
             None => without_profile(|key| env::var(key).ok().filter(|value| !value.is_empty())),
         },
     };
+
     match environment.role() {
         Some(role) => format!(
             "role {} (named by {}), assumed with {base}",
@@ -51,6 +53,7 @@ async fn profile(name: &str) -> Option<String> {
     } else {
         format!(" ({kind})")
     };
+
     Some(format!("profile {name}{kind}, {}", file_of(name)))
 }
 
@@ -64,13 +67,16 @@ fn kind(profile: &Profile) -> Option<String> {
     if let Some(role) = profile.get("role_arn") {
         return Some(format!("role {role}"));
     }
+
     let is_set = |key| profile.get(key).is_some();
     if is_set("sso_session") || is_set("sso_start_url") {
         return Some("SSO".to_owned());
     }
+
     if is_set("credential_process") {
         return Some("credential process".to_owned());
     }
+
     is_set("aws_access_key_id").then(String::new)
 }
 
@@ -86,6 +92,7 @@ fn file_of(name: &str) -> String {
     } else {
         file("AWS_CONFIG_FILE", "config")
     };
+
     found.display().to_string()
 }
 
@@ -100,8 +107,10 @@ fn has_profile(file: &Path, name: &str) -> bool {
             .strip_prefix('[')
             .and_then(|rest| rest.split(']').next())
             .map(str::trim);
+
         header == Some(name)
     };
+
     fs::read_to_string(path).is_ok_and(|text| text.lines().take(SHARED_FILE_LINES).any(is_header))
 }
 
@@ -111,11 +120,13 @@ fn without_profile(variable: impl Fn(&str) -> Option<String>) -> String {
         "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
         "AWS_CONTAINER_CREDENTIALS_FULL_URI",
     ];
+
     if variable("AWS_WEB_IDENTITY_TOKEN_FILE").is_some() {
         let role =
             variable("AWS_ROLE_ARN").map_or_else(String::new, |role| format!(" for role {role}"));
         return format!("web identity token{role}, process environment");
     }
+
     match CONTAINER.into_iter().find(|key| variable(key).is_some()) {
         Some(key) => format!("container credentials, {key} in the process environment"),
         None => "EC2 instance metadata".to_owned(),
@@ -135,6 +146,7 @@ mod tests {
                     .map(|(_, value)| (*value).to_owned())
             })
         };
+
         assert_eq!(found(&[]), "EC2 instance metadata");
         let expected =
             "container credentials, AWS_CONTAINER_CREDENTIALS_FULL_URI in the process environment";
@@ -147,6 +159,7 @@ mod tests {
             ("AWS_WEB_IDENTITY_TOKEN_FILE", "/token"),
             ("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/ci"),
         ]);
+
         assert_eq!(
             web,
             "web identity token for role arn:aws:iam::123456789012:role/ci, process environment"
@@ -162,9 +175,11 @@ mod tests {
             b"# [c]\n[a]\n [ b ] ; x\nx = [d]\n",
         )
         .unwrap();
+
         for (name, expected) in [("a", true), ("b", true), ("c", false), ("d", false)] {
             assert_eq!(has_profile(&path, name), expected, "{name}");
         }
+
         assert!(!has_profile(&folder.path().join("absent"), "a"));
     }
 }

@@ -34,6 +34,7 @@ impl Engine {
         let Endpoint::Embedded { file, .. } = environment.endpoint() else {
             return Ok(None);
         };
+
         let is_imagined =
             missing == MissingDatabase::Imagine && file.as_ref().is_some_and(|file| !file.exists());
         let database = match file {
@@ -55,6 +56,7 @@ impl Engine {
                 let _ = stopped.await;
             },
         ));
+
         Ok(Some(Self {
             url,
             is_imagined,
@@ -82,6 +84,7 @@ fn open_file(file: &Path, sample: Option<&Path>, missing: MissingDatabase) -> Re
             }
         }
     }
+
     let path = text(file)?;
     Database::new(path).map_err(|error| unusable(path, error))
 }
@@ -91,6 +94,7 @@ fn in_memory(sample: Option<&Path>) -> Result<Database> {
     if let Some(sample) = sample {
         load(&database, sample)?;
     }
+
     Ok(database)
 }
 
@@ -113,6 +117,7 @@ fn load(database: &Database, sample: &Path) -> Result<()> {
         ))
         .with_hint("check DYNADUMP_SAMPLE in the env file")
     };
+
     let source = Source::open(&SourceSpec::path(sample))?;
     let schema = source
         .schema()
@@ -133,6 +138,7 @@ fn load(database: &Database, sample: &Path) -> Result<()> {
         let item = items.next_item()?;
         let last = item.is_none();
         batch.extend(item.map(|item| item.text));
+
         if batch.len() == limits::BATCH_WRITE_ITEMS || (last && !batch.is_empty()) {
             let body = batch_body(&table, &batch);
             let request =
@@ -142,6 +148,7 @@ fn load(database: &Database, sample: &Path) -> Result<()> {
                 .map_err(|error| refused(error.to_string()))?;
             batch.clear();
         }
+
         if last {
             return Ok(());
         }

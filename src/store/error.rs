@@ -79,6 +79,7 @@ impl Fault {
         if self.class == Class::Transient {
             self.message = format!("{endpoint} sent a {}", self.message);
         }
+
         self
     }
 
@@ -147,6 +148,7 @@ impl Fault {
         if self.unknown && self.class == Class::Other {
             self.message = format!("the endpoint does not serve {service}");
         }
+
         self
     }
 
@@ -163,6 +165,7 @@ impl Fault {
             "not supported",
             "unknown operation",
         ];
+
         match self.class {
             Class::Unreachable => true,
             Class::Throttled | Class::Skewed | Class::NotFound | Class::Denied => false,
@@ -181,8 +184,10 @@ impl Fault {
     /// The same fault without this text in what the server said.
     pub(crate) fn without(mut self, secret: &str) -> Self {
         const HIDDEN: &str = "[hidden]";
+
         self.message = self.message.replace(secret, HIDDEN);
         self.code = self.code.map(|code| code.replace(secret, HIDDEN));
+
         self
     }
 
@@ -210,6 +215,7 @@ impl Fault {
             "SignatureDoesNotMatch",
             "MissingAuthenticationTokenException",
         ];
+
         self.lacks_credentials()
             || (self.class == Class::Denied
                 && self
@@ -246,6 +252,7 @@ impl Fault {
                         "HTTP status {status} without a DynamoDB error; is this a DynamoDB endpoint?"
                     ),
                 };
+
                 let class = class_of_words(code.as_deref(), status, &message);
                 Self {
                     class,
@@ -277,6 +284,7 @@ impl Fault {
                 } else {
                     Class::Transient
                 };
+
                 Self::new(class, "no connection").with_source(SourceOnly::of(error))
             }
             // An answer that is not HTTP: a status line, a length or a header that cannot be read.
@@ -293,6 +301,7 @@ impl Fault {
                 } else {
                     class_of(None, status)
                 };
+
                 Self::new(class, "the answer is not DynamoDB's").with_source(SourceOnly::of(error))
             }
             _ => Self::new(Class::Other, "the call could not be made")
@@ -334,6 +343,7 @@ impl Fault {
             }
             Class::Transient | Class::Invalid | Class::InUse | Class::Other => Error::failed(what),
         };
+
         match self.source {
             Some(source) => error.with_source(source),
             None => error,
@@ -360,6 +370,7 @@ impl Fault {
             format!("{endpoint} does not speak TLS"),
         )
         .with_hint("an endpoint without TLS begins with http://, not https://");
+
         match self.source {
             Some(source) => error.with_source(source),
             None => error,
@@ -373,6 +384,7 @@ impl Fault {
         } else {
             "check the endpoint and the network; --wait 60s waits until it answers"
         };
+
         let error =
             Error::new(ErrorKind::NotFound, format!("no answer from {endpoint}")).with_hint(hint);
         match self.source {
@@ -388,6 +400,7 @@ fn shortened(mut message: String) -> String {
         message.truncate(end);
         message.push('…');
     }
+
     message
 }
 
@@ -419,10 +432,12 @@ impl Packed {
         let mut said: Self = text
             .and_then(|text| serde_json::from_slice(&text).ok())
             .unwrap_or_default();
+
         // `com.amazonaws.dynamodb.v20120810#ThrottlingException`
         said.code = said
             .code
             .map(|code| code.rsplit('#').next().unwrap_or_default().to_owned());
+
         said
     }
 }
@@ -528,18 +543,21 @@ fn find_connect(error: &(dyn StdError + 'static)) -> bool {
     use std::io::ErrorKind::{
         AddrNotAvailable, ConnectionRefused, HostUnreachable, NetworkUnreachable, NotFound,
     };
+
     let refused = find::<std::io::Error>(error).is_some_and(|io| {
         matches!(
             io.kind(),
             ConnectionRefused | AddrNotAvailable | HostUnreachable | NetworkUnreachable | NotFound
         )
     });
+
     let text = chain(error).any(|cause| {
         let text = cause.to_string();
         text.contains("dns error")
             || text.contains("tcp connect error")
             || text.contains("HTTP connect timeout")
     });
+
     refused || text
 }
 
@@ -615,6 +633,7 @@ mod tests {
                 "{code} {status}"
             );
         }
+
         for (code, status, message) in [
             ("ResourceNotFoundException", 400, "Table: x not found"),
             ("TableNotFoundException", 400, "Table: x not found"),
@@ -630,6 +649,7 @@ mod tests {
                 "{code} {status}"
             );
         }
+
         assert!(!Fault::timeout().is_lack());
     }
 
@@ -700,6 +720,7 @@ mod tests {
              decreases, each subsequent decrease in the same UTC day can be performed at most once every 3600 seconds. Number of \
              decreases today: 6. Next decrease can be made at Wednesday, July 25, 2018 9:48:14 PM UTC",
         );
+
         assert!(!later.is_passing() && !later.is_busy());
     }
 }

@@ -43,6 +43,7 @@ impl CycleDetector {
                 limit: (self.limit * 2).max(1),
             };
         }
+
         Ok(())
     }
 }

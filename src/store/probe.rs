@@ -31,6 +31,7 @@ pub(crate) async fn lacking(
         let Some((look, body)) = probe(client.host, table, setting) else {
             continue;
         };
+
         let client = Arc::clone(client);
         probes.spawn(async move {
             let answer = client.look(look, Bytes::from(body.to_string()));
@@ -39,6 +40,7 @@ pub(crate) async fn lacking(
             Some((setting, fault.words()))
         });
     }
+
     probes.join_all().await.into_iter().flatten().collect()
 }
 
@@ -73,6 +75,7 @@ pub(crate) async fn backups(client: &Arc<Client>, table: &str) -> Option<usize> 
     struct Page {
         backup_summaries: Vec<IgnoredAny>,
     }
+
     let body = Bytes::from(json!({"TableName": table}).to_string());
     let answer = client
         .retry()
@@ -80,6 +83,8 @@ pub(crate) async fn backups(client: &Arc<Client>, table: &str) -> Option<usize> 
         .within(PATIENCE, client.look(Look::Backups, body))
         .await?
         .ok()?;
+
     let page: Page = serde_json::from_slice(&answer).ok()?;
+
     Some(page.backup_summaries.len())
 }

@@ -56,6 +56,7 @@ impl Client {
         let mut written = Written::default();
         let mut effort = self.effort("PutItem", Some(table));
         let lane = self.gates().of(table);
+
         // Whether an earlier call may have been heard although it failed.
         let mut heard = false;
         loop {
@@ -74,21 +75,26 @@ impl Client {
                     } else {
                         price
                     });
+
                     if self
                         .judge(table, key, &item, put, heard, &mut written)
                         .await?
                     {
                         return Ok(written);
                     }
+
                     continue;
                 }
                 Err(fault) => fault,
             };
+
             if fault.class == Class::Throttled {
                 written.throttled_calls += 1;
                 pass.throttled(0.0, price);
             }
+
             heard |= fault.class == Class::Transient;
+
             match effort.again(fault).await {
                 Ok(()) => {}
                 Err(fault) if fault.class == Class::Invalid => {
@@ -122,9 +128,11 @@ impl Client {
             Put::Taken(Some(existing)) => Some(existing),
             Put::Taken(None) => self.get(table, key, item).await?,
         };
+
         let Some(existing) = existing else {
             return Ok(false);
         };
+
         if is_equal(item, &existing) {
             (written.items, written.bytes) = (1, item.len() as u64);
             written.already_there = u64::from(!heard);
@@ -134,6 +142,7 @@ impl Client {
                 reason: CONFLICT.to_owned(),
             });
         }
+
         Ok(true)
     }
 
@@ -146,6 +155,7 @@ impl Client {
             .put_item()
             .table_name(table)
             .customize();
+
         match call
             .interceptor(seam.clone())
             .interceptor(hush.clone())
@@ -189,7 +199,9 @@ impl Client {
                 self.send_get_item(table, body.clone())
             })
             .await;
+
         let answer = answer.map_err(|fault| self.tell(fault, "GetItem", table))?;
+
         Ok(item_of(&answer))
     }
 
@@ -225,6 +237,7 @@ fn put_body(table: &str, partition: &str, item: &[u8]) -> Bytes {
     body.put_slice(br#"},"ReturnValuesOnConditionCheckFailure":"ALL_OLD","ReturnConsumedCapacity":"TOTAL","Item":"#);
     body.put_slice(item);
     body.put_u8(b'}');
+
     body.freeze()
 }
 

@@ -59,6 +59,7 @@ impl Client {
                 self.send_describe_table(table, body.clone())
             })
             .await;
+
         match answer {
             Ok(text) => {
                 let schema =
@@ -92,6 +93,7 @@ impl Client {
             let text = answer.map_err(|fault| self.tell(fault, "ListTables", "of this account"))?;
             let page: NamesPage = parse(&text, "ListTables")?;
             names.extend(page.table_names);
+
             match page.last_evaluated_table_name {
                 Some(last) if names.len() < NAMES_LISTED => {
                     cycle
@@ -150,6 +152,7 @@ impl Client {
                 } else {
                     read_units(page.items.text_bytes(), request.consistent_read)
                 };
+
                 self.wire()
                     .answered(with_gzip, page.wire.inflated, self.retry().since(sent));
                 lane.page_price.learn(page.looked_at, units, quote.limit);
@@ -158,6 +161,7 @@ impl Client {
             Err(fault) if fault.class == Class::Throttled => pass.throttled(0.0, quote.units),
             Err(_) => drop(pass),
         }
+
         page
     }
 }
@@ -171,6 +175,7 @@ fn refused_selection(words: &str, error: Error) -> Error {
 
 fn scan_body(request: &ScanRequest, limit: Option<u32>) -> Bytes {
     use std::fmt::Write;
+
     let mut body = format!(
         r#"{{"TableName":{},"ReturnConsumedCapacity":"TOTAL""#,
         quoted(&request.table)
@@ -182,17 +187,23 @@ fn scan_body(request: &ScanRequest, limit: Option<u32>) -> Bytes {
             request.segment, request.total_segments
         );
     }
+
     if request.consistent_read {
         body.push_str(r#","ConsistentRead":true"#);
     }
+
     if let Some(limit) = limit {
         let _ = write!(body, r#","Limit":{limit}"#);
     }
+
     body.push_str(&request.selection.members());
+
     if let Some(key) = &request.start {
         let _ = write!(body, r#","ExclusiveStartKey":{}"#, key.as_json());
     }
+
     body.push('}');
+
     Bytes::from(body)
 }
 
@@ -221,9 +232,11 @@ fn scan_page(body: Body, request: &ScanRequest) -> Result<ScanPage, Fault> {
             if let Ok(cut) = cut_items(text, &["Items"]) {
                 next_key(&scan_rest(&cut.rest)?, request)?;
             }
+
             return Err(Fault::broken_body(format!("damaged page: {error}")));
         }
     };
+
     let rest = scan_rest(&cut.rest)?;
     let items = cut.items.len() as u64;
     if rest.items.is_none() && rest.count.is_none() {
@@ -231,11 +244,13 @@ fn scan_page(body: Body, request: &ScanRequest) -> Result<ScanPage, Fault> {
             "page with neither items nor their count",
         ));
     }
+
     if let Some(count) = rest.count.filter(|count| *count != items) {
         return Err(Fault::broken_body(format!(
             "page that says Count {count} but holds {items} items"
         )));
     }
+
     Ok(ScanPage {
         next: next_key(&rest, request)?,
         looked_at: rest.scanned_count.unwrap_or(items).max(items),

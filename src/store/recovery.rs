@@ -99,9 +99,11 @@ impl Client {
             {
                 return Err(fault);
             }
+
             if is_renewable {
                 Box::pin(self.renew()).await;
             }
+
             self.retry()
                 .rest(operation, &fault.words(), &mut waits)
                 .await;
@@ -175,9 +177,11 @@ impl<W: Iterator<Item = Duration> + Send> Effort<'_, W> {
                 let Ok(found) = TableSchema::parse(&text) else {
                     return Ok(fault);
                 };
+
                 if self.client.is_another(table, &found) {
                     return Err(Fault::created_again());
                 }
+
                 match found.description().table_status.as_deref() {
                     Some("DELETING") => Err(Fault::gone("the table is being deleted")),
                     Some(status) => Ok(fault.while_table_is(status)),
@@ -189,6 +193,7 @@ impl<W: Iterator<Item = Duration> + Send> Effort<'_, W> {
                 if self.absences >= ABSENCES {
                     return Err(Fault::gone("there is no such table any more"));
                 }
+
                 tokio::time::sleep(BETWEEN_ABSENCES).await;
                 Ok(fault)
             }

@@ -72,7 +72,9 @@ fn secrets<'a>(headers: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<String>
             _ => {}
         }
     }
+
     secrets.retain(|part| part.len() >= SHORTEST && !is_date(part));
+
     secrets.into_iter().map(ToOwned::to_owned).collect()
 }
 

@@ -121,6 +121,7 @@ impl Retry {
             state.next_word = None;
             std::mem::take(&mut state.told)
         };
+
         if told {
             self.reporter
                 .report(Event::Info("calls succeed again".to_owned()));
@@ -180,9 +181,11 @@ impl Retry {
         if silence >= self.give_up_after {
             return Err(fault.given_up(self.give_up_after));
         }
+
         let words = fault.words();
         self.tell_of_silence(operation, &words, now, silence);
         self.rest(operation, &words, waits).await;
+
         Ok(())
     }
 
@@ -197,14 +200,17 @@ impl Retry {
             if now < next {
                 return;
             }
+
             state.next_word = Some(now + silence / 2 + SILENCE);
             state.told = true;
         }
+
         let text = format!(
             "nothing has gone forward for {} s ({operation}: {reason}); the run gives up after {:?}",
             silence.as_secs(),
             self.give_up_after,
         );
+
         self.reporter.report(Event::Warning(text));
     }
 
@@ -266,6 +272,7 @@ mod tests {
             "{}",
             fault.words()
         );
+
         let took = started.elapsed();
         assert!((300..=310).contains(&took.as_secs()), "{took:?}");
         assert!(
@@ -291,6 +298,7 @@ mod tests {
                 .expect("one fault is no reason");
             retry.succeeded();
         }
+
         assert_eq!(heard.warnings(), 0, "calls succeed as often as they may");
         let gave_up = fails(&retry).await.unwrap_err();
         assert!(gave_up.words().contains("300s"), "{}", gave_up.words());
@@ -326,6 +334,7 @@ mod tests {
                 .await;
             again.expect("the call is made again");
         }
+
         tokio::time::sleep(Duration::from_secs(299)).await;
         let again = retry
             .pause("Scan", Fault::timeout(), started, &mut Retry::waits())
@@ -348,6 +357,7 @@ mod tests {
             500,
             "the connection was closed meanwhile",
         );
+
         retry
             .pause("Scan", fault, started, &mut Retry::waits())
             .await
@@ -365,10 +375,12 @@ mod tests {
             if succeeds {
                 retry.succeeded();
             }
+
             let began = Instant::now();
             retry.rest("BatchWriteItem", "slow down", &mut waits).await;
             began.elapsed()
         };
+
         assert_eq!(rests(true).await, LONGEST_WAIT_AMID_SUCCESS);
         assert_eq!(rests(true).await, LONGEST_WAIT_AMID_SUCCESS);
         assert_eq!(
@@ -388,6 +400,7 @@ mod tests {
                 tokio::spawn(async move { drop(fails(&retry).await) })
             })
             .collect();
+
         tokio::time::sleep(Duration::from_secs(5)).await;
         assert_eq!(heard.warnings(), 0, "a short hitch is nobody's business");
         tokio::time::sleep(Duration::from_secs(15)).await;
@@ -401,6 +414,7 @@ mod tests {
             .iter()
             .filter(|event| matches!(event, Event::Info(_)))
             .count();
+
         assert_eq!(infos, 1);
         calls.iter().for_each(tokio::task::JoinHandle::abort);
     }

@@ -98,6 +98,7 @@ impl Seam {
             .lock()
             .map_err(|_| Fault::broken_body("response lost"))?
             .take();
+
         taken
             .ok_or_else(|| Fault::broken_body("the SDK answered without a response"))?
             .read()
@@ -122,6 +123,7 @@ impl RawResponse {
                 .get(name)
                 .and_then(|value| value.parse::<u64>().ok())
         };
+
         let crc32 = number("x-amz-crc32").and_then(|value| u32::try_from(value).ok());
         let length = number("content-length").and_then(|value| usize::try_from(value).ok());
         let is_gzip = is_gzip(response.headers().get("content-encoding"));
@@ -163,9 +165,11 @@ impl RawResponse {
                 if arrived as u128 * 1000 < SLOWEST as u128 * self.stall.as_millis() {
                     return Err(Fault::broken_body("the response stopped in the middle"));
                 }
+
                 checked = (Instant::now(), body.len());
                 continue;
             };
+
             match next {
                 None => break,
                 Some(Err(error)) => {
@@ -175,14 +179,17 @@ impl RawResponse {
                     if body.len() + chunk.len() > limits::RESPONSE_BYTES {
                         return Err(Fault::endless_body());
                     }
+
                     hasher.update(&chunk);
                     body.extend_from_slice(&chunk);
                 }
             }
         }
+
         if self.length.is_some_and(|length| length != body.len()) {
             return Err(Fault::broken_body("the response is shorter than it said"));
         }
+
         if self
             .crc32
             .is_some_and(|expected| expected != hasher.finalize())
@@ -191,6 +198,7 @@ impl RawResponse {
                 "the response does not match its x-amz-crc32 checksum",
             ));
         }
+
         Ok(shared(body))
     }
 }
@@ -214,7 +222,9 @@ impl Intercept for Seam {
         if let Some(target) = self.target {
             request.headers_mut().insert("x-amz-target", target);
         }
+
         *request.body_mut() = SdkBody::from(self.request.clone());
+
         Ok(())
     }
 
@@ -231,6 +241,7 @@ impl Intercept for Seam {
                 .headers_mut()
                 .insert("accept-encoding", "gzip");
         }
+
         Ok(())
     }
 
@@ -248,6 +259,7 @@ impl Intercept for Seam {
             *self.response.lock().map_err(|_| "poisoned")? =
                 Some(RawResponse::take(response, attempt));
         }
+
         Ok(())
     }
 }

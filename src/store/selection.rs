@@ -62,8 +62,10 @@ impl Selection {
                 .iter()
                 .filter_map(own)
                 .chain(self.values.iter().filter_map(own));
+
             format!("{filter}{}", own.collect::<String>())
         });
+
         (filter, self.asked.1.clone())
     }
 
@@ -85,6 +87,7 @@ impl Selection {
                 .try_for_each(|name| own("--names", name, '#'))?;
             self.names.extend(names);
         }
+
         if let Some(values) = values {
             let values: BTreeMap<String, Box<RawValue>> = serde_json::from_str(values)
                 .map_err(|error| unusable("--values", r#"{":y":{"N":"1990"}}"#, error))?;
@@ -97,8 +100,10 @@ impl Selection {
                     .map(|(name, value)| (name, value.get().to_owned())),
             );
         }
+
         self.filter = Some(self.with_placeholders(filter)?);
         self.asked.0 = Some(filter.to_owned());
+
         Ok(self)
     }
 
@@ -118,12 +123,14 @@ impl Selection {
                 ),
             );
         }
+
         let with = paths_of
             .iter()
             .map(|path| self.path(path))
             .collect::<Vec<_>>();
         self.projection = Some(with.join(", "));
         self.asked.1 = Some(paths.to_owned());
+
         Ok(self)
     }
 
@@ -139,8 +146,10 @@ impl Selection {
                 let placeholder = self.name(name);
                 let _ = write!(projection, ", {placeholder}");
             }
+
             self.projection = Some(projection);
         }
+
         self
     }
 
@@ -155,6 +164,7 @@ impl Selection {
                 let _ = write!(members, r#","{name}":{}"#, quoted(expression));
             }
         }
+
         let object = |pairs: Vec<String>| format!("{{{}}}", pairs.join(","));
         if !self.names.is_empty() {
             let pairs = self
@@ -167,6 +177,7 @@ impl Selection {
                 object(pairs.collect())
             );
         }
+
         if !self.values.is_empty() {
             let pairs = self
                 .values
@@ -178,6 +189,7 @@ impl Selection {
                 object(pairs.collect())
             );
         }
+
         members
     }
 
@@ -186,8 +198,10 @@ impl Selection {
         if let Some((known, _)) = self.names.iter().find(|(_, known)| *known == name) {
             return known.clone();
         }
+
         let placeholder = format!("#{OURS}{}", self.names.len());
         self.names.insert(placeholder.clone(), name.to_owned());
+
         placeholder
     }
 
@@ -208,6 +222,7 @@ impl Selection {
                 format!("{}{index}", self.name(name))
             }
         });
+
         named.collect::<Vec<_>>().join(".")
     }
 
@@ -234,6 +249,7 @@ impl Selection {
                 _ if is_of_word(first) => word(rest),
                 other => other.len_utf8(),
             };
+
             let (token, behind) = rest.split_at(length);
             match first {
                 '"' | '\'' => {
@@ -258,8 +274,10 @@ impl Selection {
                 }
                 _ => made.push_str(token),
             }
+
             rest = behind;
         }
+
         Ok(made)
     }
 }
@@ -332,6 +350,7 @@ mod tests {
                 r#""ExpressionAttributeValues":{":dd0":{"N":"1990"},":dd1":{"S":"a \"b\""},":dd2":{"S":"Th"},":dd3":{"BOOL":true}}"#
             )
         );
+
         assert!(filter("a = -1.5e3").members().contains(r#"{"N":"-1.5e3"}"#));
         assert!(
             filter("user-id = 1")
@@ -349,6 +368,7 @@ mod tests {
                 Some(r#"{":from":{"N":"1990.0"}}"#),
             )
             .unwrap();
+
         assert_eq!(
             selection.members(),
             r##","FilterExpression":"#y > :from","ExpressionAttributeNames":{"#y":"year"},"ExpressionAttributeValues":{":from":{"N":"1990.0"}}"##
@@ -367,6 +387,7 @@ mod tests {
                 kind: KeyType::N,
             }),
         };
+
         let selection = Selection::default()
             .with_projection("title, info.rating[1], id")
             .unwrap()
@@ -385,6 +406,7 @@ mod tests {
                 .unwrap_err()
                 .to_string()
         };
+
         assert!(with("a = 'b", None, None).contains("column 5"));
         assert!(with("a = :b", None, Some("[1]")).contains("--values"));
         assert!(with("a = :b", Some(r##"{"#a":1}"##), None).contains("--names"));
@@ -393,6 +415,7 @@ mod tests {
         assert!(
             with("a = :b", None, Some(r#"{":dd0":{"S":"b"}}"#)).contains("that dynadump makes")
         );
+
         for paths in ["", "a,,b", "a..b", "[0]"] {
             assert!(
                 Selection::default().with_projection(paths).is_err(),

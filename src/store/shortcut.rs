@@ -86,6 +86,7 @@ impl Shortcut {
             .as_ref()
             .filter(|way| way.table == table)
             .map(Arc::clone);
+
         if let Some(way) = known {
             let answer = way.call(body).await;
             if answer
@@ -94,13 +95,16 @@ impl Shortcut {
             {
                 *self.way() = None;
             }
+
             return answer;
         }
+
         let shown = Arc::new(Shown::default());
         let guide = Guide {
             table: table.to_owned(),
             shown: Arc::downgrade(&shown),
         };
+
         // Account-based endpoints are routed by the table named in the typed input.
         let answer = raw_call!(
             sdk,
@@ -108,12 +112,14 @@ impl Shortcut {
             body,
             guide
         )?;
+
         let shown = shown.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some((way, request)) = shown
             && way.signs_like_the_sdk(&request).await
         {
             *self.way() = Some(Arc::new(way));
         }
+
         Ok(answer)
     }
 
@@ -133,12 +139,14 @@ impl Way {
         if (Signer::time(request)? - Utc::now()).abs() > SKEW {
             return None;
         }
+
         let signer = Signer::of(request)?;
         let mut operation = ConfigBag::base();
         operation.push_shared_layer(BatchWriteItem::new().config()?);
         let mut common = HttpRequest::empty();
         common.set_method(request.method()).ok()?;
         common.set_uri(request.uri()).ok()?;
+
         for (name, value) in request
             .headers()
             .iter()
@@ -148,6 +156,7 @@ impl Way {
                 .headers_mut()
                 .append(name.to_owned(), value.to_owned());
         }
+
         Signer::make_room_in(&mut common);
         let timeouts = config.load::<MergeTimeoutConfig>();
         let mut settings = HttpConnectorSettings::builder();
@@ -176,6 +185,7 @@ impl Way {
             Hush::of_headers(headers.filter_map(|(name, value)| Some((*name, value.as_deref()?))))
                 .kept_in(fault)
         };
+
         let answer = self.connector.call(request);
         let answer = match self.attempt {
             Some(attempt) => tokio::time::timeout(attempt, answer)
@@ -183,16 +193,20 @@ impl Way {
                 .map_err(|_| Fault::timeout())?,
             None => answer.await,
         };
+
         let mut response = answer.map_err(|error| {
             told(Fault::of(
                 SdkError::<BatchWriteItemError, _>::dispatch_failure(error),
             ))
         })?;
+
         let taken = RawResponse::take(&mut response, self.attempt);
         if response.status().is_success() {
             return taken.read().await.map(|body| body.text);
         }
+
         *response.body_mut() = SdkBody::from(taken.collect().await?);
+
         Err(told(self.fault(response)))
     }
 
@@ -211,11 +225,13 @@ impl Way {
                 error,
             ))
         };
+
         let identity = self.identity().await.map_err(refused)?;
         let signed = identity
             .data::<Credentials>()
             .and_then(|it| self.signer.sign(&mut request, it, Utc::now()));
         signed.ok_or_else(|| Fault::impossible("the request cannot be signed"))?;
+
         Ok(request)
     }
 
@@ -224,6 +240,7 @@ impl Way {
         let Ok(identity) = self.identity().await else {
             return false;
         };
+
         identity
             .data::<Credentials>()
             .is_some_and(|credentials| self.signer.agrees(request, credentials))
@@ -255,6 +272,7 @@ impl Way {
                     .clone(),
             )
         });
+
         Fault::of(match error {
             Some(error) => SdkError::service_error(BatchWriteItemError::generic(error), response),
             None => SdkError::response_error("the error cannot be read", response),
@@ -295,6 +313,7 @@ impl Intercept for Guide {
             *shown.lock().unwrap_or_else(PoisonError::into_inner) =
                 way.zip(context.request().try_clone());
         }
+
         Ok(())
     }
 }

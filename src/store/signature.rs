@@ -48,6 +48,7 @@ impl Signer {
         names.push(TOKEN.to_owned());
         names.sort();
         names.dedup();
+
         // <access key id>/<day>/<region>/<service>/aws4_request
         let mut scope = scope.rsplit('/').skip(1);
         let (service, region) = (scope.next()?.to_owned(), scope.next()?.to_owned());
@@ -96,8 +97,10 @@ impl Signer {
         if let Some(token) = credentials.session_token() {
             headers.insert(TOKEN, token.to_owned());
         }
+
         let authorization = self.authorization(request, credentials, now)?;
         request.headers_mut().insert("authorization", authorization);
+
         Some(())
     }
 
@@ -116,10 +119,12 @@ impl Signer {
                 headers.get(name)
             }
         };
+
         let date = headers.get("x-amz-date")?;
         let (mut names, mut canonical) =
             (String::with_capacity(USUAL), String::with_capacity(USUAL));
         canonical.extend([request.method(), "\n", &self.path, "\n\n"]);
+
         for (name, value) in self
             .names
             .iter()
@@ -128,6 +133,7 @@ impl Signer {
             canonical.extend([name, ":", value, "\n"]);
             names.extend([if names.is_empty() { "" } else { ";" }, name]);
         }
+
         canonical.extend([
             "\n",
             &names,
@@ -141,6 +147,7 @@ impl Signer {
             },
             id,
         ) = (self, credentials.access_key_id());
+
         let scope = [date.get(..DAY)?, region, service, "aws4_request"].join("/");
         let to_sign = [
             ALGORITHM,
@@ -149,12 +156,14 @@ impl Signer {
             &hex::encode(Sha256::digest(&canonical)),
         ]
         .join("\n");
+
         let key = generate_signing_key(
             credentials.secret_access_key(),
             time.into(),
             region,
             service,
         );
+
         let signature = calculate_signature(key, to_sign.as_bytes());
         let parts = [
             ALGORITHM,
@@ -167,6 +176,7 @@ impl Signer {
             ", Signature=",
             &signature,
         ];
+
         Some(parts.concat())
     }
 }

@@ -35,6 +35,7 @@ impl Client {
         let mut waits = Retry::waits();
         let mut request = request.clone();
         let mut refused = Vec::new();
+
         // An earlier call may have been heard although its answer was lost.
         let heard = AtomicBool::new(false);
         let mut is_told = false;
@@ -42,6 +43,7 @@ impl Client {
             let Err(fault) = self.create_once(table, &request, &heard).await else {
                 return Ok(refused);
             };
+
             let words = fault.words();
             match self
                 .after_refusal(table, &request, fault, heard.load(Ordering::Relaxed))
@@ -64,6 +66,7 @@ impl Client {
                             "a table {table} is still being deleted; waiting to create it"
                         ));
                     }
+
                     self.retry().rest("CreateTable", &words, &mut waits).await;
                 }
             }
@@ -85,8 +88,10 @@ impl Client {
             {
                 heard.store(true, Ordering::Relaxed);
             }
+
             answer
         };
+
         self.run("CreateTable", attempt).await
     }
 
@@ -100,9 +105,11 @@ impl Client {
         if let Some((setting, field)) = self.refused_setting(request, &fault) {
             return Ok(Next::Without(setting, field));
         }
+
         if !matches!(fault.class, Class::InUse | Class::Transient) {
             return Ok(Next::Fail(self.tell(fault, "CreateTable", table)));
         }
+
         let found = match self.describe(table).await {
             // Nothing came of it, or nobody can say.
             Ok(None) | Err(_) if fault.class == Class::Transient => {
@@ -110,6 +117,7 @@ impl Client {
             }
             found => found?,
         };
+
         let status = found
             .as_ref()
             .and_then(|found| found.description().table_status.as_deref());
@@ -138,9 +146,11 @@ impl Client {
                 Setting::WarmThroughput => &["warm throughput"],
                 _ => &[],
             };
+
             words.contains(&field.to_ascii_lowercase())
                 || known_as.iter().any(|name| words.contains(name))
         };
+
         let refuses = !matches!(fault.class, Class::InUse | Class::Denied);
         let may_lack = |setting| refuses && self.host.may_lack(setting);
         request

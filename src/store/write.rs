@@ -55,6 +55,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Tables<'a> {
                 while let Some(table) = map.next_entry()? {
                     tables.push(table);
                 }
+
                 Ok(Tables(tables))
             }
         }
@@ -87,9 +88,11 @@ impl Client {
             else {
                 continue;
             };
+
             if fault.class != Class::Invalid {
                 return Err(self.tell(fault, "BatchWriteItem", table));
             }
+
             if left.len() > 1 {
                 let second = left.split_off(left.len() / 2);
                 groups.push(second);
@@ -102,6 +105,7 @@ impl Client {
                 }));
             }
         }
+
         Ok(written)
     }
 
@@ -120,6 +124,7 @@ impl Client {
                 let units = part.units;
                 (part, units)
             };
+
             let (pass, part) = lane.gate.pass_with(choose).await;
             self.retry().called();
             let (sent, bytes) = (part.items, text_bytes(&group[..part.items]));
@@ -129,15 +134,19 @@ impl Client {
                     written.items += (sent - left) as u64;
                     written.bytes += bytes.saturating_sub(text_bytes(&rest.unprocessed));
                     written.write_units += rest.write_units;
+
                     if left < sent {
                         self.retry().succeeded();
                         effort = self.effort("BatchWriteItem", Some(table));
                     }
+
                     lane.write_price.settle(pass, &part, &rest);
                     group.splice(..sent, rest.unprocessed);
+
                     if left == 0 {
                         continue;
                     }
+
                     written.throttled_calls += 1;
                     Fault::unprocessed(left, sent)
                 }
@@ -146,13 +155,16 @@ impl Client {
                         written.throttled_calls += 1;
                         pass.throttled(0.0, part.units);
                     }
+
                     fault
                 }
             };
+
             if let Err(fault) = effort.again(fault).await {
                 return Err((fault, group));
             }
         }
+
         Ok(())
     }
 
@@ -166,12 +178,14 @@ impl Client {
             .await?;
         let unreadable = |error| Fault::broken_body("the answer cannot be read").with_source(error);
         let answer: BatchAnswer<'_> = serde_json::from_slice(&answer).map_err(unreadable)?;
+
         // DynamoDB tells both, always. What tells neither acknowledges nothing.
         if answer.unprocessed_items.is_none() && answer.consumed_capacity.is_none() {
             return Err(Fault::broken_body(
                 "the answer tells no unprocessed items; is this a DynamoDB endpoint?",
             ));
         }
+
         let unprocessed = match &answer.unprocessed_items {
             Some(tables) => unprocessed((table, key), group, tables)?,
             None => Vec::new(),
@@ -202,6 +216,7 @@ fn unprocessed(
                 "the answer returns unprocessed items of another table",
             ));
         }
+
         for write in writes {
             let hash = key
                 .hash128(write.put_request.item.get().as_bytes())
@@ -209,6 +224,7 @@ fn unprocessed(
                     Fault::not_dynamodb("the answer returns an unprocessed item without a key")
                         .with_source(error)
                 })?;
+
             if !returned.insert(hash) {
                 return Err(Fault::not_dynamodb(
                     "the answer returns an unprocessed item twice",
@@ -222,10 +238,12 @@ fn unprocessed(
         if returned.is_empty() {
             break;
         }
+
         if key.hash128(item).is_ok_and(|hash| returned.remove(&hash)) {
             left.push(item.clone());
         }
     }
+
     if returned.is_empty() {
         Ok(left)
     } else {
@@ -238,6 +256,7 @@ fn unprocessed(
 /// The body of a `BatchWriteItem` call that puts `items` into `table`.
 pub(crate) fn batch_body(table: &str, items: &[Bytes]) -> Bytes {
     const PUT: &[u8] = br#"{"PutRequest":{"Item":"#;
+
     let table = quoted(table);
     let mut body = BytesMut::with_capacity(
         table.len() + 80 + items.iter().map(|item| item.len() + 26).sum::<usize>(),
@@ -245,15 +264,19 @@ pub(crate) fn batch_body(table: &str, items: &[Bytes]) -> Bytes {
     body.put_slice(br#"{"RequestItems":{"#);
     body.put_slice(table.as_bytes());
     body.put_slice(b":[");
+
     for (index, item) in items.iter().enumerate() {
         if index > 0 {
             body.put_u8(b',');
         }
+
         body.put_slice(PUT);
         body.put_slice(item);
         body.put_slice(b"}}");
     }
+
     body.put_slice(br#"]},"ReturnConsumedCapacity":"TOTAL"}"#);
+
     body.freeze()
 }
 

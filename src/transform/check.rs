@@ -48,9 +48,11 @@ fn attributes_check(attributes: &Attributes, level: usize) -> Result<(), Fault> 
             } else {
                 format!("{name}.{path}")
             };
+
             (path, what)
         })?;
     }
+
     Ok(())
 }
 
@@ -61,6 +63,7 @@ fn value_check(value: &Value, level: usize) -> Result<(), Fault> {
             "maps and lists nested deeper than DynamoDB takes",
         ));
     }
+
     let here = |result: Result<(), &'static str>| result.map_err(|what| (String::new(), what));
     match value {
         Value::M(attributes) => attributes_check(attributes, level + 1),
@@ -89,6 +92,7 @@ fn distinct<T: Eq + Hash>(elements: impl Iterator<Item = T>) -> Result<(), &'sta
             return Err("an element stands twice in a set");
         }
     }
+
     if seen.is_empty() {
         Err("a set without elements")
     } else {
@@ -104,13 +108,16 @@ pub(crate) fn in_range(number: &str) -> Result<(), &'static str> {
     let power: i64 = power
         .parse()
         .map_err(|_| "a number too large or too small for DynamoDB")?;
+
     // An integer keeps its zeros in the exponent, so that the mantissa has the significant digits alone.
     let first = power + i64::try_from(digits).unwrap_or(i64::MAX) - 1;
     if digits > DIGITS {
         return Err("a number of more than 38 digits");
     }
+
     if mantissa != "0" && !POWERS.contains(&first) {
         return Err("a number too large or too small for DynamoDB");
     }
+
     Ok(())
 }

@@ -23,6 +23,7 @@ pub(crate) fn write(item: &Map, before: &Map) -> Result<Bytes, Words> {
     let common = before.keys().filter_map(|name| item.get_key_value(name));
     let added = item.iter().filter(|(name, _)| !before.contains_key(*name));
     members(common.chain(added), &mut out, 1)?;
+
     Ok(Bytes::from(out))
 }
 
@@ -34,6 +35,7 @@ fn members<'v>(
     if depth > DEPTH {
         return Err(format!("nested more than {DEPTH} levels deep"));
     }
+
     let mut before = b'{';
     for (name, member) in members {
         out.push(before);
@@ -41,14 +43,18 @@ fn members<'v>(
         let Val::TStr(name) = name else {
             return Err("an attribute's name is not a string".to_owned());
         };
+
         string(name, out)?;
         out.push(b':');
         value(member, out, depth)?;
     }
+
     if before == b'{' {
         out.push(before);
     }
+
     out.push(b'}');
+
     Ok(())
 }
 
@@ -70,6 +76,7 @@ fn value(value: &Val, out: &mut Vec<u8>, depth: usize) -> Result<(), Words> {
         Val::Arr(elements) => list(elements, out, depth + 1)?,
         Val::Obj(map) => members(map.iter(), out, depth + 1)?,
     }
+
     Ok(())
 }
 
@@ -77,14 +84,18 @@ fn list(elements: &[Val], out: &mut Vec<u8>, depth: usize) -> Result<(), Words> 
     if depth > DEPTH {
         return Err(format!("nested more than {DEPTH} levels deep"));
     }
+
     out.push(b'[');
     for (index, element) in elements.iter().enumerate() {
         if index > 0 {
             out.push(b',');
         }
+
         value(element, out, depth)?;
     }
+
     out.push(b']');
+
     Ok(())
 }
 

@@ -68,8 +68,10 @@ impl Lane {
         let Some(place) = self.place() else {
             return false;
         };
+
         self.lock().waiting.push_back((place, job));
         self.changed.notify_all();
+
         true
     }
 
@@ -111,6 +113,7 @@ impl Lane {
         if let Err(error) = result {
             state.failure.get_or_insert(error);
         }
+
         drop(state);
         self.changed.notify_all();
     }
@@ -125,13 +128,16 @@ impl Lane {
         if state.cancelled {
             return None;
         }
+
         let place = state.pulled;
         let Some(result) = state.done.remove(&place) else {
             return state.failure.take().map(Err);
         };
+
         state.pulled += 1;
         drop(state);
         self.changed.notify_all();
+
         Some(result)
     }
 

@@ -38,6 +38,7 @@ impl Pool {
             })?;
             pool.threads.push(started);
         }
+
         Ok(pool)
     }
 }
@@ -53,10 +54,12 @@ fn work(lane: &Lane, stages: &[Arc<dyn Stage>]) {
              -> super::stage::Progress {
                 super::stage::Progress::step(progress, |item, read| worker.apply(item, read))
             };
+
             job.into_iter()
                 .map(|progress| workers.iter_mut().fold(progress, through))
                 .collect()
         }));
+
         lane.finish(
             place,
             applied.map_err(|_| Error::failed("the transform itself failed; this is a bug")),

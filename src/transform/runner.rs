@@ -78,6 +78,7 @@ pub(crate) fn start<T>(
             Part::Command(command) => Arc::new(Commands::start(command, threads, reporter)?),
         });
     }
+
     let mut results = Results {
         segments: segments.clone(),
         pumps: Vec::new(),
@@ -85,6 +86,7 @@ pub(crate) fn start<T>(
         ended: false,
         withholds: transform.masks().is_some(),
     };
+
     for pair in segments.windows(2) {
         let (from, to) = (Arc::clone(&pair[0]), Arc::clone(&pair[1]));
         let pump = thread::Builder::new()
@@ -94,6 +96,7 @@ pub(crate) fn start<T>(
             Error::failed("a thread for the transform cannot be started").with_source(error)
         })?);
     }
+
     let first = Arc::clone(&segments[0]);
     Ok((
         Feeder {
@@ -127,9 +130,11 @@ fn parts(steps: &[Step]) -> Vec<Part<'_>> {
             }
         }
     }
+
     if parts.is_empty() {
         parts.push(Part::Stages(Arc::new([])));
     }
+
     parts
 }
 
@@ -139,6 +144,7 @@ fn pump(from: &dyn Segment, to: &dyn Segment) {
             from.cancel();
         }
     }
+
     to.close();
 }
 
@@ -184,6 +190,7 @@ impl<T> Drop for Feeder<T> {
                 "reading the items ended unexpectedly; this is a bug",
             )));
         }
+
         self.first.close();
     }
 }
@@ -196,16 +203,19 @@ impl<T> Iterator for Results<T> {
         if self.ended {
             return None;
         }
+
         let result = self.segments.last().and_then(|last| last.pull());
         let Some(Ok(job)) = result else {
             self.stop();
             return result.map(|result| result.and(Err(Error::failed("the transform has ended"))));
         };
+
         let under_way = self
             .under_way
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .pop_front();
+
         let (tag, items) = under_way?;
         let outcomes = job
             .into_iter()
@@ -214,6 +224,7 @@ impl<T> Iterator for Results<T> {
                 Outcome::Rejected(reason) if self.withholds => Outcome::Rejected(reason.withheld()),
                 other => other,
             });
+
         Some(Ok(Transformed {
             tag,
             items,

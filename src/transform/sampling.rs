@@ -64,6 +64,7 @@ mod tests {
                 sort: None,
             },
         );
+
         let orders = Sampling::new(
             sample,
             &KeySchema {
@@ -71,6 +72,7 @@ mod tests {
                 sort: Some(attribute("order")),
             },
         );
+
         let mut kept = 0;
         for person in 0..300 {
             let chosen = applied(&people, &format!(r#"{{"id":{{"S":"p{person}"}}}}"#));
@@ -81,6 +83,7 @@ mod tests {
                 assert_eq!(applied(&orders, &order), chosen);
             }
         }
+
         assert!((50..130).contains(&kept), "{kept}");
         assert!(matches!(applied(&people, "{}"), Outcome::Rejected(_)));
     }

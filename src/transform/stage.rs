@@ -49,6 +49,7 @@ impl Progress {
         else {
             return self;
         };
+
         let mut next = Vec::with_capacity(items.len());
         for item in items {
             match each(&item, &read) {
@@ -65,6 +66,7 @@ impl Progress {
                 rejected @ Outcome::Rejected(_) => return Self::Ended(rejected),
             }
         }
+
         if next.is_empty() {
             Self::Ended(Outcome::Skipped)
         } else {
@@ -86,6 +88,7 @@ impl Progress {
         else {
             return self;
         };
+
         let mut outcomes: Vec<_> = items.iter().map(&mut each).collect();
         outcomes.reverse();
         Self::Going {

@@ -36,6 +36,7 @@ impl Worker for &Erratic {
         for _ in 0..chance % 2000 {
             std::hint::black_box(chance);
         }
+
         let with = |suffix: &str| Bytes::from([&item[..], suffix.as_bytes()].concat());
         match chance % 7 {
             0 => Outcome::Skipped,
@@ -61,11 +62,14 @@ fn expected(item: &Bytes, seeds: [u64; 2]) -> Outcome {
             if let Outcome::Rejected(_) = outcome {
                 return outcome;
             }
+
             touched |= outcome != Outcome::Unchanged && outcome != Outcome::Skipped;
             next.extend_from_slice(outcome.items(item));
         }
+
         current = next;
     }
+
     match current.len() {
         0 => Outcome::Skipped,
         1 if !touched => Outcome::Unchanged,
@@ -80,6 +84,7 @@ fn erratic(seeds: [u64; 2], between: Option<&str>) -> Transform {
     if let Some(line) = between {
         transform = transform.command(CommandSpec::new(line)).unwrap();
     }
+
     transform.stage(Erratic { seed: seeds[1] })
 }
 
@@ -133,6 +138,7 @@ fn a_command_between_stages_keeps_order_and_counts() {
         .unwrap()
         .filter("t", "if .n | num % 5 == 0 then error(\"five\") else . end")
         .unwrap();
+
     let (feeder, results) = transform
         .start(NonZeroUsize::new(2).unwrap(), &silent())
         .unwrap();
@@ -143,8 +149,10 @@ fn a_command_between_stages_keeps_order_and_counts() {
                     .push((chunk * 10..chunk * 10 + 10).map(text).collect(), chunk)
                     .unwrap();
             }
+
             feeder.end();
         });
+
         let mut number = 0;
         for (chunk, result) in results.enumerate() {
             let result = result.unwrap();
@@ -157,6 +165,7 @@ fn a_command_between_stages_keeps_order_and_counts() {
                 } else {
                     number
                 };
+
                 match (number % 3, after % 5) {
                     (0, _) => assert_eq!(outcome, Outcome::Skipped, "{number}"),
                     (_, 0) => assert_eq!(
@@ -171,9 +180,11 @@ fn a_command_between_stages_keeps_order_and_counts() {
                     _ if after == number => assert_eq!(outcome, Outcome::Unchanged, "{number}"),
                     _ => assert_eq!(outcome, Outcome::Changed(text(after)), "{number}"),
                 }
+
                 number += 1;
             }
         }
+
         assert_eq!(number, 1000);
     });
 }
@@ -207,6 +218,7 @@ fn a_failure_comes_at_its_place_and_ends_the_run() {
         for tag in 0..42 {
             assert_eq!(results.next().unwrap().unwrap().tag, tag);
         }
+
         assert!(results.next().unwrap().is_err());
         assert!(results.next().is_none());
         drop(results);
@@ -223,6 +235,7 @@ fn results_of<T>(results: super::Results<T>) -> (usize, Option<String>) {
             Err(error) => return (count, Some(error.to_string())),
         }
     }
+
     (count, None)
 }
 
@@ -252,8 +265,10 @@ fn a_feeder_whose_thread_panics_is_a_failure_and_not_the_end() {
             for tag in 0..20 {
                 feeder.push(vec![Bytes::from_static(b"{}")], tag).unwrap();
             }
+
             panic!("provoked");
         });
+
         let (count, error) = results_of(results);
         assert!(fed.join().is_err());
         assert_eq!(
@@ -276,8 +291,10 @@ fn the_failure_of_a_source_comes_after_the_results_before_it() {
             for tag in 0..20 {
                 feeder.push(vec![Bytes::from_static(b"{}")], tag).unwrap();
             }
+
             feeder.fail(crate::error::Error::failed("provoked"));
         });
+
         assert_eq!(results_of(results), (20, Some("provoked".to_owned())));
         fed.join().unwrap();
     }
@@ -299,6 +316,7 @@ fn results_that_nobody_wants_end_a_feeder_that_waits() {
                 .is_ok()
             {}
         });
+
         drop(results.next());
         drop(results);
         fed.join().unwrap();
@@ -324,8 +342,10 @@ fn little_is_under_way_at_a_time() {
                     return;
                 }
             }
+
             feeder.end();
         });
+
         for pulled in 0..100 {
             assert!(
                 sent.load(std::sync::atomic::Ordering::SeqCst) <= pulled + 8,
@@ -333,6 +353,7 @@ fn little_is_under_way_at_a_time() {
             );
             results.next().unwrap().unwrap();
         }
+
         assert!(results.next().is_none());
     });
 }
@@ -344,6 +365,7 @@ fn masks_come_last_and_everything_is_a_transform() {
         "[[rule]]\npath = 'copy'\naction = 'redact'\n[[rule]]\npath = 'none'\naction = 'drop'",
     )
     .unwrap();
+
     let transform = Transform::new()
         .mask(Masks::new(rules, None).unwrap())
         .filter("t", ".copy = .a")
@@ -359,6 +381,7 @@ fn masks_come_last_and_everything_is_a_transform() {
             (),
         )
         .unwrap();
+
     feeder.end();
     let outcomes = results.map(Result::unwrap).next().unwrap().outcomes;
     assert_eq!(
@@ -370,6 +393,7 @@ fn masks_come_last_and_everything_is_a_transform() {
         "{:?}",
         outcomes[1]
     );
+
     assert_eq!(
         transform.warnings(),
         ["r line 4, column 1: the rule for `none` matched no item"]

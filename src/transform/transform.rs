@@ -121,6 +121,7 @@ impl Transform {
         if let Some(masks) = &self.masks {
             masks.rules().check_keys(to, index_keys)?;
         }
+
         self.key = Some(from.clone());
         Ok(self)
     }
@@ -162,6 +163,7 @@ impl Transform {
             masks.rules().sha256(),
             masks.key_mark().unwrap_or_default()
         );
+
         self.masks = Some(Arc::new(masks));
         self.asking(Asked::Mask, asked)
     }
@@ -179,12 +181,14 @@ impl Transform {
         if self.is_empty() {
             return None;
         }
+
         let mut hash = Sha256::new();
         for (asked, text) in &self.asked {
             hash.update(asked.option());
             hash.update((text.len() as u64).to_le_bytes());
             hash.update(text);
         }
+
         Some(hex::encode(&hash.finalize()[..16]))
     }
 
@@ -228,6 +232,7 @@ impl Transform {
             }
             asked => format!("{} {text}", asked.option()),
         });
+
         steps.chain(self.masks.iter().map(|_| Masks::EXEMPTION.to_owned()))
     }
 
@@ -263,6 +268,7 @@ impl Transform {
                 "a sample is chosen by the key, and the key is not known",
             ));
         }
+
         runner::start(self, threads, reporter)
     }
 
@@ -300,10 +306,12 @@ impl Transform {
             ),
             stage @ Step::Stage(_) => stage.clone(),
         });
+
         let masks = self
             .masks
             .iter()
             .map(|masks| Step::Stage(Arc::clone(masks) as Arc<dyn Stage>));
+
         sampling.into_iter().chain(steps).chain(masks).collect()
     }
 }

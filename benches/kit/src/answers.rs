@@ -66,21 +66,26 @@ impl Stub {
             }
             _ => {}
         }
+
         self.counters.calls.fetch_add(1, Ordering::Relaxed);
+
         if !self.latency.is_zero() {
             tokio::time::sleep(self.latency).await;
         }
+
         if let Some(page) = path.strip_prefix("/pages/") {
             let page = page.parse().unwrap_or(0);
             let place = Place { page, item: 0, end: page + 2, limit: usize::MAX };
             return Ok(page_reply(self.pages.answer(place, false), false));
         }
+
         let target = head.headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default();
         let gzip = self.gzip
             && head
                 .headers
                 .get("accept-encoding")
                 .is_some_and(|value| value.as_bytes().windows(4).any(|w| w == b"gzip"));
+
         let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
         let body = body.collect().await?.to_bytes();
         Ok(match operation.as_str() {
@@ -104,15 +109,19 @@ impl Stub {
             end: (segment + 1) * pages / segments,
             limit: number(&request["Limit"]).and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX),
         };
+
         if place.page >= place.end {
             return text(r#"{"Count":0,"ScannedCount":0,"Items":[]}"#.to_owned());
         }
+
         let factor = if request["ConsistentRead"].as_bool() == Some(true) { 2.0 } else { 1.0 };
         let answer = self.pages.answer(place, gzip);
         if self.reads.as_ref().is_some_and(|bucket| !bucket.take(answer.units * factor)) {
             return self.throttle();
         }
+
         let is_compressed = gzip && answer.chunks.len() == 3;
+
         page_reply(answer, is_compressed)
     }
 
@@ -123,6 +132,7 @@ impl Stub {
         if self.writes.as_ref().is_some_and(|bucket| !bucket.take(units)) {
             return self.throttle();
         }
+
         self.counters.items_written.fetch_add(items, Ordering::Relaxed);
         text(format!(
             r#"{{"UnprocessedItems":{{}},"ConsumedCapacity":[{{"TableName":"bench","CapacityUnits":{units:.1}}}]}}"#
@@ -158,6 +168,7 @@ fn page_reply(answer: Answer, gzip: bool) -> Reply {
     if gzip {
         reply = reply.header("content-encoding", "gzip");
     }
+
     reply.body(Pieces(answer.chunks.into())).expect("the headers are valid")
 }
 

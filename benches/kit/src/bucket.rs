@@ -26,6 +26,7 @@ impl Bucket {
         if allowed {
             state.0 -= units;
         }
+
         allowed
     }
 }

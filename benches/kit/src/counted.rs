@@ -63,6 +63,7 @@ impl AsyncRead for Counted {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.socket).poll_read(context, buffer))?;
         self.counters.bytes_in.fetch_add((buffer.filled().len() - before) as u64, Ordering::Relaxed);
+
         Poll::Ready(Ok(()))
     }
 }

@@ -34,6 +34,7 @@ impl Random {
         let mut mixed = self.0;
         mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+
         mixed ^ mixed >> 31
     }
 
@@ -66,12 +67,14 @@ fn write_item(number: u64, random: &mut Random, out: &mut String) -> std::fmt::R
         random.below(100),
         random.below(2) == 0,
     )?;
+
     write!(
         out,
         r#","address":{{"M":{{"street":{{"S":"{} High Street"}},"city":{{"S":"{}"}},"country":{{"S":"GB"}}}}}},"lines":{{"L":["#,
         random.below(200),
         random.of(&CITIES),
     )?;
+
     for line in 0..=random.below(3) {
         let comma = if line == 0 { "" } else { "," };
         write!(
@@ -82,19 +85,25 @@ fn write_item(number: u64, random: &mut Random, out: &mut String) -> std::fmt::R
             random.below(90),
         )?;
     }
+
     write!(out, r#"]}},"tags":{{"SS":["web","{}"]}},"note":{{"S":"#, random.of(&WORDS))?;
     out.push('"');
+
     for word in 0..4 + random.below(8) {
         if word > 0 {
             out.push(' ');
         }
+
         out.push_str(random.of(&WORDS));
     }
+
     if random.below(8) == 0 {
         out.push_str(r#" \"thanks\"\n"#);
     }
+
     out.push_str(r#""},"coupon":{"NULL":true},"mark":{"B":""#);
     STANDARD.encode_string(random.next().to_le_bytes(), out);
     out.push_str(r#""}}"#);
+
     Ok(())
 }

@@ -63,6 +63,7 @@ impl Pages {
         let sum = |count: u64, page: &Page| (count * page.ends.len() as u64, count * page.text.len() as u64);
         let (rounds, rest) = (pages / self.0.len() as u64, pages % self.0.len() as u64);
         let counts = self.0.iter().zip(0..).map(|(page, index)| sum(rounds + u64::from(index < rest), page));
+
         counts.fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1))
     }
 
@@ -76,6 +77,7 @@ impl Pages {
         if place.item == 0 && until == page.ends.len() {
             return page.whole(next, gzip);
         }
+
         page.part(place.item, until, next)
     }
 }
@@ -88,14 +90,17 @@ impl Page {
             if !text.is_empty() {
                 text.push(',');
             }
+
             append_item(*number, &mut text);
             ends.push(text.len());
             *number += 1;
         }
+
         let plain = Bytes::from(format!(r#"{{"Count":{0},"ScannedCount":{0},"Items":[{text}]"#, ends.len()));
         let mut plain_crc = Hasher::new();
         plain_crc.update(&plain);
         let deflated = gzip.then(|| deflate(&plain));
+
         Self { text, ends, plain, plain_crc, deflated }
     }
 
@@ -115,6 +120,7 @@ impl Page {
                 for chunk in &chunks {
                     crc.update(chunk);
                 }
+
                 Answer { chunks, crc: crc.finalize(), units }
             }
         }
@@ -127,6 +133,7 @@ impl Page {
         let units = units(items.len());
         let (count, tail) = (until - from, tail(next, units));
         let body = Bytes::from(format!(r#"{{"Count":{count},"ScannedCount":{count},"Items":[{items}]{tail}"#));
+
         Answer { crc: crc32fast::hash(&body), chunks: vec![body], units }
     }
 }
@@ -164,6 +171,7 @@ fn gzip_ending(content: &[u8], crc: u32, length: usize) -> Bytes {
     out.extend_from_slice(content);
     out.extend_from_slice(&crc.to_le_bytes());
     out.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes());
+
     Bytes::from(out)
 }
 
@@ -187,6 +195,7 @@ mod tests {
             let number = |name: &str| last[name]["S"].as_str().and_then(|text| text.parse::<u64>().ok());
             (body["Count"].as_u64().unwrap_or(0), number("customer").zip(number("order")))
         };
+
         let mut whole = 0;
         let mut steps = Some((0, 0));
         while let Some((page, _)) = steps {
@@ -194,6 +203,7 @@ mod tests {
             let (items, next) = count(&pages.answer(place, false));
             (whole, steps) = (whole + items, next);
         }
+
         assert_eq!(whole, pages.size(3).0);
         let mut parts = 0;
         let mut steps = Some((0, 0));
@@ -202,6 +212,7 @@ mod tests {
             let (items, next) = count(&pages.answer(place, false));
             (parts, steps) = (parts + items, next);
         }
+
         assert_eq!(parts, whole);
     }
 

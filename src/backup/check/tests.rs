@@ -19,6 +19,7 @@ fn dumps() -> impl Iterator<Item = (tempfile::TempDir, PathBuf)> {
             compression: kind.compression,
             ..DumpOptions::default()
         };
+
         dump(&DumpTarget::folder(&folder), &options, "t");
         (dir, folder)
     })
@@ -58,6 +59,7 @@ fn a_whole_dump_is_counted() {
                 warnings: Vec::new()
             }
         );
+
         assert_eq!(told, (2, expected));
     }
 }
@@ -82,8 +84,10 @@ fn every_changed_byte_of_every_file_is_found() {
                     );
                 }
             }
+
             replace(&path, &content);
         }
+
         outcome(&folder).unwrap();
     }
 }
@@ -103,6 +107,7 @@ fn every_cut_and_every_appendix_of_every_file_is_found() {
                     "{name} cut to {length}: {error}"
                 );
             }
+
             for appendix in ["\n", " ", "x", "{}"] {
                 replace(&path, &[&content[..], appendix.as_bytes()].concat());
                 assert_eq!(
@@ -111,6 +116,7 @@ fn every_cut_and_every_appendix_of_every_file_is_found() {
                     "{name} and {appendix:?}"
                 );
             }
+
             replace(&path, &content);
         }
     }
@@ -168,6 +174,7 @@ fn older_tools_wrong_counts_are_told() {
             .contains("holds 1 items, and its `Count` says 5"),
         "{error}"
     );
+
     assert!(
         source
             .accept_incomplete(true)
@@ -210,6 +217,7 @@ fn an_inspection_finds_what_a_check_finds() {
                 let mut changed = content.clone();
                 changed[at] ^= 0x01;
                 replace(&path, &changed);
+
                 for how in [Thoroughness::Checksums, Thoroughness::Full] {
                     match open(&folder).and_then(|source| inspect(&source, how, &mut |_, _| {})) {
                         Ok(found) => assert!(found.findings_total > 0, "{name} byte {at}"),
@@ -221,6 +229,7 @@ fn an_inspection_finds_what_a_check_finds() {
                     }
                 }
             }
+
             replace(&path, &content);
         }
     }
@@ -243,6 +252,7 @@ fn damage_in_several_places_is_listed() {
             found.findings
         );
     }
+
     assert_eq!(found.findings_total, 3);
 }
 
@@ -253,6 +263,7 @@ fn the_digest_of_the_set_counts_where_there_is_one() {
     for text in TWO.iter().rev() {
         set.add(item_digest(text.as_bytes()).unwrap());
     }
+
     for (said, findings) in [(set.to_string(), 0), (SetDigest::default().to_string(), 1)] {
         let mut source = open(&folder).unwrap();
         source.metadata.as_mut().unwrap().set_digest = Some(said);

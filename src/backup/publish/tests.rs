@@ -28,17 +28,20 @@ impl Scene {
         } else if inside {
             fs::create_dir(&target).unwrap();
         }
+
         let options = DumpOptions {
             format: DataFormat::Jsonl,
             compression: Compression::Gzip,
             ..DumpOptions::default()
         };
+
         dump(&DumpTarget::folder(root.join("built")), &options, "new");
         let partial = if inside {
             target.join(PARTIAL_SUFFIX)
         } else {
             root.join("dump.partial")
         };
+
         fs::rename(root.join("built"), &partial).unwrap();
         Self {
             _dir: dir,
@@ -72,10 +75,12 @@ fn crash_everywhere(old: bool, inside: bool, way: impl Fn(&Scene) -> Way) -> Vec
         all[..done].iter().for_each(|step| step.run().unwrap());
         scene.holds_after(done, all.len());
         left.push(scene.others());
+
         if done == all.len() {
             break;
         }
     }
+
     left
 }
 
@@ -130,6 +135,7 @@ fn a_dump_without_metadata_is_replaced_as_well() {
                 .unwrap()
                 .is_empty()
         );
+
         assert_eq!(whole_table(&scene.target), "new");
         assert_eq!(names(&scene.target).len(), 4);
         assert_eq!(scene.others(), ["dump"]);
@@ -141,6 +147,7 @@ fn a_folder_of_the_users_own_called_old_is_neither_used_nor_touched() {
     let scene = Scene::new(true, false);
     let old = sibling(&scene.target, OLD_SUFFIX).unwrap();
     dump_folder(&old, "users");
+
     // As on a file system that cannot exchange.
     let ways = ways(&scene.target, &scene.partial, &NEW);
     assert!(ways[1].steps[0].run().is_err());
@@ -149,6 +156,7 @@ fn a_folder_of_the_users_own_called_old_is_neither_used_nor_touched() {
         .iter()
         .chain(&ways[2].cleaning)
         .for_each(|step| step.run().unwrap());
+
     assert_eq!(
         (whole_table(&scene.target), whole_table(&old)),
         ("new".into(), "users".into())

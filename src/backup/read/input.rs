@@ -38,23 +38,27 @@ pub(crate) fn open_file(path: &Path) -> Result<Option<File>> {
         }
         Err(error) => return Err(refused("open", path, error)),
     };
+
     let real = if found.is_symlink() {
         within_folder(path)?
     } else {
         path.to_owned()
     };
+
     if !fs::symlink_metadata(&real).is_ok_and(|found| found.is_file()) {
         return Err(Error::damaged(format!(
             "`{}` is not a regular file",
             path.display()
         )));
     }
+
     let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits())
         .expect("flags are small constants");
     let file = OpenOptions::new()
         .read(true)
         .custom_flags(flags)
         .open(&real);
+
     file.map(Some).map_err(|error| refused("open", path, error))
 }
 
@@ -77,16 +81,19 @@ pub(crate) fn read_document(path: &Path) -> Result<Option<Vec<u8>>> {
     let Some(file) = open_file(path)? else {
         return Ok(None);
     };
+
     let mut document = Vec::new();
     file.take(DOCUMENT_BYTES + 1)
         .read_to_end(&mut document)
         .map_err(|error| refused("read", path, error))?;
+
     if document.len() as u64 > DOCUMENT_BYTES {
         return Err(Error::damaged(format!(
             "`{}` is larger than {DOCUMENT_BYTES} bytes",
             path.display()
         )));
     }
+
     Ok(Some(document))
 }
 
@@ -178,6 +185,7 @@ mod tests {
             b"abc",
         ]
         .concat();
+
         assert_eq!(
             unpack([gzip(b"one "), gzip(b""), gzip(b"two")].concat()).unwrap(),
             b"one two"
@@ -190,6 +198,7 @@ mod tests {
             unpack([skippable, zstd(b"text")].concat()).unwrap(),
             b"text"
         );
+
         for plain in ["", "{", "{}\n", "[1, 2]"] {
             assert_eq!(unpack(plain.into()).unwrap(), plain.as_bytes());
         }
@@ -208,6 +217,7 @@ mod tests {
                     "{length}"
                 );
             }
+
             let trailing = [packed.as_slice(), b"garbage after the last frame"].concat();
             assert_eq!(
                 unpack(trailing).unwrap_err().kind(),
@@ -235,6 +245,7 @@ mod tests {
         fs::create_dir(at("dump/folder")).unwrap();
         assert_eq!(read_document(&at("dump/good")).unwrap().unwrap(), b"text");
         assert!(read_document(&at("dump/none")).unwrap().is_none());
+
         for refused in ["bad", "device", "folder"] {
             assert_eq!(
                 read_document(&at("dump").join(refused)).unwrap_err().kind(),

@@ -62,11 +62,13 @@ impl Tail {
                 "{shown} has a document without `Items`, as `aws dynamodb scan --select COUNT` prints it"
             ));
         }
+
         if let Some(member) = self.continues {
             return Some(format!(
                 "{shown} is a part of a Scan: its `{member}` says that the table has more items"
             ));
         }
+
         let (count, items) = self.miscounted?;
         Some(format!(
             "{shown} holds {items} items, and its `Count` says {count}"
@@ -129,6 +131,7 @@ impl<R: Read> ItemReader<R> {
             lacks_items: false,
             items: 0,
         };
+
         let window = Window::new(source, block_bytes);
         let document = Document::default();
         Self {
@@ -176,6 +179,7 @@ impl<R: Read> ItemReader<R> {
         if result.is_err() {
             self.place = Place::Failed;
         }
+
         result
     }
 
@@ -193,10 +197,12 @@ impl<R: Read> ItemReader<R> {
                         // A source that is read twice ends twice in the same way.
                         let _ = at_end.set(self.tail);
                     }
+
                     return Ok(None);
                 }
                 Place::Failed => return Err(Error::failed("reading goes on behind an error")),
             };
+
             if item.is_some() {
                 return Ok(item);
             }
@@ -207,13 +213,16 @@ impl<R: Read> ItemReader<R> {
         if self.window.offset() == 0 {
             self.skip_byte_order_mark()?;
         }
+
         let Some(first) = self.window.blank()? else {
             self.place = Place::End;
             return Ok(None);
         };
+
         if self.tail.shape == Shape::Empty {
             self.tail.shape = self.shape(first)?;
         }
+
         match self.tail.shape {
             Shape::Array => {
                 self.take(b'[', "expected an array of items or the end of the file")?;
@@ -241,6 +250,7 @@ impl<R: Read> ItemReader<R> {
         if self.window.rest().starts_with("\u{feff}".as_bytes()) {
             self.window.skip(3);
         }
+
         Ok(())
     }
 
@@ -287,6 +297,7 @@ impl<R: Read> ItemReader<R> {
                         clue = clue_of_value(&self.window.rest()[value..end])
                             .map_err(|error| self.window.damaged(value + error.offset(), error))?;
                     }
+
                     match clue {
                         Clue::Document => return Ok(Shape::Document),
                         Clue::Line if &*name == b"Item" => return self.shape_of_line(value),
@@ -309,6 +320,7 @@ impl<R: Read> ItemReader<R> {
         if byte.is_some_and(|byte| byte != b':') {
             return Err(self.window.damaged(colon, "expected a colon"));
         }
+
         let (value, first) = self.window.blank_at(colon + 1)?;
         let first = first.ok_or_else(|| self.window.truncated())?;
         Ok((
@@ -323,33 +335,41 @@ impl<R: Read> ItemReader<R> {
         let end = self.window.value_end(value)?;
         let (_, behind) = self.window.blank_at(end)?;
         let item = (behind == Some(b'}')).then(|| &self.window.rest()[value..end]);
+
         shape_of_line(item).map_err(|error| self.window.damaged(value + error.offset(), error))
     }
 
     fn export_line(&mut self) -> Result<LocatedItem> {
         const WHAT: &str = "expected {\"Item\":{…}}, as on the first line";
+
         self.take(b'{', WHAT)?;
         self.enter(b"Item", WHAT)?;
         let item = self.item()?;
         self.take(b'}', WHAT)?;
+
         Ok(item)
     }
 
     fn reject_line(&mut self) -> Result<LocatedItem> {
         const WHAT: &str = "expected {\"reason\":\"…\",\"item\":{…}}, as on the first line";
+
         self.take(b'{', WHAT)?;
         self.enter(b"reason", WHAT)?;
         let end = self.window.value_end(0)?;
         self.window.take(end);
         self.take(b',', WHAT)?;
+
         if self.window.blank()? == Some(b'"') && self.member_at(0)?.0 == b"unreadable".as_slice() {
             const MEND: &str = "what a salvage could not read: there is no item to restore";
+
             let hint =
                 "mend it and write it as {\"reason\":\"…\",\"item\":{…}}, or remove the line";
             return Err(self.window.damaged(0, MEND).with_hint(hint));
         }
+
         self.enter(b"item", WHAT)?;
         let item = self.item()?;
+
         // What a transform made of the item.
         if self.window.blank()? == Some(b',') {
             self.window.skip(1);
@@ -357,7 +377,9 @@ impl<R: Read> ItemReader<R> {
             let end = self.window.value_end(0)?;
             self.window.take(end);
         }
+
         self.take(b'}', WHAT)?;
+
         Ok(item)
     }
 
@@ -370,6 +392,7 @@ impl<R: Read> ItemReader<R> {
                 return Ok(());
             }
         }
+
         Err(self.window.damaged(0, what))
     }
 
@@ -381,24 +404,30 @@ impl<R: Read> ItemReader<R> {
             self.end_document();
             return Ok(());
         }
+
         if !first {
             self.take(b',', "expected a comma or a closing brace")?;
             self.window.blank()?;
         }
+
         if self.window.byte(0)?.is_some_and(|byte| byte != b'"') {
             return Err(self.window.damaged(0, "expected a name in quotes"));
         }
+
         let (name, value, begin) = self.member_at(0)?;
         self.window.take(value);
+
         if &*name == b"Items" {
             self.document.has_items = true;
             if begin != b'n' {
                 return self.array();
             }
         }
+
         let end = self.window.value_end(0)?;
         self.note(&name, end)?;
         self.window.take(end);
+
         Ok(())
     }
 
@@ -410,6 +439,7 @@ impl<R: Read> ItemReader<R> {
             items_before,
             ..
         } = self.document;
+
         let items = self.tail.items - items_before;
         let wrong = count
             .filter(|count| *count != items)
@@ -422,6 +452,7 @@ impl<R: Read> ItemReader<R> {
         if std::mem::replace(&mut self.document.array_seen, true) {
             return Err(self.window.damaged(0, "Items stands twice in one document"));
         }
+
         self.place = Place::Elements { first: true };
         self.take(b'[', "Items is not an array")
     }
@@ -440,11 +471,13 @@ impl<R: Read> ItemReader<R> {
                 let Some(count) = count else {
                     return Err(self.window.damaged(0, "Count is not a number"));
                 };
+
                 self.document.count = Some(self.document.count.unwrap_or(0).saturating_add(count));
                 self.tail.count = Some(self.tail.count.unwrap_or(0).saturating_add(count));
             }
             _ => {}
         }
+
         Ok(())
     }
 
@@ -459,13 +492,17 @@ impl<R: Read> ItemReader<R> {
             } else {
                 Place::Between
             };
+
             return Ok(None);
         }
+
         if !first {
             self.take(b',', "expected a comma or a closing bracket between items")?;
             next = self.window.blank()?;
         }
+
         self.place = Place::Elements { first: false };
+
         match next {
             None => Err(self.window.truncated()),
             Some(_) => self.item().map(Some),
@@ -484,11 +521,13 @@ impl<R: Read> ItemReader<R> {
             }
             None => return Err(self.window.truncated()),
         }
+
         let usual = self.recognised();
         let length = usual.map_or_else(|| self.window.value_end(0), Ok)?;
         if self.tail.items == 0 {
             self.check_first(length)?;
         }
+
         let (line, offset) = (self.window.line(), self.window.offset());
         let broken = usual.is_none() && has_line_breaks(&self.window.rest()[..length]);
         let text = if broken {
@@ -496,6 +535,7 @@ impl<R: Read> ItemReader<R> {
         } else {
             self.window.take_line(length)
         };
+
         self.tail.items += 1;
         Ok(LocatedItem {
             text,
@@ -516,7 +556,9 @@ impl<R: Read> ItemReader<R> {
         if has_line_breaks(&text) {
             return Err(self.window.damaged(0, "a line break inside a string"));
         }
+
         self.window.take(length);
+
         Ok(Bytes::from(text))
     }
 

@@ -42,10 +42,12 @@ pub(crate) fn folder(path: &Path) -> Result<Source> {
         let folder = fs::canonicalize(path).map_err(|error| refused("open", path, error))?;
         let before = identity(&folder);
         opened = Folders::at(&folder).open();
+
         if identity(&folder) == before {
             break;
         }
     }
+
     opened
 }
 
@@ -62,10 +64,12 @@ pub(crate) fn absent(path: &Path) -> Result<Source> {
             "name the folder that dumpdb wrote: by default that is backups/dynamodb/<env>",
         )
     };
+
     let target = resolve(path).map_err(|_| nothing())?;
     if unpublished(&target).is_some() {
         return Folders::at(&target).open();
     }
+
     if let Some(old) = sibling(&target, OLD_SUFFIX).filter(|old| old.is_dir()) {
         let mut source = folder(&old)?;
         source.warnings.push(format!(
@@ -73,8 +77,10 @@ pub(crate) fn absent(path: &Path) -> Result<Source> {
             path.display(),
             old.display()
         ));
+
         return Ok(source);
     }
+
     match partial_folders(&target).find(|partial| fs::symlink_metadata(partial).is_ok()) {
         Some(partial) => Err(unfinished(&target, &partial)),
         None => Err(nothing()),
@@ -90,6 +96,7 @@ pub(crate) fn damaged(path: &Path) -> Result<Source> {
             .and_then(|target| partial_folders(&target).find(|partial| partial.is_dir()))
             .ok_or_else(|| Error::not_found(format!("`{}` does not exist", path.display())))?,
     };
+
     Folders::at(&folder).open_damaged()
 }
 
@@ -107,6 +114,7 @@ impl Folders {
             search: vec![folder.to_owned()],
             warnings: Vec::new(),
         };
+
         if let Some(unpublished) = unpublished(folder) {
             let partial = unpublished.partial;
             found.warnings.push(format!(
@@ -115,6 +123,7 @@ impl Folders {
             ));
             found.search.insert(0, partial);
         }
+
         found
     }
 
@@ -129,6 +138,7 @@ impl Folders {
         let Some(path) = self.path_of(METADATA_FILE) else {
             return self.open_without_metadata();
         };
+
         let shown = path.display().to_string();
         let document = read_document(&path)?.unwrap_or_default();
         match parse(&document, &shown)? {
@@ -153,6 +163,7 @@ impl Folders {
             [kind] => self.open_data(kind, Some(&metadata.files[kind.name()]))?,
             _ => return Err(self.damaged("its metadata lists more than one data file")),
         };
+
         let schema = match metadata.files.get(SCHEMA_FILE) {
             Some(entry) => Some(self.read_schema(Some(entry))?),
             None => None,
@@ -180,14 +191,17 @@ impl Folders {
                     one.name(),
                     other.name()
                 );
+
                 return Err(self.damaged(&what));
             }
         };
+
         let schema = if self.path_of(SCHEMA_FILE).is_some() {
             Some(self.read_schema(None)?)
         } else {
             None
         };
+
         Ok(Source {
             schema,
             foreign,
@@ -208,14 +222,17 @@ impl Folders {
                 .push("made by an older tool: neither metadata nor checksums".to_owned());
             return self.open_older(None);
         }
+
         if dump_file_names().any(|name| self.path_of(name).is_some()) {
             return Err(unfinished(&self.folder, &self.folder));
         }
+
         if let Some(partial) =
             partial_folders(&self.folder).find(|partial| fs::symlink_metadata(partial).is_ok())
         {
             return Err(unfinished(&self.folder, &partial));
         }
+
         Err(no_dump(&self.folder))
     }
 
@@ -231,6 +248,7 @@ impl Folders {
                 .as_ref()
                 .is_some_and(|known| known.files.contains_key(kind.name()))
         };
+
         let Some(kind) = present.max_by_key(is_listed) else {
             let what = format!(
                 "there is no data file in `{}`: nothing can be salvaged",
@@ -239,6 +257,7 @@ impl Folders {
             return Err(Error::damaged(what)
                 .with_hint("use another copy of the dump or dump the table again"));
         };
+
         let data = self.open_data(kind, None)?;
         let entry = metadata
             .as_ref()
@@ -253,6 +272,7 @@ impl Folders {
             is_nameless: metadata.is_none(),
             frames: entry.and_then(|entry| entry.frames.clone()),
         };
+
         self.warnings.clear();
         Ok(Source {
             schema,
@@ -268,6 +288,7 @@ impl Folders {
         let Some(path) = self.path_of(METADATA_FILE) else {
             return Ok((None, None));
         };
+
         let shown = path.display().to_string();
         let document = read_document(&path)?.unwrap_or_default();
         Ok(match parse(&document, &shown) {
@@ -293,6 +314,7 @@ impl Folders {
                 if let (Some(_), Err(error)) = (entry, self.read_schema(entry)) {
                     findings.push(format!("{error}; it is used as it is"));
                 }
+
                 Some(schema)
             }
             Err(error) => {
@@ -329,6 +351,7 @@ impl Folders {
         if let Some(entry) = entry {
             verify_document(&path, &document, entry)?;
         }
+
         parse_schema(&path, &document)
     }
 
@@ -338,6 +361,7 @@ impl Folders {
             search,
             warnings,
         } = self;
+
         let (schema, metadata, foreign) = (None, None, None);
         let (path, tail) = (Some(folder), Arc::default());
         Source {
@@ -397,6 +421,7 @@ pub(crate) fn verify_document(path: &Path, document: &[u8], entry: &FileEntry) -
     if document.len() as u64 != entry.bytes {
         return Err(wrong_size(path, document.len() as u64, entry.bytes));
     }
+
     if hex_sha256(document) == entry.sha256 {
         Ok(())
     } else {
@@ -420,6 +445,7 @@ pub(crate) fn wrong_size(path: &Path, found: u64, expected: u64) -> Error {
     } else {
         "is longer than it was"
     };
+
     Error::damaged(format!(
         "`{}` {what}: {found} bytes, and the metadata says {expected}",
         path.display()
@@ -433,6 +459,7 @@ fn begins_like_this_format(path: &Path) -> Result<bool> {
     if let Some(file) = open_file(path)? {
         read(file, &mut head).map_err(|error| refused("read", path, error))?;
     }
+
     Ok(JSON_HEAD.starts_with(&head))
 }
 
@@ -446,6 +473,7 @@ fn unfinished(dump: &Path, place: &Path) -> Error {
         ))
         .with_hint("wait until that run has ended");
     }
+
     Error::damaged(format!("the dump in `{}` is unfinished: the run that made it ended early", place.display()))
         .with_hint(
             "run dumpdb again with the same --output and --resume; restoredb --salvage restores what is readable",
@@ -460,16 +488,19 @@ fn no_dump(folder: &Path) -> Error {
         .filter(|entry| dump_file_names().any(|name| entry.path().join(name).is_file()))
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
         .collect();
+
     if tables.is_empty() {
         return Error::not_found(format!("there is no dump in `{}`", folder.display()))
             .with_hint("name the folder that holds table-data.json, or a file of items");
     }
+
     tables.sort();
     let more = if tables.len() > LISTED_TABLES {
         ", …"
     } else {
         ""
     };
+
     tables.truncate(LISTED_TABLES);
     Error::usage(format!(
         "`{}` holds several tables: {}{more}",

@@ -72,11 +72,13 @@ impl Source {
         let Some(mut pieces) = self.pieces()? else {
             return Ok(());
         };
+
         while let Some(piece) = pieces.next()? {
             if let Piece::Unreadable(unreadable) = piece {
                 each(unreadable)?;
             }
         }
+
         Ok(())
     }
 
@@ -101,6 +103,7 @@ impl Source {
         let (Some(damage), Data::File { file, path }) = (&self.damage, &self.data) else {
             return Ok(None);
         };
+
         Pieces::of(file, path, damage).map(Some)
     }
 }
@@ -110,6 +113,7 @@ pub(crate) fn survey(source: &Source, progress: &mut dyn FnMut(u64, u64)) -> Res
     let Some(mut pieces) = source.pieces()? else {
         return Err(Error::failed("there is nothing to salvage"));
     };
+
     let (mut items, mut text_bytes, mut unreadable, mut told) = (0, 0, 0, (0, 0));
     let mut warnings = source.warnings().to_vec();
     warnings.extend(
@@ -118,6 +122,7 @@ pub(crate) fn survey(source: &Source, progress: &mut dyn FnMut(u64, u64)) -> Res
             .into_iter()
             .flat_map(|damage| damage.findings.iter().cloned()),
     );
+
     while let Some(piece) = pieces.next()? {
         match piece {
             Piece::Item(text) => {
@@ -131,18 +136,22 @@ pub(crate) fn survey(source: &Source, progress: &mut dyn FnMut(u64, u64)) -> Res
                 }
             }
         }
+
         if items - told.0 >= PROGRESS_ITEMS {
             progress(items - told.0, text_bytes - told.1);
             told = (items, text_bytes);
         }
     }
+
     progress(items - told.0, text_bytes - told.1);
+
     if unreadable > LISTED as u64 {
         warnings.push(format!(
             "… and {} more that cannot be read",
             unreadable - LISTED as u64
         ));
     }
+
     Ok(Checked {
         items,
         text_bytes,
@@ -168,8 +177,10 @@ impl Read for Readable {
                 None => return Ok(0),
             }
         }
+
         let count = buffer.len().min(self.line.len());
         buffer[..count].copy_from_slice(&self.line.split_to(count));
+
         Ok(count)
     }
 }
@@ -206,6 +217,7 @@ impl Pieces {
                 is_over: false,
             });
         }
+
         Ok(Self::Lines(LinePieces {
             parts,
             lines: None,
@@ -244,13 +256,16 @@ impl LinePieces {
                         text: Text::new(),
                     })));
                 }
+
                 let Some((read, behind)) = self.parts.next() else {
                     return Ok(None);
                 };
+
                 self.lines = Some(Lines::new(read, BLOCK_BYTES));
                 self.behind = behind;
                 continue;
             };
+
             if let Some(line) = lines.next_line()? {
                 self.line += 1;
                 if let Some(piece) = piece(self.line, &line.text) {
@@ -274,6 +289,7 @@ fn piece(number: u64, line: &Text) -> Option<Piece> {
     {
         return None;
     }
+
     Some(match validate(&text) {
         Ok(()) => Piece::Item(text),
         Err(error) => Piece::Unreadable(Unreadable {
@@ -325,6 +341,7 @@ impl Parts {
             if std::mem::replace(&mut self.is_read, true) {
                 return None;
             }
+
             let read: Bytes =
                 match decompressed(Box::new(FileReader::new(Arc::clone(&self.file), 0))) {
                     Ok(read) => Box::new(UntilDamage {
@@ -333,12 +350,15 @@ impl Parts {
                     }),
                     Err(_) => Box::new(io::empty()),
                 };
+
             return Some((read, None));
         };
+
         let frame = frames.pop_front()?;
         let part = self.frame(frame);
         self.at = self.at.saturating_add(frame.compressed);
         self.number += 1;
+
         Some(part)
     }
 
@@ -382,6 +402,7 @@ impl Parts {
             Ok(_) => "it is not as long as it was".to_owned(),
             Err(error) => error.to_string(),
         };
+
         if there >= frame.compressed {
             let lost = format!(
                 "{name} is damaged, and its {} items with it: {damage}",
@@ -389,11 +410,13 @@ impl Parts {
             );
             return (Box::new(io::empty()), Some(lost));
         }
+
         text.truncate(memchr::memrchr(b'\n', &text).map_or(0, |end| end + 1));
         let lost = format!(
             "{name} is cut: {there} of {} bytes are there, for {} items",
             frame.compressed, frame.items
         );
+
         (Box::new(io::Cursor::new(text)), Some(lost))
     }
 }
@@ -426,32 +449,39 @@ fn has_an_item_on_each_line(file: &Arc<File>, path: &Path) -> Result<bool> {
     {
         return Ok(true);
     }
+
     let beginning = || {
         Parts::of(file, None)
             .next()
             .map_or_else(|| Box::new(io::empty()) as Bytes, |(read, _)| read)
     };
+
     let mut lines = Lines::new(beginning(), BLOCK_BYTES);
     let Some(first) = lines.next_line()? else {
         return Ok(false);
     };
+
     if *first.text == *JSON_HEAD.trim_ascii_end() || is_item(&first.text) {
         return Ok(true);
     }
+
     // Where the damage is in the first line, only what follows tells the layout; the reader of other layouts gets to no item.
     match ItemReader::new(beginning()).next_item() {
         Err(error) if error.kind() == ErrorKind::Damaged => {}
         Err(error) => return Err(error),
         Ok(_) => return Ok(false),
     }
+
     for _ in 1..LINES_LOOKED_AT {
         let Some(line) = lines.next_line()? else {
             break;
         };
+
         if is_item(line.text.strip_suffix(b",").unwrap_or(&line.text)) {
             return Ok(true);
         }
     }
+
     Ok(false)
 }
 

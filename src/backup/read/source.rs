@@ -124,6 +124,7 @@ impl Source {
                 "a stream cannot be salvaged: it can be read only once",
             ));
         };
+
         let mut source = match fs::metadata(path) {
             Ok(found) if found.is_file() => {
                 let source = Self::open_items(path, true)?;
@@ -133,6 +134,7 @@ impl Source {
                     is_nameless: false,
                     frames: None,
                 };
+
                 Self {
                     kind: SourceKind::Damaged,
                     damage: Some(Arc::new(damage)),
@@ -142,9 +144,11 @@ impl Source {
             }
             _ => open::damaged(path)?,
         };
+
         source
             .warnings
             .insert(0, format!("this is damaged: {failure}"));
+
         Ok(source)
     }
 
@@ -166,6 +170,7 @@ impl Source {
                 ..Self::from_reader(Box::new(file))
             });
         }
+
         let data = Data::File {
             file: Arc::new(file),
             path: path.to_owned(),
@@ -262,14 +267,17 @@ impl Source {
         if self.has_items() {
             return Ok(());
         }
+
         if let Some(metadata) = self.metadata.as_ref().filter(|metadata| metadata.items > 0) {
             let what = format!(
                 "{} holds 0 items, and its {METADATA_FILE} says {}",
                 self.shown(),
                 metadata.items
             );
+
             return Err(Error::damaged(what).with_hint(open::OTHER_COPY));
         }
+
         Err(
             Error::usage(format!("{} holds a schema and no items", self.shown()))
                 .with_hint("pass --schema-only to create the table without items"),
@@ -312,15 +320,18 @@ impl Source {
         let Data::File { file, path } = &self.data else {
             return Ok(None);
         };
+
         let known = path
             .file_name()
             .and_then(|name| self.metadata.as_ref()?.files.get(name.to_str()?));
         if let Some(entry) = known.filter(|_| !self.is_salvaged()) {
             return Ok(Some(entry.sha256.clone()));
         }
+
         let seen = Seen::default();
         let mut read = Hashing::new(FileReader::new(Arc::clone(file), 0), seen.clone());
         io::copy(&mut read, &mut io::sink()).map_err(|error| refused("read", path, error))?;
+
         Ok(Some(seen.sha256()))
     }
 
@@ -338,6 +349,7 @@ impl Source {
         if let Some(readable) = self.salvaged()? {
             return Ok(ItemReader::new(readable));
         }
+
         let bytes = match &self.data {
             Data::File { file, .. } => Box::new(FileReader::new(Arc::clone(file), 0)),
             Data::Stream(stream) => stream
@@ -350,6 +362,7 @@ impl Source {
                 Box::new(io::empty())
             }
         };
+
         self.reader(bytes)
     }
 

@@ -73,11 +73,13 @@ impl Source {
         let Some((file, path, entry)) = self.own_data() else {
             return Ok(None);
         };
+
         let ends = match &entry.frames {
             Some(frames) if is_index(frames, entry) => frame_ends(frames, most.min(PACKED_STRIPES)),
             None if !is_compressed(path) => line_ends(file, path, entry.bytes, most)?,
             _ => return Ok(None),
         };
+
         let starts = std::iter::once(0).chain(ends.iter().copied());
         Ok(Some(
             starts
@@ -112,10 +114,12 @@ impl Source {
         let Data::File { file, path } = &self.data else {
             return None;
         };
+
         let metadata = self
             .metadata()
             .filter(|_| self.kind() == SourceKind::OwnDump)?;
         let entry = metadata.files.get(path.file_name()?.to_str()?)?;
+
         Some((file, path, entry))
     }
 }
@@ -131,25 +135,31 @@ impl StripeReader {
             let mut text = line.text;
             let length = text.strip_suffix(b",").unwrap_or(&text).len();
             text.truncate(length);
+
             if text.starts_with(b"{") && text.ends_with(b"}") {
                 // Its bytes become part of a request: whatever the checksums say, it must be one item there.
                 if self.recognizer.item(&text) != Some(length) {
                     check_object(&text).map_err(|error| self.no_item(end, &error))?;
                 }
+
                 let text = if length > LARGE_ITEM {
                     Bytes::copy_from_slice(&text)
                 } else {
                     text
                 };
+
                 return Ok(Some(StripedItem { text, end }));
             }
+
             if text.starts_with(b"]") {
                 return Ok(None);
             }
+
             if *text != *JSON_HEAD.trim_ascii_end() {
                 return Err(self.no_item(end, &"it is not a JSON object"));
             }
         }
+
         Ok(None)
     }
 
@@ -201,7 +211,9 @@ fn frame_ends(frames: &[Frame], most: u64) -> Vec<u64> {
             while wanted.next_if(|wanted| *wanted <= at).is_some() {}
         }
     }
+
     ends.push(bytes);
+
     ends
 }
 
@@ -213,7 +225,9 @@ fn line_ends(file: &Arc<File>, path: &Path, bytes: u64, most: u64) -> Result<Vec
             ends.push(end);
         }
     }
+
     ends.push(bytes);
+
     Ok(ends)
 }
 
@@ -225,9 +239,11 @@ fn next_line(file: &File, mut at: u64) -> io::Result<u64> {
         if let Some(found) = memchr::memchr(b'\n', &block[..count]) {
             return Ok(at + found as u64 + 1);
         }
+
         if count == 0 {
             return Ok(at);
         }
+
         at += count as u64;
     }
 }
@@ -244,13 +260,16 @@ fn unpacked(
         if text + frame.bytes > from {
             break;
         }
+
         text += frame.bytes;
         packed += frame.compressed;
     }
+
     let failed = |error| refused("read", path, error);
     let mut read =
         decompressed(Box::new(FileReader::new(Arc::clone(file), packed))).map_err(failed)?;
     io::copy(&mut read.by_ref().take(from - text), &mut io::sink()).map_err(failed)?;
+
     Ok(read)
 }
 

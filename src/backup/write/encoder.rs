@@ -44,10 +44,12 @@ impl Encoder {
                 ..Begun::default()
             },
         )?;
+
         let mut block = Vec::new();
         if kind.format == DataFormat::Json {
             block.extend_from_slice(JSON_HEAD);
         }
+
         Ok(Self {
             kind,
             pipeline,
@@ -74,6 +76,7 @@ impl Encoder {
             tail_items,
             ..
         } = counted;
+
         let pipeline = Pipeline::start(
             sink,
             kind.compression,
@@ -83,6 +86,7 @@ impl Encoder {
                 frames,
             },
         )?;
+
         Ok(Self {
             kind,
             pipeline,
@@ -105,6 +109,7 @@ impl Encoder {
                 .pipeline
                 .send(block, std::mem::take(&mut self.block_items))?;
         }
+
         let tail = self.block.clone();
         let (items, text_bytes, tail_items) = (self.items, self.text_bytes, self.block_items);
         self.pipeline.once_synced(Box::new(move |synced| {
@@ -117,6 +122,7 @@ impl Encoder {
                 tail_bytes: tail.len() as u64,
                 tail_items,
             };
+
             then(counted, tail);
         }))
     }
@@ -130,6 +136,7 @@ impl Encoder {
             self.items += 1;
             self.text_bytes += item.len() as u64;
         }
+
         Ok(())
     }
 
@@ -143,6 +150,7 @@ impl Encoder {
                 self.items
             )?;
         }
+
         let block = std::mem::take(&mut self.block);
         self.pipeline.send(block, self.block_items)?;
         let file = self.pipeline.finish()?;
@@ -163,18 +171,21 @@ impl Encoder {
         if self.items == 0 {
             return Ok(());
         }
+
         self.block
             .extend_from_slice(if self.kind.format == DataFormat::Json {
                 json_ending
             } else {
                 b"\n"
             });
+
         if self.block.len() >= self.pipeline.block_bytes() {
             let block = std::mem::take(&mut self.block);
             self.block = self
                 .pipeline
                 .send(block, std::mem::take(&mut self.block_items))?;
         }
+
         Ok(())
     }
 }

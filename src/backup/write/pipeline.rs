@@ -161,10 +161,12 @@ impl Pipeline {
                         compress_blocks(&receiver, &recycle, compression);
                     })?);
                 }
+
                 jobs = Some(sender);
                 threads
             }
         };
+
         let recycle = (compression == Compression::None).then_some(recycle);
         let (queue, blocks) = mpsc::sync_channel(threads);
         let writer = Some(spawn("write", move || {
@@ -210,6 +212,7 @@ impl Pipeline {
                 });
             }
         }
+
         Ok(self.used.try_recv().unwrap_or_default())
     }
 
@@ -254,6 +257,7 @@ impl Pipeline {
                 .join()
                 .map_err(|_| io::Error::other("a compressing thread panicked"))?;
         }
+
         written
     }
 }
@@ -295,6 +299,7 @@ fn write_blocks(
         hasher,
         mut frames,
     } = begun;
+
     let hashing = spawn("hash", move || {
         hash_blocks(hasher, &written, recycle.as_ref())
     })?;
@@ -310,20 +315,25 @@ fn write_blocks(
                     sha256,
                     frames: frames.as_deref(),
                 });
+
                 continue;
             }
             Next::End => break,
         };
+
         sink.write_all(&packed.bytes)?;
         bytes += packed.bytes.len() as u64;
+
         if let (Some(index), Some(frame)) = (&mut frames, packed.frame) {
             index.push(frame);
         }
+
         frames = frames.filter(|index| index.len() <= FRAME_INDEX_LIMIT);
         to_hash
             .send(Hashing::Block(packed.bytes))
             .map_err(|_| ended_early())?;
     }
+
     drop(to_hash);
     sink.sync()?;
     let sha256 = hashing
@@ -365,6 +375,7 @@ fn hash_blocks(
             }
         }
     }
+
     hex(hasher)
 }
 
@@ -383,18 +394,22 @@ fn compress_blocks(
         else {
             return;
         };
+
         let packed = compress(&block, compression).map(|bytes| {
             let frame = Frame {
                 bytes: block.len() as u64,
                 compressed: bytes.len() as u64,
                 items,
             };
+
             Packed {
                 bytes,
                 frame: Some(frame),
             }
         });
+
         block.clear();
+
         // Neither end needs to be there any more when the dump is abandoned.
         let _ = recycle.send(block);
         let _ = reply.send(packed);
@@ -453,6 +468,7 @@ mod tests {
                 Begun::default(),
             )
             .unwrap();
+
             let failure = (0..10_000).find_map(|_| pipeline.send(vec![b'x'; 1000], 1).err());
             assert_eq!(
                 failure.expect("the sender is told").kind(),
@@ -469,6 +485,7 @@ mod tests {
             Begun::default(),
         )
         .unwrap();
+
         let sent = pipeline.send(vec![b'x'; 1], 1).map(drop);
         assert_eq!(
             sent.and_then(|()| pipeline.finish().map(drop))
@@ -498,6 +515,7 @@ mod tests {
                 expected.extend_from_slice(&block);
                 pipeline.send(block, number).unwrap();
             }
+
             let written = pipeline.finish().unwrap();
             let bytes = std::fs::read(file.path()).unwrap();
             assert_eq!(
@@ -507,6 +525,7 @@ mod tests {
                     crate::backup::digest::hex_sha256(&bytes)
                 )
             );
+
             let frames = written.frames.unwrap();
             assert!(frames.iter().map(|frame| frame.items).eq(0..60));
             let mut at = 0;
@@ -521,12 +540,14 @@ mod tests {
                 );
                 at = end;
             }
+
             assert_eq!((at, content), (bytes.len(), expected));
         }
     }
 
     fn decode(frame: &[u8], compression: Compression, content: &mut Vec<u8>) {
         use std::io::Read;
+
         if compression == Compression::Gzip {
             flate2::read::GzDecoder::new(frame)
                 .read_to_end(content)

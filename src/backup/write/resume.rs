@@ -32,13 +32,16 @@ impl DumpTarget {
         let (Self::Folder(path) | Self::File(path)) = self else {
             return Ok(None);
         };
+
         let target = resolve(path)?;
         if is_held(&target, state_dir) {
             return Ok(None);
         }
+
         let Some(checkpoint) = Places::of(&target, state_dir).read()? else {
             return Ok(None);
         };
+
         Ok(part_of(self, &target, &checkpoint).map(|_| checkpoint))
     }
 }
@@ -87,6 +90,7 @@ impl Part {
             ))
             .with_hint("run the same command again"));
         }
+
         let gone = || damaged(target, "its data file is missing");
         let path = part_of(kind, target, checkpoint).ok_or_else(gone)?;
         let mut file = open_part(&path)?.ok_or_else(gone)?;
@@ -94,7 +98,9 @@ impl Part {
         if let DumpTarget::Folder(_) = kind {
             clear_documents(target, &path)?;
         }
+
         cut(&mut file, checkpoint.file_bytes()).map_err(|error| refused("cut", &path, error))?;
+
         Ok(Self { path, file, hasher })
     }
 }
@@ -126,6 +132,7 @@ fn hash_counted(
             Err(error) => return Err(refused("read", path, error)),
         }
     }
+
     if hex(hasher.clone()) == checkpoint.counted.sha256 {
         Ok(hasher)
     } else {

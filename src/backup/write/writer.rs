@@ -173,11 +173,13 @@ impl DumpWriter {
         let (DumpTarget::Folder(path) | DumpTarget::File(path)) = target else {
             return Err(Error::usage("a stream cannot be resumed"));
         };
+
         let allowed = if matches!(target, DumpTarget::Folder(_)) {
             standing
         } else {
             file_standing
         };
+
         let path = make_way(path, allowed)?;
         let lock = DumpLock::acquire(&path, options.state_dir.as_deref())?;
         allowed(&path)?;
@@ -189,6 +191,7 @@ impl DumpWriter {
             tail,
             ..
         } = from;
+
         let kind = DataFile {
             format: origin.format,
             compression: origin.compression,
@@ -209,6 +212,7 @@ impl DumpWriter {
                 _lock: lock,
             },
         };
+
         let encoder = Encoder::resume(Sink::of_file(part.file), kind, part.hasher, counted, tail);
         let encoder = Some(encoder.map_err(|error| place.refused(error))?);
         Ok(Self {
@@ -238,6 +242,7 @@ impl DumpWriter {
                 kind,
             ))
         };
+
         // A checkpoint speaks of the data file by its name.
         sync_folder(&partial)?;
         sync_folder(partial.parent().unwrap_or(&partial))?;
@@ -247,6 +252,7 @@ impl DumpWriter {
             access: options.access,
             _lock: lock,
         };
+
         let encoder = data
             .map(|(file, kind)| Encoder::new(Sink::of_file(file), kind))
             .transpose();
@@ -273,6 +279,7 @@ impl DumpWriter {
             partial,
             _lock: lock,
         };
+
         let encoder =
             Encoder::new(Sink::of_file(file), kind).map_err(|error| place.refused(error))?;
         Ok(Self {
@@ -306,11 +313,14 @@ impl DumpWriter {
         let (Some(encoder), Some(keeper)) = (&mut self.encoder, &self.keeper) else {
             return Ok(());
         };
+
         if !keeper.announce() {
             return Ok(());
         }
+
         let (keeper, progress) = (Arc::clone(keeper), progress.clone());
         let sent = encoder.once_counted(move |counted, tail| keeper.keep(progress, counted, tail));
+
         sent.map_err(|error| self.place.refused(error))
     }
 
@@ -328,6 +338,7 @@ impl DumpWriter {
         let (Some(mut encoder), Some(keeper)) = (self.encoder.take(), &self.keeper) else {
             return Ok(());
         };
+
         let (keeper, progress) = (Arc::clone(keeper), progress.clone());
         let stopped =
             encoder.once_counted(move |counted, tail| keeper.keep(progress, counted, tail));
@@ -344,6 +355,7 @@ impl DumpWriter {
         if let Some(encoder) = self.encoder.take() {
             encoder.stop().map_err(|error| self.place.refused(error))?;
         }
+
         self.keeper
             .as_ref()
             .map_or(Ok(()), |keeper| keeper.clear())?;
@@ -369,6 +381,7 @@ impl DumpWriter {
             .map(Encoder::finish)
             .transpose()
             .map_err(|error| self.place.refused(error))?;
+
         match &self.place {
             Place::Folder {
                 target,
@@ -381,8 +394,10 @@ impl DumpWriter {
                     access: *access,
                     metadata: metadata(draft, encoded, self.kind.name()),
                 };
+
                 content.write(schema)?;
                 let metadata = content.metadata;
+
                 // What stands in `.partial` after an exchange is the old dump: no checkpoint may speak of it.
                 self.keeper
                     .as_ref()
@@ -396,6 +411,7 @@ impl DumpWriter {
                         .map(String::as_str)
                         .collect::<Vec<_>>(),
                 )?;
+
                 let order = [self.kind.name(), SCHEMA_FILE, SUMMARY_FILE];
                 let written = order
                     .into_iter()
@@ -452,6 +468,7 @@ fn keeper(target: &Path, options: &DumpOptions) -> Result<Option<Arc<Keeper>>> {
     let places = Places::of(target, options.state_dir.as_deref());
     places.clear()?;
     let origin = options.origin.clone().filter(|_| !options.schema_only);
+
     Ok(origin.map(|origin| Arc::new(Keeper::new(places, origin))))
 }
 
@@ -462,6 +479,7 @@ fn make_way(path: &Path, look: fn(&Path) -> Result<Standing>) -> Result<PathBuf>
     if let Some(parent) = target.parent() {
         create_folders(parent, Access::Shared)?;
     }
+
     resolve(&target)
 }
 
@@ -500,8 +518,10 @@ impl Content<'_> {
         if let Some(schema) = schema {
             self.add(SCHEMA_FILE, &schema.to_document())?;
         }
+
         let summary = summary::render(&self.metadata);
         self.add(SUMMARY_FILE, summary.as_bytes())?;
+
         // The data and the documents before are on disk, under their names, before the metadata vouches for them.
         sync_folder(self.partial)?;
         write_file(
@@ -509,6 +529,7 @@ impl Content<'_> {
             &self.metadata.to_document()?,
             self.access,
         )?;
+
         sync_folder(self.partial)
     }
 
@@ -519,7 +540,9 @@ impl Content<'_> {
             sha256: hex_sha256(document),
             frames: None,
         };
+
         self.metadata.files.insert(name.to_owned(), entry);
+
         Ok(())
     }
 }
@@ -528,6 +551,7 @@ fn metadata(mut draft: MetadataDraft, encoded: Option<Encoded>, data_name: &str)
     if encoded.is_none() {
         draft.partial.insert("schema_only".to_owned(), true.into());
     }
+
     let (items, data_bytes) = encoded
         .as_ref()
         .map_or((0, 0), |encoded| (encoded.items, encoded.text_bytes));
@@ -541,6 +565,7 @@ fn metadata(mut draft: MetadataDraft, encoded: Option<Encoded>, data_name: &str)
             },
         )
     });
+
     Metadata {
         format_version: FORMAT_VERSION,
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),

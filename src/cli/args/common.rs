@@ -154,6 +154,7 @@ impl EnvironmentArgs {
             &self.endpoint_url,
             &self.role_arn,
         ];
+
         self.no_env || named.into_iter().any(Option::is_some)
     }
 }
@@ -218,6 +219,7 @@ fn state_dir() -> Option<PathBuf> {
             .filter(|home| home.is_absolute())
             .map(|home| home.join(".local/state"))
     };
+
     named.or_else(home).map(|dir| dir.join("dynadump"))
 }
 

@@ -174,24 +174,28 @@ impl Arguments for DumpArgs {
         if items_alone {
             dump.check_items_alone()?;
         }
+
         if self.talk.json && target == Some(DumpTarget::Stdout) {
             return Err(
                 Error::usage("--json and --output - both write to standard output")
                     .with_hint("write the items to a file or folder, or leave out --json"),
             );
         }
+
         if dump.resume && target == Some(DumpTarget::Stdout) {
             return Err(Error::usage(
                 "--output - cannot be resumed: what went to standard output is gone",
             )
             .with_hint("write to a file or a folder, or leave out --resume"));
         }
+
         let format = match dump.format {
             Some(Format::Json) => DataFormat::Json,
             Some(Format::Jsonl) => DataFormat::Jsonl,
             None if items_alone => DataFormat::Jsonl,
             None => DataFormat::default(),
         };
+
         let selection = dump.selection()?;
         let transform = self.transform.resolve_for(dump.schema_only)?;
         dump.check_conditions(&transform)?;
@@ -222,9 +226,11 @@ impl OutputArgs {
             selection =
                 selection.with_filter(filter, self.names.as_deref(), self.values.as_deref())?;
         }
+
         if let Some(projection) = &self.projection {
             selection = selection.with_projection(projection)?;
         }
+
         Ok(selection)
     }
 
@@ -236,6 +242,7 @@ impl OutputArgs {
         if self.projection.is_none() || !have_conditions {
             return Ok(());
         }
+
         Err(Error::usage(
             "--projection may leave out what a condition (`when`) of a --mask rule asks for",
         )
@@ -251,18 +258,21 @@ impl OutputArgs {
             .iter()
             .map(|path| path.display().to_string())
             .collect::<String>();
+
         if self.schema_only {
             return Err(Error::usage(format!(
                 "--output {path} holds items alone, so --schema-only leaves nothing to write"
             ))
             .with_hint("name a folder"));
         }
+
         if self.format == Some(Format::Json) {
             return Err(Error::usage(format!(
                 "--output {path} is written as JSON Lines, not as --format json"
             ))
             .with_hint("leave out --format, or name a folder"));
         }
+
         let by_name = self.file_kind().map(|kind| kind.compression);
         if self.compress.is_some() && by_name.is_some_and(|by_name| by_name != self.method()) {
             return Err(Error::usage(format!(
@@ -272,6 +282,7 @@ impl OutputArgs {
                 "leave out --compress: the ending decides (.jsonl, .jsonl.gz, .jsonl.zst)",
             ));
         }
+
         Ok(())
     }
 

@@ -239,10 +239,12 @@ impl Arguments for RestoreArgs {
             (_, true) => ExistingTable::Replace,
             (false, false) => ExistingTable::Add,
         };
+
         let settings = self.settings.resolve(!restore.no_create)?;
         if restore.boost_write_capacity.is_some() {
             settings.check_with_boost()?;
         }
+
         Ok(RestoreIntent {
             common: resolve(self.environment, &self.run, self.confirm)?,
             source: restore.source,
@@ -292,6 +294,7 @@ impl RestoreIntent {
             Some(path) => SourceSpec::Path(path.clone()),
             None => SourceSpec::Path(default_folder(environment.name())),
         };
+
         Ok(RestoreRequest {
             source,
             table: environment.single_table()?.map(ToOwned::to_owned),

@@ -131,21 +131,26 @@ impl SettingArgs {
             .map(overrides_in)
             .transpose()?
             .unwrap_or_default();
+
         let choice = SettingChoice {
             with: self.with.clone(),
             without: self.without.clone(),
             first: self.settings_first.clone(),
         };
+
         let apply = self.apply_settings;
         let intent = SettingIntent {
             choice,
             overrides: self.overrides().merge(file),
             apply,
         };
+
         intent.check_choice()?;
+
         if !creates {
             intent.check_without_creation()?;
         }
+
         Ok(intent)
     }
 
@@ -182,6 +187,7 @@ impl SettingIntent {
             without,
             first,
         } = &self.choice;
+
         let overrides = &self.overrides;
         let mut wanted: Vec<_> = with
             .iter()
@@ -192,23 +198,27 @@ impl SettingIntent {
                 .iter()
                 .map(|setting| (*setting, format!("--settings-first {setting}"))),
         );
+
         wanted.extend(
             overrides
                 .kms_key
                 .iter()
                 .map(|_| (Setting::Kms, "--kms-key".to_owned())),
         );
+
         wanted.extend(
             overrides
                 .table_class
                 .map(|_| (Setting::Class, "--table-class".to_owned())),
         );
+
         wanted.extend(
             overrides
                 .add_tags
                 .keys()
                 .map(|_| (Setting::Tags, "--add-tag".to_owned())),
         );
+
         match wanted
             .into_iter()
             .find(|(setting, _)| without.contains(setting))
@@ -229,6 +239,7 @@ impl SettingIntent {
             )
             .with_hint("auto scaling would change the boosted capacity; leave one of them out"));
         }
+
         Ok(())
     }
 
@@ -243,18 +254,21 @@ impl SettingIntent {
             )
             .with_hint("add --apply-settings to change them, or leave out the options about settings"));
         }
+
         let Overrides {
             drop_indexes,
             only_indexes,
             key_schema,
             ..
         } = &self.overrides;
+
         if !drop_indexes.is_empty() || !only_indexes.is_empty() || key_schema.is_some() {
             return Err(
                 Error::usage("--no-create leaves key and indexes of a table as they are")
                     .with_hint("leave out the options that change them, or leave out --no-create"),
             );
         }
+
         Ok(())
     }
 }
@@ -272,6 +286,7 @@ fn overrides_in(path: &Path) -> Result<Overrides> {
             .with_hint("give the file the ending of its notation"));
         }
     };
+
     Overrides::parse(&backup::read_text(path)?, format).map_err(|error| {
         let told = Error::usage(format!("{}: {error}", path.display()));
         match error.hint() {

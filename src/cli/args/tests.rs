@@ -53,6 +53,7 @@ fn dump_refused(line: &str) -> Error {
         .unwrap_or_else(|| panic!("{line} was taken"));
     assert_eq!(error.kind(), ErrorKind::Usage, "{line}");
     assert!(error.hint().is_some(), "{line}");
+
     error
 }
 
@@ -153,6 +154,7 @@ fn where_a_dump_goes_decides_what_it_holds() {
             "{output}"
         );
     }
+
     assert_eq!(
         dump("--output - --compress zstd").compression,
         Compression::Zstd
@@ -224,6 +226,7 @@ fn command_lines_that_clap_refuses() {
             "{line}"
         );
     }
+
     for line in [
         "--if-missing --replace",
         "--no-create --replace",
@@ -316,6 +319,7 @@ fn every_option_of_a_restore_arrives() {
         ),
         (true, Some("films"), true)
     );
+
     assert_eq!(
         (common.wait, common.give_up_after),
         (Some(Duration::from_mins(1)), Duration::from_secs(90))
@@ -338,6 +342,7 @@ fn how_to_talk() {
             .unwrap()
             .manner()
     };
+
     assert!(manner("-q").quiet && !manner("-q").verbose);
     assert!(manner("-vv --json").verbose && manner("-v --json").json);
     assert!(!manner("").quiet && !manner("").verbose && !manner("").json);
@@ -356,6 +361,7 @@ fn what_is_named_decides_what_is_verified() {
         table: table.map(ToOwned::to_owned),
         schema_only: false,
     };
+
     for (line, question, source) in [
         (
             "",
@@ -442,6 +448,7 @@ fn contradictions_of_a_verification_are_told() {
             "{line}: {error}"
         );
     }
+
     for line in [
         "a b",
         "a --source b",

@@ -80,6 +80,7 @@ impl TransformArgs {
             return Err(Error::usage("--schema-only leaves no items to transform")
                 .with_hint("leave out one of both"));
         }
+
         if self.show.is_some() && transform.is_empty() {
             return Err(Error::usage(
                 "--show has nothing to show: no option changes or leaves out items",
@@ -88,6 +89,7 @@ impl TransformArgs {
                 "leave it out, or say what is to be done with --transform, --mask, --where",
             ));
         }
+
         Ok(transform)
     }
 
@@ -108,15 +110,18 @@ impl TransformArgs {
         if let Some(sample) = self.sample {
             transform = transform.sample(sample);
         }
+
         if let Some(condition) = &self.condition {
             transform = transform.condition("--where", condition)?;
         }
+
         for filter in &self.transform {
             transform = match file(filter) {
                 Some(path) => transform.filter(filter, &filter_text(&path)?)?,
                 None => transform.filter("--transform", filter)?,
             };
         }
+
         if let Some(line) = &self.transform_command {
             let spec = CommandSpec::new(line.as_str());
             transform = transform.command(CommandSpec {
@@ -125,6 +130,7 @@ impl TransformArgs {
                 ..spec
             })?;
         }
+
         if let Some(path) = &self.mask {
             let rules = MaskRules::parse(&path.display().to_string(), &read_text(path)?)?;
             let key = if rules.need_key() {
@@ -132,8 +138,10 @@ impl TransformArgs {
             } else {
                 None
             };
+
             transform = transform.mask(Masks::new(rules, key)?);
         }
+
         Ok(transform)
     }
 
@@ -141,6 +149,7 @@ impl TransformArgs {
         if let Some(path) = &self.mask_key_file {
             return MaskKey::new(read_text(path)?.as_bytes()).map(Some);
         }
+
         let variable = std::env::var_os(MASK_KEY).filter(|key| !key.is_empty());
         variable
             .map(|key| MaskKey::new(key.as_encoded_bytes()))
@@ -154,6 +163,7 @@ pub(crate) fn check_shown(show: Show, environment: &Environment) -> Result<()> {
     if !show.originals || !environment.is_protected() {
         return Ok(());
     }
+
     let what = format!(
         "--show-originals is not allowed: environment {} is protected",
         environment.name()
@@ -216,6 +226,7 @@ mod tests {
                 .unwrap();
             path.display().to_string()
         };
+
         let (filter, key) = (
             write("t.jq", "# a filter\ndel(.x)\n"),
             write("key", "0123456789abcdef\n"),
@@ -241,6 +252,7 @@ mod tests {
             "--mask-key-file",
             &key,
         ];
+
         let transform = resolve(&all).unwrap();
         assert_eq!(transform.masks().unwrap().rules().sha256().len(), 64);
         let short = write("short", "x\n");
@@ -272,6 +284,7 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::Usage, "{words:?}");
             assert!(error.to_string().contains(part), "{error}");
         }
+
         for words in [
             &["--sample", "5"][..],
             &["--transform-jobs", "2"],

@@ -54,6 +54,7 @@ pub(crate) fn boost(text: &str) -> Result<Boost, String> {
             .and_then(|units| u64::try_from(units).ok())
             .filter(|units| *units > 0)
     };
+
     match text {
         "on-demand" => Ok(Boost::OnDemand),
         _ => units()
@@ -94,6 +95,7 @@ mod tests {
         assert_eq!(duration("0s"), Ok(Duration::ZERO));
         assert_eq!(lasting("0s"), Err("no time at all".to_owned()));
         assert_eq!(duration("1000y"), Err("longer than 30 days".to_owned()));
+
         for nonsense in ["", "5", "soon", "-5s", "99999999999999999999y"] {
             assert!(duration(nonsense).is_err(), "{nonsense}");
         }
@@ -138,6 +140,7 @@ mod tests {
                 Ok(Sample::of_percent(0.5).unwrap())
             )
         );
+
         for nonsense in [
             "", "%", "1", "0.01", "0%", "-1%", "101%", "NaN%", "inf%", "one%", "1 %",
         ] {

@@ -173,6 +173,7 @@ impl Arguments for VerifyArgs {
             calls,
             ..
         } = self;
+
         let names_a_table = environment.names_a_table();
         let question = verify.question(names_a_table)?;
         let source = dump.or(verify.source);
@@ -182,6 +183,7 @@ impl Arguments for VerifyArgs {
             )
             .with_hint("save them in a file first"));
         }
+
         let options = CompareOptions {
             keys_only: verify.keys_only,
             exact: verify.exact,
@@ -190,6 +192,7 @@ impl Arguments for VerifyArgs {
             consistent_read: verify.consistent_read,
             max_read_units: verify.max_rcu,
         };
+
         Ok(VerifyIntent {
             common: resolve_reading(environment, &calls)?,
             question,
@@ -209,6 +212,7 @@ impl CompareArgs {
             ("--max-rcu", self.max_rcu.is_some()),
             ("--schema-only", self.schema_only),
         ];
+
         if self.against_env.is_some() || self.against_table.is_some() {
             let (environment, table) = (self.against_env.clone(), self.against_table.clone());
             return Ok(Question::Tables {
@@ -217,6 +221,7 @@ impl CompareArgs {
                 schema_only: self.schema_only,
             });
         }
+
         match (names_a_table, self.quick) {
             (true, true) => Err(Error::usage(
                 "--quick is about a dump alone, and a table is named, too",

@@ -46,12 +46,14 @@ pub(crate) fn tell(found: &SchemaDifferences, session: &Session) -> Result<Finis
             .console
             .warning(&format!("not compared:\n{}", not_compared.join("\n")));
     }
+
     session.console.info(&headline(found));
     let lines: Vec<String> = found
         .differences
         .iter()
         .map(|difference| line(difference, &found.sides))
         .collect();
+
     if session.console.manner().json {
         session.console.lines(&lines);
     } else {
@@ -60,6 +62,7 @@ pub(crate) fn tell(found: &SchemaDifferences, session: &Session) -> Result<Finis
             .map(|line| format!("{}\n", format::escape(line)));
         write_data(&lines.collect::<String>())?;
     }
+
     Finished::acted(found, found.differences.is_empty())
 }
 
@@ -70,6 +73,7 @@ fn headline(found: &SchemaDifferences) -> String {
         differences,
         ..
     } = found;
+
     let place = format!(
         "table {} of environment {}",
         target.table, target.environment
@@ -89,5 +93,6 @@ fn line(difference: &Difference, [one, other]: &[String; 2]) -> String {
         dump,
         table,
     } = difference;
+
     format!("{setting}: {one} {dump} / {other} {table}")
 }

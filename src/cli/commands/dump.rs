@@ -31,15 +31,18 @@ pub(crate) async fn run(intent: DumpIntent, session: Session) -> Result<Finished
         ops::dump::plan(&store, &environment, request),
     )
     .await?;
+
     if !common.dry_run && resume::is_wanted(&plan, &session, common.answers.yes).await? {
         plan = plan.resumed();
     }
+
     let approval = plan.approval();
     let mut warnings = plan.warnings.clone();
     warnings.extend(resume::given_up(&plan, Utc::now()));
     let mut sections = plan::dump(&plan, intent.content);
     sections.extend(resume::section(&plan, intent.resume, Utc::now()));
     session.show_plan(&sections, &warnings, &approval, common);
+
     if common.dry_run {
         let reporter = session.reporter();
         let trial = Box::pin(ops::dump::trial(
@@ -50,8 +53,10 @@ pub(crate) async fn run(intent: DumpIntent, session: Session) -> Result<Finished
             &session.cancel,
         ))
         .await?;
+
         return dry_run::conclude(&plan, true, trial, &session);
     }
+
     let prompt = format!("Replace the dump in {}?", plan.target);
     prompt::confirm(
         console,
@@ -69,6 +74,7 @@ pub(crate) async fn run(intent: DumpIntent, session: Session) -> Result<Finished
             resume::way_on(&resume::this_command())
         ));
     }
+
     let done = ops::dump::run(&store, plan, session.reporter(), session.cancel.clone()).await;
     session.progress.end();
     let summary = match done {
@@ -84,9 +90,12 @@ pub(crate) async fn run(intent: DumpIntent, session: Session) -> Result<Finished
         }
         Ok(summary) => summary,
     };
+
     console.result(&summary::dump(&summary, intent.content));
+
     for complaint in summary::complaints_of_dump(&summary) {
         console.complain(&complaint);
     }
+
     Finished::acted(&summary, summary.is_whole())
 }

@@ -27,6 +27,7 @@ pub(crate) async fn run(intent: RestoreIntent, session: Session) -> Result<Finis
     if intent.compares {
         return diff::run(common, &environment, &request, &session).await;
     }
+
     // A restore that is refused leaves no trace: a missing database is created once the plan was confirmed.
     let store = session
         .open(&environment, common, MissingDatabase::Imagine)
@@ -41,6 +42,7 @@ pub(crate) async fn run(intent: RestoreIntent, session: Session) -> Result<Finis
         approval,
         common,
     );
+
     if common.dry_run {
         let reporter = session.reporter();
         let trial = ops::restore::trial(&plan, intent.show, &reporter, &session.cancel);
@@ -51,6 +53,7 @@ pub(crate) async fn run(intent: RestoreIntent, session: Session) -> Result<Finis
             &session,
         );
     }
+
     let prompt = format!(
         "Restore into table {} of environment {}?",
         plan.target.table, plan.target.environment
@@ -74,6 +77,7 @@ pub(crate) async fn run(intent: RestoreIntent, session: Session) -> Result<Finis
             .parting
             .set(format!("what is written stays; {way_on}"));
     }
+
     let store = if store.is_imagined() {
         session
             .open(&environment, common, MissingDatabase::Create)
@@ -81,6 +85,7 @@ pub(crate) async fn run(intent: RestoreIntent, session: Session) -> Result<Finis
     } else {
         store
     };
+
     let store = store.writable(confirmed);
     let running = ops::restore::run(&store, plan, session.reporter(), session.cancel.clone());
     let summary = Box::pin(running)
@@ -88,6 +93,7 @@ pub(crate) async fn run(intent: RestoreIntent, session: Session) -> Result<Finis
         .map_err(|error| resume::with_way_on(error, way_on))?;
     session.progress.end();
     let mut lines = summary::restore(&summary);
+
     // What was changed on the way, or came from a damaged dump, is not what `verifydb` would compare with.
     let is_as_dumped =
         summary.items_changed == 0 && summary.items_left_out == 0 && summary.salvaged.is_none();
@@ -97,10 +103,13 @@ pub(crate) async fn run(intent: RestoreIntent, session: Session) -> Result<Finis
             summary::full_check(std::env::args_os())
         ));
     }
+
     console.result(&lines);
+
     for complaint in summary::complaints(&summary) {
         console.complain(&complaint);
     }
+
     Finished::acted(&summary, summary.is_whole())
 }
 
@@ -117,10 +126,12 @@ async fn is_resumed(
     if implied || intent.is_stream() || !console.can_ask() {
         return Ok(false);
     }
+
     let looking = async { Ok(ops::restore::interrupted(store, environment, request).await) };
     let Some(found) = unless_cancelled(&session.cancel, Box::pin(looking)).await? else {
         return Ok(false);
     };
+
     session.progress.end();
     let (items, age) = (
         format::items(found.items),
@@ -129,8 +140,10 @@ async fn is_resumed(
     console.warning(&format!(
         "a restore of this dump into this table was interrupted: {items} done, {age}"
     ));
+
     if intent.common.answers.yes || intent.common.dry_run {
         return Ok(intent.common.answers.yes);
     }
+
     prompt::offer(console, "Resume it?", &session.cancel).await
 }

@@ -44,17 +44,21 @@ async fn dump(intent: &VerifyIntent, quick: bool, session: &Session) -> Result<F
         intent.options.accept_incomplete,
         session.reporter(),
     );
+
     let found = unless_cancelled(&session.cancel, work).await?;
     session.progress.end();
     found
         .warnings
         .iter()
         .for_each(|warning| session.console.warning(warning));
+
     if found.is_whole() {
         session.console.result(&verdict::whole(&found));
         return Finished::acted(&found, true);
     }
+
     session.console.complain(&verdict::damaged(&found));
+
     Finished::damaged(&found)
 }
 
@@ -65,6 +69,7 @@ async fn schema(intent: &VerifyIntent, session: &Session) -> Result<Finished> {
         table,
         ..RestoreRequest::new(intent.source())
     };
+
     diff::run(&intent.common, &environment, &request, session).await
 }
 
@@ -73,6 +78,7 @@ async fn table(intent: &VerifyIntent, session: &Session) -> Result<Finished> {
     let table = live(&environment, &store)?;
     let work = verify::table_with_dump(intent.source(), table, &intent.options, session.reporter());
     let found = unless_cancelled(&session.cancel, Box::pin(work)).await?;
+
     tell(&found, session)
 }
 
@@ -93,13 +99,16 @@ async fn tables(
         None => (session.environment(&other)?, store.clone()),
         Some(_) => open(&other, session).await?,
     };
+
     let (source, target) = (live(&environment, &store)?, live(&against, &against_store)?);
     if schema_only {
         let found = unless_cancelled(&session.cancel, verify::schemas(&source, &target)).await?;
         return diff::tell(&found, session);
     }
+
     let work = verify::tables(source, target, &intent.options, session.reporter());
     let found = unless_cancelled(&session.cancel, Box::pin(work)).await?;
+
     tell(&found, session)
 }
 
@@ -127,8 +136,10 @@ fn tell(found: &Comparison, session: &Session) -> Result<Finished> {
         .iter()
         .for_each(|warning| session.console.warning(warning));
     session.console.result(&verdict::compared(found));
+
     if !found.is_equal() {
         session.console.complain(&verdict::differing(found));
     }
+
     Finished::acted(found, found.is_equal())
 }

@@ -137,6 +137,7 @@ impl Console {
         if self.manner.json {
             lock(&self.warnings).push(text.to_owned());
         }
+
         self.labelled("[WARNING]", &Style::new().yellow().bold(), text);
     }
 
@@ -150,21 +151,26 @@ impl Console {
         let mut what = error.to_string();
         what.insert_str(0, ": ");
         what.insert_str(0, self.command);
+
         // In a log every kind of line has its label; a person at a terminal knows what they started.
         if self.is_terminal {
             self.lines(&continued(&what));
         } else {
             self.labelled("[ERROR]", &Style::new().red().bold(), &what);
         }
+
         let details: Vec<String> = error
             .details()
             .iter()
             .map(|line| format!("    {line}"))
             .collect();
+
         self.lines(&details);
+
         for cause in news(error) {
             self.lines(&continued(&format!("  caused by: {cause}")));
         }
+
         if let Some(hint) = error.hint() {
             self.lines(&continued(&format!("hint: {hint}")));
         }
@@ -177,6 +183,7 @@ impl Console {
             text.push_str(&escape(line));
             text.push('\n');
         }
+
         self.say(&text);
     }
 
@@ -196,6 +203,7 @@ impl Console {
         } else {
             self.labelled("[INFO]", &Style::new().cyan(), heading);
         }
+
         self.lines(lines);
     }
 
@@ -273,8 +281,10 @@ pub(crate) fn is_closed_pipe(error: &Error) -> bool {
         {
             return true;
         }
+
         cause = error.source();
     }
+
     false
 }
 
@@ -288,6 +298,7 @@ fn news(error: &Error) -> Vec<String> {
             if is_new {
                 said.clone_from(cause);
             }
+
             is_new
         })
         .collect()
@@ -400,6 +411,7 @@ mod tests {
             },
             false,
         );
+
         console.info("not this");
         console.warning("this\n[INFO] no line of its own");
         assert_eq!(

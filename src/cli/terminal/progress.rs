@@ -87,6 +87,7 @@ impl Progress {
         let Some(done) = self.current().take() else {
             return;
         };
+
         if !self.console.draws_bars() && done.items > 0 {
             let counts = done.counts();
             let seconds = format::seconds(done.began.elapsed().as_secs_f64());
@@ -107,6 +108,7 @@ impl Progress {
             began: now,
             told: now,
         });
+
         if self.console.draws_bars() {
             self.console.set_bar(Some(bar(phase, measure)));
         } else {
@@ -123,8 +125,10 @@ impl Progress {
         let Some(current) = current.as_mut() else {
             return;
         };
+
         current.items += items;
         current.bytes += bytes;
+
         if self.console.draws_bars() {
             self.console.with_bar(|bar| current.move_bar(bar));
         } else if current.told.elapsed() >= LOG_INTERVAL {
@@ -179,7 +183,9 @@ impl Current {
         {
             bar.set_length(position);
         }
+
         bar.set_position(position);
+
         if self.told.elapsed() >= TICK {
             self.told = Instant::now();
             bar.set_message(match self.measure {
@@ -210,10 +216,12 @@ fn bar(phase: Phase, measure: Measure) -> ProgressBar {
                 let _ = write!(text, "{}", HumanCount(rate));
             },
         );
+
     let bar = ProgressBar::with_draw_target(measure.length(), ProgressDrawTarget::stderr());
     bar.set_style(style);
     bar.set_prefix(words(phase));
     bar.enable_steady_tick(TICK);
+
     bar
 }
 
@@ -236,6 +244,7 @@ fn counts(phase: Phase, items: u64, bytes: u64) -> String {
     if phase == Phase::Settings {
         return format::counted(items, "call");
     }
+
     format!("{}, {}", format::items(items), format::bytes(bytes))
 }
 
@@ -246,6 +255,7 @@ fn expectation(phase: Phase, items: Option<u64>, bytes: Option<u64>) -> String {
     } else {
         ""
     };
+
     match (
         items.filter(|items| *items > 0),
         bytes.filter(|bytes| *bytes > 0),
@@ -272,11 +282,13 @@ mod tests {
             items: None,
             bytes: None,
         });
+
         progress.report(Event::Phase {
             phase: Phase::Writing,
             items: Some(300),
             bytes: Some(2000),
         });
+
         progress.report(Event::Progress {
             items: 100,
             bytes: 1500,
@@ -292,6 +304,7 @@ mod tests {
         progress.report(Event::Warning("look \u{7}here".to_owned()));
         progress.end();
         progress.end();
+
         heard.text()
     }
 
@@ -307,11 +320,13 @@ mod tests {
                 r"[WARNING] look \u{7}here"
             ]
         );
+
         assert!(
             lines[3].starts_with("[INFO] writing items: 300 items, 2.00 kB in 0.0"),
             "{}",
             lines[3]
         );
+
         assert_eq!(lines.len(), 4);
     }
 
@@ -363,6 +378,7 @@ mod tests {
                 began: now,
                 told: now,
             };
+
             current.move_bar(&bar);
             assert_eq!(
                 (bar.position(), bar.length()),
@@ -400,6 +416,7 @@ mod tests {
             items: Some(2),
             bytes: None,
         });
+
         progress.report(Event::Progress { items: 1, bytes: 0 });
         progress.end();
         let text = heard.text();

@@ -26,6 +26,7 @@ pub(crate) fn warn(console: &Console, approval: &Approval) {
         if matches!(question, Question::CrossEnvironment { .. }) {
             console.warning("Cross-environment restore detected!");
         }
+
         console.warning(&question.to_string());
     }
 }
@@ -54,6 +55,7 @@ pub(crate) async fn confirm(
     if stdin_is_data || !console.can_ask() {
         return Err(approval.unanswered());
     }
+
     let prompt = escape(prompt).into_owned();
     let answer = asked(console, cancel, move || question(&ask, prompt)).await?;
     match answer.map_err(|error| failed(error, approval.unanswered()))? {
@@ -78,6 +80,7 @@ pub(crate) async fn offer(
             .default(true)
             .interact_opt()
     };
+
     let answer = asked(console, cancel, question).await?;
     let unanswered = || Error::not_confirmed("there was no answer; nothing was changed");
     answer
@@ -100,19 +103,23 @@ async fn asked<T: Send + 'static>(
         () = cancel.cancelled() => Err(before_anything()),
         answer = asking => answer.map_err(|error| Error::failed("the question was cut off").with_source(error)),
     };
+
     if let Ok(Ok(_)) = &answer {
         console.set_asking(false);
         return answer;
     }
+
     if let Some(attributes) = attributes {
         let _ = tcsetattr(io::stdin(), OptionalActions::Now, &attributes);
     }
+
     // The question hides the cursor and shows it again, in a line of its own, only once it is answered. It counts as
     // still standing: the signal that ended it may be heard only now.
     let terminal = Term::stderr();
     let _ = terminal
         .show_cursor()
         .and_then(|()| terminal.write_line(""));
+
     answer
 }
 
@@ -169,6 +176,7 @@ mod tests {
             },
             false,
         );
+
         warn(&console, &approval());
         assert_eq!(
             heard.text(),
@@ -189,6 +197,7 @@ mod tests {
                 .await
                 .is_ok()
         );
+
         let error = confirm(
             &console,
             &approval(),
@@ -199,6 +208,7 @@ mod tests {
         )
         .await
         .unwrap_err();
+
         assert_eq!(
             (error.kind(), error.hint()),
             (ErrorKind::NotConfirmed, Some("pass --yes"))
@@ -214,6 +224,7 @@ mod tests {
             )
             .kind()
         };
+
         assert_eq!(error(io::ErrorKind::Interrupted), ErrorKind::Interrupted);
         assert_eq!(error(io::ErrorKind::UnexpectedEof), ErrorKind::NotConfirmed);
     }

@@ -52,6 +52,7 @@ impl Interrupts {
                 self.next().await;
             }
         };
+
         let _: Result<(), _> = tokio::time::timeout(ECHO, all).await;
     }
 

@@ -14,6 +14,7 @@ pub(crate) fn rows(cost: &WriteCost, bound: &str) -> Vec<(&'static str, String)>
     } else {
         ""
     };
+
     let mut rows = vec![("cost", format!("{bound}{whole}{}{new}", parts(cost)))];
     if let (Some(slowest), Some(units), Some(seconds)) =
         (&cost.slowest, cost.write_units_per_second, cost.seconds)
@@ -23,17 +24,20 @@ pub(crate) fn rows(cost: &WriteCost, bound: &str) -> Vec<(&'static str, String)>
             Slowest::Index { name } => format!("index {name} takes"),
             Slowest::Cap => "--max-wcu allows".to_owned(),
         };
+
         let doubt = if cost.local && *slowest != Slowest::Cap {
             ", if the engine holds to it"
         } else {
             ""
         };
+
         let (seconds, units) = (format::seconds(seconds), format::count(units));
         rows.push((
             "time",
             format!("{bound}{seconds}: {who} {units} per second{doubt}"),
         ));
     }
+
     rows
 }
 
@@ -51,6 +55,7 @@ fn parts(cost: &WriteCost) -> String {
                     index.name
                 )
             });
+
             format!(": {table} for the table{}", indexes.collect::<String>())
         }
         count => format!(
@@ -110,6 +115,7 @@ mod tests {
             seconds: Some(100.0),
             ..cost(1)
         };
+
         let words = |slowest| rows(&timed(slowest), "")[1].1.clone();
         assert_eq!(
             words(Slowest::Table),
@@ -121,6 +127,7 @@ mod tests {
             }),
             "1m 40s: index by-0 takes 5 per second"
         );
+
         assert_eq!(words(Slowest::Cap), "1m 40s: --max-wcu allows 5 per second");
         assert_eq!(rows(&cost(1), "").len(), 1);
         let local = WriteCost {

@@ -25,19 +25,23 @@ pub(crate) fn conclude(
     let Some(trial) = trial else {
         return Finished::planned(plan);
     };
+
     session.progress.end();
     for shown in &trial.shown {
         session.console.painted(&before_and_after(shown));
     }
+
     let subject = if is_transformed {
         "The transform would"
     } else {
         "The restore would"
     };
+
     session
         .console
         .section(subject, &lines(&trial, is_transformed));
     session.console.lines(&warnings(&trial));
+
     Finished::tried(plan, &trial)
 }
 
@@ -48,6 +52,7 @@ fn lines(trial: &Trial, is_transformed: bool) -> Vec<String> {
         format::items(trial.items_out),
         format::bytes(trial.bytes_out)
     );
+
     let rejected = format::count(trial.rejected);
     let mut rows = vec![(
         if is_transformed { "take" } else { "read" },
@@ -57,6 +62,7 @@ fn lines(trial: &Trial, is_transformed: bool) -> Vec<String> {
         rows.push(("change", format::count(trial.changed)));
         rows.push(("leave out", format::count(trial.left_out)));
     }
+
     rows.extend([
         ("reject", rejected),
         (if is_transformed { "give" } else { "write" }, out),
@@ -67,6 +73,7 @@ fn lines(trial: &Trial, is_transformed: bool) -> Vec<String> {
         count => format!("{} without it", format::items(count)),
     };
     rows.push(("key", key));
+
     if trial.too_large > 0 {
         rows.push((
             "size",
@@ -77,6 +84,7 @@ fn lines(trial: &Trial, is_transformed: bool) -> Vec<String> {
             ),
         ));
     }
+
     let mut lines = format::rows(&rows);
     if !trial.reasons.is_empty() {
         lines.push("  reasons of rejections:".to_owned());
@@ -87,6 +95,7 @@ fn lines(trial: &Trial, is_transformed: bool) -> Vec<String> {
                 .map(|(reason, count)| format!("    {} × {reason}", format::count(*count))),
         );
     }
+
     lines
 }
 
@@ -107,6 +116,7 @@ fn before_and_after(shown: &Shown) -> Vec<(String, Style)> {
             .map(|item| spread(item))
             .collect::<String>(),
     );
+
     let diff = TextDiff::from_lines(&before, &after);
     let mut lines: Vec<_> = diff
         .iter_all_changes()
@@ -116,18 +126,22 @@ fn before_and_after(shown: &Shown) -> Vec<(String, Style)> {
                 ChangeTag::Delete => ('-', Style::new().red()),
                 ChangeTag::Insert => ('+', Style::new().green()),
             };
+
             (
                 format!("{sign} {}", change.value().trim_end_matches('\n')),
                 look,
             )
         })
         .collect();
+
     if let Some(reason) = &shown.rejected {
         lines.push((format!("rejected: {reason}"), Style::new().yellow()));
     } else if shown.after.is_empty() {
         lines.push(("left out".to_owned(), Style::new().yellow()));
     }
+
     lines.push((String::new(), Style::new()));
+
     lines
 }
 
@@ -136,6 +150,7 @@ fn spread(item: &[u8]) -> String {
     let Ok(Value::Object(attributes)) = serde_json::from_slice(item) else {
         return format!("{}\n", String::from_utf8_lossy(item));
     };
+
     let lines = attributes
         .iter()
         .map(|(name, value)| format!("  {}: {value}\n", Value::from(name.as_str())));
@@ -155,6 +170,7 @@ mod tests {
             after: vec![Bytes::from_static(br#"{"id":{"S":"a"},"new":{"N":"1"}}"#)],
             rejected: None,
         };
+
         let lines: Vec<String> = before_and_after(&shown)
             .into_iter()
             .map(|(line, _)| line)
@@ -181,11 +197,13 @@ mod tests {
                 after: Vec::new(),
                 rejected,
             };
+
             before_and_after(&shown)
                 .into_iter()
                 .map(|(line, _)| line)
                 .collect::<Vec<_>>()
         };
+
         assert!(shown(None).contains(&"left out".to_owned()));
         assert!(shown(Some("no name")).contains(&"rejected: no name".to_owned()));
     }

@@ -17,6 +17,7 @@ pub(crate) fn escape(text: &str) -> Cow<'_, str> {
     if !text.contains(is_steering) {
         return Cow::Borrowed(text);
     }
+
     let mut escaped = String::with_capacity(text.len() + 8);
     for character in text.chars() {
         if is_steering(character) {
@@ -25,6 +26,7 @@ pub(crate) fn escape(text: &str) -> Cow<'_, str> {
             escaped.push(character);
         }
     }
+
     Cow::Owned(escaped)
 }
 
@@ -72,7 +74,9 @@ fn escaped(text: &str, bytes: &[u8]) -> String {
             character => shown.push(character),
         }
     }
+
     push_octal(&mut shown, bytes);
+
     shown
 }
 
@@ -89,6 +93,7 @@ pub(crate) fn rows<L: AsRef<str>, V: AsRef<str>>(rows: &[(L, V)]) -> Vec<String>
         .map(|(label, _)| label.as_ref().chars().count())
         .max()
         .unwrap_or(0);
+
     rows.iter()
         .map(|(label, value)| format!("  {:width$}  {}", label.as_ref(), value.as_ref()))
         .collect()
@@ -103,6 +108,7 @@ pub(crate) fn with_reasons<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str
             None => groups.push((reason, vec![what])),
         }
     }
+
     groups
         .into_iter()
         .map(|(reason, things)| format!("  {}: {reason}", things.join(", ")))
@@ -185,6 +191,7 @@ pub(crate) fn age(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
     if passed < TimeDelta::seconds(-60) {
         return "in the future, by this machine's clock".to_owned();
     }
+
     let in_units = [
         (passed.num_days() / 365, "year"),
         (passed.num_days() / 30, "month"),
@@ -192,6 +199,7 @@ pub(crate) fn age(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
         (passed.num_hours(), "hour"),
         (passed.num_minutes(), "minute"),
     ];
+
     match in_units.into_iter().find(|(count, _)| *count > 0) {
         Some((count, unit)) => format!("{} ago", counted(count.unsigned_abs(), unit)),
         None => "just now".to_owned(),
@@ -210,6 +218,7 @@ mod tests {
             escape("user\u{202e}txt.exe\u{2066}"),
             r"user\u{202e}txt.exe\u{2066}"
         );
+
         for harmless in ["music", "Größe → 🎵", "{\"id\":{\"S\":\"a\"}}", "e\u{301}"] {
             assert!(
                 matches!(escape(harmless), Cow::Borrowed(text) if text == harmless),
@@ -234,6 +243,7 @@ mod tests {
             ("policy", "the target is another table"),
             ("tags", "denied"),
         ];
+
         assert_eq!(
             with_reasons(pairs),
             [
@@ -271,6 +281,7 @@ mod tests {
         ] {
             assert_eq!(seconds(time), text);
         }
+
         assert_eq!(
             rate(1000, 50_000, 2.0).as_deref(),
             Some("500 items/s, 25.00 kB/s")

@@ -30,14 +30,17 @@ pub(crate) fn dump(plan: &DumpPlan, content: Content) -> Vec<Section> {
     if plan.items > 0 {
         let _ = write!(items, ", {}", format::bytes(plan.bytes));
     }
+
     source.push(row("items", items));
     let mut target = vec![row("to", stream_or_path(&plan.target, "standard output"))];
     if plan.replaces {
         target.push(row("replaces", "what stands there, once this one is whole"));
     }
+
     if let Some(name) = plan.data_file {
         target.push(row("items in", name));
     }
+
     target.push(row(
         "reads",
         if content.data() {
@@ -46,11 +49,13 @@ pub(crate) fn dump(plan: &DumpPlan, content: Content) -> Vec<Section> {
             "no item: the schema alone".to_owned()
         },
     ));
+
     let mut sections = vec![
         ("Dump of", format::rows(&source)),
         ("Into", format::rows(&target)),
     ];
     sections.extend(transform(&plan.transform));
+
     sections
 }
 
@@ -73,6 +78,7 @@ fn transform(lines: &[String]) -> Option<Section> {
 /// The beginning of a text on one line: a filter may be a file.
 fn one_line(text: &str) -> String {
     const SHOWN: usize = 160;
+
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let shown: String = words.chars().take(SHOWN).collect();
     if shown.len() < words.len() {
@@ -88,6 +94,7 @@ fn reads(plan: &DumpPlan) -> String {
     } else {
         "an unknown number of read units".to_owned()
     };
+
     let mut reads = format!(
         "{units}, {}, {} reads",
         format::counted(plan.segments.into(), "segment"),
@@ -97,6 +104,7 @@ fn reads(plan: &DumpPlan) -> String {
             "eventually consistent"
         },
     );
+
     if let Some(filter) = &plan.filter {
         let _ = write!(
             reads,
@@ -104,12 +112,15 @@ fn reads(plan: &DumpPlan) -> String {
             one_line(filter)
         );
     }
+
     if let Some(projection) = &plan.projection {
         let _ = write!(reads, ", of each its key and {projection}");
     }
+
     if let Some(limit) = plan.limit {
         let _ = write!(reads, ", stops after {}", format::items(limit));
     }
+
     if let Some(cap) = plan.max_read_units {
         let _ = write!(
             reads,
@@ -117,6 +128,7 @@ fn reads(plan: &DumpPlan) -> String {
             format::counted(cap.into(), "unit")
         );
     }
+
     reads
 }
 
@@ -130,6 +142,7 @@ pub(crate) fn restore(plan: &RestorePlan, now: DateTime<Utc>) -> Vec<Section> {
             .iter()
             .map(|planned| row("boost", boost(planned))),
     );
+
     if let Some(cap) = plan.max_write_units {
         target.push(row(
             "writes",
@@ -139,35 +152,42 @@ pub(crate) fn restore(plan: &RestorePlan, now: DateTime<Utc>) -> Vec<Section> {
             ),
         ));
     }
+
     let cost = plan
         .write_cost_at_most
         .as_ref()
         .map(|cost| cost::rows(cost, "up to "))
         .unwrap_or_default();
+
     target.extend(cost.into_iter().map(|(label, words)| row(label, words)));
+
     if plan.action != TableAction::Keep {
         let again = if plan.transform.is_empty() {
             ""
         } else {
             "; the dump is transformed once more for it"
         };
+
         let again = if plan.verify == Verification::Full {
             again
         } else {
             ""
         };
+
         let read = |cap: u32| {
             format!(
                 ", at most {} per second",
                 format::counted(cap.into(), "read unit")
             )
         };
+
         let read = plan.max_read_units.map(read).unwrap_or_default();
         target.push(row(
             "check",
             format!("{}{read}{again}", verification(plan.verify)),
         ));
     }
+
     let mut source = source_rows(&plan.source, now);
     if let Some(resumed) = &plan.resumes {
         let (items, age) = (format::items(resumed.items), format::age(resumed.at, now));
@@ -176,6 +196,7 @@ pub(crate) fn restore(plan: &RestorePlan, now: DateTime<Utc>) -> Vec<Section> {
             format!("behind {items} that are done, as of {age}"),
         ));
     }
+
     let on_the_way = transform(&plan.transform)
         .map(|(_, lines)| lines)
         .unwrap_or_default();
@@ -198,6 +219,7 @@ pub(crate) fn restore(plan: &RestorePlan, now: DateTime<Utc>) -> Vec<Section> {
             not_restored(&plan.not_restored),
         ),
     ];
+
     sections
         .into_iter()
         .filter(|(_, lines)| !lines.is_empty())
@@ -223,6 +245,7 @@ fn place_rows(place: &Place) -> Vec<Row> {
             .iter()
             .map(|taken| row("note", taken.clone())),
     );
+
     rows
 }
 
@@ -235,16 +258,20 @@ fn source_rows(source: &SourceFacts, now: DateTime<Utc>) -> Vec<Row> {
             source.kind
         ),
     )];
+
     if let Some(environment) = &source.environment {
         rows.push(row("environment", environment.clone()));
     }
+
     if let Some(table) = &source.table {
         rows.push(row("table", table.clone()));
     }
+
     rows.extend(account_and_region(
         source.account.as_deref(),
         source.region.as_deref(),
     ));
+
     if let Some(began) = source.started_at {
         let ended = source.finished_at.unwrap_or(began);
         rows.push(row(
@@ -257,20 +284,25 @@ fn source_rows(source: &SourceFacts, now: DateTime<Utc>) -> Vec<Row> {
             ),
         ));
     }
+
     rows.push(row("items", contents(source)));
+
     if source.transformed {
         rows.push(row(
             "changed",
             "its items are not the table's own: they were changed when it was made",
         ));
     }
+
     rows.extend(
         source
             .mask_rules_sha256
             .iter()
             .map(|sha256| row("masked", format!("by rules of SHA-256 {sha256}"))),
     );
+
     rows.extend(source.salvage.map(|found| row("SALVAGE", salvage(found))));
+
     rows
 }
 
@@ -292,6 +324,7 @@ fn contents(source: &SourceFacts) -> String {
     } else {
         ", a part of the table"
     };
+
     match (source.items, source.bytes) {
         (Some(items), Some(bytes)) => {
             format!("{}, {}{whole}", format::items(items), format::bytes(bytes))
@@ -377,6 +410,7 @@ fn differences(differences: &[Difference]) -> Vec<String> {
             format!("dump: {} / table: {}", difference.dump, difference.table),
         )
     });
+
     format::rows(&rows.collect::<Vec<_>>())
 }
 
@@ -513,6 +547,7 @@ mod tests {
             complete: false,
             ..facts()
         };
+
         assert_eq!(
             format::rows(&source_rows(&facts, now())),
             [
@@ -547,6 +582,7 @@ mod tests {
             what: what.to_owned(),
             when,
         };
+
         assert_eq!(
             settings(&[
                 planned(
@@ -563,11 +599,13 @@ mod tests {
                 "  after the items   TTL on expires",
             ]
         );
+
         let kinesis = SkippedSetting {
             setting: Setting::Kinesis,
             what: "Kinesis destination clicks".to_owned(),
             reason: "the target is another table".to_owned(),
         };
+
         assert_eq!(
             skipped(&[kinesis]),
             ["  Kinesis destination clicks: the target is another table"]
@@ -581,6 +619,7 @@ mod tests {
             dump: "on-demand".to_owned(),
             table: "provisioned".to_owned(),
         };
+
         assert_eq!(
             differences(&[difference]),
             ["  billing  dump: on-demand / table: provisioned"]

@@ -23,10 +23,12 @@ pub(crate) fn dump(summary: &DumpSummary, content: Content) -> Vec<String> {
             summary.source.table
         )]
     };
+
     if !summary.files.is_empty() {
         lines.push("Files:".to_owned());
         lines.extend(summary.files.iter().map(|file| format!("  {file}")));
     }
+
     if !summary.not_captured.is_empty() {
         lines.push("Not captured:".to_owned());
         let named = |line| str::split_once(line, ": ").unwrap_or((line, NO_REASON));
@@ -34,6 +36,7 @@ pub(crate) fn dump(summary: &DumpSummary, content: Content) -> Vec<String> {
             summary.not_captured.iter().map(|line| named(line.as_str())),
         ));
     }
+
     lines
 }
 
@@ -46,6 +49,7 @@ fn read(summary: &DumpSummary) -> Vec<String> {
         summary.source.table,
         format::seconds(summary.seconds),
     );
+
     let (items, bytes) = (
         summary.items - summary.items_before,
         summary.data_bytes - summary.data_bytes_before,
@@ -53,6 +57,7 @@ fn read(summary: &DumpSummary) -> Vec<String> {
     if let Some(rate) = format::rate(items, bytes, summary.seconds) {
         let _ = write!(headline, " ({rate})");
     }
+
     let (began, ended) = (
         format::moment(summary.started_at),
         format::moment(summary.finished_at),
@@ -65,7 +70,9 @@ fn read(summary: &DumpSummary) -> Vec<String> {
         ),
         format!("  read between {began} and {ended}: a Scan is not a moment in time"),
     ];
+
     lines.extend(format::travelled(summary.wire));
+
     if summary.resumed > 0 {
         lines.push(format!(
             "  resumed {}: {} were there, {} were read now",
@@ -78,15 +85,18 @@ fn read(summary: &DumpSummary) -> Vec<String> {
             format::items(items),
         ));
     }
+
     if let Some(changes) = &summary.transformed {
         lines.push(transformed(changes));
         if let Some(sha256) = &changes.mask_rules_sha256 {
             lines.push(format!("  masked by the rules of SHA-256 {sha256}"));
         }
     }
+
     if !summary.complete {
         lines.push("  this is a part of the table, and marked as such".to_owned());
     }
+
     lines
 }
 
@@ -99,6 +109,7 @@ fn transformed(changes: &DumpChanges) -> String {
         items_rejected,
         ..
     } = changes;
+
     format!(
         "  {} read from the table: {} changed, {} left out, {} rejected",
         format::items(*items_read),
@@ -113,6 +124,7 @@ pub(crate) fn complaints_of_dump(summary: &DumpSummary) -> Vec<String> {
     let Some(changes) = &summary.transformed else {
         return Vec::new();
     };
+
     let mut complaints = Vec::new();
     if changes.items_rejected > 0 {
         let kept = changes.rejects_file.as_ref();
@@ -124,7 +136,9 @@ pub(crate) fn complaints_of_dump(summary: &DumpSummary) -> Vec<String> {
             format::items(changes.items_rejected)
         ));
     }
+
     complaints.extend(met(changes.collisions, &changes.collided));
+
     complaints
 }
 
@@ -143,6 +157,7 @@ pub(crate) fn met(collisions: u64, collided: &[(u64, u64)]) -> Option<String> {
                 .iter()
                 .map(|(first, second)| format!("\n  item {second} has the key of item {first}")),
         );
+
         words
     })
 }
@@ -152,12 +167,15 @@ pub(crate) fn restore(summary: &RestoreSummary) -> Vec<String> {
     if summary.table == TableOutcome::Kept {
         return vec![format!("{}: nothing to do", table(summary))];
     }
+
     let mut lines = vec![format!(
         "{} in {}",
         table(summary),
         format::seconds(summary.seconds)
     )];
+
     lines.push(written(summary));
+
     if summary.items_changed + summary.items_left_out > 0 || summary.items_out > summary.items_read
     {
         lines.push(format!(
@@ -168,27 +186,32 @@ pub(crate) fn restore(summary: &RestoreSummary) -> Vec<String> {
             format::count(summary.items_out),
         ));
     }
+
     if !summary.source_complete {
         lines.push("  the source holds a part of the table".to_owned());
     }
+
     if summary.items_superseded > 0 {
         lines.push(format!(
             "  {} superseded by a later version in the same dump",
             format::items(summary.items_superseded)
         ));
     }
+
     if summary.items_overwritten > 0 {
         lines.push(format!(
             "  {} overwritten by another item of the dump",
             format::items(summary.items_overwritten)
         ));
     }
+
     if summary.items_already_there > 0 {
         lines.push(format!(
             "  {} of them were there already, equal",
             format::items(summary.items_already_there)
         ));
     }
+
     if summary.items_skipped > 0 {
         let kept = summary
             .conflicts_file
@@ -199,21 +222,25 @@ pub(crate) fn restore(summary: &RestoreSummary) -> Vec<String> {
             format::items(summary.items_skipped)
         ));
     }
+
     if let Some(resumed) = summary.resumed {
         lines.push(format!(
             "  resumed: {} of all were handled by earlier runs",
             format::items(resumed.items)
         ));
     }
+
     if summary.throttled_calls > 0 {
         lines.push(format!(
             "  {} throttled and repeated",
             format::counted(summary.throttled_calls, "call")
         ));
     }
+
     lines.extend(verified(summary));
     lines.extend(summary.boost.as_ref().map(boost));
     lines.extend(settings(&summary.settings));
+
     if !summary.not_restored.is_empty() {
         lines.push("Not restored:".to_owned());
         lines.extend(
@@ -223,6 +250,7 @@ pub(crate) fn restore(summary: &RestoreSummary) -> Vec<String> {
                 .map(|setting| format!("  {setting}")),
         );
     }
+
     lines
 }
 
@@ -237,6 +265,7 @@ fn boost(boost: &BoostOutcome) -> String {
     } else {
         ""
     };
+
     match boost.not_taken_back {
         None => format!("{during}, {} now{doubt}", boost.after),
         Some(_) => format!("{during}{doubt}"),
@@ -250,6 +279,7 @@ fn settings(settings: &[SettingOutcome]) -> Vec<String> {
             .iter()
             .filter(move |setting| setting.result == result)
     };
+
     let applied: Vec<_> = of(SettingResult::Applied)
         .map(|setting| format!("  {}", setting.what))
         .collect();
@@ -283,6 +313,7 @@ pub(crate) fn complaints(summary: &RestoreSummary) -> Vec<String> {
             format::items(salvaged.readable)
         ));
     }
+
     if summary.items_rejected > 0 {
         let kept = summary
             .rejects_file
@@ -290,17 +321,21 @@ pub(crate) fn complaints(summary: &RestoreSummary) -> Vec<String> {
             .map_or_else(String::new, |file| {
                 format!(", kept with the reasons in {}", file.display())
             });
+
         let what = if summary.salvaged.is_some() {
             "rejected or unreadable"
         } else {
             "rejected"
         };
+
         complaints.push(format!(
             "{} {what}{kept}",
             format::items(summary.items_rejected)
         ));
     }
+
     complaints.extend(met(summary.collisions, &summary.collided));
+
     if let Verified::Full {
         missing,
         different,
@@ -318,13 +353,16 @@ pub(crate) fn complaints(summary: &RestoreSummary) -> Vec<String> {
                 .iter()
                 .map(|key| format!("\n{}", format::escape(key))),
         );
+
         complaints.push(complaint);
     }
+
     complaints.extend(summary.boost.as_ref().and_then(BoostOutcome::complaint));
     let failed = summary.failed_settings();
     complaints.extend(
         failed.map(|setting| format!("{} was not applied: {}", setting.what, reason(setting))),
     );
+
     complaints
 }
 
@@ -335,6 +373,7 @@ fn table(summary: &RestoreSummary) -> String {
         TableOutcome::Replaced => "Replaced table",
         TableOutcome::Kept => "Left alone: table",
     };
+
     format!(
         "{done} {} of environment {}",
         summary.target.table, summary.target.environment
@@ -348,10 +387,12 @@ fn written(summary: &RestoreSummary) -> String {
         format::bytes(summary.data_bytes),
         format::units(summary.consumed_write_units),
     );
+
     let rate = format::rate(summary.items_written, summary.data_bytes, summary.seconds);
     if let Some(rate) = rate.filter(|_| summary.resumed.is_none()) {
         let _ = write!(line, " ({rate})");
     }
+
     line
 }
 
@@ -377,17 +418,20 @@ fn verified(summary: &RestoreSummary) -> Vec<String> {
                 (_, 0) => ("", ", all but those rejected"),
                 _ => ("", ", all but those rejected or skipped"),
             };
+
             let line = format!(
                 "  verified: {all}{items} read back and equal{but}, {units} read units consumed"
             );
             let mut lines = vec![line];
             lines.extend(format::travelled(*wire));
+
             if *extra > 0 {
                 lines.push(format!(
                     "  the table also holds {} that the dump does not",
                     format::items(*extra)
                 ));
             }
+
             lines
         }
         Verified::Full { equal, .. } => {
@@ -421,6 +465,7 @@ pub(crate) fn full_check(words: impl IntoIterator<Item = OsString>) -> String {
             .split_once('=')
             .map_or((&*shown, false), |(name, _)| (name, true));
         environment |= matches!(name, "--env" | "--no-env");
+
         if PLACES.contains(&name) {
             let value = if has_value { None } else { words.next() };
             kept.extend(
@@ -433,10 +478,12 @@ pub(crate) fn full_check(words: impl IntoIterator<Item = OsString>) -> String {
             kept.push(name.to_owned());
         }
     }
+
     // Without an environment `verifydb` looks at the dump alone.
     if !environment {
         kept.push("--env=local".to_owned());
     }
+
     kept.join(" ")
 }
 
@@ -547,6 +594,7 @@ mod tests {
             consumed_read_units: 15.5,
             ..schema_dumped()
         };
+
         assert_eq!(
             dump(&summary, Content::All),
             [
@@ -572,6 +620,7 @@ mod tests {
             },
             Content::SchemaOnly,
         );
+
         assert_eq!(
             lines[1..],
             [
@@ -602,6 +651,7 @@ mod tests {
                 "  FutureField: this version does not know the field",
             ]
         );
+
         assert!(complaints(&restored()).is_empty());
     }
 
@@ -615,6 +665,7 @@ mod tests {
             items_lost: 4,
             ..restored()
         };
+
         assert!(!summary.is_whole());
         assert_eq!(
             complaints(&summary),
@@ -624,6 +675,7 @@ mod tests {
                  {\"id\":{\"S\":\"\\u{1b}\"}}",
             ]
         );
+
         assert!(
             restore(&summary)
                 .contains(&"  NOT verified: only 309 items read back and equal".to_owned())
@@ -639,6 +691,7 @@ mod tests {
             verified: read_back(309, 0, 0, &[]),
             ..restored()
         };
+
         for (summary, told) in [
             (of(3, 0), "rejected"),
             (of(0, 3), "skipped"),
@@ -666,6 +719,7 @@ mod tests {
             result,
             reason: reason.map(str::to_owned),
         };
+
         let summary = RestoreSummary {
             settings: vec![
                 outcome(Setting::Tags, "2 tags", SettingResult::Applied, None),
@@ -685,6 +739,7 @@ mod tests {
             not_restored: Vec::new(),
             ..restored()
         };
+
         assert_eq!(
             restore(&summary)[3..],
             [
@@ -694,6 +749,7 @@ mod tests {
                 "  Kinesis destination clicks: another table"
             ]
         );
+
         assert_eq!(
             complaints(&summary),
             ["TTL on expires was not applied: UpdateTimeToLive failed: no"]
@@ -710,6 +766,7 @@ mod tests {
             not_taken_back,
             is_ignored: false,
         };
+
         let good = RestoreSummary {
             boost: Some(outcome(None)),
             ..restored()
@@ -721,6 +778,7 @@ mod tests {
                 && good.is_whole()
                 && complaints(&good).is_empty()
         );
+
         let stays = NotTakenBack {
             reason: "limit".to_owned(),
             command: Some("aws dynamodb update-table".to_owned()),
@@ -760,6 +818,7 @@ mod tests {
             )),
             r"verifydb --env=dev --source 'it'\''s'"
         );
+
         assert_eq!(
             full_check(words("restoredb --yes --table b")),
             "verifydb --table b --env=local"

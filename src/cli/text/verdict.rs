@@ -12,6 +12,7 @@ pub(crate) fn whole(found: &DumpVerdict) -> Vec<String> {
             found.source
         )];
     }
+
     let mut lines = vec![format!("{} is whole ({took})", found.source)];
     let counts = [
         found.items.map(format::items),
@@ -27,14 +28,17 @@ pub(crate) fn whole(found: &DumpVerdict) -> Vec<String> {
             .collect::<Vec<_>>()
             .join(", ")
     ));
+
     if found.duplicates.is_some() {
         lines.push(
             "  every item has a key of the schema's types, and no two have the same".to_owned(),
         );
     }
+
     if !found.complete {
         lines.push("  it holds a part of the table".to_owned());
     }
+
     lines
 }
 
@@ -45,18 +49,22 @@ pub(crate) fn damaged(found: &DumpVerdict) -> String {
         found.source,
         format::counted(found.findings_total, "finding")
     )];
+
     lines.extend(found.findings.iter().map(|finding| format!("  {finding}")));
     let unlisted = found.findings_total - found.findings.len() as u64;
     if unlisted > 0 {
         lines.push(format!("  … and {unlisted} more"));
     }
+
     if found.transformed {
         lines.push(
             "its items were changed when it was made: if they have another key now, restore it with --key-schema"
                 .into(),
         );
     }
+
     lines.push("use another copy of the dump or dump the table again".to_owned());
+
     lines.join("\n")
 }
 
@@ -69,6 +77,7 @@ pub(crate) fn compared(found: &Comparison) -> Vec<String> {
             "Compared {target} with {source}: no item, the keys differ"
         )];
     }
+
     let mut lines = vec![
         format!("Compared {target} with {source} in {took}"),
         format!("  equal      {}", format::items(found.equal)),
@@ -80,7 +89,9 @@ pub(crate) fn compared(found: &Comparison) -> Vec<String> {
             format::units(found.consumed_read_units)
         ),
     ];
+
     lines.extend(format::travelled(found.wire));
+
     if let Some(sample) = &found.sample {
         let side = |looked_at: u64, all: u64, name: &str| {
             format!("    {looked_at} of {} of {name}", format::items(all))
@@ -93,20 +104,24 @@ pub(crate) fn compared(found: &Comparison) -> Vec<String> {
             side(sample.source_items, found.source_items, source),
             side(sample.target_items, found.target_items, target),
         ];
+
         lines.splice(1..1, told);
     }
+
     if found.superseded > 0 {
         let superseded = format::items(found.superseded);
         lines.push(format!(
             "  {superseded} superseded by a later version in the same source, and not compared"
         ));
     }
+
     if found.is_equal() {
         lines.extend(examples(found));
         if found.extra > 0 {
             lines.push("  extra items are no difference without --exact".to_owned());
         }
     }
+
     lines
 }
 
@@ -121,8 +136,10 @@ pub(crate) fn differing(found: &Comparison) -> String {
             lines.push(format!("  {side}"));
             lines.extend(key.iter().map(|part| format!("    {}", part.trim_end())));
         }
+
         return lines.join("\n");
     }
+
     let mut lines = vec![format!(
         "{target} does not hold what {source} holds: {}",
         counts(found)
@@ -133,7 +150,9 @@ pub(crate) fn differing(found: &Comparison) -> String {
             "  {without_key} of {source} have no key of the table's types"
         ));
     }
+
     lines.extend(examples(found));
+
     lines.join("\n")
 }
 
@@ -144,6 +163,7 @@ fn counts(found: &Comparison) -> String {
         (found.different, "different"),
         (extra, "extra"),
     ];
+
     let told = counts.into_iter().filter(|(count, _)| *count > 0);
     told.map(|(count, word)| format!("{} {word}", format::items(count)))
         .collect::<Vec<_>>()
@@ -161,6 +181,7 @@ fn examples(found: &Comparison) -> Vec<String> {
         lines.push(format!("  {:9}  {key}", word_of(*fault)));
         lines.extend(attributes.iter().map(attribute));
     }
+
     for (fault, count) in [
         (Fault::Missing, found.missing),
         (Fault::Different, found.different),
@@ -171,10 +192,12 @@ fn examples(found: &Comparison) -> Vec<String> {
             .iter()
             .filter(|example| example.fault == fault)
             .count() as u64;
+
         if shown > 0 && count > shown {
             lines.push(format!("  … of {count} {}", word_of(fault)));
         }
     }
+
     lines
 }
 

@@ -25,6 +25,7 @@ pub(crate) fn masks(block: &[u8; BLOCK]) -> Masks {
     for (row, lane) in lanes.iter().enumerate() {
         let bytes = u8x16::new(*lane);
         let bits = |found: u8x16| u64::from(found.to_bitmask()) << (16 * row);
+
         // `[` and `{`, `]` and `}` differ in one bit only.
         let folded = bytes | u8x16::splat(0x20);
         masks.quotes |= bits(bytes.simd_eq(u8x16::splat(b'"')));
@@ -32,6 +33,7 @@ pub(crate) fn masks(block: &[u8; BLOCK]) -> Masks {
         masks.brackets |=
             bits(folded.simd_eq(u8x16::splat(b'{')) | folded.simd_eq(u8x16::splat(b'}')));
     }
+
     masks
 }
 
@@ -46,8 +48,10 @@ pub(crate) fn string_end(text: &[u8]) -> Option<usize> {
         if bits != 0 {
             return Some(at + bits.trailing_zeros() as usize);
         }
+
         at += 16;
     }
+
     text[at..]
         .iter()
         .position(|byte| matches!(byte, b'"' | b'\\'))

@@ -26,11 +26,13 @@ pub(crate) fn compact_into(json: &[u8], out: &mut Vec<u8>) {
         {
             out.push(b' ');
         }
+
         skipped_whitespace = false;
 
         if byte == b'"' && !is_escaped {
             is_in_string = !is_in_string;
         }
+
         is_escaped = byte == b'\\' && !is_escaped;
         out.push(byte);
     }

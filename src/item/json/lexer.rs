@@ -70,6 +70,7 @@ impl<'a> Lexer<'a> {
         if self.peek() != byte {
             return Err(ItemError::syntax(what, self.at));
         }
+
         self.at += 1;
         Ok(())
     }
@@ -108,8 +109,10 @@ impl<'a> Lexer<'a> {
         if self.depth == DEPTH {
             return Err(ItemError::new(ItemErrorKind::TooDeep, self.at + 1));
         }
+
         self.at += 1;
         self.depth += 1;
+
         Ok(())
     }
 
@@ -142,6 +145,7 @@ impl<'a> Lexer<'a> {
         if self.peek() != open {
             return Err(ItemError::syntax(what, self.at));
         }
+
         self.open()?;
         if self.peek() != close {
             each(self)?;
@@ -150,6 +154,7 @@ impl<'a> Lexer<'a> {
                 each(self)?;
             }
         }
+
         self.close(close)
     }
 
@@ -163,11 +168,14 @@ impl<'a> Lexer<'a> {
         if self.peek() != b'{' {
             return Err(not_typed(self.at));
         }
+
         let start = self.at;
         self.open()?;
+
         if self.peek() == b'}' {
             return Err(not_typed(start));
         }
+
         let tag = self.name()?;
         let result = each(self, tag)?;
         if self.peek() == b',' {
@@ -175,7 +183,9 @@ impl<'a> Lexer<'a> {
             self.name()?;
             return Err(not_typed(start));
         }
+
         self.close(b'}')?;
+
         Ok(result)
     }
 
@@ -191,6 +201,7 @@ impl<'a> Lexer<'a> {
         self.begins(tag)?;
         let value = self.peek() == b't';
         self.word(if value { "true" } else { "false" })?;
+
         Ok(value)
     }
 
@@ -200,6 +211,7 @@ impl<'a> Lexer<'a> {
         if tag.begins_with(self.peek()) {
             return Ok(());
         }
+
         Err(ItemError::new(
             ItemErrorKind::WrongValue(tag.name()),
             self.at,
@@ -219,14 +231,18 @@ impl<'a> Lexer<'a> {
             if self.text.as_bytes()[self.at] == b'"' {
                 break;
             }
+
             escaped = true;
             self.escape()?;
         }
+
         let raw = self.since(start);
         self.at += 1;
+
         if !self.printable && raw.bytes().any(|byte| byte < b' ') {
             return Err(ItemError::syntax("a control character in a string", start));
         }
+
         Ok(Quoted {
             raw,
             escaped,
@@ -253,7 +269,9 @@ impl<'a> Lexer<'a> {
                 ));
             }
         };
+
         self.at += length;
+
         Ok(())
     }
 
@@ -261,6 +279,7 @@ impl<'a> Lexer<'a> {
         if !self.text.as_bytes()[self.at..].starts_with(word.as_bytes()) {
             return Err(ItemError::syntax("expected a value", self.at));
         }
+
         self.at += word.len();
         Ok(())
     }
@@ -274,25 +293,31 @@ impl<'a> Lexer<'a> {
             while bytes.get(at).is_some_and(u8::is_ascii_digit) {
                 at += 1;
             }
+
             if at == first {
                 Err(ItemError::syntax("expected a digit", at))
             } else {
                 Ok(at)
             }
         };
+
         let first = start + usize::from(bytes.get(start) == Some(&b'-'));
         let mut at = if bytes.get(first) == Some(&b'0') {
             first + 1
         } else {
             digits(first)?
         };
+
         if bytes.get(at) == Some(&b'.') {
             at = digits(at + 1)?;
         }
+
         if matches!(bytes.get(at), Some(b'e' | b'E')) {
             at = digits(at + 1 + usize::from(matches!(bytes.get(at + 1), Some(b'+' | b'-'))))?;
         }
+
         self.at = at;
+
         Ok(self.since(start))
     }
 
@@ -317,6 +342,7 @@ impl<'a> Lexer<'a> {
             b'-' | b'0'..=b'9' => return self.number(),
             _ => return Err(ItemError::syntax("expected a value", self.at)),
         }
+
         Ok(self.since(start))
     }
 }
@@ -337,6 +363,7 @@ impl<'a> Quoted<'a> {
         if !self.escaped {
             return Ok(Cow::Borrowed(self.raw));
         }
+
         let mut out = Vec::with_capacity(self.raw.len());
         self.unescape(&mut out);
         String::from_utf8(out)
@@ -380,11 +407,13 @@ impl<'a> Quoted<'a> {
         if !self.escaped {
             return out.extend_from_slice(self.raw.as_bytes());
         }
+
         let mut rest = self.raw.as_bytes();
         while let Some(found) = memchr::memchr(b'\\', rest) {
             out.extend_from_slice(&rest[..found]);
             rest = unescape_one(&rest[found + 1..], out);
         }
+
         out.extend_from_slice(rest);
     }
 }
@@ -394,6 +423,7 @@ fn unescape_one<'r>(rest: &'r [u8], out: &mut Vec<u8>) -> &'r [u8] {
     let Some((letter, rest)) = rest.split_first() else {
         return rest;
     };
+
     match letter {
         b'b' => out.push(8),
         b'f' => out.push(12),
@@ -403,6 +433,7 @@ fn unescape_one<'r>(rest: &'r [u8], out: &mut Vec<u8>) -> &'r [u8] {
         b'u' => return unescape_unit(rest, out),
         other => out.push(*other),
     }
+
     rest
 }
 
@@ -416,7 +447,9 @@ fn unescape_unit<'r>(rest: &'r [u8], out: &mut Vec<u8>) -> &'r [u8] {
             return behind;
         }
     }
+
     push_code_point(unit, out);
+
     behind
 }
 
@@ -460,6 +493,7 @@ mod tests {
                 .unescape(&mut out);
             out
         };
+
         assert_eq!(bytes(r#""\ud83d\ude00""#), "😀".as_bytes());
         assert_eq!(bytes(r#""\ude00""#), [0xed, 0xb8, 0x80]);
         assert_eq!(bytes(r#""\ud83d\u0041""#), [0xed, 0xa0, 0xbd, b'A']);

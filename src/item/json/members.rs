@@ -45,6 +45,7 @@ impl<'a> Cursor<'a> {
                 what
             }));
         }
+
         self.at += 1;
         Ok(())
     }
@@ -65,9 +66,11 @@ impl<'a> Cursor<'a> {
             }
             _ => {}
         }
+
         let name = self.name()?;
         self.take(b':', "expected a colon")?;
         self.peek();
+
         Ok(Some(name))
     }
 
@@ -84,9 +87,12 @@ impl<'a> Cursor<'a> {
             if self.text[end] == b'"' {
                 break;
             }
+
             end += 2;
         }
+
         self.at = end + 1;
+
         Ok(&self.text[start - 1..self.at])
     }
 
@@ -107,6 +113,7 @@ impl<'a> Cursor<'a> {
                 });
             }
         }
+
         Ok(start..self.at)
     }
 
@@ -117,7 +124,9 @@ impl<'a> Cursor<'a> {
         let Some(length) = self.text.get(start..).and_then(scalar_end) else {
             return self.skip_value();
         };
+
         self.at += length;
+
         Ok(start..self.at)
     }
 
@@ -143,7 +152,9 @@ fn scalar_end(text: &[u8]) -> Option<usize> {
     let (b"{\"S\":\"" | b"{\"N\":\"" | b"{\"B\":\"") = head else {
         return None;
     };
+
     let end = string_end(string)?;
+
     string[end..].starts_with(b"\"}").then_some(6 + end + 2)
 }
 
@@ -153,6 +164,7 @@ pub(crate) fn says(quoted: &[u8], name: &str) -> bool {
     if inner.len() <= name.len() {
         return inner == name.as_bytes();
     }
+
     // Only escapes make a name longer than what it says.
     memchr::memchr(b'\\', inner).is_some()
         && Lexer::new(quoted)

@@ -127,6 +127,7 @@ impl Scanner {
                 return Ok(step);
             }
         }
+
         if !tail.is_empty() {
             let mut padded = [b' '; BLOCK];
             padded[..tail.len()].copy_from_slice(tail);
@@ -134,6 +135,7 @@ impl Scanner {
                 return Ok(step);
             }
         }
+
         Ok(Step::More)
     }
 
@@ -150,12 +152,15 @@ impl Scanner {
             backslashes,
             brackets,
         } = masks(block);
+
         if backslashes != 0 || self.escaped {
             quotes &= !self.escapes(backslashes, length);
         }
+
         let strings = running_parity(quotes) ^ self.quoted;
         let stray = backslashes & !strings;
         self.quoted = 0u64.wrapping_sub(strings >> 63);
+
         // What is wrong behind the end of the value is not this scanner's business.
         let before_stray = (stray & stray.wrapping_neg()).wrapping_sub(1);
         let end = self.brackets(block, brackets & !strings & before_stray, base)?;
@@ -165,6 +170,7 @@ impl Scanner {
                 what: "a backslash outside a string",
             });
         }
+
         Ok(end)
     }
 
@@ -189,26 +195,33 @@ impl Scanner {
                         what: "nested more than 512 levels deep",
                     })? = braces;
                 }
+
                 braces = braces << 1 | brace;
                 depth += 1;
                 continue;
             }
+
             if braces & 1 != brace || depth == 0 {
                 return Err(ScanError {
                     at: base + at,
                     what: "a bracket that does not match the one that was opened",
                 });
             }
+
             braces >>= 1;
             depth -= 1;
+
             if depth % 64 == 0 {
                 if depth == 0 {
                     return Ok(Some(Step::Done(base + at + 1)));
                 }
+
                 braces = self.outer[depth / 64 - 1];
             }
         }
+
         (self.braces, self.depth) = (braces, depth);
+
         Ok(None)
     }
 
@@ -217,6 +230,7 @@ impl Scanner {
     #[inline]
     fn escapes(&mut self, backslashes: u64, length: usize) -> u64 {
         const EVEN: u64 = 0x5555_5555_5555_5555;
+
         let first = u64::from(self.escaped);
         let backslashes = backslashes & !first;
         let behind = backslashes << 1 | first;
@@ -227,6 +241,7 @@ impl Scanner {
         } else {
             escaped >> length & 1 != 0
         };
+
         escaped
     }
 
@@ -235,6 +250,7 @@ impl Scanner {
             self.escaped = false;
             at += 1;
         }
+
         loop {
             let Some(found) = bytes
                 .get(at..)
@@ -242,14 +258,17 @@ impl Scanner {
             else {
                 return Step::More;
             };
+
             at += found + 1;
             if bytes[at - 1] == b'"' {
                 return Step::Done(at);
             }
+
             if at == bytes.len() {
                 self.escaped = true;
                 return Step::More;
             }
+
             at += 1;
         }
     }
@@ -269,6 +288,7 @@ fn running_parity(mut bits: u64) -> u64 {
     for shift in [1, 2, 4, 8, 16, 32] {
         bits ^= bits << shift;
     }
+
     bits
 }
 

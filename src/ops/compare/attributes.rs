@@ -23,6 +23,7 @@ pub(crate) fn differing(source: &[u8], target: &[u8]) -> Vec<AttributeDifference
     ) else {
         return Vec::new();
     };
+
     let mut names: Vec<&String> = source.keys().chain(target.keys()).collect();
     names.sort_unstable();
     names.dedup();

@@ -125,6 +125,7 @@ pub(crate) async fn compare(
         wire,
         ..Compared::default()
     };
+
     let (tally, left, right) = blocking(COMPARISON, move || {
         Ok((
             partitions::tally(&left.records, left.rejected.as_ref(), &right.records)?,
@@ -133,6 +134,7 @@ pub(crate) async fn compare(
         ))
     })
     .await?;
+
     compared.superseded = left.held.saturating_sub(tally.source);
     let (examples, again) =
         examples(&tally, (&source, &left), (&target, &right), comparing).await?;
@@ -140,6 +142,7 @@ pub(crate) async fn compare(
         compared.read_units += texts.read_units;
         compared.wire += texts.wire;
     }
+
     let Tally {
         equal,
         missing,
@@ -147,6 +150,7 @@ pub(crate) async fn compare(
         extra,
         ..
     } = tally;
+
     Ok(Compared {
         equal,
         missing,
@@ -188,7 +192,9 @@ async fn examples<L: Side, R: Side>(
             example(wanted, source, target, &comparing.key)
         })
         .collect();
+
     examples.sort_by(|one, other| (one.fault, &one.key).cmp(&(other.fault, &other.key)));
+
     Ok((examples, [in_source, in_target]))
 }
 

@@ -34,6 +34,7 @@ impl Record {
         bytes[..16].copy_from_slice(&self.key.to_le_bytes());
         bytes[16..32].copy_from_slice(&self.digest.to_le_bytes());
         bytes[32..].copy_from_slice(&self.page.to_le_bytes());
+
         bytes
     }
 
@@ -44,6 +45,7 @@ impl Record {
                 .rev()
                 .fold(0_u128, |number, byte| number << 8 | u128::from(*byte))
         };
+
         Self {
             key: number(0..16),
             digest: number(16..32),
@@ -94,6 +96,7 @@ pub(crate) fn tally(
                 rejected: HashSet::new(),
             },
         };
+
         tally.source += (missing.len() + rejected.len()) as u64;
         for found in sorted(by_key(target, partition)?) {
             match missing.remove(&found.key) {
@@ -103,10 +106,12 @@ pub(crate) fn tally(
                 Some(wanted) => tally.note(Fault::Different, Some(wanted), Some(found)),
             }
         }
+
         for wanted in sorted(missing) {
             tally.note(Fault::Missing, Some(wanted), None);
         }
     }
+
     Ok(tally)
 }
 
@@ -124,17 +129,21 @@ impl Expected {
             let Record { key, digest, .. } = record?;
             *counts.entry((key, digest)).or_default() += 1;
         }
+
         let mut expected = Self {
             records: HashMap::new(),
             rejected: HashSet::new(),
         };
         let mut source = records(source, partition)?.collect::<Result<Vec<_>>>()?;
+
         // The last item that was not rejected counts.
         source.reverse();
+
         for record in source {
             let Entry::Vacant(entry) = expected.records.entry(record.key) else {
                 continue;
             };
+
             if let Some(count) = counts
                 .get_mut(&(record.key, record.digest))
                 .filter(|count| **count > 0)
@@ -146,6 +155,7 @@ impl Expected {
                 expected.rejected.remove(&record.key);
             }
         }
+
         Ok(expected)
     }
 }
@@ -179,6 +189,7 @@ impl Tally {
             Fault::Different => &mut self.different,
             Fault::Extra => &mut self.extra,
         };
+
         *count += 1;
         let page = |record: Option<Record>| record.map_or(0, |record| record.page);
         if *count <= NOTED as u64
@@ -211,9 +222,11 @@ mod tests {
                 digest: *digest,
                 page: u32::MAX - 1,
             };
+
             assert_eq!(Record::of(&record.to_bytes()), record);
             spill.push(record.partition(), &record.to_bytes()).unwrap();
         }
+
         spill
     }
 

@@ -124,15 +124,18 @@ impl Spilled {
         {
             return Ok(());
         }
+
         let digest = if how.keys_only {
             Ok(0)
         } else {
             item_digest(item)
         };
+
         let digest =
             digest.map_err(|error| Error::damaged("an item cannot be read").with_source(error))?;
         let record = Record { key, digest, page };
         self.held += 1;
+
         self.records.push(record.partition(), &record.to_bytes())
     }
 }
@@ -165,21 +168,26 @@ fn rejected_in(
     if files.is_empty() {
         return Ok(None);
     }
+
     let mut rejected = Spill::new(PARTITIONS, SCRATCH_MEMORY)?;
     let mut take = |item: &[u8]| {
         let Some((key, digest)) = key.hash128(item).ok().zip(item_digest(item).ok()) else {
             return Ok(());
         };
+
         let record = Record {
             key,
             digest,
             page: 0,
         };
+
         rejected.push(record.partition(), &record.to_bytes())
     };
+
     files
         .iter()
         .try_for_each(|file| read_rejected(file, is_transformed, &mut take))?;
+
     Ok(Some(rejected))
 }
 
@@ -197,15 +205,18 @@ fn items_of(
             .map(|item| item.map(|item| item.text))
             .transpose()
     });
+
     if transform.is_empty() {
         return Ok(Box::new(items));
     }
+
     let chunks = iter::from_fn(move || {
         let chunk: Result<Vec<Bytes>> = items.by_ref().take(CHUNK_ITEMS).collect();
         chunk
             .map(|chunk| (!chunk.is_empty()).then_some((chunk, ())))
             .transpose()
     });
+
     let key = key.clone();
     let made = through(transform, reporter, chunks)?.flat_map(move |chunk| match chunk {
         Err(error) => vec![Err(error)],
@@ -219,6 +230,7 @@ fn items_of(
             items.iter().zip(&outcomes).flat_map(of).map(Ok).collect()
         }
     });
+
     Ok(Box::new(made))
 }
 
@@ -230,11 +242,13 @@ impl Side for DumpSide {
             How::of(comparing),
             Arc::clone(&comparing.reporter),
         );
+
         let files = self.rejected.clone();
         blocking(COMPARISON, move || {
             if !source.has_items() {
                 return Spilled::new();
             }
+
             let rejected = rejected_in(&files, !transform.is_empty(), &key)?;
             let items = items_of(&source, &transform, &key, &reporter)?;
             let spilled = spill_dump(items, &key, &how, tells.then_some(reporter.as_ref()))?;
@@ -255,12 +269,14 @@ impl Side for DumpSide {
         if wanted.is_empty() {
             return Ok(Texts::default());
         }
+
         let (source, transform) = (Arc::clone(&self.source), self.transform.clone());
         let (key, wanted, reporter) = (
             comparing.key.clone(),
             wanted.clone(),
             Arc::clone(&comparing.reporter),
         );
+
         blocking(COMPARISON, move || {
             let mut texts = HashMap::new();
             for item in items_of(&source, &transform, &key, &reporter)? {
@@ -268,10 +284,12 @@ impl Side for DumpSide {
                 let Ok(key) = key.hash128(&item) else {
                     continue;
                 };
+
                 if wanted.contains_key(&key) {
                     texts.insert(key, item);
                 }
             }
+
             Ok(Texts {
                 items: texts,
                 ..Texts::default()
@@ -293,10 +311,12 @@ fn spill_dump(
         let item = item?;
         spilled.items += 1;
         bytes += item.len() as u64;
+
         match key.hash128(&item) {
             Ok(key) => spilled.push(key, &item, 0, how)?,
             Err(_) => spilled.without_key += 1,
         }
+
         if let Some(reporter) = reporter.filter(|_| spilled.items - told == PROGRESS_ITEMS) {
             reporter.report(Event::Progress {
                 items: PROGRESS_ITEMS,
@@ -305,12 +325,14 @@ fn spill_dump(
             told = spilled.items;
         }
     }
+
     if let Some(reporter) = reporter {
         reporter.report(Event::Progress {
             items: spilled.items - told,
             bytes,
         });
     }
+
     Ok(spilled)
 }
 
@@ -365,6 +387,7 @@ impl<S: ReadStore + Clone + 'static> Side for TableSide<S> {
             How::of(comparing),
             self.table.clone(),
         );
+
         let output = blocking(COMPARISON, move || {
             spill_pages(waiting, &table, &key, &how, reporter.as_deref())
         });
@@ -376,9 +399,12 @@ impl<S: ReadStore + Clone + 'static> Side for TableSide<S> {
                 pages.clone(),
             )
         };
+
         let reading = each_segment(spread(self.segments), one);
+
         // Both end in any case: a reader that failed closes the channel, and so do the scans.
         let (spilled, ()) = tokio::try_join!(output, reading)?;
+
         Ok(spilled)
     }
 
@@ -397,18 +423,22 @@ impl<S: ReadStore + Clone + 'static> Side for TableSide<S> {
         {
             let mut request = self.request(page.segment, page.start.clone(), &table_key);
             let mut left = page.items;
+
             // Where units are limited, what was one page may come as several now.
             loop {
                 let found = self.store.scan(&request).await?;
                 texts.read_units += found.read_units;
                 texts.wire += found.wire;
+
                 for item in found.items.iter() {
                     let key = key_of(&comparing.key, item, &self.table)?;
                     if wanted.contains_key(&key) {
                         texts.items.insert(key, Bytes::copy_from_slice(item));
                     }
                 }
+
                 left = left.saturating_sub(found.items.len());
+
                 match found.next {
                     Some(next) if left > 0 => {
                         (request.start, request.before) = (Some(next), found.keys);
@@ -417,6 +447,7 @@ impl<S: ReadStore + Clone + 'static> Side for TableSide<S> {
                 }
             }
         }
+
         Ok(texts)
     }
 }
@@ -432,12 +463,14 @@ async fn scan<S: ReadStore>(
         let Ok(place) = pages.reserve().await else {
             return Ok(());
         };
+
         let found = store.scan(&request).await?;
         let page = Page {
             segment: request.segment,
             start: request.start.clone(),
             items: found.items.len(),
         };
+
         let ScanPage {
             items,
             keys,
@@ -447,6 +480,7 @@ async fn scan<S: ReadStore>(
             room,
             looked_at: _,
         } = found;
+
         place.send(Scanned {
             page,
             items,
@@ -454,6 +488,7 @@ async fn scan<S: ReadStore>(
             wire,
             room,
         });
+
         match next {
             Some(next) => (request.start, request.before) = (Some(next), keys),
             None => return Ok(()),
@@ -483,10 +518,12 @@ fn spill_pages(
         for item in items.iter() {
             spilled.push(key_of(key, item, table)?, item, number, how)?;
         }
+
         spilled.items += items.len() as u64;
         spilled.read_units += read_units;
         spilled.wire += wire;
         spilled.pages.push(page);
+
         if let Some(reporter) = reporter {
             reporter.report(Event::Progress {
                 items: items.len() as u64,
@@ -494,6 +531,7 @@ fn spill_pages(
             });
         }
     }
+
     Ok(spilled)
 }
 
@@ -543,6 +581,7 @@ mod tests {
         fn second(request: &ScanRequest) -> bool {
             request.segment == 0 && request.start.is_some()
         }
+
         [
             (
                 |request| {
@@ -612,6 +651,7 @@ mod tests {
                         Answer::Page
                     }
                 };
+
                 for (left, right) in [(script, silent), (silent, script)] {
                     let (left, right) = (side(left, segments, 1), side(right, segments, 1));
                     let compared = timeout(DEADLINE, compare(left, right, &comparing(false))).await;

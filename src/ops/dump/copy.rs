@@ -55,6 +55,7 @@ fn every(interval: Duration, now: impl Fn() -> Instant) -> impl FnMut() -> bool 
         if is_due {
             last = now;
         }
+
         is_due
     }
 }
@@ -111,6 +112,7 @@ where
     let (before, _) = plan.kept();
     let left = plan.limit.map(|limit| limit.saturating_sub(before));
     let changing = Changing::of(plan, &copied.progress.changes)?;
+
     // Of items that are changed on the way nobody knows how many come out.
     let wanted = left.filter(|_| changing.is_none());
     let (pages, waiting) = mpsc::channel(PAGES);
@@ -121,6 +123,7 @@ where
         pages,
         cancel.clone(),
     );
+
     let output = Output {
         copied,
         left,
@@ -128,18 +131,23 @@ where
         hidden: HashSet::new(),
         is_troubled: false,
     };
+
     let write = move || match changing {
         Some(changing) => output.run_changed(waiting, is_due, changing),
         None => output.run(waiting, is_due),
     };
     let (read, copied) = until_both_end(reading, blocking("writing the dump", write)).await;
+
     // If the writer failed, the scans were stopped for that reason: its error is the cause.
     let copied = copied?;
+
     // A call may fail while the run is being stopped; that is not why it ends.
     if copied.is_none() && cancel.is_cancelled() {
         return Err(interrupted());
     }
+
     read?;
+
     copied.ok_or_else(|| Error::failed("the scans ended before the table did"))
 }
 
@@ -158,6 +166,7 @@ pub(crate) async fn until_both_end<T>(
 
     // The senders are dropped with the scans, which ends the consumer.
     drop(reading);
+
     (read, consuming.await)
 }
 
@@ -185,6 +194,7 @@ where
         }
         .run(store.clone())
     };
+
     each_segment(scans, scan).await
 }
 
@@ -204,6 +214,7 @@ pub(crate) fn unread(plan: &DumpPlan, progress: &ScanProgress) -> Result<Vec<Sca
             }
             Some(SegmentProgress::NotBegun) | None => None,
         };
+
         requests.push(ScanRequest {
             table: plan.source.table.clone(),
             segment,
@@ -216,6 +227,7 @@ pub(crate) fn unread(plan: &DumpPlan, progress: &ScanProgress) -> Result<Vec<Sca
             before: Arc::default(),
         });
     }
+
     Ok(requests)
 }
 
@@ -235,9 +247,11 @@ impl Scan {
             let Ok(place) = self.pages.reserve().await else {
                 return Ok(());
             };
+
             if self.cancel.is_cancelled() {
                 return Ok(());
             }
+
             // With a filter pages hold fewer items than are looked at.
             let left = self
                 .left
@@ -246,6 +260,7 @@ impl Scan {
             let Some(page) = self.call(&store).await else {
                 return Ok(());
             };
+
             let ScanPage {
                 mut items,
                 keys,
@@ -255,11 +270,13 @@ impl Scan {
                 wire,
                 room,
             } = page?;
+
             let before = items.len();
             if let Some(left) = &mut self.left {
                 items.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
                 *left -= items.len() as u64;
             }
+
             let is_whole = items.len() == before;
             let position = next.as_ref().map_or(SegmentProgress::Done, |key| {
                 SegmentProgress::Next(key.as_json().to_owned())
@@ -274,12 +291,15 @@ impl Scan {
                 end,
                 _room: room,
             });
+
             if next.is_none() {
                 return Ok(());
             }
+
             self.request.start = next;
             self.request.before = keys;
         }
+
         Ok(())
     }
 
@@ -318,6 +338,7 @@ impl Output {
                 self.checkpoint()?;
             }
         }
+
         self.end()
     }
 
@@ -325,8 +346,10 @@ impl Output {
         if !self.hidden.is_empty() {
             return Ok(());
         }
+
         self.copied.writer.checkpoint(&self.copied.progress)?;
         self.tell_trouble();
+
         Ok(())
     }
 
@@ -340,6 +363,7 @@ impl Output {
             self.copied.is_limited = !is_whole;
             return Ok(Some(self.copied));
         }
+
         if !self.hidden.is_empty() {
             let warning = "no checkpoint was written at the end: the position in the table contains masked values";
             self.reporter.report(Event::Warning(warning.to_owned()));
@@ -350,6 +374,7 @@ impl Output {
             self.copied.writer.stop(&self.copied.progress)?;
             self.tell_trouble();
         }
+
         Ok(None)
     }
 
@@ -359,14 +384,17 @@ impl Output {
         if let Some(end) = page.end {
             self.copied.pass(end);
         }
+
         let items = page.items.len() as u64;
         if let Some(left) = &mut self.left {
             *left -= items;
         }
+
         self.reporter.report(Event::Progress {
             items,
             bytes: page.items.text_bytes(),
         });
+
         Ok(())
     }
 
@@ -416,12 +444,14 @@ mod tests {
         until("the scans are stuck", || {
             store.answered() >= fits.min(ROOMS) && store.waiting() >= stuck
         });
+
         match how {
             Consumer::TakesAll => {
                 let mut pages = 0;
                 while waiting.blocking_recv().is_some() {
                     pages += 1;
                 }
+
                 Ok(pages)
             }
             Consumer::HasEnough => Ok(waiting.blocking_recv().map_or(0, |_| 1)),
@@ -451,6 +481,7 @@ mod tests {
                     pages,
                     CancellationToken::new(),
                 );
+
                 let seen = store.clone();
                 let consuming =
                     blocking("consuming", move || consume(how, &seen, segments, waiting));
@@ -463,11 +494,13 @@ mod tests {
                     Consumer::Fails => Err("the consumer fails".to_owned()),
                     Consumer::Panics => Err("consuming was cut off".to_owned()),
                 };
+
                 assert_eq!(
                     consumed.map_err(|error| error.to_string()),
                     expected,
                     "{case}"
                 );
+
                 assert!(read.is_ok(), "{case}");
                 store.all_rooms_return();
             }
@@ -492,6 +525,7 @@ mod tests {
                 }
             },
         ];
+
         for (segments, capacity) in [1, 8, 9, 32]
             .into_iter()
             .flat_map(|segments| [(segments, 1), (segments, PAGES)])
@@ -509,6 +543,7 @@ mod tests {
                     pages,
                     CancellationToken::new(),
                 );
+
                 let seen = store.clone();
                 let slowly = move || {
                     until("pages were read", || seen.answered() >= 1);
@@ -516,13 +551,16 @@ mod tests {
                     while waiting.blocking_recv().is_some() {
                         pages += 1;
                     }
+
                     Ok(pages)
                 };
+
                 let ended = timeout(
                     DEADLINE,
                     until_both_end(reading, blocking("consuming", slowly)),
                 )
                 .await;
+
                 let (read, consumed) =
                     ended.unwrap_or_else(|_| panic!("hangs: {segments} segments, {words}"));
                 assert_eq!(read.unwrap_err().to_string(), words);

@@ -37,14 +37,17 @@ where
     if transform.is_empty() || !plan.request.content.data() {
         return Ok(None);
     }
+
     if let Some(units) = plan.max_read_units {
         store.cap_reads(units);
     }
+
     reporter.report(Event::Phase {
         phase: Phase::Trying,
         items: Some(plan.items),
         bytes: Some(plan.bytes),
     });
+
     look(store, plan, cancel).await?;
     let key = plan.schema.key_schema()?;
     let meetings = if transform.changes() {
@@ -52,6 +55,7 @@ where
     } else {
         None
     };
+
     let trying = Trying::new(
         key,
         Tariff::untimed(&plan.schema),
@@ -61,6 +65,7 @@ where
         show,
     )
     .limited(plan.limit);
+
     let (pages, waiting) = mpsc::channel(PAGES);
     let reading = read(
         store.clone(),
@@ -69,6 +74,7 @@ where
         pages,
         cancel.clone(),
     );
+
     let (heard, cancelled) = (Arc::clone(reporter), cancel.clone());
     let work = move || trying.all(chunks(waiting), &heard, &cancelled);
     let (read, trial) = until_both_end(reading, blocking("the dry run", work)).await;
@@ -76,6 +82,8 @@ where
     if cancel.is_cancelled() {
         return Err(interrupted());
     }
+
     read?;
+
     Ok(Some(trial))
 }

@@ -85,6 +85,7 @@ impl DumpPlan {
             self.segments = checkpoint.origin.segments;
             self.read_units = (self.read_units - found.consumed_read_units).max(0.0);
         }
+
         self
     }
 
@@ -123,6 +124,7 @@ pub async fn plan(
                 .with_hint("leave out --segments, or leave out --limit"),
         );
     }
+
     let standing = request.target.standing()?;
     let schema = described(store, environment, &request.table).await?;
     let selection = bind(&mut request, &schema)?;
@@ -137,12 +139,14 @@ pub async fn plan(
     if !schema.is_active() {
         warnings.push(schema.activity());
     }
+
     if masks_key(&request, &schema) {
         warnings.push(
             "a mask changes keys, all of which are compared at the end: the dump cannot be resumed"
                 .into(),
         );
     }
+
     let questions = questions(&standing, &place, &request);
     let segments = segments(&request, bytes);
     let checkpoint = unfinished::find(&request, &mut warnings)?;
@@ -154,9 +158,11 @@ pub async fn plan(
             request.segments.is_some() || request.limit.is_some(),
         )
     });
+
     if let Some(found) = found.as_ref().filter(|_| request.resume) {
         found.must_fit()?;
     }
+
     let resume = request.resume;
     let plan = DumpPlan {
         target: target_name(&request.target),
@@ -183,6 +189,7 @@ pub async fn plan(
         request,
         questions,
     };
+
     Ok(if resume { plan.resumed() } else { plan })
 }
 
@@ -192,6 +199,7 @@ fn bind(request: &mut DumpRequest, schema: &TableSchema) -> Result<Arc<Selection
         let transform = std::mem::take(&mut request.transform);
         request.transform = transform.for_table(&schema.key_schema()?, &schema.index_keys())?;
     }
+
     let selection = request.selection.clone();
     Ok(Arc::new(if selection.is_empty() {
         selection
@@ -214,6 +222,7 @@ fn segments(request: &DumpRequest, bytes: u64) -> u32 {
     if request.limit.is_some() {
         return 1;
     }
+
     request.segments.unwrap_or_else(|| segments_for(bytes))
 }
 
@@ -227,6 +236,7 @@ fn questions(standing: &Standing, place: &Place, request: &DumpRequest) -> Vec<Q
     let Standing::Dump(old) = standing else {
         return Vec::new();
     };
+
     let mut risks = Vec::new();
     let part = match (request.content, is_changed(request)) {
         (Content::SchemaOnly, _) => Some("would hold no items"),
@@ -237,20 +247,24 @@ fn questions(standing: &Standing, place: &Place, request: &DumpRequest) -> Vec<Q
         (Content::All, true) => Some("would be of other items than the table's own"),
         (Content::All, false) => None,
     };
+
     if let Some(part) = part.filter(|_| old.as_ref().is_none_or(|old| old.complete)) {
         risks.push(format!(
             "what stands there may be a whole dump, this one {part}"
         ));
     }
+
     let pairs = old.iter().flat_map(|old| {
         [
             ("table", &old.table, &place.table),
             ("environment", &old.environment, &place.environment),
         ]
     });
+
     for (what, old, new) in pairs.filter(|(_, old, new)| old != new) {
         risks.push(format!("the dump there is of {what} {old}, not {new}"));
     }
+
     if let Some(old) = old
         .as_ref()
         .filter(|old| old.environment == place.environment)
@@ -268,6 +282,7 @@ fn questions(standing: &Standing, place: &Place, request: &DumpRequest) -> Vec<Q
             ));
         }
     }
+
     risks.into_iter().map(Question::OtherRisk).collect()
 }
 

@@ -44,6 +44,7 @@ where
     if let Some(units) = plan.max_read_units {
         store.cap_reads(units);
     }
+
     let (items_before, data_bytes_before) = plan.kept();
     let (looked, wire) = look(store, &mut plan, &cancel).await?;
     let mut progress = progress(&plan, false);
@@ -52,6 +53,7 @@ where
     if !plan.resumes {
         forget_rejects(&plan)?;
     }
+
     let mut copied = Copied {
         writer,
         progress,
@@ -59,6 +61,7 @@ where
         is_limited: false,
         collisions: Collisions::default(),
     };
+
     let capturing = capture(store, &plan);
     if plan.request.content.data() {
         let (items, bytes) = plan.expected();
@@ -67,8 +70,10 @@ where
             items: Some(items),
             bytes: Some(bytes),
         });
+
         copied = copy(store, &plan, copied, &reporter, &cancel, every_second()).await?;
     }
+
     let Copied {
         mut writer,
         progress,
@@ -76,20 +81,24 @@ where
         is_limited,
         collisions,
     } = copied;
+
     if collisions.count > 0 && masks_key(&plan.request, &plan.schema) {
         discard(writer, &plan).await?;
         return Err(met(&collisions, &plan));
     }
+
     plan.request
         .transform
         .warnings()
         .into_iter()
         .for_each(|warning| reporter.report(Event::Warning(warning)));
+
     let finished_at = Utc::now();
     let schema = until_cancelled(&cancel, interrupted, settled(store, &plan, capturing)).await;
     if schema.is_err() {
         writer.stop(&progress)?;
     }
+
     let schema = schema?;
     let draft = metadata(&plan, &schema, &progress, is_limited, finished_at);
     let schema = plan.request.content.schema().then_some(schema);
@@ -108,6 +117,7 @@ where
         .files
         .values()
         .max_by_key(|file| file.bytes);
+
     Ok(DumpSummary {
         target: plan.target,
         files: finished
@@ -161,6 +171,7 @@ fn met(collisions: &Collisions, plan: &DumpPlan) -> Error {
             "let the transform give each item a key of its own",
         ),
     };
+
     let what = format!(
         "{culprit} {} items a key that another item has",
         collisions.count
@@ -169,6 +180,7 @@ fn met(collisions: &Collisions, plan: &DumpPlan) -> Error {
         .first
         .iter()
         .map(|(first, second)| format!("output items {first} and {second}"));
+
     Error::failed(what).with_details(pairs).with_hint(hint)
 }
 
@@ -231,11 +243,13 @@ async fn begin(
         })
         .await;
     };
+
     reporter.report(Event::Phase {
         phase: Phase::Checking,
         items: None,
         bytes: Some(checkpoint.file_bytes()),
     });
+
     let (reporter, cancel) = (Arc::clone(reporter), cancel.clone());
     let mut watch = move |bytes| {
         reporter.report(Event::Progress { items: 0, bytes });
@@ -245,6 +259,7 @@ async fn begin(
             Ok(())
         }
     };
+
     blocking("checking what is kept", move || {
         DumpWriter::resume(&target, &options, *checkpoint, &mut watch)
     })
@@ -263,6 +278,7 @@ where
         let (store, schema) = (store.clone(), plan.schema.clone());
         capturing.spawn(async move { store.capture(&schema, &Section::ALL).await });
     }
+
     capturing
 }
 
@@ -324,8 +340,10 @@ fn metadata(
         } else {
             text.into()
         };
+
         partial.insert(option.trim_start_matches('-').to_owned(), told);
     }
+
     let selection = [("filter", &plan.filter), ("projection", &plan.projection)];
     for (option, text) in selection {
         if let Some(text) = text {
@@ -334,9 +352,11 @@ fn metadata(
             } else {
                 text.as_str().into()
             };
+
             partial.insert(option.to_owned(), told);
         }
     }
+
     // What a condition or a sample left out is told by these.
     let (left_out, rejected) = (progress.changes.left_out, progress.changes.rejected);
     for (reason, count) in [("left_out", left_out), ("rejected", rejected)] {
@@ -344,12 +364,15 @@ fn metadata(
             partial.insert(reason.to_owned(), count.into());
         }
     }
+
     if let Some(limit) = plan.limit.filter(|_| is_limited) {
         partial.insert("limit".to_owned(), limit.into());
     }
+
     if !plan.request.content.data() {
         partial.insert("schema_only".to_owned(), true.into());
     }
+
     let description = schema.description();
     MetadataDraft {
         environment: plan.source.environment.clone(),

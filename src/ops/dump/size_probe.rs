@@ -30,6 +30,7 @@ pub(crate) async fn look(
     if !is_of_unknown_size(plan) {
         return Ok((0.0, WireBytes::default()));
     }
+
     let request = ScanRequest {
         table: plan.source.table.clone(),
         segment: 0,
@@ -41,11 +42,13 @@ pub(crate) async fn look(
         key: Arc::new(plan.schema.key_schema()?),
         before: Arc::default(),
     };
+
     let page = tokio::select! {
         page = store.scan(&request) => page?,
         () = cancel.cancelled() => return Err(interrupted()),
     };
     plan.segments = segments(&page);
+
     Ok((page.read_units, page.wire))
 }
 
@@ -94,6 +97,7 @@ mod tests {
     fn only_a_full_page_with_more_behind_it_is_of_a_table_that_is_not_small() {
         assert_eq!(segments(&page(1_000_000, true)), SEGMENTS);
         assert_eq!(segments(&page(1_000_000, false)), 1);
+
         // A cap makes pages small: then one segment is as fast as the cap allows.
         assert_eq!(segments(&page(10_000, true)), 1);
     }

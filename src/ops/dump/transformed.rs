@@ -56,6 +56,7 @@ fn cut(page: Page) -> Vec<Chunk> {
     let last = chunks.len() - 1;
     chunks[last].1.end = end;
     chunks[0].1.cost = Some(cost);
+
     chunks
 }
 
@@ -76,12 +77,14 @@ impl Changing {
         if transform.is_empty() {
             return Ok(None);
         }
+
         let key = plan.schema.key_schema()?;
         let meetings = if transform.changes() {
             Some(Meetings::new(key.clone(), key.clone(), true)?)
         } else {
             None
         };
+
         let rejects = rejects(plan, changes)?;
         let naming = Naming::new(transform.clone(), key.clone());
         Ok(Some(Self {
@@ -102,6 +105,7 @@ impl Changing {
                 "fix the transform or the item, or omit --strict: rejected items are then listed in a file",
             ));
         }
+
         self.naming
             .list(&mut self.rejects, &reason.to_string(), item, &[])
     }
@@ -122,10 +126,12 @@ impl Output {
                 sync(&mut changing.rejects, &mut self.copied.progress.changes)?;
                 self.checkpoint()?;
             }
+
             if self.left == Some(0) {
                 break;
             }
         }
+
         sync(&mut changing.rejects, &mut self.copied.progress.changes)?;
         if let Some(meetings) = &changing.meetings {
             self.copied.collisions = meetings.judge()?;
@@ -134,6 +140,7 @@ impl Output {
                 .into_iter()
                 .for_each(|words| self.reporter.report(Event::Warning(words)));
         }
+
         self.end()
     }
 
@@ -144,6 +151,7 @@ impl Output {
             items,
             outcomes,
         } = chunk;
+
         let bytes = bytes_of(&items);
         let mut made = Vec::with_capacity(items.len());
         let mut is_cut = false;
@@ -154,12 +162,16 @@ impl Output {
                 is_cut = true;
                 break;
             }
+
             is_cut |= cut_to(&mut outcome, left);
+
             if let Some(meetings) = &mut changing.meetings {
                 meetings.take(item, &outcome)?;
             }
+
             let changes = &mut self.copied.progress.changes;
             changes.read += 1;
+
             match &outcome {
                 Outcome::Unchanged => {}
                 Outcome::Changed(_) | Outcome::Several(_) => changes.changed += 1,
@@ -169,6 +181,7 @@ impl Output {
                     changing.reject(item, reason)?;
                 }
             }
+
             made.extend_from_slice(outcome.items(item));
         }
 
@@ -177,6 +190,7 @@ impl Output {
             Error::failed("what the transform made cannot be written").with_source(error)
         })?;
         self.copied.writer.append(&written)?;
+
         if let Some(cost) = &cost {
             self.copied.pay(cost);
         }
@@ -196,12 +210,15 @@ impl Output {
             } else {
                 self.hidden.remove(&end.segment);
             }
+
             self.copied.pass(end);
         }
+
         self.reporter.report(Event::Progress {
             items: items.len() as u64,
             bytes,
         });
+
         Ok(is_page_end)
     }
 }
@@ -224,8 +241,10 @@ fn sync(rejects: &mut LinesList, changes: &mut Changes) -> Result<()> {
     else {
         return Ok(());
     };
+
     file.flushed()?()?;
     changes.rejects_bytes = file.bytes();
+
     Ok(())
 }
 
@@ -248,6 +267,7 @@ pub(crate) fn publish_rejects(plan: &DumpPlan) -> Result<Option<PathBuf>> {
 /// Beside the dump, and in the state directory for where nothing can be written there.
 fn places(plan: &DumpPlan) -> Vec<PathBuf> {
     const NAME: &str = "rejects.jsonl";
+
     let state_dir = plan.request.state_dir.as_deref();
     let (next_to, stated) = match &plan.request.target {
         DumpTarget::Folder(path) | DumpTarget::File(path) => (
@@ -261,11 +281,13 @@ fn places(plan: &DumpPlan) -> Vec<PathBuf> {
                 &plan.source.environment,
                 std::process::id(),
             );
+
             (
                 None,
                 state_dir.map(|dir| dir.join(format!("dump-{table}.{environment}.{run}.{NAME}"))),
             )
         }
     };
+
     next_to.into_iter().chain(stated).collect()
 }

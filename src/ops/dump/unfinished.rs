@@ -34,6 +34,7 @@ impl Unfinished {
         if !segments_are_named {
             asked.segments = checkpoint.origin.segments;
         }
+
         Self {
             started_at: checkpoint.progress.started_at,
             reached_at: checkpoint.made_at,
@@ -49,6 +50,7 @@ impl Unfinished {
         if self.obstacles.is_empty() {
             return Ok(());
         }
+
         Err(Error::usage(
             "the interrupted dump that lies there was of something else, or made in another way",
         )

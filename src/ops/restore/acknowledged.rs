@@ -64,6 +64,7 @@ impl Acknowledged {
                 }
             }
         }
+
         Ok(repeated)
     }
 }
@@ -78,6 +79,7 @@ mod tests {
         for key in (0..2000).chain(0..30).chain([7; 5]) {
             keys.take(key, key == 7).unwrap();
         }
+
         assert_eq!(
             keys.repeated().unwrap(),
             Repeated {

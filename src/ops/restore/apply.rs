@@ -27,6 +27,7 @@ impl<S: WriteStore> Applying<'_, S> {
         let Some(ready) = &self.ready else {
             return Ok(());
         };
+
         let interrupted = || {
             Error::new(ErrorKind::Interrupted, "interrupted: every item is written")
                 .with_hint("run the same command again to go on")
@@ -49,6 +50,7 @@ impl<S: WriteStore> Applying<'_, S> {
         if planned.is_empty() {
             return Ok(());
         }
+
         let created = self.store.describe(self.table).await?;
         for planned in planned {
             let refusal = refused
@@ -62,8 +64,10 @@ impl<S: WriteStore> Applying<'_, S> {
                 (None, Some(table)) => ignored(planned.setting, table),
                 (None, None) => None,
             };
+
             self.outcomes.push(SettingOutcome::new(planned, failure));
         }
+
         Ok(())
     }
 
@@ -88,11 +92,13 @@ impl<S: WriteStore> Applying<'_, S> {
         if calls.is_empty() {
             return Ok(());
         }
+
         self.reporter.report(Event::Phase {
             phase: Phase::Settings,
             items: Some(calls.len() as u64),
             bytes: None,
         });
+
         for (done, call) in calls.iter().enumerate() {
             let failure = match self.one(call).await {
                 Ok(failure) => failure,
@@ -101,14 +107,17 @@ impl<S: WriteStore> Applying<'_, S> {
                 }
                 Err(error) => Some(told(&error)),
             };
+
             let planned = PlannedSetting {
                 setting: call.setting,
                 what: call.what.clone(),
                 when,
             };
+
             self.outcomes.push(SettingOutcome::new(planned, failure));
             self.reporter.report(Event::Progress { items: 1, bytes: 0 });
         }
+
         Ok(())
     }
 
@@ -147,11 +156,14 @@ impl<S: WriteStore> Applying<'_, S> {
             () = self.cancel.cancelled() => return Err(stop()),
             applied = self.store.apply(self.table, call) => applied?,
         }
+
         if !call.settles {
             return Ok(None);
         }
+
         let settled =
             table::until_active(self.store, self.table, self.reporter, self.cancel).await?;
+
         Ok(ignored(call.setting, &settled))
     }
 }
@@ -166,6 +178,7 @@ fn ignored(setting: Setting, table: &TableSchema) -> Option<String> {
         Setting::Kms => table.encryption() != Encryption::AwsOwned,
         _ => true,
     };
+
     (!is_kept).then(|| "the target took the request and ignored it".to_owned())
 }
 
@@ -175,6 +188,7 @@ fn interrupted(done: usize, calls: usize, when: When) -> Error {
     } else {
         "no item is written yet, "
     };
+
     Error::new(
         ErrorKind::Interrupted,
         format!("interrupted: {items}{done} of {calls} settings are applied"),

@@ -50,6 +50,7 @@ impl Batch {
             .filter(is_small)
             .map(|item| item.text.len())
             .sum();
+
         let mut texts = BytesMut::with_capacity(bytes);
         for item in self
             .items
@@ -60,6 +61,7 @@ impl Batch {
             texts.extend_from_slice(&item.text);
             item.text = texts.split().freeze();
         }
+
         self
     }
 }
@@ -127,6 +129,7 @@ impl Batcher {
                 };
             }
         };
+
         let (bytes, known) = (
             entry.text.len(),
             self.open.items.iter().position(|other| other.key == key),
@@ -134,6 +137,7 @@ impl Batcher {
         if self.in_flight.contains(&key) {
             return Offered::InFlight(entry);
         }
+
         let full = match known {
             Some(_) => !self.last_wins || self.open.earlier.len() == EARLIER,
             None => self.open.items.len() == self.batch_size,
@@ -141,12 +145,15 @@ impl Batcher {
         if full || (self.open.bytes + bytes > BATCH_BYTES && !self.open.items.is_empty()) {
             return Offered::Full(entry);
         }
+
         let bound = Bound {
             text: entry.text,
             key,
             ticket: entry.ticket,
         };
+
         self.open.bytes += bytes;
+
         match known {
             Some(at) => {
                 let earlier = std::mem::replace(&mut self.open.items[at], bound);
@@ -154,6 +161,7 @@ impl Batcher {
             }
             None => self.open.items.push(bound),
         }
+
         Offered::Taken
     }
 
@@ -168,6 +176,7 @@ impl Batcher {
         if self.open.items.is_empty() {
             return None;
         }
+
         let next = Batch {
             items: Vec::with_capacity(self.batch_size),
             ..Batch::default()
@@ -175,6 +184,7 @@ impl Batcher {
         let batch = std::mem::replace(&mut self.open, next).detached();
         self.in_flight
             .extend(batch.items.iter().map(|item| item.key));
+
         Some(batch)
     }
 
@@ -232,6 +242,7 @@ mod tests {
         for (id, of) in [("1", "old"), ("2", "x"), ("1.0", "newer"), ("1e0", "new")] {
             assert!(matches!(batcher.offer(item(id, of)), Offered::Taken));
         }
+
         let batch = batcher.take().unwrap();
         assert_eq!(texts(&batch.items), [text("1e0", "new"), text("2", "x")]);
         assert_eq!(
@@ -255,6 +266,7 @@ mod tests {
         for _ in 0..=EARLIER {
             assert!(matches!(batcher.offer(item("1", "old")), Offered::Taken));
         }
+
         assert!(matches!(batcher.offer(item("1", "new")), Offered::Full(_)));
     }
 
@@ -300,6 +312,7 @@ mod tests {
                 Offered::Taken
             ));
         }
+
         let batch = batcher.take().unwrap();
         assert!(blocks.iter().all(Bytes::is_unique));
         assert_eq!(
@@ -317,6 +330,7 @@ mod tests {
         let Offered::Unfit { reason, .. } = offered else {
             panic!("it has no key")
         };
+
         assert!(reason.contains("id"), "{reason}");
     }
 }

@@ -108,6 +108,7 @@ impl Left {
         let (raised, back) = (schema(&marked.raised)?, schema(&marked.back)?);
         let has_billing = raised.description().billing() == existing.description().billing();
         let is_raised = has_billing || !existing.is_active();
+
         Ok(is_raised.then_some(Self { raised, back }))
     }
 
@@ -152,6 +153,7 @@ impl Boosting {
                 is_ignored: false,
             })
         };
+
         if let Some(raised) = boost
             .map(|boost| base.boosted(boost))
             .transpose()?
@@ -163,6 +165,7 @@ impl Boosting {
             };
             return Ok((of(raised, true), Some(planned)));
         }
+
         Ok(match (left, boost) {
             (Some(left), _) => (
                 of(left.raised, false),
@@ -175,6 +178,7 @@ impl Boosting {
                 } else {
                     "the table is on-demand, so there is nothing to boost"
                 };
+
                 (
                     None,
                     Some(PlannedBoost::Nothing {
@@ -212,6 +216,7 @@ impl Boosting {
             serde_json::from_slice(&request.body)
                 .map_err(|error| Error::failed("the boost cannot be noted").with_source(error))
         };
+
         Ok(Marked {
             raised: request(&self.raised)?,
             back: request(&self.back)?,
@@ -223,6 +228,7 @@ impl Boosting {
         if !self.raises {
             return Ok(());
         }
+
         match raise(applying, &self.raised).await {
             Err(error) if error.kind() == ErrorKind::Interrupted => Err(error),
             Err(error) => {
@@ -257,6 +263,7 @@ impl Boosting {
             }
             reverted => reverted,
         };
+
         let pending = format!("the boost is being reverted to {after}, which was not waited for");
         let is_interrupted = applying.cancel.is_cancelled();
         let is_pending = is_interrupted && matches!(reverted, Ok(Reverted::Requested));
@@ -268,6 +275,7 @@ impl Boosting {
                 .billing_call(&target.table, &self.raised)
                 .and_then(|call| by_hand(&call.body, target)),
         });
+
         let outcome = BoostOutcome {
             during: self.raised.billing_in_words(),
             refused: self.refused,
@@ -285,11 +293,13 @@ impl Boosting {
                 None => Event::Info(format!("the boost is taken back: {}", outcome.after)),
             });
         }
+
         let what = if complaint.is_some() {
             "the boost is not reverted".to_owned()
         } else {
             pending
         };
+
         let unfinished = is_unfinished.then(|| {
             Error::new(
                 ErrorKind::Interrupted,
@@ -297,6 +307,7 @@ impl Boosting {
             )
             .with_hint("the next restore into this table completes it: run the same command again")
         });
+
         Ended {
             outcome: Some(outcome),
             unfinished,
@@ -317,6 +328,7 @@ impl BoostOutcome {
             words.push_str("\ndo it by hand: ");
             words.push_str(command);
         }
+
         Some(words)
     }
 }
@@ -345,6 +357,7 @@ async fn ask<S: WriteStore>(
         ready,
         ..
     } = applying;
+
     let found = match store.describe(table).await? {
         Some(found)
             if !ready
@@ -355,6 +368,7 @@ async fn ask<S: WriteStore>(
         }
         _ => return Ok(Asked::NoTable),
     };
+
     let actual = match table::until_active(*store, table, *reporter, cancel).await {
         Err(error) if insists && error.kind() == ErrorKind::Interrupted => found,
         actual => actual?,
@@ -367,11 +381,13 @@ async fn ask<S: WriteStore>(
             Err(table::stopped(table, &actual.activity()))
         };
     };
+
     reporter.report(Event::Phase {
         phase: Phase::Boosting,
         items: None,
         bytes: None,
     });
+
     store.apply(table, &call).await.map(|()| Asked::Sent)
 }
 
@@ -383,6 +399,7 @@ async fn raise<S: WriteStore>(applying: &Applying<'_, S>, wanted: &TableSchema) 
             "interrupted before the items were written",
         )
     };
+
     match until_cancelled(applying.cancel, interrupted, ask(applying, wanted, false)).await? {
         Asked::NoTable => Err(Error::not_found(format!(
             "table {} is not there",
@@ -428,6 +445,7 @@ async fn revert<S: WriteStore>(
         cancel,
         ..
     } = applying;
+
     let reverting = async {
         match ask(applying, back, true).await? {
             Asked::NoTable => return Ok(Reverted::NoTable),
@@ -435,6 +453,7 @@ async fn revert<S: WriteStore>(
             Asked::Sent if is_failed => return Ok(Reverted::Requested),
             Asked::Sent => {}
         }
+
         match table::is_billed_as(*store, table, back, *reporter, cancel).await {
             Ok(true) => Ok(Reverted::Shown),
             Ok(false) => Ok(Reverted::Ignored),
@@ -442,6 +461,7 @@ async fn revert<S: WriteStore>(
             Err(error) => Err(error),
         }
     };
+
     tokio::select! {
         biased;
         reverted = reverting => reverted,
@@ -460,6 +480,7 @@ fn by_hand(body: &str, target: &Place) -> Option<String> {
         command.push_str(" --region ");
         command.push_str(region);
     }
+
     match &target.endpoint {
         Some(url) if url.starts_with("http") => {
             command.push_str(" --endpoint-url ");

@@ -36,6 +36,7 @@ impl Caps {
             (None, Some(kept)) if !target.local => read_cap(None, target, kept)?,
             (asked, _) => asked,
         };
+
         Ok(Self { write, read })
     }
 }

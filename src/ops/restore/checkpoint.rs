@@ -55,6 +55,7 @@ impl Lanes {
         } else {
             None
         };
+
         Ok(match stripes {
             Some(stripes) => Self::Stripes(
                 stripes
@@ -145,12 +146,14 @@ impl Identity {
                 self.source
             ));
         }
+
         if self.salvage != other.salvage {
             return Some(format!(
                 "it was run {} --salvage",
                 if self.salvage { "with" } else { "without" }
             ));
         }
+
         (self.transform != other.transform).then(|| "it was run with another transform".to_owned())
     }
 }
@@ -196,6 +199,7 @@ impl Checkpoint {
             salvage: false,
             transform: None,
         };
+
         Self::begin(identity, lanes)
     }
 
@@ -208,6 +212,7 @@ impl Checkpoint {
         struct Versioned {
             version: u32,
         }
+
         let unreadable = |cause: Box<dyn std::error::Error + Send + Sync>| {
             Error::failed(format!(
                 "the checkpoint `{}` of an unfinished restore cannot be read",
@@ -216,19 +221,23 @@ impl Checkpoint {
             .with_hint("delete the file to write every item from the beginning")
             .with_source(cause)
         };
+
         if !path
             .try_exists()
             .map_err(|error| unreadable(error.into()))?
         {
             return Ok(Saved::Nothing);
         }
+
         let text = backup::read_text(path).map_err(|error| unreadable(error.into()))?;
         let Versioned { version } =
             serde_json::from_str(&text).map_err(|error| unreadable(error.into()))?;
         if version != VERSION {
             return Ok(Saved::OfAnotherVersion);
         }
+
         let read = serde_json::from_str(&text).map_err(|error| unreadable(error.into()))?;
+
         Ok(Saved::Checkpoint(read))
     }
 
@@ -242,15 +251,18 @@ impl Checkpoint {
         if let Some(difference) = self.identity().differs_from(identity) {
             return Some(difference);
         }
+
         if self.table_id != table_id(table) {
             return Some("the table was deleted and created again since".to_owned());
         }
+
         if self.on_conflict != identity.on_conflict {
             return Some(format!(
                 "it was run with --on-conflict {}",
                 self.on_conflict.word()
             ));
         }
+
         places
             .check(self.rejects.as_ref(), self.conflicts.as_ref())
             .err()

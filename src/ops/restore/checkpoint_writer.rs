@@ -95,11 +95,13 @@ impl Saver {
         let Some(path) = self.path.clone() else {
             return Ok(());
         };
+
         let Flushed {
             rejects,
             conflicts,
             syncs,
         } = rejects.flushed()?;
+
         self.checkpoint.set_marks(ledger.marks());
         self.checkpoint.counts = ledger.counts();
         (self.checkpoint.rejects, self.checkpoint.conflicts) = (rejects, conflicts);
@@ -111,6 +113,7 @@ impl Saver {
             syncs.into_iter().try_for_each(|sync| sync())?;
             checkpoint.save(&path)
         });
+
         Ok(())
     }
 
@@ -129,6 +132,7 @@ impl Saver {
         let Some((path, checkpoint)) = self.path.clone().zip(self.begun.clone()) else {
             return;
         };
+
         self.start(move || checkpoint.save(&path));
         self.wait(reporter).await;
     }
@@ -138,6 +142,7 @@ impl Saver {
         let Some(saving) = self.saving.take() else {
             return;
         };
+
         let saved = saving
             .await
             .unwrap_or_else(|error| Err(Error::failed("it was cut off").with_source(error)));

@@ -101,6 +101,7 @@ fn not_compared(dump: &TableSchema, table: &TableSchema, sides: [&str; 2]) -> Ve
             reason,
         }];
     }
+
     let of = |side: &str, lost: Vec<(String, String)>| -> Vec<_> {
         let told = |(setting, reason)| NotCompared {
             setting,
@@ -108,6 +109,7 @@ fn not_compared(dump: &TableSchema, table: &TableSchema, sides: [&str; 2]) -> Ve
         };
         lost.into_iter().map(told).collect()
     };
+
     let article = |side: &str| {
         if matches!(side, "dump" | "table") {
             format!("the {side}")
@@ -115,11 +117,13 @@ fn not_compared(dump: &TableSchema, table: &TableSchema, sides: [&str; 2]) -> Ve
             side.to_owned()
         }
     };
+
     let mut found = of(&article(sides[0]), lost_by_dump);
     let of_table = of(&article(sides[1]), lost_by_table)
         .into_iter()
         .filter(|lost| !found.iter().any(|other| other.setting == lost.setting));
     let of_table: Vec<_> = of_table.collect();
     found.extend(of_table);
+
     found
 }

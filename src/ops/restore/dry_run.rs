@@ -30,17 +30,20 @@ pub async fn trial(
     let Some(key) = plan.parts.bound.key.clone().filter(|_| is_written) else {
         return Ok(None);
     };
+
     reporter.report(Event::Phase {
         phase: Phase::Trying,
         items: plan.source.items,
         bytes: plan.source.bytes,
     });
+
     let from = plan
         .parts
         .bound
         .source_key
         .clone()
         .unwrap_or_else(|| key.clone());
+
     let meetings = Meetings::new(from, key.clone(), is_scan(&plan.parts.source))?;
     let trying = Trying::new(
         key,
@@ -50,6 +53,7 @@ pub async fn trial(
         true,
         show,
     );
+
     let readers = Readers::open(&plan.parts.source, &Lanes::Whole { mark: 0 })?;
     let (heard, cancelled) = (Arc::clone(reporter), cancel.clone());
     let work = move || trying.all(readers.chunks(), &heard, &cancelled);
@@ -62,6 +66,8 @@ pub async fn trial(
     {
         reporter.report(Event::Warning(warning));
     }
+
     plan.refuse_nothing_to_write(&trial)?;
+
     Ok(Some(trial))
 }

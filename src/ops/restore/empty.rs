@@ -27,6 +27,7 @@ pub(crate) fn nothing_to_write(source: &Source, table: &str, moved: Option<&Move
             )
         },
     );
+
     let rejects = moved.and_then(|moved| moved.rejects_file.as_ref());
     let listed = rejects.map(|file| format!("the rejected items are in `{}`", file.display()));
     let pipe = if source.is_stream() {
@@ -34,6 +35,7 @@ pub(crate) fn nothing_to_write(source: &Source, table: &str, moved: Option<&Move
     } else {
         ""
     };
+
     Error::damaged(format!(
         "nothing to write from {source}: {found}; table {table} was not touched"
     ))
@@ -58,6 +60,7 @@ impl RestorePlan {
                 None,
             ));
         }
+
         Ok(())
     }
 }

@@ -100,6 +100,7 @@ impl Items {
                 let _ = send.blocking_send(done.map(|()| Message::End));
             }
         });
+
         Self {
             messages: receive,
             has_ended: false,
@@ -111,6 +112,7 @@ impl Items {
         if self.has_ended {
             return None;
         }
+
         match self.messages.recv().await {
             Some(Ok(Message::Items(items))) => Some(Ok(items)),
             Some(Ok(Message::End)) => {
@@ -144,15 +146,18 @@ fn as_they_are(
                 .iter()
                 .try_for_each(|item| meetings.take(item, &Outcome::Unchanged))?;
         }
+
         let read = |(text, place)| ReadItem {
             going: Going::Itself,
             texts: smallvec![text],
             place,
         };
+
         if !hand_on(items.into_iter().zip(places).map(read).collect()) {
             return Ok(false);
         }
     }
+
     Ok(true)
 }
 
@@ -179,6 +184,7 @@ impl Way {
                 .zip(&outcomes)
                 .try_for_each(|(item, outcome)| meetings.take(item, outcome))?;
         }
+
         meetings.judge()
     }
 
@@ -192,15 +198,18 @@ impl Way {
         } else {
             None
         };
+
         let is_complete = if self.transform.is_empty() {
             as_they_are(chunks, &mut meetings, hand_on)?
         } else {
             self.changed(chunks, &mut meetings, hand_on)?
         };
+
         if let Some(meetings) = meetings.filter(|_| is_complete) {
             // It is set once: there is one run.
             let _ = self.collisions.set(meetings.judge()?);
         }
+
         Ok(())
     }
 
@@ -217,18 +226,22 @@ impl Way {
                 items,
                 outcomes,
             } = chunk?;
+
             let mut read = Vec::with_capacity(items.len());
             for ((item, outcome), place) in items.into_iter().zip(outcomes).zip(tag) {
                 let outcome = fitting(outcome, &self.to);
                 if let Some(meetings) = meetings {
                     meetings.take(&item, &outcome)?;
                 }
+
                 read.push(going(item, outcome, place));
             }
+
             if !hand_on(read) {
                 return Ok(false);
             }
         }
+
         Ok(true)
     }
 }
@@ -250,6 +263,7 @@ fn going(item: Bytes, outcome: Outcome, place: Place) -> ReadItem {
             place,
         }
     };
+
     match outcome {
         Outcome::Unchanged => ReadItem {
             going: Going::Itself,
@@ -309,9 +323,11 @@ impl Readers {
                         .stripe(striped.stripe, striped.mark)
                         .map(|reader| (lane, Reader::Stripe(reader)))
                 });
+
                 open.collect::<Result<_>>()?
             }
         };
+
         Ok(Self { lanes, turn: 0 })
     }
 
@@ -323,6 +339,7 @@ impl Readers {
                 self.lanes.clear();
                 return Result::err(end).map(Err);
             }
+
             let (chunk, ended) = self.chunk();
             let is_over = chunk.0.is_empty() && matches!(ended, Some(Ok(())));
             end = ended;
@@ -344,6 +361,7 @@ impl Readers {
                 Err(error) => return (chunk, Some(Err(error))),
             }
         }
+
         (chunk, None)
     }
 
@@ -353,13 +371,16 @@ impl Readers {
             if self.turn >= self.lanes.len() {
                 self.turn = 0;
             }
+
             let Some((lane, reader)) = self.lanes.get_mut(self.turn) else {
                 return Ok(None);
             };
+
             if let Some((text, end)) = reader.next()? {
                 self.turn += 1;
                 return Ok(Some((text, Place { lane: *lane, end })));
             }
+
             self.lanes.remove(self.turn);
         }
     }
@@ -373,10 +394,12 @@ impl Reader {
                 let Some(item) = items.next_item()? else {
                     return Ok(None);
                 };
+
                 if item.offset >= *from {
                     if !item.is_valid {
                         check_object(&item.text).map_err(|error| no_item(item.line, &error))?;
                     }
+
                     return Ok(Some((item.text, item.offset + 1)));
                 }
             },
@@ -423,6 +446,7 @@ mod tests {
                 Some("reading the source ended unexpectedly; this is a bug"),
             ),
         ];
+
         for (read, expected) in ends {
             let mut items = Items::read_by(read, &CancellationToken::new());
             assert_eq!(items.next().await.unwrap().unwrap().len(), 1);
@@ -447,6 +471,7 @@ mod tests {
             tell.send(()).unwrap();
             Ok(())
         };
+
         let mut items = Items::read_by(read, &CancellationToken::new());
         assert!(items.next().await.is_some());
         drop(items);

@@ -163,6 +163,7 @@ impl Ledger {
                 open: VecDeque::new(),
             })
             .collect();
+
         Self {
             lanes,
             counts,
@@ -199,6 +200,7 @@ impl Ledger {
             Going::Others { count, item } => (count, Some(item), SmallVec::new()),
             Going::Nothing(refused) => (0, None, smallvec![Outcome::Rejected(refused)]),
         };
+
         let slot = Slot {
             end,
             open,
@@ -206,6 +208,7 @@ impl Ledger {
             is_withheld: !outcomes.is_empty(),
             outcomes,
         };
+
         self.waiting_bytes += slot.kept_bytes();
         let Lane { first, open, .. } = &mut self.lanes[lane];
         let ticket = Ticket {
@@ -215,6 +218,7 @@ impl Ledger {
         open.push_back(slot);
         self.open += 1;
         self.pass(lane);
+
         ticket
     }
 
@@ -256,28 +260,34 @@ impl Counts {
             outcomes,
             ..
         } = slot;
+
         self.read += 1;
         if !is_withheld {
             self.out += outcomes.len() as u64;
         }
+
         match others {
             Some(_) if outcomes.is_empty() => self.filtered += 1,
             Some(_) => self.changed += 1,
             None => {}
         }
+
         let mut of_item: SmallVec<[Listed; 1]> = SmallVec::new();
         for outcome in outcomes {
             if let Some((file, refused)) = self.count(outcome) {
                 list(&mut of_item, file, refused, others.as_ref(), is_withheld);
             }
         }
+
         for one in &of_item {
             match one.file {
                 File::Rejects => self.rejected += 1,
                 File::Conflicts => self.skipped += 1,
             }
+
             self.unwritten += one.outputs.len() as u64;
         }
+
         listed.extend(of_item);
     }
 
@@ -297,6 +307,7 @@ impl Counts {
             Outcome::Rejected(refused) => return Some((File::Rejects, *refused)),
             Outcome::Skipped(refused) => return Some((File::Conflicts, *refused)),
         }
+
         None
     }
 }

@@ -142,9 +142,11 @@ impl Marker {
                 error.with_hint(UNWRITABLE_STATE)
             }
         })?;
+
         if stamps(&self.path) == self.seen {
             return Ok(lock);
         }
+
         Err(Error::failed(format!(
             "another restore was writing {} while this one was planned",
             self.table
@@ -178,6 +180,7 @@ impl Marker {
         {
             return Ok(None);
         }
+
         let text =
             backup::read_text(&self.path).map_err(|error| self.unreadable().with_source(error))?;
         serde_json::from_str(&text)
@@ -207,6 +210,7 @@ impl Marker {
             "table_id": mark.table_id,
             "boost": mark.boost,
         });
+
         backup::leave_mark(&self.path, text.to_string().as_bytes())
     }
 

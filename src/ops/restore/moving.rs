@@ -50,6 +50,7 @@ impl<S: WriteStore + Clone + 'static> Moving<S> {
         let Some(key) = plan.parts.bound.key.clone().filter(|_| is_wanted) else {
             return Ok(None);
         };
+
         let mut checkpoint = begin(plan, &key)?;
         let rejects = rejects(plan, &key, &mut checkpoint).await?;
         let way = way(plan, &key, reporter);
@@ -63,6 +64,7 @@ impl<S: WriteStore + Clone + 'static> Moving<S> {
             on_conflict: request.on_conflict,
             strict: request.strict,
         };
+
         let (reporter, cancel) = (Arc::clone(reporter), cancel.clone());
         let writing = Writing::new(
             store.clone(),
@@ -72,6 +74,7 @@ impl<S: WriteStore + Clone + 'static> Moving<S> {
             reporter,
             cancel,
         )?;
+
         Self {
             writing,
             items,
@@ -118,11 +121,13 @@ impl<S: WriteStore + Clone + 'static> Moving<S> {
             way,
             ..
         } = self;
+
         let marker = plan
             .parts
             .marker
             .as_ref()
             .filter(|_| plan.parts.identity.is_some());
+
         writing.keep_at(
             marker.map(Marker::checkpoint),
             plan.parts.own.table_id.clone(),
@@ -149,19 +154,23 @@ impl<S: WriteStore + Clone + 'static> Moving<S> {
         } else {
             Collisions::default()
         };
+
         let moved = Moved {
             counts,
             collisions,
             ..moved
         };
+
         if done.is_ok() && moved.counts.read == 0 && plan.parts.source.is_stream() {
             reporter.report(Event::Warning(EMPTY_STREAM.to_owned()));
         }
+
         let warnings = plan.parts.request.transform.warnings();
         warnings
             .into_iter()
             .filter(|_| done.is_ok())
             .for_each(|warning| reporter.report(Event::Warning(warning)));
+
         Ok((moved, done))
     }
 }
@@ -184,11 +193,14 @@ async fn rejects(
         left,
         naming,
     )?;
+
     if plan.resumes.is_some() {
         return Ok(rejects);
     }
+
     let (rejects, pieces) = list_unreadable(Arc::clone(source), rejects).await?;
     checkpoint.counts.add_unreadable(pieces);
+
     Ok(rejects)
 }
 
@@ -216,6 +228,7 @@ async fn collisions(source: &Arc<Source>, way: Way, counts: Counts) -> Result<Co
         let source = Arc::clone(source);
         return blocking("reading the dump", move || way.collisions_in(&source)).await;
     }
+
     Ok(way.collisions.get().cloned().unwrap_or_default())
 }
 
@@ -237,11 +250,13 @@ fn begin(plan: &mut RestorePlan, key: &KeySchema) -> Result<Checkpoint> {
     if let Some(checkpoint) = plan.parts.checkpoint.take() {
         return Ok(checkpoint);
     }
+
     let lanes = Lanes::of(
         &plan.parts.source,
         key,
         plan.parts.request.transform.changes(),
     )?;
+
     Ok(match plan.parts.identity.clone() {
         Some(identity) => Checkpoint::begin(identity, lanes),
         None => Checkpoint::unkept(lanes),

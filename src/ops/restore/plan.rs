@@ -198,6 +198,7 @@ pub async fn plan(
             is_own,
         },
     ) = Standing::look(store, environment, &request, source, &table).await?;
+
     let applies = action != TableAction::Keep
         && request.content.schema()
         && (is_own || request.apply_settings);
@@ -212,6 +213,7 @@ pub async fn plan(
         &action,
     )
     .await;
+
     let wanted = wanted_schema(&request, &source)?;
     let same_table =
         takes_place_of_dumped(store, &source, wanted.as_ref(), existing.as_ref(), &target).await;
@@ -221,6 +223,7 @@ pub async fn plan(
         applies,
         same_table,
     };
+
     let mut settled = Settled::of(
         &aim,
         &action,
@@ -228,6 +231,7 @@ pub async fn plan(
         existing.as_ref(),
         environment,
     )?;
+
     let (boost, planned_boost) =
         settled.boost(&aim, &action, wanted.as_ref(), existing.as_ref(), left)?;
     let becomes = if action.creates() {
@@ -235,6 +239,7 @@ pub async fn plan(
     } else {
         existing.as_ref()
     };
+
     let bound = Bound::of(&mut request, &source, settled.key, becomes)?;
     let caps = Caps::of(
         &request,
@@ -242,6 +247,7 @@ pub async fn plan(
         existing.as_ref(),
         wanted.as_ref().map(|wanted| &wanted.schema),
     )?;
+
     let settings = settled.settings.without_what_lacks(store, &table).await;
     let (source, checked) = checked(source, &request, &action, &table, reporter).await?;
     let facts = SourceFacts::of(&source, checked.as_ref());
@@ -251,6 +257,7 @@ pub async fn plan(
         target: &target,
         facts: &facts,
     };
+
     let mut warnings = checked
         .as_ref()
         .map_or(source.warnings(), |checked| &checked.warnings)
@@ -261,6 +268,7 @@ pub async fn plan(
         marker.is_some(),
         wanted.as_ref().filter(|_| !applies),
     ));
+
     warnings.extend(settings.warning_of_encryption(target.local));
     let changes = boost.is_some() || changes(&action, &request, &settings);
     let verify = verify_mode(
@@ -270,6 +278,7 @@ pub async fn plan(
         taken.checkpoint.is_some(),
         &mut warnings,
     );
+
     let parts = Parts {
         identity: checked
             .and_then(|checked| Some(Identity::of(&source, &request, checked.data_sha256?))),
@@ -295,6 +304,7 @@ pub async fn plan(
         ),
         request,
     };
+
     Ok(RestorePlan {
         transform: parts.request.transform.lines().collect(),
         resumes: parts.checkpoint.as_ref().map(Checkpoint::interrupted),
@@ -357,6 +367,7 @@ impl Bound {
             request.transform =
                 transform.between_tables(source_key.as_ref().unwrap_or(to), to, &index_keys)?;
         }
+
         Ok(Self {
             source_key,
             key,
@@ -413,11 +424,13 @@ impl Target {
                 backups: None,
             };
         };
+
         let sections: &[Section] = match action {
             TableAction::Create | TableAction::CreateWhenDeleted | TableAction::Keep => &[],
             TableAction::Replace { .. } => &[Section::ContinuousBackups],
             TableAction::Add { .. } => &Section::ALL,
         };
+
         let replaced = matches!(action, TableAction::Replace { .. });
         let backups = async {
             if replaced {
@@ -426,6 +439,7 @@ impl Target {
                 None
             }
         };
+
         let (sections, backups) = tokio::join!(store.capture(&schema, sections), backups);
         Self {
             place: place.described(&schema),
@@ -470,12 +484,14 @@ fn refuse_stream(request: &RestoreRequest) -> Result<()> {
     } else {
         "--salvage"
     };
+
     if request.source == SourceSpec::Stdin && (request.resume || request.salvage) {
         return Err(Error::usage(format!(
             "{flag} needs a file: standard input can be read only once"
         ))
         .with_hint("save the items in a file first"));
     }
+
     Ok(())
 }
 
@@ -509,12 +525,14 @@ async fn opened(
     if !request.salvage {
         return source;
     }
+
     let checked = match source {
         Ok(source) => check(source, true, Arc::clone(reporter))
             .await
             .map(|(source, _)| source),
         Err(error) => Err(error),
     };
+
     match checked {
         Err(failure) if failure.kind() == ErrorKind::Damaged => {
             Source::salvage(&request.source, &failure)
@@ -535,21 +553,25 @@ async fn checked(
     if *action == TableAction::Keep || !request.content.data() {
         return Ok((source, None));
     }
+
     let (source, mut checked) = check(
         source,
         matches!(action, TableAction::Replace { .. }),
         reporter,
     )
     .await?;
+
     let warning = source.accept_incomplete(request.accept_incomplete)?;
     if let Some(checked) = &mut checked {
         checked.warnings.extend(warning);
     }
+
     if needs_item(request, action, &source)
         && checked.as_ref().is_some_and(|checked| checked.items == 0)
     {
         return Err(nothing_to_write(&source, table, None));
     }
+
     Ok((source, checked))
 }
 
@@ -564,6 +586,7 @@ async fn check(
     if source.is_stream() {
         return Ok((source, None));
     }
+
     let (items, bytes) = source.metadata().map_or((None, None), |metadata| {
         (Some(metadata.items), Some(metadata.data_bytes))
     });
@@ -572,6 +595,7 @@ async fn check(
         items,
         bytes,
     });
+
     blocking("the check", move || {
         let mut progress = |items, bytes| reporter.report(Event::Progress { items, bytes });
         let check = if values {
@@ -579,6 +603,7 @@ async fn check(
         } else {
             backup::check_files
         };
+
         let checked = check(&source, &mut progress)?;
         Ok((source, Some(checked)))
     })
@@ -599,6 +624,7 @@ fn verify_mode(
         warnings
             .push("the comparison transforms the dump once more: what does not come out the same twice differs".into());
     }
+
     match request.verify {
         _ if !request.content.data() => Verification::None,
         VerifyMode::None => Verification::None,

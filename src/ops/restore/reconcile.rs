@@ -57,6 +57,7 @@ impl Settled {
         if matches!(action, TableAction::Replace { .. }) {
             wanted.map_or(Ok(()), TableSchema::check_creatable)?;
         }
+
         match (action, existing) {
             (TableAction::Keep, _) => Ok(Self::default()),
             (TableAction::Add { .. }, Some(existing)) => Self::added(aim, wanted, existing),
@@ -82,9 +83,11 @@ impl Settled {
                 (wanted, None)
             }
         };
+
         let Some(base) = base else {
             return Ok((None, None));
         };
+
         // Indexes that only the table has keep what they have.
         let applied = wanted.filter(|_| aim.applies);
         let kept =
@@ -99,6 +102,7 @@ impl Settled {
                 .then(|| boosting.creation(aim.table, &aim.request.settings, aim.same_table));
             self.settings.leave_billing_to_boost(creation.transpose()?);
         }
+
         Ok((boosting, planned))
     }
 
@@ -116,6 +120,7 @@ impl Settled {
                 "restore under another name with --table, or replace the table with --replace",
             ));
         }
+
         let settings = match wanted.filter(|_| aim.applies) {
             Some(wanted) => Settings::of(
                 aim.request,
@@ -126,11 +131,13 @@ impl Settled {
             )?,
             None => Settings::default(),
         };
+
         if aim.applies {
             found
                 .settings
                 .retain(|difference| stays(&difference.setting));
         }
+
         Ok(Self {
             key: Some(existing.key_schema()?),
             differences: found.settings,
@@ -155,12 +162,14 @@ impl Settled {
             } else {
                 "--no-create"
             };
+
             return Err(Error::not_found(format!(
                 "table {table} {state} in environment {}",
                 environment.name()
             ))
             .with_hint(format!("create it first, or leave out {flag}")));
         }
+
         let Some(schema) = wanted else {
             return Err(Error::schema_mismatch(format!(
                 "table {table} {state} in environment {}, and the source has no schema to create it from",
@@ -168,6 +177,7 @@ impl Settled {
             ))
             .with_hint("pass --schema FILE (what `aws dynamodb describe-table` prints), or create the table first"));
         };
+
         let settings = Settings::of(request, schema, None, table, aim.same_table)?;
         Ok(Self {
             key: Some(schema.key_schema()?),
@@ -192,11 +202,13 @@ fn side_by_side(key: &KeyMismatch) -> Vec<String> {
         .unwrap_or(0)
         .max(4)
         + 4;
+
     let row = |dump: &str, table: &str| format!("{dump:width$}{table}");
     let rows = key
         .dump
         .iter()
         .zip(&key.table)
         .map(|(dump, table)| row(dump, table));
+
     std::iter::once(row("dump", "table")).chain(rows).collect()
 }

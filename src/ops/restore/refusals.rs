@@ -24,10 +24,12 @@ impl Refusals {
             reason.clone_into(&mut self.reason);
             self.count = 0;
         }
+
         self.count += 1;
         if !self.applies_to_all() {
             return Ok(());
         }
+
         Err(Error::failed(format!(
             "no item was accepted; {REFUSALS} in a row were refused: {reason}"
         ))

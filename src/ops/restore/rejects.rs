@@ -81,6 +81,7 @@ impl RejectPlaces {
                 name_in_file(&target.table),
                 target.environment
             );
+
             let next_to = source.and_then(|source| beside(source, &name));
             let stated = state_dir.map(|dir| match source {
                 Some(source) => beside_in_state(dir, source, &name),
@@ -90,8 +91,10 @@ impl RejectPlaces {
                     Utc::now().format("%Y%m%dT%H%M%S%.3fZ")
                 )),
             });
+
             next_to.into_iter().chain(stated).collect()
         };
+
         Self {
             rejects: places("rejects"),
             conflicts: places("conflicts"),
@@ -148,7 +151,9 @@ impl Rejects {
             text.as_bytes(),
             None,
         )?;
+
         self.rejected.count += 1;
+
         Ok(())
     }
 
@@ -165,6 +170,7 @@ impl Rejects {
                 syncs.push(Box::new(file.flushed()?));
             }
         }
+
         Ok(Flushed {
             rejects: self.rejected.lines(),
             conflicts: self.conflicts.lines(),

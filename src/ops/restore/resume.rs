@@ -52,17 +52,20 @@ pub async fn interrupted(
     if !request.content.data() || request.source == SourceSpec::Stdin {
         return None;
     }
+
     let source = Source::open(&request.source).ok()?;
     let table = target_table(request, environment, &source).ok()?;
     let marker = Marker::of(request.state_dir.as_deref()?, environment, &table);
     if !marker.has_checkpoint() || marker.refuse_if_held().is_err() {
         return None;
     }
+
     let existing = store
         .describe(&table)
         .await
         .ok()?
         .filter(|table| !table.is_being_deleted());
+
     let target = Place::of(environment, &table, store.credentials());
     match look(
         Some(&marker),
@@ -96,19 +99,23 @@ pub(crate) async fn look(
     let (Some(marker), Some(table)) = (marker, table) else {
         return Ok((source, Found::Nothing));
     };
+
     let saved = if request.content.data() {
         Checkpoint::read(&marker.checkpoint())?
     } else {
         Saved::Nothing
     };
+
     if mark.is_none() && matches!(saved, Saved::Nothing) {
         return Ok((source, Found::Nothing));
     }
+
     let (source, sha256) = blocking("reading the dump", move || {
         let sha256 = source.data_sha256()?;
         Ok((source, sha256))
     })
     .await?;
+
     let identity = sha256.map(|sha256| Identity::of(&source, request, sha256));
     let difference = mark.and_then(|mark| mark.wrote.differs_from(identity.as_ref(), &mark.source));
     let unfit = match (saved, &identity) {
@@ -135,10 +142,12 @@ pub(crate) async fn look(
         }
         (Saved::Checkpoint(_) | Saved::Nothing, _) => None,
     };
+
     let is_other = difference.is_some();
     let found = unfit
         .or(difference)
         .map_or(Found::Nothing, |reason| Found::Unfit { reason, is_other });
+
     Ok((source, found))
 }
 
@@ -176,6 +185,7 @@ impl Taken {
                 is_other,
             })
         };
+
         match found {
             Found::Nothing => begins(None, false),
             Found::Fits { checkpoint, mixed } if goes_on => {

@@ -46,12 +46,14 @@ where
     if let Some(units) = plan.max_write_units {
         store.cap_writes(units);
     }
+
     // Nothing is changed before there is an item to write.
     let moving = Moving::start(store, &mut plan, &reporter, &cancel).await?;
     let mut boost = plan.parts.boost.take();
     if plan.action.creates() {
         plan.mark(boost.as_ref())?;
     }
+
     let (outcome, refused) = match table::ensure(store, &plan, reporter.as_ref(), &cancel).await {
         Ok(ensured) => ensured,
         Err(error) => return Err(plan.not_ensured(store, error, &cancel).await),
@@ -66,6 +68,7 @@ where
         ready: None,
         outcomes: Vec::new(),
     };
+
     let data = async {
         prepare(
             &mut applying,
@@ -75,6 +78,7 @@ where
             &mut boost,
         )
         .await?;
+
         let data = match moving {
             Some(moving) => data(store, &plan, moving, &reporter, &cancel).await?,
             None => Data {
@@ -82,15 +86,18 @@ where
                 verified: Verified::None,
             },
         };
+
         applying.must_be_the_same().await?;
         Ok(data)
     }
     .await;
+
     let (boost, reverted) = end(boost, &applying, &plan, data.is_err()).await;
     let data = data
         .and_then(|data| reverted.map(|()| data))
         .inspect_err(|_| applying.tell_failures())?;
     let lost = data.lost();
+
     // The check comes first: TTL may delete items while they are compared. And what is not all there is written again by the next
     // run, which a stream's consumers need not see.
     if lost > 0 {
@@ -105,6 +112,7 @@ where
             applying.must_be_the_same().await?;
         }
     }
+
     let mut outcomes = applying.outcomes;
     outcomes.extend(settings.skipped.into_iter().map(SettingOutcome::skipped));
     plan.end_marker(outcome, lost > 0)?;
@@ -130,21 +138,25 @@ async fn prepare<S: WriteStore>(
             applying.cancel,
         )
         .await?;
+
         if let Err(error) = plan.refuse_other_table(&table) {
             // It is another table than the one that was to be boosted.
             *boost = None;
             return Err(error);
         }
+
         if plan.action.creates() {
             plan.parts.own.table_id = table_id(&table);
             plan.leave_marker(boost.as_ref())?;
         } else {
             plan.mark(boost.as_ref())?;
         }
+
         plan.parts.own.is_changed =
             plan.action.creates() || boost.is_some() || !settings.before.is_empty();
         applying.ready = Some(table);
     }
+
     let interrupted = || table::stopped(applying.table, "described");
     until_cancelled(
         applying.cancel,
@@ -152,9 +164,11 @@ async fn prepare<S: WriteStore>(
         applying.note_creation(settings, refused),
     )
     .await?;
+
     if let Some(boost) = boost {
         boost.raise(applying).await?;
     }
+
     applying.make(&settings.before, When::Before).await
 }
 
@@ -169,6 +183,7 @@ async fn end<S: WriteStore>(
     let Some(boost) = boost else {
         return (None, Ok(()));
     };
+
     let Ended {
         outcome,
         unfinished,
@@ -176,6 +191,7 @@ async fn end<S: WriteStore>(
     if let Some(unfinished) = unfinished {
         return (outcome, Err(unfinished));
     }
+
     if plan.parts.own.is_marked
         && outcome
             .as_ref()
@@ -184,6 +200,7 @@ async fn end<S: WriteStore>(
     {
         applying.reporter.report(Event::Warning(error.to_string()));
     }
+
     (outcome, Ok(()))
 }
 
@@ -204,6 +221,7 @@ impl RestorePlan {
         self.forget_checkpoint()?;
         self.leave_marker(boost)?;
         self.parts.own.is_marked = true;
+
         Ok(())
     }
 
@@ -214,6 +232,7 @@ impl RestorePlan {
             .marker
             .as_ref()
             .filter(|_| self.action != TableAction::Keep);
+
         let Some(marker) = marker else { return Ok(()) };
         let boost = boost
             .map(|boost| boost.marked(&self.target.table))
@@ -224,11 +243,13 @@ impl RestorePlan {
             earlier,
             ..
         } = &self.parts.own;
+
         let wrote = match &self.parts.identity {
             _ if !self.parts.request.content.data() => Wrote::Nothing,
             Some(identity) => Wrote::ItemsOf(Box::new(identity.clone())),
             None => Wrote::Unknown,
         };
+
         let earlier = earlier.as_ref().filter(|_| !self.action.creates());
         let wrote = earlier.map_or(wrote.clone(), |earlier| earlier.wrote.clone().and(wrote));
         let (source, created, table_id) = (self.source.path.clone(), *created, table_id.clone());
@@ -254,12 +275,14 @@ impl RestorePlan {
         else {
             return error;
         };
+
         let unmarked = match &self.parts.own.earlier {
             Some(earlier) => marker
                 .remove_checkpoint()
                 .and_then(|()| marker.leave(&self.target, earlier)),
             None => marker.remove(),
         };
+
         match unmarked {
             Ok(()) => error,
             Err(other) => error.with_details(vec![other.to_string()]),
@@ -277,11 +300,13 @@ impl RestorePlan {
         if error.kind() == ErrorKind::Interrupted {
             return error;
         }
+
         let found = until_cancelled(
             cancel,
             || table::stopped(&self.target.table, "described"),
             store.describe(&self.target.table),
         );
+
         match (
             found.await,
             self.parts
@@ -324,6 +349,7 @@ impl RestorePlan {
             .table_id
             .as_ref()
             .filter(|_| !self.action.creates());
+
         planned
             .zip(table_id(table))
             .is_some_and(|(planned, found)| *planned != found)
@@ -334,12 +360,14 @@ impl RestorePlan {
         if !self.parts.source.is_stream() {
             return Ok(());
         }
+
         let written = || {
             vec![format!(
                 "{} items were written; the restore counts as unfinished",
                 moved.counts.written
             )]
         };
+
         let accepted = self
             .parts
             .source
@@ -347,6 +375,7 @@ impl RestorePlan {
         if let Some(warning) = accepted.map_err(|error| error.with_details(written()))? {
             reporter.report(Event::Warning(warning));
         }
+
         Ok(())
     }
 
@@ -376,6 +405,7 @@ impl RestorePlan {
         else {
             return Ok(());
         };
+
         match (is_lacking, self.parts.keeps_marker) {
             (true, _) => marker.remove_checkpoint(),
             (false, false) => marker.remove(),
@@ -412,8 +442,10 @@ where
             plan.unmark(error)
         });
     }
+
     plan.judge_stream(&moved, reporter.as_ref())?;
     moved.check(plan.source.items.map(|items| items + plan.unreadable()))?;
+
     // If every item was rejected, skipped or left out, there is nothing to verify.
     let is_nothing_written = moved.counts.read > 0 && moved.counts.written == 0;
     let verified = match plan.verify {
@@ -424,6 +456,7 @@ where
         }
         Verification::Acknowledged => Verified::Acknowledged,
     };
+
     Ok(Data { moved, verified })
 }
 
@@ -463,6 +496,7 @@ impl Data {
             conflicts_file,
             collisions,
         } = self.moved;
+
         let not_restored = plan
             .not_restored
             .iter()
@@ -514,6 +548,7 @@ impl Moved {
             return Err(Error::failed(what)
                 .with_hint("compare dump and table with verifydb; this should be reported"));
         }
+
         match expected {
             Some(expected) if expected != read => {
                 let what =
@@ -531,15 +566,18 @@ impl Moved {
             self.counts.written,
             self.read_at_all()
         );
+
         if error.kind() == ErrorKind::Interrupted {
             return Error::new(ErrorKind::Interrupted, format!("interrupted: {done}"))
                 .with_hint("run the same command again: items already written are written again, to the same effect");
         }
+
         let stopped = Error::new(error.kind(), format!("the restore stopped: {done}"));
         let hint = error
             .hint()
             .unwrap_or("run it again when the cause is gone")
             .to_owned();
+
         stopped.with_hint(hint).with_source(error)
     }
 

@@ -102,6 +102,7 @@ impl Settings {
         if let Some(create) = &mut self.create {
             *create = raised.unwrap_or_else(|| create.clone());
         }
+
         self.after.retain(|call| call.setting != Setting::Billing);
     }
 
@@ -114,6 +115,7 @@ impl Settings {
                 .chain(&self.after)
                 .map(|call| call.setting),
         );
+
         wanted.sort_unstable();
         wanted.dedup();
         let lacking = store.lacking(table, &wanted).await;
@@ -126,8 +128,10 @@ impl Settings {
             }));
             words.is_none()
         };
+
         self.at_creation
             .retain(|(setting, what)| can_have(*setting, what));
+
         if let Some(create) = &mut self.create {
             for (_, field) in create
                 .optional
@@ -138,10 +142,12 @@ impl Settings {
                 *create = create.without(field);
             }
         }
+
         self.before
             .retain(|call| can_have(call.setting, &call.what));
         self.after.retain(|call| can_have(call.setting, &call.what));
         self.not_restored = not_restored;
+
         self
     }
 
@@ -189,6 +195,7 @@ impl Settings {
                 when,
             }
         };
+
         let before = self.before.iter().map(call(When::Before));
         self.creation()
             .chain(before)
@@ -204,6 +211,7 @@ impl SettingOutcome {
         } else {
             SettingResult::Applied
         };
+
         Self {
             setting: planned.setting,
             what: planned.what,
@@ -218,6 +226,7 @@ impl SettingOutcome {
             what,
             reason,
         } = skipped;
+
         Self {
             setting,
             what,

@@ -60,6 +60,7 @@ fn partial(metadata: &Metadata) -> Vec<String> {
             .as_str()
             .map_or_else(|| value.to_string(), ToOwned::to_owned)
     };
+
     metadata
         .partial
         .iter()

@@ -60,6 +60,7 @@ impl Standing {
             existing.as_ref(),
         )
         .await?;
+
         let taken = Taken::of(request, found)?;
         let (existing, left) = without_boost(existing, marker.as_ref(), mark.as_ref())?;
         let created = mark.as_ref().filter(|mark| mark.created);
@@ -72,19 +73,23 @@ impl Standing {
             TableAction::Create if deleting => TableAction::CreateWhenDeleted,
             action => action,
         };
+
         if let (TableAction::Add { .. }, Some(stuck)) =
             (&action, existing.as_ref().filter(|table| table.is_stuck()))
         {
             return Err(super::table::stuck(table, stuck));
         }
+
         if action != TableAction::Keep && request.content.data() {
             source.check_has_items()?;
         }
+
         if let Some(mark) =
             created.filter(|_| request.existing == ExistingTable::Keep && taken.is_other)
         {
             return Err(another_dump(table, mark, taken.why_not.as_deref()));
         }
+
         let is_own = action.creates() || created.is_some();
         Ok((
             source,
@@ -112,6 +117,7 @@ async fn of_this_table(
     let (Some(existing), Some(mark)) = (existing, read) else {
         return Ok(None);
     };
+
     let is_of_this = mark.is_of(existing)
         && (!mark.created
             || mark.table_id.is_some()
@@ -123,6 +129,7 @@ async fn has_no_item(store: &impl ReadStore, existing: &TableSchema, table: &str
     if existing.description().table_status.as_deref() == Some("CREATING") {
         return Ok(true);
     }
+
     let request = ScanRequest {
         table: table.to_owned(),
         segment: 0,
@@ -134,6 +141,7 @@ async fn has_no_item(store: &impl ReadStore, existing: &TableSchema, table: &str
         key: Arc::new(existing.key_schema()?),
         before: Arc::default(),
     };
+
     Ok(store.scan(&request).await?.items.is_empty())
 }
 
@@ -144,6 +152,7 @@ fn another_dump(table: &str, mark: &Mark, reason: Option<&str>) -> Error {
     } else {
         &mark.source
     };
+
     let reason = reason.unwrap_or("it was of another dump");
     let again = match &mark.wrote {
         Wrote::ItemsOf(_) => {
@@ -151,6 +160,7 @@ fn another_dump(table: &str, mark: &Mark, reason: Option<&str>) -> Error {
         }
         Wrote::Nothing | Wrote::Unknown => String::new(),
     };
+
     Error::failed(format!(
         "table {table} was created by a restore of {source} that did not end; {reason}"
     ))
@@ -172,10 +182,12 @@ fn without_boost(
         }
         _ => None,
     };
+
     let existing = match (&left, existing) {
         (Some(left), Some(existing)) => Some(left.taken_from(&existing)?),
         (_, existing) => existing,
     };
+
     Ok((existing, left))
 }
 
@@ -189,6 +201,7 @@ fn action(
     let Some(table) = existing else {
         return Ok(TableAction::Create);
     };
+
     let items = table.description().item_count.unwrap_or(0);
     match request.existing {
         ExistingTable::Keep if !unfinished => Ok(TableAction::Keep),

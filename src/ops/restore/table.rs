@@ -37,6 +37,7 @@ pub(crate) async fn ensure(
             bytes: None,
         });
     };
+
     let outcome = match plan.action {
         TableAction::Keep => return Ok((TableOutcome::Kept, Vec::new())),
         TableAction::Add { .. } => TableOutcome::AddedTo,
@@ -48,6 +49,7 @@ pub(crate) async fn ensure(
                 () = cancel.cancelled() => return Err(stopped(table, "deleted")),
                 deleted = store.delete(table) => deleted?,
             }
+
             wait(store, table, reporter, cancel, "deleted", Option::is_none).await?;
             TableOutcome::Replaced
         }
@@ -56,6 +58,7 @@ pub(crate) async fn ensure(
             TableOutcome::Created
         }
     };
+
     let mut refused = Vec::new();
     if let Some(request) = &plan.parts.settings.create {
         phase(Phase::Creating);
@@ -64,6 +67,7 @@ pub(crate) async fn ensure(
             () = cancel.cancelled() => Err(stopped(table, "created")),
             created = store.create(table, request) => created,
         };
+
         refused = created.map_err(|error| {
             if outcome == TableOutcome::Replaced {
                 gone(table, error)
@@ -72,6 +76,7 @@ pub(crate) async fn ensure(
             }
         })?;
     }
+
     Ok((outcome, refused))
 }
 
@@ -90,6 +95,7 @@ async fn until_deleted(
             .as_ref()
             .is_none_or(|schema| !schema.is_being_deleted())
     };
+
     match wait(store, table, reporter, cancel, "deleted", is_over).await? {
         None => Ok(()),
         Some(_) => Err(
@@ -125,12 +131,14 @@ pub(crate) async fn is_billed_as(
         if wanted.billing_call(table, &found).is_none() {
             return Ok(true);
         }
+
         tokio::select! {
             () = cancel.cancelled() => return Err(stopped(table, "billed as wanted")),
             () = tokio::time::sleep(pause) => {}
         }
         pause *= 2;
     }
+
     Ok(false)
 }
 
@@ -147,6 +155,7 @@ pub(crate) async fn until_active(
         };
         schema.as_ref().is_some_and(is_over)
     };
+
     match wait(store, table, reporter, cancel, "ACTIVE", is_over).await? {
         Some(schema) if schema.is_stuck() => Err(stuck(table, &schema)),
         Some(schema) if schema.is_being_deleted() => {
@@ -203,6 +212,7 @@ async fn wait(
                 "run the same command again when it is ready, or wait longer with --give-up-after",
             ));
         }
+
         if elapsed < WORTH_A_LINE && elapsed + pause >= WORTH_A_LINE {
             reporter.report(Event::Info(format!(
                 "waiting until table {table} is {wanted}: {state}"

@@ -37,15 +37,18 @@ where
         items: plan.source.items,
         bytes: plan.source.bytes,
     });
+
     if let Some(units) = plan.max_read_units {
         store.cap_reads(units);
     }
+
     let transform = plan.parts.request.transform.clone();
     let dump = DumpSide {
         source: Arc::clone(&plan.parts.source),
         transform,
         rejected,
     };
+
     let table = TableSide {
         store: store.clone(),
         table: plan.target.table.clone(),
@@ -53,17 +56,20 @@ where
         pages: PAGES,
         consistent_read: true,
     };
+
     let comparing = Comparing {
         key: key.clone(),
         keys_only: false,
         sample: None,
         reporter: Arc::clone(reporter),
     };
+
     let found = tokio::select! {
         biased;
         () = cancel.cancelled() => return Err(interrupted()),
         found = compare(dump, table, &comparing) => found?,
     };
+
     // Items that the table held before are not part of this restore.
     let lacking = found
         .examples

@@ -34,6 +34,7 @@ impl Concerns<'_> {
                     .filter(|_| request.content.data())
                     .and_then(|taken| self.warning_of_unfinished(taken)),
             );
+
             let busy =
                 Some(existing).filter(|existing| !existing.is_active() && !self.action.creates());
             warnings.extend(busy.map(|existing| {
@@ -42,6 +43,7 @@ impl Concerns<'_> {
                     existing.activity()
                 )
             }));
+
             match self.action {
                 TableAction::Add { .. } if request.content.data() => {
                     warn_of_items(
@@ -62,12 +64,14 @@ impl Concerns<'_> {
                 _ => {}
             }
         }
+
         if !self.facts.complete {
             warnings.push(format!(
                 "the dump is not a whole table{}",
                 self.reasons_of_incompleteness()
             ));
         }
+
         warnings
     }
 
@@ -87,6 +91,7 @@ impl Concerns<'_> {
             None if self.facts.complete => return None,
             None => format!("the dump is incomplete{}", self.reasons_of_incompleteness()),
         };
+
         Some(format!(
             "{what}: the new table will lack the items that the dump lacks"
         ))
@@ -105,12 +110,14 @@ impl Concerns<'_> {
                     "the table has auto scaling, which may change the boosted capacity".into(),
                 );
             }
+
             if !has_marker {
                 warnings.push(
                     "there is no folder for state: the boost stays if this run is killed".into(),
                 );
             }
         }
+
         warnings
     }
 
@@ -141,12 +148,14 @@ impl Concerns<'_> {
         if taken.checkpoint.is_some() {
             return None;
         }
+
         let stays = taken.is_other && !self.action.creates();
         let then = if stays {
             "the items that it wrote stay"
         } else {
             "every item is written again"
         };
+
         let reason = taken
             .why_not
             .as_ref()
@@ -164,14 +173,17 @@ impl Concerns<'_> {
             let risk = "the damaged dump does not say which environment it is from";
             questions.push(Question::OtherRisk(risk.to_owned()));
         }
+
         if let Some((source, target)) = crossing(self.facts, self.target) {
             questions.push(Question::CrossEnvironment { source, target });
         }
+
         if !self.target.local {
             questions.push(Question::RemoteTarget {
                 place: self.target.location(),
             });
         }
+
         if let (TableAction::Replace { .. }, Some(existing)) = (self.action, self.existing) {
             let losses = losses(existing, backups);
             questions.push(Question::ReplaceTable {
@@ -180,6 +192,7 @@ impl Concerns<'_> {
             });
             questions.extend(self.incomplete_source().map(Question::OtherRisk));
         }
+
         questions
     }
 }
@@ -190,11 +203,13 @@ fn warn_of_items(warnings: &mut Vec<String>, existing: &TableSchema, is_harmless
         warnings
             .push("the table has a live stream: its consumers will see every restored item".into());
     }
+
     if let Some(attribute) = existing.ttl_attribute() {
         warnings.push(format!(
             "the table has TTL on {attribute}: items whose time has passed may expire at once"
         ));
     }
+
     if existing.description().item_count.unwrap_or(0) > 0 && !is_harmless {
         warnings.push("items with the same key are overwritten, newer ones too".into());
     }
@@ -211,6 +226,7 @@ fn losses(existing: &TableSchema, backups: Option<usize>) -> Vec<String> {
     if existing.description().stream().is_some() {
         losses.push("its stream, with every record not read yet".to_owned());
     }
+
     match (history, backups) {
         (Some(true), _) => losses
             .push("its point-in-time history (AWS keeps one last backup for 35 days)".to_owned()),
@@ -219,6 +235,7 @@ fn losses(existing: &TableSchema, backups: Option<usize>) -> Vec<String> {
         }
         (Some(false) | None, _) => {}
     }
+
     losses
 }
 
@@ -234,9 +251,11 @@ fn point_in_time_recovery(existing: &TableSchema) -> Option<bool> {
     struct Recovery {
         point_in_time_recovery_status: String,
     }
+
     let section = existing.section(Section::ContinuousBackups)?;
     let backups: Backups = serde_json::from_str(section.get()).ok()?;
     let recovery = backups.point_in_time_recovery_description;
+
     Some(recovery.is_some_and(|recovery| recovery.point_in_time_recovery_status == "ENABLED"))
 }
 
@@ -247,11 +266,13 @@ fn crossing(facts: &SourceFacts, target: &Place) -> Option<(String, String)> {
     if *source != target.environment {
         return Some((source.clone(), target.environment.clone()));
     }
+
     let [from, to] = [
         (&facts.account, &facts.region),
         (&target.account, &target.region),
     ]
     .map(|(account, region)| [account.as_deref(), region.as_deref()]);
+
     is_elsewhere(from, to).then(|| {
         let label = |account: &Option<String>, region: &Option<String>| {
             let parts = [account.as_deref(), region.as_deref()];
@@ -260,6 +281,7 @@ fn crossing(facts: &SourceFacts, target: &Place) -> Option<(String, String)> {
                 parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
             )
         };
+
         (
             label(&facts.account, &facts.region),
             label(&target.account, &target.region),

@@ -134,9 +134,11 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
                     self.pending = std::iter::once(item).chain(chunk).collect();
                     return Ok(true);
                 }
+
                 self.refuse(item, &misfit)?;
             }
         }
+
         Ok(false)
     }
 
@@ -147,11 +149,13 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
             texts,
             place,
         } = item;
+
         let ticket = self.read(place, going)?;
         for text in texts {
             let reason = misfit(&text).unwrap_or_default();
             self.reject(ticket, Refused { item: text, reason })?;
         }
+
         Ok(())
     }
 
@@ -177,6 +181,7 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
         } else {
             self.leave().await
         };
+
         let saved = if self.refusals.applies_to_all() {
             // The next run tries all items again.
             self.saver.rewind(self.reporter.as_ref()).await;
@@ -184,6 +189,7 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
         } else {
             self.save_now().await
         };
+
         result.and(drained).and(saved)
     }
 
@@ -195,6 +201,7 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
                 self.make_room().await?;
                 self.take(item).await?;
             }
+
             match self.next_chunk(items).await? {
                 Some(next) => chunk = next,
                 None => return self.finish().await,
@@ -209,13 +216,16 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
             texts,
             place,
         } = item;
+
         if texts.is_empty() {
             self.reporter.report(Event::Progress { items: 1, bytes: 0 });
         }
+
         let ticket = self.read(place, going)?;
         for text in texts {
             self.place(Entry { text, ticket }).await?;
         }
+
         Ok(())
     }
 
@@ -226,8 +236,10 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
         {
             return Err(self.stop_at(refused));
         }
+
         let ticket = self.ledger.read(place.lane, place.end, going);
         self.list()?;
+
         Ok(ticket)
     }
 
@@ -237,9 +249,11 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
             if self.calls.is_empty() {
                 self.send().await?;
             }
+
             self.land().await?;
             self.place_revived().await?;
         }
+
         Ok(())
     }
 
@@ -251,6 +265,7 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
             if self.calls.is_empty() {
                 return Ok(());
             }
+
             self.land().await?;
         }
     }
@@ -273,6 +288,7 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
                 entry = self.try_place(next).await?;
             }
         }
+
         Ok(())
     }
 
@@ -288,6 +304,7 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
                         reason,
                     },
                 )?;
+
                 Ok(None)
             }
             Offered::InFlight(entry) => {
@@ -306,12 +323,14 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
         let Some(batch) = self.batcher.take() else {
             return Ok(());
         };
+
         let most = BATCHES_PER_CALL * self.store.calls_at_once(&self.how.table);
         while !self.calls.is_empty()
             && (self.calls.len() >= most || self.bytes_in_flight + batch.bytes > BYTES)
         {
             self.land().await?;
         }
+
         self.bytes_in_flight += batch.bytes;
         self.is_sent = true;
         let (store, how) = (self.store.clone(), Arc::clone(&self.how));
@@ -319,6 +338,7 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
             let result = write(&store, &how, &batch).await;
             Landed { batch, result }
         });
+
         Ok(())
     }
 
@@ -329,6 +349,7 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
             () = self.cancel.cancelled() => return Err(interrupted()),
             joined = self.calls.join_next() => joined,
         };
+
         self.landed(joined).await
     }
 
@@ -345,6 +366,7 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
         });
         self.saver.add(&written);
         self.settle(batch, written)?;
+
         self.save_if_due().await
     }
 
@@ -360,6 +382,7 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
             return Err(Error::failed(what)
                 .with_hint("run the same command again; if it stays so, report it"));
         }
+
         let Batch {
             items, mut earlier, ..
         } = batch;
@@ -382,8 +405,10 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
                         .into_iter()
                         .map(|Bound { text, ticket, .. }| Entry { text, ticket }),
                 );
+
                 continue;
             }
+
             self.refusals.accepted();
             let bytes = u32::try_from(text.len()).unwrap_or(u32::MAX);
             match found(&mut conflicts) {
@@ -408,10 +433,12 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
                     )?;
                 }
             }
+
             for superseded in of_key {
                 self.note(superseded.ticket, Outcome::Superseded)?;
             }
         }
+
         Ok(())
     }
 
@@ -428,6 +455,7 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
         if self.how.strict {
             return Err(self.stop_at(&refused));
         }
+
         self.note(ticket, Outcome::Rejected(Box::new(refused)))
     }
 
@@ -452,6 +480,7 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
         while let Some(listed) = self.ledger.next_listed() {
             self.rejects.keep(&listed)?;
         }
+
         Ok(())
     }
 
@@ -481,6 +510,7 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
         while let Some(joined) = self.calls.join_next().await {
             result = result.and(self.landed(Some(joined)).await);
         }
+
         result
     }
 
@@ -490,6 +520,7 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
             self.calls.shutdown().await;
             return Ok(());
         };
+
         drained
     }
 
@@ -513,6 +544,7 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
             conflicts_file,
             collisions: Collisions::default(),
         };
+
         Ok((moved, self.acknowledged))
     }
 }

@@ -82,17 +82,20 @@ fn judge(
             .map(|metadata| metadata.data_bytes)
             .filter(|_| !quick),
     });
+
     let how = if quick {
         Thoroughness::Checksums
     } else {
         Thoroughness::Full
     };
+
     let mut progress = |items, bytes| reporter.report(Event::Progress { items, bytes });
     let mut found = backup::inspect(&source, how, &mut progress)?;
     match source.accept_incomplete(accept_incomplete) {
         Ok(warning) => found.warnings.extend(warning),
         Err(error) => found.find(error.to_string()),
     }
+
     let Inspection {
         items,
         text_bytes,
@@ -102,6 +105,7 @@ fn judge(
         warnings,
         ..
     } = found;
+
     Ok(DumpVerdict {
         source: source.to_string(),
         kind: source.kind().words(),

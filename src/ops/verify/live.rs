@@ -65,12 +65,14 @@ impl<S: ReadStore + Clone + 'static> LiveTable<'_, S> {
             store,
             table,
         } = self;
+
         let table = table.as_deref().or(other).ok_or_else(|| {
             Error::usage("no table is named").with_hint(format!(
                 "pass --table, or set DYNAMODB_TABLE in the env file of {}",
                 environment.name()
             ))
         })?;
+
         Ok((
             table.to_owned(),
             described(*store, environment, table).await?,
@@ -95,12 +97,14 @@ impl<S: ReadStore + Clone + 'static> LiveTable<'_, S> {
                 "table {table} is read at {units} units per second at most"
             )));
         }
+
         let description = schema.description();
         let segments = match bytes {
             // DynamoDB has not counted yet, or the table is empty: so many cost next to nothing.
             0 if !environment.is_local() => SEGMENTS_AT_A_TIME,
             bytes => segments_for(bytes),
         };
+
         Ok(Described {
             shown: format!("table {table} of environment {}", environment.name()),
             items: description.item_count,
@@ -133,6 +137,7 @@ pub async fn table_with_dump<S: ReadStore + Clone + 'static>(
         .await?;
     let mut comparison = Comparison::between(source.to_string(), &table.shown, options.exact);
     comparison.warnings = source.warnings().to_vec();
+
     if let Some(metadata) = source.metadata().filter(|metadata| !metadata.complete) {
         let parts = metadata
             .partial
@@ -140,10 +145,12 @@ pub async fn table_with_dump<S: ReadStore + Clone + 'static>(
             .cloned()
             .collect::<Vec<_>>()
             .join(", ");
+
         comparison.warnings.push(format!(
             "the dump is of a part of the table ({parts}): the table may hold more"
         ));
     }
+
     if source
         .schema()
         .is_none_or(|schema| comparison.has_same_key(schema, &table.schema))
@@ -158,7 +165,9 @@ pub async fn table_with_dump<S: ReadStore + Clone + 'static>(
             .await?;
         compared.must_be_the_same().await?;
     }
+
     comparison.seconds = started.elapsed().as_secs_f64();
+
     Ok(comparison)
 }
 
@@ -183,6 +192,7 @@ pub async fn tables<S: ReadStore + Clone + 'static>(
         (environments.1, &target.schema),
     )
     .await?;
+
     let mut comparison = Comparison::between(source.shown.clone(), &target.shown, true);
     if comparison.has_same_key(&source.schema, &target.schema) {
         let compared = [source.compared(), target.compared()];
@@ -193,7 +203,9 @@ pub async fn tables<S: ReadStore + Clone + 'static>(
             table.must_be_the_same().await?;
         }
     }
+
     comparison.seconds = started.elapsed().as_secs_f64();
+
     Ok(comparison)
 }
 
@@ -211,11 +223,13 @@ pub(crate) async fn refuse_itself(
     {
         return Ok(());
     }
+
     let table = source
         .description()
         .table_name
         .as_deref()
         .unwrap_or_default();
+
     Err(Error::usage(format!(
         "table {table} of environment {} is to be compared with itself",
         environment.name()
@@ -233,6 +247,7 @@ async fn opened(spec: SourceSpec) -> Result<Source> {
         )
         .with_hint("save them in a file first"));
     }
+
     Ok(source)
 }
 
@@ -243,6 +258,7 @@ async fn checked(source: Source, reporter: &Arc<dyn Reporter>) -> Result<Arc<Sou
         items: metadata.map(|metadata| metadata.items),
         bytes: metadata.map(|metadata| metadata.data_bytes),
     });
+
     let reporter = Arc::clone(reporter);
     blocking("reading the dump", move || {
         backup::check(&source, &mut |items, bytes| {
@@ -300,11 +316,13 @@ impl Comparison {
                 "a sample is compared: {percent}% of the keys, the same on both sides"
             )));
         }
+
         reporter.report(Event::Phase {
             phase: Phase::Verifying,
             items: target.items,
             bytes: None,
         });
+
         let key = target.schema.key_schema()?;
         let comparing = Comparing {
             key,
@@ -312,6 +330,7 @@ impl Comparison {
             sample: options.sample,
             reporter,
         };
+
         let Compared {
             equal,
             missing,
@@ -325,16 +344,19 @@ impl Comparison {
             read_units,
             wire,
         } = compare(source, target.side, &comparing).await?;
+
         self.sample = options.sample.map(|sample| Sampled {
             percent: sample.percent(),
             source_items: held.0,
             target_items: held.1,
         });
+
         (self.equal, self.different, self.extra, self.superseded) =
             (equal, different, extra, superseded);
         (self.missing, self.without_key) = (missing + without_key, without_key);
         (self.source_items, self.target_items) = items;
         (self.examples, self.consumed_read_units, self.wire) = (examples, read_units, wire);
+
         Ok(())
     }
 }

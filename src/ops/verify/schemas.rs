@@ -23,6 +23,7 @@ pub async fn schemas<S: ReadStore + Clone + 'static>(
         (target.environment, &target_schema),
     )
     .await?;
+
     let (wanted, existing) = tokio::join!(
         whole(source.store, source_schema),
         whole(target.store, target_schema)
@@ -33,6 +34,7 @@ pub async fn schemas<S: ReadStore + Clone + 'static>(
     } else {
         [environments.0.to_owned(), environments.1.to_owned()]
     };
+
     let shown = format!("table {source_name} of environment {}", environments.0);
     let place = Place::of(target.environment, &target_name, target.store.credentials())
         .described(&existing);

@@ -247,8 +247,10 @@ pub(crate) fn unknown_section_fields(section: Section, value: &RawValue) -> Vec<
         Section::ContributorInsights => &CONTRIBUTOR_INSIGHTS,
         Section::KinesisDestinations => &KINESIS_DESTINATION,
     };
+
     let mut unknown = Vec::new();
     collect_unknown(known, value, &format!("{}.", section.name()), &mut unknown);
+
     unknown
 }
 
@@ -259,8 +261,10 @@ fn collect_unknown(known: &Known, value: &RawValue, path: &str, unknown: &mut Ve
             let name = element_name(element).unwrap_or_else(|| position.to_string());
             collect_unknown(known, element, &format!("{path}{name}."), unknown);
         }
+
         return;
     }
+
     for (name, field) in fields_of(value).unwrap_or_default() {
         if let Some((_, nested)) = known.nested.iter().find(|(known, _)| *known == name) {
             collect_unknown(nested, field, &format!("{path}{name}."), unknown);

@@ -42,14 +42,17 @@ impl Fields<Box<RawValue>> {
         let Some((_, place)) = self.0.iter_mut().find(|(found, _)| found == name) else {
             return;
         };
+
         let Some(elements) = elements_of(place) else {
             return;
         };
+
         let edited = elements.into_iter().map(|element| {
             let mut fields = Self::to_edit(element);
             edit(&mut fields);
             fields
         });
+
         *place = raw(&edited.collect::<Vec<_>>());
     }
 }
@@ -105,6 +108,7 @@ impl<'de, V: Deserialize<'de>> Visitor<'de> for FieldsVisitor<V> {
         while let Some(field) = map.next_entry()? {
             fields.push(field);
         }
+
         Ok(Fields(fields))
     }
 }

@@ -100,8 +100,10 @@ impl TableSchema {
                     not_captured: reason.into(),
                 }),
             };
+
             self.sections.push((section.name().to_owned(), value));
         }
+
         self.sections
             .sort_by_key(|(name, _)| Section::position(name));
         self

@@ -29,10 +29,12 @@ pub(crate) fn put(draft: &mut Draft, schema: &TableSchema, overrides: &Overrides
         ))
         .with_hint("add --billing-mode on-demand, or leave it out"));
     }
+
     let is_other_mode = (mode == BillingMode::Provisioned) != table.is_provisioned();
     if is_other_mode || asked.capacity.is_some() {
         leave_auto_scaling_out(draft, schema, mode);
     }
+
     match mode {
         BillingMode::Provisioned if is_other_mode || asked.capacity.is_some() => {
             provision(draft, table, overrides)
@@ -78,6 +80,7 @@ fn check_figures(overrides: &Overrides) -> Result<()> {
         (overrides.max_read_units, "--max-read-units"),
         (overrides.max_write_units, "--max-write-units"),
     ];
+
     match figures
         .into_iter()
         .find(|(units, _)| units.is_some_and(|units| units == 0 || i64::try_from(units).is_err()))
@@ -98,6 +101,7 @@ fn check_indexes(schema: &TableSchema, overrides: &Overrides) -> Result<()> {
         .iter()
         .map(|index| index.index_name.clone())
         .collect();
+
     for (name, capacity) in &overrides.index_capacity {
         if schema.has_index(name) && !names.contains(name) {
             return Err(Error::usage(format!(
@@ -105,6 +109,7 @@ fn check_indexes(schema: &TableSchema, overrides: &Overrides) -> Result<()> {
             ))
             .with_hint("only GSIs have"));
         }
+
         check_name(name, "--index-capacity", &names)?;
         if capacity.read == 0 || capacity.write == 0 {
             return Err(
@@ -113,6 +118,7 @@ fn check_indexes(schema: &TableSchema, overrides: &Overrides) -> Result<()> {
             );
         }
     }
+
     Ok(())
 }
 
@@ -122,6 +128,7 @@ fn mode(table: &Description, overrides: &Overrides, asked: &Asked) -> Result<Bil
             .read_capacity
             .or(overrides.write_capacity)
             .is_some();
+
     match (overrides.billing_mode, asked.capacity) {
         (Some(BillingMode::OnDemand), Some(flag)) => Err(Error::usage(format!(
             "{flag} and --billing-mode on-demand contradict each other"
@@ -156,6 +163,7 @@ fn provision(draft: &mut Draft, table: &Description, overrides: &Overrides) -> R
         (Billing::OnDemand, Some(read), Some(write)) => Capacity { read, write },
         (Billing::OnDemand, ..) => return Err(no_figures("--billing-mode provisioned")),
     };
+
     set_mode(draft, PROVISIONED);
     draft.table.set(CAPACITY, &CapacityRequest::from(of_table));
     draft.table.remove(MAXIMUM);
@@ -171,6 +179,7 @@ fn provision(draft: &mut Draft, table: &Description, overrides: &Overrides) -> R
         fields.set(CAPACITY, &CapacityRequest::from(capacity));
         fields.remove(MAXIMUM);
     });
+
     Ok(())
 }
 
@@ -183,13 +192,17 @@ fn put_on_demand(draft: &mut Draft, table: &Description, overrides: &Overrides) 
             max_write_request_units: bound(overrides.max_write_units)
                 .or(has.max_write_request_units),
         };
+
         (maximum != OnDemandThroughput::default()).then_some(maximum)
     };
+
     set_mode(draft, PAY_PER_REQUEST);
     draft.table.remove(CAPACITY);
+
     if let Some(maximum) = maximum(table.on_demand_throughput) {
         draft.table.set(MAXIMUM, &maximum);
     }
+
     let mut indexes = table.global_secondary_indexes.iter();
     draft.table.edit_elements(GLOBAL_INDEXES, |fields| {
         fields.remove(CAPACITY);
@@ -215,6 +228,7 @@ fn leave_auto_scaling_out(draft: &mut Draft, schema: &TableSchema, mode: Billing
     if !matches!(schema.auto_scaling(), View::Read(_)) {
         return;
     }
+
     draft
         .sections
         .retain(|(name, _)| name != Section::AutoScaling.name());

@@ -41,11 +41,14 @@ impl TableSchema {
                 is_asked_for,
             });
         }
+
         let mut draft = Draft::of(self);
         indexes::drop_unwanted(&mut draft, self, overrides)?;
+
         if let Some(key) = &overrides.key_schema {
             key_schema::put(&mut draft, key)?;
         }
+
         draft.drop_unused_definitions()?;
         let before_billing = draft.schema()?;
         billing::put(&mut draft, &before_billing, overrides)?;
@@ -95,12 +98,14 @@ impl Draft {
         let Some((_, place)) = self.table.0.iter_mut().find(|(found, _)| found == field) else {
             return;
         };
+
         let mut elements = crate::schema::document::raw::elements_of(place).unwrap_or_default();
         elements.retain(|element| {
             crate::schema::document::known_fields::element_name(element)
                 .is_none_or(|name| is_wanted(&name))
         });
         *place = raw(&elements);
+
         if place.get() == "[]" {
             self.table.remove(field);
         }
@@ -114,6 +119,7 @@ impl Draft {
             .map(|definition| definition.attribute_name.as_str())
             .collect();
         self.retain_elements("AttributeDefinitions", |name| names.contains(&name));
+
         Ok(())
     }
 }
@@ -122,6 +128,7 @@ fn put_class(draft: &mut Draft, overrides: &Overrides) {
     let Some(class) = overrides.table_class else {
         return;
     };
+
     let class = match class {
         TableClass::Standard => crate::schema::settings::values::STANDARD,
         TableClass::StandardInfrequentAccess => "STANDARD_INFREQUENT_ACCESS",
@@ -137,6 +144,7 @@ fn put_key(draft: &mut Draft, overrides: &Overrides) {
     let Some(key) = &overrides.kms_key else {
         return;
     };
+
     draft.table.remove("SSEDescription");
     let specification = Body::new()
         .with("Enabled", &true)
@@ -150,6 +158,7 @@ fn put_tags(draft: &mut Draft, schema: &TableSchema, overrides: &Overrides) -> R
     if overrides.add_tags.is_empty() && !overrides.no_tags {
         return Ok(());
     }
+
     if let Some(name) = overrides
         .add_tags
         .keys()
@@ -160,12 +169,14 @@ fn put_tags(draft: &mut Draft, schema: &TableSchema, overrides: &Overrides) -> R
                 .with_hint("it needs a name, and names that begin with aws: are AWS's to give"),
         );
     }
+
     let view = schema.tags();
     if let (View::NotCaptured(_), false) = (&view, overrides.no_tags) {
         draft
             .notes
             .push("tags: only the added ones, for the dump's own were not captured".to_owned());
     }
+
     let mut tags = view.read().unwrap_or_default();
     tags.retain(|tag| !overrides.no_tags && !overrides.add_tags.contains_key(&tag.key));
     let added = overrides.add_tags.iter();
@@ -177,11 +188,13 @@ fn put_tags(draft: &mut Draft, schema: &TableSchema, overrides: &Overrides) -> R
     draft
         .sections
         .retain(|(name, _)| name != Section::Tags.name());
+
     if !tags.is_empty() {
         draft
             .sections
             .push((Section::Tags.name().to_owned(), raw(&tags)));
     }
+
     Ok(())
 }
 
@@ -196,6 +209,7 @@ fn changes(dump: &TableSchema, changed: &TableSchema) -> Vec<String> {
             wording::table_key(dump)
         ));
     }
+
     let is_noted = |setting: &str| matches!(setting, "encryption" | "auto scaling");
     let others = found.settings.into_iter().filter(|other| {
         !is_noted(&other.setting) && !["missing", "being deleted"].contains(&other.table.as_str())
@@ -206,6 +220,7 @@ fn changes(dump: &TableSchema, changed: &TableSchema) -> Vec<String> {
             other.setting, other.table, other.dump
         )
     }));
+
     notes
 }
 

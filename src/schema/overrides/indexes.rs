@@ -28,6 +28,7 @@ pub(crate) fn drop_unwanted(
         only_indexes,
         ..
     } = overrides;
+
     let names = schema.index_names();
     let dropped = drop_indexes
         .iter()
@@ -36,12 +37,14 @@ pub(crate) fn drop_unwanted(
     for (name, flag) in dropped.chain(only_indexes.iter().map(|name| (name, "--only-index"))) {
         check_name(name, flag, &names)?;
     }
+
     if let Some(name) = only_indexes.iter().find(|name| drop_indexes.contains(name)) {
         return Err(Error::usage(format!(
             "--only-index keeps index {name} and --drop-index drops it"
         ))
         .with_hint("leave one of them out"));
     }
+
     let drops_all =
         drop_indexes.iter().any(|name| name == ALL) && !names.iter().any(|name| name == ALL);
     if drops_all && !only_indexes.is_empty() {
@@ -50,6 +53,7 @@ pub(crate) fn drop_unwanted(
                 .with_hint("--only-index drops every other index by itself"),
         );
     }
+
     let deleting: Vec<&str> = schema.deleting_indexes().collect();
     for (kind, field) in KINDS {
         let mut notes = Vec::new();
@@ -66,11 +70,14 @@ pub(crate) fn drop_unwanted(
             } else {
                 return true;
             };
+
             notes.push(format!("{kind} {name} dropped: {reason}"));
             false
         });
+
         draft.notes.extend(notes);
     }
+
     Ok(())
 }
 
@@ -81,6 +88,7 @@ pub(crate) fn check_name(name: &str, flag: &str, names: &[String]) -> Result<()>
     if names.iter().any(|known| known == name) {
         return Ok(());
     }
+
     let alike = |known: &&String| strsim::jaro_winkler(known, name) >= ALIKE;
     let near: Vec<_> = names.iter().filter(alike).map(String::as_str).collect();
     let hint = match (names.is_empty(), near.is_empty()) {
@@ -88,5 +96,6 @@ pub(crate) fn check_name(name: &str, flag: &str, names: &[String]) -> Result<()>
         (false, true) => format!("its indexes are {}", names.join(", ")),
         (false, false) => format!("did you mean {}?", near.join(" or ")),
     };
+
     Err(Error::usage(format!("{flag}: the table has no index `{name}`")).with_hint(hint))
 }

@@ -21,6 +21,7 @@ pub(crate) fn put(draft: &mut Draft, text: &str) -> Result<()> {
             None => definitions.push(attribute.clone()),
         }
     }
+
     let elements = key
         .iter()
         .zip(["HASH", "RANGE"])
@@ -28,6 +29,7 @@ pub(crate) fn put(draft: &mut Draft, text: &str) -> Result<()> {
             attribute_name: attribute.attribute_name.clone(),
             key_type: kind.to_owned(),
         });
+
     draft.table.set("KeySchema", &elements.collect::<Vec<_>>());
     draft.table.set("AttributeDefinitions", &definitions);
 
@@ -43,6 +45,7 @@ pub(crate) fn put(draft: &mut Draft, text: &str) -> Result<()> {
                 .iter()
                 .find(|element| element.key_type == "HASH")
         });
+
         let other = partition.filter(|partition| partition.attribute_name != key[0].attribute_name);
         let reason = match other {
             Some(old) => format!("it hangs on the old partition key {}", old.attribute_name),
@@ -51,10 +54,13 @@ pub(crate) fn put(draft: &mut Draft, text: &str) -> Result<()> {
             }
             None => return true,
         };
+
         notes.push(format!("LSI {name} dropped: {reason}"));
         false
     });
+
     draft.notes.extend(notes);
+
     Ok(())
 }
 
@@ -81,12 +87,14 @@ fn attribute(text: &str, definitions: &[AttributeDefinition]) -> Result<Attribut
     if text.is_empty() {
         return Err(usage("an attribute has no name"));
     }
+
     if let Some(known) = definitions
         .iter()
         .find(|known| known.attribute_name == text)
     {
         return Ok(known.clone());
     }
+
     match text
         .rsplit_once(':')
         .filter(|(name, kind)| !name.is_empty() && TYPES.contains(kind))

@@ -117,6 +117,7 @@ impl Overrides {
             },
             _ => file,
         };
+
         let list = |flags: Vec<String>, file| if flags.is_empty() { file } else { flags };
         Self {
             billing_mode: self.billing_mode.or(file.billing_mode),
@@ -145,6 +146,7 @@ fn toml_words(text: &str, error: &toml::de::Error) -> String {
     let before = error.span().and_then(|span| text.get(..span.start));
     let line = before.map(|before| before.matches('\n').count() + 1);
     let words = error.message().replace('\n', ", ");
+
     line.map_or_else(|| words.clone(), |line| format!("{words} at line {line}"))
 }
 
@@ -160,6 +162,7 @@ impl FromStr for Capacity {
                 write: units(write)?,
             })
         });
+
         capacity.ok_or_else(|| {
             Error::usage(format!("`{text}` is no capacity"))
                 .with_hint("write RCU and WCU, both above 0, as in 5:10")
@@ -182,6 +185,7 @@ fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>
         One(String),
         Many(Vec<String>),
     }
+
     Ok(match OneOrMany::deserialize(deserializer)? {
         OneOrMany::One(name) => vec![name],
         OneOrMany::Many(names) => names,
@@ -215,6 +219,7 @@ mod tests {
             [add-tag]
             team = "films"
         "#;
+
         let expected = Overrides {
             billing_mode: Some(BillingMode::Provisioned),
             read_capacity: Some(3),
@@ -231,6 +236,7 @@ mod tests {
             key_schema: Some("pk:S".to_owned()),
             ..Overrides::default()
         };
+
         assert_eq!(read(json, OverridesFormat::Json), expected);
         assert_eq!(read(toml, OverridesFormat::Toml), expected);
         assert_eq!(read("{}", OverridesFormat::Json), Overrides::default());
@@ -254,6 +260,7 @@ mod tests {
             );
             assert!(!error.to_string().contains('\n'));
         }
+
         let error = Overrides::parse("{\n\"no-tags\": 1}", OverridesFormat::Json).unwrap_err();
         assert!(error.to_string().contains("line 2"), "{error}");
     }
@@ -270,6 +277,7 @@ mod tests {
             add_tags: BTreeMap::from([("a".to_owned(), "10".to_owned())]),
             ..Overrides::default()
         };
+
         let both = flags.merge(file.clone());
         assert_eq!(
             (both.read_capacity, both.write_capacity, both.no_tags),
@@ -284,6 +292,7 @@ mod tests {
             ..Overrides::default()
         }
         .merge(file);
+
         assert_eq!(
             (on_demand.read_capacity, on_demand.write_capacity),
             (None, None)
@@ -297,6 +306,7 @@ mod tests {
             ..Overrides::default()
         }
         .merge(file);
+
         assert_eq!(
             (provisioned.billing_mode, provisioned.max_read_units),
             (None, None)

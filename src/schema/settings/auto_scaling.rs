@@ -29,6 +29,7 @@ pub(crate) fn auto_scaling(
             ..Found::default()
         };
     }
+
     let mut lost = BTreeSet::new();
     let mut place = |resource: &str| {
         let place = Resource::of(resource)
@@ -36,17 +37,21 @@ pub(crate) fn auto_scaling(
         if place.is_none() {
             lost.insert(format!("auto scaling of {resource}"));
         }
+
         place.map(|of| of.in_table(target.table))
     };
+
     let mut calls = Vec::new();
     for of in &scaling.scalable_targets {
         calls.extend(
             place(&of.resource_id).map(|resource| register(of, &resource, target.same_table)),
         );
     }
+
     for of in &scaling.scaling_policies {
         calls.extend(place(&of.resource_id).map(|resource| put_policy(of, &resource)));
     }
+
     let reason = "the table does not get the index";
     let lost = lost
         .into_iter()
@@ -90,6 +95,7 @@ pub(crate) fn words(of: &ScalableTarget) -> String {
         Some(Resource { index: Some(index) }) => format!("index {index}"),
         None => of.resource_id.clone(),
     };
+
     format!("{place} {}", dimension(&of.scalable_dimension))
 }
 
@@ -101,6 +107,7 @@ pub(crate) fn aim(policy: &ScalingPolicy) -> Option<String> {
     let fields = fields_of(configuration)?;
     let (_, value) = fields.iter().find(|(name, _)| name == "TargetValue")?;
     let value: f64 = serde_json::from_str(value.get()).ok()?;
+
     Some(value.to_string())
 }
 
@@ -121,12 +128,14 @@ fn register(of: &ScalableTarget, resource: &str, same_table: bool) -> SettingCal
         .with("MaxCapacity", &of.max_capacity)
         .with_some("RoleARN", role)
         .with_some("SuspendedState", suspended);
+
     let what = format!(
         "auto scaling of {} of {resource} between {} and {}",
         dimension(&of.scalable_dimension),
         of.min_capacity,
         of.max_capacity
     );
+
     call(
         Setting::Autoscaling,
         Operation::RegisterScalableTarget,
@@ -154,6 +163,7 @@ fn put_policy(of: &ScalingPolicy, resource: &str) -> SettingCall {
             "PredictiveScalingPolicyConfiguration",
             of.predictive_scaling_policy_configuration.as_ref(),
         );
+
     let what = format!(
         "auto scaling policy for {} of {resource}",
         dimension(&of.scalable_dimension)

@@ -34,12 +34,14 @@ pub(crate) fn call(
             },
         );
     }
+
     if let Billing::Provisioned(capacity) = wanted.billing()
         && existing.billing() != wanted.billing()
     {
         is_change = true;
         body = body.with("ProvisionedThroughput", &CapacityRequest::from(capacity));
     }
+
     if let Some(maximum) = new_maximum(
         wanted,
         wanted.on_demand_maximum(),
@@ -48,11 +50,13 @@ pub(crate) fn call(
         is_change = true;
         body = body.with("OnDemandThroughput", &maximum);
     }
+
     let updates = index_updates(wanted, existing);
     if !updates.is_empty() {
         is_change = true;
         body = body.with("GlobalSecondaryIndexUpdates", &updates);
     }
+
     is_change.then(|| {
         update_table(
             Setting::Billing,
@@ -80,6 +84,7 @@ fn index_updates(wanted: &Description, existing: &Description) -> Vec<Body> {
                 },
                 Billing::OnDemand => None,
             };
+
             let capacity =
                 capacity.filter(|capacity| existing.index_capacity(index) != Some(*capacity));
             let maximum = same.and_then(|same| index_maximum(wanted, same, existing, index));
@@ -91,9 +96,11 @@ fn index_updates(wanted: &Description, existing: &Description) -> Vec<Body> {
                         capacity.map(CapacityRequest::from).as_ref(),
                     )
                     .with_some("OnDemandThroughput", maximum.as_ref());
+
                 Body::new().with("Update", &update)
             })
         });
+
     updates.collect()
 }
 
@@ -118,6 +125,7 @@ fn new_maximum(
     if wanted.is_provisioned() || maximum == present {
         return None;
     }
+
     let maximum = maximum.unwrap_or_default();
     Some(OnDemandThroughput {
         max_read_request_units: maximum.max_read_request_units.or(Some(NO_MAXIMUM)),

@@ -29,6 +29,7 @@ impl TableSchema {
         let Billing::Provisioned(of_table) = self.description.billing() else {
             return Ok(None);
         };
+
         let overrides = match boost {
             Boost::OnDemand => Overrides {
                 billing_mode: Some(BillingMode::OnDemand),
@@ -42,7 +43,9 @@ impl TableSchema {
                 of_table,
             ),
         };
+
         let boosted = self.with_billing(&overrides)?;
+
         Ok(boosted.billing_call("", self).is_some().then_some(boosted))
     }
 
@@ -68,9 +71,11 @@ impl TableSchema {
                             .insert(index.index_name.clone(), capacity);
                     }
                 }
+
                 overrides
             }
         };
+
         self.with_billing(&overrides)
     }
 
@@ -93,6 +98,7 @@ impl TableSchema {
                 change(table.index_capacity(index).unwrap_or(of_table)),
             )
         });
+
         let index_capacity = indexes.collect();
         let Capacity { read, write } = change(of_table);
         Overrides {
@@ -134,8 +140,10 @@ mod tests {
                 "ProvisionedThroughput": index,
             }],
         });
+
         table["ProvisionedThroughput"] = billing.clone();
         let document = json!({"Table": table, "AutoScaling": {"ScalableTargets": []}});
+
         TableSchema::parse(document.to_string().as_bytes()).unwrap()
     }
 
@@ -180,6 +188,7 @@ mod tests {
                 .unwrap()
                 .is_none()
         );
+
         assert!(on_demand.boosted(Boost::OnDemand).unwrap().is_none());
     }
 
@@ -192,6 +201,7 @@ mod tests {
             assert!(films.billing_call("films", &again).is_none(), "{boost:?}");
             assert!(films.billing_call("films", &boosted).is_some(), "{boost:?}");
         }
+
         let boosted = films.boosted(Boost::OnDemand).unwrap().unwrap();
         assert_eq!(
             change(&boosted, &films)["ProvisionedThroughput"],

@@ -65,6 +65,7 @@ impl Found {
                 "the schema tells it in a form that this version cannot read".to_owned()
             }
         };
+
         Self {
             lost: vec![(name.to_owned(), reason)],
             ..Self::default()
@@ -143,6 +144,7 @@ fn class(schema: &TableSchema, target: &Target<'_>) -> Found {
     if class == STANDARD && target.existing.is_none() {
         return Found::default();
     }
+
     let body = Body::of_table(target.table).with("TableClass", &class);
     Found::at_creation(
         Setting::Class,
@@ -160,11 +162,13 @@ fn encryption(schema: &TableSchema, target: &Target<'_>) -> Found {
     let Some(request) = schema.chosen_encryption(&every_key, true) else {
         return Found::default();
     };
+
     let what = format!(
         "encryption with {}",
         wording::encryption(&schema.description)
     );
     let body = Body::of_table(target.table).with("SSESpecification", &request);
+
     Found::at_creation(Setting::Kms, what, target, &body)
 }
 
@@ -175,11 +179,14 @@ fn add_tags(mut tags: Vec<Tag>, target: &Target<'_>) -> Found {
             ..Found::default()
         };
     };
+
     let present = existing.tags().read().unwrap_or_default();
     tags.retain(|tag| !present.contains(tag));
+
     if tags.is_empty() {
         return Found::default();
     }
+
     let body = Body::new()
         .with("ResourceArn", &TABLE_ARN)
         .with("Tags", &tags);
@@ -210,12 +217,14 @@ fn warm_throughput(schema: &TableSchema, target: &Target<'_>) -> Found {
                 .iter()
                 .find(|other| other.index_name == *name)
         });
+
         let is_needed = |warm: &WarmThroughput| match present {
             None => true,
             // An index that the table does not have cannot be warmed.
             Some(None) => false,
             Some(Some(present)) => !is_covered(*warm, present.warm_throughput),
         };
+
         if let Some(warm) = schema
             .description
             .index_grown_warm_throughput(index)
@@ -231,15 +240,18 @@ fn warm_throughput(schema: &TableSchema, target: &Target<'_>) -> Found {
             updates.push(Body::new().with("Update", &update));
         }
     }
+
     if what.is_empty() {
         return Found::default();
     }
+
     let body = Body::of_table(target.table)
         .with_some("WarmThroughput", of_table.as_ref())
         .with_some(
             "GlobalSecondaryIndexUpdates",
             (!updates.is_empty()).then_some(&updates),
         );
+
     Found::at_creation(Setting::WarmThroughput, what.join(", "), target, &body)
 }
 
@@ -254,6 +266,7 @@ fn stream(schema: &TableSchema, target: &Target<'_>) -> Found {
     let Some(view) = schema.description.stream() else {
         return Found::default();
     };
+
     let specification = schema.description.stream_specification.as_ref();
     let view_type = specification.and_then(|stream| stream.stream_view_type.as_ref());
     let specification = Body::new()
@@ -287,6 +300,7 @@ fn point_in_time_recovery(recovery: &PointInTimeRecovery, target: &Target<'_>) -
             "RecoveryPeriodInDays",
             recovery.recovery_period_in_days.as_ref(),
         );
+
     let body =
         Body::of_table(target.table).with("PointInTimeRecoverySpecification", &specification);
     let what = format!(
@@ -325,6 +339,7 @@ fn contributor_insights(
                 .push((what, "the table does not get the index".to_owned()));
             continue;
         }
+
         let body = Body::of_table(target.table)
             .with_some("IndexName", of.index_name.as_ref())
             .with("ContributorInsightsAction", &"ENABLE")
@@ -336,6 +351,7 @@ fn contributor_insights(
             &body,
         ));
     }
+
     found
 }
 
@@ -352,11 +368,13 @@ fn policies(schema: &TableSchema, target: &Target<'_>) -> Found {
             &body,
         ))
     };
+
     let mut both = Found::of(
         schema.policy(Section::ResourcePolicy),
         "resource policy",
         |policy| put("resource policy", TABLE_ARN, &policy),
     );
+
     let name = "resource policy of the stream";
     let of_stream = Found::of(
         schema.policy(Section::StreamResourcePolicy),
@@ -377,12 +395,14 @@ fn policies(schema: &TableSchema, target: &Target<'_>) -> Found {
             }
         },
     );
+
     both.what = match (both.what, of_stream.what) {
         (Some(_), Some(_)) => Some("resource policies of table and stream".to_owned()),
         (one, other) => one.or(other),
     };
     both.calls.extend(of_stream.calls);
     both.lost.extend(of_stream.lost);
+
     both
 }
 
@@ -399,6 +419,7 @@ fn kinesis(destinations: &[KinesisDestination], target: &Target<'_>) -> Found {
                 "EnableKinesisStreamingConfiguration",
                 configuration.as_ref(),
             );
+
         let what = format!("Kinesis stream {}", destination.stream_arn);
         call(
             Setting::Kinesis,
@@ -407,6 +428,7 @@ fn kinesis(destinations: &[KinesisDestination], target: &Target<'_>) -> Found {
             &body,
         )
     };
+
     let calls = destinations.iter().map(enable).collect();
     Found {
         what: Some(wording::kinesis_destinations(destinations)),
@@ -426,6 +448,7 @@ fn create_replicas(schema: &TableSchema, replicas: &[Replica], target: &Target<'
             &body,
         )
     });
+
     Found {
         what: Some(wording::replicas(replicas)),
         calls: calls.collect(),
@@ -460,6 +483,7 @@ fn replica_body(schema: &TableSchema, replica: &Replica, target: &Target<'_>) ->
                 .with_some("OnDemandThroughputOverride", maximum.as_ref())
         })
     });
+
     let indexes: Vec<_> = indexes.collect();
     Body::new()
         .with("RegionName", &replica.region_name)
@@ -491,6 +515,7 @@ fn deletion_protection(schema: &TableSchema, target: &Target<'_>) -> Found {
     if !schema.description.is_deletion_protected() {
         return Found::default();
     }
+
     let body = Body::of_table(target.table).with("DeletionProtectionEnabled", &true);
     Found::one(update_table(
         Setting::DeletionProtection,

@@ -180,9 +180,11 @@ impl SettingChoice {
         if self.without.contains(&setting) {
             return Some("left out by --without".to_owned());
         }
+
         if self.with.contains(&setting) || (setting.is_bound() && same_table) {
             return None;
         }
+
         let why = match setting {
             Setting::Kms => {
                 "the key is the dumped account's; without it a new table gets a key owned by AWS"
@@ -193,6 +195,7 @@ impl SettingChoice {
             Setting::WarmThroughput => "it is billed and cannot be lowered again",
             _ => return None,
         };
+
         Some(format!("{why}; --with {setting} applies it"))
     }
 

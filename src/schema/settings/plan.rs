@@ -22,22 +22,26 @@ impl TableSchema {
         if existing.is_some() && !apply_to_existing {
             return plan;
         }
+
         let target = Target {
             table,
             choice,
             same_table,
             existing,
         };
+
         for setting in std::iter::once(Setting::Billing).chain(Setting::ALL) {
             let mut found = found(self, setting, &target);
             if let Some(existing) = existing {
                 leave_out_present(&mut found, setting, existing, &target);
                 refuse_changes(&mut found, setting, &self.description, existing);
             }
+
             let is_asked_for = setting == Setting::Kms && self.description.asks_for_encryption();
             let refusal = choice.refusal(setting, same_table || is_asked_for);
             settle(&mut plan, setting, found, refusal, choice);
         }
+
         plan
     }
 
@@ -62,6 +66,7 @@ impl TableSchema {
             .table_arn
             .as_deref()
             .and_then(arn::identity);
+
         identity.is_some_and(|(account, region)| {
             (Some(account), Some(region), Some(target_table))
                 == (target_account, target_region, self.table_name())
@@ -88,7 +93,9 @@ fn leave_out_present(
             }
         })
     };
+
     found.calls.retain(|call| !is_present(call));
+
     if found.calls.is_empty() {
         found.what = None;
     }
@@ -114,9 +121,11 @@ fn refuse_changes(found: &mut Found, setting: Setting, dump: &Description, exist
         }),
         _ => None,
     };
+
     let Some(reason) = present.filter(|_| !found.calls.is_empty()) else {
         return;
     };
+
     if let Some(what) = found.what.take() {
         found.calls.clear();
         found.lost.push((what, reason));
@@ -135,6 +144,7 @@ fn settle(
         what,
         reason,
     };
+
     match (found.what, refusal) {
         (Some(what), Some(reason)) => {
             plan.skipped.push(skipped((what, reason)));
@@ -153,6 +163,7 @@ fn settle(
             } else {
                 &mut plan.after
             };
+
             calls.extend(found.calls);
             plan.skipped.extend(found.lost.into_iter().map(skipped));
         }

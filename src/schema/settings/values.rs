@@ -120,6 +120,7 @@ impl Description {
             max_read_request_units: bound(stated.max_read_request_units),
             max_write_request_units: bound(stated.max_write_request_units),
         };
+
         (maximum != OnDemandThroughput::default()).then_some(maximum)
     }
 
@@ -180,6 +181,7 @@ impl Description {
                 return Encryption::Kms(described.kms_master_key_arn.as_deref());
             }
         }
+
         match &self.sse_specification {
             Some(asked) if asked.enabled == Some(true) => {
                 match asked.kms_master_key_id.as_deref() {
@@ -231,6 +233,7 @@ impl Capacity {
         let positive = |units: Option<u64>| units.filter(|units| *units > 0);
         let read = positive(throughput.read_capacity_units)?;
         let write = positive(throughput.write_capacity_units)?;
+
         Some(Self { read, write })
     }
 }

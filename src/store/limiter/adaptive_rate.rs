@@ -226,13 +226,17 @@ impl Rate {
         let Some(allowed) = self.allowed(now) else {
             return Ok(());
         };
+
         let earned = (now - self.filled).as_secs_f64() * allowed;
         self.level = (self.level + earned).min(allowed * BURST);
         self.filled = now;
+
         if self.level < 0.0 {
             return Err(Duration::from_secs_f64((-self.level / allowed).min(3600.0)));
         }
+
         self.level -= units;
+
         Ok(())
     }
 
@@ -295,15 +299,18 @@ impl Rate {
                 (self.small, self.sized) = (self.small * GROWTH, now);
             }
         }
+
         if accepted > 0.0 {
             self.starvation = None;
             return;
         }
+
         let starvation = self.starvation.get_or_insert(Starvation {
             since: now,
             calls: 0,
         });
         starvation.calls += 1;
+
         if starvation.calls >= REFUSED_IN_A_ROW && now - starvation.since >= STARVED {
             (self.small, self.sized) = ((paid * SMALLER).min(self.small).max(1.0), now);
             self.starvation = None;
@@ -315,6 +322,7 @@ impl Rate {
         let Trust::Watching(Some(seen)) = &self.trust else {
             return;
         };
+
         if let Some(takes) = seen.rate(now).filter(|_| seen.is_refusing()) {
             let trial = Some(Trial::new(takes, seen, now));
             self.trust = Trust::Limited(Limit {
@@ -325,6 +333,7 @@ impl Rate {
                 tried: takes,
                 trial,
             });
+
             (self.level, self.filled) = (0.0, now);
         } else if seen.accepted <= 0.0 || now - seen.since > WATCH {
             self.trust = Trust::Watching(Some(Measured::new(now)));
@@ -336,6 +345,7 @@ impl Rate {
         let Trust::Limited(limit) = &mut self.trust else {
             return;
         };
+
         // One burst of refusals counts once.
         if sent > limit.refused && now - limit.refused >= SHORT_MEASUREMENT {
             limit.refuse(now, recent, self.call_units);
@@ -356,6 +366,7 @@ impl Limit {
         } else {
             probe(probing)
         };
+
         (self.takes * factor).max(SLOWEST)
     }
 
@@ -408,25 +419,30 @@ impl Limit {
             } else {
                 measured
             };
+
             // A bucket that has overflowed meanwhile hides what the table takes; two measurements in a row that agree say it.
             self.certainty = if is_near {
                 Certainty::Confirmed
             } else {
                 Certainty::Measured
             };
+
             if !is_near || self.takes < former * DRIFT || self.takes > former {
                 self.tried = self.takes;
             }
+
             self.measured = Measured::new(now);
         } else if seen.accepted <= 0.0 {
             self.measured = Measured::new(now);
         }
+
         match &mut self.trial {
             _ if self.tried >= former => {}
             None => self.trial = Some(Trial::new(self.takes, &seen, now)),
             Some(trial) if trial.is_second => {}
             Some(trial) => (trial.is_second, trial.after) = (true, Measured::new(now)),
         }
+
         self.takes = self
             .takes
             .max(self.trial.as_ref().map_or(SLOWEST, |trial| trial.floor));
@@ -522,6 +538,7 @@ impl Recent {
                 rate: self.units / time,
             };
         }
+
         self.units += units;
     }
 

@@ -65,6 +65,7 @@ impl Pace {
             self.refill(&mut state);
             state.units -= units;
         }
+
         // Other calls may settle meanwhile, for better or worse.
         loop {
             let owed = {
@@ -72,9 +73,11 @@ impl Pace {
                 self.refill(&mut state);
                 -state.units
             };
+
             if owed <= 0.0 {
                 return;
             }
+
             let wait = Duration::from_secs_f64(owed / self.units_per_second).max(TICK);
             let _ = timeout(wait, self.settled.notified()).await;
         }
@@ -85,6 +88,7 @@ impl Pace {
         let mut state = self.state();
         self.refill(&mut state);
         state.units += paid - cost;
+
         if cost < paid {
             self.settled.notify_waiters();
         }
@@ -128,9 +132,11 @@ mod tests {
                 pace.pay(cost * error).await;
                 drop(next);
                 tokio::time::sleep(Duration::from_millis(7)).await;
+
                 if began.elapsed() > Duration::from_secs(seconds) {
                     return;
                 }
+
                 consumed
                     .lock()
                     .unwrap()
@@ -138,6 +144,7 @@ mod tests {
                 pace.settle(cost * error, cost);
             }
         };
+
         // Polled by one task, as the callers only wait.
         let mut calls: Vec<_> = (0..callers).map(|_| Box::pin(call())).collect();
         std::future::poll_fn(|context| {
@@ -149,7 +156,9 @@ mod tests {
             }
         })
         .await;
+
         drop(calls);
+
         consumed.into_inner().unwrap()
     }
 
@@ -162,6 +171,7 @@ mod tests {
                 .filter(|(at, _)| (start..start + 10.0).contains(at));
             within.map(|(_, cost)| cost).sum::<f64>()
         });
+
         sums.fold(0.0, f64::max)
     }
 
@@ -210,6 +220,7 @@ mod tests {
                 let way = Duration::from_millis(5 + call * 37 % 51);
                 consumed.push(((began.elapsed() + way).as_secs_f64(), 1.0));
             }
+
             let most = most_in_ten_seconds(&consumed);
             assert!(most <= 10.0 * f64::from(cap), "{most} under a cap of {cap}");
         }

@@ -47,11 +47,13 @@ impl Whole {
         if units >= self.units {
             return Self { units, short: 0 };
         }
+
         let lower = if self.short < SHORT_PAGES {
             self.units
         } else {
             self.units + (units - self.units) / 8.0
         };
+
         Self {
             units: lower,
             short: self.short.saturating_add(1),
@@ -89,6 +91,7 @@ impl PagePrice {
                 Some(affordable.min(learned.limit.saturating_mul(GROWTH)).max(1))
             }
         };
+
         let limit = limit.map_or(wanted, |limit| {
             Some(wanted.map_or(limit, |wanted| wanted.min(limit)))
         });
@@ -97,6 +100,7 @@ impl PagePrice {
             (Some(_), None) => 1.0,
             (Some(limit), Some(learned)) => (f64::from(limit) * learned.item).min(whole),
         };
+
         PageQuote { units, limit }
     }
 
@@ -110,6 +114,7 @@ impl PagePrice {
             page: Whole::default(),
             limit: 1,
         });
+
         *state = Some(Learned {
             item: old.item + (item - old.item) / 4.0,
             page: if limit.is_none() {
@@ -161,19 +166,23 @@ impl WritePrice {
             units: 0.0,
             own: 0.0,
         };
+
         for item in group {
             let own = if budget.is_some() {
                 own_units(item)
             } else {
                 rough_units(item)
             };
+
             if part.items > 0 && budget.is_some_and(|budget| part.units + own * factor > budget) {
                 break;
             }
+
             part.items += 1;
             part.own += own;
             part.units += own * factor;
         }
+
         part
     }
 
@@ -181,16 +190,19 @@ impl WritePrice {
     pub(crate) fn settle(&self, pass: Pass<'_>, part: &Part, rest: &Remainder) {
         let refused: f64 = rest.unprocessed.iter().map(|item| own_units(item)).sum();
         let mut factor = self.factor();
+
         // An engine that tells no consumption is taken to consume what DynamoDB would.
         let units = if rest.write_units > 0.0 {
             rest.write_units
         } else {
             (part.own - refused).max(0.0) * *factor
         };
+
         if rest.unprocessed.is_empty() {
             if part.own > 0.0 {
                 *factor += (units / part.own - *factor) / 8.0;
             }
+
             pass.taken(units);
         } else {
             pass.throttled(units, refused * *factor);
@@ -234,6 +246,7 @@ mod tests {
             limits.push(limit);
             price.learn(u64::from(limit), f64::from(limit) * 0.125, quote.limit);
         }
+
         assert_eq!(limits, [1, 4, 16, 64, 80, 80]);
         assert_eq!(price.quote(Some(10.0), Some(7)).limit, Some(7));
         assert_eq!(
@@ -253,12 +266,14 @@ mod tests {
                 limit: None
             }
         );
+
         price.learn(100, 256.0, None);
         assert_eq!(
             price.quote(Some(200.0), None).limit,
             Some(78),
             "a consistent page costs twice as much"
         );
+
         assert_eq!(price.quote(Some(256.0), None).limit, None);
     }
 
@@ -270,12 +285,14 @@ mod tests {
             price.quote(None, None).units
         };
         after(128.0);
+
         for _ in 0..32 {
             assert!(
                 (127.9..128.1).contains(&after(3.0)),
                 "as many segments end at once"
             );
         }
+
         assert!((127.9..128.1).contains(&after(128.0)));
         let short: Vec<_> = (0..64).map(|_| after(3.0)).collect();
         assert!(short[63] < 6.0, "all of them are short: {short:?}");
@@ -292,11 +309,13 @@ mod tests {
             5,
             "an item is two units"
         );
+
         assert_eq!(
             price.part(&group, Some(1.0)).items,
             1,
             "less than an item cannot be sent"
         );
+
         *price.factor() = 3.0;
         assert_eq!(price.part(&group, Some(13.0)).items, 2);
     }

@@ -126,6 +126,7 @@ impl Gate {
             times: Times::default(),
             rate: Rate::new(Instant::now()),
         };
+
         Self {
             shared,
             permits: Semaphore::new(first),
@@ -172,13 +173,16 @@ impl Gate {
             let Err(wait) = taken else {
                 break (chosen, units);
             };
+
             sleep(wait.clamp(TICK, LOOK_AGAIN)).await;
         };
+
         // Last, so that a table that is waited for keeps no other from being called.
         let shared = self.shared.permits.acquire().await.ok();
         if let Some(cap) = self.shared.pace() {
             cap.pay(units).await;
         }
+
         drop(turn);
         (
             Pass {
@@ -232,6 +236,7 @@ impl Pass<'_> {
         if state.successes < state.limit || is_bounded {
             return;
         }
+
         state.successes = 0;
         state.limit += 1;
         self.gate.permits.add_permits(1);

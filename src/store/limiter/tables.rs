@@ -39,13 +39,16 @@ impl Gates {
         if let Some(lane) = of.get(table) {
             return Arc::clone(lane);
         }
+
         let gate = Gate::sharing(Arc::clone(&self.shared));
         let lane = Arc::new(Lane {
             gate,
             page_price: PagePrice::default(),
             write_price: WritePrice::default(),
         });
+
         of.insert(table.to_owned(), Arc::clone(&lane));
+
         lane
     }
 }
@@ -72,6 +75,7 @@ mod tests {
                 .await
                 .is_err()
         );
+
         drop(second);
         assert!(
             timeout(NOTHING, one.gate.pass_with(|_| ((), 1.0)))
@@ -94,6 +98,7 @@ mod tests {
                 .0
                 .taken(50.0);
         }
+
         let took = began.elapsed().as_secs_f64();
         assert!((2.0..2.1).contains(&took), "{took} s for 200 units");
     }
@@ -112,6 +117,7 @@ mod tests {
             .await
             .0
             .taken(20.0);
+
         let took = began.elapsed().as_secs_f64();
         assert!((2.0..2.1).contains(&took), "{took} s for 20 units");
     }
@@ -119,10 +125,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_cap_is_kept_where_each_segment_ends_with_a_short_page() {
         const CAP: u32 = 4000;
+
         let gates = Gates::new(None);
         gates.cap(CAP);
         let began = Instant::now();
         let consumed = Arc::new(Mutex::new(Vec::new()));
+
         // Thirty-two segments at a time, one after another, of a table that is far away.
         let segments: JoinSet<()> = (0..32)
             .map(|segment| {
@@ -147,6 +155,7 @@ mod tests {
                 }
             })
             .collect();
+
         segments.join_all().await;
         let consumed = consumed.lock().unwrap();
         let all = |from: f64, to: f64| {
@@ -177,6 +186,7 @@ mod tests {
                 .await
                 .1
         };
+
         // A bucket that takes one unit in ten milliseconds, and is asked for two.
         let began = Instant::now();
         while budget("poor").await.is_none() {
@@ -191,6 +201,7 @@ mod tests {
                 .0
                 .throttled(1.0, 1.0);
         }
+
         assert_eq!(budget("rich").await, None);
     }
 }

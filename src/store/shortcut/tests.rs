@@ -74,6 +74,7 @@ impl Server {
             .credentials_provider(self.clone())
             .retry_config(RetryConfig::disabled())
             .http_client(http_client_fn(move |_, _| connector.clone()));
+
         Client::from_conf(config.build())
     }
 
@@ -96,6 +97,7 @@ fn hmac(key: &[u8], text: &str) -> [u8; 32] {
             .map(|at| key.get(at).copied().unwrap_or(0) ^ with)
             .collect::<Vec<u8>>()
     };
+
     sha256(
         &[
             padded(0x5c),
@@ -126,12 +128,14 @@ fn signature(request: &HttpRequest) -> String {
         .split(',')
         .next()
         .unwrap();
+
     for needed in ["host", "x-amz-date", "x-amz-target"] {
         assert!(
             signed.split(';').any(|name| name == needed),
             "{needed} in {signed}"
         );
     }
+
     assert_eq!(
         signed.contains("x-amz-security-token"),
         request.headers().contains_key("x-amz-security-token")
@@ -141,6 +145,7 @@ fn signature(request: &HttpRequest) -> String {
         .map(|name| format!("{name}:{}\n", header(name)))
         .collect::<Vec<_>>()
         .concat();
+
     let body = hex(&sha256(request.body().bytes().expect("a body in memory")));
     let path = request
         .uri()
@@ -181,6 +186,7 @@ async fn every_call_carries_its_own_body_and_is_signed_for_it() {
             .unwrap();
         assert_eq!(answered, answer);
     }
+
     let asked = server.asked();
     for (request, body) in asked
         .iter()
@@ -201,6 +207,7 @@ async fn every_call_carries_its_own_body_and_is_signed_for_it() {
         );
         assert_eq!(request.uri(), "http://dynamodb.test:8000/");
     }
+
     assert_eq!(
         asked
             .iter()
@@ -222,6 +229,7 @@ async fn credentials_that_change_are_those_that_sign() {
             .await
             .unwrap();
     }
+
     let asked = server.asked();
     for (request, token) in asked.iter().zip(tokens) {
         assert_eq!(request.headers().get("x-amz-security-token"), token);
@@ -230,6 +238,7 @@ async fn credentials_that_change_are_those_that_sign() {
             Some(signature(request).as_str())
         );
     }
+
     assert_eq!(
         asked
             .iter()
@@ -248,6 +257,7 @@ async fn an_endpoint_may_have_a_path() {
         },
         Shortcut::default(),
     );
+
     let sdk = server.sdk([(200, "{}"), (200, "{}")]);
     for _ in 0..2 {
         shortcut
@@ -255,6 +265,7 @@ async fn an_endpoint_may_have_a_path() {
             .await
             .unwrap();
     }
+
     let asked = server.asked();
     for request in &asked {
         assert_eq!(
@@ -264,6 +275,7 @@ async fn an_endpoint_may_have_a_path() {
             request.uri()
         );
     }
+
     assert_eq!(
         asked
             .iter()
@@ -283,6 +295,7 @@ async fn where_the_sdk_signs_otherwise_its_way_is_taken() {
         },
         Shortcut::default(),
     );
+
     let sdk = server.sdk([(200, "{}"), (200, "{}")]);
     for _ in 0..2 {
         shortcut
@@ -290,6 +303,7 @@ async fn where_the_sdk_signs_otherwise_its_way_is_taken() {
             .await
             .unwrap();
     }
+
     assert!(server.asked().iter().all(went_the_way_of_the_sdk));
 }
 
@@ -303,6 +317,7 @@ async fn refused_twice(status: u16, refusal: &'static str) -> (Vec<(Class, Strin
         (200, "{}"),
         (200, "{}"),
     ]);
+
     let mut answers = Vec::new();
     for _ in 0..5 {
         answers.push(
@@ -311,6 +326,7 @@ async fn refused_twice(status: u16, refusal: &'static str) -> (Vec<(Class, Strin
                 .await,
         );
     }
+
     assert_eq!(
         answers.iter().map(Result::is_ok).collect::<Vec<_>>(),
         [true, false, false, true, true]
@@ -320,7 +336,9 @@ async fn refused_twice(status: u16, refusal: &'static str) -> (Vec<(Class, Strin
         .filter_map(Result::err)
         .map(|fault| (fault.class, fault.words()))
         .collect();
+
     let ways: Vec<bool> = server.asked().iter().map(went_the_way_of_the_sdk).collect();
+
     (faults, ways.try_into().unwrap())
 }
 
@@ -338,6 +356,7 @@ async fn a_refusal_is_read_as_the_sdk_reads_it_and_the_next_call_goes_its_way() 
 async fn a_call_that_is_throttled_is_no_reason_to_leave_the_way() {
     const REFUSAL: &str = r#"{"__type":"com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException",
         "message":"slower"}"#;
+
     let (faults, ways) = refused_twice(400, REFUSAL).await;
     let read = (
         Class::Throttled,
@@ -351,6 +370,7 @@ async fn a_call_that_is_throttled_is_no_reason_to_leave_the_way() {
 async fn a_call_that_fails_leaves_nothing_behind() {
     const REFUSAL: &str =
         r#"{"__type":"ProvisionedThroughputExceededException","message":"slower"}"#;
+
     let (server, shortcut) = (Server::default(), Shortcut::default());
     let sdk = server.sdk([(500, "{}"), (400, REFUSAL)]);
     for _ in 0..2 {
@@ -361,6 +381,7 @@ async fn a_call_that_fails_leaves_nothing_behind() {
                 .await
                 .is_err()
         );
+
         assert!(server.asked().iter().all(went_the_way_of_the_sdk));
         assert!(body.is_unique(), "somebody still holds the call");
     }
@@ -376,12 +397,14 @@ async fn another_table_is_not_sent_to_where_this_one_is() {
             .await
             .unwrap();
     }
+
     assert!(server.asked().iter().all(went_the_way_of_the_sdk));
 }
 
 #[tokio::test]
 async fn nobody_reads_what_a_refused_call_was_signed_with() {
     const ECHO: &str = r#"{"__type":"InvalidSignatureException","message":"sent TheSessionToken0123 of TheAccessKey"}"#;
+
     let (server, shortcut) = (Server::default(), Shortcut::default());
     let sdk = server.sdk([(200, "{}"), (403, ECHO)]);
     shortcut

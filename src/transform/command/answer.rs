@@ -20,15 +20,19 @@ pub(crate) fn outcome(item: &Bytes, line: &[u8]) -> Result<Outcome, Garbage> {
     if line == &item[..] {
         return Ok(Outcome::Unchanged);
     }
+
     if line.first() != Some(&b'{') {
         return Err(Garbage);
     }
+
     if let Some(outcome) = word(line) {
         return Ok(outcome);
     }
+
     if serde_json::from_slice::<serde::de::IgnoredAny>(line).is_err() {
         return Err(Garbage);
     }
+
     Ok(match check(line, item) {
         Err(reason) => Outcome::Rejected(Reason::Foreign(format!(
             "the command's answer is not an item: {reason}"
@@ -49,6 +53,7 @@ fn word(line: &[u8]) -> Option<Outcome> {
     if !name.starts_with(b"\"skip\"") && !name.starts_with(b"\"error\"") {
         return None;
     }
+
     let object: Map<String, Value> = serde_json::from_slice(line).ok()?;
     match (object.len(), object.get("skip"), object.get("error")) {
         (1, Some(Value::Bool(true)), _) => Some(Outcome::Skipped),
@@ -66,9 +71,11 @@ pub(crate) fn printable(text: &str, characters: usize) -> String {
         .map(|c| if c.is_control() { ' ' } else { c })
         .take(characters)
         .collect();
+
     if text.chars().nth(characters).is_some() {
         kept.push('…');
     }
+
     kept
 }
 
@@ -93,6 +100,7 @@ mod tests {
             of(r#"{"skip":{"BOOL":true}}"#),
             Ok(Outcome::Changed(r#"{"skip":{"BOOL":true}}"#.into()))
         );
+
         for answer in [
             r#"{"skip":false}"#,
             r#"{"skip":true,"a":{"S":"x"}}"#,
@@ -102,6 +110,7 @@ mod tests {
         ] {
             assert!(matches!(of(answer), Ok(Outcome::Rejected(_))), "{answer}");
         }
+
         for garbage in [
             "",
             "Hello",

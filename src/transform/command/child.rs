@@ -95,6 +95,7 @@ impl Shared {
             // It may be gone already, which is what is wanted.
             let _ = kill_process_group(self.pid, Signal::KILL);
         }
+
         if state.fate == Fate::Runs {
             state.fate = fate;
         }
@@ -114,11 +115,13 @@ impl Shared {
         if self.command.is_quiet {
             return "(not shown while a mask is active)".to_owned();
         }
+
         let key = self
             .command
             .key
             .as_ref()
             .and_then(|key| key.extract(item).ok());
+
         key.map_or_else(
             || printable(&String::from_utf8_lossy(item), NAME_CHARS),
             |key| key.to_json(),
@@ -146,12 +149,14 @@ impl Copy {
             fate: Fate::Runs,
             reaped: false,
         };
+
         let shared = Arc::new(Shared {
             command: command.clone(),
             pid,
             state: Mutex::new(state),
             changed: Condvar::new(),
         });
+
         let (input, lines) = mpsc::channel();
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (Some(stdin), Some(stdout), Some(stderr)) = pipes else {
@@ -159,6 +164,7 @@ impl Copy {
                 "the command of --transform-command has no pipes",
             ));
         };
+
         let complaints = Complaints::new(command.is_quiet);
         let (last_words, ended) = mpsc::channel::<()>();
         let mut copy = Self {
@@ -166,8 +172,10 @@ impl Copy {
             input: Mutex::new(Some(input)),
             threads: Vec::new(),
         };
+
         copy.thread(move || write(stdin, &lines))?;
         let (listener, reporter) = (complaints.clone(), Arc::clone(reporter));
+
         // Not joined: something that outlives the program may hold its standard error open.
         let listening = move || {
             listener.listen(stderr, &*reporter);
@@ -186,6 +194,7 @@ impl Copy {
             complaints,
             ended,
         };
+
         let (lane, shared) = (Arc::clone(lane), Arc::clone(&copy.shared));
         copy.thread(move || {
             if catch_unwind(AssertUnwindSafe(|| reading.run(stdout))).is_err() {
@@ -195,6 +204,7 @@ impl Copy {
                 ));
             }
         })?;
+
         Ok(copy)
     }
 
@@ -222,11 +232,13 @@ impl Copy {
                 .wait_while(|state| state.fate == Fate::Runs && !fits(state));
             state.full = false;
         }
+
         // Where it no longer runs, its reader has told why, and nobody asks for this job any more.
         state.unanswered += text.len();
         state.pending.push_back((place, job));
         drop(state);
         self.shared.changed.notify_all();
+
         if let Some(input) = &*self.input.lock().unwrap_or_else(PoisonError::into_inner) {
             // A writer that is gone means a program that is gone, which its reader notices.
             let _ = input.send(text);
@@ -241,6 +253,7 @@ impl Copy {
                 .unwrap_or_else(PoisonError::into_inner)
                 .take(),
         );
+
         let mut state = self.shared.lock();
         state.closed = true;
         state.since = Instant::now();
@@ -292,8 +305,10 @@ fn lines(job: &Job) -> Vec<u8> {
         } else {
             text.extend_from_slice(item);
         }
+
         text.push(b'\n');
     }
+
     text
 }
 
@@ -324,6 +339,7 @@ fn watch(shared: &Shared) {
             shared.kill(&mut state, Fate::TimedOut);
             shared.changed.notify_all();
         }
+
         state = match shared
             .changed
             .wait_timeout(state, WATCH.min(shared.command.spec.timeout / 4))
@@ -369,6 +385,7 @@ impl Reading {
             let Some((place, job)) = next else {
                 break self.rest(&mut stdout).err();
             };
+
             match self.answers(job, &mut stdout) {
                 Ok(job) => self.lane.finish(place, Ok(job)),
                 Err(fault) => {
@@ -377,6 +394,7 @@ impl Reading {
                 }
             }
         };
+
         self.finish(at, fault);
     }
 
@@ -389,11 +407,13 @@ impl Reading {
                 Outcome::Skipped
             }),
         };
+
         // Every item of a job is asked for, so every one is read, whatever becomes of the others.
         let job = job
             .into_iter()
             .map(|progress| progress.step_all(&mut each))
             .collect();
+
         fault.map_or(Ok(job), Err)
     }
 
@@ -406,20 +426,25 @@ impl Reading {
         let Some(line) = line else {
             return Err(Fault::Ended(item.clone()));
         };
+
         let mut state = self.shared.lock();
+
         // As `lines` counted it: with its line feed.
         let length = if has_line_breaks(item) {
             compact(item).len()
         } else {
             item.len()
         };
+
         state.unanswered = state.unanswered.saturating_sub(length + 1);
         state.since = Instant::now();
         let waited_for = state.full;
         drop(state);
+
         if waited_for {
             self.shared.changed.notify_all();
         }
+
         answer::outcome(item, &line).map_err(|answer::Garbage| Fault::Garbage(item.clone(), line))
     }
 
@@ -428,6 +453,7 @@ impl Reading {
         if self.shared.lock().fate != Fate::Runs {
             return Ok(());
         }
+
         match next_line(stdout, ITEM_TEXT_BYTES) {
             Ok(None) => Ok(()),
             Ok(Some(_)) => Err(Fault::Surplus),
@@ -440,8 +466,10 @@ impl Reading {
         if !matches!(fault, None | Some(Fault::Ended(_))) {
             self.shared.kill(&mut self.shared.lock(), Fate::Killed);
         }
+
         let status = self.reap();
         let fate = self.shared.lock().fate;
+
         // Only its end is waited for; nothing is ever sent.
         let _ = self.ended.recv_timeout(LAST_WORDS);
         let error = match fault {
@@ -453,6 +481,7 @@ impl Reading {
             None if status.is_some_and(|status| status.success()) => None,
             None => Some(self.told("answered every item, and then failed", status)),
         };
+
         match (at, error) {
             (Some(place), Some(error)) => {
                 self.lane.finish(place, Err(error));
@@ -471,6 +500,7 @@ impl Reading {
                 WaitIdOptions::EXITED | WaitIdOptions::NOWAIT,
             )
         };
+
         // It is our child, so that waiting cannot fail but by a signal.
         let _ = retry_on_intr(gone);
         let mut state = self.shared.lock();
@@ -479,6 +509,7 @@ impl Reading {
         state.reaped = true;
         drop(state);
         self.shared.changed.notify_all();
+
         status
     }
 
@@ -513,6 +544,7 @@ impl Reading {
         let error = Error::failed(format!("the command of --transform-command {what}{status}"));
         let last = self.complaints.last();
         let heading = (!last.is_empty()).then(|| "its last words on standard error:".to_owned());
+
         error.with_details(heading.into_iter().chain(last))
     }
 

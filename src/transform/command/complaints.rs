@@ -48,9 +48,11 @@ impl Complaints {
                 if count == 0 {
                     reporter.report(Event::Info(format!("--transform-command: {WITHHELD}")));
                 }
+
                 count += 1;
                 continue;
             }
+
             let line = printable(&String::from_utf8_lossy(&line), LINE_CHARS);
             if count < REPORTED_LINES {
                 reporter.report(Event::Info(format!("--transform-command: {line}")));
@@ -59,11 +61,13 @@ impl Complaints {
                     "--transform-command: … (more is not shown)".to_owned(),
                 ));
             }
+
             count += 1;
             let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
             if last.len() == LAST_LINES {
                 last.pop_front();
             }
+
             last.push_back(line);
         }
     }
@@ -91,5 +95,6 @@ pub(crate) fn next_line(reader: &mut impl BufRead, most: usize) -> io::Result<Op
             format!("a line of more than {most} bytes"),
         ));
     }
+
     Ok((read > 0).then_some(line))
 }

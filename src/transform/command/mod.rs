@@ -73,6 +73,7 @@ impl Command {
             return Err(Error::usage("--transform-command is empty")
                 .with_hint("name a program, as in 'python3 t.py'"));
         }
+
         let plain = word
             .chars()
             .all(|c| c.is_alphanumeric() || "/._+-".contains(c));
@@ -84,6 +85,7 @@ impl Command {
                     ),
             );
         }
+
         Ok(Self {
             spec: Arc::new(spec),
             key: None,
@@ -148,6 +150,7 @@ impl Segment for Commands {
         let Some(place) = self.lane.place() else {
             return false;
         };
+
         match job {
             Ok(job) => {
                 let copy = self.next.fetch_add(1, Ordering::Relaxed) % self.copies.len();
@@ -155,6 +158,7 @@ impl Segment for Commands {
             }
             Err(error) => self.lane.finish(place, Err(error)),
         }
+
         true
     }
 

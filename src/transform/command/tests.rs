@@ -33,11 +33,13 @@ fn run(line: &str, jobs: usize, count: usize, timeout: Duration) -> (Vec<Outcome
         timeout,
         ..CommandSpec::new(line)
     };
+
     let transform = Transform::new()
         .command(spec)
         .unwrap()
         .for_table(&key(), &[])
         .unwrap();
+
     let (feeder, results): (_, Results<usize>) =
         transform.start(NonZeroUsize::MIN, &silent()).unwrap();
     std::thread::scope(|scope| {
@@ -50,8 +52,10 @@ fn run(line: &str, jobs: usize, count: usize, timeout: Duration) -> (Vec<Outcome
                     return;
                 }
             }
+
             feeder.end();
         });
+
         let mut outcomes = Vec::new();
         for (expected, result) in results.enumerate() {
             match result {
@@ -66,6 +70,7 @@ fn run(line: &str, jobs: usize, count: usize, timeout: Duration) -> (Vec<Outcome
                 Err(error) => return (outcomes, Some(error)),
             }
         }
+
         (outcomes, None)
     })
 }
@@ -93,17 +98,20 @@ fn lines_come_back_in_order_from_any_number_of_copies() {
                 .iter()
                 .all(|outcome| *outcome == Outcome::Unchanged)
         );
+
         let outcomes = all(
             r#"sed -u 's/"N":"\([0-9]*5\)"/"N":"1\1"/; s/.*"N":"[0-9]*7".*/{"skip": true}/'"#,
             jobs,
             1005,
         );
+
         for (number, outcome) in outcomes.into_iter().enumerate() {
             match number % 10 {
                 5 => {
                     let Outcome::Changed(changed) = outcome else {
                         panic!("{number}: {outcome:?}")
                     };
+
                     assert!(changed.starts_with(format!(r#"{{"id":{{"N":"1{number}""#).as_bytes()));
                 }
                 7 => assert_eq!(outcome, Outcome::Skipped),
@@ -146,6 +154,7 @@ fn a_crash_names_the_item_and_shows_the_last_words() {
             .any(|line| line.contains("out of cheese")),
         "{error:?}"
     );
+
     let error = failure("cat; exit 3", 5, Duration::from_secs(30));
     assert!(
         error
@@ -153,6 +162,7 @@ fn a_crash_names_the_item_and_shows_the_last_words() {
             .ends_with("answered every item, and then failed (exit status: 3)"),
         "{error}"
     );
+
     let error = failure("kill -9 $$", 5, Duration::from_secs(30));
     assert!(
         error
@@ -207,6 +217,7 @@ fn a_hang_ends_with_the_time_out_and_with_all_its_processes() {
         );
         std::thread::yield_now();
     }
+
     let error = failure("cat; sleep 1000", 3, Duration::from_millis(300));
     assert!(
         error
@@ -234,6 +245,7 @@ fn a_program_that_is_not_there_is_told_at_once() {
             .expect_err(line);
         assert_eq!(error.kind(), crate::error::ErrorKind::Usage, "{line}");
     }
+
     for line in ["cat", "FOO=1 cat", "./x || cat", "exec cat"] {
         assert_eq!(
             Transform::new().command(CommandSpec::new(line)).is_ok(),

@@ -80,16 +80,20 @@ impl Guard {
                 "it does not end: stopped after {FUEL} steps"
             )));
         }
+
         self.fuel.set(left - 1);
+
         if left.is_multiple_of(TICKS_PER_LOOK) && self.began.get().elapsed() > self.patience {
             return Err(JqError::str(format!(
                 "it does not end: stopped after {} s",
                 self.patience.as_secs()
             )));
         }
+
         if self.stack.get().abs_diff(stack_position()) > self.recursion_bytes {
             return Err(JqError::str("it recurses too deeply"));
         }
+
         match value {
             Val::TStr(text) | Val::BStr(text) if text.len() > STRING_BYTES => Err(JqError::str(
                 format!("it makes a string of more than {STRING_BYTES} bytes"),
@@ -124,6 +128,7 @@ where
             Ok(()) => update(cv.1),
             Err(error) => box_once(Err(Exn::from(error))),
         });
+
     (TICK, v(0), native)
 }
 
@@ -200,6 +205,7 @@ pub(crate) fn bound(term: Term<&str>) -> Term<&str> {
             for (part, _) in &mut path.0 {
                 *part = bound_path_part(std::mem::take(part));
             }
+
             Term::Path(boxed(inner), path)
         }
     }
@@ -228,6 +234,7 @@ fn bound_fold(arguments: Vec<Term<&str>>) -> Vec<Term<&str>> {
             bound(argument)
         }
     };
+
     arguments.into_iter().enumerate().map(each).collect()
 }
 

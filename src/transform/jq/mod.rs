@@ -62,6 +62,7 @@ impl Filtering<'_> {
         let Val::Obj(before) = &input else {
             return Err(Reason::own("not an item"));
         };
+
         let mut made = Vec::new();
         let mut untouched = true;
         for output in self.program.run(&self.guard, input.clone()) {
@@ -69,13 +70,16 @@ impl Filtering<'_> {
             if made.len() == OUTPUTS {
                 return Err(Reason::own(format!("it gives more than {OUTPUTS} items")));
             }
+
             if output == input {
                 made.push(item.clone());
                 continue;
             }
+
             untouched = false;
             made.push(written(&output, before, item)?);
         }
+
         Ok(match made.len() {
             0 => Outcome::Skipped,
             1 if untouched => Outcome::Unchanged,
@@ -93,8 +97,10 @@ fn written(output: &Val, before: &Map, item: &Bytes) -> std::result::Result<Byte
             kind_of(output)
         )));
     };
+
     let text = document::write(map, before)?;
     check(&text, item)?;
+
     Ok(text)
 }
 
@@ -178,8 +184,10 @@ fn message(value: &Val) -> Reason {
         .map(|c| if c.is_control() { ' ' } else { c })
         .take(MESSAGE_CHARS)
         .collect();
+
     if words.chars().nth(MESSAGE_CHARS).is_some() {
         kept.push('…');
     }
+
     Reason::Foreign(kept)
 }

@@ -86,6 +86,7 @@ impl Program {
                 "{name} is longer than {PROGRAM_BYTES} bytes"
             )));
         }
+
         let compiled = std::thread::scope(|scope| {
             let compile = || compile(code);
             let thread = std::thread::Builder::new()
@@ -95,6 +96,7 @@ impl Program {
                 .join()
                 .map_err(|_| std::io::Error::other("the jq compiler failed"))
         });
+
         let compiled = compiled.map_err(|error| {
             Error::failed(format!("{name} cannot be compiled")).with_source(error)
         })?;
@@ -119,6 +121,7 @@ impl Program {
             guard,
             now: self.now,
         };
+
         let context = Ctx::<Kind>::new(data, Vars::new([]));
         self.filter
             .id
@@ -138,6 +141,7 @@ fn compile(code: &str) -> std::result::Result<Filter<Kind>, Fault> {
         args: Vec::new(),
         body: bound(term),
     };
+
     let library = jaq_core::defs()
         .chain(jaq_std::defs())
         .chain(jaq_json::defs())
@@ -152,6 +156,7 @@ fn compile(code: &str) -> std::result::Result<Filter<Kind>, Fault> {
             path: (),
         },
     );
+
     let modules = modules.map_err(|_| Fault::ours())?;
     Compiler::default()
         .with_funs(natives())

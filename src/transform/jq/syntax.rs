@@ -29,6 +29,7 @@ pub(crate) fn lexical(code: &str, errors: &[lex::Error<&str>]) -> Fault {
     let Some((expected, found)) = errors.first() else {
         return Fault::ours();
     };
+
     Fault {
         what: format!("expected a {}", expected.as_str()),
         at: offset(code, found).unwrap_or(code.len()),
@@ -40,11 +41,13 @@ pub(crate) fn grammatical(code: &str, errors: &[parse::TError<'_, &str>]) -> Fau
     let Some((expected, found)) = errors.first() else {
         return Fault::ours();
     };
+
     let expected = match expected {
         parse::Expect::Just(token) => format!("expected `{token}`"),
         parse::Expect::Nothing => "expected nothing more".to_owned(),
         other => format!("expected {}", article(other.as_str())),
     };
+
     let found = lex::Token::opt_as_str(*found, code);
     let shown = found.chars().take(20).collect::<String>();
     let what = if found.is_empty() {
@@ -52,6 +55,7 @@ pub(crate) fn grammatical(code: &str, errors: &[parse::TError<'_, &str>]) -> Fau
     } else {
         format!("{expected}, found `{shown}`")
     };
+
     Fault {
         what,
         at: offset(code, found).unwrap_or(code.len()),
@@ -67,11 +71,13 @@ pub(crate) fn undefined<P>(code: &str, errors: &compile::Errors<&str, P>) -> Fau
     let Some((name, kind, at)) = named else {
         return Fault::ours();
     };
+
     let arguments = match kind {
         compile::Undefined::Filter(1) => " with 1 argument".to_owned(),
         compile::Undefined::Filter(count) if *count > 1 => format!(" with {count} arguments"),
         _ => String::new(),
     };
+
     Fault {
         what: format!("there is no {} `{name}`{arguments}", kind.as_str()),
         at,
@@ -106,6 +112,7 @@ pub(crate) fn error(name: &str, code: &str, fault: &Fault) -> Error {
         .chain(behind.chars().take(SHOWN))
         .map(printable)
         .collect();
+
     let caret = format!("{}^", " ".repeat(column - cut));
     Error::usage(format!("{name}, line {line}, column {}: {}", column + 1, fault.what))
         .with_details([shown, caret])

@@ -67,11 +67,13 @@ fn what_is_not_changed_keeps_its_bytes() {
     ] {
         assert_eq!(outcome(code, odd), Outcome::Unchanged, "{code}");
     }
+
     assert_eq!(outcome("empty", odd), Outcome::Skipped);
     assert_eq!(outcome("select(.pk | str == \"b\")", odd), Outcome::Skipped);
     let Outcome::Several(copies) = outcome("., (.pk = S(\"b\"))", odd) else {
         panic!("several")
     };
+
     assert_eq!(copies[0], odd);
     assert_eq!(
         copies[1],
@@ -198,6 +200,7 @@ fn what_dynamodb_would_refuse_is_rejected_with_its_reason() {
     ] {
         assert_eq!(rejected(code, ITEM), reason, "{code}");
     }
+
     assert!(rejected(".", "{\"a\":5}").starts_with("not DynamoDB JSON: attribute"));
     assert!(rejected(".pk + 1", ITEM).starts_with("cannot calculate"));
     assert_eq!(
@@ -251,20 +254,24 @@ fn a_filter_that_does_not_end_is_an_error_of_one_item() {
             }
             .apply(&item, &item)
         };
+
         let Outcome::Rejected(reason) = on_large_stack(run) else {
             panic!("{code}")
         };
+
         let reason = reason.to_string();
         let expected = [
             "it does not end: stopped after",
             "it recurses too deeply",
             "it makes a string of more than",
         ];
+
         assert!(
             expected.iter().any(|expected| reason.contains(expected)),
             "{code}: {reason}"
         );
     }
+
     // What was nested in a loop is freed without harm.
     assert!(
         rejected(
@@ -295,9 +302,11 @@ fn nothing_outside_the_item_can_be_reached() {
             .unwrap_or_else(|| panic!("{code}"));
         assert_eq!(error.kind(), ErrorKind::Usage, "{code}");
     }
+
     let Outcome::Several(items) = outcome("{pk, a: N(now)}, {pk, a: N(now)}", ITEM) else {
         panic!("two")
     };
+
     assert_eq!(items[0], items[1]);
 }
 
@@ -333,6 +342,7 @@ fn faults_are_shown_where_they_are() {
             error.details()
         );
     }
+
     let long = format!("{}| foo", ".|".repeat(100));
     let error = Filter::compile("--transform", &long).err().expect("no foo");
     assert!(
@@ -352,6 +362,7 @@ fn a_program_as_deep_as_it_is_long_is_an_error_or_works() {
     ] {
         let _ = Filter::compile("--transform", &code).is_ok();
     }
+
     assert!(Filter::compile("--transform", &" ".repeat(100_000)).is_err());
 }
 
@@ -365,6 +376,7 @@ fn conditions() {
                 .holds(&document::read(ITEM.as_bytes()).unwrap())
         })
     };
+
     for (code, expected) in [
         (".type | str == \"film\"", Ok(true)),
         (".timestamp | num > 5", Ok(true)),

@@ -11,6 +11,7 @@ pub(crate) fn shift_text(text: &str, days: i64) -> Option<String> {
     if text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_digit()) {
         return moved(text, "%Y%m%d", days);
     }
+
     let Some((date, rest)) = text
         .split_at_checked(10)
         .filter(|(date, _)| date.as_bytes()[4] == b'-')
@@ -20,7 +21,9 @@ pub(crate) fn shift_text(text: &str, days: i64) -> Option<String> {
             .then(|| shift_number(text, days))
             .flatten();
     };
+
     (rest.is_empty() || is_time(rest)).then_some(())?;
+
     Some(moved(date, "%Y-%m-%d", days)? + rest)
 }
 
@@ -29,6 +32,7 @@ fn is_time(rest: &str) -> bool {
     let Some(time) = rest.strip_prefix(['T', 't', ' ']) else {
         return false;
     };
+
     let at = |format: &str| format!("2000-01-01T{format}");
     let with_offset = DateTime::parse_from_rfc3339(&at(time)).is_ok()
         || DateTime::parse_from_str(&at(time), "%Y-%m-%dT%H:%M:%S%.f%#z").is_ok();
@@ -53,10 +57,12 @@ pub(crate) fn shift_number(text: &str, days: i64) -> Option<String> {
     let number: i128 = whole.parse().ok()?;
     let is_fraction = fraction.is_empty()
         || fraction.len() > 1 && fraction[1..].bytes().all(|byte| byte.is_ascii_digit());
+
     // A negative number with a fraction would move the wrong way around its sign.
     if !is_fraction || (number < 0 || whole.starts_with('-')) && !fraction.is_empty() {
         return None;
     }
+
     let per_second = match number.unsigned_abs() {
         0..100_000_000_000 => 1,
         100_000_000_000..100_000_000_000_000 => 1_000,
@@ -64,7 +70,9 @@ pub(crate) fn shift_number(text: &str, days: i64) -> Option<String> {
         100_000_000_000_000_000..100_000_000_000_000_000_000 => 1_000_000_000,
         _ => return None,
     };
+
     let moved = number + i128::from(days) * DAY * per_second;
+
     (fraction.is_empty() || moved >= 0).then(|| format!("{moved}{fraction}"))
 }
 
@@ -89,6 +97,7 @@ mod tests {
             assert_eq!(shift_text(date, 2).as_deref(), Some(moved));
             assert_eq!(shift_text(moved, -2).as_deref(), Some(date));
         }
+
         for other in [
             "",
             "yesterday",
@@ -102,6 +111,7 @@ mod tests {
         ] {
             assert_eq!(shift_text(other, 2), None, "{other}");
         }
+
         assert_eq!(shift_text("9999-12-31", 1), None);
     }
 
@@ -118,6 +128,7 @@ mod tests {
         ] {
             assert_eq!(shift_number(time, 1).as_deref(), Some(moved));
         }
+
         for other in [
             "",
             "-",
@@ -130,6 +141,7 @@ mod tests {
         ] {
             assert_eq!(shift_number(other, 1), None, "{other}");
         }
+
         assert_eq!(shift_number("86399.5", -1), None);
     }
 }

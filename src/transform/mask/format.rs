@@ -20,10 +20,12 @@ pub(crate) fn keep(leaf: &Leaf, stream: impl Fn(u32) -> Stream) -> Leaf {
             Leaf::N(number) => Leaf::N(number_like(number, &mut stream)),
             Leaf::B(bytes) => Leaf::B(bytes.iter().map(|_| stream.byte()).collect()),
         };
+
         if masked != *leaf {
             break;
         }
     }
+
     masked
 }
 
@@ -56,6 +58,7 @@ fn number_like(number: &str, stream: &mut Stream) -> String {
             } else {
                 character != '0'
             });
+
         match character {
             '0'..='9' if counts => char::from(b'0' + u8::try_from(stream.below(10)).unwrap_or(0)),
             '0'..='9' if leads => {
@@ -65,6 +68,8 @@ fn number_like(number: &str, stream: &mut Stream) -> String {
             other => other,
         }
     });
+
     let changed: String = changed.collect();
+
     changed + exponent
 }

@@ -66,6 +66,7 @@ impl Masks {
                 "set DYNADUMP_MASK_KEY or --mask-key-file; `openssl rand -hex 32` makes a key",
             ));
         }
+
         let matched = rules.rules.iter().map(|_| AtomicU64::new(0)).collect();
         Ok(Self {
             rules,
@@ -91,6 +92,7 @@ impl Masks {
         else {
             return true;
         };
+
         self.originals(&read).survivor(&part).is_some()
     }
 
@@ -100,6 +102,7 @@ impl Masks {
         let Ok(Val::Obj(read)) = document::read(read) else {
             return Bytes::from(format!("{CONCEALED:?}"));
         };
+
         let originals = self.originals(&read);
         let mut shown = (*read).clone();
         for rule in &self.rules.rules {
@@ -110,12 +113,14 @@ impl Masks {
             // This edit never fails.
             let _ = rule.path.visit(&mut shown, &mut conceal);
         }
+
         let conceal = |(name, value): (Val, Val)| {
             let name = if originals.is_in_name(&name) {
                 text(CONCEALED)
             } else {
                 name
             };
+
             (
                 name,
                 if originals.is_in_value(&value) {
@@ -125,7 +130,9 @@ impl Masks {
                 },
             )
         };
+
         let shown: Map = shown.into_iter().map(conceal).collect();
+
         document::write(&shown, &read).unwrap_or_else(|_| Bytes::from(format!("{CONCEALED:?}")))
     }
 
@@ -157,6 +164,7 @@ impl Masks {
                 } else {
                     ""
                 };
+
                 format!(
                     "{}: the rule for `{}`{when} matched no item",
                     rule.place, rule.path
@@ -182,6 +190,7 @@ impl Stage for Masks {
             .iter()
             .map(|rule| rule.when.as_ref().map(|when| when.asker()))
             .collect();
+
         Box::new(Masking {
             masks: self,
             askers,
@@ -231,6 +240,7 @@ impl Masking<'_> {
         } else {
             Some(document::read(read)?)
         };
+
         let made = Input::of(&document)?;
         let before = made.attributes;
         let mut sheet = Sheet {
@@ -250,6 +260,7 @@ impl Masking<'_> {
             .iter()
             .zip(&self.askers)
             .zip(&self.masks.matched);
+
         for ((rule, asker), matched) in rules {
             if self.apply_rule(rule, asker.as_ref(), &mut sheet)? {
                 changed = true;
@@ -261,8 +272,10 @@ impl Masking<'_> {
         if !changed {
             return Ok(Outcome::Unchanged);
         }
+
         let masked = document::write(&sheet.masked, before).map_err(Reason::Own)?;
         check(&masked, item).map_err(Reason::Own)?;
+
         Ok(Outcome::Changed(masked))
     }
 
@@ -294,7 +307,9 @@ impl Masking<'_> {
                 // An item as made with nothing to mask: the item as read decides.
                 holds => holds.unwrap_or(false),
             };
+
             let read = sheet.read.as_ref().filter(|_| in_source);
+
             // A condition that fails on the item as read hides its values.
             if !holds && !read.is_some_and(|read| asker.holds(read.document).unwrap_or(true)) {
                 return Ok(false);
@@ -304,6 +319,7 @@ impl Masking<'_> {
         if let Some(read) = sheet.read.as_ref().filter(|_| in_source) {
             rule.path.add_to(&mut sheet.originals, read.attributes);
         }
+
         if found_now {
             self.mask(rule, sheet)
         } else {
@@ -323,6 +339,7 @@ impl Masking<'_> {
             kept,
             ..
         } = sheet;
+
         let mut found = false;
         let mut edit = |value: &mut Val| {
             found = true;
@@ -344,14 +361,18 @@ impl Masking<'_> {
                     ));
                 }
             }
+
             Ok(Edit::Keep)
         };
+
         rule.path.visit(masked, &mut edit).map_err(Reason::Own)?;
+
         if found {
             rule.path
                 .visit(rest, &mut |_| Ok(Edit::Remove))
                 .map_err(Reason::Own)?;
         }
+
         Ok(found)
     }
 
@@ -363,6 +384,7 @@ impl Masking<'_> {
                 .as_ref()
                 .ok_or_else(|| "there is no mask key".to_owned())
         };
+
         Ok(match (rule.action, rule.kind) {
             (Action::Null | Action::Drop, _) => None,
             (Action::Redact, _) => Some(Mask::Redact),
@@ -388,16 +410,19 @@ impl Sheet<'_> {
             kept,
             ..
         } = self;
+
         if let Some(place) = originals.survivor(rest) {
             return Err(Reason::own(format!(
                 "a masked value is also in {place}; add a rule for it"
             )));
         }
+
         if let Some(place) = originals.survivor_in_names(masked) {
             return Err(Reason::own(format!(
                 "a masked value is also in {place}; names are not masked: redact or drop the map"
             )));
         }
+
         if kept
             .iter()
             .any(|(before, after)| originals.survives(before, after))
@@ -406,6 +431,7 @@ impl Sheet<'_> {
                 "a masked value is also part of a value whose mask keeps that part; redact or hash it",
             ));
         }
+
         Ok(())
     }
 }
@@ -415,6 +441,7 @@ impl<'a> Input<'a> {
         let Val::Obj(attributes) = document else {
             return Err(Reason::own("not an item"));
         };
+
         Ok(Self {
             document,
             attributes,
@@ -431,8 +458,11 @@ fn days(key: &MaskKey, rule: &Rule, before: &Map) -> std::result::Result<i64, Wo
             .ok_or_else(|| format!("shift-date by `{by}`: the item has no such attribute"))?;
         leaves(&value, &mut |leaf| of.extend(leaf.identity()), &mut |_| {});
     }
+
     let number = key.stream("shift-date", &of).below(2 * MOST_DAYS);
+
     // Never by nothing: 1 to 365 days forward or back.
     let days = i64::try_from(number % MOST_DAYS).unwrap_or(0) + 1;
+
     Ok(if number < MOST_DAYS { days } else { -days })
 }

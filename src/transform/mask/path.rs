@@ -42,8 +42,10 @@ impl Path {
             } else {
                 Step::Name(name)
             });
+
             *plain = true;
         };
+
         for character in written.chars() {
             match character {
                 _ if std::mem::take(&mut escaped) => {
@@ -52,6 +54,7 @@ impl Path {
                             "`\\{character}` in the path: a backslash stands before a dot, a star or a backslash"
                         ));
                     }
+
                     plain = false;
                     name.push(character);
                 }
@@ -60,22 +63,28 @@ impl Path {
                 _ => name.push(character),
             }
         }
+
         if escaped {
             return Err("the path ends with a backslash".to_owned());
         }
+
         finish(&mut name, &mut plain);
+
         if steps.iter().any(|step| *step == Step::Name(String::new())) {
             return Err("the path has an empty name".to_owned());
         }
+
         if steps[0] == Step::Each {
             return Err(
                 "the path begins with `*`: an item is a map, and its attributes have names"
                     .to_owned(),
             );
         }
+
         if steps.len() > STEPS {
             return Err(format!("the path has more than {STEPS} steps"));
         }
+
         Ok(Self {
             steps,
             written: written.to_owned(),
@@ -143,13 +152,16 @@ where
     let Some((Step::Name(name), rest)) = steps.split_first() else {
         return Ok(());
     };
+
     let name = text(name.as_str());
     let Some(value) = map.get_mut(&name) else {
         return Ok(());
     };
+
     if let Edit::Remove = at(value, rest, edit)? {
         map.shift_remove(&name);
     }
+
     Ok(())
 }
 
@@ -160,15 +172,18 @@ where
     let Some((next, rest)) = steps.split_first() else {
         return edit(value);
     };
+
     let Val::Obj(typed) = value else {
         return Ok(Edit::Keep);
     };
+
     let is_set = typed
         .keys()
         .any(|tag| ["SS", "NS", "BS"].iter().any(|set| *tag == text(*set)));
     if *next == Step::Each && rest.is_empty() && is_set {
         return edit(value);
     }
+
     let wanted = text(if *next == Step::Each { "L" } else { "M" });
     match Rc::make_mut(typed).get_mut(&wanted) {
         Some(Val::Obj(map)) => in_map(Rc::make_mut(map), steps, edit)?,
@@ -180,10 +195,12 @@ where
                     kept.push(element);
                 }
             }
+
             *list = kept;
         }
         _ => {}
     }
+
     Ok(Edit::Keep)
 }
 
@@ -195,6 +212,7 @@ mod tests {
         let Val::Obj(item) = jaq_json::read::parse_single(item.as_bytes()).unwrap() else {
             panic!("an object")
         };
+
         let mut found = Vec::new();
         let path = Path::parse(path).unwrap();
         let mut visit = |value: &mut Val| {
@@ -202,6 +220,7 @@ mod tests {
             Ok(Edit::Keep)
         };
         path.visit(&mut (*item).clone(), &mut visit).unwrap();
+
         found
     }
 
@@ -214,6 +233,7 @@ mod tests {
         assert_eq!(places(r"a\.b", item), [r#"{"S":"dot"}"#]);
         assert_eq!(places(r"\*", item), [r#"{"S":"star"}"#]);
         assert_eq!(places("s.*", item), [r#"{"SS":["p","q"]}"#]);
+
         for nowhere in ["b", "a.c", "a.*", "a.b.c", "s.p", "a.b.*.c.d", r"s.\*"] {
             assert!(places(nowhere, item).is_empty(), "{nowhere}");
         }

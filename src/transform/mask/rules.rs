@@ -89,6 +89,7 @@ impl Text<'_> {
             .chars()
             .count()
             + 1;
+
         format!(
             "{} line {}, column {column}",
             self.name,
@@ -113,6 +114,7 @@ impl MaskRules {
                 "{name} is longer than {FILE_BYTES} bytes"
             )));
         }
+
         let source = Text { name, text };
         let file: FileText = toml::from_str(text).map_err(|error| {
             source.error(
@@ -120,16 +122,20 @@ impl MaskRules {
                 &error.message().replace('\n', ", "),
             )
         })?;
+
         if file.rule.is_empty() {
             return Err(Error::usage(format!("{name} has no rule"))
                 .with_hint("begin each rule with [[rule]]; it needs a path and an action"));
         }
+
         let rules = file
             .rule
             .into_iter()
             .map(|rule| read(&source, rule))
             .collect::<Result<_>>()?;
+
         let sha256 = hex::encode(Sha256::digest(text));
+
         Ok(Self { rules, sha256 })
     }
 
@@ -161,6 +167,7 @@ impl MaskRules {
             let Some(attribute) = rule.path.attribute() else {
                 continue;
             };
+
             let of_table = table.names().any(|name| name == attribute);
             let of_index = indexes.iter().any(|key| key.name == attribute);
             let what = match rule.action {
@@ -168,6 +175,7 @@ impl MaskRules {
                 Action::Null if of_table || of_index => "null",
                 _ => continue,
             };
+
             let whose = if of_table { "the table" } else { "an index" };
             return Err(Error::usage(format!(
                 "{}: `{attribute}` is a key of {whose} and cannot be {what}",
@@ -175,6 +183,7 @@ impl MaskRules {
             ))
             .with_hint("hash keeps keys different from each other"));
         }
+
         Ok(())
     }
 
@@ -197,6 +206,7 @@ impl MaskRules {
                 .attribute()
                 .is_some_and(|found| table.names().any(|name| name == found))
         };
+
         self.rules
             .iter()
             .filter(of_key)
@@ -233,15 +243,18 @@ fn read(source: &Text<'_>, rule: Spanned<RuleText>) -> Result<Rule> {
         }
         _ => {}
     }
+
     if let Some(by) = rule.by.as_ref().filter(|_| action != Action::ShiftDate) {
         return Err(source.error(&by.span(), "by is for action = \"shift-date\" alone"));
     }
+
     let when = rule.when.map(|when| {
         Condition::compile(
             &format!("{}: when", source.place(&when.span())),
             when.get_ref(),
         )
     });
+
     Ok(Rule {
         path: path(&rule.path)?,
         action,

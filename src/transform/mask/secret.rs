@@ -26,6 +26,7 @@ impl MaskKey {
             return Err(Error::environment(format!("the mask key is shorter than {SHORTEST} bytes"))
                 .with_hint("make one with `openssl rand -hex 32`, and keep it: the same key gives the same masks"));
         }
+
         Hmac::new_from_slice(text)
             .map(Self)
             .map_err(|error| Error::failed("the mask key is unusable").with_source(error))
@@ -50,6 +51,7 @@ impl MaskKey {
             .chain_update(purpose)
             .chain_update([0])
             .chain_update(value);
+
         Stream {
             seeded,
             block: 0,
@@ -81,10 +83,12 @@ impl Stream {
                 .clone()
                 .chain_update([0])
                 .chain_update(self.block.to_le_bytes());
+
             self.buffer = block.finalize().into_bytes().into();
             self.block += 1;
             self.left = self.buffer.len();
         }
+
         self.left -= 1;
         self.buffer[self.left]
     }
@@ -114,6 +118,7 @@ impl fake::rand::TryRng for Stream {
         for byte in bytes {
             *byte = self.byte();
         }
+
         Ok(())
     }
 }
@@ -143,6 +148,7 @@ mod tests {
                 .unwrap()
                 .hash(b"a")
         );
+
         assert!(MaskKey::new(b"fifteen bytes..\n").is_err());
     }
 }

@@ -38,6 +38,7 @@ impl Originals {
             if self.is_in_name(name) {
                 return Some("the name of an attribute".to_owned());
             }
+
             self.is_in_value(value)
                 .then(|| format!("attribute {:?}", name_of(name)))
         })
@@ -79,6 +80,7 @@ impl Original {
         if !is_telling(leaf) {
             return None;
         }
+
         Some(match leaf {
             Leaf::S(text) => Self {
                 needles: needles(text.as_bytes()),
@@ -108,6 +110,7 @@ impl Original {
                 in_name = in_name || self.is_in_bytes(name.as_bytes());
             },
         );
+
         in_leaf || in_name
     }
 
@@ -140,6 +143,7 @@ fn needles(bytes: &[u8]) -> Vec<Vec<u8>> {
             .map(|text| text.as_bytes()[1..text.len() - 1].to_vec())
             .filter(|text| text != bytes),
     );
+
     needles
 }
 

@@ -27,6 +27,7 @@ fn apply_to(masks: &Masks, item: &str, read: &str) -> Outcome {
                 .worker()
                 .apply(&Bytes::from(item.to_owned()), &Bytes::from(read.to_owned()))
         };
+
         std::thread::Builder::new()
             .stack_size(STACK_BYTES)
             .spawn_scoped(scope, run)
@@ -74,6 +75,7 @@ fn redact_null_and_drop_on_every_type() {
             .count();
         assert!(nulls > 1 || name == "z", "{name}");
     }
+
     assert_eq!(
         masked(&rule("l.*.deep", "action = 'drop'"), EVERY),
         EVERY.replace(r#""deep":{"S":"list-2"}"#, "")
@@ -104,11 +106,13 @@ fn equal_values_get_equal_masks_and_others_different_ones() {
                 &format!(r#"{{"v":{value}}}"#),
             )
         };
+
         assert_eq!(
             of(r#"{"N":"15000"}"#) == of(r#"{"N":"15000.0"}"#),
             action == "hash",
             "{action}"
         );
+
         assert_ne!(of(r#"{"N":"15000"}"#), of(r#"{"N":"15001"}"#));
         assert_eq!(
             of(r#"{"S":"abcdefgh"}"#),
@@ -126,6 +130,7 @@ fn keep_format_keeps_the_format() {
             &format!(r#"{{"v":{value}}}"#),
         )
     };
+
     let shape = |text: &str| -> String {
         text.chars()
             .map(|c| {
@@ -141,6 +146,7 @@ fn keep_format_keeps_the_format() {
             })
             .collect()
     };
+
     for text in [
         "AB-1234 (x)",
         "a@b.c",
@@ -153,14 +159,17 @@ fn keep_format_keeps_the_format() {
         let Some(Value::S(new)) = parse_item(item.as_bytes()).unwrap().remove("v") else {
             panic!("a string")
         };
+
         assert_eq!(shape(&new), shape(text));
         assert_ne!(new, text);
     }
+
     for number in ["0", "7", "-12.50", "0.0012", "9.99E+125", "-1e-130", "100"] {
         let item = of(&format!(r#"{{"N":"{number}"}}"#));
         let Some(Value::N(new)) = parse_item(item.as_bytes()).unwrap().remove("v") else {
             panic!("a number")
         };
+
         assert_eq!(shape(&new), shape(number));
         assert_ne!(new, number);
     }
@@ -178,6 +187,7 @@ fn fakes_are_of_their_kind_and_always_the_same() {
             other => panic!("{other:?}"),
         }
     };
+
     let mail = of("email", r#"{"S":"ada@real.org"}"#);
     assert!(
         mail.ends_with("@example.com") && mail.split('@').count() == 2,
@@ -214,10 +224,12 @@ fn dates_move_together() {
         else {
             panic!("both")
         };
+
         let date = |text: &str| chrono::NaiveDate::parse_from_str(&text[..10], "%Y-%m-%d").unwrap();
         let (Value::S(text), Value::N(number)) = (&to[0], &to[1]) else {
             panic!("both")
         };
+
         assert_eq!((date(text) - date(&from)).num_days(), 2);
         assert_eq!(
             chrono::DateTime::parse_from_rfc3339(text)
@@ -226,9 +238,11 @@ fn dates_move_together() {
                 .to_string(),
             *number
         );
+
         assert_ne!(from, "2020-02-28");
         from
     };
+
     assert_eq!(of("ada"), of("ada"));
     assert!((0..20).any(|other| of(&other.to_string()) != of("ada")));
     let missing = apply(&masks(&rules), r#"{"from":{"S":"2020-02-28"}}"#);
@@ -238,6 +252,7 @@ fn dates_move_together() {
             "--mask: shift-date by `who`: the item has no such attribute"
         ))
     );
+
     let other = apply(
         &masks(&rule("v", "action = 'shift-date'")),
         r#"{"v":{"S":"soon"}}"#,
@@ -259,6 +274,7 @@ fn a_rule_wants_nothing_of_items_that_it_does_not_match() {
     );
     let rules = masks(&(dates + &asked));
     assert_eq!(apply(&rules, r#"{"pk":{"S":"a"}}"#), Outcome::Unchanged);
+
     for lacking in [
         r#"{"born":{"S":"1815-12-10"}}"#,
         r#"{"note":{"S":"secret"}}"#,
@@ -279,6 +295,7 @@ fn the_rules_of_the_page_hide_what_they_name() {
         .nth(1)
         .and_then(|rest| rest.split("```").next())
         .expect("rules");
+
     let plain = masked(
         rules,
         r#"{"id":{"S":"1"},"email":{"S":"ada@example.org"},"title":{"S":"x"}}"#,
@@ -308,12 +325,14 @@ fn a_value_that_survives_elsewhere_rejects_the_item() {
         let Outcome::Rejected(reason) = apply(&masks(&mail), &item) else {
             panic!("{survivor}")
         };
+
         let reason = reason.to_string();
         assert!(
             reason.contains("a masked value is also in attribute") && !reason.contains("ada"),
             "{reason}"
         );
     }
+
     let number = rule("tel", "action = 'hash'");
     for (survivor, found) in [
         (r#"{"N":"4930.0"}"#, true),
@@ -326,16 +345,19 @@ fn a_value_that_survives_elsewhere_rejects_the_item() {
         );
         assert_eq!(matches!(outcome, Outcome::Rejected(_)), found, "{survivor}");
     }
+
     let Outcome::Rejected(reason) = apply(
         &masks(&rule("v", "action = 'keep-format'")),
         r#"{"v":{"S":"----"}}"#,
     ) else {
         panic!("nothing to change")
     };
+
     assert!(
         reason.to_string().contains("nothing in it would change"),
         "{reason}"
     );
+
     // Both places masked: fine. So is a value that says too little.
     masked(
         &(mail.clone() + &rule("copy", "action = 'redact'")),
@@ -356,18 +378,21 @@ fn a_value_that_survives_as_a_name_in_its_own_place_rejects_the_item() {
         else {
             panic!("{action}: the name stays")
         };
+
         let reason = reason.to_string();
         assert!(
             reason.contains(r#"is also in a name in attribute "m""#) && !reason.contains("ada"),
             "{reason}"
         );
     }
+
     for action in ["redact", "null", "drop"] {
         assert!(
             !masked(&rule("m", &format!("action = '{action}'")), item).contains("ada"),
             "{action}"
         );
     }
+
     masked(
         &rule("m", "action = 'hash'"),
         r#"{"m":{"M":{"mail":{"S":"ada@x.org"}}}}"#,
@@ -388,11 +413,13 @@ fn values_as_read_are_found_wherever_earlier_steps_put_them() {
         let Outcome::Rejected(Reason::Own(reason)) = apply_to(masks, made, read) else {
             panic!("{made}")
         };
+
         assert!(
             reason.contains(place) && !reason.contains("6789"),
             "{made}: {reason}"
         );
     };
+
     for (made, place) in [
         (
             r#"{"id":{"S":"1"},"contact":{"S":"123-45 \"6789"}}"#,
@@ -428,6 +455,7 @@ fn values_as_read_are_found_wherever_earlier_steps_put_them() {
         rejected(&hash, made, place);
         rejected(&when, made, place);
     }
+
     // A mask that keeps what is neither digit nor letter.
     let read_signs = r#"{"ssn":{"S":"*-*-*"},"note":{"S":"a"}}"#;
     let signs = apply_to(&keeps, r#"{"note":{"S":"a *-*-* b"}}"#, read_signs);
@@ -435,10 +463,12 @@ fn values_as_read_are_found_wherever_earlier_steps_put_them() {
         matches!(&signs, Outcome::Rejected(Reason::Own(reason)) if reason.contains("keeps that part")),
         "{signs:?}"
     );
+
     // A condition holds if it holds of the item as read: a step that changes what it asks for does not switch the rule off.
     let Outcome::Changed(masked) = apply_to(&when, &read.replace("person", "other"), read) else {
         panic!("masked")
     };
+
     assert!(!String::from_utf8_lossy(&masked).contains("6789"));
     assert_eq!(
         apply_to(&hash, r#"{"id":{"S":"1"}}"#, read),
@@ -561,6 +591,7 @@ fn keys_are_not_taken_away() {
             .unwrap()
             .check_keys(&table, &[attribute("gsi")])
     };
+
     for (path, action) in [("pk", "drop"), ("sk", "null"), ("gsi", "null")] {
         let error = check(path, action).expect_err(path);
         assert!(
@@ -570,6 +601,7 @@ fn keys_are_not_taken_away() {
             "{error}"
         );
     }
+
     for (path, action) in [
         ("pk", "hash"),
         ("sk", "redact"),
@@ -579,6 +611,7 @@ fn keys_are_not_taken_away() {
     ] {
         check(path, action).expect(path);
     }
+
     let rules = MaskRules::parse("r", &rule("sk", "action = 'hash'")).unwrap();
     assert!(rules.change_key(&table) && rules.need_key() && rules.sha256().len() == 64);
     assert_eq!(

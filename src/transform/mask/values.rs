@@ -87,6 +87,7 @@ pub(crate) fn typed(value: &Val) -> Option<(&str, &Val)> {
     let (Val::TStr(tag), value) = map.first().filter(|_| map.len() == 1)? else {
         return None;
     };
+
     std::str::from_utf8(tag).ok().map(|tag| (tag, value))
 }
 
@@ -98,6 +99,7 @@ pub(crate) fn leaves(value: &Val, leaf: &mut impl FnMut(Leaf), name: &mut impl F
                 if let Val::TStr(key) = key {
                     name(&String::from_utf8_lossy(key));
                 }
+
                 leaves(value, leaf, name);
             }
         }
@@ -126,6 +128,7 @@ fn texts(value: &Val, leaf: &mut impl FnMut(Leaf), name: &mut impl FnMut(&str)) 
             if let Val::TStr(key) = key {
                 name(&String::from_utf8_lossy(key));
             }
+
             texts(value, leaf, name);
         }),
         Val::Null | Val::Bool(_) | Val::Num(_) | Val::BStr(_) => {}
@@ -138,6 +141,7 @@ impl Mask<'_> {
         let Some((tag, inner)) = typed(value) else {
             return Err("is no typed value".to_owned());
         };
+
         let masked = match (tag, inner) {
             ("BOOL", _) => Val::Bool(false),
             ("NULL", _) => return Ok(value.clone()),
@@ -158,6 +162,7 @@ impl Mask<'_> {
                 .leaf(&Leaf::read(tag, inner).ok_or("has a type that masks do not support")?)?
                 .write(),
         };
+
         Ok(Val::obj([(text(tag), masked)].into_iter().collect()))
     }
 
@@ -171,6 +176,7 @@ impl Mask<'_> {
                 masked.push(leaf.write());
             }
         }
+
         Ok(Val::from_iter(masked))
     }
 
@@ -184,9 +190,11 @@ impl Mask<'_> {
             }),
             Self::ShiftDate { days } => shifted(leaf, *days)?,
         };
+
         if masked == *leaf && is_telling(leaf) {
             return Err("cannot be masked by this action: nothing in it would change".to_owned());
         }
+
         Ok(masked)
     }
 }
@@ -240,6 +248,7 @@ fn shifted(leaf: &Leaf, days: i64) -> Result<Leaf, Words> {
         Leaf::N(number) => dates::shift_number(number, days).map(Leaf::N),
         Leaf::B(_) => None,
     };
+
     shifted.ok_or_else(|| "is no date that shift-date knows".to_owned())
 }
 
@@ -247,6 +256,7 @@ fn shifted(leaf: &Leaf, days: i64) -> Result<Leaf, Words> {
 /// age is found in many places that have nothing to do with each other.
 pub(crate) fn is_telling(leaf: &Leaf) -> bool {
     const LEAST: usize = 4;
+
     match leaf {
         Leaf::S(text) => text.chars().count() >= LEAST && text != REDACTED,
         Leaf::N(number) => number.bytes().filter(u8::is_ascii_digit).count() >= LEAST,

@@ -48,6 +48,7 @@ fn any_name_and_any_folder_will_do() {
         ],
     )
     .exits(0);
+
     assert_eq!(
         elsewhere.json("out/table-metadata.json")["environment"],
         "qa-2.eu"
@@ -88,6 +89,7 @@ fn without_a_file_flags_and_the_process_are_enough_and_the_plan_says_what_came_f
         "--output",
         "out",
     ];
+
     let mut command = project.command("dumpdb", arguments);
     command
         .env("AWS_REGION", REGION)
@@ -111,12 +113,14 @@ fn a_profile_of_the_shared_configuration_is_used() {
             engine.url()
         ),
     );
+
     project.write(".aws/config", format!("[profile ops]\nregion = {REGION}\n"));
     project.write(
         ".aws/credentials",
         "[ops]\naws_access_key_id = test\naws_secret_access_key = test\n",
     );
     dump(&project, &["--env=dev"]).exits(0);
+
     // Its region too: another one would be another place, or at least another signature.
     let other = Engine::embedded();
     let proxy = Proxy::of(&other, []);
@@ -127,12 +131,14 @@ fn a_profile_of_the_shared_configuration_is_used() {
             proxy.url()
         ),
     );
+
     dump(&project, &["--env=dev"]).exits(11);
     assert!(
         proxy.calls()[0].credential.contains(REGION),
         "{}",
         proxy.calls()[0].credential
     );
+
     project.write(".aws/config", "[profile ops]\n");
     dump(&project, &["--env=dev"]).exits(11);
     assert!(
@@ -225,6 +231,7 @@ fn a_name_that_another_program_reads_is_refused_and_nothing_is_called() {
             "--table=films",
             "--yes",
         ];
+
         let mut command = project.command("restoredb", arguments);
         command.env("AWS_ENDPOINT_URL", proxy.url());
         command
@@ -235,6 +242,7 @@ fn a_name_that_another_program_reads_is_refused_and_nothing_is_called() {
             "envs/.env.dev line 2: {key} is not read; the key is {ours}"
         ));
     }
+
     assert_eq!(proxy.calls().len(), 0);
 }
 
@@ -255,9 +263,11 @@ fn an_empty_value_is_refused_in_a_remote_environment() {
             endpoint(&distant)
         ),
     );
+
     dump(&project, &["--env=dev"])
         .exits(10)
         .says("envs/.env.dev line 4: AWS_ACCESS_KEY_ID is empty");
+
     // A CI secret that does not exist, with the keys of another account in the default profile.
     project.write("envs/.env.dev", endpoint(&distant));
     project.write(
@@ -279,6 +289,7 @@ fn an_empty_value_is_refused_in_a_remote_environment() {
             endpoint(proxy.url())
         ),
     );
+
     dump(&project, &["--env=dev"]).exits(0);
 }
 
@@ -364,12 +375,14 @@ fn a_restore_that_is_refused_does_not_create_a_database() {
         ),
         (&["--source=missing"], 11),
     ];
+
     for (arguments, code) in refused {
         project
             .restoredb(["--env=dev"].iter().chain(arguments))
             .exits(code);
         assert!(!project.path("new").exists(), "{arguments:?}");
     }
+
     project
         .restoredb([
             "--env=dev",
@@ -378,6 +391,7 @@ fn a_restore_that_is_refused_does_not_create_a_database() {
             "--confirm=films",
         ])
         .exits(0);
+
     assert!(project.path("new/films.db").is_file());
 }
 
@@ -394,7 +408,9 @@ fn secrets_are_never_said() {
          AWS_SESSION_TOKEN=hushtoken\nDYNAMODB_TABLE={table}\n",
         engine.url()
     );
+
     project.write("envs/.env.local", file);
+
     // An engine that takes accounts for separate places does not show the table; what matters is what is said.
     for arguments in [
         &["-v"][..],
@@ -406,6 +422,7 @@ fn secrets_are_never_said() {
             .never_says("hush")
             .never_says("TELLNOONE");
     }
+
     if project.path("out").exists() {
         for file in project.names("out") {
             let text = String::from_utf8_lossy(&project.bytes(format!("out/{file}"))).into_owned();
@@ -433,6 +450,7 @@ fn the_embedded_engine_needs_no_server_and_is_filled_from_its_sample() {
         (dumped["Count"].as_u64(), &dumped["Count"]),
         (Some(312), &committed["Count"])
     );
+
     // What is written there stays there.
     let restore = ["--env=demo", "--source=out", "--table=copy"];
     project.restoredb(restore).exits(0);
@@ -467,9 +485,11 @@ fn credentials_of(project: &Project, arguments: &[&str], variables: &[(&str, &st
                 .chain(arguments)
                 .chain(json),
         );
+
         command.envs(variables.iter().copied());
         run(command, Vec::new()).exits(0)
     };
+
     let report = plan(&["--json"]).report();
     let credentials = report["plan"]["source"]["credentials"]
         .as_str()
@@ -480,6 +500,7 @@ fn credentials_of(project: &Project, arguments: &[&str], variables: &[(&str, &st
             .says(&format!("credentials {credentials}"))
             .never_says("hush"),
     );
+
     credentials
 }
 
@@ -536,6 +557,7 @@ fn every_plan_says_whose_credentials_it_uses() {
         ),
         "static keys, AWS_ACCESS_KEY_ID in the process environment"
     );
+
     project.write(
         "envs/.env.dev",
         format!(
@@ -543,6 +565,7 @@ fn every_plan_says_whose_credentials_it_uses() {
             engine.url()
         ),
     );
+
     assert_eq!(
         credentials_of(&project, &["--env=dev"], &[]),
         "test keys of a local endpoint"

@@ -54,6 +54,7 @@ fn called() -> BTreeSet<String> {
         if path.extension().is_none_or(|extension| extension != "rs") {
             continue;
         }
+
         let text = fs::read_to_string(&path).expect("a source file can be read");
         let text = text.split("#[cfg(test)]").next().unwrap_or_default();
         let name = |text: &str| {
@@ -61,6 +62,7 @@ fn called() -> BTreeSet<String> {
                 text.find(|character: char| !character.is_ascii_lowercase() && character != '_');
             text[..end.unwrap_or(text.len())].to_owned()
         };
+
         let raw = RAW_CALLS.iter().flat_map(|raw| text.split(raw).skip(1));
         found.extend(raw.filter_map(|rest| Some(name(rest.split_once(',')?.1.trim_start()))));
         let ends = text.match_indices(CALL).map(|(at, _)| &text[..at]);
@@ -69,6 +71,7 @@ fn called() -> BTreeSet<String> {
             statements.flat_map(|statement| statement.split('.').map(name).collect::<Vec<_>>()),
         );
     }
+
     let is_operation = |name: &String| VERBS.iter().any(|verb| name.starts_with(verb));
     found
         .iter()
@@ -98,6 +101,7 @@ fn documented() -> BTreeMap<String, BTreeSet<String>> {
         } else if what.contains("AWS asks for more") {
             continue;
         }
+
         let of_service = |service: &'static str| needs.split(service).skip(1);
         let actions = of_service("`dynamodb:").chain(of_service("`application-autoscaling:"));
         let actions = actions
@@ -105,6 +109,7 @@ fn documented() -> BTreeMap<String, BTreeSet<String>> {
             .map(ToOwned::to_owned);
         rows.entry(command.clone()).or_default().extend(actions);
     }
+
     rows
 }
 
@@ -116,6 +121,7 @@ fn the_table_names_what_the_store_calls_and_nothing_else() {
         .map(String::as_str)
         .filter(|name| !FREE.contains(name))
         .collect();
+
     let documented: BTreeSet<_> = documented.values().flatten().map(String::as_str).collect();
     assert!(called.len() > 20, "{called:?}");
     let lacking: Vec<_> = called.difference(&documented).collect();
@@ -135,6 +141,7 @@ fn a_command_calls_no_more_than_its_rows_allow() {
             .map(String::as_str)
             .collect::<BTreeSet<_>>()
     };
+
     let (engine, project) = dump_of(20);
     for table in ["copy", "there"] {
         engine.client().create_simple(table);
@@ -143,6 +150,7 @@ fn a_command_calls_no_more_than_its_rows_allow() {
             .client()
             .put(table, [strings([("id", "item-000005"), ("text", "newer")])]);
     }
+
     let proxy = Proxy::of(&engine, []);
     let project = project.environment("dev", proxy.url(), "films");
     let mut seen = 0;
@@ -158,6 +166,7 @@ fn a_command_calls_no_more_than_its_rows_allow() {
             .skip(seen)
             .map(|call| call.operation)
             .collect();
+
         seen = proxy.calls().len();
         assert!(!calls.is_empty(), "{command} {arguments:?} calls nothing");
         let more: Vec<_> = calls
@@ -170,21 +179,25 @@ fn a_command_calls_no_more_than_its_rows_allow() {
             .collect();
         assert!(more.is_empty(), "{command} {arguments:?} calls {more:?}");
     };
+
     made(
         "dumpdb",
         &["--env=dev", "--output=again"],
         &allowed("dumpdb"),
     );
+
     made(
         "dumpdb",
         &["--env=dev", "--table=flims", "--output=none"],
         &allowed("dumpdb"),
     );
+
     made(
         "verifydb",
         &["--env=dev", "--source=out"],
         &allowed("verifydb"),
     );
+
     let settings = allowed("verifydb")
         .union(&allowed("dumpdb"))
         .copied()
@@ -194,6 +207,7 @@ fn a_command_calls_no_more_than_its_rows_allow() {
         &["--env=dev", "--source=out", "--schema-only"],
         &settings,
     );
+
     // For a table that exists it makes the reading calls of `dumpdb`, too.
     let restoring = allowed("restoredb")
         .union(&allowed("dumpdb"))
@@ -218,8 +232,10 @@ fn a_command_calls_no_more_than_its_rows_allow() {
             .chain(more)
             .copied()
             .collect();
+
         made("restoredb", &arguments, &restoring);
     }
+
     made(
         "restoredb",
         &["--env=dev", "--source=out", "--table=copy", "--diff-schema"],

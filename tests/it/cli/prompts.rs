@@ -15,6 +15,7 @@ fn prod_dump() -> (Engine, Client, Project) {
         .environment("prod", engine.url(), "films")
         .environment("prod-eu", engine.url(), "precious");
     project.dumpdb(["--env=prod", "--output=out"]).exits(0);
+
     (engine, client, project)
 }
 
@@ -67,6 +68,7 @@ fn a_protected_target_wants_the_name_of_its_table() {
             "{wrong:?} was taken for a yes"
         );
     }
+
     let mut terminal = restore(&project, &["--env=prod-eu"]);
     terminal
         .reads("Type the name of the table")
@@ -161,18 +163,22 @@ fn a_remote_target_is_written_only_after_a_yes() {
                 .chain(arguments),
         )
     };
+
     drop(
         restore(&[])
             .exits(4)
             .says("[WARNING] Remote target: http://0.0.0.0")
             .says("pass --yes"),
     );
+
     assert_eq!(client.items("films").len(), 6);
+
     // Nothing would be written.
     restore(&["--dry-run"]).exits(0);
     restore(&["--if-missing"])
         .exits(0)
         .never_says("Remote target");
+
     // The dump of the same environment is no exception.
     project.dumpdb(["--env=staging", "--output=own"]).exits(0);
     let own = ["--env=staging", "--source=own"];
@@ -182,11 +188,13 @@ fn a_remote_target_is_written_only_after_a_yes() {
             .exits(4)
             .never_says("Cross-environment"),
     );
+
     drop(
         project
             .restoredb(own.iter().chain(&["--table=laptop"]))
             .exits(4),
     );
+
     assert!(client.describe("laptop").is_none());
     let mut terminal = Terminal::run(project.command("restoredb", own));
     terminal.reads("Remote target").reads("[y/N]").types("y");
@@ -227,6 +235,7 @@ fn production_is_protected_wherever_its_name_says_so() {
             .exits(4)
             .says("--confirm=films");
     }
+
     assert_eq!(client.items("films").len(), 6);
     let project = project.environment("pre-prod", engine.url(), "films");
     project

@@ -17,6 +17,7 @@ fn table_of(items: usize) -> (Engine, String, Project) {
     client.create_simple(&table);
     client.put(&table, numbered(items));
     let project = Project::on(&engine, &table);
+
     (engine, table, project)
 }
 
@@ -71,6 +72,7 @@ fn a_command_line_that_is_not_understood_is_reported_too() {
                 (&json!(program), &json!(2)),
                 "{report:#}"
             );
+
             let error = &report["error"];
             assert_eq!(error["kind"], "usage", "{report:#}");
             let message = error["message"].as_str().expect("a message");
@@ -97,6 +99,7 @@ fn talk_goes_to_standard_error_and_quiet_is_quiet() {
         (0, ""),
         "{quiet}"
     );
+
     let coloured = project
         .dumpdb(["--output=out-3", "--color=always"])
         .exits(0);
@@ -112,6 +115,7 @@ fn a_dumb_terminal_gets_text_alone() {
             project.command("dumpdb", [&format!("--output={kind}")]),
         )
         .ends(0);
+
         assert_eq!(talk.contains('\u{1b}'), coloured, "{talk:?}");
     }
 }
@@ -126,6 +130,7 @@ fn a_reader_that_has_enough_is_no_crash() {
         .stderr(Stdio::piped())
         .spawn()
         .expect("dumpdb starts");
+
     let mut first = String::new();
     BufReader::new(child.stdout.take().expect("stdout is piped"))
         .read_line(&mut first)
@@ -137,6 +142,7 @@ fn a_reader_that_has_enough_is_no_crash() {
         &mut talk,
     )
     .expect("text");
+
     child.wait().expect("a child can be waited for");
     assert!(
         !talk.contains("panicked") && !talk.contains("RUST_BACKTRACE"),
@@ -154,6 +160,7 @@ fn talk_that_nobody_hears_is_no_crash() {
         .stderr(Stdio::piped())
         .spawn()
         .expect("dumpdb starts");
+
     drop(child.stderr.take());
     let status = child.wait().expect("a child can be waited for");
     assert_eq!(status.code(), Some(0));
@@ -171,6 +178,7 @@ fn every_help_lists_the_exit_codes_and_the_two_lines() {
                 .any(|line| line.split_whitespace().next() == Some(code));
             assert!(listed, "{code} is missing\n{help}");
         }
+
         if program == "verifydb" {
             assert!(help.output().contains("verifydb ./prod-backup"), "{help}");
         } else {
@@ -179,12 +187,14 @@ fn every_help_lists_the_exit_codes_and_the_two_lines() {
                     .contains("dumpdb    --env=prod  --output ./prod-backup"),
                 "{help}"
             );
+
             assert!(
                 help.output()
                     .contains("restoredb --env=local --source ./prod-backup"),
                 "{help}"
             );
         }
+
         let version = run(Project::empty().command(program, ["--version"]), Vec::new()).exits(0);
         assert_eq!(
             version.output().trim(),

@@ -17,6 +17,7 @@ pub(crate) fn shows(name: &str, run: &Run) {
         String::from_utf8_lossy(&run.stdout),
         run.stderr
     );
+
     let mut settings = insta::Settings::clone_current();
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
@@ -38,6 +39,7 @@ fn sample() -> (Engine, Project) {
     let project = Project::on(&engine, "FilmCatalogue");
     let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/envs/sample");
     project.restoredb(["--source", sample, "--yes"]).exits(0);
+
     (engine, project)
 }
 
@@ -72,6 +74,7 @@ fn plans() {
             "--compress=zstd",
         ]),
     );
+
     project
         .dumpdb(["--env=prod", "--output=out", "--max-rcu=1000"])
         .exits(0);
@@ -125,6 +128,7 @@ fn summaries() {
             refused,
         )],
     );
+
     let project = project.environment("dev", proxy.url(), "again");
     shows(
         "summary-of-a-restore-with-rejects",
@@ -161,6 +165,7 @@ fn errors_before_the_table() {
         "DYNAMODB_TABLE=films\nDYNADUMP_PROTECTD=true\n",
     );
     project.write("items.jsonl", "{\"id\":{\"S\":\"a\"}}\n");
+
     for (name, arguments) in [
         ("engine-not-running", &["--output=out"][..]),
         ("environment-file-missing", &["--env=staging"]),
@@ -174,6 +179,7 @@ fn errors_before_the_table() {
     ] {
         shows(&format!("error-{name}"), &project.dumpdb(arguments));
     }
+
     shows("error-no-dump", &project.restoredb(["--source=nowhere"]));
 }
 
@@ -223,6 +229,7 @@ fn errors_at_the_table() {
             "--table=other",
         ])
         .exits(0);
+
     shows(
         "error-key-mismatch",
         &project.restoredb(["--source=out", "--table=other"]),

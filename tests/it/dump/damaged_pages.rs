@@ -19,6 +19,7 @@ fn replace(body: &mut Vec<u8>, from: &str, to: &[u8]) {
         changed.extend_from_slice(to);
         body.drain(..from.len());
     }
+
     changed.append(body);
     *body = changed;
 }
@@ -28,6 +29,7 @@ type Damage = (&'static str, fn(&mut Vec<u8>));
 
 fn damages() -> Vec<Damage> {
     const ITEM: &str = r#"{"id":{"S":"a"}}"#;
+
     vec![
         ("expected a colon", |body| {
             replace(body, ITEM, br#"{"id" {"S":"a"}}"#);
@@ -79,6 +81,7 @@ fn table() -> Engine {
     engine
         .client()
         .put("films", ["a", "b", "c"].map(|id| strings([("id", id)])));
+
     engine
 }
 
@@ -94,6 +97,7 @@ fn a_damaged_page_is_requested_again() {
             (2, 3),
             "{number}, {what}"
         );
+
         project.verifydb(["out"]).exits(0).says("3 items");
     }
 }
@@ -113,9 +117,11 @@ fn a_page_that_stays_damaged_fails_the_dump_and_names_endpoint_segment_and_item(
                 .says("sent a damaged page")
                 .says("item ")
                 .says("Scan films");
+
             assert!(!project.path(output).exists(), "{what}: it was published");
         }
     }
+
     // Both items must be of one page, which they are in one segment alone.
     for (what, change) in damages()
         .into_iter()
@@ -137,8 +143,10 @@ fn repeating(request: &Value) -> Value {
         if let Some(next) = next {
             page["LastEvaluatedKey"] = json!({ "id": { "S": next } });
         }
+
         page
     };
+
     match request["ExclusiveStartKey"]["id"]["S"].as_str() {
         None => page("a", Some("1")),
         Some("1") => page("b", Some("2")),
@@ -165,6 +173,7 @@ fn a_verification_does_not_believe_a_damaged_page_either() {
     let engine = table();
     let mut project = Project::on(&engine, "films");
     project.dumpdb(["--output=out"]).exits(0);
+
     for (what, change) in damages() {
         let proxy = Proxy::of(&engine, [always("Scan", Fault::Unsigned(change))]);
         project = project.environment("dev", proxy.url(), "films");
@@ -193,6 +202,7 @@ fn names_that_are_equal_once_unescaped_are_damage_in_a_file_too() {
             .exits(12)
             .says("line 2: not an item")
             .says("twice in one map");
+
         project
             .restoredb(["--source=items.jsonl", "--yes"])
             .exits(12)
@@ -202,5 +212,6 @@ fn names_that_are_equal_once_unescaped_are_damage_in_a_file_too() {
             .exits(12)
             .says("twice");
     }
+
     assert_eq!(engine.client().items("films")["S(\"a\")"]["id"], s("a"));
 }

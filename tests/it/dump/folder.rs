@@ -25,6 +25,7 @@ fn table_of(items: usize) -> (Engine, Client, String, Project) {
     client.create_simple(&table);
     client.put(&table, numbered(items));
     let project = Project::on(&engine, &table);
+
     (engine, client, table, project)
 }
 
@@ -54,7 +55,9 @@ fn four_files_to_the_byte() {
         (r#"{"Items":["#, r#"],"Count":3,"ScannedCount":3}"#),
         "{text}"
     );
+
     assert!(text.ends_with("}\n"));
+
     for (line, comma) in lines[1..4].iter().zip([true, true, false]) {
         assert!(
             line.starts_with('{') && line.ends_with(if comma { "}}," } else { "}}" }),
@@ -65,12 +68,14 @@ fn four_files_to_the_byte() {
             "{line}"
         );
     }
+
     assert_eq!(
         project.json("out/table-data.json")["Items"]
             .as_array()
             .map(Vec::len),
         Some(3)
     );
+
     assert_eq!(
         project.json("out/table-schema.json")["Table"]["TableName"],
         table.as_str()
@@ -96,6 +101,7 @@ fn the_metadata_fits_the_files() {
     ] {
         assert_eq!(metadata[key], wanted, "{key} in {metadata:#}");
     }
+
     let listed = metadata["files"].as_object().expect("the files");
     assert_eq!(
         listed.keys().collect::<Vec<_>>(),
@@ -104,6 +110,7 @@ fn the_metadata_fits_the_files() {
             .filter(|name| **name != "table-metadata.json")
             .collect::<Vec<_>>()
     );
+
     for (name, entry) in listed {
         let bytes = project.bytes(format!("out/{name}"));
         let digest = Sha256::digest(&bytes)
@@ -111,19 +118,23 @@ fn the_metadata_fits_the_files() {
             .map(|byte| format!("{byte:02x}"))
             .collect::<Vec<_>>()
             .concat();
+
         assert_eq!(
             (entry["bytes"].as_u64(), entry["sha256"].as_str()),
             (Some(bytes.len() as u64), Some(digest.as_str())),
             "{name}"
         );
     }
+
     let text = project.text("out/table-data.json");
     let item_bytes: usize = text
         .lines()
         .filter(|line| line.starts_with("{\"") && !line.starts_with("{\"Items"))
         .map(|line| line.trim_end_matches(',').len())
         .sum();
+
     assert_eq!(metadata["data_bytes"].as_u64(), Some(item_bytes as u64));
+
     for time in ["started_at", "finished_at"] {
         let text = metadata[time].as_str().expect("a time");
         assert!(
@@ -195,6 +206,7 @@ fn many_pages_are_followed_to_the_end() {
         item.insert("padding".to_owned(), crate::support::client::s(&padding));
         client.put_one(&table, item);
     }
+
     project.dumpdb(["--output=out"]).exits(0);
     assert_eq!(ids(&project.text("out/table-data.json")), all_ids(35));
 }
@@ -214,6 +226,7 @@ fn a_limit_is_exact_and_makes_a_part() {
             items
         );
     }
+
     assert_eq!(project.json("out-7/table-metadata.json")["complete"], false);
 }
 
@@ -225,6 +238,7 @@ fn a_dry_run_shows_the_plan_reads_no_item_and_makes_no_file() {
         .exits(0)
         .says(&table)
         .says("out");
+
     assert!(run.stdout.is_empty(), "{run}");
     assert!(!project.path("out").exists());
     assert_eq!(project.names("."), ["envs"]);
@@ -244,6 +258,7 @@ fn schema_alone_and_items_alone() {
             "table-schema.json"
         ]
     );
+
     project.dumpdb(["--data-only", "--output=data"]).exits(0);
     assert_eq!(
         project.names("data"),
@@ -264,13 +279,16 @@ fn json_lines_and_compression_hold_the_same_items() {
                     &mut text,
                 )
                 .expect("gzip");
+
                 text
             }
             Some("zst") => zstd::decode_all(&bytes[..]).expect("zstd"),
             _ => bytes,
         };
+
         String::from_utf8(plain).expect("text")
     };
+
     for (arguments, file) in [
         (&["--output=a", "--format=jsonl"][..], "a/table-data.jsonl"),
         (&["--output=b", "--compress=gzip"], "b/table-data.json.gz"),
@@ -311,9 +329,11 @@ fn an_old_dump_gives_way_only_to_a_whole_new_one() {
     project.dumpdb(["--output=out"]).exits(0);
     assert_eq!(project.json("out/table-metadata.json")["items"], 20);
     let before = project.bytes("out/table-metadata.json");
+
     // A run that fails leaves what stood there.
     project.dumpdb(["--output=out", "--table=absent"]).exits(11);
     assert_eq!(project.bytes("out/table-metadata.json"), before);
+
     // A part does not replace the whole unasked.
     project
         .dumpdb(["--output=out", "--limit=5"])
@@ -371,8 +391,10 @@ fn dumps_of_environments_that_are_not_local_are_for_their_owner_alone() {
             .mode()
             & 0o777
     };
+
     project.dumpdb(["--env=dev", "--output=out"]).exits(0);
     assert_eq!(mode("out"), 0o700);
+
     for file in FILES {
         assert_eq!(mode(&format!("out/{file}")), 0o600, "{file}");
     }

@@ -22,6 +22,7 @@ fn empty_table() -> (Engine, Client, String, Project) {
     let client = engine.client();
     client.create_simple(&table);
     let project = Project::on(&engine, &table);
+
     (engine, client, table, project)
 }
 
@@ -36,6 +37,7 @@ fn expected() -> Items {
             .put_item(serde_json::from_str(&text).expect("a request"))
             .expect("an item");
     }
+
     engine.client().items("films")
 }
 
@@ -44,6 +46,7 @@ fn restored(name: &str, content: impl AsRef<[u8]>) -> Run {
     project.write(name, content);
     let run = project.restoredb(["--source", name]).exits(0);
     assert_eq!(client.items(&table), expected(), "{run}");
+
     run
 }
 
@@ -95,6 +98,7 @@ fn an_array() {
 fn a_scan_as_the_aws_cli_prints_it() {
     restored("scan.json", document());
     restored("pretty.json", pretty(&document()));
+
     // `Items` need not come first.
     restored(
         "turned.json",
@@ -114,6 +118,7 @@ fn compressed_whatever_the_name() {
             zstd::encode_all(text.as_bytes(), 1).expect("memory takes bytes"),
         );
     }
+
     let members: Vec<u8> = ITEMS
         .iter()
         .flat_map(|item| gzip(&format!("{item}\n")))
@@ -153,10 +158,12 @@ fn from_one_standard_stream_to_the_other() {
             ))
             .key_schema(partition("id"))
     });
+
     project
         .restoredb_from(&stream, ["--source=-", "--table", &copy])
         .exits(0);
     assert_eq!(client.items(&copy), client.items(&table));
+
     // The command before the pipe may have failed.
     project
         .restoredb_from(b"", ["--source=-", "--table", &copy])
@@ -186,6 +193,7 @@ fn a_dump_of_the_older_shell_scripts() {
         "it has no checksums: {run}"
     );
     assert_eq!(client.items(&copy), expected());
+
     // Without metadata and summary too.
     let bare = engine.table("bare");
     project.write("bare/table-data.json", document());

@@ -137,6 +137,7 @@ fn placed(project: &Project, name: &str, at: &str) {
         project.write(at, fs::read(&from).expect("a fixture"));
         return;
     }
+
     for entry in fs::read_dir(&from).unwrap_or_else(|error| panic!("{}: {error}", from.display())) {
         let path = entry.expect("an entry").path();
         let file = path
@@ -144,6 +145,7 @@ fn placed(project: &Project, name: &str, at: &str) {
             .expect("a name")
             .to_string_lossy()
             .into_owned();
+
         project.write(format!("{at}/{file}"), fs::read(&path).expect("a fixture"));
     }
 }
@@ -309,6 +311,7 @@ fn digest_of(path: &Path) -> String {
             digest.add(item_digest(&item.text).expect("an item"));
         }
     }
+
     digest.to_string()
 }
 
@@ -325,36 +328,44 @@ fn good_ones_are_whole_and_come_back_item_by_item() {
                 .expect("a name")
                 .to_string_lossy(),
         );
+
         placed(&project, name, &at);
         let expected = sorted(content.items());
         let run = project.verifydb([&*at, "--json"]).exits(0);
+
         // A dump without a data file has nothing to count.
         assert_eq!(
             run.report()["summary"]["items"],
             expected.len(),
             "{name}: {run}"
         );
+
         if project.path(&*at).is_file() {
             client.create_simple(&table);
         }
+
         let schema_only: &[&str] = if at == "schema-only" {
             &["--schema-only"]
         } else {
             &[]
         };
+
         let arguments = [
             &["--source", &*at, "--table", &table, "--yes", "--json"],
             schema_only,
         ]
         .concat();
+
         let run = project.restoredb(arguments).exits(0);
         assert_eq!(
             run.report()["summary"]["items_written"],
             expected.len(),
             "{name}: {run}"
         );
+
         let found = sorted(by_id(client.items(&table)));
         assert_eq!(found.len(), expected.len(), "{name}: {run}");
+
         for (found, expected) in found.iter().zip(&expected) {
             let names = found.keys().chain(expected.keys());
             let differing: Vec<_> = names
@@ -366,6 +377,7 @@ fn good_ones_are_whole_and_come_back_item_by_item() {
                 expected["id"]
             );
         }
+
         project
             .verifydb(["--source", &*at, "--table", &table, "--exact"])
             .exits(0);
@@ -386,6 +398,7 @@ fn says_all(mut run: Run, words: &[&str]) -> Run {
     for part in words {
         run = run.says(part);
     }
+
     run
 }
 
@@ -399,9 +412,11 @@ fn damage_is_found_before_the_first_write_and_named() {
         "outside.json",
         fs::read(fixture("good/json/table-data.json")).expect("a fixture"),
     );
+
     for (name, words) in DAMAGED {
         placed(&project, &format!("damaged/{name}"), name);
         says_all(project.verifydb([name]).exits(12), words);
+
         // Items without a schema need a table that is there.
         let has_schema = project.path(name).is_dir();
         let ways = [
@@ -409,11 +424,13 @@ fn damage_is_found_before_the_first_write_and_named() {
             &["--table=new", "--if-missing"],
             &["--replace"],
         ];
+
         let ways = if VOUCHED.contains(&name) {
             &ways[2..]
         } else {
             &ways[..if has_schema { 3 } else { 1 }]
         };
+
         for extra in ways {
             let arguments = [&["--source", name, "--yes"], *extra].concat();
             let run = says_all(project.restoredb(&arguments).exits(12), words);
@@ -424,12 +441,14 @@ fn damage_is_found_before_the_first_write_and_named() {
                 "run dumpdb again",
                 "items are read in DynamoDB JSON",
             ];
+
             assert!(
                 next.iter().any(|hint| run.stderr.contains(hint)),
                 "no word of what to do next: {run}"
             );
             assert_eq!(writes(&proxy), [""; 0], "{run}");
         }
+
         let arguments = [&["--source", name, "--yes", "--json", "--quiet"], ways[0]].concat();
         let run = project.restoredb(arguments).exits(12);
         assert_eq!(run.report()["error"]["kind"], "damaged", "{run}");
@@ -443,6 +462,7 @@ fn damage_is_found_before_the_first_write_and_named() {
             "{name}"
         );
     }
+
     assert!(engine.client().items("films").is_empty());
 }
 
@@ -460,6 +480,7 @@ fn a_dump_whose_checksum_matches_is_read_once_and_its_lines_are_proven_when_they
         .exits(12)
         .says("is not an item")
         .says("comma or a closing bracket");
+
     for name in ["no-item", "not-base64"] {
         let run = project
             .restoredb(["--source", name, "--yes", "--json"])
@@ -479,6 +500,7 @@ fn an_unfinished_dump_is_told_from_none() {
     let proxy = Proxy::of(&engine, []);
     let project = Project::empty().environment("local", proxy.url(), "films");
     placed(&project, "damaged/unfinished", "cut.partial");
+
     for run in [
         project.verifydb(["cut"]),
         project.restoredb(["--source=cut", "--yes"]),
@@ -488,8 +510,10 @@ fn an_unfinished_dump_is_told_from_none() {
             .says("is unfinished")
             .says("run dumpdb again");
     }
+
     placed(&project, "damaged/unfinished", "cut");
     project.verifydb(["cut"]).exits(12).says("is unfinished");
+
     // The last good dump counts, whatever lies beside it.
     placed(&project, "good/json", "good");
     placed(&project, "damaged/unfinished", "good.partial");
@@ -520,6 +544,7 @@ fn a_key_that_stands_twice_in_a_scan_is_listed_and_is_a_collision() {
         "collisions",
     ]
     .map(|name| summary[name].as_u64());
+
     assert_eq!(counts, [3, 0, 1, 1].map(Some), "{run}");
     let items = engine.client().items("films");
     let years: Vec<_> = items.values().map(|item| item["year"].clone()).collect();
@@ -536,6 +561,7 @@ fn a_key_of_another_type_is_listed_and_rejected() {
         .exits(12)
         .says("line 4: not an item of this table")
         .says(r#"has type "N", the table's key has type S"#);
+
     let run = project
         .restoredb(["--source=dump", "--yes", "--json"])
         .exits(3);
@@ -545,6 +571,7 @@ fn a_key_of_another_type_is_listed_and_rejected() {
         (&2.into(), &1.into()),
         "{run}"
     );
+
     let rejects = project.text(summary["rejects_file"].as_str().expect("a file of rejects"));
     assert!(
         rejects.contains(r#""item":{"id":{"N":"3"},"title":{"S":"Nosferatu"}}"#),
@@ -567,6 +594,7 @@ fn what_only_the_table_can_judge_is_rejected_by_it() {
         (&2.into(), &1.into()),
         "{run}"
     );
+
     let rejects = project.text(summary["rejects_file"].as_str().expect("a file of rejects"));
     assert!(
         rejects.contains("123456789012345678901234567890123456789"),
@@ -587,15 +615,18 @@ fn every_fixture_has_its_verdict() {
                     .into_owned()
             })
             .collect();
+
         names.sort();
         names
     };
+
     let mut found = [names("good"), names("foreign")].concat();
     let mut judged: Vec<_> = GOOD
         .iter()
         .chain(&MORE)
         .filter_map(|(name, _)| name.split('/').nth(1))
         .collect();
+
     found.sort();
     judged.sort_unstable();
     assert_eq!(found, judged);
@@ -605,6 +636,7 @@ fn every_fixture_has_its_verdict() {
         "number-of-39-digits",
         "unfinished",
     ];
+
     let mut judged: Vec<_> = DAMAGED.iter().map(|(name, _)| *name).chain(apart).collect();
     judged.sort_unstable();
     assert_eq!(names("damaged"), judged);

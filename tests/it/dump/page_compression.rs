@@ -16,8 +16,10 @@ fn behind(rules: impl Into<Vec<Rule>>) -> (Engine, Proxy, Project) {
         item.insert("padding".to_owned(), s(&padding));
         client.put_one("films", item);
     }
+
     let proxy = Proxy::of(&engine, rules);
     let project = Project::empty().environment("dev", proxy.url(), "films");
+
     (engine, proxy, project)
 }
 
@@ -45,6 +47,7 @@ fn compressed_pages_hold_the_same() {
         );
         summary["summary"]["wire_bytes"].as_u64().expect("a number")
     };
+
     let (on, off, auto) = (size("on"), size("off"), size("auto"));
     assert!(
         on * 10 < off && auto == off,
@@ -59,6 +62,7 @@ fn compressed_pages_hold_the_same() {
         ])
         .exits(0)
         .says("compressed");
+
     for (wire, sizes) in [
         ("on", 0..off / 10),
         ("off", off..off + 1),
@@ -75,6 +79,7 @@ fn compressed_pages_hold_the_same() {
             "{run}"
         );
     }
+
     project
         .verifydb(["out", "--env=dev", "--wire-compression=on"])
         .exits(0)
@@ -87,6 +92,7 @@ fn compressed_pages_hold_the_same() {
         "--yes",
         "--json",
     ];
+
     let run = project
         .restoredb(arguments)
         .exits(0)
@@ -98,6 +104,7 @@ fn compressed_pages_hold_the_same() {
             .is_some_and(|bytes| bytes < off / 10),
         "{run}"
     );
+
     assert_eq!(
         items_in(&engine.client(), "copy"),
         items_in(&engine.client(), "films")
@@ -127,6 +134,7 @@ fn what_is_damaged_on_its_way_is_asked_for_again() {
         Fault::Status(500),
         Fault::CutInAnswer,
     ];
+
     let rules: Vec<_> = (1..)
         .zip(&faults)
         .map(|(number, fault)| calls("Scan", number..=number, fault.clone()))
@@ -135,6 +143,7 @@ fn what_is_damaged_on_its_way_is_asked_for_again() {
     proxy.compresses();
     let run = project.dumpdb(ON.iter().chain(&["-v"])).exits(0);
     assert_eq!(proxy.failures(), faults.len());
+
     for said in [
         "the compressed response is damaged",
         "x-amz-crc32",
@@ -142,6 +151,7 @@ fn what_is_damaged_on_its_way_is_asked_for_again() {
     ] {
         assert!(run.stderr.contains(said), "{said}: {run}");
     }
+
     assert_eq!(
         items_of(&project.text("out/table-data.json")),
         items_in(&engine.client(), "films")
@@ -160,6 +170,7 @@ fn what_is_read_back_and_compared_is_checked_as_well() {
         Fault::GzippedWithWrongChecksum,
         Fault::TableThrottled,
     ];
+
     let rules: Vec<_> = (1..)
         .zip(&faults)
         .map(|(number, fault)| calls("Scan", number..=number, fault.clone()))
@@ -175,6 +186,7 @@ fn what_is_read_back_and_compared_is_checked_as_well() {
         "--yes",
         "--json",
     ];
+
     let run = project.restoredb(arguments).exits(0);
     assert_eq!(run.report()["summary"]["verified"]["equal"], 40, "{run}");
     assert_eq!(proxy.failures(), faults.len());
@@ -218,6 +230,7 @@ fn an_interrupted_dump_goes_on_compressed_or_not() {
         "--resume",
         "--yes",
     ];
+
     project.dumpdb(arguments).exits(0).says("resumed once");
     assert_eq!(
         items_of(&project.text("out/table-data.json")),

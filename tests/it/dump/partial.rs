@@ -23,9 +23,11 @@ fn films() -> (Engine, Project) {
             item.insert("number".to_owned(), n(number));
             item
         });
+
     engine.client().put("films", items);
     let project = Project::on(&engine, "films");
     project.write("rules.toml", RULES);
+
     (engine, project)
 }
 
@@ -35,6 +37,7 @@ fn metadata(project: &Project, options: &[&str]) -> Value {
     command.env("DYNADUMP_MASK_KEY", "0123456789abcdef0123456789abcdef");
     run(command, Vec::new()).exits(0);
     project.verifydb(["out"]).exits(0);
+
     project.json("out/table-metadata.json")
 }
 
@@ -54,11 +57,13 @@ fn a_limit_that_cuts_makes_a_part_whatever_happens_to_items() {
         ],
         &["--where=true"],
     ];
+
     for way in ways {
         for limit in [1, 255, 256, 257, ITEMS - 1, ITEMS, ITEMS + 1] {
             let metadata = metadata(&project, &[way, &[&format!("--limit={limit}")]].concat());
             let case = format!("{way:?} --limit {limit}");
             assert_eq!(metadata["items"], limit.min(ITEMS), "{case}");
+
             // A page of as many items as were asked for does not say whether there are more.
             let is_limited = limit < ITEMS || limit == ITEMS && way.is_empty();
             let named = if is_limited {
@@ -66,6 +71,7 @@ fn a_limit_that_cuts_makes_a_part_whatever_happens_to_items() {
             } else {
                 Value::Null
             };
+
             assert_eq!(metadata["partial"]["limit"], named, "{case}");
             assert_eq!(
                 metadata["complete"],
@@ -98,6 +104,7 @@ fn a_limit_within_any_page_makes_a_part_and_every_page_is_paid_for() {
         item.insert("padding".to_owned(), s(&padding));
         engine.client().put_one("films", item);
     }
+
     let project = Project::on(&engine, "films");
     project.write("rules.toml", RULES);
     let all = metadata(&project, &[])["consumed_read_units"]
@@ -110,6 +117,7 @@ fn a_limit_within_any_page_makes_a_part_and_every_page_is_paid_for() {
             (&json!(limit), &json!(limit == 9)),
             "{limit}"
         );
+
         let units = metadata["consumed_read_units"].as_f64().expect("a number");
         assert!(
             (all / 2.0..=all).contains(&units),
@@ -128,6 +136,7 @@ fn every_reason_for_a_part_is_named() {
         ("--where=.number | num > 5", "where"),
         ("--limit=20", "limit"),
     ];
+
     for first in 0..reasons.len() {
         for second in first..reasons.len() {
             for more in [&[][..], &["--transform=."], &["--mask=rules.toml"]] {
@@ -135,18 +144,21 @@ fn every_reason_for_a_part_is_named() {
                     // The projection leaves out what is masked, which is only a warning.
                     continue;
                 }
+
                 let (options, names): (BTreeSet<_>, BTreeSet<_>) =
                     [reasons[first], reasons[second]].into_iter().unzip();
                 let options: Vec<_> = options.into_iter().chain(more.iter().copied()).collect();
                 let metadata = metadata(&project, &options);
                 assert_eq!(metadata["complete"], false, "{options:?}");
                 let partial = metadata["partial"].as_object().expect("an object");
+
                 // What a condition or a sample left out is counted under a name of its own.
                 let told: BTreeSet<_> = partial
                     .keys()
                     .map(String::as_str)
                     .filter(|name| *name != "left_out")
                     .collect();
+
                 assert_eq!(told, names, "{options:?}: {partial:?}");
             }
         }

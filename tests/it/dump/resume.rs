@@ -30,6 +30,7 @@ pub(crate) fn films(pages: usize) -> (Engine, Client) {
         item.insert("padding".to_owned(), s(&padding));
         client.put_one("films", item);
     }
+
     (engine, client)
 }
 
@@ -40,6 +41,7 @@ fn slow(pages: usize) -> (Engine, Proxy, Project) {
     let project = Project::empty()
         .environment("local", proxy.url(), "films")
         .environment("dev", engine.url(), "films");
+
     (engine, proxy, project)
 }
 
@@ -76,6 +78,7 @@ fn terminated(project: &Project, proxy: &Proxy, pages: usize, arguments: &[&str]
     let ended = child.wait_with_output().expect("a child can be waited for");
     let talk = String::from_utf8(ended.stderr).expect("talk is text");
     assert_eq!(ended.status.code(), Some(130), "{talk}");
+
     talk
 }
 
@@ -94,6 +97,7 @@ pub(crate) fn items_of(text: &str) -> BTreeMap<String, Value> {
             "{key} is there twice"
         );
     }
+
     found
 }
 
@@ -106,6 +110,7 @@ pub(crate) fn items_in(client: &Client, table: &str) -> BTreeMap<String, Value> 
             .map(|(name, value)| (name, json!({"S": value.as_s().expect("a string")})));
         Value::Object(attributes.collect())
     });
+
     json.map(|item| (item["id"]["S"].as_str().expect("a key").to_owned(), item))
         .collect()
 }
@@ -139,6 +144,7 @@ fn a_terminated_dump_says_how_to_go_on_and_the_command_does_it() {
         .says("Resumes")
         .says("resumed once");
     assert_eq!(project.names("."), ["envs", "my dump"]);
+
     // No page was read twice: the calls of both runs are those of one.
     let clean = project
         .dumpdb(["--env=dev", "--output=clean", "--data-only", "--json"])
@@ -168,6 +174,7 @@ fn with_nothing_to_resume_it_is_an_ordinary_run() {
             .exits(0)
             .says("nothing: no interrupted dump is there");
     }
+
     project
         .dumpdb(["--resume", "--schema-only", "--output=schema"])
         .exits(0);
@@ -204,12 +211,14 @@ fn another_table_or_other_options_are_not_gone_on_with() {
             .says("leave out --resume to start afresh");
         assert_eq!(lies_there("table-data.json"), before);
     }
+
     // The segments of the first run hold for whoever names none.
     project
         .dumpdb(["--output=out", "--resume", "--dry-run"])
         .exits(0)
         .says("2 segments")
         .says("Resumes");
+
     engine.client().delete_if_there("films");
     engine.client().create_simple("films");
     project
@@ -238,6 +247,7 @@ fn without_a_terminal_nothing_is_resumed_unasked() {
         .exits(0)
         .says("is given up")
         .says("--resume would go on with it");
+
     assert_eq!(project.json("out/table-metadata.json")["resumed"], 0);
 }
 
@@ -257,6 +267,7 @@ fn at_a_terminal_the_question_is_asked() {
             resumed,
             "{answer:?}"
         );
+
         assert_eq!(
             items_of(&project.text("out/table-data.json")),
             items_in(&engine.client(), "films")
@@ -283,6 +294,7 @@ fn a_question_that_is_terminated_leaves_the_terminal_usable_and_the_dump_resumab
         .ok()
         .and_then(Pid::from_raw)
         .expect("an id");
+
     kill_process(pid, Signal::TERM).expect("it can be signalled");
     let seen = terminal.ends(0);
     assert!(seen.contains(" icanon"), "{seen}");
@@ -304,6 +316,7 @@ fn a_checkpoint_that_cannot_be_read_is_named() {
         .exits(12)
         .says("out.checkpoint")
         .says("leave out --resume");
+
     project
         .dumpdb(["--output=out"])
         .exits(0)
@@ -321,6 +334,7 @@ fn a_signal_that_comes_with_its_echo_is_one() {
         .stderr(Stdio::piped());
     let child = command.spawn().expect("dumpdb starts");
     poll("the dump reads", || proxy.count("Scan") >= 3);
+
     // `timeout` signals its child and then the group of both. Two of one kind may become one on their way.
     signal(&child, Signal::TERM);
     signal(&child, Signal::INT);
@@ -353,6 +367,7 @@ fn the_second_signal_is_at_once_and_the_last_checkpoint_holds() {
         "it took {:?}",
         since.elapsed()
     );
+
     assert!(
         talk.contains("stopped at once") && way_on(&talk).ends_with("--resume"),
         "{talk}"
@@ -416,6 +431,7 @@ fn a_failure_leaves_what_was_read_and_says_how_to_go_on() {
             (&report["summary"]["resumed"], &report["summary"]["items"]),
             (&json!(1), &json!(48))
         );
+
         // No page was read twice.
         assert_eq!(
             proxy
@@ -425,6 +441,7 @@ fn a_failure_leaves_what_was_read_and_says_how_to_go_on() {
                 .count(),
             8
         );
+
         if let Ok(text) = fs::read_to_string(project.path("items.jsonl")) {
             assert_eq!(items_of(&text), items_in(&client, "films"));
         }
@@ -456,6 +473,7 @@ fn a_file_that_may_not_grow_is_a_clean_failure() {
     let before = project.bytes("out/table-metadata.json");
     let dump = project.command("dumpdb", [""; 0]);
     let mut shell = Command::new("sh");
+
     // In units of 512 bytes (POSIX): 10 of some 14 MB.
     shell.args(["-c", "ulimit -f 20000; exec \"$0\" --output=out --yes"]);
     shell.arg(dump.get_program()).current_dir(project.path("."));
@@ -489,6 +507,7 @@ fn a_closed_pipe_does_not_stop_a_dump() {
         ])
         .arg(dump.get_program())
         .current_dir(project.path("."));
+
     run(shell, Vec::new()).exits(0);
     assert_eq!(project.text("code"), "0\n");
     assert_eq!(
@@ -511,6 +530,7 @@ fn fixed(request: &Value) -> Value {
     if start < 1900 {
         page["LastEvaluatedKey"] = json!({"id": {"S": (start + 100).to_string()}});
     }
+
     page
 }
 
@@ -527,9 +547,11 @@ fn with_one_segment_the_bytes_are_those_of_a_clean_run() {
         let dump = |output: &'static str| [vec![output, "--resume"], options.clone()].concat();
         project.dumpdb(dump("--output=clean")).exits(0);
         terminated(&project, &proxy, 3, &dump("--output=out"));
+
         for pages in [1, 7] {
             terminated(&project, &proxy, pages, &dump("--output=out"));
         }
+
         project
             .dumpdb(dump("--output=out"))
             .exits(0)
@@ -544,6 +566,7 @@ fn with_one_segment_the_bytes_are_those_of_a_clean_run() {
             .keys()
             .find(|name| name.starts_with("table-data"))
             .expect("data");
+
         assert!(
             project.bytes(format!("clean/{name}")) == project.bytes(format!("out/{name}")),
             "{name}"

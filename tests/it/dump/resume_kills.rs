@@ -64,6 +64,7 @@ fn fifty_kills_and_not_an_item_too_few_or_too_many() {
             );
             resumed += times;
         }
+
         assert!(
             resumed >= LAYOUTS.len(),
             "only {resumed} of the kills left something to go on with"
@@ -86,6 +87,7 @@ fn killed(engine: &Engine, layout: &[&str], mut chance: Chance) -> (Project, usi
             .iter()
             .any(|name| name.ends_with(".checkpoint"))
     };
+
     while kills < KILLS {
         resumed += usize::from(is_left());
         let (before, pages) = (proxy.count("Scan"), chance.below(11));
@@ -97,16 +99,20 @@ fn killed(engine: &Engine, layout: &[&str], mut chance: Chance) -> (Project, usi
             if reached.is_none() && read as u64 > pages {
                 reached = Some(Instant::now());
             }
+
             reached.is_some_and(|since| since.elapsed() >= after) || has_ended(&mut child)
         });
+
         if has_ended(&mut child) {
             assert_eq!(
                 child.wait().expect("it has ended").code(),
                 Some(0),
                 "{layout:?}"
             );
+
             continue;
         }
+
         signal(
             &child,
             if chance.below(4) == 0 {
@@ -115,18 +121,23 @@ fn killed(engine: &Engine, layout: &[&str], mut chance: Chance) -> (Project, usi
                 Signal::KILL
             },
         );
+
         child.wait().expect("a child can be waited for");
         kills += 1;
     }
+
     proxy.heal();
     resumed += usize::from(is_left());
     project
         .dumpdb(layout.iter().chain(&["--resume", "--yes"]))
         .exits(0);
+
     if project.path("out").exists() {
         project.verifydb(["out"]).exits(0);
     }
+
     assert_eq!(project.names(".").len(), 2, "{:?}", project.names("."));
+
     (project, resumed)
 }
 
@@ -157,10 +168,12 @@ fn unpacked(project: &Project) -> String {
                 &mut text,
             )
             .expect("gzip");
+
             text
         }
         Some("zst") => zstd::stream::decode_all(&bytes[..]).expect("zstd"),
         _ => bytes,
     };
+
     String::from_utf8(text).expect("text")
 }

@@ -20,6 +20,7 @@ fn behind(rules: impl Into<Vec<Rule>>) -> (Engine, Proxy, Project) {
     engine.client().put("films", numbered(ITEMS));
     let proxy = Proxy::of(&engine, rules);
     let project = Project::empty().environment("dev", proxy.url(), "films");
+
     (engine, proxy, project)
 }
 
@@ -48,6 +49,7 @@ fn all_others_are_read_while_one_stands_still() {
             "--yes",
         ],
     ));
+
     poll("all segments are asked for", || {
         asked(&proxy).into_iter().collect::<BTreeSet<_>>().len() == 40
     });
@@ -73,6 +75,7 @@ fn segments_follow_the_size_and_neighbours_do_not_begin_together() {
         first.windows(2).all(|pair| pair[1] - pair[0] >= 4),
         "{first:?}"
     );
+
     // Given, the number is what it is.
     let run = project
         .dumpdb([
@@ -83,6 +86,7 @@ fn segments_follow_the_size_and_neighbours_do_not_begin_together() {
             "--json",
         ])
         .exits(0);
+
     assert_eq!(run.report()["summary"]["segments"], 3);
 }
 
@@ -104,6 +108,7 @@ fn a_table_that_was_not_counted_yet_is_looked_at_once() {
             .as_u64()
             .expect("a number")
     };
+
     assert_eq!(segments("small"), 1);
     let text = "x".repeat(390_000);
     let large = ["a", "b", "c", "d"].map(|id| strings([("id", id), ("text", &text)]));
@@ -169,10 +174,12 @@ fn what_is_chosen_does_not_depend_on_the_segments() {
                 segments,
             ])
             .exits(0);
+
         let items = items_of(&project.text("out/table-data.json"));
         assert!(!items.is_empty() && items.len() < ITEMS, "{run}");
         items
     };
+
     assert_eq!(sample("--segments=1"), sample("--segments=50"));
     let limited = [
         "--env=dev",
@@ -182,6 +189,7 @@ fn what_is_chosen_does_not_depend_on_the_segments() {
         "--yes",
         "--json",
     ];
+
     let summary = project.dumpdb(limited).exits(0).report();
     assert_eq!(
         (

@@ -29,9 +29,11 @@ fn there_and_back(items: &[Item], dump: &[&str], source: &str, more: &[&str]) {
     let client = engine.client();
     let (table, copy) = (engine.table("films"), engine.table("copy"));
     create(&client, &table);
+
     for item in items {
         client.put_one(&table, item.clone());
     }
+
     let project = Project::on(&engine, &table);
     project.dumpdb(dump).exits(0);
     create(&client, &copy);
@@ -42,9 +44,11 @@ fn there_and_back(items: &[Item], dump: &[&str], source: &str, more: &[&str]) {
                 .chain(more),
         )
         .exits(0);
+
     let stored = client.items(&table);
     assert_eq!(stored.len(), items.len());
     assert_eq!(client.items(&copy), stored);
+
     // And on to another engine.
     let other = Engine::embedded();
     let project = project.environment("dev", other.url(), "elsewhere");
@@ -56,6 +60,7 @@ fn there_and_back(items: &[Item], dump: &[&str], source: &str, more: &[&str]) {
                 .chain(more),
         )
         .exits(0);
+
     assert_eq!(other.client().items("elsewhere"), stored);
 }
 
@@ -74,6 +79,7 @@ fn property_with(dump: &[&str], source: &str, more: &[&str]) {
         failure_persistence: Some(Box::new(persistence)),
         ..Config::default()
     };
+
     let property = |items: Vec<Item>| {
         there_and_back(&items, dump, source, more);
         Ok(())
@@ -141,13 +147,16 @@ fn any_items_through_a_document_that_was_printed_pretty() {
         failure_persistence: None,
         ..Config::default()
     };
+
     let property = |items: Vec<Item>| {
         let engine = Engine::embedded();
         let client = engine.client();
         create(&client, "films");
+
         for item in items {
             client.put_one("films", item);
         }
+
         let project = Project::on(&engine, "films");
         project.dumpdb(["--output=out", "--data-only"]).exits(0);
         let document =
@@ -160,6 +169,7 @@ fn any_items_through_a_document_that_was_printed_pretty() {
         prop_assert_eq!(client.items("copy"), client.items("films"));
         Ok(())
     };
+
     TestRunner::new(config)
         .run(&arbitrary::items(8), property)
         .unwrap_or_else(|error| panic!("{error}"));
@@ -187,6 +197,7 @@ fn the_largest_items() {
     } else {
         &['x', '\u{1}']
     };
+
     let items: Vec<_> = characters
         .iter()
         .flat_map(|one| (0..3).map(move |n| largest(&format!("{one}{n}"), *one)))

@@ -54,6 +54,7 @@ impl Stage {
             reporter: Arc::new(Silent),
             ..StoreOptions::default()
         };
+
         let store = runtime
             .block_on(Store::open(&environment, options))
             .expect("a store");
@@ -104,7 +105,9 @@ impl Stage {
         for item in &mut items {
             item.insert("padding".to_owned(), s("x".repeat(3_000)));
         }
+
         client.put(&table, items);
+
         table
     }
 
@@ -119,13 +122,16 @@ impl Stage {
                 .iter()
                 .map(|item| key.extract(item).expect("a key").to_json())
                 .collect();
+
             assert!(
                 request
                     .limit
                     .is_none_or(|limit| texts.len() <= limit as usize),
                 "a page over its limit"
             );
+
             pages.push(texts);
+
             match page.next {
                 Some(next) => request.start = Some(next),
                 None => return pages,
@@ -179,6 +185,7 @@ fn describe_says_all_or_that_there_is_nothing() {
             .expect("an answer")
             .is_none()
     );
+
     let schema = stage.described(&table);
     assert_eq!(schema.table_name(), Some(table.as_str()));
     let key = schema.key_schema().expect("a key");
@@ -186,12 +193,14 @@ fn describe_says_all_or_that_there_is_nothing() {
         (key.partition.name.as_str(), key.sort.is_none()),
         ("id", true)
     );
+
     // Verbatim: whatever the engine says is in the document, known here or not.
     let told = stage
         .engine
         .client()
         .describe(&table)
         .expect("the table is there");
+
     let document: serde_json::Value = serde_json::from_slice(&schema.to_document()).expect("JSON");
     assert_eq!(document["Table"]["TableArn"].as_str(), told.table_arn());
     assert_eq!(document["Table"]["TableStatus"], "ACTIVE");
@@ -214,7 +223,9 @@ fn the_pages_of_a_scan_are_the_table() {
         },
         &key,
     );
+
     assert_eq!(strong.concat().into_iter().collect::<BTreeSet<_>>(), keys);
+
     for limit in [1, 7, 100] {
         let request = ScanRequest {
             limit: Some(limit),
@@ -222,6 +233,7 @@ fn the_pages_of_a_scan_are_the_table() {
         };
         let page = stage.wait(stage.store.scan(&request)).expect("a page");
         assert_eq!(page.items.len(), limit as usize);
+
         // What is behind a page is all that was not in it, as often as it is asked.
         for _ in 0..2 {
             let behind = stage
@@ -233,6 +245,7 @@ fn the_pages_of_a_scan_are_the_table() {
                     &key,
                 )
                 .concat();
+
             let first = page
                 .items
                 .iter()
@@ -257,8 +270,10 @@ fn segments_part_the_table() {
                 limit: Some(50),
                 ..scan_of(&table)
             };
+
             found.extend(stage.segment(request, &key).concat());
         }
+
         let different: BTreeSet<_> = found.iter().collect();
         assert_eq!(
             (found.len(), different.len()),
@@ -278,6 +293,7 @@ fn items_come_as_they_were_sent() {
         r#"{"id":{"S":"b"},"l":{"L":[{"M":{"x":{"NULL":true}}},{"BOOL":false},{"L":[]}]},"s":{"S":""}}"#,
         r#"{"id":{"S":"c"},"ss":{"SS":["a","b"]},"ns":{"NS":["1","-2.5"]},"bs":{"BS":["AA=="]}}"#,
     ];
+
     let written = stage
         .wait(
             stage
@@ -285,6 +301,7 @@ fn items_come_as_they_were_sent() {
                 .write(&table, &simple_key(), texts.map(item).to_vec()),
         )
         .expect("an answer");
+
     assert_eq!((written.items, written.refused.len()), (3, 0));
     let page = stage
         .wait(stage.store.scan(&scan_of(&table)))
@@ -295,6 +312,7 @@ fn items_come_as_they_were_sent() {
             .map(|item| item_digest(item).expect("an item"))
             .collect()
     };
+
     assert_eq!(
         digests(page.items.iter().collect()),
         digests(texts.map(str::as_bytes).to_vec())
@@ -322,6 +340,7 @@ fn a_write_ends_with_each_item_acknowledged_or_refused() {
     assert!(written.throttled_calls > 0, "{written:?}");
     assert_eq!(stage.engine.client().items(&table).len(), 25);
     assert!(stage.proxy.count("BatchWriteItem") >= 5);
+
     // The same again is the same again; another version takes the place of the first.
     let mut again = items();
     again[3] = item(r#"{"id":{"S":"3"},"v":{"N":"2"}}"#);
@@ -332,6 +351,7 @@ fn a_write_ends_with_each_item_acknowledged_or_refused() {
             .items,
         25
     );
+
     let found = stage.engine.client().items(&table);
     assert_eq!(
         (found.len(), &found[&format!("{:?}", s("3"))]["v"]),
@@ -361,6 +381,7 @@ fn a_new_item_takes_no_place_that_is_taken() {
             .wait(store.write_new(&table, &key, item(text)))
             .expect("an answer")
     };
+
     let counts = |text: &str| {
         let written = put(text);
         (
@@ -370,6 +391,7 @@ fn a_new_item_takes_no_place_that_is_taken() {
             written.refused.len(),
         )
     };
+
     let first = r#"{"id":{"S":"a"},"v":{"N":"1"},"tags":{"SS":["x","y"]}}"#;
     assert_eq!(counts(first), (1, 0, 0, 0));
     assert_eq!(
@@ -377,11 +399,13 @@ fn a_new_item_takes_no_place_that_is_taken() {
         (1, 0, 0, 0),
         "written by the call whose answer was lost"
     );
+
     assert_eq!(
         counts(r#"{"id":{"S":"a"},"v":{"N":"1.0"},"tags":{"SS":["y","x"]}}"#),
         (1, 1, 0, 0),
         "equal is there already"
     );
+
     let other = r#"{"id":{"S":"a"},"v":{"N":"2"}}"#;
     let written = put(other);
     assert_eq!((written.items, written.conflicts.len()), (0, 1));
@@ -402,6 +426,7 @@ fn what_is_refused_is_found_alone_and_handed_back_as_it_was() {
         3,
         Fault::Unprocessed(1),
     )]);
+
     let table = stage.engine.table("films");
     stage.engine.client().create_simple(&table);
     let bad = [
@@ -413,16 +438,19 @@ fn what_is_refused_is_found_alone_and_handed_back_as_it_was() {
             "x".repeat(420_000)
         ),
     ];
+
     let mut items: Vec<_> = (0..21)
         .map(|n| item(&format!(r#"{{"id":{{"S":"{n}"}}}}"#)))
         .collect();
     for (at, text) in [0, 7, 8, 24].into_iter().zip(&bad) {
         items.insert(at, item(text));
     }
+
     assert_eq!(items.len(), 25);
     let written = stage
         .wait(stage.writable(&table).write(&table, &simple_key(), items))
         .expect("an answer");
+
     // The beginning tells them apart; all of it must be the same.
     let begin = |text: &[u8]| String::from_utf8_lossy(&text[..text.len().min(40)]).into_owned();
     let found: BTreeSet<_> = written.refused.iter().map(|one| begin(&one.item)).collect();
@@ -436,6 +464,7 @@ fn what_is_refused_is_found_alone_and_handed_back_as_it_was() {
             .iter()
             .all(|one| bad.iter().any(|text| text.as_bytes() == &one.item[..]))
     );
+
     assert!(
         written.refused.iter().all(|one| one.reason.len() > 10),
         "a reason is missing"
@@ -461,6 +490,7 @@ fn a_store_writes_where_it_was_allowed_and_nowhere_else() {
             .kind(),
         ErrorKind::NotConfirmed
     );
+
     assert_eq!(stage.engine.client().items(&other).len(), 2);
     assert_eq!(
         stage
@@ -487,11 +517,13 @@ fn tables_come_and_go() {
             .expect("an answer")
             .is_empty()
     );
+
     stage.engine.client().wait_until_active(&table);
     assert_eq!(
         stage.described(&table).key_schema().ok(),
         stage.described(&model).key_schema().ok()
     );
+
     // A table that is there is never taken for the one that was asked for.
     assert!(stage.wait(store.create(&table, &request)).is_err());
     stage.wait(store.delete(&table)).expect("an answer");
@@ -501,6 +533,7 @@ fn tables_come_and_go() {
             .expect("an answer")
             .is_none()
     });
+
     assert_eq!(
         stage
             .wait(store.delete(&table))
@@ -508,6 +541,7 @@ fn tables_come_and_go() {
             .kind(),
         ErrorKind::NotFound
     );
+
     for error in [
         stage.wait(stage.store.scan(&scan_of(&table))).err(),
         stage
@@ -532,6 +566,7 @@ fn every_section_that_is_asked_for_is_answered() {
         (captured.len(), found.len()),
         (Section::ALL.len(), Section::ALL.len())
     );
+
     for (name, captured) in &found {
         match captured {
             Captured::NotCaptured(reason) => assert!(!reason.is_empty(), "{name}"),
@@ -541,7 +576,9 @@ fn every_section_that_is_asked_for_is_answered() {
             Captured::Nothing => {}
         }
     }
+
     assert!(stage.wait(stage.store.capture(&schema, &[])).is_empty());
+
     // Only reads were made.
     let reads = ["Describe", "List", "Get", "BatchWriteItem", "CreateTable"];
     for call in stage.proxy.calls() {
@@ -559,6 +596,7 @@ fn a_setting_that_is_applied_is_captured() {
     if !stage.engine.can().keeps_settings {
         return;
     }
+
     let table = stage.filled("films", 1);
     let call = SettingCall {
         setting: Setting::Ttl,
@@ -569,6 +607,7 @@ fn a_setting_that_is_applied_is_captured() {
         ),
         settles: false,
     };
+
     stage
         .wait(stage.writable(&table).apply(&table, &call))
         .expect("an answer");
@@ -577,9 +616,11 @@ fn a_setting_that_is_applied_is_captured() {
             .store
             .capture(&stage.described(&table), &[Section::TimeToLive]),
     );
+
     let [(Section::TimeToLive, Captured::Document(text))] = &captured[..] else {
         panic!("{captured:?}")
     };
+
     assert!(text.get().contains(r#""expires""#), "{text}");
     let schema = stage.described(&table).with_sections(captured);
     assert!(schema.section(Section::TimeToLive).is_some() && schema.not_captured().is_empty());
@@ -596,6 +637,7 @@ fn what_an_endpoint_is_asked_of_itself_changes_nothing() {
             .expect("an answer")
             .contains(&table)
     );
+
     assert_eq!(
         stage.wait(stage.store.account()).as_deref(),
         Some("000000000000")
@@ -605,6 +647,7 @@ fn what_an_endpoint_is_asked_of_itself_changes_nothing() {
             .wait(stage.store.backups(&table))
             .is_none_or(|count| count == 0)
     );
+
     let settings = [Setting::Ttl, Setting::Tags, Setting::Pitr];
     let lacking = stage.wait(stage.store.lacking(&table, &settings));
     assert!(lacking.keys().all(|setting| settings.contains(setting)));
@@ -612,6 +655,7 @@ fn what_an_endpoint_is_asked_of_itself_changes_nothing() {
         lacking.values().all(|reason| !reason.is_empty()),
         "{lacking:?}"
     );
+
     for call in &stage.proxy.calls()[before..] {
         let reads = ["Describe", "List", "Get"];
         assert!(
@@ -620,5 +664,6 @@ fn what_an_endpoint_is_asked_of_itself_changes_nothing() {
             call.operation
         );
     }
+
     assert_eq!(stage.engine.client().items(&table).len(), 1);
 }

@@ -31,6 +31,7 @@ static LARGE: LazyLock<Engine> = LazyLock::new(|| {
         item.insert("padding".to_owned(), s(&padding));
         client.put_one("films", item);
     }
+
     engine
 });
 
@@ -43,23 +44,28 @@ fn ended(mut child: Child, case: &str) -> Output {
             stderr.read_to_end(&mut text).map(|_| text)
         })
     });
+
     let deadline = Instant::now() + DEADLINE;
     let status = loop {
         if let Some(status) = child.try_wait().expect("a child can be waited for") {
             break status;
         }
+
         if Instant::now() > deadline {
             child.kill().expect("a child can be killed");
             panic!("hangs: {case}");
         }
+
         thread::sleep(Duration::from_millis(5));
     };
+
     let text = stderr.map(|reader| {
         reader
             .join()
             .expect("the reader does not panic")
             .expect("a pipe can be read")
     });
+
     Output {
         status,
         stdout: Vec::new(),
@@ -92,6 +98,7 @@ fn with_small_files(command: &Command) -> Command {
             .get_envs()
             .filter_map(|(name, value)| Some((name, value?))),
     );
+
     limited
 }
 
@@ -105,6 +112,7 @@ fn a_dump_whose_reader_goes_away_ends() {
             .stderr(Stdio::piped())
             .spawn()
             .expect("dumpdb starts");
+
         let mut head = [0; 10];
         child
             .stdout
@@ -112,6 +120,7 @@ fn a_dump_whose_reader_goes_away_ends() {
             .expect("stdout is piped")
             .read_exact(&mut head)
             .expect("items come");
+
         assert_ended(
             &ended(child, segments),
             1,
@@ -137,6 +146,7 @@ fn a_dump_that_cannot_be_written_ends() {
             .stderr(Stdio::piped())
             .spawn()
             .expect("dumpdb starts");
+
         assert_ended(
             &ended(child, "full"),
             1,
@@ -152,9 +162,11 @@ fn a_dump_that_cannot_be_written_ends() {
                 .stderr(Stdio::piped())
                 .spawn()
                 .expect("dumpdb starts");
+
             let case = format!("small files, {output}, {segments:?}");
             assert_ended(&ended(child, &case), 1, "File too large", &case);
         }
+
         assert!(!project.path("out").exists());
     }
 }
@@ -179,6 +191,7 @@ fn a_dump_whose_items_or_programs_fail_ends() {
             "no JSON object",
         ),
     ];
+
     for segments in SEGMENTS {
         for (arguments, code, words) in cases {
             let project = Project::on(&LARGE, "films");
@@ -188,6 +201,7 @@ fn a_dump_whose_items_or_programs_fail_ends() {
                 .stderr(Stdio::piped())
                 .spawn()
                 .expect("dumpdb starts");
+
             let case = arguments.join(" ");
             assert_ended(&ended(child, &case), code, words, &case);
         }
@@ -203,6 +217,7 @@ fn a_dump_whose_items_or_programs_fail_ends() {
                 segments,
             ],
         );
+
         let child = with_small_files(&command)
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -228,17 +243,21 @@ fn restores(rules: impl Into<Vec<Rule>>, input: &str, arguments: &[&str]) -> (Ou
             .iter()
             .chain(arguments),
     );
+
     let mut child = command
         .stdin(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .expect("restoredb starts");
+
     let mut stdin = child.stdin.take().expect("stdin is piped");
     let input = input.to_owned();
+
     // It may go away before it has read everything.
     let feeder = thread::spawn(move || stdin.write_all(input.as_bytes()).map(|()| stdin));
     let output = ended(child, &arguments.join(" "));
     drop(feeder.join().expect("the feeder does not panic"));
+
     (output, engine.client().items("copy").len())
 }
 
@@ -250,6 +269,7 @@ fn lines(count: usize) -> String {
             "x".repeat(2000)
         )
     };
+
     (0..count).map(line).collect()
 }
 
@@ -266,6 +286,7 @@ fn a_restore_that_cannot_write_ends_although_its_source_has_not() {
             lines(2000)
         )
     };
+
     for concurrency in SEGMENTS {
         let concurrency = ["--concurrency", concurrency];
         let with = |more: &[&'static str]| [&concurrency[..], more].concat();
@@ -276,6 +297,7 @@ fn a_restore_that_cannot_write_ends_although_its_source_has_not() {
             "not yours",
             &format!("denied, {concurrency:?}"),
         );
+
         let (output, _) = restores([], &keyless(), &with(&["--strict"]));
         assert_ended(
             &output,
@@ -283,17 +305,20 @@ fn a_restore_that_cannot_write_ends_although_its_source_has_not() {
             "stopped at the first rejected item",
             &format!("strict, {concurrency:?}"),
         );
+
         let (output, _) = restores(
             [],
             &lines(3000),
             &with(&["--transform-command=head -n 500"]),
         );
+
         assert_ended(
             &output,
             1,
             "without an answer",
             &format!("command, {concurrency:?}"),
         );
+
         let (output, _) = restores([], &keyless(), &with(&["--strict", "--transform=."]));
         assert_ended(
             &output,
@@ -311,6 +336,7 @@ fn a_restore_whose_source_fails_ends_although_writing_is_slow() {
         1..=20,
         Fault::Late(Duration::from_millis(20)),
     )];
+
     let damaged = format!("{}garbage\n{}", lines(1500), lines(1500));
     for concurrency in SEGMENTS {
         for transform in ["--transform=.", "--transform-command=cat", "--where=true"] {
@@ -319,6 +345,7 @@ fn a_restore_whose_source_fails_ends_although_writing_is_slow() {
                 &damaged,
                 &["--concurrency", concurrency, transform],
             );
+
             assert_ended(&output, 12, "", &format!("{concurrency} {transform}"));
             assert!(written <= 1500);
         }

@@ -32,6 +32,7 @@ fn an_engine_that_does_not_run_is_said_at_once() {
         .says(&url)
         .says("embedded:")
         .says("--wait 60s");
+
     project
         .restoredb(["--source=items.jsonl"])
         .exits(11)
@@ -41,6 +42,7 @@ fn an_engine_that_does_not_run_is_said_at_once() {
         "it took {:?}",
         started.elapsed()
     );
+
     assert!(!project.path("out").exists());
 }
 
@@ -55,6 +57,7 @@ fn an_engine_that_starts_late_is_waited_for() {
         let command = project.command("dumpdb", ["--output=out", "--wait=60s"]);
         thread::spawn(move || run(command, Vec::new()))
     };
+
     // The endpoint appears after the command has found nothing there.
     listen_late(port, engine.url());
     dump.join().expect("the run does not panic").exits(0);
@@ -63,6 +66,7 @@ fn an_engine_that_starts_late_is_waited_for() {
         &format!("http://127.0.0.1:{}", free_port()),
         "films",
     );
+
     project.dumpdb(["--output=out", "--wait=1s"]).exits(11);
 }
 
@@ -116,6 +120,7 @@ fn an_environment_file_that_is_not_there() {
         .exits(10)
         .says("envs/.env.prod")
         .says("local");
+
     project
         .restoredb(["--env=prod"])
         .exits(10)
@@ -159,6 +164,7 @@ fn items_that_are_refused_are_kept_and_the_rest_is_written() {
             Fault::Refused("ValidationException", message),
         )
     });
+
     let proxy = Proxy::of(&engine, rules);
     let project = project.environment("dev", proxy.url(), "copy");
     let run = project
@@ -174,12 +180,14 @@ fn items_that_are_refused_are_kept_and_the_rest_is_written() {
         (&3.into(), &117.into()),
         "{report:#}"
     );
+
     assert_eq!(engine.client().items("copy").len(), 117);
     let rejects = report["summary"]["rejects_file"]
         .as_str()
         .expect("a file of rejects");
     let text = project.text(rejects);
     assert_eq!(text.lines().count(), 3, "{text}");
+
     for (line, number) in text.lines().zip([17, 18, 93]) {
         let reject: serde_json::Value = serde_json::from_str(line).expect("a line of JSON");
         assert!(
@@ -188,9 +196,11 @@ fn items_that_are_refused_are_kept_and_the_rest_is_written() {
                 .is_some_and(|reason| reason.contains(message)),
             "{line}"
         );
+
         assert!(text.contains(&format!("item {number} ")), "{text}");
         assert!(reject.to_string().contains("item-0000"), "{line}");
     }
+
     assert!(
         !project
             .names("out")
@@ -206,6 +216,7 @@ fn rejects_in_the_state_directory_are_of_one_source_each() {
     engine.client().create_simple("films");
     let project = Project::on(&engine, "films");
     let without_key = |name: &str| format!("{{\"name\":{{\"S\":\"{name}\"}}}}\n");
+
     // Beside names of this length there is none that is longer; and files in two folders may have the same one.
     let long = format!("{}.jsonl", "\u{e9}".repeat(120));
     let mut runs = Vec::new();
@@ -214,12 +225,14 @@ fn rejects_in_the_state_directory_are_of_one_source_each() {
         let source = format!("--source={}", path.display());
         runs.push((folder, project.restoredb([&source, "--json"])));
     }
+
     for input in ["c", "d"] {
         runs.push((
             input,
             project.restoredb_from(without_key(input).as_bytes(), ["--source=-", "--json"]),
         ));
     }
+
     for (name, run) in runs {
         let report = run.exits(3).report();
         let rejects = report["summary"]["rejects_file"]
@@ -234,6 +247,7 @@ fn rejects_in_the_state_directory_are_of_one_source_each() {
             project.text(rejects)
         );
     }
+
     assert_eq!(project.names(".local/state/dynadump").len(), 4);
 }
 
@@ -248,12 +262,14 @@ fn a_database_that_cannot_be_written_is_said_at_once() {
             Fault::Refused("InternalServerError", words),
         )],
     );
+
     let project = project.environment("dev", proxy.url(), "copy");
     project
         .restoredb(["--source=out", "--env=dev", "--yes"])
         .exits(1)
         .says(words)
         .never_says("without progress");
+
     assert_eq!(proxy.count("CreateTable"), 1);
 }
 
@@ -293,6 +309,7 @@ fn throttling_that_will_not_drain() {
         "{:?}\n{run}",
         started.elapsed()
     );
+
     run.says("0 of").says("capacity");
     assert!(proxy.count("BatchWriteItem") > 3, "it was tried again");
 
@@ -317,6 +334,7 @@ fn a_restore_that_stopped_halfway_is_unfinished_until_it_is_whole() {
             Fault::TableThrottled,
         )],
     );
+
     let project = project.environment("dev", proxy.url(), "copy");
     let arguments = [
         "--source=out",
@@ -325,9 +343,11 @@ fn a_restore_that_stopped_halfway_is_unfinished_until_it_is_whole() {
         "--if-missing",
         "--give-up-after=1s",
     ];
+
     project.restoredb(arguments).exits(1);
     let half = engine.client().items("copy").len();
     assert!(half > 0 && half < 300, "{half}");
+
     // The table is there now, but half a table is not what was asked for.
     project.restoredb(arguments).exits(1);
     proxy.heal();
@@ -354,12 +374,14 @@ fn an_unfinished_restore_is_known_under_another_spelling_of_its_endpoint() {
             Fault::TableThrottled,
         )],
     );
+
     let spelled = |name: &str| format!("{}/", proxy.url().replace("127.0.0.1", name));
     let project = project.environment("dev", proxy.url(), "copy").environment(
         "laptop",
         &spelled("LocalHost"),
         "copy",
     );
+
     project
         .restoredb(["--source=out", "--env=dev", "--yes", "--give-up-after=1s"])
         .exits(1);
@@ -386,6 +408,7 @@ fn a_key_of_another_shape_is_refused_before_the_first_write() {
             .key_schema(partition("director"))
             .key_schema(sort("year"))
     });
+
     let project = project.environment("dev", proxy.url(), "other");
     let run = project
         .restoredb(["--source=out", "--env=dev", "--yes"])
@@ -395,6 +418,7 @@ fn a_key_of_another_shape_is_refused_before_the_first_write() {
         .says("director")
         .says("year")
         .says("--table");
+
     assert_eq!(proxy.count("BatchWriteItem"), 0);
 
     // Items without the key are no reason to stop: each is rejected by itself.
@@ -418,6 +442,7 @@ fn an_item_that_is_too_large_is_rejected_alone() {
             "x".repeat(bytes)
         )
     };
+
     // 409,600 bytes are taken: 2 + 3 for the key, 1 for the name, the rest for the text.
     project.write(
         "items.jsonl",
@@ -429,6 +454,7 @@ fn an_item_that_is_too_large_is_rejected_alone() {
         ]
         .concat(),
     );
+
     let report = project
         .restoredb(["--source=items.jsonl", "--json"])
         .exits(3)
@@ -439,12 +465,14 @@ fn an_item_that_is_too_large_is_rejected_alone() {
         (&3.into(), &1.into()),
         "{report:#}"
     );
+
     let rejects = project.text(summary["rejects_file"].as_str().expect("a file of rejects"));
     assert!(
         rejects.contains("\"big\"") && rejects.to_lowercase().contains("size"),
         "{}",
         &rejects[..200]
     );
+
     assert_eq!(engine.client().items("films").len(), 4);
 }
 
@@ -474,6 +502,7 @@ fn access_denied_names_the_permission() {
         for file in project.names("out") {
             elsewhere.write(format!("out/{file}"), project.bytes(format!("out/{file}")));
         }
+
         let run = run(elsewhere.command(tool, arguments), Vec::new())
             .exits(10)
             .says(&format!("dynamodb:{operation}"));
@@ -482,6 +511,7 @@ fn access_denied_names_the_permission() {
             1,
             "a refusal is not tried again: {run}"
         );
+
         assert!(!elsewhere.path("x").exists());
     }
 }

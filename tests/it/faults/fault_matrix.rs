@@ -149,6 +149,7 @@ fn of_size(segments: u32) -> Rule {
         9 => |answer| answer["Table"]["TableSizeBytes"] = json!(72 * 1024 * 1024),
         _ => |answer| answer["Table"]["TableSizeBytes"] = json!(256 * 1024 * 1024),
     };
+
     always("DescribeTable", Fault::Changed(size))
 }
 
@@ -156,12 +157,14 @@ impl World {
     fn new() -> Self {
         let engine = Engine::embedded();
         let client = engine.client();
+
         // In one segment, too, there are several pages.
         let padding = "ü".repeat(6_000);
         let mut items = numbered(ITEMS);
         for item in &mut items {
             item.insert("padding".to_owned(), s(&padding));
         }
+
         client.create_simple("films");
         client.put("films", items.clone());
         client.create_simple("other");
@@ -189,6 +192,7 @@ impl World {
         proxy.compresses();
         let project = std::mem::replace(&mut self.project, Project::empty());
         self.project = project.environment("dev", proxy.url(), "films");
+
         proxy
     }
 
@@ -213,6 +217,7 @@ impl World {
                 "--yes",
             ])
             .exits(0);
+
         went_wrong(name, &proxy, &run);
         assert_eq!(run.report()["summary"]["items"], ITEMS, "{name}: {run}");
         assert!(
@@ -236,6 +241,7 @@ impl World {
             "--json",
             "--yes",
         ];
+
         let run = self.project.restoredb(arguments).exits(0);
         went_wrong(name, &proxy, &run);
         assert!(
@@ -248,16 +254,19 @@ impl World {
                 .as_u64()
                 .unwrap_or_else(|| panic!("{name}: {field}\n{run}"))
         };
+
         assert_eq!(
             (count("items_read"), count("items_written")),
             (ITEMS as u64, ITEMS as u64),
             "{name}: {run}"
         );
+
         assert_eq!(
             (count("items_rejected"), count("items_superseded")),
             (0, 0),
             "{name}: {run}"
         );
+
         assert_eq!(
             report["summary"]["verified"]["equal"], ITEMS,
             "{name}: {run}"
@@ -287,6 +296,7 @@ impl World {
             let examples = summary["examples"].as_array().map_or(0, Vec::len);
             assert_eq!(examples, counts[1] + counts[2] + counts[3], "{name}: {run}");
         }
+
         assert!(
             proxy
                 .calls()
@@ -303,6 +313,7 @@ fn lines_of(project: &Project, dump: &str) -> BTreeSet<String> {
     let items = document["Items"].as_array().expect("an array of items");
     let texts: BTreeSet<_> = items.iter().map(ToString::to_string).collect();
     assert_eq!(texts.len(), items.len(), "an item stands twice");
+
     texts
 }
 
@@ -349,6 +360,7 @@ fn each(of: &[&'static str], mut with: impl FnMut(&str, Vec<Rule>)) {
             with(case.name, rules);
         }
     };
+
     for (seed, case) in (0..).zip(cases()) {
         alone(
             &case,
@@ -358,6 +370,7 @@ fn each(of: &[&'static str], mut with: impl FnMut(&str, Vec<Rule>)) {
                 .collect(),
         );
     }
+
     for case in slow() {
         alone(
             &case,
@@ -367,6 +380,7 @@ fn each(of: &[&'static str], mut with: impl FnMut(&str, Vec<Rule>)) {
                 .collect(),
         );
     }
+
     for case in cured() {
         alone(
             &case,
@@ -388,6 +402,7 @@ fn everything(of: &[&'static str], seed: u64) -> Vec<Rule> {
             .map(|case| case.fault.clone());
         storm(operation, SHARE, seed, &faults.collect::<Vec<_>>())
     });
+
     rules.collect()
 }
 

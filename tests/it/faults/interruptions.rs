@@ -22,8 +22,10 @@ fn slow(operation: &'static str) -> (Engine, Client, Proxy) {
         item.insert("padding".to_owned(), s(&padding));
         client.put_one("films", item);
     }
+
     let rules: [Rule; 1] = [always(operation, Fault::Late(Duration::from_millis(300)))];
     let proxy = Proxy::of(&engine, rules);
+
     (engine, client, proxy)
 }
 
@@ -81,6 +83,7 @@ fn ctrl_c_ends_a_dump_of_many_segments_whose_calls_hang() {
             client.items("films").len(),
             "{segments}"
         );
+
         project.verifydb(["out"]).exits(0);
     }
 }
@@ -98,6 +101,7 @@ fn a_terminal_that_is_gone_is_an_interruption_but_not_under_nohup() {
         then();
         child.wait().expect("a child can be waited for").code()
     };
+
     let through = |program: &str, words: &[&str], asked: &Command| {
         let mut command = Command::new(program);
         command
@@ -109,11 +113,14 @@ fn a_terminal_that_is_gone_is_an_interruption_but_not_under_nohup() {
                 .get_envs()
                 .filter_map(|(name, value)| Some((name, value?))),
         );
+
         command.current_dir(asked.get_current_dir().expect("the project's folder"));
         command
     };
+
     let dump = ["--env=slow", "--output=out", "--yes"];
     let asked = project.command("dumpdb", dump);
+
     // The tests themselves may run under `nohup`.
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status
@@ -125,6 +132,7 @@ fn a_terminal_that_is_gone_is_an_interruption_but_not_under_nohup() {
     } else {
         asked
     };
+
     assert_eq!(hung_up(asked, &|| {}), Some(130));
     assert!(
         project
@@ -145,6 +153,7 @@ fn a_killed_dump_leaves_the_last_good_one_and_blocks_nobody() {
     let (engine, _, proxy) = slow("Scan");
     let project = Project::on(&engine, "films").environment("slow", proxy.url(), "films");
     project.dumpdb(["--output=out"]).exits(0);
+
     for segments in ["--segments=1", "--segments=9", "--segments=32"] {
         let dump = ["--env=slow", "--output=out", "--yes", segments];
         let (before, seen) = (
@@ -159,6 +168,7 @@ fn a_killed_dump_leaves_the_last_good_one_and_blocks_nobody() {
             .stderr(Stdio::null())
             .spawn()
             .expect("dumpdb starts");
+
         poll("the dump reads", || proxy.count("Scan") > seen + 1);
         child.kill().expect("a child can be killed");
         child.wait().expect("a child can be waited for");
@@ -188,11 +198,13 @@ fn two_dumps_into_one_place_do_not_mix() {
         .stderr(Stdio::null())
         .spawn()
         .expect("dumpdb starts");
+
     poll("the first dump reads", || proxy.count("Scan") > 1);
     let second = project.dumpdb(["--output=out"]).exits(1);
     second
         .says("is being written by")
         .says("choose another --output");
+
     // Readers are not told to end what has not ended.
     for run in [
         project.verifydb(["out"]),
@@ -203,6 +215,7 @@ fn two_dumps_into_one_place_do_not_mix() {
             .says("wait until that run has ended")
             .never_says("--resume");
     }
+
     assert_eq!(
         first.wait().expect("a child can be waited for").code(),
         Some(0)
@@ -225,6 +238,7 @@ fn ctrl_c_in_a_restore_says_how_to_go_on() {
         "--if-missing",
         "--batch-size=1",
     ];
+
     let mut terminal = Terminal::run(project.command("restoredb", restore));
     poll("the restore writes", || proxy.count("BatchWriteItem") > 2);
     terminal.interrupts();
@@ -234,6 +248,7 @@ fn ctrl_c_in_a_restore_says_how_to_go_on() {
         "{talk}"
     );
     assert!(client.items("copy").len() < 60, "it was interrupted");
+
     // Half a table is not taken for a whole one.
     proxy.heal();
     project.restoredb(restore).exits(0);
@@ -245,6 +260,7 @@ fn the_first_ctrl_c_ends_the_wait_for_settings_and_for_a_description() {
     let engine = Engine::embedded();
     engine.client().create_simple("films");
     engine.client().put("films", numbered(40));
+
     for (operation, numbers) in [
         ("DescribeTimeToLive", 1..=usize::MAX),
         ("DescribeTable", 2..=usize::MAX),
@@ -266,6 +282,7 @@ fn the_first_ctrl_c_ends_the_wait_for_settings_and_for_a_description() {
             Some(130),
             "{operation}"
         );
+
         assert!(!project.path("out").exists(), "{operation}");
 
         proxy.unthrottle();

@@ -13,6 +13,7 @@ fn films() -> Engine {
     let engine = Engine::embedded();
     engine.client().create_simple("films");
     engine.client().put("films", numbered(40));
+
     engine
 }
 
@@ -24,6 +25,7 @@ fn a_page_of_another_service_is_no_table() {
         |_| json!({}),
         |_| json!({ "Table": null }),
     ];
+
     for answer in answers {
         let proxy = Proxy::of(&engine, [always("DescribeTable", Fault::Answered(answer))]);
         let project = Project::on(&engine, "films").environment("dev", proxy.url(), "films");
@@ -66,6 +68,7 @@ fn an_empty_answer_acknowledges_no_write() {
             Fault::Answered(|_| json!({})),
         )],
     );
+
     let project = project.environment("dev", proxy.url(), "copy");
     project
         .restoredb(["--env=dev", "--source=out", "--yes", "--verify=none"])
@@ -99,6 +102,7 @@ fn an_endless_refusal_is_shortened() {
             Fault::Refused("ValidationException", message),
         )],
     );
+
     let project = Project::on(&engine, "films").environment("dev", proxy.url(), "films");
     let run = project
         .dumpdb(["--env=dev", "--output=out"])
@@ -139,6 +143,7 @@ fn an_answer_that_is_not_http_is_like_a_lost_connection() {
                 "--batch-size=10",
             ])
             .exits(0);
+
         assert_eq!(
             engine.client().items("copy"),
             engine.client().items("films")
@@ -180,6 +185,7 @@ fn unprocessed_items_that_were_not_sent_are_an_error_of_the_endpoint() {
         sent.push(put(&json!({ "id": { "S": "foreign" } })));
         unprocessed(&sent)
     };
+
     let of_another_table = |request: &Value| json!({ "UnprocessedItems": { "copy": [], "films": sent(request) }, "ConsumedCapacity": [] });
     let keyless = |_: &Value| unprocessed(&[put(&json!({ "title": { "S": "Alien" } }))]);
     let of_another_type = |_: &Value| unprocessed(&[put(&json!({ "id": { "N": "1" } }))]);
@@ -208,6 +214,7 @@ fn unprocessed_items_that_were_not_sent_are_an_error_of_the_endpoint() {
                 Fault::Answered(answer),
             )],
         );
+
         let project = project.environment("dev", proxy.url(), "copy");
         let options = ["--batch-size=10", "--concurrency=1", "--give-up-after=1s"];
         let run = project
@@ -217,6 +224,7 @@ fn unprocessed_items_that_were_not_sent_are_an_error_of_the_endpoint() {
                     .chain(&options),
             )
             .exits(1);
+
         run.says(" of 40 items read were written")
             .says(proxy.url())
             .never_says("verified");
@@ -238,6 +246,7 @@ fn respelled(request: &Value) -> Value {
             .to_owned();
         put(&json!({ "year": { "N": "0" }, "id": { "N": format!("{id}.0") } }))
     });
+
     unprocessed(&writes.collect::<Vec<_>>())
 }
 
@@ -252,6 +261,7 @@ fn unprocessed_items_are_matched_as_dynamodb_compares_keys_and_sent_again_as_the
                 .key_schema(partition("id"))
         });
     }
+
     let item = |id: u32| {
         [
             ("id".to_owned(), n(id.to_string())),
@@ -259,6 +269,7 @@ fn unprocessed_items_are_matched_as_dynamodb_compares_keys_and_sent_again_as_the
         ]
         .into()
     };
+
     engine.client().put("films", (1..=10).map(item));
     let proxy = Proxy::of(
         &engine,
@@ -275,6 +286,7 @@ fn unprocessed_items_are_matched_as_dynamodb_compares_keys_and_sent_again_as_the
         .into_iter()
         .filter(|call| call.operation == "BatchWriteItem")
         .collect();
+
     let of_first = sent(&batches[0].body).split_off(1);
     assert_eq!(sent(&batches[1].body), of_first);
     assert_eq!(
@@ -301,8 +313,10 @@ fn a_scan_that_never_ends_is_an_error_of_the_endpoint() {
         } else {
             "a"
         };
+
         page_until(request, &json!({ "id": { "S": next } }))
     };
+
     let answers: [fn(&Value) -> Value; 6] = [
         repeated,
         alternating,
@@ -311,6 +325,7 @@ fn a_scan_that_never_ends_is_an_error_of_the_endpoint() {
         |request| page_until(request, &json!([{ "id": { "S": "a" } }])),
         |request| page_until(request, &json!(7)),
     ];
+
     let refused = |run: Run, proxy: &Proxy| {
         run.exits(1)
             .says("Scan ")
@@ -332,6 +347,7 @@ fn a_scan_that_never_ends_is_an_error_of_the_endpoint() {
             );
             assert!(!project.path("new").exists());
         }
+
         refused(
             project.dumpdb(["--env=dev", "--dry-run", "--transform=.x = {S:\"y\"}"]),
             &proxy,

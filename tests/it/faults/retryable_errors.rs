@@ -18,6 +18,7 @@ fn table_of_pages() -> (Engine, Project) {
         let item = crate::support::client::strings([("id", &format!("{n}")), ("text", &text)]);
         engine.client().put_one("films", item);
     }
+
     (engine, project)
 }
 
@@ -41,12 +42,14 @@ fn a_clock_that_is_wrong() {
             "--yes",
             "--replace",
         ];
+
         project.restoredb(items).exits(0);
         assert_eq!(
             engine.client().items("copy"),
             engine.client().items("films")
         );
     }
+
     // A server that takes no time at all.
     let skewed = Fault::Refused(
         "RequestTimeTooSkewed",
@@ -67,6 +70,7 @@ fn credentials_that_expire_in_the_middle_are_fetched_anew() {
         &engine,
         [calls("Scan", 4..=usize::MAX, Fault::ExpiredKey("FIRST"))],
     );
+
     // What a login tool does: another key each time it is asked.
     let script = project.path("login.sh");
     let count = project.write("logins", "");
@@ -78,6 +82,7 @@ fn credentials_that_expire_in_the_middle_are_fetched_anew() {
             count = count.display()
         ),
     );
+
     project.write(
         ".aws/config",
         format!(
@@ -85,6 +90,7 @@ fn credentials_that_expire_in_the_middle_are_fetched_anew() {
             script.display()
         ),
     );
+
     project.write(
         "envs/.env.dev",
         format!("LOCAL_AWS_ENDPOINT={}\nAWS_REGION=eu-central-1\nAWS_PROFILE=ops\nDYNAMODB_TABLE=films\n", proxy.url()),
@@ -148,6 +154,7 @@ fn a_table_that_is_not_ready_for_a_moment() {
             calls("Scan", 7..=8, busy.clone()),
         ],
     );
+
     let project = project.environment("dev", proxy.url(), "films");
     project.dumpdb(["--env=dev", "--output=again"]).exits(0);
     assert_eq!(

@@ -29,7 +29,9 @@ fn films() -> (Engine, Items) {
             }),
         );
     }
+
     let items = client.items("films");
+
     (engine, items)
 }
 
@@ -53,6 +55,7 @@ fn dumped_with(options: &[&str], rules: Vec<Rule>) -> (Run, Proxy) {
         .restoredb(["--source=out", "--env=dev", "--yes"])
         .exits(0);
     assert_eq!(engine.client().items("copy"), items, "{run}");
+
     (run, proxy)
 }
 
@@ -73,6 +76,7 @@ fn restored_with(options: &[&str], rules: Vec<Rule>) -> (Run, Proxy) {
     let run = project.restoredb(arguments.iter().chain(options)).exits(0);
     assert!(proxy.failures() > 0, "nothing went wrong: {run}");
     assert_eq!(engine.client().items("copy"), items, "{run}");
+
     (run, proxy)
 }
 
@@ -138,6 +142,7 @@ fn a_page_with_a_count_that_is_not_its_own() {
         2..=2,
         Fault::Changed(|page| page["Count"] = json!(1)),
     )]);
+
     // One that is always wrong is never believed.
     let (engine, _) = films();
     let proxy = Proxy::of(
@@ -147,6 +152,7 @@ fn a_page_with_a_count_that_is_not_its_own() {
             Fault::Changed(|page| page["Count"] = json!(1)),
         )],
     );
+
     let project = Project::empty().environment("local", proxy.url(), "films");
     project
         .dumpdb(["--output=out", "--give-up-after=1s"])
@@ -192,6 +198,7 @@ fn what_a_later_dynamodb_says_is_kept() {
             Fault::Changed(|page| page["Items"][0]["later"] = json!({ "Q7": [1, { "x": null }] })),
         ),
     ];
+
     let proxy = Proxy::of(&engine, rules);
     let project = Project::empty().environment("local", proxy.url(), "films");
     project.dumpdb(["--output=out"]).exits(0);
@@ -204,6 +211,7 @@ fn what_a_later_dynamodb_says_is_kept() {
             .text("out/table-data.json")
             .contains(r#""later":{"Q7":[1,{"x":null}]}"#)
     );
+
     // A restore names what it cannot recreate.
     let plan = project
         .restoredb(["--source=out", "--table=copy", "--dry-run"])
@@ -223,6 +231,7 @@ fn writes_that_are_throttled() {
         1..=3,
         Fault::AccountThrottled,
     )]);
+
     restored_through(vec![calls("BatchWriteItem", 2..=4, REQUEST_LIMIT)]);
 }
 
@@ -234,6 +243,7 @@ fn items_that_come_back_unprocessed() {
             2..=6,
             Fault::Unprocessed(taken),
         )]);
+
         assert_eq!(run.report()["summary"]["items_written"], 400, "{run}");
         for call in proxy
             .calls()
@@ -258,6 +268,7 @@ fn writes_that_meet_a_broken_server() {
 fn writes_whose_connection_is_cut() {
     restored_through(vec![calls("BatchWriteItem", 2..=4, Fault::CutBeforeCall)]);
     restored_through(vec![calls("BatchWriteItem", 1..=2, Fault::Closed)]);
+
     // The engine has written these, and the answer was lost: they are written again, to the same effect.
     let (run, _) = restored_through(vec![calls("BatchWriteItem", 2..=4, Fault::CutInAnswer)]);
     assert_eq!(run.report()["summary"]["items_written"], 400, "{run}");
@@ -311,6 +322,7 @@ fn everything_at_once() {
                 sometimes(operation, 8, seed + 300, Fault::WrongChecksum),
             ]
         };
+
         let mut scans = storm("Scan");
         scans.push(calls("Scan", 2..=2, Fault::CutBeforeCall));
         dumped_through(scans);
@@ -321,6 +333,7 @@ fn everything_at_once() {
             seed + 400,
             Fault::Unprocessed(11),
         ));
+
         restored_through(writes);
     }
 }
@@ -328,6 +341,7 @@ fn everything_at_once() {
 #[test]
 fn versions_of_one_item_keep_their_order_through_everything() {
     const LINES: u32 = 600;
+
     let engine = Engine::embedded();
     engine.client().create_simple("films");
     let rules = [
@@ -335,6 +349,7 @@ fn versions_of_one_item_keep_their_order_through_everything() {
         sometimes("BatchWriteItem", 10, 1018, Fault::CutInAnswer),
         sometimes("BatchWriteItem", 10, 2019, Fault::TableThrottled),
     ];
+
     let proxy = Proxy::of(&engine, rules);
     let project = Project::empty().environment("local", proxy.url(), "films");
     let line = |n| {
@@ -343,6 +358,7 @@ fn versions_of_one_item_keep_their_order_through_everything() {
             (n * 7) % 31
         )
     };
+
     project.write(
         "versions.jsonl",
         (0..LINES).map(line).collect::<Vec<_>>().concat(),
@@ -354,8 +370,10 @@ fn versions_of_one_item_keep_their_order_through_everything() {
         proxy.failures(),
         proxy.count("BatchWriteItem")
     );
+
     let items = engine.client().items("films");
     assert_eq!(items.len(), 31);
+
     for number in LINES - 31..LINES {
         let item = &items[&format!("{:?}", s(format!("item-{}", (number * 7) % 31)))];
         assert_eq!(item["version"], crate::support::client::n(number));
@@ -376,11 +394,13 @@ fn a_dump_never_writes() {
             call.operation
         );
     }
+
     let scans: Vec<_> = proxy
         .calls()
         .into_iter()
         .filter(|call| call.operation == "Scan")
         .collect();
+
     assert!(scans.len() >= 4, "the table has several pages");
     assert!(scans.iter().all(|scan| scan.body["ConsistentRead"] != true));
     let project = Project::empty().environment("local", proxy.url(), "films");

@@ -34,12 +34,14 @@ fn table_of_4_kb(items: usize) -> Engine {
             }),
         );
     }
+
     engine
 }
 
 #[test]
 fn a_restore_uses_all_the_capacity_of_a_small_table() {
     const UNITS: f64 = 300.0;
+
     let (engine, project) = dump_of(7_500);
     let (proxy, bucket) = behind(&engine, "BatchWriteItem", UNITS);
     let project = project.environment("dev", proxy.url(), "copy");
@@ -59,6 +61,7 @@ fn a_restore_uses_all_the_capacity_of_a_small_table() {
 #[test]
 fn a_dump_uses_nearly_all_the_capacity_of_a_small_table() {
     const UNITS: f64 = 100.0;
+
     let engine = table_of_4_kb(5_000);
     let (proxy, bucket) = behind(&engine, "Scan", UNITS);
     let project = Project::empty().environment("local", proxy.url(), "films");
@@ -67,6 +70,7 @@ fn a_dump_uses_nearly_all_the_capacity_of_a_small_table() {
         project.text("out/table-data.json").lines().count(),
         5_000 + 2
     );
+
     // The first four pages are whole ones, in flight before anything is known: they owe four seconds. Calls are few here, so a
     // busy machine shows: the exact figures are those of the simulations beside the code, this is for a crawl or a storm.
     let (used, throttled) = bucket.settled(15.0);
@@ -116,6 +120,7 @@ fn a_cap_on_reads_is_kept_by_a_restore_that_reads_back() {
         "--max-rcu=5",
         "--json",
     ];
+
     let run = project
         .restoredb(arguments)
         .exits(0)
@@ -137,6 +142,7 @@ fn kept(bucket: &Bucket, cap: f64) {
         .take_while(|call| call.at < 1.0)
         .map(|call| call.units)
         .sum();
+
     assert!(
         at_the_start <= 1.3 * cap,
         "{at_the_start} units in the first second"
@@ -162,6 +168,7 @@ fn a_share_of_an_on_demand_table_is_refused_before_anything_happens() {
         "--read-capacity=8",
         "--dry-run",
     ];
+
     project
         .restoredb(arguments)
         .exits(0)

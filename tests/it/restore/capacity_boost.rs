@@ -68,6 +68,7 @@ fn dumped(rules: impl IntoIterator<Item = Rule>) -> (Engine, Proxy, Project) {
                 .send()
         })
         .expect("the engine has TTL");
+
     engine.client().put("films", numbered(200));
     let scaling = [
         always("DescribeTable", Fault::Changed(with_index_capacity)),
@@ -78,6 +79,7 @@ fn dumped(rules: impl IntoIterator<Item = Rule>) -> (Engine, Proxy, Project) {
         ),
         always("RegisterScalableTarget", Fault::Answered(|_| json!({}))),
     ];
+
     let proxy = Proxy::of(
         &engine,
         rules.into_iter().chain(scaling).collect::<Vec<_>>(),
@@ -85,6 +87,7 @@ fn dumped(rules: impl IntoIterator<Item = Rule>) -> (Engine, Proxy, Project) {
     let project = Project::empty().environment("local", proxy.url(), "films");
     let project = project.environment("dev", proxy.url(), "copy");
     project.dumpdb(["--output=out"]).exits(0);
+
     (engine, proxy, project)
 }
 
@@ -94,11 +97,13 @@ fn with_index_capacity(answer: &mut Value) {
     let Some(table) = answer.get_mut("Table") else {
         return;
     };
+
     let units = |name| {
         table["ProvisionedThroughput"][name]
             .as_u64()
             .unwrap_or_default()
     };
+
     let (read, write) = (units("ReadCapacityUnits"), units("WriteCapacityUnits"));
     if let Some(index) = table["GlobalSecondaryIndexes"].get_mut(0) {
         let more = |units: u64| {
@@ -108,6 +113,7 @@ fn with_index_capacity(answer: &mut Value) {
                 units
             }
         };
+
         index["ProvisionedThroughput"] = capacity(more(read), more(write));
     }
 }
@@ -143,6 +149,7 @@ fn changes(calls: &[Call]) -> Vec<(usize, Value)> {
         .iter()
         .any(|field| body.get(field).is_some())
     };
+
     let found = calls
         .iter()
         .enumerate()
@@ -176,6 +183,7 @@ fn billed(engine: &Engine, table: &str) -> (bool, Option<(i64, i64)>) {
             units.write_capacity_units().unwrap_or_default(),
         )
     });
+
     (mode == Some(&BillingMode::PayPerRequest), units)
 }
 
@@ -218,6 +226,7 @@ fn a_new_table_is_created_raised_and_set_back_before_what_comes_after_the_items(
     let [(at, back)] = &found[..] else {
         panic!("{found:#?}")
     };
+
     assert!(last(&calls, "BatchWriteItem") < *at, "{found:#?}");
     assert!(
         *at < first(&calls, "UpdateTimeToLive") && *at < first(&calls, "RegisterScalableTarget"),
@@ -230,6 +239,7 @@ fn a_new_table_is_created_raised_and_set_back_before_what_comes_after_the_items(
         ),
         (&capacity(5, 7), &index_change(7, 9))
     );
+
     assert_eq!(billed(&engine, "copy"), AS_DUMPED);
     let boost = &run.report()["summary"]["boost"];
     assert_eq!(
@@ -239,6 +249,7 @@ fn a_new_table_is_created_raised_and_set_back_before_what_comes_after_the_items(
             &json!("provisioned 5 RCU / 7 WCU")
         )
     );
+
     assert_eq!(boost["not_taken_back"], Value::Null);
 }
 
@@ -253,6 +264,7 @@ fn a_new_table_may_be_on_demand_meanwhile() {
                 .chain(&["--boost-write-capacity=on-demand", "--dry-run"]),
         )
         .exits(0);
+
     plan.says("boost on-demand while the items are written, then provisioned 5 RCU / 7 WCU");
     let run = project
         .restoredb(RESTORE.iter().chain(&["--boost-write-capacity=on-demand"]))
@@ -268,6 +280,7 @@ fn a_new_table_may_be_on_demand_meanwhile() {
     let [(at, back)] = &found[..] else {
         panic!("{found:#?}")
     };
+
     assert!(last(&calls, "BatchWriteItem") < *at && *at < first(&calls, "RegisterScalableTarget"));
     assert_eq!(back["BillingMode"], "PROVISIONED");
     assert_eq!(billed(&engine, "copy"), AS_DUMPED);
@@ -291,6 +304,7 @@ fn an_existing_table_is_raised_only_when_asked_and_gets_its_own_figures_back() {
     let [(up, raised), (down, back)] = &found[..] else {
         panic!("{found:#?}")
     };
+
     assert!(*up < first(&calls, "BatchWriteItem") && last(&calls, "BatchWriteItem") < *down);
     assert_eq!(
         (
@@ -299,6 +313,7 @@ fn an_existing_table_is_raised_only_when_asked_and_gets_its_own_figures_back() {
         ),
         (&capacity(11, 1000), &index_change(13, 1000))
     );
+
     assert_eq!(
         (
             &back["ProvisionedThroughput"],
@@ -306,7 +321,9 @@ fn an_existing_table_is_raised_only_when_asked_and_gets_its_own_figures_back() {
         ),
         (&capacity(11, 12), &index_change(13, 14))
     );
+
     assert_eq!(billed(&engine, "copy"), (false, Some((11, 12))));
+
     // With the dump's settings, it goes straight to those.
     project
         .restoredb(RESTORE.iter().chain(&[FLAG, "--apply-settings"]))
@@ -319,6 +336,7 @@ fn with_own_capacity(answer: &mut Value) {
     let Some(table) = answer.get_mut("Table") else {
         return;
     };
+
     let units = table["ProvisionedThroughput"]["WriteCapacityUnits"]
         .as_u64()
         .unwrap_or_default();
@@ -348,6 +366,7 @@ fn an_index_that_the_dump_has_not_gets_its_own_figures_back() {
             .build();
         index.expect("name and key are given")
     };
+
     engine.client().create("copy", |create| {
         create
             .attribute_definitions(attribute("id", ScalarAttributeType::S))
@@ -358,6 +377,7 @@ fn an_index_that_the_dump_has_not_gets_its_own_figures_back() {
             .global_secondary_indexes(index("by-genre", "genre"))
             .global_secondary_indexes(index("by-year", "year"))
     });
+
     let before = proxy.calls().len();
     project.restoredb(RESTORE.iter().chain(&[FLAG, "--apply-settings"]));
     let calls = proxy.calls().split_off(before);
@@ -372,9 +392,11 @@ fn an_index_that_the_dump_has_not_gets_its_own_figures_back() {
             .find(|update| update["IndexName"] == "by-year")
             .map(|update| update["ProvisionedThroughput"].clone())
     };
+
     let [(_, raised), (_, back), ..] = &found[..] else {
         panic!("{found:#?}")
     };
+
     assert_eq!(
         (of_index(raised), of_index(back)),
         (Some(capacity(3, 1000)), Some(capacity(3, 4))),
@@ -398,12 +420,14 @@ fn after_a_failure_the_boost_is_taken_back() {
         3..=usize::MAX,
         Fault::TableThrottled,
     )]);
+
     let run = project
         .restoredb(RESTORE.iter().chain(&[FLAG, "--give-up-after=1s"]))
         .exits(1);
     run.says("the boost is taken back: provisioned 5 RCU / 7 WCU")
         .says("the restore stopped");
     assert_eq!(billed(&engine, "copy"), AS_DUMPED);
+
     // The next run finds nothing to take back.
     proxy.heal_calls("BatchWriteItem");
     let before = proxy.calls().len();
@@ -441,6 +465,7 @@ fn after_an_interruption_the_boost_is_taken_back() {
     let [(_, raised), (down, back)] = &found[..] else {
         panic!("{found:#?}")
     };
+
     assert_eq!(
         (&raised["BillingMode"], &back["BillingMode"]),
         (&json!("PAY_PER_REQUEST"), &json!("PROVISIONED"))
@@ -477,6 +502,7 @@ fn after_a_kill_the_next_run_takes_the_boost_back() {
         )]);
         killed(&engine, &proxy, &project, flag);
         let before = proxy.calls().len();
+
         // Neither asks for a boost nor for any setting.
         let run = project
             .restoredb(RESTORE.iter().chain(&["--data-only"]))
@@ -523,6 +549,7 @@ fn after_a_kill_a_run_with_other_figures_brings_those() {
                 .chain(&["--write-capacity=2", "--read-capacity=1"]),
         )
         .exits(0);
+
     assert_eq!(changes(&proxy.calls().split_off(before)).len(), 1);
     assert_eq!(billed(&engine, "copy"), (false, Some((1, 2))));
 }
@@ -541,6 +568,7 @@ fn figures_that_somebody_set_after_a_kill_stay() {
             .provisioned_throughput(units(20, 21))
             .send()
     });
+
     drop(set.expect("the engine changes capacity"));
     let before = proxy.calls().len();
     project.restoredb(RESTORE).exits(0);
@@ -570,6 +598,7 @@ fn a_boost_that_stays_is_told_with_the_command_that_ends_it() {
         "\"WriteCapacityUnits\":7",
         Fault::Refused("LimitExceededException", limit),
     )]);
+
     let run = project.restoredb(RESTORE.iter().chain(&[FLAG])).exits(3);
     let run = run
         .says("[ERROR] the boost was not taken back")
@@ -595,10 +624,12 @@ fn a_boost_that_stays_is_told_with_the_command_that_ends_it() {
         1,
         "what is refused for hours is not tried again"
     );
+
     assert_eq!(
         engine.client().items("copy"),
         engine.client().items("films")
     );
+
     // After a failure it is a warning, and the failure keeps its code.
     let fault = Fault::Refused("LimitExceededException", limit);
     let failing = [
@@ -620,6 +651,7 @@ fn a_table_that_is_recreated_by_others_keeps_its_capacity() {
         2..=2,
         Fault::Late(Duration::from_secs(3)),
     )]);
+
     let before = proxy.calls().len();
     let child = start(&project, &[FLAG, "--batch-size=20"]);
     poll("a batch is slow", || proxy.seen("BatchWriteItem") > 1);
@@ -657,6 +689,7 @@ fn the_first_ctrl_c_ends_every_wait_and_the_next_run_completes_what_it_left() {
             number..=usize::MAX,
             Fault::AccountThrottled,
         )]);
+
         let child = start(&project, &[FLAG]);
         poll("the description is refused", || {
             proxy.seen("DescribeTable") >= number
@@ -668,6 +701,7 @@ fn the_first_ctrl_c_ends_every_wait_and_the_next_run_completes_what_it_left() {
             Some(130),
             "description {number}: {said}"
         );
+
         if said.contains("every item is written") {
             interrupted_after_items += 1;
         }
@@ -679,12 +713,14 @@ fn the_first_ctrl_c_ends_every_wait_and_the_next_run_completes_what_it_left() {
             AS_DUMPED,
             "description {number}: {said}"
         );
+
         assert_eq!(
             engine.client().items("copy"),
             engine.client().items("films"),
             "description {number}"
         );
     }
+
     assert!(
         interrupted_after_items > 0,
         "the revert of the boost was among the waits"
@@ -728,6 +764,7 @@ fn an_engine_is_left_as_the_dump_says() {
     engine.client().put(&films, numbered(30));
     let project = Project::on(&engine, &films);
     project.dumpdb(["--output=out"]).exits(0);
+
     for flag in [FLAG, "--boost-write-capacity=on-demand"] {
         let run = project
             .restoredb([
@@ -740,12 +777,14 @@ fn an_engine_is_left_as_the_dump_says() {
                 "--json",
             ])
             .exits(0);
+
         let boost = &run.report()["summary"]["boost"];
         assert_eq!(
             (&boost["refused"], &boost["not_taken_back"]),
             (&Value::Null, &Value::Null),
             "{run}"
         );
+
         assert_eq!(billed(&engine, &copy), AS_DUMPED);
         assert_eq!(engine.client().items(&copy), engine.client().items(&films));
     }

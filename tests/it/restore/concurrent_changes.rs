@@ -32,10 +32,12 @@ fn dumped(rules: impl Into<Vec<Rule>>) -> (Engine, Proxy, Project) {
             .key_schema(partition("id"))
             .stream_specification(stream.build().expect("the switch is given"))
     });
+
     engine.client().put("films", numbered(60));
     let proxy = Proxy::of(&engine, rules);
     let project = Project::on(&engine, "films").environment("dev", proxy.url(), "copy");
     project.dumpdb(["--output=out"]).exits(0);
+
     (engine, proxy, project)
 }
 
@@ -55,6 +57,7 @@ fn a_table_made_by_others_after_a_refused_creation_keeps_its_settings() {
     )]);
     project.restoredb(RESTORE).exits(10);
     engine.client().create_simple("copy");
+
     // It was never this restore's: there is nothing to finish in it.
     project
         .restoredb(RESTORE.iter().chain(&["--if-missing"]))
@@ -78,6 +81,7 @@ fn a_table_made_anew_by_others_after_an_interrupted_restore_keeps_its_settings()
         2..=usize::MAX,
         Fault::TableThrottled,
     )]);
+
     project
         .restoredb(
             RESTORE
@@ -85,6 +89,7 @@ fn a_table_made_anew_by_others_after_an_interrupted_restore_keeps_its_settings()
                 .chain(&["--batch-size=10", "--give-up-after=1s"]),
         )
         .exits(1);
+
     proxy.heal();
     let client = engine.client();
     client.delete_if_there("copy");
@@ -99,6 +104,7 @@ fn a_table_made_anew_by_others_after_an_interrupted_restore_keeps_its_settings()
         before,
         "a table of others is there, and is kept"
     );
+
     let run = project.restoredb(RESTORE).exits(0);
     assert!(changes(&proxy.calls()).is_empty(), "{run}");
     assert_eq!(client.items("copy"), client.items("films"));
@@ -111,6 +117,7 @@ fn the_table_of_an_interrupted_restore_gets_its_settings_from_the_next() {
         2..=usize::MAX,
         Fault::TableThrottled,
     )]);
+
     project
         .restoredb(
             RESTORE
@@ -118,6 +125,7 @@ fn the_table_of_an_interrupted_restore_gets_its_settings_from_the_next() {
                 .chain(&["--batch-size=10", "--give-up-after=1s"]),
         )
         .exits(1);
+
     // Once more in vain: it is the restore's own all the same.
     project
         .restoredb(
@@ -126,6 +134,7 @@ fn the_table_of_an_interrupted_restore_gets_its_settings_from_the_next() {
                 .chain(&["--batch-size=10", "--give-up-after=1s"]),
         )
         .exits(1);
+
     proxy.heal();
     project.restoredb(RESTORE).exits(0);
     let found = changes(&proxy.calls()).len();
@@ -152,6 +161,7 @@ fn a_replaced_table_that_cannot_be_made_anew_is_told_as_gone() {
             ),
         ),
     ]);
+
     engine.client().create_simple("copy");
     let run = project
         .restoredb(RESTORE.iter().chain(&["--replace"]))
@@ -186,6 +196,7 @@ fn a_table_whose_key_is_another_by_now_gets_no_item() {
             item
         }),
     );
+
     project.dumpdb(["--output=out"]).exits(0);
     client.create("copy", |create| {
         create
@@ -193,6 +204,7 @@ fn a_table_whose_key_is_another_by_now_gets_no_item() {
             .attribute_definitions(attribute("genre", ScalarAttributeType::S))
             .key_schema(partition("genre"))
     });
+
     let run = project.restoredb(RESTORE.iter().chain(&["--verify=none"]));
     assert_eq!(proxy.count("BatchWriteItem"), 0, "{run}");
     run.exits(13).says("another key");
@@ -247,6 +259,7 @@ fn a_schema_that_no_table_can_have_does_not_cost_the_table_that_is_there() {
             "AttributeDefinitions": types, "GlobalSecondaryIndexes": indexes, "BillingMode": "PROVISIONED",
             "ProvisionedThroughput": throughput})
     };
+
     for (schema, reason) in [
         (
             schema(json!([index("by-id", "id"), index("by-id", "id")]), 1),
@@ -288,8 +301,10 @@ fn a_dry_run_and_a_comparison_only_look() {
             Vec::<&String>::new(),
             "{run}"
         );
+
         run
     };
+
     looks(&["--dry-run"]).exits(0);
     looks(&[
         "--dry-run",
@@ -298,7 +313,9 @@ fn a_dry_run_and_a_comparison_only_look() {
         "--boost-write-capacity=100",
     ])
     .exits(0);
+
     engine.client().create_simple("copy");
+
     for flags in [
         &["--replace"][..],
         &["--apply-settings"],
@@ -307,6 +324,7 @@ fn a_dry_run_and_a_comparison_only_look() {
     ] {
         looks(&[flags, &["--dry-run"]].concat()).exits(0);
     }
+
     looks(&["--diff-schema"]).exits(3);
     assert!(engine.client().items("copy").is_empty());
 }
@@ -353,12 +371,14 @@ fn of_several_pages(operation: &'static str) -> (Engine, Proxy, Project) {
         item.insert("padding".to_owned(), s(&padding));
         engine.client().put_one("films", item);
     }
+
     let proxy = Proxy::of(
         &engine,
         [calls(operation, 2..=3, Fault::Late(Duration::from_secs(3)))],
     );
     let project = Project::on(&engine, "films").environment("dev", proxy.url(), "films");
     let project = project.environment("copy", proxy.url(), "copy");
+
     (engine, proxy, project)
 }
 
@@ -378,6 +398,7 @@ fn claims_nothing(output: &Output) {
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)
     );
+
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(
         said.contains("was deleted and created again meanwhile"),
@@ -424,14 +445,17 @@ fn a_table_that_is_recreated_during_a_restore_is_not_called_restored() {
         if existed {
             engine.client().create_simple("copy");
         }
+
         let child = spawn(
             &project,
             "restoredb",
             &["--env=copy", "--source=out", "--yes", "--batch-size=5"],
         );
+
         poll("a batch is slow", || proxy.seen("BatchWriteItem") > 1);
         recreate(&engine.client(), "copy");
         claims_nothing(&child.wait_with_output().expect("it ends"));
+
         // The next run does not take the new table for its own.
         let before = proxy.count("BatchWriteItem");
         project
@@ -456,6 +480,7 @@ fn a_call_that_finds_no_table_asks_whether_it_is_another_by_now() {
         calls("BatchWriteItem", 1..=1, missing),
         calls("DescribeTable", 2..=2, Fault::Changed(with_another_id)),
     ];
+
     let of_dump = Proxy::of(&engine, rules);
     let project = project.environment("other", of_dump.url(), "films");
     let run = project.dumpdb(["--env=other", "--output=new"]).exits(1);
@@ -465,5 +490,6 @@ fn a_call_that_finds_no_table_asks_whether_it_is_another_by_now() {
         (1, 2),
         "the other table is not read"
     );
+
     assert_eq!(proxy.count("Scan"), 0);
 }

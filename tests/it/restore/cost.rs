@@ -20,6 +20,7 @@ fn create(client: &Client, table: &str) {
             .write_capacity_units(write);
         throughput.build().expect("both figures are given")
     };
+
     let projection = |kind| Projection::builder().projection_type(kind);
     let global = |name: &str, key: &str, projection, write| {
         let index = GlobalSecondaryIndex::builder()
@@ -31,6 +32,7 @@ fn create(client: &Client, table: &str) {
             .build()
             .expect("name and key are given")
     };
+
     let some = projection(ProjectionType::Include)
         .non_key_attributes("title")
         .build();
@@ -75,13 +77,17 @@ fn film(number: u64) -> Item {
         ("title", &title),
         ("plot", &plot),
     ]);
+
     film.insert("no".to_owned(), n(number));
+
     if number.is_multiple_of(2) {
         film.insert("genre".to_owned(), s("noir"));
     }
+
     if number.is_multiple_of(3) {
         film.insert("year".to_owned(), n(1940 + number));
     }
+
     film
 }
 
@@ -91,6 +97,7 @@ fn dumped() -> (Engine, Project) {
     engine.client().put("films", (0..ITEMS).map(film));
     let project = Project::on(&engine, "films");
     project.dumpdb(["--output=out"]).exits(0);
+
     (engine, project)
 }
 
@@ -117,6 +124,7 @@ fn a_dry_run_counts_each_index_by_what_it_holds() {
         "--json",
         "--transform=.",
     ];
+
     let run = project.restoredb(dry).exits(0);
     let run = run
         .says("cost")
@@ -128,6 +136,7 @@ fn a_dry_run_counts_each_index_by_what_it_holds() {
         Value::Null,
         "a transform may make any number of items"
     );
+
     let trial = &report["plan"]["trial"];
     assert_eq!(
         (&trial["table_write_units"], &trial["write_units"]),
@@ -141,6 +150,7 @@ fn a_dry_run_counts_each_index_by_what_it_holds() {
         (&trial["slowest"], &trial["seconds"]),
         (&json!({"part": "index", "name": "whole"}), &json!(9.0))
     );
+
     // What comes out counts, not what went in.
     let without = ["--transform=drop(\"title\", \"genre\")"];
     let dry = ["--source=out", "--table=copy", "--dry-run", "--json"];
@@ -154,6 +164,7 @@ fn a_dry_run_counts_each_index_by_what_it_holds() {
         of_indexes(trial),
         [("whole", 0), ("keys", 0), ("some", 4), ("by-year", 4)]
     );
+
     // The embedded engine charges as DynamoDB does: what is told beforehand is what it then takes.
     let real = ["--source=out", "--table=copy", "--json", "--transform=."];
     let report = project.restoredb(real).exits(0).report();
@@ -171,6 +182,7 @@ fn a_plan_bounds_the_cost_without_looking_at_items() {
             .report();
         report["plan"]["write_cost_at_most"].clone()
     };
+
     let cost = plan(&["--table=copy"]);
     let table = cost["table_write_units"].as_u64().expect("a bound");
     assert!((36..=48).contains(&table), "{cost}");
@@ -183,12 +195,14 @@ fn a_plan_bounds_the_cost_without_looking_at_items() {
             ("by-year", table)
         ]
     );
+
     assert_eq!(cost["write_units"], table * 5);
     assert_eq!(
         cost["slowest"],
         json!({"part": "index", "name": "some"}),
         "the one of 1 WCU"
     );
+
     assert_eq!(cost["may_overwrite"], false);
     assert_eq!(of_indexes(&plan(&["--table=copy", "--drop-index=all"])), []);
     let capped = plan(&["--table=copy", "--drop-index=all", "--max-wcu=4"]);
@@ -219,5 +233,6 @@ fn a_plan_bounds_the_cost_without_looking_at_items() {
             "--drop-index=all",
         ])
         .exits(0);
+
     bare.says(&format!("cost           up to {table} write units\n"));
 }

@@ -68,6 +68,7 @@ fn scene(rules: impl Into<Vec<Rule>>) -> (Engine, Proxy, Project) {
     let proxy = Proxy::of(&engine, rules);
     let project = Project::on(&engine, "films").environment("dev", proxy.url(), "copy");
     project.dumpdb(["--output=out"]).exits(0);
+
     (engine, proxy, project)
 }
 
@@ -93,6 +94,7 @@ fn a_table_that_is_being_deleted_is_waited_for_and_then_created() {
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn();
+
         let child = child.expect("restoredb starts");
         poll("the table is waited for", || proxy.seen(DESCRIBE) > 4);
         assert_eq!(changes(&proxy), 0, "{more:?}");
@@ -126,6 +128,7 @@ fn a_dry_run_says_that_the_table_is_being_deleted() {
             .exits(0);
         run.says("being deleted; it will be created when it is gone");
     }
+
     for more in ["--data-only", "--no-create"] {
         project
             .restoredb(RESTORE.iter().chain(&[more]))
@@ -133,6 +136,7 @@ fn a_dry_run_says_that_the_table_is_being_deleted() {
             .says("is being deleted")
             .says(more);
     }
+
     assert_eq!(changes(&proxy), 0);
 }
 
@@ -162,6 +166,7 @@ fn the_wait_for_a_creation_ends_after_the_time_that_was_given() {
         "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
         "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}]}})
     };
+
     let in_use = Fault::Refused("ResourceInUseException", "Table already exists: other");
     let (_engine, proxy, project) = scene([
         calls(DESCRIBE, 2..=usize::MAX, Fault::Answered(answer)),
@@ -174,6 +179,7 @@ fn the_wait_for_a_creation_ends_after_the_time_that_was_given() {
                 .chain(&["--table=other", "--give-up-after=1s"]),
         )
         .exits(1);
+
     run.says("still being deleted");
     assert!(proxy.count("CreateTable") > 1);
 }
@@ -238,6 +244,7 @@ fn an_index_that_was_being_deleted_is_not_created_again() {
             .global_secondary_indexes()
             .is_empty()
     );
+
     let keeps = [
         "--source=halfway",
         "--env=dev",
@@ -245,6 +252,7 @@ fn an_index_that_was_being_deleted_is_not_created_again() {
         "--table=more",
         "--only-index=by-genre",
     ];
+
     project.restoredb(keeps).exits(0);
     assert_eq!(
         engine
@@ -255,6 +263,7 @@ fn an_index_that_was_being_deleted_is_not_created_again() {
             .len(),
         1
     );
+
     // Into a table that exists, it is one index less to compare.
     let merge = ["--source=halfway", "--env=dev", "--yes", "--table=less"];
     project
@@ -291,6 +300,7 @@ fn a_table_that_takes_no_items_is_refused_by_the_plan() {
             "ARCHIVING" => |answer| set_status(answer, "ARCHIVING"),
             _ => |answer| set_status(answer, "INACCESSIBLE_ENCRYPTION_CREDENTIALS"),
         };
+
         let (_engine, proxy, project) = scene([always(DESCRIBE, Fault::Changed(change))]);
         for more in [&[][..], &["--dry-run"], &["--data-only"]] {
             project
@@ -298,6 +308,7 @@ fn a_table_that_takes_no_items_is_refused_by_the_plan() {
                 .exits(1)
                 .says(status);
         }
+
         project
             .restoredb(RESTORE.iter().chain(&["--if-missing"]))
             .exits(0);

@@ -15,6 +15,7 @@ fn live() -> (Engine, Proxy, Project) {
     let project = Project::empty().environment("dev", proxy.url(), "copy");
     project.dumpdb(["--env=dev", "--output=whole"]).exits(0);
     project.write("schema.json", project.bytes("whole/table-schema.json"));
+
     (engine, proxy, project)
 }
 
@@ -32,6 +33,7 @@ fn without_items(project: &Project) -> Vec<(Vec<&'static str>, &'static [u8], &'
         "--where",
         ".id.S == \"nobody\"",
     ];
+
     project.dumpdb(dump).exits(0);
     let schema = "--schema=schema.json";
     vec![
@@ -79,6 +81,7 @@ fn a_table_is_not_replaced_by_a_source_without_an_item_that_can_be_written() {
             .says(words)
             .says("--allow-empty")
             .says("was not touched");
+
         let dry = [arguments.as_slice(), &["--dry-run"]].concat();
         project
             .restoredb_from(input, dry)
@@ -89,12 +92,14 @@ fn a_table_is_not_replaced_by_a_source_without_an_item_that_can_be_written() {
             0,
             "{arguments:?}"
         );
+
         // Nothing was begun either: the table is nobody's unfinished business.
         project
             .restoredb(["--source=whole", "--env=dev", "--dry-run"])
             .exits(0)
             .never_says("did not end");
     }
+
     assert_eq!(engine.client().items("copy"), before);
 }
 
@@ -110,6 +115,7 @@ fn a_table_is_not_created_from_a_source_without_an_item_that_can_be_written() {
                 .exits(12)
                 .says(words);
         }
+
         assert!(engine.client().describe("other").is_none(), "{arguments:?}");
     }
 }
@@ -123,7 +129,9 @@ fn a_table_may_become_empty_where_that_is_said() {
             vec!["--env=dev", "--replace", "--yes", "--allow-empty"],
         ]
         .concat();
+
         let run = project.restoredb_from(input, arguments);
+
         // Items that were rejected are told as in any other run.
         assert!(matches!(run.status.code(), Some(0 | 3)), "{words}: {run}");
         assert!(engine.client().items("copy").is_empty(), "{run}");
@@ -148,6 +156,7 @@ fn a_complete_dump_of_an_empty_table_is_a_source_like_any_other() {
         "--replace",
         "--yes",
     ];
+
     project
         .restoredb(replace.iter().chain(&["--dry-run"]))
         .exits(0);
@@ -171,6 +180,7 @@ fn items_before_the_first_that_can_be_written_are_rejected_one_by_one() {
         "--yes",
         "--json",
     ];
+
     let run = project.restoredb_from(lines.as_bytes(), arguments).exits(3);
     let summary = &run.report()["summary"];
     assert_eq!(
@@ -178,6 +188,7 @@ fn items_before_the_first_that_can_be_written_are_rejected_one_by_one() {
         (&701.into(), &1.into()),
         "{run}"
     );
+
     let file = summary["rejects_file"].as_str().expect("there are rejects");
     assert_eq!(
         std::fs::read_to_string(file)
@@ -186,6 +197,7 @@ fn items_before_the_first_that_can_be_written_are_rejected_one_by_one() {
             .count(),
         701
     );
+
     assert_eq!(engine.client().items("copy").len(), 1);
 }
 
@@ -202,6 +214,7 @@ fn a_strict_restore_that_stops_at_the_first_item_has_changed_nothing() {
         "--yes",
         "--strict",
     ];
+
     project
         .restoredb_from(lines.as_bytes(), arguments)
         .exits(3)
@@ -229,11 +242,13 @@ fn a_dump_of_the_schema_alone_is_refused_before_the_first_change() {
             .exits(2)
             .says("holds a schema and no items")
             .says("--schema-only");
+
         project
             .restoredb(arguments.iter().chain(&["--dry-run"]))
             .exits(2)
             .says("holds a schema and no items");
     }
+
     project
         .restoredb([
             "--source=so",
@@ -243,6 +258,7 @@ fn a_dump_of_the_schema_alone_is_refused_before_the_first_change() {
             "--yes",
         ])
         .exits(2);
+
     assert_eq!(proxy.count("DeleteTable") + proxy.count("CreateTable"), 0);
     assert_eq!(engine.client().items("copy"), before);
     project

@@ -11,6 +11,7 @@ fn scan(more: &Value) -> String {
     for (name, value) in more.as_object().expect("members") {
         document[name] = value.clone();
     }
+
     serde_json::to_string_pretty(&document).expect("JSON")
 }
 
@@ -51,6 +52,7 @@ fn table() -> (Engine, String, Project) {
     let table = engine.table("partial");
     engine.client().create_simple(&table);
     let project = Project::on(&engine, &table);
+
     (engine, table, project)
 }
 
@@ -71,6 +73,7 @@ fn incomplete_input_is_restored_only_if_that_is_accepted() {
         let (engine, table, project) = table();
         project.write("scan.json", &text);
         project.write("older/table-data.json", &text);
+
         for source in ["--source=scan.json", "--source=older"] {
             for more in [
                 &["--yes"][..],
@@ -83,8 +86,10 @@ fn incomplete_input_is_restored_only_if_that_is_accepted() {
                     .says(what)
                     .says("--accept-incomplete");
             }
+
             assert_eq!(engine.client().items(&table).len(), 0, "{text}");
         }
+
         for source in ["--source=scan.json", "--source=older"] {
             let run = project
                 .restoredb([source, "--yes", "--json", "--accept-incomplete"])
@@ -94,6 +99,7 @@ fn incomplete_input_is_restored_only_if_that_is_accepted() {
             assert_eq!(report["summary"]["source_complete"], false, "{report}");
             assert_eq!(engine.client().items(&table).len(), items, "{text}");
         }
+
         let plan = project
             .restoredb([
                 "--source=scan.json",
@@ -103,6 +109,7 @@ fn incomplete_input_is_restored_only_if_that_is_accepted() {
             ])
             .exits(0)
             .report();
+
         assert_eq!(plan["plan"]["source"]["complete"], false, "{plan}");
     }
 }
@@ -147,6 +154,7 @@ fn a_table_created_from_an_incomplete_stream_counts_as_unfinished() {
         "--yes",
         "--json",
     ];
+
     for (text, items, what) in incomplete().into_iter().filter(|(_, items, _)| *items > 0) {
         engine.client().delete_if_there("new");
         project
@@ -154,6 +162,7 @@ fn a_table_created_from_an_incomplete_stream_counts_as_unfinished() {
             .exits(12)
             .says(what)
             .says("counts as unfinished");
+
         assert_eq!(engine.client().items("new").len(), items, "{text}");
 
         let bootstrap = arguments.into_iter().chain(["--if-missing"]);
@@ -174,6 +183,7 @@ fn incomplete_input_is_not_called_whole() {
             .exits(12)
             .says(what)
             .never_says("is whole");
+
         assert_eq!(run.report()["summary"]["complete"], false, "{run}");
         let run = project
             .verifydb(["--source=scan.json", "--json", "--accept-incomplete"])
@@ -193,6 +203,7 @@ fn incomplete_input_is_not_called_whole() {
             "--json",
             "--accept-incomplete",
         ]);
+
         assert!(has_warning(&run.report(), what), "{run}");
     }
 }
@@ -206,9 +217,11 @@ fn pages_one_after_the_other_are_complete_if_the_last_is() {
     project.write("empty.json", r#"{"Items":[],"Count":0,"ScannedCount":0}"#);
     project.restoredb(["--source=pages.json", "--yes"]).exits(0);
     assert_eq!(engine.client().items(&table).len(), 3);
+
     for source in ["pages.json", "empty.json"] {
         project.verifydb(["--source", source]).exits(0);
     }
+
     let null = r#"{"Items":null,"Count":0}"#;
     project
         .restoredb_from(null.as_bytes(), ["--source=-", "--yes"])
@@ -223,6 +236,7 @@ fn a_partial_dump_of_ours_says_so_everywhere() {
         .exits(0)
         .says("part of the table")
         .report();
+
     assert_eq!(dump["summary"]["complete"], false);
     engine.client().create_simple("other");
     let run = project
@@ -274,6 +288,7 @@ fn every_report_has_the_warnings() {
         has_warning(&report, "no checksums") && has_warning(&report, "no schema"),
         "{report}"
     );
+
     // A run that fails has them, too; so has one that is quiet.
     let report = project
         .restoredb([
@@ -285,6 +300,7 @@ fn every_report_has_the_warnings() {
         ])
         .exits(3)
         .report();
+
     assert!(has_warning(&report, "no checksums"), "{report}");
     let report = project
         .verifydb(["--source=nowhere", "--json"])

@@ -20,6 +20,7 @@ fn scene(rules: impl Into<Vec<Rule>>) -> (Engine, Proxy, Project) {
     engine.client().create_simple("films");
     let proxy = Proxy::of(&engine, rules);
     let project = Project::on(&engine, "films").environment("dev", proxy.url(), "films");
+
     (engine, proxy, project)
 }
 
@@ -110,6 +111,7 @@ fn a_lost_item_is_missing_whatever_an_earlier_run_rejected() {
             ("/verified/equal", 90),
         ],
     );
+
     assert!(!run.report()["summary"]["resumed"].is_null(), "{run}");
 }
 
@@ -136,6 +138,7 @@ fn a_lost_item_is_missing_although_another_output_of_its_item_was_rejected() {
             .map(|number| line(&format!("item-{number:03}"), 1))
             .collect::<String>(),
     );
+
     let run = restore(&project, &[TWICE, "--batch-size=1"]).exits(3);
     counts(
         &run,
@@ -157,6 +160,7 @@ fn an_item_whose_outputs_are_all_refused_is_listed_and_counted_once() {
             .map(|number| line(&format!("item-{number:03}"), 1))
             .collect::<String>(),
     );
+
     let run = restore(&project, &[TWICE])
         .exits(3)
         .says("verified: 18 items read back and equal, all but those rejected");
@@ -168,6 +172,7 @@ fn an_item_whose_outputs_are_all_refused_is_listed_and_counted_once() {
             ("/items_lost", 0),
         ],
     );
+
     let report = run.report();
     let path = report["summary"]["rejects_file"]
         .as_str()
@@ -182,6 +187,7 @@ fn an_item_whose_outputs_are_all_refused_is_listed_and_counted_once() {
         [Some(&"a-item-003".into()), Some(&"b-item-003".into())],
         "{rejects}"
     );
+
     // The file can be restored.
     proxy.heal();
     project
@@ -213,6 +219,7 @@ fn several_versions_of_an_item_are_one_item_in_the_table() {
 fn versions_that_are_skipped_do_not_count_against_the_one_that_is_there() {
     let (_engine, _proxy, project) = scene([]);
     let lines = (0..30).map(|number| line(&format!("item-{}", number % 10), number));
+
     // The last lines are the first ones again: they are equal to what is there.
     let again = (0..10).map(|number| line(&format!("item-{number}"), number));
     project.write("items.jsonl", lines.chain(again).collect::<String>());
@@ -226,6 +233,7 @@ fn versions_that_are_skipped_do_not_count_against_the_one_that_is_there() {
             ("/items_skipped", 20),
         ],
     );
+
     counts(
         &run,
         [
@@ -261,14 +269,17 @@ fn compound(items: &[(&str, &str)]) -> (Engine, Project) {
             .key_schema(partition("pk"))
             .key_schema(sort("sk"))
     });
+
     engine.client().put(
         "films",
         items
             .iter()
             .map(|(pk, sk)| strings([("pk", *pk), ("sk", *sk)])),
     );
+
     let project = Project::on(&engine, "films");
     project.dumpdb(["--output=out"]).exits(0);
+
     (engine, project)
 }
 
@@ -282,6 +293,7 @@ fn items_that_share_a_new_key_are_counted_and_named() {
         "--yes",
         "--json",
     ];
+
     let dry = project
         .restoredb(arguments.iter().chain(&["--dry-run"]))
         .exits(0);
@@ -294,6 +306,7 @@ fn items_that_share_a_new_key_are_counted_and_named() {
         (&1.into(), &3.into()),
         "{dry}"
     );
+
     let run = project
         .restoredb(arguments)
         .exits(3)
@@ -308,6 +321,7 @@ fn items_that_share_a_new_key_are_counted_and_named() {
             ("/items_written", 2),
         ],
     );
+
     // Where nothing is overwritten, the later item is skipped, and the collision is reported all the same.
     let arguments = [
         "--source=out",
@@ -317,6 +331,7 @@ fn items_that_share_a_new_key_are_counted_and_named() {
         "--yes",
         "--json",
     ];
+
     let run = project
         .restoredb(arguments)
         .exits(3)
@@ -341,6 +356,7 @@ fn two_items_of_a_scan_with_one_key_are_a_collision() {
         .find(|line| line.contains("\"2\""))
         .expect("an item on a line")
         .trim_end_matches(',');
+
     project.write(
         "out/table-data.json",
         data.replacen("{\"Items\":[\n", &format!("{{\"Items\":[\n{item},\n"), 1),
@@ -352,6 +368,7 @@ fn two_items_of_a_scan_with_one_key_are_a_collision() {
         "--yes",
         "--json",
     ];
+
     let dry = project
         .restoredb(arguments.iter().chain(&["--dry-run"]))
         .exits(0)
@@ -379,6 +396,7 @@ fn a_dry_run_rejects_what_the_restore_would_reject() {
         .map(|number| line(&format!("item-{number}"), 1))
         .collect::<String>();
     project.write("items.jsonl", lines + &keyless(1) + &keyless(2));
+
     for more in [&[][..], &["--where", "true"]] {
         let dry = restore(&project, &[more, &["--dry-run"]].concat())
             .exits(0)
@@ -406,6 +424,7 @@ fn an_error_that_applies_to_every_item_stops_the_restore() {
         .says("One or more parameter values were invalid")
         .never_says("verified:");
     assert_eq!(run.report()["error"]["kind"], "failed", "{run}");
+
     // None of the items counts as done.
     proxy.heal();
     let run = restore(&project, &["--resume"]).exits(0);

@@ -25,6 +25,7 @@ fn half_there(items: usize) -> (Engine, Client, String, Project) {
             strings([("id", "own"), ("text", "x")]),
         ],
     );
+
     (engine, client, copy, project)
 }
 
@@ -38,6 +39,7 @@ fn restored(project: &Project, copy: &str, how: &str, code: i32) -> Value {
         "--yes",
         "--json",
     ]);
+
     run.exits(code).report()["summary"].take()
 }
 
@@ -59,6 +61,7 @@ fn an_item_that_is_there_is_skipped_and_listed_unless_it_is_equal() {
     ] {
         assert_eq!(summary[count], expected, "{count}: {summary:#}");
     }
+
     assert!(text_of(&client, &copy, "item-000000").contains("newer"));
     assert_eq!(client.items(&copy).len(), 41);
     let listed = project.text(
@@ -66,6 +69,7 @@ fn an_item_that_is_there_is_skipped_and_listed_unless_it_is_equal() {
             .as_str()
             .expect("a file of conflicts"),
     );
+
     assert_eq!(listed.lines().count(), 1, "{listed}");
     let line: Value = serde_json::from_str(&listed).expect("a line of JSON");
     assert_eq!(line["item"]["id"]["S"], "item-000000");
@@ -75,6 +79,7 @@ fn an_item_that_is_there_is_skipped_and_listed_unless_it_is_equal() {
             .is_some_and(|reason| reason.contains("another item")),
         "{line}"
     );
+
     // What was skipped can be written after all.
     let path = summary["conflicts_file"]
         .as_str()
@@ -98,6 +103,7 @@ fn a_conflict_that_is_to_fail_is_a_reject() {
         (&39.into(), &1.into(), &0.into()),
         "{summary:#}"
     );
+
     assert!(text_of(&client, &copy, "item-000000").contains("newer"));
     let rejects = project.text(summary["rejects_file"].as_str().expect("a file of rejects"));
     assert!(
@@ -117,6 +123,7 @@ fn a_conflict_is_told_once() {
         "--verify=full",
         "--json",
     ];
+
     let run = project.restoredb(arguments).exits(3);
     let run = run.says("[ERROR] 1 item rejected, kept with the reasons in");
     let run = run.says("verified: 39 items read back and equal, all but those rejected");
@@ -127,6 +134,7 @@ fn a_conflict_is_told_once() {
         (&0.into(), &0.into()),
         "{summary:#}"
     );
+
     assert_eq!(run.stderr.matches("[ERROR]").count(), 1, "{run}");
 }
 
@@ -173,6 +181,7 @@ fn of_versions_in_one_file_the_first_is_put_where_nothing_is_overwritten() {
             n % 10
         )
     };
+
     project.write(
         "versions.jsonl",
         (0..40).map(line).collect::<Vec<_>>().concat(),
@@ -187,6 +196,7 @@ fn of_versions_in_one_file_the_first_is_put_where_nothing_is_overwritten() {
         (&10.into(), &30.into()),
         "{summary:#}"
     );
+
     for (number, item) in client.items(&table).into_values().enumerate() {
         assert_eq!(item["version"], n(number));
     }
@@ -200,6 +210,7 @@ fn an_answer_that_was_lost_is_no_conflict() {
         sometimes("PutItem", 10, 105, Fault::TableThrottled),
         sometimes("PutItem", 10, 205, Fault::Status(500)),
     ];
+
     let proxy = Proxy::of(&engine, rules);
     let project = project.environment("dev", proxy.url(), "copy");
     let arguments = [
@@ -209,6 +220,7 @@ fn an_answer_that_was_lost_is_no_conflict() {
         "--on-conflict=fail",
         "--json",
     ];
+
     let report = project.restoredb(arguments).exits(0).report();
     assert!(proxy.failures() > 5);
     let summary = &report["summary"];
@@ -217,6 +229,7 @@ fn an_answer_that_was_lost_is_no_conflict() {
         (&60.into(), &0.into()),
         "{summary:#}"
     );
+
     assert_eq!(
         engine.client().items("copy"),
         engine.client().items("films")
@@ -247,6 +260,7 @@ fn an_engine_that_does_not_say_what_it_has_is_asked() {
         "--on-conflict=skip",
         "--json",
     ];
+
     let report = project.restoredb(arguments).exits(0).report();
     let summary = &report["summary"];
     assert_eq!(
@@ -254,6 +268,7 @@ fn an_engine_that_does_not_say_what_it_has_is_asked() {
         (&1.into(), &1.into()),
         "{summary:#}"
     );
+
     assert_eq!(proxy.count("GetItem"), 2);
 }
 
@@ -273,6 +288,7 @@ fn what_an_earlier_run_wrote_is_no_conflict() {
         "--give-up-after=1s",
         "--json",
     ];
+
     project.restoredb(arguments).exits(1);
     proxy.heal();
     let resumed = project
@@ -281,6 +297,7 @@ fn what_an_earlier_run_wrote_is_no_conflict() {
         .report();
     assert_eq!(resumed["summary"]["items_written"], 100, "{resumed:#}");
     assert!(!resumed["summary"]["resumed"].is_null(), "{resumed:#}");
+
     // Afresh, too: all of it is there, and equal.
     let again = project.restoredb(arguments).exits(0).report();
     assert_eq!(again["summary"]["items_already_there"], 100, "{again:#}");
@@ -323,6 +340,7 @@ fn each_kind_of_poison_is_rejected_with_its_reason_and_the_rest_is_written() {
     for (number, (item, _)) in poison().into_iter().enumerate() {
         lines.insert(number * 9 + 3, item);
     }
+
     project.write("items.jsonl", lines.join("\n"));
     let report = project
         .restoredb(["--source=items.jsonl", "--json"])
@@ -338,6 +356,7 @@ fn each_kind_of_poison_is_rejected_with_its_reason_and_the_rest_is_written() {
         (&66.into(), &60.into(), &6.into()),
         "{summary:#}"
     );
+
     assert_eq!(client.items(&table).len(), 60);
     let path = summary["rejects_file"].as_str().expect("a file of rejects");
     let rejects = project.text(path);
@@ -353,6 +372,7 @@ fn each_kind_of_poison_is_rejected_with_its_reason_and_the_rest_is_written() {
             "{reason}"
         );
     }
+
     // They can be tried again, and are poison still.
     project.restoredb(["--source", path]).exits(3);
 }
@@ -383,6 +403,7 @@ fn what_one_environment_refused_is_not_replaced_by_what_another_does() {
                 .to_owned(),
         );
     }
+
     assert!(project.text(&files[0]).contains("item-000011"), "{files:?}");
     assert!(project.text(&files[1]).contains("item-000012"), "{files:?}");
 }
@@ -427,6 +448,7 @@ fn a_full_item_collection_is_a_reject() {
             .as_str()
             .expect("a file of rejects"),
     );
+
     assert!(
         rejects.contains("10 GB") && rejects.contains("item-000011"),
         "{rejects}"
@@ -446,6 +468,7 @@ fn where_the_later_version_is_refused_the_earlier_stays_as_if_written_one_by_one
             "{{\"id\":{{\"S\":\"a\"}},\"version\":{{\"N\":\"{n}\"}},\"t\":{{\"S\":\"{text}\"}}}}\n"
         )
     };
+
     project.write(
         "items.jsonl",
         [version(1, "x"), version(2, "y"), version(3, &large)].concat(),
@@ -464,6 +487,7 @@ fn where_the_later_version_is_refused_the_earlier_stays_as_if_written_one_by_one
         (&1.into(), &1.into(), &1.into()),
         "{summary:#}"
     );
+
     assert_eq!(
         client.items(&table).into_values().next().expect("an item")["version"],
         n(2)
@@ -485,6 +509,7 @@ fn strict_stops_at_the_first_and_can_go_on_without() {
         "{\"id\":{\"S\":\"\"},\"t\":{\"S\":\"the bad one\"}}".to_owned(),
     );
     project.write("items.jsonl", lines.join("\n"));
+
     for flags in [&["--strict"][..], &["--strict", "--resume"]] {
         let run = project
             .restoredb(["--source=items.jsonl", "--json"].iter().chain(flags))
@@ -494,6 +519,7 @@ fn strict_stops_at_the_first_and_can_go_on_without() {
             .says("empty")
             .says("--strict")
             .says("--resume");
+
         let report = run.report();
         assert_eq!(
             (
@@ -505,6 +531,7 @@ fn strict_stops_at_the_first_and_can_go_on_without() {
             "{report:#}"
         );
     }
+
     let report = project
         .restoredb(["--source=items.jsonl", "--resume", "--json"])
         .exits(3)
@@ -515,6 +542,7 @@ fn strict_stops_at_the_first_and_can_go_on_without() {
         (&80.into(), &1.into()),
         "{summary:#}"
     );
+
     assert_eq!(client.items(&table).len(), 80);
     let rejects = project.text(summary["rejects_file"].as_str().expect("a file of rejects"));
     assert_eq!(rejects.lines().count(), 1, "{rejects}");

@@ -40,6 +40,7 @@ fn production(client: &Client, table: &str) {
             .build()
             .expect("name and key are given")
     };
+
     let by_year = LocalSecondaryIndex::builder()
         .index_name("by-year")
         .key_schema(partition("id"));
@@ -67,6 +68,7 @@ fn production(client: &Client, table: &str) {
                     .expect("key and value are given"),
             )
     });
+
     client.put(
         table,
         (0..6).map(|number| {
@@ -75,11 +77,14 @@ fn production(client: &Client, table: &str) {
                 ("title", "untitled"),
                 ("genre", "noir"),
             ]);
+
             item.insert("year".to_owned(), n(1940 + number));
+
             // Two films have no director.
             if number % 3 != 0 {
                 item.insert("director".to_owned(), s(format!("director {number}")));
             }
+
             item
         }),
     );
@@ -92,6 +97,7 @@ fn dump() -> (Engine, Client, Project) {
     production(&client, &table);
     let project = Project::on(&engine, &table);
     project.dumpdb(["--output=out"]).exits(0);
+
     (engine, client, project)
 }
 
@@ -115,6 +121,7 @@ fn capacities(client: &Client, table: &str) -> BTreeMap<String, Units> {
             units(index.provisioned_throughput()),
         )
     });
+
     std::iter::once((String::new(), units(table.provisioned_throughput())))
         .chain(indexes)
         .collect()
@@ -139,6 +146,7 @@ fn asked_for(flags: &[&str]) -> (Value, Run) {
         .calls()
         .into_iter()
         .find(|call| call.operation == "CreateTable");
+
     (create.map(|call| call.body).unwrap_or_default(), run)
 }
 
@@ -163,6 +171,7 @@ fn a_production_table_on_a_laptop() {
             "--write-capacity=3",
         ])
         .exits(0);
+
     assert_eq!(
         capacities(&client, &copy),
         wanted([("", (3, 3)), ("by-genre", (3, 3)), ("by-title", (3, 3))])
@@ -195,11 +204,13 @@ fn provisioned_becomes_on_demand_and_back() {
             "--billing-mode=on-demand",
         ])
         .exits(0);
+
     let mode = |table: &str| {
         client
             .describe(table)
             .and_then(|table| table.billing_mode_summary?.billing_mode)
     };
+
     assert_eq!(mode(&cheap), Some(BillingMode::PayPerRequest));
     project
         .dumpdb(["--output=cheap", "--table", &cheap])
@@ -213,6 +224,7 @@ fn provisioned_becomes_on_demand_and_back() {
             "--write-capacity=2",
         ])
         .exits(0);
+
     assert_ne!(mode(&back), Some(BillingMode::PayPerRequest));
     assert_eq!(
         capacities(&client, &back),
@@ -227,6 +239,7 @@ fn on_demand_with_a_maximum() {
         "--max-read-units=100",
         "--max-write-units=50",
     ];
+
     let (body, run) = asked_for(&flags);
     let run = run.exits(0);
     let maximum = json!({"MaxReadRequestUnits": 100, "MaxWriteRequestUnits": 50});
@@ -235,6 +248,7 @@ fn on_demand_with_a_maximum() {
         (&json!("PAY_PER_REQUEST"), &maximum),
         "{run}"
     );
+
     assert_eq!(
         body["GlobalSecondaryIndexes"][0]["OnDemandThroughput"], maximum,
         "{body:#}"
@@ -250,6 +264,7 @@ fn class_key_and_tags() {
         "--add-tag=owner=me",
         "--add-tag=stage=dev",
     ];
+
     let (body, run) = asked_for(&flags);
     let run = run.exits(0);
     assert_eq!(body["TableClass"], "STANDARD_INFREQUENT_ACCESS", "{run}");
@@ -295,6 +310,7 @@ fn indexes_are_dropped_by_name_or_kept_by_name() {
             global,
             "{run}"
         );
+
         assert_eq!(index_names(&body, "LocalSecondaryIndexes"), local, "{run}");
     }
 }
@@ -340,6 +356,7 @@ fn a_file_of_overrides_which_flags_override() {
             .local_secondary_indexes()
             .is_empty()
     );
+
     project.write(
         "laptop.json",
         r#"{"read-capacity": 4, "write-capacity": 4, "drop-index": "all"}"#,
@@ -353,6 +370,7 @@ fn a_file_of_overrides_which_flags_override() {
             "--schema-overrides=laptop.json",
         ])
         .exits(0);
+
     assert_eq!(capacities(&client, &other), wanted([("", (4, 4))]));
     project.write("typo.json", r#"{"read-capacty": 4}"#);
     project
@@ -371,11 +389,13 @@ fn a_new_key() {
             .into_iter()
             .chain(flags),
     );
+
     let plan = plan
         .exits(0)
         .says("director (S)")
         .says("year (N)")
         .says("by-year");
+
     drop(plan);
     let run = project
         .restoredb(["--source=out", "--table", &copy].into_iter().chain(flags))
@@ -387,6 +407,7 @@ fn a_new_key() {
         .iter()
         .map(|element| element.attribute_name().to_owned())
         .collect();
+
     assert_eq!(key, ["director", "year"], "{run}");
     assert!(
         table.local_secondary_indexes().is_empty(),
@@ -399,6 +420,7 @@ fn a_new_key() {
         .into_iter()
         .find(|name| name.ends_with(".rejects.jsonl"))
         .expect("rejects are kept");
+
     let rejects = project.text(rejects);
     assert_eq!(rejects.lines().count(), 2, "{rejects}");
     assert!(
@@ -419,11 +441,13 @@ fn the_plan_says_what_becomes_otherwise() {
         "--write-capacity=3",
         "--drop-index=by-genre",
     ];
+
     let tags = [
         "--no-tags",
         "--add-tag=stage=dev",
         "--table-class=standard-infrequent-access",
     ];
+
     let restore = ["--source=out", "--table=copy", "--dry-run"];
     shows(
         "plan-of-a-restore-with-overrides",
@@ -458,9 +482,11 @@ fn overrides_of_a_table_that_exists_are_no_silent_wish() {
         "--write-capacity=3",
         "--apply-settings",
     ];
+
     project
         .restoredb(["--source=out", "--table", &copy].into_iter().chain(flags))
         .exits(0);
+
     // Of its indexes not every engine changes the capacity.
     assert_eq!(capacities(&client, &copy)[""], (3, 3));
 }

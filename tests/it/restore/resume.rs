@@ -41,6 +41,7 @@ impl Scene {
         {
             client.put("films", chunk.to_vec());
         }
+
         let proxy = Proxy::of(&engine, rules);
         let project = Project::on(&engine, "films").environment("dev", proxy.url(), "copy");
         project.dumpdb(["--output=out"].iter().chain(dump)).exits(0);
@@ -82,6 +83,7 @@ impl Scene {
                 .expect("a child can be waited for")
                 .is_some()
         };
+
         let mut is_over = false;
         poll("the restore writes", || {
             is_over = ended(&mut child);
@@ -89,6 +91,7 @@ impl Scene {
         });
         child.kill().expect("a child can be killed");
         child.wait().expect("a child can be waited for");
+
         !is_over
     }
 
@@ -142,6 +145,7 @@ fn killed_again_and_again(scene: &Scene, seed: u64, batch: &'static str, most: u
         kills +=
             usize::from(scene.killed_after(1 + chance(&mut seed) % most, &["--resume", batch]));
     }
+
     assert!(kills >= 8, "{kills} runs were killed");
     scene.proxy.heal();
     let before = scene.proxy.seen(WRITE);
@@ -152,6 +156,7 @@ fn killed_again_and_again(scene: &Scene, seed: u64, batch: &'static str, most: u
         (&count.into(), &count.into()),
         "{summary:#}"
     );
+
     assert_eq!(summary["verified"]["equal"], count, "{summary:#}");
     scene.has_all();
     assert!(!summary["resumed"].is_null(), "{summary:#}");
@@ -237,6 +242,7 @@ fn ctrl_c_prints_the_command_that_goes_on_and_it_writes_the_rest_alone() {
         &[],
         vec![always(WRITE, Fault::Late(Duration::from_millis(100)))],
     );
+
     let mut command = scene
         .project
         .command("restoredb", Scene::arguments(&["--batch-size=4"]));
@@ -245,6 +251,7 @@ fn ctrl_c_prints_the_command_that_goes_on_and_it_writes_the_rest_alone() {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn();
+
     let child = child.expect("restoredb starts");
     poll("the restore writes", || scene.proxy.seen(WRITE) > 30);
     let signal = Command::new("kill")
@@ -264,6 +271,7 @@ fn ctrl_c_prints_the_command_that_goes_on_and_it_writes_the_rest_alone() {
         .nth(1)
         .and_then(|rest| rest.lines().next())
         .expect("the command");
+
     assert!(command.ends_with("--resume"), "{command}");
     let mut shell = Command::new("sh");
     shell
@@ -278,6 +286,7 @@ fn ctrl_c_prints_the_command_that_goes_on_and_it_writes_the_rest_alone() {
     scene.has_all();
     let summary = &resumed.report()["summary"];
     assert_eq!(summary["resumed"]["items"], written, "{summary:#}");
+
     // What was in flight had ended: the rest fills so many calls and no more.
     assert_eq!(
         scene.proxy.seen(WRITE) - before,
@@ -293,6 +302,7 @@ fn after_the_grace_a_call_that_hangs_is_left_behind() {
         &[],
         vec![calls(WRITE, 11..=usize::MAX, Fault::Silent)],
     );
+
     let mut command = scene.project.command(
         "restoredb",
         Scene::arguments(&["--batch-size=4", "--concurrency=1"]),
@@ -302,6 +312,7 @@ fn after_the_grace_a_call_that_hangs_is_left_behind() {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn();
+
     let child = child.expect("restoredb starts");
     poll("a call hangs", || scene.proxy.seen(WRITE) > 10);
     let asked = Instant::now();
@@ -315,6 +326,7 @@ fn after_the_grace_a_call_that_hangs_is_left_behind() {
         asked.elapsed(),
     );
     assert_eq!(output.status.code(), Some(130), "{talk}");
+
     // The call is given ten seconds to end, and the patience of five minutes is not used up.
     assert!((10..60).contains(&waited.as_secs()), "{waited:?}");
     assert!(
@@ -325,6 +337,7 @@ fn after_the_grace_a_call_that_hangs_is_left_behind() {
 
     scene.proxy.heal();
     let summary = scene.finishes(&["--resume"]);
+
     // Calls overtake one another on their way: what lies before the first that hangs is done.
     let resumed = summary["resumed"]["items"]
         .as_u64()
@@ -352,6 +365,7 @@ fn of_two_restores_into_one_table_the_second_is_refused() {
             .copied()
             .collect::<Vec<_>>()
     };
+
     for (source, more) in [
         ("--source=out", &[][..]),
         ("--source=out", &["--if-missing"]),
@@ -369,6 +383,7 @@ fn of_two_restores_into_one_table_the_second_is_refused() {
             .says("wait until that run has ended")
             .never_says("was interrupted");
     }
+
     // Another table is nobody's business.
     scene
         .project
@@ -381,6 +396,7 @@ fn of_two_restores_into_one_table_the_second_is_refused() {
             .is_none(),
         "the first is still at work"
     );
+
     scene.proxy.heal();
     assert_eq!(
         first.wait().expect("a child can be waited for").code(),
@@ -403,6 +419,7 @@ fn a_killed_restore_blocks_nobody_and_its_files_are_the_owners_alone() {
             "{kind}: {left:?}"
         );
     }
+
     let files = left
         .iter()
         .map(|name| (format!(".local/state/dynadump/{name}"), 0o600));
@@ -416,8 +433,10 @@ fn a_killed_restore_blocks_nobody_and_its_files_are_the_owners_alone() {
             .expect("it is there")
             .permissions()
             .mode();
+
         assert_eq!(found & 0o777, mode, "{path}");
     }
+
     scene.proxy.heal();
     scene.finishes(&["--resume"]);
     scene.has_all();
@@ -438,6 +457,7 @@ fn rejects_are_listed_once_however_often_the_run_was_killed() {
     for _ in 0..6 {
         scene.killed_after(1 + chance(&mut seed) % 60, &["--resume", "--batch-size=5"]);
     }
+
     let run = scene
         .project
         .restoredb(Scene::arguments(&["--resume", "--batch-size=5"]))
@@ -452,6 +472,7 @@ fn rejects_are_listed_once_however_often_the_run_was_killed() {
         (&400.into(), &396.into(), &4.into()),
         "{summary:#}"
     );
+
     let rejects = scene
         .project
         .text(summary["rejects_file"].as_str().expect("a file of rejects"));
@@ -462,6 +483,7 @@ fn rejects_are_listed_once_however_often_the_run_was_killed() {
                 .to_string()
         })
         .collect();
+
     ids.sort();
     assert_eq!(
         ids,
@@ -472,6 +494,7 @@ fn rejects_are_listed_once_however_often_the_run_was_killed() {
             "\"item-000399\""
         ]
     );
+
     assert_eq!(scene.client.items("copy").len(), 396);
     scene.proxy.heal();
     let path = summary["rejects_file"].as_str().expect("a file of rejects");
@@ -490,6 +513,7 @@ fn giving_up_says_how_to_go_on() {
         &[],
         vec![calls(WRITE, 9..=usize::MAX, Fault::TableThrottled)],
     );
+
     let stopped = scene.gives_up();
     let stopped = stopped
         .says("the restore stopped")
@@ -501,6 +525,7 @@ fn giving_up_says_how_to_go_on() {
             .is_some_and(|hint| hint.ends_with("--resume")),
         "{stopped}"
     );
+
     scene.proxy.heal();
     let before = scene.proxy.seen(WRITE);
     scene.finishes(&["--resume"]);
@@ -516,8 +541,10 @@ fn half_done() -> Scene {
         &[],
         vec![calls(WRITE, 9..=usize::MAX, Fault::TableThrottled)],
     );
+
     scene.gives_up();
     scene.proxy.heal();
+
     scene
 }
 
@@ -538,6 +565,7 @@ fn a_table_that_was_replaced_is_not_deleted_once_more() {
     scene.finishes(&["--replace", "--resume"]);
     scene.has_all();
     assert_eq!(scene.proxy.seen("DeleteTable"), deletes);
+
     // With nothing to resume it does what it says.
     let summary = scene.finishes(&["--replace", "--resume"]);
     assert_eq!(
@@ -556,6 +584,7 @@ fn without_being_told_a_script_begins_anew_and_hears_of_it() {
         .restoredb(Scene::arguments(&[]))
         .exits(0)
         .says("--resume would go on with it");
+
     assert!(run.report()["summary"]["resumed"].is_null());
     assert_eq!(scene.proxy.seen(WRITE) - before, 12);
     scene.has_all();
@@ -583,12 +612,14 @@ fn at_a_terminal_it_is_asked() {
 #[test]
 fn what_does_not_fit_is_not_resumed() {
     const REFUSED: &str = "cannot be resumed";
+
     let scene = half_done();
     let resume = |more: &[&'static str]| {
         scene
             .project
             .restoredb(["--env=dev", "--yes", "--resume"].iter().chain(more))
     };
+
     let options = resume(&["--source=out", "--on-conflict=skip"])
         .exits(1)
         .says(REFUSED);
@@ -618,6 +649,7 @@ fn what_does_not_fit_is_not_resumed() {
         .says(REFUSED)
         .says("created again");
     assert_eq!(scene.proxy.seen(WRITE), before, "nothing was written");
+
     // Afresh, when told.
     scene.finishes(&[]);
     scene.has_all();
@@ -657,6 +689,7 @@ fn foreign_files_go_on_in_their_own_order() {
             (n * 7) % 311
         )
     };
+
     let text = (0..3_000).map(line).collect::<Vec<_>>().concat();
     let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     std::io::Write::write_all(&mut packed, text.as_bytes()).expect("it is written to memory");
@@ -672,6 +705,7 @@ fn foreign_files_go_on_in_their_own_order() {
         "--resume",
         "--batch-size=10",
     ];
+
     let mut seed = 21;
     for _ in 0..6 {
         let goal = scene.proxy.seen(WRITE) + 1 + chance(&mut seed) % 60;
@@ -681,6 +715,7 @@ fn foreign_files_go_on_in_their_own_order() {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn();
+
         let mut child = child.expect("restoredb starts");
         poll("the restore writes", || {
             scene.proxy.seen(WRITE) >= goal
@@ -689,13 +724,16 @@ fn foreign_files_go_on_in_their_own_order() {
                     .expect("a child can be waited for")
                     .is_some()
         });
+
         child.kill().expect("a child can be killed");
         child.wait().expect("a child can be waited for");
     }
+
     scene.proxy.heal();
     scene.project.restoredb(arguments).exits(0);
     let items = scene.client.items("copy");
     assert_eq!(items.len(), 311);
+
     for number in 3_000 - 311..3_000 {
         let item = &items[&format!("{:?}", s(format!("item-{}", (number * 7) % 311)))];
         assert_eq!(item["version"], crate::support::client::n(number));

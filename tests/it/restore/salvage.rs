@@ -16,10 +16,12 @@ fn dumped(count: usize, bytes: usize, flags: &[&str]) -> (Engine, Client, Projec
         item.insert("padding".to_owned(), s(&padding));
         client.put_one("films", item);
     }
+
     let project = Project::on(&engine, "films");
     project
         .dumpdb(["--output=out"].iter().chain(flags))
         .exits(0);
+
     (engine, client, project)
 }
 
@@ -40,6 +42,7 @@ fn salvaged(
         .exits(3)
         .says("damaged")
         .says("salvage");
+
     let report = run.report();
     let summary = report["summary"].clone();
     let (copy, films) = (client.items("copy"), client.items("films"));
@@ -47,6 +50,7 @@ fn salvaged(
     assert!(copy.iter().all(|(key, item)| films[key] == *item));
     assert_eq!(summary["items_written"], copy.len(), "{summary:#}");
     assert_eq!(summary["salvaged"]["readable"], copy.len(), "{summary:#}");
+
     (run, summary)
 }
 
@@ -76,12 +80,14 @@ fn a_data_file_that_was_cut() {
             .is_some_and(|reason| reason.starts_with("line 5")),
         "{line}"
     );
+
     assert!(
         line["unreadable"]
             .as_str()
             .is_some_and(|text| text.starts_with("{\"")),
         "{line}"
     );
+
     // Such a line is for people: it is neither restored nor passed over.
     let path = summary["rejects_file"].as_str().expect("a file of rejects");
     project
@@ -100,6 +106,7 @@ fn a_data_file_whose_beginning_is_damaged_or_gone() {
         (|bytes| drop(bytes.drain(..bytes.len() / 2)), 45..=55),
         (|bytes| bytes[..2].fill(0), 100..=100),
     ];
+
     for (damage, items) in changes {
         let (_engine, client, project) = dumped(100, 100, &[]);
         change(&project, "out/table-data.json", damage);
@@ -118,6 +125,7 @@ fn lines_that_are_no_items() {
         lines[20] = "\u{1}".to_owned();
         *bytes = (lines.join("\n") + "\n").into_bytes();
     });
+
     let (run, summary) = salvaged(&client, &project, 48..=48);
     run.says("line 11: not an item")
         .says("line 21: not an item");
@@ -138,6 +146,7 @@ fn a_flipped_bit_that_leaves_an_item_is_said_to_be_somewhere() {
             .expect("it is there");
         bytes[at + 1] = b'P';
     });
+
     project
         .restoredb(["--source=out", "--table=copy", "--yes"])
         .exits(12)
@@ -157,6 +166,7 @@ fn two_frames(compress: &str, file: &str) -> (Engine, Client, Project, (usize, u
     let number =
         |of: usize| usize::try_from(frames[0][of].as_u64().expect("a number")).expect("small");
     let first = (number(2), number(1));
+
     (engine, client, project, first)
 }
 
@@ -173,6 +183,7 @@ fn a_damaged_frame_is_passed_over() {
                 .iter_mut()
                 .for_each(|byte| *byte ^= 0xff);
         });
+
         let (run, summary) = salvaged(&client, &project, 30 - items..=30 - items);
         run.says("frame 1 of the data file")
             .says(&format!("its {items} items with it"));
@@ -212,6 +223,7 @@ fn a_cut_frame_is_read_as_far_as_it_goes() {
     run.says("frame 1 of the data file")
         .says("is cut")
         .says("frame 2 of the data file");
+
     // Without the index, up to the damage.
     client.delete_if_there("copy");
     change(&project, "out/table-metadata.json", |all| all[10] ^= 1);
@@ -224,6 +236,7 @@ fn documents_that_are_missing_or_were_changed() {
     let (_engine, client, project) = dumped(20, 10, &[]);
     let schema = project.bytes("out/table-schema.json");
     std::fs::remove_file(project.path("out/table-schema.json")).expect("it is there");
+
     // Without a schema there must be a table.
     let arguments = ["--source=out", "--table=copy", "--yes", "--salvage"];
     project
@@ -231,6 +244,7 @@ fn documents_that_are_missing_or_were_changed() {
         .exits(13)
         .says("no schema")
         .says("--schema FILE");
+
     client.create_simple("copy");
     project
         .restoredb(arguments)
@@ -264,6 +278,7 @@ fn a_damaged_dump_of_another_environment_is_asked_about() {
             .expect("it is there");
         bytes[at + 9] = b'7';
     });
+
     let run = project
         .restoredb(["--source=out", "--env=dev", "--salvage"])
         .exits(4);
@@ -300,6 +315,7 @@ fn a_file_of_another_tool_is_read_up_to_the_damage() {
         item(1),
         item(2)
     );
+
     project.write("scan.json", document);
     let run = project.restoredb([
         "--source=scan.json",
@@ -307,6 +323,7 @@ fn a_file_of_another_tool_is_read_up_to_the_damage() {
         "--schema=out/table-schema.json",
         "--salvage",
     ]);
+
     run.exits(3)
         .says("nothing can be read from here on")
         .says("2 items could be read");

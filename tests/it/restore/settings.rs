@@ -37,6 +37,7 @@ fn create_rich(client: &Client, table: &str) {
             .max_write_request_units(write)
             .build()
     };
+
     let by_genre = by_genre
         .projection(all_attributes())
         .on_demand_throughput(maximum(40, 20))
@@ -89,6 +90,7 @@ fn add_settings(client: &Client, table: &str) {
             .stream_specification(stream)
             .send()
     });
+
     client.wait_until_active(table);
     let ttl = TimeToLiveSpecification::builder()
         .enabled(true)
@@ -101,6 +103,7 @@ fn add_settings(client: &Client, table: &str) {
             .time_to_live_specification(ttl)
             .send()
     });
+
     let pitr = PointInTimeRecoverySpecification::builder().point_in_time_recovery_enabled(true);
     let pitr = pitr
         .recovery_period_in_days(7)
@@ -112,6 +115,7 @@ fn add_settings(client: &Client, table: &str) {
             .point_in_time_recovery_specification(pitr)
             .send()
     });
+
     for index in [None, Some("by-genre".to_owned())] {
         let enable = ContributorInsightsAction::Enable;
         let _ = client.ask(|sdk| {
@@ -122,6 +126,7 @@ fn add_settings(client: &Client, table: &str) {
             call.contributor_insights_action(enable).send()
         });
     }
+
     let policy = serde_json::json!({"Version": "2012-10-17", "Statement": [{
         "Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "dynamodb:GetItem", "Resource": &arn,
     }]});
@@ -131,6 +136,7 @@ fn add_settings(client: &Client, table: &str) {
             .policy(policy.to_string())
             .send()
     });
+
     let kinesis = "arn:aws:kinesis:eu-central-1:000000000000:stream/clicks";
     let _ = client.ask(|sdk| {
         sdk.enable_kinesis_streaming_destination()
@@ -138,12 +144,14 @@ fn add_settings(client: &Client, table: &str) {
             .stream_arn(kinesis)
             .send()
     });
+
     let _ = client.ask(|sdk| {
         sdk.update_table()
             .table_name(table)
             .deletion_protection_enabled(true)
             .send()
     });
+
     client.wait_until_active(table);
 }
 
@@ -157,6 +165,7 @@ fn rich() -> (Engine, Client, String, Project) {
     client.put(&table, numbered(30));
     let project = Project::on(&engine, &table);
     project.dumpdb(["--output=out"]).exits(0);
+
     (engine, client, table, project)
 }
 
@@ -194,6 +203,7 @@ fn everything_comes_back() {
             );
         }
     }
+
     let copy = engine.table("copy");
     project
         .restoredb([
@@ -203,6 +213,7 @@ fn everything_comes_back() {
             "--with=kms,policy,kinesis",
         ])
         .exits(0);
+
     assert_eq!(
         differing(&before, &everything(&client, &copy)),
         Vec::<String>::new()
@@ -237,6 +248,7 @@ fn what_is_bound_to_an_account_is_skipped_and_named() {
             before.keys().any(|fact| fact.starts_with(name)),
             "{name}: {lacking:#?}"
         );
+
         let setting = if name == "encryption" { "kms" } else { name };
         let settings = report["summary"]["settings"]
             .as_array()
@@ -246,11 +258,13 @@ fn what_is_bound_to_an_account_is_skipped_and_named() {
             .any(|one| one["setting"] == setting && one["result"] == "skipped");
         assert!(named || !lost, "{name}: {report:#}");
     }
+
     let others = lacking.iter().filter(|line| {
         !["policy", "kinesis", "encryption"]
             .iter()
             .any(|n| line.starts_with(n))
     });
+
     assert_eq!(others.collect::<Vec<_>>(), Vec::<&String>::new());
 }
 
@@ -278,6 +292,7 @@ fn settings_are_left_out_on_request() {
                 || name.starts_with("tag ")
         })
         .collect();
+
     assert_eq!(names, wanted);
 }
 
@@ -317,6 +332,7 @@ fn a_table_that_exists_keeps_its_settings_unless_asked() {
         serde_json::json!([]),
         "nothing differs: {plan:#}"
     );
+
     // Everything is there now: nothing is left to do, and doing it again is no error.
     project
         .restoredb(["--source=out", "--table", &copy, "--apply-settings"])

@@ -62,6 +62,7 @@ fn films() -> Engine {
                     .expect("key and value are given"),
             )
     });
+
     let ttl = TimeToLiveSpecification::builder()
         .enabled(true)
         .attribute_name("expires")
@@ -75,7 +76,9 @@ fn films() -> Engine {
                 .send()
         })
         .expect("the engine has TTL");
+
     client.put("films", numbered(30));
+
     engine
 }
 
@@ -149,6 +152,7 @@ fn resource_policy(request: &Value) -> Value {
         "Action": "dynamodb:Query",
         "Resource": [&request["ResourceArn"], format!("{}/index/*", request["ResourceArn"].as_str().unwrap_or_default())],
     }]});
+
     json!({"Policy": policy.to_string(), "RevisionId": "1"})
 }
 
@@ -179,6 +183,7 @@ fn scaling_policies(request: &Value) -> Value {
     if request["ResourceId"] != "table/films" {
         return json!({"ScalingPolicies": []});
     }
+
     json!({"ScalingPolicies": [{
         "PolicyARN": "arn:aws:autoscaling:eu-central-1:111122223333:scalingPolicy:1",
         "PolicyName": "reads",
@@ -208,6 +213,7 @@ fn changes(calls: &[Call]) -> Vec<&Call> {
             .iter()
             .any(|look| name.starts_with(look))
     };
+
     calls
         .iter()
         .filter(|call| !call.operation.is_empty() && !looks(&call.operation))
@@ -223,6 +229,7 @@ fn restored<'a>(
     let before = proxy.calls().len();
     let run = project.restoredb(["--source=out", "--yes", "--json"].into_iter().chain(flags));
     let calls = proxy.calls().split_off(before);
+
     (run, changes(&calls).into_iter().cloned().collect())
 }
 
@@ -264,6 +271,7 @@ fn fields_of_the_future_are_kept_and_named() {
             table["GlobalSecondaryIndexes"][0]["Colour"] = "blue".into();
         }
     };
+
     let proxy = Proxy::of(&engine, [always("DescribeTable", Fault::Changed(add))]);
     let project = dumped(&proxy).environment("dev", engine.url(), "copy");
     assert_eq!(
@@ -287,6 +295,7 @@ fn fields_of_the_future_are_kept_and_named() {
         ])
         .exits(0)
         .report();
+
     assert!(
         plan["plan"]["not_restored"]
             .to_string()
@@ -304,6 +313,7 @@ fn calls_that_are_denied_do_not_fail_a_dump() {
         always("GetResourcePolicy", DENIED),
         always("DescribeScalableTargets", DENIED),
     ];
+
     rules.extend(everything());
     let proxy = Proxy::of(&engine, rules);
     let project = Project::empty().environment("local", proxy.url(), "films");
@@ -319,6 +329,7 @@ fn calls_that_are_denied_do_not_fail_a_dump() {
             "{section}: {reason}"
         );
     }
+
     assert_eq!(
         schema["TimeToLive"]["AttributeName"], "expires",
         "{schema:#}"
@@ -329,6 +340,7 @@ fn calls_that_are_denied_do_not_fail_a_dump() {
             .contains("stream/clicks"),
         "{schema:#}"
     );
+
     let report = project
         .dumpdb(["--output=again", "--json"])
         .exits(0)
@@ -339,11 +351,13 @@ fn calls_that_are_denied_do_not_fail_a_dump() {
             .contains("AccessDeniedException"),
         "{report:#}"
     );
+
     assert!(
         project
             .text("out/dump-summary.txt")
             .contains("AccessDeniedException")
     );
+
     // A restore says what it cannot know, too.
     project
         .restoredb(["--source=out", "--table=copy"])
@@ -365,6 +379,7 @@ fn settings_take_one_slow_round_trip_not_many() {
         "DescribeScalableTargets",
         "DescribeScalingPolicies",
     ];
+
     let proxy = Proxy::of(
         &engine,
         operations.map(|operation| always(operation, Fault::Late(late))),
@@ -378,6 +393,7 @@ fn settings_take_one_slow_round_trip_not_many() {
             .all(|operation| proxy.count(operation) > 0),
         "each setting is asked for"
     );
+
     assert!(took < 4 * late, "{took:?}");
 }
 
@@ -393,6 +409,7 @@ fn what_would_do_harm_comes_after_the_items() {
             table["DeletionProtectionEnabled"] = true.into();
         }
     };
+
     let mut rules = vec![always("DescribeTable", Fault::Changed(guard))];
     rules.extend(everything());
     let proxy = Proxy::of(&engine, rules);
@@ -417,6 +434,7 @@ fn what_would_do_harm_comes_after_the_items() {
         at("EnableKinesisStreamingDestination"),
         position(&calls, "deletion protection", is_protection),
     ];
+
     assert!(
         order.is_sorted() && last_item < order[0],
         "{last_item} {order:?}"
@@ -430,11 +448,13 @@ fn what_would_do_harm_comes_after_the_items() {
         ),
         ("CreateTable", None)
     );
+
     assert_eq!(
         create.body["Tags"],
         json!([{"Key": "owner", "Value": "archive"}]),
         "{create:?}"
     );
+
     for setting in [
         "stream",
         "ttl",
@@ -498,6 +518,7 @@ fn bodies_are_of_the_target() {
         1,
         "one that is off stays off: {destinations:?}"
     );
+
     let insights = calls
         .iter()
         .filter(|call| call.operation == "UpdateContributorInsights");
@@ -517,6 +538,7 @@ fn some_settings_can_come_first() {
         &proxy,
         ["--table=copy", "--settings-first=stream"],
     );
+
     drop(run.exits(0));
     let first_item = position(&calls, "item", |call| call.operation == "BatchWriteItem");
     let last_item = calls
@@ -551,6 +573,7 @@ fn what_is_bound_follows_a_table_only_to_itself() {
             matches!(&outcome(&run, setting)[..], [(result, reason)] if result == "skipped" && !reason.is_empty())
         );
     }
+
     shows(
         "plan-of-a-restore-with-settings",
         &project.restoredb(["--source=out", "--table=third", "--dry-run"]),
@@ -605,6 +628,7 @@ fn a_promise_that_fails_is_told_and_the_rest_goes_on() {
         ),
         always("UpdateContinuousBackups", DENIED),
     ];
+
     rules.extend(everything());
     let proxy = Proxy::of(&engine, rules);
     let project = dumped(&proxy);
@@ -617,6 +641,7 @@ fn a_promise_that_fails_is_told_and_the_rest_goes_on() {
         2,
         "each failure is told once: {run}"
     );
+
     let (run, calls) = restored(&project, &proxy, ["--table=again"]);
     let run = run.exits(3);
     for setting in ["ttl", "pitr"] {
@@ -624,6 +649,7 @@ fn a_promise_that_fails_is_told_and_the_rest_goes_on() {
             matches!(&outcome(&run, setting)[..], [(result, reason)] if result == "failed" && !reason.is_empty())
         );
     }
+
     position(&calls, "insights", |call| {
         call.operation == "UpdateContributorInsights"
     });
@@ -684,6 +710,7 @@ fn warm_throughput_is_sent_only_when_asked_for() {
             table["GlobalSecondaryIndexes"][0]["WarmThroughput"] = nothing;
         }
     };
+
     let mut rules = vec![always("DescribeTable", Fault::Changed(warm))];
     rules.extend(everything());
     let proxy = Proxy::of(&engine, rules);
@@ -695,6 +722,7 @@ fn warm_throughput_is_sent_only_when_asked_for() {
                 .cloned()
                 .unwrap_or_default()
         };
+
         let bodies = calls
             .iter()
             .flat_map(|call| std::iter::once(call.body.clone()).chain(in_indexes(&call.body)));
@@ -702,6 +730,7 @@ fn warm_throughput_is_sent_only_when_asked_for() {
             .filter_map(|body| body.get("WarmThroughput").cloned())
             .collect()
     };
+
     let (run, calls) = restored(&project, &proxy, ["--table=copy"]);
     let run = run.exits(0);
     assert_eq!(sent(&calls), Vec::<Value>::new());
@@ -714,6 +743,7 @@ fn warm_throughput_is_sent_only_when_asked_for() {
         &proxy,
         ["--table=again", "--with=warm-throughput"],
     );
+
     drop(run.exits(0));
     assert_eq!(
         sent(&calls),
@@ -731,17 +761,20 @@ fn a_busy_control_plane_is_waited_for() {
             table["TableStatus"] = "CREATING".into();
         }
     };
+
     let backfilling = |answer: &mut Value| {
         if let Some(table) = answer.get_mut("Table") {
             table["GlobalSecondaryIndexes"][0]["IndexStatus"] = "CREATING".into();
             table["GlobalSecondaryIndexes"][0]["Backfilling"] = true.into();
         }
     };
+
     let updating = |answer: &mut Value| {
         if let Some(table) = answer.get_mut("Table") {
             table["TableStatus"] = "UPDATING".into();
         }
     };
+
     let busy = "Subscriber limit exceeded: Only 10 tables can be created, updated, or deleted simultaneously";
     let in_use = "Attempt to change a resource which is still in use: Table is being updated: copy";
     let proxy = Proxy::of(
@@ -767,11 +800,13 @@ fn a_busy_control_plane_is_waited_for() {
             ),
         ],
     );
+
     let project = project.environment("dev", proxy.url(), "copy");
     let run = project
         .restoredb(["--source=out", "--env=dev", "--yes", "--json"])
         .exits(0);
     assert_eq!(proxy.count("CreateTable"), 3, "{run}");
+
     for setting in ["stream", "ttl", "tags"] {
         assert!(
             outcome(&run, setting)
@@ -780,6 +815,7 @@ fn a_busy_control_plane_is_waited_for() {
             "{run}"
         );
     }
+
     assert_eq!(
         engine.client().items("copy"),
         engine.client().items("films")
@@ -817,6 +853,7 @@ fn with_key() -> (Engine, Proxy, Project) {
         &engine,
         [with_text("CreateTable", "SSESpecification", refused)],
     );
+
     (engine, proxy, project)
 }
 
@@ -844,12 +881,14 @@ fn a_remote_table_is_not_created_without_the_encryption_that_was_refused() {
         (1, 0),
         "{run}"
     );
+
     assert!(engine.client().describe("copy").is_none());
 }
 
 #[test]
 fn a_local_table_may_lack_encryption_and_the_plan_says_so() {
     const WARNING: &str = "[WARNING] A local endpoint may not support encryption.";
+
     let (engine, proxy, project) = with_key();
     let (local, distant) = (
         proxy.url().to_owned(),
@@ -862,6 +901,7 @@ fn a_local_table_may_lack_encryption_and_the_plan_says_so() {
         "--kms-key=alias/films",
         "--dry-run",
     ];
+
     project.restoredb(arguments).exits(0).never_says(WARNING);
     let run = restore_with_key(project, &local, "--verbose")
         .exits(3)

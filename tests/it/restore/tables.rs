@@ -21,6 +21,7 @@ fn dump_of(items: usize) -> (Engine, Client, String, Project) {
     client.put(&table, numbered(items));
     let project = Project::on(&engine, &table);
     project.dumpdb(["--output=out"]).exits(0);
+
     (engine, client, table, project)
 }
 
@@ -51,6 +52,7 @@ fn shape(table: &TableDescription) -> String {
         .iter()
         .map(|one| format!("{one:?}"))
         .collect();
+
     attributes.sort();
     let projection = |projection: Option<&Projection>| {
         projection.map(|projection| {
@@ -59,6 +61,7 @@ fn shape(table: &TableDescription) -> String {
             (projection.projection_type().cloned(), names)
         })
     };
+
     let mut indexes: Vec<_> = table
         .global_secondary_indexes()
         .iter()
@@ -80,6 +83,7 @@ fn shape(table: &TableDescription) -> String {
             )
         }))
         .collect();
+
     indexes.sort();
     let billing = table
         .billing_mode_summary()
@@ -113,6 +117,7 @@ fn a_missing_table_is_created_with_all_its_indexes_and_capacities() {
                 .build()
                 .expect("name and key are given")
         };
+
         let by_year = LocalSecondaryIndex::builder()
             .index_name("by-year")
             .key_schema(partition("director"));
@@ -145,6 +150,7 @@ fn a_missing_table_is_created_with_all_its_indexes_and_capacities() {
             ))
             .local_secondary_indexes(by_year.expect("name and key are given"))
     });
+
     let project = Project::on(&engine, &table);
     project.dumpdb(["--output=out"]).exits(0);
     project
@@ -191,11 +197,13 @@ fn keys_of_every_type_are_recreated() {
                 None => create,
             }
         });
+
         let value = |kind: &ScalarAttributeType, number: u8| match kind {
             ScalarAttributeType::N => n(format!("{}.5", i32::from(number) - 10)),
             ScalarAttributeType::B => b([0, 255, number]),
             _ => s(format!("ü{number}")),
         };
+
         client.put(
             &table,
             (0..30).map(|number| {
@@ -208,6 +216,7 @@ fn keys_of_every_type_are_recreated() {
                     .collect::<Item>()
             }),
         );
+
         let project = Project::on(&engine, &table);
         project.dumpdb(["--output=out"]).exits(0);
         project
@@ -218,6 +227,7 @@ fn keys_of_every_type_are_recreated() {
             client.items(&table),
             "{partition_type:?} {sort_type:?}"
         );
+
         assert_eq!(client.items(&copy).len(), 30);
     }
 }
@@ -228,6 +238,7 @@ fn an_index_key_of_several_attributes_is_recreated() {
     if !engine.can().multi_attribute_keys {
         return;
     }
+
     let (table, copy) = (engine.table("films"), engine.table("copy"));
     let client = engine.client();
     client.create(&table, |create| {
@@ -238,6 +249,7 @@ fn an_index_key_of_several_attributes_is_recreated() {
             .key_schema(sort("year"))
             .key_schema(sort("title"))
             .projection(projection(ProjectionType::All, &[]));
+
         ["id", "country", "town", "title"]
             .into_iter()
             .fold(create, |create, name| {
@@ -248,6 +260,7 @@ fn an_index_key_of_several_attributes_is_recreated() {
             .key_schema(partition("id"))
             .global_secondary_indexes(index.build().expect("name and key are given"))
     });
+
     let project = Project::on(&engine, &table);
     project.dumpdb(["--output=out"]).exits(0);
     project
@@ -269,6 +282,7 @@ fn items_are_added_to_a_table_that_exists_and_nothing_is_deleted() {
     if engine.can().counts_items {
         run.says("overwritten");
     }
+
     let items = client.items(&table);
     assert_eq!(items.len(), 11);
     assert!(
@@ -329,6 +343,7 @@ fn a_table_is_not_created_where_that_is_forbidden() {
             .exits(11)
             .says("does not exist");
     }
+
     assert!(client.describe(&copy).is_none());
 }
 
@@ -381,6 +396,7 @@ fn a_schema_from_elsewhere() {
             "--schema=out/table-schema.json",
         ])
         .exits(0);
+
     assert_eq!(client.items(&copy).len(), 2);
     assert_ne!(copy, table);
 }
@@ -394,6 +410,7 @@ fn a_dry_run_changes_nothing() {
         .exits(0);
     assert_eq!(run.report()["outcome"], "planned");
     assert!(client.describe(&copy).is_none());
+
     // It shows a plan that would be asked about, too.
     project
         .restoredb(["--source=out", "--dry-run", "--replace"])
@@ -412,6 +429,7 @@ fn every_batch_size_writes_everything() {
         assert_eq!(client.items(&copy), client.items(&table));
         client.delete_if_there(&copy);
     }
+
     for size in ["0", "26", "x"] {
         project
             .restoredb(["--source=out", "--batch-size", size])
@@ -430,12 +448,14 @@ fn the_check_says_what_it_found() {
             .report();
         let verified = &report["summary"]["verified"];
         assert_eq!(verified["mode"], wanted, "{report:#}");
+
         if wanted == "full" {
             assert_eq!(
                 (&verified["equal"], &verified["missing"]),
                 (&Value::from(9), &Value::from(0)),
                 "{report:#}"
             );
+
             assert!(
                 verified["consumed_read_units"]
                     .as_f64()
@@ -460,6 +480,7 @@ fn far_from_here_nothing_is_read_back_unasked() {
         .verifydb(["--env=dev", "--source=items.jsonl"])
         .exits(0);
     assert_eq!(run.report()["summary"]["verified"]["mode"], "acknowledged");
+
     // The table does not hold what the source holds.
     let changing = [
         "--env=dev",
@@ -467,11 +488,13 @@ fn far_from_here_nothing_is_read_back_unasked() {
         "--transform=.n = N(1)",
         "--yes",
     ];
+
     let run = project
         .restoredb(changing)
         .exits(0)
         .says("items were not read back");
     run.never_says("verified").never_says("For a full check");
+
     // A name that nobody knows is protected there, and not here.
     let project = project
         .environment("qa", &engine.distant_url(), "films")
@@ -495,6 +518,7 @@ fn of_several_versions_of_an_item_the_last_one_wins() {
             n % 7
         )
     };
+
     project.write(
         "versions.jsonl",
         (0..400).map(line).collect::<Vec<_>>().concat(),
@@ -506,6 +530,7 @@ fn of_several_versions_of_an_item_the_last_one_wins() {
         "--schema=out/table-schema.json",
         "--json",
     ];
+
     let report = project.restoredb(arguments).exits(0).report();
     let items = client.items(&copy);
     for number in 393..400 {
@@ -514,6 +539,7 @@ fn of_several_versions_of_an_item_the_last_one_wins() {
             n(number)
         );
     }
+
     let summary = &report["summary"];
     let (written, superseded) = (
         summary["items_written"].as_u64(),
@@ -538,6 +564,7 @@ fn a_damaged_dump_is_refused_before_anything_is_touched() {
             .exits(12);
         assert!(client.describe(&copy).is_none(), "{name}");
     };
+
     let text = project.text("out/table-data.json");
     damage("flipped", &|| {
         drop(project.write(
@@ -545,6 +572,7 @@ fn a_damaged_dump_is_refused_before_anything_is_touched() {
             text.replacen("item 3", "item 4", 1),
         ));
     });
+
     damage("shorter", &|| {
         drop(project.write("shorter/table-data.json", &text[..text.len() / 2]));
     });
@@ -564,6 +592,7 @@ fn a_damaged_dump_is_refused_before_anything_is_touched() {
             schema.replacen("HASH", "HASCH", 1),
         ));
     });
+
     let metadata = project.text("out/table-metadata.json");
     damage("metadata", &|| {
         drop(project.write(
@@ -571,6 +600,7 @@ fn a_damaged_dump_is_refused_before_anything_is_touched() {
             metadata.replacen("\"items\": 8", "\"items\": 7", 1),
         ));
     });
+
     let newer = metadata.replacen("\"format_version\": 1", "\"format_version\": 2", 1);
     assert_ne!(newer, metadata);
     damage("newer", &|| {

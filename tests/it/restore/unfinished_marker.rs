@@ -54,6 +54,7 @@ impl Scene {
             .restore(&["--source=a", "--give-up-after=1s", "--concurrency=1"])
             .exits(1);
         scene.proxy.heal();
+
         scene
     }
 
@@ -68,6 +69,7 @@ impl Scene {
         let Ok(entries) = fs::read_dir(folder) else {
             return Vec::new();
         };
+
         let paths = entries.map(|entry| entry.expect("an entry").path());
         let named = |path: &PathBuf, end: &str| path.to_string_lossy().ends_with(end);
         paths
@@ -100,6 +102,7 @@ impl Scene {
         let before = count();
         let run = self.restore(more).exits(code);
         assert_eq!(count(), before, "{run}");
+
         run
     }
 }
@@ -119,10 +122,12 @@ fn a_bootstrap_does_not_mix_two_dumps() {
             .says("--resume")
             .says("--replace");
     }
+
     for more in [&["--where=true"][..], &["--transform=.x = {S: \"y\"}"]] {
         let run = scene.changes_nothing(&[&["--source=a", "--if-missing"], more].concat(), 1);
         run.says("another transform");
     }
+
     let input = scene.project.bytes("b/table-data.json");
     let before = scene.proxy.count(WRITE);
     let stream = ["--source=-", "--env=dev", "--yes", "--if-missing"];
@@ -131,6 +136,7 @@ fn a_bootstrap_does_not_mix_two_dumps() {
         .restoredb_from(&input, stream)
         .exits(1)
         .says("did not end");
+
     assert_eq!(scene.proxy.count(WRITE), before);
 
     scene.restore(&["--source=a", "--if-missing"]).exits(0);
@@ -169,6 +175,7 @@ fn a_restore_from_standard_input_is_not_continued_by_a_bootstrap() {
         "--env=dev",
         "--yes",
     ];
+
     let gives_up = ["--give-up-after=1s", "--concurrency=1"];
     scene
         .project
@@ -211,6 +218,7 @@ fn two_dumps_that_were_mixed_on_purpose_are_not_continued_as_one() {
             ),
         ),
     ]);
+
     scene.restore(&["--source=a", "--concurrency=1"]).exits(10);
     let merged = scene.restore(&["--source=b", "--concurrency=1"]).exits(10);
     merged
@@ -246,6 +254,7 @@ fn a_run_that_wrote_nothing_leaves_no_marker_on_a_live_table() {
         "{:?}",
         scene.state(".json", "-")
     );
+
     scene
         .changes_nothing(&["--source=a", "--if-missing"], 0)
         .never_says("did not end");
@@ -263,10 +272,13 @@ fn a_live_table_is_kept_whatever_was_begun_in_it() {
     let before = scene.client.items("copy");
     scene.restore(&["--source=a"]).exits(10);
     scene.proxy.heal();
+
     for source in ["--source=a", "--source=b"] {
         scene.changes_nothing(&[source, "--if-missing"], 0);
     }
+
     assert_eq!(scene.client.items("copy"), before);
+
     // To write into it is another decision.
     scene.restore(&["--source=a"]).exits(0).says("did not end");
 }
@@ -321,6 +333,7 @@ fn a_marker_that_cannot_be_read_stops_every_run() {
                 .says("delete the file");
         }
     }
+
     scene.project.write(&marker, &whole);
     scene.restore(&["--source=a", "--if-missing"]).exits(0);
 }
@@ -344,6 +357,7 @@ fn a_checkpoint_that_cannot_be_read_stops_every_run() {
                 .says("delete the file");
         }
     }
+
     fs::remove_file(&checkpoint).expect("it can be removed");
     scene.restore(&["--source=a", "--if-missing"]).exits(0);
     assert_eq!(scene.client.items("copy"), scene.items);

@@ -28,7 +28,9 @@ fn with_secrets(engine: &Engine, rules: Vec<Rule>) -> (Project, Proxy) {
         SECRETS[1],
         SECRETS[2]
     );
+
     project.write("envs/.env.dev", file);
+
     (project, proxy)
 }
 
@@ -36,6 +38,7 @@ fn films() -> Engine {
     let engine = Engine::embedded();
     engine.client().create_simple("films");
     engine.client().put("films", numbered(40));
+
     engine
 }
 
@@ -49,8 +52,10 @@ fn files(folder: &Path) -> Vec<PathBuf> {
         if path.is_dir() {
             found.extend(files(&path));
         }
+
         found.push(path);
     }
+
     found
 }
 
@@ -96,6 +101,7 @@ fn secrets_are_in_no_output_and_in_no_file() {
             tells_no_secret(&project, &run);
         }
     }
+
     assert!(
         proxy
             .calls()
@@ -146,6 +152,7 @@ fn a_server_that_tells_the_request_back_is_not_quoted() {
             tells_no_secret(&project, &run);
         }
     }
+
     // What was refused is still told.
     let (project, _proxy) = with_secrets(
         &engine,
@@ -194,12 +201,14 @@ fn all_that_a_distant_environment_leaves_is_for_its_owner_alone() {
             "--format=jsonl",
         ])
         .exits(0);
+
     project
         .dumpdb(["--env=dev", "--output=dumps/films.jsonl"])
         .exits(0);
     project
         .restoredb(["--env=dev", "--source=dumps/out", "--table=copy", "--yes"])
         .exits(3);
+
     for path in files(&project.path("."))
         .into_iter()
         .filter(|path| !path.starts_with(&envs))
@@ -215,6 +224,7 @@ fn all_that_a_distant_environment_leaves_is_for_its_owner_alone() {
             mode(&path)
         );
     }
+
     assert!(
         files(&project.path("."))
             .iter()
@@ -253,6 +263,7 @@ fn links_beside_a_dump_lead_no_write_elsewhere() {
         fs::remove_file(project.path("out.lock")).ok();
         symlink(project.path(to), project.path(link))
             .unwrap_or_else(|error| panic!("{link}: {error}"));
+
         for output in [
             "--output=out",
             "--output=new",
@@ -263,6 +274,7 @@ fn links_beside_a_dump_lead_no_write_elsewhere() {
             project.dumpdb([output, "--yes"]);
             is_untouched(&project);
         }
+
         project.verifydb(["out"]).exits(0);
     }
 }
@@ -279,6 +291,7 @@ fn a_folder_that_is_a_link_to_a_dump_stays_one() {
             .expect("a link")
             .is_symlink()
     );
+
     project.verifydb(["disk/out"]).exits(0).says("5 items");
     project.dumpdb(["--output=disk/../disk/./out/"]).exits(0);
     project.verifydb(["out"]).exits(0);
@@ -301,6 +314,7 @@ fn links_in_the_place_of_rejects_and_marks_are_not_followed() {
             .as_str()
             .expect("a file of rejects"),
     );
+
     precious(&project);
     let made: Vec<_> = files(&project.path(".local"))
         .into_iter()
@@ -310,6 +324,7 @@ fn links_in_the_place_of_rejects_and_marks_are_not_followed() {
         fs::remove_file(path).expect("a file of the run before");
         symlink(project.path("precious/thesis.txt"), path).expect("a link in its place");
     }
+
     // That it goes on is not asked for; that it writes nothing there is.
     project.restoredb(restore);
     is_untouched(&project);
@@ -373,6 +388,7 @@ fn names_in_a_dump_lead_nowhere() {
             .verifydb(["hostile"])
             .exits(0)
             .never_says("\u{1b}[2J");
+
         // An environment without a table takes the dump's name.
         let bare = format!(
             "LOCAL_AWS_ENDPOINT={}\nAWS_REGION={REGION}\nAWS_ACCESS_KEY_ID=test\nAWS_SECRET_ACCESS_KEY=test\n",
@@ -387,6 +403,7 @@ fn names_in_a_dump_lead_nowhere() {
             "{run}"
         );
     }
+
     for files in [
         "../precious/thesis.txt",
         "/etc/passwd",
@@ -397,12 +414,14 @@ fn names_in_a_dump_lead_nowhere() {
         with_metadata(&project, "hostile", |metadata| {
             metadata["files"][files] = json!({ "bytes": 17, "sha256": "0".repeat(64) });
         });
+
         // Listed, not known, and so neither read nor believed.
         project
             .verifydb(["hostile"])
             .exits(0)
             .says("does not know")
             .never_says("ten years");
+
         project.dumpdb(["--output=hostile", "--yes"]).exits(0);
         is_untouched(&project);
         project
@@ -410,6 +429,7 @@ fn names_in_a_dump_lead_nowhere() {
             .exits(0)
             .never_says("does not know");
     }
+
     no_evil_is_done(&project);
 }
 
@@ -428,12 +448,14 @@ fn names_of_a_server_and_of_an_environment_lead_nowhere() {
     project
         .dumpdb(["--env=dev", "--table=filmz", "--output=x"])
         .never_says("\u{1b}[2J");
+
     for name in ["../films", "a/b", "..", ".", ""] {
         let run = project.dumpdb([format!("--table={name}"), "--output=x".to_owned()]);
         assert_eq!(run.status.code(), Some(2), "{run}");
         let run = project.dumpdb([format!("--env={name}")]);
         assert!(matches!(run.status.code(), Some(2 | 10)), "{run}");
     }
+
     no_evil_is_done(&project);
     assert!(!project.path("x").exists());
 }
@@ -449,6 +471,7 @@ fn a_dump_that_names_a_host_makes_no_call_there() {
             .local_addr()
             .expect("a bound listener has an address")
     );
+
     with_metadata(&project, "out", |metadata| {
         metadata["endpoint"] = json!(url);
     });
@@ -478,6 +501,7 @@ fn files_of_a_dump_that_are_links_out_of_it_are_not_read() {
             .exits(12)
             .says(name)
             .says("leads out of the dump");
+
         project
             .restoredb(["--source=linked", "--table=copy", "--yes"])
             .exits(12)

@@ -24,6 +24,7 @@ fn victim(project: &Project) -> PathBuf {
 /// A checkpoint of a dump, changed, with a digest that fits.
 fn forge(project: &Project, path: &str, change: impl FnOnce(&mut Value)) {
     const HEAD: &str = "dynadump checkpoint 1 ";
+
     let document = project.bytes(path);
     let content = &document[HEAD.len() + 65..];
     let end = content
@@ -54,6 +55,7 @@ fn the_checkpoint_of_a_dump_does_not_say_where_its_rejects_are() {
             "--output=out",
             r#"--transform=if .id | str | endswith("0") then error("no") else . end"#,
         ];
+
         let mut child = start(project.command("dumpdb", dump));
         poll("the dump reads", || proxy.count("Scan") >= 3);
         signal(&child, Signal::TERM);
@@ -89,6 +91,7 @@ fn the_checkpoint_of_a_restore_does_not_say_where_its_files_are() {
                     Fault::Late(Duration::from_millis(50)),
                 )],
             );
+
             let project = Project::on(&engine, "films").environment("slow", proxy.url(), "copy");
             project.dumpdb(["--output=out"]).exits(0);
             let restore = ["--env=slow", "--source=out", "--yes", "--batch-size=1"];
@@ -109,6 +112,7 @@ fn the_checkpoint_of_a_restore_does_not_say_where_its_files_are() {
                 .collect::<Vec<_>>()
                 .try_into()
                 .expect("one");
+
             let name = format!("{state}/{name}");
             let mut checkpoint = project.json(&name);
             checkpoint[list] = json!({"path": path, "bytes": bytes, "count": 1});

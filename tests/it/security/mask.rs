@@ -41,12 +41,15 @@ fn people(rules: &str) -> (Engine, String, Project) {
                 ("name", &format!("Verysecret Surname{number}")),
                 ("card", "4111-1111-2222-3333"),
             ]);
+
             person.insert("visits".to_owned(), n(number));
             person
         }),
     );
+
     let project = Project::on(&engine, &table);
     project.write("rules.toml", rules);
+
     (engine, table, project)
 }
 
@@ -57,6 +60,7 @@ fn masked(project: &Project, more: &[&str]) -> Run {
             .iter()
             .chain(more),
     );
+
     command.env("DYNADUMP_MASK_KEY", "0123456789abcdef0123456789abcdef");
     run(command, Vec::new())
 }
@@ -68,13 +72,16 @@ fn holds(project: &Project, text: &str) -> Vec<String> {
         .iter()
         .map(|name| format!("out/{name}"))
         .collect();
+
     files.extend(
         project
             .names(".")
             .into_iter()
             .filter(|name| name.starts_with("out.")),
     );
+
     files.retain(|file| String::from_utf8_lossy(&project.bytes(file)).contains(text));
+
     files
 }
 
@@ -90,6 +97,7 @@ fn no_original_byte_leaves_and_the_metadata_says_so() {
     ] {
         assert_eq!(holds(&project, original), [""; 0], "{original}");
     }
+
     let metadata = project.json("out/table-metadata.json");
     assert_eq!(
         (&metadata["transformed"], &metadata["complete"]),
@@ -105,6 +113,7 @@ fn no_original_byte_leaves_and_the_metadata_says_so() {
         ),
         (64, &Value::from(sha256))
     );
+
     assert!(project.text("out/dump-summary.txt").contains(sha256));
     let copy = engine.table("copy");
     let run = project
@@ -113,6 +122,7 @@ fn no_original_byte_leaves_and_the_metadata_says_so() {
     run.says("masked").says(sha256);
     let (before, after) = (engine.client().items(&table), engine.client().items(&copy));
     assert_eq!(before.len(), after.len());
+
     for (key, item) in &after {
         assert_eq!(item["visits"], before[key]["visits"]);
         assert_eq!(item["email"].as_s().expect("text").len(), 64);
@@ -138,6 +148,7 @@ fn a_rejected_item_is_named_by_its_key_alone() {
             .is_some_and(|reason| reason.contains(r#"attribute "note""#)),
         "{reject}"
     );
+
     // Words of an earlier step may quote what is to be masked.
     masked(
         &project,
@@ -148,6 +159,7 @@ fn a_rejected_item_is_named_by_its_key_alone() {
         ],
     )
     .exits(3);
+
     assert_eq!(holds(&project, "secret-leak"), [""; 0]);
     let strict = masked(
         &project,
@@ -158,6 +170,7 @@ fn a_rejected_item_is_named_by_its_key_alone() {
             "if .note then error(.email.S) else . end",
         ],
     );
+
     strict.exits(3).never_says("secret-leak");
     let trial = masked(
         &project,
@@ -168,12 +181,14 @@ fn a_rejected_item_is_named_by_its_key_alone() {
             "if .note then error(.email.S) else . end",
         ],
     );
+
     let trial = trial.exits(0).never_says("secret-leak");
     assert!(
         !trial.output().contains("secret-leak"),
         "{}",
         trial.output()
     );
+
     assert_eq!(trial.report()["plan"]["trial"]["rejected"], 1);
 }
 
@@ -187,6 +202,7 @@ fn what_a_condition_asks_for_cannot_be_left_in_the_table() {
         .says("--projection")
         .says("`when`")
         .says("drop");
+
     masked(&project, &[]).exits(0);
 }
 
@@ -253,6 +269,7 @@ fn leaks(project: &Project, text: &str) -> Vec<String> {
             }
         }
     }
+
     found
 }
 
@@ -268,6 +285,7 @@ fn hides(project: &Project, run: Run) -> Run {
         assert_eq!(leaks(project, original), [""; 0], "{original}\n{run}");
         run = run.never_says(original);
     }
+
     run
 }
 
@@ -288,6 +306,7 @@ fn messages_of_filters_are_not_shown_however_they_begin() {
             30,
             "{filter}"
         );
+
         let reject: Value = project
             .text("out.rejects.jsonl")
             .lines()
@@ -295,12 +314,14 @@ fn messages_of_filters_are_not_shown_however_they_begin() {
             .map(serde_json::from_str)
             .expect("a line")
             .expect("JSON");
+
         assert!(
             reject["reason"]
                 .as_str()
                 .is_some_and(|reason| reason.contains("is not shown")),
             "{reject}"
         );
+
         assert!(reject["key"]["id"]["S"].is_string(), "{reject}");
         hides(
             &project,
@@ -310,6 +331,7 @@ fn messages_of_filters_are_not_shown_however_they_begin() {
         hides(&project, run.says("is not shown"));
         hides(&project, masked(&project, &["--yes", "--where", filter]));
     }
+
     project.write(
         "rules.toml",
         RULES.replacen(
@@ -318,6 +340,7 @@ fn messages_of_filters_are_not_shown_however_they_begin() {
             1,
         ),
     );
+
     hides(
         &project,
         masked(&project, &["--yes"])
@@ -346,6 +369,7 @@ fn no_step_before_the_masks_moves_an_original_past_them() {
         hides(&project, run.exits(code));
         assert_eq!(leaks(&project, "c2VjcmV0LXBlcnNvb"), [""; 0], "{filter}");
     }
+
     let command = r#"sed 's/"email"/"contact"/'"#;
     hides(
         &project,
@@ -363,6 +387,7 @@ fn a_key_that_contains_a_masked_value_is_not_listed() {
             ("email", "secret-person-x@example.org"),
         ])],
     );
+
     hides(&project, masked(&project, &[]).exits(3));
     let reject = project.json("out.rejects.jsonl");
     assert_eq!(reject["key"], Value::Null, "{reject}");
@@ -372,6 +397,7 @@ fn a_key_that_contains_a_masked_value_is_not_listed() {
             .exits(3)
             .says("key not shown"),
     );
+
     hides(
         &project,
         masked(&project, &["--dry-run", "--show=40"]).exits(0),
@@ -406,6 +432,7 @@ fn a_dry_run_shows_originals_only_where_that_is_asked_for_and_allowed() {
         engine.url(),
         &format!("DYNAMODB_TABLE={table}\nDYNADUMP_PROTECTED=true\n"),
     );
+
     let run = masked(
         &project,
         &[
@@ -416,12 +443,14 @@ fn a_dry_run_shows_originals_only_where_that_is_asked_for_and_allowed() {
         ],
     )
     .exits(0);
+
     hides(
         &project,
         run.says(r#"- "email": "[masked]""#)
             .says(r#"+ "mail": {"S":"new"}"#)
             .says("fewer than 4 characters"),
     );
+
     masked(&project, &["--dry-run", "--show=2", "--show-originals"])
         .exits(0)
         .says("secret-person");
@@ -434,6 +463,7 @@ fn a_dry_run_shows_originals_only_where_that_is_asked_for_and_allowed() {
         run.exits(2)
             .says("--show-originals is not allowed: environment prod is protected"),
     );
+
     hides(
         &project,
         masked(&project, &["--env=prod", "--dry-run", "--show=2"]).exits(0),
@@ -457,6 +487,7 @@ fn a_restore_that_masks_lists_no_originals() {
         command.env("DYNADUMP_MASK_KEY", "0123456789abcdef0123456789abcdef");
         run(command, Vec::new())
     };
+
     hides(
         &elsewhere,
         restored(&[
@@ -465,14 +496,17 @@ fn a_restore_that_masks_lists_no_originals() {
         ])
         .exits(3),
     );
+
     let rejects = |what: &str| -> String {
         let name = project
             .names(".")
             .into_iter()
             .find(|name| name.contains(what))
             .unwrap_or_else(|| panic!("no {what}"));
+
         project.text(name)
     };
+
     let reject: Value = serde_json::from_str(&rejects("rejects")).expect("one line");
     assert_eq!(reject["key"], json!({"id": {"S": "p3"}}), "{reject}");
     assert!(reject.get("item").is_none(), "{reject}");
@@ -485,6 +519,7 @@ fn a_restore_that_masks_lists_no_originals() {
         conflicts.lines().count() >= 29 && !conflicts.contains("secret-person"),
         "{conflicts}"
     );
+
     for filter in [r#"error("--mask: " + .email.S)"#, "error(.email.S)"] {
         hides(
             &elsewhere,
@@ -495,6 +530,7 @@ fn a_restore_that_masks_lists_no_originals() {
             restored(&["--strict", "--transform", filter]).exits(3),
         );
     }
+
     for item in engine.client().items(&copy).into_values() {
         assert!(!format!("{item:?}").contains("secret-person"), "{item:?}");
     }
@@ -518,6 +554,7 @@ fn a_checkpoint_holds_no_key_that_contains_a_masked_value() {
             ])
         }),
     );
+
     let expired = Fault::Refused(
         "ExpiredTokenException",
         "The security token included in the request is expired",
@@ -555,7 +592,9 @@ fn with_copy(number: usize, secret: &str, place: usize) -> Item {
             return item;
         }
     };
+
     item.insert("copy".to_owned(), copy);
+
     item
 }
 

@@ -41,6 +41,7 @@ impl Sealed {
             .trim_start_matches("http://")
             .trim_end_matches('/')
             .to_owned();
+
         let (acceptor, counter) = (TlsAcceptor::from(Arc::new(config)), Arc::clone(&agreed));
         runtime.spawn(async move {
             while let Ok((connection, _)) = listener.accept().await {
@@ -50,6 +51,7 @@ impl Sealed {
                     let Ok(mut outside) = acceptor.accept(connection).await else {
                         return;
                     };
+
                     counter.fetch_add(1, Ordering::SeqCst);
                     let mut inside = TcpStream::connect(engine)
                         .await
@@ -58,6 +60,7 @@ impl Sealed {
                 });
             }
         });
+
         Self {
             url,
             agreed,
@@ -83,6 +86,7 @@ fn identity(name: &str) -> (ServerConfig, String) {
         .with_no_client_auth()
         .with_single_cert(vec![certificate.der().clone()], private)
         .expect("a certificate with its key");
+
     (config, authority.pem())
 }
 
@@ -97,7 +101,9 @@ fn dump(engine: &Engine, sealed: &Sealed, trusted: Option<&str>) -> (Project, Ru
         let path: PathBuf = project.write("authority.pem", trusted);
         command.env("SSL_CERT_FILE", path);
     }
+
     let done = run(command, Vec::new());
+
     (project, done)
 }
 
@@ -126,6 +132,7 @@ fn only_a_server_that_proves_its_name_is_talked_to() {
             0,
             "nothing may be said to it"
         );
+
         assert!(!project.path("out").exists());
     }
 }

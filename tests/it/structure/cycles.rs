@@ -103,11 +103,13 @@ fn imports_between_source_files_form_no_cycle() {
         .filter(|cycle| !known.contains(cycle))
         .map(|cycle| cycle.join(" ↔ "))
         .collect();
+
     assert!(
         found.is_empty(),
         "dependency cycles between files:\n{}",
         found.join("\n")
     );
+
     for cycle in &known {
         assert!(
             cycles.contains(cycle),
@@ -131,6 +133,7 @@ fn a_planted_cycle_is_found() {
         ("a/three.rs", "fn f() -> crate::a::One { super::One }"),
         ("b.rs", "use crate::a::One;"),
     ];
+
     let cycles = SourceFiles::of(&files).cycles();
     assert_eq!(cycles, [["a::one", "a::three", "a::two"]]);
 }
@@ -148,6 +151,7 @@ fn what_is_no_cycle_is_not_found() {
         ),
         ("a/two.rs", "use super::{One, Shared}; pub struct Two;"),
     ];
+
     assert_eq!(SourceFiles::of(&files).cycles(), Vec::<Vec<String>>::new());
 }
 
@@ -175,6 +179,7 @@ impl SourceFiles {
                 .iter()
                 .any(|part| part == "tests" || part == "testing")
         });
+
         Self(
             not_tests
                 .map(|(path, text)| (module_path(path), SourceFile::parse(path, &text)))
@@ -189,6 +194,7 @@ impl SourceFiles {
                 SourceFile::parse(Path::new(path), text),
             )
         };
+
         Self(files.iter().map(parse).collect())
     }
 
@@ -208,6 +214,7 @@ impl SourceFiles {
                 None => return Some(path[..length].to_vec()),
             }
         }
+
         None
     }
 
@@ -219,6 +226,7 @@ impl SourceFiles {
                 .filter(|target| target != module && target != parent && !target.is_empty())
                 .collect()
         };
+
         self.0
             .iter()
             .map(|(module, file)| (module, of_file((module, file))))
@@ -240,9 +248,11 @@ impl SourceFiles {
                     .filter(|other| reachable[other].contains(module))
                     .map(|other| other.join("::"))
                     .collect();
+
                 cycles.insert(cycle);
             }
         }
+
         cycles.into_iter().collect()
     }
 }
@@ -260,6 +270,7 @@ fn reachable_from(
             }
         }
     }
+
     found
 }
 
@@ -272,6 +283,7 @@ impl SourceFile {
             found: Self::default(),
         };
         reader.visit_file(&file);
+
         reader.found
     }
 }
@@ -305,13 +317,14 @@ impl UseReader {
                 .chain([part.to_string()])
                 .collect::<Vec<_>>()
         };
+
         match tree {
             UseTree::Path(path) => self.tree(&path.tree, &with(&path.ident), is_export),
             UseTree::Name(name) if name.ident == "self" => {
-                self.import(before, before.last().cloned(), is_export)
+                self.import(before, before.last().cloned(), is_export);
             }
             UseTree::Name(name) => {
-                self.import(&with(&name.ident), Some(name.ident.to_string()), is_export)
+                self.import(&with(&name.ident), Some(name.ident.to_string()), is_export);
             }
             UseTree::Rename(rename) => self.import(
                 &with(&rename.ident),
@@ -332,6 +345,7 @@ impl UseReader {
         let Some(path) = self.absolute(parts).or_else(child) else {
             return;
         };
+
         match name.filter(|_| is_export) {
             Some(name) => {
                 self.found.exports.insert(name, path);
@@ -366,9 +380,11 @@ impl<'ast> Visit<'ast> for UseReader {
             .iter()
             .map(|segment| segment.ident.to_string())
             .collect();
+
         if let Some(path) = self.absolute(&parts).filter(|_| parts.len() > 1) {
             self.found.uses.insert(path);
         }
+
         visit::visit_path(self, path);
     }
 }

@@ -94,6 +94,7 @@ fn the_sources_keep_to_the_architecture() {
         layers.extend(layer_of(path));
         found.extend(violations(path, &text));
     }
+
     assert!(found.is_empty(), "{}", found.join("\n"));
     let known: BTreeSet<_> = LAYERS
         .iter()
@@ -241,6 +242,7 @@ fn a_planted_violation_is_found() {
             "{path}: {text}\nwanted: {wanted}\nfound: {found:?}"
         );
     }
+
     let long = "fn f() {}\n".repeat(LONGEST_FILE + 1);
     assert_eq!(
         violations(Path::new("item/a.rs"), &long),
@@ -305,6 +307,7 @@ pub(crate) fn sources(folder: &Path) -> Vec<PathBuf> {
             found.push(path);
         }
     }
+
     found
 }
 
@@ -321,6 +324,7 @@ pub(crate) fn module_path(path: &Path) -> Vec<String> {
         .components()
         .map(|part| part.as_os_str().to_string_lossy().into_owned())
         .collect();
+
     parts.pop_if(|last| matches!(last.as_str(), "mod" | "lib" | "main"));
     parts
 }
@@ -335,12 +339,14 @@ fn violations(path: &Path, text: &str) -> Vec<String> {
     else {
         return Vec::new();
     };
+
     let file = syn::parse_file(text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let mut reader = Reader {
         top,
         depth: module.len(),
         found: BTreeSet::new(),
     };
+
     reader.check_layer();
     reader.visit_file(&file);
     let lines = lines_without_tests(text);
@@ -350,6 +356,7 @@ fn violations(path: &Path, text: &str) -> Vec<String> {
             "{lines} lines without tests, {LONGEST_FILE} are the most"
         ));
     }
+
     found
         .into_iter()
         .map(|line| format!("{}: {line}", path.display()))
@@ -365,6 +372,7 @@ fn lines_without_tests(text: &str) -> usize {
         count += usize::from(!in_test);
         in_test &= !(line == "}" || line.ends_with(';') && !line.starts_with(' '));
     }
+
     count
 }
 
@@ -396,6 +404,7 @@ impl Reader {
             self.found
                 .insert(format!("{} may not name {first}", self.top));
         }
+
         if self.top != FILES {
             let text = format!("{}::", parts.join("::"));
             for change in FILE_CHANGES {
@@ -493,10 +502,12 @@ impl<'ast> Visit<'ast> for Reader {
         if attributes(item).iter().any(is_for_tests) {
             return;
         }
+
         if matches!(item, Item::Verbatim(_)) {
             self.found
                 .insert(format!("{} has an item that cannot be judged", self.top));
         }
+
         visit::visit_item(self, item);
     }
 
@@ -520,9 +531,11 @@ impl<'ast> Visit<'ast> for Reader {
             .iter()
             .map(|segment| segment.ident.to_string())
             .collect();
+
         if parts.len() > 1 {
             self.path(&parts);
         }
+
         visit::visit_path(self, path);
     }
 
@@ -567,6 +580,7 @@ fn spaced(tokens: &str) -> String {
             _ => text.extend([' ', character, ' ']),
         }
     }
+
     text
 }
 
@@ -574,6 +588,7 @@ pub(crate) fn is_for_tests(attribute: &Attribute) -> bool {
     let syn::Meta::List(list) = &attribute.meta else {
         return attribute.path().is_ident("test");
     };
+
     list.path.is_ident("cfg") && list.tokens.to_string() == "test"
 }
 

@@ -22,12 +22,14 @@ fn filled(items: usize, bytes: usize) -> Engine {
                 format!(r#"{{"id":{{"S":"item-{number:08}"}},"year":{{"N":"{year}"}},"text":{{"S":"{text}"}}}}"#);
             serde_json::from_str(&item).expect("an item")
         });
+
         let imported =
             engine
                 .database()
                 .import_items("films", items.collect(), ImportOptions::default());
         imported.expect("the engine takes the items");
     }
+
     engine
 }
 
@@ -37,6 +39,7 @@ fn flat(run: &Run) -> u64 {
         "{} KiB\n{run}",
         run.peak_kib
     );
+
     run.peak_kib
 }
 
@@ -55,6 +58,7 @@ fn peaks(items: usize) -> (u64, u64) {
         (&items.into(), &items.into()),
         "{restore}"
     );
+
     let whole = project.verifydb(["out", "--json"]).exits(0);
     assert_eq!(whole.report()["summary"]["items"], items, "{whole}");
     flat(&whole);
@@ -63,6 +67,7 @@ fn peaks(items: usize) -> (u64, u64) {
         .exits(0);
     assert_eq!(equal.report()["summary"]["equal"], items, "{equal}");
     flat(&equal);
+
     (flat(&dump), flat(&restore))
 }
 
@@ -88,6 +93,7 @@ fn a_million_items_need_no_more() {
 fn large_items_out_and_in() {
     // Frames, windows of compression and pages of such items come in megabytes: an unoptimised build is near the usual bound.
     const MOST: u64 = MOST_KIB + 12 * 1024;
+
     let engine = filled(180, 390_000);
     let project = Project::on(&engine, "films");
     let dump = project

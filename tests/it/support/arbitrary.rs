@@ -23,6 +23,7 @@ pub(crate) fn items(most: usize) -> impl Strategy<Value = Vec<Item>> {
             item.insert("at".to_owned(), AttributeValue::N(number.to_string()));
             item
         };
+
         items.into_iter().enumerate().map(keyed).collect()
     })
 }
@@ -41,6 +42,7 @@ pub(crate) fn value() -> impl Strategy<Value = AttributeValue> {
                 .prop_map(|map| AttributeValue::M(map.into_iter().collect())),
         ]
     });
+
     prop_oneof![8 => nested, 1 => deepest()]
 }
 

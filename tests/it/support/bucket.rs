@@ -42,6 +42,7 @@ impl Bucket {
             first: None,
             calls: Vec::new(),
         };
+
         Self {
             units_per_second,
             state: Mutex::new(state),
@@ -56,6 +57,7 @@ impl Bucket {
             .last()
             .unwrap_or(0);
         state.note(taken as f64, taken < items);
+
         taken
     }
 
@@ -66,6 +68,7 @@ impl Bucket {
         if !any {
             state.note(0.0, true);
         }
+
         any
     }
 
@@ -94,6 +97,7 @@ impl Bucket {
             .collect();
         let units: f64 = seen.iter().map(|call| call.units).sum();
         let throttled = seen.iter().filter(|call| call.throttled).count();
+
         (units / (to - from), throttled as f64 / seen.len() as f64)
     }
 
@@ -106,6 +110,7 @@ impl Bucket {
                 .filter(|call| (first.at..first.at + 10.0).contains(&call.at));
             within.map(|call| call.units).sum::<f64>()
         });
+
         sums.fold(0.0, f64::max)
     }
 
@@ -118,6 +123,7 @@ impl Bucket {
         let earned = (now - state.filled).as_secs_f64() * self.units_per_second;
         state.units = (state.units + earned).min(self.units_per_second);
         state.filled = now;
+
         state
     }
 }

@@ -39,6 +39,7 @@ impl Client {
             .region(Region::new(REGION))
             .endpoint_url(url)
             .build();
+
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build();
@@ -88,6 +89,7 @@ impl Client {
                     .iter()
                     .all(|index| index.index_status() == Some(&IndexStatus::Active))
         };
+
         poll(&format!("{table} is active"), || {
             self.describe(table).is_some_and(|table| active(&table))
         });
@@ -104,6 +106,7 @@ impl Client {
                     .request_items(table, batch)
                     .send(),
             );
+
             let left = written
                 .unwrap_or_else(|error| panic!("writing to {table}: {error:?}"))
                 .unprocessed_items;
@@ -119,6 +122,7 @@ impl Client {
             .table_name(table)
             .set_item(Some(item))
             .send();
+
         self.runtime
             .block_on(put)
             .unwrap_or_else(|error| panic!("writing to {table}: {error:?}"));
@@ -134,6 +138,7 @@ impl Client {
             .iter()
             .map(KeySchemaElement::attribute_name)
             .collect();
+
         let mut found = Items::new();
         let mut start = None;
         loop {
@@ -144,6 +149,7 @@ impl Client {
                 .consistent_read(true)
                 .set_exclusive_start_key(start)
                 .send();
+
             let page = self
                 .runtime
                 .block_on(page)
@@ -154,6 +160,7 @@ impl Client {
                     .map(|key| format!("{:?}", item[*key]))
                     .collect::<Vec<_>>()
                     .join(" / ");
+
                 let item = item
                     .into_iter()
                     .map(|(name, value)| (name, in_order(value)))
@@ -163,7 +170,9 @@ impl Client {
                     "{table} holds {key} twice"
                 );
             }
+
             start = page.last_evaluated_key;
+
             if start.is_none() {
                 return found;
             }

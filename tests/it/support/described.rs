@@ -32,6 +32,7 @@ pub(crate) fn everything(client: &Client, table: &str) -> Facts {
     options(&mut facts, &description);
     settings(&mut facts, client, table, &arn);
     resource_settings(&mut facts, client, table, &arn);
+
     facts
 }
 
@@ -47,6 +48,7 @@ fn shape(facts: &mut Facts, table: &TableDescription) {
         .iter()
         .map(|one| format!("{one:?}"))
         .collect();
+
     attributes.sort();
     add(facts, "attributes", Some(attributes));
     add(facts, "key", Some(table.key_schema()));
@@ -57,6 +59,7 @@ fn shape(facts: &mut Facts, table: &TableDescription) {
             .billing_mode_summary()
             .and_then(|summary| summary.billing_mode()),
     );
+
     add(facts, "capacity", units(table.provisioned_throughput()));
     add(facts, "maximum", table.on_demand_throughput());
 }
@@ -69,6 +72,7 @@ fn projected(projection: Option<&Projection>) -> Option<String> {
     let projection = projection?;
     let mut names = projection.non_key_attributes().to_vec();
     names.sort();
+
     Some(format!("{:?} {names:?}", projection.projection_type()))
 }
 
@@ -79,12 +83,14 @@ fn indexes(facts: &mut Facts, table: &TableDescription) {
             projected(index.projection()),
             units(index.provisioned_throughput()),
         );
+
         add(
             facts,
             format!("GSI {}", index.index_name().unwrap_or_default()),
             Some((told, index.on_demand_throughput())),
         );
     }
+
     for index in table.local_secondary_indexes() {
         let told = (index.key_schema(), projected(index.projection()));
         add(
@@ -104,6 +110,7 @@ fn options(facts: &mut Facts, table: &TableDescription) {
         "stream",
         stream.and_then(|stream| stream.stream_view_type()),
     );
+
     add(
         facts,
         "class",
@@ -111,12 +118,14 @@ fn options(facts: &mut Facts, table: &TableDescription) {
             .table_class_summary()
             .and_then(|summary| summary.table_class()),
     );
+
     let encryption = table.sse_description();
     add(
         facts,
         "encryption",
         encryption.map(|sse| (sse.status(), sse.sse_type(), sse.kms_master_key_arn())),
     );
+
     add(
         facts,
         "deletion protection",
@@ -138,6 +147,7 @@ fn settings(facts: &mut Facts, client: &Client, table: &str, arn: &str) {
             TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling
         )
     };
+
     let ttl = ttl.filter(|ttl| ttl.time_to_live_status.clone().is_some_and(is_on));
     add(facts, "TTL", ttl.and_then(|ttl| ttl.attribute_name));
 
@@ -153,6 +163,7 @@ fn settings(facts: &mut Facts, client: &Client, table: &str, arn: &str) {
             .continuous_backups_description?
             .point_in_time_recovery_description
     });
+
     let pitr = pitr.filter(|pitr| {
         pitr.point_in_time_recovery_status == Some(PointInTimeRecoveryStatus::Enabled)
     });
@@ -181,6 +192,7 @@ fn resource_settings(facts: &mut Facts, client: &Client, table: &str, arn: &str)
                 .set_index_name(of.clone())
                 .send()
         };
+
         let status = offered(client.ask(ask)).and_then(|answer| answer.contributor_insights_status);
         let status = status.filter(|status| *status != ContributorInsightsStatus::Disabled);
         add(
@@ -195,6 +207,7 @@ fn resource_settings(facts: &mut Facts, client: &Client, table: &str, arn: &str)
             .table_name(table)
             .send()
     }));
+
     for stream in kinesis
         .and_then(|answer| answer.kinesis_data_stream_destinations)
         .unwrap_or_default()

@@ -63,6 +63,7 @@ impl Engine {
             .enable_all()
             .build()
             .expect("a runtime for the engine");
+
         let listener = runtime
             .block_on(TcpListener::bind(("127.0.0.1", 0)))
             .expect("a port on loopback");
@@ -72,11 +73,13 @@ impl Engine {
                 .local_addr()
                 .expect("a bound listener has an address")
         );
+
         runtime.spawn(dynoxide::server::serve_with_shutdown(
             listener,
             database.clone(),
             std::future::pending(),
         ));
+
         Self {
             url,
             capabilities: capabilities("embedded"),
@@ -111,15 +114,18 @@ impl Engine {
         if self.own.is_some() {
             return stem.to_owned();
         }
+
         let name = format!(
             "{stem}-{}-{}",
             process::id(),
             NEXT.fetch_add(1, Ordering::Relaxed)
         );
+
         self.borrowed
             .lock()
             .expect("no test panics while it holds the names")
             .push(name.clone());
+
         name
     }
 
@@ -134,12 +140,14 @@ impl Drop for Engine {
         if let Some((_, runtime)) = self.own.take() {
             runtime.shutdown_background();
         }
+
         let borrowed = std::mem::take(
             &mut *self
                 .borrowed
                 .lock()
                 .expect("no test panics while it holds the names"),
         );
+
         if !borrowed.is_empty() {
             let client = self.client();
             for table in &borrowed {
@@ -156,6 +164,7 @@ fn capabilities(engine: &str) -> Capabilities {
         measures_in_utf8: true,
         keeps_settings: true,
     };
+
     match engine {
         "embedded" | "ministack" => all,
         "dynalite" => Capabilities {

@@ -143,6 +143,7 @@ pub(crate) fn storm(
         },
         fault: fault.clone(),
     };
+
     (0..).zip(faults).map(rule).collect()
 }
 
@@ -205,6 +206,7 @@ impl Proxy {
                 .local_addr()
                 .expect("a bound listener has an address")
         );
+
         let engine = engine.url().trim_start_matches("http://").to_owned();
         let shared = Arc::new(Shared {
             engine,
@@ -212,6 +214,7 @@ impl Proxy {
             rules: Mutex::new(rules.into()),
             log: Mutex::default(),
         });
+
         let served = Arc::clone(&shared);
         runtime.spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
@@ -220,6 +223,7 @@ impl Proxy {
                 tokio::spawn(async move { drop(shared.serve(client).await) });
             }
         });
+
         Self {
             url,
             shared,
@@ -300,6 +304,7 @@ impl Proxy {
             .log
             .lock()
             .expect("no task panics while it holds the log");
+
         log.counts.get(operation).copied().unwrap_or(0)
     }
 
@@ -348,13 +353,16 @@ impl Shared {
                         tokio::time::sleep(Duration::from_millis(200)).await;
                         client.write_all(&[byte]).await?;
                     }
+
                     continue;
                 }
                 Some(fault) => self.as_it_travels(self.answer(&request, fault).await?, &request),
                 None => self.forward(&request).await?,
             };
+
             client.write_all(&answer.to_bytes()).await?;
         }
+
         Ok(())
     }
 
@@ -378,6 +386,7 @@ impl Shared {
                     When::Text(wanted) => text.contains(wanted),
                 }
         };
+
         let rules = self
             .rules
             .lock()
@@ -392,6 +401,7 @@ impl Shared {
             credential,
             failed: fault.is_some(),
         });
+
         fault
     }
 
@@ -402,6 +412,7 @@ impl Shared {
         let rest = bytes.split_off(bytes.len() - answer.body.len().div_ceil(2));
         client.write_all(&bytes).await?;
         client.flush().await?;
+
         Ok(rest)
     }
 
@@ -423,7 +434,9 @@ impl Shared {
             ),
             _ => self.forward(request).await?,
         };
+
         answer.set_header("date", &now.format("%a, %d %b %Y %H:%M:%S GMT").to_string());
+
         Ok(answer)
     }
 
@@ -500,6 +513,7 @@ impl Shared {
         let mut document = serde_json::from_slice(&answer.body)?;
         change(&mut document);
         answer.set_body(serde_json::to_vec(&document)?);
+
         Ok(answer)
     }
 
@@ -509,6 +523,7 @@ impl Shared {
         change(&mut body);
         answer.set_body(body);
         answer.headers.retain(|(name, _)| name != "x-amz-crc32");
+
         Ok(answer)
     }
 
@@ -518,6 +533,7 @@ impl Shared {
         let mut body = std::mem::take(&mut answer.body);
         change(&mut body);
         answer.set_body(body);
+
         Ok(answer)
     }
 
@@ -529,6 +545,7 @@ impl Shared {
                 "The capacity of the table was exceeded.",
             )
         };
+
         let document: Value = serde_json::from_slice(&request.body)?;
         if let Some(tables) = document["RequestItems"].as_object() {
             let items = tables
@@ -536,15 +553,18 @@ impl Shared {
                 .filter_map(Value::as_array)
                 .map(Vec::len)
                 .sum();
+
             return match bucket.take_items(items) {
                 0 => Ok(throttled()),
                 taken if taken == items => self.in_the_clear(request).await,
                 taken => self.take_part(request, taken).await,
             };
         }
+
         if !bucket.has_any() {
             return Ok(throttled());
         }
+
         let answer = self.in_the_clear(request).await?;
         let page: Value = serde_json::from_slice(&answer.body)?;
         bucket.charge(
@@ -552,6 +572,7 @@ impl Shared {
                 .as_f64()
                 .unwrap_or_default(),
         );
+
         Ok(answer)
     }
 
@@ -570,20 +591,25 @@ impl Shared {
                 left.insert(table.clone(), requests.split_off(taken).into());
             }
         }
+
         let answer = if taken == 0 {
             json!({})
         } else {
             let mut part = request.clone();
             part.set_body(serde_json::to_vec(&document)?);
             let answer = self.in_the_clear(&part).await?;
+
             // Nothing of a batch is written that the engine refuses.
             if !answer.first_line.contains(" 200 ") {
                 return Ok(answer);
             }
+
             serde_json::from_slice(&answer.body)?
         };
+
         let mut answer: Value = answer;
         answer["UnprocessedItems"] = left.into();
+
         Ok(Message::answer(200, serde_json::to_vec(&answer)?))
     }
 
@@ -595,6 +621,7 @@ impl Shared {
         if self.compresses.load(Ordering::Relaxed) {
             answer.compress(request);
         }
+
         answer
     }
 
@@ -627,7 +654,9 @@ impl Message {
             headers,
             body: Vec::new(),
         };
+
         answer.set_body(body);
+
         answer
     }
 
@@ -638,6 +667,7 @@ impl Message {
             if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
                 break end;
             }
+
             if stream.read_buf(&mut bytes).await? == 0 {
                 return if bytes.is_empty() {
                     Ok(None)
@@ -646,6 +676,7 @@ impl Message {
                 };
             }
         };
+
         let head = String::from_utf8_lossy(&bytes[..head_end]).into_owned();
         let mut lines = head.split("\r\n");
         let first_line = lines.next().unwrap_or_default().to_owned();
@@ -658,6 +689,7 @@ impl Message {
             headers,
             body: bytes.split_off(head_end + 4),
         };
+
         let length = message
             .header("content-length")
             .and_then(|length| length.parse().ok())
@@ -667,6 +699,7 @@ impl Message {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
+
         Ok(Some(message))
     }
 
@@ -708,6 +741,7 @@ impl Message {
         let headers = headers.collect::<Vec<_>>().concat();
         let mut bytes = format!("{}\r\n{headers}\r\n", self.first_line).into_bytes();
         bytes.extend_from_slice(&self.body);
+
         bytes
     }
 }
@@ -730,5 +764,6 @@ fn mixed(number: u64) -> u64 {
     let number = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+
     number ^ (number >> 31)
 }

@@ -49,6 +49,7 @@ pub(crate) fn dump_of(items: usize) -> (Engine, Project) {
     engine.client().put("films", numbered(items));
     let project = Project::on(&engine, "films");
     project.dumpdb(["--output=out"]).exits(0);
+
     (engine, project)
 }
 
@@ -95,6 +96,7 @@ impl Project {
         File::create(&path)
             .and_then(|mut file| file.write_all(content.as_ref()))
             .expect("a file in the project");
+
         path
     }
 
@@ -129,7 +131,9 @@ impl Project {
                     .into_owned()
             })
             .collect();
+
         names.sort();
+
         names
     }
 
@@ -179,6 +183,7 @@ impl Project {
             "verifydb" => env!("CARGO_BIN_EXE_verifydb"),
             other => panic!("there is no command {other}"),
         };
+
         let mut command = Command::new(path);
         command
             .args(arguments)
@@ -188,6 +193,7 @@ impl Project {
             .env("PATH", "/usr/bin:/bin")
             .env("LANG", "C.UTF-8")
             .env("AWS_EC2_METADATA_DISABLED", "true");
+
         command
     }
 }
@@ -203,6 +209,7 @@ pub(crate) fn run(mut command: Command, input: Vec<u8>) -> Run {
         .spawn()
         .unwrap_or_else(|error| panic!("{shown}: {error}"));
     let mut stdin = child.stdin.take().expect("stdin is piped");
+
     // A command that ends before it has read everything closes the pipe; that is its right.
     let feeder = thread::spawn(move || drop(stdin.write_all(&input)));
     let stdout = collect(child.stdout.take().expect("stdout is piped"));
@@ -231,10 +238,12 @@ fn wait(child: &mut Child, shown: &str) -> (ExitStatus, u64) {
         if let Some(status) = child.try_wait().expect("a child can be waited for") {
             return (status, peak_kib);
         }
+
         if Instant::now() > deadline {
             child.kill().expect("a child can be killed");
             panic!("{shown}: still running after {DEADLINE:?}");
         }
+
         thread::sleep(Duration::from_millis(2));
     }
 }
@@ -320,6 +329,7 @@ impl std::fmt::Display for Run {
         for line in text.lines().take(40) {
             writeln!(output, "  | {}", line.chars().take(300).collect::<String>())?;
         }
+
         write!(
             f,
             "$ {}\n{}\nstdout ({} bytes)\n{output}",
@@ -327,6 +337,7 @@ impl std::fmt::Display for Run {
             self.status,
             self.stdout.len()
         )?;
+
         writeln!(
             f,
             "stderr\n  | {}",

@@ -47,6 +47,7 @@ impl Terminal {
             Ok(before) => self.seen.push_str(&(before + text)),
             Err(error) => panic!("waiting for {text:?}: {error}\nbefore that: {}", self.seen),
         }
+
         self
     }
 
@@ -74,6 +75,7 @@ impl Terminal {
             Ok(rest) => self.seen.push_str(&rest),
             Err(error) => panic!("waiting for the end: {error}\nbefore that: {}", self.seen),
         }
+
         match self
             .session
             .process()
@@ -83,6 +85,7 @@ impl Terminal {
             WaitStatus::Exited(_, ended) => assert_eq!(ended, code, "{}", self.seen),
             other => panic!("ended by {other:?}: {}", self.seen),
         }
+
         self.seen
     }
 }

@@ -41,11 +41,13 @@ fn event(number: usize) -> Item {
             },
         ),
     ]);
+
     event.insert("timestamp".to_owned(), n(1_700_000_000 + number));
     event.insert(
         "digits".to_owned(),
         n("1234567890123456789012345678.9012345678"),
     );
+
     event
 }
 
@@ -58,9 +60,11 @@ fn moved(mut event: Item) -> Item {
             .expect("text or number")
             .clone()
     };
+
     let new = format!("{}#{}", text(&event["type"]), text(&event["timestamp"]));
     event.remove("old_sk");
     event.insert("new_sk".to_owned(), s(new));
+
     event
 }
 
@@ -71,6 +75,7 @@ fn events(count: usize) -> (Engine, String, Project) {
     create_events(&engine.client(), &table);
     engine.client().put(&table, (0..count).map(event));
     let project = Project::on(&engine, &table);
+
     (engine, table, project)
 }
 
@@ -84,8 +89,10 @@ fn sorted(items: impl IntoIterator<Item = Item>) -> Vec<String> {
         attributes.sort();
         attributes.join(" ")
     };
+
     let mut texts: Vec<_> = items.into_iter().map(text).collect();
     texts.sort();
+
     texts
 }
 
@@ -112,17 +119,20 @@ fn from_the_old_table_to_the_new_key_in_one_command() {
         "--key-schema=pk:S,new_sk:S",
         "--verify=full",
     ];
+
     let arguments = || {
         arguments
             .iter()
             .map(|one| (*one).to_owned())
             .chain([format!("--table={new}")])
     };
+
     let dry = arguments().chain([
         "--transform".to_owned(),
         STANDING.to_owned(),
         "--dry-run".to_owned(),
     ]);
+
     let dry = project.restoredb(dry).exits(0).report();
     assert_eq!(
         summary(
@@ -131,6 +141,7 @@ fn from_the_old_table_to_the_new_key_in_one_command() {
         ),
         [60, 60, 60, 0]
     );
+
     assert!(
         engine.client().describe(&new).is_none(),
         "a dry run makes no table"
@@ -165,6 +176,7 @@ fn a_python_program_does_the_same() {
             "--transform-jobs=2",
         ])
         .exits(0);
+
     let metadata = project.json("out/table-metadata.json");
     assert_eq!(
         (&metadata["transformed"], &metadata["complete"]),
@@ -180,6 +192,7 @@ fn a_python_program_does_the_same() {
             &table,
         ])
         .exits(0);
+
     assert_eq!(
         sorted(engine.client().items(&new).into_values()),
         sorted((0..40).map(|one| moved(event(one))))
@@ -190,6 +203,7 @@ fn a_python_program_does_the_same() {
 fn a_dry_run_counts_what_the_real_run_then_does() {
     let (engine, _, project) = events(50);
     project.dumpdb(["--output=out"]).exits(0);
+
     // One in five is left out, one in five rejected, one in five doubled; of the rest some change.
     let filter = r#"(.timestamp | num % 5) as $rest
         | if $rest == 0 then empty elif $rest == 1 then error("no \(1)") elif $rest == 2 then ., (.old_sk = S("x\(.old_sk | str)"))
@@ -214,6 +228,7 @@ fn a_dry_run_counts_what_the_real_run_then_does() {
         "items_left_out",
         "items_rejected",
     ];
+
     assert_eq!(
         summary(&dumped["summary"]["transformed"], &done),
         [50, 20, 10, 10]
@@ -227,6 +242,7 @@ fn a_dry_run_counts_what_the_real_run_then_does() {
         ),
         (&10.into(), &10.into())
     );
+
     assert_eq!(metadata["complete"], false);
     let rejects = project.text("new.rejects.jsonl");
     assert_eq!(rejects.lines().count(), 10);
@@ -247,6 +263,7 @@ fn a_dry_run_counts_what_the_real_run_then_does() {
         filter,
         &to_copy,
     ];
+
     let dry = project
         .restoredb(arguments.iter().chain(&["--dry-run"]))
         .exits(0)
@@ -260,6 +277,7 @@ fn a_dry_run_counts_what_the_real_run_then_does() {
         ),
         [0, 0, 0, 40]
     );
+
     assert_eq!(trial["reasons"][0], serde_json::json!(["no 1", 10]));
     let real = project.restoredb(arguments).exits(3).report();
     let done = [
@@ -270,10 +288,12 @@ fn a_dry_run_counts_what_the_real_run_then_does() {
         "items_out",
         "items_written",
     ];
+
     assert_eq!(summary(&real["summary"], &done), [50, 20, 10, 10, 40, 40]);
     assert_eq!(engine.client().items(&copy).len(), 40);
     let rejects = project.text(format!("out.restore-{copy}.local.rejects.jsonl"));
     assert_eq!(rejects.lines().count(), 10);
+
     // The file holds the items as the dump has them, so that the same command reads it.
     let file = format!("--source=out.restore-{copy}.local.rejects.jsonl");
     let again = project
@@ -296,6 +316,7 @@ fn the_list_of_rejects_stays_as_long_as_its_dump() {
             )
             .exits(code)
     };
+
     dump(r#"error("no")"#, &[], 3).says("out.rejects.jsonl");
     assert_eq!(lines(), 20);
     let some = r#"if .type | str == "view" then error("no") else . end"#;
@@ -309,6 +330,7 @@ fn the_list_of_rejects_stays_as_long_as_its_dump() {
             .iter()
             .any(|name| name.contains("rejects"))
     };
+
     dump(".", &[], 0);
     assert!(none_is_left());
     dump(some, &[], 3);
@@ -324,6 +346,7 @@ const ERRATIC: &str = r#"(.do | num) as $do | if $do == 0 then empty elif $do ==
 fn what_a_dump_rejects_finds_a_place_where_there_is_none_beside_it() {
     let (engine, table, project) = events(3);
     let other = project.environment("dev", engine.url(), &table);
+
     // `<dump>.partial` is a name, `<dump>.rejects.jsonl.partial` is too long for one.
     let long = format!("--output={}", "d".repeat(240));
     let rejects = |target: &str, environment: &str| {
@@ -336,21 +359,25 @@ fn what_a_dump_rejects_finds_a_place_where_there_is_none_beside_it() {
                 "--yes",
             ])
             .exits(3);
+
         let (_, path) = run
             .stderr
             .split_once("listed with the reasons in ")
             .expect("a file of rejects");
         path.lines().next().expect("a path").trim().to_owned()
     };
+
     let files = [
         rejects(&long, "--env=local"),
         rejects("--output=-", "--env=local"),
         rejects("--output=-", "--env=dev"),
     ];
+
     for file in &files {
         assert!(file.contains("/.local/state/dynadump/"), "{file}");
         assert_eq!(other.text(file).lines().count(), 3, "{file}");
     }
+
     // A dump without rejects has no list of them.
     other.dumpdb([&long, "--transform=.", "--yes"]).exits(0);
     assert!(!other.path(&files[0]).exists());
@@ -362,6 +389,7 @@ fn erratic(item: &Value) -> Vec<Value> {
         item[name] = value;
         item
     };
+
     match item["do"]["N"].as_str().expect("a number") {
         "0" | "1" => Vec::new(),
         "2" => vec![
@@ -382,6 +410,7 @@ fn what_is_skipped_multiplied_and_rejected_at_random_comes_out_in_order_and_is_c
         failure_persistence: None,
         ..Config::default()
     };
+
     let property = |todo: Vec<u32>| {
         let engine = Engine::embedded();
         engine.client().create_simple("films");
@@ -392,6 +421,7 @@ fn what_is_skipped_multiplied_and_rejected_at_random_comes_out_in_order_and_is_c
                 item.insert("do".to_owned(), n(todo));
                 item
             });
+
         engine.client().put("films", items);
         let project = Project::on(&engine, "films");
         let lines = |name: &str| {
@@ -400,6 +430,7 @@ fn what_is_skipped_multiplied_and_rejected_at_random_comes_out_in_order_and_is_c
                 .map(|line| serde_json::from_str(line).expect("an item"))
                 .collect::<Vec<Value>>()
         };
+
         project.dumpdb(["--output=plain.jsonl"]).exits(0);
         let counted = |wanted: u32| todo.iter().filter(|todo| **todo == wanted).count() as u64;
         let code = if counted(1) > 0 { 3 } else { 0 };
@@ -416,12 +447,14 @@ fn what_is_skipped_multiplied_and_rejected_at_random_comes_out_in_order_and_is_c
             "items_left_out",
             "items_rejected",
         ];
+
         let wanted = [
             todo.len() as u64,
             counted(2) + counted(3),
             counted(0),
             counted(1),
         ];
+
         assert_eq!(summary(&dumped["transformed"], &numbers), wanted);
         assert_eq!(dumped["items"], out);
         let restore = [
@@ -431,6 +464,7 @@ fn what_is_skipped_multiplied_and_rejected_at_random_comes_out_in_order_and_is_c
             "--transform",
             ERRATIC,
         ];
+
         let restored = project.restoredb(restore).exits(code).report();
         assert_eq!(summary(&restored["summary"], &numbers), wanted);
         let done = summary(
@@ -442,9 +476,11 @@ fn what_is_skipped_multiplied_and_rejected_at_random_comes_out_in_order_and_is_c
                 "items_overwritten",
             ],
         );
+
         assert_eq!((done[0], done[1] + done[2] + done[3]), (out, out));
         Ok(())
     };
+
     let todo = proptest::collection::vec(0..5u32, 1..700);
     TestRunner::new(config)
         .run(&todo, property)
@@ -458,6 +494,7 @@ fn strict_stops_at_the_first_reject() {
     let run = project
         .dumpdb(["--output=out", "--strict", "--transform", filter])
         .exits(3);
+
     // Engines put spaces where they like.
     let told = run.stderr.replace(": ", ":");
     assert!(
@@ -466,6 +503,7 @@ fn strict_stops_at_the_first_reject() {
         ),
         "{run}"
     );
+
     assert!(!project.path("out").exists());
     project.dumpdb(["--output=out"]).exits(0);
     let copy = engine.table("copy");
@@ -480,6 +518,7 @@ fn strict_stops_at_the_first_reject() {
             &table,
         ])
         .exits(3);
+
     run.says("stopped at the first rejected item")
         .says("not this");
 }
@@ -499,6 +538,7 @@ fn an_item_without_the_new_key_or_too_large_is_rejected_as_the_dump_has_it() {
         filter,
         &to,
     ];
+
     let dry = project
         .restoredb(arguments.iter().chain(&["--dry-run"]))
         .exits(0)
@@ -511,6 +551,7 @@ fn an_item_without_the_new_key_or_too_large_is_rejected_as_the_dump_has_it() {
         ),
         [1, 1, 2, 10]
     );
+
     let run = project.restoredb(arguments).exits(3).report();
     assert_eq!(
         summary(&run["summary"], &["items_rejected", "items_written"]),
@@ -532,6 +573,7 @@ fn keys_that_meet_are_counted_before_and_told_after() {
     let (engine, _, project) = events(10);
     project.dumpdb(["--output=out"]).exits(0);
     let filter = ".old_sk = .type";
+
     // Ten events, seven partitions, two types: 0 and 7, 1 and 8, 2 and 9 share a partition, and their types differ.
     let meets = r#".old_sk = S("all")"#;
     let to = format!("--table={}", engine.table("copy"));
@@ -547,10 +589,12 @@ fn keys_that_meet_are_counted_before_and_told_after() {
             ])
             .exits(0)
             .report();
+
         report["plan"]["trial"]["collisions"]
             .as_u64()
             .expect("a number")
     };
+
     assert_eq!((dry(filter), dry(meets)), (0, 3));
     let run = project
         .restoredb(["--source=out", "--yes", "--json", "--transform", meets, &to])
@@ -599,6 +643,7 @@ fn a_dump_whose_items_lost_the_key_says_how_to_restore_it() {
         .exits(12)
         .says("its items were changed when it was made")
         .says("--key-schema");
+
     let new = engine.table("events-new");
     project
         .restoredb([
@@ -609,6 +654,7 @@ fn a_dump_whose_items_lost_the_key_says_how_to_restore_it() {
             &new,
         ])
         .exits(0);
+
     assert_eq!(engine.client().items(&new).len(), 10);
 }
 
@@ -627,12 +673,14 @@ fn where_and_sample_choose_and_say_so() {
         ),
         (&25.into(), &false.into(), &false.into())
     );
+
     assert_eq!(metadata["partial"]["where"], r#".type | str == "click""#);
     assert!(
         project
             .text("out/dump-summary.txt")
             .contains("Complete     no: ")
     );
+
     project
         .restoredb(["--source=out", "--dry-run", "--table=copy"])
         .exits(0)
@@ -646,13 +694,16 @@ fn where_and_sample_choose_and_say_so() {
                 format!("--sample={share}"),
             ])
             .exits(0);
+
         let text = project.text(format!("{name}.jsonl"));
         text.lines()
             .map(|line| serde_json::from_str::<Value>(line).expect("an item")["pk"].to_string())
             .collect::<Vec<_>>()
     };
+
     let (half, again, all) = (chosen("50%", "a"), chosen("50%", "b"), chosen("100%", "c"));
     assert_eq!((half.len(), all.len()), (again.len(), 50));
+
     for pk in 0..7 {
         let pk = format!(r#"{{"S":"p{pk}"}}"#);
         let count = |items: &[String]| items.iter().filter(|item| **item == pk).count();
@@ -684,17 +735,20 @@ fn the_table_leaves_out_what_is_filtered_and_not_asked_for() {
         ),
         (&filter.into(), &"type".into())
     );
+
     let data = project.json("out/table-data.json");
     for item in data["Items"].as_array().expect("items") {
         let mut names: Vec<&String> = item.as_object().expect("an item").keys().collect();
         names.sort();
         assert_eq!(names, ["old_sk", "pk", "type"]);
     }
+
     let own = [
         r##"--names={"#t":"type"}"##,
         r#"--values={":v":{"S":"view"}}"#,
         "--limit=5",
     ];
+
     project
         .dumpdb(
             ["--output=own.jsonl", "--filter=#t = :v"]
@@ -702,6 +756,7 @@ fn the_table_leaves_out_what_is_filtered_and_not_asked_for() {
                 .chain(&own),
         )
         .exits(0);
+
     let text = project.text("own.jsonl");
     assert_eq!(
         (text.lines().count(), text.matches("click").count()),
@@ -736,6 +791,7 @@ fn a_sampled_dump_fits_a_sampled_comparison() {
         ])
         .exits(0)
         .report();
+
     assert_eq!(
         (&report["summary"]["equal"], &report["summary"]["extra"]),
         (&items, &0.into()),
@@ -754,6 +810,7 @@ fn a_limit_counts_what_comes_out() {
             r#".type | str == "view""#,
         ])
         .exits(0);
+
     run.says("this is a part of the table");
     let text = project.text("out.jsonl");
     assert_eq!(
@@ -773,6 +830,7 @@ fn a_dump_that_is_killed_goes_on_with_the_same_transform_alone() {
             item
         }),
     );
+
     let proxy = Proxy::of(
         &engine,
         [always("Scan", Fault::Late(Duration::from_millis(400)))],
@@ -789,6 +847,7 @@ fn a_dump_that_is_killed_goes_on_with_the_same_transform_alone() {
         "--transform",
         filter,
     ];
+
     let mut command = project.command("dumpdb", arguments);
     let mut child = command
         .stdin(Stdio::null())
@@ -796,6 +855,7 @@ fn a_dump_that_is_killed_goes_on_with_the_same_transform_alone() {
         .stderr(Stdio::null())
         .spawn()
         .expect("dumpdb starts");
+
     poll("a checkpoint is there", || {
         project.path("out.jsonl.checkpoint").exists()
     });
@@ -808,6 +868,7 @@ fn a_dump_that_is_killed_goes_on_with_the_same_transform_alone() {
         "--transform",
         "del(.padding)",
     ];
+
     project.dumpdb(other).exits(2).says("transform:");
     proxy.heal();
     let summary_of = project
@@ -828,6 +889,7 @@ fn a_dump_that_is_killed_goes_on_with_the_same_transform_alone() {
         ),
         [3000, 2400, 300, 300]
     );
+
     let (text, rejects) = (
         project.text("out.jsonl"),
         project.text("out.jsonl.rejects.jsonl"),
@@ -840,16 +902,19 @@ fn a_dump_that_is_killed_goes_on_with_the_same_transform_alone() {
                 .expect("an id")
                 .to_string()
         };
+
         let mut ids: Vec<String> = text.lines().map(id).collect();
         ids.sort();
         ids
     };
+
     let wanted = |rest: &[usize]| -> Vec<String> {
         (0..3_000)
             .filter(|number| rest.contains(&(number % 10)))
             .map(|number| format!("\"item-{number:06}\""))
             .collect()
     };
+
     assert_eq!(ids(&text, "/id/S"), wanted(&[2, 3, 4, 5, 6, 7, 8, 9]));
     assert_eq!(ids(&rejects, "/item/id/S"), wanted(&[1]));
 }
@@ -866,6 +931,7 @@ fn a_restore_that_is_killed_counts_every_item_once() {
             Fault::Late(Duration::from_millis(40)),
         )],
     );
+
     let project = Project::on(&engine, "films").environment("slow", proxy.url(), "copy");
     project.dumpdb(["--output=out"]).exits(0);
     let filter = r#"(.id | str | .[5:] | tonumber % 10) as $rest | if $rest == 0 then empty elif $rest == 1 then error("one") elif $rest == 2 then ., (.id = S("b" + (.id | str))), (.id = S("c" + (.id | str))) else . end"#;
@@ -878,6 +944,7 @@ fn a_restore_that_is_killed_counts_every_item_once() {
         "--transform",
         filter,
     ];
+
     let mut kills = 0;
     for round in 1..6 {
         let goal = proxy.seen("BatchWriteItem") + 8 * round;
@@ -888,6 +955,7 @@ fn a_restore_that_is_killed_counts_every_item_once() {
             .stderr(Stdio::null())
             .spawn()
             .expect("restoredb starts");
+
         let mut is_over = false;
         poll("the restore writes", || {
             is_over = child
@@ -896,10 +964,12 @@ fn a_restore_that_is_killed_counts_every_item_once() {
                 .is_some();
             is_over || proxy.seen("BatchWriteItem") >= goal
         });
+
         child.kill().expect("a child can be killed");
         child.wait().expect("a child can be waited for");
         kills += usize::from(!is_over);
     }
+
     assert!(kills >= 3, "{kills}");
     let other = project
         .restoredb([
@@ -911,6 +981,7 @@ fn a_restore_that_is_killed_counts_every_item_once() {
             ".",
         ])
         .exits(1);
+
     other.says("it was run with another transform");
     proxy.heal();
     let report = project
@@ -925,11 +996,13 @@ fn a_restore_that_is_killed_counts_every_item_once() {
         "items_out",
         "items_written",
     ];
+
     assert_eq!(
         summary(&report["summary"], &done),
         [600, 60, 60, 60, 600, 600],
         "{report:#}"
     );
+
     assert_eq!(engine.client().items("copy").len(), 600);
     assert_eq!(
         project
@@ -950,6 +1023,7 @@ fn what_cannot_be_understood_is_told_before_any_call() {
         "[[rule]]\npath = \"id\"\naction = \"vanish\"\n",
     );
     project.write("hash.toml", "[[rule]]\npath = \"id\"\naction = \"hash\"\n");
+
     for (arguments, code, words) in [
         (
             &["--transform", ".a |"][..],
@@ -985,6 +1059,7 @@ fn what_cannot_be_understood_is_told_before_any_call() {
         project.dumpdb(arguments).exits(code).says(words);
         project.restoredb(arguments).exits(code).says(words);
     }
+
     assert_eq!(proxy.calls().len(), 0);
 }
 
@@ -1005,9 +1080,11 @@ fn what_a_filter_or_a_program_gives_is_judged() {
             3,
             "{filter}"
         );
+
         let rejects = project.text("out.rejects.jsonl");
         assert!(rejects.contains(words), "{filter}: {rejects}");
     }
+
     for (line, words) in [
         ("head -n 1", "old-000"),
         ("sed s/.*/garbage/", "old-000"),
@@ -1021,6 +1098,7 @@ fn what_a_filter_or_a_program_gives_is_judged() {
                 "--transform-jobs=1",
             ])
             .exits(1);
+
         run.says(words);
         assert!(!project.path("bad").exists(), "{line}");
     }
@@ -1038,11 +1116,13 @@ fn items_are_shown_before_and_after() {
             STANDING,
         ])
         .exits(0);
+
     assert!(
         run.stderr
             .contains("\u{1b}[31m-   \"old_sk\": {\"S\":\"old-"),
         "{run}"
     );
+
     assert!(
         run.stderr.contains("\u{1b}[32m+   \"new_sk\": {\"S\":\""),
         "{run}"

@@ -34,6 +34,7 @@ fn create_films(client: &Client, table: &str) {
             .stream_specification(stream.build().expect("the switch is given"))
             .tags(tag("owner", "archive"))
     });
+
     let ttl = TimeToLiveSpecification::builder()
         .enabled(true)
         .attribute_name("expires")
@@ -86,6 +87,7 @@ fn dumped() -> (Engine, Project) {
     create_other(&client, "other");
     let project = Project::on(&engine, "films");
     project.dumpdb(["--output=out"]).exits(0);
+
     (engine, project)
 }
 
@@ -101,6 +103,7 @@ fn a_table_like_its_dump_differs_in_nothing() {
         .exits(0)
         .says("table films of environment local is as")
         .says("out says");
+
     assert_eq!(run.output(), "");
     let report = project
         .restoredb(DIFF.iter().chain(&["--json"]))
@@ -130,6 +133,7 @@ fn each_setting_that_differs_is_a_line() {
             "tags: dump owner=archive / table owner=nobody",
         ]
     );
+
     drop(
         run.says("table other of environment local differs from")
             .says("out in 5 settings"),
@@ -158,6 +162,7 @@ fn another_key_is_a_difference() {
             .key_schema(partition("maker"))
             .key_schema(sort("year"))
     });
+
     let run = project
         .restoredb(DIFF.iter().chain(&["--table=by-maker"]))
         .exits(3);
@@ -179,6 +184,7 @@ fn overrides_are_part_of_what_is_compared() {
         "--write-capacity=7",
         "--add-tag=owner=nobody",
     ];
+
     let run = project.restoredb(DIFF.iter().chain(&flags)).exits(3);
     assert!(
         lines(&run)
@@ -186,6 +192,7 @@ fn overrides_are_part_of_what_is_compared() {
             .all(|line| !line.starts_with("billing") && !line.starts_with("tags")),
         "{run}"
     );
+
     project
         .dumpdb(["--output=of-other", "--table=other"])
         .exits(0);
@@ -209,6 +216,7 @@ fn nothing_is_asked_and_nothing_is_changed() {
             .restoredb(DIFF.iter().chain(&["--env=prod"]))
             .exits(3),
     );
+
     let changing = [
         "Create", "Update", "Delete", "Put", "Batch", "Tag", "Scan", "Register",
     ];
@@ -242,11 +250,13 @@ fn what_is_not_there_or_not_whole_has_its_own_code() {
         .exits(11)
         .says("does not exist")
         .says("films");
+
     drop(
         project
             .restoredb(["--source=nowhere", "--diff-schema"])
             .exits(11),
     );
+
     project.write("items.jsonl", "{\"id\":{\"S\":\"a\"}}\n");
     project
         .restoredb(["--source=items.jsonl", "--diff-schema"])

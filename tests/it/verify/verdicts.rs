@@ -23,6 +23,7 @@ fn of_an_older_tool(project: &Project, name: &str, items: &[&str]) {
         items.join(",\n"),
         items.len()
     );
+
     project.write(format!("{name}/table-data.json"), text);
 }
 
@@ -39,6 +40,7 @@ fn a_whole_dump() {
         .says("out is whole")
         .says("40 items")
         .says("no two have the same");
+
     let run = project.verifydb(["--source=out", "--json"]).exits(0);
     let found = summary(&run);
     assert_eq!(
@@ -49,11 +51,13 @@ fn a_whole_dump() {
         ),
         (&40.into(), &0.into(), &0.into())
     );
+
     project
         .verifydb(["out", "--quick"])
         .exits(0)
         .says("as it was written");
     assert_eq!(project.verifydb(["out", "--quiet"]).exits(0).stderr, "");
+
     for compress in ["gzip", "zstd"] {
         project
             .dumpdb([
@@ -64,8 +68,10 @@ fn a_whole_dump() {
                 "--format=jsonl",
             ])
             .exits(0);
+
         project.verifydb([compress]).exits(0).says("40 items");
     }
+
     project
         .dumpdb(["--output=schema", "--schema-only"])
         .exits(0);
@@ -91,6 +97,7 @@ fn nothing_there() {
         project.verifydb([place]).exits(11);
         project.verifydb([place, "--quick"]).exits(11);
     }
+
     project
         .verifydb(["out", "--table=absent"])
         .exits(11)
@@ -106,6 +113,7 @@ fn a_flipped_byte_and_a_cut_file() {
         flipped[at] ^= 0x04;
         project.copy("out", "flipped");
         project.write("flipped/table-data.json", flipped);
+
         for flag in ["--quiet", "--quick"] {
             project
                 .verifydb(["flipped", flag])
@@ -113,6 +121,7 @@ fn a_flipped_byte_and_a_cut_file() {
                 .says("table-data.json");
         }
     }
+
     for (name, length) in [
         ("table-data.json", 700),
         ("table-schema.json", 20),
@@ -143,6 +152,7 @@ fn a_missing_and_an_extra_file() {
         project.verifydb(["part"]).exits(12);
         project.verifydb(["part", "--quick"]).exits(12);
     }
+
     project.copy("out", "more");
     project.write("more/notes.txt", "mine");
     project.verifydb(["more"]).exits(0);
@@ -163,6 +173,7 @@ fn every_finding_is_listed_and_the_list_is_bounded() {
         id("two"),
         r#"{"t":{"S":"x"},"id":{"S":"\u006fne"}}"#,
     );
+
     let wrong = r#"{"id":{"N":"1"}}"#;
     let none = r#"{"id":{"S":"three"},"n":{"N":"many"}}"#;
     of_an_older_tool(
@@ -170,6 +181,7 @@ fn every_finding_is_listed_and_the_list_is_bounded() {
         "older",
         &[&one, &two, three, wrong, none, r#"{"t":{"S":"x"}}"#],
     );
+
     let run = project.verifydb(["older", "--json"]).exits(12);
     let found = summary(&run);
     assert_eq!(
@@ -180,6 +192,7 @@ fn every_finding_is_listed_and_the_list_is_bounded() {
         ),
         (&4.into(), &1.into(), &6.into())
     );
+
     let findings = found["findings"].to_string();
     for part in [
         "line 4: not an item of this table",
@@ -189,6 +202,7 @@ fn every_finding_is_listed_and_the_list_is_bounded() {
     ] {
         assert!(findings.contains(part), "{part}\n{run}");
     }
+
     let same = vec![one.as_str(); 60];
     of_an_older_tool(&project, "same", &same);
     project
@@ -197,12 +211,14 @@ fn every_finding_is_listed_and_the_list_is_bounded() {
         .says("59 findings")
         .says("line 2: the same key")
         .says("and 39 more");
+
     of_an_older_tool(&project, "whole", &[&one, &two]);
     project
         .verifydb(["whole"])
         .exits(0)
         .says("older tool")
         .says("2 items");
+
     project
         .verifydb(["whole", "--quick"])
         .exits(2)
@@ -221,6 +237,7 @@ fn files_of_items() {
         .exits(0)
         .says("2 items")
         .says("there is no schema");
+
     project.write(
         "broken.jsonl",
         "{\"id\":{\"S\":\"a\"}}\n{\"id\":{\"S\":5}}\n{\"id\":{\"S\":\"b\"}\n",
@@ -230,6 +247,7 @@ fn files_of_items() {
         .exits(12)
         .says("2 findings")
         .says("line 2");
+
     project.verifydb(["-"]).exits(2);
 }
 
@@ -240,6 +258,7 @@ fn a_table_that_holds_what_the_dump_holds() {
         .verifydb(["--source=out", "--env=local"])
         .exits(0)
         .says("equal 40 items");
+
     // Another order of attributes and sets, other spellings of the same numbers.
     let item =
         r#"{"set":{"NS":["2","1.0"]},"id":{"S":"x"},"n":{"N":"1.50"},"names":{"SS":["a","b"]}}"#;
@@ -257,6 +276,7 @@ fn a_table_that_holds_what_the_dump_holds() {
             AttributeValue::Ss(vec!["b".to_owned(), "a".to_owned()]),
         ),
     ]);
+
     engine.client().put("numbers", [same]);
     project
         .verifydb(["x.jsonl", "--table=numbers", "--exact"])
@@ -277,6 +297,7 @@ fn one_missing_one_different_one_extra() {
         .exits(3)
         .says("1 item missing")
         .says("item-000039");
+
     run.never_says("item-000038");
     let mut changed = numbered(40);
     changed[7].insert("text".to_owned(), s("another text"));
@@ -286,6 +307,7 @@ fn one_missing_one_different_one_extra() {
         .exits(3)
         .says("1 item different")
         .says("item-000007");
+
     run.says("another text").says("text: {\"S\":");
     project
         .verifydb(["out", "--table=different", "--keys-only"])
@@ -296,11 +318,13 @@ fn one_missing_one_different_one_extra() {
         .exits(0)
         .says("extra 1 item")
         .says("item-000040");
+
     project
         .verifydb(["out", "--table=extra", "--exact"])
         .exits(3)
         .says("1 item extra")
         .says("item-000040");
+
     let run = project
         .verifydb(["out", "--table=extra", "--exact", "--json", "--quiet"])
         .exits(3);
@@ -314,6 +338,7 @@ fn one_missing_one_different_one_extra() {
         ),
         (&40.into(), &0.into(), &0.into(), &1.into())
     );
+
     assert_eq!(
         found["examples"],
         json!([{ "fault": "extra", "key": r#"{"id":{"S":"item-000040"}}"# }])
@@ -325,6 +350,7 @@ fn a_sample_is_the_same_on_both_sides_and_in_every_run() {
     let (engine, project) = dump_of(1000);
     let client = engine.client();
     client.create_simple("other");
+
     // Half of the items are different, a quarter is missing, and there are as many that only this table has.
     let mut items = numbered(1250);
     items
@@ -338,6 +364,7 @@ fn a_sample_is_the_same_on_both_sides_and_in_every_run() {
         ["equal", "missing", "different", "extra"]
             .map(|name| found[name].as_u64().expect("a count"))
     };
+
     let sampled = |share: &str| {
         let share = format!("--sample={share}");
         let run = project
@@ -351,9 +378,11 @@ fn a_sample_is_the_same_on_both_sides_and_in_every_run() {
             "--quiet",
             &share,
         ];
+
         let run = project.verifydb(arguments).exits(3);
         (counts(&run), summary(&run)["sample"].clone(), summary(&run))
     };
+
     let (found, sample, whole) = sampled("20%");
     let [equal, missing, different, extra] = found;
     assert!(
@@ -389,6 +418,7 @@ fn a_sample_of_something_else_is_refused() {
         .exits(2)
         .says("--sample is about a table")
         .says("add --env NAME");
+
     project
         .verifydb(["out", "--table=films", "--sample=1"])
         .exits(2)
@@ -411,12 +441,14 @@ fn duplicates_of_a_dump_are_listed() {
         "older",
         &[&item(1), &item(2), &item(1), &item(3), &item(2)],
     );
+
     let run = project
         .verifydb(["older", "--json"])
         .exits(12)
         .says("line 3")
         .says("line 5")
         .says("as in line 1");
+
     assert_eq!(summary(&run)["duplicates"], 2);
 }
 
@@ -436,6 +468,7 @@ fn settings_of_two_tables() {
             .attribute_definitions(attribute("pk", ScalarAttributeType::N))
             .key_schema(partition("pk"))
     });
+
     let proxy = Proxy::of(
         &engine,
         [always(
@@ -443,6 +476,7 @@ fn settings_of_two_tables() {
             Fault::Refused("ValidationException", "must not be scanned"),
         )],
     );
+
     let project = Project::empty()
         .environment("prod", proxy.url(), "films")
         .environment("staging", proxy.url(), "other");
@@ -458,6 +492,7 @@ fn settings_of_two_tables() {
             .contains("partition key: prod id (S) / staging pk (N)"),
         "{run}"
     );
+
     let run = project
         .verifydb(["--env=prod", "--against-table=same", "--schema-only"])
         .exits(0);
@@ -470,6 +505,7 @@ fn settings_of_two_tables() {
             "--json",
         ])
         .exits(3);
+
     let run = run.says("billing: films on-demand / other ");
     assert!(
         summary(&run)["differences"]
@@ -477,6 +513,7 @@ fn settings_of_two_tables() {
             .is_some_and(|list| list.len() >= 2),
         "{run}"
     );
+
     project
         .verifydb(["--env=prod", "--against-table=films", "--schema-only"])
         .exits(2)
@@ -493,6 +530,7 @@ fn settings_of_two_tables() {
             "--exact",
         ])
         .exits(2);
+
     assert_eq!(proxy.count("Scan"), 0);
 }
 
@@ -518,11 +556,13 @@ fn two_tables() {
         .exits(3)
         .says("1 item extra")
         .says("\"more\"");
+
     project
         .verifydb(["--env=staging", "--against-env=prod"])
         .exits(3)
         .says("1 item missing")
         .says("\"more\"");
+
     project
         .verifydb([
             "--env=prod",
@@ -531,6 +571,7 @@ fn two_tables() {
         ])
         .exits(2)
         .says("itself");
+
     project
         .verifydb([
             "--env=prod",
@@ -549,22 +590,26 @@ fn other_keys_are_shown() {
             .attribute_definitions(attribute("id", ScalarAttributeType::N))
             .key_schema(partition("id"))
     });
+
     project
         .verifydb(["out", "--table=numbers"])
         .exits(3)
         .says("id (S)")
         .says("id (N)");
+
     project
         .verifydb(["--table=numbers", "--against-table=films"])
         .exits(3)
         .says("id (S)")
         .says("id (N)");
+
     project
         .verifydb(["out", "--table=numbers", "--schema-only"])
         .exits(3);
     project
         .verifydb(["out", "--table=films", "--schema-only"])
         .exits(0);
+
     // Items without a schema cannot be in the table without its key.
     project.write("items.jsonl", "{\"id\":{\"S\":\"a\"}}\n");
     project
@@ -584,6 +629,7 @@ fn a_damaged_dump_is_not_compared() {
             Fault::Refused("ValidationException", "must not be scanned"),
         )],
     );
+
     let project = project.environment("dev", proxy.url(), "films");
     let data = project
         .text("out/table-data.json")
@@ -604,6 +650,7 @@ fn the_later_of_two_lines_counts() {
         .nth(1)
         .expect("an item")
         .to_owned();
+
     let stale = r#"{"id":{"S":"item-000000"},"text":{"S":"stale"}}"#;
     project.write("good.jsonl", format!("{stale}\n{good}\n"));
     project.write("bad.jsonl", format!("{good}\n{stale}\n"));
@@ -642,10 +689,12 @@ fn large_tables_are_read_in_several_segments_and_pages() {
             items.remove(3);
             items.push(strings([("id", "more")]));
         }
+
         for item in items {
             client.put_one(table, item);
         }
     }
+
     for rules in [vec![], vec![always("DescribeTable", Fault::Changed(grown))]] {
         let segments = if rules.is_empty() { 1 } else { 12 };
         let proxy = Proxy::of(&engine, rules);
@@ -662,6 +711,7 @@ fn large_tables_are_read_in_several_segments_and_pages() {
             .iter()
             .map(|one| &one["key"])
             .collect();
+
         let key = |id: &str| format!(r#"{{"id":{{"S":"{id}"}}}}"#);
         assert_eq!(
             keys,
@@ -672,6 +722,7 @@ fn large_tables_are_read_in_several_segments_and_pages() {
             ],
             "{run}"
         );
+
         assert!(proxy.count("Scan") >= 2 * segments, "{run}");
     }
 }
@@ -689,6 +740,7 @@ fn every_difference_is_shown_where_pages_are_smaller_the_second_time() {
             .key_schema(partition("id"))
             .key_schema(sort("at"))
     });
+
     let text = "a film about tea. ".repeat(2_300);
     let item = |at: usize, text: &str| {
         Item::from(
@@ -696,10 +748,13 @@ fn every_difference_is_shown_where_pages_are_smaller_the_second_time() {
                 .map(|(name, value)| (name.to_owned(), value)),
         )
     };
+
     client.put("films", (0..600).map(|at| item(at, "short")));
+
     for at in 600..640 {
         client.put_one("films", item(at, &text));
     }
+
     let project = Project::on(&engine, "films");
     project.dumpdb(["--output=out"]).exits(0);
     client.put("films", (100..600).step_by(50).map(|at| item(at, "other")));
@@ -713,6 +768,7 @@ fn every_difference_is_shown_where_pages_are_smaller_the_second_time() {
         (&json!(10), 10),
         "{run}"
     );
+
     for example in examples {
         assert_eq!(
             example["attributes"][0]["target"], r#"{"S":"other"}"#,
@@ -749,12 +805,14 @@ fn faults_on_the_way_change_nothing() {
         Fault::WrongChecksum,
         Fault::CutInAnswer,
     ];
+
     let mut rules = vec![always("DescribeTable", Fault::Changed(grown))];
     rules.extend(
         (0..)
             .zip(faults)
             .map(|(seed, fault)| sometimes("Scan", 10, seed, fault)),
     );
+
     let proxy = Proxy::of(&engine, rules);
     let project = project.environment("dev", proxy.url(), "films");
     for _ in 0..2 {
@@ -763,6 +821,7 @@ fn faults_on_the_way_change_nothing() {
             .exits(0)
             .says("equal 300 items");
     }
+
     assert!(proxy.failures() > 0);
 }
 
@@ -779,6 +838,7 @@ fn a_protected_provisioned_table_is_read_gently() {
             .attribute_definitions(attribute("id", ScalarAttributeType::S))
             .key_schema(partition("id"))
     });
+
     engine.client().put("films", numbered(3));
     let project = Project::on(&engine, "films").environment("prod", engine.url(), "films");
     project.dumpdb(["--output=out"]).exits(0);
@@ -832,6 +892,7 @@ fn a_table_is_not_compared_with_itself_however_its_endpoint_is_spelled() {
                 .says("itself");
         }
     }
+
     // Another port leads to the same server: only the ID tells.
     let straight = Proxy::of(&engine, []);
     let project = Project::empty()
@@ -853,6 +914,7 @@ fn tables_of_one_name_in_different_places_are_compared() {
             [always("DescribeTable", Fault::Changed(without_id))],
         )
     });
+
     let project = Project::empty()
         .environment("a", no_ids[0].url(), "films")
         .environment("b", no_ids[1].url(), "films");
@@ -872,6 +934,7 @@ fn an_embedded_database_is_known_by_its_file() {
         );
         project.write(format!("envs/.env.{name}"), text);
     };
+
     embedded("a", "films.db");
     embedded("b", "envs/../link.db");
     embedded("c", "copy.db");
@@ -884,6 +947,7 @@ fn an_embedded_database_is_known_by_its_file() {
         .verifydb(["--env=a", "--against-env=b"])
         .exits(2)
         .says("itself");
+
     // A copied file holds another table of the same ID.
     project.verifydb(["--env=a", "--against-env=c"]).exits(0);
 }

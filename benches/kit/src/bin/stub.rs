@@ -58,9 +58,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
         reads: options.read_units.map(Bucket::new),
         writes: options.write_units.map(Bucket::new),
     });
+
     let tls = options.tls.map(acceptor).transpose()?;
     let listener = TcpListener::bind(("127.0.0.1", options.port)).await?;
     println!("{}", listener.local_addr()?.port());
+
     loop {
         let (socket, _) = listener.accept().await?;
         socket.set_nodelay(true)?;
@@ -101,5 +103,6 @@ fn acceptor(file: PathBuf) -> Result<TlsAcceptor, Box<dyn Error>> {
     let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
     let config =
         ServerConfig::builder().with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key)?;
+
     Ok(TlsAcceptor::from(Arc::new(config)))
 }

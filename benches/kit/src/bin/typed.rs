@@ -54,6 +54,7 @@ async fn main() -> Outcome<()> {
         .endpoint_url(&options.endpoint)
         .http_client(aws_smithy_http_client::Builder::new().build_http())
         .build();
+
     let client = Client::from_conf(config);
     match options.direction {
         Direction::Dump => dump(client, options).await,
@@ -68,6 +69,7 @@ async fn dump(client: Client, options: Options) -> Outcome<()> {
         let (client, table, pages) = (client.clone(), options.table.clone(), pages.clone());
         scans.spawn(scan(client, table, segment, options.segments, pages));
     }
+
     drop(pages);
     let writer = tokio::task::spawn_blocking(move || -> Outcome<()> {
         let mut out = BufWriter::with_capacity(1 << 20, File::create(options.file)?);
@@ -77,11 +79,14 @@ async fn dump(client: Client, options: Options) -> Outcome<()> {
                 out.write_all(b"\n")?;
             }
         }
+
         Ok(out.into_inner()?.sync_all()?)
     });
+
     while let Some(scan) = scans.join_next().await {
         scan??;
     }
+
     writer.await?
 }
 
@@ -98,6 +103,7 @@ async fn scan(
         let page = call.set_exclusive_start_key(start).send().await?;
         pages.send(page.items.unwrap_or_default()).await?;
         start = page.last_evaluated_key;
+
         if start.is_none() {
             return Ok(());
         }
@@ -110,10 +116,12 @@ fn encode_map(map: &Item, out: &mut impl Write) -> Outcome<()> {
         if index > 0 {
             out.write_all(b",")?;
         }
+
         serde_json::to_writer(&mut *out, name)?;
         out.write_all(b":")?;
         encode(value, out)?;
     }
+
     Ok(out.write_all(b"}")?)
 }
 
@@ -138,14 +146,18 @@ fn encode(value: &AttributeValue, out: &mut impl Write) -> Outcome<()> {
                 if index > 0 {
                     out.write_all(b",")?;
                 }
+
                 encode(value, out)?;
             }
+
             return Ok(out.write_all(b"]}")?);
         }
         _ => return Err("a type that this program does not know".into()),
     };
+
     write!(out, r#"{{"{tag}":"#)?;
     serde_json::to_writer(&mut *out, &plain)?;
+
     Ok(out.write_all(b"}")?)
 }
 
@@ -156,16 +168,20 @@ async fn restore(client: Client, options: Options) -> Outcome<()> {
         let item = decode_map(serde_json::from_str(&line?)?)?;
         let put = PutRequest::builder().set_item(Some(item)).build()?;
         batch.push(WriteRequest::builder().put_request(put).build());
+
         if batch.len() == 25 {
             write(&mut calls, &client, &options.table, std::mem::take(&mut batch)).await?;
         }
     }
+
     if !batch.is_empty() {
         write(&mut calls, &client, &options.table, batch).await?;
     }
+
     while let Some(call) = calls.join_next().await {
         call??;
     }
+
     Ok(())
 }
 
@@ -180,11 +196,13 @@ async fn write(
     {
         call??;
     }
+
     let call = client.batch_write_item().request_items(table, batch);
     calls.spawn(async move {
         call.send().await?;
         Ok(())
     });
+
     Ok(())
 }
 

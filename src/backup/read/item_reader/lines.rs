@@ -45,6 +45,7 @@ impl<R: Read> Lines<R> {
                 self.window.skip(1);
                 return Ok(Some(self.line(text)));
             }
+
             seen = self.window.rest().len();
             let is_last =
                 seen > limits::ITEM_TEXT_BYTES + AROUND || self.window.byte(seen)?.is_none();
@@ -76,6 +77,7 @@ mod tests {
             while let Some(line) = lines.next_line().unwrap() {
                 found.push((String::from_utf8(line.text.to_vec()).unwrap(), line.end));
             }
+
             let expected = [("one", 4), ("", 5), ("two lines long", 20), ("last", 24)];
             assert_eq!(
                 found,

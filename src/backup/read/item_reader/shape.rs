@@ -52,6 +52,7 @@ pub(crate) fn clue_of_member(name: &[u8], first: u8, seen: bool) -> Clue {
             | b"ResponseMetadata"
             | b"$metadata"
     );
+
     match (name, first) {
         (b"Items", b'[') => Clue::Document,
         (b"Items", b'n') => Clue::DocumentMember,

@@ -15,7 +15,9 @@ fn read(text: &str, block: usize) -> Result<(Vec<LocatedItem>, Tail)> {
     while let Some(item) = reader.next_item()? {
         items.push(item);
     }
+
     assert!(reader.next_item()?.is_none(), "the end stays the end");
+
     Ok((items, *reader.tail()))
 }
 
@@ -30,6 +32,7 @@ fn recognised(text: &str, block: usize) -> Result<(Vec<LocatedItem>, Tail)> {
             ..item
         });
     }
+
     Ok((items, *reader.tail()))
 }
 
@@ -48,6 +51,7 @@ fn assert_reads(text: &str, shape: Shape, expected: &[&str]) -> Tail {
         (shape, expected.len() as u64),
         "{text}"
     );
+
     tail
 }
 
@@ -72,11 +76,13 @@ fn every_container_gives_the_same_items() {
         Shape::Lines,
         &[A, B],
     );
+
     assert_reads(
         &format!("{{\"Item\":{A}}}\n{{ \"Item\" : {B} }}\n"),
         Shape::ExportLines,
         &[A, B],
     );
+
     let rejects = format!(
         "{{\"reason\":\"a \\\"b\\\", {{\",\"item\":{A}}}\n{{\"reason\":\"\",\"item\":{B}}}\n"
     );
@@ -93,12 +99,14 @@ fn no_items_at_all() {
     for text in ["", "\n\n", "\u{feff}", " \r\n"] {
         assert_reads(text, Shape::Empty, &[]);
     }
+
     assert_reads("[]", Shape::Array, &[]);
     assert_reads(
         "{\"Items\":[\n],\"Count\":0,\"ScannedCount\":0}\n",
         Shape::Document,
         &[],
     );
+
     assert_reads("{\"Count\":0}", Shape::Document, &[]);
     assert_reads("{\"Items\":null,\"Count\":0}", Shape::Document, &[]);
 }
@@ -131,6 +139,7 @@ fn capacity_and_tokens_may_stand_anywhere() {
             );
         }
     }
+
     let pages = format!(
         "{{\"Items\":[{A}],\"LastEvaluatedKey\":{{\"pk\":{{\"S\":\"a\"}}}}}}{{\"Items\":[{B}],\"Count\":1}}"
     );
@@ -172,6 +181,7 @@ fn an_export_line_is_not_an_item_called_item() {
             &[item],
         );
     }
+
     // One attribute of type M cannot be a key: no table holds such an item, and it is not taken for an export line either.
     let lines = format!("{}\n{A}", r#"{"Item":{"M":{"name":{"S":"x"}}}}"#);
     assert!(
@@ -196,6 +206,7 @@ fn lines_and_bytes_are_counted() {
             )
         ]
     );
+
     assert_eq!(
         texts(&items),
         [r#"{"pk":{"S":"a\n b"}}"#, r#"{"pk":{"S":"b"}}"#]
@@ -331,6 +342,7 @@ fn hostile_nesting_and_endless_items_are_refused() {
     ] {
         assert_eq!(failure(&text).kind(), ErrorKind::Damaged);
     }
+
     let endless = io::Cursor::new(b"{\"pk\":{\"S\":\"".to_vec()).chain(io::repeat(b'x'));
     let error = ItemReader::new(endless).next_item().expect_err("too long");
     assert!(error.to_string().contains("more than 16 MiB"), "{error}");
@@ -339,11 +351,13 @@ fn hostile_nesting_and_endless_items_are_refused() {
 #[test]
 fn failures_of_the_source_keep_their_cause() {
     struct Broken(io::ErrorKind);
+
     impl Read for Broken {
         fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
             Err(io::Error::new(self.0, "the cause"))
         }
     }
+
     for (kind, expected) in [
         (io::ErrorKind::InvalidData, ErrorKind::Damaged),
         (io::ErrorKind::UnexpectedEof, ErrorKind::Damaged),

@@ -57,18 +57,21 @@ impl<R: Read> Window<R> {
         if self.ended {
             return Ok(false);
         }
+
         let kept = self.rest().len();
         let length = if kept <= self.block_bytes / 2 {
             self.block_bytes
         } else {
             2 * kept
         };
+
         let mut block = self.block_of(length);
         let (count, read) = fill(&mut self.source, &mut block[kept..]);
         block.truncate(kept + count);
         self.block = block.freeze();
         read.map_err(|error| self.unreadable(error))?;
         self.ended = kept + count < length;
+
         Ok(count > 0)
     }
 
@@ -84,8 +87,10 @@ impl<R: Read> Window<R> {
             Ok(block) => block.freeze(),
             Err(shared) => shared,
         };
+
         let mut block = BytesMut::zeroed(length);
         block[..old.len() - start].copy_from_slice(&old[start..]);
+
         block
     }
 
@@ -100,6 +105,7 @@ impl<R: Read> Window<R> {
         } else {
             ErrorKind::Failed
         };
+
         Error::new(
             kind,
             format!(
@@ -117,6 +123,7 @@ impl<R: Read> Window<R> {
             if let Some(byte) = self.block.get(self.start + at) {
                 return Ok(Some(*byte));
             }
+
             if !self.more()? {
                 return Ok(None);
             }
@@ -143,6 +150,7 @@ impl<R: Read> Window<R> {
                 Some(b'\n') => self.line += 1,
                 _ => return Ok(byte),
             }
+
             self.skip(1);
         }
     }
@@ -168,7 +176,9 @@ impl<R: Read> Window<R> {
                     ));
                 }
             }
+
             seen = self.rest().len().max(at);
+
             if !self.more()? {
                 return Err(self.cut_short(self.within(at, self.rest().len(), CUT_SHORT)));
             }
@@ -200,6 +210,7 @@ impl<R: Read> Window<R> {
         let taken = self.block.slice(self.start..self.start + length);
         self.line += line_feeds(&taken);
         self.skip(length);
+
         taken
     }
 
@@ -248,6 +259,7 @@ fn fill(source: &mut impl Read, block: &mut [u8]) -> (usize, std::io::Result<()>
             Err(error) => return (count, Err(error)),
         }
     }
+
     (count, Ok(()))
 }
 

@@ -28,6 +28,7 @@ fn salvaged(bytes: &[u8]) -> (Vec<Text>, Vec<String>) {
         (items.len() as u64, reasons.len() as u64)
     );
     assert_eq!(source.damage().unwrap().promised, Some(2));
+
     (items, reasons)
 }
 
@@ -36,6 +37,7 @@ fn whole() -> Vec<u8> {
     let folder = dir.path().join("dump");
     dump_folder(&folder, "music");
     assert!(!open(&folder).unwrap().is_salvaged());
+
     std::fs::read(folder.join("table-data.json")).unwrap()
 }
 
@@ -51,6 +53,7 @@ fn wherever_the_file_is_cut_the_whole_lines_before_are_read() {
                 .unwrap();
             at + item.len() <= length
         });
+
         assert_eq!(
             items.iter().map(Text::as_ref).collect::<Vec<_>>(),
             expected.map(|item| item.as_bytes()).collect::<Vec<_>>()

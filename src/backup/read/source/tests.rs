@@ -31,6 +31,7 @@ fn a_dump_is_read_through_any_spelling_of_its_path() {
     let folder = dir.path().join("dump");
     dump_folder(&folder, "music");
     symlink(&folder, dir.path().join("link")).unwrap();
+
     for spelling in ["dump", "dump/", "link", "link/.", "dump/../dump"] {
         let source = open(&dir.path().join(spelling)).unwrap();
         assert_eq!(
@@ -90,6 +91,7 @@ fn what_is_not_there_is_not_found() {
     symlink(dir.path().join("nowhere"), dir.path().join("dangling")).unwrap();
     put(dir.path(), &[("other/notes.txt", "")]);
     fs::create_dir(dir.path().join("empty")).unwrap();
+
     for path in [
         "none",
         "none/deep",
@@ -121,6 +123,7 @@ fn part_of_a_dump_is_damaged() {
             "{error}"
         );
     }
+
     let dir = tempfile::tempdir().unwrap();
     dump_folder(&dir.path().join("dump"), "t");
     remove(&dir.path().join("dump/dump-summary.txt"));
@@ -130,6 +133,7 @@ fn part_of_a_dump_is_damaged() {
             .kind(),
         ErrorKind::Damaged
     );
+
     put(
         dir.path(),
         &[
@@ -137,6 +141,7 @@ fn part_of_a_dump_is_damaged() {
             ("partial.partial/table-data.json", "{"),
         ],
     );
+
     for unfinished in ["lone", "partial", "partial.partial"] {
         assert_eq!(
             refusal(&dir.path().join(unfinished)).kind(),
@@ -156,6 +161,7 @@ fn an_unfinished_dump_of_every_kind_is_damaged() {
             compression: kind.compression,
             ..DumpOptions::default()
         };
+
         dump(&DumpTarget::folder(&folder), &options, "t");
         remove(&folder.join("table-metadata.json"));
         assert_eq!(refusal(&folder).kind(), ErrorKind::Damaged, "{kind:?}");
@@ -175,6 +181,7 @@ fn older_tools_folders_are_read_with_a_warning() {
             ("b/table-data.json", SCAN),
         ],
     );
+
     for (folder, table) in [("a", Some("music")), ("b", None)] {
         let source = open(&dir.path().join(folder)).unwrap();
         assert_eq!(
@@ -183,6 +190,7 @@ fn older_tools_folders_are_read_with_a_warning() {
         );
         assert_eq!(source.warnings().len(), 1);
     }
+
     let source = open(&dir.path().join("a")).unwrap();
     assert_eq!(
         (
@@ -269,6 +277,7 @@ fn a_newer_format_is_refused() {
             ("table-data.json", SCAN),
         ],
     );
+
     let error = refusal(dir.path());
     assert_eq!(error.kind(), ErrorKind::Damaged);
     assert!(error.to_string().contains("newer format"), "{error}");
@@ -284,6 +293,7 @@ fn a_schema_is_read_from_a_file_of_its_own() {
             .table_name(),
         Some("t")
     );
+
     assert_eq!(
         read_schema(&dir.path().join("none")).unwrap_err().kind(),
         ErrorKind::NotFound

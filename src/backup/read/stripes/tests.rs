@@ -17,6 +17,7 @@ fn dumped(
         compression,
         ..DumpOptions::default()
     };
+
     let mut writer = DumpWriter::begin(&DumpTarget::folder(&folder), &options).unwrap();
     let text = "Items\\\":[ ".repeat(200);
     for number in 0..count {
@@ -26,10 +27,12 @@ fn dumped(
             )]))
             .unwrap();
     }
+
     writer
         .finish(Some(&schema("music")), draft_of("music"))
         .unwrap();
     let source = open(&folder).unwrap();
+
     (dir, source)
 }
 
@@ -54,6 +57,7 @@ fn stripes_hold_every_item_once_and_in_order_and_can_be_left_anywhere() {
         } else {
             4_400
         };
+
         let (_dir, source) = dumped(count, format, compression);
         for most in [1, 3] {
             let stripes = source.stripes(most).unwrap().unwrap();
@@ -62,12 +66,14 @@ fn stripes_hold_every_item_once_and_in_order_and_can_be_left_anywhere() {
             } else {
                 most.min(PACKED_STRIPES)
             };
+
             assert_eq!(stripes.len() as u64, expected, "{format:?} {compression:?}");
             assert!(
                 stripes
                     .windows(2)
                     .all(|pair| pair[0].end == pair[1].start && pair[0].start < pair[0].end)
             );
+
             let mut number = 0;
             for stripe in stripes {
                 let all = read(&source, stripe, stripe.start);
@@ -79,6 +85,7 @@ fn stripes_hold_every_item_once_and_in_order_and_can_be_left_anywhere() {
                     );
                     number += 1;
                 }
+
                 let done = all.len() / 3;
                 assert!(
                     read(&source, stripe, all[done].end) == all[done + 1..],
@@ -89,6 +96,7 @@ fn stripes_hold_every_item_once_and_in_order_and_can_be_left_anywhere() {
                     "{format:?} {compression:?}"
                 );
             }
+
             assert_eq!(number, count);
         }
     }
@@ -102,6 +110,7 @@ fn what_is_not_known_to_have_an_item_on_each_line_is_not_cut() {
         1,
         "it is too small to be cut"
     );
+
     let file = open(&dir.path().join("dump/table-data.json")).unwrap();
     assert_eq!(file.stripes(8).unwrap(), None);
     assert_eq!(
@@ -110,6 +119,7 @@ fn what_is_not_known_to_have_an_item_on_each_line_is_not_cut() {
             .unwrap(),
         None
     );
+
     let (_dir, empty) = dumped(0, DataFormat::Json, Compression::Gzip);
     let stripes = empty.stripes(8).unwrap().unwrap();
     assert!(stripes.len() == 1 && read(&empty, stripes[0], 0).is_empty());
@@ -135,6 +145,7 @@ fn only_what_is_one_object_is_handed_out_whatever_was_checked_before() {
             .unwrap()
             .next_item()
             .expect_err(line);
+
         assert!(error.to_string().contains("is not an item"), "{error}");
     }
 }

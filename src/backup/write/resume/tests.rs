@@ -24,6 +24,7 @@ fn pages(count: usize, bytes: usize) -> Vec<Vec<String>> {
             "abc".repeat(bytes / 9)
         )
     };
+
     (0..count)
         .map(|page| {
             (0..if page % 5 == 3 { 0 } else { 3 })
@@ -82,6 +83,7 @@ fn pages_of(checkpoint: &Checkpoint) -> usize {
     let [SegmentProgress::Next(key)] = &checkpoint.progress.segments[..] else {
         panic!("one segment")
     };
+
     key.chars()
         .filter(char::is_ascii_digit)
         .collect::<String>()
@@ -135,6 +137,7 @@ fn data(finished: &Finished) -> Vec<u8> {
 fn any_number_of_interruptions_ends_with_the_bytes_and_frames_of_a_clean_run() {
     let dir = tempfile::tempdir().unwrap();
     let clean = DumpTarget::folder(dir.path().join("clean"));
+
     // Two kinds have frames that end within pages.
     for (kind, bytes) in DataFile::ALL
         .into_iter()
@@ -146,14 +149,17 @@ fn any_number_of_interruptions_ends_with_the_bytes_and_frames_of_a_clean_run() {
         let expected = finish(writer);
         let target = DumpTarget::folder(dir.path().join("dump"));
         stopped(&target, kind, &pages, 1);
+
         for stop in [2, 5, 6, 9] {
             let (mut writer, begun) = resume(&target, kind).unwrap();
             add_all(&mut writer, &pages[begun..stop]);
+
             // What a killed run has written behind its last checkpoint.
             writer.checkpoint(&after(stop)).unwrap();
             add(&mut writer, &pages[stop]);
             drop(writer);
         }
+
         let (mut writer, begun) = resume(&target, kind).unwrap();
         assert_eq!(begun, 9);
         add_all(&mut writer, &pages[begun..]);
@@ -188,6 +194,7 @@ fn a_file_of_items_goes_on_too() {
             expected,
             "the former one stands"
         );
+
         let checkpoint = dir.path().join(format!("{name}.checkpoint"));
         assert_eq!(
             fs::metadata(checkpoint).unwrap().permissions().mode() & 0o777,
@@ -197,6 +204,7 @@ fn a_file_of_items_goes_on_too() {
         add_all(&mut writer, &pages[begun..]);
         assert_eq!(data(&finish(writer)), expected);
     }
+
     assert_eq!(names(dir.path()), ["a.jsonl", "a.jsonl.gz", "a.jsonl.zst"]);
 }
 
@@ -214,6 +222,7 @@ fn other_bytes_than_those_that_were_counted_are_not_gone_on_with_and_not_touched
     let good = fs::read(&path).unwrap();
     let mut flipped = good.clone();
     flipped[20] ^= 1;
+
     for (bad, part) in [
         (&flipped[..], "was changed"),
         (&good[..good.len() - 1], "is shorter"),
@@ -228,6 +237,7 @@ fn other_bytes_than_those_that_were_counted_are_not_gone_on_with_and_not_touched
         assert!(error.to_string().contains(part), "{error}");
         assert_eq!(fs::read(&path).unwrap(), bad);
     }
+
     put(&path, &[&good[..], b"more"].concat());
     finish(resume(&target, PLAIN).unwrap().0);
     assert_eq!(names(dir.path()), ["dump"]);
@@ -253,6 +263,7 @@ fn a_checkpoint_that_is_damaged_or_newer_is_said_to_be() {
             ErrorKind::Damaged
         );
     }
+
     // Without the data it means nothing.
     put(&path, &good);
     fs::remove_dir_all(dir.path().join("dump.partial")).unwrap();
@@ -303,6 +314,7 @@ fn a_dump_killed_when_all_but_its_place_was_written_goes_on() {
         for name in documents {
             put(&dir.path().join("dump.partial").join(name), b"{}");
         }
+
         finish(resume(&target, PLAIN).unwrap().0);
         assert_eq!(
             (names(dir.path()), whole(&dir.path().join("dump"))),
@@ -329,6 +341,7 @@ fn what_is_somebodys_own_is_neither_read_nor_removed() {
         1,
         "it lies in the state directory"
     );
+
     let checkpoint = target.unfinished(Some(state.path())).unwrap().unwrap();
     finish(DumpWriter::resume(&target, &options, checkpoint, &mut |_| Ok(())).unwrap());
     assert!(names(state.path()).is_empty());
@@ -351,6 +364,7 @@ fn a_checkpoint_that_cannot_be_left_is_told_and_the_dump_goes_on() {
         assert!(std::time::Instant::now() < deadline);
         std::thread::yield_now();
     }
+
     finish(writer);
     assert_eq!(whole(&dir.path().join("dump")), 3);
 }
@@ -380,7 +394,9 @@ impl Write for Disk {
         if room == 0 && !bytes.is_empty() {
             return Err(io::ErrorKind::StorageFull.into());
         }
+
         disk.extend_from_slice(&bytes[..bytes.len().min(room)]);
+
         Ok(bytes.len().min(room))
     }
 
@@ -416,8 +432,10 @@ fn on_a_full_disk_the_last_checkpoint_counts_what_is_there_and_goes_on_from_it()
                     *last.lock().unwrap() = Some((number + 1, counted, tail));
                 })?;
             }
+
             Ok(())
         };
+
         let filled = until_full().and_then(|()| encoder.finish().map(drop));
         assert_eq!(
             filled.unwrap_err().kind(),

@@ -31,6 +31,7 @@ fn written(kind: DataFile, texts: &[&str]) -> Vec<u8> {
     for text in texts {
         writer.append(&items(&[text])).unwrap();
     }
+
     let finished = writer.finish(None, draft_of("t")).unwrap();
     let bytes = fs::read(folder.join(kind.name())).unwrap();
     let entry = &finished.metadata.files[kind.name()];
@@ -47,6 +48,7 @@ fn written(kind: DataFile, texts: &[&str]) -> Vec<u8> {
         finished.metadata.data_bytes,
         texts.iter().map(|text| text.len() as u64).sum::<u64>()
     );
+
     unpacked(kind.compression, &bytes)
 }
 
@@ -66,6 +68,7 @@ fn unpacked(compression: Compression, bytes: &[u8]) -> Vec<u8> {
                 .unwrap(),
         ),
     }
+
     content
 }
 
@@ -84,6 +87,7 @@ fn every_format_to_the_byte() {
                 "{\"pk\":{\"S\":\"a\"}}\n{\"pk\": {\"S\":\"b\"}}\n",
             ],
         };
+
         let texts = ["{\"pk\":{\"S\":\"a\"}}", "{\"pk\": {\"S\":\"b\"}}"];
         for count in 0..=2 {
             assert_eq!(
@@ -113,6 +117,7 @@ fn equal_items_give_equal_bytes_and_frames_begin_with_an_item() {
             "x".repeat(number * 3)
         )
     };
+
     let texts: Vec<String> = (0..3000).map(text).collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     let dir = tempfile::tempdir().unwrap();
@@ -136,6 +141,7 @@ fn equal_items_give_equal_bytes_and_frames_begin_with_an_item() {
                 finished.metadata.files[kind.name()].frames.clone().unwrap(),
             )
         };
+
         let (bytes, frames) = write();
         assert_eq!((&bytes, &frames), (&write().0, &write().1));
         assert!(frames.len() > 2);
@@ -167,6 +173,7 @@ fn a_folder_gets_its_four_files_and_nothing_stays_beside() {
         &DumpOptions::default(),
         "music",
     );
+
     assert_eq!(names(&folder), FOUR_FILES);
     assert_eq!(names(folder.parent().unwrap()), ["dump"]);
     let order: Vec<_> = finished
@@ -174,6 +181,7 @@ fn a_folder_gets_its_four_files_and_nothing_stays_beside() {
         .iter()
         .map(|path| path.file_name().unwrap().to_str().unwrap())
         .collect();
+
     assert_eq!(
         order,
         [
@@ -183,6 +191,7 @@ fn a_folder_gets_its_four_files_and_nothing_stays_beside() {
             "table-metadata.json"
         ]
     );
+
     assert!(finished.metadata.complete && finished.warnings.is_empty());
     assert_eq!(whole_table(&folder), "music");
 }
@@ -205,6 +214,7 @@ fn a_dump_replaces_a_dump_of_another_kind() {
                 "table-schema.json"
             ]
         );
+
         assert_eq!(whole_table(&folder), table);
         assert_eq!(names(dir.path()), ["dump"]);
     }
@@ -244,8 +254,10 @@ fn a_folder_that_is_no_dump_is_refused_and_untouched() {
                 .kind(),
             ErrorKind::Usage
         );
+
         assert_eq!(fs::read_to_string(folder.join(name)).unwrap(), content);
     }
+
     assert_eq!(names(dir.path()), ["music-table-data.json", "notes.txt"]);
 }
 
@@ -258,6 +270,7 @@ fn a_newer_dump_is_not_replaced() {
         Access::Shared,
     )
     .unwrap();
+
     let target = DumpTarget::folder(dir.path());
     assert_eq!(
         DumpWriter::begin(&target, &DumpOptions::default())
@@ -294,6 +307,7 @@ fn remains_that_hold_something_else_are_not_removed() {
         Access::Shared,
     )
     .unwrap();
+
     let begun = DumpWriter::begin(
         &DumpTarget::folder(dir.path().join("dump")),
         &DumpOptions::default(),
@@ -328,6 +342,7 @@ fn a_link_to_a_folder_stays_a_link() {
     let (real, link) = (dir.path().join("real"), dir.path().join("link"));
     fs::create_dir(&real).unwrap();
     symlink(&real, &link).unwrap();
+
     for (spelling, table) in [
         ("link", "a"),
         ("link/", "b"),
@@ -338,6 +353,7 @@ fn a_link_to_a_folder_stays_a_link() {
         assert!(link.is_symlink());
         assert_eq!(whole_table(&real), table);
     }
+
     assert_eq!(
         resolve(Path::new(".")).unwrap(),
         fs::canonicalize(".").unwrap()
@@ -356,6 +372,7 @@ fn a_file_of_items_is_replaced_whole() {
             Access::Shared,
         )
         .unwrap();
+
         let unfinished =
             DumpWriter::begin(&DumpTarget::file(&path), &DumpOptions::default()).unwrap();
         drop(unfinished);
@@ -366,6 +383,7 @@ fn a_file_of_items_is_replaced_whole() {
         assert_eq!(content, format!("{}\n{}\n", TWO[0], TWO[1]).as_bytes());
         assert_eq!(finished.paths, [fs::canonicalize(&path).unwrap()]);
     }
+
     assert_eq!(names(dir.path()), ["a.jsonl", "a.jsonl.gz", "a.jsonl.zst"]);
 }
 
@@ -386,6 +404,7 @@ fn a_file_whose_name_does_not_fit_or_that_is_no_file_is_refused() {
         ("a.jsonl.zst", gzip),
         ("a.jsonl", schema_only),
     ];
+
     for (name, options) in cases
         .into_iter()
         .chain([("folder.jsonl", DumpOptions::default())])
@@ -393,6 +412,7 @@ fn a_file_whose_name_does_not_fit_or_that_is_no_file_is_refused() {
         let begun = DumpWriter::begin(&DumpTarget::file(dir.path().join(name)), &options);
         assert_eq!(begun.err().unwrap().kind(), ErrorKind::Usage, "{name}");
     }
+
     assert_eq!(names(dir.path()), ["folder.jsonl"]);
 }
 
@@ -429,6 +449,7 @@ fn a_dump_of_the_schema_alone_is_a_dump() {
             "table-schema.json"
         ]
     );
+
     let source = open(&folder).unwrap();
     assert!(!source.has_items() && source.items().is_err() && source.schema().is_some());
     assert_eq!(
@@ -447,6 +468,7 @@ fn what_stands_is_told_before_anything_is_changed() {
     let Standing::Dump(Some(metadata)) = target.standing().unwrap() else {
         panic!("a dump stands there")
     };
+
     assert_eq!(metadata.table, "music");
     assert_eq!(names(dir.path()), ["dump"]);
 }

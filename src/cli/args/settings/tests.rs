@@ -36,6 +36,7 @@ fn refused(line: &str, creates: bool) -> Error {
         .err();
     let error = error.unwrap_or_else(|| panic!("{line} was taken"));
     assert_eq!(error.kind(), ErrorKind::Usage, "{line}");
+
     error
 }
 
@@ -48,6 +49,7 @@ fn without_options_nothing_is_otherwise() {
             && intent.choice.without.is_empty()
             && intent.choice.first.is_empty()
     );
+
     assert!(!intent.apply);
 }
 
@@ -72,6 +74,7 @@ fn every_name_is_known_and_others_are_answered_with_all_names() {
     for setting in Setting::ALL {
         assert_eq!(meant(&format!("--with {setting}")).choice.with, [setting]);
     }
+
     let help = Alone::try_parse_from(["restoredb", "--help"])
         .expect_err("help is no command line")
         .to_string();
@@ -84,6 +87,7 @@ fn every_name_is_known_and_others_are_answered_with_all_names() {
                 i32::from(crate::cli::exit::USAGE),
                 "{flag} {wrong}"
             );
+
             assert!(
                 Setting::ALL
                     .iter()
@@ -92,6 +96,7 @@ fn every_name_is_known_and_others_are_answered_with_all_names() {
             );
         }
     }
+
     for setting in Setting::ALL {
         assert!(
             help.contains(&format!(" {setting}")),
@@ -108,6 +113,7 @@ fn every_override_arrives() {
          --table-class standard-infrequent-access --kms-key alias/films --add-tag owner=a=b --add-tag empty= --no-tags \
          --drop-index a,b --drop-index c --only-index d --key-schema owner:S,made:N",
     );
+
     let pairs =
         |pairs: [(&str, &str); 2]| pairs.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let capacities = [
@@ -129,6 +135,7 @@ fn every_override_arrives() {
         only_indexes: vec!["d".to_owned()],
         key_schema: Some("owner:S,made:N".to_owned()),
     };
+
     assert_eq!(intent.overrides, wanted);
     assert_eq!(
         meant("--billing-mode on-demand").overrides.billing_mode,
@@ -210,6 +217,7 @@ fn without_creation_settings_are_chosen_only_to_be_applied() {
             "{line}"
         );
     }
+
     for line in ["--key-schema a:S", "--drop-index all", "--only-index a"] {
         let error = refused(&format!("{line} --apply-settings"), false);
         assert_eq!(
@@ -218,6 +226,7 @@ fn without_creation_settings_are_chosen_only_to_be_applied() {
             "{line}"
         );
     }
+
     for line in [
         "",
         "--apply-settings",
@@ -242,6 +251,7 @@ fn flags_win_over_the_file() {
         "laptop.toml",
         b"read-capacity = 9\nwrite-capacity = 9\n",
     );
+
     let overrides = meant(&format!("--schema-overrides {file} --read-capacity 3")).overrides;
     assert_eq!(
         (overrides.read_capacity, overrides.write_capacity),

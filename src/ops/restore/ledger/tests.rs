@@ -65,6 +65,7 @@ fn expect(
         Going::Others { .. } => counts.changed += 1,
         Going::Itself => {}
     }
+
     counts.out += parts(going) as u64;
     let kinds = &outcomes[..parts(going)];
     for (kind, of_the_dump) in [(3, &mut counts.rejected), (4, &mut counts.skipped)] {
@@ -74,6 +75,7 @@ fn expect(
             files.push(number.to_string());
         }
     }
+
     for kind in &outcomes[..parts(going)] {
         match kind {
             0 => (counts.written, counts.bytes) = (counts.written + 1, counts.bytes + 10),
@@ -165,6 +167,7 @@ fn what_is_kept_is_bounded() {
             ledger.settle(ticket, Outcome::Written { bytes: 5 });
         }
     }
+
     assert!(ledger.waiting_bytes < WAITING_BYTES + 400_001 && ledger.open() < 50);
     assert_eq!(ledger.counts().read, 0);
     ledger.settle(first, Outcome::Superseded);

@@ -64,6 +64,7 @@ fn what_is_not_overridden_stays_verbatim() {
         "{\"Future\":{\"b\":1.00, \"a\":1E400},\"AttributeDefinitions\"",
         1,
     );
+
     let changed = overridden(&document, "read-capacity = 9").schema;
     let text = String::from_utf8(changed.to_document()).unwrap();
     assert!(text.contains("\"Future\":{\"b\":1.00, \"a\":1E400}"));
@@ -184,6 +185,7 @@ mod billing {
                 "billing: provisioned 1 RCU / 1 WCU instead of provisioned 5 RCU / 4 WCU",
             ]
         );
+
         let plan = schema.settings_plan("music", &SettingChoice::default(), true, None, false);
         assert!(
             !plan
@@ -191,6 +193,7 @@ mod billing {
                 .iter()
                 .any(|call| call.what.contains("auto scaling"))
         );
+
         let kept = overridden(MUSIC, "billing-mode = \"provisioned\"");
         assert!(kept.schema.section(Section::AutoScaling).is_some() && kept.notes.is_empty());
     }
@@ -239,6 +242,7 @@ mod billing {
             assert_eq!(error.kind(), ErrorKind::Usage, "{toml}");
             assert!(error.to_string().contains(what), "{toml}: {error}");
         }
+
         let zero = Overrides {
             index_capacity: [("by-director".to_owned(), Capacity { read: 0, write: 1 })].into(),
             ..Overrides::default()
@@ -289,6 +293,7 @@ mod indexes {
             );
             assert_eq!(notes.len(), 2 - global.len() - local.len(), "{notes:?}");
         }
+
         let notes = overridden(FILMS, "drop-index = \"by-director\"").notes;
         assert_eq!(notes, ["GSI by-director dropped: by --drop-index"]);
         let notes = overridden(MATCHES, "only-index = \"by-tournament\"").notes;
@@ -311,6 +316,7 @@ mod indexes {
             );
             assert!(error.hint().unwrap().contains("by-director"), "{error:?}");
         }
+
         for toml in [
             "drop-index = \"by-poster\"\nonly-index = \"by-poster\"",
             "drop-index = \"all\"\nonly-index = \"by-poster\"",
@@ -398,6 +404,7 @@ mod key {
                 "{key}: {error}"
             );
         }
+
         let colons = overridden(FILMS, "key-schema = \"a:b:S\"").schema;
         assert_eq!(colons.key_schema().unwrap().partition.name, "a:b");
     }
@@ -447,6 +454,7 @@ mod others {
                 "tags: new=, team=b instead of team=films",
             ]
         );
+
         let none = overridden(MUSIC, "no-tags = true").schema;
         assert!(request(&none).get("Tags").is_none());
         let only = overridden(MUSIC, "no-tags = true\nadd-tag = { a = \"b\" }").schema;

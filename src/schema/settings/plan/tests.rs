@@ -19,6 +19,7 @@ fn with(pointer: &str, value: Value) -> TableSchema {
     let mut document: Value = serde_json::from_str(EVERYTHING).unwrap();
     let (parent, field) = pointer.rsplit_once('/').unwrap();
     document.pointer_mut(parent).unwrap()[field] = value;
+
     parse(&document.to_string())
 }
 
@@ -76,6 +77,7 @@ mod order {
             .iter()
             .map(|call| (call.setting, call.operation))
             .collect();
+
         assert_eq!(
             order,
             [
@@ -98,17 +100,20 @@ mod order {
                 (Setting::DeletionProtection, Operation::UpdateTable),
             ]
         );
+
         assert!(
             plan.after
                 .iter()
                 .all(|call| call.settles == (call.operation == Operation::UpdateTable))
         );
+
         assert!(plan.before.is_empty());
         let at_creation: Vec<_> = plan
             .at_creation
             .iter()
             .map(|(setting, _)| *setting)
             .collect();
+
         assert_eq!(at_creation, [Setting::Class, Setting::Kms, Setting::Tags]);
         assert_eq!(
             skipped(&plan)
@@ -169,6 +174,7 @@ mod rules {
                 (Setting::Replicas, "replicas in ap-south-1, us-east-1"),
             ]
         );
+
         for skipped in &plan.skipped {
             assert!(
                 skipped
@@ -178,6 +184,7 @@ mod rules {
                 skipped.reason
             );
         }
+
         assert!(!plan.after.iter().any(|call| call.setting.is_bound()));
         assert!(
             !plan.after.iter().any(|call| call.body.contains("arn:")),
@@ -195,6 +202,7 @@ mod rules {
                 .iter()
                 .any(|call| call.setting == Setting::Replicas)
         );
+
         let none =
             schema.settings_plan("music", &choice(&[], &Setting::ALL, &[]), true, None, false);
         assert!(none.before.is_empty() && none.after.is_empty() && none.at_creation.is_empty());
@@ -221,17 +229,20 @@ mod rules {
                 Setting::WarmThroughput,
             ]
             .map(|setting| plan.at_creation.iter().any(|(named, _)| *named == setting));
+
             let optional = schema
                 .creation("copy", choice, same_table)
                 .unwrap()
                 .optional
                 .len();
+
             assert_eq!(
                 (there, there.iter().filter(|is| **is).count()),
                 (named, optional)
             );
             there
         };
+
         assert_eq!(
             fields(&SettingChoice::default(), false),
             [true, false, true, false]
@@ -252,13 +263,16 @@ mod rules {
                 Captured::NotCaptured("AccessDenied: \"no\"".to_owned()),
             )
         });
+
         let plan = restored(&parse(EVERYTHING).with_sections(sections.to_vec()));
         let lost: Vec<_> = plan
             .skipped
             .iter()
             .filter(|skipped| skipped.setting != Setting::WarmThroughput)
             .collect();
+
         assert_eq!(lost.len(), Section::ALL.len());
+
         for skipped in lost {
             assert_eq!(
                 skipped.reason,
@@ -285,6 +299,7 @@ mod rules {
                 .iter()
                 .find(|skipped| skipped.what == what)
                 .expect(section);
+
             assert!(
                 found.reason.contains("cannot read"),
                 "{section}: {}",
@@ -302,6 +317,7 @@ mod rules {
             None,
             false,
         );
+
         assert_eq!(bodies(&plan.after, Setting::Policy).len(), 1);
         assert!(skipped(&plan).contains(&(Setting::Policy, "resource policy of the stream")));
     }
@@ -324,6 +340,7 @@ mod rules {
                 "music",
             )
         };
+
         assert!(engine(
             "arn:aws:dynamodb:us-east-1:000000000000:table/music"
         ));
@@ -363,6 +380,7 @@ mod calls {
                 json!({"TableName": "copy", "IndexName": "by-genre", "ContributorInsightsAction": "ENABLE"}),
             ]
         );
+
         assert_eq!(
             one(Setting::DeletionProtection),
             [json!({"TableName": "copy", "DeletionProtectionEnabled": true})]
@@ -381,6 +399,7 @@ mod calls {
             "ScalableDimension": "dynamodb:index:WriteCapacityUnits", "MinCapacity": 6, "MaxCapacity": 60,
             "SuspendedState": {"DynamicScalingInSuspended": true, "DynamicScalingOutSuspended": false, "ScheduledScalingSuspended": false},
         });
+
         let plan = copied(&schema, &SettingChoice::default());
         let calls = bodies(&plan.after, Setting::Autoscaling);
         assert_eq!(calls[..2], [read.clone(), write]);
@@ -389,11 +408,13 @@ mod calls {
             .iter()
             .find(|call| call.operation == Operation::PutScalingPolicy)
             .unwrap();
+
         assert!(
             policy.body.contains(r#""TargetValue":70.00,"#),
             "the configuration is verbatim: {}",
             policy.body
         );
+
         assert!(policy.body.contains(r#""ResourceId":"table/copy""#));
         assert!(!policy.body.contains("Alarm") && !policy.body.contains("PolicyARN"));
 
@@ -449,6 +470,7 @@ mod calls {
                 "EnableKinesisStreamingConfiguration": {"ApproximateCreationDateTimePrecision": "MICROSECOND"},
             })]
         );
+
         let full = json!({
             "RegionName": "us-east-1", "KMSMasterKeyId": "arn:aws:kms:us-east-1:123456789012:key/there",
             "ProvisionedThroughputOverride": {"ReadCapacityUnits": 11}, "TableClassOverride": "STANDARD",
@@ -456,6 +478,7 @@ mod calls {
                 {"IndexName": "by-genre", "ProvisionedThroughputOverride": {"ReadCapacityUnits": 12}},
             ],
         });
+
         assert_eq!(
             bodies(&plan.after, Setting::Replicas),
             [
@@ -463,6 +486,7 @@ mod calls {
                 json!({"TableName": "music", "ReplicaUpdates": [{"Create": {"RegionName": "ap-south-1"}}]}),
             ]
         );
+
         let elsewhere = copied(&parse(EVERYTHING), &choice(&[Setting::Replicas], &[], &[]));
         assert!(
             !elsewhere
@@ -480,6 +504,7 @@ mod calls {
             &choice(&[Setting::Kms, Setting::WarmThroughput], &[], &[]),
             false,
         );
+
         let key = "arn:aws:kms:eu-west-1:123456789012:key/here";
         assert_eq!(
             body["SSESpecification"],
@@ -495,6 +520,7 @@ mod calls {
             json!({"ReadUnitsPerSecond": 800}),
             "never zero"
         );
+
         let warm = json!({"ReadUnitsPerSecond": 900, "WriteUnitsPerSecond": 6});
         assert_eq!(body["GlobalSecondaryIndexes"][0]["WarmThroughput"], warm);
     }
@@ -512,6 +538,7 @@ mod calls {
             request = request.without(field);
             assert!(!request.optional.iter().any(|(left, _)| *left == setting));
         }
+
         assert_eq!(request, plain);
     }
 }
@@ -552,6 +579,7 @@ mod existing {
             Some(&parse(BARE)),
             false,
         );
+
         assert!(plan.before.is_empty() && plan.after.is_empty() && plan.skipped.is_empty());
     }
 
@@ -585,6 +613,7 @@ mod existing {
                 "replica in ap-south-1",
             ]
         );
+
         let tag = json!({"ResourceArn": TABLE_ARN, "Tags": [{"Key": "team", "Value": "films"}]});
         assert_eq!(bodies(&plan.after, Setting::Tags), [tag]);
         let capacity = json!({"ReadCapacityUnits": 5, "WriteCapacityUnits": 4});
@@ -617,6 +646,7 @@ mod existing {
         for section in Section::ALL {
             bare.as_object_mut().unwrap().remove(section.name());
         }
+
         for field in [
             "StreamSpecification",
             "Replicas",
@@ -626,6 +656,7 @@ mod existing {
         ] {
             bare["Table"][field] = Value::Null;
         }
+
         bare["Table"]["GlobalSecondaryIndexes"][0]["WarmThroughput"] = Value::Null;
         let plan = applied(&parse(&bare.to_string()), &parse(EVERYTHING));
         assert_eq!(whats(&plan.after), Vec::<&str>::new());
@@ -649,6 +680,7 @@ mod existing {
                 ],
             })
         );
+
         let back = on_demand.billing_call("t", &provisioned).unwrap();
         assert_eq!(
             body(&back),
@@ -692,6 +724,7 @@ mod documents {
             (Section::Tags, Captured::Nothing),
             (Section::ContinuousBackups, Captured::Document(raw("{}"))),
         ]);
+
         let document = String::from_utf8(schema.to_document()).unwrap();
         let lines: Vec<_> = document.lines().skip(2).collect();
         assert_eq!(
@@ -704,6 +737,7 @@ mod documents {
                 "}",
             ]
         );
+
         for schema in [&schema, &parse(&document)] {
             assert_eq!(
                 schema.not_captured(),
@@ -730,6 +764,7 @@ mod documents {
                 .map(|(label, words)| format!("{label}: {words}"));
             lines.collect::<Vec<_>>()
         };
+
         assert_eq!(
             lines(&parse(EVERYTHING))[3..],
             [
@@ -748,6 +783,7 @@ mod documents {
                 "deletion protection: on",
             ]
         );
+
         let cut = format!("tags: k={}…", "é".repeat(60));
         assert!(lines(&with("/Tags", long)).contains(&cut));
     }
@@ -761,6 +797,7 @@ mod documents {
                 .map(|other| (other.setting, other.dump, other.table))
                 .collect::<Vec<_>>()
         };
+
         let expect = |setting: &str, dump: &str, table: &str| {
             vec![(setting.to_owned(), dump.to_owned(), table.to_owned())]
         };
@@ -792,6 +829,7 @@ mod documents {
             "arn:aws:kinesis:eu-west-1:123456789012:stream/films",
             "none",
         );
+
         assert_eq!(found(&with("/KinesisDestinations", json!([]))), streams);
         assert!(found(&with("/TimeToLive", json!({"not_captured": "denied"}))).is_empty());
 

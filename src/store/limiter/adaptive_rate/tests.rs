@@ -52,6 +52,7 @@ impl Bucket {
         if is_enough {
             self.units -= units;
         }
+
         is_enough
     }
 }
@@ -87,6 +88,7 @@ impl Whims {
         self.seed ^= self.seed << 13;
         self.seed ^= self.seed >> 7;
         self.seed ^= self.seed << 17;
+
         if self.seed % 100 < self.percent {
             (items as f64 * self.share).ceil() as usize
         } else {
@@ -136,6 +138,7 @@ impl Table {
             Refuses::Calls if self.bucket.take(items.len() as f64) => Vec::new(),
             Refuses::Calls => items.to_vec(),
         };
+
         let second = self.began.elapsed().as_secs() as usize;
         self.seconds
             .resize(self.seconds.len().max(second + 1), (0.0, 0, 0));
@@ -143,6 +146,7 @@ impl Table {
         seen.0 += (items.len() - refused.len()) as f64;
         seen.1 += 1;
         seen.2 += u32::from(!refused.is_empty());
+
         refused
     }
 
@@ -154,6 +158,7 @@ impl Table {
         {
             return false;
         }
+
         self.bucket.take(1.0)
     }
 
@@ -207,10 +212,12 @@ async fn write_through(
                 if group.is_empty() {
                     return;
                 }
+
                 caller(&table, &gate, &mut group).await;
             }
         });
     }
+
     let weather = Rc::clone(&table);
     local.spawn_local(async move {
         let began = Instant::now();
@@ -222,6 +229,7 @@ async fn write_through(
             bucket.fill();
         }
     });
+
     let _ = tokio::time::timeout(Duration::from_secs(seconds), local).await;
 }
 
@@ -240,6 +248,7 @@ async fn caller(table: &RefCell<Table>, gate: &Gate, group: &mut Vec<usize>) {
         sleep(latency / 2).await;
         let (taken, left) = ((part - refused.len()) as f64, refused.len());
         group.splice(..part, refused);
+
         if left == 0 {
             wait = Duration::from_millis(50);
             pass.taken(taken);
@@ -273,7 +282,9 @@ async fn simulated(
         refuses,
         Duration::from_millis(latency),
     )));
+
     write(Rc::clone(&table), endless(), seconds, changes).await;
+
     table
 }
 
@@ -300,6 +311,7 @@ async fn settles_and_follows(units: f64, factor: f64) {
             let later = units * factor;
             let table = simulated((units, 1.0, 1.0), refuses, latency, 90, vec![(40, later)]).await;
             assert_settled(&table.borrow(), units, 10..40);
+
             // Nine seconds to the next probe, and a few for it, where there are few calls.
             let follows = if units < 20.0 { 15 } else { 10 };
             assert_settled(&table.borrow(), later, 40 + follows..90);
@@ -343,18 +355,21 @@ async fn what_a_table_has_saved_is_used_at_once() {
         "{:?}",
         &table.seconds[..12]
     );
+
     assert_settled(&table, 100.0, 20..60);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_table_that_scales_up_step_by_step() {
     const STEP: u32 = 30;
+
     let steps = (1..=5_u32).map(|step| {
         (
             u64::from(step * STEP),
             200.0 * 1.4_f64.powi(step.cast_signed()),
         )
     });
+
     let seconds = u64::from(6 * STEP);
     let table = simulated(
         (200.0, 1.0, 1.0),
@@ -364,6 +379,7 @@ async fn a_table_that_scales_up_step_by_step() {
         steps.clone().collect(),
     )
     .await;
+
     for (second, units) in steps {
         let second = usize::try_from(second).unwrap();
         assert_settled(&table.borrow(), units, second + 10..second + 30);
@@ -380,6 +396,7 @@ async fn a_table_that_takes_nothing_for_a_while() {
         vec![(20, 0.0), (40, 1000.0)],
     )
     .await;
+
     assert_settled(&table.borrow(), 1000.0, 60..90);
 }
 
@@ -394,6 +411,7 @@ async fn partitioned(partition_of: impl Fn(usize) -> usize + 'static) -> f64 {
         Refuses::Items,
         Duration::from_millis(10),
     );
+
     table.partitions = (0..PARTITIONS)
         .map(|_| Bucket::new(PARTITION_UNITS, 1.0, 1.0))
         .collect();
@@ -404,6 +422,7 @@ async fn partitioned(partition_of: impl Fn(usize) -> usize + 'static) -> f64 {
         Some(partition_of(number - 1))
     };
     write(Rc::clone(&table), Rc::new(RefCell::new(next)), 30, vec![]).await;
+
     table.borrow().seen(15..30).0
 }
 
@@ -439,6 +458,7 @@ fn heedless() -> Rate {
     let now = Instant::now();
     let mut rate = Rate::new(now);
     rate.trust = Trust::Distrusting(now + Duration::from_hours(1));
+
     rate
 }
 
@@ -449,6 +469,7 @@ async fn whimsical(gate: Gate, percent: u64, share: f64, latency: u64) -> f64 {
         Refuses::Calls,
         Duration::from_millis(latency),
     );
+
     table.whims = Some(Whims::new(percent, share));
     let table = Rc::new(RefCell::new(table));
     write_through(
@@ -460,6 +481,7 @@ async fn whimsical(gate: Gate, percent: u64, share: f64, latency: u64) -> f64 {
         vec![],
     )
     .await;
+
     table.borrow().seen(0..30).0
 }
 
@@ -485,6 +507,7 @@ async fn tiny(gate: Gate, callers: usize, latency: u64, seed: u64) -> Duration {
         Refuses::Calls,
         Duration::from_millis(latency),
     );
+
     table.whims = Some(Whims {
         seed,
         ..Whims::new(20, 1.0)
@@ -505,6 +528,7 @@ async fn tiny(gate: Gate, callers: usize, latency: u64, seed: u64) -> Duration {
         vec![],
     )
     .await;
+
     began.elapsed()
 }
 

@@ -14,6 +14,7 @@ async fn calls_in_flight_grow_with_success_up_to_the_bound() {
         let pass = gate.pass(1.0).await;
         pass.taken(1.0);
     }
+
     assert_eq!(gate.permits.available_permits(), 12);
     let gate = Gate::new(Some(1));
     let pass = gate.pass(1.0).await;
@@ -33,6 +34,7 @@ async fn calls_in_flight_do_not_grow_into_a_queue() {
             pass.taken(1.0);
         }
     }
+
     assert!(
         gate.state().limit < 24,
         "{} calls in flight",
@@ -50,9 +52,11 @@ async fn a_short_page_does_not_make_whole_ones_look_slow() {
         if round > 0 {
             passes.next().expect("a pass").taken(1.0);
         }
+
         sleep(Duration::from_millis(98)).await;
         passes.for_each(|pass| pass.taken(128.0));
     }
+
     assert!(
         gate.state().limit > 24,
         "{} calls in flight",
@@ -74,6 +78,7 @@ async fn there_are_no_more_calls_than_use_up_what_there_is() {
             sleep(Duration::from_millis(millis)).await;
             pass.taken(units);
         }
+
         gate.shared.cap(cap);
         assert_eq!(gate.calls(), calls, "under a cap of {cap}");
     }
@@ -85,5 +90,6 @@ async fn as_many_as_given(gate: &Gate) -> Vec<Pass<'_>> {
     while gate.permits.available_permits() > 0 {
         passes.push(gate.pass(1.0).await);
     }
+
     passes
 }

@@ -101,6 +101,7 @@ fn project() -> (Engine, Project) {
     project
         .restoredb(["--source=items.jsonl", "--yes"])
         .exits(0);
+
     (engine, project)
 }
 
@@ -125,6 +126,7 @@ fn check(project: &Project, words: &[&str], model: &Model) {
     } else {
         model.check(project, run);
     }
+
     // Nothing may be left of it for the next pair.
     let _ = std::fs::remove_dir_all(project.path("out"));
 }
@@ -135,6 +137,7 @@ impl Model {
         let selects_items =
             self.steps.limit.is_some() || self.may_change || !self.reasons.is_empty();
         let has_nothing_to_do = self.is_schema_only && (self.is_data_only || selects_items);
+
         // Only one segment can count exactly.
         has_nothing_to_do || (self.steps.limit.is_some() && self.has_many_segments)
     }
@@ -145,6 +148,7 @@ impl Model {
             assert!(!project.path("out/table-data.json").exists(), "{run}");
             return;
         }
+
         let outcome = self.steps.apply(&all_items());
         let summary = run.report()["summary"].clone();
 
@@ -157,6 +161,7 @@ impl Model {
         } else if !self.is_strict {
             assert_eq!(rejected, outcome.rejected as u64, "{run}");
         }
+
         if self.is_strict
             && outcome.rejected > 0
             && (!outcome.is_cut || run.status.code() != Some(0))
@@ -168,6 +173,7 @@ impl Model {
             );
             return;
         }
+
         let run = run.exits(if rejected > 0 { 3 } else { 0 });
         self.check_items(project, &outcome, &run);
         self.check_metadata(project, &outcome, &run);
@@ -197,15 +203,18 @@ impl Model {
             ".zst" => String::from_utf8(zstd::decode_all(&bytes[..]).expect("zstd")).expect("text"),
             _ => String::from_utf8(bytes).expect("text"),
         };
+
         if self.is_jsonl {
             return by_id(
                 text.lines()
                     .map(|line| serde_json::from_str(line).expect("an item")),
             );
         }
+
         let document: Value = serde_json::from_str(&text).expect("a document");
         let items: Vec<Item> = document["Items"].as_array().expect("items").clone();
         assert_eq!(document["Count"], items.len());
+
         by_id(items)
     }
 
@@ -215,6 +224,7 @@ impl Model {
         if outcome.is_cut {
             reasons.insert("limit");
         }
+
         let partial = &metadata["partial"];
         let named: BTreeSet<&str> = ["filter", "projection", "where", "limit"]
             .into_iter()

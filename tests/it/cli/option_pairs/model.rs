@@ -29,6 +29,7 @@ pub(crate) fn each_pair<M: Default>(
             if is_one_option(first.words[0], second.words[0]) {
                 continue;
             }
+
             let mut model = M::default();
             (first.apply)(&mut model);
             (second.apply)(&mut model);
@@ -38,6 +39,7 @@ pub(crate) fn each_pair<M: Default>(
             }
         }
     }
+
     assert!(
         failed.is_empty(),
         "{} pairs failed:\n{}",
@@ -121,6 +123,7 @@ pub(crate) fn by_id(items: impl IntoIterator<Item = Item>) -> Items {
             "{id} occurs twice"
         );
     }
+
     found
 }
 
@@ -142,10 +145,12 @@ impl Steps {
             if self.filter.is_some_and(|bound| n >= bound) || (self.is_even && n % 2 == 1) {
                 continue;
             }
+
             if self.rejects.is_some_and(|digit| n % 10 == digit) {
                 rejected += 1;
                 continue;
             }
+
             out.insert(id.clone(), self.changed(item));
         }
 
@@ -165,12 +170,15 @@ impl Steps {
         if let Some(paths) = self.projection {
             attributes.retain(|name, _| name == "id" || paths.contains(&name.as_str()));
         }
+
         if self.has_flag {
             attributes.insert("flag".to_owned(), json!({"BOOL": true}));
         }
+
         if self.drops_text {
             attributes.remove("text");
         }
+
         item
     }
 }

@@ -169,16 +169,20 @@ impl World {
         if !exists {
             return Items::new();
         }
+
         self.client.create_simple(TARGET);
         let items = (0..THERE).map(|n| {
             let mut item = item(n);
             if n < DIFFERENT {
                 item["text"]["S"] = "an earlier text".into();
             }
+
             item
         });
+
         let items = by_id(items.chain([json!({"id": {"S": "its own"}, "n": {"N": "1000"}})]));
         self.client.put(TARGET, items.values().map(of_json));
+
         items
     }
 
@@ -239,12 +243,15 @@ impl Model {
         if self.is_contradiction() {
             return Some(2);
         }
+
         if !exists && (self.has_no_create || self.is_data_only) {
             return Some(11);
         }
+
         if exists && self.has_other_key && self.existing == Existing::Merge {
             return Some(13);
         }
+
         None
     }
 
@@ -276,6 +283,7 @@ impl Model {
             assert_eq!(world.target(), Some(base), "{run}");
             return;
         }
+
         let outcome = self.steps.apply(&all_items());
         let merged = self.merged(base.clone(), &outcome);
 
@@ -288,8 +296,10 @@ impl Model {
                     "{item}\n{run}"
                 );
             }
+
             return;
         }
+
         let run = run.exits(if merged.rejected > 0 { 3 } else { 0 });
         assert_eq!(world.target().as_ref(), Some(&merged.items), "{run}");
         let report = run.report();
@@ -307,8 +317,10 @@ impl Model {
         ] {
             assert_eq!(summary[field], count, "{field}\n{run}");
         }
+
         let is_listed = !summary["rejects_file"].is_null();
         assert_eq!(is_listed, merged.rejected > 0, "{run}");
+
         if let Some(mode) = self.verify {
             assert_eq!(summary["verified"]["mode"], mode, "{run}");
         }
@@ -321,6 +333,7 @@ impl Model {
             rejected: outcome.rejected,
             skipped: 0,
         };
+
         for (id, item) in &outcome.items {
             let is_conflict = merged.items.get(id).is_some_and(|there| there != item);
             match self.conflicts {
@@ -331,6 +344,7 @@ impl Model {
                 }
             }
         }
+
         merged
     }
 }
@@ -356,6 +370,7 @@ fn of_json(item: &Value) -> ClientItem {
             AttributeValue::S(text)
         }
     };
+
     item.as_object()
         .expect("an item")
         .iter()
@@ -370,6 +385,7 @@ fn to_json(item: &HashMap<String, AttributeValue>) -> Value {
         AttributeValue::Bool(is_true) => json!({"BOOL": is_true}),
         other => panic!("no item of the test has {other:?}"),
     };
+
     item.iter()
         .map(|(name, typed)| (name.clone(), value(typed)))
         .collect()
