@@ -31,6 +31,7 @@ pub use error::{ItemError, ItemErrorKind};
 pub use form::{Form, form_of, has_key_type};
 pub use json::compact::{compact, has_line_breaks};
 pub use json::scanner::{DEPTH, ScanError, Scanner, Step};
+pub(crate) use key::KeyMembers;
 pub use key::{Key, KeyAttribute, KeyError, KeySchema, KeyType};
 pub use key_hash::KeyHashes;
 pub use number::{NumberError, canonical_number};

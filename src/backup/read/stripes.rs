@@ -22,7 +22,7 @@ use crate::backup::atomic::refused;
 use crate::backup::format::JSON_HEAD;
 use crate::backup::metadata::{FileEntry, Frame};
 use crate::error::{Error, Result};
-use crate::item::{Recognizer, check_object};
+use crate::item::{ItemError, KeyMembers, KeySchema, Recognizer, check_object};
 
 /// Bytes of the smallest stripe: less is not worth a reader of its own.
 const LEAST_BYTES: u64 = 256 * 1024;
@@ -50,8 +50,10 @@ pub struct Stripe {
 pub struct StripedItem {
     /// Its JSON text, on one line.
     pub text: Bytes,
-    /// The offset behind its line: where to go on.
+    /// Offset after its line: where reading continues.
     pub end: u64,
+    /// 128-bit hash of its key, if it was found while the item was checked.
+    pub key_hash: Option<u128>,
 }
 
 /// Reads the items of a stripe.
@@ -60,6 +62,10 @@ pub struct StripeReader {
     /// What the first line's offset is.
     base: u64,
     recognizer: Recognizer,
+    /// The key to look for while items are checked.
+    key: Option<KeySchema>,
+    /// Reused memory for the canonical text of a key.
+    identity: Vec<u8>,
     shown: String,
 }
 
@@ -89,11 +95,17 @@ impl Source {
         ))
     }
 
-    /// The items of a stripe from an offset on, which is its start or the end of one of its items.
+    /// The items of a stripe from an offset on, which is its start or the end of one of its items. With a `key`, its hash is
+    /// computed in the same pass as the check of an item, if that is possible.
     ///
     /// # Errors
     /// The source has no stripes; the system's refusals.
-    pub fn stripe(&self, stripe: Stripe, from: u64) -> Result<StripeReader> {
+    pub fn stripe(
+        &self,
+        stripe: Stripe,
+        from: u64,
+        key: Option<&KeySchema>,
+    ) -> Result<StripeReader> {
         let no_stripes = || Error::failed(format!("{} cannot be read in stripes", self.shown()));
         let (file, path, entry) = self.own_data().ok_or_else(no_stripes)?;
         let read: Box<dyn Read + Send> = match &entry.frames {
@@ -104,7 +116,9 @@ impl Source {
         Ok(StripeReader {
             lines: Lines::new(read, BLOCK_BYTES),
             base: from,
-            recognizer: Recognizer::default(),
+            recognizer: Recognizer::new(key.cloned()),
+            key: key.cloned(),
+            identity: Vec::new(),
             shown: self.shown(),
         })
     }
@@ -138,9 +152,9 @@ impl StripeReader {
 
             if text.starts_with(b"{") && text.ends_with(b"}") {
                 // Its bytes become part of a request: whatever the checksums say, it must be one item there.
-                if self.recognizer.item(&text) != Some(length) {
-                    check_object(&text).map_err(|error| self.no_item(end, &error))?;
-                }
+                let key_hash = self
+                    .check(&text)
+                    .map_err(|error| self.no_item(end, &error))?;
 
                 let text = if length > LARGE_ITEM {
                     Bytes::copy_from_slice(&text)
@@ -148,7 +162,11 @@ impl StripeReader {
                     text
                 };
 
-                return Ok(Some(StripedItem { text, end }));
+                return Ok(Some(StripedItem {
+                    text,
+                    end,
+                    key_hash,
+                }));
             }
 
             if text.starts_with(b"]") {
@@ -161,6 +179,21 @@ impl StripeReader {
         }
 
         Ok(None)
+    }
+
+    /// Checks that `text` is exactly one JSON object, and returns the hash of its key if the fast path has seen the key.
+    fn check(&mut self, text: &[u8]) -> Result<Option<u128>, ItemError> {
+        let mut members = KeyMembers::default();
+        if self.recognizer.item_with(text, &mut members) != Some(text.len()) {
+            check_object(text)?;
+            return Ok(None);
+        }
+
+        let hash = self
+            .key
+            .as_ref()
+            .and_then(|key| key.hash_of(members, &mut self.identity).ok());
+        Ok(hash)
     }
 
     /// The line that ends at `end` is damaged.

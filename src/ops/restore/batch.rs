@@ -89,6 +89,8 @@ pub(crate) enum Offered {
 pub(crate) struct Entry {
     pub(crate) text: Bytes,
     pub(crate) ticket: Ticket,
+    /// Hash of its key, if that is known already.
+    pub(crate) key: Option<u128>,
 }
 
 /// Fills batches and knows which keys are in flight.
@@ -120,7 +122,12 @@ impl Batcher {
 
     /// Puts an item into the open batch, or says why not.
     pub(crate) fn offer(&mut self, entry: Entry) -> Offered {
-        let key = match self.key.hash128_with(&mut self.identity, &entry.text) {
+        let hash = entry.key.map_or_else(
+            || self.key.hash128_with(&mut self.identity, &entry.text),
+            Ok,
+        );
+
+        let key = match hash {
             Ok(key) => key,
             Err(error) => {
                 return Offered::Unfit {
@@ -225,6 +232,7 @@ mod tests {
         Entry {
             text,
             ticket: Ledger::new([0], Counts::default()).read(0, 1, Going::Itself),
+            key: None,
         }
     }
 

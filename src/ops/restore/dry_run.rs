@@ -54,7 +54,7 @@ pub async fn trial(
         show,
     );
 
-    let readers = Readers::open(&plan.parts.source, &Lanes::Whole { mark: 0 })?;
+    let readers = Readers::open(&plan.parts.source, &Lanes::Whole { mark: 0 }, None)?;
     let (heard, cancelled) = (Arc::clone(reporter), cancel.clone());
     let work = move || trying.all(readers.chunks(), &heard, &cancelled);
     let trial = blocking("the dry run", work).await?;

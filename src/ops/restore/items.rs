@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::checkpoint::Lanes;
 use super::ledger::Going;
-use crate::backup::{Collisions, ItemReader, Source, StripeReader};
+use crate::backup::{Collisions, ItemReader, Source, StripeReader, StripedItem};
 use crate::error::{Error, Result};
 use crate::event::Reporter;
 use crate::item::{ItemError, KeySchema, check_object};
@@ -38,6 +38,9 @@ pub(crate) struct Place {
     pub(crate) lane: usize,
     /// The offset behind it: where to go on in the lane.
     pub(crate) end: u64,
+    /// Hash of the key that the table uses, if it was found while the item was read. It says nothing of an item that a transform
+    /// returns in its place.
+    pub(crate) key_hash: Option<u128>,
 }
 
 /// How items change on their way to the table.
@@ -76,7 +79,8 @@ impl Items {
         way: Way,
         cancel: &CancellationToken,
     ) -> Result<Self> {
-        let readers = Readers::open(source, lanes)?;
+        let key = (way.from == way.to).then(|| way.to.clone());
+        let readers = Readers::open(source, lanes, key.as_ref())?;
         Ok(Self::read_by(
             move |hand_on| way.run(readers.chunks(), hand_on),
             cancel,
@@ -174,7 +178,7 @@ impl Way {
     /// Looks at all items again, in their order, for different items with the same key.
     pub(crate) fn collisions_in(&self, source: &Source) -> Result<Collisions> {
         let mut meetings = self.meetings()?;
-        let chunks = Readers::open(source, &Lanes::Whole { mark: 0 })?.chunks();
+        let chunks = Readers::open(source, &Lanes::Whole { mark: 0 }, None)?.chunks();
         for chunk in through(&self.transform, &self.reporter, chunks)? {
             let Transformed {
                 items, outcomes, ..
@@ -304,7 +308,8 @@ enum Reader {
 }
 
 impl Readers {
-    pub(crate) fn open(source: &Source, lanes: &Lanes) -> Result<Self> {
+    /// With a `key`, its hash is computed where an item is checked anyway.
+    pub(crate) fn open(source: &Source, lanes: &Lanes, key: Option<&KeySchema>) -> Result<Self> {
         let lanes = match lanes {
             Lanes::Whole { mark } => vec![(
                 0,
@@ -320,7 +325,7 @@ impl Readers {
                     .filter(|(_, striped)| striped.mark < striped.stripe.end);
                 let open = readers.map(|(lane, striped)| {
                     source
-                        .stripe(striped.stripe, striped.mark)
+                        .stripe(striped.stripe, striped.mark, key)
                         .map(|reader| (lane, Reader::Stripe(reader)))
                 });
 
@@ -376,9 +381,15 @@ impl Readers {
                 return Ok(None);
             };
 
-            if let Some((text, end)) = reader.next()? {
+            if let Some(item) = reader.next()? {
                 self.turn += 1;
-                return Ok(Some((text, Place { lane: *lane, end })));
+
+                let place = Place {
+                    lane: *lane,
+                    end: item.end,
+                    key_hash: item.key_hash,
+                };
+                return Ok(Some((item.text, place)));
             }
 
             self.lanes.remove(self.turn);
@@ -387,9 +398,9 @@ impl Readers {
 }
 
 impl Reader {
-    fn next(&mut self) -> Result<Option<(Bytes, u64)>> {
+    fn next(&mut self) -> Result<Option<StripedItem>> {
         match self {
-            Self::Stripe(reader) => Ok(reader.next_item()?.map(|item| (item.text, item.end))),
+            Self::Stripe(reader) => reader.next_item(),
             Self::Whole { items, from } => loop {
                 let Some(item) = items.next_item()? else {
                     return Ok(None);
@@ -400,7 +411,11 @@ impl Reader {
                         check_object(&item.text).map_err(|error| no_item(item.line, &error))?;
                     }
 
-                    return Ok(Some((item.text, item.offset + 1)));
+                    return Ok(Some(StripedItem {
+                        text: item.text,
+                        end: item.offset + 1,
+                        key_hash: None,
+                    }));
                 }
             },
         }
@@ -419,7 +434,11 @@ mod tests {
         vec![ReadItem {
             going: Going::Itself,
             texts: SmallVec::new(),
-            place: Place { lane: 0, end: 1 },
+            place: Place {
+                lane: 0,
+                end: 1,
+                key_hash: None,
+            },
         }]
     }
 

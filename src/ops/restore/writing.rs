@@ -221,9 +221,12 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
             self.reporter.report(Event::Progress { items: 1, bytes: 0 });
         }
 
+        // The hash is the key's as read: it holds for the item itself, not for what a transform returned.
+        let key = place.key_hash.filter(|_| matches!(going, Going::Itself));
+
         let ticket = self.read(place, going)?;
         for text in texts {
-            self.place(Entry { text, ticket }).await?;
+            self.place(Entry { text, ticket, key }).await?;
         }
 
         Ok(())
@@ -400,11 +403,12 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
                 let counted = self.refusals.refused(&reason);
                 self.reject(ticket, Refused { item: text, reason })?;
                 counted?;
-                self.revived.extend(
-                    of_key
-                        .into_iter()
-                        .map(|Bound { text, ticket, .. }| Entry { text, ticket }),
-                );
+                self.revived
+                    .extend(of_key.into_iter().map(|Bound { text, ticket, key }| Entry {
+                        text,
+                        ticket,
+                        key: Some(key),
+                    }));
 
                 continue;
             }

@@ -3,6 +3,7 @@ use std::io::Write;
 use super::*;
 use crate::backup::testing::{draft_of, items, open, schema};
 use crate::backup::{Compression, DataFormat, DumpOptions, DumpTarget, DumpWriter};
+use crate::item::{KeyAttribute, KeyType};
 
 /// A dump of so many items of some 2 kB each, and its source.
 fn dumped(
@@ -45,8 +46,46 @@ fn all_kinds() -> impl Iterator<Item = (DataFormat, Compression)> {
 }
 
 fn read(source: &Source, stripe: Stripe, from: u64) -> Vec<StripedItem> {
-    let mut reader = source.stripe(stripe, from).unwrap();
+    let mut reader = source.stripe(stripe, from, None).unwrap();
     std::iter::from_fn(|| reader.next_item().unwrap()).collect()
+}
+
+#[test]
+fn key_hashes_are_those_of_the_items() {
+    let (_dir, source) = dumped(3, DataFormat::Json, Compression::None);
+    let whole = source.stripes(1).unwrap().unwrap()[0];
+    let attribute = |name: &str, kind| KeyAttribute {
+        name: name.to_owned(),
+        kind,
+    };
+    let hashes = |key: &KeySchema| {
+        let mut reader = source.stripe(whole, 0, Some(key)).unwrap();
+        let items = std::iter::from_fn(|| reader.next_item().unwrap());
+        items
+            .map(|item| (item.key_hash, key.hash128(&item.text).ok()))
+            .collect::<Vec<_>>()
+    };
+
+    let key = KeySchema {
+        partition: attribute("pk", KeyType::S),
+        sort: Some(attribute("t", KeyType::S)),
+    };
+    let found = hashes(&key);
+    assert_eq!(found.len(), 3);
+    assert!(
+        found
+            .iter()
+            .all(|(found, expected)| found.is_some() && found == expected)
+    );
+
+    // An attribute that is missing or has another type is no key.
+    for (name, kind) in [("pk", KeyType::N), ("absent", KeyType::S)] {
+        let key = KeySchema {
+            partition: attribute(name, kind),
+            sort: None,
+        };
+        assert_eq!(hashes(&key), [(None, None); 3]);
+    }
 }
 
 #[test]
@@ -141,7 +180,7 @@ fn only_what_is_one_object_is_handed_out_whatever_was_checked_before() {
         write!(file, "{{\"Items\":[\n{line}\n]}}\n").unwrap();
         let stripe = source.stripes(1).unwrap().unwrap()[0];
         let error = source
-            .stripe(stripe, 0)
+            .stripe(stripe, 0, None)
             .unwrap()
             .next_item()
             .expect_err(line);
