@@ -12,7 +12,7 @@ use super::through::{Meetings, Misfit, bytes_of, cut_to, through};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Reporter};
 use crate::item::KeySchema;
-use crate::transform::{Outcome, Reason, Transform, Transformed};
+use crate::transform::{Outcome, RejectReason, Transform, TransformedChunk};
 
 /// Different reasons that are told.
 const REASONS: usize = 10;
@@ -159,7 +159,7 @@ impl Trying {
         self.left == Some(0)
     }
 
-    fn take<T>(&mut self, chunk: Transformed<T>) -> Result<()> {
+    fn take<T>(&mut self, chunk: TransformedChunk<T>) -> Result<()> {
         for (item, outcome) in chunk.items.iter().zip(chunk.outcomes) {
             if self.is_full() {
                 break;
@@ -185,7 +185,7 @@ impl Trying {
         let rejected = misfit
             .filter(|_| self.rejects_misfits)
             .map(|misfit| match outcome {
-                Outcome::Unchanged => Reason::own(misfit.words()),
+                Outcome::Unchanged => RejectReason::internal(misfit.words()),
                 _ => misfit.reason(),
             });
 
@@ -257,7 +257,7 @@ impl Trying {
         let before = if self.show.originals {
             item.clone()
         } else {
-            self.transform.concealed(item)
+            self.transform.displayable_item(item)
         };
 
         self.trial.shown.push(Shown {

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::event::Reporter;
 use crate::item::{KeySchema, item_size};
 use crate::limits::ITEM_BYTES;
-use crate::transform::{Outcome, Reason, Results, Transform};
+use crate::transform::{Outcome, RejectReason, Transform, TransformOutput};
 
 /// Items that go through a transform together.
 pub(crate) const CHUNK_ITEMS: usize = 256;
@@ -28,7 +28,7 @@ pub(crate) fn through<T: Send + 'static>(
     transform: &Transform,
     reporter: &Arc<dyn Reporter>,
     chunks: impl Iterator<Item = Result<(Vec<Bytes>, T)>> + Send + 'static,
-) -> Result<Results<T>> {
+) -> Result<TransformOutput<T>> {
     let threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let (feeder, results) = transform.start(threads, reporter)?;
     let feed = move || {
@@ -101,7 +101,7 @@ impl Naming {
             return lines.append_with_reason(reason, "item", item, outputs);
         }
 
-        let key = self.transform.shown_key(item, &self.key);
+        let key = self.transform.displayable_key(item, &self.key);
         lines.append_with_reason(
             reason,
             "key",
@@ -112,7 +112,8 @@ impl Naming {
 
     /// Whether the key of an item must not be written.
     pub(crate) fn hides_key(&self, item: &[u8]) -> bool {
-        self.transform.masks().is_some() && self.transform.shown_key(item, &self.key).is_none()
+        self.transform.masks().is_some()
+            && self.transform.displayable_key(item, &self.key).is_none()
     }
 
     /// The text to list in place of something that is not an item.
@@ -137,7 +138,7 @@ impl Naming {
         };
 
         self.transform
-            .shown_key(item, key)
+            .displayable_key(item, key)
             .unwrap_or_else(beginning)
     }
 }
@@ -183,9 +184,9 @@ impl Misfit {
         }
     }
 
-    pub(crate) fn reason(&self) -> Reason {
+    pub(crate) fn reason(&self) -> RejectReason {
         // The last step has searched the item for masked values, so that its names may be shown.
-        Reason::own(format!("after the transform: {}", self.words()))
+        RejectReason::internal(format!("after the transform: {}", self.words()))
     }
 }
 

@@ -1,35 +1,40 @@
-//! Would DynamoDB take this item? Asked of everything that a transform made.
+//! Validates items that a transform created against the rules of DynamoDB.
 //!
-//! Sizes and keys are judged by whoever writes the item.
+//! Size and key are checked later, by the code that writes the item.
 
 use std::collections::HashSet;
 use std::hash::Hash;
 
-use super::document::Words;
-use crate::item::{Attributes, ItemErrorKind, Value, canonical_number, parse_item, validate};
+use super::document::ErrorMessage;
+use crate::item::{
+    Attributes, ItemError, ItemErrorKind, Value, canonical_number, parse_item, validate,
+};
 use crate::limits::NESTING_LEVELS;
 
-/// Significant digits of a number (AWS).
+/// Maximum number of significant digits (AWS).
 const DIGITS: usize = 38;
 
-/// Powers of ten of the first digit of a number (AWS: 1E-130 to 9.99…E+125).
+/// Power of ten of the first significant digit (AWS: 1E-130 to 9.99…E+125).
 const POWERS: std::ops::RangeInclusive<i64> = -130..=125;
 
-/// Checks an item that was made from `before`.
+/// Validates `item`, which was created from `original`.
 ///
 /// # Errors
-/// What DynamoDB would refuse, with the attribute's name. A type that this version does not know passes where `before` has
-/// such a type, too.
-pub(crate) fn check(item: &[u8], before: &[u8]) -> Result<(), Words> {
+/// DynamoDB would refuse the item; the message names the attribute. A type that this version does not know is accepted if
+/// `original` has an unknown type, too.
+pub(crate) fn check_item(item: &[u8], original: &[u8]) -> Result<(), ErrorMessage> {
     match parse_item(item) {
-        Ok(attributes) => attributes_check(&attributes, 1)
-            .map_err(|(path, what)| format!("attribute {path:?}: {what}")),
+        Ok(attributes) => check_attributes(&attributes, 1)
+            .map_err(|Violation { path, message }| format!("attribute {path:?}: {message}")),
         Err(error) => {
-            let unknown = |error: &crate::item::ItemError| {
-                matches!(error.kind(), ItemErrorKind::UnknownType(_))
-            };
-            let newer = unknown(&error) && parse_item(before).is_err_and(|error| unknown(&error));
-            if newer && validate(item).is_ok() {
+            // A newer DynamoDB may have returned the type. Then only the JSON structure can be checked.
+            let is_unknown =
+                |error: &ItemError| matches!(error.kind(), ItemErrorKind::UnknownType(_));
+            let is_accepted = is_unknown(&error)
+                && parse_item(original).is_err_and(|error| is_unknown(&error))
+                && validate(item).is_ok();
+
+            if is_accepted {
                 Ok(())
             } else {
                 Err(error.to_string())
@@ -38,54 +43,69 @@ pub(crate) fn check(item: &[u8], before: &[u8]) -> Result<(), Words> {
     }
 }
 
-type Fault = (String, &'static str);
+/// A rule of DynamoDB that a value violates.
+struct Violation {
+    /// Path of the value, relative to the value that was checked.
+    path: String,
+    message: &'static str,
+}
 
-fn attributes_check(attributes: &Attributes, level: usize) -> Result<(), Fault> {
+impl From<&'static str> for Violation {
+    fn from(message: &'static str) -> Self {
+        Self {
+            path: String::new(),
+            message,
+        }
+    }
+}
+
+fn check_attributes(attributes: &Attributes, level: usize) -> Result<(), Violation> {
     for (name, value) in attributes {
-        value_check(value, level).map_err(|(path, what)| {
+        check_value(value, level).map_err(|Violation { path, message }| {
             let path = if path.is_empty() {
                 name.clone()
             } else {
                 format!("{name}.{path}")
             };
 
-            (path, what)
+            Violation { path, message }
         })?;
     }
 
     Ok(())
 }
 
-fn value_check(value: &Value, level: usize) -> Result<(), Fault> {
+fn check_value(value: &Value, level: usize) -> Result<(), Violation> {
     if level > NESTING_LEVELS {
-        return Err((
-            String::new(),
-            "maps and lists nested deeper than DynamoDB takes",
-        ));
+        return Err("maps and lists nested deeper than DynamoDB takes".into());
     }
 
-    let here = |result: Result<(), &'static str>| result.map_err(|what| (String::new(), what));
     match value {
-        Value::M(attributes) => attributes_check(attributes, level + 1),
+        Value::M(attributes) => check_attributes(attributes, level + 1)?,
         Value::L(elements) => elements
             .iter()
-            .try_for_each(|element| value_check(element, level + 1)),
-        Value::N(number) => here(in_range(number)),
-        Value::Ss(elements) => here(distinct(elements.iter())),
-        Value::Bs(elements) => here(distinct(elements.iter())),
+            .try_for_each(|element| check_value(element, level + 1))?,
+        Value::N(number) => check_number(number)?,
+        Value::Ss(elements) => check_set(elements.iter())?,
+        Value::Bs(elements) => check_set(elements.iter())?,
         Value::Ns(elements) => {
-            here(elements.iter().try_for_each(|number| in_range(number)))?;
-            here(distinct(
-                elements
-                    .iter()
-                    .filter_map(|number| canonical_number(number).ok()),
-            ))
+            elements
+                .iter()
+                .try_for_each(|number| check_number(number))?;
+            // DynamoDB compares numbers by value: `1` and `1.0` are the same element.
+            let canonical = elements
+                .iter()
+                .filter_map(|number| canonical_number(number).ok());
+            check_set(canonical)?;
         }
-        Value::S(_) | Value::B(_) | Value::Bool(_) | Value::Null => Ok(()),
+        Value::S(_) | Value::B(_) | Value::Bool(_) | Value::Null => {}
     }
+
+    Ok(())
 }
 
-fn distinct<T: Eq + Hash>(elements: impl Iterator<Item = T>) -> Result<(), &'static str> {
+/// Checks that a set has elements and that they are distinct.
+fn check_set<T: Eq + Hash>(elements: impl Iterator<Item = T>) -> Result<(), &'static str> {
     let mut seen = HashSet::new();
     for element in elements {
         if !seen.insert(element) {
@@ -100,8 +120,8 @@ fn distinct<T: Eq + Hash>(elements: impl Iterator<Item = T>) -> Result<(), &'sta
     }
 }
 
-/// Whether DynamoDB holds the number exactly.
-pub(crate) fn in_range(number: &str) -> Result<(), &'static str> {
+/// Checks that DynamoDB can represent the number exactly.
+pub(crate) fn check_number(number: &str) -> Result<(), &'static str> {
     let canonical = canonical_number(number).map_err(|_| "not a decimal number")?;
     let (mantissa, power) = canonical.split_once('e').unwrap_or((&canonical, "0"));
     let digits = mantissa.trim_start_matches('-').len();
@@ -109,13 +129,13 @@ pub(crate) fn in_range(number: &str) -> Result<(), &'static str> {
         .parse()
         .map_err(|_| "a number too large or too small for DynamoDB")?;
 
-    // An integer keeps its zeros in the exponent, so that the mantissa has the significant digits alone.
-    let first = power + i64::try_from(digits).unwrap_or(i64::MAX) - 1;
+    // The canonical form moves trailing zeros into the exponent, so the mantissa has only significant digits.
+    let first_power = power + i64::try_from(digits).unwrap_or(i64::MAX) - 1;
     if digits > DIGITS {
         return Err("a number of more than 38 digits");
     }
 
-    if mantissa != "0" && !POWERS.contains(&first) {
+    if mantissa != "0" && !POWERS.contains(&first_power) {
         return Err("a number too large or too small for DynamoDB");
     }
 

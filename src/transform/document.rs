@@ -1,56 +1,59 @@
-//! An item as a JSON document that can be changed: read from its bytes, written back in the order of its attributes.
+//! Items as mutable JSON documents: parsed from bytes, written back in the original order of attributes.
 //!
-//! The values are jaq's, since filters run over them: strings are shared, not copied, and objects keep their order. Numbers of
-//! DynamoDB are strings in its JSON, so nothing is rounded.
+//! The values are jaq's, because filters process them. Strings are shared, not copied, and objects keep their order. DynamoDB
+//! JSON contains numbers as strings, so no number is rounded.
 
 use bytes::Bytes;
 use jaq_json::{Map, Num, Val};
 
 use crate::item::{DEPTH, validate};
 
-/// What is wrong with an item. It may name attributes that a filter made.
-pub(crate) type Words = String;
+/// Message about an invalid item. It may contain attribute names that a filter created.
+pub(crate) type ErrorMessage = String;
 
-/// Reads an item.
-pub(crate) fn read(item: &[u8]) -> Result<Val, Words> {
+/// Parses an item.
+pub(crate) fn parse(item: &[u8]) -> Result<Val, ErrorMessage> {
     validate(item).map_err(|error| format!("not DynamoDB JSON: {error}"))?;
     jaq_json::read::parse_single(item).map_err(|error| format!("not JSON: {error}"))
 }
 
-/// Writes `item`; what it has in common with `before`, in the same order, then the rest.
-pub(crate) fn write(item: &Map, before: &Map) -> Result<Bytes, Words> {
+/// Writes `item`: first the attributes that `original` has, in the same order, then the others.
+pub(crate) fn write(item: &Map, original: &Map) -> Result<Bytes, ErrorMessage> {
     let mut out = Vec::with_capacity(1024);
-    let common = before.keys().filter_map(|name| item.get_key_value(name));
-    let added = item.iter().filter(|(name, _)| !before.contains_key(*name));
-    members(common.chain(added), &mut out, 1)?;
+    let common = original.keys().filter_map(|name| item.get_key_value(name));
+    let added = item
+        .iter()
+        .filter(|(name, _)| !original.contains_key(*name));
+    write_members(common.chain(added), &mut out, 1)?;
 
     Ok(Bytes::from(out))
 }
 
-fn members<'v>(
+fn write_members<'v>(
     members: impl Iterator<Item = (&'v Val, &'v Val)>,
     out: &mut Vec<u8>,
     depth: usize,
-) -> Result<(), Words> {
+) -> Result<(), ErrorMessage> {
     if depth > DEPTH {
         return Err(format!("nested more than {DEPTH} levels deep"));
     }
 
-    let mut before = b'{';
+    let mut separator = b'{';
     for (name, member) in members {
-        out.push(before);
-        before = b',';
+        out.push(separator);
+        separator = b',';
         let Val::TStr(name) = name else {
             return Err("an attribute's name is not a string".to_owned());
         };
 
-        string(name, out)?;
+        write_string(name, out)?;
         out.push(b':');
-        value(member, out, depth)?;
+        write_value(member, out, depth)?;
     }
 
-    if before == b'{' {
-        out.push(before);
+    if separator == b'{' {
+        // There was no member.
+        out.push(separator);
     }
 
     out.push(b'}');
@@ -58,7 +61,7 @@ fn members<'v>(
     Ok(())
 }
 
-fn value(value: &Val, out: &mut Vec<u8>, depth: usize) -> Result<(), Words> {
+fn write_value(value: &Val, out: &mut Vec<u8>, depth: usize) -> Result<(), ErrorMessage> {
     match value {
         Val::Null => out.extend_from_slice(b"null"),
         Val::Bool(true) => out.extend_from_slice(b"true"),
@@ -67,20 +70,20 @@ fn value(value: &Val, out: &mut Vec<u8>, depth: usize) -> Result<(), Words> {
             return Err("a number that JSON does not have".to_owned());
         }
         Val::Num(_) => out.extend_from_slice(value.to_string().as_bytes()),
-        Val::TStr(text) => string(text, out)?,
+        Val::TStr(text) => write_string(text, out)?,
         Val::BStr(_) => {
             return Err(
                 "bytes where a string is due; binary values are base64: B(… | @base64)".to_owned(),
             );
         }
-        Val::Arr(elements) => list(elements, out, depth + 1)?,
-        Val::Obj(map) => members(map.iter(), out, depth + 1)?,
+        Val::Arr(elements) => write_list(elements, out, depth + 1)?,
+        Val::Obj(map) => write_members(map.iter(), out, depth + 1)?,
     }
 
     Ok(())
 }
 
-fn list(elements: &[Val], out: &mut Vec<u8>, depth: usize) -> Result<(), Words> {
+fn write_list(elements: &[Val], out: &mut Vec<u8>, depth: usize) -> Result<(), ErrorMessage> {
     if depth > DEPTH {
         return Err(format!("nested more than {DEPTH} levels deep"));
     }
@@ -91,7 +94,7 @@ fn list(elements: &[Val], out: &mut Vec<u8>, depth: usize) -> Result<(), Words> 
             out.push(b',');
         }
 
-        value(element, out, depth)?;
+        write_value(element, out, depth)?;
     }
 
     out.push(b']');
@@ -99,13 +102,13 @@ fn list(elements: &[Val], out: &mut Vec<u8>, depth: usize) -> Result<(), Words> 
     Ok(())
 }
 
-fn string(text: &[u8], out: &mut Vec<u8>) -> Result<(), Words> {
+fn write_string(text: &[u8], out: &mut Vec<u8>) -> Result<(), ErrorMessage> {
     let text = std::str::from_utf8(text).map_err(|_| "a string that is not UTF-8".to_owned())?;
     serde_json::to_writer(out, text).map_err(|error| error.to_string())
 }
 
-/// What a value is, for a message.
-pub(crate) fn kind_of(value: &Val) -> &'static str {
+/// The JSON type of a value, for a message.
+pub(crate) fn json_type_name(value: &Val) -> &'static str {
     match value {
         Val::Null => "null",
         Val::Bool(_) => "a boolean",
@@ -116,7 +119,7 @@ pub(crate) fn kind_of(value: &Val) -> &'static str {
     }
 }
 
-/// A plain string value.
-pub(crate) fn text(text: impl Into<String>) -> Val {
+/// A JSON string.
+pub(crate) fn string_value(text: impl Into<String>) -> Val {
     Val::from(text.into())
 }

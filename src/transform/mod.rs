@@ -1,31 +1,33 @@
-//! Items in, items out: jq filters, conditions, samples, commands and masks, on all cores, in order.
+//! Transforms of items: jq filters, conditions, samples, commands and masks, in parallel and in order.
 //!
-//! Items arrive and leave as raw bytes of DynamoDB JSON, and one that is not changed stays the very bytes it was. What a transform makes
-//! is checked as DynamoDB would; what cannot go on is [rejected](Outcome::Rejected) with a reason, never dropped. [`Transform`]
-//! says what is to happen, [`Feeder`] and [`Results`] make it happen. Nothing here reads files or the environment: texts and keys
-//! are handed in. The user's side is described in `docs/TRANSFORM.md`.
+//! Items are raw bytes of DynamoDB JSON. An unchanged item keeps its bytes. A changed item is validated against the rules of
+//! DynamoDB, and an invalid one is [rejected](Outcome::Rejected) with a reason, never dropped. [`Transform`] describes the
+//! steps, [`TransformInput`] and [`TransformOutput`] run them. This module reads neither files nor the environment: the caller
+//! passes texts and keys. `docs/TRANSFORM.md` describes transforms for users.
 
 mod check;
 mod command;
 mod document;
+mod job;
 mod jq;
-mod lane;
 mod mask;
+mod ordered_queue;
 mod outcome;
-mod pool;
-mod runner;
+mod pipeline;
 mod sampling;
 mod stage;
+mod step;
 #[cfg(test)]
 mod tests;
+mod thread_pool;
 #[expect(
     clippy::module_inception,
-    reason = "the layer is named after what it is about"
+    reason = "the layer is named after its main type"
 )]
 mod transform;
 
 pub use self::command::CommandSpec;
 pub use self::mask::{MaskKey, MaskRules, Masks};
-pub use self::outcome::{Outcome, Reason};
-pub use self::runner::{Feeder, Results, Transformed};
+pub use self::outcome::{Outcome, RejectReason};
+pub use self::pipeline::{TransformInput, TransformOutput, TransformedChunk};
 pub use self::transform::Transform;

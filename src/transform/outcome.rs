@@ -15,10 +15,10 @@ pub enum Outcome {
     Changed(Bytes),
     /// Replaced by these items, in this order; at least two.
     Several(Vec<Bytes>),
-    /// Left out on purpose.
+    /// Left out, as the transform specifies.
     Skipped,
     /// Must not be passed on.
-    Rejected(Reason),
+    Rejected(RejectReason),
 }
 
 impl Outcome {
@@ -38,60 +38,61 @@ impl Outcome {
 ///
 /// The type, not the text, decides whether a reason may be shown while values are masked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reason {
-    /// Our own text: it names options, limits, rules and attributes that were searched for masked values, never a value.
-    Own(String),
-    /// Text that may quote the item: the message of a filter, a condition or a program, or a name that one of them made.
-    Foreign(String),
+pub enum RejectReason {
+    /// Text of this program. It never contains a value, and only names of attributes that were checked for masked values.
+    Internal(String),
+    /// Text that may quote the item: a message of a filter, a condition or a program, or an attribute name that one of them
+    /// created.
+    External(String),
 }
 
-impl Reason {
-    /// Replaces foreign texts while a mask is active.
+impl RejectReason {
+    /// Replaces external text while a mask is active.
     const WITHHELD: &str = "a step before --mask, or the condition of a rule, rejected the item; its message may quote masked values and is not shown";
 
-    /// Our own text.
-    pub fn own(text: impl Into<String>) -> Self {
-        Self::Own(text.into())
+    /// A reason in the words of this program.
+    pub fn internal(text: impl Into<String>) -> Self {
+        Self::Internal(text.into())
     }
 
-    /// Why an item has no usable key. Errors within the item may name attributes that a filter made.
+    /// An item without a usable key. Errors inside the item may contain attribute names that a filter created.
     #[must_use]
-    pub fn of_key(error: &KeyError) -> Self {
+    pub fn from_key_error(error: &KeyError) -> Self {
         match error {
-            KeyError::Item(_) => Self::Foreign(error.to_string()),
+            KeyError::Item(_) => Self::External(error.to_string()),
             KeyError::Missing { .. } | KeyError::WrongType { .. } | KeyError::Empty { .. } => {
-                Self::Own(error.to_string())
+                Self::Internal(error.to_string())
             }
         }
     }
 
-    /// The same reason, preceded by `prefix`.
-    pub(crate) fn after(self, prefix: &str) -> Self {
+    /// This reason with a prefix.
+    pub(crate) fn with_prefix(self, prefix: &str) -> Self {
         match self {
-            Self::Own(text) => Self::Own(format!("{prefix}{text}")),
-            Self::Foreign(text) => Self::Foreign(format!("{prefix}{text}")),
+            Self::Internal(text) => Self::Internal(format!("{prefix}{text}")),
+            Self::External(text) => Self::External(format!("{prefix}{text}")),
         }
     }
 
-    /// The reason as it may be shown while values are masked.
-    pub(crate) fn withheld(self) -> Self {
+    /// This reason for display while values are masked: external text is replaced.
+    pub(crate) fn without_external_text(self) -> Self {
         match self {
-            Self::Own(_) => self,
-            Self::Foreign(_) => Self::own(Self::WITHHELD),
+            Self::Internal(_) => self,
+            Self::External(_) => Self::internal(Self::WITHHELD),
         }
     }
 }
 
-impl fmt::Display for Reason {
+impl fmt::Display for RejectReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::Own(text) | Self::Foreign(text)) = self;
+        let (Self::Internal(text) | Self::External(text)) = self;
         f.write_str(text)
     }
 }
 
-/// A text counts as foreign unless [`Reason::own`] says otherwise.
-impl From<String> for Reason {
+/// Text is external unless it is marked as [`RejectReason::internal`].
+impl From<String> for RejectReason {
     fn from(text: String) -> Self {
-        Self::Foreign(text)
+        Self::External(text)
     }
 }

@@ -1,18 +1,19 @@
-//! Keeps a share of the items, whole partitions at a time.
+//! Stage that keeps a sample of the partitions.
 
 use bytes::Bytes;
 
-use super::outcome::{Outcome, Reason};
-use super::stage::{Stage, Worker};
+use super::outcome::{Outcome, RejectReason};
+use super::stage::{Stage, StageWorker};
 use crate::item::{KeySchema, Sample};
 
-/// Chooses by the partition key.
-pub(crate) struct Sampling {
+/// Keeps the items of the sampled partitions.
+pub(crate) struct SampleStage {
     sample: Sample,
+    /// Key schema with the partition key alone.
     partition: KeySchema,
 }
 
-impl Sampling {
+impl SampleStage {
     pub(crate) fn new(sample: Sample, key: &KeySchema) -> Self {
         Self {
             sample,
@@ -24,18 +25,20 @@ impl Sampling {
     }
 }
 
-impl Stage for Sampling {
-    fn worker(&self) -> Box<dyn Worker + '_> {
+impl Stage for SampleStage {
+    fn worker(&self) -> Box<dyn StageWorker + '_> {
         Box::new(self)
     }
 }
 
-impl Worker for &Sampling {
-    fn apply(&mut self, item: &Bytes, _read: &Bytes) -> Outcome {
+impl StageWorker for &SampleStage {
+    fn apply(&mut self, item: &Bytes, _original: &Bytes) -> Outcome {
         match self.partition.hash128(item) {
             Ok(key) if self.sample.has(key) => Outcome::Unchanged,
             Ok(_) => Outcome::Skipped,
-            Err(error) => Outcome::Rejected(Reason::of_key(&error).after("--sample: ")),
+            Err(error) => {
+                Outcome::Rejected(RejectReason::from_key_error(&error).with_prefix("--sample: "))
+            }
         }
     }
 }
@@ -45,9 +48,9 @@ mod tests {
     use super::*;
     use crate::item::{KeyAttribute, KeyType};
 
-    fn applied(mut sampling: &Sampling, item: &str) -> Outcome {
+    fn applied(mut stage: &SampleStage, item: &str) -> Outcome {
         let item = Bytes::from(item.to_owned());
-        sampling.apply(&item, &item)
+        stage.apply(&item, &item)
     }
 
     #[test]
@@ -57,7 +60,7 @@ mod tests {
             kind: KeyType::S,
         };
         let sample = Sample::of_percent(30.0).unwrap();
-        let people = Sampling::new(
+        let people = SampleStage::new(
             sample,
             &KeySchema {
                 partition: attribute("id"),
@@ -65,7 +68,7 @@ mod tests {
             },
         );
 
-        let orders = Sampling::new(
+        let orders = SampleStage::new(
             sample,
             &KeySchema {
                 partition: attribute("person"),

@@ -1,50 +1,52 @@
-//! One step of a transform that works on each item by itself.
+//! Steps of a transform that process each item on its own.
 
 use bytes::Bytes;
 
 use super::outcome::Outcome;
 
-/// A step that judges or changes items one by one. It is shared by all threads; each of them takes a worker of its own.
+/// A step that selects or changes items one by one. All threads share it; each thread creates its own worker.
 pub(crate) trait Stage: Send + Sync {
-    /// What applies this stage on one thread, which has a stack of [`STACK_BYTES`](super::jq::STACK_BYTES).
-    fn worker(&self) -> Box<dyn Worker + '_>;
+    /// Creates the worker of one thread. The thread needs a stack of [`STACK_BYTES`](super::jq::STACK_BYTES).
+    fn worker(&self) -> Box<dyn StageWorker + '_>;
 }
 
-/// Applies a stage. May hold what must not leave its thread.
-pub(crate) trait Worker {
-    /// The outcome for `item`, which earlier steps made of the item `read` from the source.
-    fn apply(&mut self, item: &Bytes, read: &Bytes) -> Outcome;
+/// Applies a stage on one thread. It may hold state that must not be shared between threads.
+pub(crate) trait StageWorker {
+    /// The outcome for `item`, which earlier steps made from `original`, the item as read from the source.
+    fn apply(&mut self, item: &Bytes, original: &Bytes) -> Outcome;
 }
 
-/// An item on its way through the stages.
+/// An item on its way through the steps.
 #[derive(Debug, Clone)]
-pub(crate) enum Progress {
-    /// The items in its place, whether they differ from it, and the item as it was read.
-    Going {
+pub(crate) enum ItemProgress {
+    /// More steps may follow.
+    InProgress {
+        /// The items that replace the original so far.
         items: Vec<Bytes>,
-        touched: bool,
-        read: Bytes,
+        /// Whether `items` differs from the original.
+        is_changed: bool,
+        /// The item as read from the source.
+        original: Bytes,
     },
-    /// It goes no further.
-    Ended(Outcome),
+    /// The item was skipped or rejected.
+    Finished(Outcome),
 }
 
-impl Progress {
+impl ItemProgress {
     pub(crate) fn new(item: Bytes) -> Self {
-        Self::Going {
+        Self::InProgress {
             items: vec![item.clone()],
-            touched: false,
-            read: item,
+            is_changed: false,
+            original: item,
         }
     }
 
-    /// Goes one step on. Where several items stand for one, a rejection of one rejects them all: half of them would be worse
-    /// than none.
-    pub(crate) fn step(self, mut each: impl FnMut(&Bytes, &Bytes) -> Outcome) -> Self {
-        let Self::Going {
+    /// Applies one step to each item.
+    pub(crate) fn apply(self, mut step: impl FnMut(&Bytes, &Bytes) -> Outcome) -> Self {
+        let Self::InProgress {
             items,
-            mut touched,
-            read,
+            mut is_changed,
+            original,
         } = self
         else {
             return self;
@@ -52,59 +54,65 @@ impl Progress {
 
         let mut next = Vec::with_capacity(items.len());
         for item in items {
-            match each(&item, &read) {
+            match step(&item, &original) {
                 Outcome::Unchanged => next.push(item),
                 Outcome::Changed(changed) => {
-                    touched = true;
+                    is_changed = true;
                     next.push(changed);
                 }
                 Outcome::Several(several) => {
-                    touched = true;
+                    is_changed = true;
                     next.extend(several);
                 }
                 Outcome::Skipped => {}
-                rejected @ Outcome::Rejected(_) => return Self::Ended(rejected),
+                // One rejection rejects the original: writing only some of its replacements would be worse than
+                // writing none.
+                rejected @ Outcome::Rejected(_) => return Self::Finished(rejected),
             }
         }
 
         if next.is_empty() {
-            Self::Ended(Outcome::Skipped)
+            Self::Finished(Outcome::Skipped)
         } else {
-            Self::Going {
+            Self::InProgress {
                 items: next,
-                touched,
-                read,
+                is_changed,
+                original,
             }
         }
     }
 
-    /// Like [`step`](Self::step), but asks for every item, even behind a rejection.
-    pub(crate) fn step_all(self, mut each: impl FnMut(&Bytes) -> Outcome) -> Self {
-        let Self::Going {
+    /// Like [`apply`](Self::apply), but calls `step` for every item, even after a rejection.
+    pub(crate) fn apply_to_all(self, step: impl FnMut(&Bytes) -> Outcome) -> Self {
+        let Self::InProgress {
             items,
-            touched,
-            read,
+            is_changed,
+            original,
         } = self
         else {
             return self;
         };
 
-        let mut outcomes: Vec<_> = items.iter().map(&mut each).collect();
+        let mut outcomes: Vec<_> = items.iter().map(step).collect();
+        // `apply` takes them from the end.
         outcomes.reverse();
-        Self::Going {
+
+        Self::InProgress {
             items,
-            touched,
-            read,
+            is_changed,
+            original,
         }
-        .step(|_, _| outcomes.pop().unwrap_or(Outcome::Skipped))
+        .apply(|_, _| outcomes.pop().unwrap_or(Outcome::Skipped))
     }
 
-    /// What became of it in the end.
-    pub(crate) fn outcome(self) -> Outcome {
+    /// The outcome after the last step.
+    pub(crate) fn into_outcome(self) -> Outcome {
         match self {
-            Self::Ended(outcome) => outcome,
-            Self::Going { touched: false, .. } => Outcome::Unchanged,
-            Self::Going { mut items, .. } => match items.len() {
+            Self::Finished(outcome) => outcome,
+            Self::InProgress {
+                is_changed: false, ..
+            } => Outcome::Unchanged,
+            Self::InProgress { mut items, .. } => match items.len() {
                 1 => Outcome::Changed(items.remove(0)),
                 _ => Outcome::Several(items),
             },

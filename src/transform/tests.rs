@@ -1,8 +1,8 @@
 //! The runner, with stages that skip, multiply, reject and fail at random.
 
-use super::outcome::{Outcome, Reason};
-use super::stage::{Stage, Worker};
-use super::transform::Step;
+use super::outcome::{Outcome, RejectReason};
+use super::stage::{Stage, StageWorker};
+use super::step::TransformStep;
 use super::*;
 use crate::event::{Reporter, Silent};
 use bytes::Bytes;
@@ -20,7 +20,7 @@ struct Erratic {
 }
 
 impl Stage for Erratic {
-    fn worker(&self) -> Box<dyn Worker + '_> {
+    fn worker(&self) -> Box<dyn StageWorker + '_> {
         Box::new(self)
     }
 }
@@ -29,8 +29,8 @@ fn mixed(seed: u64, text: &[u8]) -> u64 {
     xxhash_rust::xxh3::xxh3_64_with_seed(text, seed)
 }
 
-impl Worker for &Erratic {
-    fn apply(&mut self, item: &Bytes, _read: &Bytes) -> Outcome {
+impl StageWorker for &Erratic {
+    fn apply(&mut self, item: &Bytes, _original: &Bytes) -> Outcome {
         let chance = mixed(self.seed, item);
         // Some take longer than others, so that they finish in another order.
         for _ in 0..chance % 2000 {
@@ -40,7 +40,7 @@ impl Worker for &Erratic {
         let with = |suffix: &str| Bytes::from([&item[..], suffix.as_bytes()].concat());
         match chance % 7 {
             0 => Outcome::Skipped,
-            1 => Outcome::Rejected(Reason::own(format!(
+            1 => Outcome::Rejected(RejectReason::internal(format!(
                 "no: {}",
                 String::from_utf8_lossy(item)
             ))),
@@ -97,23 +97,23 @@ proptest! {
         chunks in prop::collection::vec(0..30usize, 0..60),
         threads in 1..6usize,
     ) {
-        let (feeder, results) = erratic(seeds, None).start(NonZeroUsize::new(threads).unwrap(), &silent()).unwrap();
+        let (input, output) = erratic(seeds, None).start(NonZeroUsize::new(threads).unwrap(), &silent()).unwrap();
         let mut number = 0;
         let inputs: Vec<Vec<Bytes>> = chunks.iter().map(|size| (0..*size).map(|_| {
             number += 1;
             Bytes::from(number.to_string())
         }).collect()).collect();
         let sent = inputs.clone();
-        let results: Vec<_> = std::thread::scope(|scope| {
+        let output: Vec<_> = std::thread::scope(|scope| {
             scope.spawn(move || {
-                sent.into_iter().enumerate().for_each(|(tag, items)| feeder.push(items, tag).unwrap());
-                feeder.end();
+                sent.into_iter().enumerate().for_each(|(tag, items)| input.push(items, tag).unwrap());
+                input.end();
             });
-            results.map(Result::unwrap).collect()
+            output.map(Result::unwrap).collect()
         });
-        prop_assert_eq!(results.len(), chunks.len());
+        prop_assert_eq!(output.len(), chunks.len());
         let mut read = 0;
-        for (tag, (result, input)) in results.into_iter().zip(inputs).enumerate() {
+        for (tag, (result, input)) in output.into_iter().zip(inputs).enumerate() {
             prop_assert_eq!(result.tag, tag);
             prop_assert_eq!(&result.items, &input);
             let wanted: Vec<_> = input.iter().map(|item| expected(item, seeds)).collect();
@@ -139,22 +139,22 @@ fn a_command_between_stages_keeps_order_and_counts() {
         .filter("t", "if .n | num % 5 == 0 then error(\"five\") else . end")
         .unwrap();
 
-    let (feeder, results) = transform
+    let (input, output) = transform
         .start(NonZeroUsize::new(2).unwrap(), &silent())
         .unwrap();
     std::thread::scope(|scope| {
         scope.spawn(move || {
             for chunk in 0..100 {
-                feeder
+                input
                     .push((chunk * 10..chunk * 10 + 10).map(text).collect(), chunk)
                     .unwrap();
             }
 
-            feeder.end();
+            input.end();
         });
 
         let mut number = 0;
-        for (chunk, result) in results.enumerate() {
+        for (chunk, result) in output.enumerate() {
             let result = result.unwrap();
             assert_eq!(result.tag, chunk as u64);
             for outcome in result.outcomes {
@@ -170,7 +170,7 @@ fn a_command_between_stages_keeps_order_and_counts() {
                     (0, _) => assert_eq!(outcome, Outcome::Skipped, "{number}"),
                     (_, 0) => assert_eq!(
                         outcome,
-                        Outcome::Rejected(Reason::Foreign("five".to_owned())),
+                        Outcome::Rejected(RejectReason::External("five".to_owned())),
                         "{number}"
                     ),
                     (1, _) => assert!(
@@ -193,13 +193,13 @@ fn a_command_between_stages_keeps_order_and_counts() {
 struct Broken;
 
 impl Stage for Broken {
-    fn worker(&self) -> Box<dyn Worker + '_> {
+    fn worker(&self) -> Box<dyn StageWorker + '_> {
         Box::new(Broken)
     }
 }
 
-impl Worker for Broken {
-    fn apply(&mut self, item: &Bytes, _read: &Bytes) -> Outcome {
+impl StageWorker for Broken {
+    fn apply(&mut self, item: &Bytes, _original: &Bytes) -> Outcome {
         assert_ne!(&item[..], b"42", "a bug");
         Outcome::Unchanged
     }
@@ -208,28 +208,28 @@ impl Worker for Broken {
 #[test]
 fn a_failure_comes_at_its_place_and_ends_the_run() {
     let transform = Transform::new().stage(Broken);
-    let (feeder, mut results) = transform
+    let (input, mut output) = transform
         .start(NonZeroUsize::new(3).unwrap(), &silent())
         .unwrap();
     std::thread::scope(|scope| {
         let sender = scope.spawn(move || {
-            (0..10_000).find(|n| feeder.push(vec![Bytes::from(n.to_string())], *n).is_err())
+            (0..10_000).find(|n| input.push(vec![Bytes::from(n.to_string())], *n).is_err())
         });
         for tag in 0..42 {
-            assert_eq!(results.next().unwrap().unwrap().tag, tag);
+            assert_eq!(output.next().unwrap().unwrap().tag, tag);
         }
 
-        assert!(results.next().unwrap().is_err());
-        assert!(results.next().is_none());
-        drop(results);
+        assert!(output.next().unwrap().is_err());
+        assert!(output.next().is_none());
+        drop(output);
         assert!(sender.join().unwrap().is_some(), "the feeder is told");
     });
 }
 
-/// Results of a transform of these steps, up to the first error.
-fn results_of<T>(results: super::Results<T>) -> (usize, Option<String>) {
+/// Number of results and the error that follows them, if any.
+fn output_of<T>(output: super::TransformOutput<T>) -> (usize, Option<String>) {
     let mut count = 0;
-    for result in results {
+    for result in output {
         match result {
             Ok(_) => count += 1,
             Err(error) => return (count, Some(error.to_string())),
@@ -258,18 +258,18 @@ fn runs() -> Vec<Transform> {
 #[test]
 fn a_feeder_whose_thread_panics_is_a_failure_and_not_the_end() {
     for transform in runs() {
-        let (feeder, results) = transform
+        let (input, output) = transform
             .start(NonZeroUsize::new(2).unwrap(), &silent())
             .unwrap();
         let fed = std::thread::spawn(move || {
             for tag in 0..20 {
-                feeder.push(vec![Bytes::from_static(b"{}")], tag).unwrap();
+                input.push(vec![Bytes::from_static(b"{}")], tag).unwrap();
             }
 
             panic!("provoked");
         });
 
-        let (count, error) = results_of(results);
+        let (count, error) = output_of(output);
         assert!(fed.join().is_err());
         assert_eq!(
             (count, error.as_deref()),
@@ -284,18 +284,18 @@ fn a_feeder_whose_thread_panics_is_a_failure_and_not_the_end() {
 #[test]
 fn the_failure_of_a_source_comes_after_the_results_before_it() {
     for transform in runs() {
-        let (feeder, results) = transform
+        let (input, output) = transform
             .start(NonZeroUsize::new(2).unwrap(), &silent())
             .unwrap();
         let fed = std::thread::spawn(move || {
             for tag in 0..20 {
-                feeder.push(vec![Bytes::from_static(b"{}")], tag).unwrap();
+                input.push(vec![Bytes::from_static(b"{}")], tag).unwrap();
             }
 
-            feeder.fail(crate::error::Error::failed("provoked"));
+            input.fail(crate::error::Error::failed("provoked"));
         });
 
-        assert_eq!(results_of(results), (20, Some("provoked".to_owned())));
+        assert_eq!(output_of(output), (20, Some("provoked".to_owned())));
         fed.join().unwrap();
     }
 }
@@ -303,9 +303,9 @@ fn the_failure_of_a_source_comes_after_the_results_before_it() {
 #[test]
 fn results_that_nobody_wants_end_a_feeder_that_waits() {
     for transform in runs() {
-        let (feeder, mut results) = transform.start(NonZeroUsize::MIN, &silent()).unwrap();
+        let (input, mut output) = transform.start(NonZeroUsize::MIN, &silent()).unwrap();
         let fed = std::thread::spawn(move || {
-            while feeder
+            while input
                 .push(
                     vec![Bytes::from(format!(
                         r#"{{"a":{{"S":"{}"}}}}"#,
@@ -317,8 +317,8 @@ fn results_that_nobody_wants_end_a_feeder_that_waits() {
             {}
         });
 
-        drop(results.next());
-        drop(results);
+        drop(output.next());
+        drop(output);
         fed.join().unwrap();
     }
 }
@@ -326,7 +326,7 @@ fn results_that_nobody_wants_end_a_feeder_that_waits() {
 #[test]
 fn little_is_under_way_at_a_time() {
     let transform = Transform::new().stage(Erratic { seed: 0 });
-    let (feeder, mut results) = transform
+    let (input, mut output) = transform
         .start(NonZeroUsize::new(2).unwrap(), &silent())
         .unwrap();
     let sent = Arc::new(std::sync::atomic::AtomicUsize::new(0));
@@ -335,7 +335,7 @@ fn little_is_under_way_at_a_time() {
         scope.spawn(move || {
             for number in 0..100 {
                 count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-                if feeder
+                if input
                     .push(vec![Bytes::from(number.to_string())], ())
                     .is_err()
                 {
@@ -343,7 +343,7 @@ fn little_is_under_way_at_a_time() {
                 }
             }
 
-            feeder.end();
+            input.end();
         });
 
         for pulled in 0..100 {
@@ -351,10 +351,10 @@ fn little_is_under_way_at_a_time() {
                 sent.load(std::sync::atomic::Ordering::SeqCst) <= pulled + 8,
                 "at {pulled}"
             );
-            results.next().unwrap().unwrap();
+            output.next().unwrap().unwrap();
         }
 
-        assert!(results.next().is_none());
+        assert!(output.next().is_none());
     });
 }
 
@@ -371,8 +371,8 @@ fn masks_come_last_and_everything_is_a_transform() {
         .filter("t", ".copy = .a")
         .unwrap();
     assert!(!transform.is_empty() && Transform::new().is_empty());
-    let (feeder, results) = transform.start(NonZeroUsize::MIN, &silent()).unwrap();
-    feeder
+    let (input, output) = transform.start(NonZeroUsize::MIN, &silent()).unwrap();
+    input
         .push(
             vec![
                 Bytes::from_static(br#"{"a":{"S":"x"}}"#),
@@ -382,8 +382,8 @@ fn masks_come_last_and_everything_is_a_transform() {
         )
         .unwrap();
 
-    feeder.end();
-    let outcomes = results.map(Result::unwrap).next().unwrap().outcomes;
+    input.end();
+    let outcomes = output.map(Result::unwrap).next().unwrap().outcomes;
     assert_eq!(
         outcomes[0],
         Outcome::Changed(r#"{"a":{"S":"x"},"copy":{"S":"[redacted]"}}"#.into())
@@ -400,6 +400,6 @@ fn masks_come_last_and_everything_is_a_transform() {
     );
     assert!(matches!(
         transform.steps()[..],
-        [Step::Stage(_), Step::Stage(_)]
+        [TransformStep::Stage(_), TransformStep::Stage(_)]
     ));
 }

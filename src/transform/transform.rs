@@ -1,4 +1,4 @@
-//! A transform: the steps that items go through, in order.
+//! Transform: the steps that items go through, in order.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -6,26 +6,19 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use super::command::{Command, CommandSpec};
-use super::jq::{Condition, Filter, Where};
+use super::command::{CommandSpec, TransformCommand};
+use super::jq::{Condition, ConditionStage, Filter};
 use super::mask::Masks;
-use super::runner::{self, Feeder, Results};
-use super::sampling::Sampling;
+use super::pipeline::{self, TransformInput, TransformOutput};
+use super::sampling::SampleStage;
 use super::stage::Stage;
+use super::step::TransformStep;
 use crate::error::{Error, Result};
 use crate::event::Reporter;
 use crate::item::{KeyAttribute, KeySchema, Sample};
 
-/// One step.
-#[derive(Clone)]
-pub(crate) enum Step {
-    /// Works on each item by itself, on any thread.
-    Stage(Arc<dyn Stage>),
-    /// A program of the user's.
-    Command(Command),
-}
-
-/// What is to happen to items: the sample first, then steps in the order in which they are added, masks last. Cheap to clone.
+/// A sequence of steps: the sample first, then filters, conditions and commands in the order in which they were added, masks
+/// last. Cheap to clone.
 ///
 /// ```
 /// use std::num::NonZeroUsize;
@@ -37,10 +30,10 @@ pub(crate) enum Step {
 /// # fn main() -> dynadump::error::Result<()> {
 /// let transform = Transform::new().filter("--transform", r#".sk = S("film#\(.year | str)") | drop("year")"#)?;
 /// let reporter: Arc<dyn Reporter> = Arc::new(Silent);
-/// let (feeder, results) = transform.start(NonZeroUsize::MIN, &reporter)?;
-/// feeder.push(vec![r#"{"id":{"S":"a"},"year":{"N":"1927"}}"#.into()], ())?;
-/// feeder.end();
-/// for chunk in results {
+/// let (input, output) = transform.start(NonZeroUsize::MIN, &reporter)?;
+/// input.push(vec![r#"{"id":{"S":"a"},"year":{"N":"1927"}}"#.into()], ())?;
+/// input.end();
+/// for chunk in output {
 ///     assert_eq!(chunk?.outcomes, [Outcome::Changed(r#"{"id":{"S":"a"},"sk":{"S":"film#1927"}}"#.into())]);
 /// }
 /// # Ok(())
@@ -50,15 +43,22 @@ pub(crate) enum Step {
 pub struct Transform {
     sample: Option<Sample>,
     key: Option<KeySchema>,
-    steps: Vec<Step>,
+    steps: Vec<TransformStep>,
     masks: Option<Arc<Masks>>,
-    /// Every option and its text, in the order of the steps: what tells this transform from others.
-    asked: Vec<(Asked, String)>,
+    /// All options in the order in which they were added. They identify the transform.
+    options: Vec<TransformOption>,
 }
 
-/// What a step was asked for as.
+/// An option that added a step.
+#[derive(Debug, Clone)]
+struct TransformOption {
+    kind: OptionKind,
+    /// Its value; for masks, the SHA-256 of the rules and the fingerprint of the key.
+    value: String,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Asked {
+enum OptionKind {
     Sample,
     Where,
     Filter,
@@ -66,8 +66,8 @@ enum Asked {
     Mask,
 }
 
-impl Asked {
-    fn option(self) -> &'static str {
+impl OptionKind {
+    fn flag(self) -> &'static str {
         match self {
             Self::Sample => "--sample",
             Self::Where => "--where",
@@ -76,106 +76,115 @@ impl Asked {
             Self::Mask => "--mask",
         }
     }
+
+    /// Whether it only selects items.
+    fn selects(self) -> bool {
+        matches!(self, Self::Sample | Self::Where)
+    }
 }
 
 impl Transform {
-    /// A transform that changes nothing.
+    /// Creates a transform without steps.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Whether nothing was added, so that items need not be looked at.
+    /// Whether there is no step.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.sample.is_none() && self.steps.is_empty() && self.masks.is_none()
     }
 
-    /// Keeps a share of the items, chosen by the hash of the partition key: all items of one partition, or none of them. Tables
-    /// with the same partition keys, sampled alike, fit together. An item without a usable key is rejected.
-    /// Needs [`for_table`](Self::for_table).
+    /// Keeps a percentage of the partitions, chosen by the hash of the partition key. Two tables with the same partition keys
+    /// keep the same ones, so samples of related tables fit together. An item without a usable key is rejected.
+    ///
+    /// Requires [`for_table`](Self::for_table) or [`between_tables`](Self::between_tables).
     #[must_use]
     pub fn sample(mut self, sample: Sample) -> Self {
         self.sample = Some(sample);
-        self.asking(Asked::Sample, format!("{}%", sample.percent()))
+        self.with_option(OptionKind::Sample, format!("{}%", sample.percent()))
     }
 
-    /// Tells the key of the items that come in and go out, and the attributes that are keys of indexes.
+    /// Sets the key schema of the table that items are read from and written to, and the key attributes of its indexes.
     ///
     /// # Errors
-    /// [`Usage`](crate::error::ErrorKind::Usage): a mask rule would take a key away.
+    /// [`Usage`](crate::error::ErrorKind::Usage): a mask rule would remove a key.
     pub fn for_table(self, key: &KeySchema, index_keys: &[KeyAttribute]) -> Result<Self> {
         self.between_tables(key, key, index_keys)
     }
 
-    /// The same where items go into a table with another key than they come with; the index keys are that table's.
+    /// Like [`for_table`](Self::for_table), for a target table with its own key schema and index keys.
     ///
     /// # Errors
-    /// [`Usage`](crate::error::ErrorKind::Usage): a mask rule would take a key of the table that is written away.
+    /// [`Usage`](crate::error::ErrorKind::Usage): a mask rule would remove a key of the target table.
     pub fn between_tables(
         mut self,
-        from: &KeySchema,
-        to: &KeySchema,
+        source: &KeySchema,
+        target: &KeySchema,
         index_keys: &[KeyAttribute],
     ) -> Result<Self> {
         if let Some(masks) = &self.masks {
-            masks.rules().check_keys(to, index_keys)?;
+            masks.rules().check_keys(target, index_keys)?;
         }
 
-        self.key = Some(from.clone());
+        self.key = Some(source.clone());
         Ok(self)
     }
 
-    /// Keeps items for which the first output of a jq filter is neither `false` nor `null`. `name` says in errors where the
-    /// filter is from.
+    /// Keeps items for which the first output of a jq filter is neither `false` nor `null`. Errors call the filter `name`.
     ///
     /// # Errors
-    /// [`Usage`](crate::error::ErrorKind::Usage): the filter cannot be read; the error shows where.
+    /// [`Usage`](crate::error::ErrorKind::Usage): the filter has a syntax error; the error shows where.
     pub fn condition(self, name: &str, code: &str) -> Result<Self> {
         let condition = Condition::compile(name, code)?;
-        Ok(self.asking(Asked::Where, code).stage(Where(condition)))
+        let stage = ConditionStage(condition);
+
+        Ok(self.with_option(OptionKind::Where, code).stage(stage))
     }
 
-    /// Runs a jq filter over each item. `name` says in errors where the filter is from.
+    /// Runs a jq filter on each item. Errors call the filter `name`.
     ///
     /// # Errors
-    /// [`Usage`](crate::error::ErrorKind::Usage): the filter cannot be read; the error shows where.
+    /// [`Usage`](crate::error::ErrorKind::Usage): the filter has a syntax error; the error shows where.
     pub fn filter(self, name: &str, code: &str) -> Result<Self> {
         let filter = Filter::compile(name, code)?;
-        Ok(self.asking(Asked::Filter, code).stage(filter))
+        Ok(self.with_option(OptionKind::Filter, code).stage(filter))
     }
 
     /// Sends each item through a program.
     ///
     /// # Errors
-    /// [`Usage`](crate::error::ErrorKind::Usage): there is no such program.
+    /// [`Usage`](crate::error::ErrorKind::Usage): the program does not exist.
     pub fn command(mut self, spec: CommandSpec) -> Result<Self> {
         let line = spec.line.clone();
-        self.steps.push(Step::Command(Command::new(spec)?));
-        Ok(self.asking(Asked::Command, line))
+        let command = TransformCommand::new(spec)?;
+        self.steps.push(TransformStep::Command(command));
+
+        Ok(self.with_option(OptionKind::Command, line))
     }
 
-    /// Masks items, after all other steps, whenever this is called.
+    /// Masks items after all other steps, regardless of the order of calls.
     #[must_use]
     pub fn mask(mut self, masks: Masks) -> Self {
-        let asked = format!(
+        let identity = format!(
             "{} {}",
             masks.rules().sha256(),
-            masks.key_mark().unwrap_or_default()
+            masks.key_fingerprint().unwrap_or_default()
         );
 
         self.masks = Some(Arc::new(masks));
-        self.asking(Asked::Mask, asked)
+        self.with_option(OptionKind::Mask, identity)
     }
 
-    /// The masks, if there are any.
+    /// The masks, if any.
     #[must_use]
     pub fn masks(&self) -> Option<&Masks> {
         self.masks.as_deref()
     }
 
-    /// What tells this transform from every other: equal for the same steps with the same texts, rules and key, and says nothing of
-    /// them. `None` where nothing is to happen. What a program does is its own affair: its line counts.
+    /// Hash of all options, mask rules and the mask key; `None` without steps. Two transforms with the same identity have the
+    /// same effect, except for changes of a program: only its command line is hashed.
     #[must_use]
     pub fn identity(&self) -> Option<String> {
         if self.is_empty() {
@@ -183,96 +192,99 @@ impl Transform {
         }
 
         let mut hash = Sha256::new();
-        for (asked, text) in &self.asked {
-            hash.update(asked.option());
-            hash.update((text.len() as u64).to_le_bytes());
-            hash.update(text);
+        for option in &self.options {
+            // The length separates the value from the next option.
+            hash.update(option.kind.flag());
+            hash.update((option.value.len() as u64).to_le_bytes());
+            hash.update(&option.value);
         }
 
         Some(hex::encode(&hash.finalize()[..16]))
     }
 
-    /// Whether items can become others, and not only be left out.
+    /// Whether items may be changed, not only skipped.
     #[must_use]
-    pub fn changes(&self) -> bool {
-        self.asked
-            .iter()
-            .any(|(asked, _)| !matches!(asked, Asked::Sample | Asked::Where))
+    pub fn changes_items(&self) -> bool {
+        self.options.iter().any(|option| !option.kind.selects())
     }
 
-    /// Whether filters or programs may change items; masks are not counted.
+    /// Whether filters or commands may change items. Masks do not count.
     #[must_use]
-    pub fn rewrites(&self) -> bool {
-        self.asked
+    pub fn has_filters_or_commands(&self) -> bool {
+        self.options
             .iter()
-            .any(|(asked, _)| matches!(asked, Asked::Filter | Asked::Command))
+            .any(|option| matches!(option.kind, OptionKind::Filter | OptionKind::Command))
     }
 
-    /// Whether the same item may become another one the next time: programs do what they like.
+    /// Whether there is a command. The same item may then have another outcome the next time.
     #[must_use]
-    pub fn runs_a_program(&self) -> bool {
-        self.asked.iter().any(|(asked, _)| *asked == Asked::Command)
-    }
-
-    /// The share of the items that is kept, and the condition, where they choose: option and text.
-    pub fn choices(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let chooses = |asked: Asked| matches!(asked, Asked::Sample | Asked::Where);
-        self.asked
+    pub fn has_commands(&self) -> bool {
+        self.options
             .iter()
-            .filter(move |(asked, _)| chooses(*asked))
-            .map(|(asked, text)| (asked.option(), text.as_str()))
+            .any(|option| option.kind == OptionKind::Command)
     }
 
-    /// What is to happen, a line for each step: option and text.
-    pub fn lines(&self) -> impl Iterator<Item = String> {
-        let steps = self.asked.iter().map(|(asked, text)| match asked {
-            Asked::Mask => {
-                let sha256 = text.split(' ').next().unwrap_or_default();
+    /// The options that select items (`--sample`, `--where`): flag and value.
+    pub fn selection_options(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.options
+            .iter()
+            .filter(|option| option.kind.selects())
+            .map(|option| (option.kind.flag(), option.value.as_str()))
+    }
+
+    /// One line per step, for plans: flag and value.
+    pub fn descriptions(&self) -> impl Iterator<Item = String> {
+        let steps = self.options.iter().map(|option| match option.kind {
+            OptionKind::Mask => {
+                // Not the fingerprint of the key, which is the second word.
+                let sha256 = option.value.split(' ').next().unwrap_or_default();
                 format!("--mask with the rules of SHA-256 {sha256}")
             }
-            asked => format!("{} {text}", asked.option()),
+            kind => format!("{} {}", kind.flag(), option.value),
         });
 
         steps.chain(self.masks.iter().map(|_| Masks::EXEMPTION.to_owned()))
     }
 
-    /// The key of an item as it was read, in DynamoDB JSON, to name the item. `None` if it has none or if a mask hides it.
+    /// The key of an original item in DynamoDB JSON, for display. `None` if the item has no usable key or a mask hides it.
     #[must_use]
-    pub fn shown_key(&self, read: &[u8], key: &KeySchema) -> Option<String> {
-        let shown = key.extract(read).ok()?.to_json();
+    pub fn displayable_key(&self, original: &[u8], key: &KeySchema) -> Option<String> {
+        let text = key.extract(original).ok()?.to_json();
         let hides = |masks: &Arc<Masks>| {
-            masks.rules().change_key(key) || masks.hides(read, shown.as_bytes())
+            masks.rules().change_key(key) || masks.hides(original, text.as_bytes())
         };
-        (!self.masks.as_ref().is_some_and(hides)).then_some(shown)
+
+        (!self.masks.as_ref().is_some_and(hides)).then_some(text)
     }
 
-    /// An item as it was read, as it may be shown: masked values are replaced by a placeholder.
+    /// An original item for display: masked values are replaced by a placeholder.
     #[must_use]
-    pub fn concealed(&self, read: &Bytes) -> Bytes {
-        self.masks
-            .as_ref()
-            .map_or_else(|| read.clone(), |masks| masks.concealed(read))
+    pub fn displayable_item(&self, original: &Bytes) -> Bytes {
+        self.masks.as_ref().map_or_else(
+            || original.clone(),
+            |masks| masks.displayable_item(original),
+        )
     }
 
-    /// Starts a run on so many threads; the reporter hears what commands print on standard error.
+    /// Starts a run with `threads` threads. The reporter receives what commands print on standard error.
     ///
     /// # Errors
-    /// Threads or commands cannot be started; there is a sample, and nobody told the key.
+    /// Threads or commands cannot be started, or there is a sample and the key is not known.
     pub fn start<T>(
         &self,
         threads: NonZeroUsize,
         reporter: &Arc<dyn Reporter>,
-    ) -> Result<(Feeder<T>, Results<T>)> {
+    ) -> Result<(TransformInput<T>, TransformOutput<T>)> {
         if self.sample.is_some() && self.key.is_none() {
             return Err(Error::failed(
                 "a sample is chosen by the key, and the key is not known",
             ));
         }
 
-        runner::start(self, threads, reporter)
+        pipeline::start(&self.steps(), self.masks.is_some(), threads, reporter)
     }
 
-    /// What to tell the user once all items went through: rules that matched nothing.
+    /// Warnings after the last item: mask rules that matched no item.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         self.masks
@@ -281,38 +293,44 @@ impl Transform {
             .collect()
     }
 
-    fn asking(mut self, asked: Asked, text: impl Into<String>) -> Self {
-        self.asked.push((asked, text.into()));
+    fn with_option(mut self, kind: OptionKind, value: impl Into<String>) -> Self {
+        self.options.push(TransformOption {
+            kind,
+            value: value.into(),
+        });
+
         self
     }
 
+    /// Adds a step that processes each item on its own.
     pub(crate) fn stage(mut self, stage: impl Stage + 'static) -> Self {
-        self.steps.push(Step::Stage(Arc::new(stage)));
+        self.steps.push(TransformStep::Stage(Arc::new(stage)));
         self
     }
 
-    /// All steps, masks last.
-    pub(crate) fn steps(&self) -> Vec<Step> {
-        let sampling = self
-            .sample
-            .zip(self.key.as_ref())
-            .map(|(sample, key)| Sampling::new(sample, key));
-        let sampling = sampling.map(|sampling| Step::Stage(Arc::new(sampling)));
+    /// All steps in the order of execution.
+    pub(crate) fn steps(&self) -> Vec<TransformStep> {
+        let sample = self.sample.zip(self.key.as_ref()).map(|(sample, key)| {
+            let stage = SampleStage::new(sample, key);
+            TransformStep::Stage(Arc::new(stage))
+        });
+
+        // Key and masks may have been set after a command was added.
         let steps = self.steps.iter().map(|step| match step {
-            Step::Command(command) => Step::Command(
+            TransformStep::Command(command) => TransformStep::Command(
                 command
-                    .named_by(self.key.as_ref())
-                    .quiet(self.masks.is_some()),
+                    .with_key(self.key.as_ref())
+                    .hiding_output(self.masks.is_some()),
             ),
-            stage @ Step::Stage(_) => stage.clone(),
+            stage @ TransformStep::Stage(_) => stage.clone(),
         });
 
         let masks = self
             .masks
             .iter()
-            .map(|masks| Step::Stage(Arc::clone(masks) as Arc<dyn Stage>));
+            .map(|masks| TransformStep::Stage(Arc::clone(masks) as Arc<dyn Stage>));
 
-        sampling.into_iter().chain(steps).chain(masks).collect()
+        sample.into_iter().chain(steps).chain(masks).collect()
     }
 }
 

@@ -18,7 +18,7 @@ use crate::ops::blocking;
 use crate::ops::scan_segments::{each_segment, spread};
 use crate::ops::through::{CHUNK_ITEMS, Misfit, through};
 use crate::store::{PageKey, ReadStore, Room, ScanPage, ScanRequest, WireBytes};
-use crate::transform::{Outcome, Transform, Transformed};
+use crate::transform::{Outcome, Transform, TransformedChunk};
 
 /// Memory of one side's records before they go to disk, in bytes.
 const SCRATCH_MEMORY: usize = 4 * 1024 * 1024;
@@ -220,7 +220,7 @@ fn items_of(
     let key = key.clone();
     let made = through(transform, reporter, chunks)?.flat_map(move |chunk| match chunk {
         Err(error) => vec![Err(error)],
-        Ok(Transformed {
+        Ok(TransformedChunk {
             items, outcomes, ..
         }) => {
             let of = |(item, outcome): (&Bytes, &Outcome)| match Misfit::of_made(outcome, &key) {

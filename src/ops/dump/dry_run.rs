@@ -50,7 +50,7 @@ where
 
     look(store, plan, cancel).await?;
     let key = plan.schema.key_schema()?;
-    let meetings = if transform.changes() {
+    let meetings = if transform.changes_items() {
         Some(Meetings::new(key.clone(), key.clone(), true)?)
     } else {
         None

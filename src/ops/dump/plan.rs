@@ -176,7 +176,7 @@ pub async fn plan(
         limit: request.limit,
         filter: request.selection.filter().map(ToOwned::to_owned),
         projection: request.selection.projection().map(ToOwned::to_owned),
-        transform: request.transform.lines().collect(),
+        transform: request.transform.descriptions().collect(),
         selection,
         consistent_read: request.consistent_read,
         max_read_units,

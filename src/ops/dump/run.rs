@@ -157,7 +157,7 @@ fn met(collisions: &Collisions, plan: &DumpPlan) -> Error {
     let masks_may = transform
         .masks()
         .is_some_and(|masks| key.is_ok_and(|key| !masks.rules().hash_key(&key)));
-    let (culprit, hint) = match (transform.rewrites(), masks_may) {
+    let (culprit, hint) = match (transform.has_filters_or_commands(), masks_may) {
         (true, true) => (
             "the transform and the masks give",
             "check the keys that the transform makes, and mask keys with hash, which keeps them different",
@@ -333,7 +333,7 @@ fn metadata(
 ) -> MetadataDraft {
     let mut partial = BTreeMap::new();
     let transform = &plan.request.transform;
-    for (option, text) in transform.choices() {
+    for (option, text) in transform.selection_options() {
         // A condition may name what a mask hides.
         let told = if transform.masks().is_some() && option == "--where" {
             true.into()
@@ -386,7 +386,7 @@ fn metadata(
         finished_at,
         resumed: progress.resumed,
         partial,
-        transformed: transform.changes(),
+        transformed: transform.changes_items(),
         mask_rules_sha256: mask_rules(plan),
         consistent_read: plan.consistent_read,
         segments: plan.segments,

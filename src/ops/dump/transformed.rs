@@ -19,7 +19,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::item::{Items, KeySchema};
 use crate::ops::through::{CHUNK_ITEMS, Meetings, Naming, bytes_of, cut_to, through};
-use crate::transform::{Outcome, Reason, Transform, Transformed};
+use crate::transform::{Outcome, RejectReason, Transform, TransformedChunk};
 
 /// Some items of a page.
 type Chunk = (Vec<Bytes>, Part);
@@ -79,7 +79,7 @@ impl Changing {
         }
 
         let key = plan.schema.key_schema()?;
-        let meetings = if transform.changes() {
+        let meetings = if transform.changes_items() {
             Some(Meetings::new(key.clone(), key.clone(), true)?)
         } else {
             None
@@ -97,7 +97,7 @@ impl Changing {
         }))
     }
 
-    fn reject(&mut self, item: &Bytes, reason: &Reason) -> Result<()> {
+    fn reject(&mut self, item: &Bytes, reason: &RejectReason) -> Result<()> {
         if self.strict {
             let name = self.naming.name(item, &self.key);
             let what = format!("stopped at the first rejected item, {name}: {reason}");
@@ -145,8 +145,12 @@ impl Output {
     }
 
     /// Writes what came out of one chunk; whether a page ends with it.
-    fn take_changed(&mut self, chunk: Transformed<Part>, changing: &mut Changing) -> Result<bool> {
-        let Transformed {
+    fn take_changed(
+        &mut self,
+        chunk: TransformedChunk<Part>,
+        changing: &mut Changing,
+    ) -> Result<bool> {
+        let TransformedChunk {
             tag: Part { cost, end },
             items,
             outcomes,

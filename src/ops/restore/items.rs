@@ -18,7 +18,7 @@ use crate::event::Reporter;
 use crate::item::{ItemError, KeySchema, check_object};
 use crate::ops::through::{CHUNK_ITEMS, Meetings, Misfit, through};
 use crate::store::Refused;
-use crate::transform::{Outcome, Transform, Transformed};
+use crate::transform::{Outcome, Transform, TransformedChunk};
 
 /// Items handed from the reading thread at a time have so many bytes at most, and one more item.
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -168,7 +168,7 @@ fn as_they_are(
 impl Way {
     /// Whether different items may come out with the same key: items or their key change.
     pub(crate) fn may_collide(&self) -> bool {
-        self.transform.changes() || self.from != self.to
+        self.transform.changes_items() || self.from != self.to
     }
 
     fn meetings(&self) -> Result<Meetings> {
@@ -180,7 +180,7 @@ impl Way {
         let mut meetings = self.meetings()?;
         let chunks = Readers::open(source, &Lanes::Whole { mark: 0 }, None)?.chunks();
         for chunk in through(&self.transform, &self.reporter, chunks)? {
-            let Transformed {
+            let TransformedChunk {
                 items, outcomes, ..
             } = chunk?;
             items
@@ -225,7 +225,7 @@ impl Way {
         hand_on: &mut HandOn<'_>,
     ) -> Result<bool> {
         for chunk in through(&self.transform, &self.reporter, chunks)? {
-            let Transformed {
+            let TransformedChunk {
                 tag,
                 items,
                 outcomes,

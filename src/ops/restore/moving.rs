@@ -254,7 +254,7 @@ fn begin(plan: &mut RestorePlan, key: &KeySchema) -> Result<Checkpoint> {
     let lanes = Lanes::of(
         &plan.parts.source,
         key,
-        plan.parts.request.transform.changes(),
+        plan.parts.request.transform.changes_items(),
     )?;
 
     Ok(match plan.parts.identity.clone() {

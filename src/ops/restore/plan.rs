@@ -306,7 +306,7 @@ pub async fn plan(
     };
 
     Ok(RestorePlan {
-        transform: parts.request.transform.lines().collect(),
+        transform: parts.request.transform.descriptions().collect(),
         resumes: parts.checkpoint.as_ref().map(Checkpoint::interrupted),
         notes: wanted
             .as_ref()
@@ -619,7 +619,7 @@ fn verify_mode(
     warnings: &mut Vec<String>,
 ) -> Verification {
     let is_repeatable =
-        !request.transform.runs_a_program() && (!resumes || request.transform.is_empty());
+        !request.transform.has_commands() && (!resumes || request.transform.is_empty());
     if request.verify == VerifyMode::Full && !is_repeatable {
         warnings
             .push("the comparison transforms the dump once more: what does not come out the same twice differs".into());

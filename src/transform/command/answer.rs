@@ -1,54 +1,55 @@
-//! What a program answers for an item: another item, `{"skip":true}` or `{"error":"…"}`.
+//! Parser for the answers of a program: an item, `{"skip":true}` or `{"error":"…"}`.
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use super::super::check::check;
-use super::super::outcome::{Outcome, Reason};
+use super::super::check::check_item;
+use super::super::outcome::{Outcome, RejectReason};
 use crate::item::parse_item;
 
-/// Characters of a program's own words that are kept.
+/// Maximum length of a program's error message, in characters.
 const MESSAGE_CHARS: usize = 300;
 
-/// The line is no JSON object, so that nothing behind it can be trusted either.
+/// The line is not a JSON object, so the lines after it cannot be trusted either.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Garbage;
+pub(crate) struct InvalidAnswer;
 
-/// What becomes of `item`, by the line that answers it.
-pub(crate) fn outcome(item: &Bytes, line: &[u8]) -> Result<Outcome, Garbage> {
+/// The outcome for `item` that the program answered with `line`.
+pub(crate) fn outcome(item: &Bytes, line: &[u8]) -> Result<Outcome, InvalidAnswer> {
     let line = line.trim_ascii();
     if line == &item[..] {
         return Ok(Outcome::Unchanged);
     }
 
     if line.first() != Some(&b'{') {
-        return Err(Garbage);
+        return Err(InvalidAnswer);
     }
 
-    if let Some(outcome) = word(line) {
+    if let Some(outcome) = skip_or_error(line) {
         return Ok(outcome);
     }
 
     if serde_json::from_slice::<serde::de::IgnoredAny>(line).is_err() {
-        return Err(Garbage);
+        return Err(InvalidAnswer);
     }
 
-    Ok(match check(line, item) {
-        Err(reason) => Outcome::Rejected(Reason::Foreign(format!(
+    Ok(match check_item(line, item) {
+        Err(reason) => Outcome::Rejected(RejectReason::External(format!(
             "the command's answer is not an item: {reason}"
         ))),
-        // Programs write JSON with blanks of their own.
-        Ok(()) if same(item, line) => Outcome::Unchanged,
+        // Programs may format JSON differently. An equal item keeps its original bytes.
+        Ok(()) if is_same_item(item, line) => Outcome::Unchanged,
         Ok(()) => Outcome::Changed(Bytes::copy_from_slice(line)),
     })
 }
 
-fn same(item: &[u8], line: &[u8]) -> bool {
+fn is_same_item(item: &[u8], line: &[u8]) -> bool {
     parse_item(line).is_ok_and(|line| parse_item(item).is_ok_and(|item| item == line))
 }
 
-/// An answer that is no item. Attributes are objects, so that none can be taken for one.
-fn word(line: &[u8]) -> Option<Outcome> {
+/// Parses an answer that is not an item. It cannot be confused with one, because the value of an attribute is an object.
+fn skip_or_error(line: &[u8]) -> Option<Outcome> {
+    // Parsing every answer as generic JSON would be slow, so the first name is checked first.
     let name = line.get(1..)?.trim_ascii_start();
     if !name.starts_with(b"\"skip\"") && !name.starts_with(b"\"error\"") {
         return None;
@@ -57,14 +58,14 @@ fn word(line: &[u8]) -> Option<Outcome> {
     let object: Map<String, Value> = serde_json::from_slice(line).ok()?;
     match (object.len(), object.get("skip"), object.get("error")) {
         (1, Some(Value::Bool(true)), _) => Some(Outcome::Skipped),
-        (1, _, Some(Value::String(message))) => Some(Outcome::Rejected(Reason::Foreign(
+        (1, _, Some(Value::String(message))) => Some(Outcome::Rejected(RejectReason::External(
             printable(message, MESSAGE_CHARS),
         ))),
         _ => None,
     }
 }
 
-/// A program's words on one line, cut.
+/// A text as one line of at most `characters` characters.
 pub(crate) fn printable(text: &str, characters: usize) -> String {
     let mut kept: String = text
         .chars()
@@ -86,18 +87,20 @@ mod tests {
     #[test]
     fn answers() {
         let item = Bytes::from(r#"{"a":{"S":"é"},"skip":{"BOOL":true}}"#);
-        let of = |line: &str| outcome(&item, line.as_bytes());
+        let outcome_of = |line: &str| outcome(&item, line.as_bytes());
         assert_eq!(
-            of(r#" {"skip": {"BOOL": true}, "a": {"S": "\u00e9"}} "#),
+            outcome_of(r#" {"skip": {"BOOL": true}, "a": {"S": "\u00e9"}} "#),
             Ok(Outcome::Unchanged)
         );
-        assert_eq!(of(r#"{"skip": true}"#), Ok(Outcome::Skipped));
+        assert_eq!(outcome_of(r#"{"skip": true}"#), Ok(Outcome::Skipped));
         assert_eq!(
-            of(r#"{ "error" : "no\nway" }"#),
-            Ok(Outcome::Rejected(Reason::Foreign("no way".to_owned())))
+            outcome_of(r#"{ "error" : "no\nway" }"#),
+            Ok(Outcome::Rejected(RejectReason::External(
+                "no way".to_owned()
+            )))
         );
         assert_eq!(
-            of(r#"{"skip":{"BOOL":true}}"#),
+            outcome_of(r#"{"skip":{"BOOL":true}}"#),
             Ok(Outcome::Changed(r#"{"skip":{"BOOL":true}}"#.into()))
         );
 
@@ -108,10 +111,13 @@ mod tests {
             r#"{"a":5}"#,
             r#"{"a":{"X":"y"}}"#,
         ] {
-            assert!(matches!(of(answer), Ok(Outcome::Rejected(_))), "{answer}");
+            assert!(
+                matches!(outcome_of(answer), Ok(Outcome::Rejected(_))),
+                "{answer}"
+            );
         }
 
-        for garbage in [
+        for line in [
             "",
             "Hello",
             "[]",
@@ -120,7 +126,7 @@ mod tests {
             "{}{}",
             r#""x""#,
         ] {
-            assert_eq!(of(garbage), Err(Garbage), "{garbage}");
+            assert_eq!(outcome_of(line), Err(InvalidAnswer), "{line}");
         }
     }
 }

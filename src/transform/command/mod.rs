@@ -1,72 +1,74 @@
-//! A program of the user's as a step: JSON lines of items on its standard input, one line for each on its standard output.
+//! External program as a step: reads items as JSON Lines on standard input and prints one line for each.
 //!
-//! Several copies run side by side; chunk `n` goes to copy `n` modulo their number, so that order costs nothing. Programs hold
-//! their output back in buffers, so each copy is sent more before it has answered, up to [`UNANSWERED_BYTES`]. One that has all
-//! it can want and answers nothing for the time-out is killed, with all it started. What it prints on standard error is told.
+//! Several processes of the program run in parallel. Chunk `n` goes to process `n` modulo their number, which keeps the order
+//! without coordination. Most programs buffer their output, so a process is sent up to [`UNANSWERED_BYTES`] before it answers.
+//! A process that has as much input as it may have and prints nothing until the timeout is killed with its process group.
 
 mod answer;
-mod child;
-mod complaints;
+mod output;
+mod process;
+mod shared;
+mod stderr;
 #[cfg(test)]
 mod tests;
 
 use std::num::NonZeroUsize;
-use std::process;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use self::child::Copy;
-use super::lane::{Job, Lane};
-use super::runner::Segment;
+use self::process::CommandProcess;
+use super::job::{JobProcessor, NumberedJob, TransformJob};
+use super::ordered_queue::OrderedQueue;
 use crate::error::{Error, Result};
 use crate::event::Reporter;
 use crate::item::KeySchema;
 
-/// Bytes of items that one copy may owe answers for. Programs that buffer their output (4 to 64 KB, as a rule) answer only when
-/// that is full.
+/// Maximum number of bytes that a process may be sent without an answer. Programs that buffer their output, usually 4 to
+/// 64 KB, print nothing until the buffer is full.
 const UNANSWERED_BYTES: usize = 16 * 1024 * 1024;
 
-/// Time-out unless told.
-const TIMEOUT: Duration = Duration::from_mins(1);
+/// Default timeout.
+const DEFAULT_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// What the shell answers when there is no such program.
-const NOT_FOUND: &str = "command -v -- \"$1\" >/dev/null 2>&1";
+/// Shell script that fails if there is no program with the name in `$1`.
+const PROGRAM_EXISTS_SCRIPT: &str = "command -v -- \"$1\" >/dev/null 2>&1";
 
 /// A program to send items through.
 #[derive(Debug, Clone)]
 pub struct CommandSpec {
-    /// A line for `sh -c`: quotes, variables and pipes work as in a terminal.
+    /// Command line for `sh -c`: quotes, variables and pipes work as in a terminal.
     pub line: String,
-    /// Copies to run side by side; one for each thread if `None`.
+    /// Number of parallel processes; one per thread if `None`.
     pub jobs: Option<NonZeroUsize>,
-    /// How long a copy that has all it can want may go without an answer.
+    /// How long a process may go without an answer while it has as much input as it may have.
     pub timeout: Duration,
 }
 
 impl CommandSpec {
-    /// This line, with as many copies as threads, and a time-out of a minute.
+    /// A command line with one process per thread and a timeout of one minute.
     pub fn new(line: impl Into<String>) -> Self {
         Self {
             line: line.into(),
             jobs: None,
-            timeout: TIMEOUT,
+            timeout: DEFAULT_TIMEOUT,
         }
     }
 }
 
-/// A checked command.
+/// A command whose program exists.
 #[derive(Debug, Clone)]
-pub(crate) struct Command {
+pub(crate) struct TransformCommand {
     spec: Arc<CommandSpec>,
-    /// Names items in errors by their key; by their beginning if `None`.
+    /// Identifies items in errors; without it, the start of their JSON is shown.
     key: Option<KeySchema>,
-    /// Whether values are masked, so that neither items nor what the program prints are shown.
-    is_quiet: bool,
+    /// Whether values are masked, so that neither items nor the program's output are shown.
+    hides_output: bool,
 }
 
-impl Command {
-    /// Checks that there is such a program, as far as that can be told without running it.
+impl TransformCommand {
+    /// Checks that the program exists, as far as possible without running it.
     pub(crate) fn new(spec: CommandSpec) -> Result<Self> {
         let word = spec.line.split_whitespace().next().unwrap_or_default();
         if word.is_empty() {
@@ -74,10 +76,11 @@ impl Command {
                 .with_hint("name a program, as in 'python3 t.py'"));
         }
 
-        let plain = word
+        // Anything else, such as `FOO=1` or a quote, is shell syntax, which only the shell can judge.
+        let is_plain = word
             .chars()
             .all(|c| c.is_alphanumeric() || "/._+-".contains(c));
-        if plain && !exists(word)? {
+        if is_plain && !program_exists(word)? {
             return Err(
                 Error::usage(format!("--transform-command: there is no program `{word}`"))
                     .with_hint(
@@ -89,90 +92,97 @@ impl Command {
         Ok(Self {
             spec: Arc::new(spec),
             key: None,
-            is_quiet: false,
+            hides_output: false,
         })
     }
 
-    /// The same, whose errors name items by their key.
-    pub(crate) fn named_by(&self, key: Option<&KeySchema>) -> Self {
+    /// This command, with the key that identifies items in errors.
+    pub(crate) fn with_key(&self, key: Option<&KeySchema>) -> Self {
         Self {
             key: key.cloned(),
             ..self.clone()
         }
     }
 
-    /// The same; with `is_quiet`, neither items nor what the program prints are shown.
-    pub(crate) fn quiet(self, is_quiet: bool) -> Self {
-        Self { is_quiet, ..self }
+    /// This command; with `hides_output`, neither items nor the program's output are shown.
+    pub(crate) fn hiding_output(self, hides_output: bool) -> Self {
+        Self {
+            hides_output,
+            ..self
+        }
     }
 }
 
-/// Asks the shell.
-fn exists(word: &str) -> Result<bool> {
-    let asked = process::Command::new("sh")
-        .args(["-c", NOT_FOUND, "sh", word])
-        .stdin(process::Stdio::null())
+/// Whether the shell finds a program, builtin or function with this name.
+fn program_exists(name: &str) -> Result<bool> {
+    let status = Command::new("sh")
+        .args(["-c", PROGRAM_EXISTS_SCRIPT, "sh", name])
+        .stdin(Stdio::null())
         .status();
-    asked.map(|status| status.success()).map_err(|error| {
+    status.map(|status| status.success()).map_err(|error| {
         Error::failed("--transform-command needs a shell, and sh cannot be run").with_source(error)
     })
 }
 
-/// The running copies.
-pub(crate) struct Commands {
-    lane: Arc<Lane>,
-    copies: Vec<Copy>,
+/// The running processes of one command.
+pub(crate) struct CommandPool {
+    queue: Arc<OrderedQueue>,
+    processes: Vec<CommandProcess>,
     next: AtomicUsize,
 }
 
-impl Commands {
+impl CommandPool {
     pub(crate) fn start(
-        command: &Command,
+        command: &TransformCommand,
         threads: NonZeroUsize,
         reporter: &Arc<dyn Reporter>,
     ) -> Result<Self> {
         let jobs = command.spec.jobs.unwrap_or(threads).get();
-        // What is under way is bounded by what the copies owe, not by chunks: a copy that holds answers back needs more of them.
-        let lane = Arc::new(Lane::new(u64::MAX, jobs));
-        let copies = (0..jobs)
-            .map(|_| Copy::start(command, &lane, reporter))
+
+        // The number of jobs is not limited: bytes without an answer are, for each process. A limit of jobs could starve a
+        // program that prints nothing until its buffer is full.
+        let queue = Arc::new(OrderedQueue::new(u64::MAX, jobs));
+        let processes = (0..jobs)
+            .map(|_| CommandProcess::start(command, &queue, reporter))
             .collect::<Result<_>>()?;
+
         Ok(Self {
-            lane,
-            copies,
+            queue,
+            processes,
             next: AtomicUsize::new(0),
         })
     }
 }
 
-impl Segment for Commands {
-    fn push(&self, job: Result<Job>) -> bool {
-        let Some(place) = self.lane.place() else {
+impl JobProcessor for CommandPool {
+    fn push(&self, job: Result<TransformJob>) -> bool {
+        let Some(number) = self.queue.reserve() else {
             return false;
         };
 
         match job {
             Ok(job) => {
-                let copy = self.next.fetch_add(1, Ordering::Relaxed) % self.copies.len();
-                self.copies[copy].send(place, job);
+                let process = self.next.fetch_add(1, Ordering::Relaxed) % self.processes.len();
+                self.processes[process].send(NumberedJob { number, job });
             }
-            Err(error) => self.lane.finish(place, Err(error)),
+            Err(error) => self.queue.complete(number, Err(error)),
         }
 
         true
     }
 
     fn close(&self) {
-        self.copies.iter().for_each(Copy::close);
-        self.lane.close();
+        // The processes first: once the queue is closed, its end is due as soon as all of them have finished.
+        self.processes.iter().for_each(CommandProcess::close);
+        self.queue.close();
     }
 
-    fn pull(&self) -> Option<Result<Job>> {
-        self.lane.pull()
+    fn pull(&self) -> Option<Result<TransformJob>> {
+        self.queue.next_result()
     }
 
     fn cancel(&self) {
-        self.lane.cancel();
-        self.copies.iter().for_each(Copy::kill);
+        self.queue.cancel();
+        self.processes.iter().for_each(CommandProcess::kill);
     }
 }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::event::{Reporter, Silent};
 use crate::item::{KeyAttribute, KeyType};
-use crate::transform::{Outcome, Reason, Results, Transform, Transformed};
+use crate::transform::{Outcome, RejectReason, Transform, TransformOutput, TransformedChunk};
 use bytes::Bytes;
 use std::time::Instant;
 
@@ -40,7 +40,7 @@ fn run(line: &str, jobs: usize, count: usize, timeout: Duration) -> (Vec<Outcome
         .for_table(&key(), &[])
         .unwrap();
 
-    let (feeder, results): (_, Results<usize>) =
+    let (input, output): (_, TransformOutput<usize>) =
         transform.start(NonZeroUsize::MIN, &silent()).unwrap();
     std::thread::scope(|scope| {
         scope.spawn(move || {
@@ -48,18 +48,18 @@ fn run(line: &str, jobs: usize, count: usize, timeout: Duration) -> (Vec<Outcome
                 let items = (chunk * 10..(chunk * 10 + 10).min(count))
                     .map(item)
                     .collect();
-                if feeder.push(items, chunk).is_err() {
+                if input.push(items, chunk).is_err() {
                     return;
                 }
             }
 
-            feeder.end();
+            input.end();
         });
 
         let mut outcomes = Vec::new();
-        for (expected, result) in results.enumerate() {
+        for (expected, result) in output.enumerate() {
             match result {
-                Ok(Transformed {
+                Ok(TransformedChunk {
                     tag,
                     outcomes: of_chunk,
                     items,
@@ -133,7 +133,7 @@ fn an_answer_may_reject_an_item() {
     let outcomes = all(r#"sed 's/.*/{"error":"no"}/'"#, 1, 3);
     assert_eq!(
         outcomes,
-        vec![Outcome::Rejected(Reason::Foreign("no".to_owned())); 3]
+        vec![Outcome::Rejected(RejectReason::External("no".to_owned())); 3]
     );
 }
 
@@ -231,10 +231,10 @@ fn a_hang_ends_with_the_time_out_and_with_all_its_processes() {
 fn a_run_that_is_given_up_ends_its_commands() {
     let spec = CommandSpec::new("sleep 1000");
     let transform = Transform::new().command(spec).unwrap();
-    let (feeder, results) = transform.start(NonZeroUsize::MIN, &silent()).unwrap();
-    feeder.push(vec![item(1)], ()).unwrap();
-    drop(results);
-    assert!(feeder.push(vec![item(2)], ()).is_err());
+    let (input, output) = transform.start(NonZeroUsize::MIN, &silent()).unwrap();
+    input.push(vec![item(1)], ()).unwrap();
+    drop(output);
+    assert!(input.push(vec![item(2)], ()).is_err());
 }
 
 #[test]

@@ -15,14 +15,14 @@ use jaq_json::{Map, Val};
 use self::guard::Guard;
 pub(crate) use self::guard::STACK_BYTES;
 pub(crate) use self::program::Program;
-use super::check::check;
-use super::document::{self, kind_of};
-use super::outcome::{Outcome, Reason};
-use super::stage::{Stage, Worker};
+use super::check::check_item;
+use super::document::{self, json_type_name};
+use super::outcome::{Outcome, RejectReason};
+use super::stage::{Stage, StageWorker};
 use crate::error::Result;
 
 /// Items that may stand for one.
-const OUTPUTS: usize = 10_000;
+const MAX_OUTPUTS: usize = 10_000;
 
 /// Characters of a filter's own message that are kept.
 const MESSAGE_CHARS: usize = 300;
@@ -37,38 +37,40 @@ impl Filter {
 }
 
 impl Stage for Filter {
-    fn worker(&self) -> Box<dyn Worker + '_> {
-        Box::new(Filtering {
+    fn worker(&self) -> Box<dyn StageWorker + '_> {
+        Box::new(FilterWorker {
             program: &self.0,
             guard: Guard::new(),
         })
     }
 }
 
-struct Filtering<'a> {
+struct FilterWorker<'a> {
     program: &'a Program,
     guard: Guard,
 }
 
-impl Worker for Filtering<'_> {
-    fn apply(&mut self, item: &Bytes, _read: &Bytes) -> Outcome {
-        guarded(|| self.outcome(item)).unwrap_or_else(Outcome::Rejected)
+impl StageWorker for FilterWorker<'_> {
+    fn apply(&mut self, item: &Bytes, _original: &Bytes) -> Outcome {
+        catch_interpreter_panics(|| self.outcome(item)).unwrap_or_else(Outcome::Rejected)
     }
 }
 
-impl Filtering<'_> {
-    fn outcome(&self, item: &Bytes) -> std::result::Result<Outcome, Reason> {
-        let input = document::read(item)?;
+impl FilterWorker<'_> {
+    fn outcome(&self, item: &Bytes) -> std::result::Result<Outcome, RejectReason> {
+        let input = document::parse(item)?;
         let Val::Obj(before) = &input else {
-            return Err(Reason::own("not an item"));
+            return Err(RejectReason::internal("not an item"));
         };
 
         let mut made = Vec::new();
         let mut untouched = true;
         for output in self.program.run(&self.guard, input.clone()) {
-            let output = output.map_err(|error| message(&error.into_val()))?;
-            if made.len() == OUTPUTS {
-                return Err(Reason::own(format!("it gives more than {OUTPUTS} items")));
+            let output = output.map_err(|error| error_message(&error.into_val()))?;
+            if made.len() == MAX_OUTPUTS {
+                return Err(RejectReason::internal(format!(
+                    "it gives more than {MAX_OUTPUTS} items"
+                )));
             }
 
             if output == input {
@@ -77,7 +79,7 @@ impl Filtering<'_> {
             }
 
             untouched = false;
-            made.push(written(&output, before, item)?);
+            made.push(write_output(&output, before, item)?);
         }
 
         Ok(match made.len() {
@@ -90,16 +92,20 @@ impl Filtering<'_> {
 }
 
 /// The text of what a filter gave, if it is an item.
-fn written(output: &Val, before: &Map, item: &Bytes) -> std::result::Result<Bytes, Reason> {
+fn write_output(
+    output: &Val,
+    before: &Map,
+    item: &Bytes,
+) -> std::result::Result<Bytes, RejectReason> {
     let Val::Obj(map) = output else {
-        return Err(Reason::own(format!(
+        return Err(RejectReason::internal(format!(
             "it gives {}, not an item",
-            kind_of(output)
+            json_type_name(output)
         )));
     };
 
     let text = document::write(map, before)?;
-    check(&text, item)?;
+    check_item(&text, item)?;
 
     Ok(text)
 }
@@ -114,8 +120,8 @@ impl Condition {
     }
 
     /// What asks the condition on this thread.
-    pub(crate) fn asker(&self) -> Asker<'_> {
-        Asker {
+    pub(crate) fn evaluator(&self) -> ConditionEvaluator<'_> {
+        ConditionEvaluator {
             program: &self.0,
             guard: Guard::new(),
         }
@@ -123,18 +129,18 @@ impl Condition {
 }
 
 /// Asks a condition, on one thread.
-pub(crate) struct Asker<'a> {
+pub(crate) struct ConditionEvaluator<'a> {
     program: &'a Program,
     guard: Guard,
 }
 
-impl Asker<'_> {
+impl ConditionEvaluator<'_> {
     /// Whether the condition holds for `item`.
-    pub(crate) fn holds(&self, item: &Val) -> std::result::Result<bool, Reason> {
-        guarded(
+    pub(crate) fn holds(&self, item: &Val) -> std::result::Result<bool, RejectReason> {
+        catch_interpreter_panics(
             || match self.program.run(&self.guard, item.clone()).next() {
                 Some(Ok(value)) => Ok(!matches!(value, Val::Null | Val::Bool(false))),
-                Some(Err(error)) => Err(message(&error.into_val())),
+                Some(Err(error)) => Err(error_message(&error.into_val())),
                 None => Ok(false),
             },
         )
@@ -142,39 +148,39 @@ impl Asker<'_> {
 }
 
 /// Leaves items out for which a condition does not hold.
-pub(crate) struct Where(pub(crate) Condition);
+pub(crate) struct ConditionStage(pub(crate) Condition);
 
-impl Stage for Where {
-    fn worker(&self) -> Box<dyn Worker + '_> {
-        Box::new(Choosing(self.0.asker()))
+impl Stage for ConditionStage {
+    fn worker(&self) -> Box<dyn StageWorker + '_> {
+        Box::new(ConditionWorker(self.0.evaluator()))
     }
 }
 
-struct Choosing<'a>(Asker<'a>);
+struct ConditionWorker<'a>(ConditionEvaluator<'a>);
 
-impl Worker for Choosing<'_> {
-    fn apply(&mut self, item: &Bytes, _read: &Bytes) -> Outcome {
-        match document::read(item)
-            .map_err(Reason::from)
+impl StageWorker for ConditionWorker<'_> {
+    fn apply(&mut self, item: &Bytes, _original: &Bytes) -> Outcome {
+        match document::parse(item)
+            .map_err(RejectReason::from)
             .and_then(|item| self.0.holds(&item))
         {
             Ok(true) => Outcome::Unchanged,
             Ok(false) => Outcome::Skipped,
-            Err(reason) => Outcome::Rejected(reason.after("--where: ")),
+            Err(reason) => Outcome::Rejected(reason.with_prefix("--where: ")),
         }
     }
 }
 
 /// The interpreter panics on a few odd programs (a reversed range in a date, say); that is one more reason to reject an item.
-fn guarded<T>(
-    run: impl FnOnce() -> std::result::Result<T, Reason>,
-) -> std::result::Result<T, Reason> {
+fn catch_interpreter_panics<T>(
+    run: impl FnOnce() -> std::result::Result<T, RejectReason>,
+) -> std::result::Result<T, RejectReason> {
     catch_unwind(AssertUnwindSafe(run))
-        .unwrap_or_else(|_| Err(Reason::own("the jq interpreter failed on it")))
+        .unwrap_or_else(|_| Err(RejectReason::internal("the jq interpreter failed on it")))
 }
 
 /// The message of a filter, on one line and cut.
-fn message(value: &Val) -> Reason {
+fn error_message(value: &Val) -> RejectReason {
     let words = match value {
         Val::TStr(text) => String::from_utf8_lossy(text).into_owned(),
         other => other.to_string(),
@@ -189,5 +195,5 @@ fn message(value: &Val) -> Reason {
         kept.push('…');
     }
 
-    Reason::Foreign(kept)
+    RejectReason::External(kept)
 }

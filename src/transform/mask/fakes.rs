@@ -7,19 +7,19 @@ use fake::faker::phone_number::raw::PhoneNumber;
 use fake::locales::EN;
 use serde::Deserialize;
 
-use super::secret::Stream;
+use super::secret::KeyStream;
 
 /// What is invented.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Fake {
+pub(crate) enum FakeKind {
     Name,
     Email,
     Phone,
     Address,
 }
 
-impl Fake {
+impl FakeKind {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Name => "name",
@@ -31,7 +31,7 @@ impl Fake {
 
     /// An invention. E-mail addresses are under example.com (RFC 2606), so that no mail ever reaches anybody, and end in digits of
     /// the hash, so that no two are alike.
-    pub(crate) fn text(self, stream: &mut Stream) -> String {
+    pub(crate) fn text(self, stream: &mut KeyStream) -> String {
         match self {
             Self::Name => format!("{} {}", first(stream), last(stream)),
             Self::Email => {
@@ -53,15 +53,15 @@ impl Fake {
     }
 
     /// An invention that is a number: a phone number's digits.
-    pub(crate) fn number(self, stream: &mut Stream) -> Option<String> {
+    pub(crate) fn number(self, stream: &mut KeyStream) -> Option<String> {
         (self == Self::Phone).then(|| (2_000_000_000 + stream.below(8_000_000_000)).to_string())
     }
 }
 
-fn first(stream: &mut Stream) -> String {
+fn first(stream: &mut KeyStream) -> String {
     FirstName(EN).fake_with_rng(stream)
 }
 
-fn last(stream: &mut Stream) -> String {
+fn last(stream: &mut KeyStream) -> String {
     LastName(EN).fake_with_rng(stream)
 }

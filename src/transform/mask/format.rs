@@ -1,27 +1,27 @@
 //! Keeps the form of a value and changes what it says: digits become digits, letters letters, all else stays.
 
-use super::secret::Stream;
-use super::values::Leaf;
+use super::secret::KeyStream;
+use super::values::ScalarValue;
 
 /// Tries until the result differs from the original; a short one may come out the same by accident.
 const ROUNDS: u32 = 64;
 
 /// The value in the same form. `stream` gives the bytes for a round.
-pub(crate) fn keep(leaf: &Leaf, stream: impl Fn(u32) -> Stream) -> Leaf {
-    let mut masked = leaf.clone();
+pub(crate) fn keep(scalar: &ScalarValue, stream: impl Fn(u32) -> KeyStream) -> ScalarValue {
+    let mut masked = scalar.clone();
     for round in 0..ROUNDS {
         let mut stream = stream(round);
-        masked = match leaf {
-            Leaf::S(text) => Leaf::S(
+        masked = match scalar {
+            ScalarValue::S(text) => ScalarValue::S(
                 text.chars()
                     .map(|character| like(character, &mut stream))
                     .collect(),
             ),
-            Leaf::N(number) => Leaf::N(number_like(number, &mut stream)),
-            Leaf::B(bytes) => Leaf::B(bytes.iter().map(|_| stream.byte()).collect()),
+            ScalarValue::N(number) => ScalarValue::N(number_like(number, &mut stream)),
+            ScalarValue::B(bytes) => ScalarValue::B(bytes.iter().map(|_| stream.byte()).collect()),
         };
 
-        if masked != *leaf {
+        if masked != *scalar {
             break;
         }
     }
@@ -29,8 +29,8 @@ pub(crate) fn keep(leaf: &Leaf, stream: impl Fn(u32) -> Stream) -> Leaf {
     masked
 }
 
-fn like(character: char, stream: &mut Stream) -> char {
-    let one_of = |letters: &[u8], stream: &mut Stream| {
+fn like(character: char, stream: &mut KeyStream) -> char {
+    let one_of = |letters: &[u8], stream: &mut KeyStream| {
         let index = usize::try_from(stream.below(letters.len() as u64)).unwrap_or(0);
         char::from(letters[index])
     };
@@ -46,7 +46,7 @@ fn like(character: char, stream: &mut Stream) -> char {
 }
 
 /// Digits change from the first that counts on; sign, point, zeros in front and exponent stay, and so does the magnitude.
-fn number_like(number: &str, stream: &mut Stream) -> String {
+fn number_like(number: &str, stream: &mut KeyStream) -> String {
     let (mantissa, exponent) = number.split_at(number.find(['e', 'E']).unwrap_or(number.len()));
     let is_zero = !mantissa.contains(|c: char| c.is_ascii_digit() && c != '0');
     let last = mantissa.rfind(|c: char| c.is_ascii_digit());

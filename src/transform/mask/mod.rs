@@ -7,10 +7,10 @@
 mod dates;
 mod fakes;
 mod format;
+mod leaks;
 mod path;
 mod rules;
 mod secret;
-mod survivors;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -20,24 +20,24 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use jaq_json::{Map, Rc, Val};
 
+use self::leaks::SensitiveValues;
 use self::path::Edit;
 pub use self::rules::MaskRules;
-use self::rules::{Action, Rule};
+use self::rules::{MaskAction, MaskRule};
 pub use self::secret::MaskKey;
-use self::survivors::Originals;
-use self::values::{Mask, leaves};
-use super::check::check;
-use super::document::{self, Words, text};
-use super::jq::Asker;
-use super::outcome::{Outcome, Reason};
-use super::stage::{Stage, Worker};
+use self::values::{ValueMask, visit_scalars};
+use super::check::check_item;
+use super::document::{self, ErrorMessage, string_value};
+use super::jq::ConditionEvaluator;
+use super::outcome::{Outcome, RejectReason};
+use super::stage::{Stage, StageWorker};
 use crate::error::{Error, Result};
 
 /// Shown in place of masked values of items as they were read.
-const CONCEALED: &str = "[masked]";
+const PLACEHOLDER: &str = "[masked]";
 
 /// How far dates move at most, in either direction.
-const MOST_DAYS: u64 = 365;
+const MAX_SHIFT_DAYS: u64 = 365;
 
 /// Rules with their key, ready to mask items.
 pub struct Masks {
@@ -88,7 +88,8 @@ impl Masks {
     /// Whether a value at a masked path of the item `read` is part of `part`, a map of attributes in DynamoDB JSON. Conditions of rules
     /// count as satisfied.
     pub(crate) fn hides(&self, read: &[u8], part: &[u8]) -> bool {
-        let (Ok(Val::Obj(read)), Ok(Val::Obj(part))) = (document::read(read), document::read(part))
+        let (Ok(Val::Obj(read)), Ok(Val::Obj(part))) =
+            (document::parse(read), document::parse(part))
         else {
             return true;
         };
@@ -96,27 +97,27 @@ impl Masks {
         self.originals(&read).survivor(&part).is_some()
     }
 
-    /// The item `read` as it may be shown, with [`CONCEALED`] for masked values and wherever a copy of one is found. Conditions of
+    /// The item `read` as it may be shown, with [`PLACEHOLDER`] for masked values and wherever a copy of one is found. Conditions of
     /// rules count as satisfied.
-    pub(crate) fn concealed(&self, read: &[u8]) -> Bytes {
-        let Ok(Val::Obj(read)) = document::read(read) else {
-            return Bytes::from(format!("{CONCEALED:?}"));
+    pub(crate) fn displayable_item(&self, read: &[u8]) -> Bytes {
+        let Ok(Val::Obj(read)) = document::parse(read) else {
+            return Bytes::from(format!("{PLACEHOLDER:?}"));
         };
 
         let originals = self.originals(&read);
         let mut shown = (*read).clone();
         for rule in &self.rules.rules {
-            let mut conceal = |value: &mut Val| {
-                *value = text(CONCEALED);
+            let mut replace = |value: &mut Val| {
+                *value = string_value(PLACEHOLDER);
                 Ok(Edit::Keep)
             };
             // This edit never fails.
-            let _ = rule.path.visit(&mut shown, &mut conceal);
+            let _ = rule.path.visit(&mut shown, &mut replace);
         }
 
-        let conceal = |(name, value): (Val, Val)| {
+        let replace = |(name, value): (Val, Val)| {
             let name = if originals.is_in_name(&name) {
-                text(CONCEALED)
+                string_value(PLACEHOLDER)
             } else {
                 name
             };
@@ -124,21 +125,21 @@ impl Masks {
             (
                 name,
                 if originals.is_in_value(&value) {
-                    text(CONCEALED)
+                    string_value(PLACEHOLDER)
                 } else {
                     value
                 },
             )
         };
 
-        let shown: Map = shown.into_iter().map(conceal).collect();
+        let shown: Map = shown.into_iter().map(replace).collect();
 
-        document::write(&shown, &read).unwrap_or_else(|_| Bytes::from(format!("{CONCEALED:?}")))
+        document::write(&shown, &read).unwrap_or_else(|_| Bytes::from(format!("{PLACEHOLDER:?}")))
     }
 
     /// The values at all masked paths of an item.
-    fn originals(&self, read: &Map) -> Originals {
-        let mut originals = Originals::default();
+    fn originals(&self, read: &Map) -> SensitiveValues {
+        let mut originals = SensitiveValues::default();
         self.rules
             .rules
             .iter()
@@ -147,7 +148,7 @@ impl Masks {
     }
 
     /// What tells the key from others, and from which it cannot be had.
-    pub(crate) fn key_mark(&self) -> Option<String> {
+    pub(crate) fn key_fingerprint(&self) -> Option<String> {
         self.key
             .as_ref()
             .map(|key| hex::encode(&key.hash(b"dynadump: which key is this")[..8]))
@@ -183,25 +184,25 @@ impl std::fmt::Debug for Masks {
 }
 
 impl Stage for Masks {
-    fn worker(&self) -> Box<dyn Worker + '_> {
-        let askers = self
+    fn worker(&self) -> Box<dyn StageWorker + '_> {
+        let evaluators = self
             .rules
             .rules
             .iter()
-            .map(|rule| rule.when.as_ref().map(|when| when.asker()))
+            .map(|rule| rule.when.as_ref().map(|when| when.evaluator()))
             .collect();
 
-        Box::new(Masking {
+        Box::new(MaskWorker {
             masks: self,
-            askers,
+            evaluators,
         })
     }
 }
 
-struct Masking<'a> {
+struct MaskWorker<'a> {
     masks: &'a Masks,
     /// For each rule, what asks its condition.
-    askers: Vec<Option<Asker<'a>>>,
+    evaluators: Vec<Option<ConditionEvaluator<'a>>>,
 }
 
 /// An item as a document, for conditions, and as its attributes.
@@ -220,25 +221,25 @@ struct Sheet<'a> {
     /// The item without its masked places.
     rest: Map,
     /// Values of the masked places, as read and as earlier steps made them.
-    originals: Originals,
+    originals: SensitiveValues,
     /// Masked places whose mask keeps parts of the value, before and after.
     kept: Vec<(Val, Val)>,
 }
 
-impl Worker for Masking<'_> {
+impl StageWorker for MaskWorker<'_> {
     fn apply(&mut self, item: &Bytes, read: &Bytes) -> Outcome {
         self.outcome(item, read)
-            .unwrap_or_else(|reason| Outcome::Rejected(reason.after("--mask: ")))
+            .unwrap_or_else(|reason| Outcome::Rejected(reason.with_prefix("--mask: ")))
     }
 }
 
-impl Masking<'_> {
-    fn outcome(&self, item: &Bytes, read: &Bytes) -> std::result::Result<Outcome, Reason> {
-        let document = document::read(item)?;
+impl MaskWorker<'_> {
+    fn outcome(&self, item: &Bytes, read: &Bytes) -> std::result::Result<Outcome, RejectReason> {
+        let document = document::parse(item)?;
         let source = if item == read {
             None
         } else {
-            Some(document::read(read)?)
+            Some(document::parse(read)?)
         };
 
         let made = Input::of(&document)?;
@@ -248,7 +249,7 @@ impl Masking<'_> {
             read: source.as_ref().map(Input::of).transpose()?,
             masked: before.clone(),
             rest: before.clone(),
-            originals: Originals::default(),
+            originals: SensitiveValues::default(),
             kept: Vec::new(),
         };
 
@@ -258,11 +259,11 @@ impl Masking<'_> {
             .rules
             .rules
             .iter()
-            .zip(&self.askers)
+            .zip(&self.evaluators)
             .zip(&self.masks.matched);
 
-        for ((rule, asker), matched) in rules {
-            if self.apply_rule(rule, asker.as_ref(), &mut sheet)? {
+        for ((rule, evaluator), matched) in rules {
+            if self.apply_rule(rule, evaluator.as_ref(), &mut sheet)? {
                 changed = true;
                 matched.fetch_add(1, Ordering::Relaxed);
             }
@@ -273,8 +274,8 @@ impl Masking<'_> {
             return Ok(Outcome::Unchanged);
         }
 
-        let masked = document::write(&sheet.masked, before).map_err(Reason::Own)?;
-        check(&masked, item).map_err(Reason::Own)?;
+        let masked = document::write(&sheet.masked, before).map_err(RejectReason::Internal)?;
+        check_item(&masked, item).map_err(RejectReason::Internal)?;
 
         Ok(Outcome::Changed(masked))
     }
@@ -282,13 +283,13 @@ impl Masking<'_> {
     /// Applies one rule to the item; whether it found a place. Notes the values at its path in the item as read.
     fn apply_rule(
         &self,
-        rule: &Rule,
-        asker: Option<&Asker<'_>>,
+        rule: &MaskRule,
+        evaluator: Option<&ConditionEvaluator<'_>>,
         sheet: &mut Sheet<'_>,
-    ) -> std::result::Result<bool, Reason> {
-        let reaches = |item: &Map| rule.path.leads_somewhere(item).map_err(Reason::Own);
+    ) -> std::result::Result<bool, RejectReason> {
+        let reaches = |item: &Map| rule.path.matches(item).map_err(RejectReason::Internal);
         // An item with nothing to mask needs neither to satisfy a condition nor to have what dates are moved by.
-        let found_now = (asker.is_none() && rule.by.is_none()) || reaches(&sheet.masked)?;
+        let found_now = (evaluator.is_none() && rule.by.is_none()) || reaches(&sheet.masked)?;
         let in_source = sheet
             .read
             .as_ref()
@@ -297,12 +298,11 @@ impl Masking<'_> {
             return Ok(false);
         }
 
-        if let Some(asker) = asker {
-            let holds = match asker.holds(sheet.made.document) {
+        if let Some(evaluator) = evaluator {
+            let holds = match evaluator.holds(sheet.made.document) {
                 Err(reason) if found_now => {
-                    return Err(
-                        reason.after(&format!("the condition of the rule for `{}`: ", rule.path))
-                    );
+                    return Err(reason
+                        .with_prefix(&format!("the condition of the rule for `{}`: ", rule.path)));
                 }
                 // An item as made with nothing to mask: the item as read decides.
                 holds => holds.unwrap_or(false),
@@ -311,7 +311,7 @@ impl Masking<'_> {
             let read = sheet.read.as_ref().filter(|_| in_source);
 
             // A condition that fails on the item as read hides its values.
-            if !holds && !read.is_some_and(|read| asker.holds(read.document).unwrap_or(true)) {
+            if !holds && !read.is_some_and(|read| evaluator.holds(read.document).unwrap_or(true)) {
                 return Ok(false);
             }
         }
@@ -328,10 +328,14 @@ impl Masking<'_> {
     }
 
     /// Masks the places of one rule; whether there are any.
-    fn mask(&self, rule: &Rule, sheet: &mut Sheet<'_>) -> std::result::Result<bool, Reason> {
+    fn mask(
+        &self,
+        rule: &MaskRule,
+        sheet: &mut Sheet<'_>,
+    ) -> std::result::Result<bool, RejectReason> {
         let mask = self
-            .mask_of(rule, sheet.made.attributes)
-            .map_err(Reason::Own)?;
+            .value_mask(rule, sheet.made.attributes)
+            .map_err(RejectReason::Internal)?;
         let Sheet {
             masked,
             rest,
@@ -350,14 +354,16 @@ impl Masking<'_> {
                         .apply(value)
                         .map_err(|what| format!("attribute {:?} {what}", rule.path.to_string()))?;
                     let original = std::mem::replace(value, masked);
-                    if matches!(rule.action, Action::KeepFormat | Action::ShiftDate) {
+                    if matches!(rule.action, MaskAction::KeepFormat | MaskAction::ShiftDate) {
                         kept.push((original, value.clone()));
                     }
                 }
-                None if rule.action == Action::Drop => return Ok(Edit::Remove),
+                None if rule.action == MaskAction::Drop => return Ok(Edit::Remove),
                 None => {
                     *value = Val::Obj(Rc::new(
-                        [(text("NULL"), Val::Bool(true))].into_iter().collect(),
+                        [(string_value("NULL"), Val::Bool(true))]
+                            .into_iter()
+                            .collect(),
                     ));
                 }
             }
@@ -365,19 +371,25 @@ impl Masking<'_> {
             Ok(Edit::Keep)
         };
 
-        rule.path.visit(masked, &mut edit).map_err(Reason::Own)?;
+        rule.path
+            .visit(masked, &mut edit)
+            .map_err(RejectReason::Internal)?;
 
         if found {
             rule.path
                 .visit(rest, &mut |_| Ok(Edit::Remove))
-                .map_err(Reason::Own)?;
+                .map_err(RejectReason::Internal)?;
         }
 
         Ok(found)
     }
 
     /// The mask of a rule; `None` for those that replace the whole value.
-    fn mask_of(&self, rule: &Rule, before: &Map) -> std::result::Result<Option<Mask<'_>>, Words> {
+    fn value_mask(
+        &self,
+        rule: &MaskRule,
+        before: &Map,
+    ) -> std::result::Result<Option<ValueMask<'_>>, ErrorMessage> {
         let key = || {
             self.masks
                 .key
@@ -386,14 +398,14 @@ impl Masking<'_> {
         };
 
         Ok(match (rule.action, rule.kind) {
-            (Action::Null | Action::Drop, _) => None,
-            (Action::Redact, _) => Some(Mask::Redact),
-            (Action::Hash, _) => Some(Mask::Hash(key()?)),
-            (Action::Fake, Some(fake)) => Some(Mask::Fake(fake, key()?)),
-            (Action::Fake, None) => return Err("a fake of no kind".to_owned()),
-            (Action::KeepFormat, _) => Some(Mask::KeepFormat(key()?)),
-            (Action::ShiftDate, _) => Some(Mask::ShiftDate {
-                days: days(key()?, rule, before)?,
+            (MaskAction::Null | MaskAction::Drop, _) => None,
+            (MaskAction::Redact, _) => Some(ValueMask::Redact),
+            (MaskAction::Hash, _) => Some(ValueMask::Hash(key()?)),
+            (MaskAction::Fake, Some(fake)) => Some(ValueMask::Fake(fake, key()?)),
+            (MaskAction::Fake, None) => return Err("a fake of no kind".to_owned()),
+            (MaskAction::KeepFormat, _) => Some(ValueMask::KeepFormat(key()?)),
+            (MaskAction::ShiftDate, _) => Some(ValueMask::ShiftDate {
+                days: shift_days(key()?, rule, before)?,
             }),
         })
     }
@@ -402,7 +414,7 @@ impl Masking<'_> {
 impl Sheet<'_> {
     /// # Errors
     /// The value of a masked place is found in what comes out.
-    fn check_survivors(&self) -> std::result::Result<(), Reason> {
+    fn check_survivors(&self) -> std::result::Result<(), RejectReason> {
         let Self {
             masked,
             rest,
@@ -412,13 +424,13 @@ impl Sheet<'_> {
         } = self;
 
         if let Some(place) = originals.survivor(rest) {
-            return Err(Reason::own(format!(
+            return Err(RejectReason::internal(format!(
                 "a masked value is also in {place}; add a rule for it"
             )));
         }
 
         if let Some(place) = originals.survivor_in_names(masked) {
-            return Err(Reason::own(format!(
+            return Err(RejectReason::internal(format!(
                 "a masked value is also in {place}; names are not masked: redact or drop the map"
             )));
         }
@@ -427,7 +439,7 @@ impl Sheet<'_> {
             .iter()
             .any(|(before, after)| originals.survives(before, after))
         {
-            return Err(Reason::own(
+            return Err(RejectReason::internal(
                 "a masked value is also part of a value whose mask keeps that part; redact or hash it",
             ));
         }
@@ -437,9 +449,9 @@ impl Sheet<'_> {
 }
 
 impl<'a> Input<'a> {
-    fn of(document: &'a Val) -> std::result::Result<Self, Reason> {
+    fn of(document: &'a Val) -> std::result::Result<Self, RejectReason> {
         let Val::Obj(attributes) = document else {
-            return Err(Reason::own("not an item"));
+            return Err(RejectReason::internal("not an item"));
         };
 
         Ok(Self {
@@ -450,19 +462,31 @@ impl<'a> Input<'a> {
 }
 
 /// How far the dates of this item move: the same for all items, or for all with the same value at `by`.
-fn days(key: &MaskKey, rule: &Rule, before: &Map) -> std::result::Result<i64, Words> {
+fn shift_days(
+    key: &MaskKey,
+    rule: &MaskRule,
+    before: &Map,
+) -> std::result::Result<i64, ErrorMessage> {
     let mut of = Vec::new();
     if let Some(by) = &rule.by {
         let value = by
             .first(before)
             .ok_or_else(|| format!("shift-date by `{by}`: the item has no such attribute"))?;
-        leaves(&value, &mut |leaf| of.extend(leaf.identity()), &mut |_| {});
+        visit_scalars(
+            &value,
+            &mut |scalar| of.extend(scalar.identity()),
+            &mut |_| {},
+        );
     }
 
-    let number = key.stream("shift-date", &of).below(2 * MOST_DAYS);
+    let number = key.stream("shift-date", &of).below(2 * MAX_SHIFT_DAYS);
 
-    // Never by nothing: 1 to 365 days forward or back.
-    let days = i64::try_from(number % MOST_DAYS).unwrap_or(0) + 1;
+    // Never by nothing: 1 to 365 shift_days forward or back.
+    let shift_days = i64::try_from(number % MAX_SHIFT_DAYS).unwrap_or(0) + 1;
 
-    Ok(if number < MOST_DAYS { days } else { -days })
+    Ok(if number < MAX_SHIFT_DAYS {
+        shift_days
+    } else {
+        -shift_days
+    })
 }

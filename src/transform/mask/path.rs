@@ -4,23 +4,23 @@ use std::fmt;
 
 use jaq_json::{Map, Rc, Val};
 
-use super::super::document::{Words, text};
-use super::survivors::Originals;
+use super::super::document::{ErrorMessage, string_value};
+use super::leaks::SensitiveValues;
 
 /// Steps of a path; an item is nested 32 levels deep at most.
-const STEPS: usize = 64;
+const MAX_SEGMENTS: usize = 64;
 
 /// One step.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Step {
+enum PathSegment {
     Name(String),
-    Each,
+    Elements,
 }
 
 /// A path that leads to any number of places.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Path {
-    steps: Vec<Step>,
+pub(crate) struct AttributePath {
+    segments: Vec<PathSegment>,
     written: String,
 }
 
@@ -30,17 +30,17 @@ pub(crate) enum Edit {
     Remove,
 }
 
-impl Path {
+impl AttributePath {
     /// Reads a path; a backslash takes the meaning from a dot or star behind it.
     pub(crate) fn parse(written: &str) -> Result<Self, String> {
-        let mut steps = Vec::new();
+        let mut segments = Vec::new();
         let (mut name, mut escaped, mut plain) = (String::new(), false, true);
         let mut finish = |name: &mut String, plain: &mut bool| {
             let name = std::mem::take(name);
-            steps.push(if name == "*" && std::mem::replace(plain, true) {
-                Step::Each
+            segments.push(if name == "*" && std::mem::replace(plain, true) {
+                PathSegment::Elements
             } else {
-                Step::Name(name)
+                PathSegment::Name(name)
             });
 
             *plain = true;
@@ -70,45 +70,48 @@ impl Path {
 
         finish(&mut name, &mut plain);
 
-        if steps.iter().any(|step| *step == Step::Name(String::new())) {
+        if segments
+            .iter()
+            .any(|step| *step == PathSegment::Name(String::new()))
+        {
             return Err("the path has an empty name".to_owned());
         }
 
-        if steps[0] == Step::Each {
+        if segments[0] == PathSegment::Elements {
             return Err(
                 "the path begins with `*`: an item is a map, and its attributes have names"
                     .to_owned(),
             );
         }
 
-        if steps.len() > STEPS {
-            return Err(format!("the path has more than {STEPS} steps"));
+        if segments.len() > MAX_SEGMENTS {
+            return Err(format!("the path has more than {MAX_SEGMENTS} steps"));
         }
 
         Ok(Self {
-            steps,
+            segments,
             written: written.to_owned(),
         })
     }
 
     /// The attribute's name, if the path leads to an attribute of the item itself.
     pub(crate) fn attribute(&self) -> Option<&str> {
-        match &self.steps[..] {
-            [Step::Name(name)] => Some(name),
+        match &self.segments[..] {
+            [PathSegment::Name(name)] => Some(name),
             _ => None,
         }
     }
 
     /// Calls `edit` for each place that the path leads to.
-    pub(crate) fn visit<F>(&self, item: &mut Map, edit: &mut F) -> Result<(), Words>
+    pub(crate) fn visit<F>(&self, item: &mut Map, edit: &mut F) -> Result<(), ErrorMessage>
     where
-        F: FnMut(&mut Val) -> Result<Edit, Words>,
+        F: FnMut(&mut Val) -> Result<Edit, ErrorMessage>,
     {
-        in_map(item, &self.steps, edit)
+        in_map(item, &self.segments, edit)
     }
 
     /// Whether there is a place that the path leads to.
-    pub(crate) fn leads_somewhere(&self, item: &Map) -> Result<bool, Words> {
+    pub(crate) fn matches(&self, item: &Map) -> Result<bool, ErrorMessage> {
         let mut found = false;
         self.visit(&mut item.clone(), &mut |_| {
             found = true;
@@ -118,7 +121,7 @@ impl Path {
     }
 
     /// Adds the values of all places that the path leads to.
-    pub(crate) fn add_to(&self, originals: &mut Originals, item: &Map) {
+    pub(crate) fn add_to(&self, originals: &mut SensitiveValues, item: &Map) {
         let mut add = |value: &mut Val| {
             originals.add(value);
             Ok(Edit::Keep)
@@ -139,21 +142,21 @@ impl Path {
     }
 }
 
-impl fmt::Display for Path {
+impl fmt::Display for AttributePath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.written)
     }
 }
 
-fn in_map<F>(map: &mut Map, steps: &[Step], edit: &mut F) -> Result<(), Words>
+fn in_map<F>(map: &mut Map, segments: &[PathSegment], edit: &mut F) -> Result<(), ErrorMessage>
 where
-    F: FnMut(&mut Val) -> Result<Edit, Words>,
+    F: FnMut(&mut Val) -> Result<Edit, ErrorMessage>,
 {
-    let Some((Step::Name(name), rest)) = steps.split_first() else {
+    let Some((PathSegment::Name(name), rest)) = segments.split_first() else {
         return Ok(());
     };
 
-    let name = text(name.as_str());
+    let name = string_value(name.as_str());
     let Some(value) = map.get_mut(&name) else {
         return Ok(());
     };
@@ -165,11 +168,11 @@ where
     Ok(())
 }
 
-fn at<F>(value: &mut Val, steps: &[Step], edit: &mut F) -> Result<Edit, Words>
+fn at<F>(value: &mut Val, segments: &[PathSegment], edit: &mut F) -> Result<Edit, ErrorMessage>
 where
-    F: FnMut(&mut Val) -> Result<Edit, Words>,
+    F: FnMut(&mut Val) -> Result<Edit, ErrorMessage>,
 {
-    let Some((next, rest)) = steps.split_first() else {
+    let Some((next, rest)) = segments.split_first() else {
         return edit(value);
     };
 
@@ -177,16 +180,22 @@ where
         return Ok(Edit::Keep);
     };
 
-    let is_set = typed
-        .keys()
-        .any(|tag| ["SS", "NS", "BS"].iter().any(|set| *tag == text(*set)));
-    if *next == Step::Each && rest.is_empty() && is_set {
+    let is_set = typed.keys().any(|tag| {
+        ["SS", "NS", "BS"]
+            .iter()
+            .any(|set| *tag == string_value(*set))
+    });
+    if *next == PathSegment::Elements && rest.is_empty() && is_set {
         return edit(value);
     }
 
-    let wanted = text(if *next == Step::Each { "L" } else { "M" });
+    let wanted = string_value(if *next == PathSegment::Elements {
+        "L"
+    } else {
+        "M"
+    });
     match Rc::make_mut(typed).get_mut(&wanted) {
-        Some(Val::Obj(map)) => in_map(Rc::make_mut(map), steps, edit)?,
+        Some(Val::Obj(map)) => in_map(Rc::make_mut(map), segments, edit)?,
         Some(Val::Arr(list)) => {
             let list = Rc::make_mut(list);
             let mut kept = Vec::with_capacity(list.len());
@@ -214,7 +223,7 @@ mod tests {
         };
 
         let mut found = Vec::new();
-        let path = Path::parse(path).unwrap();
+        let path = AttributePath::parse(path).unwrap();
         let mut visit = |value: &mut Val| {
             found.push(value.to_string());
             Ok(Edit::Keep)
@@ -242,7 +251,7 @@ mod tests {
     #[test]
     fn paths_that_lead_nowhere_are_refused() {
         for path in ["", ".", "a.", ".a", "a..b", "*", "*.a", "a\\", r"a\b"] {
-            assert!(Path::parse(path).is_err(), "{path}");
+            assert!(AttributePath::parse(path).is_err(), "{path}");
         }
     }
 }

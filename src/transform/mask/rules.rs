@@ -7,8 +7,8 @@ use sha2::{Digest, Sha256};
 use toml::Spanned;
 
 use super::super::jq::Condition;
-use super::fakes::Fake;
-use super::path::Path;
+use super::fakes::FakeKind;
+use super::path::AttributePath;
 use crate::error::{Error, Result};
 use crate::item::{KeyAttribute, KeySchema};
 
@@ -18,7 +18,7 @@ const FILE_BYTES: usize = 1024 * 1024;
 /// What a rule does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Action {
+pub(crate) enum MaskAction {
     Redact,
     Null,
     Drop,
@@ -28,7 +28,7 @@ pub(crate) enum Action {
     ShiftDate,
 }
 
-impl Action {
+impl MaskAction {
     fn needs_key(self) -> bool {
         matches!(
             self,
@@ -39,47 +39,47 @@ impl Action {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct FileText {
+struct RuleFile {
     #[serde(default)]
-    rule: Vec<Spanned<RuleText>>,
+    rule: Vec<Spanned<RuleEntry>>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RuleText {
+struct RuleEntry {
     path: Spanned<String>,
-    action: Spanned<Action>,
+    action: Spanned<MaskAction>,
     when: Option<Spanned<String>>,
-    kind: Option<Spanned<Fake>>,
+    kind: Option<Spanned<FakeKind>>,
     by: Option<Spanned<String>>,
 }
 
 /// One rule.
-pub(crate) struct Rule {
-    pub(crate) path: Path,
-    pub(crate) action: Action,
+pub(crate) struct MaskRule {
+    pub(crate) path: AttributePath,
+    pub(crate) action: MaskAction,
     pub(crate) when: Option<Condition>,
-    /// What is faked; set for [`Action::Fake`].
-    pub(crate) kind: Option<Fake>,
+    /// What is faked; set for [`MaskAction::Fake`].
+    pub(crate) kind: Option<FakeKind>,
     /// The place whose value decides how far dates move.
-    pub(crate) by: Option<Path>,
+    pub(crate) by: Option<AttributePath>,
     /// Where it stands in the file.
     pub(crate) place: String,
 }
 
 /// The rules of a file, in its order.
 pub struct MaskRules {
-    pub(crate) rules: Vec<Rule>,
+    pub(crate) rules: Vec<MaskRule>,
     sha256: String,
 }
 
 /// The text of a file and its name, for errors.
-struct Text<'a> {
+struct RuleSource<'a> {
     name: &'a str,
     text: &'a str,
 }
 
-impl Text<'_> {
+impl RuleSource<'_> {
     fn place(&self, span: &Range<usize>) -> String {
         let before = self.text.get(..span.start).unwrap_or(self.text);
         let column = before
@@ -115,8 +115,8 @@ impl MaskRules {
             )));
         }
 
-        let source = Text { name, text };
-        let file: FileText = toml::from_str(text).map_err(|error| {
+        let source = RuleSource { name, text };
+        let file: RuleFile = toml::from_str(text).map_err(|error| {
             source.error(
                 &error.span().unwrap_or(0..0),
                 &error.message().replace('\n', ", "),
@@ -171,8 +171,8 @@ impl MaskRules {
             let of_table = table.names().any(|name| name == attribute);
             let of_index = indexes.iter().any(|key| key.name == attribute);
             let what = match rule.action {
-                Action::Drop if of_table => "dropped",
-                Action::Null if of_table || of_index => "null",
+                MaskAction::Drop if of_table => "dropped",
+                MaskAction::Null if of_table || of_index => "null",
                 _ => continue,
             };
 
@@ -201,7 +201,7 @@ impl MaskRules {
     /// Whether every rule that masks one of these attributes hashes it, so that different keys stay different.
     #[must_use]
     pub fn hash_key(&self, table: &KeySchema) -> bool {
-        let of_key = |rule: &&Rule| {
+        let of_key = |rule: &&MaskRule| {
             rule.path
                 .attribute()
                 .is_some_and(|found| table.names().any(|name| name == found))
@@ -210,7 +210,7 @@ impl MaskRules {
         self.rules
             .iter()
             .filter(of_key)
-            .all(|rule| rule.action == Action::Hash)
+            .all(|rule| rule.action == MaskAction::Hash)
     }
 }
 
@@ -223,28 +223,28 @@ impl std::fmt::Debug for MaskRules {
     }
 }
 
-fn read(source: &Text<'_>, rule: Spanned<RuleText>) -> Result<Rule> {
+fn read(source: &RuleSource<'_>, rule: Spanned<RuleEntry>) -> Result<MaskRule> {
     let whole = rule.span();
     let place = source.place(&whole);
     let rule = rule.into_inner();
     let path = |text: &Spanned<String>| {
-        Path::parse(text.get_ref()).map_err(|what| source.error(&text.span(), &what))
+        AttributePath::parse(text.get_ref()).map_err(|what| source.error(&text.span(), &what))
     };
     let action = *rule.action.get_ref();
     match (&rule.kind, action) {
-        (None, Action::Fake) => {
+        (None, MaskAction::Fake) => {
             return Err(source.error(
                 &rule.action.span(),
                 "fake needs a kind as well: kind = \"name\", \"email\", \"phone\" or \"address\"",
             ));
         }
-        (Some(kind), action) if action != Action::Fake => {
+        (Some(kind), action) if action != MaskAction::Fake => {
             return Err(source.error(&kind.span(), "kind is for action = \"fake\" alone"));
         }
         _ => {}
     }
 
-    if let Some(by) = rule.by.as_ref().filter(|_| action != Action::ShiftDate) {
+    if let Some(by) = rule.by.as_ref().filter(|_| action != MaskAction::ShiftDate) {
         return Err(source.error(&by.span(), "by is for action = \"shift-date\" alone"));
     }
 
@@ -255,7 +255,7 @@ fn read(source: &Text<'_>, rule: Spanned<RuleText>) -> Result<Rule> {
         )
     });
 
-    Ok(Rule {
+    Ok(MaskRule {
         path: path(&rule.path)?,
         action,
         when: when.transpose()?,

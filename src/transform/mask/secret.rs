@@ -43,7 +43,7 @@ impl MaskKey {
     }
 
     /// Bytes without end that follow from a value and what they are for.
-    pub(crate) fn stream(&self, purpose: &str, value: &[u8]) -> Stream {
+    pub(crate) fn stream(&self, purpose: &str, value: &[u8]) -> KeyStream {
         // The zero keeps purposes and values apart.
         let seeded = self
             .0
@@ -52,7 +52,7 @@ impl MaskKey {
             .chain_update([0])
             .chain_update(value);
 
-        Stream {
+        KeyStream {
             seeded,
             block: 0,
             buffer: [0; 32],
@@ -68,14 +68,14 @@ impl fmt::Debug for MaskKey {
 }
 
 /// Bytes that only the key's owner can tell from random ones.
-pub(crate) struct Stream {
+pub(crate) struct KeyStream {
     seeded: Hmac<Sha256>,
     block: u64,
     buffer: [u8; 32],
     left: usize,
 }
 
-impl Stream {
+impl KeyStream {
     pub(crate) fn byte(&mut self) -> u8 {
         if self.left == 0 {
             let block = self
@@ -103,7 +103,7 @@ impl Stream {
     }
 }
 
-impl fake::rand::TryRng for Stream {
+impl fake::rand::TryRng for KeyStream {
     type Error = std::convert::Infallible;
 
     fn try_next_u32(&mut self) -> std::result::Result<u32, Self::Error> {

@@ -205,7 +205,7 @@ fn fakes_are_of_their_kind_and_always_the_same() {
     );
     assert_eq!(
         refused,
-        Outcome::Rejected(Reason::own(
+        Outcome::Rejected(RejectReason::internal(
             "--mask: attribute \"v\" is a number, which no fake name is"
         ))
     );
@@ -248,7 +248,7 @@ fn dates_move_together() {
     let missing = apply(&masks(&rules), r#"{"from":{"S":"2020-02-28"}}"#);
     assert_eq!(
         missing,
-        Outcome::Rejected(Reason::own(
+        Outcome::Rejected(RejectReason::internal(
             "--mask: shift-date by `who`: the item has no such attribute"
         ))
     );
@@ -259,7 +259,7 @@ fn dates_move_together() {
     );
     assert_eq!(
         other,
-        Outcome::Rejected(Reason::own(
+        Outcome::Rejected(RejectReason::internal(
             "--mask: attribute \"v\" is no date that shift-date knows"
         ))
     );
@@ -410,7 +410,7 @@ fn values_as_read_are_found_wherever_earlier_steps_put_them() {
     ));
     let keeps = masks(&(rule("ssn", "action = 'hash'") + &rule("note", "action = 'keep-format'")));
     let rejected = |masks: &Masks, made: &str, place: &str| {
-        let Outcome::Rejected(Reason::Own(reason)) = apply_to(masks, made, read) else {
+        let Outcome::Rejected(RejectReason::Internal(reason)) = apply_to(masks, made, read) else {
             panic!("{made}")
         };
 
@@ -460,7 +460,7 @@ fn values_as_read_are_found_wherever_earlier_steps_put_them() {
     let read_signs = r#"{"ssn":{"S":"*-*-*"},"note":{"S":"a"}}"#;
     let signs = apply_to(&keeps, r#"{"note":{"S":"a *-*-* b"}}"#, read_signs);
     assert!(
-        matches!(&signs, Outcome::Rejected(Reason::Own(reason)) if reason.contains("keeps that part")),
+        matches!(&signs, Outcome::Rejected(RejectReason::Internal(reason)) if reason.contains("keeps that part")),
         "{signs:?}"
     );
 
@@ -483,10 +483,10 @@ fn an_item_is_shown_without_masked_values() {
     );
     let read = r#"{"id":{"S":"1"},"ssn":{"S":"123-45"},"l":{"L":[{"M":{"x":{"N":"98765"}}}]},"copy":{"S":"a 123-45"},"123-45":{"S":"b"},"n":{"N":"98765"}}"#;
     assert_eq!(
-        masks.concealed(read.as_bytes()),
+        masks.displayable_item(read.as_bytes()),
         r#"{"id":{"S":"1"},"ssn":"[masked]","l":{"L":[{"M":{"x":"[masked]"}}]},"copy":"[masked]","n":"[masked]","[masked]":{"S":"b"}}"#
     );
-    assert_eq!(masks.concealed(b"123-45"), "\"[masked]\"");
+    assert_eq!(masks.displayable_item(b"123-45"), "\"[masked]\"");
     assert!(masks.hides(read.as_bytes(), br#"{"pk":{"S":"x#123-45"}}"#));
     assert!(!masks.hides(read.as_bytes(), br#"{"pk":{"S":"1"}}"#));
 }
@@ -509,7 +509,7 @@ fn conditions_are_asked_of_the_original() {
     );
     assert_eq!(
         broken,
-        Outcome::Rejected(Reason::Foreign(
+        Outcome::Rejected(RejectReason::External(
             "--mask: the condition of the rule for `a`: x".to_owned()
         ))
     );
@@ -659,7 +659,7 @@ proptest! {
         let stands_in = |text: &str| text.contains(&original);
         let Outcome::Changed(changed) = apply(&rules, &render(&item, Style::Wild(seed))) else {
             // What makes an item of the generator unfit has nothing to do with masks.
-            prop_assume!(check(render(&item, Style::Compact).as_bytes(), render(&item, Style::Compact).as_bytes()).is_ok());
+            prop_assume!(check_item(render(&item, Style::Compact).as_bytes(), render(&item, Style::Compact).as_bytes()).is_ok());
             return Err(TestCaseError::fail("rejected"));
         };
         let mut new = parse_item(&changed).unwrap();

@@ -7,9 +7,9 @@ use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use jaq_json::{Map, Val};
 
-use super::super::document::{Words, text};
+use super::super::document::{ErrorMessage, string_value};
 use super::dates;
-use super::fakes::Fake;
+use super::fakes::FakeKind;
 use super::format;
 use super::secret::MaskKey;
 use crate::item::canonical_number;
@@ -30,10 +30,10 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 
 /// What is done to a value, for an action that keeps its type.
 #[derive(Clone, Copy)]
-pub(crate) enum Mask<'k> {
+pub(crate) enum ValueMask<'k> {
     Redact,
     Hash(&'k MaskKey),
-    Fake(Fake, &'k MaskKey),
+    Fake(FakeKind, &'k MaskKey),
     KeepFormat(&'k MaskKey),
     ShiftDate {
         /// How far dates move.
@@ -43,14 +43,14 @@ pub(crate) enum Mask<'k> {
 
 /// One value without its type.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum Leaf {
+pub(crate) enum ScalarValue {
     S(String),
     /// A number in the spelling it stands in.
     N(String),
     B(Vec<u8>),
 }
 
-impl Leaf {
+impl ScalarValue {
     fn read(tag: &str, value: &Val) -> Option<Self> {
         let Val::TStr(bytes) = value else { return None };
         let text = std::str::from_utf8(bytes).ok()?;
@@ -64,8 +64,8 @@ impl Leaf {
 
     fn write(self) -> Val {
         match self {
-            Self::S(string) | Self::N(string) => text(string),
-            Self::B(bytes) => text(BASE64.encode(bytes)),
+            Self::S(string) | Self::N(string) => string_value(string),
+            Self::B(bytes) => string_value(BASE64.encode(bytes)),
         }
     }
 
@@ -92,7 +92,11 @@ pub(crate) fn typed(value: &Val) -> Option<(&str, &Val)> {
 }
 
 /// All strings, numbers and binaries in an attribute value, at any depth; `names` hears of the names in maps.
-pub(crate) fn leaves(value: &Val, leaf: &mut impl FnMut(Leaf), name: &mut impl FnMut(&str)) {
+pub(crate) fn visit_scalars(
+    value: &Val,
+    scalar: &mut impl FnMut(ScalarValue),
+    name: &mut impl FnMut(&str),
+) {
     match typed(value) {
         Some(("M", Val::Obj(map))) => {
             for (key, value) in &**map {
@@ -100,44 +104,48 @@ pub(crate) fn leaves(value: &Val, leaf: &mut impl FnMut(Leaf), name: &mut impl F
                     name(&String::from_utf8_lossy(key));
                 }
 
-                leaves(value, leaf, name);
+                visit_scalars(value, scalar, name);
             }
         }
-        Some(("L", Val::Arr(list))) => list.iter().for_each(|element| leaves(element, leaf, name)),
+        Some(("L", Val::Arr(list))) => list
+            .iter()
+            .for_each(|element| visit_scalars(element, scalar, name)),
         Some((tag, Val::Arr(set)))
-            if set.iter().all(|element| Leaf::read(tag, element).is_some()) =>
+            if set
+                .iter()
+                .all(|element| ScalarValue::read(tag, element).is_some()) =>
         {
             set.iter()
-                .filter_map(|element| Leaf::read(tag, element))
-                .for_each(leaf);
+                .filter_map(|element| ScalarValue::read(tag, element))
+                .for_each(scalar);
         }
-        Some((tag, value)) => match Leaf::read(tag, value) {
-            Some(read) => leaf(read),
-            None => texts(value, leaf, name),
+        Some((tag, value)) => match ScalarValue::read(tag, value) {
+            Some(read) => scalar(read),
+            None => texts(value, scalar, name),
         },
-        None => texts(value, leaf, name),
+        None => texts(value, scalar, name),
     }
 }
 
 /// All strings in a value of a type that this version does not know.
-fn texts(value: &Val, leaf: &mut impl FnMut(Leaf), name: &mut impl FnMut(&str)) {
+fn texts(value: &Val, scalar: &mut impl FnMut(ScalarValue), name: &mut impl FnMut(&str)) {
     match value {
-        Val::TStr(text) => leaf(Leaf::S(String::from_utf8_lossy(text).into_owned())),
-        Val::Arr(list) => list.iter().for_each(|element| texts(element, leaf, name)),
+        Val::TStr(text) => scalar(ScalarValue::S(String::from_utf8_lossy(text).into_owned())),
+        Val::Arr(list) => list.iter().for_each(|element| texts(element, scalar, name)),
         Val::Obj(map) => map.iter().for_each(|(key, value)| {
             if let Val::TStr(key) = key {
                 name(&String::from_utf8_lossy(key));
             }
 
-            texts(value, leaf, name);
+            texts(value, scalar, name);
         }),
         Val::Null | Val::Bool(_) | Val::Num(_) | Val::BStr(_) => {}
     }
 }
 
-impl Mask<'_> {
+impl ValueMask<'_> {
     /// The masked value, of the same type. Booleans become false and nulls stay: neither can be told from others like it.
-    pub(crate) fn apply(&self, value: &Val) -> Result<Val, Words> {
+    pub(crate) fn apply(&self, value: &Val) -> Result<Val, ErrorMessage> {
         let Some((tag, inner)) = typed(value) else {
             return Err("is no typed value".to_owned());
         };
@@ -150,7 +158,7 @@ impl Mask<'_> {
                 let masked = map
                     .iter()
                     .map(|(name, value)| Ok((name.clone(), self.apply(value)?)));
-                Val::obj(masked.collect::<Result<_, Words>>()?)
+                Val::obj(masked.collect::<Result<_, ErrorMessage>>()?)
             }
             ("L", Val::Arr(list)) => Val::from_iter(
                 list.iter()
@@ -159,39 +167,43 @@ impl Mask<'_> {
             ),
             ("SS" | "NS" | "BS", Val::Arr(set)) => self.set(tag, set)?,
             _ => self
-                .leaf(&Leaf::read(tag, inner).ok_or("has a type that masks do not support")?)?
+                .scalar(
+                    &ScalarValue::read(tag, inner).ok_or("has a type that masks do not support")?,
+                )?
                 .write(),
         };
 
-        Ok(Val::obj([(text(tag), masked)].into_iter().collect()))
+        Ok(Val::obj(
+            [(string_value(tag), masked)].into_iter().collect(),
+        ))
     }
 
-    fn set(&self, tag: &str, set: &[Val]) -> Result<Val, Words> {
+    fn set(&self, tag: &str, set: &[Val]) -> Result<Val, ErrorMessage> {
         let mut seen = HashSet::new();
         let mut masked = Vec::with_capacity(set.len());
         for element in set {
-            let leaf = Leaf::read(tag, element).ok_or("has a set that cannot be read")?;
-            let leaf = self.leaf(&leaf)?;
-            if seen.insert(leaf.identity()) {
-                masked.push(leaf.write());
+            let scalar = ScalarValue::read(tag, element).ok_or("has a set that cannot be read")?;
+            let scalar = self.scalar(&scalar)?;
+            if seen.insert(scalar.identity()) {
+                masked.push(scalar.write());
             }
         }
 
         Ok(Val::from_iter(masked))
     }
 
-    fn leaf(&self, leaf: &Leaf) -> Result<Leaf, Words> {
+    fn scalar(&self, scalar: &ScalarValue) -> Result<ScalarValue, ErrorMessage> {
         let masked = match self {
-            Self::Redact => return Ok(redacted(leaf)),
-            Self::Hash(key) => hashed(leaf, key),
-            Self::Fake(fake, key) => faked(*fake, leaf, key)?,
-            Self::KeepFormat(key) => format::keep(leaf, |round| {
-                key.stream(&format!("keep-format {round}"), &leaf.identity())
+            Self::Redact => return Ok(redacted(scalar)),
+            Self::Hash(key) => hashed(scalar, key),
+            Self::Fake(fake, key) => faked(*fake, scalar, key)?,
+            Self::KeepFormat(key) => format::keep(scalar, |round| {
+                key.stream(&format!("keep-format {round}"), &scalar.identity())
             }),
-            Self::ShiftDate { days } => shifted(leaf, *days)?,
+            Self::ShiftDate { days } => shift(scalar, *days)?,
         };
 
-        if masked == *leaf && is_telling(leaf) {
+        if masked == *scalar && is_searchable(scalar) {
             return Err("cannot be masked by this action: nothing in it would change".to_owned());
         }
 
@@ -206,60 +218,60 @@ fn empty(container: &Val) -> Val {
     }
 }
 
-fn redacted(leaf: &Leaf) -> Leaf {
-    match leaf {
-        Leaf::S(_) => Leaf::S(REDACTED.to_owned()),
-        Leaf::N(_) => Leaf::N("0".to_owned()),
-        Leaf::B(_) => Leaf::B(REDACTED.into()),
+fn redacted(scalar: &ScalarValue) -> ScalarValue {
+    match scalar {
+        ScalarValue::S(_) => ScalarValue::S(REDACTED.to_owned()),
+        ScalarValue::N(_) => ScalarValue::N("0".to_owned()),
+        ScalarValue::B(_) => ScalarValue::B(REDACTED.into()),
     }
 }
 
-fn hashed(leaf: &Leaf, key: &MaskKey) -> Leaf {
-    let hash = key.hash(&leaf.identity());
-    match leaf {
-        Leaf::S(_) => Leaf::S(hex::encode(hash)),
-        Leaf::N(_) => {
+fn hashed(scalar: &ScalarValue, key: &MaskKey) -> ScalarValue {
+    let hash = key.hash(&scalar.identity());
+    match scalar {
+        ScalarValue::S(_) => ScalarValue::S(hex::encode(hash)),
+        ScalarValue::N(_) => {
             let number = hash
                 .iter()
                 .take(16)
                 .fold(0, |number: u128, byte| number << 8 | u128::from(*byte));
-            Leaf::N((number % NUMBERS).to_string())
+            ScalarValue::N((number % NUMBERS).to_string())
         }
-        Leaf::B(_) => Leaf::B(hash.to_vec()),
+        ScalarValue::B(_) => ScalarValue::B(hash.to_vec()),
     }
 }
 
-fn faked(fake: Fake, leaf: &Leaf, key: &MaskKey) -> Result<Leaf, Words> {
-    let identity = leaf.identity();
+fn faked(fake: FakeKind, scalar: &ScalarValue, key: &MaskKey) -> Result<ScalarValue, ErrorMessage> {
+    let identity = scalar.identity();
     let mut stream = key.stream(fake.name(), &identity);
-    Ok(match leaf {
-        Leaf::S(_) => Leaf::S(fake.text(&mut stream)),
-        Leaf::B(_) => Leaf::B(fake.text(&mut stream).into_bytes()),
-        Leaf::N(_) => Leaf::N(
+    Ok(match scalar {
+        ScalarValue::S(_) => ScalarValue::S(fake.text(&mut stream)),
+        ScalarValue::B(_) => ScalarValue::B(fake.text(&mut stream).into_bytes()),
+        ScalarValue::N(_) => ScalarValue::N(
             fake.number(&mut stream)
                 .ok_or_else(|| format!("is a number, which no fake {} is", fake.name()))?,
         ),
     })
 }
 
-fn shifted(leaf: &Leaf, days: i64) -> Result<Leaf, Words> {
-    let shifted = match leaf {
-        Leaf::S(text) => dates::shift_text(text, days).map(Leaf::S),
-        Leaf::N(number) => dates::shift_number(number, days).map(Leaf::N),
-        Leaf::B(_) => None,
+fn shift(scalar: &ScalarValue, days: i64) -> Result<ScalarValue, ErrorMessage> {
+    let shift = match scalar {
+        ScalarValue::S(text) => dates::shift_text(text, days).map(ScalarValue::S),
+        ScalarValue::N(number) => dates::shift_number(number, days).map(ScalarValue::N),
+        ScalarValue::B(_) => None,
     };
 
-    shifted.ok_or_else(|| "is no date that shift-date knows".to_owned())
+    shift.ok_or_else(|| "is no date that shift-date knows".to_owned())
 }
 
 /// Whether a value says enough that seeing it elsewhere is no accident: four characters, digits or bytes. A country code or an
 /// age is found in many places that have nothing to do with each other.
-pub(crate) fn is_telling(leaf: &Leaf) -> bool {
+pub(crate) fn is_searchable(scalar: &ScalarValue) -> bool {
     const LEAST: usize = 4;
 
-    match leaf {
-        Leaf::S(text) => text.chars().count() >= LEAST && text != REDACTED,
-        Leaf::N(number) => number.bytes().filter(u8::is_ascii_digit).count() >= LEAST,
-        Leaf::B(bytes) => bytes.len() >= LEAST && bytes != REDACTED.as_bytes(),
+    match scalar {
+        ScalarValue::S(text) => text.chars().count() >= LEAST && text != REDACTED,
+        ScalarValue::N(number) => number.bytes().filter(u8::is_ascii_digit).count() >= LEAST,
+        ScalarValue::B(bytes) => bytes.len() >= LEAST && bytes != REDACTED.as_bytes(),
     }
 }

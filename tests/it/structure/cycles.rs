@@ -77,12 +77,6 @@ const KNOWN: &[&[&str]] = &[
     ],
     &["store::connect", "store::embedded"],
     &["store::limiter::cap", "store::limiter::permit"],
-    &[
-        "transform::command",
-        "transform::pool",
-        "transform::runner",
-        "transform::transform",
-    ],
     &["transform::jq::guard", "transform::jq::program"],
     &["transform::mask::format", "transform::mask::values"],
 ];

@@ -1,4 +1,4 @@
-//! The standard error of a program: reported while it comes, within bounds, and kept for the error that ends the run.
+//! Standard error of a program: reported line by line up to a limit, with the last lines kept for an error.
 
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader};
@@ -9,42 +9,42 @@ use super::answer::printable;
 use crate::event::{Event, Reporter};
 use crate::limits::ITEM_TEXT_BYTES;
 
-/// Lines of standard error that an error shows.
+/// Maximum number of lines that an error shows.
 const LAST_LINES: usize = 20;
 
-/// Lines of standard error that are reported as they come.
+/// Maximum number of lines that are reported.
 const REPORTED_LINES: usize = 50;
 
-/// Characters of one such line.
+/// Maximum number of characters of a line that are reported or kept.
 const LINE_CHARS: usize = 500;
 
-/// Replaces what the program prints on standard error while values are masked.
+/// Reported once in place of all lines while values are masked.
 const WITHHELD: &str =
     "its standard error is not shown while a mask is active, because it may quote masked values";
 
-/// What a program prints on standard error.
+/// The last lines that a program printed on standard error. Clones share them.
 #[derive(Clone)]
-pub(crate) struct Complaints {
-    last: Arc<Mutex<VecDeque<String>>>,
-    /// Whether nothing of it is shown: it may quote values that are masked.
-    is_quiet: bool,
+pub(crate) struct StderrLog {
+    last_lines: Arc<Mutex<VecDeque<String>>>,
+    /// Whether no line is shown, because it may quote masked values.
+    hides_output: bool,
 }
 
-impl Complaints {
-    /// None yet. With `is_quiet`, none is shown.
-    pub(crate) fn new(is_quiet: bool) -> Self {
+impl StderrLog {
+    /// An empty log. With `hides_output`, lines are neither reported nor kept.
+    pub(crate) fn new(hides_output: bool) -> Self {
         Self {
-            last: Arc::default(),
-            is_quiet,
+            last_lines: Arc::default(),
+            hides_output,
         }
     }
 
-    /// Reads them to their end.
-    pub(crate) fn listen(&self, stderr: ChildStderr, reporter: &dyn Reporter) {
+    /// Reads standard error to its end.
+    pub(crate) fn read(&self, stderr: ChildStderr, reporter: &dyn Reporter) {
         let mut reader = BufReader::new(stderr);
         let mut count = 0;
         while let Ok(Some(line)) = next_line(&mut reader, ITEM_TEXT_BYTES) {
-            if self.is_quiet {
+            if self.hides_output {
                 if count == 0 {
                     reporter.report(Event::Info(format!("--transform-command: {WITHHELD}")));
                 }
@@ -63,7 +63,10 @@ impl Complaints {
             }
 
             count += 1;
-            let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut last = self
+                .last_lines
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             if last.len() == LAST_LINES {
                 last.pop_front();
             }
@@ -72,9 +75,9 @@ impl Complaints {
         }
     }
 
-    /// The last lines, for an error.
-    pub(crate) fn last(&self) -> Vec<String> {
-        self.last
+    /// The last lines, indented.
+    pub(crate) fn last_lines(&self) -> Vec<String> {
+        self.last_lines
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .iter()
@@ -83,16 +86,20 @@ impl Complaints {
     }
 }
 
-/// The next line without its end; `None` at the end of the stream.
-pub(crate) fn next_line(reader: &mut impl BufRead, most: usize) -> io::Result<Option<Vec<u8>>> {
+/// Reads the next line, without its line feed; `None` at the end of the stream. A longer line is an error.
+pub(crate) fn next_line(
+    reader: &mut impl BufRead,
+    max_bytes: usize,
+) -> io::Result<Option<Vec<u8>>> {
     let mut line = Vec::new();
-    let read = io::Read::take(&mut *reader, most as u64 + 1).read_until(b'\n', &mut line)?;
+    // One byte more than allowed, to tell a line that is too long from one that just fits.
+    let read = io::Read::take(&mut *reader, max_bytes as u64 + 1).read_until(b'\n', &mut line)?;
     if line.last() == Some(&b'\n') {
         line.pop();
-    } else if line.len() > most {
+    } else if line.len() > max_bytes {
         return Err(io::Error::new(
             io::ErrorKind::InvalidData,
-            format!("a line of more than {most} bytes"),
+            format!("a line of more than {max_bytes} bytes"),
         ));
     }
 

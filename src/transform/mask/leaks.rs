@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use jaq_json::{Map, Val};
 use memchr::memmem;
 
-use super::values::{Leaf, is_telling, leaves};
+use super::values::{ScalarValue, is_searchable, visit_scalars};
 use crate::item::canonical_number;
 
 /// Least number of digits for which a number is searched for in text: shorter ones are found by accident.
@@ -13,21 +13,21 @@ const DIGITS_IN_TEXT: usize = 6;
 
 /// Values of masked places.
 #[derive(Default)]
-pub(crate) struct Originals(Vec<Original>);
+pub(crate) struct SensitiveValues(Vec<SensitiveValue>);
 
-struct Original {
+struct SensitiveValue {
     /// Byte sequences that give it away: the value itself, as part of a JSON string, in base64. Empty for a short number.
     needles: Vec<Vec<u8>>,
     /// As a number, compared with other numbers.
     number: Option<String>,
 }
 
-impl Originals {
+impl SensitiveValues {
     /// Adds the values in `value`, except those too short to be searched for.
     pub(crate) fn add(&mut self, value: &Val) {
-        leaves(
+        visit_scalars(
             value,
-            &mut |leaf| self.0.extend(Original::of(&leaf)),
+            &mut |scalar| self.0.extend(SensitiveValue::of(&scalar)),
             &mut |_| {},
         );
     }
@@ -48,7 +48,7 @@ impl Originals {
     pub(crate) fn survivor_in_names(&self, masked: &Map) -> Option<String> {
         masked.iter().find_map(|(attribute, value)| {
             let mut found = false;
-            leaves(value, &mut |_| {}, &mut |name| {
+            visit_scalars(value, &mut |_| {}, &mut |name| {
                 found = found || self.is_in_bytes(name.as_bytes());
             });
             found.then(|| format!("a name in attribute {:?}", name_of(attribute)))
@@ -75,22 +75,22 @@ impl Originals {
     }
 }
 
-impl Original {
-    fn of(leaf: &Leaf) -> Option<Self> {
-        if !is_telling(leaf) {
+impl SensitiveValue {
+    fn of(scalar: &ScalarValue) -> Option<Self> {
+        if !is_searchable(scalar) {
             return None;
         }
 
-        Some(match leaf {
-            Leaf::S(text) => Self {
+        Some(match scalar {
+            ScalarValue::S(text) => Self {
                 needles: needles(text.as_bytes()),
                 number: None,
             },
-            Leaf::B(bytes) => Self {
+            ScalarValue::B(bytes) => Self {
                 needles: needles(bytes),
                 number: None,
             },
-            Leaf::N(number) => Self {
+            ScalarValue::N(number) => Self {
                 needles: if number.len() >= DIGITS_IN_TEXT {
                     needles(number.as_bytes())
                 } else {
@@ -103,9 +103,9 @@ impl Original {
 
     fn is_in_value(&self, value: &Val) -> bool {
         let (mut in_leaf, mut in_name) = (false, false);
-        leaves(
+        visit_scalars(
             value,
-            &mut |leaf| in_leaf = in_leaf || self.is_in(&leaf),
+            &mut |scalar| in_leaf = in_leaf || self.is_in(&scalar),
             &mut |name| {
                 in_name = in_name || self.is_in_bytes(name.as_bytes());
             },
@@ -114,11 +114,11 @@ impl Original {
         in_leaf || in_name
     }
 
-    fn is_in(&self, leaf: &Leaf) -> bool {
-        match leaf {
-            Leaf::S(text) => self.is_in_bytes(text.as_bytes()),
-            Leaf::B(bytes) => self.is_in_bytes(bytes),
-            Leaf::N(number) => {
+    fn is_in(&self, scalar: &ScalarValue) -> bool {
+        match scalar {
+            ScalarValue::S(text) => self.is_in_bytes(text.as_bytes()),
+            ScalarValue::B(bytes) => self.is_in_bytes(bytes),
+            ScalarValue::N(number) => {
                 let equal = self.number.is_some() && self.number == canonical_number(number).ok();
                 equal || self.is_in_bytes(number.as_bytes())
             }

@@ -1,0 +1,15 @@
+//! One step of a transform.
+
+use std::sync::Arc;
+
+use super::command::TransformCommand;
+use super::stage::Stage;
+
+/// One step of a transform.
+#[derive(Clone)]
+pub(crate) enum TransformStep {
+    /// Processes each item on its own, on any thread.
+    Stage(Arc<dyn Stage>),
+    /// Sends items through a program of the user.
+    Command(TransformCommand),
+}
