@@ -150,7 +150,7 @@ impl DumpWriter {
             compression,
         };
         let encoder = Encoder::new(Sink::Stream(stream), kind)
-            .map_err(|error| Place::Stream.refused(error))?;
+            .map_err(|error| Place::Stream.refused(kind, error))?;
         Ok(Self {
             encoder: Some(encoder),
             kind,
@@ -214,7 +214,7 @@ impl DumpWriter {
         };
 
         let encoder = Encoder::resume(Sink::of_file(part.file), kind, part.hasher, counted, tail);
-        let encoder = Some(encoder.map_err(|error| place.refused(error))?);
+        let encoder = Some(encoder.map_err(|error| place.refused(kind, error))?);
         Ok(Self {
             encoder,
             kind,
@@ -257,7 +257,7 @@ impl DumpWriter {
             .map(|(file, kind)| Encoder::new(Sink::of_file(file), kind))
             .transpose();
         Ok(Self {
-            encoder: encoder.map_err(|error| place.refused(error))?,
+            encoder: encoder.map_err(|error| place.refused(kind, error))?,
             kind,
             keeper,
             place,
@@ -281,7 +281,7 @@ impl DumpWriter {
         };
 
         let encoder =
-            Encoder::new(Sink::of_file(file), kind).map_err(|error| place.refused(error))?;
+            Encoder::new(Sink::of_file(file), kind).map_err(|error| place.refused(kind, error))?;
         Ok(Self {
             encoder: Some(encoder),
             kind,
@@ -298,7 +298,7 @@ impl DumpWriter {
         match &mut self.encoder {
             Some(encoder) => encoder
                 .append(items)
-                .map_err(|error| self.place.refused(error)),
+                .map_err(|error| self.place.refused(self.kind, error)),
             None => Err(Error::failed("a dump of the schema alone takes no items")),
         }
     }
@@ -321,7 +321,7 @@ impl DumpWriter {
         let (keeper, progress) = (Arc::clone(keeper), progress.clone());
         let sent = encoder.once_counted(move |counted, tail| keeper.keep(progress, counted, tail));
 
-        sent.map_err(|error| self.place.refused(error))
+        sent.map_err(|error| self.place.refused(self.kind, error))
     }
 
     /// Why a checkpoint could not be left, if one failed since this was asked before.
@@ -344,7 +344,7 @@ impl DumpWriter {
             encoder.once_counted(move |counted, tail| keeper.keep(progress, counted, tail));
         stopped
             .and_then(|()| encoder.stop())
-            .map_err(|error| self.place.refused(error))
+            .map_err(|error| self.place.refused(self.kind, error))
     }
 
     /// Discards the dump: its checkpoint first, then what was written.
@@ -353,7 +353,9 @@ impl DumpWriter {
     /// The system's refusals.
     pub fn discard(mut self) -> Result<()> {
         if let Some(encoder) = self.encoder.take() {
-            encoder.stop().map_err(|error| self.place.refused(error))?;
+            encoder
+                .stop()
+                .map_err(|error| self.place.refused(self.kind, error))?;
         }
 
         self.keeper
@@ -380,7 +382,7 @@ impl DumpWriter {
             .take()
             .map(Encoder::finish)
             .transpose()
-            .map_err(|error| self.place.refused(error))?;
+            .map_err(|error| self.place.refused(self.kind, error))?;
 
         match &self.place {
             Place::Folder {
@@ -452,11 +454,10 @@ impl DumpWriter {
 
 impl Place {
     /// What to say when the data cannot be written.
-    fn refused(&self, error: io::Error) -> Error {
+    fn refused(&self, kind: DataFile, error: io::Error) -> Error {
         match self {
-            Self::Folder { partial, .. } | Self::File { partial, .. } => {
-                refused("write", partial, error)
-            }
+            Self::Folder { partial, .. } => refused("write", &partial.join(kind.name()), error),
+            Self::File { partial, .. } => refused("write", partial, error),
             Self::Stream => Error::failed(format!("cannot write to the output stream: {error}"))
                 .with_source(error),
         }

@@ -28,13 +28,13 @@ EXAMPLES
   restoredb --env=local --source ./prod-backup
 
   restoredb --env=local --dry-run                  show what would happen to backups/dynamodb/local/
-  restoredb --env=local --source a --table b       restore under another name
+  restoredb --env=local --source a --table copy    restore under another name
   restoredb --env=local --wait 60s --if-missing    fill a fresh laptop, once
   restoredb --env=dev --source a --replace         delete and recreate the table
   restoredb --env=local --source a --read-capacity 3 --write-capacity 3
   restoredb --env=dev --source a --boost-write-capacity 1000
   restoredb --env=dev --source a --diff-schema     compare the dump's schema with the table
-  restoredb --env=dev --source a --table b --key-schema 'owner:S,made:N'
+  restoredb --env=dev --source a --table copy --key-schema 'owner:S,made:N'
   restoredb --env=prod --source a --confirm films  restore into production from a script
   restoredb --env=dev --source a --dry-run --show 3 --transform 'del(.old)'
   zcat a.gz | restoredb --env=dev --source -       read items from standard input";

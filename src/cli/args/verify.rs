@@ -27,7 +27,7 @@ EXAMPLES
   verifydb --source ./prod-backup --env=staging --sample 1%
   verifydb --env=prod --against-env=staging           do two tables agree?
   verifydb --env=prod --against-env=staging --schema-only
-  verifydb --env=dev --table a --against-table b";
+  verifydb --env=dev --table films --against-table copy";
 
 /// Check that a dump is whole, or compare a table with a dump or with another table. Changes nothing.
 #[derive(Debug, Parser)]

@@ -138,7 +138,7 @@ impl<S: WriteStore + Clone + 'static> Moving<S> {
             items: plan
                 .source
                 .items
-                .map(|items| items.saturating_sub(counts.read)),
+                .map(|items| (items + plan.unreadable()).saturating_sub(counts.read)),
             bytes: plan
                 .source
                 .bytes

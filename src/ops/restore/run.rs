@@ -380,7 +380,7 @@ impl RestorePlan {
     }
 
     /// Pieces of a damaged dump that are rejected without being read as items.
-    fn unreadable(&self) -> u64 {
+    pub(crate) fn unreadable(&self) -> u64 {
         self.source.salvage.map_or(0, |salvage| salvage.unreadable)
     }
 

@@ -54,6 +54,32 @@ fn help() {
 }
 
 #[test]
+fn the_tables_in_examples_have_names_that_dynamodb_accepts() {
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+    let mut texts = vec![std::fs::read_to_string(readme).expect("README.md")];
+    for program in ["dumpdb", "restoredb", "verifydb"] {
+        let help = run(Project::empty().command(program, ["--help"]), Vec::new());
+        texts.push(String::from_utf8_lossy(&help.stdout).into_owned());
+    }
+
+    let words: Vec<&str> = texts
+        .iter()
+        .flat_map(|text| text.split_whitespace())
+        .collect();
+    let names: Vec<&str> = words
+        .windows(2)
+        .filter(|pair| ["--table", "--against-table"].contains(&pair[0]))
+        .map(|pair| pair[1].trim_matches(['`', '.']))
+        .filter(|name| !name.starts_with(['<', '-']))
+        .collect();
+
+    assert!(names.len() > 5, "{names:?}");
+    for name in names {
+        assert!((3..=255).contains(&name.len()), "{name:?} is no table name");
+    }
+}
+
+#[test]
 fn plans() {
     let (engine, project) = sample();
     shows(

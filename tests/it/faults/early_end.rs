@@ -154,7 +154,13 @@ fn a_dump_that_cannot_be_written_ends() {
             &format!("a full disk, {segments:?}"),
         );
 
-        for output in ["--output=out", "--output=out.jsonl"] {
+        for (output, file) in [
+            (
+                "--output=out",
+                "/out.partial/table-data.json`: File too large",
+            ),
+            ("--output=out.jsonl", "/out.jsonl.partial`: File too large"),
+        ] {
             let command = project.command("dumpdb", [output].iter().chain(&segments));
             let mut command = with_small_files(&command);
             let child = command
@@ -164,7 +170,7 @@ fn a_dump_that_cannot_be_written_ends() {
                 .expect("dumpdb starts");
 
             let case = format!("small files, {output}, {segments:?}");
-            assert_ended(&ended(child, &case), 1, "File too large", &case);
+            assert_ended(&ended(child, &case), 1, file, &case);
         }
 
         assert!(!project.path("out").exists());

@@ -51,6 +51,9 @@ fn salvaged(
     assert_eq!(summary["items_written"], copy.len(), "{summary:#}");
     assert_eq!(summary["salvaged"]["readable"], copy.len(), "{summary:#}");
 
+    // The total of the progress counts what is written, without the pieces that cannot be read.
+    let run = run.says(&format!("writing items ({} item", copy.len()));
+
     (run, summary)
 }
 
