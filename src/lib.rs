@@ -54,7 +54,7 @@
 //!
 //! # Modules
 //!
-//! Each may use only those before it: [`item`], [`schema`], [`environment`], [`backup`], [`store`], [`transform`], [`ops`],
+//! Each may use only those before it: [`item`], [`schema`], [`environment`], [`place`], [`backup`], [`store`], [`transform`], [`ops`],
 //! `cli`.
 //! [`error`], [`event`] and [`limits`] belong to all.
 
@@ -67,6 +67,7 @@ pub mod event;
 pub mod item;
 pub mod limits;
 pub mod ops;
+pub mod place;
 pub mod schema;
 pub mod store;
 pub mod transform;

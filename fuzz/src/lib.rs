@@ -21,6 +21,9 @@ pub mod item;
 #[path = "../../src/schema/mod.rs"]
 pub mod schema;
 
+#[path = "../../src/place/mod.rs"]
+pub mod place;
+
 #[path = "../../src/backup/mod.rs"]
 pub mod backup;
 

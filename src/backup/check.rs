@@ -7,7 +7,6 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::atomic::refused;
 use super::duplicate_keys::Keys;
 use super::format::{DataFile, METADATA_FILE, SUMMARY_FILE, is_dump_file};
 use super::layout::{Counts, count_lines};
@@ -19,6 +18,7 @@ use super::read::salvage::survey;
 use super::read::source::{Data, Source, SourceKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::item::{SetDigest, item_digest, validate};
+use crate::place::local::files::refused;
 use crate::schema::TableSchema;
 
 /// Items between two reports of progress.

@@ -13,15 +13,17 @@ use std::sync::{Mutex, PoisonError};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::atomic::{
-    Access, create_folders, open_part, refused, remove_file, replace_file, sync_folder,
-};
-use super::digest::hex_sha256;
-use super::format::{CHECKPOINT_SUFFIX, Compression, DataFormat, PARTIAL_SUFFIX, sibling};
-use super::lock::state_name;
+use super::format::{CHECKPOINT_SUFFIX, Compression, DataFormat};
 use super::metadata::Frame;
 use crate::error::{Error, Result};
 use crate::limits::CHECKPOINT_BYTES;
+use crate::place::Access;
+use crate::place::digest::hex_sha256;
+use crate::place::local::files::{
+    create_folders, open_part, refused, remove_file, replace_file, sync_folder,
+};
+use crate::place::local::names::state_name;
+use crate::place::local::names::{PARTIAL_SUFFIX, sibling};
 
 /// The first words of a checkpoint of any version.
 const KIND: &[u8] = b"dynadump checkpoint ";

@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::check::Inspection;
 use super::read::source::Source;
-use super::spill::Spill;
 use crate::error::Result;
 use crate::item::{KeyError, KeySchema};
+use crate::place::Spill;
 
 const PARTITIONS: usize = 1024;
 

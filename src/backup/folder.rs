@@ -4,11 +4,12 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::atomic::refused;
-use super::format::{METADATA_FILE, PARTIAL_SUFFIX, is_dump_file, sibling};
+use super::format::{METADATA_FILE, dump_file_names, is_dump_file};
 use super::metadata::{Metadata, MetadataFile, newer_format, parse};
 use super::read::input::read_document;
 use crate::error::{Error, Result};
+use crate::place::local::files::{refused, remove_file, remove_folder};
+use crate::place::local::names::{PARTIAL_SUFFIX, sibling};
 
 /// What a new dump would find at its place.
 #[derive(Debug, Clone, PartialEq)]
@@ -185,12 +186,39 @@ pub(crate) fn unpublished(target: &Path) -> Option<Unpublished> {
     })
 }
 
+/// Removes a folder that holds a dump, or part of one. Anything else in it is left alone, and then the folder too.
+///
+/// # Errors
+/// The system's refusal; a file that does not belong to a dump.
+pub(crate) fn remove_dump(folder: &Path) -> Result<()> {
+    let entries =
+        fs::read_dir(folder).map_err(|error| refused("read the folder", folder, error))?;
+    for entry in entries {
+        let entry = entry.map_err(|error| refused("read the folder", folder, error))?;
+        if !is_dump_file(&entry.file_name()) {
+            return Err(Error::failed(format!(
+                "`{}` is in the way: it does not belong to a dump",
+                entry.path().display()
+            ))
+            .with_hint("move it elsewhere, then run the command again"));
+        }
+    }
+
+    for name in dump_file_names() {
+        remove_file(&folder.join(name))?;
+    }
+
+    remove_folder(folder)
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
     use crate::error::ErrorKind;
+    use crate::place::Access;
+    use crate::place::local::files::{create_folder, write_file};
 
     #[test]
     fn every_spelling_resolves_to_one_path() {
@@ -273,5 +301,19 @@ mod tests {
         if Path::new("/proc/self").exists() {
             assert!(is_mount_point(Path::new("/proc")));
         }
+    }
+
+    #[test]
+    fn only_a_dump_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("dump");
+        create_folder(&folder, Access::Shared).unwrap();
+        write_file(&folder.join("table-data.json"), b"", Access::Shared).unwrap();
+        write_file(&folder.join("notes.txt"), b"", Access::Shared).unwrap();
+        assert!(remove_dump(&folder).is_err());
+        assert!(folder.join("table-data.json").exists());
+        remove_file(&folder.join("notes.txt")).unwrap();
+        remove_dump(&folder).unwrap();
+        assert!(!folder.exists());
     }
 }

@@ -3,8 +3,7 @@
 //! `docs/FORMAT.md` is the normative text; this file holds the constants it speaks of and nothing that does work. File names are
 //! never taken from a dump's own content: a name that is not listed here is not opened.
 
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -25,14 +24,8 @@ pub const METADATA_FILE: &str = "table-metadata.json";
 /// What the metadata says, for people. Nothing reads it back.
 pub const SUMMARY_FILE: &str = "dump-summary.txt";
 
-/// What follows a dump's name while it is built beside its place, and the name of the folder while it is built inside.
-pub const PARTIAL_SUFFIX: &str = ".partial";
-
 /// What follows a dump's name while the former dump makes room, on file systems that cannot exchange two folders.
 pub const OLD_SUFFIX: &str = ".old";
-
-/// What follows a dump's name in the name of its lock.
-pub const LOCK_SUFFIX: &str = ".lock";
 
 /// What follows a dump's name in the name of its checkpoint.
 pub const CHECKPOINT_SUFFIX: &str = ".checkpoint";
@@ -148,13 +141,6 @@ pub(crate) fn is_dump_file(name: &std::ffi::OsStr) -> bool {
     dump_file_names().any(|known| name == known)
 }
 
-/// The path beside `path` whose name is that of `path` and a suffix. `None` for a path without a name, such as `/`.
-pub(crate) fn sibling(path: &Path, suffix: &str) -> Option<PathBuf> {
-    let mut name = OsString::from(path.file_name()?);
-    name.push(suffix);
-    Some(path.with_file_name(name))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,14 +161,5 @@ mod tests {
         for other in ["b.json", "b", "b.jsonl/", "b.jsonl.bz2", "jsonl"] {
             assert!(kind(other).is_none() || other == "b.jsonl/", "{other}");
         }
-    }
-
-    #[test]
-    fn a_sibling_keeps_the_whole_name() {
-        assert_eq!(
-            sibling(Path::new("/a/b.c"), PARTIAL_SUFFIX),
-            Some(PathBuf::from("/a/b.c.partial"))
-        );
-        assert_eq!(sibling(Path::new("/"), PARTIAL_SUFFIX), None);
     }
 }

@@ -6,8 +6,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::spill::Spill;
 use crate::error::Result;
+use crate::place::Spill;
 
 const PARTITIONS: usize = 1024;
 

@@ -4,60 +4,15 @@
 //! since when) is for the message of the second run and has no other meaning. Readers of a dump take no lock: they see the old one or
 //! the new one.
 
-use std::fs::{self, File, TryLockError};
-use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io;
+use std::path::Path;
 
-use chrono::{SecondsFormat, Utc};
-
-use super::atomic::{Access, create_folders, open_lock_file, refused, remove_file};
-use super::digest::hex_sha256;
-use super::format::{LOCK_SUFFIX, sibling};
 use crate::error::{Error, Result};
-
-/// How often a lock file may vanish under us because its holder releases it, before we give up.
-const ATTEMPTS: usize = 100;
-
-/// Bytes of a lock file that are read for a message.
-const HOLDER_BYTES: u64 = 200;
-
-/// Bytes of a dump's name that stand in the name of a file of the state directory. Systems take 255 for all of it.
-const NAME_BYTES: usize = 60;
-
-/// Holds a lock file until it is dropped.
-#[derive(Debug)]
-pub struct FileLock {
-    path: PathBuf,
-    _file: File,
-}
-
-impl FileLock {
-    /// Locks the file `path`, which is made with the folders above it if need be, all for the owner alone. `held` is the failure where
-    /// another run has the lock: it is told who.
-    ///
-    /// # Errors
-    /// Another run holds the lock; the file cannot be made.
-    pub fn acquire(path: &Path, held: impl FnOnce(&str) -> Error) -> Result<Self> {
-        create_folders(path.parent().unwrap_or(path), Access::Private)?;
-        acquire_at(path).map_err(|refused| refused.into_error(path, held))
-    }
-
-    /// Who holds the lock of the file `path`, if anybody does. Nothing is made.
-    #[must_use]
-    pub fn holder(path: &Path) -> Option<String> {
-        let file = File::open(path).ok()?;
-        matches!(file.try_lock(), Err(TryLockError::WouldBlock)).then(|| holder(&file))
-    }
-}
-
-impl Drop for FileLock {
-    fn drop(&mut self) {
-        // Removed while it is held: whoever opened it before will lock a file without a name, notice, and make a new one.
-        // A file that stays is no harm either.
-        let _ = remove_file(&self.path);
-    }
-}
+use crate::place::FileLock;
+use crate::place::local::files::refused;
+use crate::place::local::lock::{Refused, acquire_at};
+use crate::place::local::names::{LOCK_SUFFIX, sibling, state_name};
 
 /// Holds the lock of one dump until it is dropped.
 #[derive(Debug)]
@@ -109,91 +64,6 @@ pub(crate) fn is_held(dump: &Path, state_dir: Option<&Path>) -> bool {
         .any(|path| FileLock::holder(&path).is_some())
 }
 
-/// Why a lock was not had.
-enum Refused {
-    /// The file cannot be made, opened or locked here.
-    Place(io::Error),
-    /// This run has it.
-    Held(String),
-}
-
-impl Refused {
-    fn into_error(self, path: &Path, held: impl FnOnce(&str) -> Error) -> Error {
-        match self {
-            Self::Place(error) => refused("lock", path, error),
-            Self::Held(holder) => held(&holder),
-        }
-    }
-}
-
-fn acquire_at(path: &Path) -> Result<FileLock, Refused> {
-    for _ in 0..ATTEMPTS {
-        let mut file = open_lock_file(path).map_err(Refused::Place)?;
-        match file.try_lock() {
-            Err(TryLockError::WouldBlock) => return Err(Refused::Held(holder(&file))),
-            Err(TryLockError::Error(error)) => return Err(Refused::Place(error)),
-            Ok(()) => {}
-        }
-
-        if still_named(&file, path) {
-            note_holder(&mut file).map_err(Refused::Place)?;
-            return Ok(FileLock {
-                path: path.to_owned(),
-                _file: file,
-            });
-        }
-    }
-
-    Err(Refused::Place(io::ErrorKind::ResourceBusy.into()))
-}
-
-/// Whether the file that was locked is still the one of that name.
-fn still_named(file: &File, path: &Path) -> bool {
-    let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
-    match (file.metadata(), fs::symlink_metadata(path)) {
-        (Ok(locked), Ok(named)) => identity(locked) == identity(named),
-        _ => false,
-    }
-}
-
-fn note_holder(file: &mut File) -> io::Result<()> {
-    let since = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
-    let holder = format!(
-        "process {} on {} since {since}\n",
-        std::process::id(),
-        host()
-    );
-
-    file.set_len(0)?;
-    file.rewind()?;
-
-    file.write_all(holder.as_bytes())
-}
-
-fn host() -> String {
-    let name = fs::read_to_string("/proc/sys/kernel/hostname")
-        .or_else(|_| fs::read_to_string("/etc/hostname"));
-    name.map_or_else(|_| "this host".to_owned(), |name| name.trim().to_owned())
-}
-
-/// What the file says of who holds it.
-fn holder(file: &File) -> String {
-    let mut holder = Vec::new();
-    // Without the text the message is only shorter.
-    let _ = Read::take(file, HOLDER_BYTES).read_to_end(&mut holder);
-    let holder: String = String::from_utf8_lossy(&holder)
-        .trim()
-        .chars()
-        .filter(|c| !c.is_control())
-        .collect();
-
-    if holder.is_empty() {
-        "another run".to_owned()
-    } else {
-        holder
-    }
-}
-
 fn held(dump: &Path, path: &Path, holder: &str) -> Error {
     Error::failed(format!(
         "`{}` is being written by {holder} (lock `{}`)",
@@ -203,24 +73,13 @@ fn held(dump: &Path, path: &Path, holder: &str) -> Error {
     .with_hint("wait until that run has ended, or choose another --output")
 }
 
-/// The name in the state directory of what could not stand beside `dump`: readable, and unique by the path's digest.
-pub(crate) fn state_name(dump: &Path, suffix: &str) -> String {
-    let digest = hex_sha256(dump.as_os_str().as_encoded_bytes());
-    let name = dump
-        .file_name()
-        .map_or_else(|| "root".into(), |name| name.to_string_lossy());
-    format!(
-        "{}-{}{suffix}",
-        &name[..name.floor_char_boundary(NAME_BYTES)],
-        &digest[..16]
-    )
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     use super::*;
+    use crate::place::local::files::open_lock_file;
 
     #[test]
     fn the_second_run_is_told_who_holds_the_lock_and_the_third_gets_it() {

@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::digest::hex_sha256;
 use super::format::FORMAT_VERSION;
 use crate::error::{Error, Result};
+use crate::place::digest::hex_sha256;
 
 /// What the caller knows about a dump; the writer adds what it counted.
 #[derive(Debug, Clone)]

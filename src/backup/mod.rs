@@ -1,51 +1,39 @@
 //! The dump on disk: written whole or not at all, read from what this program or an older tool wrote, checked.
 //!
-//! `docs/FORMAT.md` is normative. Layers: `atomic` makes and renames files; `publish` puts a finished folder into its place; `writer`
+//! `docs/FORMAT.md` is normative. Layers: `publish` puts a finished folder into its place; `writer`
 //! (over `encoder` and `pipeline`) makes dumps, `checkpoint` and `resume` let an interrupted one go on; `source` (over `open`, `input`
 //! and `item_reader`) reads them, `stripes` in parts; `check` proves them whole, `salvage` reads what is left of a damaged one.
 //! `std::io` only: no AWS, no terminal, no async. Calls block; call them from a thread that may.
 
-pub mod atomic;
-mod beside;
 mod check;
 mod checkpoint;
-mod digest;
 mod duplicate_keys;
 mod folder;
 mod format;
-mod hashing;
 mod key_collisions;
 mod layout;
 mod lock;
 mod metadata;
 mod publish;
 mod read;
-mod spill;
 mod summary;
-mod syncing;
 #[cfg(test)]
 mod testing;
 mod write;
 
-pub use atomic::Access;
-pub use beside::{
-    LinesFile, LinesList, beside, beside_in_state, check_lines, create_parent, create_whole,
-    file_bytes, leave_mark, name_in_file, publish_lines, read_rejected, remove_mark, unpublished,
-};
 pub use check::{Checked, Inspection, Thoroughness, check, check_files, inspect};
 pub use checkpoint::{Changes, Checkpoint, Origin, ScanProgress, SegmentProgress};
 pub use folder::Standing;
 pub use format::{
-    CHECKPOINT_SUFFIX, Compression, DataFile, DataFormat, FORMAT_VERSION, LOCK_SUFFIX,
-    METADATA_FILE, OLD_SUFFIX, PARTIAL_SUFFIX, SCHEMA_FILE, SUMMARY_FILE,
+    CHECKPOINT_SUFFIX, Compression, DataFile, DataFormat, FORMAT_VERSION, METADATA_FILE,
+    OLD_SUFFIX, SCHEMA_FILE, SUMMARY_FILE,
 };
 pub use key_collisions::{Collisions, KeyCollisions};
-pub use lock::{DumpLock, FileLock};
+pub use lock::DumpLock;
 pub use metadata::{FRAME_INDEX_LIMIT, FileEntry, ForeignMetadata, Frame, Metadata, MetadataDraft};
 pub use read::item_reader::{ItemReader, LocatedItem, Shape, Tail};
 pub use read::salvage::{Damage, Unreadable};
 pub use read::source::{Source, SourceKind, SourceSpec, read_schema, read_text};
 pub use read::stripes::{Stripe, StripeReader, StripedItem};
-pub use spill::Spill;
 pub use write::resume::Watch;
 pub use write::writer::{DumpOptions, DumpTarget, DumpWriter, Finished};

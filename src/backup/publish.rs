@@ -14,12 +14,15 @@
 
 use std::path::{Path, PathBuf};
 
-use super::atomic::{
-    Access, create_folder, exchange, refused, remove_dump, remove_file, rename, sync_folder,
-};
+use super::folder::remove_dump;
 use super::folder::{Unpublished, is_mount_point, partial_folders, unpublished};
-use super::format::{METADATA_FILE, OLD_SUFFIX, PARTIAL_SUFFIX, dump_file_names, sibling};
+use super::format::{METADATA_FILE, OLD_SUFFIX, dump_file_names};
 use crate::error::{Error, Result};
+use crate::place::Access;
+use crate::place::local::files::{
+    create_folder, exchange, refused, remove_file, rename, sync_folder,
+};
+use crate::place::local::names::{PARTIAL_SUFFIX, sibling};
 
 /// One change to the file system.
 #[derive(Debug)]

@@ -10,11 +10,12 @@ use std::thread;
 
 use bytes::Bytes;
 
-use crate::backup::{Collisions, KeyCollisions, LinesList};
+use crate::backup::{Collisions, KeyCollisions};
 use crate::error::{Error, Result};
 use crate::event::Reporter;
 use crate::item::{KeySchema, item_size};
 use crate::limits::ITEM_BYTES;
+use crate::place::LinesList;
 use crate::transform::{Outcome, RejectReason, Transform, TransformOutput};
 
 /// Items that go through a transform together.

@@ -12,10 +12,11 @@ use tokio::sync::oneshot;
 
 use super::MissingDatabase;
 use super::write::batch_body;
-use crate::backup::{self, Source, SourceSpec};
+use crate::backup::{Source, SourceSpec};
 use crate::environment::{Endpoint, Environment};
 use crate::error::{Error, Result};
 use crate::limits;
+use crate::place;
 
 /// A running engine; it stops when this value is dropped.
 pub(crate) struct Engine {
@@ -74,7 +75,7 @@ fn open_file(file: &Path, sample: Option<&Path>, missing: MissingDatabase) -> Re
         match (missing, sample) {
             (MissingDatabase::Imagine, sample) => return in_memory(sample),
             (_, Some(sample)) => fill(file, sample)?,
-            (MissingDatabase::Create, None) => backup::create_parent(file)?,
+            (MissingDatabase::Create, None) => place::create_parent(file)?,
             (MissingDatabase::Refuse, None) => {
                 return Err(Error::not_found(format!(
                     "the embedded database {} does not exist",
@@ -101,7 +102,7 @@ fn in_memory(sample: Option<&Path>) -> Result<Database> {
 /// Builds a database from the sample dump and puts it under its name whole.
 fn fill(file: &Path, sample: &Path) -> Result<()> {
     let database = in_memory(Some(sample))?;
-    backup::create_whole(file, |partial| {
+    place::create_whole(file, |partial| {
         let path = text(partial)?;
         database
             .vacuum_into(path)

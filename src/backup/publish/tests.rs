@@ -3,6 +3,8 @@ use std::fs;
 use super::super::testing::{dump, dump_folder, names, whole_table};
 use super::super::{Compression, DataFormat, DumpOptions, DumpTarget, OLD_SUFFIX};
 use super::*;
+use crate::place::Access;
+use crate::place::local::files::write_file;
 
 /// A place with a dump, and a finished dump that is to replace it.
 struct Scene {
@@ -166,8 +168,7 @@ fn a_folder_of_the_users_own_called_old_is_neither_used_nor_touched() {
 #[test]
 fn what_cannot_be_cleaned_is_a_warning() {
     let scene = Scene::new(true, false);
-    super::super::atomic::write_file(&scene.target.join("notes.txt"), b"precious", Access::Shared)
-        .unwrap();
+    write_file(&scene.target.join("notes.txt"), b"precious", Access::Shared).unwrap();
     let warnings = publish(&scene.target, &scene.partial, &NEW).unwrap();
     assert!(warnings[0].contains("notes.txt"), "{warnings:?}");
     assert_eq!(whole_table(&scene.target), "new");

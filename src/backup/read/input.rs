@@ -1,18 +1,17 @@
 //! Reading bytes from places that are not trusted: links that lead elsewhere, endless documents, damaged compression.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, BufReader, Cursor, Read};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
 use flate2::bufread::MultiGzDecoder;
-use rustix::fs::OFlags;
 
-use crate::backup::atomic::refused;
-pub(crate) use crate::backup::hashing::{Hashing, Seen};
 use crate::error::{Error, Result};
 use crate::limits::DOCUMENT_BYTES;
+pub(crate) use crate::place::hashing::{Hashing, Seen};
+use crate::place::local::files::{open_to_read, refused};
 
 /// Any stream of bytes that can go to another thread.
 pub(crate) type Bytes = Box<dyn Read + Send>;
@@ -52,14 +51,9 @@ pub(crate) fn open_file(path: &Path) -> Result<Option<File>> {
         )));
     }
 
-    let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits())
-        .expect("flags are small constants");
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(flags)
-        .open(&real);
-
-    file.map(Some).map_err(|error| refused("open", path, error))
+    open_to_read(&real)
+        .map(Some)
+        .map_err(|error| refused("open", path, error))
 }
 
 fn within_folder(link: &Path) -> Result<std::path::PathBuf> {

@@ -9,18 +9,19 @@ use std::sync::Arc;
 use super::input::{open_file, read_document};
 use super::salvage::Damage;
 use super::source::{Data, Source, SourceKind};
-use crate::backup::atomic::refused;
-use crate::backup::digest::hex_sha256;
 use crate::backup::folder::{partial_folders, resolve, unpublished};
 use crate::backup::format::{
-    Compression, DataFile, DataFormat, JSON_HEAD, LOCK_SUFFIX, METADATA_FILE, OLD_SUFFIX,
-    SCHEMA_FILE, dump_file_names, sibling,
+    Compression, DataFile, DataFormat, JSON_HEAD, METADATA_FILE, OLD_SUFFIX, SCHEMA_FILE,
+    dump_file_names,
 };
-use crate::backup::lock::FileLock;
 use crate::backup::metadata::{
     FileEntry, ForeignMetadata, Metadata, MetadataFile, newer_format, parse,
 };
 use crate::error::{Error, Result};
+use crate::place::FileLock;
+use crate::place::digest::hex_sha256;
+use crate::place::local::files::refused;
+use crate::place::local::names::{LOCK_SUFFIX, sibling};
 use crate::schema::TableSchema;
 
 /// What to do about a dump that is not whole.

@@ -13,10 +13,10 @@ use super::input::{Bytes, FileReader, Hashing, Seen, decompressed, read_document
 use super::item_reader::{ItemReader, Tail};
 use super::open;
 use super::salvage::Damage;
-use crate::backup::atomic::refused;
 use crate::backup::format::METADATA_FILE;
 use crate::backup::metadata::{ForeignMetadata, Metadata};
 use crate::error::{Error, Result};
+use crate::place::local::files::refused;
 use crate::schema::TableSchema;
 
 /// What to read.

@@ -18,11 +18,11 @@ use super::input::{FileReader, decompressed};
 use super::item_reader::Lines;
 use super::open::OTHER_COPY;
 use super::source::{Data, Source, SourceKind};
-use crate::backup::atomic::refused;
 use crate::backup::format::JSON_HEAD;
 use crate::backup::metadata::{FileEntry, Frame};
 use crate::error::{Error, Result};
 use crate::item::{ItemError, KeyMembers, KeySchema, Recognizer, check_object};
+use crate::place::local::files::refused;
 
 /// Bytes of the smallest stripe: less is not worth a reader of its own.
 const LEAST_BYTES: u64 = 256 * 1024;

@@ -17,10 +17,10 @@ use std::thread::{self, JoinHandle};
 use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
 
-use crate::backup::digest::hex;
 use crate::backup::format::Compression;
 use crate::backup::metadata::{FRAME_INDEX_LIMIT, Frame};
-use crate::backup::syncing::SyncedFile;
+use crate::place::digest::hex;
+use crate::place::local::sync::SyncedFile;
 
 /// Bytes after which an uncompressed block is handed on: large enough that system calls do not count, small enough for caches.
 const PLAIN_BLOCK_BYTES: usize = 512 * 1024;
@@ -520,10 +520,7 @@ mod tests {
             let bytes = std::fs::read(file.path()).unwrap();
             assert_eq!(
                 (written.bytes, written.sha256),
-                (
-                    bytes.len() as u64,
-                    crate::backup::digest::hex_sha256(&bytes)
-                )
+                (bytes.len() as u64, crate::place::digest::hex_sha256(&bytes))
             );
 
             let frames = written.frames.unwrap();

@@ -9,13 +9,15 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::writer::DumpTarget;
-use crate::backup::atomic::{cut, open_part, refused, remove_dump, remove_file, sync_folder};
 use crate::backup::checkpoint::{AFRESH, Checkpoint, Places};
-use crate::backup::digest::hex;
+use crate::backup::folder::remove_dump;
 use crate::backup::folder::{partial_folders, resolve};
-use crate::backup::format::{DataFile, PARTIAL_SUFFIX, dump_file_names, sibling};
+use crate::backup::format::{DataFile, dump_file_names};
 use crate::backup::lock::is_held;
 use crate::error::{Error, Result};
+use crate::place::digest::hex;
+use crate::place::local::files::{cut, open_part, refused, remove_file, sync_folder};
+use crate::place::local::names::{PARTIAL_SUFFIX, sibling};
 
 /// Bytes that are read at once.
 const CHUNK: usize = 1024 * 1024;

@@ -13,16 +13,11 @@ use std::sync::Arc;
 use super::encoder::{Encoded, Encoder};
 use super::pipeline::Sink;
 use super::resume::{Part, Watch};
-use crate::backup::atomic::{
-    Access, create_file, create_folders, refused, remove_dump, remove_file, rename, sync_folder,
-    write_file,
-};
 use crate::backup::checkpoint::{Checkpoint, Keeper, Origin, Places, ScanProgress};
-use crate::backup::digest::hex_sha256;
+use crate::backup::folder::remove_dump;
 use crate::backup::folder::{Standing, resolve, standing};
 use crate::backup::format::{
-    Compression, DataFile, DataFormat, FORMAT_VERSION, METADATA_FILE, PARTIAL_SUFFIX, SCHEMA_FILE,
-    SUMMARY_FILE, sibling,
+    Compression, DataFile, DataFormat, FORMAT_VERSION, METADATA_FILE, SCHEMA_FILE, SUMMARY_FILE,
 };
 use crate::backup::lock::DumpLock;
 use crate::backup::metadata::{FileEntry, Metadata, MetadataDraft};
@@ -30,6 +25,12 @@ use crate::backup::publish::{publish, recover, start};
 use crate::backup::summary;
 use crate::error::{Error, Result};
 use crate::item::Items;
+use crate::place::Access;
+use crate::place::digest::hex_sha256;
+use crate::place::local::files::{
+    create_file, create_folders, refused, remove_file, rename, sync_folder, write_file,
+};
+use crate::place::local::names::{PARTIAL_SUFFIX, sibling};
 use crate::schema::TableSchema;
 
 /// Where a dump goes.

@@ -4,8 +4,8 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 use super::Fault;
-use crate::backup::Spill;
 use crate::error::Result;
+use crate::place::Spill;
 
 /// Partitions of the scratch files: ten million items make 10,000 records in each.
 pub(crate) const PARTITIONS: usize = 1024;

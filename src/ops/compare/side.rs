@@ -10,13 +10,14 @@ use tokio::sync::mpsc;
 
 use super::partitions::{PARTITIONS, RECORD, Record};
 use super::{COMPARISON, Comparing};
-use crate::backup::{Source, Spill, read_rejected};
+use crate::backup::Source;
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
 use crate::item::{Items, KeySchema, Sample, item_digest};
 use crate::ops::blocking;
 use crate::ops::scan_segments::{each_segment, spread};
 use crate::ops::through::{CHUNK_ITEMS, Misfit, through};
+use crate::place::{Spill, read_rejected};
 use crate::store::{PageKey, ReadStore, Room, ScanPage, ScanRequest, WireBytes};
 use crate::transform::{Outcome, Transform, TransformedChunk};
 

@@ -16,12 +16,13 @@ use super::transformed::{forget_rejects, publish_rejects};
 use super::unfinished::origin;
 use super::{DumpChanges, DumpSummary, interrupted};
 use crate::backup::{
-    Access, Changes, Collisions, DumpOptions, DumpTarget, DumpWriter, MetadataDraft, ScanProgress,
+    Changes, Collisions, DumpOptions, DumpTarget, DumpWriter, MetadataDraft, ScanProgress,
     SegmentProgress,
 };
 use crate::error::{Error, Result};
 use crate::event::{Event, Phase, Reporter};
 use crate::ops::{blocking, recreated, until_cancelled};
+use crate::place::Access;
 use crate::schema::{Captured, Section, TableSchema};
 use crate::store::ReadStore;
 

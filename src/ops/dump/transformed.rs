@@ -11,14 +11,14 @@ use tokio::sync::mpsc;
 
 use super::copy::{Copied, Output, Page, PageCost, PageEnd};
 use super::plan::DumpPlan;
-use crate::backup::{
-    Changes, DumpTarget, LinesList, SegmentProgress, beside, beside_in_state, name_in_file,
-    publish_lines, remove_mark, unpublished,
-};
+use crate::backup::{Changes, DumpTarget, SegmentProgress};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::item::{Items, KeySchema};
 use crate::ops::through::{CHUNK_ITEMS, Meetings, Naming, bytes_of, cut_to, through};
+use crate::place::{
+    LinesList, beside, beside_in_state, name_in_file, publish_lines, remove_mark, unpublished,
+};
 use crate::transform::{Outcome, RejectReason, Transform, TransformedChunk};
 
 /// Some items of a page.

@@ -2,8 +2,8 @@
 //!
 //! The keys are partitioned into a scratch file, so memory is bounded.
 
-use crate::backup::Spill;
 use crate::error::Result;
+use crate::place::Spill;
 
 const PARTITIONS: usize = 1024;
 

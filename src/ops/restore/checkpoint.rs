@@ -16,6 +16,7 @@ use super::rejects::RejectPlaces;
 use crate::backup::{self, Source, Stripe};
 use crate::error::{Error, Result};
 use crate::item::KeySchema;
+use crate::place;
 use crate::schema::TableSchema;
 
 /// Raised when an older program would misread a checkpoint.
@@ -302,6 +303,6 @@ impl Checkpoint {
         let text = serde_json::to_vec(self).map_err(|error| {
             Error::failed("the checkpoint cannot be written").with_source(error)
         })?;
-        backup::leave_mark(path, &text)
+        place::leave_mark(path, &text)
     }
 }

@@ -11,11 +11,12 @@ use serde::{Deserialize, Serialize};
 
 use super::boost::Marked;
 use super::checkpoint::Identity;
-use crate::backup::{self, FileLock};
+use crate::backup;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::ops::identity::state_key;
 use crate::ops::table_location::Place;
+use crate::place::{self, FileLock};
 use crate::schema::TableSchema;
 
 /// What to do where the state directory cannot be written, as in a container whose file system is read-only.
@@ -211,7 +212,7 @@ impl Marker {
             "boost": mark.boost,
         });
 
-        backup::leave_mark(&self.path, text.to_string().as_bytes())
+        place::leave_mark(&self.path, text.to_string().as_bytes())
     }
 
     /// Where the checkpoint of the restore is kept.
@@ -225,13 +226,13 @@ impl Marker {
 
     /// Sees that the next run begins anew.
     pub(crate) fn remove_checkpoint(&self) -> Result<()> {
-        backup::remove_mark(&self.checkpoint())
+        place::remove_mark(&self.checkpoint())
     }
 
     /// Removes it and the checkpoint, that one first: without a marker a checkpoint means nothing.
     pub(crate) fn remove(&self) -> Result<()> {
         self.remove_checkpoint()?;
-        backup::remove_mark(&self.path)
+        place::remove_mark(&self.path)
     }
 }
 

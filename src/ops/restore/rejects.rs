@@ -8,11 +8,12 @@ use chrono::Utc;
 
 use super::checkpoint::Lines;
 use super::ledger::{File, Listed};
-use crate::backup::{LinesList, Unreadable, beside, beside_in_state, check_lines, name_in_file};
+use crate::backup::Unreadable;
 use crate::error::Result;
 use crate::item::KeySchema;
 use crate::ops::table_location::Place;
 use crate::ops::through::Naming;
+use crate::place::{LinesList, beside, beside_in_state, check_lines, name_in_file};
 use crate::store::Refused;
 
 /// One of the files.

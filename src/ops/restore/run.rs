@@ -19,10 +19,10 @@ use super::{
     BoostOutcome, RestoreSummary, SettingOutcome, TableOutcome, Verification, Verified, When,
     table, verify,
 };
-use crate::backup::FileLock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Reporter};
 use crate::ops::{recreated, until_cancelled};
+use crate::place::FileLock;
 use crate::schema::{Setting, TableSchema};
 use crate::store::WriteStore;
 

@@ -11,12 +11,16 @@ use syn::visit::{self, Visit};
 use syn::{Attribute, Item, UseTree};
 
 /// Each layer and the layers it may use. Every layer may use [`COMMON`] and itself.
-const LAYERS: [(&str, &[&str]); 8] = [
+const LAYERS: [(&str, &[&str]); 9] = [
     ("item", &[]),
     ("schema", &["item"]),
     ("environment", &[]),
-    ("backup", &["item", "schema"]),
-    ("store", &["environment", "item", "schema", "backup"]),
+    ("place", &[]),
+    ("backup", &["item", "schema", "place"]),
+    (
+        "store",
+        &["environment", "item", "schema", "place", "backup"],
+    ),
     ("transform", &["item", "schema"]),
     (
         "ops",
@@ -24,6 +28,7 @@ const LAYERS: [(&str, &[&str]); 8] = [
             "item",
             "schema",
             "environment",
+            "place",
             "backup",
             "store",
             "transform",
@@ -35,6 +40,7 @@ const LAYERS: [(&str, &[&str]); 8] = [
             "item",
             "schema",
             "environment",
+            "place",
             "backup",
             "store",
             "transform",
@@ -61,7 +67,7 @@ const OWNED_CRATES: [(&str, &str); 10] = [
 ];
 
 /// The layer that may make, change or delete files, and how that is spelt.
-const FILES: &str = "backup";
+const FILES: &str = "place";
 const FILE_CHANGES: [&str; 15] = [
     "fs::write",
     "fs::rename",
@@ -231,6 +237,16 @@ fn a_planted_violation_is_found() {
             "ops may not change files: tempfile::",
         ),
         (
+            "backup/a.rs",
+            "fn f() { std::fs::rename(1, 2) }",
+            "backup may not change files: fs::rename",
+        ),
+        (
+            "place/a.rs",
+            "use crate::item::Item;",
+            "place may not use item",
+        ),
+        (
             "cli/a.rs",
             "fn f() { OpenOptions::new() }",
             "cli may not change files: OpenOptions::new",
@@ -281,7 +297,7 @@ fn what_is_allowed_is_not_found() {
         ),
         ("ops/tests.rs", "use crate::cli;"),
         ("store/a.rs", "use aws_sdk_dynamodb::Client;"),
-        ("backup/a.rs", "use std::fs; fn f() { fs::rename(1, 2) }"),
+        ("place/a.rs", "use std::fs; fn f() { fs::rename(1, 2) }"),
         ("lib.rs", "pub mod item; pub use cli::run;"),
         ("bin/dumpdb.rs", "fn main() { dynadump::cli::run() }"),
         (

@@ -1,9 +1,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::backup::atomic::{Access, remove_file, write_file};
 use crate::backup::testing::{TWO, dump_folder, open};
 use crate::backup::{SourceSpec, check};
+use crate::place::Access;
+use crate::place::local::files::{remove_file, write_file};
 
 /// What is readable of a dump whose data file holds `bytes`: items, and the reasons for the rest.
 fn salvaged(bytes: &[u8]) -> (Vec<Text>, Vec<String>) {

@@ -2,10 +2,11 @@ use std::io::Cursor;
 use std::os::unix::fs::symlink;
 
 use super::*;
-use crate::backup::atomic::{Access, write_file};
 use crate::backup::testing::{TWO, dump, dump_folder, names, open, whole_table};
 use crate::backup::{DataFile, DumpOptions, DumpTarget, check};
 use crate::error::ErrorKind;
+use crate::place::Access;
+use crate::place::local::files::write_file;
 
 const SCAN: &str = "{\n    \"Items\": [\n        {\"pk\": {\"S\": \"a\"}}\n    ],\n    \"Count\": 1,\n    \"ScannedCount\": 1\n}\n";
 

@@ -11,13 +11,12 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::atomic::{
+use super::digest::hex_sha256;
+use super::local::files::{
     Access, create_file, create_folders, open_lines_file, put_in_place, refused, remove_file,
     rename, sync_folder, write_file,
 };
-use super::digest::hex_sha256;
-use super::format::{PARTIAL_SUFFIX, sibling};
-use super::lock::state_name;
+use super::local::names::{PARTIAL_SUFFIX, sibling, state_name};
 use crate::error::{Error, Result};
 
 /// Bytes of a table's name that stand in the name of a file. Systems take 255 for all of it, and so long a table's name may be.
@@ -487,7 +486,7 @@ mod tests {
             .unwrap()
             .finish()
             .unwrap();
-        crate::backup::DumpLock::acquire(Path::new("/"), Some(&at("locks/dynadump"))).unwrap();
+        super::super::FileLock::acquire(&at("locks/dynadump/one"), |_| unreachable!()).unwrap();
 
         for made in [
             "marks",

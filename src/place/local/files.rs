@@ -10,7 +10,7 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
-use super::format::{PARTIAL_SUFFIX, dump_file_names, is_dump_file, sibling};
+use super::names::{PARTIAL_SUFFIX, sibling};
 use crate::error::{Error, Result};
 
 /// Who may read what is made.
@@ -43,7 +43,7 @@ impl Access {
 ///
 /// # Errors
 /// The system's refusal, with the path.
-pub fn create_file(path: &Path, access: Access) -> Result<File> {
+pub(crate) fn create_file(path: &Path, access: Access) -> Result<File> {
     OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -56,7 +56,7 @@ pub fn create_file(path: &Path, access: Access) -> Result<File> {
 ///
 /// # Errors
 /// The system's refusal, with the path.
-pub fn write_file(path: &Path, content: &[u8], access: Access) -> Result<()> {
+pub(crate) fn write_file(path: &Path, content: &[u8], access: Access) -> Result<()> {
     let mut file = create_file(path, access)?;
     file.write_all(content)
         .and_then(|()| file.sync_all())
@@ -74,6 +74,14 @@ pub(crate) fn open_lock_file(path: &Path) -> io::Result<File> {
         .mode(0o600)
         .custom_flags(no_follow)
         .open(path)
+}
+
+/// Opens a file to be read, never through a symbolic link.
+pub(crate) fn open_to_read(path: &Path) -> io::Result<File> {
+    // Without `NONBLOCK` opening a pipe would wait for its other end.
+    let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits())
+        .expect("the flags are small constants");
+    OpenOptions::new().read(true).custom_flags(flags).open(path)
 }
 
 /// Opens a file that is there, to write on: never through a symbolic link.
@@ -95,7 +103,7 @@ pub(crate) fn create_folder(path: &Path, access: Access) -> io::Result<()> {
 ///
 /// # Errors
 /// The system's refusal, with the path.
-pub fn create_folders(path: &Path, access: Access) -> Result<()> {
+pub(crate) fn create_folders(path: &Path, access: Access) -> Result<()> {
     let missing = path
         .ancestors()
         .take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists())
@@ -192,7 +200,7 @@ pub(crate) fn put_in_place(
 ///
 /// # Errors
 /// The system's refusal, with the path. File systems that cannot sync a folder are no error: they keep no promise to wait for.
-pub fn sync_folder(path: &Path) -> Result<()> {
+pub(crate) fn sync_folder(path: &Path) -> Result<()> {
     match File::open(path).and_then(|folder| folder.sync_all()) {
         Err(error)
             if matches!(
@@ -242,29 +250,9 @@ pub(crate) fn remove_file(path: &Path) -> Result<()> {
     }
 }
 
-/// Removes a folder that holds a dump, or part of one. Anything else in it is left alone, and then the folder too.
-///
-/// # Errors
-/// The system's refusal; a file that does not belong to a dump.
-pub(crate) fn remove_dump(folder: &Path) -> Result<()> {
-    let entries =
-        fs::read_dir(folder).map_err(|error| refused("read the folder", folder, error))?;
-    for entry in entries {
-        let entry = entry.map_err(|error| refused("read the folder", folder, error))?;
-        if !is_dump_file(&entry.file_name()) {
-            return Err(Error::failed(format!(
-                "`{}` is in the way: it does not belong to a dump",
-                entry.path().display()
-            ))
-            .with_hint("move it elsewhere, then run the command again"));
-        }
-    }
-
-    for name in dump_file_names() {
-        remove_file(&folder.join(name))?;
-    }
-
-    fs::remove_dir(folder).map_err(|error| refused("remove the folder", folder, error))
+/// Removes an empty folder.
+pub(crate) fn remove_folder(path: &Path) -> Result<()> {
+    fs::remove_dir(path).map_err(|error| refused("remove the folder", path, error))
 }
 
 /// An error of the system about a path, with what can be done about it.
@@ -329,19 +317,5 @@ mod tests {
             fs::metadata(folder).unwrap().permissions().mode() & 0o777,
             0o700
         );
-    }
-
-    #[test]
-    fn only_a_dump_is_removed() {
-        let dir = tempfile::tempdir().unwrap();
-        let folder = dir.path().join("dump");
-        create_folder(&folder, Access::Shared).unwrap();
-        write_file(&folder.join("table-data.json"), b"", Access::Shared).unwrap();
-        write_file(&folder.join("notes.txt"), b"", Access::Shared).unwrap();
-        assert!(remove_dump(&folder).is_err());
-        assert!(folder.join("table-data.json").exists());
-        remove_file(&folder.join("notes.txt")).unwrap();
-        remove_dump(&folder).unwrap();
-        assert!(!folder.exists());
     }
 }

@@ -1,0 +1,6 @@
+//! Files and folders of this machine: durable changes, names, locks, background syncs.
+
+pub(crate) mod files;
+pub(crate) mod lock;
+pub(crate) mod names;
+pub(crate) mod sync;
