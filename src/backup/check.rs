@@ -7,15 +7,15 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::duplicate_keys::Keys;
+use super::duplicate_keys::DuplicateKeyFinder;
 use super::format::{DataFile, METADATA_FILE, SUMMARY_FILE, is_dump_file};
-use super::layout::{Counts, count_lines};
+use super::layout::{LineCounts, count_lines};
 use super::metadata::FileEntry;
-use super::read::input::{FileReader, Hashing, Seen, read_document};
-use super::read::item_reader::{LocatedItem, Tail};
+use super::read::input::{FileReader, HashingReader, StreamHash, read_document};
+use super::read::item_reader::{ContainerSummary, LocatedItem};
 use super::read::open::{OTHER_COPY, changed, extra_files, not_part, verify_document, wrong_size};
 use super::read::salvage::survey;
-use super::read::source::{Data, Source, SourceKind};
+use super::read::source::{Source, SourceData, SourceKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::item::{SetDigest, item_digest, validate};
 use crate::place::local::files::refused;
@@ -26,7 +26,7 @@ pub(crate) const PROGRESS_ITEMS: u64 = 1024;
 
 /// What a check has found to be whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Checked {
+pub struct CheckSummary {
     /// Items in the data file.
     pub items: u64,
     /// Bytes of their text.
@@ -41,7 +41,7 @@ pub struct Checked {
 
 /// How thoroughly a source is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Thoroughness {
+pub enum InspectionDepth {
     /// Sizes and SHA-256 of its files.
     Checksums,
     /// All there is.
@@ -82,12 +82,12 @@ impl Inspection {
 
 /// What becomes of damage.
 enum OnDamage {
-    Stop,
-    List,
+    Fail,
+    Collect,
 }
 
 /// A pass over a source.
-struct Pass<'a> {
+struct SourceChecker<'a> {
     source: &'a Source,
     on_damage: OnDamage,
     inspection: Inspection,
@@ -99,12 +99,12 @@ struct Pass<'a> {
 /// # Errors
 /// [`Damaged`](crate::error::ErrorKind::Damaged), naming file and line: something is missing, changed or cut, or an item is none that
 /// DynamoDB could hold. A stream cannot be checked without using it up.
-pub fn check(source: &Source, progress: &mut dyn FnMut(u64, u64)) -> Result<Checked> {
+pub fn check(source: &Source, progress: &mut dyn FnMut(u64, u64)) -> Result<CheckSummary> {
     if source.is_salvaged() {
         return survey(source, progress);
     }
 
-    let mut pass = Pass::new(source, OnDamage::Stop, progress);
+    let mut pass = SourceChecker::new(source, OnDamage::Fail, progress);
     pass.documents()?;
     pass.extra_files()?;
     pass.items(None)?;
@@ -117,12 +117,12 @@ pub fn check(source: &Source, progress: &mut dyn FnMut(u64, u64)) -> Result<Chec
 ///
 /// # Errors
 /// Those of [`check`].
-pub fn check_files(source: &Source, progress: &mut dyn FnMut(u64, u64)) -> Result<Checked> {
+pub fn check_files(source: &Source, progress: &mut dyn FnMut(u64, u64)) -> Result<CheckSummary> {
     if source.kind() != SourceKind::OwnDump {
         return check(source, progress);
     }
 
-    let mut pass = Pass::new(source, OnDamage::Stop, progress);
+    let mut pass = SourceChecker::new(source, OnDamage::Fail, progress);
     pass.documents()?;
     pass.extra_files()?;
     pass.lines()?;
@@ -138,7 +138,7 @@ pub fn check_files(source: &Source, progress: &mut dyn FnMut(u64, u64)) -> Resul
 /// [`Usage`](crate::error::ErrorKind::Usage): a stream, or checksums of a source that has none. The system's refusals.
 pub fn inspect(
     source: &Source,
-    how: Thoroughness,
+    how: InspectionDepth,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Inspection> {
     if source.is_stream() {
@@ -148,22 +148,22 @@ pub fn inspect(
         .with_hint("save them in a file first"));
     }
 
-    if how == Thoroughness::Checksums && source.metadata().is_none() {
+    if how == InspectionDepth::Checksums && source.metadata().is_none() {
         return Err(Error::usage(format!("{} has no checksums", source.shown()))
             .with_hint("leave out --quick: every item is read instead"));
     }
 
-    let mut pass = Pass::new(source, OnDamage::List, progress);
+    let mut pass = SourceChecker::new(source, OnDamage::Collect, progress);
     pass.documents()?;
     pass.extra_files()?;
 
-    if how == Thoroughness::Checksums {
-        pass.data_checksum(&Seen::default())?;
+    if how == InspectionDepth::Checksums {
+        pass.data_checksum(&StreamHash::default())?;
         return Ok(pass.inspection);
     }
 
     let mut keys = match source.schema().map(TableSchema::key_schema).transpose() {
-        Ok(key) => key.map(Keys::new).transpose()?,
+        Ok(key) => key.map(DuplicateKeyFinder::new).transpose()?,
         Err(error) => {
             pass.damage(Err(error))?;
             None
@@ -185,7 +185,7 @@ pub fn inspect(
     Ok(pass.inspection)
 }
 
-impl<'a> Pass<'a> {
+impl<'a> SourceChecker<'a> {
     fn new(source: &'a Source, on_damage: OnDamage, progress: &'a mut dyn FnMut(u64, u64)) -> Self {
         let inspection = Inspection {
             warnings: source.warnings().to_vec(),
@@ -199,7 +199,7 @@ impl<'a> Pass<'a> {
         }
     }
 
-    fn checked(self) -> Checked {
+    fn checked(self) -> CheckSummary {
         let Inspection {
             items,
             text_bytes,
@@ -209,7 +209,7 @@ impl<'a> Pass<'a> {
         } = self.inspection;
 
         let (items, text_bytes) = (items.unwrap_or(0), text_bytes.unwrap_or(0));
-        Checked {
+        CheckSummary {
             items,
             text_bytes,
             unreadable: 0,
@@ -221,7 +221,7 @@ impl<'a> Pass<'a> {
     /// Passes a result on, or lists it where it is damage and damage is listed.
     fn damage(&mut self, result: Result<()>) -> Result<()> {
         match (result, &self.on_damage) {
-            (Err(error), OnDamage::List)
+            (Err(error), OnDamage::Collect)
                 if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::SchemaMismatch) =>
             {
                 self.inspection.find(in_one_line(&error));
@@ -271,7 +271,7 @@ impl<'a> Pass<'a> {
 
     /// Counts the items by their lines. A file that has another layout than ours is read item by item, to say what is wrong.
     fn lines(&mut self) -> Result<()> {
-        let Data::File { file, path } = &self.source.data else {
+        let SourceData::File { file, path } = &self.source.data else {
             return self.items(None);
         };
 
@@ -286,18 +286,18 @@ impl<'a> Pass<'a> {
             return self.items(None);
         };
 
-        let seen = Seen::default();
+        let seen = StreamHash::default();
         let bytes = self.source.hashed_bytes(file, &seen)?;
-        let (mut told, mut left) = (Counts::default(), PROGRESS_ITEMS);
-        let each = |one: Counts| {
-            told = Counts {
+        let (mut told, mut left) = (LineCounts::default(), PROGRESS_ITEMS);
+        let each = |one: LineCounts| {
+            told = LineCounts {
                 items: told.items + one.items,
                 text_bytes: told.text_bytes + one.text_bytes,
             };
             left -= 1;
             if left == 0 {
                 (self.progress)(told.items, told.text_bytes);
-                (told, left) = (Counts::default(), PROGRESS_ITEMS);
+                (told, left) = (LineCounts::default(), PROGRESS_ITEMS);
             }
         };
 
@@ -311,25 +311,25 @@ impl<'a> Pass<'a> {
         self.counts(counts.items, counts.text_bytes)
     }
 
-    fn items(&mut self, mut keys: Option<&mut Keys>) -> Result<()> {
+    fn items(&mut self, mut keys: Option<&mut DuplicateKeyFinder>) -> Result<()> {
         let (file, path) = match &self.source.data {
-            Data::File { file, path } => (file, path),
-            Data::None => return self.counts(0, 0),
-            Data::Stream(_) => {
+            SourceData::File { file, path } => (file, path),
+            SourceData::None => return self.counts(0, 0),
+            SourceData::Stream(_) => {
                 return Err(Error::failed(
                     "items from a stream cannot be checked before they are used",
                 ));
             }
         };
 
-        let seen = Seen::default();
+        let seen = StreamHash::default();
         let mut reader = self.source.hashed_items(file, &seen)?.recognising();
         let (mut items, mut text_bytes, mut told) = (0, 0, (0, 0));
         let mut digest = self
             .source
             .metadata()
             .and_then(|metadata| metadata.set_digest.clone())
-            .map(Sum::new);
+            .map(SetDigestCheck::new);
 
         let whole = loop {
             match reader
@@ -398,7 +398,7 @@ impl<'a> Pass<'a> {
         path: &Path,
         item: &LocatedItem,
         ordinal: u64,
-        keys: Option<&mut Keys>,
+        keys: Option<&mut DuplicateKeyFinder>,
     ) -> Result<()> {
         let not_an_item = |error: &dyn std::fmt::Display| {
             let what = format!(
@@ -431,8 +431,8 @@ impl<'a> Pass<'a> {
         }
     }
 
-    fn data_checksum(&mut self, seen: &Seen) -> Result<()> {
-        let Data::File { file, path } = &self.source.data else {
+    fn data_checksum(&mut self, seen: &StreamHash) -> Result<()> {
+        let SourceData::File { file, path } = &self.source.data else {
             return Ok(());
         };
 
@@ -472,12 +472,12 @@ impl<'a> Pass<'a> {
 }
 
 /// The order-free digest of the items, as it is and as the metadata says.
-struct Sum {
+struct SetDigestCheck {
     found: SetDigest,
     expected: String,
 }
 
-impl Sum {
+impl SetDigestCheck {
     fn new(expected: String) -> Self {
         Self {
             found: SetDigest::default(),
@@ -545,7 +545,12 @@ fn check_summary(source: &Source, entry: &FileEntry) -> Result<()> {
 
 /// Compares what is written around the items with them. In a dump of this format, a contradiction is damage; for others see
 /// [`Source::accept_incomplete`]. What an older tool noted in its metadata may be DynamoDB's estimate.
-fn check_tail(source: &Source, items: u64, tail: &Tail, warnings: &mut Vec<String>) -> Result<()> {
+fn check_tail(
+    source: &Source,
+    items: u64,
+    tail: &ContainerSummary,
+    warnings: &mut Vec<String>,
+) -> Result<()> {
     if source.kind() == SourceKind::OwnDump {
         let found = tail.incompleteness(&source.shown());
         return found.map_or(Ok(()), |what| {
@@ -568,8 +573,8 @@ fn check_tail(source: &Source, items: u64, tail: &Tail, warnings: &mut Vec<Strin
 }
 
 /// The reader of items may stop before the file does; the digest is of all of it.
-fn read_rest(file: &Arc<File>, path: &Path, seen: &Seen, most: u64) -> Result<()> {
-    let rest = Hashing::new(
+fn read_rest(file: &Arc<File>, path: &Path, seen: &StreamHash, most: u64) -> Result<()> {
+    let rest = HashingReader::new(
         FileReader::new(Arc::clone(file), seen.bytes()),
         seen.clone(),
     );
@@ -578,7 +583,7 @@ fn read_rest(file: &Arc<File>, path: &Path, seen: &Seen, most: u64) -> Result<()
         .map_err(|error| refused("read", path, error))
 }
 
-fn judge_digest(path: &Path, seen: &Seen, entry: &FileEntry) -> Result<()> {
+fn judge_digest(path: &Path, seen: &StreamHash, entry: &FileEntry) -> Result<()> {
     if seen.bytes() != entry.bytes {
         return Err(wrong_size(path, seen.bytes(), entry.bytes));
     }

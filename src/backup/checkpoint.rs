@@ -33,7 +33,7 @@ const HEAD: &str = "dynadump checkpoint 1 ";
 
 /// What was dumped, and how. A run goes on with another one only if all of it is the same.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Origin {
+pub struct DumpOrigin {
     /// Name of the environment.
     pub environment: String,
     /// Name of the table.
@@ -86,12 +86,12 @@ pub struct ScanProgress {
     pub segments: Vec<SegmentProgress>,
     /// What became of items on the way.
     #[serde(default)]
-    pub changes: Changes,
+    pub changes: TransformCounts,
 }
 
 /// What became of items between the table and the data file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Changes {
+pub struct TransformCounts {
     /// Items that came from the table.
     pub read: u64,
     /// Items in whose place others were written.
@@ -118,7 +118,7 @@ pub enum SegmentProgress {
 
 /// What of the items is in the data file, and what is to come behind it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Counted {
+pub(crate) struct DataFileState {
     /// Bytes of the data file.
     pub(crate) file_bytes: u64,
     /// Their SHA-256.
@@ -137,20 +137,20 @@ pub(crate) struct Counted {
 
 /// A checkpoint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Checkpoint {
+pub struct DumpCheckpoint {
     /// When it was made.
     pub made_at: DateTime<Utc>,
     /// What is dumped.
-    pub origin: Origin,
+    pub origin: DumpOrigin,
     /// How far reading has come.
     pub progress: ScanProgress,
-    pub(crate) counted: Counted,
+    pub(crate) counted: DataFileState,
     /// What is not compressed yet.
     #[serde(skip)]
     pub(crate) tail: Vec<u8>,
 }
 
-impl Checkpoint {
+impl DumpCheckpoint {
     /// Items that need not be read again.
     #[must_use]
     pub fn items(&self) -> u64 {
@@ -201,9 +201,9 @@ impl Checkpoint {
 
 /// Where the checkpoint of one dump may lie: beside it, or in the state directory.
 #[derive(Debug, Clone)]
-pub(crate) struct Places(Vec<PathBuf>);
+pub(crate) struct CheckpointPaths(Vec<PathBuf>);
 
-impl Places {
+impl CheckpointPaths {
     /// Those of the dump at `target`, which is resolved.
     pub(crate) fn of(target: &Path, state_dir: Option<&Path>) -> Self {
         let stated = state_dir.map(|dir| dir.join(state_name(target, CHECKPOINT_SUFFIX)));
@@ -219,11 +219,11 @@ impl Places {
     ///
     /// # Errors
     /// [`Damaged`](crate::error::ErrorKind::Damaged) for one that is damaged or of another version; the system's refusal.
-    pub(crate) fn read(&self) -> Result<Option<Checkpoint>> {
+    pub(crate) fn read(&self) -> Result<Option<DumpCheckpoint>> {
         let Some(path) = self
             .0
             .iter()
-            .find(|path| standing(path) == Standing::Checkpoint)
+            .find(|path| standing(path) == ExistingFile::Checkpoint)
         else {
             return Ok(None);
         };
@@ -236,25 +236,25 @@ impl Places {
                 .map_err(|error| refused("read", path, error))?;
         }
 
-        Checkpoint::parse(&document).map(Some).ok_or_else(|| {
+        DumpCheckpoint::parse(&document).map(Some).ok_or_else(|| {
             Error::damaged(format!(
                 "the checkpoint `{}` is damaged or of another version",
                 path.display()
             ))
-            .with_hint(AFRESH)
+            .with_hint(RESTART_HINT)
         })
     }
 
     /// Removes the checkpoint, so that it stays removed.
     pub(crate) fn clear(&self) -> Result<()> {
         for path in &self.0 {
-            if let Some(partial) =
-                sibling(path, PARTIAL_SUFFIX).filter(|path| standing(path) == Standing::Checkpoint)
+            if let Some(partial) = sibling(path, PARTIAL_SUFFIX)
+                .filter(|path| standing(path) == ExistingFile::Checkpoint)
             {
                 remove_file(&partial)?;
             }
 
-            if standing(path) == Standing::Checkpoint {
+            if standing(path) == ExistingFile::Checkpoint {
                 remove_file(path)?;
                 sync_folder(path.parent().unwrap_or(path))?;
             }
@@ -272,7 +272,7 @@ impl Places {
         for path in self
             .0
             .iter()
-            .filter(|path| standing(path) != Standing::Other)
+            .filter(|path| standing(path) != ExistingFile::Other)
         {
             let made = path
                 .parent()
@@ -290,15 +290,15 @@ impl Places {
 
 /// What is at the place of a checkpoint. A file of that name may be somebody's own.
 #[derive(Debug, PartialEq, Eq)]
-enum Standing {
-    Nothing,
+enum ExistingFile {
+    Absent,
     Checkpoint,
     Other,
 }
 
-fn standing(path: &Path) -> Standing {
+fn standing(path: &Path) -> ExistingFile {
     if fs::symlink_metadata(path).is_err() {
-        return Standing::Nothing;
+        return ExistingFile::Absent;
     }
 
     let mut head = Vec::new();
@@ -307,26 +307,26 @@ fn standing(path: &Path) -> Standing {
         .flatten()
         .map(|file| file.take(KIND.len() as u64).read_to_end(&mut head));
     if matches!(read, Some(Ok(_))) && head == KIND {
-        Standing::Checkpoint
+        ExistingFile::Checkpoint
     } else {
-        Standing::Other
+        ExistingFile::Other
     }
 }
 
 /// What to do about an interrupted run that cannot be gone on with.
-pub(crate) const AFRESH: &str = "leave out --resume to start afresh";
+pub(crate) const RESTART_HINT: &str = "leave out --resume to start afresh";
 
 /// Leaves the checkpoints of one run, one in place of the other.
 #[derive(Debug)]
-pub(crate) struct Keeper {
-    places: Places,
-    origin: Origin,
+pub(crate) struct CheckpointSaver {
+    places: CheckpointPaths,
+    origin: DumpOrigin,
     is_busy: AtomicBool,
     trouble: Mutex<Option<Error>>,
 }
 
-impl Keeper {
-    pub(crate) fn new(places: Places, origin: Origin) -> Self {
+impl CheckpointSaver {
+    pub(crate) fn new(places: CheckpointPaths, origin: DumpOrigin) -> Self {
         Self {
             places,
             origin,
@@ -341,8 +341,8 @@ impl Keeper {
     }
 
     /// Leaves a checkpoint. The bytes it counts are on disk. A failure does not concern the dump: the former checkpoint stands.
-    pub(crate) fn keep(&self, progress: ScanProgress, counted: Counted, tail: Vec<u8>) {
-        let checkpoint = Checkpoint {
+    pub(crate) fn keep(&self, progress: ScanProgress, counted: DataFileState, tail: Vec<u8>) {
+        let checkpoint = DumpCheckpoint {
             made_at: Utc::now(),
             origin: self.origin.clone(),
             progress,

@@ -10,7 +10,7 @@ use super::check::Inspection;
 use super::read::source::Source;
 use crate::error::Result;
 use crate::item::{KeyError, KeySchema};
-use crate::place::Spill;
+use crate::place::ScratchPartitions;
 
 const PARTITIONS: usize = 1024;
 
@@ -21,16 +21,16 @@ const SCRATCH_MEMORY: usize = 4 * 1024 * 1024;
 const RECORD: usize = 24;
 
 /// The keys seen so far.
-pub(crate) struct Keys {
+pub(crate) struct DuplicateKeyFinder {
     schema: KeySchema,
-    records: Spill<RECORD>,
+    records: ScratchPartitions<RECORD>,
 }
 
-impl Keys {
+impl DuplicateKeyFinder {
     pub(crate) fn new(schema: KeySchema) -> Result<Self> {
         Ok(Self {
             schema,
-            records: Spill::new(PARTITIONS, SCRATCH_MEMORY)?,
+            records: ScratchPartitions::new(PARTITIONS, SCRATCH_MEMORY)?,
         })
     }
 

@@ -13,7 +13,7 @@ use crate::place::local::names::{PARTIAL_SUFFIX, sibling};
 
 /// What a new dump would find at its place.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Standing {
+pub enum TargetContents {
     /// Nothing.
     Absent,
     /// An empty folder, or what an unfinished run left.
@@ -61,10 +61,10 @@ pub(crate) fn resolve(path: &Path) -> Result<PathBuf> {
 /// # Errors
 /// [`Usage`](crate::error::ErrorKind::Usage) for a file, or a folder that holds anything that is not part of a dump;
 /// [`Damaged`](crate::error::ErrorKind::Damaged) for a dump of a newer format, which is not replaced either.
-pub(crate) fn standing(target: &Path) -> Result<Standing> {
+pub(crate) fn standing(target: &Path) -> Result<TargetContents> {
     let entries = match fs::read_dir(target) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Standing::Absent),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(TargetContents::Absent),
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
             return Err(Error::usage(format!("`{}` is a file, not a folder", target.display())).with_hint(
                 "choose another --output; a single file of items is named *.jsonl, *.jsonl.gz or *.jsonl.zst",
@@ -87,7 +87,7 @@ pub(crate) fn standing(target: &Path) -> Result<Standing> {
     }
 
     if !holds_dump {
-        return Ok(Standing::Empty);
+        return Ok(TargetContents::Empty);
     }
 
     let path = target.join(METADATA_FILE);
@@ -96,11 +96,11 @@ pub(crate) fn standing(target: &Path) -> Result<Standing> {
         .flatten()
         .and_then(|document| parse(&document, &path.display().to_string()).ok());
     match metadata {
-        Some(MetadataFile::Own(metadata)) => Ok(Standing::Dump(Some(metadata))),
+        Some(MetadataFile::Own(metadata)) => Ok(TargetContents::Dump(Some(metadata))),
         Some(MetadataFile::Newer(version)) => {
             Err(newer_format(&path.display().to_string(), version))
         }
-        Some(MetadataFile::Foreign(_)) | None => Ok(Standing::Dump(None)),
+        Some(MetadataFile::Foreign(_)) | None => Ok(TargetContents::Dump(None)),
     }
 }
 
@@ -140,7 +140,7 @@ fn is_mount_root(_folder: &Path) -> bool {
 
 /// A finished dump that its run had no time to put into place.
 #[derive(Debug)]
-pub(crate) struct Unpublished {
+pub(crate) struct UnpublishedDump {
     /// The folder it was built in.
     pub(crate) partial: PathBuf,
     /// Its metadata. Files it lists may already have been moved to the dump's own folder.
@@ -155,7 +155,7 @@ pub(crate) fn partial_folders(target: &Path) -> impl Iterator<Item = PathBuf> {
 }
 
 /// Looks for a finished dump that is not in its place yet, while no finished dump is.
-pub(crate) fn unpublished(target: &Path) -> Option<Unpublished> {
+pub(crate) fn unpublished(target: &Path) -> Option<UnpublishedDump> {
     if fs::symlink_metadata(target.join(METADATA_FILE)).is_ok() {
         return None;
     }
@@ -179,7 +179,7 @@ pub(crate) fn unpublished(target: &Path) -> Option<Unpublished> {
                     .is_ok_and(|bytes| bytes == entry.bytes)
             });
 
-        whole.then_some(Unpublished {
+        whole.then_some(UnpublishedDump {
             partial,
             metadata: *metadata,
         })
@@ -264,12 +264,12 @@ mod tests {
     fn only_nothing_and_dumps_may_be_replaced() {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
-        assert_eq!(standing(&at("none")).unwrap(), Standing::Absent);
+        assert_eq!(standing(&at("none")).unwrap(), TargetContents::Absent);
         fs::create_dir_all(at("empty/.partial")).unwrap();
-        assert_eq!(standing(&at("empty")).unwrap(), Standing::Empty);
+        assert_eq!(standing(&at("empty")).unwrap(), TargetContents::Empty);
         fs::create_dir(at("dump")).unwrap();
         fs::File::create(at("dump/table-data.json")).unwrap();
-        assert_eq!(standing(&at("dump")).unwrap(), Standing::Dump(None));
+        assert_eq!(standing(&at("dump")).unwrap(), TargetContents::Dump(None));
 
         for (folder, entry) in [
             ("a", "notes.txt"),

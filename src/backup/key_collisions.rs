@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::error::Result;
-use crate::place::Spill;
+use crate::place::ScratchPartitions;
 
 const PARTITIONS: usize = 1024;
 
@@ -21,27 +21,27 @@ const RECORD: usize = 40;
 const LISTED: usize = 10;
 
 /// The keys of items that are about to be written.
-pub struct KeyCollisions {
-    records: Spill<RECORD>,
+pub struct KeyCollisionFinder {
+    records: ScratchPartitions<RECORD>,
 }
 
 /// What was found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Collisions {
+pub struct KeyCollisions {
     /// Items whose key another item before them has, though the two had different keys.
     pub count: u64,
     /// The first of them: the number of the item that had the key first, and of the item that meets it.
     pub first: Vec<(u64, u64)>,
 }
 
-impl KeyCollisions {
+impl KeyCollisionFinder {
     /// No key yet. Takes some 4 MB of memory, and 40 bytes of disk for each key.
     ///
     /// # Errors
     /// A temporary file cannot be made.
     pub fn new() -> Result<Self> {
         Ok(Self {
-            records: Spill::new(PARTITIONS, SCRATCH_MEMORY)?,
+            records: ScratchPartitions::new(PARTITIONS, SCRATCH_MEMORY)?,
         })
     }
 
@@ -64,7 +64,7 @@ impl KeyCollisions {
     ///
     /// # Errors
     /// The temporary file cannot be read.
-    pub fn judge(&self) -> Result<Collisions> {
+    pub fn judge(&self) -> Result<KeyCollisions> {
         let (mut count, mut listed) = (0, BTreeMap::new());
         for partition in 0..PARTITIONS {
             let mut first: HashMap<u128, (u128, u64)> = HashMap::new();
@@ -84,7 +84,7 @@ impl KeyCollisions {
             }
         }
 
-        Ok(Collisions {
+        Ok(KeyCollisions {
             count,
             first: listed
                 .into_iter()
@@ -129,16 +129,16 @@ mod tests {
 
     #[test]
     fn versions_of_one_item_do_not_collide() {
-        let mut keys = KeyCollisions::new().unwrap();
+        let mut keys = KeyCollisionFinder::new().unwrap();
         for number in 0..3 {
             keys.take(key(5), key(1), number).unwrap();
         }
 
-        assert_eq!(keys.judge().unwrap(), Collisions::default());
+        assert_eq!(keys.judge().unwrap(), KeyCollisions::default());
         keys.take(key(5), key(2), 3).unwrap();
         assert_eq!(
             keys.judge().unwrap(),
-            Collisions {
+            KeyCollisions {
                 count: 1,
                 first: vec![(0, 3)]
             }
@@ -148,7 +148,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_collision_is_counted(items in prop::collection::vec((0..30u16, 0..5u16), 0..200)) {
-            let mut keys = KeyCollisions::new().unwrap();
+            let mut keys = KeyCollisionFinder::new().unwrap();
             let mut owners: HashMap<u16, (u16, u64)> = HashMap::new();
             let mut expected = Vec::new();
             for (number, (after, before)) in items.iter().enumerate() {

@@ -6,7 +6,7 @@
 use std::io::Read;
 
 use super::format::{DataFormat, JSON_HEAD};
-use super::read::item_reader::Lines;
+use super::read::item_reader::LineReader;
 use crate::error::Result;
 
 /// Bytes read at a time.
@@ -14,7 +14,7 @@ const BLOCK_BYTES: usize = 256 * 1024;
 
 /// Items of a file, and bytes of their text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Counts {
+pub(crate) struct LineCounts {
     pub(crate) items: u64,
     pub(crate) text_bytes: u64,
 }
@@ -26,9 +26,9 @@ pub(crate) struct Counts {
 pub(crate) fn count_lines(
     source: impl Read,
     format: DataFormat,
-    mut each: impl FnMut(Counts),
-) -> Result<Option<Counts>> {
-    let mut lines = Lines::new(source, BLOCK_BYTES);
+    mut each: impl FnMut(LineCounts),
+) -> Result<Option<LineCounts>> {
+    let mut lines = LineReader::new(source, BLOCK_BYTES);
     let is_json = format == DataFormat::Json;
     if is_json
         && lines
@@ -38,7 +38,7 @@ pub(crate) fn count_lines(
         return Ok(None);
     }
 
-    let mut counts = Counts::default();
+    let mut counts = LineCounts::default();
 
     // Whether another item must follow, as a comma says.
     let mut continues = false;
@@ -57,11 +57,11 @@ pub(crate) fn count_lines(
 
         is_last = is_json && !continues;
         let text_bytes = item.len() as u64;
-        counts = Counts {
+        counts = LineCounts {
             items: counts.items + 1,
             text_bytes: counts.text_bytes + text_bytes,
         };
-        each(Counts {
+        each(LineCounts {
             items: 1,
             text_bytes,
         });
@@ -80,9 +80,9 @@ mod tests {
     use super::*;
 
     fn count(text: &str, format: DataFormat) -> Option<(u64, u64)> {
-        let mut told = Counts::default();
-        let each = |one: Counts| {
-            told = Counts {
+        let mut told = LineCounts::default();
+        let each = |one: LineCounts| {
+            told = LineCounts {
                 items: told.items + one.items,
                 text_bytes: told.text_bytes + one.text_bytes,
             };

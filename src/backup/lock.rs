@@ -11,7 +11,7 @@ use std::path::Path;
 use crate::error::{Error, Result};
 use crate::place::FileLock;
 use crate::place::local::files::refused;
-use crate::place::local::lock::{Refused, acquire_at};
+use crate::place::local::lock::{LockFailure, acquire_at};
 use crate::place::local::names::{LOCK_SUFFIX, sibling, state_name};
 
 /// Holds the lock of one dump until it is dropped.
@@ -32,7 +32,7 @@ impl DumpLock {
         let mut refusal = None;
         if let Some(beside) = sibling(&dump, LOCK_SUFFIX) {
             match acquire_at(&beside) {
-                Err(Refused::Place(error)) if fs::symlink_metadata(&beside).is_err() => {
+                Err(LockFailure::Io(error)) if fs::symlink_metadata(&beside).is_err() => {
                     refusal = Some((beside, error));
                 }
                 Ok(lock) => return Ok(Self { _lock: lock }),

@@ -21,19 +21,19 @@ mod summary;
 mod testing;
 mod write;
 
-pub use check::{Checked, Inspection, Thoroughness, check, check_files, inspect};
-pub use checkpoint::{Changes, Checkpoint, Origin, ScanProgress, SegmentProgress};
-pub use folder::Standing;
+pub use check::{CheckSummary, Inspection, InspectionDepth, check, check_files, inspect};
+pub use checkpoint::{DumpCheckpoint, DumpOrigin, ScanProgress, SegmentProgress, TransformCounts};
+pub use folder::TargetContents;
 pub use format::{
     CHECKPOINT_SUFFIX, Compression, DataFile, DataFormat, FORMAT_VERSION, METADATA_FILE,
     OLD_SUFFIX, SCHEMA_FILE, SUMMARY_FILE,
 };
-pub use key_collisions::{Collisions, KeyCollisions};
+pub use key_collisions::{KeyCollisionFinder, KeyCollisions};
 pub use lock::DumpLock;
 pub use metadata::{FRAME_INDEX_LIMIT, FileEntry, ForeignMetadata, Frame, Metadata, MetadataDraft};
-pub use read::item_reader::{ItemReader, LocatedItem, Shape, Tail};
-pub use read::salvage::{Damage, Unreadable};
+pub use read::item_reader::{ContainerSummary, ItemContainer, ItemReader, LocatedItem};
+pub use read::salvage::{Damage, UnreadablePiece};
 pub use read::source::{Source, SourceKind, SourceSpec, read_schema, read_text};
 pub use read::stripes::{Stripe, StripeReader, StripedItem};
-pub use write::resume::Watch;
-pub use write::writer::{DumpOptions, DumpTarget, DumpWriter, Finished};
+pub use write::resume::ProgressFn;
+pub use write::writer::{DumpOptions, DumpTarget, DumpWriter, FinishedDump};

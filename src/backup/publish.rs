@@ -1,6 +1,6 @@
 //! Putting a finished dump into its place, such that at every moment either the old dump or the new one can be read.
 //!
-//! There are four ways, tried in this order where they fit; each is a list of steps, and its first step fails without having changed
+//! There are four strategies, tried in this order where they fit; each is a list of steps, and its first step fails without having changed
 //! anything where the file system does not do such a thing.
 //!
 //! - *rename*: nothing stands there. One step.
@@ -15,7 +15,7 @@
 use std::path::{Path, PathBuf};
 
 use super::folder::remove_dump;
-use super::folder::{Unpublished, is_mount_point, partial_folders, unpublished};
+use super::folder::{UnpublishedDump, is_mount_point, partial_folders, unpublished};
 use super::format::{METADATA_FILE, OLD_SUFFIX, dump_file_names};
 use crate::error::{Error, Result};
 use crate::place::Access;
@@ -26,25 +26,25 @@ use crate::place::local::names::{PARTIAL_SUFFIX, sibling};
 
 /// One change to the file system.
 #[derive(Debug)]
-enum Step {
+enum PublishStep {
     Exchange(PathBuf, PathBuf),
     Rename(PathBuf, PathBuf),
     /// A file that is not there was moved by an earlier run.
-    RenameIfThere(PathBuf, PathBuf),
+    RenameIfExists(PathBuf, PathBuf),
     RemoveFile(PathBuf),
     RemoveDump(PathBuf),
     Sync(PathBuf),
 }
 
-impl Step {
+impl PublishStep {
     fn run(&self) -> Result<()> {
         match self {
             Self::Exchange(one, other) => {
                 exchange(one, other).map_err(|error| refused("exchange", one, error))
             }
             Self::Rename(from, to) => rename(from, to),
-            Self::RenameIfThere(from, to) if from.exists() => rename(from, to),
-            Self::RenameIfThere(..) => Ok(()),
+            Self::RenameIfExists(from, to) if from.exists() => rename(from, to),
+            Self::RenameIfExists(..) => Ok(()),
             Self::RemoveFile(path) => remove_file(path),
             Self::RemoveDump(folder) => remove_dump(folder),
             Self::Sync(folder) => sync_folder(folder),
@@ -52,13 +52,13 @@ impl Step {
     }
 }
 
-/// One way to put a dump into its place.
+/// One strategy to put a dump into its place.
 #[derive(Debug)]
-struct Way {
+struct PublishStrategy {
     /// When these are done the new dump stands.
-    steps: Vec<Step>,
+    steps: Vec<PublishStep>,
     /// What is left of the old dump goes.
-    cleaning: Vec<Step>,
+    cleanup: Vec<PublishStep>,
 }
 
 /// Makes the folder a dump for `target` is built in: beside it, or inside where nothing can stand or take its place beside.
@@ -82,18 +82,19 @@ pub(crate) fn start(target: &Path, access: Access) -> Result<PathBuf> {
 /// Clears the place of a new dump of what a run left that ended early: a finished dump is put into its place first, an unfinished
 /// one is removed. The caller holds the lock.
 pub(crate) fn recover(target: &Path) -> Result<()> {
-    if let Some(Unpublished { partial, metadata }) = unpublished(target) {
+    if let Some(UnpublishedDump { partial, metadata }) = unpublished(target) {
         let names: Vec<&str> = metadata.files.keys().map(String::as_str).collect();
-        let way = if target.exists() {
+        let strategy = if target.exists() {
             move_in(target, &partial, &names)
         } else {
             rename_in(target, &partial)
         };
 
-        way.steps
+        strategy
+            .steps
             .iter()
-            .chain(&way.cleaning)
-            .try_for_each(Step::run)?;
+            .chain(&strategy.cleanup)
+            .try_for_each(PublishStep::run)?;
     }
 
     for partial in partial_folders(target) {
@@ -116,18 +117,21 @@ pub(crate) fn recover(target: &Path) -> Result<()> {
 /// Puts the finished dump in `partial`, with files of these `names` and its metadata, at `target`. Answers with what went wrong
 /// after the new dump stood.
 pub(crate) fn publish(target: &Path, partial: &Path, names: &[&str]) -> Result<Vec<String>> {
-    let ways = ways(target, partial, names);
-    let last = ways.len() - 1;
-    for (position, way) in ways.iter().enumerate() {
-        let (first, rest) = way.steps.split_first().expect("every way has steps");
+    let strategies = strategies(target, partial, names);
+    let last = strategies.len() - 1;
+    for (position, strategy) in strategies.iter().enumerate() {
+        let (first, rest) = strategy
+            .steps
+            .split_first()
+            .expect("every strategy has steps");
         match first.run() {
             Err(_) if position < last => {}
             Err(error) => return Err(stays_partial(error, partial)),
             Ok(()) => {
                 rest.iter()
-                    .try_for_each(Step::run)
+                    .try_for_each(PublishStep::run)
                     .map_err(|error| stays_partial(error, partial))?;
-                let left = way.cleaning.iter().try_for_each(Step::run).err();
+                let left = strategy.cleanup.iter().try_for_each(PublishStep::run).err();
                 return Ok(left
                     .map(|error| format!("the dump is in place, but {error}"))
                     .into_iter()
@@ -136,7 +140,7 @@ pub(crate) fn publish(target: &Path, partial: &Path, names: &[&str]) -> Result<V
         }
     }
 
-    unreachable!("the last way either succeeds or returns its error")
+    unreachable!("the last strategy either succeeds or returns its error")
 }
 
 fn stays_partial(error: Error, partial: &Path) -> Error {
@@ -149,7 +153,7 @@ fn stays_partial(error: Error, partial: &Path) -> Error {
         .with_hint(hint)
 }
 
-fn ways(target: &Path, partial: &Path, names: &[&str]) -> Vec<Way> {
+fn strategies(target: &Path, partial: &Path, names: &[&str]) -> Vec<PublishStrategy> {
     let is_inside = partial.parent() == Some(target);
     let is_free = std::fs::read_dir(target).map_or(true, |mut entries| entries.next().is_none());
     match (is_inside, sibling(target, OLD_SUFFIX)) {
@@ -170,59 +174,70 @@ fn parent(path: &Path) -> PathBuf {
     path.parent().unwrap_or(path).to_owned()
 }
 
-fn rename_in(target: &Path, partial: &Path) -> Way {
+fn rename_in(target: &Path, partial: &Path) -> PublishStrategy {
     let steps = vec![
-        Step::Rename(partial.into(), target.into()),
-        Step::Sync(parent(target)),
+        PublishStep::Rename(partial.into(), target.into()),
+        PublishStep::Sync(parent(target)),
     ];
-    Way {
+    PublishStrategy {
         steps,
-        cleaning: Vec::new(),
+        cleanup: Vec::new(),
     }
 }
 
-fn exchange_with(target: &Path, partial: &Path) -> Way {
+fn exchange_with(target: &Path, partial: &Path) -> PublishStrategy {
     let steps = vec![
-        Step::Exchange(partial.into(), target.into()),
-        Step::Sync(parent(target)),
+        PublishStep::Exchange(partial.into(), target.into()),
+        PublishStep::Sync(parent(target)),
     ];
-    Way {
+    PublishStrategy {
         steps,
-        cleaning: vec![Step::RemoveDump(partial.into()), Step::Sync(parent(target))],
+        cleanup: vec![
+            PublishStep::RemoveDump(partial.into()),
+            PublishStep::Sync(parent(target)),
+        ],
     }
 }
 
-fn two_renames(target: &Path, partial: &Path, old: &Path) -> Way {
+fn two_renames(target: &Path, partial: &Path, old: &Path) -> PublishStrategy {
     let steps = vec![
-        Step::Rename(target.into(), old.into()),
-        Step::Rename(partial.into(), target.into()),
-        Step::Sync(parent(target)),
+        PublishStep::Rename(target.into(), old.into()),
+        PublishStep::Rename(partial.into(), target.into()),
+        PublishStep::Sync(parent(target)),
     ];
 
-    Way {
+    PublishStrategy {
         steps,
-        cleaning: vec![Step::RemoveDump(old.into()), Step::Sync(parent(target))],
+        cleanup: vec![
+            PublishStep::RemoveDump(old.into()),
+            PublishStep::Sync(parent(target)),
+        ],
     }
 }
 
-fn move_in(target: &Path, partial: &Path, names: &[&str]) -> Way {
+fn move_in(target: &Path, partial: &Path, names: &[&str]) -> PublishStrategy {
     let mut steps = vec![
-        Step::RemoveFile(target.join(METADATA_FILE)),
-        Step::Sync(target.into()),
+        PublishStep::RemoveFile(target.join(METADATA_FILE)),
+        PublishStep::Sync(target.into()),
     ];
     let outdated = dump_file_names().filter(|name| *name != METADATA_FILE && !names.contains(name));
-    steps.extend(outdated.map(|name| Step::RemoveFile(target.join(name))));
+    steps.extend(outdated.map(|name| PublishStep::RemoveFile(target.join(name))));
     let known = dump_file_names().filter(|name| names.contains(name));
-    steps.extend(known.map(|name| Step::RenameIfThere(partial.join(name), target.join(name))));
-    steps.push(Step::Sync(target.into()));
-    steps.push(Step::Rename(
+    steps.extend(
+        known.map(|name| PublishStep::RenameIfExists(partial.join(name), target.join(name))),
+    );
+    steps.push(PublishStep::Sync(target.into()));
+    steps.push(PublishStep::Rename(
         partial.join(METADATA_FILE),
         target.join(METADATA_FILE),
     ));
-    steps.push(Step::Sync(target.into()));
-    Way {
+    steps.push(PublishStep::Sync(target.into()));
+    PublishStrategy {
         steps,
-        cleaning: vec![Step::RemoveDump(partial.into()), Step::Sync(target.into())],
+        cleanup: vec![
+            PublishStep::RemoveDump(partial.into()),
+            PublishStep::Sync(target.into()),
+        ],
     }
 }
 

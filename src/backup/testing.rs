@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::metadata::tests::draft;
 use super::{
-    DumpOptions, DumpTarget, DumpWriter, Finished, MetadataDraft, Source, SourceSpec, check,
+    DumpOptions, DumpTarget, DumpWriter, FinishedDump, MetadataDraft, Source, SourceSpec, check,
 };
 use crate::item::{Items, cut_items};
 use crate::schema::TableSchema;
@@ -40,7 +40,7 @@ pub(crate) fn draft_of(table: &str) -> MetadataDraft {
 }
 
 /// Dumps the two items of a table.
-pub(crate) fn dump(target: &DumpTarget, options: &DumpOptions, table: &str) -> Finished {
+pub(crate) fn dump(target: &DumpTarget, options: &DumpOptions, table: &str) -> FinishedDump {
     let mut writer = DumpWriter::begin(target, options).unwrap();
     writer.append(&items(&TWO)).unwrap();
     writer

@@ -10,12 +10,12 @@ use std::thread;
 
 use bytes::Bytes;
 
-use crate::backup::{Collisions, KeyCollisions};
+use crate::backup::{KeyCollisionFinder, KeyCollisions};
 use crate::error::{Error, Result};
 use crate::event::Reporter;
 use crate::item::{KeySchema, item_size};
 use crate::limits::ITEM_BYTES;
-use crate::place::LinesList;
+use crate::place::LazyLinesFile;
 use crate::transform::{Outcome, RejectReason, Transform, TransformOutput};
 
 /// Items that go through a transform together.
@@ -91,7 +91,7 @@ impl Naming {
     /// item and the table refused follows as `"output":[…]`.
     pub(crate) fn list(
         &self,
-        lines: &mut LinesList,
+        lines: &mut LazyLinesFile,
         reason: &str,
         item: &[u8],
         outputs: &[Bytes],
@@ -198,7 +198,7 @@ pub(crate) struct Meetings {
     /// Whether each item that is read is an item of its own, as in a Scan. In other sources, items with the same key are versions of
     /// one item.
     is_scan: bool,
-    keys: KeyCollisions,
+    keys: KeyCollisionFinder,
     /// Items so far.
     number: u64,
     /// Of those, items without a key.
@@ -213,7 +213,7 @@ impl Meetings {
             from,
             to,
             is_scan,
-            keys: KeyCollisions::new()?,
+            keys: KeyCollisionFinder::new()?,
             number: 0,
             keyless: 0,
         })
@@ -268,7 +268,7 @@ impl Meetings {
 
     /// # Errors
     /// The temporary file cannot be read.
-    pub(crate) fn judge(&self) -> Result<Collisions> {
+    pub(crate) fn judge(&self) -> Result<KeyCollisions> {
         self.keys.judge()
     }
 }

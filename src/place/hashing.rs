@@ -19,12 +19,12 @@ const BLOCK_BYTES: usize = 256 * 1024;
 /// Blocks that may wait for it.
 const QUEUED_BLOCKS: usize = 4;
 
-/// What has passed through a [`Hashing`] reader.
+/// What has passed through a [`HashingReader`] reader.
 #[derive(Clone, Default)]
-pub(crate) struct Seen(Arc<Mutex<State>>);
+pub(crate) struct StreamHash(Arc<Mutex<HashState>>);
 
 #[derive(Default)]
-struct State {
+struct HashState {
     bytes: u64,
     /// Bytes that no hasher has seen yet.
     block: Vec<u8>,
@@ -32,18 +32,18 @@ struct State {
 }
 
 enum Hasher {
-    Here(Sha256),
-    Beside(Beside),
+    Inline(Sha256),
+    Threaded(HashThread),
 }
 
 /// A hasher on a thread of its own. Blocks come back empty, to be filled again.
-struct Beside {
+struct HashThread {
     blocks: SyncSender<Vec<u8>>,
     used: Receiver<Vec<u8>>,
     thread: JoinHandle<Sha256>,
 }
 
-impl Seen {
+impl StreamHash {
     fn add(&self, bytes: &[u8]) {
         let mut state = self.state();
         state.bytes += bytes.len() as u64;
@@ -66,37 +66,37 @@ impl Seen {
         let mut hasher = mem::take(&mut state.hasher).end();
         hasher.update(&state.block);
         state.block.clear();
-        state.hasher = Hasher::Here(hasher.clone());
+        state.hasher = Hasher::Inline(hasher.clone());
 
         hex(hasher)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, HashState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Default for Hasher {
     fn default() -> Self {
-        Self::Here(Sha256::new())
+        Self::Inline(Sha256::new())
     }
 }
 
 impl Hasher {
     /// Takes a block, and gives an empty one in return.
     fn add(&mut self, mut block: Vec<u8>) -> Vec<u8> {
-        if let Self::Here(hasher) = self {
-            let Ok(beside) = Beside::start(hasher.clone()) else {
+        if let Self::Inline(hasher) = self {
+            let Ok(beside) = HashThread::start(hasher.clone()) else {
                 // The system has no thread to spare.
                 hasher.update(&block);
                 block.clear();
                 return block;
             };
 
-            *self = Self::Beside(beside);
+            *self = Self::Threaded(beside);
         }
 
-        let Self::Beside(beside) = self else {
+        let Self::Threaded(beside) = self else {
             return block;
         };
 
@@ -109,8 +109,8 @@ impl Hasher {
     /// The hasher when it has seen everything.
     fn end(self) -> Sha256 {
         match self {
-            Self::Here(hasher) => hasher,
-            Self::Beside(Beside {
+            Self::Inline(hasher) => hasher,
+            Self::Threaded(HashThread {
                 blocks,
                 used,
                 thread,
@@ -122,7 +122,7 @@ impl Hasher {
     }
 }
 
-impl Beside {
+impl HashThread {
     fn start(mut hasher: Sha256) -> io::Result<Self> {
         let (blocks, queue) = mpsc::sync_channel::<Vec<u8>>(QUEUED_BLOCKS);
         let (recycle, used) = mpsc::channel();
@@ -149,18 +149,18 @@ impl Beside {
 }
 
 /// Hashes what is read through it.
-pub(crate) struct Hashing<R> {
+pub(crate) struct HashingReader<R> {
     read: R,
-    seen: Seen,
+    seen: StreamHash,
 }
 
-impl<R: Read> Hashing<R> {
-    pub(crate) fn new(read: R, seen: Seen) -> Self {
+impl<R: Read> HashingReader<R> {
+    pub(crate) fn new(read: R, seen: StreamHash) -> Self {
         Self { read, seen }
     }
 }
 
-impl<R: Read> Read for Hashing<R> {
+impl<R: Read> Read for HashingReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.read.read(buffer)?;
         self.seen.add(&buffer[..count]);
@@ -177,8 +177,8 @@ mod tests {
     fn the_digest_is_of_every_byte_in_its_order_and_can_go_on() {
         let content: Vec<u8> = (0..3_000_000_u32).flat_map(u32::to_le_bytes).collect();
         for length in [0, 5, BLOCK_BYTES - 1, BLOCK_BYTES, content.len()] {
-            let seen = Seen::default();
-            let mut reader = Hashing::new(&content[..length], seen.clone());
+            let seen = StreamHash::default();
+            let mut reader = HashingReader::new(&content[..length], seen.clone());
             io::copy(&mut reader, &mut io::sink()).unwrap();
             assert_eq!(
                 (seen.bytes(), seen.sha256()),
@@ -186,7 +186,7 @@ mod tests {
                 "{length}"
             );
 
-            let mut rest = Hashing::new(&content[length..], seen.clone());
+            let mut rest = HashingReader::new(&content[length..], seen.clone());
             io::copy(&mut rest, &mut io::sink()).unwrap();
             assert_eq!(seen.sha256(), hex_sha256(&content), "{length}");
         }

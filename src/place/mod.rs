@@ -10,8 +10,8 @@ pub(crate) mod side_files;
 
 pub use local::files::Access;
 pub use local::lock::FileLock;
-pub use scratch::Spill;
+pub use scratch::ScratchPartitions;
 pub use side_files::{
-    LinesFile, LinesList, beside, beside_in_state, check_lines, create_parent, create_whole,
+    LazyLinesFile, LinesFile, beside, beside_in_state, check_lines, create_parent, create_whole,
     file_bytes, leave_mark, name_in_file, publish_lines, read_rejected, remove_mark, unpublished,
 };

@@ -10,7 +10,7 @@ use std::os::unix::fs::FileExt;
 use crate::error::{Error, Result};
 
 /// Partitioned records of `N` bytes.
-pub struct Spill<const N: usize> {
+pub struct ScratchPartitions<const N: usize> {
     file: File,
     /// Bytes written to the file.
     end: u64,
@@ -27,7 +27,7 @@ struct Partition {
     open: Vec<u8>,
 }
 
-impl<const N: usize> Spill<N> {
+impl<const N: usize> ScratchPartitions<N> {
     /// An empty store. Blocks of all partitions together take at most `memory_bytes`, but never less than one record each.
     ///
     /// # Errors
@@ -141,7 +141,7 @@ mod tests {
             records in prop::collection::vec((0..5_usize, any::<[u8; 3]>()), 0..200),
             memory in 0..100_usize,
         ) {
-            let mut spill = Spill::<3>::new(5, memory).unwrap();
+            let mut spill = ScratchPartitions::<3>::new(5, memory).unwrap();
             for (partition, record) in &records {
                 spill.push(*partition, record).unwrap();
             }
@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn memory_stays_within_its_bound() {
-        let mut spill = Spill::<16>::new(8, 4096).unwrap();
+        let mut spill = ScratchPartitions::<16>::new(8, 4096).unwrap();
         for number in 0..10_000_usize {
             spill.push(number % 8, &[0; 16]).unwrap();
             let open: usize = spill
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn an_unknown_partition_is_an_error() {
-        let mut spill = Spill::<1>::new(2, 0).unwrap();
+        let mut spill = ScratchPartitions::<1>::new(2, 0).unwrap();
         assert!(spill.push(2, &[0]).is_err());
         assert!(spill.partition(2).is_err());
     }

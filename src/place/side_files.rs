@@ -177,12 +177,12 @@ impl LinesFile {
 
 /// Lines of a file that appears with the first of them.
 #[derive(Debug)]
-pub struct LinesList {
+pub struct LazyLinesFile {
     places: Vec<PathBuf>,
     file: Option<LinesFile>,
 }
 
-impl LinesList {
+impl LazyLinesFile {
     /// A file at the first of `places` that can be written. If an earlier run kept lines of `kept` bytes at one of them, new lines
     /// come after those. The places must not come from a file: what lies at them is cut and overwritten.
     ///
@@ -541,7 +541,7 @@ mod tests {
         let places: Vec<_> = ["one", "other"].map(|name| dir.path().join(name)).into();
         write_file(&places[0], b"short", Access::Shared).unwrap();
         write_file(&places[1], b"{kept}\n{cut}", Access::Shared).unwrap();
-        let mut lines = LinesList::open(places.clone(), 7).unwrap();
+        let mut lines = LazyLinesFile::open(places.clone(), 7).unwrap();
         lines.append_with_reason("r", "item", b"{}", None).unwrap();
         assert_eq!(lines.finish().unwrap(), Some(places[1].clone()));
         assert_eq!(std::fs::read(&places[0]).unwrap(), b"short");
@@ -558,7 +558,7 @@ mod tests {
             )
         );
 
-        assert!(LinesList::open(places, 1_000).is_err());
+        assert!(LazyLinesFile::open(places, 1_000).is_err());
     }
 
     #[test]

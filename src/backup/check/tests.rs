@@ -5,7 +5,7 @@ use super::super::testing::{TWO, draft_of, dump, items, names, open};
 use super::super::{DataFile, DumpOptions, DumpTarget, DumpWriter};
 use super::*;
 
-fn outcome(folder: &Path) -> Result<Checked> {
+fn outcome(folder: &Path) -> Result<CheckSummary> {
     check(&open(folder)?, &mut |_, _| {})
 }
 
@@ -51,7 +51,7 @@ fn a_whole_dump_is_counted() {
         assert!(data_sha256.is_some());
         assert_eq!(
             checked.unwrap(),
-            Checked {
+            CheckSummary {
                 items: 2,
                 text_bytes: expected,
                 unreadable: 0,
@@ -199,7 +199,7 @@ fn progress_is_told_while_it_runs() {
 }
 
 fn inspected(source: &Source) -> Inspection {
-    inspect(source, Thoroughness::Full, &mut |_, _| {}).unwrap()
+    inspect(source, InspectionDepth::Full, &mut |_, _| {}).unwrap()
 }
 
 #[test]
@@ -218,7 +218,7 @@ fn an_inspection_finds_what_a_check_finds() {
                 changed[at] ^= 0x01;
                 replace(&path, &changed);
 
-                for how in [Thoroughness::Checksums, Thoroughness::Full] {
+                for how in [InspectionDepth::Checksums, InspectionDepth::Full] {
                     match open(&folder).and_then(|source| inspect(&source, how, &mut |_, _| {})) {
                         Ok(found) => assert!(found.findings_total > 0, "{name} byte {at}"),
                         Err(error) => assert_eq!(

@@ -68,12 +68,16 @@ impl Scene {
 }
 
 /// Stops after each step in turn.
-fn crash_everywhere(old: bool, inside: bool, way: impl Fn(&Scene) -> Way) -> Vec<Vec<String>> {
+fn crash_everywhere(
+    old: bool,
+    inside: bool,
+    strategy: impl Fn(&Scene) -> PublishStrategy,
+) -> Vec<Vec<String>> {
     let mut left = Vec::new();
     for done in 0.. {
         let scene = Scene::new(old, inside);
-        let Way { steps, cleaning } = way(&scene);
-        let all: Vec<Step> = steps.into_iter().chain(cleaning).collect();
+        let PublishStrategy { steps, cleanup } = strategy(&scene);
+        let all: Vec<PublishStep> = steps.into_iter().chain(cleanup).collect();
         all[..done].iter().for_each(|step| step.run().unwrap());
         scene.holds_after(done, all.len());
         left.push(scene.others());
@@ -151,12 +155,12 @@ fn a_folder_of_the_users_own_called_old_is_neither_used_nor_touched() {
     dump_folder(&old, "users");
 
     // As on a file system that cannot exchange.
-    let ways = ways(&scene.target, &scene.partial, &NEW);
-    assert!(ways[1].steps[0].run().is_err());
-    ways[2]
+    let strategies = strategies(&scene.target, &scene.partial, &NEW);
+    assert!(strategies[1].steps[0].run().is_err());
+    strategies[2]
         .steps
         .iter()
-        .chain(&ways[2].cleaning)
+        .chain(&strategies[2].cleanup)
         .for_each(|step| step.run().unwrap());
 
     assert_eq!(

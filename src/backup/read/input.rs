@@ -10,11 +10,11 @@ use flate2::bufread::MultiGzDecoder;
 
 use crate::error::{Error, Result};
 use crate::limits::DOCUMENT_BYTES;
-pub(crate) use crate::place::hashing::{Hashing, Seen};
+pub(crate) use crate::place::hashing::{HashingReader, StreamHash};
 use crate::place::local::files::{open_to_read, refused};
 
 /// Any stream of bytes that can go to another thread.
-pub(crate) type Bytes = Box<dyn Read + Send>;
+pub(crate) type ByteStream = Box<dyn Read + Send>;
 
 /// Bytes read from a compressed file at a time.
 const COMPRESSED_BUFFER: usize = 128 * 1024;
@@ -112,7 +112,7 @@ impl Read for FileReader {
 }
 
 /// Decompresses what its first bytes show to be gzip or zstd, and passes on everything else.
-pub(crate) fn decompressed(mut read: Bytes) -> io::Result<Bytes> {
+pub(crate) fn decompressed(mut read: ByteStream) -> io::Result<ByteStream> {
     let mut head = Vec::with_capacity(4);
     read.by_ref().take(4).read_to_end(&mut head)?;
     let magic = <[u8; 4]>::try_from(head.as_slice()).map_or(0, u32::from_le_bytes);
@@ -120,22 +120,22 @@ pub(crate) fn decompressed(mut read: Bytes) -> io::Result<Bytes> {
     let whole = Cursor::new(head).chain(read);
     let buffered = |whole| BufReader::with_capacity(COMPRESSED_BUFFER, whole);
     if is_gzip {
-        Ok(Box::new(Decoder(MultiGzDecoder::new(buffered(whole)))))
+        Ok(Box::new(Decompressor(MultiGzDecoder::new(buffered(whole)))))
     } else if magic == zstd::zstd_safe::MAGICNUMBER
         || magic & 0xffff_fff0 == zstd::zstd_safe::MAGIC_SKIPPABLE_START
     {
         let mut zstd = zstd::stream::read::Decoder::with_buffer(buffered(whole))?;
         zstd.window_log_max(ZSTD_WINDOW_LOG)?;
-        Ok(Box::new(Decoder(zstd)))
+        Ok(Box::new(Decompressor(zstd)))
     } else {
         Ok(Box::new(whole))
     }
 }
 
 /// A decompressor whose complaints about its input are all of the kind "invalid data". The system's own errors pass unchanged.
-struct Decoder<R>(R);
+struct Decompressor<R>(R);
 
-impl<R: Read> Read for Decoder<R> {
+impl<R: Read> Read for Decompressor<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.0
             .read(buffer)

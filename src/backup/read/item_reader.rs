@@ -9,8 +9,8 @@ mod lines;
 mod shape;
 mod window;
 
-use self::shape::{Clue, clue_of_member, clue_of_value, shape_of_line};
-use self::window::Window;
+use self::shape::{ContainerClue, clue_of_member, clue_of_value, shape_of_line};
+use self::window::InputWindow;
 use crate::error::{Error, Result};
 use crate::item::{Recognizer, compact, has_key_type, has_line_breaks};
 use crate::limits;
@@ -18,8 +18,8 @@ use bytes::Bytes;
 use std::io::Read;
 use std::sync::{Arc, OnceLock};
 
-pub(crate) use self::lines::Lines;
-pub use self::shape::Shape;
+pub(crate) use self::lines::LineReader;
+pub use self::shape::ItemContainer;
 
 /// Bytes read at a time: large enough to make a read cheap, small enough for the processor's cache.
 const BLOCK_BYTES: usize = 256 * 1024;
@@ -39,9 +39,9 @@ pub struct LocatedItem {
 
 /// What the file says besides its items; whole when the last item was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Tail {
+pub struct ContainerSummary {
     /// The container.
-    pub shape: Shape,
+    pub shape: ItemContainer,
     /// The sum of the documents' `Count`; `None` if none has one. Some tools write a `Count` that is not the number of items.
     pub count: Option<u64>,
     /// The member that says that the last document is not the whole table: `NextToken` or `LastEvaluatedKey`.
@@ -54,7 +54,7 @@ pub struct Tail {
     pub items: u64,
 }
 
-impl Tail {
+impl ContainerSummary {
     /// Why the items that were read are not all that there should be; `shown` is the name of the source.
     pub(crate) fn incompleteness(&self, shown: &str) -> Option<String> {
         if self.lacks_items {
@@ -77,9 +77,9 @@ impl Tail {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum ReaderState {
     /// Before a document, array or line, or the end of the file.
-    Between,
+    BetweenDocuments,
     /// In a document, before a member or the closing brace.
     Members {
         first: bool,
@@ -94,7 +94,7 @@ enum Place {
 
 /// The document that is being read.
 #[derive(Debug, Clone, Copy, Default)]
-struct Document {
+struct ScanDocument {
     /// It had a member `Items`, which may be null.
     has_items: bool,
     /// It had its array.
@@ -106,12 +106,12 @@ struct Document {
 
 /// Reads items one by one.
 pub struct ItemReader<R> {
-    window: Window<R>,
-    place: Place,
-    tail: Tail,
-    document: Document,
+    window: InputWindow<R>,
+    place: ReaderState,
+    tail: ContainerSummary,
+    document: ScanDocument,
     /// Told the tail once the last item was read.
-    at_end: Option<Arc<OnceLock<Tail>>>,
+    at_end: Option<Arc<OnceLock<ContainerSummary>>>,
     /// Recognises items while they are cut, for those who want that.
     recognizer: Option<Recognizer>,
 }
@@ -123,8 +123,8 @@ impl<R: Read> ItemReader<R> {
     }
 
     fn with_blocks(source: R, block_bytes: usize) -> Self {
-        let tail = Tail {
-            shape: Shape::Empty,
+        let tail = ContainerSummary {
+            shape: ItemContainer::Empty,
             count: None,
             continues: None,
             miscounted: None,
@@ -132,11 +132,11 @@ impl<R: Read> ItemReader<R> {
             items: 0,
         };
 
-        let window = Window::new(source, block_bytes);
-        let document = Document::default();
+        let window = InputWindow::new(source, block_bytes);
+        let document = ScanDocument::default();
         Self {
             window,
-            place: Place::Between,
+            place: ReaderState::BetweenDocuments,
             tail,
             document,
             at_end: None,
@@ -146,7 +146,7 @@ impl<R: Read> ItemReader<R> {
 
     /// The same reader, which hands over its tail once the last item was read.
     #[must_use]
-    pub(crate) fn noting_end(self, at_end: Arc<OnceLock<Tail>>) -> Self {
+    pub(crate) fn noting_end(self, at_end: Arc<OnceLock<ContainerSummary>>) -> Self {
         Self {
             at_end: Some(at_end),
             ..self
@@ -164,7 +164,7 @@ impl<R: Read> ItemReader<R> {
     }
 
     /// What is known of the file besides its items; final when [`Self::next_item`] gave `None`.
-    pub fn tail(&self) -> &Tail {
+    pub fn tail(&self) -> &ContainerSummary {
         &self.tail
     }
 
@@ -177,7 +177,7 @@ impl<R: Read> ItemReader<R> {
     pub fn next_item(&mut self) -> Result<Option<LocatedItem>> {
         let result = self.advance();
         if result.is_err() {
-            self.place = Place::Failed;
+            self.place = ReaderState::Failed;
         }
 
         result
@@ -186,13 +186,13 @@ impl<R: Read> ItemReader<R> {
     fn advance(&mut self) -> Result<Option<LocatedItem>> {
         loop {
             let item = match self.place {
-                Place::Elements { first } => self.element(first)?,
-                Place::Between => self.between()?,
-                Place::Members { first } => {
+                ReaderState::Elements { first } => self.element(first)?,
+                ReaderState::BetweenDocuments => self.between()?,
+                ReaderState::Members { first } => {
                     self.member(first)?;
                     None
                 }
-                Place::End => {
+                ReaderState::End => {
                     if let Some(at_end) = self.at_end.take() {
                         // A source that is read twice ends twice in the same way.
                         let _ = at_end.set(self.tail);
@@ -200,7 +200,9 @@ impl<R: Read> ItemReader<R> {
 
                     return Ok(None);
                 }
-                Place::Failed => return Err(Error::failed("reading goes on behind an error")),
+                ReaderState::Failed => {
+                    return Err(Error::failed("reading goes on behind an error"));
+                }
             };
 
             if item.is_some() {
@@ -215,33 +217,33 @@ impl<R: Read> ItemReader<R> {
         }
 
         let Some(first) = self.window.blank()? else {
-            self.place = Place::End;
+            self.place = ReaderState::End;
             return Ok(None);
         };
 
-        if self.tail.shape == Shape::Empty {
+        if self.tail.shape == ItemContainer::Empty {
             self.tail.shape = self.shape(first)?;
         }
 
         match self.tail.shape {
-            Shape::Array => {
+            ItemContainer::Array => {
                 self.take(b'[', "expected an array of items or the end of the file")?;
-                self.place = Place::Elements { first: true };
+                self.place = ReaderState::Elements { first: true };
                 Ok(None)
             }
-            Shape::Document => {
+            ItemContainer::Document => {
                 self.take(b'{', "expected another document or the end of the file")?;
-                self.place = Place::Members { first: true };
+                self.place = ReaderState::Members { first: true };
                 self.tail.continues = None;
-                self.document = Document {
+                self.document = ScanDocument {
                     items_before: self.tail.items,
-                    ..Document::default()
+                    ..ScanDocument::default()
                 };
                 Ok(None)
             }
-            Shape::ExportLines => self.export_line().map(Some),
-            Shape::RejectLines => self.reject_line().map(Some),
-            Shape::Lines | Shape::Empty => self.item().map(Some),
+            ItemContainer::ExportLines => self.export_line().map(Some),
+            ItemContainer::RejectLines => self.reject_line().map(Some),
+            ItemContainer::Lines | ItemContainer::Empty => self.item().map(Some),
         }
     }
 
@@ -268,9 +270,9 @@ impl<R: Read> ItemReader<R> {
     }
 
     /// What the file is, from what it begins with.
-    fn shape(&mut self, first: u8) -> Result<Shape> {
+    fn shape(&mut self, first: u8) -> Result<ItemContainer> {
         match first {
-            b'[' => Ok(Shape::Array),
+            b'[' => Ok(ItemContainer::Array),
             b'{' => self.shape_of_object(),
             _ => Err(self
                 .window
@@ -282,29 +284,41 @@ impl<R: Read> ItemReader<R> {
         }
     }
 
-    fn shape_of_object(&mut self) -> Result<Shape> {
+    fn shape_of_object(&mut self) -> Result<ItemContainer> {
         let (mut at, mut seen) = (1, false);
         loop {
             let (begin, byte) = self.window.blank_at(at)?;
             match byte {
-                Some(b'}') => return Ok(if seen { Shape::Document } else { Shape::Lines }),
+                Some(b'}') => {
+                    return Ok(if seen {
+                        ItemContainer::Document
+                    } else {
+                        ItemContainer::Lines
+                    });
+                }
                 Some(b',') if seen => at = begin + 1,
                 Some(b'"') => {
                     let (name, value, first) = self.member_at(begin)?;
                     let mut clue = clue_of_member(&name, first, seen);
-                    if clue == Clue::AskValue {
+                    if clue == ContainerClue::NeedsValue {
                         let end = self.window.value_end(value)?;
                         clue = clue_of_value(&self.window.rest()[value..end])
                             .map_err(|error| self.window.damaged(value + error.offset(), error))?;
                     }
 
                     match clue {
-                        Clue::Document => return Ok(Shape::Document),
-                        Clue::Line if &*name == b"Item" => return self.shape_of_line(value),
-                        Clue::Line | Clue::AskValue => return Ok(Shape::Lines),
-                        Clue::Reject => return Ok(Shape::RejectLines),
-                        Clue::Plain => return Err(self.plain(0)),
-                        Clue::DocumentMember => (at, seen) = (self.window.value_end(value)?, true),
+                        ContainerClue::Document => return Ok(ItemContainer::Document),
+                        ContainerClue::Line if &*name == b"Item" => {
+                            return self.shape_of_line(value);
+                        }
+                        ContainerClue::Line | ContainerClue::NeedsValue => {
+                            return Ok(ItemContainer::Lines);
+                        }
+                        ContainerClue::Reject => return Ok(ItemContainer::RejectLines),
+                        ContainerClue::Plain => return Err(self.plain(0)),
+                        ContainerClue::DocumentMember => {
+                            (at, seen) = (self.window.value_end(value)?, true)
+                        }
                     }
                 }
                 Some(_) => return Err(self.window.damaged(begin, "expected a name in quotes")),
@@ -331,7 +345,7 @@ impl<R: Read> ItemReader<R> {
     }
 
     /// Whether the object before us, whose first member `Item` has its value at index `value`, is an export line.
-    fn shape_of_line(&mut self, value: usize) -> Result<Shape> {
+    fn shape_of_line(&mut self, value: usize) -> Result<ItemContainer> {
         let end = self.window.value_end(value)?;
         let (_, behind) = self.window.blank_at(end)?;
         let item = (behind == Some(b'}')).then(|| &self.window.rest()[value..end]);
@@ -397,10 +411,10 @@ impl<R: Read> ItemReader<R> {
     }
 
     fn member(&mut self, first: bool) -> Result<()> {
-        self.place = Place::Members { first: false };
+        self.place = ReaderState::Members { first: false };
         if self.window.blank()? == Some(b'}') {
             self.window.skip(1);
-            self.place = Place::Between;
+            self.place = ReaderState::BetweenDocuments;
             self.end_document();
             return Ok(());
         }
@@ -433,7 +447,7 @@ impl<R: Read> ItemReader<R> {
 
     /// Compares the document with what it says of itself.
     fn end_document(&mut self) {
-        let Document {
+        let ScanDocument {
             has_items,
             count,
             items_before,
@@ -453,7 +467,7 @@ impl<R: Read> ItemReader<R> {
             return Err(self.window.damaged(0, "Items stands twice in one document"));
         }
 
-        self.place = Place::Elements { first: true };
+        self.place = ReaderState::Elements { first: true };
         self.take(b'[', "Items is not an array")
     }
 
@@ -486,11 +500,11 @@ impl<R: Read> ItemReader<R> {
         let mut next = self.window.blank()?;
         if next == Some(b']') {
             self.window.skip(1);
-            let in_document = self.tail.shape == Shape::Document;
+            let in_document = self.tail.shape == ItemContainer::Document;
             self.place = if in_document {
-                Place::Members { first: false }
+                ReaderState::Members { first: false }
             } else {
-                Place::Between
+                ReaderState::BetweenDocuments
             };
 
             return Ok(None);
@@ -501,7 +515,7 @@ impl<R: Read> ItemReader<R> {
             next = self.window.blank()?;
         }
 
-        self.place = Place::Elements { first: false };
+        self.place = ReaderState::Elements { first: false };
 
         match next {
             None => Err(self.window.truncated()),

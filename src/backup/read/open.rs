@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::input::{open_file, read_document};
 use super::salvage::Damage;
-use super::source::{Data, Source, SourceKind};
+use super::source::{Source, SourceData, SourceKind};
 use crate::backup::folder::{partial_folders, resolve, unpublished};
 use crate::backup::format::{
     Compression, DataFile, DataFormat, JSON_HEAD, METADATA_FILE, OLD_SUFFIX, SCHEMA_FILE,
@@ -42,7 +42,7 @@ pub(crate) fn folder(path: &Path) -> Result<Source> {
     for _ in 0..ATTEMPTS {
         let folder = fs::canonicalize(path).map_err(|error| refused("open", path, error))?;
         let before = identity(&folder);
-        opened = Folders::at(&folder).open();
+        opened = DumpFolder::at(&folder).open();
 
         if identity(&folder) == before {
             break;
@@ -68,7 +68,7 @@ pub(crate) fn absent(path: &Path) -> Result<Source> {
 
     let target = resolve(path).map_err(|_| nothing())?;
     if unpublished(&target).is_some() {
-        return Folders::at(&target).open();
+        return DumpFolder::at(&target).open();
     }
 
     if let Some(old) = sibling(&target, OLD_SUFFIX).filter(|old| old.is_dir()) {
@@ -98,17 +98,17 @@ pub(crate) fn damaged(path: &Path) -> Result<Source> {
             .ok_or_else(|| Error::not_found(format!("`{}` does not exist", path.display())))?,
     };
 
-    Folders::at(&folder).open_damaged()
+    DumpFolder::at(&folder).open_damaged()
 }
 
 /// The folders of one dump, in the order in which they are searched for its files.
-struct Folders {
+struct DumpFolder {
     folder: PathBuf,
     search: Vec<PathBuf>,
     warnings: Vec<String>,
 }
 
-impl Folders {
+impl DumpFolder {
     fn at(folder: &Path) -> Self {
         let mut found = Self {
             folder: folder.to_owned(),
@@ -160,7 +160,7 @@ impl Folders {
             .filter(|kind| metadata.files.contains_key(kind.name()))
             .collect();
         let data = match listed[..] {
-            [] => Data::None,
+            [] => SourceData::None,
             [kind] => self.open_data(kind, Some(&metadata.files[kind.name()]))?,
             _ => return Err(self.damaged("its metadata lists more than one data file")),
         };
@@ -325,7 +325,7 @@ impl Folders {
         }
     }
 
-    fn open_data(&self, kind: DataFile, entry: Option<&FileEntry>) -> Result<Data> {
+    fn open_data(&self, kind: DataFile, entry: Option<&FileEntry>) -> Result<SourceData> {
         let name = kind.name();
         let path = self
             .path_of(name)
@@ -337,7 +337,7 @@ impl Folders {
             .len();
         match entry {
             Some(entry) if entry.bytes != bytes => Err(wrong_size(&path, bytes, entry.bytes)),
-            _ => Ok(Data::File {
+            _ => Ok(SourceData::File {
                 file: Arc::new(file),
                 path,
             }),
@@ -356,7 +356,7 @@ impl Folders {
         parse_schema(&path, &document)
     }
 
-    fn source(self, kind: SourceKind, data: Data) -> Source {
+    fn source(self, kind: SourceKind, data: SourceData) -> Source {
         let Self {
             folder,
             search,

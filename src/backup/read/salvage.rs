@@ -11,12 +11,12 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes as Text;
+use bytes::Bytes;
 
-use super::input::{Bytes, FileReader, decompressed};
-use super::item_reader::{ItemReader, Lines};
-use super::source::{Data, Source};
-use crate::backup::check::{Checked, PROGRESS_ITEMS};
+use super::input::{ByteStream, FileReader, decompressed};
+use super::item_reader::{ItemReader, LineReader};
+use super::source::{Source, SourceData};
+use crate::backup::check::{CheckSummary, PROGRESS_ITEMS};
 use crate::backup::format::JSON_HEAD;
 use crate::backup::metadata::Frame;
 use crate::error::{Error, ErrorKind, Result};
@@ -50,17 +50,17 @@ pub struct Damage {
 
 /// A piece of a data file that is no item.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unreadable {
+pub struct UnreadablePiece {
     /// Where it is, and what is wrong with it.
     pub reason: String,
     /// What stands there, as far as that is a line of text.
-    pub text: Text,
+    pub text: Bytes,
 }
 
 /// A piece of a data file.
-enum Piece {
-    Item(Text),
-    Unreadable(Unreadable),
+enum SalvagePiece {
+    Item(Bytes),
+    Unreadable(UnreadablePiece),
 }
 
 impl Source {
@@ -68,13 +68,13 @@ impl Source {
     ///
     /// # Errors
     /// The system's refusals; what `each` returns.
-    pub fn unreadable(&self, mut each: impl FnMut(Unreadable) -> Result<()>) -> Result<()> {
+    pub fn unreadable(&self, mut each: impl FnMut(UnreadablePiece) -> Result<()>) -> Result<()> {
         let Some(mut pieces) = self.pieces()? else {
             return Ok(());
         };
 
         while let Some(piece) = pieces.next()? {
-            if let Piece::Unreadable(unreadable) = piece {
+            if let SalvagePiece::Unreadable(unreadable) = piece {
                 each(unreadable)?;
             }
         }
@@ -89,27 +89,27 @@ impl Source {
     }
 
     /// The readable items of a salvaged source, one a line.
-    pub(crate) fn salvaged(&self) -> Result<Option<Bytes>> {
+    pub(crate) fn salvaged(&self) -> Result<Option<ByteStream>> {
         let pieces = self.pieces()?;
-        Ok(pieces.map(|pieces| -> Bytes {
-            Box::new(Readable {
+        Ok(pieces.map(|pieces| -> ByteStream {
+            Box::new(SalvagedLines {
                 pieces,
-                line: Text::new(),
+                line: Bytes::new(),
             })
         }))
     }
 
-    fn pieces(&self) -> Result<Option<Pieces>> {
-        let (Some(damage), Data::File { file, path }) = (&self.damage, &self.data) else {
+    fn pieces(&self) -> Result<Option<PieceReader>> {
+        let (Some(damage), SourceData::File { file, path }) = (&self.damage, &self.data) else {
             return Ok(None);
         };
 
-        Pieces::of(file, path, damage).map(Some)
+        PieceReader::of(file, path, damage).map(Some)
     }
 }
 
 /// Reads all of a salvaged source and counts what can be read.
-pub(crate) fn survey(source: &Source, progress: &mut dyn FnMut(u64, u64)) -> Result<Checked> {
+pub(crate) fn survey(source: &Source, progress: &mut dyn FnMut(u64, u64)) -> Result<CheckSummary> {
     let Some(mut pieces) = source.pieces()? else {
         return Err(Error::failed("there is nothing to salvage"));
     };
@@ -125,11 +125,11 @@ pub(crate) fn survey(source: &Source, progress: &mut dyn FnMut(u64, u64)) -> Res
 
     while let Some(piece) = pieces.next()? {
         match piece {
-            Piece::Item(text) => {
+            SalvagePiece::Item(text) => {
                 items += 1;
                 text_bytes += text.len() as u64;
             }
-            Piece::Unreadable(piece) => {
+            SalvagePiece::Unreadable(piece) => {
                 unreadable += 1;
                 if unreadable <= LISTED as u64 {
                     warnings.push(piece.reason);
@@ -152,7 +152,7 @@ pub(crate) fn survey(source: &Source, progress: &mut dyn FnMut(u64, u64)) -> Res
         ));
     }
 
-    Ok(Checked {
+    Ok(CheckSummary {
         items,
         text_bytes,
         unreadable,
@@ -162,18 +162,20 @@ pub(crate) fn survey(source: &Source, progress: &mut dyn FnMut(u64, u64)) -> Res
 }
 
 /// The readable items as a stream of lines.
-struct Readable {
-    pieces: Pieces,
+struct SalvagedLines {
+    pieces: PieceReader,
     /// What of the current line is not handed out yet.
-    line: Text,
+    line: Bytes,
 }
 
-impl Read for Readable {
+impl Read for SalvagedLines {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.line.is_empty() {
             match self.pieces.next().map_err(io::Error::other)? {
-                Some(Piece::Item(text)) => self.line = Text::from([text.as_ref(), b"\n"].concat()),
-                Some(Piece::Unreadable(_)) => {}
+                Some(SalvagePiece::Item(text)) => {
+                    self.line = Bytes::from([text.as_ref(), b"\n"].concat())
+                }
+                Some(SalvagePiece::Unreadable(_)) => {}
                 None => return Ok(0),
             }
         }
@@ -186,28 +188,28 @@ impl Read for Readable {
 }
 
 /// The pieces of a data file, in order.
-enum Pieces {
+enum PieceReader {
     /// Each line is an item.
-    Lines(LinePieces),
+    Lines(LinePieceReader),
     /// Whatever the reader of items makes of it, up to the damage.
     Items {
-        items: Box<ItemReader<Bytes>>,
+        items: Box<ItemReader<ByteStream>>,
         is_over: bool,
     },
 }
 
-struct LinePieces {
-    parts: Parts,
-    lines: Option<Lines<Bytes>>,
+struct LinePieceReader {
+    parts: PartReader,
+    lines: Option<LineReader<ByteStream>>,
     /// What is wrong behind the lines that are being read.
     behind: Option<String>,
     /// Lines so far.
     line: u64,
 }
 
-impl Pieces {
+impl PieceReader {
     fn of(file: &Arc<File>, path: &Path, damage: &Damage) -> Result<Self> {
-        let mut parts = Parts::of(file, damage.frames.as_deref());
+        let mut parts = PartReader::of(file, damage.frames.as_deref());
         if damage.frames.is_none() && !has_an_item_on_each_line(file, path)? {
             let (read, _) = parts
                 .next()
@@ -218,7 +220,7 @@ impl Pieces {
             });
         }
 
-        Ok(Self::Lines(LinePieces {
+        Ok(Self::Lines(LinePieceReader {
             parts,
             lines: None,
             behind: None,
@@ -226,18 +228,18 @@ impl Pieces {
         }))
     }
 
-    fn next(&mut self) -> Result<Option<Piece>> {
+    fn next(&mut self) -> Result<Option<SalvagePiece>> {
         match self {
             Self::Lines(lines) => lines.next(),
             Self::Items { is_over: true, .. } => Ok(None),
             Self::Items { items, is_over } => match items.next_item() {
-                Ok(item) => Ok(item.map(|item| Piece::Item(item.text))),
+                Ok(item) => Ok(item.map(|item| SalvagePiece::Item(item.text))),
                 Err(error) if error.kind() == ErrorKind::Damaged => {
                     *is_over = true;
                     let reason = format!("nothing can be read from here on: {error}");
-                    Ok(Some(Piece::Unreadable(Unreadable {
+                    Ok(Some(SalvagePiece::Unreadable(UnreadablePiece {
                         reason,
-                        text: Text::new(),
+                        text: Bytes::new(),
                     })))
                 }
                 Err(error) => Err(error),
@@ -246,14 +248,14 @@ impl Pieces {
     }
 }
 
-impl LinePieces {
-    fn next(&mut self) -> Result<Option<Piece>> {
+impl LinePieceReader {
+    fn next(&mut self) -> Result<Option<SalvagePiece>> {
         loop {
             let Some(lines) = &mut self.lines else {
                 if let Some(reason) = self.behind.take() {
-                    return Ok(Some(Piece::Unreadable(Unreadable {
+                    return Ok(Some(SalvagePiece::Unreadable(UnreadablePiece {
                         reason,
-                        text: Text::new(),
+                        text: Bytes::new(),
                     })));
                 }
 
@@ -261,7 +263,7 @@ impl LinePieces {
                     return Ok(None);
                 };
 
-                self.lines = Some(Lines::new(read, BLOCK_BYTES));
+                self.lines = Some(LineReader::new(read, BLOCK_BYTES));
                 self.behind = behind;
                 continue;
             };
@@ -281,7 +283,7 @@ impl LinePieces {
 }
 
 /// What a line is; nothing for the frame around the items.
-fn piece(number: u64, line: &Text) -> Option<Piece> {
+fn piece(number: u64, line: &Bytes) -> Option<SalvagePiece> {
     let text = line.slice(..line.strip_suffix(b",").unwrap_or(line).len());
     if text.trim_ascii().is_empty()
         || *text == *JSON_HEAD.trim_ascii_end()
@@ -291,8 +293,8 @@ fn piece(number: u64, line: &Text) -> Option<Piece> {
     }
 
     Some(match validate(&text) {
-        Ok(()) => Piece::Item(text),
-        Err(error) => Piece::Unreadable(Unreadable {
+        Ok(()) => SalvagePiece::Item(text),
+        Err(error) => SalvagePiece::Unreadable(UnreadablePiece {
             reason: format!("line {number}: not an item: {error}"),
             text,
         }),
@@ -300,7 +302,7 @@ fn piece(number: u64, line: &Text) -> Option<Piece> {
 }
 
 /// The parts of a file that can be read by themselves.
-struct Parts {
+struct PartReader {
     file: Arc<File>,
     /// Frames that are not read yet, if there is an index.
     frames: Option<VecDeque<Frame>>,
@@ -315,7 +317,7 @@ struct Parts {
     ended_by: Arc<Mutex<Option<String>>>,
 }
 
-impl Parts {
+impl PartReader {
     fn of(file: &Arc<File>, frames: Option<&[Frame]>) -> Self {
         let counted = frames.into_iter().flatten().fold(0, |bytes: u64, frame| {
             bytes.saturating_add(frame.compressed)
@@ -336,13 +338,13 @@ impl Parts {
     }
 
     /// The text of the next part, and what is wrong behind it.
-    fn next(&mut self) -> Option<(Bytes, Option<String>)> {
+    fn next(&mut self) -> Option<(ByteStream, Option<String>)> {
         let Some(frames) = &mut self.frames else {
             if std::mem::replace(&mut self.is_read, true) {
                 return None;
             }
 
-            let read: Bytes =
+            let read: ByteStream =
                 match decompressed(Box::new(FileReader::new(Arc::clone(&self.file), 0))) {
                     Ok(read) => Box::new(UntilDamage {
                         read,
@@ -370,7 +372,7 @@ impl Parts {
     }
 
     /// A frame's text, from where it was or from where it is now: bytes that went missing or came in move all that is behind them.
-    fn frame(&self, frame: Frame) -> (Bytes, Option<String>) {
+    fn frame(&self, frame: Frame) -> (ByteStream, Option<String>) {
         let found = self.frame_at(self.at, frame);
         let moved = self
             .at
@@ -383,7 +385,7 @@ impl Parts {
     }
 
     /// The text of a frame at an offset. One whose checksum does not fit is not trusted; of one that is cut, the whole lines are.
-    fn frame_at(&self, at: u64, frame: Frame) -> (Bytes, Option<String>) {
+    fn frame_at(&self, at: u64, frame: Frame) -> (ByteStream, Option<String>) {
         let there = self
             .file
             .metadata()
@@ -423,7 +425,7 @@ impl Parts {
 
 /// Takes damage for the end, and keeps what it was.
 struct UntilDamage {
-    read: Bytes,
+    read: ByteStream,
     ended_by: Arc<Mutex<Option<String>>>,
 }
 
@@ -451,12 +453,12 @@ fn has_an_item_on_each_line(file: &Arc<File>, path: &Path) -> Result<bool> {
     }
 
     let beginning = || {
-        Parts::of(file, None)
+        PartReader::of(file, None)
             .next()
-            .map_or_else(|| Box::new(io::empty()) as Bytes, |(read, _)| read)
+            .map_or_else(|| Box::new(io::empty()) as ByteStream, |(read, _)| read)
     };
 
-    let mut lines = Lines::new(beginning(), BLOCK_BYTES);
+    let mut lines = LineReader::new(beginning(), BLOCK_BYTES);
     let Some(first) = lines.next_line()? else {
         return Ok(false);
     };

@@ -9,8 +9,10 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use super::input::{Bytes, FileReader, Hashing, Seen, decompressed, read_document};
-use super::item_reader::{ItemReader, Tail};
+use super::input::{
+    ByteStream, FileReader, HashingReader, StreamHash, decompressed, read_document,
+};
+use super::item_reader::{ContainerSummary, ItemReader};
 use super::open;
 use super::salvage::Damage;
 use crate::backup::format::METADATA_FILE;
@@ -68,22 +70,22 @@ pub struct Source {
     pub(crate) schema: Option<TableSchema>,
     pub(crate) metadata: Option<Metadata>,
     pub(crate) foreign: Option<ForeignMetadata>,
-    pub(crate) data: Data,
+    pub(crate) data: SourceData,
     /// Folders in which the dump's files lie; more than one where a run ended before it had moved all of them.
     pub(crate) folders: Vec<PathBuf>,
     pub(crate) warnings: Vec<String>,
     /// The tail of its data, once that was read to the end.
-    pub(crate) tail: Arc<OnceLock<Tail>>,
+    pub(crate) tail: Arc<OnceLock<ContainerSummary>>,
     /// What is wrong with it, where only what is readable of it is read.
     pub(crate) damage: Option<Arc<Damage>>,
 }
 
 /// Where the items are.
-pub(crate) enum Data {
+pub(crate) enum SourceData {
     /// In a file.
     File { file: Arc<File>, path: PathBuf },
     /// In a stream, until it is taken.
-    Stream(Mutex<Option<Bytes>>),
+    Stream(Mutex<Option<ByteStream>>),
     /// Nowhere: the dump is of the schema alone.
     None,
 }
@@ -158,7 +160,7 @@ impl Source {
         let warning = "items from a stream are not checked before the first write".to_owned();
         Self {
             warnings: vec![warning],
-            ..Self::of_items(None, Data::Stream(Mutex::new(Some(read))))
+            ..Self::of_items(None, SourceData::Stream(Mutex::new(Some(read))))
         }
     }
 
@@ -171,7 +173,7 @@ impl Source {
             });
         }
 
-        let data = Data::File {
+        let data = SourceData::File {
             file: Arc::new(file),
             path: path.to_owned(),
         };
@@ -182,7 +184,7 @@ impl Source {
         })
     }
 
-    fn of_items(path: Option<PathBuf>, data: Data) -> Self {
+    fn of_items(path: Option<PathBuf>, data: SourceData) -> Self {
         let kind = SourceKind::Items;
         let (schema, metadata, foreign) = (None, None, None);
         let (folders, warnings, tail) = (Vec::new(), Vec::new(), Arc::default());
@@ -255,7 +257,7 @@ impl Source {
     /// Whether there can be items: not so in a dump of the schema alone.
     #[must_use]
     pub fn has_items(&self) -> bool {
-        !matches!(self.data, Data::None)
+        !matches!(self.data, SourceData::None)
     }
 
     /// Refuses a dump that was made without items.
@@ -294,7 +296,7 @@ impl Source {
     /// Whether the items can be read only once, and so not be checked before they are used.
     #[must_use]
     pub fn is_stream(&self) -> bool {
-        matches!(self.data, Data::Stream(_))
+        matches!(self.data, SourceData::Stream(_))
     }
 
     /// Whether only what is readable of it is read.
@@ -307,8 +309,8 @@ impl Source {
     #[must_use]
     pub fn data_file_bytes(&self) -> Option<u64> {
         match &self.data {
-            Data::File { file, .. } => file.metadata().ok().map(|found| found.len()),
-            Data::Stream(_) | Data::None => None,
+            SourceData::File { file, .. } => file.metadata().ok().map(|found| found.len()),
+            SourceData::Stream(_) | SourceData::None => None,
         }
     }
 
@@ -317,7 +319,7 @@ impl Source {
     /// # Errors
     /// The system's refusal to read.
     pub fn data_sha256(&self) -> Result<Option<String>> {
-        let Data::File { file, path } = &self.data else {
+        let SourceData::File { file, path } = &self.data else {
             return Ok(None);
         };
 
@@ -328,8 +330,8 @@ impl Source {
             return Ok(Some(entry.sha256.clone()));
         }
 
-        let seen = Seen::default();
-        let mut read = Hashing::new(FileReader::new(Arc::clone(file), 0), seen.clone());
+        let seen = StreamHash::default();
+        let mut read = HashingReader::new(FileReader::new(Arc::clone(file), 0), seen.clone());
         io::copy(&mut read, &mut io::sink()).map_err(|error| refused("read", path, error))?;
 
         Ok(Some(seen.sha256()))
@@ -351,13 +353,13 @@ impl Source {
         }
 
         let bytes = match &self.data {
-            Data::File { file, .. } => Box::new(FileReader::new(Arc::clone(file), 0)),
-            Data::Stream(stream) => stream
+            SourceData::File { file, .. } => Box::new(FileReader::new(Arc::clone(file), 0)),
+            SourceData::Stream(stream) => stream
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .take()
                 .ok_or_else(|| Error::failed("the items of a stream can be read only once"))?,
-            Data::None => {
+            SourceData::None => {
                 self.check_has_items()?;
                 Box::new(io::empty())
             }
@@ -370,27 +372,27 @@ impl Source {
     pub(crate) fn hashed_items(
         &self,
         file: &Arc<File>,
-        seen: &Seen,
+        seen: &StreamHash,
     ) -> Result<ItemReader<Box<dyn Read + Send>>> {
         let plain = self.hashed_bytes(file, seen)?;
         Ok(ItemReader::new(plain).noting_end(Arc::clone(&self.tail)))
     }
 
     /// The bytes of a data file before compression, while everything read from it is hashed.
-    pub(crate) fn hashed_bytes(&self, file: &Arc<File>, seen: &Seen) -> Result<Bytes> {
-        self.plain(Box::new(Hashing::new(
+    pub(crate) fn hashed_bytes(&self, file: &Arc<File>, seen: &StreamHash) -> Result<ByteStream> {
+        self.plain(Box::new(HashingReader::new(
             FileReader::new(Arc::clone(file), 0),
             seen.clone(),
         )))
     }
 
-    fn plain(&self, bytes: Bytes) -> Result<Bytes> {
+    fn plain(&self, bytes: ByteStream) -> Result<ByteStream> {
         decompressed(bytes).map_err(|error| {
             Error::failed(format!("cannot read {}: {error}", self.shown())).with_source(error)
         })
     }
 
-    fn reader(&self, bytes: Bytes) -> Result<ItemReader<Box<dyn Read + Send>>> {
+    fn reader(&self, bytes: ByteStream) -> Result<ItemReader<Box<dyn Read + Send>>> {
         let plain = self.plain(bytes)?;
         Ok(ItemReader::new(plain).noting_end(Arc::clone(&self.tail)))
     }
@@ -426,7 +428,7 @@ impl Source {
     /// The source as messages name it.
     pub(crate) fn shown(&self) -> String {
         match (&self.data, &self.path) {
-            (Data::File { path, .. }, _) | (_, Some(path)) => format!("`{}`", path.display()),
+            (SourceData::File { path, .. }, _) | (_, Some(path)) => format!("`{}`", path.display()),
             (_, None) => "standard input".to_owned(),
         }
     }

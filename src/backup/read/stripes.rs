@@ -15,9 +15,9 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::input::{FileReader, decompressed};
-use super::item_reader::Lines;
+use super::item_reader::LineReader;
 use super::open::OTHER_COPY;
-use super::source::{Data, Source, SourceKind};
+use super::source::{Source, SourceData, SourceKind};
 use crate::backup::format::JSON_HEAD;
 use crate::backup::metadata::{FileEntry, Frame};
 use crate::error::{Error, Result};
@@ -58,7 +58,7 @@ pub struct StripedItem {
 
 /// Reads the items of a stripe.
 pub struct StripeReader {
-    lines: Lines<Box<dyn Read + Send>>,
+    lines: LineReader<Box<dyn Read + Send>>,
     /// What the first line's offset is.
     base: u64,
     recognizer: Recognizer,
@@ -114,7 +114,7 @@ impl Source {
         };
         let read = Box::new(read.take(stripe.end.saturating_sub(from)));
         Ok(StripeReader {
-            lines: Lines::new(read, BLOCK_BYTES),
+            lines: LineReader::new(read, BLOCK_BYTES),
             base: from,
             recognizer: Recognizer::new(key.cloned()),
             key: key.cloned(),
@@ -125,7 +125,7 @@ impl Source {
 
     /// The data file of a dump of this format.
     fn own_data(&self) -> Option<(&Arc<File>, &Path, &FileEntry)> {
-        let Data::File { file, path } = &self.data else {
+        let SourceData::File { file, path } = &self.data else {
             return None;
         };
 

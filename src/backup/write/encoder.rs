@@ -7,15 +7,15 @@ use std::io::{self, Write};
 
 use sha2::Sha256;
 
-use super::pipeline::{Begun, Pipeline, Sink, Written};
-use crate::backup::checkpoint::Counted;
+use super::pipeline::{DataOutput, InitialState, WritePipeline, WrittenFile};
+use crate::backup::checkpoint::DataFileState;
 use crate::backup::format::{Compression, DataFile, DataFormat, JSON_HEAD};
 use crate::item::Items;
 
 /// Writes one data file.
-pub(crate) struct Encoder {
+pub(crate) struct DataFileEncoder {
     kind: DataFile,
-    pipeline: Pipeline,
+    pipeline: WritePipeline,
     block: Vec<u8>,
     block_items: u64,
     items: u64,
@@ -24,24 +24,24 @@ pub(crate) struct Encoder {
 
 /// A data file that is on disk.
 #[derive(Debug)]
-pub(crate) struct Encoded {
+pub(crate) struct EncodedDataFile {
     /// Items in it.
     pub(crate) items: u64,
     /// Bytes of their text.
     pub(crate) text_bytes: u64,
     /// The file.
-    pub(crate) file: Written,
+    pub(crate) file: WrittenFile,
 }
 
-impl Encoder {
-    pub(crate) fn new(sink: Sink, kind: DataFile) -> io::Result<Self> {
+impl DataFileEncoder {
+    pub(crate) fn new(sink: DataOutput, kind: DataFile) -> io::Result<Self> {
         let frames = (kind.compression != Compression::None).then(Vec::new);
-        let pipeline = Pipeline::start(
+        let pipeline = WritePipeline::start(
             sink,
             kind.compression,
-            Begun {
+            InitialState {
                 frames,
-                ..Begun::default()
+                ..InitialState::default()
             },
         )?;
 
@@ -62,13 +62,13 @@ impl Encoder {
 
     /// Goes on where an earlier run has made a checkpoint. The sink stands behind the bytes it counts, which `hasher` has seen.
     pub(crate) fn resume(
-        sink: Sink,
+        sink: DataOutput,
         kind: DataFile,
         hasher: Sha256,
-        counted: Counted,
+        counted: DataFileState,
         tail: Vec<u8>,
     ) -> io::Result<Self> {
-        let Counted {
+        let DataFileState {
             file_bytes: bytes,
             frames,
             items,
@@ -77,10 +77,10 @@ impl Encoder {
             ..
         } = counted;
 
-        let pipeline = Pipeline::start(
+        let pipeline = WritePipeline::start(
             sink,
             kind.compression,
-            Begun {
+            InitialState {
                 bytes,
                 hasher,
                 frames,
@@ -101,7 +101,7 @@ impl Encoder {
     /// that would be compressed are not sent for that: the frames do not depend on when this is called.
     pub(crate) fn once_counted(
         &mut self,
-        then: impl FnOnce(Counted, Vec<u8>) + Send + 'static,
+        then: impl FnOnce(DataFileState, Vec<u8>) + Send + 'static,
     ) -> io::Result<()> {
         if self.kind.compression == Compression::None && !self.block.is_empty() {
             let block = std::mem::take(&mut self.block);
@@ -113,7 +113,7 @@ impl Encoder {
         let tail = self.block.clone();
         let (items, text_bytes, tail_items) = (self.items, self.text_bytes, self.block_items);
         self.pipeline.once_synced(Box::new(move |synced| {
-            let counted = Counted {
+            let counted = DataFileState {
                 file_bytes: synced.bytes,
                 sha256: synced.sha256.clone(),
                 frames: synced.frames.map(<[_]>::to_vec),
@@ -141,7 +141,7 @@ impl Encoder {
     }
 
     /// Ends the data and waits until it is on disk.
-    pub(crate) fn finish(mut self) -> io::Result<Encoded> {
+    pub(crate) fn finish(mut self) -> io::Result<EncodedDataFile> {
         self.end_line(b"\n")?;
         if self.kind.format == DataFormat::Json {
             writeln!(
@@ -154,7 +154,7 @@ impl Encoder {
         let block = std::mem::take(&mut self.block);
         self.pipeline.send(block, self.block_items)?;
         let file = self.pipeline.finish()?;
-        Ok(Encoded {
+        Ok(EncodedDataFile {
             items: self.items,
             text_bytes: self.text_bytes,
             file,

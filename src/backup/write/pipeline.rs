@@ -38,14 +38,14 @@ const COMPRESSING_THREADS: usize = 16;
 const ZSTD_LEVEL: i32 = 3;
 
 /// Where a data file's bytes go.
-pub(crate) enum Sink {
+pub(crate) enum DataOutput {
     /// A file, synced at the end.
     File(SyncedFile),
     /// Standard output or any other stream, flushed at the end.
     Stream(Box<dyn Write + Send>),
 }
 
-impl Sink {
+impl DataOutput {
     pub(crate) fn of_file(file: File) -> Self {
         Self::File(SyncedFile::new(file))
     }
@@ -67,7 +67,7 @@ impl Sink {
 
 /// What was written.
 #[derive(Debug)]
-pub(crate) struct Written {
+pub(crate) struct WrittenFile {
     /// Bytes of the file.
     pub(crate) bytes: u64,
     /// SHA-256 of the file, in hex.
@@ -78,7 +78,7 @@ pub(crate) struct Written {
 
 /// What stands in front of the first block: nothing, or what an earlier run left.
 #[derive(Default)]
-pub(crate) struct Begun {
+pub(crate) struct InitialState {
     /// Its bytes. The sink stands behind them.
     pub(crate) bytes: u64,
     /// A hasher that has seen them.
@@ -89,7 +89,7 @@ pub(crate) struct Begun {
 
 /// What is on disk of a file that is still being written.
 #[derive(Debug)]
-pub(crate) struct Synced<'a> {
+pub(crate) struct SyncedData<'a> {
     /// Bytes.
     pub(crate) bytes: u64,
     /// Their SHA-256, in hex.
@@ -99,51 +99,55 @@ pub(crate) struct Synced<'a> {
 }
 
 /// What to do once all blocks sent before are on disk.
-pub(crate) type OnceSynced = Box<dyn FnOnce(&Synced<'_>) + Send>;
+pub(crate) type SyncCallback = Box<dyn FnOnce(&SyncedData<'_>) + Send>;
 
 /// A block on its way: what came in, and how many items that was.
-struct Job {
+struct CompressionJob {
     block: Vec<u8>,
     items: u64,
-    reply: SyncSender<io::Result<Packed>>,
+    reply: SyncSender<io::Result<OutputBlock>>,
 }
 
 /// A block ready to be written.
-struct Packed {
+struct OutputBlock {
     bytes: Vec<u8>,
     frame: Option<Frame>,
 }
 
-enum Next {
-    Ready(Packed),
-    Compressing(Receiver<io::Result<Packed>>),
-    Sync(OnceSynced),
+enum WriteCommand {
+    Ready(OutputBlock),
+    Compressing(Receiver<io::Result<OutputBlock>>),
+    Sync(SyncCallback),
     End,
 }
 
 /// What the hash thread is handed.
-enum Hashing {
+enum HashCommand {
     Block(Vec<u8>),
     /// The digest of all blocks so far is wanted.
-    Tell(SyncSender<String>),
+    Digest(SyncSender<String>),
 }
 
 /// The threads and the queues between them. Dropped before it is finished, it leaves what was sent so far, unsynced.
-pub(crate) struct Pipeline {
+pub(crate) struct WritePipeline {
     compression: Compression,
-    queue: Option<SyncSender<Next>>,
-    jobs: Option<Sender<Job>>,
+    queue: Option<SyncSender<WriteCommand>>,
+    jobs: Option<Sender<CompressionJob>>,
     used: Receiver<Vec<u8>>,
-    writer: Option<JoinHandle<io::Result<Written>>>,
+    writer: Option<JoinHandle<io::Result<WrittenFile>>>,
     pool: Vec<JoinHandle<()>>,
 }
 
-impl Pipeline {
+impl WritePipeline {
     /// Starts the threads.
     ///
     /// # Errors
     /// The system's refusal to start one.
-    pub(crate) fn start(sink: Sink, compression: Compression, begun: Begun) -> io::Result<Self> {
+    pub(crate) fn start(
+        sink: DataOutput,
+        compression: Compression,
+        begun: InitialState,
+    ) -> io::Result<Self> {
         let (recycle, used) = mpsc::channel();
         let mut pool = Vec::new();
         let mut jobs = None;
@@ -196,16 +200,16 @@ impl Pipeline {
     /// The failure that ended the threads.
     pub(crate) fn send(&mut self, block: Vec<u8>, items: u64) -> io::Result<Vec<u8>> {
         if self.compression == Compression::None {
-            self.enqueue(Next::Ready(Packed {
+            self.enqueue(WriteCommand::Ready(OutputBlock {
                 bytes: block,
                 frame: None,
             }))?;
         } else {
             let (reply, packed) = mpsc::sync_channel(1);
-            self.enqueue(Next::Compressing(packed))?;
+            self.enqueue(WriteCommand::Compressing(packed))?;
             if let Some(jobs) = &self.jobs {
                 // When the pool is gone the reply's sender is dropped here, and the write thread reports it.
-                let _ = jobs.send(Job {
+                let _ = jobs.send(CompressionJob {
                     block,
                     items,
                     reply,
@@ -220,20 +224,20 @@ impl Pipeline {
     ///
     /// # Errors
     /// The failure that ended the threads.
-    pub(crate) fn once_synced(&mut self, then: OnceSynced) -> io::Result<()> {
-        self.enqueue(Next::Sync(then))
+    pub(crate) fn once_synced(&mut self, then: SyncCallback) -> io::Result<()> {
+        self.enqueue(WriteCommand::Sync(then))
     }
 
     /// Waits until everything is on disk.
     ///
     /// # Errors
     /// The failure that ended the threads.
-    pub(crate) fn finish(mut self) -> io::Result<Written> {
-        self.enqueue(Next::End)?;
+    pub(crate) fn finish(mut self) -> io::Result<WrittenFile> {
+        self.enqueue(WriteCommand::End)?;
         self.join()
     }
 
-    fn enqueue(&mut self, next: Next) -> io::Result<()> {
+    fn enqueue(&mut self, next: WriteCommand) -> io::Result<()> {
         let sent = self
             .queue
             .as_ref()
@@ -245,7 +249,7 @@ impl Pipeline {
         }
     }
 
-    fn join(&mut self) -> io::Result<Written> {
+    fn join(&mut self) -> io::Result<WrittenFile> {
         self.queue = None;
         self.jobs = None;
         let written = self
@@ -262,7 +266,7 @@ impl Pipeline {
     }
 }
 
-impl Drop for Pipeline {
+impl Drop for WritePipeline {
     fn drop(&mut self) {
         // No thread may write after the dump's lock is released. What it could report was not asked for.
         let _ = self.join();
@@ -288,13 +292,13 @@ fn ended_early() -> io::Error {
 
 /// Writes blocks in order until the end is announced; a queue that closes without that is an abandoned dump.
 fn write_blocks(
-    mut sink: Sink,
-    blocks: &Receiver<Next>,
+    mut sink: DataOutput,
+    blocks: &Receiver<WriteCommand>,
     recycle: Option<Sender<Vec<u8>>>,
-    begun: Begun,
-) -> io::Result<Written> {
+    begun: InitialState,
+) -> io::Result<WrittenFile> {
     let (to_hash, written) = mpsc::sync_channel(QUEUED_BLOCKS);
-    let Begun {
+    let InitialState {
         mut bytes,
         hasher,
         mut frames,
@@ -305,12 +309,12 @@ fn write_blocks(
     })?;
     loop {
         let packed = match blocks.recv().map_err(|_| ended_early())? {
-            Next::Ready(packed) => packed,
-            Next::Compressing(reply) => reply.recv().map_err(|_| ended_early())??,
-            Next::Sync(then) => {
+            WriteCommand::Ready(packed) => packed,
+            WriteCommand::Compressing(reply) => reply.recv().map_err(|_| ended_early())??,
+            WriteCommand::Sync(then) => {
                 sink.sync()?;
                 let sha256 = digest_so_far(&to_hash)?;
-                then(&Synced {
+                then(&SyncedData {
                     bytes,
                     sha256,
                     frames: frames.as_deref(),
@@ -318,7 +322,7 @@ fn write_blocks(
 
                 continue;
             }
-            Next::End => break,
+            WriteCommand::End => break,
         };
 
         sink.write_all(&packed.bytes)?;
@@ -330,7 +334,7 @@ fn write_blocks(
 
         frames = frames.filter(|index| index.len() <= FRAME_INDEX_LIMIT);
         to_hash
-            .send(Hashing::Block(packed.bytes))
+            .send(HashCommand::Block(packed.bytes))
             .map_err(|_| ended_early())?;
     }
 
@@ -339,29 +343,29 @@ fn write_blocks(
     let sha256 = hashing
         .join()
         .map_err(|_| io::Error::other("the hashing thread panicked"))?;
-    Ok(Written {
+    Ok(WrittenFile {
         bytes,
         sha256,
         frames,
     })
 }
 
-fn digest_so_far(hashing: &SyncSender<Hashing>) -> io::Result<String> {
+fn digest_so_far(hashing: &SyncSender<HashCommand>) -> io::Result<String> {
     let (tell, told) = mpsc::sync_channel(1);
     hashing
-        .send(Hashing::Tell(tell))
+        .send(HashCommand::Digest(tell))
         .map_err(|_| ended_early())?;
     told.recv().map_err(|_| ended_early())
 }
 
 fn hash_blocks(
     mut hasher: Sha256,
-    blocks: &Receiver<Hashing>,
+    blocks: &Receiver<HashCommand>,
     recycle: Option<&Sender<Vec<u8>>>,
 ) -> String {
     for next in blocks {
         match next {
-            Hashing::Block(mut block) => {
+            HashCommand::Block(mut block) => {
                 hasher.update(&block);
                 block.clear();
                 if let Some(recycle) = recycle {
@@ -369,7 +373,7 @@ fn hash_blocks(
                     let _ = recycle.send(block);
                 }
             }
-            Hashing::Tell(tell) => {
+            HashCommand::Digest(tell) => {
                 // Whoever asked has failed meanwhile when nobody listens.
                 let _ = tell.send(hex(hasher.clone()));
             }
@@ -380,13 +384,13 @@ fn hash_blocks(
 }
 
 fn compress_blocks(
-    jobs: &Mutex<Receiver<Job>>,
+    jobs: &Mutex<Receiver<CompressionJob>>,
     recycle: &Sender<Vec<u8>>,
     compression: Compression,
 ) {
     loop {
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(Job {
+        let Ok(CompressionJob {
             mut block,
             items,
             reply,
@@ -402,7 +406,7 @@ fn compress_blocks(
                 items,
             };
 
-            Packed {
+            OutputBlock {
                 bytes,
                 frame: Some(frame),
             }
@@ -462,10 +466,10 @@ mod tests {
     #[test]
     fn a_full_disk_reaches_the_sender_in_every_mode() {
         for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
-            let mut pipeline = Pipeline::start(
-                Sink::Stream(Box::new(Full(100))),
+            let mut pipeline = WritePipeline::start(
+                DataOutput::Stream(Box::new(Full(100))),
                 compression,
-                Begun::default(),
+                InitialState::default(),
             )
             .unwrap();
 
@@ -479,10 +483,10 @@ mod tests {
 
     #[test]
     fn a_failure_of_the_last_block_reaches_the_finish() {
-        let mut pipeline = Pipeline::start(
-            Sink::Stream(Box::new(Full(0))),
+        let mut pipeline = WritePipeline::start(
+            DataOutput::Stream(Box::new(Full(0))),
             Compression::None,
-            Begun::default(),
+            InitialState::default(),
         )
         .unwrap();
 
@@ -499,12 +503,16 @@ mod tests {
     fn frames_keep_their_order_and_their_counts() {
         for compression in [Compression::Gzip, Compression::Zstd] {
             let file = tempfile::NamedTempFile::new().unwrap();
-            let begun = Begun {
+            let begun = InitialState {
                 frames: Some(Vec::new()),
-                ..Begun::default()
+                ..InitialState::default()
             };
-            let mut pipeline =
-                Pipeline::start(Sink::of_file(file.reopen().unwrap()), compression, begun).unwrap();
+            let mut pipeline = WritePipeline::start(
+                DataOutput::of_file(file.reopen().unwrap()),
+                compression,
+                begun,
+            )
+            .unwrap();
             let mut expected = Vec::new();
             for number in 0..60_u64 {
                 // Blocks of very different lengths finish out of order.

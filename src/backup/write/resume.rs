@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::writer::DumpTarget;
-use crate::backup::checkpoint::{AFRESH, Checkpoint, Places};
+use crate::backup::checkpoint::{CheckpointPaths, DumpCheckpoint, RESTART_HINT};
 use crate::backup::folder::remove_dump;
 use crate::backup::folder::{partial_folders, resolve};
 use crate::backup::format::{DataFile, dump_file_names};
@@ -23,14 +23,14 @@ use crate::place::local::names::{PARTIAL_SUFFIX, sibling};
 const CHUNK: usize = 1024 * 1024;
 
 /// Hears how many more bytes were looked at, and may stop that.
-pub type Watch<'a> = &'a mut dyn FnMut(u64) -> Result<()>;
+pub type ProgressFn<'a> = &'a mut dyn FnMut(u64) -> Result<()>;
 
 impl DumpTarget {
     /// The checkpoint of an interrupted run into this target. Nothing is changed. A run that is under way is not interrupted.
     ///
     /// # Errors
     /// [`Damaged`](crate::error::ErrorKind::Damaged): the checkpoint is damaged or of another version; the system's refusals.
-    pub fn unfinished(&self, state_dir: Option<&Path>) -> Result<Option<Checkpoint>> {
+    pub fn unfinished(&self, state_dir: Option<&Path>) -> Result<Option<DumpCheckpoint>> {
         let (Self::Folder(path) | Self::File(path)) = self else {
             return Ok(None);
         };
@@ -40,7 +40,7 @@ impl DumpTarget {
             return Ok(None);
         }
 
-        let Some(checkpoint) = Places::of(&target, state_dir).read()? else {
+        let Some(checkpoint) = CheckpointPaths::of(&target, state_dir).read()? else {
             return Ok(None);
         };
 
@@ -49,7 +49,7 @@ impl DumpTarget {
 }
 
 /// The data file that an interrupted run into the resolved target has begun.
-fn part_of(kind: &DumpTarget, target: &Path, checkpoint: &Checkpoint) -> Option<PathBuf> {
+fn part_of(kind: &DumpTarget, target: &Path, checkpoint: &DumpCheckpoint) -> Option<PathBuf> {
     let is_there = |path: &PathBuf| fs::symlink_metadata(path).is_ok();
     let data = DataFile {
         format: checkpoint.origin.format,
@@ -65,14 +65,14 @@ fn part_of(kind: &DumpTarget, target: &Path, checkpoint: &Checkpoint) -> Option<
 }
 
 /// A data file that can be gone on with: it ends where the checkpoint's count ends.
-pub(crate) struct Part {
+pub(crate) struct PartialDataFile {
     pub(crate) path: PathBuf,
     pub(crate) file: File,
     /// Has seen all of it.
     pub(crate) hasher: Sha256,
 }
 
-impl Part {
+impl PartialDataFile {
     /// Opens what an interrupted run into the resolved target left. The lock is held.
     ///
     /// # Errors
@@ -81,9 +81,9 @@ impl Part {
     pub(crate) fn reopen(
         kind: &DumpTarget,
         target: &Path,
-        places: &Places,
-        checkpoint: &Checkpoint,
-        watch: Watch<'_>,
+        places: &CheckpointPaths,
+        checkpoint: &DumpCheckpoint,
+        watch: ProgressFn<'_>,
     ) -> Result<Self> {
         if places.read()?.as_ref() != Some(checkpoint) {
             return Err(Error::failed(format!(
@@ -111,8 +111,8 @@ impl Part {
 fn hash_counted(
     file: &mut File,
     path: &Path,
-    checkpoint: &Checkpoint,
-    watch: Watch<'_>,
+    checkpoint: &DumpCheckpoint,
+    watch: ProgressFn<'_>,
 ) -> Result<Sha256> {
     let (mut hasher, mut buffer, mut left) =
         (Sha256::new(), vec![0; CHUNK], checkpoint.file_bytes());
@@ -163,7 +163,7 @@ fn damaged(place: &Path, what: &str) -> Error {
         "the interrupted dump `{}` cannot be resumed: {what}",
         place.display()
     ))
-    .with_hint(AFRESH)
+    .with_hint(RESTART_HINT)
 }
 
 #[cfg(test)]

@@ -10,12 +10,14 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::encoder::{Encoded, Encoder};
-use super::pipeline::Sink;
-use super::resume::{Part, Watch};
-use crate::backup::checkpoint::{Checkpoint, Keeper, Origin, Places, ScanProgress};
+use super::encoder::{DataFileEncoder, EncodedDataFile};
+use super::pipeline::DataOutput;
+use super::resume::{PartialDataFile, ProgressFn};
+use crate::backup::checkpoint::{
+    CheckpointPaths, CheckpointSaver, DumpCheckpoint, DumpOrigin, ScanProgress,
+};
 use crate::backup::folder::remove_dump;
-use crate::backup::folder::{Standing, resolve, standing};
+use crate::backup::folder::{TargetContents, resolve, standing};
 use crate::backup::format::{
     Compression, DataFile, DataFormat, FORMAT_VERSION, METADATA_FILE, SCHEMA_FILE, SUMMARY_FILE,
 };
@@ -65,11 +67,11 @@ impl DumpTarget {
     ///
     /// # Errors
     /// A target that [`DumpWriter::begin`] would refuse.
-    pub fn standing(&self) -> Result<Standing> {
+    pub fn standing(&self) -> Result<TargetContents> {
         match self {
             Self::Folder(path) => standing(&resolve(path)?),
             Self::File(path) => file_standing(&resolve(path)?),
-            Self::Stdout => Ok(Standing::Absent),
+            Self::Stdout => Ok(TargetContents::Absent),
         }
     }
 }
@@ -88,12 +90,12 @@ pub struct DumpOptions {
     /// The program's folder in the user's state directory, for lock and checkpoint where they cannot stand beside the dump.
     pub state_dir: Option<PathBuf>,
     /// What is dumped, so that the run can be gone on with after an interruption; without it no checkpoint is made.
-    pub origin: Option<Origin>,
+    pub origin: Option<DumpOrigin>,
 }
 
 /// A dump that stands.
 #[derive(Debug)]
-pub struct Finished {
+pub struct FinishedDump {
     /// Its files in the order of writing; none for a stream.
     pub paths: Vec<PathBuf>,
     /// What a folder's metadata file says; for a file or a stream, what it would say.
@@ -105,14 +107,14 @@ pub struct Finished {
 /// Writes one dump. Calls block while the disk is slower than the caller.
 pub struct DumpWriter {
     // Fields are dropped in this order: no thread writes any more when the lock is released.
-    encoder: Option<Encoder>,
+    encoder: Option<DataFileEncoder>,
     kind: DataFile,
-    keeper: Option<Arc<Keeper>>,
-    place: Place,
+    keeper: Option<Arc<CheckpointSaver>>,
+    place: OutputTarget,
 }
 
 /// Where the bytes go until they are finished, and where then.
-enum Place {
+enum OutputTarget {
     Folder {
         target: PathBuf,
         partial: PathBuf,
@@ -150,13 +152,13 @@ impl DumpWriter {
             format: DataFormat::Jsonl,
             compression,
         };
-        let encoder = Encoder::new(Sink::Stream(stream), kind)
-            .map_err(|error| Place::Stream.refused(kind, error))?;
+        let encoder = DataFileEncoder::new(DataOutput::Stream(stream), kind)
+            .map_err(|error| OutputTarget::Stream.refused(kind, error))?;
         Ok(Self {
             encoder: Some(encoder),
             kind,
             keeper: None,
-            place: Place::Stream,
+            place: OutputTarget::Stream,
         })
     }
 
@@ -168,8 +170,8 @@ impl DumpWriter {
     pub fn resume(
         target: &DumpTarget,
         options: &DumpOptions,
-        from: Checkpoint,
-        watch: Watch<'_>,
+        from: DumpCheckpoint,
+        watch: ProgressFn<'_>,
     ) -> Result<Self> {
         let (DumpTarget::Folder(path) | DumpTarget::File(path)) = target else {
             return Err(Error::usage("a stream cannot be resumed"));
@@ -184,9 +186,9 @@ impl DumpWriter {
         let path = make_way(path, allowed)?;
         let lock = DumpLock::acquire(&path, options.state_dir.as_deref())?;
         allowed(&path)?;
-        let places = Places::of(&path, options.state_dir.as_deref());
-        let part = Part::reopen(target, &path, &places, &from, watch)?;
-        let Checkpoint {
+        let places = CheckpointPaths::of(&path, options.state_dir.as_deref());
+        let part = PartialDataFile::reopen(target, &path, &places, &from, watch)?;
+        let DumpCheckpoint {
             origin,
             counted,
             tail,
@@ -200,26 +202,32 @@ impl DumpWriter {
         let place = match target {
             DumpTarget::Folder(_) => {
                 let partial = part.path.parent().unwrap_or(&path).to_owned();
-                Place::Folder {
+                OutputTarget::Folder {
                     target: path,
                     partial,
                     access: options.access,
                     _lock: lock,
                 }
             }
-            _ => Place::File {
+            _ => OutputTarget::File {
                 target: path,
                 partial: part.path,
                 _lock: lock,
             },
         };
 
-        let encoder = Encoder::resume(Sink::of_file(part.file), kind, part.hasher, counted, tail);
+        let encoder = DataFileEncoder::resume(
+            DataOutput::of_file(part.file),
+            kind,
+            part.hasher,
+            counted,
+            tail,
+        );
         let encoder = Some(encoder.map_err(|error| place.refused(kind, error))?);
         Ok(Self {
             encoder,
             kind,
-            keeper: Some(Arc::new(Keeper::new(places, origin))),
+            keeper: Some(Arc::new(CheckpointSaver::new(places, origin))),
             place,
         })
     }
@@ -247,7 +255,7 @@ impl DumpWriter {
         // A checkpoint speaks of the data file by its name.
         sync_folder(&partial)?;
         sync_folder(partial.parent().unwrap_or(&partial))?;
-        let place = Place::Folder {
+        let place = OutputTarget::Folder {
             target,
             partial,
             access: options.access,
@@ -255,7 +263,7 @@ impl DumpWriter {
         };
 
         let encoder = data
-            .map(|(file, kind)| Encoder::new(Sink::of_file(file), kind))
+            .map(|(file, kind)| DataFileEncoder::new(DataOutput::of_file(file), kind))
             .transpose();
         Ok(Self {
             encoder: encoder.map_err(|error| place.refused(kind, error))?,
@@ -275,14 +283,14 @@ impl DumpWriter {
         remove_file(&partial)?;
         let file = create_file(&partial, options.access)?;
         sync_folder(partial.parent().unwrap_or(&partial))?;
-        let place = Place::File {
+        let place = OutputTarget::File {
             target,
             partial,
             _lock: lock,
         };
 
-        let encoder =
-            Encoder::new(Sink::of_file(file), kind).map_err(|error| place.refused(kind, error))?;
+        let encoder = DataFileEncoder::new(DataOutput::of_file(file), kind)
+            .map_err(|error| place.refused(kind, error))?;
         Ok(Self {
             encoder: Some(encoder),
             kind,
@@ -363,9 +371,9 @@ impl DumpWriter {
             .as_ref()
             .map_or(Ok(()), |keeper| keeper.clear())?;
         match &self.place {
-            Place::Folder { partial, .. } => remove_dump(partial),
-            Place::File { partial, .. } => remove_file(partial),
-            Place::Stream => Ok(()),
+            OutputTarget::Folder { partial, .. } => remove_dump(partial),
+            OutputTarget::File { partial, .. } => remove_file(partial),
+            OutputTarget::Stream => Ok(()),
         }
     }
 
@@ -377,22 +385,22 @@ impl DumpWriter {
         mut self,
         schema: Option<&TableSchema>,
         draft: MetadataDraft,
-    ) -> Result<Finished> {
+    ) -> Result<FinishedDump> {
         let encoded = self
             .encoder
             .take()
-            .map(Encoder::finish)
+            .map(DataFileEncoder::finish)
             .transpose()
             .map_err(|error| self.place.refused(self.kind, error))?;
 
         match &self.place {
-            Place::Folder {
+            OutputTarget::Folder {
                 target,
                 partial,
                 access,
                 ..
             } => {
-                let mut content = Content {
+                let mut content = FolderDocuments {
                     partial,
                     access: *access,
                     metadata: metadata(draft, encoded, self.kind.name()),
@@ -420,13 +428,13 @@ impl DumpWriter {
                     .into_iter()
                     .filter(|name| metadata.files.contains_key(*name))
                     .chain([METADATA_FILE]);
-                Ok(Finished {
+                Ok(FinishedDump {
                     paths: written.map(|name| target.join(name)).collect(),
                     metadata,
                     warnings,
                 })
             }
-            Place::File {
+            OutputTarget::File {
                 target, partial, ..
             } => {
                 rename(partial, target)?;
@@ -438,13 +446,13 @@ impl DumpWriter {
                     .collect();
                 let name = target.file_name().unwrap_or_default().to_string_lossy();
                 let metadata = metadata(draft, encoded, &name);
-                Ok(Finished {
+                Ok(FinishedDump {
                     paths: vec![target.clone()],
                     metadata,
                     warnings,
                 })
             }
-            Place::Stream => Ok(Finished {
+            OutputTarget::Stream => Ok(FinishedDump {
                 paths: Vec::new(),
                 metadata: metadata(draft, encoded, "-"),
                 warnings: Vec::new(),
@@ -453,7 +461,7 @@ impl DumpWriter {
     }
 }
 
-impl Place {
+impl OutputTarget {
     /// What to say when the data cannot be written.
     fn refused(&self, kind: DataFile, error: io::Error) -> Error {
         match self {
@@ -466,16 +474,16 @@ impl Place {
 }
 
 /// Removes what speaks of an earlier run, and makes ready to speak of this one.
-fn keeper(target: &Path, options: &DumpOptions) -> Result<Option<Arc<Keeper>>> {
-    let places = Places::of(target, options.state_dir.as_deref());
+fn keeper(target: &Path, options: &DumpOptions) -> Result<Option<Arc<CheckpointSaver>>> {
+    let places = CheckpointPaths::of(target, options.state_dir.as_deref());
     places.clear()?;
     let origin = options.origin.clone().filter(|_| !options.schema_only);
 
-    Ok(origin.map(|origin| Arc::new(Keeper::new(places, origin))))
+    Ok(origin.map(|origin| Arc::new(CheckpointSaver::new(places, origin))))
 }
 
 /// Resolves a target's path, looks at what is there, and makes the folders above it.
-fn make_way(path: &Path, look: fn(&Path) -> Result<Standing>) -> Result<PathBuf> {
+fn make_way(path: &Path, look: fn(&Path) -> Result<TargetContents>) -> Result<PathBuf> {
     let target = resolve(path)?;
     look(&target)?;
     if let Some(parent) = target.parent() {
@@ -485,14 +493,14 @@ fn make_way(path: &Path, look: fn(&Path) -> Result<Standing>) -> Result<PathBuf>
     resolve(&target)
 }
 
-fn file_standing(target: &Path) -> Result<Standing> {
+fn file_standing(target: &Path) -> Result<TargetContents> {
     match fs::metadata(target) {
-        Ok(found) if found.is_file() => Ok(Standing::Dump(None)),
+        Ok(found) if found.is_file() => Ok(TargetContents::Dump(None)),
         Ok(_) => Err(
             Error::usage(format!("`{}` is not a regular file", target.display()))
                 .with_hint("choose another --output; `--output -` writes to standard output"),
         ),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Standing::Absent),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(TargetContents::Absent),
         Err(error) => Err(refused("open", target, error)),
     }
 }
@@ -509,13 +517,13 @@ fn item_file_kind(path: &Path, options: &DumpOptions) -> Result<DataFile> {
 }
 
 /// The documents around the data of a folder.
-struct Content<'a> {
+struct FolderDocuments<'a> {
     partial: &'a Path,
     access: Access,
     metadata: Metadata,
 }
 
-impl Content<'_> {
+impl FolderDocuments<'_> {
     fn write(&mut self, schema: Option<&TableSchema>) -> Result<()> {
         if let Some(schema) = schema {
             self.add(SCHEMA_FILE, &schema.to_document())?;
@@ -549,7 +557,11 @@ impl Content<'_> {
     }
 }
 
-fn metadata(mut draft: MetadataDraft, encoded: Option<Encoded>, data_name: &str) -> Metadata {
+fn metadata(
+    mut draft: MetadataDraft,
+    encoded: Option<EncodedDataFile>,
+    data_name: &str,
+) -> Metadata {
     if encoded.is_none() {
         draft.partial.insert("schema_only".to_owned(), true.into());
     }
@@ -557,7 +569,7 @@ fn metadata(mut draft: MetadataDraft, encoded: Option<Encoded>, data_name: &str)
     let (items, data_bytes) = encoded
         .as_ref()
         .map_or((0, 0), |encoded| (encoded.items, encoded.text_bytes));
-    let entry = encoded.map(|Encoded { file, .. }| {
+    let entry = encoded.map(|EncodedDataFile { file, .. }| {
         (
             data_name.to_owned(),
             FileEntry {

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::Fault;
 use crate::error::Result;
-use crate::place::Spill;
+use crate::place::ScratchPartitions;
 
 /// Partitions of the scratch files: ten million items make 10,000 records in each.
 pub(crate) const PARTITIONS: usize = 1024;
@@ -80,9 +80,9 @@ pub(crate) struct Tally {
 /// Compares all records. Of a key that a side holds twice the last record counts: that is what a restore writes. Items in `rejected`
 /// are not expected in the target; the last other record of their key is.
 pub(crate) fn tally(
-    source: &Spill<RECORD>,
-    rejected: Option<&Spill<RECORD>>,
-    target: &Spill<RECORD>,
+    source: &ScratchPartitions<RECORD>,
+    rejected: Option<&ScratchPartitions<RECORD>>,
+    target: &ScratchPartitions<RECORD>,
 ) -> Result<Tally> {
     let mut tally = Tally::default();
     for partition in 0..PARTITIONS {
@@ -123,7 +123,11 @@ struct Expected {
 }
 
 impl Expected {
-    fn of(source: &Spill<RECORD>, rejected: &Spill<RECORD>, partition: usize) -> Result<Self> {
+    fn of(
+        source: &ScratchPartitions<RECORD>,
+        rejected: &ScratchPartitions<RECORD>,
+        partition: usize,
+    ) -> Result<Self> {
         let mut counts: HashMap<(u128, u128), u64> = HashMap::new();
         for record in records(rejected, partition)? {
             let Record { key, digest, .. } = record?;
@@ -160,14 +164,14 @@ impl Expected {
     }
 }
 
-fn by_key(spill: &Spill<RECORD>, partition: usize) -> Result<HashMap<u128, Record>> {
+fn by_key(spill: &ScratchPartitions<RECORD>, partition: usize) -> Result<HashMap<u128, Record>> {
     records(spill, partition)?
         .map(|record| record.map(|record| (record.key, record)))
         .collect()
 }
 
 fn records(
-    spill: &Spill<RECORD>,
+    spill: &ScratchPartitions<RECORD>,
     partition: usize,
 ) -> Result<impl Iterator<Item = Result<Record>>> {
     Ok(spill
@@ -214,8 +218,8 @@ mod tests {
 
     use super::*;
 
-    fn spill(records: &[(u128, u128)]) -> Spill<RECORD> {
-        let mut spill = Spill::new(PARTITIONS, 0).unwrap();
+    fn spill(records: &[(u128, u128)]) -> ScratchPartitions<RECORD> {
+        let mut spill = ScratchPartitions::new(PARTITIONS, 0).unwrap();
         for (key, digest) in records {
             let record = Record {
                 key: *key,

@@ -17,7 +17,7 @@ use crate::item::{Items, KeySchema, Sample, item_digest};
 use crate::ops::blocking;
 use crate::ops::scan_segments::{each_segment, spread};
 use crate::ops::through::{CHUNK_ITEMS, Misfit, through};
-use crate::place::{Spill, read_rejected};
+use crate::place::{ScratchPartitions, read_rejected};
 use crate::store::{PageKey, ReadStore, Room, ScanPage, ScanRequest, WireBytes};
 use crate::transform::{Outcome, Transform, TransformedChunk};
 
@@ -86,9 +86,9 @@ impl How {
 
 /// A side, read.
 pub(crate) struct Spilled {
-    pub(crate) records: Spill<RECORD>,
+    pub(crate) records: ScratchPartitions<RECORD>,
     /// Records of items that the other side must not have.
-    pub(crate) rejected: Option<Spill<RECORD>>,
+    pub(crate) rejected: Option<ScratchPartitions<RECORD>>,
     pub(crate) items: u64,
     /// Items that have a record.
     pub(crate) held: u64,
@@ -102,7 +102,7 @@ pub(crate) struct Spilled {
 
 impl Spilled {
     fn new() -> Result<Self> {
-        let records = Spill::new(PARTITIONS, SCRATCH_MEMORY)?;
+        let records = ScratchPartitions::new(PARTITIONS, SCRATCH_MEMORY)?;
         Ok(Self {
             records,
             rejected: None,
@@ -165,12 +165,12 @@ fn rejected_in(
     files: &[PathBuf],
     is_transformed: bool,
     key: &KeySchema,
-) -> Result<Option<Spill<RECORD>>> {
+) -> Result<Option<ScratchPartitions<RECORD>>> {
     if files.is_empty() {
         return Ok(None);
     }
 
-    let mut rejected = Spill::new(PARTITIONS, SCRATCH_MEMORY)?;
+    let mut rejected = ScratchPartitions::new(PARTITIONS, SCRATCH_MEMORY)?;
     let mut take = |item: &[u8]| {
         let Some((key, digest)) = key.hash128(item).ok().zip(item_digest(item).ok()) else {
             return Ok(());

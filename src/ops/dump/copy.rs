@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::interrupted;
 use super::plan::DumpPlan;
 use super::transformed::Changing;
-use crate::backup::{Collisions, DumpWriter, ScanProgress, SegmentProgress};
+use crate::backup::{DumpWriter, KeyCollisions, ScanProgress, SegmentProgress};
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
 use crate::item::Items;
@@ -39,7 +39,7 @@ pub(crate) struct Copied {
     /// Whether the limit stopped the Scan before its end.
     pub(crate) is_limited: bool,
     /// Items of this run that came out with the same key, though they had different ones.
-    pub(crate) collisions: Collisions,
+    pub(crate) collisions: KeyCollisions,
 }
 
 /// Says when a checkpoint is to be made, by the clock.

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::DumpRequest;
 use super::unfinished::{self, Unfinished};
-use crate::backup::{Checkpoint, DataFile, DumpTarget, Standing};
+use crate::backup::{DataFile, DumpCheckpoint, DumpTarget, TargetContents};
 use crate::environment::{Approval, Environment, Question};
 use crate::error::{Error, Result};
 use crate::item::read_units;
@@ -57,7 +57,7 @@ pub struct DumpPlan {
     /// What deserves attention before the dump.
     pub warnings: Vec<String>,
     #[serde(skip)]
-    pub(crate) checkpoint: Option<Box<Checkpoint>>,
+    pub(crate) checkpoint: Option<Box<DumpCheckpoint>>,
     #[serde(skip)]
     pub(crate) selection: Arc<Selection>,
     #[serde(skip)]
@@ -166,7 +166,7 @@ pub async fn plan(
     let resume = request.resume;
     let plan = DumpPlan {
         target: target_name(&request.target),
-        replaces: matches!(standing, Standing::Dump(_)),
+        replaces: matches!(standing, TargetContents::Dump(_)),
         data_file: data_file(&request),
         table: schema.summary_lines(),
         items,
@@ -232,8 +232,8 @@ fn is_changed(request: &DumpRequest) -> bool {
 }
 
 /// What somebody should agree to before a dump takes the place of the one that stands there.
-fn questions(standing: &Standing, place: &Place, request: &DumpRequest) -> Vec<Question> {
-    let Standing::Dump(old) = standing else {
+fn questions(standing: &TargetContents, place: &Place, request: &DumpRequest) -> Vec<Question> {
+    let TargetContents::Dump(old) = standing else {
         return Vec::new();
     };
 

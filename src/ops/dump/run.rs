@@ -16,8 +16,8 @@ use super::transformed::{forget_rejects, publish_rejects};
 use super::unfinished::origin;
 use super::{DumpChanges, DumpSummary, interrupted};
 use crate::backup::{
-    Changes, Collisions, DumpOptions, DumpTarget, DumpWriter, MetadataDraft, ScanProgress,
-    SegmentProgress,
+    DumpOptions, DumpTarget, DumpWriter, KeyCollisions, MetadataDraft, ScanProgress,
+    SegmentProgress, TransformCounts,
 };
 use crate::error::{Error, Result};
 use crate::event::{Event, Phase, Reporter};
@@ -60,7 +60,7 @@ where
         progress,
         wire,
         is_limited: false,
-        collisions: Collisions::default(),
+        collisions: KeyCollisions::default(),
     };
 
     let capturing = capture(store, &plan);
@@ -152,7 +152,7 @@ async fn discard(writer: DumpWriter, plan: &DumpPlan) -> Result<()> {
 }
 
 /// Keys are masked, and items have the same key in the end. Masks are to blame only if one of their rules can make two keys equal.
-fn met(collisions: &Collisions, plan: &DumpPlan) -> Error {
+fn met(collisions: &KeyCollisions, plan: &DumpPlan) -> Error {
     let transform = &plan.request.transform;
     let key = plan.schema.key_schema();
     let masks_may = transform
@@ -189,7 +189,7 @@ fn met(collisions: &Collisions, plan: &DumpPlan) -> Error {
 fn changes(
     plan: &DumpPlan,
     progress: &ScanProgress,
-    collisions: Collisions,
+    collisions: KeyCollisions,
     rejects_file: Option<PathBuf>,
 ) -> Option<DumpChanges> {
     let changes = &progress.changes;
@@ -226,7 +226,7 @@ pub(crate) fn progress(plan: &DumpPlan, begins: bool) -> ScanProgress {
             segments: (0..plan.segments)
                 .map(|_| SegmentProgress::NotBegun)
                 .collect(),
-            changes: Changes::default(),
+            changes: TransformCounts::default(),
         },
     }
 }

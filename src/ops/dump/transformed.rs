@@ -11,13 +11,13 @@ use tokio::sync::mpsc;
 
 use super::copy::{Copied, Output, Page, PageCost, PageEnd};
 use super::plan::DumpPlan;
-use crate::backup::{Changes, DumpTarget, SegmentProgress};
+use crate::backup::{DumpTarget, SegmentProgress, TransformCounts};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::item::{Items, KeySchema};
 use crate::ops::through::{CHUNK_ITEMS, Meetings, Naming, bytes_of, cut_to, through};
 use crate::place::{
-    LinesList, beside, beside_in_state, name_in_file, publish_lines, remove_mark, unpublished,
+    LazyLinesFile, beside, beside_in_state, name_in_file, publish_lines, remove_mark, unpublished,
 };
 use crate::transform::{Outcome, RejectReason, Transform, TransformedChunk};
 
@@ -63,7 +63,7 @@ fn cut(page: Page) -> Vec<Chunk> {
 /// What changes items, and what is kept of those that cannot go on.
 pub(crate) struct Changing {
     transform: Transform,
-    rejects: LinesList,
+    rejects: LazyLinesFile,
     naming: Naming,
     meetings: Option<Meetings>,
     strict: bool,
@@ -72,7 +72,7 @@ pub(crate) struct Changing {
 
 impl Changing {
     /// As planned; `None` where nothing is to be changed. Goes on with the rejects that `changes` knows of.
-    pub(crate) fn of(plan: &DumpPlan, changes: &Changes) -> Result<Option<Self>> {
+    pub(crate) fn of(plan: &DumpPlan, changes: &TransformCounts) -> Result<Option<Self>> {
         let transform = plan.request.transform.clone();
         if transform.is_empty() {
             return Ok(None);
@@ -228,9 +228,9 @@ impl Output {
 }
 
 /// The file of rejected items: continues after the lines that `changes` counts, and gets its name with the dump.
-fn rejects(plan: &DumpPlan, changes: &Changes) -> Result<LinesList> {
+fn rejects(plan: &DumpPlan, changes: &TransformCounts) -> Result<LazyLinesFile> {
     let places = places(plan).iter().map(|path| unpublished(path)).collect();
-    LinesList::open(places, changes.rejects_bytes).map_err(|error| {
+    LazyLinesFile::open(places, changes.rejects_bytes).map_err(|error| {
         Error::failed("the interrupted dump cannot be resumed")
             .with_source(error)
             .with_hint("leave out --resume to start a new dump")
@@ -238,7 +238,7 @@ fn rejects(plan: &DumpPlan, changes: &Changes) -> Result<LinesList> {
 }
 
 /// Puts all lines on disk, and counts their bytes.
-fn sync(rejects: &mut LinesList, changes: &mut Changes) -> Result<()> {
+fn sync(rejects: &mut LazyLinesFile, changes: &mut TransformCounts) -> Result<()> {
     let Some(file) = rejects
         .file_mut()
         .filter(|file| file.bytes() > changes.rejects_bytes)

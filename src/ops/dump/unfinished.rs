@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::DumpRequest;
-use crate::backup::{Checkpoint, Origin};
+use crate::backup::{DumpCheckpoint, DumpOrigin};
 use crate::error::{Error, Result};
 use crate::ops::table_location::Place;
 use crate::schema::TableSchema;
@@ -30,7 +30,11 @@ pub struct Unfinished {
 impl Unfinished {
     /// The run that left `checkpoint`, for a run of `asked`. `segments_are_named` says that the request names their number: else
     /// those of the checkpoint hold, for a table that has grown would be given more.
-    pub(crate) fn of(checkpoint: &Checkpoint, mut asked: Origin, segments_are_named: bool) -> Self {
+    pub(crate) fn of(
+        checkpoint: &DumpCheckpoint,
+        mut asked: DumpOrigin,
+        segments_are_named: bool,
+    ) -> Self {
         if !segments_are_named {
             asked.segments = checkpoint.origin.segments;
         }
@@ -65,9 +69,9 @@ pub(crate) fn origin(
     schema: &TableSchema,
     request: &DumpRequest,
     segments: u32,
-) -> Origin {
+) -> DumpOrigin {
     let description = schema.description();
-    Origin {
+    DumpOrigin {
         environment: place.environment.clone(),
         table: place.table.clone(),
         table_arn: description.table_arn.clone(),
@@ -96,7 +100,7 @@ pub(crate) fn origin(
 pub(crate) fn find(
     request: &DumpRequest,
     warnings: &mut Vec<String>,
-) -> Result<Option<Box<Checkpoint>>> {
+) -> Result<Option<Box<DumpCheckpoint>>> {
     match request.target.unfinished(request.state_dir.as_deref()) {
         Err(error) if !request.resume => {
             warnings.push(format!("the interrupted dump is discarded: {error}"));
@@ -106,8 +110,8 @@ pub(crate) fn find(
     }
 }
 
-fn obstacles(then: &Origin, now: &Origin) -> Vec<String> {
-    let fields = |origin: &Origin| match serde_json::to_value(origin) {
+fn obstacles(then: &DumpOrigin, now: &DumpOrigin) -> Vec<String> {
+    let fields = |origin: &DumpOrigin| match serde_json::to_value(origin) {
         Ok(Value::Object(fields)) => fields,
         _ => serde_json::Map::new(),
     };

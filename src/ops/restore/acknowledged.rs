@@ -3,7 +3,7 @@
 //! The keys are partitioned into a scratch file, so memory is bounded.
 
 use crate::error::Result;
-use crate::place::Spill;
+use crate::place::ScratchPartitions;
 
 const PARTITIONS: usize = 1024;
 
@@ -14,7 +14,7 @@ const SCRATCH_MEMORY: usize = 1024 * 1024;
 const RECORD: usize = 17;
 
 /// The keys of all items that were acknowledged in this run.
-pub(crate) struct Acknowledged(Spill<RECORD>);
+pub(crate) struct Acknowledged(ScratchPartitions<RECORD>);
 
 /// Acknowledged items whose key an earlier acknowledged item has.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -28,7 +28,7 @@ impl Acknowledged {
     /// # Errors
     /// A temporary file cannot be created.
     pub(crate) fn new() -> Result<Self> {
-        Ok(Self(Spill::new(PARTITIONS, SCRATCH_MEMORY)?))
+        Ok(Self(ScratchPartitions::new(PARTITIONS, SCRATCH_MEMORY)?))
     }
 
     /// # Errors

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::checkpoint::Lanes;
 use super::ledger::Going;
-use crate::backup::{Collisions, ItemReader, Source, StripeReader, StripedItem};
+use crate::backup::{ItemReader, KeyCollisions, Source, StripeReader, StripedItem};
 use crate::error::{Error, Result};
 use crate::event::Reporter;
 use crate::item::{ItemError, KeySchema, check_object};
@@ -55,7 +55,7 @@ pub(crate) struct Way {
     pub(crate) is_scan: bool,
     pub(crate) reporter: Arc<dyn Reporter>,
     /// What becomes known at the end: items that came out with one key.
-    pub(crate) collisions: Arc<OnceLock<Collisions>>,
+    pub(crate) collisions: Arc<OnceLock<KeyCollisions>>,
 }
 
 /// Items on their way from the reading thread.
@@ -176,7 +176,7 @@ impl Way {
     }
 
     /// Looks at all items again, in their order, for different items with the same key.
-    pub(crate) fn collisions_in(&self, source: &Source) -> Result<Collisions> {
+    pub(crate) fn collisions_in(&self, source: &Source) -> Result<KeyCollisions> {
         let mut meetings = self.meetings()?;
         let chunks = Readers::open(source, &Lanes::Whole { mark: 0 }, None)?.chunks();
         for chunk in through(&self.transform, &self.reporter, chunks)? {

@@ -14,7 +14,7 @@ use super::marker::Marker;
 use super::plan::TableAction;
 use super::rejects::{RejectPlaces, Rejects};
 use super::writing::{How, Moved, Writing};
-use crate::backup::{Collisions, Source};
+use crate::backup::{KeyCollisions, Source};
 use crate::error::Result;
 use crate::event::{Event, Phase, Reporter};
 use crate::item::KeySchema;
@@ -152,7 +152,7 @@ impl<S: WriteStore + Clone + 'static> Moving<S> {
         let collisions = if done.is_ok() {
             collisions(&plan.parts.source, way, counts).await?
         } else {
-            Collisions::default()
+            KeyCollisions::default()
         };
 
         let moved = Moved {
@@ -217,13 +217,13 @@ fn way(plan: &RestorePlan, key: &KeySchema, reporter: &Arc<dyn Reporter>) -> Way
         to: key.clone(),
         is_scan: is_scan(&plan.parts.source),
         reporter: Arc::clone(reporter),
-        collisions: Arc::<OnceLock<Collisions>>::default(),
+        collisions: Arc::<OnceLock<KeyCollisions>>::default(),
     }
 }
 
 /// Different items with the same key. If neither items nor key change, a Scan has none, unless someone edited the dump: then it is read
 /// again to name them.
-async fn collisions(source: &Arc<Source>, way: Way, counts: Counts) -> Result<Collisions> {
+async fn collisions(source: &Arc<Source>, way: Way, counts: Counts) -> Result<KeyCollisions> {
     if way.is_scan && !way.may_collide() && counts.superseded > 0 {
         let source = Arc::clone(source);
         return blocking("reading the dump", move || way.collisions_in(&source)).await;

@@ -18,7 +18,7 @@ use super::source_facts::SourceFacts;
 use super::standing::Standing;
 use super::warnings_and_questions::Concerns;
 use super::{PlannedBoost, PlannedSetting, RestoreRequest, Verification, VerifyMode};
-use crate::backup::{self, Checked, Source, SourceSpec};
+use crate::backup::{self, CheckSummary, Source, SourceSpec};
 use crate::environment::{Approval, Endpoint, Environment, Question};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Phase, Reporter};
@@ -549,7 +549,7 @@ async fn checked(
     action: &TableAction,
     table: &str,
     reporter: Arc<dyn Reporter>,
-) -> Result<(Source, Option<Checked>)> {
+) -> Result<(Source, Option<CheckSummary>)> {
     if *action == TableAction::Keep || !request.content.data() {
         return Ok((source, None));
     }
@@ -582,7 +582,7 @@ async fn check(
     source: Source,
     values: bool,
     reporter: Arc<dyn Reporter>,
-) -> Result<(Source, Option<Checked>)> {
+) -> Result<(Source, Option<CheckSummary>)> {
     if source.is_stream() {
         return Ok((source, None));
     }

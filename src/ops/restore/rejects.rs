@@ -8,17 +8,17 @@ use chrono::Utc;
 
 use super::checkpoint::Lines;
 use super::ledger::{File, Listed};
-use crate::backup::Unreadable;
+use crate::backup::UnreadablePiece;
 use crate::error::Result;
 use crate::item::KeySchema;
 use crate::ops::table_location::Place;
 use crate::ops::through::Naming;
-use crate::place::{LinesList, beside, beside_in_state, check_lines, name_in_file};
+use crate::place::{LazyLinesFile, beside, beside_in_state, check_lines, name_in_file};
 use crate::store::Refused;
 
 /// One of the files.
 struct List {
-    lines: LinesList,
+    lines: LazyLinesFile,
     count: u64,
 }
 
@@ -43,7 +43,7 @@ pub(crate) struct Flushed {
 impl List {
     /// A file at the first of `places` that can be written, or where an earlier run left it.
     fn open(places: Vec<PathBuf>, left: Option<&Lines>) -> Result<Self> {
-        let lines = LinesList::open(places, left.map_or(0, |left| left.bytes))?;
+        let lines = LazyLinesFile::open(places, left.map_or(0, |left| left.bytes))?;
         Ok(Self {
             lines,
             count: left.map_or(0, |left| left.count),
@@ -144,7 +144,7 @@ impl Rejects {
     }
 
     /// Keeps a piece that is not an item, as a line `{"reason":…,"unreadable":"…"}`: bytes that are not UTF-8 are replaced.
-    pub(crate) fn keep_unreadable(&mut self, piece: &Unreadable) -> Result<()> {
+    pub(crate) fn keep_unreadable(&mut self, piece: &UnreadablePiece) -> Result<()> {
         let text = self.naming.unreadable(&piece.text);
         self.rejected.lines.append_with_reason(
             &piece.reason,

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::backup::{Checked, Metadata, Source};
+use crate::backup::{CheckSummary, Metadata, Source};
 use crate::schema::TableSchema;
 
 /// The dump, as plans name it.
@@ -69,7 +69,7 @@ fn partial(metadata: &Metadata) -> Vec<String> {
 }
 
 impl SourceFacts {
-    pub(crate) fn of(source: &Source, checked: Option<&Checked>) -> Self {
+    pub(crate) fn of(source: &Source, checked: Option<&CheckSummary>) -> Self {
         let metadata = source.metadata();
         let schema = source.schema();
         let incompleteness = source.incompleteness();

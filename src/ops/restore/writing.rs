@@ -19,7 +19,7 @@ use super::items::{Items, Place, ReadItem};
 use super::ledger::{Counts, Going, Ledger, Outcome, Ticket};
 use super::refusals::Refusals;
 use super::rejects::Rejects;
-use crate::backup::Collisions;
+use crate::backup::KeyCollisions;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Reporter};
 use crate::item::KeySchema;
@@ -58,7 +58,7 @@ pub(crate) struct Moved {
     pub(crate) rejects_file: Option<PathBuf>,
     pub(crate) conflicts_file: Option<PathBuf>,
     /// Items of this run that came out of the transform with one key.
-    pub(crate) collisions: Collisions,
+    pub(crate) collisions: KeyCollisions,
 }
 
 /// A call that has ended.
@@ -546,7 +546,7 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
             throttled_calls,
             rejects_file,
             conflicts_file,
-            collisions: Collisions::default(),
+            collisions: KeyCollisions::default(),
         };
 
         Ok((moved, self.acknowledged))

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use crate::backup::{self, Inspection, Source, SourceSpec, Thoroughness};
+use crate::backup::{self, Inspection, InspectionDepth, Source, SourceSpec};
 use crate::error::Result;
 use crate::event::{Event, Phase, Reporter};
 use crate::ops::blocking;
@@ -84,9 +84,9 @@ fn judge(
     });
 
     let how = if quick {
-        Thoroughness::Checksums
+        InspectionDepth::Checksums
     } else {
-        Thoroughness::Full
+        InspectionDepth::Full
     };
 
     let mut progress = |items, bytes| reporter.report(Event::Progress { items, bytes });

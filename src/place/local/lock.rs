@@ -53,33 +53,33 @@ impl Drop for FileLock {
 }
 
 /// Why a lock was not had.
-pub(crate) enum Refused {
+pub(crate) enum LockFailure {
     /// The file cannot be made, opened or locked here.
-    Place(io::Error),
+    Io(io::Error),
     /// This run has it.
     Held(String),
 }
 
-impl Refused {
+impl LockFailure {
     pub(crate) fn into_error(self, path: &Path, held: impl FnOnce(&str) -> Error) -> Error {
         match self {
-            Self::Place(error) => refused("lock", path, error),
+            Self::Io(error) => refused("lock", path, error),
             Self::Held(holder) => held(&holder),
         }
     }
 }
 
-pub(crate) fn acquire_at(path: &Path) -> Result<FileLock, Refused> {
+pub(crate) fn acquire_at(path: &Path) -> Result<FileLock, LockFailure> {
     for _ in 0..ATTEMPTS {
-        let mut file = open_lock_file(path).map_err(Refused::Place)?;
+        let mut file = open_lock_file(path).map_err(LockFailure::Io)?;
         match file.try_lock() {
-            Err(TryLockError::WouldBlock) => return Err(Refused::Held(holder(&file))),
-            Err(TryLockError::Error(error)) => return Err(Refused::Place(error)),
+            Err(TryLockError::WouldBlock) => return Err(LockFailure::Held(holder(&file))),
+            Err(TryLockError::Error(error)) => return Err(LockFailure::Io(error)),
             Ok(()) => {}
         }
 
         if still_named(&file, path) {
-            note_holder(&mut file).map_err(Refused::Place)?;
+            note_holder(&mut file).map_err(LockFailure::Io)?;
             return Ok(FileLock {
                 path: path.to_owned(),
                 _file: file,
@@ -87,7 +87,7 @@ pub(crate) fn acquire_at(path: &Path) -> Result<FileLock, Refused> {
         }
     }
 
-    Err(Refused::Place(io::ErrorKind::ResourceBusy.into()))
+    Err(LockFailure::Io(io::ErrorKind::ResourceBusy.into()))
 }
 
 /// Whether the file that was locked is still the one of that name.

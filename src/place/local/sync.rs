@@ -18,14 +18,14 @@ pub(crate) struct SyncedFile {
     /// Bytes that no early sync was asked for yet.
     unsynced: usize,
     /// Where syncs are asked for, once the file is large.
-    requests: Option<SyncSender<Request>>,
+    requests: Option<SyncSender<SyncRequest>>,
 }
 
-enum Request {
+enum SyncRequest {
     /// When there is time.
-    Early,
+    Background,
     /// Somebody waits.
-    Now(SyncSender<io::Result<()>>),
+    Wait(SyncSender<io::Result<()>>),
 }
 
 impl SyncedFile {
@@ -59,7 +59,9 @@ impl SyncedFile {
 
         let (tell, told) = mpsc::sync_channel(1);
         let ended = || io::Error::other("the thread that syncs the file ended early");
-        requests.send(Request::Now(tell)).map_err(|_| ended())?;
+        requests
+            .send(SyncRequest::Wait(tell))
+            .map_err(|_| ended())?;
 
         told.recv().map_err(|_| ended())?
     }
@@ -71,13 +73,13 @@ impl SyncedFile {
 
         if let Some(requests) = &self.requests {
             // A thread that is still busy with the one before it will be asked again.
-            let _ = requests.try_send(Request::Early);
+            let _ = requests.try_send(SyncRequest::Background);
         }
     }
 }
 
 /// Without a thread to spare everything is synced at the end.
-fn start(file: &File) -> io::Result<SyncSender<Request>> {
+fn start(file: &File) -> io::Result<SyncSender<SyncRequest>> {
     let file = file.try_clone()?;
     let (send, requests) = mpsc::sync_channel(1);
     thread::Builder::new()
@@ -88,15 +90,15 @@ fn start(file: &File) -> io::Result<SyncSender<Request>> {
 }
 
 fn sync_as_asked(
-    requests: &Receiver<Request>,
+    requests: &Receiver<SyncRequest>,
     early: impl Fn() -> io::Result<()>,
     whole: impl Fn() -> io::Result<()>,
 ) {
     let mut failed = None;
     for request in requests {
         match request {
-            Request::Early => failed = failed.or(early().err()),
-            Request::Now(tell) => {
+            SyncRequest::Background => failed = failed.or(early().err()),
+            SyncRequest::Wait(tell) => {
                 let result = failed.take().map_or_else(&whole, Err);
                 // Whoever asked has failed meanwhile when nobody listens.
                 let _ = tell.send(result);
@@ -130,10 +132,10 @@ mod tests {
         let (send, requests) = mpsc::sync_channel(4);
         let (tell, told) = mpsc::sync_channel(2);
         for request in [
-            Request::Early,
-            Request::Early,
-            Request::Now(tell.clone()),
-            Request::Now(tell),
+            SyncRequest::Background,
+            SyncRequest::Background,
+            SyncRequest::Wait(tell.clone()),
+            SyncRequest::Wait(tell),
         ] {
             send.send(request).unwrap();
         }

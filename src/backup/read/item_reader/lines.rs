@@ -4,7 +4,7 @@ use std::io::Read;
 
 use bytes::Bytes;
 
-use super::window::Window;
+use super::window::InputWindow;
 use crate::error::Result;
 use crate::limits;
 
@@ -21,14 +21,14 @@ pub(crate) struct Line {
 }
 
 /// Reads line by line. Memory is bounded by the longest line, and that by [`limits::ITEM_TEXT_BYTES`].
-pub(crate) struct Lines<R> {
-    window: Window<R>,
+pub(crate) struct LineReader<R> {
+    window: InputWindow<R>,
 }
 
-impl<R: Read> Lines<R> {
+impl<R: Read> LineReader<R> {
     pub(crate) fn new(source: R, block_bytes: usize) -> Self {
         Self {
-            window: Window::new(source, block_bytes),
+            window: InputWindow::new(source, block_bytes),
         }
     }
 
@@ -72,7 +72,7 @@ mod tests {
     fn lines_lie_across_any_number_of_blocks() {
         let text = "one\n\ntwo lines long\nlast";
         for block in 1..30 {
-            let mut lines = Lines::new(text.as_bytes(), block);
+            let mut lines = LineReader::new(text.as_bytes(), block);
             let mut found = Vec::new();
             while let Some(line) = lines.next_line().unwrap() {
                 found.push((String::from_utf8(line.text.to_vec()).unwrap(), line.end));

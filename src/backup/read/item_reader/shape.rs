@@ -8,7 +8,7 @@ use crate::item::{Form, ItemError, form_of};
 
 /// The container that the items were read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shape {
+pub enum ItemContainer {
     /// Nothing but whitespace.
     Empty,
     /// Objects with an array `Items`: this project's own `table-data.json`, the output of `aws dynamodb scan`.
@@ -25,7 +25,7 @@ pub enum Shape {
 
 /// What the members of the first object say so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Clue {
+pub(crate) enum ContainerClue {
     /// The object is a document.
     Document,
     /// The member belongs to a document; `Items` may still come.
@@ -35,13 +35,13 @@ pub(crate) enum Clue {
     /// The object is a rejected item with its reason.
     Reject,
     /// The member's value has to be seen: see [`clue_of_value`].
-    AskValue,
+    NeedsValue,
     /// Neither: plain JSON.
     Plain,
 }
 
 /// What a member says whose value begins with `first`. `seen`: a member before it belonged to a document.
-pub(crate) fn clue_of_member(name: &[u8], first: u8, seen: bool) -> Clue {
+pub(crate) fn clue_of_member(name: &[u8], first: u8, seen: bool) -> ContainerClue {
     let known = matches!(
         name,
         b"Count"
@@ -54,29 +54,29 @@ pub(crate) fn clue_of_member(name: &[u8], first: u8, seen: bool) -> Clue {
     );
 
     match (name, first) {
-        (b"Items", b'[') => Clue::Document,
-        (b"Items", b'n') => Clue::DocumentMember,
-        (b"reason", b'"') if !seen => Clue::Reject,
-        (_, b'{') if known => Clue::AskValue,
-        (_, b'{') if !seen => Clue::Line,
-        _ if known || seen => Clue::DocumentMember,
-        _ => Clue::Plain,
+        (b"Items", b'[') => ContainerClue::Document,
+        (b"Items", b'n') => ContainerClue::DocumentMember,
+        (b"reason", b'"') if !seen => ContainerClue::Reject,
+        (_, b'{') if known => ContainerClue::NeedsValue,
+        (_, b'{') if !seen => ContainerClue::Line,
+        _ if known || seen => ContainerClue::DocumentMember,
+        _ => ContainerClue::Plain,
     }
 }
 
 /// What a member says that is called like one of a document's and whose value is the object `value`.
-pub(crate) fn clue_of_value(value: &[u8]) -> Result<Clue, ItemError> {
+pub(crate) fn clue_of_value(value: &[u8]) -> Result<ContainerClue, ItemError> {
     Ok(if form_of(value)? == Form::Value {
-        Clue::Line
+        ContainerClue::Line
     } else {
-        Clue::DocumentMember
+        ContainerClue::DocumentMember
     })
 }
 
 /// Whether `line` is an export line or an item. `item` is the value of its only member, if that is called `Item`.
-pub(crate) fn shape_of_line(item: Option<&[u8]>) -> Result<Shape, ItemError> {
+pub(crate) fn shape_of_line(item: Option<&[u8]>) -> Result<ItemContainer, ItemError> {
     match item.map(form_of).transpose()? {
-        Some(Form::Names) => Ok(Shape::ExportLines),
-        _ => Ok(Shape::Lines),
+        Some(Form::Names) => Ok(ItemContainer::ExportLines),
+        _ => Ok(ItemContainer::Lines),
     }
 }

@@ -9,7 +9,7 @@ use std::io;
 const A: &str = r#"{"pk":{"S":"a"},"Items":{"L":[{"S":"]},{"}]},"Count":{"N":"7"}}"#;
 const B: &str = r#"{"pk":{"S":"\"Items\":[{"},"n":{"N":"1"}}"#;
 
-fn read(text: &str, block: usize) -> Result<(Vec<LocatedItem>, Tail)> {
+fn read(text: &str, block: usize) -> Result<(Vec<LocatedItem>, ContainerSummary)> {
     let mut reader = ItemReader::with_blocks(text.as_bytes(), block);
     let mut items = Vec::new();
     while let Some(item) = reader.next_item()? {
@@ -22,7 +22,7 @@ fn read(text: &str, block: usize) -> Result<(Vec<LocatedItem>, Tail)> {
 }
 
 /// What a reader that recognises items gives, of which nothing but that differs.
-fn recognised(text: &str, block: usize) -> Result<(Vec<LocatedItem>, Tail)> {
+fn recognised(text: &str, block: usize) -> Result<(Vec<LocatedItem>, ContainerSummary)> {
     let mut reader = ItemReader::with_blocks(text.as_bytes(), block).recognising();
     let mut items = Vec::new();
     while let Some(item) = reader.next_item()? {
@@ -43,7 +43,7 @@ fn texts(items: &[LocatedItem]) -> Vec<&str> {
         .collect()
 }
 
-fn assert_reads(text: &str, shape: Shape, expected: &[&str]) -> Tail {
+fn assert_reads(text: &str, shape: ItemContainer, expected: &[&str]) -> ContainerSummary {
     let (items, tail) = read(text, BLOCK_BYTES).unwrap_or_else(|error| panic!("{text}: {error}"));
     assert_eq!(texts(&items), expected, "{text}");
     assert_eq!(
@@ -64,32 +64,38 @@ fn failure(text: &str) -> Error {
 #[test]
 fn every_container_gives_the_same_items() {
     let own = format!("{{\"Items\":[\n{A},\n{B}\n],\"Count\":2,\"ScannedCount\":2}}\n");
-    assert_eq!(assert_reads(&own, Shape::Document, &[A, B]).count, Some(2));
+    assert_eq!(
+        assert_reads(&own, ItemContainer::Document, &[A, B]).count,
+        Some(2)
+    );
     let late = format!(
         "{{\"Count\":2, \"ScannedCount\":9,\"ConsumedCapacity\":null,\"Items\":[{A} , {B}]}}"
     );
-    assert_eq!(assert_reads(&late, Shape::Document, &[A, B]).count, Some(2));
-    assert_reads(&format!("[{A},{B}]"), Shape::Array, &[A, B]);
-    assert_reads(&format!("{A}\n{B}"), Shape::Lines, &[A, B]);
+    assert_eq!(
+        assert_reads(&late, ItemContainer::Document, &[A, B]).count,
+        Some(2)
+    );
+    assert_reads(&format!("[{A},{B}]"), ItemContainer::Array, &[A, B]);
+    assert_reads(&format!("{A}\n{B}"), ItemContainer::Lines, &[A, B]);
     assert_reads(
         &format!("\u{feff}\r\n\n{A}\r\n\r\n{B}\r\n"),
-        Shape::Lines,
+        ItemContainer::Lines,
         &[A, B],
     );
 
     assert_reads(
         &format!("{{\"Item\":{A}}}\n{{ \"Item\" : {B} }}\n"),
-        Shape::ExportLines,
+        ItemContainer::ExportLines,
         &[A, B],
     );
 
     let rejects = format!(
         "{{\"reason\":\"a \\\"b\\\", {{\",\"item\":{A}}}\n{{\"reason\":\"\",\"item\":{B}}}\n"
     );
-    assert_reads(&rejects, Shape::RejectLines, &[A, B]);
+    assert_reads(&rejects, ItemContainer::RejectLines, &[A, B]);
     assert_reads(
         &format!("{{\"Items\":[{A}]}}\n{{\"Items\":[{B}],\"Count\":1}}"),
-        Shape::Document,
+        ItemContainer::Document,
         &[A, B],
     );
 }
@@ -97,18 +103,18 @@ fn every_container_gives_the_same_items() {
 #[test]
 fn no_items_at_all() {
     for text in ["", "\n\n", "\u{feff}", " \r\n"] {
-        assert_reads(text, Shape::Empty, &[]);
+        assert_reads(text, ItemContainer::Empty, &[]);
     }
 
-    assert_reads("[]", Shape::Array, &[]);
+    assert_reads("[]", ItemContainer::Array, &[]);
     assert_reads(
         "{\"Items\":[\n],\"Count\":0,\"ScannedCount\":0}\n",
-        Shape::Document,
+        ItemContainer::Document,
         &[],
     );
 
-    assert_reads("{\"Count\":0}", Shape::Document, &[]);
-    assert_reads("{\"Items\":null,\"Count\":0}", Shape::Document, &[]);
+    assert_reads("{\"Count\":0}", ItemContainer::Document, &[]);
+    assert_reads("{\"Items\":null,\"Count\":0}", ItemContainer::Document, &[]);
 }
 
 #[test]
@@ -133,7 +139,7 @@ fn capacity_and_tokens_may_stand_anywhere() {
             format!("{{\"Items\":[{A}],{capacity},{member}}}"),
         ] {
             assert_eq!(
-                assert_reads(&text, Shape::Document, &[A]).continues,
+                assert_reads(&text, ItemContainer::Document, &[A]).continues,
                 continues,
                 "{text}"
             );
@@ -144,7 +150,7 @@ fn capacity_and_tokens_may_stand_anywhere() {
         "{{\"Items\":[{A}],\"LastEvaluatedKey\":{{\"pk\":{{\"S\":\"a\"}}}}}}{{\"Items\":[{B}],\"Count\":1}}"
     );
     assert_eq!(
-        assert_reads(&pages, Shape::Document, &[A, B]).continues,
+        assert_reads(&pages, ItemContainer::Document, &[A, B]).continues,
         None
     );
 }
@@ -162,7 +168,7 @@ fn items_with_attributes_called_like_a_container() {
         r#"{"pk":{"S":"a"},"Item":{"pk":{"S":"x"}}}"#,
         r#"{"NextToken":{"S":"x"}}"#,
     ] {
-        assert_reads(item, Shape::Lines, &[item]);
+        assert_reads(item, ItemContainer::Lines, &[item]);
     }
 }
 
@@ -177,7 +183,7 @@ fn an_export_line_is_not_an_item_called_item() {
     ] {
         assert_reads(
             &format!("{{\"Item\":{item}}}\n"),
-            Shape::ExportLines,
+            ItemContainer::ExportLines,
             &[item],
         );
     }

@@ -12,7 +12,7 @@ use std::io::{ErrorKind as IoErrorKind, Read};
 const CUT_SHORT: &str = "the text ends too early";
 
 /// The input, seen through a window.
-pub(crate) struct Window<R> {
+pub(crate) struct InputWindow<R> {
     source: R,
     block_bytes: usize,
     block: Bytes,
@@ -25,7 +25,7 @@ pub(crate) struct Window<R> {
     ended: bool,
 }
 
-impl<R: Read> Window<R> {
+impl<R: Read> InputWindow<R> {
     pub(crate) fn new(source: R, block_bytes: usize) -> Self {
         Self {
             source,

@@ -7,7 +7,7 @@ use crate::place::Access;
 use crate::place::local::files::{remove_file, write_file};
 
 /// What is readable of a dump whose data file holds `bytes`: items, and the reasons for the rest.
-fn salvaged(bytes: &[u8]) -> (Vec<Text>, Vec<String>) {
+fn salvaged(bytes: &[u8]) -> (Vec<Bytes>, Vec<String>) {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("dump");
     dump_folder(&folder, "music");
@@ -15,10 +15,10 @@ fn salvaged(bytes: &[u8]) -> (Vec<Text>, Vec<String>) {
     write_file(&folder.join("table-data.json"), bytes, Access::Shared).unwrap();
     let source = Source::salvage(&SourceSpec::path(&folder), &Error::damaged("x")).unwrap();
     let mut reader = source.items().unwrap();
-    let items: Vec<Text> =
+    let items: Vec<Bytes> =
         std::iter::from_fn(|| reader.next_item().unwrap().map(|item| item.text)).collect();
     let mut reasons = Vec::new();
-    let mut note = |piece: Unreadable| {
+    let mut note = |piece: UnreadablePiece| {
         reasons.push(piece.reason);
         Ok(())
     };
@@ -56,7 +56,7 @@ fn wherever_the_file_is_cut_the_whole_lines_before_are_read() {
         });
 
         assert_eq!(
-            items.iter().map(Text::as_ref).collect::<Vec<_>>(),
+            items.iter().map(Bytes::as_ref).collect::<Vec<_>>(),
             expected.map(|item| item.as_bytes()).collect::<Vec<_>>()
         );
         assert!(reasons.len() <= 1, "{length}: {reasons:?}");

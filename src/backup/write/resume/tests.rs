@@ -5,14 +5,14 @@ use std::sync::{Arc, Mutex};
 use chrono::DateTime;
 
 use super::*;
-use crate::backup::checkpoint::Counted;
+use crate::backup::checkpoint::DataFileState;
 use crate::backup::format::{Compression, DataFormat, METADATA_FILE};
 use crate::backup::testing::{draft_of, items, names, schema};
-use crate::backup::write::encoder::Encoder;
-use crate::backup::write::pipeline::Sink;
+use crate::backup::write::encoder::DataFileEncoder;
+use crate::backup::write::pipeline::DataOutput;
 use crate::backup::{
-    Changes, DumpOptions, DumpWriter, Finished, Origin, ScanProgress, SegmentProgress, Source,
-    SourceSpec, check,
+    DumpOptions, DumpOrigin, DumpWriter, FinishedDump, ScanProgress, SegmentProgress, Source,
+    SourceSpec, TransformCounts, check,
 };
 use crate::error::ErrorKind;
 
@@ -34,8 +34,8 @@ fn pages(count: usize, bytes: usize) -> Vec<Vec<String>> {
         .collect()
 }
 
-fn origin(kind: DataFile) -> Origin {
-    Origin {
+fn origin(kind: DataFile) -> DumpOrigin {
+    DumpOrigin {
         environment: "prod".into(),
         table: "t".into(),
         table_arn: None,
@@ -75,11 +75,11 @@ fn after(pages: usize) -> ScanProgress {
         segments: vec![SegmentProgress::Next(format!(
             "{{\"pk\": {{\"S\":\"{pages}\"}}}}"
         ))],
-        changes: Changes::default(),
+        changes: TransformCounts::default(),
     }
 }
 
-fn pages_of(checkpoint: &Checkpoint) -> usize {
+fn pages_of(checkpoint: &DumpCheckpoint) -> usize {
     let [SegmentProgress::Next(key)] = &checkpoint.progress.segments[..] else {
         panic!("one segment")
     };
@@ -103,7 +103,7 @@ fn add_all(writer: &mut DumpWriter, pages: &[Vec<String>]) {
     }
 }
 
-fn finish(writer: DumpWriter) -> Finished {
+fn finish(writer: DumpWriter) -> FinishedDump {
     writer.finish(Some(&schema("t")), draft_of("t")).unwrap()
 }
 
@@ -129,7 +129,7 @@ fn put(path: &Path, content: &[u8]) {
 }
 
 /// The one data file, wherever it is.
-fn data(finished: &Finished) -> Vec<u8> {
+fn data(finished: &FinishedDump) -> Vec<u8> {
     fs::read(&finished.paths[0]).unwrap()
 }
 
@@ -232,7 +232,7 @@ fn other_bytes_than_those_that_were_counted_are_not_gone_on_with_and_not_touched
         let error = resume(&target, PLAIN).err().unwrap();
         assert_eq!(
             (error.kind(), error.hint()),
-            (ErrorKind::Damaged, Some(AFRESH))
+            (ErrorKind::Damaged, Some(RESTART_HINT))
         );
         assert!(error.to_string().contains(part), "{error}");
         assert_eq!(fs::read(&path).unwrap(), bad);
@@ -415,15 +415,15 @@ fn on_a_full_disk_the_last_checkpoint_counts_what_is_there_and_goes_on_from_it()
         let page =
             |number: usize| items(&pages[number].iter().map(String::as_str).collect::<Vec<_>>());
         let disk = |room| Disk(Arc::default(), room);
-        let sink = |disk: &Disk| Sink::Stream(Box::new(disk.clone()));
+        let sink = |disk: &Disk| DataOutput::Stream(Box::new(disk.clone()));
         let roomy = disk(usize::MAX);
-        let mut clean = Encoder::new(sink(&roomy), kind).unwrap();
+        let mut clean = DataFileEncoder::new(sink(&roomy), kind).unwrap();
         (0..pages.len()).for_each(|number| clean.append(&page(number)).unwrap());
         clean.finish().unwrap();
 
         let small = disk(roomy.0.lock().unwrap().len() / 2);
-        let last = Arc::new(Mutex::new(None::<(usize, Counted, Vec<u8>)>));
-        let mut encoder = Encoder::new(sink(&small), kind).unwrap();
+        let last = Arc::new(Mutex::new(None::<(usize, DataFileState, Vec<u8>)>));
+        let mut encoder = DataFileEncoder::new(sink(&small), kind).unwrap();
         let mut until_full = || -> io::Result<()> {
             for number in 0..pages.len() {
                 encoder.append(&page(number))?;
@@ -449,7 +449,8 @@ fn on_a_full_disk_the_last_checkpoint_counts_what_is_there_and_goes_on_from_it()
         let hasher = Sha256::new_with_prefix(&kept);
         assert_eq!(hex(hasher.clone()), counted.sha256);
         let grown = Disk(Arc::new(Mutex::new(kept)), usize::MAX);
-        let mut encoder = Encoder::resume(sink(&grown), kind, hasher, counted, tail).unwrap();
+        let mut encoder =
+            DataFileEncoder::resume(sink(&grown), kind, hasher, counted, tail).unwrap();
         (begun..pages.len()).for_each(|number| encoder.append(&page(number)).unwrap());
         encoder.finish().unwrap();
         assert!(

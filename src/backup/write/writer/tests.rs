@@ -463,9 +463,9 @@ fn what_stands_is_told_before_anything_is_changed() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("dump");
     let target = DumpTarget::folder(&folder);
-    assert_eq!(target.standing().unwrap(), Standing::Absent);
+    assert_eq!(target.standing().unwrap(), TargetContents::Absent);
     dump_folder(&folder, "music");
-    let Standing::Dump(Some(metadata)) = target.standing().unwrap() else {
+    let TargetContents::Dump(Some(metadata)) = target.standing().unwrap() else {
         panic!("a dump stands there")
     };
 
