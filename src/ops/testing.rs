@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use crate::error::{Error, Result};
 use crate::item::{Items, KeyAttribute, KeySchema, KeyType};
 use crate::schema::{Captured, Section, Setting, TableSchema};
-use crate::store::{PageKey, ReadStore, Room, ScanPage, ScanRequest, WireBytes};
+use crate::store::{PageKey, PageMemoryPermit, ReadStore, ScanPage, ScanRequest, WireBytes};
 
 /// Pages that fit in memory.
 pub(crate) const ROOMS: u32 = 8;
@@ -104,7 +104,7 @@ pub(crate) fn scans(segments: u32) -> Vec<ScanRequest> {
         start: None,
         selection: Arc::default(),
         key: Arc::new(key()),
-        before: Arc::default(),
+        previous_keys: Arc::default(),
     };
 
     (0..segments).map(scan).collect()
@@ -123,11 +123,15 @@ impl ReadStore for Scripted {
         Vec::new()
     }
 
-    async fn lacking(&self, _table: &str, _settings: &[Setting]) -> BTreeMap<Setting, String> {
+    async fn unsupported_settings(
+        &self,
+        _table: &str,
+        _settings: &[Setting],
+    ) -> BTreeMap<Setting, String> {
         BTreeMap::new()
     }
 
-    async fn backups(&self, _table: &str) -> Option<usize> {
+    async fn backup_count(&self, _table: &str) -> Option<usize> {
         None
     }
 
@@ -191,9 +195,9 @@ impl ReadStore for Scripted {
             keys: Arc::default(),
             next: next.flatten(),
             read_units: 1.0,
-            looked_at: 1,
+            scanned: 1,
             wire: WireBytes::default(),
-            room: Room::of(room),
+            memory_permit: PageMemoryPermit::new(room),
         })
     }
 }

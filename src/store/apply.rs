@@ -1,68 +1,72 @@
-//! Bringing a setting back: one call, with the target's own ARNs put in, tried again while the table is busy.
+//! Applies one setting: substitutes the target's ARNs and repeats the call while the table is busy.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::client::Client;
-use super::control::name_of;
-use super::error::{Class, Fault};
+use super::control::operation_name;
+use super::error::{ErrorClass, RequestError};
 use crate::error::{Error, Result};
 use crate::schema::{Operation, STREAM_ARN, SettingCall, TABLE_ARN};
 
-/// A server that answers a call with its own fault for so long does not know how to do it; the other settings wait behind it.
-const PATIENCE_WITH_FAULTS: Duration = Duration::from_secs(20);
+/// Maximum time for which server errors are retried. An endpoint that fails for longer does not
+/// implement the operation, and the settings that follow are waiting.
+const MAX_SERVER_ERROR_TIME: Duration = Duration::from_secs(20);
 
-/// The ARNs that take the place of a body's placeholders.
+/// The target's ARNs, which replace the placeholders in a body.
 #[derive(Debug, Default)]
-struct Arns {
+struct TableArns {
     table: Option<String>,
     stream: Option<String>,
 }
 
 impl Client {
-    /// Makes the call until it is taken or refused.
+    /// Calls the operation until it succeeds or is rejected.
     pub(crate) async fn apply(&self, table: &str, call: &SettingCall) -> Result<()> {
-        let operation = name_of(call.operation);
+        let operation = operation_name(call.operation);
+        // Most bodies contain no placeholder and need no additional DescribeTable call.
         let arns = if call.body.contains(TABLE_ARN) || call.body.contains(STREAM_ARN) {
-            self.arns(table).await?
+            self.table_arns(table).await?
         } else {
-            Arns::default()
+            TableArns::default()
         };
 
         let body = Bytes::from(
-            with_arns(&call.body, &arns)
+            substitute_arns(&call.body, &arns)
                 .map_err(|what| Error::failed(format!("{operation}: {what}")))?,
         );
         let mut calls = 0;
         let attempt = || {
             calls += 1;
-            self.change(call.operation, body.clone())
+            self.change_setting(call.operation, body.clone())
         };
 
-        // A table takes minutes to become ready for the next change: while an index is filled, while backups are switched on.
-        let patience = self.retry().give_up_after();
+        // A table may need minutes until it accepts the next change, for example while an index is
+        // backfilled or backups are being enabled.
+        let max_wait = self.retry().give_up_after();
         let answer = self
-            .run_for(
+            .with_retry_limits(
                 operation,
-                PATIENCE_WITH_FAULTS.min(patience),
-                patience,
+                MAX_SERVER_ERROR_TIME.min(max_wait),
+                max_wait,
                 attempt,
             )
             .await;
 
         match answer {
-            Err(fault) if is_done(call.operation, &fault, calls) => Ok(()),
+            // A retried call may report that its lost predecessor succeeded.
+            Err(error) if is_already_applied(call.operation, &error, calls) => Ok(()),
             answer => answer
                 .map(drop)
-                .map_err(|fault| self.tell(fault, operation, table)),
+                .map_err(|error| self.operation_error(error, operation, table)),
         }
     }
 
-    async fn arns(&self, table: &str) -> Result<Arns> {
+    async fn table_arns(&self, table: &str) -> Result<TableArns> {
         let schema = self.describe(table).await?;
         let description = schema.as_ref().map(crate::schema::TableSchema::description);
-        Ok(Arns {
+        Ok(TableArns {
             table: description.and_then(|table| table.table_arn.clone()),
             stream: description
                 .and_then(|table| table.stream().and(table.latest_stream_arn.clone())),
@@ -70,27 +74,12 @@ impl Client {
     }
 }
 
-impl Fault {
-    /// Whether the table is busy, so that the same call will be taken when it is ready.
-    pub(crate) fn is_busy(&self) -> bool {
-        const CODES: [&str; 2] = [
-            "ContinuousBackupsUnavailableException",
-            "ConcurrentUpdateException",
-        ];
-
-        matches!(self.class, Class::InUse | Class::Throttled)
-            || self
-                .code
-                .as_deref()
-                .is_some_and(|code| CODES.contains(&code))
-    }
-}
-
-/// Puts the target's ARNs into a body. They may stand inside a JSON string inside a JSON string, where nothing could be escaped
-/// right for both; an ARN has nothing to escape.
-fn with_arns(body: &str, arns: &Arns) -> Result<String, String> {
+/// Substitutes the target's ARNs for the placeholders in a body. A placeholder may be in a JSON
+/// string within a JSON string, where no single escaping would be correct, so an ARN that needs
+/// escaping is an error.
+fn substitute_arns(body: &str, arns: &TableArns) -> Result<String, String> {
     let mut body = body.to_owned();
-    for (placeholder, arn, of) in [
+    for (placeholder, arn, owner) in [
         (TABLE_ARN, &arns.table, "table"),
         (STREAM_ARN, &arns.stream, "stream"),
     ] {
@@ -100,9 +89,9 @@ fn with_arns(body: &str, arns: &Arns) -> Result<String, String> {
 
         let arn = arn
             .as_deref()
-            .ok_or_else(|| format!("the endpoint tells no ARN of the {of}"))?;
+            .ok_or_else(|| format!("the endpoint tells no ARN of the {owner}"))?;
         if arn.contains(|c: char| !c.is_ascii_graphic() || c == '"' || c == '\\') {
-            return Err(format!("the endpoint tells no valid ARN of the {of}"));
+            return Err(format!("the endpoint tells no valid ARN of the {owner}"));
         }
 
         body = body.replace(placeholder, arn);
@@ -111,14 +100,19 @@ fn with_arns(body: &str, arns: &Arns) -> Result<String, String> {
     Ok(body)
 }
 
-/// Whether a refusal says that the table has the setting already: because an earlier call was heard and its answer lost, or, for
-/// TTL, because it was on for the same attribute before (for another one the words are different).
-fn is_done(operation: Operation, fault: &Fault, calls: u32) -> bool {
-    let says = |words: &str| fault.message.to_ascii_lowercase().contains(words);
+/// Whether an error says that the table already has the setting: either an earlier call succeeded
+/// and its response was lost, or TTL was already enabled for the same attribute (for another
+/// attribute, the message is different).
+fn is_already_applied(operation: Operation, error: &RequestError, calls: u32) -> bool {
+    let contains = |text: &str| error.message.to_ascii_lowercase().contains(text);
     match operation {
-        Operation::UpdateTimeToLive => fault.class == Class::Invalid && says("already enabled"),
-        Operation::UpdateTable => calls > 1 && fault.class == Class::Invalid && says("already"),
-        Operation::EnableKinesisStreamingDestination => calls > 1 && says("already"),
+        Operation::UpdateTimeToLive => {
+            error.class == ErrorClass::Invalid && contains("already enabled")
+        }
+        Operation::UpdateTable => {
+            calls > 1 && error.class == ErrorClass::Invalid && contains("already")
+        }
+        Operation::EnableKinesisStreamingDestination => calls > 1 && contains("already"),
         _ => false,
     }
 }
@@ -130,16 +124,16 @@ mod tests {
     const ARN: &str = "arn:aws:dynamodb:eu-west-1:123456789012:table/music";
 
     #[test]
-    fn arns_take_their_places_inside_a_policy_too() {
+    fn arns_are_substituted_inside_a_policy_too() {
         let body = format!(
             r#"{{"ResourceArn":"{TABLE_ARN}","Policy":"{{\"Resource\":\"{TABLE_ARN}/index/*\"}}"}}"#
         );
-        let arns = Arns {
+        let arns = TableArns {
             table: Some(ARN.to_owned()),
             stream: None,
         };
         let body: serde_json::Value =
-            serde_json::from_str(&with_arns(&body, &arns).unwrap()).unwrap();
+            serde_json::from_str(&substitute_arns(&body, &arns).unwrap()).unwrap();
         assert_eq!(body["ResourceArn"], ARN);
         assert_eq!(body["Policy"], format!(r#"{{"Resource":"{ARN}/index/*"}}"#));
     }
@@ -148,9 +142,9 @@ mod tests {
     fn a_missing_or_hostile_arn_is_refused() {
         let body = format!(r#"{{"ResourceArn":"{STREAM_ARN}"}}"#);
         assert!(
-            with_arns(
+            substitute_arns(
                 &body,
-                &Arns {
+                &TableArns {
                     table: Some(ARN.to_owned()),
                     stream: None
                 }
@@ -159,27 +153,31 @@ mod tests {
             .contains("stream")
         );
 
-        let hostile = Arns {
+        let hostile = TableArns {
             table: None,
             stream: Some("arn\",\"x\":\"".to_owned()),
         };
-        assert!(with_arns(&body, &hostile).is_err());
-        assert_eq!(with_arns("{}", &Arns::default()).unwrap(), "{}");
+        assert!(substitute_arns(&body, &hostile).is_err());
+        assert_eq!(substitute_arns("{}", &TableArns::default()).unwrap(), "{}");
     }
 
     #[test]
-    fn only_words_that_say_so_count_as_done() {
-        let invalid = |message: &str| Fault::for_test("ValidationException", 400, message);
+    fn only_messages_that_say_so_count_as_applied() {
+        let invalid = |message: &str| RequestError::for_test("ValidationException", 400, message);
         let ttl = Operation::UpdateTimeToLive;
-        assert!(is_done(ttl, &invalid("TimeToLive is already enabled"), 1));
-        assert!(!is_done(
+        assert!(is_already_applied(
+            ttl,
+            &invalid("TimeToLive is already enabled"),
+            1
+        ));
+        assert!(!is_already_applied(
             ttl,
             &invalid("TimeToLive is active on a different AttributeName"),
             1
         ));
 
         let stream = invalid("Table already has an enabled stream: TableName: music");
-        assert!(!is_done(Operation::UpdateTable, &stream, 1));
-        assert!(is_done(Operation::UpdateTable, &stream, 2));
+        assert!(!is_already_applied(Operation::UpdateTable, &stream, 1));
+        assert!(is_already_applied(Operation::UpdateTable, &stream, 2));
     }
 }

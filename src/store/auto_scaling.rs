@@ -1,5 +1,5 @@
-//! Application Auto Scaling: the service that changes provisioned capacity with the load. Its settings belong to a table and are
-//! kept elsewhere. The client is built when it is first needed, for most runs never.
+//! Client for Application Auto Scaling, the service that stores the scaling settings of provisioned
+//! tables. It is built on first use, because most runs never need it.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -11,18 +11,18 @@ use aws_sdk_applicationautoscaling::config::Builder;
 use aws_sdk_dynamodb::config::StalledStreamProtectionConfig;
 use bytes::Bytes;
 
-use super::client::raw_call;
-use super::config::timeouts;
-use super::error::Fault;
+use super::error::RequestError;
+use super::raw_call::raw_call;
+use super::timeouts::timeouts;
 
-/// A client that may never be needed.
-pub(crate) struct Scaling {
+/// A lazily built client for Application Auto Scaling.
+pub(crate) struct AutoScalingClient {
     config: SdkConfig,
     give_up_after: Duration,
     client: OnceLock<Client>,
 }
 
-impl Scaling {
+impl AutoScalingClient {
     pub(crate) fn new(config: SdkConfig, give_up_after: Duration) -> Self {
         Self {
             config,
@@ -41,27 +41,27 @@ impl Scaling {
         })
     }
 
-    pub(crate) async fn describe_targets(&self, body: Bytes) -> Result<Bytes, Fault> {
+    pub(crate) async fn describe_targets(&self, body: Bytes) -> Result<Bytes, RequestError> {
         let client = self.client();
-        told(async { raw_call!(client, describe_scalable_targets, body) }.await)
+        name_service(async { raw_call!(client, describe_scalable_targets, body) }.await)
     }
 
-    pub(crate) async fn describe_policies(&self, body: Bytes) -> Result<Bytes, Fault> {
+    pub(crate) async fn describe_policies(&self, body: Bytes) -> Result<Bytes, RequestError> {
         let client = self.client();
-        told(async { raw_call!(client, describe_scaling_policies, body) }.await)
+        name_service(async { raw_call!(client, describe_scaling_policies, body) }.await)
     }
 
-    pub(crate) async fn register_target(&self, body: Bytes) -> Result<Bytes, Fault> {
+    pub(crate) async fn register_target(&self, body: Bytes) -> Result<Bytes, RequestError> {
         let client = self.client();
-        told(async { raw_call!(client, register_scalable_target, body) }.await)
+        name_service(async { raw_call!(client, register_scalable_target, body) }.await)
     }
 
-    pub(crate) async fn put_policy(&self, body: Bytes) -> Result<Bytes, Fault> {
+    pub(crate) async fn put_policy(&self, body: Bytes) -> Result<Bytes, RequestError> {
         let client = self.client();
-        told(async { raw_call!(client, put_scaling_policy, body) }.await)
+        name_service(async { raw_call!(client, put_scaling_policy, body) }.await)
     }
 }
 
-fn told(answer: Result<Bytes, Fault>) -> Result<Bytes, Fault> {
-    answer.map_err(|fault| fault.of_service("Application Auto Scaling"))
+fn name_service(answer: Result<Bytes, RequestError>) -> Result<Bytes, RequestError> {
+    answer.map_err(|error| error.for_service("Application Auto Scaling"))
 }

@@ -1,83 +1,89 @@
-//! Memory for large answers, used again and again.
+//! A pool of large buffers for response bodies.
 //!
-//! Pages of 1 MB and more that one thread allocates and another frees leave holes in the allocator's heaps: a dump then took a
-//! quarter more memory than it held. So what a page stood in is kept for the next one.
+//! Buffers of 1 MB and more that are allocated on one thread and freed on another fragment the
+//! allocator's heaps: dumps used a quarter more memory than they held. The memory of a page is
+//! therefore reused for the next one.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-/// Bytes from which on memory is worth keeping.
-const LARGE: usize = 256 * 1024;
+/// Minimum size of a pooled buffer.
+const MIN_POOLED_BYTES: usize = 256 * 1024;
 
-/// Memory is taken in multiples of so many bytes, so that it fits the next page, too.
-const STEP: usize = 512 * 1024;
+/// Capacities are multiples of this size, so that a buffer also fits the next page.
+const CAPACITY_STEP: usize = 512 * 1024;
 
-/// Bytes up to which memory is kept.
-const LARGEST: usize = 4 * 1024 * 1024;
+/// Maximum size of a pooled buffer.
+const MAX_POOLED_BYTES: usize = 4 * 1024 * 1024;
 
-/// Pieces of memory that are kept.
-const KEPT: usize = 8;
+/// Maximum number of idle buffers in the pool.
+const MAX_POOLED_BUFFERS: usize = 8;
 
-static BUFFERS: Buffers = Buffers(Mutex::new(Vec::new()));
+static POOL: BufferPool = BufferPool(Mutex::new(Vec::new()));
 
-/// Pieces of memory that nobody uses.
-struct Buffers(Mutex<Vec<Vec<u8>>>);
+/// Idle buffers that can be reused.
+struct BufferPool(Mutex<Vec<Vec<u8>>>);
 
-/// An empty buffer with room for so many bytes.
-pub(crate) fn buffer(bytes: usize) -> Vec<u8> {
-    BUFFERS.take(bytes)
+/// Returns an empty buffer with at least this capacity.
+pub(crate) fn take_buffer(bytes: usize) -> Vec<u8> {
+    POOL.take(bytes)
 }
 
-/// What stands in a buffer, to be shared. When nobody holds any of it, its memory is used again.
-pub(crate) fn shared(buffer: Vec<u8>) -> Bytes {
-    BUFFERS.share(buffer)
+/// Converts a buffer into shared bytes. The memory returns to the pool when the last slice of it is
+/// dropped.
+pub(crate) fn into_shared_bytes(buffer: Vec<u8>) -> Bytes {
+    POOL.share(buffer)
 }
 
-impl Buffers {
+impl BufferPool {
     fn take(&self, bytes: usize) -> Vec<u8> {
-        if bytes < LARGE {
+        if bytes < MIN_POOLED_BYTES {
             return Vec::with_capacity(bytes);
         }
 
-        let mut buffer = self.free().pop().unwrap_or_default();
-        buffer.reserve_exact(bytes.next_multiple_of(STEP));
+        // Exact capacities keep the buffers within the range that is pooled.
+        let mut buffer = self.lock().pop().unwrap_or_default();
+        buffer.reserve_exact(bytes.next_multiple_of(CAPACITY_STEP));
 
         buffer
     }
 
     fn share(&'static self, buffer: Vec<u8>) -> Bytes {
-        if (LARGE..=LARGEST).contains(&buffer.capacity()) {
-            return Bytes::from_owner(Shared { buffer, home: self });
+        if (MIN_POOLED_BYTES..=MAX_POOLED_BYTES).contains(&buffer.capacity()) {
+            return Bytes::from_owner(PooledBuffer { buffer, pool: self });
         }
 
         Bytes::from(buffer)
     }
 
-    /// Nobody panics while holding the lock, and if so, the list is whole all the same.
-    fn free(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
+    /// Locks the idle buffers. A poisoned lock is harmless: no operation leaves the list
+    /// half-changed.
+    fn lock(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A buffer that goes home when it is dropped.
-struct Shared {
+/// A buffer that returns to its pool on drop.
+struct PooledBuffer {
     buffer: Vec<u8>,
-    home: &'static Buffers,
+    pool: &'static BufferPool,
 }
 
-impl AsRef<[u8]> for Shared {
+impl AsRef<[u8]> for PooledBuffer {
     fn as_ref(&self) -> &[u8] {
         &self.buffer
     }
 }
 
-impl Drop for Shared {
+impl Drop for PooledBuffer {
     fn drop(&mut self) {
         let mut buffer = std::mem::take(&mut self.buffer);
         buffer.clear();
-        let mut free = self.home.free();
-        if free.len() < KEPT {
+        let mut free = self.pool.lock();
+        // Beyond that, the memory is freed: bursts must not keep their memory until the end of the
+        // run.
+        if free.len() < MAX_POOLED_BUFFERS {
             free.push(buffer);
         }
     }
@@ -87,40 +93,40 @@ impl Drop for Shared {
 mod tests {
     use super::*;
 
-    fn home() -> &'static Buffers {
-        Box::leak(Box::new(Buffers(Mutex::default())))
+    fn leaked_pool() -> &'static BufferPool {
+        Box::leak(Box::new(BufferPool(Mutex::default())))
     }
 
     #[test]
-    fn memory_is_used_again_once_nobody_holds_any_of_it() {
-        let buffers = home();
-        let mut buffer = buffers.take(1_000_000);
-        assert_eq!((buffer.len(), buffer.capacity()), (0, 2 * STEP));
+    fn memory_is_reused_once_no_slice_of_it_is_held() {
+        let pool = leaked_pool();
+        let mut buffer = pool.take(1_000_000);
+        assert_eq!((buffer.len(), buffer.capacity()), (0, 2 * CAPACITY_STEP));
         buffer.extend_from_slice(b"a page");
-        let place = buffer.as_ptr();
-        let page = buffers.share(buffer);
+        let address = buffer.as_ptr();
+        let page = pool.share(buffer);
         let item = page.slice(2..);
         drop(page);
-        let other = buffers.take(LARGE);
-        assert_ne!(other.as_ptr(), place, "an item is held");
+        let other = pool.take(MIN_POOLED_BYTES);
+        assert_ne!(other.as_ptr(), address, "an item is held");
         assert_eq!(item, "page");
         drop(item);
-        let again = buffers.take(LARGE);
-        assert_eq!((again.as_ptr(), again.len()), (place, 0));
+        let again = pool.take(MIN_POOLED_BYTES);
+        assert_eq!((again.as_ptr(), again.len()), (address, 0));
     }
 
     #[test]
-    fn neither_small_nor_very_large_memory_is_kept_nor_much_of_it() {
-        let buffers = home();
-        for bytes in [1, LARGE - 1, LARGEST + 1] {
-            drop(buffers.share(buffers.take(bytes)));
+    fn only_a_few_buffers_of_the_right_size_are_kept() {
+        let pool = leaked_pool();
+        for bytes in [1, MIN_POOLED_BYTES - 1, MAX_POOLED_BYTES + 1] {
+            drop(pool.share(pool.take(bytes)));
         }
 
-        assert!(buffers.free().is_empty());
-        let all: Vec<_> = (0..KEPT + 3)
-            .map(|_| buffers.share(buffers.take(LARGE)))
+        assert!(pool.lock().is_empty());
+        let all: Vec<_> = (0..MAX_POOLED_BUFFERS + 3)
+            .map(|_| pool.share(pool.take(MIN_POOLED_BYTES)))
             .collect();
         drop(all);
-        assert_eq!(buffers.free().len(), KEPT);
+        assert_eq!(pool.lock().len(), MAX_POOLED_BUFFERS);
     }
 }

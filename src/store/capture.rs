@@ -1,7 +1,8 @@
-//! The settings that `DescribeTable` does not tell, read beside a dump.
+//! Reads the settings that `DescribeTable` does not return, concurrently with a dump.
 //!
-//! None of these calls may hold a dump up or make it fail: they run at the same time, each is tried again a few times at most,
-//! and all of them end by one deadline. What could not be had is told with its reason.
+//! These calls must neither delay a dump nor make it fail: they run concurrently, each is retried
+//! only a few times, and all of them share one deadline. A section that could not be read is
+//! reported with its reason.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -17,29 +18,32 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::client::Client;
-use super::control::Look;
-use super::error::{Class, Fault};
+use super::control::SettingQuery;
+use super::error::{ErrorClass, RequestError};
 use super::pagination::CycleDetector;
 use super::retry::Retry;
 use crate::schema::{Captured, Section, TableSchema};
 
-/// After this long the dump goes on without what is still missing.
-const DEADLINE: Duration = Duration::from_secs(10);
+/// Time after which missing sections are given up.
+const CAPTURE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Calls in flight. A table with three GSIs takes fourteen, one with twenty some fifty.
-const CALLS: usize = 16;
+/// Maximum number of in-flight calls. A table with three GSIs needs 14 calls, one with twenty about
+/// 50.
+const MAX_IN_FLIGHT: usize = 16;
 
-/// A server's fault often passes at once or not at all. Throttles are waited out until the deadline.
-const TRIES_AFTER_FAULTS: usize = 2;
+/// Maximum number of server errors per call: they usually pass quickly or not at all. Throttled
+/// calls are retried until the deadline.
+const MAX_SERVER_ERRORS: usize = 2;
 
-/// Pages read of one list: 50 tags and a few targets and policies are usual. A server that never ends ends here.
-const PAGES: usize = 100;
+/// Maximum number of pages of one list. 50 tags and a few targets and policies are typical; a
+/// server whose list never ends is stopped here.
+const MAX_LIST_PAGES: usize = 100;
 
-/// Characters kept of a reason.
-const REASON: usize = 200;
+/// Maximum length of a reason.
+const MAX_REASON_CHARS: usize = 200;
 
-/// The answer's part that is kept, if there is any.
-type Kept = Result<Option<Box<RawValue>>, Fault>;
+/// A section's document, or `None` if the table does not have the setting.
+type SectionResult = Result<Option<Box<RawValue>>, RequestError>;
 
 /// Reads `sections` of the table that `schema` describes.
 pub(crate) async fn capture(
@@ -47,41 +51,48 @@ pub(crate) async fn capture(
     schema: &TableSchema,
     sections: &[Section],
 ) -> Vec<(Section, Captured)> {
-    let subject = Arc::new(Subject::of(Arc::clone(client), schema));
+    let reader = Arc::new(TableReader::new(Arc::clone(client), schema));
     let mut calls = JoinSet::new();
     for section in sections.iter().copied() {
-        let subject = Arc::clone(&subject);
-        calls.spawn(async move { (section, captured(subject.section(section).await)) });
+        let reader = Arc::clone(&reader);
+        calls.spawn(async move { (section, into_captured(reader.section(section).await)) });
     }
 
     let mut found = calls.join_all().await;
+    // Calls finish in any order; the schema file must not depend on it.
     found.sort_by_key(|(section, _)| *section);
 
     found
 }
 
-fn captured(kept: Kept) -> Captured {
-    match kept {
+fn into_captured(value: SectionResult) -> Captured {
+    match value {
         Ok(Some(document)) => Captured::Document(document),
         Ok(None) => Captured::Nothing,
-        Err(fault) => Captured::NotCaptured(fault.words().chars().take(REASON).collect()),
+        Err(error) => Captured::NotCaptured(
+            error
+                .code_and_message()
+                .chars()
+                .take(MAX_REASON_CHARS)
+                .collect(),
+        ),
     }
 }
 
-/// The table whose settings are read.
-struct Subject {
+/// Reads the settings of one table.
+struct TableReader {
     client: Arc<Client>,
     table: String,
     arn: Option<String>,
     stream_arn: Option<String>,
     indexes: Vec<String>,
     calls: Semaphore,
-    /// In running time.
+    /// In running time (see `clock`).
     deadline: Duration,
 }
 
-impl Subject {
-    fn of(client: Arc<Client>, schema: &TableSchema) -> Self {
+impl TableReader {
+    fn new(client: Arc<Client>, schema: &TableSchema) -> Self {
         let description = schema.description();
         let indexes = description
             .global_secondary_indexes
@@ -94,23 +105,33 @@ impl Subject {
                 .stream()
                 .and(description.latest_stream_arn.clone()),
             indexes: indexes.collect(),
-            calls: Semaphore::new(CALLS),
-            deadline: client.retry().now() + DEADLINE,
+            calls: Semaphore::new(MAX_IN_FLIGHT),
+            deadline: client.retry().now() + CAPTURE_TIMEOUT,
             client,
         }
     }
 
-    async fn section(self: &Arc<Self>, section: Section) -> Kept {
+    async fn section(self: &Arc<Self>, section: Section) -> SectionResult {
         match section {
-            Section::TimeToLive => self.field(Look::TimeToLive, "TimeToLiveDescription").await,
-            Section::Tags => array(
+            Section::TimeToLive => {
+                self.read_field(SettingQuery::TimeToLive, "TimeToLiveDescription")
+                    .await
+            }
+            Section::Tags => json_array(
                 &self
-                    .pages(Look::Tags, json!({"ResourceArn": self.arn()?}), "Tags")
+                    .read_list(
+                        SettingQuery::Tags,
+                        json!({"ResourceArn": self.arn()?}),
+                        "Tags",
+                    )
                     .await?,
             ),
             Section::ContinuousBackups => {
-                self.field(Look::ContinuousBackups, "ContinuousBackupsDescription")
-                    .await
+                self.read_field(
+                    SettingQuery::ContinuousBackups,
+                    "ContinuousBackupsDescription",
+                )
+                .await
             }
             Section::ResourcePolicy => self.policy(self.arn()?).await,
             Section::StreamResourcePolicy => match &self.stream_arn {
@@ -118,40 +139,45 @@ impl Subject {
                 None => Ok(None),
             },
             Section::AutoScaling => self.auto_scaling().await,
-            Section::ContributorInsights => self.insights().await,
+            Section::ContributorInsights => self.contributor_insights().await,
             Section::KinesisDestinations => {
-                self.field(Look::KinesisDestinations, "KinesisDataStreamDestinations")
-                    .await
+                self.read_field(
+                    SettingQuery::KinesisDestinations,
+                    "KinesisDataStreamDestinations",
+                )
+                .await
             }
         }
     }
 
-    fn arn(&self) -> Result<&str, Fault> {
+    fn arn(&self) -> Result<&str, RequestError> {
         self.arn
             .as_deref()
-            .ok_or_else(|| Fault::impossible("the endpoint tells no ARN of the table"))
+            .ok_or_else(|| RequestError::invalid_request("the endpoint tells no ARN of the table"))
     }
 
-    /// One field of the answer to a call that takes the table's name.
-    async fn field(&self, look: Look, field: &str) -> Kept {
-        let answer = self.look(look, &json!({"TableName": self.table})).await?;
-        let kept = fields(&answer)?.remove(field);
-        Ok(kept.filter(|value| !matches!(value.get(), "null" | "[]" | "{}")))
+    /// Returns one field of the response to a call that takes the table name.
+    async fn read_field(&self, query: SettingQuery, field: &str) -> SectionResult {
+        let answer = self.call(query, &json!({"TableName": self.table})).await?;
+        let value = parse_fields(&answer)?.remove(field);
+        // An absent setting may be reported as an empty value.
+        Ok(value.filter(|value| !matches!(value.get(), "null" | "[]" | "{}")))
     }
 
-    async fn policy(&self, arn: &str) -> Kept {
+    async fn policy(&self, arn: &str) -> SectionResult {
         match self
-            .look(Look::ResourcePolicy, &json!({"ResourceArn": arn}))
+            .call(SettingQuery::ResourcePolicy, &json!({"ResourceArn": arn}))
             .await
         {
-            Ok(answer) => read(&answer).map(Some),
-            Err(fault) if is_no_policy(&fault) => Ok(None),
-            Err(fault) => Err(fault),
+            Ok(answer) => parse(&answer).map(Some),
+            Err(error) if is_missing_policy(&error) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
-    async fn insights(self: &Arc<Self>) -> Kept {
+    async fn contributor_insights(self: &Arc<Self>) -> SectionResult {
         let mut bodies = vec![json!({"TableName": self.table})];
+        // Insights are enabled per table and per index.
         bodies.extend(
             self.indexes
                 .iter()
@@ -160,22 +186,26 @@ impl Subject {
 
         let mut calls = JoinSet::new();
         for (order, body) in bodies.into_iter().enumerate() {
-            let subject = Arc::clone(self);
-            calls.spawn(
-                async move { (order, subject.look(Look::ContributorInsights, &body).await) },
-            );
+            let reader = Arc::clone(self);
+            calls.spawn(async move {
+                (
+                    order,
+                    reader.call(SettingQuery::ContributorInsights, &body).await,
+                )
+            });
         }
 
         let mut answers = calls.join_all().await;
+        // The document lists the table first, then its indexes in order.
         answers.sort_by_key(|(order, _)| *order);
-        let answers = answers.into_iter().map(|(_, answer)| read(&answer?));
+        let answers = answers.into_iter().map(|(_, answer)| parse(&answer?));
 
-        array(&answers.collect::<Result<Vec<_>, _>>()?)
+        json_array(&answers.collect::<Result<Vec<_>, _>>()?)
     }
 
-    /// Targets and policies of the table and its indexes. Policies are asked for by table or index, and at once: to wait for the
-    /// targets first would take another round trip.
-    async fn auto_scaling(self: &Arc<Self>) -> Kept {
+    /// Returns the scaling targets and policies of the table and its indexes. Policies are
+    /// requested per table or index without waiting for the targets, which saves a round trip.
+    async fn auto_scaling(self: &Arc<Self>) -> SectionResult {
         let indexes = self
             .indexes
             .iter()
@@ -185,13 +215,13 @@ impl Subject {
             .collect();
         let mut calls = JoinSet::new();
         for (order, resource) in resources.iter().cloned().enumerate() {
-            let subject = Arc::clone(self);
+            let reader = Arc::clone(self);
             let body = json!({"ServiceNamespace": "dynamodb", "ResourceId": resource});
             calls.spawn(async move {
                 (
                     order,
-                    subject
-                        .pages(Look::ScalingPolicies, body, "ScalingPolicies")
+                    reader
+                        .read_list(SettingQuery::ScalingPolicies, body, "ScalingPolicies")
                         .await,
                 )
             });
@@ -199,7 +229,7 @@ impl Subject {
 
         let body = json!({"ServiceNamespace": "dynamodb", "ResourceIds": resources});
         let targets = self
-            .pages(Look::ScalableTargets, body, "ScalableTargets")
+            .read_list(SettingQuery::ScalableTargets, body, "ScalableTargets")
             .await?;
         let mut answers = calls.join_all().await;
         answers.sort_by_key(|(order, _)| *order);
@@ -208,36 +238,37 @@ impl Subject {
             policies.extend(answer?);
         }
 
+        // Without targets and policies, the table has no scaling settings to record.
         if targets.is_empty() && policies.is_empty() {
             return Ok(None);
         }
 
-        let (targets, policies) = (joined(&targets), joined(&policies));
-        raw(format!(
+        let (targets, policies) = (join_array(&targets), join_array(&policies));
+        raw_json(format!(
             r#"{{"ScalableTargets":{targets},"ScalingPolicies":{policies}}}"#
         ))
         .map(Some)
     }
 
-    /// Every element of a list that comes in pages.
-    async fn pages(
+    /// Returns all elements of a paginated list.
+    async fn read_list(
         &self,
-        look: Look,
+        query: SettingQuery,
         mut body: Value,
         list: &str,
-    ) -> Result<Vec<Box<RawValue>>, Fault> {
+    ) -> Result<Vec<Box<RawValue>>, RequestError> {
         let mut elements = Vec::new();
         let mut cycle = CycleDetector::default();
-        for _ in 0..PAGES {
-            let answer = self.look(look, &body).await?;
-            let mut page = fields(&answer)?;
+        for _ in 0..MAX_LIST_PAGES {
+            let answer = self.call(query, &body).await?;
+            let mut page = parse_fields(&answer)?;
             if let Some(found) = page.remove(list).filter(|found| found.get() != "null") {
-                elements.extend(read::<Vec<Box<RawValue>>>(found.get().as_bytes())?);
+                elements.extend(parse::<Vec<Box<RawValue>>>(found.get().as_bytes())?);
             }
 
             match page
                 .remove("NextToken")
-                .map(|token| read::<Value>(token.get().as_bytes()))
+                .map(|token| parse::<Value>(token.get().as_bytes()))
                 .transpose()?
             {
                 Some(Value::String(token)) if !token.is_empty() => {
@@ -248,24 +279,26 @@ impl Subject {
             }
         }
 
-        Err(Fault::impossible(format!(
-            "{list} has more than {PAGES} pages"
+        Err(RequestError::invalid_request(format!(
+            "{list} has more than {MAX_LIST_PAGES} pages"
         )))
     }
 
-    /// One call, tried again for as long as that is of use.
-    async fn look(&self, look: Look, body: &Value) -> Result<Bytes, Fault> {
+    /// Makes one call, with retries until the deadline.
+    async fn call(&self, query: SettingQuery, body: &Value) -> Result<Bytes, RequestError> {
         let body = Bytes::from(body.to_string());
         let call = async {
+            // Bounds the calls of all sections together; the deadline below includes the wait.
             let _permit = self.calls.acquire().await;
-            let mut faults = 0;
-            for wait in Retry::waits() {
-                match self.client.look(look, body.clone()).await {
-                    Err(fault) if fault.class == Class::Throttled => {}
-                    Err(fault)
-                        if fault.class == Class::Transient && faults < TRIES_AFTER_FAULTS =>
+            let mut server_errors = 0;
+            for wait in Retry::backoff() {
+                match self.client.read_setting(query, body.clone()).await {
+                    Err(error) if error.class == ErrorClass::Throttled => {}
+                    Err(error)
+                        if error.class == ErrorClass::Transient
+                            && server_errors < MAX_SERVER_ERRORS =>
                     {
-                        faults += 1;
+                        server_errors += 1;
                     }
                     answer => return answer,
                 }
@@ -273,44 +306,46 @@ impl Subject {
                 sleep(wait).await;
             }
 
-            Err(Fault::timeout())
+            Err(RequestError::timeout())
         };
 
         let answer = self.client.retry().clock().until(self.deadline, call).await;
 
-        answer.unwrap_or_else(|| Err(Fault::timeout()))
+        answer.unwrap_or_else(|| Err(RequestError::timeout()))
     }
 }
 
-/// DynamoDB's ways to say that there is no policy.
-fn is_no_policy(fault: &Fault) -> bool {
-    fault.class == Class::NotFound || fault.code.as_deref() == Some("PolicyNotFoundException")
+/// Whether an error says that there is no resource policy.
+fn is_missing_policy(error: &RequestError) -> bool {
+    error.class == ErrorClass::NotFound || error.code.as_deref() == Some("PolicyNotFoundException")
 }
 
-fn read<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, Fault> {
-    serde_json::from_slice(text)
-        .map_err(|error| Fault::broken_body("the answer cannot be read").with_source(error))
+fn parse<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, RequestError> {
+    serde_json::from_slice(text).map_err(|error| {
+        RequestError::damaged_response("the answer cannot be read").with_source(error)
+    })
 }
 
-fn fields(answer: &[u8]) -> Result<HashMap<String, Box<RawValue>>, Fault> {
-    read(answer)
+fn parse_fields(answer: &[u8]) -> Result<HashMap<String, Box<RawValue>>, RequestError> {
+    parse(answer)
 }
 
-fn raw(text: String) -> Result<Box<RawValue>, Fault> {
-    RawValue::from_string(text)
-        .map_err(|error| Fault::broken_body("the answer is not JSON").with_source(error))
+fn raw_json(text: String) -> Result<Box<RawValue>, RequestError> {
+    RawValue::from_string(text).map_err(|error| {
+        RequestError::damaged_response("the answer is not JSON").with_source(error)
+    })
 }
 
-/// The elements as one array; none for none.
-fn array(elements: &[Box<RawValue>]) -> Kept {
+/// Returns the elements as one JSON array; `None` if there are none.
+fn json_array(elements: &[Box<RawValue>]) -> SectionResult {
     if elements.is_empty() {
         Ok(None)
     } else {
-        raw(joined(elements)).map(Some)
+        raw_json(join_array(elements)).map(Some)
     }
 }
 
-fn joined(elements: &[Box<RawValue>]) -> String {
+fn join_array(elements: &[Box<RawValue>]) -> String {
     let mut text = String::from("[");
     for (position, element) in elements.iter().enumerate() {
         let _ = write!(

@@ -1,86 +1,94 @@
-//! Running time: a clock that stops while this process does not run (Ctrl-Z, a closed laptop lid, a paused virtual machine).
+//! A clock of running time, which stops while the process is suspended (Ctrl-Z, a closed laptop
+//! lid, a paused virtual machine).
 //!
-//! It also stops while every page in memory waits for our own consumer (`dumpdb --output - | less`) and calls wait for memory: nothing
-//! can go forward then, and the endpoint is not to blame.
+//! It also stops while all pages in memory wait for our own consumer (`dumpdb --output - | less`)
+//! and further calls wait for memory: no progress is possible then, and the endpoint is not the
+//! cause.
 //!
-//! A task looks at the clock once a second. If much more time than that has passed since the last look, the process did not run, and
-//! only a small part of the time counts.
+//! A task reads the clock once a second. If much more time has passed since the last reading, the
+//! process was suspended, and only a small part of that time counts.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-/// How often the clock is looked at while the process runs.
+/// Interval at which the clock is read.
 const TICK: Duration = Duration::from_secs(1);
 
-/// The most that counts between two looks. A machine under load delays a look by less.
+/// Maximum time that counts between two readings. Load on the machine delays a reading by less.
 const LONGEST_GAP: Duration = Duration::from_secs(5);
 
-/// Time during which this process has run.
-pub(crate) struct RunningClock(Mutex<State>);
+/// A clock of the time during which this process has run.
+pub(crate) struct RunningClock(Mutex<ClockState>);
 
-struct State {
-    looked: Instant,
+struct ClockState {
+    last_read: Instant,
+    /// Running time at the last reading.
     running: Duration,
-    resumed: Option<Duration>,
-    /// Calls that wait until a page in memory is consumed.
+    /// Running time when the process was last resumed after a suspension.
+    last_resume: Option<Duration>,
+    /// Number of calls that wait for a page in memory to be consumed.
     waiting: usize,
-    /// Calls that are receiving a page. While there are any, not all pages in memory wait for the consumer.
+    /// Number of calls that are receiving a page. If there are any, not all pages in memory wait
+    /// for the consumer.
     receiving: usize,
 }
 
-/// What a call that holds an answer does.
+/// The reason why a call holds an unread response.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Busy {
-    /// It waits until a page in memory is consumed.
-    Waiting,
-    /// It receives its page.
-    Receiving,
+pub(crate) enum PageWait {
+    /// The call waits for a page in memory to be consumed.
+    ForMemory,
+    /// The call is receiving its body.
+    ForBody,
 }
 
-/// A call that is busy until this is dropped.
-pub(crate) struct Counted<'a> {
+/// Counts a call as waiting; ends on drop.
+pub(crate) struct PageWaitGuard<'a> {
     clock: &'a RunningClock,
-    busy: Busy,
+    kind: PageWait,
 }
 
-impl State {
-    fn count(&mut self, busy: Busy) -> &mut usize {
-        match busy {
-            Busy::Waiting => &mut self.waiting,
-            Busy::Receiving => &mut self.receiving,
+impl ClockState {
+    fn enter(&mut self, kind: PageWait) -> &mut usize {
+        match kind {
+            PageWait::ForMemory => &mut self.waiting,
+            PageWait::ForBody => &mut self.receiving,
         }
     }
 
-    fn look(&mut self) {
+    /// Advances the running time to now.
+    fn advance(&mut self) {
         let now = Instant::now();
-        let passed = now - self.looked;
+        let elapsed = now - self.last_read;
         let is_blocked = self.waiting > 0 && self.receiving == 0;
 
-        self.looked = now;
+        self.last_read = now;
         if !is_blocked {
-            self.running += passed.min(LONGEST_GAP);
+            self.running += elapsed.min(LONGEST_GAP);
         }
 
-        if passed > LONGEST_GAP {
-            self.resumed = Some(self.running);
+        // A reading was due every second, so the process did not run in between.
+        if elapsed > LONGEST_GAP {
+            self.last_resume = Some(self.running);
         }
     }
 }
 
 impl RunningClock {
-    /// Starts at zero and runs until it is dropped.
+    /// Starts a clock at zero. It runs until it is dropped.
     pub(crate) fn start() -> Arc<Self> {
-        let state = State {
-            looked: Instant::now(),
+        let state = ClockState {
+            last_read: Instant::now(),
             running: Duration::ZERO,
-            resumed: None,
+            last_resume: None,
             waiting: 0,
             receiving: 0,
         };
 
         let clock = Arc::new(Self(Mutex::new(state)));
+        // A weak reference lets the clock be dropped, which ends the task.
         let ticking = Arc::downgrade(&clock);
         tokio::spawn(async move {
             loop {
@@ -96,32 +104,32 @@ impl RunningClock {
         clock
     }
 
-    /// The running time so far.
+    /// The running time since the start.
     pub(crate) fn now(&self) -> Duration {
-        self.look().0
+        self.read().0
     }
 
-    /// The running time so far, and when the process was last resumed after a pause.
-    pub(crate) fn look(&self) -> (Duration, Option<Duration>) {
-        let mut state = self.state();
-        state.look();
-        (state.running, state.resumed)
+    /// The running time since the start, and when the process was last resumed after a suspension.
+    pub(crate) fn read(&self) -> (Duration, Option<Duration>) {
+        let mut state = self.lock();
+        state.advance();
+        (state.running, state.last_resume)
     }
 
-    /// Counts a call as busy.
-    pub(crate) fn count(&self, busy: Busy) -> Counted<'_> {
-        let mut state = self.state();
-        state.look();
-        *state.count(busy) += 1;
+    /// Counts a call as waiting for this reason until the guard is dropped.
+    pub(crate) fn enter(&self, kind: PageWait) -> PageWaitGuard<'_> {
+        let mut state = self.lock();
+        state.advance();
+        *state.enter(kind) += 1;
 
-        Counted { clock: self, busy }
+        PageWaitGuard { clock: self, kind }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, ClockState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The result of `work`, or `None` if it takes longer than `limit` of running time.
+    /// Returns the output of `work`, or `None` if it takes longer than `limit` of running time.
     pub(crate) async fn within<T>(
         &self,
         limit: Duration,
@@ -131,7 +139,7 @@ impl RunningClock {
         self.until(deadline, work).await
     }
 
-    /// The same with a deadline in running time.
+    /// Like [`within`](Self::within), with a deadline in running time.
     pub(crate) async fn until<T>(
         &self,
         deadline: Duration,
@@ -144,6 +152,7 @@ impl RunningClock {
                     return;
                 }
 
+                // Sleeps in short steps, because running time may lag behind the wall clock.
                 sleep(left.min(TICK)).await;
             }
         };
@@ -156,11 +165,11 @@ impl RunningClock {
     }
 }
 
-impl Drop for Counted<'_> {
+impl Drop for PageWaitGuard<'_> {
     fn drop(&mut self) {
-        let mut state = self.clock.state();
-        state.look();
-        *state.count(self.busy) -= 1;
+        let mut state = self.clock.lock();
+        state.advance();
+        *state.enter(self.kind) -= 1;
     }
 }
 
@@ -172,8 +181,11 @@ mod tests {
     async fn time_in_which_only_our_own_consumer_is_waited_for_does_not_count() {
         let clock = RunningClock::start();
         let minute = Duration::from_mins(1);
-        let receiving = clock.count(Busy::Receiving);
-        let waiting = [clock.count(Busy::Waiting), clock.count(Busy::Waiting)];
+        let receiving = clock.enter(PageWait::ForBody);
+        let waiting = [
+            clock.enter(PageWait::ForMemory),
+            clock.enter(PageWait::ForMemory),
+        ];
         sleep(minute).await;
         assert_eq!(clock.now(), minute, "a page is being received");
 
@@ -194,9 +206,9 @@ mod tests {
     async fn only_time_in_which_the_process_ran_counts() {
         let clock = RunningClock::start();
         sleep(Duration::from_secs(100)).await;
-        assert_eq!(clock.look(), (Duration::from_secs(100), None));
+        assert_eq!(clock.read(), (Duration::from_secs(100), None));
 
-        // No timer fires in between.
+        // Advancing the paused clock fires no timers, as during a suspension.
         tokio::time::advance(Duration::from_hours(1)).await;
         let resumed = clock.now();
         assert!(
@@ -205,7 +217,7 @@ mod tests {
         );
         sleep(Duration::from_secs(100)).await;
         assert_eq!(
-            clock.look(),
+            clock.read(),
             (resumed + Duration::from_secs(100), Some(resumed))
         );
     }

@@ -1,8 +1,8 @@
-//! From an [`Environment`] to an SDK configuration.
+//! Builds the SDK configuration of an [`Environment`].
 //!
-//! An environment on this machine with credentials of its own needs nothing from outside, so nothing is read: neither the
-//! process environment nor the shared AWS files can lead its calls elsewhere. Every other environment goes through
-//! `aws-config`, which knows profiles, SSO, credential processes, web identity and instance metadata.
+//! A local environment with its own credentials reads neither the process environment nor the
+//! shared AWS files, so nothing can redirect its calls. Every other environment uses `aws-config`,
+//! which supports profiles, SSO, credential processes, web identity and instance metadata.
 
 use std::time::Duration;
 
@@ -10,7 +10,6 @@ use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::sts::AssumeRoleProvider;
-use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials as AwsCredentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
@@ -18,74 +17,77 @@ use aws_sdk_dynamodb::config::StalledStreamProtectionConfig;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
-use super::auto_scaling::Scaling;
-use super::client::Services;
-use super::error::Fault;
-use super::redact::Hush;
-use super::shortcut::Shortcut;
+use super::auto_scaling::AutoScalingClient;
+use super::error::RequestError;
+use super::redact::Redactor;
+use super::shortcut::BatchWriteFastPath;
+use super::timeouts::timeouts;
 use crate::environment::{Credentials, Endpoint, Environment, LOCAL_REGION, Role};
 use crate::error::{Error, Result};
 
-/// One attempt of a data call ends after this long without an answer's head.
-const ATTEMPT: Duration = Duration::from_mins(1);
-/// Nor is it ended earlier than this: a machine under load is slow, too.
-const SHORTEST_ATTEMPT: Duration = Duration::from_secs(1);
-const CONNECT: Duration = Duration::from_secs(5);
+/// The SDK clients, which are replaced when credentials are renewed.
+pub(crate) struct SdkClients {
+    pub(crate) dynamodb: aws_sdk_dynamodb::Client,
+    pub(crate) fast_path: BatchWriteFastPath,
+    pub(crate) auto_scaling: AutoScalingClient,
+}
 
-/// What it takes to reach an environment's services, once and again.
-pub(crate) struct Connection {
+/// Builds the SDK clients of an environment, possibly several times.
+pub(crate) struct ClientFactory {
     pub(crate) environment: Environment,
-    /// Where the embedded engine listens.
+    /// URL of the embedded engine.
     pub(crate) embedded_url: Option<String>,
     pub(crate) give_up_after: Duration,
 }
 
-impl Connection {
-    pub(crate) async fn config(&self) -> Result<Config> {
-        Config::of(&self.environment, self.embedded_url.as_deref()).await
+impl ClientFactory {
+    pub(crate) async fn config(&self) -> Result<AwsSettings> {
+        AwsSettings::load(&self.environment, self.embedded_url.as_deref()).await
     }
 
-    pub(crate) fn services(&self, config: &Config) -> Services {
-        Services {
+    pub(crate) fn sdk_clients(&self, config: &AwsSettings) -> SdkClients {
+        SdkClients {
             dynamodb: config.dynamodb(self.give_up_after),
-            shortcut: Shortcut::default(),
-            scaling: Scaling::new(config.shared.clone(), self.give_up_after),
+            fast_path: BatchWriteFastPath::default(),
+            auto_scaling: AutoScalingClient::new(config.shared.clone(), self.give_up_after),
         }
     }
 
-    /// The services with credentials read anew. `None` where they can be no others: keys in an env file are what they were.
-    pub(crate) async fn renewed(&self) -> Option<Services> {
+    /// Builds clients with newly read credentials. `None` if reading them again cannot change them,
+    /// as with keys in an env file.
+    pub(crate) async fn with_renewed_credentials(&self) -> Option<SdkClients> {
         if fixed_credentials(self.environment.credentials()).is_some()
             && self.environment.role().is_none()
         {
             return None;
         }
 
-        Some(self.services(&self.config().await.ok()?))
+        Some(self.sdk_clients(&self.config().await.ok()?))
     }
 }
 
-/// How DynamoDB is called: the SDK's configuration for it, and for the services that serve it (STS).
-pub(crate) struct Config {
+/// SDK settings for DynamoDB and for the services that it depends on (STS).
+pub(crate) struct AwsSettings {
     pub(crate) shared: SdkConfig,
-    /// The endpoint for DynamoDB where it differs from the shared one.
+    /// The DynamoDB endpoint, if it differs from the shared one.
     pub(crate) dynamodb_endpoint: Option<String>,
 }
 
-impl Config {
-    /// Reads what the environment leaves to `aws-config`. `embedded_url` is where the embedded engine listens.
-    async fn of(environment: &Environment, embedded_url: Option<&str>) -> Result<Self> {
+impl AwsSettings {
+    /// Loads the settings that the environment leaves to `aws-config`. `embedded_url` is the URL of
+    /// the embedded engine.
+    async fn load(environment: &Environment, embedded_url: Option<&str>) -> Result<Self> {
         let (shared_endpoint, dynamodb_endpoint) = endpoints(environment.endpoint(), embedded_url);
         let url = shared_endpoint.as_deref().or(dynamodb_endpoint.as_deref());
         let shared = match fixed_credentials(environment.credentials()) {
             Some(credentials) if environment.is_local() && environment.role().is_none() => {
-                isolated(environment, credentials, url)
+                offline_config(environment, credentials, url)
             }
             fixed => from_aws_config(environment, fixed, shared_endpoint.as_deref()).await,
         };
 
         let shared = match shared.region() {
-            // The profile has none either.
+            // Reached if the profile has no region either.
             None if environment.is_local() => shared
                 .to_builder()
                 .region(Region::new(LOCAL_REGION))
@@ -93,6 +95,7 @@ impl Config {
             _ => shared,
         };
 
+        // Before the role is assumed, because STS needs a region too.
         if shared.region().is_none() {
             return Err(Error::environment(format!(
                 "environment {} has no region",
@@ -111,9 +114,11 @@ impl Config {
         })
     }
 
-    /// A DynamoDB client. The SDK's own retries are off: this module has one owner of retries.
+    /// Builds a DynamoDB client. The SDK's own retries are off, because `retry` owns them.
     fn dynamodb(&self, give_up_after: Duration) -> aws_sdk_dynamodb::Client {
         let mut builder = aws_sdk_dynamodb::config::Builder::from(&self.shared)
+            // The stall check of `seam` replaces the SDK's, which cannot see bodies that are taken
+            // from it.
             .retry_config(RetryConfig::disabled())
             .timeout_config(timeouts(give_up_after))
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
@@ -124,16 +129,17 @@ impl Config {
         aws_sdk_dynamodb::Client::from_conf(builder.build())
     }
 
-    /// The account these credentials belong to, asked of STS.
+    /// Asks STS for the account of these credentials.
     pub(crate) async fn account(&self) -> Result<String> {
-        let hush = Hush::default();
+        let redactor = Redactor::default();
         let identity = aws_sdk_sts::Client::new(&self.shared)
             .get_caller_identity()
             .customize()
-            .interceptor(hush.clone());
+            .interceptor(redactor.clone());
         let identity = identity.send().await;
         let identity = identity.map_err(|error| {
-            hush.kept_in(Fault::of(error))
+            redactor
+                .redact(RequestError::from_sdk_error(error))
                 .into_error("GetCallerIdentity", "of STS", "STS")
         })?;
         identity.account.ok_or_else(|| {
@@ -142,16 +148,7 @@ impl Config {
     }
 }
 
-/// A call that hangs is to be made again before a run without patience gives up.
-pub(crate) fn timeouts(give_up_after: Duration) -> TimeoutConfig {
-    let attempt = ATTEMPT.min(give_up_after / 4).max(SHORTEST_ATTEMPT);
-    TimeoutConfig::builder()
-        .connect_timeout(CONNECT)
-        .operation_attempt_timeout(attempt)
-        .build()
-}
-
-/// The endpoint of every service, and the one of DynamoDB alone.
+/// Returns the endpoint of every service, and the endpoint of DynamoDB alone.
 fn endpoints(endpoint: &Endpoint, embedded_url: Option<&str>) -> (Option<String>, Option<String>) {
     match endpoint {
         Endpoint::Aws => (None, None),
@@ -190,8 +187,8 @@ fn fixed_credentials(credentials: &Credentials) -> Option<AwsCredentials> {
     }
 }
 
-/// A configuration that reads nothing from outside.
-fn isolated(
+/// Builds a configuration without reading files or the process environment.
+fn offline_config(
     environment: &Environment,
     credentials: AwsCredentials,
     url: Option<&str>,
@@ -211,7 +208,7 @@ async fn from_aws_config(
     fixed: Option<AwsCredentials>,
     endpoint: Option<&str>,
 ) -> SdkConfig {
-    // Profiles may need SSO or STS over TLS even where DynamoDB itself is reached without.
+    // Profiles may need TLS for SSO or STS even if DynamoDB is reached over plain HTTP.
     let http = http_client(None);
     let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http.clone());
     if let Some(region) = region(environment) {
@@ -263,7 +260,8 @@ fn region(environment: &Environment) -> Option<Region> {
         .map(|region| Region::new(region.value.clone()))
 }
 
-/// A client for `url`. Loading the system's trust anchors takes tens of milliseconds, so plain HTTP goes without.
+/// Builds an HTTP client for `url`. Plain HTTP skips TLS, because loading the system's root
+/// certificates takes tens of milliseconds.
 fn http_client(url: Option<&str>) -> SharedHttpClient {
     let builder = aws_smithy_http_client::Builder::new();
     if url.is_some_and(|url| url.starts_with("http://")) {

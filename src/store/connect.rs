@@ -1,4 +1,5 @@
-//! Opening a store: embedded engine, client, account, and the wait for an endpoint that is still starting.
+//! Opens a store: starts the embedded engine, builds the client, checks the account, and waits for
+//! an endpoint that is starting.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,95 +7,53 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::client::{Client, Host, Names};
-use super::compression::WireCompression;
-use super::config::{Config, Connection};
+use super::client::{Client, ClientOptions, DisplayNames};
+use super::config::{AwsSettings, ClientFactory};
 #[cfg(feature = "embedded")]
 use super::embedded::Engine;
-use super::error::Class;
+use super::endpoint_kind::EndpointKind;
+use super::error::ErrorClass;
+use super::options::StoreOptions;
 use super::retry::Retry;
-use super::{ReadStore, ScanPage, ScanRequest, WriteStore, Written};
+use super::{ReadStore, ScanPage, ScanRequest, WriteOutcome, WriteStore};
 use super::{capture, credentials, probe};
 use crate::environment::{Confirmation, Endpoint, Environment};
 use crate::error::{Error, Result};
-use crate::event::{Event, Phase, Reporter, Silent};
+use crate::event::{Event, Phase};
 use crate::item::KeySchema;
 use crate::schema::{Captured, CreateTable, Section, Setting, SettingCall, TableSchema};
 
-/// The account that engines write into their ARNs.
-const ENGINES: &str = "000000000000";
+/// The account ID that engines other than AWS use in ARNs.
+const EMULATOR_ACCOUNT: &str = "000000000000";
 
-/// How long STS may take to say which account it is where the answer is only good to have.
-const ACCOUNT: Duration = Duration::from_secs(5);
+/// Timeout for looking up an account ID that is only informative.
+const ACCOUNT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How a store behaves.
-pub struct StoreOptions {
-    /// Give up when no call has succeeded for so long.
-    pub give_up_after: Duration,
-    /// Wait so long for an endpoint that does not answer yet.
-    pub wait: Option<Duration>,
-    /// Calls in flight at most, in each direction. Fewer are made where more would not be faster.
-    pub concurrency: Option<usize>,
-    /// Whether pages travel compressed.
-    pub wire_compression: WireCompression,
-    /// What to do when the embedded engine's database file is missing.
-    pub missing_database: MissingDatabase,
-    /// Who hears of retries.
-    pub reporter: Arc<dyn Reporter>,
-}
-
-/// What to do when the embedded engine's database file is missing. One that has a sample is made from it by whoever reads or
-/// writes first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum MissingDatabase {
-    /// It is an error: nothing can be read from it.
-    #[default]
-    Refuse,
-    /// Make it.
-    Create,
-    /// Work on an empty one in memory, which leaves no trace: for plans.
-    Imagine,
-}
-
-impl Default for StoreOptions {
-    /// Five minutes of patience with calls, none with an endpoint that does not answer; nothing created, nobody listening.
-    fn default() -> Self {
-        Self {
-            give_up_after: Duration::from_mins(5),
-            wait: None,
-            concurrency: None,
-            wire_compression: WireCompression::default(),
-            missing_database: MissingDatabase::default(),
-            reporter: Arc::new(Silent),
-        }
-    }
-}
-
-/// A store that reads.
+/// A store with read access.
 #[derive(Clone)]
-pub struct Store(Arc<Inner>);
+pub struct Store(Arc<StoreInner>);
 
-/// A store that writes into the one table its confirmation names.
+/// A store that can also write to the tables that its confirmation covers.
 #[derive(Clone)]
 pub struct WritableStore {
     store: Store,
     confirmation: Arc<Confirmation>,
 }
 
-struct Inner {
+struct StoreInner {
     client: Arc<Client>,
-    config: Config,
+    config: AwsSettings,
     #[cfg(feature = "embedded")]
     engine: Option<Engine>,
 }
 
 impl Store {
-    /// Opens the environment's DynamoDB. Nothing is called unless the environment says which account it must be, or a wait
-    /// is asked for.
+    /// Opens the environment's DynamoDB. Sends no request unless the environment requires a certain
+    /// account, or `wait` is set.
     ///
     /// # Errors
-    /// Region or credentials missing, the account another one, the endpoint silent for longer than the wait, the embedded
-    /// database absent or not usable.
+    /// Fails without a region or credentials, if the account is another one, if the endpoint does
+    /// not answer within `wait`, or if the embedded database cannot be opened.
     pub async fn open(environment: &Environment, options: StoreOptions) -> Result<Self> {
         #[cfg(feature = "embedded")]
         let engine = Engine::start(environment, options.missing_database).await?;
@@ -102,14 +61,14 @@ impl Store {
         let embedded_url = engine.as_ref().map(Engine::url);
 
         #[cfg(not(feature = "embedded"))]
-        let embedded_url: Option<&str> = no_engine(environment.endpoint())?;
-        let connection = Connection {
+        let embedded_url: Option<&str> = reject_embedded(environment.endpoint())?;
+        let factory = ClientFactory {
             environment: environment.clone(),
             embedded_url: embedded_url.map(ToOwned::to_owned),
             give_up_after: options.give_up_after,
         };
 
-        let config = connection.config().await?;
+        let config = factory.config().await?;
         let endpoint = match environment.endpoint() {
             Endpoint::Aws => format!(
                 "DynamoDB in {}",
@@ -121,20 +80,20 @@ impl Store {
             endpoint => endpoint.to_string(),
         };
 
-        let host = Host::of(environment.endpoint());
+        let endpoint_kind = EndpointKind::from_endpoint(environment.endpoint());
         let reporter = Arc::clone(&options.reporter);
-        let names = Names {
+        let names = DisplayNames {
             endpoint,
             credentials: credentials::describe(environment).await,
         };
-        let how = (options.concurrency, options.wire_compression);
-        let client = Client::new(
-            connection.services(&config),
-            connection,
-            (host, names),
-            how,
+        let client_options = ClientOptions {
+            endpoint_kind,
+            names,
+            concurrency: options.concurrency,
+            compression: options.wire_compression,
             reporter,
-        );
+        };
+        let client = Client::new(factory.sdk_clients(&config), factory, client_options);
 
         if let Some(wait) = options.wait {
             options.reporter.report(Event::Phase {
@@ -143,11 +102,12 @@ impl Store {
                 bytes: None,
             });
 
-            until_it_answers(&client, wait).await?;
+            wait_until_available(&client, wait).await?;
         }
 
+        // After the wait, because the endpoint may serve STS too.
         check_account(environment, &config).await?;
-        Ok(Self(Arc::new(Inner {
+        Ok(Self(Arc::new(StoreInner {
             client: Arc::new(client),
             config,
             #[cfg(feature = "embedded")]
@@ -155,21 +115,22 @@ impl Store {
         })))
     }
 
-    /// Whether it works on an empty or sample database in memory, because the database file of the environment does not exist.
+    /// Whether the store uses a temporary database in memory because the environment's database
+    /// file does not exist.
     #[must_use]
-    pub fn is_imagined(&self) -> bool {
+    pub fn is_temporary(&self) -> bool {
         #[cfg(feature = "embedded")]
         return self
             .0
             .engine
             .as_ref()
-            .is_some_and(|engine| engine.is_imagined);
+            .is_some_and(|engine| engine.is_temporary);
 
         #[cfg(not(feature = "embedded"))]
         false
     }
 
-    /// The store with leave to change the table that `confirmation` names.
+    /// Adds write access to the tables that `confirmation` covers.
     #[must_use]
     pub fn writable(&self, confirmation: Confirmation) -> WritableStore {
         WritableStore {
@@ -180,7 +141,7 @@ impl Store {
 }
 
 #[cfg(not(feature = "embedded"))]
-fn no_engine(endpoint: &Endpoint) -> Result<Option<&'static str>> {
+fn reject_embedded(endpoint: &Endpoint) -> Result<Option<&'static str>> {
     match endpoint {
         Endpoint::Embedded { .. } => Err(Error::environment("this build has no embedded engine")
             .with_hint("build it with the feature `embedded`, or name a server's URL")),
@@ -188,28 +149,33 @@ fn no_engine(endpoint: &Endpoint) -> Result<Option<&'static str>> {
     }
 }
 
-async fn until_it_answers(client: &Client, wait: Duration) -> Result<()> {
+/// Sends `ListTables` until the endpoint answers or `wait` has passed.
+async fn wait_until_available(client: &Client, wait: Duration) -> Result<()> {
     let started = client.retry().now();
-    let mut waits = Retry::waits();
+    // Retries here, because the usual retries fail immediately if an endpoint has never answered.
+    let mut delays = Retry::backoff();
     loop {
-        let fault = match client
+        let error = match client
             .send_list_tables(Bytes::from_static(br#"{"Limit":1}"#))
             .await
         {
             Ok(_) => return Ok(()),
-            Err(fault) if fault.is_passing() => fault,
-            // An engine that refuses the call is there; what it refuses is the business of the call that needs it.
-            Err(fault) if fault.class != Class::Denied => return Ok(()),
-            Err(fault) => return Err(client.tell(fault, "ListTables", "of this account")),
+            Err(error) if error.is_retryable() => error,
+            // An engine that rejects ListTables is running. The call that needs a rejected
+            // operation will report it.
+            Err(error) if error.class != ErrorClass::Denied => return Ok(()),
+            Err(error) => {
+                return Err(client.operation_error(error, "ListTables", "of this account"));
+            }
         };
 
         let left = wait.saturating_sub(client.retry().since(started));
         if left.is_zero() {
-            return Err(client.tell(fault, "ListTables", "of this account"));
+            return Err(client.operation_error(error, "ListTables", "of this account"));
         }
 
         tokio::time::sleep(
-            waits
+            delays
                 .next()
                 .unwrap_or(left)
                 .min(left)
@@ -219,13 +185,15 @@ async fn until_it_answers(client: &Client, wait: Duration) -> Result<()> {
     }
 }
 
-async fn check_account(environment: &Environment, config: &Config) -> Result<()> {
+/// Fails if the credentials belong to another account than the environment requires.
+async fn check_account(environment: &Environment, config: &AwsSettings) -> Result<()> {
     let Some(wanted) = environment.account() else {
         return Ok(());
     };
 
     let account = match environment.endpoint() {
-        Endpoint::Embedded { .. } => ENGINES.to_owned(),
+        // The embedded engine has no STS.
+        Endpoint::Embedded { .. } => EMULATOR_ACCOUNT.to_owned(),
         _ => config.account().await?,
     };
     if account == wanted.value {
@@ -254,24 +222,28 @@ impl ReadStore for Store {
         capture::capture(&self.0.client, schema, sections).await
     }
 
-    async fn lacking(&self, table: &str, settings: &[Setting]) -> BTreeMap<Setting, String> {
-        probe::lacking(&self.0.client, table, settings).await
+    async fn unsupported_settings(
+        &self,
+        table: &str,
+        settings: &[Setting],
+    ) -> BTreeMap<Setting, String> {
+        probe::unsupported_settings(&self.0.client, table, settings).await
     }
 
-    async fn backups(&self, table: &str) -> Option<usize> {
-        probe::backups(&self.0.client, table).await
+    async fn backup_count(&self, table: &str) -> Option<usize> {
+        probe::backup_count(&self.0.client, table).await
     }
 
     async fn account(&self) -> Option<String> {
-        match self.0.client.host {
-            Host::Local => Some(ENGINES.to_owned()),
-            Host::Aws | Host::Remote => {
-                let asking = Box::pin(self.0.config.account());
+        match self.0.client.endpoint_kind {
+            EndpointKind::Local => Some(EMULATOR_ACCOUNT.to_owned()),
+            EndpointKind::Aws | EndpointKind::Remote => {
+                let lookup = Box::pin(self.0.config.account());
                 self.0
                     .client
                     .retry()
                     .clock()
-                    .within(ACCOUNT, asking)
+                    .within(ACCOUNT_TIMEOUT, lookup)
                     .await?
                     .ok()
             }
@@ -291,7 +263,7 @@ impl ReadStore for Store {
     }
 
     fn cap_reads(&self, units_per_second: u32) {
-        self.0.client.read_gates().cap(units_per_second);
+        self.0.client.read_limiters().cap(units_per_second);
     }
 
     async fn scan(&self, request: &ScanRequest) -> Result<ScanPage> {
@@ -300,7 +272,8 @@ impl ReadStore for Store {
 }
 
 impl WritableStore {
-    fn check(&self, table: &str) -> Result<()> {
+    /// Fails if the confirmation does not cover the table.
+    fn check_confirmed(&self, table: &str) -> Result<()> {
         if self.confirmation.covers(table) {
             return Ok(());
         }
@@ -324,12 +297,16 @@ impl ReadStore for WritableStore {
         self.store.capture(schema, sections).await
     }
 
-    async fn lacking(&self, table: &str, settings: &[Setting]) -> BTreeMap<Setting, String> {
-        self.store.lacking(table, settings).await
+    async fn unsupported_settings(
+        &self,
+        table: &str,
+        settings: &[Setting],
+    ) -> BTreeMap<Setting, String> {
+        self.store.unsupported_settings(table, settings).await
     }
 
-    async fn backups(&self, table: &str) -> Option<usize> {
-        self.store.backups(table).await
+    async fn backup_count(&self, table: &str) -> Option<usize> {
+        self.store.backup_count(table).await
     }
 
     async fn account(&self) -> Option<String> {
@@ -359,21 +336,27 @@ impl ReadStore for WritableStore {
 
 impl WriteStore for WritableStore {
     async fn create(&self, table: &str, request: &CreateTable) -> Result<Vec<(Setting, String)>> {
-        self.check(table)?;
+        self.check_confirmed(table)?;
         self.store.0.client.create(table, request).await
     }
 
     async fn apply(&self, table: &str, call: &SettingCall) -> Result<()> {
-        self.check(table)?;
+        self.check_confirmed(table)?;
         self.store.0.client.apply(table, call).await
     }
 
     fn cap_writes(&self, units_per_second: u32) {
-        self.store.0.client.gates().cap(units_per_second);
+        self.store.0.client.write_limiters().cap(units_per_second);
     }
 
-    fn calls_at_once(&self, table: &str) -> usize {
-        self.store.0.client.gates().of(table).gate.calls()
+    fn max_in_flight(&self, table: &str) -> usize {
+        self.store
+            .0
+            .client
+            .write_limiters()
+            .for_table(table)
+            .limiter
+            .useful_in_flight()
     }
 
     async fn delete(&self, table: &str) -> Result<()> {
@@ -386,13 +369,18 @@ impl WriteStore for WritableStore {
         self.store.0.client.delete(table).await
     }
 
-    async fn write(&self, table: &str, key: &KeySchema, items: Vec<Bytes>) -> Result<Written> {
-        self.check(table)?;
+    async fn write(&self, table: &str, key: &KeySchema, items: Vec<Bytes>) -> Result<WriteOutcome> {
+        self.check_confirmed(table)?;
         self.store.0.client.write(table, key, items).await
     }
 
-    async fn write_new(&self, table: &str, key: &KeySchema, item: Bytes) -> Result<Written> {
-        self.check(table)?;
-        self.store.0.client.write_new(table, key, item).await
+    async fn put_if_absent(
+        &self,
+        table: &str,
+        key: &KeySchema,
+        item: Bytes,
+    ) -> Result<WriteOutcome> {
+        self.check_confirmed(table)?;
+        self.store.0.client.put_if_absent(table, key, item).await
     }
 }

@@ -1,16 +1,18 @@
-//! The calls about a table's settings. Bodies are ready-made JSON, answers come back raw; who calls knows what they mean.
+//! Calls that read and change table settings. Request bodies are ready-made JSON, and responses are
+//! returned unparsed.
 
 use bytes::Bytes;
 use serde::Deserialize;
 
-use super::client::{Client, raw_call};
-use super::error::Fault;
-use super::seam::Seam;
+use super::client::Client;
+use super::error::RequestError;
+use super::raw_call::raw_call;
+use super::seam::RawExchange;
 use crate::schema::Operation;
 
-/// A call that reads a setting.
+/// An operation that reads a setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Look {
+pub(crate) enum SettingQuery {
     TimeToLive,
     Tags,
     ContinuousBackups,
@@ -23,7 +25,8 @@ pub(crate) enum Look {
     ScalingPolicies,
 }
 
-/// Of a body, what the SDK routes the call by: account-based endpoints are made from a table's ARN.
+/// The members of a body that the SDK needs for routing: account-based endpoints are derived from a
+/// table's ARN.
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "PascalCase", default)]
 struct Routing {
@@ -32,63 +35,81 @@ struct Routing {
 }
 
 impl Routing {
-    fn of(body: &[u8]) -> Self {
+    fn from_body(body: &[u8]) -> Self {
         serde_json::from_slice(body).unwrap_or_default()
     }
 }
 
 impl Client {
-    /// Reads a setting. No retries: who calls knows how long it may take.
-    pub(crate) async fn look(&self, look: Look, body: Bytes) -> Result<Bytes, Fault> {
-        let services = self.services();
-        let db = &services.dynamodb;
+    /// Reads a setting, without retries: the caller knows how long it may take.
+    pub(crate) async fn read_setting(
+        &self,
+        query: SettingQuery,
+        body: Bytes,
+    ) -> Result<Bytes, RequestError> {
+        let sdk_clients = self.sdk_clients();
+        let db = &sdk_clients.dynamodb;
         let Routing {
             table_name: table,
             resource_arn: arn,
-        } = Routing::of(&body);
+        } = Routing::from_body(&body);
         let call = async {
-            match look {
-                Look::TimeToLive => raw_call!(db, describe_time_to_live.table_name(table), body),
-                Look::Tags => raw_call!(db, list_tags_of_resource.resource_arn(arn), body),
-                Look::ContinuousBackups => {
+            match query {
+                SettingQuery::TimeToLive => {
+                    raw_call!(db, describe_time_to_live.table_name(table), body)
+                }
+                SettingQuery::Tags => raw_call!(db, list_tags_of_resource.resource_arn(arn), body),
+                SettingQuery::ContinuousBackups => {
                     raw_call!(db, describe_continuous_backups.table_name(table), body)
                 }
-                Look::ResourcePolicy => raw_call!(db, get_resource_policy.resource_arn(arn), body),
-                Look::ContributorInsights => {
+                SettingQuery::ResourcePolicy => {
+                    raw_call!(db, get_resource_policy.resource_arn(arn), body)
+                }
+                SettingQuery::ContributorInsights => {
                     raw_call!(db, describe_contributor_insights.table_name(table), body)
                 }
-                Look::KinesisDestinations => {
+                SettingQuery::KinesisDestinations => {
                     raw_call!(
                         db,
                         describe_kinesis_streaming_destination.table_name(table),
                         body
                     )
                 }
-                Look::Backups => raw_call!(db, list_backups.table_name(table), body),
-                Look::Streams => {
+                SettingQuery::Backups => raw_call!(db, list_backups.table_name(table), body),
+                SettingQuery::Streams => {
                     raw_call!(
                         db,
                         list_tables,
-                        Seam::to_target(body, "DynamoDBStreams_20120810.ListStreams")
+                        // The SDK has a separate crate for Streams. Engines serve it on the same
+                        // port, so another target header suffices.
+                        RawExchange::for_target(body, "DynamoDBStreams_20120810.ListStreams")
                     )
                 }
-                Look::ScalableTargets => services.scaling.describe_targets(body).await,
-                Look::ScalingPolicies => services.scaling.describe_policies(body).await,
+                SettingQuery::ScalableTargets => {
+                    sdk_clients.auto_scaling.describe_targets(body).await
+                }
+                SettingQuery::ScalingPolicies => {
+                    sdk_clients.auto_scaling.describe_policies(body).await
+                }
             }
         };
 
-        // The SDK's futures are large, and those of all arms lie in one.
+        // Boxed, because the combined future of all arms is large.
         Box::pin(call).await
     }
 
-    /// Changes a setting. No retries, as for [`look`](Self::look).
-    pub(crate) async fn change(&self, operation: Operation, body: Bytes) -> Result<Bytes, Fault> {
-        let services = self.services();
-        let db = &services.dynamodb;
+    /// Changes a setting, without retries, like [`read_setting`](Self::read_setting).
+    pub(crate) async fn change_setting(
+        &self,
+        operation: Operation,
+        body: Bytes,
+    ) -> Result<Bytes, RequestError> {
+        let sdk_clients = self.sdk_clients();
+        let db = &sdk_clients.dynamodb;
         let Routing {
             table_name: table,
             resource_arn: arn,
-        } = Routing::of(&body);
+        } = Routing::from_body(&body);
         let call = async {
             match operation {
                 Operation::UpdateTable => raw_call!(db, update_table.table_name(table), body),
@@ -112,8 +133,10 @@ impl Client {
                         body
                     )
                 }
-                Operation::RegisterScalableTarget => services.scaling.register_target(body).await,
-                Operation::PutScalingPolicy => services.scaling.put_policy(body).await,
+                Operation::RegisterScalableTarget => {
+                    sdk_clients.auto_scaling.register_target(body).await
+                }
+                Operation::PutScalingPolicy => sdk_clients.auto_scaling.put_policy(body).await,
             }
         };
 
@@ -121,8 +144,8 @@ impl Client {
     }
 }
 
-/// The operation's name at AWS.
-pub(crate) fn name_of(operation: Operation) -> &'static str {
+/// The name of the operation in the AWS API.
+pub(crate) fn operation_name(operation: Operation) -> &'static str {
     match operation {
         Operation::UpdateTable => "UpdateTable",
         Operation::UpdateTimeToLive => "UpdateTimeToLive",

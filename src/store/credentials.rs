@@ -1,5 +1,5 @@
-//! Says whose credentials an environment uses and where they come from, without fetching any: a credential process or MFA prompt
-//! must not run for a plan.
+//! Describes an environment's credentials and their source without fetching them: a plan must not
+//! run a credential process or prompt for MFA.
 
 use std::env;
 use std::fs;
@@ -9,10 +9,11 @@ use aws_config::profile::{Profile, load};
 
 use crate::environment::{Credentials, Endpoint, Environment};
 
-/// Lines of a shared file that are searched for a profile.
+/// Maximum number of lines of a shared file that are searched for a profile.
 const SHARED_FILE_LINES: usize = 100_000;
 
-/// The credentials as plans and failures name them: `profile default, ~/.aws/credentials`.
+/// Describes the credentials for plans and error messages, for example `profile default,
+/// ~/.aws/credentials`.
 pub(crate) async fn describe(environment: &Environment) -> String {
     if matches!(environment.endpoint(), Endpoint::Embedded { .. }) {
         return "none needed (embedded engine)".to_owned();
@@ -21,13 +22,13 @@ pub(crate) async fn describe(environment: &Environment) -> String {
     let base = match environment.credentials() {
         Credentials::Static { source, .. } => format!("static keys, {source}"),
         Credentials::Profile { name, source } => {
-            let profile = profile(name)
+            let profile = describe_profile(name)
                 .await
                 .unwrap_or_else(|| format!("profile {name}"));
             format!("{profile} (named by {source})")
         }
         Credentials::Local => "test keys of a local endpoint".to_owned(),
-        Credentials::Chain => match profile("default").await {
+        Credentials::Chain => match describe_profile("default").await {
             Some(profile) => profile,
             None => without_profile(|key| env::var(key).ok().filter(|value| !value.is_empty())),
         },
@@ -43,27 +44,29 @@ pub(crate) async fn describe(environment: &Environment) -> String {
     }
 }
 
-/// A profile with its kind of credentials and its file; `None` if it has no credentials or cannot be read.
-async fn profile(name: &str) -> Option<String> {
+/// Describes a profile with its kind of credentials and its file; `None` if it has no credentials
+/// or cannot be read.
+async fn describe_profile(name: &str) -> Option<String> {
     let profiles = load(&default(), &default(), &default(), None).await.ok()?;
     let profile = profiles.get_profile(name)?;
-    let kind = kind(profile)?;
+    let kind = credential_kind(profile)?;
     let kind = if kind.is_empty() {
         kind
     } else {
         format!(" ({kind})")
     };
 
-    Some(format!("profile {name}{kind}, {}", file_of(name)))
+    Some(format!("profile {name}{kind}, {}", shared_file_with(name)))
 }
 
-/// A value of a type that `aws-config` takes and does not export.
+/// Creates a value of a type that `aws-config` takes but does not export.
 fn default<T: Default>() -> T {
     T::default()
 }
 
-/// The kind of credentials that a profile stands for, in the order in which `aws-config` looks; empty for static keys.
-fn kind(profile: &Profile) -> Option<String> {
+/// The kind of a profile's credentials, checked in the order that `aws-config` uses; empty for
+/// static keys.
+fn credential_kind(profile: &Profile) -> Option<String> {
     if let Some(role) = profile.get("role_arn") {
         return Some(format!("role {role}"));
     }
@@ -80,8 +83,8 @@ fn kind(profile: &Profile) -> Option<String> {
     is_set("aws_access_key_id").then(String::new)
 }
 
-/// The shared file that has the profile. Where both have it, the credentials file prevails.
-fn file_of(name: &str) -> String {
+/// The shared file that contains the profile. If both do, the credentials file takes precedence.
+fn shared_file_with(name: &str) -> String {
     let file = |key: &str, default: &str| match env::var_os(key).filter(|path| !path.is_empty()) {
         Some(path) => PathBuf::from(path),
         None => Path::new("~/.aws").join(default),
@@ -114,7 +117,7 @@ fn has_profile(file: &Path, name: &str) -> bool {
     fs::read_to_string(path).is_ok_and(|text| text.lines().take(SHARED_FILE_LINES).any(is_header))
 }
 
-/// The rest of the chain, in its order.
+/// Describes the credentials that the rest of the default chain finds, in its order.
 fn without_profile(variable: impl Fn(&str) -> Option<String>) -> String {
     const CONTAINER: [&str; 2] = [
         "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
@@ -167,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_profile_is_of_the_file_that_has_its_section() {
+    fn a_profile_belongs_to_the_file_with_its_section() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("credentials");
         std::io::Write::write_all(

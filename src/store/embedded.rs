@@ -1,7 +1,7 @@
-//! The engine inside the binary: dynoxide over one `SQLite` file or in memory, on a loopback port of its own.
+//! The embedded engine: dynoxide with an `SQLite` file or in memory, listening on a loopback port.
 //!
-//! It is reached over HTTP like any other endpoint, so that everything above it is the same. A new database can be filled
-//! from a sample dump; it is built in memory and appears under its name whole.
+//! It is reached over HTTP like any other endpoint, so the code above does not differ. A new
+//! database can be filled from a sample dump; it is built in memory and then created atomically.
 
 use std::path::Path;
 
@@ -18,16 +18,16 @@ use crate::error::{Error, Result};
 use crate::limits;
 use crate::place;
 
-/// A running engine; it stops when this value is dropped.
+/// A running engine, stopped on drop.
 pub(crate) struct Engine {
     url: String,
-    /// Whether it stands in for a database file that does not exist.
-    pub(crate) is_imagined: bool,
+    /// Whether the database is a temporary one, in place of a file that does not exist.
+    pub(crate) is_temporary: bool,
     _stop: oneshot::Sender<()>,
 }
 
 impl Engine {
-    /// Starts the engine if the environment's endpoint is `embedded:`.
+    /// Starts the engine if the environment's endpoint is `embedded:`; otherwise, returns `None`.
     pub(crate) async fn start(
         environment: &Environment,
         missing: MissingDatabase,
@@ -36,8 +36,8 @@ impl Engine {
             return Ok(None);
         };
 
-        let is_imagined =
-            missing == MissingDatabase::Imagine && file.as_ref().is_some_and(|file| !file.exists());
+        let is_temporary = missing == MissingDatabase::InMemory
+            && file.as_ref().is_some_and(|file| !file.exists());
         let database = match file {
             None => in_memory(environment.sample())?,
             Some(file) => open_file(file, environment.sample(), missing)?,
@@ -45,6 +45,7 @@ impl Engine {
         let cannot_listen = |error| {
             Error::failed("the embedded engine cannot listen on 127.0.0.1").with_source(error)
         };
+        // Port 0: the system chooses a free one, so several runs can have an engine each.
         let listener = TcpListener::bind(("127.0.0.1", 0))
             .await
             .map_err(cannot_listen)?;
@@ -60,7 +61,7 @@ impl Engine {
 
         Ok(Some(Self {
             url,
-            is_imagined,
+            is_temporary,
             _stop: stop,
         }))
     }
@@ -73,8 +74,8 @@ impl Engine {
 fn open_file(file: &Path, sample: Option<&Path>, missing: MissingDatabase) -> Result<Database> {
     if !file.exists() {
         match (missing, sample) {
-            (MissingDatabase::Imagine, sample) => return in_memory(sample),
-            (_, Some(sample)) => fill(file, sample)?,
+            (MissingDatabase::InMemory, sample) => return in_memory(sample),
+            (_, Some(sample)) => create_from_sample(file, sample)?,
             (MissingDatabase::Create, None) => place::create_parent(file)?,
             (MissingDatabase::Refuse, None) => {
                 return Err(Error::not_found(format!(
@@ -86,31 +87,32 @@ fn open_file(file: &Path, sample: Option<&Path>, missing: MissingDatabase) -> Re
         }
     }
 
-    let path = text(file)?;
-    Database::new(path).map_err(|error| unusable(path, error))
+    let path = path_str(file)?;
+    Database::new(path).map_err(|error| unusable_database(path, error))
 }
 
 fn in_memory(sample: Option<&Path>) -> Result<Database> {
-    let database = Database::memory().map_err(|error| unusable("in memory", error))?;
+    let database = Database::memory().map_err(|error| unusable_database("in memory", error))?;
     if let Some(sample) = sample {
-        load(&database, sample)?;
+        load_sample(&database, sample)?;
     }
 
     Ok(database)
 }
 
-/// Builds a database from the sample dump and puts it under its name whole.
-fn fill(file: &Path, sample: &Path) -> Result<()> {
+/// Builds a database from the sample dump and creates its file atomically.
+fn create_from_sample(file: &Path, sample: &Path) -> Result<()> {
     let database = in_memory(Some(sample))?;
     place::create_whole(file, |partial| {
-        let path = text(partial)?;
+        let path = path_str(partial)?;
         database
             .vacuum_into(path)
-            .map_err(|error| unusable(path, error))
+            .map_err(|error| unusable_database(path, error))
     })
 }
 
-fn load(database: &Database, sample: &Path) -> Result<()> {
+/// Writes the schema and the items of a sample dump into a database.
+fn load_sample(database: &Database, sample: &Path) -> Result<()> {
     let refused = |error: String| {
         Error::damaged(format!(
             "the sample {} cannot be loaded: {error}",
@@ -140,6 +142,7 @@ fn load(database: &Database, sample: &Path) -> Result<()> {
         let last = item.is_none();
         batch.extend(item.map(|item| item.text));
 
+        // The final batch may be smaller.
         if batch.len() == limits::BATCH_WRITE_ITEMS || (last && !batch.is_empty()) {
             let body = batch_body(&table, &batch);
             let request =
@@ -156,7 +159,7 @@ fn load(database: &Database, sample: &Path) -> Result<()> {
     }
 }
 
-fn text(path: &Path) -> Result<&str> {
+fn path_str(path: &Path) -> Result<&str> {
     path.to_str().ok_or_else(|| {
         Error::environment(format!(
             "the path of the embedded database is not UTF-8: {}",
@@ -165,7 +168,7 @@ fn text(path: &Path) -> Result<&str> {
     })
 }
 
-fn unusable(what: &str, error: impl std::fmt::Display) -> Error {
+fn unusable_database(what: &str, error: impl std::fmt::Display) -> Error {
     Error::failed(format!(
         "the embedded database {what} cannot be used: {error}"
     ))

@@ -1,8 +1,10 @@
-//! The only module that speaks to DynamoDB: client, raw pages, raw batches, retries, read caps, the embedded engine.
+//! The only module that talks to DynamoDB: client, Scan pages, batches, retries, rate limits and
+//! the embedded engine.
 //!
-//! Items cross this module as the bytes DynamoDB sent or is going to receive; see `seam` for how that is done with the
-//! SDK's public API. Everything above works against the two traits here: [`ReadStore`] for operations that may only look,
-//! [`WriteStore`] for those that hold a [`Confirmation`](crate::environment::Confirmation).
+//! Items pass through this module as the bytes that DynamoDB sent or will receive; `seam` explains
+//! how that works with the SDK's public API. The layers above use the two traits defined here:
+//! [`ReadStore`] for operations that only read, [`WriteStore`] for operations that hold a
+//! [`Confirmation`](crate::environment::Confirmation).
 
 mod apply;
 mod auto_scaling;
@@ -17,11 +19,15 @@ mod control;
 mod credentials;
 #[cfg(feature = "embedded")]
 mod embedded;
+mod endpoint_kind;
 mod error;
+mod json;
 mod limiter;
+mod options;
 mod pagination;
 mod probe;
 mod put_if_absent;
+mod raw_call;
 mod read;
 mod recovery;
 mod redact;
@@ -31,6 +37,7 @@ mod selection;
 mod shortcut;
 mod signature;
 mod tables;
+mod timeouts;
 mod write;
 
 use std::collections::BTreeMap;
@@ -42,7 +49,8 @@ use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 
 pub use compression::{WireBytes, WireCompression};
-pub use connect::{MissingDatabase, Store, StoreOptions, WritableStore};
+pub use connect::{Store, WritableStore};
+pub use options::{MissingDatabase, StoreOptions};
 pub use pagination::PageKey;
 pub use selection::Selection;
 
@@ -50,169 +58,180 @@ use crate::error::Result;
 use crate::item::{Items, KeySchema, PageKeys};
 use crate::schema::{Captured, CreateTable, Section, Setting, SettingCall, TableSchema};
 
-/// One call of a (parallel) Scan.
+/// Parameters of one Scan request, which may be one of several parallel segments.
 #[derive(Debug, Clone)]
 pub struct ScanRequest {
     /// Table name.
     pub table: String,
-    /// This segment, from 0.
+    /// Index of the segment, starting at 0.
     pub segment: u32,
     /// Number of segments.
     pub total_segments: u32,
-    /// Strongly consistent reads.
+    /// Whether the reads are strongly consistent.
     pub consistent_read: bool,
-    /// At most so many items in the page.
+    /// Maximum number of items in the page.
     pub limit: Option<u32>,
-    /// Where the page before this one ended.
+    /// The key after which the page starts (`ExclusiveStartKey`); `None` at the start of the
+    /// segment.
     pub start: Option<PageKey>,
-    /// What the table is to leave out.
+    /// Filter and projection that the table applies.
     pub selection: Arc<Selection>,
     /// The table's key. Every item of the page must have it.
     pub key: Arc<KeySchema>,
-    /// The keys of the page before this one, which must not occur in it; none if there is no such page or it is not known.
-    pub before: Arc<PageKeys>,
+    /// Keys of the previous page, which must not be repeated. Empty if there is no previous page,
+    /// or if its keys are unknown.
+    pub previous_keys: Arc<PageKeys>,
 }
 
-/// What one Scan call returned.
+/// The response to one Scan request.
 #[derive(Debug)]
 pub struct ScanPage {
     /// The items, byte for byte.
     pub items: Items,
-    /// Their keys, for the request for the next page.
+    /// Keys of the items, to be passed on with the next request.
     pub keys: Arc<PageKeys>,
-    /// Where the next page starts; `None` at the end of the segment.
+    /// The key after which the next page starts (`LastEvaluatedKey`); `None` at the end of the
+    /// segment.
     pub next: Option<PageKey>,
-    /// Read units consumed.
+    /// Consumed read units.
     pub read_units: f64,
-    /// Items that the table looked at: those that a filter left out, too.
-    pub looked_at: u64,
-    /// Bytes of the answer.
+    /// Number of items scanned, including those that a filter removed (`ScannedCount`).
+    pub scanned: u64,
+    /// Size of the response.
     pub wire: WireBytes,
-    /// To be kept as long as the items.
-    pub room: Room,
+    /// Memory permit of the page, to be held for as long as its items.
+    pub memory_permit: PageMemoryPermit,
 }
 
-/// Room in memory for one page. Pages for which there is none wait on their connections, so that many calls may be in flight and
-/// memory stays flat.
+/// Permission to hold one page in memory; released on drop. Responses without a permit wait on
+/// their connections, so many requests can be in flight while memory use stays constant.
 #[derive(Debug, Default)]
-pub struct Room(
-    #[expect(dead_code, reason = "what it does it does when it is dropped")]
-    Option<OwnedSemaphorePermit>,
+pub struct PageMemoryPermit(
+    #[expect(dead_code, reason = "released on drop")] Option<OwnedSemaphorePermit>,
 );
 
 #[cfg(test)]
-impl Room {
-    pub(crate) fn of(permit: OwnedSemaphorePermit) -> Self {
+impl PageMemoryPermit {
+    pub(crate) fn new(permit: OwnedSemaphorePermit) -> Self {
         Self(Some(permit))
     }
 }
 
-/// What became of a batch of items.
+/// The outcome of writing one or more items.
 #[derive(Debug, Default)]
-pub struct Written {
-    /// Items DynamoDB acknowledged.
+pub struct WriteOutcome {
+    /// Number of items that DynamoDB acknowledged.
     pub items: u64,
-    /// Bytes of text of the acknowledged items.
+    /// Size of the acknowledged items as JSON.
     pub bytes: u64,
-    /// Of those, items that [`WriteStore::write_new`] found there already, as they are.
-    pub already_there: u64,
-    /// Items DynamoDB refused.
-    pub refused: Vec<Refused>,
-    /// Items that [`WriteStore::write_new`] left out because the table has others with their keys.
-    pub conflicts: Vec<Refused>,
-    /// Write units consumed.
+    /// Number of acknowledged items that [`WriteStore::put_if_absent`] found in the table
+    /// unchanged.
+    pub already_present: u64,
+    /// Items that DynamoDB rejected.
+    pub rejected: Vec<RejectedItem>,
+    /// Items that [`WriteStore::put_if_absent`] did not write because the table has different items
+    /// with their keys.
+    pub conflicts: Vec<RejectedItem>,
+    /// Consumed write units.
     pub write_units: f64,
-    /// Calls that were throttled or came back with unprocessed items.
+    /// Number of calls that were throttled or returned unprocessed items.
     pub throttled_calls: u64,
 }
 
-/// An item that DynamoDB refused, with its reason.
+/// An item that was not written, with the reason.
 #[derive(Debug, Clone)]
-pub struct Refused {
+pub struct RejectedItem {
     /// The item, byte for byte.
     pub item: Bytes,
-    /// DynamoDB's words.
+    /// DynamoDB's error code and message.
     pub reason: String,
 }
 
-/// A store that can be looked at.
+/// Read access to the tables of one environment.
 pub trait ReadStore: Send + Sync {
-    /// Everything `DescribeTable` says, verbatim; `None` when there is no such table.
+    /// Returns the `DescribeTable` response, verbatim; `None` if the table does not exist.
     fn describe(&self, table: &str) -> impl Future<Output = Result<Option<TableSchema>>> + Send;
 
-    /// Reads `sections` of the described table, all at the same time and within seconds: what cannot be had by then, or at all,
-    /// comes as [`Captured::NotCaptured`] with its reason.
+    /// Reads `sections` of the described table concurrently, within seconds. A section that could
+    /// not be read in that time is returned as [`Captured::NotCaptured`] with the reason.
     fn capture(
         &self,
         schema: &TableSchema,
         sections: &[Section],
     ) -> impl Future<Output = Vec<(Section, Captured)>> + Send;
 
-    /// Which of `settings` this endpoint cannot have, each with the endpoint's words. Changes nothing. A setting that is not
-    /// named may still be refused.
-    fn lacking(
+    /// Returns those of `settings` that the endpoint does not support, each with the endpoint's
+    /// error message. Changes nothing. A setting that is not in the result may still be rejected
+    /// later.
+    fn unsupported_settings(
         &self,
         table: &str,
         settings: &[Setting],
     ) -> impl Future<Output = BTreeMap<Setting, String>> + Send;
 
-    /// Number of the table's on-demand backups, up to a hundred; `None` where the endpoint does not tell.
-    fn backups(&self, table: &str) -> impl Future<Output = Option<usize>> + Send;
+    /// Number of the table's on-demand backups, at most 100; `None` if the endpoint does not report
+    /// it.
+    fn backup_count(&self, table: &str) -> impl Future<Output = Option<usize>> + Send;
 
-    /// The account of the credentials, `000000000000` for engines on this machine; `None` where the endpoint does not tell.
+    /// The account ID of the credentials, `000000000000` for engines on this machine; `None` if the
+    /// endpoint does not report it.
     fn account(&self) -> impl Future<Output = Option<String>> + Send;
 
-    /// Whose credentials are used and where they come from, on one line.
+    /// A one-line description of the credentials and where they come from.
     fn credentials(&self) -> &str;
 
-    /// Names of the tables of this account and region, up to a bound that is enough for a hint.
+    /// Names of the tables of this account and region. The list may be truncated: it only serves
+    /// hints.
     fn table_names(&self) -> impl Future<Output = Result<Vec<String>>> + Send;
 
-    /// How long to wait for a table or an index that does not become ready.
+    /// How long to wait for a table or an index that does not become `ACTIVE`.
     fn give_up_after(&self) -> Duration;
 
-    /// Keeps the consumption of read units at a cap from now on. Of several the lowest holds.
+    /// Caps the consumption of read units from now on. The lowest of several caps applies.
     fn cap_reads(&self, units_per_second: u32);
 
-    /// One page of a Scan. Retries until it has the page or gives up.
+    /// Reads one page of a Scan, with retries.
     fn scan(&self, request: &ScanRequest) -> impl Future<Output = Result<ScanPage>> + Send;
 }
 
-/// A store that can be changed.
+/// Write access to the tables that a confirmation covers.
 pub trait WriteStore: ReadStore {
-    /// Asks for a new table; it may not be `ACTIVE` yet when this returns. Returns the optional settings of the request that an
-    /// engine other than AWS refused, each with its words: the table is made without them.
+    /// Requests the creation of a table, which may not be `ACTIVE` yet on return. Returns the
+    /// optional settings that an engine other than AWS rejected, each with its error message; the
+    /// table is created without them.
     fn create(
         &self,
         table: &str,
         request: &CreateTable,
     ) -> impl Future<Output = Result<Vec<(Setting, String)>>> + Send;
 
-    /// Brings one setting back. The table may be busy with it when this returns.
+    /// Applies one setting. The table may still be `UPDATING` on return.
     fn apply(&self, table: &str, call: &SettingCall) -> impl Future<Output = Result<()>> + Send;
 
-    /// Keeps the consumption of write units at a cap from now on. Of several the lowest holds.
+    /// Caps the consumption of write units from now on. The lowest of several caps applies.
     fn cap_writes(&self, units_per_second: u32);
 
-    /// Calls with items that may be on their way to a table at once, at least 1: grows as long as the table takes more.
-    fn calls_at_once(&self, table: &str) -> usize;
+    /// Number of write requests that may be in flight for a table, at least 1. It grows while more
+    /// requests increase the throughput.
+    fn max_in_flight(&self, table: &str) -> usize;
 
-    /// Asks for the deletion of a table; it may still be there when this returns.
+    /// Requests the deletion of a table, which may still exist on return.
     fn delete(&self, table: &str) -> impl Future<Output = Result<()>> + Send;
 
-    /// Writes up to 25 items with different keys, until each is acknowledged or refused. `key` is the table's.
+    /// Writes up to 25 items with different keys, until each is acknowledged or rejected. `key` is
+    /// the table's.
     fn write(
         &self,
         table: &str,
         key: &KeySchema,
         items: Vec<Bytes>,
-    ) -> impl Future<Output = Result<Written>> + Send;
+    ) -> impl Future<Output = Result<WriteOutcome>> + Send;
 
-    /// Writes one item unless the table has one with its key. `key` is the table's.
-    fn write_new(
+    /// Writes one item unless the table has an item with its key. `key` is the table's.
+    fn put_if_absent(
         &self,
         table: &str,
         key: &KeySchema,
         item: Bytes,
-    ) -> impl Future<Output = Result<Written>> + Send;
+    ) -> impl Future<Output = Result<WriteOutcome>> + Send;
 }

@@ -1,41 +1,44 @@
-//! Pagination: the key at which a page ends, and the check that the pages of a list come to an end.
+//! Pagination: the key at which a page ends, and the check that a list of pages ends.
 //!
-//! A server that returns the same position again would be asked for the same pages forever. Brent's algorithm finds a cycle of any
-//! period in constant memory: each position is compared with one anchor, and the anchor moves to the current position after 1, 2, 4, 8, …
-//! pages. Every list that is read page by page is checked here.
+//! A server that returns the same position again would be asked for the same pages forever. Brent's
+//! algorithm finds a cycle of any period in constant memory: each position is compared with an
+//! anchor, which moves to the current position after 1, 2, 4, 8, … pages. Every paginated list uses
+//! this check.
 
 use serde_json::{Map, Value};
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::error::Fault;
+use super::error::RequestError;
 
-/// Finds a cycle in the positions at which the pages of one list end (Brent's algorithm).
+/// Detects a cycle in the positions at which the pages of one list end (Brent's algorithm).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct CycleDetector {
     anchor: Option<u128>,
-    /// Pages since the anchor was set.
+    /// Number of pages since the anchor was set.
     pages: u64,
-    /// Pages after which the anchor moves.
+    /// Number of pages after which the anchor moves.
     limit: u64,
 }
 
 impl CycleDetector {
-    /// Notes the position at which a page ends.
+    /// Records the position at which a page ends.
     ///
     /// # Errors
-    /// An earlier page ended there.
-    pub(crate) fn advance(&mut self, position: &str) -> Result<(), Fault> {
-        self.pass(xxh3_128(position.as_bytes()))
+    /// Fails if an earlier page ended there.
+    pub(crate) fn advance(&mut self, position: &str) -> Result<(), RequestError> {
+        self.advance_hash(xxh3_128(position.as_bytes()))
     }
 
-    fn pass(&mut self, position: u128) -> Result<(), Fault> {
+    fn advance_hash(&mut self, position: u128) -> Result<(), RequestError> {
         if self.anchor == Some(position) {
-            return Err(Fault::not_dynamodb(
+            return Err(RequestError::not_dynamodb(
                 "a page ends where an earlier page ended, so the list has no end",
             ));
         }
 
         self.pages += 1;
+        // Doubling the distance makes the anchor enter any cycle and stay long enough to meet it
+        // again.
         if self.pages >= self.limit {
             *self = Self {
                 anchor: Some(position),
@@ -48,41 +51,42 @@ impl CycleDetector {
     }
 }
 
-/// The position at which a Scan page ends (`LastEvaluatedKey`), as the JSON that DynamoDB sent; it is sent back unchanged as
-/// `ExclusiveStartKey`.
+/// The key at which a Scan page ends (`LastEvaluatedKey`), as the JSON that DynamoDB sent. It is
+/// sent back unchanged as `ExclusiveStartKey`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageKey {
     json: Box<str>,
-    /// The keys of the pages up to this one.
+    /// The cycle check of the pages up to this one.
     cycle: CycleDetector,
 }
 
 impl PageKey {
-    /// The JSON that DynamoDB sent.
+    /// Returns the JSON that DynamoDB sent.
     #[must_use]
     pub fn as_json(&self) -> &str {
         &self.json
     }
 
-    /// The key that [`as_json`](Self::as_json) returned. `None` if the text is not a JSON object with at least one attribute: it becomes
-    /// part of a request unchanged.
+    /// Restores a key that [`as_json`](Self::as_json) returned. `None` if the text is not a JSON
+    /// object with at least one attribute: it becomes part of a request unchanged.
     #[must_use]
     pub fn from_json(text: &str) -> Option<Self> {
         Self::after(None, text).ok()
     }
 
-    /// The key of the page that follows the one that ended at `previous`.
+    /// Creates the key at which the page after `previous` ends.
     ///
     /// # Errors
-    /// It is not a key, or an earlier page of the segment ended there.
-    pub(crate) fn after(previous: Option<&Self>, json: &str) -> Result<Self, Fault> {
+    /// Fails if it is not a key, or if an earlier page of the segment ended there.
+    pub(crate) fn after(previous: Option<&Self>, json: &str) -> Result<Self, RequestError> {
         let attributes = serde_json::from_str::<Map<String, Value>>(json)
             .ok()
             .filter(|key| !key.is_empty());
-        let attributes =
-            attributes.ok_or_else(|| Fault::not_dynamodb("LastEvaluatedKey is not a key"))?;
+        let attributes = attributes
+            .ok_or_else(|| RequestError::not_dynamodb("LastEvaluatedKey is not a key"))?;
 
-        // The same key may come with other spaces, or with its attributes in another order.
+        // Compared in canonical form: the same key may be sent with other spaces, or with its
+        // attributes in another order.
         let mut cycle = previous.map_or_else(CycleDetector::default, |previous| previous.cycle);
         cycle.advance(&Value::Object(attributes).to_string())?;
         Ok(Self {
@@ -128,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_spelled_in_another_way_is_the_same() {
+    fn a_key_with_another_spelling_is_the_same() {
         let first = PageKey::after(None, r#"{"pk":{"S":"a"},"sk":{"N":"1"}}"#).unwrap();
         assert!(
             PageKey::after(Some(&first), r#"{ "sk": {"N":"1"}, "pk": {"S":"\u0061"} }"#).is_err()
@@ -142,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_an_object_with_attributes_is_not_a_key() {
+    fn only_an_object_with_attributes_is_a_key() {
         for text in [
             "{}",
             "[]",

@@ -1,8 +1,9 @@
-//! Writing items that must not replace others: one conditional `PutItem` each.
+//! Writes items that must not overwrite others, each with a conditional `PutItem`.
 //!
-//! A refused condition means that there is an item with this key. It may be this very one: written before, by whomever, or by a
-//! call whose answer was lost. DynamoDB hands out what it has; where an engine does not, the item is read. Equal items are no
-//! conflict, by DynamoDB's own equality: sets have no order, and numbers count by their value.
+//! If the condition fails, the table has an item with this key. It may be an equal one, written
+//! earlier by anyone, or by a call whose response was lost. DynamoDB returns the existing item; if
+//! an engine does not, it is read. Equal items are not a conflict. Equality is DynamoDB's: sets are
+//! unordered, and numbers are compared by value.
 
 use std::slice;
 
@@ -11,73 +12,77 @@ use bytes::{BufMut, Bytes, BytesMut};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::client::{Client, raw_call};
-use super::error::{Class, Fault};
-use super::read::{ConsumedCapacity, quoted};
-use super::redact::Hush;
-use super::seam::Seam;
-use super::{Refused, Written};
+use super::client::Client;
+use super::error::{ErrorClass, RequestError};
+use super::json::{ConsumedCapacity, json_string};
+use super::raw_call::raw_call;
+use super::redact::Redactor;
+use super::seam::RawExchange;
+use super::{RejectedItem, WriteOutcome};
 use crate::error::Result;
 use crate::item::{KeySchema, item_digest};
 
-/// What is said of an item whose place is taken.
+/// The reason for an item that was not written because its key exists.
 const CONFLICT: &str = "the table has another item with this key";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct PutAnswer {
+struct PutItemResponse {
     consumed_capacity: Option<ConsumedCapacity>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Existing<'a> {
+struct GetItemResponse<'a> {
     #[serde(borrow)]
     item: Option<&'a RawValue>,
 }
 
-/// What a call said.
-enum Put {
-    /// It was written, and cost so many units.
-    Done(f64),
-    /// There is an item with this key: this one, if the answer has it.
-    Taken(Option<Bytes>),
+/// The outcome of one conditional put.
+enum PutOutcome {
+    /// The item was written for this many units.
+    Stored(f64),
+    /// An item with this key exists; contains it if the response does.
+    Exists(Option<Bytes>),
 }
 
 impl Client {
     /// Writes an item unless the table has one with its key.
-    pub(crate) async fn write_new(
+    pub(crate) async fn put_if_absent(
         &self,
         table: &str,
         key: &KeySchema,
         item: Bytes,
-    ) -> Result<Written> {
+    ) -> Result<WriteOutcome> {
         let body = put_body(table, &key.partition.name, &item);
-        let mut written = Written::default();
-        let mut effort = self.effort("PutItem", Some(table));
-        let lane = self.gates().of(table);
+        let mut written = WriteOutcome::default();
+        let mut retries = self.retry_context("PutItem", Some(table));
+        let throughput = self.write_limiters().for_table(table);
 
-        // Whether an earlier call may have been heard although it failed.
-        let mut heard = false;
+        // Whether an earlier call may have written the item although it failed.
+        let mut may_have_been_written = false;
         loop {
-            let choose = |budget| {
-                let units = lane.write_price.part(slice::from_ref(&item), budget).units;
+            let choose_cost = |budget| {
+                let units = throughput
+                    .write_cost
+                    .affordable_prefix(slice::from_ref(&item), budget)
+                    .units;
                 (units, units)
             };
-            let (pass, price) = lane.gate.pass_with(choose).await;
-            self.retry().called();
-            let fault = match self.put_new_once(table, body.clone()).await {
+            let (permit, cost) = throughput.limiter.acquire(choose_cost).await;
+            self.retry().record_call();
+            let error = match self.put_once(table, body.clone()).await {
                 Ok(put) => {
-                    self.retry().succeeded();
-                    // A refused condition costs as much as a write.
-                    pass.taken(if let Put::Done(units) = put {
+                    self.retry().record_success();
+                    // A failed condition costs as much as a write.
+                    permit.succeeded(if let PutOutcome::Stored(units) = put {
                         units
                     } else {
-                        price
+                        cost
                     });
 
                     if self
-                        .judge(table, key, &item, put, heard, &mut written)
+                        .record_outcome(table, key, &item, put, may_have_been_written, &mut written)
                         .await?
                     {
                         return Ok(written);
@@ -85,59 +90,62 @@ impl Client {
 
                     continue;
                 }
-                Err(fault) => fault,
+                Err(error) => error,
             };
 
-            if fault.class == Class::Throttled {
+            if error.class == ErrorClass::Throttled {
                 written.throttled_calls += 1;
-                pass.throttled(0.0, price);
+                permit.throttled(0.0, cost);
             }
 
-            heard |= fault.class == Class::Transient;
+            // Such errors leave open whether DynamoDB executed the call.
+            may_have_been_written |= error.class == ErrorClass::Transient;
 
-            match effort.again(fault).await {
+            match retries.prepare_retry(error).await {
                 Ok(()) => {}
-                Err(fault) if fault.class == Class::Invalid => {
-                    written.refused.push(Refused {
+                Err(error) if error.class == ErrorClass::Invalid => {
+                    written.rejected.push(RejectedItem {
                         item,
-                        reason: fault.words(),
+                        reason: error.code_and_message(),
                     });
                     return Ok(written);
                 }
-                Err(fault) => return Err(self.tell(fault, "PutItem", table)),
+                Err(error) => return Err(self.operation_error(error, "PutItem", table)),
             }
         }
     }
 
-    /// Notes what a call that succeeded means for the item. `false` where the item that was in its place is gone meanwhile.
-    async fn judge(
+    /// Records the outcome of a successful call. Returns `false` if the existing item was deleted
+    /// meanwhile, so that the put must be repeated.
+    async fn record_outcome(
         &self,
         table: &str,
         key: &KeySchema,
         item: &Bytes,
-        put: Put,
-        heard: bool,
-        written: &mut Written,
+        put: PutOutcome,
+        may_have_been_written: bool,
+        written: &mut WriteOutcome,
     ) -> Result<bool> {
         let existing = match put {
-            Put::Done(units) => {
+            PutOutcome::Stored(units) => {
                 (written.items, written.bytes) = (1, item.len() as u64);
                 written.write_units += units;
                 return Ok(true);
             }
-            Put::Taken(Some(existing)) => Some(existing),
-            Put::Taken(None) => self.get(table, key, item).await?,
+            PutOutcome::Exists(Some(existing)) => Some(existing),
+            PutOutcome::Exists(None) => self.read_existing(table, key, item).await?,
         };
 
         let Some(existing) = existing else {
             return Ok(false);
         };
 
-        if is_equal(item, &existing) {
+        if is_equal_item(item, &existing) {
             (written.items, written.bytes) = (1, item.len() as u64);
-            written.already_there = u64::from(!heard);
+            // If our own earlier call may have written it, it counts as written now.
+            written.already_present = u64::from(!may_have_been_written);
         } else {
-            written.conflicts.push(Refused {
+            written.conflicts.push(RejectedItem {
                 item: item.clone(),
                 reason: CONFLICT.to_owned(),
             });
@@ -146,28 +154,30 @@ impl Client {
         Ok(true)
     }
 
-    async fn put_new_once(&self, table: &str, body: Bytes) -> Result<Put, Fault> {
-        let seam = Seam::new(body);
-        let hush = Hush::default();
+    async fn put_once(&self, table: &str, body: Bytes) -> Result<PutOutcome, RequestError> {
+        let exchange = RawExchange::new(body);
+        let redactor = Redactor::default();
         let call = self
-            .services()
+            .sdk_clients()
             .dynamodb
             .put_item()
             .table_name(table)
             .customize();
 
         match call
-            .interceptor(seam.clone())
-            .interceptor(hush.clone())
+            .interceptor(exchange.clone())
+            .interceptor(redactor.clone())
             .send()
             .await
         {
             Ok(_) => {
-                let answer = seam.into_body().await?;
-                let unreadable =
-                    |error| Fault::broken_body("the answer cannot be read").with_source(error);
-                let answer: PutAnswer = serde_json::from_slice(&answer).map_err(unreadable)?;
-                Ok(Put::Done(
+                let answer = exchange.into_body().await?;
+                let unreadable = |error| {
+                    RequestError::damaged_response("the answer cannot be read").with_source(error)
+                };
+                let answer: PutItemResponse =
+                    serde_json::from_slice(&answer).map_err(unreadable)?;
+                Ok(PutOutcome::Stored(
                     answer
                         .consumed_capacity
                         .and_then(|capacity| capacity.capacity_units)
@@ -175,58 +185,70 @@ impl Client {
                 ))
             }
             Err(SdkError::ServiceError(service))
+                // This error is an outcome, so it must not reach the error handling below.
                 if service.err().is_conditional_check_failed_exception() =>
             {
-                Ok(Put::Taken(service.raw().body().bytes().and_then(item_of)))
+                Ok(PutOutcome::Exists(
+                    service.raw().body().bytes().and_then(item_in_response),
+                ))
             }
-            Err(error) => Err(hush.kept_in(Fault::of(error))),
+            Err(error) => Err(redactor.redact(RequestError::from_sdk_error(error))),
         }
     }
 
-    /// The item that has the key of `item`, if there is one.
-    async fn get(&self, table: &str, key: &KeySchema, item: &Bytes) -> Result<Option<Bytes>> {
+    /// Reads the item that has the key of `item`, if there is one.
+    async fn read_existing(
+        &self,
+        table: &str,
+        key: &KeySchema,
+        item: &Bytes,
+    ) -> Result<Option<Bytes>> {
         let key = key
             .extract(item)
             .map(|key| key.to_json())
             .unwrap_or_default();
         let body = format!(
             r#"{{"TableName":{},"Key":{key},"ConsistentRead":true}}"#,
-            quoted(table)
+            json_string(table)
         );
         let body = Bytes::from(body);
         let answer = self
-            .run_on("GetItem", Some(table), || {
+            .with_table_retries("GetItem", Some(table), || {
                 self.send_get_item(table, body.clone())
             })
             .await;
 
-        let answer = answer.map_err(|fault| self.tell(fault, "GetItem", table))?;
+        let answer = answer.map_err(|error| self.operation_error(error, "GetItem", table))?;
 
-        Ok(item_of(&answer))
+        Ok(item_in_response(&answer))
     }
 
-    async fn send_get_item(&self, table: &str, body: Bytes) -> Result<Bytes, Fault> {
-        raw_call!(self.services().dynamodb, get_item.table_name(table), body)
+    async fn send_get_item(&self, table: &str, body: Bytes) -> Result<Bytes, RequestError> {
+        raw_call!(
+            self.sdk_clients().dynamodb,
+            get_item.table_name(table),
+            body
+        )
     }
 }
 
-/// The item in an answer.
-fn item_of(answer: &[u8]) -> Option<Bytes> {
-    let existing: Existing<'_> = serde_json::from_slice(answer).ok()?;
+/// The item in a response.
+fn item_in_response(answer: &[u8]) -> Option<Bytes> {
+    let existing: GetItemResponse<'_> = serde_json::from_slice(answer).ok()?;
     existing
         .item
         .map(|item| Bytes::copy_from_slice(item.get().as_bytes()))
 }
 
-fn is_equal(one: &[u8], other: &[u8]) -> bool {
+fn is_equal_item(one: &[u8], other: &[u8]) -> bool {
     item_digest(one)
         .ok()
         .is_some_and(|digest| item_digest(other).ok() == Some(digest))
 }
 
-/// The body of a `PutItem` call that puts `item` into `table` unless there is one with its key.
+/// Builds the body of a `PutItem` call that fails if the table has an item with this key.
 fn put_body(table: &str, partition: &str, item: &[u8]) -> Bytes {
-    let (table, partition) = (quoted(table), quoted(partition));
+    let (table, partition) = (json_string(table), json_string(partition));
     let mut body = BytesMut::with_capacity(item.len() + table.len() + partition.len() + 240);
     body.put_slice(br#"{"TableName":"#);
     body.put_slice(table.as_bytes());
@@ -262,22 +284,22 @@ mod tests {
     #[test]
     fn equality_is_dynamodbs() {
         let one = br#"{"k":{"N":"1"},"s":{"SS":["a","b"]}}"#;
-        assert!(is_equal(
+        assert!(is_equal_item(
             one,
             br#"{"s": {"SS": ["b", "a"]}, "k": {"N": "1.0"}}"#
         ));
-        assert!(!is_equal(one, br#"{"k":{"N":"1"},"s":{"SS":["a"]}}"#));
-        assert!(!is_equal(one, b"{"));
+        assert!(!is_equal_item(one, br#"{"k":{"N":"1"},"s":{"SS":["a"]}}"#));
+        assert!(!is_equal_item(one, b"{"));
     }
 
     #[test]
     fn the_item_in_a_refusal_is_found() {
         let refusal = br#"{"__type":"x#ConditionalCheckFailedException","message":"m","Item":{"k":{"N":"1"}}}"#;
         assert_eq!(
-            item_of(refusal).unwrap(),
+            item_in_response(refusal).unwrap(),
             Bytes::from_static(br#"{"k":{"N":"1"}}"#)
         );
-        assert_eq!(item_of(br#"{"__type":"x"}"#), None);
-        assert_eq!(item_of(b"<html>"), None);
+        assert_eq!(item_in_response(br#"{"__type":"x"}"#), None);
+        assert_eq!(item_in_response(b"<html>"), None);
     }
 }

@@ -1,4 +1,5 @@
-//! Reading: descriptions, names, Scan pages. Bodies are built and parsed here; the items in them are only cut out.
+//! Read operations: `DescribeTable`, `ListTables` and `Scan`. Request bodies are built here and
+//! responses parsed; the items in them are only located.
 
 use std::sync::Arc;
 
@@ -8,23 +9,24 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::client::Client;
-use super::error::{Class, Fault};
+use super::error::{ErrorClass, RequestError};
+use super::json::{ConsumedCapacity, json_string};
 use super::pagination::CycleDetector;
-use super::seam::Body;
-use super::{PageKey, Room, ScanPage, ScanRequest};
+use super::seam::ResponseBody;
+use super::{PageKey, PageMemoryPermit, ScanPage, ScanRequest};
 use crate::error::{Error, Result};
 use crate::item::{cut_items, cut_page, read_units};
 use crate::schema::TableSchema;
 
-/// Names listed at most: they serve a hint, not an inventory.
-const NAMES_LISTED: usize = 1000;
+/// Maximum number of table names that are listed: they only serve a hint.
+const MAX_TABLE_NAMES: usize = 1000;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct ScanRest<'a> {
+struct ScanMembers<'a> {
     #[serde(borrow)]
     last_evaluated_key: Option<&'a RawValue>,
-    /// The array that was emptied.
+    /// The array, from which the items were removed.
     items: Option<IgnoredAny>,
     count: Option<u64>,
     scanned_count: Option<u64>,
@@ -33,47 +35,38 @@ struct ScanRest<'a> {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct ConsumedCapacity {
-    pub(crate) capacity_units: Option<f64>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct NamesPage {
+struct ListTablesResponse {
     #[serde(default)]
     table_names: Vec<String>,
     last_evaluated_table_name: Option<String>,
 }
 
-/// The text of a JSON string, quotes included.
-pub(crate) fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
-}
-
 impl Client {
-    /// `DescribeTable`, verbatim; `None` when there is no such table.
+    /// Returns the `DescribeTable` response, verbatim; `None` if the table does not exist.
     pub(crate) async fn describe(&self, table: &str) -> Result<Option<TableSchema>> {
-        let body = Bytes::from(format!(r#"{{"TableName":{}}}"#, quoted(table)));
+        let body = Bytes::from(format!(r#"{{"TableName":{}}}"#, json_string(table)));
         let answer = self
-            .run("DescribeTable", || {
+            .with_retries("DescribeTable", || {
                 self.send_describe_table(table, body.clone())
             })
             .await;
 
         match answer {
+            // Remembered, so that a later error can tell whether the table was recreated.
             Ok(text) => {
-                let schema =
-                    TableSchema::parse(&text).map_err(|error| self.no_description(table, error))?;
+                let schema = TableSchema::parse(&text)
+                    .map_err(|error| self.invalid_description(table, error))?;
                 self.remember(table, &schema);
                 Ok(Some(schema))
             }
-            Err(fault) if fault.class == Class::NotFound => Ok(None),
-            Err(fault) => Err(self.tell(fault, "DescribeTable", table)),
+            Err(error) if error.class == ErrorClass::NotFound => Ok(None),
+            Err(error) => Err(self.operation_error(error, "DescribeTable", table)),
         }
     }
 
-    /// An answer to `DescribeTable` that describes nothing: it says more about who answers than about the table.
-    fn no_description(&self, table: &str, error: Error) -> Error {
+    /// The error for a `DescribeTable` response without a table: the endpoint is probably not
+    /// DynamoDB.
+    fn invalid_description(&self, table: &str, error: Error) -> Error {
         Error::failed(format!(
             "the answer to DescribeTable {table} describes no table"
         ))
@@ -81,27 +74,28 @@ impl Client {
         .with_source(error)
     }
 
-    /// Names of tables, in DynamoDB's order, at most [`NAMES_LISTED`].
+    /// Names of tables, in DynamoDB's order, at most [`MAX_TABLE_NAMES`] or one page more.
     pub(crate) async fn table_names(&self) -> Result<Vec<String>> {
         let mut names = Vec::new();
         let mut body = Bytes::from_static(b"{}");
         let mut cycle = CycleDetector::default();
         loop {
             let answer = self
-                .run("ListTables", || self.send_list_tables(body.clone()))
+                .with_retries("ListTables", || self.send_list_tables(body.clone()))
                 .await;
-            let text = answer.map_err(|fault| self.tell(fault, "ListTables", "of this account"))?;
-            let page: NamesPage = parse(&text, "ListTables")?;
+            let text = answer
+                .map_err(|error| self.operation_error(error, "ListTables", "of this account"))?;
+            let page: ListTablesResponse = parse_response(&text, "ListTables")?;
             names.extend(page.table_names);
 
             match page.last_evaluated_table_name {
-                Some(last) if names.len() < NAMES_LISTED => {
-                    cycle
-                        .advance(&last)
-                        .map_err(|fault| self.tell(fault, "ListTables", "of this account"))?;
+                Some(last) if names.len() < MAX_TABLE_NAMES => {
+                    cycle.advance(&last).map_err(|error| {
+                        self.operation_error(error, "ListTables", "of this account")
+                    })?;
                     body = Bytes::from(format!(
                         r#"{{"ExclusiveStartTableName":{}}}"#,
-                        quoted(&last)
+                        json_string(&last)
                     ));
                 }
                 _ => return Ok(names),
@@ -109,66 +103,79 @@ impl Client {
         }
     }
 
-    /// One page of a Scan.
+    /// Reads one page of a Scan.
     pub(crate) async fn scan(&self, request: &ScanRequest) -> Result<ScanPage> {
         let answer = self
-            .run_on("Scan", Some(&request.table), || self.scan_once(request))
+            .with_table_retries("Scan", Some(&request.table), || self.scan_once(request))
             .await;
-        answer.map_err(|fault| {
-            let is_refused = fault.class == Class::Invalid && !request.selection.is_empty();
-            let words = fault.message.clone();
-            let error = self.tell(fault, "Scan", &place(request));
+        answer.map_err(|error| {
+            // Only this case has a more helpful message than the error itself.
+            let is_refused = error.class == ErrorClass::Invalid && !request.selection.is_empty();
+            let message = error.message.clone();
+            let error = self.operation_error(error, "Scan", &scan_target(request));
             if is_refused {
-                refused_selection(&words, error)
+                selection_error(&message, error)
             } else {
                 error
             }
         })
     }
 
-    /// Asks once, for no larger a page than the table or a cap allows.
-    async fn scan_once(&self, request: &ScanRequest) -> Result<ScanPage, Fault> {
-        let lane = self.read_gates().of(&request.table);
+    /// Requests a page once, of the size that the table's rate and the cap allow.
+    async fn scan_once(&self, request: &ScanRequest) -> Result<ScanPage, RequestError> {
+        let throughput = self.read_limiters().for_table(&request.table);
         let choose = |budget| {
-            let quote = lane.page_price.quote(budget, request.limit);
-            (quote, quote.units)
+            let planned = throughput.page_cost.plan_page(budget, request.limit);
+            (planned, planned.units)
         };
-        let (pass, quote) = lane.gate.pass_with(choose).await;
-        self.retry().called();
-        let with_gzip = self.wire().asks();
+        let (permit, planned) = throughput.limiter.acquire(choose).await;
+        self.retry().record_call();
+        // Decided per page, while measurements of both encodings arrive.
+        let with_gzip = self.gzip_policy().next_uses_gzip();
         let sent = self.retry().now();
         let page = self
-            .send_scan(&request.table, scan_body(request, quote.limit), with_gzip)
+            .send_scan(&request.table, scan_body(request, planned.limit), with_gzip)
             .await;
-        let page = page.and_then(|(body, room)| {
-            let page = scan_page(body, request).map_err(|fault| fault.sent_by(self.endpoint()))?;
-            Ok(ScanPage { room, ..page })
+        let page = page.and_then(|(body, memory_permit)| {
+            let page =
+                scan_page(body, request).map_err(|error| error.with_sender(self.endpoint()))?;
+            Ok(ScanPage {
+                memory_permit,
+                ..page
+            })
         });
         match &page {
             Ok(page) => {
-                // An engine that tells no consumption is taken to consume what DynamoDB would.
+                // If an engine reports no consumption, assume what DynamoDB would consume.
                 let units = if page.read_units > 0.0 {
                     page.read_units
                 } else {
                     read_units(page.items.text_bytes(), request.consistent_read)
                 };
 
-                self.wire()
-                    .answered(with_gzip, page.wire.inflated, self.retry().since(sent));
-                lane.page_price.learn(page.looked_at, units, quote.limit);
-                pass.taken(units);
+                self.gzip_policy().record(
+                    with_gzip,
+                    page.wire.decompressed,
+                    self.retry().since(sent),
+                );
+                throughput
+                    .page_cost
+                    .record(page.scanned, units, planned.limit);
+                permit.succeeded(units);
             }
-            Err(fault) if fault.class == Class::Throttled => pass.throttled(0.0, quote.units),
-            Err(_) => drop(pass),
+            Err(error) if error.class == ErrorClass::Throttled => {
+                permit.throttled(0.0, planned.units);
+            }
+            Err(_) => drop(permit),
         }
 
         page
     }
 }
 
-/// An expression that DynamoDB does not take.
-fn refused_selection(words: &str, error: Error) -> Error {
-    Error::usage(format!("DynamoDB refuses --filter or --projection: {words}"))
+/// The error for a filter or projection that DynamoDB rejects.
+fn selection_error(message: &str, error: Error) -> Error {
+    Error::usage(format!("DynamoDB refuses --filter or --projection: {message}"))
         .with_hint("names and literals are replaced by placeholders (#dd0, :dd0), in the order in which they stand")
         .with_source(error)
 }
@@ -178,7 +185,7 @@ fn scan_body(request: &ScanRequest, limit: Option<u32>) -> Bytes {
 
     let mut body = format!(
         r#"{{"TableName":{},"ReturnConsumedCapacity":"TOTAL""#,
-        quoted(&request.table)
+        json_string(&request.table)
     );
     if request.total_segments > 1 {
         let _ = write!(
@@ -196,7 +203,7 @@ fn scan_body(request: &ScanRequest, limit: Option<u32>) -> Bytes {
         let _ = write!(body, r#","Limit":{limit}"#);
     }
 
-    body.push_str(&request.selection.members());
+    body.push_str(&request.selection.request_members());
 
     if let Some(key) = &request.start {
         let _ = write!(body, r#","ExclusiveStartKey":{}"#, key.as_json());
@@ -207,8 +214,8 @@ fn scan_body(request: &ScanRequest, limit: Option<u32>) -> Bytes {
     Bytes::from(body)
 }
 
-/// The table, and the segment if it is read in several.
-fn place(request: &ScanRequest) -> String {
+/// Names the table, and the segment if there are several.
+fn scan_target(request: &ScanRequest) -> String {
     if request.total_segments > 1 {
         format!(
             "{} segment {} of {}",
@@ -221,42 +228,47 @@ fn place(request: &ScanRequest) -> String {
     }
 }
 
-/// Cuts the items out of the response to `request`, checks them, and reads the rest. A damaged page is requested again: one with an
-/// item that an inspection of the dump would report, or whose `Count` is not the number of its items.
-fn scan_page(body: Body, request: &ScanRequest) -> Result<ScanPage, Fault> {
-    let Body { text, wire } = body;
-    let (cut, keys) = match cut_page(text.clone(), &request.key, &request.before) {
+/// Locates and checks the items in the response to `request`, and parses the rest. A damaged page
+/// is requested again: one with an item that the check of the dump would report, or whose `Count`
+/// does not match.
+fn scan_page(body: ResponseBody, request: &ScanRequest) -> Result<ScanPage, RequestError> {
+    let ResponseBody { text, wire } = body;
+    let (cut, keys) = match cut_page(text.clone(), &request.key, &request.previous_keys) {
         Ok(cut) => cut,
         Err(error) => {
-            // A server that sends the same pages again says so in the position, too, and would do it each time.
+            // A server that repeats a page usually repeats its position too. That error is final,
+            // so it takes precedence over a retry.
             if let Ok(cut) = cut_items(text, &["Items"]) {
-                next_key(&scan_rest(&cut.rest)?, request)?;
+                next_key(&scan_members(&cut.rest)?, request)?;
             }
 
-            return Err(Fault::broken_body(format!("damaged page: {error}")));
+            return Err(RequestError::damaged_response(format!(
+                "damaged page: {error}"
+            )));
         }
     };
 
-    let rest = scan_rest(&cut.rest)?;
+    let rest = scan_members(&cut.rest)?;
     let items = cut.items.len() as u64;
     if rest.items.is_none() && rest.count.is_none() {
-        return Err(Fault::broken_body(
+        return Err(RequestError::damaged_response(
             "page with neither items nor their count",
         ));
     }
 
     if let Some(count) = rest.count.filter(|count| *count != items) {
-        return Err(Fault::broken_body(format!(
+        return Err(RequestError::damaged_response(format!(
             "page that says Count {count} but holds {items} items"
         )));
     }
 
     Ok(ScanPage {
         next: next_key(&rest, request)?,
-        looked_at: rest.scanned_count.unwrap_or(items).max(items),
+        // `ScannedCount` may be missing or too small in the response of an engine.
+        scanned: rest.scanned_count.unwrap_or(items).max(items),
         items: cut.items,
         keys: Arc::new(keys),
-        room: Room::default(),
+        memory_permit: PageMemoryPermit::default(),
         read_units: rest
             .consumed_capacity
             .and_then(|capacity| capacity.capacity_units)
@@ -265,20 +277,23 @@ fn scan_page(body: Body, request: &ScanRequest) -> Result<ScanPage, Fault> {
     })
 }
 
-/// What a Scan response says besides its items.
-fn scan_rest(rest: &[u8]) -> Result<ScanRest<'_>, Fault> {
+/// Parses the members of a Scan response other than the items.
+fn scan_members(rest: &[u8]) -> Result<ScanMembers<'_>, RequestError> {
     serde_json::from_slice(rest)
-        .map_err(|error| Fault::broken_body("damaged page").with_source(error))
+        .map_err(|error| RequestError::damaged_response("damaged page").with_source(error))
 }
 
-/// Where the page after this one starts.
-fn next_key(rest: &ScanRest<'_>, request: &ScanRequest) -> Result<Option<PageKey>, Fault> {
+/// The key after which the next page starts.
+fn next_key(
+    rest: &ScanMembers<'_>,
+    request: &ScanRequest,
+) -> Result<Option<PageKey>, RequestError> {
     let last = rest.last_evaluated_key.filter(|key| key.get() != "null");
     last.map(|key| PageKey::after(request.start.as_ref(), key.get()))
         .transpose()
 }
 
-fn parse<'a, T: Deserialize<'a>>(text: &'a [u8], operation: &str) -> Result<T> {
+fn parse_response<'a, T: Deserialize<'a>>(text: &'a [u8], operation: &str) -> Result<T> {
     serde_json::from_slice(text).map_err(|error| {
         Error::failed(format!("the answer to {operation} cannot be read")).with_source(error)
     })
@@ -310,13 +325,13 @@ mod tests {
             start,
             selection: Arc::default(),
             key: Arc::new(key()),
-            before: Arc::default(),
+            previous_keys: Arc::default(),
         }
     }
 
-    fn page_of(text: &'static [u8]) -> Result<ScanPage, Fault> {
+    fn page_of(text: &'static [u8]) -> Result<ScanPage, RequestError> {
         scan_page(
-            Body {
+            ResponseBody {
                 text: Bytes::from_static(text),
                 wire: WireBytes::default(),
             },
@@ -325,13 +340,13 @@ mod tests {
     }
 
     #[test]
-    fn a_page_whose_count_is_wrong_is_asked_for_again() {
-        let fault = page_of(br#"{"Items":[{"a":{"S":"x"}}],"Count":2}"#).unwrap_err();
-        assert!(fault.is_passing());
+    fn a_page_with_a_wrong_count_is_requested_again() {
+        let error = page_of(br#"{"Items":[{"a":{"S":"x"}}],"Count":2}"#).unwrap_err();
+        assert!(error.is_retryable());
         assert!(
-            fault.message.contains("Count 2 but holds 1"),
+            error.message.contains("Count 2 but holds 1"),
             "{}",
-            fault.message
+            error.message
         );
     }
 
@@ -342,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_key_goes_back_byte_for_byte() {
+    fn the_last_key_is_sent_back_byte_for_byte() {
         let page =
             br#"{"Count":0,"Items":[],"LastEvaluatedKey":{"n":{"N":"1.50"}, "s":{"S":"\u00e9"}}}"#;
         let next = page_of(page).unwrap().next;

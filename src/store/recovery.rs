@@ -1,11 +1,14 @@
-//! One call, made until it succeeds, is refused for good, or it is time to give up; and what can be mended before the next try.
+//! Repeats a call until it succeeds, fails permanently, or it is time to give up, and corrects what
+//! can be corrected before each retry.
 //!
-//! | fault | before the next try |
+//! | error | before the retry |
 //! | --- | --- |
-//! | throttled, server or network failed, answer damaged | wait |
-//! | clock skew | nothing: the SDK has learned the server's time from the answer and signs the next call with it |
-//! | credentials refused that were good before | get them anew from wherever they come |
-//! | table not found or busy, for items | ask for its state: busy is waited for, gone or created again is the end |
+//! | throttling, server or network error, damaged response | wait |
+//! | clock skew | nothing: the SDK has learned the server's time from the response and signs the
+//! next request with it |
+//! | rejected credentials that were valid before | fetch new ones from their source |
+//! | table not found or busy, for calls about items | describe it: wait if it is busy, fail if it
+//! was deleted or recreated |
 
 use std::future::Future;
 use std::time::Duration;
@@ -13,191 +16,215 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::client::Client;
-use super::error::{Class, Fault};
-use super::read::quoted;
+use super::error::{ErrorClass, RequestError};
+use super::json::json_string;
 use super::retry::Retry;
 use crate::schema::TableSchema;
 
-/// A clock that was put right is right for the next call. More would be another fault.
-const SKEWED_CALLS: u32 = 3;
+/// Maximum number of clock skew errors before the first success. After a correction, the next
+/// request should succeed.
+const MAX_SKEW_ERRORS: u32 = 3;
 
-/// `DescribeTable` is eventually consistent: a table is gone when it says so this often, some seconds apart.
-const ABSENCES: u32 = 4;
-const BETWEEN_ABSENCES: Duration = Duration::from_millis(500);
+/// Number of times that `DescribeTable`, which is eventually consistent, must report that a table
+/// does not exist.
+const MAX_NOT_FOUND: u32 = 4;
+const NOT_FOUND_INTERVAL: Duration = Duration::from_millis(500);
 
-/// What one caller goes through until its call succeeds.
-pub(crate) struct Effort<'a, W> {
+/// State of one call that is repeated until it succeeds.
+pub(crate) struct RetryContext<'a, W> {
     client: &'a Client,
     operation: &'static str,
-    /// The table, for calls about its items: its state explains their refusal.
+    /// The table, for calls about its items: its status explains errors.
     table: Option<&'a str>,
-    /// In running time.
+    /// In running time (see `clock`).
     started: Duration,
-    waits: W,
-    skewed: u32,
-    absences: u32,
+    delays: W,
+    skew_errors: u32,
+    not_found: u32,
 }
 
 impl Client {
-    /// Makes `attempt` until it succeeds, fails for good, or nothing has succeeded for too long.
-    pub(crate) async fn run<T, F>(
+    /// Repeats `attempt` until it succeeds, fails permanently, or no call has succeeded for too
+    /// long.
+    pub(crate) async fn with_retries<T, F>(
         &self,
         operation: &'static str,
         attempt: impl FnMut() -> F + Send,
-    ) -> Result<T, Fault>
+    ) -> Result<T, RequestError>
     where
-        F: Future<Output = Result<T, Fault>> + Send,
+        F: Future<Output = Result<T, RequestError>> + Send,
     {
-        self.run_on(operation, None, attempt).await
+        self.with_table_retries(operation, None, attempt).await
     }
 
-    /// The same for a call about the items of `table`, which may leave `ACTIVE` meanwhile.
-    pub(crate) async fn run_on<T, F>(
+    /// Like [`with_retries`](Self::with_retries), for a call about the items of `table`, which may
+    /// leave `ACTIVE` meanwhile.
+    pub(crate) async fn with_table_retries<T, F>(
         &self,
         operation: &'static str,
         table: Option<&str>,
         mut attempt: impl FnMut() -> F + Send,
-    ) -> Result<T, Fault>
+    ) -> Result<T, RequestError>
     where
-        F: Future<Output = Result<T, Fault>> + Send,
+        F: Future<Output = Result<T, RequestError>> + Send,
     {
-        let mut effort = self.effort(operation, table);
+        let mut retries = self.retry_context(operation, table);
         loop {
             match attempt().await {
                 Ok(value) => {
-                    self.retry().succeeded();
+                    self.retry().record_success();
                     return Ok(value);
                 }
-                Err(fault) => effort.again(fault).await?,
+                Err(error) => retries.prepare_retry(error).await?,
             }
         }
     }
 
-    /// Makes `attempt` until it succeeds or is refused: for `busy` at most while the table is busy, for `faults` at most while the
-    /// endpoint fails. That other calls succeed meanwhile says nothing here.
-    pub(crate) async fn run_for<T, F>(
+    /// Repeats `attempt` until it succeeds or is rejected: for `max_busy_time` while the table is
+    /// busy, and for `max_error_time` while the endpoint fails. The success of other calls does not
+    /// extend these times.
+    pub(crate) async fn with_retry_limits<T, F>(
         &self,
         operation: &str,
-        faults: Duration,
-        busy: Duration,
+        max_error_time: Duration,
+        max_busy_time: Duration,
         mut attempt: impl FnMut() -> F,
-    ) -> Result<T, Fault>
+    ) -> Result<T, RequestError>
     where
-        F: Future<Output = Result<T, Fault>>,
+        F: Future<Output = Result<T, RequestError>>,
     {
         let started = self.retry().now();
-        let mut waits = Retry::waits();
+        let mut delays = Retry::backoff();
         loop {
-            let fault = match attempt().await {
+            let error = match attempt().await {
                 Ok(value) => return Ok(value),
-                Err(fault) => fault,
+                Err(error) => error,
             };
-            let patience = if fault.is_busy() { busy } else { faults };
-            let is_renewable = fault.is_of_credentials() && self.retry().has_worked();
-            if !(fault.is_passing() || fault.is_busy() || is_renewable)
-                || self.retry().since(started) > patience
+            let limit = if error.is_table_busy() {
+                max_busy_time
+            } else {
+                max_error_time
+            };
+            // Credentials that never worked are wrong; those that did may have expired.
+            let is_renewable = error.is_rejected_credentials() && self.retry().has_succeeded();
+            if !(error.is_retryable() || error.is_table_busy() || is_renewable)
+                || self.retry().since(started) > limit
             {
-                return Err(fault);
+                return Err(error);
             }
 
             if is_renewable {
-                Box::pin(self.renew()).await;
+                Box::pin(self.renew_credentials()).await;
             }
 
             self.retry()
-                .rest(operation, &fault.words(), &mut waits)
+                .sleep_before_retry(operation, &error.code_and_message(), &mut delays)
                 .await;
         }
     }
 
-    /// The beginning of an effort; see [`run_on`](Self::run_on) for the meaning of `table`.
-    pub(crate) fn effort<'a>(
+    /// Starts a retry loop; see [`with_table_retries`](Self::with_table_retries) for the meaning of
+    /// `table`.
+    pub(crate) fn retry_context<'a>(
         &'a self,
         operation: &'static str,
         table: Option<&'a str>,
-    ) -> Effort<'a, impl Iterator<Item = Duration> + Send + use<>> {
-        Effort {
+    ) -> RetryContext<'a, impl Iterator<Item = Duration> + Send + use<>> {
+        RetryContext {
             client: self,
             operation,
             table,
             started: self.retry().now(),
-            waits: Retry::waits(),
-            skewed: 0,
-            absences: 0,
+            delays: Retry::backoff(),
+            skew_errors: 0,
+            not_found: 0,
         }
     }
 }
 
-impl<W: Iterator<Item = Duration> + Send> Effort<'_, W> {
-    /// Mends what can be mended and waits for the next try; gives the fault back when there is to be none.
-    pub(crate) async fn again(&mut self, fault: Fault) -> Result<(), Fault> {
-        // What mends is large and rarely needed; it must not lie in the future of every call.
-        let fault = Box::pin(self.mend(fault)).await?;
+impl<W: Iterator<Item = Duration> + Send> RetryContext<'_, W> {
+    /// Corrects what can be corrected and waits before the next attempt. Returns the error if there
+    /// should be none.
+    pub(crate) async fn prepare_retry(&mut self, error: RequestError) -> Result<(), RequestError> {
+        // Boxed, because this future is large and rarely needed: it must not enlarge the future of
+        // every call.
+        let error = Box::pin(self.recover(error)).await?;
         self.client
             .retry()
-            .pause(self.operation, fault, self.started, &mut self.waits)
+            .wait_or_give_up(self.operation, error, self.started, &mut self.delays)
             .await
     }
 
-    async fn mend(&mut self, fault: Fault) -> Result<Fault, Fault> {
-        let has_worked = self.client.retry().has_worked();
-        match fault.class {
-            // An endpoint that has never answered is not going to: say so at once.
-            Class::Unreachable if !has_worked => Err(fault),
-            Class::Unreachable | Class::Throttled | Class::Transient => Ok(fault),
-            Class::Skewed => {
-                self.skewed += 1;
-                if has_worked || self.skewed < SKEWED_CALLS {
-                    Ok(fault)
+    async fn recover(&mut self, error: RequestError) -> Result<RequestError, RequestError> {
+        let has_succeeded = self.client.retry().has_succeeded();
+        match error.class {
+            // An endpoint that has never answered is probably wrong: fail immediately.
+            ErrorClass::Unreachable if !has_succeeded => Err(error),
+            ErrorClass::Unreachable | ErrorClass::Throttled | ErrorClass::Transient => Ok(error),
+            ErrorClass::ClockSkew => {
+                self.skew_errors += 1;
+                if has_succeeded || self.skew_errors < MAX_SKEW_ERRORS {
+                    Ok(error)
                 } else {
-                    Err(fault)
+                    Err(error)
                 }
             }
-            Class::Denied if has_worked && fault.is_of_credentials() => {
-                self.client.renew().await;
-                Ok(fault)
+            ErrorClass::Denied if has_succeeded && error.is_rejected_credentials() => {
+                self.client.renew_credentials().await;
+                Ok(error)
             }
-            Class::NotFound | Class::InUse => match self.table {
-                Some(table) => self.state_of(table, fault).await,
-                None => Err(fault),
+            ErrorClass::NotFound | ErrorClass::InUse => match self.table {
+                Some(table) => self.check_table(table, error).await,
+                None => Err(error),
             },
-            Class::Untrusted
-            | Class::WithoutTls
-            | Class::Denied
-            | Class::Invalid
-            | Class::Other => Err(fault),
+            ErrorClass::Untrusted
+            | ErrorClass::NoTls
+            | ErrorClass::Denied
+            | ErrorClass::Invalid
+            | ErrorClass::Other => Err(error),
         }
     }
 
-    /// Tells a table that is busy from one that is gone. The calls made here are no progress.
-    async fn state_of(&mut self, table: &str, fault: Fault) -> Result<Fault, Fault> {
-        let body = Bytes::from(format!(r#"{{"TableName":{}}}"#, quoted(table)));
+    /// Distinguishes a busy table from a deleted one. The calls made here do not count as progress.
+    async fn check_table(
+        &mut self,
+        table: &str,
+        error: RequestError,
+    ) -> Result<RequestError, RequestError> {
+        let body = Bytes::from(format!(r#"{{"TableName":{}}}"#, json_string(table)));
         match self.client.send_describe_table(table, body).await {
             Ok(text) => {
                 let Ok(found) = TableSchema::parse(&text) else {
-                    return Ok(fault);
+                    return Ok(error);
                 };
 
-                if self.client.is_another(table, &found) {
-                    return Err(Fault::created_again());
+                // Items must not be written to a table that somebody else has created.
+                if self.client.is_recreated(table, &found) {
+                    return Err(RequestError::table_recreated());
                 }
 
                 match found.description().table_status.as_deref() {
-                    Some("DELETING") => Err(Fault::gone("the table is being deleted")),
-                    Some(status) => Ok(fault.while_table_is(status)),
-                    None => Ok(fault),
+                    Some("DELETING") => {
+                        Err(RequestError::table_deleted("the table is being deleted"))
+                    }
+                    Some(status) => Ok(error.with_table_status(status)),
+                    None => Ok(error),
                 }
             }
-            Err(answer) if answer.class == Class::NotFound => {
-                self.absences += 1;
-                if self.absences >= ABSENCES {
-                    return Err(Fault::gone("there is no such table any more"));
+            Err(answer) if answer.class == ErrorClass::NotFound => {
+                // A single report may be outdated.
+                self.not_found += 1;
+                if self.not_found >= MAX_NOT_FOUND {
+                    return Err(RequestError::table_deleted(
+                        "there is no such table any more",
+                    ));
                 }
 
-                tokio::time::sleep(BETWEEN_ABSENCES).await;
-                Ok(fault)
+                // In addition to the usual delay, so that the reports are far enough apart.
+                tokio::time::sleep(NOT_FOUND_INTERVAL).await;
+                Ok(error)
             }
-            Err(answer) if answer.is_passing() => Ok(fault),
+            Err(answer) if answer.is_retryable() => Ok(error),
             Err(answer) => Err(answer),
         }
     }

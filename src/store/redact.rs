@@ -1,5 +1,5 @@
-//! Keeps out of every message what a call was signed with. Servers echo requests in their errors: AWS itself tells the headers of
-//! a request whose signature is wrong, the session token among them.
+//! Removes secrets of a request from error messages. Servers repeat requests in their errors: AWS
+//! returns the headers of a request whose signature is wrong, including the session token.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,38 +8,39 @@ use aws_sdk_dynamodb::config::interceptors::BeforeTransmitInterceptorContextRef;
 use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_dynamodb::error::BoxError;
 
-use super::error::Fault;
+use super::error::RequestError;
 
-/// Shorter parts of a header are no secrets, and stand in other words.
-const SHORTEST: usize = 8;
+/// Minimum length of a secret. Shorter parts of a header are not secret and may occur in other
+/// words.
+const MIN_SECRET_LENGTH: usize = 8;
 
-/// What one call sends that nobody may read.
+/// The secrets that one request contains.
 #[derive(Clone, Default)]
-pub(crate) struct Hush(Arc<Mutex<Vec<String>>>);
+pub(crate) struct Redactor(Arc<Mutex<Vec<String>>>);
 
-impl fmt::Debug for Hush {
+impl fmt::Debug for Redactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Hush")
     }
 }
 
-impl Hush {
-    /// For a call with these headers.
-    pub(crate) fn of_headers<'a>(headers: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
+impl Redactor {
+    /// Collects the secrets from the headers of a request.
+    pub(crate) fn from_headers<'a>(headers: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
         Self(Arc::new(Mutex::new(secrets(headers))))
     }
 
-    /// The same fault without what the call sent.
-    pub(crate) fn kept_in(&self, fault: Fault) -> Fault {
+    /// Removes the secrets from an error.
+    pub(crate) fn redact(&self, error: RequestError) -> RequestError {
         let secrets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         secrets
             .iter()
-            .fold(fault, |fault, secret| fault.without(secret))
+            .fold(error, |error, secret| error.without_secret(secret))
     }
 }
 
 #[aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint]
-impl Intercept for Hush {
+impl Intercept for Redactor {
     fn name(&self) -> &'static str {
         "Hush"
     }
@@ -56,13 +57,13 @@ impl Intercept for Hush {
     }
 }
 
-/// What nobody may read of the headers of a call.
+/// The secrets in the headers of a request.
 fn secrets<'a>(headers: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<String> {
     let mut secrets = Vec::new();
     for (name, value) in headers {
         match name {
             "x-amz-security-token" => secrets.push(value),
-            // Names of the scheme and of headers tell nothing; the key and the signature do.
+            // Names of algorithms and headers are public; the key and the signature are not.
             "authorization" => secrets.extend(value.split(['=', '/', ',', ' ']).filter(|part| {
                 part.bytes()
                     .any(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
@@ -73,12 +74,12 @@ fn secrets<'a>(headers: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<String>
         }
     }
 
-    secrets.retain(|part| part.len() >= SHORTEST && !is_date(part));
+    secrets.retain(|part| part.len() >= MIN_SECRET_LENGTH && !is_date(part));
 
     secrets.into_iter().map(ToOwned::to_owned).collect()
 }
 
-/// Whether this is the day of a signature.
+/// Whether a part of the header is the date of the signature.
 fn is_date(part: &str) -> bool {
     part.len() == 8 && part.bytes().all(|byte| byte.is_ascii_digit())
 }

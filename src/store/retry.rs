@@ -1,10 +1,10 @@
-//! The one owner of retries: how long to wait, when to give up, and when to tell people that nothing goes forward. What can be
-//! done about a fault before the next try is in `effort`.
+//! The one owner of retries: how long to wait, when to give up, and when to warn that there is no
+//! progress. `recovery` decides what can be corrected before a retry.
 //!
-//! Time in which this process did not run counts for nothing here (see `clock`).
+//! Time during which the process was suspended does not count (see `clock`).
 //!
-//! There is no cap on attempts. A run gives up when no call of any kind has succeeded for `give_up_after`: a throttled table
-//! that still takes one batch a second is slow, not broken.
+//! The number of attempts is unlimited. A run gives up when no call of any kind has succeeded for
+//! `give_up_after`: a throttled table that still accepts one batch per second is slow, not broken.
 
 use std::sync::Arc;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,45 +13,47 @@ use std::time::Duration;
 use backon::{BackoffBuilder, ExponentialBuilder};
 
 use super::clock::RunningClock;
-use super::error::Fault;
+use super::error::RequestError;
 use crate::event::{Event, Reporter};
 
-const SHORTEST_WAIT: Duration = Duration::from_millis(50);
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
+const MIN_DELAY: Duration = Duration::from_millis(50);
+const MAX_DELAY: Duration = Duration::from_secs(10);
 
-/// The longest wait while other calls succeed. The rate of calls is the gate's business; and what one caller holds back, others come to
-/// wait for.
-const LONGEST_WAIT_AMID_SUCCESS: Duration = Duration::from_secs(1);
+/// Maximum delay while other calls succeed. The rate is limited elsewhere, and others may wait for
+/// what a delayed caller holds.
+const MAX_DELAY_WHILE_SUCCEEDING: Duration = Duration::from_secs(1);
 
-/// When nothing has gone forward for so long, people hear of it, and then again after each further such time and a half.
-const SILENCE: Duration = Duration::from_secs(10);
+/// Time without progress after which a warning is reported. Further warnings follow at growing
+/// intervals.
+const STALL_WARNING_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Less is nobody's business: a run with so little patience is about to say more.
-const SHORTEST_SILENCE: Duration = Duration::from_secs(1);
+/// Minimum time before a warning, for runs that give up early.
+const MIN_STALL_WARNING: Duration = Duration::from_secs(1);
 
-/// How failed calls are tried again.
+/// Delays, warnings and the time limit of failed calls.
 pub(crate) struct Retry {
     give_up_after: Duration,
     clock: Arc<RunningClock>,
-    state: Mutex<State>,
+    state: Mutex<Progress>,
     reporter: Arc<dyn Reporter>,
 }
 
-/// All times are in running time.
+/// The progress of all calls, in running time.
 #[derive(Default)]
-struct State {
+struct Progress {
     last_success: Option<Duration>,
-    /// When the first call after that was let out. A cap may have kept all of them waiting, which is nobody's failure.
+    /// When the first call since the last success was sent. A cap may have delayed it, which is not
+    /// a stall.
     first_call: Option<Duration>,
-    /// When people are told next that nothing goes forward; `None` while it does.
-    next_word: Option<Duration>,
-    /// Whether they have been told since the last success.
-    told: bool,
+    /// When the next warning is due; `None` while there is progress.
+    next_warning: Option<Duration>,
+    /// Whether a warning was reported since the last success.
+    is_warned: bool,
 }
 
-impl State {
-    /// Since when nothing goes forward, for a caller that made progress at `started`.
-    fn silent_since(&self, started: Duration) -> Duration {
+impl Progress {
+    /// Start of the time without progress, for a caller whose own last progress was at `started`.
+    fn stalled_since(&self, started: Duration) -> Duration {
         [self.last_success, self.first_call]
             .into_iter()
             .flatten()
@@ -69,7 +71,7 @@ impl Retry {
         }
     }
 
-    /// The clock by which the time without progress is measured.
+    /// The clock that measures the time without progress.
     pub(crate) fn clock(&self) -> &RunningClock {
         &self.clock
     }
@@ -79,15 +81,16 @@ impl Retry {
         self.clock.now()
     }
 
-    /// Waits between attempts: exponential from 50 ms to 10 s, jittered, without end.
-    pub(crate) fn waits() -> impl Iterator<Item = Duration> + Send + use<> {
+    /// Delays between attempts: exponential from 50 ms to 10 s, with jitter, without end.
+    pub(crate) fn backoff() -> impl Iterator<Item = Duration> + Send + use<> {
         ExponentialBuilder::default()
-            .with_min_delay(SHORTEST_WAIT)
-            .with_max_delay(LONGEST_WAIT)
+            .with_min_delay(MIN_DELAY)
+            .with_max_delay(MAX_DELAY)
             .with_jitter()
             .without_max_times()
             .build()
-            .map(|wait| wait.min(LONGEST_WAIT))
+            // Jitter may exceed the maximum delay.
+            .map(|wait| wait.min(MAX_DELAY))
     }
 
     /// The running time since `start`.
@@ -95,55 +98,53 @@ impl Retry {
         self.now().saturating_sub(start)
     }
 
-    /// How long nothing may succeed.
+    /// The maximum time without a successful call.
     pub(crate) fn give_up_after(&self) -> Duration {
         self.give_up_after
     }
 
-    /// Says something worth a line.
+    /// Reports a message.
     pub(crate) fn inform(&self, text: String) {
         self.reporter.report(Event::Info(text));
     }
 
-    /// Notes that a call goes out.
-    pub(crate) fn called(&self) {
+    /// Records that a request is sent.
+    pub(crate) fn record_call(&self) {
         let now = self.now();
-        self.state().first_call.get_or_insert(now);
+        self.lock().first_call.get_or_insert(now);
     }
 
-    /// Notes that a call succeeded.
-    pub(crate) fn succeeded(&self) {
+    /// Records that a request succeeded.
+    pub(crate) fn record_success(&self) {
         let now = self.now();
-        let told = {
-            let mut state = self.state();
+        // The lock is released before reporting, which may block.
+        let is_warned = {
+            let mut state = self.lock();
             state.last_success = Some(now);
             state.first_call = None;
-            state.next_word = None;
-            std::mem::take(&mut state.told)
+            state.next_warning = None;
+            std::mem::take(&mut state.is_warned)
         };
 
-        if told {
+        if is_warned {
             self.reporter
                 .report(Event::Info("calls succeed again".to_owned()));
         }
     }
 
-    /// Whether any call has succeeded yet.
-    pub(crate) fn has_worked(&self) -> bool {
-        self.state().last_success.is_some()
+    /// Whether any request has succeeded yet.
+    pub(crate) fn has_succeeded(&self) -> bool {
+        self.lock().last_success.is_some()
     }
 
-    /// Waits before the next attempt, and says why to those who ask for every retry.
-    pub(crate) async fn rest(
+    /// Reports the retry and waits before it.
+    pub(crate) async fn sleep_before_retry(
         &self,
         operation: &str,
         reason: &str,
-        waits: &mut (impl Iterator<Item = Duration> + Send),
+        delays: &mut (impl Iterator<Item = Duration> + Send),
     ) {
-        let wait = waits
-            .next()
-            .unwrap_or(LONGEST_WAIT)
-            .min(self.longest_wait());
+        let wait = delays.next().unwrap_or(MAX_DELAY).min(self.max_delay());
         self.reporter.report(Event::Retry {
             reason: format!("{operation}: {reason}"),
             wait,
@@ -151,70 +152,75 @@ impl Retry {
         tokio::time::sleep(wait).await;
     }
 
-    fn longest_wait(&self) -> Duration {
-        let (now, last) = (self.now(), self.state().last_success);
-        let is_amid_success =
-            last.is_some_and(|last| now.saturating_sub(last) < LONGEST_WAIT_AMID_SUCCESS);
-        if is_amid_success {
-            LONGEST_WAIT_AMID_SUCCESS
+    fn max_delay(&self) -> Duration {
+        let (now, last) = (self.now(), self.lock().last_success);
+        let is_succeeding =
+            last.is_some_and(|last| now.saturating_sub(last) < MAX_DELAY_WHILE_SUCCEEDING);
+        if is_succeeding {
+            MAX_DELAY_WHILE_SUCCEEDING
         } else {
-            LONGEST_WAIT
+            MAX_DELAY
         }
     }
 
-    /// Waits before the next attempt after `fault`, or gives it back when it is time to give up. `started` is when the caller
-    /// last made progress by itself.
-    pub(crate) async fn pause(
+    /// Waits before the next attempt, or returns the error if it is time to give up. `started` is
+    /// when the caller last made progress.
+    pub(crate) async fn wait_or_give_up(
         &self,
         operation: &str,
-        fault: Fault,
+        error: RequestError,
         started: Duration,
-        waits: &mut (impl Iterator<Item = Duration> + Send),
-    ) -> Result<(), Fault> {
-        let (now, resumed) = self.clock.look();
-        // After a pause, half of the time remains at least: calls that timed out because of the pause are made again.
+        delays: &mut (impl Iterator<Item = Duration> + Send),
+    ) -> Result<(), RequestError> {
+        let (now, resumed) = self.clock.read();
+        // After a suspension, at least half of the time remains: calls that timed out because of it
+        // are repeated.
         let started = resumed.map_or(started, |resumed| {
             started.max(resumed.saturating_sub(self.give_up_after / 2))
         });
-        let since = self.state().silent_since(started);
-        let silence = now.saturating_sub(since);
-        if silence >= self.give_up_after {
-            return Err(fault.given_up(self.give_up_after));
+        let since = self.lock().stalled_since(started);
+        let stalled = now.saturating_sub(since);
+        if stalled >= self.give_up_after {
+            return Err(error.after_stall(self.give_up_after));
         }
 
-        let words = fault.words();
-        self.tell_of_silence(operation, &words, now, silence);
-        self.rest(operation, &words, waits).await;
+        let reason = error.code_and_message();
+        self.warn_if_stalled(operation, &reason, now, stalled);
+        self.sleep_before_retry(operation, &reason, delays).await;
 
         Ok(())
     }
 
-    /// Says once in a while that nothing goes forward, whichever of the calls in flight notices it.
-    fn tell_of_silence(&self, operation: &str, reason: &str, now: Duration, silence: Duration) {
+    /// Reports a warning from time to time while there is no progress, whichever in-flight call
+    /// notices it.
+    fn warn_if_stalled(&self, operation: &str, reason: &str, now: Duration, stalled: Duration) {
         {
-            let mut state = self.state();
-            let first = SILENCE.min(self.give_up_after / 2).max(SHORTEST_SILENCE);
+            let mut state = self.lock();
+            let first = STALL_WARNING_INTERVAL
+                .min(self.give_up_after / 2)
+                .max(MIN_STALL_WARNING);
             let next = *state
-                .next_word
-                .get_or_insert(now.saturating_sub(silence) + first);
+                .next_warning
+                .get_or_insert(now.saturating_sub(stalled) + first);
             if now < next {
                 return;
             }
 
-            state.next_word = Some(now + silence / 2 + SILENCE);
-            state.told = true;
+            // The interval grows with the stall, so that a long one does not fill the log.
+            state.next_warning = Some(now + stalled / 2 + STALL_WARNING_INTERVAL);
+            state.is_warned = true;
         }
 
         let text = format!(
             "nothing has gone forward for {} s ({operation}: {reason}); the run gives up after {:?}",
-            silence.as_secs(),
+            stalled.as_secs(),
             self.give_up_after,
         );
 
         self.reporter.report(Event::Warning(text));
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Progress> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -224,18 +230,18 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
-    use crate::store::clock::Busy;
+    use crate::store::clock::PageWait;
 
     #[derive(Default)]
-    struct Heard(Mutex<Vec<Event>>);
+    struct RecordedEvents(Mutex<Vec<Event>>);
 
-    impl Reporter for Heard {
+    impl Reporter for RecordedEvents {
         fn report(&self, event: Event) {
             self.0.lock().unwrap().push(event);
         }
     }
 
-    impl Heard {
+    impl RecordedEvents {
         fn warnings(&self) -> usize {
             self.0
                 .lock()
@@ -246,168 +252,194 @@ mod tests {
         }
     }
 
-    async fn fails(retry: &Retry) -> Result<(), Fault> {
+    async fn fail_until_given_up(retry: &Retry) -> Result<(), RequestError> {
         let started = retry.now();
-        let mut waits = Retry::waits();
+        let mut delays = Retry::backoff();
         loop {
             retry
-                .pause(
+                .wait_or_give_up(
                     "Scan",
-                    Fault::for_test("ThrottlingException", 400, "slow down"),
+                    RequestError::for_test("ThrottlingException", 400, "slow down"),
                     started,
-                    &mut waits,
+                    &mut delays,
                 )
                 .await?;
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_run_gives_up_after_its_patience_and_not_after_a_number_of_calls() {
-        let heard = Arc::new(Heard::default());
-        let retry = Retry::new(Duration::from_mins(5), heard.clone());
+    async fn a_run_gives_up_after_a_time_and_not_after_a_number_of_calls() {
+        let events = Arc::new(RecordedEvents::default());
+        let retry = Retry::new(Duration::from_mins(5), events.clone());
         let started = Instant::now();
-        let fault = fails(&retry).await.unwrap_err();
+        let error = fail_until_given_up(&retry).await.unwrap_err();
         assert!(
-            fault.words().contains("slow down") && fault.words().contains("300s"),
+            error.code_and_message().contains("slow down")
+                && error.code_and_message().contains("300s"),
             "{}",
-            fault.words()
+            error.code_and_message()
         );
 
         let took = started.elapsed();
         assert!((300..=310).contains(&took.as_secs()), "{took:?}");
         assert!(
-            (3..=8).contains(&heard.warnings()),
+            (3..=8).contains(&events.warnings()),
             "{} warnings in five minutes",
-            heard.warnings()
+            events.warnings()
         );
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_wait_for_a_small_cap_is_not_a_time_without_progress() {
-        let heard = Arc::new(Heard::default());
-        let retry = Retry::new(Duration::from_mins(5), heard.clone());
-        let fault = || Fault::for_test("InternalServerError", 500, "provoked");
+    async fn waiting_for_a_small_cap_is_not_a_stall() {
+        let events = Arc::new(RecordedEvents::default());
+        let retry = Retry::new(Duration::from_mins(5), events.clone());
+        let error = || RequestError::for_test("InternalServerError", 500, "provoked");
         for _ in 0..3 {
-            // An item of 400 KB under a cap of one unit waits so long before it goes out.
+            // An item of 400 KB waits this long under a cap of one unit.
             let started = retry.now();
             tokio::time::sleep(Duration::from_secs(400)).await;
-            retry.called();
+            retry.record_call();
             retry
-                .pause("PutItem", fault(), started, &mut Retry::waits())
+                .wait_or_give_up("PutItem", error(), started, &mut Retry::backoff())
                 .await
                 .expect("one fault is no reason");
-            retry.succeeded();
+            retry.record_success();
         }
 
-        assert_eq!(heard.warnings(), 0, "calls succeed as often as they may");
-        let gave_up = fails(&retry).await.unwrap_err();
-        assert!(gave_up.words().contains("300s"), "{}", gave_up.words());
+        assert_eq!(events.warnings(), 0, "calls succeed as often as they may");
+        let gave_up = fail_until_given_up(&retry).await.unwrap_err();
+        assert!(
+            gave_up.code_and_message().contains("300s"),
+            "{}",
+            gave_up.code_and_message()
+        );
     }
 
     #[tokio::test(start_paused = true)]
-    async fn time_in_which_the_process_was_paused_is_not_time_without_progress() {
-        let heard = Arc::new(Heard::default());
-        let retry = Retry::new(Duration::from_mins(5), heard.clone());
-        let fault = || Fault::timeout();
+    async fn time_in_which_the_process_was_paused_is_not_a_stall() {
+        let events = Arc::new(RecordedEvents::default());
+        let retry = Retry::new(Duration::from_mins(5), events.clone());
+        let error = || RequestError::timeout();
         let started = retry.now();
         tokio::time::advance(Duration::from_hours(1)).await;
         retry
-            .pause("Scan", fault(), started, &mut Retry::waits())
+            .wait_or_give_up("Scan", error(), started, &mut Retry::backoff())
             .await
             .expect("the call is made again");
-        assert_eq!(heard.warnings(), 0, "nothing has failed for long");
+        assert_eq!(events.warnings(), 0, "nothing has failed for long");
 
-        // The endpoint stays away: the run gives up after its patience, a part of which had passed before.
-        let gave_up = fails(&retry).await.unwrap_err();
-        assert!(gave_up.words().contains("300s"), "{}", gave_up.words());
+        // The endpoint stays away: the run gives up after its time limit, a part of which had
+        // passed before.
+        let gave_up = fail_until_given_up(&retry).await.unwrap_err();
+        assert!(
+            gave_up.code_and_message().contains("300s"),
+            "{}",
+            gave_up.code_and_message()
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_call_is_made_again_after_every_pause_of_the_process() {
-        let retry = Retry::new(Duration::from_mins(5), Arc::new(Heard::default()));
+        let retry = Retry::new(Duration::from_mins(5), Arc::new(RecordedEvents::default()));
         let started = retry.now();
         for _ in 0..3 {
             tokio::time::sleep(Duration::from_secs(299)).await;
             tokio::time::advance(Duration::from_hours(1)).await;
             let again = retry
-                .pause("Scan", Fault::timeout(), started, &mut Retry::waits())
+                .wait_or_give_up(
+                    "Scan",
+                    RequestError::timeout(),
+                    started,
+                    &mut Retry::backoff(),
+                )
                 .await;
             again.expect("the call is made again");
         }
 
         tokio::time::sleep(Duration::from_secs(299)).await;
         let again = retry
-            .pause("Scan", Fault::timeout(), started, &mut Retry::waits())
+            .wait_or_give_up(
+                "Scan",
+                RequestError::timeout(),
+                started,
+                &mut Retry::backoff(),
+            )
             .await;
         assert!(again.is_err(), "without a pause the run gives up");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_fault_after_a_long_wait_for_our_own_consumer_is_retried() {
-        let heard = Arc::new(Heard::default());
-        let retry = Retry::new(Duration::from_mins(5), heard.clone());
-        retry.succeeded();
+        let events = Arc::new(RecordedEvents::default());
+        let retry = Retry::new(Duration::from_mins(5), events.clone());
+        retry.record_success();
         let started = retry.now();
-        retry.called();
-        let waiting = retry.clock().count(Busy::Waiting);
+        retry.record_call();
+        let waiting = retry.clock().enter(PageWait::ForMemory);
         tokio::time::sleep(Duration::from_mins(20)).await;
         drop(waiting);
-        let fault = Fault::for_test(
+        let error = RequestError::for_test(
             "InternalServerError",
             500,
             "the connection was closed meanwhile",
         );
 
         retry
-            .pause("Scan", fault, started, &mut Retry::waits())
+            .wait_or_give_up("Scan", error, started, &mut Retry::backoff())
             .await
             .expect("it is the first fault");
-        assert_eq!(heard.warnings(), 0);
-        let gave_up = fails(&retry).await.unwrap_err();
-        assert!(gave_up.words().contains("300s"), "{}", gave_up.words());
+        assert_eq!(events.warnings(), 0);
+        let gave_up = fail_until_given_up(&retry).await.unwrap_err();
+        assert!(
+            gave_up.code_and_message().contains("300s"),
+            "{}",
+            gave_up.code_and_message()
+        );
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_is_refused_again_and_again_while_others_succeed_waits_a_second_at_most() {
-        let retry = Retry::new(Duration::from_mins(5), Arc::new(Heard::default()));
-        let mut waits = Retry::waits().skip(20);
-        let mut rests = async |succeeds: bool| {
+    async fn the_delay_is_at_most_a_second_while_other_calls_succeed() {
+        let retry = Retry::new(Duration::from_mins(5), Arc::new(RecordedEvents::default()));
+        let mut delays = Retry::backoff().skip(20);
+        let mut sleeps = async |succeeds: bool| {
             if succeeds {
-                retry.succeeded();
+                retry.record_success();
             }
 
             let began = Instant::now();
-            retry.rest("BatchWriteItem", "slow down", &mut waits).await;
+            retry
+                .sleep_before_retry("BatchWriteItem", "slow down", &mut delays)
+                .await;
             began.elapsed()
         };
 
-        assert_eq!(rests(true).await, LONGEST_WAIT_AMID_SUCCESS);
-        assert_eq!(rests(true).await, LONGEST_WAIT_AMID_SUCCESS);
+        assert_eq!(sleeps(true).await, MAX_DELAY_WHILE_SUCCEEDING);
+        assert_eq!(sleeps(true).await, MAX_DELAY_WHILE_SUCCEEDING);
         assert_eq!(
-            rests(false).await,
-            LONGEST_WAIT,
+            sleeps(false).await,
+            MAX_DELAY,
             "nobody has succeeded meanwhile"
         );
     }
 
     #[tokio::test(start_paused = true)]
-    async fn people_hear_once_that_nothing_goes_forward_and_once_that_it_does_again() {
-        let heard = Arc::new(Heard::default());
-        let retry = Arc::new(Retry::new(Duration::from_mins(5), heard.clone()));
+    async fn a_stall_and_its_end_are_reported_once_each() {
+        let events = Arc::new(RecordedEvents::default());
+        let retry = Arc::new(Retry::new(Duration::from_mins(5), events.clone()));
         let calls: Vec<_> = (0..8)
             .map(|_| {
                 let retry = Arc::clone(&retry);
-                tokio::spawn(async move { drop(fails(&retry).await) })
+                tokio::spawn(async move { drop(fail_until_given_up(&retry).await) })
             })
             .collect();
 
         tokio::time::sleep(Duration::from_secs(5)).await;
-        assert_eq!(heard.warnings(), 0, "a short hitch is nobody's business");
+        assert_eq!(events.warnings(), 0, "a short hitch is nobody's business");
         tokio::time::sleep(Duration::from_secs(15)).await;
-        assert_eq!(heard.warnings(), 1);
-        retry.succeeded();
-        retry.succeeded();
-        let infos = heard
+        assert_eq!(events.warnings(), 1);
+        retry.record_success();
+        retry.record_success();
+        let infos = events
             .0
             .lock()
             .unwrap()

@@ -1,10 +1,11 @@
-//! The seam through which raw bytes pass the SDK.
+//! An SDK interceptor that sends ready-made request bodies and takes response bodies unparsed.
 //!
-//! Decoding a Scan page into `AttributeValue`s and encoding it again costs about ten times the CPU of moving its bytes, and
-//! loses what this SDK version does not know. So an interceptor puts a ready-made JSON body into the request before it is
-//! signed, takes the body of a successful response away, unread, and hands the SDK `{}` instead. Endpoints, credentials,
-//! signing and service errors stay the SDK's. The body is then collected here, with its length bounded and its
-//! `x-amz-crc32` checked, which is of what travels; a compressed one is inflated afterwards (see `wire`).
+//! Decoding a Scan page into `AttributeValue`s and encoding it again costs about ten times the CPU
+//! of copying its bytes, and loses what this SDK version does not know. The interceptor therefore
+//! puts a JSON body into the request before it is signed, takes the unread body of a successful
+//! response, and gives the SDK `{}` instead. Endpoints, credentials, signing and service errors
+//! remain the SDK's. The body is read here, with a length limit and a check of `x-amz-crc32`, which
+//! covers the bytes as sent; a compressed body is then decompressed (see `compression`).
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -21,24 +22,25 @@ use aws_smithy_types::timeout::MergeTimeoutConfig;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::buffers::{buffer, shared};
-use super::compression::{WireBytes, inflated, is_gzip};
-use super::error::Fault;
+use super::buffers::{into_shared_bytes, take_buffer};
+use super::compression::{WireBytes, decompress, is_gzip};
+use super::error::RequestError;
 use crate::limits;
 
-/// The body of a response must not stand still for longer than this, and not for longer than half of what the call may take.
-const STALL: Duration = Duration::from_secs(30);
+/// Maximum time without enough progress while a body is received; at most half of the attempt
+/// timeout applies.
+const MAX_STALL: Duration = Duration::from_secs(30);
 
-/// Bytes per second below which a body stands still: a page of 1 MB would take four minutes.
-const SLOWEST: usize = 4096;
+/// Minimum progress in bytes per second: a page of 1 MB would take four minutes.
+const MIN_BYTES_PER_SECOND: usize = 4096;
 
-/// One call's raw request body and, once it is answered, its raw response.
+/// The raw request body of one call and, after the response, its raw response.
 #[derive(Debug, Clone)]
-pub(crate) struct Seam {
+pub(crate) struct RawExchange {
     request: Bytes,
-    /// The `x-amz-target` to call, where it is not the SDK operation's own.
+    /// The `x-amz-target` to call, if it differs from the SDK operation's.
     target: Option<&'static str>,
-    /// Whether a compressed answer is asked for.
+    /// Whether a compressed response is requested.
     asks_for_gzip: bool,
     response: Arc<Mutex<Option<RawResponse>>>,
 }
@@ -53,14 +55,14 @@ pub(crate) struct RawResponse {
     stall: Duration,
 }
 
-/// A body that came back, in the clear.
+/// A response body after decompression.
 #[derive(Debug)]
-pub(crate) struct Body {
+pub(crate) struct ResponseBody {
     pub(crate) text: Bytes,
     pub(crate) wire: WireBytes,
 }
 
-impl Seam {
+impl RawExchange {
     pub(crate) fn new(request: impl Into<Bytes>) -> Self {
         Self {
             request: request.into(),
@@ -70,53 +72,53 @@ impl Seam {
         }
     }
 
-    /// For an operation of a service that this SDK does not have and that engines serve on the same port.
-    pub(crate) fn to_target(request: impl Into<Bytes>, target: &'static str) -> Self {
+    /// For an operation of a service that this SDK lacks and that engines serve on the same port.
+    pub(crate) fn for_target(request: impl Into<Bytes>, target: &'static str) -> Self {
         Self {
             target: Some(target),
             ..Self::new(request)
         }
     }
 
-    /// The same call, its answer compressed if `yes` and the server likes.
-    pub(crate) fn with_gzip(self, yes: bool) -> Self {
+    /// Sets whether a compressed response is requested.
+    pub(crate) fn with_gzip(self, accepts_gzip: bool) -> Self {
         Self {
-            asks_for_gzip: yes,
+            asks_for_gzip: accepts_gzip,
             ..self
         }
     }
 
-    /// Collects the body that was taken from the SDK.
-    pub(crate) async fn into_body(self) -> Result<Bytes, Fault> {
-        self.arrived().await.map(|body| body.text)
+    /// Reads the body that was taken from the SDK.
+    pub(crate) async fn into_body(self) -> Result<Bytes, RequestError> {
+        self.into_response_body().await.map(|body| body.text)
     }
 
-    /// The same, with how it came.
-    pub(crate) async fn arrived(self) -> Result<Body, Fault> {
+    /// Like [`into_body`](Self::into_body), with the size as received.
+    pub(crate) async fn into_response_body(self) -> Result<ResponseBody, RequestError> {
         let taken = self
             .response
             .lock()
-            .map_err(|_| Fault::broken_body("response lost"))?
+            .map_err(|_| RequestError::damaged_response("response lost"))?
             .take();
 
         taken
-            .ok_or_else(|| Fault::broken_body("the SDK answered without a response"))?
+            .ok_or_else(|| RequestError::damaged_response("the SDK answered without a response"))?
             .read()
             .await
     }
 }
 
-/// For the SDK operation's own call.
-impl From<Bytes> for Seam {
+/// Calls the SDK operation itself.
+impl From<Bytes> for RawExchange {
     fn from(request: Bytes) -> Self {
         Self::new(request)
     }
 }
 
 impl RawResponse {
-    /// Takes the body out of a response to a call that may take as long as `attempt`; `{}` stands in for it.
+    /// Takes the body out of a response to a call with this attempt timeout, and leaves `{}`.
     pub(crate) fn take(response: &mut HttpResponse, attempt: Option<Duration>) -> Self {
-        let stall = attempt.map_or(STALL, |attempt| STALL.min(attempt / 2));
+        let stall = attempt.map_or(MAX_STALL, |attempt| MAX_STALL.min(attempt / 2));
         let number = |name: &str| {
             response
                 .headers()
@@ -137,47 +139,59 @@ impl RawResponse {
         }
     }
 
-    /// All of the body, checked and in the clear.
-    pub(crate) async fn read(self) -> Result<Body, Fault> {
+    /// Reads, checks and decompresses the body.
+    pub(crate) async fn read(self) -> Result<ResponseBody, RequestError> {
         let is_gzip = self.is_gzip;
         let body = self.collect().await?;
-        let travelled = body.len() as u64;
-        let text = if is_gzip { inflated(body).await? } else { body };
-        Ok(Body {
+        let received = body.len() as u64;
+        let text = if is_gzip {
+            decompress(body).await?
+        } else {
+            body
+        };
+        Ok(ResponseBody {
             wire: WireBytes {
-                travelled,
-                inflated: text.len() as u64,
+                received,
+                decompressed: text.len() as u64,
             },
             text,
         })
     }
 
-    /// All of the body as it travelled, checked.
-    pub(crate) async fn collect(self) -> Result<Bytes, Fault> {
+    /// Reads and checks the body as received.
+    pub(crate) async fn collect(self) -> Result<Bytes, RequestError> {
         let mut hasher = crc32fast::Hasher::new();
-        let mut body = buffer(self.length.unwrap_or(0).min(limits::RESPONSE_BYTES));
+        let mut body = take_buffer(self.length.unwrap_or(0).min(limits::RESPONSE_BYTES));
         let mut stream = ByteStream::new(self.body);
-        let mut checked = (Instant::now(), 0);
+        let mut window = (Instant::now(), 0);
         loop {
-            let Ok(next) = tokio::time::timeout_at(checked.0 + self.stall, stream.next()).await
+            // Progress is measured per window, so that a trickle of bytes does not keep a stalled
+            // body alive.
+            let Ok(next) = tokio::time::timeout_at(window.0 + self.stall, stream.next()).await
             else {
-                let arrived = body.len() - checked.1;
-                if arrived as u128 * 1000 < SLOWEST as u128 * self.stall.as_millis() {
-                    return Err(Fault::broken_body("the response stopped in the middle"));
+                let into_response_body = body.len() - window.1;
+                if into_response_body as u128 * 1000
+                    < MIN_BYTES_PER_SECOND as u128 * self.stall.as_millis()
+                {
+                    return Err(RequestError::damaged_response(
+                        "the response stopped in the middle",
+                    ));
                 }
 
-                checked = (Instant::now(), body.len());
+                window = (Instant::now(), body.len());
                 continue;
             };
 
             match next {
                 None => break,
                 Some(Err(error)) => {
-                    return Err(Fault::broken_body("the response broke off").with_source(error));
+                    return Err(
+                        RequestError::damaged_response("the response broke off").with_source(error)
+                    );
                 }
                 Some(Ok(chunk)) => {
                     if body.len() + chunk.len() > limits::RESPONSE_BYTES {
-                        return Err(Fault::endless_body());
+                        return Err(RequestError::oversized_response());
                     }
 
                     hasher.update(&chunk);
@@ -186,25 +200,28 @@ impl RawResponse {
             }
         }
 
+        // A connection that is closed early looks like the end of the body.
         if self.length.is_some_and(|length| length != body.len()) {
-            return Err(Fault::broken_body("the response is shorter than it said"));
+            return Err(RequestError::damaged_response(
+                "the response is shorter than it said",
+            ));
         }
 
         if self
             .crc32
             .is_some_and(|expected| expected != hasher.finalize())
         {
-            return Err(Fault::broken_body(
+            return Err(RequestError::damaged_response(
                 "the response does not match its x-amz-crc32 checksum",
             ));
         }
 
-        Ok(shared(body))
+        Ok(into_shared_bytes(body))
     }
 }
 
 #[aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint]
-impl Intercept for Seam {
+impl Intercept for RawExchange {
     fn name(&self) -> &'static str {
         "RawBodies"
     }
@@ -228,7 +245,8 @@ impl Intercept for Seam {
         Ok(())
     }
 
-    /// Proxies may change what encodings are accepted: a signature over it would not hold then.
+    /// After signing: proxies may change the accepted encodings, which would invalidate the
+    /// signature.
     fn modify_before_transmit(
         &self,
         context: &mut BeforeTransmitInterceptorContextMut<'_>,

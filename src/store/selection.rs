@@ -1,78 +1,82 @@
-//! What a Scan is to leave out at the table: a filter, and the attributes that are wanted.
+//! Filter and projection of a Scan, which DynamoDB applies on the server.
 //!
-//! Names and literals in an expression become placeholders, so that nobody stumbles over DynamoDB's 573 reserved words and a condition
-//! can be written as it is read: `year > 1990 and genre = "Drama"`. What is a placeholder already stays.
+//! Names and literals in an expression become placeholders, because DynamoDB reserves 573 words.
+//! Conditions can therefore be written as they are read: `year > 1990 and genre = "Drama"`.
+//! Existing placeholders are kept.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde_json::value::RawValue;
 
-use super::read::quoted;
+use super::json::json_string;
 use crate::error::{Error, Result};
 use crate::item::KeySchema;
 
-/// DynamoDB's own words in a condition; those that make values of themselves are below.
-const WORDS: [&str; 5] = ["AND", "OR", "NOT", "BETWEEN", "IN"];
+/// DynamoDB's operators in a condition. Words that are literals are handled separately.
+const OPERATORS: [&str; 5] = ["AND", "OR", "NOT", "BETWEEN", "IN"];
 
-/// How the placeholders begin that are made here, behind their sign.
-const OURS: &str = "dd";
+/// Prefix of generated placeholders, after their sign.
+const GENERATED_PREFIX: &str = "dd";
 
-/// What a Scan leaves out.
+/// A filter and a projection with their placeholders.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selection {
     filter: Option<String>,
     projection: Option<String>,
-    /// What was asked for, as it was written.
-    asked: (Option<String>, Option<String>),
-    /// Each placeholder with its name.
+    /// The expressions as the user wrote them.
+    original_filter: Option<String>,
+    original_projection: Option<String>,
+    /// Attribute names by placeholder.
     names: BTreeMap<String, String>,
-    /// Each placeholder with its value, in DynamoDB JSON.
+    /// Values in DynamoDB JSON by placeholder.
     values: BTreeMap<String, String>,
 }
 
 impl Selection {
-    /// Whether nothing is left out.
+    /// Whether there is neither a filter nor a projection.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.filter.is_none() && self.projection.is_none()
     }
 
-    /// The filter as it was written.
+    /// The filter as the user wrote it.
     #[must_use]
     pub fn filter(&self) -> Option<&str> {
-        self.asked.0.as_deref()
+        self.original_filter.as_deref()
     }
 
-    /// The projection as it was written.
+    /// The projection as the user wrote it.
     #[must_use]
     pub fn projection(&self) -> Option<&str> {
-        self.asked.1.as_deref()
+        self.original_projection.as_deref()
     }
 
-    /// What tells this selection from others: what was asked for and the user's own placeholders, filter and projection.
+    /// The identity of this selection in checkpoints: the original expressions, the filter with the
+    /// user's own placeholders.
     #[must_use]
     pub fn identity(&self) -> (Option<String>, Option<String>) {
-        let filter = self.asked.0.as_ref().map(|filter| {
-            let own = |(name, text): (&String, &String)| {
-                (!name[1..].starts_with(OURS)).then(|| format!(" {name}={text}"))
+        let filter = self.original_filter.as_ref().map(|filter| {
+            let check_placeholder = |(name, text): (&String, &String)| {
+                (!name[1..].starts_with(GENERATED_PREFIX)).then(|| format!(" {name}={text}"))
             };
-            let own = self
+            let check_placeholder = self
                 .names
                 .iter()
-                .filter_map(own)
-                .chain(self.values.iter().filter_map(own));
+                .filter_map(check_placeholder)
+                .chain(self.values.iter().filter_map(check_placeholder));
 
-            format!("{filter}{}", own.collect::<String>())
+            format!("{filter}{}", check_placeholder.collect::<String>())
         });
 
-        (filter, self.asked.1.clone())
+        (filter, self.original_projection.clone())
     }
 
-    /// The same with a filter; `names` and `values` are JSON objects of its placeholders.
+    /// Adds a filter. `names` and `values` are JSON objects with its placeholders.
     ///
     /// # Errors
-    /// [`Usage`](crate::error::ErrorKind::Usage): they are not, or a literal does not end.
+    /// [`Usage`](crate::error::ErrorKind::Usage) if they are not, or if a literal is not
+    /// terminated.
     pub fn with_filter(
         mut self,
         filter: &str,
@@ -81,19 +85,21 @@ impl Selection {
     ) -> Result<Self> {
         if let Some(names) = names {
             let names: BTreeMap<String, String> = serde_json::from_str(names)
-                .map_err(|error| unusable("--names", r##"{"#y":"year"}"##, error))?;
+                .map_err(|error| invalid_placeholders("--names", r##"{"#y":"year"}"##, error))?;
             names
                 .keys()
-                .try_for_each(|name| own("--names", name, '#'))?;
+                .try_for_each(|name| check_placeholder("--names", name, '#'))?;
             self.names.extend(names);
         }
 
         if let Some(values) = values {
-            let values: BTreeMap<String, Box<RawValue>> = serde_json::from_str(values)
-                .map_err(|error| unusable("--values", r#"{":y":{"N":"1990"}}"#, error))?;
+            let values: BTreeMap<String, Box<RawValue>> =
+                serde_json::from_str(values).map_err(|error| {
+                    invalid_placeholders("--values", r#"{":y":{"N":"1990"}}"#, error)
+                })?;
             values
                 .keys()
-                .try_for_each(|name| own("--values", name, ':'))?;
+                .try_for_each(|name| check_placeholder("--values", name, ':'))?;
             self.values.extend(
                 values
                     .into_iter()
@@ -102,18 +108,18 @@ impl Selection {
         }
 
         self.filter = Some(self.with_placeholders(filter)?);
-        self.asked.0 = Some(filter.to_owned());
+        self.original_filter = Some(filter.to_owned());
 
         Ok(self)
     }
 
-    /// The same with these attributes alone, paths with commas between them.
+    /// Adds a projection: attribute paths, separated by commas.
     ///
     /// # Errors
-    /// [`Usage`](crate::error::ErrorKind::Usage): one of them is empty.
+    /// [`Usage`](crate::error::ErrorKind::Usage) if one of them is empty.
     pub fn with_projection(mut self, paths: &str) -> Result<Self> {
-        let paths_of: Vec<&str> = paths.split(',').map(str::trim).collect();
-        if paths_of.iter().any(|path| {
+        let parts: Vec<&str> = paths.split(',').map(str::trim).collect();
+        if parts.iter().any(|path| {
             path.split('.')
                 .any(|name| name.split('[').next().is_none_or(str::is_empty))
         }) {
@@ -124,24 +130,21 @@ impl Selection {
             );
         }
 
-        let with = paths_of
-            .iter()
-            .map(|path| self.path(path))
-            .collect::<Vec<_>>();
+        let with = parts.iter().map(|path| self.path(path)).collect::<Vec<_>>();
         self.projection = Some(with.join(", "));
-        self.asked.1 = Some(paths.to_owned());
+        self.original_projection = Some(paths.to_owned());
 
         Ok(self)
     }
 
-    /// The same, whose projection has the key: without it an item could not be told from others.
+    /// Adds the key to the projection, because items are identified by their key.
     #[must_use]
     pub fn with_key(mut self, key: &KeySchema) -> Self {
         if let Some(mut projection) = self.projection.take() {
-            let asked = self.asked.1.clone().unwrap_or_default();
+            let original = self.original_projection.clone().unwrap_or_default();
             for name in key
                 .names()
-                .filter(|name| asked.split(',').all(|path| path.trim() != *name))
+                .filter(|name| original.split(',').all(|path| path.trim() != *name))
             {
                 let placeholder = self.name(name);
                 let _ = write!(projection, ", {placeholder}");
@@ -153,15 +156,15 @@ impl Selection {
         self
     }
 
-    /// The members of the request, each with a comma before it.
-    pub(crate) fn members(&self) -> String {
-        let mut members = String::new();
+    /// The members of a request body, each with a comma before it.
+    pub(crate) fn request_members(&self) -> String {
+        let mut request_members = String::new();
         for (name, expression) in [
             ("FilterExpression", &self.filter),
             ("ProjectionExpression", &self.projection),
         ] {
             if let Some(expression) = expression {
-                let _ = write!(members, r#","{name}":{}"#, quoted(expression));
+                let _ = write!(request_members, r#","{name}":{}"#, json_string(expression));
             }
         }
 
@@ -170,9 +173,9 @@ impl Selection {
             let pairs = self
                 .names
                 .iter()
-                .map(|(name, value)| format!("{}:{}", quoted(name), quoted(value)));
+                .map(|(name, value)| format!("{}:{}", json_string(name), json_string(value)));
             let _ = write!(
-                members,
+                request_members,
                 r#","ExpressionAttributeNames":{}"#,
                 object(pairs.collect())
             );
@@ -182,37 +185,38 @@ impl Selection {
             let pairs = self
                 .values
                 .iter()
-                .map(|(name, value)| format!("{}:{value}", quoted(name)));
+                .map(|(name, value)| format!("{}:{value}", json_string(name)));
             let _ = write!(
-                members,
+                request_members,
                 r#","ExpressionAttributeValues":{}"#,
                 object(pairs.collect())
             );
         }
 
-        members
+        request_members
     }
 
-    /// The placeholder of a name.
+    /// Returns the placeholder of a name.
     fn name(&mut self, name: &str) -> String {
+        // A repeated name shares one placeholder.
         if let Some((known, _)) = self.names.iter().find(|(_, known)| *known == name) {
             return known.clone();
         }
 
-        let placeholder = format!("#{OURS}{}", self.names.len());
+        let placeholder = format!("#{GENERATED_PREFIX}{}", self.names.len());
         self.names.insert(placeholder.clone(), name.to_owned());
 
         placeholder
     }
 
-    /// The placeholder of a value in DynamoDB JSON.
+    /// Returns the placeholder of a value in DynamoDB JSON.
     fn value(&mut self, value: String) -> String {
-        let placeholder = format!(":{OURS}{}", self.values.len());
+        let placeholder = format!(":{GENERATED_PREFIX}{}", self.values.len());
         self.values.insert(placeholder.clone(), value);
         placeholder
     }
 
-    /// A path whose names are placeholders.
+    /// Replaces the names in a path by placeholders.
     fn path(&mut self, path: &str) -> String {
         let named = path.split('.').map(|part| {
             let (name, index) = part.split_at(part.find('[').unwrap_or(part.len()));
@@ -226,9 +230,9 @@ impl Selection {
         named.collect::<Vec<_>>().join(".")
     }
 
-    /// An expression whose names and literals are placeholders.
+    /// Replaces the names and literals in an expression by placeholders.
     fn with_placeholders(&mut self, text: &str) -> Result<String> {
-        let mut made = String::with_capacity(text.len());
+        let mut expression = String::with_capacity(text.len());
         let mut rest = text;
         while let Some(first) = rest.chars().next() {
             let is_value = first.is_ascii_digit() || first == '-' || first == '+';
@@ -237,74 +241,86 @@ impl Selection {
                     1 + rest[1..]
                         .find(first)
                         .map(|at| at + 1)
-                        .ok_or_else(|| unended(text, rest))?
+                        .ok_or_else(|| unterminated_literal(text, rest))?
                 }
+                // An index such as `[0]` is copied as it is.
                 '[' => rest.find(']').map_or(rest.len(), |at| at + 1),
-                '#' | ':' => 1 + word(&rest[1..]),
+                '#' | ':' => 1 + name_length(&rest[1..]),
                 _ if is_value => {
                     1 + rest[1..]
-                        .find(|c: char| !is_of_number(c))
+                        .find(|c: char| !is_number_char(c))
                         .unwrap_or(rest.len() - 1)
                 }
-                _ if is_of_word(first) => word(rest),
+                _ if is_name_char(first) => name_length(rest),
                 other => other.len_utf8(),
             };
 
-            let (token, behind) = rest.split_at(length);
+            // `length` is at least one character, so each iteration makes progress.
+            let (token, rest_after) = rest.split_at(length);
             match first {
                 '"' | '\'' => {
-                    let value = format!(r#"{{"S":{}}}"#, quoted(&token[1..token.len() - 1]));
-                    made.push_str(&self.value(value));
+                    let value = format!(r#"{{"S":{}}}"#, json_string(&token[1..token.len() - 1]));
+                    expression.push_str(&self.value(value));
                 }
                 _ if is_value => {
-                    made.push_str(&self.value(format!(r#"{{"N":{}}}"#, quoted(token))));
+                    expression.push_str(&self.value(format!(r#"{{"N":{}}}"#, json_string(token))));
                 }
-                _ if is_of_word(first) => {
-                    let is_function = behind.trim_start().starts_with('(');
+                _ if is_name_char(first) => {
+                    // A function is a name before a parenthesis: `begins_with (a, b)`.
+                    let is_function = rest_after.trim_start().starts_with('(');
                     let upper = token.to_ascii_uppercase();
                     match upper.as_str() {
-                        _ if WORDS.contains(&upper.as_str()) || is_function => made.push_str(token),
+                        _ if OPERATORS.contains(&upper.as_str()) || is_function => {
+                            expression.push_str(token);
+                        }
                         "TRUE" | "FALSE" => {
                             let value = format!(r#"{{"BOOL":{}}}"#, upper.to_ascii_lowercase());
-                            made.push_str(&self.value(value));
+                            expression.push_str(&self.value(value));
                         }
-                        "NULL" => made.push_str(&self.value(r#"{"NULL":true}"#.to_owned())),
-                        _ => made.push_str(&self.name(token)),
+                        "NULL" => expression.push_str(&self.value(r#"{"NULL":true}"#.to_owned())),
+                        _ => expression.push_str(&self.name(token)),
                     }
                 }
-                _ => made.push_str(token),
+                _ => expression.push_str(token),
             }
 
-            rest = behind;
+            rest = rest_after;
         }
 
-        Ok(made)
+        Ok(expression)
     }
 }
 
-/// Bytes of the word that a text begins with.
-fn word(text: &str) -> usize {
-    text.find(|c: char| !is_of_word(c) && !c.is_ascii_digit())
+/// Length in bytes of the name at the start of a text.
+fn name_length(text: &str) -> usize {
+    text.find(|c: char| !is_name_char(c) && !c.is_ascii_digit())
         .unwrap_or(text.len())
 }
 
-/// What DynamoDB takes in names outside placeholders, and the hyphen, which it does not and many names have.
-fn is_of_word(character: char) -> bool {
+/// Whether a character may be part of a name: DynamoDB's own rule, and the hyphen, which many
+/// attribute names contain.
+fn is_name_char(character: char) -> bool {
     character.is_alphanumeric() || matches!(character, '_' | '-')
 }
 
-fn is_of_number(character: char) -> bool {
+fn is_number_char(character: char) -> bool {
     character.is_ascii_digit() || matches!(character, '.' | 'e' | 'E' | '+' | '-')
 }
 
-/// Checks a placeholder of the user's own.
-fn own(option: &str, name: &str, sign: char) -> Result<()> {
+/// Checks a placeholder that the user defined.
+fn check_placeholder(option: &str, name: &str, sign: char) -> Result<()> {
     match name.strip_prefix(sign) {
-        Some(word) if !word.is_empty() && !word.starts_with(OURS) => Ok(()),
-        Some(word) if word.starts_with(OURS) => Err(Error::usage(format!(
-            "{option}: `{name}` is a placeholder that dynadump makes"
-        ))
-        .with_hint(format!("choose one that does not begin with {sign}{OURS}"))),
+        Some(name_length)
+            if !name_length.is_empty() && !name_length.starts_with(GENERATED_PREFIX) =>
+        {
+            Ok(())
+        }
+        Some(name_length) if name_length.starts_with(GENERATED_PREFIX) => Err(Error::usage(
+            format!("{option}: `{name}` is a placeholder that dynadump makes"),
+        )
+        .with_hint(format!(
+            "choose one that does not begin with {sign}{GENERATED_PREFIX}"
+        ))),
         _ => Err(
             Error::usage(format!("{option}: `{name}` is no placeholder"))
                 .with_hint(format!("begin it with {sign}, as in {sign}a")),
@@ -312,7 +328,7 @@ fn own(option: &str, name: &str, sign: char) -> Result<()> {
     }
 }
 
-fn unended(text: &str, rest: &str) -> Error {
+fn unterminated_literal(text: &str, rest: &str) -> Error {
     let column = text.chars().count() - rest.chars().count() + 1;
     Error::usage(format!(
         "--filter, column {column}: the text that begins here has no end"
@@ -320,7 +336,7 @@ fn unended(text: &str, rest: &str) -> Error {
     .with_hint("close it with the sign that it begins with")
 }
 
-fn unusable(option: &str, example: &str, error: serde_json::Error) -> Error {
+fn invalid_placeholders(option: &str, example: &str, error: serde_json::Error) -> Error {
     Error::usage(format!(
         "{option} is no JSON object of placeholders: {error}"
     ))
@@ -343,7 +359,7 @@ mod tests {
             r#"year >= 1990 AND (info.tags[0] = 'a "b"' or NOT begins_with(title, "Th")) and live = true"#,
         );
         assert_eq!(
-            selection.members(),
+            selection.request_members(),
             concat!(
                 r##","FilterExpression":"#dd0 >= :dd0 AND (#dd1.#dd2[0] = :dd1 or NOT begins_with(#dd3, :dd2)) and #dd4 = :dd3","##,
                 r##""ExpressionAttributeNames":{"#dd0":"year","#dd1":"info","#dd2":"tags","#dd3":"title","#dd4":"live"},"##,
@@ -351,16 +367,20 @@ mod tests {
             )
         );
 
-        assert!(filter("a = -1.5e3").members().contains(r#"{"N":"-1.5e3"}"#));
+        assert!(
+            filter("a = -1.5e3")
+                .request_members()
+                .contains(r#"{"N":"-1.5e3"}"#)
+        );
         assert!(
             filter("user-id = 1")
-                .members()
+                .request_members()
                 .contains(r##"{"#dd0":"user-id"}"##)
         );
     }
 
     #[test]
-    fn placeholders_of_the_users_own_stay() {
+    fn user_placeholders_are_kept() {
         let selection = Selection::default()
             .with_filter(
                 "#y > :from",
@@ -370,7 +390,7 @@ mod tests {
             .unwrap();
 
         assert_eq!(
-            selection.members(),
+            selection.request_members(),
             r##","FilterExpression":"#y > :from","ExpressionAttributeNames":{"#y":"year"},"ExpressionAttributeValues":{":from":{"N":"1990.0"}}"##
         );
     }
@@ -393,13 +413,13 @@ mod tests {
             .unwrap()
             .with_key(&key);
         assert_eq!(
-            selection.members(),
+            selection.request_members(),
             r##","ProjectionExpression":"#dd0, #dd1.#dd2[1], #dd3, #dd4","ExpressionAttributeNames":{"#dd0":"title","#dd1":"info","#dd2":"rating","#dd3":"id","#dd4":"at"}"##
         );
     }
 
     #[test]
-    fn what_cannot_be_read_is_refused() {
+    fn invalid_expressions_are_rejected() {
         let with = |filter: &str, names: Option<&str>, values: Option<&str>| {
             Selection::default()
                 .with_filter(filter, names, values)

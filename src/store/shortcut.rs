@@ -1,12 +1,15 @@
-//! The shorter way for the call that a restore makes most.
+//! A faster path for `BatchWriteItem`, the call that a restore makes most often.
 //!
-//! For each call the SDK lays out its configuration anew, asks a dozen interceptors and builds the same headers: at 25 items a
-//! call that is half of what a restore takes. So the first call goes the SDK's way, and what it settled is kept: endpoint,
-//! headers, connector, time limits. The calls after it exchange the body and are signed again (see `signature`). Credentials still
-//! come from the SDK's cache, which renews them; connections and the reading of errors are the SDK's code.
+//! For each call, the SDK rebuilds its configuration, runs a dozen interceptors and builds the same
+//! headers: at 25 items per call, that is half of the CPU time of a restore. The first call
+//! therefore goes through the SDK, and what it resolved is kept: endpoint, headers, connector and
+//! timeouts. The next calls replace the body and are signed again (see `signature`). Credentials
+//! still come from the SDK's cache, which renews them; connections and the parsing of errors are
+//! the SDK's.
 //!
-//! The first call that fails closes the way, unless it was throttled, and the SDK's own is taken until it has succeeded again: that
-//! is where clock skew is learned, connections are given up and endpoints are asked for anew.
+//! The first call that fails, unless it was throttled, disables the fast path until a call through
+//! the SDK has succeeded: the SDK then learns the server's clock, replaces connections and resolves
+//! the endpoint again.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -32,17 +35,17 @@ use aws_smithy_types::timeout::MergeTimeoutConfig;
 use bytes::Bytes;
 use chrono::{TimeDelta, Utc};
 
-use super::client::raw_call;
-use super::error::{Class, Fault};
-use super::redact::Hush;
+use super::error::{ErrorClass, RequestError};
+use super::raw_call::raw_call;
+use super::redact::Redactor;
 use super::seam::RawResponse;
 use super::signature::Signer;
 
-/// How the SDK signs for DynamoDB, where this is the way.
-const SCHEME: AuthSchemeId = AuthSchemeId::new("sigv4");
+/// The authentication scheme that the SDK uses for DynamoDB.
+const SIGV4: AuthSchemeId = AuthSchemeId::new("sigv4");
 
-/// What belongs to one call and not to the next: its signature, and what tells it from others.
-const OF_ONE_CALL: [&str; 5] = [
+/// Headers that differ between calls: the signature, and identifiers of the call.
+const PER_CALL_HEADERS: [&str; 5] = [
     "authorization",
     "x-amz-date",
     "x-amz-security-token",
@@ -50,18 +53,19 @@ const OF_ONE_CALL: [&str; 5] = [
     "amz-sdk-request",
 ];
 
-/// Headers that nobody may read.
-const SECRETS: [&str; 2] = ["authorization", "x-amz-security-token"];
+/// Headers that contain secrets.
+const SECRET_HEADERS: [&str; 2] = ["authorization", "x-amz-security-token"];
 
-/// The SDK signs with the server's clock. Where that is another one than ours by so much, its way is taken. AWS bears five minutes.
-const SKEW: TimeDelta = TimeDelta::minutes(1);
+/// Maximum difference between our clock and the server's, with which the SDK signs. Beyond it, the
+/// fast path is not used. AWS accepts five minutes.
+const MAX_CLOCK_SKEW: TimeDelta = TimeDelta::minutes(1);
 
-/// The shortcut of one client, once a call has shown the way.
+/// The fast path of one client, available after a first call through the SDK.
 #[derive(Default)]
-pub(crate) struct Shortcut(Mutex<Option<Arc<Way>>>);
+pub(crate) struct BatchWriteFastPath(Mutex<Option<Arc<FastPathTemplate>>>);
 
-/// What calls to one table have in common.
-pub(crate) struct Way {
+/// The parts of a request that all calls for one table have in common.
+pub(crate) struct FastPathTemplate {
     table: String,
     /// The request without body and signature.
     request: HttpRequest,
@@ -69,78 +73,81 @@ pub(crate) struct Way {
     connector: SharedHttpConnector,
     attempt: Option<Duration>,
     components: RuntimeComponents,
-    /// What the operation itself is made of.
+    /// The configuration of the operation itself.
     operation: ConfigBag,
 }
 
-impl Shortcut {
-    /// The answer to a `BatchWriteItem` call with this body.
+impl BatchWriteFastPath {
+    /// Calls `BatchWriteItem` with this body.
     pub(crate) async fn batch_write_item(
         &self,
         sdk: &Client,
         table: &str,
         body: Bytes,
-    ) -> Result<Bytes, Fault> {
+    ) -> Result<Bytes, RequestError> {
         let known = self
-            .way()
+            .template()
             .as_ref()
-            .filter(|way| way.table == table)
+            .filter(|template| template.table == table)
             .map(Arc::clone);
 
-        if let Some(way) = known {
-            let answer = way.call(body).await;
+        if let Some(template) = known {
+            let answer = template.call(body).await;
             if answer
                 .as_ref()
-                .is_err_and(|fault| fault.class != Class::Throttled)
+                .is_err_and(|error| error.class != ErrorClass::Throttled)
             {
-                *self.way() = None;
+                *self.template() = None;
             }
 
             return answer;
         }
 
-        let shown = Arc::new(Shown::default());
-        let guide = Guide {
+        let recording = Arc::new(ObservedCall::default());
+        let observer = FirstCallObserver {
             table: table.to_owned(),
-            shown: Arc::downgrade(&shown),
+            recording: Arc::downgrade(&recording),
         };
 
-        // Account-based endpoints are routed by the table named in the typed input.
+        // The typed input names the table, because account-based endpoints are derived from it.
         let answer = raw_call!(
             sdk,
             batch_write_item.request_items(table, Vec::new()),
             body,
-            guide
+            observer
         )?;
 
-        let shown = shown.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some((way, request)) = shown
-            && way.signs_like_the_sdk(&request).await
+        let recording = recording
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some((template, request)) = recording
+            && template.signs_like_the_sdk(&request).await
         {
-            *self.way() = Some(Arc::new(way));
+            *self.template() = Some(Arc::new(template));
         }
 
         Ok(answer)
     }
 
-    fn way(&self) -> MutexGuard<'_, Option<Arc<Way>>> {
+    fn template(&self) -> MutexGuard<'_, Option<Arc<FastPathTemplate>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Way {
-    /// What can be kept of a request that the SDK is about to send to `table`.
-    fn of(
+impl FastPathTemplate {
+    /// Keeps the reusable parts of a request that the SDK is about to send.
+    fn from_request(
         table: &str,
         request: &HttpRequest,
         components: &RuntimeComponents,
         config: &ConfigBag,
     ) -> Option<Self> {
-        if (Signer::time(request)? - Utc::now()).abs() > SKEW {
+        if (Signer::signing_time(request)? - Utc::now()).abs() > MAX_CLOCK_SKEW {
             return None;
         }
 
-        let signer = Signer::of(request)?;
+        let signer = Signer::from_signed_request(request)?;
         let mut operation = ConfigBag::base();
         operation.push_shared_layer(BatchWriteItem::new().config()?);
         let mut common = HttpRequest::empty();
@@ -150,14 +157,14 @@ impl Way {
         for (name, value) in request
             .headers()
             .iter()
-            .filter(|(name, _)| !OF_ONE_CALL.contains(name))
+            .filter(|(name, _)| !PER_CALL_HEADERS.contains(name))
         {
             common
                 .headers_mut()
                 .append(name.to_owned(), value.to_owned());
         }
 
-        Signer::make_room_in(&mut common);
+        Signer::reserve_headers(&mut common);
         let timeouts = config.load::<MergeTimeoutConfig>();
         let mut settings = HttpConnectorSettings::builder();
         settings
@@ -176,52 +183,57 @@ impl Way {
         })
     }
 
-    /// The answer to a call with this body.
-    pub(crate) async fn call(&self, body: Bytes) -> Result<Bytes, Fault> {
-        let request = self.request_of(body).await?;
-        let headers = SECRETS.map(|name| request.headers().get(name).map(ToOwned::to_owned));
-        let told = |fault| {
-            let headers = SECRETS.iter().zip(&headers);
-            Hush::of_headers(headers.filter_map(|(name, value)| Some((*name, value.as_deref()?))))
-                .kept_in(fault)
+    /// Calls the operation with this body.
+    pub(crate) async fn call(&self, body: Bytes) -> Result<Bytes, RequestError> {
+        let request = self.signed_request(body).await?;
+        let headers = SECRET_HEADERS.map(|name| request.headers().get(name).map(ToOwned::to_owned));
+        let redacted = |error| {
+            let headers = SECRET_HEADERS.iter().zip(&headers);
+            Redactor::from_headers(
+                headers.filter_map(|(name, value)| Some((*name, value.as_deref()?))),
+            )
+            .redact(error)
         };
 
         let answer = self.connector.call(request);
         let answer = match self.attempt {
             Some(attempt) => tokio::time::timeout(attempt, answer)
                 .await
-                .map_err(|_| Fault::timeout())?,
+                .map_err(|_| RequestError::timeout())?,
             None => answer.await,
         };
 
         let mut response = answer.map_err(|error| {
-            told(Fault::of(
-                SdkError::<BatchWriteItemError, _>::dispatch_failure(error),
-            ))
+            redacted(RequestError::from_sdk_error(SdkError::<
+                BatchWriteItemError,
+                _,
+            >::dispatch_failure(
+                error
+            )))
         })?;
 
-        let taken = RawResponse::take(&mut response, self.attempt);
+        let raw_response = RawResponse::take(&mut response, self.attempt);
         if response.status().is_success() {
-            return taken.read().await.map(|body| body.text);
+            return raw_response.read().await.map(|body| body.text);
         }
 
-        *response.body_mut() = SdkBody::from(taken.collect().await?);
+        *response.body_mut() = SdkBody::from(raw_response.collect().await?);
 
-        Err(told(self.fault(response)))
+        Err(redacted(self.parse_error(response)))
     }
 
-    /// The signed request with this body.
-    async fn request_of(&self, body: Bytes) -> Result<HttpRequest, Fault> {
+    /// Builds and signs a request with this body.
+    async fn signed_request(&self, body: Bytes) -> Result<HttpRequest, RequestError> {
         let mut request = self
             .request
             .try_clone()
-            .ok_or_else(|| Fault::impossible("the request cannot be copied"))?;
+            .ok_or_else(|| RequestError::invalid_request("the request cannot be copied"))?;
         request
             .headers_mut()
             .insert("content-length", body.len().to_string());
         *request.body_mut() = SdkBody::from(body);
         let refused = |error| {
-            Fault::of(SdkError::<BatchWriteItemError, _>::construction_failure(
+            RequestError::from_sdk_error(SdkError::<BatchWriteItemError, _>::construction_failure(
                 error,
             ))
         };
@@ -230,12 +242,12 @@ impl Way {
         let signed = identity
             .data::<Credentials>()
             .and_then(|it| self.signer.sign(&mut request, it, Utc::now()));
-        signed.ok_or_else(|| Fault::impossible("the request cannot be signed"))?;
+        signed.ok_or_else(|| RequestError::invalid_request("the request cannot be signed"))?;
 
         Ok(request)
     }
 
-    /// Whether this way signs as the SDK did, which decides if it can be taken.
+    /// Whether a signature computed here equals the SDK's; otherwise, the fast path is not used.
     async fn signs_like_the_sdk(&self, request: &HttpRequest) -> bool {
         let Ok(identity) = self.identity().await else {
             return false;
@@ -243,13 +255,13 @@ impl Way {
 
         identity
             .data::<Credentials>()
-            .is_some_and(|credentials| self.signer.agrees(request, credentials))
+            .is_some_and(|credentials| self.signer.matches_sdk(request, credentials))
     }
 
     async fn identity(&self) -> Result<Identity, BoxError> {
         let (components, operation) = (&self.components, &self.operation);
         let resolver = components
-            .identity_resolver(SCHEME)
+            .identity_resolver(SIGV4)
             .ok_or("nothing resolves the identity")?;
         components
             .identity_cache()
@@ -257,8 +269,8 @@ impl Way {
             .await
     }
 
-    /// The failure that an answer tells of, read as the SDK reads it.
-    fn fault(&self, response: HttpResponse) -> Fault {
+    /// Parses an error response in the same manner as the SDK.
+    fn parse_error(&self, response: HttpResponse) -> RequestError {
         let errors = self.operation.load::<SharedResponseDeserializer>();
         let read = errors
             .map(|errors| errors.deserialize_nonstreaming_with_config(&response, &self.operation));
@@ -273,31 +285,32 @@ impl Way {
             )
         });
 
-        Fault::of(match error {
+        RequestError::from_sdk_error(match error {
             Some(error) => SdkError::service_error(BatchWriteItemError::generic(error), response),
             None => SdkError::response_error("the error cannot be read", response),
         })
     }
 }
 
-/// The way, and the request that went it.
-type Shown = Mutex<Option<(Way, HttpRequest)>>;
+/// The template and the request from which it was made.
+type ObservedCall = Mutex<Option<(FastPathTemplate, HttpRequest)>>;
 
-/// Watches one call go the SDK's way. The way has the components of the call, and these have its interceptors, of which this is one:
-/// it must not own the way, or a call that fails would leave both behind for good.
-struct Guide {
+/// An interceptor that records the first call through the SDK. It must not own the template: the
+/// template contains the components of the call, which contain this interceptor, and the cycle
+/// would leak.
+struct FirstCallObserver {
     table: String,
-    shown: Weak<Shown>,
+    recording: Weak<ObservedCall>,
 }
 
-impl fmt::Debug for Guide {
+impl fmt::Debug for FirstCallObserver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Guide")
     }
 }
 
 #[aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint]
-impl Intercept for Guide {
+impl Intercept for FirstCallObserver {
     fn name(&self) -> &'static str {
         "Guide"
     }
@@ -308,10 +321,11 @@ impl Intercept for Guide {
         components: &RuntimeComponents,
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        if let Some(shown) = self.shown.upgrade() {
-            let way = Way::of(&self.table, context.request(), components, config);
-            *shown.lock().unwrap_or_else(PoisonError::into_inner) =
-                way.zip(context.request().try_clone());
+        if let Some(recording) = self.recording.upgrade() {
+            let template =
+                FastPathTemplate::from_request(&self.table, context.request(), components, config);
+            *recording.lock().unwrap_or_else(PoisonError::into_inner) =
+                template.zip(context.request().try_clone());
         }
 
         Ok(())

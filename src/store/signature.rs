@@ -1,9 +1,10 @@
-//! Signs calls that go the same way: AWS Signature Version 4, see
+//! Signs similar requests with AWS Signature Version 4, see
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>.
 //!
-//! The SDK's signer copies, sorts and normalises the headers of every call anew, which takes it as long as hashing the body.
-//! Here what is signed is one text, with gaps for what differs. Keys and signatures are the SDK's functions. It is used only
-//! where it has made of one of the SDK's own calls the very signature that the SDK made of it: [`Signer::agrees`].
+//! The SDK's signer copies, sorts and normalises the headers of every request, which takes as long
+//! as hashing the body. Here, the text to sign is a template. Keys and signatures are computed by
+//! the SDK's functions. It is used only if it reproduces the signature of one of the SDK's own
+//! requests: [`Signer::matches_sdk`].
 
 use aws_credential_types::Credentials;
 use aws_sigv4::sign::v4::{calculate_signature, generate_signing_key};
@@ -12,30 +13,30 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 use sha2::{Digest, Sha256};
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
-const TIME: &str = "%Y%m%dT%H%M%SZ";
+const TIME_FORMAT: &str = "%Y%m%dT%H%M%SZ";
 
-/// Bytes of a date that are its day.
-const DAY: usize = 8;
+/// Length of the day in a date.
+const DAY_LENGTH: usize = 8;
 
-/// Bytes of the headers of most calls.
-const USUAL: usize = 1024;
+/// Capacity for the headers of most requests.
+const HEADER_CAPACITY: usize = 1024;
 
-/// The header that only temporary credentials have. It is signed.
-const TOKEN: &str = "x-amz-security-token";
+/// The header of temporary credentials, which is signed.
+const TOKEN_HEADER: &str = "x-amz-security-token";
 
-/// What the signatures of calls to one endpoint have in common.
+/// The parts that the signatures of requests to one endpoint have in common.
 pub(crate) struct Signer {
     host: String,
     path: String,
-    /// Names of the headers that are signed where a call has them, in order.
+    /// Names of the headers that are signed if a request has them, sorted.
     names: Vec<String>,
     region: String,
     service: String,
 }
 
 impl Signer {
-    /// How the SDK signed a request; `None` where that is not clear.
-    pub(crate) fn of(request: &HttpRequest) -> Option<Self> {
+    /// Derives a signer from a request that the SDK signed; `None` if it cannot be parsed.
+    pub(crate) fn from_signed_request(request: &HttpRequest) -> Option<Self> {
         let authorization = request
             .headers()
             .get("authorization")?
@@ -45,15 +46,16 @@ impl Signer {
             .split_once(", SignedHeaders=")?;
         let (names, _) = rest.split_once(", Signature=")?;
         let mut names: Vec<String> = names.split(';').map(ToOwned::to_owned).collect();
-        names.push(TOKEN.to_owned());
+        // The credentials may later become temporary ones, even if the first were not.
+        names.push(TOKEN_HEADER.to_owned());
         names.sort();
         names.dedup();
 
         // <access key id>/<day>/<region>/<service>/aws4_request
         let mut scope = scope.rsplit('/').skip(1);
         let (service, region) = (scope.next()?.to_owned(), scope.next()?.to_owned());
-        let (_, place) = request.uri().split_once("://")?;
-        let (host, path) = place.split_once('/')?;
+        let (_, authority_and_path) = request.uri().split_once("://")?;
+        let (host, path) = authority_and_path.split_once('/')?;
         Some(Self {
             host: host.to_owned(),
             path: format!("/{path}"),
@@ -63,29 +65,30 @@ impl Signer {
         })
     }
 
-    /// When a request was signed.
-    pub(crate) fn time(request: &HttpRequest) -> Option<DateTime<Utc>> {
+    /// The time at which a request was signed.
+    pub(crate) fn signing_time(request: &HttpRequest) -> Option<DateTime<Utc>> {
         let time = request.headers().get("x-amz-date")?;
-        NaiveDateTime::parse_from_str(time, TIME)
+        NaiveDateTime::parse_from_str(time, TIME_FORMAT)
             .ok()
             .map(|time| time.and_utc())
     }
 
-    /// Whether the SDK signed this request with these credentials as it would be signed here.
-    pub(crate) fn agrees(&self, request: &HttpRequest, credentials: &Credentials) -> bool {
-        let signed =
-            Self::time(request).and_then(|time| self.authorization(request, credentials, time));
+    /// Whether the SDK's signature of this request equals the one computed here.
+    pub(crate) fn matches_sdk(&self, request: &HttpRequest, credentials: &Credentials) -> bool {
+        let signed = Self::signing_time(request)
+            .and_then(|time| self.authorization(request, credentials, time));
         signed.is_some() && signed.as_deref() == request.headers().get("authorization")
     }
 
-    /// Puts in what [`sign`](Self::sign) exchanges, so that a copy of the request need not grow.
-    pub(crate) fn make_room_in(request: &mut HttpRequest) {
+    /// Adds the headers that [`sign`](Self::sign) replaces, so that a copy of the request does not
+    /// have to grow.
+    pub(crate) fn reserve_headers(request: &mut HttpRequest) {
         for name in ["x-amz-date", "authorization"] {
             request.headers_mut().insert(name, "");
         }
     }
 
-    /// Signs a request whose body is in memory; `None` where it is not.
+    /// Signs a request; `None` if its body is not in memory.
     pub(crate) fn sign(
         &self,
         request: &mut HttpRequest,
@@ -93,9 +96,9 @@ impl Signer {
         now: DateTime<Utc>,
     ) -> Option<()> {
         let headers = request.headers_mut();
-        headers.insert("x-amz-date", now.format(TIME).to_string());
+        headers.insert("x-amz-date", now.format(TIME_FORMAT).to_string());
         if let Some(token) = credentials.session_token() {
-            headers.insert(TOKEN, token.to_owned());
+            headers.insert(TOKEN_HEADER, token.to_owned());
         }
 
         let authorization = self.authorization(request, credentials, now)?;
@@ -104,7 +107,7 @@ impl Signer {
         Some(())
     }
 
-    /// The header that says who sends a request dated `time`, and proves it.
+    /// Computes the `Authorization` header of a request dated `time`.
     fn authorization(
         &self,
         request: &HttpRequest,
@@ -121,8 +124,10 @@ impl Signer {
         };
 
         let date = headers.get("x-amz-date")?;
-        let (mut names, mut canonical) =
-            (String::with_capacity(USUAL), String::with_capacity(USUAL));
+        let (mut names, mut canonical) = (
+            String::with_capacity(HEADER_CAPACITY),
+            String::with_capacity(HEADER_CAPACITY),
+        );
         canonical.extend([request.method(), "\n", &self.path, "\n\n"]);
 
         for (name, value) in self
@@ -148,7 +153,7 @@ impl Signer {
             id,
         ) = (self, credentials.access_key_id());
 
-        let scope = [date.get(..DAY)?, region, service, "aws4_request"].join("/");
+        let scope = [date.get(..DAY_LENGTH)?, region, service, "aws4_request"].join("/");
         let to_sign = [
             ALGORITHM,
             date,

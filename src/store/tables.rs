@@ -1,73 +1,87 @@
-//! Tables created and deleted, in a control plane where others are at work too: so many changes at once
-//! (`LimitExceededException`), and one at a time on a table (`ResourceInUseException`).
+//! Creates and deletes tables, in a control plane that limits concurrent changes per account
+//! (`LimitExceededException`) and allows one change at a time per table (`ResourceInUseException`).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 
 use super::client::Client;
-use super::error::{Class, Fault};
-use super::read::quoted;
+use super::error::{ErrorClass, RequestError};
+use super::json::json_string;
 use super::retry::Retry;
 use crate::error::{Error, Result};
 use crate::schema::{CreateTable, Setting};
 
-/// What a refused `CreateTable` leads to.
-enum Next {
-    /// The table is there by an earlier call.
-    Done,
-    /// The same call again, later.
-    Wait,
-    /// The call again without a setting.
-    Without(Setting, &'static str),
-    /// No table.
+/// What to do after a failed `CreateTable`.
+enum CreateDecision {
+    /// An earlier call has created the table.
+    AlreadyCreated,
+    /// Repeat the call later.
+    Retry,
+    /// Repeat the call without a setting.
+    RetryWithout(Setting, &'static str),
+    /// Fail.
     Fail(Error),
 }
 
 impl Client {
-    /// Asks for a new table. Settings that an engine refuses are left out and handed back with its words.
+    /// Requests the creation of a table. Settings that an engine rejects are left out and returned
+    /// with its error message.
     pub(crate) async fn create(
         &self,
         table: &str,
         request: &CreateTable,
     ) -> Result<Vec<(Setting, String)>> {
         let started = self.retry().now();
-        let mut waits = Retry::waits();
+        let mut delays = Retry::backoff();
         let mut request = request.clone();
         let mut refused = Vec::new();
 
-        // An earlier call may have been heard although its answer was lost.
-        let heard = AtomicBool::new(false);
-        let mut is_told = false;
+        // An earlier call may have succeeded although its response was lost.
+        let may_have_been_created = AtomicBool::new(false);
+        let mut is_reported = false;
         loop {
-            let Err(fault) = self.create_once(table, &request, &heard).await else {
+            let Err(error) = self
+                .create_once(table, &request, &may_have_been_created)
+                .await
+            else {
                 return Ok(refused);
             };
 
-            let words = fault.words();
+            let reason = error.code_and_message();
             match self
-                .after_refusal(table, &request, fault, heard.load(Ordering::Relaxed))
+                .decide_after_error(
+                    table,
+                    &request,
+                    error,
+                    may_have_been_created.load(Ordering::Relaxed),
+                )
                 .await?
             {
-                Next::Done => return Ok(refused),
-                Next::Fail(error) => return Err(error),
-                Next::Without(setting, field) => {
+                CreateDecision::AlreadyCreated => return Ok(refused),
+                CreateDecision::Fail(error) => return Err(error),
+                CreateDecision::RetryWithout(setting, field) => {
                     request = request.without(field);
+                    // So that the same setting is not removed twice.
                     request.optional.retain(|(_, other)| *other != field);
-                    refused.push((setting, words));
+                    refused.push((setting, reason));
                 }
-                Next::Wait if self.retry().since(started) > self.retry().give_up_after() => {
-                    return Err(Error::failed(format!("CreateTable {table} failed: {words}"))
+                CreateDecision::Retry
+                    if self.retry().since(started) > self.retry().give_up_after() =>
+                {
+                    return Err(Error::failed(format!("CreateTable {table} failed: {reason}"))
                         .with_hint("a table of that name is still there; run the same command again when it is gone"));
                 }
-                Next::Wait => {
-                    if !std::mem::replace(&mut is_told, true) {
+                CreateDecision::Retry => {
+                    if !std::mem::replace(&mut is_reported, true) {
                         self.retry().inform(format!(
                             "a table {table} is still being deleted; waiting to create it"
                         ));
                     }
 
-                    self.retry().rest("CreateTable", &words, &mut waits).await;
+                    self.retry()
+                        .sleep_before_retry("CreateTable", &reason, &mut delays)
+                        .await;
                 }
             }
         }
@@ -77,43 +91,52 @@ impl Client {
         &self,
         table: &str,
         request: &CreateTable,
-        heard: &AtomicBool,
-    ) -> Result<Bytes, Fault> {
+        may_have_been_created: &AtomicBool,
+    ) -> Result<Bytes, RequestError> {
         let body = Bytes::copy_from_slice(&request.body);
         let attempt = || async {
             let answer = self.send_create_table(table, body.clone()).await;
             if answer
                 .as_ref()
-                .is_err_and(|fault| fault.class == Class::Transient)
+                .is_err_and(|error| error.class == ErrorClass::Transient)
             {
-                heard.store(true, Ordering::Relaxed);
+                may_have_been_created.store(true, Ordering::Relaxed);
             }
 
             answer
         };
 
-        self.run("CreateTable", attempt).await
+        self.with_retries("CreateTable", attempt).await
     }
 
-    async fn after_refusal(
+    async fn decide_after_error(
         &self,
         table: &str,
         request: &CreateTable,
-        fault: Fault,
-        heard: bool,
-    ) -> Result<Next> {
-        if let Some((setting, field)) = self.refused_setting(request, &fault) {
-            return Ok(Next::Without(setting, field));
+        error: RequestError,
+        may_have_been_created: bool,
+    ) -> Result<CreateDecision> {
+        if let Some((setting, field)) = self.refused_setting(request, &error) {
+            return Ok(CreateDecision::RetryWithout(setting, field));
         }
 
-        if !matches!(fault.class, Class::InUse | Class::Transient) {
-            return Ok(Next::Fail(self.tell(fault, "CreateTable", table)));
+        // Only these two leave open whether the table exists.
+        if !matches!(error.class, ErrorClass::InUse | ErrorClass::Transient) {
+            return Ok(CreateDecision::Fail(self.operation_error(
+                error,
+                "CreateTable",
+                table,
+            )));
         }
 
         let found = match self.describe(table).await {
-            // Nothing came of it, or nobody can say.
-            Ok(None) | Err(_) if fault.class == Class::Transient => {
-                return Ok(Next::Fail(self.tell(fault, "CreateTable", table)));
+            // The call had no effect, or its effect is unknown.
+            Ok(None) | Err(_) if error.class == ErrorClass::Transient => {
+                return Ok(CreateDecision::Fail(self.operation_error(
+                    error,
+                    "CreateTable",
+                    table,
+                )));
             }
             found => found?,
         };
@@ -122,59 +145,60 @@ impl Client {
             .as_ref()
             .and_then(|found| found.description().table_status.as_deref());
         Ok(match status {
-            // Gone between the two calls, or not gone yet.
-            None | Some("DELETING") => Next::Wait,
-            Some(_) if heard => Next::Done,
-            Some(_) => Next::Fail(
+            // Deleted between the two calls, or still being deleted.
+            None | Some("DELETING") => CreateDecision::Retry,
+            Some(_) if may_have_been_created => CreateDecision::AlreadyCreated,
+            Some(_) => CreateDecision::Fail(
                 Error::failed(format!("somebody else created table {table} just now"))
                     .with_hint("run the same command again to look at it first"),
             ),
         })
     }
 
-    /// The setting that a refusal names, where the table may be created without it.
+    /// The setting that an error names, if the table may be created without it.
     fn refused_setting(
         &self,
         request: &CreateTable,
-        fault: &Fault,
+        error: &RequestError,
     ) -> Option<(Setting, &'static str)> {
-        let words = fault.message.to_ascii_lowercase();
+        let message = error.message.to_ascii_lowercase();
         let names = |setting: Setting, field: &str| {
-            let known_as: &[&str] = match setting {
+            let aliases: &[&str] = match setting {
                 Setting::Kms => &["sse", "kms", "encryption"],
                 Setting::Class => &["table class"],
                 Setting::WarmThroughput => &["warm throughput"],
                 _ => &[],
             };
 
-            words.contains(&field.to_ascii_lowercase())
-                || known_as.iter().any(|name| words.contains(name))
+            message.contains(&field.to_ascii_lowercase())
+                || aliases.iter().any(|name| message.contains(name))
         };
 
-        let refuses = !matches!(fault.class, Class::InUse | Class::Denied);
-        let may_lack = |setting| refuses && self.host.may_lack(setting);
+        // These errors are about the table or the permissions, even if they mention a setting.
+        let is_about_request = !matches!(error.class, ErrorClass::InUse | ErrorClass::Denied);
+        let may_omit = |setting| is_about_request && self.endpoint_kind.may_omit(setting);
         request
             .optional
             .iter()
             .copied()
-            .find(|(setting, field)| may_lack(*setting) && names(*setting, field))
+            .find(|(setting, field)| may_omit(*setting) && names(*setting, field))
     }
 
-    /// Asks for the deletion of a table, once it is not being changed.
+    /// Requests the deletion of a table, as soon as it is not being changed.
     pub(crate) async fn delete(&self, table: &str) -> Result<()> {
-        let body = Bytes::from(format!(r#"{{"TableName":{}}}"#, quoted(table)));
+        let body = Bytes::from(format!(r#"{{"TableName":{}}}"#, json_string(table)));
         let mut calls = 0;
         let patience = self.retry().give_up_after();
-        let answer = self.run_for("DeleteTable", patience, patience, || {
+        let answer = self.with_retry_limits("DeleteTable", patience, patience, || {
             calls += 1;
             self.send_delete_table(table, body.clone())
         });
         match answer.await {
-            // An earlier call was heard, and its answer lost: the table is gone.
-            Err(fault) if calls > 1 && fault.class == Class::NotFound => Ok(()),
+            // An earlier call succeeded, and its response was lost.
+            Err(error) if calls > 1 && error.class == ErrorClass::NotFound => Ok(()),
             answer => answer
                 .map(drop)
-                .map_err(|fault| self.tell(fault, "DeleteTable", table)),
+                .map_err(|error| self.operation_error(error, "DeleteTable", table)),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Writing: batches of raw items until each is acknowledged or refused, tables created and deleted.
+//! Writes batches of raw items until each item is acknowledged or rejected.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::Deserialize;
@@ -8,17 +8,17 @@ use std::collections::HashSet;
 use std::fmt;
 
 use super::client::Client;
-use super::error::{Class, Fault};
-use super::read::{ConsumedCapacity, quoted};
-use super::{Refused, Written};
+use super::error::{ErrorClass, RequestError};
+use super::json::{ConsumedCapacity, json_string};
+use super::{RejectedItem, WriteOutcome};
 use crate::error::Result;
 use crate::item::KeySchema;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct BatchAnswer<'a> {
+struct BatchWriteItemResponse<'a> {
     #[serde(borrow)]
-    unprocessed_items: Option<Tables<'a>>,
+    unprocessed_items: Option<RequestsByTable<'a>>,
     consumed_capacity: Option<Vec<ConsumedCapacity>>,
 }
 
@@ -36,15 +36,15 @@ struct PutRequest<'a> {
     item: &'a RawValue,
 }
 
-/// The write requests of each table. A name that is repeated hides none of them.
-struct Tables<'a>(Vec<(String, Vec<WriteRequest<'a>>)>);
+/// The write requests of each table. Unlike a map, it keeps duplicate table names.
+struct RequestsByTable<'a>(Vec<(String, Vec<WriteRequest<'a>>)>);
 
-impl<'de: 'a, 'a> Deserialize<'de> for Tables<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for RequestsByTable<'a> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
+        struct RequestsVisitor;
 
-        impl<'de> Visitor<'de> for Members {
-            type Value = Tables<'de>;
+        impl<'de> Visitor<'de> for RequestsVisitor {
+            type Value = RequestsByTable<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("write requests by table")
@@ -56,132 +56,146 @@ impl<'de: 'a, 'a> Deserialize<'de> for Tables<'a> {
                     tables.push(table);
                 }
 
-                Ok(Tables(tables))
+                Ok(RequestsByTable(tables))
             }
         }
 
-        deserializer.deserialize_map(Members)
+        deserializer.deserialize_map(RequestsVisitor)
     }
 }
 
-/// What one `BatchWriteItem` call did not write, and what it cost.
-pub(crate) struct Remainder {
-    pub(crate) unprocessed: Vec<Bytes>,
-    pub(crate) write_units: f64,
+/// The result of one `BatchWriteItem` call.
+struct BatchResult {
+    unprocessed: Vec<Bytes>,
+    write_units: f64,
 }
 
 impl Client {
-    /// Writes a batch. Items that DynamoDB refuses are found by halving and handed back with the reason.
+    /// Writes a batch. Items that DynamoDB rejects are isolated by splitting the batch in half
+    /// repeatedly.
     pub(crate) async fn write(
         &self,
         table: &str,
         key: &KeySchema,
         items: Vec<Bytes>,
-    ) -> Result<Written> {
-        let mut written = Written::default();
-        // A stack of groups; the first half lies on top, so that items are written in their order.
+    ) -> Result<WriteOutcome> {
+        let mut written = WriteOutcome::default();
+        // A stack of groups: the first half is on top, so that items are written in order.
         let mut groups = vec![items];
         while let Some(mut group) = groups.pop() {
-            let Err((fault, mut left)) = self
-                .put_group((table, key), std::mem::take(&mut group), &mut written)
+            let Err((error, mut remaining)) = self
+                .write_group((table, key), std::mem::take(&mut group), &mut written)
                 .await
             else {
                 continue;
             };
 
-            if fault.class != Class::Invalid {
-                return Err(self.tell(fault, "BatchWriteItem", table));
+            if error.class != ErrorClass::Invalid {
+                return Err(self.operation_error(error, "BatchWriteItem", table));
             }
 
-            if left.len() > 1 {
-                let second = left.split_off(left.len() / 2);
+            if remaining.len() > 1 {
+                // One invalid item makes DynamoDB reject the whole batch.
+                let second = remaining.split_off(remaining.len() / 2);
                 groups.push(second);
-                groups.push(left);
+                groups.push(remaining);
             } else {
-                let reason = fault.words();
-                written.refused.extend(left.into_iter().map(|item| Refused {
-                    item,
-                    reason: reason.clone(),
-                }));
+                let reason = error.code_and_message();
+                written
+                    .rejected
+                    .extend(remaining.into_iter().map(|item| RejectedItem {
+                        item,
+                        reason: reason.clone(),
+                    }));
             }
         }
 
         Ok(written)
     }
 
-    /// Sends a group until nothing of it is unprocessed. A fault that ends it comes with the items not yet written.
-    async fn put_group(
+    /// Sends a group until none of its items is unprocessed. On failure, returns the items that
+    /// were not written.
+    async fn write_group(
         &self,
         (table, key): (&str, &KeySchema),
         mut group: Vec<Bytes>,
-        written: &mut Written,
-    ) -> Result<(), (Fault, Vec<Bytes>)> {
-        let mut effort = self.effort("BatchWriteItem", Some(table));
-        let lane = self.gates().of(table);
+        written: &mut WriteOutcome,
+    ) -> Result<(), (RequestError, Vec<Bytes>)> {
+        // Progress resets the delays: a table that accepts part of each batch is only slow.
+        let mut retries = self.retry_context("BatchWriteItem", Some(table));
+        let throughput = self.write_limiters().for_table(table);
         while !group.is_empty() {
-            let choose = |budget| {
-                let part = lane.write_price.part(&group, budget);
-                let units = part.units;
-                (part, units)
+            let choose_prefix = |budget| {
+                let prefix = throughput.write_cost.affordable_prefix(&group, budget);
+                let units = prefix.units;
+                (prefix, units)
             };
 
-            let (pass, part) = lane.gate.pass_with(choose).await;
-            self.retry().called();
-            let (sent, bytes) = (part.items, text_bytes(&group[..part.items]));
-            let fault = match self.put_once((table, key), &group[..sent]).await {
-                Ok(rest) => {
-                    let left = rest.unprocessed.len();
-                    written.items += (sent - left) as u64;
-                    written.bytes += bytes.saturating_sub(text_bytes(&rest.unprocessed));
-                    written.write_units += rest.write_units;
+            let (permit, prefix) = throughput.limiter.acquire(choose_prefix).await;
+            self.retry().record_call();
+            let (sent, bytes) = (prefix.items, text_bytes(&group[..prefix.items]));
+            let error = match self.write_once((table, key), &group[..sent]).await {
+                Ok(result) => {
+                    let remaining = result.unprocessed.len();
+                    written.items += (sent - remaining) as u64;
+                    written.bytes += bytes.saturating_sub(text_bytes(&result.unprocessed));
+                    written.write_units += result.write_units;
 
-                    if left < sent {
-                        self.retry().succeeded();
-                        effort = self.effort("BatchWriteItem", Some(table));
+                    if remaining < sent {
+                        self.retry().record_success();
+                        retries = self.retry_context("BatchWriteItem", Some(table));
                     }
 
-                    lane.write_price.settle(pass, &part, &rest);
-                    group.splice(..sent, rest.unprocessed);
+                    throughput.write_cost.settle(
+                        permit,
+                        &prefix,
+                        &result.unprocessed,
+                        result.write_units,
+                    );
+                    // Unprocessed items go first, before those that were not sent yet.
+                    group.splice(..sent, result.unprocessed);
 
-                    if left == 0 {
+                    if remaining == 0 {
                         continue;
                     }
 
                     written.throttled_calls += 1;
-                    Fault::unprocessed(left, sent)
+                    RequestError::unprocessed(remaining, sent)
                 }
-                Err(fault) => {
-                    if fault.class == Class::Throttled {
+                Err(error) => {
+                    if error.class == ErrorClass::Throttled {
                         written.throttled_calls += 1;
-                        pass.throttled(0.0, part.units);
+                        permit.throttled(0.0, prefix.units);
                     }
 
-                    fault
+                    error
                 }
             };
 
-            if let Err(fault) = effort.again(fault).await {
-                return Err((fault, group));
+            if let Err(error) = retries.prepare_retry(error).await {
+                return Err((error, group));
             }
         }
 
         Ok(())
     }
 
-    async fn put_once(
+    async fn write_once(
         &self,
         (table, key): (&str, &KeySchema),
         group: &[Bytes],
-    ) -> Result<Remainder, Fault> {
+    ) -> Result<BatchResult, RequestError> {
         let answer = self
             .send_batch_write_item(table, batch_body(table, group))
             .await?;
-        let unreadable = |error| Fault::broken_body("the answer cannot be read").with_source(error);
-        let answer: BatchAnswer<'_> = serde_json::from_slice(&answer).map_err(unreadable)?;
+        let unreadable =
+            |error| RequestError::damaged_response("the answer cannot be read").with_source(error);
+        let answer: BatchWriteItemResponse<'_> =
+            serde_json::from_slice(&answer).map_err(unreadable)?;
 
-        // DynamoDB tells both, always. What tells neither acknowledges nothing.
+        // DynamoDB always sends both. A response without either acknowledges nothing.
         if answer.unprocessed_items.is_none() && answer.consumed_capacity.is_none() {
-            return Err(Fault::broken_body(
+            return Err(RequestError::damaged_response(
                 "the answer tells no unprocessed items; is this a DynamoDB endpoint?",
             ));
         }
@@ -195,24 +209,24 @@ impl Client {
             .iter()
             .filter_map(|capacity| capacity.capacity_units)
             .sum();
-        Ok(Remainder {
+        Ok(BatchResult {
             unprocessed,
             write_units,
         })
     }
 }
 
-/// The items of `group` that the answer returns as not written, matched by key. They keep the text in which they were sent: nothing
-/// that the endpoint says is written.
+/// Returns the items of `group` that the response lists as unprocessed, matched by key. They are
+/// sent again with their original bytes: nothing that the endpoint sends is ever written.
 fn unprocessed(
     (table, key): (&str, &KeySchema),
     group: &[Bytes],
-    Tables(tables): &Tables<'_>,
-) -> Result<Vec<Bytes>, Fault> {
+    RequestsByTable(tables): &RequestsByTable<'_>,
+) -> Result<Vec<Bytes>, RequestError> {
     let mut returned = HashSet::new();
     for (name, writes) in tables {
         if name != table {
-            return Err(Fault::not_dynamodb(
+            return Err(RequestError::not_dynamodb(
                 "the answer returns unprocessed items of another table",
             ));
         }
@@ -221,43 +235,47 @@ fn unprocessed(
             let hash = key
                 .hash128(write.put_request.item.get().as_bytes())
                 .map_err(|error| {
-                    Fault::not_dynamodb("the answer returns an unprocessed item without a key")
-                        .with_source(error)
+                    RequestError::not_dynamodb(
+                        "the answer returns an unprocessed item without a key",
+                    )
+                    .with_source(error)
                 })?;
 
+            // Counting an item twice would hide one that was lost.
             if !returned.insert(hash) {
-                return Err(Fault::not_dynamodb(
+                return Err(RequestError::not_dynamodb(
                     "the answer returns an unprocessed item twice",
                 ));
             }
         }
     }
 
-    let mut left = Vec::with_capacity(returned.len());
+    let mut remaining = Vec::with_capacity(returned.len());
     for item in group {
+        // The remaining items of the group were written.
         if returned.is_empty() {
             break;
         }
 
         if key.hash128(item).is_ok_and(|hash| returned.remove(&hash)) {
-            left.push(item.clone());
+            remaining.push(item.clone());
         }
     }
 
     if returned.is_empty() {
-        Ok(left)
+        Ok(remaining)
     } else {
-        Err(Fault::not_dynamodb(
+        Err(RequestError::not_dynamodb(
             "the answer returns an unprocessed item that was not sent",
         ))
     }
 }
 
-/// The body of a `BatchWriteItem` call that puts `items` into `table`.
+/// Builds the body of a `BatchWriteItem` call that puts `items` into `table`.
 pub(crate) fn batch_body(table: &str, items: &[Bytes]) -> Bytes {
     const PUT: &[u8] = br#"{"PutRequest":{"Item":"#;
 
-    let table = quoted(table);
+    let table = json_string(table);
     let mut body = BytesMut::with_capacity(
         table.len() + 80 + items.iter().map(|item| item.len() + 26).sum::<usize>(),
     );

@@ -23,7 +23,7 @@ pub(crate) async fn run(
     session: &Session,
 ) -> Result<Finished> {
     let store = session
-        .open(environment, common, MissingDatabase::Imagine)
+        .open(environment, common, MissingDatabase::InMemory)
         .await?;
     let found =
         unless_cancelled(&session.cancel, restore::diff(&store, environment, request)).await?;

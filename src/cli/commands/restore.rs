@@ -30,7 +30,7 @@ pub(crate) async fn run(intent: RestoreIntent, session: Session) -> Result<Finis
 
     // A restore that is refused leaves no trace: a missing database is created once the plan was confirmed.
     let store = session
-        .open(&environment, common, MissingDatabase::Imagine)
+        .open(&environment, common, MissingDatabase::InMemory)
         .await?;
     request.resume |= is_resumed(&store, &environment, &request, &intent, &session).await?;
     let planning = ops::restore::plan(&store, &environment, request, session.reporter());
@@ -78,7 +78,7 @@ pub(crate) async fn run(intent: RestoreIntent, session: Session) -> Result<Finis
             .set(format!("what is written stays; {way_on}"));
     }
 
-    let store = if store.is_imagined() {
+    let store = if store.is_temporary() {
         session
             .open(&environment, common, MissingDatabase::Create)
             .await?

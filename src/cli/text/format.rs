@@ -142,7 +142,7 @@ pub(crate) fn bytes(count: u64) -> String {
 /// A line on the bytes that travelled, where they were fewer than they hold.
 pub(crate) fn travelled(wire: WireBytes) -> Option<String> {
     wire.are_compressed()
-        .then(|| format!("  {} travelled, compressed", bytes(wire.travelled)))
+        .then(|| format!("  {} travelled, compressed", bytes(wire.received)))
 }
 
 /// A count that need not be whole: `12,345.5`.

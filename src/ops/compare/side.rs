@@ -18,7 +18,7 @@ use crate::ops::blocking;
 use crate::ops::scan_segments::{each_segment, spread};
 use crate::ops::through::{CHUNK_ITEMS, Misfit, through};
 use crate::place::{ScratchPartitions, read_rejected};
-use crate::store::{PageKey, ReadStore, Room, ScanPage, ScanRequest, WireBytes};
+use crate::store::{PageKey, PageMemoryPermit, ReadStore, ScanPage, ScanRequest, WireBytes};
 use crate::transform::{Outcome, Transform, TransformedChunk};
 
 /// Memory of one side's records before they go to disk, in bytes.
@@ -342,7 +342,7 @@ pub(crate) struct TableSide<S> {
     pub(crate) store: S,
     pub(crate) table: String,
     pub(crate) segments: u32,
-    /// Pages on their way at most, from the call that asks for one until it is digested. Those that have arrived are bounded by [`Room`].
+    /// Pages on their way at most, from the call that asks for one until it is digested. Those that have arrived are bounded by [`PageMemoryPermit`].
     pub(crate) pages: usize,
     pub(crate) consistent_read: bool,
 }
@@ -353,7 +353,7 @@ struct Scanned {
     items: Items,
     read_units: f64,
     wire: WireBytes,
-    room: Room,
+    memory_permit: PageMemoryPermit,
 }
 
 impl<S: ReadStore + Clone + 'static> TableSide<S> {
@@ -367,7 +367,7 @@ impl<S: ReadStore + Clone + 'static> TableSide<S> {
             start,
             selection: Arc::default(),
             key: Arc::clone(key),
-            before: Arc::default(),
+            previous_keys: Arc::default(),
         }
     }
 }
@@ -442,7 +442,7 @@ impl<S: ReadStore + Clone + 'static> Side for TableSide<S> {
 
                 match found.next {
                     Some(next) if left > 0 => {
-                        (request.start, request.before) = (Some(next), found.keys);
+                        (request.start, request.previous_keys) = (Some(next), found.keys);
                     }
                     _ => break,
                 }
@@ -478,8 +478,8 @@ async fn scan<S: ReadStore>(
             next,
             read_units,
             wire,
-            room,
-            looked_at: _,
+            memory_permit,
+            scanned: _,
         } = found;
 
         place.send(Scanned {
@@ -487,11 +487,11 @@ async fn scan<S: ReadStore>(
             items,
             read_units,
             wire,
-            room,
+            memory_permit,
         });
 
         match next {
-            Some(next) => (request.start, request.before) = (Some(next), keys),
+            Some(next) => (request.start, request.previous_keys) = (Some(next), keys),
             None => return Ok(()),
         }
     }
@@ -510,7 +510,7 @@ fn spill_pages(
         items,
         read_units,
         wire,
-        room: _room,
+        memory_permit: _room,
     }) = waiting.blocking_recv()
     {
         let number = u32::try_from(spilled.pages.len()).map_err(|error| {

@@ -19,9 +19,9 @@ use crate::event::{Event, Reporter};
 use crate::item::Items;
 use crate::ops::blocking;
 use crate::ops::scan_segments::{SEGMENTS_AT_A_TIME, each_segment, spread};
-use crate::store::{PageKey, ReadStore, Room, ScanPage, ScanRequest, WireBytes};
+use crate::store::{PageKey, PageMemoryPermit, ReadStore, ScanPage, ScanRequest, WireBytes};
 
-/// Pages on their way, from the call that asks for one until the writer takes it. Those that have arrived are bounded by [`Room`].
+/// Pages on their way, from the call that asks for one until the writer takes it. Those that have arrived are bounded by [`PageMemoryPermit`].
 pub(crate) const PAGES: usize = SEGMENTS_AT_A_TIME as usize;
 
 /// How much reading an interruption may cost at most.
@@ -66,7 +66,7 @@ pub(crate) struct Page {
     pub(crate) cost: PageCost,
     /// `None` if the limit dropped items of the page: no position may then count them as read.
     pub(crate) end: Option<PageEnd>,
-    _room: Room,
+    _memory_permit: PageMemoryPermit,
 }
 
 /// What it took to read a page.
@@ -152,7 +152,7 @@ where
 }
 
 /// Runs the scans and the consumer of their pages until both have ended. If the consumer ends first, because it failed or needs no more
-/// pages, the scans are dropped: pages that are still in the channel hold memory ([`Room`]) that other scans wait for.
+/// pages, the scans are dropped: pages that are still in the channel hold memory ([`PageMemoryPermit`]) that other scans wait for.
 pub(crate) async fn until_both_end<T>(
     reading: impl Future<Output = Result<()>>,
     consuming: impl Future<Output = Result<T>>,
@@ -224,7 +224,7 @@ pub(crate) fn unread(plan: &DumpPlan, progress: &ScanProgress) -> Result<Vec<Sca
             start,
             selection: Arc::clone(&plan.selection),
             key: Arc::clone(&key),
-            before: Arc::default(),
+            previous_keys: Arc::default(),
         });
     }
 
@@ -266,9 +266,9 @@ impl Scan {
                 keys,
                 next,
                 read_units,
-                looked_at: _,
+                scanned: _,
                 wire,
-                room,
+                memory_permit,
             } = page?;
 
             let before = items.len();
@@ -289,7 +289,7 @@ impl Scan {
                 items,
                 cost: PageCost { read_units, wire },
                 end,
-                _room: room,
+                _memory_permit: memory_permit,
             });
 
             if next.is_none() {
@@ -297,7 +297,7 @@ impl Scan {
             }
 
             self.request.start = next;
-            self.request.before = keys;
+            self.request.previous_keys = keys;
         }
 
         Ok(())

@@ -40,7 +40,7 @@ pub(crate) async fn look(
         start: None,
         selection: Arc::default(),
         key: Arc::new(plan.schema.key_schema()?),
-        before: Arc::default(),
+        previous_keys: Arc::default(),
     };
 
     let page = tokio::select! {
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
     use crate::item::cut_items;
     use crate::store::PageKey;
-    use crate::store::Room;
+    use crate::store::PageMemoryPermit;
 
     fn page(bytes: usize, has_more: bool) -> ScanPage {
         let text = format!(r#"{{"Items":[{{"a":{{"S":"{}"}}}}]}}"#, "x".repeat(bytes));
@@ -87,9 +87,9 @@ mod tests {
             keys: Arc::default(),
             next,
             read_units: 1.0,
-            looked_at: 1,
+            scanned: 1,
             wire: WireBytes::default(),
-            room: Room::default(),
+            memory_permit: PageMemoryPermit::default(),
         }
     }
 

@@ -11,7 +11,7 @@ use super::ledger::{Counts, Ledger};
 use super::rejects::{Flushed, Rejects};
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
-use crate::store::Written;
+use crate::store::WriteOutcome;
 
 /// The shortest and the longest time between two checkpoints.
 const SHORTEST: Duration = Duration::from_millis(100);
@@ -63,7 +63,7 @@ impl Saver {
     }
 
     /// What a call has cost.
-    pub(crate) fn add(&mut self, written: &Written) {
+    pub(crate) fn add(&mut self, written: &WriteOutcome) {
         self.checkpoint.write_units += written.write_units;
         self.checkpoint.throttled_calls += written.throttled_calls;
     }

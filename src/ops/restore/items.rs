@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::event::Reporter;
 use crate::item::{ItemError, KeySchema, check_object};
 use crate::ops::through::{CHUNK_ITEMS, Meetings, Misfit, through};
-use crate::store::Refused;
+use crate::store::RejectedItem;
 use crate::transform::{Outcome, Transform, TransformedChunk};
 
 /// Items handed from the reading thread at a time have so many bytes at most, and one more item.
@@ -278,7 +278,7 @@ fn going(item: Bytes, outcome: Outcome, place: Place) -> ReadItem {
         Outcome::Several(several) => others(several.into_iter().collect(), item),
         Outcome::Skipped => others(SmallVec::new(), Bytes::new()),
         Outcome::Rejected(reason) => {
-            let refused = Refused {
+            let refused = RejectedItem {
                 item,
                 reason: reason.to_string(),
             };

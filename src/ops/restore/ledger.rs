@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use smallvec::{SmallVec, smallvec};
 
 use super::acknowledged::Repeated;
-use crate::store::Refused;
+use crate::store::RejectedItem;
 
 /// Items that may lie between the marks and the readers, in all lanes together: about a hundred bytes each.
 const OPEN_ITEMS: usize = 65_536;
@@ -81,9 +81,9 @@ pub(crate) enum Outcome {
     /// A later version took its place before it was written.
     Superseded,
     /// It is for the file of rejects.
-    Rejected(Box<Refused>),
+    Rejected(Box<RejectedItem>),
     /// It is for the file of conflicts.
-    Skipped(Box<Refused>),
+    Skipped(Box<RejectedItem>),
 }
 
 /// An item on its way.
@@ -101,7 +101,7 @@ pub(crate) enum Going {
     /// So many others; none if it was left out on purpose. If one is refused, the item as the dump has it goes into the file.
     Others { count: u32, item: Bytes },
     /// Nothing, for a reason.
-    Nothing(Box<Refused>),
+    Nothing(Box<RejectedItem>),
 }
 
 /// The file that an item is listed in.
@@ -116,7 +116,7 @@ pub(crate) enum File {
 pub(crate) struct Listed {
     pub(crate) file: File,
     /// The item as the dump has it, and the first reason.
-    pub(crate) refused: Refused,
+    pub(crate) refused: RejectedItem,
     /// The items that went on to the table for it and were rejected or skipped there.
     pub(crate) outputs: SmallVec<[Bytes; 1]>,
 }
@@ -292,7 +292,7 @@ impl Counts {
     }
 
     /// Counts an outcome, and returns an item that must be listed.
-    fn count(&mut self, outcome: Outcome) -> Option<(File, Refused)> {
+    fn count(&mut self, outcome: Outcome) -> Option<(File, RejectedItem)> {
         match outcome {
             Outcome::Written { bytes } => {
                 self.written += 1;
@@ -317,7 +317,7 @@ impl Counts {
 fn list(
     listed: &mut SmallVec<[Listed; 1]>,
     file: File,
-    refused: Refused,
+    refused: RejectedItem,
     others: Option<&Bytes>,
     is_withheld: bool,
 ) {
@@ -326,7 +326,7 @@ fn list(
         one.outputs.extend(output);
     } else {
         let item = others.cloned().unwrap_or(refused.item);
-        let refused = Refused {
+        let refused = RejectedItem {
             item,
             reason: refused.reason,
         };

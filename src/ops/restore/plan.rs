@@ -434,7 +434,7 @@ impl Target {
         let replaced = matches!(action, TableAction::Replace { .. });
         let backups = async {
             if replaced {
-                store.backups(&place.table).await
+                store.backup_count(&place.table).await
             } else {
                 None
             }

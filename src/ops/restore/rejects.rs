@@ -14,7 +14,7 @@ use crate::item::KeySchema;
 use crate::ops::table_location::Place;
 use crate::ops::through::Naming;
 use crate::place::{LazyLinesFile, beside, beside_in_state, check_lines, name_in_file};
-use crate::store::Refused;
+use crate::store::RejectedItem;
 
 /// One of the files.
 struct List {
@@ -51,7 +51,7 @@ impl List {
     }
 
     /// Keeps one item with its reason.
-    fn keep(&mut self, refused: &Refused, outputs: &[Bytes], naming: &Naming) -> Result<()> {
+    fn keep(&mut self, refused: &RejectedItem, outputs: &[Bytes], naming: &Naming) -> Result<()> {
         naming.list(&mut self.lines, &refused.reason, &refused.item, outputs)?;
         self.count += 1;
         Ok(())

@@ -118,7 +118,7 @@ impl Settings {
 
         wanted.sort_unstable();
         wanted.dedup();
-        let lacking = store.lacking(table, &wanted).await;
+        let lacking = store.unsupported_settings(table, &wanted).await;
         let mut not_restored = std::mem::take(&mut self.not_restored);
         let mut can_have = |setting: Setting, what: &str| {
             let words = lacking.get(&setting);

@@ -139,7 +139,7 @@ async fn has_no_item(store: &impl ReadStore, existing: &TableSchema, table: &str
         start: None,
         selection: Arc::default(),
         key: Arc::new(existing.key_schema()?),
-        before: Arc::default(),
+        previous_keys: Arc::default(),
     };
 
     Ok(store.scan(&request).await?.items.is_empty())

@@ -23,7 +23,7 @@ use crate::backup::KeyCollisions;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Reporter};
 use crate::item::KeySchema;
-use crate::store::{Refused, WriteStore, Written};
+use crate::store::{RejectedItem, WriteOutcome, WriteStore};
 
 /// Batches under way for each call that may be in flight: some wait for their turn, or to be tried again. What is sent is not
 /// taken back, so that more of them would only lengthen what an interruption waits for.
@@ -64,7 +64,7 @@ pub(crate) struct Moved {
 /// A call that has ended.
 struct Landed {
     batch: Batch,
-    result: Result<Written>,
+    result: Result<WriteOutcome>,
 }
 
 /// Writes the items of one run.
@@ -153,7 +153,7 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
         let ticket = self.read(place, going)?;
         for text in texts {
             let reason = misfit(&text).unwrap_or_default();
-            self.reject(ticket, Refused { item: text, reason })?;
+            self.reject(ticket, RejectedItem { item: text, reason })?;
         }
 
         Ok(())
@@ -302,7 +302,7 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
             Offered::Unfit { entry, reason } => {
                 self.reject(
                     entry.ticket,
-                    Refused {
+                    RejectedItem {
                         item: entry.text,
                         reason,
                     },
@@ -327,7 +327,7 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
             return Ok(());
         };
 
-        let most = BATCHES_PER_CALL * self.store.calls_at_once(&self.how.table);
+        let most = BATCHES_PER_CALL * self.store.max_in_flight(&self.how.table);
         while !self.calls.is_empty()
             && (self.calls.len() >= most || self.bytes_in_flight + batch.bytes > BYTES)
         {
@@ -373,8 +373,8 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
         self.save_if_due().await
     }
 
-    fn settle(&mut self, batch: Batch, written: Written) -> Result<()> {
-        let outcomes = [written.refused.len(), written.conflicts.len()]
+    fn settle(&mut self, batch: Batch, written: WriteOutcome) -> Result<()> {
+        let outcomes = [written.rejected.len(), written.conflicts.len()]
             .iter()
             .sum::<usize>() as u64;
         if written.items + outcomes != batch.items.len() as u64 {
@@ -389,7 +389,7 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
         let Batch {
             items, mut earlier, ..
         } = batch;
-        let mut refused = self.by_key(written.refused);
+        let mut refused = self.by_key(written.rejected);
         let mut conflicts = self.by_key(written.conflicts);
         for Bound { text, key, ticket } in items {
             let of_key = earlier
@@ -401,7 +401,7 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
             };
             if let Some(reason) = found(&mut refused) {
                 let counted = self.refusals.refused(&reason);
-                self.reject(ticket, Refused { item: text, reason })?;
+                self.reject(ticket, RejectedItem { item: text, reason })?;
                 counted?;
                 self.revived
                     .extend(of_key.into_iter().map(|Bound { text, ticket, key }| Entry {
@@ -417,14 +417,14 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
             let bytes = u32::try_from(text.len()).unwrap_or(u32::MAX);
             match found(&mut conflicts) {
                 Some(reason) if self.how.on_conflict == OnConflict::Fail => {
-                    self.reject(ticket, Refused { item: text, reason })?;
+                    self.reject(ticket, RejectedItem { item: text, reason })?;
                 }
                 Some(reason) => self.note(
                     ticket,
-                    Outcome::Skipped(Box::new(Refused { item: text, reason })),
+                    Outcome::Skipped(Box::new(RejectedItem { item: text, reason })),
                 )?,
                 None => {
-                    let is_already_there = written.already_there > 0;
+                    let is_already_there = written.already_present > 0;
                     self.acknowledged.take(key, is_already_there)?;
                     let written = Outcome::Written { bytes };
                     self.note(
@@ -447,7 +447,7 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
     }
 
     /// Reasons by key: an engine may have spelt an item anew on the way back.
-    fn by_key(&self, refused: Vec<Refused>) -> Vec<(Option<u128>, String)> {
+    fn by_key(&self, refused: Vec<RejectedItem>) -> Vec<(Option<u128>, String)> {
         refused
             .into_iter()
             .map(|one| (self.batcher.key_of(&one.item), one.reason))
@@ -455,7 +455,7 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
     }
 
     /// An item that cannot be written. With `strict` it stays open, so that the next run meets it again.
-    fn reject(&mut self, ticket: Ticket, refused: Refused) -> Result<()> {
+    fn reject(&mut self, ticket: Ticket, refused: RejectedItem) -> Result<()> {
         if self.how.strict {
             return Err(self.stop_at(&refused));
         }
@@ -463,7 +463,7 @@ impl<S: WriteStore + Clone + 'static> Writing<S> {
         self.note(ticket, Outcome::Rejected(Box::new(refused)))
     }
 
-    fn stop_at(&self, refused: &Refused) -> Error {
+    fn stop_at(&self, refused: &RejectedItem) -> Error {
         let item = self.rejects.name(&refused.item, &self.how.key);
         let what = format!(
             "stopped at the first rejected item, {item}: {}",
@@ -557,12 +557,12 @@ fn interrupted() -> Error {
     Error::new(ErrorKind::Interrupted, "interrupted")
 }
 
-async fn write(store: &impl WriteStore, how: &How, batch: &Batch) -> Result<Written> {
+async fn write(store: &impl WriteStore, how: &How, batch: &Batch) -> Result<WriteOutcome> {
     let mut items = batch.items.iter().map(|item| item.text.clone());
     match (how.on_conflict, batch.items.len()) {
         (OnConflict::Skip | OnConflict::Fail, 1) => {
             let item = items.next().unwrap_or_default();
-            store.write_new(&how.table, &how.key, item).await
+            store.put_if_absent(&how.table, &how.key, item).await
         }
         _ => store.write(&how.table, &how.key, items.collect()).await,
     }

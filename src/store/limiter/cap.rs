@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
-use super::permit::TICK;
+/// Timers know no shorter time.
+pub(crate) const TICK: Duration = Duration::from_millis(1);
 
 /// The share of a second's units that one call is to cost at most. With many small calls an error in one price is small.
 const CALL_SHARE: f64 = 0.05;
@@ -16,30 +17,30 @@ const BURST: f64 = 0.05;
 
 /// The share of a cap that is used. Under a cap of one unit, eleven calls a second apart lie within ten seconds as soon as one of
 /// them is early by a millisecond; so they are a little farther apart.
-const USED: f64 = 0.99;
+const USED_SHARE: f64 = 0.99;
 
 /// A token bucket that starts empty (no burst at the start) and is paid before each call with what the call is thought to cost;
 /// the difference is settled afterwards.
-pub(crate) struct Pace {
+pub(crate) struct RateCap {
     cap: u32,
     units_per_second: f64,
-    state: Mutex<State>,
+    state: Mutex<Bucket>,
     /// Calls that cost less than was paid give back what others wait for.
     settled: Notify,
 }
 
-struct State {
+struct Bucket {
     units: f64,
-    at: Instant,
+    updated: Instant,
 }
 
-impl Pace {
+impl RateCap {
     pub(crate) fn new(cap: u32) -> Self {
-        let state = State {
+        let state = Bucket {
             units: 0.0,
-            at: Instant::now(),
+            updated: Instant::now(),
         };
-        let units_per_second = f64::from(cap.max(1)) * USED;
+        let units_per_second = f64::from(cap.max(1)) * USED_SHARE;
         Self {
             cap,
             units_per_second,
@@ -59,7 +60,7 @@ impl Pace {
     }
 
     /// Pays for one call in advance, once the cap allows the call.
-    pub(crate) async fn pay(&self, units: f64) {
+    pub(crate) async fn acquire(&self, units: f64) {
         {
             let mut state = self.state();
             self.refill(&mut state);
@@ -94,14 +95,14 @@ impl Pace {
         }
     }
 
-    fn refill(&self, state: &mut State) {
+    fn refill(&self, state: &mut Bucket) {
         let now = Instant::now();
-        let earned = (now - state.at).as_secs_f64() * self.units_per_second;
+        let earned = (now - state.updated).as_secs_f64() * self.units_per_second;
         state.units = (state.units + earned).min(self.units_per_second * BURST);
-        state.at = now;
+        state.updated = now;
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, Bucket> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -120,7 +121,7 @@ mod tests {
         error: f64,
         seconds: u64,
     ) -> Vec<(f64, f64)> {
-        let pace = Pace::new(cap);
+        let rate_cap = RateCap::new(cap);
         let began = Instant::now();
         let consumed = Mutex::new(Vec::new());
         let turn = tokio::sync::Mutex::new(0_usize);
@@ -129,7 +130,7 @@ mod tests {
                 let mut next = turn.lock().await;
                 let cost = costs[*next % costs.len()];
                 *next += 1;
-                pace.pay(cost * error).await;
+                rate_cap.acquire(cost * error).await;
                 drop(next);
                 tokio::time::sleep(Duration::from_millis(7)).await;
 
@@ -141,7 +142,7 @@ mod tests {
                     .lock()
                     .unwrap()
                     .push((began.elapsed().as_secs_f64(), cost));
-                pace.settle(cost * error, cost);
+                rate_cap.settle(cost * error, cost);
             }
         };
 
@@ -168,7 +169,7 @@ mod tests {
         let sums = starts.map(|start| {
             let within = consumed
                 .iter()
-                .filter(|(at, _)| (start..start + 10.0).contains(at));
+                .filter(|(updated, _)| (start..start + 10.0).contains(updated));
             within.map(|(_, cost)| cost).sum::<f64>()
         });
 
@@ -198,9 +199,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn there_is_no_burst_at_the_start() {
-        let pace = Pace::new(64);
+        let rate_cap = RateCap::new(64);
         let started = Instant::now();
-        pace.pay(128.0).await;
+        rate_cap.acquire(128.0).await;
         assert!(
             started.elapsed() >= Duration::from_secs(2),
             "{:?}",
@@ -211,14 +212,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_smallest_caps_are_kept_by_calls_that_take_longer_or_shorter() {
         for cap in 1..=5 {
-            let pace = Pace::new(cap);
+            let rate_cap = RateCap::new(cap);
             let began = Instant::now();
             let mut consumed = Vec::new();
             for call in 0..100_u64 {
-                pace.pay(1.0).await;
+                rate_cap.acquire(1.0).await;
                 // On its way for 5 to 55 ms.
-                let way = Duration::from_millis(5 + call * 37 % 51);
-                consumed.push(((began.elapsed() + way).as_secs_f64(), 1.0));
+                let template = Duration::from_millis(5 + call * 37 % 51);
+                consumed.push(((began.elapsed() + template).as_secs_f64(), 1.0));
             }
 
             let most = most_in_ten_seconds(&consumed);
@@ -228,11 +229,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_call_that_cost_more_than_was_thought_is_paid_for_by_the_next() {
-        let pace = Pace::new(5);
-        pace.pay(0.5).await;
-        pace.settle(0.5, 50.5);
+        let rate_cap = RateCap::new(5);
+        rate_cap.acquire(0.5).await;
+        rate_cap.settle(0.5, 50.5);
         let started = Instant::now();
-        pace.pay(0.5).await;
+        rate_cap.acquire(0.5).await;
         assert!(
             started.elapsed() >= Duration::from_secs(10),
             "{:?}",

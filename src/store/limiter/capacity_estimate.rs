@@ -4,29 +4,28 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-use super::permit::Pass;
+use super::permit::RequestPermit;
 use crate::item::{item_size, write_units};
-use crate::store::write::Remainder;
 
 /// Read units of a page of 1 MB, eventually consistent: 256 blocks of 4 KB, each half a unit.
-const WHOLE_PAGE: f64 = 128.0;
+const FULL_PAGE_UNITS: f64 = 128.0;
 
 /// The pages of a limited Scan may grow by this from one to the next: the first ones show what items cost.
-const GROWTH: u32 = 4;
+const MAX_LIMIT_GROWTH: u32 = 4;
 
 /// So many pages in a row are the ends of as many segments, which are read at a time. If there are more, all pages are short.
-const SHORT_PAGES: u32 = 32;
+const MAX_SHORT_PAGES: u32 = 32;
 
 /// The price of Scan pages, learned from those that came.
 #[derive(Default)]
-pub(crate) struct PagePrice(Mutex<Option<Learned>>);
+pub(crate) struct PageCostEstimate(Mutex<Option<PageStats>>);
 
 #[derive(Clone, Copy)]
-struct Learned {
+struct PageStats {
     /// Read units per item, smoothed.
-    item: f64,
+    units_per_item: f64,
     /// Pages without a limit.
-    page: Whole,
+    full_page: FullPageCost,
     /// Items of the last limited page at most.
     limit: u32,
 }
@@ -34,21 +33,21 @@ struct Learned {
 /// What a page without a limit costs. The last page of a segment is short, and segments may all end at once: whole pages must not be
 /// thought cheap because of it, else all calls in flight cost many times what was paid.
 #[derive(Debug, Clone, Copy, Default)]
-struct Whole {
+struct FullPageCost {
     /// Read units; nought before the first.
     units: f64,
     /// Pages in a row that cost less.
     short: u32,
 }
 
-impl Whole {
+impl FullPageCost {
     /// As it is after a page that cost so much.
-    fn after(self, units: f64) -> Self {
+    fn updated(self, units: f64) -> Self {
         if units >= self.units {
             return Self { units, short: 0 };
         }
 
-        let lower = if self.short < SHORT_PAGES {
+        let lower = if self.short < MAX_SHORT_PAGES {
             self.units
         } else {
             self.units + (units - self.units) / 8.0
@@ -63,64 +62,68 @@ impl Whole {
 
 /// What the next page is asked for.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct PageQuote {
+pub(crate) struct PlannedPage {
     /// Read units it is thought to cost.
     pub(crate) units: f64,
     /// Items at most.
     pub(crate) limit: Option<u32>,
 }
 
-impl PagePrice {
-    /// The page to ask for within `budget` units; `wanted` items at most.
-    pub(crate) fn quote(&self, budget: Option<f64>, wanted: Option<u32>) -> PageQuote {
-        let learned = *self.state();
-        let whole = learned
-            .map(|learned| learned.page.units)
+impl PageCostEstimate {
+    /// The page to ask for within `budget` units; `max_items` items at most.
+    pub(crate) fn plan_page(&self, budget: Option<f64>, max_items: Option<u32>) -> PlannedPage {
+        let stats = *self.stats();
+        let whole = stats
+            .map(|stats| stats.full_page.units)
             .filter(|units| *units > 0.0)
-            .unwrap_or(WHOLE_PAGE);
-        let limit = match (budget.filter(|budget| *budget < whole), learned) {
+            .unwrap_or(FULL_PAGE_UNITS);
+        let limit = match (budget.filter(|budget| *budget < whole), stats) {
             (None, _) => None,
             (Some(_), None) => Some(1),
-            (Some(budget), Some(learned)) => {
+            (Some(budget), Some(stats)) => {
                 #[expect(
                     clippy::cast_possible_truncation,
                     clippy::cast_sign_loss,
                     reason = "a float saturates"
                 )]
-                let affordable = (budget / learned.item.max(f64::MIN_POSITIVE)) as u32;
-                Some(affordable.min(learned.limit.saturating_mul(GROWTH)).max(1))
+                let affordable = (budget / stats.units_per_item.max(f64::MIN_POSITIVE)) as u32;
+                Some(
+                    affordable
+                        .min(stats.limit.saturating_mul(MAX_LIMIT_GROWTH))
+                        .max(1),
+                )
             }
         };
 
-        let limit = limit.map_or(wanted, |limit| {
-            Some(wanted.map_or(limit, |wanted| wanted.min(limit)))
+        let limit = limit.map_or(max_items, |limit| {
+            Some(max_items.map_or(limit, |max_items| max_items.min(limit)))
         });
-        let units = match (limit, learned) {
+        let units = match (limit, stats) {
             (None, _) => whole,
             (Some(_), None) => 1.0,
-            (Some(limit), Some(learned)) => (f64::from(limit) * learned.item).min(whole),
+            (Some(limit), Some(stats)) => (f64::from(limit) * stats.units_per_item).min(whole),
         };
 
-        PageQuote { units, limit }
+        PlannedPage { units, limit }
     }
 
     /// Takes note of a page that came.
-    pub(crate) fn learn(&self, items: u64, units: f64, limit: Option<u32>) {
-        let mut state = self.state();
+    pub(crate) fn record(&self, items: u64, units: f64, limit: Option<u32>) {
+        let mut stats = self.stats();
         #[expect(clippy::cast_precision_loss, reason = "items of a page")]
         let item = units / items.max(1) as f64;
-        let old = state.unwrap_or(Learned {
-            item,
-            page: Whole::default(),
+        let old = stats.unwrap_or(PageStats {
+            units_per_item: item,
+            full_page: FullPageCost::default(),
             limit: 1,
         });
 
-        *state = Some(Learned {
-            item: old.item + (item - old.item) / 4.0,
-            page: if limit.is_none() {
-                old.page.after(units)
+        *stats = Some(PageStats {
+            units_per_item: old.units_per_item + (item - old.units_per_item) / 4.0,
+            full_page: if limit.is_none() {
+                old.full_page.updated(units)
             } else {
-                old.page
+                old.full_page
             },
             limit: limit
                 .unwrap_or_else(|| u32::try_from(items).unwrap_or(u32::MAX))
@@ -128,18 +131,18 @@ impl PagePrice {
         });
     }
 
-    fn state(&self) -> MutexGuard<'_, Option<Learned>> {
+    fn stats(&self) -> MutexGuard<'_, Option<PageStats>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The price of writes: what the items cost by their size, times what the table's indexes add.
-pub(crate) struct WritePrice {
+pub(crate) struct WriteCostEstimate {
     /// Units consumed for each unit of the items' own size, smoothed.
     factor: Mutex<f64>,
 }
 
-impl Default for WritePrice {
+impl Default for WriteCostEstimate {
     fn default() -> Self {
         Self {
             factor: Mutex::new(1.0),
@@ -149,63 +152,71 @@ impl Default for WritePrice {
 
 /// The items that go into the next call.
 #[derive(Debug)]
-pub(crate) struct Part {
+pub(crate) struct BatchPrefix {
     pub(crate) items: usize,
     /// Write units it is thought to cost.
     pub(crate) units: f64,
     /// Write units of the items alone.
-    own: f64,
+    base_units: f64,
 }
 
-impl WritePrice {
+impl WriteCostEstimate {
     /// So many of the first of `group` as cost no more than `budget` units, at least one.
-    pub(crate) fn part(&self, group: &[Bytes], budget: Option<f64>) -> Part {
+    pub(crate) fn affordable_prefix(&self, group: &[Bytes], budget: Option<f64>) -> BatchPrefix {
         let factor = *self.factor();
-        let mut part = Part {
+        let mut prefix = BatchPrefix {
             items: 0,
             units: 0.0,
-            own: 0.0,
+            base_units: 0.0,
         };
 
         for item in group {
-            let own = if budget.is_some() {
-                own_units(item)
+            let base_units = if budget.is_some() {
+                item_units(item)
             } else {
-                rough_units(item)
+                approximate_units(item)
             };
 
-            if part.items > 0 && budget.is_some_and(|budget| part.units + own * factor > budget) {
+            if prefix.items > 0
+                && budget.is_some_and(|budget| prefix.units + base_units * factor > budget)
+            {
                 break;
             }
 
-            part.items += 1;
-            part.own += own;
-            part.units += own * factor;
+            prefix.items += 1;
+            prefix.base_units += base_units;
+            prefix.units += base_units * factor;
         }
 
-        part
+        prefix
     }
 
     /// Tells the gate what a call has cost, and learns from it.
-    pub(crate) fn settle(&self, pass: Pass<'_>, part: &Part, rest: &Remainder) {
-        let refused: f64 = rest.unprocessed.iter().map(|item| own_units(item)).sum();
+    pub(crate) fn settle(
+        &self,
+        permit: RequestPermit<'_>,
+        prefix: &BatchPrefix,
+        unprocessed: &[Bytes],
+        consumed_units: f64,
+    ) {
+        let refused: f64 = unprocessed.iter().map(|item| item_units(item)).sum();
         let mut factor = self.factor();
 
         // An engine that tells no consumption is taken to consume what DynamoDB would.
-        let units = if rest.write_units > 0.0 {
-            rest.write_units
+        let units = if consumed_units > 0.0 {
+            consumed_units
         } else {
-            (part.own - refused).max(0.0) * *factor
+            (prefix.base_units - refused).max(0.0) * *factor
         };
 
-        if rest.unprocessed.is_empty() {
-            if part.own > 0.0 {
-                *factor += (units / part.own - *factor) / 8.0;
+        if unprocessed.is_empty() {
+            if prefix.base_units > 0.0 {
+                *factor += (units / prefix.base_units - *factor) / 8.0;
             }
 
-            pass.taken(units);
+            permit.succeeded(units);
         } else {
-            pass.throttled(units, refused * *factor);
+            permit.throttled(units, refused * *factor);
         }
     }
 
@@ -219,7 +230,7 @@ impl WritePrice {
     clippy::cast_precision_loss,
     reason = "an item has at most some hundreds of units"
 )]
-fn own_units(item: &[u8]) -> f64 {
+fn item_units(item: &[u8]) -> f64 {
     item_size(item).map_or(1.0, |bytes| write_units(bytes) as f64)
 }
 
@@ -228,7 +239,7 @@ fn own_units(item: &[u8]) -> f64 {
     clippy::cast_precision_loss,
     reason = "an item has at most some thousands of units"
 )]
-fn rough_units(item: &[u8]) -> f64 {
+fn approximate_units(item: &[u8]) -> f64 {
     write_units(item.len() as u64) as f64
 }
 
@@ -238,19 +249,19 @@ mod tests {
 
     #[test]
     fn a_page_within_a_budget_starts_small_and_grows_to_it() {
-        let price = PagePrice::default();
+        let cost = PageCostEstimate::default();
         let mut limits = Vec::new();
         for _ in 0..6 {
-            let quote = price.quote(Some(10.0), None);
-            let limit = quote.limit.unwrap();
+            let planned = cost.plan_page(Some(10.0), None);
+            let limit = planned.limit.unwrap();
             limits.push(limit);
-            price.learn(u64::from(limit), f64::from(limit) * 0.125, quote.limit);
+            cost.record(u64::from(limit), f64::from(limit) * 0.125, planned.limit);
         }
 
         assert_eq!(limits, [1, 4, 16, 64, 80, 80]);
-        assert_eq!(price.quote(Some(10.0), Some(7)).limit, Some(7));
+        assert_eq!(cost.plan_page(Some(10.0), Some(7)).limit, Some(7));
         assert_eq!(
-            price.quote(Some(0.1), None).limit,
+            cost.plan_page(Some(0.1), None).limit,
             Some(1),
             "less than an item cannot be asked for"
         );
@@ -258,31 +269,31 @@ mod tests {
 
     #[test]
     fn a_page_without_a_budget_is_whole() {
-        let price = PagePrice::default();
+        let cost = PageCostEstimate::default();
         assert_eq!(
-            price.quote(None, None),
-            PageQuote {
+            cost.plan_page(None, None),
+            PlannedPage {
                 units: 128.0,
                 limit: None
             }
         );
 
-        price.learn(100, 256.0, None);
+        cost.record(100, 256.0, None);
         assert_eq!(
-            price.quote(Some(200.0), None).limit,
+            cost.plan_page(Some(200.0), None).limit,
             Some(78),
             "a consistent page costs twice as much"
         );
 
-        assert_eq!(price.quote(Some(256.0), None).limit, None);
+        assert_eq!(cost.plan_page(Some(256.0), None).limit, None);
     }
 
     #[test]
     fn the_short_page_at_the_end_of_a_segment_does_not_make_whole_ones_cheap() {
-        let price = PagePrice::default();
+        let cost = PageCostEstimate::default();
         let after = |units| {
-            price.learn(100, units, None);
-            price.quote(None, None).units
+            cost.record(100, units, None);
+            cost.plan_page(None, None).units
         };
         after(128.0);
 
@@ -302,21 +313,21 @@ mod tests {
     fn a_call_holds_what_the_budget_allows_and_indexes_count() {
         let item = Bytes::from(format!(r#"{{"id":{{"S":"{}"}}}}"#, "x".repeat(1500)));
         let group = vec![item; 25];
-        let price = WritePrice::default();
-        assert_eq!(price.part(&group, None).items, 25);
+        let cost = WriteCostEstimate::default();
+        assert_eq!(cost.affordable_prefix(&group, None).items, 25);
         assert_eq!(
-            price.part(&group, Some(10.0)).items,
+            cost.affordable_prefix(&group, Some(10.0)).items,
             5,
             "an item is two units"
         );
 
         assert_eq!(
-            price.part(&group, Some(1.0)).items,
+            cost.affordable_prefix(&group, Some(1.0)).items,
             1,
             "less than an item cannot be sent"
         );
 
-        *price.factor() = 3.0;
-        assert_eq!(price.part(&group, Some(13.0)).items, 2);
+        *cost.factor() = 3.0;
+        assert_eq!(cost.affordable_prefix(&group, Some(13.0)).items, 2);
     }
 }

@@ -4,28 +4,28 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::capacity_estimate::{PagePrice, WritePrice};
-use super::permit::{Gate, Shared};
+use super::capacity_estimate::{PageCostEstimate, WriteCostEstimate};
+use super::permit::{RequestLimiter, SharedLimits};
 
 /// The gates of one direction.
-pub(crate) struct Gates {
-    shared: Arc<Shared>,
-    of: Mutex<BTreeMap<String, Arc<Lane>>>,
+pub(crate) struct TableLimiters {
+    shared: Arc<SharedLimits>,
+    by_table: Mutex<BTreeMap<String, Arc<TableThroughput>>>,
 }
 
 /// The way to one table.
-pub(crate) struct Lane {
-    pub(crate) gate: Gate,
-    pub(crate) page_price: PagePrice,
-    pub(crate) write_price: WritePrice,
+pub(crate) struct TableThroughput {
+    pub(crate) limiter: RequestLimiter,
+    pub(crate) page_cost: PageCostEstimate,
+    pub(crate) write_cost: WriteCostEstimate,
 }
 
-impl Gates {
+impl TableLimiters {
     /// Gates for at most so many calls in flight.
-    pub(crate) fn new(most: Option<usize>) -> Self {
+    pub(crate) fn new(max_in_flight: Option<usize>) -> Self {
         Self {
-            shared: Arc::new(Shared::new(most)),
-            of: Mutex::default(),
+            shared: Arc::new(SharedLimits::new(max_in_flight)),
+            by_table: Mutex::default(),
         }
     }
 
@@ -34,22 +34,22 @@ impl Gates {
         self.shared.cap(units_per_second);
     }
 
-    pub(crate) fn of(&self, table: &str) -> Arc<Lane> {
-        let mut of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(lane) = of.get(table) {
-            return Arc::clone(lane);
+    pub(crate) fn for_table(&self, table: &str) -> Arc<TableThroughput> {
+        let mut by_table = self.by_table.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(throughput) = by_table.get(table) {
+            return Arc::clone(throughput);
         }
 
-        let gate = Gate::sharing(Arc::clone(&self.shared));
-        let lane = Arc::new(Lane {
-            gate,
-            page_price: PagePrice::default(),
-            write_price: WritePrice::default(),
+        let limiter = RequestLimiter::with_shared_limits(Arc::clone(&self.shared));
+        let throughput = Arc::new(TableThroughput {
+            limiter,
+            page_cost: PageCostEstimate::default(),
+            write_cost: WriteCostEstimate::default(),
         });
 
-        of.insert(table.to_owned(), Arc::clone(&lane));
+        by_table.insert(table.to_owned(), Arc::clone(&throughput));
 
-        lane
+        throughput
     }
 }
 
@@ -62,23 +62,26 @@ mod tests {
 
     use super::*;
 
-    const NOTHING: Duration = Duration::from_millis(1);
+    const NO_WAIT: Duration = Duration::from_millis(1);
 
     #[tokio::test(start_paused = true)]
     async fn calls_in_flight_are_bounded_for_all_tables_together() {
-        let gates = Gates::new(Some(2));
-        let (one, other) = (gates.of("one"), gates.of("other"));
-        let _first = one.gate.pass_with(|_| ((), 1.0)).await;
-        let second = other.gate.pass_with(|_| ((), 1.0)).await;
+        let write_limiters = TableLimiters::new(Some(2));
+        let (one, other) = (
+            write_limiters.for_table("one"),
+            write_limiters.for_table("other"),
+        );
+        let _first = one.limiter.acquire(|_| ((), 1.0)).await;
+        let second = other.limiter.acquire(|_| ((), 1.0)).await;
         assert!(
-            timeout(NOTHING, one.gate.pass_with(|_| ((), 1.0)))
+            timeout(NO_WAIT, one.limiter.acquire(|_| ((), 1.0)))
                 .await
                 .is_err()
         );
 
         drop(second);
         assert!(
-            timeout(NOTHING, one.gate.pass_with(|_| ((), 1.0)))
+            timeout(NO_WAIT, one.limiter.acquire(|_| ((), 1.0)))
                 .await
                 .is_ok()
         );
@@ -86,17 +89,17 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_cap_is_kept_by_all_tables_together() {
-        let gates = Gates::new(None);
-        gates.cap(100);
+        let write_limiters = TableLimiters::new(None);
+        write_limiters.cap(100);
         let began = Instant::now();
         for table in ["one", "other", "one", "other"] {
-            gates
-                .of(table)
-                .gate
-                .pass_with(|_| ((), 50.0))
+            write_limiters
+                .for_table(table)
+                .limiter
+                .acquire(|_| ((), 50.0))
                 .await
                 .0
-                .taken(50.0);
+                .succeeded(50.0);
         }
 
         let took = began.elapsed().as_secs_f64();
@@ -105,18 +108,18 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn of_the_caps_of_two_tables_the_lower_holds() {
-        let gates = Gates::new(None);
-        gates.cap(1000);
-        gates.cap(10);
-        gates.cap(100);
+        let write_limiters = TableLimiters::new(None);
+        write_limiters.cap(1000);
+        write_limiters.cap(10);
+        write_limiters.cap(100);
         let began = Instant::now();
-        gates
-            .of("poor")
-            .gate
-            .pass_with(|_| ((), 20.0))
+        write_limiters
+            .for_table("poor")
+            .limiter
+            .acquire(|_| ((), 20.0))
             .await
             .0
-            .taken(20.0);
+            .succeeded(20.0);
 
         let took = began.elapsed().as_secs_f64();
         assert!((2.0..2.1).contains(&took), "{took} s for 20 units");
@@ -126,31 +129,32 @@ mod tests {
     async fn a_cap_is_kept_where_each_segment_ends_with_a_short_page() {
         const CAP: u32 = 4000;
 
-        let gates = Gates::new(None);
-        gates.cap(CAP);
+        let write_limiters = TableLimiters::new(None);
+        write_limiters.cap(CAP);
         let began = Instant::now();
         let consumed = Arc::new(Mutex::new(Vec::new()));
 
         // Thirty-two segments at a time, one after another, of a table that is far away.
         let segments: JoinSet<()> = (0..32)
             .map(|segment| {
-                let (lane, consumed) = (gates.of("films"), Arc::clone(&consumed));
+                let (throughput, consumed) =
+                    (write_limiters.for_table("films"), Arc::clone(&consumed));
                 async move {
                     let costs = [128.0, 128.0, 4.0].into_iter().cycle().skip(segment % 3);
                     for cost in costs.take_while(|_| began.elapsed().as_secs() < 40) {
                         let choose = |budget| {
-                            let quote = lane.page_price.quote(budget, None);
-                            (quote.limit, quote.units)
+                            let planned = throughput.page_cost.plan_page(budget, None);
+                            (planned.limit, planned.units)
                         };
-                        let (pass, limit) = lane.gate.pass_with(choose).await;
+                        let (permit, limit) = throughput.limiter.acquire(choose).await;
                         consumed
                             .lock()
                             .unwrap()
                             .push((began.elapsed().as_secs_f64(), cost));
                         tokio::time::sleep(Duration::from_millis(150 + 37 * segment as u64 % 101))
                             .await;
-                        lane.page_price.learn(1000, cost, limit);
-                        pass.taken(cost);
+                        throughput.page_cost.record(1000, cost, limit);
+                        permit.succeeded(cost);
                     }
                 }
             })
@@ -162,11 +166,11 @@ mod tests {
             let within = consumed.iter().filter(|(at, _)| (from..to).contains(at));
             within.map(|(_, cost)| cost).sum::<f64>()
         };
-        let most = consumed
+        let peak = consumed
             .iter()
             .map(|(at, _)| all(*at, at + 10.0))
             .fold(0.0, f64::max);
-        assert!(most <= 10.2 * f64::from(CAP), "{most} units in ten seconds");
+        assert!(peak <= 10.2 * f64::from(CAP), "{peak} units in ten seconds");
         assert!(
             all(5.0, 40.0) >= 35.0 * 0.97 * f64::from(CAP),
             "{} units from 5 s on",
@@ -176,13 +180,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_table_that_refuses_does_not_slow_another() {
-        let gates = Gates::new(None);
-        let poor = gates.of("poor");
+        let write_limiters = TableLimiters::new(None);
+        let poor = write_limiters.for_table("poor");
         let budget = async |table: &str| {
-            gates
-                .of(table)
-                .gate
-                .pass_with(|budget| (budget, 1.0))
+            write_limiters
+                .for_table(table)
+                .limiter
+                .acquire(|budget| (budget, 1.0))
                 .await
                 .1
         };
@@ -195,8 +199,8 @@ mod tests {
                 "nothing was learned"
             );
             tokio::time::sleep(Duration::from_millis(10)).await;
-            poor.gate
-                .pass_with(|_| ((), 2.0))
+            poor.limiter
+                .acquire(|_| ((), 2.0))
                 .await
                 .0
                 .throttled(1.0, 1.0);

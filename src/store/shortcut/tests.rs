@@ -1,3 +1,5 @@
+//! Tests of the fast path against a scripted server, with an independent implementation of the signature.
+
 use std::collections::VecDeque;
 
 use std::time::SystemTime;
@@ -8,17 +10,17 @@ use aws_smithy_runtime_api::client::http::{HttpConnectorFuture, http_client_fn};
 use sha2::{Digest, Sha256};
 
 use super::*;
-use crate::store::error::Class;
+use crate::store::error::ErrorClass;
 
 const TOKEN: &str = "TheSessionToken0123";
 
-/// Answers as it was told to, and keeps what was asked.
+/// A server with scripted responses that records its requests.
 #[derive(Debug, Clone)]
 struct Server {
     endpoint: &'static str,
-    /// The session token of whoever asks, from now on.
+    /// The session token of the credentials.
     token: Arc<Mutex<Option<&'static str>>>,
-    asked: Arc<Mutex<Vec<HttpRequest>>>,
+    requests: Arc<Mutex<Vec<HttpRequest>>>,
     answers: Arc<Mutex<VecDeque<(u16, &'static str)>>>,
 }
 
@@ -28,13 +30,13 @@ impl Default for Server {
         Self {
             endpoint: "http://dynamodb.test:8000",
             token,
-            asked: Arc::default(),
+            requests: Arc::default(),
             answers: Arc::default(),
         }
     }
 }
 
-/// Credentials that are asked for before every call.
+/// Credentials that expire immediately, so they are requested before every call.
 impl ProvideCredentials for Server {
     fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
     where
@@ -54,7 +56,7 @@ impl ProvideCredentials for Server {
 
 impl HttpConnector for Server {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        self.asked.lock().unwrap().push(request);
+        self.requests.lock().unwrap().push(request);
         let (status, body) = self.answers.lock().unwrap().pop_front().expect("an answer");
         HttpConnectorFuture::ready(Ok(HttpResponse::new(
             status.try_into().unwrap(),
@@ -78,12 +80,12 @@ impl Server {
         Client::from_conf(config.build())
     }
 
-    fn asked(&self) -> Vec<HttpRequest> {
-        std::mem::take(&mut self.asked.lock().unwrap())
+    fn take_requests(&self) -> Vec<HttpRequest> {
+        std::mem::take(&mut self.requests.lock().unwrap())
     }
 }
 
-fn went_the_way_of_the_sdk(request: &HttpRequest) -> bool {
+fn was_sent_by_the_sdk(request: &HttpRequest) -> bool {
     request.headers().contains_key("amz-sdk-invocation-id")
 }
 
@@ -115,7 +117,7 @@ fn hex(bytes: &[u8]) -> String {
         .concat()
 }
 
-/// The signature as AWS documents it, made of what was sent.
+/// The signature of a request, computed as AWS documents it.
 fn signature(request: &HttpRequest) -> String {
     let header = |name: &str| match name {
         "host" => "dynamodb.test:8000",
@@ -173,22 +175,22 @@ fn signature(request: &HttpRequest) -> String {
 
 #[tokio::test]
 async fn every_call_carries_its_own_body_and_is_signed_for_it() {
-    let (server, shortcut) = (Server::default(), Shortcut::default());
+    let (server, fast_path) = (Server::default(), BatchWriteFastPath::default());
     let sdk = server.sdk([(200, "first"), (200, "second"), (200, "third")]);
     for (body, answer) in [
         ("{}", "first"),
         (r#"{"RequestItems":{}}"#, "second"),
         (r#"{"a":"é"}"#, "third"),
     ] {
-        let answered = shortcut
+        let answered = fast_path
             .batch_write_item(&sdk, "films", Bytes::from(body))
             .await
             .unwrap();
         assert_eq!(answered, answer);
     }
 
-    let asked = server.asked();
-    for (request, body) in asked
+    let requests = server.take_requests();
+    for (request, body) in requests
         .iter()
         .zip(["{}", r#"{"RequestItems":{}}"#, r#"{"a":"é"}"#])
     {
@@ -209,29 +211,26 @@ async fn every_call_carries_its_own_body_and_is_signed_for_it() {
     }
 
     assert_eq!(
-        asked
-            .iter()
-            .map(went_the_way_of_the_sdk)
-            .collect::<Vec<_>>(),
+        requests.iter().map(was_sent_by_the_sdk).collect::<Vec<_>>(),
         [true, false, false]
     );
 }
 
 #[tokio::test]
-async fn credentials_that_change_are_those_that_sign() {
-    let (server, shortcut) = (Server::default(), Shortcut::default());
+async fn changed_credentials_are_used_for_signing() {
+    let (server, fast_path) = (Server::default(), BatchWriteFastPath::default());
     let sdk = server.sdk([(200, "{}"); 4]);
     let tokens = [None, Some(TOKEN), Some("AnotherToken0123"), None];
     for token in tokens {
         *server.token.lock().unwrap() = token;
-        shortcut
+        fast_path
             .batch_write_item(&sdk, "films", Bytes::from("{}"))
             .await
             .unwrap();
     }
 
-    let asked = server.asked();
-    for (request, token) in asked.iter().zip(tokens) {
+    let requests = server.take_requests();
+    for (request, token) in requests.iter().zip(tokens) {
         assert_eq!(request.headers().get("x-amz-security-token"), token);
         assert_eq!(
             request.headers().get("authorization"),
@@ -240,34 +239,31 @@ async fn credentials_that_change_are_those_that_sign() {
     }
 
     assert_eq!(
-        asked
-            .iter()
-            .map(went_the_way_of_the_sdk)
-            .collect::<Vec<_>>(),
+        requests.iter().map(was_sent_by_the_sdk).collect::<Vec<_>>(),
         [true, false, false, false]
     );
 }
 
 #[tokio::test]
 async fn an_endpoint_may_have_a_path() {
-    let (server, shortcut) = (
+    let (server, fast_path) = (
         Server {
             endpoint: "http://dynamodb.test:8000/behind",
             ..Server::default()
         },
-        Shortcut::default(),
+        BatchWriteFastPath::default(),
     );
 
     let sdk = server.sdk([(200, "{}"), (200, "{}")]);
     for _ in 0..2 {
-        shortcut
+        fast_path
             .batch_write_item(&sdk, "films", Bytes::from("{}"))
             .await
             .unwrap();
     }
 
-    let asked = server.asked();
-    for request in &asked {
+    let requests = server.take_requests();
+    for request in &requests {
         assert_eq!(
             request.headers().get("authorization"),
             Some(signature(request).as_str()),
@@ -277,39 +273,40 @@ async fn an_endpoint_may_have_a_path() {
     }
 
     assert_eq!(
-        asked
-            .iter()
-            .map(went_the_way_of_the_sdk)
-            .collect::<Vec<_>>(),
+        requests.iter().map(was_sent_by_the_sdk).collect::<Vec<_>>(),
         [true, false]
     );
 }
 
-/// The SDK leaves out a port that goes without saying.
+/// The SDK leaves the default port out of the host header.
 #[tokio::test]
-async fn where_the_sdk_signs_otherwise_its_way_is_taken() {
-    let (server, shortcut) = (
+async fn where_the_sdk_signs_differently_it_sends_all_calls() {
+    let (server, fast_path) = (
         Server {
             endpoint: "http://dynamodb.test:80",
             ..Server::default()
         },
-        Shortcut::default(),
+        BatchWriteFastPath::default(),
     );
 
     let sdk = server.sdk([(200, "{}"), (200, "{}")]);
     for _ in 0..2 {
-        shortcut
+        fast_path
             .batch_write_item(&sdk, "films", Bytes::from("{}"))
             .await
             .unwrap();
     }
 
-    assert!(server.asked().iter().all(went_the_way_of_the_sdk));
+    assert!(server.take_requests().iter().all(was_sent_by_the_sdk));
 }
 
-/// Five calls, of which the second and the third get this answer; what they fail with, and which of all go the SDK's way.
-async fn refused_twice(status: u16, refusal: &'static str) -> (Vec<(Class, String)>, [bool; 5]) {
-    let (server, shortcut) = (Server::default(), Shortcut::default());
+/// Makes five calls, of which the second and third get this response; returns their errors, and
+/// which calls the SDK sent.
+async fn refused_twice(
+    status: u16,
+    refusal: &'static str,
+) -> (Vec<(ErrorClass, String)>, [bool; 5]) {
+    let (server, fast_path) = (Server::default(), BatchWriteFastPath::default());
     let sdk = server.sdk([
         (200, "{}"),
         (status, refusal),
@@ -321,7 +318,7 @@ async fn refused_twice(status: u16, refusal: &'static str) -> (Vec<(Class, Strin
     let mut answers = Vec::new();
     for _ in 0..5 {
         answers.push(
-            shortcut
+            fast_path
                 .batch_write_item(&sdk, "films", Bytes::from("{}"))
                 .await,
         );
@@ -334,36 +331,43 @@ async fn refused_twice(status: u16, refusal: &'static str) -> (Vec<(Class, Strin
     let faults = answers
         .into_iter()
         .filter_map(Result::err)
-        .map(|fault| (fault.class, fault.words()))
+        .map(|error| (error.class, error.code_and_message()))
         .collect();
 
-    let ways: Vec<bool> = server.asked().iter().map(went_the_way_of_the_sdk).collect();
+    let sent_by_sdk: Vec<bool> = server
+        .take_requests()
+        .iter()
+        .map(was_sent_by_the_sdk)
+        .collect();
 
-    (faults, ways.try_into().unwrap())
+    (faults, sent_by_sdk.try_into().unwrap())
 }
 
 #[tokio::test]
-async fn a_refusal_is_read_as_the_sdk_reads_it_and_the_next_call_goes_its_way() {
+async fn an_error_is_parsed_as_the_sdk_does_and_disables_the_fast_path() {
     let refusal =
         r#"{"__type":"com.amazonaws.dynamodb.v20120810#InternalServerError","message":"mine"}"#;
-    let (faults, ways) = refused_twice(500, refusal).await;
-    let read = (Class::Transient, "InternalServerError: mine".to_owned());
+    let (faults, sent_by_sdk) = refused_twice(500, refusal).await;
+    let read = (
+        ErrorClass::Transient,
+        "InternalServerError: mine".to_owned(),
+    );
     assert_eq!(faults, [read.clone(), read]);
-    assert_eq!(ways, [true, false, true, true, false]);
+    assert_eq!(sent_by_sdk, [true, false, true, true, false]);
 }
 
 #[tokio::test]
-async fn a_call_that_is_throttled_is_no_reason_to_leave_the_way() {
+async fn a_throttled_call_does_not_disable_the_fast_path() {
     const REFUSAL: &str = r#"{"__type":"com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException",
         "message":"slower"}"#;
 
-    let (faults, ways) = refused_twice(400, REFUSAL).await;
+    let (faults, sent_by_sdk) = refused_twice(400, REFUSAL).await;
     let read = (
-        Class::Throttled,
+        ErrorClass::Throttled,
         "ProvisionedThroughputExceededException: slower".to_owned(),
     );
     assert_eq!(faults, [read.clone(), read]);
-    assert_eq!(ways, [true, false, false, false, false]);
+    assert_eq!(sent_by_sdk, [true, false, false, false, false]);
 }
 
 #[tokio::test]
@@ -371,57 +375,57 @@ async fn a_call_that_fails_leaves_nothing_behind() {
     const REFUSAL: &str =
         r#"{"__type":"ProvisionedThroughputExceededException","message":"slower"}"#;
 
-    let (server, shortcut) = (Server::default(), Shortcut::default());
+    let (server, fast_path) = (Server::default(), BatchWriteFastPath::default());
     let sdk = server.sdk([(500, "{}"), (400, REFUSAL)]);
     for _ in 0..2 {
         let body = Bytes::from(b"{}".to_vec());
         assert!(
-            shortcut
+            fast_path
                 .batch_write_item(&sdk, "films", body.clone())
                 .await
                 .is_err()
         );
 
-        assert!(server.asked().iter().all(went_the_way_of_the_sdk));
+        assert!(server.take_requests().iter().all(was_sent_by_the_sdk));
         assert!(body.is_unique(), "somebody still holds the call");
     }
 }
 
 #[tokio::test]
-async fn another_table_is_not_sent_to_where_this_one_is() {
-    let (server, shortcut) = (Server::default(), Shortcut::default());
+async fn another_table_does_not_use_the_template_of_the_first() {
+    let (server, fast_path) = (Server::default(), BatchWriteFastPath::default());
     let sdk = server.sdk([(200, "{}"), (200, "{}")]);
     for table in ["films", "books"] {
-        shortcut
+        fast_path
             .batch_write_item(&sdk, table, Bytes::from("{}"))
             .await
             .unwrap();
     }
 
-    assert!(server.asked().iter().all(went_the_way_of_the_sdk));
+    assert!(server.take_requests().iter().all(was_sent_by_the_sdk));
 }
 
 #[tokio::test]
-async fn nobody_reads_what_a_refused_call_was_signed_with() {
+async fn secrets_of_a_rejected_call_are_redacted() {
     const ECHO: &str = r#"{"__type":"InvalidSignatureException","message":"sent TheSessionToken0123 of TheAccessKey"}"#;
 
-    let (server, shortcut) = (Server::default(), Shortcut::default());
+    let (server, fast_path) = (Server::default(), BatchWriteFastPath::default());
     let sdk = server.sdk([(200, "{}"), (403, ECHO)]);
-    shortcut
+    fast_path
         .batch_write_item(&sdk, "films", Bytes::from("{}"))
         .await
         .unwrap();
-    let fault = shortcut
+    let error = fast_path
         .batch_write_item(&sdk, "films", Bytes::from("{}"))
         .await
         .unwrap_err();
     assert_eq!(
-        fault.words(),
+        error.code_and_message(),
         "InvalidSignatureException: sent [hidden] of [hidden]"
     );
-    let guide = Guide {
+    let observer = FirstCallObserver {
         table: "films".to_owned(),
-        shown: Weak::new(),
+        recording: Weak::new(),
     };
-    assert!(!format!("{guide:?}").contains("films"));
+    assert!(!format!("{observer:?}").contains("films"));
 }

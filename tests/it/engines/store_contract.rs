@@ -156,7 +156,7 @@ fn scan_of(table: &str) -> ScanRequest {
             },
             sort: None,
         }),
-        before: Arc::default(),
+        previous_keys: Arc::default(),
     }
 }
 
@@ -302,7 +302,7 @@ fn items_come_as_they_were_sent() {
         )
         .expect("an answer");
 
-    assert_eq!((written.items, written.refused.len()), (3, 0));
+    assert_eq!((written.items, written.rejected.len()), (3, 0));
     let page = stage
         .wait(stage.store.scan(&scan_of(&table)))
         .expect("a page");
@@ -334,7 +334,7 @@ fn a_write_ends_with_each_item_acknowledged_or_refused() {
         .expect("an answer");
     let bytes: usize = texts.iter().map(String::len).sum();
     assert_eq!(
-        (written.items, written.bytes, written.refused.len()),
+        (written.items, written.bytes, written.rejected.len()),
         (25, bytes as u64, 0)
     );
     assert!(written.throttled_calls > 0, "{written:?}");
@@ -378,7 +378,7 @@ fn a_new_item_takes_no_place_that_is_taken() {
     );
     let put = |text: &str| {
         stage
-            .wait(store.write_new(&table, &key, item(text)))
+            .wait(store.put_if_absent(&table, &key, item(text)))
             .expect("an answer")
     };
 
@@ -386,9 +386,9 @@ fn a_new_item_takes_no_place_that_is_taken() {
         let written = put(text);
         (
             written.items,
-            written.already_there,
+            written.already_present,
             written.conflicts.len(),
-            written.refused.len(),
+            written.rejected.len(),
         )
     };
 
@@ -453,23 +453,27 @@ fn what_is_refused_is_found_alone_and_handed_back_as_it_was() {
 
     // The beginning tells them apart; all of it must be the same.
     let begin = |text: &[u8]| String::from_utf8_lossy(&text[..text.len().min(40)]).into_owned();
-    let found: BTreeSet<_> = written.refused.iter().map(|one| begin(&one.item)).collect();
+    let found: BTreeSet<_> = written
+        .rejected
+        .iter()
+        .map(|one| begin(&one.item))
+        .collect();
     assert_eq!(
         found,
         bad.iter().map(|text| begin(text.as_bytes())).collect()
     );
     assert!(
         written
-            .refused
+            .rejected
             .iter()
             .all(|one| bad.iter().any(|text| text.as_bytes() == &one.item[..]))
     );
 
     assert!(
-        written.refused.iter().all(|one| one.reason.len() > 10),
+        written.rejected.iter().all(|one| one.reason.len() > 10),
         "a reason is missing"
     );
-    assert_eq!((written.items, written.refused.len()), (21, 4));
+    assert_eq!((written.items, written.rejected.len()), (21, 4));
     assert_eq!(stage.engine.client().items(&table).len(), 21);
 }
 
@@ -644,12 +648,12 @@ fn what_an_endpoint_is_asked_of_itself_changes_nothing() {
     );
     assert!(
         stage
-            .wait(stage.store.backups(&table))
+            .wait(stage.store.backup_count(&table))
             .is_none_or(|count| count == 0)
     );
 
     let settings = [Setting::Ttl, Setting::Tags, Setting::Pitr];
-    let lacking = stage.wait(stage.store.lacking(&table, &settings));
+    let lacking = stage.wait(stage.store.unsupported_settings(&table, &settings));
     assert!(lacking.keys().all(|setting| settings.contains(setting)));
     assert!(
         lacking.values().all(|reason| !reason.is_empty()),

@@ -3,8 +3,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn refused(number: usize) -> Refused {
-    Refused {
+fn refused(number: usize) -> RejectedItem {
+    RejectedItem {
         item: Bytes::from(number.to_string()),
         reason: String::new(),
     }
@@ -157,7 +157,7 @@ fn what_is_kept_is_bounded() {
             let ticket = ledger.read(0, end, Going::Itself);
             ledger.settle(
                 ticket,
-                Outcome::Rejected(Box::new(Refused {
+                Outcome::Rejected(Box::new(RejectedItem {
                     item,
                     reason: String::new(),
                 })),

@@ -14,35 +14,35 @@ use tokio::task::LocalSet;
 use tokio::time::sleep;
 
 use super::*;
-use crate::store::limiter::permit::Gate;
+use crate::store::limiter::permit::RequestLimiter;
 
 /// Items of one unit in a full call.
-const BATCH: usize = 25;
+const ITEMS_PER_CALL: usize = 25;
 /// Callers. Each has at most one call in flight.
 const CALLERS: usize = 128;
 
 /// A token bucket.
 struct Bucket {
     units_per_second: f64,
-    holds: f64,
+    burst_seconds: f64,
     units: f64,
     at: Instant,
 }
 
 impl Bucket {
     /// A bucket that holds so many seconds' worth and has so many in it.
-    fn new(units_per_second: f64, holds: f64, has: f64) -> Self {
+    fn new(units_per_second: f64, burst_seconds: f64, initial_seconds: f64) -> Self {
         Self {
             units_per_second,
-            holds,
-            units: units_per_second * has,
+            burst_seconds,
+            units: units_per_second * initial_seconds,
             at: Instant::now(),
         }
     }
 
     fn fill(&mut self) {
         let earned = self.at.elapsed().as_secs_f64() * self.units_per_second;
-        self.units = (self.units + earned).min(self.units_per_second * self.holds);
+        self.units = (self.units + earned).min(self.units_per_second * self.burst_seconds);
         self.at = Instant::now();
     }
 
@@ -59,7 +59,7 @@ impl Bucket {
 
 /// How a table refuses.
 #[derive(Clone, Copy, PartialEq)]
-enum Refuses {
+enum ThrottleMode {
     /// What is too much comes back (`UnprocessedItems`).
     Items,
     /// All of a call or nothing (`ThrottlingException`).
@@ -67,14 +67,14 @@ enum Refuses {
 }
 
 /// Refusals that have nothing to do with the rate.
-struct Whims {
+struct RandomThrottling {
     percent: u64,
     /// How much of a call is refused.
     share: f64,
     seed: u64,
 }
 
-impl Whims {
+impl RandomThrottling {
     fn new(percent: u64, share: f64) -> Self {
         Self {
             percent,
@@ -98,24 +98,24 @@ impl Whims {
 }
 
 /// A table of one or more partitions, behind a network.
-struct Table {
-    whims: Option<Whims>,
+struct SimulatedTable {
+    random: Option<RandomThrottling>,
     bucket: Bucket,
     partitions: Vec<Bucket>,
-    refuses: Refuses,
+    throttle_mode: ThrottleMode,
     latency: Duration,
     /// What each second saw: units taken, calls, calls throttled.
     seconds: Vec<(f64, u32, u32)>,
     began: Instant,
 }
 
-impl Table {
-    fn new(bucket: Bucket, refuses: Refuses, latency: Duration) -> Self {
+impl SimulatedTable {
+    fn new(bucket: Bucket, throttle_mode: ThrottleMode, latency: Duration) -> Self {
         Self {
-            whims: None,
+            random: None,
             bucket,
             partitions: Vec::new(),
-            refuses,
+            throttle_mode,
             latency,
             seconds: Vec::new(),
             began: Instant::now(),
@@ -124,28 +124,28 @@ impl Table {
 
     /// Takes items of these partitions; gives back what it does not take.
     fn call(&mut self, items: &[usize]) -> Vec<usize> {
-        let whims = self
-            .whims
+        let random = self
+            .random
             .as_mut()
-            .map_or(0, |whims| whims.refused(items.len()));
-        let refused: Vec<usize> = match self.refuses {
-            _ if whims > 0 => items[..whims].to_vec(),
-            Refuses::Items => items
+            .map_or(0, |random| random.refused(items.len()));
+        let refused: Vec<usize> = match self.throttle_mode {
+            _ if random > 0 => items[..random].to_vec(),
+            ThrottleMode::Items => items
                 .iter()
                 .copied()
                 .filter(|partition| !self.put(*partition))
                 .collect(),
-            Refuses::Calls if self.bucket.take(items.len() as f64) => Vec::new(),
-            Refuses::Calls => items.to_vec(),
+            ThrottleMode::Calls if self.bucket.take(items.len() as f64) => Vec::new(),
+            ThrottleMode::Calls => items.to_vec(),
         };
 
         let second = self.began.elapsed().as_secs() as usize;
         self.seconds
             .resize(self.seconds.len().max(second + 1), (0.0, 0, 0));
-        let seen = &mut self.seconds[second];
-        seen.0 += (items.len() - refused.len()) as f64;
-        seen.1 += 1;
-        seen.2 += u32::from(!refused.is_empty());
+        let statistics = &mut self.seconds[second];
+        statistics.0 += (items.len() - refused.len()) as f64;
+        statistics.1 += 1;
+        statistics.2 += u32::from(!refused.is_empty());
 
         refused
     }
@@ -163,10 +163,10 @@ impl Table {
     }
 
     /// Units per second, and the share of calls throttled, of these seconds.
-    fn seen(&self, seconds: std::ops::Range<usize>) -> (f64, f64) {
+    fn statistics(&self, seconds: std::ops::Range<usize>) -> (f64, f64) {
         let length = seconds.len() as f64;
-        let seen = &self.seconds[seconds.start..seconds.end.min(self.seconds.len())];
-        let (units, calls, throttled) = seen.iter().fold((0.0, 0, 0), |sum, second| {
+        let statistics = &self.seconds[seconds.start..seconds.end.min(self.seconds.len())];
+        let (units, calls, throttled) = statistics.iter().fold((0.0, 0, 0), |sum, second| {
             (sum.0 + second.0, sum.1 + second.1, sum.2 + second.2)
         });
         (
@@ -179,14 +179,14 @@ impl Table {
 /// Writes for so many seconds; `next` says which partition the next item belongs to, `None` at the end of the items. At each of
 /// the given seconds the table changes.
 async fn write(
-    table: Rc<RefCell<Table>>,
+    table: Rc<RefCell<SimulatedTable>>,
     next: Rc<RefCell<dyn FnMut() -> Option<usize>>>,
     seconds: u64,
     changes: Vec<(u64, f64)>,
 ) {
-    write_through(
-        Rc::new(Gate::new(None)),
-        (CALLERS, BATCH),
+    write_with_limiter(
+        Rc::new(RequestLimiter::new(None)),
+        (CALLERS, ITEMS_PER_CALL),
         table,
         next,
         seconds,
@@ -195,17 +195,17 @@ async fn write(
     .await;
 }
 
-async fn write_through(
-    gate: Rc<Gate>,
+async fn write_with_limiter(
+    limiter: Rc<RequestLimiter>,
     (callers, batch): (usize, usize),
-    table: Rc<RefCell<Table>>,
+    table: Rc<RefCell<SimulatedTable>>,
     next: Rc<RefCell<dyn FnMut() -> Option<usize>>>,
     seconds: u64,
     changes: Vec<(u64, f64)>,
 ) {
     let local = LocalSet::new();
     for _ in 0..callers {
-        let (table, gate, next) = (Rc::clone(&table), Rc::clone(&gate), Rc::clone(&next));
+        let (table, limiter, next) = (Rc::clone(&table), Rc::clone(&limiter), Rc::clone(&next));
         local.spawn_local(async move {
             loop {
                 let mut group: Vec<usize> = (0..batch).map_while(|_| next.borrow_mut()()).collect();
@@ -213,17 +213,17 @@ async fn write_through(
                     return;
                 }
 
-                caller(&table, &gate, &mut group).await;
+                caller(&table, &limiter, &mut group).await;
             }
         });
     }
 
-    let weather = Rc::clone(&table);
+    let changing_table = Rc::clone(&table);
     local.spawn_local(async move {
         let began = Instant::now();
         for (second, units_per_second) in changes {
             tokio::time::sleep_until(began + Duration::from_secs(second)).await;
-            let bucket = &mut weather.borrow_mut().bucket;
+            let bucket = &mut changing_table.borrow_mut().bucket;
             bucket.fill();
             bucket.units_per_second = units_per_second;
             bucket.fill();
@@ -234,14 +234,14 @@ async fn write_through(
 }
 
 /// What the store does with a batch.
-async fn caller(table: &RefCell<Table>, gate: &Gate, group: &mut Vec<usize>) {
+async fn caller(table: &RefCell<SimulatedTable>, limiter: &RequestLimiter, group: &mut Vec<usize>) {
     let mut wait = Duration::from_millis(50);
     while !group.is_empty() {
         let choose = |budget: Option<f64>| {
             let part = (budget.unwrap_or(f64::INFINITY) as usize).clamp(1, group.len());
             (part, part as f64)
         };
-        let (pass, part) = gate.pass_with(choose).await;
+        let (permit, part) = limiter.acquire(choose).await;
         let latency = table.borrow().latency;
         sleep(latency / 2).await;
         let refused = table.borrow_mut().call(&group[..part]);
@@ -251,9 +251,9 @@ async fn caller(table: &RefCell<Table>, gate: &Gate, group: &mut Vec<usize>) {
 
         if left == 0 {
             wait = Duration::from_millis(50);
-            pass.taken(taken);
+            permit.succeeded(taken);
         } else {
-            pass.throttled(taken, left as f64);
+            permit.throttled(taken, left as f64);
             sleep(wait).await;
             wait = if taken > 0.0 {
                 Duration::from_millis(50)
@@ -269,17 +269,17 @@ fn endless() -> Rc<RefCell<dyn FnMut() -> Option<usize>>> {
 }
 
 /// Runs a table of `units` units with these changes, and hands it back.
-async fn simulated(
-    (units, holds, has): (f64, f64, f64),
-    refuses: Refuses,
+async fn simulate(
+    (units, burst_seconds, initial_seconds): (f64, f64, f64),
+    throttle_mode: ThrottleMode,
     latency: u64,
     seconds: u64,
     changes: Vec<(u64, f64)>,
-) -> Rc<RefCell<Table>> {
-    let bucket = Bucket::new(units, holds, has);
-    let table = Rc::new(RefCell::new(Table::new(
+) -> Rc<RefCell<SimulatedTable>> {
+    let bucket = Bucket::new(units, burst_seconds, initial_seconds);
+    let table = Rc::new(RefCell::new(SimulatedTable::new(
         bucket,
-        refuses,
+        throttle_mode,
         Duration::from_millis(latency),
     )));
 
@@ -290,10 +290,10 @@ async fn simulated(
 
 /// What a settled gate is to reach: share of the units used, share of the calls throttled.
 #[track_caller]
-fn assert_settled(table: &Table, units: f64, seconds: std::ops::Range<usize>) {
+fn assert_settled(table: &SimulatedTable, units: f64, seconds: std::ops::Range<usize>) {
     // Of five calls per second, one refusal in ten seconds is already two of a hundred.
     let throttled_at_most = if units < 20.0 { 0.1 } else { 0.02 };
-    let (used, throttled) = table.seen(seconds.clone());
+    let (used, throttled) = table.statistics(seconds.clone());
     let what = format!(
         "{units} units, {:?}, seconds {seconds:?}: {used} used",
         table.latency
@@ -305,11 +305,18 @@ fn assert_settled(table: &Table, units: f64, seconds: std::ops::Range<usize>) {
     );
 }
 
-async fn settles_and_follows(units: f64, factor: f64) {
+async fn assert_settles_and_follows(units: f64, factor: f64) {
     for latency in [2, 50] {
-        for refuses in [Refuses::Items, Refuses::Calls] {
+        for throttle_mode in [ThrottleMode::Items, ThrottleMode::Calls] {
             let later = units * factor;
-            let table = simulated((units, 1.0, 1.0), refuses, latency, 90, vec![(40, later)]).await;
+            let table = simulate(
+                (units, 1.0, 1.0),
+                throttle_mode,
+                latency,
+                90,
+                vec![(40, later)],
+            )
+            .await;
             assert_settled(&table.borrow(), units, 10..40);
 
             // Nine seconds to the next probe, and a few for it, where there are few calls.
@@ -321,37 +328,37 @@ async fn settles_and_follows(units: f64, factor: f64) {
 
 #[tokio::test(start_paused = true)]
 async fn the_smallest_tables() {
-    settles_and_follows(5.0, 2.0).await;
-    settles_and_follows(10.0, 0.5).await;
+    assert_settles_and_follows(5.0, 2.0).await;
+    assert_settles_and_follows(10.0, 0.5).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_small_table_that_doubles_or_halves() {
-    settles_and_follows(100.0, 2.0).await;
-    settles_and_follows(100.0, 0.5).await;
+    assert_settles_and_follows(100.0, 2.0).await;
+    assert_settles_and_follows(100.0, 0.5).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_larger_table_that_doubles_or_halves() {
-    settles_and_follows(1500.0, 2.0).await;
-    settles_and_follows(1500.0, 0.5).await;
+    assert_settles_and_follows(1500.0, 2.0).await;
+    assert_settles_and_follows(1500.0, 0.5).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_table_with_the_default_quota_of_an_account() {
-    for (latency, refuses) in [(2, Refuses::Items), (50, Refuses::Calls)] {
-        let table = simulated((40_000.0, 1.0, 1.0), refuses, latency, 25, vec![]).await;
+    for (latency, throttle_mode) in [(2, ThrottleMode::Items), (50, ThrottleMode::Calls)] {
+        let table = simulate((40_000.0, 1.0, 1.0), throttle_mode, latency, 25, vec![]).await;
         assert_settled(&table.borrow(), 40_000.0, 10..25);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_a_table_has_saved_is_used_at_once() {
-    let table = simulated((100.0, 300.0, 300.0), Refuses::Items, 10, 60, vec![]).await;
+    let table = simulate((100.0, 300.0, 300.0), ThrottleMode::Items, 10, 60, vec![]).await;
     let table = table.borrow();
     let saved_and_earned = 100.0 * (300.0 + 10.0);
     assert!(
-        table.seen(0..10).0 * 10.0 > 0.97 * saved_and_earned,
+        table.statistics(0..10).0 * 10.0 > 0.97 * saved_and_earned,
         "{:?}",
         &table.seconds[..12]
     );
@@ -371,9 +378,9 @@ async fn a_table_that_scales_up_step_by_step() {
     });
 
     let seconds = u64::from(6 * STEP);
-    let table = simulated(
+    let table = simulate(
         (200.0, 1.0, 1.0),
-        Refuses::Items,
+        ThrottleMode::Items,
         10,
         seconds,
         steps.clone().collect(),
@@ -388,9 +395,9 @@ async fn a_table_that_scales_up_step_by_step() {
 
 #[tokio::test(start_paused = true)]
 async fn a_table_that_takes_nothing_for_a_while() {
-    let table = simulated(
+    let table = simulate(
         (1000.0, 1.0, 1.0),
-        Refuses::Calls,
+        ThrottleMode::Calls,
         10,
         90,
         vec![(20, 0.0), (40, 1000.0)],
@@ -406,9 +413,9 @@ const PARTITION_UNITS: f64 = 1000.0;
 
 /// Writes items of the partitions that `partition_of` says for their numbers, for 30 seconds; units per second of the last 15.
 async fn partitioned(partition_of: impl Fn(usize) -> usize + 'static) -> f64 {
-    let mut table = Table::new(
+    let mut table = SimulatedTable::new(
         Bucket::new(40_000.0, 1.0, 1.0),
-        Refuses::Items,
+        ThrottleMode::Items,
         Duration::from_millis(10),
     );
 
@@ -423,7 +430,7 @@ async fn partitioned(partition_of: impl Fn(usize) -> usize + 'static) -> f64 {
     };
     write(Rc::clone(&table), Rc::new(RefCell::new(next)), 30, vec![]).await;
 
-    table.borrow().seen(15..30).0
+    table.borrow().statistics(15..30).0
 }
 
 #[tokio::test(start_paused = true)]
@@ -454,27 +461,32 @@ async fn a_hot_partition_does_not_choke_the_rest() {
 }
 
 /// A rate that learns nothing.
-fn heedless() -> Rate {
+fn rate_without_limit() -> AdaptiveRate {
     let now = Instant::now();
-    let mut rate = Rate::new(now);
-    rate.trust = Trust::Distrusting(now + Duration::from_hours(1));
+    let mut rate = AdaptiveRate::new(now);
+    rate.state = LimitState::Suspended(now + Duration::from_hours(1));
 
     rate
 }
 
 /// Units per second of the first 30 seconds of a table that refuses so many of a hundred calls, in this share, whatever the rate.
-async fn whimsical(gate: Gate, percent: u64, share: f64, latency: u64) -> f64 {
-    let mut table = Table::new(
+async fn throughput_under_random_throttling(
+    limiter: RequestLimiter,
+    percent: u64,
+    share: f64,
+    latency: u64,
+) -> f64 {
+    let mut table = SimulatedTable::new(
         Bucket::new(1e9, 1.0, 1.0),
-        Refuses::Calls,
+        ThrottleMode::Calls,
         Duration::from_millis(latency),
     );
 
-    table.whims = Some(Whims::new(percent, share));
+    table.random = Some(RandomThrottling::new(percent, share));
     let table = Rc::new(RefCell::new(table));
-    write_through(
-        Rc::new(gate),
-        (32, BATCH),
+    write_with_limiter(
+        Rc::new(limiter),
+        (32, ITEMS_PER_CALL),
         Rc::clone(&table),
         endless(),
         30,
@@ -482,15 +494,27 @@ async fn whimsical(gate: Gate, percent: u64, share: f64, latency: u64) -> f64 {
     )
     .await;
 
-    table.borrow().seen(0..30).0
+    table.borrow().statistics(0..30).0
 }
 
 #[tokio::test(start_paused = true)]
 async fn refusals_at_random_do_not_slow_anything_down() {
     for (percent, at_least) in [(1, 0.9), (5, 0.8), (20, 0.7), (50, 0.4), (80, 0.4)] {
         for (share, latency) in [(1.0, 5), (0.4, 5), (1.0, 300), (0.4, 300)] {
-            let free = whimsical(Gate::with_rate(heedless()), percent, share, latency).await;
-            let learning = whimsical(Gate::new(None), percent, share, latency).await;
+            let free = throughput_under_random_throttling(
+                RequestLimiter::with_rate(rate_without_limit()),
+                percent,
+                share,
+                latency,
+            )
+            .await;
+            let learning = throughput_under_random_throttling(
+                RequestLimiter::new(None),
+                percent,
+                share,
+                latency,
+            )
+            .await;
             let what = format!("{percent} % of the calls, {share} of each, {latency} ms");
             assert!(
                 learning >= at_least * free,
@@ -501,16 +525,21 @@ async fn refusals_at_random_do_not_slow_anything_down() {
 }
 
 /// How long a run of 50 calls takes of which a fifth is refused, whatever the rate.
-async fn tiny(gate: Gate, callers: usize, latency: u64, seed: u64) -> Duration {
-    let mut table = Table::new(
+async fn small_run_duration(
+    limiter: RequestLimiter,
+    callers: usize,
+    latency: u64,
+    seed: u64,
+) -> Duration {
+    let mut table = SimulatedTable::new(
         Bucket::new(1e9, 1.0, 1.0),
-        Refuses::Calls,
+        ThrottleMode::Calls,
         Duration::from_millis(latency),
     );
 
-    table.whims = Some(Whims {
+    table.random = Some(RandomThrottling {
         seed,
-        ..Whims::new(20, 1.0)
+        ..RandomThrottling::new(20, 1.0)
     });
     let table = Rc::new(RefCell::new(table));
     let mut left = 50;
@@ -519,8 +548,8 @@ async fn tiny(gate: Gate, callers: usize, latency: u64, seed: u64) -> Duration {
         (left >= 0).then_some(0)
     };
     let began = Instant::now();
-    write_through(
-        Rc::new(gate),
+    write_with_limiter(
+        Rc::new(limiter),
         (callers, 1),
         table,
         Rc::new(RefCell::new(next)),
@@ -536,8 +565,15 @@ async fn tiny(gate: Gate, callers: usize, latency: u64, seed: u64) -> Duration {
 async fn a_tiny_run_through_refusals_at_random_is_hardly_slower() {
     for (callers, latency) in [(1, 2), (1, 100), (4, 2), (4, 100), (32, 2), (32, 300)] {
         for seed in (1..=20).map(|seed| u64::wrapping_mul(seed, 88_172_645_463_325_253)) {
-            let free = tiny(Gate::with_rate(heedless()), callers, latency, seed).await;
-            let learning = tiny(Gate::new(None), callers, latency, seed).await;
+            let free = small_run_duration(
+                RequestLimiter::with_rate(rate_without_limit()),
+                callers,
+                latency,
+                seed,
+            )
+            .await;
+            let learning =
+                small_run_duration(RequestLimiter::new(None), callers, latency, seed).await;
             let what = format!("{callers} callers, {latency} ms, seed {seed}");
             assert!(
                 learning < free * 2 + Duration::from_secs(6),

@@ -1,0 +1,52 @@
+//! Options for opening a store.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::compression::WireCompression;
+use crate::event::{Reporter, Silent};
+
+/// Options of a store.
+pub struct StoreOptions {
+    /// Fail when no call has succeeded for this long.
+    pub give_up_after: Duration,
+    /// Wait up to this long for an endpoint that is starting.
+    pub wait: Option<Duration>,
+    /// Maximum number of in-flight requests per direction. Fewer are used if more would not be
+    /// faster.
+    pub concurrency: Option<usize>,
+    /// Whether Scan pages are requested compressed.
+    pub wire_compression: WireCompression,
+    /// What to do when the embedded engine's database file is missing.
+    pub missing_database: MissingDatabase,
+    /// Receives retries and warnings.
+    pub reporter: Arc<dyn Reporter>,
+}
+
+/// What to do when the embedded engine's database file is missing. If the environment has a sample,
+/// the file is created from it unless [`InMemory`](Self::InMemory) is requested.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MissingDatabase {
+    /// Fail: there is nothing to read.
+    #[default]
+    Refuse,
+    /// Create the file.
+    Create,
+    /// Use a temporary database in memory, for plans that must not change anything.
+    InMemory,
+}
+
+impl Default for StoreOptions {
+    /// Gives up after five minutes without success; does not wait for the endpoint, creates no
+    /// database and reports nothing.
+    fn default() -> Self {
+        Self {
+            give_up_after: Duration::from_mins(5),
+            wait: None,
+            concurrency: None,
+            wire_compression: WireCompression::default(),
+            missing_database: MissingDatabase::default(),
+            reporter: Arc::new(Silent),
+        }
+    }
+}
