@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use dynadump::error::{Error, Result};
-use dynadump::event::{Reporter, Silent};
+use dynadump::event::{Reporter, SilentReporter};
 use dynadump::transform::{CommandSpec, MaskKey, MaskRules, Masks, Outcome, Transform};
 
 /// Items of each measurement, and to a chunk.
@@ -158,7 +158,7 @@ fn items() -> Vec<Bytes> {
 /// # Errors
 /// A program cannot be started, or fails; an item is rejected, so that the figure would be of something else.
 fn run(transform: &Transform, items: &[Bytes], threads: NonZeroUsize) -> Result<Duration> {
-    let reporter: Arc<dyn Reporter> = Arc::new(Silent);
+    let reporter: Arc<dyn Reporter> = Arc::new(SilentReporter);
     let began = Instant::now();
     let (feeder, results) = transform.start(threads, &reporter)?;
     std::thread::scope(|scope| {

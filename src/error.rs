@@ -34,22 +34,22 @@ pub enum ErrorKind {
 }
 
 /// A failure: what happened, its cause, and a hint for the person who reads it.
-pub struct Error(Box<Inner>);
+pub struct Error(Box<ErrorInner>);
 
-struct Inner {
+struct ErrorInner {
     kind: ErrorKind,
-    what: String,
+    message: String,
     details: Vec<String>,
     hint: Option<String>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
 impl Error {
-    /// A failure of `kind`; `what` says what happened and where.
-    pub fn new(kind: ErrorKind, what: impl Into<String>) -> Self {
-        Self(Box::new(Inner {
+    /// A failure of `kind`; `message` says what happened and where.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self(Box::new(ErrorInner {
             kind,
-            what: what.into(),
+            message: message.into(),
             details: Vec::new(),
             hint: None,
             source: None,
@@ -57,38 +57,38 @@ impl Error {
     }
 
     /// [`ErrorKind::Failed`].
-    pub fn failed(what: impl Into<String>) -> Self {
-        Self::new(ErrorKind::Failed, what)
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Failed, message)
     }
 
     /// [`ErrorKind::Usage`].
-    pub fn usage(what: impl Into<String>) -> Self {
-        Self::new(ErrorKind::Usage, what)
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Usage, message)
     }
 
     /// [`ErrorKind::NotConfirmed`].
-    pub fn not_confirmed(what: impl Into<String>) -> Self {
-        Self::new(ErrorKind::NotConfirmed, what)
+    pub fn not_confirmed(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::NotConfirmed, message)
     }
 
     /// [`ErrorKind::Environment`].
-    pub fn environment(what: impl Into<String>) -> Self {
-        Self::new(ErrorKind::Environment, what)
+    pub fn environment(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Environment, message)
     }
 
     /// [`ErrorKind::NotFound`].
-    pub fn not_found(what: impl Into<String>) -> Self {
-        Self::new(ErrorKind::NotFound, what)
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::NotFound, message)
     }
 
     /// [`ErrorKind::Damaged`].
-    pub fn damaged(what: impl Into<String>) -> Self {
-        Self::new(ErrorKind::Damaged, what)
+    pub fn damaged(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Damaged, message)
     }
 
     /// [`ErrorKind::SchemaMismatch`].
-    pub fn schema_mismatch(what: impl Into<String>) -> Self {
-        Self::new(ErrorKind::SchemaMismatch, what)
+    pub fn schema_mismatch(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::SchemaMismatch, message)
     }
 
     /// Says what to do next.
@@ -139,7 +139,7 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.what)
+        f.write_str(&self.0.message)
     }
 }
 
@@ -147,7 +147,7 @@ impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Error")
             .field("kind", &self.0.kind)
-            .field("what", &self.0.what)
+            .field("what", &self.0.message)
             .field("details", &self.0.details)
             .field("hint", &self.0.hint)
             .field("source", &self.0.source)

@@ -13,7 +13,7 @@ pub enum Phase {
     /// Reading a dump to see that it is whole.
     Checking,
     /// Sending items through a transform to see what it would do.
-    Trying,
+    DryRun,
     /// Deleting the table that is to be replaced.
     Deleting,
     /// Waiting until the table and its indexes are `ACTIVE`.
@@ -70,8 +70,8 @@ pub trait Reporter: Send + Sync {
 
 /// Drops every event.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Silent;
+pub struct SilentReporter;
 
-impl Reporter for Silent {
+impl Reporter for SilentReporter {
     fn report(&self, _event: Event) {}
 }

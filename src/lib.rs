@@ -10,7 +10,7 @@
 //! use dynadump::backup::{DumpTarget, SourceSpec};
 //! use dynadump::environment::{Answers, Decision, Environment, EnvironmentRequest, ProcessEnvironment};
 //! use dynadump::error::Result;
-//! use dynadump::event::Silent;
+//! use dynadump::event::SilentReporter;
 //! use dynadump::ops::dump::{self, DumpRequest};
 //! use dynadump::ops::restore::{self, RestoreRequest};
 //! use dynadump::store::{MissingDatabase, Store, StoreOptions};
@@ -32,19 +32,19 @@
 //!
 //! // Restore a dump: plan, agree, run.
 //! let source = SourceSpec::path(concat!(env!("CARGO_MANIFEST_DIR"), "/envs/sample"));
-//! let plan = restore::plan(&store, &environment, RestoreRequest::new(source), Arc::new(Silent)).await?;
+//! let plan = restore::plan(&store, &environment, RestoreRequest::new(source), Arc::new(SilentReporter)).await?;
 //! assert_eq!(plan.target.table, "FilmCatalogue");
 //! let agreed = Answers { yes: true, ..Answers::default() };
 //! let Decision::Granted(confirmation) = plan.approval().decide(&agreed)? else {
 //!     panic!("this target is protected: type its name");
 //! };
-//! let restored = restore::run(&store.writable(confirmation), plan, Arc::new(Silent), Default::default()).await?;
+//! let restored = restore::run(&store.writable(confirmation), plan, Arc::new(SilentReporter), Default::default()).await?;
 //! assert!(restored.is_whole());
 //!
 //! // Dump it again.
 //! let target = DumpTarget::folder(dir.path().join("dump"));
 //! let plan = dump::plan(&store, &environment, DumpRequest::new("FilmCatalogue", target)).await?;
-//! let dumped = dump::run(&store, plan, Arc::new(Silent), Default::default()).await?;
+//! let dumped = dump::run(&store, plan, Arc::new(SilentReporter), Default::default()).await?;
 //! assert_eq!(dumped.items, restored.items_written);
 //! # Ok(())
 //! # }

@@ -92,12 +92,12 @@ pub struct Answers {
 /// What is to be approved: a target and the questions about it.
 #[derive(Debug, Clone)]
 pub struct Approval {
-    target: Option<Target>,
+    target: Option<ApprovalTarget>,
     questions: Vec<Question>,
 }
 
 #[derive(Debug, Clone)]
-struct Target {
+struct ApprovalTarget {
     environment: String,
     table: String,
     protected: bool,
@@ -108,13 +108,13 @@ struct Target {
 pub enum Decision {
     /// Go ahead.
     Granted(Confirmation),
-    /// Ask first, and give the answer to [`Approval::answer_yes_no`] or [`Approval::answer_typed`].
-    Ask(Ask),
+    /// Ask first, and pass the answer to [`Approval::answer_yes_no`] or [`Approval::answer_typed`].
+    Ask(Prompt),
 }
 
 /// How to ask.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ask {
+pub enum Prompt {
     /// Yes or no.
     YesNo,
     /// The name of this table is to be typed.
@@ -124,14 +124,14 @@ pub enum Ask {
 impl Approval {
     /// For writing to `table` in `environment`.
     #[must_use]
-    pub fn of_table(
+    pub fn for_table(
         environment: &Environment,
         table: impl Into<String>,
         questions: Vec<Question>,
     ) -> Self {
         let (name, protected) = (environment.name().to_owned(), environment.is_protected());
         Self {
-            target: Some(Target {
+            target: Some(ApprovalTarget {
                 environment: name,
                 table: table.into(),
                 protected,
@@ -142,7 +142,7 @@ impl Approval {
 
     /// For replacing a dump on disk. Its confirmation covers no table.
     #[must_use]
-    pub fn of_dump(questions: Vec<Question>) -> Self {
+    pub fn for_dump(questions: Vec<Question>) -> Self {
         Self {
             target: None,
             questions,
@@ -162,18 +162,20 @@ impl Approval {
     pub fn decide(&self, answers: &Answers) -> Result<Decision> {
         if let (Some(target), Some(name)) = (&self.target, &answers.confirm) {
             return self
-                .named(target, name, "--confirm names")
+                .confirm_name(target, name, "--confirm names")
                 .map(Decision::Granted);
         }
 
         match self.protected_target() {
-            Some(target) => Ok(Decision::Ask(Ask::TypeName(target.table.clone()))),
-            None if self.questions.is_empty() || answers.yes => Ok(Decision::Granted(self.grant())),
-            None => Ok(Decision::Ask(Ask::YesNo)),
+            Some(target) => Ok(Decision::Ask(Prompt::TypeName(target.table.clone()))),
+            None if self.questions.is_empty() || answers.yes => {
+                Ok(Decision::Granted(self.confirmation()))
+            }
+            None => Ok(Decision::Ask(Prompt::YesNo)),
         }
     }
 
-    /// Takes the answer to [`Ask::YesNo`].
+    /// Takes the answer to [`Prompt::YesNo`].
     ///
     /// # Errors
     /// The answer is no, or the target is protected, where a yes is not enough.
@@ -183,7 +185,7 @@ impl Approval {
         }
 
         if yes {
-            Ok(self.grant())
+            Ok(self.confirmation())
         } else {
             Err(Error::not_confirmed(
                 "the answer was no; nothing was changed",
@@ -191,13 +193,13 @@ impl Approval {
         }
     }
 
-    /// Takes the answer to [`Ask::TypeName`]; white space around it does not count.
+    /// Takes the answer to [`Prompt::TypeName`]; white space around it does not count.
     ///
     /// # Errors
     /// It is not the name of the target table.
     pub fn answer_typed(&self, name: &str) -> Result<Confirmation> {
         match &self.target {
-            Some(target) => self.named(target, name.trim(), "the name typed is"),
+            Some(target) => self.confirm_name(target, name.trim(), "the name typed is"),
             None => Err(self.unanswered()),
         }
     }
@@ -207,7 +209,7 @@ impl Approval {
     pub fn unanswered(&self) -> Error {
         let (what, flag) = match (&self.target, self.protected_target()) {
             (
-                Some(Target {
+                Some(ApprovalTarget {
                     environment, table, ..
                 }),
                 Some(_),
@@ -218,7 +220,7 @@ impl Approval {
                 format!("pass --confirm={table}; --yes is not enough there"),
             ),
             (
-                Some(Target {
+                Some(ApprovalTarget {
                     environment, table, ..
                 }),
                 None,
@@ -247,13 +249,13 @@ impl Approval {
         }
     }
 
-    fn protected_target(&self) -> Option<&Target> {
+    fn protected_target(&self) -> Option<&ApprovalTarget> {
         self.target.as_ref().filter(|target| target.protected)
     }
 
-    fn named(&self, target: &Target, name: &str, who: &str) -> Result<Confirmation> {
+    fn confirm_name(&self, target: &ApprovalTarget, name: &str, who: &str) -> Result<Confirmation> {
         if name == target.table {
-            return Ok(self.grant());
+            return Ok(self.confirmation());
         }
 
         Err(Error::not_confirmed(format!(
@@ -263,7 +265,7 @@ impl Approval {
         .with_hint("nothing was changed; check the environment and the table"))
     }
 
-    fn grant(&self) -> Confirmation {
+    fn confirmation(&self) -> Confirmation {
         let table = self.target.as_ref().map(|target| target.table.clone());
         let replaces = self.questions.iter().any(
             |question| matches!(question, Question::ReplaceTable { table: replaced, .. } if Some(replaced) == table.as_ref()),
@@ -278,7 +280,7 @@ mod tests {
     use crate::error::ErrorKind;
 
     fn approval(protected: bool, questions: &[Question]) -> Approval {
-        let target = Target {
+        let target = ApprovalTarget {
             environment: "there".to_owned(),
             table: "films".to_owned(),
             protected,
@@ -339,8 +341,8 @@ mod tests {
 
             let got = match approval.decide(&answers(yes, confirm)) {
                 Ok(Decision::Granted(_)) => "granted",
-                Ok(Decision::Ask(Ask::YesNo)) => "yes or no",
-                Ok(Decision::Ask(Ask::TypeName(table))) => {
+                Ok(Decision::Ask(Prompt::YesNo)) => "yes or no",
+                Ok(Decision::Ask(Prompt::TypeName(table))) => {
                     assert_eq!(table, "films");
                     "name"
                 }
@@ -403,12 +405,12 @@ mod tests {
 
     #[test]
     fn a_dump_takes_a_yes_and_covers_no_table() {
-        let approval = Approval::of_dump(vec![Question::OtherRisk(
+        let approval = Approval::for_dump(vec![Question::OtherRisk(
             "the dump there is complete".to_owned(),
         )]);
         assert!(matches!(
             approval.decide(&answers(false, None)).unwrap(),
-            Decision::Ask(Ask::YesNo)
+            Decision::Ask(Prompt::YesNo)
         ));
         let Decision::Granted(confirmation) = approval.decide(&answers(true, None)).unwrap() else {
             panic!("--yes answers it")

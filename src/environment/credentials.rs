@@ -88,20 +88,19 @@ impl fmt::Debug for Credentials {
 
 /// The one set of credentials for an endpoint that is local or not.
 pub(crate) fn resolve(inputs: &Inputs<'_>, local: bool) -> Result<Credentials> {
-    let in_file = Place {
+    let in_file = StaticKeys {
         id: inputs.in_file(keys::ACCESS_KEY_ID),
         secret: inputs.in_file(keys::SECRET_ACCESS_KEY),
         token: inputs.in_file(keys::SESSION_TOKEN),
     };
 
     // Looked at even if a flag decides: a file that contradicts itself is not trusted with the rest.
-    let file_keys = in_file.keys()?;
+    let file_keys = in_file.into_credentials()?;
     let file_profile = inputs.in_file(keys::PROFILE);
-    if let (Some((_, keys_source)), Some(profile)) = (&file_keys, &file_profile) {
-        let line = if let ValueSource::File { line, .. } = keys_source {
-            *line
-        } else {
-            0
+    if let (Some(static_keys), Some(profile)) = (&file_keys, &file_profile) {
+        let line = match static_keys.source() {
+            Some(ValueSource::File { line, .. }) => *line,
+            _ => 0,
         };
 
         return Err(profile
@@ -121,22 +120,22 @@ pub(crate) fn resolve(inputs: &Inputs<'_>, local: bool) -> Result<Credentials> {
         });
     }
 
-    if let Some((credentials, _)) = file_keys {
-        return Ok(credentials);
+    if let Some(static_keys) = file_keys {
+        return Ok(static_keys);
     }
 
     in_process(inputs, local)
 }
 
 fn in_process(inputs: &Inputs<'_>, local: bool) -> Result<Credentials> {
-    let process = Place {
+    let process = StaticKeys {
         id: inputs.in_process(keys::ACCESS_KEY_ID)?,
         secret: inputs.in_process(keys::SECRET_ACCESS_KEY)?,
         token: inputs.in_process(keys::SESSION_TOKEN)?,
     };
 
-    if let Some((credentials, _)) = process.keys()? {
-        return Ok(credentials);
+    if let Some(static_keys) = process.into_credentials()? {
+        return Ok(static_keys);
     }
 
     match inputs.in_process(keys::PROFILE)? {
@@ -165,32 +164,27 @@ fn refuse_empty_keys(inputs: &Inputs<'_>) -> Result<()> {
 }
 
 /// What one place says about static keys.
-struct Place {
+struct StaticKeys {
     id: Option<Sourced<String>>,
     secret: Option<Sourced<String>>,
     token: Option<Sourced<String>>,
 }
 
-impl Place {
+impl StaticKeys {
     /// The keys, if the place names any; half a set is an error.
-    fn keys(self) -> Result<Option<(Credentials, ValueSource)>> {
+    fn into_credentials(self) -> Result<Option<Credentials>> {
         let lacks = |has: &ValueSource, missing: &str| {
             has.error(format!("has no {missing} beside it"))
                 .with_hint("credentials are taken as one set from one place")
         };
         match (self.id, self.secret, self.token) {
             (None, None, None) => Ok(None),
-            (Some(id), Some(secret), token) => {
-                let source = id.source.clone();
-                let credentials = Credentials::Static {
-                    access_key_id: id.value,
-                    secret_access_key: Secret(secret.value),
-                    session_token: token.map(|token| Secret(token.value)),
-                    source: id.source,
-                };
-
-                Ok(Some((credentials, source)))
-            }
+            (Some(id), Some(secret), token) => Ok(Some(Credentials::Static {
+                access_key_id: id.value,
+                secret_access_key: Secret(secret.value),
+                session_token: token.map(|token| Secret(token.value)),
+                source: id.source,
+            })),
             (Some(id), None, _) => Err(lacks(&id.source, keys::SECRET_ACCESS_KEY)),
             (None, Some(secret), _) => Err(lacks(&secret.source, keys::ACCESS_KEY_ID)),
             (None, None, Some(token)) => Err(lacks(&token.source, keys::ACCESS_KEY_ID)),

@@ -60,27 +60,6 @@ impl Endpoint {
         }
     }
 
-    /// The address in an endpoint URL; `None` if it is not one.
-    #[must_use]
-    pub fn address_of(url: &str) -> Option<Address> {
-        let host = host_of(url).ok()?.to_ascii_lowercase();
-        let (scheme, rest) = url.split_once("://")?;
-        let (_, port) = split_port(
-            rest.split_once('/')
-                .map_or(rest, |(authority, _)| authority),
-        );
-        let default = if scheme.eq_ignore_ascii_case("https") {
-            443
-        } else {
-            80
-        };
-
-        Some(Address {
-            host,
-            port: port.map_or(Some(default), |port| port.parse().ok())?,
-        })
-    }
-
     /// The place that named it, unless nobody did.
     #[must_use]
     pub fn source(&self) -> Option<&ValueSource> {
@@ -101,6 +80,27 @@ pub struct Address {
 }
 
 impl Address {
+    /// The address in an endpoint URL; `None` if the URL is not valid.
+    #[must_use]
+    pub fn from_url(url: &str) -> Option<Self> {
+        let host = host_of(url).ok()?.to_ascii_lowercase();
+        let (scheme, rest) = url.split_once("://")?;
+        let (_, port) = split_port(
+            rest.split_once('/')
+                .map_or(rest, |(authority, _)| authority),
+        );
+        let default = if scheme.eq_ignore_ascii_case("https") {
+            443
+        } else {
+            80
+        };
+
+        Some(Self {
+            host,
+            port: port.map_or(Some(default), |port| port.parse().ok())?,
+        })
+    }
+
     /// Whether the host is in one of AWS's domains.
     #[must_use]
     pub fn is_aws(&self) -> bool {
@@ -141,7 +141,7 @@ pub(crate) fn resolve(inputs: &Inputs<'_>) -> Result<Endpoint> {
     ])?;
 
     if let Some(named) = in_file.into_iter().next() {
-        return parse_sourced(named, &inputs.file_base);
+        return parse_sourced(named, &inputs.project_dir);
     }
 
     let ignored = inputs
@@ -155,9 +155,9 @@ pub(crate) fn resolve(inputs: &Inputs<'_>) -> Result<Endpoint> {
         keys::ENDPOINT,
     ])?;
 
-    match in_process.filter(|_| !ignored) {
-        Some(named) => parse_sourced(named, working_dir),
-        None => Ok(Endpoint::Aws),
+    match in_process {
+        Some(named) if !ignored => parse_sourced(named, working_dir),
+        _ => Ok(Endpoint::Aws),
     }
 }
 

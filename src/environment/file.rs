@@ -14,29 +14,29 @@ use crate::limits::ENV_FILE_BYTES;
 
 /// The keys of one env file that this program reads. It holds secrets and therefore has no `Debug`.
 pub(crate) struct EnvFile {
-    shown: PathBuf,
-    entries: BTreeMap<&'static str, Entry>,
+    display_path: PathBuf,
+    entries: BTreeMap<&'static str, EnvEntry>,
 }
 
-struct Entry {
+struct EnvEntry {
     line: usize,
     value: String,
 }
 
 impl EnvFile {
-    /// Reads the file at `path`, which errors and sources call `shown`.
-    pub(crate) fn read(path: &Path, shown: &Path) -> Result<Self> {
-        Self::parse(&read_text(path, shown)?, shown)
+    /// Reads the file at `path`, which errors and sources call `display_path`.
+    pub(crate) fn read(path: &Path, display_path: &Path) -> Result<Self> {
+        Self::parse(&read_text(path, display_path)?, display_path)
     }
 
     /// Reads the text of an env file.
-    pub(crate) fn parse(text: &str, shown: &Path) -> Result<Self> {
+    pub(crate) fn parse(text: &str, display_path: &Path) -> Result<Self> {
         let mut file = Self {
-            shown: shown.to_owned(),
+            display_path: display_path.to_owned(),
             entries: BTreeMap::new(),
         };
-        for line in logical_lines(text).map_err(|error| file.unreadable(&error))? {
-            file.take(line.number, &line.text)?;
+        for line in logical_lines(text).map_err(|error| file.line_error(&error))? {
+            file.parse_line(line.number, &line.text)?;
         }
 
         Ok(file)
@@ -75,42 +75,42 @@ impl EnvFile {
             .with_hint("fill in the value, or delete the line"))
     }
 
-    fn take(&mut self, line: usize, text: &str) -> Result<()> {
+    fn parse_line(&mut self, line: usize, text: &str) -> Result<()> {
         let mut parsed = dotenvy::from_read_iter(text.as_bytes());
         let (Some(Ok((key, value))), None) = (parsed.next(), parsed.next()) else {
             let key = text
                 .split_once('=')
-                .and_then(|(key, _)| keys::known(key.trim_start_matches("export").trim()));
-            return Err(self.unreadable(&LineError {
+                .and_then(|(key, _)| keys::recognized(key.trim_start_matches("export").trim()));
+            return Err(self.line_error(&LineError {
                 number: line,
                 key,
                 reason: "is not KEY=value".to_owned(),
             }));
         };
 
-        if let Some(key) = keys::known(&key) {
-            return self.keep(key, line, value);
+        if let Some(key) = keys::recognized(&key) {
+            return self.insert(key, line, value);
         }
 
-        let at = format!("{} line {line}", self.shown.display());
-        if let Some(meant) = keys::meant(&key) {
+        let at = format!("{} line {line}", self.display_path.display());
+        if let Some(meant) = keys::canonical_name(&key) {
             return Err(
                 Error::environment(format!("{at}: {key} is not read; the key is {meant}"))
                     .with_hint(format!("rename {key} to {meant}, or delete the line")),
             );
         }
 
-        if keys::is_own(&key) {
+        if keys::has_own_prefix(&key) {
             return Err(
                 Error::environment(format!("{at}: there is no setting {key}"))
-                    .with_hint(format!("did you mean {}?", keys::nearest_own(&key))),
+                    .with_hint(format!("did you mean {}?", keys::closest_own_key(&key))),
             );
         }
 
         Ok(())
     }
 
-    fn keep(&mut self, key: &'static str, line: usize, value: String) -> Result<()> {
+    fn insert(&mut self, key: &'static str, line: usize, value: String) -> Result<()> {
         let source = self.source(key, line);
         if let Some(first) = self.entries.get(key) {
             return Err(source
@@ -122,31 +122,31 @@ impl EnvFile {
             return Err(source.error("has a line break or another control character in its value"));
         }
 
-        if let Some(complaint) = placeholder::complaint(key, &value) {
+        if let Some(problem) = placeholder::find_problem(key, &value) {
             return Err(source
-                .error(complaint)
+                .error(problem)
                 .with_hint("fill in the real value, or delete the line"));
         }
 
-        self.entries.insert(key, Entry { line, value });
+        self.entries.insert(key, EnvEntry { line, value });
 
         Ok(())
     }
 
     fn source(&self, key: &'static str, line: usize) -> ValueSource {
         ValueSource::File {
-            path: self.shown.clone(),
+            path: self.display_path.clone(),
             line,
             key,
         }
     }
 
-    fn unreadable(&self, error: &LineError) -> Error {
+    fn line_error(&self, error: &LineError) -> Error {
         let what = match error.key {
             Some(key) => self.source(key, error.number).error(&error.reason),
             None => Error::environment(format!(
                 "{} line {} {}",
-                self.shown.display(),
+                self.display_path.display(),
                 error.number,
                 error.reason
             )),
@@ -156,12 +156,12 @@ impl EnvFile {
     }
 }
 
-fn read_text(path: &Path, shown: &Path) -> Result<String> {
-    let shown = shown.display();
-    let unreadable = |error| Error::environment(format!("cannot read {shown}")).with_source(error);
+fn read_text(path: &Path, display_path: &Path) -> Result<String> {
+    let shown = display_path.display();
+    let read_error = |error| Error::environment(format!("cannot read {shown}")).with_source(error);
 
     // Asked before opening: to open a named pipe would block.
-    let metadata = fs::metadata(path).map_err(unreadable)?;
+    let metadata = fs::metadata(path).map_err(read_error)?;
     if !metadata.is_file() {
         let kind = if metadata.is_dir() {
             "a folder"
@@ -175,11 +175,11 @@ fn read_text(path: &Path, shown: &Path) -> Result<String> {
     }
 
     let mut bytes = Vec::new();
-    let file = File::open(path).map_err(unreadable)?;
+    let file = File::open(path).map_err(read_error)?;
     let read = file
         .take(ENV_FILE_BYTES + 1)
         .read_to_end(&mut bytes)
-        .map_err(unreadable)?;
+        .map_err(read_error)?;
     if read as u64 > ENV_FILE_BYTES {
         return Err(Error::environment(format!(
             "{shown} is larger than {ENV_FILE_BYTES} bytes: it is no env file"
@@ -370,7 +370,7 @@ mod tests {
         #[test]
         fn a_single_quoted_value_is_kept_to_the_letter(value in "[ -&(-\\[\\]-~]{0,40}") {
             let value = format!("a/{value}");
-            prop_assume!(placeholder::complaint(keys::SECRET_ACCESS_KEY, &value).is_none());
+            prop_assume!(placeholder::find_problem(keys::SECRET_ACCESS_KEY, &value).is_none());
             let file = parse(&format!("AWS_SECRET_ACCESS_KEY='{value}'\nAWS_REGION=x")).unwrap();
             prop_assert_eq!(file.get(keys::SECRET_ACCESS_KEY).unwrap().value, value);
             prop_assert_eq!(file.get(keys::REGION).unwrap().source, file.source(keys::REGION, 2));

@@ -12,7 +12,7 @@ pub(crate) struct Inputs<'a> {
     file: Option<EnvFile>,
     process: &'a ProcessEnvironment,
     /// What relative paths in the file are relative to: the folder that holds the folder of env files.
-    pub(crate) file_base: PathBuf,
+    pub(crate) project_dir: PathBuf,
 }
 
 impl<'a> Inputs<'a> {
@@ -20,14 +20,14 @@ impl<'a> Inputs<'a> {
     pub(crate) fn new(
         request: &'a EnvironmentRequest,
         file: Option<EnvFile>,
-        file_base: PathBuf,
+        project_dir: PathBuf,
         process: &'a ProcessEnvironment,
     ) -> Self {
         Self {
             request,
             file,
             process,
-            file_base,
+            project_dir,
         }
     }
 

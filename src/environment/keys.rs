@@ -157,14 +157,14 @@ const KEYS: [(&str, &[&str]); 17] = [
 const OWN_PREFIX: &str = "DYNADUMP_";
 
 /// The key, if this program reads it.
-pub(crate) fn known(key: &str) -> Option<&'static str> {
+pub(crate) fn recognized(key: &str) -> Option<&'static str> {
     KEYS.into_iter()
         .map(|(known, _)| known)
         .find(|known| *known == key)
 }
 
 /// The key to use instead of one that is not read: another program's name for it, or another spelling of the key itself.
-pub(crate) fn meant(key: &str) -> Option<&'static str> {
+pub(crate) fn canonical_name(key: &str) -> Option<&'static str> {
     let is_known_as = |(known, others): &(&str, &[&str])| {
         is_spelling_of(key, known) || others.iter().any(|other| is_spelling_of(key, other))
     };
@@ -187,18 +187,18 @@ fn is_spelling_of(key: &str, name: &str) -> bool {
 }
 
 /// Whether the key has this program's prefix, in any letter case.
-pub(crate) fn is_own(key: &str) -> bool {
+pub(crate) fn has_own_prefix(key: &str) -> bool {
     key.get(..OWN_PREFIX.len())
         .is_some_and(|start| start.eq_ignore_ascii_case(OWN_PREFIX))
 }
 
 /// The key of this program's own that is spelt most like `key`.
-pub(crate) fn nearest_own(key: &str) -> &'static str {
+pub(crate) fn closest_own_key(key: &str) -> &'static str {
     let key = key.to_ascii_uppercase();
     let distance = |known: &&str| strsim::damerau_levenshtein(known, &key);
     KEYS.into_iter()
         .map(|(known, _)| known)
-        .filter(|known| is_own(known))
+        .filter(|known| has_own_prefix(known))
         .min_by_key(distance)
         .unwrap_or(PROTECTED)
 }
@@ -210,12 +210,15 @@ mod tests {
     #[test]
     fn a_name_of_another_program_stands_for_one_key_and_is_not_read_itself() {
         for (known, others) in KEYS {
-            assert_eq!(meant(known), None, "{known}");
-            assert_eq!(meant(&known.to_ascii_lowercase()), Some(known));
+            assert_eq!(canonical_name(known), None, "{known}");
+            assert_eq!(canonical_name(&known.to_ascii_lowercase()), Some(known));
             for other in others {
-                assert_eq!(meant(other), Some(known), "{other}");
+                assert_eq!(canonical_name(other), Some(known), "{other}");
                 assert_eq!(
-                    (meant(&other.to_ascii_lowercase()), super::known(other)),
+                    (
+                        canonical_name(&other.to_ascii_lowercase()),
+                        super::recognized(other)
+                    ),
                     (Some(known), None),
                     "{other}"
                 );
@@ -236,7 +239,7 @@ mod tests {
             "AWS_CA_BUNDLE",
             "NODE_ENV",
         ] {
-            assert_eq!(meant(key), None, "{key}");
+            assert_eq!(canonical_name(key), None, "{key}");
         }
     }
 }

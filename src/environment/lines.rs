@@ -1,42 +1,53 @@
-//! Cuts the text of an env file into logical lines that `dotenvy` reads as their author meant them.
+//! Splits the text of an env file into logical lines that `dotenvy` parses as their author meant them.
 //!
-//! `dotenvy` knows no line numbers, substitutes `$NAME` from the process environment, and takes a `#` after two spaces for
-//! text, so that an apostrophe in such a comment swallows the lines that follow. So each logical line (more than one line of
-//! the file where quotes are open) is handed to it alone, its comment cut off and its `$` made literal. Where `dotenvy`'s
-//! line splitter and its value parser would disagree about a quote, the line is refused.
+//! `dotenvy` does not count lines, substitutes `$NAME` from the process environment, and does not
+//! recognize a comment after two spaces, so that an apostrophe in such a comment swallows the lines
+//! that follow. Therefore each logical line (several lines of the file if a quoted value spans them)
+//! is passed to it separately, without its comment and with each `$` escaped. Where the line splitter
+//! and the value parser of `dotenvy` disagree about a quote, the line is refused.
 
 use super::keys;
 
 /// One assignment, possibly of several lines.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct LogicalLine {
-    /// The line it begins on, counted from 1.
+    /// Number of its first line, counted from 1.
     pub(crate) number: usize,
-    /// What `dotenvy` is to read.
+    /// Text for `dotenvy`.
     pub(crate) text: String,
 }
 
-/// A line that cannot be read, and why, worded to follow the key.
+/// A line that cannot be parsed.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct LineError {
+    /// Number of the line, counted from 1.
     pub(crate) number: usize,
+    /// The key that the line sets, if this program reads it.
     pub(crate) key: Option<&'static str>,
+    /// A fragment that continues a sentence about the key.
     pub(crate) reason: String,
 }
 
+/// State of the scanner before the next character.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
-    Plain,
-    Space,
-    Escape,
-    Single,
-    Double,
-    DoubleEscape,
+enum QuoteState {
+    Unquoted,
+    /// Unquoted, after a space or after the `=`, where a `#` starts a comment.
+    AfterSpace,
+    /// Unquoted, after a backslash.
+    Escaped,
+    SingleQuoted,
+    DoubleQuoted,
+    /// In double quotes, after a backslash.
+    DoubleQuotedEscape,
 }
 
-impl State {
-    fn in_quotes(self) -> bool {
-        matches!(self, Self::Single | Self::Double | Self::DoubleEscape)
+impl QuoteState {
+    fn is_in_quotes(self) -> bool {
+        matches!(
+            self,
+            Self::SingleQuoted | Self::DoubleQuoted | Self::DoubleQuotedEscape
+        )
     }
 }
 
@@ -46,62 +57,64 @@ pub(crate) fn logical_lines(text: &str) -> Result<Vec<LogicalLine>, LineError> {
         .trim_start_matches('\u{feff}')
         .replace("\r\n", "\n")
         .replace('\r', "\n");
-    let mut found = Vec::new();
-    let mut open = Scanner::at(1);
+    let mut lines = Vec::new();
+    let mut scanner = LineScanner::new(1);
     for (number, line) in (1..).zip(text.lines()) {
-        if !open.state.in_quotes() {
+        if !scanner.state.is_in_quotes() {
             if line.trim_start().starts_with('#') || line.trim().is_empty() {
                 continue;
             }
 
-            open = Scanner::at(number);
-        } else if let Some(key) = key_of(line) {
-            return Err(open.error(format!(
+            scanner = LineScanner::new(number);
+        } else if let Some(key) = recognized_key(line) {
+            // The quote before it was most likely never meant to be open.
+            return Err(scanner.error(format!(
                 "opens a quote that is still open where {key} follows on line {number}"
             )));
         }
 
-        open.take(line)?;
-        if !open.state.in_quotes() {
-            found.push(LogicalLine {
-                number: open.number,
-                text: std::mem::take(&mut open.text),
+        scanner.push_line(line)?;
+        if !scanner.state.is_in_quotes() {
+            lines.push(LogicalLine {
+                number: scanner.number,
+                text: std::mem::take(&mut scanner.text),
             });
         }
     }
 
-    if open.state.in_quotes() {
-        Err(open.error("opens a quote that is never closed"))
+    if scanner.state.is_in_quotes() {
+        Err(scanner.error("opens a quote that is never closed"))
     } else {
-        Ok(found)
+        Ok(lines)
     }
 }
 
-/// The key that `line` sets, if this program reads it. Others are not named in errors: what stands before the `=` of a
-/// broken line may be part of a secret.
-fn key_of(line: &str) -> Option<&'static str> {
+/// The key that `line` sets, if this program reads it. Errors do not name other keys: the text before
+/// the `=` of a broken line may be part of a secret.
+fn recognized_key(line: &str) -> Option<&'static str> {
     let (before, _) = line.split_once('=')?;
     let before = before.trim();
-    keys::known(
+    keys::recognized(
         before
             .strip_prefix("export")
             .map_or(before, str::trim_start),
     )
 }
 
-struct Scanner {
+/// Collects one logical line.
+struct LineScanner {
     number: usize,
-    state: State,
-    value_began: bool,
+    state: QuoteState,
+    has_value: bool,
     text: String,
 }
 
-impl Scanner {
-    fn at(number: usize) -> Self {
+impl LineScanner {
+    fn new(number: usize) -> Self {
         Self {
             number,
-            state: State::Plain,
-            value_began: false,
+            state: QuoteState::Unquoted,
+            has_value: false,
             text: String::new(),
         }
     }
@@ -109,34 +122,41 @@ impl Scanner {
     fn error(&self, reason: impl Into<String>) -> LineError {
         LineError {
             number: self.number,
-            key: key_of(&self.text),
+            key: recognized_key(&self.text),
             reason: reason.into(),
         }
     }
 
-    /// Takes one line of the file, without its end.
-    fn take(&mut self, line: &str) -> Result<(), LineError> {
+    /// Adds one line of the file, without its line feed.
+    fn push_line(&mut self, line: &str) -> Result<(), LineError> {
         let mut rest = line.chars().peekable();
         while let Some(c) = rest.next() {
-            if self.state == State::Space && c == '#' {
+            if self.state == QuoteState::AfterSpace && c == '#' {
                 break;
             }
 
-            if self.state == State::Single && c == '\\' && rest.peek() == Some(&'\'') {
+            // The two parsers of `dotenvy` disagree about whether this ends the quote.
+            if self.state == QuoteState::SingleQuoted && c == '\\' && rest.peek() == Some(&'\'') {
                 return Err(
                     self.error("has a backslash before a single quote inside single quotes")
                 );
             }
 
-            if c == '$' && matches!(self.state, State::Plain | State::Space | State::Double) {
+            // Escaped, so that `dotenvy` does not substitute a variable.
+            if c == '$'
+                && matches!(
+                    self.state,
+                    QuoteState::Unquoted | QuoteState::AfterSpace | QuoteState::DoubleQuoted
+                )
+            {
                 self.text.push('\\');
             }
 
             self.text.push(c);
-            self.state = self.after(c);
+            self.state = self.next_state(c);
         }
 
-        if self.state == State::Escape {
+        if self.state == QuoteState::Escaped {
             return Err(self.error("ends with a backslash"));
         }
 
@@ -145,28 +165,32 @@ impl Scanner {
         Ok(())
     }
 
-    fn after(&mut self, c: char) -> State {
+    fn next_state(&mut self, c: char) -> QuoteState {
         match (self.state, c) {
-            (State::Escape, _) | (State::Single, '\'') | (State::Double, '"') => State::Plain,
-            (State::Single, _) => State::Single,
-            (State::Double, '\\') => State::DoubleEscape,
-            (State::Double | State::DoubleEscape, _) => State::Double,
-            (State::Plain | State::Space, c) => self.after_unquoted(c),
+            (QuoteState::Escaped, _)
+            | (QuoteState::SingleQuoted, '\'')
+            | (QuoteState::DoubleQuoted, '"') => QuoteState::Unquoted,
+            (QuoteState::SingleQuoted, _) => QuoteState::SingleQuoted,
+            (QuoteState::DoubleQuoted, '\\') => QuoteState::DoubleQuotedEscape,
+            (QuoteState::DoubleQuoted | QuoteState::DoubleQuotedEscape, _) => {
+                QuoteState::DoubleQuoted
+            }
+            (QuoteState::Unquoted | QuoteState::AfterSpace, c) => self.next_unquoted_state(c),
         }
     }
 
-    fn after_unquoted(&mut self, c: char) -> State {
+    fn next_unquoted_state(&mut self, c: char) -> QuoteState {
         match c {
-            '\\' => State::Escape,
-            '\'' => State::Single,
-            '"' => State::Double,
-            // A `#` right after the `=` begins a comment too.
-            '=' if !self.value_began => {
-                self.value_began = true;
-                State::Space
+            '\\' => QuoteState::Escaped,
+            '\'' => QuoteState::SingleQuoted,
+            '"' => QuoteState::DoubleQuoted,
+            // A `#` directly after the `=` starts a comment, too.
+            '=' if !self.has_value => {
+                self.has_value = true;
+                QuoteState::AfterSpace
             }
-            c if c.is_whitespace() => State::Space,
-            _ => State::Plain,
+            c if c.is_whitespace() => QuoteState::AfterSpace,
+            _ => QuoteState::Unquoted,
         }
     }
 }

@@ -12,17 +12,21 @@ const PREFIX: &str = ".env.";
 const EXAMPLE: &str = ".example";
 
 /// Where an environment's file is, and what relative paths in it are relative to.
-pub(crate) struct Located {
+pub(crate) struct EnvFileLocation {
     /// The file.
     pub(crate) path: PathBuf,
-    /// The file as it is shown to people.
-    pub(crate) shown: PathBuf,
+    /// The file, for display: relative to the working directory where possible.
+    pub(crate) display_path: PathBuf,
     /// The folder that holds the folder of env files.
-    pub(crate) base: PathBuf,
+    pub(crate) project_dir: PathBuf,
 }
 
 /// Finds the file of the environment `name`: in `envs_dir`, or else in the first folder `envs` in or above `working_dir`.
-pub(crate) fn locate(name: &str, envs_dir: Option<&Path>, working_dir: &Path) -> Result<Located> {
+pub(crate) fn locate(
+    name: &str,
+    envs_dir: Option<&Path>,
+    working_dir: &Path,
+) -> Result<EnvFileLocation> {
     if !is_name(name) {
         return Err(
             Error::usage("--env takes a name of letters, digits, `.`, `_` and `-`")
@@ -32,20 +36,24 @@ pub(crate) fn locate(name: &str, envs_dir: Option<&Path>, working_dir: &Path) ->
 
     let folder = match envs_dir {
         Some(folder) => working_dir.join(folder),
-        None => find_upwards(working_dir).ok_or_else(|| nowhere(name, working_dir))?,
+        None => find_upwards(working_dir).ok_or_else(|| no_envs_folder_error(name, working_dir))?,
     };
     let path = folder.join(format!("{PREFIX}{name}"));
-    let shown = shown(&path, working_dir);
+    let display_path = relative_to_working_dir(&path, working_dir);
     if fs::symlink_metadata(&path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
     {
-        return Err(missing(name, &folder, &shown));
+        return Err(missing_file_error(name, &folder, &display_path));
     }
 
-    let base = holder(&folder).map_err(|error| {
+    let project_dir = parent_dir(&folder).map_err(|error| {
         Error::environment(format!("cannot read {}", folder.display())).with_source(error)
     })?;
 
-    Ok(Located { path, shown, base })
+    Ok(EnvFileLocation {
+        path,
+        display_path,
+        project_dir,
+    })
 }
 
 fn is_name(name: &str) -> bool {
@@ -61,7 +69,7 @@ fn find_upwards(working_dir: &Path) -> Option<PathBuf> {
 }
 
 /// The folder that holds `folder`, found in the path as it is written: a linked `envs` belongs to the project it stands in.
-fn holder(folder: &Path) -> std::io::Result<PathBuf> {
+fn parent_dir(folder: &Path) -> std::io::Result<PathBuf> {
     let whole = if folder.file_name().is_some() {
         folder.to_owned()
     } else {
@@ -71,11 +79,11 @@ fn holder(folder: &Path) -> std::io::Result<PathBuf> {
     Ok(whole.parent().unwrap_or(&whole).to_owned())
 }
 
-fn shown(path: &Path, working_dir: &Path) -> PathBuf {
+fn relative_to_working_dir(path: &Path, working_dir: &Path) -> PathBuf {
     path.strip_prefix(working_dir).unwrap_or(path).to_owned()
 }
 
-fn nowhere(name: &str, working_dir: &Path) -> Error {
+fn no_envs_folder_error(name: &str, working_dir: &Path) -> Error {
     Error::environment(format!(
         "environment {name:?} has no file: there is no folder envs in {} or above it",
         working_dir.display()
@@ -85,9 +93,9 @@ fn nowhere(name: &str, working_dir: &Path) -> Error {
     ))
 }
 
-fn missing(name: &str, folder: &Path, shown: &Path) -> Error {
-    let mut names = existing(folder);
-    let example = shown.with_file_name(format!("{PREFIX}{name}{EXAMPLE}"));
+fn missing_file_error(name: &str, folder: &Path, display_path: &Path) -> Error {
+    let mut names = environment_names(folder);
+    let example = display_path.with_file_name(format!("{PREFIX}{name}{EXAMPLE}"));
     let has_example = folder.join(format!("{PREFIX}{name}{EXAMPLE}")).is_file();
     let more = names.len().saturating_sub(LISTED_NAMES);
     names.truncate(LISTED_NAMES);
@@ -106,12 +114,12 @@ fn missing(name: &str, folder: &Path, shown: &Path) -> Error {
         format!(
             "cp {} {}, then fill it in",
             example.display(),
-            shown.display()
+            display_path.display()
         )
     } else {
         format!(
             "create {}, choose another environment with --env, or use --no-env",
-            shown.display()
+            display_path.display()
         )
     };
 
@@ -123,13 +131,13 @@ fn missing(name: &str, folder: &Path, shown: &Path) -> Error {
 
     Error::environment(format!(
         "environment {name:?} has no file: {} does not exist (environments there: {listed}{example})",
-        shown.display()
+        display_path.display()
     ))
     .with_hint(hint)
 }
 
 /// The names of the environments that have a file in `folder`, sorted.
-fn existing(folder: &Path) -> Vec<String> {
+fn environment_names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let mut names: Vec<String> = entries
         .filter_map(|entry| {
@@ -187,11 +195,11 @@ mod tests {
         let from = dir.path().join("deep/er/still");
         let found = locate("b", None, &from).unwrap();
         assert_eq!(found.path, dir.path().join("deep/envs/.env.b"));
-        assert_eq!(found.shown, found.path);
-        assert_eq!(found.base, dir.path().join("deep"));
+        assert_eq!(found.display_path, found.path);
+        assert_eq!(found.project_dir, dir.path().join("deep"));
         assert!(locate("a", None, &from).is_err());
         assert_eq!(
-            locate("a", None, dir.path()).unwrap().shown,
+            locate("a", None, dir.path()).unwrap().display_path,
             Path::new("envs/.env.a")
         );
     }
@@ -201,7 +209,11 @@ mod tests {
         let dir = project(&["conf/all/.env.a", "conf/all/sub/x"]);
         for (envs_dir, from) in [("conf/all", "."), ("all/.", "conf"), ("..", "conf/all/sub")] {
             let found = locate("a", Some(Path::new(envs_dir)), &dir.path().join(from)).unwrap();
-            assert!(found.base.ends_with("conf"), "{}", found.base.display());
+            assert!(
+                found.project_dir.ends_with("conf"),
+                "{}",
+                found.project_dir.display()
+            );
         }
     }
 

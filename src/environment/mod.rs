@@ -19,6 +19,7 @@ mod locate;
 mod placeholder;
 mod process;
 mod protection;
+mod request;
 mod resolve;
 mod role;
 mod source;
@@ -26,11 +27,12 @@ mod table;
 
 use std::path::{Path, PathBuf};
 
-pub use confirmation::{Answers, Approval, Ask, Confirmation, Decision, Question};
+pub use confirmation::{Answers, Approval, Confirmation, Decision, Prompt, Question};
 pub use credentials::{Credentials, Secret};
 pub use endpoint::{Address, Endpoint};
 pub use process::ProcessEnvironment;
-pub use resolve::{EnvironmentRequest, LOCAL_REGION, NO_ENV_NAME};
+pub use request::EnvironmentRequest;
+pub use resolve::{LOCAL_REGION, NO_ENV_NAME};
 pub use role::Role;
 pub use source::{Sourced, ValueSource};
 

@@ -8,7 +8,7 @@ use super::keys;
 const RUN_OF_X: &str = "xxxxxxxx";
 
 /// What is wrong with `value` as the value of `key`, worded to follow the key; `None` if it looks real.
-pub(crate) fn complaint(key: &str, value: &str) -> Option<&'static str> {
+pub(crate) fn find_problem(key: &str, value: &str) -> Option<&'static str> {
     if is_placeholder(value) {
         Some("still holds a placeholder")
     } else if is_reference(key, value) {
@@ -82,7 +82,7 @@ mod tests {
             "{{ region }}",
             "users-${STAGE}",
         ] {
-            assert!(complaint(keys::TABLE, value).is_some(), "{value}");
+            assert!(find_problem(keys::TABLE, value).is_some(), "{value}");
         }
     }
 
@@ -102,9 +102,9 @@ mod tests {
             "pa$$word",
             "embedded:envs/demo.db",
         ] {
-            assert_eq!(complaint(keys::TABLE, value), None, "{value}");
+            assert_eq!(find_problem(keys::TABLE, value), None, "{value}");
         }
 
-        assert_eq!(complaint(keys::SECRET_ACCESS_KEY, "a${b}c"), None);
+        assert_eq!(find_problem(keys::SECRET_ACCESS_KEY, "a${b}c"), None);
     }
 }

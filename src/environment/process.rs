@@ -45,7 +45,7 @@ impl ProcessEnvironment {
     }
 
     fn keep(&mut self, key: &OsStr, value: &OsStr) {
-        let Some(key) = key.to_str().and_then(keys::known) else {
+        let Some(key) = key.to_str().and_then(keys::recognized) else {
             return;
         };
 

@@ -4,8 +4,11 @@ use std::path::PathBuf;
 
 use super::file::EnvFile;
 use super::inputs::{Inputs, from_flag};
-use super::locate::{Located, locate};
-use super::{Credentials, Endpoint, Environment, ProcessEnvironment, Sourced, ValueSource};
+use super::locate::{EnvFileLocation, locate};
+use super::{
+    Credentials, Endpoint, Environment, EnvironmentRequest, ProcessEnvironment, Sourced,
+    ValueSource,
+};
 use super::{credentials, endpoint, keys, protection, role};
 use crate::error::{Error, Result};
 
@@ -20,29 +23,6 @@ pub const LOCAL_REGION: &str = "us-east-1";
 
 /// Characters of a region: it becomes one label of a host name.
 const REGION_BYTES: usize = 63;
-
-/// What a command line says about an environment. Each `None` is a flag that was not given.
-#[derive(Clone, Default)]
-pub struct EnvironmentRequest {
-    /// `--env`; without it and without `--no-env`: `local`.
-    pub name: Option<String>,
-    /// `--no-env`: read no env file.
-    pub no_env: bool,
-    /// `--envs-dir`: the folder of env files, relative to the working directory.
-    pub envs_dir: Option<PathBuf>,
-    /// Where `envs/` is looked for first, and what paths in flags are relative to. Absolute, so that the search can go up.
-    pub working_dir: PathBuf,
-    /// `--table`.
-    pub table: Option<String>,
-    /// `--profile`.
-    pub profile: Option<String>,
-    /// `--region`.
-    pub region: Option<String>,
-    /// `--endpoint-url`.
-    pub endpoint_url: Option<String>,
-    /// `--role-arn`.
-    pub role_arn: Option<String>,
-}
 
 impl Environment {
     /// Resolves what the command line asks for.
@@ -71,13 +51,13 @@ impl Environment {
 
         let file = located
             .as_ref()
-            .map(|found| EnvFile::read(&found.path, &found.shown))
+            .map(|found| EnvFile::read(&found.path, &found.display_path))
             .transpose()?;
-        let file_base = located
+        let project_dir = located
             .as_ref()
-            .map(|found| found.base.clone())
+            .map(|found| found.project_dir.clone())
             .unwrap_or_default();
-        let inputs = Inputs::new(request, file, file_base, process);
+        let inputs = Inputs::new(request, file, project_dir, process);
 
         let endpoint = endpoint::resolve(&inputs)?;
         if let (Some(located), LOCAL, Endpoint::Aws) = (&located, name, &endpoint) {
@@ -133,8 +113,8 @@ fn check_flags(request: &EnvironmentRequest) -> Result<()> {
     }
 }
 
-fn local_without_endpoint(located: &Located) -> Error {
-    Error::environment(format!("{} names no endpoint ({})", located.shown.display(), keys::LOCAL_ENDPOINT)).with_hint(
+fn local_without_endpoint(located: &EnvFileLocation) -> Error {
+    Error::environment(format!("{} names no endpoint ({})", located.display_path.display(), keys::LOCAL_ENDPOINT)).with_hint(
         format!(
             "add {key}=http://localhost:4566 (LocalStack) or {key}=embedded:local.db, which needs no server",
             key = keys::LOCAL_ENDPOINT
@@ -190,7 +170,7 @@ fn sample(inputs: &Inputs<'_>, endpoint: &Endpoint) -> Result<Option<PathBuf>> {
         Endpoint::Embedded {
             source: ValueSource::File { .. },
             ..
-        } => Ok(Some(inputs.file_base.join(sample.value))),
+        } => Ok(Some(inputs.project_dir.join(sample.value))),
         _ if inputs.request.endpoint_url.is_some() => Ok(None),
         _ => Err(sample
             .source

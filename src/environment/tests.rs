@@ -635,10 +635,10 @@ fn debug_shows_no_secret() {
 #[test]
 fn a_protected_environment_makes_a_protected_approval() {
     for (name, asks_for_name) in [("prod", true), ("dev", false)] {
-        let approval = Approval::of_table(&case(name, "").ok(), "films", Vec::new());
+        let approval = Approval::for_table(&case(name, "").ok(), "films", Vec::new());
         let asked = matches!(
             approval.decide(&Answers::default()).unwrap(),
-            Decision::Ask(Ask::TypeName(_))
+            Decision::Ask(Prompt::TypeName(_))
         );
         assert_eq!(asked, asks_for_name);
     }

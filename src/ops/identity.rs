@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use super::table_location::Place;
 use crate::backup::Source;
-use crate::environment::{Endpoint, Environment};
+use crate::environment::{Address, Endpoint, Environment};
 use crate::schema::{Overridden, TableSchema};
 use crate::store::ReadStore;
 
@@ -116,7 +116,7 @@ impl Server {
 
     /// The server that an endpoint's text in a dump or plan names.
     fn named(endpoint: &str) -> Self {
-        match Endpoint::address_of(endpoint) {
+        match Address::from_url(endpoint) {
             Some(address) if address.is_aws() => Self::Aws,
             Some(address) if address.is_loopback() => Self::Address {
                 host: "localhost".to_owned(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::compression::WireCompression;
-use crate::event::{Reporter, Silent};
+use crate::event::{Reporter, SilentReporter};
 
 /// Options of a store.
 pub struct StoreOptions {
@@ -46,7 +46,7 @@ impl Default for StoreOptions {
             concurrency: None,
             wire_compression: WireCompression::default(),
             missing_database: MissingDatabase::default(),
-            reporter: Arc::new(Silent),
+            reporter: Arc::new(SilentReporter),
         }
     }
 }

@@ -4,14 +4,14 @@ use super::outcome::{Outcome, RejectReason};
 use super::stage::{Stage, StageWorker};
 use super::step::TransformStep;
 use super::*;
-use crate::event::{Reporter, Silent};
+use crate::event::{Reporter, SilentReporter};
 use bytes::Bytes;
 use proptest::prelude::*;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 fn silent() -> Arc<dyn Reporter> {
-    Arc::new(Silent)
+    Arc::new(SilentReporter)
 }
 
 /// What becomes of an item follows from its number, so that it is known beforehand.

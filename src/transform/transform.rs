@@ -24,12 +24,12 @@ use crate::item::{KeyAttribute, KeySchema, Sample};
 /// use std::num::NonZeroUsize;
 /// use std::sync::Arc;
 ///
-/// use dynadump::event::{Reporter, Silent};
+/// use dynadump::event::{Reporter, SilentReporter};
 /// use dynadump::transform::{Outcome, Transform};
 ///
 /// # fn main() -> dynadump::error::Result<()> {
 /// let transform = Transform::new().filter("--transform", r#".sk = S("film#\(.year | str)") | drop("year")"#)?;
-/// let reporter: Arc<dyn Reporter> = Arc::new(Silent);
+/// let reporter: Arc<dyn Reporter> = Arc::new(SilentReporter);
 /// let (input, output) = transform.start(NonZeroUsize::MIN, &reporter)?;
 /// input.push(vec![r#"{"id":{"S":"a"},"year":{"N":"1927"}}"#.into()], ())?;
 /// input.end();

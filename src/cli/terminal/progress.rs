@@ -230,7 +230,7 @@ fn words(phase: Phase) -> &'static str {
         Phase::Connecting => "waiting for the endpoint",
         Phase::Dumping => "reading items",
         Phase::Checking => "checking the dump",
-        Phase::Trying => "reading items for the dry run",
+        Phase::DryRun => "reading items for the dry run",
         Phase::Deleting => "deleting the table",
         Phase::Creating => "creating the table",
         Phase::Boosting => "changing the table's capacity",
@@ -250,7 +250,7 @@ fn counts(phase: Phase, items: u64, bytes: u64) -> String {
 
 /// What a phase will handle, for the line that announces it: only a live table's own counts are estimates.
 fn expectation(phase: Phase, items: Option<u64>, bytes: Option<u64>) -> String {
-    let about = if matches!(phase, Phase::Dumping | Phase::Trying) {
+    let about = if matches!(phase, Phase::Dumping | Phase::DryRun) {
         "about "
     } else {
         ""

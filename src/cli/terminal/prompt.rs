@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::output::Console;
 use super::signals::before_anything;
 use crate::cli::text::format::escape;
-use crate::environment::{Answers, Approval, Ask, Confirmation, Decision, Question};
+use crate::environment::{Answers, Approval, Confirmation, Decision, Prompt, Question};
 use crate::error::{Error, Result};
 
 /// An answer as it was given.
@@ -124,16 +124,16 @@ async fn asked<T: Send + 'static>(
 }
 
 /// Asks. Escape is a no.
-fn question(ask: &Ask, prompt: String) -> dialoguer::Result<Answer> {
+fn question(ask: &Prompt, prompt: String) -> dialoguer::Result<Answer> {
     match ask {
-        Ask::YesNo => {
+        Prompt::YesNo => {
             let answer = Confirm::new()
                 .with_prompt(prompt)
                 .default(false)
                 .interact_opt()?;
             Ok(Answer::Yes(answer.unwrap_or(false)))
         }
-        Ask::TypeName(_) => {
+        Prompt::TypeName(_) => {
             let prompt = "This environment is protected. Type the name of the table to go ahead";
             let name = Input::<String>::new()
                 .with_prompt(prompt)
@@ -161,7 +161,7 @@ mod tests {
     use crate::error::ErrorKind;
 
     fn approval() -> Approval {
-        Approval::of_dump(vec![Question::CrossEnvironment {
+        Approval::for_dump(vec![Question::CrossEnvironment {
             source: "prod".to_owned(),
             target: "local".to_owned(),
         }])

@@ -43,7 +43,7 @@ where
     }
 
     reporter.report(Event::Phase {
-        phase: Phase::Trying,
+        phase: Phase::DryRun,
         items: Some(plan.items),
         bytes: Some(plan.bytes),
     });

@@ -72,7 +72,7 @@ impl DumpPlan {
     /// What must be agreed to before [`run`](fn@super::run).
     #[must_use]
     pub fn approval(&self) -> Approval {
-        Approval::of_dump(self.questions.clone())
+        Approval::for_dump(self.questions.clone())
     }
 
     /// Goes on with the interrupted run, where there is one without obstacles.

@@ -32,7 +32,7 @@ pub async fn trial(
     };
 
     reporter.report(Event::Phase {
-        phase: Phase::Trying,
+        phase: Phase::DryRun,
         items: plan.source.items,
         bytes: plan.source.bytes,
     });

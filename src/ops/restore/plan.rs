@@ -452,8 +452,8 @@ impl Target {
 /// What must be agreed to: nothing where nothing is changed.
 fn approval(environment: &Environment, table: &str, questions: Option<Vec<Question>>) -> Approval {
     match questions {
-        Some(questions) => Approval::of_table(environment, table, questions),
-        None => Approval::of_dump(Vec::new()),
+        Some(questions) => Approval::for_table(environment, table, questions),
+        None => Approval::for_dump(Vec::new()),
     }
 }
 

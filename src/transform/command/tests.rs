@@ -1,12 +1,12 @@
 use super::*;
-use crate::event::{Reporter, Silent};
+use crate::event::{Reporter, SilentReporter};
 use crate::item::{KeyAttribute, KeyType};
 use crate::transform::{Outcome, RejectReason, Transform, TransformOutput, TransformedChunk};
 use bytes::Bytes;
 use std::time::Instant;
 
 fn silent() -> Arc<dyn Reporter> {
-    Arc::new(Silent)
+    Arc::new(SilentReporter)
 }
 
 fn key() -> KeySchema {

@@ -38,7 +38,8 @@ fn asked(proxy: &Proxy) -> Vec<u64> {
 #[test]
 fn all_others_are_read_while_one_stands_still() {
     // A call that hangs is given up after a quarter of the patience.
-    let (_engine, proxy, project) = behind([with_text("Scan", r#""Segment":0,"#, Fault::Silent)]);
+    let (_engine, proxy, project) =
+        behind([with_text("Scan", r#""Segment":0,"#, Fault::SilentReporter)]);
     let child = start(project.command(
         "dumpdb",
         [

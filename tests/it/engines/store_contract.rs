@@ -9,7 +9,7 @@ use dynadump::environment::{
     Answers, Approval, Decision, Environment, EnvironmentRequest, ProcessEnvironment, Question,
 };
 use dynadump::error::ErrorKind;
-use dynadump::event::Silent;
+use dynadump::event::SilentReporter;
 use dynadump::item::{KeyAttribute, KeySchema, KeyType, item_digest};
 use dynadump::schema::{Captured, Operation, Section, Setting, SettingCall, TableSchema};
 use dynadump::store::{ReadStore, ScanRequest, Store, StoreOptions, WritableStore, WriteStore};
@@ -51,7 +51,7 @@ impl Stage {
         let runtime = runtime.expect("a runtime for the store");
         let options = StoreOptions {
             give_up_after: Duration::from_secs(20),
-            reporter: Arc::new(Silent),
+            reporter: Arc::new(SilentReporter),
             ..StoreOptions::default()
         };
 
@@ -77,7 +77,7 @@ impl Stage {
             table: table.to_owned(),
             losses: Vec::new(),
         };
-        let approval = Approval::of_table(&self.environment, table, vec![question]);
+        let approval = Approval::for_table(&self.environment, table, vec![question]);
         match approval
             .decide(&Answers {
                 yes: true,

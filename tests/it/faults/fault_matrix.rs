@@ -112,7 +112,7 @@ fn damage(page: &mut Vec<u8>) {
 /// Those that cost a time-out each.
 fn slow() -> Vec<Case> {
     vec![
-        case("silent", DATA, Fault::Silent),
+        case("silent", DATA, Fault::SilentReporter),
         case("stalled", DATA, Fault::Stalled),
         case("trickled", DATA, Fault::Trickled),
     ]

@@ -60,7 +60,10 @@ fn ctrl_c_leaves_the_last_good_dump() {
 fn ctrl_c_ends_a_dump_of_many_segments_whose_calls_hang() {
     let (engine, client, _) = slow("Scan");
     for segments in ["--segments=9", "--segments=32"] {
-        let proxy = Proxy::of(&engine, [calls("Scan", 4..=usize::MAX, Fault::Silent)]);
+        let proxy = Proxy::of(
+            &engine,
+            [calls("Scan", 4..=usize::MAX, Fault::SilentReporter)],
+        );
         let project = Project::on(&engine, "films").environment("slow", proxy.url(), "films");
         let dump = ["--env=slow", "--output=out", "--yes", segments];
         project.dumpdb(["--output=out"]).exits(0);
@@ -91,7 +94,10 @@ fn ctrl_c_ends_a_dump_of_many_segments_whose_calls_hang() {
 #[test]
 fn a_terminal_that_is_gone_is_an_interruption_but_not_under_nohup() {
     let (engine, ..) = slow("Scan");
-    let proxy = Proxy::of(&engine, [calls("Scan", 3..=usize::MAX, Fault::Silent)]);
+    let proxy = Proxy::of(
+        &engine,
+        [calls("Scan", 3..=usize::MAX, Fault::SilentReporter)],
+    );
     let project = Project::on(&engine, "films").environment("slow", proxy.url(), "films");
     let hung_up = |command: Command, then: &dyn Fn()| {
         let goal = proxy.seen("Scan").max(2);

@@ -110,7 +110,7 @@ fn a_scan_whose_connection_is_cut() {
 fn a_server_that_does_not_go_on() {
     // A call may take a quarter of this, and its answer may stand still for an eighth.
     let patience = ["--give-up-after=10s"];
-    for fault in [Fault::Silent, Fault::Stalled, Fault::Trickled] {
+    for fault in [Fault::SilentReporter, Fault::Stalled, Fault::Trickled] {
         dumped_with(&patience, vec![calls("Scan", 2..=3, fault.clone())]);
         let (run, _) = restored_with(&patience, vec![calls("BatchWriteItem", 2..=3, fault)]);
         assert_eq!(run.report()["summary"]["items_written"], 400, "{run}");
@@ -120,7 +120,10 @@ fn a_server_that_does_not_go_on() {
 #[test]
 fn a_server_that_never_answers_is_given_up() {
     let (engine, _) = films();
-    let proxy = Proxy::of(&engine, [calls("Scan", 2..=usize::MAX, Fault::Silent)]);
+    let proxy = Proxy::of(
+        &engine,
+        [calls("Scan", 2..=usize::MAX, Fault::SilentReporter)],
+    );
     let project = Project::empty().environment("local", proxy.url(), "films");
     let run = project
         .dumpdb(["--output=out", "--segments=1", "--give-up-after=3s"])

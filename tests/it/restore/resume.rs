@@ -300,7 +300,7 @@ fn after_the_grace_a_call_that_hangs_is_left_behind() {
         200,
         3_000,
         &[],
-        vec![calls(WRITE, 11..=usize::MAX, Fault::Silent)],
+        vec![calls(WRITE, 11..=usize::MAX, Fault::SilentReporter)],
     );
 
     let mut command = scene.project.command(

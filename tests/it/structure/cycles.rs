@@ -22,14 +22,6 @@ const KNOWN: &[&[&str]] = &[
         "backup::read::source",
     ],
     &["backup::write::resume", "backup::write::writer"],
-    &[
-        "environment::credentials",
-        "environment::endpoint",
-        "environment::inputs",
-        "environment::protection",
-        "environment::resolve",
-        "environment::role",
-    ],
     &["ops::dump::copy", "ops::dump::transformed"],
     &[
         "ops::restore::apply",

@@ -44,7 +44,7 @@ pub(crate) enum Fault {
     /// The connection is closed in good order within the answer; the engine has done the call.
     ClosedInAnswer,
     /// The call is taken, and no answer ever comes; the engine has not seen it.
-    Silent,
+    SilentReporter,
     /// Half of the answer comes and then nothing more, on a connection that stays; the engine has done the call.
     Stalled,
     /// Half of the answer comes, and the rest a byte at a time; the engine has done the call.
@@ -343,7 +343,7 @@ impl Shared {
                     return self.half(&mut client, &request).await.map(drop);
                 }
                 Some(Fault::Raw(bytes)) => return client.write_all(bytes).await,
-                Some(Fault::Silent) => std::future::pending().await,
+                Some(Fault::SilentReporter) => std::future::pending().await,
                 Some(Fault::Stalled) => {
                     self.half(&mut client, &request).await?;
                     std::future::pending().await
@@ -502,7 +502,7 @@ impl Shared {
             | Fault::Closed
             | Fault::CutInAnswer
             | Fault::ClosedInAnswer
-            | Fault::Silent
+            | Fault::SilentReporter
             | Fault::Stalled
             | Fault::Trickled => unreachable!("the caller deals with the connection"),
         })

@@ -1,0 +1,27 @@
+//! Request of the caller: which environment to resolve.
+
+use std::path::PathBuf;
+
+/// Flags of the command line that select or override an environment. `None`: the flag was not given.
+#[derive(Clone, Default)]
+pub struct EnvironmentRequest {
+    /// `--env`; without it and without `--no-env`: `local`.
+    pub name: Option<String>,
+    /// `--no-env`: read no env file.
+    pub no_env: bool,
+    /// `--envs-dir`: the folder of env files, relative to the working directory.
+    pub envs_dir: Option<PathBuf>,
+    /// Where the search for the folder `envs` starts, and the base of relative paths in flags. Must be
+    /// absolute, because the search goes up to the root.
+    pub working_dir: PathBuf,
+    /// `--table`.
+    pub table: Option<String>,
+    /// `--profile`.
+    pub profile: Option<String>,
+    /// `--region`.
+    pub region: Option<String>,
+    /// `--endpoint-url`.
+    pub endpoint_url: Option<String>,
+    /// `--role-arn`.
+    pub role_arn: Option<String>,
+}
