@@ -1,4 +1,4 @@
-//! Is this dump whole? One pass over every file: sizes, SHA-256, counts, and every item by DynamoDB's rules.
+//! Is this dump whole? One checker over every file: sizes, SHA-256, counts, and every item by DynamoDB's rules.
 //!
 //! [`check`] stops at the first damage, for those who are about to use the dump; [`inspect`] lists it, and looks at keys too.
 
@@ -13,12 +13,15 @@ use super::layout::{LineCounts, count_lines};
 use super::metadata::FileEntry;
 use super::read::input::{FileReader, HashingReader, StreamHash, read_document};
 use super::read::item_reader::{ContainerSummary, LocatedItem};
-use super::read::open::{OTHER_COPY, changed, extra_files, not_part, verify_document, wrong_size};
-use super::read::salvage::survey;
+use super::read::open::{
+    DAMAGED_HINT, checksum_mismatch, extra_file_warning, extra_files, size_mismatch,
+    verify_document,
+};
+use super::read::salvage::check_salvaged;
 use super::read::source::{Source, SourceData, SourceKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::item::{SetDigest, item_digest, validate};
-use crate::place::local::files::refused;
+use crate::place::local::files::io_error;
 use crate::schema::TableSchema;
 
 /// Items between two reports of progress.
@@ -72,7 +75,7 @@ impl Inspection {
     pub const LISTED: usize = 20;
 
     /// Adds what is damaged.
-    pub fn find(&mut self, finding: String) {
+    pub fn add_finding(&mut self, finding: String) {
         self.findings_total += 1;
         if self.findings.len() < Self::LISTED {
             self.findings.push(finding);
@@ -86,7 +89,7 @@ enum OnDamage {
     Collect,
 }
 
-/// A pass over a source.
+/// A checker over a source.
 struct SourceChecker<'a> {
     source: &'a Source,
     on_damage: OnDamage,
@@ -101,15 +104,15 @@ struct SourceChecker<'a> {
 /// DynamoDB could hold. A stream cannot be checked without using it up.
 pub fn check(source: &Source, progress: &mut dyn FnMut(u64, u64)) -> Result<CheckSummary> {
     if source.is_salvaged() {
-        return survey(source, progress);
+        return check_salvaged(source, progress);
     }
 
-    let mut pass = SourceChecker::new(source, OnDamage::Fail, progress);
-    pass.documents()?;
-    pass.extra_files()?;
-    pass.items(None)?;
+    let mut checker = SourceChecker::new(source, OnDamage::Fail, progress);
+    checker.check_documents()?;
+    checker.check_extra_files()?;
+    checker.check_items(None)?;
 
-    Ok(pass.checked())
+    Ok(checker.into_summary())
 }
 
 /// Checks a source like [`check`], for those who prove each item when they use it: the items of a dump of this format whose SHA-256
@@ -122,12 +125,12 @@ pub fn check_files(source: &Source, progress: &mut dyn FnMut(u64, u64)) -> Resul
         return check(source, progress);
     }
 
-    let mut pass = SourceChecker::new(source, OnDamage::Fail, progress);
-    pass.documents()?;
-    pass.extra_files()?;
-    pass.lines()?;
+    let mut checker = SourceChecker::new(source, OnDamage::Fail, progress);
+    checker.check_documents()?;
+    checker.check_extra_files()?;
+    checker.check_lines()?;
 
-    Ok(pass.checked())
+    Ok(checker.into_summary())
 }
 
 /// Reads all of a source as [`check`] does, and lists all that is damaged. Keys are held against the source's schema: their types,
@@ -138,7 +141,7 @@ pub fn check_files(source: &Source, progress: &mut dyn FnMut(u64, u64)) -> Resul
 /// [`Usage`](crate::error::ErrorKind::Usage): a stream, or checksums of a source that has none. The system's refusals.
 pub fn inspect(
     source: &Source,
-    how: InspectionDepth,
+    depth: InspectionDepth,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Inspection> {
     if source.is_stream() {
@@ -148,41 +151,44 @@ pub fn inspect(
         .with_hint("save them in a file first"));
     }
 
-    if how == InspectionDepth::Checksums && source.metadata().is_none() {
-        return Err(Error::usage(format!("{} has no checksums", source.shown()))
-            .with_hint("leave out --quick: every item is read instead"));
+    if depth == InspectionDepth::Checksums && source.metadata().is_none() {
+        return Err(
+            Error::usage(format!("{} has no checksums", source.display_name()))
+                .with_hint("leave out --quick: every item is read instead"),
+        );
     }
 
-    let mut pass = SourceChecker::new(source, OnDamage::Collect, progress);
-    pass.documents()?;
-    pass.extra_files()?;
+    let mut checker = SourceChecker::new(source, OnDamage::Collect, progress);
+    checker.check_documents()?;
+    checker.check_extra_files()?;
 
-    if how == InspectionDepth::Checksums {
-        pass.data_checksum(&StreamHash::default())?;
-        return Ok(pass.inspection);
+    if depth == InspectionDepth::Checksums {
+        checker.check_data_checksum(&StreamHash::default())?;
+        return Ok(checker.inspection);
     }
 
     let mut keys = match source.schema().map(TableSchema::key_schema).transpose() {
         Ok(key) => key.map(DuplicateKeyFinder::new).transpose()?,
         Err(error) => {
-            pass.damage(Err(error))?;
+            checker.report(Err(error))?;
             None
         }
     };
 
     if source.schema().is_none() {
-        pass.inspection
+        checker
+            .inspection
             .warnings
             .push("there is no schema: the items' keys are not checked".to_owned());
     }
 
-    pass.items(keys.as_mut())?;
+    checker.check_items(keys.as_mut())?;
 
     if let Some(keys) = keys {
-        keys.judge(source, &mut pass.inspection)?;
+        keys.finish(source, &mut checker.inspection)?;
     }
 
-    Ok(pass.inspection)
+    Ok(checker.inspection)
 }
 
 impl<'a> SourceChecker<'a> {
@@ -199,7 +205,7 @@ impl<'a> SourceChecker<'a> {
         }
     }
 
-    fn checked(self) -> CheckSummary {
+    fn into_summary(self) -> CheckSummary {
         let Inspection {
             items,
             text_bytes,
@@ -219,12 +225,12 @@ impl<'a> SourceChecker<'a> {
     }
 
     /// Passes a result on, or lists it where it is damage and damage is listed.
-    fn damage(&mut self, result: Result<()>) -> Result<()> {
+    fn report(&mut self, result: Result<()>) -> Result<()> {
         match (result, &self.on_damage) {
             (Err(error), OnDamage::Collect)
                 if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::SchemaMismatch) =>
             {
-                self.inspection.find(in_one_line(&error));
+                self.inspection.add_finding(in_one_line(&error));
                 Ok(())
             }
             (result, _) => result,
@@ -232,14 +238,14 @@ impl<'a> SourceChecker<'a> {
     }
 
     /// The schema was held against the metadata when it was opened.
-    fn documents(&mut self) -> Result<()> {
+    fn check_documents(&mut self) -> Result<()> {
         let Some(metadata) = self.source.metadata() else {
             return Ok(());
         };
 
         for (name, entry) in &metadata.files {
             if name == SUMMARY_FILE {
-                self.damage(check_summary(self.source, entry))?;
+                self.report(check_summary(self.source, entry))?;
             } else if !is_dump_file(name.as_ref()) {
                 self.inspection
                     .warnings
@@ -251,28 +257,28 @@ impl<'a> SourceChecker<'a> {
     }
 
     /// Files with a dump's names that this one does not have: somebody may take them for a part of it.
-    fn extra_files(&mut self) -> Result<()> {
+    fn check_extra_files(&mut self) -> Result<()> {
         let Some(metadata) = self.source.metadata() else {
             return Ok(());
         };
 
         for path in extra_files(&self.source.folders, metadata) {
-            let finding = not_part(&path);
+            let finding = extra_file_warning(&path);
             self.inspection
                 .warnings
                 .retain(|warning| *warning != finding);
             let hint =
                 "remove that file if it is none of this dump's, or use another copy of the dump";
-            self.damage(Err(Error::damaged(finding).with_hint(hint)))?;
+            self.report(Err(Error::damaged(finding).with_hint(hint)))?;
         }
 
         Ok(())
     }
 
     /// Counts the items by their lines. A file that has another layout than ours is read item by item, to say what is wrong.
-    fn lines(&mut self) -> Result<()> {
+    fn check_lines(&mut self) -> Result<()> {
         let SourceData::File { file, path } = &self.source.data else {
-            return self.items(None);
+            return self.check_items(None);
         };
 
         let kind = DataFile::ALL
@@ -283,7 +289,7 @@ impl<'a> SourceChecker<'a> {
             .metadata()
             .is_some_and(|metadata| metadata.set_digest.is_some());
         let Some(kind) = kind.filter(|_| !has_digest) else {
-            return self.items(None);
+            return self.check_items(None);
         };
 
         let seen = StreamHash::default();
@@ -302,19 +308,19 @@ impl<'a> SourceChecker<'a> {
         };
 
         let Ok(Some(counts)) = count_lines(bytes, kind.format, each) else {
-            return self.items(None);
+            return self.check_items(None);
         };
 
         (self.progress)(told.items, told.text_bytes);
-        self.data_checksum(&seen)?;
+        self.check_data_checksum(&seen)?;
 
-        self.counts(counts.items, counts.text_bytes)
+        self.check_counts(counts.items, counts.text_bytes)
     }
 
-    fn items(&mut self, mut keys: Option<&mut DuplicateKeyFinder>) -> Result<()> {
+    fn check_items(&mut self, mut keys: Option<&mut DuplicateKeyFinder>) -> Result<()> {
         let (file, path) = match &self.source.data {
             SourceData::File { file, path } => (file, path),
-            SourceData::None => return self.counts(0, 0),
+            SourceData::None => return self.check_counts(0, 0),
             SourceData::Stream(_) => {
                 return Err(Error::failed(
                     "items from a stream cannot be checked before they are used",
@@ -323,7 +329,7 @@ impl<'a> SourceChecker<'a> {
         };
 
         let seen = StreamHash::default();
-        let mut reader = self.source.hashed_items(file, &seen)?.recognising();
+        let mut reader = self.source.hashed_items(file, &seen)?.validating();
         let (mut items, mut text_bytes, mut told) = (0, 0, (0, 0));
         let mut digest = self
             .source
@@ -337,7 +343,7 @@ impl<'a> SourceChecker<'a> {
                 .map_err(|error| self.located(error, path))
             {
                 Ok(Some(item)) => {
-                    self.item(path, &item, items, keys.as_deref_mut())?;
+                    self.check_item(path, &item, items, keys.as_deref_mut())?;
                     if let Some(digest) = &mut digest {
                         digest.add(&item.text);
                     }
@@ -347,7 +353,7 @@ impl<'a> SourceChecker<'a> {
                 }
                 Ok(None) => break true,
                 Err(error) => {
-                    self.damage(Err(error))?;
+                    self.report(Err(error))?;
                     break false;
                 }
             }
@@ -361,22 +367,22 @@ impl<'a> SourceChecker<'a> {
         (self.progress)(items - told.0, text_bytes - told.1);
 
         if whole {
-            let judged = check_tail(
+            let result = check_container(
                 self.source,
                 items,
-                reader.tail(),
+                reader.summary(),
                 &mut self.inspection.warnings,
             );
 
-            self.damage(judged)?;
+            self.report(result)?;
         }
 
-        self.data_checksum(&seen)?;
+        self.check_data_checksum(&seen)?;
 
         if whole {
-            self.counts(items, text_bytes)?;
-            let judged = digest.map_or(Ok(()), |digest| digest.judge(self.source));
-            self.damage(judged)?;
+            self.check_counts(items, text_bytes)?;
+            let result = digest.map_or(Ok(()), |digest| digest.finish(self.source));
+            self.report(result)?;
         }
 
         Ok(())
@@ -386,14 +392,14 @@ impl<'a> SourceChecker<'a> {
     fn located(&self, error: Error, path: &Path) -> Error {
         let error = located(error, path);
         if self.source.kind() == SourceKind::OwnDump {
-            error.with_hint(OTHER_COPY)
+            error.with_hint(DAMAGED_HINT)
         } else {
             error
         }
     }
 
     /// One item, the `ordinal`th from 0.
-    fn item(
+    fn check_item(
         &mut self,
         path: &Path,
         item: &LocatedItem,
@@ -407,16 +413,16 @@ impl<'a> SourceChecker<'a> {
                 item.line
             );
 
-            Err(Error::damaged(what).with_hint(OTHER_COPY))
+            Err(Error::damaged(what).with_hint(DAMAGED_HINT))
         };
 
         if !item.is_valid
             && let Err(error) = validate(&item.text)
         {
-            return self.damage(not_an_item(&error));
+            return self.report(not_an_item(&error));
         }
 
-        match keys.map(|keys| keys.take(&item.text, ordinal)) {
+        match keys.map(|keys| keys.add(&item.text, ordinal)) {
             None | Some(Ok(Ok(()))) => Ok(()),
             Some(Ok(Err(error))) => {
                 let what = format!(
@@ -425,13 +431,13 @@ impl<'a> SourceChecker<'a> {
                     item.line
                 );
 
-                self.damage(Err(Error::damaged(what)))
+                self.report(Err(Error::damaged(what)))
             }
             Some(Err(error)) => Err(error),
         }
     }
 
-    fn data_checksum(&mut self, seen: &StreamHash) -> Result<()> {
+    fn check_data_checksum(&mut self, seen: &StreamHash) -> Result<()> {
         let SourceData::File { file, path } = &self.source.data else {
             return Ok(());
         };
@@ -447,27 +453,27 @@ impl<'a> SourceChecker<'a> {
         )?;
 
         self.inspection.data_sha256 = Some(seen.sha256());
-        let judged = entry.map_or(Ok(()), |entry| judge_digest(path, seen, entry));
+        let result = entry.map_or(Ok(()), |entry| check_digest(path, seen, entry));
 
-        self.damage(judged)
+        self.report(result)
     }
 
-    fn counts(&mut self, items: u64, text_bytes: u64) -> Result<()> {
+    fn check_counts(&mut self, items: u64, text_bytes: u64) -> Result<()> {
         (self.inspection.items, self.inspection.text_bytes) = (Some(items), Some(text_bytes));
         let Some(metadata) = self.source.metadata() else {
             return Ok(());
         };
 
-        let judged = compare("items", items, metadata.items, self.source);
-        self.damage(judged)?;
-        let judged = compare(
+        let result = compare_count("items", items, metadata.items, self.source);
+        self.report(result)?;
+        let result = compare_count(
             "bytes of item text",
             text_bytes,
             metadata.data_bytes,
             self.source,
         );
 
-        self.damage(judged)
+        self.report(result)
     }
 }
 
@@ -492,16 +498,16 @@ impl SetDigestCheck {
         }
     }
 
-    fn judge(&self, source: &Source) -> Result<()> {
+    fn finish(&self, source: &Source) -> Result<()> {
         if self.found.to_string() == self.expected {
             return Ok(());
         }
 
-        let shown = source.shown();
+        let shown = source.display_name();
         Err(Error::damaged(format!(
             "the items of {shown} are not those that were dumped: their digest is not the metadata's"
         ))
-        .with_hint(OTHER_COPY))
+        .with_hint(DAMAGED_HINT))
     }
 }
 
@@ -516,16 +522,16 @@ fn in_one_line(error: &Error) -> String {
     })
 }
 
-fn compare(what: &str, found: u64, expected: u64, source: &Source) -> Result<()> {
+fn compare_count(what: &str, found: u64, expected: u64, source: &Source) -> Result<()> {
     if found == expected {
         return Ok(());
     }
 
     Err(Error::damaged(format!(
         "{} holds {found} {what}, and its {METADATA_FILE} says {expected}",
-        source.shown()
+        source.display_name()
     ))
-    .with_hint(OTHER_COPY))
+    .with_hint(DAMAGED_HINT))
 }
 
 fn check_summary(source: &Source, entry: &FileEntry) -> Result<()> {
@@ -538,23 +544,23 @@ fn check_summary(source: &Source, entry: &FileEntry) -> Result<()> {
 
     Err(Error::damaged(format!(
         "the dump in {} is not whole: {SUMMARY_FILE} is missing",
-        source.shown()
+        source.display_name()
     ))
-    .with_hint(OTHER_COPY))
+    .with_hint(DAMAGED_HINT))
 }
 
 /// Compares what is written around the items with them. In a dump of this format, a contradiction is damage; for others see
 /// [`Source::accept_incomplete`]. What an older tool noted in its metadata may be DynamoDB's estimate.
-fn check_tail(
+fn check_container(
     source: &Source,
     items: u64,
-    tail: &ContainerSummary,
+    summary: &ContainerSummary,
     warnings: &mut Vec<String>,
 ) -> Result<()> {
     if source.kind() == SourceKind::OwnDump {
-        let found = tail.incompleteness(&source.shown());
+        let found = summary.incompleteness(&source.display_name());
         return found.map_or(Ok(()), |what| {
-            Err(Error::damaged(what).with_hint(OTHER_COPY))
+            Err(Error::damaged(what).with_hint(DAMAGED_HINT))
         });
     }
 
@@ -565,7 +571,7 @@ fn check_tail(
     {
         warnings.push(format!(
             "{} holds {items} items, and its {METADATA_FILE} says {noted}",
-            source.shown()
+            source.display_name()
         ));
     }
 
@@ -580,18 +586,18 @@ fn read_rest(file: &Arc<File>, path: &Path, seen: &StreamHash, most: u64) -> Res
     );
     io::copy(&mut rest.take(most), &mut io::sink())
         .map(drop)
-        .map_err(|error| refused("read", path, error))
+        .map_err(|error| io_error("read", path, error))
 }
 
-fn judge_digest(path: &Path, seen: &StreamHash, entry: &FileEntry) -> Result<()> {
+fn check_digest(path: &Path, seen: &StreamHash, entry: &FileEntry) -> Result<()> {
     if seen.bytes() != entry.bytes {
-        return Err(wrong_size(path, seen.bytes(), entry.bytes));
+        return Err(size_mismatch(path, seen.bytes(), entry.bytes));
     }
 
     if seen.sha256() == entry.sha256 {
         Ok(())
     } else {
-        Err(changed(path))
+        Err(checksum_mismatch(path))
     }
 }
 
@@ -616,7 +622,7 @@ fn located(error: Error, path: &Path) -> Error {
         other => other,
     };
 
-    let hint = error.hint().unwrap_or(OTHER_COPY).to_owned();
+    let hint = error.hint().unwrap_or(DAMAGED_HINT).to_owned();
     Error::new(kind, format!("`{}`: {error}", path.display()))
         .with_hint(hint)
         .with_source(error)

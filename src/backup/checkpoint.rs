@@ -20,7 +20,7 @@ use crate::limits::CHECKPOINT_BYTES;
 use crate::place::Access;
 use crate::place::digest::hex_sha256;
 use crate::place::local::files::{
-    create_folders, open_part, refused, remove_file, replace_file, sync_folder,
+    create_folders, io_error, open_partial, remove_file, replace_file, sync_folder,
 };
 use crate::place::local::names::state_name;
 use crate::place::local::names::{PARTIAL_SUFFIX, sibling};
@@ -205,7 +205,7 @@ pub(crate) struct CheckpointPaths(Vec<PathBuf>);
 
 impl CheckpointPaths {
     /// Those of the dump at `target`, which is resolved.
-    pub(crate) fn of(target: &Path, state_dir: Option<&Path>) -> Self {
+    pub(crate) fn for_dump(target: &Path, state_dir: Option<&Path>) -> Self {
         let stated = state_dir.map(|dir| dir.join(state_name(target, CHECKPOINT_SUFFIX)));
         Self(
             sibling(target, CHECKPOINT_SUFFIX)
@@ -223,17 +223,17 @@ impl CheckpointPaths {
         let Some(path) = self
             .0
             .iter()
-            .find(|path| standing(path) == ExistingFile::Checkpoint)
+            .find(|path| existing_file(path) == ExistingFile::Checkpoint)
         else {
             return Ok(None);
         };
 
         let mut document = Vec::new();
-        if let Some(file) = open_part(path)? {
+        if let Some(file) = open_partial(path)? {
             let bound = CHECKPOINT_BYTES as u64 + 1;
             file.take(bound)
                 .read_to_end(&mut document)
-                .map_err(|error| refused("read", path, error))?;
+                .map_err(|error| io_error("read", path, error))?;
         }
 
         DumpCheckpoint::parse(&document).map(Some).ok_or_else(|| {
@@ -249,12 +249,12 @@ impl CheckpointPaths {
     pub(crate) fn clear(&self) -> Result<()> {
         for path in &self.0 {
             if let Some(partial) = sibling(path, PARTIAL_SUFFIX)
-                .filter(|path| standing(path) == ExistingFile::Checkpoint)
+                .filter(|path| existing_file(path) == ExistingFile::Checkpoint)
             {
                 remove_file(&partial)?;
             }
 
-            if standing(path) == ExistingFile::Checkpoint {
+            if existing_file(path) == ExistingFile::Checkpoint {
                 remove_file(path)?;
                 sync_folder(path.parent().unwrap_or(path))?;
             }
@@ -272,7 +272,7 @@ impl CheckpointPaths {
         for path in self
             .0
             .iter()
-            .filter(|path| standing(path) != ExistingFile::Other)
+            .filter(|path| existing_file(path) != ExistingFile::Other)
         {
             let made = path
                 .parent()
@@ -296,13 +296,13 @@ enum ExistingFile {
     Other,
 }
 
-fn standing(path: &Path) -> ExistingFile {
+fn existing_file(path: &Path) -> ExistingFile {
     if fs::symlink_metadata(path).is_err() {
         return ExistingFile::Absent;
     }
 
     let mut head = Vec::new();
-    let read = open_part(path)
+    let read = open_partial(path)
         .ok()
         .flatten()
         .map(|file| file.take(KIND.len() as u64).read_to_end(&mut head));
@@ -322,7 +322,7 @@ pub(crate) struct CheckpointSaver {
     places: CheckpointPaths,
     origin: DumpOrigin,
     is_busy: AtomicBool,
-    trouble: Mutex<Option<Error>>,
+    last_error: Mutex<Option<Error>>,
 }
 
 impl CheckpointSaver {
@@ -331,17 +331,17 @@ impl CheckpointSaver {
             places,
             origin,
             is_busy: AtomicBool::new(false),
-            trouble: Mutex::default(),
+            last_error: Mutex::default(),
         }
     }
 
     /// Announces a checkpoint; `false` while the one before is on its way.
-    pub(crate) fn announce(&self) -> bool {
+    pub(crate) fn try_begin(&self) -> bool {
         !self.is_busy.swap(true, Ordering::AcqRel)
     }
 
     /// Leaves a checkpoint. The bytes it counts are on disk. A failure does not concern the dump: the former checkpoint stands.
-    pub(crate) fn keep(&self, progress: ScanProgress, counted: DataFileState, tail: Vec<u8>) {
+    pub(crate) fn save(&self, progress: ScanProgress, counted: DataFileState, tail: Vec<u8>) {
         let checkpoint = DumpCheckpoint {
             made_at: Utc::now(),
             origin: self.origin.clone(),
@@ -354,7 +354,7 @@ impl CheckpointSaver {
             .to_document()
             .and_then(|document| self.places.write(&document))
         {
-            self.trouble
+            self.last_error
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .get_or_insert(error);
@@ -364,8 +364,8 @@ impl CheckpointSaver {
     }
 
     /// The first failure since the last time this was asked.
-    pub(crate) fn trouble(&self) -> Option<Error> {
-        self.trouble
+    pub(crate) fn take_error(&self) -> Option<Error> {
+        self.last_error
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take()

@@ -35,7 +35,7 @@ impl DuplicateKeyFinder {
     }
 
     /// Takes the key of the item with this number. The inner error is the item's.
-    pub(crate) fn take(&mut self, item: &[u8], number: u64) -> Result<Result<(), KeyError>> {
+    pub(crate) fn add(&mut self, item: &[u8], number: u64) -> Result<Result<(), KeyError>> {
         let hash = match self.schema.hash128(item) {
             Ok(hash) => hash,
             Err(error) => return Ok(Err(error)),
@@ -49,12 +49,12 @@ impl DuplicateKeyFinder {
     }
 
     /// Counts the items whose key an item before them has, and lists the first.
-    pub(crate) fn judge(self, source: &Source, inspection: &mut Inspection) -> Result<()> {
+    pub(crate) fn finish(self, source: &Source, inspection: &mut Inspection) -> Result<()> {
         let (mut duplicates, mut listed) = (0, BTreeMap::new());
         for partition in 0..PARTITIONS {
             let mut first = HashMap::new();
             for record in self.records.partition(partition)? {
-                let (hash, number) = split(&record?);
+                let (hash, number) = decode(&record?);
                 match first.get(&hash) {
                     None => drop(first.insert(hash, number)),
                     Some(first) => {
@@ -69,10 +69,10 @@ impl DuplicateKeyFinder {
         }
 
         inspection.duplicates = Some(duplicates);
-        let told = self.told(source, &listed)?;
-        let unlisted = duplicates - told.len() as u64;
-        for finding in told {
-            inspection.find(finding);
+        let findings = self.describe(source, &listed)?;
+        let unlisted = duplicates - findings.len() as u64;
+        for finding in findings {
+            inspection.add_finding(finding);
         }
 
         inspection.findings_total += unlisted;
@@ -81,13 +81,13 @@ impl DuplicateKeyFinder {
     }
 
     /// What to say of each item whose number stands in `listed`, with the number of the first item that has its key.
-    fn told(&self, source: &Source, listed: &BTreeMap<u64, u64>) -> Result<Vec<String>> {
+    fn describe(&self, source: &Source, listed: &BTreeMap<u64, u64>) -> Result<Vec<String>> {
         let Some((last, _)) = listed.last_key_value() else {
             return Ok(Vec::new());
         };
 
         let mut lines: HashMap<u64, u64> = listed.values().map(|number| (*number, 0)).collect();
-        let mut told = Vec::new();
+        let mut findings = Vec::new();
         let mut items = source.items()?;
         for number in 0..=*last {
             let Some(item) = items.next_item()? else {
@@ -105,20 +105,20 @@ impl DuplicateKeyFinder {
                     .map(|key| key.to_json())
                     .unwrap_or_default();
 
-                told.push(format!(
+                findings.push(format!(
                     "{} line {}: the same key as in line {}: {key}",
-                    source.shown(),
+                    source.display_name(),
                     item.line,
                     lines[first]
                 ));
             }
         }
 
-        Ok(told)
+        Ok(findings)
     }
 }
 
-fn split(record: &[u8; RECORD]) -> (u128, u64) {
+fn decode(record: &[u8; RECORD]) -> (u128, u64) {
     let (mut hash, mut number) = ([0; 16], [0; 8]);
     hash.copy_from_slice(&record[..16]);
     number.copy_from_slice(&record[16..]);

@@ -8,7 +8,7 @@ use super::format::{METADATA_FILE, dump_file_names, is_dump_file};
 use super::metadata::{Metadata, MetadataFile, newer_format, parse};
 use super::read::input::read_document;
 use crate::error::{Error, Result};
-use crate::place::local::files::{refused, remove_file, remove_folder};
+use crate::place::local::files::{io_error, remove_empty_folder, remove_file};
 use crate::place::local::names::{PARTIAL_SUFFIX, sibling};
 
 /// What a new dump would find at its place.
@@ -23,15 +23,15 @@ pub enum TargetContents {
 }
 
 /// The one path of a folder, whatever way it was spelt: links resolved, no `.` or `..`, no slash at the end. Need not exist.
-pub(crate) fn resolve(path: &Path) -> Result<PathBuf> {
+pub(crate) fn resolve_path(path: &Path) -> Result<PathBuf> {
     let absolute: PathBuf = std::path::absolute(path)
-        .map_err(|error| refused("find", path, error))?
+        .map_err(|error| io_error("find", path, error))?
         .components()
         .collect();
     match fs::canonicalize(&absolute) {
         Ok(found) => return Ok(found),
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(refused("open", path, error));
+            return Err(io_error("open", path, error));
         }
         Err(_) => {}
     }
@@ -61,7 +61,7 @@ pub(crate) fn resolve(path: &Path) -> Result<PathBuf> {
 /// # Errors
 /// [`Usage`](crate::error::ErrorKind::Usage) for a file, or a folder that holds anything that is not part of a dump;
 /// [`Damaged`](crate::error::ErrorKind::Damaged) for a dump of a newer format, which is not replaced either.
-pub(crate) fn standing(target: &Path) -> Result<TargetContents> {
+pub(crate) fn inspect_target(target: &Path) -> Result<TargetContents> {
     let entries = match fs::read_dir(target) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(TargetContents::Absent),
@@ -70,12 +70,12 @@ pub(crate) fn standing(target: &Path) -> Result<TargetContents> {
                 "choose another --output; a single file of items is named *.jsonl, *.jsonl.gz or *.jsonl.zst",
             ));
         }
-        Err(error) => return Err(refused("read the folder", target, error)),
+        Err(error) => return Err(io_error("read the folder", target, error)),
     };
 
     let mut holds_dump = false;
     for entry in entries {
-        let entry = entry.map_err(|error| refused("read the folder", target, error))?;
+        let entry = entry.map_err(|error| io_error("read the folder", target, error))?;
         let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
         let name = entry.file_name();
         match (is_folder, is_dump_file(&name)) {
@@ -155,7 +155,7 @@ pub(crate) fn partial_folders(target: &Path) -> impl Iterator<Item = PathBuf> {
 }
 
 /// Looks for a finished dump that is not in its place yet, while no finished dump is.
-pub(crate) fn unpublished(target: &Path) -> Option<UnpublishedDump> {
+pub(crate) fn find_unpublished(target: &Path) -> Option<UnpublishedDump> {
     if fs::symlink_metadata(target.join(METADATA_FILE)).is_ok() {
         return None;
     }
@@ -192,9 +192,9 @@ pub(crate) fn unpublished(target: &Path) -> Option<UnpublishedDump> {
 /// The system's refusal; a file that does not belong to a dump.
 pub(crate) fn remove_dump(folder: &Path) -> Result<()> {
     let entries =
-        fs::read_dir(folder).map_err(|error| refused("read the folder", folder, error))?;
+        fs::read_dir(folder).map_err(|error| io_error("read the folder", folder, error))?;
     for entry in entries {
-        let entry = entry.map_err(|error| refused("read the folder", folder, error))?;
+        let entry = entry.map_err(|error| io_error("read the folder", folder, error))?;
         if !is_dump_file(&entry.file_name()) {
             return Err(Error::failed(format!(
                 "`{}` is in the way: it does not belong to a dump",
@@ -208,7 +208,7 @@ pub(crate) fn remove_dump(folder: &Path) -> Result<()> {
         remove_file(&folder.join(name))?;
     }
 
-    remove_folder(folder)
+    remove_empty_folder(folder)
 }
 
 #[cfg(test)]
@@ -237,25 +237,28 @@ mod tests {
             "real/../real",
         ] {
             assert_eq!(
-                resolve(&root.join(spelling)).unwrap(),
+                resolve_path(&root.join(spelling)).unwrap(),
                 root.join("real"),
                 "{spelling}"
             );
         }
 
         assert_eq!(
-            resolve(&root.join("link/new/")).unwrap(),
+            resolve_path(&root.join("link/new/")).unwrap(),
             root.join("real/new")
         );
-        assert_eq!(resolve(&root.join("a/b/c")).unwrap(), root.join("a/b/c"));
-        assert_eq!(resolve(Path::new("/")).unwrap(), Path::new("/"));
+        assert_eq!(
+            resolve_path(&root.join("a/b/c")).unwrap(),
+            root.join("a/b/c")
+        );
+        assert_eq!(resolve_path(Path::new("/")).unwrap(), Path::new("/"));
         symlink(root.join("nowhere"), root.join("dangling")).unwrap();
         assert_eq!(
-            resolve(&root.join("dangling/")).unwrap_err().kind(),
+            resolve_path(&root.join("dangling/")).unwrap_err().kind(),
             ErrorKind::Usage
         );
         assert_eq!(
-            resolve(&root.join("none/..")).unwrap_err().kind(),
+            resolve_path(&root.join("none/..")).unwrap_err().kind(),
             ErrorKind::Usage
         );
     }
@@ -264,12 +267,15 @@ mod tests {
     fn only_nothing_and_dumps_may_be_replaced() {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
-        assert_eq!(standing(&at("none")).unwrap(), TargetContents::Absent);
+        assert_eq!(inspect_target(&at("none")).unwrap(), TargetContents::Absent);
         fs::create_dir_all(at("empty/.partial")).unwrap();
-        assert_eq!(standing(&at("empty")).unwrap(), TargetContents::Empty);
+        assert_eq!(inspect_target(&at("empty")).unwrap(), TargetContents::Empty);
         fs::create_dir(at("dump")).unwrap();
         fs::File::create(at("dump/table-data.json")).unwrap();
-        assert_eq!(standing(&at("dump")).unwrap(), TargetContents::Dump(None));
+        assert_eq!(
+            inspect_target(&at("dump")).unwrap(),
+            TargetContents::Dump(None)
+        );
 
         for (folder, entry) in [
             ("a", "notes.txt"),
@@ -279,15 +285,18 @@ mod tests {
             fs::create_dir(at(folder)).unwrap();
             fs::File::create(at(folder).join("table-data.json")).unwrap();
             fs::File::create(at(folder).join(entry)).unwrap();
-            let refusal = standing(&at(folder)).unwrap_err();
+            let refusal = inspect_target(&at(folder)).unwrap_err();
             assert_eq!(refusal.kind(), ErrorKind::Usage);
             assert!(refusal.to_string().contains(entry), "{refusal}");
         }
 
         fs::create_dir_all(at("d/table-data.json")).unwrap();
-        assert_eq!(standing(&at("d")).unwrap_err().kind(), ErrorKind::Usage);
         assert_eq!(
-            standing(&at("a/notes.txt")).unwrap_err().kind(),
+            inspect_target(&at("d")).unwrap_err().kind(),
+            ErrorKind::Usage
+        );
+        assert_eq!(
+            inspect_target(&at("a/notes.txt")).unwrap_err().kind(),
             ErrorKind::Usage
         );
     }

@@ -110,7 +110,7 @@ impl DataFile {
 
     /// The kind that a file's name asks for when items are written to it alone: `*.jsonl`, `*.jsonl.gz` or `*.jsonl.zst`.
     #[must_use]
-    pub fn of_item_file(path: &Path) -> Option<Self> {
+    pub fn for_item_file(path: &Path) -> Option<Self> {
         let name = path.file_name()?.to_str()?;
         let compression = [
             (".jsonl", Compression::None),
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn item_files_are_known_by_their_ending() {
-        let kind = |name: &str| DataFile::of_item_file(Path::new(name)).map(DataFile::name);
+        let kind = |name: &str| DataFile::for_item_file(Path::new(name)).map(DataFile::name);
         assert_eq!(kind("a/b.jsonl"), Some("table-data.jsonl"));
         assert_eq!(kind("b.jsonl.gz"), Some("table-data.jsonl.gz"));
         assert_eq!(kind("b.jsonl.zst"), Some("table-data.jsonl.zst"));

@@ -69,7 +69,7 @@ impl KeyCollisionFinder {
         for partition in 0..PARTITIONS {
             let mut first: HashMap<u128, (u128, u64)> = HashMap::new();
             for record in self.records.partition(partition)? {
-                let (key, before, number) = split(&record?);
+                let (key, before, number) = decode(&record?);
                 let (owner, at) = *first.entry(key).or_insert((before, number));
                 if owner == before {
                     continue;
@@ -94,7 +94,7 @@ impl KeyCollisionFinder {
     }
 }
 
-fn split(record: &[u8; RECORD]) -> (u128, u128, u64) {
+fn decode(record: &[u8; RECORD]) -> (u128, u128, u64) {
     let (mut key, mut before, mut number) = ([0; 16], [0; 16], [0; 8]);
     key.copy_from_slice(&record[..16]);
     before.copy_from_slice(&record[16..32]);

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::place::FileLock;
-use crate::place::local::files::refused;
+use crate::place::local::files::io_error;
 use crate::place::local::lock::{LockFailure, acquire_at};
 use crate::place::local::names::{LOCK_SUFFIX, sibling, state_name};
 
@@ -28,7 +28,7 @@ impl DumpLock {
     /// Another run holds the lock; no place for the lock file can be written.
     pub fn acquire(dump: &Path, state_dir: Option<&Path>) -> Result<Self> {
         let dump = fs::canonicalize(dump).or_else(|_| std::path::absolute(dump));
-        let dump = dump.map_err(|error| refused("find", Path::new("."), error))?;
+        let dump = dump.map_err(|error| io_error("find", Path::new("."), error))?;
         let mut refusal = None;
         if let Some(beside) = sibling(&dump, LOCK_SUFFIX) {
             match acquire_at(&beside) {
@@ -45,7 +45,7 @@ impl DumpLock {
         let Some(state_dir) = state_dir else {
             let (path, error) =
                 refusal.unwrap_or_else(|| (dump, io::ErrorKind::PermissionDenied.into()));
-            return Err(refused("lock", &path, error));
+            return Err(io_error("lock", &path, error));
         };
 
         let path = state_dir.join(state_name(&dump, LOCK_SUFFIX));

@@ -260,12 +260,12 @@ pub(crate) fn parse(document: &[u8], shown: &str) -> Result<MetadataFile> {
 
     match version.and_then(Value::as_u64) {
         Some(newer) if newer > u64::from(FORMAT_VERSION) => Ok(MetadataFile::Newer(newer)),
-        Some(known) if known == u64::from(FORMAT_VERSION) => own(document, shown),
+        Some(known) if known == u64::from(FORMAT_VERSION) => parse_own(document, shown),
         _ => Err(damaged(format!("`{shown}` has no valid `format_version`"))),
     }
 }
 
-fn own(document: &[u8], shown: &str) -> Result<MetadataFile> {
+fn parse_own(document: &[u8], shown: &str) -> Result<MetadataFile> {
     let body = document.strip_suffix(b"\n").unwrap_or(document);
     let last_line = memchr::memrchr(b'\n', body).map_or(0, |newline| newline + 1);
     let expected = format!(

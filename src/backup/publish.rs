@@ -15,12 +15,12 @@
 use std::path::{Path, PathBuf};
 
 use super::folder::remove_dump;
-use super::folder::{UnpublishedDump, is_mount_point, partial_folders, unpublished};
+use super::folder::{UnpublishedDump, find_unpublished, is_mount_point, partial_folders};
 use super::format::{METADATA_FILE, OLD_SUFFIX, dump_file_names};
 use crate::error::{Error, Result};
 use crate::place::Access;
 use crate::place::local::files::{
-    create_folder, exchange, refused, remove_file, rename, sync_folder,
+    create_folder, exchange, io_error, remove_file, rename, sync_folder,
 };
 use crate::place::local::names::{PARTIAL_SUFFIX, sibling};
 
@@ -40,7 +40,7 @@ impl PublishStep {
     fn run(&self) -> Result<()> {
         match self {
             Self::Exchange(one, other) => {
-                exchange(one, other).map_err(|error| refused("exchange", one, error))
+                exchange(one, other).map_err(|error| io_error("exchange", one, error))
             }
             Self::Rename(from, to) => rename(from, to),
             Self::RenameIfExists(from, to) if from.exists() => rename(from, to),
@@ -62,7 +62,7 @@ struct PublishStrategy {
 }
 
 /// Makes the folder a dump for `target` is built in: beside it, or inside where nothing can stand or take its place beside.
-pub(crate) fn start(target: &Path, access: Access) -> Result<PathBuf> {
+pub(crate) fn create_partial_folder(target: &Path, access: Access) -> Result<PathBuf> {
     let inside = target.join(PARTIAL_SUFFIX);
     let beside =
         sibling(target, PARTIAL_SUFFIX).filter(|_| !(target.is_dir() && is_mount_point(target)));
@@ -70,11 +70,12 @@ pub(crate) fn start(target: &Path, access: Access) -> Result<PathBuf> {
         match create_folder(&beside, access) {
             Ok(()) => return Ok(beside),
             Err(_) if target.is_dir() => {}
-            Err(error) => return Err(refused("create the folder", &beside, error)),
+            Err(error) => return Err(io_error("create the folder", &beside, error)),
         }
     }
 
-    create_folder(&inside, access).map_err(|error| refused("create the folder", &inside, error))?;
+    create_folder(&inside, access)
+        .map_err(|error| io_error("create the folder", &inside, error))?;
 
     Ok(inside)
 }
@@ -82,7 +83,7 @@ pub(crate) fn start(target: &Path, access: Access) -> Result<PathBuf> {
 /// Clears the place of a new dump of what a run left that ended early: a finished dump is put into its place first, an unfinished
 /// one is removed. The caller holds the lock.
 pub(crate) fn recover(target: &Path) -> Result<()> {
-    if let Some(UnpublishedDump { partial, metadata }) = unpublished(target) {
+    if let Some(UnpublishedDump { partial, metadata }) = find_unpublished(target) {
         let names: Vec<&str> = metadata.files.keys().map(String::as_str).collect();
         let strategy = if target.exists() {
             move_in(target, &partial, &names)
@@ -126,11 +127,11 @@ pub(crate) fn publish(target: &Path, partial: &Path, names: &[&str]) -> Result<V
             .expect("every strategy has steps");
         match first.run() {
             Err(_) if position < last => {}
-            Err(error) => return Err(stays_partial(error, partial)),
+            Err(error) => return Err(left_in_partial(error, partial)),
             Ok(()) => {
                 rest.iter()
                     .try_for_each(PublishStep::run)
-                    .map_err(|error| stays_partial(error, partial))?;
+                    .map_err(|error| left_in_partial(error, partial))?;
                 let left = strategy.cleanup.iter().try_for_each(PublishStep::run).err();
                 return Ok(left
                     .map(|error| format!("the dump is in place, but {error}"))
@@ -143,7 +144,7 @@ pub(crate) fn publish(target: &Path, partial: &Path, names: &[&str]) -> Result<V
     unreachable!("the last strategy either succeeds or returns its error")
 }
 
-fn stays_partial(error: Error, partial: &Path) -> Error {
+fn left_in_partial(error: Error, partial: &Path) -> Error {
     let hint = format!(
         "the finished dump is in `{}`: it can be restored from there",
         partial.display()

@@ -4,11 +4,11 @@ use sha2::{Digest, Sha256};
 
 /// The digest of `bytes`.
 pub(crate) fn hex_sha256(bytes: &[u8]) -> String {
-    hex(Sha256::new_with_prefix(bytes))
+    finalize_hex(Sha256::new_with_prefix(bytes))
 }
 
 /// The digest of all that `hasher` has seen.
-pub(crate) fn hex(hasher: Sha256) -> String {
+pub(crate) fn finalize_hex(hasher: Sha256) -> String {
     hex::encode(hasher.finalize())
 }
 

@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle};
 
 use sha2::{Digest, Sha256};
 
-use super::digest::hex;
+use super::digest::finalize_hex;
 
 /// Bytes handed to the thread at a time.
 const BLOCK_BYTES: usize = 256 * 1024;
@@ -68,7 +68,7 @@ impl StreamHash {
         state.block.clear();
         state.hasher = Hasher::Inline(hasher.clone());
 
-        hex(hasher)
+        finalize_hex(hasher)
     }
 
     fn state(&self) -> MutexGuard<'_, HashState> {

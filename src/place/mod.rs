@@ -12,6 +12,7 @@ pub use local::files::Access;
 pub use local::lock::FileLock;
 pub use scratch::ScratchPartitions;
 pub use side_files::{
-    LazyLinesFile, LinesFile, beside, beside_in_state, check_lines, create_parent, create_whole,
-    file_bytes, leave_mark, name_in_file, publish_lines, read_rejected, remove_mark, unpublished,
+    LazyLinesFile, LinesFile, check_lines_file, create_atomically, create_parent_folders,
+    file_size, partial_path, publish_lines_file, read_rejects, remove_marker, short_file_name,
+    side_path, side_path_in_state, write_marker,
 };

@@ -34,7 +34,7 @@ impl<const N: usize> ScratchPartitions<N> {
     /// The temporary file cannot be made.
     pub fn new(partitions: usize, memory_bytes: usize) -> Result<Self> {
         const { assert!(N > 0, "a record has at least one byte") };
-        let file = tempfile::tempfile().map_err(|error| refused("create", error))?;
+        let file = tempfile::tempfile().map_err(|error| scratch_error("create", error))?;
         let records = (memory_bytes / partitions.max(1) / N).max(1);
         let partitions = std::iter::repeat_with(Partition::default)
             .take(partitions)
@@ -49,7 +49,7 @@ impl<const N: usize> ScratchPartitions<N> {
 
     /// How many partitions there are.
     #[must_use]
-    pub fn partitions(&self) -> usize {
+    pub fn partition_count(&self) -> usize {
         self.partitions.len()
     }
 
@@ -59,14 +59,14 @@ impl<const N: usize> ScratchPartitions<N> {
     /// There is no such partition; the disk is full.
     pub fn push(&mut self, partition: usize, record: &[u8; N]) -> Result<()> {
         let Some(partition) = self.partitions.get_mut(partition) else {
-            return Err(no_such(partition));
+            return Err(no_such_partition(partition));
         };
 
         partition.open.extend_from_slice(record);
         if partition.open.len() == self.block_bytes {
             self.file
                 .write_all_at(&partition.open, self.end)
-                .map_err(|error| refused("write", error))?;
+                .map_err(|error| scratch_error("write", error))?;
             partition.blocks.push(self.end);
             self.end += self.block_bytes as u64;
             partition.open.clear();
@@ -83,7 +83,7 @@ impl<const N: usize> ScratchPartitions<N> {
         let Partition { blocks, open } = self
             .partitions
             .get(partition)
-            .ok_or_else(|| no_such(partition))?;
+            .ok_or_else(|| no_such_partition(partition))?;
         let on_disk = blocks.iter().map(|offset| self.read_block(*offset));
         let blocks = on_disk.chain(std::iter::once_with(|| Ok(open.clone())));
         Ok(blocks.flat_map(|block| {
@@ -99,7 +99,7 @@ impl<const N: usize> ScratchPartitions<N> {
         let mut block = vec![0; self.block_bytes];
         self.file
             .read_exact_at(&mut block, offset)
-            .map_err(|error| refused("read", error))?;
+            .map_err(|error| scratch_error("read", error))?;
         Ok(block)
     }
 }
@@ -113,7 +113,7 @@ fn records<const N: usize>(block: Vec<u8>) -> impl Iterator<Item = [u8; N]> {
     })
 }
 
-fn refused(action: &str, error: io::Error) -> Error {
+fn scratch_error(action: &str, error: io::Error) -> Error {
     let folder = std::env::temp_dir();
     Error::failed(format!(
         "cannot {action} a temporary file in `{}`: {error}",
@@ -123,7 +123,7 @@ fn refused(action: &str, error: io::Error) -> Error {
     .with_source(error)
 }
 
-fn no_such(partition: usize) -> Error {
+fn no_such_partition(partition: usize) -> Error {
     Error::failed(format!(
         "there is no partition {partition} of temporary records"
     ))

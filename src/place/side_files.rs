@@ -13,8 +13,8 @@ use serde_json::value::RawValue;
 
 use super::digest::hex_sha256;
 use super::local::files::{
-    Access, create_file, create_folders, open_lines_file, put_in_place, refused, remove_file,
-    rename, sync_folder, write_file,
+    Access, create_file, create_folders, io_error, open_existing_to_write, remove_file, rename,
+    replace_with, sync_folder, write_file,
 };
 use super::local::names::{PARTIAL_SUFFIX, sibling, state_name};
 use crate::error::{Error, Result};
@@ -24,7 +24,7 @@ const NAME_BYTES: usize = 80;
 
 /// The path beside a dump (or a file of items) that is named after it: `<dump>.<name>`.
 #[must_use]
-pub fn beside(dump: &Path, name: &str) -> Option<PathBuf> {
+pub fn side_path(dump: &Path, name: &str) -> Option<PathBuf> {
     let dump = std::path::absolute(dump).ok()?;
     sibling(&dump, &format!(".{name}"))
 }
@@ -32,7 +32,7 @@ pub fn beside(dump: &Path, name: &str) -> Option<PathBuf> {
 /// The path in the state directory for what cannot stand beside a dump (or a file of items): named after it, too, so that one
 /// dump's is not another's.
 #[must_use]
-pub fn beside_in_state(state_dir: &Path, dump: &Path, name: &str) -> PathBuf {
+pub fn side_path_in_state(state_dir: &Path, dump: &Path, name: &str) -> PathBuf {
     let found = std::fs::canonicalize(dump).or_else(|_| std::path::absolute(dump));
     state_dir.join(state_name(
         &found.unwrap_or_else(|_| dump.to_owned()),
@@ -42,7 +42,7 @@ pub fn beside_in_state(state_dir: &Path, dump: &Path, name: &str) -> PathBuf {
 
 /// A table's name within the name of a file, which systems bound: a long one is cut, and told from others by its digest.
 #[must_use]
-pub fn name_in_file(name: &str) -> Cow<'_, str> {
+pub fn short_file_name(name: &str) -> Cow<'_, str> {
     match name.get(..NAME_BYTES) {
         Some(start) if start.len() < name.len() => {
             Cow::from(format!("{start}-{}", &hex_sha256(name.as_bytes())[..16]))
@@ -64,7 +64,7 @@ impl LinesFile {
     ///
     /// # Errors
     /// None of them can be written: the refusal of the first.
-    pub fn create_first(places: &[PathBuf]) -> Result<Self> {
+    pub fn create_at_first(places: &[PathBuf]) -> Result<Self> {
         let mut refusal = None;
         for path in places {
             match Self::create(path) {
@@ -78,7 +78,7 @@ impl LinesFile {
     }
 
     fn create(path: &Path) -> Result<Self> {
-        create_above(path, Access::Private)?;
+        create_folders_above(path, Access::Private)?;
         remove_file(path)?;
         let file = create_file(path, Access::Private)?;
         sync_folder(path.parent().unwrap_or(path))?;
@@ -93,11 +93,12 @@ impl LinesFile {
     ///
     /// # Errors
     /// The file is not there, or it is shorter; the system's refusals.
-    pub fn go_on(path: &Path, bytes: u64) -> Result<Self> {
-        let mut file = open_lines_file(path).map_err(|error| refused("open", path, error))?;
+    pub fn resume(path: &Path, bytes: u64) -> Result<Self> {
+        let mut file =
+            open_existing_to_write(path).map_err(|error| io_error("open", path, error))?;
         let found = file
             .metadata()
-            .map_err(|error| refused("read", path, error))?
+            .map_err(|error| io_error("read", path, error))?
             .len();
         if found < bytes {
             return Err(Error::failed(format!(
@@ -109,7 +110,7 @@ impl LinesFile {
         let cut = file
             .set_len(bytes)
             .and_then(|()| file.seek(SeekFrom::End(0)));
-        cut.map_err(|error| refused("write", path, error))?;
+        cut.map_err(|error| io_error("write", path, error))?;
         Ok(Self {
             path: path.to_owned(),
             file: BufWriter::new(file),
@@ -133,16 +134,16 @@ impl LinesFile {
     ///
     /// # Errors
     /// The system's refusal.
-    pub fn flushed(&mut self) -> Result<impl FnOnce() -> Result<()> + Send + use<>> {
+    pub fn flush_to_sync(&mut self) -> Result<impl FnOnce() -> Result<()> + Send + use<>> {
         let path = self.path.clone();
-        let flushed = self
+        let flush_to_sync = self
             .file
             .flush()
             .and_then(|()| self.file.get_ref().try_clone());
-        let file = flushed.map_err(|error| refused("write", &path, error))?;
+        let file = flush_to_sync.map_err(|error| io_error("write", &path, error))?;
         Ok(move || {
             file.sync_data()
-                .map_err(|error| refused("write", &path, error))
+                .map_err(|error| io_error("write", &path, error))
         })
     }
 
@@ -156,7 +157,7 @@ impl LinesFile {
             self.bytes += part.len() as u64;
             self.file.write_all(part)
         });
-        written.map_err(|error| refused("write", &self.path, error))
+        written.map_err(|error| io_error("write", &self.path, error))
     }
 
     /// Waits until all lines are on disk and says where they are.
@@ -168,7 +169,7 @@ impl LinesFile {
             .file
             .flush()
             .and_then(|()| self.file.get_ref().sync_all());
-        synced.map_err(|error| refused("write", &self.path, error))?;
+        synced.map_err(|error| io_error("write", &self.path, error))?;
         sync_folder(self.path.parent().unwrap_or(&self.path))?;
 
         Ok(self.path)
@@ -193,8 +194,8 @@ impl LazyLinesFile {
             return Ok(Self { places, file: None });
         }
 
-        let path = find_lines(&places, kept).ok_or_else(|| lines_missing(&places))?;
-        let file = Some(LinesFile::go_on(path, kept)?);
+        let path = find_lines_file(&places, kept).ok_or_else(|| lines_file_missing(&places))?;
+        let file = Some(LinesFile::resume(path, kept)?);
 
         Ok(Self { places, file })
     }
@@ -245,7 +246,7 @@ impl LazyLinesFile {
 
         let file = match &mut self.file {
             Some(file) => file,
-            None => self.file.insert(LinesFile::create_first(&self.places)?),
+            None => self.file.insert(LinesFile::create_at_first(&self.places)?),
         };
 
         file.append(&parts)
@@ -265,14 +266,14 @@ impl LazyLinesFile {
 ///
 /// # Errors
 /// The file cannot be read, or was changed; those of `take`.
-pub fn read_rejected(
+pub fn read_rejects(
     path: &Path,
     is_transformed: bool,
     mut take: impl FnMut(&[u8]) -> Result<()>,
 ) -> Result<()> {
-    let file = File::open(path).map_err(|error| refused("read", path, error))?;
+    let file = File::open(path).map_err(|error| io_error("read", path, error))?;
     for line in BufReader::new(file).split(b'\n') {
-        let line = line.map_err(|error| refused("read", path, error))?;
+        let line = line.map_err(|error| io_error("read", path, error))?;
         let rejected: Rejected<'_> = serde_json::from_slice(&line).map_err(|error| {
             Error::failed(format!(
                 "`{}` was changed while it was written",
@@ -305,25 +306,25 @@ struct Rejected<'a> {
 }
 
 /// The first of these files that has at least this many bytes.
-fn find_lines(places: &[PathBuf], bytes: u64) -> Option<&PathBuf> {
+fn find_lines_file(places: &[PathBuf], bytes: u64) -> Option<&PathBuf> {
     places
         .iter()
-        .find(|path| file_bytes(path).is_some_and(|found| found >= bytes))
+        .find(|path| file_size(path).is_some_and(|found| found >= bytes))
 }
 
 /// Checks that lines of `kept` bytes of an earlier run are still at one of these places.
 ///
 /// # Errors
 /// They are missing or shorter.
-pub fn check_lines(places: &[PathBuf], kept: u64) -> Result<()> {
-    if kept == 0 || find_lines(places, kept).is_some() {
+pub fn check_lines_file(places: &[PathBuf], kept: u64) -> Result<()> {
+    if kept == 0 || find_lines_file(places, kept).is_some() {
         Ok(())
     } else {
-        Err(lines_missing(places))
+        Err(lines_file_missing(places))
     }
 }
 
-fn lines_missing(places: &[PathBuf]) -> Error {
+fn lines_file_missing(places: &[PathBuf]) -> Error {
     let path = places
         .first()
         .map_or_else(String::new, |path| format!(" `{}`", path.display()));
@@ -332,7 +333,7 @@ fn lines_missing(places: &[PathBuf]) -> Error {
 
 /// Where the lines of a file stand until what they belong to is whole. Until then a former file of that name stays.
 #[must_use]
-pub fn unpublished(path: &Path) -> PathBuf {
+pub fn partial_path(path: &Path) -> PathBuf {
     sibling(path, PARTIAL_SUFFIX).unwrap_or_else(|| path.to_owned())
 }
 
@@ -340,12 +341,12 @@ pub fn unpublished(path: &Path) -> PathBuf {
 ///
 /// # Errors
 /// The system's refusal.
-pub fn publish_lines(path: &Path) -> Result<Option<PathBuf>> {
-    let partial = unpublished(path);
-    let found = file_bytes(&partial).is_some();
+pub fn publish_lines_file(path: &Path) -> Result<Option<PathBuf>> {
+    let partial = partial_path(path);
+    let found = file_size(&partial).is_some();
     if found {
         rename(&partial, path)?;
-    } else if file_bytes(path).is_some() {
+    } else if file_size(path).is_some() {
         remove_file(path)?;
     } else {
         return Ok(None);
@@ -360,9 +361,9 @@ pub fn publish_lines(path: &Path) -> Result<Option<PathBuf>> {
 ///
 /// # Errors
 /// The system's refusal.
-pub fn leave_mark(path: &Path, content: &[u8]) -> Result<()> {
-    create_above(path, Access::Private)?;
-    create_whole(path, |partial| {
+pub fn write_marker(path: &Path, content: &[u8]) -> Result<()> {
+    create_folders_above(path, Access::Private)?;
+    create_atomically(path, |partial| {
         write_file(partial, content, Access::Private)
     })
 }
@@ -371,7 +372,7 @@ pub fn leave_mark(path: &Path, content: &[u8]) -> Result<()> {
 ///
 /// # Errors
 /// The system's refusal.
-pub fn remove_mark(path: &Path) -> Result<()> {
+pub fn remove_marker(path: &Path) -> Result<()> {
     remove_file(path)?;
     let Some((folder, name)) = path.parent().zip(path.file_name().and_then(OsStr::to_str)) else {
         return Ok(());
@@ -398,7 +399,7 @@ pub fn remove_mark(path: &Path) -> Result<()> {
 
 /// Bytes of a file; `None` where there is none that can be looked at.
 #[must_use]
-pub fn file_bytes(path: &Path) -> Option<u64> {
+pub fn file_size(path: &Path) -> Option<u64> {
     std::fs::metadata(path)
         .ok()
         .filter(std::fs::Metadata::is_file)
@@ -409,11 +410,11 @@ pub fn file_bytes(path: &Path) -> Option<u64> {
 ///
 /// # Errors
 /// The system's refusal.
-pub fn create_parent(path: &Path) -> Result<()> {
-    create_above(path, Access::Shared)
+pub fn create_parent_folders(path: &Path) -> Result<()> {
+    create_folders_above(path, Access::Shared)
 }
 
-fn create_above(path: &Path, access: Access) -> Result<()> {
+fn create_folders_above(path: &Path, access: Access) -> Result<()> {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => create_folders(parent, access),
         _ => Ok(()),
@@ -425,13 +426,13 @@ fn create_above(path: &Path, access: Access) -> Result<()> {
 ///
 /// # Errors
 /// What `make` returns; the system's refusal.
-pub fn create_whole(path: &Path, make: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-    create_parent(path)?;
+pub fn create_atomically(path: &Path, make: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    create_parent_folders(path)?;
     let suffix = format!(".{}{PARTIAL_SUFFIX}", std::process::id());
     let partial = sibling(path, &suffix)
         .ok_or_else(|| Error::failed(format!("`{}` names no file", path.display())))?;
 
-    put_in_place(&partial, path, make)
+    replace_with(&partial, path, make)
 }
 
 #[cfg(test)]
@@ -442,7 +443,7 @@ mod tests {
     fn a_mark_goes_with_what_killed_runs_left_of_it_and_nothing_else_does() {
         let dir = tempfile::tempdir().unwrap();
         let mark = dir.path().join("mark.json");
-        leave_mark(&mark, b"{}").unwrap();
+        write_marker(&mark, b"{}").unwrap();
 
         for other in [
             "mark.json.4711.partial",
@@ -452,14 +453,14 @@ mod tests {
             write_file(&dir.path().join(other), b"", Access::Shared).unwrap();
         }
 
-        remove_mark(&mark).unwrap();
+        remove_marker(&mark).unwrap();
         let mut names: Vec<_> = std::fs::read_dir(dir.path())
             .unwrap()
             .map(|entry| entry.unwrap().file_name())
             .collect();
         names.sort();
         assert_eq!(names, ["mark.json.bak.partial", "other.json.4711.partial"]);
-        remove_mark(&mark).unwrap();
+        remove_marker(&mark).unwrap();
     }
 
     #[test]
@@ -468,7 +469,7 @@ mod tests {
         let blocked = dir.path().join("file").join("rejects.jsonl");
         write_file(&dir.path().join("file"), b"", Access::Shared).unwrap();
         let good = dir.path().join("new").join("rejects.jsonl");
-        let mut lines = LinesFile::create_first(&[blocked, good.clone()]).unwrap();
+        let mut lines = LinesFile::create_at_first(&[blocked, good.clone()]).unwrap();
         lines.append(&[b"a", b"b"]).unwrap();
         lines.append(&[b"c"]).unwrap();
         assert_eq!(lines.finish().unwrap(), good);
@@ -481,8 +482,8 @@ mod tests {
 
         let dir = tempfile::tempdir().unwrap();
         let at = |path: &str| dir.path().join(path);
-        leave_mark(&at("marks/dynadump/one"), b"").unwrap();
-        LinesFile::create_first(&[at("lines/dynadump/one")])
+        write_marker(&at("marks/dynadump/one"), b"").unwrap();
+        LinesFile::create_at_first(&[at("lines/dynadump/one")])
             .unwrap()
             .finish()
             .unwrap();
@@ -503,7 +504,7 @@ mod tests {
             );
         }
 
-        create_whole(&at("shared/one"), |partial| {
+        create_atomically(&at("shared/one"), |partial| {
             write_file(partial, b"", Access::Shared)
         })
         .unwrap();
@@ -521,18 +522,18 @@ mod tests {
     fn lines_go_on_where_they_were_cut() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lines");
-        let mut lines = LinesFile::create_first(std::slice::from_ref(&path)).unwrap();
+        let mut lines = LinesFile::create_at_first(std::slice::from_ref(&path)).unwrap();
         lines.append(&[b"kept"]).unwrap();
         let kept = lines.bytes();
         lines.append(&[b"behind"]).unwrap();
-        lines.flushed().unwrap()().unwrap();
+        lines.flush_to_sync().unwrap()().unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"kept\nbehind\n");
-        let mut again = LinesFile::go_on(&path, kept).unwrap();
+        let mut again = LinesFile::resume(&path, kept).unwrap();
         again.append(&[b"new"]).unwrap();
         assert_eq!((again.bytes(), again.finish().unwrap()), (9, path.clone()));
         assert_eq!(std::fs::read(&path).unwrap(), b"kept\nnew\n");
-        assert!(LinesFile::go_on(&path, 10).is_err());
-        assert!(LinesFile::go_on(&dir.path().join("none"), 0).is_err());
+        assert!(LinesFile::resume(&path, 10).is_err());
+        assert!(LinesFile::resume(&dir.path().join("none"), 0).is_err());
     }
 
     #[test]
@@ -549,7 +550,7 @@ mod tests {
             std::fs::read(&places[1]).unwrap(),
             b"{kept}\n{\"reason\":\"r\",\"item\":{}}\n"
         );
-        let error = check_lines(&places, 1_000).unwrap_err();
+        let error = check_lines_file(&places, 1_000).unwrap_err();
         assert_eq!(
             error.to_string(),
             format!(
@@ -565,11 +566,11 @@ mod tests {
     fn a_mark_replaces_the_former_one() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("marks").join("one");
-        leave_mark(&path, b"old").unwrap();
-        leave_mark(&path, b"new").unwrap();
+        write_marker(&path, b"old").unwrap();
+        write_marker(&path, b"new").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"new");
-        remove_mark(&path).unwrap();
-        remove_mark(&path).unwrap();
+        remove_marker(&path).unwrap();
+        remove_marker(&path).unwrap();
         assert_eq!(
             std::fs::read_dir(path.parent().unwrap()).unwrap().count(),
             0
@@ -579,17 +580,17 @@ mod tests {
     #[test]
     fn long_names_are_cut_and_told_apart() {
         let name = |end: &str| format!("{}{end}", "t".repeat(254));
-        assert_eq!(name_in_file("films"), "films");
-        assert_ne!(name_in_file(&name("a")), name_in_file(&name("b")));
-        assert_eq!(name_in_file(&name("a")).len(), 97);
+        assert_eq!(short_file_name("films"), "films");
+        assert_ne!(short_file_name(&name("a")), short_file_name(&name("b")));
+        assert_eq!(short_file_name(&name("a")).len(), 97);
     }
 
     #[test]
     fn what_belongs_to_a_restore_is_named_after_the_dump() {
         assert_eq!(
-            beside(Path::new("/a/dump/"), "rejects").unwrap(),
+            side_path(Path::new("/a/dump/"), "rejects").unwrap(),
             Path::new("/a/dump.rejects")
         );
-        assert_eq!(beside(Path::new("/"), "rejects"), None);
+        assert_eq!(side_path(Path::new("/"), "rejects"), None);
     }
 }

@@ -76,7 +76,7 @@ fn open_file(file: &Path, sample: Option<&Path>, missing: MissingDatabase) -> Re
         match (missing, sample) {
             (MissingDatabase::InMemory, sample) => return in_memory(sample),
             (_, Some(sample)) => create_from_sample(file, sample)?,
-            (MissingDatabase::Create, None) => place::create_parent(file)?,
+            (MissingDatabase::Create, None) => place::create_parent_folders(file)?,
             (MissingDatabase::Refuse, None) => {
                 return Err(Error::not_found(format!(
                     "the embedded database {} does not exist",
@@ -103,7 +103,7 @@ fn in_memory(sample: Option<&Path>) -> Result<Database> {
 /// Builds a database from the sample dump and creates its file atomically.
 fn create_from_sample(file: &Path, sample: &Path) -> Result<()> {
     let database = in_memory(Some(sample))?;
-    place::create_whole(file, |partial| {
+    place::create_atomically(file, |partial| {
         let path = path_str(partial)?;
         database
             .vacuum_into(path)

@@ -11,7 +11,7 @@ use flate2::bufread::MultiGzDecoder;
 use crate::error::{Error, Result};
 use crate::limits::DOCUMENT_BYTES;
 pub(crate) use crate::place::hashing::{HashingReader, StreamHash};
-use crate::place::local::files::{open_to_read, refused};
+use crate::place::local::files::{io_error, open_to_read};
 
 /// Any stream of bytes that can go to another thread.
 pub(crate) type ByteStream = Box<dyn Read + Send>;
@@ -35,7 +35,7 @@ pub(crate) fn open_file(path: &Path) -> Result<Option<File>> {
         {
             return Ok(None);
         }
-        Err(error) => return Err(refused("open", path, error)),
+        Err(error) => return Err(io_error("open", path, error)),
     };
 
     let real = if found.is_symlink() {
@@ -53,7 +53,7 @@ pub(crate) fn open_file(path: &Path) -> Result<Option<File>> {
 
     open_to_read(&real)
         .map(Some)
-        .map_err(|error| refused("open", path, error))
+        .map_err(|error| io_error("open", path, error))
 }
 
 fn within_folder(link: &Path) -> Result<std::path::PathBuf> {
@@ -79,7 +79,7 @@ pub(crate) fn read_document(path: &Path) -> Result<Option<Vec<u8>>> {
     let mut document = Vec::new();
     file.take(DOCUMENT_BYTES + 1)
         .read_to_end(&mut document)
-        .map_err(|error| refused("read", path, error))?;
+        .map_err(|error| io_error("read", path, error))?;
 
     if document.len() as u64 > DOCUMENT_BYTES {
         return Err(Error::damaged(format!(
@@ -112,7 +112,7 @@ impl Read for FileReader {
 }
 
 /// Decompresses what its first bytes show to be gzip or zstd, and passes on everything else.
-pub(crate) fn decompressed(mut read: ByteStream) -> io::Result<ByteStream> {
+pub(crate) fn decompress(mut read: ByteStream) -> io::Result<ByteStream> {
     let mut head = Vec::with_capacity(4);
     read.by_ref().take(4).read_to_end(&mut head)?;
     let magic = <[u8; 4]>::try_from(head.as_slice()).map_or(0, u32::from_le_bytes);
@@ -159,7 +159,7 @@ mod tests {
 
     fn unpack(bytes: Vec<u8>) -> io::Result<Vec<u8>> {
         let mut content = Vec::new();
-        decompressed(Box::new(Cursor::new(bytes)))?
+        decompress(Box::new(Cursor::new(bytes)))?
             .read_to_end(&mut content)
             .map(|_| content)
     }

@@ -9,7 +9,7 @@ mod lines;
 mod shape;
 mod window;
 
-use self::shape::{ContainerClue, clue_of_member, clue_of_value, shape_of_line};
+use self::shape::{ContainerClue, line_container, member_clue, value_clue};
 use self::window::InputWindow;
 use crate::error::{Error, Result};
 use crate::item::{Recognizer, compact, has_key_type, has_line_breaks};
@@ -41,7 +41,7 @@ pub struct LocatedItem {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ContainerSummary {
     /// The container.
-    pub shape: ItemContainer,
+    pub container: ItemContainer,
     /// The sum of the documents' `Count`; `None` if none has one. Some tools write a `Count` that is not the number of items.
     pub count: Option<u64>,
     /// The member that says that the last document is not the whole table: `NextToken` or `LastEvaluatedKey`.
@@ -107,11 +107,11 @@ struct ScanDocument {
 /// Reads items one by one.
 pub struct ItemReader<R> {
     window: InputWindow<R>,
-    place: ReaderState,
-    tail: ContainerSummary,
+    state: ReaderState,
+    summary: ContainerSummary,
     document: ScanDocument,
     /// Told the tail once the last item was read.
-    at_end: Option<Arc<OnceLock<ContainerSummary>>>,
+    summary_slot: Option<Arc<OnceLock<ContainerSummary>>>,
     /// Recognises items while they are cut, for those who want that.
     recognizer: Option<Recognizer>,
 }
@@ -123,8 +123,8 @@ impl<R: Read> ItemReader<R> {
     }
 
     fn with_blocks(source: R, block_bytes: usize) -> Self {
-        let tail = ContainerSummary {
-            shape: ItemContainer::Empty,
+        let summary = ContainerSummary {
+            container: ItemContainer::Empty,
             count: None,
             continues: None,
             miscounted: None,
@@ -136,19 +136,19 @@ impl<R: Read> ItemReader<R> {
         let document = ScanDocument::default();
         Self {
             window,
-            place: ReaderState::BetweenDocuments,
-            tail,
+            state: ReaderState::BetweenDocuments,
+            summary,
             document,
-            at_end: None,
+            summary_slot: None,
             recognizer: None,
         }
     }
 
     /// The same reader, which hands over its tail once the last item was read.
     #[must_use]
-    pub(crate) fn noting_end(self, at_end: Arc<OnceLock<ContainerSummary>>) -> Self {
+    pub(crate) fn with_summary_slot(self, summary_slot: Arc<OnceLock<ContainerSummary>>) -> Self {
         Self {
-            at_end: Some(at_end),
+            summary_slot: Some(summary_slot),
             ..self
         }
     }
@@ -156,7 +156,7 @@ impl<R: Read> ItemReader<R> {
     /// The same reader, for those who validate items anyway: what is seen to be an item is not looked at twice, once for where it
     /// ends and once for what it says.
     #[must_use]
-    pub fn recognising(self) -> Self {
+    pub fn validating(self) -> Self {
         Self {
             recognizer: Some(Recognizer::default()),
             ..self
@@ -164,8 +164,8 @@ impl<R: Read> ItemReader<R> {
     }
 
     /// What is known of the file besides its items; final when [`Self::next_item`] gave `None`.
-    pub fn tail(&self) -> &ContainerSummary {
-        &self.tail
+    pub fn summary(&self) -> &ContainerSummary {
+        &self.summary
     }
 
     /// The next item; `None` behind the last.
@@ -177,7 +177,7 @@ impl<R: Read> ItemReader<R> {
     pub fn next_item(&mut self) -> Result<Option<LocatedItem>> {
         let result = self.advance();
         if result.is_err() {
-            self.place = ReaderState::Failed;
+            self.state = ReaderState::Failed;
         }
 
         result
@@ -185,17 +185,17 @@ impl<R: Read> ItemReader<R> {
 
     fn advance(&mut self) -> Result<Option<LocatedItem>> {
         loop {
-            let item = match self.place {
-                ReaderState::Elements { first } => self.element(first)?,
-                ReaderState::BetweenDocuments => self.between()?,
+            let item = match self.state {
+                ReaderState::Elements { first } => self.next_element(first)?,
+                ReaderState::BetweenDocuments => self.next_document()?,
                 ReaderState::Members { first } => {
-                    self.member(first)?;
+                    self.next_member(first)?;
                     None
                 }
                 ReaderState::End => {
-                    if let Some(at_end) = self.at_end.take() {
+                    if let Some(summary_slot) = self.summary_slot.take() {
                         // A source that is read twice ends twice in the same way.
-                        let _ = at_end.set(self.tail);
+                        let _ = summary_slot.set(self.summary);
                     }
 
                     return Ok(None);
@@ -211,32 +211,32 @@ impl<R: Read> ItemReader<R> {
         }
     }
 
-    fn between(&mut self) -> Result<Option<LocatedItem>> {
+    fn next_document(&mut self) -> Result<Option<LocatedItem>> {
         if self.window.offset() == 0 {
             self.skip_byte_order_mark()?;
         }
 
-        let Some(first) = self.window.blank()? else {
-            self.place = ReaderState::End;
+        let Some(first) = self.window.skip_blanks()? else {
+            self.state = ReaderState::End;
             return Ok(None);
         };
 
-        if self.tail.shape == ItemContainer::Empty {
-            self.tail.shape = self.shape(first)?;
+        if self.summary.container == ItemContainer::Empty {
+            self.summary.container = self.container(first)?;
         }
 
-        match self.tail.shape {
+        match self.summary.container {
             ItemContainer::Array => {
-                self.take(b'[', "expected an array of items or the end of the file")?;
-                self.place = ReaderState::Elements { first: true };
+                self.expect(b'[', "expected an array of items or the end of the file")?;
+                self.state = ReaderState::Elements { first: true };
                 Ok(None)
             }
             ItemContainer::Document => {
-                self.take(b'{', "expected another document or the end of the file")?;
-                self.place = ReaderState::Members { first: true };
-                self.tail.continues = None;
+                self.expect(b'{', "expected another document or the end of the file")?;
+                self.state = ReaderState::Members { first: true };
+                self.summary.continues = None;
                 self.document = ScanDocument {
-                    items_before: self.tail.items,
+                    items_before: self.summary.items,
                     ..ScanDocument::default()
                 };
                 Ok(None)
@@ -248,7 +248,7 @@ impl<R: Read> ItemReader<R> {
     }
 
     fn skip_byte_order_mark(&mut self) -> Result<()> {
-        self.window.byte(2)?;
+        self.window.peek(2)?;
         if self.window.rest().starts_with("\u{feff}".as_bytes()) {
             self.window.skip(3);
         }
@@ -258,25 +258,25 @@ impl<R: Read> ItemReader<R> {
 
     /// Consumes whitespace and `byte`, which must come next.
     #[inline]
-    fn take(&mut self, byte: u8, what: &'static str) -> Result<()> {
-        match self.window.blank()? {
+    fn expect(&mut self, byte: u8, what: &'static str) -> Result<()> {
+        match self.window.skip_blanks()? {
             Some(found) if found == byte => {
                 self.window.skip(1);
                 Ok(())
             }
-            Some(_) => Err(self.window.damaged(0, what)),
+            Some(_) => Err(self.window.damage_at(0, what)),
             None => Err(self.window.truncated()),
         }
     }
 
     /// What the file is, from what it begins with.
-    fn shape(&mut self, first: u8) -> Result<ItemContainer> {
+    fn container(&mut self, first: u8) -> Result<ItemContainer> {
         match first {
             b'[' => Ok(ItemContainer::Array),
-            b'{' => self.shape_of_object(),
+            b'{' => self.object_container(),
             _ => Err(self
                 .window
-                .damaged(
+                .damage_at(
                     0,
                     "neither an object nor an array: this is no file of items",
                 )
@@ -284,10 +284,10 @@ impl<R: Read> ItemReader<R> {
         }
     }
 
-    fn shape_of_object(&mut self) -> Result<ItemContainer> {
+    fn object_container(&mut self) -> Result<ItemContainer> {
         let (mut at, mut seen) = (1, false);
         loop {
-            let (begin, byte) = self.window.blank_at(at)?;
+            let (begin, byte) = self.window.peek_non_blank_at(at)?;
             match byte {
                 Some(b'}') => {
                     return Ok(if seen {
@@ -299,29 +299,30 @@ impl<R: Read> ItemReader<R> {
                 Some(b',') if seen => at = begin + 1,
                 Some(b'"') => {
                     let (name, value, first) = self.member_at(begin)?;
-                    let mut clue = clue_of_member(&name, first, seen);
+                    let mut clue = member_clue(&name, first, seen);
                     if clue == ContainerClue::NeedsValue {
                         let end = self.window.value_end(value)?;
-                        clue = clue_of_value(&self.window.rest()[value..end])
-                            .map_err(|error| self.window.damaged(value + error.offset(), error))?;
+                        clue = value_clue(&self.window.rest()[value..end]).map_err(|error| {
+                            self.window.damage_at(value + error.offset(), error)
+                        })?;
                     }
 
                     match clue {
                         ContainerClue::Document => return Ok(ItemContainer::Document),
                         ContainerClue::Line if &*name == b"Item" => {
-                            return self.shape_of_line(value);
+                            return self.line_container(value);
                         }
                         ContainerClue::Line | ContainerClue::NeedsValue => {
                             return Ok(ItemContainer::Lines);
                         }
                         ContainerClue::Reject => return Ok(ItemContainer::RejectLines),
-                        ContainerClue::Plain => return Err(self.plain(0)),
+                        ContainerClue::Plain => return Err(self.plain_json(0)),
                         ContainerClue::DocumentMember => {
-                            (at, seen) = (self.window.value_end(value)?, true)
+                            (at, seen) = (self.window.value_end(value)?, true);
                         }
                     }
                 }
-                Some(_) => return Err(self.window.damaged(begin, "expected a name in quotes")),
+                Some(_) => return Err(self.window.damage_at(begin, "expected a name in quotes")),
                 None => return Err(self.window.truncated()),
             }
         }
@@ -330,12 +331,12 @@ impl<R: Read> ItemReader<R> {
     /// The member whose name begins at index `at`: its name, the index of its value, the value's first byte.
     fn member_at(&mut self, at: usize) -> Result<(Bytes, usize, u8)> {
         let end = self.window.value_end(at)?;
-        let (colon, byte) = self.window.blank_at(end)?;
+        let (colon, byte) = self.window.peek_non_blank_at(end)?;
         if byte.is_some_and(|byte| byte != b':') {
-            return Err(self.window.damaged(colon, "expected a colon"));
+            return Err(self.window.damage_at(colon, "expected a colon"));
         }
 
-        let (value, first) = self.window.blank_at(colon + 1)?;
+        let (value, first) = self.window.peek_non_blank_at(colon + 1)?;
         let first = first.ok_or_else(|| self.window.truncated())?;
         Ok((
             Bytes::copy_from_slice(&self.window.rest()[at + 1..end - 1]),
@@ -345,21 +346,21 @@ impl<R: Read> ItemReader<R> {
     }
 
     /// Whether the object before us, whose first member `Item` has its value at index `value`, is an export line.
-    fn shape_of_line(&mut self, value: usize) -> Result<ItemContainer> {
+    fn line_container(&mut self, value: usize) -> Result<ItemContainer> {
         let end = self.window.value_end(value)?;
-        let (_, behind) = self.window.blank_at(end)?;
+        let (_, behind) = self.window.peek_non_blank_at(end)?;
         let item = (behind == Some(b'}')).then(|| &self.window.rest()[value..end]);
 
-        shape_of_line(item).map_err(|error| self.window.damaged(value + error.offset(), error))
+        line_container(item).map_err(|error| self.window.damage_at(value + error.offset(), error))
     }
 
     fn export_line(&mut self) -> Result<LocatedItem> {
         const WHAT: &str = "expected {\"Item\":{…}}, as on the first line";
 
-        self.take(b'{', WHAT)?;
-        self.enter(b"Item", WHAT)?;
+        self.expect(b'{', WHAT)?;
+        self.enter_member(b"Item", WHAT)?;
         let item = self.item()?;
-        self.take(b'}', WHAT)?;
+        self.expect(b'}', WHAT)?;
 
         Ok(item)
     }
@@ -367,80 +368,82 @@ impl<R: Read> ItemReader<R> {
     fn reject_line(&mut self) -> Result<LocatedItem> {
         const WHAT: &str = "expected {\"reason\":\"…\",\"item\":{…}}, as on the first line";
 
-        self.take(b'{', WHAT)?;
-        self.enter(b"reason", WHAT)?;
+        self.expect(b'{', WHAT)?;
+        self.enter_member(b"reason", WHAT)?;
         let end = self.window.value_end(0)?;
-        self.window.take(end);
-        self.take(b',', WHAT)?;
+        self.window.consume(end);
+        self.expect(b',', WHAT)?;
 
-        if self.window.blank()? == Some(b'"') && self.member_at(0)?.0 == b"unreadable".as_slice() {
+        if self.window.skip_blanks()? == Some(b'"')
+            && self.member_at(0)?.0 == b"unreadable".as_slice()
+        {
             const MEND: &str = "what a salvage could not read: there is no item to restore";
 
             let hint =
                 "mend it and write it as {\"reason\":\"…\",\"item\":{…}}, or remove the line";
-            return Err(self.window.damaged(0, MEND).with_hint(hint));
+            return Err(self.window.damage_at(0, MEND).with_hint(hint));
         }
 
-        self.enter(b"item", WHAT)?;
+        self.enter_member(b"item", WHAT)?;
         let item = self.item()?;
 
         // What a transform made of the item.
-        if self.window.blank()? == Some(b',') {
+        if self.window.skip_blanks()? == Some(b',') {
             self.window.skip(1);
-            self.enter(b"output", WHAT)?;
+            self.enter_member(b"output", WHAT)?;
             let end = self.window.value_end(0)?;
-            self.window.take(end);
+            self.window.consume(end);
         }
 
-        self.take(b'}', WHAT)?;
+        self.expect(b'}', WHAT)?;
 
         Ok(item)
     }
 
     /// Goes to the value of the member `name`, which must come next.
-    fn enter(&mut self, name: &[u8], what: &'static str) -> Result<()> {
-        if self.window.blank()? == Some(b'"') {
+    fn enter_member(&mut self, name: &[u8], what: &'static str) -> Result<()> {
+        if self.window.skip_blanks()? == Some(b'"') {
             let (found, value, _) = self.member_at(0)?;
             if &*found == name {
-                self.window.take(value);
+                self.window.consume(value);
                 return Ok(());
             }
         }
 
-        Err(self.window.damaged(0, what))
+        Err(self.window.damage_at(0, what))
     }
 
-    fn member(&mut self, first: bool) -> Result<()> {
-        self.place = ReaderState::Members { first: false };
-        if self.window.blank()? == Some(b'}') {
+    fn next_member(&mut self, first: bool) -> Result<()> {
+        self.state = ReaderState::Members { first: false };
+        if self.window.skip_blanks()? == Some(b'}') {
             self.window.skip(1);
-            self.place = ReaderState::BetweenDocuments;
+            self.state = ReaderState::BetweenDocuments;
             self.end_document();
             return Ok(());
         }
 
         if !first {
-            self.take(b',', "expected a comma or a closing brace")?;
-            self.window.blank()?;
+            self.expect(b',', "expected a comma or a closing brace")?;
+            self.window.skip_blanks()?;
         }
 
-        if self.window.byte(0)?.is_some_and(|byte| byte != b'"') {
-            return Err(self.window.damaged(0, "expected a name in quotes"));
+        if self.window.peek(0)?.is_some_and(|byte| byte != b'"') {
+            return Err(self.window.damage_at(0, "expected a name in quotes"));
         }
 
         let (name, value, begin) = self.member_at(0)?;
-        self.window.take(value);
+        self.window.consume(value);
 
         if &*name == b"Items" {
             self.document.has_items = true;
             if begin != b'n' {
-                return self.array();
+                return self.enter_items();
             }
         }
 
         let end = self.window.value_end(0)?;
-        self.note(&name, end)?;
-        self.window.take(end);
+        self.note_member(&name, end)?;
+        self.window.consume(end);
 
         Ok(())
     }
@@ -454,40 +457,42 @@ impl<R: Read> ItemReader<R> {
             ..
         } = self.document;
 
-        let items = self.tail.items - items_before;
+        let items = self.summary.items - items_before;
         let wrong = count
             .filter(|count| *count != items)
             .map(|count| (count, items));
-        self.tail.miscounted = self.tail.miscounted.or(wrong);
-        self.tail.lacks_items |= !has_items;
+        self.summary.miscounted = self.summary.miscounted.or(wrong);
+        self.summary.lacks_items |= !has_items;
     }
 
-    fn array(&mut self) -> Result<()> {
+    fn enter_items(&mut self) -> Result<()> {
         if std::mem::replace(&mut self.document.array_seen, true) {
-            return Err(self.window.damaged(0, "Items stands twice in one document"));
+            return Err(self
+                .window
+                .damage_at(0, "Items stands twice in one document"));
         }
 
-        self.place = ReaderState::Elements { first: true };
-        self.take(b'[', "Items is not an array")
+        self.state = ReaderState::Elements { first: true };
+        self.expect(b'[', "Items is not an array")
     }
 
     /// Keeps what a document's member says; its value is the next `length` bytes.
-    fn note(&mut self, name: &[u8], length: usize) -> Result<()> {
+    fn note_member(&mut self, name: &[u8], length: usize) -> Result<()> {
         let value = &self.window.rest()[..length];
         let present = !matches!(value, b"null" | b"\"\"" | b"{}");
         match name {
-            b"NextToken" if present => self.tail.continues = Some("NextToken"),
-            b"LastEvaluatedKey" if present => self.tail.continues = Some("LastEvaluatedKey"),
+            b"NextToken" if present => self.summary.continues = Some("NextToken"),
+            b"LastEvaluatedKey" if present => self.summary.continues = Some("LastEvaluatedKey"),
             b"Count" if present => {
                 let count = std::str::from_utf8(value)
                     .ok()
                     .and_then(|value| value.parse::<u64>().ok());
                 let Some(count) = count else {
-                    return Err(self.window.damaged(0, "Count is not a number"));
+                    return Err(self.window.damage_at(0, "Count is not a number"));
                 };
 
                 self.document.count = Some(self.document.count.unwrap_or(0).saturating_add(count));
-                self.tail.count = Some(self.tail.count.unwrap_or(0).saturating_add(count));
+                self.summary.count = Some(self.summary.count.unwrap_or(0).saturating_add(count));
             }
             _ => {}
         }
@@ -496,12 +501,12 @@ impl<R: Read> ItemReader<R> {
     }
 
     #[inline]
-    fn element(&mut self, first: bool) -> Result<Option<LocatedItem>> {
-        let mut next = self.window.blank()?;
+    fn next_element(&mut self, first: bool) -> Result<Option<LocatedItem>> {
+        let mut next = self.window.skip_blanks()?;
         if next == Some(b']') {
             self.window.skip(1);
-            let in_document = self.tail.shape == ItemContainer::Document;
-            self.place = if in_document {
+            let in_document = self.summary.container == ItemContainer::Document;
+            self.state = if in_document {
                 ReaderState::Members { first: false }
             } else {
                 ReaderState::BetweenDocuments
@@ -511,11 +516,11 @@ impl<R: Read> ItemReader<R> {
         }
 
         if !first {
-            self.take(b',', "expected a comma or a closing bracket between items")?;
-            next = self.window.blank()?;
+            self.expect(b',', "expected a comma or a closing bracket between items")?;
+            next = self.window.skip_blanks()?;
         }
 
-        self.place = ReaderState::Elements { first: false };
+        self.state = ReaderState::Elements { first: false };
 
         match next {
             None => Err(self.window.truncated()),
@@ -526,70 +531,70 @@ impl<R: Read> ItemReader<R> {
     /// The item that begins here.
     #[inline]
     fn item(&mut self) -> Result<LocatedItem> {
-        match self.window.byte(0)? {
+        match self.window.peek(0)? {
             Some(b'{') => {}
             Some(_) => {
                 return Err(self
                     .window
-                    .damaged(0, "expected an item, which is an object"));
+                    .damage_at(0, "expected an item, which is an object"));
             }
             None => return Err(self.window.truncated()),
         }
 
-        let usual = self.recognised();
-        let length = usual.map_or_else(|| self.window.value_end(0), Ok)?;
-        if self.tail.items == 0 {
-            self.check_first(length)?;
+        let recognised = self.recognise();
+        let length = recognised.map_or_else(|| self.window.value_end(0), Ok)?;
+        if self.summary.items == 0 {
+            self.check_first_item(length)?;
         }
 
         let (line, offset) = (self.window.line(), self.window.offset());
-        let broken = usual.is_none() && has_line_breaks(&self.window.rest()[..length]);
+        let broken = recognised.is_none() && has_line_breaks(&self.window.rest()[..length]);
         let text = if broken {
-            self.on_one_line(length)?
+            self.take_compacted(length)?
         } else {
-            self.window.take_line(length)
+            self.window.consume_line(length)
         };
 
-        self.tail.items += 1;
+        self.summary.items += 1;
         Ok(LocatedItem {
             text,
             line,
             offset,
-            is_valid: usual.is_some(),
+            is_valid: recognised.is_some(),
         })
     }
 
     /// The length of the item that begins here, if it lies in memory as DynamoDB writes items.
-    fn recognised(&mut self) -> Option<usize> {
-        let usual = self.recognizer.as_mut()?.item(self.window.rest());
-        usual.filter(|length| *length <= limits::ITEM_TEXT_BYTES)
+    fn recognise(&mut self) -> Option<usize> {
+        let recognised = self.recognizer.as_mut()?.item(self.window.rest());
+        recognised.filter(|length| *length <= limits::ITEM_TEXT_BYTES)
     }
 
-    fn on_one_line(&mut self, length: usize) -> Result<Bytes> {
+    fn take_compacted(&mut self, length: usize) -> Result<Bytes> {
         let text = compact(&self.window.rest()[..length]);
         if has_line_breaks(&text) {
-            return Err(self.window.damaged(0, "a line break inside a string"));
+            return Err(self.window.damage_at(0, "a line break inside a string"));
         }
 
-        self.window.take(length);
+        self.window.consume(length);
 
         Ok(Bytes::from(text))
     }
 
     /// Plain JSON is told from the first item: there is no way to guess the types that it lacks.
-    fn check_first(&self, length: usize) -> Result<()> {
+    fn check_first_item(&self, length: usize) -> Result<()> {
         match has_key_type(&self.window.rest()[..length]) {
             Ok(true) => Ok(()),
-            Ok(false) => Err(self.plain(0)),
+            Ok(false) => Err(self.plain_json(0)),
             Err(error) => Err(self
                 .window
-                .damaged(0, format_args!("the first item is not JSON: {error}"))),
+                .damage_at(0, format_args!("the first item is not JSON: {error}"))),
         }
     }
 
-    fn plain(&self, at: usize) -> Error {
+    fn plain_json(&self, at: usize) -> Error {
         self.window
-            .damaged(at, "type tags are missing: plain JSON, not DynamoDB JSON")
+            .damage_at(at, "type tags are missing: plain JSON, not DynamoDB JSON")
             .with_hint(FORMATS)
     }
 }

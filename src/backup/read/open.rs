@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::input::{open_file, read_document};
 use super::salvage::Damage;
 use super::source::{Source, SourceData, SourceKind};
-use crate::backup::folder::{partial_folders, resolve, unpublished};
+use crate::backup::folder::{find_unpublished, partial_folders, resolve_path};
 use crate::backup::format::{
     Compression, DataFile, DataFormat, JSON_HEAD, METADATA_FILE, OLD_SUFFIX, SCHEMA_FILE,
     dump_file_names,
@@ -20,12 +20,12 @@ use crate::backup::metadata::{
 use crate::error::{Error, Result};
 use crate::place::FileLock;
 use crate::place::digest::hex_sha256;
-use crate::place::local::files::refused;
+use crate::place::local::files::io_error;
 use crate::place::local::names::{LOCK_SUFFIX, sibling};
 use crate::schema::TableSchema;
 
 /// What to do about a dump that is not whole.
-pub(crate) const OTHER_COPY: &str = "use another copy of the dump or dump the table again; restoredb --salvage restores what is readable";
+pub(crate) const DAMAGED_HINT: &str = "use another copy of the dump or dump the table again; restoredb --salvage restores what is readable";
 
 /// How often a folder may be replaced while it is being opened, before that is an error.
 const ATTEMPTS: usize = 5;
@@ -34,15 +34,15 @@ const ATTEMPTS: usize = 5;
 const LISTED_TABLES: usize = 10;
 
 /// Opens a folder that exists.
-pub(crate) fn folder(path: &Path) -> Result<Source> {
+pub(crate) fn open_folder(path: &Path) -> Result<Source> {
     let mut opened = Err(Error::failed(format!(
         "`{}` is replaced all the time",
         path.display()
     )));
     for _ in 0..ATTEMPTS {
-        let folder = fs::canonicalize(path).map_err(|error| refused("open", path, error))?;
+        let folder = fs::canonicalize(path).map_err(|error| io_error("open", path, error))?;
         let before = identity(&folder);
-        opened = DumpFolder::at(&folder).open();
+        opened = DumpFolder::new(&folder).open();
 
         if identity(&folder) == before {
             break;
@@ -59,20 +59,20 @@ fn identity(folder: &Path) -> (Option<u64>, Option<u64>) {
 }
 
 /// Opens what stands in for a path that does not exist: a dump that a run ended early could not put there.
-pub(crate) fn absent(path: &Path) -> Result<Source> {
+pub(crate) fn open_absent(path: &Path) -> Result<Source> {
     let nothing = || {
         Error::not_found(format!("`{}` does not exist", path.display())).with_hint(
             "name the folder that dumpdb wrote: by default that is backups/dynamodb/<env>",
         )
     };
 
-    let target = resolve(path).map_err(|_| nothing())?;
-    if unpublished(&target).is_some() {
-        return DumpFolder::at(&target).open();
+    let target = resolve_path(path).map_err(|_| nothing())?;
+    if find_unpublished(&target).is_some() {
+        return DumpFolder::new(&target).open();
     }
 
     if let Some(old) = sibling(&target, OLD_SUFFIX).filter(|old| old.is_dir()) {
-        let mut source = folder(&old)?;
+        let mut source = open_folder(&old)?;
         source.warnings.push(format!(
             "`{}` does not exist; reading `{}`",
             path.display(),
@@ -89,16 +89,16 @@ pub(crate) fn absent(path: &Path) -> Result<Source> {
 }
 
 /// Opens what is there of a dump that is not whole.
-pub(crate) fn damaged(path: &Path) -> Result<Source> {
+pub(crate) fn open_damaged(path: &Path) -> Result<Source> {
     let folder = match fs::canonicalize(path) {
         Ok(folder) => folder,
-        Err(_) => resolve(path)
+        Err(_) => resolve_path(path)
             .ok()
             .and_then(|target| partial_folders(&target).find(|partial| partial.is_dir()))
             .ok_or_else(|| Error::not_found(format!("`{}` does not exist", path.display())))?,
     };
 
-    DumpFolder::at(&folder).open_damaged()
+    DumpFolder::new(&folder).open_damaged()
 }
 
 /// The folders of one dump, in the order in which they are searched for its files.
@@ -109,14 +109,14 @@ struct DumpFolder {
 }
 
 impl DumpFolder {
-    fn at(folder: &Path) -> Self {
+    fn new(folder: &Path) -> Self {
         let mut found = Self {
             folder: folder.to_owned(),
             search: vec![folder.to_owned()],
             warnings: Vec::new(),
         };
 
-        if let Some(unpublished) = unpublished(folder) {
+        if let Some(unpublished) = find_unpublished(folder) {
             let partial = unpublished.partial;
             found.warnings.push(format!(
                 "the run that made this dump ended before it was in place; reading it from `{}`",
@@ -170,7 +170,7 @@ impl DumpFolder {
             None => None,
         };
         self.warnings
-            .extend(extra_files(&self.search, &metadata).map(|extra| not_part(&extra)));
+            .extend(extra_files(&self.search, &metadata).map(|extra| extra_file_warning(&extra)));
         Ok(Source {
             schema,
             metadata: Some(metadata),
@@ -270,7 +270,7 @@ impl DumpFolder {
         let damage = Damage {
             findings,
             promised: metadata.as_ref().map(|metadata| metadata.items),
-            is_nameless: metadata.is_none(),
+            lacks_metadata: metadata.is_none(),
             frames: entry.and_then(|entry| entry.frames.clone()),
         };
 
@@ -333,10 +333,10 @@ impl DumpFolder {
         let file = open_file(&path)?.ok_or_else(|| self.damaged(&format!("{name} is missing")))?;
         let bytes = file
             .metadata()
-            .map_err(|error| refused("read", &path, error))?
+            .map_err(|error| io_error("read", &path, error))?
             .len();
         match entry {
-            Some(entry) if entry.bytes != bytes => Err(wrong_size(&path, bytes, entry.bytes)),
+            Some(entry) if entry.bytes != bytes => Err(size_mismatch(&path, bytes, entry.bytes)),
             _ => Ok(SourceData::File {
                 file: Arc::new(file),
                 path,
@@ -364,7 +364,7 @@ impl DumpFolder {
         } = self;
 
         let (schema, metadata, foreign) = (None, None, None);
-        let (path, tail) = (Some(folder), Arc::default());
+        let (path, container_summary) = (Some(folder), Arc::default());
         Source {
             kind,
             path,
@@ -374,7 +374,7 @@ impl DumpFolder {
             data,
             folders: search,
             warnings,
-            tail,
+            container_summary,
             damage: None,
         }
     }
@@ -384,7 +384,7 @@ impl DumpFolder {
             "the dump in `{}` is not whole: {what}",
             self.folder.display()
         ))
-        .with_hint(OTHER_COPY)
+        .with_hint(DAMAGED_HINT)
     }
 }
 
@@ -401,7 +401,7 @@ pub(crate) fn extra_files(
 }
 
 /// What is said of an extra file.
-pub(crate) fn not_part(extra: &Path) -> String {
+pub(crate) fn extra_file_warning(extra: &Path) -> String {
     format!(
         "`{}` is not part of this dump and is not read",
         extra.display()
@@ -412,7 +412,7 @@ pub(crate) fn not_part(extra: &Path) -> String {
 pub(crate) fn parse_schema(path: &Path, document: &[u8]) -> Result<TableSchema> {
     TableSchema::parse(document).map_err(|error| {
         let located = Error::new(error.kind(), format!("`{}`: {error}", path.display()));
-        let hint = error.hint().unwrap_or(OTHER_COPY).to_owned();
+        let hint = error.hint().unwrap_or(DAMAGED_HINT).to_owned();
         located.with_hint(hint).with_source(error)
     })
 }
@@ -420,27 +420,27 @@ pub(crate) fn parse_schema(path: &Path, document: &[u8]) -> Result<TableSchema> 
 /// Holds a whole document against what the metadata says of it.
 pub(crate) fn verify_document(path: &Path, document: &[u8], entry: &FileEntry) -> Result<()> {
     if document.len() as u64 != entry.bytes {
-        return Err(wrong_size(path, document.len() as u64, entry.bytes));
+        return Err(size_mismatch(path, document.len() as u64, entry.bytes));
     }
 
     if hex_sha256(document) == entry.sha256 {
         Ok(())
     } else {
-        Err(changed(path))
+        Err(checksum_mismatch(path))
     }
 }
 
 /// A file whose content is not what was written.
-pub(crate) fn changed(path: &Path) -> Error {
+pub(crate) fn checksum_mismatch(path: &Path) -> Error {
     Error::damaged(format!(
         "`{}` was changed after it was written: its SHA-256 is not the metadata's",
         path.display()
     ))
-    .with_hint(OTHER_COPY)
+    .with_hint(DAMAGED_HINT)
 }
 
 /// A file whose length is not what was written.
-pub(crate) fn wrong_size(path: &Path, found: u64, expected: u64) -> Error {
+pub(crate) fn size_mismatch(path: &Path, found: u64, expected: u64) -> Error {
     let what = if found < expected {
         "is cut short"
     } else {
@@ -451,14 +451,14 @@ pub(crate) fn wrong_size(path: &Path, found: u64, expected: u64) -> Error {
         "`{}` {what}: {found} bytes, and the metadata says {expected}",
         path.display()
     ))
-    .with_hint(OTHER_COPY)
+    .with_hint(DAMAGED_HINT)
 }
 
 fn begins_like_this_format(path: &Path) -> Result<bool> {
     let mut head = Vec::new();
     let read = |file: File, head: &mut Vec<u8>| file.take(JSON_HEAD.len() as u64).read_to_end(head);
     if let Some(file) = open_file(path)? {
-        read(file, &mut head).map_err(|error| refused("read", path, error))?;
+        read(file, &mut head).map_err(|error| io_error("read", path, error))?;
     }
 
     Ok(JSON_HEAD.starts_with(&head))

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
-use super::input::{ByteStream, FileReader, decompressed};
+use super::input::{ByteStream, FileReader, decompress};
 use super::item_reader::{ItemReader, LineReader};
 use super::source::{Source, SourceData};
 use crate::backup::check::{CheckSummary, PROGRESS_ITEMS};
@@ -43,7 +43,7 @@ pub struct Damage {
     /// Items that its metadata promises, where that can be read.
     pub promised: Option<u64>,
     /// Whether it is a folder whose metadata cannot be trusted.
-    pub is_nameless: bool,
+    pub lacks_metadata: bool,
     /// The index of the data file's frames.
     pub(crate) frames: Option<Vec<Frame>>,
 }
@@ -104,12 +104,15 @@ impl Source {
             return Ok(None);
         };
 
-        PieceReader::of(file, path, damage).map(Some)
+        PieceReader::new(file, path, damage).map(Some)
     }
 }
 
 /// Reads all of a salvaged source and counts what can be read.
-pub(crate) fn survey(source: &Source, progress: &mut dyn FnMut(u64, u64)) -> Result<CheckSummary> {
+pub(crate) fn check_salvaged(
+    source: &Source,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<CheckSummary> {
     let Some(mut pieces) = source.pieces()? else {
         return Err(Error::failed("there is nothing to salvage"));
     };
@@ -173,7 +176,7 @@ impl Read for SalvagedLines {
         while self.line.is_empty() {
             match self.pieces.next().map_err(io::Error::other)? {
                 Some(SalvagePiece::Item(text)) => {
-                    self.line = Bytes::from([text.as_ref(), b"\n"].concat())
+                    self.line = Bytes::from([text.as_ref(), b"\n"].concat());
                 }
                 Some(SalvagePiece::Unreadable(_)) => {}
                 None => return Ok(0),
@@ -202,14 +205,14 @@ struct LinePieceReader {
     parts: PartReader,
     lines: Option<LineReader<ByteStream>>,
     /// What is wrong behind the lines that are being read.
-    behind: Option<String>,
+    damage_after: Option<String>,
     /// Lines so far.
     line: u64,
 }
 
 impl PieceReader {
-    fn of(file: &Arc<File>, path: &Path, damage: &Damage) -> Result<Self> {
-        let mut parts = PartReader::of(file, damage.frames.as_deref());
+    fn new(file: &Arc<File>, path: &Path, damage: &Damage) -> Result<Self> {
+        let mut parts = PartReader::new(file, damage.frames.as_deref());
         if damage.frames.is_none() && !has_an_item_on_each_line(file, path)? {
             let (read, _) = parts
                 .next()
@@ -223,7 +226,7 @@ impl PieceReader {
         Ok(Self::Lines(LinePieceReader {
             parts,
             lines: None,
-            behind: None,
+            damage_after: None,
             line: 0,
         }))
     }
@@ -252,19 +255,19 @@ impl LinePieceReader {
     fn next(&mut self) -> Result<Option<SalvagePiece>> {
         loop {
             let Some(lines) = &mut self.lines else {
-                if let Some(reason) = self.behind.take() {
+                if let Some(reason) = self.damage_after.take() {
                     return Ok(Some(SalvagePiece::Unreadable(UnreadablePiece {
                         reason,
                         text: Bytes::new(),
                     })));
                 }
 
-                let Some((read, behind)) = self.parts.next() else {
+                let Some((read, damage_after)) = self.parts.next() else {
                     return Ok(None);
                 };
 
                 self.lines = Some(LineReader::new(read, BLOCK_BYTES));
-                self.behind = behind;
+                self.damage_after = damage_after;
                 continue;
             };
 
@@ -276,7 +279,7 @@ impl LinePieceReader {
             } else {
                 self.lines = None;
                 // Damage of a stream without an index is known only now.
-                self.behind = self.behind.take().or_else(|| self.parts.damage());
+                self.damage_after = self.damage_after.take().or_else(|| self.parts.damage());
             }
         }
     }
@@ -311,18 +314,18 @@ struct PartReader {
     /// Offset of the next part in the file.
     at: u64,
     /// How many bytes longer the file is than its frames were; shorter below zero.
-    moved_by: i64,
+    shift: i64,
     is_read: bool,
     /// What ended a stream without an index.
     ended_by: Arc<Mutex<Option<String>>>,
 }
 
 impl PartReader {
-    fn of(file: &Arc<File>, frames: Option<&[Frame]>) -> Self {
+    fn new(file: &Arc<File>, frames: Option<&[Frame]>) -> Self {
         let counted = frames.into_iter().flatten().fold(0, |bytes: u64, frame| {
             bytes.saturating_add(frame.compressed)
         });
-        let moved_by = file.metadata().map_or(0, |found| {
+        let shift = file.metadata().map_or(0, |found| {
             found.len().checked_signed_diff(counted).unwrap_or(0)
         });
         let frames = frames.map(|frames| frames.iter().copied().collect());
@@ -331,7 +334,7 @@ impl PartReader {
             frames,
             number: 1,
             at: 0,
-            moved_by,
+            shift,
             is_read: false,
             ended_by: Arc::default(),
         }
@@ -345,7 +348,7 @@ impl PartReader {
             }
 
             let read: ByteStream =
-                match decompressed(Box::new(FileReader::new(Arc::clone(&self.file), 0))) {
+                match decompress(Box::new(FileReader::new(Arc::clone(&self.file), 0))) {
                     Ok(read) => Box::new(UntilDamage {
                         read,
                         ended_by: Arc::clone(&self.ended_by),
@@ -376,7 +379,7 @@ impl PartReader {
         let found = self.frame_at(self.at, frame);
         let moved = self
             .at
-            .checked_add_signed(self.moved_by)
+            .checked_add_signed(self.shift)
             .filter(|at| found.1.is_some() && *at != self.at);
         moved
             .map(|at| self.frame_at(at, frame))
@@ -392,7 +395,7 @@ impl PartReader {
             .map_or(0, |found| found.len().saturating_sub(at));
         let packed = FileReader::new(Arc::clone(&self.file), at).take(frame.compressed);
         let mut text = Vec::new();
-        let read = decompressed(Box::new(packed)).and_then(|read| {
+        let read = decompress(Box::new(packed)).and_then(|read| {
             read.take(FRAME_TEXT_BYTES.min(frame.bytes.saturating_add(1)))
                 .read_to_end(&mut text)
         });
@@ -453,7 +456,7 @@ fn has_an_item_on_each_line(file: &Arc<File>, path: &Path) -> Result<bool> {
     }
 
     let beginning = || {
-        PartReader::of(file, None)
+        PartReader::new(file, None)
             .next()
             .map_or_else(|| Box::new(io::empty()) as ByteStream, |(read, _)| read)
     };

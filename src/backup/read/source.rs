@@ -9,16 +9,14 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use super::input::{
-    ByteStream, FileReader, HashingReader, StreamHash, decompressed, read_document,
-};
+use super::input::{ByteStream, FileReader, HashingReader, StreamHash, decompress, read_document};
 use super::item_reader::{ContainerSummary, ItemReader};
 use super::open;
 use super::salvage::Damage;
 use crate::backup::format::METADATA_FILE;
 use crate::backup::metadata::{ForeignMetadata, Metadata};
 use crate::error::{Error, Result};
-use crate::place::local::files::refused;
+use crate::place::local::files::io_error;
 use crate::schema::TableSchema;
 
 /// What to read.
@@ -75,7 +73,7 @@ pub struct Source {
     pub(crate) folders: Vec<PathBuf>,
     pub(crate) warnings: Vec<String>,
     /// The tail of its data, once that was read to the end.
-    pub(crate) tail: Arc<OnceLock<ContainerSummary>>,
+    pub(crate) container_summary: Arc<OnceLock<ContainerSummary>>,
     /// What is wrong with it, where only what is readable of it is read.
     pub(crate) damage: Option<Arc<Damage>>,
 }
@@ -101,7 +99,7 @@ impl Source {
         match spec {
             SourceSpec::Stdin => Ok(Self::from_reader(Box::new(io::stdin()))),
             SourceSpec::Path(path) => match fs::metadata(path) {
-                Ok(found) if found.is_dir() => open::folder(path),
+                Ok(found) if found.is_dir() => open::open_folder(path),
                 Ok(found) => Self::open_items(path, found.is_file()),
                 Err(error)
                     if matches!(
@@ -109,9 +107,9 @@ impl Source {
                         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
                     ) =>
                 {
-                    open::absent(path)
+                    open::open_absent(path)
                 }
-                Err(error) => Err(refused("open", path, error)),
+                Err(error) => Err(io_error("open", path, error)),
             },
         }
     }
@@ -133,7 +131,7 @@ impl Source {
                 let damage = Damage {
                     findings: Vec::new(),
                     promised: None,
-                    is_nameless: false,
+                    lacks_metadata: false,
                     frames: None,
                 };
 
@@ -144,7 +142,7 @@ impl Source {
                     ..source
                 }
             }
-            _ => open::damaged(path)?,
+            _ => open::open_damaged(path)?,
         };
 
         source
@@ -160,12 +158,12 @@ impl Source {
         let warning = "items from a stream are not checked before the first write".to_owned();
         Self {
             warnings: vec![warning],
-            ..Self::of_items(None, SourceData::Stream(Mutex::new(Some(read))))
+            ..Self::items_only(None, SourceData::Stream(Mutex::new(Some(read))))
         }
     }
 
     fn open_items(path: &Path, is_regular: bool) -> Result<Self> {
-        let file = File::open(path).map_err(|error| refused("open", path, error))?;
+        let file = File::open(path).map_err(|error| io_error("open", path, error))?;
         if !is_regular {
             return Ok(Self {
                 path: Some(path.to_owned()),
@@ -180,14 +178,14 @@ impl Source {
         let warning = "a file of items has no checksums: damage may go unnoticed".to_owned();
         Ok(Self {
             warnings: vec![warning],
-            ..Self::of_items(Some(path.to_owned()), data)
+            ..Self::items_only(Some(path.to_owned()), data)
         })
     }
 
-    fn of_items(path: Option<PathBuf>, data: SourceData) -> Self {
+    fn items_only(path: Option<PathBuf>, data: SourceData) -> Self {
         let kind = SourceKind::Items;
         let (schema, metadata, foreign) = (None, None, None);
-        let (folders, warnings, tail) = (Vec::new(), Vec::new(), Arc::default());
+        let (folders, warnings, container_summary) = (Vec::new(), Vec::new(), Arc::default());
         Self {
             kind,
             path,
@@ -197,7 +195,7 @@ impl Source {
             data,
             folders,
             warnings,
-            tail,
+            container_summary,
             damage: None,
         }
     }
@@ -273,17 +271,18 @@ impl Source {
         if let Some(metadata) = self.metadata.as_ref().filter(|metadata| metadata.items > 0) {
             let what = format!(
                 "{} holds 0 items, and its {METADATA_FILE} says {}",
-                self.shown(),
+                self.display_name(),
                 metadata.items
             );
 
-            return Err(Error::damaged(what).with_hint(open::OTHER_COPY));
+            return Err(Error::damaged(what).with_hint(open::DAMAGED_HINT));
         }
 
-        Err(
-            Error::usage(format!("{} holds a schema and no items", self.shown()))
-                .with_hint("pass --schema-only to create the table without items"),
-        )
+        Err(Error::usage(format!(
+            "{} holds a schema and no items",
+            self.display_name()
+        ))
+        .with_hint("pass --schema-only to create the table without items"))
     }
 
     /// Whether it is a complete dump of a table that had no items.
@@ -332,7 +331,7 @@ impl Source {
 
         let seen = StreamHash::default();
         let mut read = HashingReader::new(FileReader::new(Arc::clone(file), 0), seen.clone());
-        io::copy(&mut read, &mut io::sink()).map_err(|error| refused("read", path, error))?;
+        io::copy(&mut read, &mut io::sink()).map_err(|error| io_error("read", path, error))?;
 
         Ok(Some(seen.sha256()))
     }
@@ -375,7 +374,7 @@ impl Source {
         seen: &StreamHash,
     ) -> Result<ItemReader<Box<dyn Read + Send>>> {
         let plain = self.hashed_bytes(file, seen)?;
-        Ok(ItemReader::new(plain).noting_end(Arc::clone(&self.tail)))
+        Ok(ItemReader::new(plain).with_summary_slot(Arc::clone(&self.container_summary)))
     }
 
     /// The bytes of a data file before compression, while everything read from it is hashed.
@@ -387,25 +386,26 @@ impl Source {
     }
 
     fn plain(&self, bytes: ByteStream) -> Result<ByteStream> {
-        decompressed(bytes).map_err(|error| {
-            Error::failed(format!("cannot read {}: {error}", self.shown())).with_source(error)
+        decompress(bytes).map_err(|error| {
+            Error::failed(format!("cannot read {}: {error}", self.display_name()))
+                .with_source(error)
         })
     }
 
     fn reader(&self, bytes: ByteStream) -> Result<ItemReader<Box<dyn Read + Send>>> {
         let plain = self.plain(bytes)?;
-        Ok(ItemReader::new(plain).noting_end(Arc::clone(&self.tail)))
+        Ok(ItemReader::new(plain).with_summary_slot(Arc::clone(&self.container_summary)))
     }
 
     /// Why the items are not all that there should be, by what other tools wrote around them: known once they were read to the end.
     /// Dumps of this format tell it in their metadata.
     #[must_use]
     pub fn incompleteness(&self) -> Option<String> {
-        let tail = self
-            .tail
+        let summary = self
+            .container_summary
             .get()
             .filter(|_| self.kind != SourceKind::OwnDump)?;
-        tail.incompleteness(&self.shown())
+        summary.incompleteness(&self.display_name())
     }
 
     /// Refuses items that are incomplete, unless that is `accepted`: then it is a warning. See [`check`](fn@crate::backup::check), which reads
@@ -426,7 +426,7 @@ impl Source {
     }
 
     /// The source as messages name it.
-    pub(crate) fn shown(&self) -> String {
+    pub(crate) fn display_name(&self) -> String {
         match (&self.data, &self.path) {
             (SourceData::File { path, .. }, _) | (_, Some(path)) => format!("`{}`", path.display()),
             (_, None) => "standard input".to_owned(),

@@ -14,15 +14,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::input::{FileReader, decompressed};
+use super::input::{FileReader, decompress};
 use super::item_reader::LineReader;
-use super::open::OTHER_COPY;
+use super::open::DAMAGED_HINT;
 use super::source::{Source, SourceData, SourceKind};
 use crate::backup::format::JSON_HEAD;
 use crate::backup::metadata::{FileEntry, Frame};
 use crate::error::{Error, Result};
 use crate::item::{ItemError, KeyMembers, KeySchema, Recognizer, check_object};
-use crate::place::local::files::refused;
+use crate::place::local::files::io_error;
 
 /// Bytes of the smallest stripe: less is not worth a reader of its own.
 const LEAST_BYTES: u64 = 256 * 1024;
@@ -81,7 +81,9 @@ impl Source {
         };
 
         let ends = match &entry.frames {
-            Some(frames) if is_index(frames, entry) => frame_ends(frames, most.min(PACKED_STRIPES)),
+            Some(frames) if is_complete_index(frames, entry) => {
+                frame_ends(frames, most.min(PACKED_STRIPES))
+            }
             None if !is_compressed(path) => line_ends(file, path, entry.bytes, most)?,
             _ => return Ok(None),
         };
@@ -106,10 +108,11 @@ impl Source {
         from: u64,
         key: Option<&KeySchema>,
     ) -> Result<StripeReader> {
-        let no_stripes = || Error::failed(format!("{} cannot be read in stripes", self.shown()));
+        let no_stripes =
+            || Error::failed(format!("{} cannot be read in stripes", self.display_name()));
         let (file, path, entry) = self.own_data().ok_or_else(no_stripes)?;
         let read: Box<dyn Read + Send> = match &entry.frames {
-            Some(frames) => unpacked(file, path, frames, from)?,
+            Some(frames) => decompress_from(file, path, frames, from)?,
             None => Box::new(FileReader::new(Arc::clone(file), from)),
         };
         let read = Box::new(read.take(stripe.end.saturating_sub(from)));
@@ -119,7 +122,7 @@ impl Source {
             recognizer: Recognizer::new(key.cloned()),
             key: key.cloned(),
             identity: Vec::new(),
-            shown: self.shown(),
+            shown: self.display_name(),
         })
     }
 
@@ -154,7 +157,7 @@ impl StripeReader {
                 // Its bytes become part of a request: whatever the checksums say, it must be one item there.
                 let key_hash = self
                     .check(&text)
-                    .map_err(|error| self.no_item(end, &error))?;
+                    .map_err(|error| self.not_an_item(end, &error))?;
 
                 let text = if length > LARGE_ITEM {
                     Bytes::copy_from_slice(&text)
@@ -174,7 +177,7 @@ impl StripeReader {
             }
 
             if *text != *JSON_HEAD.trim_ascii_end() {
-                return Err(self.no_item(end, &"it is not a JSON object"));
+                return Err(self.not_an_item(end, &"it is not a JSON object"));
             }
         }
 
@@ -197,12 +200,12 @@ impl StripeReader {
     }
 
     /// The line that ends at `end` is damaged.
-    fn no_item(&self, end: u64, what: &dyn Display) -> Error {
+    fn not_an_item(&self, end: u64, what: &dyn Display) -> Error {
         let what = format!(
             "{}: the line before byte {end} is not an item: {what}",
             self.shown
         );
-        Error::damaged(what).with_hint(OTHER_COPY)
+        Error::damaged(what).with_hint(DAMAGED_HINT)
     }
 }
 
@@ -212,7 +215,7 @@ fn is_compressed(path: &Path) -> bool {
 }
 
 /// Whether an index is of the whole file.
-fn is_index(frames: &[Frame], entry: &FileEntry) -> bool {
+fn is_complete_index(frames: &[Frame], entry: &FileEntry) -> bool {
     let compressed = frames
         .iter()
         .try_fold(0_u64, |sum, frame| sum.checked_add(frame.compressed));
@@ -223,7 +226,7 @@ fn is_index(frames: &[Frame], entry: &FileEntry) -> bool {
 }
 
 /// How many stripes so many bytes are worth.
-fn stripes_of(bytes: u64, most: u64) -> u64 {
+fn stripe_count(bytes: u64, most: u64) -> u64 {
     (bytes / LEAST_BYTES).clamp(1, most.max(1))
 }
 
@@ -235,7 +238,7 @@ fn wanted_ends(bytes: u64, count: u64) -> impl Iterator<Item = u64> {
 fn frame_ends(frames: &[Frame], most: u64) -> Vec<u64> {
     let bytes = frames.iter().map(|frame| frame.bytes).sum();
     let mut ends: Vec<u64> = Vec::new();
-    let mut wanted = wanted_ends(bytes, stripes_of(bytes, most)).peekable();
+    let mut wanted = wanted_ends(bytes, stripe_count(bytes, most)).peekable();
     let mut at = 0;
     for frame in frames {
         at += frame.bytes;
@@ -252,8 +255,8 @@ fn frame_ends(frames: &[Frame], most: u64) -> Vec<u64> {
 
 fn line_ends(file: &Arc<File>, path: &Path, bytes: u64, most: u64) -> Result<Vec<u64>> {
     let mut ends: Vec<u64> = Vec::new();
-    for wanted in wanted_ends(bytes, stripes_of(bytes, most)) {
-        let end = next_line(file, wanted).map_err(|error| refused("read", path, error))?;
+    for wanted in wanted_ends(bytes, stripe_count(bytes, most)) {
+        let end = next_line(file, wanted).map_err(|error| io_error("read", path, error))?;
         if end < bytes && ends.last().is_none_or(|last| *last < end) {
             ends.push(end);
         }
@@ -282,7 +285,7 @@ fn next_line(file: &File, mut at: u64) -> io::Result<u64> {
 }
 
 /// The text of a compressed file from an offset on.
-fn unpacked(
+fn decompress_from(
     file: &Arc<File>,
     path: &Path,
     frames: &[Frame],
@@ -298,9 +301,9 @@ fn unpacked(
         packed += frame.compressed;
     }
 
-    let failed = |error| refused("read", path, error);
+    let failed = |error| io_error("read", path, error);
     let mut read =
-        decompressed(Box::new(FileReader::new(Arc::clone(file), packed))).map_err(failed)?;
+        decompress(Box::new(FileReader::new(Arc::clone(file), packed))).map_err(failed)?;
     io::copy(&mut read.by_ref().take(from - text), &mut io::sink()).map_err(failed)?;
 
     Ok(read)

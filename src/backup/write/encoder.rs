@@ -99,7 +99,7 @@ impl DataFileEncoder {
 
     /// Does something once all items added so far can be counted: they are on disk or in the tail, which is handed over. Bytes
     /// that would be compressed are not sent for that: the frames do not depend on when this is called.
-    pub(crate) fn once_counted(
+    pub(crate) fn when_synced(
         &mut self,
         then: impl FnOnce(DataFileState, Vec<u8>) + Send + 'static,
     ) -> io::Result<()> {
@@ -112,7 +112,7 @@ impl DataFileEncoder {
 
         let tail = self.block.clone();
         let (items, text_bytes, tail_items) = (self.items, self.text_bytes, self.block_items);
-        self.pipeline.once_synced(Box::new(move |synced| {
+        self.pipeline.when_synced(Box::new(move |synced| {
             let counted = DataFileState {
                 file_bytes: synced.bytes,
                 sha256: synced.sha256.clone(),

@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 
 use crate::backup::format::Compression;
 use crate::backup::metadata::{FRAME_INDEX_LIMIT, Frame};
-use crate::place::digest::hex;
+use crate::place::digest::finalize_hex;
 use crate::place::local::sync::SyncedFile;
 
 /// Bytes after which an uncompressed block is handed on: large enough that system calls do not count, small enough for caches.
@@ -46,7 +46,7 @@ pub(crate) enum DataOutput {
 }
 
 impl DataOutput {
-    pub(crate) fn of_file(file: File) -> Self {
+    pub(crate) fn from_file(file: File) -> Self {
         Self::File(SyncedFile::new(file))
     }
 
@@ -224,7 +224,7 @@ impl WritePipeline {
     ///
     /// # Errors
     /// The failure that ended the threads.
-    pub(crate) fn once_synced(&mut self, then: SyncCallback) -> io::Result<()> {
+    pub(crate) fn when_synced(&mut self, then: SyncCallback) -> io::Result<()> {
         self.enqueue(WriteCommand::Sync(then))
     }
 
@@ -313,7 +313,7 @@ fn write_blocks(
             WriteCommand::Compressing(reply) => reply.recv().map_err(|_| ended_early())??,
             WriteCommand::Sync(then) => {
                 sink.sync()?;
-                let sha256 = digest_so_far(&to_hash)?;
+                let sha256 = current_digest(&to_hash)?;
                 then(&SyncedData {
                     bytes,
                     sha256,
@@ -350,7 +350,7 @@ fn write_blocks(
     })
 }
 
-fn digest_so_far(hashing: &SyncSender<HashCommand>) -> io::Result<String> {
+fn current_digest(hashing: &SyncSender<HashCommand>) -> io::Result<String> {
     let (tell, told) = mpsc::sync_channel(1);
     hashing
         .send(HashCommand::Digest(tell))
@@ -375,12 +375,12 @@ fn hash_blocks(
             }
             HashCommand::Digest(tell) => {
                 // Whoever asked has failed meanwhile when nobody listens.
-                let _ = tell.send(hex(hasher.clone()));
+                let _ = tell.send(finalize_hex(hasher.clone()));
             }
         }
     }
 
-    hex(hasher)
+    finalize_hex(hasher)
 }
 
 fn compress_blocks(
@@ -508,7 +508,7 @@ mod tests {
                 ..InitialState::default()
             };
             let mut pipeline = WritePipeline::start(
-                DataOutput::of_file(file.reopen().unwrap()),
+                DataOutput::from_file(file.reopen().unwrap()),
                 compression,
                 begun,
             )

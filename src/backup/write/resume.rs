@@ -11,12 +11,12 @@ use sha2::{Digest, Sha256};
 use super::writer::DumpTarget;
 use crate::backup::checkpoint::{CheckpointPaths, DumpCheckpoint, RESTART_HINT};
 use crate::backup::folder::remove_dump;
-use crate::backup::folder::{partial_folders, resolve};
+use crate::backup::folder::{partial_folders, resolve_path};
 use crate::backup::format::{DataFile, dump_file_names};
 use crate::backup::lock::is_held;
 use crate::error::{Error, Result};
-use crate::place::digest::hex;
-use crate::place::local::files::{cut, open_part, refused, remove_file, sync_folder};
+use crate::place::digest::finalize_hex;
+use crate::place::local::files::{io_error, open_partial, remove_file, sync_folder, truncate};
 use crate::place::local::names::{PARTIAL_SUFFIX, sibling};
 
 /// Bytes that are read at once.
@@ -35,21 +35,25 @@ impl DumpTarget {
             return Ok(None);
         };
 
-        let target = resolve(path)?;
+        let target = resolve_path(path)?;
         if is_held(&target, state_dir) {
             return Ok(None);
         }
 
-        let Some(checkpoint) = CheckpointPaths::of(&target, state_dir).read()? else {
+        let Some(checkpoint) = CheckpointPaths::for_dump(&target, state_dir).read()? else {
             return Ok(None);
         };
 
-        Ok(part_of(self, &target, &checkpoint).map(|_| checkpoint))
+        Ok(partial_data_path(self, &target, &checkpoint).map(|_| checkpoint))
     }
 }
 
 /// The data file that an interrupted run into the resolved target has begun.
-fn part_of(kind: &DumpTarget, target: &Path, checkpoint: &DumpCheckpoint) -> Option<PathBuf> {
+fn partial_data_path(
+    kind: &DumpTarget,
+    target: &Path,
+    checkpoint: &DumpCheckpoint,
+) -> Option<PathBuf> {
     let is_there = |path: &PathBuf| fs::symlink_metadata(path).is_ok();
     let data = DataFile {
         format: checkpoint.origin.format,
@@ -94,21 +98,22 @@ impl PartialDataFile {
         }
 
         let gone = || damaged(target, "its data file is missing");
-        let path = part_of(kind, target, checkpoint).ok_or_else(gone)?;
-        let mut file = open_part(&path)?.ok_or_else(gone)?;
-        let hasher = hash_counted(&mut file, &path, checkpoint, watch)?;
+        let path = partial_data_path(kind, target, checkpoint).ok_or_else(gone)?;
+        let mut file = open_partial(&path)?.ok_or_else(gone)?;
+        let hasher = hash_existing(&mut file, &path, checkpoint, watch)?;
         if let DumpTarget::Folder(_) = kind {
-            clear_documents(target, &path)?;
+            remove_documents(target, &path)?;
         }
 
-        cut(&mut file, checkpoint.file_bytes()).map_err(|error| refused("cut", &path, error))?;
+        truncate(&mut file, checkpoint.file_bytes())
+            .map_err(|error| io_error("cut", &path, error))?;
 
         Ok(Self { path, file, hasher })
     }
 }
 
 /// Reads the counted bytes, and sees that they are what they were.
-fn hash_counted(
+fn hash_existing(
     file: &mut File,
     path: &Path,
     checkpoint: &DumpCheckpoint,
@@ -131,11 +136,11 @@ fn hash_counted(
                 watch(read as u64)?;
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(refused("read", path, error)),
+            Err(error) => return Err(io_error("read", path, error)),
         }
     }
 
-    if hex(hasher.clone()) == checkpoint.counted.sha256 {
+    if finalize_hex(hasher.clone()) == checkpoint.counted.sha256 {
         Ok(hasher)
     } else {
         Err(damaged(
@@ -146,7 +151,7 @@ fn hash_counted(
 }
 
 /// Leaves nothing but the data file, so that no crash from here on leaves what looks finished.
-fn clear_documents(target: &Path, data: &Path) -> Result<()> {
+fn remove_documents(target: &Path, data: &Path) -> Result<()> {
     let folder = data.parent().unwrap_or(target);
     let others = dump_file_names()
         .map(|name| folder.join(name))

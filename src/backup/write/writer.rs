@@ -17,20 +17,20 @@ use crate::backup::checkpoint::{
     CheckpointPaths, CheckpointSaver, DumpCheckpoint, DumpOrigin, ScanProgress,
 };
 use crate::backup::folder::remove_dump;
-use crate::backup::folder::{TargetContents, resolve, standing};
+use crate::backup::folder::{TargetContents, inspect_target, resolve_path};
 use crate::backup::format::{
     Compression, DataFile, DataFormat, FORMAT_VERSION, METADATA_FILE, SCHEMA_FILE, SUMMARY_FILE,
 };
 use crate::backup::lock::DumpLock;
 use crate::backup::metadata::{FileEntry, Metadata, MetadataDraft};
-use crate::backup::publish::{publish, recover, start};
+use crate::backup::publish::{create_partial_folder, publish, recover};
 use crate::backup::summary;
 use crate::error::{Error, Result};
 use crate::item::Items;
 use crate::place::Access;
 use crate::place::digest::hex_sha256;
 use crate::place::local::files::{
-    create_file, create_folders, refused, remove_file, rename, sync_folder, write_file,
+    create_file, create_folders, io_error, remove_file, rename, sync_folder, write_file,
 };
 use crate::place::local::names::{PARTIAL_SUFFIX, sibling};
 use crate::schema::TableSchema;
@@ -52,7 +52,7 @@ impl DumpTarget {
         Self::Folder(path.into())
     }
 
-    /// A file of items; see [`DataFile::of_item_file`] for the names it may have.
+    /// A file of items; see [`DataFile::for_item_file`] for the names it may have.
     pub fn file(path: impl Into<PathBuf>) -> Self {
         Self::File(path.into())
     }
@@ -67,10 +67,10 @@ impl DumpTarget {
     ///
     /// # Errors
     /// A target that [`DumpWriter::begin`] would refuse.
-    pub fn standing(&self) -> Result<TargetContents> {
+    pub fn contents(&self) -> Result<TargetContents> {
         match self {
-            Self::Folder(path) => standing(&resolve(path)?),
-            Self::File(path) => file_standing(&resolve(path)?),
+            Self::Folder(path) => inspect_target(&resolve_path(path)?),
+            Self::File(path) => inspect_file_target(&resolve_path(path)?),
             Self::Stdout => Ok(TargetContents::Absent),
         }
     }
@@ -109,7 +109,7 @@ pub struct DumpWriter {
     // Fields are dropped in this order: no thread writes any more when the lock is released.
     encoder: Option<DataFileEncoder>,
     kind: DataFile,
-    keeper: Option<Arc<CheckpointSaver>>,
+    checkpoints: Option<Arc<CheckpointSaver>>,
     place: OutputTarget,
 }
 
@@ -153,11 +153,11 @@ impl DumpWriter {
             compression,
         };
         let encoder = DataFileEncoder::new(DataOutput::Stream(stream), kind)
-            .map_err(|error| OutputTarget::Stream.refused(kind, error))?;
+            .map_err(|error| OutputTarget::Stream.write_error(kind, error))?;
         Ok(Self {
             encoder: Some(encoder),
             kind,
-            keeper: None,
+            checkpoints: None,
             place: OutputTarget::Stream,
         })
     }
@@ -178,15 +178,15 @@ impl DumpWriter {
         };
 
         let allowed = if matches!(target, DumpTarget::Folder(_)) {
-            standing
+            inspect_target
         } else {
-            file_standing
+            inspect_file_target
         };
 
-        let path = make_way(path, allowed)?;
+        let path = prepare_target(path, allowed)?;
         let lock = DumpLock::acquire(&path, options.state_dir.as_deref())?;
         allowed(&path)?;
-        let places = CheckpointPaths::of(&path, options.state_dir.as_deref());
+        let places = CheckpointPaths::for_dump(&path, options.state_dir.as_deref());
         let part = PartialDataFile::reopen(target, &path, &places, &from, watch)?;
         let DumpCheckpoint {
             origin,
@@ -217,28 +217,28 @@ impl DumpWriter {
         };
 
         let encoder = DataFileEncoder::resume(
-            DataOutput::of_file(part.file),
+            DataOutput::from_file(part.file),
             kind,
             part.hasher,
             counted,
             tail,
         );
-        let encoder = Some(encoder.map_err(|error| place.refused(kind, error))?);
+        let encoder = Some(encoder.map_err(|error| place.write_error(kind, error))?);
         Ok(Self {
             encoder,
             kind,
-            keeper: Some(Arc::new(CheckpointSaver::new(places, origin))),
+            checkpoints: Some(Arc::new(CheckpointSaver::new(places, origin))),
             place,
         })
     }
 
     fn begin_folder(path: &Path, options: &DumpOptions) -> Result<Self> {
-        let target = make_way(path, standing)?;
+        let target = prepare_target(path, inspect_target)?;
         let lock = DumpLock::acquire(&target, options.state_dir.as_deref())?;
-        standing(&target)?;
-        let keeper = keeper(&target, options)?;
+        inspect_target(&target)?;
+        let checkpoints = checkpoints(&target, options)?;
         recover(&target)?;
-        let partial = start(&target, options.access)?;
+        let partial = create_partial_folder(&target, options.access)?;
         let kind = DataFile {
             format: options.format,
             compression: options.compression,
@@ -263,22 +263,22 @@ impl DumpWriter {
         };
 
         let encoder = data
-            .map(|(file, kind)| DataFileEncoder::new(DataOutput::of_file(file), kind))
+            .map(|(file, kind)| DataFileEncoder::new(DataOutput::from_file(file), kind))
             .transpose();
         Ok(Self {
-            encoder: encoder.map_err(|error| place.refused(kind, error))?,
+            encoder: encoder.map_err(|error| place.write_error(kind, error))?,
             kind,
-            keeper,
+            checkpoints,
             place,
         })
     }
 
     fn begin_file(path: &Path, options: &DumpOptions) -> Result<Self> {
         let kind = item_file_kind(path, options)?;
-        let target = make_way(path, file_standing)?;
+        let target = prepare_target(path, inspect_file_target)?;
         let lock = DumpLock::acquire(&target, options.state_dir.as_deref())?;
-        file_standing(&target)?;
-        let keeper = keeper(&target, options)?;
+        inspect_file_target(&target)?;
+        let checkpoints = checkpoints(&target, options)?;
         let partial = sibling(&target, PARTIAL_SUFFIX).expect("a file's path ends in its name");
         remove_file(&partial)?;
         let file = create_file(&partial, options.access)?;
@@ -289,12 +289,12 @@ impl DumpWriter {
             _lock: lock,
         };
 
-        let encoder = DataFileEncoder::new(DataOutput::of_file(file), kind)
-            .map_err(|error| place.refused(kind, error))?;
+        let encoder = DataFileEncoder::new(DataOutput::from_file(file), kind)
+            .map_err(|error| place.write_error(kind, error))?;
         Ok(Self {
             encoder: Some(encoder),
             kind,
-            keeper,
+            checkpoints,
             place,
         })
     }
@@ -307,7 +307,7 @@ impl DumpWriter {
         match &mut self.encoder {
             Some(encoder) => encoder
                 .append(items)
-                .map_err(|error| self.place.refused(self.kind, error)),
+                .map_err(|error| self.place.write_error(self.kind, error)),
             None => Err(Error::failed("a dump of the schema alone takes no items")),
         }
     }
@@ -317,43 +317,45 @@ impl DumpWriter {
     ///
     /// # Errors
     /// A failure of the disk while earlier items were written. That the checkpoint itself cannot be left is no failure of the dump:
-    /// see [`trouble`](Self::trouble).
+    /// see [`trouble`](Self::take_checkpoint_error).
     pub fn checkpoint(&mut self, progress: &ScanProgress) -> Result<()> {
-        let (Some(encoder), Some(keeper)) = (&mut self.encoder, &self.keeper) else {
+        let (Some(encoder), Some(checkpoints)) = (&mut self.encoder, &self.checkpoints) else {
             return Ok(());
         };
 
-        if !keeper.announce() {
+        if !checkpoints.try_begin() {
             return Ok(());
         }
 
-        let (keeper, progress) = (Arc::clone(keeper), progress.clone());
-        let sent = encoder.once_counted(move |counted, tail| keeper.keep(progress, counted, tail));
+        let (checkpoints, progress) = (Arc::clone(checkpoints), progress.clone());
+        let sent =
+            encoder.when_synced(move |counted, tail| checkpoints.save(progress, counted, tail));
 
-        sent.map_err(|error| self.place.refused(self.kind, error))
+        sent.map_err(|error| self.place.write_error(self.kind, error))
     }
 
     /// Why a checkpoint could not be left, if one failed since this was asked before.
     #[must_use]
-    pub fn trouble(&self) -> Option<Error> {
-        self.keeper.as_ref()?.trouble()
+    pub fn take_checkpoint_error(&self) -> Option<Error> {
+        self.checkpoints.as_ref()?.take_error()
     }
 
     /// Leaves the dump unfinished, with a last checkpoint that is on disk when this returns. Nothing can be added any more.
     ///
     /// # Errors
-    /// A failure of the disk; the checkpoint before then holds. For one of the checkpoint itself see [`trouble`](Self::trouble).
+    /// A failure of the disk; the checkpoint before then holds. For one of the checkpoint itself see [`trouble`](Self::take_checkpoint_error).
     pub fn stop(&mut self, progress: &ScanProgress) -> Result<()> {
-        let (Some(mut encoder), Some(keeper)) = (self.encoder.take(), &self.keeper) else {
+        let (Some(mut encoder), Some(checkpoints)) = (self.encoder.take(), &self.checkpoints)
+        else {
             return Ok(());
         };
 
-        let (keeper, progress) = (Arc::clone(keeper), progress.clone());
+        let (checkpoints, progress) = (Arc::clone(checkpoints), progress.clone());
         let stopped =
-            encoder.once_counted(move |counted, tail| keeper.keep(progress, counted, tail));
+            encoder.when_synced(move |counted, tail| checkpoints.save(progress, counted, tail));
         stopped
             .and_then(|()| encoder.stop())
-            .map_err(|error| self.place.refused(self.kind, error))
+            .map_err(|error| self.place.write_error(self.kind, error))
     }
 
     /// Discards the dump: its checkpoint first, then what was written.
@@ -364,12 +366,12 @@ impl DumpWriter {
         if let Some(encoder) = self.encoder.take() {
             encoder
                 .stop()
-                .map_err(|error| self.place.refused(self.kind, error))?;
+                .map_err(|error| self.place.write_error(self.kind, error))?;
         }
 
-        self.keeper
+        self.checkpoints
             .as_ref()
-            .map_or(Ok(()), |keeper| keeper.clear())?;
+            .map_or(Ok(()), |checkpoints| checkpoints.clear())?;
         match &self.place {
             OutputTarget::Folder { partial, .. } => remove_dump(partial),
             OutputTarget::File { partial, .. } => remove_file(partial),
@@ -391,7 +393,7 @@ impl DumpWriter {
             .take()
             .map(DataFileEncoder::finish)
             .transpose()
-            .map_err(|error| self.place.refused(self.kind, error))?;
+            .map_err(|error| self.place.write_error(self.kind, error))?;
 
         match &self.place {
             OutputTarget::Folder {
@@ -410,9 +412,9 @@ impl DumpWriter {
                 let metadata = content.metadata;
 
                 // What stands in `.partial` after an exchange is the old dump: no checkpoint may speak of it.
-                self.keeper
+                self.checkpoints
                     .as_ref()
-                    .map_or(Ok(()), |keeper| keeper.clear())?;
+                    .map_or(Ok(()), |checkpoints| checkpoints.clear())?;
                 let warnings = publish(
                     target,
                     partial,
@@ -439,7 +441,10 @@ impl DumpWriter {
             } => {
                 rename(partial, target)?;
                 sync_folder(target.parent().unwrap_or(target))?;
-                let left = self.keeper.as_ref().and_then(|keeper| keeper.clear().err());
+                let left = self
+                    .checkpoints
+                    .as_ref()
+                    .and_then(|checkpoints| checkpoints.clear().err());
                 let warnings = left
                     .map(|error| format!("the items are in place, but {error}"))
                     .into_iter()
@@ -463,10 +468,10 @@ impl DumpWriter {
 
 impl OutputTarget {
     /// What to say when the data cannot be written.
-    fn refused(&self, kind: DataFile, error: io::Error) -> Error {
+    fn write_error(&self, kind: DataFile, error: io::Error) -> Error {
         match self {
-            Self::Folder { partial, .. } => refused("write", &partial.join(kind.name()), error),
-            Self::File { partial, .. } => refused("write", partial, error),
+            Self::Folder { partial, .. } => io_error("write", &partial.join(kind.name()), error),
+            Self::File { partial, .. } => io_error("write", partial, error),
             Self::Stream => Error::failed(format!("cannot write to the output stream: {error}"))
                 .with_source(error),
         }
@@ -474,8 +479,8 @@ impl OutputTarget {
 }
 
 /// Removes what speaks of an earlier run, and makes ready to speak of this one.
-fn keeper(target: &Path, options: &DumpOptions) -> Result<Option<Arc<CheckpointSaver>>> {
-    let places = CheckpointPaths::of(target, options.state_dir.as_deref());
+fn checkpoints(target: &Path, options: &DumpOptions) -> Result<Option<Arc<CheckpointSaver>>> {
+    let places = CheckpointPaths::for_dump(target, options.state_dir.as_deref());
     places.clear()?;
     let origin = options.origin.clone().filter(|_| !options.schema_only);
 
@@ -483,17 +488,17 @@ fn keeper(target: &Path, options: &DumpOptions) -> Result<Option<Arc<CheckpointS
 }
 
 /// Resolves a target's path, looks at what is there, and makes the folders above it.
-fn make_way(path: &Path, look: fn(&Path) -> Result<TargetContents>) -> Result<PathBuf> {
-    let target = resolve(path)?;
+fn prepare_target(path: &Path, look: fn(&Path) -> Result<TargetContents>) -> Result<PathBuf> {
+    let target = resolve_path(path)?;
     look(&target)?;
     if let Some(parent) = target.parent() {
         create_folders(parent, Access::Shared)?;
     }
 
-    resolve(&target)
+    resolve_path(&target)
 }
 
-fn file_standing(target: &Path) -> Result<TargetContents> {
+fn inspect_file_target(target: &Path) -> Result<TargetContents> {
     match fs::metadata(target) {
         Ok(found) if found.is_file() => Ok(TargetContents::Dump(None)),
         Ok(_) => Err(
@@ -501,12 +506,12 @@ fn file_standing(target: &Path) -> Result<TargetContents> {
                 .with_hint("choose another --output; `--output -` writes to standard output"),
         ),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(TargetContents::Absent),
-        Err(error) => Err(refused("open", target, error)),
+        Err(error) => Err(io_error("open", target, error)),
     }
 }
 
 fn item_file_kind(path: &Path, options: &DumpOptions) -> Result<DataFile> {
-    let kind = DataFile::of_item_file(path).filter(|kind| {
+    let kind = DataFile::for_item_file(path).filter(|kind| {
         !options.schema_only
             && (options.compression == Compression::None || options.compression == kind.compression)
     });

@@ -287,7 +287,7 @@ impl OutputArgs {
     }
 
     fn file_kind(&self) -> Option<DataFile> {
-        self.output.as_deref().and_then(DataFile::of_item_file)
+        self.output.as_deref().and_then(DataFile::for_item_file)
     }
 
     /// The method asked for; a file's ending asks for one, too.
@@ -309,7 +309,7 @@ impl OutputArgs {
 fn target(path: PathBuf) -> DumpTarget {
     if path.as_os_str() == "-" {
         DumpTarget::Stdout
-    } else if DataFile::of_item_file(&path).is_some() && !path.is_dir() {
+    } else if DataFile::for_item_file(&path).is_some() && !path.is_dir() {
         DumpTarget::File(path)
     } else {
         DumpTarget::Folder(path)

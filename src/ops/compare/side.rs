@@ -17,7 +17,7 @@ use crate::item::{Items, KeySchema, Sample, item_digest};
 use crate::ops::blocking;
 use crate::ops::scan_segments::{each_segment, spread};
 use crate::ops::through::{CHUNK_ITEMS, Misfit, through};
-use crate::place::{ScratchPartitions, read_rejected};
+use crate::place::{ScratchPartitions, read_rejects};
 use crate::store::{PageKey, PageMemoryPermit, ReadStore, ScanPage, ScanRequest, WireBytes};
 use crate::transform::{Outcome, Transform, TransformedChunk};
 
@@ -187,7 +187,7 @@ fn rejected_in(
 
     files
         .iter()
-        .try_for_each(|file| read_rejected(file, is_transformed, &mut take))?;
+        .try_for_each(|file| read_rejects(file, is_transformed, &mut take))?;
 
     Ok(Some(rejected))
 }

@@ -400,7 +400,12 @@ impl Output {
 
     /// Says once that checkpoints fail: each second would be too often.
     fn tell_trouble(&mut self) {
-        if let Some(error) = self.copied.writer.trouble().filter(|_| !self.is_troubled) {
+        if let Some(error) = self
+            .copied
+            .writer
+            .take_checkpoint_error()
+            .filter(|_| !self.is_troubled)
+        {
             self.is_troubled = true;
             let warning = format!(
                 "no checkpoint could be left, and an interruption would cost what was read since: {error}"

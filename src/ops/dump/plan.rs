@@ -125,7 +125,7 @@ pub async fn plan(
         );
     }
 
-    let standing = request.target.standing()?;
+    let standing = request.target.contents()?;
     let schema = described(store, environment, &request.table).await?;
     let selection = bind(&mut request, &schema)?;
     let place = Place::of(environment, &request.table, store.credentials()).described(&schema);

@@ -17,7 +17,8 @@ use crate::event::Event;
 use crate::item::{Items, KeySchema};
 use crate::ops::through::{CHUNK_ITEMS, Meetings, Naming, bytes_of, cut_to, through};
 use crate::place::{
-    LazyLinesFile, beside, beside_in_state, name_in_file, publish_lines, remove_mark, unpublished,
+    LazyLinesFile, partial_path, publish_lines_file, remove_marker, short_file_name, side_path,
+    side_path_in_state,
 };
 use crate::transform::{Outcome, RejectReason, Transform, TransformedChunk};
 
@@ -229,7 +230,7 @@ impl Output {
 
 /// The file of rejected items: continues after the lines that `changes` counts, and gets its name with the dump.
 fn rejects(plan: &DumpPlan, changes: &TransformCounts) -> Result<LazyLinesFile> {
-    let places = places(plan).iter().map(|path| unpublished(path)).collect();
+    let places = places(plan).iter().map(|path| partial_path(path)).collect();
     LazyLinesFile::open(places, changes.rejects_bytes).map_err(|error| {
         Error::failed("the interrupted dump cannot be resumed")
             .with_source(error)
@@ -246,7 +247,7 @@ fn sync(rejects: &mut LazyLinesFile, changes: &mut TransformCounts) -> Result<()
         return Ok(());
     };
 
-    file.flushed()?()?;
+    file.flush_to_sync()?()?;
     changes.rejects_bytes = file.bytes();
 
     Ok(())
@@ -256,14 +257,14 @@ fn sync(rejects: &mut LazyLinesFile, changes: &mut TransformCounts) -> Result<()
 pub(crate) fn forget_rejects(plan: &DumpPlan) -> Result<()> {
     places(plan)
         .iter()
-        .try_for_each(|path| remove_mark(&unpublished(path)))
+        .try_for_each(|path| remove_marker(&partial_path(path)))
 }
 
 /// Puts the list of rejected items beside the dump that stands now. What an earlier dump of this name had rejected is not of it.
 pub(crate) fn publish_rejects(plan: &DumpPlan) -> Result<Option<PathBuf>> {
     let published = places(plan)
         .iter()
-        .map(|path| publish_lines(path))
+        .map(|path| publish_lines_file(path))
         .collect::<Result<Vec<_>>>()?;
     Ok(published.into_iter().flatten().next())
 }
@@ -275,13 +276,13 @@ fn places(plan: &DumpPlan) -> Vec<PathBuf> {
     let state_dir = plan.request.state_dir.as_deref();
     let (next_to, stated) = match &plan.request.target {
         DumpTarget::Folder(path) | DumpTarget::File(path) => (
-            beside(path, NAME),
-            state_dir.map(|dir| beside_in_state(dir, path, NAME)),
+            side_path(path, NAME),
+            state_dir.map(|dir| side_path_in_state(dir, path, NAME)),
         ),
         // Two runs may write to standard output at once, even of one table.
         DumpTarget::Stdout => {
             let (table, environment, run) = (
-                name_in_file(&plan.source.table),
+                short_file_name(&plan.source.table),
                 &plan.source.environment,
                 std::process::id(),
             );

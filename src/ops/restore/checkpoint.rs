@@ -303,6 +303,6 @@ impl Checkpoint {
         let text = serde_json::to_vec(self).map_err(|error| {
             Error::failed("the checkpoint cannot be written").with_source(error)
         })?;
-        place::leave_mark(path, &text)
+        place::write_marker(path, &text)
     }
 }

@@ -100,7 +100,7 @@ impl Saver {
             rejects,
             conflicts,
             syncs,
-        } = rejects.flushed()?;
+        } = rejects.flush_to_sync()?;
 
         self.checkpoint.set_marks(ledger.marks());
         self.checkpoint.counts = ledger.counts();

@@ -314,7 +314,7 @@ impl Readers {
             Lanes::Whole { mark } => vec![(
                 0,
                 Reader::Whole {
-                    items: source.items()?.recognising(),
+                    items: source.items()?.validating(),
                     from: *mark,
                 },
             )],

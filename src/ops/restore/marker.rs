@@ -212,7 +212,7 @@ impl Marker {
             "boost": mark.boost,
         });
 
-        place::leave_mark(&self.path, text.to_string().as_bytes())
+        place::write_marker(&self.path, text.to_string().as_bytes())
     }
 
     /// Where the checkpoint of the restore is kept.
@@ -226,13 +226,13 @@ impl Marker {
 
     /// Sees that the next run begins anew.
     pub(crate) fn remove_checkpoint(&self) -> Result<()> {
-        place::remove_mark(&self.checkpoint())
+        place::remove_marker(&self.checkpoint())
     }
 
     /// Removes it and the checkpoint, that one first: without a marker a checkpoint means nothing.
     pub(crate) fn remove(&self) -> Result<()> {
         self.remove_checkpoint()?;
-        place::remove_mark(&self.path)
+        place::remove_marker(&self.path)
     }
 }
 

@@ -13,7 +13,9 @@ use crate::error::Result;
 use crate::item::KeySchema;
 use crate::ops::table_location::Place;
 use crate::ops::through::Naming;
-use crate::place::{LazyLinesFile, beside, beside_in_state, check_lines, name_in_file};
+use crate::place::{
+    LazyLinesFile, check_lines_file, short_file_name, side_path, side_path_in_state,
+};
 use crate::store::RejectedItem;
 
 /// One of the files.
@@ -79,13 +81,13 @@ impl RejectPlaces {
         let places = |what: &str| {
             let name = format!(
                 "restore-{}.{}.{what}.jsonl",
-                name_in_file(&target.table),
+                short_file_name(&target.table),
                 target.environment
             );
 
-            let next_to = source.and_then(|source| beside(source, &name));
+            let next_to = source.and_then(|source| side_path(source, &name));
             let stated = state_dir.map(|dir| match source {
-                Some(source) => beside_in_state(dir, source, &name),
+                Some(source) => side_path_in_state(dir, source, &name),
                 // Standard input is there once: what was refused of it is nowhere else.
                 None => dir.join(format!(
                     "stdin-{}.{name}",
@@ -107,8 +109,8 @@ impl RejectPlaces {
     /// # Errors
     /// One is missing or shorter.
     pub(crate) fn check(&self, rejects: Option<&Lines>, conflicts: Option<&Lines>) -> Result<()> {
-        check_lines(&self.rejects, rejects.map_or(0, |left| left.bytes))?;
-        check_lines(&self.conflicts, conflicts.map_or(0, |left| left.bytes))
+        check_lines_file(&self.rejects, rejects.map_or(0, |left| left.bytes))?;
+        check_lines_file(&self.conflicts, conflicts.map_or(0, |left| left.bytes))
     }
 }
 
@@ -164,11 +166,11 @@ impl Rejects {
     }
 
     /// Where rejects and conflicts are and how long, with what puts them on disk: a checkpoint must not count lines that are not.
-    pub(crate) fn flushed(&mut self) -> Result<Flushed> {
+    pub(crate) fn flush_to_sync(&mut self) -> Result<Flushed> {
         let mut syncs: Vec<Sync> = Vec::new();
         for list in [&mut self.rejected, &mut self.conflicts] {
             if let Some(file) = list.lines.file_mut() {
-                syncs.push(Box::new(file.flushed()?));
+                syncs.push(Box::new(file.flush_to_sync()?));
             }
         }
 

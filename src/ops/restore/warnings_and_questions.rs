@@ -168,7 +168,7 @@ impl Concerns<'_> {
     pub(crate) fn questions(&self, backups: Option<usize>, source: &Source) -> Vec<Question> {
         let mut questions = Vec::new();
         if self.facts.environment.is_none()
-            && source.damage().is_some_and(|damage| damage.is_nameless)
+            && source.damage().is_some_and(|damage| damage.lacks_metadata)
         {
             let risk = "the damaged dump does not say which environment it is from";
             questions.push(Question::OtherRisk(risk.to_owned()));

@@ -93,7 +93,7 @@ fn judge(
     let mut found = backup::inspect(&source, how, &mut progress)?;
     match source.accept_incomplete(accept_incomplete) {
         Ok(warning) => found.warnings.extend(warning),
-        Err(error) => found.find(error.to_string()),
+        Err(error) => found.add_finding(error.to_string()),
     }
 
     let Inspection {

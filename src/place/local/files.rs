@@ -49,7 +49,7 @@ pub(crate) fn create_file(path: &Path, access: Access) -> Result<File> {
         .create_new(true)
         .mode(access.file_mode())
         .open(path)
-        .map_err(|error| refused("create", path, error))
+        .map_err(|error| io_error("create", path, error))
 }
 
 /// Makes a file that must not exist, with this content, on disk when this returns.
@@ -60,7 +60,7 @@ pub(crate) fn write_file(path: &Path, content: &[u8], access: Access) -> Result<
     let mut file = create_file(path, access)?;
     file.write_all(content)
         .and_then(|()| file.sync_all())
-        .map_err(|error| refused("write", path, error))
+        .map_err(|error| io_error("write", path, error))
 }
 
 /// Opens a file for the lock: made if need be with mode 0600, read and written, never through a symbolic link.
@@ -85,7 +85,7 @@ pub(crate) fn open_to_read(path: &Path) -> io::Result<File> {
 }
 
 /// Opens a file that is there, to write on: never through a symbolic link.
-pub(crate) fn open_lines_file(path: &Path) -> io::Result<File> {
+pub(crate) fn open_existing_to_write(path: &Path) -> io::Result<File> {
     let no_follow = i32::try_from(OFlags::NOFOLLOW.bits()).expect("the flag is a small constant");
     OpenOptions::new()
         .write(true)
@@ -112,7 +112,7 @@ pub(crate) fn create_folders(path: &Path, access: Access) -> Result<()> {
         .recursive(true)
         .mode(access.folder_mode())
         .create(path);
-    made.map_err(|error| refused("create the folder", path, error))?;
+    made.map_err(|error| io_error("create the folder", path, error))?;
     let above = path.ancestors().skip(1).take(missing);
     above
         .filter(|folder| !folder.as_os_str().is_empty())
@@ -124,7 +124,7 @@ pub(crate) fn create_folders(path: &Path, access: Access) -> Result<()> {
 ///
 /// # Errors
 /// The system's refusal; something that is not a regular file.
-pub(crate) fn open_part(path: &Path) -> Result<Option<File>> {
+pub(crate) fn open_partial(path: &Path) -> Result<Option<File>> {
     // Without `NONBLOCK` opening a pipe would wait for its other end.
     let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits())
         .expect("the flags are small constants");
@@ -135,12 +135,12 @@ pub(crate) fn open_part(path: &Path) -> Result<Option<File>> {
         .open(path)
     {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        other => other.map_err(|error| refused("open", path, error))?,
+        other => other.map_err(|error| io_error("open", path, error))?,
     };
 
     let found = file
         .metadata()
-        .map_err(|error| refused("open", path, error))?;
+        .map_err(|error| io_error("open", path, error))?;
     if !found.is_file() {
         return Err(Error::failed(format!(
             "`{}` is not a regular file",
@@ -155,7 +155,7 @@ pub(crate) fn open_part(path: &Path) -> Result<Option<File>> {
 ///
 /// # Errors
 /// The system's refusal.
-pub(crate) fn cut(file: &mut File, length: u64) -> io::Result<()> {
+pub(crate) fn truncate(file: &mut File, length: u64) -> io::Result<()> {
     file.set_len(length)?;
     file.sync_all()?;
     file.seek(SeekFrom::Start(length)).map(drop)
@@ -168,8 +168,8 @@ pub(crate) fn cut(file: &mut File, length: u64) -> io::Result<()> {
 /// The system's refusal. The former file is then there still.
 pub(crate) fn replace_file(path: &Path, content: &[u8]) -> Result<()> {
     let partial = sibling(path, PARTIAL_SUFFIX)
-        .ok_or_else(|| refused("write", path, io::ErrorKind::InvalidInput.into()))?;
-    put_in_place(&partial, path, |partial| {
+        .ok_or_else(|| io_error("write", path, io::ErrorKind::InvalidInput.into()))?;
+    replace_with(&partial, path, |partial| {
         write_file(partial, content, Access::Private)
     })
 }
@@ -179,7 +179,7 @@ pub(crate) fn replace_file(path: &Path, content: &[u8]) -> Result<()> {
 ///
 /// # Errors
 /// What `make` returns; the system's refusal. The former file is then there still.
-pub(crate) fn put_in_place(
+pub(crate) fn replace_with(
     partial: &Path,
     path: &Path,
     make: impl FnOnce(&Path) -> Result<()>,
@@ -210,14 +210,14 @@ pub(crate) fn sync_folder(path: &Path) -> Result<()> {
         {
             Ok(())
         }
-        other => other.map_err(|error| refused("sync the folder", path, error)),
+        other => other.map_err(|error| io_error("sync the folder", path, error)),
     }
 }
 
 /// Renames, replacing a file of the new name.
 pub(crate) fn rename(from: &Path, to: &Path) -> Result<()> {
     fs::rename(from, to)
-        .map_err(|error| refused(&format!("rename to `{}`:", to.display()), from, error))
+        .map_err(|error| io_error(&format!("rename to `{}`:", to.display()), from, error))
 }
 
 /// Exchanges two names in one step; whoever looks sees either the one state or the other.
@@ -246,17 +246,17 @@ pub(crate) fn remove_file(path: &Path) -> Result<()> {
         {
             Ok(())
         }
-        other => other.map_err(|error| refused("remove", path, error)),
+        other => other.map_err(|error| io_error("remove", path, error)),
     }
 }
 
 /// Removes an empty folder.
-pub(crate) fn remove_folder(path: &Path) -> Result<()> {
-    fs::remove_dir(path).map_err(|error| refused("remove the folder", path, error))
+pub(crate) fn remove_empty_folder(path: &Path) -> Result<()> {
+    fs::remove_dir(path).map_err(|error| io_error("remove the folder", path, error))
 }
 
 /// An error of the system about a path, with what can be done about it.
-pub(crate) fn refused(action: &str, path: &Path, error: io::Error) -> Error {
+pub(crate) fn io_error(action: &str, path: &Path, error: io::Error) -> Error {
     let hint = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             Some("free some space or choose another place")

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use chrono::{SecondsFormat, Utc};
 
-use super::files::{Access, create_folders, open_lock_file, refused, remove_file};
+use super::files::{Access, create_folders, io_error, open_lock_file, remove_file};
 use crate::error::{Error, Result};
 
 /// How often a lock file may vanish under us because its holder releases it, before we give up.
@@ -63,7 +63,7 @@ pub(crate) enum LockFailure {
 impl LockFailure {
     pub(crate) fn into_error(self, path: &Path, held: impl FnOnce(&str) -> Error) -> Error {
         match self {
-            Self::Io(error) => refused("lock", path, error),
+            Self::Io(error) => io_error("lock", path, error),
             Self::Held(holder) => held(&holder),
         }
     }
@@ -78,8 +78,8 @@ pub(crate) fn acquire_at(path: &Path) -> Result<FileLock, LockFailure> {
             Ok(()) => {}
         }
 
-        if still_named(&file, path) {
-            note_holder(&mut file).map_err(LockFailure::Io)?;
+        if is_still_linked(&file, path) {
+            write_holder(&mut file).map_err(LockFailure::Io)?;
             return Ok(FileLock {
                 path: path.to_owned(),
                 _file: file,
@@ -91,7 +91,7 @@ pub(crate) fn acquire_at(path: &Path) -> Result<FileLock, LockFailure> {
 }
 
 /// Whether the file that was locked is still the one of that name.
-fn still_named(file: &File, path: &Path) -> bool {
+fn is_still_linked(file: &File, path: &Path) -> bool {
     let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
     match (file.metadata(), fs::symlink_metadata(path)) {
         (Ok(locked), Ok(named)) => identity(locked) == identity(named),
@@ -99,12 +99,12 @@ fn still_named(file: &File, path: &Path) -> bool {
     }
 }
 
-fn note_holder(file: &mut File) -> io::Result<()> {
+fn write_holder(file: &mut File) -> io::Result<()> {
     let since = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
     let holder = format!(
         "process {} on {} since {since}\n",
         std::process::id(),
-        host()
+        host_name()
     );
 
     file.set_len(0)?;
@@ -113,7 +113,7 @@ fn note_holder(file: &mut File) -> io::Result<()> {
     file.write_all(holder.as_bytes())
 }
 
-fn host() -> String {
+fn host_name() -> String {
     let name = fs::read_to_string("/proc/sys/kernel/hostname")
         .or_else(|_| fs::read_to_string("/etc/hostname"));
     name.map_or_else(|_| "this host".to_owned(), |name| name.trim().to_owned())

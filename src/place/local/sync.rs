@@ -2,20 +2,20 @@
 //! a third of a dump, and nothing else happens meanwhile.
 //!
 //! All syncs of a large file are made by one thread. The system tells a failed write-back once, to whoever syncs next; so what an
-//! early sync was told is kept for the one that somebody waits for.
+//! background sync was answer is kept for the one that somebody waits for.
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread;
 
-/// Bytes between two early syncs: few enough to overlap, enough for the disk to be written in one go.
+/// Bytes between two background syncs: few enough to overlap, enough for the disk to be written in one go.
 const BETWEEN_SYNCS: usize = 32 * 1024 * 1024;
 
 /// A file that is written from its beginning to its end.
 pub(crate) struct SyncedFile {
     file: File,
-    /// Bytes that no early sync was asked for yet.
+    /// Bytes that no background sync was asked for yet.
     unsynced: usize,
     /// Where syncs are asked for, once the file is large.
     requests: Option<SyncSender<SyncRequest>>,
@@ -42,7 +42,7 @@ impl SyncedFile {
         self.unsynced += bytes.len();
         if self.unsynced >= BETWEEN_SYNCS {
             self.unsynced = 0;
-            self.sync_early();
+            self.sync_in_background();
         }
 
         Ok(())
@@ -51,24 +51,24 @@ impl SyncedFile {
     /// All that was written is on disk.
     ///
     /// # Errors
-    /// The system's refusal, now or to an early sync.
+    /// The system's refusal, now or to an background sync.
     pub(crate) fn sync(&mut self) -> io::Result<()> {
         let Some(requests) = &self.requests else {
             return self.file.sync_all();
         };
 
-        let (tell, told) = mpsc::sync_channel(1);
+        let (reply, answer) = mpsc::sync_channel(1);
         let ended = || io::Error::other("the thread that syncs the file ended early");
         requests
-            .send(SyncRequest::Wait(tell))
+            .send(SyncRequest::Wait(reply))
             .map_err(|_| ended())?;
 
-        told.recv().map_err(|_| ended())?
+        answer.recv().map_err(|_| ended())?
     }
 
-    fn sync_early(&mut self) {
+    fn sync_in_background(&mut self) {
         if self.requests.is_none() {
-            self.requests = start(&self.file).ok();
+            self.requests = start_sync_thread(&self.file).ok();
         }
 
         if let Some(requests) = &self.requests {
@@ -79,29 +79,29 @@ impl SyncedFile {
 }
 
 /// Without a thread to spare everything is synced at the end.
-fn start(file: &File) -> io::Result<SyncSender<SyncRequest>> {
+fn start_sync_thread(file: &File) -> io::Result<SyncSender<SyncRequest>> {
     let file = file.try_clone()?;
     let (send, requests) = mpsc::sync_channel(1);
     thread::Builder::new()
         .name("sync".to_owned())
-        .spawn(move || sync_as_asked(&requests, || file.sync_data(), || file.sync_all()))?;
+        .spawn(move || serve_sync_requests(&requests, || file.sync_data(), || file.sync_all()))?;
 
     Ok(send)
 }
 
-fn sync_as_asked(
+fn serve_sync_requests(
     requests: &Receiver<SyncRequest>,
-    early: impl Fn() -> io::Result<()>,
+    background: impl Fn() -> io::Result<()>,
     whole: impl Fn() -> io::Result<()>,
 ) {
     let mut failed = None;
     for request in requests {
         match request {
-            SyncRequest::Background => failed = failed.or(early().err()),
-            SyncRequest::Wait(tell) => {
+            SyncRequest::Background => failed = failed.or(background().err()),
+            SyncRequest::Wait(reply) => {
                 let result = failed.take().map_or_else(&whole, Err);
                 // Whoever asked has failed meanwhile when nobody listens.
-                let _ = tell.send(result);
+                let _ = reply.send(result);
             }
         }
     }
@@ -130,39 +130,39 @@ mod tests {
     #[test]
     fn what_an_early_sync_was_told_reaches_the_next_who_waits() {
         let (send, requests) = mpsc::sync_channel(4);
-        let (tell, told) = mpsc::sync_channel(2);
+        let (reply, answer) = mpsc::sync_channel(2);
         for request in [
             SyncRequest::Background,
             SyncRequest::Background,
-            SyncRequest::Wait(tell.clone()),
-            SyncRequest::Wait(tell),
+            SyncRequest::Wait(reply.clone()),
+            SyncRequest::Wait(reply),
         ] {
             send.send(request).unwrap();
         }
 
         drop(send);
-        let (early, whole) = (Cell::new(0), Cell::new(0));
+        let (background, whole) = (Cell::new(0), Cell::new(0));
         let count = |calls: &Cell<u32>| {
             calls.set(calls.get() + 1);
             calls.get()
         };
         let failing = || {
-            if count(&early) == 1 {
+            if count(&background) == 1 {
                 Err(io::ErrorKind::StorageFull.into())
             } else {
                 Ok(())
             }
         };
 
-        sync_as_asked(&requests, failing, || {
+        serve_sync_requests(&requests, failing, || {
             count(&whole);
             Ok(())
         });
         assert_eq!(
-            told.recv().unwrap().unwrap_err().kind(),
+            answer.recv().unwrap().unwrap_err().kind(),
             io::ErrorKind::StorageFull
         );
-        assert!(told.recv().unwrap().is_ok());
+        assert!(answer.recv().unwrap().is_ok());
         assert_eq!(whole.get(), 1);
     }
 }

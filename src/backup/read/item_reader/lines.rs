@@ -41,16 +41,16 @@ impl<R: Read> LineReader<R> {
         loop {
             let found = memchr::memchr(b'\n', &self.window.rest()[seen..]);
             if let Some(at) = found {
-                let text = self.window.take_line(seen + at);
+                let text = self.window.consume_line(seen + at);
                 self.window.skip(1);
                 return Ok(Some(self.line(text)));
             }
 
             seen = self.window.rest().len();
             let is_last =
-                seen > limits::ITEM_TEXT_BYTES + AROUND || self.window.byte(seen)?.is_none();
+                seen > limits::ITEM_TEXT_BYTES + AROUND || self.window.peek(seen)?.is_none();
             if is_last {
-                let text = self.window.take_line(seen);
+                let text = self.window.consume_line(seen);
                 return Ok((seen > 0).then(|| self.line(text)));
             }
         }

@@ -30,18 +30,18 @@ pub(crate) enum ContainerClue {
     Document,
     /// The member belongs to a document; `Items` may still come.
     DocumentMember,
-    /// The object is an item or an export line, to be told apart by [`shape_of_line`].
+    /// The object is an item or an export line, to be told apart by [`line_container`].
     Line,
     /// The object is a rejected item with its reason.
     Reject,
-    /// The member's value has to be seen: see [`clue_of_value`].
+    /// The member's value has to be seen: see [`value_clue`].
     NeedsValue,
     /// Neither: plain JSON.
     Plain,
 }
 
 /// What a member says whose value begins with `first`. `seen`: a member before it belonged to a document.
-pub(crate) fn clue_of_member(name: &[u8], first: u8, seen: bool) -> ContainerClue {
+pub(crate) fn member_clue(name: &[u8], first: u8, seen: bool) -> ContainerClue {
     let known = matches!(
         name,
         b"Count"
@@ -65,7 +65,7 @@ pub(crate) fn clue_of_member(name: &[u8], first: u8, seen: bool) -> ContainerClu
 }
 
 /// What a member says that is called like one of a document's and whose value is the object `value`.
-pub(crate) fn clue_of_value(value: &[u8]) -> Result<ContainerClue, ItemError> {
+pub(crate) fn value_clue(value: &[u8]) -> Result<ContainerClue, ItemError> {
     Ok(if form_of(value)? == Form::Value {
         ContainerClue::Line
     } else {
@@ -74,7 +74,7 @@ pub(crate) fn clue_of_value(value: &[u8]) -> Result<ContainerClue, ItemError> {
 }
 
 /// Whether `line` is an export line or an item. `item` is the value of its only member, if that is called `Item`.
-pub(crate) fn shape_of_line(item: Option<&[u8]>) -> Result<ItemContainer, ItemError> {
+pub(crate) fn line_container(item: Option<&[u8]>) -> Result<ItemContainer, ItemError> {
     match item.map(form_of).transpose()? {
         Some(Form::Names) => Ok(ItemContainer::ExportLines),
         _ => Ok(ItemContainer::Lines),

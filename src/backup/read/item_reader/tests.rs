@@ -18,12 +18,12 @@ fn read(text: &str, block: usize) -> Result<(Vec<LocatedItem>, ContainerSummary)
 
     assert!(reader.next_item()?.is_none(), "the end stays the end");
 
-    Ok((items, *reader.tail()))
+    Ok((items, *reader.summary()))
 }
 
 /// What a reader that recognises items gives, of which nothing but that differs.
-fn recognised(text: &str, block: usize) -> Result<(Vec<LocatedItem>, ContainerSummary)> {
-    let mut reader = ItemReader::with_blocks(text.as_bytes(), block).recognising();
+fn recognise(text: &str, block: usize) -> Result<(Vec<LocatedItem>, ContainerSummary)> {
+    let mut reader = ItemReader::with_blocks(text.as_bytes(), block).validating();
     let mut items = Vec::new();
     while let Some(item) = reader.next_item()? {
         assert!(!item.is_valid || validate(&item.text).is_ok());
@@ -33,7 +33,7 @@ fn recognised(text: &str, block: usize) -> Result<(Vec<LocatedItem>, ContainerSu
         });
     }
 
-    Ok((items, *reader.tail()))
+    Ok((items, *reader.summary()))
 }
 
 fn texts(items: &[LocatedItem]) -> Vec<&str> {
@@ -44,15 +44,16 @@ fn texts(items: &[LocatedItem]) -> Vec<&str> {
 }
 
 fn assert_reads(text: &str, shape: ItemContainer, expected: &[&str]) -> ContainerSummary {
-    let (items, tail) = read(text, BLOCK_BYTES).unwrap_or_else(|error| panic!("{text}: {error}"));
+    let (items, summary) =
+        read(text, BLOCK_BYTES).unwrap_or_else(|error| panic!("{text}: {error}"));
     assert_eq!(texts(&items), expected, "{text}");
     assert_eq!(
-        (tail.shape, tail.items),
+        (summary.container, summary.items),
         (shape, expected.len() as u64),
         "{text}"
     );
 
-    tail
+    summary
 }
 
 fn failure(text: &str) -> Error {
@@ -396,7 +397,7 @@ proptest! {
             3 => format!("{{\"Items\":[\n{}\n],\"Count\":1,\"ScannedCount\":1}}\n", rendered.join(",\n")),
             _ => format!("{{\"Count\":1,\"Items\": [{}]}}", rendered.join("], \"ConsumedCapacity\": null}{\"Items\":[")),
         };
-        let (whole, tail) = read(&text, BLOCK_BYTES).expect("items");
+        let (whole, summary) = read(&text, BLOCK_BYTES).expect("items");
         prop_assert_eq!(whole.len(), items.len());
         for (found, rendered) in whole.iter().zip(&rendered) {
             let broken = has_line_breaks(rendered.as_bytes());
@@ -407,11 +408,11 @@ proptest! {
             prop_assert!(text[offset..].starts_with(rendered.as_str()));
             prop_assert_eq!(found.line, 1 + text[..offset].matches('\n').count() as u64);
         }
-        let (pieces, pieces_tail) = read(&text, block).expect("items");
+        let (pieces, pieces_summary) = read(&text, block).expect("items");
         prop_assert_eq!(&whole, &pieces);
-        prop_assert_eq!(tail, pieces_tail);
+        prop_assert_eq!(summary, pieces_summary);
         for block in [BLOCK_BYTES, block] {
-            prop_assert_eq!(&recognised(&text, block).expect("items"), &(whole.clone(), tail));
+            prop_assert_eq!(&recognise(&text, block).expect("items"), &(whole.clone(), summary));
         }
         // An item that is not held on to leaves its block to be used again.
         let mut reader = ItemReader::with_blocks(text.as_bytes(), block);
@@ -433,7 +434,7 @@ proptest! {
         let outcome = |block| read(&text, block).map_err(|error| error.to_string());
         prop_assert_eq!(outcome(BLOCK_BYTES), outcome(block));
         for block in [BLOCK_BYTES, block] {
-            let recognised = recognised(&text, block).map_err(|error| error.to_string());
+            let recognised = recognise(&text, block).map_err(|error| error.to_string());
             prop_assert_eq!(recognised, outcome(BLOCK_BYTES));
         }
         let mut reader = ItemReader::with_blocks(&bytes[..], block);

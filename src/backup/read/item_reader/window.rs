@@ -53,7 +53,7 @@ impl<R: Read> InputWindow<R> {
     }
 
     /// Reads on; `false` at the end of the input.
-    fn more(&mut self) -> Result<bool> {
+    fn read_more(&mut self) -> Result<bool> {
         if self.ended {
             return Ok(false);
         }
@@ -65,11 +65,11 @@ impl<R: Read> InputWindow<R> {
             2 * kept
         };
 
-        let mut block = self.block_of(length);
+        let mut block = self.take_block(length);
         let (count, read) = fill(&mut self.source, &mut block[kept..]);
         block.truncate(kept + count);
         self.block = block.freeze();
-        read.map_err(|error| self.unreadable(error))?;
+        read.map_err(|error| self.read_error(error))?;
         self.ended = kept + count < length;
 
         Ok(count > 0)
@@ -77,7 +77,7 @@ impl<R: Read> InputWindow<R> {
 
     /// A block of this length that begins with what is not consumed: the same one again where nobody holds a slice of it, for a new
     /// one is zeroed first.
-    fn block_of(&mut self, length: usize) -> BytesMut {
+    fn take_block(&mut self, length: usize) -> BytesMut {
         let start = std::mem::take(&mut self.start);
         let old = match std::mem::take(&mut self.block).try_into_mut() {
             Ok(mut block) if block.len() == length => {
@@ -95,7 +95,7 @@ impl<R: Read> InputWindow<R> {
     }
 
     /// A decompressor reports damage as one of three kinds of I/O error.
-    fn unreadable(&self, error: std::io::Error) -> Error {
+    fn read_error(&self, error: std::io::Error) -> Error {
         let damaged = matches!(
             error.kind(),
             IoErrorKind::InvalidData | IoErrorKind::InvalidInput | IoErrorKind::UnexpectedEof
@@ -118,22 +118,22 @@ impl<R: Read> InputWindow<R> {
 
     /// The byte at index `at`; `None` behind the end of the input.
     #[inline]
-    pub(crate) fn byte(&mut self, at: usize) -> Result<Option<u8>> {
+    pub(crate) fn peek(&mut self, at: usize) -> Result<Option<u8>> {
         loop {
             if let Some(byte) = self.block.get(self.start + at) {
                 return Ok(Some(*byte));
             }
 
-            if !self.more()? {
+            if !self.read_more()? {
                 return Ok(None);
             }
         }
     }
 
     /// The index of the first byte from `at` on that is not whitespace, and that byte.
-    pub(crate) fn blank_at(&mut self, mut at: usize) -> Result<(usize, Option<u8>)> {
+    pub(crate) fn peek_non_blank_at(&mut self, mut at: usize) -> Result<(usize, Option<u8>)> {
         loop {
-            match self.byte(at)? {
+            match self.peek(at)? {
                 Some(b' ' | b'\t' | b'\n' | b'\r') => at += 1,
                 byte => return Ok((at, byte)),
             }
@@ -142,9 +142,9 @@ impl<R: Read> InputWindow<R> {
 
     /// Consumes whitespace; the byte behind it.
     #[inline]
-    pub(crate) fn blank(&mut self) -> Result<Option<u8>> {
+    pub(crate) fn skip_blanks(&mut self) -> Result<Option<u8>> {
         loop {
-            let byte = self.byte(0)?;
+            let byte = self.peek(0)?;
             match byte {
                 Some(b' ' | b'\t' | b'\r') => {}
                 Some(b'\n') => self.line += 1,
@@ -168,9 +168,9 @@ impl<R: Read> InputWindow<R> {
                 }
                 Ok(Step::More)
                     if self.rest().len().saturating_sub(at) <= limits::ITEM_TEXT_BYTES => {}
-                Ok(_) => return Err(too_long(&self.place(at))),
+                Ok(_) => return Err(too_long(&self.position(at))),
                 Err(error) => {
-                    return Err(self.damaged(
+                    return Err(self.damage_at(
                         seen + error.at,
                         self.within(at, seen + error.at, error.what),
                     ));
@@ -179,7 +179,7 @@ impl<R: Read> InputWindow<R> {
 
             seen = self.rest().len().max(at);
 
-            if !self.more()? {
+            if !self.read_more()? {
                 return Err(self.cut_short(self.within(at, self.rest().len(), CUT_SHORT)));
             }
         }
@@ -206,7 +206,7 @@ impl<R: Read> InputWindow<R> {
     }
 
     /// Consumes `length` bytes.
-    pub(crate) fn take(&mut self, length: usize) -> Bytes {
+    pub(crate) fn consume(&mut self, length: usize) -> Bytes {
         let taken = self.block.slice(self.start..self.start + length);
         self.line += line_feeds(&taken);
         self.skip(length);
@@ -216,14 +216,14 @@ impl<R: Read> InputWindow<R> {
 
     /// Consumes `length` bytes that hold no line feed.
     #[inline]
-    pub(crate) fn take_line(&mut self, length: usize) -> Bytes {
+    pub(crate) fn consume_line(&mut self, length: usize) -> Bytes {
         let taken = self.block.slice(self.start..self.start + length);
         self.skip(length);
         taken
     }
 
     /// Where index `at` is, for people.
-    fn place(&self, at: usize) -> String {
+    fn position(&self, at: usize) -> String {
         let before = &self.rest()[..at.min(self.rest().len())];
         format!(
             "line {}, byte {}",
@@ -233,8 +233,8 @@ impl<R: Read> InputWindow<R> {
     }
 
     /// The input is damaged at index `at`.
-    pub(crate) fn damaged(&self, at: usize, what: impl std::fmt::Display) -> Error {
-        Error::damaged(format!("{}: {what}", self.place(at)))
+    pub(crate) fn damage_at(&self, at: usize, what: impl std::fmt::Display) -> Error {
+        Error::damaged(format!("{}: {what}", self.position(at)))
     }
 
     /// The input ends where it should go on.
@@ -243,7 +243,7 @@ impl<R: Read> InputWindow<R> {
     }
 
     fn cut_short(&self, what: impl std::fmt::Display) -> Error {
-        self.damaged(self.rest().len(), what)
+        self.damage_at(self.rest().len(), what)
             .with_hint("the file was cut short: fetch or dump it again")
     }
 }

@@ -119,7 +119,7 @@ fn stopped(target: &DumpTarget, kind: DataFile, pages: &[Vec<String>], stop: usi
     let mut writer = DumpWriter::begin(target, &options(kind)).unwrap();
     add_all(&mut writer, &pages[..stop]);
     writer.stop(&after(stop)).unwrap();
-    assert!(writer.trouble().is_none());
+    assert!(writer.take_checkpoint_error().is_none());
 }
 
 fn put(path: &Path, content: &[u8]) {
@@ -183,7 +183,7 @@ fn a_file_of_items_goes_on_too() {
     let dir = tempfile::tempdir().unwrap();
     for name in ["a.jsonl", "a.jsonl.gz", "a.jsonl.zst"] {
         let target = DumpTarget::file(dir.path().join(name));
-        let kind = DataFile::of_item_file(Path::new(name)).unwrap();
+        let kind = DataFile::for_item_file(Path::new(name)).unwrap();
         let pages = pages(4, 100);
         let mut writer = DumpWriter::begin(&target, &options(kind)).unwrap();
         add_all(&mut writer, &pages);
@@ -360,7 +360,7 @@ fn a_checkpoint_that_cannot_be_left_is_told_and_the_dump_goes_on() {
     add(&mut writer, &pages(1, 100)[0]);
     writer.checkpoint(&after(1)).unwrap();
     let deadline = std::time::Instant::now() + std::time::Duration::from_mins(1);
-    while writer.trouble().is_none() {
+    while writer.take_checkpoint_error().is_none() {
         assert!(std::time::Instant::now() < deadline);
         std::thread::yield_now();
     }
@@ -428,7 +428,7 @@ fn on_a_full_disk_the_last_checkpoint_counts_what_is_there_and_goes_on_from_it()
             for number in 0..pages.len() {
                 encoder.append(&page(number))?;
                 let last = Arc::clone(&last);
-                encoder.once_counted(move |counted, tail| {
+                encoder.when_synced(move |counted, tail| {
                     *last.lock().unwrap() = Some((number + 1, counted, tail));
                 })?;
             }
@@ -447,7 +447,7 @@ fn on_a_full_disk_the_last_checkpoint_counts_what_is_there_and_goes_on_from_it()
         let mut kept = small.0.lock().unwrap().clone();
         kept.truncate(usize::try_from(counted.file_bytes).unwrap());
         let hasher = Sha256::new_with_prefix(&kept);
-        assert_eq!(hex(hasher.clone()), counted.sha256);
+        assert_eq!(finalize_hex(hasher.clone()), counted.sha256);
         let grown = Disk(Arc::new(Mutex::new(kept)), usize::MAX);
         let mut encoder =
             DataFileEncoder::resume(sink(&grown), kind, hasher, counted, tail).unwrap();

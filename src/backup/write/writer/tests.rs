@@ -246,7 +246,7 @@ fn a_folder_that_is_no_dump_is_refused_and_untouched() {
         fs::create_dir_all(folder.join(name).parent().unwrap()).unwrap();
         write_file(&folder.join(name), content.as_bytes(), Access::Shared).unwrap();
         let target = DumpTarget::folder(&folder);
-        assert_eq!(target.standing().unwrap_err().kind(), ErrorKind::Usage);
+        assert_eq!(target.contents().unwrap_err().kind(), ErrorKind::Usage);
         assert_eq!(
             DumpWriter::begin(&target, &DumpOptions::default())
                 .err()
@@ -355,7 +355,7 @@ fn a_link_to_a_folder_stays_a_link() {
     }
 
     assert_eq!(
-        resolve(Path::new(".")).unwrap(),
+        resolve_path(Path::new(".")).unwrap(),
         fs::canonicalize(".").unwrap()
     );
 }
@@ -378,7 +378,7 @@ fn a_file_of_items_is_replaced_whole() {
         drop(unfinished);
         assert_eq!(fs::read(&path).unwrap(), b"old");
         let finished = dump(&DumpTarget::file(&path), &DumpOptions::default(), "t");
-        let kind = DataFile::of_item_file(&path).unwrap();
+        let kind = DataFile::for_item_file(&path).unwrap();
         let content = unpacked(kind.compression, &fs::read(&path).unwrap());
         assert_eq!(content, format!("{}\n{}\n", TWO[0], TWO[1]).as_bytes());
         assert_eq!(finished.paths, [fs::canonicalize(&path).unwrap()]);
@@ -463,9 +463,9 @@ fn what_stands_is_told_before_anything_is_changed() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("dump");
     let target = DumpTarget::folder(&folder);
-    assert_eq!(target.standing().unwrap(), TargetContents::Absent);
+    assert_eq!(target.contents().unwrap(), TargetContents::Absent);
     dump_folder(&folder, "music");
-    let TargetContents::Dump(Some(metadata)) = target.standing().unwrap() else {
+    let TargetContents::Dump(Some(metadata)) = target.contents().unwrap() else {
         panic!("a dump stands there")
     };
 
