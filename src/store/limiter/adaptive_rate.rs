@@ -1,178 +1,192 @@
-//! How many capacity units per second a table takes, learned from what it accepts and what it refuses. Time is given, nothing
-//! here waits.
+//! Learns how many capacity units per second a table accepts, from what it accepts and what it
+//! throttles. The current time is a parameter; nothing here waits.
 //!
-//! A table is a bucket that fills with `W` units per second and holds what was not used (DynamoDB: up to 300 seconds' worth).
-//! When it refuses, the bucket is empty. So between two refusals it has accepted exactly what flowed in: accepted units by time
-//! is `W`, whatever was asked for. Until the first refusal nothing is limited. After one:
+//! A table is a token bucket that fills with `W` units per second and keeps what is not used
+//! (DynamoDB: up to 300 seconds' worth). When it throttles, the bucket is empty. Between two
+//! throttled calls it has therefore accepted exactly what flowed in: accepted units divided by time
+//! is `W`, whatever was requested. Until the first throttled call, nothing is limited. After one:
 //!
 //! ```text
-//! refusal ─► cushion: below W for a moment ─► hold: just below W ─► probe: ever faster, until the next refusal
+//! throttled ─► recovery: below W for a moment ─► hold: just below W ─► probe: ever faster, until
+//! throttled again
 //! ```
 //!
-//! What the cushion and the hold leave in the bucket the probe takes out: on average all of `W` is used, with a refusal or two
-//! per round. A probe that goes far above `W` without a refusal has found a table that takes more.
+//! The probe uses up what recovery and hold have left in the bucket: on average, all of `W` is
+//! used, with one or two throttled calls per round. A probe that gets far above `W` has found a
+//! table with more capacity.
 //!
-//! A refusal is not always the table's: one hot partition refuses its items while the rest has room, an account has its own
-//! limit, engines and partitions on the move refuse at random. So slowing down is a trial. It is kept if it lowers the share of
-//! refused units. Where it does not, nothing is limited, and refusals are left to the calls they belong to, for a while.
+//! Throttling does not always mean that the table's capacity is used up: one hot partition may
+//! throttle its items while the others have capacity left, accounts have limits of their own, and
+//! engines may throttle at random. Slowing down is therefore a test. The lower rate is kept if it
+//! reduces the share of throttled units. Otherwise, the limit is suspended for a while, and
+//! throttled calls are only retried.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Right after a refusal, and for how long: builds a cushion against calls that bunch.
+/// Factor and duration of the recovery after a throttled call, which compensates for calls that
+/// arrive in bursts.
 const RECOVERY_FACTOR: f64 = 0.9;
 const RECOVERY_TIME: Duration = Duration::from_millis(500);
 
-/// Below what the table is thought to take: an error of the measurement must not become a refusal.
+/// Factor of the hold: below the estimated capacity, so that an error of the estimate does not
+/// cause throttling.
 const HOLD_FACTOR: f64 = 0.985;
 
-/// Calls between two probes, so that at most two of a hundred are refused; and the bounds of the time this takes. A change of
-/// the table's capacity is found by the next probe.
+/// Number of calls between two probes, so that at most two in a hundred are throttled, and the
+/// bounds of the resulting time in seconds. The next probe detects a change of the table's
+/// capacity.
 const CALLS_BETWEEN_PROBES: f64 = 105.0;
 const MIN_HOLD: f64 = 3.0;
 const MAX_HOLD: f64 = 9.0;
 
-/// The hold after a rate that was guessed, to have it measured.
+/// Seconds of the hold after a guessed rate, so that it is soon measured.
 const GUESSED_HOLD: f64 = 1.0;
 
-/// How fast a probe grows, by the cube of its seconds, until it has reached twice the rate; then it doubles in this time.
+/// Growth of a probe, by the cube of its seconds, up to twice the rate; from then on, it doubles in
+/// this many seconds.
 const PROBE_GROWTH: f64 = 0.03;
 const PROBE_DOUBLING_TIME: f64 = 0.7;
 
-/// From this multiple on a probe has found a table that takes more.
+/// A probe beyond this multiple of the rate has found a table with more capacity.
 const MORE_CAPACITY_FACTOR: f64 = 1.6;
 
-/// Past this multiple nothing is limited any more.
+/// A probe beyond this multiple of the rate removes the limit.
 const UNLIMITED_FACTOR: f64 = 1000.0;
 
-/// A measurement needs this time and so many calls that were accepted, at least in part; or the longer time and fewer.
+/// A measurement needs the short window and this many calls that were accepted at least in part, or
+/// the long window and fewer calls.
 const SHORT_WINDOW: Duration = Duration::from_millis(100);
 const SHORT_WINDOW_CALLS: u32 = 10;
 const LONG_WINDOW: Duration = Duration::from_secs(1);
 const LONG_WINDOW_CALLS: u32 = 3;
 
-/// Nothing is limited before so many calls, and such a share of all, were refused within this time.
+/// The rate is limited after this many throttled calls within this time, if they are at least this
+/// share of all calls.
 const MIN_THROTTLED_CALLS: u32 = 8;
 const TOLERATED_SHARE: f64 = 0.02;
 const OBSERVATION_TIME: Duration = Duration::from_secs(10);
 
-/// A lower rate is a trial. It has failed when so many calls, and this multiple of the former share of units or more, are
-/// refused, though it was set once more meanwhile: the first measurement may have been one of few calls. It is decided when so
-/// many calls were made and twice as many of them should have been refused, or after this time.
+/// A lower rate is tested. The test fails if this many calls are throttled, and their share of
+/// units is at least this multiple of the share before, although the rate was lowered a second time
+/// (the first measurement may have been of few calls). It ends when this many calls were made and
+/// twice the minimum should have been throttled, or after this time.
 const TEST_MIN_THROTTLED: u32 = 3;
 const INEFFECTIVE_RATIO: f64 = 0.5;
 const TEST_CALLS: u32 = 30;
 const TEST_TIME: Duration = Duration::from_mins(1);
 
-/// While a rate is on trial it is not set lower than this multiple.
+/// During a test, the rate is not lowered below this multiple.
 const TEST_FLOOR: f64 = 0.5;
 
-/// Below this multiple of the rate last tried, many small steps down are a trial of their own.
+/// Small steps below this multiple of the last tested rate need a test of their own.
 const NEW_TEST_RATIO: f64 = 0.93;
 
-/// After a trial that failed refusals mean nothing for so long, twice as long after the next, and so on.
+/// Duration for which throttling is ignored after a failed test; doubled after each further one.
 const MIN_SUSPENSION: Duration = Duration::from_secs(5);
 const MAX_SUSPENSION: Duration = Duration::from_mins(1);
 
-/// When so many calls in a row were refused as a whole, in such a time, the next ones are smaller: the bucket may hold less than
-/// a call. They grow, by so much in this time, when calls are accepted.
+/// After this many fully throttled calls in a row, over at least this time, calls are reduced to
+/// this share: the bucket may hold less than one call. They grow by this factor per interval while
+/// calls are accepted. A call that could have cost this multiple of its units was not limited.
 const STREAK_CALLS: u32 = 8;
 const STREAK_TIME: Duration = Duration::from_millis(250);
 const SHRINK_FACTOR: f64 = 0.25;
 const GROWTH_FACTOR: f64 = 1.25;
 const FULL_SIZE_FACTOR: f64 = 4.0;
 
-/// The pace never falls lower, in units per second: a table that takes nothing for a while must be asked again.
+/// Minimum rate in units per second: a table that accepts nothing for a while must be tried again.
 const MIN_RATE: f64 = 1.0;
 
-/// The share of a second's units that one call is to cost at most. Smaller calls find the limit at the price of fewer items.
+/// Maximum share of a second's units for one call. With smaller calls, less is throttled when the
+/// limit is reached.
 const CALL_SHARE: f64 = 0.05;
 
-/// Unused pace is kept for so long, in seconds: timers are late by a millisecond or two.
+/// Seconds for which unused units are kept, because timers may be late by a millisecond or two.
 const BURST: f64 = 0.02;
 
-/// The pace of one direction, read or write.
+/// The adaptive rate limit of one table, for reads or writes.
 #[derive(Debug)]
 pub(crate) struct AdaptiveRate {
     state: LimitState,
-    /// How long the next trial that fails is remembered.
+    /// Duration for which the next failed test suspends the limit.
     next_suspension: Duration,
     streak: Option<ThrottleStreak>,
-    /// Units that a call may cost because larger ones were refused.
+    /// Maximum units of a call, because larger ones were throttled.
     max_call_units: f64,
     size_changed: Instant,
     recent: RecentThroughput,
-    /// Units that may be asked for now; below nought they are owed.
+    /// Units that may be requested now; negative if requests must wait.
     balance: f64,
     balance_at: Instant,
-    /// Units of a call, smoothed.
+    /// Moving average of the units per call.
     call_units: f64,
 }
 
-/// What refusals mean.
+/// The interpretation of throttled calls.
 #[derive(Debug)]
 enum LimitState {
-    /// Nothing yet. There may have been some.
+    /// Unknown. Some calls may have been throttled already.
     Observing(Option<Measurement>),
-    /// That the table takes no more.
+    /// They mean that the capacity is used up.
     Limited(RateLimit),
-    /// Nothing, until then: slowing down did not help.
+    /// Ignored until this time, because slowing down did not help.
     Suspended(Instant),
 }
 
-/// Calls that were refused as a whole, none accepted in between.
+/// Consecutive calls that were throttled entirely.
 #[derive(Debug)]
 struct ThrottleStreak {
     since: Instant,
     calls: u32,
 }
 
-/// What is known of a table that takes no more.
+/// A learned rate limit.
 #[derive(Debug)]
 struct RateLimit {
-    /// Units per second that the table is thought to take.
+    /// Estimated capacity of the table in units per second.
     capacity: f64,
     confidence: Confidence,
     last_refusal: Instant,
     measured: Measurement,
-    /// The rate that was last set otherwise than by small steps.
+    /// The last rate that was not set by small steps.
     tested: f64,
     test: Option<SlowdownTest>,
 }
 
-/// How well a rate is known.
+/// The confidence in an estimated capacity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Confidence {
     Guessed,
     Measurement,
-    /// By two measurements in a row.
+    /// Two consecutive measurements agree.
     Confirmed,
 }
 
-/// Whether a lower rate lowers the share of units that is refused.
+/// A test of whether a lower rate reduces the share of throttled units.
 #[derive(Debug)]
 struct SlowdownTest {
     before: f64,
     after: Measurement,
     floor: f64,
-    /// Whether the rate was lowered again.
+    /// Whether the rate was lowered a second time.
     is_second: bool,
 }
 
-/// What was answered since the bucket was seen empty.
+/// Responses since the bucket was last empty.
 #[derive(Debug, Clone, Copy)]
 struct Measurement {
     since: Instant,
     accepted: f64,
     refused: f64,
-    /// Calls accepted at least in part, and refused at least in part.
+    /// Number of calls that were accepted, and throttled, at least in part.
     accepted_calls: u32,
     throttled_calls: u32,
     calls: u32,
 }
 
-/// Accepted units of the last moments.
+/// Accepted units of the most recent quarter of a second.
 #[derive(Debug)]
 struct RecentThroughput {
     since: Instant,
@@ -199,7 +213,7 @@ impl AdaptiveRate {
         }
     }
 
-    /// Units per second that may be asked for; `None` while nothing is limited.
+    /// Units per second that may be requested; `None` if there is no limit.
     pub(crate) fn allowed(&self, now: Instant) -> Option<f64> {
         match &self.state {
             LimitState::Limited(limit) => Some(limit.allowed(now, self.call_units)),
@@ -207,12 +221,12 @@ impl AdaptiveRate {
         }
     }
 
-    /// Units of a call, smoothed.
+    /// Moving average of the units per call.
     pub(crate) fn call_units(&self) -> f64 {
         self.call_units
     }
 
-    /// Units that one call should cost at most.
+    /// Maximum units that one call should cost.
     pub(crate) fn call_budget(&self, now: Instant) -> Option<f64> {
         let budget = self
             .allowed(now)
@@ -221,12 +235,13 @@ impl AdaptiveRate {
         budget.is_finite().then_some(budget)
     }
 
-    /// Takes leave for a call of so many units, or says how long to wait before asking again.
+    /// Takes the units of a call, or returns how long to wait before trying again.
     pub(crate) fn take(&mut self, units: f64, now: Instant) -> Result<(), Duration> {
         let Some(allowed) = self.allowed(now) else {
             return Ok(());
         };
 
+        // Refills the balance lazily, at the current rate.
         let earned = (now - self.balance_at).as_secs_f64() * allowed;
         self.balance = (self.balance + earned).min(allowed * BURST);
         self.balance_at = now;
@@ -242,7 +257,7 @@ impl AdaptiveRate {
         Ok(())
     }
 
-    /// Notes the answer to a call that was sent at `sent` for `paid` units.
+    /// Records the response to a call that was sent at `sent` with `paid` units.
     pub(crate) fn record(
         &mut self,
         sent: Instant,
@@ -268,12 +283,15 @@ impl AdaptiveRate {
                 limit.record(sent, accepted, refused, call_units);
                 if limit.test.as_ref().is_some_and(|test| test.has_failed(now)) {
                     self.state = LimitState::Suspended(now + self.next_suspension);
+                    // Random throttling is likely to go on, so the next test comes later.
                     self.next_suspension = (self.next_suspension * 2).min(MAX_SUSPENSION);
                 } else if refused > 0.0 {
                     self.apply_refusal(sent, now);
                 } else if limit.is_unlimited(now, call_units) {
                     self.state = LimitState::Observing(None);
                 } else if limit.test.as_ref().is_some_and(|test| test.is_over(now)) {
+                    // The lower rate has proved effective, so failed tests of the past no longer
+                    // count.
                     limit.test = None;
                     self.next_suspension = MIN_SUSPENSION;
                 }
@@ -285,13 +303,14 @@ impl AdaptiveRate {
         }
     }
 
-    /// Finds the size of calls that the table can take at all.
+    /// Adjusts the maximum size of calls to what the table accepts at all.
     fn adjust_call_size(&mut self, now: Instant, paid: f64, accepted: f64, refused: f64) {
         if refused <= 0.0 {
+            // The call cost less or more than was taken in advance.
             self.balance += paid - accepted;
             self.call_units += (accepted - self.call_units) / 16.0;
             if self.max_call_units > paid * FULL_SIZE_FACTOR {
-                // A call that could have cost so much more was a whole one.
+                // The call was not limited in size, and succeeded.
                 self.max_call_units = f64::INFINITY;
             } else if now - self.size_changed >= STREAK_TIME {
                 (self.max_call_units, self.size_changed) =
@@ -319,7 +338,7 @@ impl AdaptiveRate {
         }
     }
 
-    /// Limits the rate, once refusals are neither few nor rare.
+    /// Sets a limit once enough calls, and a large enough share of them, were throttled.
     fn limit_if_throttled(&mut self, now: Instant) {
         let LimitState::Observing(Some(seen)) = &self.state else {
             return;
@@ -337,6 +356,7 @@ impl AdaptiveRate {
             });
 
             (self.balance, self.balance_at) = (0.0, now);
+        // A new window, so that old calls do not outweigh the present.
         } else if seen.accepted <= 0.0 || now - seen.since > OBSERVATION_TIME {
             self.state = LimitState::Observing(Some(Measurement::new(now)));
         }
@@ -348,10 +368,10 @@ impl AdaptiveRate {
             return;
         };
 
-        // One burst of refusals counts once.
+        // A burst of throttled calls counts once.
         if sent > limit.last_refusal && now - limit.last_refusal >= SHORT_WINDOW {
             limit.adjust(now, recent, self.call_units);
-            // A pause of one call: those on their way find the bucket empty, too.
+            // Pauses for one call, because calls in flight find the bucket empty too.
             self.balance = self.balance.min(0.0) - self.call_units.min(limit.capacity * CALL_SHARE);
         }
     }
@@ -372,14 +392,14 @@ impl RateLimit {
         (self.capacity * factor).max(MIN_RATE)
     }
 
-    /// Seconds since the probe began; below nought it has not.
+    /// Seconds since the probe began; negative before.
     fn seconds_probing(&self, now: Instant, call_units: f64) -> f64 {
         now.saturating_duration_since(self.last_refusal)
             .as_secs_f64()
             - self.hold_seconds(call_units)
     }
 
-    /// Seconds from a refusal to the next probe.
+    /// Seconds from a throttled call to the next probe.
     fn hold_seconds(&self, call_units: f64) -> f64 {
         let call = call_units.min(self.capacity * CALL_SHARE).max(1.0);
         let hold = (CALLS_BETWEEN_PROBES * call / self.capacity).clamp(MIN_HOLD, MAX_HOLD);
@@ -396,7 +416,7 @@ impl RateLimit {
 
     fn record(&mut self, sent: Instant, accepted: f64, refused: f64, call_units: f64) {
         self.measured.add(accepted, refused);
-        // What a probe finds refused was asked for beyond the rate on trial.
+        // Calls of a probe exceed the tested rate on purpose.
         let is_probe = self.seconds_probing(sent, call_units) > 0.0;
         if let Some(test) = self
             .test
@@ -407,12 +427,13 @@ impl RateLimit {
         }
     }
 
-    /// Sets the rate by what is known when the table refuses.
+    /// Adjusts the capacity estimate after a throttled call.
     fn adjust(&mut self, now: Instant, recent: f64, call_units: f64) {
         let seen = self.measured;
         let previous = self.tested;
         if self.allowed(now, call_units) > self.capacity * MORE_CAPACITY_FACTOR {
-            // The bucket may have been full on the way, so that the average says too little.
+            // The bucket may have been full during the probe, in which case the average would be
+            // too low.
             (self.capacity, self.confidence) = (recent.max(self.capacity), Confidence::Guessed);
             self.tested = self.capacity;
             self.measured = Measurement::new(now);
@@ -424,7 +445,8 @@ impl RateLimit {
                 measured
             };
 
-            // A bucket that has overflowed meanwhile hides what the table takes; two measurements in a row that agree say it.
+            // A bucket that was full meanwhile hides the capacity; two consecutive measurements
+            // that agree confirm it.
             self.confidence = if is_near {
                 Confidence::Confirmed
             } else {
@@ -455,7 +477,7 @@ impl RateLimit {
 }
 
 impl SlowdownTest {
-    /// The trial of a rate that is set because of what was seen.
+    /// Starts the test of a rate that was set because of this measurement.
     fn new(capacity: f64, seen: &Measurement, now: Instant) -> Self {
         Self {
             before: seen.refused_share(),
@@ -466,8 +488,9 @@ impl SlowdownTest {
     }
 
     fn has_failed(&self, now: Instant) -> bool {
+        // Before the rate was lowered twice, a single measurement may have been wrong.
         let is_decided = (self.is_second && self.after.rate(now).is_some()) || self.is_over(now);
-        // Those of a small table may be that rare.
+        // Throttled calls of a small table may be this rare.
         let is_frequent = f64::from(self.after.throttled_calls) * MIN_HOLD
             >= (now - self.after.since).as_secs_f64();
         is_decided
@@ -477,13 +500,14 @@ impl SlowdownTest {
     }
 
     fn is_over(&self, now: Instant) -> bool {
+        // Throttled calls that would be expected at the former share.
         let expected = f64::from(self.after.calls) * self.before;
         (self.after.calls >= TEST_CALLS && expected >= 2.0 * f64::from(TEST_MIN_THROTTLED))
             || now - self.after.since >= TEST_TIME
     }
 }
 
-/// The multiple of a rate so many seconds into a probe.
+/// The multiple of the rate after this many seconds of a probe.
 fn probe_factor(seconds: f64) -> f64 {
     let doubled = ((2.0 - HOLD_FACTOR) / PROBE_GROWTH).cbrt();
     if seconds <= doubled {
@@ -517,13 +541,13 @@ impl Measurement {
         self.refused / (self.accepted + self.refused).max(f64::MIN_POSITIVE)
     }
 
-    /// Whether refusals are worth a lower rate.
+    /// Whether enough calls were throttled to justify a lower rate.
     fn is_throttled(&self) -> bool {
         let share = f64::from(self.throttled_calls) / f64::from(self.calls.max(1));
         self.throttled_calls >= MIN_THROTTLED_CALLS && share >= TOLERATED_SHARE
     }
 
-    /// Units per second since the bucket was empty, once that is a measurement.
+    /// Accepted units per second; `None` until there are enough calls for a measurement.
     fn rate(&self, now: Instant) -> Option<f64> {
         let time = now - self.since;
         let is_enough = (time >= SHORT_WINDOW && self.accepted_calls >= SHORT_WINDOW_CALLS)
@@ -546,7 +570,7 @@ impl RecentThroughput {
         self.units += units;
     }
 
-    /// Units per second of the last quarter of a second or so.
+    /// Accepted units per second during the last quarter of a second.
     fn rate(&self, now: Instant) -> f64 {
         let time = (now - self.since).as_secs_f64();
         if time < 0.1 && self.rate > 0.0 {

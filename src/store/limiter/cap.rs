@@ -1,4 +1,5 @@
-//! Keeps the consumption of capacity units at a cap that people set, so that production can live beside a dump or a restore.
+//! Enforces a cap on consumed capacity units that the user has set, so that production traffic is
+//! not affected by a dump or a restore.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -6,26 +7,27 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
-/// Timers know no shorter time.
+/// Resolution of timers.
 pub(crate) const TICK: Duration = Duration::from_millis(1);
 
-/// The share of a second's units that one call is to cost at most. With many small calls an error in one price is small.
+/// Maximum share of a second's units for one call: with many small calls, an error in one estimate
+/// is small.
 const CALL_SHARE: f64 = 0.05;
 
-/// Units that are not used are kept for so long, in seconds. Over any ten seconds this is one in two hundred.
+/// Seconds for which unused units are kept. Over any ten seconds, this is half a percent.
 const BURST: f64 = 0.05;
 
-/// The share of a cap that is used. Under a cap of one unit, eleven calls a second apart lie within ten seconds as soon as one of
-/// them is early by a millisecond; so they are a little farther apart.
+/// Share of the cap that is used. Under a cap of one unit, eleven calls one second apart would fall
+/// within ten seconds as soon as one of them is a millisecond early.
 const USED_SHARE: f64 = 0.99;
 
-/// A token bucket that starts empty (no burst at the start) and is paid before each call with what the call is thought to cost;
-/// the difference is settled afterwards.
+/// A token bucket that starts empty, so that there is no initial burst. The estimated cost of a
+/// call is paid in advance; the difference is settled after the response.
 pub(crate) struct RateCap {
     cap: u32,
     units_per_second: f64,
-    state: Mutex<Bucket>,
-    /// Calls that cost less than was paid give back what others wait for.
+    bucket: Mutex<Bucket>,
+    /// Notified when a call cost less than was paid, as others may wait for the difference.
     settled: Notify,
 }
 
@@ -36,7 +38,7 @@ struct Bucket {
 
 impl RateCap {
     pub(crate) fn new(cap: u32) -> Self {
-        let state = Bucket {
+        let bucket = Bucket {
             units: 0.0,
             updated: Instant::now(),
         };
@@ -44,35 +46,36 @@ impl RateCap {
         Self {
             cap,
             units_per_second,
-            state: Mutex::new(state),
+            bucket: Mutex::new(bucket),
             settled: Notify::new(),
         }
     }
 
-    /// Units per second at most.
+    /// The cap in units per second.
     pub(crate) fn cap(&self) -> u32 {
         self.cap
     }
 
-    /// Units that one call should cost at most.
+    /// Maximum units that one call should cost.
     pub(crate) fn call_budget(&self) -> f64 {
         self.units_per_second * CALL_SHARE
     }
 
-    /// Pays for one call in advance, once the cap allows the call.
+    /// Pays for one call in advance and waits until the cap allows it.
     pub(crate) async fn acquire(&self, units: f64) {
         {
-            let mut state = self.state();
-            self.refill(&mut state);
-            state.units -= units;
+            let mut bucket = self.lock();
+            self.refill(&mut bucket);
+            // Paid before waiting: the balance becomes negative, which queues the callers in order.
+            bucket.units -= units;
         }
 
-        // Other calls may settle meanwhile, for better or worse.
+        // Calls that settle meanwhile change the balance in either direction.
         loop {
             let owed = {
-                let mut state = self.state();
-                self.refill(&mut state);
-                -state.units
+                let mut bucket = self.lock();
+                self.refill(&mut bucket);
+                -bucket.units
             };
 
             if owed <= 0.0 {
@@ -84,26 +87,26 @@ impl RateCap {
         }
     }
 
-    /// Settles the difference between what was paid and what the call cost.
+    /// Settles the difference between what was paid and the actual cost.
     pub(crate) fn settle(&self, paid: f64, cost: f64) {
-        let mut state = self.state();
-        self.refill(&mut state);
-        state.units += paid - cost;
+        let mut bucket = self.lock();
+        self.refill(&mut bucket);
+        bucket.units += paid - cost;
 
         if cost < paid {
             self.settled.notify_waiters();
         }
     }
 
-    fn refill(&self, state: &mut Bucket) {
+    fn refill(&self, bucket: &mut Bucket) {
         let now = Instant::now();
-        let earned = (now - state.updated).as_secs_f64() * self.units_per_second;
-        state.units = (state.units + earned).min(self.units_per_second * BURST);
-        state.updated = now;
+        let earned = (now - bucket.updated).as_secs_f64() * self.units_per_second;
+        bucket.units = (bucket.units + earned).min(self.units_per_second * BURST);
+        bucket.updated = now;
     }
 
-    fn state(&self) -> MutexGuard<'_, Bucket> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Bucket> {
+        self.bucket.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -113,7 +116,8 @@ mod tests {
 
     use super::*;
 
-    /// What `callers` at a time consume under a cap, each with the time; `costs` in turn, priced wrongly by `error`.
+    /// The units that concurrent callers consume under a cap, with their times. The costs are used
+    /// in turn, and estimated wrongly by the factor `error`.
     async fn consumption(
         cap: u32,
         callers: usize,
@@ -146,7 +150,7 @@ mod tests {
             }
         };
 
-        // Polled by one task, as the callers only wait.
+        // Polled by one task, because the callers only wait.
         let mut calls: Vec<_> = (0..callers).map(|_| Box::pin(call())).collect();
         std::future::poll_fn(|context| {
             calls.retain_mut(|call| call.as_mut().poll(context).is_pending());
@@ -163,7 +167,7 @@ mod tests {
         consumed.into_inner().unwrap()
     }
 
-    /// The most units consumed in any ten seconds.
+    /// The maximum units consumed in any ten seconds.
     fn most_in_ten_seconds(consumed: &[(f64, f64)]) -> f64 {
         let starts = consumed.iter().map(|(start, _)| *start);
         let sums = starts.map(|start| {
@@ -186,7 +190,7 @@ mod tests {
             error in 0.8_f64..1.25,
         ) {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-            // Calls of the size that the store makes under a cap.
+            // Calls of the size that the store uses under a cap.
             let costs: Vec<f64> = shares.iter().map(|share| share * f64::from(cap) * CALL_SHARE).collect();
             let consumed = runtime.block_on(consumption(cap, callers, &costs, error, 30));
             let most = most_in_ten_seconds(&consumed);
@@ -217,9 +221,9 @@ mod tests {
             let mut consumed = Vec::new();
             for call in 0..100_u64 {
                 rate_cap.acquire(1.0).await;
-                // On its way for 5 to 55 ms.
-                let template = Duration::from_millis(5 + call * 37 % 51);
-                consumed.push(((began.elapsed() + template).as_secs_f64(), 1.0));
+                // In flight for 5 to 55 ms.
+                let latency = Duration::from_millis(5 + call * 37 % 51);
+                consumed.push(((began.elapsed() + latency).as_secs_f64(), 1.0));
             }
 
             let most = most_in_ten_seconds(&consumed);

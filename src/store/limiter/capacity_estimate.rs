@@ -1,4 +1,5 @@
-//! What a call is thought to cost before it is made, and how much one call may hold so that it costs no more than is wanted.
+//! Estimates the cost of a call before it is made, and how many items a call may contain to stay
+//! within a budget.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -7,41 +8,44 @@ use bytes::Bytes;
 use super::permit::RequestPermit;
 use crate::item::{item_size, write_units};
 
-/// Read units of a page of 1 MB, eventually consistent: 256 blocks of 4 KB, each half a unit.
+/// Read units of an eventually consistent page of 1 MB: 256 blocks of 4 KB, half a unit each.
 const FULL_PAGE_UNITS: f64 = 128.0;
 
-/// The pages of a limited Scan may grow by this from one to the next: the first ones show what items cost.
+/// Maximum growth of the page limit from one page to the next, while the cost of items is being
+/// learned.
 const MAX_LIMIT_GROWTH: u32 = 4;
 
-/// So many pages in a row are the ends of as many segments, which are read at a time. If there are more, all pages are short.
+/// Maximum number of consecutive short pages that may be the last pages of segments, 32 of which
+/// are read concurrently. More of them mean that all pages are short.
 const MAX_SHORT_PAGES: u32 = 32;
 
-/// The price of Scan pages, learned from those that came.
+/// The estimated cost of Scan pages, learned from previous pages.
 #[derive(Default)]
 pub(crate) struct PageCostEstimate(Mutex<Option<PageStats>>);
 
 #[derive(Clone, Copy)]
 struct PageStats {
-    /// Read units per item, smoothed.
+    /// Moving average of the read units per item.
     units_per_item: f64,
-    /// Pages without a limit.
+    /// Cost of pages without a limit.
     full_page: FullPageCost,
-    /// Items of the last limited page at most.
+    /// Maximum number of items of the last limited page.
     limit: u32,
 }
 
-/// What a page without a limit costs. The last page of a segment is short, and segments may all end at once: whole pages must not be
-/// thought cheap because of it, else all calls in flight cost many times what was paid.
+/// The cost of a page without a limit. The last page of a segment is short, and all segments may
+/// end at the same time. These pages must not lower the estimate, or all in-flight calls would cost
+/// many times what was paid.
 #[derive(Debug, Clone, Copy, Default)]
 struct FullPageCost {
-    /// Read units; nought before the first.
+    /// Read units; zero before the first page.
     units: f64,
-    /// Pages in a row that cost less.
+    /// Number of consecutive pages that cost less.
     short: u32,
 }
 
 impl FullPageCost {
-    /// As it is after a page that cost so much.
+    /// The estimate after a page with this cost.
     fn updated(self, units: f64) -> Self {
         if units >= self.units {
             return Self { units, short: 0 };
@@ -60,25 +64,26 @@ impl FullPageCost {
     }
 }
 
-/// What the next page is asked for.
+/// The limit of the next page, and its estimated cost.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct PlannedPage {
-    /// Read units it is thought to cost.
+    /// Estimated read units.
     pub(crate) units: f64,
-    /// Items at most.
+    /// Maximum number of items.
     pub(crate) limit: Option<u32>,
 }
 
 impl PageCostEstimate {
-    /// The page to ask for within `budget` units; `max_items` items at most.
+    /// Plans a page within `budget` units and with at most `max_items` items.
     pub(crate) fn plan_page(&self, budget: Option<f64>, max_items: Option<u32>) -> PlannedPage {
-        let stats = *self.stats();
+        let stats = *self.lock();
         let whole = stats
             .map(|stats| stats.full_page.units)
             .filter(|units| *units > 0.0)
             .unwrap_or(FULL_PAGE_UNITS);
         let limit = match (budget.filter(|budget| *budget < whole), stats) {
             (None, _) => None,
+            // Nothing is known yet: one item shows what items cost.
             (Some(_), None) => Some(1),
             (Some(budget), Some(stats)) => {
                 #[expect(
@@ -107,9 +112,9 @@ impl PageCostEstimate {
         PlannedPage { units, limit }
     }
 
-    /// Takes note of a page that came.
+    /// Records the cost of a page.
     pub(crate) fn record(&self, items: u64, units: f64, limit: Option<u32>) {
-        let mut stats = self.stats();
+        let mut stats = self.lock();
         #[expect(clippy::cast_precision_loss, reason = "items of a page")]
         let item = units / items.max(1) as f64;
         let old = stats.unwrap_or(PageStats {
@@ -131,14 +136,15 @@ impl PageCostEstimate {
         });
     }
 
-    fn stats(&self) -> MutexGuard<'_, Option<PageStats>> {
+    fn lock(&self) -> MutexGuard<'_, Option<PageStats>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The price of writes: what the items cost by their size, times what the table's indexes add.
+/// The estimated cost of writes: the units of the items by their size, times a factor for the
+/// table's indexes.
 pub(crate) struct WriteCostEstimate {
-    /// Units consumed for each unit of the items' own size, smoothed.
+    /// Moving average of the units consumed per unit of item size.
     factor: Mutex<f64>,
 }
 
@@ -150,18 +156,18 @@ impl Default for WriteCostEstimate {
     }
 }
 
-/// The items that go into the next call.
+/// The first items of a batch, which go into the next call.
 #[derive(Debug)]
 pub(crate) struct BatchPrefix {
     pub(crate) items: usize,
-    /// Write units it is thought to cost.
+    /// Estimated write units.
     pub(crate) units: f64,
-    /// Write units of the items alone.
+    /// Write units of the items without the factor for indexes.
     base_units: f64,
 }
 
 impl WriteCostEstimate {
-    /// So many of the first of `group` as cost no more than `budget` units, at least one.
+    /// The longest prefix of `group` that costs at most `budget` units, but at least one item.
     pub(crate) fn affordable_prefix(&self, group: &[Bytes], budget: Option<f64>) -> BatchPrefix {
         let factor = *self.factor();
         let mut prefix = BatchPrefix {
@@ -171,6 +177,7 @@ impl WriteCostEstimate {
         };
 
         for item in group {
+            // Without a budget, an approximation suffices and saves parsing the item.
             let base_units = if budget.is_some() {
                 item_units(item)
             } else {
@@ -191,7 +198,7 @@ impl WriteCostEstimate {
         prefix
     }
 
-    /// Tells the gate what a call has cost, and learns from it.
+    /// Reports the cost of a call to the limiter and learns from it.
     pub(crate) fn settle(
         &self,
         permit: RequestPermit<'_>,
@@ -202,7 +209,7 @@ impl WriteCostEstimate {
         let refused: f64 = unprocessed.iter().map(|item| item_units(item)).sum();
         let mut factor = self.factor();
 
-        // An engine that tells no consumption is taken to consume what DynamoDB would.
+        // If an engine reports no consumption, assume what DynamoDB would consume.
         let units = if consumed_units > 0.0 {
             consumed_units
         } else {
@@ -210,6 +217,7 @@ impl WriteCostEstimate {
         };
 
         if unprocessed.is_empty() {
+            // Partly unprocessed calls are left out: the cost of the rest is only estimated.
             if prefix.base_units > 0.0 {
                 *factor += (units / prefix.base_units - *factor) / 8.0;
             }
@@ -225,7 +233,8 @@ impl WriteCostEstimate {
     }
 }
 
-/// Units of an item by DynamoDB's count. One that cannot be counted will be refused, which costs next to nothing.
+/// Write units of an item by DynamoDB's size rules. An item that cannot be measured will be
+/// rejected, which costs almost nothing.
 #[expect(
     clippy::cast_precision_loss,
     reason = "an item has at most some hundreds of units"
@@ -234,7 +243,7 @@ fn item_units(item: &[u8]) -> f64 {
     item_size(item).map_or(1.0, |bytes| write_units(bytes) as f64)
 }
 
-/// Units of an item by the length of its text, which is about the size and costs nothing to know.
+/// Write units of an item by the length of its JSON, which is about its size and free to compute.
 #[expect(
     clippy::cast_precision_loss,
     reason = "an item has at most some thousands of units"

@@ -1,4 +1,5 @@
-//! Limits on requests: in-flight permits, caps set by the user, the rate a table accepts, and the estimated capacity of a call.
+//! Rate limits: in-flight requests, caps set by the user, the rate that a table accepts, and the
+//! estimated cost of a call.
 
 pub(crate) mod adaptive_rate;
 pub(crate) mod cap;

@@ -1,8 +1,10 @@
-//! Leave to call, one gate per direction and table: how many calls are in flight, how many units per second are asked for.
+//! Permission to send a request: one limiter per direction and table bounds the in-flight requests
+//! and the units per second.
 //!
-//! Three bounds, each adapting by itself or given: calls in flight (one more after each round of successes, as long as that
-//! does not only lengthen a queue), the rate the table was found to take (see `rate`), and a cap that people set (see `pace`).
-//! Where units are limited, calls should be small: [`RequestLimiter::acquire`].
+//! Three bounds apply: the number of in-flight requests (one more after each round of successes,
+//! unless that only lengthens a queue), the rate that the table was found to accept (see
+//! `adaptive_rate`), and a cap set by the user (see `cap`). Where units are limited, requests
+//! should be small: see [`RequestLimiter::acquire`].
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,47 +15,48 @@ use tokio::time::{Instant, sleep};
 use super::adaptive_rate::AdaptiveRate;
 use super::cap::{RateCap, TICK};
 
-/// Calls in flight at most. 40,000 write units per second are 1,600 calls, of 50 ms each at the longest distance: 80.
+/// Maximum number of in-flight requests. 40,000 write units per second are 1,600 batches; with a
+/// latency of 50 ms, 80 of them are in flight.
 const MAX_IN_FLIGHT: usize = 128;
 const INITIAL_IN_FLIGHT: usize = 8;
 
-/// Calls that take so many times the shortest wait in a queue; more of them would only make it longer. Below the second figure
-/// it is noise.
+/// Requests whose latency exceeds this multiple of the minimum are queueing, and more of them would
+/// only lengthen the queue. Differences below the second value are noise.
 const QUEUEING_FACTOR: u32 = 4;
 const LATENCY_NOISE: Duration = Duration::from_millis(20);
 
-/// A waiting call looks again after this time at the latest: the rate may have changed.
+/// Interval at which a waiting request checks the rate again, as it may have changed.
 const MAX_RECHECK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// What the gates of one direction share: the bounds that people set.
+/// Limits that all limiters of one direction share: those set by the user.
 pub(crate) struct SharedLimits {
     max_in_flight: usize,
     permits: Semaphore,
     cap: Mutex<Option<Arc<RateCap>>>,
 }
 
-/// The gate of one direction and table.
+/// The limiter of one direction and table.
 pub(crate) struct RequestLimiter {
     shared: Arc<SharedLimits>,
     permits: Semaphore,
     state: Mutex<LimiterState>,
-    /// Calls leave in the order they came, so that none is passed over.
+    /// Requests leave in the order of their arrival, so that none starves.
     queue: tokio::sync::Mutex<()>,
 }
 
 struct LimiterState {
     limit: usize,
-    /// Successes since the limit last changed.
+    /// Number of successes since the limit last changed.
     successes: usize,
     latency: Latency,
     rate: AdaptiveRate,
 }
 
-/// How long calls take. Only those that brought about as much as the largest so far are comparable: the last page of a segment may
-/// be a tenth of a page, and takes no longer than that.
+/// The latency of requests. Only requests with about as many units as the largest one are
+/// comparable: the last page of a segment may be a tenth of a page, and takes less time.
 #[derive(Default)]
 struct Latency {
-    /// Units of the calls that are compared.
+    /// Units of the requests that are compared.
     units: f64,
     shortest: Duration,
     average: Duration,
@@ -78,7 +81,8 @@ impl Latency {
     }
 }
 
-/// Leave to make one call. A call that ends without an answer to its price drops it.
+/// Permission to send one request; released on drop. Dropped unused if the request fails without
+/// being throttled.
 pub(crate) struct RequestPermit<'a> {
     limiter: &'a RequestLimiter,
     _permits: [Option<SemaphorePermit<'a>>; 2],
@@ -87,7 +91,7 @@ pub(crate) struct RequestPermit<'a> {
 }
 
 impl SharedLimits {
-    /// At most so many calls in flight.
+    /// Creates limits with this maximum number of in-flight requests.
     pub(crate) fn new(max_in_flight: Option<usize>) -> Self {
         let max_in_flight = max_in_flight
             .unwrap_or(MAX_IN_FLIGHT)
@@ -99,7 +103,7 @@ impl SharedLimits {
         }
     }
 
-    /// Keeps the consumption below a cap from now on. Of several the lowest holds.
+    /// Caps the consumption from now on. The lowest of several caps applies.
     pub(crate) fn cap(&self, units_per_second: u32) {
         let mut cap = self.cap.lock().unwrap_or_else(PoisonError::into_inner);
         if cap.as_ref().is_none_or(|cap| units_per_second < cap.cap()) {
@@ -116,7 +120,7 @@ impl SharedLimits {
 }
 
 impl RequestLimiter {
-    /// A gate within bounds that other gates may share.
+    /// Creates a limiter with limits that others may share.
     pub(crate) fn with_shared_limits(shared: Arc<SharedLimits>) -> Self {
         let first = INITIAL_IN_FLIGHT.min(shared.max_in_flight);
         let state = LimiterState {
@@ -134,7 +138,7 @@ impl RequestLimiter {
         }
     }
 
-    /// A gate by itself.
+    /// Creates a limiter of its own.
     #[cfg(test)]
     pub(crate) fn new(max_in_flight: Option<usize>) -> Self {
         Self::with_shared_limits(Arc::new(SharedLimits::new(max_in_flight)))
@@ -143,13 +147,13 @@ impl RequestLimiter {
     #[cfg(test)]
     pub(crate) fn with_rate(rate: AdaptiveRate) -> Self {
         let limiter = Self::new(None);
-        limiter.state().rate = rate;
+        limiter.lock().rate = rate;
         limiter
     }
 
-    /// Units that one call should cost at most, where units are limited.
+    /// Maximum units that one request should cost; `None` if units are not limited.
     fn call_budget(&self) -> Option<f64> {
-        let learned = self.state().rate.call_budget(Instant::now());
+        let learned = self.lock().rate.call_budget(Instant::now());
         let capped = self.shared.current_cap().map(|cap| cap.call_budget());
         match (learned, capped) {
             (Some(learned), Some(capped)) => Some(learned.min(capped)),
@@ -157,8 +161,9 @@ impl RequestLimiter {
         }
     }
 
-    /// Waits for leave to make a call. What it holds is decided when its turn has come: `choose` is given the units it should cost
-    /// at most, where they are limited, and says what it holds and costs.
+    /// Waits for permission to send a request. The content of the request is chosen when its turn
+    /// has come: `choose` gets the maximum units, if they are limited, and returns the content and
+    /// its estimated cost.
     pub(crate) async fn acquire<T>(
         &self,
         mut choose: impl FnMut(Option<f64>) -> (T, f64),
@@ -166,9 +171,10 @@ impl RequestLimiter {
         let permit = self.permits.acquire().await.ok();
         let queue = self.queue.lock().await;
         let (chosen, units) = loop {
+            // Chosen again after each wait, because the budget may have changed.
             let (chosen, units) = choose(self.call_budget());
             let now = Instant::now();
-            let taken = self.state().rate.take(units, now);
+            let taken = self.lock().rate.take(units, now);
             let Err(wait) = taken else {
                 break (chosen, units);
             };
@@ -176,7 +182,7 @@ impl RequestLimiter {
             sleep(wait.clamp(TICK, MAX_RECHECK_INTERVAL)).await;
         };
 
-        // Last, so that a table that is waited for keeps no other from being called.
+        // Acquired last, so that waiting for one table does not block requests to others.
         let shared = self.shared.permits.acquire().await.ok();
         if let Some(cap) = self.shared.current_cap() {
             cap.acquire(units).await;
@@ -194,9 +200,10 @@ impl RequestLimiter {
         )
     }
 
-    /// Calls that may be in flight, as things are: no more than use up the units there are, while others wait for their turn.
+    /// The number of in-flight requests that makes sense now: enough to use the available units
+    /// while others wait for their turn.
     pub(crate) fn useful_in_flight(&self) -> usize {
-        let state = self.state();
+        let state = self.lock();
         let learned = state.rate.allowed(Instant::now()).unwrap_or(f64::INFINITY);
         let capped = self
             .shared
@@ -217,20 +224,21 @@ impl RequestLimiter {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, LimiterState> {
+    fn lock(&self) -> MutexGuard<'_, LimiterState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl RequestPermit<'_> {
-    /// The call was taken as a whole and cost so many units.
+    /// Records that the request was accepted entirely, at this cost.
     pub(crate) fn succeeded(self, units: f64) {
         let now = Instant::now();
-        let mut state = self.limiter.state();
+        let mut state = self.limiter.lock();
         state.rate.record(self.sent, now, self.paid, units, 0.0);
         self.settle(units);
         state.latency.add(units, now - self.sent);
         state.successes += 1;
+        // More requests would only wait, in our limiter or in a queue at the server.
         let is_bounded =
             state.limit == self.limiter.shared.max_in_flight || state.latency.indicates_queueing();
         if state.successes < state.limit || is_bounded {
@@ -242,11 +250,12 @@ impl RequestPermit<'_> {
         self.limiter.permits.add_permits(1);
     }
 
-    /// The call was throttled: so many units were taken, so many refused.
+    /// Records that the request was throttled: units that were accepted, and units that were not.
     pub(crate) fn throttled(self, units: f64, refused: f64) {
+        // A throttled request counts even if its cost is unknown.
         let refused = refused.max(f64::MIN_POSITIVE);
         self.limiter
-            .state()
+            .lock()
             .rate
             .record(self.sent, Instant::now(), self.paid, units, refused);
         self.settle(units);

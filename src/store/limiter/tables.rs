@@ -1,5 +1,6 @@
-//! The gates of one direction, one for each table, as each table has its own capacity and its own indexes: what one refuses must
-//! not slow the other. What people set, a cap and the number of calls in flight, holds for all tables of the environment together.
+//! The limiters of one direction, one per table: each table has its own capacity and indexes, and
+//! throttling of one must not slow down another. What the user sets (a cap, the number of in-flight
+//! requests) applies to all tables of the environment together.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,13 +8,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::capacity_estimate::{PageCostEstimate, WriteCostEstimate};
 use super::permit::{RequestLimiter, SharedLimits};
 
-/// The gates of one direction.
+/// The limiters of one direction.
 pub(crate) struct TableLimiters {
     shared: Arc<SharedLimits>,
     by_table: Mutex<BTreeMap<String, Arc<TableThroughput>>>,
 }
 
-/// The way to one table.
+/// The limiter and the cost estimates of one table.
 pub(crate) struct TableThroughput {
     pub(crate) limiter: RequestLimiter,
     pub(crate) page_cost: PageCostEstimate,
@@ -21,7 +22,7 @@ pub(crate) struct TableThroughput {
 }
 
 impl TableLimiters {
-    /// Gates for at most so many calls in flight.
+    /// Creates limiters that share this maximum number of in-flight requests.
     pub(crate) fn new(max_in_flight: Option<usize>) -> Self {
         Self {
             shared: Arc::new(SharedLimits::new(max_in_flight)),
@@ -29,11 +30,12 @@ impl TableLimiters {
         }
     }
 
-    /// Keeps the consumption of all tables together below a cap from now on. Of several the lowest holds.
+    /// Caps the consumption of all tables together from now on. The lowest of several caps applies.
     pub(crate) fn cap(&self, units_per_second: u32) {
         self.shared.cap(units_per_second);
     }
 
+    /// The limiter and the estimates of a table, created on first use.
     pub(crate) fn for_table(&self, table: &str) -> Arc<TableThroughput> {
         let mut by_table = self.by_table.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(throughput) = by_table.get(table) {
@@ -134,7 +136,7 @@ mod tests {
         let began = Instant::now();
         let consumed = Arc::new(Mutex::new(Vec::new()));
 
-        // Thirty-two segments at a time, one after another, of a table that is far away.
+        // Thirty-two segments at a time, one after another, of a table with a high latency.
         let segments: JoinSet<()> = (0..32)
             .map(|segment| {
                 let (throughput, consumed) =
@@ -191,7 +193,7 @@ mod tests {
                 .1
         };
 
-        // A bucket that takes one unit in ten milliseconds, and is asked for two.
+        // A bucket that accepts one unit every ten milliseconds, while two are requested.
         let began = Instant::now();
         while budget("poor").await.is_none() {
             assert!(

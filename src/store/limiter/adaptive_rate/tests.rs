@@ -1,4 +1,4 @@
-//! The gate and its rate against a model of a table, in simulated time.
+//! Tests of the limiter and its adaptive rate against a simulated table, in simulated time.
 
 #![expect(
     clippy::cast_precision_loss,
@@ -16,9 +16,9 @@ use tokio::time::sleep;
 use super::*;
 use crate::store::limiter::permit::RequestLimiter;
 
-/// Items of one unit in a full call.
+/// Number of items of one unit in a full call.
 const ITEMS_PER_CALL: usize = 25;
-/// Callers. Each has at most one call in flight.
+/// Number of callers, each with at most one call in flight.
 const CALLERS: usize = 128;
 
 /// A token bucket.
@@ -30,7 +30,7 @@ struct Bucket {
 }
 
 impl Bucket {
-    /// A bucket that holds so many seconds' worth and has so many in it.
+    /// Creates a bucket with this capacity and this content, in seconds' worth of units.
     fn new(units_per_second: f64, burst_seconds: f64, initial_seconds: f64) -> Self {
         Self {
             units_per_second,
@@ -57,19 +57,19 @@ impl Bucket {
     }
 }
 
-/// How a table refuses.
+/// The form in which a table throttles.
 #[derive(Clone, Copy, PartialEq)]
 enum ThrottleMode {
-    /// What is too much comes back (`UnprocessedItems`).
+    /// Items that exceed the capacity are returned (`UnprocessedItems`).
     Items,
-    /// All of a call or nothing (`ThrottlingException`).
+    /// A call is accepted or rejected as a whole (`ThrottlingException`).
     Calls,
 }
 
-/// Refusals that have nothing to do with the rate.
+/// Throttling that does not depend on the rate.
 struct RandomThrottling {
     percent: u64,
-    /// How much of a call is refused.
+    /// Share of a call's items that is throttled.
     share: f64,
     seed: u64,
 }
@@ -83,7 +83,7 @@ impl RandomThrottling {
         }
     }
 
-    /// Items refused of a call with so many.
+    /// Number of items to throttle in a call with this many.
     fn refused(&mut self, items: usize) -> usize {
         self.seed ^= self.seed << 13;
         self.seed ^= self.seed >> 7;
@@ -97,14 +97,14 @@ impl RandomThrottling {
     }
 }
 
-/// A table of one or more partitions, behind a network.
+/// A table with one or more partitions, behind a network.
 struct SimulatedTable {
     random: Option<RandomThrottling>,
     bucket: Bucket,
     partitions: Vec<Bucket>,
     throttle_mode: ThrottleMode,
     latency: Duration,
-    /// What each second saw: units taken, calls, calls throttled.
+    /// Units accepted, calls, and throttled calls of each second.
     seconds: Vec<(f64, u32, u32)>,
     began: Instant,
 }
@@ -122,7 +122,7 @@ impl SimulatedTable {
         }
     }
 
-    /// Takes items of these partitions; gives back what it does not take.
+    /// Writes items of these partitions; returns those that are not accepted.
     fn call(&mut self, items: &[usize]) -> Vec<usize> {
         let random = self
             .random
@@ -162,7 +162,7 @@ impl SimulatedTable {
         self.bucket.take(1.0)
     }
 
-    /// Units per second, and the share of calls throttled, of these seconds.
+    /// Units per second, and the share of throttled calls, during these seconds.
     fn statistics(&self, seconds: std::ops::Range<usize>) -> (f64, f64) {
         let length = seconds.len() as f64;
         let statistics = &self.seconds[seconds.start..seconds.end.min(self.seconds.len())];
@@ -176,8 +176,8 @@ impl SimulatedTable {
     }
 }
 
-/// Writes for so many seconds; `next` says which partition the next item belongs to, `None` at the end of the items. At each of
-/// the given seconds the table changes.
+/// Writes for this many seconds. `next` returns the partition of the next item, or `None` at the
+/// end. Each change sets the capacity of the table at a given second.
 async fn write(
     table: Rc<RefCell<SimulatedTable>>,
     next: Rc<RefCell<dyn FnMut() -> Option<usize>>>,
@@ -233,7 +233,7 @@ async fn write_with_limiter(
     let _ = tokio::time::timeout(Duration::from_secs(seconds), local).await;
 }
 
-/// What the store does with a batch.
+/// Writes one batch as the store does.
 async fn caller(table: &RefCell<SimulatedTable>, limiter: &RequestLimiter, group: &mut Vec<usize>) {
     let mut wait = Duration::from_millis(50);
     while !group.is_empty() {
@@ -268,7 +268,7 @@ fn endless() -> Rc<RefCell<dyn FnMut() -> Option<usize>>> {
     Rc::new(RefCell::new(|| Some(0)))
 }
 
-/// Runs a table of `units` units with these changes, and hands it back.
+/// Simulates writes to a table with this capacity and these changes, and returns the table.
 async fn simulate(
     (units, burst_seconds, initial_seconds): (f64, f64, f64),
     throttle_mode: ThrottleMode,
@@ -288,10 +288,10 @@ async fn simulate(
     table
 }
 
-/// What a settled gate is to reach: share of the units used, share of the calls throttled.
+/// Checks the share of the units used and the share of the calls throttled.
 #[track_caller]
 fn assert_settled(table: &SimulatedTable, units: f64, seconds: std::ops::Range<usize>) {
-    // Of five calls per second, one refusal in ten seconds is already two of a hundred.
+    // With five calls per second, one throttled call in ten seconds is already two percent.
     let throttled_at_most = if units < 20.0 { 0.1 } else { 0.02 };
     let (used, throttled) = table.statistics(seconds.clone());
     let what = format!(
@@ -319,7 +319,8 @@ async fn assert_settles_and_follows(units: f64, factor: f64) {
             .await;
             assert_settled(&table.borrow(), units, 10..40);
 
-            // Nine seconds to the next probe, and a few for it, where there are few calls.
+            // Up to nine seconds until the next probe, and some more for it, where there are few
+            // calls.
             let follows = if units < 20.0 { 15 } else { 10 };
             assert_settled(&table.borrow(), later, 40 + follows..90);
         }
@@ -353,7 +354,7 @@ async fn a_table_with_the_default_quota_of_an_account() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_table_has_saved_is_used_at_once() {
+async fn saved_burst_capacity_is_used_immediately() {
     let table = simulate((100.0, 300.0, 300.0), ThrottleMode::Items, 10, 60, vec![]).await;
     let table = table.borrow();
     let saved_and_earned = 100.0 * (300.0 + 10.0);
@@ -394,7 +395,7 @@ async fn a_table_that_scales_up_step_by_step() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_table_that_takes_nothing_for_a_while() {
+async fn a_table_that_accepts_nothing_for_a_while() {
     let table = simulate(
         (1000.0, 1.0, 1.0),
         ThrottleMode::Calls,
@@ -407,11 +408,13 @@ async fn a_table_that_takes_nothing_for_a_while() {
     assert_settled(&table.borrow(), 1000.0, 60..90);
 }
 
-/// Partitions of 1,000 write units, as DynamoDB's, in a table that has room for all of them.
+/// Partitions of 1,000 write units each, like DynamoDB's, in a table with enough capacity for all
+/// of them.
 const PARTITIONS: usize = 8;
 const PARTITION_UNITS: f64 = 1000.0;
 
-/// Writes items of the partitions that `partition_of` says for their numbers, for 30 seconds; units per second of the last 15.
+/// Writes items to the partitions that `partition_of` returns for their numbers, for 30 seconds;
+/// returns the units per second of the last 15.
 async fn partitioned(partition_of: impl Fn(usize) -> usize + 'static) -> f64 {
     let mut table = SimulatedTable::new(
         Bucket::new(40_000.0, 1.0, 1.0),
@@ -446,8 +449,8 @@ async fn items_spread_over_the_partitions_use_all_of_them() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hot_partition_does_not_choke_the_rest() {
-    // Three of ten items are of one partition, so that no order of writing gets above 3,333.
+async fn a_hot_partition_does_not_slow_down_the_others() {
+    // Three of ten items belong to one partition, so no order can exceed 3,333 units per second.
     let hot = partitioned(|number| {
         if number % 10 < 3 {
             0
@@ -460,7 +463,7 @@ async fn a_hot_partition_does_not_choke_the_rest() {
     assert!(hot > 2_700.0, "{hot}");
 }
 
-/// A rate that learns nothing.
+/// A rate that ignores throttling.
 fn rate_without_limit() -> AdaptiveRate {
     let now = Instant::now();
     let mut rate = AdaptiveRate::new(now);
@@ -469,7 +472,8 @@ fn rate_without_limit() -> AdaptiveRate {
     rate
 }
 
-/// Units per second of the first 30 seconds of a table that refuses so many of a hundred calls, in this share, whatever the rate.
+/// Units per second during the first 30 seconds of a table that throttles this percentage of the
+/// calls at random.
 async fn throughput_under_random_throttling(
     limiter: RequestLimiter,
     percent: u64,
@@ -498,7 +502,7 @@ async fn throughput_under_random_throttling(
 }
 
 #[tokio::test(start_paused = true)]
-async fn refusals_at_random_do_not_slow_anything_down() {
+async fn random_throttling_does_not_slow_down_a_run() {
     for (percent, at_least) in [(1, 0.9), (5, 0.8), (20, 0.7), (50, 0.4), (80, 0.4)] {
         for (share, latency) in [(1.0, 5), (0.4, 5), (1.0, 300), (0.4, 300)] {
             let free = throughput_under_random_throttling(
@@ -524,7 +528,7 @@ async fn refusals_at_random_do_not_slow_anything_down() {
     }
 }
 
-/// How long a run of 50 calls takes of which a fifth is refused, whatever the rate.
+/// Duration of a run of 50 calls, a fifth of which is throttled at random.
 async fn small_run_duration(
     limiter: RequestLimiter,
     callers: usize,
@@ -562,7 +566,7 @@ async fn small_run_duration(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tiny_run_through_refusals_at_random_is_hardly_slower() {
+async fn a_small_run_with_random_throttling_is_hardly_slower() {
     for (callers, latency) in [(1, 2), (1, 100), (4, 2), (4, 100), (32, 2), (32, 300)] {
         for seed in (1..=20).map(|seed| u64::wrapping_mul(seed, 88_172_645_463_325_253)) {
             let free = small_run_duration(

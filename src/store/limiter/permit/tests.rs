@@ -1,7 +1,9 @@
+//! Tests of the number of in-flight requests, in simulated time.
+
 use super::*;
 
 impl RequestLimiter {
-    /// Leave for a call of so many units.
+    /// Acquires a permit for a request with this many units.
     async fn acquire_units(&self, units: f64) -> RequestPermit<'_> {
         self.acquire(|_| ((), units)).await.0
     }
@@ -26,7 +28,8 @@ async fn calls_in_flight_grow_with_success_up_to_the_bound() {
 #[tokio::test(start_paused = true)]
 async fn calls_in_flight_do_not_grow_into_a_queue() {
     let limiter = RequestLimiter::new(None);
-    // A server that does one call at a time in 10 ms: the more there are, the longer each takes.
+    // A server that handles one request at a time in 10 ms: the more there are, the longer each
+    // takes.
     for _ in 0..200 {
         let permits = acquire_all(&limiter).await;
         for permit in permits {
@@ -36,9 +39,9 @@ async fn calls_in_flight_do_not_grow_into_a_queue() {
     }
 
     assert!(
-        limiter.state().limit < 24,
+        limiter.lock().limit < 24,
         "{} calls in flight",
-        limiter.state().limit
+        limiter.lock().limit
     );
 }
 
@@ -46,7 +49,7 @@ async fn calls_in_flight_do_not_grow_into_a_queue() {
 async fn a_short_page_does_not_make_whole_ones_look_slow() {
     let limiter = RequestLimiter::new(None);
     for round in 0..40 {
-        // Whole pages take 100 ms, and each round but the first has the end of a segment.
+        // Full pages take 100 ms, and each round except the first contains the end of a segment.
         let mut permits = acquire_all(&limiter).await.into_iter();
         sleep(Duration::from_millis(2)).await;
         if round > 0 {
@@ -58,9 +61,9 @@ async fn a_short_page_does_not_make_whole_ones_look_slow() {
     }
 
     assert!(
-        limiter.state().limit > 24,
+        limiter.lock().limit > 24,
         "{} calls in flight",
-        limiter.state().limit
+        limiter.lock().limit
     );
 }
 
@@ -84,7 +87,7 @@ async fn in_flight_calls_are_limited_by_the_available_units() {
     }
 }
 
-/// As many passes as the gate gives at once.
+/// Acquires as many permits as are available immediately.
 async fn acquire_all(limiter: &RequestLimiter) -> Vec<RequestPermit<'_>> {
     let mut permits = Vec::new();
     while limiter.permits.available_permits() > 0 {
