@@ -1,39 +1,39 @@
-//! The one error type that crosses module borders: what happened, why, and what to do next.
+//! The error type of this crate: what happened, the cause, and a hint.
 //!
-//! Messages are lowercase fragments without a final full stop (`table "music" does not exist`), so that they read well behind
-//! `dumpdb: `. They never contain a secret and never quote a line of an env file.
+//! Messages are fragments in lower case without a full stop (`table "music" does not exist`),
+//! because they follow `dumpdb: `. They never contain a secret or a line of an env file.
 
 use std::error::Error as StdError;
 use std::fmt;
 
-/// The library's result.
+/// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// The kind of a failure. Commands map each to a documented exit code.
+/// Kind of an error. Each command maps it to a documented exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// Anything without a kind of its own (exit 1).
+    /// Any other failure (exit 1).
     Failed,
-    /// The request contradicts itself or asks for something that does not exist (exit 2).
+    /// Contradictory or invalid request, or one for something that does not exist (exit 2).
     Usage,
-    /// An item was rejected, and the run was to stop there (exit 3).
+    /// An item was rejected, and the run was told to stop in that case (exit 3).
     Rejected,
-    /// A question would have been asked and nobody answered it, or the answer was no (exit 4).
+    /// A question was answered with no, or not at all (exit 4).
     NotConfirmed,
-    /// Environment files, credentials, permissions, account (exit 10).
+    /// Problem with env files, credentials, permissions or the account (exit 10).
     Environment,
-    /// A table or dump does not exist, or an endpoint does not answer (exit 11).
+    /// Missing table or dump, or an endpoint that does not respond (exit 11).
     NotFound,
-    /// A dump is damaged, unfinished, or of a newer format (exit 12).
+    /// Damaged or incomplete dump, or one of a newer format (exit 12).
     Damaged,
-    /// The items do not fit the table's schema, or there is no schema (exit 13).
+    /// Items that do not match the table's schema, or a missing schema (exit 13).
     SchemaMismatch,
-    /// The run was interrupted and can be repeated or resumed (exit 130).
+    /// Interrupted run, which can be repeated or resumed (exit 130).
     Interrupted,
 }
 
-/// A failure: what happened, its cause, and a hint for the person who reads it.
+/// An error: what happened, its cause, and a hint for the user. The pointer keeps `Result` small.
 pub struct Error(Box<ErrorInner>);
 
 struct ErrorInner {
@@ -45,7 +45,7 @@ struct ErrorInner {
 }
 
 impl Error {
-    /// A failure of `kind`; `message` says what happened and where.
+    /// Creates an error; `message` says what happened and where.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self(Box::new(ErrorInner {
             kind,
@@ -56,81 +56,81 @@ impl Error {
         }))
     }
 
-    /// [`ErrorKind::Failed`].
+    /// Creates an [`ErrorKind::Failed`] error.
     pub fn failed(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Failed, message)
     }
 
-    /// [`ErrorKind::Usage`].
+    /// Creates an [`ErrorKind::Usage`] error.
     pub fn usage(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Usage, message)
     }
 
-    /// [`ErrorKind::NotConfirmed`].
+    /// Creates an [`ErrorKind::NotConfirmed`] error.
     pub fn not_confirmed(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::NotConfirmed, message)
     }
 
-    /// [`ErrorKind::Environment`].
+    /// Creates an [`ErrorKind::Environment`] error.
     pub fn environment(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Environment, message)
     }
 
-    /// [`ErrorKind::NotFound`].
+    /// Creates an [`ErrorKind::NotFound`] error.
     pub fn not_found(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::NotFound, message)
     }
 
-    /// [`ErrorKind::Damaged`].
+    /// Creates an [`ErrorKind::Damaged`] error.
     pub fn damaged(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Damaged, message)
     }
 
-    /// [`ErrorKind::SchemaMismatch`].
+    /// Creates an [`ErrorKind::SchemaMismatch`] error.
     pub fn schema_mismatch(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::SchemaMismatch, message)
     }
 
-    /// Says what to do next.
+    /// Sets the hint, which says what to do next.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.0.hint = Some(hint.into());
         self
     }
 
-    /// Adds lines that are shown below the failure, each on its own: a small table, a list.
+    /// Adds lines that are shown below the message, such as a small table or a list.
     #[must_use]
     pub fn with_details(mut self, details: impl IntoIterator<Item = String>) -> Self {
         self.0.details.extend(details);
         self
     }
 
-    /// Keeps the cause; it is shown below the failure.
+    /// Sets the cause, which is shown below the message.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.0.source = Some(source.into());
         self
     }
 
-    /// The kind of this failure.
+    /// Kind of this error.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// Lines to show below the failure.
+    /// Lines that are shown below the message.
     #[must_use]
     pub fn details(&self) -> &[String] {
         &self.0.details
     }
 
-    /// What to do next, when that is known.
+    /// What to do next, if known.
     #[must_use]
     pub fn hint(&self) -> Option<&str> {
         self.0.hint.as_deref()
     }
 
-    /// The causes below this failure, outermost first, each as one line.
+    /// The chain of causes, outermost first, each as one line.
     pub fn causes(&self) -> impl Iterator<Item = String> {
         let first: Option<&(dyn StdError + 'static)> = self.source();
         std::iter::successors(first, |cause| (*cause).source()).map(ToString::to_string)

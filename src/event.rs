@@ -1,74 +1,78 @@
-//! What an operation reports while it runs. Operations are silent but for these; who listens decides how they look.
+//! Events that an operation reports while it runs. Operations print nothing; the receiver of the
+//! events does.
 
 use std::time::Duration;
 
-/// A step of an operation that takes noticeable time.
+/// A phase of an operation that takes noticeable time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Phase {
-    /// Waiting until the endpoint answers.
+    /// Waiting for the endpoint to respond.
     Connecting,
     /// Reading items from the table into a dump.
     Dumping,
-    /// Reading a dump to see that it is whole.
+    /// Checking a dump for completeness and damage.
     Checking,
-    /// Sending items through a transform to see what it would do.
+    /// Reading items and transforming them without writing.
     DryRun,
-    /// Deleting the table that is to be replaced.
+    /// Deleting the table that will be replaced.
     Deleting,
     /// Waiting until the table and its indexes are `ACTIVE`.
     Creating,
-    /// Waiting until the table's capacity is raised for the items, or as it is to be after them.
+    /// Waiting for a capacity change before or after the items are written.
     Boosting,
-    /// Writing items into the table.
+    /// Writing items to the table.
     Writing,
     /// Comparing the table with the dump.
     Verifying,
-    /// Bringing settings back; `items` is the number of calls, and each is one item of progress.
+    /// Restoring settings. Each call counts as one item of progress, and `items` is the number of
+    /// calls.
     Settings,
 }
 
-/// One report from a running operation.
+/// One event of a running operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// A phase begins; the one before it is over. Totals are estimates (DynamoDB refreshes its own counts about every six
-    /// hours) or exact where the source is a checked dump.
+    /// A phase starts and the previous one has ended. Totals are exact if the source is a checked
+    /// dump; otherwise they are estimates, because DynamoDB updates its own counts about every six
+    /// hours.
     Phase {
-        /// The phase that begins.
+        /// The phase that starts.
         phase: Phase,
-        /// Items it will handle, where known.
+        /// Expected number of items, if known.
         items: Option<u64>,
-        /// Bytes of item text it will handle, where known.
+        /// Expected bytes of item text, if known.
         bytes: Option<u64>,
     },
     /// Progress within the current phase, as increments.
     Progress {
-        /// Items handled since the last report.
+        /// Items processed since the last event.
         items: u64,
-        /// Bytes of item text handled since the last report.
+        /// Bytes of item text processed since the last event.
         bytes: u64,
     },
-    /// Something worth a line in a log.
+    /// Information for the log.
     Info(String),
-    /// Something that deserves attention, though the operation goes on.
+    /// A problem that does not stop the operation.
     Warning(String),
-    /// A call failed and will be tried again.
+    /// A call failed and will be retried.
     Retry {
-        /// The DynamoDB operation and the reason.
+        /// The DynamoDB operation and the reason of the failure.
         reason: String,
-        /// How long it waits before the next try.
+        /// Delay before the next attempt.
         wait: Duration,
     },
 }
 
-/// Receives the events of an operation. Called from several tasks at once; must return quickly.
+/// Receives the events of an operation. Several tasks may call it concurrently, and it must return
+/// quickly.
 pub trait Reporter: Send + Sync {
-    /// Takes one event.
+    /// Receives one event.
     fn report(&self, event: Event);
 }
 
-/// Drops every event.
+/// A reporter that discards all events.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SilentReporter;
 

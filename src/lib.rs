@@ -1,8 +1,9 @@
-//! Dump DynamoDB tables to folders of plain files, and bring them back.
+//! Dump DynamoDB tables to folders of plain files, and restore them.
 //!
-//! The commands `dumpdb`, `restoredb` and `verifydb` are thin layers over this library. Each operation is two calls: a *plan*, computed
-//! without changing anything, and a *run* that carries it out and reports [events](event). Writing needs a
-//! [`Confirmation`](environment::Confirmation), which only the answers to a plan's questions give.
+//! The commands `dumpdb`, `restoredb` and `verifydb` are thin layers over this library. Each operation
+//! consists of two calls: a *plan*, computed without changing anything, and a *run* that executes it
+//! and reports [events](event). Writing requires a [`Confirmation`](environment::Confirmation), which
+//! only the answers to the questions of a plan can create.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -19,7 +20,7 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<()> {
 //! # let dir = tempfile::tempdir().expect("a temporary folder");
-//! // Any environment will do; here it is the engine inside the library, in one file.
+//! // Any environment works; this one is the embedded engine with one database file.
 //! let request = EnvironmentRequest {
 //!     no_env: true,
 //!     endpoint_url: Some("embedded:films.db".to_owned()),
@@ -30,12 +31,12 @@
 //! let options = StoreOptions { missing_database: MissingDatabase::Create, ..StoreOptions::default() };
 //! let store = Store::open(&environment, options).await?;
 //!
-//! // Restore a dump: plan, agree, run.
+//! // Restore a dump: plan, confirm, run.
 //! let source = SourceSpec::path(concat!(env!("CARGO_MANIFEST_DIR"), "/envs/sample"));
 //! let plan = restore::plan(&store, &environment, RestoreRequest::new(source), Arc::new(SilentReporter)).await?;
 //! assert_eq!(plan.target.table, "FilmCatalogue");
-//! let agreed = Answers { yes: true, ..Answers::default() };
-//! let Decision::Granted(confirmation) = plan.approval().decide(&agreed)? else {
+//! let answers = Answers { yes: true, ..Answers::default() };
+//! let Decision::Granted(confirmation) = plan.approval().decide(&answers)? else {
 //!     panic!("this target is protected: type its name");
 //! };
 //! let restored = restore::run(&store.writable(confirmation), plan, Arc::new(SilentReporter), Default::default()).await?;
@@ -54,9 +55,9 @@
 //!
 //! # Modules
 //!
-//! Each may use only those before it: [`item`], [`schema`], [`environment`], [`place`], [`backup`], [`store`], [`transform`], [`ops`],
+//! Each module may use only those before it: [`item`], [`schema`], [`environment`], [`place`], [`backup`], [`store`], [`transform`], [`ops`],
 //! `cli`.
-//! [`error`], [`event`] and [`limits`] belong to all.
+//! All of them may use [`error`], [`event`] and [`limits`].
 
 pub mod backup;
 #[cfg(feature = "cli")]

@@ -1,17 +1,20 @@
-//! Consent. A dangerous call asks for a [`Confirmation`], and only this file makes one, so that no path to such a call can
-//! forget the questions.
+//! Confirmation of dangerous calls. Such a call requires a [`Confirmation`], and only this file can
+//! create one, so no code path can skip the questions.
 //!
-//! The rules: an unprotected target without questions needs no flag, and `--yes` answers whatever is asked there. A protected
-//! target always wants its table's name, typed or as `--confirm <table>`, which answers all questions at once. A name that is
-//! wrong, a question that nobody answers and a "no" are [`ErrorKind::NotConfirmed`](crate::error::ErrorKind::NotConfirmed).
-//! Nothing is printed here: the caller asks what [`Decision::Ask`] says, and hands the answer back.
+//! An unprotected target without questions needs no flag; `--yes` answers its questions. A
+//! protected target always requires the name of its table, typed or as `--confirm <table>`, which
+//! answers all questions. A wrong name, a missing answer and a "no" are
+//! [`ErrorKind::NotConfirmed`](crate::error::ErrorKind::NotConfirmed).
+//!
+//! This module prints nothing: the caller shows the prompt in [`Decision::Ask`] and returns the
+//! answer.
 
 use std::fmt;
 
 use super::Environment;
 use crate::error::{Error, Result};
 
-/// The proof that somebody agreed to a change. It cannot be made or copied outside this file.
+/// Proof that a change was approved. Only this file can create it, and it cannot be cloned.
 #[derive(Debug)]
 pub struct Confirmation {
     table: Option<String>,
@@ -19,42 +22,42 @@ pub struct Confirmation {
 }
 
 impl Confirmation {
-    /// Whether it covers writing to the table.
+    /// Whether it allows writing to the table.
     #[must_use]
     pub fn covers(&self, table: &str) -> bool {
         self.table.as_deref() == Some(table)
     }
 
-    /// Whether it covers deleting the table and creating it again.
+    /// Whether it allows deleting and recreating the table.
     #[must_use]
     pub fn covers_replacing(&self, table: &str) -> bool {
         self.replaces && self.covers(table)
     }
 }
 
-/// Something that nobody should do unasked. Its `Display` is one line for people.
+/// A risk that the user must accept. `Display` gives one line for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Question {
-    /// Data goes from one environment into another.
+    /// Data is copied from one environment to another.
     CrossEnvironment {
-        /// The environment it comes from.
+        /// The environment of the source.
         source: String,
-        /// The environment it goes to.
+        /// The environment of the target.
         target: String,
     },
-    /// A table that is not on this machine is written.
+    /// The target table is not on this machine.
     RemoteTarget {
-        /// Where it is: `AWS, account 123456789012 in eu-west-1`, or a URL.
+        /// Its location: `AWS, account 123456789012 in eu-west-1`, or a URL.
         place: String,
     },
-    /// A table is deleted and created again.
+    /// A table is deleted and recreated.
     ReplaceTable {
         /// The table.
         table: String,
-        /// What is lost with it beside its items, each a fragment (`its 2 tags`).
+        /// What is lost besides the items, each as a fragment (`its 2 tags`).
         losses: Vec<String>,
     },
-    /// Anything else, worded as a statement: `the dump in x is complete, this one would not be`.
+    /// Any other risk, as a statement: `the dump in x is complete, this one would not be`.
     OtherRisk(String),
 }
 
@@ -80,7 +83,7 @@ impl fmt::Display for Question {
     }
 }
 
-/// What the command line says in advance.
+/// Answers on the command line.
 #[derive(Debug, Clone, Default)]
 pub struct Answers {
     /// `--yes`.
@@ -89,7 +92,7 @@ pub struct Answers {
     pub confirm: Option<String>,
 }
 
-/// What is to be approved: a target and the questions about it.
+/// A target and the questions that must be answered before it is changed.
 #[derive(Debug, Clone)]
 pub struct Approval {
     target: Option<ApprovalTarget>,
@@ -103,26 +106,27 @@ struct ApprovalTarget {
     protected: bool,
 }
 
-/// What the answers given so far amount to.
+/// Result of the answers given so far.
 #[derive(Debug)]
 pub enum Decision {
-    /// Go ahead.
+    /// Approved.
     Granted(Confirmation),
-    /// Ask first, and pass the answer to [`Approval::answer_yes_no`] or [`Approval::answer_typed`].
+    /// Show this prompt, and pass the answer to [`Approval::answer_yes_no`] or
+    /// [`Approval::answer_typed`].
     Ask(Prompt),
 }
 
-/// How to ask.
+/// Form of a question to the user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Prompt {
-    /// Yes or no.
+    /// A yes/no question.
     YesNo,
-    /// The name of this table is to be typed.
+    /// The user must type the name of this table.
     TypeName(String),
 }
 
 impl Approval {
-    /// For writing to `table` in `environment`.
+    /// Creates an approval for writing to `table` in `environment`.
     #[must_use]
     pub fn for_table(
         environment: &Environment,
@@ -140,7 +144,7 @@ impl Approval {
         }
     }
 
-    /// For replacing a dump on disk. Its confirmation covers no table.
+    /// Creates an approval for replacing a dump on disk. Its confirmation covers no table.
     #[must_use]
     pub fn for_dump(questions: Vec<Question>) -> Self {
         Self {
@@ -149,17 +153,18 @@ impl Approval {
         }
     }
 
-    /// The questions, to be shown before anybody is asked.
+    /// The questions, to be shown before the prompt.
     #[must_use]
     pub fn questions(&self) -> &[Question] {
         &self.questions
     }
 
-    /// What the command line's answers amount to.
+    /// Evaluates the answers on the command line.
     ///
     /// # Errors
-    /// `--confirm` names another table than the target.
+    /// `--confirm` names a table other than the target.
     pub fn decide(&self, answers: &Answers) -> Result<Decision> {
+        // Checked even if nothing is asked, because a wrong name may mean the wrong environment.
         if let (Some(target), Some(name)) = (&self.target, &answers.confirm) {
             return self
                 .confirm_name(target, name, "--confirm names")
@@ -168,6 +173,7 @@ impl Approval {
 
         match self.protected_target() {
             Some(target) => Ok(Decision::Ask(Prompt::TypeName(target.table.clone()))),
+            // `--yes` is not sufficient for a protected target, which the case above covers.
             None if self.questions.is_empty() || answers.yes => {
                 Ok(Decision::Granted(self.confirmation()))
             }
@@ -175,11 +181,12 @@ impl Approval {
         }
     }
 
-    /// Takes the answer to [`Prompt::YesNo`].
+    /// Evaluates the answer to [`Prompt::YesNo`].
     ///
     /// # Errors
-    /// The answer is no, or the target is protected, where a yes is not enough.
+    /// The answer is no, or the target is protected, for which a yes is not sufficient.
     pub fn answer_yes_no(&self, yes: bool) -> Result<Confirmation> {
+        // The caller showed the wrong prompt. A yes must not approve a protected target.
         if self.protected_target().is_some() {
             return Err(self.unanswered());
         }
@@ -193,10 +200,10 @@ impl Approval {
         }
     }
 
-    /// Takes the answer to [`Prompt::TypeName`]; white space around it does not count.
+    /// Evaluates the answer to [`Prompt::TypeName`], ignoring surrounding white space.
     ///
     /// # Errors
-    /// It is not the name of the target table.
+    /// The answer is not the name of the target table.
     pub fn answer_typed(&self, name: &str) -> Result<Confirmation> {
         match &self.target {
             Some(target) => self.confirm_name(target, name.trim(), "the name typed is"),
@@ -204,7 +211,7 @@ impl Approval {
         }
     }
 
-    /// The error for a question that nobody is there to answer, with the flag that answers it.
+    /// The error if nobody can answer the questions, with the flag that answers them as hint.
     #[must_use]
     pub fn unanswered(&self) -> Error {
         let (what, flag) = match (&self.target, self.protected_target()) {
@@ -267,6 +274,7 @@ impl Approval {
 
     fn confirmation(&self) -> Confirmation {
         let table = self.target.as_ref().map(|target| target.table.clone());
+        // Only the question about this table allows its deletion.
         let replaces = self.questions.iter().any(
             |question| matches!(question, Question::ReplaceTable { table: replaced, .. } if Some(replaced) == table.as_ref()),
         );

@@ -1,9 +1,10 @@
-//! Which credentials: always one whole set from one place, never a key from here and its secret from there.
+//! Credentials: one complete set from one source, never a mix of two sources.
 //!
-//! The order is flag, env file, process environment, AWS's own chain. A local endpoint that neither flag nor file gives
-//! credentials for takes static keys of the process (`DynamoDB` Local keeps a database per access key, so they matter there),
-//! and otherwise throwaway ones: an `AWS_PROFILE` that happens to be exported, or the chain, would send tokens to a server that
-//! has no use for them, and may call real AWS (SSO, STS) to get them, for a run that must not leave this machine.
+//! The order is: flag, env file, process environment, AWS configuration chain. For a local endpoint
+//! without credentials in flags or file, static keys of the process environment are used, because
+//! `DynamoDB` Local keeps one database per access key; otherwise placeholder credentials.
+//! `AWS_PROFILE` and the chain are ignored there: they would send tokens to a server that does not
+//! need them, and might call AWS (SSO, STS) in a run that must stay on this machine.
 
 use std::fmt;
 
@@ -11,12 +12,12 @@ use super::inputs::{Inputs, from_flag};
 use super::{Sourced, ValueSource, keys};
 use crate::error::Result;
 
-/// A text that is never shown: its `Debug` is `[redacted]`, and it has no `Display`.
+/// A secret text. `Debug` prints `[redacted]`, and there is no `Display`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// The text itself, for whoever signs with it.
+    /// The text itself, for signing.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
@@ -34,31 +35,30 @@ impl fmt::Debug for Secret {
 pub enum Credentials {
     /// Static keys.
     Static {
-        /// The id of the access key.
+        /// Access key ID.
         access_key_id: String,
-        /// Its secret.
+        /// Secret access key.
         secret_access_key: Secret,
-        /// The token that temporary keys come with.
+        /// Session token of temporary keys.
         session_token: Option<Secret>,
-        /// The place that named them.
+        /// Source of the keys.
         source: ValueSource,
     },
-    /// A profile of the shared AWS configuration, whatever it stands for: SSO, a role, a credential process.
+    /// A profile of the shared AWS configuration: SSO, a role or a credential process.
     Profile {
-        /// The profile's name.
+        /// Name of the profile.
         name: String,
-        /// The place that named it.
+        /// Source of the profile name.
         source: ValueSource,
     },
-    /// Nobody named any, and the endpoint is local: throwaway ones (`test`).
+    /// No credentials were given, and the endpoint is local: placeholder credentials (`test`).
     Local,
-    /// Nobody named any: whatever AWS's configuration chain finds by itself.
+    /// No credentials were given: use the AWS configuration chain.
     Chain,
 }
 
-/// Shows no part of a key: somebody may have put the secret where the id belongs.
 impl Credentials {
-    /// The place that named them, unless nobody did.
+    /// The source of the credentials, if they were given.
     #[must_use]
     pub fn source(&self) -> Option<&ValueSource> {
         match self {
@@ -69,6 +69,7 @@ impl Credentials {
 }
 
 impl fmt::Debug for Credentials {
+    /// Omits all parts of the keys, even the ID: a user may have swapped it with the secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Static { source, .. } => f
@@ -86,7 +87,7 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// The one set of credentials for an endpoint that is local or not.
+/// Determines the credentials. `local`: whether the endpoint is local.
 pub(crate) fn resolve(inputs: &Inputs<'_>, local: bool) -> Result<Credentials> {
     let in_file = StaticKeys {
         id: inputs.in_file(keys::ACCESS_KEY_ID),
@@ -94,7 +95,7 @@ pub(crate) fn resolve(inputs: &Inputs<'_>, local: bool) -> Result<Credentials> {
         token: inputs.in_file(keys::SESSION_TOKEN),
     };
 
-    // Looked at even if a flag decides: a file that contradicts itself is not trusted with the rest.
+    // Checked even if a flag overrides them: a file that contradicts itself is not trusted at all.
     let file_keys = in_file.into_credentials()?;
     let file_profile = inputs.in_file(keys::PROFILE);
     if let (Some(static_keys), Some(profile)) = (&file_keys, &file_profile) {
@@ -138,6 +139,7 @@ fn in_process(inputs: &Inputs<'_>, local: bool) -> Result<Credentials> {
         return Ok(static_keys);
     }
 
+    // An invalid profile variable is an error even at a local endpoint, which does not use it.
     match inputs.in_process(keys::PROFILE)? {
         _ if local => Ok(Credentials::Local),
         Some(profile) => Ok(Credentials::Profile {
@@ -148,7 +150,8 @@ fn in_process(inputs: &Inputs<'_>, local: bool) -> Result<Credentials> {
     }
 }
 
-/// A CI secret that does not exist becomes an empty variable. The chain would skip it and sign with other credentials.
+/// Refuses empty key variables. A CI secret that does not exist becomes an empty variable, which
+/// the chain would skip and then sign with other credentials.
 fn refuse_empty_keys(inputs: &Inputs<'_>) -> Result<()> {
     match [keys::ACCESS_KEY_ID, keys::SECRET_ACCESS_KEY]
         .into_iter()
@@ -163,7 +166,7 @@ fn refuse_empty_keys(inputs: &Inputs<'_>) -> Result<()> {
     }
 }
 
-/// What one place says about static keys.
+/// The static keys that one source defines.
 struct StaticKeys {
     id: Option<Sourced<String>>,
     secret: Option<Sourced<String>>,
@@ -171,8 +174,12 @@ struct StaticKeys {
 }
 
 impl StaticKeys {
-    /// The keys, if the place names any; half a set is an error.
+    /// The credentials, if the source defines any.
+    ///
+    /// # Errors
+    /// The set is incomplete.
     fn into_credentials(self) -> Result<Option<Credentials>> {
+        // Completing the set from another source would mix two identities.
         let lacks = |has: &ValueSource, missing: &str| {
             has.error(format!("has no {missing} beside it"))
                 .with_hint("credentials are taken as one set from one place")

@@ -1,4 +1,4 @@
-//! Which endpoint: AWS's own, a URL, or the engine inside the binary; and whether that is this machine.
+//! Endpoints: AWS, a URL, or the embedded engine; and which of them are local.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -8,38 +8,39 @@ use super::inputs::{Inputs, from_flag};
 use super::{Sourced, ValueSource, keys};
 use crate::error::Result;
 
-/// Longer URLs than this are no endpoints.
+/// Maximum length of an endpoint URL, in bytes.
 const URL_BYTES: usize = 2048;
 
 const EMBEDDED: &str = "embedded:";
 
-/// Where calls go. Its `Display` is for plans.
+/// Target of all calls. `Display` is for plans.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Endpoint {
-    /// Nobody named an endpoint: AWS's own for the region.
+    /// No endpoint was given: the AWS endpoint of the region.
     Aws,
     /// A server.
     Url {
-        /// `http` or `https`, a host, perhaps port and path; never user-info, query or fragment.
+        /// `http` or `https`, a host, and optionally port and path; no user info, query or
+        /// fragment.
         url: String,
-        /// Whether it holds for every service; otherwise for DynamoDB alone.
+        /// Whether the URL applies to all services, not only to DynamoDB.
         every_service: bool,
-        /// The place that named it.
+        /// Source of the URL.
         source: ValueSource,
     },
-    /// The engine inside this process.
+    /// The embedded engine.
     Embedded {
-        /// Its database file; `None` keeps it in memory.
+        /// Its database file; `None` keeps the database in memory.
         file: Option<PathBuf>,
-        /// The place that named it.
+        /// Source of the setting.
         source: ValueSource,
     },
 }
 
 impl Endpoint {
-    /// Whether it is this machine (a loopback address, one of the names that by convention mean one, or the engine inside this
-    /// process), or a container next to it: an `http://` host without dots, named by `LOCAL_AWS_ENDPOINT`. An address that is
-    /// merely private is not local.
+    /// Whether the endpoint is local: a loopback address, a host name that means this machine by
+    /// convention, the embedded engine, or a container, which is an `http://` host without dots in
+    /// `LOCAL_AWS_ENDPOINT`. A private address is not local.
     #[must_use]
     pub fn is_local(&self) -> bool {
         match self {
@@ -49,8 +50,8 @@ impl Endpoint {
         }
     }
 
-    /// Whether it is AWS, by whatever name: a `PrivateLink`, FIPS, dual-stack or China endpoint too. A name of one's own for a
-    /// VPC endpoint does not tell.
+    /// Whether the host belongs to AWS, including `PrivateLink`, FIPS, dual-stack and China
+    /// endpoints. A custom domain of a VPC endpoint is not recognized.
     #[must_use]
     pub fn is_aws(&self) -> bool {
         match self {
@@ -60,7 +61,7 @@ impl Endpoint {
         }
     }
 
-    /// The place that named it, unless nobody did.
+    /// The source of the endpoint, if one was given.
     #[must_use]
     pub fn source(&self) -> Option<&ValueSource> {
         match self {
@@ -73,14 +74,14 @@ impl Endpoint {
 /// Host and port of an endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
-    /// The host in lower case; an IPv6 address is in brackets.
+    /// Host in lower case. An IPv6 address has brackets.
     pub host: String,
-    /// The port, that of the scheme if none is given.
+    /// Port; the default port of the scheme if the URL has none.
     pub port: u16,
 }
 
 impl Address {
-    /// The address in an endpoint URL; `None` if the URL is not valid.
+    /// Parses the address in an endpoint URL; `None` if the URL is not valid.
     #[must_use]
     pub fn from_url(url: &str) -> Option<Self> {
         let host = host_of(url).ok()?.to_ascii_lowercase();
@@ -89,6 +90,7 @@ impl Address {
             rest.split_once('/')
                 .map_or(rest, |(authority, _)| authority),
         );
+        // The default ports of HTTPS and HTTP.
         let default = if scheme.eq_ignore_ascii_case("https") {
             443
         } else {
@@ -127,13 +129,15 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// The endpoint that flag, file or process name.
+/// Determines the endpoint.
 pub(crate) fn resolve(inputs: &Inputs<'_>) -> Result<Endpoint> {
     let working_dir = inputs.request.working_dir.as_path();
     if let Some(named) = from_flag("--endpoint-url", inputs.request.endpoint_url.as_ref())? {
         return parse(named, true, working_dir);
     }
 
+    // In a file, the keys are synonyms. The first one that is set decides which services use the
+    // URL.
     let in_file = inputs.agreed_in_file(&[
         keys::LOCAL_ENDPOINT,
         keys::ENDPOINT,
@@ -148,7 +152,7 @@ pub(crate) fn resolve(inputs: &Inputs<'_>) -> Result<Endpoint> {
         .in_process(keys::IGNORE_ENDPOINTS)?
         .is_some_and(|it| it.value.eq_ignore_ascii_case("true"));
 
-    // For AWS's two keys the order is AWS's: the one for the service comes first.
+    // The order of AWS for its two keys: the one for the service comes first.
     let in_process = inputs.first_in_process(&[
         keys::LOCAL_ENDPOINT,
         keys::DYNAMODB_ENDPOINT,
@@ -176,12 +180,13 @@ fn parse_sourced(named: Sourced<String>, base: &Path) -> Result<Endpoint> {
 fn parse(named: Sourced<String>, every_service: bool, base: &Path) -> Result<Endpoint> {
     let Sourced { value, source } = named;
     if let Some(file) = value.strip_prefix(EMBEDDED) {
+        // An embedded endpoint without a file is a database in memory.
         let file = (!file.is_empty()).then(|| base.join(file));
         return Ok(Endpoint::Embedded { file, source });
     }
 
     match host_of(&value) {
-        // No call of a local environment leaves that host.
+        // A local environment must not send calls of other services elsewhere.
         Ok(_) => {
             let every_service = every_service || is_local_url(&value, &source);
             Ok(Endpoint::Url {
@@ -196,7 +201,7 @@ fn parse(named: Sourced<String>, every_service: bool, base: &Path) -> Result<End
     }
 }
 
-/// The host of an endpoint URL, or what is wrong with the URL, worded to follow its key.
+/// Extracts the host of an endpoint URL. The error is a fragment that follows the key.
 fn host_of(url: &str) -> Result<&str, &'static str> {
     let (scheme, rest) = url
         .split_once("://")
@@ -214,6 +219,8 @@ fn host_of(url: &str) -> Result<&str, &'static str> {
     }
 
     let (authority, _) = rest.split_once('/').unwrap_or((rest, ""));
+    // User info could disguise the host (`http://localhost@example.com`), and it would be a secret
+    // in plans.
     if authority.contains('@') {
         return Err("must not have a user name or password in its URL");
     }
@@ -235,6 +242,7 @@ fn host_of(url: &str) -> Result<&str, &'static str> {
 }
 
 fn split_port(authority: &str) -> (&str, Option<&str>) {
+    // The colons inside the brackets belong to an IPv6 address.
     let after_brackets = authority.rfind(']').map_or(0, |end| end + 1);
     match authority[after_brackets..].rfind(':') {
         Some(colon) => (
@@ -261,6 +269,7 @@ fn is_host(host: &str) -> bool {
                 .all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
     };
 
+    // Maximum length of a DNS name (RFC 1035).
     host.len() <= 253 && host.split('.').all(label)
 }
 
@@ -287,12 +296,14 @@ fn is_local_url(url: &str, source: &ValueSource) -> bool {
     host_of(url).is_ok_and(is_own_host) || is_container()
 }
 
-/// Whether it is a name of one label. One that begins with a digit may be a spelling of an address (`2130706433`).
+/// Whether the host is a name of one label. One that starts with a digit may be an IPv4 address in
+/// another notation (`2130706433`).
 fn is_container_name(host: &str) -> bool {
     !host.contains(['.', ':']) && host.starts_with(|c: char| c.is_ascii_alphabetic())
 }
 
-/// Whether the host belongs to AWS: the DNS suffixes of its partitions.
+/// Whether the host has a DNS suffix of an AWS partition.
+///
 /// <https://docs.aws.amazon.com/general/latest/gr/rande.html>
 fn is_aws_host(host: &str) -> bool {
     const SUFFIXES: [&str; 10] = [
@@ -312,13 +323,14 @@ fn is_aws_host(host: &str) -> bool {
     SUFFIXES.iter().any(|suffix| host.ends_with(suffix))
 }
 
-/// Whether the host is this machine, also as containers on it call it.
+/// Whether the host is this machine, including the name that containers use for it.
 fn is_own_host(host: &str) -> bool {
     host.eq_ignore_ascii_case("host.docker.internal") || is_loopback_host(host)
 }
 
 fn is_loopback_host(host: &str) -> bool {
     let host = host.to_ascii_lowercase();
+    // IPv4-mapped addresses (`::ffff:127.0.0.1`) are not loopback here, so they count as remote.
     if let Some(address) = v6(&host) {
         return address.is_loopback();
     }

@@ -1,6 +1,7 @@
-//! Reads one env file into a value: bounded, each key with its line. The process environment is not touched.
+//! Parser for env files. It reads values without changing the process environment.
 //!
-//! Errors name file, line and key. They never quote a line, as `dotenvy`'s own do, because any part of it may be a secret.
+//! Errors name file, line and key. They never quote a line, as those of `dotenvy` do, because any
+//! part of it may be a secret.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -12,7 +13,8 @@ use super::{Sourced, ValueSource, keys, placeholder};
 use crate::error::{Error, Result};
 use crate::limits::ENV_FILE_BYTES;
 
-/// The keys of one env file that this program reads. It holds secrets and therefore has no `Debug`.
+/// The recognized keys of one env file. It contains secrets and therefore does not implement
+/// `Debug`.
 pub(crate) struct EnvFile {
     display_path: PathBuf,
     entries: BTreeMap<&'static str, EnvEntry>,
@@ -24,12 +26,12 @@ struct EnvEntry {
 }
 
 impl EnvFile {
-    /// Reads the file at `path`, which errors and sources call `display_path`.
+    /// Reads the file at `path`, which is called `display_path` in errors and sources.
     pub(crate) fn read(path: &Path, display_path: &Path) -> Result<Self> {
         Self::parse(&read_text(path, display_path)?, display_path)
     }
 
-    /// Reads the text of an env file.
+    /// Parses the text of an env file.
     pub(crate) fn parse(text: &str, display_path: &Path) -> Result<Self> {
         let mut file = Self {
             display_path: display_path.to_owned(),
@@ -42,7 +44,7 @@ impl EnvFile {
         Ok(file)
     }
 
-    /// The value of `key`; an empty one counts as not set.
+    /// The value of `key`. An empty value counts as not set.
     pub(crate) fn get(&self, key: &'static str) -> Option<Sourced<String>> {
         let entry = self
             .entries
@@ -54,11 +56,13 @@ impl EnvFile {
         })
     }
 
-    /// Checks that no key is present without a value.
+    /// Checks that no key has an empty value.
     ///
     /// # Errors
-    /// One is: a variable of the script that made the file was not set.
+    /// A key has an empty value. Most likely a variable was not set in the script that generated
+    /// the file.
     pub(crate) fn refuse_empty(&self) -> Result<()> {
+        // The error names the first line in the order of the file, not of the keys.
         let first = self
             .entries
             .iter()
@@ -76,6 +80,7 @@ impl EnvFile {
     }
 
     fn parse_line(&mut self, line: usize, text: &str) -> Result<()> {
+        // A logical line contains exactly one assignment.
         let mut parsed = dotenvy::from_read_iter(text.as_bytes());
         let (Some(Ok((key, value))), None) = (parsed.next(), parsed.next()) else {
             let key = text
@@ -93,6 +98,8 @@ impl EnvFile {
         }
 
         let at = format!("{} line {line}", self.display_path.display());
+        // Keys of other programs are ignored, except names that were most likely meant for this
+        // program.
         if let Some(meant) = keys::canonical_name(&key) {
             return Err(
                 Error::environment(format!("{at}: {key} is not read; the key is {meant}"))
@@ -160,7 +167,7 @@ fn read_text(path: &Path, display_path: &Path) -> Result<String> {
     let shown = display_path.display();
     let read_error = |error| Error::environment(format!("cannot read {shown}")).with_source(error);
 
-    // Asked before opening: to open a named pipe would block.
+    // Checked before opening, because opening a named pipe would block.
     let metadata = fs::metadata(path).map_err(read_error)?;
     if !metadata.is_file() {
         let kind = if metadata.is_dir() {
@@ -177,6 +184,7 @@ fn read_text(path: &Path, display_path: &Path) -> Result<String> {
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(read_error)?;
     let read = file
+        // One byte more than allowed, to detect a file that is too large.
         .take(ENV_FILE_BYTES + 1)
         .read_to_end(&mut bytes)
         .map_err(read_error)?;
@@ -187,7 +195,7 @@ fn read_text(path: &Path, display_path: &Path) -> Result<String> {
     }
 
     String::from_utf8(bytes).map_err(|error| {
-        // The error's own bytes are the file's text: it is no source to keep.
+        // The cause is not kept, because it contains the text of the file.
         let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = good.split(|byte| *byte == b'\n').count();
         Error::environment(format!("{shown} line {line} is not UTF-8 text"))

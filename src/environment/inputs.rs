@@ -1,4 +1,4 @@
-//! The three places that values come from, in their order: flags, env file, process environment.
+//! The three sources of values in order of precedence: flags, env file, process environment.
 
 use std::path::PathBuf;
 
@@ -6,17 +6,17 @@ use super::file::EnvFile;
 use super::{EnvironmentRequest, ProcessEnvironment, Sourced, ValueSource, keys};
 use crate::error::Result;
 
-/// What an environment is resolved from.
+/// Sources that an environment is resolved from.
 pub(crate) struct Inputs<'a> {
     pub(crate) request: &'a EnvironmentRequest,
     file: Option<EnvFile>,
     process: &'a ProcessEnvironment,
-    /// What relative paths in the file are relative to: the folder that holds the folder of env files.
+    /// Base of relative paths in the env file: the parent of the folder `envs`.
     pub(crate) project_dir: PathBuf,
 }
 
 impl<'a> Inputs<'a> {
-    /// Puts the three places together.
+    /// Combines the three sources.
     pub(crate) fn new(
         request: &'a EnvironmentRequest,
         file: Option<EnvFile>,
@@ -36,8 +36,9 @@ impl<'a> Inputs<'a> {
         self.file.as_ref().and_then(|file| file.get(key))
     }
 
-    /// The value of `key` in the process environment. Without an env file only AWS's own keys, and the guards, count there:
-    /// what else a shell happens to export must not send `--no-env` to another endpoint or table.
+    /// The value of `key` in the process environment. With `--no-env`, only AWS's own keys,
+    /// protection and account are read, so that an exported variable does not redirect the command
+    /// to another endpoint or table.
     pub(crate) fn in_process(&self, key: &'static str) -> Result<Option<Sourced<String>>> {
         if self.request.no_env && matches!(key, keys::LOCAL_ENDPOINT | keys::TABLE) {
             return Ok(None);
@@ -46,17 +47,17 @@ impl<'a> Inputs<'a> {
         self.process.get(key)
     }
 
-    /// Whether `key` is set in the process environment, and empty.
+    /// Whether `key` is set to an empty value in the process environment.
     pub(crate) fn is_empty_in_process(&self, key: &'static str) -> bool {
         self.process.is_empty(key)
     }
 
-    /// Checks that the env file has a value for each of its keys.
+    /// Checks that no key of the env file has an empty value.
     pub(crate) fn refuse_empty_in_file(&self) -> Result<()> {
         self.file.as_ref().map_or(Ok(()), EnvFile::refuse_empty)
     }
 
-    /// The value that the flag or else the file names.
+    /// The value of a flag, or of `key` in the env file.
     pub(crate) fn flag_or_file(
         &self,
         flag: &'static str,
@@ -66,15 +67,19 @@ impl<'a> Inputs<'a> {
         Ok(from_flag(flag, value)?.or_else(|| self.in_file(key)))
     }
 
-    /// The value of `key` in the file, or else in the process environment.
+    /// The value of `key` in the env file, or in the process environment.
     pub(crate) fn file_or_process(&self, key: &'static str) -> Result<Option<Sourced<String>>> {
         self.in_file(key)
             .map_or_else(|| self.in_process(key), |found| Ok(Some(found)))
     }
 
-    /// The values of `keys` in the file, which mean the same and must not differ.
+    /// The values of synonymous `keys` in the env file.
+    ///
+    /// # Errors
+    /// Two of them differ.
     pub(crate) fn agreed_in_file(&self, keys: &[&'static str]) -> Result<Vec<Sourced<String>>> {
         let found: Vec<Sourced<String>> = keys.iter().filter_map(|key| self.in_file(key)).collect();
+        // Equality is transitive, so comparing neighbors is sufficient.
         for pair in found.windows(2) {
             if let ([first, second], true) = (pair, pair[0].value != pair[1].value) {
                 let other = match &first.source {
@@ -90,7 +95,7 @@ impl<'a> Inputs<'a> {
         Ok(found)
     }
 
-    /// The first of `keys` that the process environment has.
+    /// The value of the first of `keys` that is set in the process environment.
     pub(crate) fn first_in_process(
         &self,
         keys: &[&'static str],
@@ -101,11 +106,13 @@ impl<'a> Inputs<'a> {
     }
 }
 
-/// The value of a flag. An empty one is no way to say "not set": in a script it is a variable that was forgotten.
+/// The value of a flag. An empty value is an error, because in a script it usually means that a
+/// variable was not set.
 pub(crate) fn from_flag(
     flag: &'static str,
     value: Option<&String>,
 ) -> Result<Option<Sourced<String>>> {
+    // Control characters are refused because values are printed in plans.
     let Some(value) = value else { return Ok(None) };
     let source = ValueSource::Flag(flag);
     if value.is_empty() || value.contains(char::is_control) {

@@ -1,4 +1,4 @@
-//! The keys this program reads from env files and the process environment. All others belong to somebody else.
+//! Keys that this program reads from env files and the process environment. All others are ignored.
 
 pub(crate) const TABLE: &str = "DYNAMODB_TABLE";
 pub(crate) const REGION: &str = "AWS_REGION";
@@ -18,8 +18,9 @@ pub(crate) const PROTECTED: &str = "DYNADUMP_PROTECTED";
 pub(crate) const ACCOUNT: &str = "DYNADUMP_ACCOUNT";
 pub(crate) const SAMPLE: &str = "DYNADUMP_SAMPLE";
 
-/// Each key with the names under which other programs know the same thing. An env file that uses one of those is refused: if it
-/// were ignored, the command would silently work on another endpoint, account or table.
+/// Each key with the names that other programs use for it. An env file with one of those names is
+/// refused: if the name were ignored, the command would silently use another endpoint, account or
+/// table.
 const KEYS: [(&str, &[&str]); 17] = [
     (
         TABLE,
@@ -153,17 +154,17 @@ const KEYS: [(&str, &[&str]); 17] = [
     (SAMPLE, &[]),
 ];
 
-/// All keys with this prefix are this program's own; one that it does not know is a misspelling.
+/// Prefix of this program's own keys. An unknown key with this prefix is a misspelling.
 const OWN_PREFIX: &str = "DYNADUMP_";
 
-/// The key, if this program reads it.
+/// The key itself, if this program reads it.
 pub(crate) fn recognized(key: &str) -> Option<&'static str> {
     KEYS.into_iter()
         .map(|(known, _)| known)
         .find(|known| *known == key)
 }
 
-/// The key to use instead of one that is not read: another program's name for it, or another spelling of the key itself.
+/// The key that `key` most likely stands for: another program's name for it, or another spelling.
 pub(crate) fn canonical_name(key: &str) -> Option<&'static str> {
     let is_known_as = |(known, others): &(&str, &[&str])| {
         is_spelling_of(key, known) || others.iter().any(|other| is_spelling_of(key, other))
@@ -174,7 +175,7 @@ pub(crate) fn canonical_name(key: &str) -> Option<&'static str> {
         .filter(|known| *known != key)
 }
 
-/// Whether two keys are the same but for letter case and underscores (`tableName`).
+/// Whether two keys differ only in letter case and underscores (`tableName`).
 fn is_spelling_of(key: &str, name: &str) -> bool {
     let letters = |text: &str| {
         text.bytes()
@@ -186,14 +187,15 @@ fn is_spelling_of(key: &str, name: &str) -> bool {
     letters(key) == letters(name)
 }
 
-/// Whether the key has this program's prefix, in any letter case.
+/// Whether the key has this program's prefix, ignoring letter case.
 pub(crate) fn has_own_prefix(key: &str) -> bool {
     key.get(..OWN_PREFIX.len())
         .is_some_and(|start| start.eq_ignore_ascii_case(OWN_PREFIX))
 }
 
-/// The key of this program's own that is spelt most like `key`.
+/// This program's own key with the smallest edit distance to `key`.
 pub(crate) fn closest_own_key(key: &str) -> &'static str {
+    // All own keys are in upper case.
     let key = key.to_ascii_uppercase();
     let distance = |known: &&str| strsim::damerau_levenshtein(known, &key);
     KEYS.into_iter()

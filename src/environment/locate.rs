@@ -1,27 +1,28 @@
-//! Finds the env file that a name stands for, and says what there is where it does not exist.
+//! Locates the env file of an environment, or lists the existing ones in an error.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
-/// Environments listed in an error; more would bury it.
+/// Maximum number of environments that an error lists.
 const LISTED_NAMES: usize = 20;
 
 const PREFIX: &str = ".env.";
 const EXAMPLE: &str = ".example";
 
-/// Where an environment's file is, and what relative paths in it are relative to.
+/// Location of an env file.
 pub(crate) struct EnvFileLocation {
-    /// The file.
+    /// Path of the file.
     pub(crate) path: PathBuf,
-    /// The file, for display: relative to the working directory where possible.
+    /// Path for display: relative to the working directory where possible.
     pub(crate) display_path: PathBuf,
-    /// The folder that holds the folder of env files.
+    /// Base of relative paths in the file: the parent of the folder of env files.
     pub(crate) project_dir: PathBuf,
 }
 
-/// Finds the file of the environment `name`: in `envs_dir`, or else in the first folder `envs` in or above `working_dir`.
+/// Locates the env file of the environment `name` in `envs_dir`, by default the nearest folder
+/// `envs` in or above `working_dir`.
 pub(crate) fn locate(
     name: &str,
     envs_dir: Option<&Path>,
@@ -40,6 +41,7 @@ pub(crate) fn locate(
     };
     let path = folder.join(format!("{PREFIX}{name}"));
     let display_path = relative_to_working_dir(&path, working_dir);
+    // A broken link is not reported as missing: reading it fails with the reason.
     if fs::symlink_metadata(&path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
     {
         return Err(missing_file_error(name, &folder, &display_path));
@@ -68,8 +70,10 @@ fn find_upwards(working_dir: &Path) -> Option<PathBuf> {
         .find(|envs| envs.is_dir())
 }
 
-/// The folder that holds `folder`, found in the path as it is written: a linked `envs` belongs to the project it stands in.
+/// The parent of `folder` in the path as written. Symbolic links are not resolved, because a linked
+/// `envs` belongs to the project that contains the link.
 fn parent_dir(folder: &Path) -> std::io::Result<PathBuf> {
+    // Only a path that ends with `..` must be resolved.
     let whole = if folder.file_name().is_some() {
         folder.to_owned()
     } else {
@@ -97,6 +101,7 @@ fn missing_file_error(name: &str, folder: &Path, display_path: &Path) -> Error {
     let mut names = environment_names(folder);
     let example = display_path.with_file_name(format!("{PREFIX}{name}{EXAMPLE}"));
     let has_example = folder.join(format!("{PREFIX}{name}{EXAMPLE}")).is_file();
+    // One entry stands for all names beyond the limit.
     let more = names.len().saturating_sub(LISTED_NAMES);
     names.truncate(LISTED_NAMES);
 
@@ -136,7 +141,7 @@ fn missing_file_error(name: &str, folder: &Path, display_path: &Path) -> Error {
     .with_hint(hint)
 }
 
-/// The names of the environments that have a file in `folder`, sorted.
+/// The names of the environments that have an env file in `folder`, sorted.
 fn environment_names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let mut names: Vec<String> = entries

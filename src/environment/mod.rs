@@ -1,12 +1,14 @@
-//! Where a command works: an env file (or `--no-env`), flags and the process environment, resolved into one [`Environment`].
+//! Resolution of an [`Environment`] from flags, an env file and the process environment.
 //!
-//! Each value comes from the first place that names it: flag, env file, process environment; what none names is left to the
-//! AWS configuration chain. Every value keeps its source, so that a plan can show it. Half an environment may be the wrong
-//! account: whatever is ambiguous, left over from an example or misspelt is an error, nothing is guessed.
+//! Each value has the first source that defines it: flag, env file, process environment, and then
+//! the AWS configuration chain. It keeps its source, so that plans and errors can show it. An
+//! incomplete environment may mean the wrong account, so ambiguous, misspelled and placeholder
+//! values are errors; nothing is guessed.
 //!
-//! This module also decides whether a target is protected, and issues the [`Confirmation`] that a dangerous call must hold.
-//! It reads files and values only: no network, no terminal, and the process environment is never changed. No secret and no
-//! line of a file gets into an error or a `Debug` output.
+//! This module also decides whether a target is protected, and issues the [`Confirmation`] that a
+//! dangerous call requires. It reads files and values only: it uses neither network nor terminal
+//! and never changes the process environment. Errors and `Debug` output contain no secret and no
+//! line of an env file.
 
 mod confirmation;
 mod credentials;
@@ -38,7 +40,8 @@ pub use source::{Sourced, ValueSource};
 
 use crate::error::Result;
 
-/// A place to dump from or restore to: endpoint, region, credentials, protection, table. Made by [`Environment::resolve`].
+/// Connection settings of one environment: endpoint, region, credentials, protection, table.
+/// Created by [`Environment::resolve`].
 #[derive(Debug, Clone)]
 pub struct Environment {
     name: String,
@@ -54,75 +57,76 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// The name people know it by; [`NO_ENV_NAME`] when no env file is used.
+    /// Name of the environment; [`NO_ENV_NAME`] without an env file.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The env file it was read from.
+    /// Path of the env file.
     #[must_use]
     pub fn file(&self) -> Option<&Path> {
         self.file.as_deref()
     }
 
-    /// The table setting as it was written, which may be a list or a pattern; see [`Environment::single_table`].
+    /// The table setting as written, which may be a list or a pattern; see
+    /// [`Environment::single_table`].
     #[must_use]
     pub fn table(&self) -> Option<&Sourced<String>> {
         self.table.as_ref()
     }
 
-    /// The one table this environment names, if it names any.
+    /// The table that this environment names, if any.
     ///
     /// # Errors
-    /// The setting is a list, a pattern or an ARN, or no valid table name.
+    /// The setting is a list, a pattern, an ARN or not a valid table name.
     pub fn single_table(&self) -> Result<Option<&str>> {
         self.table.as_ref().map(table::single).transpose()
     }
 
-    /// The region; `None` leaves it to the profile or the AWS configuration chain.
+    /// Region; `None` leaves it to the profile or the AWS configuration chain.
     #[must_use]
     pub fn region(&self) -> Option<&Sourced<String>> {
         self.region.as_ref()
     }
 
-    /// The endpoint.
+    /// Endpoint.
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
 
-    /// The one set of credentials to use.
+    /// Credentials.
     #[must_use]
     pub fn credentials(&self) -> &Credentials {
         &self.credentials
     }
 
-    /// The role to assume with these credentials.
+    /// Role to assume with these credentials.
     #[must_use]
     pub fn role(&self) -> Option<&Role> {
         self.role.as_ref()
     }
 
-    /// The AWS account (12 digits) the credentials must belong to.
+    /// AWS account ID (12 digits) that the credentials must belong to.
     #[must_use]
     pub fn account(&self) -> Option<&Sourced<String>> {
         self.account.as_ref()
     }
 
-    /// Whether writing here asks for the table's name to be typed.
+    /// Whether a write must be confirmed with the name of the table.
     #[must_use]
     pub fn is_protected(&self) -> bool {
         self.protected
     }
 
-    /// The dump folder that the embedded engine is filled with while its database file does not exist yet.
+    /// Dump folder from which the embedded engine creates a missing database file.
     #[must_use]
     pub fn sample(&self) -> Option<&Path> {
         self.sample.as_deref()
     }
 
-    /// Whether the endpoint is this machine or the engine inside this process; see [`Endpoint::is_local`].
+    /// Whether the endpoint is local; see [`Endpoint::is_local`].
     #[must_use]
     pub fn is_local(&self) -> bool {
         self.endpoint.is_local()

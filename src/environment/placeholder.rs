@@ -1,13 +1,17 @@
-//! Values that somebody forgot to fill in after copying an example file, and references that nobody substitutes.
+//! Detection of placeholders that were copied from an example file, and of references to variables,
+//! which are not substituted.
 //!
-//! Only shapes are matched that no real value has. Words alone (`todo`, `example`) may well be a table's name.
+//! Only forms that no real value has are matched. A word such as `todo` or `example` may be the
+//! name of a table.
 
 use super::keys;
 
-/// So long a run of `x` is no chance in a random key (about one in 10⁹ for a session token of 1,000 characters).
+/// A run of `x` that is improbable in a random key: about one in 10⁹ for a session token of 1,000
+/// characters.
 const RUN_OF_X: &str = "xxxxxxxx";
 
-/// What is wrong with `value` as the value of `key`, worded to follow the key; `None` if it looks real.
+/// The reason why `value` is not a usable value of `key`, as a fragment that follows the key;
+/// `None` if it is usable.
 pub(crate) fn find_problem(key: &str, value: &str) -> Option<&'static str> {
     if is_placeholder(value) {
         Some("still holds a placeholder")
@@ -20,6 +24,7 @@ pub(crate) fn find_problem(key: &str, value: &str) -> Option<&'static str> {
 
 fn is_placeholder(value: &str) -> bool {
     let value = value.to_ascii_lowercase();
+    // The parts of an ARN, a URL or a path.
     let last_part = value.rsplit([':', '/']);
     last_part
         .clone()
@@ -39,7 +44,8 @@ fn is_placeholder(value: &str) -> bool {
         || value.contains(RUN_OF_X)
 }
 
-/// `$NAME`, `${NAME}` and `{{ name }}` as the whole value; `${` anywhere but in a secret, where it may be meant.
+/// Whether the value is `$NAME`, `${NAME}` or `{{ name }}`, or contains `${`. A secret may contain
+/// `${`.
 fn is_reference(key: &str, value: &str) -> bool {
     let name = value
         .strip_prefix('$')
@@ -47,6 +53,7 @@ fn is_reference(key: &str, value: &str) -> bool {
     let only_a_name = name.is_some_and(|name| {
         !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
     });
+    // A random secret may contain these characters by chance.
     let secret = matches!(key, keys::SECRET_ACCESS_KEY | keys::SESSION_TOKEN);
     only_a_name
         || (value.starts_with("{{") && value.ends_with("}}"))

@@ -1,4 +1,4 @@
-//! A snapshot of the process variables this program reads, taken once, so that nothing depends on when it is looked at.
+//! Snapshot of the process environment variables that this program reads.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -7,23 +7,23 @@ use std::fmt;
 use super::{Sourced, ValueSource, keys};
 use crate::error::Result;
 
-/// The process variables that matter here, as they were when it was taken. `Debug` shows their names only.
+/// Values of the recognized variables at the time of the snapshot. `Debug` prints their names only.
 #[derive(Clone, Default)]
 pub struct ProcessEnvironment {
-    /// `None`: the variable is set, but is not text.
+    /// Non-empty variables; `None` if the value is not UTF-8.
     variables: BTreeMap<&'static str, Option<String>>,
-    /// Variables that are set and empty.
+    /// Variables that are set to an empty value.
     empty: BTreeSet<&'static str>,
 }
 
 impl ProcessEnvironment {
-    /// Takes the variables of this process.
+    /// Takes a snapshot of the variables of this process.
     #[must_use]
     pub fn capture() -> Self {
         Self::collect(std::env::vars_os())
     }
 
-    /// Takes these variables instead of the process's own: for tests, and for callers that are no command.
+    /// Creates a snapshot from other variables, for tests and for callers other than commands.
     pub fn from_pairs<K: AsRef<str>, V: AsRef<str>>(
         pairs: impl IntoIterator<Item = (K, V)>,
     ) -> Self {
@@ -45,6 +45,7 @@ impl ProcessEnvironment {
     }
 
     fn keep(&mut self, key: &OsStr, value: &OsStr) {
+        // Other variables are not stored: they may be secrets.
         let Some(key) = key.to_str().and_then(keys::recognized) else {
             return;
         };
@@ -57,12 +58,12 @@ impl ProcessEnvironment {
         }
     }
 
-    /// Whether `key` is set and empty.
+    /// Whether `key` is set to an empty value.
     pub(crate) fn is_empty(&self, key: &'static str) -> bool {
         self.empty.contains(key)
     }
 
-    /// The value of `key`; an empty one counts as not set.
+    /// The value of `key`. An empty value counts as not set.
     pub(crate) fn get(&self, key: &'static str) -> Result<Option<Sourced<String>>> {
         let source = ValueSource::Process(key);
         match self.variables.get(key) {

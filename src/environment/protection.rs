@@ -1,9 +1,13 @@
-//! Which environments are protected: writing there asks for the table's name to be typed.
+//! Protection of environments: writing to a protected one must be confirmed with the name of the
+//! table.
 //!
-//! By default: every name with the word `prod` or `production` (`dev-prod`, `PROD2`, but not `pre-prod`), and every other
-//! name at a remote endpoint, unless it is `local` or begins with the word `dev`, `test` or `staging`. Words are separated by
-//! `-`, `.` and `_`, and may end in digits. `DYNADUMP_PROTECTED` in the env file overrides that in both directions. In the process
-//! environment it can only add protection: a variable once exported must not unprotect every environment.
+//! Protected by default are all names with the word `prod` or `production` (`dev-prod`, `PROD2`,
+//! but not `pre-prod`), and all names at a remote endpoint except `local` and those that start with
+//! the word `dev`, `test` or `staging`. Words are separated by `-`, `.` and `_` and may end with
+//! digits.
+//!
+//! `DYNADUMP_PROTECTED` in the env file overrides the default. In the process environment it can
+//! only add protection, because one exported variable must not unprotect all environments.
 
 use super::inputs::Inputs;
 use super::{Sourced, keys};
@@ -11,6 +15,7 @@ use crate::error::Result;
 
 /// Whether the environment `name` is protected.
 pub(crate) fn resolve(inputs: &Inputs<'_>, name: &str, local: bool) -> Result<bool> {
+    // The file belongs to one environment, so it may also remove protection.
     if let Some(setting) = inputs.in_file(keys::PROTECTED) {
         return yes_or_no(&setting);
     }
@@ -21,6 +26,7 @@ pub(crate) fn resolve(inputs: &Inputs<'_>, name: &str, local: bool) -> Result<bo
     };
 
     let wanted = yes_or_no(&setting)?;
+    // Ignoring the variable would be confusing: an error says why it has no effect.
     if by_default && !wanted {
         let what =
             format!("cannot take the protection from environment {name:?}; only an env file can");
@@ -45,7 +51,7 @@ fn by_default(name: &str, local: bool) -> bool {
     is_production(name) || !(local || is_for_tests(name))
 }
 
-/// Whether a word of the name is `prod` or `production`, and the word before it does not negate it.
+/// Whether a word of the name is `prod` or `production` and the word before it does not negate it.
 fn is_production(name: &str) -> bool {
     let words: Vec<String> = words(name).map(str::to_ascii_lowercase).collect();
     let is_negated =
@@ -56,8 +62,8 @@ fn is_production(name: &str) -> bool {
     })
 }
 
-/// Whether the name is `local`, or its first word is one for development, tests or staging. Letter case counts: in doubt, an
-/// environment is protected.
+/// Whether the name is `local` or its first word means development, tests or staging. Letter case
+/// matters: in doubt, an environment is protected.
 fn is_for_tests(name: &str) -> bool {
     const WORDS: [&str; 8] = [
         "dev",
@@ -76,7 +82,7 @@ fn is_for_tests(name: &str) -> bool {
             .is_some_and(|first| WORDS.contains(&first))
 }
 
-/// The words of a name, without the digits at their ends.
+/// The words of a name, without digits at their ends.
 fn words(name: &str) -> impl Iterator<Item = &str> {
     name.split(['-', '.', '_'])
         .map(|word| word.trim_end_matches(|c: char| c.is_ascii_digit()))

@@ -1,4 +1,4 @@
-//! Puts an [`Environment`] together from flags, env file and process environment.
+//! Resolves an [`Environment`] from flags, env file and process environment.
 
 use std::path::PathBuf;
 
@@ -12,27 +12,31 @@ use super::{
 use super::{credentials, endpoint, keys, protection, role};
 use crate::error::{Error, Result};
 
-/// The name of the environment that is used without an env file.
+/// Name of the environment without an env file.
 pub const NO_ENV_NAME: &str = "no-env";
 
-/// The environment of a command line that names none. It must have an endpoint: a command without options never goes to AWS.
+/// Name of the default environment. It must have an endpoint, so that a command without options
+/// never calls AWS.
 const LOCAL: &str = "local";
 
-/// What AWS's own local tools take when nobody names a region.
+/// Region for a local endpoint without a region, as in AWS's own local tools.
 pub const LOCAL_REGION: &str = "us-east-1";
 
-/// Characters of a region: it becomes one label of a host name.
+/// Maximum length of a region, in bytes: it becomes one label of a host name.
 const REGION_BYTES: usize = 63;
 
 impl Environment {
-    /// Resolves what the command line asks for.
+    /// Resolves the requested environment.
     ///
     /// # Errors
-    /// [`ErrorKind::Usage`](crate::error::ErrorKind::Usage) for flags that contradict each other or are not valid,
-    /// [`ErrorKind::Environment`](crate::error::ErrorKind::Environment) for an env file or variable that is missing, broken,
-    /// ambiguous or incomplete. Both name flag or file, line and key, and quote no value.
+    /// [`ErrorKind::Usage`](crate::error::ErrorKind::Usage) for contradictory or invalid flags,
+    /// [`ErrorKind::Environment`](crate::error::ErrorKind::Environment) for an env file or variable
+    /// that is missing, invalid, ambiguous or incomplete. Errors name the flag, or the file, line
+    /// and key, and never quote a value.
     pub fn resolve(request: &EnvironmentRequest, process: &ProcessEnvironment) -> Result<Self> {
         check_flags(request)?;
+        // The default name is used only without `--no-env`; `check_flags` has refused both
+        // together.
         let name = if request.no_env {
             NO_ENV_NAME
         } else {
@@ -65,6 +69,7 @@ impl Environment {
         }
 
         let local = endpoint.is_local();
+        // At a remote endpoint, a value that was not filled in may mean another account or table.
         if !local {
             inputs.refuse_empty_in_file()?;
         }
@@ -94,6 +99,7 @@ fn check_flags(request: &EnvironmentRequest) -> Result<()> {
             .with_hint("keep one of the two"));
     }
 
+    // Without a selected environment, the default one is local.
     let nothing_names_a_place =
         request.name.is_none() && !request.no_env && request.endpoint_url.is_none();
     let meant_for_aws = [
@@ -129,8 +135,10 @@ fn table(inputs: &Inputs<'_>) -> Result<Option<Sourced<String>>> {
     }
 }
 
-/// The region; `by_default`: where nobody names one, that of local tools. A profile has its own.
+/// Determines the region. `by_default`: whether to use [`LOCAL_REGION`] if none is given. A profile
+/// has its own region.
 fn region(inputs: &Inputs<'_>, by_default: bool) -> Result<Option<Sourced<String>>> {
+    // Both keys mean the same to AWS; a file that sets both must agree.
     const KEYS: [&str; 2] = [keys::REGION, keys::DEFAULT_REGION];
 
     let mut region = from_flag("--region", inputs.request.region.as_ref())?;
@@ -143,6 +151,7 @@ fn region(inputs: &Inputs<'_>, by_default: bool) -> Result<Option<Sourced<String
     }
 
     if let Some(region) = &region {
+        // The region becomes part of a host name, so nothing else may get into it.
         let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         if region.value.len() > REGION_BYTES || !region.value.bytes().all(allowed) {
             return Err(region
@@ -160,7 +169,8 @@ fn region(inputs: &Inputs<'_>, by_default: bool) -> Result<Option<Sourced<String
     Ok(region.or_else(|| by_default.then(default)))
 }
 
-/// The sample belongs to the embedded engine of the same file; a flag that names another endpoint puts it out of use.
+/// Determines the sample dump of the embedded engine. It belongs to the endpoint in the same file,
+/// so it is not used if a flag sets another endpoint.
 fn sample(inputs: &Inputs<'_>, endpoint: &Endpoint) -> Result<Option<PathBuf>> {
     let Some(sample) = inputs.in_file(keys::SAMPLE) else {
         return Ok(None);

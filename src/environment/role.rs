@@ -1,5 +1,5 @@
-//! The role to assume on top of the credentials: from the env file or `--role-arn`. In the process environment the same
-//! names belong to web identity and are left to AWS's own chain.
+//! The role to assume, from the env file or `--role-arn`. In the process environment the same keys
+//! belong to web identity federation and are left to the AWS configuration chain.
 
 use super::inputs::Inputs;
 use super::{Endpoint, Sourced, ValueSource, keys};
@@ -8,16 +8,17 @@ use crate::error::Result;
 /// A role to assume.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Role {
-    /// The role's ARN.
+    /// ARN of the role.
     pub arn: Sourced<String>,
-    /// The external id that its trust policy may ask for.
+    /// External ID that the trust policy may require.
     pub external_id: Option<String>,
-    /// The name of the session, for the account's own logs.
+    /// Session name, which identifies the session in the audit logs of the account.
     pub session_name: Option<String>,
 }
 
-/// The role that flag or file name.
+/// Determines the role.
 pub(crate) fn resolve(inputs: &Inputs<'_>, endpoint: &Endpoint) -> Result<Option<Role>> {
+    // Read before the ARN, so that they are refused without one.
     let external_id = inputs.in_file(keys::ROLE_EXTERNAL_ID);
     let session_name = inputs.in_file(keys::ROLE_SESSION_NAME);
     let Some(arn) = inputs.flag_or_file(
@@ -41,6 +42,7 @@ pub(crate) fn resolve(inputs: &Inputs<'_>, endpoint: &Endpoint) -> Result<Option
             .with_hint("for example arn:aws:iam::123456789012:role/dump"));
     }
 
+    // The embedded engine has no STS to assume a role with.
     if let Endpoint::Embedded { source, .. } = endpoint {
         return Err(arn.source.error(format!(
             "names a role, but the embedded engine ({source}) has none"
@@ -76,12 +78,12 @@ fn is_role_arn(arn: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"_+=,.@-/".contains(&byte))
 }
 
-/// Whether it has the form of an AWS account id.
+/// Whether the text has the form of an AWS account ID.
 fn is_account(id: &str) -> bool {
     id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// The account that the environment must be.
+/// Determines the account that the credentials must belong to.
 pub(crate) fn account(inputs: &Inputs<'_>) -> Result<Option<Sourced<String>>> {
     let account = inputs.file_or_process(keys::ACCOUNT)?;
     match account {
@@ -93,7 +95,7 @@ pub(crate) fn account(inputs: &Inputs<'_>) -> Result<Option<Sourced<String>>> {
 }
 
 impl Role {
-    /// The place that named it.
+    /// Source of the ARN.
     #[must_use]
     pub fn source(&self) -> &ValueSource {
         &self.arn.source

@@ -1,30 +1,30 @@
-//! Where a value came from, so that plans and errors can say it.
+//! Sources of values, for plans and errors.
 
 use std::fmt;
 use std::path::PathBuf;
 
 use crate::error::Error;
 
-/// A value and the place that named it.
+/// A value and its source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sourced<T> {
     /// The value.
     pub value: T,
-    /// The place that named it.
+    /// The source of the value.
     pub source: ValueSource,
 }
 
-/// A place that names values. Its `Display` is for plans: `--region`, `envs/.env.prod line 3`,
-/// `AWS_REGION in the process environment`.
+/// Source of a value. `Display` is for plans: `--region`, `envs/.env.prod line 3`, `AWS_REGION in
+/// the process environment`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ValueSource {
     /// A command-line flag, with its dashes.
     Flag(&'static str),
     /// A line of an env file.
     File {
-        /// The file, as it is shown to people: relative to the working directory where it lies below it.
+        /// The file for display: relative to the working directory where possible.
         path: PathBuf,
-        /// The line, counted from 1.
+        /// The line number, counted from 1.
         line: usize,
         /// The key on that line.
         key: &'static str,
@@ -33,13 +33,13 @@ pub enum ValueSource {
     Process(&'static str),
     /// A profile of the shared AWS configuration.
     Profile(String),
-    /// Nobody named it: this program's default.
+    /// The default of this program.
     Default,
 }
 
 impl ValueSource {
-    /// An error about the value from this place: of usage for a flag, of the environment otherwise. It names flag or file,
-    /// line and key, and must not quote the value.
+    /// Creates an error about the value: a usage error for a flag, otherwise an environment error.
+    /// It names the flag, or the file, line and key. `what` must not quote the value.
     pub(crate) fn error(&self, what: impl fmt::Display) -> Error {
         match self {
             Self::Flag(flag) => Error::usage(format!("{flag} {what}")),

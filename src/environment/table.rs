@@ -1,15 +1,17 @@
-//! The table setting. Lists and patterns are part of its form, but a run handles one table.
+//! Validation of the table setting. A list or a pattern is syntactically valid, but a command
+//! handles one table.
 
 use super::{Sourced, ValueSource};
 use crate::error::{Error, Result};
 
-/// Bytes of a table's name (AWS: 3 to 255,
+/// Length of a table name, in bytes (AWS: 3 to 255,
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html>).
 const NAME_BYTES: std::ops::RangeInclusive<usize> = 3..=255;
 
 /// The one table that the setting names.
 pub(crate) fn single(table: &Sourced<String>) -> Result<&str> {
     let name = table.value.as_str();
+    // An ARN contains a region and an account, which could contradict the other settings.
     if name.starts_with("arn:") {
         return Err(usage(
             table,
@@ -36,7 +38,7 @@ pub(crate) fn single(table: &Sourced<String>) -> Result<&str> {
     Ok(name)
 }
 
-/// What a run can do with a table setting is a matter of usage, wherever the setting stands.
+/// Creates a usage error, regardless of the source of the setting.
 fn usage(table: &Sourced<String>, what: &str) -> Error {
     match &table.source {
         ValueSource::Flag(_) => table.source.error(what),

@@ -1,4 +1,5 @@
-//! Whole environments, resolved from real folders, flags and pretended process variables.
+//! Tests of complete environments, resolved from real folders, flags and simulated process
+//! variables.
 
 use std::path::Path;
 
@@ -14,7 +15,7 @@ struct Case {
     process: Vec<(&'static str, &'static str)>,
 }
 
-/// A project with the one env file `envs/.env.<name>`, and a command line with `--env=<name>`.
+/// A project with one env file `envs/.env.<name>`, and a command line with `--env=<name>`.
 fn case(name: &str, text: &str) -> Case {
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir(dir.path().join("envs")).unwrap();
@@ -683,7 +684,7 @@ fn shipped_files_work_and_examples_want_to_be_filled_in() {
         let found = case(name, &filled).ok();
         assert_eq!(found.is_protected(), name == "prod");
 
-        // Each commented setting is refused as it stands, too.
+        // Each commented setting is refused as it is, too.
         for line in example.lines().filter_map(|line| {
             line.strip_prefix("# ")
                 .filter(|line| line.contains("=your-"))
