@@ -9,7 +9,7 @@ use super::terminal::prompt;
 use super::text::format;
 use super::text::plan::Section;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ops::dump::{DumpPlan, Unfinished};
+use crate::ops::dump::{DumpPlan, InterruptedDump};
 
 const FLAG: &str = "--resume";
 
@@ -123,7 +123,7 @@ pub(crate) fn section(plan: &DumpPlan, asked: bool, now: DateTime<Utc>) -> Optio
     Some(("Resumes", vec![format!("  {line}")]))
 }
 
-fn words(found: &Unfinished, now: DateTime<Utc>) -> String {
+fn words(found: &InterruptedDump, now: DateTime<Utc>) -> String {
     format!(
         "{}, {} read; begun {}, broken off {}",
         format::items(found.items),

@@ -1,12 +1,12 @@
-//! What writing items costs: write units of the table and of its indexes, and the time that takes at what they have per second.
+//! Estimated cost of writing items: write units of the table and its indexes, and the time that these take at the available capacity.
 //!
-//! A new item costs the units of its size and, in each index whose key attributes it has all of, the units of what the index holds
-//! of it: the keys of table and index and the projected attributes. A GSI takes them from a capacity of its own, an LSI from the
-//! table's. From "Provisioned throughput considerations for Global Secondary Indexes" and "Provisioned throughput considerations for
-//! Local Secondary Indexes" in AWS's developer guide
-//! (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/GSI.html#GSI.ThroughputConsiderations>,
-//! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/LSI.html#LSI.ThroughputConsiderations>). To overwrite an item costs
-//! otherwise: the larger of both counts, and an index whose key changes is written twice. Vector indexes and replicas are not counted.
+//! A new item costs the units of its size, plus, for each index whose key attributes it has, the units of its entry in the index: the
+//! keys of table and index, and the projected attributes. A GSI uses its own capacity, an LSI that of the table. See "Provisioned
+//! throughput considerations" in the AWS developer guide for
+//! [GSIs](https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/GSI.html#GSI.ThroughputConsiderations) and
+//! [LSIs](https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/LSI.html#LSI.ThroughputConsiderations). Overwriting an item
+//! costs more: the larger of both sizes counts, and an index whose key changes is written twice. Vector indexes and replicas are not
+//! counted.
 
 use std::collections::BTreeSet;
 
@@ -16,76 +16,78 @@ use crate::item::{WRITE_UNIT, each_size, write_units};
 use crate::limits::ITEM_BYTES;
 use crate::schema::{Billing, Description, GlobalIndex, KeyElement, Projection, TableSchema};
 
-/// What writing items costs.
+/// Estimated cost of writing items.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct WriteCost {
-    /// Write units in all, those of the indexes included.
+    /// Total write units, indexes included.
     pub write_units: u64,
-    /// Of those, the table's own.
+    /// Write units of the table itself.
     pub table_write_units: u64,
-    /// Of those, each index's.
+    /// Write units of each index.
     pub indexes: Vec<IndexCost>,
-    /// What is ready last; `None` where nothing bounds the writes, or that is not known.
-    pub slowest: Option<Slowest>,
-    /// Write units per second that this one has.
+    /// The limit that determines the duration; `None` if there is no known limit.
+    #[serde(rename = "slowest")]
+    pub bottleneck: Option<Bottleneck>,
+    /// Write units per second of the bottleneck.
     pub write_units_per_second: Option<u64>,
-    /// Seconds that the writes take at that.
+    /// Estimated duration in seconds.
     pub seconds: Option<f64>,
-    /// Whether the table may hold some of the items already. The figures are those of new items.
+    /// Whether the table may already contain some of the items. The figures are those of new items.
     pub may_overwrite: bool,
-    /// Whether the endpoint is on this machine: engines seldom hold to a capacity.
+    /// Whether the endpoint is on this machine: local engines seldom enforce a capacity.
     pub local: bool,
 }
 
-/// The part of an index.
+/// Write units of one index.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct IndexCost {
-    /// Its name.
+    /// Name of the index.
     pub name: String,
-    /// Its write units.
+    /// Write units.
     pub write_units: u64,
 }
 
-/// What sets the time that writes take.
+/// The limit that determines how long writes take.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "part")]
-pub enum Slowest {
-    /// The table, with its LSIs.
+pub enum Bottleneck {
+    /// Capacity of the table, which its LSIs share.
     Table,
-    /// A GSI.
+    /// Capacity of a GSI.
     Index {
-        /// Its name.
+        /// Name of the index.
         name: String,
     },
-    /// The cap of all write units.
+    /// The cap on all write units.
     Cap,
 }
 
-/// How a table and its indexes charge for writes.
+/// How many write units a table and its indexes use for an item, and how many they have per second.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Tariff {
-    /// Write units per second of the table, where they are bounded.
+pub(crate) struct WriteCostModel {
+    /// Write units per second of the table, if limited.
     per_second: Option<u64>,
-    /// Write units per second of table and indexes together.
+    /// Cap on the write units per second of table and indexes together.
     cap: Option<u64>,
-    indexes: Vec<Index>,
+    indexes: Vec<IndexCostModel>,
     may_overwrite: bool,
     local: bool,
 }
 
+/// How many write units an index uses for an item, and how many it has per second.
 #[derive(Debug, Clone)]
-struct Index {
+struct IndexCostModel {
     name: String,
     key: BTreeSet<String>,
-    /// The attributes it holds; `None` for all.
-    holds: Option<BTreeSet<String>>,
-    /// Whether it takes its units from the table's.
+    /// Names of the projected attributes, keys included; `None` means all.
+    projected: Option<BTreeSet<String>>,
+    /// Whether this is an LSI, which uses the table's capacity.
     is_local: bool,
-    /// Write units per second of its own, where they are bounded.
+    /// Write units per second of the index, if limited.
     per_second: Option<u64>,
 }
 
-impl Index {
+impl IndexCostModel {
     fn new(
         name: &str,
         key: &[KeyElement],
@@ -98,7 +100,7 @@ impl Index {
                 .collect::<Vec<_>>()
         };
 
-        let holds = (projection.projection_type != "ALL").then(|| {
+        let projected = (projection.projection_type != "ALL").then(|| {
             let keys = names(key).into_iter().chain(names(table_key));
             keys.chain(projection.non_key_attributes.iter().cloned())
                 .collect()
@@ -108,7 +110,7 @@ impl Index {
         Self {
             name: name.to_owned(),
             key,
-            holds,
+            projected,
             is_local: true,
             per_second: None,
         }
@@ -120,7 +122,7 @@ impl Index {
             .and_then(|maximum| maximum.max_write_request_units);
         let capacity = table.index_capacity(index).map(|capacity| capacity.write);
         let per_second = capacity.or(maximum.and_then(|units| u64::try_from(units).ok()));
-        let of_index = Self::new(
+        let index = Self::new(
             &index.index_name,
             &index.key_schema,
             &index.projection,
@@ -130,28 +132,31 @@ impl Index {
         Self {
             is_local: false,
             per_second,
-            ..of_index
+            ..index
         }
     }
 
-    /// The units of an item with these attributes, by name and size.
+    /// The write units of an item with these attributes (name and size).
     fn units(&self, attributes: &[(String, u64)]) -> u64 {
         let has = |name: &String| attributes.iter().any(|(found, _)| found == name);
+        // An index is sparse: it contains only items with all of its key attributes.
         if !self.key.iter().all(has) {
             return 0;
         }
 
-        let held = attributes
-            .iter()
-            .filter(|(name, _)| self.holds.as_ref().is_none_or(|holds| holds.contains(name)));
+        let entry = attributes.iter().filter(|(name, _)| {
+            self.projected
+                .as_ref()
+                .is_none_or(|projected| projected.contains(name))
+        });
 
-        write_units(held.map(|(_, size)| size).sum::<u64>().min(ITEM_BYTES))
+        write_units(entry.map(|(_, size)| size).sum::<u64>().min(ITEM_BYTES))
     }
 }
 
-impl Tariff {
-    /// That of a table as it is while items are written.
-    pub(crate) fn of(table: &TableSchema) -> Self {
+impl WriteCostModel {
+    /// The cost model of a table with the capacity that it has while items are written.
+    pub(crate) fn new(table: &TableSchema) -> Self {
         let table = table.description();
         let maximum = table
             .on_demand_maximum()
@@ -163,10 +168,10 @@ impl Tariff {
         let globals = table
             .global_secondary_indexes
             .iter()
-            .map(|index| Index::global(table, index));
+            .map(|index| IndexCostModel::global(table, index));
         let locals = table.local_secondary_indexes.iter();
         let locals = locals.map(|index| {
-            Index::new(
+            IndexCostModel::new(
                 &index.index_name,
                 &index.key_schema,
                 &index.projection,
@@ -181,77 +186,85 @@ impl Tariff {
         }
     }
 
-    /// That of a table of which only the size of writes counts, not the time.
-    pub(crate) fn untimed(table: &TableSchema) -> Self {
-        let indexes = Self::of(table).indexes.into_iter().map(|index| Index {
-            per_second: None,
-            ..index
-        });
+    /// A cost model without capacities: only write units are estimated, not the duration.
+    pub(crate) fn without_capacity(table: &TableSchema) -> Self {
+        let indexes = Self::new(table)
+            .indexes
+            .into_iter()
+            .map(|index| IndexCostModel {
+                per_second: None,
+                ..index
+            });
         Self {
             indexes: indexes.collect(),
             ..Self::default()
         }
     }
 
-    /// With no more than `cap` units per second in all.
-    pub(crate) fn capped(self, cap: Option<u32>) -> Self {
+    /// Sets the cap on the write units per second of table and indexes together.
+    pub(crate) fn with_cap(self, cap: Option<u32>) -> Self {
         Self {
             cap: cap.map(u64::from),
             ..self
         }
     }
 
-    /// Of a table that may hold items already, and whether its endpoint is on this machine.
-    pub(crate) fn at(self, may_overwrite: bool, local: bool) -> Self {
+    /// Sets whether the table may already contain some of the items.
+    pub(crate) fn with_may_overwrite(self, may_overwrite: bool) -> Self {
         Self {
             may_overwrite,
-            local,
             ..self
         }
     }
 
-    /// What so many items cost at most whose texts have so many bytes. DynamoDB counts no item larger than its text, each
-    /// rounds up by less than a unit, and an index holds no more than the item.
-    pub(crate) fn at_most(&self, items: u64, bytes: u64) -> WriteCost {
+    /// Sets whether the table's endpoint is on this machine.
+    pub(crate) fn with_local(self, local: bool) -> Self {
+        Self { local, ..self }
+    }
+
+    /// The maximum cost of this number of items whose texts have this total size. By DynamoDB's count, no item is larger than its text,
+    /// rounding adds less than a unit to each, and an index entry is not larger than its item.
+    pub(crate) fn upper_bound(&self, items: u64, bytes: u64) -> WriteCost {
         let units = items
             .saturating_add(bytes / WRITE_UNIT)
             .min(items.saturating_mul(write_units(ITEM_BYTES)));
-        Costing {
-            table: units,
-            indexes: vec![units; self.indexes.len()],
-            tariff: self.clone(),
+        WriteCostCounter {
+            table_units: units,
+            index_units: vec![units; self.indexes.len()],
+            model: self.clone(),
         }
-        .end()
+        .finish()
     }
 }
 
-/// Adds up what items cost.
+/// Adds up the cost of items.
 #[derive(Debug)]
-pub(crate) struct Costing {
-    tariff: Tariff,
-    table: u64,
-    /// In the tariff's order.
-    indexes: Vec<u64>,
+pub(crate) struct WriteCostCounter {
+    model: WriteCostModel,
+    table_units: u64,
+    /// In the order of the model's indexes.
+    index_units: Vec<u64>,
 }
 
-impl Costing {
-    pub(crate) fn new(tariff: Tariff) -> Self {
+impl WriteCostCounter {
+    /// A counter at zero.
+    pub(crate) fn new(model: WriteCostModel) -> Self {
         Self {
-            table: 0,
-            indexes: vec![0; tariff.indexes.len()],
-            tariff,
+            table_units: 0,
+            index_units: vec![0; model.indexes.len()],
+            model,
         }
     }
 
-    /// One more item. What cannot be read counts as its text, and stands in no index.
-    pub(crate) fn take(&mut self, item: &[u8]) {
+    /// Adds an item. One that cannot be parsed counts with the size of its text, and without indexes.
+    pub(crate) fn add(&mut self, item: &[u8]) {
         let mut attributes = Vec::new();
         if each_size(item, |name, size| attributes.push((name.to_owned(), size))).is_err() {
-            self.table += write_units((item.len() as u64).min(ITEM_BYTES));
+            self.table_units += write_units((item.len() as u64).min(ITEM_BYTES));
             return;
         }
 
-        self.table += write_units(
+        self.table_units += write_units(
             attributes
                 .iter()
                 .map(|(_, size)| size)
@@ -259,69 +272,97 @@ impl Costing {
                 .min(ITEM_BYTES),
         );
 
-        for (index, sum) in self.tariff.indexes.iter().zip(&mut self.indexes) {
-            *sum += index.units(&attributes);
+        for (index, units) in self.model.indexes.iter().zip(&mut self.index_units) {
+            *units += index.units(&attributes);
         }
     }
 
-    /// What they cost together.
-    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-    pub(crate) fn end(self) -> WriteCost {
-        let Self {
-            tariff,
-            table,
-            indexes: units,
-        } = self;
-
-        let whole = units
+    /// The cost of all items.
+    pub(crate) fn finish(self) -> WriteCost {
+        let total = self
+            .index_units
             .iter()
-            .fold(table, |sum, units| sum.saturating_add(*units));
-        let with_units = || tariff.indexes.iter().zip(&units);
-        let local = with_units()
+            .fold(self.table_units, |sum, units| sum.saturating_add(*units));
+        let slowest = self.slowest(total);
+        let indexes = self.units_by_index().map(|(index, units)| IndexCost {
+            name: index.name.clone(),
+            write_units: units,
+        });
+
+        WriteCost {
+            write_units: total,
+            table_write_units: self.table_units,
+            indexes: indexes.collect(),
+            write_units_per_second: slowest.as_ref().map(|limit| limit.per_second),
+            seconds: slowest.as_ref().map(|limit| limit.seconds),
+            bottleneck: slowest.map(|limit| limit.bottleneck),
+            may_overwrite: self.model.may_overwrite,
+            local: self.model.local,
+        }
+    }
+
+    fn units_by_index(&self) -> impl Iterator<Item = (&IndexCostModel, u64)> {
+        self.model
+            .indexes
+            .iter()
+            .zip(self.index_units.iter().copied())
+    }
+
+    /// The limit at which the writes take longest.
+    fn slowest(&self, total: u64) -> Option<Limit> {
+        // LSIs use the table's capacity, so their units are added to those of the table.
+        let local_units = self
+            .units_by_index()
             .filter(|(index, _)| index.is_local)
             .map(|(_, units)| units)
             .sum::<u64>();
-        let globals = with_units()
-            .filter(|(index, _)| !index.is_local)
-            .map(|(index, units)| {
-                let name = index.name.clone();
-                (Slowest::Index { name }, *units, index.per_second)
-            });
+        let table = Limit::new(
+            Bottleneck::Table,
+            self.table_units.saturating_add(local_units),
+            self.model.per_second,
+        );
+        let cap = Limit::new(Bottleneck::Cap, total, self.model.cap);
 
-        let parts = [
-            (
-                Slowest::Table,
-                table.saturating_add(local),
-                tariff.per_second,
-            ),
-            (Slowest::Cap, whole, tariff.cap),
-        ];
+        // Each GSI has a capacity of its own.
+        let global_indexes = self.units_by_index().filter(|(index, _)| !index.is_local);
+        let globals = global_indexes.filter_map(|(index, units)| {
+            let name = index.name.clone();
+            Limit::new(Bottleneck::Index { name }, units, index.per_second)
+        });
 
-        let timed = parts
+        // The first one wins a tie.
+        table
             .into_iter()
+            .chain(cap)
             .chain(globals)
-            .filter_map(|(part, units, per_second)| {
-                let per_second = per_second.filter(|units| *units > 0)?;
-                Some((part, per_second, units as f64 / per_second as f64))
-            });
+            .reduce(|slowest, limit| {
+                if limit.seconds > slowest.seconds {
+                    limit
+                } else {
+                    slowest
+                }
+            })
+    }
+}
 
-        // Of equals the first.
-        let slowest = timed.reduce(|slowest, part| if part.2 > slowest.2 { part } else { slowest });
-        WriteCost {
-            write_units: whole,
-            table_write_units: table,
-            indexes: with_units()
-                .map(|(index, units)| IndexCost {
-                    name: index.name.clone(),
-                    write_units: *units,
-                })
-                .collect(),
-            write_units_per_second: slowest.as_ref().map(|(_, per_second, _)| *per_second),
-            seconds: slowest.as_ref().map(|(_, _, seconds)| *seconds),
-            slowest: slowest.map(|(part, _, _)| part),
-            may_overwrite: tariff.may_overwrite,
-            local: tariff.local,
-        }
+/// The duration of the writes if only one limit applied.
+struct Limit {
+    bottleneck: Bottleneck,
+    per_second: u64,
+    seconds: f64,
+}
+
+impl Limit {
+    /// `None` if the rate is not limited.
+    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+    fn new(bottleneck: Bottleneck, units: u64, per_second: Option<u64>) -> Option<Self> {
+        // Without a capacity, there is no duration, and no division by zero.
+        let per_second = per_second.filter(|units| *units > 0)?;
+        Some(Self {
+            bottleneck,
+            per_second,
+            seconds: units as f64 / per_second as f64,
+        })
     }
 }
 
@@ -373,13 +414,13 @@ mod tests {
         json!({"S": "x".repeat(length)})
     }
 
-    fn cost(tariff: Tariff, items: &[Value]) -> WriteCost {
-        let mut costing = Costing::new(tariff);
+    fn cost(model: WriteCostModel, items: &[Value]) -> WriteCost {
+        let mut counter = WriteCostCounter::new(model);
         for item in items {
-            costing.take(item.to_string().as_bytes());
+            counter.add(item.to_string().as_bytes());
         }
 
-        costing.end()
+        counter.finish()
     }
 
     fn units(cost: &WriteCost) -> Vec<u64> {
@@ -389,28 +430,28 @@ mod tests {
     }
 
     #[test]
-    fn an_index_costs_what_it_holds_of_items_that_have_its_key() {
-        let tariff = Tariff::of(&table());
-        // 3 KB begun in all; in INCLUDE `title` beside the keys: 2 KB begun.
+    fn an_index_costs_the_projected_attributes_of_items_with_its_key() {
+        let model = WriteCostModel::new(&table());
+        // Rounded up, the item has 3 KB; in the index with INCLUDE, it has `title` and the keys, 2 KB.
         let whole = json!({"pk": text(1), "sk": text(1), "genre": text(1), "year": text(1),
             "title": text(1100), "plot": text(1000)});
-        let found = cost(tariff.clone(), std::slice::from_ref(&whole));
+        let found = cost(model.clone(), std::slice::from_ref(&whole));
         assert_eq!(units(&found), [3, 3, 1, 2, 1]);
         assert_eq!(found.write_units, 10);
         let sparse = json!({"pk": text(1), "sk": text(1), "genre": text(1), "plot": text(1000)});
         assert_eq!(
-            units(&cost(tariff.clone(), std::slice::from_ref(&sparse))),
+            units(&cost(model.clone(), std::slice::from_ref(&sparse))),
             [1, 1, 0, 0, 0]
         );
-        assert_eq!(units(&cost(tariff, &[whole, sparse])), [4, 4, 1, 2, 1]);
+        assert_eq!(units(&cost(model, &[whole, sparse])), [4, 4, 1, 2, 1]);
     }
 
     #[test]
-    fn what_an_index_holds_is_rounded_at_the_byte() {
-        // By name and value: pk 2+1, sk 2+1, genre 5+1, year 4+y. At 1,024 bytes one unit, at 1,025 two.
+    fn index_entries_are_rounded_up_to_the_unit() {
+        // Sizes of name and value: pk 2+1, sk 2+1, genre 5+1, year 4+y. 1,024 bytes are one unit, 1,025 are two.
         for (length, expected) in [(1024 - 16, 1), (1024 - 15, 2)] {
             let item = json!({"pk": text(1), "sk": text(1), "genre": text(1), "year": text(length), "plot": text(5000)});
-            let found = cost(Tariff::of(&table()), &[item]);
+            let found = cost(WriteCostModel::new(&table()), &[item]);
             assert_eq!(
                 found.indexes[1],
                 IndexCost {
@@ -422,24 +463,24 @@ mod tests {
     }
 
     #[test]
-    fn the_slowest_part_sets_the_time() {
+    fn the_bottleneck_determines_the_duration() {
         let item = json!({"pk": text(1), "sk": text(1), "genre": text(1), "year": text(1)});
-        let slowest = |tariff, items: &[Value]| {
-            let cost = cost(tariff, items);
+        let slowest = |model, items: &[Value]| {
+            let cost = cost(model, items);
             (
-                cost.slowest.unwrap(),
+                cost.bottleneck.unwrap(),
                 cost.write_units_per_second.unwrap(),
                 cost.seconds.unwrap(),
             )
         };
 
-        let tariff = Tariff::of(&table());
+        let model = WriteCostModel::new(&table());
 
         // Table and LSI: 2 of 10 per second. Each GSI: 1 of 2 per second.
         assert_eq!(
-            slowest(tariff.clone(), std::slice::from_ref(&item)),
+            slowest(model.clone(), std::slice::from_ref(&item)),
             (
-                Slowest::Index {
+                Bottleneck::Index {
                     name: "all".to_owned()
                 },
                 2,
@@ -447,24 +488,24 @@ mod tests {
             )
         );
 
-        let capped = tariff.clone().capped(Some(4));
+        let capped = model.clone().with_cap(Some(4));
         assert_eq!(
             slowest(capped, std::slice::from_ref(&item)),
-            (Slowest::Cap, 4, 1.25)
+            (Bottleneck::Cap, 4, 1.25)
         );
         let unindexed = json!({"pk": text(1), "sk": text(1), "plot": text(5000)});
-        assert_eq!(slowest(tariff, &[unindexed]), (Slowest::Table, 10, 0.5));
-        let mut only_local = Tariff::of(&table());
+        assert_eq!(slowest(model, &[unindexed]), (Bottleneck::Table, 10, 0.5));
+        let mut only_local = WriteCostModel::new(&table());
         only_local.indexes.retain(|index| index.is_local);
         assert_eq!(
             slowest(only_local, &[item]),
-            (Slowest::Table, 10, 0.2),
-            "an LSI takes of the table's"
+            (Bottleneck::Table, 10, 0.2),
+            "an LSI uses the table's capacity"
         );
     }
 
     #[test]
-    fn on_demand_has_no_time_but_by_its_maximum() {
+    fn an_on_demand_table_has_a_duration_only_with_a_maximum() {
         let bare = |more: Value| {
             let mut document = json!({
                 "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
@@ -476,12 +517,12 @@ mod tests {
                 .as_object_mut()
                 .unwrap()
                 .extend(more.as_object().unwrap().clone());
-            Tariff::of(&TableSchema::parse(document.to_string().as_bytes()).unwrap())
-                .at_most(20, 1023)
+            WriteCostModel::new(&TableSchema::parse(document.to_string().as_bytes()).unwrap())
+                .upper_bound(20, 1023)
         };
 
         assert_eq!(
-            (bare(json!({})).slowest, bare(json!({})).seconds),
+            (bare(json!({})).bottleneck, bare(json!({})).seconds),
             (None, None)
         );
         let bounded = bare(json!({"OnDemandThroughput": {"MaxWriteRequestUnits": 4}}));
@@ -489,16 +530,16 @@ mod tests {
     }
 
     #[test]
-    fn a_bound_is_never_above_what_items_can_have() {
-        let tariff = Tariff::default();
-        assert_eq!(tariff.at_most(0, 0).write_units, 0);
-        assert_eq!(tariff.at_most(1, 900_000_000).write_units, 400);
-        assert_eq!(tariff.at_most(u64::MAX, u64::MAX).write_units, u64::MAX);
+    fn the_upper_bound_respects_the_maximum_item_size() {
+        let model = WriteCostModel::default();
+        assert_eq!(model.upper_bound(0, 0).write_units, 0);
+        assert_eq!(model.upper_bound(1, 900_000_000).write_units, 400);
+        assert_eq!(model.upper_bound(u64::MAX, u64::MAX).write_units, u64::MAX);
     }
 
     proptest! {
         #[test]
-        fn a_bound_bounds(items in prop::collection::vec((item(), any::<u64>(), 0..3000usize), 0..8)) {
+        fn no_item_costs_more_than_the_upper_bound(items in prop::collection::vec((item(), any::<u64>(), 0..3000usize), 0..8)) {
             let texts: Vec<_> = items
                 .into_iter()
                 .map(|(mut item, seed, padding)| {
@@ -509,12 +550,12 @@ mod tests {
                 })
                 .map(|(item, seed)| render(&item, if seed % 2 == 0 { Style::Compact } else { Style::Wild(seed) }))
                 .collect();
-            let mut costing = Costing::new(Tariff::of(&table()));
+            let mut counter = WriteCostCounter::new(WriteCostModel::new(&table()));
             for text in &texts {
-                costing.take(text.as_bytes());
+                counter.add(text.as_bytes());
             }
-            let (found, bytes) = (costing.end(), texts.iter().map(|text| text.len() as u64).sum());
-            let bound = Tariff::of(&table()).at_most(texts.len() as u64, bytes);
+            let (found, bytes) = (counter.finish(), texts.iter().map(|text| text.len() as u64).sum());
+            let bound = WriteCostModel::new(&table()).upper_bound(texts.len() as u64, bytes);
             prop_assert!(units(&found).iter().zip(units(&bound)).all(|(found, bound)| *found <= bound));
         }
     }

@@ -1,4 +1,4 @@
-//! What a transform would do, found out by doing it to every item, but for the writes.
+//! Dry run of a transform: it is applied to every item, and nothing is written.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,130 +7,141 @@ use bytes::Bytes;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::cost::{Costing, Tariff, WriteCost};
-use super::through::{Meetings, Misfit, bytes_of, cut_to, through};
+use super::collision_detector::CollisionDetector;
+use super::cost::{WriteCost, WriteCostCounter, WriteCostModel};
+use super::invalid_item::InvalidItem;
+use super::transform_stream::{text_bytes, transform_stream, truncate_outcome};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Reporter};
 use crate::item::KeySchema;
 use crate::transform::{Outcome, RejectReason, Transform, TransformedChunk};
 
-/// Different reasons that are told.
-const REASONS: usize = 10;
+/// Maximum number of different reject reasons in a report.
+const MAX_REASONS: usize = 10;
 
-/// What a transform would do to all items.
+/// Result of a dry run.
 #[derive(Debug, Clone, Default, Serialize)]
-pub struct Trial {
-    /// Items that went in.
+pub struct DryRunReport {
+    /// Number of items read.
     pub items_in: u64,
-    /// Of those, items in whose place others came out.
+    /// Number of items read that were replaced by others.
     pub changed: u64,
-    /// Of those, items that were left out on purpose.
+    /// Number of items read that were filtered out.
     pub left_out: u64,
-    /// Of those, items that could not go on.
+    /// Number of items read that were rejected.
     pub rejected: u64,
-    /// Items that came out.
+    /// Number of items after the transform.
     pub items_out: u64,
-    /// Bytes of their text.
+    /// Size of their text in bytes.
     pub bytes_out: u64,
-    /// The first reasons for which items were rejected, each with the number of items.
+    /// Reject reasons, the most frequent first, each with the number of items.
     pub reasons: Vec<(String, u64)>,
-    /// Items that came out, or would have, without the key that the table has or is to have.
+    /// Number of items after the transform that lack the target table's key.
     pub without_key: u64,
-    /// Items that came out, or would have, larger than DynamoDB takes.
+    /// Number of items after the transform that are larger than DynamoDB's limit.
     pub too_large: u64,
-    /// Items whose key another item has that had another key before: one would overwrite the other.
+    /// Number of items that have the same key as another item with a different original key: one would overwrite the other.
     pub collisions: u64,
-    /// The first of them, by their place among what comes out, counted from 1: who had the key first, and who meets it.
-    pub collided: Vec<(u64, u64)>,
-    /// What it costs to write what came out.
+    /// First collisions: the numbers of both items among all items after the transform, counted from 1.
+    #[serde(rename = "collided")]
+    pub first_collisions: Vec<(u64, u64)>,
+    /// Cost of writing the items after the transform.
     #[serde(flatten)]
     pub cost: WriteCost,
-    /// Items to look at.
+    /// Items to show before and after the transform.
     #[serde(skip)]
-    pub shown: Vec<Shown>,
+    pub previews: Vec<ItemPreview>,
 }
 
-/// Items that a dry run keeps to be shown before and after the transform.
+/// Which items a dry run keeps to show them before and after the transform.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Show {
-    /// How many of those that change.
+pub struct PreviewOptions {
+    /// Maximum number of changed items.
     pub items: usize,
-    /// Show masked values of the items as they were read.
+    /// Show the original values of masked attributes.
     pub originals: bool,
 }
 
 /// An item before and after a transform.
 #[derive(Debug, Clone)]
-pub struct Shown {
-    /// As it was, in DynamoDB JSON; masked values are replaced by a placeholder.
+pub struct ItemPreview {
+    /// The original item in DynamoDB JSON, with placeholders for masked values.
     pub before: Bytes,
-    /// What stands in its place.
+    /// The items that replace it.
     pub after: Vec<Bytes>,
-    /// Why it could not go on.
+    /// The reject reason, if the item was rejected.
     pub rejected: Option<String>,
 }
 
-/// A dry run that was stopped.
+/// The error for a dry run that was interrupted.
 pub(crate) fn interrupted() -> Error {
     Error::new(ErrorKind::Interrupted, "interrupted: nothing was written")
 }
 
-/// Makes a trial.
-pub(crate) struct Trying {
-    trial: Trial,
-    key: KeySchema,
-    costing: Costing,
-    /// Whether items that do not fit the key, or are too large, are rejected.
-    rejects_misfits: bool,
-    meetings: Option<Meetings>,
-    reasons: BTreeMap<String, u64>,
-    show: Show,
-    /// Conceals masked values of the items shown.
-    transform: Transform,
-    /// Items that may still come out.
-    left: Option<u64>,
+/// Handling of items that the target table would refuse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum InvalidItems {
+    /// Reject them, as a restore does.
+    Reject,
+    /// Count them, and let them through: a dump contains them.
+    Count,
 }
 
-impl Trying {
-    /// A trial of items that go to a table with the key `key` that charges by `tariff`. A restore rejects what does not fit.
+/// A dry run in progress.
+pub(crate) struct DryRun {
+    report: DryRunReport,
+    /// Key of the target table.
+    key: KeySchema,
+    cost: WriteCostCounter,
+    invalid_items: InvalidItems,
+    collisions: Option<CollisionDetector>,
+    reasons: BTreeMap<String, u64>,
+    preview: PreviewOptions,
+    transform: Transform,
+    /// Number of items that may still come out of the transform, if limited.
+    remaining: Option<u64>,
+}
+
+impl DryRun {
+    /// A dry run for a target table with this key and cost model.
     pub(crate) fn new(
         key: KeySchema,
-        tariff: Tariff,
+        cost_model: WriteCostModel,
         transform: &Transform,
-        meetings: Option<Meetings>,
-        rejects_misfits: bool,
-        show: Show,
+        collisions: Option<CollisionDetector>,
+        invalid_items: InvalidItems,
+        preview: PreviewOptions,
     ) -> Self {
         Self {
-            trial: Trial::default(),
+            report: DryRunReport::default(),
             key,
-            costing: Costing::new(tariff),
-            rejects_misfits,
-            meetings,
+            cost: WriteCostCounter::new(cost_model),
+            invalid_items,
+            collisions,
             reasons: BTreeMap::new(),
-            show,
+            preview,
             transform: transform.clone(),
-            left: None,
+            remaining: None,
         }
     }
 
-    /// No more than so many items come out.
-    pub(crate) fn limited(mut self, left: Option<u64>) -> Self {
-        self.left = left;
+    /// Stops after this number of items after the transform.
+    pub(crate) fn with_limit(mut self, limit: Option<u64>) -> Self {
+        self.remaining = limit;
         self
     }
 
-    /// Puts items through the transform, as they come and until no more are to come out; what was found.
+    /// Sends the chunks through the transform until they end or the limit is reached.
     ///
     /// # Errors
     /// Those of `chunks`; a program fails; interrupted.
-    pub(crate) fn all<T: Send + 'static>(
+    pub(crate) fn run<T: Send + 'static>(
         mut self,
         chunks: impl Iterator<Item = Result<(Vec<Bytes>, T)>> + Send + 'static,
         reporter: &Arc<dyn Reporter>,
         cancel: &CancellationToken,
-    ) -> Result<Trial> {
-        for chunk in through(&self.transform, reporter, chunks)? {
+    ) -> Result<DryRunReport> {
+        for chunk in transform_stream(&self.transform, reporter, chunks)? {
             if cancel.is_cancelled() {
                 return Err(interrupted());
             }
@@ -138,114 +149,127 @@ impl Trying {
             let chunk = chunk?;
             reporter.report(Event::Progress {
                 items: chunk.items.len() as u64,
-                bytes: bytes_of(&chunk.items),
+                bytes: text_bytes(&chunk.items),
             });
-            self.take(chunk)?;
+            self.add_chunk(chunk)?;
 
-            if self.is_full() {
+            if self.is_limit_reached() {
                 break;
             }
         }
 
+        // Some warnings, such as a mask rule that matched nothing, are known only at the end.
         self.transform
             .warnings()
             .into_iter()
             .for_each(|warning| reporter.report(Event::Warning(warning)));
-        self.end()
+
+        self.finish()
     }
 
-    /// Whether no more items come out.
-    fn is_full(&self) -> bool {
-        self.left == Some(0)
+    fn is_limit_reached(&self) -> bool {
+        self.remaining == Some(0)
     }
 
-    fn take<T>(&mut self, chunk: TransformedChunk<T>) -> Result<()> {
+    fn add_chunk<T>(&mut self, chunk: TransformedChunk<T>) -> Result<()> {
         for (item, outcome) in chunk.items.iter().zip(chunk.outcomes) {
-            if self.is_full() {
+            if self.is_limit_reached() {
                 break;
             }
 
-            self.one(item, outcome)?;
+            self.add_item(item, outcome)?;
         }
 
         Ok(())
     }
 
-    fn one(&mut self, item: &Bytes, outcome: Outcome) -> Result<()> {
-        let misfit = outcome
+    fn add_item(&mut self, item: &Bytes, outcome: Outcome) -> Result<()> {
+        let outcome = self.validate(item, outcome);
+
+        // Items beyond the limit are not written, so they cannot collide with others.
+        let outcome = self.apply_limit(outcome);
+        if let Some(collisions) = &mut self.collisions {
+            collisions.add(item, &outcome)?;
+        }
+
+        self.count(item, &outcome);
+        self.keep_preview(item, outcome);
+
+        Ok(())
+    }
+
+    /// Counts invalid outputs. The result is what would be written of the item.
+    fn validate(&mut self, item: &Bytes, outcome: Outcome) -> Outcome {
+        let invalid = outcome
             .items(item)
             .iter()
-            .find_map(|made| Misfit::of(made, &self.key));
-        match &misfit {
-            Some(Misfit::Key(_)) => self.trial.without_key += 1,
-            Some(Misfit::Size(_)) => self.trial.too_large += 1,
-            None => {}
-        }
-
-        let rejected = misfit
-            .filter(|_| self.rejects_misfits)
-            .map(|misfit| match outcome {
-                Outcome::Unchanged => RejectReason::internal(misfit.words()),
-                _ => misfit.reason(),
-            });
-
-        let outcome = match rejected {
-            Some(reason) => Outcome::Rejected(reason),
-            None => self.within_limit(outcome),
-        };
-        if let Some(meetings) = &mut self.meetings {
-            meetings.take(item, &outcome)?;
-        }
-
-        let trial = &mut self.trial;
-        trial.items_in += 1;
-
-        match &outcome {
-            Outcome::Unchanged => {}
-            Outcome::Changed(_) | Outcome::Several(_) => trial.changed += 1,
-            Outcome::Skipped => trial.left_out += 1,
-            Outcome::Rejected(reason) => {
-                trial.rejected += 1;
-                let reason = reason.to_string();
-                if self.reasons.len() < REASONS || self.reasons.contains_key(&reason) {
-                    *self.reasons.entry(reason).or_default() += 1;
-                }
-            }
-        }
-
-        for made in outcome.items(item) {
-            trial.items_out += 1;
-            trial.bytes_out += made.len() as u64;
-            self.costing.take(made);
-        }
-
-        self.keep(item, outcome);
-
-        Ok(())
-    }
-
-    fn within_limit(&mut self, mut outcome: Outcome) -> Outcome {
-        let Some(left) = &mut self.left else {
+            .find_map(|output| InvalidItem::check(output, &self.key));
+        let Some(invalid) = invalid else {
             return outcome;
         };
 
-        cut_to(&mut outcome, *left);
-        let out = match &outcome {
+        match &invalid {
+            InvalidItem::Key(_) => self.report.without_key += 1,
+            InvalidItem::TooLarge(_) => self.report.too_large += 1,
+        }
+
+        match (self.invalid_items, &outcome) {
+            (InvalidItems::Count, _) => outcome,
+            (InvalidItems::Reject, Outcome::Unchanged) => {
+                Outcome::Rejected(RejectReason::internal(invalid.message()))
+            }
+            (InvalidItems::Reject, _) => Outcome::Rejected(invalid.reject_reason()),
+        }
+    }
+
+    fn apply_limit(&mut self, mut outcome: Outcome) -> Outcome {
+        let Some(remaining) = &mut self.remaining else {
+            return outcome;
+        };
+
+        truncate_outcome(&mut outcome, *remaining);
+        let outputs = match &outcome {
             Outcome::Unchanged | Outcome::Changed(_) => 1,
             Outcome::Several(items) => items.len() as u64,
             Outcome::Skipped | Outcome::Rejected(_) => 0,
         };
 
-        *left -= out;
+        *remaining -= outputs;
 
         outcome
     }
 
-    fn keep(&mut self, item: &Bytes, outcome: Outcome) {
-        let shown = match &outcome {
+    fn count(&mut self, item: &Bytes, outcome: &Outcome) {
+        let report = &mut self.report;
+        report.items_in += 1;
+
+        match outcome {
+            Outcome::Unchanged => {}
+            Outcome::Changed(_) | Outcome::Several(_) => report.changed += 1,
+            Outcome::Skipped => report.left_out += 1,
+            Outcome::Rejected(reason) => {
+                report.rejected += 1;
+
+                // A reason may quote a value, so each item could have another one: the limit bounds memory.
+                let reason = reason.to_string();
+                if self.reasons.len() < MAX_REASONS || self.reasons.contains_key(&reason) {
+                    *self.reasons.entry(reason).or_default() += 1;
+                }
+            }
+        }
+
+        for output in outcome.items(item) {
+            report.items_out += 1;
+            report.bytes_out += output.len() as u64;
+            self.cost.add(output);
+        }
+    }
+
+    fn keep_preview(&mut self, item: &Bytes, outcome: Outcome) {
+        let after = match &outcome {
             Outcome::Unchanged => return,
-            _ if self.trial.shown.len() >= self.show.items => return,
-            other => other.items(item).to_vec(),
+            _ if self.report.previews.len() >= self.preview.items => return,
+            changed => changed.items(item).to_vec(),
         };
 
         let rejected = if let Outcome::Rejected(reason) = outcome {
@@ -254,33 +278,34 @@ impl Trying {
             None
         };
 
-        let before = if self.show.originals {
+        let before = if self.preview.originals {
             item.clone()
         } else {
             self.transform.displayable_item(item)
         };
 
-        self.trial.shown.push(Shown {
+        self.report.previews.push(ItemPreview {
             before,
-            after: shown,
+            after,
             rejected,
         });
     }
 
-    /// What was found. Keys that meet are looked for now.
-    fn end(self) -> Result<Trial> {
-        let mut trial = self.trial;
-        trial.cost = self.costing.end();
-        if let Some(meetings) = &self.meetings {
-            let found = meetings.judge()?;
-            (trial.collisions, trial.collided) = (found.count, found.first);
+    /// Completes the report. Collisions are found here, because every item must be known.
+    fn finish(self) -> Result<DryRunReport> {
+        let mut report = self.report;
+        report.cost = self.cost.finish();
+
+        if let Some(collisions) = &self.collisions {
+            let found = collisions.find()?;
+            (report.collisions, report.first_collisions) = (found.count, found.first);
         }
 
-        trial.reasons = self.reasons.into_iter().collect();
-        trial
+        report.reasons = self.reasons.into_iter().collect();
+        report
             .reasons
             .sort_by(|one, other| other.1.cmp(&one.1).then_with(|| one.0.cmp(&other.0)));
 
-        Ok(trial)
+        Ok(report)
     }
 }

@@ -1,8 +1,8 @@
-//! Which table is this? Every comparison of two tables, and the name under which state of a table is kept, is decided here.
+//! Identity of a table: whether two tables are the same, and the key of the state that is kept for a table.
 //!
-//! An embedded database is its file (device and inode). Elsewhere the table ID decides where both sides report one; otherwise, on
-//! AWS, account, region and name; otherwise the resolved address, port, region and name. In doubt, two tables are the same.
-//! Engines make up the account in their ARNs, so it counts on AWS only.
+//! An embedded database is identified by its file (device and inode). Otherwise, the table ID decides if both sides report one;
+//! otherwise, on AWS, account, region and name; otherwise the resolved address, port, region and name. If in doubt, two tables count as
+//! the same. Local engines invent the account in their ARNs, so it counts on AWS only.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -11,14 +11,14 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use super::table_location::Place;
+use super::table_location::TableLocation;
 use crate::backup::Source;
 use crate::environment::{Address, Endpoint, Environment};
 use crate::schema::{Overridden, TableSchema};
 use crate::store::ReadStore;
 
-/// A name that is not resolved within this time is compared as it is written.
-const RESOLVING: Duration = Duration::from_secs(5);
+/// Timeout for resolving a host name. A host that cannot be resolved in time may be any other.
+const DNS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Identity of a live table.
 #[derive(Debug, Clone)]
@@ -32,26 +32,26 @@ pub(crate) struct TableIdentity {
     region: Option<String>,
 }
 
-/// The server behind an endpoint, however that is spelled.
+/// The server of an endpoint, independent of the spelling of its URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Server {
-    /// AWS, at any of its endpoints.
+    /// AWS, through any of its endpoints.
     Aws,
-    /// Another server. The names and addresses of this machine's loopback are all `localhost`.
+    /// Another server. All names and addresses of the loopback interface are `localhost`.
     Address {
         /// The host, in lower case.
         host: String,
         port: u16,
     },
-    /// The embedded engine, by the words for its file.
+    /// The embedded engine, with the description of its file.
     Embedded(String),
 }
 
 impl TableIdentity {
-    /// The identity of a described table.
-    pub(crate) fn of(environment: &Environment, schema: &TableSchema) -> Self {
+    /// The identity of a table with this description.
+    pub(crate) fn new(environment: &Environment, schema: &TableSchema) -> Self {
         let description = schema.description();
-        let server = Server::of(environment.endpoint());
+        let server = Server::from_endpoint(environment.endpoint());
         let configured = environment.region().map(|region| region.value.clone());
         let (account, region) = match server {
             Server::Aws => (
@@ -79,43 +79,46 @@ impl TableIdentity {
         }
     }
 
-    /// Whether both are one table.
+    /// Whether both are the same table.
     pub(crate) async fn is_same(&self, other: &Self) -> bool {
-        let agrees = |one: &Option<String>, two: &Option<String>| {
+        let matches_if_known = |one: &Option<String>, two: &Option<String>| {
             one.is_none() || two.is_none() || one == two
         };
+
+        // A copy of a database file contains the same table IDs.
         if let (Some(file), Some(other_file)) = (self.file, other.file) {
             return file == other_file && self.name == other.name;
         }
 
-        // Replicas of a global table are tables of their own, whatever their IDs.
+        // Replicas of a global table are separate tables, even if they report the same ID.
         let on_aws = self.server == Server::Aws && other.server == Server::Aws;
-        if on_aws && !agrees(&self.region, &other.region) {
+        if on_aws && !matches_if_known(&self.region, &other.region) {
             return false;
         }
 
+        // The ID counts before the server: a tunnel or proxy has another address.
         if let (Some(id), Some(other_id)) = (&self.id, &other.id) {
             return id == other_id;
         }
 
         self.name == other.name
-            && agrees(&self.account, &other.account)
-            && agrees(&self.region, &other.region)
+            && matches_if_known(&self.account, &other.account)
+            && matches_if_known(&self.region, &other.region)
             && self.server.is_same(&other.server).await
     }
 }
 
 impl Server {
-    fn of(endpoint: &Endpoint) -> Self {
+    fn from_endpoint(endpoint: &Endpoint) -> Self {
         match endpoint {
             Endpoint::Aws => Self::Aws,
-            Endpoint::Url { url, .. } => Self::named(url),
+            Endpoint::Url { url, .. } => Self::parse(url),
             Endpoint::Embedded { .. } => Self::Embedded(endpoint.to_string()),
         }
     }
 
-    /// The server that an endpoint's text in a dump or plan names.
-    fn named(endpoint: &str) -> Self {
+    /// The server of an endpoint as it is written in a dump or plan.
+    fn parse(endpoint: &str) -> Self {
         match Address::from_url(endpoint) {
             Some(address) if address.is_aws() => Self::Aws,
             Some(address) if address.is_loopback() => Self::Address {
@@ -138,7 +141,10 @@ impl Server {
                     host: other_host,
                     port: other_port,
                 },
-            ) => port == other_port && (host == other_host || meet(host, other_host, *port).await),
+            ) => {
+                port == other_port
+                    && (host == other_host || share_address(host, other_host, *port).await)
+            }
             _ => self == other,
         }
     }
@@ -154,24 +160,25 @@ impl fmt::Display for Server {
     }
 }
 
-/// Whether two hosts have an address in common. One that cannot be resolved may be the other.
-async fn meet(host: &str, other: &str, port: u16) -> bool {
+/// Whether two hosts have an address in common. A host that cannot be resolved may be any other.
+async fn share_address(host: &str, other: &str, port: u16) -> bool {
     let (one, two) = tokio::join!(addresses(host, port), addresses(other, port));
     one.zip(two).is_none_or(|(one, two)| !one.is_disjoint(&two))
 }
 
 async fn addresses(host: &str, port: u16) -> Option<BTreeSet<IpAddr>> {
     let host = host.trim_matches(['[', ']']);
-    let found = tokio::time::timeout(RESOLVING, tokio::net::lookup_host((host, port)))
+    let resolved = tokio::time::timeout(DNS_TIMEOUT, tokio::net::lookup_host((host, port)))
         .await
         .ok()?
         .ok()?;
+    // All loopback addresses reach the same servers, and so does 0.0.0.0.
     let canonical = |address: IpAddr| match address.to_canonical() {
         this if this.is_loopback() || this.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         other => other,
     };
 
-    Some(found.map(|address| canonical(address.ip())).collect())
+    Some(resolved.map(|address| canonical(address.ip())).collect())
 }
 
 fn device_and_inode(file: &Path) -> Option<(u64, u64)> {
@@ -179,8 +186,8 @@ fn device_and_inode(file: &Path) -> Option<(u64, u64)> {
     Some((metadata.dev(), metadata.ino()))
 }
 
-/// The name under which state of a table is kept, before the table is known to exist. On AWS, the account may be known only by the
-/// environment's name, so that belongs to it.
+/// The key of the state that is kept for a table, which may not exist yet. If the account on AWS is not known, the name of the
+/// environment takes its place.
 pub(crate) fn state_key(environment: &Environment, table: &str) -> String {
     let region = environment
         .region()
@@ -188,39 +195,39 @@ pub(crate) fn state_key(environment: &Environment, table: &str) -> String {
     let server = match environment.endpoint() {
         Endpoint::Embedded {
             file: Some(file), ..
-        } => Server::Embedded(resolved(file)),
-        endpoint => Server::of(endpoint),
+        } => Server::Embedded(canonical_path(file)),
+        endpoint => Server::from_endpoint(endpoint),
     };
 
-    let whose = match (&server, environment.account()) {
+    let owner = match (&server, environment.account()) {
         (Server::Aws, Some(account)) => account.value.as_str(),
         (Server::Aws, None) => environment.name(),
         _ => "",
     };
 
-    [&server.to_string(), region, whose, table].join("\n")
+    [&server.to_string(), region, owner, table].join("\n")
 }
 
-/// The path of a file that may not exist yet, without links and detours in its folder.
-fn resolved(file: &Path) -> String {
-    let whole = file
+/// The canonical path of a file that may not exist yet: then, that of its folder and its name.
+fn canonical_path(file: &Path) -> String {
+    let canonical = file
         .canonicalize()
         .ok()
         .or_else(|| Some(file.parent()?.canonicalize().ok()?.join(file.file_name()?)));
-    whole
+    canonical
         .unwrap_or_else(|| file.to_owned())
         .display()
         .to_string()
 }
 
-/// Whether the target takes the place of the very table that was dumped. Settings that name other resources of an account follow a
-/// table only there, so here a doubt means no. The account is asked for only where it decides.
-pub(crate) async fn takes_place_of_dumped(
+/// Whether the target is the table that was dumped, or replaces it. Settings that refer to other resources of an account are valid only
+/// there, so here a doubt means no. The account is looked up only if everything else matches.
+pub(crate) async fn is_dumped_table(
     store: &impl ReadStore,
     source: &Source,
     wanted: Option<&Overridden>,
     existing: Option<&TableSchema>,
-    target: &Place,
+    target: &TableLocation,
 ) -> bool {
     let Some(Overridden { schema: wanted, .. }) = wanted else {
         return false;
@@ -231,14 +238,13 @@ pub(crate) async fn takes_place_of_dumped(
         .table_arn
         .as_deref()
         .and_then(account_in);
-
     if !wanted.same_table(dumped, target.region.as_deref(), &target.table) {
         return false;
     }
 
     if let Some(metadata) = source.metadata() {
         let server =
-            |endpoint: &Option<String>| endpoint.as_deref().map_or(Server::Aws, Server::named);
+            |endpoint: &Option<String>| endpoint.as_deref().map_or(Server::Aws, Server::parse);
         if !server(&metadata.endpoint)
             .is_same(&server(&target.endpoint))
             .await
@@ -247,25 +253,43 @@ pub(crate) async fn takes_place_of_dumped(
         }
     }
 
-    let found = existing
+    // The ARN of the existing table is more reliable than the configuration, and needs no call.
+    let account = existing
         .and_then(|existing| existing.description().table_arn.as_deref())
         .and_then(account_in);
-    match found.or(target.account.as_deref()) {
+    match account.or(target.account.as_deref()) {
         Some(account) => dumped == Some(account),
         None => dumped == store.account().await.as_deref(),
     }
 }
 
-/// The account in an ARN, an engine's too.
+/// The account in an ARN, including the invented one of a local engine.
 fn account_in(arn: &str) -> Option<&str> {
     arn.split(':').nth(4)
 }
 
-/// Whether two places under one environment's name are of different accounts or regions, as far as both are known.
-pub(crate) fn is_elsewhere(one: [Option<&str>; 2], other: [Option<&str>; 2]) -> bool {
-    one.iter()
-        .zip(other)
-        .any(|(one, other)| matches!((one, other), (Some(one), Some(other)) if *one != other))
+/// Account and region of a table, as far as they are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct AccountRegion<'a> {
+    pub(crate) account: Option<&'a str>,
+    pub(crate) region: Option<&'a str>,
+}
+
+impl AccountRegion<'_> {
+    /// Whether account or region are known on both sides and differ.
+    pub(crate) fn differs_from(self, other: Self) -> bool {
+        let differ = |one: Option<&str>, two: Option<&str>| matches!((one, two), (Some(one), Some(two)) if one != two);
+
+        differ(self.account, other.account) || differ(self.region, other.region)
+    }
+}
+
+/// Account and region, separated by a space.
+impl fmt::Display for AccountRegion<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let known: Vec<_> = [self.account, self.region].into_iter().flatten().collect();
+        f.write_str(&known.join(" "))
+    }
 }
 
 #[cfg(test)]
@@ -285,11 +309,11 @@ mod tests {
     }
 
     fn at(url: &str) -> TableIdentity {
-        table(Server::named(url))
+        table(Server::parse(url))
     }
 
     #[tokio::test]
-    async fn an_endpoint_is_the_same_however_it_is_spelled() {
+    async fn different_spellings_of_an_endpoint_are_the_same_server() {
         let groups: [&[&str]; 5] = [
             &[
                 "http://localhost:8000",
@@ -331,12 +355,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_table_id_decides_where_both_sides_report_one() {
+    async fn the_table_id_decides_if_both_sides_report_one() {
         let with = |server: Server, id: &str| TableIdentity {
             id: Some(id.to_owned()),
             ..table(server)
         };
-        let [one, other] = ["http://10.0.0.1:1", "http://10.0.0.2:2"].map(Server::named);
+        let [one, other] = ["http://10.0.0.1:1", "http://10.0.0.2:2"].map(Server::parse);
         assert!(
             with(one.clone(), "a")
                 .is_same(&with(other.clone(), "a"))
@@ -355,13 +379,13 @@ mod tests {
         // A tunnel to AWS.
         assert!(
             with(Server::Aws, "a")
-                .is_same(&with(Server::named("http://localhost:1"), "a"))
+                .is_same(&with(Server::parse("http://localhost:1"), "a"))
                 .await
         );
     }
 
     #[tokio::test]
-    async fn on_aws_account_region_and_name_tell_tables_apart() {
+    async fn on_aws_account_region_and_name_identify_a_table() {
         let aws = |account: Option<&str>, region: &str| TableIdentity {
             account: account.map(ToOwned::to_owned),
             region: Some(region.to_owned()),
@@ -384,7 +408,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_embedded_database_is_its_file() {
+    async fn an_embedded_database_is_identified_by_its_file() {
         let folder = tempfile::tempdir().unwrap();
         let [one, copy, link] =
             ["one.db", "copy.db", "link.db"].map(|name| folder.path().join(name));

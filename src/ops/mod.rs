@@ -1,26 +1,30 @@
-//! The operations: each computes a plan without changing anything, then acts on it, silent but for events.
+//! The operations: dump, restore, verify. Each first computes a plan, which changes nothing, and then executes it. They report events
+//! and print nothing.
 //!
-//! `dump` and `verify` receive stores that can only read. `restore` receives one that can write, which cannot be had without a
+//! `dump` and `verify` receive stores that can only read. `restore` receives one that can write, which requires a
 //! [`Confirmation`](crate::environment::Confirmation).
 
 mod cap;
+mod collision_detector;
 mod compare;
 mod cost;
 mod dry_run;
 pub mod dump;
 mod identity;
+mod invalid_item;
+mod item_formatter;
 mod recreated;
 pub mod restore;
 mod scan_segments;
 pub mod table_location;
 #[cfg(test)]
 mod testing;
-mod through;
+mod transform_stream;
 pub mod verify;
 
 pub use cap::Cap;
-pub use cost::{IndexCost, Slowest, WriteCost};
-pub use dry_run::{Show, Shown, Trial};
+pub use cost::{Bottleneck, IndexCost, WriteCost};
+pub use dry_run::{DryRunReport, ItemPreview, PreviewOptions};
 
 use tokio_util::sync::CancellationToken;
 
@@ -29,42 +33,42 @@ use crate::error::{Error, Result};
 use crate::schema::TableSchema;
 use crate::store::ReadStore;
 
-/// What of a table an operation handles.
+/// The parts of a table that an operation transfers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Content {
+pub enum ContentScope {
     /// Schema and items.
     #[default]
     All,
-    /// The schema alone: no item is read or written.
+    /// The schema only: no items are read or written.
     SchemaOnly,
-    /// The items alone: no schema file is written, no table is created.
+    /// The items only: no schema file is written, no table is created.
     DataOnly,
 }
 
-impl Content {
-    /// Whether the schema is handled.
+impl ContentScope {
+    /// Whether the schema is transferred.
     #[must_use]
-    pub fn schema(self) -> bool {
+    pub fn includes_schema(self) -> bool {
         self != Self::DataOnly
     }
 
-    /// Whether the items are handled.
+    /// Whether the items are transferred.
     #[must_use]
-    pub fn data(self) -> bool {
+    pub fn includes_items(self) -> bool {
         self != Self::SchemaOnly
     }
 }
 
-/// Does work that blocks on a thread that may. `what` is said to have been cut off when the thread does not return.
-async fn blocking<T: Send + 'static>(
-    what: &str,
+/// Runs blocking work on a thread for it. If the thread panics, the error names the work with `name`.
+async fn run_blocking<T: Send + 'static>(
+    name: &str,
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
     let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| Error::failed(format!("{what} was cut off")).with_source(error))?
+    done.map_err(|error| Error::failed(format!("{name} was cut off")).with_source(error))?
 }
 
-/// The result of `work`, or the failure `interrupted` as soon as `cancel` fires: no call that is retried is waited for.
+/// Waits for `work`, or fails with `interrupted` as soon as `cancel` fires, so that Ctrl-C does not wait for retries.
 async fn until_cancelled<T>(
     cancel: &CancellationToken,
     interrupted: impl FnOnce() -> Error,
@@ -77,15 +81,15 @@ async fn until_cancelled<T>(
     }
 }
 
-/// Names this alike are offered to somebody who may have mistyped one.
-const LIKENESS: f64 = 0.7;
-const NAMES_OFFERED: usize = 5;
+/// Minimum similarity (Jaro-Winkler) of a table name that is suggested for one that does not exist.
+const MIN_NAME_SIMILARITY: f64 = 0.7;
+const MAX_SUGGESTIONS: usize = 5;
 
-/// The description of a table that must exist.
+/// Describes a table that must exist.
 ///
 /// # Errors
-/// It does not exist, is being deleted, or cannot be described.
-async fn described(
+/// The table does not exist, is being deleted, or cannot be described.
+async fn describe_existing(
     store: &impl ReadStore,
     environment: &Environment,
     table: &str,
@@ -97,36 +101,38 @@ async fn described(
         ))
         .with_hint("its items can no longer be read; use a dump or a backup of it")),
         Some(found) => Ok(found),
-        None => Err(table_absent(store, environment, table).await),
+        None => Err(table_not_found(store, environment, table).await),
     }
 }
 
-/// The failure when a table that must exist does not, with the names that come close.
-async fn table_absent(store: &impl ReadStore, environment: &Environment, table: &str) -> Error {
+/// The error for a table that does not exist. Its hint suggests similar names.
+async fn table_not_found(store: &impl ReadStore, environment: &Environment, table: &str) -> Error {
     let error = Error::not_found(format!(
         "table \"{table}\" does not exist in environment {}",
         environment.name()
     ));
+    // Listing tables may be forbidden, which must not hide the actual error.
     let names = store.table_names().await.unwrap_or_default();
-    let near = near_names(table, &names);
-    error.with_hint(match (near.as_slice(), names.is_empty()) {
+    let similar = similar_names(table, &names);
+    error.with_hint(match (similar.as_slice(), names.is_empty()) {
         ([], true) => "this environment has no tables; check its endpoint, region and credentials".to_owned(),
         ([], false) => {
             "check DYNAMODB_TABLE in the env file, or pass --table; `aws dynamodb list-tables` lists them".to_owned()
         }
-        (near, _) => format!("did you mean {}?", near.join(", ")),
+        (similar, _) => format!("did you mean {}?", similar.join(", ")),
     })
 }
 
-fn near_names<'a>(table: &str, names: &'a [String]) -> Vec<&'a str> {
+/// The names most similar to `table`, the best first.
+fn similar_names<'a>(table: &str, names: &'a [String]) -> Vec<&'a str> {
     let wanted = table.to_lowercase();
     let mut rated: Vec<(f64, &str)> = names
         .iter()
         .map(|name| {
             let lower = name.to_lowercase();
-            let part = lower.contains(&wanted) || wanted.contains(&lower);
+            let is_substring = lower.contains(&wanted) || wanted.contains(&lower);
             (
-                if part {
+                if is_substring {
                     1.0
                 } else {
                     strsim::jaro_winkler(&wanted, &lower)
@@ -134,13 +140,13 @@ fn near_names<'a>(table: &str, names: &'a [String]) -> Vec<&'a str> {
                 name.as_str(),
             )
         })
-        .filter(|(likeness, _)| *likeness >= LIKENESS)
+        .filter(|(similarity, _)| *similarity >= MIN_NAME_SIMILARITY)
         .collect();
 
     rated.sort_by(|a, b| b.0.total_cmp(&a.0));
     rated
         .into_iter()
-        .take(NAMES_OFFERED)
+        .take(MAX_SUGGESTIONS)
         .map(|(_, name)| name)
         .collect()
 }
@@ -150,10 +156,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn near_names_are_offered_best_first_and_strangers_are_not() {
+    fn similar_names_are_suggested_best_first() {
         let names = ["orders", "Music", "music-archive", "zebra"].map(ToOwned::to_owned);
-        assert_eq!(near_names("musik", &names), ["Music", "music-archive"]);
-        assert_eq!(near_names("order", &names), ["orders"]);
-        assert!(near_names("quux", &names).is_empty());
+        assert_eq!(similar_names("musik", &names), ["Music", "music-archive"]);
+        assert_eq!(similar_names("order", &names), ["orders"]);
+        assert!(similar_names("quux", &names).is_empty());
     }
 }

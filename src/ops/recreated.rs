@@ -1,5 +1,5 @@
-//! Whether a table was deleted, and perhaps created again under its name, while a command worked with it. Items from before and after
-//! are not the contents of one table, so no result is claimed.
+//! Check that a table was not deleted or recreated while a command worked with it. Items from before and after are not the contents
+//! of one table, so the command must not report a result.
 
 use std::time::Duration;
 
@@ -9,24 +9,25 @@ use crate::error::{Error, Result};
 use crate::schema::TableSchema;
 use crate::store::ReadStore;
 
-/// `DescribeTable` is eventually consistent: a table does not exist if it says so this often, at these intervals.
-const ABSENCES: u32 = 4;
-const BETWEEN_ABSENCES: Duration = Duration::from_millis(500);
+/// `DescribeTable` is eventually consistent: a table counts as deleted after this number of answers that say so.
+const DESCRIBE_ATTEMPTS: u32 = 4;
+const DESCRIBE_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Refuses a result if `table` is no longer the one that `before` describes.
+/// Checks that `table` is still the one that `before` describes.
 ///
 /// # Errors
-/// It was deleted, is being deleted, or was created again; it cannot be described.
-pub(crate) async fn refuse(
+/// The table was deleted, is being deleted, was recreated, or cannot be described.
+pub(crate) async fn check_not_recreated(
     store: &impl ReadStore,
     table: &str,
     before: &TableSchema,
 ) -> Result<()> {
-    match described(store, table).await? {
+    match describe_with_retries(store, table).await? {
         None => Err(Error::failed(format!(
             "table {table} was deleted meanwhile"
         ))),
-        Some(now) if now.is_another_than(before) => Err(created_again(table)),
+        // This comes before the status: a recreated table may already be on its way to deletion again.
+        Some(now) if now.is_another_than(before) => Err(recreated_error(table)),
         Some(now) if now.is_being_deleted() => {
             Err(Error::failed(format!("table {table} is being deleted")))
         }
@@ -34,21 +35,21 @@ pub(crate) async fn refuse(
     }
 }
 
-/// The failure of a command whose table is another one by now.
-pub(crate) fn created_again(table: &str) -> Error {
+/// The error for a table that was recreated while the command ran.
+pub(crate) fn recreated_error(table: &str) -> Error {
     Error::failed(format!(
         "table {table} was deleted and created again meanwhile"
     ))
     .with_hint("find out who did so, then run the same command again")
 }
 
-async fn described(store: &impl ReadStore, table: &str) -> Result<Option<TableSchema>> {
-    for _ in 1..ABSENCES {
-        if let Some(found) = store.describe(table).await? {
-            return Ok(Some(found));
+async fn describe_with_retries(store: &impl ReadStore, table: &str) -> Result<Option<TableSchema>> {
+    for _ in 1..DESCRIBE_ATTEMPTS {
+        if let Some(schema) = store.describe(table).await? {
+            return Ok(Some(schema));
         }
 
-        sleep(BETWEEN_ABSENCES).await;
+        sleep(DESCRIBE_INTERVAL).await;
     }
 
     store.describe(table).await

@@ -1,7 +1,7 @@
-//! How a live table is read: in how many segments, how many of them at a time, and how gently.
+//! Parallel Scan of a table: number of segments, their order, and the read cap.
 //!
-//! Segments are many and taken in turns, so that one that is large or slow is a small part of the whole and leaves nobody idle at
-//! the end. Which one is next is spread over the table: neighbours lie in the same partition, which serves 3,000 units a second.
+//! There are more segments than workers, so that a large or slow segment leaves no worker idle at the end. The order spreads
+//! concurrent segments over the table: adjacent ones are in the same partition, which serves 3,000 read units per second.
 
 use std::future::Future;
 
@@ -9,58 +9,59 @@ use tokio::task::JoinSet;
 
 use crate::error::{Error, Result};
 use crate::ops::cap::{Cap, Direction};
-use crate::ops::table_location::Place;
+use crate::ops::table_location::TableLocation;
 use crate::schema::{Billing, TableSchema};
 
-/// Up to this size one segment is used: an unchanged small table then gives the same bytes again, so that a dump kept in git shows
-/// a true diff.
-const SMALL: u64 = 64 * 1024 * 1024;
+/// Tables up to this size are scanned in one segment: an unchanged table then produces identical bytes, so that a dump in git shows a
+/// true diff.
+const SMALL_TABLE_BYTES: u64 = 64 * 1024 * 1024;
 
-/// Bytes of a larger table per segment: some pages, a second or two of reading.
+/// Size of a segment of a larger table: a few pages, which take a second or two.
 const BYTES_PER_SEGMENT: u64 = 8 * 1024 * 1024;
 
-/// Segments chosen without being asked for. Of 10 TB a segment is half a minute of the eight hours; all that are read at a time are a
-/// quarter of an hour.
-const MOST_SEGMENTS: u64 = 1024;
+/// Maximum number of segments that is chosen automatically. With 10 TB, which take eight hours, each segment takes half a minute at full
+/// rate.
+const MAX_SEGMENTS: u64 = 1024;
 
-/// Segments that are read at the same time, if the table allows as many calls. 40,000 read units per second are 312 pages of 1 MB,
-/// eventually consistent, of up to 100 ms each.
-pub(crate) const SEGMENTS_AT_A_TIME: u32 = 32;
+/// Number of segments that are scanned concurrently, if the limiter permits as many requests. 40,000 read units per second are 312
+/// eventually consistent pages of 1 MB per second, each of which takes up to 100 ms.
+pub(crate) const MAX_CONCURRENT_SEGMENTS: u32 = 32;
 
-/// Segments of a Scan of a table with so many bytes.
+/// Number of segments for a table of this size.
 pub(crate) fn segments_for(bytes: u64) -> u32 {
-    if bytes <= SMALL {
+    if bytes <= SMALL_TABLE_BYTES {
         return 1;
     }
 
-    u32::try_from(bytes.div_ceil(BYTES_PER_SEGMENT).min(MOST_SEGMENTS)).unwrap_or(1)
+    u32::try_from(bytes.div_ceil(BYTES_PER_SEGMENT).min(MAX_SEGMENTS)).unwrap_or(1)
 }
 
-/// The segments in an order that is spread over the table from its beginning: by their bits, read backwards.
-pub(crate) fn spread(segments: u32) -> Vec<u32> {
+/// The segments in bit-reversed order, which spreads every prefix of the order over the whole table.
+pub(crate) fn spread_order(segments: u32) -> Vec<u32> {
     let mut order: Vec<u32> = (0..segments).collect();
     order.sort_unstable_by_key(|segment| segment.reverse_bits());
     order
 }
 
-/// Reads segments in this order, [`SEGMENTS_AT_A_TIME`]. The first failure stops the others.
+/// Scans the segments in this order, [`MAX_CONCURRENT_SEGMENTS`] at a time. The first failure stops the others.
 ///
 /// # Errors
 /// Those of `scan`.
-pub(crate) async fn each_segment<T, F>(segments: Vec<T>, scan: impl Fn(T) -> F) -> Result<()>
+pub(crate) async fn for_each_segment<T, F>(segments: Vec<T>, scan: impl Fn(T) -> F) -> Result<()>
 where
     F: Future<Output = Result<()>> + Send + 'static,
 {
-    let mut waiting = segments.into_iter();
-    let mut scans: JoinSet<_> = waiting
+    let mut pending = segments.into_iter();
+    let mut scans: JoinSet<_> = pending
         .by_ref()
-        .take(SEGMENTS_AT_A_TIME as usize)
+        .take(MAX_CONCURRENT_SEGMENTS as usize)
         .map(&scan)
         .collect();
 
+    // Dropping the set on an error aborts the remaining scans.
     while let Some(joined) = scans.join_next().await {
         joined.map_err(|error| Error::failed("a scan was cut off").with_source(error))??;
-        if let Some(next) = waiting.next() {
+        if let Some(next) = pending.next() {
             scans.spawn(scan(next));
         }
     }
@@ -68,22 +69,24 @@ where
     Ok(())
 }
 
-/// Read units per second at most: what was asked for, else what a protected table's users do not notice.
+/// The cap on read units per second: the requested one, otherwise the default for a protected table.
 pub(crate) fn read_cap(
-    asked: Option<Cap>,
-    place: &Place,
+    requested: Option<Cap>,
+    location: &TableLocation,
     schema: &TableSchema,
 ) -> Result<Option<u32>> {
-    match asked {
-        Some(cap) => cap.units(Some(schema), Direction::Read).map(Some),
-        None => Ok(gentle_cap(place, schema)),
+    match requested {
+        Some(cap) => cap
+            .units_per_second(Some(schema), Direction::Read)
+            .map(Some),
+        None => Ok(protected_table_cap(location, schema)),
     }
 }
 
-/// A protected provisioned table is read at half its capacity at most.
-fn gentle_cap(place: &Place, schema: &TableSchema) -> Option<u32> {
+/// The default cap for a protected table: half of its provisioned capacity, which leaves the rest to its users.
+fn protected_table_cap(location: &TableLocation, schema: &TableSchema) -> Option<u32> {
     match schema.description().billing() {
-        Billing::Provisioned(capacity) if place.protected => {
+        Billing::Provisioned(capacity) if location.protected => {
             Some(u32::try_from(capacity.read / 2).unwrap_or(u32::MAX).max(1))
         }
         _ => None,
@@ -111,12 +114,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn each_segment_comes_once_and_the_first_ones_are_far_apart(segments in 1_u32..3000) {
-            let order = spread(segments);
+        fn each_segment_occurs_once_and_the_first_ones_are_far_apart(segments in 1_u32..3000) {
+            let order = spread_order(segments);
             let mut sorted = order.clone();
             sorted.sort_unstable();
             prop_assert_eq!(sorted, (0..segments).collect::<Vec<_>>());
-            let mut first: Vec<_> = order.iter().copied().take(SEGMENTS_AT_A_TIME as usize).collect();
+            let mut first: Vec<_> = order.iter().copied().take(MAX_CONCURRENT_SEGMENTS as usize).collect();
             first.sort_unstable();
             let apart = first.windows(2).map(|pair| pair[1] - pair[0]).min().unwrap_or(segments);
             prop_assert!(apart >= segments.next_power_of_two() / 64, "{:?}", first);
@@ -124,13 +127,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_that_takes_ten_times_as_long_keeps_nobody_waiting() {
-        let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    async fn a_slow_segment_does_not_delay_the_others() {
+        let (running, maximum) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let started = Instant::now();
-        let read = each_segment(spread(280), |segment| {
-            let (running, most) = (Arc::clone(&running), Arc::clone(&most));
+        let read = for_each_segment(spread_order(280), |segment| {
+            let (running, maximum) = (Arc::clone(&running), Arc::clone(&maximum));
             async move {
-                most.fetch_max(
+                maximum.fetch_max(
                     running.fetch_add(1, Ordering::Relaxed) + 1,
                     Ordering::Relaxed,
                 );
@@ -142,17 +145,17 @@ mod tests {
 
         read.await.unwrap();
 
-        // Thirty-one others read the other 279 in nine seconds.
+        // Meanwhile, the 31 other workers scan the other 279 segments in nine seconds.
         assert_eq!(
-            (started.elapsed().as_secs(), most.load(Ordering::Relaxed)),
-            (10, SEGMENTS_AT_A_TIME as usize)
+            (started.elapsed().as_secs(), maximum.load(Ordering::Relaxed)),
+            (10, MAX_CONCURRENT_SEGMENTS as usize)
         );
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_first_failure_ends_it() {
+    async fn the_first_failure_stops_all_scans() {
         let started = Instant::now();
-        let read = each_segment(spread(1_000), |segment| async move {
+        let read = for_each_segment(spread_order(1_000), |segment| async move {
             sleep(Duration::from_secs(u64::from(segment) + 1)).await;
             if segment == 0 {
                 Err(Error::failed("provoked"))

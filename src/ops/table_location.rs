@@ -1,4 +1,4 @@
-//! Where a table lives, as plans and summaries name it.
+//! Location of a table, as shown in plans and summaries.
 
 use std::fmt::Write as _;
 
@@ -7,33 +7,33 @@ use serde::Serialize;
 use crate::environment::{Endpoint, Environment, ValueSource};
 use crate::schema::TableSchema;
 
-/// A table in an environment.
+/// A table, its environment and its endpoint.
 #[derive(Debug, Clone, Serialize)]
-pub struct Place {
+pub struct TableLocation {
     /// Name of the environment.
     pub environment: String,
     /// Name of the table.
     pub table: String,
-    /// Account id, where the table's ARN or the environment tells it.
+    /// Account ID, if known from the table's ARN or the environment.
     pub account: Option<String>,
-    /// Region, where one is set.
+    /// Region, if one is set.
     pub region: Option<String>,
-    /// Endpoint as plans name it; `None` for the region's own.
+    /// Endpoint; `None` is the AWS endpoint of the region.
     pub endpoint: Option<String>,
     /// Whether the environment is protected.
     pub protected: bool,
     /// Whether the endpoint is on this machine.
     pub local: bool,
-    /// Whose credentials are used and where they come from: `profile default, ~/.aws/credentials`.
+    /// The credentials and their source: `profile default, ~/.aws/credentials`.
     pub credentials: String,
-    /// Endpoint and region if they came from the process environment and not from the env file or a flag, with their source.
+    /// Endpoint and region with their environment variable, if they come from the process environment.
     pub from_process: Vec<String>,
 }
 
-impl Place {
-    /// The place of `table` in `environment`, used with `credentials`.
+impl TableLocation {
+    /// The location of `table` in `environment`.
     #[must_use]
-    pub fn of(environment: &Environment, table: &str, credentials: &str) -> Self {
+    pub fn new(environment: &Environment, table: &str, credentials: &str) -> Self {
         Self {
             environment: environment.name().to_owned(),
             table: table.to_owned(),
@@ -46,12 +46,10 @@ impl Place {
             protected: environment.is_protected(),
             local: environment.is_local(),
             credentials: credentials.to_owned(),
-            from_process: from_process(environment),
+            from_process: values_from_process(environment),
         }
     }
-}
 
-impl Place {
     /// Endpoint, account and region on one line, as far as they are known.
     #[must_use]
     pub fn location(&self) -> String {
@@ -67,9 +65,10 @@ impl Place {
         location
     }
 
-    /// The same place with what the table's own description says of account and region.
+    /// Adds account and region from the table's description.
     #[must_use]
-    pub fn described(mut self, schema: &TableSchema) -> Self {
+    pub fn with_description(mut self, schema: &TableSchema) -> Self {
+        // The ARN is authoritative for the account. The region may be the one that a custom endpoint is signed for.
         self.account = schema.account().map(ToOwned::to_owned).or(self.account);
         self.region = self
             .region
@@ -78,11 +77,11 @@ impl Place {
     }
 }
 
-fn from_process(environment: &Environment) -> Vec<String> {
-    let mut taken = Vec::new();
-    let mut note = |what: &str, source: &ValueSource| {
+fn values_from_process(environment: &Environment) -> Vec<String> {
+    let mut values = Vec::new();
+    let mut note = |name: &str, source: &ValueSource| {
         if let ValueSource::Process(key) = source {
-            taken.push(format!("{what} from {key} in the process environment"));
+            values.push(format!("{name} from {key} in the process environment"));
         }
     };
 
@@ -94,5 +93,5 @@ fn from_process(environment: &Environment) -> Vec<String> {
         note("endpoint", source);
     }
 
-    taken
+    values
 }

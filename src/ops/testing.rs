@@ -65,7 +65,7 @@ impl Scripted {
         self.seen.answered.load(Ordering::SeqCst)
     }
 
-    /// Waits, blocking, until nobody holds a page.
+    /// Blocks until nobody holds a page.
     pub(crate) fn all_rooms_return(&self) {
         until("all memory is free again", || {
             self.rooms.available_permits() == ROOMS as usize
@@ -73,7 +73,7 @@ impl Scripted {
     }
 }
 
-/// Waits, blocking, until a condition holds.
+/// Blocks until a condition holds.
 pub(crate) fn until(what: &str, condition: impl Fn() -> bool) {
     let deadline = Instant::now() + DEADLINE;
     while !condition() {

@@ -16,7 +16,7 @@ use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::limits::SCAN_SEGMENTS;
 use crate::ops::dump::DumpRequest;
-use crate::ops::{Cap, Content, Show};
+use crate::ops::{Cap, ContentScope, PreviewOptions};
 use crate::store::Selection;
 use crate::transform::Transform;
 
@@ -149,13 +149,13 @@ pub(crate) struct DumpIntent {
     segments: Option<u32>,
     limit: Option<u64>,
     consistent_read: bool,
-    pub(crate) content: Content,
+    pub(crate) content: ContentScope,
     pub(crate) resume: bool,
     strict: bool,
     selection: Selection,
     transform: Transform,
     /// Items to show before and after, in a dry run.
-    pub(crate) show: Show,
+    pub(crate) show: PreviewOptions,
 }
 
 impl Arguments for DumpArgs {
@@ -317,11 +317,11 @@ fn target(path: PathBuf) -> DumpTarget {
 }
 
 /// The part of a dump that two flags leave.
-pub(crate) fn content(schema_only: bool, data_only: bool) -> Content {
+pub(crate) fn content(schema_only: bool, data_only: bool) -> ContentScope {
     match (schema_only, data_only) {
-        (true, _) => Content::SchemaOnly,
-        (false, true) => Content::DataOnly,
-        (false, false) => Content::All,
+        (true, _) => ContentScope::SchemaOnly,
+        (false, true) => ContentScope::DataOnly,
+        (false, false) => ContentScope::All,
     }
 }
 

@@ -18,7 +18,7 @@ use crate::environment::Environment;
 use crate::error::Result;
 use crate::limits::BATCH_WRITE_ITEMS;
 use crate::ops::restore::{ExistingTable, OnConflict, RestoreRequest, VerifyMode};
-use crate::ops::{Cap, Content, Show};
+use crate::ops::{Cap, ContentScope, PreviewOptions};
 use crate::schema::Boost;
 use crate::transform::Transform;
 
@@ -207,7 +207,7 @@ pub(crate) struct RestoreIntent {
     boost: Option<Boost>,
     /// Compare schemas and do nothing else.
     pub(crate) compares: bool,
-    content: Content,
+    content: ContentScope,
     batch_size: usize,
     on_conflict: OnConflict,
     strict: bool,
@@ -220,7 +220,7 @@ pub(crate) struct RestoreIntent {
     verify: VerifyMode,
     transform: Transform,
     /// Items to show before and after, in a dry run.
-    pub(crate) show: Show,
+    pub(crate) show: PreviewOptions,
 }
 
 impl Arguments for RestoreArgs {

@@ -12,7 +12,7 @@ use super::*;
 use crate::backup::{Compression, DataFormat, DumpTarget, SourceSpec};
 use crate::environment::{Environment, ProcessEnvironment};
 use crate::error::{Error, ErrorKind};
-use crate::ops::Content;
+use crate::ops::ContentScope;
 use crate::ops::dump::DumpRequest;
 use crate::ops::restore::{ExistingTable, RestoreRequest, VerifyMode};
 use crate::schema::Setting;
@@ -87,7 +87,7 @@ fn a_dump_without_options() {
     );
     assert_eq!(
         (request.content, request.consistent_read),
-        (Content::All, false)
+        (ContentScope::All, false)
     );
     let common = dump_intent("").unwrap().common;
     assert_eq!(
@@ -108,42 +108,42 @@ fn where_a_dump_goes_decides_what_it_holds() {
             DumpTarget::folder("a/b"),
             DataFormat::Json,
             Compression::None,
-            Content::All,
+            ContentScope::All,
         ),
         (
             "-",
             DumpTarget::stdout(),
             DataFormat::Jsonl,
             Compression::None,
-            Content::DataOnly,
+            ContentScope::DataOnly,
         ),
         (
             "x.jsonl",
             DumpTarget::file("x.jsonl"),
             DataFormat::Jsonl,
             Compression::None,
-            Content::DataOnly,
+            ContentScope::DataOnly,
         ),
         (
             "x.jsonl.gz",
             DumpTarget::file("x.jsonl.gz"),
             DataFormat::Jsonl,
             Compression::Gzip,
-            Content::DataOnly,
+            ContentScope::DataOnly,
         ),
         (
             "x.jsonl.zst",
             DumpTarget::file("x.jsonl.zst"),
             DataFormat::Jsonl,
             Compression::Zstd,
-            Content::DataOnly,
+            ContentScope::DataOnly,
         ),
         (
             "x.json",
             DumpTarget::folder("x.json"),
             DataFormat::Json,
             Compression::None,
-            Content::All,
+            ContentScope::All,
         ),
     ] {
         let request = dump(&format!("--output {output}"));
@@ -276,7 +276,7 @@ fn a_restore_without_options() {
     assert_eq!(request.table.as_deref(), Some("films"));
     assert_eq!(
         (request.existing, request.create, request.content),
-        (ExistingTable::Add, true, Content::All)
+        (ExistingTable::Add, true, ContentScope::All)
     );
     assert_eq!(
         (request.batch_size, request.verify, request.schema),
@@ -292,7 +292,7 @@ fn every_option_of_a_restore_arrives() {
     assert!(matches!(request.source, SourceSpec::Stdin));
     assert_eq!(
         (request.existing, request.content),
-        (ExistingTable::Keep, Content::SchemaOnly)
+        (ExistingTable::Keep, ContentScope::SchemaOnly)
     );
     assert_eq!((request.batch_size, request.verify), (7, VerifyMode::None));
     assert_eq!(request.schema.as_deref(), Some(Path::new("s.json")));
@@ -305,7 +305,7 @@ fn every_option_of_a_restore_arrives() {
     let request = restore("--source a --no-create --data-only");
     assert_eq!(
         (request.create, request.content),
-        (false, Content::DataOnly)
+        (false, ContentScope::DataOnly)
     );
     assert_eq!(restore("--replace").existing, ExistingTable::Replace);
     let common = restore_intent("--yes --confirm films --wait 60s --give-up-after 90s --dry-run")

@@ -12,7 +12,7 @@ use crate::backup::read_text;
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::item::Sample;
-use crate::ops::Show;
+use crate::ops::PreviewOptions;
 use crate::transform::{CommandSpec, MaskKey, MaskRules, Masks, Transform};
 
 /// The variable that holds the key of masks.
@@ -94,8 +94,8 @@ impl TransformArgs {
     }
 
     /// Items to show before and after; none if there is no transform.
-    pub(crate) fn shown(&self) -> Show {
-        Show {
+    pub(crate) fn shown(&self) -> PreviewOptions {
+        PreviewOptions {
             items: self.show.unwrap_or(0),
             originals: self.show_originals,
         }
@@ -159,7 +159,7 @@ impl TransformArgs {
 
 /// # Errors
 /// Original values of masked attributes are to be shown, and the environment is protected.
-pub(crate) fn check_shown(show: Show, environment: &Environment) -> Result<()> {
+pub(crate) fn check_shown(show: PreviewOptions, environment: &Environment) -> Result<()> {
     if !show.originals || !environment.is_protected() {
         return Ok(());
     }

@@ -68,7 +68,7 @@ pub(crate) async fn run(intent: DumpIntent, session: Session) -> Result<Finished
     )
     .await?;
 
-    if intent.content.data() && !intent.is_stream() {
+    if intent.content.includes_items() && !intent.is_stream() {
         let _ = session.parting.set(format!(
             "what was read is kept, but for the last second; {}",
             resume::way_on(&resume::this_command())

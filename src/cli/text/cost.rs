@@ -1,7 +1,7 @@
 //! What writing costs, in words: for a dry run that has counted it, and for a plan that knows a bound.
 
 use super::format;
-use crate::ops::{Slowest, WriteCost};
+use crate::ops::{Bottleneck, WriteCost};
 
 /// Indexes that are named each with its units.
 const NAMED: usize = 4;
@@ -17,15 +17,15 @@ pub(crate) fn rows(cost: &WriteCost, bound: &str) -> Vec<(&'static str, String)>
 
     let mut rows = vec![("cost", format!("{bound}{whole}{}{new}", parts(cost)))];
     if let (Some(slowest), Some(units), Some(seconds)) =
-        (&cost.slowest, cost.write_units_per_second, cost.seconds)
+        (&cost.bottleneck, cost.write_units_per_second, cost.seconds)
     {
         let who = match slowest {
-            Slowest::Table => "the table takes".to_owned(),
-            Slowest::Index { name } => format!("index {name} takes"),
-            Slowest::Cap => "--max-wcu allows".to_owned(),
+            Bottleneck::Table => "the table takes".to_owned(),
+            Bottleneck::Index { name } => format!("index {name} takes"),
+            Bottleneck::Cap => "--max-wcu allows".to_owned(),
         };
 
-        let doubt = if cost.local && *slowest != Slowest::Cap {
+        let doubt = if cost.local && *slowest != Bottleneck::Cap {
             ", if the engine holds to it"
         } else {
             ""
@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn the_time_is_said_with_what_sets_it() {
         let timed = |slowest| WriteCost {
-            slowest: Some(slowest),
+            bottleneck: Some(slowest),
             write_units_per_second: Some(5),
             seconds: Some(100.0),
             ..cost(1)
@@ -118,21 +118,24 @@ mod tests {
 
         let words = |slowest| rows(&timed(slowest), "")[1].1.clone();
         assert_eq!(
-            words(Slowest::Table),
+            words(Bottleneck::Table),
             "1m 40s: the table takes 5 per second"
         );
         assert_eq!(
-            words(Slowest::Index {
+            words(Bottleneck::Index {
                 name: "by-0".into()
             }),
             "1m 40s: index by-0 takes 5 per second"
         );
 
-        assert_eq!(words(Slowest::Cap), "1m 40s: --max-wcu allows 5 per second");
+        assert_eq!(
+            words(Bottleneck::Cap),
+            "1m 40s: --max-wcu allows 5 per second"
+        );
         assert_eq!(rows(&cost(1), "").len(), 1);
         let local = WriteCost {
             local: true,
-            ..timed(Slowest::Table)
+            ..timed(Bottleneck::Table)
         };
         assert_eq!(
             rows(&local, "")[1].1,

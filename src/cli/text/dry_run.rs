@@ -10,7 +10,7 @@ use crate::cli::report::Finished;
 use crate::cli::session::Session;
 use crate::error::Result;
 use crate::limits::ITEM_BYTES;
-use crate::ops::{Shown, Trial};
+use crate::ops::{DryRunReport, ItemPreview};
 
 /// Tells what a dry run has found, where there was something to try, and ends it.
 ///
@@ -19,7 +19,7 @@ use crate::ops::{Shown, Trial};
 pub(crate) fn conclude(
     plan: &impl Serialize,
     is_transformed: bool,
-    trial: Option<Trial>,
+    trial: Option<DryRunReport>,
     session: &Session,
 ) -> Result<Finished> {
     let Some(trial) = trial else {
@@ -27,7 +27,7 @@ pub(crate) fn conclude(
     };
 
     session.progress.end();
-    for shown in &trial.shown {
+    for shown in &trial.previews {
         session.console.painted(&before_and_after(shown));
     }
 
@@ -46,7 +46,7 @@ pub(crate) fn conclude(
 }
 
 /// The findings.
-fn lines(trial: &Trial, is_transformed: bool) -> Vec<String> {
+fn lines(trial: &DryRunReport, is_transformed: bool) -> Vec<String> {
     let out = format!(
         "{}, {}",
         format::items(trial.items_out),
@@ -99,15 +99,15 @@ fn lines(trial: &Trial, is_transformed: bool) -> Vec<String> {
     lines
 }
 
-fn warnings(trial: &Trial) -> Vec<String> {
-    summary::met(trial.collisions, &trial.collided)
+fn warnings(trial: &DryRunReport) -> Vec<String> {
+    summary::met(trial.collisions, &trial.first_collisions)
         .iter()
         .flat_map(|words| words.lines().map(ToOwned::to_owned).collect::<Vec<_>>())
         .collect()
 }
 
 /// An item and what became of it: lines and how they look.
-fn before_and_after(shown: &Shown) -> Vec<(String, Style)> {
+fn before_and_after(shown: &ItemPreview) -> Vec<(String, Style)> {
     let (before, after) = (
         spread(&shown.before),
         shown
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn what_changes_is_told_from_what_stays() {
-        let shown = Shown {
+        let shown = ItemPreview {
             before: Bytes::from_static(br#"{"id":{"S":"a"},"old":{"N":"1"}}"#),
             after: vec![Bytes::from_static(br#"{"id":{"S":"a"},"new":{"N":"1"}}"#)],
             rejected: None,
@@ -192,7 +192,7 @@ mod tests {
     fn what_goes_no_further_says_why() {
         let shown = |rejected: Option<&str>| {
             let rejected = rejected.map(ToOwned::to_owned);
-            let shown = Shown {
+            let shown = ItemPreview {
                 before: Bytes::from_static(b"{}"),
                 after: Vec::new(),
                 rejected,

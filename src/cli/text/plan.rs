@@ -7,13 +7,13 @@ use std::fmt::Write as _;
 use chrono::{DateTime, Utc};
 
 use super::{cost, format};
-use crate::ops::Content;
+use crate::ops::ContentScope;
 use crate::ops::dump::DumpPlan;
 use crate::ops::restore::{
     PlannedBoost, PlannedSetting, RestorePlan, Salvage, SourceFacts, TableAction, Verification,
     When,
 };
-use crate::ops::table_location::Place;
+use crate::ops::table_location::TableLocation;
 use crate::schema::{Difference, NotRecreated, SkippedSetting};
 
 /// A label and what stands behind it.
@@ -23,7 +23,7 @@ pub(crate) type Row = (String, String);
 pub(crate) type Section = (&'static str, Vec<String>);
 
 /// The sections of the plan for a dump of `content`.
-pub(crate) fn dump(plan: &DumpPlan, content: Content) -> Vec<Section> {
+pub(crate) fn dump(plan: &DumpPlan, content: ContentScope) -> Vec<Section> {
     let mut source = place_rows(&plan.source);
     source.extend(plan.table.iter().cloned());
     let mut items = held(plan.items, plan.source.local);
@@ -43,7 +43,7 @@ pub(crate) fn dump(plan: &DumpPlan, content: Content) -> Vec<Section> {
 
     target.push(row(
         "reads",
-        if content.data() {
+        if content.includes_items() {
             reads(plan)
         } else {
             "no item: the schema alone".to_owned()
@@ -227,7 +227,7 @@ pub(crate) fn restore(plan: &RestorePlan, now: DateTime<Utc>) -> Vec<Section> {
 }
 
 /// Where a table is.
-fn place_rows(place: &Place) -> Vec<Row> {
+fn place_rows(place: &TableLocation) -> Vec<Row> {
     let protected = if place.protected { " (protected)" } else { "" };
     let mut rows = vec![
         row("environment", format!("{}{protected}", place.environment)),
@@ -461,8 +461,8 @@ mod tests {
     use super::*;
     use crate::schema::Setting;
 
-    fn place() -> Place {
-        Place {
+    fn place() -> TableLocation {
+        TableLocation {
             environment: "prod".to_owned(),
             table: "films".to_owned(),
             account: Some("123456789012".to_owned()),

@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 
 use super::format;
-use crate::ops::Content;
-use crate::ops::dump::{DumpChanges, DumpSummary};
+use crate::ops::ContentScope;
+use crate::ops::dump::{DumpSummary, DumpTransformSummary};
 use crate::ops::restore::{
     BoostOutcome, RestoreSummary, SettingOutcome, SettingResult, TableOutcome, Verified,
 };
@@ -13,8 +13,8 @@ use crate::ops::restore::{
 const NO_REASON: &str = "no reason is known";
 
 /// What a dump of `content` has done.
-pub(crate) fn dump(summary: &DumpSummary, content: Content) -> Vec<String> {
-    let mut lines = if content.data() {
+pub(crate) fn dump(summary: &DumpSummary, content: ContentScope) -> Vec<String> {
+    let mut lines = if content.includes_items() {
         read(summary)
     } else {
         let took = format::seconds(summary.seconds);
@@ -101,8 +101,8 @@ fn read(summary: &DumpSummary) -> Vec<String> {
 }
 
 /// What became of items on the way.
-fn transformed(changes: &DumpChanges) -> String {
-    let DumpChanges {
+fn transformed(changes: &DumpTransformSummary) -> String {
+    let DumpTransformSummary {
         items_read,
         items_changed,
         items_left_out,
@@ -495,12 +495,12 @@ mod tests {
 
     use super::*;
     use crate::ops::restore::NotTakenBack;
-    use crate::ops::table_location::Place;
+    use crate::ops::table_location::TableLocation;
     use crate::schema::Setting;
     use crate::store::WireBytes;
 
-    fn place() -> Place {
-        Place {
+    fn place() -> TableLocation {
+        TableLocation {
             environment: "local".to_owned(),
             table: "films".to_owned(),
             account: None,
@@ -596,7 +596,7 @@ mod tests {
         };
 
         assert_eq!(
-            dump(&summary, Content::All),
+            dump(&summary, ContentScope::All),
             [
                 "Dumped 312 items, 118.00 kB from table films in 0.50 s (624 items/s, 236.00 kB/s)",
                 "  15.5 read units consumed",
@@ -618,7 +618,7 @@ mod tests {
                 not_captured,
                 ..schema_dumped()
             },
-            Content::SchemaOnly,
+            ContentScope::SchemaOnly,
         );
 
         assert_eq!(
@@ -632,7 +632,7 @@ mod tests {
 
     #[test]
     fn a_dump_of_the_schema_claims_no_items() {
-        let lines = dump(&schema_dumped(), Content::SchemaOnly);
+        let lines = dump(&schema_dumped(), ContentScope::SchemaOnly);
         assert_eq!(
             lines,
             ["Dumped the schema of table films in 0.50 s; no item was read"]

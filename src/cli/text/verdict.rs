@@ -1,7 +1,7 @@
 //! Verdicts in words: whether a dump is whole, and what two sides of a comparison hold.
 
 use super::format;
-use crate::ops::verify::{AttributeDifference, Comparison, DumpVerdict, Example, Fault};
+use crate::ops::verify::{AttributeDifference, Comparison, DifferenceKind, DumpVerdict, Example};
 
 /// What a whole dump holds.
 pub(crate) fn whole(found: &DumpVerdict) -> Vec<String> {
@@ -183,9 +183,9 @@ fn examples(found: &Comparison) -> Vec<String> {
     }
 
     for (fault, count) in [
-        (Fault::Missing, found.missing),
-        (Fault::Different, found.different),
-        (Fault::Extra, found.extra),
+        (DifferenceKind::Missing, found.missing),
+        (DifferenceKind::Different, found.different),
+        (DifferenceKind::Extra, found.extra),
     ] {
         let shown = found
             .examples
@@ -201,11 +201,11 @@ fn examples(found: &Comparison) -> Vec<String> {
     lines
 }
 
-fn word_of(fault: Fault) -> &'static str {
+fn word_of(fault: DifferenceKind) -> &'static str {
     match fault {
-        Fault::Missing => "missing",
-        Fault::Different => "different",
-        Fault::Extra => "extra",
+        DifferenceKind::Missing => "missing",
+        DifferenceKind::Different => "different",
+        DifferenceKind::Extra => "extra",
     }
 }
 

@@ -20,7 +20,7 @@ pub(crate) use side::{DumpSide, Side, TableSide};
 use crate::error::Result;
 use crate::event::Reporter;
 use crate::item::{KeySchema, Sample};
-use crate::ops::blocking;
+use crate::ops::run_blocking;
 use crate::store::WireBytes;
 use partitions::{Tally, Wanted};
 use side::{Spilled, Texts};
@@ -29,7 +29,7 @@ use side::{Spilled, Texts};
 const COMPARISON: &str = "the comparison";
 
 /// How to compare.
-pub(crate) struct Comparing {
+pub(crate) struct CompareContext {
     /// The key of both sides.
     pub(crate) key: KeySchema,
     /// Only keys: items with the same key are equal.
@@ -43,7 +43,7 @@ pub(crate) struct Comparing {
 /// What is wrong with an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Fault {
+pub enum DifferenceKind {
     /// Only the source has it.
     Missing,
     /// Both have it, with other contents.
@@ -67,7 +67,7 @@ pub struct AttributeDifference {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Example {
     /// What is wrong with it.
-    pub fault: Fault,
+    pub fault: DifferenceKind,
     /// Its key, in DynamoDB JSON.
     pub key: String,
     /// Which of its attributes differ, the first of them.
@@ -109,7 +109,7 @@ pub(crate) struct Compared {
 pub(crate) async fn compare(
     source: impl Side,
     target: impl Side,
-    comparing: &Comparing,
+    comparing: &CompareContext,
 ) -> Result<Compared> {
     let (left, right) = tokio::try_join!(
         source.spill(comparing, false),
@@ -126,7 +126,7 @@ pub(crate) async fn compare(
         ..Compared::default()
     };
 
-    let (tally, left, right) = blocking(COMPARISON, move || {
+    let (tally, left, right) = run_blocking(COMPARISON, move || {
         Ok((
             partitions::tally(&left.records, left.rejected.as_ref(), &right.records)?,
             left,
@@ -167,15 +167,15 @@ async fn examples<L: Side, R: Side>(
     tally: &Tally,
     (source, left): (&L, &Spilled),
     (target, right): (&R, &Spilled),
-    comparing: &Comparing,
+    comparing: &CompareContext,
 ) -> Result<(Vec<Example>, [Texts; 2])> {
-    let of = |absent: Fault, page: fn(&Wanted) -> u32| -> HashMap<u128, u32> {
+    let of = |absent: DifferenceKind, page: fn(&Wanted) -> u32| -> HashMap<u128, u32> {
         let wanted = tally.wanted.iter().filter(|wanted| wanted.fault != absent);
         wanted.map(|wanted| (wanted.key, page(wanted))).collect()
     };
     let (in_source, in_target) = (
-        of(Fault::Extra, |wanted| wanted.source_page),
-        of(Fault::Missing, |wanted| wanted.target_page),
+        of(DifferenceKind::Extra, |wanted| wanted.source_page),
+        of(DifferenceKind::Missing, |wanted| wanted.target_page),
     );
     let (in_source, in_target) = tokio::try_join!(
         source.texts(&in_source, &left.pages, comparing),

@@ -3,7 +3,7 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
-use super::Fault;
+use super::DifferenceKind;
 use crate::error::Result;
 use crate::place::ScratchPartitions;
 
@@ -57,7 +57,7 @@ impl Record {
 /// An item to be shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Wanted {
-    pub(crate) fault: Fault,
+    pub(crate) fault: DifferenceKind,
     /// The hash of its key.
     pub(crate) key: u128,
     pub(crate) source_page: u32,
@@ -101,14 +101,14 @@ pub(crate) fn tally(
         for found in sorted(by_key(target, partition)?) {
             match missing.remove(&found.key) {
                 None if rejected.contains(&found.key) => {}
-                None => tally.note(Fault::Extra, None, Some(found)),
+                None => tally.note(DifferenceKind::Extra, None, Some(found)),
                 Some(wanted) if wanted.digest == found.digest => tally.equal += 1,
-                Some(wanted) => tally.note(Fault::Different, Some(wanted), Some(found)),
+                Some(wanted) => tally.note(DifferenceKind::Different, Some(wanted), Some(found)),
             }
         }
 
         for wanted in sorted(missing) {
-            tally.note(Fault::Missing, Some(wanted), None);
+            tally.note(DifferenceKind::Missing, Some(wanted), None);
         }
     }
 
@@ -187,11 +187,11 @@ fn sorted(records: HashMap<u128, Record>) -> Vec<Record> {
 }
 
 impl Tally {
-    fn note(&mut self, fault: Fault, source: Option<Record>, target: Option<Record>) {
+    fn note(&mut self, fault: DifferenceKind, source: Option<Record>, target: Option<Record>) {
         let count = match fault {
-            Fault::Missing => &mut self.missing,
-            Fault::Different => &mut self.different,
-            Fault::Extra => &mut self.extra,
+            DifferenceKind::Missing => &mut self.missing,
+            DifferenceKind::Different => &mut self.different,
+            DifferenceKind::Extra => &mut self.extra,
         };
 
         *count += 1;

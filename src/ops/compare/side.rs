@@ -9,14 +9,15 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::partitions::{PARTITIONS, RECORD, Record};
-use super::{COMPARISON, Comparing};
+use super::{COMPARISON, CompareContext};
 use crate::backup::Source;
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
 use crate::item::{Items, KeySchema, Sample, item_digest};
-use crate::ops::blocking;
-use crate::ops::scan_segments::{each_segment, spread};
-use crate::ops::through::{CHUNK_ITEMS, Misfit, through};
+use crate::ops::invalid_item::InvalidItem;
+use crate::ops::run_blocking;
+use crate::ops::scan_segments::{for_each_segment, spread_order};
+use crate::ops::transform_stream::{CHUNK_ITEMS, transform_stream};
 use crate::place::{ScratchPartitions, read_rejects};
 use crate::store::{PageKey, PageMemoryPermit, ReadStore, ScanPage, ScanRequest, WireBytes};
 use crate::transform::{Outcome, Transform, TransformedChunk};
@@ -32,7 +33,7 @@ pub(crate) trait Side: Send + Sync {
     /// Reads every item into a record. With `tells`, progress is reported.
     fn spill(
         &self,
-        comparing: &Comparing,
+        comparing: &CompareContext,
         tells: bool,
     ) -> impl Future<Output = Result<Spilled>> + Send;
 
@@ -41,7 +42,7 @@ pub(crate) trait Side: Send + Sync {
         &self,
         wanted: &HashMap<u128, u32>,
         pages: &[Page],
-        comparing: &Comparing,
+        comparing: &CompareContext,
     ) -> impl Future<Output = Result<Texts>> + Send;
 }
 
@@ -71,7 +72,7 @@ struct How {
 }
 
 impl How {
-    fn of(comparing: &Comparing) -> Self {
+    fn of(comparing: &CompareContext) -> Self {
         let partition = KeySchema {
             partition: comparing.key.partition.clone(),
             sort: None,
@@ -219,12 +220,14 @@ fn items_of(
     });
 
     let key = key.clone();
-    let made = through(transform, reporter, chunks)?.flat_map(move |chunk| match chunk {
+    let made = transform_stream(transform, reporter, chunks)?.flat_map(move |chunk| match chunk {
         Err(error) => vec![Err(error)],
         Ok(TransformedChunk {
             items, outcomes, ..
         }) => {
-            let of = |(item, outcome): (&Bytes, &Outcome)| match Misfit::of_made(outcome, &key) {
+            let of = |(item, outcome): (&Bytes, &Outcome)| match InvalidItem::check_outputs(
+                outcome, &key,
+            ) {
                 Some(_) => Vec::new(),
                 None => outcome.items(item).to_vec(),
             };
@@ -236,7 +239,7 @@ fn items_of(
 }
 
 impl Side for DumpSide {
-    async fn spill(&self, comparing: &Comparing, tells: bool) -> Result<Spilled> {
+    async fn spill(&self, comparing: &CompareContext, tells: bool) -> Result<Spilled> {
         let (source, transform) = (Arc::clone(&self.source), self.transform.clone());
         let (key, how, reporter) = (
             comparing.key.clone(),
@@ -245,7 +248,7 @@ impl Side for DumpSide {
         );
 
         let files = self.rejected.clone();
-        blocking(COMPARISON, move || {
+        run_blocking(COMPARISON, move || {
             if !source.has_items() {
                 return Spilled::new();
             }
@@ -265,7 +268,7 @@ impl Side for DumpSide {
         &self,
         wanted: &HashMap<u128, u32>,
         _pages: &[Page],
-        comparing: &Comparing,
+        comparing: &CompareContext,
     ) -> Result<Texts> {
         if wanted.is_empty() {
             return Ok(Texts::default());
@@ -278,7 +281,7 @@ impl Side for DumpSide {
             Arc::clone(&comparing.reporter),
         );
 
-        blocking(COMPARISON, move || {
+        run_blocking(COMPARISON, move || {
             let mut texts = HashMap::new();
             for item in items_of(&source, &transform, &key, &reporter)? {
                 let item = item?;
@@ -380,7 +383,7 @@ fn key_of(key: &KeySchema, item: &[u8], table: &str) -> Result<u128> {
 }
 
 impl<S: ReadStore + Clone + 'static> Side for TableSide<S> {
-    async fn spill(&self, comparing: &Comparing, tells: bool) -> Result<Spilled> {
+    async fn spill(&self, comparing: &CompareContext, tells: bool) -> Result<Spilled> {
         let (pages, waiting) = mpsc::channel::<Scanned>(self.pages);
         let reporter = tells.then(|| Arc::clone(&comparing.reporter));
         let (key, how, table) = (
@@ -389,7 +392,7 @@ impl<S: ReadStore + Clone + 'static> Side for TableSide<S> {
             self.table.clone(),
         );
 
-        let output = blocking(COMPARISON, move || {
+        let output = run_blocking(COMPARISON, move || {
             spill_pages(waiting, &table, &key, &how, reporter.as_deref())
         });
         let table_key = Arc::new(comparing.key.clone());
@@ -401,7 +404,7 @@ impl<S: ReadStore + Clone + 'static> Side for TableSide<S> {
             )
         };
 
-        let reading = each_segment(spread(self.segments), one);
+        let reading = for_each_segment(spread_order(self.segments), one);
 
         // Both end in any case: a reader that failed closes the channel, and so do the scans.
         let (spilled, ()) = tokio::try_join!(output, reading)?;
@@ -413,7 +416,7 @@ impl<S: ReadStore + Clone + 'static> Side for TableSide<S> {
         &self,
         wanted: &HashMap<u128, u32>,
         pages: &[Page],
-        comparing: &Comparing,
+        comparing: &CompareContext,
     ) -> Result<Texts> {
         let mut texts = Texts::default();
         let table_key = Arc::new(comparing.key.clone());
@@ -557,8 +560,8 @@ mod tests {
         }
     }
 
-    fn comparing(panics: bool) -> Comparing {
-        Comparing {
+    fn comparing(panics: bool) -> CompareContext {
+        CompareContext {
             key: key(),
             keys_only: false,
             sample: None,

@@ -17,12 +17,12 @@ use crate::backup::{DumpWriter, KeyCollisions, ScanProgress, SegmentProgress};
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
 use crate::item::Items;
-use crate::ops::blocking;
-use crate::ops::scan_segments::{SEGMENTS_AT_A_TIME, each_segment, spread};
+use crate::ops::run_blocking;
+use crate::ops::scan_segments::{MAX_CONCURRENT_SEGMENTS, for_each_segment, spread_order};
 use crate::store::{PageKey, PageMemoryPermit, ReadStore, ScanPage, ScanRequest, WireBytes};
 
 /// Pages on their way, from the call that asks for one until the writer takes it. Those that have arrived are bounded by [`PageMemoryPermit`].
-pub(crate) const PAGES: usize = SEGMENTS_AT_A_TIME as usize;
+pub(crate) const PAGES: usize = MAX_CONCURRENT_SEGMENTS as usize;
 
 /// How much reading an interruption may cost at most.
 const BETWEEN_CHECKPOINTS: Duration = Duration::from_secs(1);
@@ -136,7 +136,7 @@ where
         Some(changing) => output.run_changed(waiting, is_due, changing),
         None => output.run(waiting, is_due),
     };
-    let (read, copied) = until_both_end(reading, blocking("writing the dump", write)).await;
+    let (read, copied) = until_both_end(reading, run_blocking("writing the dump", write)).await;
 
     // If the writer failed, the scans were stopped for that reason: its error is the cause.
     let copied = copied?;
@@ -195,7 +195,7 @@ where
         .run(store.clone())
     };
 
-    each_segment(scans, scan).await
+    for_each_segment(scans, scan).await
 }
 
 /// The Scans of all segments that are not read to their end, each from where to go on.
@@ -205,7 +205,7 @@ where
 pub(crate) fn unread(plan: &DumpPlan, progress: &ScanProgress) -> Result<Vec<ScanRequest>> {
     let mut requests = Vec::new();
     let key = Arc::new(plan.schema.key_schema()?);
-    for segment in spread(plan.segments) {
+    for segment in spread_order(plan.segments) {
         let start = match progress.segments.get(segment as usize) {
             Some(SegmentProgress::Done) => continue,
             Some(SegmentProgress::Next(key)) => {
@@ -489,7 +489,7 @@ mod tests {
 
                 let seen = store.clone();
                 let consuming =
-                    blocking("consuming", move || consume(how, &seen, segments, waiting));
+                    run_blocking("consuming", move || consume(how, &seen, segments, waiting));
                 let ended = timeout(DEADLINE, until_both_end(reading, consuming)).await;
                 let case = format!("{segments} segments, room for {capacity}, {how:?}");
                 let (read, consumed) = ended.unwrap_or_else(|_| panic!("hangs: {case}"));
@@ -562,7 +562,7 @@ mod tests {
 
                 let ended = timeout(
                     DEADLINE,
-                    until_both_end(reading, blocking("consuming", slowly)),
+                    until_both_end(reading, run_blocking("consuming", slowly)),
                 )
                 .await;
 

@@ -12,10 +12,10 @@ use super::size_probe::look;
 use super::transformed::chunks;
 use crate::error::Result;
 use crate::event::{Event, Phase, Reporter};
-use crate::ops::blocking;
-use crate::ops::cost::Tariff;
-use crate::ops::dry_run::{Show, Trial, Trying, interrupted};
-use crate::ops::through::Meetings;
+use crate::ops::collision_detector::CollisionDetector;
+use crate::ops::cost::WriteCostModel;
+use crate::ops::dry_run::{DryRun, DryRunReport, InvalidItems, PreviewOptions, interrupted};
+use crate::ops::run_blocking;
 use crate::store::ReadStore;
 
 /// Reads the table and puts its items through the transform of `plan`; `None` where there is none. The segments of `plan` are chosen
@@ -26,15 +26,15 @@ use crate::store::ReadStore;
 pub async fn trial<S>(
     store: &S,
     plan: &mut DumpPlan,
-    show: Show,
+    show: PreviewOptions,
     reporter: &Arc<dyn Reporter>,
     cancel: &CancellationToken,
-) -> Result<Option<Trial>>
+) -> Result<Option<DryRunReport>>
 where
     S: ReadStore + Clone + 'static,
 {
     let transform = plan.request.transform.clone();
-    if transform.is_empty() || !plan.request.content.data() {
+    if transform.is_empty() || !plan.request.content.includes_items() {
         return Ok(None);
     }
 
@@ -51,20 +51,20 @@ where
     look(store, plan, cancel).await?;
     let key = plan.schema.key_schema()?;
     let meetings = if transform.changes_items() {
-        Some(Meetings::new(key.clone(), key.clone(), true)?)
+        Some(CollisionDetector::new(key.clone(), key.clone(), true)?)
     } else {
         None
     };
 
-    let trying = Trying::new(
+    let trying = DryRun::new(
         key,
-        Tariff::untimed(&plan.schema),
+        WriteCostModel::without_capacity(&plan.schema),
         &transform,
         meetings,
-        false,
+        InvalidItems::Count,
         show,
     )
-    .limited(plan.limit);
+    .with_limit(plan.limit);
 
     let (pages, waiting) = mpsc::channel(PAGES);
     let reading = read(
@@ -76,8 +76,8 @@ where
     );
 
     let (heard, cancelled) = (Arc::clone(reporter), cancel.clone());
-    let work = move || trying.all(chunks(waiting), &heard, &cancelled);
-    let (read, trial) = until_both_end(reading, blocking("the dry run", work)).await;
+    let work = move || trying.run(chunks(waiting), &heard, &cancelled);
+    let (read, trial) = until_both_end(reading, run_blocking("the dry run", work)).await;
     let trial = trial?;
     if cancel.is_cancelled() {
         return Err(interrupted());

@@ -23,12 +23,12 @@ use serde::Serialize;
 pub use dry_run::trial;
 pub use plan::{DumpPlan, plan};
 pub use run::run;
-pub use unfinished::Unfinished;
+pub use unfinished::InterruptedDump;
 
 use crate::backup::{Compression, DataFormat, DumpTarget};
 use crate::error::{Error, ErrorKind};
-use crate::ops::table_location::Place;
-use crate::ops::{Cap, Content};
+use crate::ops::table_location::TableLocation;
+use crate::ops::{Cap, ContentScope};
 use crate::store::{Selection, WireBytes};
 use crate::transform::Transform;
 
@@ -50,7 +50,7 @@ pub struct DumpRequest {
     /// Strongly consistent reads: the latest of each item, at twice the read units.
     pub consistent_read: bool,
     /// Schema, items, or both.
-    pub content: Content,
+    pub content: ContentScope,
     /// Upper bound of consumed read units per second.
     pub max_read_units: Option<Cap>,
     /// What the table is to leave out.
@@ -76,7 +76,7 @@ impl DumpRequest {
             segments: None,
             limit: None,
             consistent_read: false,
-            content: Content::default(),
+            content: ContentScope::default(),
             max_read_units: None,
             selection: Selection::default(),
             transform: Transform::new(),
@@ -91,7 +91,7 @@ impl DumpRequest {
 #[derive(Debug, Clone, Serialize)]
 pub struct DumpSummary {
     /// The table that was read.
-    pub source: Place,
+    pub source: TableLocation,
     /// The folder or file that now stands; `-` for a stream.
     pub target: String,
     /// Files written, in the order of writing.
@@ -118,7 +118,7 @@ pub struct DumpSummary {
     /// Whether the dump holds the whole table.
     pub complete: bool,
     /// What became of items on the way; nothing where no transform was asked for.
-    pub transformed: Option<DumpChanges>,
+    pub transformed: Option<DumpTransformSummary>,
     /// Settings of the table that could not be read, each with the reason.
     pub not_captured: Vec<String>,
     /// When reading began and ended, RFC 3339 UTC. A Scan is not a moment in time: items are from between the two.
@@ -131,7 +131,7 @@ pub struct DumpSummary {
 
 /// What a transform did with the items of a dump.
 #[derive(Debug, Clone, Serialize)]
-pub struct DumpChanges {
+pub struct DumpTransformSummary {
     /// Items read from the table.
     pub items_read: u64,
     /// Of those, items in whose place others were written.

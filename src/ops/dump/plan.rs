@@ -5,15 +5,15 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::DumpRequest;
-use super::unfinished::{self, Unfinished};
+use super::unfinished::{self, InterruptedDump};
 use crate::backup::{DataFile, DumpCheckpoint, DumpTarget, TargetContents};
 use crate::environment::{Approval, Environment, Question};
 use crate::error::{Error, Result};
 use crate::item::read_units;
-use crate::ops::identity::is_elsewhere;
+use crate::ops::identity::AccountRegion;
 use crate::ops::scan_segments::{read_cap, segments_for};
-use crate::ops::table_location::Place;
-use crate::ops::{Content, described};
+use crate::ops::table_location::TableLocation;
+use crate::ops::{ContentScope, describe_existing};
 use crate::schema::{TableSchema, account_of};
 use crate::store::{ReadStore, Selection};
 
@@ -21,7 +21,7 @@ use crate::store::{ReadStore, Selection};
 #[derive(Debug, Serialize)]
 pub struct DumpPlan {
     /// The table to read.
-    pub source: Place,
+    pub source: TableLocation,
     /// Folder or file the dump goes to; `-` for standard output.
     pub target: String,
     /// Whether a dump or file stands there that this one replaces.
@@ -53,7 +53,7 @@ pub struct DumpPlan {
     /// Whether it goes on with the run that `unfinished` tells of.
     pub resumes: bool,
     /// An interrupted run into the same target. It is given up unless `resumes`.
-    pub unfinished: Option<Unfinished>,
+    pub unfinished: Option<InterruptedDump>,
     /// What deserves attention before the dump.
     pub warnings: Vec<String>,
     #[serde(skip)]
@@ -126,9 +126,10 @@ pub async fn plan(
     }
 
     let standing = request.target.contents()?;
-    let schema = described(store, environment, &request.table).await?;
+    let schema = describe_existing(store, environment, &request.table).await?;
     let selection = bind(&mut request, &schema)?;
-    let place = Place::of(environment, &request.table, store.credentials()).described(&schema);
+    let place = TableLocation::new(environment, &request.table, store.credentials())
+        .with_description(&schema);
     let description = schema.description();
     let (items, bytes) = (
         description.item_count.unwrap_or(0),
@@ -152,7 +153,7 @@ pub async fn plan(
     let checkpoint = unfinished::find(&request, &mut warnings)?;
     let found = checkpoint.as_ref().map(|checkpoint| {
         let asked = unfinished::origin(&place, &schema, &request, segments);
-        Unfinished::of(
+        InterruptedDump::of(
             checkpoint,
             asked,
             request.segments.is_some() || request.limit.is_some(),
@@ -232,20 +233,24 @@ fn is_changed(request: &DumpRequest) -> bool {
 }
 
 /// What somebody should agree to before a dump takes the place of the one that stands there.
-fn questions(standing: &TargetContents, place: &Place, request: &DumpRequest) -> Vec<Question> {
+fn questions(
+    standing: &TargetContents,
+    place: &TableLocation,
+    request: &DumpRequest,
+) -> Vec<Question> {
     let TargetContents::Dump(old) = standing else {
         return Vec::new();
     };
 
     let mut risks = Vec::new();
     let part = match (request.content, is_changed(request)) {
-        (Content::SchemaOnly, _) => Some("would hold no items"),
-        (Content::DataOnly, _) => Some("would hold no schema"),
-        (Content::All, true) if request.limit.is_some() || !request.selection.is_empty() => {
+        (ContentScope::SchemaOnly, _) => Some("would hold no items"),
+        (ContentScope::DataOnly, _) => Some("would hold no schema"),
+        (ContentScope::All, true) if request.limit.is_some() || !request.selection.is_empty() => {
             Some("would be of a part of the table")
         }
-        (Content::All, true) => Some("would be of other items than the table's own"),
-        (Content::All, false) => None,
+        (ContentScope::All, true) => Some("would be of other items than the table's own"),
+        (ContentScope::All, false) => None,
     };
 
     if let Some(part) = part.filter(|_| old.as_ref().is_none_or(|old| old.complete)) {
@@ -269,14 +274,15 @@ fn questions(standing: &TargetContents, place: &Place, request: &DumpRequest) ->
         .as_ref()
         .filter(|old| old.environment == place.environment)
     {
-        let from = [
-            old.table_arn.as_deref().and_then(account_of),
-            old.region.as_deref(),
-        ];
-        let to = [place.account.as_deref(), place.region.as_deref()];
-        if is_elsewhere(from, to) {
-            let [from, to] =
-                [from, to].map(|place| place.into_iter().flatten().collect::<Vec<_>>().join(" "));
+        let from = AccountRegion {
+            account: old.table_arn.as_deref().and_then(account_of),
+            region: old.region.as_deref(),
+        };
+        let to = AccountRegion {
+            account: place.account.as_deref(),
+            region: place.region.as_deref(),
+        };
+        if from.differs_from(to) {
             risks.push(format!(
                 "the dump to be replaced is of a table in {from}, not in {to}"
             ));
@@ -296,7 +302,7 @@ fn target_name(target: &DumpTarget) -> String {
 
 fn data_file(request: &DumpRequest) -> Option<&'static str> {
     let folder = matches!(request.target, DumpTarget::Folder(_));
-    (folder && request.content.data()).then(|| {
+    (folder && request.content.includes_items()).then(|| {
         DataFile {
             format: request.format,
             compression: request.compression,

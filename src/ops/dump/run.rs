@@ -14,14 +14,14 @@ use super::plan::{DumpPlan, masks_key};
 use super::size_probe::look;
 use super::transformed::{forget_rejects, publish_rejects};
 use super::unfinished::origin;
-use super::{DumpChanges, DumpSummary, interrupted};
+use super::{DumpSummary, DumpTransformSummary, interrupted};
 use crate::backup::{
     DumpOptions, DumpTarget, DumpWriter, KeyCollisions, MetadataDraft, ScanProgress,
     SegmentProgress, TransformCounts,
 };
 use crate::error::{Error, Result};
 use crate::event::{Event, Phase, Reporter};
-use crate::ops::{blocking, recreated, until_cancelled};
+use crate::ops::{recreated, run_blocking, until_cancelled};
 use crate::place::Access;
 use crate::schema::{Captured, Section, TableSchema};
 use crate::store::ReadStore;
@@ -64,7 +64,7 @@ where
     };
 
     let capturing = capture(store, &plan);
-    if plan.request.content.data() {
+    if plan.request.content.includes_items() {
         let (items, bytes) = plan.expected();
         reporter.report(Event::Phase {
             phase: Phase::Dumping,
@@ -102,8 +102,8 @@ where
 
     let schema = schema?;
     let draft = metadata(&plan, &schema, &progress, is_limited, finished_at);
-    let schema = plan.request.content.schema().then_some(schema);
-    let finished = blocking("writing the dump", move || {
+    let schema = plan.request.content.includes_schema().then_some(schema);
+    let finished = run_blocking("writing the dump", move || {
         writer.finish(schema.as_ref(), draft)
     })
     .await?;
@@ -147,7 +147,7 @@ where
 
 /// Removes what was written of a dump that cannot be resumed.
 async fn discard(writer: DumpWriter, plan: &DumpPlan) -> Result<()> {
-    blocking("discarding the dump", move || writer.discard()).await?;
+    run_blocking("discarding the dump", move || writer.discard()).await?;
     forget_rejects(plan)
 }
 
@@ -191,9 +191,9 @@ fn changes(
     progress: &ScanProgress,
     collisions: KeyCollisions,
     rejects_file: Option<PathBuf>,
-) -> Option<DumpChanges> {
+) -> Option<DumpTransformSummary> {
     let changes = &progress.changes;
-    (!plan.request.transform.is_empty()).then(|| DumpChanges {
+    (!plan.request.transform.is_empty()).then(|| DumpTransformSummary {
         items_read: changes.read,
         items_changed: changes.changed,
         items_left_out: changes.left_out,
@@ -239,7 +239,7 @@ async fn begin(
 ) -> Result<DumpWriter> {
     let (target, options) = (plan.request.target.clone(), options(plan));
     let Some(checkpoint) = plan.checkpoint.clone().filter(|_| plan.resumes) else {
-        return blocking("preparing the target", move || {
+        return run_blocking("preparing the target", move || {
             DumpWriter::begin(&target, &options)
         })
         .await;
@@ -261,7 +261,7 @@ async fn begin(
         }
     };
 
-    blocking("checking what is kept", move || {
+    run_blocking("checking what is kept", move || {
         DumpWriter::resume(&target, &options, *checkpoint, &mut watch)
     })
     .await
@@ -273,8 +273,8 @@ where
     S: ReadStore + Clone + 'static,
 {
     let mut capturing = JoinSet::new();
-    let has_schema_file =
-        matches!(plan.request.target, DumpTarget::Folder(_)) && plan.request.content.schema();
+    let has_schema_file = matches!(plan.request.target, DumpTarget::Folder(_))
+        && plan.request.content.includes_schema();
     if has_schema_file {
         let (store, schema) = (store.clone(), plan.schema.clone());
         capturing.spawn(async move { store.capture(&schema, &Section::ALL).await });
@@ -290,7 +290,7 @@ async fn settled(
     capturing: JoinSet<Vec<(Section, Captured)>>,
 ) -> Result<TableSchema> {
     let schema = captured(plan, capturing).await?;
-    recreated::refuse(store, &plan.source.table, &plan.schema).await?;
+    recreated::check_not_recreated(store, &plan.source.table, &plan.schema).await?;
     Ok(schema)
 }
 
@@ -313,7 +313,7 @@ fn options(plan: &DumpPlan) -> DumpOptions {
     DumpOptions {
         format: plan.request.format,
         compression: plan.request.compression,
-        schema_only: !plan.request.content.data(),
+        schema_only: !plan.request.content.includes_items(),
         access: if plan.source.local {
             Access::Shared
         } else {
@@ -370,7 +370,7 @@ fn metadata(
         partial.insert("limit".to_owned(), limit.into());
     }
 
-    if !plan.request.content.data() {
+    if !plan.request.content.includes_items() {
         partial.insert("schema_only".to_owned(), true.into());
     }
 

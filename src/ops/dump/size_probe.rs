@@ -58,7 +58,7 @@ fn is_of_unknown_size(plan: &DumpPlan) -> bool {
     plan.bytes == 0
         && plan.items == 0
         && is_free
-        && plan.request.content.data()
+        && plan.request.content.includes_items()
         && !plan.source.local
 }
 

@@ -15,7 +15,9 @@ use crate::backup::{DumpTarget, SegmentProgress, TransformCounts};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::item::{Items, KeySchema};
-use crate::ops::through::{CHUNK_ITEMS, Meetings, Naming, bytes_of, cut_to, through};
+use crate::ops::collision_detector::CollisionDetector;
+use crate::ops::item_formatter::ItemFormatter;
+use crate::ops::transform_stream::{CHUNK_ITEMS, text_bytes, transform_stream, truncate_outcome};
 use crate::place::{
     LazyLinesFile, partial_path, publish_lines_file, remove_marker, short_file_name, side_path,
     side_path_in_state,
@@ -65,8 +67,8 @@ fn cut(page: Page) -> Vec<Chunk> {
 pub(crate) struct Changing {
     transform: Transform,
     rejects: LazyLinesFile,
-    naming: Naming,
-    meetings: Option<Meetings>,
+    naming: ItemFormatter,
+    meetings: Option<CollisionDetector>,
     strict: bool,
     key: KeySchema,
 }
@@ -81,13 +83,13 @@ impl Changing {
 
         let key = plan.schema.key_schema()?;
         let meetings = if transform.changes_items() {
-            Some(Meetings::new(key.clone(), key.clone(), true)?)
+            Some(CollisionDetector::new(key.clone(), key.clone(), true)?)
         } else {
             None
         };
 
         let rejects = rejects(plan, changes)?;
-        let naming = Naming::new(transform.clone(), key.clone());
+        let naming = ItemFormatter::new(transform.clone(), key.clone());
         Ok(Some(Self {
             transform,
             rejects,
@@ -100,7 +102,7 @@ impl Changing {
 
     fn reject(&mut self, item: &Bytes, reason: &RejectReason) -> Result<()> {
         if self.strict {
-            let name = self.naming.name(item, &self.key);
+            let name = self.naming.label(item, &self.key);
             let what = format!("stopped at the first rejected item, {name}: {reason}");
             return Err(Error::new(ErrorKind::Rejected, what).with_hint(
                 "fix the transform or the item, or omit --strict: rejected items are then listed in a file",
@@ -108,7 +110,7 @@ impl Changing {
         }
 
         self.naming
-            .list(&mut self.rejects, &reason.to_string(), item, &[])
+            .append_rejected(&mut self.rejects, &reason.to_string(), item, &[])
     }
 }
 
@@ -120,7 +122,8 @@ impl Output {
         mut is_due: impl FnMut() -> bool,
         mut changing: Changing,
     ) -> Result<Option<Copied>> {
-        for chunk in through(&changing.transform.clone(), &self.reporter, chunks(waiting))? {
+        for chunk in transform_stream(&changing.transform.clone(), &self.reporter, chunks(waiting))?
+        {
             let is_page_end = self.take_changed(chunk?, &mut changing)?;
             // A checkpoint in the middle of a page would count items that the next run reads again.
             if is_page_end && self.hidden.is_empty() && is_due() {
@@ -135,7 +138,7 @@ impl Output {
 
         sync(&mut changing.rejects, &mut self.copied.progress.changes)?;
         if let Some(meetings) = &changing.meetings {
-            self.copied.collisions = meetings.judge()?;
+            self.copied.collisions = meetings.find()?;
             meetings
                 .warning()
                 .into_iter()
@@ -157,7 +160,7 @@ impl Output {
             outcomes,
         } = chunk;
 
-        let bytes = bytes_of(&items);
+        let bytes = text_bytes(&items);
         let mut made = Vec::with_capacity(items.len());
         let mut is_cut = false;
 
@@ -168,10 +171,10 @@ impl Output {
                 break;
             }
 
-            is_cut |= cut_to(&mut outcome, left);
+            is_cut |= truncate_outcome(&mut outcome, left);
 
             if let Some(meetings) = &mut changing.meetings {
-                meetings.take(item, &outcome)?;
+                meetings.add(item, &outcome)?;
             }
 
             let changes = &mut self.copied.progress.changes;
@@ -209,7 +212,7 @@ impl Output {
             let is_hidden = has_key
                 && items
                     .last()
-                    .is_some_and(|item| changing.naming.hides_key(item));
+                    .is_some_and(|item| changing.naming.is_key_masked(item));
             if is_hidden {
                 self.hidden.insert(end.segment);
             } else {

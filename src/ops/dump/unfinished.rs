@@ -7,12 +7,12 @@ use serde_json::Value;
 use super::DumpRequest;
 use crate::backup::{DumpCheckpoint, DumpOrigin};
 use crate::error::{Error, Result};
-use crate::ops::table_location::Place;
+use crate::ops::table_location::TableLocation;
 use crate::schema::TableSchema;
 
 /// An interrupted run.
 #[derive(Debug, Clone, Serialize)]
-pub struct Unfinished {
+pub struct InterruptedDump {
     /// When it began.
     pub started_at: DateTime<Utc>,
     /// When it last left word of itself.
@@ -27,7 +27,7 @@ pub struct Unfinished {
     pub obstacles: Vec<String>,
 }
 
-impl Unfinished {
+impl InterruptedDump {
     /// The run that left `checkpoint`, for a run of `asked`. `segments_are_named` says that the request names their number: else
     /// those of the checkpoint hold, for a table that has grown would be given more.
     pub(crate) fn of(
@@ -65,7 +65,7 @@ impl Unfinished {
 
 /// What a run is of.
 pub(crate) fn origin(
-    place: &Place,
+    place: &TableLocation,
     schema: &TableSchema,
     request: &DumpRequest,
     segments: u32,
@@ -82,8 +82,8 @@ pub(crate) fn origin(
             .map(ToString::to_string),
         region: place.region.clone(),
         endpoint: place.endpoint.clone(),
-        schema: request.content.schema(),
-        items: request.content.data(),
+        schema: request.content.includes_schema(),
+        items: request.content.includes_items(),
         format: request.format,
         compression: request.compression,
         segments,

@@ -23,7 +23,7 @@ pub(crate) struct Applying<'a, S> {
 
 impl<S: WriteStore> Applying<'_, S> {
     /// Refuses a result for another table than the one that was ready for items.
-    pub(crate) async fn must_be_the_same(&self) -> Result<()> {
+    pub(crate) async fn check_not_recreated(&self) -> Result<()> {
         let Some(ready) = &self.ready else {
             return Ok(());
         };
@@ -35,7 +35,7 @@ impl<S: WriteStore> Applying<'_, S> {
         until_cancelled(
             self.cancel,
             interrupted,
-            recreated::refuse(self.store, self.table, ready),
+            recreated::check_not_recreated(self.store, self.table, ready),
         )
         .await
     }

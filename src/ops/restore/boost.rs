@@ -15,7 +15,7 @@ use super::apply::{Applying, told};
 use super::table;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Phase};
-use crate::ops::table_location::Place;
+use crate::ops::table_location::TableLocation;
 use crate::ops::until_cancelled;
 use crate::schema::{Boost, CreateTable, SettingChoice, TableSchema};
 use crate::store::WriteStore;
@@ -250,7 +250,7 @@ impl Boosting {
     pub(crate) async fn end<S: WriteStore>(
         self,
         applying: &Applying<'_, S>,
-        target: &Place,
+        target: &TableLocation,
         is_failed: bool,
     ) -> Ended {
         let after = self.back.billing_in_words();
@@ -471,7 +471,7 @@ async fn revert<S: WriteStore>(
     }
 }
 
-fn by_hand(body: &str, target: &Place) -> Option<String> {
+fn by_hand(body: &str, target: &TableLocation) -> Option<String> {
     let mut command = format!(
         "aws dynamodb update-table --cli-input-json '{}'",
         body.replace('\'', r"'\''")

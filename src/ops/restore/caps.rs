@@ -4,7 +4,7 @@ use super::{ExistingTable, RestoreRequest};
 use crate::error::Result;
 use crate::ops::cap::{Cap, Direction};
 use crate::ops::scan_segments::read_cap;
-use crate::ops::table_location::Place;
+use crate::ops::table_location::TableLocation;
 use crate::schema::TableSchema;
 
 /// Units per second at most.
@@ -22,13 +22,13 @@ impl Caps {
     /// A share of a table that has no bound.
     pub(crate) fn of(
         request: &RestoreRequest,
-        target: &Place,
+        target: &TableLocation,
         existing: Option<&TableSchema>,
         wanted: Option<&TableSchema>,
     ) -> Result<Self> {
         let kept = existing.filter(|_| request.existing != ExistingTable::Replace);
         let asked = |cap: Option<Cap>, direction| {
-            cap.map(|cap| cap.units(kept.or(wanted), direction))
+            cap.map(|cap| cap.units_per_second(kept.or(wanted), direction))
                 .transpose()
         };
         let write = asked(request.max_write_units, Direction::Write)?;

@@ -8,8 +8,8 @@ use super::reconcile::wanted_schema;
 use crate::backup::Source;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
-use crate::ops::described;
-use crate::ops::table_location::Place;
+use crate::ops::describe_existing;
+use crate::ops::table_location::TableLocation;
 use crate::schema::{Difference, Section, TableSchema, differences};
 use crate::store::ReadStore;
 
@@ -19,7 +19,7 @@ pub struct SchemaDifferences {
     /// The dump, or the file that stands in for its schema, or the first table.
     pub source: String,
     /// The table.
-    pub target: Place,
+    pub target: TableLocation,
     /// What the two sides are called where they stand side by side: `dump` and `table`, or the names of two tables.
     #[serde(skip)]
     pub sides: [String; 2],
@@ -54,14 +54,15 @@ pub async fn diff(
         Error::schema_mismatch(format!("{source} has no schema to compare"))
             .with_hint("pass --schema FILE (what `aws dynamodb describe-table` prints)")
     })?;
-    let existing = described(store, environment, &table).await?;
+    let existing = describe_existing(store, environment, &table).await?;
     let sections = store.capture(&existing, &Section::ALL).await;
     let existing = existing.with_sections(sections);
     let shown = request
         .schema
         .as_ref()
         .map_or_else(|| source.to_string(), |file| file.display().to_string());
-    let target = Place::of(environment, &table, store.credentials()).described(&existing);
+    let target =
+        TableLocation::new(environment, &table, store.credentials()).with_description(&existing);
     let sides = ["dump", "table"].map(ToOwned::to_owned);
     Ok(SchemaDifferences::between(
         (shown, &wanted.schema),
@@ -74,7 +75,7 @@ impl SchemaDifferences {
     /// What differs between two schemas.
     pub(crate) fn between(
         (source, wanted): (String, &TableSchema),
-        (target, existing): (Place, &TableSchema),
+        (target, existing): (TableLocation, &TableSchema),
         sides: [String; 2],
     ) -> Self {
         let found = differences(wanted, existing);

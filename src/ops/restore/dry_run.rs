@@ -9,9 +9,9 @@ use super::items::Readers;
 use super::plan::{RestorePlan, TableAction};
 use crate::error::Result;
 use crate::event::{Event, Phase, Reporter};
-use crate::ops::blocking;
-use crate::ops::dry_run::{Show, Trial, Trying};
-use crate::ops::through::Meetings;
+use crate::ops::collision_detector::CollisionDetector;
+use crate::ops::dry_run::{DryRun, DryRunReport, InvalidItems, PreviewOptions};
+use crate::ops::run_blocking;
 
 /// Reads the items of the dump and transforms them as planned; `None` if no item would be written.
 ///
@@ -20,13 +20,13 @@ use crate::ops::through::Meetings;
 /// interrupted.
 pub async fn trial(
     plan: &RestorePlan,
-    show: Show,
+    show: PreviewOptions,
     reporter: &Arc<dyn Reporter>,
     cancel: &CancellationToken,
-) -> Result<Option<Trial>> {
+) -> Result<Option<DryRunReport>> {
     let request = &plan.parts.request;
     let transform = request.transform.clone();
-    let is_written = plan.action != TableAction::Keep && request.content.data();
+    let is_written = plan.action != TableAction::Keep && request.content.includes_items();
     let Some(key) = plan.parts.bound.key.clone().filter(|_| is_written) else {
         return Ok(None);
     };
@@ -44,20 +44,20 @@ pub async fn trial(
         .clone()
         .unwrap_or_else(|| key.clone());
 
-    let meetings = Meetings::new(from, key.clone(), is_scan(&plan.parts.source))?;
-    let trying = Trying::new(
+    let meetings = CollisionDetector::new(from, key.clone(), is_scan(&plan.parts.source))?;
+    let trying = DryRun::new(
         key,
         plan.parts.bound.tariff.clone(),
         &transform,
         Some(meetings),
-        true,
+        InvalidItems::Reject,
         show,
     );
 
     let readers = Readers::open(&plan.parts.source, &Lanes::Whole { mark: 0 }, None)?;
     let (heard, cancelled) = (Arc::clone(reporter), cancel.clone());
-    let work = move || trying.all(readers.chunks(), &heard, &cancelled);
-    let trial = blocking("the dry run", work).await?;
+    let work = move || trying.run(readers.chunks(), &heard, &cancelled);
+    let trial = run_blocking("the dry run", work).await?;
 
     let source = plan.parts.source.as_ref();
     if let Some(warning) = source

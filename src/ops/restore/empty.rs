@@ -6,12 +6,12 @@ use super::plan::{RestorePlan, TableAction};
 use super::writing::Moved;
 use crate::backup::Source;
 use crate::error::{Error, Result};
-use crate::ops::dry_run::Trial;
+use crate::ops::dry_run::DryRunReport;
 
 /// Whether the table may be changed only after the source has given an item that can be written.
 pub(crate) fn needs_item(request: &RestoreRequest, action: &TableAction, source: &Source) -> bool {
     action.creates()
-        && request.content.data()
+        && request.content.includes_items()
         && !request.allow_empty
         && !source.is_of_empty_table()
 }
@@ -52,7 +52,7 @@ impl RestorePlan {
     }
 
     /// Refuses in a dry run what the restore itself would refuse before its first change.
-    pub(crate) fn refuse_nothing_to_write(&self, trial: &Trial) -> Result<()> {
+    pub(crate) fn refuse_nothing_to_write(&self, trial: &DryRunReport) -> Result<()> {
         if self.needs_item() && trial.items_out == 0 {
             return Err(nothing_to_write(
                 &self.parts.source,

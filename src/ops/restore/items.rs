@@ -16,7 +16,9 @@ use crate::backup::{ItemReader, KeyCollisions, Source, StripeReader, StripedItem
 use crate::error::{Error, Result};
 use crate::event::Reporter;
 use crate::item::{ItemError, KeySchema, check_object};
-use crate::ops::through::{CHUNK_ITEMS, Meetings, Misfit, through};
+use crate::ops::collision_detector::CollisionDetector;
+use crate::ops::invalid_item::InvalidItem;
+use crate::ops::transform_stream::{CHUNK_ITEMS, transform_stream};
 use crate::store::RejectedItem;
 use crate::transform::{Outcome, Transform, TransformedChunk};
 
@@ -140,7 +142,7 @@ type Chunk = (Vec<Bytes>, Vec<Place>);
 /// Hands the items on as they are. Returns whether all of them were taken.
 fn as_they_are(
     chunks: impl Iterator<Item = Result<Chunk>>,
-    meetings: &mut Option<Meetings>,
+    meetings: &mut Option<CollisionDetector>,
     hand_on: &mut HandOn<'_>,
 ) -> Result<bool> {
     for chunk in chunks {
@@ -148,7 +150,7 @@ fn as_they_are(
         if let Some(meetings) = meetings {
             items
                 .iter()
-                .try_for_each(|item| meetings.take(item, &Outcome::Unchanged))?;
+                .try_for_each(|item| meetings.add(item, &Outcome::Unchanged))?;
         }
 
         let read = |(text, place)| ReadItem {
@@ -171,25 +173,25 @@ impl Way {
         self.transform.changes_items() || self.from != self.to
     }
 
-    fn meetings(&self) -> Result<Meetings> {
-        Meetings::new(self.from.clone(), self.to.clone(), self.is_scan)
+    fn meetings(&self) -> Result<CollisionDetector> {
+        CollisionDetector::new(self.from.clone(), self.to.clone(), self.is_scan)
     }
 
     /// Looks at all items again, in their order, for different items with the same key.
     pub(crate) fn collisions_in(&self, source: &Source) -> Result<KeyCollisions> {
         let mut meetings = self.meetings()?;
         let chunks = Readers::open(source, &Lanes::Whole { mark: 0 }, None)?.chunks();
-        for chunk in through(&self.transform, &self.reporter, chunks)? {
+        for chunk in transform_stream(&self.transform, &self.reporter, chunks)? {
             let TransformedChunk {
                 items, outcomes, ..
             } = chunk?;
             items
                 .iter()
                 .zip(&outcomes)
-                .try_for_each(|(item, outcome)| meetings.take(item, outcome))?;
+                .try_for_each(|(item, outcome)| meetings.add(item, outcome))?;
         }
 
-        meetings.judge()
+        meetings.find()
     }
 
     fn run(
@@ -211,7 +213,7 @@ impl Way {
 
         if let Some(meetings) = meetings.filter(|_| is_complete) {
             // It is set once: there is one run.
-            let _ = self.collisions.set(meetings.judge()?);
+            let _ = self.collisions.set(meetings.find()?);
         }
 
         Ok(())
@@ -221,10 +223,10 @@ impl Way {
     fn changed(
         &self,
         chunks: impl Iterator<Item = Result<Chunk>> + Send + 'static,
-        meetings: &mut Option<Meetings>,
+        meetings: &mut Option<CollisionDetector>,
         hand_on: &mut HandOn<'_>,
     ) -> Result<bool> {
-        for chunk in through(&self.transform, &self.reporter, chunks)? {
+        for chunk in transform_stream(&self.transform, &self.reporter, chunks)? {
             let TransformedChunk {
                 tag,
                 items,
@@ -235,7 +237,7 @@ impl Way {
             for ((item, outcome), place) in items.into_iter().zip(outcomes).zip(tag) {
                 let outcome = fitting(outcome, &self.to);
                 if let Some(meetings) = meetings {
-                    meetings.take(&item, &outcome)?;
+                    meetings.add(&item, &outcome)?;
                 }
 
                 read.push(going(item, outcome, place));
@@ -252,8 +254,8 @@ impl Way {
 
 /// What a transform made, if a table with this key takes all of it.
 pub(crate) fn fitting(outcome: Outcome, key: &KeySchema) -> Outcome {
-    match Misfit::of_made(&outcome, key) {
-        Some(misfit) => Outcome::Rejected(misfit.reason()),
+    match InvalidItem::check_outputs(&outcome, key) {
+        Some(misfit) => Outcome::Rejected(misfit.reject_reason()),
         None => outcome,
     }
 }

@@ -15,7 +15,7 @@ use crate::backup;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::ops::identity::state_key;
-use crate::ops::table_location::Place;
+use crate::ops::table_location::TableLocation;
 use crate::place::{self, FileLock};
 use crate::schema::TableSchema;
 
@@ -199,7 +199,7 @@ impl Marker {
     }
 
     /// Writes it, in place of a former one.
-    pub(crate) fn leave(&self, target: &Place, mark: &Mark) -> Result<()> {
+    pub(crate) fn leave(&self, target: &TableLocation, mark: &Mark) -> Result<()> {
         let text = serde_json::json!({
             "source": mark.source,
             "table": target.table,

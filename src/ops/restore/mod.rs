@@ -51,8 +51,8 @@ pub use source_facts::{Salvage, SourceFacts};
 
 use crate::backup::SourceSpec;
 use crate::limits;
-use crate::ops::table_location::Place;
-use crate::ops::{Cap, Content};
+use crate::ops::table_location::TableLocation;
+use crate::ops::{Cap, ContentScope};
 use crate::schema::{Boost, Overrides, SettingChoice};
 use crate::store::WireBytes;
 use crate::transform::Transform;
@@ -80,7 +80,7 @@ pub struct RestoreRequest {
     /// What a provisioned table is raised to while the items are written.
     pub boost: Option<Boost>,
     /// Schema, items, or both.
-    pub content: Content,
+    pub content: ContentScope,
     /// Items per `BatchWriteItem` call, 1 to 25.
     pub batch_size: usize,
     /// What becomes of an item whose key the table has already.
@@ -121,7 +121,7 @@ impl RestoreRequest {
             settings: SettingChoice::default(),
             apply_settings: false,
             boost: None,
-            content: Content::default(),
+            content: ContentScope::default(),
             batch_size: limits::BATCH_WRITE_ITEMS,
             on_conflict: OnConflict::default(),
             strict: false,
@@ -248,7 +248,7 @@ pub struct RestoreSummary {
     /// The dump.
     pub source: String,
     /// The table that was written.
-    pub target: Place,
+    pub target: TableLocation,
     /// What was done with the table: `created`, `added-to`, `replaced`, `kept`.
     pub table: TableOutcome,
     /// Items read from the dump.

@@ -18,8 +18,9 @@ use crate::backup::{KeyCollisions, Source};
 use crate::error::Result;
 use crate::event::{Event, Phase, Reporter};
 use crate::item::KeySchema;
-use crate::ops::blocking;
-use crate::ops::through::{Misfit, Naming};
+use crate::ops::invalid_item::InvalidItem;
+use crate::ops::item_formatter::ItemFormatter;
+use crate::ops::run_blocking;
 use crate::store::WriteStore;
 
 /// A command whose dump fails writes nothing, and a shell says so only where it is asked to.
@@ -46,7 +47,8 @@ impl<S: WriteStore + Clone + 'static> Moving<S> {
         reporter: &Arc<dyn Reporter>,
         cancel: &CancellationToken,
     ) -> Result<Option<Self>> {
-        let is_wanted = plan.action != TableAction::Keep && plan.parts.request.content.data();
+        let is_wanted =
+            plan.action != TableAction::Keep && plan.parts.request.content.includes_items();
         let Some(key) = plan.parts.bound.key.clone().filter(|_| is_wanted) else {
             return Ok(None);
         };
@@ -89,9 +91,9 @@ impl<S: WriteStore + Clone + 'static> Moving<S> {
     /// Waits for the first item that can be written.
     async fn with_first(mut self, plan: &RestorePlan) -> Result<Self> {
         let (key, checks_size) = (&self.key, plan.action.creates());
-        let misfit = |item: &[u8]| match Misfit::of(item, key)? {
-            Misfit::Size(_) if !checks_size => None,
-            misfit => Some(misfit.words()),
+        let misfit = |item: &[u8]| match InvalidItem::check(item, key)? {
+            InvalidItem::TooLarge(_) if !checks_size => None,
+            misfit => Some(misfit.message()),
         };
         let found = self.writing.first(&mut self.items, misfit).await;
         match found {
@@ -147,7 +149,7 @@ impl<S: WriteStore + Clone + 'static> Moving<S> {
 
         let done = writing.all(items).await;
         let (moved, acknowledged) = writing.end()?;
-        let repeated = blocking("counting the items", move || acknowledged.repeated()).await?;
+        let repeated = run_blocking("counting the items", move || acknowledged.repeated()).await?;
         let counts = moved.counts.without_repeated(repeated);
         let collisions = if done.is_ok() {
             collisions(&plan.parts.source, way, counts).await?
@@ -183,7 +185,7 @@ async fn rejects(
 ) -> Result<Rejects> {
     let source = &plan.parts.source;
     let left = (checkpoint.rejects.as_ref(), checkpoint.conflicts.as_ref());
-    let naming = Naming::new(
+    let naming = ItemFormatter::new(
         plan.parts.request.transform.clone(),
         plan.parts.bound.source_key.as_ref().unwrap_or(key).clone(),
     );
@@ -226,7 +228,7 @@ fn way(plan: &RestorePlan, key: &KeySchema, reporter: &Arc<dyn Reporter>) -> Way
 async fn collisions(source: &Arc<Source>, way: Way, counts: Counts) -> Result<KeyCollisions> {
     if way.is_scan && !way.may_collide() && counts.superseded > 0 {
         let source = Arc::clone(source);
-        return blocking("reading the dump", move || way.collisions_in(&source)).await;
+        return run_blocking("reading the dump", move || way.collisions_in(&source)).await;
     }
 
     Ok(way.collisions.get().cloned().unwrap_or_default())
@@ -234,7 +236,7 @@ async fn collisions(source: &Arc<Source>, way: Way, counts: Counts) -> Result<Ke
 
 /// Keeps what of a damaged dump is no item with the rejects; how many pieces that was.
 async fn list_unreadable(source: Arc<Source>, mut rejects: Rejects) -> Result<(Rejects, u64)> {
-    blocking("reading the dump", move || {
+    run_blocking("reading the dump", move || {
         let mut pieces = 0;
         source.unreadable(|piece| {
             pieces += 1;

@@ -23,10 +23,10 @@ use crate::environment::{Approval, Endpoint, Environment, Question};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Phase, Reporter};
 use crate::item::KeySchema;
-use crate::ops::blocking;
-use crate::ops::cost::{Tariff, WriteCost};
-use crate::ops::identity::takes_place_of_dumped;
-use crate::ops::table_location::Place;
+use crate::ops::cost::{WriteCost, WriteCostModel};
+use crate::ops::identity::is_dumped_table;
+use crate::ops::run_blocking;
+use crate::ops::table_location::TableLocation;
 use crate::schema::{Difference, NotRecreated, Section, SkippedSetting, TableSchema};
 use crate::store::ReadStore;
 
@@ -36,7 +36,7 @@ pub struct RestorePlan {
     /// The dump.
     pub source: SourceFacts,
     /// The table that will be written.
-    pub target: Place,
+    pub target: TableLocation,
     /// What happens to the table itself.
     pub action: TableAction,
     /// The table that will be created, in words: keys, indexes, billing. Empty when none is created.
@@ -200,7 +200,7 @@ pub async fn plan(
     ) = Standing::look(store, environment, &request, source, &table).await?;
 
     let applies = action != TableAction::Keep
-        && request.content.schema()
+        && request.content.includes_schema()
         && (is_own || request.apply_settings);
     let Target {
         place: target,
@@ -208,7 +208,7 @@ pub async fn plan(
         backups,
     } = Target::look(
         store,
-        Place::of(environment, &table, store.credentials()),
+        TableLocation::new(environment, &table, store.credentials()),
         existing,
         &action,
     )
@@ -216,7 +216,7 @@ pub async fn plan(
 
     let wanted = wanted_schema(&request, &source)?;
     let same_table =
-        takes_place_of_dumped(store, &source, wanted.as_ref(), existing.as_ref(), &target).await;
+        is_dumped_table(store, &source, wanted.as_ref(), existing.as_ref(), &target).await;
     let aim = Aim {
         request: &request,
         table: &table,
@@ -286,7 +286,7 @@ pub async fn plan(
         keeps_marker: mark
             .as_ref()
             .is_some_and(|mark| mark.wrote != Wrote::Nothing)
-            && !request.content.data(),
+            && !request.content.includes_items(),
         source: Arc::new(source),
         settings,
         bound: bound.charged(
@@ -349,7 +349,7 @@ pub(crate) struct Bound {
     /// The key that they must have.
     pub(crate) key: Option<KeySchema>,
     /// What it costs to write them.
-    pub(crate) tariff: Tariff,
+    pub(crate) tariff: WriteCostModel,
 }
 
 impl Bound {
@@ -371,7 +371,7 @@ impl Bound {
         Ok(Self {
             source_key,
             key,
-            tariff: Tariff::default(),
+            tariff: WriteCostModel::default(),
         })
     }
 
@@ -385,25 +385,26 @@ impl Bound {
     ) -> Self {
         Self {
             tariff: table
-                .map(Tariff::of)
+                .map(WriteCostModel::new)
                 .unwrap_or_default()
-                .capped(cap)
-                .at(!action.creates(), local),
+                .with_cap(cap)
+                .with_may_overwrite(!action.creates())
+                .with_local(local),
             ..self
         }
     }
 
     /// What the items cost at most, where the dump tells it and nothing changes them.
     fn cost_at_most(&self, source: &SourceFacts, request: &RestoreRequest) -> Option<WriteCost> {
-        let is_as_it_is = request.content.data() && request.transform.is_empty();
+        let is_as_it_is = request.content.includes_items() && request.transform.is_empty();
         let (items, bytes) = source.items.zip(source.bytes).filter(|_| is_as_it_is)?;
-        Some(self.tariff.at_most(items, bytes))
+        Some(self.tariff.upper_bound(items, bytes))
     }
 }
 
 /// The target as it is.
 struct Target {
-    place: Place,
+    place: TableLocation,
     table: Option<TableSchema>,
     /// Its on-demand backups, where it is to be replaced and the endpoint tells.
     backups: Option<usize>,
@@ -413,7 +414,7 @@ impl Target {
     /// Looks at as much of an existing table's settings as the plan speaks of.
     async fn look(
         store: &impl ReadStore,
-        place: Place,
+        place: TableLocation,
         existing: Option<TableSchema>,
         action: &TableAction,
     ) -> Self {
@@ -442,7 +443,7 @@ impl Target {
 
         let (sections, backups) = tokio::join!(store.capture(&schema, sections), backups);
         Self {
-            place: place.described(&schema),
+            place: place.with_description(&schema),
             table: Some(schema.with_sections(sections)),
             backups,
         }
@@ -462,7 +463,9 @@ fn changes(action: &TableAction, request: &RestoreRequest, settings: &Settings) 
     match action {
         TableAction::Keep => false,
         TableAction::Add { .. } => {
-            request.content.data() || !settings.before.is_empty() || !settings.after.is_empty()
+            request.content.includes_items()
+                || !settings.before.is_empty()
+                || !settings.after.is_empty()
         }
         TableAction::Create | TableAction::CreateWhenDeleted | TableAction::Replace { .. } => true,
     }
@@ -550,7 +553,7 @@ async fn checked(
     table: &str,
     reporter: Arc<dyn Reporter>,
 ) -> Result<(Source, Option<CheckSummary>)> {
-    if *action == TableAction::Keep || !request.content.data() {
+    if *action == TableAction::Keep || !request.content.includes_items() {
         return Ok((source, None));
     }
 
@@ -596,7 +599,7 @@ async fn check(
         bytes,
     });
 
-    blocking("the check", move || {
+    run_blocking("the check", move || {
         let mut progress = |items, bytes| reporter.report(Event::Progress { items, bytes });
         let check = if values {
             backup::check
@@ -614,7 +617,7 @@ async fn check(
 fn verify_mode(
     request: &RestoreRequest,
     source: &Source,
-    target: &Place,
+    target: &TableLocation,
     resumes: bool,
     warnings: &mut Vec<String>,
 ) -> Verification {
@@ -626,7 +629,7 @@ fn verify_mode(
     }
 
     match request.verify {
-        _ if !request.content.data() => Verification::None,
+        _ if !request.content.includes_items() => Verification::None,
         VerifyMode::None => Verification::None,
         VerifyMode::Full if source.is_stream() => {
             warnings

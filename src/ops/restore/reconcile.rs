@@ -94,7 +94,10 @@ impl Settled {
             applied.filter(|wanted| wanted.description().is_provisioned() && !action.creates());
         let kept = kept.map(|wanted| base.billed_as(wanted)).transpose()?;
         let back = kept.as_ref().or(applied).unwrap_or(base);
-        let boost = aim.request.boost.filter(|_| aim.request.content.data());
+        let boost = aim
+            .request
+            .boost
+            .filter(|_| aim.request.content.includes_items());
         let (boosting, planned) = Boosting::plan(boost, left, base, back)?;
         if let Some(boosting) = &boosting {
             let creates = !matches!(action, TableAction::Add { .. });
@@ -156,7 +159,7 @@ impl Settled {
             TableAction::CreateWhenDeleted => "is being deleted",
             _ => "does not exist",
         };
-        if !request.create || !request.content.schema() {
+        if !request.create || !request.content.includes_schema() {
             let flag = if request.create {
                 "--data-only"
             } else {

@@ -11,8 +11,8 @@ use super::ledger::{File, Listed};
 use crate::backup::UnreadablePiece;
 use crate::error::Result;
 use crate::item::KeySchema;
-use crate::ops::table_location::Place;
-use crate::ops::through::Naming;
+use crate::ops::item_formatter::ItemFormatter;
+use crate::ops::table_location::TableLocation;
 use crate::place::{
     LazyLinesFile, check_lines_file, short_file_name, side_path, side_path_in_state,
 };
@@ -28,7 +28,7 @@ struct List {
 pub(crate) struct Rejects {
     rejected: List,
     conflicts: List,
-    naming: Naming,
+    naming: ItemFormatter,
 }
 
 /// What makes lines durable that were handed to the system.
@@ -53,8 +53,13 @@ impl List {
     }
 
     /// Keeps one item with its reason.
-    fn keep(&mut self, refused: &RejectedItem, outputs: &[Bytes], naming: &Naming) -> Result<()> {
-        naming.list(&mut self.lines, &refused.reason, &refused.item, outputs)?;
+    fn keep(
+        &mut self,
+        refused: &RejectedItem,
+        outputs: &[Bytes],
+        naming: &ItemFormatter,
+    ) -> Result<()> {
+        naming.append_rejected(&mut self.lines, &refused.reason, &refused.item, outputs)?;
         self.count += 1;
         Ok(())
     }
@@ -77,7 +82,11 @@ pub(crate) struct RejectPlaces {
 impl RejectPlaces {
     /// Those of a restore of `source` to `target`, whose environment they name: the same table in another environment refuses other
     /// items.
-    pub(crate) fn of(source: Option<&Path>, state_dir: Option<&Path>, target: &Place) -> Self {
+    pub(crate) fn of(
+        source: Option<&Path>,
+        state_dir: Option<&Path>,
+        target: &TableLocation,
+    ) -> Self {
         let places = |what: &str| {
             let name = format!(
                 "restore-{}.{}.{what}.jsonl",
@@ -119,7 +128,7 @@ impl Rejects {
     pub(crate) fn open(
         places: RejectPlaces,
         left: (Option<&Lines>, Option<&Lines>),
-        naming: Naming,
+        naming: ItemFormatter,
     ) -> Result<Self> {
         let RejectPlaces { rejects, conflicts } = places;
         Ok(Self {
@@ -147,7 +156,7 @@ impl Rejects {
 
     /// Keeps a piece that is not an item, as a line `{"reason":…,"unreadable":"…"}`: bytes that are not UTF-8 are replaced.
     pub(crate) fn keep_unreadable(&mut self, piece: &UnreadablePiece) -> Result<()> {
-        let text = self.naming.unreadable(&piece.text);
+        let text = self.naming.format_invalid(&piece.text);
         self.rejected.lines.append_with_reason(
             &piece.reason,
             "unreadable",
@@ -162,7 +171,7 @@ impl Rejects {
 
     /// Names an item that has this key, for an error.
     pub(crate) fn name(&self, item: &[u8], key: &KeySchema) -> String {
-        self.naming.name(item, key)
+        self.naming.label(item, key)
     }
 
     /// Where rejects and conflicts are and how long, with what puts them on disk: a checkpoint must not count lines that are not.

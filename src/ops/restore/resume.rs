@@ -11,8 +11,8 @@ use super::{ExistingTable, RestoreRequest};
 use crate::backup::{Source, SourceSpec};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
-use crate::ops::blocking;
-use crate::ops::table_location::Place;
+use crate::ops::run_blocking;
+use crate::ops::table_location::TableLocation;
 use crate::schema::TableSchema;
 use crate::store::ReadStore;
 
@@ -49,7 +49,7 @@ pub async fn interrupted(
     environment: &Environment,
     request: &RestoreRequest,
 ) -> Option<Interrupted> {
-    if !request.content.data() || request.source == SourceSpec::Stdin {
+    if !request.content.includes_items() || request.source == SourceSpec::Stdin {
         return None;
     }
 
@@ -66,7 +66,7 @@ pub async fn interrupted(
         .ok()?
         .filter(|table| !table.is_being_deleted());
 
-    let target = Place::of(environment, &table, store.credentials());
+    let target = TableLocation::new(environment, &table, store.credentials());
     match look(
         Some(&marker),
         None,
@@ -93,14 +93,14 @@ pub(crate) async fn look(
     mark: Option<&Mark>,
     source: Source,
     request: &RestoreRequest,
-    target: &Place,
+    target: &TableLocation,
     table: Option<&TableSchema>,
 ) -> Result<(Source, Found)> {
     let (Some(marker), Some(table)) = (marker, table) else {
         return Ok((source, Found::Nothing));
     };
 
-    let saved = if request.content.data() {
+    let saved = if request.content.includes_items() {
         Checkpoint::read(&marker.checkpoint())?
     } else {
         Saved::Nothing
@@ -110,7 +110,7 @@ pub(crate) async fn look(
         return Ok((source, Found::Nothing));
     }
 
-    let (source, sha256) = blocking("reading the dump", move || {
+    let (source, sha256) = run_blocking("reading the dump", move || {
         let sha256 = source.data_sha256()?;
         Ok((source, sha256))
     })
@@ -197,7 +197,7 @@ impl Taken {
                 })
             }
             Found::Fits { .. } => begins(Some("--resume would go on with it".to_owned()), false),
-            Found::Unfit { reason, .. } if request.resume && request.content.data() => {
+            Found::Unfit { reason, .. } if request.resume && request.content.includes_items() => {
                 Err(Error::failed(format!(
                     "the interrupted restore into this table cannot be resumed: {reason}"
                 ))

@@ -87,7 +87,7 @@ where
             },
         };
 
-        applying.must_be_the_same().await?;
+        applying.check_not_recreated().await?;
         Ok(data)
     }
     .await;
@@ -109,7 +109,7 @@ where
         let made = applying.make(&settings.after, When::After).await;
         made.inspect_err(|_| applying.tell_failures())?;
         if !settings.after.is_empty() {
-            applying.must_be_the_same().await?;
+            applying.check_not_recreated().await?;
         }
     }
 
@@ -245,7 +245,7 @@ impl RestorePlan {
         } = &self.parts.own;
 
         let wrote = match &self.parts.identity {
-            _ if !self.parts.request.content.data() => Wrote::Nothing,
+            _ if !self.parts.request.content.includes_items() => Wrote::Nothing,
             Some(identity) => Wrote::ItemsOf(Box::new(identity.clone())),
             None => Wrote::Unknown,
         };
@@ -336,7 +336,7 @@ impl RestorePlan {
                 Err(Error::schema_mismatch(what)
                     .with_hint("run the same command again: it looks anew at what is there"))
             }
-            _ if self.is_another(table) => Err(recreated::created_again(&self.target.table)),
+            _ if self.is_another(table) => Err(recreated::recreated_error(&self.target.table)),
             _ => Ok(()),
         }
     }
@@ -387,7 +387,7 @@ impl RestorePlan {
     /// Sees that nobody goes on from where another restore has stopped, unless this one does.
     fn forget_checkpoint(&self) -> Result<()> {
         let begins = self.action != TableAction::Keep
-            && self.parts.request.content.data()
+            && self.parts.request.content.includes_items()
             && self.resumes.is_none();
         match self.parts.marker.as_ref().filter(|_| begins) {
             Some(marker) => marker.remove_checkpoint(),

@@ -10,7 +10,7 @@ use super::{ExistingTable, RestoreRequest};
 use crate::backup::Source;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
-use crate::ops::table_location::Place;
+use crate::ops::table_location::TableLocation;
 use crate::schema::TableSchema;
 use crate::store::{ReadStore, ScanRequest};
 
@@ -50,7 +50,7 @@ impl Standing {
             .map_or(Ok(None), Marker::read)?;
         let unfinished = marker.as_ref().filter(|_| read.is_some());
         let mark = of_this_table(store, existing.as_ref(), table, read).await?;
-        let target = Place::of(environment, table, store.credentials());
+        let target = TableLocation::new(environment, table, store.credentials());
         let (source, found) = resume::look(
             unfinished,
             mark.as_ref(),
@@ -80,7 +80,7 @@ impl Standing {
             return Err(super::table::stuck(table, stuck));
         }
 
-        if action != TableAction::Keep && request.content.data() {
+        if action != TableAction::Keep && request.content.includes_items() {
             source.check_has_items()?;
         }
 

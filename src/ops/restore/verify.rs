@@ -10,7 +10,7 @@ use super::plan::RestorePlan;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Phase, Reporter};
 use crate::item::KeySchema;
-use crate::ops::compare::{Comparing, DumpSide, Fault, TableSide, compare};
+use crate::ops::compare::{CompareContext, DifferenceKind, DumpSide, TableSide, compare};
 use crate::ops::scan_segments::segments_for;
 use crate::store::ReadStore;
 
@@ -57,7 +57,7 @@ where
         consistent_read: true,
     };
 
-    let comparing = Comparing {
+    let comparing = CompareContext {
         key: key.clone(),
         keys_only: false,
         sample: None,
@@ -74,7 +74,7 @@ where
     let lacking = found
         .examples
         .into_iter()
-        .filter(|example| example.fault != Fault::Extra);
+        .filter(|example| example.fault != DifferenceKind::Extra);
     Ok(Verified::Full {
         equal: found.equal,
         missing: found.missing,

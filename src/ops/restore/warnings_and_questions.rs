@@ -7,8 +7,8 @@ use super::resume::Taken;
 use super::{OnConflict, RestoreRequest, SourceFacts, TableAction};
 use crate::backup::Source;
 use crate::environment::Question;
-use crate::ops::identity::is_elsewhere;
-use crate::ops::table_location::Place;
+use crate::ops::identity::AccountRegion;
+use crate::ops::table_location::TableLocation;
 use crate::schema::{Overridden, Section, TableSchema};
 
 /// What a restore meets.
@@ -16,7 +16,7 @@ pub(crate) struct Concerns<'a> {
     pub(crate) action: &'a TableAction,
     /// The target table as it is.
     pub(crate) existing: Option<&'a TableSchema>,
-    pub(crate) target: &'a Place,
+    pub(crate) target: &'a TableLocation,
     pub(crate) facts: &'a SourceFacts,
 }
 
@@ -31,7 +31,7 @@ impl Concerns<'_> {
         if let Some(existing) = self.existing.filter(|_| *self.action != TableAction::Keep) {
             warnings.extend(
                 unfinished
-                    .filter(|_| request.content.data())
+                    .filter(|_| request.content.includes_items())
                     .and_then(|taken| self.warning_of_unfinished(taken)),
             );
 
@@ -45,7 +45,7 @@ impl Concerns<'_> {
             }));
 
             match self.action {
-                TableAction::Add { .. } if request.content.data() => {
+                TableAction::Add { .. } if request.content.includes_items() => {
                     warn_of_items(
                         &mut warnings,
                         existing,
@@ -261,7 +261,7 @@ fn point_in_time_recovery(existing: &TableSchema) -> Option<bool> {
 
 /// The two sides of a restore that leaves its environment. One name can stand for two places (`no-env` always can), so account
 /// and region count too, where both sides tell them.
-fn crossing(facts: &SourceFacts, target: &Place) -> Option<(String, String)> {
+fn crossing(facts: &SourceFacts, target: &TableLocation) -> Option<(String, String)> {
     let source = facts.environment.as_ref()?;
     if *source != target.environment {
         return Some((source.clone(), target.environment.clone()));
@@ -271,20 +271,11 @@ fn crossing(facts: &SourceFacts, target: &Place) -> Option<(String, String)> {
         (&facts.account, &facts.region),
         (&target.account, &target.region),
     ]
-    .map(|(account, region)| [account.as_deref(), region.as_deref()]);
+    .map(|(account, region)| AccountRegion {
+        account: account.as_deref(),
+        region: region.as_deref(),
+    });
 
-    is_elsewhere(from, to).then(|| {
-        let label = |account: &Option<String>, region: &Option<String>| {
-            let parts = [account.as_deref(), region.as_deref()];
-            format!(
-                "{source} ({})",
-                parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
-            )
-        };
-
-        (
-            label(&facts.account, &facts.region),
-            label(&target.account, &target.region),
-        )
-    })
+    from.differs_from(to)
+        .then(|| (format!("{source} ({from})"), format!("{source} ({to})")))
 }

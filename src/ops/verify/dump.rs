@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::backup::{self, Inspection, InspectionDepth, Source, SourceSpec};
 use crate::error::Result;
 use crate::event::{Event, Phase, Reporter};
-use crate::ops::blocking;
+use crate::ops::run_blocking;
 
 /// What was found of a dump.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -60,7 +60,7 @@ pub async fn dump(
     accept_incomplete: bool,
     reporter: Arc<dyn Reporter>,
 ) -> Result<DumpVerdict> {
-    blocking("checking the dump", move || {
+    run_blocking("checking the dump", move || {
         judge(&source, quick, accept_incomplete, reporter.as_ref())
     })
     .await

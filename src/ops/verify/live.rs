@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{CompareOptions, Comparison, KeySchemas, Sampled};
+use super::{CompareOptions, Comparison, KeySchemas, SampleCounts};
 use crate::backup::{self, Source, SourceSpec};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::event::{Event, Phase, Reporter};
-use crate::ops::compare::{Compared, Comparing, DumpSide, Side, TableSide, compare};
+use crate::ops::compare::{CompareContext, Compared, DumpSide, Side, TableSide, compare};
 use crate::ops::identity::TableIdentity;
-use crate::ops::scan_segments::{SEGMENTS_AT_A_TIME, read_cap, segments_for};
-use crate::ops::table_location::Place;
-use crate::ops::{blocking, described, recreated};
+use crate::ops::scan_segments::{MAX_CONCURRENT_SEGMENTS, read_cap, segments_for};
+use crate::ops::table_location::TableLocation;
+use crate::ops::{describe_existing, recreated, run_blocking};
 use crate::schema::{TableSchema, differences};
 use crate::store::{ReadStore, WireBytes};
 
@@ -52,8 +52,8 @@ impl<S: ReadStore + Clone> Described<S> {
 }
 
 impl<S: ReadStore> ComparedTable<S> {
-    async fn must_be_the_same(&self) -> Result<()> {
-        recreated::refuse(&self.store, &self.name, &self.schema).await
+    async fn check_not_recreated(&self) -> Result<()> {
+        recreated::check_not_recreated(&self.store, &self.name, &self.schema).await
     }
 }
 
@@ -75,7 +75,7 @@ impl<S: ReadStore + Clone + 'static> LiveTable<'_, S> {
 
         Ok((
             table.to_owned(),
-            described(*store, environment, table).await?,
+            describe_existing(*store, environment, table).await?,
         ))
     }
 
@@ -89,7 +89,8 @@ impl<S: ReadStore + Clone + 'static> LiveTable<'_, S> {
         let Self {
             environment, store, ..
         } = self;
-        let place = Place::of(environment, &table, store.credentials()).described(&schema);
+        let place =
+            TableLocation::new(environment, &table, store.credentials()).with_description(&schema);
         let bytes = schema.description().table_size_bytes.unwrap_or(0);
         if let Some(units) = read_cap(options.max_read_units, &place, &schema)? {
             store.cap_reads(units);
@@ -101,7 +102,7 @@ impl<S: ReadStore + Clone + 'static> LiveTable<'_, S> {
         let description = schema.description();
         let segments = match bytes {
             // DynamoDB has not counted yet, or the table is empty: so many cost next to nothing.
-            0 if !environment.is_local() => SEGMENTS_AT_A_TIME,
+            0 if !environment.is_local() => MAX_CONCURRENT_SEGMENTS,
             bytes => segments_for(bytes),
         };
 
@@ -112,7 +113,7 @@ impl<S: ReadStore + Clone + 'static> LiveTable<'_, S> {
                 store: store.clone(),
                 table,
                 segments,
-                pages: SEGMENTS_AT_A_TIME as usize,
+                pages: MAX_CONCURRENT_SEGMENTS as usize,
                 consistent_read: options.consistent_read,
             },
             schema,
@@ -163,7 +164,7 @@ pub async fn table_with_dump<S: ReadStore + Clone + 'static>(
         comparison
             .run(DumpSide::of(source), table, options, reporter)
             .await?;
-        compared.must_be_the_same().await?;
+        compared.check_not_recreated().await?;
     }
 
     comparison.seconds = started.elapsed().as_secs_f64();
@@ -200,7 +201,7 @@ pub async fn tables<S: ReadStore + Clone + 'static>(
             .run(source.side, target, options, reporter)
             .await?;
         for table in compared {
-            table.must_be_the_same().await?;
+            table.check_not_recreated().await?;
         }
     }
 
@@ -217,8 +218,8 @@ pub(crate) async fn refuse_itself(
     (environment, source): (&Environment, &TableSchema),
     (other, target): (&Environment, &TableSchema),
 ) -> Result<()> {
-    if !TableIdentity::of(environment, source)
-        .is_same(&TableIdentity::of(other, target))
+    if !TableIdentity::new(environment, source)
+        .is_same(&TableIdentity::new(other, target))
         .await
     {
         return Ok(());
@@ -240,7 +241,7 @@ pub(crate) async fn refuse_itself(
 }
 
 async fn opened(spec: SourceSpec) -> Result<Source> {
-    let source = blocking("reading the dump", move || Source::open(&spec)).await?;
+    let source = run_blocking("reading the dump", move || Source::open(&spec)).await?;
     if source.is_stream() {
         return Err(Error::usage(
             "items from a stream cannot be compared: each could be read only once",
@@ -260,7 +261,7 @@ async fn checked(source: Source, reporter: &Arc<dyn Reporter>) -> Result<Arc<Sou
     });
 
     let reporter = Arc::clone(reporter);
-    blocking("reading the dump", move || {
+    run_blocking("reading the dump", move || {
         backup::check(&source, &mut |items, bytes| {
             reporter.report(Event::Progress { items, bytes });
         })?;
@@ -324,7 +325,7 @@ impl Comparison {
         });
 
         let key = target.schema.key_schema()?;
-        let comparing = Comparing {
+        let comparing = CompareContext {
             key,
             keys_only: options.keys_only,
             sample: options.sample,
@@ -345,7 +346,7 @@ impl Comparison {
             wire,
         } = compare(source, target.side, &comparing).await?;
 
-        self.sample = options.sample.map(|sample| Sampled {
+        self.sample = options.sample.map(|sample| SampleCounts {
             percent: sample.percent(),
             source_items: held.0,
             target_items: held.1,

@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use crate::item::Sample;
 use crate::ops::Cap;
-pub use crate::ops::compare::{AttributeDifference, Example, Fault};
+pub use crate::ops::compare::{AttributeDifference, DifferenceKind, Example};
 use crate::store::WireBytes;
 pub use dump::{DumpVerdict, dump};
 pub use live::{LiveTable, table_with_dump, tables};
@@ -51,7 +51,7 @@ pub struct KeySchemas {
 
 /// What a sampled comparison looked at. Its counts are of the sample, not of all items.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Sampled {
+pub struct SampleCounts {
     /// The share of the keys, in percent.
     pub percent: f64,
     /// Items of the source in the sample.
@@ -74,7 +74,7 @@ pub struct Comparison {
     /// Items read of the target.
     pub target_items: u64,
     /// What was looked at where only a sample was.
-    pub sample: Option<Sampled>,
+    pub sample: Option<SampleCounts>,
     /// Items that are equal on both sides.
     pub equal: u64,
     /// Items that the target lacks, those without a usable key included.

@@ -4,7 +4,7 @@ use super::LiveTable;
 use super::live::refuse_itself;
 use crate::error::Result;
 use crate::ops::restore::SchemaDifferences;
-use crate::ops::table_location::Place;
+use crate::ops::table_location::TableLocation;
 use crate::schema::{Section, TableSchema};
 use crate::store::ReadStore;
 
@@ -36,8 +36,8 @@ pub async fn schemas<S: ReadStore + Clone + 'static>(
     };
 
     let shown = format!("table {source_name} of environment {}", environments.0);
-    let place = Place::of(target.environment, &target_name, target.store.credentials())
-        .described(&existing);
+    let place = TableLocation::new(target.environment, &target_name, target.store.credentials())
+        .with_description(&existing);
     Ok(SchemaDifferences::between(
         (shown, &wanted),
         (place, &existing),
