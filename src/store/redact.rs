@@ -20,7 +20,7 @@ pub(crate) struct Redactor(Arc<Mutex<Vec<String>>>);
 
 impl fmt::Debug for Redactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Hush")
+        f.write_str("Redactor")
     }
 }
 
@@ -42,7 +42,7 @@ impl Redactor {
 #[aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint]
 impl Intercept for Redactor {
     fn name(&self) -> &'static str {
-        "Hush"
+        "Redactor"
     }
 
     fn read_before_transmit(

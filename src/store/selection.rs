@@ -52,24 +52,21 @@ impl Selection {
         self.original_projection.as_deref()
     }
 
-    /// The identity of this selection in checkpoints: the original expressions, the filter with the
-    /// user's own placeholders.
+    /// The identity of the filter in checkpoints: the original expression and the user's own
+    /// placeholders.
     #[must_use]
-    pub fn identity(&self) -> (Option<String>, Option<String>) {
-        let filter = self.original_filter.as_ref().map(|filter| {
-            let check_placeholder = |(name, text): (&String, &String)| {
-                (!name[1..].starts_with(GENERATED_PREFIX)).then(|| format!(" {name}={text}"))
-            };
-            let check_placeholder = self
-                .names
-                .iter()
-                .filter_map(check_placeholder)
-                .chain(self.values.iter().filter_map(check_placeholder));
+    pub fn filter_identity(&self) -> Option<String> {
+        let filter = self.original_filter.as_ref()?;
 
-            format!("{filter}{}", check_placeholder.collect::<String>())
-        });
+        // Generated placeholders follow from the expression.
+        let user_placeholder = |(name, text): (&String, &String)| {
+            (!name[1..].starts_with(GENERATED_PREFIX)).then(|| format!(" {name}={text}"))
+        };
+        let names = self.names.iter().filter_map(user_placeholder);
+        let values = self.values.iter().filter_map(user_placeholder);
+        let placeholders: String = names.chain(values).collect();
 
-        (filter, self.original_projection.clone())
+        Some(format!("{filter}{placeholders}"))
     }
 
     /// Adds a filter. `names` and `values` are JSON objects with its placeholders.

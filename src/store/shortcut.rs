@@ -305,14 +305,14 @@ struct FirstCallObserver {
 
 impl fmt::Debug for FirstCallObserver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Guide")
+        f.write_str("FirstCallObserver")
     }
 }
 
 #[aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint]
 impl Intercept for FirstCallObserver {
     fn name(&self) -> &'static str {
-        "Guide"
+        "FirstCallObserver"
     }
 
     fn read_before_transmit(

@@ -115,12 +115,10 @@ impl Signer {
         time: DateTime<Utc>,
     ) -> Option<String> {
         let headers = request.headers();
-        let value = |name: &str| {
-            if name == "host" {
-                Some(self.host.as_str())
-            } else {
-                headers.get(name)
-            }
+        // The connection adds `host`, so it is not among the headers yet.
+        let value = |name: &str| match name {
+            "host" => Some(self.host.as_str()),
+            name => headers.get(name),
         };
 
         let date = headers.get("x-amz-date")?;
@@ -146,13 +144,9 @@ impl Signer {
             &hex::encode(Sha256::digest(request.body().bytes()?)),
         ]);
 
-        let (
-            Self {
-                region, service, ..
-            },
-            id,
-        ) = (self, credentials.access_key_id());
-
+        let Self {
+            region, service, ..
+        } = self;
         let scope = [date.get(..DAY_LENGTH)?, region, service, "aws4_request"].join("/");
         let to_sign = [
             ALGORITHM,
@@ -173,7 +167,7 @@ impl Signer {
         let parts = [
             ALGORITHM,
             " Credential=",
-            id,
+            credentials.access_key_id(),
             "/",
             &scope,
             ", SignedHeaders=",

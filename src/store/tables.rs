@@ -188,8 +188,8 @@ impl Client {
     pub(crate) async fn delete(&self, table: &str) -> Result<()> {
         let body = Bytes::from(format!(r#"{{"TableName":{}}}"#, json_string(table)));
         let mut calls = 0;
-        let patience = self.retry().give_up_after();
-        let answer = self.with_retry_limits("DeleteTable", patience, patience, || {
+        let max_wait = self.retry().give_up_after();
+        let answer = self.with_retry_limits("DeleteTable", max_wait, max_wait, || {
             calls += 1;
             self.send_delete_table(table, body.clone())
         });

@@ -70,6 +70,13 @@ struct BatchResult {
     write_units: f64,
 }
 
+/// A group of items that could not be written completely.
+struct FailedGroup {
+    error: RequestError,
+    /// The items that were not written.
+    remaining: Vec<Bytes>,
+}
+
 impl Client {
     /// Writes a batch. Items that DynamoDB rejects are isolated by splitting the batch in half
     /// repeatedly.
@@ -83,8 +90,11 @@ impl Client {
         // A stack of groups: the first half is on top, so that items are written in order.
         let mut groups = vec![items];
         while let Some(mut group) = groups.pop() {
-            let Err((error, mut remaining)) = self
-                .write_group((table, key), std::mem::take(&mut group), &mut written)
+            let Err(FailedGroup {
+                error,
+                mut remaining,
+            }) = self
+                .write_group(table, key, std::mem::take(&mut group), &mut written)
                 .await
             else {
                 continue;
@@ -117,11 +127,11 @@ impl Client {
     /// were not written.
     async fn write_group(
         &self,
-        (table, key): (&str, &KeySchema),
+        table: &str,
+        key: &KeySchema,
         mut group: Vec<Bytes>,
         written: &mut WriteOutcome,
-    ) -> Result<(), (RequestError, Vec<Bytes>)> {
-        // Progress resets the delays: a table that accepts part of each batch is only slow.
+    ) -> Result<(), FailedGroup> {
         let mut retries = self.retry_context("BatchWriteItem", Some(table));
         let throughput = self.write_limiters().for_table(table);
         while !group.is_empty() {
@@ -134,7 +144,7 @@ impl Client {
             let (permit, prefix) = throughput.limiter.acquire(choose_prefix).await;
             self.retry().record_call();
             let (sent, bytes) = (prefix.items, text_bytes(&group[..prefix.items]));
-            let error = match self.write_once((table, key), &group[..sent]).await {
+            let error = match self.write_once(table, key, &group[..sent]).await {
                 Ok(result) => {
                     let remaining = result.unprocessed.len();
                     written.items += (sent - remaining) as u64;
@@ -143,6 +153,7 @@ impl Client {
 
                     if remaining < sent {
                         self.retry().record_success();
+                        // Progress resets the delays: a table that accepts part of each batch is only slow.
                         retries = self.retry_context("BatchWriteItem", Some(table));
                     }
 
@@ -173,7 +184,10 @@ impl Client {
             };
 
             if let Err(error) = retries.prepare_retry(error).await {
-                return Err((error, group));
+                return Err(FailedGroup {
+                    error,
+                    remaining: group,
+                });
             }
         }
 
@@ -182,7 +196,8 @@ impl Client {
 
     async fn write_once(
         &self,
-        (table, key): (&str, &KeySchema),
+        table: &str,
+        key: &KeySchema,
         group: &[Bytes],
     ) -> Result<BatchResult, RequestError> {
         let answer = self
@@ -201,7 +216,7 @@ impl Client {
         }
 
         let unprocessed = match &answer.unprocessed_items {
-            Some(tables) => unprocessed((table, key), group, tables)?,
+            Some(tables) => unprocessed(table, key, group, tables)?,
             None => Vec::new(),
         };
         let capacity = answer.consumed_capacity.unwrap_or_default();
@@ -219,7 +234,8 @@ impl Client {
 /// Returns the items of `group` that the response lists as unprocessed, matched by key. They are
 /// sent again with their original bytes: nothing that the endpoint sends is ever written.
 fn unprocessed(
-    (table, key): (&str, &KeySchema),
+    table: &str,
+    key: &KeySchema,
     group: &[Bytes],
     RequestsByTable(tables): &RequestsByTable<'_>,
 ) -> Result<Vec<Bytes>, RequestError> {

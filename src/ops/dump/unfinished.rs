@@ -90,8 +90,8 @@ pub(crate) fn origin(
         consistent_read: request.consistent_read,
         limit: request.limit,
         transform: request.transform.identity(),
-        filter: request.selection.identity().0,
-        projection: request.selection.identity().1,
+        filter: request.selection.filter_identity(),
+        projection: request.selection.projection().map(ToOwned::to_owned),
     }
 }
 

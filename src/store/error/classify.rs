@@ -152,7 +152,7 @@ pub(super) fn classify_code(code: Option<&str>, status: u16) -> ErrorClass {
 }
 
 /// Whether a `LimitExceededException` is about changes per day rather than concurrent changes:
-/// capacity that was decreased, or a billing mode that was switched, too often. The message goes on
+/// capacity that was decreased, or a billing mode that was switched, too often. The message continues
 /// with a time of day.
 fn is_daily_limit(message: &str) -> bool {
     message.contains(" can be made at ")

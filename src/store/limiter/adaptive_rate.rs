@@ -7,8 +7,7 @@
 //! is `W`, whatever was requested. Until the first throttled call, nothing is limited. After one:
 //!
 //! ```text
-//! throttled ─► recovery: below W for a moment ─► hold: just below W ─► probe: ever faster, until
-//! throttled again
+//! throttled ─► recovery: below W ─► hold: just below W ─► probe: faster and faster ─► throttled
 //! ```
 //!
 //! The probe uses up what recovery and hold have left in the bucket: on average, all of `W` is
@@ -21,67 +20,15 @@
 //! reduces the share of throttled units. Otherwise, the limit is suspended for a while, and
 //! throttled calls are only retried.
 
+mod limit;
+mod measurement;
+
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Factor and duration of the recovery after a throttled call, which compensates for calls that
-/// arrive in bursts.
-const RECOVERY_FACTOR: f64 = 0.9;
-const RECOVERY_TIME: Duration = Duration::from_millis(500);
-
-/// Factor of the hold: below the estimated capacity, so that an error of the estimate does not
-/// cause throttling.
-const HOLD_FACTOR: f64 = 0.985;
-
-/// Number of calls between two probes, so that at most two in a hundred are throttled, and the
-/// bounds of the resulting time in seconds. The next probe detects a change of the table's
-/// capacity.
-const CALLS_BETWEEN_PROBES: f64 = 105.0;
-const MIN_HOLD: f64 = 3.0;
-const MAX_HOLD: f64 = 9.0;
-
-/// Seconds of the hold after a guessed rate, so that it is soon measured.
-const GUESSED_HOLD: f64 = 1.0;
-
-/// Growth of a probe, by the cube of its seconds, up to twice the rate; from then on, it doubles in
-/// this many seconds.
-const PROBE_GROWTH: f64 = 0.03;
-const PROBE_DOUBLING_TIME: f64 = 0.7;
-
-/// A probe beyond this multiple of the rate has found a table with more capacity.
-const MORE_CAPACITY_FACTOR: f64 = 1.6;
-
-/// A probe beyond this multiple of the rate removes the limit.
-const UNLIMITED_FACTOR: f64 = 1000.0;
-
-/// A measurement needs the short window and this many calls that were accepted at least in part, or
-/// the long window and fewer calls.
-const SHORT_WINDOW: Duration = Duration::from_millis(100);
-const SHORT_WINDOW_CALLS: u32 = 10;
-const LONG_WINDOW: Duration = Duration::from_secs(1);
-const LONG_WINDOW_CALLS: u32 = 3;
-
-/// The rate is limited after this many throttled calls within this time, if they are at least this
-/// share of all calls.
-const MIN_THROTTLED_CALLS: u32 = 8;
-const TOLERATED_SHARE: f64 = 0.02;
-const OBSERVATION_TIME: Duration = Duration::from_secs(10);
-
-/// A lower rate is tested. The test fails if this many calls are throttled, and their share of
-/// units is at least this multiple of the share before, although the rate was lowered a second time
-/// (the first measurement may have been of few calls). It ends when this many calls were made and
-/// twice the minimum should have been throttled, or after this time.
-const TEST_MIN_THROTTLED: u32 = 3;
-const INEFFECTIVE_RATIO: f64 = 0.5;
-const TEST_CALLS: u32 = 30;
-const TEST_TIME: Duration = Duration::from_mins(1);
-
-/// During a test, the rate is not lowered below this multiple.
-const TEST_FLOOR: f64 = 0.5;
-
-/// Small steps below this multiple of the last tested rate need a test of their own.
-const NEW_TEST_RATIO: f64 = 0.93;
+use limit::{Confidence, RateLimit, SlowdownTest};
+use measurement::{Measurement, OBSERVATION_TIME, RecentThroughput, SHORT_WINDOW};
 
 /// Duration for which throttling is ignored after a failed test; doubled after each further one.
 const MIN_SUSPENSION: Duration = Duration::from_secs(5);
@@ -140,58 +87,6 @@ enum LimitState {
 struct ThrottleStreak {
     since: Instant,
     calls: u32,
-}
-
-/// A learned rate limit.
-#[derive(Debug)]
-struct RateLimit {
-    /// Estimated capacity of the table in units per second.
-    capacity: f64,
-    confidence: Confidence,
-    last_refusal: Instant,
-    measured: Measurement,
-    /// The last rate that was not set by small steps.
-    tested: f64,
-    test: Option<SlowdownTest>,
-}
-
-/// The confidence in an estimated capacity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Confidence {
-    Guessed,
-    Measurement,
-    /// Two consecutive measurements agree.
-    Confirmed,
-}
-
-/// A test of whether a lower rate reduces the share of throttled units.
-#[derive(Debug)]
-struct SlowdownTest {
-    before: f64,
-    after: Measurement,
-    floor: f64,
-    /// Whether the rate was lowered a second time.
-    is_second: bool,
-}
-
-/// Responses since the bucket was last empty.
-#[derive(Debug, Clone, Copy)]
-struct Measurement {
-    since: Instant,
-    accepted: f64,
-    refused: f64,
-    /// Number of calls that were accepted, and throttled, at least in part.
-    accepted_calls: u32,
-    throttled_calls: u32,
-    calls: u32,
-}
-
-/// Accepted units of the most recent quarter of a second.
-#[derive(Debug)]
-struct RecentThroughput {
-    since: Instant,
-    units: f64,
-    rate: f64,
 }
 
 impl AdaptiveRate {
@@ -283,7 +178,7 @@ impl AdaptiveRate {
                 limit.record(sent, accepted, refused, call_units);
                 if limit.test.as_ref().is_some_and(|test| test.has_failed(now)) {
                     self.state = LimitState::Suspended(now + self.next_suspension);
-                    // Random throttling is likely to go on, so the next test comes later.
+                    // Random throttling is likely to continue, so the next test comes later.
                     self.next_suspension = (self.next_suspension * 2).min(MAX_SUSPENSION);
                 } else if refused > 0.0 {
                     self.apply_refusal(sent, now);
@@ -348,7 +243,7 @@ impl AdaptiveRate {
             let test = Some(SlowdownTest::new(capacity, seen, now));
             self.state = LimitState::Limited(RateLimit {
                 capacity,
-                confidence: Confidence::Measurement,
+                confidence: Confidence::Measured,
                 last_refusal: now,
                 measured: Measurement::new(now),
                 tested: capacity,
@@ -373,210 +268,6 @@ impl AdaptiveRate {
             limit.adjust(now, recent, self.call_units);
             // Pauses for one call, because calls in flight find the bucket empty too.
             self.balance = self.balance.min(0.0) - self.call_units.min(limit.capacity * CALL_SHARE);
-        }
-    }
-}
-
-impl RateLimit {
-    fn allowed(&self, now: Instant, call_units: f64) -> f64 {
-        let past = now - self.last_refusal;
-        let probing = self.seconds_probing(now, call_units);
-        let factor = if past < RECOVERY_TIME {
-            RECOVERY_FACTOR
-        } else if probing <= 0.0 {
-            HOLD_FACTOR
-        } else {
-            probe_factor(probing)
-        };
-
-        (self.capacity * factor).max(MIN_RATE)
-    }
-
-    /// Seconds since the probe began; negative before.
-    fn seconds_probing(&self, now: Instant, call_units: f64) -> f64 {
-        now.saturating_duration_since(self.last_refusal)
-            .as_secs_f64()
-            - self.hold_seconds(call_units)
-    }
-
-    /// Seconds from a throttled call to the next probe.
-    fn hold_seconds(&self, call_units: f64) -> f64 {
-        let call = call_units.min(self.capacity * CALL_SHARE).max(1.0);
-        let hold = (CALLS_BETWEEN_PROBES * call / self.capacity).clamp(MIN_HOLD, MAX_HOLD);
-        match self.confidence {
-            Confidence::Guessed => GUESSED_HOLD,
-            Confidence::Measurement => hold.min(MIN_HOLD),
-            Confidence::Confirmed => hold,
-        }
-    }
-
-    fn is_unlimited(&self, now: Instant, call_units: f64) -> bool {
-        self.allowed(now, call_units) > self.capacity * UNLIMITED_FACTOR
-    }
-
-    fn record(&mut self, sent: Instant, accepted: f64, refused: f64, call_units: f64) {
-        self.measured.add(accepted, refused);
-        // Calls of a probe exceed the tested rate on purpose.
-        let is_probe = self.seconds_probing(sent, call_units) > 0.0;
-        if let Some(test) = self
-            .test
-            .as_mut()
-            .filter(|test| sent > test.after.since && !is_probe)
-        {
-            test.after.add(accepted, refused);
-        }
-    }
-
-    /// Adjusts the capacity estimate after a throttled call.
-    fn adjust(&mut self, now: Instant, recent: f64, call_units: f64) {
-        let seen = self.measured;
-        let previous = self.tested;
-        if self.allowed(now, call_units) > self.capacity * MORE_CAPACITY_FACTOR {
-            // The bucket may have been full during the probe, in which case the average would be
-            // too low.
-            (self.capacity, self.confidence) = (recent.max(self.capacity), Confidence::Guessed);
-            self.tested = self.capacity;
-            self.measured = Measurement::new(now);
-        } else if let Some(measured) = seen.rate(now) {
-            let is_near = (measured / self.capacity - 1.0).abs() < 0.05;
-            self.capacity = if is_near {
-                f64::midpoint(self.capacity, measured)
-            } else {
-                measured
-            };
-
-            // A bucket that was full meanwhile hides the capacity; two consecutive measurements
-            // that agree confirm it.
-            self.confidence = if is_near {
-                Confidence::Confirmed
-            } else {
-                Confidence::Measurement
-            };
-
-            if !is_near || self.capacity < previous * NEW_TEST_RATIO || self.capacity > previous {
-                self.tested = self.capacity;
-            }
-
-            self.measured = Measurement::new(now);
-        } else if seen.accepted <= 0.0 {
-            self.measured = Measurement::new(now);
-        }
-
-        match &mut self.test {
-            _ if self.tested >= previous => {}
-            None => self.test = Some(SlowdownTest::new(self.capacity, &seen, now)),
-            Some(test) if test.is_second => {}
-            Some(test) => (test.is_second, test.after) = (true, Measurement::new(now)),
-        }
-
-        self.capacity = self
-            .capacity
-            .max(self.test.as_ref().map_or(MIN_RATE, |test| test.floor));
-        self.last_refusal = now;
-    }
-}
-
-impl SlowdownTest {
-    /// Starts the test of a rate that was set because of this measurement.
-    fn new(capacity: f64, seen: &Measurement, now: Instant) -> Self {
-        Self {
-            before: seen.refused_share(),
-            after: Measurement::new(now),
-            floor: (capacity * TEST_FLOOR).max(MIN_RATE),
-            is_second: false,
-        }
-    }
-
-    fn has_failed(&self, now: Instant) -> bool {
-        // Before the rate was lowered twice, a single measurement may have been wrong.
-        let is_decided = (self.is_second && self.after.rate(now).is_some()) || self.is_over(now);
-        // Throttled calls of a small table may be this rare.
-        let is_frequent = f64::from(self.after.throttled_calls) * MIN_HOLD
-            >= (now - self.after.since).as_secs_f64();
-        is_decided
-            && is_frequent
-            && self.after.throttled_calls >= TEST_MIN_THROTTLED
-            && self.after.refused_share() >= self.before * INEFFECTIVE_RATIO
-    }
-
-    fn is_over(&self, now: Instant) -> bool {
-        // Throttled calls that would be expected at the former share.
-        let expected = f64::from(self.after.calls) * self.before;
-        (self.after.calls >= TEST_CALLS && expected >= 2.0 * f64::from(TEST_MIN_THROTTLED))
-            || now - self.after.since >= TEST_TIME
-    }
-}
-
-/// The multiple of the rate after this many seconds of a probe.
-fn probe_factor(seconds: f64) -> f64 {
-    let doubled = ((2.0 - HOLD_FACTOR) / PROBE_GROWTH).cbrt();
-    if seconds <= doubled {
-        HOLD_FACTOR + PROBE_GROWTH * seconds.powi(3)
-    } else {
-        2.0 * 2.0_f64.powf(((seconds - doubled) / PROBE_DOUBLING_TIME).min(64.0))
-    }
-}
-
-impl Measurement {
-    fn new(since: Instant) -> Self {
-        Self {
-            since,
-            accepted: 0.0,
-            refused: 0.0,
-            accepted_calls: 0,
-            throttled_calls: 0,
-            calls: 0,
-        }
-    }
-
-    fn add(&mut self, accepted: f64, refused: f64) {
-        self.accepted += accepted;
-        self.refused += refused;
-        self.calls += 1;
-        self.accepted_calls += u32::from(accepted > 0.0);
-        self.throttled_calls += u32::from(refused > 0.0);
-    }
-
-    fn refused_share(&self) -> f64 {
-        self.refused / (self.accepted + self.refused).max(f64::MIN_POSITIVE)
-    }
-
-    /// Whether enough calls were throttled to justify a lower rate.
-    fn is_throttled(&self) -> bool {
-        let share = f64::from(self.throttled_calls) / f64::from(self.calls.max(1));
-        self.throttled_calls >= MIN_THROTTLED_CALLS && share >= TOLERATED_SHARE
-    }
-
-    /// Accepted units per second; `None` until there are enough calls for a measurement.
-    fn rate(&self, now: Instant) -> Option<f64> {
-        let time = now - self.since;
-        let is_enough = (time >= SHORT_WINDOW && self.accepted_calls >= SHORT_WINDOW_CALLS)
-            || (time >= LONG_WINDOW && self.accepted_calls >= LONG_WINDOW_CALLS);
-        is_enough.then(|| self.accepted / time.as_secs_f64())
-    }
-}
-
-impl RecentThroughput {
-    fn add(&mut self, units: f64, now: Instant) {
-        let time = (now - self.since).as_secs_f64();
-        if time >= 0.25 {
-            *self = Self {
-                since: now,
-                units: 0.0,
-                rate: self.units / time,
-            };
-        }
-
-        self.units += units;
-    }
-
-    /// Accepted units per second during the last quarter of a second.
-    fn rate(&self, now: Instant) -> f64 {
-        let time = (now - self.since).as_secs_f64();
-        if time < 0.1 && self.rate > 0.0 {
-            self.rate
-        } else {
-            self.units / time.max(0.01)
         }
     }
 }
