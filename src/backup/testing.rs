@@ -8,13 +8,13 @@ use super::metadata::tests::draft;
 use super::{
     DumpOptions, DumpTarget, DumpWriter, FinishedDump, MetadataDraft, Source, SourceSpec, check,
 };
-use crate::item::{Items, cut_items};
+use crate::item::{Items, split_items};
 use crate::schema::TableSchema;
 
 /// Items with these texts.
 pub(crate) fn items(texts: &[&str]) -> Items {
     let body = format!("{{\"Items\":[{}]}}", texts.join(","));
-    cut_items(Bytes::from(body), &["Items"]).unwrap().items
+    split_items(Bytes::from(body), &["Items"]).unwrap().items
 }
 
 /// Two items, one with everything that could upset a line.

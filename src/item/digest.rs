@@ -8,20 +8,20 @@
 //! A value that is not DynamoDB JSON as this version knows it (a new type, say) is digested as plain JSON.
 
 use super::error::{ItemError, ItemErrorKind};
-use super::json::lexer::{Lexer, Quoted};
+use super::json::lexer::{JsonString, Lexer};
 use super::number::Number;
-use super::type_tag::Tag;
-use super::value::{LEVELS, append_binary, checked_number};
+use super::type_tag::TypeTag;
+use super::value::{MAX_NESTING, append_binary, checked_number};
 use std::fmt;
 use xxhash_rust::xxh3::xxh3_128;
 
 /// The digest of one item.
 ///
 /// # Errors
-/// The text is not a JSON object, or it is nested more than [`super::DEPTH`] levels deep.
+/// The text is not a JSON object, or it is nested more than [`super::MAX_JSON_DEPTH`] levels deep.
 pub fn item_digest(item: &[u8]) -> Result<u128, ItemError> {
     let mut lexer = Lexer::new(item)?;
-    let mut encoder = Encoder {
+    let mut encoder = CanonicalEncoder {
         out: Vec::with_capacity(512),
         parts: Vec::with_capacity(32),
     };
@@ -68,13 +68,13 @@ impl fmt::Display for SetDigest {
 
 /// Writes the canonical form: a type letter (capitals for DynamoDB's types, small letters for plain JSON), then the length or
 /// count, then the contents. What has no order is hashed part by part; the hashes are sorted.
-struct Encoder {
+struct CanonicalEncoder {
     out: Vec<u8>,
     /// Digests of the parts of all maps and sets that are open.
     parts: Vec<u128>,
 }
 
-impl Encoder {
+impl CanonicalEncoder {
     fn map(&mut self, lexer: &mut Lexer<'_>, level: usize) -> Result<(), ItemError> {
         let base = self.parts.len();
         lexer.members(|lexer, name| {
@@ -93,7 +93,7 @@ impl Encoder {
     fn value(&mut self, lexer: &mut Lexer<'_>, level: usize) -> Result<(), ItemError> {
         let (mark, start, base) = (*lexer, self.out.len(), self.parts.len());
         match self.typed(lexer, level) {
-            Err(error) if error.is_about_meaning() => {
+            Err(error) if error.is_semantic() => {
                 *lexer = mark;
                 self.out.truncate(start);
                 self.parts.truncate(base);
@@ -104,7 +104,7 @@ impl Encoder {
     }
 
     fn typed(&mut self, lexer: &mut Lexer<'_>, level: usize) -> Result<(), ItemError> {
-        if level > LEVELS {
+        if level > MAX_NESTING {
             return Err(ItemError::new(ItemErrorKind::Nesting, lexer.offset()));
         }
 
@@ -118,11 +118,11 @@ impl Encoder {
 
             lexer.begins(known)?;
             match (known, known.element()) {
-                (Tag::M, _) => {
+                (TypeTag::M, _) => {
                     self.out.push(b'M');
                     self.map(lexer, level + 1)
                 }
-                (Tag::L, _) => self.list(lexer, b'L', |encoder, lexer| {
+                (TypeTag::L, _) => self.list(lexer, b'L', |encoder, lexer| {
                     encoder.value(lexer, level + 1)
                 }),
                 (_, Some(element)) => self.set(lexer, element),
@@ -147,7 +147,7 @@ impl Encoder {
         Ok(())
     }
 
-    fn set(&mut self, lexer: &mut Lexer<'_>, element: Tag) -> Result<(), ItemError> {
+    fn set(&mut self, lexer: &mut Lexer<'_>, element: TypeTag) -> Result<(), ItemError> {
         let base = self.parts.len();
         self.out.push(b'Z');
         self.out.extend_from_slice(element.name().as_bytes());
@@ -163,11 +163,11 @@ impl Encoder {
         Ok(())
     }
 
-    fn scalar(&mut self, lexer: &mut Lexer<'_>, tag: Tag) -> Result<(), ItemError> {
-        if matches!(tag, Tag::Bool | Tag::Null) {
-            let value = lexer.bool_of(tag)?;
+    fn scalar(&mut self, lexer: &mut Lexer<'_>, tag: TypeTag) -> Result<(), ItemError> {
+        if matches!(tag, TypeTag::Bool | TypeTag::Null) {
+            let value = lexer.bool_value(tag)?;
             self.out.push(match (tag, value) {
-                (Tag::Null, _) => b'0',
+                (TypeTag::Null, _) => b'0',
                 (_, true) => b'T',
                 (_, false) => b'F',
             });
@@ -175,10 +175,10 @@ impl Encoder {
             return Ok(());
         }
 
-        let quoted = lexer.string_of(tag)?;
+        let quoted = lexer.string_value(tag)?;
         self.out.extend_from_slice(tag.name().as_bytes());
 
-        if tag == Tag::S {
+        if tag == TypeTag::S {
             self.text(&quoted);
             return Ok(());
         }
@@ -186,7 +186,7 @@ impl Encoder {
         let place = self.reserve();
         let start = self.out.len();
         match tag {
-            Tag::N => checked_number(&quoted, &quoted.text()?)?.write(&mut self.out),
+            TypeTag::N => checked_number(&quoted, &quoted.text()?)?.write(&mut self.out),
             _ => append_binary(&quoted, &mut self.out)?,
         }
 
@@ -241,7 +241,7 @@ impl Encoder {
         self.fill(place, self.out.len() - start);
     }
 
-    fn text(&mut self, quoted: &Quoted<'_>) {
+    fn text(&mut self, quoted: &JsonString<'_>) {
         if let Some(plain) = quoted.plain() {
             self.out
                 .extend_from_slice(&(plain.len() as u64).to_le_bytes());
@@ -286,7 +286,7 @@ impl Encoder {
 #[cfg(test)]
 mod tests {
     use super::super::testing::{Style, item, render};
-    use super::super::{Value, parse_item};
+    use super::super::{AttributeValue, parse_item};
     use super::*;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
@@ -418,15 +418,15 @@ mod tests {
             let compact = item_digest(render(&item, Style::Compact).as_bytes());
             prop_assert!(compact.is_ok());
             prop_assert_eq!(&compact, &item_digest(render(&item, Style::Pretty).as_bytes()));
-            prop_assert_eq!(&compact, &item_digest(render(&item, Style::Wild(seed)).as_bytes()));
+            prop_assert_eq!(&compact, &item_digest(render(&item, Style::Random(seed)).as_bytes()));
         }
 
         #[test]
         fn a_changed_value_counts(item in item(), other in item()) {
             let same = item_digest(render(&item, Style::Compact).as_bytes()) == item_digest(render(&other, Style::Compact).as_bytes());
-            prop_assert!(!same || item == other || item.values().any(|value| !matches!(value, Value::S(_))));
+            prop_assert!(!same || item == other || item.values().any(|value| !matches!(value, AttributeValue::S(_))));
             let mut changed = parse_item(render(&item, Style::Compact).as_bytes()).expect("an item");
-            changed.insert("pk".to_owned(), Value::S("\u{1}changed\u{1}".to_owned()));
+            changed.insert("pk".to_owned(), AttributeValue::S("\u{1}changed\u{1}".to_owned()));
             prop_assert_ne!(
                 item_digest(render(&item, Style::Compact).as_bytes()),
                 item_digest(render(&changed, Style::Compact).as_bytes())

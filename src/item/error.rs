@@ -13,7 +13,7 @@ const NAME_CHARS: usize = 64;
 pub enum ItemErrorKind {
     /// It is not JSON.
     Syntax(&'static str),
-    /// More brackets are open than [`super::json::scanner::DEPTH`].
+    /// More brackets are open than [`super::json::scanner::MAX_JSON_DEPTH`].
     TooDeep,
     /// A value where an object with one type tag (`{"S":"…"}`) is due: plain JSON, perhaps.
     NotTyped,
@@ -36,10 +36,10 @@ pub enum ItemErrorKind {
 /// The text of an item is not what it should be.
 // Boxed, so that the results of the lexer, of which there are many for each item, travel in registers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ItemError(Box<Inner>);
+pub struct ItemError(Box<ItemErrorDetails>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Inner {
+struct ItemErrorDetails {
     kind: ItemErrorKind,
     at: usize,
     path: String,
@@ -48,7 +48,7 @@ struct Inner {
 impl ItemError {
     #[cold]
     pub(crate) fn new(kind: ItemErrorKind, at: usize) -> Self {
-        Self(Box::new(Inner {
+        Self(Box::new(ItemErrorDetails {
             kind,
             at,
             path: String::new(),
@@ -90,7 +90,7 @@ impl ItemError {
     }
 
     /// Whether the text is well-formed JSON as far as it was read, so that only its meaning is in doubt.
-    pub(crate) fn is_about_meaning(&self) -> bool {
+    pub(crate) fn is_semantic(&self) -> bool {
         !matches!(
             self.0.kind,
             ItemErrorKind::Syntax(_) | ItemErrorKind::TooDeep
@@ -100,10 +100,10 @@ impl ItemError {
 
 impl fmt::Display for ItemError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.path.is_empty() || !self.is_about_meaning() {
+        if self.0.path.is_empty() || !self.is_semantic() {
             write!(f, "byte {}: ", self.0.at)?;
         } else {
-            write!(f, "attribute {}: ", Clipped(&self.0.path))?;
+            write!(f, "attribute {}: ", ClippedName(&self.0.path))?;
         }
 
         match &self.0.kind {
@@ -112,13 +112,13 @@ impl fmt::Display for ItemError {
                 write!(
                     f,
                     "nested more than {} levels deep",
-                    super::json::scanner::DEPTH
+                    super::json::scanner::MAX_JSON_DEPTH
                 )
             }
             ItemErrorKind::NotTyped => {
                 f.write_str("not an object with one type tag, like {\"S\":\"…\"}")
             }
-            ItemErrorKind::UnknownType(tag) => write!(f, "unknown type {}", Clipped(tag)),
+            ItemErrorKind::UnknownType(tag) => write!(f, "unknown type {}", ClippedName(tag)),
             ItemErrorKind::WrongValue(tag) => write!(f, "not a value of type {tag}"),
             ItemErrorKind::NotANumber => f.write_str("not a decimal number"),
             ItemErrorKind::NotBase64 => f.write_str("not base64"),
@@ -134,9 +134,9 @@ impl fmt::Display for ItemError {
 impl std::error::Error for ItemError {}
 
 /// A name in quotes, control characters escaped, cut to [`NAME_CHARS`].
-pub(crate) struct Clipped<'a>(pub(crate) &'a str);
+pub(crate) struct ClippedName<'a>(pub(crate) &'a str);
 
-impl fmt::Display for Clipped<'_> {
+impl fmt::Display for ClippedName<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.char_indices().nth(NAME_CHARS) {
             Some((end, _)) => write!(f, "{:?}", format_args!("{}…", &self.0[..end]).to_string()),

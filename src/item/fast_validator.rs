@@ -9,7 +9,7 @@
 use super::base64;
 use super::json::blocks::string_end;
 use super::number::Number;
-use super::value::LEVELS;
+use super::value::MAX_NESTING;
 use smallvec::SmallVec;
 use std::ops::Range;
 use xxhash_rust::xxh3::xxh3_64;
@@ -18,19 +18,19 @@ use xxhash_rust::xxh3::xxh3_64;
 const FEW_NAMES: usize = 16;
 
 /// Whether `item` certainly is one well-formed item.
-pub(crate) fn is_usual_item(item: &[u8]) -> bool {
-    usual_item(item) == Some(item.len())
+pub(crate) fn is_certainly_valid(item: &[u8]) -> bool {
+    valid_item_length(item) == Some(item.len())
 }
 
 /// The length of the well-formed item on one line that certainly stands at the beginning of `text`. `None` says nothing.
 #[must_use]
-pub(crate) fn usual_item(text: &[u8]) -> Option<usize> {
+pub(crate) fn valid_item_length(text: &[u8]) -> Option<usize> {
     read::<false>(text, &mut Vec::new(), |_, _| {})
 }
 
 /// What the text of a value must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum ScalarKind {
     Text,
     Number,
     Binary,
@@ -38,17 +38,17 @@ pub(crate) enum Kind {
 
 /// The text of a value, or of an element of a set: where it is, between its quotes.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Scalar {
+pub(crate) struct ScalarSpan {
     pub(crate) start: usize,
     pub(crate) end: usize,
-    pub(crate) kind: Kind,
+    pub(crate) kind: ScalarKind,
 }
 
-/// [`usual_item`], which lists the texts of all values; `each` is called with the name of every attribute, without its quotes, and the
+/// [`valid_item_length`], which lists the texts of all values; `each` is called with the name of every attribute, without its quotes, and the
 /// place of its value. The names have no escapes, and no two in one map are equal if the item is recognised in the end.
-pub(crate) fn usual_scalars<'a>(
+pub(crate) fn valid_item_scalars<'a>(
     text: &'a [u8],
-    scalars: &mut Vec<Scalar>,
+    scalars: &mut Vec<ScalarSpan>,
     each: impl FnMut(&'a [u8], Range<usize>),
 ) -> Option<usize> {
     read::<true>(text, scalars, each)
@@ -56,10 +56,10 @@ pub(crate) fn usual_scalars<'a>(
 
 fn read<'a, const LISTS: bool>(
     text: &'a [u8],
-    scalars: &mut Vec<Scalar>,
+    scalars: &mut Vec<ScalarSpan>,
     mut each: impl FnMut(&'a [u8], Range<usize>),
 ) -> Option<usize> {
-    let mut reader = Reader::<LISTS> {
+    let mut reader = FastReader::<LISTS> {
         text,
         at: 0,
         names: SmallVec::new(),
@@ -121,15 +121,15 @@ pub(crate) fn is_binary(text: &[u8]) -> bool {
 }
 
 /// With `LISTS`, the texts of the values are listed.
-struct Reader<'a, 's, const LISTS: bool> {
+struct FastReader<'a, 's, const LISTS: bool> {
     text: &'a [u8],
     at: usize,
-    scalars: &'s mut Vec<Scalar>,
+    scalars: &'s mut Vec<ScalarSpan>,
     /// Hashes of the names in all maps that are open.
     names: SmallVec<[u64; 32]>,
 }
 
-impl<'a, const LISTS: bool> Reader<'a, '_, LISTS> {
+impl<'a, const LISTS: bool> FastReader<'a, '_, LISTS> {
     #[inline]
     fn next(&mut self) -> Option<u8> {
         let byte = *self.text.get(self.at)?;
@@ -197,7 +197,7 @@ impl<'a, const LISTS: bool> Reader<'a, '_, LISTS> {
     }
 
     fn value(&mut self, level: usize) -> Option<()> {
-        if level > LEVELS {
+        if level > MAX_NESTING {
             return None;
         }
 
@@ -206,8 +206,8 @@ impl<'a, const LISTS: bool> Reader<'a, '_, LISTS> {
         self.at += 6;
 
         match head {
-            b"{\"S\":\"" => self.scalar(Kind::Text)?,
-            b"{\"N\":\"" => self.scalar(Kind::Number)?,
+            b"{\"S\":\"" => self.scalar(ScalarKind::Text)?,
+            b"{\"N\":\"" => self.scalar(ScalarKind::Number)?,
             b"{\"M\":{" => self.map(level + 1)?,
             b"{\"L\":[" => self.elements(|reader| reader.value(level + 1))?,
             _ => {
@@ -223,17 +223,17 @@ impl<'a, const LISTS: bool> Reader<'a, '_, LISTS> {
     fn rarer(&mut self) -> Option<()> {
         self.take_all(b"{\"")?;
         match self.next()? {
-            b'S' => self.set(Kind::Text),
+            b'S' => self.set(ScalarKind::Text),
             b'N' => self
                 .take_all(b"ULL\":true")
-                .or_else(|| self.set(Kind::Number)),
+                .or_else(|| self.set(ScalarKind::Number)),
             b'B' => self.binary_bool_or_set(),
             _ => None,
         }
     }
 
     /// Behind the letter of a type that has a set.
-    fn set(&mut self, kind: Kind) -> Option<()> {
+    fn set(&mut self, kind: ScalarKind) -> Option<()> {
         self.take_all(b"S\":[")?;
         self.elements(|reader| {
             reader.take(b'"')?;
@@ -243,12 +243,12 @@ impl<'a, const LISTS: bool> Reader<'a, '_, LISTS> {
 
     fn binary_bool_or_set(&mut self) -> Option<()> {
         if self.take_all(b"\":\"").is_some() {
-            return self.scalar(Kind::Binary);
+            return self.scalar(ScalarKind::Binary);
         }
 
         match self.take_all(b"OOL\":") {
             Some(()) => self.take_all(b"true").or_else(|| self.take_all(b"false")),
-            None => self.set(Kind::Binary),
+            None => self.set(ScalarKind::Binary),
         }
     }
 
@@ -307,16 +307,16 @@ impl<'a, const LISTS: bool> Reader<'a, '_, LISTS> {
 
     /// Goes behind the closing quote of a value.
     #[inline]
-    fn scalar(&mut self, kind: Kind) -> Option<()> {
+    fn scalar(&mut self, kind: ScalarKind) -> Option<()> {
         let start = self.at;
         match kind {
-            Kind::Text => self.string()?,
-            Kind::Number => is_number(self.plain()?).then_some(())?,
-            Kind::Binary => is_binary(self.plain()?).then_some(())?,
+            ScalarKind::Text => self.string()?,
+            ScalarKind::Number => is_number(self.plain()?).then_some(())?,
+            ScalarKind::Binary => is_binary(self.plain()?).then_some(())?,
         }
 
         if LISTS {
-            self.scalars.push(Scalar {
+            self.scalars.push(ScalarSpan {
                 start,
                 end: self.at - 1,
                 kind,
@@ -329,7 +329,7 @@ impl<'a, const LISTS: bool> Reader<'a, '_, LISTS> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::json::scanner::{Scanner, Step};
+    use super::super::json::scanner::{JsonScanner, ScanStatus};
     use super::super::testing::{Style, item, render};
     use super::super::validate::strictly;
     use super::*;
@@ -342,7 +342,7 @@ mod tests {
             r#"{"a":{"S":""},"b":{"N":"-1.50E+7"},"c":{"B":"AAECAw=="},"d":{"BOOL":false},"e":{"NULL":true}}"#,
             r#"{"a":{"SS":["é\"\u00e9","x"]},"b":{"NS":["1","2"]},"c":{"BS":["AA==",""]},"d":{"L":[{"M":{}},{"L":[]}]}}"#,
         ] {
-            assert!(is_usual_item(text.as_bytes()), "{text}");
+            assert!(is_certainly_valid(text.as_bytes()), "{text}");
         }
     }
 
@@ -350,7 +350,7 @@ mod tests {
         #[test]
         fn compact_items_are_usual_whatever_stands_behind_them(item in item(), behind in "[,\\n}\"é]{0,5}") {
             let text = render(&item, Style::Compact);
-            match usual_item(format!("{text}{behind}").as_bytes()) {
+            match valid_item_length(format!("{text}{behind}").as_bytes()) {
                 Some(length) => prop_assert_eq!(length, text.len()),
                 // A name with an escape is for the lexer.
                 None => prop_assert!(text.contains('\\'), "{}", text),
@@ -359,8 +359,8 @@ mod tests {
 
         #[test]
         fn ends_where_the_structure_does(text in "\\{(\"[ab]\":\\{\"(S|N|L|M|SS)\":(\"1\"|\\[\\]|\\{\\}|\"\\\\\"\")\\},?){0,3}[{}\\[\\]\",]{0,6}") {
-            if let Some(length) = usual_item(text.as_bytes()) {
-                prop_assert_eq!(Scanner::new().feed(text.as_bytes()), Ok(Step::Done(length)));
+            if let Some(length) = valid_item_length(text.as_bytes()) {
+                prop_assert_eq!(JsonScanner::new().feed(text.as_bytes()), Ok(ScanStatus::Complete(length)));
             }
         }
 
@@ -369,11 +369,11 @@ mod tests {
             item in item(), seed in any::<u64>(), wild in any::<bool>(), at in any::<proptest::sample::Index>(), cut in 0usize..3,
             put in "[SNBMLUOtrue\"{}:,\\[\\]0-9a-f.eE+\\-=/\\\\ \u{1}é]{0,3}"
         ) {
-            let text = render(&item, if wild { Style::Wild(seed) } else { Style::Compact }).into_bytes();
+            let text = render(&item, if wild { Style::Random(seed) } else { Style::Compact }).into_bytes();
             let at = at.index(text.len());
             let behind = (at + cut).min(text.len());
             for changed in [[&text[..at], put.as_bytes(), &text[behind..]].concat(), text[..at].to_vec()] {
-                if is_usual_item(&changed) {
+                if is_certainly_valid(&changed) {
                     prop_assert_eq!(strictly(&changed), Ok(()), "{}", String::from_utf8_lossy(&changed));
                     prop_assert!(serde_json::from_slice::<serde_json::Value>(&changed).is_ok() || changed.windows(2).any(|two| two == b"\\u"));
                 }
@@ -383,7 +383,7 @@ mod tests {
         #[test]
         fn never_panics(text in "[{}\\[\\]\",:\\\\SNBML1a]{0,60}", bytes in any::<Vec<u8>>()) {
             let text = format!("{{\"a\":{text}");
-            let is_strict = |text: &[u8]| !is_usual_item(text) || strictly(text).is_ok();
+            let is_strict = |text: &[u8]| !is_certainly_valid(text) || strictly(text).is_ok();
             prop_assert!(is_strict(text.as_bytes()) && is_strict(&bytes));
         }
     }

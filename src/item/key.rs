@@ -1,13 +1,13 @@
-//! The primary key of an item: read without parsing the rest, comparable as DynamoDB compares it.
+//! The primary key of an item, extracted without parsing the other attributes, and compared as DynamoDB does.
 //!
-//! The values of all other attributes are skipped by structure, and reading stops behind the last key attribute.
+//! The values of other attributes are skipped by structure, and reading stops after the last key attribute.
 
-use super::error::{Clipped, ItemError};
+use super::error::{ClippedName, ItemError};
 use super::json::compact::{compact, has_line_breaks};
 use super::json::lexer::Lexer;
-use super::json::members::{Cursor, says};
-use super::json::scanner::ScanError;
-use super::type_tag::Tag;
+use super::json::members::{JsonCursor, name_equals};
+use super::json::scanner::JsonScanError;
+use super::type_tag::TypeTag;
 use super::value::{append_binary, checked_number};
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -37,11 +37,11 @@ impl KeyType {
         }
     }
 
-    fn tag(self) -> Tag {
+    fn tag(self) -> TypeTag {
         match self {
-            Self::S => Tag::S,
-            Self::N => Tag::N,
-            Self::B => Tag::B,
+            Self::S => TypeTag::S,
+            Self::N => TypeTag::N,
+            Self::B => TypeTag::B,
         }
     }
 }
@@ -61,7 +61,7 @@ pub struct KeyAttribute {
     pub kind: KeyType,
 }
 
-/// What the primary key of a table is made of.
+/// The primary key of a table: names and types of its key attributes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct KeySchema {
     /// The partition key.
@@ -70,47 +70,47 @@ pub struct KeySchema {
     pub sort: Option<KeyAttribute>,
 }
 
-/// The key of one item. Two keys are equal exactly when DynamoDB takes them for the same: numbers by their value, strings by
-/// what they say, binaries by their bytes. The order is total, but not DynamoDB's.
+/// The primary key of one item. Keys are equal if and only if DynamoDB considers them equal: numbers by value, strings by their
+/// unescaped text, binaries by their bytes. The order is total, but it is not DynamoDB's.
 #[derive(Debug, Clone)]
 pub struct Key {
-    /// For each attribute its type, its length, and its canonical value.
+    /// Type, length and canonical value of each attribute.
     identity: Vec<u8>,
-    /// As it stands in the item.
+    /// The key attributes as JSON, values verbatim.
     json: String,
 }
 
-/// An item has no usable key.
+/// The reason why an item has no usable key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeyError {
-    /// The attribute is not there.
+    /// The attribute is missing.
     Missing {
         /// Its name.
         name: String,
     },
-    /// The attribute is of another type than the table's key.
+    /// The attribute has another type than the table's key.
     WrongType {
         /// Its name.
         name: String,
-        /// The type that the table's key has.
+        /// The type of the table's key.
         expected: KeyType,
-        /// The type tag that the item has.
+        /// The type tag in the item.
         found: String,
     },
-    /// A key of type S or B must not be empty.
+    /// The attribute is empty, which keys of type S and B must not be.
     Empty {
         /// Its name.
         name: String,
     },
-    /// The item cannot be read.
+    /// The item is not valid.
     Item(ItemError),
 }
 
 impl fmt::Display for KeyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Missing { name } => write!(f, "key attribute {} is missing", Clipped(name)),
+            Self::Missing { name } => write!(f, "key attribute {} is missing", ClippedName(name)),
             Self::WrongType {
                 name,
                 expected,
@@ -119,11 +119,11 @@ impl fmt::Display for KeyError {
                 write!(
                     f,
                     "key attribute {} has type {}, the table's key has type {expected}",
-                    Clipped(name),
-                    Clipped(found)
+                    ClippedName(name),
+                    ClippedName(found)
                 )
             }
-            Self::Empty { name } => write!(f, "key attribute {} is empty", Clipped(name)),
+            Self::Empty { name } => write!(f, "key attribute {} is empty", ClippedName(name)),
             Self::Item(error) => error.fmt(f),
         }
     }
@@ -137,33 +137,43 @@ impl From<ItemError> for KeyError {
     }
 }
 
-impl From<ScanError> for KeyError {
-    fn from(error: ScanError) -> Self {
+impl From<JsonScanError> for KeyError {
+    fn from(error: JsonScanError) -> Self {
         Self::Item(ItemError::syntax(error.what, error.at))
     }
 }
 
-/// A key attribute as it stands in the item: its name and its value.
-pub(crate) type Member<'a> = (&'a [u8], &'a [u8]);
+/// A key attribute of an item, as slices of the item's text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct KeyMember<'a> {
+    /// The name, with its quotes and escapes.
+    pub(crate) name: &'a [u8],
+    /// The attribute value, such as `{"S":"a"}`.
+    pub(crate) value: &'a [u8],
+}
 
-/// The partition key and the sort key, where an item has them.
-pub(crate) type KeyMembers<'a> = (Option<Member<'a>>, Option<Member<'a>>);
+/// The key attributes that an item has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct KeyMembers<'a> {
+    pub(crate) partition: Option<KeyMember<'a>>,
+    pub(crate) sort: Option<KeyMember<'a>>,
+}
 
 impl KeySchema {
-    /// The key of `item`.
+    /// Extracts the key of `item`.
     ///
     /// # Errors
-    /// A key attribute is missing, of another type, or empty; or the text is no item as far as it was read.
+    /// A key attribute is missing, empty or of another type, or the text is not an item as far as it was read.
     pub fn extract(&self, item: &[u8]) -> Result<Key, KeyError> {
-        let (partition, sort) = self.find(item)?;
+        let members = self.find_members(item)?;
         let mut key = Key {
             identity: Vec::with_capacity(128),
             json: String::with_capacity(128),
         };
-        key.push('{', &self.partition, partition)?;
+        key.push_attribute('{', &self.partition, members.partition)?;
 
         if let Some(attribute) = &self.sort {
-            key.push(',', attribute, sort)?;
+            key.push_attribute(',', attribute, members.sort)?;
         }
 
         key.json.push('}');
@@ -171,7 +181,7 @@ impl KeySchema {
         Ok(key)
     }
 
-    /// The hash of the key of `item`: [`Key::hash128`] without making the key.
+    /// Hashes the key of `item`, like [`Key::hash128`] but without building the key.
     ///
     /// # Errors
     /// Those of [`Self::extract`].
@@ -179,95 +189,105 @@ impl KeySchema {
         self.hash128_with(&mut Vec::with_capacity(128), item)
     }
 
-    /// [`Self::hash128`] for many items: `identity` is memory that can be used again, whatever it holds.
+    /// Like [`Self::hash128`], with a reusable buffer. The contents of `identity` are overwritten.
     ///
     /// # Errors
     /// Those of [`Self::extract`].
     pub fn hash128_with(&self, identity: &mut Vec<u8>, item: &[u8]) -> Result<u128, KeyError> {
-        let members = self.find(item)?;
-        self.hash_of(members, identity)
+        let members = self.find_members(item)?;
+        self.hash_members(members, identity)
     }
 
-    /// The hash of the key that these members make.
-    pub(crate) fn hash_of(
+    /// Hashes the key that consists of `members`. `identity` is a reusable buffer.
+    pub(crate) fn hash_members(
         &self,
-        (partition, sort): KeyMembers<'_>,
+        members: KeyMembers<'_>,
         identity: &mut Vec<u8>,
     ) -> Result<u128, KeyError> {
         identity.clear();
-        identify(&self.partition, partition, identity)?;
+        append_identity(&self.partition, members.partition, identity)?;
         if let Some(attribute) = &self.sort {
-            identify(attribute, sort, identity)?;
+            append_identity(attribute, members.sort, identity)?;
         }
 
         Ok(xxh3_128(identity))
     }
 
-    /// The attributes' names, partition key first.
+    /// Names of the key attributes, partition key first.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         std::iter::once(&self.partition)
             .chain(&self.sort)
             .map(|attribute| attribute.name.as_str())
     }
 
-    fn find<'a>(&self, item: &'a [u8]) -> Result<KeyMembers<'a>, KeyError> {
-        let (mut partition, mut sort) = (None, None);
-        let mut cursor = Cursor::new(item);
+    /// Finds the key attributes of `item`. The first of several members with the same name counts.
+    fn find_members<'a>(&self, item: &'a [u8]) -> Result<KeyMembers<'a>, KeyError> {
+        let mut members = KeyMembers::default();
+        let mut cursor = JsonCursor::new(item);
         cursor.take(b'{', "not a JSON object")?;
         let mut first = true;
         while let Some(name) = cursor.next_member(first)? {
             first = false;
             let range = cursor.skip_attribute()?;
-            if partition.is_none() && says(name, &self.partition.name) {
-                partition = Some((name, &item[range]));
-            } else if sort.is_none()
+            if members.partition.is_none() && name_equals(name, &self.partition.name) {
+                members.partition = Some(KeyMember {
+                    name,
+                    value: &item[range],
+                });
+            } else if members.sort.is_none()
                 && self
                     .sort
                     .as_ref()
-                    .is_some_and(|sort| says(name, &sort.name))
+                    .is_some_and(|sort| name_equals(name, &sort.name))
             {
-                sort = Some((name, &item[range]));
+                members.sort = Some(KeyMember {
+                    name,
+                    value: &item[range],
+                });
             } else {
                 continue;
             }
 
-            if partition.is_some() && sort.is_some() == self.sort.is_some() {
+            // Keys usually come first, so this skips most of the item.
+            if members.partition.is_some() && members.sort.is_some() == self.sort.is_some() {
                 break;
             }
         }
 
-        Ok((partition, sort))
+        Ok(members)
     }
 }
 
 impl Key {
-    /// A hash of the key; equal for equal keys.
+    /// Hash of the key; equal for equal keys.
     #[must_use]
     pub fn hash128(&self) -> u128 {
         xxh3_128(&self.identity)
     }
 
-    /// The key in DynamoDB JSON, its values as they stand in the item: `{"pk":{"S":"a"}}`.
+    /// The key as DynamoDB JSON, values verbatim: `{"pk":{"S":"a"}}`.
     #[must_use]
     pub fn to_json(&self) -> String {
         self.json.clone()
     }
 
-    fn push(
+    /// Appends one attribute, with `separator` before it in the JSON text.
+    fn push_attribute(
         &mut self,
-        before: char,
+        separator: char,
         attribute: &KeyAttribute,
-        member: Option<Member<'_>>,
+        member: Option<KeyMember<'_>>,
     ) -> Result<(), KeyError> {
-        let (quoted, value) = identify(attribute, member, &mut self.identity)?;
-        self.json.push(before);
-        self.json.push_str(&String::from_utf8_lossy(quoted));
+        let member = append_identity(attribute, member, &mut self.identity)?;
+        self.json.push(separator);
+        self.json.push_str(&String::from_utf8_lossy(member.name));
         self.json.push(':');
-        let broken = has_line_breaks(value);
-        let value = if broken {
-            Cow::Owned(compact(value))
+
+        // Keys are written to files that hold one JSON document per line.
+        let value = if has_line_breaks(member.value) {
+            Cow::Owned(compact(member.value))
         } else {
-            Cow::Borrowed(value)
+            Cow::Borrowed(member.value)
         };
 
         self.json.push_str(&String::from_utf8_lossy(&value));
@@ -276,16 +296,16 @@ impl Key {
     }
 }
 
-/// Appends what tells the key attribute from every other; where it stands in the item.
-fn identify<'a>(
+/// Appends the bytes that identify the value of a key attribute; returns `member`, which must exist.
+fn append_identity<'a>(
     attribute: &KeyAttribute,
-    member: Option<Member<'a>>,
+    member: Option<KeyMember<'a>>,
     out: &mut Vec<u8>,
-) -> Result<Member<'a>, KeyError> {
+) -> Result<KeyMember<'a>, KeyError> {
     let member = member.ok_or_else(|| KeyError::Missing {
         name: attribute.name.clone(),
     })?;
-    let length = canonical(attribute, member.1, out)?;
+    let length = append_canonical(attribute, member.value, out)?;
     if length == 0 && attribute.kind != KeyType::N {
         return Err(KeyError::Empty {
             name: attribute.name.clone(),
@@ -295,9 +315,8 @@ fn identify<'a>(
     Ok(member)
 }
 
-/// What a string attribute says, if it is written as DynamoDB writes it, in ASCII and with nothing escaped: then it says what stands
-/// there, and the lexer need not be asked.
-fn plain_text(value: &[u8]) -> Option<&[u8]> {
+/// The text of a compact string attribute in printable ASCII without escapes. Such a text needs no lexer.
+fn plain_ascii_text(value: &[u8]) -> Option<&[u8]> {
     let text = value.strip_prefix(b"{\"S\":\"")?.strip_suffix(b"\"}")?;
     let other = text.iter().fold(0, |other, byte| {
         other | u8::from(!matches!(byte, b' ' | b'!' | b'#'..=b'[' | b']'..=b'~'))
@@ -305,9 +324,16 @@ fn plain_text(value: &[u8]) -> Option<&[u8]> {
     (other == 0).then_some(text)
 }
 
-/// Appends the type, length and canonical text of a key attribute; the length.
-fn canonical(attribute: &KeyAttribute, value: &[u8], out: &mut Vec<u8>) -> Result<usize, KeyError> {
-    if let Some(text) = plain_text(value).filter(|_| attribute.kind == KeyType::S) {
+/// Appends the type, length and canonical value of a key attribute; returns that length.
+fn append_canonical(
+    attribute: &KeyAttribute,
+    value: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<usize, KeyError> {
+    // Fast path: most keys are plain strings.
+    if attribute.kind == KeyType::S
+        && let Some(text) = plain_ascii_text(value)
+    {
         out.extend_from_slice(attribute.kind.as_str().as_bytes());
         out.extend_from_slice(&(text.len() as u64).to_le_bytes());
         out.extend_from_slice(text);
@@ -316,19 +342,20 @@ fn canonical(attribute: &KeyAttribute, value: &[u8], out: &mut Vec<u8>) -> Resul
 
     let within = |error: ItemError| KeyError::Item(error.within(&attribute.name));
     let mut lexer = Lexer::new(value).map_err(within)?;
-    let mut found = None;
+    let mut other_type = None;
     out.extend_from_slice(attribute.kind.as_str().as_bytes());
-    let place = out.len();
+    let length_at = out.len();
+    // Placeholder for the length, which is known only after decoding.
     out.extend_from_slice(&[0; 8]);
     let start = out.len();
     lexer
         .tagged(|lexer, tag| {
             if tag.tag() != Some(attribute.kind.tag()) {
-                found = Some(tag.shown());
+                other_type = Some(tag.to_display());
                 return lexer.skip();
             }
 
-            let quoted = lexer.string_of(attribute.kind.tag())?;
+            let quoted = lexer.string_value(attribute.kind.tag())?;
             let text = quoted.text()?;
             match attribute.kind {
                 KeyType::S => out.extend_from_slice(text.as_bytes()),
@@ -340,7 +367,7 @@ fn canonical(attribute: &KeyAttribute, value: &[u8], out: &mut Vec<u8>) -> Resul
         })
         .map_err(within)?;
 
-    if let Some(found) = found {
+    if let Some(found) = other_type {
         return Err(KeyError::WrongType {
             name: attribute.name.clone(),
             expected: attribute.kind,
@@ -349,7 +376,7 @@ fn canonical(attribute: &KeyAttribute, value: &[u8], out: &mut Vec<u8>) -> Resul
     }
 
     let length = out.len() - start;
-    out[place..start].copy_from_slice(&(length as u64).to_le_bytes());
+    out[length_at..start].copy_from_slice(&(length as u64).to_le_bytes());
 
     Ok(length)
 }
@@ -382,7 +409,7 @@ impl Ord for Key {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Value;
+    use super::super::AttributeValue;
     use super::super::testing::{Style, item, number, render};
     use super::*;
     use proptest::prelude::*;
@@ -513,16 +540,16 @@ mod tests {
         fn found_in_any_spelling(
             mut item in item(), number in number(), other in number(), seed in any::<u64>()
         ) {
-            item.insert("s.k".to_owned(), Value::N(number.clone()));
-            item.insert("pk".to_owned(), Value::S("\u{1f600}\"pk\"".to_owned()));
+            item.insert("s.k".to_owned(), AttributeValue::N(number.clone()));
+            item.insert("pk".to_owned(), AttributeValue::S("\u{1f600}\"pk\"".to_owned()));
             let schema = schema(KeyType::S, Some(KeyType::N));
             let compact = schema.extract(render(&item, Style::Compact).as_bytes()).expect("a key");
-            let wild = schema.extract(render(&item, Style::Wild(seed)).as_bytes()).expect("a key");
+            let wild = schema.extract(render(&item, Style::Random(seed)).as_bytes()).expect("a key");
             prop_assert!(!has_line_breaks(wild.to_json().as_bytes()));
             prop_assert_eq!(&compact, &wild);
-            prop_assert_eq!(schema.hash128(render(&item, Style::Wild(seed)).as_bytes()), Ok(compact.hash128()));
+            prop_assert_eq!(schema.hash128(render(&item, Style::Random(seed)).as_bytes()), Ok(compact.hash128()));
             prop_assert_eq!(&schema.extract(wild.to_json().as_bytes()).expect("a key"), &compact);
-            item.insert("s.k".to_owned(), Value::N(other.clone()));
+            item.insert("s.k".to_owned(), AttributeValue::N(other.clone()));
             let changed = schema.extract(render(&item, Style::Compact).as_bytes()).expect("a key");
             let same = super::super::canonical_number(&number) == super::super::canonical_number(&other);
             prop_assert_eq!(changed == compact, same);

@@ -1,43 +1,43 @@
 //! One item, as raw bytes: where it ends, its key, its size, a digest of what it says, and its values where they are needed.
 //!
-//! Items travel through the program as the bytes DynamoDB sent. Nothing here decodes an item on its way: [`cut_page`] cuts a
+//! Items travel through the program as the bytes DynamoDB sent. Nothing here decodes an item on its way: [`split_page`] cuts a
 //! page into items and checks them, [`KeySchema::extract`] reads the key and skips the rest. [`parse_item`], [`item_size`],
 //! [`item_digest`] and [`validate`](fn@validate) look inside, each in one pass over a strict lexer. No I/O, no async, nothing of AWS but the
 //! format of its JSON.
 
 mod base64;
-mod cut;
 mod digest;
 mod error;
 mod fast_validator;
-mod form;
 mod json;
 mod key;
 mod key_hash;
 mod number;
+mod object_kind;
 mod page;
 mod sample;
-mod shapes;
+mod shape_cache;
 mod size;
+mod split;
 #[cfg(test)]
 pub(crate) mod testing;
 mod type_tag;
 mod validate;
 mod value;
 
-pub use cut::{CutError, CutResponse, Items, cut_items};
 pub use digest::{SetDigest, item_digest};
 pub use error::{ItemError, ItemErrorKind};
-pub use form::{Form, form_of, has_key_type};
 pub use json::compact::{compact, has_line_breaks};
-pub use json::scanner::{DEPTH, ScanError, Scanner, Step};
+pub use json::scanner::{JsonScanError, JsonScanner, MAX_JSON_DEPTH, ScanStatus};
 pub(crate) use key::KeyMembers;
 pub use key::{Key, KeyAttribute, KeyError, KeySchema, KeyType};
 pub use key_hash::KeyHashes;
 pub use number::{NumberError, canonical_number};
-pub use page::{PageKeys, cut_page};
+pub use object_kind::{ObjectKind, has_key_type, object_kind};
+pub use page::{PageKeys, split_page};
 pub use sample::Sample;
-pub use shapes::Recognizer;
-pub use size::{WRITE_UNIT, each_size, item_size, read_units, write_units};
+pub use shape_cache::ShapeCache;
+pub use size::{WRITE_UNIT, for_each_attribute_size, item_size, read_units, write_units};
+pub use split::{Items, SplitError, SplitResponse, split_items};
 pub use validate::{check_object, validate};
-pub use value::{Attributes, Value, parse_item};
+pub use value::{AttributeValue, Attributes, parse_item};

@@ -5,10 +5,10 @@
 //! before it; only an inspection compares all keys of a dump. Items are validated while they are cut, in the pass that finds their
 //! ends.
 
-use super::cut::{CutError, CutResponse, cut_with, length_of};
 use super::key::{KeyMembers, KeySchema};
 use super::key_hash::KeyHashes;
-use super::shapes::Recognizer;
+use super::shape_cache::ShapeCache;
+use super::split::{SplitError, SplitResponse, length_of, split_with};
 use super::validate::validate;
 use crate::limits;
 use bytes::Bytes;
@@ -16,45 +16,45 @@ use std::borrow::Cow;
 use std::hash::BuildHasherDefault;
 
 /// Keys of a page that are remembered for the next one. Pages of items that are smaller than 256 bytes have more.
-const REMEMBERED: usize = 4096;
+const MAX_REMEMBERED_KEYS: usize = 4096;
 
 /// Hashes of the keys of one page, its last 4,096 at most. One such list is kept for each segment that is being read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PageKeys(Box<[u128]>);
 
-/// Cuts the items out of the body of a Scan response, as [`cut_items`](super::cut_items) does, and checks them: each is well-formed
+/// Cuts the items out of the body of a Scan response, as [`split_items`](super::split_items) does, and checks them: each is well-formed
 /// by the rules of [`validate`](fn@validate) and has a key of the table, which neither an item before it nor one of the keys of
 /// `before` has. Returns the keys for the next page.
 ///
 /// # Errors
-/// Those of [`cut_items`](super::cut_items); an item that fails one of these checks, with its number.
-pub fn cut_page(
+/// Those of [`split_items`](super::split_items); an item that fails one of these checks, with its number.
+pub fn split_page(
     body: Bytes,
     key: &KeySchema,
     before: &PageKeys,
-) -> Result<(CutResponse, PageKeys), CutError> {
-    let recognizer = Recognizer::new(Some(key.clone()));
+) -> Result<(SplitResponse, PageKeys), SplitError> {
+    let shape_cache = ShapeCache::new(Some(key.clone()));
     let identity = Vec::with_capacity(128);
     let mut found =
         KeyHashes::with_capacity_and_hasher(2 * before.0.len(), BuildHasherDefault::default());
     found.extend(&before.0);
-    let mut check = Check {
+    let mut check = PageChecker {
         key,
-        recognizer,
+        shape_cache,
         identity,
         order: Vec::with_capacity(before.0.len()),
         found,
     };
 
-    let cut = cut_with(body, &["Items"], |text| check.item(text))?;
+    let cut = split_with(body, &["Items"], |text| check.item(text))?;
 
     Ok((cut, check.keys()))
 }
 
 /// A pass over the items of a page.
-struct Check<'a> {
+struct PageChecker<'a> {
     key: &'a KeySchema,
-    recognizer: Recognizer,
+    shape_cache: ShapeCache,
     /// Memory for the key under consideration.
     identity: Vec<u8>,
     /// The hashes of the keys in the order of the items.
@@ -63,18 +63,18 @@ struct Check<'a> {
     found: KeyHashes,
 }
 
-impl Check<'_> {
+impl PageChecker<'_> {
     /// The length of the item at the beginning of `text`, and whether it certainly is on one line.
-    fn item(&mut self, text: &[u8]) -> Result<(usize, bool), CutError> {
+    fn item(&mut self, text: &[u8]) -> Result<(usize, bool), SplitError> {
         let number = self.order.len() + 1;
         let mut members = KeyMembers::default();
-        let usual = self.recognizer.item_with(text, &mut members);
-        let damaged = |what: String| CutError {
+        let recognized = self.shape_cache.item_length_and_key(text, &mut members);
+        let damaged = |what: String| SplitError {
             offset: 0,
             what: Cow::Owned(format!("item {number}: {what}")),
         };
-        let (length, hash) = if let Some(length) = usual {
-            let hash = self.key.hash_of(members, &mut self.identity);
+        let (length, hash) = if let Some(length) = recognized {
+            let hash = self.key.hash_members(members, &mut self.identity);
             // A key of a type that no key has is not among the members; its error is found in the item.
             (
                 length,
@@ -111,11 +111,11 @@ impl Check<'_> {
 
         self.order.push(hash);
 
-        Ok((length, usual.is_some()))
+        Ok((length, recognized.is_some()))
     }
 
     fn keys(self) -> PageKeys {
-        let first = self.order.len().saturating_sub(REMEMBERED);
+        let first = self.order.len().saturating_sub(MAX_REMEMBERED_KEYS);
         PageKeys(self.order[first..].into())
     }
 }
@@ -136,9 +136,9 @@ mod tests {
         }
     }
 
-    fn cut(items: &[&str], before: &PageKeys) -> Result<(CutResponse, PageKeys), String> {
+    fn cut(items: &[&str], before: &PageKeys) -> Result<(SplitResponse, PageKeys), String> {
         let body = format!(r#"{{"Count":1,"Items":[{}]}}"#, items.join(","));
-        cut_page(Bytes::from(body), &key(), before).map_err(|error| error.to_string())
+        split_page(Bytes::from(body), &key(), before).map_err(|error| error.to_string())
     }
 
     /// What is wrong with the second item of a page.
@@ -220,7 +220,7 @@ mod tests {
         .concat();
 
         let error =
-            cut_page(Bytes::from(body), &key(), &PageKeys::default()).expect_err("not UTF-8");
+            split_page(Bytes::from(body), &key(), &PageKeys::default()).expect_err("not UTF-8");
         assert!(
             error.to_string().contains("item 1: byte 41: not UTF-8"),
             "{error}"
@@ -256,13 +256,13 @@ mod tests {
 
     #[test]
     fn only_so_many_keys_are_remembered() {
-        let items: Vec<_> = (0..=REMEMBERED)
+        let items: Vec<_> = (0..=MAX_REMEMBERED_KEYS)
             .map(|number| format!(r#"{{"id":{{"S":"{number}"}},"at":{{"N":"1"}}}}"#))
             .collect();
         let items: Vec<&str> = items.iter().map(String::as_str).collect();
         let (_, keys) = cut(&items, &PageKeys::default()).expect("a page");
-        assert_eq!(keys.0.len(), REMEMBERED);
-        assert!(cut(&[items[REMEMBERED]], &keys).is_err());
+        assert_eq!(keys.0.len(), MAX_REMEMBERED_KEYS);
+        assert!(cut(&[items[MAX_REMEMBERED_KEYS]], &keys).is_err());
         assert!(cut(&[items[0]], &keys).is_ok());
     }
 

@@ -9,7 +9,7 @@ pub struct Sample {
 impl Sample {
     /// This share, in percent; `None` unless it is more than 0 and at most 100.
     #[must_use]
-    pub fn of_percent(percent: f64) -> Option<Self> {
+    pub fn from_percent(percent: f64) -> Option<Self> {
         (percent > 0.0 && percent <= 100.0).then_some(Self { percent })
     }
 
@@ -22,7 +22,7 @@ impl Sample {
     /// Whether the key with this [hash](super::Key::hash128) is in the sample. The upper half of the hash decides: its lowest
     /// bits choose the partition where records are kept in scratch files.
     #[must_use]
-    pub fn has(self, key: u128) -> bool {
+    pub fn contains(self, key: u128) -> bool {
         /// The number of values of half a hash.
         const HALF: f64 = 18_446_744_073_709_551_616.0;
 
@@ -57,8 +57,8 @@ mod tests {
             schema.extract(item.as_bytes()).unwrap().hash128()
         };
         let chosen = |percent: f64| -> Vec<u32> {
-            let sample = Sample::of_percent(percent).unwrap();
-            (0..20_000).filter(|n| sample.has(hash(*n))).collect()
+            let sample = Sample::from_percent(percent).unwrap();
+            (0..20_000).filter(|n| sample.contains(hash(*n))).collect()
         };
         let (one, ten, all) = (chosen(1.0), chosen(10.0), chosen(100.0));
         assert!((120..=280).contains(&one.len()), "{}", one.len());
@@ -70,7 +70,7 @@ mod tests {
     #[test]
     fn shares_that_are_none() {
         for percent in [0.0, -1.0, 100.1, f64::NAN, f64::INFINITY] {
-            assert_eq!(Sample::of_percent(percent), None, "{percent}");
+            assert_eq!(Sample::from_percent(percent), None, "{percent}");
         }
     }
 }

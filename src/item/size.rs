@@ -8,9 +8,9 @@
 
 use super::base64;
 use super::error::{ItemError, ItemErrorKind};
-use super::json::lexer::{Lexer, Quoted};
-use super::type_tag::Tag;
-use super::value::{LEVELS, checked_number};
+use super::json::lexer::{JsonString, Lexer};
+use super::type_tag::TypeTag;
+use super::value::{MAX_NESTING, checked_number};
 
 /// Bytes that a map or list takes whatever it holds.
 const CONTAINER: u64 = 3;
@@ -39,10 +39,13 @@ pub fn item_size(item: &[u8]) -> Result<u64, ItemError> {
 ///
 /// # Errors
 /// The text is not an item; some attributes may have been told by then.
-pub fn each_size(item: &[u8], mut each: impl FnMut(&str, u64)) -> Result<(), ItemError> {
+pub fn for_each_attribute_size(
+    item: &[u8],
+    mut each: impl FnMut(&str, u64),
+) -> Result<(), ItemError> {
     let mut lexer = Lexer::new(item)?;
     lexer.members(|lexer, name| {
-        let of_value = value(lexer, 0).map_err(|error| error.within(&name.shown()))?;
+        let of_value = value(lexer, 0).map_err(|error| error.within(&name.to_display()))?;
         let said = name.text();
         each(
             said.as_deref().unwrap_or(name.raw()),
@@ -76,7 +79,7 @@ fn map(lexer: &mut Lexer<'_>, level: usize, each: u64) -> Result<u64, ItemError>
     lexer.members(|lexer, name| {
         size += each
             + text_size(&name)
-            + value(lexer, level).map_err(|error| error.within(&name.shown()))?;
+            + value(lexer, level).map_err(|error| error.within(&name.to_display()))?;
         Ok(())
     })?;
 
@@ -84,7 +87,7 @@ fn map(lexer: &mut Lexer<'_>, level: usize, each: u64) -> Result<u64, ItemError>
 }
 
 fn value(lexer: &mut Lexer<'_>, level: usize) -> Result<u64, ItemError> {
-    if level > LEVELS {
+    if level > MAX_NESTING {
         return Err(ItemError::new(ItemErrorKind::Nesting, lexer.offset()));
     }
 
@@ -98,8 +101,8 @@ fn value(lexer: &mut Lexer<'_>, level: usize) -> Result<u64, ItemError> {
 
         lexer.begins(known)?;
         match (known, known.element()) {
-            (Tag::M, _) => Ok(CONTAINER + map(lexer, level + 1, ELEMENT)?),
-            (Tag::L, _) => {
+            (TypeTag::M, _) => Ok(CONTAINER + map(lexer, level + 1, ELEMENT)?),
+            (TypeTag::L, _) => {
                 Ok(CONTAINER + sum(lexer, |lexer| Ok(ELEMENT + value(lexer, level + 1)?))?)
             }
             (_, Some(element)) => sum(lexer, |lexer| scalar(lexer, element)),
@@ -120,27 +123,27 @@ fn sum(
     Ok(size)
 }
 
-fn scalar(lexer: &mut Lexer<'_>, tag: Tag) -> Result<u64, ItemError> {
+fn scalar(lexer: &mut Lexer<'_>, tag: TypeTag) -> Result<u64, ItemError> {
     match tag {
-        Tag::N => {
-            let quoted = lexer.string_of(tag)?;
+        TypeTag::N => {
+            let quoted = lexer.string_value(tag)?;
             let text = quoted.text()?;
             let number = checked_number(&quoted, &text)?;
             Ok(wide(number.significant_digits()).div_ceil(2) + 1 + u64::from(number.is_negative()))
         }
-        Tag::B => {
-            let quoted = lexer.string_of(tag)?;
+        TypeTag::B => {
+            let quoted = lexer.string_value(tag)?;
             let length = base64::decoded_length(quoted.text()?.as_bytes());
             length
                 .map(wide)
                 .ok_or_else(|| ItemError::new(ItemErrorKind::NotBase64, quoted.offset()))
         }
-        Tag::Bool | Tag::Null => lexer.bool_of(tag).map(|_| 1),
-        _ => lexer.string_of(tag).map(|quoted| text_size(&quoted)),
+        TypeTag::Bool | TypeTag::Null => lexer.bool_value(tag).map(|_| 1),
+        _ => lexer.string_value(tag).map(|quoted| text_size(&quoted)),
     }
 }
 
-fn text_size(quoted: &Quoted<'_>) -> u64 {
+fn text_size(quoted: &JsonString<'_>) -> u64 {
     wide(quoted.text().map_or(quoted.raw().len(), |text| text.len()))
 }
 
@@ -209,11 +212,11 @@ mod tests {
         #[test]
         fn spelling_does_not_count(item in item(), seed in any::<u64>()) {
             let size = item_size(render(&item, Style::Compact).as_bytes());
-            prop_assert_eq!(size.clone(), item_size(render(&item, Style::Wild(seed)).as_bytes()));
+            prop_assert_eq!(size.clone(), item_size(render(&item, Style::Random(seed)).as_bytes()));
             prop_assert!(size.is_ok());
             let mut names = Vec::new();
             let mut sum = 0;
-            let told = each_size(render(&item, Style::Wild(seed)).as_bytes(), |name, size| {
+            let told = for_each_attribute_size(render(&item, Style::Random(seed)).as_bytes(), |name, size| {
                 names.push(name.to_owned());
                 sum += size;
             });

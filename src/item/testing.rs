@@ -1,6 +1,6 @@
 //! Items for property tests: arbitrary ones of all ten types, and any of the ways to write them down.
 
-use super::value::{Attributes, Value};
+use super::value::{AttributeValue, Attributes};
 use ::base64::Engine;
 use ::base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
@@ -14,7 +14,7 @@ pub(crate) enum Style {
     /// Indented.
     Pretty,
     /// Blanks and escapes wherever JSON allows them, chosen by the seed.
-    Wild(u64),
+    Random(u64),
 }
 
 /// Names and strings, nasty ones among them.
@@ -51,29 +51,30 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
     proptest::collection::vec(any::<u8>(), 0..40)
 }
 
-fn value() -> impl Strategy<Value = Value> {
+fn value() -> impl Strategy<Value = AttributeValue> {
     let leaf = prop_oneof![
-        text().prop_map(Value::S),
-        number().prop_map(Value::N),
-        bytes().prop_map(Value::B),
-        any::<bool>().prop_map(Value::Bool),
-        Just(Value::Null),
-        proptest::collection::vec(text(), 1..4).prop_map(Value::Ss),
-        proptest::collection::vec(number(), 1..4).prop_map(Value::Ns),
-        proptest::collection::vec(bytes(), 1..4).prop_map(Value::Bs),
+        text().prop_map(AttributeValue::S),
+        number().prop_map(AttributeValue::N),
+        bytes().prop_map(AttributeValue::B),
+        any::<bool>().prop_map(AttributeValue::Bool),
+        Just(AttributeValue::Null),
+        proptest::collection::vec(text(), 1..4).prop_map(AttributeValue::Ss),
+        proptest::collection::vec(number(), 1..4).prop_map(AttributeValue::Ns),
+        proptest::collection::vec(bytes(), 1..4).prop_map(AttributeValue::Bs),
     ];
 
     let nested = leaf.prop_recursive(4, 24, 4, |inner| {
         prop_oneof![
-            proptest::collection::btree_map(text(), inner.clone(), 0..4).prop_map(Value::M),
-            proptest::collection::vec(inner, 0..4).prop_map(Value::L),
+            proptest::collection::btree_map(text(), inner.clone(), 0..4)
+                .prop_map(AttributeValue::M),
+            proptest::collection::vec(inner, 0..4).prop_map(AttributeValue::L),
         ]
     });
 
     (nested, prop_oneof![9 => Just(0usize), 1 => 0..27usize]).prop_map(|(value, levels)| {
         (0..levels).fold(value, |value, level| match level % 2 {
-            0 => Value::L(vec![value]),
-            _ => Value::M(Attributes::from([("m".to_owned(), value)])),
+            0 => AttributeValue::L(vec![value]),
+            _ => AttributeValue::M(Attributes::from([("m".to_owned(), value)])),
         })
     })
 }
@@ -85,21 +86,21 @@ pub(crate) fn item() -> impl Strategy<Value = Attributes> {
         text(),
     )
         .prop_map(|(mut item, key)| {
-            item.insert("pk".to_owned(), Value::S(key));
+            item.insert("pk".to_owned(), AttributeValue::S(key));
             item
         })
 }
 
 /// The JSON text of an item.
 pub(crate) fn render(item: &Attributes, style: Style) -> String {
-    let mut writer = Writer {
+    let mut writer = ItemWriter {
         out: String::new(),
         style,
         state: 1,
         indent: 0,
     };
 
-    if let Style::Wild(seed) = style {
+    if let Style::Random(seed) = style {
         writer.state = seed | 1;
     }
 
@@ -108,14 +109,14 @@ pub(crate) fn render(item: &Attributes, style: Style) -> String {
     writer.out
 }
 
-struct Writer {
+struct ItemWriter {
     out: String,
     style: Style,
     state: u64,
     indent: usize,
 }
 
-impl Writer {
+impl ItemWriter {
     /// A choice among `n`, from xorshift.
     fn choice(&mut self, n: u64) -> u64 {
         self.state ^= self.state << 13;
@@ -133,7 +134,7 @@ impl Writer {
                 self.out += &"  ".repeat(self.indent);
             }
             Style::Pretty => self.out.push(' '),
-            Style::Wild(_) => {
+            Style::Random(_) => {
                 for _ in 0..self.choice(3) {
                     let blank =
                         [" ", "\t", "\n", "\r\n"][usize::try_from(self.choice(4)).expect("small")];
@@ -144,7 +145,7 @@ impl Writer {
     }
 
     fn text(&mut self, text: &str) {
-        if !matches!(self.style, Style::Wild(_)) {
+        if !matches!(self.style, Style::Random(_)) {
             self.out += &serde_json::to_string(text).expect("a string");
             return;
         }
@@ -200,7 +201,7 @@ impl Writer {
     }
 
     fn colon(&mut self) {
-        if matches!(self.style, Style::Wild(_)) {
+        if matches!(self.style, Style::Random(_)) {
             self.gap(false);
         }
 
@@ -208,19 +209,19 @@ impl Writer {
         self.gap(false);
     }
 
-    fn value(&mut self, value: &Value) {
+    fn value(&mut self, value: &AttributeValue) {
         self.series(['{', '}'], [value], |writer, value| {
             let tag = match value {
-                Value::S(_) => "S",
-                Value::N(_) => "N",
-                Value::B(_) => "B",
-                Value::Bool(_) => "BOOL",
-                Value::Null => "NULL",
-                Value::M(_) => "M",
-                Value::L(_) => "L",
-                Value::Ss(_) => "SS",
-                Value::Ns(_) => "NS",
-                Value::Bs(_) => "BS",
+                AttributeValue::S(_) => "S",
+                AttributeValue::N(_) => "N",
+                AttributeValue::B(_) => "B",
+                AttributeValue::Bool(_) => "BOOL",
+                AttributeValue::Null => "NULL",
+                AttributeValue::M(_) => "M",
+                AttributeValue::L(_) => "L",
+                AttributeValue::Ss(_) => "SS",
+                AttributeValue::Ns(_) => "NS",
+                AttributeValue::Bs(_) => "BS",
             };
 
             writer.text(tag);
@@ -229,18 +230,18 @@ impl Writer {
         });
     }
 
-    fn payload(&mut self, value: &Value) {
+    fn payload(&mut self, value: &AttributeValue) {
         match value {
-            Value::S(text) | Value::N(text) => self.text(text),
-            Value::B(bytes) => self.text(&STANDARD.encode(bytes)),
-            Value::Bool(value) => self.out += if *value { "true" } else { "false" },
-            Value::Null => self.out += "true",
-            Value::M(map) => self.map(map),
-            Value::L(list) => self.series(['[', ']'], list, Self::value),
-            Value::Ss(set) | Value::Ns(set) => {
+            AttributeValue::S(text) | AttributeValue::N(text) => self.text(text),
+            AttributeValue::B(bytes) => self.text(&STANDARD.encode(bytes)),
+            AttributeValue::Bool(value) => self.out += if *value { "true" } else { "false" },
+            AttributeValue::Null => self.out += "true",
+            AttributeValue::M(map) => self.map(map),
+            AttributeValue::L(list) => self.series(['[', ']'], list, Self::value),
+            AttributeValue::Ss(set) | AttributeValue::Ns(set) => {
                 self.series(['[', ']'], set, |writer, text| writer.text(text));
             }
-            Value::Bs(set) => self.series(['[', ']'], set, |writer, bytes| {
+            AttributeValue::Bs(set) => self.series(['[', ']'], set, |writer, bytes| {
                 writer.text(&STANDARD.encode(bytes));
             }),
         }

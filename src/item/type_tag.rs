@@ -3,7 +3,7 @@
 
 /// A type tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Tag {
+pub(crate) enum TypeTag {
     S,
     N,
     B,
@@ -16,9 +16,9 @@ pub(crate) enum Tag {
     Bs,
 }
 
-impl Tag {
+impl TypeTag {
     /// The tag of that name, spelled as DynamoDB does.
-    pub(crate) fn of(name: &str) -> Option<Self> {
+    pub(crate) fn parse(name: &str) -> Option<Self> {
         // Byte by byte: compared as strings, each would be a call.
         Some(match name.as_bytes() {
             [b'S'] => Self::S,

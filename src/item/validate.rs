@@ -7,10 +7,10 @@
 
 use super::base64;
 use super::error::{ItemError, ItemErrorKind};
-use super::fast_validator::is_usual_item;
-use super::json::lexer::{Lexer, Quoted};
-use super::type_tag::Tag;
-use super::value::{LEVELS, checked_number};
+use super::fast_validator::is_certainly_valid;
+use super::json::lexer::{JsonString, Lexer};
+use super::type_tag::TypeTag;
+use super::value::{MAX_NESTING, checked_number};
 use std::borrow::Cow;
 use std::collections::HashSet;
 
@@ -19,7 +19,7 @@ use std::collections::HashSet;
 /// # Errors
 /// What is wrong, with the attribute's name or the byte.
 pub fn validate(item: &[u8]) -> Result<(), ItemError> {
-    if is_usual_item(item) {
+    if is_certainly_valid(item) {
         Ok(())
     } else {
         strictly(item)
@@ -33,7 +33,7 @@ pub fn validate(item: &[u8]) -> Result<(), ItemError> {
 /// What is wrong, with the attribute's name or the byte.
 pub fn check_object(line: &[u8]) -> Result<(), ItemError> {
     match validate(line) {
-        Err(error) if error.is_about_meaning() && *error.kind() != ItemErrorKind::DuplicateName => {
+        Err(error) if error.is_semantic() && *error.kind() != ItemErrorKind::DuplicateName => {
             by_structure(line)
         }
         checked => checked,
@@ -55,21 +55,20 @@ pub(crate) fn strictly(item: &[u8]) -> Result<(), ItemError> {
 
 fn map(lexer: &mut Lexer<'_>, level: usize) -> Result<(), ItemError> {
     distinct_members(lexer, |lexer, name| {
-        value(lexer, level).map_err(|error| error.within(&name.shown()))
+        value(lexer, level).map_err(|error| error.within(&name.to_display()))
     })
 }
 
 /// Calls `each` for every member of an object, whose names must differ.
 fn distinct_members<'a, F>(lexer: &mut Lexer<'a>, mut each: F) -> Result<(), ItemError>
 where
-    F: FnMut(&mut Lexer<'a>, Quoted<'a>) -> Result<(), ItemError>,
+    F: FnMut(&mut Lexer<'a>, JsonString<'a>) -> Result<(), ItemError>,
 {
     let mut names = HashSet::new();
     lexer.members(|lexer, name| {
         if !names.insert(said(&name)) {
-            return Err(
-                ItemError::new(ItemErrorKind::DuplicateName, name.offset()).within(&name.shown())
-            );
+            return Err(ItemError::new(ItemErrorKind::DuplicateName, name.offset())
+                .within(&name.to_display()));
         }
 
         each(lexer, name)
@@ -77,7 +76,7 @@ where
 }
 
 /// The unescaped bytes of a name; half of a surrogate pair equals only itself.
-fn said<'a>(name: &Quoted<'a>) -> Cow<'a, [u8]> {
+fn said<'a>(name: &JsonString<'a>) -> Cow<'a, [u8]> {
     if let Some(plain) = name.plain() {
         return Cow::Borrowed(plain);
     }
@@ -89,7 +88,7 @@ fn said<'a>(name: &Quoted<'a>) -> Cow<'a, [u8]> {
 }
 
 fn value(lexer: &mut Lexer<'_>, level: usize) -> Result<(), ItemError> {
-    if level > LEVELS {
+    if level > MAX_NESTING {
         return Err(ItemError::new(ItemErrorKind::Nesting, lexer.offset()));
     }
 
@@ -100,29 +99,29 @@ fn value(lexer: &mut Lexer<'_>, level: usize) -> Result<(), ItemError> {
 
         lexer.begins(known)?;
         match (known, known.element()) {
-            (Tag::M, _) => map(lexer, level + 1),
-            (Tag::L, _) => lexer.elements(|lexer| value(lexer, level + 1)),
+            (TypeTag::M, _) => map(lexer, level + 1),
+            (TypeTag::L, _) => lexer.elements(|lexer| value(lexer, level + 1)),
             (_, Some(element)) => lexer.elements(|lexer| scalar(lexer, element)),
             _ => scalar(lexer, known),
         }
     })
 }
 
-fn scalar(lexer: &mut Lexer<'_>, tag: Tag) -> Result<(), ItemError> {
+fn scalar(lexer: &mut Lexer<'_>, tag: TypeTag) -> Result<(), ItemError> {
     match tag {
-        Tag::N => {
-            let quoted = lexer.string_of(tag)?;
+        TypeTag::N => {
+            let quoted = lexer.string_value(tag)?;
             checked_number(&quoted, &quoted.text()?).map(drop)
         }
-        Tag::B => {
-            let quoted = lexer.string_of(tag)?;
+        TypeTag::B => {
+            let quoted = lexer.string_value(tag)?;
             let length = base64::decoded_length(quoted.text()?.as_bytes());
             length
                 .map(drop)
                 .ok_or_else(|| ItemError::new(ItemErrorKind::NotBase64, quoted.offset()))
         }
-        Tag::Bool | Tag::Null => lexer.bool_of(tag).map(drop),
-        _ => lexer.string_of(tag).map(drop),
+        TypeTag::Bool | TypeTag::Null => lexer.bool_value(tag).map(drop),
+        _ => lexer.string_value(tag).map(drop),
     }
 }
 
@@ -207,7 +206,7 @@ mod tests {
         fn takes_what_the_typed_parser_takes(
             item in item(), seed in any::<u64>(), at in any::<proptest::sample::Index>(), byte in "[a-zA-Z\"{}:,\\[\\]0-9\\\\]"
         ) {
-            let text = render(&item, Style::Wild(seed));
+            let text = render(&item, Style::Random(seed));
             prop_assert_eq!(strictly(text.as_bytes()), Ok(()));
             let at = at.index(text.len());
             let changed = [&text.as_bytes()[..at], byte.as_bytes(), &text.as_bytes()[at + 1..]].concat();

@@ -5,21 +5,21 @@
 
 use super::base64;
 use super::error::{ItemError, ItemErrorKind};
-use super::json::lexer::{Lexer, Quoted};
+use super::json::lexer::{JsonString, Lexer};
 use super::number::Number;
-use super::type_tag::Tag;
+use super::type_tag::TypeTag;
 use crate::limits;
 use std::collections::BTreeMap;
 
 /// Levels of maps and lists that are followed: some more than DynamoDB takes, for data that other engines hold.
-pub(crate) const LEVELS: usize = limits::NESTING_LEVELS + 8;
+pub(crate) const MAX_NESTING: usize = limits::NESTING_LEVELS + 8;
 
 /// A map of attributes, in the order of their names.
-pub type Attributes = BTreeMap<String, Value>;
+pub type Attributes = BTreeMap<String, AttributeValue>;
 
 /// An attribute's value.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Value {
+pub enum AttributeValue {
     /// A string.
     S(String),
     /// A number, in the spelling it was given.
@@ -33,7 +33,7 @@ pub enum Value {
     /// A map.
     M(Attributes),
     /// A list.
-    L(Vec<Value>),
+    L(Vec<AttributeValue>),
     /// A set of strings, in the order it was given.
     Ss(Vec<String>),
     /// A set of numbers, in the spelling and order they were given.
@@ -70,31 +70,31 @@ fn map(lexer: &mut Lexer<'_>, level: usize) -> Result<Attributes, ItemError> {
     Ok(attributes)
 }
 
-fn value(lexer: &mut Lexer<'_>, level: usize) -> Result<Value, ItemError> {
-    if level > LEVELS {
+fn value(lexer: &mut Lexer<'_>, level: usize) -> Result<AttributeValue, ItemError> {
+    if level > MAX_NESTING {
         return Err(ItemError::new(ItemErrorKind::Nesting, lexer.offset()));
     }
 
     lexer.tagged(|lexer, tag| {
         let Some(known) = tag.tag() else {
             return Err(ItemError::new(
-                ItemErrorKind::UnknownType(tag.shown()),
+                ItemErrorKind::UnknownType(tag.to_display()),
                 tag.offset(),
             ));
         };
 
         lexer.begins(known)?;
         Ok(match known {
-            Tag::S => Value::S(string(lexer)?),
-            Tag::N => Value::N(number(lexer)?),
-            Tag::B => Value::B(binary(lexer)?),
-            Tag::Bool => Value::Bool(lexer.bool_of(known)?),
-            Tag::Null => lexer.bool_of(known).map(|_| Value::Null)?,
-            Tag::M => Value::M(map(lexer, level + 1)?),
-            Tag::L => Value::L(list(lexer, |lexer| value(lexer, level + 1))?),
-            Tag::Ss => Value::Ss(list(lexer, string)?),
-            Tag::Ns => Value::Ns(list(lexer, number)?),
-            Tag::Bs => Value::Bs(list(lexer, binary)?),
+            TypeTag::S => AttributeValue::S(string(lexer)?),
+            TypeTag::N => AttributeValue::N(number(lexer)?),
+            TypeTag::B => AttributeValue::B(binary(lexer)?),
+            TypeTag::Bool => AttributeValue::Bool(lexer.bool_value(known)?),
+            TypeTag::Null => lexer.bool_value(known).map(|_| AttributeValue::Null)?,
+            TypeTag::M => AttributeValue::M(map(lexer, level + 1)?),
+            TypeTag::L => AttributeValue::L(list(lexer, |lexer| value(lexer, level + 1))?),
+            TypeTag::Ss => AttributeValue::Ss(list(lexer, string)?),
+            TypeTag::Ns => AttributeValue::Ns(list(lexer, number)?),
+            TypeTag::Bs => AttributeValue::Bs(list(lexer, binary)?),
         })
     })
 }
@@ -112,11 +112,11 @@ where
 }
 
 fn string(lexer: &mut Lexer<'_>) -> Result<String, ItemError> {
-    Ok(lexer.string_of(Tag::S)?.text()?.into_owned())
+    Ok(lexer.string_value(TypeTag::S)?.text()?.into_owned())
 }
 
 fn number(lexer: &mut Lexer<'_>) -> Result<String, ItemError> {
-    let quoted = lexer.string_of(Tag::N)?;
+    let quoted = lexer.string_value(TypeTag::N)?;
     let text = quoted.text()?;
     checked_number(&quoted, &text)?;
 
@@ -124,7 +124,7 @@ fn number(lexer: &mut Lexer<'_>) -> Result<String, ItemError> {
 }
 
 fn binary(lexer: &mut Lexer<'_>) -> Result<Vec<u8>, ItemError> {
-    let quoted = lexer.string_of(Tag::B)?;
+    let quoted = lexer.string_value(TypeTag::B)?;
     let mut bytes = Vec::new();
     append_binary(&quoted, &mut bytes)?;
 
@@ -133,14 +133,14 @@ fn binary(lexer: &mut Lexer<'_>) -> Result<Vec<u8>, ItemError> {
 
 /// The number that `quoted` says.
 pub(crate) fn checked_number<'t>(
-    quoted: &Quoted<'_>,
+    quoted: &JsonString<'_>,
     text: &'t str,
 ) -> Result<Number<'t>, ItemError> {
     Number::parse(text).map_err(|_| ItemError::new(ItemErrorKind::NotANumber, quoted.offset()))
 }
 
 /// Appends the bytes that `quoted` says in base64.
-pub(crate) fn append_binary(quoted: &Quoted<'_>, out: &mut Vec<u8>) -> Result<(), ItemError> {
+pub(crate) fn append_binary(quoted: &JsonString<'_>, out: &mut Vec<u8>) -> Result<(), ItemError> {
     base64::decode_into(quoted.text()?.as_bytes(), out)
         .ok_or_else(|| ItemError::new(ItemErrorKind::NotBase64, quoted.offset()))
 }
@@ -226,14 +226,14 @@ mod tests {
         };
 
         assert!(parse_item(nested(limits::NESTING_LEVELS).as_bytes()).is_ok());
-        assert!(message(&nested(LEVELS + 1)).contains("nested deeper than DynamoDB takes"));
+        assert!(message(&nested(MAX_NESTING + 1)).contains("nested deeper than DynamoDB takes"));
         assert!(message(&nested(3_000_000)).contains("nested"));
     }
 
     proptest! {
         #[test]
         fn any_spelling_of_an_item_parses_to_it(item in item(), seed in any::<u64>()) {
-            for style in [Style::Compact, Style::Pretty, Style::Wild(seed)] {
+            for style in [Style::Compact, Style::Pretty, Style::Random(seed)] {
                 let text = render(&item, style);
                 prop_assert_eq!(&parse_item(text.as_bytes()).expect("an item"), &item, "{}", text);
             }

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use crate::item::{WRITE_UNIT, each_size, write_units};
+use crate::item::{WRITE_UNIT, for_each_attribute_size, write_units};
 use crate::limits::ITEM_BYTES;
 use crate::schema::{Billing, Description, GlobalIndex, KeyElement, Projection, TableSchema};
 
@@ -259,7 +259,9 @@ impl WriteCostCounter {
     /// Adds an item. One that cannot be parsed counts with the size of its text, and without indexes.
     pub(crate) fn add(&mut self, item: &[u8]) {
         let mut attributes = Vec::new();
-        if each_size(item, |name, size| attributes.push((name.to_owned(), size))).is_err() {
+        if for_each_attribute_size(item, |name, size| attributes.push((name.to_owned(), size)))
+            .is_err()
+        {
             self.table_units += write_units((item.len() as u64).min(ITEM_BYTES));
             return;
         }
@@ -544,11 +546,11 @@ mod tests {
                 .into_iter()
                 .map(|(mut item, seed, padding)| {
                     for name in ["pk", "genre", "year", "title"].into_iter().take(padding % 5) {
-                        item.insert(name.to_owned(), crate::item::Value::S("x".repeat(padding / 2)));
+                        item.insert(name.to_owned(), crate::item::AttributeValue::S("x".repeat(padding / 2)));
                     }
                     (item, seed)
                 })
-                .map(|(item, seed)| render(&item, if seed % 2 == 0 { Style::Compact } else { Style::Wild(seed) }))
+                .map(|(item, seed)| render(&item, if seed % 2 == 0 { Style::Compact } else { Style::Random(seed) }))
                 .collect();
             let mut counter = WriteCostCounter::new(WriteCostModel::new(&table()));
             for text in &texts {

@@ -188,7 +188,7 @@ impl ReadStore for Scripted {
             r#"{{"{name}":{{"N":"{}"}}}}"#,
             request.segment * self.pages + page
         ));
-        let items = Items::of([&item]).expect("an item");
+        let items = Items::concat([&item]).expect("an item");
         self.seen.answered.fetch_add(1, Ordering::SeqCst);
         Ok(ScanPage {
             items,

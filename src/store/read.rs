@@ -15,7 +15,7 @@ use super::pagination::CycleDetector;
 use super::seam::ResponseBody;
 use super::{PageKey, PageMemoryPermit, ScanPage, ScanRequest};
 use crate::error::{Error, Result};
-use crate::item::{cut_items, cut_page, read_units};
+use crate::item::{read_units, split_items, split_page};
 use crate::schema::TableSchema;
 
 /// Maximum number of table names that are listed: they only serve a hint.
@@ -233,12 +233,12 @@ fn scan_target(request: &ScanRequest) -> String {
 /// does not match.
 fn scan_page(body: ResponseBody, request: &ScanRequest) -> Result<ScanPage, RequestError> {
     let ResponseBody { text, wire } = body;
-    let (cut, keys) = match cut_page(text.clone(), &request.key, &request.previous_keys) {
+    let (cut, keys) = match split_page(text.clone(), &request.key, &request.previous_keys) {
         Ok(cut) => cut,
         Err(error) => {
             // A server that repeats a page usually repeats its position too. That error is final,
             // so it takes precedence over a retry.
-            if let Ok(cut) = cut_items(text, &["Items"]) {
+            if let Ok(cut) = split_items(text, &["Items"]) {
                 next_key(&scan_members(&cut.rest)?, request)?;
             }
 

@@ -7,7 +7,7 @@ use std::hash::Hash;
 
 use super::document::ErrorMessage;
 use crate::item::{
-    Attributes, ItemError, ItemErrorKind, Value, canonical_number, parse_item, validate,
+    AttributeValue, Attributes, ItemError, ItemErrorKind, canonical_number, parse_item, validate,
 };
 use crate::limits::NESTING_LEVELS;
 
@@ -75,20 +75,20 @@ fn check_attributes(attributes: &Attributes, level: usize) -> Result<(), Violati
     Ok(())
 }
 
-fn check_value(value: &Value, level: usize) -> Result<(), Violation> {
+fn check_value(value: &AttributeValue, level: usize) -> Result<(), Violation> {
     if level > NESTING_LEVELS {
         return Err("maps and lists nested deeper than DynamoDB takes".into());
     }
 
     match value {
-        Value::M(attributes) => check_attributes(attributes, level + 1)?,
-        Value::L(elements) => elements
+        AttributeValue::M(attributes) => check_attributes(attributes, level + 1)?,
+        AttributeValue::L(elements) => elements
             .iter()
             .try_for_each(|element| check_value(element, level + 1))?,
-        Value::N(number) => check_number(number)?,
-        Value::Ss(elements) => check_set(elements.iter())?,
-        Value::Bs(elements) => check_set(elements.iter())?,
-        Value::Ns(elements) => {
+        AttributeValue::N(number) => check_number(number)?,
+        AttributeValue::Ss(elements) => check_set(elements.iter())?,
+        AttributeValue::Bs(elements) => check_set(elements.iter())?,
+        AttributeValue::Ns(elements) => {
             elements
                 .iter()
                 .try_for_each(|number| check_number(number))?;
@@ -98,7 +98,10 @@ fn check_value(value: &Value, level: usize) -> Result<(), Violation> {
                 .filter_map(|number| canonical_number(number).ok());
             check_set(canonical)?;
         }
-        Value::S(_) | Value::B(_) | Value::Bool(_) | Value::Null => {}
+        AttributeValue::S(_)
+        | AttributeValue::B(_)
+        | AttributeValue::Bool(_)
+        | AttributeValue::Null => {}
     }
 
     Ok(())

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use jaq_json::{Map, Num, Val};
 
-use crate::item::{DEPTH, validate};
+use crate::item::{MAX_JSON_DEPTH, validate};
 
 /// Message about an invalid item. It may contain attribute names that a filter created.
 pub(crate) type ErrorMessage = String;
@@ -34,8 +34,8 @@ fn write_members<'v>(
     out: &mut Vec<u8>,
     depth: usize,
 ) -> Result<(), ErrorMessage> {
-    if depth > DEPTH {
-        return Err(format!("nested more than {DEPTH} levels deep"));
+    if depth > MAX_JSON_DEPTH {
+        return Err(format!("nested more than {MAX_JSON_DEPTH} levels deep"));
     }
 
     let mut separator = b'{';
@@ -84,8 +84,8 @@ fn write_value(value: &Val, out: &mut Vec<u8>, depth: usize) -> Result<(), Error
 }
 
 fn write_list(elements: &[Val], out: &mut Vec<u8>, depth: usize) -> Result<(), ErrorMessage> {
-    if depth > DEPTH {
-        return Err(format!("nested more than {DEPTH} levels deep"));
+    if depth > MAX_JSON_DEPTH {
+        return Err(format!("nested more than {MAX_JSON_DEPTH} levels deep"));
     }
 
     out.push(b'[');

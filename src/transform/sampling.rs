@@ -34,7 +34,7 @@ impl Stage for SampleStage {
 impl StageWorker for &SampleStage {
     fn apply(&mut self, item: &Bytes, _original: &Bytes) -> Outcome {
         match self.partition.hash128(item) {
-            Ok(key) if self.sample.has(key) => Outcome::Unchanged,
+            Ok(key) if self.sample.contains(key) => Outcome::Unchanged,
             Ok(_) => Outcome::Skipped,
             Err(error) => {
                 Outcome::Rejected(RejectReason::from_key_error(&error).with_prefix("--sample: "))
@@ -59,7 +59,7 @@ mod tests {
             name: name.to_owned(),
             kind: KeyType::S,
         };
-        let sample = Sample::of_percent(30.0).unwrap();
+        let sample = Sample::from_percent(30.0).unwrap();
         let people = SampleStage::new(
             sample,
             &KeySchema {

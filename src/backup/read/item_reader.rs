@@ -12,7 +12,7 @@ mod window;
 use self::shape::{ContainerClue, line_container, member_clue, value_clue};
 use self::window::InputWindow;
 use crate::error::{Error, Result};
-use crate::item::{Recognizer, compact, has_key_type, has_line_breaks};
+use crate::item::{ShapeCache, compact, has_key_type, has_line_breaks};
 use crate::limits;
 use bytes::Bytes;
 use std::io::Read;
@@ -33,7 +33,7 @@ pub struct LocatedItem {
     pub line: u64,
     /// The byte at which it begins, from 0.
     pub offset: u64,
-    /// Whether it was recognised as a well-formed item while it was cut. Else nobody has looked yet.
+    /// Whether it was recognized as a well-formed item while it was cut. Else nobody has looked yet.
     pub is_valid: bool,
 }
 
@@ -113,7 +113,7 @@ pub struct ItemReader<R> {
     /// Told the tail once the last item was read.
     summary_slot: Option<Arc<OnceLock<ContainerSummary>>>,
     /// Recognises items while they are cut, for those who want that.
-    recognizer: Option<Recognizer>,
+    shape_cache: Option<ShapeCache>,
 }
 
 impl<R: Read> ItemReader<R> {
@@ -140,7 +140,7 @@ impl<R: Read> ItemReader<R> {
             summary,
             document,
             summary_slot: None,
-            recognizer: None,
+            shape_cache: None,
         }
     }
 
@@ -158,7 +158,7 @@ impl<R: Read> ItemReader<R> {
     #[must_use]
     pub fn validating(self) -> Self {
         Self {
-            recognizer: Some(Recognizer::default()),
+            shape_cache: Some(ShapeCache::default()),
             ..self
         }
     }
@@ -541,14 +541,14 @@ impl<R: Read> ItemReader<R> {
             None => return Err(self.window.truncated()),
         }
 
-        let recognised = self.recognise();
-        let length = recognised.map_or_else(|| self.window.value_end(0), Ok)?;
+        let recognized = self.recognize();
+        let length = recognized.map_or_else(|| self.window.value_end(0), Ok)?;
         if self.summary.items == 0 {
             self.check_first_item(length)?;
         }
 
         let (line, offset) = (self.window.line(), self.window.offset());
-        let broken = recognised.is_none() && has_line_breaks(&self.window.rest()[..length]);
+        let broken = recognized.is_none() && has_line_breaks(&self.window.rest()[..length]);
         let text = if broken {
             self.take_compacted(length)?
         } else {
@@ -560,14 +560,14 @@ impl<R: Read> ItemReader<R> {
             text,
             line,
             offset,
-            is_valid: recognised.is_some(),
+            is_valid: recognized.is_some(),
         })
     }
 
     /// The length of the item that begins here, if it lies in memory as DynamoDB writes items.
-    fn recognise(&mut self) -> Option<usize> {
-        let recognised = self.recognizer.as_mut()?.item(self.window.rest());
-        recognised.filter(|length| *length <= limits::ITEM_TEXT_BYTES)
+    fn recognize(&mut self) -> Option<usize> {
+        let recognized = self.shape_cache.as_mut()?.item_length(self.window.rest());
+        recognized.filter(|length| *length <= limits::ITEM_TEXT_BYTES)
     }
 
     fn take_compacted(&mut self, length: usize) -> Result<Bytes> {

@@ -21,7 +21,7 @@ use super::source::{Source, SourceData, SourceKind};
 use crate::backup::format::JSON_HEAD;
 use crate::backup::metadata::{FileEntry, Frame};
 use crate::error::{Error, Result};
-use crate::item::{ItemError, KeyMembers, KeySchema, Recognizer, check_object};
+use crate::item::{ItemError, KeyMembers, KeySchema, ShapeCache, check_object};
 use crate::place::local::files::io_error;
 
 /// Bytes of the smallest stripe: less is not worth a reader of its own.
@@ -61,7 +61,7 @@ pub struct StripeReader {
     lines: LineReader<Box<dyn Read + Send>>,
     /// What the first line's offset is.
     base: u64,
-    recognizer: Recognizer,
+    shape_cache: ShapeCache,
     /// The key to look for while items are checked.
     key: Option<KeySchema>,
     /// Reused memory for the canonical text of a key.
@@ -119,7 +119,7 @@ impl Source {
         Ok(StripeReader {
             lines: LineReader::new(read, BLOCK_BYTES),
             base: from,
-            recognizer: Recognizer::new(key.cloned()),
+            shape_cache: ShapeCache::new(key.cloned()),
             key: key.cloned(),
             identity: Vec::new(),
             shown: self.display_name(),
@@ -187,7 +187,7 @@ impl StripeReader {
     /// Checks that `text` is exactly one JSON object, and returns the hash of its key if the fast path has seen the key.
     fn check(&mut self, text: &[u8]) -> Result<Option<u128>, ItemError> {
         let mut members = KeyMembers::default();
-        if self.recognizer.item_with(text, &mut members) != Some(text.len()) {
+        if self.shape_cache.item_length_and_key(text, &mut members) != Some(text.len()) {
             check_object(text)?;
             return Ok(None);
         }
@@ -195,7 +195,7 @@ impl StripeReader {
         let hash = self
             .key
             .as_ref()
-            .and_then(|key| key.hash_of(members, &mut self.identity).ok());
+            .and_then(|key| key.hash_members(members, &mut self.identity).ok());
         Ok(hash)
     }
 

@@ -69,7 +69,7 @@ pub(crate) fn sample(text: &str) -> Result<Sample, String> {
         .strip_suffix('%')
         .and_then(|percent| percent.parse().ok());
     let percent: f64 = percent.ok_or("write it as a percentage, for example 5%")?;
-    Sample::of_percent(percent).ok_or_else(|| "more than 0% and at most 100%".to_owned())
+    Sample::from_percent(percent).ok_or_else(|| "more than 0% and at most 100%".to_owned())
 }
 
 /// Units per second, or a share of a table's.
@@ -136,8 +136,8 @@ mod tests {
         assert_eq!(
             (sample("1%"), sample("0.5%")),
             (
-                Ok(Sample::of_percent(1.0).unwrap()),
-                Ok(Sample::of_percent(0.5).unwrap())
+                Ok(Sample::from_percent(1.0).unwrap()),
+                Ok(Sample::from_percent(0.5).unwrap())
             )
         );
 

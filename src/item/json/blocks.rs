@@ -11,7 +11,7 @@ pub(crate) const BLOCK: usize = 64;
 
 /// Where the bytes lie that matter for the structure of JSON. A bit for a bracket inside a string is set, too.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Masks {
+pub(crate) struct BlockMasks {
     pub(crate) quotes: u64,
     pub(crate) backslashes: u64,
     pub(crate) brackets: u64,
@@ -19,9 +19,9 @@ pub(crate) struct Masks {
 
 /// The masks of one block.
 #[inline]
-pub(crate) fn masks(block: &[u8; BLOCK]) -> Masks {
+pub(crate) fn block_masks(block: &[u8; BLOCK]) -> BlockMasks {
     let (lanes, _) = block.as_chunks::<16>();
-    let mut masks = Masks::default();
+    let mut masks = BlockMasks::default();
     for (row, lane) in lanes.iter().enumerate() {
         let bytes = u8x16::new(*lane);
         let bits = |found: u8x16| u64::from(found.to_bitmask()) << (16 * row);
@@ -74,13 +74,13 @@ mod tests {
         fn sees_what_a_byte_loop_sees(seed in proptest::collection::vec(
             prop_oneof![any::<u8>(), proptest::sample::select(b"\"\\{}[];Z|~".to_vec())], BLOCK)) {
             let block: [u8; BLOCK] = seed.try_into().expect("of that length");
-            let mut plain = Masks::default();
+            let mut plain = BlockMasks::default();
             for (index, byte) in block.iter().enumerate() {
                 plain.quotes |= u64::from(*byte == b'"') << index;
                 plain.backslashes |= u64::from(*byte == b'\\') << index;
                 plain.brackets |= u64::from(b"{}[]".contains(byte)) << index;
             }
-            prop_assert_eq!(masks(&block), plain);
+            prop_assert_eq!(block_masks(&block), plain);
         }
     }
 }

@@ -4,14 +4,14 @@
 //! item may hold them and must still get a digest), names the attribute in errors, and allocates nothing.
 
 use super::blocks::string_end;
-use super::scanner::DEPTH;
+use super::scanner::MAX_JSON_DEPTH;
 use crate::item::error::{ItemError, ItemErrorKind};
-use crate::item::type_tag::Tag;
+use crate::item::type_tag::TypeTag;
 use std::borrow::Cow;
 
 /// A string as it stands in the text: checked, still escaped, without its quotes.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Quoted<'a> {
+pub(crate) struct JsonString<'a> {
     raw: &'a str,
     escaped: bool,
     at: usize,
@@ -87,7 +87,7 @@ impl<'a> Lexer<'a> {
     #[inline]
     pub(crate) fn members<F>(&mut self, mut each: F) -> Result<(), ItemError>
     where
-        F: FnMut(&mut Self, Quoted<'a>) -> Result<(), ItemError>,
+        F: FnMut(&mut Self, JsonString<'a>) -> Result<(), ItemError>,
     {
         self.items(b'{', b'}', "expected an object", |lexer| {
             let name = lexer.name()?;
@@ -97,7 +97,7 @@ impl<'a> Lexer<'a> {
 
     /// A member's name, with the colon behind it.
     #[inline]
-    fn name(&mut self) -> Result<Quoted<'a>, ItemError> {
+    fn name(&mut self) -> Result<JsonString<'a>, ItemError> {
         let name = self.string()?;
         self.take(b':', "expected a colon")?;
         Ok(name)
@@ -106,7 +106,7 @@ impl<'a> Lexer<'a> {
     /// Goes behind an opening bracket that is known to be there.
     #[inline]
     fn open(&mut self) -> Result<(), ItemError> {
-        if self.depth == DEPTH {
+        if self.depth == MAX_JSON_DEPTH {
             return Err(ItemError::new(ItemErrorKind::TooDeep, self.at + 1));
         }
 
@@ -162,7 +162,7 @@ impl<'a> Lexer<'a> {
     #[inline]
     pub(crate) fn tagged<T, F>(&mut self, each: F) -> Result<T, ItemError>
     where
-        F: FnOnce(&mut Self, Quoted<'a>) -> Result<T, ItemError>,
+        F: FnOnce(&mut Self, JsonString<'a>) -> Result<T, ItemError>,
     {
         let not_typed = |at| ItemError::new(ItemErrorKind::NotTyped, at);
         if self.peek() != b'{' {
@@ -191,13 +191,13 @@ impl<'a> Lexer<'a> {
 
     /// The string that is the value of `tag`.
     #[inline]
-    pub(crate) fn string_of(&mut self, tag: Tag) -> Result<Quoted<'a>, ItemError> {
+    pub(crate) fn string_value(&mut self, tag: TypeTag) -> Result<JsonString<'a>, ItemError> {
         self.begins(tag)?;
         self.string()
     }
 
     /// The boolean that is the value of `tag`.
-    pub(crate) fn bool_of(&mut self, tag: Tag) -> Result<bool, ItemError> {
+    pub(crate) fn bool_value(&mut self, tag: TypeTag) -> Result<bool, ItemError> {
         self.begins(tag)?;
         let value = self.peek() == b't';
         self.word(if value { "true" } else { "false" })?;
@@ -207,7 +207,7 @@ impl<'a> Lexer<'a> {
 
     /// The next value can be one of `tag`.
     #[inline]
-    pub(crate) fn begins(&mut self, tag: Tag) -> Result<(), ItemError> {
+    pub(crate) fn begins(&mut self, tag: TypeTag) -> Result<(), ItemError> {
         if tag.begins_with(self.peek()) {
             return Ok(());
         }
@@ -220,7 +220,7 @@ impl<'a> Lexer<'a> {
 
     /// A string, with its escapes checked.
     #[inline]
-    pub(crate) fn string(&mut self) -> Result<Quoted<'a>, ItemError> {
+    pub(crate) fn string(&mut self) -> Result<JsonString<'a>, ItemError> {
         self.take(b'"', "expected a string")?;
         let start = self.at;
         let mut escaped = false;
@@ -243,7 +243,7 @@ impl<'a> Lexer<'a> {
             return Err(ItemError::syntax("a control character in a string", start));
         }
 
-        Ok(Quoted {
+        Ok(JsonString {
             raw,
             escaped,
             at: start,
@@ -347,7 +347,7 @@ impl<'a> Lexer<'a> {
     }
 }
 
-impl<'a> Quoted<'a> {
+impl<'a> JsonString<'a> {
     /// Its text between the quotes, escapes and all.
     pub(crate) fn raw(&self) -> &'a str {
         self.raw
@@ -372,22 +372,22 @@ impl<'a> Quoted<'a> {
     }
 
     /// The type tag that it says.
-    pub(crate) fn tag(&self) -> Option<Tag> {
+    pub(crate) fn tag(&self) -> Option<TypeTag> {
         if self.escaped {
-            self.text().ok().and_then(|text| Tag::of(&text))
+            self.text().ok().and_then(|text| TypeTag::parse(&text))
         } else {
-            Tag::of(self.raw)
+            TypeTag::parse(self.raw)
         }
     }
 
     /// What it says, for a message.
-    pub(crate) fn shown(&self) -> String {
+    pub(crate) fn to_display(&self) -> String {
         self.text()
             .map_or_else(|_| self.raw.to_owned(), Cow::into_owned)
     }
 
     /// Whether it says `name`.
-    pub(crate) fn says(&self, name: &str) -> bool {
+    pub(crate) fn equals(&self, name: &str) -> bool {
         if self.escaped {
             self.text().is_ok_and(|text| text == name)
         } else {

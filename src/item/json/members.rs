@@ -1,17 +1,17 @@
-//! Walks over the members of JSON objects and skips their values by structure alone; for large texts and hot paths.
+//! Cursor over the members of JSON objects that skips values by structure; for large texts and hot paths.
 
 use super::blocks::string_end;
 use super::lexer::Lexer;
-use super::scanner::{ScanError, Scanner, Step};
+use super::scanner::{JsonScanError, JsonScanner, ScanStatus};
 use std::ops::Range;
 
-/// A position in a whole JSON text.
-pub(crate) struct Cursor<'a> {
+/// A position in a complete JSON text.
+pub(crate) struct JsonCursor<'a> {
     text: &'a [u8],
     at: usize,
 }
 
-impl<'a> Cursor<'a> {
+impl<'a> JsonCursor<'a> {
     pub(crate) fn new(text: &'a [u8]) -> Self {
         Self { text, at: 0 }
     }
@@ -20,11 +20,12 @@ impl<'a> Cursor<'a> {
         self.at
     }
 
-    pub(crate) fn fault(&self, what: &'static str) -> ScanError {
-        ScanError { at: self.at, what }
+    /// An error at the current position.
+    pub(crate) fn error(&self, what: &'static str) -> JsonScanError {
+        JsonScanError { at: self.at, what }
     }
 
-    /// The next byte that is not whitespace.
+    /// Skips whitespace and returns the next byte without consuming it.
     #[inline]
     pub(crate) fn peek(&mut self) -> Option<u8> {
         loop {
@@ -35,11 +36,11 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Goes behind `byte`, which must come next.
+    /// Consumes `byte`, which must be next. `what` describes the error otherwise.
     #[inline]
-    pub(crate) fn take(&mut self, byte: u8, what: &'static str) -> Result<(), ScanError> {
+    pub(crate) fn take(&mut self, byte: u8, what: &'static str) -> Result<(), JsonScanError> {
         if self.peek() != Some(byte) {
-            return Err(self.fault(if self.at == self.text.len() {
+            return Err(self.error(if self.at == self.text.len() {
                 "the text ends too early"
             } else {
                 what
@@ -50,9 +51,9 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
-    /// Goes to the value of the next member, behind the opening brace (`first`) or the value before; its name with quotes and
-    /// escapes. `None` behind the closing brace.
-    pub(crate) fn next_member(&mut self, first: bool) -> Result<Option<&'a [u8]>, ScanError> {
+    /// Moves to the value of the next member and returns the member's name with quotes and escapes; `None` after the closing
+    /// brace. The cursor must be after the opening brace (`first`) or after the previous value.
+    pub(crate) fn next_member(&mut self, first: bool) -> Result<Option<&'a [u8]>, JsonScanError> {
         match self.peek() {
             Some(b'}') => {
                 self.at += 1;
@@ -74,13 +75,14 @@ impl<'a> Cursor<'a> {
         Ok(Some(name))
     }
 
-    fn name(&mut self) -> Result<&'a [u8], ScanError> {
+    /// Consumes a name; returns it with its quotes.
+    fn name(&mut self) -> Result<&'a [u8], JsonScanError> {
         self.take(b'"', "expected a name in quotes")?;
         let start = self.at;
         let mut end = start;
         loop {
             let found = self.text.get(end..).and_then(string_end);
-            end += found.ok_or(ScanError {
+            end += found.ok_or(JsonScanError {
                 at: start,
                 what: "a name that does not end",
             })?;
@@ -88,6 +90,7 @@ impl<'a> Cursor<'a> {
                 break;
             }
 
+            // Skip the backslash and the byte that it escapes.
             end += 2;
         }
 
@@ -96,18 +99,20 @@ impl<'a> Cursor<'a> {
         Ok(&self.text[start - 1..self.at])
     }
 
-    /// Goes behind the value that begins here; where it stands.
+    /// Skips the value at the cursor and returns its range.
     #[inline]
-    pub(crate) fn skip_value(&mut self) -> Result<Range<usize>, ScanError> {
+    pub(crate) fn skip_value(&mut self) -> Result<Range<usize>, JsonScanError> {
         let start = self.at;
         let rest = self.text.get(start..).unwrap_or_default();
-        match Scanner::new().feed(rest).map_err(|error| ScanError {
-            at: start + error.at,
-            ..error
-        })? {
-            Step::Done(length) => self.at += length,
-            Step::More => {
-                return Err(ScanError {
+        match JsonScanner::new()
+            .feed(rest)
+            .map_err(|error| JsonScanError {
+                at: start + error.at,
+                ..error
+            })? {
+            ScanStatus::Complete(length) => self.at += length,
+            ScanStatus::Incomplete => {
+                return Err(JsonScanError {
                     at: self.text.len(),
                     what: "the text ends too early",
                 });
@@ -117,9 +122,9 @@ impl<'a> Cursor<'a> {
         Ok(start..self.at)
     }
 
-    /// The same for the value of an attribute, which is a short string more often than not.
+    /// Like [`Self::skip_value`], optimized for attribute values, most of which are short strings.
     #[inline]
-    pub(crate) fn skip_attribute(&mut self) -> Result<Range<usize>, ScanError> {
+    pub(crate) fn skip_attribute(&mut self) -> Result<Range<usize>, JsonScanError> {
         let start = self.at;
         let Some(length) = self.text.get(start..).and_then(scalar_end) else {
             return self.skip_value();
@@ -135,18 +140,18 @@ impl<'a> Cursor<'a> {
         self.at += length;
     }
 
-    /// Nothing but whitespace is left.
-    pub(crate) fn finish(&mut self) -> Result<(), ScanError> {
+    /// Checks that only whitespace is left.
+    pub(crate) fn finish(&mut self) -> Result<(), JsonScanError> {
         if self.peek().is_some() {
-            Err(self.fault("more text behind the document"))
+            Err(self.error("more text behind the document"))
         } else {
             Ok(())
         }
     }
 }
 
-/// The length of the string, number or binary that stands at the beginning of `text`, if it is written as DynamoDB writes it and
-/// nothing in it is escaped.
+/// Returns the length of the string, number or binary value at the beginning of `text` if it is compact, as DynamoDB writes it,
+/// and has no escapes.
 fn scalar_end(text: &[u8]) -> Option<usize> {
     let (head, string) = text.split_first_chunk::<6>()?;
     let (b"{\"S\":\"" | b"{\"N\":\"" | b"{\"B\":\"") = head else {
@@ -158,16 +163,16 @@ fn scalar_end(text: &[u8]) -> Option<usize> {
     string[end..].starts_with(b"\"}").then_some(6 + end + 2)
 }
 
-/// Whether `quoted`, a name with its quotes and escapes, says `name`.
-pub(crate) fn says(quoted: &[u8], name: &str) -> bool {
+/// Whether `quoted`, a name with its quotes and escapes, equals `name` once unescaped.
+pub(crate) fn name_equals(quoted: &[u8], name: &str) -> bool {
     let inner = &quoted[1..quoted.len() - 1];
     if inner.len() <= name.len() {
         return inner == name.as_bytes();
     }
 
-    // Only escapes make a name longer than what it says.
+    // Only escapes make the quoted form longer than the name.
     memchr::memchr(b'\\', inner).is_some()
         && Lexer::new(quoted)
             .and_then(|mut lexer| lexer.string())
-            .is_ok_and(|said| said.says(name))
+            .is_ok_and(|string| string.equals(name))
 }

@@ -1,83 +1,83 @@
 //! Finds where a JSON value ends, without looking at what it says.
 //!
 //! A state machine over brackets and strings: it can stop at any byte and go on with the next buffer, so that a value may lie
-//! across any number of reads. It holds one bit per open bracket and no recursion, up to [`DEPTH`] levels; brackets that do not
+//! across any number of reads. It holds one bit per open bracket and no recursion, up to [`MAX_JSON_DEPTH`] levels; brackets that do not
 //! match are refused. It checks structure only: what stands between the brackets is for the lexer to judge.
 //!
 //! Containers are read in blocks of 64 bytes (see `blocks`), since the short strings of DynamoDB JSON make a search for the
 //! next quote slower than looking at every byte.
 
-use super::blocks::{BLOCK, Masks, masks};
+use super::blocks::{BLOCK, BlockMasks, block_masks};
 use std::fmt;
 
 /// Levels of brackets that are followed. The deepest item that DynamoDB takes needs some 70 (each of its 32 levels is two
 /// brackets deep); more than this is an attack or another kind of file.
-pub const DEPTH: usize = 512;
+pub const MAX_JSON_DEPTH: usize = 512;
 
-/// What [`Scanner::feed`] found.
+/// What [`JsonScanner::feed`] found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub enum ScanStatus {
     /// The value ends before this index of the bytes just fed.
-    Done(usize),
+    Complete(usize),
     /// The value goes on behind the bytes just fed.
-    More,
+    Incomplete,
 }
 
 /// Why a text cannot be JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ScanError {
+pub struct JsonScanError {
     /// Index into the bytes just fed.
     pub at: usize,
     /// What is wrong, as a lowercase fragment.
     pub what: &'static str,
 }
 
-impl fmt::Display for ScanError {
+impl fmt::Display for JsonScanError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "byte {}: {}", self.at, self.what)
     }
 }
 
-impl std::error::Error for ScanError {}
+impl std::error::Error for JsonScanError {}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum ScanState {
     Start,
     Container,
     Text,
     Scalar,
 }
 
-/// Finds the end of one JSON value. Feed it the bytes from the value's first one on; it is spent after [`Step::Done`].
+/// Finds the end of one JSON value. Feed it the bytes from the value's first one on; it is spent after [`ScanStatus::Complete`].
 #[derive(Debug, Clone)]
-pub struct Scanner {
-    state: State,
+pub struct JsonScanner {
+    state: ScanState,
     depth: usize,
     /// One bit per open bracket, set for a brace; the innermost is the lowest.
     braces: u64,
     /// The bits of the outer brackets, 64 levels each.
-    outer: [u64; DEPTH / 64 - 1],
+    outer: [u64; MAX_JSON_DEPTH / 64 - 1],
     /// All ones while inside a string.
     quoted: u64,
     /// The next byte is escaped by a backslash.
     escaped: bool,
 }
 
-impl Default for Scanner {
+impl Default for JsonScanner {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Scanner {
+impl JsonScanner {
     /// A scanner before the first byte of a value.
     #[must_use]
     pub const fn new() -> Self {
         Self {
-            state: State::Start,
+            state: ScanState::Start,
             depth: 0,
             braces: 0,
-            outer: [0; DEPTH / 64 - 1],
+            outer: [0; MAX_JSON_DEPTH / 64 - 1],
             quoted: 0,
             escaped: false,
         }
@@ -87,40 +87,40 @@ impl Scanner {
     /// behind it.
     ///
     /// # Errors
-    /// Brackets that do not match, more than [`DEPTH`] levels, or a first byte that begins no value.
+    /// Brackets that do not match, more than [`MAX_JSON_DEPTH`] levels, or a first byte that begins no value.
     #[inline]
-    pub fn feed(&mut self, bytes: &[u8]) -> Result<Step, ScanError> {
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<ScanStatus, JsonScanError> {
         match self.state {
-            State::Start => self.start(bytes),
-            State::Container => self.container(bytes),
-            State::Text => Ok(self.text(bytes, 0)),
-            State::Scalar => Ok(scalar(bytes)),
+            ScanState::Start => self.start(bytes),
+            ScanState::Container => self.container(bytes),
+            ScanState::Text => Ok(self.text(bytes, 0)),
+            ScanState::Scalar => Ok(scalar(bytes)),
         }
     }
 
-    fn start(&mut self, bytes: &[u8]) -> Result<Step, ScanError> {
+    fn start(&mut self, bytes: &[u8]) -> Result<ScanStatus, JsonScanError> {
         match bytes.first() {
-            None => Ok(Step::More),
+            None => Ok(ScanStatus::Incomplete),
             Some(b'{' | b'[') => {
-                self.state = State::Container;
+                self.state = ScanState::Container;
                 self.container(bytes)
             }
             Some(b'"') => {
-                self.state = State::Text;
+                self.state = ScanState::Text;
                 Ok(self.text(bytes, 1))
             }
             Some(b'a'..=b'z' | b'0'..=b'9' | b'-') => {
-                self.state = State::Scalar;
+                self.state = ScanState::Scalar;
                 Ok(scalar(bytes))
             }
-            Some(_) => Err(ScanError {
+            Some(_) => Err(JsonScanError {
                 at: 0,
                 what: "not the beginning of a JSON value",
             }),
         }
     }
 
-    fn container(&mut self, bytes: &[u8]) -> Result<Step, ScanError> {
+    fn container(&mut self, bytes: &[u8]) -> Result<ScanStatus, JsonScanError> {
         let (blocks, tail) = bytes.as_chunks::<BLOCK>();
         for (index, block) in blocks.iter().enumerate() {
             if let Some(step) = self.block(block, BLOCK, index * BLOCK)? {
@@ -136,7 +136,7 @@ impl Scanner {
             }
         }
 
-        Ok(Step::More)
+        Ok(ScanStatus::Incomplete)
     }
 
     /// One block, of which `length` bytes are real; `base` is its index in the bytes fed.
@@ -146,12 +146,12 @@ impl Scanner {
         block: &[u8; BLOCK],
         length: usize,
         base: usize,
-    ) -> Result<Option<Step>, ScanError> {
-        let Masks {
+    ) -> Result<Option<ScanStatus>, JsonScanError> {
+        let BlockMasks {
             mut quotes,
             backslashes,
             brackets,
-        } = masks(block);
+        } = block_masks(block);
 
         if backslashes != 0 || self.escaped {
             quotes &= !self.escapes(backslashes, length);
@@ -165,7 +165,7 @@ impl Scanner {
         let before_stray = (stray & stray.wrapping_neg()).wrapping_sub(1);
         let end = self.brackets(block, brackets & !strings & before_stray, base)?;
         if end.is_none() && stray != 0 {
-            return Err(ScanError {
+            return Err(JsonScanError {
                 at: base + first_bit(stray),
                 what: "a backslash outside a string",
             });
@@ -181,7 +181,7 @@ impl Scanner {
         block: &[u8; BLOCK],
         mut brackets: u64,
         base: usize,
-    ) -> Result<Option<Step>, ScanError> {
+    ) -> Result<Option<ScanStatus>, JsonScanError> {
         let (mut braces, mut depth) = (self.braces, self.depth);
         while brackets != 0 {
             let at = first_bit(brackets);
@@ -190,7 +190,7 @@ impl Scanner {
             if matches!(block[at], b'{' | b'[') {
                 if depth % 64 == 0 && depth != 0 {
                     let full = self.outer.get_mut(depth / 64 - 1);
-                    *full.ok_or(ScanError {
+                    *full.ok_or(JsonScanError {
                         at: base + at,
                         what: "nested more than 512 levels deep",
                     })? = braces;
@@ -202,7 +202,7 @@ impl Scanner {
             }
 
             if braces & 1 != brace || depth == 0 {
-                return Err(ScanError {
+                return Err(JsonScanError {
                     at: base + at,
                     what: "a bracket that does not match the one that was opened",
                 });
@@ -213,7 +213,7 @@ impl Scanner {
 
             if depth % 64 == 0 {
                 if depth == 0 {
-                    return Ok(Some(Step::Done(base + at + 1)));
+                    return Ok(Some(ScanStatus::Complete(base + at + 1)));
                 }
 
                 braces = self.outer[depth / 64 - 1];
@@ -245,7 +245,7 @@ impl Scanner {
         escaped
     }
 
-    fn text(&mut self, bytes: &[u8], mut at: usize) -> Step {
+    fn text(&mut self, bytes: &[u8], mut at: usize) -> ScanStatus {
         if self.escaped && !bytes.is_empty() {
             self.escaped = false;
             at += 1;
@@ -256,17 +256,17 @@ impl Scanner {
                 .get(at..)
                 .and_then(|rest| memchr::memchr2(b'"', b'\\', rest))
             else {
-                return Step::More;
+                return ScanStatus::Incomplete;
             };
 
             at += found + 1;
             if bytes[at - 1] == b'"' {
-                return Step::Done(at);
+                return ScanStatus::Complete(at);
             }
 
             if at == bytes.len() {
                 self.escaped = true;
-                return Step::More;
+                return ScanStatus::Incomplete;
             }
 
             at += 1;
@@ -274,11 +274,11 @@ impl Scanner {
     }
 }
 
-fn scalar(bytes: &[u8]) -> Step {
+fn scalar(bytes: &[u8]) -> ScanStatus {
     let belongs = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
     match bytes.iter().position(|byte| !belongs(byte)) {
-        Some(end) => Step::Done(end),
-        None => Step::More,
+        Some(end) => ScanStatus::Complete(end),
+        None => ScanStatus::Incomplete,
     }
 }
 
@@ -302,8 +302,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn end(text: &str) -> Result<Step, ScanError> {
-        Scanner::new().feed(text.as_bytes())
+    fn end(text: &str) -> Result<ScanStatus, JsonScanError> {
+        JsonScanner::new().feed(text.as_bytes())
     }
 
     #[test]
@@ -319,7 +319,7 @@ mod tests {
         ] {
             assert_eq!(
                 end(&format!("{value}{behind}")),
-                Ok(Step::Done(value.len())),
+                Ok(ScanStatus::Complete(value.len())),
                 "{value}"
             );
         }
@@ -328,7 +328,7 @@ mod tests {
     #[test]
     fn an_open_value_wants_more() {
         for text in ["", "{", r#"{"a"#, r#"{"a\"}"#, r#""a\"#, "12"] {
-            assert_eq!(end(text), Ok(Step::More), "{text}");
+            assert_eq!(end(text), Ok(ScanStatus::Incomplete), "{text}");
         }
     }
 
@@ -350,10 +350,13 @@ mod tests {
     #[test]
     fn depth_is_bounded() {
         let nested = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
-        assert_eq!(end(&nested(DEPTH)), Ok(Step::Done(2 * DEPTH)));
         assert_eq!(
-            end(&nested(DEPTH + 1)).map_err(|error| error.at),
-            Err(DEPTH)
+            end(&nested(MAX_JSON_DEPTH)),
+            Ok(ScanStatus::Complete(2 * MAX_JSON_DEPTH))
+        );
+        assert_eq!(
+            end(&nested(MAX_JSON_DEPTH + 1)).map_err(|error| error.at),
+            Err(MAX_JSON_DEPTH)
         );
         assert!(end(&"[".repeat(5_000_000)).is_err());
     }
@@ -363,15 +366,15 @@ mod tests {
         fn may_stop_at_any_byte(
             text in "[{\\[](\"([a{}\\[\\]]|\\\\\\\\|\\\\\"){0,90}\"|[{}\\[\\]:,]){0,60}", cut in 1usize..40
         ) {
-            let whole = Scanner::new().feed(text.as_bytes());
-            let mut scanner = Scanner::new();
-            let mut pieces = Ok(Step::More);
+            let whole = JsonScanner::new().feed(text.as_bytes());
+            let mut scanner = JsonScanner::new();
+            let mut pieces = Ok(ScanStatus::Incomplete);
             for (index, piece) in text.as_bytes().chunks(cut).enumerate() {
                 let base = index * cut;
                 pieces = match scanner.feed(piece) {
-                    Ok(Step::More) => continue,
-                    Ok(Step::Done(end)) => Ok(Step::Done(base + end)),
-                    Err(error) => Err(ScanError { at: base + error.at, ..error }),
+                    Ok(ScanStatus::Incomplete) => continue,
+                    Ok(ScanStatus::Complete(end)) => Ok(ScanStatus::Complete(base + end)),
+                    Err(error) => Err(JsonScanError { at: base + error.at, ..error }),
                 };
                 break;
             }
@@ -380,7 +383,7 @@ mod tests {
 
         #[test]
         fn never_panics(bytes in any::<Vec<u8>>()) {
-            let _ = Scanner::new().feed(&bytes);
+            let _ = JsonScanner::new().feed(&bytes);
         }
     }
 }

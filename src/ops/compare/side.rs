@@ -122,7 +122,7 @@ impl Spilled {
             && how
                 .partition
                 .hash128(item)
-                .is_ok_and(|partition| !sample.has(partition))
+                .is_ok_and(|partition| !sample.contains(partition))
         {
             return Ok(());
         }

@@ -75,7 +75,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::item::cut_items;
+    use crate::item::split_items;
     use crate::store::PageKey;
     use crate::store::PageMemoryPermit;
 
@@ -83,7 +83,7 @@ mod tests {
         let text = format!(r#"{{"Items":[{{"a":{{"S":"{}"}}}}]}}"#, "x".repeat(bytes));
         let next = has_more.then(|| PageKey::from_json(r#"{"a":{"S":"x"}}"#).unwrap());
         ScanPage {
-            items: cut_items(Bytes::from(text), &["Items"]).unwrap().items,
+            items: split_items(Bytes::from(text), &["Items"]).unwrap().items,
             keys: Arc::default(),
             next,
             read_units: 1.0,

@@ -194,7 +194,7 @@ impl Output {
         }
 
         self.left = self.left.map(|left| left - made.len() as u64);
-        let written = Items::of(&made).map_err(|error| {
+        let written = Items::concat(&made).map_err(|error| {
             Error::failed("what the transform made cannot be written").with_source(error)
         })?;
         self.copied.writer.append(&written)?;

@@ -396,7 +396,7 @@ proptest! {
     /// All ten types, extremes, and any spelling.
     #[test]
     fn identity_keeps_the_very_bytes(item in item(), seed in any::<u64>()) {
-        for style in [Style::Compact, Style::Wild(seed)] {
+        for style in [Style::Compact, Style::Random(seed)] {
             let text = Bytes::from(render(&item, style));
             let filter = Filter::compile("--transform", ".").unwrap();
             prop_assert_eq!(on_large_stack(|| filter.worker().apply(&text, &text)), Outcome::Unchanged);
@@ -406,7 +406,7 @@ proptest! {
     /// What is touched comes out equal, though written anew.
     #[test]
     fn other_attributes_keep_their_values(item in item(), seed in any::<u64>()) {
-        let text = Bytes::from(render(&item, Style::Wild(seed)));
+        let text = Bytes::from(render(&item, Style::Random(seed)));
         // The generator repeats elements of sets, which DynamoDB does not take.
         prop_assume!(check_item(&text, &text).is_ok());
         let filter = Filter::compile("--transform", ".\"\\u0001new\" = {BOOL: true}").unwrap();
@@ -414,7 +414,7 @@ proptest! {
             return Err(TestCaseError::fail("not changed"));
         };
         let mut expected = item;
-        expected.insert("\u{1}new".to_owned(), crate::item::Value::Bool(true));
+        expected.insert("\u{1}new".to_owned(), crate::item::AttributeValue::Bool(true));
         prop_assert_eq!(crate::item::parse_item(&changed).unwrap(), expected);
     }
 

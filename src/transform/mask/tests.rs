@@ -2,7 +2,7 @@ use super::super::stage::Stage;
 use super::*;
 use crate::error::ErrorKind;
 use crate::item::testing::{Style, item, render};
-use crate::item::{Attributes, KeyAttribute, KeySchema, KeyType, Value, parse_item};
+use crate::item::{AttributeValue, Attributes, KeyAttribute, KeySchema, KeyType, parse_item};
 use crate::transform::jq::STACK_BYTES;
 use proptest::prelude::*;
 
@@ -156,7 +156,7 @@ fn keep_format_keeps_the_format() {
         "2024-05-17",
     ] {
         let item = of(&format!(r#"{{"S":"{text}"}}"#));
-        let Some(Value::S(new)) = parse_item(item.as_bytes()).unwrap().remove("v") else {
+        let Some(AttributeValue::S(new)) = parse_item(item.as_bytes()).unwrap().remove("v") else {
             panic!("a string")
         };
 
@@ -166,7 +166,7 @@ fn keep_format_keeps_the_format() {
 
     for number in ["0", "7", "-12.50", "0.0012", "9.99E+125", "-1e-130", "100"] {
         let item = of(&format!(r#"{{"N":"{number}"}}"#));
-        let Some(Value::N(new)) = parse_item(item.as_bytes()).unwrap().remove("v") else {
+        let Some(AttributeValue::N(new)) = parse_item(item.as_bytes()).unwrap().remove("v") else {
             panic!("a number")
         };
 
@@ -183,7 +183,7 @@ fn fakes_are_of_their_kind_and_always_the_same() {
             &format!(r#"{{"v":{value}}}"#),
         );
         match parse_item(item.as_bytes()).unwrap().remove("v") {
-            Some(Value::S(text) | Value::N(text)) => text,
+            Some(AttributeValue::S(text) | AttributeValue::N(text)) => text,
             other => panic!("{other:?}"),
         }
     };
@@ -220,13 +220,14 @@ fn dates_move_together() {
             r#"{{"who":{{"S":"{who}"}},"from":{{"S":"2020-02-28"}},"to":{{"L":[{{"S":"2020-03-01T10:00:00Z"}},{{"N":"1583056800"}}]}}}}"#
         );
         let mut item = parse_item(masked(&rules, &item).as_bytes()).unwrap();
-        let (Some(Value::S(from)), Some(Value::L(to))) = (item.remove("from"), item.remove("to"))
+        let (Some(AttributeValue::S(from)), Some(AttributeValue::L(to))) =
+            (item.remove("from"), item.remove("to"))
         else {
             panic!("both")
         };
 
         let date = |text: &str| chrono::NaiveDate::parse_from_str(&text[..10], "%Y-%m-%d").unwrap();
-        let (Value::S(text), Value::N(number)) = (&to[0], &to[1]) else {
+        let (AttributeValue::S(text), AttributeValue::N(number)) = (&to[0], &to[1]) else {
             panic!("both")
         };
 
@@ -621,17 +622,17 @@ fn keys_are_not_taken_away() {
 }
 
 /// All texts in an item: what it says, not how.
-fn texts(value: &Value, found: &mut Vec<Vec<u8>>) {
+fn texts(value: &AttributeValue, found: &mut Vec<Vec<u8>>) {
     match value {
-        Value::S(text) | Value::N(text) => found.push(text.clone().into_bytes()),
-        Value::B(bytes) => found.push(bytes.clone()),
-        Value::Bool(_) | Value::Null => {}
-        Value::M(map) => map.values().for_each(|value| texts(value, found)),
-        Value::L(list) => list.iter().for_each(|value| texts(value, found)),
-        Value::Ss(set) | Value::Ns(set) => {
+        AttributeValue::S(text) | AttributeValue::N(text) => found.push(text.clone().into_bytes()),
+        AttributeValue::B(bytes) => found.push(bytes.clone()),
+        AttributeValue::Bool(_) | AttributeValue::Null => {}
+        AttributeValue::M(map) => map.values().for_each(|value| texts(value, found)),
+        AttributeValue::L(list) => list.iter().for_each(|value| texts(value, found)),
+        AttributeValue::Ss(set) | AttributeValue::Ns(set) => {
             found.extend(set.iter().map(|text| text.clone().into_bytes()));
         }
-        Value::Bs(set) => found.extend(set.iter().cloned()),
+        AttributeValue::Bs(set) => found.extend(set.iter().cloned()),
     }
 }
 
@@ -654,32 +655,32 @@ proptest! {
     ) {
         let mut item: Attributes = others;
         prop_assume!(!item.contains_key("secret") && !item.contains_key("copy"));
-        item.insert("secret".to_owned(), Value::S(original.clone()));
+        item.insert("secret".to_owned(), AttributeValue::S(original.clone()));
         let rules = masks(&rule("secret", &format!("action = '{rest}'")));
         let stands_in = |text: &str| text.contains(&original);
-        let Outcome::Changed(changed) = apply(&rules, &render(&item, Style::Wild(seed))) else {
+        let Outcome::Changed(changed) = apply(&rules, &render(&item, Style::Random(seed))) else {
             // What makes an item of the generator unfit has nothing to do with masks.
             prop_assume!(check_item(render(&item, Style::Compact).as_bytes(), render(&item, Style::Compact).as_bytes()).is_ok());
             return Err(TestCaseError::fail("rejected"));
         };
         let mut new = parse_item(&changed).unwrap();
-        let Some(Value::S(masked)) = new.remove("secret") else { return Err(TestCaseError::fail("no text")) };
+        let Some(AttributeValue::S(masked)) = new.remove("secret") else { return Err(TestCaseError::fail("no text")) };
         prop_assert!(!stands_in(&masked), "{}", masked);
         item.remove("secret");
         prop_assert_eq!(&new, &item);
 
         let within = format!("a {original} b");
         let copy = match place {
-            0 => Value::S(within),
-            1 => Value::B(within.into_bytes()),
-            2 => Value::L(vec![Value::Null, Value::S(within)]),
-            3 => Value::M(Attributes::from([(within, Value::Null)])),
-            4 => Value::Ss(vec!["x".to_owned(), within]),
-            _ => Value::M(Attributes::from([("deep".to_owned(), Value::L(vec![Value::S(original.clone())]))])),
+            0 => AttributeValue::S(within),
+            1 => AttributeValue::B(within.into_bytes()),
+            2 => AttributeValue::L(vec![AttributeValue::Null, AttributeValue::S(within)]),
+            3 => AttributeValue::M(Attributes::from([(within, AttributeValue::Null)])),
+            4 => AttributeValue::Ss(vec!["x".to_owned(), within]),
+            _ => AttributeValue::M(Attributes::from([("deep".to_owned(), AttributeValue::L(vec![AttributeValue::S(original.clone())]))])),
         };
         item.insert("copy".to_owned(), copy);
-        item.insert("secret".to_owned(), Value::S(original.clone()));
-        let outcome = apply(&rules, &render(&item, Style::Wild(seed)));
+        item.insert("secret".to_owned(), AttributeValue::S(original.clone()));
+        let outcome = apply(&rules, &render(&item, Style::Random(seed)));
         prop_assert!(matches!(&outcome, Outcome::Rejected(reason) if !stands_in(&reason.to_string())), "{:?}", outcome);
     }
 
@@ -693,11 +694,11 @@ proptest! {
         secret in "[a-z]{4,9}[0-9]{2,4}",
     ) {
         let mut item: Attributes = item;
-        item.insert("secret".to_owned(), Value::S(secret));
+        item.insert("secret".to_owned(), AttributeValue::S(secret));
         let names: Vec<_> = item.keys().filter(|name| !name.is_empty() && !name.contains(['.', '*', '\\', '\'', '\n', '\r', '\0'])
             && !name.chars().any(char::is_control)).take(3).cloned().chain(["secret".to_owned()]).collect();
         let rules: String = names.iter().map(|name| rule(name, &format!("action = '{action}'"))).collect();
-        match apply(&masks(&rules), &render(&item, Style::Wild(seed))) {
+        match apply(&masks(&rules), &render(&item, Style::Random(seed))) {
             Outcome::Rejected(_) => {}
             Outcome::Changed(changed) => {
                 let new = parse_item(&changed).unwrap();

@@ -4,7 +4,7 @@
 //! (`{"Item":{…}}`) or an item, and an item may have attributes called `Items`, `Count` or `Item`. An attribute's value is an
 //! object with a type tag and never an array, number, string or `null`, which decides it.
 
-use crate::item::{Form, ItemError, form_of};
+use crate::item::{ItemError, ObjectKind, object_kind};
 
 /// The container that the items were read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +66,7 @@ pub(crate) fn member_clue(name: &[u8], first: u8, seen: bool) -> ContainerClue {
 
 /// What a member says that is called like one of a document's and whose value is the object `value`.
 pub(crate) fn value_clue(value: &[u8]) -> Result<ContainerClue, ItemError> {
-    Ok(if form_of(value)? == Form::Value {
+    Ok(if object_kind(value)? == ObjectKind::AttributeValue {
         ContainerClue::Line
     } else {
         ContainerClue::DocumentMember
@@ -75,8 +75,8 @@ pub(crate) fn value_clue(value: &[u8]) -> Result<ContainerClue, ItemError> {
 
 /// Whether `line` is an export line or an item. `item` is the value of its only member, if that is called `Item`.
 pub(crate) fn line_container(item: Option<&[u8]>) -> Result<ItemContainer, ItemError> {
-    match item.map(form_of).transpose()? {
-        Some(Form::Names) => Ok(ItemContainer::ExportLines),
+    match item.map(object_kind).transpose()? {
+        Some(ObjectKind::AttributeMap) => Ok(ItemContainer::ExportLines),
         _ => Ok(ItemContainer::Lines),
     }
 }

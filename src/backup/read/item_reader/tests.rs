@@ -387,7 +387,7 @@ proptest! {
         items in proptest::collection::vec(item(), 1..5), container in 0..5, style in 0..3, seed in any::<u64>(),
         block in 1usize..90, end in any::<proptest::sample::Index>(),
     ) {
-        let style = [Style::Compact, Style::Pretty, Style::Wild(seed)][usize::try_from(style).expect("small")];
+        let style = [Style::Compact, Style::Pretty, Style::Random(seed)][usize::try_from(style).expect("small")];
         let rendered: Vec<String> = items.iter().map(|item| render(item, style)).collect();
         let text = match container {
             0 => rendered.join("\n"),

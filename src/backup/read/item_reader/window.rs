@@ -4,7 +4,7 @@
 //! single value, [`limits::ITEM_TEXT_BYTES`] at most, and goes back to one block behind it.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::item::{Scanner, Step};
+use crate::item::{JsonScanner, ScanStatus};
 use crate::limits;
 use bytes::{Bytes, BytesMut};
 use std::io::{ErrorKind as IoErrorKind, Read};
@@ -158,15 +158,17 @@ impl<R: Read> InputWindow<R> {
     /// The index behind the value that begins at index `at`.
     #[inline]
     pub(crate) fn value_end(&mut self, at: usize) -> Result<usize> {
-        let mut scanner = Scanner::new();
+        let mut scanner = JsonScanner::new();
         let mut seen = at;
         loop {
             let found = scanner.feed(self.rest().get(seen..).unwrap_or_default());
             match found {
-                Ok(Step::Done(length)) if seen + length - at <= limits::ITEM_TEXT_BYTES => {
+                Ok(ScanStatus::Complete(length))
+                    if seen + length - at <= limits::ITEM_TEXT_BYTES =>
+                {
                     return Ok(seen + length);
                 }
-                Ok(Step::More)
+                Ok(ScanStatus::Incomplete)
                     if self.rest().len().saturating_sub(at) <= limits::ITEM_TEXT_BYTES => {}
                 Ok(_) => return Err(too_long(&self.position(at))),
                 Err(error) => {

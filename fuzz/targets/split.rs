@@ -8,8 +8,8 @@ use std::collections::HashSet;
 
 use bytes::Bytes;
 use dynadump_fuzz::item::{
-    Items, KeyAttribute, KeySchema, KeyType, PageKeys, compact, cut_items, cut_page, form_of,
-    has_line_breaks, item_digest, item_size, parse_item, validate,
+    Items, KeyAttribute, KeySchema, KeyType, PageKeys, compact, has_line_breaks, item_digest,
+    item_size, object_kind, parse_item, split_items, split_page, validate,
 };
 use libfuzzer_sys::fuzz_target;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 
 fuzz_target!(|data: &[u8]| {
     let body = Bytes::copy_from_slice(data);
-    let cut = cut_items(body, &["Items"]);
+    let cut = split_items(body, &["Items"]);
     if let Some(expected) = items_of(data) {
         let cut = cut
             .as_ref()
@@ -63,7 +63,7 @@ fn checked(data: &[u8], items: &Items) {
         .map(|item| validate(item).ok().and_then(|()| key.hash128(item).ok()))
         .collect();
     let are_intact = keys.is_some_and(|keys| keys.len() == items.len());
-    match cut_page(Bytes::copy_from_slice(data), &key, &PageKeys::default()) {
+    match split_page(Bytes::copy_from_slice(data), &key, &PageKeys::default()) {
         Ok((page, _)) => assert!(
             are_intact && page.items.iter().eq(items.iter()),
             "a damaged page is taken"
@@ -90,7 +90,7 @@ fn looks_inside(item: &[u8]) {
         assert_eq!(one, other, "whitespace changes the digest");
     }
 
-    let _ = form_of(item);
+    let _ = object_kind(item);
 }
 
 /// The texts of `Items`, if this is one JSON object that has it once, with objects in it.

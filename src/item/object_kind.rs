@@ -6,15 +6,15 @@
 
 use super::error::ItemError;
 use super::json::lexer::Lexer;
-use super::type_tag::Tag;
+use super::type_tag::TypeTag;
 
 /// What an object is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
+pub enum ObjectKind {
     /// Names, each with an attribute value: an item, or the contents of a map. The empty object is one.
-    Names,
+    AttributeMap,
     /// One type tag with its value.
-    Value,
+    AttributeValue,
     /// Neither, as plain JSON is.
     Other,
 }
@@ -23,7 +23,7 @@ pub enum Form {
 ///
 /// # Errors
 /// The text is not JSON.
-pub fn form_of(json: &[u8]) -> Result<Form, ItemError> {
+pub fn object_kind(json: &[u8]) -> Result<ObjectKind, ItemError> {
     let mut lexer = Lexer::new(json)?;
     let form = form(&mut lexer)?;
     lexer.finish()?;
@@ -32,12 +32,12 @@ pub fn form_of(json: &[u8]) -> Result<Form, ItemError> {
 }
 
 /// As deep as the lexer lets it go.
-fn form(lexer: &mut Lexer<'_>) -> Result<Form, ItemError> {
+fn form(lexer: &mut Lexer<'_>) -> Result<ObjectKind, ItemError> {
     if lexer.peek() != b'{' {
-        return lexer.skip().map(|()| Form::Other);
+        return lexer.skip().map(|()| ObjectKind::Other);
     }
 
-    let (mut members, mut objects, mut single) = (0_usize, true, Form::Names);
+    let (mut members, mut objects, mut single) = (0_usize, true, ObjectKind::AttributeMap);
     lexer.members(|lexer, name| {
         members += 1;
         let first = lexer.peek();
@@ -47,20 +47,20 @@ fn form(lexer: &mut Lexer<'_>) -> Result<Form, ItemError> {
             return lexer.skip();
         }
 
-        if tag == Some(Tag::M) && first == b'{' {
+        if tag == Some(TypeTag::M) && first == b'{' {
             single = match form(lexer)? {
-                Form::Names => Form::Value,
-                Form::Value => Form::Names,
-                Form::Other => Form::Other,
+                ObjectKind::AttributeMap => ObjectKind::AttributeValue,
+                ObjectKind::AttributeValue => ObjectKind::AttributeMap,
+                ObjectKind::Other => ObjectKind::Other,
             };
 
             return Ok(());
         }
 
         single = match tag {
-            Some(tag) if tag.begins_with(first) => Form::Value,
-            _ if first == b'{' => Form::Names,
-            _ => Form::Other,
+            Some(tag) if tag.begins_with(first) => ObjectKind::AttributeValue,
+            _ if first == b'{' => ObjectKind::AttributeMap,
+            _ => ObjectKind::Other,
         };
 
         lexer.skip()
@@ -68,8 +68,8 @@ fn form(lexer: &mut Lexer<'_>) -> Result<Form, ItemError> {
 
     Ok(match members {
         0 | 1 => single,
-        _ if objects => Form::Names,
-        _ => Form::Other,
+        _ if objects => ObjectKind::AttributeMap,
+        _ => ObjectKind::Other,
     })
 }
 
@@ -90,7 +90,7 @@ pub fn has_key_type(item: &[u8]) -> Result<bool, ItemError> {
         lexer.members(|lexer, tag| {
             members += 1;
             key = members == 1
-                && matches!(tag.tag(), Some(Tag::S | Tag::N | Tag::B))
+                && matches!(tag.tag(), Some(TypeTag::S | TypeTag::N | TypeTag::B))
                 && lexer.peek() == b'"';
             lexer.skip()
         })?;
@@ -113,39 +113,45 @@ mod tests {
     #[test]
     fn a_name_that_looks_like_a_tag() {
         for (json, form) in [
-            ("{}", Form::Names),
-            (r#"{"S":"x"}"#, Form::Value),
-            (r#"{"S":{"S":"x"}}"#, Form::Names),
-            (r#"{"M":{}}"#, Form::Value),
-            (r#"{"M":{"S":"x"}}"#, Form::Names),
-            (r#"{"M":{"name":{"S":"x"}}}"#, Form::Value),
-            (r#"{"M":{"S":{"S":"x"}}}"#, Form::Value),
-            (r#"{"M":{"M":{"S":"x"}}}"#, Form::Value),
-            (r#"{"M":{"M":{"name":{"S":"x"}}}}"#, Form::Names),
-            (r#"{"M":{"M":{}}}"#, Form::Names),
-            (r#"{"M":{"S":"x","N":"1"}}"#, Form::Other),
-            (r#"{"M":{"S":"x"},"pk":{"S":"x"}}"#, Form::Names),
-            (r#"{"L":{"L":[]}}"#, Form::Names),
-            (r#"{"pk":{"S":"x"}}"#, Form::Names),
-            (r#"{"id":5}"#, Form::Other),
-            (r#"{"S":5}"#, Form::Other),
-            ("[]", Form::Other),
+            ("{}", ObjectKind::AttributeMap),
+            (r#"{"S":"x"}"#, ObjectKind::AttributeValue),
+            (r#"{"S":{"S":"x"}}"#, ObjectKind::AttributeMap),
+            (r#"{"M":{}}"#, ObjectKind::AttributeValue),
+            (r#"{"M":{"S":"x"}}"#, ObjectKind::AttributeMap),
+            (r#"{"M":{"name":{"S":"x"}}}"#, ObjectKind::AttributeValue),
+            (r#"{"M":{"S":{"S":"x"}}}"#, ObjectKind::AttributeValue),
+            (r#"{"M":{"M":{"S":"x"}}}"#, ObjectKind::AttributeValue),
+            (
+                r#"{"M":{"M":{"name":{"S":"x"}}}}"#,
+                ObjectKind::AttributeMap,
+            ),
+            (r#"{"M":{"M":{}}}"#, ObjectKind::AttributeMap),
+            (r#"{"M":{"S":"x","N":"1"}}"#, ObjectKind::Other),
+            (
+                r#"{"M":{"S":"x"},"pk":{"S":"x"}}"#,
+                ObjectKind::AttributeMap,
+            ),
+            (r#"{"L":{"L":[]}}"#, ObjectKind::AttributeMap),
+            (r#"{"pk":{"S":"x"}}"#, ObjectKind::AttributeMap),
+            (r#"{"id":5}"#, ObjectKind::Other),
+            (r#"{"S":5}"#, ObjectKind::Other),
+            ("[]", ObjectKind::Other),
         ] {
-            assert_eq!(form_of(json.as_bytes()), Ok(form), "{json}");
+            assert_eq!(object_kind(json.as_bytes()), Ok(form), "{json}");
         }
     }
 
     #[test]
     fn hostile_nesting_ends() {
-        assert!(form_of(r#"{"M":"#.repeat(2_000_000).as_bytes()).is_err());
+        assert!(object_kind(r#"{"M":"#.repeat(2_000_000).as_bytes()).is_err());
     }
 
     proptest! {
         #[test]
         fn items_are_names_and_maps_are_values(item in item(), seed in any::<u64>()) {
-            let text = render(&item, Style::Wild(seed));
-            prop_assert_eq!(form_of(text.as_bytes()), Ok(Form::Names));
-            prop_assert_eq!(form_of(format!("{{\"M\":{text}}}").as_bytes()), Ok(Form::Value));
+            let text = render(&item, Style::Random(seed));
+            prop_assert_eq!(object_kind(text.as_bytes()), Ok(ObjectKind::AttributeMap));
+            prop_assert_eq!(object_kind(format!("{{\"M\":{text}}}").as_bytes()), Ok(ObjectKind::AttributeValue));
             prop_assert_eq!(has_key_type(render(&item, Style::Compact).as_bytes()), Ok(true));
         }
     }

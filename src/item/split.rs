@@ -5,23 +5,23 @@
 //! `Items`, any order of members and any whitespace make no difference.
 
 use super::json::compact::{compact_into, has_line_breaks};
-use super::json::members::{Cursor, says};
-use super::json::scanner::{ScanError, Scanner, Step};
+use super::json::members::{JsonCursor, name_equals};
+use super::json::scanner::{JsonScanError, JsonScanner, ScanStatus};
 use bytes::Bytes;
 use std::borrow::Cow;
 use std::fmt;
 
 /// The body is not what it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CutError {
+pub struct SplitError {
     /// The byte of the body at which it was noticed.
     pub offset: usize,
     /// What is wrong, as a lowercase fragment.
     pub what: Cow<'static, str>,
 }
 
-impl From<ScanError> for CutError {
-    fn from(error: ScanError) -> Self {
+impl From<JsonScanError> for SplitError {
+    fn from(error: JsonScanError) -> Self {
         Self {
             offset: error.at,
             what: Cow::Borrowed(error.what),
@@ -29,17 +29,17 @@ impl From<ScanError> for CutError {
     }
 }
 
-impl fmt::Display for CutError {
+impl fmt::Display for SplitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "byte {}: {}", self.offset, self.what)
     }
 }
 
-impl std::error::Error for CutError {}
+impl std::error::Error for SplitError {}
 
 /// A response body, cut.
 #[derive(Debug, Clone, Default)]
-pub struct CutResponse {
+pub struct SplitResponse {
     /// The elements of the array, each on one line.
     pub items: Items,
     /// The same document with that array emptied.
@@ -65,7 +65,7 @@ impl Items {
     ///
     /// # Errors
     /// One holds a line break inside a string, or all together have more than 4 GiB of text.
-    pub fn of<'a>(items: impl IntoIterator<Item = &'a Bytes>) -> Result<Self, CutError> {
+    pub fn concat<'a>(items: impl IntoIterator<Item = &'a Bytes>) -> Result<Self, SplitError> {
         let (mut text, mut spans, mut broken) = (Vec::new(), Vec::new(), false);
         for item in items {
             let start = text.len();
@@ -123,7 +123,7 @@ impl Items {
     }
 
     /// The same items, each on one line.
-    fn on_lines(self) -> Result<Self, CutError> {
+    fn on_lines(self) -> Result<Self, SplitError> {
         let mut text = Vec::with_capacity(self.text.len());
         let mut spans = Vec::with_capacity(self.spans.len());
         for (item, from) in self.iter().zip(&self.spans) {
@@ -131,7 +131,7 @@ impl Items {
             if has_line_breaks(item) {
                 compact_into(item, &mut text);
                 if has_line_breaks(&text[start..]) {
-                    return Err(CutError {
+                    return Err(SplitError {
                         offset: from.start as usize,
                         what: Cow::Borrowed("a line break inside a string"),
                     });
@@ -157,36 +157,40 @@ impl Items {
 /// # Errors
 /// The document is cut short or goes on behind its end, its brackets do not match, the array stands in it twice, or one of its
 /// elements is not an object.
-pub fn cut_items(body: Bytes, path: &[&str]) -> Result<CutResponse, CutError> {
+pub fn split_items(body: Bytes, path: &[&str]) -> Result<SplitResponse, SplitError> {
     let by_structure = |text: &[u8]| length_of(text).map(|length| (length, false));
-    cut_with(body, path, by_structure)
+    split_with(body, path, by_structure)
 }
 
 /// The same; `element` returns the length of the element at the beginning of its text, and whether it certainly is on one line.
-pub(crate) fn cut_with<F>(body: Bytes, path: &[&str], element: F) -> Result<CutResponse, CutError>
+pub(crate) fn split_with<F>(
+    body: Bytes,
+    path: &[&str],
+    element: F,
+) -> Result<SplitResponse, SplitError>
 where
-    F: FnMut(&[u8]) -> Result<(usize, bool), CutError>,
+    F: FnMut(&[u8]) -> Result<(usize, bool), SplitError>,
 {
-    let mut cutter = Cutter {
+    let mut splitter = BodySplitter {
         text: &body,
-        cursor: Cursor::new(&body),
+        cursor: JsonCursor::new(&body),
         spans: Vec::new(),
         array: None,
         element,
         on_lines: true,
     };
 
-    cutter.object(path)?;
-    cutter.cursor.finish()?;
-    let Cutter {
+    splitter.object(path)?;
+    splitter.cursor.finish()?;
+    let BodySplitter {
         spans,
         array,
         on_lines,
         ..
-    } = cutter;
+    } = splitter;
 
     let Some((start, end)) = array else {
-        return Ok(CutResponse {
+        return Ok(SplitResponse {
             items: Items::default(),
             rest: body.to_vec(),
         });
@@ -195,26 +199,26 @@ where
     let rest = [&body[..start], b"[]", &body[end..]].concat();
     let broken = !on_lines && has_line_breaks(&body[start..end]);
     let items = Items { text: body, spans };
-    Ok(CutResponse {
+    Ok(SplitResponse {
         items: if broken { items.on_lines()? } else { items },
         rest,
     })
 }
 
 /// The length of the value at the beginning of `text`, by its structure.
-pub(crate) fn length_of(text: &[u8]) -> Result<usize, CutError> {
-    match Scanner::new().feed(text)? {
-        Step::Done(length) => Ok(length),
-        Step::More => Err(CutError {
+pub(crate) fn length_of(text: &[u8]) -> Result<usize, SplitError> {
+    match JsonScanner::new().feed(text)? {
+        ScanStatus::Complete(length) => Ok(length),
+        ScanStatus::Incomplete => Err(SplitError {
             offset: text.len(),
             what: Cow::Borrowed("the text ends too early"),
         }),
     }
 }
 
-struct Cutter<'a, F> {
+struct BodySplitter<'a, F> {
     text: &'a [u8],
-    cursor: Cursor<'a>,
+    cursor: JsonCursor<'a>,
     spans: Vec<Span>,
     /// Where the array stands, brackets included.
     array: Option<(usize, usize)>,
@@ -223,19 +227,21 @@ struct Cutter<'a, F> {
     on_lines: bool,
 }
 
-impl<F> Cutter<'_, F>
+impl<F> BodySplitter<'_, F>
 where
-    F: FnMut(&[u8]) -> Result<(usize, bool), CutError>,
+    F: FnMut(&[u8]) -> Result<(usize, bool), SplitError>,
 {
     /// The object that holds the rest of `path`; as many calls deep as the path is long.
-    fn object(&mut self, path: &[&str]) -> Result<(), CutError> {
+    fn object(&mut self, path: &[&str]) -> Result<(), SplitError> {
         self.cursor.take(b'{', "not a JSON object")?;
         let mut first = true;
         while let Some(name) = self.cursor.next_member(first)? {
             first = false;
             match (path, self.cursor.peek()) {
-                ([last], Some(byte)) if byte != b'n' && says(name, last) => self.array()?,
-                ([outer, inner @ ..], Some(b'{')) if !inner.is_empty() && says(name, outer) => {
+                ([last], Some(byte)) if byte != b'n' && name_equals(name, last) => self.array()?,
+                ([outer, inner @ ..], Some(b'{'))
+                    if !inner.is_empty() && name_equals(name, outer) =>
+                {
                     self.object(inner)?;
                 }
                 _ => {
@@ -247,9 +253,9 @@ where
         Ok(())
     }
 
-    fn array(&mut self) -> Result<(), CutError> {
+    fn array(&mut self) -> Result<(), SplitError> {
         if self.array.is_some() {
-            return Err(self.cursor.fault("the array of items stands twice").into());
+            return Err(self.cursor.error("the array of items stands twice").into());
         }
 
         let start = self.cursor.offset();
@@ -271,15 +277,15 @@ where
     }
 
     #[inline]
-    fn element(&mut self) -> Result<(), CutError> {
+    fn element(&mut self) -> Result<(), SplitError> {
         match self.cursor.peek() {
             Some(b'{') | None => {}
-            Some(_) => return Err(self.cursor.fault("an item that is not an object").into()),
+            Some(_) => return Err(self.cursor.error("an item that is not an object").into()),
         }
 
         let start = self.cursor.offset();
         let element = (self.element)(&self.text[start..]);
-        let (length, on_line) = element.map_err(|error| CutError {
+        let (length, on_line) = element.map_err(|error| SplitError {
             offset: start + error.offset,
             what: error.what,
         })?;
@@ -291,9 +297,9 @@ where
     }
 }
 
-fn span(start: usize, end: usize) -> Result<Span, CutError> {
+fn span(start: usize, end: usize) -> Result<Span, SplitError> {
     let bounded = |at: usize| {
-        u32::try_from(at).map_err(|_| CutError {
+        u32::try_from(at).map_err(|_| SplitError {
             offset: at,
             what: Cow::Borrowed("more than 4 GiB of text"),
         })
@@ -312,8 +318,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn cut(body: &str, path: &[&str]) -> Result<(Vec<String>, String), CutError> {
-        let CutResponse { items, rest } = cut_items(Bytes::copy_from_slice(body.as_bytes()), path)?;
+    fn cut(body: &str, path: &[&str]) -> Result<(Vec<String>, String), SplitError> {
+        let SplitResponse { items, rest } =
+            split_items(Bytes::copy_from_slice(body.as_bytes()), path)?;
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("text");
         Ok((items.iter().map(text).collect(), text(&rest)))
     }
@@ -397,7 +404,7 @@ mod tests {
             items in proptest::collection::vec(item(), 0..5), seed in any::<u64>(), style in 0..3,
             end in any::<proptest::sample::Index>()
         ) {
-            let style = [Style::Compact, Style::Pretty, Style::Wild(seed)][usize::try_from(style).expect("small")];
+            let style = [Style::Compact, Style::Pretty, Style::Random(seed)][usize::try_from(style).expect("small")];
             let texts: Vec<String> = items.iter().map(|item| render(item, style)).collect();
             let body = format!("{{\"Count\": 3, \"Items\":[ {} ]\n, \"ScannedCount\":3}}", texts.join("\n,"));
             let (cut, rest) = cut(&body, &["Items"]).expect("cut");
@@ -411,16 +418,16 @@ mod tests {
                 prop_assert_eq!(item_digest(cut.as_bytes()), item_digest(text.as_bytes()));
                 prop_assert_eq!(&parse_item(cut.as_bytes()).expect("an item"), item);
             }
-            let put = Items::of(&texts.into_iter().map(Bytes::from).collect::<Vec<_>>()).expect("put together");
+            let put = Items::concat(&texts.into_iter().map(Bytes::from).collect::<Vec<_>>()).expect("put together");
             prop_assert_eq!(put.iter().map(<[u8]>::to_vec).collect::<Vec<_>>(), cut.iter().map(|cut| cut.clone().into_bytes()).collect::<Vec<_>>());
             let end = end.index(body.len());
-            prop_assert!(cut_items(Bytes::copy_from_slice(&body.as_bytes()[..end]), &["Items"]).is_err());
+            prop_assert!(split_items(Bytes::copy_from_slice(&body.as_bytes()[..end]), &["Items"]).is_err());
         }
 
         #[test]
         fn never_panics(text in "[{}\\[\\]\",:\\\\I \n]{0,40}", bytes in any::<Vec<u8>>()) {
             for body in [format!("{{\"I\":{text}").into_bytes(), text.into_bytes(), bytes] {
-                let _ = cut_items(Bytes::from(body), &["I"]);
+                let _ = split_items(Bytes::from(body), &["I"]);
             }
         }
     }

@@ -1,0 +1,425 @@
+//! Validates items quickly by comparing them with the shapes of earlier items.
+//!
+//! Most items of a table have the same attributes in the same order; only the texts of their values differ. The first item of a
+//! shape is parsed by `fast_validator`, and the bytes between its values (names, type tags, brackets) are stored in a trie. An item
+//! with the same bytes between its values can differ from a valid item in its values only, so only those are checked. This avoids
+//! parsing names again. The start of the next value is known before the bytes in front of it have been compared, which helps
+//! out-of-order execution.
+
+use super::fast_validator::{
+    ScalarKind, ScalarSpan, escape_end, is_binary, is_number, is_plain_text, valid_item_scalars,
+};
+use super::json::blocks::string_end;
+use super::key::{KeyMember, KeyMembers, KeySchema};
+use std::ops::Range;
+
+/// Maximum number of trie nodes. Shapes that do not fit are parsed each time.
+const MAX_NODES: usize = 2048;
+
+/// Maximum size of the text in the trie, in bytes.
+const MAX_PIECE_BYTES: usize = 128 * 1024;
+
+/// Cache misses after which the trie is used only while it has more hits than misses.
+const MIN_MISSES_TO_JUDGE: u32 = 128;
+
+/// Index that stands for "no node"; the root is never a child or sibling.
+const NO_NODE: u32 = 0;
+
+/// What follows a piece of text between two values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Continuation {
+    Value {
+        kind: ScalarKind,
+        role: KeyRole,
+    },
+    /// The end of the item.
+    End,
+}
+
+/// Role of an attribute in the primary key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum KeyRole {
+    NotKey,
+    Partition,
+    Sort,
+}
+
+/// A piece of text between two values. Its ancestors in the trie are the pieces before it, so a node determines all names and
+/// brackets of an item up to its end.
+#[derive(Debug, Clone, Copy)]
+struct Node {
+    start: u32,
+    length: u32,
+    next: Continuation,
+    /// The first node that can follow.
+    child: u32,
+    /// The next alternative to this node.
+    sibling: u32,
+}
+
+/// Cache of item shapes; validates an item of a known shape several times faster than the parser does.
+#[derive(Debug)]
+pub struct ShapeCache {
+    key: Option<KeySchema>,
+    nodes: Vec<Node>,
+    /// The text of all nodes.
+    pieces: Vec<u8>,
+    /// Buffer for the values of the item being parsed; kept to avoid allocations.
+    scalars: Vec<ScalarSpan>,
+    hits: u32,
+    misses: u32,
+}
+
+impl Default for ShapeCache {
+    fn default() -> Self {
+        Self::new(None)
+    }
+}
+
+impl ShapeCache {
+    /// Creates an empty cache. With a key schema, the key attributes are located too.
+    pub(crate) fn new(key: Option<KeySchema>) -> Self {
+        let root = Node {
+            start: 0,
+            length: 0,
+            next: Continuation::End,
+            child: NO_NODE,
+            sibling: NO_NODE,
+        };
+
+        Self {
+            key,
+            nodes: vec![root],
+            pieces: Vec::new(),
+            scalars: Vec::new(),
+            hits: 0,
+            misses: 0,
+        }
+    }
+
+    /// Returns the length of the item at the beginning of `text` if it is certainly well-formed and on one line, and no map in it
+    /// repeats a name. `None` means "unknown", not "invalid".
+    #[inline]
+    pub fn item_length(&mut self, text: &[u8]) -> Option<usize> {
+        self.item_length_and_key(text, &mut KeyMembers::default())
+    }
+
+    /// Like [`Self::item_length`], and sets `members` to the key attributes whose type a key can have.
+    #[inline]
+    pub(crate) fn item_length_and_key<'a>(
+        &mut self,
+        text: &'a [u8],
+        members: &mut KeyMembers<'a>,
+    ) -> Option<usize> {
+        // A table whose items all differ in shape must not pay for lookups that fail.
+        if self.misses < MIN_MISSES_TO_JUDGE || self.hits > self.misses {
+            if let Some(length) = self.look_up(text, members) {
+                self.hits += 1;
+                return is_plain_text(&text[..length]).then_some(length);
+            }
+
+            self.misses += 1;
+        }
+
+        self.learn(text, members)
+    }
+
+    /// Returns the length of the item if its shape is in the trie.
+    #[inline]
+    fn look_up<'a>(&self, text: &'a [u8], members: &mut KeyMembers<'a>) -> Option<usize> {
+        let (mut at, mut index) = (0, self.nodes[0].child);
+        loop {
+            // Find the alternative that the text continues with.
+            let node = loop {
+                if index == NO_NODE {
+                    return None;
+                }
+
+                let node = &self.nodes[index as usize];
+                let piece = &self.pieces[node.start as usize..][..node.length as usize];
+                if text[at..].starts_with(piece) {
+                    break node;
+                }
+
+                index = node.sibling;
+            };
+
+            at += node.length as usize;
+            index = node.child;
+
+            let Continuation::Value { kind, role } = node.next else {
+                return Some(at);
+            };
+
+            let start = at;
+            at = value_end(text, start, kind)?;
+
+            match role {
+                KeyRole::Partition => members.partition = Some(unnamed_member(text, start, at)?),
+                KeyRole::Sort => members.sort = Some(unnamed_member(text, start, at)?),
+                KeyRole::NotKey => {}
+            }
+        }
+    }
+
+    /// Parses an item of an unknown shape and adds the shape to the trie.
+    #[cold]
+    fn learn<'a>(&mut self, text: &'a [u8], members: &mut KeyMembers<'a>) -> Option<usize> {
+        let mut scalars = std::mem::take(&mut self.scalars);
+        scalars.clear();
+        // A failed lookup may have set members.
+        *members = KeyMembers::default();
+        let mut key_starts = KeyStarts::default();
+        let length = valid_item_scalars(text, &mut scalars, |name, value: Range<usize>| {
+            let Some(key) = &self.key else { return };
+            let start = Some(value.start + VALUE_PREFIX);
+            let value = &text[value];
+            if name == key.partition.name.as_bytes() {
+                members.partition = Some(KeyMember { name, value });
+                key_starts.partition = start;
+            } else if key
+                .sort
+                .as_ref()
+                .is_some_and(|sort| name == sort.name.as_bytes())
+            {
+                members.sort = Some(KeyMember { name, value });
+                key_starts.sort = start;
+            }
+        });
+
+        if let Some(length) = length {
+            self.remember(&text[..length], &scalars, key_starts);
+        }
+
+        self.scalars = scalars;
+
+        length
+    }
+
+    /// Adds the shape of `item`, whose values are `scalars`, to the trie.
+    fn remember(&mut self, item: &[u8], scalars: &[ScalarSpan], key_starts: KeyStarts) {
+        let (mut parent, mut end) = (0, 0);
+        for scalar in scalars {
+            // The elements of a set start at other offsets, so a set is never taken for a key.
+            let role = match Some(scalar.start) {
+                start if start == key_starts.partition => KeyRole::Partition,
+                start if start == key_starts.sort => KeyRole::Sort,
+                _ => KeyRole::NotKey,
+            };
+
+            let piece = &item[end..scalar.start];
+            let next = Continuation::Value {
+                kind: scalar.kind,
+                role,
+            };
+            let Some(node) = self.child(parent, piece, next) else {
+                return;
+            };
+
+            (parent, end) = (node, scalar.end);
+        }
+
+        self.child(parent, &item[end..], Continuation::End);
+    }
+
+    /// Returns the node of `piece` after `parent`; adds it if there is room.
+    fn child(&mut self, parent: usize, piece: &[u8], next: Continuation) -> Option<usize> {
+        let (mut last, mut index) = (None, self.nodes[parent].child);
+        while index != NO_NODE {
+            let node = &self.nodes[index as usize];
+            if self.pieces[node.start as usize..][..node.length as usize] == *piece {
+                return Some(index as usize);
+            }
+
+            (last, index) = (Some(index as usize), node.sibling);
+        }
+
+        if self.nodes.len() == MAX_NODES || self.pieces.len() + piece.len() > MAX_PIECE_BYTES {
+            return None;
+        }
+
+        let new = self.nodes.len();
+        // Both limits are far below 2^32, so the conversion does not fail.
+        let number = |count: usize| u32::try_from(count).unwrap_or(NO_NODE);
+        let (start, length) = (number(self.pieces.len()), number(piece.len()));
+        self.nodes.push(Node {
+            start,
+            length,
+            next,
+            child: NO_NODE,
+            sibling: NO_NODE,
+        });
+
+        self.pieces.extend_from_slice(piece);
+
+        match last {
+            Some(last) => self.nodes[last].sibling = number(new),
+            None => self.nodes[parent].child = number(new),
+        }
+
+        Some(new)
+    }
+}
+
+/// Bytes before the text of a scalar value: `{"S":"`.
+const VALUE_PREFIX: usize = 6;
+
+/// Bytes after the text of a scalar value: `"}`.
+const VALUE_SUFFIX: usize = 2;
+
+/// Offsets at which the texts of the key attributes start.
+#[derive(Debug, Clone, Copy, Default)]
+struct KeyStarts {
+    partition: Option<usize>,
+    sort: Option<usize>,
+}
+
+/// The key attribute whose text is `text[start..end]`. Its name is left empty: hashing a key does not need it.
+#[inline]
+fn unnamed_member(text: &[u8], start: usize, end: usize) -> Option<KeyMember<'_>> {
+    Some(KeyMember {
+        name: b"",
+        value: text.get(start - VALUE_PREFIX..end + VALUE_SUFFIX)?,
+    })
+}
+
+/// Returns the index of the closing quote of the value whose text starts at `start`; `None` if the text does not fit `kind`.
+#[inline]
+fn value_end(text: &[u8], start: usize, kind: ScalarKind) -> Option<usize> {
+    let mut at = start + string_end(text.get(start..)?)?;
+    if kind == ScalarKind::Text {
+        while text[at] != b'"' {
+            at = escape_end(text, at + 1)?;
+            at += string_end(text.get(at..)?)?;
+        }
+
+        return Some(at);
+    }
+
+    let value = &text[start..at];
+    let fits = text[at] == b'"'
+        && if kind == ScalarKind::Number {
+            is_number(value)
+        } else {
+            is_binary(value)
+        };
+
+    fits.then_some(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fast_validator::valid_item_length;
+    use super::super::testing::{Style, item, render};
+    use super::*;
+    use crate::item::{KeyAttribute, KeyType};
+    use proptest::prelude::*;
+
+    fn key() -> KeySchema {
+        let attribute = |name: &str, kind| KeyAttribute {
+            name: name.to_owned(),
+            kind,
+        };
+        KeySchema {
+            partition: attribute("pk", KeyType::S),
+            sort: Some(attribute("a", KeyType::N)),
+        }
+    }
+
+    #[test]
+    fn an_item_of_a_known_shape_is_held_to_the_same_rules() {
+        let mut cache = ShapeCache::default();
+        let item = |text: &str, number: &str, binary: &str, element: &str| {
+            format!(
+                r#"{{"pk":{{"S":"{text}"}},"n":{{"N":"{number}"}},"m":{{"M":{{"b":{{"B":"{binary}"}}}}}},"s":{{"NS":["1","{element}"]}},"o":{{"BOOL":true}}}}"#
+            )
+        };
+
+        assert!(
+            cache
+                .item_length(item("a", "1", "AAAA", "2").as_bytes())
+                .is_some()
+        );
+
+        let is_known = |cache: &mut ShapeCache, text: String| {
+            let (hits, length) = (cache.hits, cache.item_length(text.as_bytes()));
+            assert_eq!(length, valid_item_length(text.as_bytes()), "{text}");
+            (length.is_some(), cache.hits > hits)
+        };
+
+        for good in [
+            item("", "-1.5", "", "1E5"),
+            item(
+                r#"\"\\\u00e9é "#,
+                "99999999999999999999999999999999999999",
+                "AA==",
+                ".5",
+            ),
+            item(
+                &"long text ".repeat(20),
+                "0",
+                "AAECAwQFBgcICQoLDA0ODw==",
+                "5",
+            ),
+        ] {
+            assert_eq!(is_known(&mut cache, good.clone()), (true, true), "{good}");
+        }
+
+        for bad in [
+            item("\u{1}", "1", "AAAA", "2"),
+            item(r"\x", "1", "AAAA", "2"),
+            item(r"\u00g0", "1", "AAAA", "2"),
+            item("a", "", "AAAA", "2"),
+            item("a", "1x", "AAAA", "2"),
+            item("a", r"\u0031", "AAAA", "2"),
+            item("a", "1", "AAA", "2"),
+            item("a", "1", "AAAA", "two"),
+        ] {
+            assert!(!is_known(&mut cache, bad.clone()).0, "{bad}");
+        }
+    }
+
+    #[test]
+    fn so_many_shapes_that_they_do_not_fit_are_recognised_all_the_same() {
+        let mut cache = ShapeCache::default();
+        for number in 0..2 * MAX_NODES {
+            let text = format!(r#"{{"name {number}":{{"S":"a"}},"pk":{{"S":"b"}}}}"#);
+            assert_eq!(cache.item_length(text.as_bytes()), Some(text.len()));
+        }
+
+        assert!(cache.nodes.len() <= MAX_NODES && cache.pieces.len() <= MAX_PIECE_BYTES);
+        assert_eq!(
+            cache.misses, MIN_MISSES_TO_JUDGE,
+            "it is not tried in vain forever"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn says_the_same_as_the_reader_that_forgets(
+            items in proptest::collection::vec(item(), 1..4), turns in proptest::collection::vec((any::<proptest::sample::Index>(),
+            any::<proptest::sample::Index>(), 0usize..3, "[SNBMLUOtrue\"{}:,\\[\\]0-9a-f.eE+\\-=/\\\\ \u{1}é]{0,3}", any::<bool>()), 1..12)
+        ) {
+            let texts: Vec<_> = items.iter().map(|item| render(item, Style::Compact).into_bytes()).collect();
+            let mut cache = ShapeCache::new(Some(key()));
+            for (which, at, cut, put, changes) in turns {
+                let text = &texts[which.index(texts.len())];
+                let at = at.index(text.len());
+                let behind = (at + cut).min(text.len());
+                let changed = [&text[..at], put.as_bytes(), &text[behind..]].concat();
+                let text = if changes { &changed } else { text };
+                let mut members = KeyMembers::default();
+                let length = cache.item_length_and_key(text, &mut members);
+                prop_assert_eq!(length, valid_item_length(text));
+                if length.is_some() {
+                    let hash = key().hash128(text);
+                    if let Ok(found) = key().hash_members(members, &mut Vec::new()) {
+                        prop_assert_eq!(Ok(found), hash);
+                    } else {
+                        prop_assert!(hash.is_err());
+                    }
+                }
+            }
+        }
+    }
+}
