@@ -351,7 +351,7 @@ fn append_canonical(
     lexer
         .tagged(|lexer, tag| {
             if tag.tag() != Some(attribute.kind.tag()) {
-                other_type = Some(tag.to_display());
+                other_type = Some(tag.lossy_text());
                 return lexer.skip();
             }
 

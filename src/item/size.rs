@@ -45,7 +45,7 @@ pub fn for_each_attribute_size(
 ) -> Result<(), ItemError> {
     let mut lexer = Lexer::new(item)?;
     lexer.members(|lexer, name| {
-        let of_value = value(lexer, 0).map_err(|error| error.within(&name.to_display()))?;
+        let of_value = value(lexer, 0).map_err(|error| error.within(&name.lossy_text()))?;
         let said = name.text();
         each(
             said.as_deref().unwrap_or(name.raw()),
@@ -79,7 +79,7 @@ fn map(lexer: &mut Lexer<'_>, level: usize, each: u64) -> Result<u64, ItemError>
     lexer.members(|lexer, name| {
         size += each
             + text_size(&name)
-            + value(lexer, level).map_err(|error| error.within(&name.to_display()))?;
+            + value(lexer, level).map_err(|error| error.within(&name.lossy_text()))?;
         Ok(())
     })?;
 

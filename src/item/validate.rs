@@ -55,7 +55,7 @@ pub(crate) fn strictly(item: &[u8]) -> Result<(), ItemError> {
 
 fn map(lexer: &mut Lexer<'_>, level: usize) -> Result<(), ItemError> {
     distinct_members(lexer, |lexer, name| {
-        value(lexer, level).map_err(|error| error.within(&name.to_display()))
+        value(lexer, level).map_err(|error| error.within(&name.lossy_text()))
     })
 }
 
@@ -68,7 +68,7 @@ where
     lexer.members(|lexer, name| {
         if !names.insert(said(&name)) {
             return Err(ItemError::new(ItemErrorKind::DuplicateName, name.offset())
-                .within(&name.to_display()));
+                .within(&name.lossy_text()));
         }
 
         each(lexer, name)

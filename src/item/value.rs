@@ -78,7 +78,7 @@ fn value(lexer: &mut Lexer<'_>, level: usize) -> Result<AttributeValue, ItemErro
     lexer.tagged(|lexer, tag| {
         let Some(known) = tag.tag() else {
             return Err(ItemError::new(
-                ItemErrorKind::UnknownType(tag.to_display()),
+                ItemErrorKind::UnknownType(tag.lossy_text()),
                 tag.offset(),
             ));
         };

@@ -381,7 +381,7 @@ impl<'a> JsonString<'a> {
     }
 
     /// What it says, for a message.
-    pub(crate) fn to_display(&self) -> String {
+    pub(crate) fn lossy_text(&self) -> String {
         self.text()
             .map_or_else(|_| self.raw.to_owned(), Cow::into_owned)
     }
