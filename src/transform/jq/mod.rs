@@ -1,6 +1,8 @@
-//! Filters and conditions in jq, over items in DynamoDB JSON.
+//! Filters and conditions in jq, for items in DynamoDB JSON.
 
+mod context;
 mod guard;
+mod instrument;
 mod program;
 mod syntax;
 #[cfg(test)]
@@ -21,13 +23,13 @@ use super::outcome::{Outcome, RejectReason};
 use super::stage::{Stage, StageWorker};
 use crate::error::Result;
 
-/// Items that may stand for one.
+/// Maximum number of items that a filter may create from one.
 const MAX_OUTPUTS: usize = 10_000;
 
-/// Characters of a filter's own message that are kept.
+/// Maximum length of a filter's error message, in characters.
 const MESSAGE_CHARS: usize = 300;
 
-/// A filter: none, one or several items for each.
+/// A filter: replaces each item by none, one or several.
 pub(crate) struct Filter(Arc<Program>);
 
 impl Filter {
@@ -63,35 +65,36 @@ impl FilterWorker<'_> {
             return Err(RejectReason::internal("not an item"));
         };
 
-        let mut made = Vec::new();
-        let mut untouched = true;
+        let mut items = Vec::new();
+        let mut is_unchanged = true;
         for output in self.program.run(&self.guard, input.clone()) {
             let output = output.map_err(|error| error_message(&error.into_val()))?;
-            if made.len() == MAX_OUTPUTS {
+            if items.len() == MAX_OUTPUTS {
                 return Err(RejectReason::internal(format!(
                     "it gives more than {MAX_OUTPUTS} items"
                 )));
             }
 
+            // An equal output keeps the original bytes.
             if output == input {
-                made.push(item.clone());
+                items.push(item.clone());
                 continue;
             }
 
-            untouched = false;
-            made.push(write_output(&output, before, item)?);
+            is_unchanged = false;
+            items.push(write_output(&output, before, item)?);
         }
 
-        Ok(match made.len() {
+        Ok(match items.len() {
             0 => Outcome::Skipped,
-            1 if untouched => Outcome::Unchanged,
-            1 => Outcome::Changed(made.remove(0)),
-            _ => Outcome::Several(made),
+            1 if is_unchanged => Outcome::Unchanged,
+            1 => Outcome::Changed(items.remove(0)),
+            _ => Outcome::Several(items),
         })
     }
 }
 
-/// The text of what a filter gave, if it is an item.
+/// Converts an output of a filter to an item.
 fn write_output(
     output: &Val,
     before: &Map,
@@ -119,7 +122,7 @@ impl Condition {
         Ok(Self(Arc::new(Program::compile(name, code)?)))
     }
 
-    /// What asks the condition on this thread.
+    /// Creates an evaluator for one thread.
     pub(crate) fn evaluator(&self) -> ConditionEvaluator<'_> {
         ConditionEvaluator {
             program: &self.0,
@@ -128,7 +131,7 @@ impl Condition {
     }
 }
 
-/// Asks a condition, on one thread.
+/// Evaluates a condition on one thread.
 pub(crate) struct ConditionEvaluator<'a> {
     program: &'a Program,
     guard: Guard,
@@ -147,7 +150,7 @@ impl ConditionEvaluator<'_> {
     }
 }
 
-/// Leaves items out for which a condition does not hold.
+/// Stage that skips items for which a condition is false.
 pub(crate) struct ConditionStage(pub(crate) Condition);
 
 impl Stage for ConditionStage {
@@ -171,7 +174,7 @@ impl StageWorker for ConditionWorker<'_> {
     }
 }
 
-/// The interpreter panics on a few odd programs (a reversed range in a date, say); that is one more reason to reject an item.
+/// Turns a panic into a rejection: the interpreter panics in a few cases, such as a reversed range in a date.
 fn catch_interpreter_panics<T>(
     run: impl FnOnce() -> std::result::Result<T, RejectReason>,
 ) -> std::result::Result<T, RejectReason> {
@@ -179,19 +182,19 @@ fn catch_interpreter_panics<T>(
         .unwrap_or_else(|_| Err(RejectReason::internal("the jq interpreter failed on it")))
 }
 
-/// The message of a filter, on one line and cut.
+/// The error message of a filter, on one line and shortened.
 fn error_message(value: &Val) -> RejectReason {
-    let words = match value {
+    let text = match value {
         Val::TStr(text) => String::from_utf8_lossy(text).into_owned(),
         other => other.to_string(),
     };
-    let mut kept: String = words
+    let mut kept: String = text
         .chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .take(MESSAGE_CHARS)
         .collect();
 
-    if words.chars().nth(MESSAGE_CHARS).is_some() {
+    if text.chars().nth(MESSAGE_CHARS).is_some() {
         kept.push('…');
     }
 

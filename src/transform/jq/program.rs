@@ -1,34 +1,31 @@
-//! A jq program: compiled once, run by any number of threads.
+//! Compiled jq program, which any number of threads can run.
 //!
-//! The language is jq as jaq knows it, with the words of `prelude.jq`, and without what reaches outside the item: no `env` (it holds
-//! secrets), no `input`, no `import`, no `halt`, no output but the result. `now` is the moment the program was compiled, the same for
-//! every item.
+//! The language is jq as implemented by jaq, with the definitions of `prelude.jq` and without access to anything but the item:
+//! no `env` (it contains secrets), `input`, `import`, `halt`, and no output except the result. `now` is the time of compilation,
+//! the same for every item.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use jaq_core::box_iter::box_once;
-use jaq_core::data::HasLut;
 use jaq_core::load::parse::{Def, Term};
 use jaq_core::load::{Arena, File, Lexer, Loader, Parser};
-use jaq_core::native::{Fun, v};
-use jaq_core::{Compiler, Ctx, DataT, Exn, Filter, Lut, Native, Vars};
+use jaq_core::native::Fun;
+use jaq_core::{Compiler, Ctx, Filter, Vars};
 use jaq_json::Val;
 
-use super::guard::{Guard, bound, bound_defs, tick};
-use super::syntax::{self, Fault};
+use super::context::{JqTypes, RunContext, now, tick};
+use super::guard::{Guard, JqError};
+use super::instrument::{instrument, instrument_defs};
+use super::syntax::{self, SyntaxFault};
 use crate::error::{Error, Result};
 
-/// What a filter fails with.
-pub(crate) type JqError = jaq_core::Error<Val>;
-
-/// Our own words.
+/// Definitions of this program.
 const PRELUDE: &str = include_str!("prelude.jq");
 
-/// The definition that holds the user's program; the main program calls it.
+/// Name of the definition that contains the user's program. The main program calls it.
 const MAIN: &str = "_dynadump_main";
 
-/// Words of the standard library that reach outside the item, as natives and as definitions over them.
-const OUTSIDE: [&str; 8] = [
+/// Natives and definitions of the standard library that access more than the item.
+const EXCLUDED: [&str; 8] = [
     "env",
     "halt",
     "halt_error",
@@ -39,54 +36,33 @@ const OUTSIDE: [&str; 8] = [
     "input_filename",
 ];
 
-/// Bytes of a program; no filter written by hand comes near.
-const PROGRAM_BYTES: usize = 32 * 1024;
+/// Maximum length of a program, in bytes; far more than a filter written by hand.
+const MAX_PROGRAM_BYTES: usize = 32 * 1024;
 
-/// Stack for the compiler, which recurses for every bracket and operator: 32 KB for each byte of the longest program. It is
-/// reserved, not used.
-const COMPILER_STACK_BYTES: usize = PROGRAM_BYTES * 32 * 1024;
-
-/// The types that our natives and the interpreter share.
-#[derive(Debug)]
-pub(crate) struct Kind;
-
-impl DataT for Kind {
-    type V<'a> = Val;
-    type Data<'a> = Data<'a>;
-}
-
-/// What natives can reach.
-#[derive(Clone, Copy)]
-pub(crate) struct Data<'a> {
-    lut: &'a Lut<Kind>,
-    pub(crate) guard: &'a Guard,
-    now: f64,
-}
-
-impl<'a> HasLut<'a, Kind> for Data<'a> {
-    fn lut(&self) -> &'a Lut<Kind> {
-        self.lut
-    }
-}
+/// Stack size of the compiler, which recurses for every bracket and operator: 32 KB per byte of the longest program. The
+/// memory is reserved, but not used.
+const COMPILER_STACK_BYTES: usize = MAX_PROGRAM_BYTES * 32 * 1024;
 
 /// A compiled program.
 pub(crate) struct Program {
-    filter: Filter<Kind>,
+    filter: Filter<JqTypes>,
+    /// Seconds since 1970 at which the program was compiled.
     now: f64,
 }
 
 impl Program {
-    /// Compiles a program; `name` says in errors where it is from.
+    /// Compiles a program. Errors call it `name`.
     ///
     /// # Errors
-    /// It cannot be read; the error shows where.
+    /// The program is invalid; the error shows where.
     pub(crate) fn compile(name: &str, code: &str) -> Result<Self> {
-        if code.len() > PROGRAM_BYTES {
+        if code.len() > MAX_PROGRAM_BYTES {
             return Err(Error::usage(format!(
-                "{name} is longer than {PROGRAM_BYTES} bytes"
+                "{name} is longer than {MAX_PROGRAM_BYTES} bytes"
             )));
         }
 
+        // On a thread of its own, because of the stack.
         let compiled = std::thread::scope(|scope| {
             let compile = || compile(code);
             let thread = std::thread::Builder::new()
@@ -109,20 +85,20 @@ impl Program {
         }
     }
 
-    /// Runs the program over a value. The thread has a stack of [`STACK_BYTES`](super::STACK_BYTES).
+    /// Runs the program on a value. The thread needs a stack of [`STACK_BYTES`](super::STACK_BYTES).
     pub(crate) fn run<'a>(
         &'a self,
         guard: &'a Guard,
         input: Val,
     ) -> impl Iterator<Item = std::result::Result<Val, JqError>> + 'a {
-        guard.begin();
-        let data = Data {
+        guard.start_item();
+        let context = RunContext {
             lut: &self.filter.lut,
             guard,
             now: self.now,
         };
 
-        let context = Ctx::<Kind>::new(data, Vars::new([]));
+        let context = Ctx::<JqTypes>::new(context, Vars::new([]));
         self.filter
             .id
             .run((context, input))
@@ -130,24 +106,25 @@ impl Program {
     }
 }
 
-fn compile(code: &str) -> std::result::Result<Filter<Kind>, Fault> {
+fn compile(code: &str) -> std::result::Result<Filter<JqTypes>, SyntaxFault> {
     let tokens = Lexer::new(code)
         .lex()
-        .map_err(|errors| syntax::lexical(code, &errors))?;
+        .map_err(|errors| syntax::from_lexer(code, &errors))?;
     let parsed: std::result::Result<Term<&str>, _> = Parser::new(&tokens).parse(Parser::term);
-    let term = parsed.map_err(|errors| syntax::grammatical(code, &errors))?;
+    let term = parsed.map_err(|errors| syntax::from_parser(code, &errors))?;
+    // The user's program is parsed as one term, so that it cannot contain `import`.
     let main = Def {
         name: MAIN,
         args: Vec::new(),
-        body: bound(term),
+        body: instrument(term),
     };
 
     let library = jaq_core::defs()
         .chain(jaq_std::defs())
         .chain(jaq_json::defs())
-        .chain(own_words());
-    let library = library.filter(|def| !OUTSIDE.contains(&def.name));
-    let defs = bound_defs(library).into_iter().chain([main]);
+        .chain(prelude());
+    let library = library.filter(|def| !EXCLUDED.contains(&def.name));
+    let defs = instrument_defs(library).into_iter().chain([main]);
     let arena = Arena::default();
     let modules = Loader::new(defs).load(
         &arena,
@@ -157,29 +134,22 @@ fn compile(code: &str) -> std::result::Result<Filter<Kind>, Fault> {
         },
     );
 
-    let modules = modules.map_err(|_| Fault::ours())?;
+    let modules = modules.map_err(|_| SyntaxFault::in_library())?;
     Compiler::default()
         .with_funs(natives())
         .compile(modules)
-        .map_err(|errors| syntax::undefined(code, &errors))
+        .map_err(|errors| syntax::from_compiler(code, &errors))
 }
 
-fn own_words() -> Vec<Def<&'static str>> {
+fn prelude() -> Vec<Def<&'static str>> {
     jaq_core::load::parse(PRELUDE, |parser| parser.defs()).unwrap_or_default()
 }
 
-fn natives() -> impl Iterator<Item = Fun<Kind>> {
+fn natives() -> impl Iterator<Item = Fun<JqTypes>> {
     let library = jaq_core::funs()
         .chain(jaq_std::funs())
         .chain(jaq_json::funs());
-    let inside = library.filter(|(name, ..)| !OUTSIDE.contains(name) && *name != "now");
+    // `now` is replaced.
+    let inside = library.filter(|(name, ..)| !EXCLUDED.contains(name) && *name != "now");
     inside.chain([tick(), now()])
-}
-
-fn now() -> Fun<Kind> {
-    (
-        "now",
-        v(0),
-        Native::new(|cv| box_once(Ok::<_, Exn<'_, _>>(Val::from(cv.0.data().now)))),
-    )
 }

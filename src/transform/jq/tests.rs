@@ -250,7 +250,7 @@ fn a_filter_that_does_not_end_is_an_error_of_one_item() {
         let run = || {
             FilterWorker {
                 program: &program,
-                guard: Guard::with_patience(Duration::from_millis(300)),
+                guard: Guard::with_time_limit(Duration::from_millis(300)),
             }
             .apply(&item, &item)
         };

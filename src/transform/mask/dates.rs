@@ -1,21 +1,23 @@
-//! Moves dates by whole days, in the notation that they stand in.
+//! Shifts dates by whole days and keeps their notation.
 
 use chrono::{DateTime, Duration, NaiveDate, NaiveDateTime};
 
-/// Seconds of a day.
-const DAY: i128 = 24 * 60 * 60;
+/// Seconds per day.
+const SECONDS_PER_DAY: i128 = 24 * 60 * 60;
 
-/// Moves a date or time in text: ISO 8601 (`2024-05-17`, `20240517`, `2024-05-17T08:30:00.5Z`, with a blank for the `T`, with any
-/// offset or none), or seconds, milli-, micro- or nanoseconds since 1970. `None` if it is neither, or beyond the years 0 to 9999.
+/// Shifts a date or time in text: ISO 8601 (`2024-05-17`, `20240517`, `2024-05-17T08:30:00.5Z`, with a space instead of the `T`,
+/// with or without an offset), or seconds, milliseconds, microseconds or nanoseconds since 1970. `None` if it is neither, or
+/// if the result is outside the years 0 to 9999.
 pub(crate) fn shift_text(text: &str, days: i64) -> Option<String> {
     if text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return moved(text, "%Y%m%d", days);
+        return shift_date(text, "%Y%m%d", days);
     }
 
     let Some((date, rest)) = text
         .split_at_checked(10)
         .filter(|(date, _)| date.as_bytes()[4] == b'-')
     else {
+        // Shorter numbers are not Unix times: nine digits of seconds are the year 1973.
         let digits = text.strip_prefix('-').unwrap_or(text);
         return (digits.len() >= 9)
             .then(|| shift_number(text, days))
@@ -24,41 +26,42 @@ pub(crate) fn shift_text(text: &str, days: i64) -> Option<String> {
 
     (rest.is_empty() || is_time(rest)).then_some(())?;
 
-    Some(moved(date, "%Y-%m-%d", days)? + rest)
+    Some(shift_date(date, "%Y-%m-%d", days)? + rest)
 }
 
-/// What stands behind a date: a time, with an offset or without.
+/// Whether the text after a date is a time, with or without an offset.
 fn is_time(rest: &str) -> bool {
     let Some(time) = rest.strip_prefix(['T', 't', ' ']) else {
         return false;
     };
 
-    let at = |format: &str| format!("2000-01-01T{format}");
-    let with_offset = DateTime::parse_from_rfc3339(&at(time)).is_ok()
-        || DateTime::parse_from_str(&at(time), "%Y-%m-%dT%H:%M:%S%.f%#z").is_ok();
+    // `chrono` parses a time with an offset only together with a date.
+    let with_date = |time: &str| format!("2000-01-01T{time}");
+    let with_offset = DateTime::parse_from_rfc3339(&with_date(time)).is_ok()
+        || DateTime::parse_from_str(&with_date(time), "%Y-%m-%dT%H:%M:%S%.f%#z").is_ok();
     with_offset
         || ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M"]
             .iter()
-            .any(|format| NaiveDateTime::parse_from_str(&at(time), format).is_ok())
+            .any(|format| NaiveDateTime::parse_from_str(&with_date(time), format).is_ok())
 }
 
-fn moved(date: &str, format: &str, days: i64) -> Option<String> {
+fn shift_date(date: &str, format: &str, days: i64) -> Option<String> {
     let date = NaiveDate::parse_from_str(date, format).ok()?;
-    let moved = date.checked_add_signed(Duration::try_days(days)?)?;
-    let year: i32 = chrono::Datelike::year(&moved);
+    let shifted = date.checked_add_signed(Duration::try_days(days)?)?;
+    let year: i32 = chrono::Datelike::year(&shifted);
     (0..=9999)
         .contains(&year)
-        .then(|| moved.format(format).to_string())
+        .then(|| shifted.format(format).to_string())
 }
 
-/// Moves a point in time since 1970; its unit is told by its size, so that today is today in each of them.
+/// Shifts a Unix time. Its magnitude determines the unit: for each unit, the present is in its range.
 pub(crate) fn shift_number(text: &str, days: i64) -> Option<String> {
     let (whole, fraction) = text.split_at(text.find('.').unwrap_or(text.len()));
     let number: i128 = whole.parse().ok()?;
     let is_fraction = fraction.is_empty()
         || fraction.len() > 1 && fraction[1..].bytes().all(|byte| byte.is_ascii_digit());
 
-    // A negative number with a fraction would move the wrong way around its sign.
+    // For a negative number, the fraction points in the other direction.
     if !is_fraction || (number < 0 || whole.starts_with('-')) && !fraction.is_empty() {
         return None;
     }
@@ -71,9 +74,9 @@ pub(crate) fn shift_number(text: &str, days: i64) -> Option<String> {
         _ => return None,
     };
 
-    let moved = number + i128::from(days) * DAY * per_second;
+    let shifted = number + i128::from(days) * SECONDS_PER_DAY * per_second;
 
-    (fraction.is_empty() || moved >= 0).then(|| format!("{moved}{fraction}"))
+    (fraction.is_empty() || shifted >= 0).then(|| format!("{shifted}{fraction}"))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Invented people: names, e-mail and postal addresses, phone numbers; the same original gives the same invention.
+//! Fake personal data: names, e-mail and postal addresses, phone numbers. Equal originals have equal fakes.
 
 use fake::Fake as _;
 use fake::faker::address::raw::{BuildingNumber, CityName, StreetName};
@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::secret::KeyStream;
 
-/// What is invented.
+/// Kind of fake data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum FakeKind {
@@ -29,15 +29,16 @@ impl FakeKind {
         }
     }
 
-    /// An invention. E-mail addresses are under example.com (RFC 2606), so that no mail ever reaches anybody, and end in digits of
-    /// the hash, so that no two are alike.
+    /// Generates a text. E-mail addresses use example.com, which is reserved (RFC 2606), so no mail reaches anybody. They contain
+    /// digits of the hash, so they are unique.
     pub(crate) fn text(self, stream: &mut KeyStream) -> String {
         match self {
-            Self::Name => format!("{} {}", first(stream), last(stream)),
+            Self::Name => format!("{} {}", first_name(stream), last_name(stream)),
             Self::Email => {
                 let unique = stream.number();
-                let (first, last) = (first(stream), last(stream));
+                let (first, last) = (first_name(stream), last_name(stream));
                 let name = format!("{first}.{last}.{unique:016x}@example.com").to_ascii_lowercase();
+                // Names may contain apostrophes.
                 name.chars()
                     .filter(|c| c.is_ascii_alphanumeric() || ".@".contains(*c))
                     .collect()
@@ -52,16 +53,16 @@ impl FakeKind {
         }
     }
 
-    /// An invention that is a number: a phone number's digits.
+    /// Generates a number, for kinds that have one: the digits of a phone number.
     pub(crate) fn number(self, stream: &mut KeyStream) -> Option<String> {
         (self == Self::Phone).then(|| (2_000_000_000 + stream.below(8_000_000_000)).to_string())
     }
 }
 
-fn first(stream: &mut KeyStream) -> String {
+fn first_name(stream: &mut KeyStream) -> String {
     FirstName(EN).fake_with_rng(stream)
 }
 
-fn last(stream: &mut KeyStream) -> String {
+fn last_name(stream: &mut KeyStream) -> String {
     LastName(EN).fake_with_rng(stream)
 }

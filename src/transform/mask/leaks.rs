@@ -1,39 +1,40 @@
-//! Looks for masked values in what comes out of a run: an e-mail address that is also part of a note is not hidden.
+//! Detection of masked values that remain in an item, such as an e-mail address that is also part of a note.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use jaq_json::{Map, Val};
 use memchr::memmem;
 
-use super::values::{ScalarValue, is_searchable, visit_scalars};
+use super::scalar::{ScalarValue, is_searchable, visit_scalars};
 use crate::item::canonical_number;
 
-/// Least number of digits for which a number is searched for in text: shorter ones are found by accident.
-const DIGITS_IN_TEXT: usize = 6;
+/// Minimum length of a number that is searched for in text. Shorter numbers would match by accident.
+const MIN_DIGITS_IN_TEXT: usize = 6;
 
-/// Values of masked places.
+/// Original values at masked paths, which must not remain anywhere in the item.
 #[derive(Default)]
 pub(crate) struct SensitiveValues(Vec<SensitiveValue>);
 
 struct SensitiveValue {
-    /// Byte sequences that give it away: the value itself, as part of a JSON string, in base64. Empty for a short number.
+    /// Byte sequences that reveal the value: as is, escaped in JSON, in base64. Empty for a short number.
     needles: Vec<Vec<u8>>,
-    /// As a number, compared with other numbers.
+    /// The canonical number, for comparison with other numbers.
     number: Option<String>,
 }
 
 impl SensitiveValues {
-    /// Adds the values in `value`, except those too short to be searched for.
+    /// Adds the scalars in `value`, except those too short to be searched for.
     pub(crate) fn add(&mut self, value: &Val) {
         visit_scalars(
             value,
-            &mut |scalar| self.0.extend(SensitiveValue::of(&scalar)),
+            &mut |scalar| self.0.extend(SensitiveValue::from_scalar(&scalar)),
             &mut |_| {},
         );
     }
 
-    /// The attribute in which an original survives, names in maps included; `rest` is the item without its masked places.
-    pub(crate) fn survivor(&self, rest: &Map) -> Option<String> {
+    /// Describes the attribute that contains a sensitive value, also in a name. `rest` is the item without the values at masked
+    /// paths.
+    pub(crate) fn find_leak(&self, rest: &Map) -> Option<String> {
         rest.iter().find_map(|(name, value)| {
             if self.is_in_name(name) {
                 return Some("the name of an attribute".to_owned());
@@ -44,8 +45,8 @@ impl SensitiveValues {
         })
     }
 
-    /// The attribute among the `masked` in which an original survives as a name in a map: a mask changes values and keeps names.
-    pub(crate) fn survivor_in_names(&self, masked: &Map) -> Option<String> {
+    /// Describes the masked attribute that contains a sensitive value as a name in a map. Masks change values and keep names.
+    pub(crate) fn find_leak_in_names(&self, masked: &Map) -> Option<String> {
         masked.iter().find_map(|(attribute, value)| {
             let mut found = false;
             visit_scalars(value, &mut |_| {}, &mut |name| {
@@ -55,11 +56,11 @@ impl SensitiveValues {
         })
     }
 
-    /// Whether an original is part of a value both before and after a mask that keeps parts of it.
-    pub(crate) fn survives(&self, before: &Val, after: &Val) -> bool {
+    /// Whether a sensitive value is part of a value both before and after a mask that keeps parts of it.
+    pub(crate) fn is_kept(&self, before: &Val, after: &Val) -> bool {
         self.0
             .iter()
-            .any(|original| original.is_in_value(before) && original.is_in_value(after))
+            .any(|sensitive| sensitive.is_in_value(before) && sensitive.is_in_value(after))
     }
 
     pub(crate) fn is_in_name(&self, name: &Val) -> bool {
@@ -67,16 +68,16 @@ impl SensitiveValues {
     }
 
     pub(crate) fn is_in_value(&self, value: &Val) -> bool {
-        self.0.iter().any(|original| original.is_in_value(value))
+        self.0.iter().any(|sensitive| sensitive.is_in_value(value))
     }
 
     fn is_in_bytes(&self, bytes: &[u8]) -> bool {
-        self.0.iter().any(|original| original.is_in_bytes(bytes))
+        self.0.iter().any(|sensitive| sensitive.is_in_bytes(bytes))
     }
 }
 
 impl SensitiveValue {
-    fn of(scalar: &ScalarValue) -> Option<Self> {
+    fn from_scalar(scalar: &ScalarValue) -> Option<Self> {
         if !is_searchable(scalar) {
             return None;
         }
@@ -91,7 +92,7 @@ impl SensitiveValue {
                 number: None,
             },
             ScalarValue::N(number) => Self {
-                needles: if number.len() >= DIGITS_IN_TEXT {
+                needles: if number.len() >= MIN_DIGITS_IN_TEXT {
                     needles(number.as_bytes())
                 } else {
                     Vec::new()
@@ -105,7 +106,7 @@ impl SensitiveValue {
         let (mut in_leaf, mut in_name) = (false, false);
         visit_scalars(
             value,
-            &mut |scalar| in_leaf = in_leaf || self.is_in(&scalar),
+            &mut |scalar| in_leaf = in_leaf || self.is_in_scalar(&scalar),
             &mut |name| {
                 in_name = in_name || self.is_in_bytes(name.as_bytes());
             },
@@ -114,7 +115,7 @@ impl SensitiveValue {
         in_leaf || in_name
     }
 
-    fn is_in(&self, scalar: &ScalarValue) -> bool {
+    fn is_in_scalar(&self, scalar: &ScalarValue) -> bool {
         match scalar {
             ScalarValue::S(text) => self.is_in_bytes(text.as_bytes()),
             ScalarValue::B(bytes) => self.is_in_bytes(bytes),
@@ -132,12 +133,13 @@ impl SensitiveValue {
     }
 }
 
-/// The forms in which a value is searched for.
+/// The forms of a value that are searched for.
 fn needles(bytes: &[u8]) -> Vec<Vec<u8>> {
     let mut needles = vec![bytes.to_vec(), STANDARD_NO_PAD.encode(bytes).into_bytes()];
     let in_json = std::str::from_utf8(bytes)
         .ok()
         .and_then(|text| serde_json::to_string(text).ok());
+    // Only if escaping changes it.
     needles.extend(
         in_json
             .map(|text| text.as_bytes()[1..text.len() - 1].to_vec())

@@ -1,4 +1,4 @@
-//! Where a rule applies: names into maps, `*` for every element of a list.
+//! Paths of mask rules: names of attributes and map members, and `*` for the elements of a list.
 
 use std::fmt;
 
@@ -7,72 +7,77 @@ use jaq_json::{Map, Rc, Val};
 use super::super::document::{ErrorMessage, string_value};
 use super::leaks::SensitiveValues;
 
-/// Steps of a path; an item is nested 32 levels deep at most.
+/// Maximum number of segments. An item is nested at most 32 levels deep.
 const MAX_SEGMENTS: usize = 64;
 
-/// One step.
+/// One segment of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum PathSegment {
+    /// An attribute or a member of a map.
     Name(String),
+    /// All elements of a list or set.
     Elements,
 }
 
-/// A path that leads to any number of places.
+/// A path that selects any number of values in an item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AttributePath {
     segments: Vec<PathSegment>,
-    written: String,
+    /// The path as written, for messages.
+    text: String,
 }
 
-/// What becomes of a place.
+/// What to do with a value after it was visited.
 pub(crate) enum Edit {
     Keep,
+    /// Remove it from its map or list.
     Remove,
 }
 
 impl AttributePath {
-    /// Reads a path; a backslash takes the meaning from a dot or star behind it.
-    pub(crate) fn parse(written: &str) -> Result<Self, String> {
+    /// Parses a path. A backslash before a dot, a star or a backslash makes it part of a name.
+    pub(crate) fn parse(path: &str) -> Result<Self, String> {
         let mut segments = Vec::new();
-        let (mut name, mut escaped, mut plain) = (String::new(), false, true);
-        let mut finish = |name: &mut String, plain: &mut bool| {
+        let (mut name, mut is_escape, mut is_plain) = (String::new(), false, true);
+        // A star is a wildcard only if no character of the segment is escaped.
+        let mut finish_segment = |name: &mut String, is_plain: &mut bool| {
             let name = std::mem::take(name);
-            segments.push(if name == "*" && std::mem::replace(plain, true) {
+            segments.push(if name == "*" && *is_plain {
                 PathSegment::Elements
             } else {
                 PathSegment::Name(name)
             });
 
-            *plain = true;
+            *is_plain = true;
         };
 
-        for character in written.chars() {
+        for character in path.chars() {
             match character {
-                _ if std::mem::take(&mut escaped) => {
+                _ if std::mem::take(&mut is_escape) => {
                     if !matches!(character, '.' | '*' | '\\') {
                         return Err(format!(
                             "`\\{character}` in the path: a backslash stands before a dot, a star or a backslash"
                         ));
                     }
 
-                    plain = false;
+                    is_plain = false;
                     name.push(character);
                 }
-                '\\' => escaped = true,
-                '.' => finish(&mut name, &mut plain),
+                '\\' => is_escape = true,
+                '.' => finish_segment(&mut name, &mut is_plain),
                 _ => name.push(character),
             }
         }
 
-        if escaped {
+        if is_escape {
             return Err("the path ends with a backslash".to_owned());
         }
 
-        finish(&mut name, &mut plain);
+        finish_segment(&mut name, &mut is_plain);
 
         if segments
             .iter()
-            .any(|step| *step == PathSegment::Name(String::new()))
+            .any(|segment| *segment == PathSegment::Name(String::new()))
         {
             return Err("the path has an empty name".to_owned());
         }
@@ -90,11 +95,11 @@ impl AttributePath {
 
         Ok(Self {
             segments,
-            written: written.to_owned(),
+            text: path.to_owned(),
         })
     }
 
-    /// The attribute's name, if the path leads to an attribute of the item itself.
+    /// The name of the attribute, if the path selects a top-level attribute.
     pub(crate) fn attribute(&self) -> Option<&str> {
         match &self.segments[..] {
             [PathSegment::Name(name)] => Some(name),
@@ -102,15 +107,15 @@ impl AttributePath {
         }
     }
 
-    /// Calls `edit` for each place that the path leads to.
+    /// Calls `edit` for each value that the path selects.
     pub(crate) fn visit<F>(&self, item: &mut Map, edit: &mut F) -> Result<(), ErrorMessage>
     where
         F: FnMut(&mut Val) -> Result<Edit, ErrorMessage>,
     {
-        in_map(item, &self.segments, edit)
+        visit_map(item, &self.segments, edit)
     }
 
-    /// Whether there is a place that the path leads to.
+    /// Whether the path selects a value of the item.
     pub(crate) fn matches(&self, item: &Map) -> Result<bool, ErrorMessage> {
         let mut found = false;
         self.visit(&mut item.clone(), &mut |_| {
@@ -120,20 +125,20 @@ impl AttributePath {
         Ok(found)
     }
 
-    /// Adds the values of all places that the path leads to.
-    pub(crate) fn add_to(&self, originals: &mut SensitiveValues, item: &Map) {
+    /// Adds all values that the path selects to `values`.
+    pub(crate) fn collect(&self, values: &mut SensitiveValues, item: &Map) {
         let mut add = |value: &mut Val| {
-            originals.add(value);
+            values.add(value);
             Ok(Edit::Keep)
         };
         // This edit never fails.
         let _ = self.visit(&mut item.clone(), &mut add);
     }
 
-    /// The first place that the path leads to.
+    /// The first value that the path selects.
     pub(crate) fn first(&self, item: &Map) -> Option<Val> {
         let mut found = None;
-        // A copy of one level, since the values are shared.
+        // Cloning a map copies one level: its values are reference-counted.
         let _ = self.visit(&mut item.clone(), &mut |value| {
             found.get_or_insert_with(|| value.clone());
             Ok(Edit::Keep)
@@ -144,11 +149,11 @@ impl AttributePath {
 
 impl fmt::Display for AttributePath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.written)
+        f.write_str(&self.text)
     }
 }
 
-fn in_map<F>(map: &mut Map, segments: &[PathSegment], edit: &mut F) -> Result<(), ErrorMessage>
+fn visit_map<F>(map: &mut Map, segments: &[PathSegment], edit: &mut F) -> Result<(), ErrorMessage>
 where
     F: FnMut(&mut Val) -> Result<Edit, ErrorMessage>,
 {
@@ -161,18 +166,22 @@ where
         return Ok(());
     };
 
-    if let Edit::Remove = at(value, rest, edit)? {
+    if let Edit::Remove = visit_value(value, rest, edit)? {
         map.shift_remove(&name);
     }
 
     Ok(())
 }
 
-fn at<F>(value: &mut Val, segments: &[PathSegment], edit: &mut F) -> Result<Edit, ErrorMessage>
+fn visit_value<F>(
+    value: &mut Val,
+    segments: &[PathSegment],
+    edit: &mut F,
+) -> Result<Edit, ErrorMessage>
 where
     F: FnMut(&mut Val) -> Result<Edit, ErrorMessage>,
 {
-    let Some((next, rest)) = segments.split_first() else {
+    let Some((segment, rest)) = segments.split_first() else {
         return edit(value);
     };
 
@@ -180,27 +189,29 @@ where
         return Ok(Edit::Keep);
     };
 
+    // A set is masked as a whole: its elements have no type of their own.
     let is_set = typed.keys().any(|tag| {
         ["SS", "NS", "BS"]
             .iter()
             .any(|set| *tag == string_value(*set))
     });
-    if *next == PathSegment::Elements && rest.is_empty() && is_set {
+    if *segment == PathSegment::Elements && rest.is_empty() && is_set {
         return edit(value);
     }
 
-    let wanted = string_value(if *next == PathSegment::Elements {
+    // The value may have another type than the path expects. Then nothing is selected.
+    let wanted = string_value(if *segment == PathSegment::Elements {
         "L"
     } else {
         "M"
     });
     match Rc::make_mut(typed).get_mut(&wanted) {
-        Some(Val::Obj(map)) => in_map(Rc::make_mut(map), segments, edit)?,
+        Some(Val::Obj(map)) => visit_map(Rc::make_mut(map), segments, edit)?,
         Some(Val::Arr(list)) => {
             let list = Rc::make_mut(list);
             let mut kept = Vec::with_capacity(list.len());
             for mut element in list.drain(..) {
-                if let Edit::Keep = at(&mut element, rest, edit)? {
+                if let Edit::Keep = visit_value(&mut element, rest, edit)? {
                     kept.push(element);
                 }
             }
@@ -217,7 +228,7 @@ where
 mod tests {
     use super::*;
 
-    fn places(path: &str, item: &str) -> Vec<String> {
+    fn selected(path: &str, item: &str) -> Vec<String> {
         let Val::Obj(item) = jaq_json::read::parse_single(item.as_bytes()).unwrap() else {
             panic!("an object")
         };
@@ -237,14 +248,14 @@ mod tests {
     fn a_path_leads_into_maps_and_lists() {
         let item = r#"{"a":{"M":{"b":{"L":[{"M":{"c":{"S":"1"}}},{"S":"x"},{"M":{"c":{"S":"2"}}}]}}},
             "a.b":{"S":"dot"},"*":{"S":"star"},"s":{"SS":["p","q"]}}"#;
-        assert_eq!(places("a.b.*.c", item), [r#"{"S":"1"}"#, r#"{"S":"2"}"#]);
-        assert_eq!(places("a.b.*", item).len(), 3);
-        assert_eq!(places(r"a\.b", item), [r#"{"S":"dot"}"#]);
-        assert_eq!(places(r"\*", item), [r#"{"S":"star"}"#]);
-        assert_eq!(places("s.*", item), [r#"{"SS":["p","q"]}"#]);
+        assert_eq!(selected("a.b.*.c", item), [r#"{"S":"1"}"#, r#"{"S":"2"}"#]);
+        assert_eq!(selected("a.b.*", item).len(), 3);
+        assert_eq!(selected(r"a\.b", item), [r#"{"S":"dot"}"#]);
+        assert_eq!(selected(r"\*", item), [r#"{"S":"star"}"#]);
+        assert_eq!(selected("s.*", item), [r#"{"SS":["p","q"]}"#]);
 
         for nowhere in ["b", "a.c", "a.*", "a.b.c", "s.p", "a.b.*.c.d", r"s.\*"] {
-            assert!(places(nowhere, item).is_empty(), "{nowhere}");
+            assert!(selected(nowhere, item).is_empty(), "{nowhere}");
         }
     }
 

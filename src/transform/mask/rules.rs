@@ -1,4 +1,4 @@
-//! A file of mask rules: which places, which action, when.
+//! Mask rules: the paths, actions and conditions in a rule file.
 
 use std::ops::Range;
 
@@ -12,10 +12,10 @@ use super::path::AttributePath;
 use crate::error::{Error, Result};
 use crate::item::{KeyAttribute, KeySchema};
 
-/// Bytes of a rule file.
+/// Maximum size of a rule file, in bytes.
 const FILE_BYTES: usize = 1024 * 1024;
 
-/// What a rule does.
+/// Action of a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum MaskAction {
@@ -37,6 +37,7 @@ impl MaskAction {
     }
 }
 
+/// A rule file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RuleFile {
@@ -44,6 +45,7 @@ struct RuleFile {
     rule: Vec<Spanned<RuleEntry>>,
 }
 
+/// A rule as written. Spans are the positions of errors.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RuleEntry {
@@ -59,28 +61,29 @@ pub(crate) struct MaskRule {
     pub(crate) path: AttributePath,
     pub(crate) action: MaskAction,
     pub(crate) when: Option<Condition>,
-    /// What is faked; set for [`MaskAction::Fake`].
+    /// Kind of fake data; present if the action is [`MaskAction::Fake`].
     pub(crate) kind: Option<FakeKind>,
-    /// The place whose value decides how far dates move.
+    /// Path of the value that determines the number of days; only for [`MaskAction::ShiftDate`].
     pub(crate) by: Option<AttributePath>,
-    /// Where it stands in the file.
-    pub(crate) place: String,
+    /// Position in the file, for messages.
+    pub(crate) position: String,
 }
 
-/// The rules of a file, in its order.
+/// The rules of a file, in order.
 pub struct MaskRules {
     pub(crate) rules: Vec<MaskRule>,
     sha256: String,
 }
 
-/// The text of a file and its name, for errors.
+/// Name and text of a rule file, for errors.
 struct RuleSource<'a> {
     name: &'a str,
     text: &'a str,
 }
 
 impl RuleSource<'_> {
-    fn place(&self, span: &Range<usize>) -> String {
+    /// File name, line and column of the start of `span`.
+    fn position(&self, span: &Range<usize>) -> String {
         let before = self.text.get(..span.start).unwrap_or(self.text);
         let column = before
             .rsplit('\n')
@@ -98,16 +101,16 @@ impl RuleSource<'_> {
     }
 
     fn error(&self, span: &Range<usize>, what: &str) -> Error {
-        Error::usage(format!("{}: {what}", self.place(span)))
+        Error::usage(format!("{}: {what}", self.position(span)))
             .with_hint("docs/TRANSFORM.md describes rule files, with an example")
     }
 }
 
 impl MaskRules {
-    /// Reads the text of a rule file; `name` is the file's, for errors.
+    /// Parses the text of a rule file. Errors call the file `name`.
     ///
     /// # Errors
-    /// [`Usage`](crate::error::ErrorKind::Usage): the file or one of its rules cannot be understood; with line and column.
+    /// [`Usage`](crate::error::ErrorKind::Usage): the file or one of its rules is invalid; the error has line and column.
     pub fn parse(name: &str, text: &str) -> Result<Self> {
         if text.len() > FILE_BYTES {
             return Err(Error::usage(format!(
@@ -131,7 +134,7 @@ impl MaskRules {
         let rules = file
             .rule
             .into_iter()
-            .map(|rule| read(&source, rule))
+            .map(|rule| parse_rule(&source, rule))
             .collect::<Result<_>>()?;
 
         let sha256 = hex::encode(Sha256::digest(text));
@@ -139,13 +142,13 @@ impl MaskRules {
         Ok(Self { rules, sha256 })
     }
 
-    /// SHA-256 of the file, in hexadecimal.
+    /// SHA-256 of the file, hexadecimal.
     #[must_use]
     pub fn sha256(&self) -> &str {
         &self.sha256
     }
 
-    /// Whether a rule needs a [`MaskKey`](super::MaskKey).
+    /// Whether a rule requires a [`MaskKey`](super::MaskKey).
     #[must_use]
     pub fn need_key(&self) -> bool {
         self.rules.iter().any(|rule| rule.action.needs_key())
@@ -157,13 +160,14 @@ impl MaskRules {
         self.rules.iter().any(|rule| rule.when.is_some())
     }
 
-    /// Checks that no rule takes a key away: a key attribute of the table must have a value of its type, and one of an index
-    /// must not be null.
+    /// Checks that no rule removes a key. A key attribute of the table must keep a value of its type, and a key attribute of an
+    /// index must not be null.
     ///
     /// # Errors
     /// [`Usage`](crate::error::ErrorKind::Usage), naming the rule and the attribute.
     pub fn check_keys(&self, table: &KeySchema, indexes: &[KeyAttribute]) -> Result<()> {
         for rule in &self.rules {
+            // A deeper path cannot reach a key: keys are strings, numbers or binaries.
             let Some(attribute) = rule.path.attribute() else {
                 continue;
             };
@@ -179,7 +183,7 @@ impl MaskRules {
             let whose = if of_table { "the table" } else { "an index" };
             return Err(Error::usage(format!(
                 "{}: `{attribute}` is a key of {whose} and cannot be {what}",
-                rule.place
+                rule.position
             ))
             .with_hint("hash keeps keys different from each other"));
         }
@@ -187,7 +191,7 @@ impl MaskRules {
         Ok(())
     }
 
-    /// Whether a rule masks one of these attributes, so that two keys could become one.
+    /// Whether a rule masks a key attribute of the table, so that different keys could become equal.
     #[must_use]
     pub fn change_key(&self, table: &KeySchema) -> bool {
         self.rules
@@ -195,10 +199,8 @@ impl MaskRules {
             .filter_map(|rule| rule.path.attribute())
             .any(|attribute| table.names().any(|n| n == attribute))
     }
-}
 
-impl MaskRules {
-    /// Whether every rule that masks one of these attributes hashes it, so that different keys stay different.
+    /// Whether all rules for key attributes of the table are hashes, so that different keys remain different.
     #[must_use]
     pub fn hash_key(&self, table: &KeySchema) -> bool {
         let of_key = |rule: &&MaskRule| {
@@ -223,9 +225,9 @@ impl std::fmt::Debug for MaskRules {
     }
 }
 
-fn read(source: &RuleSource<'_>, rule: Spanned<RuleEntry>) -> Result<MaskRule> {
+fn parse_rule(source: &RuleSource<'_>, rule: Spanned<RuleEntry>) -> Result<MaskRule> {
     let whole = rule.span();
-    let place = source.place(&whole);
+    let position = source.position(&whole);
     let rule = rule.into_inner();
     let path = |text: &Spanned<String>| {
         AttributePath::parse(text.get_ref()).map_err(|what| source.error(&text.span(), &what))
@@ -244,13 +246,13 @@ fn read(source: &RuleSource<'_>, rule: Spanned<RuleEntry>) -> Result<MaskRule> {
         _ => {}
     }
 
-    if let Some(by) = rule.by.as_ref().filter(|_| action != MaskAction::ShiftDate) {
+    if let (Some(by), true) = (&rule.by, action != MaskAction::ShiftDate) {
         return Err(source.error(&by.span(), "by is for action = \"shift-date\" alone"));
     }
 
     let when = rule.when.map(|when| {
         Condition::compile(
-            &format!("{}: when", source.place(&when.span())),
+            &format!("{}: when", source.position(&when.span())),
             when.get_ref(),
         )
     });
@@ -261,6 +263,6 @@ fn read(source: &RuleSource<'_>, rule: Spanned<RuleEntry>) -> Result<MaskRule> {
         when: when.transpose()?,
         kind: rule.kind.map(Spanned::into_inner),
         by: rule.by.as_ref().map(path).transpose()?,
-        place,
+        position,
     })
 }

@@ -1,4 +1,4 @@
-//! The key of masks: a secret that is never shown, and what is derived from it.
+//! Secret key of masks, and the hashes and random bytes derived from it.
 
 use std::fmt;
 
@@ -7,23 +7,23 @@ use sha2::Sha256;
 
 use crate::error::{Error, Result};
 
-/// Bytes that a key has at least. Whoever guesses the key can try names and numbers until a hash fits.
-const SHORTEST: usize = 16;
+/// Minimum length of a key, in bytes. With a guessed key, names and numbers can be found by brute force.
+const MIN_KEY_BYTES: usize = 16;
 
-/// The key that hashes, fakes and shifts are made with.
+/// Key of hashes, fakes, format-preserving masks and date shifts. `Debug` does not print it.
 #[derive(Clone)]
 pub struct MaskKey(Hmac<Sha256>);
 
 impl MaskKey {
-    /// Takes a key as it stands in a variable or a file; a line feed at its end does not count.
+    /// Creates a key from the contents of a variable or file. A trailing line break is ignored.
     ///
     /// # Errors
     /// [`Environment`](crate::error::ErrorKind::Environment): it is shorter than 16 bytes.
     pub fn new(text: &[u8]) -> Result<Self> {
         let text = text.strip_suffix(b"\n").unwrap_or(text);
         let text = text.strip_suffix(b"\r").unwrap_or(text);
-        if text.len() < SHORTEST {
-            return Err(Error::environment(format!("the mask key is shorter than {SHORTEST} bytes"))
+        if text.len() < MIN_KEY_BYTES {
+            return Err(Error::environment(format!("the mask key is shorter than {MIN_KEY_BYTES} bytes"))
                 .with_hint("make one with `openssl rand -hex 32`, and keep it: the same key gives the same masks"));
         }
 
@@ -42,9 +42,9 @@ impl MaskKey {
             .into()
     }
 
-    /// Bytes without end that follow from a value and what they are for.
+    /// An infinite stream of pseudorandom bytes, derived from a purpose and a value.
     pub(crate) fn stream(&self, purpose: &str, value: &[u8]) -> KeyStream {
-        // The zero keeps purposes and values apart.
+        // The zero byte separates purpose and value.
         let seeded = self
             .0
             .clone()
@@ -56,7 +56,7 @@ impl MaskKey {
             seeded,
             block: 0,
             buffer: [0; 32],
-            left: 0,
+            remaining: 0,
         }
     }
 }
@@ -67,17 +67,18 @@ impl fmt::Debug for MaskKey {
     }
 }
 
-/// Bytes that only the key's owner can tell from random ones.
+/// Pseudorandom bytes: HMAC-SHA-256 in counter mode.
 pub(crate) struct KeyStream {
+    /// HMAC of purpose and value; each block adds its number.
     seeded: Hmac<Sha256>,
     block: u64,
     buffer: [u8; 32],
-    left: usize,
+    remaining: usize,
 }
 
 impl KeyStream {
     pub(crate) fn byte(&mut self) -> u8 {
-        if self.left == 0 {
+        if self.remaining == 0 {
             let block = self
                 .seeded
                 .clone()
@@ -86,18 +87,18 @@ impl KeyStream {
 
             self.buffer = block.finalize().into_bytes().into();
             self.block += 1;
-            self.left = self.buffer.len();
+            self.remaining = self.buffer.len();
         }
 
-        self.left -= 1;
-        self.buffer[self.left]
+        self.remaining -= 1;
+        self.buffer[self.remaining]
     }
 
     pub(crate) fn number(&mut self) -> u64 {
         (0..8).fold(0, |number, _| number << 8 | u64::from(self.byte()))
     }
 
-    /// A number below `bound`, which is not 0. The bias is below 2⁻⁵⁰ for bounds as small as ours.
+    /// A number below `bound`, which must not be 0. The modulo bias is negligible: below 2⁻³⁰ for the bounds in use.
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.number() % bound
     }

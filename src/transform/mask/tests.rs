@@ -1,3 +1,5 @@
+use super::super::check::check_item;
+use super::super::outcome::{Outcome, RejectReason};
 use super::super::stage::Stage;
 use super::*;
 use crate::error::ErrorKind;

@@ -1,34 +1,20 @@
-//! Masks values of each of DynamoDB's types, so that a number stays a number, a set a set, and a key a key.
+//! Masks of single values. Each keeps the DynamoDB type: a number remains a number, a set a set.
 
 use std::collections::HashSet;
 
-use base64::Engine;
-use base64::alphabet::STANDARD;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use jaq_json::{Map, Val};
 
 use super::super::document::{ErrorMessage, string_value};
 use super::dates;
 use super::fakes::FakeKind;
-use super::format;
+use super::format::keep_format;
+use super::scalar::{REDACTED, ScalarValue, is_searchable, tag_and_value};
 use super::secret::MaskKey;
-use crate::item::canonical_number;
 
-/// What stands for a text that was taken out.
-pub(crate) const REDACTED: &str = "[redacted]";
+/// Exclusive limit of hashed numbers: 38 digits, the precision of DynamoDB.
+const MAX_HASHED_NUMBER: u128 = 10_u128.pow(38);
 
-/// Numbers that a hash can become: 38 digits, as many as DynamoDB keeps.
-const NUMBERS: u128 = 10_u128.pow(38);
-
-/// Base64 as DynamoDB reads it: bits that the padding leaves over do not count.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &STANDARD,
-    GeneralPurposeConfig::new()
-        .with_decode_allow_trailing_bits(true)
-        .with_decode_padding_mode(DecodePaddingMode::RequireCanonical),
-);
-
-/// What is done to a value, for an action that keeps its type.
+/// A mask that keeps the type of a value.
 #[derive(Clone, Copy)]
 pub(crate) enum ValueMask<'k> {
     Redact,
@@ -36,123 +22,22 @@ pub(crate) enum ValueMask<'k> {
     Fake(FakeKind, &'k MaskKey),
     KeepFormat(&'k MaskKey),
     ShiftDate {
-        /// How far dates move.
+        /// Number of days; negative for the past.
         days: i64,
     },
 }
 
-/// One value without its type.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum ScalarValue {
-    S(String),
-    /// A number in the spelling it stands in.
-    N(String),
-    B(Vec<u8>),
-}
-
-impl ScalarValue {
-    fn read(tag: &str, value: &Val) -> Option<Self> {
-        let Val::TStr(bytes) = value else { return None };
-        let text = std::str::from_utf8(bytes).ok()?;
-        Some(match tag {
-            "S" | "SS" => Self::S(text.to_owned()),
-            "N" | "NS" => Self::N(text.to_owned()),
-            "B" | "BS" => Self::B(BASE64.decode(text).ok()?),
-            _ => return None,
-        })
-    }
-
-    fn write(self) -> Val {
-        match self {
-            Self::S(string) | Self::N(string) => string_value(string),
-            Self::B(bytes) => string_value(BASE64.encode(bytes)),
-        }
-    }
-
-    /// What is hashed: equal for values that DynamoDB takes for equal.
-    pub(crate) fn identity(&self) -> Vec<u8> {
-        match self {
-            Self::S(text) => text.clone().into_bytes(),
-            Self::N(number) => canonical_number(number)
-                .unwrap_or_else(|_| number.clone())
-                .into_bytes(),
-            Self::B(bytes) => bytes.clone(),
-        }
-    }
-}
-
-/// The tag and value of an attribute value; `None` if it is none.
-pub(crate) fn typed(value: &Val) -> Option<(&str, &Val)> {
-    let Val::Obj(map) = value else { return None };
-    let (Val::TStr(tag), value) = map.first().filter(|_| map.len() == 1)? else {
-        return None;
-    };
-
-    std::str::from_utf8(tag).ok().map(|tag| (tag, value))
-}
-
-/// All strings, numbers and binaries in an attribute value, at any depth; `names` hears of the names in maps.
-pub(crate) fn visit_scalars(
-    value: &Val,
-    scalar: &mut impl FnMut(ScalarValue),
-    name: &mut impl FnMut(&str),
-) {
-    match typed(value) {
-        Some(("M", Val::Obj(map))) => {
-            for (key, value) in &**map {
-                if let Val::TStr(key) = key {
-                    name(&String::from_utf8_lossy(key));
-                }
-
-                visit_scalars(value, scalar, name);
-            }
-        }
-        Some(("L", Val::Arr(list))) => list
-            .iter()
-            .for_each(|element| visit_scalars(element, scalar, name)),
-        Some((tag, Val::Arr(set)))
-            if set
-                .iter()
-                .all(|element| ScalarValue::read(tag, element).is_some()) =>
-        {
-            set.iter()
-                .filter_map(|element| ScalarValue::read(tag, element))
-                .for_each(scalar);
-        }
-        Some((tag, value)) => match ScalarValue::read(tag, value) {
-            Some(read) => scalar(read),
-            None => texts(value, scalar, name),
-        },
-        None => texts(value, scalar, name),
-    }
-}
-
-/// All strings in a value of a type that this version does not know.
-fn texts(value: &Val, scalar: &mut impl FnMut(ScalarValue), name: &mut impl FnMut(&str)) {
-    match value {
-        Val::TStr(text) => scalar(ScalarValue::S(String::from_utf8_lossy(text).into_owned())),
-        Val::Arr(list) => list.iter().for_each(|element| texts(element, scalar, name)),
-        Val::Obj(map) => map.iter().for_each(|(key, value)| {
-            if let Val::TStr(key) = key {
-                name(&String::from_utf8_lossy(key));
-            }
-
-            texts(value, scalar, name);
-        }),
-        Val::Null | Val::Bool(_) | Val::Num(_) | Val::BStr(_) => {}
-    }
-}
-
 impl ValueMask<'_> {
-    /// The masked value, of the same type. Booleans become false and nulls stay: neither can be told from others like it.
+    /// The masked value, of the same type. Booleans become false and nulls are kept, so that neither says anything.
     pub(crate) fn apply(&self, value: &Val) -> Result<Val, ErrorMessage> {
-        let Some((tag, inner)) = typed(value) else {
+        let Some((tag, inner)) = tag_and_value(value) else {
             return Err("is no typed value".to_owned());
         };
 
         let masked = match (tag, inner) {
             ("BOOL", _) => Val::Bool(false),
             ("NULL", _) => return Ok(value.clone()),
+            // Names and the number of elements may be sensitive, too.
             ("M" | "L", _) if matches!(self, Self::Redact) => empty(inner),
             ("M", Val::Obj(map)) => {
                 let masked = map
@@ -165,9 +50,9 @@ impl ValueMask<'_> {
                     .map(|value| self.apply(value))
                     .collect::<Result<Vec<_>, _>>()?,
             ),
-            ("SS" | "NS" | "BS", Val::Arr(set)) => self.set(tag, set)?,
+            ("SS" | "NS" | "BS", Val::Arr(set)) => self.apply_to_set(tag, set)?,
             _ => self
-                .scalar(
+                .apply_to_scalar(
                     &ScalarValue::read(tag, inner).ok_or("has a type that masks do not support")?,
                 )?
                 .write(),
@@ -178,13 +63,14 @@ impl ValueMask<'_> {
         ))
     }
 
-    fn set(&self, tag: &str, set: &[Val]) -> Result<Val, ErrorMessage> {
+    fn apply_to_set(&self, tag: &str, set: &[Val]) -> Result<Val, ErrorMessage> {
         let mut seen = HashSet::new();
         let mut masked = Vec::with_capacity(set.len());
         for element in set {
             let scalar = ScalarValue::read(tag, element).ok_or("has a set that cannot be read")?;
-            let scalar = self.scalar(&scalar)?;
-            if seen.insert(scalar.identity()) {
+            let scalar = self.apply_to_scalar(&scalar)?;
+            // Different elements may have the same mask, and a set must not contain duplicates.
+            if seen.insert(scalar.canonical_bytes()) {
                 masked.push(scalar.write());
             }
         }
@@ -192,17 +78,18 @@ impl ValueMask<'_> {
         Ok(Val::from_iter(masked))
     }
 
-    fn scalar(&self, scalar: &ScalarValue) -> Result<ScalarValue, ErrorMessage> {
+    fn apply_to_scalar(&self, scalar: &ScalarValue) -> Result<ScalarValue, ErrorMessage> {
         let masked = match self {
             Self::Redact => return Ok(redacted(scalar)),
             Self::Hash(key) => hashed(scalar, key),
             Self::Fake(fake, key) => faked(*fake, scalar, key)?,
-            Self::KeepFormat(key) => format::keep(scalar, |round| {
-                key.stream(&format!("keep-format {round}"), &scalar.identity())
+            Self::KeepFormat(key) => keep_format(scalar, |round| {
+                key.stream(&format!("keep-format {round}"), &scalar.canonical_bytes())
             }),
             Self::ShiftDate { days } => shift(scalar, *days)?,
         };
 
+        // An unchanged value would be written in plain text.
         if masked == *scalar && is_searchable(scalar) {
             return Err("cannot be masked by this action: nothing in it would change".to_owned());
         }
@@ -227,22 +114,23 @@ fn redacted(scalar: &ScalarValue) -> ScalarValue {
 }
 
 fn hashed(scalar: &ScalarValue, key: &MaskKey) -> ScalarValue {
-    let hash = key.hash(&scalar.identity());
+    let hash = key.hash(&scalar.canonical_bytes());
     match scalar {
         ScalarValue::S(_) => ScalarValue::S(hex::encode(hash)),
         ScalarValue::N(_) => {
+            // 128 bits are enough for 38 digits.
             let number = hash
                 .iter()
                 .take(16)
                 .fold(0, |number: u128, byte| number << 8 | u128::from(*byte));
-            ScalarValue::N((number % NUMBERS).to_string())
+            ScalarValue::N((number % MAX_HASHED_NUMBER).to_string())
         }
         ScalarValue::B(_) => ScalarValue::B(hash.to_vec()),
     }
 }
 
 fn faked(fake: FakeKind, scalar: &ScalarValue, key: &MaskKey) -> Result<ScalarValue, ErrorMessage> {
-    let identity = scalar.identity();
+    let identity = scalar.canonical_bytes();
     let mut stream = key.stream(fake.name(), &identity);
     Ok(match scalar {
         ScalarValue::S(_) => ScalarValue::S(fake.text(&mut stream)),
@@ -262,16 +150,4 @@ fn shift(scalar: &ScalarValue, days: i64) -> Result<ScalarValue, ErrorMessage> {
     };
 
     shift.ok_or_else(|| "is no date that shift-date knows".to_owned())
-}
-
-/// Whether a value says enough that seeing it elsewhere is no accident: four characters, digits or bytes. A country code or an
-/// age is found in many places that have nothing to do with each other.
-pub(crate) fn is_searchable(scalar: &ScalarValue) -> bool {
-    const LEAST: usize = 4;
-
-    match scalar {
-        ScalarValue::S(text) => text.chars().count() >= LEAST && text != REDACTED,
-        ScalarValue::N(number) => number.bytes().filter(u8::is_ascii_digit).count() >= LEAST,
-        ScalarValue::B(bytes) => bytes.len() >= LEAST && bytes != REDACTED.as_bytes(),
-    }
 }

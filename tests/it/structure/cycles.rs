@@ -51,8 +51,6 @@ const KNOWN: &[&[&str]] = &[
         "schema::settings::calls",
         "schema::wording",
     ],
-    &["transform::jq::guard", "transform::jq::program"],
-    &["transform::mask::format", "transform::mask::values"],
 ];
 
 /// A path from the root of the crate, such as `["item", "key"]`.
