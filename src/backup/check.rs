@@ -2,86 +2,28 @@
 //!
 //! [`check`] stops at the first damage, for those who are about to use the dump; [`inspect`] lists it, and looks at keys too.
 
+pub(crate) mod results;
+
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
+use self::results::{CheckSummary, Inspection, InspectionDepth, PROGRESS_ITEMS};
 use super::duplicate_keys::DuplicateKeyFinder;
 use super::format::{DataFile, METADATA_FILE, SUMMARY_FILE, is_dump_file};
 use super::layout::{LineCounts, count_lines};
 use super::metadata::FileEntry;
+use super::read::errors::{DAMAGED_HINT, checksum_mismatch, size_mismatch, verify_document};
 use super::read::input::{FileReader, HashingReader, StreamHash, read_document};
 use super::read::item_reader::{ContainerSummary, LocatedItem};
-use super::read::open::{
-    DAMAGED_HINT, checksum_mismatch, extra_file_warning, extra_files, size_mismatch,
-    verify_document,
-};
+use super::read::open::{extra_file_warning, extra_files};
 use super::read::salvage::check_salvaged;
 use super::read::source::{Source, SourceData, SourceKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::item::{SetDigest, item_digest, validate};
 use crate::place::local::files::io_error;
 use crate::schema::TableSchema;
-
-/// Items between two reports of progress.
-pub(crate) const PROGRESS_ITEMS: u64 = 1024;
-
-/// What a check has found to be whole.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CheckSummary {
-    /// Items in the data file.
-    pub items: u64,
-    /// Bytes of their text.
-    pub text_bytes: u64,
-    /// Pieces that cannot be read; none but of a salvaged source.
-    pub unreadable: u64,
-    /// SHA-256 of the data file, in hex; `None` without one.
-    pub data_sha256: Option<String>,
-    /// What deserves attention, those of [`Source::warnings`] included.
-    pub warnings: Vec<String>,
-}
-
-/// How thoroughly a source is looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum InspectionDepth {
-    /// Sizes and SHA-256 of its files.
-    Checksums,
-    /// All there is.
-    Full,
-}
-
-/// What an inspection has found.
-#[derive(Debug, Default)]
-pub struct Inspection {
-    /// Items in the data file; `None` where they were not counted to the end.
-    pub items: Option<u64>,
-    /// Bytes of their text; `None` where they were not counted to the end.
-    pub text_bytes: Option<u64>,
-    /// Items whose key an item before them has; `None` where that was not looked for.
-    pub duplicates: Option<u64>,
-    /// SHA-256 of the data file, in hex; `None` where it was not read to the end.
-    pub data_sha256: Option<String>,
-    /// What is damaged, the first [`Inspection::LISTED`] of it.
-    pub findings: Vec<String>,
-    /// How much is damaged.
-    pub findings_total: u64,
-    /// What deserves attention, those of [`Source::warnings`] included.
-    pub warnings: Vec<String>,
-}
-
-impl Inspection {
-    /// Findings that are kept.
-    pub const LISTED: usize = 20;
-
-    /// Adds what is damaged.
-    pub fn add_finding(&mut self, finding: String) {
-        self.findings_total += 1;
-        if self.findings.len() < Self::LISTED {
-            self.findings.push(finding);
-        }
-    }
-}
 
 /// What becomes of damage.
 enum OnDamage {

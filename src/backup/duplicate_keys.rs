@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::check::Inspection;
+use super::check::results::Inspection;
 use super::read::source::Source;
 use crate::error::Result;
 use crate::item::{KeyError, KeySchema};

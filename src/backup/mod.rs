@@ -21,7 +21,8 @@ mod summary;
 mod testing;
 mod write;
 
-pub use check::{CheckSummary, Inspection, InspectionDepth, check, check_files, inspect};
+pub use check::results::{CheckSummary, Inspection, InspectionDepth};
+pub use check::{check, check_files, inspect};
 pub use checkpoint::{DumpCheckpoint, DumpOrigin, ScanProgress, SegmentProgress, TransformCounts};
 pub use folder::TargetContents;
 pub use format::{
@@ -31,9 +32,12 @@ pub use format::{
 pub use key_collisions::{KeyCollisionFinder, KeyCollisions};
 pub use lock::DumpLock;
 pub use metadata::{FRAME_INDEX_LIMIT, FileEntry, ForeignMetadata, Frame, Metadata, MetadataDraft};
+pub use read::damage::Damage;
 pub use read::item_reader::{ContainerSummary, ItemContainer, ItemReader, LocatedItem};
-pub use read::salvage::{Damage, UnreadablePiece};
-pub use read::source::{Source, SourceKind, SourceSpec, read_schema, read_text};
+pub use read::named_file::{read_schema, read_text};
+pub use read::salvage::UnreadablePiece;
+pub use read::source::{Source, SourceKind, SourceSpec};
 pub use read::stripes::{Stripe, StripeReader, StripedItem};
 pub use write::resume::ProgressFn;
-pub use write::writer::{DumpOptions, DumpTarget, DumpWriter, FinishedDump};
+pub use write::target::{DumpOptions, DumpTarget};
+pub use write::writer::{DumpWriter, FinishedDump};

@@ -5,11 +5,12 @@
 //! they are, but each is handed out on one line. Memory is bounded by the longest item. Only structure is checked here, and
 //! that the first item is DynamoDB JSON at all.
 
+mod container;
 mod lines;
-mod shape;
+mod summary;
 mod window;
 
-use self::shape::{ContainerClue, line_container, member_clue, value_clue};
+use self::container::{ContainerClue, line_container, member_clue, value_clue};
 use self::window::InputWindow;
 use crate::error::{Error, Result};
 use crate::item::{ShapeCache, compact, has_key_type, has_line_breaks};
@@ -18,8 +19,9 @@ use bytes::Bytes;
 use std::io::Read;
 use std::sync::{Arc, OnceLock};
 
+pub use self::container::ItemContainer;
 pub(crate) use self::lines::LineReader;
-pub use self::shape::ItemContainer;
+pub use self::summary::ContainerSummary;
 
 /// Bytes read at a time: large enough to make a read cheap, small enough for the processor's cache.
 const BLOCK_BYTES: usize = 256 * 1024;
@@ -35,45 +37,6 @@ pub struct LocatedItem {
     pub offset: u64,
     /// Whether it was recognized as a well-formed item while it was cut. Else nobody has looked yet.
     pub is_valid: bool,
-}
-
-/// What the file says besides its items; whole when the last item was read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ContainerSummary {
-    /// The container.
-    pub container: ItemContainer,
-    /// The sum of the documents' `Count`; `None` if none has one. Some tools write a `Count` that is not the number of items.
-    pub count: Option<u64>,
-    /// The member that says that the last document is not the whole table: `NextToken` or `LastEvaluatedKey`.
-    pub continues: Option<&'static str>,
-    /// The first document whose `Count` is not the number of its items: the `Count` and the number.
-    pub miscounted: Option<(u64, u64)>,
-    /// Whether a document has no member `Items`, as the output of `aws dynamodb scan --select COUNT`.
-    pub lacks_items: bool,
-    /// Items read so far.
-    pub items: u64,
-}
-
-impl ContainerSummary {
-    /// Why the items that were read are not all that there should be; `shown` is the name of the source.
-    pub(crate) fn incompleteness(&self, shown: &str) -> Option<String> {
-        if self.lacks_items {
-            return Some(format!(
-                "{shown} has a document without `Items`, as `aws dynamodb scan --select COUNT` prints it"
-            ));
-        }
-
-        if let Some(member) = self.continues {
-            return Some(format!(
-                "{shown} is a part of a Scan: its `{member}` says that the table has more items"
-            ));
-        }
-
-        let (count, items) = self.miscounted?;
-        Some(format!(
-            "{shown} holds {items} items, and its `Count` says {count}"
-        ))
-    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,10 @@
 //! Reading dumps: opening a folder, file or stream, finding its items, and what is readable of a damaged one.
 
+pub(crate) mod damage;
+pub(crate) mod errors;
 pub(crate) mod input;
 pub(crate) mod item_reader;
+pub(crate) mod named_file;
 pub(crate) mod open;
 pub(crate) mod salvage;
 pub(crate) mod source;

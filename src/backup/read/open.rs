@@ -1,14 +1,15 @@
 //! Opening a folder: what lies there, whether it is whole, and which of it counts.
 
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::damage::Damage;
+use super::errors::{DAMAGED_HINT, parse_schema, size_mismatch, verify_document};
 use super::input::{open_file, read_document};
-use super::salvage::Damage;
-use super::source::{Source, SourceData, SourceKind};
+use super::source::{Source, SourceData, SourceKind, SourceSpec};
 use crate::backup::folder::{find_unpublished, partial_folders, resolve_path};
 use crate::backup::format::{
     Compression, DataFile, DataFormat, JSON_HEAD, METADATA_FILE, OLD_SUFFIX, SCHEMA_FILE,
@@ -19,13 +20,9 @@ use crate::backup::metadata::{
 };
 use crate::error::{Error, Result};
 use crate::place::FileLock;
-use crate::place::digest::hex_sha256;
 use crate::place::local::files::io_error;
 use crate::place::local::names::{LOCK_SUFFIX, sibling};
 use crate::schema::TableSchema;
-
-/// What to do about a dump that is not whole.
-pub(crate) const DAMAGED_HINT: &str = "use another copy of the dump or dump the table again; restoredb --salvage restores what is readable";
 
 /// How often a folder may be replaced while it is being opened, before that is an error.
 const ATTEMPTS: usize = 5;
@@ -33,8 +30,93 @@ const ATTEMPTS: usize = 5;
 /// Table folders that a message lists.
 const LISTED_TABLES: usize = 10;
 
+impl Source {
+    /// Opens a source and reads everything but the items.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::error::ErrorKind::NotFound): nothing there, or no dump; [`Damaged`](crate::error::ErrorKind::Damaged):
+    /// some of a dump's files are there but not whole, or it is of a newer format;
+    /// [`Usage`](crate::error::ErrorKind::Usage): a folder of several dumps.
+    pub fn open(spec: &SourceSpec) -> Result<Self> {
+        match spec {
+            SourceSpec::Stdin => Ok(Self::from_reader(Box::new(io::stdin()))),
+            SourceSpec::Path(path) => match fs::metadata(path) {
+                Ok(found) if found.is_dir() => open_folder(path),
+                Ok(found) => Self::open_items(path, found.is_file()),
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                    ) =>
+                {
+                    open_absent(path)
+                }
+                Err(error) => Err(io_error("open", path, error)),
+            },
+        }
+    }
+
+    /// Opens what cannot be read as it should, to read what is readable. `failure` is what is wrong with it.
+    ///
+    /// # Errors
+    /// There is nothing that could be read; it is of a newer format.
+    pub fn salvage(spec: &SourceSpec, failure: &Error) -> Result<Self> {
+        let SourceSpec::Path(path) = spec else {
+            return Err(Error::usage(
+                "a stream cannot be salvaged: it can be read only once",
+            ));
+        };
+
+        let mut source = match fs::metadata(path) {
+            Ok(found) if found.is_file() => {
+                let source = Self::open_items(path, true)?;
+                let damage = Damage {
+                    findings: Vec::new(),
+                    promised: None,
+                    lacks_metadata: false,
+                    frames: None,
+                };
+
+                Self {
+                    kind: SourceKind::Damaged,
+                    damage: Some(Arc::new(damage)),
+                    warnings: Vec::new(),
+                    ..source
+                }
+            }
+            _ => open_damaged(path)?,
+        };
+
+        source
+            .warnings
+            .insert(0, format!("this is damaged: {failure}"));
+
+        Ok(source)
+    }
+
+    fn open_items(path: &Path, is_regular: bool) -> Result<Self> {
+        let file = File::open(path).map_err(|error| io_error("open", path, error))?;
+        if !is_regular {
+            return Ok(Self {
+                path: Some(path.to_owned()),
+                ..Self::from_reader(Box::new(file))
+            });
+        }
+
+        let data = SourceData::File {
+            file: Arc::new(file),
+            path: path.to_owned(),
+        };
+        let warning = "a file of items has no checksums: damage may go unnoticed".to_owned();
+        Ok(Self {
+            warnings: vec![warning],
+            ..Self::items_only(Some(path.to_owned()), data)
+        })
+    }
+}
+
 /// Opens a folder that exists.
-pub(crate) fn open_folder(path: &Path) -> Result<Source> {
+fn open_folder(path: &Path) -> Result<Source> {
     let mut opened = Err(Error::failed(format!(
         "`{}` is replaced all the time",
         path.display()
@@ -59,7 +141,7 @@ fn identity(folder: &Path) -> (Option<u64>, Option<u64>) {
 }
 
 /// Opens what stands in for a path that does not exist: a dump that a run ended early could not put there.
-pub(crate) fn open_absent(path: &Path) -> Result<Source> {
+fn open_absent(path: &Path) -> Result<Source> {
     let nothing = || {
         Error::not_found(format!("`{}` does not exist", path.display())).with_hint(
             "name the folder that dumpdb wrote: by default that is backups/dynamodb/<env>",
@@ -89,7 +171,7 @@ pub(crate) fn open_absent(path: &Path) -> Result<Source> {
 }
 
 /// Opens what is there of a dump that is not whole.
-pub(crate) fn open_damaged(path: &Path) -> Result<Source> {
+fn open_damaged(path: &Path) -> Result<Source> {
     let folder = match fs::canonicalize(path) {
         Ok(folder) => folder,
         Err(_) => resolve_path(path)
@@ -406,52 +488,6 @@ pub(crate) fn extra_file_warning(extra: &Path) -> String {
         "`{}` is not part of this dump and is not read",
         extra.display()
     )
-}
-
-/// Reads a schema, and names its file where that fails.
-pub(crate) fn parse_schema(path: &Path, document: &[u8]) -> Result<TableSchema> {
-    TableSchema::parse(document).map_err(|error| {
-        let located = Error::new(error.kind(), format!("`{}`: {error}", path.display()));
-        let hint = error.hint().unwrap_or(DAMAGED_HINT).to_owned();
-        located.with_hint(hint).with_source(error)
-    })
-}
-
-/// Holds a whole document against what the metadata says of it.
-pub(crate) fn verify_document(path: &Path, document: &[u8], entry: &FileEntry) -> Result<()> {
-    if document.len() as u64 != entry.bytes {
-        return Err(size_mismatch(path, document.len() as u64, entry.bytes));
-    }
-
-    if hex_sha256(document) == entry.sha256 {
-        Ok(())
-    } else {
-        Err(checksum_mismatch(path))
-    }
-}
-
-/// A file whose content is not what was written.
-pub(crate) fn checksum_mismatch(path: &Path) -> Error {
-    Error::damaged(format!(
-        "`{}` was changed after it was written: its SHA-256 is not the metadata's",
-        path.display()
-    ))
-    .with_hint(DAMAGED_HINT)
-}
-
-/// A file whose length is not what was written.
-pub(crate) fn size_mismatch(path: &Path, found: u64, expected: u64) -> Error {
-    let what = if found < expected {
-        "is cut short"
-    } else {
-        "is longer than it was"
-    };
-
-    Error::damaged(format!(
-        "`{}` {what}: {found} bytes, and the metadata says {expected}",
-        path.display()
-    ))
-    .with_hint(DAMAGED_HINT)
 }
 
 fn begins_like_this_format(path: &Path) -> Result<bool> {

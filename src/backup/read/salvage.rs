@@ -13,10 +13,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
+use super::damage::Damage;
 use super::input::{ByteStream, FileReader, decompress};
 use super::item_reader::{ItemReader, LineReader};
 use super::source::{Source, SourceData};
-use crate::backup::check::{CheckSummary, PROGRESS_ITEMS};
+use crate::backup::check::results::{CheckSummary, PROGRESS_ITEMS};
 use crate::backup::format::JSON_HEAD;
 use crate::backup::metadata::Frame;
 use crate::error::{Error, ErrorKind, Result};
@@ -34,19 +35,6 @@ const LINES_LOOKED_AT: usize = 16;
 
 /// Unreadable pieces that a plan lists.
 const LISTED: usize = 10;
-
-/// What is known to be wrong with a source.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Damage {
-    /// What is wrong with it, each worded for people.
-    pub findings: Vec<String>,
-    /// Items that its metadata promises, where that can be read.
-    pub promised: Option<u64>,
-    /// Whether it is a folder whose metadata cannot be trusted.
-    pub lacks_metadata: bool,
-    /// The index of the data file's frames.
-    pub(crate) frames: Option<Vec<Frame>>,
-}
 
 /// A piece of a data file that is no item.
 #[derive(Debug, Clone, PartialEq, Eq)]

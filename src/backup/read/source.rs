@@ -4,15 +4,15 @@
 //! restored, even when a new dump takes the place meanwhile.
 
 use std::fmt;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use super::input::{ByteStream, FileReader, HashingReader, StreamHash, decompress, read_document};
+use super::damage::Damage;
+use super::errors::DAMAGED_HINT;
+use super::input::{ByteStream, FileReader, HashingReader, StreamHash, decompress};
 use super::item_reader::{ContainerSummary, ItemReader};
-use super::open;
-use super::salvage::Damage;
 use crate::backup::format::METADATA_FILE;
 use crate::backup::metadata::{ForeignMetadata, Metadata};
 use crate::error::{Error, Result};
@@ -89,69 +89,6 @@ pub(crate) enum SourceData {
 }
 
 impl Source {
-    /// Opens a source and reads everything but the items.
-    ///
-    /// # Errors
-    /// [`NotFound`](crate::error::ErrorKind::NotFound): nothing there, or no dump; [`Damaged`](crate::error::ErrorKind::Damaged):
-    /// some of a dump's files are there but not whole, or it is of a newer format;
-    /// [`Usage`](crate::error::ErrorKind::Usage): a folder of several dumps.
-    pub fn open(spec: &SourceSpec) -> Result<Self> {
-        match spec {
-            SourceSpec::Stdin => Ok(Self::from_reader(Box::new(io::stdin()))),
-            SourceSpec::Path(path) => match fs::metadata(path) {
-                Ok(found) if found.is_dir() => open::open_folder(path),
-                Ok(found) => Self::open_items(path, found.is_file()),
-                Err(error)
-                    if matches!(
-                        error.kind(),
-                        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-                    ) =>
-                {
-                    open::open_absent(path)
-                }
-                Err(error) => Err(io_error("open", path, error)),
-            },
-        }
-    }
-
-    /// Opens what cannot be read as it should, to read what is readable. `failure` is what is wrong with it.
-    ///
-    /// # Errors
-    /// There is nothing that could be read; it is of a newer format.
-    pub fn salvage(spec: &SourceSpec, failure: &Error) -> Result<Self> {
-        let SourceSpec::Path(path) = spec else {
-            return Err(Error::usage(
-                "a stream cannot be salvaged: it can be read only once",
-            ));
-        };
-
-        let mut source = match fs::metadata(path) {
-            Ok(found) if found.is_file() => {
-                let source = Self::open_items(path, true)?;
-                let damage = Damage {
-                    findings: Vec::new(),
-                    promised: None,
-                    lacks_metadata: false,
-                    frames: None,
-                };
-
-                Self {
-                    kind: SourceKind::Damaged,
-                    damage: Some(Arc::new(damage)),
-                    warnings: Vec::new(),
-                    ..source
-                }
-            }
-            _ => open::open_damaged(path)?,
-        };
-
-        source
-            .warnings
-            .insert(0, format!("this is damaged: {failure}"));
-
-        Ok(source)
-    }
-
     /// Items from any stream. They can be read once.
     #[must_use]
     pub fn from_reader(read: Box<dyn Read + Send>) -> Self {
@@ -162,27 +99,7 @@ impl Source {
         }
     }
 
-    fn open_items(path: &Path, is_regular: bool) -> Result<Self> {
-        let file = File::open(path).map_err(|error| io_error("open", path, error))?;
-        if !is_regular {
-            return Ok(Self {
-                path: Some(path.to_owned()),
-                ..Self::from_reader(Box::new(file))
-            });
-        }
-
-        let data = SourceData::File {
-            file: Arc::new(file),
-            path: path.to_owned(),
-        };
-        let warning = "a file of items has no checksums: damage may go unnoticed".to_owned();
-        Ok(Self {
-            warnings: vec![warning],
-            ..Self::items_only(Some(path.to_owned()), data)
-        })
-    }
-
-    fn items_only(path: Option<PathBuf>, data: SourceData) -> Self {
+    pub(crate) fn items_only(path: Option<PathBuf>, data: SourceData) -> Self {
         let kind = SourceKind::Items;
         let (schema, metadata, foreign) = (None, None, None);
         let (folders, warnings, container_summary) = (Vec::new(), Vec::new(), Arc::default());
@@ -275,7 +192,7 @@ impl Source {
                 metadata.items
             );
 
-            return Err(Error::damaged(what).with_hint(open::DAMAGED_HINT));
+            return Err(Error::damaged(what).with_hint(DAMAGED_HINT));
         }
 
         Err(Error::usage(format!(
@@ -441,40 +358,6 @@ impl fmt::Display for Source {
             None => f.write_str("standard input"),
         }
     }
-}
-
-/// Reads the schema in a file of its own.
-///
-/// # Errors
-/// [`NotFound`](crate::error::ErrorKind::NotFound); what [`TableSchema::parse`] finds, with the file's name.
-pub fn read_schema(path: &Path) -> Result<TableSchema> {
-    let document = read_named(
-        path,
-        "name a schema file, such as the table-schema.json of a dump",
-    )?;
-    open::parse_schema(path, &document)
-}
-
-/// Reads the text of a file that belongs to no dump: overrides, for example. At most
-/// [`DOCUMENT_BYTES`](crate::limits::DOCUMENT_BYTES).
-///
-/// # Errors
-/// [`NotFound`](crate::error::ErrorKind::NotFound); too large; not UTF-8.
-pub fn read_text(path: &Path) -> Result<String> {
-    let text = read_named(path, "name a file that is there")?;
-    String::from_utf8(text).map_err(|error| {
-        Error::usage(format!("`{}` is not a text file", path.display()))
-            .with_hint("save it as UTF-8")
-            .with_source(error)
-    })
-}
-
-/// Reads a file that the command line names; a link in its path is followed wherever it leads.
-fn read_named(path: &Path, hint: &str) -> Result<Vec<u8>> {
-    let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    read_document(&real)?.ok_or_else(|| {
-        Error::not_found(format!("`{}` does not exist", path.display())).with_hint(hint)
-    })
 }
 
 #[cfg(test)]

@@ -14,9 +14,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::errors::DAMAGED_HINT;
 use super::input::{FileReader, decompress};
 use super::item_reader::LineReader;
-use super::open::DAMAGED_HINT;
 use super::source::{Source, SourceData, SourceKind};
 use crate::backup::format::JSON_HEAD;
 use crate::backup::metadata::{FileEntry, Frame};

@@ -1,6 +1,8 @@
 //! Writing dumps: encoding, compression, hashing, and resuming an interrupted dump.
 
+pub(crate) mod documents;
 pub(crate) mod encoder;
 pub(crate) mod pipeline;
 pub(crate) mod resume;
+pub(crate) mod target;
 pub(crate) mod writer;

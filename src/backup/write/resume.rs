@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::writer::DumpTarget;
+use super::target::DumpTarget;
 use crate::backup::checkpoint::{CheckpointPaths, DumpCheckpoint, RESTART_HINT};
 use crate::backup::folder::remove_dump;
 use crate::backup::folder::{partial_folders, resolve_path};

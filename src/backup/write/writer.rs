@@ -4,94 +4,29 @@
 //! dropped before leaves that unfinished folder, which the next run for the same place replaces or, from the last checkpoint, goes on
 //! with.
 
-use std::collections::BTreeMap;
-use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::documents::{FolderDocuments, complete_metadata};
 use super::encoder::{DataFileEncoder, EncodedDataFile};
 use super::pipeline::DataOutput;
 use super::resume::{PartialDataFile, ProgressFn};
-use crate::backup::checkpoint::{
-    CheckpointPaths, CheckpointSaver, DumpCheckpoint, DumpOrigin, ScanProgress,
-};
-use crate::backup::folder::remove_dump;
-use crate::backup::folder::{TargetContents, inspect_target, resolve_path};
+use super::target::{DumpOptions, DumpTarget, inspect_file_target, item_file_kind, prepare_target};
+use crate::backup::checkpoint::{CheckpointPaths, CheckpointSaver, DumpCheckpoint, ScanProgress};
+use crate::backup::folder::{inspect_target, remove_dump};
 use crate::backup::format::{
-    Compression, DataFile, DataFormat, FORMAT_VERSION, METADATA_FILE, SCHEMA_FILE, SUMMARY_FILE,
+    Compression, DataFile, DataFormat, METADATA_FILE, SCHEMA_FILE, SUMMARY_FILE,
 };
 use crate::backup::lock::DumpLock;
-use crate::backup::metadata::{FileEntry, Metadata, MetadataDraft};
+use crate::backup::metadata::{Metadata, MetadataDraft};
 use crate::backup::publish::{create_partial_folder, publish, recover};
-use crate::backup::summary;
 use crate::error::{Error, Result};
 use crate::item::Items;
 use crate::place::Access;
-use crate::place::digest::hex_sha256;
-use crate::place::local::files::{
-    create_file, create_folders, io_error, remove_file, rename, sync_folder, write_file,
-};
+use crate::place::local::files::{create_file, io_error, remove_file, rename, sync_folder};
 use crate::place::local::names::{PARTIAL_SUFFIX, sibling};
 use crate::schema::TableSchema;
-
-/// Where a dump goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DumpTarget {
-    /// A folder with the four files.
-    Folder(PathBuf),
-    /// One file of items: `*.jsonl`, `*.jsonl.gz` or `*.jsonl.zst`.
-    File(PathBuf),
-    /// JSON Lines on standard output.
-    Stdout,
-}
-
-impl DumpTarget {
-    /// A dump folder.
-    pub fn folder(path: impl Into<PathBuf>) -> Self {
-        Self::Folder(path.into())
-    }
-
-    /// A file of items; see [`DataFile::for_item_file`] for the names it may have.
-    pub fn file(path: impl Into<PathBuf>) -> Self {
-        Self::File(path.into())
-    }
-
-    /// Standard output.
-    #[must_use]
-    pub fn stdout() -> Self {
-        Self::Stdout
-    }
-
-    /// What stands there now. Nothing is changed.
-    ///
-    /// # Errors
-    /// A target that [`DumpWriter::begin`] would refuse.
-    pub fn contents(&self) -> Result<TargetContents> {
-        match self {
-            Self::Folder(path) => inspect_target(&resolve_path(path)?),
-            Self::File(path) => inspect_file_target(&resolve_path(path)?),
-            Self::Stdout => Ok(TargetContents::Absent),
-        }
-    }
-}
-
-/// How a dump is written.
-#[derive(Debug, Clone, Default)]
-pub struct DumpOptions {
-    /// How items are laid out. Files and streams of items are always JSON Lines.
-    pub format: DataFormat,
-    /// How the data is compressed. A file's name decides for itself.
-    pub compression: Compression,
-    /// Write no data file: the dump is of the schema alone.
-    pub schema_only: bool,
-    /// Who may read it.
-    pub access: Access,
-    /// The program's folder in the user's state directory, for lock and checkpoint where they cannot stand beside the dump.
-    pub state_dir: Option<PathBuf>,
-    /// What is dumped, so that the run can be gone on with after an interruption; without it no checkpoint is made.
-    pub origin: Option<DumpOrigin>,
-}
 
 /// A dump that stands.
 #[derive(Debug)]
@@ -379,7 +314,7 @@ impl DumpWriter {
         }
     }
 
-    /// Writes the rest, waits until all is on disk, and puts the dump into its place.
+    /// Writes the rest, waits until everything is on disk, and publishes the dump.
     ///
     /// # Errors
     /// The system's refusals. The old dump is then untouched.
@@ -402,67 +337,80 @@ impl DumpWriter {
                 access,
                 ..
             } => {
-                let mut content = FolderDocuments {
+                let documents = FolderDocuments {
                     partial,
                     access: *access,
-                    metadata: metadata(draft, encoded, self.kind.name()),
+                    metadata: complete_metadata(draft, encoded, self.kind.name()),
                 };
 
-                content.write(schema)?;
-                let metadata = content.metadata;
-
-                // What stands in `.partial` after an exchange is the old dump: no checkpoint may speak of it.
-                self.checkpoints
-                    .as_ref()
-                    .map_or(Ok(()), |checkpoints| checkpoints.clear())?;
-                let warnings = publish(
-                    target,
-                    partial,
-                    &metadata
-                        .files
-                        .keys()
-                        .map(String::as_str)
-                        .collect::<Vec<_>>(),
-                )?;
-
-                let order = [self.kind.name(), SCHEMA_FILE, SUMMARY_FILE];
-                let written = order
-                    .into_iter()
-                    .filter(|name| metadata.files.contains_key(*name))
-                    .chain([METADATA_FILE]);
-                Ok(FinishedDump {
-                    paths: written.map(|name| target.join(name)).collect(),
-                    metadata,
-                    warnings,
-                })
+                self.finish_folder(target, documents, schema)
             }
             OutputTarget::File {
                 target, partial, ..
-            } => {
-                rename(partial, target)?;
-                sync_folder(target.parent().unwrap_or(target))?;
-                let left = self
-                    .checkpoints
-                    .as_ref()
-                    .and_then(|checkpoints| checkpoints.clear().err());
-                let warnings = left
-                    .map(|error| format!("the items are in place, but {error}"))
-                    .into_iter()
-                    .collect();
-                let name = target.file_name().unwrap_or_default().to_string_lossy();
-                let metadata = metadata(draft, encoded, &name);
-                Ok(FinishedDump {
-                    paths: vec![target.clone()],
-                    metadata,
-                    warnings,
-                })
-            }
+            } => self.finish_file(target, partial, encoded, draft),
             OutputTarget::Stream => Ok(FinishedDump {
                 paths: Vec::new(),
-                metadata: metadata(draft, encoded, "-"),
+                metadata: complete_metadata(draft, encoded, "-"),
                 warnings: Vec::new(),
             }),
         }
+    }
+
+    fn finish_folder(
+        &self,
+        target: &Path,
+        mut documents: FolderDocuments<'_>,
+        schema: Option<&TableSchema>,
+    ) -> Result<FinishedDump> {
+        documents.write(schema)?;
+        let FolderDocuments {
+            partial, metadata, ..
+        } = documents;
+
+        // After an exchange, `.partial` holds the old dump. No checkpoint may refer to it, so the checkpoint is removed before.
+        self.checkpoints
+            .as_ref()
+            .map_or(Ok(()), |checkpoints| checkpoints.clear())?;
+        let names: Vec<&str> = metadata.files.keys().map(String::as_str).collect();
+        let warnings = publish(target, partial, &names)?;
+
+        let order = [self.kind.name(), SCHEMA_FILE, SUMMARY_FILE];
+        let written = order
+            .into_iter()
+            .filter(|name| metadata.files.contains_key(*name))
+            .chain([METADATA_FILE]);
+        Ok(FinishedDump {
+            paths: written.map(|name| target.join(name)).collect(),
+            metadata,
+            warnings,
+        })
+    }
+
+    fn finish_file(
+        &self,
+        target: &Path,
+        partial: &Path,
+        encoded: Option<EncodedDataFile>,
+        draft: MetadataDraft,
+    ) -> Result<FinishedDump> {
+        rename(partial, target)?;
+        sync_folder(target.parent().unwrap_or(target))?;
+
+        // The items are in place already: a checkpoint that cannot be removed is worth a warning only.
+        let left = self
+            .checkpoints
+            .as_ref()
+            .and_then(|checkpoints| checkpoints.clear().err());
+        let warnings = left
+            .map(|error| format!("the items are in place, but {error}"))
+            .into_iter()
+            .collect();
+        let name = target.file_name().unwrap_or_default().to_string_lossy();
+        Ok(FinishedDump {
+            paths: vec![target.to_owned()],
+            metadata: complete_metadata(draft, encoded, &name),
+            warnings,
+        })
     }
 }
 
@@ -485,137 +433,6 @@ fn checkpoints(target: &Path, options: &DumpOptions) -> Result<Option<Arc<Checkp
     let origin = options.origin.clone().filter(|_| !options.schema_only);
 
     Ok(origin.map(|origin| Arc::new(CheckpointSaver::new(places, origin))))
-}
-
-/// Resolves a target's path, looks at what is there, and makes the folders above it.
-fn prepare_target(path: &Path, look: fn(&Path) -> Result<TargetContents>) -> Result<PathBuf> {
-    let target = resolve_path(path)?;
-    look(&target)?;
-    if let Some(parent) = target.parent() {
-        create_folders(parent, Access::Shared)?;
-    }
-
-    resolve_path(&target)
-}
-
-fn inspect_file_target(target: &Path) -> Result<TargetContents> {
-    match fs::metadata(target) {
-        Ok(found) if found.is_file() => Ok(TargetContents::Dump(None)),
-        Ok(_) => Err(
-            Error::usage(format!("`{}` is not a regular file", target.display()))
-                .with_hint("choose another --output; `--output -` writes to standard output"),
-        ),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(TargetContents::Absent),
-        Err(error) => Err(io_error("open", target, error)),
-    }
-}
-
-fn item_file_kind(path: &Path, options: &DumpOptions) -> Result<DataFile> {
-    let kind = DataFile::for_item_file(path).filter(|kind| {
-        !options.schema_only
-            && (options.compression == Compression::None || options.compression == kind.compression)
-    });
-    kind.ok_or_else(|| {
-        Error::usage(format!("`{}` cannot be written as asked: its name decides what it holds", path.display()))
-            .with_hint("a file of items is named *.jsonl, *.jsonl.gz or *.jsonl.zst; name a folder for a whole dump")
-    })
-}
-
-/// The documents around the data of a folder.
-struct FolderDocuments<'a> {
-    partial: &'a Path,
-    access: Access,
-    metadata: Metadata,
-}
-
-impl FolderDocuments<'_> {
-    fn write(&mut self, schema: Option<&TableSchema>) -> Result<()> {
-        if let Some(schema) = schema {
-            self.add(SCHEMA_FILE, &schema.to_document())?;
-        }
-
-        let summary = summary::render(&self.metadata);
-        self.add(SUMMARY_FILE, summary.as_bytes())?;
-
-        // The data and the documents before are on disk, under their names, before the metadata vouches for them.
-        sync_folder(self.partial)?;
-        write_file(
-            &self.partial.join(METADATA_FILE),
-            &self.metadata.to_document()?,
-            self.access,
-        )?;
-
-        sync_folder(self.partial)
-    }
-
-    fn add(&mut self, name: &str, document: &[u8]) -> Result<()> {
-        write_file(&self.partial.join(name), document, self.access)?;
-        let entry = FileEntry {
-            bytes: document.len() as u64,
-            sha256: hex_sha256(document),
-            frames: None,
-        };
-
-        self.metadata.files.insert(name.to_owned(), entry);
-
-        Ok(())
-    }
-}
-
-fn metadata(
-    mut draft: MetadataDraft,
-    encoded: Option<EncodedDataFile>,
-    data_name: &str,
-) -> Metadata {
-    if encoded.is_none() {
-        draft.partial.insert("schema_only".to_owned(), true.into());
-    }
-
-    let (items, data_bytes) = encoded
-        .as_ref()
-        .map_or((0, 0), |encoded| (encoded.items, encoded.text_bytes));
-    let entry = encoded.map(|EncodedDataFile { file, .. }| {
-        (
-            data_name.to_owned(),
-            FileEntry {
-                bytes: file.bytes,
-                sha256: file.sha256,
-                frames: file.frames,
-            },
-        )
-    });
-
-    Metadata {
-        format_version: FORMAT_VERSION,
-        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-        environment: draft.environment,
-        table: draft.table,
-        table_arn: draft.table_arn,
-        table_id: draft.table_id,
-        region: draft.region,
-        endpoint: draft.endpoint,
-        route: draft.route,
-        started_at: draft.started_at,
-        finished_at: draft.finished_at,
-        resumed: draft.resumed,
-        complete: draft.partial.is_empty(),
-        partial: draft.partial,
-        transformed: draft.transformed,
-        mask_rules_sha256: draft.mask_rules_sha256,
-        consistent_read: draft.consistent_read,
-        segments: draft.segments,
-        items,
-        data_bytes,
-        // JSON has no other numbers.
-        consumed_read_units: if draft.consumed_read_units.is_finite() {
-            draft.consumed_read_units
-        } else {
-            0.0
-        },
-        set_digest: draft.set_digest,
-        not_captured: draft.not_captured,
-        files: entry.into_iter().collect::<BTreeMap<_, _>>(),
-    }
 }
 
 #[cfg(test)]

@@ -14,14 +14,6 @@ use crate::structure::layers::{attributes, is_for_tests, module_path, sources};
 
 /// Cycles that are still to be dissolved: each is the list of its files. It may only become shorter.
 const KNOWN: &[&[&str]] = &[
-    &[
-        "backup::check",
-        "backup::duplicate_keys",
-        "backup::read::open",
-        "backup::read::salvage",
-        "backup::read::source",
-    ],
-    &["backup::write::resume", "backup::write::writer"],
     &["ops::dump::copy", "ops::dump::transformed"],
     &[
         "ops::restore::apply",

@@ -1,9 +1,10 @@
+use std::fs;
 use std::io::Cursor;
 use std::os::unix::fs::symlink;
 
 use super::*;
 use crate::backup::testing::{TWO, dump, dump_folder, names, open, whole_table};
-use crate::backup::{DataFile, DumpOptions, DumpTarget, check};
+use crate::backup::{DataFile, DumpOptions, DumpTarget, check, read_schema};
 use crate::error::ErrorKind;
 use crate::place::Access;
 use crate::place::local::files::write_file;

@@ -1,13 +1,18 @@
+use std::fs;
 use std::io::Read;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::backup::folder::{TargetContents, resolve_path};
 use crate::backup::testing::{
     TWO, draft_of, dump, dump_folder, items, names, open, schema, whole_table,
 };
 use crate::error::ErrorKind;
+use crate::place::Access;
+use crate::place::digest::hex_sha256;
+use crate::place::local::files::write_file;
 
 const FOUR_FILES: [&str; 4] = [
     "dump-summary.txt",

@@ -1,0 +1,57 @@
+//! Errors about damaged files of a dump, and the comparisons that find them.
+
+use std::path::Path;
+
+use crate::backup::metadata::FileEntry;
+use crate::error::{Error, Result};
+use crate::place::digest::hex_sha256;
+use crate::schema::TableSchema;
+
+/// What to do about a dump that is not whole.
+pub(crate) const DAMAGED_HINT: &str = "use another copy of the dump or dump the table again; restoredb --salvage restores what is readable";
+
+/// Reads a schema, and names its file where that fails.
+pub(crate) fn parse_schema(path: &Path, document: &[u8]) -> Result<TableSchema> {
+    TableSchema::parse(document).map_err(|error| {
+        let located = Error::new(error.kind(), format!("`{}`: {error}", path.display()));
+        let hint = error.hint().unwrap_or(DAMAGED_HINT).to_owned();
+        located.with_hint(hint).with_source(error)
+    })
+}
+
+/// Holds a whole document against what the metadata says of it.
+pub(crate) fn verify_document(path: &Path, document: &[u8], entry: &FileEntry) -> Result<()> {
+    if document.len() as u64 != entry.bytes {
+        return Err(size_mismatch(path, document.len() as u64, entry.bytes));
+    }
+
+    if hex_sha256(document) == entry.sha256 {
+        Ok(())
+    } else {
+        Err(checksum_mismatch(path))
+    }
+}
+
+/// A file whose content is not what was written.
+pub(crate) fn checksum_mismatch(path: &Path) -> Error {
+    Error::damaged(format!(
+        "`{}` was changed after it was written: its SHA-256 is not the metadata's",
+        path.display()
+    ))
+    .with_hint(DAMAGED_HINT)
+}
+
+/// A file whose length is not what was written.
+pub(crate) fn size_mismatch(path: &Path, found: u64, expected: u64) -> Error {
+    let what = if found < expected {
+        "is cut short"
+    } else {
+        "is longer than it was"
+    };
+
+    Error::damaged(format!(
+        "`{}` {what}: {found} bytes, and the metadata says {expected}",
+        path.display()
+    ))
+    .with_hint(DAMAGED_HINT)
+}

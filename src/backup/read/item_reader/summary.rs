@@ -1,0 +1,42 @@
+//! What a file of items says about itself besides the items.
+
+use super::container::ItemContainer;
+
+/// What the file says besides its items; whole when the last item was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ContainerSummary {
+    /// The container.
+    pub container: ItemContainer,
+    /// The sum of the documents' `Count`; `None` if none has one. Some tools write a `Count` that is not the number of items.
+    pub count: Option<u64>,
+    /// The member that says that the last document is not the whole table: `NextToken` or `LastEvaluatedKey`.
+    pub continues: Option<&'static str>,
+    /// The first document whose `Count` is not the number of its items: the `Count` and the number.
+    pub miscounted: Option<(u64, u64)>,
+    /// Whether a document has no member `Items`, as the output of `aws dynamodb scan --select COUNT`.
+    pub lacks_items: bool,
+    /// Items read so far.
+    pub items: u64,
+}
+
+impl ContainerSummary {
+    /// Why the items that were read are not all that there should be; `shown` is the name of the source.
+    pub(crate) fn incompleteness(&self, shown: &str) -> Option<String> {
+        if self.lacks_items {
+            return Some(format!(
+                "{shown} has a document without `Items`, as `aws dynamodb scan --select COUNT` prints it"
+            ));
+        }
+
+        if let Some(member) = self.continues {
+            return Some(format!(
+                "{shown} is a part of a Scan: its `{member}` says that the table has more items"
+            ));
+        }
+
+        let (count, items) = self.miscounted?;
+        Some(format!(
+            "{shown} holds {items} items, and its `Count` says {count}"
+        ))
+    }
+}
