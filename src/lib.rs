@@ -1,9 +1,10 @@
 //! Dump DynamoDB tables to folders of plain files, and restore them.
 //!
-//! The commands `dumpdb`, `restoredb` and `verifydb` are thin layers over this library. Each operation
-//! consists of two calls: a *plan*, computed without changing anything, and a *run* that executes it
-//! and reports [events](event). Writing requires a [`Confirmation`](environment::Confirmation), which
-//! only the answers to the questions of a plan can create.
+//! The commands `dumpdb`, `restoredb` and `verifydb` are thin layers over this library. Each
+//! operation consists of two calls: a *plan*, computed without changing anything, and a *run* that
+//! executes it and reports [events](event). Writing requires a
+//! [`Confirmation`](environment::Confirmation), which only the answers to the questions of a plan
+//! can create.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -55,9 +56,9 @@
 //!
 //! # Modules
 //!
-//! Each module may use only those before it: [`item`], [`schema`], [`environment`], [`place`], [`backup`], [`store`], [`transform`], [`ops`],
-//! `cli`.
-//! All of them may use [`error`], [`event`] and [`limits`].
+//! Each module may use only those before it: [`item`], [`schema`], [`environment`], [`place`],
+//! [`backup`], [`store`], [`transform`], [`ops`], `cli`. All of them may use [`error`], [`event`]
+//! and [`limits`].
 
 pub mod backup;
 #[cfg(feature = "cli")]

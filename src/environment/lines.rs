@@ -1,10 +1,11 @@
-//! Splits the text of an env file into logical lines that `dotenvy` parses as their author meant them.
+//! Splits the text of an env file into logical lines that `dotenvy` parses as their author meant
+//! them.
 //!
 //! `dotenvy` does not count lines, substitutes `$NAME` from the process environment, and does not
 //! recognize a comment after two spaces, so that an apostrophe in such a comment swallows the lines
-//! that follow. Therefore each logical line (several lines of the file if a quoted value spans them)
-//! is passed to it separately, without its comment and with each `$` escaped. Where the line splitter
-//! and the value parser of `dotenvy` disagree about a quote, the line is refused.
+//! that follow. Therefore each logical line (several lines of the file if a quoted value spans
+//! them) is passed to it separately, without its comment and with each `$` escaped. Where the line
+//! splitter and the value parser of `dotenvy` disagree about a quote, the line is refused.
 
 use super::keys;
 
@@ -89,8 +90,8 @@ pub(crate) fn logical_lines(text: &str) -> Result<Vec<LogicalLine>, LineError> {
     }
 }
 
-/// The key that `line` sets, if this program reads it. Errors do not name other keys: the text before
-/// the `=` of a broken line may be part of a secret.
+/// The key that `line` sets, if this program reads it. Errors do not name other keys: the text
+/// before the `=` of a broken line may be part of a secret.
 fn recognized_key(line: &str) -> Option<&'static str> {
     let (before, _) = line.split_once('=')?;
     let before = before.trim();

@@ -101,7 +101,7 @@ fn missing_file_error(name: &str, folder: &Path, display_path: &Path) -> Error {
     let mut names = environment_names(folder);
     let example = display_path.with_file_name(format!("{PREFIX}{name}{EXAMPLE}"));
     let has_example = folder.join(format!("{PREFIX}{name}{EXAMPLE}")).is_file();
-    // One entry stands for all names beyond the limit.
+    // One entry replaces all names beyond the limit.
     let more = names.len().saturating_sub(LISTED_NAMES);
     names.truncate(LISTED_NAMES);
 

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-/// Flags of the command line that select or override an environment. `None`: the flag was not given.
+/// Flags of the command line that select or override an environment. `None`: the flag was not
+/// given.
 #[derive(Clone, Default)]
 pub struct EnvironmentRequest {
     /// `--env`; without it and without `--no-env`: `local`.
@@ -11,8 +12,8 @@ pub struct EnvironmentRequest {
     pub no_env: bool,
     /// `--envs-dir`: the folder of env files, relative to the working directory.
     pub envs_dir: Option<PathBuf>,
-    /// Where the search for the folder `envs` starts, and the base of relative paths in flags. Must be
-    /// absolute, because the search goes up to the root.
+    /// Where the search for the folder `envs` starts, and the base of relative paths in flags. Must
+    /// be absolute, because the search goes up to the root.
     pub working_dir: PathBuf,
     /// `--table`.
     pub table: Option<String>,

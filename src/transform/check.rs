@@ -20,14 +20,15 @@ const POWERS: std::ops::RangeInclusive<i64> = -130..=125;
 /// Validates `item`, which was created from `original`.
 ///
 /// # Errors
-/// DynamoDB would refuse the item; the message names the attribute. A type that this version does not know is accepted if
-/// `original` has an unknown type, too.
+/// DynamoDB would refuse the item; the message names the attribute. A type that this version does
+/// not know is accepted if `original` has an unknown type, too.
 pub(crate) fn check_item(item: &[u8], original: &[u8]) -> Result<(), ErrorMessage> {
     match parse_item(item) {
         Ok(attributes) => check_attributes(&attributes, 1)
             .map_err(|Violation { path, message }| format!("attribute {path:?}: {message}")),
         Err(error) => {
-            // A newer DynamoDB may have returned the type. Then only the JSON structure can be checked.
+            // A newer DynamoDB may have returned the type. Then only the JSON structure can be
+            // checked.
             let is_unknown =
                 |error: &ItemError| matches!(error.kind(), ItemErrorKind::UnknownType(_));
             let is_accepted = is_unknown(&error)
@@ -132,7 +133,8 @@ pub(crate) fn check_number(number: &str) -> Result<(), &'static str> {
         .parse()
         .map_err(|_| "a number too large or too small for DynamoDB")?;
 
-    // The canonical form moves trailing zeros into the exponent, so the mantissa has only significant digits.
+    // The canonical form moves trailing zeros into the exponent, so the mantissa has only
+    // significant digits.
     let first_power = power + i64::try_from(digits).unwrap_or(i64::MAX) - 1;
     if digits > DIGITS {
         return Err("a number of more than 38 digits");

@@ -1,7 +1,8 @@
-//! Items as mutable JSON documents: parsed from bytes, written back in the original order of attributes.
+//! Items as mutable JSON documents: parsed from bytes, written back in the original order of
+//! attributes.
 //!
-//! The values are jaq's, because filters process them. Strings are shared, not copied, and objects keep their order. DynamoDB
-//! JSON contains numbers as strings, so no number is rounded.
+//! The values are jaq's, because filters process them. Strings are shared, not copied, and objects
+//! keep their order. DynamoDB JSON contains numbers as strings, so no number is rounded.
 
 use bytes::Bytes;
 use jaq_json::{Map, Num, Val};

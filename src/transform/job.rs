@@ -14,7 +14,8 @@ pub(crate) struct NumberedJob {
 
 /// A part of the pipeline: takes jobs and returns them in the same order.
 pub(crate) trait JobProcessor: Send + Sync {
-    /// Takes a job, or an error in its place. Blocks while too many jobs are in progress. Returns false if cancelled.
+    /// Takes a job, or an error in its place. Blocks while too many jobs are in progress. Returns
+    /// false if cancelled.
     fn push(&self, job: Result<TransformJob>) -> bool;
 
     /// Marks the end of the input: no job follows.

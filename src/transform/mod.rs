@@ -1,8 +1,10 @@
-//! Transforms of items: jq filters, conditions, samples, commands and masks, in parallel and in order.
+//! Transforms of items: jq filters, conditions, samples, commands and masks, in parallel and in
+//! order.
 //!
-//! Items are raw bytes of DynamoDB JSON. An unchanged item keeps its bytes. A changed item is validated against the rules of
-//! DynamoDB, and an invalid one is [rejected](Outcome::Rejected) with a reason, never dropped. [`Transform`] describes the
-//! steps, [`TransformInput`] and [`TransformOutput`] run them. This module reads neither files nor the environment: the caller
+//! Items are raw bytes of DynamoDB JSON. An unchanged item keeps its bytes. A changed item is
+//! validated against the rules of DynamoDB, and an invalid one is [rejected](Outcome::Rejected)
+//! with a reason, never dropped. [`Transform`] describes the steps, [`TransformInput`] and
+//! [`TransformOutput`] run them. This module reads neither files nor the environment: the caller
 //! passes texts and keys. `docs/TRANSFORM.md` describes transforms for users.
 
 mod check;

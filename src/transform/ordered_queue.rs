@@ -31,7 +31,8 @@ struct QueueState {
 }
 
 impl OrderedQueue {
-    /// Creates an empty queue. It ends only after `workers` calls of [`worker_finished`](Self::worker_finished).
+    /// Creates an empty queue. It ends only after `workers` calls of
+    /// [`worker_finished`](Self::worker_finished).
     pub(crate) fn new(capacity: u64, workers: usize) -> Self {
         Self {
             state: Mutex::new(QueueState {
@@ -43,7 +44,8 @@ impl OrderedQueue {
         }
     }
 
-    /// Locks the state. A poisoned lock is ignored: each critical section leaves the state consistent.
+    /// Locks the state. A poisoned lock is ignored: each critical section leaves the state
+    /// consistent.
     fn lock(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -92,7 +94,8 @@ impl OrderedQueue {
         self.changed.notify_all();
     }
 
-    /// Makes `error` the next result, for a worker that cannot continue with the jobs that it holds.
+    /// Makes `error` the next result, for a worker that cannot continue with the jobs that it
+    /// holds.
     pub(crate) fn fail_next(&self, error: Error) {
         let mut state = self.lock();
         let next = state.pulled;

@@ -39,10 +39,11 @@ impl Outcome {
 /// The type, not the text, decides whether a reason may be shown while values are masked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RejectReason {
-    /// Text of this program. It never contains a value, and only names of attributes that were checked for masked values.
+    /// Text of this program. It never contains a value, and only names of attributes that were
+    /// checked for masked values.
     Internal(String),
-    /// Text that may quote the item: a message of a filter, a condition or a program, or an attribute name that one of them
-    /// created.
+    /// Text that may quote the item: a message of a filter, a condition or a program, or an
+    /// attribute name that one of them created.
     External(String),
 }
 
@@ -55,7 +56,8 @@ impl RejectReason {
         Self::Internal(text.into())
     }
 
-    /// An item without a usable key. Errors inside the item may contain attribute names that a filter created.
+    /// An item without a usable key. Errors inside the item may contain attribute names that a
+    /// filter created.
     #[must_use]
     pub fn from_key_error(error: &KeyError) -> Self {
         match error {

@@ -1,7 +1,8 @@
-//! Pipeline that runs a transform on several threads: chunks of items go in, results come out in the same order.
+//! Pipeline that runs a transform on several threads: chunks of items go in, results come out in
+//! the same order.
 //!
-//! [`TransformInput`] and [`TransformOutput`] are meant for two threads, because both block. Dropping the output ends the
-//! run: commands are killed and all threads are joined.
+//! [`TransformInput`] and [`TransformOutput`] are meant for two threads, because both block.
+//! Dropping the output ends the run: commands are killed and all threads are joined.
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
@@ -36,12 +37,14 @@ struct PendingChunk<T> {
     items: Vec<Bytes>,
 }
 
-/// Chunks in progress, oldest first. Each part of the pipeline keeps the order, so the next result belongs to the first.
+/// Chunks in progress, oldest first. Each part of the pipeline keeps the order, so the next result
+/// belongs to the first.
 type PendingChunks<T> = Arc<Mutex<VecDeque<PendingChunk<T>>>>;
 
 /// Input of a running transform.
 ///
-/// Dropping it before [`end`](Self::end) makes the run fail, because the thread that feeds it may have panicked.
+/// Dropping it before [`end`](Self::end) makes the run fail, because the thread that feeds it may
+/// have panicked.
 pub struct TransformInput<T> {
     first: Arc<dyn JobProcessor>,
     pending: PendingChunks<T>,
@@ -157,7 +160,8 @@ fn pump(from: &dyn JobProcessor, to: &dyn JobProcessor) {
 }
 
 impl<T> TransformInput<T> {
-    /// Sends a chunk of items. Blocks while too many chunks are in progress. A few hundred items per chunk are efficient.
+    /// Sends a chunk of items. Blocks while too many chunks are in progress. A few hundred items
+    /// per chunk are efficient.
     ///
     /// # Errors
     /// The run has ended; [`TransformOutput`] has the reason.
@@ -185,7 +189,8 @@ impl<T> TransformInput<T> {
         self.has_ended = true;
     }
 
-    /// Reports that the source of the chunks failed. The error follows the results of all chunks that were pushed.
+    /// Reports that the source of the chunks failed. The error follows the results of all chunks
+    /// that were pushed.
     pub fn fail(mut self, error: Error) {
         self.has_ended = true;
         // If the run has already ended, its output has the reason.

@@ -4,15 +4,18 @@ use bytes::Bytes;
 
 use super::outcome::Outcome;
 
-/// A step that selects or changes items one by one. All threads share it; each thread creates its own worker.
+/// A step that selects or changes items one by one. All threads share it; each thread creates its
+/// own worker.
 pub(crate) trait Stage: Send + Sync {
-    /// Creates the worker of one thread. The thread needs a stack of [`STACK_BYTES`](super::jq::STACK_BYTES).
+    /// Creates the worker of one thread. The thread needs a stack of
+    /// [`STACK_BYTES`](super::jq::STACK_BYTES).
     fn worker(&self) -> Box<dyn StageWorker + '_>;
 }
 
 /// Applies a stage on one thread. It may hold state that must not be shared between threads.
 pub(crate) trait StageWorker {
-    /// The outcome for `item`, which earlier steps made from `original`, the item as read from the source.
+    /// The outcome for `item`, which earlier steps made from `original`, the item as read from the
+    /// source.
     fn apply(&mut self, item: &Bytes, original: &Bytes) -> Outcome;
 }
 
@@ -65,8 +68,8 @@ impl ItemProgress {
                     next.extend(several);
                 }
                 Outcome::Skipped => {}
-                // One rejection rejects the original: writing only some of its replacements would be worse than
-                // writing none.
+                // One rejection rejects the original: writing only some of its replacements would
+                // be worse than writing none.
                 rejected @ Outcome::Rejected(_) => return Self::Finished(rejected),
             }
         }

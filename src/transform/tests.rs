@@ -1,4 +1,4 @@
-//! The runner, with stages that skip, multiply, reject and fail at random.
+//! Tests of the pipeline, with stages that skip, multiply, reject and fail pseudorandomly.
 
 use super::outcome::{Outcome, RejectReason};
 use super::stage::{Stage, StageWorker};
@@ -14,7 +14,7 @@ fn silent() -> Arc<dyn Reporter> {
     Arc::new(SilentReporter)
 }
 
-/// What becomes of an item follows from its number, so that it is known beforehand.
+/// A stage whose outcome depends only on the item and a seed, so that tests can predict it.
 struct Erratic {
     seed: u64,
 }
@@ -32,7 +32,7 @@ fn mixed(seed: u64, text: &[u8]) -> u64 {
 impl StageWorker for &Erratic {
     fn apply(&mut self, item: &Bytes, _original: &Bytes) -> Outcome {
         let chance = mixed(self.seed, item);
-        // Some take longer than others, so that they finish in another order.
+        // Some items take longer than others, so that they finish in another order.
         for _ in 0..chance % 2000 {
             std::hint::black_box(chance);
         }
@@ -51,7 +51,7 @@ impl StageWorker for &Erratic {
     }
 }
 
-/// What two erratic stages make of an item, worked out plainly.
+/// The expected outcome of two such stages, computed without the pipeline.
 fn expected(item: &Bytes, seeds: [u64; 2]) -> Outcome {
     let mut current = vec![item.clone()];
     let mut touched = false;
@@ -126,7 +126,7 @@ proptest! {
 
 #[test]
 fn a_command_between_stages_keeps_order_and_counts() {
-    // Items of this test are no items; the command sees JSON, so that they have to be some.
+    // A command requires JSON, so the items must be valid here.
     let text = |number: u64| Bytes::from(format!(r#"{{"n":{{"N":"{number}"}}}}"#));
     let transform = Transform::new()
         .filter(
@@ -189,7 +189,7 @@ fn a_command_between_stages_keeps_order_and_counts() {
     });
 }
 
-/// A stage that fails as only a bug can.
+/// A stage that panics on one item.
 struct Broken;
 
 impl Stage for Broken {
@@ -239,7 +239,7 @@ fn output_of<T>(output: super::TransformOutput<T>) -> (usize, Option<String>) {
     (count, None)
 }
 
-/// Runs with one part, with two, and with a command in front.
+/// Transforms with one processor, with two, and with a command as the first one.
 fn runs() -> Vec<Transform> {
     let cat = || CommandSpec::new("cat");
     vec![

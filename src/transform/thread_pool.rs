@@ -23,7 +23,8 @@ impl ThreadPool {
     /// Starts `threads` threads.
     pub(crate) fn start(stages: &Arc<[Arc<dyn Stage>]>, threads: usize) -> Result<Self> {
         let queue = Arc::new(OrderedQueue::new(JOBS_PER_THREAD * threads as u64, 0));
-        // Created before its threads, so that dropping it on an error stops those that have started.
+        // Created before its threads, so that dropping it on an error stops those that have
+        // started.
         let mut pool = Self {
             queue,
             threads: Vec::with_capacity(threads),

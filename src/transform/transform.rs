@@ -17,8 +17,8 @@ use crate::error::{Error, Result};
 use crate::event::Reporter;
 use crate::item::{KeyAttribute, KeySchema, Sample};
 
-/// A sequence of steps: the sample first, then filters, conditions and commands in the order in which they were added, masks
-/// last. Cheap to clone.
+/// A sequence of steps: the sample first, then filters, conditions and commands in the order in
+/// which they were added, masks last. Cheap to clone.
 ///
 /// ```
 /// use std::num::NonZeroUsize;
@@ -96,8 +96,9 @@ impl Transform {
         self.sample.is_none() && self.steps.is_empty() && self.masks.is_none()
     }
 
-    /// Keeps a percentage of the partitions, chosen by the hash of the partition key. Two tables with the same partition keys
-    /// keep the same ones, so samples of related tables fit together. An item without a usable key is rejected.
+    /// Keeps a percentage of the partitions, chosen by the hash of the partition key. Two tables
+    /// with the same partition keys keep the same ones, so samples of related tables fit together.
+    /// An item without a usable key is rejected.
     ///
     /// Requires [`for_table`](Self::for_table) or [`between_tables`](Self::between_tables).
     #[must_use]
@@ -106,7 +107,8 @@ impl Transform {
         self.with_option(OptionKind::Sample, format!("{}%", sample.percent()))
     }
 
-    /// Sets the key schema of the table that items are read from and written to, and the key attributes of its indexes.
+    /// Sets the key schema of the table that items are read from and written to, and the key
+    /// attributes of its indexes.
     ///
     /// # Errors
     /// [`Usage`](crate::error::ErrorKind::Usage): a mask rule would remove a key.
@@ -114,10 +116,12 @@ impl Transform {
         self.between_tables(key, key, index_keys)
     }
 
-    /// Like [`for_table`](Self::for_table), for a target table with its own key schema and index keys.
+    /// Like [`for_table`](Self::for_table), for a target table with its own key schema and index
+    /// keys.
     ///
     /// # Errors
-    /// [`Usage`](crate::error::ErrorKind::Usage): a mask rule would remove a key of the target table.
+    /// [`Usage`](crate::error::ErrorKind::Usage): a mask rule would remove a key of the target
+    /// table.
     pub fn between_tables(
         mut self,
         source: &KeySchema,
@@ -132,10 +136,12 @@ impl Transform {
         Ok(self)
     }
 
-    /// Keeps items for which the first output of a jq filter is neither `false` nor `null`. Errors call the filter `name`.
+    /// Keeps items for which the first output of a jq filter is neither `false` nor `null`. Errors
+    /// call the filter `name`.
     ///
     /// # Errors
-    /// [`Usage`](crate::error::ErrorKind::Usage): the filter has a syntax error; the error shows where.
+    /// [`Usage`](crate::error::ErrorKind::Usage): the filter has a syntax error; the error shows
+    /// where.
     pub fn condition(self, name: &str, code: &str) -> Result<Self> {
         let condition = Condition::compile(name, code)?;
         let stage = ConditionStage(condition);
@@ -146,7 +152,8 @@ impl Transform {
     /// Runs a jq filter on each item. Errors call the filter `name`.
     ///
     /// # Errors
-    /// [`Usage`](crate::error::ErrorKind::Usage): the filter has a syntax error; the error shows where.
+    /// [`Usage`](crate::error::ErrorKind::Usage): the filter has a syntax error; the error shows
+    /// where.
     pub fn filter(self, name: &str, code: &str) -> Result<Self> {
         let filter = Filter::compile(name, code)?;
         Ok(self.with_option(OptionKind::Filter, code).stage(filter))
@@ -183,8 +190,9 @@ impl Transform {
         self.masks.as_deref()
     }
 
-    /// Hash of all options, mask rules and the mask key; `None` without steps. Two transforms with the same identity have the
-    /// same effect, except for changes of a program: only its command line is hashed.
+    /// Hash of all options, mask rules and the mask key; `None` without steps. Two transforms with
+    /// the same identity have the same effect, except for changes of a program: only its command
+    /// line is hashed.
     #[must_use]
     pub fn identity(&self) -> Option<String> {
         if self.is_empty() {
@@ -246,7 +254,8 @@ impl Transform {
         steps.chain(self.masks.iter().map(|_| Masks::EXEMPTION.to_owned()))
     }
 
-    /// The key of an original item in DynamoDB JSON, for display. `None` if the item has no usable key or a mask hides it.
+    /// The key of an original item in DynamoDB JSON, for display. `None` if the item has no usable
+    /// key or a mask hides it.
     #[must_use]
     pub fn displayable_key(&self, original: &[u8], key: &KeySchema) -> Option<String> {
         let text = key.extract(original).ok()?.to_json();
@@ -266,7 +275,8 @@ impl Transform {
         )
     }
 
-    /// Starts a run with `threads` threads. The reporter receives what commands print on standard error.
+    /// Starts a run with `threads` threads. The reporter receives what commands print on standard
+    /// error.
     ///
     /// # Errors
     /// Threads or commands cannot be started, or there is a sample and the key is not known.

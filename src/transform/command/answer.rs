@@ -47,7 +47,8 @@ fn is_same_item(item: &[u8], line: &[u8]) -> bool {
     parse_item(line).is_ok_and(|line| parse_item(item).is_ok_and(|item| item == line))
 }
 
-/// Parses an answer that is not an item. It cannot be confused with one, because the value of an attribute is an object.
+/// Parses an answer that is not an item. It cannot be confused with one, because the value of an
+/// attribute is an object.
 fn skip_or_error(line: &[u8]) -> Option<Outcome> {
     // Parsing every answer as generic JSON would be slow, so the first name is checked first.
     let name = line.get(1..)?.trim_ascii_start();

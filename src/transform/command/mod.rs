@@ -1,8 +1,10 @@
-//! External program as a step: reads items as JSON Lines on standard input and prints one line for each.
+//! External program as a step: reads items as JSON Lines on standard input and prints one line for
+//! each.
 //!
-//! Several processes of the program run in parallel. Chunk `n` goes to process `n` modulo their number, which keeps the order
-//! without coordination. Most programs buffer their output, so a process is sent up to [`UNANSWERED_BYTES`] before it answers.
-//! A process that has as much input as it may have and prints nothing until the timeout is killed with its process group.
+//! Several processes of the program run in parallel. Chunk `n` goes to process `n` modulo their
+//! number, which keeps the order without coordination. Most programs buffer their output, so a
+//! process is sent up to [`UNANSWERED_BYTES`] before it answers. A process that has as much input
+//! as it may have and prints nothing until the timeout is killed with its process group.
 
 mod answer;
 mod output;
@@ -25,8 +27,8 @@ use crate::error::{Error, Result};
 use crate::event::Reporter;
 use crate::item::KeySchema;
 
-/// Maximum number of bytes that a process may be sent without an answer. Programs that buffer their output, usually 4 to
-/// 64 KB, print nothing until the buffer is full.
+/// Maximum number of bytes that a process may be sent without an answer. Programs that buffer their
+/// output, usually 4 to 64 KB, print nothing until the buffer is full.
 const UNANSWERED_BYTES: usize = 16 * 1024 * 1024;
 
 /// Default timeout.
@@ -76,7 +78,8 @@ impl TransformCommand {
                 .with_hint("name a program, as in 'python3 t.py'"));
         }
 
-        // Anything else, such as `FOO=1` or a quote, is shell syntax, which only the shell can judge.
+        // Anything else, such as `FOO=1` or a quote, is shell syntax, which only the shell can
+        // judge.
         let is_plain = word
             .chars()
             .all(|c| c.is_alphanumeric() || "/._+-".contains(c));
@@ -139,8 +142,8 @@ impl CommandPool {
     ) -> Result<Self> {
         let jobs = command.spec.jobs.unwrap_or(threads).get();
 
-        // The number of jobs is not limited: bytes without an answer are, for each process. A limit of jobs could starve a
-        // program that prints nothing until its buffer is full.
+        // The number of jobs is not limited: bytes without an answer are, for each process. A limit
+        // of jobs could starve a program that prints nothing until its buffer is full.
         let queue = Arc::new(OrderedQueue::new(u64::MAX, jobs));
         let processes = (0..jobs)
             .map(|_| CommandProcess::start(command, &queue, reporter))
@@ -172,7 +175,8 @@ impl JobProcessor for CommandPool {
     }
 
     fn close(&self) {
-        // The processes first: once the queue is closed, its end is due as soon as all of them have finished.
+        // The processes first: once the queue is closed, its end is due as soon as all of them have
+        // finished.
         self.processes.iter().for_each(CommandProcess::close);
         self.queue.close();
     }

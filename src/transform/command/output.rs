@@ -1,4 +1,5 @@
-//! Reader of a process's standard output: matches its lines with the items that were sent, and reaps the process.
+//! Reader of a process's standard output: matches its lines with the items that were sent, and
+//! reaps the process.
 
 use std::io::{self, BufRead, BufReader};
 use std::process::{Child, ChildStdout, ExitStatus};
@@ -138,7 +139,8 @@ impl OutputReader {
         }
     }
 
-    /// Waits for the process to end and reports the error, if any: as the result of `failed_job`, or after the last job.
+    /// Waits for the process to end and reports the error, if any: as the result of `failed_job`,
+    /// or after the last job.
     fn finish(&mut self, failed_job: Option<u64>, error: Option<OutputError>) {
         // A process whose output has ended is ending. Any other one would go on.
         if !matches!(error, None | Some(OutputError::Missing(_))) {
@@ -172,7 +174,8 @@ impl OutputReader {
 
     /// Waits for the process to end, then kills the rest of its process group.
     fn reap(&mut self) -> Option<ExitStatus> {
-        // NOWAIT leaves the exit status uncollected, so that the PID is not reused before the group is killed.
+        // NOWAIT leaves the exit status uncollected, so that the PID is not reused before the group
+        // is killed.
         let wait = || {
             waitid(
                 WaitId::Pid(self.shared.pid),

@@ -1,4 +1,5 @@
-//! One process of a command, and the threads that serve its input, output and standard error and watch its timeout.
+//! One process of a command, and the threads that serve its input, output and standard error and
+//! watch its timeout.
 
 use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
@@ -119,14 +120,16 @@ impl CommandProcess {
             state.is_full = false;
         }
 
-        // If the process has ended, its reader has reported the reason, and this job is never pulled.
+        // If the process has ended, its reader has reported the reason, and this job is never
+        // pulled.
         state.unanswered_bytes += text.len();
         state.pending.push_back(job);
         drop(state);
         self.shared.changed.notify_all();
 
         if let Some(input) = &*self.input.lock().unwrap_or_else(PoisonError::into_inner) {
-            // An error means that the writer thread has ended because the process has, which its reader reports.
+            // An error means that the writer thread has ended because the process has, which its
+            // reader reports.
             let _ = input.send(text);
         }
     }
@@ -169,8 +172,9 @@ fn thread_error(error: io::Error) -> Error {
     Error::failed("a thread for the transform cannot be started").with_source(error)
 }
 
-/// Spawns the program in its own process group. It can then be killed with its children, and Ctrl-C reaches only this
-/// program, which ends it after in-flight items. The mask key is removed from its environment.
+/// Spawns the program in its own process group. It can then be killed with its children, and Ctrl-C
+/// reaches only this program, which ends it after in-flight items. The mask key is removed from its
+/// environment.
 fn spawn(line: &str) -> io::Result<Child> {
     Command::new("sh")
         .args(["-c", line])
@@ -182,9 +186,11 @@ fn spawn(line: &str) -> io::Result<Child> {
         .spawn()
 }
 
-/// Starts the thread that reads standard error. The returned channel is closed when standard error has ended.
+/// Starts the thread that reads standard error. The returned channel is closed when standard error
+/// has ended.
 ///
-/// The thread is never joined: a process that outlives the program may keep its standard error open.
+/// The thread is never joined: a process that outlives the program may keep its standard error
+/// open.
 fn spawn_stderr_thread(
     stderr: ChildStderr,
     log: StderrLog,
@@ -230,7 +236,8 @@ fn unfinished_items(job: &TransformJob) -> impl Iterator<Item = &Bytes> {
 fn write_input(mut stdin: ChildStdin, lines: &Receiver<Vec<u8>>) {
     while let Ok(text) = lines.recv() {
         if stdin.write_all(&text).is_err() {
-            // The program has closed its input. Whether that is an error depends on what it has answered.
+            // The program has closed its input. Whether that is an error depends on what it has
+            // answered.
             return;
         }
     }

@@ -35,7 +35,8 @@ pub(crate) struct ProcessState {
     pub(crate) is_closed: bool,
     /// Whether a sender waits because too many bytes are unanswered.
     pub(crate) is_full: bool,
-    /// Start of the current timeout: the last answer, or the last time when the process may have lacked input.
+    /// Start of the current timeout: the last answer, or the last time when the process may have
+    /// lacked input.
     pub(crate) timeout_start: Instant,
     pub(crate) run_state: RunState,
     /// Whether the exit status was collected. After that, the PID may belong to another process.
@@ -101,7 +102,8 @@ impl SharedProcess {
         }
     }
 
-    /// Kills the process group without waiting for its end, because nobody reads its answers any more.
+    /// Kills the process group without waiting for its end, because nobody reads its answers any
+    /// more.
     pub(crate) fn abandon(&self) {
         let mut state = self.lock();
         self.kill(&mut state, RunState::Killed);
@@ -111,12 +113,14 @@ impl SharedProcess {
         self.changed.notify_all();
     }
 
-    /// Kills a process that has as much input as it may have and prints nothing until the timeout. Returns once it is reaped.
+    /// Kills a process that has as much input as it may have and prints nothing until the timeout.
+    /// Returns once it is reaped.
     pub(crate) fn run_watchdog(&self) {
         let timeout = self.command.spec.timeout;
         let mut state = self.lock();
         while !state.is_reaped {
-            // Until then the process may be waiting for more input, for example to fill its output buffer.
+            // Until then the process may be waiting for more input, for example to fill its output
+            // buffer.
             let has_all_input = state.is_closed || state.is_full;
             if !has_all_input {
                 state.timeout_start = Instant::now();

@@ -1,4 +1,5 @@
-//! Standard error of a program: reported line by line up to a limit, with the last lines kept for an error.
+//! Standard error of a program: reported line by line up to a limit, with the last lines kept for
+//! an error.
 
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader};
@@ -86,7 +87,8 @@ impl StderrLog {
     }
 }
 
-/// Reads the next line, without its line feed; `None` at the end of the stream. A longer line is an error.
+/// Reads the next line, without its line feed; `None` at the end of the stream. A longer line is an
+/// error.
 pub(crate) fn next_line(
     reader: &mut impl BufRead,
     max_bytes: usize,

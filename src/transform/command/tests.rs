@@ -26,7 +26,8 @@ fn item(number: usize) -> Bytes {
     ))
 }
 
-/// Sends `count` items in chunks of ten; all outcomes, or the error and the number of outcomes before it.
+/// Sends `count` items in chunks of ten. Returns all outcomes, or the error and the outcomes before
+/// it.
 fn run(line: &str, jobs: usize, count: usize, timeout: Duration) -> (Vec<Outcome>, Option<Error>) {
     let spec = CommandSpec {
         jobs: NonZeroUsize::new(jobs),
@@ -121,7 +122,7 @@ fn lines_come_back_in_order_from_any_number_of_copies() {
     }
 }
 
-/// `awk` answers only when its buffer is full or its input has ended; `tac` only then.
+/// `awk` prints when its buffer is full or its input has ended; `tac` only at the end of its input.
 #[test]
 fn a_program_may_hold_its_output_back() {
     assert_eq!(all("awk '{print}'", 2, 5000).len(), 5000);

@@ -33,7 +33,8 @@ impl<'a> HasLut<'a, JqTypes> for RunContext<'a> {
     }
 }
 
-/// The native [`TICK`]: returns its input, or the error that ends the run. It is transparent for paths and updates.
+/// The native [`TICK`]: returns its input, or the error that ends the run. It is transparent for
+/// paths and updates.
 pub(crate) fn tick() -> Fun<JqTypes> {
     let native = Native::<JqTypes>::new(|cv| {
         let spent = cv.0.data().guard.tick(&cv.1);

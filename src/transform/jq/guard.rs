@@ -1,8 +1,9 @@
 //! Limits on the execution of a filter for one item: steps, time, stack and string length.
 //!
-//! jq programs may loop and recurse without end, and the interpreter sets no limit. [`instrument`](super::instrument) adds
-//! calls of a tick, which checks these limits. A filter that does not end thus becomes an error of one item, the same on every
-//! machine, instead of a hang or a crash. Natives that create one huge value in a single step (`"x" * 1000000000000`) are not
+//! jq programs may loop and recurse without end, and the interpreter sets no limit.
+//! [`instrument`](super::instrument) adds calls of a tick, which checks these limits. A filter that
+//! does not end thus becomes an error of one item, the same on every machine, instead of a hang or
+//! a crash. Natives that create one huge value in a single step (`"x" * 1000000000000`) are not
 //! limited, because the filter is the user's own program.
 
 use std::cell::Cell;
@@ -13,7 +14,8 @@ use jaq_json::Val;
 /// Error of a filter.
 pub(crate) type JqError = jaq_core::Error<Val>;
 
-/// Maximum number of ticks per item: about a second of work, or several passes over the longest list that fits into an item.
+/// Maximum number of ticks per item: about a second of work, or several passes over the longest
+/// list that fits into an item.
 const MAX_TICKS: u32 = 2_000_000;
 
 /// Maximum time per item, for filters with slow steps.
@@ -25,10 +27,12 @@ const TICKS_PER_TIME_CHECK: u32 = 256;
 /// Maximum length of a string in a filter, in bytes; far more than an item can contain.
 const MAX_STRING_BYTES: usize = 64 * 1024 * 1024;
 
-/// Stack size of a thread that runs filters. The memory is reserved, but not used unless a filter recurses.
+/// Stack size of a thread that runs filters. The memory is reserved, but not used unless a filter
+/// recurses.
 pub(crate) const STACK_BYTES: usize = 256 * 1024 * 1024;
 
-/// Maximum stack for recursion. The rest is for the calls between two ticks, and for dropping nested values.
+/// Maximum stack for recursion. The rest is for the calls between two ticks, and for dropping
+/// nested values.
 const MAX_RECURSION_BYTES: usize = STACK_BYTES / 4;
 
 /// Remaining budget of the run for one item.

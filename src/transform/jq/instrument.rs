@@ -1,12 +1,14 @@
 //! Instrumentation of jq programs: adds a tick wherever a program could run without end.
 //!
-//! These places are definitions that call themselves, `reduce` and `foreach`, arrays and `range`. See [`guard`](super::guard).
+//! These places are definitions that call themselves, `reduce` and `foreach`, arrays and `range`.
+//! See [`guard`](super::guard).
 
 use jaq_core::load::lex::StrPart;
 use jaq_core::load::parse::{BinaryOp, Def, Pattern, Term};
 use jaq_core::path::Part;
 
-/// Name of the native that checks the limits. jq identifiers cannot start with `!`, so no program can call or redefine it.
+/// Name of the native that checks the limits. jq identifiers cannot start with `!`, so no program
+/// can call or redefine it.
 pub(crate) const TICK: &str = "!tick";
 
 /// Name and number of arguments of a definition.
@@ -20,7 +22,8 @@ pub(crate) fn instrument_defs<'s>(
 }
 
 fn instrument_def(def: Def<&str>) -> Def<&str> {
-    // Mutual recursion is impossible: a definition can only call itself, earlier and enclosing ones.
+    // Mutual recursion is impossible: a definition can only call itself, earlier and enclosing
+    // ones.
     let is_recursive = calls(&def.body, (def.name, def.args.len()));
     let body = instrument(def.body);
     Def {
@@ -117,8 +120,8 @@ fn instrument_path_part(part: Part<Term<&str>>) -> Part<Term<&str>> {
     }
 }
 
-/// Adds a tick to the update of `reduce` and `foreach`, which runs once per value. The arguments are the initial value, the update
-/// and the optional output of `foreach`.
+/// Adds a tick to the update of `reduce` and `foreach`, which runs once per value. The arguments
+/// are the initial value, the update and the optional output of `foreach`.
 fn instrument_fold(arguments: Vec<Term<&str>>) -> Vec<Term<&str>> {
     let each = |(index, argument)| {
         if index == 1 {
@@ -151,7 +154,8 @@ fn instrument_pattern(pattern: Pattern<&str>) -> Pattern<&str> {
     }
 }
 
-/// Whether `term` contains a call of the definition `name`, which is its name and number of arguments.
+/// Whether `term` contains a call of the definition `name`, which is its name and number of
+/// arguments.
 fn calls(term: &Term<&str>, name: Signature<'_>) -> bool {
     let within = |term: &Term<&str>| calls(term, name);
     let maybe = |term: &Option<Box<Term<&str>>>| term.as_deref().is_some_and(within);

@@ -174,7 +174,8 @@ impl StageWorker for ConditionWorker<'_> {
     }
 }
 
-/// Turns a panic into a rejection: the interpreter panics in a few cases, such as a reversed range in a date.
+/// Turns a panic into a rejection: the interpreter panics in a few cases, such as a reversed range
+/// in a date.
 fn catch_interpreter_panics<T>(
     run: impl FnOnce() -> std::result::Result<T, RejectReason>,
 ) -> std::result::Result<T, RejectReason> {

@@ -1,8 +1,8 @@
 //! Compiled jq program, which any number of threads can run.
 //!
-//! The language is jq as implemented by jaq, with the definitions of `prelude.jq` and without access to anything but the item:
-//! no `env` (it contains secrets), `input`, `import`, `halt`, and no output except the result. `now` is the time of compilation,
-//! the same for every item.
+//! The language is jq as implemented by jaq, with the definitions of `prelude.jq` and without
+//! access to anything but the item: no `env` (it contains secrets), `input`, `import`, `halt`, and
+//! no output except the result. `now` is the time of compilation, the same for every item.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -39,8 +39,8 @@ const EXCLUDED: [&str; 8] = [
 /// Maximum length of a program, in bytes; far more than a filter written by hand.
 const MAX_PROGRAM_BYTES: usize = 32 * 1024;
 
-/// Stack size of the compiler, which recurses for every bracket and operator: 32 KB per byte of the longest program. The
-/// memory is reserved, but not used.
+/// Stack size of the compiler, which recurses for every bracket and operator: 32 KB per byte of the
+/// longest program. The memory is reserved, but not used.
 const COMPILER_STACK_BYTES: usize = MAX_PROGRAM_BYTES * 32 * 1024;
 
 /// A compiled program.
@@ -85,7 +85,8 @@ impl Program {
         }
     }
 
-    /// Runs the program on a value. The thread needs a stack of [`STACK_BYTES`](super::STACK_BYTES).
+    /// Runs the program on a value. The thread needs a stack of
+    /// [`STACK_BYTES`](super::STACK_BYTES).
     pub(crate) fn run<'a>(
         &'a self,
         guard: &'a Guard,

@@ -4,7 +4,7 @@ use crate::item::testing::{Style, item, render};
 use proptest::prelude::*;
 use std::time::Duration;
 
-/// Runs on a thread as large as the real ones.
+/// Runs `run` on a thread with the stack size of the real ones.
 fn on_large_stack<T: Send>(run: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| {
         std::thread::Builder::new()
@@ -272,7 +272,7 @@ fn a_filter_that_does_not_end_is_an_error_of_one_item() {
         );
     }
 
-    // What was nested in a loop is freed without harm.
+    // Dropping a value that was nested in a loop must not overflow the stack.
     assert!(
         rejected(
             "reduce range(600000) as $i (0; [.]) | error(\"done\")",
@@ -393,7 +393,7 @@ fn conditions() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// All ten types, extremes, and any spelling.
+    /// All ten types, extreme values, in any JSON formatting.
     #[test]
     fn identity_keeps_the_very_bytes(item in item(), seed in any::<u64>()) {
         for style in [Style::Compact, Style::Random(seed)] {
@@ -403,11 +403,11 @@ proptest! {
         }
     }
 
-    /// What is touched comes out equal, though written anew.
+    /// An item that is only reformatted has an equal output.
     #[test]
     fn other_attributes_keep_their_values(item in item(), seed in any::<u64>()) {
         let text = Bytes::from(render(&item, Style::Random(seed)));
-        // The generator repeats elements of sets, which DynamoDB does not take.
+        // The generator repeats elements of sets, which DynamoDB refuses.
         prop_assume!(check_item(&text, &text).is_ok());
         let filter = Filter::compile("--transform", ".\"\\u0001new\" = {BOOL: true}").unwrap();
         let Outcome::Changed(changed) = on_large_stack(|| filter.worker().apply(&text, &text)) else {

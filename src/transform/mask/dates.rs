@@ -5,9 +5,10 @@ use chrono::{DateTime, Duration, NaiveDate, NaiveDateTime};
 /// Seconds per day.
 const SECONDS_PER_DAY: i128 = 24 * 60 * 60;
 
-/// Shifts a date or time in text: ISO 8601 (`2024-05-17`, `20240517`, `2024-05-17T08:30:00.5Z`, with a space instead of the `T`,
-/// with or without an offset), or seconds, milliseconds, microseconds or nanoseconds since 1970. `None` if it is neither, or
-/// if the result is outside the years 0 to 9999.
+/// Shifts a date or time in text: ISO 8601 (`2024-05-17`, `20240517`, `2024-05-17T08:30:00.5Z`,
+/// with a space instead of the `T`, with or without an offset), or seconds, milliseconds,
+/// microseconds or nanoseconds since 1970. `None` if it is neither, or if the result is outside the
+/// years 0 to 9999.
 pub(crate) fn shift_text(text: &str, days: i64) -> Option<String> {
     if text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_digit()) {
         return shift_date(text, "%Y%m%d", days);
@@ -54,7 +55,8 @@ fn shift_date(date: &str, format: &str, days: i64) -> Option<String> {
         .then(|| shifted.format(format).to_string())
 }
 
-/// Shifts a Unix time. Its magnitude determines the unit: for each unit, the present is in its range.
+/// Shifts a Unix time. Its magnitude determines the unit: for each unit, the present is in its
+/// range.
 pub(crate) fn shift_number(text: &str, days: i64) -> Option<String> {
     let (whole, fraction) = text.split_at(text.find('.').unwrap_or(text.len()));
     let number: i128 = whole.parse().ok()?;

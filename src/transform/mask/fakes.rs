@@ -1,4 +1,5 @@
-//! Fake personal data: names, e-mail and postal addresses, phone numbers. Equal originals have equal fakes.
+//! Fake personal data: names, e-mail and postal addresses, phone numbers. Equal originals have
+//! equal fakes.
 
 use fake::Fake as _;
 use fake::faker::address::raw::{BuildingNumber, CityName, StreetName};
@@ -29,8 +30,8 @@ impl FakeKind {
         }
     }
 
-    /// Generates a text. E-mail addresses use example.com, which is reserved (RFC 2606), so no mail reaches anybody. They contain
-    /// digits of the hash, so they are unique.
+    /// Generates a text. E-mail addresses use example.com, which is reserved (RFC 2606), so no mail
+    /// reaches anybody. They contain digits of the hash, so they are unique.
     pub(crate) fn text(self, stream: &mut KeyStream) -> String {
         match self {
             Self::Name => format!("{} {}", first_name(stream), last_name(stream)),

@@ -1,9 +1,11 @@
-//! Format-preserving masks: digits are replaced by digits, letters by letters, and other characters are kept.
+//! Format-preserving masks: digits are replaced by digits, letters by letters, and other characters
+//! are kept.
 
 use super::scalar::ScalarValue;
 use super::secret::KeyStream;
 
-/// Maximum number of attempts until the result differs from the original. A short value may be mapped to itself.
+/// Maximum number of attempts until the result differs from the original. A short value may be
+/// mapped to itself.
 const ROUNDS: u32 = 64;
 
 /// A different value with the same format. `stream` returns the random bytes of an attempt.
@@ -45,7 +47,8 @@ fn similar_character(character: char, stream: &mut KeyStream) -> char {
     }
 }
 
-/// Replaces the significant digits. Sign, decimal point, leading zeros, exponent and thus the magnitude are kept.
+/// Replaces the significant digits. Sign, decimal point, leading zeros, exponent and thus the
+/// magnitude are kept.
 fn similar_number(number: &str, stream: &mut KeyStream) -> String {
     let (mantissa, exponent) = number.split_at(number.find(['e', 'E']).unwrap_or(number.len()));
     // In a zero, the last digit is replaced, because no digit is significant.

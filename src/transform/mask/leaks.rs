@@ -1,4 +1,5 @@
-//! Detection of masked values that remain in an item, such as an e-mail address that is also part of a note.
+//! Detection of masked values that remain in an item, such as an e-mail address that is also part
+//! of a note.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -8,7 +9,8 @@ use memchr::memmem;
 use super::scalar::{ScalarValue, is_searchable, visit_scalars};
 use crate::item::canonical_number;
 
-/// Minimum length of a number that is searched for in text. Shorter numbers would match by accident.
+/// Minimum length of a number that is searched for in text. Shorter numbers would match by
+/// accident.
 const MIN_DIGITS_IN_TEXT: usize = 6;
 
 /// Original values at masked paths, which must not remain anywhere in the item.
@@ -16,7 +18,8 @@ const MIN_DIGITS_IN_TEXT: usize = 6;
 pub(crate) struct SensitiveValues(Vec<SensitiveValue>);
 
 struct SensitiveValue {
-    /// Byte sequences that reveal the value: as is, escaped in JSON, in base64. Empty for a short number.
+    /// Byte sequences that reveal the value: as is, escaped in JSON, in base64. Empty for a short
+    /// number.
     needles: Vec<Vec<u8>>,
     /// The canonical number, for comparison with other numbers.
     number: Option<String>,
@@ -32,8 +35,8 @@ impl SensitiveValues {
         );
     }
 
-    /// Describes the attribute that contains a sensitive value, also in a name. `rest` is the item without the values at masked
-    /// paths.
+    /// Describes the attribute that contains a sensitive value, also in a name. `rest` is the item
+    /// without the values at masked paths.
     pub(crate) fn find_leak(&self, rest: &Map) -> Option<String> {
         rest.iter().find_map(|(name, value)| {
             if self.is_in_name(name) {
@@ -45,7 +48,8 @@ impl SensitiveValues {
         })
     }
 
-    /// Describes the masked attribute that contains a sensitive value as a name in a map. Masks change values and keep names.
+    /// Describes the masked attribute that contains a sensitive value as a name in a map. Masks
+    /// change values and keep names.
     pub(crate) fn find_leak_in_names(&self, masked: &Map) -> Option<String> {
         masked.iter().find_map(|(attribute, value)| {
             let mut found = false;
@@ -56,7 +60,8 @@ impl SensitiveValues {
         })
     }
 
-    /// Whether a sensitive value is part of a value both before and after a mask that keeps parts of it.
+    /// Whether a sensitive value is part of a value both before and after a mask that keeps parts
+    /// of it.
     pub(crate) fn is_kept(&self, before: &Val, after: &Val) -> bool {
         self.0
             .iter()

@@ -1,8 +1,9 @@
 //! Masks: replace sensitive values by rules, and check that no sensitive value remains.
 //!
-//! A mask depends only on the value and a key, so equal values have equal masks across items, tables and runs. An item that a
-//! rule cannot mask is rejected, and so is an item that contains the original value of a masked path elsewhere. The original
-//! values include those of the item as read from the source, because earlier steps may have moved them.
+//! A mask depends only on the value and a key, so equal values have equal masks across items,
+//! tables and runs. An item that a rule cannot mask is rejected, and so is an item that contains
+//! the original value of a masked path elsewhere. The original values include those of the item as
+//! read from the source, because earlier steps may have moved them.
 
 mod dates;
 mod fakes;
@@ -77,8 +78,8 @@ impl Masks {
         &self.rules
     }
 
-    /// Whether `part`, a map of attributes in DynamoDB JSON, contains a value at a masked path of the item `original`.
-    /// Conditions of rules count as true.
+    /// Whether `part`, a map of attributes in DynamoDB JSON, contains a value at a masked path of
+    /// the item `original`. Conditions of rules count as true.
     pub(crate) fn hides(&self, original: &[u8], part: &[u8]) -> bool {
         let (Ok(Val::Obj(original)), Ok(Val::Obj(part))) =
             (document::parse(original), document::parse(part))
@@ -90,8 +91,8 @@ impl Masks {
         self.sensitive_values(&original).find_leak(&part).is_some()
     }
 
-    /// The item `original` for display: [`PLACEHOLDER`] replaces masked values and attributes that contain one. Conditions of
-    /// rules count as true.
+    /// The item `original` for display: [`PLACEHOLDER`] replaces masked values and attributes that
+    /// contain one. Conditions of rules count as true.
     pub(crate) fn displayable_item(&self, original: &[u8]) -> Bytes {
         let placeholder = || Bytes::from(format!("{PLACEHOLDER:?}"));
         let Ok(Val::Obj(original)) = document::parse(original) else {

@@ -110,7 +110,8 @@ impl MaskRules {
     /// Parses the text of a rule file. Errors call the file `name`.
     ///
     /// # Errors
-    /// [`Usage`](crate::error::ErrorKind::Usage): the file or one of its rules is invalid; the error has line and column.
+    /// [`Usage`](crate::error::ErrorKind::Usage): the file or one of its rules is invalid; the
+    /// error has line and column.
     pub fn parse(name: &str, text: &str) -> Result<Self> {
         if text.len() > FILE_BYTES {
             return Err(Error::usage(format!(
@@ -160,8 +161,8 @@ impl MaskRules {
         self.rules.iter().any(|rule| rule.when.is_some())
     }
 
-    /// Checks that no rule removes a key. A key attribute of the table must keep a value of its type, and a key attribute of an
-    /// index must not be null.
+    /// Checks that no rule removes a key. A key attribute of the table must keep a value of its
+    /// type, and a key attribute of an index must not be null.
     ///
     /// # Errors
     /// [`Usage`](crate::error::ErrorKind::Usage), naming the rule and the attribute.
@@ -191,7 +192,8 @@ impl MaskRules {
         Ok(())
     }
 
-    /// Whether a rule masks a key attribute of the table, so that different keys could become equal.
+    /// Whether a rule masks a key attribute of the table, so that different keys could become
+    /// equal.
     #[must_use]
     pub fn change_key(&self, table: &KeySchema) -> bool {
         self.rules
@@ -200,7 +202,8 @@ impl MaskRules {
             .any(|attribute| table.names().any(|n| n == attribute))
     }
 
-    /// Whether all rules for key attributes of the table are hashes, so that different keys remain different.
+    /// Whether all rules for key attributes of the table are hashes, so that different keys remain
+    /// different.
     #[must_use]
     pub fn hash_key(&self, table: &KeySchema) -> bool {
         let of_key = |rule: &&MaskRule| {

@@ -29,7 +29,8 @@ pub(crate) enum ScalarValue {
 }
 
 impl ScalarValue {
-    /// Decodes the value of the type `tag`; `None` if the type is not scalar or the value is invalid.
+    /// Decodes the value of the type `tag`; `None` if the type is not scalar or the value is
+    /// invalid.
     pub(crate) fn read(tag: &str, value: &Val) -> Option<Self> {
         let Val::TStr(bytes) = value else { return None };
         let text = std::str::from_utf8(bytes).ok()?;
@@ -74,7 +75,8 @@ pub(crate) fn tag_and_value(value: &Val) -> Option<(&str, &Val)> {
     std::str::from_utf8(tag).ok().map(|tag| (tag, value))
 }
 
-/// Calls `scalar` for all strings, numbers and binaries in an attribute value, at any depth, and `name` for all names in maps.
+/// Calls `scalar` for all strings, numbers and binaries in an attribute value, at any depth, and
+/// `name` for all names in maps.
 pub(crate) fn visit_scalars(
     value: &Val,
     scalar: &mut impl FnMut(ScalarValue),
@@ -110,7 +112,8 @@ pub(crate) fn visit_scalars(
     }
 }
 
-/// Calls `scalar` for all strings in a value of an unknown type, so that they are searched for, too.
+/// Calls `scalar` for all strings in a value of an unknown type, so that they are searched for,
+/// too.
 fn visit_unknown(value: &Val, scalar: &mut impl FnMut(ScalarValue), name: &mut impl FnMut(&str)) {
     match value {
         Val::TStr(text) => scalar(ScalarValue::S(String::from_utf8_lossy(text).into_owned())),
@@ -128,8 +131,8 @@ fn visit_unknown(value: &Val, scalar: &mut impl FnMut(ScalarValue), name: &mut i
     }
 }
 
-/// Whether a value is long enough to be searched for: four characters, digits or bytes. A country code or an age occurs in many
-/// unrelated places.
+/// Whether a value is long enough to be searched for: four characters, digits or bytes. A country
+/// code or an age occurs in many unrelated places.
 pub(crate) fn is_searchable(scalar: &ScalarValue) -> bool {
     const MIN_LENGTH: usize = 4;
 

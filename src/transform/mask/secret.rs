@@ -7,7 +7,8 @@ use sha2::Sha256;
 
 use crate::error::{Error, Result};
 
-/// Minimum length of a key, in bytes. With a guessed key, names and numbers can be found by brute force.
+/// Minimum length of a key, in bytes. With a guessed key, names and numbers can be found by brute
+/// force.
 const MIN_KEY_BYTES: usize = 16;
 
 /// Key of hashes, fakes, format-preserving masks and date shifts. `Debug` does not print it.
@@ -98,7 +99,8 @@ impl KeyStream {
         (0..8).fold(0, |number, _| number << 8 | u64::from(self.byte()))
     }
 
-    /// A number below `bound`, which must not be 0. The modulo bias is negligible: below 2⁻³⁰ for the bounds in use.
+    /// A number below `bound`, which must not be 0. The modulo bias is negligible: below 2⁻³⁰ for
+    /// the bounds in use.
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.number() % bound
     }

@@ -21,7 +21,7 @@ fn apply(masks: &Masks, item: &str) -> Outcome {
     apply_to(masks, item, item)
 }
 
-/// Masks `item`, which earlier steps made of `read`.
+/// Masks `item`, which earlier steps made from `read`.
 fn apply_to(masks: &Masks, item: &str, read: &str) -> Outcome {
     std::thread::scope(|scope| {
         let run = || {
@@ -289,7 +289,7 @@ fn a_rule_wants_nothing_of_items_that_it_does_not_match() {
     }
 }
 
-/// The rules that the page shows, as they stand there.
+/// The rules of the example in the documentation, unchanged.
 #[test]
 fn the_rules_of_the_page_hide_what_they_name() {
     let page = include_str!("../../../docs/TRANSFORM.md");
@@ -361,7 +361,7 @@ fn a_value_that_survives_elsewhere_rejects_the_item() {
         "{reason}"
     );
 
-    // Both places masked: fine. So is a value that says too little.
+    // No error if both values are masked, or if the value is too short to be searched for.
     masked(
         &(mail.clone() + &rule("copy", "action = 'redact'")),
         r#"{"email":{"S":"ada@x.org"},"copy":{"S":"ada@x.org"}}"#,
@@ -402,7 +402,7 @@ fn a_value_that_survives_as_a_name_in_its_own_place_rejects_the_item() {
     );
 }
 
-/// Steps before the masks may move a value, rename it, copy it or change what a condition asks for.
+/// Steps before the masks may move, rename or copy a value, or change the input of a condition.
 #[test]
 fn values_as_read_are_found_wherever_earlier_steps_put_them() {
     let read = r#"{"id":{"S":"1"},"ssn":{"S":"123-45 \"6789"},"type":{"S":"person"}}"#;
@@ -449,7 +449,7 @@ fn values_as_read_are_found_wherever_earlier_steps_put_them() {
             r#"{"id":{"S":"1"},"t":{"BS":["MTIzLTQ1ICI2Nzg5"]}}"#,
             "attribute \"t\"",
         ),
-        // Masked as it is now is not masked as it was.
+        // The mask of the current value does not cover the original one.
         (
             r#"{"id":{"S":"1"},"type":{"S":"x"},"ssn":{"S":"other"},"t":{"S":"123-45 \"6789"}}"#,
             "attribute \"t\"",
@@ -459,7 +459,7 @@ fn values_as_read_are_found_wherever_earlier_steps_put_them() {
         rejected(&when, made, place);
     }
 
-    // A mask that keeps what is neither digit nor letter.
+    // This mask keeps characters that are neither digits nor letters.
     let read_signs = r#"{"ssn":{"S":"*-*-*"},"note":{"S":"a"}}"#;
     let signs = apply_to(&keeps, r#"{"note":{"S":"a *-*-* b"}}"#, read_signs);
     assert!(
@@ -467,7 +467,8 @@ fn values_as_read_are_found_wherever_earlier_steps_put_them() {
         "{signs:?}"
     );
 
-    // A condition holds if it holds of the item as read: a step that changes what it asks for does not switch the rule off.
+    // A condition that holds for the original applies: a step that changes its input does not
+    // disable the rule.
     let Outcome::Changed(masked) = apply_to(&when, &read.replace("person", "other"), read) else {
         panic!("masked")
     };
@@ -623,7 +624,7 @@ fn keys_are_not_taken_away() {
     );
 }
 
-/// All texts in an item: what it says, not how.
+/// All texts in an item, independent of JSON formatting.
 fn texts(value: &AttributeValue, found: &mut Vec<Vec<u8>>) {
     match value {
         AttributeValue::S(text) | AttributeValue::N(text) => found.push(text.clone().into_bytes()),
@@ -641,7 +642,8 @@ fn texts(value: &AttributeValue, found: &mut Vec<Vec<u8>>) {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
-    /// What is invented or moved, is not what it was; and wherever a copy of it stands, the item goes no further.
+    /// Fake and shifted values differ from the original, and an item that still contains a copy of
+    /// it is rejected.
     #[test]
     fn inventions_and_dates_never_leave_the_original(
         others in item(),
@@ -661,7 +663,8 @@ proptest! {
         let rules = masks(&rule("secret", &format!("action = '{rest}'")));
         let stands_in = |text: &str| text.contains(&original);
         let Outcome::Changed(changed) = apply(&rules, &render(&item, Style::Random(seed))) else {
-            // What makes an item of the generator unfit has nothing to do with masks.
+            // Items that the generator makes invalid for other reasons are not the subject of this
+            // test.
             prop_assume!(check_item(render(&item, Style::Compact).as_bytes(), render(&item, Style::Compact).as_bytes()).is_ok());
             return Err(TestCaseError::fail("rejected"));
         };
@@ -686,8 +689,8 @@ proptest! {
         prop_assert!(matches!(&outcome, Outcome::Rejected(reason) if !stands_in(&reason.to_string())), "{:?}", outcome);
     }
 
-    /// Of every type, every spelling: the result is an item of the same types, and no original stands in it, or the item is
-    /// rejected.
+    /// For all types and formattings, the result has the same types and contains no original value,
+    /// or the item is rejected.
     #[test]
     fn masks_never_leave_the_original(
         item in item(),

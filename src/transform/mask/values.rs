@@ -28,7 +28,8 @@ pub(crate) enum ValueMask<'k> {
 }
 
 impl ValueMask<'_> {
-    /// The masked value, of the same type. Booleans become false and nulls are kept, so that neither says anything.
+    /// The masked value, of the same type. Booleans become false and nulls are kept, so that
+    /// neither says anything.
     pub(crate) fn apply(&self, value: &Val) -> Result<Val, ErrorMessage> {
         let Some((tag, inner)) = tag_and_value(value) else {
             return Err("is no typed value".to_owned());

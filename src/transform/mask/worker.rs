@@ -127,7 +127,8 @@ impl<'a> MaskWorker<'a> {
         Ok(Outcome::Changed(masked))
     }
 
-    /// Applies one rule and collects the sensitive values of the original item. Returns whether it masked a value.
+    /// Applies one rule and collects the sensitive values of the original item. Returns whether it
+    /// masked a value.
     fn apply_rule(
         &self,
         rule: &MaskRule,
@@ -135,7 +136,8 @@ impl<'a> MaskWorker<'a> {
         masking: &mut ItemMasking<'_>,
     ) -> Result<bool> {
         let matches = |item: &Map| rule.path.matches(item).map_err(RejectReason::Internal);
-        // Conditions and `by` are evaluated only if there is a value to mask: they may fail on other items.
+        // Conditions and `by` are evaluated only if there is a value to mask: they may fail on
+        // other items.
         let in_input = (condition.is_none() && rule.by.is_none()) || matches(&masking.masked)?;
         let in_original = masking
             .original
@@ -156,7 +158,8 @@ impl<'a> MaskWorker<'a> {
                 holds => holds.unwrap_or(false),
             };
 
-            // A condition that fails on the original counts as true, so that its values stay hidden.
+            // A condition that fails on the original counts as true, so that its values stay
+            // hidden.
             let holds_for_original =
                 || original.is_some_and(|item| condition.holds(item.document).unwrap_or(true));
             if !holds && !holds_for_original() {
@@ -298,7 +301,8 @@ impl<'a> ParsedItem<'a> {
     }
 }
 
-/// Number of days by which the dates of an item are shifted: the same for all items, or for all with the same value at `by`.
+/// Number of days by which the dates of an item are shifted: the same for all items, or for all
+/// with the same value at `by`.
 fn shift_days(key: &MaskKey, rule: &MaskRule, attributes: &Map) -> Result<i64, ErrorMessage> {
     let mut seed = Vec::new();
     if let Some(by) = &rule.by {
