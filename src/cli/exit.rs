@@ -60,7 +60,7 @@ const MEANINGS: [(u8, &str); 10] = [
 
 /// The code for a failure of this kind.
 #[must_use]
-pub fn code_of(kind: ErrorKind) -> u8 {
+pub fn exit_code(kind: ErrorKind) -> u8 {
     match kind {
         ErrorKind::Failed => FAILED,
         ErrorKind::Usage => USAGE,
@@ -75,7 +75,7 @@ pub fn code_of(kind: ErrorKind) -> u8 {
 }
 
 /// The name of a kind in the JSON report.
-pub(crate) fn name_of(kind: ErrorKind) -> &'static str {
+pub(crate) fn kind_name(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::Failed => "failed",
         ErrorKind::Usage => "usage",
@@ -117,8 +117,8 @@ mod tests {
             ErrorKind::Interrupted,
         ];
 
-        let mut codes: Vec<u8> = kinds.into_iter().map(code_of).collect();
-        let mut names: Vec<_> = kinds.into_iter().map(name_of).collect();
+        let mut codes: Vec<u8> = kinds.into_iter().map(exit_code).collect();
+        let mut names: Vec<_> = kinds.into_iter().map(kind_name).collect();
         assert!(
             codes
                 .iter()

@@ -22,17 +22,17 @@ use std::process::ExitCode;
 /// Runs `dumpdb` with the command line of this process.
 #[must_use]
 pub fn dumpdb() -> ExitCode {
-    session::start::<args::DumpArgs, _>(commands::dump::run)
+    session::run_command::<args::DumpArgs, _, _>(commands::dump::run)
 }
 
 /// Runs `restoredb` with the command line of this process.
 #[must_use]
 pub fn restoredb() -> ExitCode {
-    session::start::<args::RestoreArgs, _>(commands::restore::run)
+    session::run_command::<args::RestoreArgs, _, _>(commands::restore::run)
 }
 
 /// Runs `verifydb` with the command line of this process.
 #[must_use]
 pub fn verifydb() -> ExitCode {
-    session::start::<args::VerifyArgs, _>(commands::verify::run)
+    session::run_command::<args::VerifyArgs, _, _>(commands::verify::run)
 }

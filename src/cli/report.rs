@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// How a command ended that did not fail.
 #[derive(Debug)]
-pub(crate) enum Finished {
+pub(crate) enum CommandOutcome {
     /// It showed its plan and stopped.
     Planned(Value),
     /// It acted.
@@ -24,7 +24,7 @@ pub(crate) enum Finished {
     Unread,
 }
 
-impl Finished {
+impl CommandOutcome {
     /// The end of a `--dry-run`.
     pub(crate) fn planned(plan: &impl Serialize) -> Result<Self> {
         Ok(Self::Planned(value(plan)?))
@@ -60,13 +60,13 @@ fn value(part: &impl Serialize) -> Result<Value> {
 }
 
 /// The exit code of an ended command.
-pub(crate) fn exit_code(outcome: &Result<Finished>) -> u8 {
+pub(crate) fn exit_code(outcome: &Result<CommandOutcome>) -> u8 {
     match outcome {
-        Ok(Finished::Planned(_) | Finished::Acted { whole: true, .. }) => exit::DONE,
-        Ok(Finished::Acted { whole: false, .. }) => exit::PARTIAL,
-        Ok(Finished::Damaged(_)) => exit::DAMAGED,
-        Ok(Finished::Unread) => exit::FAILED,
-        Err(error) => exit::code_of(error.kind()),
+        Ok(CommandOutcome::Planned(_) | CommandOutcome::Acted { whole: true, .. }) => exit::DONE,
+        Ok(CommandOutcome::Acted { whole: false, .. }) => exit::PARTIAL,
+        Ok(CommandOutcome::Damaged(_)) => exit::DAMAGED,
+        Ok(CommandOutcome::Unread) => exit::FAILED,
+        Err(error) => exit::exit_code(error.kind()),
     }
 }
 
@@ -85,11 +85,11 @@ struct Report<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     summary: Option<&'a Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<Failure<'a>>,
+    error: Option<ErrorReport<'a>>,
 }
 
 #[derive(Serialize)]
-struct Failure<'a> {
+struct ErrorReport<'a> {
     kind: &'a str,
     message: String,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
@@ -104,7 +104,7 @@ struct Failure<'a> {
 /// Never in practice: all parts are JSON already.
 pub(crate) fn text(
     command: &str,
-    outcome: &Result<Finished>,
+    outcome: &Result<CommandOutcome>,
     warnings: &[String],
 ) -> Result<String> {
     let mut report = Report {
@@ -119,14 +119,14 @@ pub(crate) fn text(
     };
 
     match outcome {
-        Ok(Finished::Planned(plan)) => report.plan = Some(plan),
-        Ok(Finished::Acted { summary, .. } | Finished::Damaged(summary)) => {
+        Ok(CommandOutcome::Planned(plan)) => report.plan = Some(plan),
+        Ok(CommandOutcome::Acted { summary, .. } | CommandOutcome::Damaged(summary)) => {
             report.summary = Some(summary);
         }
-        Ok(Finished::Unread) => {}
+        Ok(CommandOutcome::Unread) => {}
         Err(error) => {
-            report.error = Some(Failure {
-                kind: exit::name_of(error.kind()),
+            report.error = Some(ErrorReport {
+                kind: exit::kind_name(error.kind()),
                 message: error.to_string(),
                 details: error.details(),
                 causes: error.causes().collect(),
@@ -142,12 +142,12 @@ pub(crate) fn text(
     Ok(text)
 }
 
-fn word(outcome: &Result<Finished>) -> &'static str {
+fn word(outcome: &Result<CommandOutcome>) -> &'static str {
     match outcome {
-        Ok(Finished::Planned(_)) => "planned",
-        Ok(Finished::Acted { whole: true, .. }) => "done",
-        Ok(Finished::Acted { whole: false, .. }) => "partial",
-        Ok(Finished::Damaged(_) | Finished::Unread) => "failed",
+        Ok(CommandOutcome::Planned(_)) => "planned",
+        Ok(CommandOutcome::Acted { whole: true, .. }) => "done",
+        Ok(CommandOutcome::Acted { whole: false, .. }) => "partial",
+        Ok(CommandOutcome::Damaged(_) | CommandOutcome::Unread) => "failed",
         Err(error) => match error.kind() {
             ErrorKind::Rejected => "partial",
             ErrorKind::NotConfirmed => "not-confirmed",
@@ -163,13 +163,16 @@ mod tests {
 
     use super::*;
 
-    fn report(outcome: &Result<Finished>) -> Value {
+    fn report(outcome: &Result<CommandOutcome>) -> Value {
         serde_json::from_str(&text("restoredb", outcome, &["look".to_owned()]).unwrap()).unwrap()
     }
 
     #[test]
     fn a_run_reports_its_summary() {
-        let report = report(&Finished::acted(&json!({ "items_written": 3 }), false));
+        let report = report(&CommandOutcome::acted(
+            &json!({ "items_written": 3 }),
+            false,
+        ));
         assert_eq!(
             report,
             json!({
@@ -199,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_plan_is_no_summary() {
-        let report = report(&Finished::planned(&json!({ "items": 3 })));
+        let report = report(&CommandOutcome::planned(&json!({ "items": 3 })));
         assert_eq!(
             (&report["outcome"], &report["exit_code"]),
             (&json!("planned"), &json!(0))

@@ -14,42 +14,46 @@ use crate::ops::dump::{DumpPlan, InterruptedDump};
 const FLAG: &str = "--resume";
 
 /// The command line of this process with `--resume`, as a shell reads it back.
-pub(crate) fn this_command() -> String {
-    command(std::env::args_os())
+pub(crate) fn resume_command() -> String {
+    with_resume_flag(std::env::args_os())
 }
 
 /// A command line with `--resume`, as a shell reads it back. Command lines hold no secrets: no option takes one.
-pub(crate) fn command(words: impl IntoIterator<Item = OsString>) -> String {
-    let mut words: Vec<OsString> = words.into_iter().collect();
-    let options = words
+pub(crate) fn with_resume_flag(arguments: impl IntoIterator<Item = OsString>) -> String {
+    let mut arguments: Vec<OsString> = arguments.into_iter().collect();
+    let options = arguments
         .iter()
         .position(|word| word == "--")
-        .unwrap_or(words.len());
-    if !words[..options].iter().any(|word| word == FLAG) {
-        words.insert(options, FLAG.into());
+        .unwrap_or(arguments.len());
+    if !arguments[..options].iter().any(|word| word == FLAG) {
+        arguments.insert(options, FLAG.into());
     }
 
-    words
+    arguments
         .iter()
-        .map(|word| format::quoted(word))
+        .map(|word| format::shell_quoted(word))
         .collect::<Vec<_>>()
         .join(" ")
 }
 
 /// What is kept of an interrupted dump, and the command that goes on from it.
-pub(crate) fn way_on_with(items_kept: u64, command: &str) -> String {
-    format!("{} kept; {}", are(items_kept), way_on(command))
+pub(crate) fn resume_hint_with_count(items_kept: u64, command: &str) -> String {
+    format!(
+        "{} kept; {}",
+        count_with_verb(items_kept),
+        resume_hint(command)
+    )
 }
 
 /// The command that goes on.
-pub(crate) fn way_on(command: &str) -> String {
+pub(crate) fn resume_hint(command: &str) -> String {
     format!("to go on: {command}")
 }
 
 /// An error with the way on from it; as it is, where nothing is to go on from.
-pub(crate) fn with_way_on(error: Error, way_on: Option<String>) -> Error {
+pub(crate) fn with_resume_hint(error: Error, resume_hint: Option<String>) -> Error {
     // What is damaged cannot be gone on with, whatever is kept.
-    let Some(way_on) = way_on.filter(|_| error.kind() != ErrorKind::Damaged) else {
+    let Some(resume_hint) = resume_hint.filter(|_| error.kind() != ErrorKind::Damaged) else {
         return error;
     };
 
@@ -59,8 +63,8 @@ pub(crate) fn with_way_on(error: Error, way_on: Option<String>) -> Error {
         .filter(|_| error.kind() != ErrorKind::Interrupted)
         .map(ToOwned::to_owned)
     {
-        Some(hint) => error.with_hint(format!("{hint}\n{way_on}")),
-        None => error.with_hint(way_on),
+        Some(hint) => error.with_hint(format!("{hint}\n{resume_hint}")),
+        None => error.with_hint(resume_hint),
     }
 }
 
@@ -68,7 +72,7 @@ pub(crate) fn with_way_on(error: Error, way_on: Option<String>) -> Error {
 ///
 /// # Errors
 /// There is no answer.
-pub(crate) async fn is_wanted(plan: &DumpPlan, session: &Session, yes: bool) -> Result<bool> {
+pub(crate) async fn offer_resume(plan: &DumpPlan, session: &Session, yes: bool) -> Result<bool> {
     let Some(found) = plan
         .unfinished
         .as_ref()
@@ -77,25 +81,25 @@ pub(crate) async fn is_wanted(plan: &DumpPlan, session: &Session, yes: bool) -> 
         return Ok(false);
     };
 
-    if !session.console.can_ask() {
+    if !session.console.can_prompt() {
         return Ok(false);
     }
 
     session.progress.end();
     session.console.warning(&format!(
         "an interrupted dump lies there: {}",
-        words(found, Utc::now())
+        describe(found, Utc::now())
     ));
 
     if yes {
         Ok(true)
     } else {
-        prompt::offer(&session.console, "Resume it?", &session.cancel).await
+        prompt::ask_yes_no(&session.console, "Resume it?", &session.cancel).await
     }
 }
 
 /// What is said of an interrupted run that the plan gives up.
-pub(crate) fn given_up(plan: &DumpPlan, now: DateTime<Utc>) -> Option<String> {
+pub(crate) fn discard_warning(plan: &DumpPlan, now: DateTime<Utc>) -> Option<String> {
     let found = plan.unfinished.as_ref().filter(|_| !plan.resumes)?;
     let why = if found.obstacles.is_empty() {
         "--resume would go on with it".to_owned()
@@ -108,32 +112,32 @@ pub(crate) fn given_up(plan: &DumpPlan, now: DateTime<Utc>) -> Option<String> {
 
     Some(format!(
         "an interrupted dump lies there and is given up: {}; {why}",
-        words(found, now)
+        describe(found, now)
     ))
 }
 
 /// What a plan says of resuming; nothing where that was not asked for and does not happen.
-pub(crate) fn section(plan: &DumpPlan, asked: bool, now: DateTime<Utc>) -> Option<Section> {
+pub(crate) fn section(plan: &DumpPlan, requested: bool, now: DateTime<Utc>) -> Option<Section> {
     let line = match &plan.unfinished {
-        Some(found) if plan.resumes => words(found, now),
-        _ if asked => "nothing: no interrupted dump is there".to_owned(),
+        Some(found) if plan.resumes => describe(found, now),
+        _ if requested => "nothing: no interrupted dump is there".to_owned(),
         _ => return None,
     };
 
     Some(("Resumes", vec![format!("  {line}")]))
 }
 
-fn words(found: &InterruptedDump, now: DateTime<Utc>) -> String {
+fn describe(found: &InterruptedDump, now: DateTime<Utc>) -> String {
     format!(
         "{}, {} read; begun {}, broken off {}",
         format::items(found.items),
         format::bytes(found.data_bytes),
-        format::moment(found.started_at),
+        format::timestamp(found.started_at),
         format::age(found.reached_at, now),
     )
 }
 
-fn are(items: u64) -> String {
+fn count_with_verb(items: u64) -> String {
     format!(
         "{} {}",
         format::items(items),
@@ -146,7 +150,7 @@ mod tests {
     use super::*;
 
     fn resumed(line: &[&str]) -> String {
-        command(line.iter().map(OsString::from))
+        with_resume_flag(line.iter().map(OsString::from))
     }
 
     #[test]
@@ -179,14 +183,14 @@ mod tests {
             r"dumpdb $'it\'s\n\t\\ \302\233é' --resume"
         );
         let no_text = OsString::from_vec(b"a\xff1".to_vec());
-        assert_eq!(command([no_text]), r"$'a\3771' --resume");
+        assert_eq!(with_resume_flag([no_text]), r"$'a\3771' --resume");
     }
 
     #[test]
     fn the_way_on_stands_beside_other_advice_but_in_place_of_beginning_again() {
-        let way_on = |items| way_on_with(items, "x --resume");
+        let resume_hint = |items| resume_hint_with_count(items, "x --resume");
         let hint = |error: Error, kept: Option<u64>| {
-            with_way_on(error, kept.map(way_on))
+            with_resume_hint(error, kept.map(resume_hint))
                 .hint()
                 .map(ToOwned::to_owned)
         };

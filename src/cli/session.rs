@@ -8,11 +8,11 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 
-use super::args::{Arguments, Common};
+use super::args::{Arguments, CommonOptions};
 use super::exit;
-use super::report::{self, Finished};
+use super::report::{self, CommandOutcome};
 use super::terminal::output::{Console, write_data};
-use super::terminal::progress::Progress;
+use super::terminal::progress::ProgressDisplay;
 use super::terminal::prompt;
 use super::terminal::signals::{supervise, unless_cancelled};
 use super::text::plan::Section;
@@ -25,23 +25,23 @@ use crate::store::{MissingDatabase, Store, StoreOptions};
 const WORKER_THREADS: usize = 2;
 
 /// How long an ended command waits for its threads: they have nothing left to do.
-const FAREWELL: Duration = Duration::from_secs(2);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What a command talks through.
 pub(crate) struct Session {
     pub(crate) console: Arc<Console>,
-    pub(crate) progress: Arc<Progress>,
+    pub(crate) progress: Arc<ProgressDisplay>,
     /// Fires when the command is to stop cleanly.
     pub(crate) cancel: CancellationToken,
     /// What to do next if the command is left at once; to be set when that is known.
-    pub(crate) parting: Arc<OnceLock<String>>,
+    pub(crate) abort_hint: Arc<OnceLock<String>>,
 }
 
 /// Reads the command line, runs the command, and tells how it ended.
-pub(crate) fn start<A, F>(run: fn(A::Intent, Session) -> F) -> ExitCode
+pub(crate) fn run_command<A, C, F>(run: fn(C, Session) -> F) -> ExitCode
 where
-    A: Arguments,
-    F: Future<Output = Result<Finished>> + Send + 'static,
+    A: Arguments<C>,
+    F: Future<Output = Result<CommandOutcome>> + Send + 'static,
 {
     let arguments = match A::try_parse() {
         Ok(arguments) => arguments,
@@ -50,7 +50,7 @@ where
             let _ = notice.print();
             let code = u8::try_from(notice.exit_code()).unwrap_or(exit::USAGE);
             if code == exit::USAGE && std::env::args_os().any(|word| word == "--json") {
-                let error = Error::usage(complaint(&notice.to_string()));
+                let error = Error::usage(clap_message(&notice.to_string()));
                 let _ =
                     report::text(A::COMMAND, &Err(error), &[]).and_then(|text| write_data(&text));
             }
@@ -59,16 +59,16 @@ where
         }
     };
 
-    let console = Arc::new(Console::new(A::COMMAND, arguments.manner()));
+    let console = Arc::new(Console::new(A::COMMAND, arguments.output_options()));
     let outcome = arguments
         .resolve()
-        .and_then(|intent| perform(&console, |session| run(intent, session)));
+        .and_then(|command| execute(&console, |session| run(command, session)));
 
-    conclude(&console, &outcome)
+    finish(&console, &outcome)
 }
 
 /// What clap says is wrong, without its mark before and its pointers behind.
-fn complaint(notice: &str) -> String {
+fn clap_message(notice: &str) -> String {
     let text = notice
         .split("\n\nUsage:")
         .next()
@@ -85,29 +85,29 @@ fn complaint(notice: &str) -> String {
 }
 
 /// Runs a command to its end, or to the second signal.
-fn perform<F>(console: &Arc<Console>, run: impl FnOnce(Session) -> F) -> Result<Finished>
+fn execute<F>(console: &Arc<Console>, run: impl FnOnce(Session) -> F) -> Result<CommandOutcome>
 where
-    F: Future<Output = Result<Finished>> + Send + 'static,
+    F: Future<Output = Result<CommandOutcome>> + Send + 'static,
 {
     let runtime = runtime()?;
     let cancel = CancellationToken::new();
-    let progress = Arc::new(Progress::new(Arc::clone(console)));
-    let parting = Arc::new(OnceLock::new());
+    let progress = Arc::new(ProgressDisplay::new(Arc::clone(console)));
+    let abort_hint = Arc::new(OnceLock::new());
     let session = Session {
         console: Arc::clone(console),
         progress: Arc::clone(&progress),
         cancel: cancel.clone(),
-        parting: Arc::clone(&parting),
+        abort_hint: Arc::clone(&abort_hint),
     };
 
     // A task of its own: signals are heard even while the command computes.
     let work = runtime.spawn(run(session));
-    let outcome = runtime.block_on(supervise(work, console, &cancel, &parting));
+    let outcome = runtime.block_on(supervise(work, console, &cancel, &abort_hint));
     progress.end();
 
     match &outcome {
         Err(error) if error.kind() == ErrorKind::Interrupted => runtime.shutdown_background(),
-        _ => runtime.shutdown_timeout(FAREWELL),
+        _ => runtime.shutdown_timeout(SHUTDOWN_TIMEOUT),
     }
 
     outcome
@@ -122,13 +122,13 @@ fn runtime() -> Result<Runtime> {
 }
 
 /// Tells how a command ended: the error to people, the report to programs, the code to both.
-fn conclude(console: &Console, outcome: &Result<Finished>) -> ExitCode {
+fn finish(console: &Console, outcome: &Result<CommandOutcome>) -> ExitCode {
     if let Err(error) = outcome {
         console.error(error);
     }
 
     let mut code = report::exit_code(outcome);
-    if console.manner().json {
+    if console.options().json {
         let reported = report::text(console.command(), outcome, &console.warnings())
             .and_then(|text| write_data(&text));
         if let Err(error) = reported {
@@ -147,11 +147,11 @@ impl Session {
     ///
     /// # Errors
     /// See [`Environment::resolve`].
-    pub(crate) fn environment(&self, common: &Common) -> Result<Environment> {
+    pub(crate) fn environment(&self, common: &CommonOptions) -> Result<Environment> {
         let environment =
             Environment::resolve(&common.environment, &ProcessEnvironment::capture())?;
-        if self.console.manner().verbose {
-            for setting in sources(&environment, &common.environment.working_dir) {
+        if self.console.options().verbose {
+            for setting in setting_sources(&environment, &common.environment.working_dir) {
                 self.console.info(&setting);
             }
         }
@@ -166,7 +166,7 @@ impl Session {
     pub(crate) async fn open(
         &self,
         environment: &Environment,
-        common: &Common,
+        common: &CommonOptions,
         missing_database: MissingDatabase,
     ) -> Result<Store> {
         let options = StoreOptions {
@@ -192,11 +192,11 @@ impl Session {
         sections: &[Section],
         warnings: &[String],
         approval: &Approval,
-        common: &Common,
+        common: &CommonOptions,
     ) {
         self.progress.end();
-        let needed = common.dry_run || !prompt::is_answered(approval, &common.answers);
-        if needed || !self.console.manner().quiet {
+        let needed = common.dry_run || !prompt::is_decided_by_flags(approval, &common.answers);
+        if needed || !self.console.options().quiet {
             for (heading, lines) in sections {
                 self.console.section(heading, lines);
             }
@@ -206,12 +206,12 @@ impl Session {
             self.console.warning(warning);
         }
 
-        prompt::warn(&self.console, approval);
+        prompt::show_questions(&self.console, approval);
     }
 }
 
 /// The settings of an environment, each with the place that named it. No secret is among them.
-fn sources(environment: &Environment, working_dir: &Path) -> Vec<String> {
+fn setting_sources(environment: &Environment, working_dir: &Path) -> Vec<String> {
     let shown = |file: &Path| {
         file.strip_prefix(working_dir)
             .unwrap_or(file)
@@ -245,15 +245,15 @@ fn sources(environment: &Environment, working_dir: &Path) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::terminal::output::Manner;
+    use crate::cli::terminal::output::OutputOptions;
     use crate::cli::terminal::output::testing::console;
 
-    fn end(outcome: fn() -> Result<Finished>) -> (String, String) {
-        let (console, heard) = console(Manner::default(), false);
+    fn end(outcome: fn() -> Result<CommandOutcome>) -> (String, String) {
+        let (console, heard) = console(OutputOptions::default(), false);
         let console = Arc::new(console);
-        let outcome = perform(&console, |_session| async move { outcome() });
+        let outcome = execute(&console, |_session| async move { outcome() });
 
-        (format!("{:?}", conclude(&console, &outcome)), heard.text())
+        (format!("{:?}", finish(&console, &outcome)), heard.text())
     }
 
     #[test]
@@ -267,7 +267,7 @@ mod tests {
             )
         );
 
-        let (code, talk) = end(|| Finished::acted(&serde_json::json!({}), false));
+        let (code, talk) = end(|| CommandOutcome::acted(&serde_json::json!({}), false));
         assert_eq!(
             (code, talk.as_str()),
             (format!("{:?}", ExitCode::from(3)), "")

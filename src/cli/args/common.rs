@@ -6,9 +6,9 @@ use std::time::Duration;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{ArgAction, Args, ValueEnum};
 
-use super::Common;
-use super::value::{duration, lasting};
-use crate::cli::terminal::output::{Color, Manner};
+use super::CommonOptions;
+use super::value::{duration, nonzero_duration};
+use crate::cli::terminal::output::{Color, OutputOptions};
 use crate::environment::{Answers, EnvironmentRequest};
 use crate::error::{Error, Result};
 use crate::store::WireCompression;
@@ -84,7 +84,7 @@ pub(crate) struct CallArgs {
     wait: Option<Duration>,
 
     /// give up when nothing has gone forward for so long
-    #[arg(long, value_name = "DURATION", value_parser = lasting, default_value = "5m")]
+    #[arg(long, value_name = "DURATION", value_parser = nonzero_duration, default_value = "5m")]
     give_up_after: Duration,
 
     #[arg(
@@ -94,12 +94,12 @@ pub(crate) struct CallArgs {
         default_value_t,
         help = "read pages compressed; auto finds out whether that is faster, and does not for endpoints on this machine"
     )]
-    wire_compression: Compressed,
+    wire_compression: WireCompressionArg,
 }
 
 /// When pages travel compressed.
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
-enum Compressed {
+enum WireCompressionArg {
     #[default]
     Auto,
     On,
@@ -109,7 +109,7 @@ enum Compressed {
 /// How to talk.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Talk")]
-pub(crate) struct TalkArgs {
+pub(crate) struct OutputArgs {
     /// print one report object on standard output
     #[arg(long)]
     pub(crate) json: bool,
@@ -132,9 +132,9 @@ pub(crate) struct TalkArgs {
     color: Color,
 }
 
-impl TalkArgs {
-    pub(crate) fn manner(&self) -> Manner {
-        Manner {
+impl OutputArgs {
+    pub(crate) fn output_options(&self) -> OutputOptions {
+        OutputOptions {
             quiet: self.quiet,
             verbose: self.verbose > 0,
             json: self.json,
@@ -145,7 +145,7 @@ impl TalkArgs {
 
 impl EnvironmentArgs {
     /// Whether the command line says anything of a table or where it is.
-    pub(crate) fn names_a_table(&self) -> bool {
+    pub(crate) fn selects_table(&self) -> bool {
         let named = [
             &self.env,
             &self.table,
@@ -164,9 +164,9 @@ pub(crate) fn resolve(
     environment: EnvironmentArgs,
     run: &RunArgs,
     confirm: Option<String>,
-) -> Result<Common> {
-    let common = resolve_reading(environment, &run.calls)?;
-    Ok(Common {
+) -> Result<CommonOptions> {
+    let common = resolve_read_only(environment, &run.calls)?;
+    Ok(CommonOptions {
         answers: Answers {
             yes: run.yes,
             confirm,
@@ -178,11 +178,14 @@ pub(crate) fn resolve(
 }
 
 /// The same for a command that changes nothing and so asks nothing.
-pub(crate) fn resolve_reading(environment: EnvironmentArgs, calls: &CallArgs) -> Result<Common> {
+pub(crate) fn resolve_read_only(
+    environment: EnvironmentArgs,
+    calls: &CallArgs,
+) -> Result<CommonOptions> {
     let working_dir = std::env::current_dir().map_err(|error| {
         Error::failed("the working directory cannot be found").with_source(error)
     })?;
-    Ok(Common {
+    Ok(CommonOptions {
         environment: EnvironmentRequest {
             name: environment.env,
             no_env: environment.no_env,
@@ -200,9 +203,9 @@ pub(crate) fn resolve_reading(environment: EnvironmentArgs, calls: &CallArgs) ->
         wait: calls.wait.filter(|wait| !wait.is_zero()),
         give_up_after: calls.give_up_after,
         wire_compression: match calls.wire_compression {
-            Compressed::Auto => WireCompression::Auto,
-            Compressed::On => WireCompression::On,
-            Compressed::Off => WireCompression::Off,
+            WireCompressionArg::Auto => WireCompression::Auto,
+            WireCompressionArg::On => WireCompression::On,
+            WireCompressionArg::Off => WireCompression::Off,
         },
         state_dir: state_dir(),
     })

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Parser, ValueEnum};
 
-use super::common::{EnvironmentArgs, RunArgs, TalkArgs, default_folder, resolve};
-use super::transform::{TransformArgs, check_shown};
+use super::common::{EnvironmentArgs, OutputArgs, RunArgs, default_folder, resolve};
+use super::transform::{TransformArgs, check_preview};
 use super::value::cap;
-use super::{Arguments, Common};
+use super::{Arguments, CommonOptions};
 use crate::backup::{Compression, DataFile, DataFormat, DumpTarget};
 use crate::cli::exit;
-use crate::cli::terminal::output::Manner;
+use crate::cli::terminal::output::OutputOptions;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::limits::SCAN_SEGMENTS;
@@ -45,7 +45,7 @@ pub(crate) struct DumpArgs {
     environment: EnvironmentArgs,
 
     #[command(flatten)]
-    dump: OutputArgs,
+    dump: DumpOnlyArgs,
 
     #[command(flatten)]
     transform: TransformArgs,
@@ -54,13 +54,13 @@ pub(crate) struct DumpArgs {
     run: RunArgs,
 
     #[command(flatten)]
-    talk: TalkArgs,
+    output: OutputArgs,
 }
 
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Dump")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
-struct OutputArgs {
+struct DumpOnlyArgs {
     /// write to a folder, to FILE.jsonl[.gz|.zst], or to - (standard output)
     /// [default: backups/dynamodb/ENV/]
     #[arg(long, value_name = "DIR|FILE|-")]
@@ -68,11 +68,11 @@ struct OutputArgs {
 
     /// write items as one JSON document or as JSON Lines [default: json]
     #[arg(long, value_name = "FORMAT")]
-    format: Option<Format>,
+    format: Option<FormatArg>,
 
     /// compress the items [default: none]
     #[arg(long, value_name = "METHOD")]
-    compress: Option<Method>,
+    compress: Option<CompressionArg>,
 
     /// scan in so many segments, 32 at a time [default: by the table's size]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(SCAN_SEGMENTS)))]
@@ -126,21 +126,21 @@ struct OutputArgs {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
+enum FormatArg {
     Json,
     Jsonl,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Method {
+enum CompressionArg {
     None,
     Gzip,
     Zstd,
 }
 
 /// What a command line of `dumpdb` means, before the environment is known.
-pub(crate) struct DumpIntent {
-    pub(crate) common: Common,
+pub(crate) struct DumpCommand {
+    pub(crate) common: CommonOptions,
     max_read_units: Option<Cap>,
     /// The default folder bears the environment's name.
     target: Option<DumpTarget>,
@@ -155,19 +155,17 @@ pub(crate) struct DumpIntent {
     selection: Selection,
     transform: Transform,
     /// Items to show before and after, in a dry run.
-    pub(crate) show: PreviewOptions,
+    pub(crate) preview: PreviewOptions,
 }
 
-impl Arguments for DumpArgs {
+impl Arguments<DumpCommand> for DumpArgs {
     const COMMAND: &'static str = "dumpdb";
 
-    type Intent = DumpIntent;
-
-    fn manner(&self) -> Manner {
-        self.talk.manner()
+    fn output_options(&self) -> OutputOptions {
+        self.output.output_options()
     }
 
-    fn resolve(self) -> Result<DumpIntent> {
+    fn resolve(self) -> Result<DumpCommand> {
         let dump = self.dump;
         let target = dump.output.as_ref().map(|path| target(path.clone()));
         let items_alone = matches!(target, Some(DumpTarget::File(_) | DumpTarget::Stdout));
@@ -175,7 +173,7 @@ impl Arguments for DumpArgs {
             dump.check_items_alone()?;
         }
 
-        if self.talk.json && target == Some(DumpTarget::Stdout) {
+        if self.output.json && target == Some(DumpTarget::Stdout) {
             return Err(
                 Error::usage("--json and --output - both write to standard output")
                     .with_hint("write the items to a file or folder, or leave out --json"),
@@ -190,16 +188,18 @@ impl Arguments for DumpArgs {
         }
 
         let format = match dump.format {
-            Some(Format::Json) => DataFormat::Json,
-            Some(Format::Jsonl) => DataFormat::Jsonl,
+            Some(FormatArg::Json) => DataFormat::Json,
+            Some(FormatArg::Jsonl) => DataFormat::Jsonl,
             None if items_alone => DataFormat::Jsonl,
             None => DataFormat::default(),
         };
 
         let selection = dump.selection()?;
-        let transform = self.transform.resolve_for(dump.schema_only)?;
+        let transform = self
+            .transform
+            .resolve_unless_schema_only(dump.schema_only)?;
         dump.check_conditions(&transform)?;
-        Ok(DumpIntent {
+        Ok(DumpCommand {
             common: resolve(self.environment, &self.run, None)?,
             max_read_units: dump.max_rcu,
             compression: dump.compression(),
@@ -212,13 +212,13 @@ impl Arguments for DumpArgs {
             resume: dump.resume,
             strict: dump.strict,
             selection,
-            show: self.transform.shown(),
+            preview: self.transform.preview_options(),
             transform,
         })
     }
 }
 
-impl OutputArgs {
+impl DumpOnlyArgs {
     /// What the table is to leave out.
     fn selection(&self) -> Result<Selection> {
         let mut selection = Selection::default();
@@ -266,7 +266,7 @@ impl OutputArgs {
             .with_hint("name a folder"));
         }
 
-        if self.format == Some(Format::Json) {
+        if self.format == Some(FormatArg::Json) {
             return Err(Error::usage(format!(
                 "--output {path} is written as JSON Lines, not as --format json"
             ))
@@ -298,9 +298,9 @@ impl OutputArgs {
 
     fn method(&self) -> Compression {
         match self.compress {
-            None | Some(Method::None) => Compression::None,
-            Some(Method::Gzip) => Compression::Gzip,
-            Some(Method::Zstd) => Compression::Zstd,
+            None | Some(CompressionArg::None) => Compression::None,
+            Some(CompressionArg::Gzip) => Compression::Gzip,
+            Some(CompressionArg::Zstd) => Compression::Zstd,
         }
     }
 }
@@ -325,9 +325,9 @@ pub(crate) fn content(schema_only: bool, data_only: bool) -> ContentScope {
     }
 }
 
-impl DumpIntent {
+impl DumpCommand {
     /// Whether items go to standard output.
-    pub(crate) fn is_stream(&self) -> bool {
+    pub(crate) fn writes_to_stdout(&self) -> bool {
         self.target == Some(DumpTarget::Stdout)
     }
 
@@ -336,7 +336,7 @@ impl DumpIntent {
     /// # Errors
     /// No table is named, or more than one.
     pub(crate) fn request(&self, environment: &Environment) -> Result<DumpRequest> {
-        check_shown(self.show, environment)?;
+        check_preview(self.preview, environment)?;
         let table = environment
             .single_table()?
             .ok_or_else(|| no_table(environment, &self.common.environment.working_dir))?

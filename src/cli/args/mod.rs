@@ -14,18 +14,18 @@ mod tests;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub(crate) use dump::{DumpArgs, DumpIntent};
-pub(crate) use restore::{RestoreArgs, RestoreIntent};
-pub(crate) use verify::{Question, VerifyArgs, VerifyIntent};
+pub(crate) use dump::{DumpArgs, DumpCommand};
+pub(crate) use restore::{RestoreArgs, RestoreCommand};
+pub(crate) use verify::{VerifyArgs, VerifyCommand, VerifyTask};
 
-use super::terminal::output::Manner;
+use super::terminal::output::OutputOptions;
 use crate::environment::{Answers, EnvironmentRequest};
 use crate::error::Result;
 use crate::store::WireCompression;
 
 /// What every command line means, whatever the command.
 #[derive(Clone)]
-pub(crate) struct Common {
+pub(crate) struct CommonOptions {
     pub(crate) environment: EnvironmentRequest,
     pub(crate) answers: Answers,
     /// Show the plan and stop.
@@ -42,20 +42,17 @@ pub(crate) struct Common {
     pub(crate) state_dir: Option<PathBuf>,
 }
 
-/// A command line as typed.
-pub(crate) trait Arguments: clap::Parser {
-    /// The command's name.
+/// The parsed arguments of a command; [`resolve`](Self::resolve) turns them into the command `C` to execute.
+pub(crate) trait Arguments<C>: clap::Parser {
+    /// Name of the executable.
     const COMMAND: &'static str;
 
-    /// The same as meant.
-    type Intent;
+    /// Options for output; available before `resolve`, so that its errors can be printed.
+    fn output_options(&self) -> OutputOptions;
 
-    /// How to talk. Needed before anything can go wrong.
-    fn manner(&self) -> Manner;
-
-    /// What is meant.
+    /// Checks the arguments and converts them.
     ///
     /// # Errors
-    /// [`ErrorKind::Usage`](crate::error::ErrorKind::Usage) for what contradicts itself.
-    fn resolve(self) -> Result<Self::Intent>;
+    /// [`ErrorKind::Usage`](crate::error::ErrorKind::Usage) if arguments contradict each other.
+    fn resolve(self) -> Result<C>;
 }

@@ -5,15 +5,15 @@ use std::path::PathBuf;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Parser, ValueEnum};
 
-use super::common::{EnvironmentArgs, RunArgs, TalkArgs, default_folder, resolve};
+use super::common::{EnvironmentArgs, OutputArgs, RunArgs, default_folder, resolve};
 use super::dump::content;
-use super::settings::{SettingArgs, SettingIntent};
-use super::transform::{TransformArgs, check_shown};
+use super::settings::{ResolvedSettings, SettingArgs};
+use super::transform::{TransformArgs, check_preview};
 use super::value::{boost, cap};
-use super::{Arguments, Common};
+use super::{Arguments, CommonOptions};
 use crate::backup::SourceSpec;
 use crate::cli::exit;
-use crate::cli::terminal::output::Manner;
+use crate::cli::terminal::output::OutputOptions;
 use crate::environment::Environment;
 use crate::error::Result;
 use crate::limits::BATCH_WRITE_ITEMS;
@@ -52,7 +52,7 @@ pub(crate) struct RestoreArgs {
     environment: EnvironmentArgs,
 
     #[command(flatten)]
-    restore: SourceArgs,
+    restore: RestoreOnlyArgs,
 
     #[command(flatten)]
     settings: SettingArgs,
@@ -68,13 +68,13 @@ pub(crate) struct RestoreArgs {
     confirm: Option<String>,
 
     #[command(flatten)]
-    talk: TalkArgs,
+    output: OutputArgs,
 }
 
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Restore")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
-struct SourceArgs {
+struct RestoreOnlyArgs {
     /// read a dump folder, a file of items, or - (standard input)
     /// [default: backups/dynamodb/ENV/]
     #[arg(long, value_name = "DIR|FILE|-")]
@@ -130,7 +130,7 @@ struct SourceArgs {
     /// write an item whose key the table has already, skip it, or reject it; an equal item is neither.
     /// skip and fail write item by item
     #[arg(long, value_name = "HOW", value_enum, default_value_t)]
-    on_conflict: Conflict,
+    on_conflict: OnConflictArg,
 
     /// stop at the first item that is rejected
     #[arg(long)]
@@ -160,7 +160,7 @@ struct SourceArgs {
     /// check the result by reading every item back, or not at all; auto is full on a local endpoint,
     /// where reading is free, and relies on the acknowledgements elsewhere
     #[arg(long, value_name = "HOW", value_enum, default_value_t)]
-    verify: Verify,
+    verify: VerifyModeArg,
 
     /// consume at most so many read units per second when every item is read back, or a share of the
     /// table's, such as 25% [default: half the capacity of a protected provisioned table]
@@ -169,25 +169,25 @@ struct SourceArgs {
 }
 
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
-enum Conflict {
+enum OnConflictArg {
     #[default]
     Overwrite,
     Skip,
     Fail,
 }
 
-impl From<Conflict> for OnConflict {
-    fn from(conflict: Conflict) -> Self {
+impl From<OnConflictArg> for OnConflict {
+    fn from(conflict: OnConflictArg) -> Self {
         match conflict {
-            Conflict::Overwrite => Self::Overwrite,
-            Conflict::Skip => Self::Skip,
-            Conflict::Fail => Self::Fail,
+            OnConflictArg::Overwrite => Self::Overwrite,
+            OnConflictArg::Skip => Self::Skip,
+            OnConflictArg::Fail => Self::Fail,
         }
     }
 }
 
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
-enum Verify {
+enum VerifyModeArg {
     #[default]
     Auto,
     None,
@@ -196,17 +196,17 @@ enum Verify {
 
 /// What a command line of `restoredb` means, before the environment is known.
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
-pub(crate) struct RestoreIntent {
-    pub(crate) common: Common,
+pub(crate) struct RestoreCommand {
+    pub(crate) common: CommonOptions,
     /// The default folder bears the environment's name.
     source: Option<PathBuf>,
     existing: ExistingTable,
     create: bool,
     schema: Option<PathBuf>,
-    settings: SettingIntent,
+    settings: ResolvedSettings,
     boost: Option<Boost>,
     /// Compare schemas and do nothing else.
-    pub(crate) compares: bool,
+    pub(crate) diff_schema: bool,
     content: ContentScope,
     batch_size: usize,
     on_conflict: OnConflict,
@@ -220,19 +220,17 @@ pub(crate) struct RestoreIntent {
     verify: VerifyMode,
     transform: Transform,
     /// Items to show before and after, in a dry run.
-    pub(crate) show: PreviewOptions,
+    pub(crate) preview: PreviewOptions,
 }
 
-impl Arguments for RestoreArgs {
+impl Arguments<RestoreCommand> for RestoreArgs {
     const COMMAND: &'static str = "restoredb";
 
-    type Intent = RestoreIntent;
-
-    fn manner(&self) -> Manner {
-        self.talk.manner()
+    fn output_options(&self) -> OutputOptions {
+        self.output.output_options()
     }
 
-    fn resolve(self) -> Result<RestoreIntent> {
+    fn resolve(self) -> Result<RestoreCommand> {
         let restore = self.restore;
         let existing = match (restore.if_missing, restore.replace) {
             (true, _) => ExistingTable::Keep,
@@ -245,7 +243,7 @@ impl Arguments for RestoreArgs {
             settings.check_with_boost()?;
         }
 
-        Ok(RestoreIntent {
+        Ok(RestoreCommand {
             common: resolve(self.environment, &self.run, self.confirm)?,
             source: restore.source,
             existing,
@@ -253,7 +251,7 @@ impl Arguments for RestoreArgs {
             schema: restore.schema,
             settings,
             boost: restore.boost_write_capacity,
-            compares: restore.diff_schema,
+            diff_schema: restore.diff_schema,
             content: content(restore.schema_only, restore.data_only),
             batch_size: usize::from(restore.batch_size),
             on_conflict: restore.on_conflict.into(),
@@ -265,19 +263,21 @@ impl Arguments for RestoreArgs {
             max_write_units: restore.max_wcu,
             max_read_units: restore.max_rcu,
             verify: match restore.verify {
-                Verify::Auto => VerifyMode::Auto,
-                Verify::None => VerifyMode::None,
-                Verify::Full => VerifyMode::Full,
+                VerifyModeArg::Auto => VerifyMode::Auto,
+                VerifyModeArg::None => VerifyMode::None,
+                VerifyModeArg::Full => VerifyMode::Full,
             },
-            show: self.transform.shown(),
-            transform: self.transform.resolve_for(restore.schema_only)?,
+            preview: self.transform.preview_options(),
+            transform: self
+                .transform
+                .resolve_unless_schema_only(restore.schema_only)?,
         })
     }
 }
 
-impl RestoreIntent {
+impl RestoreCommand {
     /// Whether items come from standard input.
-    pub(crate) fn is_stream(&self) -> bool {
+    pub(crate) fn reads_stdin(&self) -> bool {
         self.source
             .as_ref()
             .is_some_and(|path| path.as_os_str() == "-")
@@ -288,9 +288,9 @@ impl RestoreIntent {
     /// # Errors
     /// More than one table is named.
     pub(crate) fn request(&self, environment: &Environment) -> Result<RestoreRequest> {
-        check_shown(self.show, environment)?;
+        check_preview(self.preview, environment)?;
         let source = match &self.source {
-            _ if self.is_stream() => SourceSpec::Stdin,
+            _ if self.reads_stdin() => SourceSpec::Stdin,
             Some(path) => SourceSpec::Path(path.clone()),
             None => SourceSpec::Path(default_folder(environment.name())),
         };

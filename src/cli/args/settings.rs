@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 
-use super::value::{capacity_of_index, tag};
+use super::value::{index_capacity_arg, tag};
 use crate::backup;
 use crate::error::{Error, Result};
 use crate::schema::{
@@ -39,7 +39,7 @@ pub(crate) struct SettingArgs {
 
     /// bill the table by request or by capacity
     #[arg(long, value_name = "MODE", value_enum)]
-    billing_mode: Option<Billing>,
+    billing_mode: Option<BillingModeArg>,
 
     /// provision so many RCU for the table and for its indexes
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
@@ -50,7 +50,7 @@ pub(crate) struct SettingArgs {
     write_capacity: Option<u64>,
 
     /// provision so many RCU and WCU for one index; may be repeated
-    #[arg(long, value_name = "NAME=R:W", value_parser = capacity_of_index)]
+    #[arg(long, value_name = "NAME=R:W", value_parser = index_capacity_arg)]
     index_capacity: Vec<(String, Capacity)>,
 
     /// let an on-demand table and its indexes take so many read units per second at most
@@ -63,7 +63,7 @@ pub(crate) struct SettingArgs {
 
     /// make the table of this class
     #[arg(long, value_name = "CLASS", value_enum)]
-    table_class: Option<Class>,
+    table_class: Option<TableClassArg>,
 
     /// encrypt the table with this KMS key: ARN, alias or id
     #[arg(long, value_name = "KEY", value_parser = NonEmptyStringValueParser::new())]
@@ -92,20 +92,20 @@ pub(crate) struct SettingArgs {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Billing {
+enum BillingModeArg {
     OnDemand,
     Provisioned,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Class {
+enum TableClassArg {
     Standard,
     StandardInfrequentAccess,
 }
 
 /// What these options mean.
 #[derive(Debug, Default)]
-pub(crate) struct SettingIntent {
+pub(crate) struct ResolvedSettings {
     pub(crate) choice: SettingChoice,
     pub(crate) overrides: Overrides,
     pub(crate) apply: bool,
@@ -124,7 +124,7 @@ impl SettingArgs {
     ///
     /// # Errors
     /// Options that contradict each other or have nothing to act on; an overrides file that cannot be read.
-    pub(crate) fn resolve(self, creates: bool) -> Result<SettingIntent> {
+    pub(crate) fn resolve(self, creates: bool) -> Result<ResolvedSettings> {
         let file = self
             .schema_overrides
             .as_deref()
@@ -139,26 +139,26 @@ impl SettingArgs {
         };
 
         let apply = self.apply_settings;
-        let intent = SettingIntent {
+        let resolved = ResolvedSettings {
             choice,
             overrides: self.overrides().merge(file),
             apply,
         };
 
-        intent.check_choice()?;
+        resolved.check_choice()?;
 
         if !creates {
-            intent.check_without_creation()?;
+            resolved.check_without_creation()?;
         }
 
-        Ok(intent)
+        Ok(resolved)
     }
 
     fn overrides(self) -> Overrides {
         Overrides {
             billing_mode: self.billing_mode.map(|mode| match mode {
-                Billing::OnDemand => BillingMode::OnDemand,
-                Billing::Provisioned => BillingMode::Provisioned,
+                BillingModeArg::OnDemand => BillingMode::OnDemand,
+                BillingModeArg::Provisioned => BillingMode::Provisioned,
             }),
             read_capacity: self.read_capacity,
             write_capacity: self.write_capacity,
@@ -166,8 +166,8 @@ impl SettingArgs {
             max_read_units: self.max_read_units,
             max_write_units: self.max_write_units,
             table_class: self.table_class.map(|class| match class {
-                Class::Standard => TableClass::Standard,
-                Class::StandardInfrequentAccess => TableClass::StandardInfrequentAccess,
+                TableClassArg::Standard => TableClass::Standard,
+                TableClassArg::StandardInfrequentAccess => TableClass::StandardInfrequentAccess,
             }),
             kms_key: self.kms_key,
             add_tags: self.add_tag.into_iter().collect(),
@@ -179,7 +179,7 @@ impl SettingArgs {
     }
 }
 
-impl SettingIntent {
+impl ResolvedSettings {
     /// No setting is wanted and unwanted at the same time.
     fn check_choice(&self) -> Result<()> {
         let SettingChoice {

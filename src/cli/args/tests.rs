@@ -26,29 +26,29 @@ fn words(command: &str, line: &str) -> Vec<String> {
         .collect()
 }
 
-fn dump_intent(line: &str) -> Result<DumpIntent> {
+fn dump_command(line: &str) -> Result<DumpCommand> {
     DumpArgs::try_parse_from(words("dumpdb", line))
         .unwrap_or_else(|error| panic!("{line}: {error}"))
         .resolve()
 }
 
-fn restore_intent(line: &str) -> Result<RestoreIntent> {
+fn restore_command(line: &str) -> Result<RestoreCommand> {
     RestoreArgs::try_parse_from(words("restoredb", line))
         .unwrap_or_else(|error| panic!("{line}: {error}"))
         .resolve()
 }
 
-fn environment(common: &Common) -> Environment {
+fn environment(common: &CommonOptions) -> Environment {
     Environment::resolve(&common.environment, &ProcessEnvironment::default()).unwrap()
 }
 
 fn dump(line: &str) -> DumpRequest {
-    let intent = dump_intent(&format!("{PLACE} {line}")).unwrap();
-    intent.request(&environment(&intent.common)).unwrap()
+    let command = dump_command(&format!("{PLACE} {line}")).unwrap();
+    command.request(&environment(&command.common)).unwrap()
 }
 
 fn dump_refused(line: &str) -> Error {
-    let error = dump_intent(&format!("{PLACE} {line}"))
+    let error = dump_command(&format!("{PLACE} {line}"))
         .err()
         .unwrap_or_else(|| panic!("{line} was taken"));
     assert_eq!(error.kind(), ErrorKind::Usage, "{line}");
@@ -58,8 +58,8 @@ fn dump_refused(line: &str) -> Error {
 }
 
 fn restore(line: &str) -> RestoreRequest {
-    let intent = restore_intent(&format!("{PLACE} {line}")).unwrap();
-    intent.request(&environment(&intent.common)).unwrap()
+    let command = restore_command(&format!("{PLACE} {line}")).unwrap();
+    command.request(&environment(&command.common)).unwrap()
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn a_dump_without_options() {
         (request.content, request.consistent_read),
         (ContentScope::All, false)
     );
-    let common = dump_intent("").unwrap().common;
+    let common = dump_command("").unwrap().common;
     assert_eq!(
         (common.wait, common.give_up_after),
         (None, Duration::from_mins(5))
@@ -259,8 +259,8 @@ fn command_lines_that_clap_refuses() {
 
 #[test]
 fn a_table_must_be_named_for_a_dump() {
-    let intent = dump_intent("--no-env --endpoint-url http://localhost:8000").unwrap();
-    let error = intent.request(&environment(&intent.common)).unwrap_err();
+    let command = dump_command("--no-env --endpoint-url http://localhost:8000").unwrap();
+    let error = command.request(&environment(&command.common)).unwrap_err();
     assert_eq!(
         (error.kind(), error.hint()),
         (ErrorKind::Usage, Some("pass --table NAME"))
@@ -308,7 +308,7 @@ fn every_option_of_a_restore_arrives() {
         (false, ContentScope::DataOnly)
     );
     assert_eq!(restore("--replace").existing, ExistingTable::Replace);
-    let common = restore_intent("--yes --confirm films --wait 60s --give-up-after 90s --dry-run")
+    let common = restore_command("--yes --confirm films --wait 60s --give-up-after 90s --dry-run")
         .unwrap()
         .common;
     assert_eq!(
@@ -328,27 +328,30 @@ fn every_option_of_a_restore_arrives() {
 
 #[test]
 fn a_restore_takes_the_dumps_own_table_when_none_is_named() {
-    let intent = restore_intent("--no-env --endpoint-url http://localhost:8000").unwrap();
+    let command = restore_command("--no-env --endpoint-url http://localhost:8000").unwrap();
     assert_eq!(
-        intent.request(&environment(&intent.common)).unwrap().table,
+        command
+            .request(&environment(&command.common))
+            .unwrap()
+            .table,
         None
     );
 }
 
 #[test]
 fn how_to_talk() {
-    let manner = |line: &str| {
+    let output_options = |line: &str| {
         DumpArgs::try_parse_from(words("dumpdb", line))
             .unwrap()
-            .manner()
+            .output_options()
     };
 
-    assert!(manner("-q").quiet && !manner("-q").verbose);
-    assert!(manner("-vv --json").verbose && manner("-v --json").json);
-    assert!(!manner("").quiet && !manner("").verbose && !manner("").json);
+    assert!(output_options("-q").quiet && !output_options("-q").verbose);
+    assert!(output_options("-vv --json").verbose && output_options("-v --json").json);
+    assert!(!output_options("").quiet && !output_options("").verbose && !output_options("").json);
 }
 
-fn verify_intent(line: &str) -> Result<VerifyIntent> {
+fn verify_command(line: &str) -> Result<VerifyCommand> {
     VerifyArgs::try_parse_from(words("verifydb", line))
         .unwrap_or_else(|error| panic!("{line}: {error}"))
         .resolve()
@@ -356,29 +359,33 @@ fn verify_intent(line: &str) -> Result<VerifyIntent> {
 
 #[test]
 fn what_is_named_decides_what_is_verified() {
-    let tables = |environment: Option<&str>, table: Option<&str>| Question::Tables {
+    let tables = |environment: Option<&str>, table: Option<&str>| VerifyTask::Tables {
         environment: environment.map(ToOwned::to_owned),
         table: table.map(ToOwned::to_owned),
         schema_only: false,
     };
 
-    for (line, question, source) in [
+    for (line, task, source) in [
         (
             "",
-            Question::Dump { quick: false },
+            VerifyTask::Dump { quick: false },
             "backups/dynamodb/local",
         ),
-        ("a", Question::Dump { quick: false }, "a"),
-        ("--source a --quick", Question::Dump { quick: true }, "a"),
-        ("--source a --env dev", Question::Table, "a"),
-        ("a --table films", Question::Table, "a"),
-        ("--env dev --exact", Question::Table, "backups/dynamodb/dev"),
+        ("a", VerifyTask::Dump { quick: false }, "a"),
+        ("--source a --quick", VerifyTask::Dump { quick: true }, "a"),
+        ("--source a --env dev", VerifyTask::Table, "a"),
+        ("a --table films", VerifyTask::Table, "a"),
+        (
+            "--env dev --exact",
+            VerifyTask::Table,
+            "backups/dynamodb/dev",
+        ),
         (
             "--no-env --table films",
-            Question::Table,
+            VerifyTask::Table,
             "backups/dynamodb/no-env",
         ),
-        ("a --env dev --schema-only", Question::Schema, "a"),
+        ("a --env dev --schema-only", VerifyTask::Schema, "a"),
         (
             "--env prod --against-env dev",
             tables(Some("dev"), None),
@@ -386,7 +393,7 @@ fn what_is_named_decides_what_is_verified() {
         ),
         (
             "--env prod --against-env dev --schema-only",
-            Question::Tables {
+            VerifyTask::Tables {
                 environment: Some("dev".to_owned()),
                 table: None,
                 schema_only: true,
@@ -399,10 +406,10 @@ fn what_is_named_decides_what_is_verified() {
             "backups/dynamodb/local",
         ),
     ] {
-        let intent = verify_intent(line).unwrap();
+        let command = verify_command(line).unwrap();
         assert_eq!(
-            (&intent.question, intent.source()),
-            (&question, SourceSpec::path(source)),
+            (&command.task, command.source()),
+            (&task, SourceSpec::path(source)),
             "{line}"
         );
     }
@@ -410,15 +417,15 @@ fn what_is_named_decides_what_is_verified() {
 
 #[test]
 fn the_other_environment_takes_nothing_from_the_first_but_the_folder() {
-    let intent =
-        verify_intent("--env prod --envs-dir e --table a --region r --against-env dev").unwrap();
-    let other = intent.other(Some(&"dev".to_owned()), None);
+    let command =
+        verify_command("--env prod --envs-dir e --table a --region r --against-env dev").unwrap();
+    let other = command.other(Some(&"dev".to_owned()), None);
     assert_eq!(
         (other.name.as_deref(), other.table, other.region),
         (Some("dev"), None, None)
     );
     assert_eq!(other.envs_dir.as_deref(), Some(Path::new("e")));
-    let same = intent.other(None, Some(&"b".to_owned()));
+    let same = command.other(None, Some(&"b".to_owned()));
     assert_eq!(
         (
             same.name.as_deref(),
@@ -439,7 +446,7 @@ fn contradictions_of_a_verification_are_told() {
         ("a --quick --env dev", "--quick is about a dump alone"),
         ("-", "from a stream"),
     ] {
-        let error = verify_intent(line)
+        let error = verify_command(line)
             .err()
             .unwrap_or_else(|| panic!("{line} was taken"));
         assert_eq!(error.kind(), ErrorKind::Usage, "{line}");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 
-use super::value::{lasting, sample};
+use super::value::{nonzero_duration, sample};
 use crate::backup::read_text;
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
@@ -16,7 +16,7 @@ use crate::ops::PreviewOptions;
 use crate::transform::{CommandSpec, MaskKey, MaskRules, Masks, Transform};
 
 /// The variable that holds the key of masks.
-const MASK_KEY: &str = "DYNADUMP_MASK_KEY";
+const MASK_KEY_VARIABLE: &str = "DYNADUMP_MASK_KEY";
 
 /// What happens to items on the way.
 #[derive(Debug, Args)]
@@ -45,7 +45,7 @@ pub(crate) struct TransformArgs {
     transform_jobs: Option<NonZeroUsize>,
 
     /// give the program up when it has answered nothing for so long
-    #[arg(long, value_name = "DURATION", value_parser = lasting, default_value = "60s")]
+    #[arg(long, value_name = "DURATION", value_parser = nonzero_duration, default_value = "60s")]
     transform_timeout: Duration,
 
     /// hide values by the rules in this file
@@ -74,7 +74,7 @@ impl TransformArgs {
     ///
     /// # Errors
     /// Those of [`resolve`](Self::resolve); there are no items to transform.
-    pub(crate) fn resolve_for(&self, schema_only: bool) -> Result<Transform> {
+    pub(crate) fn resolve_unless_schema_only(&self, schema_only: bool) -> Result<Transform> {
         let transform = self.resolve()?;
         if schema_only && !transform.is_empty() {
             return Err(Error::usage("--schema-only leaves no items to transform")
@@ -94,7 +94,7 @@ impl TransformArgs {
     }
 
     /// Items to show before and after; none if there is no transform.
-    pub(crate) fn shown(&self) -> PreviewOptions {
+    pub(crate) fn preview_options(&self) -> PreviewOptions {
         PreviewOptions {
             items: self.show.unwrap_or(0),
             originals: self.show_originals,
@@ -116,8 +116,8 @@ impl TransformArgs {
         }
 
         for filter in &self.transform {
-            transform = match file(filter) {
-                Some(path) => transform.filter(filter, &filter_text(&path)?)?,
+            transform = match filter_file(filter) {
+                Some(path) => transform.filter(filter, &read_filter(&path)?)?,
                 None => transform.filter("--transform", filter)?,
             };
         }
@@ -150,7 +150,7 @@ impl TransformArgs {
             return MaskKey::new(read_text(path)?.as_bytes()).map(Some);
         }
 
-        let variable = std::env::var_os(MASK_KEY).filter(|key| !key.is_empty());
+        let variable = std::env::var_os(MASK_KEY_VARIABLE).filter(|key| !key.is_empty());
         variable
             .map(|key| MaskKey::new(key.as_encoded_bytes()))
             .transpose()
@@ -159,7 +159,7 @@ impl TransformArgs {
 
 /// # Errors
 /// Original values of masked attributes are to be shown, and the environment is protected.
-pub(crate) fn check_shown(show: PreviewOptions, environment: &Environment) -> Result<()> {
+pub(crate) fn check_preview(show: PreviewOptions, environment: &Environment) -> Result<()> {
     if !show.originals || !environment.is_protected() {
         return Ok(());
     }
@@ -173,14 +173,14 @@ pub(crate) fn check_shown(show: PreviewOptions, environment: &Environment) -> Re
 }
 
 /// A filter that is one word ending in `.jq` is a file.
-fn file(filter: &str) -> Option<PathBuf> {
+fn filter_file(filter: &str) -> Option<PathBuf> {
     let is_word = !filter.contains(|c: char| c.is_whitespace() || "|()[]{}\"$,;".contains(c));
     let path = Path::new(filter);
     (is_word && path.extension().is_some_and(|extension| extension == "jq"))
         .then(|| path.to_owned())
 }
 
-fn filter_text(path: &Path) -> Result<String> {
+fn read_filter(path: &Path) -> Result<String> {
     read_text(path).map_err(|error| match error.kind() {
         ErrorKind::NotFound => Error::usage(format!("--transform: {error}")).with_hint(
             "what ends in .jq is taken for a file; put an expression into brackets: '(.jq)'",
@@ -308,7 +308,7 @@ mod tests {
             (".a|.jq", false),
             (".a", false),
         ] {
-            assert_eq!(file(text).is_some(), is_file, "{text}");
+            assert_eq!(filter_file(text).is_some(), is_file, "{text}");
         }
     }
 }

@@ -7,13 +7,13 @@ use crate::ops::Cap;
 use crate::schema::{Boost, Capacity};
 
 /// Longer waits are typing errors, and far longer ones overflow a clock.
-const LONGEST: Duration = Duration::from_hours(30 * 24);
+const MAX_DURATION: Duration = Duration::from_hours(30 * 24);
 
 /// A duration such as `90s`, `5m` or `1h 30m`; `0s` is one.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let duration = humantime::parse_duration(text)
         .map_err(|error| format!("{error}; write it as 90s, 5m or 1h30m"))?;
-    if duration > LONGEST {
+    if duration > MAX_DURATION {
         Err("longer than 30 days".to_owned())
     } else {
         Ok(duration)
@@ -21,7 +21,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// A duration that is not nought.
-pub(crate) fn lasting(text: &str) -> Result<Duration, String> {
+pub(crate) fn nonzero_duration(text: &str) -> Result<Duration, String> {
     let duration = duration(text)?;
     if duration.is_zero() {
         Err("no time at all".to_owned())
@@ -31,7 +31,7 @@ pub(crate) fn lasting(text: &str) -> Result<Duration, String> {
 }
 
 /// `NAME=R:W`: an index and its capacity.
-pub(crate) fn capacity_of_index(text: &str) -> Result<(String, Capacity), String> {
+pub(crate) fn index_capacity_arg(text: &str) -> Result<(String, Capacity), String> {
     let (name, capacity) = named(text).ok_or("write it as NAME=R:W, for example by-genre=5:5")?;
     let capacity = capacity
         .parse()
@@ -93,7 +93,7 @@ mod tests {
         assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
         assert_eq!(duration("1h 30m"), Ok(Duration::from_mins(90)));
         assert_eq!(duration("0s"), Ok(Duration::ZERO));
-        assert_eq!(lasting("0s"), Err("no time at all".to_owned()));
+        assert_eq!(nonzero_duration("0s"), Err("no time at all".to_owned()));
         assert_eq!(duration("1000y"), Err("longer than 30 days".to_owned()));
 
         for nonsense in ["", "5", "soon", "-5s", "99999999999999999999y"] {
@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn capacities_of_indexes() {
         assert_eq!(
-            capacity_of_index("by-genre=5:7"),
+            index_capacity_arg("by-genre=5:7"),
             Ok(("by-genre".to_owned(), Capacity { read: 5, write: 7 }))
         );
         for nonsense in [
@@ -116,7 +116,7 @@ mod tests {
             "by-genre=0:7",
             "by-genre=5:x",
         ] {
-            assert!(capacity_of_index(nonsense).is_err(), "{nonsense}");
+            assert!(index_capacity_arg(nonsense).is_err(), "{nonsense}");
         }
     }
 

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use clap::Parser;
 use clap::builder::NonEmptyStringValueParser;
 
-use super::common::{CallArgs, EnvironmentArgs, TalkArgs, default_folder, resolve_reading};
+use super::common::{CallArgs, EnvironmentArgs, OutputArgs, default_folder, resolve_read_only};
 use super::value::{cap, sample};
-use super::{Arguments, Common};
+use super::{Arguments, CommonOptions};
 use crate::backup::SourceSpec;
 use crate::cli::exit;
-use crate::cli::terminal::output::Manner;
+use crate::cli::terminal::output::OutputOptions;
 use crate::environment::EnvironmentRequest;
 use crate::error::{Error, Result};
 use crate::item::Sample;
@@ -46,19 +46,19 @@ pub(crate) struct VerifyArgs {
     environment: EnvironmentArgs,
 
     #[command(flatten)]
-    verify: CompareArgs,
+    verify: VerifyOnlyArgs,
 
     #[command(flatten)]
     calls: CallArgs,
 
     #[command(flatten)]
-    talk: TalkArgs,
+    output: OutputArgs,
 }
 
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Verify")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
-struct CompareArgs {
+struct VerifyOnlyArgs {
     /// the dump: a folder or a file of items; with an environment or a table, that table is compared
     /// with it [default: backups/dynamodb/ENV/]
     #[arg(long, value_name = "DIR|FILE")]
@@ -127,7 +127,7 @@ struct CompareArgs {
 
 /// What is to be found out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Question {
+pub(crate) enum VerifyTask {
     /// Is this dump whole?
     Dump {
         /// By checksums alone.
@@ -149,23 +149,21 @@ pub(crate) enum Question {
 }
 
 /// What a command line of `verifydb` means, before the environment is known.
-pub(crate) struct VerifyIntent {
-    pub(crate) common: Common,
-    pub(crate) question: Question,
+pub(crate) struct VerifyCommand {
+    pub(crate) common: CommonOptions,
+    pub(crate) task: VerifyTask,
     pub(crate) options: CompareOptions,
     source: Option<PathBuf>,
 }
 
-impl Arguments for VerifyArgs {
+impl Arguments<VerifyCommand> for VerifyArgs {
     const COMMAND: &'static str = "verifydb";
 
-    type Intent = VerifyIntent;
-
-    fn manner(&self) -> Manner {
-        self.talk.manner()
+    fn output_options(&self) -> OutputOptions {
+        self.output.output_options()
     }
 
-    fn resolve(self) -> Result<VerifyIntent> {
+    fn resolve(self) -> Result<VerifyCommand> {
         let Self {
             dump,
             environment,
@@ -174,8 +172,8 @@ impl Arguments for VerifyArgs {
             ..
         } = self;
 
-        let names_a_table = environment.names_a_table();
-        let question = verify.question(names_a_table)?;
+        let selects_table = environment.selects_table();
+        let task = verify.task(selects_table)?;
         let source = dump.or(verify.source);
         if source.as_ref().is_some_and(|path| path.as_os_str() == "-") {
             return Err(Error::usage(
@@ -193,17 +191,17 @@ impl Arguments for VerifyArgs {
             max_read_units: verify.max_rcu,
         };
 
-        Ok(VerifyIntent {
-            common: resolve_reading(environment, &calls)?,
-            question,
+        Ok(VerifyCommand {
+            common: resolve_read_only(environment, &calls)?,
+            task,
             options,
             source,
         })
     }
 }
 
-impl CompareArgs {
-    fn question(&self, names_a_table: bool) -> Result<Question> {
+impl VerifyOnlyArgs {
+    fn task(&self, selects_table: bool) -> Result<VerifyTask> {
         let compares = [
             ("--exact", self.exact),
             ("--keys-only", self.keys_only),
@@ -215,32 +213,32 @@ impl CompareArgs {
 
         if self.against_env.is_some() || self.against_table.is_some() {
             let (environment, table) = (self.against_env.clone(), self.against_table.clone());
-            return Ok(Question::Tables {
+            return Ok(VerifyTask::Tables {
                 environment,
                 table,
                 schema_only: self.schema_only,
             });
         }
 
-        match (names_a_table, self.quick) {
+        match (selects_table, self.quick) {
             (true, true) => Err(Error::usage(
                 "--quick is about a dump alone, and a table is named, too",
             )
             .with_hint("leave out --quick, or the environment and the table")),
-            (true, false) if self.schema_only => Ok(Question::Schema),
-            (true, false) => Ok(Question::Table),
+            (true, false) if self.schema_only => Ok(VerifyTask::Schema),
+            (true, false) => Ok(VerifyTask::Table),
             (false, quick) => match compares.into_iter().find(|(_, given)| *given) {
                 Some((flag, _)) => Err(Error::usage(format!(
                     "{flag} is about a table, and none is named"
                 ))
                 .with_hint("add --env NAME to compare that environment's table with the dump")),
-                None => Ok(Question::Dump { quick }),
+                None => Ok(VerifyTask::Dump { quick }),
             },
         }
     }
 }
 
-impl VerifyIntent {
+impl VerifyCommand {
     /// The dump.
     pub(crate) fn source(&self) -> SourceSpec {
         let environment = self.common.environment.name.as_deref();

@@ -1,7 +1,7 @@
 //! `restoredb --diff-schema` and `verifydb --schema-only`: what differs, one line each on standard output; nothing is asked and nothing is changed.
 
-use crate::cli::args::Common;
-use crate::cli::report::Finished;
+use crate::cli::args::CommonOptions;
+use crate::cli::report::CommandOutcome;
 use crate::cli::session::Session;
 use crate::cli::terminal::output::write_data;
 use crate::cli::terminal::signals::unless_cancelled;
@@ -17,30 +17,33 @@ use crate::store::MissingDatabase;
 /// # Errors
 /// Whatever stops it; what is to be told to people.
 pub(crate) async fn run(
-    common: &Common,
+    common: &CommonOptions,
     environment: &Environment,
     request: &RestoreRequest,
     session: &Session,
-) -> Result<Finished> {
+) -> Result<CommandOutcome> {
     let store = session
         .open(environment, common, MissingDatabase::InMemory)
         .await?;
     let found =
         unless_cancelled(&session.cancel, restore::diff(&store, environment, request)).await?;
-    tell(&found, session)
+    report_differences(&found, session)
 }
 
 /// Tells what was found, each difference on a line.
 ///
 /// # Errors
 /// Standard output cannot be written.
-pub(crate) fn tell(found: &SchemaDifferences, session: &Session) -> Result<Finished> {
+pub(crate) fn report_differences(
+    found: &SchemaDifferences,
+    session: &Session,
+) -> Result<CommandOutcome> {
     session.progress.end();
     let not_compared = found
         .not_compared
         .iter()
         .map(|lost| (lost.setting.as_str(), lost.reason.as_str()));
-    let not_compared = format::with_reasons(not_compared);
+    let not_compared = format::grouped_by_reason(not_compared);
     if !not_compared.is_empty() {
         session
             .console
@@ -54,7 +57,7 @@ pub(crate) fn tell(found: &SchemaDifferences, session: &Session) -> Result<Finis
         .map(|difference| line(difference, &found.sides))
         .collect();
 
-    if session.console.manner().json {
+    if session.console.options().json {
         session.console.lines(&lines);
     } else {
         let lines = lines
@@ -63,7 +66,7 @@ pub(crate) fn tell(found: &SchemaDifferences, session: &Session) -> Result<Finis
         write_data(&lines.collect::<String>())?;
     }
 
-    Finished::acted(found, found.differences.is_empty())
+    CommandOutcome::acted(found, found.differences.is_empty())
 }
 
 fn headline(found: &SchemaDifferences) -> String {

@@ -2,8 +2,8 @@
 
 use chrono::Utc;
 
-use crate::cli::args::DumpIntent;
-use crate::cli::report::Finished;
+use crate::cli::args::DumpCommand;
+use crate::cli::report::CommandOutcome;
 use crate::cli::resume;
 use crate::cli::session::Session;
 use crate::cli::terminal::output::is_closed_pipe;
@@ -18,10 +18,10 @@ use crate::store::MissingDatabase;
 ///
 /// # Errors
 /// Whatever stops it; what is to be told to people.
-pub(crate) async fn run(intent: DumpIntent, session: Session) -> Result<Finished> {
-    let (common, console) = (&intent.common, &session.console);
+pub(crate) async fn run(command: DumpCommand, session: Session) -> Result<CommandOutcome> {
+    let (common, console) = (&command.common, &session.console);
     let environment = session.environment(common)?;
-    let request = intent.request(&environment)?;
+    let request = command.request(&environment)?;
     let store = session
         .open(&environment, common, MissingDatabase::Refuse)
         .await?;
@@ -32,15 +32,15 @@ pub(crate) async fn run(intent: DumpIntent, session: Session) -> Result<Finished
     )
     .await?;
 
-    if !common.dry_run && resume::is_wanted(&plan, &session, common.answers.yes).await? {
+    if !common.dry_run && resume::offer_resume(&plan, &session, common.answers.yes).await? {
         plan = plan.resumed();
     }
 
     let approval = plan.approval();
     let mut warnings = plan.warnings.clone();
-    warnings.extend(resume::given_up(&plan, Utc::now()));
-    let mut sections = plan::dump(&plan, intent.content);
-    sections.extend(resume::section(&plan, intent.resume, Utc::now()));
+    warnings.extend(resume::discard_warning(&plan, Utc::now()));
+    let mut sections = plan::dump(&plan, command.content);
+    sections.extend(resume::section(&plan, command.resume, Utc::now()));
     session.show_plan(&sections, &warnings, &approval, common);
 
     if common.dry_run {
@@ -48,13 +48,13 @@ pub(crate) async fn run(intent: DumpIntent, session: Session) -> Result<Finished
         let trial = Box::pin(ops::dump::trial(
             &store,
             &mut plan,
-            intent.show,
+            command.preview,
             &reporter,
             &session.cancel,
         ))
         .await?;
 
-        return dry_run::conclude(&plan, true, trial, &session);
+        return dry_run::report(&plan, true, trial, &session);
     }
 
     let prompt = format!("Replace the dump in {}?", plan.target);
@@ -68,34 +68,35 @@ pub(crate) async fn run(intent: DumpIntent, session: Session) -> Result<Finished
     )
     .await?;
 
-    if intent.content.includes_items() && !intent.is_stream() {
-        let _ = session.parting.set(format!(
+    if command.content.includes_items() && !command.writes_to_stdout() {
+        let _ = session.abort_hint.set(format!(
             "what was read is kept, but for the last second; {}",
-            resume::way_on(&resume::this_command())
+            resume::resume_hint(&resume::resume_command())
         ));
     }
 
     let done = ops::dump::run(&store, plan, session.reporter(), session.cancel.clone()).await;
     session.progress.end();
     let summary = match done {
-        Err(error) if intent.is_stream() && is_closed_pipe(&error) => {
+        Err(error) if command.writes_to_stdout() && is_closed_pipe(&error) => {
             console.info("standard output was closed by its reader before the last item");
-            return Ok(Finished::Unread);
+            return Ok(CommandOutcome::Unread);
         }
         Err(error) => {
             let left = target.unfinished(state_dir.as_deref()).ok().flatten();
-            let way_on =
-                left.map(|left| resume::way_on_with(left.items(), &resume::this_command()));
-            return Err(resume::with_way_on(error, way_on));
+            let resume_hint = left.map(|left| {
+                resume::resume_hint_with_count(left.items(), &resume::resume_command())
+            });
+            return Err(resume::with_resume_hint(error, resume_hint));
         }
         Ok(summary) => summary,
     };
 
-    console.result(&summary::dump(&summary, intent.content));
+    console.result(&summary::dump(&summary, command.content));
 
-    for complaint in summary::complaints_of_dump(&summary) {
-        console.complain(&complaint);
+    for problem in summary::dump_problems(&summary) {
+        console.problem(&problem);
     }
 
-    Finished::acted(&summary, summary.is_whole())
+    CommandOutcome::acted(&summary, summary.is_whole())
 }

@@ -3,8 +3,8 @@
 use chrono::Utc;
 
 use super::diff;
-use crate::cli::args::RestoreIntent;
-use crate::cli::report::Finished;
+use crate::cli::args::RestoreCommand;
+use crate::cli::report::CommandOutcome;
 use crate::cli::resume;
 use crate::cli::session::Session;
 use crate::cli::terminal::prompt;
@@ -20,11 +20,11 @@ use crate::store::{MissingDatabase, Store};
 ///
 /// # Errors
 /// Whatever stops it; what is to be told to people.
-pub(crate) async fn run(intent: RestoreIntent, session: Session) -> Result<Finished> {
-    let (common, console) = (&intent.common, &session.console);
+pub(crate) async fn run(command: RestoreCommand, session: Session) -> Result<CommandOutcome> {
+    let (common, console) = (&command.common, &session.console);
     let environment = session.environment(common)?;
-    let mut request = intent.request(&environment)?;
-    if intent.compares {
+    let mut request = command.request(&environment)?;
+    if command.diff_schema {
         return diff::run(common, &environment, &request, &session).await;
     }
 
@@ -32,7 +32,7 @@ pub(crate) async fn run(intent: RestoreIntent, session: Session) -> Result<Finis
     let store = session
         .open(&environment, common, MissingDatabase::InMemory)
         .await?;
-    request.resume |= is_resumed(&store, &environment, &request, &intent, &session).await?;
+    request.resume |= is_resumed(&store, &environment, &request, &command, &session).await?;
     let planning = ops::restore::plan(&store, &environment, request, session.reporter());
     let plan = unless_cancelled(&session.cancel, Box::pin(planning)).await?;
     let approval = plan.approval();
@@ -45,8 +45,8 @@ pub(crate) async fn run(intent: RestoreIntent, session: Session) -> Result<Finis
 
     if common.dry_run {
         let reporter = session.reporter();
-        let trial = ops::restore::trial(&plan, intent.show, &reporter, &session.cancel);
-        return dry_run::conclude(
+        let trial = ops::restore::trial(&plan, command.preview, &reporter, &session.cancel);
+        return dry_run::report(
             &plan,
             !plan.transform.is_empty(),
             Box::pin(trial).await?,
@@ -63,19 +63,19 @@ pub(crate) async fn run(intent: RestoreIntent, session: Session) -> Result<Finis
         console,
         approval,
         answers,
-        intent.is_stream(),
+        command.reads_stdin(),
         &prompt,
         &session.cancel,
     )
     .await?;
 
-    let way_on = plan
+    let resume_hint = plan
         .can_be_resumed()
-        .then(|| resume::way_on(&resume::this_command()));
-    if let Some(way_on) = &way_on {
+        .then(|| resume::resume_hint(&resume::resume_command()));
+    if let Some(resume_hint) = &resume_hint {
         let _ = session
-            .parting
-            .set(format!("what is written stays; {way_on}"));
+            .abort_hint
+            .set(format!("what is written stays; {resume_hint}"));
     }
 
     let store = if store.is_temporary() {
@@ -90,14 +90,14 @@ pub(crate) async fn run(intent: RestoreIntent, session: Session) -> Result<Finis
     let running = ops::restore::run(&store, plan, session.reporter(), session.cancel.clone());
     let summary = Box::pin(running)
         .await
-        .map_err(|error| resume::with_way_on(error, way_on))?;
+        .map_err(|error| resume::with_resume_hint(error, resume_hint))?;
     session.progress.end();
     let mut lines = summary::restore(&summary);
 
     // What was changed on the way, or came from a damaged dump, is not what `verifydb` would compare with.
     let is_as_dumped =
         summary.items_changed == 0 && summary.items_left_out == 0 && summary.salvaged.is_none();
-    if summary.verified == Verified::Acknowledged && is_as_dumped && !intent.is_stream() {
+    if summary.verified == Verified::Acknowledged && is_as_dumped && !command.reads_stdin() {
         lines.push(format!(
             "For a full check: {}",
             summary::full_check(std::env::args_os())
@@ -106,11 +106,11 @@ pub(crate) async fn run(intent: RestoreIntent, session: Session) -> Result<Finis
 
     console.result(&lines);
 
-    for complaint in summary::complaints(&summary) {
-        console.complain(&complaint);
+    for problem in summary::restore_problems(&summary) {
+        console.problem(&problem);
     }
 
-    Finished::acted(&summary, summary.is_whole())
+    CommandOutcome::acted(&summary, summary.is_whole())
 }
 
 /// Whether to take up an interrupted restore that the command line does not speak of. Only somebody at a terminal is asked.
@@ -118,12 +118,12 @@ async fn is_resumed(
     store: &Store,
     environment: &Environment,
     request: &RestoreRequest,
-    intent: &RestoreIntent,
+    command: &RestoreCommand,
     session: &Session,
 ) -> Result<bool> {
     let console = &session.console;
     let implied = request.resume || request.existing == ExistingTable::Keep;
-    if implied || intent.is_stream() || !console.can_ask() {
+    if implied || command.reads_stdin() || !console.can_prompt() {
         return Ok(false);
     }
 
@@ -141,9 +141,9 @@ async fn is_resumed(
         "a restore of this dump into this table was interrupted: {items} done, {age}"
     ));
 
-    if intent.common.answers.yes || intent.common.dry_run {
-        return Ok(intent.common.answers.yes);
+    if command.common.answers.yes || command.common.dry_run {
+        return Ok(command.common.answers.yes);
     }
 
-    prompt::offer(console, "Resume it?", &session.cancel).await
+    prompt::ask_yes_no(console, "Resume it?", &session.cancel).await
 }

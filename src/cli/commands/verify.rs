@@ -1,8 +1,8 @@
 //! `verifydb`: from its arguments to its verdict. It only reads, so there is no plan and no question.
 
 use super::diff;
-use crate::cli::args::{Common, Question, VerifyIntent};
-use crate::cli::report::Finished;
+use crate::cli::args::{CommonOptions, VerifyCommand, VerifyTask};
+use crate::cli::report::CommandOutcome;
 use crate::cli::session::Session;
 use crate::cli::terminal::signals::unless_cancelled;
 use crate::cli::text::verdict;
@@ -16,18 +16,18 @@ use crate::store::{MissingDatabase, Store};
 ///
 /// # Errors
 /// Whatever stops it; what is to be told to people.
-pub(crate) async fn run(intent: VerifyIntent, session: Session) -> Result<Finished> {
-    match &intent.question {
-        Question::Dump { quick } => dump(&intent, *quick, &session).await,
-        Question::Schema => schema(&intent, &session).await,
-        Question::Table => table(&intent, &session).await,
-        Question::Tables {
+pub(crate) async fn run(command: VerifyCommand, session: Session) -> Result<CommandOutcome> {
+    match &command.task {
+        VerifyTask::Dump { quick } => dump(&command, *quick, &session).await,
+        VerifyTask::Schema => schema(&command, &session).await,
+        VerifyTask::Table => table(&command, &session).await,
+        VerifyTask::Tables {
             environment,
             table,
             schema_only,
         } => {
             tables(
-                &intent,
+                &command,
                 (environment.as_ref(), table.as_ref()),
                 *schema_only,
                 &session,
@@ -37,11 +37,11 @@ pub(crate) async fn run(intent: VerifyIntent, session: Session) -> Result<Finish
     }
 }
 
-async fn dump(intent: &VerifyIntent, quick: bool, session: &Session) -> Result<Finished> {
+async fn dump(command: &VerifyCommand, quick: bool, session: &Session) -> Result<CommandOutcome> {
     let work = verify::dump(
-        intent.source(),
+        command.source(),
         quick,
-        intent.options.accept_incomplete,
+        command.options.accept_incomplete,
         session.reporter(),
     );
 
@@ -53,66 +53,77 @@ async fn dump(intent: &VerifyIntent, quick: bool, session: &Session) -> Result<F
         .for_each(|warning| session.console.warning(warning));
 
     if found.is_whole() {
-        session.console.result(&verdict::whole(&found));
-        return Finished::acted(&found, true);
+        session.console.result(&verdict::intact_dump(&found));
+        return CommandOutcome::acted(&found, true);
     }
 
-    session.console.complain(&verdict::damaged(&found));
+    session.console.problem(&verdict::damaged_dump(&found));
 
-    Finished::damaged(&found)
+    CommandOutcome::damaged(&found)
 }
 
-async fn schema(intent: &VerifyIntent, session: &Session) -> Result<Finished> {
-    let environment = session.environment(&intent.common)?;
+async fn schema(command: &VerifyCommand, session: &Session) -> Result<CommandOutcome> {
+    let environment = session.environment(&command.common)?;
     let table = environment.single_table()?.map(ToOwned::to_owned);
     let request = RestoreRequest {
         table,
-        ..RestoreRequest::new(intent.source())
+        ..RestoreRequest::new(command.source())
     };
 
-    diff::run(&intent.common, &environment, &request, session).await
+    diff::run(&command.common, &environment, &request, session).await
 }
 
-async fn table(intent: &VerifyIntent, session: &Session) -> Result<Finished> {
-    let (environment, store) = open(&intent.common, session).await?;
-    let table = live(&environment, &store)?;
-    let work = verify::table_with_dump(intent.source(), table, &intent.options, session.reporter());
+async fn table(command: &VerifyCommand, session: &Session) -> Result<CommandOutcome> {
+    let (environment, store) = open_environment(&command.common, session).await?;
+    let table = live_table(&environment, &store)?;
+    let work = verify::table_with_dump(
+        command.source(),
+        table,
+        &command.options,
+        session.reporter(),
+    );
     let found = unless_cancelled(&session.cancel, Box::pin(work)).await?;
 
-    tell(&found, session)
+    report_comparison(&found, session)
 }
 
 async fn tables(
-    intent: &VerifyIntent,
+    command: &VerifyCommand,
     (other_environment, other_table): (Option<&String>, Option<&String>),
     schema_only: bool,
     session: &Session,
-) -> Result<Finished> {
-    let request = intent.other(other_environment, other_table);
-    let other = Common {
+) -> Result<CommandOutcome> {
+    let request = command.other(other_environment, other_table);
+    let other = CommonOptions {
         environment: request,
-        ..intent.common.clone()
+        ..command.common.clone()
     };
-    let (environment, store) = open(&intent.common, session).await?;
+    let (environment, store) = open_environment(&command.common, session).await?;
     let (against, against_store) = match other_environment {
         // One store has one cap of read units, and an embedded database one engine.
         None => (session.environment(&other)?, store.clone()),
-        Some(_) => open(&other, session).await?,
+        Some(_) => open_environment(&other, session).await?,
     };
 
-    let (source, target) = (live(&environment, &store)?, live(&against, &against_store)?);
+    let (source, target) = (
+        live_table(&environment, &store)?,
+        live_table(&against, &against_store)?,
+    );
     if schema_only {
         let found = unless_cancelled(&session.cancel, verify::schemas(&source, &target)).await?;
-        return diff::tell(&found, session);
+        return diff::report_differences(&found, session);
     }
 
-    let work = verify::tables(source, target, &intent.options, session.reporter());
+    let work = verify::tables(source, target, &command.options, session.reporter());
     let found = unless_cancelled(&session.cancel, Box::pin(work)).await?;
 
-    tell(&found, session)
+    report_comparison(&found, session)
 }
 
-async fn open(common: &Common, session: &Session) -> Result<(Environment, Store)> {
+async fn open_environment(
+    common: &CommonOptions,
+    session: &Session,
+) -> Result<(Environment, Store)> {
     let environment = session.environment(common)?;
     let store = session
         .open(&environment, common, MissingDatabase::Refuse)
@@ -120,7 +131,7 @@ async fn open(common: &Common, session: &Session) -> Result<(Environment, Store)
     Ok((environment, store))
 }
 
-fn live<'a>(environment: &'a Environment, store: &'a Store) -> Result<LiveTable<'a, Store>> {
+fn live_table<'a>(environment: &'a Environment, store: &'a Store) -> Result<LiveTable<'a, Store>> {
     let table = environment.single_table()?.map(ToOwned::to_owned);
     Ok(LiveTable {
         environment,
@@ -129,17 +140,17 @@ fn live<'a>(environment: &'a Environment, store: &'a Store) -> Result<LiveTable<
     })
 }
 
-fn tell(found: &Comparison, session: &Session) -> Result<Finished> {
+fn report_comparison(found: &Comparison, session: &Session) -> Result<CommandOutcome> {
     session.progress.end();
     found
         .warnings
         .iter()
         .for_each(|warning| session.console.warning(warning));
-    session.console.result(&verdict::compared(found));
+    session.console.result(&verdict::comparison(found));
 
     if !found.is_equal() {
-        session.console.complain(&verdict::differing(found));
+        session.console.problem(&verdict::differences(found));
     }
 
-    Finished::acted(found, found.is_equal())
+    CommandOutcome::acted(found, found.is_equal())
 }

@@ -1,4 +1,4 @@
-//! The two streams. Standard output carries data alone; all talk goes to standard error, in lines that say what they are:
+//! The two streams. Standard output carries data alone; all sink goes to standard error, in lines that say what they are:
 //! `[INFO]`, `[WARNING]`, `[ERROR]`.
 //!
 //! Every line is escaped here, so that no text from a file or a server steers the terminal. A stream that its reader has closed
@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 
 /// How much is said, and how it looks.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Manner {
+pub(crate) struct OutputOptions {
     /// Warnings and errors alone.
     pub(crate) quiet: bool,
     /// Retries and where settings come from, too.
@@ -57,23 +57,23 @@ fn is_dumb() -> bool {
 /// Standard error, and the progress bar that stands in its last line.
 pub(crate) struct Console {
     command: &'static str,
-    manner: Manner,
+    options: OutputOptions,
     /// Standard error is a terminal.
     is_terminal: bool,
-    talk: Mutex<Box<dyn Write + Send>>,
+    sink: Mutex<Box<dyn Write + Send>>,
     bar: Mutex<Option<ProgressBar>>,
     /// Every warning so far, for the report of `--json`.
     warnings: Mutex<Vec<String>>,
     /// A question stands in the last line.
-    is_asking: AtomicBool,
+    is_prompting: AtomicBool,
 }
 
 impl Console {
     /// Talks on standard error as `command`.
-    pub(crate) fn new(command: &'static str, manner: Manner) -> Self {
+    pub(crate) fn new(command: &'static str, options: OutputOptions) -> Self {
         Self::with_sink(
             command,
-            manner,
+            options,
             io::stderr().is_terminal(),
             Box::new(io::stderr()),
         )
@@ -81,19 +81,19 @@ impl Console {
 
     fn with_sink(
         command: &'static str,
-        manner: Manner,
+        options: OutputOptions,
         is_terminal: bool,
-        talk: Box<dyn Write + Send>,
+        sink: Box<dyn Write + Send>,
     ) -> Self {
-        console::set_colors_enabled_stderr(manner.color.is_on(is_terminal));
+        console::set_colors_enabled_stderr(options.color.is_on(is_terminal));
         Self {
             command,
-            manner,
+            options,
             is_terminal,
-            talk: Mutex::new(talk),
+            sink: Mutex::new(sink),
             bar: Mutex::new(None),
             warnings: Mutex::new(Vec::new()),
-            is_asking: AtomicBool::new(false),
+            is_prompting: AtomicBool::new(false),
         }
     }
 
@@ -101,40 +101,40 @@ impl Console {
         self.command
     }
 
-    pub(crate) fn manner(&self) -> Manner {
-        self.manner
+    pub(crate) fn options(&self) -> OutputOptions {
+        self.options
     }
 
     /// Whether progress bars can be drawn: a dumb terminal cannot go back in its line.
     pub(crate) fn draws_bars(&self) -> bool {
-        self.is_terminal && !self.manner.quiet && !is_dumb()
+        self.is_terminal && !self.options.quiet && !is_dumb()
     }
 
     /// Whether somebody can be asked: both ends of the conversation are a terminal.
-    pub(crate) fn can_ask(&self) -> bool {
+    pub(crate) fn can_prompt(&self) -> bool {
         self.is_terminal && io::stdin().is_terminal()
     }
 
     /// Whether a question stands in the last line.
-    pub(crate) fn is_asking(&self) -> bool {
-        self.is_asking.load(Ordering::Relaxed)
+    pub(crate) fn is_prompting(&self) -> bool {
+        self.is_prompting.load(Ordering::Relaxed)
     }
 
     /// Says whether a question stands in the last line.
-    pub(crate) fn set_asking(&self, is_asking: bool) {
-        self.is_asking.store(is_asking, Ordering::Relaxed);
+    pub(crate) fn set_prompting(&self, is_prompting: bool) {
+        self.is_prompting.store(is_prompting, Ordering::Relaxed);
     }
 
     /// Something worth knowing; silent with `--quiet`.
     pub(crate) fn info(&self, text: &str) {
-        if !self.manner.quiet {
+        if !self.options.quiet {
             self.labelled("[INFO]", &Style::new().cyan(), text);
         }
     }
 
     /// Something that deserves attention.
     pub(crate) fn warning(&self, text: &str) {
-        if self.manner.json {
+        if self.options.json {
             lock(&self.warnings).push(text.to_owned());
         }
 
@@ -154,7 +154,7 @@ impl Console {
 
         // In a log every kind of line has its label; a person at a terminal knows what they started.
         if self.is_terminal {
-            self.lines(&continued(&what));
+            self.lines(&indent_continuation(&what));
         } else {
             self.labelled("[ERROR]", &Style::new().red().bold(), &what);
         }
@@ -167,12 +167,12 @@ impl Console {
 
         self.lines(&details);
 
-        for cause in news(error) {
-            self.lines(&continued(&format!("  caused by: {cause}")));
+        for cause in distinct_causes(error) {
+            self.lines(&indent_continuation(&format!("  caused by: {cause}")));
         }
 
         if let Some(hint) = error.hint() {
-            self.lines(&continued(&format!("hint: {hint}")));
+            self.lines(&indent_continuation(&format!("hint: {hint}")));
         }
     }
 
@@ -184,22 +184,22 @@ impl Console {
             text.push('\n');
         }
 
-        self.say(&text);
+        self.write(&text);
     }
 
     /// Lines in colour.
-    pub(crate) fn painted(&self, lines: &[(String, Style)]) {
-        let painted = lines
-            .iter()
-            .map(|(line, look)| format!("{}\n", look.clone().for_stderr().apply_to(escape(line))));
-        self.say(&painted.collect::<String>());
+    pub(crate) fn styled_lines(&self, lines: &[(String, Style)]) {
+        let styled = lines.iter().map(|(line, style)| {
+            format!("{}\n", style.clone().for_stderr().apply_to(escape(line)))
+        });
+        self.write(&styled.collect::<String>());
     }
 
     /// A heading and its lines.
     pub(crate) fn section(&self, heading: &str, lines: &[String]) {
         if self.is_terminal {
             let heading = style(escape(heading)).for_stderr().bold();
-            self.say(&format!("{heading}\n"));
+            self.write(&format!("{heading}\n"));
         } else {
             self.labelled("[INFO]", &Style::new().cyan(), heading);
         }
@@ -209,13 +209,13 @@ impl Console {
 
     /// What was done, headline first; silent with `--quiet`.
     pub(crate) fn result(&self, lines: &[String]) {
-        if let Some((headline, lines)) = lines.split_first().filter(|_| !self.manner.quiet) {
+        if let Some((headline, lines)) = lines.split_first().filter(|_| !self.options.quiet) {
             self.section(headline, lines);
         }
     }
 
     /// Something that went wrong though the run went on to its end.
-    pub(crate) fn complain(&self, text: &str) {
+    pub(crate) fn problem(&self, text: &str) {
         self.labelled("[ERROR]", &Style::new().red().bold(), text);
     }
 
@@ -233,19 +233,19 @@ impl Console {
         }
     }
 
-    fn labelled(&self, label: &str, look: &Style, text: &str) {
-        let mut lines = continued(text).into_iter();
+    fn labelled(&self, label: &str, style: &Style, text: &str) {
+        let mut lines = indent_continuation(text).into_iter();
         let first = lines.next().unwrap_or_default();
-        let label = look.clone().for_stderr().apply_to(label);
-        self.say(&format!("{label} {}\n", escape(&first)));
+        let label = style.clone().for_stderr().apply_to(label);
+        self.write(&format!("{label} {}\n", escape(&first)));
         self.lines(&lines.collect::<Vec<_>>());
     }
 
     /// Writes above the bar. An error has nowhere to go.
-    fn say(&self, text: &str) {
+    fn write(&self, text: &str) {
         let write = || {
-            let mut talk = lock(&self.talk);
-            let _ = talk.write_all(text.as_bytes()).and_then(|()| talk.flush());
+            let mut sink = lock(&self.sink);
+            let _ = sink.write_all(text.as_bytes()).and_then(|()| sink.flush());
         };
         match &*lock(&self.bar) {
             Some(bar) => bar.suspend(write),
@@ -289,7 +289,7 @@ pub(crate) fn is_closed_pipe(error: &Error) -> bool {
 }
 
 /// The causes that say more than the line above them.
-fn news(error: &Error) -> Vec<String> {
+fn distinct_causes(error: &Error) -> Vec<String> {
     let mut said = error.to_string();
     error
         .causes()
@@ -305,7 +305,7 @@ fn news(error: &Error) -> Vec<String> {
 }
 
 /// A text of several lines, the further ones indented, so that none of them passes for a line of its own.
-fn continued(text: &str) -> Vec<String> {
+fn indent_continuation(text: &str) -> Vec<String> {
     let mut lines = text.lines();
     let first = lines.next().unwrap_or_default().to_owned();
     std::iter::once(first)
@@ -319,7 +319,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 pub(crate) mod testing {
-    //! A console whose talk can be read.
+    //! A console whose sink can be read.
 
     use std::sync::Arc;
 
@@ -327,15 +327,15 @@ pub(crate) mod testing {
 
     /// What was said so far.
     #[derive(Clone, Default)]
-    pub(crate) struct Heard(Arc<Mutex<Vec<u8>>>);
+    pub(crate) struct CapturedOutput(Arc<Mutex<Vec<u8>>>);
 
-    impl Heard {
+    impl CapturedOutput {
         pub(crate) fn text(&self) -> String {
             String::from_utf8(lock(&self.0).clone()).unwrap()
         }
     }
 
-    impl Write for Heard {
+    impl Write for CapturedOutput {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             lock(&self.0).write(bytes)
         }
@@ -346,14 +346,14 @@ pub(crate) mod testing {
     }
 
     /// A console in a log, or on something that it takes for a terminal.
-    pub(crate) fn console(manner: Manner, is_terminal: bool) -> (Console, Heard) {
-        let heard = Heard::default();
-        let manner = Manner {
+    pub(crate) fn console(options: OutputOptions, is_terminal: bool) -> (Console, CapturedOutput) {
+        let heard = CapturedOutput::default();
+        let options = OutputOptions {
             color: Color::Never,
-            ..manner
+            ..options
         };
         (
-            Console::with_sink("dumpdb", manner, is_terminal, Box::new(heard.clone())),
+            Console::with_sink("dumpdb", options, is_terminal, Box::new(heard.clone())),
             heard,
         )
     }
@@ -375,7 +375,7 @@ mod tests {
 
     #[test]
     fn an_error_in_a_log() {
-        let (console, heard) = console(Manner::default(), false);
+        let (console, heard) = console(OutputOptions::default(), false);
         console.error(&error());
         assert_eq!(
             heard.text(),
@@ -386,7 +386,7 @@ mod tests {
 
     #[test]
     fn an_error_at_a_terminal() {
-        let (console, heard) = console(Manner::default(), true);
+        let (console, heard) = console(OutputOptions::default(), true);
         console.error(&error());
         assert!(
             heard.text().starts_with("dumpdb: no answer from "),
@@ -399,15 +399,15 @@ mod tests {
     fn a_cause_that_was_already_told_is_not_told_again() {
         let cause = io::Error::other("disk full");
         let error = Error::failed(format!("cannot write x: {cause}")).with_source(cause);
-        assert!(news(&error).is_empty());
+        assert!(distinct_causes(&error).is_empty());
     }
 
     #[test]
     fn quiet_means_warnings_and_errors_alone() {
         let (console, heard) = console(
-            Manner {
+            OutputOptions {
                 quiet: true,
-                ..Manner::default()
+                ..OutputOptions::default()
             },
             false,
         );

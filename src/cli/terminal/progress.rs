@@ -16,24 +16,24 @@ const TICK: Duration = Duration::from_millis(100);
 const LOG_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Takes the events of one command.
-pub(crate) struct Progress {
+pub(crate) struct ProgressDisplay {
     console: Arc<Console>,
-    current: Mutex<Option<Current>>,
+    current: Mutex<Option<CurrentPhase>>,
 }
 
 /// The phase under way.
-struct Current {
+struct CurrentPhase {
     phase: Phase,
-    measure: Measure,
+    total: ExpectedTotal,
     items: u64,
     bytes: u64,
-    began: Instant,
-    told: Instant,
+    started: Instant,
+    last_shown: Instant,
 }
 
 /// What the length of the bar stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Measure {
+enum ExpectedTotal {
     Items(u64),
     Bytes(u64),
     /// Few and of uneven length: no rate, no estimate.
@@ -41,9 +41,9 @@ enum Measure {
     Unknown,
 }
 
-impl Measure {
+impl ExpectedTotal {
     /// A count of nought is as good as none: DynamoDB refreshes its own every six hours.
-    fn of(phase: Phase, items: Option<u64>, bytes: Option<u64>) -> Self {
+    fn for_phase(phase: Phase, items: Option<u64>, bytes: Option<u64>) -> Self {
         match (items, bytes) {
             (Some(calls), _) if calls > 0 && phase == Phase::Settings => Self::Calls(calls),
             (Some(items), _) if items > 0 => Self::Items(items),
@@ -73,7 +73,7 @@ impl Measure {
     }
 }
 
-impl Progress {
+impl ProgressDisplay {
     pub(crate) fn new(console: Arc<Console>) -> Self {
         Self {
             console,
@@ -90,7 +90,7 @@ impl Progress {
 
         if !self.console.draws_bars() && done.items > 0 {
             let counts = done.counts();
-            let seconds = format::seconds(done.began.elapsed().as_secs_f64());
+            let seconds = format::seconds(done.started.elapsed().as_secs_f64());
             self.console
                 .info(&format!("{}: {counts} in {seconds}", words(done.phase)));
         }
@@ -98,19 +98,19 @@ impl Progress {
 
     fn begin(&self, phase: Phase, items: Option<u64>, bytes: Option<u64>) {
         self.end();
-        let measure = Measure::of(phase, items, bytes);
+        let total = ExpectedTotal::for_phase(phase, items, bytes);
         let now = Instant::now();
-        *self.current() = Some(Current {
+        *self.current() = Some(CurrentPhase {
             phase,
-            measure,
+            total,
             items: 0,
             bytes: 0,
-            began: now,
-            told: now,
+            started: now,
+            last_shown: now,
         });
 
         if self.console.draws_bars() {
-            self.console.set_bar(Some(bar(phase, measure)));
+            self.console.set_bar(Some(bar(phase, total)));
         } else {
             self.console.info(&format!(
                 "{}{}",
@@ -131,8 +131,8 @@ impl Progress {
 
         if self.console.draws_bars() {
             self.console.with_bar(|bar| current.move_bar(bar));
-        } else if current.told.elapsed() >= LOG_INTERVAL {
-            current.told = Instant::now();
+        } else if current.last_shown.elapsed() >= LOG_INTERVAL {
+            current.last_shown = Instant::now();
             self.console.info(&format!(
                 "{}: {} so far",
                 words(current.phase),
@@ -141,12 +141,12 @@ impl Progress {
         }
     }
 
-    fn current(&self) -> MutexGuard<'_, Option<Current>> {
+    fn current(&self) -> MutexGuard<'_, Option<CurrentPhase>> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Reporter for Progress {
+impl Reporter for ProgressDisplay {
     fn report(&self, event: Event) {
         match event {
             Event::Phase {
@@ -158,7 +158,7 @@ impl Reporter for Progress {
             Event::Info(text) => self.console.info(&text),
             Event::Warning(text) => self.console.warning(&text),
             Event::Retry { reason, wait } => {
-                if self.console.manner().verbose {
+                if self.console.options().verbose {
                     self.console.info(&format!(
                         "trying again in {}: {reason}",
                         format::seconds(wait.as_secs_f64())
@@ -169,29 +169,27 @@ impl Reporter for Progress {
     }
 }
 
-impl Current {
+impl CurrentPhase {
     fn move_bar(&mut self, bar: &ProgressBar) {
-        let position = match self.measure {
-            Measure::Bytes(_) => self.bytes,
-            Measure::Items(_) | Measure::Calls(_) | Measure::Unknown => self.items,
+        let position = match self.total {
+            ExpectedTotal::Bytes(_) => self.bytes,
+            ExpectedTotal::Items(_) | ExpectedTotal::Calls(_) | ExpectedTotal::Unknown => {
+                self.items
+            }
         };
         // Totals may be estimates, and a bar cannot be more than full.
-        if self
-            .measure
-            .length()
-            .is_some_and(|length| position > length)
-        {
+        if self.total.length().is_some_and(|length| position > length) {
             bar.set_length(position);
         }
 
         bar.set_position(position);
 
-        if self.told.elapsed() >= TICK {
-            self.told = Instant::now();
-            bar.set_message(match self.measure {
-                Measure::Items(_) => format::bytes(self.bytes),
-                Measure::Bytes(_) => format::items(self.items),
-                Measure::Calls(_) | Measure::Unknown => self.counts(),
+        if self.last_shown.elapsed() >= TICK {
+            self.last_shown = Instant::now();
+            bar.set_message(match self.total {
+                ExpectedTotal::Items(_) => format::bytes(self.bytes),
+                ExpectedTotal::Bytes(_) => format::items(self.items),
+                ExpectedTotal::Calls(_) | ExpectedTotal::Unknown => self.counts(),
             });
         }
     }
@@ -201,8 +199,8 @@ impl Current {
     }
 }
 
-fn bar(phase: Phase, measure: Measure) -> ProgressBar {
-    let style = ProgressStyle::with_template(measure.template())
+fn bar(phase: Phase, total: ExpectedTotal) -> ProgressBar {
+    let style = ProgressStyle::with_template(total.template())
         .expect("the templates are constants that a test parses")
         .with_key(
             "rate",
@@ -217,7 +215,7 @@ fn bar(phase: Phase, measure: Measure) -> ProgressBar {
             },
         );
 
-    let bar = ProgressBar::with_draw_target(measure.length(), ProgressDrawTarget::stderr());
+    let bar = ProgressBar::with_draw_target(total.length(), ProgressDrawTarget::stderr());
     bar.set_style(style);
     bar.set_prefix(words(phase));
     bar.enable_steady_tick(TICK);
@@ -271,12 +269,12 @@ fn expectation(phase: Phase, items: Option<u64>, bytes: Option<u64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::terminal::output::Manner;
+    use crate::cli::terminal::output::OutputOptions;
     use crate::cli::terminal::output::testing::console;
 
-    fn talk(manner: Manner) -> String {
+    fn talk(manner: OutputOptions) -> String {
         let (console, heard) = console(manner, false);
-        let progress = Progress::new(Arc::new(console));
+        let progress = ProgressDisplay::new(Arc::new(console));
         progress.report(Event::Phase {
             phase: Phase::Creating,
             items: None,
@@ -310,7 +308,7 @@ mod tests {
 
     #[test]
     fn a_log_has_a_line_for_each_phase_and_its_end() {
-        let text = talk(Manner::default());
+        let text = talk(OutputOptions::default());
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(
             lines[..3],
@@ -332,9 +330,9 @@ mod tests {
 
     #[test]
     fn retries_are_told_to_those_who_ask() {
-        let text = talk(Manner {
+        let text = talk(OutputOptions {
             verbose: true,
-            ..Manner::default()
+            ..OutputOptions::default()
         });
         assert!(
             text.contains("[INFO] trying again in 0.25 s: Scan: throttled\n"),
@@ -345,9 +343,9 @@ mod tests {
     #[test]
     fn quiet_leaves_warnings() {
         assert_eq!(
-            talk(Manner {
+            talk(OutputOptions {
                 quiet: true,
-                ..Manner::default()
+                ..OutputOptions::default()
             }),
             "[WARNING] look \\u{7}here\n"
         );
@@ -355,34 +353,34 @@ mod tests {
 
     #[test]
     fn progress_before_any_phase_is_nothing() {
-        let (console, heard) = console(Manner::default(), false);
-        Progress::new(Arc::new(console)).report(Event::Progress { items: 1, bytes: 1 });
+        let (console, heard) = console(OutputOptions::default(), false);
+        ProgressDisplay::new(Arc::new(console)).report(Event::Progress { items: 1, bytes: 1 });
         assert_eq!(heard.text(), "");
     }
 
     #[test]
     fn the_templates_parse_and_a_bar_outgrows_an_estimate() {
-        for measure in [
-            Measure::Items(10),
-            Measure::Bytes(10),
-            Measure::Calls(10),
-            Measure::Unknown,
+        for total in [
+            ExpectedTotal::Items(10),
+            ExpectedTotal::Bytes(10),
+            ExpectedTotal::Calls(10),
+            ExpectedTotal::Unknown,
         ] {
-            let bar = bar(Phase::Dumping, measure);
+            let bar = bar(Phase::Dumping, total);
             let now = Instant::now();
-            let mut current = Current {
+            let mut current = CurrentPhase {
                 phase: Phase::Dumping,
-                measure,
+                total,
                 items: 40,
                 bytes: 40,
-                began: now,
-                told: now,
+                started: now,
+                last_shown: now,
             };
 
             current.move_bar(&bar);
             assert_eq!(
                 (bar.position(), bar.length()),
-                (40, measure.length().map(|_| 40))
+                (40, total.length().map(|_| 40))
             );
         }
     }
@@ -390,27 +388,27 @@ mod tests {
     #[test]
     fn a_count_of_nought_is_no_total() {
         assert_eq!(
-            Measure::of(Phase::Writing, Some(0), Some(0)),
-            Measure::Unknown
+            ExpectedTotal::for_phase(Phase::Writing, Some(0), Some(0)),
+            ExpectedTotal::Unknown
         );
         assert_eq!(
-            Measure::of(Phase::Writing, Some(0), Some(7)),
-            Measure::Bytes(7)
+            ExpectedTotal::for_phase(Phase::Writing, Some(0), Some(7)),
+            ExpectedTotal::Bytes(7)
         );
         assert_eq!(
-            Measure::of(Phase::Writing, Some(3), Some(7)),
-            Measure::Items(3)
+            ExpectedTotal::for_phase(Phase::Writing, Some(3), Some(7)),
+            ExpectedTotal::Items(3)
         );
         assert_eq!(
-            Measure::of(Phase::Settings, Some(0), None),
-            Measure::Unknown
+            ExpectedTotal::for_phase(Phase::Settings, Some(0), None),
+            ExpectedTotal::Unknown
         );
     }
 
     #[test]
     fn settings_are_counted_in_calls() {
-        let (console, heard) = console(Manner::default(), false);
-        let progress = Progress::new(Arc::new(console));
+        let (console, heard) = console(OutputOptions::default(), false);
+        let progress = ProgressDisplay::new(Arc::new(console));
         progress.report(Event::Phase {
             phase: Phase::Settings,
             items: Some(2),

@@ -9,19 +9,19 @@ use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 use tokio_util::sync::CancellationToken;
 
 use super::output::Console;
-use super::signals::before_anything;
+use super::signals::interrupted_without_changes;
 use crate::cli::text::format::escape;
 use crate::environment::{Answers, Approval, Confirmation, Decision, Prompt, Question};
 use crate::error::{Error, Result};
 
 /// An answer as it was given.
-enum Answer {
+enum PromptAnswer {
     Yes(bool),
     Typed(String),
 }
 
 /// Shows what must be agreed to, in the words that people search their logs for.
-pub(crate) fn warn(console: &Console, approval: &Approval) {
+pub(crate) fn show_questions(console: &Console, approval: &Approval) {
     for question in approval.questions() {
         if matches!(question, Question::CrossEnvironment { .. }) {
             console.warning("Cross-environment restore detected!");
@@ -32,7 +32,7 @@ pub(crate) fn warn(console: &Console, approval: &Approval) {
 }
 
 /// Whether the flags answer everything that would be asked.
-pub(crate) fn is_answered(approval: &Approval, answers: &Answers) -> bool {
+pub(crate) fn is_decided_by_flags(approval: &Approval, answers: &Answers) -> bool {
     matches!(approval.decide(answers), Ok(Decision::Granted(_)))
 }
 
@@ -48,19 +48,19 @@ pub(crate) async fn confirm(
     prompt: &str,
     cancel: &CancellationToken,
 ) -> Result<Confirmation> {
-    let ask = match approval.decide(answers)? {
+    let kind = match approval.decide(answers)? {
         Decision::Granted(confirmation) => return Ok(confirmation),
-        Decision::Ask(ask) => ask,
+        Decision::Ask(kind) => kind,
     };
-    if stdin_is_data || !console.can_ask() {
+    if stdin_is_data || !console.can_prompt() {
         return Err(approval.unanswered());
     }
 
     let prompt = escape(prompt).into_owned();
-    let answer = asked(console, cancel, move || question(&ask, prompt)).await?;
-    match answer.map_err(|error| failed(error, approval.unanswered()))? {
-        Answer::Yes(yes) => approval.answer_yes_no(yes),
-        Answer::Typed(name) => approval.answer_typed(&name),
+    let answer = run_prompt(console, cancel, move || ask(&kind, prompt)).await?;
+    match answer.map_err(|error| prompt_error(error, approval.unanswered()))? {
+        PromptAnswer::Yes(yes) => approval.answer_yes_no(yes),
+        PromptAnswer::Typed(name) => approval.answer_typed(&name),
     }
 }
 
@@ -68,7 +68,7 @@ pub(crate) async fn confirm(
 ///
 /// # Errors
 /// The answer is neither; `cancel` fires.
-pub(crate) async fn offer(
+pub(crate) async fn ask_yes_no(
     console: &Arc<Console>,
     prompt: &str,
     cancel: &CancellationToken,
@@ -81,31 +81,31 @@ pub(crate) async fn offer(
             .interact_opt()
     };
 
-    let answer = asked(console, cancel, question).await?;
+    let answer = run_prompt(console, cancel, question).await?;
     let unanswered = || Error::not_confirmed("there was no answer; nothing was changed");
     answer
-        .map_err(|error| failed(error, unanswered()))?
+        .map_err(|error| prompt_error(error, unanswered()))?
         .ok_or_else(unanswered)
 }
 
 /// Asks on a thread of its own, and leaves the terminal as it was, however that ends.
-async fn asked<T: Send + 'static>(
+async fn run_prompt<T: Send + 'static>(
     console: &Console,
     cancel: &CancellationToken,
     question: impl FnOnce() -> dialoguer::Result<T> + Send + 'static,
 ) -> Result<dialoguer::Result<T>> {
     // While a key is waited for the terminal neither echoes nor ends lines.
     let attributes = tcgetattr(io::stdin()).ok();
-    console.set_asking(true);
+    console.set_prompting(true);
     let asking = tokio::task::spawn_blocking(question);
     let answer = tokio::select! {
         biased;
-        () = cancel.cancelled() => Err(before_anything()),
+        () = cancel.cancelled() => Err(interrupted_without_changes()),
         answer = asking => answer.map_err(|error| Error::failed("the question was cut off").with_source(error)),
     };
 
     if let Ok(Ok(_)) = &answer {
-        console.set_asking(false);
+        console.set_prompting(false);
         return answer;
     }
 
@@ -124,14 +124,14 @@ async fn asked<T: Send + 'static>(
 }
 
 /// Asks. Escape is a no.
-fn question(ask: &Prompt, prompt: String) -> dialoguer::Result<Answer> {
-    match ask {
+fn ask(kind: &Prompt, prompt: String) -> dialoguer::Result<PromptAnswer> {
+    match kind {
         Prompt::YesNo => {
             let answer = Confirm::new()
                 .with_prompt(prompt)
                 .default(false)
                 .interact_opt()?;
-            Ok(Answer::Yes(answer.unwrap_or(false)))
+            Ok(PromptAnswer::Yes(answer.unwrap_or(false)))
         }
         Prompt::TypeName(_) => {
             let prompt = "This environment is protected. Type the name of the table to go ahead";
@@ -139,15 +139,15 @@ fn question(ask: &Prompt, prompt: String) -> dialoguer::Result<Answer> {
                 .with_prompt(prompt)
                 .allow_empty(true)
                 .interact_text()?;
-            Ok(Answer::Typed(name))
+            Ok(PromptAnswer::Typed(name))
         }
     }
 }
 
-fn failed(error: dialoguer::Error, unanswered: Error) -> Error {
+fn prompt_error(error: dialoguer::Error, unanswered: Error) -> Error {
     let error = io::Error::from(error);
     match error.kind() {
-        io::ErrorKind::Interrupted => before_anything(),
+        io::ErrorKind::Interrupted => interrupted_without_changes(),
         // The terminal has gone: nobody is there.
         _ => unanswered.with_source(error),
     }
@@ -156,7 +156,7 @@ fn failed(error: dialoguer::Error, unanswered: Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::terminal::output::Manner;
+    use crate::cli::terminal::output::OutputOptions;
     use crate::cli::terminal::output::testing::console;
     use crate::error::ErrorKind;
 
@@ -170,14 +170,14 @@ mod tests {
     #[test]
     fn a_cross_environment_restore_is_announced_in_the_agreed_words() {
         let (console, heard) = console(
-            Manner {
+            OutputOptions {
                 quiet: true,
-                ..Manner::default()
+                ..OutputOptions::default()
             },
             false,
         );
 
-        warn(&console, &approval());
+        show_questions(&console, &approval());
         assert_eq!(
             heard.text(),
             "[WARNING] Cross-environment restore detected!\n[WARNING] Source: prod → Target: local\n"
@@ -186,7 +186,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_a_terminal_the_flag_answers_or_nobody_does() {
-        let (console, _) = console(Manner::default(), false);
+        let (console, _) = console(OutputOptions::default(), false);
         let (console, cancel) = (Arc::new(console), CancellationToken::new());
         let yes = Answers {
             yes: true,
@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn ctrl_c_at_a_question_is_an_interruption() {
         let error = |kind| {
-            failed(
+            prompt_error(
                 dialoguer::Error::from(io::Error::from(kind)),
                 approval().unanswered(),
             )

@@ -6,7 +6,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use rustix::process::Signal as Number;
+use rustix::process::Signal as SignalNumber;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -16,10 +16,10 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// What comes within this time of the first signal is the same wish: `timeout` and others signal the command and then its group,
 /// which is the command once more.
-const ECHO: Duration = Duration::from_millis(50);
+const REPEAT_WINDOW: Duration = Duration::from_millis(50);
 
 /// The signals that end a command.
-struct Interrupts {
+struct ShutdownSignals {
     interrupt: Signal,
     terminate: Signal,
     hangup: Option<Signal>,
@@ -27,7 +27,7 @@ struct Interrupts {
     _file_limit: Signal,
 }
 
-impl Interrupts {
+impl ShutdownSignals {
     fn listen() -> Result<Self> {
         let listen = |kind| {
             signal(kind)
@@ -41,31 +41,31 @@ impl Interrupts {
             } else {
                 Some(listen(SignalKind::hangup())?)
             },
-            _file_limit: listen(SignalKind::from_raw(Number::XFSZ.as_raw()))?,
+            _file_limit: listen(SignalKind::from_raw(SignalNumber::XFSZ.as_raw()))?,
         })
     }
 
     /// Lets go by what came along with a signal.
-    async fn pass_echoes(&mut self) {
+    async fn drain_repeats(&mut self) {
         let all = async {
             loop {
                 self.next().await;
             }
         };
 
-        let _: Result<(), _> = tokio::time::timeout(ECHO, all).await;
+        let _: Result<(), _> = tokio::time::timeout(REPEAT_WINDOW, all).await;
     }
 
     async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
-            () = heard(self.hangup.as_mut()) => {}
+            () = receive(self.hangup.as_mut()) => {}
         }
     }
 }
 
-async fn heard(signal: Option<&mut Signal>) {
+async fn receive(signal: Option<&mut Signal>) {
     match signal {
         Some(signal) => {
             signal.recv().await;
@@ -80,10 +80,10 @@ fn hangup_is_ignored() -> bool {
     let ignored = status
         .lines()
         .find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
-    ignored.is_none_or(|ignored| ignored >> (Number::HUP.as_raw() - 1) & 1 == 1)
+    ignored.is_none_or(|ignored| ignored >> (SignalNumber::HUP.as_raw() - 1) & 1 == 1)
 }
 
-/// Waits for `work`, which watches `cancel`, and for the signals. `parting` is what to do next when it is left at once.
+/// Waits for `work`, which watches `cancel`, and for the signals. `abort_hint` is what to do next when it is left at once.
 ///
 /// # Errors
 /// The work's own; [`ErrorKind::Interrupted`] after a second signal.
@@ -91,23 +91,23 @@ pub(crate) async fn supervise<T>(
     mut work: JoinHandle<Result<T>>,
     console: &Arc<Console>,
     cancel: &CancellationToken,
-    parting: &OnceLock<String>,
+    abort_hint: &OnceLock<String>,
 ) -> Result<T> {
-    let mut interrupts = Interrupts::listen()?;
+    let mut signals = ShutdownSignals::listen()?;
     loop {
         tokio::select! {
             done = &mut work => return done.unwrap_or_else(|error| {
                 Err(Error::failed("the command was cut off by an error in the program").with_source(error))
             }),
-            () = interrupts.next() => {
+            () = signals.next() => {
                 if cancel.is_cancelled() {
                     work.abort();
-                    return Err(at_once(parting.get()));
+                    return Err(aborted(abort_hint.get()));
                 }
                 // A question is left at once, and its line is not to be written into.
-                let was_asking = console.is_asking();
+                let was_asking = console.is_prompting();
                 cancel.cancel();
-                interrupts.pass_echoes().await;
+                signals.drain_repeats().await;
                 if !was_asking {
                     console.warning("interrupted: stopping cleanly; once more to stop at once");
                 }
@@ -126,18 +126,18 @@ pub(crate) async fn unless_cancelled<T>(
 ) -> Result<T> {
     tokio::select! {
         biased;
-        () = cancel.cancelled() => Err(before_anything()),
+        () = cancel.cancelled() => Err(interrupted_without_changes()),
         done = work => done,
     }
 }
 
 /// The failure of a command that was interrupted before it changed anything.
-pub(crate) fn before_anything() -> Error {
+pub(crate) fn interrupted_without_changes() -> Error {
     Error::new(ErrorKind::Interrupted, "interrupted; nothing was changed")
 }
 
-fn at_once(parting: Option<&String>) -> Error {
-    let hint = parting.map_or(
+fn aborted(abort_hint: Option<&String>) -> Error {
+    let hint = abort_hint.map_or(
         "what is unfinished is marked as such; run the same command again",
         String::as_str,
     );

@@ -4,7 +4,7 @@ use super::format;
 use crate::ops::{Bottleneck, WriteCost};
 
 /// Indexes that are named each with its units.
-const NAMED: usize = 4;
+const MAX_LISTED_INDEXES: usize = 4;
 
 /// Units and time, each figure behind `bound`: nothing, or `up to `.
 pub(crate) fn rows(cost: &WriteCost, bound: &str) -> Vec<(&'static str, String)> {
@@ -15,7 +15,10 @@ pub(crate) fn rows(cost: &WriteCost, bound: &str) -> Vec<(&'static str, String)>
         ""
     };
 
-    let mut rows = vec![("cost", format!("{bound}{whole}{}{new}", parts(cost)))];
+    let mut rows = vec![(
+        "cost",
+        format!("{bound}{whole}{}{new}", units_breakdown(cost)),
+    )];
     if let (Some(slowest), Some(units), Some(seconds)) =
         (&cost.bottleneck, cost.write_units_per_second, cost.seconds)
     {
@@ -42,12 +45,12 @@ pub(crate) fn rows(cost: &WriteCost, bound: &str) -> Vec<(&'static str, String)>
 }
 
 /// Which units are whose; nothing where all are the table's.
-fn parts(cost: &WriteCost) -> String {
+fn units_breakdown(cost: &WriteCost) -> String {
     let table = format::count(cost.table_write_units);
     let of_indexes = cost.write_units.saturating_sub(cost.table_write_units);
     match cost.indexes.len() {
         0 => String::new(),
-        1..=NAMED => {
+        1..=MAX_LISTED_INDEXES => {
             let indexes = cost.indexes.iter().map(|index| {
                 format!(
                     ", {} for index {}",

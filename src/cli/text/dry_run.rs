@@ -6,7 +6,7 @@ use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 
 use super::{cost, format, summary};
-use crate::cli::report::Finished;
+use crate::cli::report::CommandOutcome;
 use crate::cli::session::Session;
 use crate::error::Result;
 use crate::limits::ITEM_BYTES;
@@ -16,19 +16,19 @@ use crate::ops::{DryRunReport, ItemPreview};
 ///
 /// # Errors
 /// The report cannot be written.
-pub(crate) fn conclude(
+pub(crate) fn report(
     plan: &impl Serialize,
     is_transformed: bool,
     trial: Option<DryRunReport>,
     session: &Session,
-) -> Result<Finished> {
+) -> Result<CommandOutcome> {
     let Some(trial) = trial else {
-        return Finished::planned(plan);
+        return CommandOutcome::planned(plan);
     };
 
     session.progress.end();
     for shown in &trial.previews {
-        session.console.painted(&before_and_after(shown));
+        session.console.styled_lines(&item_diff(shown));
     }
 
     let subject = if is_transformed {
@@ -42,7 +42,7 @@ pub(crate) fn conclude(
         .section(subject, &lines(&trial, is_transformed));
     session.console.lines(&warnings(&trial));
 
-    Finished::tried(plan, &trial)
+    CommandOutcome::tried(plan, &trial)
 }
 
 /// The findings.
@@ -100,20 +100,20 @@ fn lines(trial: &DryRunReport, is_transformed: bool) -> Vec<String> {
 }
 
 fn warnings(trial: &DryRunReport) -> Vec<String> {
-    summary::met(trial.collisions, &trial.first_collisions)
+    summary::key_collisions(trial.collisions, &trial.first_collisions)
         .iter()
         .flat_map(|words| words.lines().map(ToOwned::to_owned).collect::<Vec<_>>())
         .collect()
 }
 
 /// An item and what became of it: lines and how they look.
-fn before_and_after(shown: &ItemPreview) -> Vec<(String, Style)> {
+fn item_diff(shown: &ItemPreview) -> Vec<(String, Style)> {
     let (before, after) = (
-        spread(&shown.before),
+        one_attribute_per_line(&shown.before),
         shown
             .after
             .iter()
-            .map(|item| spread(item))
+            .map(|item| one_attribute_per_line(item))
             .collect::<String>(),
     );
 
@@ -146,7 +146,7 @@ fn before_and_after(shown: &ItemPreview) -> Vec<(String, Style)> {
 }
 
 /// An item with one attribute on a line, in the order of their names.
-fn spread(item: &[u8]) -> String {
+fn one_attribute_per_line(item: &[u8]) -> String {
     let Ok(Value::Object(attributes)) = serde_json::from_slice(item) else {
         return format!("{}\n", String::from_utf8_lossy(item));
     };
@@ -171,7 +171,7 @@ mod tests {
             rejected: None,
         };
 
-        let lines: Vec<String> = before_and_after(&shown)
+        let lines: Vec<String> = item_diff(&shown)
             .into_iter()
             .map(|(line, _)| line)
             .collect();
@@ -198,7 +198,7 @@ mod tests {
                 rejected,
             };
 
-            before_and_after(&shown)
+            item_diff(&shown)
                 .into_iter()
                 .map(|(line, _)| line)
                 .collect::<Vec<_>>()

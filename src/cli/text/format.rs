@@ -14,13 +14,13 @@ use crate::store::WireBytes;
 
 /// The text with every character that would steer a terminal, reorder a line or break it written as `\u{1b}`.
 pub(crate) fn escape(text: &str) -> Cow<'_, str> {
-    if !text.contains(is_steering) {
+    if !text.contains(is_unsafe) {
         return Cow::Borrowed(text);
     }
 
     let mut escaped = String::with_capacity(text.len() + 8);
     for character in text.chars() {
-        if is_steering(character) {
+        if is_unsafe(character) {
             let _ = write!(escaped, "{}", character.escape_unicode());
         } else {
             escaped.push(character);
@@ -32,7 +32,7 @@ pub(crate) fn escape(text: &str) -> Cow<'_, str> {
 
 /// Control characters (C0, C1, DEL), line and paragraph separators, and the marks that reorder text
 /// (<https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters>).
-fn is_steering(character: char) -> bool {
+fn is_unsafe(character: char) -> bool {
     character.is_control()
         || matches!(
             character,
@@ -42,7 +42,7 @@ fn is_steering(character: char) -> bool {
 
 /// A word as a shell reads it back: any POSIX shell, and where it has what a terminal does not show as it is (line breaks, bytes
 /// that are no text) bash, zsh and ksh.
-pub(crate) fn quoted(word: &OsStr) -> String {
+pub(crate) fn shell_quoted(word: &OsStr) -> String {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_=./:,@%+".contains(byte);
     let bytes = word.as_encoded_bytes();
     match word.to_str() {
@@ -54,14 +54,14 @@ pub(crate) fn quoted(word: &OsStr) -> String {
             "$'{}'",
             bytes
                 .utf8_chunks()
-                .map(|chunk| escaped(chunk.valid(), chunk.invalid()))
+                .map(|chunk| ansi_c_quoted(chunk.valid(), chunk.invalid()))
                 .collect::<String>()
         ),
     }
 }
 
 /// Text and the bytes behind it, between `$'` and `'`.
-fn escaped(text: &str, bytes: &[u8]) -> String {
+fn ansi_c_quoted(text: &str, bytes: &[u8]) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
@@ -100,7 +100,9 @@ pub(crate) fn rows<L: AsRef<str>, V: AsRef<str>>(rows: &[(L, V)]) -> Vec<String>
 }
 
 /// Things and why they are so, indented by two spaces; those with the same reason share a line: `a, b: denied`.
-pub(crate) fn with_reasons<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Vec<String> {
+pub(crate) fn grouped_by_reason<'a>(
+    pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Vec<String> {
     let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
     for (what, reason) in pairs {
         match groups.iter_mut().find(|(known, _)| *known == reason) {
@@ -140,7 +142,7 @@ pub(crate) fn bytes(count: u64) -> String {
 }
 
 /// A line on the bytes that travelled, where they were fewer than they hold.
-pub(crate) fn travelled(wire: WireBytes) -> Option<String> {
+pub(crate) fn wire_bytes(wire: WireBytes) -> Option<String> {
     wire.are_compressed()
         .then(|| format!("  {} travelled, compressed", bytes(wire.received)))
 }
@@ -181,7 +183,7 @@ pub(crate) fn rate(items: u64, bytes: u64, seconds: f64) -> Option<String> {
 }
 
 /// `2026-11-20T09:00:00Z`.
-pub(crate) fn moment(at: DateTime<Utc>) -> String {
+pub(crate) fn timestamp(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
@@ -245,7 +247,7 @@ mod tests {
         ];
 
         assert_eq!(
-            with_reasons(pairs),
+            grouped_by_reason(pairs),
             [
                 "  PITR, tags: denied",
                 "  policy: the target is another table"

@@ -24,9 +24,9 @@ pub(crate) type Section = (&'static str, Vec<String>);
 
 /// The sections of the plan for a dump of `content`.
 pub(crate) fn dump(plan: &DumpPlan, content: ContentScope) -> Vec<Section> {
-    let mut source = place_rows(&plan.source);
+    let mut source = location_rows(&plan.source);
     source.extend(plan.table.iter().cloned());
-    let mut items = held(plan.items, plan.source.local);
+    let mut items = item_estimate(plan.items, plan.source.local);
     if plan.items > 0 {
         let _ = write!(items, ", {}", format::bytes(plan.bytes));
     }
@@ -44,7 +44,7 @@ pub(crate) fn dump(plan: &DumpPlan, content: ContentScope) -> Vec<Section> {
     target.push(row(
         "reads",
         if content.includes_items() {
-            reads(plan)
+            read_summary(plan)
         } else {
             "no item: the schema alone".to_owned()
         },
@@ -54,19 +54,19 @@ pub(crate) fn dump(plan: &DumpPlan, content: ContentScope) -> Vec<Section> {
         ("Dump of", format::rows(&source)),
         ("Into", format::rows(&target)),
     ];
-    sections.extend(transform(&plan.transform));
+    sections.extend(transform_section(&plan.transform));
 
     sections
 }
 
 /// The heading of what happens to items.
-const ITEMS: &str = "Items on the way";
+const ITEMS_HEADING: &str = "Items on the way";
 
 /// What happens to items on the way, if anything.
-fn transform(lines: &[String]) -> Option<Section> {
+fn transform_section(lines: &[String]) -> Option<Section> {
     (!lines.is_empty()).then(|| {
         (
-            ITEMS,
+            ITEMS_HEADING,
             lines
                 .iter()
                 .map(|line| format!("  {}", one_line(line)))
@@ -88,7 +88,7 @@ fn one_line(text: &str) -> String {
     }
 }
 
-fn reads(plan: &DumpPlan) -> String {
+fn read_summary(plan: &DumpPlan) -> String {
     let units = if is_counted(plan.items, plan.source.local) {
         format!("about {} read units", format::units(plan.read_units))
     } else {
@@ -134,7 +134,7 @@ fn reads(plan: &DumpPlan) -> String {
 
 /// The sections of a restore's plan at a moment.
 pub(crate) fn restore(plan: &RestorePlan, now: DateTime<Utc>) -> Vec<Section> {
-    let mut target = place_rows(&plan.target);
+    let mut target = location_rows(&plan.target);
     target.push(row("table is", action(&plan.action, plan.target.local)));
     target.extend(plan.table.iter().cloned());
     target.extend(
@@ -197,13 +197,13 @@ pub(crate) fn restore(plan: &RestorePlan, now: DateTime<Utc>) -> Vec<Section> {
         ));
     }
 
-    let on_the_way = transform(&plan.transform)
+    let on_the_way = transform_section(&plan.transform)
         .map(|(_, lines)| lines)
         .unwrap_or_default();
     let sections = [
         ("Restore of", format::rows(&source)),
         ("Into", format::rows(&target)),
-        (ITEMS, on_the_way),
+        (ITEMS_HEADING, on_the_way),
         (
             "Changed on the way",
             plan.notes.iter().map(|note| format!("  {note}")).collect(),
@@ -227,7 +227,7 @@ pub(crate) fn restore(plan: &RestorePlan, now: DateTime<Utc>) -> Vec<Section> {
 }
 
 /// Where a table is.
-fn place_rows(place: &TableLocation) -> Vec<Row> {
+fn location_rows(place: &TableLocation) -> Vec<Row> {
     let protected = if place.protected { " (protected)" } else { "" };
     let mut rows = vec![
         row("environment", format!("{}{protected}", place.environment)),
@@ -279,8 +279,8 @@ fn source_rows(source: &SourceFacts, now: DateTime<Utc>) -> Vec<Row> {
             format!(
                 "{} ({} to {})",
                 format::age(ended, now),
-                format::moment(began),
-                format::moment(ended)
+                format::timestamp(began),
+                format::timestamp(ended)
             ),
         ));
     }
@@ -350,7 +350,7 @@ fn is_counted(items: u64, local: bool) -> bool {
 }
 
 /// What a table holds.
-fn held(items: u64, local: bool) -> String {
+fn item_estimate(items: u64, local: bool) -> String {
     if is_counted(items, local) {
         format!("about {}", format::items(items))
     } else {
@@ -366,12 +366,15 @@ fn action(action: &TableAction, local: bool) -> String {
             "being deleted; it will be created when it is gone".to_owned()
         }
         TableAction::Add { items } => {
-            format!("there with {}; items are added", held(*items, local))
+            format!(
+                "there with {}; items are added",
+                item_estimate(*items, local)
+            )
         }
         TableAction::Replace { items } => {
             format!(
                 "there with {}; it will be DELETED and created anew",
-                held(*items, local)
+                item_estimate(*items, local)
             )
         }
         TableAction::Keep => "there, and is left as it is".to_owned(),
@@ -417,11 +420,11 @@ fn differences(differences: &[Difference]) -> Vec<String> {
 fn settings(settings: &[PlannedSetting]) -> Vec<String> {
     let rows = settings
         .iter()
-        .map(|planned| row(moment(planned.when), planned.what.clone()));
+        .map(|planned| row(phase_label(planned.when), planned.what.clone()));
     format::rows(&rows.collect::<Vec<_>>())
 }
 
-fn moment(when: When) -> &'static str {
+fn phase_label(when: When) -> &'static str {
     match when {
         When::Creation => "at creation",
         When::Before => "before the items",
@@ -430,7 +433,7 @@ fn moment(when: When) -> &'static str {
 }
 
 fn skipped(settings: &[SkippedSetting]) -> Vec<String> {
-    format::with_reasons(
+    format::grouped_by_reason(
         settings
             .iter()
             .map(|skipped| (skipped.what.as_str(), skipped.reason.as_str())),
@@ -505,7 +508,7 @@ mod tests {
     #[test]
     fn a_place_says_that_it_is_protected_and_what_the_process_named() {
         assert_eq!(
-            format::rows(&place_rows(&place())),
+            format::rows(&location_rows(&place())),
             [
                 "  environment  prod (protected)",
                 "  table        films",

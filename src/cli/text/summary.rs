@@ -32,7 +32,7 @@ pub(crate) fn dump(summary: &DumpSummary, content: ContentScope) -> Vec<String> 
     if !summary.not_captured.is_empty() {
         lines.push("Not captured:".to_owned());
         let named = |line| str::split_once(line, ": ").unwrap_or((line, NO_REASON));
-        lines.extend(format::with_reasons(
+        lines.extend(format::grouped_by_reason(
             summary.not_captured.iter().map(|line| named(line.as_str())),
         ));
     }
@@ -59,8 +59,8 @@ fn read(summary: &DumpSummary) -> Vec<String> {
     }
 
     let (began, ended) = (
-        format::moment(summary.started_at),
-        format::moment(summary.finished_at),
+        format::timestamp(summary.started_at),
+        format::timestamp(summary.finished_at),
     );
     let mut lines = vec![
         headline,
@@ -71,7 +71,7 @@ fn read(summary: &DumpSummary) -> Vec<String> {
         format!("  read between {began} and {ended}: a Scan is not a moment in time"),
     ];
 
-    lines.extend(format::travelled(summary.wire));
+    lines.extend(format::wire_bytes(summary.wire));
 
     if summary.resumed > 0 {
         lines.push(format!(
@@ -120,30 +120,30 @@ fn transformed(changes: &DumpTransformSummary) -> String {
 }
 
 /// What of a dump deserves attention: each is a reason for the exit code of a partial success.
-pub(crate) fn complaints_of_dump(summary: &DumpSummary) -> Vec<String> {
+pub(crate) fn dump_problems(summary: &DumpSummary) -> Vec<String> {
     let Some(changes) = &summary.transformed else {
         return Vec::new();
     };
 
-    let mut complaints = Vec::new();
+    let mut problems = Vec::new();
     if changes.items_rejected > 0 {
         let kept = changes.rejects_file.as_ref();
         let kept = kept.map_or_else(String::new, |file| {
             format!(", listed with the reasons in {}", file.display())
         });
-        complaints.push(format!(
+        problems.push(format!(
             "{} rejected by the transform{kept}",
             format::items(changes.items_rejected)
         ));
     }
 
-    complaints.extend(met(changes.collisions, &changes.collided));
+    problems.extend(key_collisions(changes.collisions, &changes.collided));
 
-    complaints
+    problems
 }
 
 /// Different items with the same key.
-pub(crate) fn met(collisions: u64, collided: &[(u64, u64)]) -> Option<String> {
+pub(crate) fn key_collisions(collisions: u64, collided: &[(u64, u64)]) -> Option<String> {
     (collisions > 0).then(|| {
         let (items, have) = (
             format::items(collisions),
@@ -287,7 +287,7 @@ fn settings(settings: &[SettingOutcome]) -> Vec<String> {
         of(SettingResult::Skipped).map(|setting| (setting.what.as_str(), reason(setting)));
     let groups = [
         ("Settings applied:", applied),
-        ("Settings skipped:", format::with_reasons(skipped)),
+        ("Settings skipped:", format::grouped_by_reason(skipped)),
     ];
     groups
         .into_iter()
@@ -301,14 +301,14 @@ fn reason(setting: &SettingOutcome) -> &str {
 }
 
 /// What of a restore deserves attention: each is a reason for the exit code of a partial success.
-pub(crate) fn complaints(summary: &RestoreSummary) -> Vec<String> {
-    let mut complaints = Vec::new();
+pub(crate) fn restore_problems(summary: &RestoreSummary) -> Vec<String> {
+    let mut problems = Vec::new();
     if let Some(salvaged) = summary.salvaged {
         let promised = salvaged.promised.map_or_else(
             || "how many there were is not known".to_owned(),
             |items| format!("the dump had {}", format::items(items)),
         );
-        complaints.push(format!(
+        problems.push(format!(
             "salvaged: {} could be read, {promised}",
             format::items(salvaged.readable)
         ));
@@ -328,13 +328,13 @@ pub(crate) fn complaints(summary: &RestoreSummary) -> Vec<String> {
             "rejected"
         };
 
-        complaints.push(format!(
+        problems.push(format!(
             "{} {what}{kept}",
             format::items(summary.items_rejected)
         ));
     }
 
-    complaints.extend(met(summary.collisions, &summary.collided));
+    problems.extend(key_collisions(summary.collisions, &summary.collided));
 
     if let Verified::Full {
         missing,
@@ -344,26 +344,26 @@ pub(crate) fn complaints(summary: &RestoreSummary) -> Vec<String> {
     } = &summary.verified
         && summary.items_lost > 0
     {
-        let mut complaint = format!(
+        let mut problem = format!(
             "{} of the dump missing in the table, {different} with other contents",
             format::items(*missing)
         );
-        complaint.extend(
+        problem.extend(
             examples
                 .iter()
                 .map(|key| format!("\n{}", format::escape(key))),
         );
 
-        complaints.push(complaint);
+        problems.push(problem);
     }
 
-    complaints.extend(summary.boost.as_ref().and_then(BoostOutcome::complaint));
+    problems.extend(summary.boost.as_ref().and_then(BoostOutcome::complaint));
     let failed = summary.failed_settings();
-    complaints.extend(
+    problems.extend(
         failed.map(|setting| format!("{} was not applied: {}", setting.what, reason(setting))),
     );
 
-    complaints
+    problems
 }
 
 fn table(summary: &RestoreSummary) -> String {
@@ -423,7 +423,7 @@ fn verified(summary: &RestoreSummary) -> Vec<String> {
                 "  verified: {all}{items} read back and equal{but}, {units} read units consumed"
             );
             let mut lines = vec![line];
-            lines.extend(format::travelled(*wire));
+            lines.extend(format::wire_bytes(*wire));
 
             if *extra > 0 {
                 lines.push(format!(
@@ -444,7 +444,7 @@ fn verified(summary: &RestoreSummary) -> Vec<String> {
 }
 
 /// Options of `restoredb` that say which dump and which table, each with a value.
-const PLACES: [&str; 8] = [
+const COPIED_FLAGS: [&str; 8] = [
     "--source",
     "--env",
     "--envs-dir",
@@ -466,13 +466,13 @@ pub(crate) fn full_check(words: impl IntoIterator<Item = OsString>) -> String {
             .map_or((&*shown, false), |(name, _)| (name, true));
         environment |= matches!(name, "--env" | "--no-env");
 
-        if PLACES.contains(&name) {
+        if COPIED_FLAGS.contains(&name) {
             let value = if has_value { None } else { words.next() };
             kept.extend(
                 [&word]
                     .into_iter()
                     .chain(&value)
-                    .map(|word| format::quoted(word)),
+                    .map(|word| format::shell_quoted(word)),
             );
         } else if name == "--no-env" {
             kept.push(name.to_owned());
@@ -652,7 +652,7 @@ mod tests {
             ]
         );
 
-        assert!(complaints(&restored()).is_empty());
+        assert!(restore_problems(&restored()).is_empty());
     }
 
     #[test]
@@ -668,7 +668,7 @@ mod tests {
 
         assert!(!summary.is_whole());
         assert_eq!(
-            complaints(&summary),
+            restore_problems(&summary),
             [
                 "2 items rejected, kept with the reasons in prod-backup.restore-films.dev.rejects.jsonl",
                 "3 items of the dump missing in the table, 1 with other contents\n\
@@ -702,11 +702,11 @@ mod tests {
             );
             assert!(restore(&summary).contains(&line), "{:?}", restore(&summary));
             assert!(
-                complaints(&summary)
+                restore_problems(&summary)
                     .iter()
                     .all(|words| words.contains("rejected")),
                 "{:?}",
-                complaints(&summary)
+                restore_problems(&summary)
             );
         }
     }
@@ -751,7 +751,7 @@ mod tests {
         );
 
         assert_eq!(
-            complaints(&summary),
+            restore_problems(&summary),
             ["TTL on expires was not applied: UpdateTimeToLive failed: no"]
         );
         assert!(!summary.is_whole());
@@ -776,7 +776,7 @@ mod tests {
         assert!(
             restore(&good).contains(&line.to_owned())
                 && good.is_whole()
-                && complaints(&good).is_empty()
+                && restore_problems(&good).is_empty()
         );
 
         let stays = NotTakenBack {
@@ -789,7 +789,7 @@ mod tests {
         };
         assert!(!bad.is_whole());
         assert_eq!(
-            complaints(&bad),
+            restore_problems(&bad),
             [
                 "the boost was not taken back, the table may not be provisioned 5 RCU / 5 WCU again: limit\n\
               do it by hand: aws dynamodb update-table"

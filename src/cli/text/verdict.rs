@@ -4,7 +4,7 @@ use super::format;
 use crate::ops::verify::{AttributeDifference, Comparison, DifferenceKind, DumpVerdict, Example};
 
 /// What a whole dump holds.
-pub(crate) fn whole(found: &DumpVerdict) -> Vec<String> {
+pub(crate) fn intact_dump(found: &DumpVerdict) -> Vec<String> {
     let took = format::seconds(found.seconds);
     if found.quick {
         return vec![format!(
@@ -43,7 +43,7 @@ pub(crate) fn whole(found: &DumpVerdict) -> Vec<String> {
 }
 
 /// What is damaged in a dump.
-pub(crate) fn damaged(found: &DumpVerdict) -> String {
+pub(crate) fn damaged_dump(found: &DumpVerdict) -> String {
     let mut lines = vec![format!(
         "{} is not whole: {}",
         found.source,
@@ -69,7 +69,7 @@ pub(crate) fn damaged(found: &DumpVerdict) -> String {
 }
 
 /// What both sides hold.
-pub(crate) fn compared(found: &Comparison) -> Vec<String> {
+pub(crate) fn comparison(found: &Comparison) -> Vec<String> {
     let Comparison { source, target, .. } = found;
     let took = format::seconds(found.seconds);
     if found.key_schemas.is_some() {
@@ -90,7 +90,7 @@ pub(crate) fn compared(found: &Comparison) -> Vec<String> {
         ),
     ];
 
-    lines.extend(format::travelled(found.wire));
+    lines.extend(format::wire_bytes(found.wire));
 
     if let Some(sample) = &found.sample {
         let side = |looked_at: u64, all: u64, name: &str| {
@@ -126,7 +126,7 @@ pub(crate) fn compared(found: &Comparison) -> Vec<String> {
 }
 
 /// What is not equal.
-pub(crate) fn differing(found: &Comparison) -> String {
+pub(crate) fn differences(found: &Comparison) -> String {
     let Comparison { source, target, .. } = found;
     if let Some(keys) = &found.key_schemas {
         let mut lines = vec![format!(
@@ -178,7 +178,7 @@ fn examples(found: &Comparison) -> Vec<String> {
         attributes,
     } in &found.examples
     {
-        lines.push(format!("  {:9}  {key}", word_of(*fault)));
+        lines.push(format!("  {:9}  {key}", kind_label(*fault)));
         lines.extend(attributes.iter().map(attribute));
     }
 
@@ -194,14 +194,14 @@ fn examples(found: &Comparison) -> Vec<String> {
             .count() as u64;
 
         if shown > 0 && count > shown {
-            lines.push(format!("  … of {count} {}", word_of(fault)));
+            lines.push(format!("  … of {count} {}", kind_label(fault)));
         }
     }
 
     lines
 }
 
-fn word_of(fault: DifferenceKind) -> &'static str {
+fn kind_label(fault: DifferenceKind) -> &'static str {
     match fault {
         DifferenceKind::Missing => "missing",
         DifferenceKind::Different => "different",

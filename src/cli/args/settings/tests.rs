@@ -22,7 +22,7 @@ fn typed(line: &str) -> Result<SettingArgs, clap::Error> {
     Alone::try_parse_from(words).map(|alone| alone.settings)
 }
 
-fn meant(line: &str) -> SettingIntent {
+fn meant(line: &str) -> ResolvedSettings {
     typed(line)
         .unwrap_or_else(|error| panic!("{line}: {error}"))
         .resolve(true)
@@ -42,31 +42,31 @@ fn refused(line: &str, creates: bool) -> Error {
 
 #[test]
 fn without_options_nothing_is_otherwise() {
-    let intent = meant("");
-    assert_eq!(intent.overrides, Overrides::default());
+    let resolved = meant("");
+    assert_eq!(resolved.overrides, Overrides::default());
     assert!(
-        intent.choice.with.is_empty()
-            && intent.choice.without.is_empty()
-            && intent.choice.first.is_empty()
+        resolved.choice.with.is_empty()
+            && resolved.choice.without.is_empty()
+            && resolved.choice.first.is_empty()
     );
 
-    assert!(!intent.apply);
+    assert!(!resolved.apply);
 }
 
 #[test]
 fn settings_are_named_in_lists_and_by_repetition() {
-    let intent = meant(
+    let resolved = meant(
         "--with kms,policy --with kinesis --without ttl --settings-first stream,pitr --apply-settings",
     );
     assert_eq!(
-        intent.choice.with,
+        resolved.choice.with,
         [Setting::Kms, Setting::Policy, Setting::Kinesis]
     );
     assert_eq!(
-        (intent.choice.without, intent.choice.first),
+        (resolved.choice.without, resolved.choice.first),
         (vec![Setting::Ttl], vec![Setting::Stream, Setting::Pitr])
     );
-    assert!(intent.apply);
+    assert!(resolved.apply);
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn every_name_is_known_and_others_are_answered_with_all_names() {
 
 #[test]
 fn every_override_arrives() {
-    let intent = meant(
+    let resolved = meant(
         "--billing-mode provisioned --read-capacity 3 --write-capacity 4 --index-capacity by-genre=5:6 \
          --index-capacity by-year=7:8 --max-read-units 100 --max-write-units 200 \
          --table-class standard-infrequent-access --kms-key alias/films --add-tag owner=a=b --add-tag empty= --no-tags \
@@ -136,7 +136,7 @@ fn every_override_arrives() {
         key_schema: Some("owner:S,made:N".to_owned()),
     };
 
-    assert_eq!(intent.overrides, wanted);
+    assert_eq!(resolved.overrides, wanted);
     assert_eq!(
         meant("--billing-mode on-demand").overrides.billing_mode,
         Some(BillingMode::OnDemand)
