@@ -60,7 +60,7 @@ pub(crate) struct Client {
     write_limiters: TableLimiters,
     /// Limits on reads.
     read_limiters: TableLimiters,
-    wire: GzipPolicy,
+    gzip_policy: GzipPolicy,
     /// The last description of each table that an operation works with.
     described: Mutex<HashMap<String, TableSchema>>,
     /// Permits for pages in memory.
@@ -90,7 +90,7 @@ impl Client {
             factory,
             write_limiters: TableLimiters::new(concurrency),
             read_limiters: TableLimiters::new(concurrency),
-            wire: GzipPolicy::new(compression, endpoint_kind),
+            gzip_policy: GzipPolicy::new(compression, endpoint_kind),
             described: Mutex::default(),
             pages: Arc::new(Semaphore::new(MAX_PAGES_IN_MEMORY)),
         }
@@ -158,7 +158,7 @@ impl Client {
     }
 
     pub(crate) fn gzip_policy(&self) -> &GzipPolicy {
-        &self.wire
+        &self.gzip_policy
     }
 
     /// The endpoint, as error messages name it.

@@ -147,13 +147,13 @@ impl RunningClock {
     ) -> Option<T> {
         let expired = async {
             loop {
-                let left = deadline.saturating_sub(self.now());
-                if left.is_zero() {
+                let remaining = deadline.saturating_sub(self.now());
+                if remaining.is_zero() {
                     return;
                 }
 
                 // Sleeps in short steps, because running time may lag behind the wall clock.
-                sleep(left.min(TICK)).await;
+                sleep(remaining.min(TICK)).await;
             }
         };
 

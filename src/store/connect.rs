@@ -169,16 +169,16 @@ async fn wait_until_available(client: &Client, wait: Duration) -> Result<()> {
             }
         };
 
-        let left = wait.saturating_sub(client.retry().since(started));
-        if left.is_zero() {
+        let remaining = wait.saturating_sub(client.retry().since(started));
+        if remaining.is_zero() {
             return Err(client.operation_error(error, "ListTables", "of this account"));
         }
 
         tokio::time::sleep(
             delays
                 .next()
-                .unwrap_or(left)
-                .min(left)
+                .unwrap_or(remaining)
+                .min(remaining)
                 .min(Duration::from_secs(1)),
         )
         .await;

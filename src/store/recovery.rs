@@ -4,11 +4,9 @@
 //! | error | before the retry |
 //! | --- | --- |
 //! | throttling, server or network error, damaged response | wait |
-//! | clock skew | nothing: the SDK has learned the server's time from the response and signs the
-//! next request with it |
+//! | clock skew | nothing: the SDK signs the next request with the server's time |
 //! | rejected credentials that were valid before | fetch new ones from their source |
-//! | table not found or busy, for calls about items | describe it: wait if it is busy, fail if it
-//! was deleted or recreated |
+//! | table not found or busy, for calls about items | wait if busy; fail if deleted or recreated |
 
 use std::future::Future;
 use std::time::Duration;

@@ -34,13 +34,13 @@ const MIN_STALL_WARNING: Duration = Duration::from_secs(1);
 pub(crate) struct Retry {
     give_up_after: Duration,
     clock: Arc<RunningClock>,
-    state: Mutex<Progress>,
+    state: Mutex<CallProgress>,
     reporter: Arc<dyn Reporter>,
 }
 
 /// The progress of all calls, in running time.
 #[derive(Default)]
-struct Progress {
+struct CallProgress {
     last_success: Option<Duration>,
     /// When the first call since the last success was sent. A cap may have delayed it, which is not
     /// a stall.
@@ -51,7 +51,7 @@ struct Progress {
     is_warned: bool,
 }
 
-impl Progress {
+impl CallProgress {
     /// Start of the time without progress, for a caller whose own last progress was at `started`.
     fn stalled_since(&self, started: Duration) -> Duration {
         [self.last_success, self.first_call]
@@ -220,7 +220,7 @@ impl Retry {
         self.reporter.report(Event::Warning(text));
     }
 
-    fn lock(&self) -> MutexGuard<'_, Progress> {
+    fn lock(&self) -> MutexGuard<'_, CallProgress> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -95,13 +95,13 @@ impl RawExchange {
 
     /// Like [`into_body`](Self::into_body), with the size as received.
     pub(crate) async fn into_response_body(self) -> Result<ResponseBody, RequestError> {
-        let taken = self
+        let response = self
             .response
             .lock()
             .map_err(|_| RequestError::damaged_response("response lost"))?
             .take();
 
-        taken
+        response
             .ok_or_else(|| RequestError::damaged_response("the SDK answered without a response"))?
             .read()
             .await

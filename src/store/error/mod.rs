@@ -100,10 +100,10 @@ impl RequestError {
     }
 
     /// A batch of which some items were returned as unprocessed.
-    pub(crate) fn unprocessed(left: usize, sent: usize) -> Self {
+    pub(crate) fn unprocessed(remaining: usize, sent: usize) -> Self {
         Self::new(
             ErrorClass::Throttled,
-            format!("{left} of {sent} items unprocessed"),
+            format!("{remaining} of {sent} items unprocessed"),
         )
     }
 

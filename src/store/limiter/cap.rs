@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     /// The units that concurrent callers consume under a cap, with their times. The costs are used
-    /// in turn, and estimated wrongly by the factor `error`.
+    /// in next_call, and estimated wrongly by the factor `error`.
     async fn consumption(
         cap: u32,
         callers: usize,
@@ -128,10 +128,10 @@ mod tests {
         let rate_cap = RateCap::new(cap);
         let began = Instant::now();
         let consumed = Mutex::new(Vec::new());
-        let turn = tokio::sync::Mutex::new(0_usize);
+        let next_call = tokio::sync::Mutex::new(0_usize);
         let call = async || {
             loop {
-                let mut next = turn.lock().await;
+                let mut next = next_call.lock().await;
                 let cost = costs[*next % costs.len()];
                 *next += 1;
                 rate_cap.acquire(cost * error).await;

@@ -174,8 +174,7 @@ impl RequestLimiter {
             // Chosen again after each wait, because the budget may have changed.
             let (chosen, units) = choose(self.call_budget());
             let now = Instant::now();
-            let taken = self.lock().rate.take(units, now);
-            let Err(wait) = taken else {
+            let Err(wait) = self.lock().rate.take(units, now) else {
                 break (chosen, units);
             };
 

@@ -246,16 +246,16 @@ async fn caller(table: &RefCell<SimulatedTable>, limiter: &RequestLimiter, group
         sleep(latency / 2).await;
         let refused = table.borrow_mut().call(&group[..part]);
         sleep(latency / 2).await;
-        let (taken, left) = ((part - refused.len()) as f64, refused.len());
+        let (accepted, throttled) = ((part - refused.len()) as f64, refused.len());
         group.splice(..part, refused);
 
-        if left == 0 {
+        if throttled == 0 {
             wait = Duration::from_millis(50);
-            permit.succeeded(taken);
+            permit.succeeded(accepted);
         } else {
-            permit.throttled(taken, left as f64);
+            permit.throttled(accepted, throttled as f64);
             sleep(wait).await;
-            wait = if taken > 0.0 {
+            wait = if accepted > 0.0 {
                 Duration::from_millis(50)
             } else {
                 (wait * 2).min(Duration::from_secs(10))
@@ -546,10 +546,10 @@ async fn small_run_duration(
         ..RandomThrottling::new(20, 1.0)
     });
     let table = Rc::new(RefCell::new(table));
-    let mut left = 50;
+    let mut remaining = 50;
     let next = move || {
-        left -= 1;
-        (left >= 0).then_some(0)
+        remaining -= 1;
+        (remaining >= 0).then_some(0)
     };
     let began = Instant::now();
     write_with_limiter(
