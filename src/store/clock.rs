@@ -22,6 +22,15 @@ const LONGEST_GAP: Duration = Duration::from_secs(5);
 /// A clock of the time during which this process has run.
 pub(crate) struct RunningClock(Mutex<ClockState>);
 
+/// The running time at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ClockReading {
+    /// Running time since the start.
+    pub(crate) running: Duration,
+    /// Running time when the process was last resumed after a suspension.
+    pub(crate) last_resume: Option<Duration>,
+}
+
 struct ClockState {
     last_read: Instant,
     /// Running time at the last reading.
@@ -106,14 +115,17 @@ impl RunningClock {
 
     /// The running time since the start.
     pub(crate) fn now(&self) -> Duration {
-        self.read().0
+        self.read().running
     }
 
     /// The running time since the start, and when the process was last resumed after a suspension.
-    pub(crate) fn read(&self) -> (Duration, Option<Duration>) {
+    pub(crate) fn read(&self) -> ClockReading {
         let mut state = self.lock();
         state.advance();
-        (state.running, state.last_resume)
+        ClockReading {
+            running: state.running,
+            last_resume: state.last_resume,
+        }
     }
 
     /// Counts a call as waiting for this reason until the guard is dropped.
@@ -206,7 +218,13 @@ mod tests {
     async fn only_time_in_which_the_process_ran_counts() {
         let clock = RunningClock::start();
         sleep(Duration::from_secs(100)).await;
-        assert_eq!(clock.read(), (Duration::from_secs(100), None));
+        assert_eq!(
+            clock.read(),
+            ClockReading {
+                running: Duration::from_secs(100),
+                last_resume: None,
+            }
+        );
 
         // Advancing the paused clock fires no timers, as during a suspension.
         tokio::time::advance(Duration::from_hours(1)).await;
@@ -218,7 +236,10 @@ mod tests {
         sleep(Duration::from_secs(100)).await;
         assert_eq!(
             clock.read(),
-            (resumed + Duration::from_secs(100), Some(resumed))
+            ClockReading {
+                running: resumed + Duration::from_secs(100),
+                last_resume: Some(resumed),
+            }
         );
     }
 

@@ -77,13 +77,13 @@ impl AwsSettings {
     /// Loads the settings that the environment leaves to `aws-config`. `embedded_url` is the URL of
     /// the embedded engine.
     async fn load(environment: &Environment, embedded_url: Option<&str>) -> Result<Self> {
-        let (shared_endpoint, dynamodb_endpoint) = endpoints(environment.endpoint(), embedded_url);
-        let url = shared_endpoint.as_deref().or(dynamodb_endpoint.as_deref());
+        let urls = EndpointUrls::from_endpoint(environment.endpoint(), embedded_url);
+        let url = urls.shared.as_deref().or(urls.dynamodb.as_deref());
         let shared = match fixed_credentials(environment.credentials()) {
             Some(credentials) if environment.is_local() && environment.role().is_none() => {
                 offline_config(environment, credentials, url)
             }
-            fixed => from_aws_config(environment, fixed, shared_endpoint.as_deref()).await,
+            fixed => from_aws_config(environment, fixed, urls.shared.as_deref()).await,
         };
 
         let shared = match shared.region() {
@@ -110,7 +110,7 @@ impl AwsSettings {
         };
         Ok(Self {
             shared,
-            dynamodb_endpoint,
+            dynamodb_endpoint: urls.dynamodb,
         })
     }
 
@@ -148,21 +148,40 @@ impl AwsSettings {
     }
 }
 
-/// Returns the endpoint of every service, and the endpoint of DynamoDB alone.
-fn endpoints(endpoint: &Endpoint, embedded_url: Option<&str>) -> (Option<String>, Option<String>) {
-    match endpoint {
-        Endpoint::Aws => (None, None),
-        Endpoint::Url {
-            url,
-            every_service: true,
-            ..
-        } => (Some(url.clone()), None),
-        Endpoint::Url {
-            url,
-            every_service: false,
-            ..
-        } => (None, Some(url.clone())),
-        Endpoint::Embedded { .. } => (embedded_url.map(ToOwned::to_owned), None),
+/// Endpoint URLs that replace AWS's own.
+#[derive(Default)]
+struct EndpointUrls {
+    /// For every service.
+    shared: Option<String>,
+    /// For DynamoDB alone.
+    dynamodb: Option<String>,
+}
+
+impl EndpointUrls {
+    fn from_endpoint(endpoint: &Endpoint, embedded_url: Option<&str>) -> Self {
+        match endpoint {
+            Endpoint::Aws => Self::default(),
+            Endpoint::Embedded { .. } => Self {
+                shared: embedded_url.map(ToOwned::to_owned),
+                dynamodb: None,
+            },
+            Endpoint::Url {
+                url,
+                every_service: true,
+                ..
+            } => Self {
+                shared: Some(url.clone()),
+                dynamodb: None,
+            },
+            Endpoint::Url {
+                url,
+                every_service: false,
+                ..
+            } => Self {
+                shared: None,
+                dynamodb: Some(url.clone()),
+            },
+        }
     }
 }
 

@@ -62,14 +62,12 @@ impl Client {
         // Whether an earlier call may have written the item although it failed.
         let mut may_have_been_written = false;
         loop {
-            let choose_cost = |budget| {
-                let units = throughput
+            let choose = |budget| {
+                throughput
                     .write_cost
                     .affordable_prefix(slice::from_ref(&item), budget)
-                    .units;
-                (units, units)
             };
-            let (permit, cost) = throughput.limiter.acquire(choose_cost).await;
+            let (permit, prefix) = throughput.limiter.acquire(choose).await;
             self.retry().record_call();
             let error = match self.put_once(table, body.clone()).await {
                 Ok(put) => {
@@ -78,7 +76,7 @@ impl Client {
                     permit.succeeded(if let PutOutcome::Stored(units) = put {
                         units
                     } else {
-                        cost
+                        prefix.units
                     });
 
                     if self
@@ -95,7 +93,7 @@ impl Client {
 
             if error.class == ErrorClass::Throttled {
                 written.throttled_calls += 1;
-                permit.throttled(0.0, cost);
+                permit.throttled(0.0, prefix.units);
             }
 
             // Such errors leave open whether DynamoDB executed the call.

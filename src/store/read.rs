@@ -124,10 +124,7 @@ impl Client {
     /// Requests a page once, of the size that the table's rate and the cap allow.
     async fn scan_once(&self, request: &ScanRequest) -> Result<ScanPage, RequestError> {
         let throughput = self.read_limiters().for_table(&request.table);
-        let choose = |budget| {
-            let planned = throughput.page_cost.plan_page(budget, request.limit);
-            (planned, planned.units)
-        };
+        let choose = |budget| throughput.page_cost.plan_page(budget, request.limit);
         let (permit, planned) = throughput.limiter.acquire(choose).await;
         self.retry().record_call();
         // Decided per page, while measurements of both encodings arrive.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 
-use super::clock::RunningClock;
+use super::clock::{ClockReading, RunningClock};
 use super::error::RequestError;
 use crate::event::{Event, Reporter};
 
@@ -172,10 +172,13 @@ impl Retry {
         started: Duration,
         delays: &mut (impl Iterator<Item = Duration> + Send),
     ) -> Result<(), RequestError> {
-        let (now, resumed) = self.clock.read();
+        let ClockReading {
+            running: now,
+            last_resume,
+        } = self.clock.read();
         // After a suspension, at least half of the time remains: calls that timed out because of it
         // are repeated.
-        let started = resumed.map_or(started, |resumed| {
+        let started = last_resume.map_or(started, |resumed| {
             started.max(resumed.saturating_sub(self.give_up_after / 2))
         });
         let since = self.lock().stalled_since(started);

@@ -135,11 +135,7 @@ impl Client {
         let mut retries = self.retry_context("BatchWriteItem", Some(table));
         let throughput = self.write_limiters().for_table(table);
         while !group.is_empty() {
-            let choose_prefix = |budget| {
-                let prefix = throughput.write_cost.affordable_prefix(&group, budget);
-                let units = prefix.units;
-                (prefix, units)
-            };
+            let choose_prefix = |budget| throughput.write_cost.affordable_prefix(&group, budget);
 
             let (permit, prefix) = throughput.limiter.acquire(choose_prefix).await;
             self.retry().record_call();

@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     /// The units that concurrent callers consume under a cap, with their times. The costs are used
-    /// in next_call, and estimated wrongly by the factor `error`.
+    /// in turn, and estimated wrongly by the factor `error`.
     async fn consumption(
         cap: u32,
         callers: usize,

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-use super::permit::RequestPermit;
+use super::permit::{EstimatedCost, RequestPermit};
 use crate::item::{item_size, write_units};
 
 /// Read units of an eventually consistent page of 1 MB: 256 blocks of 4 KB, half a unit each.
@@ -71,6 +71,12 @@ pub(crate) struct PlannedPage {
     pub(crate) units: f64,
     /// Maximum number of items.
     pub(crate) limit: Option<u32>,
+}
+
+impl EstimatedCost for PlannedPage {
+    fn units(&self) -> f64 {
+        self.units
+    }
 }
 
 impl PageCostEstimate {
@@ -164,6 +170,12 @@ pub(crate) struct BatchPrefix {
     pub(crate) units: f64,
     /// Write units of the items without the factor for indexes.
     base_units: f64,
+}
+
+impl EstimatedCost for BatchPrefix {
+    fn units(&self) -> f64 {
+        self.units
+    }
 }
 
 impl WriteCostEstimate {

@@ -81,6 +81,19 @@ impl Latency {
     }
 }
 
+/// A request whose cost is estimated before it is sent.
+pub(crate) trait EstimatedCost {
+    /// Estimated capacity units.
+    fn units(&self) -> f64;
+}
+
+/// For requests without content to choose.
+impl EstimatedCost for f64 {
+    fn units(&self) -> f64 {
+        *self
+    }
+}
+
 /// Permission to send one request; released on drop. Dropped unused if the request fails without
 /// being throttled.
 pub(crate) struct RequestPermit<'a> {
@@ -161,18 +174,18 @@ impl RequestLimiter {
         }
     }
 
-    /// Waits for permission to send a request. The content of the request is chosen when its turn
-    /// has come: `choose` gets the maximum units, if they are limited, and returns the content and
-    /// its estimated cost.
-    pub(crate) async fn acquire<T>(
+    /// Waits for permission to send a request. The request is chosen when its turn has come:
+    /// `choose` gets the maximum units, if they are limited.
+    pub(crate) async fn acquire<T: EstimatedCost>(
         &self,
-        mut choose: impl FnMut(Option<f64>) -> (T, f64),
+        mut choose: impl FnMut(Option<f64>) -> T,
     ) -> (RequestPermit<'_>, T) {
         let permit = self.permits.acquire().await.ok();
         let queue = self.queue.lock().await;
         let (chosen, units) = loop {
             // Chosen again after each wait, because the budget may have changed.
-            let (chosen, units) = choose(self.call_budget());
+            let chosen = choose(self.call_budget());
+            let units = chosen.units();
             let now = Instant::now();
             let Err(wait) = self.lock().rate.take(units, now) else {
                 break (chosen, units);

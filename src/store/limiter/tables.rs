@@ -73,20 +73,16 @@ mod tests {
             write_limiters.for_table("one"),
             write_limiters.for_table("other"),
         );
-        let _first = one.limiter.acquire(|_| ((), 1.0)).await;
-        let second = other.limiter.acquire(|_| ((), 1.0)).await;
+        let _first = one.limiter.acquire(|_| 1.0).await;
+        let second = other.limiter.acquire(|_| 1.0).await;
         assert!(
-            timeout(NO_WAIT, one.limiter.acquire(|_| ((), 1.0)))
+            timeout(NO_WAIT, one.limiter.acquire(|_| 1.0))
                 .await
                 .is_err()
         );
 
         drop(second);
-        assert!(
-            timeout(NO_WAIT, one.limiter.acquire(|_| ((), 1.0)))
-                .await
-                .is_ok()
-        );
+        assert!(timeout(NO_WAIT, one.limiter.acquire(|_| 1.0)).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]
@@ -98,7 +94,7 @@ mod tests {
             write_limiters
                 .for_table(table)
                 .limiter
-                .acquire(|_| ((), 50.0))
+                .acquire(|_| 50.0)
                 .await
                 .0
                 .succeeded(50.0);
@@ -118,7 +114,7 @@ mod tests {
         write_limiters
             .for_table("poor")
             .limiter
-            .acquire(|_| ((), 20.0))
+            .acquire(|_| 20.0)
             .await
             .0
             .succeeded(20.0);
@@ -144,18 +140,15 @@ mod tests {
                 async move {
                     let costs = [128.0, 128.0, 4.0].into_iter().cycle().skip(segment % 3);
                     for cost in costs.take_while(|_| began.elapsed().as_secs() < 40) {
-                        let choose = |budget| {
-                            let planned = throughput.page_cost.plan_page(budget, None);
-                            (planned.limit, planned.units)
-                        };
-                        let (permit, limit) = throughput.limiter.acquire(choose).await;
+                        let choose = |budget| throughput.page_cost.plan_page(budget, None);
+                        let (permit, planned) = throughput.limiter.acquire(choose).await;
                         consumed
                             .lock()
                             .unwrap()
                             .push((began.elapsed().as_secs_f64(), cost));
                         tokio::time::sleep(Duration::from_millis(150 + 37 * segment as u64 % 101))
                             .await;
-                        throughput.page_cost.record(1000, cost, limit);
+                        throughput.page_cost.record(1000, cost, planned.limit);
                         permit.succeeded(cost);
                     }
                 }
@@ -185,12 +178,15 @@ mod tests {
         let write_limiters = TableLimiters::new(None);
         let poor = write_limiters.for_table("poor");
         let budget = async |table: &str| {
-            write_limiters
-                .for_table(table)
-                .limiter
-                .acquire(|budget| (budget, 1.0))
-                .await
-                .1
+            let mut allowed = None;
+            let choose = |budget| {
+                allowed = budget;
+                1.0
+            };
+            let throughput = write_limiters.for_table(table);
+            drop(throughput.limiter.acquire(choose).await);
+
+            allowed
         };
 
         // A bucket that accepts one unit every ten milliseconds, while two are requested.
@@ -201,11 +197,7 @@ mod tests {
                 "nothing was learned"
             );
             tokio::time::sleep(Duration::from_millis(10)).await;
-            poor.limiter
-                .acquire(|_| ((), 2.0))
-                .await
-                .0
-                .throttled(1.0, 1.0);
+            poor.limiter.acquire(|_| 2.0).await.0.throttled(1.0, 1.0);
         }
 
         assert_eq!(budget("rich").await, None);

@@ -238,10 +238,10 @@ async fn caller(table: &RefCell<SimulatedTable>, limiter: &RequestLimiter, group
     let mut wait = Duration::from_millis(50);
     while !group.is_empty() {
         let choose = |budget: Option<f64>| {
-            let part = (budget.unwrap_or(f64::INFINITY) as usize).clamp(1, group.len());
-            (part, part as f64)
+            (budget.unwrap_or(f64::INFINITY) as usize).clamp(1, group.len()) as f64
         };
-        let (permit, part) = limiter.acquire(choose).await;
+        let (permit, units) = limiter.acquire(choose).await;
+        let part = units as usize;
         let latency = table.borrow().latency;
         sleep(latency / 2).await;
         let refused = table.borrow_mut().call(&group[..part]);

@@ -5,7 +5,7 @@ use super::*;
 impl RequestLimiter {
     /// Acquires a permit for a request with this many units.
     async fn acquire_units(&self, units: f64) -> RequestPermit<'_> {
-        self.acquire(|_| ((), units)).await.0
+        self.acquire(|_| units).await.0
     }
 }
 
