@@ -21,7 +21,7 @@ use super::values::ValueMask;
 /// Maximum number of days by which dates are shifted, in either direction.
 const MAX_SHIFT_DAYS: u64 = 365;
 
-type Result<T, E = RejectReason> = std::result::Result<T, E>;
+type MaskResult<T> = Result<T, RejectReason>;
 
 /// Applies the rules to items.
 pub(crate) struct MaskWorker<'a> {
@@ -76,7 +76,7 @@ impl<'a> MaskWorker<'a> {
         Self { masks, conditions }
     }
 
-    fn mask_item(&self, item: &Bytes, original: &Bytes) -> Result<Outcome> {
+    fn mask_item(&self, item: &Bytes, original: &Bytes) -> MaskResult<Outcome> {
         let document = document::parse(item)?;
         let original_document = if item == original {
             None
@@ -134,7 +134,7 @@ impl<'a> MaskWorker<'a> {
         rule: &MaskRule,
         condition: Option<&ConditionEvaluator<'_>>,
         masking: &mut ItemMasking<'_>,
-    ) -> Result<bool> {
+    ) -> MaskResult<bool> {
         let matches = |item: &Map| rule.path.matches(item).map_err(RejectReason::Internal);
         // Conditions and `by` are evaluated only if there is a value to mask: they may fail on
         // other items.
@@ -147,7 +147,11 @@ impl<'a> MaskWorker<'a> {
             return Ok(false);
         }
 
-        let original = masking.original.as_ref().filter(|_| in_original);
+        let original = if in_original {
+            masking.original.as_ref()
+        } else {
+            None
+        };
         if let Some(condition) = condition {
             let holds = match condition.holds(masking.input.document) {
                 Err(reason) if in_input => {
@@ -180,7 +184,7 @@ impl<'a> MaskWorker<'a> {
     }
 
     /// Masks the values that the path of a rule selects. Returns whether there are any.
-    fn mask_values(&self, rule: &MaskRule, masking: &mut ItemMasking<'_>) -> Result<bool> {
+    fn mask_values(&self, rule: &MaskRule, masking: &mut ItemMasking<'_>) -> MaskResult<bool> {
         let mask = self
             .value_mask(rule, masking.input.attributes)
             .map_err(RejectReason::Internal)?;
@@ -264,7 +268,7 @@ fn null_value() -> Val {
 impl ItemMasking<'_> {
     /// # Errors
     /// The masked item still contains a sensitive value.
-    fn check_leaks(&self) -> Result<()> {
+    fn check_leaks(&self) -> MaskResult<()> {
         if let Some(leak) = self.sensitive.find_leak(&self.rest) {
             return Err(RejectReason::internal(format!(
                 "a masked value is also in {leak}; add a rule for it"
@@ -289,7 +293,7 @@ impl ItemMasking<'_> {
 }
 
 impl<'a> ParsedItem<'a> {
-    fn new(document: &'a Val) -> Result<Self> {
+    fn new(document: &'a Val) -> MaskResult<Self> {
         let Val::Obj(attributes) = document else {
             return Err(RejectReason::internal("not an item"));
         };
