@@ -14,7 +14,7 @@ use std::time::Duration;
 use super::table_location::TableLocation;
 use crate::backup::Source;
 use crate::environment::{Address, Endpoint, Environment};
-use crate::schema::{Overridden, TableSchema};
+use crate::schema::{OverriddenSchema, TableSchema};
 use crate::store::ReadStore;
 
 /// Timeout for resolving a host name. A host that cannot be resolved in time may be any other.
@@ -225,11 +225,11 @@ fn canonical_path(file: &Path) -> String {
 pub(crate) async fn is_dumped_table(
     store: &impl ReadStore,
     source: &Source,
-    wanted: Option<&Overridden>,
+    wanted: Option<&OverriddenSchema>,
     existing: Option<&TableSchema>,
     target: &TableLocation,
 ) -> bool {
-    let Some(Overridden { schema: wanted, .. }) = wanted else {
+    let Some(OverriddenSchema { schema: wanted, .. }) = wanted else {
         return false;
     };
 

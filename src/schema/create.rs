@@ -80,7 +80,7 @@ impl TableSchema {
         same_table: bool,
     ) -> Result<CreateTable> {
         self.key_schema()?;
-        let request = Request::new(table, self, choice, same_table)?;
+        let request = CreateTableRequest::new(table, self, choice, same_table)?;
         let body = serde_json::to_vec(&request).map_err(|cause| {
             Error::failed("the CreateTable request cannot be written as JSON").with_source(cause)
         })?;
@@ -105,7 +105,7 @@ impl TableSchema {
         };
 
         // A key that is asked for was named for this target, by a flag or in a file; it follows no rule but --without.
-        let may_use = choice.applies(Setting::Kms, same_table || table.asks_for_encryption());
+        let may_use = choice.applies(Setting::Kms, same_table || table.requests_encryption());
         may_use.then_some(EncryptionRequest {
             enabled: true,
             kind: "KMS",
@@ -116,7 +116,7 @@ impl TableSchema {
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Request<'a> {
+struct CreateTableRequest<'a> {
     table_name: &'a str,
     attribute_definitions: Vec<&'a AttributeDefinition>,
     key_schema: Vec<&'a KeyElement>,
@@ -173,7 +173,7 @@ pub(crate) struct EncryptionRequest<'a> {
     pub(crate) key: Option<&'a str>,
 }
 
-impl<'a> Request<'a> {
+impl<'a> CreateTableRequest<'a> {
     fn new(
         table_name: &'a str,
         schema: &'a TableSchema,

@@ -4,7 +4,7 @@
 
 use super::description::Description;
 use super::document::section::Section;
-use super::document::views::{Tag, View};
+use super::document::views::{SectionView, Tag};
 use super::settings::values::{Billing, Encryption};
 use super::vector_indexes::{self, VectorIndex};
 use super::{TableSchema, arn, wording};
@@ -153,33 +153,37 @@ fn compare_sections(found: &mut Differences, dump: &TableSchema, table: &TableSc
         }
     };
 
-    let ttl = |schema: &TableSchema| schema.time_to_live().told("off", |attribute| attribute);
+    let ttl = |schema: &TableSchema| {
+        schema
+            .time_to_live()
+            .describe_or("off", |attribute| attribute)
+    };
     compare("TTL", ttl(dump), ttl(table));
     let recovery = |schema: &TableSchema| {
         schema
             .point_in_time_recovery()
-            .told("off", |recovery| wording::recovery_in_words(&recovery))
+            .describe_or("off", |recovery| wording::recovery_in_words(&recovery))
     };
 
     compare("PITR", recovery(dump), recovery(table));
     let insights = |schema: &TableSchema| {
         schema
             .contributor_insights()
-            .told("off", |insights| wording::insights_of(&insights))
+            .describe_or("off", |insights| wording::insights_of(&insights))
     };
 
     compare("contributor insights", insights(dump), insights(table));
     let scaling = |schema: &TableSchema| {
         schema
             .auto_scaling()
-            .told("off", |scaling| wording::scaling_in_words(&scaling))
+            .describe_or("off", |scaling| wording::scaling_in_words(&scaling))
     };
 
     compare("auto scaling", scaling(dump), scaling(table));
     let streams = |schema: &TableSchema| {
         schema
             .kinesis_destinations()
-            .told("none", |streams| wording::streams_of(&streams))
+            .describe_or("none", |streams| wording::streams_of(&streams))
     };
 
     compare("Kinesis destinations", streams(dump), streams(table));
@@ -199,7 +203,7 @@ fn compare_policies(found: &mut Differences, dump: &TableSchema, table: &TableSc
 
     for (section, setting) in sections {
         let text = |schema: &TableSchema| {
-            schema.policy(section).told("", |policy| {
+            schema.policy(section).describe_or("", |policy| {
                 arn::with_placeholders(&policy, &schema.description)
             })
         };
@@ -220,7 +224,7 @@ fn compare_policies(found: &mut Differences, dump: &TableSchema, table: &TableSc
 /// Only the tags that differ are told.
 fn compare_tags(found: &mut Differences, dump: &TableSchema, table: &TableSchema) {
     let tags = |schema: &TableSchema| match schema.own_tags() {
-        View::Nothing => Some(Vec::new()),
+        SectionView::Absent => Some(Vec::new()),
         view => view.read(),
     };
     let (Some(dumped), Some(present)) = (tags(dump), tags(table)) else {

@@ -6,15 +6,15 @@ use serde_json::value::RawValue;
 use super::document::raw::{Fields, raw};
 
 /// A JSON object that is being written.
-pub(crate) struct Body(Fields<Box<RawValue>>);
+pub(crate) struct JsonBody(Fields<Box<RawValue>>);
 
-impl Body {
+impl JsonBody {
     pub(crate) fn new() -> Self {
         Self(Fields(Vec::new()))
     }
 
     /// A body that begins with `TableName`, as most do.
-    pub(crate) fn of_table(table: &str) -> Self {
+    pub(crate) fn for_table(table: &str) -> Self {
         Self::new().with("TableName", &table)
     }
 
@@ -35,7 +35,7 @@ impl Body {
     }
 }
 
-impl Serialize for Body {
+impl Serialize for JsonBody {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.0.serialize(serializer)
     }

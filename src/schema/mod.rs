@@ -32,7 +32,7 @@ pub use description::{
 pub use diff::{Difference, Differences, KeyMismatch, differences};
 pub use document::section::{Captured, Section};
 pub use not_recreated::NotRecreated;
-pub use overrides::edit::Overridden;
+pub use overrides::edit::OverriddenSchema;
 pub use overrides::parse::{BillingMode, Overrides, OverridesFormat, TableClass};
 pub use settings::boost::Boost;
 pub use settings::name::{
@@ -72,7 +72,7 @@ pub struct TableSchema {
 /// A document whose table stands in a section of its own.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Wrapped {
+struct DescribeTableResponse {
     #[serde(alias = "TableDescription")]
     table: Description,
 }
@@ -99,7 +99,7 @@ impl TableSchema {
         let is_table = |name: &str| name == TABLE_SECTION || name == TABLE_DESCRIPTION_SECTION;
 
         if let Some(position) = sections.iter().position(|(name, _)| is_table(name)) {
-            let Wrapped { table: description } =
+            let DescribeTableResponse { table: description } =
                 serde_json::from_slice(document).map_err(|cause| unreadable(&cause))?;
             let (_, table) = sections.remove(position);
             sections.retain(|(name, _)| name != RESPONSE_METADATA_SECTION);
@@ -160,7 +160,7 @@ impl TableSchema {
     /// Whether this is another table than the one that `other` describes, although it may have the same name. `false` if the
     /// descriptions do not say.
     #[must_use]
-    pub fn is_another_than(&self, other: &Self) -> bool {
+    pub fn is_different_table(&self, other: &Self) -> bool {
         let (one, two) = (&self.description, &other.description);
         match (&one.table_id, &two.table_id) {
             (Some(one), Some(two)) => one != two,

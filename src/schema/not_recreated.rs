@@ -27,7 +27,7 @@ pub struct NotRecreated {
 
 /// Everything in `schema` that has no place in a request or call.
 pub(crate) fn not_recreated(schema: &TableSchema) -> Vec<NotRecreated> {
-    let mut list = List(Vec::new());
+    let mut list = NotRecreatedList(Vec::new());
     let mode = schema.description.billing_mode_name();
     if let Some(mode) = mode.filter(|mode| ![PROVISIONED, PAY_PER_REQUEST].contains(mode)) {
         list.add(
@@ -70,9 +70,9 @@ pub(crate) fn not_recreated(schema: &TableSchema) -> Vec<NotRecreated> {
     list.0
 }
 
-struct List(Vec<NotRecreated>);
+struct NotRecreatedList(Vec<NotRecreated>);
 
-impl List {
+impl NotRecreatedList {
     fn add(&mut self, setting: impl Into<String>, reason: &str) {
         self.0.push(NotRecreated {
             setting: setting.into(),
@@ -82,7 +82,7 @@ impl List {
 }
 
 /// Fields of the table that this version knows and does not recreate.
-fn list_field(list: &mut List, schema: &TableSchema, name: &str, value: &RawValue) {
+fn list_field(list: &mut NotRecreatedList, schema: &TableSchema, name: &str, value: &RawValue) {
     if is_empty(value) {
         return;
     }
@@ -124,7 +124,12 @@ fn list_field(list: &mut List, schema: &TableSchema, name: &str, value: &RawValu
 
 /// The fields of a section that are in no call. A section that was not captured or cannot be read at all is a setting that is
 /// skipped.
-fn list_section(list: &mut List, schema: &TableSchema, section: Section, value: &RawValue) {
+fn list_section(
+    list: &mut NotRecreatedList,
+    schema: &TableSchema,
+    section: Section,
+    value: &RawValue,
+) {
     if schema.not_captured_reason(section).is_none() {
         for field in unknown_section_fields(section, value) {
             list.add(field, UNKNOWN_FIELD);
@@ -136,16 +141,13 @@ fn list_section(list: &mut List, schema: &TableSchema, section: Section, value: 
 fn regions_in(value: &RawValue) -> String {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
-    struct Member {
+    struct RegionEntry {
         region_name: String,
     }
 
-    match serde_json::from_str::<Vec<Member>>(value.get()) {
-        Ok(members) => {
-            let names: Vec<_> = members
-                .into_iter()
-                .map(|member| member.region_name)
-                .collect();
+    match serde_json::from_str::<Vec<RegionEntry>>(value.get()) {
+        Ok(entries) => {
+            let names: Vec<_> = entries.into_iter().map(|entry| entry.region_name).collect();
             format!(" in {}", names.join(", "))
         }
         Err(_) => String::new(),

@@ -29,7 +29,7 @@ pub(crate) struct VectorIndex {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Described {
+struct DescribedVectorIndex {
     #[serde(default)]
     index_name: String,
     #[serde(default, deserialize_with = "super::description::null_is_default")]
@@ -49,7 +49,7 @@ pub(crate) fn indexes(schema: &TableSchema) -> Vec<VectorIndex> {
         .and_then(elements_of)
         .unwrap_or_default();
     let index = |element: &RawValue| {
-        let Described {
+        let DescribedVectorIndex {
             index_name,
             search_schema,
         } = serde_json::from_str(element.get()).ok()?;

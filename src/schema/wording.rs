@@ -11,7 +11,7 @@ use super::document::views::{
     AutoScaling, ContributorInsights, KinesisDestination, PointInTimeRecovery, Replica,
     ScalableTarget, Tag,
 };
-use super::settings::auto_scaling;
+use super::settings::scaling_resource;
 use super::settings::values::{Billing, Capacity, Encryption, STANDARD};
 use super::vector_indexes::{self, VectorIndex};
 
@@ -341,7 +341,7 @@ pub(crate) fn scaling_in_words(scaling: &AutoScaling) -> String {
     let word = |target: &ScalableTarget| {
         let bounds = format!(
             "{} {} to {}",
-            auto_scaling::words(target),
+            scaling_resource::describe_target(target),
             target.min_capacity,
             target.max_capacity
         );
@@ -350,7 +350,7 @@ pub(crate) fn scaling_in_words(scaling: &AutoScaling) -> String {
             (&policy.resource_id, &policy.scalable_dimension)
                 == (&target.resource_id, &target.scalable_dimension)
         });
-        match policies.next().map(auto_scaling::aim) {
+        match policies.next().map(scaling_resource::target_value) {
             None => bounds,
             Some(None) => format!("{bounds} by a policy"),
             Some(Some(aim)) => format!("{bounds} at {aim}"),

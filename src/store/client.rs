@@ -142,7 +142,7 @@ impl Client {
             .unwrap_or_else(PoisonError::into_inner);
         described
             .get(table)
-            .is_some_and(|before| found.is_another_than(before))
+            .is_some_and(|before| found.is_different_table(before))
     }
 
     pub(crate) fn retry(&self) -> &Retry {

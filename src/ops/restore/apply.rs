@@ -157,7 +157,7 @@ impl<S: WriteStore> Applying<'_, S> {
             applied = self.store.apply(self.table, call) => applied?,
         }
 
-        if !call.settles {
+        if !call.waits_for_active {
             return Ok(None);
         }
 

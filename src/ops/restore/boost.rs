@@ -362,7 +362,7 @@ async fn ask<S: WriteStore>(
         Some(found)
             if !ready
                 .as_ref()
-                .is_some_and(|ready| found.is_another_than(ready)) =>
+                .is_some_and(|ready| found.is_different_table(ready)) =>
         {
             found
         }

@@ -7,13 +7,13 @@ use crate::backup::{self, Source};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::item::KeySchema;
-use crate::schema::{Difference, KeyMismatch, Overridden, TableSchema, differences};
+use crate::schema::{Difference, KeyMismatch, OverriddenSchema, TableSchema, differences};
 
 /// The schema the table is to have: the file's or the dump's, with what is to be changed on the way.
 pub(crate) fn wanted_schema(
     request: &RestoreRequest,
     source: &Source,
-) -> Result<Option<Overridden>> {
+) -> Result<Option<OverriddenSchema>> {
     let schema = match &request.schema {
         Some(file) => Some(backup::read_schema(file)?),
         None => source.schema().cloned(),
@@ -49,7 +49,7 @@ impl Settled {
     pub(crate) fn of(
         aim: &Aim<'_>,
         action: &TableAction,
-        wanted: Option<&Overridden>,
+        wanted: Option<&OverriddenSchema>,
         existing: Option<&TableSchema>,
         environment: &Environment,
     ) -> Result<Self> {
@@ -71,7 +71,7 @@ impl Settled {
         &mut self,
         aim: &Aim<'_>,
         action: &TableAction,
-        wanted: Option<&Overridden>,
+        wanted: Option<&OverriddenSchema>,
         existing: Option<&TableSchema>,
         left: Option<Left>,
     ) -> Result<(Option<Boosting>, Option<PlannedBoost>)> {

@@ -182,7 +182,7 @@ impl Settings {
             what: Setting::Tags.to_string(),
             operation: Operation::TagResource,
             body: json!({"ResourceArn": TABLE_ARN, "Tags": body["Tags"]}).to_string(),
-            settles: false,
+            waits_for_active: false,
         })
     }
 

@@ -9,7 +9,7 @@ use crate::backup::Source;
 use crate::environment::Question;
 use crate::ops::identity::AccountRegion;
 use crate::ops::table_location::TableLocation;
-use crate::schema::{Overridden, Section, TableSchema};
+use crate::schema::{OverriddenSchema, Section, TableSchema};
 
 /// What a restore meets.
 pub(crate) struct Concerns<'a> {
@@ -126,7 +126,7 @@ impl Concerns<'_> {
         &self,
         boost: Option<&Boosting>,
         has_marker: bool,
-        unapplied: Option<&Overridden>,
+        unapplied: Option<&OverriddenSchema>,
     ) -> Vec<String> {
         let mut warnings = self.warnings_of_boost(boost, has_marker);
         warnings.extend(self.warning_of_overrides(unapplied));
@@ -134,9 +134,9 @@ impl Concerns<'_> {
     }
 
     /// What is said of a schema whose changes come to nothing.
-    fn warning_of_overrides(&self, unapplied: Option<&Overridden>) -> Option<String> {
+    fn warning_of_overrides(&self, unapplied: Option<&OverriddenSchema>) -> Option<String> {
         let is_said = unapplied
-            .is_some_and(|wanted| wanted.is_asked_for && !wanted.notes.is_empty())
+            .is_some_and(|wanted| wanted.has_overrides && !wanted.notes.is_empty())
             && *self.action != TableAction::Keep;
         is_said.then(|| {
             "the table exists: its settings stay, whatever is to be changed on the way".into()

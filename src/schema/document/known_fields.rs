@@ -9,14 +9,14 @@ use super::raw::{elements_of, fields_of, is_empty};
 use super::section::Section;
 
 /// What is known of one object, or of each object in an array.
-struct Known {
+struct KnownFields {
     /// Fields whose content is not looked into.
     plain: &'static [&'static str],
     /// Fields that hold objects, or arrays of objects, and what is known of those.
-    nested: &'static [(&'static str, &'static Known)],
+    nested: &'static [(&'static str, &'static KnownFields)],
 }
 
-const TABLE: Known = Known {
+const TABLE: KnownFields = KnownFields {
     plain: &[
         "ArchivalSummary",
         "BillingMode",
@@ -87,7 +87,7 @@ const TABLE: Known = Known {
     ],
 };
 
-const GLOBAL_INDEX: Known = Known {
+const GLOBAL_INDEX: KnownFields = KnownFields {
     plain: &[
         "Backfilling",
         "IndexArn",
@@ -105,7 +105,7 @@ const GLOBAL_INDEX: Known = Known {
     ],
 };
 
-const LOCAL_INDEX: Known = Known {
+const LOCAL_INDEX: KnownFields = KnownFields {
     plain: &[
         "Backfilling",
         "IndexArn",
@@ -119,7 +119,7 @@ const LOCAL_INDEX: Known = Known {
     nested: &[("KeySchema", &KEY), ("Projection", &PROJECTION)],
 };
 
-const REPLICA: Known = Known {
+const REPLICA: KnownFields = KnownFields {
     plain: &[
         "GlobalTableSettingsReplicationMode",
         "KMSMasterKeyId",
@@ -145,9 +145,9 @@ const REPLICA: Known = Known {
     )],
 };
 
-const TIME_TO_LIVE: Known = plain(&["AttributeName", "TimeToLiveStatus"]);
-const TAG: Known = plain(&["Key", "Value"]);
-const CONTINUOUS_BACKUPS: Known = Known {
+const TIME_TO_LIVE: KnownFields = plain(&["AttributeName", "TimeToLiveStatus"]);
+const TAG: KnownFields = plain(&["Key", "Value"]);
+const CONTINUOUS_BACKUPS: KnownFields = KnownFields {
     plain: &["ContinuousBackupsStatus"],
     nested: &[(
         "PointInTimeRecoveryDescription",
@@ -159,8 +159,8 @@ const CONTINUOUS_BACKUPS: Known = Known {
         ]),
     )],
 };
-const POLICY: Known = plain(&["Policy", "RevisionId"]);
-const AUTO_SCALING: Known = Known {
+const POLICY: KnownFields = plain(&["Policy", "RevisionId"]);
+const AUTO_SCALING: KnownFields = KnownFields {
     plain: &[],
     nested: &[
         (
@@ -196,7 +196,7 @@ const AUTO_SCALING: Known = Known {
         ),
     ],
 };
-const CONTRIBUTOR_INSIGHTS: Known = plain(&[
+const CONTRIBUTOR_INSIGHTS: KnownFields = plain(&[
     "ContributorInsightsMode",
     "ContributorInsightsRuleList",
     "ContributorInsightsStatus",
@@ -205,27 +205,27 @@ const CONTRIBUTOR_INSIGHTS: Known = plain(&[
     "LastUpdateDateTime",
     "TableName",
 ]);
-const KINESIS_DESTINATION: Known = plain(&[
+const KINESIS_DESTINATION: KnownFields = plain(&[
     "ApproximateCreationDateTimePrecision",
     "DestinationStatus",
     "DestinationStatusDescription",
     "StreamArn",
 ]);
 
-const KEY: Known = plain(&["AttributeName", "KeyType"]);
-const ON_DEMAND: Known = plain(&["MaxReadRequestUnits", "MaxWriteRequestUnits"]);
-const PROJECTION: Known = plain(&["NonKeyAttributes", "ProjectionType"]);
-const PROVISIONED: Known = plain(&[
+const KEY: KnownFields = plain(&["AttributeName", "KeyType"]);
+const ON_DEMAND: KnownFields = plain(&["MaxReadRequestUnits", "MaxWriteRequestUnits"]);
+const PROJECTION: KnownFields = plain(&["NonKeyAttributes", "ProjectionType"]);
+const PROVISIONED: KnownFields = plain(&[
     "LastDecreaseDateTime",
     "LastIncreaseDateTime",
     "NumberOfDecreasesToday",
     "ReadCapacityUnits",
     "WriteCapacityUnits",
 ]);
-const WARM: Known = plain(&["ReadUnitsPerSecond", "Status", "WriteUnitsPerSecond"]);
+const WARM: KnownFields = plain(&["ReadUnitsPerSecond", "Status", "WriteUnitsPerSecond"]);
 
-const fn plain(plain: &'static [&'static str]) -> Known {
-    Known { plain, nested: &[] }
+const fn plain(plain: &'static [&'static str]) -> KnownFields {
+    KnownFields { plain, nested: &[] }
 }
 
 /// The fields of `table` that nothing is known of, in document order, each by its path: `FutureField`,
@@ -254,8 +254,8 @@ pub(crate) fn unknown_section_fields(section: Section, value: &RawValue) -> Vec<
     unknown
 }
 
-/// Goes as deep as [`Known`] does: the document cannot make it deeper.
-fn collect_unknown(known: &Known, value: &RawValue, path: &str, unknown: &mut Vec<String>) {
+/// Goes as deep as [`KnownFields`] does: the document cannot make it deeper.
+fn collect_unknown(known: &KnownFields, value: &RawValue, path: &str, unknown: &mut Vec<String>) {
     if let Some(elements) = elements_of(value) {
         for (position, element) in elements.into_iter().enumerate() {
             let name = element_name(element).unwrap_or_else(|| position.to_string());

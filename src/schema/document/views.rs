@@ -128,38 +128,42 @@ pub(crate) struct ReplicaIndex {
 }
 
 /// What the document says of one part.
-pub(crate) enum View<T> {
-    Nothing,
+pub(crate) enum SectionView<T> {
+    Absent,
     NotCaptured(String),
     /// It is there, in a form that this version cannot read.
     Unreadable,
-    Read(T),
+    Value(T),
 }
 
-impl<T> View<T> {
+impl<T> SectionView<T> {
     pub(crate) fn read(self) -> Option<T> {
         match self {
-            Self::Read(value) => Some(value),
-            Self::Nothing | Self::NotCaptured(_) | Self::Unreadable => None,
+            Self::Value(value) => Some(value),
+            Self::Absent | Self::NotCaptured(_) | Self::Unreadable => None,
         }
     }
 
     /// In words, with `nothing` for nothing; `None` where nobody knows.
-    pub(crate) fn told(self, nothing: &str, words: impl FnOnce(T) -> String) -> Option<String> {
+    pub(crate) fn describe_or(
+        self,
+        nothing: &str,
+        words: impl FnOnce(T) -> String,
+    ) -> Option<String> {
         match self {
-            Self::Nothing => Some(nothing.to_owned()),
-            Self::Read(value) => Some(words(value)),
+            Self::Absent => Some(nothing.to_owned()),
+            Self::Value(value) => Some(words(value)),
             Self::NotCaptured(_) | Self::Unreadable => None,
         }
     }
 
     /// The part that `filter` takes from what was read; nothing where it takes none.
-    fn and_then<U>(self, filter: impl FnOnce(T) -> Option<U>) -> View<U> {
+    fn and_then<U>(self, filter: impl FnOnce(T) -> Option<U>) -> SectionView<U> {
         match self {
-            Self::Nothing => View::Nothing,
-            Self::NotCaptured(reason) => View::NotCaptured(reason),
-            Self::Unreadable => View::Unreadable,
-            Self::Read(value) => filter(value).map_or(View::Nothing, View::Read),
+            Self::Absent => SectionView::Absent,
+            Self::NotCaptured(reason) => SectionView::NotCaptured(reason),
+            Self::Unreadable => SectionView::Unreadable,
+            Self::Value(value) => filter(value).map_or(SectionView::Absent, SectionView::Value),
         }
     }
 }
@@ -171,7 +175,7 @@ impl TableSchema {
         self.time_to_live().read()
     }
 
-    pub(crate) fn time_to_live(&self) -> View<String> {
+    pub(crate) fn time_to_live(&self) -> SectionView<String> {
         self.view::<TimeToLive>(Section::TimeToLive)
             .and_then(|ttl| {
                 ttl.attribute_name
@@ -180,9 +184,9 @@ impl TableSchema {
     }
 
     /// The table's tags, AWS's own included, by name.
-    pub(crate) fn tags(&self) -> View<Vec<Tag>> {
+    pub(crate) fn tags(&self) -> SectionView<Vec<Tag>> {
         let view = match self.view::<Vec<Tag>>(Section::Tags) {
-            View::Nothing => self.field_view("Tags"),
+            SectionView::Absent => self.field_view("Tags"),
             view => view,
         };
         view.and_then(|mut tags| {
@@ -192,14 +196,14 @@ impl TableSchema {
     }
 
     /// The table's tags without AWS's own.
-    pub(crate) fn own_tags(&self) -> View<Vec<Tag>> {
+    pub(crate) fn own_tags(&self) -> SectionView<Vec<Tag>> {
         self.tags().and_then(|mut tags| {
             tags.retain(|tag| !tag.key.starts_with(AWS_TAG_PREFIX));
             (!tags.is_empty()).then_some(tags)
         })
     }
 
-    pub(crate) fn point_in_time_recovery(&self) -> View<PointInTimeRecovery> {
+    pub(crate) fn point_in_time_recovery(&self) -> SectionView<PointInTimeRecovery> {
         self.view::<ContinuousBackups>(Section::ContinuousBackups)
             .and_then(|backups| {
                 let recovery = backups.point_in_time_recovery_description?;
@@ -208,16 +212,16 @@ impl TableSchema {
     }
 
     /// The policy of the table or, with [`Section::StreamResourcePolicy`], of its stream: a JSON text.
-    pub(crate) fn policy(&self, section: Section) -> View<String> {
+    pub(crate) fn policy(&self, section: Section) -> SectionView<String> {
         match self.view::<Policy>(section) {
-            View::Nothing if section == Section::ResourcePolicy => {
+            SectionView::Absent if section == Section::ResourcePolicy => {
                 self.field_view("ResourcePolicy")
             }
             view => view.and_then(|answer| answer.policy),
         }
     }
 
-    pub(crate) fn auto_scaling(&self) -> View<AutoScaling> {
+    pub(crate) fn auto_scaling(&self) -> SectionView<AutoScaling> {
         self.view::<AutoScaling>(Section::AutoScaling)
             .and_then(|scaling| {
                 (!scaling.scalable_targets.is_empty() || !scaling.scaling_policies.is_empty())
@@ -225,7 +229,7 @@ impl TableSchema {
             })
     }
 
-    pub(crate) fn contributor_insights(&self) -> View<Vec<ContributorInsights>> {
+    pub(crate) fn contributor_insights(&self) -> SectionView<Vec<ContributorInsights>> {
         self.view::<Vec<ContributorInsights>>(Section::ContributorInsights)
             .and_then(|mut insights| {
                 insights.retain(|of| is_on(of.status.as_deref()));
@@ -233,7 +237,7 @@ impl TableSchema {
             })
     }
 
-    pub(crate) fn kinesis_destinations(&self) -> View<Vec<KinesisDestination>> {
+    pub(crate) fn kinesis_destinations(&self) -> SectionView<Vec<KinesisDestination>> {
         self.view::<Vec<KinesisDestination>>(Section::KinesisDestinations)
             .and_then(|mut destinations| {
                 destinations.retain(|destination| is_on(destination.destination_status.as_deref()));
@@ -242,7 +246,7 @@ impl TableSchema {
     }
 
     /// Replicas in other regions than the table's own.
-    pub(crate) fn replicas(&self) -> View<Vec<Replica>> {
+    pub(crate) fn replicas(&self) -> SectionView<Vec<Replica>> {
         self.field_view::<Vec<Replica>>("Replicas")
             .and_then(|mut replicas| {
                 replicas.retain(|replica| {
@@ -261,22 +265,24 @@ impl TableSchema {
         Some(value).filter(|value| value.get() != "null")
     }
 
-    fn view<T: DeserializeOwned>(&self, section: Section) -> View<T> {
+    fn view<T: DeserializeOwned>(&self, section: Section) -> SectionView<T> {
         match self.not_captured_reason(section) {
-            Some(reason) => View::NotCaptured(reason),
+            Some(reason) => SectionView::NotCaptured(reason),
             None => read(self.section(section)),
         }
     }
 
-    fn field_view<T: DeserializeOwned>(&self, name: &str) -> View<T> {
+    fn field_view<T: DeserializeOwned>(&self, name: &str) -> SectionView<T> {
         read(self.table_field(name))
     }
 }
 
-fn read<T: DeserializeOwned>(value: Option<&RawValue>) -> View<T> {
+fn read<T: DeserializeOwned>(value: Option<&RawValue>) -> SectionView<T> {
     match value.filter(|value| value.get() != "null") {
-        None => View::Nothing,
-        Some(value) => serde_json::from_str(value.get()).map_or(View::Unreadable, View::Read),
+        None => SectionView::Absent,
+        Some(value) => {
+            serde_json::from_str(value.get()).map_or(SectionView::Unreadable, SectionView::Value)
+        }
     }
 }
 

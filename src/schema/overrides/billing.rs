@@ -1,14 +1,14 @@
 //! Other billing, capacity and upper bounds for the new table and its GSIs.
 
-use super::edit::Draft;
 use super::indexes::check_name;
 use super::parse::{BillingMode, Overrides};
+use super::schema_edit::SchemaEdit;
 use crate::error::{Error, Result};
 use crate::schema::create::CapacityRequest;
 use crate::schema::description::OnDemandThroughput;
 use crate::schema::document::section::Section;
-use crate::schema::document::views::View;
-use crate::schema::json_body::Body;
+use crate::schema::document::views::SectionView;
+use crate::schema::json_body::JsonBody;
 use crate::schema::settings::values::{Billing, Capacity, PAY_PER_REQUEST, PROVISIONED};
 use crate::schema::{Description, TableSchema};
 
@@ -16,14 +16,18 @@ const CAPACITY: &str = "ProvisionedThroughput";
 const MAXIMUM: &str = "OnDemandThroughput";
 const GLOBAL_INDEXES: &str = "GlobalSecondaryIndexes";
 
-/// Puts the billing that `overrides` ask for into `draft`, which is `schema` so far.
-pub(crate) fn put(draft: &mut Draft, schema: &TableSchema, overrides: &Overrides) -> Result<()> {
+/// Puts the billing that `overrides` ask for into `edit`, which is `schema` so far.
+pub(crate) fn put(
+    edit: &mut SchemaEdit,
+    schema: &TableSchema,
+    overrides: &Overrides,
+) -> Result<()> {
     check_figures(overrides)?;
     check_indexes(schema, overrides)?;
     let table = &schema.description;
-    let asked = Asked::of(overrides);
-    let mode = mode(table, overrides, &asked)?;
-    if let (BillingMode::Provisioned, Some(flag)) = (mode, asked.maximum) {
+    let given = GivenFlags::new(overrides);
+    let mode = mode(table, overrides, &given)?;
+    if let (BillingMode::Provisioned, Some(flag)) = (mode, given.maximum) {
         return Err(Error::usage(format!(
             "{flag} is for on-demand tables, and this one is provisioned"
         ))
@@ -31,16 +35,16 @@ pub(crate) fn put(draft: &mut Draft, schema: &TableSchema, overrides: &Overrides
     }
 
     let is_other_mode = (mode == BillingMode::Provisioned) != table.is_provisioned();
-    if is_other_mode || asked.capacity.is_some() {
-        leave_auto_scaling_out(draft, schema, mode);
+    if is_other_mode || given.capacity.is_some() {
+        leave_auto_scaling_out(edit, schema, mode);
     }
 
     match mode {
-        BillingMode::Provisioned if is_other_mode || asked.capacity.is_some() => {
-            provision(draft, table, overrides)
+        BillingMode::Provisioned if is_other_mode || given.capacity.is_some() => {
+            provision(edit, table, overrides)
         }
-        BillingMode::OnDemand if is_other_mode || asked.maximum.is_some() => {
-            put_on_demand(draft, table, overrides);
+        BillingMode::OnDemand if is_other_mode || given.maximum.is_some() => {
+            put_on_demand(edit, table, overrides);
             Ok(())
         }
         _ => Ok(()),
@@ -48,13 +52,13 @@ pub(crate) fn put(draft: &mut Draft, schema: &TableSchema, overrides: &Overrides
 }
 
 /// The first flag of each kind that was given.
-struct Asked {
+struct GivenFlags {
     capacity: Option<&'static str>,
     maximum: Option<&'static str>,
 }
 
-impl Asked {
-    fn of(overrides: &Overrides) -> Self {
+impl GivenFlags {
+    fn new(overrides: &Overrides) -> Self {
         let first = |flags: [(bool, &'static str); 3]| {
             flags.into_iter().find(|(is, _)| *is).map(|(_, flag)| flag)
         };
@@ -122,14 +126,14 @@ fn check_indexes(schema: &TableSchema, overrides: &Overrides) -> Result<()> {
     Ok(())
 }
 
-fn mode(table: &Description, overrides: &Overrides, asked: &Asked) -> Result<BillingMode> {
+fn mode(table: &Description, overrides: &Overrides, given: &GivenFlags) -> Result<BillingMode> {
     let has_figures = table.is_provisioned()
         || overrides
             .read_capacity
             .or(overrides.write_capacity)
             .is_some();
 
-    match (overrides.billing_mode, asked.capacity) {
+    match (overrides.billing_mode, given.capacity) {
         (Some(BillingMode::OnDemand), Some(flag)) => Err(Error::usage(format!(
             "{flag} and --billing-mode on-demand contradict each other"
         ))
@@ -153,7 +157,7 @@ fn no_figures(flag: &str) -> Error {
 }
 
 /// A dimension that is not told stays as the dump has it; one that the dump does not have either is like the other.
-fn provision(draft: &mut Draft, table: &Description, overrides: &Overrides) -> Result<()> {
+fn provision(edit: &mut SchemaEdit, table: &Description, overrides: &Overrides) -> Result<()> {
     let (read, write) = (overrides.read_capacity, overrides.write_capacity);
     let of_table = match (table.billing(), read.or(write), write.or(read)) {
         (Billing::Provisioned(has), ..) => Capacity {
@@ -164,11 +168,11 @@ fn provision(draft: &mut Draft, table: &Description, overrides: &Overrides) -> R
         (Billing::OnDemand, ..) => return Err(no_figures("--billing-mode provisioned")),
     };
 
-    set_mode(draft, PROVISIONED);
-    draft.table.set(CAPACITY, &CapacityRequest::from(of_table));
-    draft.table.remove(MAXIMUM);
+    set_mode(edit, PROVISIONED);
+    edit.table.set(CAPACITY, &CapacityRequest::from(of_table));
+    edit.table.remove(MAXIMUM);
     let mut indexes = table.global_secondary_indexes.iter();
-    draft.table.edit_elements(GLOBAL_INDEXES, |fields| {
+    edit.table.edit_elements(GLOBAL_INDEXES, |fields| {
         let Some(index) = indexes.next() else { return };
         let has = table.index_capacity(index).unwrap_or(of_table);
         let told = overrides.index_capacity.get(&index.index_name).copied();
@@ -183,7 +187,7 @@ fn provision(draft: &mut Draft, table: &Description, overrides: &Overrides) -> R
     Ok(())
 }
 
-fn put_on_demand(draft: &mut Draft, table: &Description, overrides: &Overrides) {
+fn put_on_demand(edit: &mut SchemaEdit, table: &Description, overrides: &Overrides) {
     let bound = |units: Option<u64>| units.and_then(|units| i64::try_from(units).ok());
     let maximum = |has: Option<OnDemandThroughput>| {
         let has = has.unwrap_or_default();
@@ -196,15 +200,15 @@ fn put_on_demand(draft: &mut Draft, table: &Description, overrides: &Overrides) 
         (maximum != OnDemandThroughput::default()).then_some(maximum)
     };
 
-    set_mode(draft, PAY_PER_REQUEST);
-    draft.table.remove(CAPACITY);
+    set_mode(edit, PAY_PER_REQUEST);
+    edit.table.remove(CAPACITY);
 
     if let Some(maximum) = maximum(table.on_demand_throughput) {
-        draft.table.set(MAXIMUM, &maximum);
+        edit.table.set(MAXIMUM, &maximum);
     }
 
     let mut indexes = table.global_secondary_indexes.iter();
-    draft.table.edit_elements(GLOBAL_INDEXES, |fields| {
+    edit.table.edit_elements(GLOBAL_INDEXES, |fields| {
         fields.remove(CAPACITY);
         if let Some(maximum) = indexes
             .next()
@@ -215,24 +219,23 @@ fn put_on_demand(draft: &mut Draft, table: &Description, overrides: &Overrides) 
     });
 }
 
-fn set_mode(draft: &mut Draft, mode: &str) {
-    draft.table.remove("BillingMode");
-    draft.table.set(
+fn set_mode(edit: &mut SchemaEdit, mode: &str) {
+    edit.table.remove("BillingMode");
+    edit.table.set(
         "BillingModeSummary",
-        &Body::new().with("BillingMode", &mode),
+        &JsonBody::new().with("BillingMode", &mode),
     );
 }
 
 /// Its bounds were made for another capacity, and would bring that back.
-fn leave_auto_scaling_out(draft: &mut Draft, schema: &TableSchema, mode: BillingMode) {
-    if !matches!(schema.auto_scaling(), View::Read(_)) {
+fn leave_auto_scaling_out(edit: &mut SchemaEdit, schema: &TableSchema, mode: BillingMode) {
+    if !matches!(schema.auto_scaling(), SectionView::Value(_)) {
         return;
     }
 
-    draft
-        .sections
+    edit.sections
         .retain(|(name, _)| name != Section::AutoScaling.name());
-    draft.notes.push(match mode {
+    edit.notes.push(match mode {
         BillingMode::Provisioned => {
             "auto scaling left out: its bounds are for the dump's capacity".to_owned()
         }

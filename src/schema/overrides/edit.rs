@@ -1,27 +1,25 @@
 //! A schema with overrides: the same document with some of its top-level fields and sections written anew. Whatever else it holds
 //! stays verbatim, fields of a later API included.
 
-use serde_json::value::RawValue;
-
 use super::parse::{Overrides, TableClass};
+use super::schema_edit::SchemaEdit;
 use super::{billing, indexes, key_schema};
 use crate::error::{Error, Result};
-use crate::schema::create::used_definitions;
-use crate::schema::document::raw::{Fields, raw};
+use crate::schema::document::raw::raw;
 use crate::schema::document::section::Section;
-use crate::schema::document::views::{AWS_TAG_PREFIX, Tag, View};
-use crate::schema::json_body::Body;
-use crate::schema::{TableSchema, differences, vector_indexes, wording};
+use crate::schema::document::views::{AWS_TAG_PREFIX, SectionView, Tag};
+use crate::schema::json_body::JsonBody;
+use crate::schema::{TableSchema, differences, wording};
 
 /// A schema with overrides.
 #[derive(Debug, Clone)]
-pub struct Overridden {
+pub struct OverriddenSchema {
     /// The schema.
     pub schema: TableSchema,
     /// What is otherwise than in the dump, in people's words, a line each.
     pub notes: Vec<String>,
     /// Whether there were overrides.
-    pub is_asked_for: bool,
+    pub has_overrides: bool,
 }
 
 impl TableSchema {
@@ -32,99 +30,41 @@ impl TableSchema {
     ///
     /// [`Usage`](crate::error::ErrorKind::Usage) naming the flag that cannot be followed or contradicts another;
     /// [`SchemaMismatch`](crate::error::ErrorKind::SchemaMismatch) when a key attribute of the schema has no definition.
-    pub fn overridden(&self, overrides: &Overrides) -> Result<Overridden> {
-        let is_asked_for = *overrides != Overrides::default();
-        if !is_asked_for && self.deleting_indexes().next().is_none() {
-            return Ok(Overridden {
+    pub fn overridden(&self, overrides: &Overrides) -> Result<OverriddenSchema> {
+        let has_overrides = *overrides != Overrides::default();
+        if !has_overrides && self.deleting_indexes().next().is_none() {
+            return Ok(OverriddenSchema {
                 schema: self.clone(),
                 notes: Vec::new(),
-                is_asked_for,
+                has_overrides,
             });
         }
 
-        let mut draft = Draft::of(self);
-        indexes::drop_unwanted(&mut draft, self, overrides)?;
+        let mut edit = SchemaEdit::new(self);
+        indexes::drop_unwanted(&mut edit, self, overrides)?;
 
         if let Some(key) = &overrides.key_schema {
-            key_schema::put(&mut draft, key)?;
+            key_schema::put(&mut edit, key)?;
         }
 
-        draft.drop_unused_definitions()?;
-        let before_billing = draft.schema()?;
-        billing::put(&mut draft, &before_billing, overrides)?;
-        put_class(&mut draft, overrides);
-        put_key(&mut draft, overrides);
-        put_tags(&mut draft, self, overrides)?;
-        let schema = draft.schema()?;
-        let mut notes = draft.notes;
+        edit.drop_unused_definitions()?;
+        let before_billing = edit.schema()?;
+        billing::put(&mut edit, &before_billing, overrides)?;
+        put_class(&mut edit, overrides);
+        put_key(&mut edit, overrides);
+        put_tags(&mut edit, self, overrides)?;
+        let schema = edit.schema()?;
+        let mut notes = edit.notes;
         notes.extend(changes(self, &schema));
-        Ok(Overridden {
+        Ok(OverriddenSchema {
             schema,
             notes,
-            is_asked_for,
+            has_overrides,
         })
     }
 }
 
-/// A schema that is being changed.
-pub(crate) struct Draft {
-    pub(crate) table: Fields<Box<RawValue>>,
-    pub(crate) sections: Vec<(String, Box<RawValue>)>,
-    pub(crate) notes: Vec<String>,
-}
-
-impl Draft {
-    fn of(schema: &TableSchema) -> Self {
-        Self {
-            table: Fields::to_edit(&schema.table),
-            sections: schema.sections.clone(),
-            notes: Vec::new(),
-        }
-    }
-
-    pub(crate) fn schema(&self) -> Result<TableSchema> {
-        let table = raw(&self.table);
-        let description =
-            serde_json::from_str(table.get()).map_err(|cause| crate::schema::unreadable(&cause))?;
-        Ok(TableSchema {
-            table,
-            sections: self.sections.clone(),
-            description,
-        })
-    }
-
-    /// Removes the elements of the array `field` that `is_unwanted`, and the field when nothing is left.
-    pub(crate) fn retain_elements(&mut self, field: &str, mut is_wanted: impl FnMut(&str) -> bool) {
-        let Some((_, place)) = self.table.0.iter_mut().find(|(found, _)| found == field) else {
-            return;
-        };
-
-        let mut elements = crate::schema::document::raw::elements_of(place).unwrap_or_default();
-        elements.retain(|element| {
-            crate::schema::document::known_fields::element_name(element)
-                .is_none_or(|name| is_wanted(&name))
-        });
-        *place = raw(&elements);
-
-        if place.get() == "[]" {
-            self.table.remove(field);
-        }
-    }
-
-    fn drop_unused_definitions(&mut self) -> Result<()> {
-        let schema = self.schema()?;
-        let used = used_definitions(&schema.description, &vector_indexes::indexes(&schema))?;
-        let names: Vec<&str> = used
-            .iter()
-            .map(|definition| definition.attribute_name.as_str())
-            .collect();
-        self.retain_elements("AttributeDefinitions", |name| names.contains(&name));
-
-        Ok(())
-    }
-}
-
-fn put_class(draft: &mut Draft, overrides: &Overrides) {
+fn put_class(edit: &mut SchemaEdit, overrides: &Overrides) {
     let Some(class) = overrides.table_class else {
         return;
     };
@@ -133,28 +73,29 @@ fn put_class(draft: &mut Draft, overrides: &Overrides) {
         TableClass::Standard => crate::schema::settings::values::STANDARD,
         TableClass::StandardInfrequentAccess => "STANDARD_INFREQUENT_ACCESS",
     };
-    draft.table.remove("TableClass");
-    draft
-        .table
-        .set("TableClassSummary", &Body::new().with("TableClass", &class));
+    edit.table.remove("TableClass");
+    edit.table.set(
+        "TableClassSummary",
+        &JsonBody::new().with("TableClass", &class),
+    );
 }
 
 /// Written as a request does: a key that is asked for follows no rule about keys of the source.
-fn put_key(draft: &mut Draft, overrides: &Overrides) {
+fn put_key(edit: &mut SchemaEdit, overrides: &Overrides) {
     let Some(key) = &overrides.kms_key else {
         return;
     };
 
-    draft.table.remove("SSEDescription");
-    let specification = Body::new()
+    edit.table.remove("SSEDescription");
+    let specification = JsonBody::new()
         .with("Enabled", &true)
         .with("SSEType", &"KMS")
         .with("KMSMasterKeyId", key);
-    draft.table.set("SSESpecification", &specification);
-    draft.notes.push(format!("encryption with KMS key {key}"));
+    edit.table.set("SSESpecification", &specification);
+    edit.notes.push(format!("encryption with KMS key {key}"));
 }
 
-fn put_tags(draft: &mut Draft, schema: &TableSchema, overrides: &Overrides) -> Result<()> {
+fn put_tags(edit: &mut SchemaEdit, schema: &TableSchema, overrides: &Overrides) -> Result<()> {
     if overrides.add_tags.is_empty() && !overrides.no_tags {
         return Ok(());
     }
@@ -171,9 +112,8 @@ fn put_tags(draft: &mut Draft, schema: &TableSchema, overrides: &Overrides) -> R
     }
 
     let view = schema.tags();
-    if let (View::NotCaptured(_), false) = (&view, overrides.no_tags) {
-        draft
-            .notes
+    if let (SectionView::NotCaptured(_), false) = (&view, overrides.no_tags) {
+        edit.notes
             .push("tags: only the added ones, for the dump's own were not captured".to_owned());
     }
 
@@ -184,14 +124,12 @@ fn put_tags(draft: &mut Draft, schema: &TableSchema, overrides: &Overrides) -> R
         key: key.clone(),
         value: value.clone(),
     }));
-    draft.table.remove("Tags");
-    draft
-        .sections
+    edit.table.remove("Tags");
+    edit.sections
         .retain(|(name, _)| name != Section::Tags.name());
 
     if !tags.is_empty() {
-        draft
-            .sections
+        edit.sections
             .push((Section::Tags.name().to_owned(), raw(&tags)));
     }
 

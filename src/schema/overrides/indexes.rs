@@ -1,7 +1,7 @@
 //! Indexes that a table is not to have.
 
-use super::edit::Draft;
 use super::parse::Overrides;
+use super::schema_edit::SchemaEdit;
 use crate::error::{Error, Result};
 use crate::schema::TableSchema;
 use crate::schema::vector_indexes::VECTOR_INDEXES;
@@ -19,7 +19,7 @@ const KINDS: [(&str, &str); 3] = [
 
 /// Drops what `--drop-index` names and what `--only-index` does not, and indexes that were being deleted.
 pub(crate) fn drop_unwanted(
-    draft: &mut Draft,
+    edit: &mut SchemaEdit,
     schema: &TableSchema,
     overrides: &Overrides,
 ) -> Result<()> {
@@ -57,7 +57,7 @@ pub(crate) fn drop_unwanted(
     let deleting: Vec<&str> = schema.deleting_indexes().collect();
     for (kind, field) in KINDS {
         let mut notes = Vec::new();
-        draft.retain_elements(field, |name| {
+        edit.retain_elements(field, |name| {
             let reason = if drops_all || drop_indexes.iter().any(|dropped| dropped == name) {
                 "by --drop-index"
             } else if kind == "GSI"
@@ -75,7 +75,7 @@ pub(crate) fn drop_unwanted(
             false
         });
 
-        draft.notes.extend(notes);
+        edit.notes.extend(notes);
     }
 
     Ok(())

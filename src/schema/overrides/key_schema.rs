@@ -1,6 +1,6 @@
 //! Another key for the new table: DynamoDB cannot change a table's key, so people dump and restore.
 
-use super::edit::Draft;
+use super::schema_edit::SchemaEdit;
 use crate::error::{Error, Result};
 use crate::schema::description::{AttributeDefinition, KeyElement};
 
@@ -8,8 +8,8 @@ const FLAG: &str = "--key-schema";
 const TYPES: [&str; 3] = ["S", "N", "B"];
 
 /// Puts the key that `text` (`pk:S,sk:N`) describes in place of the table's. LSIs that cannot live with it go.
-pub(crate) fn put(draft: &mut Draft, text: &str) -> Result<()> {
-    let description = draft.schema()?.description;
+pub(crate) fn put(edit: &mut SchemaEdit, text: &str) -> Result<()> {
+    let description = edit.schema()?.description;
     let key = parse(text, &description.attribute_definitions)?;
     let mut definitions = description.attribute_definitions;
     for attribute in &key {
@@ -30,11 +30,11 @@ pub(crate) fn put(draft: &mut Draft, text: &str) -> Result<()> {
             key_type: kind.to_owned(),
         });
 
-    draft.table.set("KeySchema", &elements.collect::<Vec<_>>());
-    draft.table.set("AttributeDefinitions", &definitions);
+    edit.table.set("KeySchema", &elements.collect::<Vec<_>>());
+    edit.table.set("AttributeDefinitions", &definitions);
 
     let mut notes = Vec::new();
-    draft.retain_elements("LocalSecondaryIndexes", |name| {
+    edit.retain_elements("LocalSecondaryIndexes", |name| {
         let index = description
             .local_secondary_indexes
             .iter()
@@ -59,7 +59,7 @@ pub(crate) fn put(draft: &mut Draft, text: &str) -> Result<()> {
         false
     });
 
-    draft.notes.extend(notes);
+    edit.notes.extend(notes);
 
     Ok(())
 }

@@ -5,3 +5,4 @@ pub(crate) mod edit;
 pub(crate) mod indexes;
 pub(crate) mod key_schema;
 pub(crate) mod parse;
+pub(crate) mod schema_edit;

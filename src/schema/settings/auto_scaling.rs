@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::calls::{Found, Target, call};
+use super::actions::{SettingActions, SettingTarget, call};
 use super::name::{Operation, Setting, SettingCall};
+use super::scaling_resource::{ScalingResource, dimension};
 use crate::schema::TableSchema;
-use crate::schema::document::raw::fields_of;
 use crate::schema::document::views::{AutoScaling, ScalableTarget, ScalingPolicy};
-use crate::schema::json_body::Body;
+use crate::schema::json_body::JsonBody;
 use crate::schema::wording;
 
 const SERVICE: &str = "dynamodb";
@@ -19,20 +19,20 @@ const SERVICE_LINKED: &str = ":role/aws-service-role/";
 pub(crate) fn auto_scaling(
     schema: &TableSchema,
     scaling: &AutoScaling,
-    target: &Target<'_>,
-) -> Found {
+    target: &SettingTarget<'_>,
+) -> SettingActions {
     let what = wording::scaling_count(scaling);
     if !schema.description.is_provisioned() {
         let reason = "an on-demand table has no capacity to scale".to_owned();
-        return Found {
+        return SettingActions {
             lost: vec![(what, reason)],
-            ..Found::default()
+            ..SettingActions::default()
         };
     }
 
     let mut lost = BTreeSet::new();
-    let mut place = |resource: &str| {
-        let place = Resource::of(resource)
+    let mut resource = |resource: &str| {
+        let place = ScalingResource::parse(resource)
             .filter(|of| of.index.is_none_or(|index| schema.has_index(index)));
         if place.is_none() {
             lost.insert(format!("auto scaling of {resource}"));
@@ -44,12 +44,12 @@ pub(crate) fn auto_scaling(
     let mut calls = Vec::new();
     for of in &scaling.scalable_targets {
         calls.extend(
-            place(&of.resource_id).map(|resource| register(of, &resource, target.same_table)),
+            resource(&of.resource_id).map(|resource| register(of, &resource, target.same_table)),
         );
     }
 
     for of in &scaling.scaling_policies {
-        calls.extend(place(&of.resource_id).map(|resource| put_policy(of, &resource)));
+        calls.extend(resource(&of.resource_id).map(|resource| put_policy(of, &resource)));
     }
 
     let reason = "the table does not get the index";
@@ -57,58 +57,11 @@ pub(crate) fn auto_scaling(
         .into_iter()
         .map(|what| (what, reason.to_owned()))
         .collect();
-    Found {
+    SettingActions {
         what: Some(what),
         calls,
         lost,
     }
-}
-
-/// `table/<name>` or `table/<name>/index/<index>`.
-struct Resource<'a> {
-    index: Option<&'a str>,
-}
-
-impl<'a> Resource<'a> {
-    fn of(id: &'a str) -> Option<Self> {
-        let table = id.strip_prefix("table/")?;
-        match table.split_once('/') {
-            None => Some(Self { index: None }),
-            Some((_, rest)) => Some(Self {
-                index: Some(rest.strip_prefix("index/")?),
-            }),
-        }
-    }
-
-    fn in_table(&self, table: &str) -> String {
-        match self.index {
-            None => format!("table/{table}"),
-            Some(index) => format!("table/{table}/index/{index}"),
-        }
-    }
-}
-
-/// What a target scales, without the table's name: `table RCU`, `index by-year WCU`.
-pub(crate) fn words(of: &ScalableTarget) -> String {
-    let place = match Resource::of(&of.resource_id) {
-        Some(Resource { index: None }) => "table".to_owned(),
-        Some(Resource { index: Some(index) }) => format!("index {index}"),
-        None => of.resource_id.clone(),
-    };
-
-    format!("{place} {}", dimension(&of.scalable_dimension))
-}
-
-/// The value that a policy tracks.
-pub(crate) fn aim(policy: &ScalingPolicy) -> Option<String> {
-    let configuration = policy
-        .target_tracking_scaling_policy_configuration
-        .as_deref()?;
-    let fields = fields_of(configuration)?;
-    let (_, value) = fields.iter().find(|(name, _)| name == "TargetValue")?;
-    let value: f64 = serde_json::from_str(value.get()).ok()?;
-
-    Some(value.to_string())
 }
 
 fn register(of: &ScalableTarget, resource: &str, same_table: bool) -> SettingCall {
@@ -120,7 +73,7 @@ fn register(of: &ScalableTarget, resource: &str, same_table: bool) -> SettingCal
         .suspended_state
         .as_ref()
         .filter(|state| state.get().contains("true"));
-    let body = Body::new()
+    let body = JsonBody::new()
         .with("ServiceNamespace", &SERVICE)
         .with("ResourceId", &resource)
         .with("ScalableDimension", &of.scalable_dimension)
@@ -145,7 +98,7 @@ fn register(of: &ScalableTarget, resource: &str, same_table: bool) -> SettingCal
 }
 
 fn put_policy(of: &ScalingPolicy, resource: &str) -> SettingCall {
-    let body = Body::new()
+    let body = JsonBody::new()
         .with("PolicyName", &of.policy_name)
         .with("ServiceNamespace", &SERVICE)
         .with("ResourceId", &resource)
@@ -174,13 +127,4 @@ fn put_policy(of: &ScalingPolicy, resource: &str) -> SettingCall {
         what,
         &body,
     )
-}
-
-/// `dynamodb:table:ReadCapacityUnits` in short.
-fn dimension(name: &str) -> &str {
-    match name.rsplit(':').next() {
-        Some("ReadCapacityUnits") => "RCU",
-        Some("WriteCapacityUnits") => "WCU",
-        _ => name,
-    }
 }

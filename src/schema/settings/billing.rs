@@ -3,12 +3,12 @@
 //! DynamoDB refuses an update that changes nothing, so it holds only what differs; and it wants the capacity of every index
 //! with the change from on-demand to provisioned.
 
-use super::calls::update_table;
+use super::actions::update_table;
 use super::name::{Setting, SettingCall};
 use super::values::{Billing, PAY_PER_REQUEST, PROVISIONED};
 use crate::schema::create::CapacityRequest;
 use crate::schema::description::{Description, GlobalIndex, OnDemandThroughput};
-use crate::schema::json_body::Body;
+use crate::schema::json_body::JsonBody;
 use crate::schema::wording;
 
 /// What takes an upper bound away.
@@ -21,7 +21,7 @@ pub(crate) fn call(
     existing: &Description,
 ) -> Option<SettingCall> {
     let mut is_change = false;
-    let mut body = Body::of_table(table);
+    let mut body = JsonBody::for_table(table);
     let is_other_mode = wanted.is_provisioned() != existing.is_provisioned();
     if is_other_mode {
         is_change = true;
@@ -67,7 +67,7 @@ pub(crate) fn call(
 }
 
 /// Indexes that only the table has take the table's new capacity, for with a change of the mode they need one.
-fn index_updates(wanted: &Description, existing: &Description) -> Vec<Body> {
+fn index_updates(wanted: &Description, existing: &Description) -> Vec<JsonBody> {
     let updates = existing
         .global_secondary_indexes
         .iter()
@@ -89,7 +89,7 @@ fn index_updates(wanted: &Description, existing: &Description) -> Vec<Body> {
                 capacity.filter(|capacity| existing.index_capacity(index) != Some(*capacity));
             let maximum = same.and_then(|same| index_maximum(wanted, same, existing, index));
             (capacity.is_some() || maximum.is_some()).then(|| {
-                let update = Body::new()
+                let update = JsonBody::new()
                     .with("IndexName", &index.index_name)
                     .with_some(
                         "ProvisionedThroughput",
@@ -97,7 +97,7 @@ fn index_updates(wanted: &Description, existing: &Description) -> Vec<Body> {
                     )
                     .with_some("OnDemandThroughput", maximum.as_ref());
 
-                Body::new().with("Update", &update)
+                JsonBody::new().with("Update", &update)
             })
         });
 

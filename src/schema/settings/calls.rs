@@ -3,150 +3,81 @@
 //! References: <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Operations_Amazon_DynamoDB.html>,
 //! <https://docs.aws.amazon.com/autoscaling/application/APIReference/API_Operations.html>.
 
+use super::actions::{SettingActions, SettingTarget, call, update_table};
 use super::auto_scaling::auto_scaling;
-use super::name::{Operation, STREAM_ARN, Setting, SettingCall, SettingChoice, TABLE_ARN};
+use super::name::{Operation, STREAM_ARN, Setting, SettingChoice, TABLE_ARN};
 use super::values::STANDARD;
 use crate::schema::TableSchema;
 use crate::schema::description::WarmThroughput;
 use crate::schema::document::section::Section;
 use crate::schema::document::views::{
-    ContributorInsights, KinesisDestination, PointInTimeRecovery, Replica, Tag, View,
+    ContributorInsights, KinesisDestination, PointInTimeRecovery, Replica, Tag,
 };
-use crate::schema::json_body::Body;
+use crate::schema::json_body::JsonBody;
 use crate::schema::{arn, wording};
 
-/// The table that settings are brought to.
-pub(crate) struct Target<'a> {
-    pub(crate) table: &'a str,
-    pub(crate) choice: &'a SettingChoice,
-    pub(crate) same_table: bool,
-    /// The table as it is; `None` for one that is created, which has its class, key, tags and warm throughput from then.
-    pub(crate) existing: Option<&'a TableSchema>,
-}
-
-/// What there is of one setting.
-#[derive(Default)]
-pub(crate) struct Found {
-    /// In people's words; `None` where there is nothing to bring.
-    pub(crate) what: Option<String>,
-    /// The calls that bring it; none where the creation of the table does.
-    pub(crate) calls: Vec<SettingCall>,
-    /// Parts that cannot be brought, each with the reason.
-    pub(crate) lost: Vec<(String, String)>,
-}
-
-impl Found {
-    fn one(call: SettingCall) -> Self {
-        Self {
-            what: Some(call.what.clone()),
-            calls: vec![call],
-            lost: Vec::new(),
-        }
-    }
-
-    /// `what` by an `UpdateTable` of a table that exists, and at creation without a call.
-    fn at_creation(setting: Setting, what: String, target: &Target<'_>, update: &Body) -> Self {
-        match target.existing {
-            Some(_) => Self::one(update_table(setting, what, update)),
-            None => Self {
-                what: Some(what),
-                ..Self::default()
-            },
-        }
-    }
-
-    /// What `read` makes of a view; a view that holds nothing readable is named as lost.
-    pub(crate) fn of<T>(view: View<T>, name: &str, read: impl FnOnce(T) -> Self) -> Self {
-        let reason = match view {
-            View::Nothing => return Self::default(),
-            View::Read(value) => return read(value),
-            View::NotCaptured(reason) => format!("not captured when the dump was made: {reason}"),
-            View::Unreadable => {
-                "the schema tells it in a form that this version cannot read".to_owned()
-            }
-        };
-
-        Self {
-            lost: vec![(name.to_owned(), reason)],
-            ..Self::default()
-        }
-    }
-}
-
 /// What `schema` has of `setting`.
-pub(crate) fn found(schema: &TableSchema, setting: Setting, target: &Target<'_>) -> Found {
+pub(crate) fn setting_actions(
+    schema: &TableSchema,
+    setting: Setting,
+    target: &SettingTarget<'_>,
+) -> SettingActions {
     match setting {
         Setting::Billing => {
             let call = target
                 .existing
                 .and_then(|existing| schema.billing_call(target.table, existing));
-            call.map(Found::one).unwrap_or_default()
+            call.map(SettingActions::one).unwrap_or_default()
         }
         Setting::Class => class(schema, target),
         Setting::Kms => encryption(schema, target),
-        Setting::Tags => Found::of(schema.own_tags(), "tags", |tags| add_tags(tags, target)),
+        Setting::Tags => {
+            SettingActions::from_view(schema.own_tags(), "tags", |tags| add_tags(tags, target))
+        }
         Setting::WarmThroughput => warm_throughput(schema, target),
         Setting::Stream => stream(schema, target),
-        Setting::Ttl => Found::of(schema.time_to_live(), "TTL", |attribute| {
+        Setting::Ttl => SettingActions::from_view(schema.time_to_live(), "TTL", |attribute| {
             time_to_live(&attribute, target)
         }),
         Setting::Pitr => {
             let view = schema.point_in_time_recovery();
-            Found::of(view, "PITR", |recovery| {
+            SettingActions::from_view(view, "PITR", |recovery| {
                 point_in_time_recovery(&recovery, target)
             })
         }
         Setting::Insights => {
             let view = schema.contributor_insights();
-            Found::of(view, "contributor insights", |insights| {
+            SettingActions::from_view(view, "contributor insights", |insights| {
                 contributor_insights(schema, &insights, target)
             })
         }
-        Setting::Autoscaling => Found::of(schema.auto_scaling(), "auto scaling", |scaling| {
-            auto_scaling(schema, &scaling, target)
-        }),
+        Setting::Autoscaling => {
+            SettingActions::from_view(schema.auto_scaling(), "auto scaling", |scaling| {
+                auto_scaling(schema, &scaling, target)
+            })
+        }
         Setting::Policy => policies(schema, target),
         Setting::Kinesis => {
             let view = schema.kinesis_destinations();
-            Found::of(view, "Kinesis destinations", |destinations| {
+            SettingActions::from_view(view, "Kinesis destinations", |destinations| {
                 kinesis(&destinations, target)
             })
         }
-        Setting::Replicas => Found::of(schema.replicas(), "replicas", |replicas| {
+        Setting::Replicas => SettingActions::from_view(schema.replicas(), "replicas", |replicas| {
             create_replicas(schema, &replicas, target)
         }),
         Setting::DeletionProtection => deletion_protection(schema, target),
     }
 }
 
-pub(crate) fn call(
-    setting: Setting,
-    operation: Operation,
-    what: String,
-    body: &Body,
-) -> SettingCall {
-    let settles = operation == Operation::UpdateTable;
-    SettingCall {
-        setting,
-        what,
-        operation,
-        body: body.text(),
-        settles,
-    }
-}
-
-pub(crate) fn update_table(setting: Setting, what: String, body: &Body) -> SettingCall {
-    call(setting, Operation::UpdateTable, what, body)
-}
-
-fn class(schema: &TableSchema, target: &Target<'_>) -> Found {
+fn class(schema: &TableSchema, target: &SettingTarget<'_>) -> SettingActions {
     let class = schema.description.class();
     if class == STANDARD && target.existing.is_none() {
-        return Found::default();
+        return SettingActions::default();
     }
 
-    let body = Body::of_table(target.table).with("TableClass", &class);
-    Found::at_creation(
+    let body = JsonBody::for_table(target.table).with("TableClass", &class);
+    SettingActions::at_creation(
         Setting::Class,
         format!("table class {class}"),
         target,
@@ -154,29 +85,29 @@ fn class(schema: &TableSchema, target: &Target<'_>) -> Found {
     )
 }
 
-fn encryption(schema: &TableSchema, target: &Target<'_>) -> Found {
+fn encryption(schema: &TableSchema, target: &SettingTarget<'_>) -> SettingActions {
     let every_key = SettingChoice {
         with: vec![Setting::Kms],
         ..SettingChoice::default()
     };
     let Some(request) = schema.chosen_encryption(&every_key, true) else {
-        return Found::default();
+        return SettingActions::default();
     };
 
     let what = format!(
         "encryption with {}",
         wording::encryption(&schema.description)
     );
-    let body = Body::of_table(target.table).with("SSESpecification", &request);
+    let body = JsonBody::for_table(target.table).with("SSESpecification", &request);
 
-    Found::at_creation(Setting::Kms, what, target, &body)
+    SettingActions::at_creation(Setting::Kms, what, target, &body)
 }
 
-fn add_tags(mut tags: Vec<Tag>, target: &Target<'_>) -> Found {
+fn add_tags(mut tags: Vec<Tag>, target: &SettingTarget<'_>) -> SettingActions {
     let Some(existing) = target.existing else {
-        return Found {
+        return SettingActions {
             what: Some(wording::tag_count(&tags)),
-            ..Found::default()
+            ..SettingActions::default()
         };
     };
 
@@ -184,13 +115,13 @@ fn add_tags(mut tags: Vec<Tag>, target: &Target<'_>) -> Found {
     tags.retain(|tag| !present.contains(tag));
 
     if tags.is_empty() {
-        return Found::default();
+        return SettingActions::default();
     }
 
-    let body = Body::new()
+    let body = JsonBody::new()
         .with("ResourceArn", &TABLE_ARN)
         .with("Tags", &tags);
-    Found::one(call(
+    SettingActions::one(call(
         Setting::Tags,
         Operation::TagResource,
         wording::tag_count(&tags),
@@ -199,7 +130,7 @@ fn add_tags(mut tags: Vec<Tag>, target: &Target<'_>) -> Found {
 }
 
 /// One call for table and indexes. Warm throughput can only grow: a table that exists may have more.
-fn warm_throughput(schema: &TableSchema, target: &Target<'_>) -> Found {
+fn warm_throughput(schema: &TableSchema, target: &SettingTarget<'_>) -> SettingActions {
     let has = target.existing.map(|existing| &existing.description);
     let of_table = schema
         .description
@@ -234,25 +165,25 @@ fn warm_throughput(schema: &TableSchema, target: &Target<'_>) -> Found {
                 "warm throughput of index {name} {}",
                 wording::warm(warm)
             ));
-            let update = Body::new()
+            let update = JsonBody::new()
                 .with("IndexName", name)
                 .with("WarmThroughput", &warm);
-            updates.push(Body::new().with("Update", &update));
+            updates.push(JsonBody::new().with("Update", &update));
         }
     }
 
     if what.is_empty() {
-        return Found::default();
+        return SettingActions::default();
     }
 
-    let body = Body::of_table(target.table)
+    let body = JsonBody::for_table(target.table)
         .with_some("WarmThroughput", of_table.as_ref())
         .with_some(
             "GlobalSecondaryIndexUpdates",
             (!updates.is_empty()).then_some(&updates),
         );
 
-    Found::at_creation(Setting::WarmThroughput, what.join(", "), target, &body)
+    SettingActions::at_creation(Setting::WarmThroughput, what.join(", "), target, &body)
 }
 
 fn is_covered(wanted: WarmThroughput, present: Option<WarmThroughput>) -> bool {
@@ -262,30 +193,30 @@ fn is_covered(wanted: WarmThroughput, present: Option<WarmThroughput>) -> bool {
     })
 }
 
-fn stream(schema: &TableSchema, target: &Target<'_>) -> Found {
+fn stream(schema: &TableSchema, target: &SettingTarget<'_>) -> SettingActions {
     let Some(view) = schema.description.stream() else {
-        return Found::default();
+        return SettingActions::default();
     };
 
     let specification = schema.description.stream_specification.as_ref();
     let view_type = specification.and_then(|stream| stream.stream_view_type.as_ref());
-    let specification = Body::new()
+    let specification = JsonBody::new()
         .with("StreamEnabled", &true)
         .with_some("StreamViewType", view_type);
-    let body = Body::of_table(target.table).with("StreamSpecification", &specification);
-    Found::one(update_table(
+    let body = JsonBody::for_table(target.table).with("StreamSpecification", &specification);
+    SettingActions::one(update_table(
         Setting::Stream,
         format!("stream {view}"),
         &body,
     ))
 }
 
-fn time_to_live(attribute: &str, target: &Target<'_>) -> Found {
-    let specification = Body::new()
+fn time_to_live(attribute: &str, target: &SettingTarget<'_>) -> SettingActions {
+    let specification = JsonBody::new()
         .with("Enabled", &true)
         .with("AttributeName", &attribute);
-    let body = Body::of_table(target.table).with("TimeToLiveSpecification", &specification);
-    Found::one(call(
+    let body = JsonBody::for_table(target.table).with("TimeToLiveSpecification", &specification);
+    SettingActions::one(call(
         Setting::Ttl,
         Operation::UpdateTimeToLive,
         format!("TTL on attribute {attribute}"),
@@ -293,8 +224,11 @@ fn time_to_live(attribute: &str, target: &Target<'_>) -> Found {
     ))
 }
 
-fn point_in_time_recovery(recovery: &PointInTimeRecovery, target: &Target<'_>) -> Found {
-    let specification = Body::new()
+fn point_in_time_recovery(
+    recovery: &PointInTimeRecovery,
+    target: &SettingTarget<'_>,
+) -> SettingActions {
+    let specification = JsonBody::new()
         .with("PointInTimeRecoveryEnabled", &true)
         .with_some(
             "RecoveryPeriodInDays",
@@ -302,12 +236,12 @@ fn point_in_time_recovery(recovery: &PointInTimeRecovery, target: &Target<'_>) -
         );
 
     let body =
-        Body::of_table(target.table).with("PointInTimeRecoverySpecification", &specification);
+        JsonBody::for_table(target.table).with("PointInTimeRecoverySpecification", &specification);
     let what = format!(
         "PITR{}",
         wording::recovery_period(recovery).map_or_else(String::new, |days| format!(" {days}"))
     );
-    Found::one(call(
+    SettingActions::one(call(
         Setting::Pitr,
         Operation::UpdateContinuousBackups,
         what,
@@ -318,11 +252,11 @@ fn point_in_time_recovery(recovery: &PointInTimeRecovery, target: &Target<'_>) -
 fn contributor_insights(
     schema: &TableSchema,
     insights: &[ContributorInsights],
-    target: &Target<'_>,
-) -> Found {
-    let mut found = Found {
+    target: &SettingTarget<'_>,
+) -> SettingActions {
+    let mut found = SettingActions {
         what: Some(wording::contributor_insights(insights)),
-        ..Found::default()
+        ..SettingActions::default()
     };
     for of in insights {
         let what = match &of.index_name {
@@ -340,7 +274,7 @@ fn contributor_insights(
             continue;
         }
 
-        let body = Body::of_table(target.table)
+        let body = JsonBody::for_table(target.table)
             .with_some("IndexName", of.index_name.as_ref())
             .with("ContributorInsightsAction", &"ENABLE")
             .with_some("ContributorInsightsMode", of.mode.as_ref());
@@ -355,13 +289,13 @@ fn contributor_insights(
     found
 }
 
-fn policies(schema: &TableSchema, target: &Target<'_>) -> Found {
+fn policies(schema: &TableSchema, target: &SettingTarget<'_>) -> SettingActions {
     let put = |what: &str, resource: &str, policy: &str| {
         let policy = arn::with_placeholders(policy, &schema.description);
-        let body = Body::new()
+        let body = JsonBody::new()
             .with("ResourceArn", &resource)
             .with("Policy", &policy);
-        Found::one(call(
+        SettingActions::one(call(
             Setting::Policy,
             Operation::PutResourcePolicy,
             what.to_owned(),
@@ -369,14 +303,14 @@ fn policies(schema: &TableSchema, target: &Target<'_>) -> Found {
         ))
     };
 
-    let mut both = Found::of(
+    let mut both = SettingActions::from_view(
         schema.policy(Section::ResourcePolicy),
         "resource policy",
         |policy| put("resource policy", TABLE_ARN, &policy),
     );
 
     let name = "resource policy of the stream";
-    let of_stream = Found::of(
+    let of_stream = SettingActions::from_view(
         schema.policy(Section::StreamResourcePolicy),
         name,
         |policy| {
@@ -385,12 +319,12 @@ fn policies(schema: &TableSchema, target: &Target<'_>) -> Found {
             if gets_stream {
                 put(name, STREAM_ARN, &policy)
             } else {
-                Found {
+                SettingActions {
                     lost: vec![(
                         name.to_owned(),
                         "the table does not get a stream".to_owned(),
                     )],
-                    ..Found::default()
+                    ..SettingActions::default()
                 }
             }
         },
@@ -406,14 +340,15 @@ fn policies(schema: &TableSchema, target: &Target<'_>) -> Found {
     both
 }
 
-fn kinesis(destinations: &[KinesisDestination], target: &Target<'_>) -> Found {
+fn kinesis(destinations: &[KinesisDestination], target: &SettingTarget<'_>) -> SettingActions {
     let enable = |destination: &KinesisDestination| {
         let precision = destination
             .approximate_creation_date_time_precision
             .as_ref();
-        let configuration = precision
-            .map(|precision| Body::new().with("ApproximateCreationDateTimePrecision", precision));
-        let body = Body::of_table(target.table)
+        let configuration = precision.map(|precision| {
+            JsonBody::new().with("ApproximateCreationDateTimePrecision", precision)
+        });
+        let body = JsonBody::for_table(target.table)
             .with("StreamArn", &destination.stream_arn)
             .with_some(
                 "EnableKinesisStreamingConfiguration",
@@ -430,7 +365,7 @@ fn kinesis(destinations: &[KinesisDestination], target: &Target<'_>) -> Found {
     };
 
     let calls = destinations.iter().map(enable).collect();
-    Found {
+    SettingActions {
         what: Some(wording::kinesis_destinations(destinations)),
         calls,
         lost: Vec::new(),
@@ -438,10 +373,14 @@ fn kinesis(destinations: &[KinesisDestination], target: &Target<'_>) -> Found {
 }
 
 /// One call per replica: DynamoDB makes them one at a time.
-fn create_replicas(schema: &TableSchema, replicas: &[Replica], target: &Target<'_>) -> Found {
+fn create_replicas(
+    schema: &TableSchema,
+    replicas: &[Replica],
+    target: &SettingTarget<'_>,
+) -> SettingActions {
     let calls = replicas.iter().map(|replica| {
-        let create = Body::new().with("Create", &replica_body(schema, replica, target));
-        let body = Body::of_table(target.table).with("ReplicaUpdates", &[create]);
+        let create = JsonBody::new().with("Create", &replica_body(schema, replica, target));
+        let body = JsonBody::for_table(target.table).with("ReplicaUpdates", &[create]);
         update_table(
             Setting::Replicas,
             format!("replica in {}", replica.region_name),
@@ -449,14 +388,14 @@ fn create_replicas(schema: &TableSchema, replicas: &[Replica], target: &Target<'
         )
     });
 
-    Found {
+    SettingActions {
         what: Some(wording::replicas(replicas)),
         calls: calls.collect(),
         lost: Vec::new(),
     }
 }
 
-fn replica_body(schema: &TableSchema, replica: &Replica, target: &Target<'_>) -> Body {
+fn replica_body(schema: &TableSchema, replica: &Replica, target: &SettingTarget<'_>) -> JsonBody {
     let table = &schema.description;
     let uses_key = target.choice.applies(Setting::Kms, target.same_table);
     let class = replica
@@ -477,7 +416,7 @@ fn replica_body(schema: &TableSchema, replica: &Replica, target: &Target<'_>) ->
             .filter(|_| is_provisioned);
         let maximum = table.maximum(index.on_demand_throughput_override);
         (units.is_some() || maximum.is_some()).then(|| {
-            Body::new()
+            JsonBody::new()
                 .with("IndexName", &index.index_name)
                 .with_some("ProvisionedThroughputOverride", units)
                 .with_some("OnDemandThroughputOverride", maximum.as_ref())
@@ -485,7 +424,7 @@ fn replica_body(schema: &TableSchema, replica: &Replica, target: &Target<'_>) ->
     });
 
     let indexes: Vec<_> = indexes.collect();
-    Body::new()
+    JsonBody::new()
         .with("RegionName", &replica.region_name)
         .with_some(
             "KMSMasterKeyId",
@@ -511,13 +450,13 @@ fn replica_body(schema: &TableSchema, replica: &Replica, target: &Target<'_>) ->
         .with_some("TableClassOverride", class.as_ref())
 }
 
-fn deletion_protection(schema: &TableSchema, target: &Target<'_>) -> Found {
+fn deletion_protection(schema: &TableSchema, target: &SettingTarget<'_>) -> SettingActions {
     if !schema.description.is_deletion_protected() {
-        return Found::default();
+        return SettingActions::default();
     }
 
-    let body = Body::of_table(target.table).with("DeletionProtectionEnabled", &true);
-    Found::one(update_table(
+    let body = JsonBody::for_table(target.table).with("DeletionProtectionEnabled", &true);
+    SettingActions::one(update_table(
         Setting::DeletionProtection,
         "deletion protection".to_owned(),
         &body,

@@ -143,7 +143,7 @@ pub struct SettingCall {
     /// [`TABLE_ARN`] or [`STREAM_ARN`] in its place.
     pub body: String,
     /// Whether the table has to be `ACTIVE` again before the next call.
-    pub settles: bool,
+    pub waits_for_active: bool,
 }
 
 /// Stands in a body for the ARN of the target table.

@@ -1,6 +1,7 @@
 //! Which calls bring a dump's settings to a table, in which order, and what is not applied and why.
 
-use super::calls::{Found, Target, found};
+use super::actions::{SettingActions, SettingTarget};
+use super::calls::setting_actions;
 use super::name::{Setting, SettingCall, SettingChoice, SettingsPlan, SkippedSetting};
 use crate::schema::arn;
 use crate::schema::{Description, TableSchema};
@@ -23,7 +24,7 @@ impl TableSchema {
             return plan;
         }
 
-        let target = Target {
+        let target = SettingTarget {
             table,
             choice,
             same_table,
@@ -31,15 +32,15 @@ impl TableSchema {
         };
 
         for setting in std::iter::once(Setting::Billing).chain(Setting::ALL) {
-            let mut found = found(self, setting, &target);
+            let mut found = setting_actions(self, setting, &target);
             if let Some(existing) = existing {
-                leave_out_present(&mut found, setting, existing, &target);
+                remove_present(&mut found, setting, existing, &target);
                 refuse_changes(&mut found, setting, &self.description, existing);
             }
 
-            let is_asked_for = setting == Setting::Kms && self.description.asks_for_encryption();
+            let is_asked_for = setting == Setting::Kms && self.description.requests_encryption();
             let refusal = choice.refusal(setting, same_table || is_asked_for);
-            settle(&mut plan, setting, found, refusal, choice);
+            add_to_plan(&mut plan, setting, found, refusal, choice);
         }
 
         plan
@@ -75,13 +76,13 @@ impl TableSchema {
 }
 
 /// Takes out what `existing` has already.
-fn leave_out_present(
-    found: &mut Found,
+fn remove_present(
+    found: &mut SettingActions,
     setting: Setting,
     existing: &TableSchema,
-    target: &Target<'_>,
+    target: &SettingTarget<'_>,
 ) {
-    let present = super::calls::found(existing, setting, target).calls;
+    let present = setting_actions(existing, setting, target).calls;
     // These can be added, and not be changed by adding them again.
     let is_made_once = matches!(setting, Setting::Replicas | Setting::Kinesis);
     let is_present = |call: &SettingCall| {
@@ -89,7 +90,7 @@ fn leave_out_present(
             if is_made_once {
                 other.what == call.what
             } else {
-                says_the_same(&other.body, &call.body)
+                are_equal_bodies(&other.body, &call.body)
             }
         })
     };
@@ -102,14 +103,19 @@ fn leave_out_present(
 }
 
 /// Whether two bodies are equal but for the order of fields and the spelling of numbers.
-fn says_the_same(one: &str, other: &str) -> bool {
+fn are_equal_bodies(one: &str, other: &str) -> bool {
     let value = |body| serde_json::from_str::<serde_json::Value>(body).ok();
     one == other || value(one).is_some_and(|one| Some(one) == value(other))
 }
 
 /// DynamoDB does not change a stream's view or the attribute of TTL: the old one would have to end first, which is not for a
 /// restore to do.
-fn refuse_changes(found: &mut Found, setting: Setting, dump: &Description, existing: &TableSchema) {
+fn refuse_changes(
+    found: &mut SettingActions,
+    setting: Setting,
+    dump: &Description,
+    existing: &TableSchema,
+) {
     let present = match setting {
         Setting::Stream => existing
             .description
@@ -132,10 +138,10 @@ fn refuse_changes(found: &mut Found, setting: Setting, dump: &Description, exist
     }
 }
 
-fn settle(
+fn add_to_plan(
     plan: &mut SettingsPlan,
     setting: Setting,
-    found: Found,
+    found: SettingActions,
     refusal: Option<String>,
     choice: &SettingChoice,
 ) {

@@ -94,7 +94,7 @@ impl Description {
             Billing::Provisioned(table) => Some(
                 index
                     .provisioned_throughput
-                    .and_then(Capacity::of)
+                    .and_then(Capacity::from_throughput)
                     .unwrap_or(table),
             ),
         }
@@ -194,7 +194,7 @@ impl Description {
     }
 
     /// Whether the encryption is what somebody asks for in a request. A description only tells what a table elsewhere had.
-    pub(crate) fn asks_for_encryption(&self) -> bool {
+    pub(crate) fn requests_encryption(&self) -> bool {
         self.sse_specification.is_some() && self.sse_description.is_none()
     }
 
@@ -229,7 +229,7 @@ fn grown(warm: Option<WarmThroughput>, start: Capacity) -> Option<WarmThroughput
 }
 
 impl Capacity {
-    fn of(throughput: ProvisionedThroughput) -> Option<Self> {
+    fn from_throughput(throughput: ProvisionedThroughput) -> Option<Self> {
         let positive = |units: Option<u64>| units.filter(|units| *units > 0);
         let read = positive(throughput.read_capacity_units)?;
         let write = positive(throughput.write_capacity_units)?;

@@ -609,7 +609,7 @@ fn a_setting_that_is_applied_is_captured() {
         body: format!(
             r#"{{"TableName":"{table}","TimeToLiveSpecification":{{"AttributeName":"expires","Enabled":true}}}}"#
         ),
-        settles: false,
+        waits_for_active: false,
     };
 
     stage

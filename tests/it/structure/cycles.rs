@@ -32,17 +32,6 @@ const KNOWN: &[&[&str]] = &[
         "ops::restore::warnings_and_questions",
         "ops::restore::writing",
     ],
-    &[
-        "schema::overrides::billing",
-        "schema::overrides::edit",
-        "schema::overrides::indexes",
-        "schema::overrides::key_schema",
-    ],
-    &[
-        "schema::settings::auto_scaling",
-        "schema::settings::calls",
-        "schema::wording",
-    ],
 ];
 
 /// A path from the root of the crate, such as `["item", "key"]`.

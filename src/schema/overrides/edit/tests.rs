@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use crate::error::{Error, ErrorKind};
 use crate::item::KeyType;
 use crate::schema::{
-    Capacity, Encryption, Overridden, Overrides, OverridesFormat, Section, SettingChoice,
+    Capacity, Encryption, OverriddenSchema, Overrides, OverridesFormat, Section, SettingChoice,
     TableSchema, differences,
 };
 
@@ -20,7 +20,7 @@ fn overrides(toml: &str) -> Overrides {
     Overrides::parse(toml, OverridesFormat::Toml).unwrap()
 }
 
-fn overridden(document: &str, toml: &str) -> Overridden {
+fn overridden(document: &str, toml: &str) -> OverriddenSchema {
     parse(document).overridden(&overrides(toml)).unwrap()
 }
 
@@ -51,7 +51,7 @@ fn names(request: &Value, field: &str) -> Vec<String> {
 #[test]
 fn no_overrides_change_nothing() {
     for document in [FILMS, MATCHES, MUSIC] {
-        let Overridden { schema, notes, .. } = overridden(document, "");
+        let OverriddenSchema { schema, notes, .. } = overridden(document, "");
         assert_eq!(schema.to_document(), parse(document).to_document());
         assert!(notes.is_empty());
     }
@@ -174,7 +174,7 @@ mod billing {
 
     #[test]
     fn changes_are_noted_and_auto_scaling_goes() {
-        let Overridden { schema, notes, .. } =
+        let OverriddenSchema { schema, notes, .. } =
             overridden(MUSIC, "read-capacity = 1\nwrite-capacity = 1");
         assert!(schema.section(Section::AutoScaling).is_none());
         assert_eq!(
@@ -282,7 +282,7 @@ mod indexes {
                 vec!["id", "year", "director"],
             ),
         ] {
-            let Overridden { schema, notes, .. } = overridden(FILMS, toml);
+            let OverriddenSchema { schema, notes, .. } = overridden(FILMS, toml);
             let request = request(&schema);
             assert_eq!(names(&request, "GlobalSecondaryIndexes"), global, "{toml}");
             assert_eq!(names(&request, "LocalSecondaryIndexes"), local, "{toml}");
@@ -331,7 +331,7 @@ mod key {
 
     #[test]
     fn a_new_key_brings_its_definitions_and_drops_what_hung_on_the_old() {
-        let Overridden { schema, notes, .. } =
+        let OverriddenSchema { schema, notes, .. } =
             overridden(FILMS, "key-schema = \"director,made:N\"");
         let key = schema.key_schema().unwrap();
         assert_eq!(
@@ -362,7 +362,7 @@ mod key {
             names(&request(&other_sort), "LocalSecondaryIndexes"),
             ["by-poster"]
         );
-        let Overridden { schema, notes, .. } = overridden(FILMS, "key-schema = \"id\"");
+        let OverriddenSchema { schema, notes, .. } = overridden(FILMS, "key-schema = \"id\"");
         assert!(names(&request(&schema), "LocalSecondaryIndexes").is_empty());
         assert!(notes[0].contains("no sort key"), "{notes:?}");
         let same = overridden(FILMS, "key-schema = \"id:S,year:N\"");
@@ -371,7 +371,8 @@ mod key {
 
     #[test]
     fn another_type_is_another_type_everywhere() {
-        let Overridden { schema, notes, .. } = overridden(FILMS, "key-schema = \"id,year:S\"");
+        let OverriddenSchema { schema, notes, .. } =
+            overridden(FILMS, "key-schema = \"id,year:S\"");
         let definitions = &schema.description().attribute_definitions;
         let year = definitions
             .iter()
@@ -415,7 +416,7 @@ mod others {
 
     #[test]
     fn a_key_that_is_named_is_used_anywhere() {
-        let Overridden { schema, notes, .. } = overridden(MUSIC, "kms-key = \"alias/films\"");
+        let OverriddenSchema { schema, notes, .. } = overridden(MUSIC, "kms-key = \"alias/films\"");
         assert_eq!(
             schema.description().encryption(),
             Encryption::Kms(Some("alias/films"))
@@ -436,7 +437,7 @@ mod others {
 
     #[test]
     fn class_and_tags_are_replaced() {
-        let Overridden { schema, notes, .. } = overridden(
+        let OverriddenSchema { schema, notes, .. } = overridden(
             MUSIC,
             "table-class = \"standard\"\nadd-tag = { team = \"b\", new = \"\" }",
         );
@@ -485,7 +486,7 @@ proptest! {
                 ..Overrides::default()
             };
             match parse(document).overridden(&overrides) {
-                Ok(Overridden { schema, .. }) => {
+                Ok(OverriddenSchema { schema, .. }) => {
                     let read_back = TableSchema::parse(&schema.to_document()).unwrap();
                     prop_assert!(differences(&schema, &read_back).is_empty());
                     let created = schema.create_table_request("t").unwrap();

@@ -104,7 +104,7 @@ mod order {
         assert!(
             plan.after
                 .iter()
-                .all(|call| call.settles == (call.operation == Operation::UpdateTable))
+                .all(|call| call.waits_for_active == (call.operation == Operation::UpdateTable))
         );
 
         assert!(plan.before.is_empty());
