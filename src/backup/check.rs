@@ -1,6 +1,7 @@
-//! Is this dump whole? One checker over every file: sizes, SHA-256, counts, and every item by DynamoDB's rules.
+//! Verification of a source in one pass: file sizes, SHA-256, counts, and every item by DynamoDB's
+//! rules.
 //!
-//! [`check`] stops at the first damage, for those who are about to use the dump; [`inspect`] lists it, and looks at keys too.
+//! [`check`] stops at the first damage; [`inspect`] lists all damage and checks keys too.
 
 pub(crate) mod results;
 
@@ -25,13 +26,13 @@ use crate::item::{SetDigest, item_digest, validate};
 use crate::place::local::files::io_error;
 use crate::schema::TableSchema;
 
-/// What becomes of damage.
+/// Reaction to damage: fail at once, or collect it as a finding.
 enum OnDamage {
     Fail,
     Collect,
 }
 
-/// A checker over a source.
+/// One pass over a source.
 struct SourceChecker<'a> {
     source: &'a Source,
     on_damage: OnDamage,
@@ -39,11 +40,13 @@ struct SourceChecker<'a> {
     progress: &'a mut dyn FnMut(u64, u64),
 }
 
-/// Reads all of a source and holds it against its metadata. `progress` is told of items and bytes of item text since it was last told.
+/// Reads a source completely and compares it with its metadata. `progress` receives the items and
+/// bytes of item text since its last call.
 ///
 /// # Errors
-/// [`Damaged`](crate::error::ErrorKind::Damaged), naming file and line: something is missing, changed or cut, or an item is none that
-/// DynamoDB could hold. A stream cannot be checked without using it up.
+/// [`Damaged`](crate::error::ErrorKind::Damaged), naming file and line: something is missing,
+/// changed or truncated, or an item is not valid in DynamoDB. A stream cannot be checked without
+/// using it up.
 pub fn check(source: &Source, progress: &mut dyn FnMut(u64, u64)) -> Result<CheckSummary> {
     if source.is_salvaged() {
         return check_salvaged(source, progress);
@@ -57,8 +60,8 @@ pub fn check(source: &Source, progress: &mut dyn FnMut(u64, u64)) -> Result<Chec
     Ok(checker.into_summary())
 }
 
-/// Checks a source like [`check`], for those who prove each item when they use it: the items of a dump of this format whose SHA-256
-/// matches are counted, and not parsed.
+/// Checks a source like [`check`], but counts the items of a dump of this format by lines if its
+/// SHA-256 matches. For callers that validate each item when they use it.
 ///
 /// # Errors
 /// Those of [`check`].
@@ -75,12 +78,13 @@ pub fn check_files(source: &Source, progress: &mut dyn FnMut(u64, u64)) -> Resul
     Ok(checker.into_summary())
 }
 
-/// Reads all of a source as [`check`] does, and lists all that is damaged. Keys are held against the source's schema: their types,
-/// and that no two items have the same one. For that it needs room for 24 bytes per item in the system's temporary folder; memory
-/// is bounded however many items there are.
+/// Reads a source completely and lists all damage. Also checks that keys have the schema's types
+/// and are unique, which takes 24 bytes per item in the system's temporary folder; memory is
+/// bounded.
 ///
 /// # Errors
-/// [`Usage`](crate::error::ErrorKind::Usage): a stream, or checksums of a source that has none. The system's refusals.
+/// [`Usage`](crate::error::ErrorKind::Usage): a stream, or checksums of a source that has none. I/O
+/// errors.
 pub fn inspect(
     source: &Source,
     depth: InspectionDepth,
@@ -104,6 +108,7 @@ pub fn inspect(
     checker.check_documents()?;
     checker.check_extra_files()?;
 
+    // An empty hash state: the whole file is hashed without decompression.
     if depth == InspectionDepth::Checksums {
         checker.check_data_checksum(&StreamHash::default())?;
         return Ok(checker.inspection);
@@ -126,6 +131,7 @@ pub fn inspect(
 
     checker.check_items(keys.as_mut())?;
 
+    // Last, because naming the duplicates reads the items a second time.
     if let Some(keys) = keys {
         keys.finish(source, &mut checker.inspection)?;
     }
@@ -166,7 +172,7 @@ impl<'a> SourceChecker<'a> {
         }
     }
 
-    /// Passes a result on, or lists it where it is damage and damage is listed.
+    /// Returns an error, or records damage as a finding in an inspection.
     fn report(&mut self, result: Result<()>) -> Result<()> {
         match (result, &self.on_damage) {
             (Err(error), OnDamage::Collect)
@@ -179,7 +185,7 @@ impl<'a> SourceChecker<'a> {
         }
     }
 
-    /// The schema was held against the metadata when it was opened.
+    /// Checks the summary. The schema was verified when the source was opened.
     fn check_documents(&mut self) -> Result<()> {
         let Some(metadata) = self.source.metadata() else {
             return Ok(());
@@ -198,7 +204,8 @@ impl<'a> SourceChecker<'a> {
         Ok(())
     }
 
-    /// Files with a dump's names that this one does not have: somebody may take them for a part of it.
+    /// Reports files with names of a dump's files that the metadata does not list: they could be
+    /// mistaken for a part of the dump.
     fn check_extra_files(&mut self) -> Result<()> {
         let Some(metadata) = self.source.metadata() else {
             return Ok(());
@@ -217,7 +224,8 @@ impl<'a> SourceChecker<'a> {
         Ok(())
     }
 
-    /// Counts the items by their lines. A file that has another layout than ours is read item by item, to say what is wrong.
+    /// Counts items by lines. A file with another layout is read item by item, to report what is
+    /// wrong.
     fn check_lines(&mut self) -> Result<()> {
         let SourceData::File { file, path } = &self.source.data else {
             return self.check_items(None);
@@ -230,6 +238,7 @@ impl<'a> SourceChecker<'a> {
             .source
             .metadata()
             .is_some_and(|metadata| metadata.set_digest.is_some());
+        // A digest of the items can only be verified by parsing each of them.
         let Some(kind) = kind.filter(|_| !has_digest) else {
             return self.check_items(None);
         };
@@ -249,6 +258,7 @@ impl<'a> SourceChecker<'a> {
             }
         };
 
+        // Another layout, or damaged compression: reading item by item reports the position.
         let Ok(Some(counts)) = count_lines(bytes, kind.format, each) else {
             return self.check_items(None);
         };
@@ -319,6 +329,7 @@ impl<'a> SourceChecker<'a> {
             self.report(result)?;
         }
 
+        // Before the counts: a wrong checksum explains a wrong count.
         self.check_data_checksum(&seen)?;
 
         if whole {
@@ -330,7 +341,7 @@ impl<'a> SourceChecker<'a> {
         Ok(())
     }
 
-    /// Of a dump that this program wrote, what reads like another format is damage.
+    /// Adds the path to an error. A dump of this program that reads like another format is damaged.
     fn located(&self, error: Error, path: &Path) -> Error {
         let error = located(error, path);
         if self.source.kind() == SourceKind::OwnDump {
@@ -340,7 +351,7 @@ impl<'a> SourceChecker<'a> {
         }
     }
 
-    /// One item, the `ordinal`th from 0.
+    /// Checks one item. `ordinal` counts from 0.
     fn check_item(
         &mut self,
         path: &Path,
@@ -358,6 +369,7 @@ impl<'a> SourceChecker<'a> {
             Err(Error::damaged(what).with_hint(DAMAGED_HINT))
         };
 
+        // The slow validation runs only for items that the fast path did not recognize.
         if !item.is_valid
             && let Err(error) = validate(&item.text)
         {
@@ -419,7 +431,7 @@ impl<'a> SourceChecker<'a> {
     }
 }
 
-/// The order-free digest of the items, as it is and as the metadata says.
+/// Compares the order-independent digest of the items with the metadata.
 struct SetDigestCheck {
     found: SetDigest,
     expected: String,
@@ -433,7 +445,7 @@ impl SetDigestCheck {
         }
     }
 
-    /// What is no item is damage of its own.
+    /// Adds an item. Invalid items are reported elsewhere.
     fn add(&mut self, item: &[u8]) {
         if let Ok(digest) = item_digest(item) {
             self.found.add(digest);
@@ -453,7 +465,7 @@ impl SetDigestCheck {
     }
 }
 
-/// An error with its causes, where they say more.
+/// The message of an error and of those causes that add to it.
 fn in_one_line(error: &Error) -> String {
     error.causes().fold(error.to_string(), |told, cause| {
         if told.contains(&cause) {
@@ -491,8 +503,9 @@ fn check_summary(source: &Source, entry: &FileEntry) -> Result<()> {
     .with_hint(DAMAGED_HINT))
 }
 
-/// Compares what is written around the items with them. In a dump of this format, a contradiction is damage; for others see
-/// [`Source::accept_incomplete`]. What an older tool noted in its metadata may be DynamoDB's estimate.
+/// Compares counts and markers around the items with the items. A mismatch in a dump of this format
+/// is damage; for others see [`Source::accept_incomplete`]. The item count in an older tool's
+/// metadata may be DynamoDB's estimate.
 fn check_container(
     source: &Source,
     items: u64,
@@ -520,7 +533,7 @@ fn check_container(
     Ok(())
 }
 
-/// The reader of items may stop before the file does; the digest is of all of it.
+/// Hashes the rest of the file: the item reader may stop before its end.
 fn read_rest(file: &Arc<File>, path: &Path, seen: &StreamHash, most: u64) -> Result<()> {
     let rest = HashingReader::new(
         FileReader::new(Arc::clone(file), seen.bytes()),
@@ -543,7 +556,7 @@ fn check_digest(path: &Path, seen: &StreamHash, entry: &FileEntry) -> Result<()>
     }
 }
 
-/// Names the file, and calls what the reader found in it damage.
+/// Adds the path to an error, and classifies invalid data as damage.
 fn located(error: Error, path: &Path) -> Error {
     let is_invalid = |cause: &(dyn std::error::Error + 'static)| {
         cause.downcast_ref::<io::Error>().is_some_and(|error| {

@@ -1,8 +1,8 @@
-//! Checkpoints: how far a dump under construction has come, kept beside it, so that an interrupted run can be gone on with.
+//! Checkpoints of a dump, stored next to it, from which an interrupted dump is resumed.
 //!
-//! A checkpoint counts a page as read only when all its items are in the bytes it counts, and those are on disk before it is. What
-//! has been written since is cut off by whoever goes on. It holds keys of items and so has mode 0600. `docs/FORMAT.md` describes the
-//! file.
+//! A checkpoint counts a page only if all its items are in the counted bytes, and these are synced
+//! before the checkpoint is written. Bytes after them are truncated on resume. It contains keys of
+//! items, so its mode is 0600. `docs/FORMAT.md` specifies the file.
 
 use std::fs;
 use std::io::Read;
@@ -25,13 +25,13 @@ use crate::place::local::files::{
 use crate::place::local::names::state_name;
 use crate::place::local::names::{PARTIAL_SUFFIX, sibling};
 
-/// The first words of a checkpoint of any version.
+/// Prefix of checkpoints of any version.
 const KIND: &[u8] = b"dynadump checkpoint ";
 
-/// The first words of a checkpoint of the version that this program writes and reads.
+/// Prefix of checkpoints of the version that this program writes and reads.
 const HEAD: &str = "dynadump checkpoint 1 ";
 
-/// What was dumped, and how. A run goes on with another one only if all of it is the same.
+/// Table and options of a dump. A checkpoint is used only by a run with the same ones.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DumpOrigin {
     /// Name of the environment.
@@ -40,112 +40,114 @@ pub struct DumpOrigin {
     pub table: String,
     /// The table's ARN.
     pub table_arn: Option<String>,
-    /// The table's id.
+    /// The table's ID.
     pub table_id: Option<String>,
-    /// When the table was made, as the endpoint writes it.
+    /// Creation time of the table, as the endpoint reports it.
     pub table_created: Option<String>,
     /// The region.
     pub region: Option<String>,
-    /// The endpoint, where it is not the region's own.
+    /// The endpoint, if it is not the region's default.
     pub endpoint: Option<String>,
     /// Whether the schema is dumped.
     pub schema: bool,
     /// Whether items are dumped.
     pub items: bool,
-    /// How items are laid out.
+    /// Layout of the items.
     pub format: DataFormat,
-    /// How they are compressed.
+    /// Compression of the data file.
     pub compression: Compression,
-    /// Segments of the Scan.
+    /// Number of scan segments.
     pub segments: u32,
     /// Whether reads are strongly consistent.
     pub consistent_read: bool,
-    /// Stop after so many items.
+    /// Maximum number of items.
     pub limit: Option<u64>,
-    /// What tells the transform from others; `None` without one.
+    /// Identifies the transform; `None` without one.
     #[serde(default)]
     pub transform: Option<String>,
-    /// What the table was asked to leave out, as it was asked; `None` for nothing.
+    /// The filter expression sent to the table; `None` for none.
     #[serde(default)]
     pub filter: Option<String>,
-    /// The attributes that the table was asked for; `None` for all.
+    /// The projected attributes; `None` for all.
     #[serde(default)]
     pub projection: Option<String>,
 }
 
-/// How far reading has come.
+/// Progress of the Scan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ScanProgress {
-    /// When the first run began to read.
+    /// Start time of the first run.
     pub started_at: DateTime<Utc>,
-    /// How often the run was gone on with.
+    /// Number of times the dump was resumed.
     pub resumed: u32,
     /// Read units consumed so far.
     pub consumed_read_units: f64,
-    /// Each segment of the Scan.
+    /// Progress of each segment.
     pub segments: Vec<SegmentProgress>,
-    /// What became of items on the way.
+    /// Counts of transformed items.
     #[serde(default)]
     pub changes: TransformCounts,
 }
 
-/// What became of items between the table and the data file.
+/// Counts of items by what the transform did with them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TransformCounts {
-    /// Items that came from the table.
+    /// Items read from the table.
     pub read: u64,
-    /// Items in whose place others were written.
+    /// Items that were replaced by others.
     pub changed: u64,
-    /// Items that were left out on purpose.
+    /// Items that were left out intentionally.
     pub left_out: u64,
-    /// Items that could not go on.
+    /// Items that were rejected.
     pub rejected: u64,
-    /// Bytes of the file that lists them. Where it is, the plan says: a path in this file could be anybody's.
+    /// Size of the rejects file in bytes. Its path comes from the plan: a path in a checkpoint
+    /// could be forged.
     pub rejects_bytes: u64,
 }
 
-/// How far one segment has come.
+/// Progress of one segment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SegmentProgress {
-    /// Nothing of it is read.
+    /// Not started.
     NotBegun,
-    /// Where the next page starts: the key as DynamoDB sent it, in JSON.
+    /// Start key of the next page: the key in DynamoDB JSON, as received.
     Next(String),
-    /// All of it is read.
+    /// Read completely.
     Done,
 }
 
-/// What of the items is in the data file, and what is to come behind it.
+/// State of the data file at a checkpoint: the synced bytes, and the tail that is to be written
+/// after them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct DataFileState {
-    /// Bytes of the data file.
+    /// Length of the data file.
     pub(crate) file_bytes: u64,
-    /// Their SHA-256.
+    /// SHA-256 of these bytes.
     pub(crate) sha256: String,
-    /// Their frames, where they are compressed and not too many.
+    /// Index of its frames, if it is compressed and there are not too many.
     pub(crate) frames: Option<Vec<Frame>>,
-    /// Items, with those of the tail.
+    /// Items, including those in the tail.
     pub(crate) items: u64,
-    /// Bytes of their text.
+    /// Bytes of item text.
     pub(crate) text_bytes: u64,
-    /// Bytes of the tail.
+    /// Length of the tail.
     pub(crate) tail_bytes: u64,
-    /// Items that end in it.
+    /// Items that end in the tail.
     pub(crate) tail_items: u64,
 }
 
-/// A checkpoint.
+/// A checkpoint of a dump.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DumpCheckpoint {
-    /// When it was made.
+    /// Time of the checkpoint.
     pub made_at: DateTime<Utc>,
-    /// What is dumped.
+    /// Table and options of the dump.
     pub origin: DumpOrigin,
-    /// How far reading has come.
+    /// Progress of the Scan.
     pub progress: ScanProgress,
     pub(crate) counted: DataFileState,
-    /// What is not compressed yet.
+    /// Encoded items that are not in the data file yet: an incomplete block, before compression.
     #[serde(skip)]
     pub(crate) tail: Vec<u8>,
 }
@@ -157,13 +159,13 @@ impl DumpCheckpoint {
         self.counted.items
     }
 
-    /// Bytes of their text.
+    /// Bytes of item text.
     #[must_use]
     pub fn text_bytes(&self) -> u64 {
         self.counted.text_bytes
     }
 
-    /// Bytes of the data file that hold them, and that are read again before the run goes on.
+    /// Length of the data file, which is reread and verified on resume.
     #[must_use]
     pub fn file_bytes(&self) -> u64 {
         self.counted.file_bytes
@@ -191,6 +193,7 @@ impl DumpCheckpoint {
         let end = memchr::memchr(b'\n', content)?;
         let mut checkpoint: Self = serde_json::from_slice(&content[..end]).ok()?;
         content[end + 1..].clone_into(&mut checkpoint.tail);
+        // The digest proves only that the file is unchanged; resuming relies on these lengths.
         let is_sound = checkpoint.tail.len() as u64 == checkpoint.counted.tail_bytes
             && usize::try_from(checkpoint.origin.segments)
                 == Ok(checkpoint.progress.segments.len());
@@ -199,12 +202,12 @@ impl DumpCheckpoint {
     }
 }
 
-/// Where the checkpoint of one dump may lie: beside it, or in the state directory.
+/// Possible paths of a dump's checkpoint: next to the dump, or in the state directory.
 #[derive(Debug, Clone)]
 pub(crate) struct CheckpointPaths(Vec<PathBuf>);
 
 impl CheckpointPaths {
-    /// Those of the dump at `target`, which is resolved.
+    /// The paths for the dump at `target`, which is resolved.
     pub(crate) fn for_dump(target: &Path, state_dir: Option<&Path>) -> Self {
         let stated = state_dir.map(|dir| dir.join(state_name(target, CHECKPOINT_SUFFIX)));
         Self(
@@ -215,10 +218,11 @@ impl CheckpointPaths {
         )
     }
 
-    /// The checkpoint, if one is there.
+    /// Reads the checkpoint, if there is one.
     ///
     /// # Errors
-    /// [`Damaged`](crate::error::ErrorKind::Damaged) for one that is damaged or of another version; the system's refusal.
+    /// [`Damaged`](crate::error::ErrorKind::Damaged) for one that is damaged or of another version;
+    /// an I/O error.
     pub(crate) fn read(&self) -> Result<Option<DumpCheckpoint>> {
         let Some(path) = self
             .0
@@ -230,6 +234,7 @@ impl CheckpointPaths {
 
         let mut document = Vec::new();
         if let Some(file) = open_partial(path)? {
+            // A longer file is not read whole: without its end, its digest does not match.
             let bound = CHECKPOINT_BYTES as u64 + 1;
             file.take(bound)
                 .read_to_end(&mut document)
@@ -245,9 +250,10 @@ impl CheckpointPaths {
         })
     }
 
-    /// Removes the checkpoint, so that it stays removed.
+    /// Removes the checkpoint durably.
     pub(crate) fn clear(&self) -> Result<()> {
         for path in &self.0 {
+            // A crash may have left a temporary file of the same kind.
             if let Some(partial) = sibling(path, PARTIAL_SUFFIX)
                 .filter(|path| existing_file(path) == ExistingFile::Checkpoint)
             {
@@ -288,7 +294,7 @@ impl CheckpointPaths {
     }
 }
 
-/// What is at the place of a checkpoint. A file of that name may be somebody's own.
+/// What exists at the path of a checkpoint. A foreign file must not be overwritten.
 #[derive(Debug, PartialEq, Eq)]
 enum ExistingFile {
     Absent,
@@ -313,10 +319,10 @@ fn existing_file(path: &Path) -> ExistingFile {
     }
 }
 
-/// What to do about an interrupted run that cannot be gone on with.
+/// Hint for an interrupted dump that cannot be resumed.
 pub(crate) const RESTART_HINT: &str = "leave out --resume to start afresh";
 
-/// Leaves the checkpoints of one run, one in place of the other.
+/// Writes the checkpoints of one run, each replacing the one before.
 #[derive(Debug)]
 pub(crate) struct CheckpointSaver {
     places: CheckpointPaths,
@@ -335,12 +341,13 @@ impl CheckpointSaver {
         }
     }
 
-    /// Announces a checkpoint; `false` while the one before is on its way.
+    /// Starts a checkpoint; `false` if the one before is still being written.
     pub(crate) fn try_begin(&self) -> bool {
         !self.is_busy.swap(true, Ordering::AcqRel)
     }
 
-    /// Leaves a checkpoint. The bytes it counts are on disk. A failure does not concern the dump: the former checkpoint stands.
+    /// Writes a checkpoint, whose bytes are synced already. An error does not fail the dump: the
+    /// last checkpoint stays valid.
     pub(crate) fn save(&self, progress: ScanProgress, counted: DataFileState, tail: Vec<u8>) {
         let checkpoint = DumpCheckpoint {
             made_at: Utc::now(),
@@ -363,7 +370,7 @@ impl CheckpointSaver {
         self.is_busy.store(false, Ordering::Release);
     }
 
-    /// The first failure since the last time this was asked.
+    /// The first error since the last call.
     pub(crate) fn take_error(&self) -> Option<Error> {
         self.last_error
             .lock()
@@ -371,7 +378,7 @@ impl CheckpointSaver {
             .take()
     }
 
-    /// Removes the last checkpoint: what it counts is finished.
+    /// Removes the checkpoint of a finished dump.
     pub(crate) fn clear(&self) -> Result<()> {
         self.places.clear()
     }

@@ -1,8 +1,8 @@
-//! Keys of a dump's items: of the schema's types, and no two alike.
+//! Finds items of a dump with duplicate keys, and keys that do not match the schema.
 //!
-//! Each key becomes a hash and a position, partitioned by the hash into a scratch file; equal keys meet in one partition. Memory
-//! is bounded by the largest partition: ten million items make 10,000 records in each. Duplicates are then read again by their
-//! positions, so that they can be named, and the first ones are.
+//! The hash and number of each item are partitioned by hash into scratch space, so that equal keys
+//! end up in the same partition. Memory is bounded by the largest partition: 10,000 records for ten
+//! million items. Listed duplicates are reread to show their keys.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -17,7 +17,7 @@ const PARTITIONS: usize = 1024;
 /// Memory of records before they go to disk, in bytes.
 const SCRATCH_MEMORY: usize = 4 * 1024 * 1024;
 
-/// A key's hash and an item's number.
+/// Hash of a key (16 bytes) and number of an item (8 bytes).
 const RECORD: usize = 24;
 
 /// The keys seen so far.
@@ -34,7 +34,7 @@ impl DuplicateKeyFinder {
         })
     }
 
-    /// Takes the key of the item with this number. The inner error is the item's.
+    /// Adds the key of the item with this number. The inner error is about the item.
     pub(crate) fn add(&mut self, item: &[u8], number: u64) -> Result<Result<(), KeyError>> {
         let hash = match self.schema.hash128(item) {
             Ok(hash) => hash,
@@ -48,7 +48,7 @@ impl DuplicateKeyFinder {
         self.records.push(partition, &record).map(Ok)
     }
 
-    /// Counts the items whose key an item before them has, and lists the first.
+    /// Counts items with the key of an earlier item, and lists the first ones as findings.
     pub(crate) fn finish(self, source: &Source, inspection: &mut Inspection) -> Result<()> {
         let (mut duplicates, mut listed) = (0, BTreeMap::new());
         for partition in 0..PARTITIONS {
@@ -59,6 +59,7 @@ impl DuplicateKeyFinder {
                     None => drop(first.insert(hash, number)),
                     Some(first) => {
                         duplicates += 1;
+                        // Partitions are not in item order: keep the lowest numbers.
                         listed.insert(number, *first);
                         if listed.len() > Inspection::LISTED {
                             listed.pop_last();
@@ -80,12 +81,14 @@ impl DuplicateKeyFinder {
         Ok(())
     }
 
-    /// What to say of each item whose number stands in `listed`, with the number of the first item that has its key.
+    /// Describes each listed item; the map's values are the numbers of the first items with the
+    /// same key.
     fn describe(&self, source: &Source, listed: &BTreeMap<u64, u64>) -> Result<Vec<String>> {
         let Some((last, _)) = listed.last_key_value() else {
             return Ok(Vec::new());
         };
 
+        // Records contain no line numbers, to keep them small: the second pass finds them.
         let mut lines: HashMap<u64, u64> = listed.values().map(|number| (*number, 0)).collect();
         let mut findings = Vec::new();
         let mut items = source.items()?;

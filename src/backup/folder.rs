@@ -1,4 +1,5 @@
-//! What stands at the place of a dump: whether a new dump may go there, and whether a run that ended early left something whole.
+//! Inspection of a target folder: whether a dump may be written there, and whether a crashed run
+//! left a finished dump.
 
 use std::fs;
 use std::io;
@@ -11,18 +12,20 @@ use crate::error::{Error, Result};
 use crate::place::local::files::{io_error, remove_empty_folder, remove_file};
 use crate::place::local::names::{PARTIAL_SUFFIX, sibling};
 
-/// What a new dump would find at its place.
+/// Contents of a target before a dump is written.
 #[derive(Debug, Clone, PartialEq)]
 pub enum TargetContents {
-    /// Nothing.
+    /// It does not exist.
     Absent,
-    /// An empty folder, or what an unfinished run left.
+    /// An empty folder, or remains of an unfinished run.
     Empty,
-    /// A dump, which the new one would replace: with its metadata, or `None` for an older tool's, an unfinished or a damaged one.
+    /// A dump, which will be replaced. Without metadata if it is an older tool's, unfinished or
+    /// damaged.
     Dump(Option<Box<Metadata>>),
 }
 
-/// The one path of a folder, whatever way it was spelt: links resolved, no `.` or `..`, no slash at the end. Need not exist.
+/// Resolves a path to its canonical form: symbolic links, `.`, `..` and trailing slashes. The last
+/// component need not exist.
 pub(crate) fn resolve_path(path: &Path) -> Result<PathBuf> {
     let absolute: PathBuf = std::path::absolute(path)
         .map_err(|error| io_error("find", path, error))?
@@ -36,6 +39,8 @@ pub(crate) fn resolve_path(path: &Path) -> Result<PathBuf> {
         Err(_) => {}
     }
 
+    // The path exists but cannot be resolved: a dangling link. Creating its target could surprise
+    // the user.
     if fs::symlink_metadata(&absolute).is_ok() {
         return Err(Error::usage(format!(
             "`{}` is a symbolic link to nothing",
@@ -56,11 +61,12 @@ pub(crate) fn resolve_path(path: &Path) -> Result<PathBuf> {
         .join(name))
 }
 
-/// Looks at the place of a new dump without changing anything. `target` is resolved.
+/// Inspects the target of a new dump without changing it. `target` is resolved.
 ///
 /// # Errors
-/// [`Usage`](crate::error::ErrorKind::Usage) for a file, or a folder that holds anything that is not part of a dump;
-/// [`Damaged`](crate::error::ErrorKind::Damaged) for a dump of a newer format, which is not replaced either.
+/// [`Usage`](crate::error::ErrorKind::Usage) for a file, or a folder that holds anything that is
+/// not part of a dump; [`Damaged`](crate::error::ErrorKind::Damaged) for a dump of a newer format,
+/// which is not replaced either.
 pub(crate) fn inspect_target(target: &Path) -> Result<TargetContents> {
     let entries = match fs::read_dir(target) {
         Ok(entries) => entries,
@@ -113,7 +119,7 @@ fn not_a_dump(target: &Path, entry: &Path) -> Error {
     .with_hint("choose another --output, or move what is in the way; nothing there was touched")
 }
 
-/// Whether another file system, or another part of one, is mounted at this folder: then nothing beside it can take its place.
+/// Whether a file system is mounted at this folder: it then cannot be renamed or replaced.
 pub(crate) fn is_mount_point(folder: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
 
@@ -138,23 +144,23 @@ fn is_mount_root(_folder: &Path) -> bool {
     false
 }
 
-/// A finished dump that its run had no time to put into place.
+/// A finished dump that was not published before its run ended.
 #[derive(Debug)]
 pub(crate) struct UnpublishedDump {
-    /// The folder it was built in.
+    /// The folder in which it was written.
     pub(crate) partial: PathBuf,
-    /// Its metadata. Files it lists may already have been moved to the dump's own folder.
+    /// Its metadata. Some of its files may have been moved to the dump's folder already.
     pub(crate) metadata: Metadata,
 }
 
-/// The folders in which a dump for `target` may have been built: beside it and inside.
+/// The folders in which a dump for `target` may have been written: next to it and inside.
 pub(crate) fn partial_folders(target: &Path) -> impl Iterator<Item = PathBuf> {
     sibling(target, PARTIAL_SUFFIX)
         .into_iter()
         .chain([target.join(PARTIAL_SUFFIX)])
 }
 
-/// Looks for a finished dump that is not in its place yet, while no finished dump is.
+/// Finds a finished dump that was not published. None is searched for if the target has one.
 pub(crate) fn find_unpublished(target: &Path) -> Option<UnpublishedDump> {
     if fs::symlink_metadata(target.join(METADATA_FILE)).is_ok() {
         return None;
@@ -166,6 +172,7 @@ pub(crate) fn find_unpublished(target: &Path) -> Option<UnpublishedDump> {
             return None;
         };
 
+        // A crash may have moved some files to the target already, so each may be in either folder.
         let whole = metadata
             .files
             .iter()
@@ -186,10 +193,11 @@ pub(crate) fn find_unpublished(target: &Path) -> Option<UnpublishedDump> {
     })
 }
 
-/// Removes a folder that holds a dump, or part of one. Anything else in it is left alone, and then the folder too.
+/// Removes a folder with a dump or a part of one. Other files in it are an error, and then nothing
+/// is removed.
 ///
 /// # Errors
-/// The system's refusal; a file that does not belong to a dump.
+/// An I/O error; a file that does not belong to a dump.
 pub(crate) fn remove_dump(folder: &Path) -> Result<()> {
     let entries =
         fs::read_dir(folder).map_err(|error| io_error("read the folder", folder, error))?;
@@ -204,6 +212,7 @@ pub(crate) fn remove_dump(folder: &Path) -> Result<()> {
         }
     }
 
+    // Only after all entries were checked, so that an unknown file leaves the folder untouched.
     for name in dump_file_names() {
         remove_file(&folder.join(name))?;
     }

@@ -1,7 +1,7 @@
-//! The names and numbers of the format, shared by everything that writes or reads a dump.
+//! File names and constants of the dump format.
 //!
-//! `docs/FORMAT.md` is the normative text; this file holds the constants it speaks of and nothing that does work. File names are
-//! never taken from a dump's own content: a name that is not listed here is not opened.
+//! `docs/FORMAT.md` is normative. File names are never taken from a dump's content: only the names
+//! listed here are opened.
 
 use std::path::Path;
 
@@ -9,46 +9,48 @@ use serde::{Deserialize, Serialize};
 
 /// The version of the format that this program writes, and the highest it reads.
 ///
-/// It rises when a reader of the former version would misread a dump; a field that such a reader may ignore does not raise it.
+/// It rises when a reader of the former version would misread a dump; a field that such a reader
+/// may ignore does not raise it.
 ///
-/// - 1: data, schema, metadata and summary, each in one file; SHA-256 of each file and of the metadata itself; an index of
-///   compression frames.
+/// - 1: data, schema, metadata and summary, each in one file; SHA-256 of each file and of the
+///   metadata itself; an index of compression frames.
 pub const FORMAT_VERSION: u32 = 1;
 
-/// Everything needed to recreate the table around its items.
+/// The table's schema: everything needed to recreate it except its items.
 pub const SCHEMA_FILE: &str = "table-schema.json";
 
-/// Where, when and how the dump was made, and the checksums of its other files. Written last: a folder without it is unfinished.
+/// Metadata of the dump and checksums of its other files. Written last: a folder without it is
+/// unfinished.
 pub const METADATA_FILE: &str = "table-metadata.json";
 
-/// What the metadata says, for people. Nothing reads it back.
+/// A human-readable summary. It is never read back.
 pub const SUMMARY_FILE: &str = "dump-summary.txt";
 
-/// What follows a dump's name while the former dump makes room, on file systems that cannot exchange two folders.
+/// Suffix of the old dump while it is replaced, on file systems that cannot exchange two folders.
 pub const OLD_SUFFIX: &str = ".old";
 
-/// What follows a dump's name in the name of its checkpoint.
+/// Suffix of a dump's checkpoint.
 pub const CHECKPOINT_SUFFIX: &str = ".checkpoint";
 
 /// The first bytes of `table-data.json`.
 pub(crate) const JSON_HEAD: &[u8] = b"{\"Items\":[\n";
 
-/// How items stand in a data file.
+/// Layout of the items in a data file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DataFormat {
-    /// One JSON document in the shape of a Scan response, one item per line.
+    /// One JSON document like a Scan response, one item per line.
     #[default]
     Json,
-    /// One item per line and nothing else.
+    /// JSON Lines: one item per line.
     Jsonl,
 }
 
-/// How a data file is compressed: a concatenation of independent frames.
+/// Compression of a data file: independent frames, concatenated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Compression {
-    /// Not at all.
+    /// No compression.
     #[default]
     None,
     /// Gzip members (RFC 1952), `.gz`.
@@ -57,17 +59,17 @@ pub enum Compression {
     Zstd,
 }
 
-/// One of the six kinds of data file.
+/// Layout and compression of a data file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct DataFile {
-    /// How items stand in it.
+    /// Layout of the items.
     pub format: DataFormat,
-    /// How it is compressed.
+    /// Compression.
     pub compression: Compression,
 }
 
 impl DataFile {
-    /// Every kind of data file.
+    /// All kinds of data files.
     pub const ALL: [Self; 6] = [
         Self {
             format: DataFormat::Json,
@@ -108,7 +110,8 @@ impl DataFile {
         }
     }
 
-    /// The kind that a file's name asks for when items are written to it alone: `*.jsonl`, `*.jsonl.gz` or `*.jsonl.zst`.
+    /// The kind for a single file of items, from its name: `*.jsonl`, `*.jsonl.gz` or
+    /// `*.jsonl.zst`.
     #[must_use]
     pub fn for_item_file(path: &Path) -> Option<Self> {
         let name = path.file_name()?.to_str()?;
@@ -128,7 +131,7 @@ impl DataFile {
     }
 }
 
-/// The name of every file that can belong to a dump.
+/// Names of all files that a dump can have.
 pub(crate) fn dump_file_names() -> impl Iterator<Item = &'static str> {
     DataFile::ALL
         .into_iter()
@@ -136,7 +139,7 @@ pub(crate) fn dump_file_names() -> impl Iterator<Item = &'static str> {
         .chain([SCHEMA_FILE, SUMMARY_FILE, METADATA_FILE])
 }
 
-/// Whether a dump may have a file of this name.
+/// Whether this is the name of a dump's file.
 pub(crate) fn is_dump_file(name: &std::ffi::OsStr) -> bool {
     dump_file_names().any(|known| name == known)
 }

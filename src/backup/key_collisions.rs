@@ -1,8 +1,8 @@
-//! Keys that meet: items with the same key after a change of keys, exact, in bounded memory.
+//! Finds different items that end up with the same key after a transform: exact, in bounded memory.
 //!
-//! As in `keys`, each key becomes a hash, partitioned into a scratch file; equal keys meet in one partition. The key that an item had
-//! before stands beside it: two items that had different keys and now have the same would overwrite each other, while two
-//! versions of one item are no collision.
+//! The hashes of the new and the old key are partitioned by the new key into scratch space. Items
+//! with different old keys and the same new key would overwrite each other; two versions of one
+//! item have the same old key and are not a collision.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -14,39 +14,39 @@ const PARTITIONS: usize = 1024;
 /// Memory of records before they go to disk, in bytes.
 const SCRATCH_MEMORY: usize = 4 * 1024 * 1024;
 
-/// Hash of the key, hash of the key before, number of the item.
+/// Hash of the new key, hash of the old key, number of the item.
 const RECORD: usize = 40;
 
 /// Collisions that are listed.
 const LISTED: usize = 10;
 
-/// The keys of items that are about to be written.
+/// Collects the keys of items that are about to be written.
 pub struct KeyCollisionFinder {
     records: ScratchPartitions<RECORD>,
 }
 
-/// What was found.
+/// Collisions between the keys of different items.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KeyCollisions {
-    /// Items whose key another item before them has, though the two had different keys.
+    /// Items whose new key an earlier item with a different old key has.
     pub count: u64,
-    /// The first of them: the number of the item that had the key first, and of the item that meets it.
+    /// The first of them: number of the earlier item, number of the colliding item.
     pub first: Vec<(u64, u64)>,
 }
 
 impl KeyCollisionFinder {
-    /// No key yet. Takes some 4 MB of memory, and 40 bytes of disk for each key.
+    /// Creates an empty finder. It takes about 4 MB of memory and 40 bytes of disk per key.
     ///
     /// # Errors
-    /// A temporary file cannot be made.
+    /// A temporary file cannot be created.
     pub fn new() -> Result<Self> {
         Ok(Self {
             records: ScratchPartitions::new(PARTITIONS, SCRATCH_MEMORY)?,
         })
     }
 
-    /// Takes the hash of the key that an item will be written with, and of the one it had before. `number` names the item in what is
-    /// found; numbers rise.
+    /// Adds the hashes of an item's new key and old key. `number` identifies the item in the
+    /// result; numbers ascend.
     ///
     /// # Errors
     /// The disk is full.
@@ -60,7 +60,7 @@ impl KeyCollisionFinder {
         self.records.push(partition, &record)
     }
 
-    /// Judges all keys taken so far.
+    /// Counts the collisions of all keys added so far.
     ///
     /// # Errors
     /// The temporary file cannot be read.
@@ -71,6 +71,7 @@ impl KeyCollisionFinder {
             for record in self.records.partition(partition)? {
                 let (key, before, number) = decode(&record?);
                 let (owner, at) = *first.entry(key).or_insert((before, number));
+                // Another version of the same item.
                 if owner == before {
                     continue;
                 }

@@ -1,7 +1,9 @@
-//! The layout of a data file that this program writes: one item on each line, between a first and a last line in the JSON format.
+//! Counts the items of a data file by its lines, if it has this program's layout: one item per
+//! line, with a header and a footer line in the JSON format.
 //!
-//! If the checksum of a file matches and it has this layout, its lines are the items that were written. Their values were checked then,
-//! and whoever sends a line to a table proves that it is one item; so they need not be parsed to count them.
+//! If the checksum matches, its lines are the items that were validated when they were written.
+//! They need not be parsed again to be counted; callers that write a line to a table check that it
+//! is one item.
 
 use std::io::Read;
 
@@ -12,17 +14,17 @@ use crate::error::Result;
 /// Bytes read at a time.
 const BLOCK_BYTES: usize = 256 * 1024;
 
-/// Items of a file, and bytes of their text.
+/// Number of items, and bytes of their text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct LineCounts {
     pub(crate) items: u64,
     pub(crate) text_bytes: u64,
 }
 
-/// Counts the items of a file by its lines. `None` if it does not have this layout.
+/// Counts the items by lines. `None` if the file has another layout.
 ///
 /// # Errors
-/// The source's own.
+/// Errors of the source.
 pub(crate) fn count_lines(
     source: impl Read,
     format: DataFormat,
@@ -40,7 +42,7 @@ pub(crate) fn count_lines(
 
     let mut counts = LineCounts::default();
 
-    // Whether another item must follow, as a comma says.
+    // Whether the last line ended with a comma, so that another item must follow.
     let mut continues = false;
     let mut is_last = false;
     while let Some(line) = lines.next_line()? {
@@ -70,7 +72,7 @@ pub(crate) fn count_lines(
     Ok((!is_json).then_some(counts))
 }
 
-/// The last line of the JSON format.
+/// The footer line of the JSON format.
 fn tail(items: u64) -> Vec<u8> {
     format!(r#"],"Count":{items},"ScannedCount":{items}}}"#).into_bytes()
 }

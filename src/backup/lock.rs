@@ -1,8 +1,7 @@
-//! One writer at a time, by a lock of the operating system: it ends with the process that holds it, however that ends.
+//! The lock of a dump: one writer at a time.
 //!
-//! The lock file of a dump stands beside it, or in the user's state directory where that place cannot be written. What it says (who,
-//! since when) is for the message of the second run and has no other meaning. Readers of a dump take no lock: they see the old one or
-//! the new one.
+//! The lock file is next to the dump, or in the user's state directory if that folder is not
+//! writable. Readers take no lock: they see the old dump or the new one.
 
 use std::fs;
 use std::io;
@@ -21,8 +20,8 @@ pub struct DumpLock {
 }
 
 impl DumpLock {
-    /// Locks the dump at `dump`, which need not exist; the folder above it must. `state_dir` is the program's folder in the user's
-    /// state directory, made when it is needed.
+    /// Locks the dump at `dump`, which need not exist; its parent folder must. `state_dir` is the
+    /// program's state directory, created if needed.
     ///
     /// # Errors
     /// Another run holds the lock; no place for the lock file can be written.
@@ -30,18 +29,21 @@ impl DumpLock {
         let dump = fs::canonicalize(dump).or_else(|_| std::path::absolute(dump));
         let dump = dump.map_err(|error| io_error("find", Path::new("."), error))?;
         let mut refusal = None;
-        if let Some(beside) = sibling(&dump, LOCK_SUFFIX) {
-            match acquire_at(&beside) {
-                Err(LockFailure::Io(error)) if fs::symlink_metadata(&beside).is_err() => {
-                    refusal = Some((beside, error));
+        if let Some(lock_path) = sibling(&dump, LOCK_SUFFIX) {
+            match acquire_at(&lock_path) {
+                Err(LockFailure::Io(error)) if fs::symlink_metadata(&lock_path).is_err() => {
+                    refusal = Some((lock_path, error));
                 }
                 Ok(lock) => return Ok(Self { _lock: lock }),
                 Err(refused) => {
-                    return Err(refused.into_error(&beside, |holder| held(&dump, &beside, holder)));
+                    return Err(
+                        refused.into_error(&lock_path, |holder| held(&dump, &lock_path, holder))
+                    );
                 }
             }
         }
 
+        // The parent folder is not writable: use the state directory.
         let Some(state_dir) = state_dir else {
             let (path, error) =
                 refusal.unwrap_or_else(|| (dump, io::ErrorKind::PermissionDenied.into()));
@@ -54,7 +56,7 @@ impl DumpLock {
     }
 }
 
-/// Whether a run holds the lock of the dump at `dump`, which is resolved. Nothing is made.
+/// Whether a process holds the lock of the dump at `dump`, which is resolved. Creates nothing.
 pub(crate) fn is_held(dump: &Path, state_dir: Option<&Path>) -> bool {
     let places = sibling(dump, LOCK_SUFFIX)
         .into_iter()

@@ -1,8 +1,9 @@
-//! `table-metadata.json`: where, when and how a dump was made, and the checksums that everything else is held against.
+//! `table-metadata.json`: where, when and how a dump was made, and the checksums of its other
+//! files.
 //!
-//! The last line of the document is the SHA-256 of all bytes before that line, so a changed metadata file is noticed and anybody can
-//! check it: `sed '$d' table-metadata.json | sha256sum`. Fields that this version does not know are ignored. Older tools' metadata,
-//! which has neither version nor digest, is read as far as it is understood.
+//! The last line of the document is the SHA-256 of all bytes before that line. To verify it: `sed
+//! '$d' table-metadata.json | sha256sum`. Unknown fields are ignored. Metadata of older tools has
+//! neither a version nor a digest; as much of it is read as is understood.
 
 use std::collections::BTreeMap;
 
@@ -15,34 +16,34 @@ use super::format::FORMAT_VERSION;
 use crate::error::{Error, Result};
 use crate::place::digest::hex_sha256;
 
-/// What the caller knows about a dump; the writer adds what it counted.
+/// Metadata from the caller; the writer adds its counts and checksums.
 #[derive(Debug, Clone)]
 pub struct MetadataDraft {
     /// Name of the environment the table was read in.
     pub environment: String,
     /// Name of the table.
     pub table: String,
-    /// The table's ARN, where the endpoint tells one.
+    /// The table's ARN, if the endpoint reports one.
     pub table_arn: Option<String>,
-    /// The table's id: it changes when a table is deleted and made again under the same name.
+    /// The table's ID, which changes when a table is deleted and recreated.
     pub table_id: Option<String>,
     /// The region.
     pub region: Option<String>,
-    /// The endpoint, where it is not the region's own.
+    /// The endpoint, if it is not the region's default.
     pub endpoint: Option<String>,
-    /// How the data travelled: `scan`, `backup` or `export`.
+    /// How the data was transferred: `scan`, `backup` or `export`.
     pub route: String,
     /// When reading began.
     pub started_at: DateTime<Utc>,
     /// When reading ended.
     pub finished_at: DateTime<Utc>,
-    /// How often the run was interrupted and gone on with.
+    /// Number of times the dump was resumed.
     pub resumed: u32,
     /// Why this is a part of the table, such as `"limit": 100`. Empty for the whole table.
     pub partial: BTreeMap<String, Value>,
-    /// Whether items were changed on the way.
+    /// Whether items were transformed.
     pub transformed: bool,
-    /// SHA-256 of the rules by which values were masked; `None` where none were.
+    /// SHA-256 of the mask rules; `None` without a mask.
     pub mask_rules_sha256: Option<String>,
     /// Whether reads were strongly consistent.
     pub consistent_read: bool,
@@ -50,9 +51,9 @@ pub struct MetadataDraft {
     pub segments: u32,
     /// Read units DynamoDB reports as consumed.
     pub consumed_read_units: f64,
-    /// An order-free digest of the items, in hex.
+    /// An order-independent digest of the items, in hex.
     pub set_digest: Option<String>,
-    /// Settings of the table that could not be read, each worded for people.
+    /// Settings of the table that could not be read, with the reason.
     pub not_captured: Vec<String>,
 }
 
@@ -69,29 +70,29 @@ pub struct Metadata {
     pub table: String,
     /// The table's ARN.
     pub table_arn: Option<String>,
-    /// The table's id.
+    /// The table's ID.
     pub table_id: Option<String>,
     /// The region.
     pub region: Option<String>,
-    /// The endpoint; `None` for the region's own.
+    /// The endpoint; `None` for the region's default.
     pub endpoint: Option<String>,
-    /// How the data travelled.
+    /// How the data was transferred.
     pub route: String,
     /// When reading began.
     pub started_at: DateTime<Utc>,
     /// When reading ended.
     pub finished_at: DateTime<Utc>,
-    /// How often the run was interrupted and gone on with.
+    /// Number of times the dump was resumed.
     #[serde(default)]
     pub resumed: u32,
     /// Whether the data file holds every item the table had.
     pub complete: bool,
-    /// Why it does not: reason and value.
+    /// Reasons why it does not, with their values.
     #[serde(default)]
     pub partial: BTreeMap<String, Value>,
-    /// Whether items were changed on the way.
+    /// Whether items were transformed.
     pub transformed: bool,
-    /// SHA-256 of the rules by which values were masked.
+    /// SHA-256 of the mask rules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mask_rules_sha256: Option<String>,
     /// Whether reads were strongly consistent.
@@ -100,11 +101,11 @@ pub struct Metadata {
     pub segments: u32,
     /// Items in the data file.
     pub items: u64,
-    /// Bytes of item text: neither the frame around the items nor compression counts.
+    /// Bytes of item text, without separators and before compression.
     pub data_bytes: u64,
     /// Read units DynamoDB reports as consumed.
     pub consumed_read_units: f64,
-    /// An order-free digest of the items, in hex.
+    /// An order-independent digest of the items, in hex.
     #[serde(default)]
     pub set_digest: Option<String>,
     /// Settings of the table that could not be read.
@@ -114,14 +115,15 @@ pub struct Metadata {
     pub files: BTreeMap<String, FileEntry>,
 }
 
-/// One file of a dump as the metadata knows it.
+/// Metadata of one file of a dump.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileEntry {
     /// Bytes on disk.
     pub bytes: u64,
     /// SHA-256 of those bytes, lower-case hex.
     pub sha256: String,
-    /// The compressed file's frames in order. Absent for other files, and beyond [`FRAME_INDEX_LIMIT`].
+    /// The compressed file's frames in order. Absent for other files, and beyond
+    /// [`FRAME_INDEX_LIMIT`].
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
@@ -130,8 +132,8 @@ pub struct FileEntry {
     pub frames: Option<Vec<Frame>>,
 }
 
-/// Frames that the index keeps: 1 TiB of item text. More would make the metadata too long to be read back
-/// ([`crate::limits::DOCUMENT_BYTES`]), and the file is whole without an index.
+/// Maximum length of the frame index: 1 TiB of item text. A longer one would make the metadata too
+/// large to be read ([`crate::limits::DOCUMENT_BYTES`]); the file is readable without it.
 pub const FRAME_INDEX_LIMIT: usize = 262_144;
 
 /// One frame of a compressed data file: an array of three numbers.
@@ -162,7 +164,7 @@ impl From<Frame> for [u64; 3] {
     }
 }
 
-/// Lays the index out with one frame per line, where the pretty printer would take five.
+/// Serializes the frame index with one frame per line instead of five lines.
 #[expect(
     clippy::ref_option,
     reason = "serde's serialize_with passes a reference to the field"
@@ -198,6 +200,7 @@ impl Metadata {
         let mut document = serde_json::to_vec_pretty(self).map_err(|error| {
             Error::failed("cannot write the dump's metadata as JSON").with_source(error)
         })?;
+        // Reopen the object: the digest becomes its last member, on a line of its own.
         document.truncate(document.len() - b"\n}".len());
         document.extend_from_slice(b",\n");
         let digest = hex_sha256(&document);
@@ -207,18 +210,18 @@ impl Metadata {
     }
 }
 
-/// What a metadata file turned out to be.
+/// A parsed metadata file.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum MetadataFile {
-    /// This format's.
+    /// Of this format.
     Own(Box<Metadata>),
-    /// An older tool's.
+    /// Of an older tool.
     Foreign(ForeignMetadata),
-    /// Of a version of the format that this program does not know.
+    /// Of a newer version of the format.
     Newer(u64),
 }
 
-/// The refusal of a newer format.
+/// The error for a newer format.
 pub(crate) fn newer_format(shown: &str, version: u64) -> Error {
     let what = format!(
         "`{shown}` is of a newer format: version {version}, and this program reads up to {FORMAT_VERSION}"
@@ -226,7 +229,7 @@ pub(crate) fn newer_format(shown: &str, version: u64) -> Error {
     Error::damaged(what).with_hint("upgrade dynadump and run the command again")
 }
 
-/// What older tools noted about a dump, as far as it is understood.
+/// Metadata of older tools, as far as it is understood.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ForeignMetadata {
     /// The environment.

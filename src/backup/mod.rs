@@ -1,9 +1,10 @@
-//! The dump on disk: written whole or not at all, read from what this program or an older tool wrote, checked.
+//! The dump on disk: written atomically; dumps of this program and files of other tools are read
+//! and checked.
 //!
-//! `docs/FORMAT.md` is normative. Layers: `publish` puts a finished folder into its place; `writer`
-//! (over `encoder` and `pipeline`) makes dumps, `checkpoint` and `resume` let an interrupted one go on; `source` (over `open`, `input`
-//! and `item_reader`) reads them, `stripes` in parts; `check` proves them whole, `salvage` reads what is left of a damaged one.
-//! `std::io` only: no AWS, no terminal, no async. Calls block; call them from a thread that may.
+//! `docs/FORMAT.md` is normative. `write` creates dumps (`encoder`, `pipeline`) and resumes
+//! interrupted ones from a `checkpoint`; `publish` replaces the old dump. `read` opens sources and
+//! streams their items, in `stripes` if possible; `check` verifies them; `salvage` reads the
+//! undamaged part. `std::io` only: no AWS, no terminal, no async. Calls block.
 
 mod check;
 mod checkpoint;

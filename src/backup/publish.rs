@@ -1,16 +1,18 @@
-//! Putting a finished dump into its place, such that at every moment either the old dump or the new one can be read.
+//! Publishes a finished dump: at every moment, either the old dump or the new one can be read.
 //!
-//! There are four strategies, tried in this order where they fit; each is a list of steps, and its first step fails without having changed
-//! anything where the file system does not do such a thing.
+//! There are four strategies, tried in this order where they apply. Each is a list of steps. The
+//! first step fails without having changed anything if the file system does not support it.
 //!
-//! - *rename*: nothing stands there. One step.
-//! - *exchange*: the two folders swap names in one step, then the old one is removed.
-//! - *two renames*: old away to `<dump>.old`, new in. A crash between leaves no dump of that name, but the new one finished
-//!   in `<dump>.partial`.
-//! - *move in*: where the folder itself cannot be renamed (a mount point). The old metadata is removed: from there on the finished
-//!   dump in `.partial` counts. Then file by file, metadata last.
+//! - *rename*: the target does not exist. One step.
+//! - *exchange*: the two folders are exchanged atomically, then the old one is removed.
+//! - *two renames*: the old dump is renamed to `<dump>.old`, then the new one to `<dump>`. After a
+//!   crash in between, the finished new dump is in `<dump>.partial`.
+//! - *move in*: for a folder that cannot be renamed (a mount point). Once the old metadata is
+//!   removed, the finished dump in `.partial` counts. Then its files are moved one by one, metadata
+//!   last.
 //!
-//! [`unpublished`] finds what a crash has left; readers read it there, the next writer completes it first.
+//! [`find_unpublished`] finds the finished dump after a crash: readers read it, and the next writer
+//! publishes it first.
 
 use std::path::{Path, PathBuf};
 
@@ -29,7 +31,7 @@ use crate::place::local::names::{PARTIAL_SUFFIX, sibling};
 enum PublishStep {
     Exchange(PathBuf, PathBuf),
     Rename(PathBuf, PathBuf),
-    /// A file that is not there was moved by an earlier run.
+    /// A missing file was moved by an earlier run.
     RenameIfExists(PathBuf, PathBuf),
     RemoveFile(PathBuf),
     RemoveDump(PathBuf),
@@ -52,25 +54,28 @@ impl PublishStep {
     }
 }
 
-/// One strategy to put a dump into its place.
+/// A sequence of changes that publishes a dump.
 #[derive(Debug)]
 struct PublishStrategy {
-    /// When these are done the new dump stands.
+    /// After these steps, the new dump is in place.
     steps: Vec<PublishStep>,
-    /// What is left of the old dump goes.
+    /// Steps that remove the rest of the old dump.
     cleanup: Vec<PublishStep>,
 }
 
-/// Makes the folder a dump for `target` is built in: beside it, or inside where nothing can stand or take its place beside.
+/// Creates the folder in which a dump for `target` is written: next to it, or inside if the target
+/// cannot be replaced.
 pub(crate) fn create_partial_folder(target: &Path, access: Access) -> Result<PathBuf> {
     let inside = target.join(PARTIAL_SUFFIX);
-    let beside =
+    let next_to =
         sibling(target, PARTIAL_SUFFIX).filter(|_| !(target.is_dir() && is_mount_point(target)));
-    if let Some(beside) = beside {
-        match create_folder(&beside, access) {
-            Ok(()) => return Ok(beside),
+    if let Some(next_to) = next_to {
+        // If that fails in a read-only parent folder, the dump can still be written inside the
+        // target.
+        match create_folder(&next_to, access) {
+            Ok(()) => return Ok(next_to),
             Err(_) if target.is_dir() => {}
-            Err(error) => return Err(io_error("create the folder", &beside, error)),
+            Err(error) => return Err(io_error("create the folder", &next_to, error)),
         }
     }
 
@@ -80,8 +85,8 @@ pub(crate) fn create_partial_folder(target: &Path, access: Access) -> Result<Pat
     Ok(inside)
 }
 
-/// Clears the place of a new dump of what a run left that ended early: a finished dump is put into its place first, an unfinished
-/// one is removed. The caller holds the lock.
+/// Cleans up after a crashed run: publishes a finished dump, removes an unfinished one. The caller
+/// holds the lock.
 pub(crate) fn recover(target: &Path) -> Result<()> {
     if let Some(UnpublishedDump { partial, metadata }) = find_unpublished(target) {
         let names: Vec<&str> = metadata.files.keys().map(String::as_str).collect();
@@ -115,8 +120,8 @@ pub(crate) fn recover(target: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Puts the finished dump in `partial`, with files of these `names` and its metadata, at `target`. Answers with what went wrong
-/// after the new dump stood.
+/// Publishes the finished dump in `partial` at `target`. `names` are its files apart from the
+/// metadata. Returns warnings about failed cleanup.
 pub(crate) fn publish(target: &Path, partial: &Path, names: &[&str]) -> Result<Vec<String>> {
     let strategies = strategies(target, partial, names);
     let last = strategies.len() - 1;
@@ -126,6 +131,7 @@ pub(crate) fn publish(target: &Path, partial: &Path, names: &[&str]) -> Result<V
             .split_first()
             .expect("every strategy has steps");
         match first.run() {
+            // Nothing was changed yet: try the next strategy.
             Err(_) if position < last => {}
             Err(error) => return Err(left_in_partial(error, partial)),
             Ok(()) => {

@@ -1,9 +1,9 @@
-//! `dump-summary.txt`: what the metadata says, for people. Nothing reads it back.
+//! `dump-summary.txt`: the metadata in readable form. It is never read back.
 
 use super::format::{METADATA_FILE, SUMMARY_FILE};
 use super::metadata::Metadata;
 
-/// The text. It depends on the metadata alone.
+/// Renders the summary from the metadata.
 pub(crate) fn render(metadata: &Metadata) -> String {
     let mut lines = vec!["DynamoDB dump".to_owned(), String::new()];
     for (label, value) in fields(metadata) {
@@ -126,7 +126,8 @@ fn completeness(metadata: &Metadata) -> String {
     format!("no: {}", reasons.join(", "))
 }
 
-/// Names come from files and servers: nothing in them may steer a terminal.
+/// Replaces control characters: names come from files and servers and must not control the
+/// terminal.
 fn printable(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })

@@ -17,7 +17,7 @@ pub(crate) fn items(texts: &[&str]) -> Items {
     split_items(Bytes::from(body), &["Items"]).unwrap().items
 }
 
-/// Two items, one with everything that could upset a line.
+/// Two items; one contains everything that could break a line.
 pub(crate) const TWO: [&str; 2] = [
     r#"{"pk":{"S":"a"}, "n":{"N":"1.50"}}"#,
     r#"{"pk":{"S":"],\n\"Items\":[ \u0000"}}"#,
@@ -58,7 +58,7 @@ pub(crate) fn open(path: &Path) -> crate::error::Result<Source> {
     Source::open(&SourceSpec::path(path))
 }
 
-/// The name of the table whose dump can be read at `path`, and is whole.
+/// The name of the table in the dump at `path`, which must pass the check.
 pub(crate) fn whole_table(path: &Path) -> String {
     let source = open(path).unwrap();
     assert_eq!(check(&source, &mut |_, _| {}).unwrap().items, 2);

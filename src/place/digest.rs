@@ -1,13 +1,13 @@
-//! SHA-256 as the metadata writes it: lower-case hex.
+//! SHA-256 digests as lower-case hex.
 
 use sha2::{Digest, Sha256};
 
-/// The digest of `bytes`.
+/// Returns the SHA-256 of `bytes` in hex.
 pub(crate) fn hex_sha256(bytes: &[u8]) -> String {
     finalize_hex(Sha256::new_with_prefix(bytes))
 }
 
-/// The digest of all that `hasher` has seen.
+/// Finalizes `hasher` and returns the digest in hex.
 pub(crate) fn finalize_hex(hasher: Sha256) -> String {
     hex::encode(hasher.finalize())
 }

@@ -1,7 +1,7 @@
-//! SHA-256 of what is read, computed beside the reading: the digest of a file costs about as much as looking at all its items,
-//! so the two share the cores.
+//! A reader that computes SHA-256 of everything read through it, on a separate thread.
 //!
-//! Blocks go to a thread of their own through a short queue, so memory is bounded. A small file needs no thread.
+//! Hashing costs about as much CPU as scanning the items, so the two run on different cores. Blocks
+//! pass through a short queue, which bounds memory. A small file is hashed without a thread.
 
 use std::io::{self, Read};
 use std::mem;
@@ -13,20 +13,20 @@ use sha2::{Digest, Sha256};
 
 use super::digest::finalize_hex;
 
-/// Bytes handed to the thread at a time.
+/// Bytes sent to the hash thread at a time.
 const BLOCK_BYTES: usize = 256 * 1024;
 
-/// Blocks that may wait for it.
+/// Blocks queued for the hash thread.
 const QUEUED_BLOCKS: usize = 4;
 
-/// What has passed through a [`HashingReader`] reader.
+/// Running size and SHA-256 of the bytes read through a [`HashingReader`].
 #[derive(Clone, Default)]
 pub(crate) struct StreamHash(Arc<Mutex<HashState>>);
 
 #[derive(Default)]
 struct HashState {
     bytes: u64,
-    /// Bytes that no hasher has seen yet.
+    /// Bytes not passed to the hasher yet.
     block: Vec<u8>,
     hasher: Hasher,
 }
@@ -36,7 +36,7 @@ enum Hasher {
     Threaded(HashThread),
 }
 
-/// A hasher on a thread of its own. Blocks come back empty, to be filled again.
+/// A hasher on a separate thread. Blocks are returned empty, to be reused.
 struct HashThread {
     blocks: SyncSender<Vec<u8>>,
     used: Receiver<Vec<u8>>,
@@ -55,12 +55,12 @@ impl StreamHash {
         }
     }
 
-    /// Bytes so far.
+    /// Bytes read so far.
     pub(crate) fn bytes(&self) -> u64 {
         self.state().bytes
     }
 
-    /// Their SHA-256, in hex.
+    /// SHA-256 of the bytes read so far, in hex.
     pub(crate) fn sha256(&self) -> String {
         let mut state = self.state();
         let mut hasher = mem::take(&mut state.hasher).end();
@@ -83,30 +83,31 @@ impl Default for Hasher {
 }
 
 impl Hasher {
-    /// Takes a block, and gives an empty one in return.
+    /// Hashes a block and returns an empty one for reuse.
     fn add(&mut self, mut block: Vec<u8>) -> Vec<u8> {
         if let Self::Inline(hasher) = self {
-            let Ok(beside) = HashThread::start(hasher.clone()) else {
-                // The system has no thread to spare.
+            let Ok(hash_thread) = HashThread::start(hasher.clone()) else {
+                // No thread can be started: hash on this one.
                 hasher.update(&block);
                 block.clear();
                 return block;
             };
 
-            *self = Self::Threaded(beside);
+            *self = Self::Threaded(hash_thread);
         }
 
-        let Self::Threaded(beside) = self else {
+        let Self::Threaded(hash_thread) = self else {
             return block;
         };
 
-        // The thread lives as long as the queue is open.
-        let _ = beside.blocks.send(block);
+        // Sending fails only if the thread panicked; `end` then returns a fresh hasher and the
+        // digest does not match.
+        let _ = hash_thread.blocks.send(block);
 
-        beside.used.try_recv().unwrap_or_default()
+        hash_thread.used.try_recv().unwrap_or_default()
     }
 
-    /// The hasher when it has seen everything.
+    /// Waits for the thread and returns the hasher.
     fn end(self) -> Sha256 {
         match self {
             Self::Inline(hasher) => hasher,
@@ -133,7 +134,7 @@ impl HashThread {
                     hasher.update(&block);
                     block.clear();
 
-                    // Nobody takes blocks any more once the last one is sent.
+                    // The reader no longer takes blocks back after its last one.
                     let _ = recycle.send(block);
                 }
 
@@ -148,7 +149,7 @@ impl HashThread {
     }
 }
 
-/// Hashes what is read through it.
+/// A reader that hashes the bytes it passes on.
 pub(crate) struct HashingReader<R> {
     read: R,
     seen: StreamHash,

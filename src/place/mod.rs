@@ -1,6 +1,8 @@
-//! Where bytes are kept: local files and locks, side files of a restore, scratch space. It does not know what the bytes mean.
+//! Where bytes are kept: local files and locks, side files of a restore, scratch space. It does not
+//! know what the bytes mean.
 //!
-//! The only layer that creates, renames or removes files. Calls block; call them from a thread that may.
+//! The only layer that creates, renames or removes files. Calls block; call them from a thread that
+//! may.
 
 pub(crate) mod digest;
 pub(crate) mod hashing;

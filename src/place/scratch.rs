@@ -1,7 +1,9 @@
-//! A store for more fixed-size records than memory should hold: sorted into partitions, in a temporary file without a name.
+//! Scratch space for more fixed-size records than fit in memory: partitioned, in an anonymous
+//! temporary file.
 //!
-//! Records come back partition by partition, each in the order in which it was pushed. The file vanishes with its handle, however the
-//! process ends. It needs a disk with room for all records; memory is bounded by the figure given, and eight bytes per block written.
+//! Records are read back one partition at a time, in the order in which they were added. The
+//! operating system deletes the file when the process ends. Memory is bounded by the given limit
+//! plus eight bytes per block on disk.
 
 use std::fs::File;
 use std::io;
@@ -12,26 +14,27 @@ use crate::error::{Error, Result};
 /// Partitioned records of `N` bytes.
 pub struct ScratchPartitions<const N: usize> {
     file: File,
-    /// Bytes written to the file.
+    /// Length of the file.
     end: u64,
-    /// Bytes of a full block: a whole number of records.
+    /// Size of a full block in bytes: a whole number of records.
     block_bytes: usize,
     partitions: Vec<Partition>,
 }
 
 #[derive(Default)]
 struct Partition {
-    /// Where its full blocks are in the file.
+    /// Offsets of its full blocks in the file.
     blocks: Vec<u64>,
     /// The block being filled.
     open: Vec<u8>,
 }
 
 impl<const N: usize> ScratchPartitions<N> {
-    /// An empty store. Blocks of all partitions together take at most `memory_bytes`, but never less than one record each.
+    /// Creates an empty store. The open blocks of all partitions together take at most
+    /// `memory_bytes`, but at least one record each.
     ///
     /// # Errors
-    /// The temporary file cannot be made.
+    /// The temporary file cannot be created.
     pub fn new(partitions: usize, memory_bytes: usize) -> Result<Self> {
         const { assert!(N > 0, "a record has at least one byte") };
         let file = tempfile::tempfile().map_err(|error| scratch_error("create", error))?;
@@ -47,7 +50,7 @@ impl<const N: usize> ScratchPartitions<N> {
         })
     }
 
-    /// How many partitions there are.
+    /// The number of partitions.
     #[must_use]
     pub fn partition_count(&self) -> usize {
         self.partitions.len()
@@ -75,10 +78,11 @@ impl<const N: usize> ScratchPartitions<N> {
         Ok(())
     }
 
-    /// The records of a partition. It can be read again, and more can be pushed afterwards.
+    /// Returns the records of a partition. It can be read repeatedly, and records can be added
+    /// afterwards.
     ///
     /// # Errors
-    /// There is no such partition. The iterator ends with an error where the file cannot be read.
+    /// There is no such partition. The iterator ends with an error if the file cannot be read.
     pub fn partition(&self, partition: usize) -> Result<impl Iterator<Item = Result<[u8; N]>>> {
         let Partition { blocks, open } = self
             .partitions

@@ -1,5 +1,7 @@
-//! What belongs to a restore and not to a dump: rejected items, markers, the embedded engine's database. Kept beside the dump or
-//! in the user's state directory, never inside a dump.
+//! Side files: what belongs to a command and not to the dump, such as rejected items and markers of
+//! unfinished restores.
+//!
+//! They are created next to the dump or in the user's state directory, never inside a dump.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
@@ -19,18 +21,19 @@ use super::local::files::{
 use super::local::names::{PARTIAL_SUFFIX, sibling, state_name};
 use crate::error::{Error, Result};
 
-/// Bytes of a table's name that stand in the name of a file. Systems take 255 for all of it, and so long a table's name may be.
+/// Bytes of a table name that are kept in a file name. A table name may have 255 bytes, as many as
+/// most file systems allow for a file name.
 const NAME_BYTES: usize = 80;
 
-/// The path beside a dump (or a file of items) that is named after it: `<dump>.<name>`.
+/// The path `<dump>.<name>`, next to a dump or a file of items.
 #[must_use]
 pub fn side_path(dump: &Path, name: &str) -> Option<PathBuf> {
     let dump = std::path::absolute(dump).ok()?;
     sibling(&dump, &format!(".{name}"))
 }
 
-/// The path in the state directory for what cannot stand beside a dump (or a file of items): named after it, too, so that one
-/// dump's is not another's.
+/// The path in the state directory for a side file that cannot be created next to the dump. The
+/// name is unique to the dump's path.
 #[must_use]
 pub fn side_path_in_state(state_dir: &Path, dump: &Path, name: &str) -> PathBuf {
     let found = std::fs::canonicalize(dump).or_else(|_| std::path::absolute(dump));
@@ -40,7 +43,8 @@ pub fn side_path_in_state(state_dir: &Path, dump: &Path, name: &str) -> PathBuf 
     ))
 }
 
-/// A table's name within the name of a file, which systems bound: a long one is cut, and told from others by its digest.
+/// A table name shortened for use in a file name. A long name is truncated and made unique with a
+/// digest.
 #[must_use]
 pub fn short_file_name(name: &str) -> Cow<'_, str> {
     match name.get(..NAME_BYTES) {
@@ -51,7 +55,8 @@ pub fn short_file_name(name: &str) -> Cow<'_, str> {
     }
 }
 
-/// Lines that are appended and must not be lost, such as rejected items. Only the owner can read them.
+/// A file of lines that are appended and synced, such as rejected items. Only the owner can read
+/// it.
 #[derive(Debug)]
 pub struct LinesFile {
     path: PathBuf,
@@ -60,10 +65,10 @@ pub struct LinesFile {
 }
 
 impl LinesFile {
-    /// Makes the file anew at the first of `places` that can be written.
+    /// Creates the file at the first of `places` that can be written, replacing an existing file.
     ///
     /// # Errors
-    /// None of them can be written: the refusal of the first.
+    /// None of them can be written: the error of the first.
     pub fn create_at_first(places: &[PathBuf]) -> Result<Self> {
         let mut refusal = None;
         for path in places {
@@ -79,6 +84,9 @@ impl LinesFile {
 
     fn create(path: &Path) -> Result<Self> {
         create_folders_above(path, Access::Private)?;
+
+        // Remove first: creating a file must neither follow a link nor keep an old file's
+        // permissions.
         remove_file(path)?;
         let file = create_file(path, Access::Private)?;
         sync_folder(path.parent().unwrap_or(path))?;
@@ -89,10 +97,10 @@ impl LinesFile {
         })
     }
 
-    /// Goes on with a file behind its first `bytes` bytes. What stands behind them is cut off.
+    /// Resumes a file after its first `bytes` bytes. The rest is truncated.
     ///
     /// # Errors
-    /// The file is not there, or it is shorter; the system's refusals.
+    /// The file is missing or shorter; I/O errors.
     pub fn resume(path: &Path, bytes: u64) -> Result<Self> {
         let mut file =
             open_existing_to_write(path).map_err(|error| io_error("open", path, error))?;
@@ -118,22 +126,23 @@ impl LinesFile {
         })
     }
 
-    /// Where it is.
+    /// The path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Bytes of all lines so far.
+    /// Size of all lines so far, in bytes.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// Hands all lines to the system, and gives what puts them on disk: it may be called on another thread.
+    /// Flushes all lines to the operating system and returns a function that syncs them, which may
+    /// be called on another thread.
     ///
     /// # Errors
-    /// The system's refusal.
+    /// An I/O error.
     pub fn flush_to_sync(&mut self) -> Result<impl FnOnce() -> Result<()> + Send + use<>> {
         let path = self.path.clone();
         let flush_to_sync = self
@@ -147,10 +156,10 @@ impl LinesFile {
         })
     }
 
-    /// Appends one line, given in parts and without its line break.
+    /// Appends one line, given in parts and without its line feed.
     ///
     /// # Errors
-    /// The system's refusal.
+    /// An I/O error.
     pub fn append(&mut self, parts: &[&[u8]]) -> Result<()> {
         let mut line = parts.iter().copied().chain([b"\n".as_slice()]);
         let written = line.try_for_each(|part| {
@@ -160,10 +169,10 @@ impl LinesFile {
         written.map_err(|error| io_error("write", &self.path, error))
     }
 
-    /// Waits until all lines are on disk and says where they are.
+    /// Syncs all lines and returns the path of the file.
     ///
     /// # Errors
-    /// The system's refusal.
+    /// An I/O error.
     pub fn finish(mut self) -> Result<PathBuf> {
         let synced = self
             .file
@@ -176,7 +185,7 @@ impl LinesFile {
     }
 }
 
-/// Lines of a file that appears with the first of them.
+/// A [`LinesFile`] that is created when the first line is appended.
 #[derive(Debug)]
 pub struct LazyLinesFile {
     places: Vec<PathBuf>,
@@ -184,11 +193,12 @@ pub struct LazyLinesFile {
 }
 
 impl LazyLinesFile {
-    /// A file at the first of `places` that can be written. If an earlier run kept lines of `kept` bytes at one of them, new lines
-    /// come after those. The places must not come from a file: what lies at them is cut and overwritten.
+    /// Opens a file at the first of `places` that can be written. If an earlier run wrote `kept`
+    /// bytes of lines to one of them, new lines are appended to those. The places must not come
+    /// from file content: existing files there are truncated and overwritten.
     ///
     /// # Errors
-    /// The earlier run's lines are missing or shorter; the system's refusals.
+    /// The earlier run's lines are missing or shorter; I/O errors.
     pub fn open(places: Vec<PathBuf>, kept: u64) -> Result<Self> {
         if kept == 0 {
             return Ok(Self { places, file: None });
@@ -200,22 +210,23 @@ impl LazyLinesFile {
         Ok(Self { places, file })
     }
 
-    /// The file, if there is a line yet.
+    /// The file, if a line was appended.
     #[must_use]
     pub fn file(&self) -> Option<&LinesFile> {
         self.file.as_ref()
     }
 
-    /// The file, if there is a line yet.
+    /// The file, if a line was appended.
     pub fn file_mut(&mut self) -> Option<&mut LinesFile> {
         self.file.as_mut()
     }
 
-    /// Appends a line that gives a reason, and a JSON value under this name: `{"reason":"…","item":{…}}`. Items that a transform made
-    /// of it follow as `"output":[…]`.
+    /// Appends a line with a reason and a JSON value of the given name:
+    /// `{"reason":"…","item":{…}}`. Items that a transform created from it follow as
+    /// `"output":[…]`.
     ///
     /// # Errors
-    /// None of the places can be written; the system's refusals.
+    /// None of the places can be written; I/O errors.
     pub fn append_with_reason(
         &mut self,
         reason: &str,
@@ -252,20 +263,21 @@ impl LazyLinesFile {
         file.append(&parts)
     }
 
-    /// As [`LinesFile::finish`]; `None` where no line was kept.
+    /// Like [`LinesFile::finish`]; `None` if no line was appended.
     ///
     /// # Errors
-    /// The system's refusal.
+    /// An I/O error.
     pub fn finish(self) -> Result<Option<PathBuf>> {
         self.file.map(LinesFile::finish).transpose()
     }
 }
 
-/// Reads the lines of a file of rejected items: calls `take` with each item that the table does not have. Of transformed items these
-/// are the outputs; a line without outputs is an item that never went on to the table.
+/// Reads a file of rejected items and calls `take` with each item that the table lacks. For
+/// transformed items these are the outputs; a line without outputs is an item that was not to be
+/// written.
 ///
 /// # Errors
-/// The file cannot be read, or was changed; those of `take`.
+/// The file cannot be read, or was changed; errors of `take`.
 pub fn read_rejects(
     path: &Path,
     is_transformed: bool,
@@ -312,7 +324,7 @@ fn find_lines_file(places: &[PathBuf], bytes: u64) -> Option<&PathBuf> {
         .find(|path| file_size(path).is_some_and(|found| found >= bytes))
 }
 
-/// Checks that lines of `kept` bytes of an earlier run are still at one of these places.
+/// Checks that `kept` bytes of lines of an earlier run still exist at one of these places.
 ///
 /// # Errors
 /// They are missing or shorter.
@@ -331,16 +343,18 @@ fn lines_file_missing(places: &[PathBuf]) -> Error {
     Error::failed(format!("its file{path} is missing or was truncated"))
 }
 
-/// Where the lines of a file stand until what they belong to is whole. Until then a former file of that name stays.
+/// The temporary path of a side file, used until the dump it belongs to is complete. Until then an
+/// older file keeps its name.
 #[must_use]
 pub fn partial_path(path: &Path) -> PathBuf {
     sibling(path, PARTIAL_SUFFIX).unwrap_or_else(|| path.to_owned())
 }
 
-/// Puts lines that stood elsewhere until now under their name. Where there are none, a former file of that name goes.
+/// Renames a side file from its temporary path to `path`. If there is none, an older file at `path`
+/// is removed.
 ///
 /// # Errors
-/// The system's refusal.
+/// An I/O error.
 pub fn publish_lines_file(path: &Path) -> Result<Option<PathBuf>> {
     let partial = partial_path(path);
     let found = file_size(&partial).is_some();
@@ -357,10 +371,11 @@ pub fn publish_lines_file(path: &Path) -> Result<Option<PathBuf>> {
     Ok(found.then(|| path.to_owned()))
 }
 
-/// Leaves a small file that only the owner can read, in place of any former one, whole and on disk.
+/// Replaces a marker atomically: a small file that only the owner can read, synced when this
+/// returns.
 ///
 /// # Errors
-/// The system's refusal.
+/// An I/O error.
 pub fn write_marker(path: &Path, content: &[u8]) -> Result<()> {
     create_folders_above(path, Access::Private)?;
     create_atomically(path, |partial| {
@@ -368,10 +383,11 @@ pub fn write_marker(path: &Path, content: &[u8]) -> Result<()> {
     })
 }
 
-/// Removes a mark, and what runs that were killed while they wrote it have left; one that is not there is as good as removed.
+/// Removes a marker and temporary files that killed processes left of it. A missing marker is not
+/// an error.
 ///
 /// # Errors
-/// The system's refusal.
+/// An I/O error.
 pub fn remove_marker(path: &Path) -> Result<()> {
     remove_file(path)?;
     let Some((folder, name)) = path.parent().zip(path.file_name().and_then(OsStr::to_str)) else {
@@ -397,7 +413,7 @@ pub fn remove_marker(path: &Path) -> Result<()> {
         .try_for_each(|path| remove_file(&path))
 }
 
-/// Bytes of a file; `None` where there is none that can be looked at.
+/// Size of a regular file in bytes; `None` if there is none.
 #[must_use]
 pub fn file_size(path: &Path) -> Option<u64> {
     std::fs::metadata(path)
@@ -406,10 +422,10 @@ pub fn file_size(path: &Path) -> Option<u64> {
         .map(|found| found.len())
 }
 
-/// Makes the folders above a file that others may see.
+/// Creates the folders above a file, with the default permissions.
 ///
 /// # Errors
-/// The system's refusal.
+/// An I/O error.
 pub fn create_parent_folders(path: &Path) -> Result<()> {
     create_folders_above(path, Access::Shared)
 }
@@ -421,11 +437,11 @@ fn create_folders_above(path: &Path, access: Access) -> Result<()> {
     }
 }
 
-/// Makes a file that appears under its name whole: `make` builds it under another name beside it. The name is this process's
-/// own, so that two that build the same file do not meet.
+/// Creates or replaces a file atomically: `make` writes it under a temporary name, which contains
+/// the process ID so that two processes do not use the same one.
 ///
 /// # Errors
-/// What `make` returns; the system's refusal.
+/// Errors of `make`; I/O errors.
 pub fn create_atomically(path: &Path, make: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     create_parent_folders(path)?;
     let suffix = format!(".{}{PARTIAL_SUFFIX}", std::process::id());

@@ -6,14 +6,14 @@ use super::*;
 use crate::place::Access;
 use crate::place::local::files::write_file;
 
-/// A place with a dump, and a finished dump that is to replace it.
+/// A folder with an old dump, and a finished dump to replace it.
 struct Scene {
     _dir: tempfile::TempDir,
     target: PathBuf,
     partial: PathBuf,
 }
 
-/// The files of the new dump, which are of another kind than the old one's.
+/// Files of the new dump, whose format differs from the old one's.
 const NEW: [&str; 3] = [
     "table-data.jsonl.gz",
     "table-schema.json",
@@ -52,7 +52,7 @@ impl Scene {
         }
     }
 
-    /// The dump can be read whatever step was the last, and the next run succeeds.
+    /// Checks that the dump is readable after any step, and that the next run succeeds.
     fn holds_after(&self, done: usize, steps: usize) {
         let found = whole_table(&self.target);
         assert!(found == "old" || found == "new", "{found}");
@@ -154,7 +154,7 @@ fn a_folder_of_the_users_own_called_old_is_neither_used_nor_touched() {
     let old = sibling(&scene.target, OLD_SUFFIX).unwrap();
     dump_folder(&old, "users");
 
-    // As on a file system that cannot exchange.
+    // As on a file system that cannot exchange folders.
     let strategies = strategies(&scene.target, &scene.partial, &NEW);
     assert!(strategies[1].steps[0].run().is_err());
     strategies[2]

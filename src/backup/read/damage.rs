@@ -2,14 +2,14 @@
 
 use crate::backup::metadata::Frame;
 
-/// What is known to be wrong with a source.
+/// Known damage of a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Damage {
-    /// What is wrong with it, each worded for people.
+    /// Descriptions of the damage.
     pub findings: Vec<String>,
-    /// Items that its metadata promises, where that can be read.
+    /// Items according to its metadata, if that can be read.
     pub promised: Option<u64>,
-    /// Whether it is a folder whose metadata cannot be trusted.
+    /// Whether it is a folder without trustworthy metadata.
     pub lacks_metadata: bool,
     /// The index of the data file's frames.
     pub(crate) frames: Option<Vec<Frame>>,

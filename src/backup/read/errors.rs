@@ -7,10 +7,10 @@ use crate::error::{Error, Result};
 use crate::place::digest::hex_sha256;
 use crate::schema::TableSchema;
 
-/// What to do about a dump that is not whole.
+/// Hint for a damaged dump.
 pub(crate) const DAMAGED_HINT: &str = "use another copy of the dump or dump the table again; restoredb --salvage restores what is readable";
 
-/// Reads a schema, and names its file where that fails.
+/// Parses a schema; errors name its file.
 pub(crate) fn parse_schema(path: &Path, document: &[u8]) -> Result<TableSchema> {
     TableSchema::parse(document).map_err(|error| {
         let located = Error::new(error.kind(), format!("`{}`: {error}", path.display()));
@@ -19,7 +19,7 @@ pub(crate) fn parse_schema(path: &Path, document: &[u8]) -> Result<TableSchema> 
     })
 }
 
-/// Holds a whole document against what the metadata says of it.
+/// Compares a document with its size and SHA-256 in the metadata.
 pub(crate) fn verify_document(path: &Path, document: &[u8], entry: &FileEntry) -> Result<()> {
     if document.len() as u64 != entry.bytes {
         return Err(size_mismatch(path, document.len() as u64, entry.bytes));
@@ -32,7 +32,7 @@ pub(crate) fn verify_document(path: &Path, document: &[u8], entry: &FileEntry) -
     }
 }
 
-/// A file whose content is not what was written.
+/// The error for a file with the wrong SHA-256.
 pub(crate) fn checksum_mismatch(path: &Path) -> Error {
     Error::damaged(format!(
         "`{}` was changed after it was written: its SHA-256 is not the metadata's",
@@ -41,7 +41,7 @@ pub(crate) fn checksum_mismatch(path: &Path) -> Error {
     .with_hint(DAMAGED_HINT)
 }
 
-/// A file whose length is not what was written.
+/// The error for a file with the wrong size.
 pub(crate) fn size_mismatch(path: &Path, found: u64, expected: u64) -> Error {
     let what = if found < expected {
         "is cut short"

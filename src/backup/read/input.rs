@@ -1,4 +1,4 @@
-//! Reading bytes from places that are not trusted: links that lead elsewhere, endless documents, damaged compression.
+//! Reads untrusted files: symbolic links out of the dump, oversized documents, damaged compression.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, Cursor, Read};
@@ -13,17 +13,18 @@ use crate::limits::DOCUMENT_BYTES;
 pub(crate) use crate::place::hashing::{HashingReader, StreamHash};
 use crate::place::local::files::{io_error, open_to_read};
 
-/// Any stream of bytes that can go to another thread.
+/// A stream of bytes that can be sent to another thread.
 pub(crate) type ByteStream = Box<dyn Read + Send>;
 
 /// Bytes read from a compressed file at a time.
 const COMPRESSED_BUFFER: usize = 128 * 1024;
 
-/// The largest window a zstd frame may ask for, as a power of two: 128 MiB, what `zstd --ultra -22` needs and the format's own
-/// recommended bound for decoders (RFC 8878, section 3.1.1.1.2, asks for 8 MiB at least).
+/// Maximum window of a zstd frame, as a power of two: 128 MiB, as `zstd --ultra -22` needs. RFC
+/// 8878 (3.1.1.1.2) recommends to support at least 8 MiB.
 const ZSTD_WINDOW_LOG: u32 = 27;
 
-/// Opens a file of a dump; `None` when there is none of that name. A symbolic link is followed only within its own folder.
+/// Opens a file of a dump; `None` if it does not exist. A symbolic link is followed only within its
+/// folder.
 pub(crate) fn open_file(path: &Path) -> Result<Option<File>> {
     let found = match fs::symlink_metadata(path) {
         Ok(found) => found,
@@ -70,13 +71,14 @@ fn within_folder(link: &Path) -> Result<std::path::PathBuf> {
     }
 }
 
-/// Reads a schema, metadata or summary file whole; `None` when there is none.
+/// Reads a schema, metadata or summary file; `None` if it does not exist.
 pub(crate) fn read_document(path: &Path) -> Result<Option<Vec<u8>>> {
     let Some(file) = open_file(path)? else {
         return Ok(None);
     };
 
     let mut document = Vec::new();
+    // One byte more than allowed shows that the file is too large.
     file.take(DOCUMENT_BYTES + 1)
         .read_to_end(&mut document)
         .map_err(|error| io_error("read", path, error))?;
@@ -91,7 +93,7 @@ pub(crate) fn read_document(path: &Path) -> Result<Option<Vec<u8>>> {
     Ok(Some(document))
 }
 
-/// Reads an open file from its beginning, independently of other readers of the same file.
+/// Reads an open file from an offset, independently of other readers of the same file.
 pub(crate) struct FileReader {
     file: Arc<File>,
     at: u64,
@@ -111,7 +113,7 @@ impl Read for FileReader {
     }
 }
 
-/// Decompresses what its first bytes show to be gzip or zstd, and passes on everything else.
+/// Decompresses gzip and zstd, recognized by their first bytes; passes on everything else.
 pub(crate) fn decompress(mut read: ByteStream) -> io::Result<ByteStream> {
     let mut head = Vec::with_capacity(4);
     read.by_ref().take(4).read_to_end(&mut head)?;
@@ -125,6 +127,7 @@ pub(crate) fn decompress(mut read: ByteStream) -> io::Result<ByteStream> {
         || magic & 0xffff_fff0 == zstd::zstd_safe::MAGIC_SKIPPABLE_START
     {
         let mut zstd = zstd::stream::read::Decoder::with_buffer(buffered(whole))?;
+        // Bounds memory: a frame header may request any window.
         zstd.window_log_max(ZSTD_WINDOW_LOG)?;
         Ok(Box::new(Decompressor(zstd)))
     } else {
@@ -132,7 +135,8 @@ pub(crate) fn decompress(mut read: ByteStream) -> io::Result<ByteStream> {
     }
 }
 
-/// A decompressor whose complaints about its input are all of the kind "invalid data". The system's own errors pass unchanged.
+/// A decompressor that reports damaged input as `InvalidData`. I/O errors of the system are passed
+/// on.
 struct Decompressor<R>(R);
 
 impl<R: Read> Read for Decompressor<R> {

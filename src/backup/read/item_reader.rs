@@ -1,9 +1,11 @@
-//! Streams the items out of a file, whichever of the common containers they lie in; told apart by content.
+//! Streams the items of a file, in any of the common containers, which are distinguished by
+//! content.
 //!
-//! This project's own `table-data.json`; what `aws dynamodb scan` prints, pretty-printed or not, several such documents one
-//! behind the other; a JSON array of items; items line by line; the `{"Item":{…}}` lines of an export. Items stay the bytes
-//! they are, but each is handed out on one line. Memory is bounded by the longest item. Only structure is checked here, and
-//! that the first item is DynamoDB JSON at all.
+//! These are this project's `table-data.json`; the output of `aws dynamodb scan`, pretty-printed or
+//! not, also several documents in one file; a JSON array of items; items line by line; the
+//! `{"Item":{…}}` lines of an export. Items are copied byte for byte, except that each is returned
+//! on one line. Memory is bounded by the longest item. Only the structure is checked, and that the
+//! first item is DynamoDB JSON.
 
 mod container;
 mod lines;
@@ -26,7 +28,7 @@ pub use self::summary::ContainerSummary;
 /// Bytes read at a time: large enough to make a read cheap, small enough for the processor's cache.
 const BLOCK_BYTES: usize = 256 * 1024;
 
-/// An item and where it was found.
+/// An item and its position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LocatedItem {
     /// Its JSON text, on one line.
@@ -35,7 +37,7 @@ pub struct LocatedItem {
     pub line: u64,
     /// The byte at which it begins, from 0.
     pub offset: u64,
-    /// Whether it was recognized as a well-formed item while it was cut. Else nobody has looked yet.
+    /// Whether the fast path recognized it as a valid item. If not, it is not validated yet.
     pub is_valid: bool,
 }
 
@@ -55,15 +57,15 @@ enum ReaderState {
     Failed,
 }
 
-/// The document that is being read.
+/// State of the current document.
 #[derive(Debug, Clone, Copy, Default)]
 struct ScanDocument {
-    /// It had a member `Items`, which may be null.
+    /// It has a member `Items`, which may be null.
     has_items: bool,
-    /// It had its array.
+    /// Its array `Items` was read.
     array_seen: bool,
     count: Option<u64>,
-    /// Items read before it.
+    /// Items read before this document.
     items_before: u64,
 }
 
@@ -73,7 +75,7 @@ pub struct ItemReader<R> {
     state: ReaderState,
     summary: ContainerSummary,
     document: ScanDocument,
-    /// Told the tail once the last item was read.
+    /// Receives the summary after the last item.
     summary_slot: Option<Arc<OnceLock<ContainerSummary>>>,
     /// Recognises items while they are cut, for those who want that.
     shape_cache: Option<ShapeCache>,
@@ -107,7 +109,7 @@ impl<R: Read> ItemReader<R> {
         }
     }
 
-    /// The same reader, which hands over its tail once the last item was read.
+    /// Stores the summary in `summary_slot` after the last item.
     #[must_use]
     pub(crate) fn with_summary_slot(self, summary_slot: Arc<OnceLock<ContainerSummary>>) -> Self {
         Self {
@@ -116,8 +118,8 @@ impl<R: Read> ItemReader<R> {
         }
     }
 
-    /// The same reader, for those who validate items anyway: what is seen to be an item is not looked at twice, once for where it
-    /// ends and once for what it says.
+    /// Validates items while they are scanned, where the fast path can: for callers that would
+    /// validate them anyway.
     #[must_use]
     pub fn validating(self) -> Self {
         Self {
@@ -126,17 +128,17 @@ impl<R: Read> ItemReader<R> {
         }
     }
 
-    /// What is known of the file besides its items; final when [`Self::next_item`] gave `None`.
+    /// The summary of the file; final after [`Self::next_item`] returned `None`.
     pub fn summary(&self) -> &ContainerSummary {
         &self.summary
     }
 
-    /// The next item; `None` behind the last.
+    /// The next item; `None` at the end.
     ///
     /// # Errors
-    /// [`Damaged`](crate::error::ErrorKind::Damaged), with line and byte, where the text is cut short, is none of the known
-    /// containers, or holds something else than items; also where the source says that its data is broken. Any other failure
-    /// of the source, with its cause. Nothing can be read after an error.
+    /// [`Damaged`](crate::error::ErrorKind::Damaged), with line and byte, if the text is truncated,
+    /// is not a known container, or contains anything but items, or if the source reports damaged
+    /// data. Any other error of the source, with its cause. Nothing can be read after an error.
     pub fn next_item(&mut self) -> Result<Option<LocatedItem>> {
         let result = self.advance();
         if result.is_err() {
@@ -157,7 +159,7 @@ impl<R: Read> ItemReader<R> {
                 }
                 ReaderState::End => {
                     if let Some(summary_slot) = self.summary_slot.take() {
-                        // A source that is read twice ends twice in the same way.
+                        // A source that is read twice has the same summary twice.
                         let _ = summary_slot.set(self.summary);
                     }
 
@@ -175,6 +177,7 @@ impl<R: Read> ItemReader<R> {
     }
 
     fn next_document(&mut self) -> Result<Option<LocatedItem>> {
+        // Some Windows tools begin UTF-8 files with a byte order mark.
         if self.window.offset() == 0 {
             self.skip_byte_order_mark()?;
         }
@@ -232,7 +235,7 @@ impl<R: Read> ItemReader<R> {
         }
     }
 
-    /// What the file is, from what it begins with.
+    /// Determines the container from the first bytes.
     fn container(&mut self, first: u8) -> Result<ItemContainer> {
         match first {
             b'[' => Ok(ItemContainer::Array),
@@ -291,7 +294,8 @@ impl<R: Read> ItemReader<R> {
         }
     }
 
-    /// The member whose name begins at index `at`: its name, the index of its value, the value's first byte.
+    /// The member whose name begins at index `at`: its name, the index of its value, the value's
+    /// first byte.
     fn member_at(&mut self, at: usize) -> Result<(Bytes, usize, u8)> {
         let end = self.window.value_end(at)?;
         let (colon, byte) = self.window.peek_non_blank_at(end)?;
@@ -308,7 +312,8 @@ impl<R: Read> ItemReader<R> {
         ))
     }
 
-    /// Whether the object before us, whose first member `Item` has its value at index `value`, is an export line.
+    /// Whether the object, whose first member `Item` has its value at index `value`, is an export
+    /// line.
     fn line_container(&mut self, value: usize) -> Result<ItemContainer> {
         let end = self.window.value_end(value)?;
         let (_, behind) = self.window.peek_non_blank_at(end)?;
@@ -350,7 +355,7 @@ impl<R: Read> ItemReader<R> {
         self.enter_member(b"item", WHAT)?;
         let item = self.item()?;
 
-        // What a transform made of the item.
+        // The output of a transform: it was written for the item and is not restored.
         if self.window.skip_blanks()? == Some(b',') {
             self.window.skip(1);
             self.enter_member(b"output", WHAT)?;
@@ -363,7 +368,7 @@ impl<R: Read> ItemReader<R> {
         Ok(item)
     }
 
-    /// Goes to the value of the member `name`, which must come next.
+    /// Moves to the value of the member `name`, which must come next.
     fn enter_member(&mut self, name: &[u8], what: &'static str) -> Result<()> {
         if self.window.skip_blanks()? == Some(b'"') {
             let (found, value, _) = self.member_at(0)?;
@@ -411,7 +416,7 @@ impl<R: Read> ItemReader<R> {
         Ok(())
     }
 
-    /// Compares the document with what it says of itself.
+    /// Compares the document's `Count` with the number of its items.
     fn end_document(&mut self) {
         let ScanDocument {
             has_items,
@@ -439,7 +444,7 @@ impl<R: Read> ItemReader<R> {
         self.expect(b'[', "Items is not an array")
     }
 
-    /// Keeps what a document's member says; its value is the next `length` bytes.
+    /// Records a document's member, whose value is the next `length` bytes.
     fn note_member(&mut self, name: &[u8], length: usize) -> Result<()> {
         let value = &self.window.rest()[..length];
         let present = !matches!(value, b"null" | b"\"\"" | b"{}");
@@ -491,7 +496,7 @@ impl<R: Read> ItemReader<R> {
         }
     }
 
-    /// The item that begins here.
+    /// Reads the item that begins here.
     #[inline]
     fn item(&mut self) -> Result<LocatedItem> {
         match self.window.peek(0)? {
@@ -511,6 +516,7 @@ impl<R: Read> ItemReader<R> {
         }
 
         let (line, offset) = (self.window.line(), self.window.offset());
+        // The fast path accepts only items without line breaks.
         let broken = recognized.is_none() && has_line_breaks(&self.window.rest()[..length]);
         let text = if broken {
             self.take_compacted(length)?
@@ -527,7 +533,7 @@ impl<R: Read> ItemReader<R> {
         })
     }
 
-    /// The length of the item that begins here, if it lies in memory as DynamoDB writes items.
+    /// The length of the item that begins here, if the fast path recognizes it.
     fn recognize(&mut self) -> Option<usize> {
         let recognized = self.shape_cache.as_mut()?.item_length(self.window.rest());
         recognized.filter(|length| *length <= limits::ITEM_TEXT_BYTES)
@@ -544,7 +550,7 @@ impl<R: Read> ItemReader<R> {
         Ok(Bytes::from(text))
     }
 
-    /// Plain JSON is told from the first item: there is no way to guess the types that it lacks.
+    /// Rejects plain JSON by its first item: the missing types cannot be guessed.
     fn check_first_item(&self, length: usize) -> Result<()> {
         match has_key_type(&self.window.rest()[..length]) {
             Ok(true) => Ok(()),

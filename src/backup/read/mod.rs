@@ -1,4 +1,4 @@
-//! Reading dumps: opening a folder, file or stream, finding its items, and what is readable of a damaged one.
+//! Reads dumps: opens a folder, file or stream, streams its items, and salvages damaged sources.
 
 pub(crate) mod damage;
 pub(crate) mod errors;

@@ -8,10 +8,11 @@ use super::input::read_document;
 use crate::error::{Error, Result};
 use crate::schema::TableSchema;
 
-/// Reads the schema in a file of its own.
+/// Reads a schema file.
 ///
 /// # Errors
-/// [`NotFound`](crate::error::ErrorKind::NotFound); what [`TableSchema::parse`] finds, with the file's name.
+/// [`NotFound`](crate::error::ErrorKind::NotFound); what [`TableSchema::parse`] finds, with the
+/// file's name.
 pub fn read_schema(path: &Path) -> Result<TableSchema> {
     let document = read_named(
         path,
@@ -20,7 +21,7 @@ pub fn read_schema(path: &Path) -> Result<TableSchema> {
     parse_schema(path, &document)
 }
 
-/// Reads the text of a file that belongs to no dump: overrides, for example. At most
+/// Reads a text file that does not belong to a dump, such as overrides. At most
 /// [`DOCUMENT_BYTES`](crate::limits::DOCUMENT_BYTES).
 ///
 /// # Errors
@@ -34,7 +35,7 @@ pub fn read_text(path: &Path) -> Result<String> {
     })
 }
 
-/// Reads a file that the command line names; a link in its path is followed wherever it leads.
+/// Reads a file named on the command line. Symbolic links are followed.
 fn read_named(path: &Path, hint: &str) -> Result<Vec<u8>> {
     let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     read_document(&real)?.ok_or_else(|| {

@@ -1,4 +1,4 @@
-//! Opening a folder: what lies there, whether it is whole, and which of it counts.
+//! Opens sources: decides by content what a path is, and which files belong to it.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -24,19 +24,19 @@ use crate::place::local::files::io_error;
 use crate::place::local::names::{LOCK_SUFFIX, sibling};
 use crate::schema::TableSchema;
 
-/// How often a folder may be replaced while it is being opened, before that is an error.
+/// Attempts to open a folder that keeps being replaced.
 const ATTEMPTS: usize = 5;
 
-/// Table folders that a message lists.
+/// Table folders listed in an error message.
 const LISTED_TABLES: usize = 10;
 
 impl Source {
     /// Opens a source and reads everything but the items.
     ///
     /// # Errors
-    /// [`NotFound`](crate::error::ErrorKind::NotFound): nothing there, or no dump; [`Damaged`](crate::error::ErrorKind::Damaged):
-    /// some of a dump's files are there but not whole, or it is of a newer format;
-    /// [`Usage`](crate::error::ErrorKind::Usage): a folder of several dumps.
+    /// [`NotFound`](crate::error::ErrorKind::NotFound): the path does not exist or is not a dump;
+    /// [`Damaged`](crate::error::ErrorKind::Damaged): files are missing or damaged, or the format
+    /// is newer; [`Usage`](crate::error::ErrorKind::Usage): a folder of several dumps.
     pub fn open(spec: &SourceSpec) -> Result<Self> {
         match spec {
             SourceSpec::Stdin => Ok(Self::from_reader(Box::new(io::stdin()))),
@@ -56,10 +56,11 @@ impl Source {
         }
     }
 
-    /// Opens what cannot be read as it should, to read what is readable. `failure` is what is wrong with it.
+    /// Opens a damaged source to read its undamaged part. `failure` is why it cannot be read
+    /// normally.
     ///
     /// # Errors
-    /// There is nothing that could be read; it is of a newer format.
+    /// Nothing can be read; the format is newer.
     pub fn salvage(spec: &SourceSpec, failure: &Error) -> Result<Self> {
         let SourceSpec::Path(path) = spec else {
             return Err(Error::usage(
@@ -115,7 +116,7 @@ impl Source {
     }
 }
 
-/// Opens a folder that exists.
+/// Opens an existing folder. Retries if it is replaced meanwhile.
 fn open_folder(path: &Path) -> Result<Source> {
     let mut opened = Err(Error::failed(format!(
         "`{}` is replaced all the time",
@@ -126,6 +127,7 @@ fn open_folder(path: &Path) -> Result<Source> {
         let before = identity(&folder);
         opened = DumpFolder::new(&folder).open();
 
+        // Otherwise files of two dumps may have been mixed.
         if identity(&folder) == before {
             break;
         }
@@ -134,13 +136,14 @@ fn open_folder(path: &Path) -> Result<Source> {
     opened
 }
 
-/// Which dump stands in the folder: exchanging two folders changes the one, moving files into it the other.
+/// Identifies the dump in a folder. Exchanging folders changes the first inode, moving files into
+/// the folder the second.
 fn identity(folder: &Path) -> (Option<u64>, Option<u64>) {
     let inode = |path: &Path| fs::metadata(path).map(|found| found.ino()).ok();
     (inode(folder), inode(&folder.join(METADATA_FILE)))
 }
 
-/// Opens what stands in for a path that does not exist: a dump that a run ended early could not put there.
+/// Opens an unpublished or old dump for a path that does not exist.
 fn open_absent(path: &Path) -> Result<Source> {
     let nothing = || {
         Error::not_found(format!("`{}` does not exist", path.display())).with_hint(
@@ -170,7 +173,7 @@ fn open_absent(path: &Path) -> Result<Source> {
     }
 }
 
-/// Opens what is there of a dump that is not whole.
+/// Opens a damaged or unfinished dump.
 fn open_damaged(path: &Path) -> Result<Source> {
     let folder = match fs::canonicalize(path) {
         Ok(folder) => folder,
@@ -183,7 +186,7 @@ fn open_damaged(path: &Path) -> Result<Source> {
     DumpFolder::new(&folder).open_damaged()
 }
 
-/// The folders of one dump, in the order in which they are searched for its files.
+/// The folders of one dump, in search order.
 struct DumpFolder {
     folder: PathBuf,
     search: Vec<PathBuf>,
@@ -292,7 +295,8 @@ impl DumpFolder {
         })
     }
 
-    /// Without metadata a dump of this format is unfinished. Only what an older tool may have written is read.
+    /// Without metadata, a dump of this format is unfinished. Only what an older tool may have
+    /// written is read.
     fn open_without_metadata(mut self) -> Result<Source> {
         let plain = DataFile {
             format: DataFormat::Json,
@@ -319,7 +323,7 @@ impl DumpFolder {
         Err(no_dump(&self.folder))
     }
 
-    /// Whatever can be opened; what cannot is a finding.
+    /// Opens what can be opened, and records everything else as findings.
     fn open_damaged(mut self) -> Result<Source> {
         let mut findings = Vec::new();
         let (metadata, foreign) = self.damaged_metadata()?;
@@ -332,6 +336,7 @@ impl DumpFolder {
                 .is_some_and(|known| known.files.contains_key(kind.name()))
         };
 
+        // If there are several data files, prefer one that the metadata lists.
         let Some(kind) = present.max_by_key(is_listed) else {
             let what = format!(
                 "there is no data file in `{}`: nothing can be salvaged",
@@ -366,7 +371,7 @@ impl DumpFolder {
         })
     }
 
-    /// The metadata if it is whole, else what it says as far as it can be understood.
+    /// The metadata if it is intact; otherwise as much as can be parsed.
     fn damaged_metadata(&self) -> Result<(Option<Metadata>, Option<ForeignMetadata>)> {
         let Some(path) = self.path_of(METADATA_FILE) else {
             return Ok((None, None));
@@ -470,8 +475,8 @@ impl DumpFolder {
     }
 }
 
-/// Files with a dump's names that its metadata does not list, in the folder of the metadata: in the other one of a dump that was not
-/// put into its place lies what is left of the dump before.
+/// Files with names of a dump's files that the metadata does not list. Only the metadata's own
+/// folder is searched: the other folder of an unpublished dump holds the rest of the old dump.
 pub(crate) fn extra_files(
     folders: &[PathBuf],
     metadata: &Metadata,
@@ -482,7 +487,7 @@ pub(crate) fn extra_files(
     paths.filter(|path| fs::symlink_metadata(path).is_ok())
 }
 
-/// What is said of an extra file.
+/// The warning about an extra file.
 pub(crate) fn extra_file_warning(extra: &Path) -> String {
     format!(
         "`{}` is not part of this dump and is not read",
@@ -500,9 +505,9 @@ fn begins_like_this_format(path: &Path) -> Result<bool> {
     Ok(JSON_HEAD.starts_with(&head))
 }
 
-/// What lies in `place` of `dump` has no end yet.
+/// The error for an unfinished dump in `place`.
 fn unfinished(dump: &Path, place: &Path) -> Error {
-    // Where the lock is in a state directory it is not known here.
+    // A lock in a state directory is not known here.
     if let Some(holder) = sibling(dump, LOCK_SUFFIX).and_then(|lock| FileLock::holder(&lock)) {
         return Error::damaged(format!(
             "the dump in `{}` is still being written by {holder}",

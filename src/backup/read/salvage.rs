@@ -1,9 +1,10 @@
-//! What is readable of a damaged dump.
+//! Reads the undamaged part of a dump.
 //!
-//! The items come as a stream of lines, as if the rest had never been there. A file with an item on each line is read line by
-//! line; one that is compressed with an index, frame by frame, and a damaged frame is passed over; those behind it are found where
-//! they are now, if bytes went missing or came in. Of any other file the part before the damage is read. What cannot be read is told
-//! piece by piece. A damage that leaves an item well-formed cannot be seen: only the checksum of the whole file shows it.
+//! The readable items are a stream of lines. A file with one item per line is read line by line; a
+//! compressed file with an index, frame by frame, skipping damaged frames and finding later frames
+//! if bytes were lost or inserted. Any other file is read up to the damage. Everything unreadable
+//! is reported. Damage that leaves an item well-formed is visible only in the checksum of the whole
+//! file.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -27,21 +28,21 @@ use crate::limits;
 /// Bytes read at a time.
 const BLOCK_BYTES: usize = 256 * 1024;
 
-/// Bytes of one frame's text: this program closes it once it holds some MiB, and the last item may be long.
+/// Maximum text of one frame: a frame is closed after some MiB, but its last item may be long.
 const FRAME_TEXT_BYTES: u64 = 8 * 1024 * 1024 + limits::ITEM_TEXT_BYTES as u64;
 
-/// Lines at the beginning of a file that tell its layout.
+/// Lines inspected at the beginning of a file to determine its layout.
 const LINES_LOOKED_AT: usize = 16;
 
-/// Unreadable pieces that a plan lists.
+/// Unreadable pieces listed in a plan.
 const LISTED: usize = 10;
 
-/// A piece of a data file that is no item.
+/// An unreadable piece of a data file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnreadablePiece {
-    /// Where it is, and what is wrong with it.
+    /// Position and error.
     pub reason: String,
-    /// What stands there, as far as that is a line of text.
+    /// Its text, if it is a line of text.
     pub text: Bytes,
 }
 
@@ -52,10 +53,10 @@ enum SalvagePiece {
 }
 
 impl Source {
-    /// The pieces that cannot be read. Nothing for a source that is not salvaged.
+    /// Calls `each` with every unreadable piece. There are none unless the source is salvaged.
     ///
     /// # Errors
-    /// The system's refusals; what `each` returns.
+    /// I/O errors; errors of `each`.
     pub fn unreadable(&self, mut each: impl FnMut(UnreadablePiece) -> Result<()>) -> Result<()> {
         let Some(mut pieces) = self.pieces()? else {
             return Ok(());
@@ -70,13 +71,13 @@ impl Source {
         Ok(())
     }
 
-    /// What is known to be wrong with it; `None` for a source that is read as it is.
+    /// The known damage; `None` for a source that is read normally.
     #[must_use]
     pub fn damage(&self) -> Option<&Damage> {
         self.damage.as_deref()
     }
 
-    /// The readable items of a salvaged source, one a line.
+    /// The readable items of a salvaged source, one per line.
     pub(crate) fn salvaged(&self) -> Result<Option<ByteStream>> {
         let pieces = self.pieces()?;
         Ok(pieces.map(|pieces| -> ByteStream {
@@ -96,7 +97,7 @@ impl Source {
     }
 }
 
-/// Reads all of a salvaged source and counts what can be read.
+/// Reads a salvaged source completely and counts readable and unreadable pieces.
 pub(crate) fn check_salvaged(
     source: &Source,
     progress: &mut dyn FnMut(u64, u64),
@@ -155,7 +156,7 @@ pub(crate) fn check_salvaged(
 /// The readable items as a stream of lines.
 struct SalvagedLines {
     pieces: PieceReader,
-    /// What of the current line is not handed out yet.
+    /// The unread rest of the current line.
     line: Bytes,
 }
 
@@ -178,11 +179,11 @@ impl Read for SalvagedLines {
     }
 }
 
-/// The pieces of a data file, in order.
+/// Reads the pieces of a data file in order.
 enum PieceReader {
     /// Each line is an item.
     Lines(LinePieceReader),
-    /// Whatever the reader of items makes of it, up to the damage.
+    /// Another layout, read up to the damage.
     Items {
         items: Box<ItemReader<ByteStream>>,
         is_over: bool,
@@ -192,7 +193,7 @@ enum PieceReader {
 struct LinePieceReader {
     parts: PartReader,
     lines: Option<LineReader<ByteStream>>,
-    /// What is wrong behind the lines that are being read.
+    /// Damage after the current lines.
     damage_after: Option<String>,
     /// Lines so far.
     line: u64,
@@ -266,14 +267,14 @@ impl LinePieceReader {
                 }
             } else {
                 self.lines = None;
-                // Damage of a stream without an index is known only now.
+                // Damage of a stream without an index is known only at its end.
                 self.damage_after = self.damage_after.take().or_else(|| self.parts.damage());
             }
         }
     }
 }
 
-/// What a line is; nothing for the frame around the items.
+/// Classifies a line; `None` for separators around the items.
 fn piece(number: u64, line: &Bytes) -> Option<SalvagePiece> {
     let text = line.slice(..line.strip_suffix(b",").unwrap_or(line).len());
     if text.trim_ascii().is_empty()
@@ -292,19 +293,20 @@ fn piece(number: u64, line: &Bytes) -> Option<SalvagePiece> {
     })
 }
 
-/// The parts of a file that can be read by themselves.
+/// Reads the parts of a file that can be read independently.
 struct PartReader {
     file: Arc<File>,
-    /// Frames that are not read yet, if there is an index.
+    /// Frames not read yet, if there is an index.
     frames: Option<VecDeque<Frame>>,
     /// Number of the next frame, from 1.
     number: u64,
     /// Offset of the next part in the file.
     at: u64,
-    /// How many bytes longer the file is than its frames were; shorter below zero.
+    /// Length of the file minus the length of all frames: bytes that were inserted, or lost if
+    /// negative.
     shift: i64,
     is_read: bool,
-    /// What ended a stream without an index.
+    /// The error that ended a stream without an index.
     ended_by: Arc<Mutex<Option<String>>>,
 }
 
@@ -328,7 +330,7 @@ impl PartReader {
         }
     }
 
-    /// The text of the next part, and what is wrong behind it.
+    /// Returns the text of the next part, and the damage after it.
     fn next(&mut self) -> Option<(ByteStream, Option<String>)> {
         let Some(frames) = &mut self.frames else {
             if std::mem::replace(&mut self.is_read, true) {
@@ -362,7 +364,7 @@ impl PartReader {
             .take()
     }
 
-    /// A frame's text, from where it was or from where it is now: bytes that went missing or came in move all that is behind them.
+    /// Reads a frame at its offset, or at the offset shifted by the lost or inserted bytes.
     fn frame(&self, frame: Frame) -> (ByteStream, Option<String>) {
         let found = self.frame_at(self.at, frame);
         let moved = self
@@ -375,7 +377,8 @@ impl PartReader {
             .unwrap_or(found)
     }
 
-    /// The text of a frame at an offset. One whose checksum does not fit is not trusted; of one that is cut, the whole lines are.
+    /// Reads the frame at an offset. A frame with a wrong checksum is dropped; of a truncated one,
+    /// the complete lines are kept.
     fn frame_at(&self, at: u64, frame: Frame) -> (ByteStream, Option<String>) {
         let there = self
             .file
@@ -396,6 +399,7 @@ impl PartReader {
             Err(error) => error.to_string(),
         };
 
+        // A complete frame with a wrong checksum: any of its lines may be damaged.
         if there >= frame.compressed {
             let lost = format!(
                 "{name} is damaged, and its {} items with it: {damage}",
@@ -404,6 +408,7 @@ impl PartReader {
             return (Box::new(io::empty()), Some(lost));
         }
 
+        // A truncated frame: its last line may be incomplete.
         text.truncate(memchr::memrchr(b'\n', &text).map_or(0, |end| end + 1));
         let lost = format!(
             "{name} is cut: {there} of {} bytes are there, for {} items",
@@ -414,7 +419,7 @@ impl PartReader {
     }
 }
 
-/// Takes damage for the end, and keeps what it was.
+/// Treats damage as the end of the input, and keeps the error.
 struct UntilDamage {
     read: ByteStream,
     ended_by: Arc<Mutex<Option<String>>>,
@@ -434,7 +439,7 @@ impl Read for UntilDamage {
     }
 }
 
-/// Whether a file is of this program's own layout, as far as its name or its beginning tells.
+/// Whether a file has one item per line, judging by its name or beginning.
 fn has_an_item_on_each_line(file: &Arc<File>, path: &Path) -> Result<bool> {
     if path
         .file_name()
@@ -458,7 +463,7 @@ fn has_an_item_on_each_line(file: &Arc<File>, path: &Path) -> Result<bool> {
         return Ok(true);
     }
 
-    // Where the damage is in the first line, only what follows tells the layout; the reader of other layouts gets to no item.
+    // If the first line is damaged, the next lines decide. Other layouts have no item there.
     match ItemReader::new(beginning()).next_item() {
         Err(error) if error.kind() == ErrorKind::Damaged => {}
         Err(error) => return Err(error),

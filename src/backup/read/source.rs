@@ -1,7 +1,7 @@
-//! Opening what `--source` names: a dump of this format, a folder of an older tool, a file of items, or a stream.
+//! An open source: a dump of this format, a folder of an older tool, a file of items, or a stream.
 //!
-//! They are told apart by content. A file is opened once and read from that handle ever after, so that what was checked is what is
-//! restored, even when a new dump takes the place meanwhile.
+//! A file is opened once and always read through that handle. What was checked is therefore what is
+//! restored, even if the dump is replaced meanwhile.
 
 use std::fmt;
 use std::fs::File;
@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::place::local::files::io_error;
 use crate::schema::TableSchema;
 
-/// What to read.
+/// A source named by the user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SourceSpec {
     /// A folder or a file.
@@ -35,21 +35,21 @@ impl SourceSpec {
     }
 }
 
-/// What a source turned out to be.
+/// Kind of a source, determined by content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SourceKind {
     /// A dump of this format.
     OwnDump,
     /// A folder with the files of a dump and no checksums.
     OlderTool,
-    /// Items alone.
+    /// A file or stream of items.
     Items,
-    /// A damaged dump, or a damaged file of items, of which only what is readable is read.
+    /// A damaged dump or file of items, of which the undamaged part is read.
     Damaged,
 }
 
 impl SourceKind {
-    /// The kind as plans name it.
+    /// The label used in plans.
     #[must_use]
     pub fn words(self) -> &'static str {
         match self {
@@ -61,7 +61,7 @@ impl SourceKind {
     }
 }
 
-/// An open source. Displayed, it is its path.
+/// An open source. Its `Display` is its path.
 pub struct Source {
     pub(crate) kind: SourceKind,
     pub(crate) path: Option<PathBuf>,
@@ -69,27 +69,27 @@ pub struct Source {
     pub(crate) metadata: Option<Metadata>,
     pub(crate) foreign: Option<ForeignMetadata>,
     pub(crate) data: SourceData,
-    /// Folders in which the dump's files lie; more than one where a run ended before it had moved all of them.
+    /// Folders with the dump's files; more than one if a run crashed while it moved them.
     pub(crate) folders: Vec<PathBuf>,
     pub(crate) warnings: Vec<String>,
-    /// The tail of its data, once that was read to the end.
+    /// Summary of the items' container, set when the data was read to the end.
     pub(crate) container_summary: Arc<OnceLock<ContainerSummary>>,
-    /// What is wrong with it, where only what is readable of it is read.
+    /// Known damage, if the source is salvaged.
     pub(crate) damage: Option<Arc<Damage>>,
 }
 
-/// Where the items are.
+/// The items of a source.
 pub(crate) enum SourceData {
     /// In a file.
     File { file: Arc<File>, path: PathBuf },
-    /// In a stream, until it is taken.
+    /// In a stream; `None` after it was read.
     Stream(Mutex<Option<ByteStream>>),
-    /// Nowhere: the dump is of the schema alone.
+    /// No items: a dump of the schema only.
     None,
 }
 
 impl Source {
-    /// Items from any stream. They can be read once.
+    /// A source of items from a stream, which can be read only once.
     #[must_use]
     pub fn from_reader(read: Box<dyn Read + Send>) -> Self {
         let warning = "items from a stream are not checked before the first write".to_owned();
@@ -117,13 +117,13 @@ impl Source {
         }
     }
 
-    /// What it is.
+    /// The kind of the source.
     #[must_use]
     pub fn kind(&self) -> SourceKind {
         self.kind
     }
 
-    /// Where it is; `None` for a stream.
+    /// The path of the source; `None` for a stream.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         self.path.as_deref()
@@ -141,13 +141,13 @@ impl Source {
         self.metadata.as_ref()
     }
 
-    /// What an older tool noted.
+    /// Metadata of an older tool.
     #[must_use]
     pub fn foreign_metadata(&self) -> Option<&ForeignMetadata> {
         self.foreign.as_ref()
     }
 
-    /// The name of the table that was dumped, as far as the source tells.
+    /// The name of the dumped table, if the source contains it.
     #[must_use]
     pub fn table_name(&self) -> Option<&str> {
         let foreign = || self.foreign.as_ref()?.table.as_deref();
@@ -159,7 +159,7 @@ impl Source {
             .or_else(schema)
     }
 
-    /// The name of the environment that was dumped, as far as the source tells.
+    /// The name of the dumped environment, if the source contains it.
     #[must_use]
     pub fn environment(&self) -> Option<&str> {
         let foreign = || self.foreign.as_ref()?.environment.as_deref();
@@ -169,17 +169,17 @@ impl Source {
             .or_else(foreign)
     }
 
-    /// Whether there can be items: not so in a dump of the schema alone.
+    /// Whether it contains item data; `false` for a dump of the schema only.
     #[must_use]
     pub fn has_items(&self) -> bool {
         !matches!(self.data, SourceData::None)
     }
 
-    /// Refuses a dump that was made without items.
+    /// Rejects a dump without items.
     ///
     /// # Errors
-    /// [`Usage`](crate::error::ErrorKind::Usage): it is a dump of the schema alone; [`Damaged`](crate::error::ErrorKind::Damaged): its
-    /// metadata says that it has items.
+    /// [`Usage`](crate::error::ErrorKind::Usage): it is a dump of the schema alone;
+    /// [`Damaged`](crate::error::ErrorKind::Damaged): its metadata says that it has items.
     pub fn check_has_items(&self) -> Result<()> {
         if self.has_items() {
             return Ok(());
@@ -202,26 +202,26 @@ impl Source {
         .with_hint("pass --schema-only to create the table without items"))
     }
 
-    /// Whether it is a complete dump of a table that had no items.
+    /// Whether it is a complete dump of an empty table.
     #[must_use]
     pub fn is_of_empty_table(&self) -> bool {
         let is_empty = |metadata: &Metadata| metadata.complete && metadata.items == 0;
         self.has_items() && !self.is_salvaged() && self.metadata.as_ref().is_some_and(is_empty)
     }
 
-    /// Whether the items can be read only once, and so not be checked before they are used.
+    /// Whether the items can be read only once, so that they cannot be checked before use.
     #[must_use]
     pub fn is_stream(&self) -> bool {
         matches!(self.data, SourceData::Stream(_))
     }
 
-    /// Whether only what is readable of it is read.
+    /// Whether only the undamaged part is read.
     #[must_use]
     pub fn is_salvaged(&self) -> bool {
         self.damage.is_some()
     }
 
-    /// Bytes of the data file on disk, where there is one.
+    /// Size of the data file in bytes; `None` without one.
     #[must_use]
     pub fn data_file_bytes(&self) -> Option<u64> {
         match &self.data {
@@ -230,10 +230,10 @@ impl Source {
         }
     }
 
-    /// SHA-256 of the data file, in hex: as the metadata has it, else read from the file. `None` without a file.
+    /// SHA-256 of the data file in hex, from the metadata or computed. `None` without a file.
     ///
     /// # Errors
-    /// The system's refusal to read.
+    /// An I/O error.
     pub fn data_sha256(&self) -> Result<Option<String>> {
         let SourceData::File { file, path } = &self.data else {
             return Ok(None);
@@ -253,16 +253,16 @@ impl Source {
         Ok(Some(seen.sha256()))
     }
 
-    /// What deserves attention, though the source can be read.
+    /// Warnings about a readable source.
     #[must_use]
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
 
-    /// The items from the first one on.
+    /// Reads the items from the beginning.
     ///
     /// # Errors
-    /// A stream that was read before; a dump of the schema alone; the system's refusals.
+    /// A stream that was read before; a dump of the schema alone; I/O errors.
     pub fn items(&self) -> Result<ItemReader<Box<dyn Read + Send>>> {
         if let Some(readable) = self.salvaged()? {
             return Ok(ItemReader::new(readable));
@@ -284,7 +284,7 @@ impl Source {
         self.reader(bytes)
     }
 
-    /// The items of a data file, while everything read from it is hashed.
+    /// Reads the items of a data file, hashing all bytes read.
     pub(crate) fn hashed_items(
         &self,
         file: &Arc<File>,
@@ -294,7 +294,7 @@ impl Source {
         Ok(ItemReader::new(plain).with_summary_slot(Arc::clone(&self.container_summary)))
     }
 
-    /// The bytes of a data file before compression, while everything read from it is hashed.
+    /// Reads the decompressed bytes of a data file, hashing the compressed bytes.
     pub(crate) fn hashed_bytes(&self, file: &Arc<File>, seen: &StreamHash) -> Result<ByteStream> {
         self.plain(Box::new(HashingReader::new(
             FileReader::new(Arc::clone(file), 0),
@@ -314,8 +314,8 @@ impl Source {
         Ok(ItemReader::new(plain).with_summary_slot(Arc::clone(&self.container_summary)))
     }
 
-    /// Why the items are not all that there should be, by what other tools wrote around them: known once they were read to the end.
-    /// Dumps of this format tell it in their metadata.
+    /// Why the items are incomplete, according to another tool's document. Known after reading to
+    /// the end. Dumps of this format record it in their metadata.
     #[must_use]
     pub fn incompleteness(&self) -> Option<String> {
         let summary = self
@@ -325,8 +325,8 @@ impl Source {
         summary.incompleteness(&self.display_name())
     }
 
-    /// Refuses items that are incomplete, unless that is `accepted`: then it is a warning. See [`check`](fn@crate::backup::check), which reads
-    /// them to their end.
+    /// Rejects incomplete items unless `accepted`, which makes it a warning. Call after
+    /// [`check`](fn@crate::backup::check), which reads the items to the end.
     ///
     /// # Errors
     /// [`Damaged`](crate::error::ErrorKind::Damaged): they are incomplete.
@@ -342,7 +342,7 @@ impl Source {
         }
     }
 
-    /// The source as messages name it.
+    /// The source's name in messages.
     pub(crate) fn display_name(&self) -> String {
         match (&self.data, &self.path) {
             (SourceData::File { path, .. }, _) | (_, Some(path)) => format!("`{}`", path.display()),

@@ -1,8 +1,9 @@
-//! Stripes: parts of one data file that are read side by side.
+//! Stripes: parts of one data file that are read in parallel.
 //!
-//! A Scan returns items in the order of their hashes, so whoever writes them in the order of the file heats one partition of the
-//! table after the other. Read in stripes, in turns, they go to many partitions at once. A file is cut where a line ends, a
-//! compressed one where a frame of the metadata's index does. Offsets are those of the text before compression.
+//! A Scan returns items in hash order, so writing them in file order loads one partition of the
+//! table after another. Reading stripes in turn spreads the writes over many partitions. A file is
+//! split at line ends, a compressed file at frames of the index in the metadata. Offsets refer to
+//! the text before compression.
 
 use std::fmt::Display;
 use std::fs::File;
@@ -24,19 +25,19 @@ use crate::error::{Error, Result};
 use crate::item::{ItemError, KeyMembers, KeySchema, ShapeCache, check_object};
 use crate::place::local::files::io_error;
 
-/// Bytes of the smallest stripe: less is not worth a reader of its own.
+/// Minimum size of a stripe: smaller ones do not justify a reader of their own.
 const LEAST_BYTES: u64 = 256 * 1024;
 
-/// Stripes of a compressed file: each holds the window of a decompressor, some 2 MiB with zstd.
+/// Stripes of a compressed file: each needs a decompression window, about 2 MiB for zstd.
 const PACKED_STRIPES: u64 = 2;
 
-/// Bytes of an item from which on it is handed out as a copy, so that it does not keep alive the block it was read in.
+/// Items of at least this size are copied, so that they do not keep their block in memory.
 const LARGE_ITEM: usize = 16 * 1024;
 
-/// Bytes that each stripe reads at a time.
+/// Bytes read at a time for each stripe.
 const BLOCK_BYTES: usize = 64 * 1024;
 
-/// A part of a data file: two offsets in its text, each where a line begins or behind the last.
+/// A range of a data file's uncompressed text, from the beginning of a line to the end of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stripe {
     /// Where it begins.
@@ -59,7 +60,7 @@ pub struct StripedItem {
 /// Reads the items of a stripe.
 pub struct StripeReader {
     lines: LineReader<Box<dyn Read + Send>>,
-    /// What the first line's offset is.
+    /// Offset of the first line.
     base: u64,
     shape_cache: ShapeCache,
     /// The key to look for while items are checked.
@@ -70,11 +71,11 @@ pub struct StripeReader {
 }
 
 impl Source {
-    /// Cuts the data file into stripes, at most `most`. `None` where it is not known to have an item on each line: other tools'
-    /// files, streams, compressed files without an index.
+    /// Splits the data file into at most `most` stripes. `None` if it is not known to have one item
+    /// per line: files of other tools, streams, compressed files without an index.
     ///
     /// # Errors
-    /// The system's refusal to read the file.
+    /// An I/O error.
     pub fn stripes(&self, most: u64) -> Result<Option<Vec<Stripe>>> {
         let Some((file, path, entry)) = self.own_data() else {
             return Ok(None);
@@ -97,11 +98,12 @@ impl Source {
         ))
     }
 
-    /// The items of a stripe from an offset on, which is its start or the end of one of its items. With a `key`, its hash is
-    /// computed in the same pass as the check of an item, if that is possible.
+    /// Reads the items of a stripe from an offset, which is its start or the end of one of its
+    /// items. With a `key`, the key's hash is computed in the same pass as the validation, if
+    /// possible.
     ///
     /// # Errors
-    /// The source has no stripes; the system's refusals.
+    /// The source has no stripes; I/O errors.
     pub fn stripe(
         &self,
         stripe: Stripe,
@@ -142,10 +144,10 @@ impl Source {
 }
 
 impl StripeReader {
-    /// The next item; `None` behind the last.
+    /// The next item; `None` at the end.
     ///
     /// # Errors
-    /// [`Damaged`](crate::error::ErrorKind::Damaged): a line that holds no item; the system's refusals.
+    /// [`Damaged`](crate::error::ErrorKind::Damaged): a line is not an item; I/O errors.
     pub fn next_item(&mut self) -> Result<Option<StripedItem>> {
         while let Some(line) = self.lines.next_line()? {
             let end = self.base + line.end;
@@ -154,7 +156,8 @@ impl StripeReader {
             text.truncate(length);
 
             if text.starts_with(b"{") && text.ends_with(b"}") {
-                // Its bytes become part of a request: whatever the checksums say, it must be one item there.
+                // The bytes become part of a request, so this must be exactly one item, whatever
+                // the checksums say.
                 let key_hash = self
                     .check(&text)
                     .map_err(|error| self.not_an_item(end, &error))?;
@@ -184,7 +187,8 @@ impl StripeReader {
         Ok(None)
     }
 
-    /// Checks that `text` is exactly one JSON object, and returns the hash of its key if the fast path has seen the key.
+    /// Checks that `text` is exactly one JSON object, and returns the hash of its key if the fast
+    /// path has seen the key.
     fn check(&mut self, text: &[u8]) -> Result<Option<u128>, ItemError> {
         let mut members = KeyMembers::default();
         if self.shape_cache.item_length_and_key(text, &mut members) != Some(text.len()) {
@@ -199,7 +203,7 @@ impl StripeReader {
         Ok(hash)
     }
 
-    /// The line that ends at `end` is damaged.
+    /// The error for the line that ends at `end`.
     fn not_an_item(&self, end: u64, what: &dyn Display) -> Error {
         let what = format!(
             "{}: the line before byte {end} is not an item: {what}",
@@ -214,7 +218,7 @@ fn is_compressed(path: &Path) -> bool {
         .is_some_and(|ending| ending == "gz" || ending == "zst")
 }
 
-/// Whether an index is of the whole file.
+/// Whether the index covers the whole file.
 fn is_complete_index(frames: &[Frame], entry: &FileEntry) -> bool {
     let compressed = frames
         .iter()
@@ -225,12 +229,12 @@ fn is_complete_index(frames: &[Frame], entry: &FileEntry) -> bool {
     compressed == Some(entry.bytes) && plain.is_some()
 }
 
-/// How many stripes so many bytes are worth.
+/// Number of stripes for so many bytes.
 fn stripe_count(bytes: u64, most: u64) -> u64 {
     (bytes / LEAST_BYTES).clamp(1, most.max(1))
 }
 
-/// Where each of `count` stripes should end, but for the last.
+/// Ideal ends of all stripes but the last.
 fn wanted_ends(bytes: u64, count: u64) -> impl Iterator<Item = u64> {
     (1..count).map(move |number| bytes / count * number)
 }
@@ -267,7 +271,7 @@ fn line_ends(file: &Arc<File>, path: &Path, bytes: u64, most: u64) -> Result<Vec
     Ok(ends)
 }
 
-/// The offset of the first line that begins behind `at`, or the end of the file.
+/// The offset of the first line after `at`, or the end of the file.
 fn next_line(file: &File, mut at: u64) -> io::Result<u64> {
     let mut block = vec![0; BLOCK_BYTES];
     loop {
@@ -284,13 +288,14 @@ fn next_line(file: &File, mut at: u64) -> io::Result<u64> {
     }
 }
 
-/// The text of a compressed file from an offset on.
+/// Reads the text of a compressed file from an offset.
 fn decompress_from(
     file: &Arc<File>,
     path: &Path,
     frames: &[Frame],
     from: u64,
 ) -> Result<Box<dyn Read + Send>> {
+    // Skip whole frames without decompressing them, then the rest of one frame.
     let (mut text, mut packed) = (0, 0);
     for frame in frames {
         if text + frame.bytes > from {

@@ -1,4 +1,4 @@
-//! The documents of a dump folder: schema, summary and metadata, in the order in which they are written.
+//! Documents of a dump folder: schema, summary and metadata, in writing order.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::place::digest::hex_sha256;
 use crate::place::local::files::{sync_folder, write_file};
 use crate::schema::TableSchema;
 
-/// The documents around the data of a folder.
+/// Writer of the documents of a dump folder.
 pub(crate) struct FolderDocuments<'a> {
     pub(crate) partial: &'a Path,
     pub(crate) access: Access,
@@ -29,7 +29,8 @@ impl FolderDocuments<'_> {
         let summary = summary::render(&self.metadata);
         self.add(SUMMARY_FILE, summary.as_bytes())?;
 
-        // The data and the documents before are on disk, under their names, before the metadata vouches for them.
+        // Sync the data and the other documents before the metadata, which marks the dump as
+        // complete.
         sync_folder(self.partial)?;
         write_file(
             &self.partial.join(METADATA_FILE),
@@ -98,7 +99,7 @@ pub(crate) fn complete_metadata(
         segments: draft.segments,
         items,
         data_bytes,
-        // JSON has no other numbers.
+        // JSON has no NaN or infinity.
         consumed_read_units: if draft.consumed_read_units.is_finite() {
             draft.consumed_read_units
         } else {

@@ -1,7 +1,7 @@
-//! Items become the bytes of a data file: the frame around them, one item per line.
+//! Encodes items into a data file: one item per line, with separators.
 //!
-//! Item text is not touched: [`Items`] are each on one line already. Blocks end where an item's line ends, so every compressed frame
-//! but the first begins with an item at column 0.
+//! Item text is not changed: [`Items`] are on one line already. Blocks end with a line, so every
+//! compressed frame but the first begins with an item.
 
 use std::io::{self, Write};
 
@@ -22,7 +22,7 @@ pub(crate) struct DataFileEncoder {
     text_bytes: u64,
 }
 
-/// A data file that is on disk.
+/// A complete data file.
 #[derive(Debug)]
 pub(crate) struct EncodedDataFile {
     /// Items in it.
@@ -60,7 +60,8 @@ impl DataFileEncoder {
         })
     }
 
-    /// Goes on where an earlier run has made a checkpoint. The sink stands behind the bytes it counts, which `hasher` has seen.
+    /// Resumes after a checkpoint. The output is positioned after the counted bytes, which `hasher`
+    /// has seen.
     pub(crate) fn resume(
         sink: DataOutput,
         kind: DataFile,
@@ -97,8 +98,9 @@ impl DataFileEncoder {
         })
     }
 
-    /// Does something once all items added so far can be counted: they are on disk or in the tail, which is handed over. Bytes
-    /// that would be compressed are not sent for that: the frames do not depend on when this is called.
+    /// Calls `then` when all items added so far are on disk or in the tail, which it receives. An
+    /// incomplete block is not compressed for this, so frames do not depend on when checkpoints are
+    /// made.
     pub(crate) fn when_synced(
         &mut self,
         then: impl FnOnce(DataFileState, Vec<u8>) + Send + 'static,
@@ -110,6 +112,7 @@ impl DataFileEncoder {
                 .send(block, std::mem::take(&mut self.block_items))?;
         }
 
+        // A compressed block is still open: the checkpoint stores its items uncompressed.
         let tail = self.block.clone();
         let (items, text_bytes, tail_items) = (self.items, self.text_bytes, self.block_items);
         self.pipeline.when_synced(Box::new(move |synced| {
@@ -127,7 +130,7 @@ impl DataFileEncoder {
         }))
     }
 
-    /// Adds items in their order.
+    /// Adds items in order.
     pub(crate) fn append(&mut self, items: &Items) -> io::Result<()> {
         for item in items.iter() {
             self.end_line(b",\n")?;
@@ -140,7 +143,7 @@ impl DataFileEncoder {
         Ok(())
     }
 
-    /// Ends the data and waits until it is on disk.
+    /// Ends the file and syncs it.
     pub(crate) fn finish(mut self) -> io::Result<EncodedDataFile> {
         self.end_line(b"\n")?;
         if self.kind.format == DataFormat::Json {
@@ -161,12 +164,12 @@ impl DataFileEncoder {
         })
     }
 
-    /// Waits until all that was sent is on disk, and leaves the data without its end.
+    /// Syncs what was sent, without ending the file.
     pub(crate) fn stop(self) -> io::Result<()> {
         self.pipeline.finish().map(drop)
     }
 
-    /// Ends the line of the item before, if there is one; only then is it known whether a comma belongs there.
+    /// Ends the previous item's line. Only now is it known whether a comma follows.
     fn end_line(&mut self, json_ending: &[u8]) -> io::Result<()> {
         if self.items == 0 {
             return Ok(());

@@ -1,12 +1,13 @@
-//! The way of a data file's blocks to disk: compress on a pool of threads, write in order, hash, all at the same time.
+//! Writes the blocks of a data file: compresses on a pool of threads, writes in order and hashes,
+//! all in parallel.
 //!
 //! ```text
 //! blocks ──┬────────────────────────────► write thread ──► hash thread     (uncompressed)
-//!          └─► compressing threads ─► (in the order of the blocks) ─┘      (one frame per block)
+//!          └─► compression threads ─► (in the order of the blocks) ─┘      (one frame per block)
 //! ```
 //!
-//! Every queue is bounded, so memory does not depend on the length of the file: about eight blocks, or, compressed, two for each
-//! thread. The first failure ends the threads; whoever sends the next block, or finishes, receives it.
+//! All queues are bounded, so memory does not depend on the length of the file: about eight blocks,
+//! or two per thread with compression. The first error ends the threads; the next call receives it.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -22,22 +23,24 @@ use crate::backup::metadata::{FRAME_INDEX_LIMIT, Frame};
 use crate::place::digest::finalize_hex;
 use crate::place::local::sync::SyncedFile;
 
-/// Bytes after which an uncompressed block is handed on: large enough that system calls do not count, small enough for caches.
+/// Size of an uncompressed block: large enough to make system calls negligible, small enough for
+/// CPU caches.
 const PLAIN_BLOCK_BYTES: usize = 512 * 1024;
 
-/// Bytes of input after which a compressed frame is closed: larger frames compress hardly better.
+/// Input size of a compressed frame: larger frames hardly improve compression.
 const FRAME_BYTES: usize = 2 * 1024 * 1024;
 
-/// Blocks waiting in front of a thread.
+/// Blocks queued for a thread.
 const QUEUED_BLOCKS: usize = 2;
 
-/// Compressing threads: more would only take memory (some 12 MB each), for no table is read that fast.
+/// Maximum number of compression threads. Each takes about 12 MB, and no table is read fast enough
+/// for more.
 const COMPRESSING_THREADS: usize = 16;
 
-/// Zstandard's own default level.
+/// The default level of zstd.
 const ZSTD_LEVEL: i32 = 3;
 
-/// Where a data file's bytes go.
+/// Destination of a data file's bytes.
 pub(crate) enum DataOutput {
     /// A file, synced at the end.
     File(SyncedFile),
@@ -65,43 +68,43 @@ impl DataOutput {
     }
 }
 
-/// What was written.
+/// A complete output.
 #[derive(Debug)]
 pub(crate) struct WrittenFile {
     /// Bytes of the file.
     pub(crate) bytes: u64,
     /// SHA-256 of the file, in hex.
     pub(crate) sha256: String,
-    /// The frames of a compressed file, if there are not too many.
+    /// Index of the frames of a compressed file, if there are not too many.
     pub(crate) frames: Option<Vec<Frame>>,
 }
 
-/// What stands in front of the first block: nothing, or what an earlier run left.
+/// State of the output before the first block: empty, or as an earlier run left it.
 #[derive(Default)]
 pub(crate) struct InitialState {
-    /// Its bytes. The sink stands behind them.
+    /// Its length. The output is positioned at its end.
     pub(crate) bytes: u64,
     /// A hasher that has seen them.
     pub(crate) hasher: Sha256,
-    /// Their frames, if they are compressed and not too many.
+    /// Their frames, if they are compressed and there are not too many.
     pub(crate) frames: Option<Vec<Frame>>,
 }
 
-/// What is on disk of a file that is still being written.
+/// The synced part of a file that is still being written.
 #[derive(Debug)]
 pub(crate) struct SyncedData<'a> {
-    /// Bytes.
+    /// Its length in bytes.
     pub(crate) bytes: u64,
-    /// Their SHA-256, in hex.
+    /// SHA-256 of these bytes, in hex.
     pub(crate) sha256: String,
-    /// Their frames, if they are compressed and not too many.
+    /// Their frames, if they are compressed and there are not too many.
     pub(crate) frames: Option<&'a [Frame]>,
 }
 
-/// What to do once all blocks sent before are on disk.
+/// Called when all earlier blocks are synced.
 pub(crate) type SyncCallback = Box<dyn FnOnce(&SyncedData<'_>) + Send>;
 
-/// A block on its way: what came in, and how many items that was.
+/// A block to compress.
 struct CompressionJob {
     block: Vec<u8>,
     items: u64,
@@ -121,14 +124,15 @@ enum WriteCommand {
     End,
 }
 
-/// What the hash thread is handed.
+/// Messages to the hash thread.
 enum HashCommand {
     Block(Vec<u8>),
-    /// The digest of all blocks so far is wanted.
+    /// Requests the digest of all blocks so far.
     Digest(SyncSender<String>),
 }
 
-/// The threads and the queues between them. Dropped before it is finished, it leaves what was sent so far, unsynced.
+/// The threads and the queues between them. If dropped before it is finished, it writes the queued
+/// blocks without a sync.
 pub(crate) struct WritePipeline {
     compression: Compression,
     queue: Option<SyncSender<WriteCommand>>,
@@ -142,7 +146,7 @@ impl WritePipeline {
     /// Starts the threads.
     ///
     /// # Errors
-    /// The system's refusal to start one.
+    /// A thread cannot be started.
     pub(crate) fn start(
         sink: DataOutput,
         compression: Compression,
@@ -171,6 +175,7 @@ impl WritePipeline {
             }
         };
 
+        // With compression, the pool returns the blocks; the hash thread then drops the frames.
         let recycle = (compression == Compression::None).then_some(recycle);
         let (queue, blocks) = mpsc::sync_channel(threads);
         let writer = Some(spawn("write", move || {
@@ -186,7 +191,7 @@ impl WritePipeline {
         })
     }
 
-    /// Bytes after which a block should be handed on.
+    /// Size at which a block should be sent.
     pub(crate) fn block_bytes(&self) -> usize {
         match self.compression {
             Compression::None => PLAIN_BLOCK_BYTES,
@@ -194,7 +199,8 @@ impl WritePipeline {
         }
     }
 
-    /// Takes a block of whole items, and gives an empty one in return. Blocks while the queues are full.
+    /// Sends a block of whole items and returns an empty one for reuse. Blocks while the queues are
+    /// full.
     ///
     /// # Errors
     /// The failure that ended the threads.
@@ -208,7 +214,8 @@ impl WritePipeline {
             let (reply, packed) = mpsc::sync_channel(1);
             self.enqueue(WriteCommand::Compressing(packed))?;
             if let Some(jobs) = &self.jobs {
-                // When the pool is gone the reply's sender is dropped here, and the write thread reports it.
+                // If the pool has ended, the reply's sender is dropped here, and the write thread
+                // reports it.
                 let _ = jobs.send(CompressionJob {
                     block,
                     items,
@@ -220,7 +227,7 @@ impl WritePipeline {
         Ok(self.used.try_recv().unwrap_or_default())
     }
 
-    /// Does something once all blocks sent so far are on disk; nobody waits for it.
+    /// Calls `then` when all blocks sent so far are synced. Does not wait.
     ///
     /// # Errors
     /// The failure that ended the threads.
@@ -228,7 +235,7 @@ impl WritePipeline {
         self.enqueue(WriteCommand::Sync(then))
     }
 
-    /// Waits until everything is on disk.
+    /// Writes and syncs everything.
     ///
     /// # Errors
     /// The failure that ended the threads.
@@ -268,7 +275,8 @@ impl WritePipeline {
 
 impl Drop for WritePipeline {
     fn drop(&mut self) {
-        // No thread may write after the dump's lock is released. What it could report was not asked for.
+        // No thread may write after the dump's lock is released. Errors of an abandoned dump are of
+        // no interest.
         let _ = self.join();
     }
 }
@@ -290,7 +298,8 @@ fn ended_early() -> io::Error {
     io::Error::other("the threads that write the dump ended early")
 }
 
-/// Writes blocks in order until the end is announced; a queue that closes without that is an abandoned dump.
+/// Writes blocks in order until the end is announced. A queue that closes earlier means an
+/// abandoned dump.
 fn write_blocks(
     mut sink: DataOutput,
     blocks: &Receiver<WriteCommand>,
@@ -332,6 +341,7 @@ fn write_blocks(
             index.push(frame);
         }
 
+        // Too many frames: drop the index, the file is readable without it.
         frames = frames.filter(|index| index.len() <= FRAME_INDEX_LIMIT);
         to_hash
             .send(HashCommand::Block(packed.bytes))
@@ -369,12 +379,12 @@ fn hash_blocks(
                 hasher.update(&block);
                 block.clear();
                 if let Some(recycle) = recycle {
-                    // Nobody takes blocks any more once the last one is sent.
+                    // The sender stops taking blocks back after its last one.
                     let _ = recycle.send(block);
                 }
             }
             HashCommand::Digest(tell) => {
-                // Whoever asked has failed meanwhile when nobody listens.
+                // Sending fails only if the requester has failed meanwhile.
                 let _ = tell.send(finalize_hex(hasher.clone()));
             }
         }
@@ -414,13 +424,14 @@ fn compress_blocks(
 
         block.clear();
 
-        // Neither end needs to be there any more when the dump is abandoned.
+        // Both receivers may be gone if the dump is abandoned.
         let _ = recycle.send(block);
         let _ = reply.send(packed);
     }
 }
 
-/// One frame: gzip without a time, zstd with a checksum of the content, so equal items give equal bytes and damage shows anywhere.
+/// Compresses one frame: gzip without a timestamp, zstd with a checksum. Equal items give equal
+/// bytes, and damage is detected.
 fn compress(block: &[u8], compression: Compression) -> io::Result<Vec<u8>> {
     match compression {
         Compression::None => Ok(block.to_vec()),
@@ -446,7 +457,7 @@ fn compress(block: &[u8], compression: Compression) -> io::Result<Vec<u8>> {
 mod tests {
     use super::*;
 
-    /// Takes a number of bytes, then fails as a full disk does.
+    /// Accepts a number of bytes, then fails like a full disk.
     struct Full(usize);
 
     impl Write for Full {
@@ -515,7 +526,7 @@ mod tests {
             .unwrap();
             let mut expected = Vec::new();
             for number in 0..60_u64 {
-                // Blocks of very different lengths finish out of order.
+                // Blocks of very different sizes finish out of order.
                 let block = number
                     .to_string()
                     .repeat(if number % 7 == 0 { 300_000 } else { 3 })

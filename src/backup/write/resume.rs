@@ -1,6 +1,6 @@
-//! What an interrupted run left, and how to go on with it: found, held against its checkpoint, cut where that ends.
+//! Resuming an interrupted dump: find its data file, verify it against the checkpoint, truncate it.
 //!
-//! Nothing is changed before the bytes on disk have proved to be those that the checkpoint counts.
+//! Nothing is changed before the bytes on disk are verified.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -19,17 +19,19 @@ use crate::place::digest::finalize_hex;
 use crate::place::local::files::{io_error, open_partial, remove_file, sync_folder, truncate};
 use crate::place::local::names::{PARTIAL_SUFFIX, sibling};
 
-/// Bytes that are read at once.
+/// Bytes read at a time.
 const CHUNK: usize = 1024 * 1024;
 
-/// Hears how many more bytes were looked at, and may stop that.
+/// Receives the number of bytes verified since the last call. An error stops the verification.
 pub type ProgressFn<'a> = &'a mut dyn FnMut(u64) -> Result<()>;
 
 impl DumpTarget {
-    /// The checkpoint of an interrupted run into this target. Nothing is changed. A run that is under way is not interrupted.
+    /// Finds the checkpoint of an interrupted dump to this target. Changes nothing. `None` if a run
+    /// is writing the target.
     ///
     /// # Errors
-    /// [`Damaged`](crate::error::ErrorKind::Damaged): the checkpoint is damaged or of another version; the system's refusals.
+    /// [`Damaged`](crate::error::ErrorKind::Damaged): the checkpoint is damaged or of another
+    /// version; I/O errors.
     pub fn unfinished(&self, state_dir: Option<&Path>) -> Result<Option<DumpCheckpoint>> {
         let (Self::Folder(path) | Self::File(path)) = self else {
             return Ok(None);
@@ -48,7 +50,7 @@ impl DumpTarget {
     }
 }
 
-/// The data file that an interrupted run into the resolved target has begun.
+/// The data file of an interrupted dump to this target.
 fn partial_data_path(
     kind: &DumpTarget,
     target: &Path,
@@ -68,20 +70,20 @@ fn partial_data_path(
     }
 }
 
-/// A data file that can be gone on with: it ends where the checkpoint's count ends.
+/// A data file truncated to the bytes that its checkpoint counts.
 pub(crate) struct PartialDataFile {
     pub(crate) path: PathBuf,
     pub(crate) file: File,
-    /// Has seen all of it.
+    /// Has hashed all of the file.
     pub(crate) hasher: Sha256,
 }
 
 impl PartialDataFile {
-    /// Opens what an interrupted run into the resolved target left. The lock is held.
+    /// Opens the data file of an interrupted dump. The caller holds the lock.
     ///
     /// # Errors
-    /// [`Damaged`](crate::error::ErrorKind::Damaged): it is not what the checkpoint counts; another run has been there meanwhile; what
-    /// `watch` says; the system's refusals.
+    /// [`Damaged`](crate::error::ErrorKind::Damaged): the data does not match the checkpoint;
+    /// another run has written to it meanwhile; what `watch` says; I/O errors.
     pub(crate) fn reopen(
         kind: &DumpTarget,
         target: &Path,
@@ -89,6 +91,7 @@ impl PartialDataFile {
         checkpoint: &DumpCheckpoint,
         watch: ProgressFn<'_>,
     ) -> Result<Self> {
+        // The plan read the checkpoint without the lock: compare again under the lock.
         if places.read()?.as_ref() != Some(checkpoint) {
             return Err(Error::failed(format!(
                 "another run has written to `{}` meanwhile",
@@ -112,7 +115,7 @@ impl PartialDataFile {
     }
 }
 
-/// Reads the counted bytes, and sees that they are what they were.
+/// Hashes the counted bytes and compares them with the checkpoint.
 fn hash_existing(
     file: &mut File,
     path: &Path,
@@ -150,7 +153,8 @@ fn hash_existing(
     }
 }
 
-/// Leaves nothing but the data file, so that no crash from here on leaves what looks finished.
+/// Removes everything but the data file, so that a crash from here on leaves nothing that looks
+/// finished.
 fn remove_documents(target: &Path, data: &Path) -> Result<()> {
     let folder = data.parent().unwrap_or(target);
     let others = dump_file_names()
@@ -158,6 +162,7 @@ fn remove_documents(target: &Path, data: &Path) -> Result<()> {
         .filter(|path| path != data);
     others.into_iter().try_for_each(|path| remove_file(&path))?;
     sync_folder(folder)?;
+    // A data file exists in one of the two folders only; remove the other one.
     partial_folders(target)
         .filter(|other| other != folder && other.is_dir())
         .try_for_each(|other| remove_dump(&other))

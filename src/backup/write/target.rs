@@ -11,10 +11,10 @@ use crate::error::{Error, Result};
 use crate::place::Access;
 use crate::place::local::files::{create_folders, io_error};
 
-/// Where a dump goes.
+/// Target of a dump.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DumpTarget {
-    /// A folder with the four files.
+    /// A folder of four files.
     Folder(PathBuf),
     /// One file of items: `*.jsonl`, `*.jsonl.gz` or `*.jsonl.zst`.
     File(PathBuf),
@@ -39,10 +39,10 @@ impl DumpTarget {
         Self::Stdout
     }
 
-    /// What stands there now. Nothing is changed.
+    /// Inspects the target without changing it.
     ///
     /// # Errors
-    /// A target that [`DumpWriter::begin`] would refuse.
+    /// A target that [`DumpWriter::begin`](crate::backup::DumpWriter::begin) would refuse.
     pub fn contents(&self) -> Result<TargetContents> {
         match self {
             Self::Folder(path) => inspect_target(&resolve_path(path)?),
@@ -52,24 +52,25 @@ impl DumpTarget {
     }
 }
 
-/// How a dump is written.
+/// Options for writing a dump.
 #[derive(Debug, Clone, Default)]
 pub struct DumpOptions {
-    /// How items are laid out. Files and streams of items are always JSON Lines.
+    /// Layout of the items. Files and streams of items are always JSON Lines.
     pub format: DataFormat,
-    /// How the data is compressed. A file's name decides for itself.
+    /// Compression of the data. For a file, its name decides.
     pub compression: Compression,
-    /// Write no data file: the dump is of the schema alone.
+    /// Write no data file.
     pub schema_only: bool,
-    /// Who may read it.
+    /// Permissions of the files.
     pub access: Access,
-    /// The program's folder in the user's state directory, for lock and checkpoint where they cannot stand beside the dump.
+    /// The program's state directory, for the lock and the checkpoint if they cannot be created
+    /// next to the dump.
     pub state_dir: Option<PathBuf>,
-    /// What is dumped, so that the run can be gone on with after an interruption; without it no checkpoint is made.
+    /// Table and options, for checkpoints. Without it, the dump cannot be resumed.
     pub origin: Option<DumpOrigin>,
 }
 
-/// Resolves a target's path, looks at what is there, and makes the folders above it.
+/// Resolves a target's path, inspects it, and creates its parent folders.
 pub(crate) fn prepare_target(
     path: &Path,
     look: fn(&Path) -> Result<TargetContents>,
@@ -80,6 +81,7 @@ pub(crate) fn prepare_target(
         create_folders(parent, Access::Shared)?;
     }
 
+    // Again, because the parent folders exist only now.
     resolve_path(&target)
 }
 

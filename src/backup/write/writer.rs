@@ -1,8 +1,9 @@
-//! Writing a dump: data as it comes, then schema, summary and metadata, then all of it into its place at once.
+//! Writes a dump: data first, then schema, summary and metadata; then the dump is published
+//! atomically.
 //!
-//! Until [`DumpWriter::finish`] has returned, the old dump is untouched and the new one stands under another name. A writer that is
-//! dropped before leaves that unfinished folder, which the next run for the same place replaces or, from the last checkpoint, goes on
-//! with.
+//! Until [`DumpWriter::finish`] returns, the old dump is unchanged and the new one has a temporary
+//! name. A dropped writer leaves an unfinished folder, which the next run discards or resumes from
+//! the last checkpoint.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -28,27 +29,27 @@ use crate::place::local::files::{create_file, io_error, remove_file, rename, syn
 use crate::place::local::names::{PARTIAL_SUFFIX, sibling};
 use crate::schema::TableSchema;
 
-/// A dump that stands.
+/// A finished dump.
 #[derive(Debug)]
 pub struct FinishedDump {
-    /// Its files in the order of writing; none for a stream.
+    /// Its files in writing order; empty for a stream.
     pub paths: Vec<PathBuf>,
-    /// What a folder's metadata file says; for a file or a stream, what it would say.
+    /// The metadata; for a file or stream it is not written.
     pub metadata: Metadata,
-    /// What went wrong after the dump stood, such as remains of the old one.
+    /// Problems after the dump was in place, such as remains of the old one.
     pub warnings: Vec<String>,
 }
 
 /// Writes one dump. Calls block while the disk is slower than the caller.
 pub struct DumpWriter {
-    // Fields are dropped in this order: no thread writes any more when the lock is released.
+    // Fields are dropped in this order: all threads must have ended when the lock is released.
     encoder: Option<DataFileEncoder>,
     kind: DataFile,
     checkpoints: Option<Arc<CheckpointSaver>>,
     place: OutputTarget,
 }
 
-/// Where the bytes go until they are finished, and where then.
+/// The temporary and final path of the output.
 enum OutputTarget {
     Folder {
         target: PathBuf,
@@ -65,11 +66,11 @@ enum OutputTarget {
 }
 
 impl DumpWriter {
-    /// Prepares the target: locks it, clears what an unfinished run left, makes the folders above it.
+    /// Prepares the target: locks it, removes an unfinished dump, creates parent folders.
     ///
     /// # Errors
-    /// [`Usage`](crate::error::ErrorKind::Usage) for a target that is something else, which is left as it is; another run holds the
-    /// lock; the system's refusals.
+    /// [`Usage`](crate::error::ErrorKind::Usage) for a target that is not a dump, which is not
+    /// changed; another run holds the lock; I/O errors.
     pub fn begin(target: &DumpTarget, options: &DumpOptions) -> Result<Self> {
         match target {
             DumpTarget::Folder(path) => Self::begin_folder(path, options),
@@ -81,7 +82,7 @@ impl DumpWriter {
     /// Writes items to a stream as JSON Lines.
     ///
     /// # Errors
-    /// The system's refusal to start a thread.
+    /// A thread cannot be started.
     pub fn stream(stream: Box<dyn Write + Send>, compression: Compression) -> Result<Self> {
         let kind = DataFile {
             format: DataFormat::Jsonl,
@@ -97,11 +98,12 @@ impl DumpWriter {
         })
     }
 
-    /// Goes on where an interrupted run has made a checkpoint. Its bytes on disk are read first; `watch` hears of that.
+    /// Resumes from the checkpoint of an interrupted dump. The existing bytes are verified first;
+    /// `watch` receives progress.
     ///
     /// # Errors
-    /// [`Damaged`](crate::error::ErrorKind::Damaged): they are not what the checkpoint counts, and nothing is changed; what `watch`
-    /// says; those of [`begin`](Self::begin).
+    /// [`Damaged`](crate::error::ErrorKind::Damaged): the data does not match the checkpoint;
+    /// nothing is changed; what `watch` says; those of [`begin`](Self::begin).
     pub fn resume(
         target: &DumpTarget,
         options: &DumpOptions,
@@ -120,6 +122,8 @@ impl DumpWriter {
 
         let path = prepare_target(path, allowed)?;
         let lock = DumpLock::acquire(&path, options.state_dir.as_deref())?;
+
+        // Inspect again under the lock: another run may have written there meanwhile.
         allowed(&path)?;
         let places = CheckpointPaths::for_dump(&path, options.state_dir.as_deref());
         let part = PartialDataFile::reopen(target, &path, &places, &from, watch)?;
@@ -170,6 +174,8 @@ impl DumpWriter {
     fn begin_folder(path: &Path, options: &DumpOptions) -> Result<Self> {
         let target = prepare_target(path, inspect_target)?;
         let lock = DumpLock::acquire(&target, options.state_dir.as_deref())?;
+
+        // Inspect again under the lock: another run may have written there meanwhile.
         inspect_target(&target)?;
         let checkpoints = checkpoints(&target, options)?;
         recover(&target)?;
@@ -187,7 +193,7 @@ impl DumpWriter {
             ))
         };
 
-        // A checkpoint speaks of the data file by its name.
+        // A checkpoint refers to the data file by its name, so the name must be durable first.
         sync_folder(&partial)?;
         sync_folder(partial.parent().unwrap_or(&partial))?;
         let place = OutputTarget::Folder {
@@ -212,6 +218,8 @@ impl DumpWriter {
         let kind = item_file_kind(path, options)?;
         let target = prepare_target(path, inspect_file_target)?;
         let lock = DumpLock::acquire(&target, options.state_dir.as_deref())?;
+
+        // Inspect again under the lock: another run may have written there meanwhile.
         inspect_file_target(&target)?;
         let checkpoints = checkpoints(&target, options)?;
         let partial = sibling(&target, PARTIAL_SUFFIX).expect("a file's path ends in its name");
@@ -234,7 +242,7 @@ impl DumpWriter {
         })
     }
 
-    /// Adds items in their order.
+    /// Adds items in order.
     ///
     /// # Errors
     /// A failure of the disk or the stream, possibly while earlier items were written.
@@ -247,12 +255,12 @@ impl DumpWriter {
         }
     }
 
-    /// Leaves a checkpoint once all items added so far are on disk; nobody waits for that. Nothing happens where none are made, or
-    /// while the one before is on its way.
+    /// Requests a checkpoint once all items added so far are synced. Does not wait. Does nothing
+    /// without checkpoints, or while the previous one is being written.
     ///
     /// # Errors
-    /// A failure of the disk while earlier items were written. That the checkpoint itself cannot be left is no failure of the dump:
-    /// see [`trouble`](Self::take_checkpoint_error).
+    /// A failure of the disk while earlier items were written. An error of the checkpoint itself
+    /// does not fail the dump: see [`take_checkpoint_error`](Self::take_checkpoint_error).
     pub fn checkpoint(&mut self, progress: &ScanProgress) -> Result<()> {
         let (Some(encoder), Some(checkpoints)) = (&mut self.encoder, &self.checkpoints) else {
             return Ok(());
@@ -269,16 +277,18 @@ impl DumpWriter {
         sent.map_err(|error| self.place.write_error(self.kind, error))
     }
 
-    /// Why a checkpoint could not be left, if one failed since this was asked before.
+    /// The error of a checkpoint that failed since the last call.
     #[must_use]
     pub fn take_checkpoint_error(&self) -> Option<Error> {
         self.checkpoints.as_ref()?.take_error()
     }
 
-    /// Leaves the dump unfinished, with a last checkpoint that is on disk when this returns. Nothing can be added any more.
+    /// Ends the run without finishing the dump: writes a last checkpoint and waits for it. Nothing
+    /// can be added afterwards.
     ///
     /// # Errors
-    /// A failure of the disk; the checkpoint before then holds. For one of the checkpoint itself see [`trouble`](Self::take_checkpoint_error).
+    /// A failure of the disk; the previous checkpoint then stays valid. For an error of the
+    /// checkpoint itself see [`take_checkpoint_error`](Self::take_checkpoint_error).
     pub fn stop(&mut self, progress: &ScanProgress) -> Result<()> {
         let (Some(mut encoder), Some(checkpoints)) = (self.encoder.take(), &self.checkpoints)
         else {
@@ -293,10 +303,10 @@ impl DumpWriter {
             .map_err(|error| self.place.write_error(self.kind, error))
     }
 
-    /// Discards the dump: its checkpoint first, then what was written.
+    /// Discards the dump: its checkpoint first, then its files.
     ///
     /// # Errors
-    /// The system's refusals.
+    /// I/O errors.
     pub fn discard(mut self) -> Result<()> {
         if let Some(encoder) = self.encoder.take() {
             encoder
@@ -317,7 +327,7 @@ impl DumpWriter {
     /// Writes the rest, waits until everything is on disk, and publishes the dump.
     ///
     /// # Errors
-    /// The system's refusals. The old dump is then untouched.
+    /// I/O errors. The old dump is then untouched.
     pub fn finish(
         mut self,
         schema: Option<&TableSchema>,
@@ -367,7 +377,8 @@ impl DumpWriter {
             partial, metadata, ..
         } = documents;
 
-        // After an exchange, `.partial` holds the old dump. No checkpoint may refer to it, so the checkpoint is removed before.
+        // After an exchange, `.partial` holds the old dump. No checkpoint may refer to it, so the
+        // checkpoint is removed before.
         self.checkpoints
             .as_ref()
             .map_or(Ok(()), |checkpoints| checkpoints.clear())?;
@@ -396,7 +407,8 @@ impl DumpWriter {
         rename(partial, target)?;
         sync_folder(target.parent().unwrap_or(target))?;
 
-        // The items are in place already: a checkpoint that cannot be removed is worth a warning only.
+        // The items are in place already: a checkpoint that cannot be removed is worth a warning
+        // only.
         let left = self
             .checkpoints
             .as_ref()
@@ -415,7 +427,7 @@ impl DumpWriter {
 }
 
 impl OutputTarget {
-    /// What to say when the data cannot be written.
+    /// The error for data that cannot be written.
     fn write_error(&self, kind: DataFile, error: io::Error) -> Error {
         match self {
             Self::Folder { partial, .. } => io_error("write", &partial.join(kind.name()), error),
@@ -426,7 +438,7 @@ impl OutputTarget {
     }
 }
 
-/// Removes what speaks of an earlier run, and makes ready to speak of this one.
+/// Removes the checkpoint of an earlier run and prepares those of this one.
 fn checkpoints(target: &Path, options: &DumpOptions) -> Result<Option<Arc<CheckpointSaver>>> {
     let places = CheckpointPaths::for_dump(target, options.state_dir.as_deref());
     places.clear()?;

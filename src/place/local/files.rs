@@ -1,7 +1,7 @@
-//! Durable changes to the file system: the only place where files are made, renamed and removed.
+//! Durable changes to the file system. The only file that creates, renames or removes files.
 //!
-//! Nothing here decides anything. A change is durable when its function, and [`sync_folder`] for names, has returned. New files
-//! never follow a symbolic link and never overwrite.
+//! It makes no decisions. A change is durable when its function has returned, and [`sync_folder`]
+//! for names. New files never follow a symbolic link and never overwrite.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
@@ -13,13 +13,13 @@ use rustix::fs::OFlags;
 use super::names::{PARTIAL_SUFFIX, sibling};
 use crate::error::{Error, Result};
 
-/// Who may read what is made.
+/// Permissions of new files and folders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Access {
-    /// What the process's umask leaves.
+    /// As the process's umask allows.
     #[default]
     Shared,
-    /// The owner alone: files 0600, folders 0700.
+    /// The owner only: files 0600, folders 0700.
     Private,
 }
 
@@ -39,10 +39,10 @@ impl Access {
     }
 }
 
-/// Makes a file that must not exist.
+/// Creates a file; fails if it exists.
 ///
 /// # Errors
-/// The system's refusal, with the path.
+/// An I/O error, with the path.
 pub(crate) fn create_file(path: &Path, access: Access) -> Result<File> {
     OpenOptions::new()
         .write(true)
@@ -52,10 +52,10 @@ pub(crate) fn create_file(path: &Path, access: Access) -> Result<File> {
         .map_err(|error| io_error("create", path, error))
 }
 
-/// Makes a file that must not exist, with this content, on disk when this returns.
+/// Creates a file with this content and syncs it; fails if it exists.
 ///
 /// # Errors
-/// The system's refusal, with the path.
+/// An I/O error, with the path.
 pub(crate) fn write_file(path: &Path, content: &[u8], access: Access) -> Result<()> {
     let mut file = create_file(path, access)?;
     file.write_all(content)
@@ -63,7 +63,8 @@ pub(crate) fn write_file(path: &Path, content: &[u8], access: Access) -> Result<
         .map_err(|error| io_error("write", path, error))
 }
 
-/// Opens a file for the lock: made if need be with mode 0600, read and written, never through a symbolic link.
+/// Opens a lock file for reading and writing, creating it with mode 0600. Does not follow a
+/// symbolic link.
 pub(crate) fn open_lock_file(path: &Path) -> io::Result<File> {
     let no_follow = i32::try_from(OFlags::NOFOLLOW.bits()).expect("the flag is a small constant");
     OpenOptions::new()
@@ -76,15 +77,15 @@ pub(crate) fn open_lock_file(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// Opens a file to be read, never through a symbolic link.
+/// Opens a file for reading. Does not follow a symbolic link.
 pub(crate) fn open_to_read(path: &Path) -> io::Result<File> {
-    // Without `NONBLOCK` opening a pipe would wait for its other end.
+    // Without `NONBLOCK`, opening a pipe would wait for its other end.
     let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits())
         .expect("the flags are small constants");
     OpenOptions::new().read(true).custom_flags(flags).open(path)
 }
 
-/// Opens a file that is there, to write on: never through a symbolic link.
+/// Opens an existing file for writing. Does not follow a symbolic link.
 pub(crate) fn open_existing_to_write(path: &Path) -> io::Result<File> {
     let no_follow = i32::try_from(OFlags::NOFOLLOW.bits()).expect("the flag is a small constant");
     OpenOptions::new()
@@ -93,16 +94,16 @@ pub(crate) fn open_existing_to_write(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// Makes a folder that must not exist.
+/// Creates a folder; fails if it exists.
 pub(crate) fn create_folder(path: &Path, access: Access) -> io::Result<()> {
     DirBuilder::new().mode(access.folder_mode()).create(path)
 }
 
-/// Makes a folder and the folders above it, where they are missing: those that are made are for whom `access` says. Their names
-/// are on disk when this returns.
+/// Creates a folder and the missing folders above it, with these permissions, and syncs their
+/// names.
 ///
 /// # Errors
-/// The system's refusal, with the path.
+/// An I/O error, with the path.
 pub(crate) fn create_folders(path: &Path, access: Access) -> Result<()> {
     let missing = path
         .ancestors()
@@ -119,13 +120,13 @@ pub(crate) fn create_folders(path: &Path, access: Access) -> Result<()> {
         .try_for_each(sync_folder)
 }
 
-/// Opens a file that an earlier run wrote part of, to be read and written, never through a symbolic link. `None` where there is
-/// none.
+/// Opens a partly written file for reading and writing. Does not follow a symbolic link. `None` if
+/// there is no such file.
 ///
 /// # Errors
-/// The system's refusal; something that is not a regular file.
+/// An I/O error; something that is not a regular file.
 pub(crate) fn open_partial(path: &Path) -> Result<Option<File>> {
-    // Without `NONBLOCK` opening a pipe would wait for its other end.
+    // Without `NONBLOCK`, opening a pipe would wait for its other end.
     let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits())
         .expect("the flags are small constants");
     let file = match OpenOptions::new()
@@ -151,21 +152,21 @@ pub(crate) fn open_partial(path: &Path) -> Result<Option<File>> {
     Ok(Some(file))
 }
 
-/// Cuts a file behind so many bytes, and goes there. On disk when this returns.
+/// Truncates a file to this length, syncs it and seeks to its end.
 ///
 /// # Errors
-/// The system's refusal.
+/// An I/O error.
 pub(crate) fn truncate(file: &mut File, length: u64) -> io::Result<()> {
     file.set_len(length)?;
     file.sync_all()?;
     file.seek(SeekFrom::Start(length)).map(drop)
 }
 
-/// Puts a file with this content in place of the one there, if any, for the owner alone, whole and on disk when this returns. It is
-/// built under a name of its own, so only one run at a time may do this.
+/// Replaces a file atomically: mode 0600, synced when this returns. The temporary name is fixed, so
+/// only one process may do this at a time.
 ///
 /// # Errors
-/// The system's refusal. The former file is then there still.
+/// An I/O error. The old file then still exists.
 pub(crate) fn replace_file(path: &Path, content: &[u8]) -> Result<()> {
     let partial = sibling(path, PARTIAL_SUFFIX)
         .ok_or_else(|| io_error("write", path, io::ErrorKind::InvalidInput.into()))?;
@@ -174,11 +175,11 @@ pub(crate) fn replace_file(path: &Path, content: &[u8]) -> Result<()> {
     })
 }
 
-/// Has a file made under the name `partial` and gives it the name `path`, in place of the one there, if any. On disk when this
-/// returns, as far as `make` has put it there.
+/// Lets `make` create a file named `partial`, then renames it to `path`, replacing an existing
+/// file. The name is synced when this returns; `make` syncs the content.
 ///
 /// # Errors
-/// What `make` returns; the system's refusal. The former file is then there still.
+/// Errors of `make`; I/O errors. The old file then still exists.
 pub(crate) fn replace_with(
     partial: &Path,
     path: &Path,
@@ -187,7 +188,7 @@ pub(crate) fn replace_with(
     remove_file(partial)?;
     let put = make(partial).and_then(|()| rename(partial, path));
     if put.is_err() {
-        // On a full disk its room is wanted. The failure is what counts.
+        // Free the space: the disk may be full. The first error is the one to report.
         let _ = remove_file(partial);
     }
 
@@ -196,10 +197,11 @@ pub(crate) fn replace_with(
     sync_folder(path.parent().unwrap_or(path))
 }
 
-/// Waits until the names in a folder are on disk.
+/// Syncs the names in a folder.
 ///
 /// # Errors
-/// The system's refusal, with the path. File systems that cannot sync a folder are no error: they keep no promise to wait for.
+/// An I/O error, with the path. File systems that cannot sync a folder are not an error: there is
+/// nothing to wait for.
 pub(crate) fn sync_folder(path: &Path) -> Result<()> {
     match File::open(path).and_then(|folder| folder.sync_all()) {
         Err(error)
@@ -214,13 +216,13 @@ pub(crate) fn sync_folder(path: &Path) -> Result<()> {
     }
 }
 
-/// Renames, replacing a file of the new name.
+/// Renames a file or folder, replacing an existing file.
 pub(crate) fn rename(from: &Path, to: &Path) -> Result<()> {
     fs::rename(from, to)
         .map_err(|error| io_error(&format!("rename to `{}`:", to.display()), from, error))
 }
 
-/// Exchanges two names in one step; whoever looks sees either the one state or the other.
+/// Exchanges two paths atomically.
 #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
 pub(crate) fn exchange(one: &Path, other: &Path) -> io::Result<()> {
     use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -228,16 +230,16 @@ pub(crate) fn exchange(one: &Path, other: &Path) -> io::Result<()> {
     Ok(renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE)?)
 }
 
-/// This system has no such call.
+/// Not supported by this operating system.
 #[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
 pub(crate) fn exchange(_one: &Path, _other: &Path) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Removes a file; one that is not there is as good as removed.
+/// Removes a file. A missing file is not an error.
 pub(crate) fn remove_file(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
-        // No file has a name that none can have.
+        // A file with an invalid name cannot exist.
         Err(error)
             if matches!(
                 error.kind(),
@@ -255,7 +257,7 @@ pub(crate) fn remove_empty_folder(path: &Path) -> Result<()> {
     fs::remove_dir(path).map_err(|error| io_error("remove the folder", path, error))
 }
 
-/// An error of the system about a path, with what can be done about it.
+/// An error for a failed I/O operation on a path, with a hint for common causes.
 pub(crate) fn io_error(action: &str, path: &Path, error: io::Error) -> Error {
     let hint = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {

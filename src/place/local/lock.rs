@@ -1,6 +1,7 @@
-//! Lock files, held through a lock of the operating system: it ends with the process that holds it, however that ends.
+//! Lock files, held through an operating system lock, which ends with the process.
 //!
-//! The text in the file (who holds it, since when) is for the message of the second run only.
+//! The text in the file (who holds it, since when) is only for the error message of another
+//! process.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -12,10 +13,10 @@ use chrono::{SecondsFormat, Utc};
 use super::files::{Access, create_folders, io_error, open_lock_file, remove_file};
 use crate::error::{Error, Result};
 
-/// How often a lock file may vanish under us because its holder releases it, before we give up.
+/// Attempts to lock a file that its holder keeps removing at the same moment.
 const ATTEMPTS: usize = 100;
 
-/// Bytes of a lock file that are read for a message.
+/// Bytes of a lock file that are read for the error message.
 const HOLDER_BYTES: u64 = 200;
 
 /// Holds a lock file until it is dropped.
@@ -26,17 +27,17 @@ pub struct FileLock {
 }
 
 impl FileLock {
-    /// Locks the file `path`, which is made with the folders above it if need be, all for the owner alone. `held` is the failure where
-    /// another run has the lock: it is told who.
+    /// Locks the file `path`, creating it and the folders above it for the owner only. If another
+    /// process holds the lock, `held` makes the error from its description.
     ///
     /// # Errors
-    /// Another run holds the lock; the file cannot be made.
+    /// Another run holds the lock; the file cannot be created.
     pub fn acquire(path: &Path, held: impl FnOnce(&str) -> Error) -> Result<Self> {
         create_folders(path.parent().unwrap_or(path), Access::Private)?;
         acquire_at(path).map_err(|refused| refused.into_error(path, held))
     }
 
-    /// Who holds the lock of the file `path`, if anybody does. Nothing is made.
+    /// A description of the process that holds the lock, if any. Creates nothing.
     #[must_use]
     pub fn holder(path: &Path) -> Option<String> {
         let file = File::open(path).ok()?;
@@ -46,17 +47,18 @@ impl FileLock {
 
 impl Drop for FileLock {
     fn drop(&mut self) {
-        // Removed while it is held: whoever opened it before will lock a file without a name, notice, and make a new one.
-        // A file that stays is no harm either.
+        // Remove the file while the lock is held: a process that opened it before locks a file
+        // without a name, notices, and creates a new one. If removing fails, the leftover file does
+        // no harm.
         let _ = remove_file(&self.path);
     }
 }
 
-/// Why a lock was not had.
+/// Reasons why a lock could not be acquired.
 pub(crate) enum LockFailure {
-    /// The file cannot be made, opened or locked here.
+    /// The file cannot be created, opened or locked.
     Io(io::Error),
-    /// This run has it.
+    /// Another process holds it; its description.
     Held(String),
 }
 
@@ -90,7 +92,7 @@ pub(crate) fn acquire_at(path: &Path) -> Result<FileLock, LockFailure> {
     Err(LockFailure::Io(io::ErrorKind::ResourceBusy.into()))
 }
 
-/// Whether the file that was locked is still the one of that name.
+/// Whether `path` still names the file that was locked.
 fn is_still_linked(file: &File, path: &Path) -> bool {
     let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
     match (file.metadata(), fs::symlink_metadata(path)) {
@@ -119,10 +121,10 @@ fn host_name() -> String {
     name.map_or_else(|_| "this host".to_owned(), |name| name.trim().to_owned())
 }
 
-/// What the file says of who holds it.
+/// The description in a lock file of the process that holds it.
 fn holder(file: &File) -> String {
     let mut holder = Vec::new();
-    // Without the text the message is only shorter.
+    // If it cannot be read, the error message is only less specific.
     let _ = Read::take(file, HOLDER_BYTES).read_to_end(&mut holder);
     let holder: String = String::from_utf8_lossy(&holder)
         .trim()

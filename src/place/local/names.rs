@@ -1,4 +1,5 @@
-//! Names of files that belong to another file or folder: next to it, or in the user's state directory.
+//! Names of files that belong to another file or folder: next to it, or in the user's state
+//! directory.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -11,17 +12,20 @@ pub(crate) const PARTIAL_SUFFIX: &str = ".partial";
 /// Suffix of a lock file.
 pub(crate) const LOCK_SUFFIX: &str = ".lock";
 
-/// Bytes of a path's last name that are kept in the name of a state file. Most file systems limit a whole name to 255 bytes.
+/// Bytes of a path's last name that are kept in the name of a state file. Most file systems limit a
+/// whole name to 255 bytes.
 const NAME_BYTES: usize = 60;
 
-/// The path next to `path` whose name is that of `path` and a suffix. `None` for a path without a name, such as `/`.
+/// The path next to `path` whose name is that of `path` and a suffix. `None` for a path without a
+/// name, such as `/`.
 pub(crate) fn sibling(path: &Path, suffix: &str) -> Option<PathBuf> {
     let mut name = OsString::from(path.file_name()?);
     name.push(suffix);
     Some(path.with_file_name(name))
 }
 
-/// The name in the state directory of a file that cannot be created next to `path`: readable, and unique by the digest of the path.
+/// The name in the state directory of a file that cannot be created next to `path`: readable, and
+/// unique by the digest of the path.
 pub(crate) fn state_name(path: &Path, suffix: &str) -> String {
     let digest = hex_sha256(path.as_os_str().as_encoded_bytes());
     let name = path

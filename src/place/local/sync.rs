@@ -1,30 +1,32 @@
-//! Brings a file to disk while more of it is written, so that the sync at its end finds little left to do: with fast disks that sync is
-//! a third of a dump, and nothing else happens meanwhile.
+//! A file that is synced in the background while it is written, so that the final sync has little
+//! left to do: on fast disks it would take a third of the time of a dump.
 //!
-//! All syncs of a large file are made by one thread. The system tells a failed write-back once, to whoever syncs next; so what an
-//! background sync was answer is kept for the one that somebody waits for.
+//! One thread makes all syncs of a large file. The operating system reports a failed write-back
+//! only once, to the next sync. An error of a background sync is therefore kept for the next caller
+//! that waits.
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread;
 
-/// Bytes between two background syncs: few enough to overlap, enough for the disk to be written in one go.
+/// Bytes between two background syncs: small enough to overlap with writing, large enough for
+/// sequential disk writes.
 const BETWEEN_SYNCS: usize = 32 * 1024 * 1024;
 
-/// A file that is written from its beginning to its end.
+/// A file that is written from beginning to end.
 pub(crate) struct SyncedFile {
     file: File,
-    /// Bytes that no background sync was asked for yet.
+    /// Bytes written since the last background sync was requested.
     unsynced: usize,
-    /// Where syncs are asked for, once the file is large.
+    /// Queue of the sync thread, which is started once the file is large.
     requests: Option<SyncSender<SyncRequest>>,
 }
 
 enum SyncRequest {
-    /// When there is time.
+    /// Sync when there is time.
     Background,
-    /// Somebody waits.
+    /// Sync now; the caller waits for the result.
     Wait(SyncSender<io::Result<()>>),
 }
 
@@ -48,10 +50,10 @@ impl SyncedFile {
         Ok(())
     }
 
-    /// All that was written is on disk.
+    /// Syncs everything written so far.
     ///
     /// # Errors
-    /// The system's refusal, now or to an background sync.
+    /// An I/O error, of this sync or of an earlier background sync.
     pub(crate) fn sync(&mut self) -> io::Result<()> {
         let Some(requests) = &self.requests else {
             return self.file.sync_all();
@@ -72,13 +74,13 @@ impl SyncedFile {
         }
 
         if let Some(requests) = &self.requests {
-            // A thread that is still busy with the one before it will be asked again.
+            // If the queue is full, a sync is still running; the next one covers these bytes too.
             let _ = requests.try_send(SyncRequest::Background);
         }
     }
 }
 
-/// Without a thread to spare everything is synced at the end.
+/// Starts the sync thread. If that fails, everything is synced at the end.
 fn start_sync_thread(file: &File) -> io::Result<SyncSender<SyncRequest>> {
     let file = file.try_clone()?;
     let (send, requests) = mpsc::sync_channel(1);
@@ -100,7 +102,7 @@ fn serve_sync_requests(
             SyncRequest::Background => failed = failed.or(background().err()),
             SyncRequest::Wait(reply) => {
                 let result = failed.take().map_or_else(&whole, Err);
-                // Whoever asked has failed meanwhile when nobody listens.
+                // Sending fails only if the caller has stopped waiting.
                 let _ = reply.send(result);
             }
         }

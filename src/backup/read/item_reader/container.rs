@@ -1,46 +1,49 @@
 //! The containers that items come in, and how the first bytes of a file tell them apart.
 //!
-//! The one ambiguity is a file that begins with an object: it may be a Scan document (`{"Items":[…`), an export line
-//! (`{"Item":{…}}`) or an item, and an item may have attributes called `Items`, `Count` or `Item`. An attribute's value is an
-//! object with a type tag and never an array, number, string or `null`, which decides it.
+//! The one ambiguity is a file that begins with an object: it may be a Scan document
+//! (`{"Items":[…`), an export line (`{"Item":{…}}`) or an item, and an item may have attributes
+//! called `Items`, `Count` or `Item`. An attribute's value is an object with a type tag and never
+//! an array, number, string or `null`, which decides it.
 
 use crate::item::{ItemError, ObjectKind, object_kind};
 
-/// The container that the items were read from.
+/// Container of the items in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ItemContainer {
     /// Nothing but whitespace.
     Empty,
-    /// Objects with an array `Items`: this project's own `table-data.json`, the output of `aws dynamodb scan`.
+    /// Objects with an array `Items`: this project's own `table-data.json`, the output of `aws
+    /// dynamodb scan`.
     Document,
     /// A JSON array of items.
     Array,
-    /// One item after the other, usually one per line.
+    /// Items one after another, usually one per line.
     Lines,
-    /// `{"Item":{…}}`, one after the other: an export to S3.
+    /// `{"Item":{…}}`, one after another: an export to S3.
     ExportLines,
-    /// `{"reason":"…","item":{…}}`, one after the other: what a restore rejected.
+    /// `{"reason":"…","item":{…}}`, one after another: items rejected by a restore.
     RejectLines,
 }
 
-/// What the members of the first object say so far.
+/// Evidence from the members of the first object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ContainerClue {
     /// The object is a document.
     Document,
-    /// The member belongs to a document; `Items` may still come.
+    /// The member belongs to a document; `Items` may follow.
     DocumentMember,
-    /// The object is an item or an export line, to be told apart by [`line_container`].
+    /// The object is an item or an export line; [`line_container`] decides.
     Line,
     /// The object is a rejected item with its reason.
     Reject,
-    /// The member's value has to be seen: see [`value_clue`].
+    /// The member's value decides: see [`value_clue`].
     NeedsValue,
     /// Neither: plain JSON.
     Plain,
 }
 
-/// What a member says whose value begins with `first`. `seen`: a member before it belonged to a document.
+/// Judges a member by its name and the first byte of its value. `seen`: an earlier member belonged
+/// to a document.
 pub(crate) fn member_clue(name: &[u8], first: u8, seen: bool) -> ContainerClue {
     let known = matches!(
         name,
@@ -64,7 +67,7 @@ pub(crate) fn member_clue(name: &[u8], first: u8, seen: bool) -> ContainerClue {
     }
 }
 
-/// What a member says that is called like one of a document's and whose value is the object `value`.
+/// Judges a member with the name of a document's member by its value, which is an object.
 pub(crate) fn value_clue(value: &[u8]) -> Result<ContainerClue, ItemError> {
     Ok(if object_kind(value)? == ObjectKind::AttributeValue {
         ContainerClue::Line
@@ -73,7 +76,8 @@ pub(crate) fn value_clue(value: &[u8]) -> Result<ContainerClue, ItemError> {
     })
 }
 
-/// Whether `line` is an export line or an item. `item` is the value of its only member, if that is called `Item`.
+/// Decides between an export line and an item. `item` is the value of the only member, if its name
+/// is `Item`.
 pub(crate) fn line_container(item: Option<&[u8]>) -> Result<ItemContainer, ItemError> {
     match item.map(object_kind).transpose()? {
         Some(ObjectKind::AttributeMap) => Ok(ItemContainer::ExportLines),

@@ -1,4 +1,4 @@
-//! Lines, each in one piece, whatever they hold.
+//! Reads lines, each as one slice.
 
 use std::io::Read;
 
@@ -8,7 +8,7 @@ use super::window::InputWindow;
 use crate::error::Result;
 use crate::limits;
 
-/// What may stand in a line around an item: a comma.
+/// Bytes around an item in a line: a comma, with a margin.
 const AROUND: usize = 16;
 
 /// A line without its line feed.
@@ -16,11 +16,11 @@ const AROUND: usize = 16;
 pub(crate) struct Line {
     /// Its bytes.
     pub(crate) text: Bytes,
-    /// The offset behind it and its line feed.
+    /// The offset after its line feed.
     pub(crate) end: u64,
 }
 
-/// Reads line by line. Memory is bounded by the longest line, and that by [`limits::ITEM_TEXT_BYTES`].
+/// Reads line by line. Memory is bounded by [`limits::ITEM_TEXT_BYTES`].
 pub(crate) struct LineReader<R> {
     window: InputWindow<R>,
 }
@@ -32,10 +32,11 @@ impl<R: Read> LineReader<R> {
         }
     }
 
-    /// The next line; `None` behind the last. One that is too long for an item comes in pieces.
+    /// Returns the next line, or `None` at the end. A line longer than any item is returned in
+    /// pieces.
     ///
     /// # Errors
-    /// The source's own.
+    /// Errors of the source.
     pub(crate) fn next_line(&mut self) -> Result<Option<Line>> {
         let mut seen = 0;
         loop {

@@ -1,26 +1,30 @@
-//! What a file of items says about itself besides the items.
+//! Facts about a file of items besides the items.
 
 use super::container::ItemContainer;
 
-/// What the file says besides its items; whole when the last item was read.
+/// Summary of a file of items; complete after the last item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ContainerSummary {
     /// The container.
     pub container: ItemContainer,
-    /// The sum of the documents' `Count`; `None` if none has one. Some tools write a `Count` that is not the number of items.
+    /// Sum of the documents' `Count`; `None` if none has one. Some tools write a `Count` that is
+    /// not the number of items.
     pub count: Option<u64>,
-    /// The member that says that the last document is not the whole table: `NextToken` or `LastEvaluatedKey`.
+    /// The member by which the last document says that the table has more items: `NextToken` or
+    /// `LastEvaluatedKey`.
     pub continues: Option<&'static str>,
-    /// The first document whose `Count` is not the number of its items: the `Count` and the number.
+    /// The first document whose `Count` differs from the number of its items: the `Count` and the
+    /// number.
     pub miscounted: Option<(u64, u64)>,
-    /// Whether a document has no member `Items`, as the output of `aws dynamodb scan --select COUNT`.
+    /// Whether a document lacks the member `Items`, like the output of `aws dynamodb scan --select
+    /// COUNT`.
     pub lacks_items: bool,
     /// Items read so far.
     pub items: u64,
 }
 
 impl ContainerSummary {
-    /// Why the items that were read are not all that there should be; `shown` is the name of the source.
+    /// Why the items are incomplete, if they are. `shown` is the name of the source.
     pub(crate) fn incompleteness(&self, shown: &str) -> Option<String> {
         if self.lacks_items {
             return Some(format!(

@@ -21,7 +21,7 @@ fn read(text: &str, block: usize) -> Result<(Vec<LocatedItem>, ContainerSummary)
     Ok((items, *reader.summary()))
 }
 
-/// What a reader that recognises items gives, of which nothing but that differs.
+/// Reads with the fast path. The result differs only in `is_valid`, which is cleared.
 fn recognise(text: &str, block: usize) -> Result<(Vec<LocatedItem>, ContainerSummary)> {
     let mut reader = ItemReader::with_blocks(text.as_bytes(), block).validating();
     let mut items = Vec::new();
@@ -189,7 +189,8 @@ fn an_export_line_is_not_an_item_called_item() {
         );
     }
 
-    // One attribute of type M cannot be a key: no table holds such an item, and it is not taken for an export line either.
+    // An attribute of type M cannot be a key: no table has such an item, and the line is not an
+    // export line.
     let lines = format!("{}\n{A}", r#"{"Item":{"M":{"name":{"S":"x"}}}}"#);
     assert!(
         failure(&lines)
@@ -414,7 +415,7 @@ proptest! {
         for block in [BLOCK_BYTES, block] {
             prop_assert_eq!(&recognise(&text, block).expect("items"), &(whole.clone(), summary));
         }
-        // An item that is not held on to leaves its block to be used again.
+        // The block of a dropped item is reused.
         let mut reader = ItemReader::with_blocks(text.as_bytes(), block);
         for item in &whole {
             let next = reader.next_item().expect("an item");

@@ -1,7 +1,8 @@
-//! The part of the input that is in memory: blocks read in one piece each, handed out as slices without copying.
+//! The part of the input that is in memory: blocks, sliced without copying.
 //!
-//! Indices are relative to what was consumed so far, so they stay right when more is read. The window grows to the longest
-//! single value, [`limits::ITEM_TEXT_BYTES`] at most, and goes back to one block behind it.
+//! Indices are relative to the consumed bytes, so they stay valid when more is read. The window
+//! grows to the longest single value, at most [`limits::ITEM_TEXT_BYTES`], and shrinks to one block
+//! after it.
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::item::{JsonScanner, ScanStatus};
@@ -11,12 +12,12 @@ use std::io::{ErrorKind as IoErrorKind, Read};
 
 const CUT_SHORT: &str = "the text ends too early";
 
-/// The input, seen through a window.
+/// A window over the input.
 pub(crate) struct InputWindow<R> {
     source: R,
     block_bytes: usize,
     block: Bytes,
-    /// Index in `block` of the first byte that is not consumed.
+    /// Index in `block` of the first unconsumed byte.
     start: usize,
     /// Offset of that byte in the input.
     offset: u64,
@@ -46,13 +47,13 @@ impl<R: Read> InputWindow<R> {
         self.line
     }
 
-    /// What is in memory and not consumed.
+    /// The unconsumed bytes in memory.
     #[inline]
     pub(crate) fn rest(&self) -> &[u8] {
         &self.block[self.start..]
     }
 
-    /// Reads on; `false` at the end of the input.
+    /// Reads more; `false` at the end of the input.
     fn read_more(&mut self) -> Result<bool> {
         if self.ended {
             return Ok(false);
@@ -75,8 +76,8 @@ impl<R: Read> InputWindow<R> {
         Ok(count > 0)
     }
 
-    /// A block of this length that begins with what is not consumed: the same one again where nobody holds a slice of it, for a new
-    /// one is zeroed first.
+    /// Returns a block of this length that begins with the unconsumed bytes. The old block is
+    /// reused unless a slice of it exists: a new one must be zeroed.
     fn take_block(&mut self, length: usize) -> BytesMut {
         let start = std::mem::take(&mut self.start);
         let old = match std::mem::take(&mut self.block).try_into_mut() {
@@ -94,7 +95,7 @@ impl<R: Read> InputWindow<R> {
         block
     }
 
-    /// A decompressor reports damage as one of three kinds of I/O error.
+    /// Classifies a read error: decompressors report damage as one of three kinds of I/O errors.
     fn read_error(&self, error: std::io::Error) -> Error {
         let damaged = matches!(
             error.kind(),
@@ -116,7 +117,7 @@ impl<R: Read> InputWindow<R> {
         .with_source(error)
     }
 
-    /// The byte at index `at`; `None` behind the end of the input.
+    /// The byte at index `at`; `None` at the end of the input.
     #[inline]
     pub(crate) fn peek(&mut self, at: usize) -> Result<Option<u8>> {
         loop {
@@ -130,7 +131,7 @@ impl<R: Read> InputWindow<R> {
         }
     }
 
-    /// The index of the first byte from `at` on that is not whitespace, and that byte.
+    /// The index and value of the first byte from `at` on that is not whitespace.
     pub(crate) fn peek_non_blank_at(&mut self, mut at: usize) -> Result<(usize, Option<u8>)> {
         loop {
             match self.peek(at)? {
@@ -140,7 +141,7 @@ impl<R: Read> InputWindow<R> {
         }
     }
 
-    /// Consumes whitespace; the byte behind it.
+    /// Consumes whitespace and returns the next byte without consuming it.
     #[inline]
     pub(crate) fn skip_blanks(&mut self) -> Result<Option<u8>> {
         loop {
@@ -155,7 +156,7 @@ impl<R: Read> InputWindow<R> {
         }
     }
 
-    /// The index behind the value that begins at index `at`.
+    /// The index after the value that begins at index `at`.
     #[inline]
     pub(crate) fn value_end(&mut self, at: usize) -> Result<usize> {
         let mut scanner = JsonScanner::new();
@@ -187,8 +188,8 @@ impl<R: Read> InputWindow<R> {
         }
     }
 
-    /// What is wrong at index `at`, with the line on which the value around it begins, where that is another: an item whose own line
-    /// is damaged is often taken to go on over those behind it.
+    /// Describes an error at index `at`, with the line on which the surrounding value begins if
+    /// that differs: a damaged item often seems to extend over the lines after it.
     fn within(&self, value: usize, at: usize, what: &str) -> String {
         let feeds = |to: usize| line_feeds(&self.rest()[..to.min(self.rest().len())]);
         match feeds(value) {
@@ -200,7 +201,7 @@ impl<R: Read> InputWindow<R> {
         }
     }
 
-    /// Consumes `length` bytes that hold no line feed.
+    /// Consumes `length` bytes without a line feed.
     #[inline]
     pub(crate) fn skip(&mut self, length: usize) {
         self.start += length;
@@ -216,7 +217,7 @@ impl<R: Read> InputWindow<R> {
         taken
     }
 
-    /// Consumes `length` bytes that hold no line feed.
+    /// Consumes `length` bytes without a line feed.
     #[inline]
     pub(crate) fn consume_line(&mut self, length: usize) -> Bytes {
         let taken = self.block.slice(self.start..self.start + length);
@@ -224,7 +225,7 @@ impl<R: Read> InputWindow<R> {
         taken
     }
 
-    /// Where index `at` is, for people.
+    /// Line and byte of index `at`, for messages.
     fn position(&self, at: usize) -> String {
         let before = &self.rest()[..at.min(self.rest().len())];
         format!(
@@ -234,12 +235,12 @@ impl<R: Read> InputWindow<R> {
         )
     }
 
-    /// The input is damaged at index `at`.
+    /// The error for damage at index `at`.
     pub(crate) fn damage_at(&self, at: usize, what: impl std::fmt::Display) -> Error {
         Error::damaged(format!("{}: {what}", self.position(at)))
     }
 
-    /// The input ends where it should go on.
+    /// The error for input that ends too early.
     pub(crate) fn truncated(&self) -> Error {
         self.cut_short(CUT_SHORT)
     }
@@ -250,7 +251,7 @@ impl<R: Read> InputWindow<R> {
     }
 }
 
-/// Reads until `block` is full or the source has no more; how much that was, and how it ended.
+/// Reads until `block` is full or the input ends. Returns the number of bytes read and the result.
 fn fill(source: &mut impl Read, block: &mut [u8]) -> (usize, std::io::Result<()>) {
     let mut count = 0;
     while count < block.len() {

@@ -6,7 +6,7 @@ use crate::backup::{SourceSpec, check};
 use crate::place::Access;
 use crate::place::local::files::{remove_file, write_file};
 
-/// What is readable of a dump whose data file holds `bytes`: items, and the reasons for the rest.
+/// The readable items, and the reasons for the rest, of a dump whose data file holds `bytes`.
 fn salvaged(bytes: &[u8]) -> (Vec<Bytes>, Vec<String>) {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("dump");

@@ -5,7 +5,7 @@ use crate::backup::testing::{draft_of, items, open, schema};
 use crate::backup::{Compression, DataFormat, DumpOptions, DumpTarget, DumpWriter};
 use crate::item::{KeyAttribute, KeyType};
 
-/// A dump of so many items of some 2 kB each, and its source.
+/// A dump of so many items of about 2 kB each, and its source.
 fn dumped(
     count: usize,
     format: DataFormat,
@@ -174,7 +174,7 @@ fn only_what_is_one_object_is_handed_out_whatever_was_checked_before() {
         r#"{"pk":{"S":"a"},}"#,
         r#""pk""#,
     ] {
-        // The source is open, and its file changes under it.
+        // The file changes while the source is open.
         let (dir, source) = dumped(1, DataFormat::Json, Compression::None);
         let mut file = File::create(dir.path().join("dump/table-data.json")).unwrap();
         write!(file, "{{\"Items\":[\n{line}\n]}}\n").unwrap();

@@ -16,7 +16,7 @@ use crate::backup::{
 };
 use crate::error::ErrorKind;
 
-/// Pages of items, some of them empty, of about so many bytes each.
+/// Pages of items of about so many bytes each; some are empty.
 fn pages(count: usize, bytes: usize) -> Vec<Vec<String>> {
     let item = |page: usize, number: usize| {
         format!(
@@ -128,7 +128,7 @@ fn put(path: &Path, content: &[u8]) {
         .unwrap();
 }
 
-/// The one data file, wherever it is.
+/// The content of the data file.
 fn data(finished: &FinishedDump) -> Vec<u8> {
     fs::read(&finished.paths[0]).unwrap()
 }
@@ -154,7 +154,7 @@ fn any_number_of_interruptions_ends_with_the_bytes_and_frames_of_a_clean_run() {
             let (mut writer, begun) = resume(&target, kind).unwrap();
             add_all(&mut writer, &pages[begun..stop]);
 
-            // What a killed run has written behind its last checkpoint.
+            // Bytes that a killed run wrote after its last checkpoint.
             writer.checkpoint(&after(stop)).unwrap();
             add(&mut writer, &pages[stop]);
             drop(writer);
@@ -264,7 +264,7 @@ fn a_checkpoint_that_is_damaged_or_newer_is_said_to_be() {
         );
     }
 
-    // Without the data it means nothing.
+    // A checkpoint without data is ignored.
     put(&path, &good);
     fs::remove_dir_all(dir.path().join("dump.partial")).unwrap();
     assert_eq!(target.unfinished(None).unwrap(), None);
@@ -383,7 +383,7 @@ fn whoever_watches_may_stop_the_look_at_what_is_kept() {
     finish(resume(&target, PLAIN).unwrap().0);
 }
 
-/// A disk with room for so many bytes.
+/// A disk with space for so many bytes.
 #[derive(Clone)]
 struct Disk(Arc<Mutex<Vec<u8>>>, usize);
 
