@@ -1,6 +1,6 @@
-//! A 128-bit digest of what an item says, and of a set of items in any order.
+//! A 128-bit digest of the content of an item, and of a set of items in any order.
 //!
-//! Two texts of one item have one digest: the order of attributes and of set elements, the spelling of numbers, JSON escapes
+//! All encodings of an item have the same digest: the order of attributes and of set elements, the spelling of numbers, JSON escapes
 //! and whitespace make no difference; the order of a list and the types do. Every part is written with its type and its length
 //! before it is hashed, so that no two items share a digest by construction. The hash is xxh3: fast, and good against accident,
 //! not against an adversary; a checksum of a file is SHA-256.
@@ -254,7 +254,7 @@ impl CanonicalEncoder {
         self.fill(place, self.out.len() - start);
     }
 
-    /// Leaves room for a length that is known later.
+    /// Reserves room for a length that is filled in later; returns its offset.
     fn reserve(&mut self) -> usize {
         let place = self.out.len();
         self.out.extend_from_slice(&[0; 8]);
@@ -265,7 +265,7 @@ impl CanonicalEncoder {
         self.out[place..place + 8].copy_from_slice(&(length as u64).to_le_bytes());
     }
 
-    /// Turns what was written since `start` into a part.
+    /// Replaces the bytes written since `start` with a part.
     fn part(&mut self, start: usize) {
         self.parts.push(xxh3_128(&self.out[start..]));
         self.out.truncate(start);

@@ -1,4 +1,4 @@
-//! What can be wrong with the text of one item.
+//! Errors in the text of one item.
 //!
 //! Messages name the attribute or the byte, never a value. Attribute names are cut to [`NAME_CHARS`] characters.
 
@@ -7,7 +7,7 @@ use std::fmt;
 /// Characters of an attribute's path that a message shows.
 const NAME_CHARS: usize = 64;
 
-/// What is wrong with an item's text.
+/// Kind of an [`ItemError`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ItemErrorKind {
@@ -33,7 +33,7 @@ pub enum ItemErrorKind {
     DuplicateName,
 }
 
-/// The text of an item is not what it should be.
+/// An error in the text of an item.
 // Boxed, so that the results of the lexer, of which there are many for each item, travel in registers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ItemError(Box<ItemErrorDetails>);
@@ -59,7 +59,7 @@ impl ItemError {
         Self::new(ItemErrorKind::Syntax(what), at)
     }
 
-    /// Says that it happened inside the attribute `name`.
+    /// Adds the name of the enclosing attribute to the path.
     pub(crate) fn within(mut self, name: &str) -> Self {
         let inner = std::mem::take(&mut self.0.path);
         self.0.path = name.chars().take(NAME_CHARS + 1).collect();
@@ -71,7 +71,7 @@ impl ItemError {
         self
     }
 
-    /// What is wrong.
+    /// The kind of error.
     #[must_use]
     pub fn kind(&self) -> &ItemErrorKind {
         &self.0.kind

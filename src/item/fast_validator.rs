@@ -1,8 +1,8 @@
-//! Recognises an item as DynamoDB itself writes it, several times faster than the lexer does.
+//! Validates items in DynamoDB's own compact form, several times faster than the lexer does.
 //!
-//! It knows less on purpose: no whitespace between tokens, no unknown type, no escape outside of string values. What it takes is
-//! an item; of anything else it says nothing, and the lexer decides and words the error. So a slip here can only be one of
-//! taking too much, which is what the property test below looks for.
+//! It is incomplete on purpose: no whitespace between tokens, no unknown types, no escapes outside string values. What it accepts
+//! is a valid item; all other text goes to the lexer, which decides and produces the error. So the only harmful bug is to accept
+//! too much; the property test below looks for that.
 //!
 //! Names are compared by their 64-bit hashes: equal hashes of different names send an item to the lexer, which compares the names.
 
@@ -22,7 +22,7 @@ pub(crate) fn is_certainly_valid(item: &[u8]) -> bool {
     valid_item_length(item) == Some(item.len())
 }
 
-/// The length of the well-formed item on one line that certainly stands at the beginning of `text`. `None` says nothing.
+/// Length of the item at the beginning of `text` if it is certainly well-formed and on one line. `None` means "unknown".
 #[must_use]
 pub(crate) fn valid_item_length(text: &[u8]) -> Option<usize> {
     read::<false>(text, &mut Vec::new(), |_, _| {})
@@ -45,7 +45,7 @@ pub(crate) struct ScalarSpan {
 }
 
 /// [`valid_item_length`], which lists the texts of all values; `each` is called with the name of every attribute, without its quotes, and the
-/// place of its value. The names have no escapes, and no two in one map are equal if the item is recognised in the end.
+/// place of its value. The names have no escapes, and no two in one map are equal if the function returns a length.
 pub(crate) fn valid_item_scalars<'a>(
     text: &'a [u8],
     scalars: &mut Vec<ScalarSpan>,
@@ -142,14 +142,14 @@ impl<'a, const LISTS: bool> FastReader<'a, '_, LISTS> {
         (self.next()? == byte).then_some(())
     }
 
-    /// Goes behind `text` if it comes next.
+    /// Consumes `text` if it is next.
     #[inline]
     fn take_all<const N: usize>(&mut self, text: &[u8; N]) -> Option<()> {
         let next = self.text.get(self.at..)?.first_chunk::<N>()?;
         (next == text).then(|| self.at += N)
     }
 
-    /// Behind the opening brace. `value` reads what a name stands before.
+    /// Reads members after the opening brace; `value` must consume the value of each.
     #[inline]
     fn members(&mut self, mut value: impl FnMut(&mut Self, &'a [u8]) -> Option<()>) -> Option<()> {
         if self.text.get(self.at) == Some(&b'}') {
@@ -173,7 +173,7 @@ impl<'a, const LISTS: bool> FastReader<'a, '_, LISTS> {
         }
     }
 
-    /// Forgets the names from `first` on, of which no two are equal.
+    /// Removes the names from `first` on; `None` if two of them are equal.
     #[inline]
     fn distinct(&mut self, first: usize) -> Option<()> {
         let names = &mut self.names[first..];
@@ -219,7 +219,7 @@ impl<'a, const LISTS: bool> FastReader<'a, '_, LISTS> {
         self.take(b'}')
     }
 
-    /// The types that are left, up to the closing brace.
+    /// Reads a value of a rarer type, up to the closing brace.
     fn rarer(&mut self) -> Option<()> {
         self.take_all(b"{\"")?;
         match self.next()? {
@@ -232,7 +232,7 @@ impl<'a, const LISTS: bool> FastReader<'a, '_, LISTS> {
         }
     }
 
-    /// Behind the letter of a type that has a set.
+    /// Reads a set after the first letter of its type tag.
     fn set(&mut self, kind: ScalarKind) -> Option<()> {
         self.take_all(b"S\":[")?;
         self.elements(|reader| {
@@ -252,7 +252,7 @@ impl<'a, const LISTS: bool> FastReader<'a, '_, LISTS> {
         }
     }
 
-    /// Behind the opening bracket.
+    /// Reads elements after the opening bracket.
     #[inline]
     fn elements(&mut self, each: impl Fn(&mut Self) -> Option<()>) -> Option<()> {
         if self.text.get(self.at) == Some(&b']') {
@@ -270,7 +270,7 @@ impl<'a, const LISTS: bool> FastReader<'a, '_, LISTS> {
         }
     }
 
-    /// Goes behind the closing quote of a string whose first one is behind us.
+    /// Consumes a string after its opening quote.
     #[inline]
     fn string(&mut self) -> Option<()> {
         loop {
@@ -282,7 +282,7 @@ impl<'a, const LISTS: bool> FastReader<'a, '_, LISTS> {
         }
     }
 
-    /// The same for a string that must not have escapes; what it says.
+    /// Like [`Self::string`] for a string without escapes; returns its text.
     #[inline]
     fn plain(&mut self) -> Option<&'a [u8]> {
         let start = self.at;
@@ -292,20 +292,20 @@ impl<'a, const LISTS: bool> FastReader<'a, '_, LISTS> {
         self.take(b'"').map(|()| plain)
     }
 
-    /// Goes to the next quote or backslash.
+    /// Moves to the next quote or backslash.
     #[inline]
     fn special(&mut self) -> Option<()> {
         self.at += string_end(self.text.get(self.at..)?)?;
         Some(())
     }
 
-    /// Behind a backslash.
+    /// Consumes an escape after its backslash.
     fn escape(&mut self) -> Option<()> {
         self.at = escape_end(self.text, self.at)?;
         Some(())
     }
 
-    /// Goes behind the closing quote of a value.
+    /// Consumes the text of a value and its closing quote.
     #[inline]
     fn scalar(&mut self, kind: ScalarKind) -> Option<()> {
         let start = self.at;

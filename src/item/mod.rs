@@ -1,4 +1,4 @@
-//! One item, as raw bytes: where it ends, its key, its size, a digest of what it says, and its values where they are needed.
+//! One item as raw bytes: its end, key, size and digest, and its typed values on demand.
 //!
 //! Items travel through the program as the bytes DynamoDB sent. Nothing here decodes an item on its way: [`split_page`] cuts a
 //! page into items and checks them, [`KeySchema::extract`] reads the key and skips the rest. [`parse_item`], [`item_size`],

@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-/// The text is no decimal number.
+/// The text is not a decimal number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NumberError;
 

@@ -1,4 +1,4 @@
-//! Tells what a JSON object is in DynamoDB JSON: names with their attribute values, or one attribute value.
+//! Distinguishes a map of attributes from a single attribute value in DynamoDB JSON.
 //!
 //! `{"Item":X}` is a line of an export if `X` has attributes of its own, and an item with one attribute if `X` is a value. The
 //! two never overlap: every tag but `M` stands before something that is no object, and names stand before objects only. For
@@ -8,7 +8,7 @@ use super::error::ItemError;
 use super::json::lexer::Lexer;
 use super::type_tag::TypeTag;
 
-/// What an object is.
+/// The kind of a JSON object in DynamoDB JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ObjectKind {
     /// Names, each with an attribute value: an item, or the contents of a map. The empty object is one.
@@ -19,7 +19,7 @@ pub enum ObjectKind {
     Other,
 }
 
-/// What the object `json` is. Looks no deeper than it must.
+/// Determines the kind of the object `json`, looking no deeper than necessary.
 ///
 /// # Errors
 /// The text is not JSON.

@@ -1,4 +1,4 @@
-//! DynamoDB's arithmetic: how many bytes an item counts, and how many capacity units that is.
+//! Item sizes and capacity units as DynamoDB computes them.
 //!
 //! From "DynamoDB item sizes and formats" and "DynamoDB read and write operations" in AWS's developer guide
 //! (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html>,
@@ -38,7 +38,7 @@ pub fn item_size(item: &[u8]) -> Result<u64, ItemError> {
 /// [`item_size`].
 ///
 /// # Errors
-/// The text is not an item; some attributes may have been told by then.
+/// The text is not an item; `each` may have been called for some attributes by then.
 pub fn for_each_attribute_size(
     item: &[u8],
     mut each: impl FnMut(&str, u64),

@@ -1,4 +1,4 @@
-//! Cuts a response body into items and the rest of the document.
+//! Splits a response body into its items and the rest of the document.
 //!
 //! The items stay where they are: a list of spans over the one buffer, so that a page of a thousand items costs one
 //! allocation. Only the structure of the body is looked at. The text `"Items":[` inside a string, an attribute called
@@ -11,7 +11,7 @@ use bytes::Bytes;
 use std::borrow::Cow;
 use std::fmt;
 
-/// The body is not what it should be.
+/// The reason why a body cannot be split.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SplitError {
     /// The byte of the body at which it was noticed.
@@ -37,7 +37,7 @@ impl fmt::Display for SplitError {
 
 impl std::error::Error for SplitError {}
 
-/// A response body, cut.
+/// A response body, split into items and the rest.
 #[derive(Debug, Clone, Default)]
 pub struct SplitResponse {
     /// The elements of the array, each on one line.
@@ -46,7 +46,7 @@ pub struct SplitResponse {
     pub rest: Vec<u8>,
 }
 
-/// Where an item stands in the text.
+/// Byte range of an item in the text.
 #[derive(Debug, Clone, Copy)]
 struct Span {
     start: u32,
@@ -61,7 +61,7 @@ pub struct Items {
 }
 
 impl Items {
-    /// These items, put one behind the other.
+    /// Concatenates `items`.
     ///
     /// # Errors
     /// One holds a line break inside a string, or all together have more than 4 GiB of text.
@@ -81,13 +81,13 @@ impl Items {
         if broken { items.on_lines() } else { Ok(items) }
     }
 
-    /// How many.
+    /// Number of items.
     #[must_use]
     pub fn len(&self) -> usize {
         self.spans.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no items.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.spans.is_empty()
@@ -151,18 +151,18 @@ impl Items {
 }
 
 /// Cuts the elements of the array at `path` out of a JSON document: `["Items"]` for a Scan, `["Responses", table]` for a
-/// `BatchGetItem`. No such array, or `null` in its place, is no items. Elements that hold line breaks are written anew on one
+/// `BatchGetItem`. No such array, or `null` in its place, is no items. Elements that hold line breaks are compacted to one
 /// line; all others stay byte for byte.
 ///
 /// # Errors
-/// The document is cut short or goes on behind its end, its brackets do not match, the array stands in it twice, or one of its
+/// The document is truncated or has text after its end, its brackets do not match, it has the array twice, or one of its
 /// elements is not an object.
 pub fn split_items(body: Bytes, path: &[&str]) -> Result<SplitResponse, SplitError> {
     let by_structure = |text: &[u8]| length_of(text).map(|length| (length, false));
     split_with(body, path, by_structure)
 }
 
-/// The same; `element` returns the length of the element at the beginning of its text, and whether it certainly is on one line.
+/// Like [`split_items`]; `element` returns the length of the element at the beginning of its text, and whether it certainly is on one line.
 pub(crate) fn split_with<F>(
     body: Bytes,
     path: &[&str],
@@ -220,7 +220,7 @@ struct BodySplitter<'a, F> {
     text: &'a [u8],
     cursor: JsonCursor<'a>,
     spans: Vec<Span>,
-    /// Where the array stands, brackets included.
+    /// Byte range of the array, brackets included.
     array: Option<(usize, usize)>,
     element: F,
     /// Whether each element so far certainly is on one line.

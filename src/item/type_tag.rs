@@ -17,7 +17,7 @@ pub(crate) enum TypeTag {
 }
 
 impl TypeTag {
-    /// The tag of that name, spelled as DynamoDB does.
+    /// Parses the tag as DynamoDB spells it.
     pub(crate) fn parse(name: &str) -> Option<Self> {
         // Byte by byte: compared as strings, each would be a call.
         Some(match name.as_bytes() {

@@ -1,8 +1,8 @@
-//! Is this text one item in DynamoDB JSON? Asked of every item before a restore writes the first one.
+//! Validation of DynamoDB JSON; applied to every item before a restore writes the first one.
 //!
 //! In one pass, without allocating (strings with escapes apart, where their text matters), and quickly for what DynamoDB itself
-//! wrote (see `usual`). A type tag that this version does
-//! not know passes if its value is well-formed JSON. A name that occurs twice in one map does not pass: readers of JSON disagree
+//! wrote (see `fast_validator`). A type tag that this version does
+//! not know passes if its value is well-formed JSON. A repeated name in one map is an error: readers of JSON disagree
 //! about which of the two counts. What only DynamoDB can judge (keys, sizes, empty sets) is left to it.
 
 use super::base64;
@@ -46,7 +46,7 @@ fn by_structure(line: &[u8]) -> Result<(), ItemError> {
     lexer.finish()
 }
 
-/// [`validate`] by the lexer alone, which knows every spelling and words the error.
+/// Like [`validate`], by the lexer alone: it accepts every spelling and produces the error message.
 pub(crate) fn strictly(item: &[u8]) -> Result<(), ItemError> {
     let mut lexer = Lexer::new(item)?;
     map(&mut lexer, 0)?;
@@ -75,7 +75,7 @@ where
     })
 }
 
-/// The unescaped bytes of a name; half of a surrogate pair equals only itself.
+/// The unescaped bytes of a name; a lone surrogate equals only itself.
 fn said<'a>(name: &JsonString<'a>) -> Cow<'a, [u8]> {
     if let Some(plain) = name.plain() {
         return Cow::Borrowed(plain);

@@ -1,4 +1,4 @@
-//! A strict pull lexer for the JSON of one item: everything that looks inside an item reads it through this.
+//! A strict pull lexer for the JSON of one item; all typed access to items uses it.
 //!
 //! Own code rather than `serde_json`, because it hands out borrowed strings in any number of passes, keeps lone surrogates (an
 //! item may hold them and must still get a digest), names the attribute in errors, and allocates nothing.
@@ -9,7 +9,7 @@ use crate::item::error::{ItemError, ItemErrorKind};
 use crate::item::type_tag::TypeTag;
 use std::borrow::Cow;
 
-/// A string as it stands in the text: checked, still escaped, without its quotes.
+/// A validated JSON string in the item's text, still escaped, without its quotes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct JsonString<'a> {
     raw: &'a str,
@@ -17,7 +17,7 @@ pub(crate) struct JsonString<'a> {
     at: usize,
 }
 
-/// A position in the text of an item. Copies are positions to come back to.
+/// A position in the text of an item. Copy it to return to that position later.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Lexer<'a> {
     text: &'a str,
@@ -75,7 +75,7 @@ impl<'a> Lexer<'a> {
         Ok(())
     }
 
-    /// Nothing but whitespace is left.
+    /// Checks that only whitespace is left.
     pub(crate) fn finish(&mut self) -> Result<(), ItemError> {
         match self.peek() {
             0 if self.at == self.text.len() => Ok(()),
@@ -83,7 +83,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// Calls `each` behind the name of every member of an object; it must read the value.
+    /// Calls `each` with the name of every member of an object; `each` must consume the value.
     #[inline]
     pub(crate) fn members<F>(&mut self, mut each: F) -> Result<(), ItemError>
     where
@@ -95,7 +95,7 @@ impl<'a> Lexer<'a> {
         })
     }
 
-    /// A member's name, with the colon behind it.
+    /// Consumes a member's name and the colon after it.
     #[inline]
     fn name(&mut self) -> Result<JsonString<'a>, ItemError> {
         let name = self.string()?;
@@ -103,7 +103,7 @@ impl<'a> Lexer<'a> {
         Ok(name)
     }
 
-    /// Goes behind an opening bracket that is known to be there.
+    /// Consumes an opening bracket; the caller has seen it.
     #[inline]
     fn open(&mut self) -> Result<(), ItemError> {
         if self.depth == MAX_JSON_DEPTH {
@@ -122,7 +122,7 @@ impl<'a> Lexer<'a> {
         self.take(bracket, "expected a comma or a closing bracket")
     }
 
-    /// Calls `each` before every element of an array; it must read the value.
+    /// Calls `each` for every element of an array; `each` must consume the element.
     #[inline]
     pub(crate) fn elements<F>(&mut self, each: F) -> Result<(), ItemError>
     where
@@ -158,7 +158,7 @@ impl<'a> Lexer<'a> {
         self.close(close)
     }
 
-    /// An attribute value: an object with exactly one member, named by its type tag. `each` reads what the tag stands for.
+    /// An attribute value: an object with exactly one member, named by its type tag. `each` must consume the tag's value.
     #[inline]
     pub(crate) fn tagged<T, F>(&mut self, each: F) -> Result<T, ItemError>
     where
@@ -205,7 +205,7 @@ impl<'a> Lexer<'a> {
         Ok(value)
     }
 
-    /// The next value can be one of `tag`.
+    /// Checks that the first byte of the next value fits `tag`.
     #[inline]
     pub(crate) fn begins(&mut self, tag: TypeTag) -> Result<(), ItemError> {
         if tag.begins_with(self.peek()) {
@@ -256,7 +256,7 @@ impl<'a> Lexer<'a> {
         string_end(&self.text.as_bytes()[self.at..]).map(|found| self.at + found)
     }
 
-    /// Goes behind the escape that begins here.
+    /// Consumes the escape at the current position.
     fn escape(&mut self) -> Result<(), ItemError> {
         let rest = &self.text.as_bytes()[self.at + 1..];
         let length = match rest.first() {
@@ -321,7 +321,7 @@ impl<'a> Lexer<'a> {
         Ok(self.since(start))
     }
 
-    /// Reads any value, whatever it is.
+    /// Consumes any JSON value.
     pub(crate) fn skip(&mut self) -> Result<(), ItemError> {
         match self.peek() {
             b'{' => self.members(|lexer, _| lexer.skip()),
@@ -353,12 +353,12 @@ impl<'a> JsonString<'a> {
         self.raw
     }
 
-    /// Where it stands.
+    /// Offset of the string in the text of the item.
     pub(crate) fn offset(&self) -> usize {
         self.at
     }
 
-    /// What it says.
+    /// The unescaped text.
     pub(crate) fn text(&self) -> Result<Cow<'a, str>, ItemError> {
         if !self.escaped {
             return Ok(Cow::Borrowed(self.raw));
@@ -371,7 +371,7 @@ impl<'a> JsonString<'a> {
             .map_err(|_| ItemError::new(ItemErrorKind::LoneSurrogate, self.at))
     }
 
-    /// The type tag that it says.
+    /// The string as a type tag.
     pub(crate) fn tag(&self) -> Option<TypeTag> {
         if self.escaped {
             self.text().ok().and_then(|text| TypeTag::parse(&text))
@@ -380,13 +380,13 @@ impl<'a> JsonString<'a> {
         }
     }
 
-    /// What it says, for a message.
+    /// The unescaped text for messages; the raw text if it has a lone surrogate.
     pub(crate) fn lossy_text(&self) -> String {
         self.text()
             .map_or_else(|_| self.raw.to_owned(), Cow::into_owned)
     }
 
-    /// Whether it says `name`.
+    /// Whether the unescaped text equals `name`.
     pub(crate) fn equals(&self, name: &str) -> bool {
         if self.escaped {
             self.text().is_ok_and(|text| text == name)
@@ -395,13 +395,13 @@ impl<'a> JsonString<'a> {
         }
     }
 
-    /// What it says, where that is what stands in the text.
+    /// The bytes of a string without escapes.
     #[inline]
     pub(crate) fn plain(&self) -> Option<&'a [u8]> {
         (!self.escaped).then_some(self.raw.as_bytes())
     }
 
-    /// Appends what it says in UTF-8. Half a surrogate pair becomes the three bytes that UTF-8 would have for it, which are
+    /// Appends the unescaped text in UTF-8. A lone surrogate becomes the three bytes that UTF-8 would have for it, which are
     /// not UTF-8, so that it equals no other text.
     pub(crate) fn unescape(&self, out: &mut Vec<u8>) {
         if !self.escaped {
@@ -418,7 +418,7 @@ impl<'a> JsonString<'a> {
     }
 }
 
-/// Appends what the escape stands for whose letter `rest` begins with; what is behind it.
+/// Decodes the escape whose letter is the first byte of `rest`; returns the bytes after it.
 fn unescape_one<'r>(rest: &'r [u8], out: &mut Vec<u8>) -> &'r [u8] {
     let Some((letter, rest)) = rest.split_first() else {
         return rest;
@@ -437,7 +437,7 @@ fn unescape_one<'r>(rest: &'r [u8], out: &mut Vec<u8>) -> &'r [u8] {
     rest
 }
 
-/// One `\uXXXX`, or two that make a pair.
+/// Decodes one `\uXXXX`, or a surrogate pair of two.
 fn unescape_unit<'r>(rest: &'r [u8], out: &mut Vec<u8>) -> &'r [u8] {
     let (unit, behind) = unit(rest);
     if (0xd800..0xdc00).contains(&unit) && behind.starts_with(b"\\u") {

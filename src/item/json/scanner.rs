@@ -1,8 +1,8 @@
-//! Finds where a JSON value ends, without looking at what it says.
+//! Finds the end of a JSON value by its structure, without parsing its contents.
 //!
-//! A state machine over brackets and strings: it can stop at any byte and go on with the next buffer, so that a value may lie
+//! A state machine over brackets and strings: it can stop at any byte and continue in the next buffer, so that a value may lie
 //! across any number of reads. It holds one bit per open bracket and no recursion, up to [`MAX_JSON_DEPTH`] levels; brackets that do not
-//! match are refused. It checks structure only: what stands between the brackets is for the lexer to judge.
+//! match are refused. It checks structure only: the lexer checks what is between the brackets.
 //!
 //! Containers are read in blocks of 64 bytes (see `blocks`), since the short strings of DynamoDB JSON make a search for the
 //! next quote slower than looking at every byte.
@@ -19,7 +19,7 @@ pub const MAX_JSON_DEPTH: usize = 512;
 pub enum ScanStatus {
     /// The value ends before this index of the bytes just fed.
     Complete(usize),
-    /// The value goes on behind the bytes just fed.
+    /// The value continues after the bytes just fed.
     Incomplete,
 }
 
@@ -48,7 +48,7 @@ enum ScanState {
     Scalar,
 }
 
-/// Finds the end of one JSON value. Feed it the bytes from the value's first one on; it is spent after [`ScanStatus::Complete`].
+/// Incremental scanner for the end of one JSON value. Feed it the bytes from the value's first byte on; do not reuse it after [`ScanStatus::Complete`].
 #[derive(Debug, Clone)]
 pub struct JsonScanner {
     state: ScanState,
@@ -161,7 +161,7 @@ impl JsonScanner {
         let stray = backslashes & !strings;
         self.quoted = 0u64.wrapping_sub(strings >> 63);
 
-        // What is wrong behind the end of the value is not this scanner's business.
+        // Errors after the end of the value belong to another value.
         let before_stray = (stray & stray.wrapping_neg()).wrapping_sub(1);
         let end = self.brackets(block, brackets & !strings & before_stray, base)?;
         if end.is_none() && stray != 0 {
