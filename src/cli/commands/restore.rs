@@ -45,7 +45,7 @@ pub(crate) async fn run(command: RestoreCommand, session: Session) -> Result<Com
 
     if common.dry_run {
         let reporter = session.reporter();
-        let trial = ops::restore::trial(&plan, command.preview, &reporter, &session.cancel);
+        let trial = ops::restore::dry_run(&plan, command.preview, &reporter, &session.cancel);
         return dry_run::report(
             &plan,
             !plan.transform.is_empty(),
@@ -127,7 +127,7 @@ async fn is_resumed(
         return Ok(false);
     }
 
-    let looking = async { Ok(ops::restore::interrupted(store, environment, request).await) };
+    let looking = async { Ok(ops::restore::find_interrupted(store, environment, request).await) };
     let Some(found) = unless_cancelled(&session.cancel, Box::pin(looking)).await? else {
         return Ok(false);
     };

@@ -386,10 +386,10 @@ fn boost(boost: &PlannedBoost) -> String {
         PlannedBoost::Raise { to, back_to } => {
             format!("{to} while the items are written, then {back_to}")
         }
-        PlannedBoost::TakeBack { back_to } => {
+        PlannedBoost::Revert { back_to } => {
             format!("left by an earlier restore, and taken back: {back_to} at the end")
         }
-        PlannedBoost::Stays { back_to } => {
+        PlannedBoost::LeftInPlace { back_to } => {
             format!(
                 "left by an interrupted restore, and NOT reverted ({back_to}): run that restore again to revert it"
             )

@@ -266,7 +266,7 @@ fn boost(boost: &BoostOutcome) -> String {
         ""
     };
 
-    match boost.not_taken_back {
+    match boost.not_reverted {
         None => format!("{during}, {} now{doubt}", boost.after),
         Some(_) => format!("{during}{doubt}"),
     }
@@ -357,7 +357,12 @@ pub(crate) fn restore_problems(summary: &RestoreSummary) -> Vec<String> {
         problems.push(problem);
     }
 
-    problems.extend(summary.boost.as_ref().and_then(BoostOutcome::complaint));
+    problems.extend(
+        summary
+            .boost
+            .as_ref()
+            .and_then(BoostOutcome::failure_message),
+    );
     let failed = summary.failed_settings();
     problems.extend(
         failed.map(|setting| format!("{} was not applied: {}", setting.what, reason(setting))),
@@ -494,7 +499,7 @@ mod tests {
     use chrono::DateTime;
 
     use super::*;
-    use crate::ops::restore::NotTakenBack;
+    use crate::ops::restore::BoostNotReverted;
     use crate::ops::table_location::TableLocation;
     use crate::schema::Setting;
     use crate::store::WireBytes;
@@ -759,11 +764,11 @@ mod tests {
 
     #[test]
     fn a_boost_that_stays_is_complained_about_with_the_way_out() {
-        let outcome = |not_taken_back| BoostOutcome {
+        let outcome = |not_reverted| BoostOutcome {
             during: "on-demand".to_owned(),
             refused: None,
             after: "provisioned 5 RCU / 5 WCU".to_owned(),
-            not_taken_back,
+            not_reverted,
             is_ignored: false,
         };
 
@@ -779,7 +784,7 @@ mod tests {
                 && restore_problems(&good).is_empty()
         );
 
-        let stays = NotTakenBack {
+        let stays = BoostNotReverted {
             reason: "limit".to_owned(),
             command: Some("aws dynamodb update-table".to_owned()),
         };

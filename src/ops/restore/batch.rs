@@ -1,9 +1,9 @@
-//! Batches: up to 25 items with different keys, small enough for one call.
+//! Batches: up to 25 items with different keys, for one `BatchWriteItem` call.
 //!
-//! DynamoDB refuses a call that names one key twice, and two calls in flight that write one key may land in either order. So
-//! of two versions of a key within a batch only the later is sent, and a key that is in flight is waited for. The earlier
-//! version is held until the call has ended: where DynamoDB refuses the later one, it is written after all, as it would have
-//! been one by one.
+//! DynamoDB rejects a call that contains a key twice, and two in-flight calls with the same key may take effect in either order.
+//! Therefore, only the last version of a key in a batch is sent, and an item whose key is in flight waits. The earlier version is
+//! kept until the call has ended: if DynamoDB rejects the later one, the earlier one is written, as if they had been written one by
+//! one.
 
 use bytes::{Bytes, BytesMut};
 
@@ -11,39 +11,40 @@ use super::ledger::Ticket;
 use crate::item::{KeyHashes, KeySchema};
 use crate::limits;
 
-/// Bytes of item text per call. DynamoDB takes 16 MB; smaller calls keep memory flat and retries cheap, and still hold 25
-/// items of average size.
-const BATCH_BYTES: usize = 2 * 1024 * 1024;
+/// Maximum bytes of item text per call. DynamoDB accepts 16 MB; smaller calls use less memory and are cheaper to retry, and still
+/// hold 25 items of average size.
+const MAX_BATCH_BYTES: usize = 2 * 1024 * 1024;
 
-/// Earlier versions of its items that one batch holds on to.
-const EARLIER: usize = 100;
+/// Maximum number of earlier versions that one batch keeps.
+const MAX_EARLIER_VERSIONS: usize = 100;
 
-/// Bytes of an item up to which it is copied out of its block, which has 64 KiB, or 256.
-const SMALL: usize = 64 * 1024;
+/// Items of up to this size are copied out of the block they were read from, which has 64 KiB or 256 KiB.
+const MAX_COPIED_ITEM_BYTES: usize = 64 * 1024;
 
-/// An item that is to be written.
+/// An item in a batch.
 #[derive(Debug, Clone)]
-pub(crate) struct Bound {
+pub(crate) struct BatchItem {
     pub(crate) text: Bytes,
     /// 128-bit hash of its key.
     pub(crate) key: u128,
     pub(crate) ticket: Ticket,
 }
 
-/// Items on their way into one call.
+/// The items of one call.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
-    pub(crate) items: Vec<Bound>,
-    /// Earlier versions of some of the items, oldest first: written after all where the later one is refused.
-    pub(crate) earlier: Vec<Bound>,
+    pub(crate) items: Vec<BatchItem>,
+    /// Earlier versions of some of the items, oldest first; written only if the later version is rejected.
+    pub(crate) earlier: Vec<BatchItem>,
     /// Bytes of text of both.
     pub(crate) bytes: usize,
 }
 
 impl Batch {
-    /// The same in memory of its own. Large items stay where they are: little else lies in their blocks.
+    /// Copies small items into memory of the batch, so that it does not keep their blocks alive. Large items are not copied: they
+    /// make up most of their blocks.
     fn detached(mut self) -> Self {
-        let is_small = |item: &&mut Bound| item.text.len() <= SMALL;
+        let is_small = |item: &&mut BatchItem| item.text.len() <= MAX_COPIED_ITEM_BYTES;
         let bytes = self
             .items
             .iter_mut()
@@ -66,45 +67,40 @@ impl Batch {
     }
 }
 
-/// What became of an item that was offered.
+/// Result of [`Batcher::offer`].
 #[derive(Debug)]
-pub(crate) enum Offered {
-    /// It is in the open batch, instead of an earlier version of itself if there was one.
-    Taken,
-    /// Its key is in flight: wait until that call has ended, then offer it again.
-    InFlight(Entry),
+pub(crate) enum OfferResult {
+    /// The item is in the open batch. An earlier version of it is not sent.
+    Added,
+    /// An item with the same key is in flight: wait until that call has ended, then offer the item again.
+    KeyInFlight(PendingItem),
     /// The open batch is full: send it, then offer the item again.
-    Full(Entry),
-    /// It cannot be written.
-    Unfit {
-        /// The item.
-        entry: Entry,
-        /// Why.
-        reason: String,
-    },
+    BatchFull(PendingItem),
+    /// The item does not have the key of the table.
+    NoKey { entry: PendingItem, reason: String },
 }
 
-/// An item that is offered.
+/// An item that is not in a batch yet.
 #[derive(Debug)]
-pub(crate) struct Entry {
+pub(crate) struct PendingItem {
     pub(crate) text: Bytes,
     pub(crate) ticket: Ticket,
-    /// Hash of its key, if that is known already.
+    /// Hash of its key, if it is already known.
     pub(crate) key: Option<u128>,
 }
 
-/// Fills batches and knows which keys are in flight.
+/// Collects items into batches and tracks which keys are in flight.
 #[derive(Debug)]
 pub(crate) struct Batcher {
     key: KeySchema,
     batch_size: usize,
-    /// Whether the last version of an item counts, or else the first.
+    /// Whether the last version of an item replaces earlier ones; otherwise, the first one remains.
     last_wins: bool,
     open: Batch,
-    /// Some hundreds of keys.
+    /// Hashes of the keys in flight: a few hundred.
     in_flight: KeyHashes,
-    /// Memory for the key under consideration.
-    identity: Vec<u8>,
+    /// Reused buffer for the key that is hashed.
+    key_buffer: Vec<u8>,
 }
 
 impl Batcher {
@@ -116,44 +112,43 @@ impl Batcher {
             last_wins,
             open: Batch::default(),
             in_flight: KeyHashes::default(),
-            identity: Vec::new(),
+            key_buffer: Vec::new(),
         }
     }
 
-    /// Puts an item into the open batch, or says why not.
-    pub(crate) fn offer(&mut self, entry: Entry) -> Offered {
+    /// Adds an item to the open batch if possible.
+    pub(crate) fn offer(&mut self, entry: PendingItem) -> OfferResult {
         let hash = entry.key.map_or_else(
-            || self.key.hash128_with(&mut self.identity, &entry.text),
+            || self.key.hash128_with(&mut self.key_buffer, &entry.text),
             Ok,
         );
 
         let key = match hash {
             Ok(key) => key,
             Err(error) => {
-                return Offered::Unfit {
+                return OfferResult::NoKey {
                     entry,
                     reason: error.to_string(),
                 };
             }
         };
 
-        let (bytes, known) = (
-            entry.text.len(),
-            self.open.items.iter().position(|other| other.key == key),
-        );
         if self.in_flight.contains(&key) {
-            return Offered::InFlight(entry);
+            return OfferResult::KeyInFlight(entry);
         }
 
-        let full = match known {
-            Some(_) => !self.last_wins || self.open.earlier.len() == EARLIER,
+        let bytes = entry.text.len();
+        let same_key = self.open.items.iter().position(|other| other.key == key);
+        let is_full = match same_key {
+            Some(_) => !self.last_wins || self.open.earlier.len() == MAX_EARLIER_VERSIONS,
             None => self.open.items.len() == self.batch_size,
         };
-        if full || (self.open.bytes + bytes > BATCH_BYTES && !self.open.items.is_empty()) {
-            return Offered::Full(entry);
+        // An item larger than the limit is sent alone.
+        if is_full || (self.open.bytes + bytes > MAX_BATCH_BYTES && !self.open.items.is_empty()) {
+            return OfferResult::BatchFull(entry);
         }
 
-        let bound = Bound {
+        let item = BatchItem {
             text: entry.text,
             key,
             ticket: entry.ticket,
@@ -161,15 +156,15 @@ impl Batcher {
 
         self.open.bytes += bytes;
 
-        match known {
+        match same_key {
             Some(at) => {
-                let earlier = std::mem::replace(&mut self.open.items[at], bound);
+                let earlier = std::mem::replace(&mut self.open.items[at], item);
                 self.open.earlier.push(earlier);
             }
-            None => self.open.items.push(bound),
+            None => self.open.items.push(item),
         }
 
-        Offered::Taken
+        OfferResult::Added
     }
 
     /// The hash of an item's key, if it has one.
@@ -177,8 +172,8 @@ impl Batcher {
         self.key.hash128(item).ok()
     }
 
-    /// Takes the open batch to send it; its keys are in flight from now on. Its texts are its own: the items of one batch come from
-    /// as many blocks of the dump, which one that is tried again and again would keep in memory.
+    /// Takes the open batch to send it, and marks its keys as in flight. The batch owns its texts: its items come from many blocks of
+    /// the dump, which a batch that is retried for a long time would keep in memory.
     pub(crate) fn take(&mut self) -> Option<Batch> {
         if self.open.items.is_empty() {
             return None;
@@ -195,8 +190,8 @@ impl Batcher {
         Some(batch)
     }
 
-    /// The call with this batch has ended.
-    pub(crate) fn landed(&mut self, batch: &Batch) {
+    /// Marks the keys of a batch as no longer in flight: its call has ended.
+    pub(crate) fn complete(&mut self, batch: &Batch) {
         for item in &batch.items {
             self.in_flight.remove(&item.key);
         }
@@ -205,7 +200,8 @@ impl Batcher {
 
 #[cfg(test)]
 mod tests {
-    use super::super::ledger::{Counts, Going, Ledger};
+    use super::super::counts::RestoreCounts;
+    use super::super::ledger::{ItemOutput, Ledger};
     use super::*;
     use crate::item::{KeyAttribute, KeyType};
 
@@ -228,19 +224,23 @@ mod tests {
         Bytes::from(format!(r#"{{"id":{{"N":"{id}"}},"t":{{"S":"{text}"}}}}"#))
     }
 
-    fn entry(text: Bytes) -> Entry {
-        Entry {
+    fn entry(text: Bytes) -> PendingItem {
+        PendingItem {
             text,
-            ticket: Ledger::new([0], Counts::default()).read(0, 1, Going::Itself),
+            ticket: Ledger::new([0], RestoreCounts::default()).register(
+                0,
+                1,
+                ItemOutput::Unchanged,
+            ),
             key: None,
         }
     }
 
-    fn item(id: &str, of: &str) -> Entry {
+    fn item(id: &str, of: &str) -> PendingItem {
         entry(text(id, of))
     }
 
-    fn texts(items: &[Bound]) -> Vec<Bytes> {
+    fn texts(items: &[BatchItem]) -> Vec<Bytes> {
         items.iter().map(|item| item.text.clone()).collect()
     }
 
@@ -248,7 +248,7 @@ mod tests {
     fn the_later_version_of_a_key_wins_however_its_number_is_written_and_the_earlier_is_held() {
         let mut batcher = batcher(25, true);
         for (id, of) in [("1", "old"), ("2", "x"), ("1.0", "newer"), ("1e0", "new")] {
-            assert!(matches!(batcher.offer(item(id, of)), Offered::Taken));
+            assert!(matches!(batcher.offer(item(id, of)), OfferResult::Added));
         }
 
         let batch = batcher.take().unwrap();
@@ -262,33 +262,45 @@ mod tests {
     }
 
     #[test]
-    fn where_the_first_version_wins_the_later_waits_for_it() {
+    fn if_the_first_version_wins_the_later_one_waits() {
         let mut batcher = batcher(25, false);
         batcher.offer(item("1", "old"));
-        assert!(matches!(batcher.offer(item("1", "new")), Offered::Full(_)));
+        assert!(matches!(
+            batcher.offer(item("1", "new")),
+            OfferResult::BatchFull(_)
+        ));
     }
 
     #[test]
-    fn a_batch_does_not_hold_versions_without_end() {
+    fn the_number_of_earlier_versions_in_a_batch_is_limited() {
         let mut batcher = batcher(25, true);
-        for _ in 0..=EARLIER {
-            assert!(matches!(batcher.offer(item("1", "old")), Offered::Taken));
+        for _ in 0..=MAX_EARLIER_VERSIONS {
+            assert!(matches!(
+                batcher.offer(item("1", "old")),
+                OfferResult::Added
+            ));
         }
 
-        assert!(matches!(batcher.offer(item("1", "new")), Offered::Full(_)));
+        assert!(matches!(
+            batcher.offer(item("1", "new")),
+            OfferResult::BatchFull(_)
+        ));
     }
 
     #[test]
-    fn a_key_in_flight_is_waited_for() {
+    fn an_item_whose_key_is_in_flight_waits() {
         let mut batcher = batcher(25, true);
         batcher.offer(item("1", "old"));
         let batch = batcher.take().unwrap();
         assert!(matches!(
             batcher.offer(item("1", "new")),
-            Offered::InFlight(_)
+            OfferResult::KeyInFlight(_)
         ));
-        batcher.landed(&batch);
-        assert!(matches!(batcher.offer(item("1", "new")), Offered::Taken));
+        batcher.complete(&batch);
+        assert!(matches!(
+            batcher.offer(item("1", "new")),
+            OfferResult::Added
+        ));
     }
 
     #[test]
@@ -296,28 +308,34 @@ mod tests {
         let mut batcher = batcher(2, true);
         batcher.offer(item("1", ""));
         batcher.offer(item("2", ""));
-        assert!(matches!(batcher.offer(item("3", "")), Offered::Full(_)));
+        assert!(matches!(
+            batcher.offer(item("3", "")),
+            OfferResult::BatchFull(_)
+        ));
         batcher.take();
-        let large = "x".repeat(BATCH_BYTES);
+        let large = "x".repeat(MAX_BATCH_BYTES);
         assert!(
-            matches!(batcher.offer(item("4", &large)), Offered::Taken),
-            "a large item travels alone"
+            matches!(batcher.offer(item("4", &large)), OfferResult::Added),
+            "a large item is sent alone"
         );
-        assert!(matches!(batcher.offer(item("5", "")), Offered::Full(_)));
+        assert!(matches!(
+            batcher.offer(item("5", "")),
+            OfferResult::BatchFull(_)
+        ));
         assert!(
-            matches!(batcher.offer(item("4", "")), Offered::Full(_)),
+            matches!(batcher.offer(item("4", "")), OfferResult::BatchFull(_)),
             "its versions count"
         );
     }
 
     #[test]
-    fn a_batch_in_flight_does_not_hold_the_blocks_that_its_items_were_read_from() {
+    fn a_batch_in_flight_does_not_keep_the_blocks_of_its_items() {
         let mut batcher = batcher(25, true);
         let blocks: Vec<Bytes> = ["1", "2", "1"].map(|id| text(id, &"x".repeat(500))).into();
         for block in &blocks {
             assert!(matches!(
                 batcher.offer(entry(block.slice(..))),
-                Offered::Taken
+                OfferResult::Added
             ));
         }
 
@@ -333,9 +351,9 @@ mod tests {
     }
 
     #[test]
-    fn an_item_without_its_key_is_unfit() {
+    fn an_item_without_the_key_is_not_added() {
         let offered = batcher(25, true).offer(entry(Bytes::from_static(br#"{"x":{"S":"1"}}"#)));
-        let Offered::Unfit { reason, .. } = offered else {
+        let OfferResult::NoKey { reason, .. } = offered else {
             panic!("it has no key")
         };
 

@@ -1,8 +1,8 @@
-//! The checkpoint of a restore: how far it has come, kept beside its marker so that a later run can go on from there.
+//! The checkpoint of a restore: its progress, saved next to its marker so that a later run can resume it.
 //!
-//! It says below which offset of each lane every item is settled, what became of the items below, and how long the files of
-//! rejects and conflicts were then. It is written whole, after those files are on disk. It holds for one dump (the digest of
-//! its data), one table (its id, which a table made anew does not have), and the options that decide what is written.
+//! It holds the mark of each lane, the counts of the items below the marks, and the sizes of the rejects files at that time. It is
+//! replaced atomically, after those files were synced. It is valid for one dump (SHA-256 of its data), one table (its id, which a
+//! recreated table does not have), and the options that decide which items are written.
 
 use std::path::Path;
 
@@ -10,167 +10,53 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::OnConflict;
-use super::ledger::Counts;
-use super::marker::table_id;
-use super::rejects::RejectPlaces;
-use crate::backup::{self, Source, Stripe};
+use super::counts::RestoreCounts;
+use super::identity::{RestoreIdentity, table_id};
+use super::lanes::LanePositions;
+use super::rejects::{RejectFileSize, RejectPaths};
+use crate::backup::{self, Source};
 use crate::error::{Error, Result};
-use crate::item::KeySchema;
 use crate::place;
 use crate::schema::TableSchema;
 
-/// Raised when an older program would misread a checkpoint.
+/// Format version. Increase it when an older program would misread a checkpoint.
 const VERSION: u32 = 3;
 
-/// Stripes of one dump at most.
-const STRIPES: u64 = 8;
-
-/// How the data is read, and how far that has come.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Lanes {
-    /// In one piece, in the order of the file.
-    Whole { mark: u64 },
-    /// In stripes side by side.
-    Stripes(Vec<Striped>),
-}
-
-/// One stripe and its mark.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Striped {
-    #[serde(flatten)]
-    pub(crate) stripe: Stripe,
-    pub(crate) mark: u64,
-}
-
-impl Lanes {
-    /// How to read `source` into a table with this key. In stripes only where the order of items cannot matter: the keys of a
-    /// Scan that nobody has changed since are different ones. With `changes` they are changed on the way.
-    pub(crate) fn of(source: &Source, key: &KeySchema, changes: bool) -> Result<Self> {
-        let has_key = source
-            .schema()
-            .and_then(|schema| schema.key_schema().ok())
-            .is_some_and(|own| own == *key);
-        let stripes = if is_scan(source) && has_key && !changes {
-            source.stripes(STRIPES)?
-        } else {
-            None
-        };
-
-        Ok(match stripes {
-            Some(stripes) => Self::Stripes(
-                stripes
-                    .into_iter()
-                    .map(|stripe| Striped {
-                        stripe,
-                        mark: stripe.start,
-                    })
-                    .collect(),
-            ),
-            None => Self::Whole { mark: 0 },
-        })
-    }
-
-    pub(crate) fn marks(&self) -> Vec<u64> {
-        match self {
-            Self::Whole { mark } => vec![*mark],
-            Self::Stripes(stripes) => stripes.iter().map(|striped| striped.mark).collect(),
-        }
-    }
-
-    fn set_marks(&mut self, marks: impl Iterator<Item = u64>) {
-        match self {
-            Self::Whole { mark } => marks.for_each(|new| *mark = new),
-            Self::Stripes(stripes) => {
-                stripes
-                    .iter_mut()
-                    .zip(marks)
-                    .for_each(|(striped, new)| striped.mark = new);
-            }
-        }
-    }
-}
-
-/// Whether `source` is a dump by a Scan that nothing has changed since: each of its items is an item of its own.
-pub(crate) fn is_scan(source: &Source) -> bool {
-    source
-        .metadata()
-        .is_some_and(|metadata| metadata.route == "scan" && !metadata.transformed)
-}
-
-/// A file of lines, as long as it was. Where it is, the plan says and not the checkpoint: the file is cut and overwritten.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Lines {
-    pub(crate) bytes: u64,
-    pub(crate) count: u64,
-}
-
-/// How far a restore has come.
+/// Progress of a restore.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Checkpoint {
+pub(crate) struct RestoreCheckpoint {
     version: u32,
-    /// The dump, for people.
+    /// The source as messages name it.
     source: String,
     /// SHA-256 of its data file.
     data_sha256: String,
-    /// What the table is known by; `None` where the endpoint tells nothing.
+    /// See [`table_id`]; `None` if the endpoint reports neither id nor creation time.
     table_id: Option<String>,
     on_conflict: OnConflict,
     salvage: bool,
-    /// What tells the transform from others.
+    /// Identity of the transform; `None` without one.
     transform: Option<String>,
-    pub(crate) lanes: Lanes,
-    pub(crate) counts: Counts,
+    pub(crate) lanes: LanePositions,
+    pub(crate) counts: RestoreCounts,
     pub(crate) write_units: f64,
     pub(crate) throttled_calls: u64,
-    pub(crate) rejects: Option<Lines>,
-    pub(crate) conflicts: Option<Lines>,
+    pub(crate) rejects: Option<RejectFileSize>,
+    pub(crate) conflicts: Option<RejectFileSize>,
     pub(crate) saved_at: DateTime<Utc>,
 }
 
-/// What a checkpoint must agree in with a run that goes on from it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Identity {
-    pub(crate) source: String,
-    pub(crate) data_sha256: String,
-    pub(crate) on_conflict: OnConflict,
-    pub(crate) salvage: bool,
-    pub(crate) transform: Option<String>,
+/// Result of reading a checkpoint from the state directory.
+pub(crate) enum StoredCheckpoint {
+    /// It does not exist.
+    Missing,
+    /// It was written in another format version.
+    OtherVersion,
+    Readable(Box<RestoreCheckpoint>),
 }
 
-impl Identity {
-    /// Why its items are not those of `other`; `None` if they are.
-    pub(crate) fn differs_from(&self, other: &Self) -> Option<String> {
-        if self.data_sha256 != other.data_sha256 {
-            return Some(format!(
-                "it was of another dump, or of other contents: {}",
-                self.source
-            ));
-        }
-
-        if self.salvage != other.salvage {
-            return Some(format!(
-                "it was run {} --salvage",
-                if self.salvage { "with" } else { "without" }
-            ));
-        }
-
-        (self.transform != other.transform).then(|| "it was run with another transform".to_owned())
-    }
-}
-
-/// A checkpoint in the state directory.
-pub(crate) enum Saved {
-    /// There is none.
-    Nothing,
-    /// One of another version of the program.
-    OfAnotherVersion,
-    Checkpoint(Box<Checkpoint>),
-}
-
-impl Checkpoint {
-    /// Nothing is done yet.
-    pub(crate) fn begin(identity: Identity, lanes: Lanes) -> Self {
+impl RestoreCheckpoint {
+    /// The checkpoint of a restore that has not written anything yet.
+    pub(crate) fn new(identity: RestoreIdentity, lanes: LanePositions) -> Self {
         Self {
             version: VERSION,
             source: identity.source,
@@ -180,7 +66,7 @@ impl Checkpoint {
             salvage: identity.salvage,
             transform: identity.transform,
             lanes,
-            counts: Counts::default(),
+            counts: RestoreCounts::default(),
             write_units: 0.0,
             throttled_calls: 0,
             rejects: None,
@@ -189,26 +75,24 @@ impl Checkpoint {
         }
     }
 
-    /// One that no later run can go on from: standard input cannot be read again.
-    pub(crate) fn unkept(lanes: Lanes) -> Self {
-        let (source, data_sha256, on_conflict) =
-            (String::new(), String::new(), OnConflict::default());
-        let identity = Identity {
-            source,
-            data_sha256,
-            on_conflict,
+    /// A checkpoint without an identity, which is never saved: standard input cannot be read again.
+    pub(crate) fn without_identity(lanes: LanePositions) -> Self {
+        let identity = RestoreIdentity {
+            source: String::new(),
+            data_sha256: String::new(),
+            on_conflict: OnConflict::default(),
             salvage: false,
             transform: None,
         };
 
-        Self::begin(identity, lanes)
+        Self::new(identity, lanes)
     }
 
-    /// The checkpoint at `path`, if there is one.
+    /// Reads the checkpoint at `path`.
     ///
     /// # Errors
-    /// It cannot be read.
-    pub(crate) fn read(path: &Path) -> Result<Saved> {
+    /// It exists and cannot be read.
+    pub(crate) fn read(path: &Path) -> Result<StoredCheckpoint> {
         #[derive(Deserialize)]
         struct Versioned {
             version: u32,
@@ -227,32 +111,34 @@ impl Checkpoint {
             .try_exists()
             .map_err(|error| unreadable(error.into()))?
         {
-            return Ok(Saved::Nothing);
+            return Ok(StoredCheckpoint::Missing);
         }
 
+        // The version comes first: the fields of another version may not parse.
         let text = backup::read_text(path).map_err(|error| unreadable(error.into()))?;
         let Versioned { version } =
             serde_json::from_str(&text).map_err(|error| unreadable(error.into()))?;
         if version != VERSION {
-            return Ok(Saved::OfAnotherVersion);
+            return Ok(StoredCheckpoint::OtherVersion);
         }
 
         let read = serde_json::from_str(&text).map_err(|error| unreadable(error.into()))?;
 
-        Ok(Saved::Checkpoint(read))
+        Ok(StoredCheckpoint::Readable(read))
     }
 
-    /// Why a run cannot go on from here; `None` if it can.
-    pub(crate) fn unfit(
+    /// The reason why a run with this identity cannot resume here; `None` if it can.
+    pub(crate) fn mismatch(
         &self,
-        identity: &Identity,
+        identity: &RestoreIdentity,
         table: &TableSchema,
-        places: &RejectPlaces,
+        paths: &RejectPaths,
     ) -> Option<String> {
-        if let Some(difference) = self.identity().differs_from(identity) {
+        if let Some(difference) = self.identity().difference_from(identity) {
             return Some(difference);
         }
 
+        // A recreated table lacks the items below the marks.
         if self.table_id != table_id(table) {
             return Some("the table was deleted and created again since".to_owned());
         }
@@ -264,23 +150,23 @@ impl Checkpoint {
             ));
         }
 
-        places
+        paths
             .check(self.rejects.as_ref(), self.conflicts.as_ref())
             .err()
             .map(|error| error.to_string())
     }
 
-    /// Why `source` cannot be read from the marks, although it holds the same items.
-    pub(crate) fn unreadable(&self, source: &Source) -> Option<String> {
+    /// The reason why `source` cannot be read from the marks although it holds the same items; `None` if it can.
+    pub(crate) fn unsupported_lanes(&self, source: &Source) -> Option<String> {
         let has_lanes = match self.lanes {
-            Lanes::Whole { .. } => true,
-            Lanes::Stripes(_) => source.stripes(1).is_ok_and(|stripes| stripes.is_some()),
+            LanePositions::Whole { .. } => true,
+            LanePositions::Stripes(_) => source.stripes(1).is_ok_and(|stripes| stripes.is_some()),
         };
         (!has_lanes).then(|| "it read the folder of the dump, not the data file alone".to_owned())
     }
 
-    fn identity(&self) -> Identity {
-        Identity {
+    fn identity(&self) -> RestoreIdentity {
+        RestoreIdentity {
             source: self.source.clone(),
             data_sha256: self.data_sha256.clone(),
             on_conflict: self.on_conflict,
@@ -289,16 +175,12 @@ impl Checkpoint {
         }
     }
 
-    /// The items go into the table that is known by `table_id`.
-    pub(crate) fn set_table(&mut self, table_id: Option<String>) {
+    /// Sets the table that the items are written into.
+    pub(crate) fn set_table_id(&mut self, table_id: Option<String>) {
         self.table_id = table_id;
     }
 
-    pub(crate) fn set_marks(&mut self, marks: impl Iterator<Item = u64>) {
-        self.lanes.set_marks(marks);
-    }
-
-    /// Leaves it at `path`, whole and on disk.
+    /// Replaces the file at `path` atomically and syncs it.
     pub(crate) fn save(&self, path: &Path) -> Result<()> {
         let text = serde_json::to_vec(self).map_err(|error| {
             Error::failed("the checkpoint cannot be written").with_source(error)

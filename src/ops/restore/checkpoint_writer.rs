@@ -1,4 +1,4 @@
-//! Keeps the checkpoint of a running restore up to date, in the background, and as often as costs next to nothing.
+//! Writer of checkpoints: saves them in the background, as often as it costs little time.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -6,64 +6,67 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 use tokio::task::JoinHandle;
 
-use super::checkpoint::Checkpoint;
-use super::ledger::{Counts, Ledger};
-use super::rejects::{Flushed, Rejects};
+use super::checkpoint::RestoreCheckpoint;
+use super::counts::RestoreCounts;
+use super::ledger::Ledger;
+use super::rejects::{FlushedRejects, RejectFiles};
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
 use crate::store::WriteOutcome;
 
-/// The shortest and the longest time between two checkpoints.
-const SHORTEST: Duration = Duration::from_millis(100);
-const LONGEST: Duration = Duration::from_secs(2);
+/// Minimum time between two checkpoints.
+const MIN_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Checkpoints, which are written in the background, may take one part in so many of the time.
-const SHARE: u32 = 10;
+/// Maximum time between two checkpoints: how much work an interruption may repeat.
+const MAX_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Writes the checkpoint.
-pub(crate) struct Saver {
-    checkpoint: Checkpoint,
-    /// The first checkpoint that was saved: where this run began.
-    begun: Option<Checkpoint>,
-    /// Where; `None` where nothing can be kept.
+/// The interval is this many times as long as a checkpoint takes.
+const INTERVAL_FACTOR: u32 = 10;
+
+/// The current checkpoint, and the background task that saves it.
+pub(crate) struct CheckpointWriter {
+    checkpoint: RestoreCheckpoint,
+    /// The first checkpoint that was saved, at the start of this run.
+    first: Option<RestoreCheckpoint>,
+    /// Path of the file; `None` to save nothing.
     path: Option<PathBuf>,
-    /// The write that is under way, with the time it took.
-    saving: Option<JoinHandle<Result<Duration>>>,
-    saved: Instant,
-    pause: Duration,
+    /// The running background task; returns how long it took.
+    task: Option<JoinHandle<Result<Duration>>>,
+    last_saved: Instant,
+    interval: Duration,
 }
 
-impl Saver {
-    /// Continues from `checkpoint`. Nothing is saved before [`keep_at`](Self::keep_at).
-    pub(crate) fn new(checkpoint: Checkpoint) -> Self {
+impl CheckpointWriter {
+    /// Starts with `checkpoint`. Saves nothing before [`save_at`](Self::save_at).
+    pub(crate) fn new(checkpoint: RestoreCheckpoint) -> Self {
         Self {
             checkpoint,
-            begun: None,
+            first: None,
             path: None,
-            saving: None,
-            saved: Instant::now(),
-            pause: SHORTEST,
+            task: None,
+            last_saved: Instant::now(),
+            interval: MIN_INTERVAL,
         }
     }
 
-    /// Saves checkpoints at `path` from now on; the items go into the table that is known by `table_id`.
-    pub(crate) fn keep_at(&mut self, path: Option<PathBuf>, table_id: Option<String>) {
-        self.checkpoint.set_table(table_id);
+    /// Saves checkpoints at `path` from now on, for the table with this id.
+    pub(crate) fn save_at(&mut self, path: Option<PathBuf>, table_id: Option<String>) {
+        self.checkpoint.set_table_id(table_id);
         self.path = path;
     }
 
-    /// Where the lanes begin.
+    /// The marks of the lanes.
     pub(crate) fn marks(&self) -> Vec<u64> {
         self.checkpoint.lanes.marks()
     }
 
-    /// What lies below the marks.
-    pub(crate) fn counts(&self) -> Counts {
+    /// Counts of the items below the marks.
+    pub(crate) fn counts(&self) -> RestoreCounts {
         self.checkpoint.counts
     }
 
-    /// What a call has cost.
-    pub(crate) fn add(&mut self, written: &WriteOutcome) {
+    /// Adds the cost of a call.
+    pub(crate) fn add_cost(&mut self, written: &WriteOutcome) {
         self.checkpoint.write_units += written.write_units;
         self.checkpoint.throttled_calls += written.throttled_calls;
     }
@@ -73,43 +76,44 @@ impl Saver {
         (self.checkpoint.write_units, self.checkpoint.throttled_calls)
     }
 
-    /// Whether it is time for another checkpoint.
+    /// Whether the next checkpoint is due.
     pub(crate) fn is_due(&self) -> bool {
         self.path.is_some()
-            && self.saved.elapsed() >= self.pause
-            && self.saving.as_ref().is_none_or(JoinHandle::is_finished)
+            && self.last_saved.elapsed() >= self.interval
+            && self.task.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
-    /// Starts to write a checkpoint of what the ledger says; first the files it counts the lines of. One that cannot be written
-    /// is worth a warning: the run goes on, and the former one still holds.
+    /// Starts to save a checkpoint of the ledger, after a sync of the rejects files that it counts. If it cannot be saved, the run
+    /// continues with a warning, and the previous checkpoint remains valid.
     ///
     /// # Errors
-    /// The files of rejects and conflicts cannot be written.
+    /// The rejects files cannot be written.
     pub(crate) async fn save(
         &mut self,
         ledger: &Ledger,
-        rejects: &mut Rejects,
+        rejects: &mut RejectFiles,
         reporter: &dyn Reporter,
     ) -> Result<()> {
-        self.wait(reporter).await;
+        self.wait_for_task(reporter).await;
         let Some(path) = self.path.clone() else {
             return Ok(());
         };
 
-        let Flushed {
+        let FlushedRejects {
             rejects,
             conflicts,
             syncs,
         } = rejects.flush_to_sync()?;
 
-        self.checkpoint.set_marks(ledger.marks());
+        self.checkpoint.lanes.set_marks(ledger.marks());
         self.checkpoint.counts = ledger.counts();
         (self.checkpoint.rejects, self.checkpoint.conflicts) = (rejects, conflicts);
         self.checkpoint.saved_at = Utc::now();
         let checkpoint = self.checkpoint.clone();
-        self.begun.get_or_insert_with(|| checkpoint.clone());
-        self.saved = Instant::now();
+        self.first.get_or_insert_with(|| checkpoint.clone());
+        self.last_saved = Instant::now();
         self.start(move || {
+            // The checkpoint must not count lines that are not on disk.
             syncs.into_iter().try_for_each(|sync| sync())?;
             checkpoint.save(&path)
         });
@@ -117,42 +121,42 @@ impl Saver {
         Ok(())
     }
 
-    /// Starts a write in the background, and measures it.
+    /// Starts the background task, and measures its time.
     fn start(&mut self, write: impl FnOnce() -> Result<()> + Send + 'static) {
-        self.saving = Some(tokio::task::spawn_blocking(move || {
-            let began = Instant::now();
+        self.task = Some(tokio::task::spawn_blocking(move || {
+            let started = Instant::now();
             write()?;
-            Ok(began.elapsed())
+            Ok(started.elapsed())
         }));
     }
 
-    /// Saves the checkpoint that this run began with again.
-    pub(crate) async fn rewind(&mut self, reporter: &dyn Reporter) {
-        self.wait(reporter).await;
-        let Some((path, checkpoint)) = self.path.clone().zip(self.begun.clone()) else {
+    /// Saves the first checkpoint of this run again, so that the next run repeats all of this one.
+    pub(crate) async fn restore_first(&mut self, reporter: &dyn Reporter) {
+        self.wait_for_task(reporter).await;
+        let Some((path, checkpoint)) = self.path.clone().zip(self.first.clone()) else {
             return;
         };
 
         self.start(move || checkpoint.save(&path));
-        self.wait(reporter).await;
+        self.wait_for_task(reporter).await;
     }
 
-    /// Waits until the checkpoint that is under way is on disk.
-    pub(crate) async fn wait(&mut self, reporter: &dyn Reporter) {
-        let Some(saving) = self.saving.take() else {
+    /// Waits until the background task has ended.
+    pub(crate) async fn wait_for_task(&mut self, reporter: &dyn Reporter) {
+        let Some(task) = self.task.take() else {
             return;
         };
 
-        let saved = saving
+        let saved = task
             .await
             .unwrap_or_else(|error| Err(Error::failed("it was cut off").with_source(error)));
         match saved {
-            Ok(took) => self.pause = (took * SHARE).clamp(SHORTEST, LONGEST),
+            Ok(took) => self.interval = (took * INTERVAL_FACTOR).clamp(MIN_INTERVAL, MAX_INTERVAL),
             Err(error) => {
-                let words = format!(
+                let message = format!(
                     "there is no checkpoint from now on, so --resume goes back further: {error}"
                 );
-                reporter.report(Event::Warning(words));
+                reporter.report(Event::Warning(message));
                 self.path = None;
             }
         }

@@ -1,12 +1,14 @@
-//! Dry run of a restore: every item is read and transformed, and nothing is written.
+//! Dry run of a restore: all items are read and transformed, and nothing is written.
 
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::checkpoint::{Lanes, is_scan};
-use super::items::Readers;
-use super::plan::{RestorePlan, TableAction};
+use super::empty::nothing_to_write;
+use super::lane_readers::LaneReaders;
+use super::lanes::{LanePositions, is_unmodified_scan};
+use super::plan::RestorePlan;
+use super::table_action::TableAction;
 use crate::error::Result;
 use crate::event::{Event, Phase, Reporter};
 use crate::ops::collision_detector::CollisionDetector;
@@ -18,16 +20,16 @@ use crate::ops::run_blocking;
 /// # Errors
 /// The dump cannot be read; it has no item that can be written into a table that would be created; a program fails;
 /// interrupted.
-pub async fn trial(
+pub async fn dry_run(
     plan: &RestorePlan,
     show: PreviewOptions,
     reporter: &Arc<dyn Reporter>,
     cancel: &CancellationToken,
 ) -> Result<Option<DryRunReport>> {
-    let request = &plan.parts.request;
+    let request = &plan.prepared.request;
     let transform = request.transform.clone();
     let is_written = plan.action != TableAction::Keep && request.content.includes_items();
-    let Some(key) = plan.parts.bound.key.clone().filter(|_| is_written) else {
+    let Some(key) = plan.prepared.destination.key.clone().filter(|_| is_written) else {
         return Ok(None);
     };
 
@@ -37,37 +39,49 @@ pub async fn trial(
         bytes: plan.source.bytes,
     });
 
-    let from = plan
-        .parts
-        .bound
+    let source_key = plan
+        .prepared
+        .destination
         .source_key
         .clone()
         .unwrap_or_else(|| key.clone());
 
-    let meetings = CollisionDetector::new(from, key.clone(), is_scan(&plan.parts.source))?;
+    let collisions = CollisionDetector::new(
+        source_key,
+        key.clone(),
+        is_unmodified_scan(&plan.prepared.source),
+    )?;
     let trying = DryRun::new(
         key,
-        plan.parts.bound.tariff.clone(),
+        plan.prepared.destination.cost_model.clone(),
         &transform,
-        Some(meetings),
+        Some(collisions),
         InvalidItems::Reject,
         show,
     );
 
-    let readers = Readers::open(&plan.parts.source, &Lanes::Whole { mark: 0 }, None)?;
-    let (heard, cancelled) = (Arc::clone(reporter), cancel.clone());
-    let work = move || trying.run(readers.chunks(), &heard, &cancelled);
+    let readers = LaneReaders::open(
+        &plan.prepared.source,
+        &LanePositions::Whole { mark: 0 },
+        None,
+    )?;
+    let (work_reporter, work_cancel) = (Arc::clone(reporter), cancel.clone());
+    let work = move || trying.run(readers.chunks(), &work_reporter, &work_cancel);
     let trial = run_blocking("the dry run", work).await?;
 
-    let source = plan.parts.source.as_ref();
-    if let Some(warning) = source
-        .accept_incomplete(request.accept_incomplete)?
-        .filter(|_| source.is_stream())
+    let source = plan.prepared.source.as_ref();
+    let warning = source.accept_incomplete(request.accept_incomplete)?;
+    // For other sources, the plan contains the warning.
+    if let Some(warning) = warning
+        && source.is_stream()
     {
         reporter.report(Event::Warning(warning));
     }
 
-    plan.refuse_nothing_to_write(&trial)?;
+    // The restore itself would refuse this before its first change.
+    if plan.needs_item() && trial.items_out == 0 {
+        return Err(nothing_to_write(source, &plan.target.table, None));
+    }
 
     Ok(Some(trial))
 }

@@ -1,165 +1,117 @@
-//! The ledger: what became of every item that was read, and the lowest offset below which nothing is open.
+//! The ledger: the outcome of every item that was read, and the mark of each lane, below which every item is settled.
 //!
-//! Items are read in lanes (one for each stripe of the file) and settled in any order. Each lane keeps the items between its
-//! mark and the reader; the mark moves when everything below it is settled, and only then is an item counted. So counts and
-//! marks always belong together, and a run that goes on from the marks counts every item once. An item that is refused or left
-//! out is kept until the mark has passed it; then it is handed out for its file, so that the file, too, has what lies below the
-//! marks and nothing else.
+//! Items are read in lanes and settled in any order. Each lane keeps the items between its mark and its reader. When everything up to
+//! an item is settled, the mark advances past it, and only then is the item counted. Counts and marks are therefore always consistent,
+//! and a run that resumes at the marks counts every item once. A rejected or skipped item is kept until the mark has passed it and is
+//! then returned for its file, so the files, too, contain exactly what is below the marks.
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 use smallvec::{SmallVec, smallvec};
 
-use super::acknowledged::Repeated;
+use super::counts::RestoreCounts;
 use crate::store::RejectedItem;
 
-/// Items that may lie between the marks and the readers, in all lanes together: about a hundred bytes each.
-const OPEN_ITEMS: usize = 65_536;
+/// Maximum number of items between the marks and the readers of all lanes, of about 100 bytes each.
+const MAX_OPEN_ITEMS: usize = 65_536;
 
-/// Bytes of items that wait for their file.
-const WAITING_BYTES: usize = 16 * 1024 * 1024;
+/// Maximum bytes of items that wait until they can be listed in a file.
+const MAX_WAITING_BYTES: usize = 16 * 1024 * 1024;
 
-/// How many items, and what became of them. All are below the marks.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Counts {
-    /// Items read.
-    pub(crate) read: u64,
-    /// Items that DynamoDB acknowledged, or that the table had already.
-    pub(crate) written: u64,
-    /// Of those, items that were there already and did not have to be written.
-    pub(crate) already_there: u64,
-    /// Items that another item with the same key replaced.
-    pub(crate) superseded: u64,
-    /// Items of the dump that were rejected, whole or in part.
-    pub(crate) rejected: u64,
-    /// Items of the dump that were skipped, whole or in part, because the table has others with their keys.
-    pub(crate) skipped: u64,
-    /// Items that went on to the table: those of the dump, or what the transform made of them.
-    pub(crate) out: u64,
-    /// Items of the dump in whose place others went on.
-    pub(crate) changed: u64,
-    /// Items of the dump that the transform left out on purpose.
-    pub(crate) filtered: u64,
-    /// Items that went on to the table and were rejected or skipped there.
-    pub(crate) unwritten: u64,
-    /// Bytes of text of the items written.
-    pub(crate) bytes: u64,
-}
-
-impl Counts {
-    /// Items that went on to the table and whose outcome is known. At the end this is all of them.
-    pub(crate) fn accounted(&self) -> u64 {
-        self.written + self.superseded + self.unwritten
-    }
-
-    /// Counts items that share a key once: the last one replaced the others.
-    pub(crate) fn without_repeated(self, repeated: Repeated) -> Self {
-        Self {
-            written: self.written - repeated.items,
-            already_there: self.already_there - repeated.already_there,
-            superseded: self.superseded + repeated.items,
-            ..self
-        }
-    }
-
-    /// Pieces of a dump that are rejected without being read as items.
-    pub(crate) fn add_unreadable(&mut self, pieces: u64) {
-        self.read += pieces;
-        self.rejected += pieces;
-    }
-}
-
-/// What became of an item.
+/// Outcome of an item to write.
 #[derive(Debug)]
-pub(crate) enum Outcome {
+pub(crate) enum ItemOutcome {
     /// DynamoDB acknowledged it.
     Written { bytes: u32 },
-    /// The table had it, as it is.
+    /// The table already had an equal item.
     AlreadyThere { bytes: u32 },
-    /// A later version took its place before it was written.
+    /// A later version replaced it before it was written.
     Superseded,
-    /// It is for the file of rejects.
+    /// To be listed in the rejects file.
     Rejected(Box<RejectedItem>),
-    /// It is for the file of conflicts.
+    /// To be listed in the conflicts file.
     Skipped(Box<RejectedItem>),
 }
 
-/// An item on its way.
+/// Reference to an item that was read and is not settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ticket {
     lane: usize,
     number: u64,
 }
 
-/// What goes on to the table in place of an item.
+/// The items to write in place of an item of the dump.
 #[derive(Debug, Clone)]
-pub(crate) enum Going {
+pub(crate) enum ItemOutput {
     /// The item itself.
-    Itself,
-    /// So many others; none if it was left out on purpose. If one is refused, the item as the dump has it goes into the file.
-    Others { count: u32, item: Bytes },
-    /// Nothing, for a reason.
-    Nothing(Box<RejectedItem>),
+    Unchanged,
+    /// The output of a transform: `count` items, 0 if the item was filtered out. If one is rejected, `original` is listed.
+    Replaced { count: u32, original: Bytes },
+    /// None: the transform rejected the item.
+    Rejected(Box<RejectedItem>),
 }
 
-/// The file that an item is listed in.
+/// The file in which an item is listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum File {
+pub(crate) enum RejectFileKind {
     Rejects,
     Conflicts,
 }
 
-/// An item of the dump that must be listed in a file now: once, however many items were to take its place.
+/// An entry for a file: one per item of the dump, even if several of its outputs were rejected.
 #[derive(Debug)]
-pub(crate) struct Listed {
-    pub(crate) file: File,
-    /// The item as the dump has it, and the first reason.
+pub(crate) struct RejectEntry {
+    pub(crate) file: RejectFileKind,
+    /// The item of the dump, and the first reason.
     pub(crate) refused: RejectedItem,
-    /// The items that went on to the table for it and were rejected or skipped there.
+    /// The items to write that were rejected or skipped.
     pub(crate) outputs: SmallVec<[Bytes; 1]>,
 }
 
+/// An item of the dump above the mark of its lane.
 #[derive(Debug)]
-struct Slot {
-    /// The offset behind the item.
+struct OpenItem {
+    /// The offset after the item.
     end: u64,
-    /// Items of its that are still on their way.
-    open: u32,
-    /// Whether others went on in its place.
-    others: Option<Bytes>,
-    /// Whether nothing went on, for a reason.
-    is_withheld: bool,
-    outcomes: SmallVec<[Outcome; 1]>,
+    /// Number of its items to write that are not settled.
+    unsettled: u32,
+    /// The item of the dump, if a transform replaced it.
+    original: Option<Bytes>,
+    /// Whether the transform rejected it.
+    is_rejected_by_transform: bool,
+    outcomes: SmallVec<[ItemOutcome; 1]>,
 }
 
+/// The open items of one lane.
 #[derive(Debug)]
-struct Lane {
+struct LedgerLane {
+    /// Everything below this offset is settled.
     mark: u64,
-    /// Number of the first open item.
-    first: u64,
-    open: VecDeque<Slot>,
+    /// Ticket number of the first open item.
+    first_number: u64,
+    open: VecDeque<OpenItem>,
 }
 
-/// The items of one restore.
+/// The open items of all lanes, and the counts of the others.
 #[derive(Debug)]
 pub(crate) struct Ledger {
-    lanes: Vec<Lane>,
-    counts: Counts,
+    lanes: Vec<LedgerLane>,
+    counts: RestoreCounts,
     open: usize,
     waiting_bytes: usize,
-    listed: VecDeque<Listed>,
+    /// Entries that the marks have passed and that are not in a file yet.
+    entries: VecDeque<RejectEntry>,
 }
 
 impl Ledger {
-    /// Nothing open; `marks` are where the lanes begin, and `counts` what lies below them.
-    pub(crate) fn new(marks: impl IntoIterator<Item = u64>, counts: Counts) -> Self {
+    /// A ledger without open items; `counts` are the counts of the items below `marks`.
+    pub(crate) fn new(marks: impl IntoIterator<Item = u64>, counts: RestoreCounts) -> Self {
         let lanes = marks
             .into_iter()
-            .map(|mark| Lane {
+            .map(|mark| LedgerLane {
                 mark,
-                first: 0,
+                first_number: 0,
                 open: VecDeque::new(),
             })
             .collect();
@@ -169,183 +121,193 @@ impl Ledger {
             counts,
             open: 0,
             waiting_bytes: 0,
-            listed: VecDeque::new(),
+            entries: VecDeque::new(),
         }
     }
 
-    /// What lies below the marks.
-    pub(crate) fn counts(&self) -> Counts {
+    /// Counts of the items below the marks.
+    pub(crate) fn counts(&self) -> RestoreCounts {
         self.counts
     }
 
-    /// The marks of the lanes: everything below them is settled.
+    /// The marks of all lanes.
     pub(crate) fn marks(&self) -> impl Iterator<Item = u64> {
         self.lanes.iter().map(|lane| lane.mark)
     }
 
-    /// Items read and not counted yet.
+    /// Number of items that were read and are above the marks.
     pub(crate) fn open(&self) -> usize {
         self.open
     }
 
-    /// Whether something should be settled before the next item is read: this bounds what is kept.
+    /// Whether the limits are reached: items must be settled before the next one is registered.
     pub(crate) fn is_full(&self) -> bool {
-        self.open >= OPEN_ITEMS || self.waiting_bytes >= WAITING_BYTES
+        self.open >= MAX_OPEN_ITEMS || self.waiting_bytes >= MAX_WAITING_BYTES
     }
 
-    /// An item was read in a lane; `end` is the offset behind it. What goes on in its place is settled with the ticket, each by itself.
-    pub(crate) fn read(&mut self, lane: usize, end: u64, going: Going) -> Ticket {
-        let (open, others, outcomes) = match going {
-            Going::Itself => (1, None, SmallVec::new()),
-            Going::Others { count, item } => (count, Some(item), SmallVec::new()),
-            Going::Nothing(refused) => (0, None, smallvec![Outcome::Rejected(refused)]),
+    /// Registers an item that was read in a lane; `end` is the offset after it. Each of its items to write is settled with the ticket.
+    pub(crate) fn register(&mut self, lane: usize, end: u64, output: ItemOutput) -> Ticket {
+        let (unsettled, original, outcomes) = match output {
+            ItemOutput::Unchanged => (1, None, SmallVec::new()),
+            ItemOutput::Replaced { count, original } => (count, Some(original), SmallVec::new()),
+            ItemOutput::Rejected(refused) => (0, None, smallvec![ItemOutcome::Rejected(refused)]),
         };
 
-        let slot = Slot {
+        let item = OpenItem {
             end,
-            open,
-            others,
-            is_withheld: !outcomes.is_empty(),
+            unsettled,
+            original,
+            is_rejected_by_transform: !outcomes.is_empty(),
             outcomes,
         };
 
-        self.waiting_bytes += slot.kept_bytes();
-        let Lane { first, open, .. } = &mut self.lanes[lane];
+        self.waiting_bytes += item.kept_bytes();
+        let LedgerLane {
+            first_number, open, ..
+        } = &mut self.lanes[lane];
         let ticket = Ticket {
             lane,
-            number: *first + open.len() as u64,
+            number: *first_number + open.len() as u64,
         };
-        open.push_back(slot);
+        open.push_back(item);
         self.open += 1;
-        self.pass(lane);
+        // An item without anything to write is settled already.
+        self.advance_mark(lane);
 
         ticket
     }
 
-    /// It is known what became of an item, or of one of those that went on in its place.
-    pub(crate) fn settle(&mut self, ticket: Ticket, outcome: Outcome) {
+    /// Records the outcome of one item to write.
+    pub(crate) fn settle(&mut self, ticket: Ticket, outcome: ItemOutcome) {
         let lane = &mut self.lanes[ticket.lane];
-        let at = usize::try_from(ticket.number - lane.first).expect("open items are few");
-        let slot = &mut lane.open[at];
-        self.waiting_bytes -= slot.kept_bytes();
-        slot.open -= 1;
-        slot.outcomes.push(outcome);
-        self.waiting_bytes += slot.kept_bytes();
-        self.pass(ticket.lane);
+        let index = usize::try_from(ticket.number - lane.first_number).expect("open items are few");
+        let item = &mut lane.open[index];
+        self.waiting_bytes -= item.kept_bytes();
+        item.unsettled -= 1;
+        item.outcomes.push(outcome);
+        self.waiting_bytes += item.kept_bytes();
+        self.advance_mark(ticket.lane);
     }
 
-    /// Moves the mark of a lane as far as everything is settled.
-    fn pass(&mut self, lane: usize) {
+    /// Advances the mark of a lane past all settled items at its front.
+    fn advance_mark(&mut self, lane: usize) {
         let lane = &mut self.lanes[lane];
-        while let Some(slot) = lane.open.pop_front_if(|slot| slot.open == 0) {
-            lane.first += 1;
-            lane.mark = slot.end;
+        while let Some(item) = lane.open.pop_front_if(|item| item.unsettled == 0) {
+            lane.first_number += 1;
+            lane.mark = item.end;
             self.open -= 1;
-            self.waiting_bytes -= slot.kept_bytes();
-            self.counts.add(slot, &mut self.listed);
+            self.waiting_bytes -= item.kept_bytes();
+            self.counts.add_item(item, &mut self.entries);
         }
     }
 
-    /// The next item that the marks have passed and that belongs into a file.
-    pub(crate) fn next_listed(&mut self) -> Option<Listed> {
-        self.listed.pop_front()
+    /// The next entry to append to a file.
+    pub(crate) fn next_entry(&mut self) -> Option<RejectEntry> {
+        self.entries.pop_front()
     }
 }
 
-impl Counts {
-    fn add(&mut self, slot: Slot, listed: &mut VecDeque<Listed>) {
-        let Slot {
-            others,
-            is_withheld,
+impl RestoreCounts {
+    /// Counts a settled item, and adds its entries for the files.
+    fn add_item(&mut self, item: OpenItem, entries: &mut VecDeque<RejectEntry>) {
+        let OpenItem {
+            original,
+            is_rejected_by_transform,
             outcomes,
             ..
-        } = slot;
+        } = item;
 
         self.read += 1;
-        if !is_withheld {
+        // The outcome of an item that the transform rejected is not that of an item to write.
+        if !is_rejected_by_transform {
             self.out += outcomes.len() as u64;
         }
 
-        match others {
+        match original {
             Some(_) if outcomes.is_empty() => self.filtered += 1,
             Some(_) => self.changed += 1,
             None => {}
         }
 
-        let mut of_item: SmallVec<[Listed; 1]> = SmallVec::new();
+        let mut item_entries: SmallVec<[RejectEntry; 1]> = SmallVec::new();
         for outcome in outcomes {
-            if let Some((file, refused)) = self.count(outcome) {
-                list(&mut of_item, file, refused, others.as_ref(), is_withheld);
+            if let Some((file, refused)) = self.add_outcome(outcome) {
+                let output = (!is_rejected_by_transform).then(|| refused.item.clone());
+                add_to_entries(&mut item_entries, file, refused, original.as_ref(), output);
             }
         }
 
-        for one in &of_item {
-            match one.file {
-                File::Rejects => self.rejected += 1,
-                File::Conflicts => self.skipped += 1,
+        for entry in &item_entries {
+            match entry.file {
+                RejectFileKind::Rejects => self.rejected += 1,
+                RejectFileKind::Conflicts => self.skipped += 1,
             }
 
-            self.unwritten += one.outputs.len() as u64;
+            self.unwritten += entry.outputs.len() as u64;
         }
 
-        listed.extend(of_item);
+        entries.extend(item_entries);
     }
 
-    /// Counts an outcome, and returns an item that must be listed.
-    fn count(&mut self, outcome: Outcome) -> Option<(File, RejectedItem)> {
+    /// Counts an outcome; returns the item and its file if it must be listed.
+    fn add_outcome(&mut self, outcome: ItemOutcome) -> Option<(RejectFileKind, RejectedItem)> {
         match outcome {
-            Outcome::Written { bytes } => {
+            ItemOutcome::Written { bytes } => {
                 self.written += 1;
                 self.bytes += u64::from(bytes);
             }
-            Outcome::AlreadyThere { bytes } => {
+            ItemOutcome::AlreadyThere { bytes } => {
                 self.written += 1;
                 self.already_there += 1;
                 self.bytes += u64::from(bytes);
             }
-            Outcome::Superseded => self.superseded += 1,
-            Outcome::Rejected(refused) => return Some((File::Rejects, *refused)),
-            Outcome::Skipped(refused) => return Some((File::Conflicts, *refused)),
+            ItemOutcome::Superseded => self.superseded += 1,
+            ItemOutcome::Rejected(refused) => return Some((RejectFileKind::Rejects, *refused)),
+            ItemOutcome::Skipped(refused) => return Some((RejectFileKind::Conflicts, *refused)),
         }
 
         None
     }
 }
 
-/// Lists a refused item, or adds it to the entry that the item of the dump already has. A later restore reads the item as the dump
-/// has it, so that is what the entry contains.
-fn list(
-    listed: &mut SmallVec<[Listed; 1]>,
-    file: File,
+/// Adds a rejected item to the entry that its item of the dump already has in this file, or to a new entry. An entry contains the
+/// item of the dump (`original`, or the rejected item if it was not transformed), because a later restore reads and transforms it.
+fn add_to_entries(
+    entries: &mut SmallVec<[RejectEntry; 1]>,
+    file: RejectFileKind,
     refused: RejectedItem,
-    others: Option<&Bytes>,
-    is_withheld: bool,
+    original: Option<&Bytes>,
+    output: Option<Bytes>,
 ) {
-    let output = (!is_withheld).then(|| refused.item.clone());
-    if let Some(one) = listed.iter_mut().find(|one| one.file == file) {
-        one.outputs.extend(output);
-    } else {
-        let item = others.cloned().unwrap_or(refused.item);
-        let refused = RejectedItem {
-            item,
-            reason: refused.reason,
-        };
-        listed.push(Listed {
-            file,
-            refused,
-            outputs: output.into_iter().collect(),
-        });
+    if let Some(entry) = entries.iter_mut().find(|entry| entry.file == file) {
+        entry.outputs.extend(output);
+        return;
     }
+
+    let refused = RejectedItem {
+        item: original.cloned().unwrap_or(refused.item),
+        reason: refused.reason,
+    };
+    entries.push(RejectEntry {
+        file,
+        refused,
+        outputs: output.into_iter().collect(),
+    });
 }
 
-impl Slot {
+impl OpenItem {
+    /// Bytes of item text that are kept in memory.
     fn kept_bytes(&self) -> usize {
-        self.others.as_ref().map_or(0, Bytes::len)
-            + self.outcomes.iter().map(Outcome::kept_bytes).sum::<usize>()
+        self.original.as_ref().map_or(0, Bytes::len)
+            + self
+                .outcomes
+                .iter()
+                .map(ItemOutcome::kept_bytes)
+                .sum::<usize>()
     }
 }
 
-impl Outcome {
+impl ItemOutcome {
     fn kept_bytes(&self) -> usize {
         match self {
             Self::Rejected(refused) | Self::Skipped(refused) => {

@@ -1,7 +1,7 @@
-//! The marker of a restore that has not ended yet: while it stands, the table may hold half a dump. Kept in the state directory,
-//! one per table and environment.
+//! The marker of an unfinished restore: while it exists, the table may hold only part of the dump. It is a file in the state
+//! directory, one per table and environment.
 //!
-//! Beside it stands a lock: marker and checkpoint are of one restore at a time.
+//! A lock file next to it ensures that only one restore at a time uses marker and checkpoint.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -9,8 +9,8 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use super::boost::Marked;
-use super::checkpoint::Identity;
+use super::boost::BoostRecord;
+use super::identity::{RestoreIdentity, table_id};
 use crate::backup;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
@@ -19,69 +19,77 @@ use crate::ops::table_location::TableLocation;
 use crate::place::{self, FileLock};
 use crate::schema::TableSchema;
 
-/// What to do where the state directory cannot be written, as in a container whose file system is read-only.
+/// Hint if the state directory cannot be written, as in a container with a read-only file system.
 const UNWRITABLE_STATE: &str = "how far a restore came is kept in the state directory; name one that can be written by XDG_STATE_HOME";
 
-/// The marker of one table.
+/// The marker file of one table.
 #[derive(Debug)]
-pub(crate) struct Marker {
+pub(crate) struct MarkerFile {
     path: PathBuf,
-    /// The table, in people's words.
+    /// The table as messages name it.
     table: String,
-    /// Marker and checkpoint as they stood when this was made.
-    seen: [Option<Stamp>; 2],
+    /// State of the marker and checkpoint files when the restore was planned.
+    stamps: [Option<FileStamp>; 2],
 }
 
-/// What tells a file from one that took its place.
-type Stamp = (u64, SystemTime);
+/// Distinguishes a file from one that replaced it.
+#[derive(Debug, PartialEq, Eq)]
+struct FileStamp {
+    inode: u64,
+    modified: SystemTime,
+}
 
-/// The contents of a marker. Details that only help people are written and never read.
+/// The contents of a marker that are read. [`MarkerFile::write`] adds details for people.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Mark {
+pub(crate) struct MarkerContents {
     /// The source as messages name it.
     #[serde(default)]
     pub(crate) source: String,
-    /// Whether the restore created the table: it is then to be finished, its settings included.
+    /// Whether the restore created the table: the next restore then also applies the settings.
     pub(crate) created: bool,
     /// The items that the restore may have written.
     #[serde(default)]
-    pub(crate) wrote: Wrote,
-    /// What the table is known by, once it is there; another one of its name is not what this is about.
+    pub(crate) wrote: WrittenItems,
+    /// Id of the table once it exists. The marker does not apply to another table with the same name.
     pub(crate) table_id: Option<String>,
-    /// What the table was raised to while items were written, and what it is to have again.
-    pub(crate) boost: Option<Marked>,
+    /// The boost that must be reverted.
+    pub(crate) boost: Option<BoostRecord>,
 }
 
 /// The items that an unfinished restore may have written.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Wrote {
-    /// None: only the schema was to be restored.
+pub(crate) enum WrittenItems {
+    /// None: only the schema was restored.
     Nothing,
-    /// Items of this source.
-    ItemsOf(Box<Identity>),
-    /// Items of a source that cannot be identified, such as standard input, or of several.
+    /// The items of one source.
+    ItemsOf(Box<RestoreIdentity>),
+    /// Items of a source that cannot be identified, such as standard input, or of several sources.
     #[default]
     Unknown,
 }
 
-impl Wrote {
-    /// Why these are not the items of `other`, or may not be; `None` if they are, or if there are none.
-    pub(crate) fn differs_from(&self, other: Option<&Identity>, source: &str) -> Option<String> {
-        let of_another = || format!("it was of another dump, or of other contents: {source}");
+impl WrittenItems {
+    /// The reason why these may be other items than those of `other`; `None` if they are the same, or none were written.
+    pub(crate) fn difference_from(
+        &self,
+        other: Option<&RestoreIdentity>,
+        source: &str,
+    ) -> Option<String> {
+        let other_dump = || format!("it was of another dump, or of other contents: {source}");
         match (self, other) {
             (Self::Nothing, _) => None,
-            (Self::ItemsOf(one), Some(other)) => one.differs_from(other),
-            (Self::ItemsOf(_), None) => Some(of_another()),
+            (Self::ItemsOf(one), Some(other)) => one.difference_from(other),
+            (Self::ItemsOf(_), None) => Some(other_dump()),
             (Self::Unknown, _) => Some(format!("which items it wrote is not known: {source}")),
         }
     }
 
-    /// The same after items of `other` were added.
-    pub(crate) fn and(self, other: Self) -> Self {
+    /// The items after those of `other` were also written.
+    pub(crate) fn merged_with(self, other: Self) -> Self {
         match (self, other) {
             (Self::Nothing, wrote) | (wrote, Self::Nothing) => wrote,
-            (Self::ItemsOf(one), Self::ItemsOf(other)) if one.differs_from(&other).is_none() => {
+            (Self::ItemsOf(one), Self::ItemsOf(other)) if one.difference_from(&other).is_none() => {
                 Self::ItemsOf(other)
             }
             _ => Self::Unknown,
@@ -89,52 +97,41 @@ impl Wrote {
     }
 }
 
-impl Mark {
-    /// Whether it is about `table`, as far as that is known.
-    pub(crate) fn is_of(&self, table: &TableSchema) -> bool {
+impl MarkerContents {
+    /// Whether the marker may be about this table: it records no table id, or this one.
+    pub(crate) fn applies_to(&self, table: &TableSchema) -> bool {
         self.table_id.is_none() || self.table_id == table_id(table)
     }
 }
 
-/// What a table is known by: another one of the same name has another id, or was created at another time.
-pub(crate) fn table_id(table: &TableSchema) -> Option<String> {
-    let description = table.description();
-    description.table_id.clone().or_else(|| {
-        description
-            .creation_date_time
-            .as_ref()
-            .map(ToString::to_string)
-    })
-}
-
-impl Marker {
-    pub(crate) fn of(state_dir: &Path, environment: &Environment, table: &str) -> Self {
+impl MarkerFile {
+    pub(crate) fn for_table(state_dir: &Path, environment: &Environment, table: &str) -> Self {
         let hash = xxhash_rust::xxh3::xxh3_128(state_key(environment, table).as_bytes());
         let path = state_dir.join(format!("unfinished-restore-{hash:032x}.json"));
         Self {
             table: format!("table {table} of environment {}", environment.name()),
-            seen: stamps(&path),
+            stamps: stamps(&path),
             path,
         }
     }
 
-    /// Sees that no other restore is writing the table.
+    /// Checks that no other restore holds the lock.
     ///
     /// # Errors
-    /// One is, on this machine and by this user.
-    pub(crate) fn refuse_if_held(&self) -> Result<()> {
-        FileLock::holder(&self.lock_path()).map_or(Ok(()), |holder| Err(self.held(&holder)))
+    /// Another restore of this user on this machine is writing the table.
+    pub(crate) fn check_unlocked(&self) -> Result<()> {
+        FileLock::holder(&self.lock_path()).map_or(Ok(()), |holder| Err(self.locked_error(&holder)))
     }
 
-    /// Keeps other restores from the table for as long as the lock is held.
+    /// Locks the table against other restores until the lock is dropped.
     ///
     /// # Errors
-    /// Another restore is writing it, or was when this one was planned.
+    /// Another restore is writing the table, or has written it since this one was planned.
     pub(crate) fn lock(&self) -> Result<FileLock> {
         let mut is_held = false;
         let lock = FileLock::acquire(&self.lock_path(), |holder| {
             is_held = true;
-            self.held(holder)
+            self.locked_error(holder)
         });
         let lock = lock.map_err(|error| {
             if is_held {
@@ -144,7 +141,8 @@ impl Marker {
             }
         })?;
 
-        if stamps(&self.path) == self.seen {
+        // The plan was made without the lock. If another restore ran since then, the plan is based on outdated files.
+        if stamps(&self.path) == self.stamps {
             return Ok(lock);
         }
 
@@ -159,7 +157,7 @@ impl Marker {
         self.path.with_extension("lock")
     }
 
-    fn held(&self, holder: &str) -> Error {
+    fn locked_error(&self, holder: &str) -> Error {
         let lock = self.lock_path();
         Error::failed(format!(
             "{} is being restored by {holder} (lock `{}`)",
@@ -169,28 +167,28 @@ impl Marker {
         .with_hint("wait until that run has ended, or restore into another table with --table")
     }
 
-    /// Its contents, if it exists.
+    /// Reads the marker; `None` if it does not exist.
     ///
     /// # Errors
-    /// It cannot be read.
-    pub(crate) fn read(&self) -> Result<Option<Mark>> {
+    /// It exists and cannot be read.
+    pub(crate) fn read(&self) -> Result<Option<MarkerContents>> {
         if !self
             .path
             .try_exists()
-            .map_err(|error| self.unreadable().with_source(error))?
+            .map_err(|error| self.read_error().with_source(error))?
         {
             return Ok(None);
         }
 
         let text =
-            backup::read_text(&self.path).map_err(|error| self.unreadable().with_source(error))?;
+            backup::read_text(&self.path).map_err(|error| self.read_error().with_source(error))?;
         serde_json::from_str(&text)
             .map(Some)
-            .map_err(|error| self.unreadable().with_source(error))
+            .map_err(|error| self.read_error().with_source(error))
     }
 
-    /// The failure to read it. It may be all that records a temporary capacity, which costs money.
-    pub(crate) fn unreadable(&self) -> Error {
+    /// The error for an unreadable marker. It is an error because the marker may be the only record of a boost, which costs money.
+    pub(crate) fn read_error(&self) -> Error {
         let path = self.path.display();
         Error::failed(format!("the record `{path}` of an unfinished restore into {} cannot be read", self.table))
             .with_hint(
@@ -198,38 +196,38 @@ impl Marker {
             )
     }
 
-    /// Writes it, in place of a former one.
-    pub(crate) fn leave(&self, target: &TableLocation, mark: &Mark) -> Result<()> {
+    /// Creates the marker, or replaces it atomically.
+    pub(crate) fn write(&self, target: &TableLocation, contents: &MarkerContents) -> Result<()> {
         let text = serde_json::json!({
-            "source": mark.source,
+            "source": contents.source,
             "table": target.table,
             "environment": target.environment,
             "endpoint": target.endpoint,
             "since": chrono::Utc::now(),
-            "created": mark.created,
-            "wrote": mark.wrote,
-            "table_id": mark.table_id,
-            "boost": mark.boost,
+            "created": contents.created,
+            "wrote": contents.wrote,
+            "table_id": contents.table_id,
+            "boost": contents.boost,
         });
 
         place::write_marker(&self.path, text.to_string().as_bytes())
     }
 
-    /// Where the checkpoint of the restore is kept.
-    pub(crate) fn checkpoint(&self) -> PathBuf {
+    /// Path of the checkpoint.
+    pub(crate) fn checkpoint_path(&self) -> PathBuf {
         checkpoint_path(&self.path)
     }
 
     pub(crate) fn has_checkpoint(&self) -> bool {
-        self.checkpoint().exists()
+        self.checkpoint_path().exists()
     }
 
-    /// Sees that the next run begins anew.
+    /// Removes the checkpoint, so that the next run starts at the first item.
     pub(crate) fn remove_checkpoint(&self) -> Result<()> {
-        place::remove_marker(&self.checkpoint())
+        place::remove_marker(&self.checkpoint_path())
     }
 
-    /// Removes it and the checkpoint, that one first: without a marker a checkpoint means nothing.
+    /// Removes checkpoint and marker, in this order: a checkpoint without a marker must never exist.
     pub(crate) fn remove(&self) -> Result<()> {
         self.remove_checkpoint()?;
         place::remove_marker(&self.path)
@@ -240,9 +238,12 @@ fn checkpoint_path(marker: &Path) -> PathBuf {
     marker.with_extension("checkpoint.json")
 }
 
-fn stamps(marker: &Path) -> [Option<Stamp>; 2] {
+fn stamps(marker: &Path) -> [Option<FileStamp>; 2] {
     [marker.to_owned(), checkpoint_path(marker)].map(|path| {
         let found = std::fs::metadata(path).ok()?;
-        Some((found.ino(), found.modified().ok()?))
+        Some(FileStamp {
+            inode: found.ino(),
+            modified: found.modified().ok()?,
+        })
     })
 }

@@ -1,15 +1,18 @@
-//! What follows from the schema that is wanted and the table that exists: whether they fit, what is created, what is applied.
+//! Reconciles the wanted schema with the existing table: whether their keys match, what is created, which settings are applied.
 
-use super::boost::{Boosting, Left};
+use super::boost::{LeftoverBoost, PlannedBoost, TemporaryBoost};
 use super::settings::Settings;
-use super::{PlannedBoost, RestoreRequest, TableAction};
+use super::target_state::TargetState;
+use super::{RestoreRequest, TableAction};
 use crate::backup::{self, Source};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::item::KeySchema;
+use crate::ops::identity::is_dumped_table;
 use crate::schema::{Difference, KeyMismatch, OverriddenSchema, TableSchema, differences};
+use crate::store::ReadStore;
 
-/// The schema the table is to have: the file's or the dump's, with what is to be changed on the way.
+/// The wanted schema: from the schema file or the dump, with the overrides.
 pub(crate) fn wanted_schema(
     request: &RestoreRequest,
     source: &Source,
@@ -23,64 +26,135 @@ pub(crate) fn wanted_schema(
         .transpose()
 }
 
-/// What a restore is out for.
-pub(crate) struct Aim<'a> {
-    pub(crate) request: &'a RestoreRequest,
-    /// The target table.
-    pub(crate) table: &'a str,
-    /// Whether the table's settings are this restore's business.
-    pub(crate) applies: bool,
-    /// Whether the target takes the place of the very table that was dumped.
-    pub(crate) same_table: bool,
-}
-
-/// What follows.
-#[derive(Default)]
-pub(crate) struct Settled {
+/// Result of the reconciliation: the changes to the table.
+pub(crate) struct Reconciliation {
+    pub(crate) wanted: Option<OverriddenSchema>,
+    /// Whether the restore applies the settings of the wanted schema.
+    pub(crate) applies_settings: bool,
     /// The key that items must have.
     pub(crate) key: Option<KeySchema>,
-    /// Settings that stay as they are although the schema has others.
+    /// Settings that differ from the wanted schema and are not changed.
     pub(crate) differences: Vec<Difference>,
-    /// Settings that are brought to the table.
     pub(crate) settings: Settings,
+    pub(crate) boost: Option<TemporaryBoost>,
+    pub(crate) planned_boost: Option<PlannedBoost>,
 }
 
-impl Settled {
-    pub(crate) fn of(
-        aim: &Aim<'_>,
-        action: &TableAction,
-        wanted: Option<&OverriddenSchema>,
-        existing: Option<&TableSchema>,
+impl Reconciliation {
+    /// # Errors
+    /// The schema cannot be read or overridden; the keys differ; the table does not exist and may not or cannot be created.
+    pub(crate) async fn new(
+        store: &impl ReadStore,
         environment: &Environment,
+        request: &RestoreRequest,
+        source: &Source,
+        state: &mut TargetState,
     ) -> Result<Self> {
-        let wanted = wanted.map(|wanted| &wanted.schema);
-        if matches!(action, TableAction::Replace { .. }) {
-            wanted.map_or(Ok(()), TableSchema::check_creatable)?;
+        let leftover_boost = state.leftover_boost.take();
+        let wanted = wanted_schema(request, source)?;
+        let same_table = is_dumped_table(
+            store,
+            source,
+            wanted.as_ref(),
+            state.existing.as_ref(),
+            &state.place,
+        )
+        .await;
+
+        let applies_settings = state.action != TableAction::Keep
+            && request.content.includes_schema()
+            && (state.is_own || request.apply_settings);
+        let inputs = ReconcileInputs {
+            environment,
+            request,
+            table: &state.place.table,
+            action: &state.action,
+            wanted: wanted.as_ref().map(|wanted| &wanted.schema),
+            existing: state.existing.as_ref(),
+            applies_settings,
+            same_table,
+        };
+
+        let mut changes = inputs.table_changes()?;
+        let (boost, planned_boost) = inputs.boost(leftover_boost, &mut changes.settings)?;
+
+        Ok(Self {
+            applies_settings,
+            key: changes.key,
+            differences: changes.differences,
+            settings: changes.settings,
+            boost,
+            planned_boost,
+            wanted,
+        })
+    }
+
+    /// The wanted schema, with the overrides.
+    pub(crate) fn wanted_schema(&self) -> Option<&TableSchema> {
+        self.wanted.as_ref().map(|wanted| &wanted.schema)
+    }
+
+    /// The table that the items are written into, without the boost: created from the wanted schema, or the existing one.
+    pub(crate) fn resulting_table<'a>(&'a self, state: &'a TargetState) -> Option<&'a TableSchema> {
+        if state.action.creates() {
+            self.wanted_schema()
+        } else {
+            state.existing.as_ref()
+        }
+    }
+}
+
+/// Inputs of the reconciliation.
+struct ReconcileInputs<'a> {
+    environment: &'a Environment,
+    request: &'a RestoreRequest,
+    table: &'a str,
+    action: &'a TableAction,
+    wanted: Option<&'a TableSchema>,
+    existing: Option<&'a TableSchema>,
+    /// Whether the restore applies the settings of the wanted schema.
+    applies_settings: bool,
+    /// Whether the target replaces the very table that was dumped.
+    same_table: bool,
+}
+
+/// Changes to the table, except for the boost.
+#[derive(Default)]
+struct TableChanges {
+    key: Option<KeySchema>,
+    differences: Vec<Difference>,
+    settings: Settings,
+}
+
+impl ReconcileInputs<'_> {
+    fn table_changes(&self) -> Result<TableChanges> {
+        // The old table must not be deleted if the new one cannot be created.
+        if let (TableAction::Replace { .. }, Some(wanted)) = (self.action, self.wanted) {
+            wanted.check_creatable()?;
         }
 
-        match (action, existing) {
-            (TableAction::Keep, _) => Ok(Self::default()),
-            (TableAction::Add { .. }, Some(existing)) => Self::added(aim, wanted, existing),
-            _ => Self::created(aim, action, wanted, environment),
+        match (self.action, self.existing) {
+            (TableAction::Keep, _) => Ok(TableChanges::default()),
+            (TableAction::Add { .. }, Some(existing)) => self.existing_table(existing),
+            _ => self.new_table(),
         }
     }
 
-    /// The boost of the table. An existing table is raised from what it has, and has at the end what its settings say: its own,
-    /// unless they are this restore's business.
-    pub(crate) fn boost(
-        &mut self,
-        aim: &Aim<'_>,
-        action: &TableAction,
-        wanted: Option<&OverriddenSchema>,
-        existing: Option<&TableSchema>,
-        left: Option<Left>,
-    ) -> Result<(Option<Boosting>, Option<PlannedBoost>)> {
-        let wanted = wanted.map(|wanted| &wanted.schema);
-        let (base, left) = match action {
-            TableAction::Keep => return Ok((None, left.map(|left| left.stays()))),
-            TableAction::Add { .. } => (existing, left),
+    /// The boost. An existing table is boosted from its current capacity. Afterwards, it gets the wanted billing if the restore applies
+    /// the settings, otherwise its own.
+    fn boost(
+        &self,
+        leftover: Option<LeftoverBoost>,
+        settings: &mut Settings,
+    ) -> Result<(Option<TemporaryBoost>, Option<PlannedBoost>)> {
+        let (base, leftover) = match self.action {
+            TableAction::Keep => {
+                return Ok((None, leftover.map(|leftover| leftover.left_in_place())));
+            }
+            TableAction::Add { .. } => (self.existing, leftover),
+            // A leftover boost disappears with the old table.
             TableAction::Create | TableAction::CreateWhenDeleted | TableAction::Replace { .. } => {
-                (wanted, None)
+                (self.wanted, None)
             }
         };
 
@@ -88,35 +162,43 @@ impl Settled {
             return Ok((None, None));
         };
 
-        // Indexes that only the table has keep what they have.
-        let applied = wanted.filter(|_| aim.applies);
-        let kept =
-            applied.filter(|wanted| wanted.description().is_provisioned() && !action.creates());
-        let kept = kept.map(|wanted| base.billed_as(wanted)).transpose()?;
-        let back = kept.as_ref().or(applied).unwrap_or(base);
-        let boost = aim
+        let applied = self.wanted.filter(|_| self.applies_settings);
+        // Indexes that only the existing table has keep their capacity.
+        let with_own_indexes = applied
+            .filter(|wanted| wanted.description().is_provisioned() && !self.action.creates())
+            .map(|wanted| base.billed_as(wanted))
+            .transpose()?;
+        let after = with_own_indexes.as_ref().or(applied).unwrap_or(base);
+        let requested = self
             .request
             .boost
-            .filter(|_| aim.request.content.includes_items());
-        let (boosting, planned) = Boosting::plan(boost, left, base, back)?;
-        if let Some(boosting) = &boosting {
-            let creates = !matches!(action, TableAction::Add { .. });
-            let creation = creates
-                .then(|| boosting.creation(aim.table, &aim.request.settings, aim.same_table));
-            self.settings.leave_billing_to_boost(creation.transpose()?);
+            .filter(|_| self.request.content.includes_items());
+        let (boost, planned) = TemporaryBoost::plan(requested, leftover, base, after)?;
+
+        if let Some(boost) = &boost {
+            let creation = if self.action.creates() {
+                let choice = &self.request.settings;
+                Some(boost.creation(self.table, choice, self.same_table)?)
+            } else {
+                None
+            };
+
+            settings.leave_billing_to_boost(creation);
         }
 
-        Ok((boosting, planned))
+        Ok((boost, planned))
     }
 
-    fn added(aim: &Aim<'_>, wanted: Option<&TableSchema>, existing: &TableSchema) -> Result<Self> {
-        let mut found = wanted
+    /// The changes to a table that exists.
+    fn existing_table(&self, existing: &TableSchema) -> Result<TableChanges> {
+        let mut found = self
+            .wanted
             .map(|wanted| differences(wanted, existing))
             .unwrap_or_default();
         if let Some(key) = found.key {
             return Err(Error::schema_mismatch(format!(
                 "the key schema of table {} is not the dump's",
-                aim.table
+                self.table
             ))
             .with_details(side_by_side(&key))
             .with_hint(
@@ -124,65 +206,60 @@ impl Settled {
             ));
         }
 
-        let settings = match wanted.filter(|_| aim.applies) {
-            Some(wanted) => Settings::of(
-                aim.request,
+        let settings = match self.wanted {
+            Some(wanted) if self.applies_settings => Settings::plan(
+                self.request,
                 wanted,
                 Some(existing),
-                aim.table,
-                aim.same_table,
+                self.table,
+                self.same_table,
             )?,
-            None => Settings::default(),
+            _ => Settings::default(),
         };
 
-        if aim.applies {
+        if self.applies_settings {
             found
                 .settings
-                .retain(|difference| stays(&difference.setting));
+                .retain(|difference| is_index_difference(&difference.setting));
         }
 
-        Ok(Self {
+        Ok(TableChanges {
             key: Some(existing.key_schema()?),
             differences: found.settings,
             settings,
         })
     }
 
-    fn created(
-        aim: &Aim<'_>,
-        action: &TableAction,
-        wanted: Option<&TableSchema>,
-        environment: &Environment,
-    ) -> Result<Self> {
-        let Aim { request, table, .. } = aim;
-        let state = match action {
+    /// The creation of a table that does not exist, or is replaced.
+    fn new_table(&self) -> Result<TableChanges> {
+        let (table, environment) = (self.table, self.environment.name());
+        let state = match self.action {
             TableAction::CreateWhenDeleted => "is being deleted",
             _ => "does not exist",
         };
-        if !request.create || !request.content.includes_schema() {
-            let flag = if request.create {
+
+        if !self.request.create || !self.request.content.includes_schema() {
+            let flag = if self.request.create {
                 "--data-only"
             } else {
                 "--no-create"
             };
 
             return Err(Error::not_found(format!(
-                "table {table} {state} in environment {}",
-                environment.name()
+                "table {table} {state} in environment {environment}"
             ))
             .with_hint(format!("create it first, or leave out {flag}")));
         }
 
-        let Some(schema) = wanted else {
+        let Some(schema) = self.wanted else {
             return Err(Error::schema_mismatch(format!(
-                "table {table} {state} in environment {}, and the source has no schema to create it from",
-                environment.name()
+                "table {table} {state} in environment {environment}, and the source has no schema to create it from"
             ))
             .with_hint("pass --schema FILE (what `aws dynamodb describe-table` prints), or create the table first"));
         };
 
-        let settings = Settings::of(request, schema, None, table, aim.same_table)?;
-        Ok(Self {
+        let settings = Settings::plan(self.request, schema, None, table, self.same_table)?;
+        Ok(TableChanges {
             key: Some(schema.key_schema()?),
             differences: Vec::new(),
             settings,
@@ -190,12 +267,14 @@ impl Settled {
     }
 }
 
-/// The indexes of a table that exists are not changed. Whatever else differs is applied or skipped, and listed there.
-fn stays(difference: &str) -> bool {
-    let of_an_index = difference.starts_with("GSI ") || difference.starts_with("LSI ");
-    of_an_index && !difference.ends_with(" throughput")
+/// Whether a difference is about an index other than its throughput: indexes of an existing table are not changed. All other
+/// differences are applied, or listed as skipped settings.
+fn is_index_difference(setting: &str) -> bool {
+    let is_of_index = setting.starts_with("GSI ") || setting.starts_with("LSI ");
+    is_of_index && !setting.ends_with(" throughput")
 }
 
+/// The keys of dump and table in two columns.
 fn side_by_side(key: &KeyMismatch) -> Vec<String> {
     let width = key
         .dump

@@ -1,25 +1,25 @@
-//! An error that applies to every item: a restore stops instead of listing each of them.
+//! Detection of an error that applies to every item: the restore stops instead of rejecting all items.
 
 use crate::error::{Error, Result};
 
-/// Items that the endpoint must refuse for the same reason, before it has accepted any, for the run to stop.
-const REFUSALS: u32 = 100;
+/// The restore stops after this many rejections in a row for the same reason, if no item has been accepted.
+const MAX_REFUSALS: u32 = 100;
 
-/// Finds an error that applies to every item, such as a table whose key cannot be used.
+/// Counter of rejections in a row, before the first accepted item.
 #[derive(Debug, Default)]
-pub(crate) struct Refusals {
-    /// The last reason, and how many items in a row were refused for it.
+pub(crate) struct ConsecutiveRefusals {
+    /// The last reason; `count` items in a row were rejected for it.
     reason: String,
     count: u32,
     is_any_accepted: bool,
 }
 
-impl Refusals {
-    /// Counts an item that the endpoint refused.
+impl ConsecutiveRefusals {
+    /// Counts a rejected item.
     ///
     /// # Errors
-    /// It refuses every item.
-    pub(crate) fn refused(&mut self, reason: &str) -> Result<()> {
+    /// The endpoint rejects every item.
+    pub(crate) fn add(&mut self, reason: &str) -> Result<()> {
         if self.reason != reason {
             reason.clone_into(&mut self.reason);
             self.count = 0;
@@ -31,18 +31,18 @@ impl Refusals {
         }
 
         Err(Error::failed(format!(
-            "no item was accepted; {REFUSALS} in a row were refused: {reason}"
+            "no item was accepted; {MAX_REFUSALS} in a row were refused: {reason}"
         ))
         .with_hint("fix the cause, then run the same command again"))
     }
 
-    /// Notes that the endpoint accepted an item, or found another item with its key.
-    pub(crate) fn accepted(&mut self) {
+    /// Records that the endpoint accepted an item, or found another item with its key.
+    pub(crate) fn set_any_accepted(&mut self) {
         self.is_any_accepted = true;
     }
 
     /// Whether the error applies to every item.
     pub(crate) fn applies_to_all(&self) -> bool {
-        self.count >= REFUSALS && !self.is_any_accepted
+        self.count >= MAX_REFUSALS && !self.is_any_accepted
     }
 }

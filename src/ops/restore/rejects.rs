@@ -1,13 +1,13 @@
-//! Items that were not written, kept with their reason in files beside the dump that a later restore can read: rejects, and
-//! conflicts with what the table had.
+//! Files of items that were not written, each with its reason: rejects, and conflicts with items in the table. They are next to
+//! the dump, and a later restore can read them.
 
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use chrono::Utc;
+use serde::{Deserialize, Serialize};
 
-use super::checkpoint::Lines;
-use super::ledger::{File, Listed};
+use super::ledger::{RejectEntry, RejectFileKind};
 use crate::backup::UnreadablePiece;
 use crate::error::Result;
 use crate::item::KeySchema;
@@ -18,145 +18,163 @@ use crate::place::{
 };
 use crate::store::RejectedItem;
 
-/// One of the files.
-struct List {
+/// One of the two files.
+struct ListFile {
     lines: LazyLinesFile,
     count: u64,
 }
 
-/// The files of one restore.
-pub(crate) struct Rejects {
-    rejected: List,
-    conflicts: List,
-    naming: ItemFormatter,
+/// Size of a file of lines. A checkpoint records it without the path: the path follows from source and target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RejectFileSize {
+    pub(crate) bytes: u64,
+    pub(crate) count: u64,
 }
 
-/// What makes lines durable that were handed to the system.
-type Sync = Box<dyn FnOnce() -> Result<()> + Send>;
-
-/// Both files as they are now.
-pub(crate) struct Flushed {
-    pub(crate) rejects: Option<Lines>,
-    pub(crate) conflicts: Option<Lines>,
-    /// Puts them on disk.
-    pub(crate) syncs: Vec<Sync>,
+/// Paths of the files that were written.
+pub(crate) struct RejectFilePaths {
+    pub(crate) rejects: Option<PathBuf>,
+    pub(crate) conflicts: Option<PathBuf>,
 }
 
-impl List {
-    /// A file at the first of `places` that can be written, or where an earlier run left it.
-    fn open(places: Vec<PathBuf>, left: Option<&Lines>) -> Result<Self> {
-        let lines = LazyLinesFile::open(places, left.map_or(0, |left| left.bytes))?;
+/// The rejects file and the conflicts file of one restore.
+pub(crate) struct RejectFiles {
+    rejected: ListFile,
+    conflicts: ListFile,
+    formatter: ItemFormatter,
+}
+
+/// Syncs a file to disk.
+type SyncFn = Box<dyn FnOnce() -> Result<()> + Send>;
+
+/// The sizes of both files after a flush.
+pub(crate) struct FlushedRejects {
+    pub(crate) rejects: Option<RejectFileSize>,
+    pub(crate) conflicts: Option<RejectFileSize>,
+    /// Sync both files; may run on another thread.
+    pub(crate) syncs: Vec<SyncFn>,
+}
+
+impl ListFile {
+    /// The file at the first of `paths` that can be written, cut to its size in the checkpoint.
+    fn open(paths: Vec<PathBuf>, saved: Option<&RejectFileSize>) -> Result<Self> {
+        let lines = LazyLinesFile::open(paths, saved.map_or(0, |saved| saved.bytes))?;
         Ok(Self {
             lines,
-            count: left.map_or(0, |left| left.count),
+            count: saved.map_or(0, |saved| saved.count),
         })
     }
 
-    /// Keeps one item with its reason.
-    fn keep(
+    /// Appends one item with its reason.
+    fn append(
         &mut self,
         refused: &RejectedItem,
         outputs: &[Bytes],
-        naming: &ItemFormatter,
+        formatter: &ItemFormatter,
     ) -> Result<()> {
-        naming.append_rejected(&mut self.lines, &refused.reason, &refused.item, outputs)?;
+        formatter.append_rejected(&mut self.lines, &refused.reason, &refused.item, outputs)?;
         self.count += 1;
         Ok(())
     }
 
-    fn lines(&self) -> Option<Lines> {
+    fn size(&self) -> Option<RejectFileSize> {
         let file = self.lines.file()?;
-        Some(Lines {
+        Some(RejectFileSize {
             bytes: file.bytes(),
             count: self.count,
         })
     }
 }
 
-/// Where the files of a restore may be.
-pub(crate) struct RejectPlaces {
+/// Possible paths of both files, the preferred one first.
+pub(crate) struct RejectPaths {
     rejects: Vec<PathBuf>,
     conflicts: Vec<PathBuf>,
 }
 
-impl RejectPlaces {
-    /// Those of a restore of `source` to `target`, whose environment they name: the same table in another environment refuses other
-    /// items.
-    pub(crate) fn of(
+impl RejectPaths {
+    /// The paths for a restore of `source` into `target`. File names include the environment, because the same table in another
+    /// environment may reject other items.
+    pub(crate) fn new(
         source: Option<&Path>,
         state_dir: Option<&Path>,
         target: &TableLocation,
     ) -> Self {
-        let places = |what: &str| {
+        let paths = |what: &str| {
             let name = format!(
                 "restore-{}.{}.{what}.jsonl",
                 short_file_name(&target.table),
                 target.environment
             );
 
-            let next_to = source.and_then(|source| side_path(source, &name));
-            let stated = state_dir.map(|dir| match source {
+            let next_to_source = source.and_then(|source| side_path(source, &name));
+            let in_state_dir = state_dir.map(|dir| match source {
                 Some(source) => side_path_in_state(dir, source, &name),
-                // Standard input is there once: what was refused of it is nowhere else.
+                // Standard input cannot be read again, so each run needs a file of its own.
                 None => dir.join(format!(
                     "stdin-{}.{name}",
                     Utc::now().format("%Y%m%dT%H%M%S%.3fZ")
                 )),
             });
 
-            next_to.into_iter().chain(stated).collect()
+            next_to_source.into_iter().chain(in_state_dir).collect()
         };
 
         Self {
-            rejects: places("rejects"),
-            conflicts: places("conflicts"),
+            rejects: paths("rejects"),
+            conflicts: paths("conflicts"),
         }
     }
 
-    /// Checks that what an earlier run left of the files is still there.
+    /// Checks that the files still have the contents that a checkpoint counts.
     ///
     /// # Errors
-    /// One is missing or shorter.
-    pub(crate) fn check(&self, rejects: Option<&Lines>, conflicts: Option<&Lines>) -> Result<()> {
-        check_lines_file(&self.rejects, rejects.map_or(0, |left| left.bytes))?;
-        check_lines_file(&self.conflicts, conflicts.map_or(0, |left| left.bytes))
+    /// A file is missing or shorter.
+    pub(crate) fn check(
+        &self,
+        rejects: Option<&RejectFileSize>,
+        conflicts: Option<&RejectFileSize>,
+    ) -> Result<()> {
+        check_lines_file(&self.rejects, rejects.map_or(0, |size| size.bytes))?;
+        check_lines_file(&self.conflicts, conflicts.map_or(0, |size| size.bytes))
     }
 }
 
-impl Rejects {
-    /// The files at these places. `left` is what an earlier run has left of them.
+impl RejectFiles {
+    /// Opens both files; `rejects_size` and `conflicts_size` are their sizes in the checkpoint.
     pub(crate) fn open(
-        places: RejectPlaces,
-        left: (Option<&Lines>, Option<&Lines>),
-        naming: ItemFormatter,
+        paths: RejectPaths,
+        rejects_size: Option<&RejectFileSize>,
+        conflicts_size: Option<&RejectFileSize>,
+        formatter: ItemFormatter,
     ) -> Result<Self> {
-        let RejectPlaces { rejects, conflicts } = places;
+        let RejectPaths { rejects, conflicts } = paths;
         Ok(Self {
-            rejected: List::open(rejects, left.0)?,
-            conflicts: List::open(conflicts, left.1)?,
-            naming,
+            rejected: ListFile::open(rejects, rejects_size)?,
+            conflicts: ListFile::open(conflicts, conflicts_size)?,
+            formatter,
         })
     }
 
-    /// Keeps one item with its reason.
-    pub(crate) fn keep(
+    /// Appends one item with its reason.
+    pub(crate) fn append(
         &mut self,
-        Listed {
+        RejectEntry {
             file,
             refused,
             outputs,
-        }: &Listed,
+        }: &RejectEntry,
     ) -> Result<()> {
         let list = match file {
-            File::Rejects => &mut self.rejected,
-            File::Conflicts => &mut self.conflicts,
+            RejectFileKind::Rejects => &mut self.rejected,
+            RejectFileKind::Conflicts => &mut self.conflicts,
         };
-        list.keep(refused, outputs, &self.naming)
+        list.append(refused, outputs, &self.formatter)
     }
 
-    /// Keeps a piece that is not an item, as a line `{"reason":…,"unreadable":"…"}`: bytes that are not UTF-8 are replaced.
-    pub(crate) fn keep_unreadable(&mut self, piece: &UnreadablePiece) -> Result<()> {
-        let text = self.naming.format_invalid(&piece.text);
+    /// Appends text that is not an item as a line `{"reason":…,"unreadable":"…"}`. Bytes that are not UTF-8 are replaced.
+    pub(crate) fn append_unreadable(&mut self, piece: &UnreadablePiece) -> Result<()> {
+        let text = self.formatter.format_invalid(&piece.text);
         self.rejected.lines.append_with_reason(
             &piece.reason,
             "unreadable",
@@ -169,32 +187,33 @@ impl Rejects {
         Ok(())
     }
 
-    /// Names an item that has this key, for an error.
+    /// Describes an item for an error message.
     pub(crate) fn name(&self, item: &[u8], key: &KeySchema) -> String {
-        self.naming.label(item, key)
+        self.formatter.label(item, key)
     }
 
-    /// Where rejects and conflicts are and how long, with what puts them on disk: a checkpoint must not count lines that are not.
-    pub(crate) fn flush_to_sync(&mut self) -> Result<Flushed> {
-        let mut syncs: Vec<Sync> = Vec::new();
+    /// Flushes both files and returns their sizes. The checkpoint must be saved after the syncs, so that it never counts lines that
+    /// may be lost.
+    pub(crate) fn flush_to_sync(&mut self) -> Result<FlushedRejects> {
+        let mut syncs: Vec<SyncFn> = Vec::new();
         for list in [&mut self.rejected, &mut self.conflicts] {
             if let Some(file) = list.lines.file_mut() {
                 syncs.push(Box::new(file.flush_to_sync()?));
             }
         }
 
-        Ok(Flushed {
-            rejects: self.rejected.lines(),
-            conflicts: self.conflicts.lines(),
+        Ok(FlushedRejects {
+            rejects: self.rejected.size(),
+            conflicts: self.conflicts.size(),
             syncs,
         })
     }
 
-    /// Makes both files durable and says where they are.
-    pub(crate) fn finish(self) -> Result<(Option<PathBuf>, Option<PathBuf>)> {
-        Ok((
-            self.rejected.lines.finish()?,
-            self.conflicts.lines.finish()?,
-        ))
+    /// Syncs both files and returns their paths, if they exist.
+    pub(crate) fn finish(self) -> Result<RejectFilePaths> {
+        Ok(RejectFilePaths {
+            rejects: self.rejected.lines.finish()?,
+            conflicts: self.conflicts.lines.finish()?,
+        })
     }
 }

@@ -1,12 +1,12 @@
-//! Going on with a restore that was interrupted: whether there is one, and whether this run can take it up.
+//! Resuming: finds an interrupted restore of the same dump into the same table, and decides whether to resume it.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::checkpoint::{Checkpoint, Identity, Saved};
-use super::marker::{Mark, Marker};
-use super::plan::target_table;
-use super::rejects::RejectPlaces;
+use super::checkpoint::{RestoreCheckpoint, StoredCheckpoint};
+use super::identity::RestoreIdentity;
+use super::marker::{MarkerContents, MarkerFile};
+use super::rejects::RejectPaths;
 use super::{ExistingTable, RestoreRequest};
 use crate::backup::{Source, SourceSpec};
 use crate::environment::Environment;
@@ -16,47 +16,47 @@ use crate::ops::table_location::TableLocation;
 use crate::schema::TableSchema;
 use crate::store::ReadStore;
 
-/// How far an interrupted restore had come.
+/// The point at which an interrupted restore is resumed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Interrupted {
-    /// Items that were written, rejected or left out.
+pub struct ResumePoint {
+    /// Items that were written, rejected or filtered out before.
     pub items: u64,
-    /// When that was.
+    /// Time of the checkpoint.
     pub at: DateTime<Utc>,
 }
 
-/// What is found of an interrupted restore into the same table.
-pub(crate) enum Found {
-    /// Nothing that this run could continue from or would mix with.
-    Nothing,
-    /// It can be continued. If other items were mixed in meanwhile, that is why the table is not this run's alone.
-    Fits {
-        checkpoint: Box<Checkpoint>,
-        mixed: Option<String>,
+/// Result of the search for an interrupted restore into the same table.
+pub(crate) enum CheckpointMatch {
+    /// There is none, and the table holds no items of another one.
+    Absent,
+    /// It can be resumed.
+    Resumable {
+        checkpoint: Box<RestoreCheckpoint>,
+        /// Why the table may also hold items of another source.
+        other_items: Option<String>,
     },
-    /// It cannot, and why.
-    Unfit {
+    /// It cannot be resumed.
+    NotResumable {
         reason: String,
-        /// Whether the table may hold other items than those of this run's source.
-        is_other: bool,
+        /// Whether the table may hold items of another source.
+        has_other_items: bool,
     },
 }
 
-/// The restore that `request` would do and that an earlier run has begun, if it can be taken up. What is wrong with the request
-/// is for the plan to say.
-pub async fn interrupted(
+/// Finds an interrupted restore that `request` can resume. Errors count as "not found": the plan reports them.
+pub async fn find_interrupted(
     store: &impl ReadStore,
     environment: &Environment,
     request: &RestoreRequest,
-) -> Option<Interrupted> {
+) -> Option<ResumePoint> {
     if !request.content.includes_items() || request.source == SourceSpec::Stdin {
         return None;
     }
 
     let source = Source::open(&request.source).ok()?;
-    let table = target_table(request, environment, &source).ok()?;
-    let marker = Marker::of(request.state_dir.as_deref()?, environment, &table);
-    if !marker.has_checkpoint() || marker.refuse_if_held().is_err() {
+    let table = request.target_table(environment, &source).ok()?;
+    let marker = MarkerFile::for_table(request.state_dir.as_deref()?, environment, &table);
+    if !marker.has_checkpoint() || marker.check_unlocked().is_err() {
         return None;
     }
 
@@ -67,7 +67,7 @@ pub async fn interrupted(
         .filter(|table| !table.is_being_deleted());
 
     let target = TableLocation::new(environment, &table, store.credentials());
-    match look(
+    let (_, found) = find_checkpoint(
         Some(&marker),
         None,
         source,
@@ -76,38 +76,39 @@ pub async fn interrupted(
         existing.as_ref(),
     )
     .await
-    .ok()?
-    .1
-    {
-        Found::Fits { checkpoint, .. } => Some(checkpoint.interrupted()),
-        Found::Nothing | Found::Unfit { .. } => None,
+    .ok()?;
+
+    match found {
+        CheckpointMatch::Resumable { checkpoint, .. } => Some(checkpoint.resume_point()),
+        CheckpointMatch::Absent | CheckpointMatch::NotResumable { .. } => None,
     }
 }
 
-/// Looks for an interrupted restore into `table`; `mark` is what the marker says of this very table.
+/// Searches for an interrupted restore into `table`. `contents` are those of the marker, if it is about this table.
 ///
 /// # Errors
 /// The checkpoint or the data file cannot be read.
-pub(crate) async fn look(
-    marker: Option<&Marker>,
-    mark: Option<&Mark>,
+pub(crate) async fn find_checkpoint(
+    marker: Option<&MarkerFile>,
+    contents: Option<&MarkerContents>,
     source: Source,
     request: &RestoreRequest,
     target: &TableLocation,
     table: Option<&TableSchema>,
-) -> Result<(Source, Found)> {
+) -> Result<(Source, CheckpointMatch)> {
     let (Some(marker), Some(table)) = (marker, table) else {
-        return Ok((source, Found::Nothing));
+        return Ok((source, CheckpointMatch::Absent));
     };
 
     let saved = if request.content.includes_items() {
-        Checkpoint::read(&marker.checkpoint())?
+        RestoreCheckpoint::read(&marker.checkpoint_path())?
     } else {
-        Saved::Nothing
+        StoredCheckpoint::Missing
     };
 
-    if mark.is_none() && matches!(saved, Saved::Nothing) {
-        return Ok((source, Found::Nothing));
+    // Avoid hashing the data if there is nothing to compare it with.
+    if contents.is_none() && matches!(saved, StoredCheckpoint::Missing) {
+        return Ok((source, CheckpointMatch::Absent));
     }
 
     let (source, sha256) = run_blocking("reading the dump", move || {
@@ -116,101 +117,115 @@ pub(crate) async fn look(
     })
     .await?;
 
-    let identity = sha256.map(|sha256| Identity::of(&source, request, sha256));
-    let difference = mark.and_then(|mark| mark.wrote.differs_from(identity.as_ref(), &mark.source));
-    let unfit = match (saved, &identity) {
-        (Saved::Checkpoint(checkpoint), Some(identity)) => {
-            let places = RejectPlaces::of(source.path(), request.state_dir.as_deref(), target);
+    let identity = sha256.map(|sha256| RestoreIdentity::new(&source, request, sha256));
+    let difference = contents.and_then(|contents| {
+        contents
+            .wrote
+            .difference_from(identity.as_ref(), &contents.source)
+    });
+    let mismatch = match (saved, &identity) {
+        (StoredCheckpoint::Readable(checkpoint), Some(identity)) => {
+            let paths = RejectPaths::new(source.path(), request.state_dir.as_deref(), target);
             match checkpoint
-                .unfit(identity, table, &places)
-                .or_else(|| checkpoint.unreadable(&source))
+                .mismatch(identity, table, &paths)
+                .or_else(|| checkpoint.unsupported_lanes(&source))
             {
                 None => {
                     return Ok((
                         source,
-                        Found::Fits {
+                        CheckpointMatch::Resumable {
                             checkpoint,
-                            mixed: difference,
+                            other_items: difference,
                         },
                     ));
                 }
                 reason => reason,
             }
         }
-        (Saved::OfAnotherVersion, _) => {
+        (StoredCheckpoint::OtherVersion, _) => {
             Some("its checkpoint is of another version of the program".to_owned())
         }
-        (Saved::Checkpoint(_) | Saved::Nothing, _) => None,
+        (StoredCheckpoint::Readable(_) | StoredCheckpoint::Missing, _) => None,
     };
 
-    let is_other = difference.is_some();
-    let found = unfit
+    let has_other_items = difference.is_some();
+    let found = mismatch
         .or(difference)
-        .map_or(Found::Nothing, |reason| Found::Unfit { reason, is_other });
+        .map_or(CheckpointMatch::Absent, |reason| {
+            CheckpointMatch::NotResumable {
+                reason,
+                has_other_items,
+            }
+        });
 
     Ok((source, found))
 }
 
-impl Identity {
-    /// What a restore of `source` is known by.
-    pub(crate) fn of(source: &Source, request: &RestoreRequest, data_sha256: String) -> Self {
-        Self {
-            source: source.to_string(),
-            data_sha256,
-            on_conflict: request.on_conflict,
-            salvage: source.is_salvaged(),
-            transform: request.transform.identity(),
-        }
-    }
+/// Where the restore starts: at a checkpoint, or at the first item.
+pub(crate) struct ResumeDecision {
+    /// The checkpoint to resume at.
+    pub(crate) checkpoint: Option<RestoreCheckpoint>,
+    /// Why an unfinished restore is not resumed, or why the table may hold other items.
+    pub(crate) reason: Option<String>,
+    /// Whether the table may hold items of another source.
+    pub(crate) has_other_items: bool,
 }
 
-/// What a request makes of what was found: the checkpoint that the run continues from, or why it begins at the first item.
-pub(crate) struct Taken {
-    pub(crate) checkpoint: Option<Checkpoint>,
-    /// Why an unfinished restore is not continued.
-    pub(crate) why_not: Option<String>,
-    /// Whether the table may hold other items than those of this run's source.
-    pub(crate) is_other: bool,
-}
-
-impl Taken {
+impl ResumeDecision {
+    /// Decides by the request and the search.
+    ///
     /// # Errors
-    /// `--resume` was asked for, and what was interrupted is another restore.
-    pub(crate) fn of(request: &RestoreRequest, found: Found) -> Result<Self> {
-        let goes_on = request.resume || request.existing == ExistingTable::Keep;
-        let begins = |why_not, is_other| {
-            Ok(Self {
-                checkpoint: None,
-                why_not,
-                is_other,
-            })
-        };
-
+    /// `--resume` was requested, and the interrupted restore cannot be resumed.
+    pub(crate) fn new(request: &RestoreRequest, found: CheckpointMatch) -> Result<Self> {
+        // A repeated `--if-missing` would otherwise find the table of its interrupted run and do nothing.
+        let resumes = request.resume || request.existing == ExistingTable::Keep;
         match found {
-            Found::Nothing => begins(None, false),
-            Found::Fits { checkpoint, mixed } if goes_on => {
-                let is_other = mixed.is_some();
-                Ok(Self {
-                    checkpoint: Some(*checkpoint),
-                    why_not: mixed,
-                    is_other,
-                })
+            CheckpointMatch::Absent => Ok(Self::start_over(None, false)),
+            CheckpointMatch::Resumable {
+                checkpoint,
+                other_items,
+            } if resumes => Ok(Self {
+                checkpoint: Some(*checkpoint),
+                has_other_items: other_items.is_some(),
+                reason: other_items,
+            }),
+            CheckpointMatch::Resumable { .. } => {
+                let reason = "--resume would go on with it".to_owned();
+                Ok(Self::start_over(Some(reason), false))
             }
-            Found::Fits { .. } => begins(Some("--resume would go on with it".to_owned()), false),
-            Found::Unfit { reason, .. } if request.resume && request.content.includes_items() => {
+            CheckpointMatch::NotResumable { reason, .. }
+                if request.resume && request.content.includes_items() =>
+            {
                 Err(Error::failed(format!(
                     "the interrupted restore into this table cannot be resumed: {reason}"
                 ))
                 .with_hint("leave out --resume to write every item from the beginning"))
             }
-            Found::Unfit { reason, is_other } => begins(Some(reason), is_other),
+            CheckpointMatch::NotResumable {
+                reason,
+                has_other_items,
+            } => Ok(Self::start_over(Some(reason), has_other_items)),
+        }
+    }
+
+    pub(crate) fn point(&self) -> Option<ResumePoint> {
+        self.checkpoint
+            .as_ref()
+            .map(RestoreCheckpoint::resume_point)
+    }
+
+    fn start_over(reason: Option<String>, has_other_items: bool) -> Self {
+        Self {
+            checkpoint: None,
+            reason,
+            has_other_items,
         }
     }
 }
 
-impl Checkpoint {
-    pub(crate) fn interrupted(&self) -> Interrupted {
-        Interrupted {
+impl RestoreCheckpoint {
+    pub(crate) fn resume_point(&self) -> ResumePoint {
+        ResumePoint {
             items: self.counts.read,
             at: self.saved_at,
         }

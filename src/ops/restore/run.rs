@@ -1,37 +1,35 @@
-//! Carries a restore out: table, items, check, settings.
+//! Runs a planned restore: table, items, verification, settings.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 
-use super::apply::Applying;
-use super::boost::{Boosting, Ended};
-use super::checkpoint::is_scan;
-use super::ledger::Counts;
-use super::marker::{Mark, Marker, Wrote, table_id};
-use super::moving::Moving;
-use super::plan::{Own, RestorePlan, TableAction};
+use super::apply_boost::RevertReport;
+use super::apply_settings::SettingsApplier;
+use super::boost::TemporaryBoost;
+use super::identity::table_id;
+use super::lanes::is_unmodified_scan;
+use super::plan::RestorePlan;
 use super::settings::Settings;
-use super::writing::Moved;
+use super::table::{EnsuredTable, TargetTable, wait_interrupted};
+use super::transfer::ItemTransfer;
+use super::transfer_totals::TransferTotals;
 use super::{
     BoostOutcome, RestoreSummary, SettingOutcome, TableOutcome, Verification, Verified, When,
-    table, verify,
+    verify,
 };
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::event::{Event, Reporter};
-use crate::ops::{recreated, until_cancelled};
-use crate::place::FileLock;
-use crate::schema::{Setting, TableSchema};
+use crate::ops::until_cancelled;
 use crate::store::WriteStore;
 
 /// Restores as planned. Stops cleanly when `cancel` fires.
 ///
 /// # Errors
 /// The table cannot be created or does not become `ACTIVE`; writes make no progress for too long; the dump cannot be read to
-/// its end; an item was rejected and the run was to stop there; interrupted. What was written until then stays, and
-/// [`resume`](super::RestoreRequest::resume) goes on from there.
+/// its end; an item was rejected in strict mode; interrupted. Items written before remain in the table, and the restore can be
+/// [resumed](super::RestoreRequest::resume).
 pub async fn run<S>(
     store: &S,
     mut plan: RestorePlan,
@@ -48,135 +46,134 @@ where
     }
 
     // Nothing is changed before there is an item to write.
-    let moving = Moving::start(store, &mut plan, &reporter, &cancel).await?;
-    let mut boost = plan.parts.boost.take();
-    if plan.action.creates() {
-        plan.mark(boost.as_ref())?;
-    }
-
-    let (outcome, refused) = match table::ensure(store, &plan, reporter.as_ref(), &cancel).await {
-        Ok(ensured) => ensured,
-        Err(error) => return Err(plan.not_ensured(store, error, &cancel).await),
-    };
-    let settings = std::mem::take(&mut plan.parts.settings);
-    let table = plan.target.table.clone();
-    let mut applying = Applying {
+    let transfer = ItemTransfer::start(store, &mut plan, &reporter, &cancel).await?;
+    let mut boost = plan.prepared.boost.take();
+    let settings = std::mem::take(&mut plan.prepared.settings);
+    let table_name = plan.target.table.clone();
+    let table = TargetTable {
         store,
-        table: &table,
+        name: &table_name,
         reporter: reporter.as_ref(),
         cancel: &cancel,
-        ready: None,
-        outcomes: Vec::new(),
     };
 
-    let data = async {
-        prepare(
-            &mut applying,
-            &mut plan,
-            &settings,
-            (outcome, refused),
-            &mut boost,
-        )
-        .await?;
+    let ensured = ensure_table(&table, &mut plan, &settings, boost.as_ref()).await?;
+    let table_outcome = ensured.outcome;
+    let mut applier = SettingsApplier::new(&table);
+    let written = async {
+        prepare_table(&mut applier, &mut plan, &settings, ensured, &mut boost).await?;
+        let written = write_items(store, &plan, transfer, &reporter, &cancel).await?;
+        applier.check_not_recreated().await?;
 
-        let data = match moving {
-            Some(moving) => data(store, &plan, moving, &reporter, &cancel).await?,
-            None => Data {
-                moved: Moved::default(),
-                verified: Verified::None,
-            },
-        };
-
-        applying.check_not_recreated().await?;
-        Ok(data)
+        Ok(written)
     }
     .await;
 
-    let (boost, reverted) = end(boost, &applying, &plan, data.is_err()).await;
-    let data = data
-        .and_then(|data| reverted.map(|()| data))
-        .inspect_err(|_| applying.tell_failures())?;
-    let lost = data.lost();
+    // The boost costs money: it is reverted whether the items were written or not.
+    let (boost, reverted) = revert_boost(boost, &applier, &plan, written.is_err()).await;
+    let written = written
+        .and_then(|written| reverted.map(|()| written))
+        .inspect_err(|_| applier.report_failures())?;
+    let is_incomplete = written.verified.lacking() > 0;
+    apply_final_settings(&mut applier, &settings, is_incomplete).await?;
 
-    // The check comes first: TTL may delete items while they are compared. And what is not all there is written again by the next
-    // run, which a stream's consumers need not see.
-    if lost > 0 {
-        applying.leave(
-            &settings.after,
-            "the table lacks items; the next run applies it",
-        );
-    } else {
-        let made = applying.make(&settings.after, When::After).await;
-        made.inspect_err(|_| applying.tell_failures())?;
-        if !settings.after.is_empty() {
-            applying.check_not_recreated().await?;
-        }
-    }
+    let mut setting_outcomes = applier.outcomes;
+    setting_outcomes.extend(settings.skipped.into_iter().map(SettingOutcome::skipped));
+    plan.end_marker(table_outcome, is_incomplete)?;
 
-    let mut outcomes = applying.outcomes;
-    outcomes.extend(settings.skipped.into_iter().map(SettingOutcome::skipped));
-    plan.end_marker(outcome, lost > 0)?;
-    Ok(RestoreSummary {
-        boost,
-        ..data.summary(plan, outcome, outcomes, started)
-    })
+    Ok(written.summary(plan, table_outcome, boost, setting_outcomes, started))
 }
 
-/// Makes the table ready for the items.
-async fn prepare<S: WriteStore>(
-    applying: &mut Applying<'_, S>,
+/// Creates or replaces the table. A table that does not exist yet is marked before.
+async fn ensure_table<S: WriteStore>(
+    table: &TargetTable<'_, S>,
     plan: &mut RestorePlan,
     settings: &Settings,
-    (outcome, refused): (TableOutcome, Vec<(Setting, String)>),
-    boost: &mut Option<Boosting>,
-) -> Result<()> {
-    if outcome != TableOutcome::Kept {
-        let table = table::until_active(
-            applying.store,
-            applying.table,
-            applying.reporter,
-            applying.cancel,
-        )
-        .await?;
+    boost: Option<&TemporaryBoost>,
+) -> Result<EnsuredTable> {
+    if plan.action.creates() {
+        plan.start_marker(boost)?;
+    }
 
-        if let Err(error) = plan.refuse_other_table(&table) {
-            // It is another table than the one that was to be boosted.
+    match table.ensure(&plan.action, settings.create.as_ref()).await {
+        Ok(ensured) => Ok(ensured),
+        Err(error) => Err(plan.creation_failed(table.store, error, table.cancel).await),
+    }
+}
+
+/// Waits until the table is ready, updates the marker, boosts the table, and applies the settings that come before the items.
+async fn prepare_table<S: WriteStore>(
+    applier: &mut SettingsApplier<'_, S>,
+    plan: &mut RestorePlan,
+    settings: &Settings,
+    ensured: EnsuredTable,
+    boost: &mut Option<TemporaryBoost>,
+) -> Result<()> {
+    let table = applier.table;
+    if ensured.outcome != TableOutcome::Kept {
+        let active_table = table.wait_until_active().await?;
+        if let Err(error) = plan.refuse_other_table(&active_table) {
+            // The boost was planned for another table: do not touch this one.
             *boost = None;
             return Err(error);
         }
 
         if plan.action.creates() {
-            plan.parts.own.table_id = table_id(&table);
-            plan.leave_marker(boost.as_ref())?;
+            // The id proves later that the table is the one that this restore created.
+            plan.prepared.marker_state.table_id = table_id(&active_table);
+            plan.write_marker(boost.as_ref())?;
         } else {
-            plan.mark(boost.as_ref())?;
+            plan.start_marker(boost.as_ref())?;
         }
 
-        plan.parts.own.is_changed =
+        plan.prepared.marker_state.is_table_changed =
             plan.action.creates() || boost.is_some() || !settings.before.is_empty();
-        applying.ready = Some(table);
+        applier.active_table = Some(active_table);
     }
 
-    let interrupted = || table::stopped(applying.table, "described");
+    let interrupted = || wait_interrupted(table.name, "described");
     until_cancelled(
-        applying.cancel,
+        table.cancel,
         interrupted,
-        applying.note_creation(settings, refused),
+        applier.record_creation(settings, ensured.refused),
     )
     .await?;
 
     if let Some(boost) = boost {
-        boost.raise(applying).await?;
+        boost.start(applier).await?;
     }
 
-    applying.make(&settings.before, When::Before).await
+    applier.apply_all(&settings.before, When::Before).await
 }
 
-/// Reverts the boost, whether the items were written or not. The marker forgets a boost that was reverted; what an interruption left
-/// unfinished stays recorded, and is the error.
-async fn end<S: WriteStore>(
-    boost: Option<Boosting>,
-    applying: &Applying<'_, S>,
+/// Applies the settings that come after the items. The verification comes before them, because TTL may delete items while they are
+/// compared. If items are missing, the next run writes them again; consumers of a stream need not see that, so nothing is applied.
+async fn apply_final_settings<S: WriteStore>(
+    applier: &mut SettingsApplier<'_, S>,
+    settings: &Settings,
+    is_incomplete: bool,
+) -> Result<()> {
+    if is_incomplete {
+        applier.skip(
+            &settings.after,
+            "the table lacks items; the next run applies it",
+        );
+        return Ok(());
+    }
+
+    let result = applier.apply_all(&settings.after, When::After).await;
+    result.inspect_err(|_| applier.report_failures())?;
+    if !settings.after.is_empty() {
+        applier.check_not_recreated().await?;
+    }
+
+    Ok(())
+}
+
+/// Reverts the boost, and removes it from the marker. If an interruption prevents that, the marker keeps it, and that is the error.
+async fn revert_boost<S: WriteStore>(
+    boost: Option<TemporaryBoost>,
+    applier: &SettingsApplier<'_, S>,
     plan: &RestorePlan,
     is_failed: bool,
 ) -> (Option<BoostOutcome>, Result<()>) {
@@ -184,294 +181,119 @@ async fn end<S: WriteStore>(
         return (None, Ok(()));
     };
 
-    let Ended {
+    let RevertReport {
         outcome,
         unfinished,
-    } = boost.end(applying, &plan.target, is_failed).await;
+    } = boost.revert(applier, &plan.target, is_failed).await;
     if let Some(unfinished) = unfinished {
         return (outcome, Err(unfinished));
     }
 
-    if plan.parts.own.is_marked
-        && outcome
-            .as_ref()
-            .is_none_or(|outcome| outcome.not_taken_back.is_none())
-        && let Err(error) = plan.leave_marker(None)
+    let is_reverted = outcome
+        .as_ref()
+        .is_none_or(|outcome| outcome.not_reverted.is_none());
+    if plan.prepared.marker_state.is_written
+        && is_reverted
+        && let Err(error) = plan.write_marker(None)
     {
-        applying.reporter.report(Event::Warning(error.to_string()));
+        applier
+            .table
+            .reporter
+            .report(Event::Warning(error.to_string()));
     }
 
     (outcome, Ok(()))
 }
 
-impl RestorePlan {
-    /// Keeps other restores from the table, where a marker is kept.
-    fn lock(&self) -> Result<Option<FileLock>> {
-        self.parts
-            .marker
-            .as_ref()
-            .filter(|_| self.action != TableAction::Keep)
-            .map(Marker::lock)
-            .transpose()
-    }
-
-    /// Marks the table as one whose restore has not ended. From here on, no later run continues from an earlier checkpoint, unless
-    /// this one does.
-    fn mark(&mut self, boost: Option<&Boosting>) -> Result<()> {
-        self.forget_checkpoint()?;
-        self.leave_marker(boost)?;
-        self.parts.own.is_marked = true;
-
-        Ok(())
-    }
-
-    /// Writes the marker of a restore that has not ended, with the boost that is to be reverted.
-    fn leave_marker(&self, boost: Option<&Boosting>) -> Result<()> {
-        let marker = self
-            .parts
-            .marker
-            .as_ref()
-            .filter(|_| self.action != TableAction::Keep);
-
-        let Some(marker) = marker else { return Ok(()) };
-        let boost = boost
-            .map(|boost| boost.marked(&self.target.table))
-            .transpose()?;
-        let Own {
-            created,
-            table_id,
-            earlier,
-            ..
-        } = &self.parts.own;
-
-        let wrote = match &self.parts.identity {
-            _ if !self.parts.request.content.includes_items() => Wrote::Nothing,
-            Some(identity) => Wrote::ItemsOf(Box::new(identity.clone())),
-            None => Wrote::Unknown,
-        };
-
-        let earlier = earlier.as_ref().filter(|_| !self.action.creates());
-        let wrote = earlier.map_or(wrote.clone(), |earlier| earlier.wrote.clone().and(wrote));
-        let (source, created, table_id) = (self.source.path.clone(), *created, table_id.clone());
-        marker.leave(
-            &self.target,
-            &Mark {
-                source,
-                created,
-                wrote,
-                table_id,
-                boost,
-            },
-        )
-    }
-
-    /// Restores the marker of before, for a run that has changed nothing.
-    fn unmark(&self, error: Error) -> Error {
-        let Some(marker) = self
-            .parts
-            .marker
-            .as_ref()
-            .filter(|_| self.parts.own.is_marked)
-        else {
-            return error;
-        };
-
-        let unmarked = match &self.parts.own.earlier {
-            Some(earlier) => marker
-                .remove_checkpoint()
-                .and_then(|()| marker.leave(&self.target, earlier)),
-            None => marker.remove(),
-        };
-
-        match unmarked {
-            Ok(()) => error,
-            Err(other) => error.with_details(vec![other.to_string()]),
-        }
-    }
-
-    /// If creation failed, restores the previous marker: a table that appears later is not this restore's. If it is not known whether the
-    /// request took effect, the marker stays.
-    async fn not_ensured(
-        &self,
-        store: &impl WriteStore,
-        error: Error,
-        cancel: &CancellationToken,
-    ) -> Error {
-        if error.kind() == ErrorKind::Interrupted {
-            return error;
-        }
-
-        let found = until_cancelled(
-            cancel,
-            || table::stopped(&self.target.table, "described"),
-            store.describe(&self.target.table),
-        );
-
-        match (
-            found.await,
-            self.parts
-                .marker
-                .as_ref()
-                .filter(|_| self.parts.own.is_marked),
-        ) {
-            (Err(_), _) | (_, None) => error,
-            (Ok(Some(_)), _) => self.unmark(error),
-            (Ok(None), Some(marker)) => match marker.remove() {
-                Ok(()) => error,
-                Err(other) => error.with_details(vec![other.to_string()]),
-            },
-        }
-    }
-
-    /// Between the plan and the first write, a table can be deleted and created again. With another key, items would overwrite
-    /// each other.
-    fn refuse_other_table(&self, table: &TableSchema) -> Result<()> {
-        let found = table.key_schema()?;
-        match &self.parts.bound.key {
-            Some(key) if *key != found => {
-                let what = format!(
-                    "table {} has another key now than when this restore was planned",
-                    self.target.table
-                );
-                Err(Error::schema_mismatch(what)
-                    .with_hint("run the same command again: it looks anew at what is there"))
-            }
-            _ if self.is_another(table) => Err(recreated::recreated_error(&self.target.table)),
-            _ => Ok(()),
-        }
-    }
-
-    /// Whether `table` is not the one that was planned for.
-    fn is_another(&self, table: &TableSchema) -> bool {
-        let planned = self
-            .parts
-            .own
-            .table_id
-            .as_ref()
-            .filter(|_| !self.action.creates());
-
-        planned
-            .zip(table_id(table))
-            .is_some_and(|(planned, found)| *planned != found)
-    }
-
-    /// Of a stream, it is known only at its end whether it is complete. If it is not, the table stays marked as unfinished.
-    fn judge_stream(&self, moved: &Moved, reporter: &dyn Reporter) -> Result<()> {
-        if !self.parts.source.is_stream() {
-            return Ok(());
-        }
-
-        let written = || {
-            vec![format!(
-                "{} items were written; the restore counts as unfinished",
-                moved.counts.written
-            )]
-        };
-
-        let accepted = self
-            .parts
-            .source
-            .accept_incomplete(self.parts.request.accept_incomplete);
-        if let Some(warning) = accepted.map_err(|error| error.with_details(written()))? {
-            reporter.report(Event::Warning(warning));
-        }
-
-        Ok(())
-    }
-
-    /// Pieces of a damaged dump that are rejected without being read as items.
-    pub(crate) fn unreadable(&self) -> u64 {
-        self.source.salvage.map_or(0, |salvage| salvage.unreadable)
-    }
-
-    /// Sees that nobody goes on from where another restore has stopped, unless this one does.
-    fn forget_checkpoint(&self) -> Result<()> {
-        let begins = self.action != TableAction::Keep
-            && self.parts.request.content.includes_items()
-            && self.resumes.is_none();
-        match self.parts.marker.as_ref().filter(|_| begins) {
-            Some(marker) => marker.remove_checkpoint(),
-            None => Ok(()),
-        }
-    }
-
-    /// Removes the marker of a restore that has ended. Where the table lacks items it stays, and the next run writes all of them.
-    fn end_marker(&self, outcome: TableOutcome, is_lacking: bool) -> Result<()> {
-        let Some(marker) = self
-            .parts
-            .marker
-            .as_ref()
-            .filter(|_| outcome != TableOutcome::Kept)
-        else {
-            return Ok(());
-        };
-
-        match (is_lacking, self.parts.keeps_marker) {
-            (true, _) => marker.remove_checkpoint(),
-            (false, false) => marker.remove(),
-            (false, true) => Ok(()),
-        }
-    }
-}
-
-/// What the data phase did.
+/// Totals and verification of the items.
 #[derive(Debug)]
-struct Data {
-    moved: Moved,
+struct WrittenData {
+    totals: TransferTotals,
     verified: Verified,
 }
 
-/// Writes the items and checks them.
-async fn data<S>(
+/// Writes and verifies the items, if there are any.
+async fn write_items<S>(
     store: &S,
     plan: &RestorePlan,
-    moving: Moving<S>,
+    transfer: Option<ItemTransfer<S>>,
     reporter: &Arc<dyn Reporter>,
     cancel: &CancellationToken,
-) -> Result<Data>
+) -> Result<WrittenData>
 where
     S: WriteStore + Clone + 'static,
 {
-    let key = moving.key.clone();
-    let (moved, done) = moving.all(plan, reporter).await?;
-    if let Err(error) = done {
-        let error = moved.stopped(error);
-        return Err(if moved.is_sent || plan.parts.own.is_changed {
+    let Some(transfer) = transfer else {
+        return Ok(WrittenData {
+            totals: TransferTotals::default(),
+            verified: Verified::None,
+        });
+    };
+
+    let key = transfer.key.clone();
+    let (totals, result) = transfer.write_all(plan, reporter).await?;
+    if let Err(error) = result {
+        let error = totals.describe_stop(error);
+        let is_anything_changed = totals.is_sent || plan.prepared.marker_state.is_table_changed;
+        return Err(if is_anything_changed {
             error
         } else {
-            plan.unmark(error)
+            plan.restore_previous_marker(error)
         });
     }
 
-    plan.judge_stream(&moved, reporter.as_ref())?;
-    moved.check(plan.source.items.map(|items| items + plan.unreadable()))?;
+    check_stream_complete(plan, &totals, reporter.as_ref())?;
+    totals.check(plan.source.items.map(|items| items + plan.unreadable()))?;
 
-    // If every item was rejected, skipped or left out, there is nothing to verify.
-    let is_nothing_written = moved.counts.read > 0 && moved.counts.written == 0;
+    // If every item was rejected, skipped or filtered out, there is nothing to verify.
+    let is_nothing_written = totals.counts.read > 0 && totals.counts.written == 0;
     let verified = match plan.verify {
         Verification::None => Verified::None,
         _ if is_nothing_written => Verified::None,
         Verification::Full => {
-            verify::full(store, plan, &key, moved.unwritten_files(), reporter, cancel).await?
+            let unwritten = totals.unwritten_files();
+            verify::verify_all(store, plan, &key, unwritten, reporter, cancel).await?
         }
         Verification::Acknowledged => Verified::Acknowledged,
     };
 
-    Ok(Data { moved, verified })
+    Ok(WrittenData { totals, verified })
 }
 
-impl Data {
-    /// Acknowledged items that are missing in the table or have other contents there.
-    fn lost(&self) -> u64 {
-        self.verified.lacking()
+/// Checks that standard input is complete, which is known only at its end. If it is not, the marker of an unfinished restore remains.
+fn check_stream_complete(
+    plan: &RestorePlan,
+    totals: &TransferTotals,
+    reporter: &dyn Reporter,
+) -> Result<()> {
+    if !plan.prepared.source.is_stream() {
+        return Ok(());
     }
 
-    /// Items that a different item with the same key replaced. The items of a Scan are all different.
+    let warning = plan
+        .prepared
+        .source
+        .accept_incomplete(plan.prepared.request.accept_incomplete)
+        .map_err(|error| {
+            error.with_details(vec![format!(
+                "{} items were written; the restore counts as unfinished",
+                totals.counts.written
+            )])
+        })?;
+    if let Some(warning) = warning {
+        reporter.report(Event::Warning(warning));
+    }
+
+    Ok(())
+}
+
+impl WrittenData {
+    /// Number of items that a different item with the same key replaced. The items of an unmodified Scan are all different.
     fn overwritten(&self, plan: &RestorePlan) -> u64 {
-        let Moved {
+        let TransferTotals {
             counts, collisions, ..
-        } = &self.moved;
-        if is_scan(&plan.parts.source) {
+        } = &self.totals;
+        if is_unmodified_scan(&plan.prepared.source) {
             counts.superseded
         } else {
             counts.superseded.min(collisions.count)
@@ -482,11 +304,13 @@ impl Data {
         self,
         plan: RestorePlan,
         table: TableOutcome,
+        boost: Option<BoostOutcome>,
         settings: Vec<SettingOutcome>,
         started: Instant,
     ) -> RestoreSummary {
-        let (items_lost, items_overwritten) = (self.lost(), self.overwritten(&plan));
-        let Moved {
+        let items_overwritten = self.overwritten(&plan);
+        let items_lost = self.verified.lacking();
+        let TransferTotals {
             counts,
             is_sent: _,
             open: _,
@@ -495,14 +319,17 @@ impl Data {
             rejects_file,
             conflicts_file,
             collisions,
-        } = self.moved;
+        } = self.totals;
 
+        let is_source_complete =
+            plan.source.complete && plan.prepared.source.incompleteness().is_none();
         let not_restored = plan
             .not_restored
             .iter()
-            .map(|setting| format!("{}: {}", setting.setting, setting.reason));
+            .map(|setting| format!("{}: {}", setting.setting, setting.reason))
+            .collect();
+
         RestoreSummary {
-            not_restored: not_restored.collect(),
             source: plan.source.path,
             target: plan.target,
             table,
@@ -521,76 +348,17 @@ impl Data {
             items_skipped: counts.skipped,
             conflicts_file,
             resumed: plan.resumes,
-            source_complete: plan.source.complete && plan.parts.source.incompleteness().is_none(),
+            source_complete: is_source_complete,
             salvaged: plan.source.salvage,
             data_bytes: counts.bytes,
             consumed_write_units: write_units,
             throttled_calls,
             items_lost,
             verified: self.verified,
-            boost: None,
+            boost,
             settings,
+            not_restored,
             seconds: started.elapsed().as_secs_f64(),
         }
-    }
-}
-
-impl Moved {
-    /// What was read must be what the check had counted, and of all of it must be known what became of it.
-    fn check(&self, expected: Option<u64>) -> Result<()> {
-        let Counts { read, out, .. } = self.counts;
-        let accounted = self.counts.accounted();
-        if out != accounted || self.open > 0 {
-            let what = format!(
-                "{} items were to be written, and {accounted} are accounted for",
-                out + self.open as u64
-            );
-            return Err(Error::failed(what)
-                .with_hint("compare dump and table with verifydb; this should be reported"));
-        }
-
-        match expected {
-            Some(expected) if expected != read => {
-                let what =
-                    format!("the dump changed: {expected} items were checked, {read} were read");
-                Err(Error::damaged(what).with_hint("run the same command again"))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// A failure, with what was done before it.
-    pub(crate) fn stopped(&self, error: Error) -> Error {
-        let done = format!(
-            "{} of {} items read were written before",
-            self.counts.written,
-            self.read_at_all()
-        );
-
-        if error.kind() == ErrorKind::Interrupted {
-            return Error::new(ErrorKind::Interrupted, format!("interrupted: {done}"))
-                .with_hint("run the same command again: items already written are written again, to the same effect");
-        }
-
-        let stopped = Error::new(error.kind(), format!("the restore stopped: {done}"));
-        let hint = error
-            .hint()
-            .unwrap_or("run it again when the cause is gone")
-            .to_owned();
-
-        stopped.with_hint(hint).with_source(error)
-    }
-
-    /// The files of items that were rejected or skipped.
-    fn unwritten_files(&self) -> Vec<PathBuf> {
-        [&self.rejects_file, &self.conflicts_file]
-            .into_iter()
-            .flatten()
-            .cloned()
-            .collect()
-    }
-
-    fn read_at_all(&self) -> u64 {
-        self.counts.read + self.open as u64
     }
 }

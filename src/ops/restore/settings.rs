@@ -1,4 +1,4 @@
-//! The settings of a restore: what the plan promises, and what became of each promise.
+//! The table settings of a restore: planned, and with their results.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -11,22 +11,22 @@ use crate::schema::{
 };
 use crate::store::ReadStore;
 
-/// A setting that a restore is going to bring back.
+/// A setting that will be restored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PlannedSetting {
     /// The setting.
     pub setting: Setting,
-    /// What it will be, in people's words: `TTL on attribute expires`.
+    /// Description: `TTL on attribute expires`.
     pub what: String,
     /// When it is applied.
     pub when: When,
 }
 
-/// When a setting is applied.
+/// Time at which a setting is applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum When {
-    /// The table is created with it.
+    /// In the request that creates the table.
     Creation,
     /// Before the items are written.
     Before,
@@ -34,51 +34,51 @@ pub enum When {
     After,
 }
 
-/// What became of a setting.
+/// Result of one setting.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SettingOutcome {
     /// The setting.
     pub setting: Setting,
-    /// What the dump has, in people's words.
+    /// Description of the setting in the dump.
     pub what: String,
-    /// What became of it.
+    /// Whether it was applied.
     pub result: SettingResult,
-    /// Why it failed or was skipped.
+    /// Reason for a failure or a skip.
     pub reason: Option<String>,
 }
 
-/// What became of a setting, in one word.
+/// Whether a setting was applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SettingResult {
-    /// The table has it.
+    /// The table has the setting.
     Applied,
-    /// It was promised and could not be applied.
+    /// It was planned and could not be applied.
     Failed,
-    /// It was left out, as the plan said.
+    /// It was not applied on purpose.
     Skipped,
 }
 
-/// How settings reach the table.
+/// The requests that apply the settings.
 #[derive(Debug, Default)]
 pub(crate) struct Settings {
-    /// The request that creates the table, with the settings that come with it.
+    /// The request that creates the table, with the settings that it supports.
     pub(crate) create: Option<CreateTable>,
-    /// What those settings are, in people's words.
+    /// Descriptions of those settings.
     at_creation: Vec<(Setting, String)>,
     /// Calls before the items.
     pub(crate) before: Vec<SettingCall>,
     /// Calls after the items.
     pub(crate) after: Vec<SettingCall>,
-    /// What is left out, and why.
+    /// Settings that are not applied, with the reason.
     pub(crate) skipped: Vec<SkippedSetting>,
-    /// What the target cannot have.
+    /// Settings that the target does not support.
     pub(crate) not_restored: Vec<NotRecreated>,
 }
 
 impl Settings {
-    /// For a table that `wanted` creates, or for one that exists and is to be as `wanted` says.
-    pub(crate) fn of(
+    /// The requests that create a table from `wanted`, or that apply the settings of `wanted` to an existing table.
+    pub(crate) fn plan(
         request: &RestoreRequest,
         wanted: &TableSchema,
         existing: Option<&TableSchema>,
@@ -97,18 +97,18 @@ impl Settings {
         })
     }
 
-    /// Leaves billing to a boost, which ends with what the table is to have. A table that is created is created raised.
-    pub(crate) fn leave_billing_to_boost(&mut self, raised: Option<CreateTable>) {
+    /// Removes billing from the settings, because the boost sets it at its end. `boosted` creates the table with the boost.
+    pub(crate) fn leave_billing_to_boost(&mut self, boosted: Option<CreateTable>) {
         if let Some(create) = &mut self.create {
-            *create = raised.unwrap_or_else(|| create.clone());
+            *create = boosted.unwrap_or_else(|| create.clone());
         }
 
         self.after.retain(|call| call.setting != Setting::Billing);
     }
 
-    /// Takes out what the target lacks, and says so.
-    pub(crate) async fn without_what_lacks(mut self, store: &impl ReadStore, table: &str) -> Self {
-        let mut wanted: Vec<Setting> = self.creation().map(|planned| planned.setting).collect();
+    /// Moves settings that the target does not support to `not_restored`.
+    pub(crate) async fn without_unsupported(mut self, store: &impl ReadStore, table: &str) -> Self {
+        let mut wanted: Vec<Setting> = self.at_creation().map(|planned| planned.setting).collect();
         wanted.extend(
             self.before
                 .iter()
@@ -118,41 +118,42 @@ impl Settings {
 
         wanted.sort_unstable();
         wanted.dedup();
-        let lacking = store.unsupported_settings(table, &wanted).await;
+        let unsupported = store.unsupported_settings(table, &wanted).await;
         let mut not_restored = std::mem::take(&mut self.not_restored);
-        let mut can_have = |setting: Setting, what: &str| {
-            let words = lacking.get(&setting);
-            not_restored.extend(words.map(|words| NotRecreated {
+        let mut is_supported = |setting: Setting, what: &str| {
+            let error = unsupported.get(&setting);
+            not_restored.extend(error.map(|error| NotRecreated {
                 setting: what.to_owned(),
-                reason: format!("the target does not know the operation ({words})"),
+                reason: format!("the target does not know the operation ({error})"),
             }));
-            words.is_none()
+            error.is_none()
         };
 
         self.at_creation
-            .retain(|(setting, what)| can_have(*setting, what));
+            .retain(|(setting, what)| is_supported(*setting, what));
 
         if let Some(create) = &mut self.create {
             for (_, field) in create
                 .optional
                 .clone()
                 .into_iter()
-                .filter(|(setting, _)| lacking.contains_key(setting))
+                .filter(|(setting, _)| unsupported.contains_key(setting))
             {
                 *create = create.without(field);
             }
         }
 
         self.before
-            .retain(|call| can_have(call.setting, &call.what));
-        self.after.retain(|call| can_have(call.setting, &call.what));
+            .retain(|call| is_supported(call.setting, &call.what));
+        self.after
+            .retain(|call| is_supported(call.setting, &call.what));
         self.not_restored = not_restored;
 
         self
     }
 
-    /// The settings that the table is created with.
-    pub(crate) fn creation(&self) -> impl Iterator<Item = PlannedSetting> {
+    /// The settings in the request that creates the table.
+    pub(crate) fn at_creation(&self) -> impl Iterator<Item = PlannedSetting> {
         self.at_creation
             .iter()
             .map(|(setting, what)| PlannedSetting {
@@ -162,8 +163,8 @@ impl Settings {
             })
     }
 
-    /// The warning that a table may be created without its encryption, which only local endpoints may lack.
-    pub(crate) fn warning_of_encryption(&self, is_local: bool) -> Option<String> {
+    /// The warning that the table may be created without its KMS key. Only local endpoints may lack encryption.
+    pub(crate) fn encryption_warning(&self, is_local: bool) -> Option<String> {
         let encrypts = self
             .at_creation
             .iter()
@@ -173,8 +174,8 @@ impl Settings {
         })
     }
 
-    /// The tags of the creation as a call of their own.
-    pub(crate) fn tagging(&self) -> Option<SettingCall> {
+    /// The tags of the creation as a separate call.
+    pub(crate) fn tag_call(&self) -> Option<SettingCall> {
         let create = self.create.as_ref()?;
         let body: Value = serde_json::from_slice(&create.body).ok()?;
         Some(SettingCall {
@@ -186,7 +187,7 @@ impl Settings {
         })
     }
 
-    /// Every setting that is promised, in order.
+    /// All planned settings, in the order in which they are applied.
     pub(crate) fn planned(&self) -> Vec<PlannedSetting> {
         let call = |when| {
             move |call: &SettingCall| PlannedSetting {
@@ -197,7 +198,7 @@ impl Settings {
         };
 
         let before = self.before.iter().map(call(When::Before));
-        self.creation()
+        self.at_creation()
             .chain(before)
             .chain(self.after.iter().map(call(When::After)))
             .collect()
@@ -205,6 +206,7 @@ impl Settings {
 }
 
 impl SettingOutcome {
+    /// The result of a setting that was applied, or failed for the reason `failure`.
     pub(crate) fn new(planned: PlannedSetting, failure: Option<String>) -> Self {
         let result = if failure.is_some() {
             SettingResult::Failed
@@ -220,6 +222,7 @@ impl SettingOutcome {
         }
     }
 
+    /// The result of a setting that the plan skips.
     pub(crate) fn skipped(skipped: SkippedSetting) -> Self {
         let SkippedSetting {
             setting,

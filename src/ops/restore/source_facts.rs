@@ -1,4 +1,4 @@
-//! The dump as a plan names it: where it is from, what it holds, and how far it can be trusted to be all of it.
+//! Facts about the source for plan and summary: origin, contents and completeness.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -7,55 +7,55 @@ use serde_json::Value;
 use crate::backup::{CheckSummary, Metadata, Source};
 use crate::schema::TableSchema;
 
-/// The dump, as plans name it.
+/// Facts about the source.
 #[derive(Debug, Clone, Serialize)]
 pub struct SourceFacts {
     /// Folder or file; `-` for standard input.
     pub path: String,
-    /// What it is: `dump`, `dump of an older tool`, `items`.
+    /// Its kind: `dump`, `dump of an older tool`, `items`.
     pub kind: &'static str,
-    /// Environment it was made from, where it says so.
+    /// Environment of the dumped table, if known.
     pub environment: Option<String>,
-    /// Table it was made from, where it says so.
+    /// Name of the dumped table, if known.
     pub table: Option<String>,
-    /// Account and region it was made from, where its ARN is AWS's.
+    /// Account of the dumped table, if its ARN is one of AWS.
     pub account: Option<String>,
-    /// See `account`.
+    /// Region of the dumped table, if known.
     pub region: Option<String>,
-    /// When reading of the table began.
+    /// Start of the dump.
     pub started_at: Option<DateTime<Utc>>,
-    /// When reading of the table ended.
+    /// End of the dump.
     pub finished_at: Option<DateTime<Utc>>,
-    /// Items in it; `None` where that is only known at the end (standard input).
+    /// Number of items; `None` for standard input, where it is only known at the end.
     pub items: Option<u64>,
-    /// Bytes of item text in it.
+    /// Bytes of item text.
     pub bytes: Option<u64>,
-    /// Whether it holds the whole table, as far as it says.
+    /// Whether the source says that it holds the whole table.
     pub complete: bool,
-    /// Why it does not: `limit 100`.
+    /// Reasons why it does not: `limit 100`.
     pub partial: Vec<String>,
-    /// Whether its items were changed when it was made.
+    /// Whether a transform was applied during the dump.
     pub transformed: bool,
-    /// SHA-256 of the rules by which it was masked.
+    /// SHA-256 of the rules with which it was masked.
     pub mask_rules_sha256: Option<String>,
-    /// What is to be had of it, where it is damaged and salvaged.
+    /// What is readable of a damaged dump.
     pub salvage: Option<Salvage>,
 }
 
-/// What is to be had of a damaged dump.
+/// The readable part of a damaged dump.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Salvage {
-    /// Items that its metadata promises, where that can be read.
+    /// Number of items according to the metadata, if that is readable.
     pub promised: Option<u64>,
-    /// Items that can be read.
+    /// Readable items.
     pub readable: u64,
-    /// Lines, frames or ends of files that cannot.
+    /// Unreadable lines, frames or ends of files.
     pub unreadable: u64,
 }
 
-/// Why a dump is of a part of the table.
-fn partial(metadata: &Metadata) -> Vec<String> {
-    let shown = |value: &Value| {
+/// The reasons why a dump holds only part of the table.
+fn partial_reasons(metadata: &Metadata) -> Vec<String> {
+    let text = |value: &Value| {
         value
             .as_str()
             .map_or_else(|| value.to_string(), ToOwned::to_owned)
@@ -64,12 +64,13 @@ fn partial(metadata: &Metadata) -> Vec<String> {
     metadata
         .partial
         .iter()
-        .map(|(reason, value)| format!("{} {}", reason.replace('_', " "), shown(value)))
+        .map(|(reason, value)| format!("{} {}", reason.replace('_', " "), text(value)))
         .collect()
 }
 
 impl SourceFacts {
-    pub(crate) fn of(source: &Source, checked: Option<&CheckSummary>) -> Self {
+    /// Collects the facts; `checked` is the result of the check, if there was one.
+    pub(crate) fn new(source: &Source, checked: Option<&CheckSummary>) -> Self {
         let metadata = source.metadata();
         let schema = source.schema();
         let incompleteness = source.incompleteness();
@@ -92,7 +93,7 @@ impl SourceFacts {
                 .or_else(|| metadata.map(|metadata| metadata.data_bytes)),
             complete: metadata.is_none_or(|metadata| metadata.complete) && incompleteness.is_none(),
             partial: metadata
-                .map(partial)
+                .map(partial_reasons)
                 .unwrap_or_default()
                 .into_iter()
                 .chain(incompleteness)

@@ -1,112 +1,226 @@
-//! The table itself: deleted when it is to be replaced, created when it is missing, waited for until it takes items.
+//! The target table: creates or replaces it, and waits until it can be used.
 
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::plan::TableAction;
-use super::{RestorePlan, TableOutcome};
+use super::TableOutcome;
+use super::table_action::TableAction;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Phase, Reporter};
 use crate::ops::until_cancelled;
-use crate::schema::{Setting, TableSchema};
-use crate::store::{ReadStore, WriteStore};
+use crate::schema::{CreateTable, Setting, TableSchema};
+use crate::store::WriteStore;
 
-const FIRST_LOOK: Duration = Duration::from_millis(20);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const MAX_PAUSE: Duration = Duration::from_secs(2);
 
-/// A wait as long as this is worth a line.
-const WORTH_A_LINE: Duration = Duration::from_secs(1);
+/// Waits of at least this length are reported.
+const REPORTED_WAIT: Duration = Duration::from_secs(1);
 
-/// A description may lag behind a change that was taken: so often it is looked at again before it is believed.
-const SECOND_LOOKS: u32 = 6;
+/// `DescribeTable` is eventually consistent: a change that was accepted is looked for this often.
+const BILLING_CHECKS: u32 = 6;
 
-/// Sees that the table is there, or is going to be. Returns the settings that it had to be created without, with the endpoint's
-/// words.
-pub(crate) async fn ensure(
-    store: &impl WriteStore,
-    plan: &RestorePlan,
-    reporter: &dyn Reporter,
-    cancel: &CancellationToken,
-) -> Result<(TableOutcome, Vec<(Setting, String)>)> {
-    let table = &plan.target.table;
-    let phase = |phase| {
-        reporter.report(Event::Phase {
+/// The target table of a running restore.
+pub(crate) struct TargetTable<'a, S> {
+    pub(crate) store: &'a S,
+    pub(crate) name: &'a str,
+    pub(crate) reporter: &'a dyn Reporter,
+    pub(crate) cancel: &'a CancellationToken,
+}
+
+/// Result of [`TargetTable::ensure`].
+pub(crate) struct EnsuredTable {
+    pub(crate) outcome: TableOutcome,
+    /// Settings that the endpoint refused at creation, with its error messages.
+    pub(crate) refused: Vec<(Setting, String)>,
+}
+
+impl<S: WriteStore> TargetTable<'_, S> {
+    /// Creates or replaces the table as planned, without waiting until it is `ACTIVE`.
+    pub(crate) async fn ensure(
+        &self,
+        action: &TableAction,
+        create: Option<&CreateTable>,
+    ) -> Result<EnsuredTable> {
+        let outcome = match action {
+            TableAction::Keep => {
+                return Ok(EnsuredTable {
+                    outcome: TableOutcome::Kept,
+                    refused: Vec::new(),
+                });
+            }
+            TableAction::Add { .. } => TableOutcome::AddedTo,
+            TableAction::Create => TableOutcome::Created,
+            TableAction::Replace { .. } => {
+                self.delete().await?;
+                TableOutcome::Replaced
+            }
+            TableAction::CreateWhenDeleted => {
+                self.wait_until_deleted().await?;
+                TableOutcome::Created
+            }
+        };
+
+        let mut refused = Vec::new();
+        if let Some(request) = create {
+            self.report_phase(Phase::Creating);
+            let created = tokio::select! {
+                biased;
+                () = self.cancel.cancelled() => Err(wait_interrupted(self.name, "created")),
+                created = self.store.create(self.name, request) => created,
+            };
+
+            refused = created.map_err(|error| {
+                if outcome == TableOutcome::Replaced {
+                    deleted_but_not_created(self.name, error)
+                } else {
+                    error
+                }
+            })?;
+        }
+
+        Ok(EnsuredTable { outcome, refused })
+    }
+
+    async fn delete(&self) -> Result<()> {
+        self.report_phase(Phase::Deleting);
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => return Err(wait_interrupted(self.name, "deleted")),
+            deleted = self.store.delete(self.name) => deleted?,
+        }
+
+        self.wait_until("deleted", Option::is_none).await?;
+
+        Ok(())
+    }
+
+    /// Waits until the table, which somebody else is deleting, is gone.
+    async fn wait_until_deleted(&self) -> Result<()> {
+        let table = self.name;
+        self.reporter.report(Event::Info(format!(
+            "table {table} is being deleted; waiting until it is gone, to create it"
+        )));
+        // Another table with this name also ends the wait.
+        let is_deleted = |schema: &Option<TableSchema>| {
+            schema
+                .as_ref()
+                .is_none_or(|schema| !schema.is_being_deleted())
+        };
+
+        match self.wait_until("deleted", is_deleted).await? {
+            None => Ok(()),
+            Some(_) => Err(
+                Error::failed(format!("somebody else created table {table} meanwhile"))
+                    .with_hint("run the same command again to plan for that table"),
+            ),
+        }
+    }
+
+    /// Waits until the table is `ACTIVE`. Returns whether it has the billing and capacity of `wanted` then.
+    pub(crate) async fn wait_for_billing(&self, wanted: &TableSchema) -> Result<bool> {
+        let mut pause = FIRST_PAUSE;
+        for _ in 0..BILLING_CHECKS {
+            let found = self.wait_until_active().await?;
+            if wanted.billing_call(self.name, &found).is_none() {
+                return Ok(true);
+            }
+
+            tokio::select! {
+                () = self.cancel.cancelled() => {
+                    return Err(wait_interrupted(self.name, "billed as wanted"));
+                }
+                () = tokio::time::sleep(pause) => {}
+            }
+            pause *= 2;
+        }
+
+        Ok(false)
+    }
+
+    /// Waits until the table and its indexes are `ACTIVE`.
+    pub(crate) async fn wait_until_active(&self) -> Result<TableSchema> {
+        let table = self.name;
+        let is_over = |schema: &Option<TableSchema>| {
+            schema.as_ref().is_some_and(|schema| {
+                schema.is_active() || schema.is_stuck() || schema.is_being_deleted()
+            })
+        };
+
+        match self.wait_until("ACTIVE", is_over).await? {
+            Some(schema) if schema.is_stuck() => Err(stuck(table, &schema)),
+            Some(schema) if schema.is_being_deleted() => {
+                Err(Error::not_found(format!("table {table} is being deleted"))
+                    .with_hint("run the same command again to create the table when it is gone"))
+            }
+            schema => schema.ok_or_else(|| Error::not_found(format!("table {table} is gone"))),
+        }
+    }
+
+    /// Polls the table with growing pauses until `is_done`. The timeout counts only the pauses, so that it does not expire while the
+    /// process is stopped. `state` names the expected state in messages.
+    async fn wait_until(
+        &self,
+        state: &str,
+        is_done: impl Fn(&Option<TableSchema>) -> bool,
+    ) -> Result<Option<TableSchema>> {
+        let table = self.name;
+        let timeout = self.store.give_up_after();
+        let (mut elapsed, mut pause) = (Duration::ZERO, FIRST_PAUSE);
+        loop {
+            let schema = until_cancelled(
+                self.cancel,
+                || wait_interrupted(table, state),
+                self.store.describe(table),
+            )
+            .await?;
+            if is_done(&schema) {
+                return Ok(schema);
+            }
+
+            let actual = schema.map_or_else(
+                || "it does not exist".to_owned(),
+                |schema| schema.activity(),
+            );
+            if elapsed >= timeout {
+                return Err(Error::failed(format!(
+                    "table {table} is not {state} after {timeout:?}: {actual}"
+                ))
+                .with_hint(
+                    "run the same command again when it is ready, or wait longer with --give-up-after",
+                ));
+            }
+
+            // Reported once, when the wait turns out to be long.
+            if elapsed < REPORTED_WAIT && elapsed + pause >= REPORTED_WAIT {
+                self.reporter.report(Event::Info(format!(
+                    "waiting until table {table} is {state}: {actual}"
+                )));
+            }
+
+            tokio::select! {
+                () = self.cancel.cancelled() => {
+                    return Err(wait_interrupted(table, &format!("{state}: {actual}")));
+                }
+                () = tokio::time::sleep(pause) => {}
+            }
+            elapsed += pause;
+            pause = (pause * 2).min(MAX_PAUSE);
+        }
+    }
+
+    fn report_phase(&self, phase: Phase) {
+        self.reporter.report(Event::Phase {
             phase,
             items: None,
             bytes: None,
         });
-    };
-
-    let outcome = match plan.action {
-        TableAction::Keep => return Ok((TableOutcome::Kept, Vec::new())),
-        TableAction::Add { .. } => TableOutcome::AddedTo,
-        TableAction::Create => TableOutcome::Created,
-        TableAction::Replace { .. } => {
-            phase(Phase::Deleting);
-            tokio::select! {
-                biased;
-                () = cancel.cancelled() => return Err(stopped(table, "deleted")),
-                deleted = store.delete(table) => deleted?,
-            }
-
-            wait(store, table, reporter, cancel, "deleted", Option::is_none).await?;
-            TableOutcome::Replaced
-        }
-        TableAction::CreateWhenDeleted => {
-            until_deleted(store, table, reporter, cancel).await?;
-            TableOutcome::Created
-        }
-    };
-
-    let mut refused = Vec::new();
-    if let Some(request) = &plan.parts.settings.create {
-        phase(Phase::Creating);
-        let created = tokio::select! {
-            biased;
-            () = cancel.cancelled() => Err(stopped(table, "created")),
-            created = store.create(table, request) => created,
-        };
-
-        refused = created.map_err(|error| {
-            if outcome == TableOutcome::Replaced {
-                gone(table, error)
-            } else {
-                error
-            }
-        })?;
-    }
-
-    Ok((outcome, refused))
-}
-
-/// Waits until somebody else's deletion of the table is complete.
-async fn until_deleted(
-    store: &impl ReadStore,
-    table: &str,
-    reporter: &dyn Reporter,
-    cancel: &CancellationToken,
-) -> Result<()> {
-    reporter.report(Event::Info(format!(
-        "table {table} is being deleted; waiting until it is gone, to create it"
-    )));
-    let is_over = |schema: &Option<TableSchema>| {
-        schema
-            .as_ref()
-            .is_none_or(|schema| !schema.is_being_deleted())
-    };
-
-    match wait(store, table, reporter, cancel, "deleted", is_over).await? {
-        None => Ok(()),
-        Some(_) => Err(
-            Error::failed(format!("somebody else created table {table} meanwhile"))
-                .with_hint("run the same command again to plan for that table"),
-        ),
     }
 }
 
-/// The failure to create a table anew, which leaves nothing where there was a table.
-fn gone(table: &str, error: Error) -> Error {
+/// The error if a table that was deleted cannot be created again: no table is left.
+fn deleted_but_not_created(table: &str, error: Error) -> Error {
     Error::new(
         error.kind(),
         format!("table {table} was deleted and is not created anew yet"),
@@ -117,56 +231,7 @@ fn gone(table: &str, error: Error) -> Error {
     .with_source(error)
 }
 
-/// Waits until the table is `ACTIVE`; says whether it is billed as `wanted` then.
-pub(crate) async fn is_billed_as(
-    store: &impl ReadStore,
-    table: &str,
-    wanted: &TableSchema,
-    reporter: &dyn Reporter,
-    cancel: &CancellationToken,
-) -> Result<bool> {
-    let mut pause = FIRST_LOOK;
-    for _ in 0..SECOND_LOOKS {
-        let found = until_active(store, table, reporter, cancel).await?;
-        if wanted.billing_call(table, &found).is_none() {
-            return Ok(true);
-        }
-
-        tokio::select! {
-            () = cancel.cancelled() => return Err(stopped(table, "billed as wanted")),
-            () = tokio::time::sleep(pause) => {}
-        }
-        pause *= 2;
-    }
-
-    Ok(false)
-}
-
-/// Waits until the table and its indexes are `ACTIVE`.
-pub(crate) async fn until_active(
-    store: &impl ReadStore,
-    table: &str,
-    reporter: &dyn Reporter,
-    cancel: &CancellationToken,
-) -> Result<TableSchema> {
-    let is_over = |schema: &Option<TableSchema>| {
-        let is_over = |schema: &TableSchema| {
-            schema.is_active() || schema.is_stuck() || schema.is_being_deleted()
-        };
-        schema.as_ref().is_some_and(is_over)
-    };
-
-    match wait(store, table, reporter, cancel, "ACTIVE", is_over).await? {
-        Some(schema) if schema.is_stuck() => Err(stuck(table, &schema)),
-        Some(schema) if schema.is_being_deleted() => {
-            Err(Error::not_found(format!("table {table} is being deleted"))
-                .with_hint("run the same command again to create the table when it is gone"))
-        }
-        schema => schema.ok_or_else(|| Error::not_found(format!("table {table} is gone"))),
-    }
-}
-
-/// The failure of a restore into a table that does not become ready by itself.
+/// The error for a table whose state does not become `ACTIVE` by itself.
 pub(crate) fn stuck(table: &str, schema: &TableSchema) -> Error {
     Error::failed(format!(
         "table {table} takes no items, and that does not pass: {}",
@@ -175,55 +240,8 @@ pub(crate) fn stuck(table: &str, schema: &TableSchema) -> Error {
     .with_hint("look at the table in the console; run the same command again when it is ACTIVE")
 }
 
-/// The failure of an interrupted wait.
-pub(crate) fn stopped(table: &str, wanted: &str) -> Error {
-    let what = format!("interrupted while waiting for table {table} to be {wanted}");
-    Error::new(ErrorKind::Interrupted, what).with_hint("run the same command again to go on")
-}
-
-/// Looks at the table, ever less often, until it is as wanted. Only the pauses count as waiting: a process that is stopped does not
-/// wait.
-async fn wait(
-    store: &impl ReadStore,
-    table: &str,
-    reporter: &dyn Reporter,
-    cancel: &CancellationToken,
-    wanted: &str,
-    done: impl Fn(&Option<TableSchema>) -> bool,
-) -> Result<Option<TableSchema>> {
-    let patience = store.give_up_after();
-    let (mut elapsed, mut pause) = (Duration::ZERO, FIRST_LOOK);
-    loop {
-        let schema =
-            until_cancelled(cancel, || stopped(table, wanted), store.describe(table)).await?;
-        if done(&schema) {
-            return Ok(schema);
-        }
-
-        let state = schema.map_or_else(
-            || "it does not exist".to_owned(),
-            |schema| schema.activity(),
-        );
-        if elapsed >= patience {
-            return Err(Error::failed(format!(
-                "table {table} is not {wanted} after {patience:?}: {state}"
-            ))
-            .with_hint(
-                "run the same command again when it is ready, or wait longer with --give-up-after",
-            ));
-        }
-
-        if elapsed < WORTH_A_LINE && elapsed + pause >= WORTH_A_LINE {
-            reporter.report(Event::Info(format!(
-                "waiting until table {table} is {wanted}: {state}"
-            )));
-        }
-
-        tokio::select! {
-            () = cancel.cancelled() => return Err(stopped(table, &format!("{wanted}: {state}"))),
-            () = tokio::time::sleep(pause) => {}
-        }
-        elapsed += pause;
-        pause = (pause * 2).min(LONGEST_PAUSE);
-    }
+/// The error if a wait for the table was interrupted.
+pub(crate) fn wait_interrupted(table: &str, state: &str) -> Error {
+    let message = format!("interrupted while waiting for table {table} to be {state}");
+    Error::new(ErrorKind::Interrupted, message).with_hint("run the same command again to go on")
 }

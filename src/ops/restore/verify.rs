@@ -1,4 +1,4 @@
-//! The full check of a restore: every item of the dump is compared with what the table now holds.
+//! Full verification of a restore: all items of the dump are compared with the table.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,14 +14,14 @@ use crate::ops::compare::{CompareContext, DifferenceKind, DumpSide, TableSide, c
 use crate::ops::scan_segments::segments_for;
 use crate::store::ReadStore;
 
-/// Keys shown of items that are missing or differ.
-const EXAMPLES: usize = 10;
+/// Maximum number of keys in the summary.
+const MAX_EXAMPLES: usize = 10;
 
-/// Pages of the table on their way. Few, for what the restore took is not all given back.
-const PAGES: usize = 6;
+/// Pages of the table in memory. Few, because the allocator has not returned all memory of the restore.
+const MAX_PAGES: usize = 6;
 
-/// Compares the table with the dump, except for the items in the files `rejected`: the table does not have them.
-pub(crate) async fn full<S>(
+/// Compares the table with the dump, except for the items in the files `rejected`, which the table does not have.
+pub(crate) async fn verify_all<S>(
     store: &S,
     plan: &RestorePlan,
     key: &KeySchema,
@@ -42,9 +42,9 @@ where
         store.cap_reads(units);
     }
 
-    let transform = plan.parts.request.transform.clone();
+    let transform = plan.prepared.request.transform.clone();
     let dump = DumpSide {
-        source: Arc::clone(&plan.parts.source),
+        source: Arc::clone(&plan.prepared.source),
         transform,
         rejected,
     };
@@ -53,7 +53,7 @@ where
         store: store.clone(),
         table: plan.target.table.clone(),
         segments: segments_for(plan.source.bytes.unwrap_or(0)),
-        pages: PAGES,
+        pages: MAX_PAGES,
         consistent_read: true,
     };
 
@@ -70,7 +70,7 @@ where
         found = compare(dump, table, &comparing) => found?,
     };
 
-    // Items that the table held before are not part of this restore.
+    // Items that were in the table before the restore are not errors.
     let lacking = found
         .examples
         .into_iter()
@@ -82,7 +82,10 @@ where
         extra: found.extra,
         consumed_read_units: found.read_units,
         wire: found.wire,
-        examples: lacking.map(|example| example.key).take(EXAMPLES).collect(),
+        examples: lacking
+            .map(|example| example.key)
+            .take(MAX_EXAMPLES)
+            .collect(),
     })
 }
 

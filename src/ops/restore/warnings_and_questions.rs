@@ -1,81 +1,98 @@
-//! What somebody should know before a restore, and what they are asked.
+//! Warnings before a restore, and the questions that must be confirmed.
 
 use serde::Deserialize;
 
-use super::boost::Boosting;
-use super::resume::Taken;
+use super::boost::TemporaryBoost;
+use super::reconcile::Reconciliation;
+use super::resume::ResumeDecision;
+use super::target_state::TargetState;
 use super::{OnConflict, RestoreRequest, SourceFacts, TableAction};
 use crate::backup::Source;
 use crate::environment::Question;
 use crate::ops::identity::AccountRegion;
 use crate::ops::table_location::TableLocation;
-use crate::schema::{OverriddenSchema, Section, TableSchema};
+use crate::schema::{Section, TableSchema};
 
-/// What a restore meets.
-pub(crate) struct Concerns<'a> {
-    pub(crate) action: &'a TableAction,
-    /// The target table as it is.
-    pub(crate) existing: Option<&'a TableSchema>,
-    pub(crate) target: &'a TableLocation,
+/// The facts from which warnings and questions are derived.
+pub(crate) struct PlanFacts<'a> {
+    pub(crate) request: &'a RestoreRequest,
     pub(crate) facts: &'a SourceFacts,
+    pub(crate) state: &'a TargetState,
+    pub(crate) reconciliation: &'a Reconciliation,
 }
 
-impl Concerns<'_> {
-    pub(crate) fn warnings(
-        &self,
-        request: &RestoreRequest,
-        unfinished: Option<&Taken>,
-        backups: Option<usize>,
-    ) -> Vec<String> {
+impl PlanFacts<'_> {
+    pub(crate) fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
-        if let Some(existing) = self.existing.filter(|_| *self.action != TableAction::Keep) {
-            warnings.extend(
-                unfinished
-                    .filter(|_| request.content.includes_items())
-                    .and_then(|taken| self.warning_of_unfinished(taken)),
-            );
-
-            let busy =
-                Some(existing).filter(|existing| !existing.is_active() && !self.action.creates());
-            warnings.extend(busy.map(|existing| {
-                format!(
-                    "the table is not ready and is waited for: {}",
-                    existing.activity()
-                )
-            }));
-
-            match self.action {
-                TableAction::Add { .. } if request.content.includes_items() => {
-                    warn_of_items(
-                        &mut warnings,
-                        existing,
-                        unfinished.is_some_and(|taken| !taken.is_other)
-                            || request.on_conflict != OnConflict::Overwrite,
-                    );
-                }
-                TableAction::Replace { .. } => {
-                    warnings.extend(backups.filter(|count| *count > 0).map(|count| {
-                        format!(
-                            "{count} on-demand backup{} of the old table stay",
-                            if count == 1 { "" } else { "s" }
-                        )
-                    }));
-                }
-                _ => {}
-            }
+        if let Some(existing) = &self.state.existing
+            && self.state.action != TableAction::Keep
+        {
+            self.warn_of_existing_table(&mut warnings, existing);
         }
 
         if !self.facts.complete {
             warnings.push(format!(
                 "the dump is not a whole table{}",
-                self.reasons_of_incompleteness()
+                self.incompleteness_reasons()
             ));
         }
+
+        if let Some(boost) = &self.reconciliation.boost {
+            self.warn_of_boost(&mut warnings, boost);
+        }
+
+        if self.ignores_overrides() {
+            warnings.push(
+                "the table exists: its settings stay, whatever is to be changed on the way".into(),
+            );
+        }
+
+        let encryption = self
+            .reconciliation
+            .settings
+            .encryption_warning(self.state.place.local);
+        warnings.extend(encryption);
 
         warnings
     }
 
-    fn reasons_of_incompleteness(&self) -> String {
+    fn warn_of_existing_table(&self, warnings: &mut Vec<String>, existing: &TableSchema) {
+        let is_unfinished = self.state.marker_contents.is_some();
+        let writes_items = self.request.content.includes_items();
+        if is_unfinished && writes_items {
+            warnings.extend(self.unfinished_warning(&self.state.resume));
+        }
+
+        if !existing.is_active() && !self.state.action.creates() {
+            warnings.push(format!(
+                "the table is not ready and is waited for: {}",
+                existing.activity()
+            ));
+        }
+
+        match self.state.action {
+            TableAction::Add { .. } if writes_items => {
+                // After an unfinished restore of the same items, the table holds only equal ones.
+                let is_overwrite_harmless = (is_unfinished && !self.state.resume.has_other_items)
+                    || self.request.on_conflict != OnConflict::Overwrite;
+                warn_of_added_items(warnings, existing, is_overwrite_harmless);
+            }
+            TableAction::Replace { .. } => {
+                if let Some(count) = self.state.backups
+                    && count > 0
+                {
+                    warnings.push(format!(
+                        "{count} on-demand backup{} of the old table stay",
+                        if count == 1 { "" } else { "s" }
+                    ));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The reasons in parentheses, or nothing.
+    fn incompleteness_reasons(&self) -> String {
         let reasons = self.facts.partial.join(", ");
         if reasons.is_empty() {
             reasons
@@ -85,87 +102,78 @@ impl Concerns<'_> {
     }
 
     /// The risk of replacing a table from a source that is known to lack items.
-    fn incomplete_source(&self) -> Option<String> {
-        let what = match self.facts.salvage {
+    fn incomplete_source_risk(&self) -> Option<String> {
+        let reason = match self.facts.salvage {
             Some(_) => "the dump is damaged".to_owned(),
             None if self.facts.complete => return None,
-            None => format!("the dump is incomplete{}", self.reasons_of_incompleteness()),
+            None => format!("the dump is incomplete{}", self.incompleteness_reasons()),
         };
 
         Some(format!(
-            "{what}: the new table will lack the items that the dump lacks"
+            "{reason}: the new table will lack the items that the dump lacks"
         ))
     }
 
-    /// What may come between a boost and its end.
-    fn warnings_of_boost(&self, boost: Option<&Boosting>, has_marker: bool) -> Vec<String> {
-        let mut warnings = Vec::new();
-        if boost.is_some_and(Boosting::raises) {
-            let scales = self
-                .existing
-                .and_then(|existing| existing.section(Section::AutoScaling))
-                .is_some();
-            if scales && matches!(self.action, TableAction::Add { .. }) {
-                warnings.push(
-                    "the table has auto scaling, which may change the boosted capacity".into(),
-                );
-            }
-
-            if !has_marker {
-                warnings.push(
-                    "there is no folder for state: the boost stays if this run is killed".into(),
-                );
-            }
+    /// Warns of what may interfere with a boost, or prevent that it is reverted.
+    fn warn_of_boost(&self, warnings: &mut Vec<String>, boost: &TemporaryBoost) {
+        if !boost.is_new {
+            return;
         }
 
-        warnings
+        let has_auto_scaling = self
+            .state
+            .existing
+            .as_ref()
+            .is_some_and(|existing| existing.section(Section::AutoScaling).is_some());
+        if has_auto_scaling && matches!(self.state.action, TableAction::Add { .. }) {
+            warnings
+                .push("the table has auto scaling, which may change the boosted capacity".into());
+        }
+
+        if self.state.marker.is_none() {
+            warnings
+                .push("there is no folder for state: the boost stays if this run is killed".into());
+        }
     }
 
-    /// What is to be known of a boost, and of changes to a schema that come to nothing.
-    pub(crate) fn further_warnings(
-        &self,
-        boost: Option<&Boosting>,
-        has_marker: bool,
-        unapplied: Option<&OverriddenSchema>,
-    ) -> Vec<String> {
-        let mut warnings = self.warnings_of_boost(boost, has_marker);
-        warnings.extend(self.warning_of_overrides(unapplied));
-        warnings
+    /// Whether requested overrides have no effect, because the settings of the existing table are not changed.
+    fn ignores_overrides(&self) -> bool {
+        let Reconciliation {
+            wanted,
+            applies_settings,
+            ..
+        } = self.reconciliation;
+
+        !applies_settings
+            && self.state.action != TableAction::Keep
+            && wanted
+                .as_ref()
+                .is_some_and(|wanted| wanted.has_overrides && !wanted.notes.is_empty())
     }
 
-    /// What is said of a schema whose changes come to nothing.
-    fn warning_of_overrides(&self, unapplied: Option<&OverriddenSchema>) -> Option<String> {
-        let is_said = unapplied
-            .is_some_and(|wanted| wanted.has_overrides && !wanted.notes.is_empty())
-            && *self.action != TableAction::Keep;
-        is_said.then(|| {
-            "the table exists: its settings stay, whatever is to be changed on the way".into()
-        })
-    }
-
-    /// A restore that did not end and is not continued.
-    fn warning_of_unfinished(&self, taken: &Taken) -> Option<String> {
-        if taken.checkpoint.is_some() {
+    /// The warning of an unfinished restore that is not resumed.
+    fn unfinished_warning(&self, resume: &ResumeDecision) -> Option<String> {
+        if resume.checkpoint.is_some() {
             return None;
         }
 
-        let stays = taken.is_other && !self.action.creates();
-        let then = if stays {
+        let keeps_other_items = resume.has_other_items && !self.state.action.creates();
+        let consequence = if keeps_other_items {
             "the items that it wrote stay"
         } else {
             "every item is written again"
         };
 
-        let reason = taken
-            .why_not
+        let reason = resume
+            .reason
             .as_ref()
             .map_or_else(String::new, |reason| format!(" ({reason})"));
         Some(format!(
-            "an earlier restore into this table did not end; {then}{reason}"
+            "an earlier restore into this table did not end; {consequence}{reason}"
         ))
     }
 
-    pub(crate) fn questions(&self, backups: Option<usize>, source: &Source) -> Vec<Question> {
+    pub(crate) fn questions(&self, source: &Source) -> Vec<Question> {
         let mut questions = Vec::new();
         if self.facts.environment.is_none()
             && source.damage().is_some_and(|damage| damage.lacks_metadata)
@@ -174,31 +182,37 @@ impl Concerns<'_> {
             questions.push(Question::OtherRisk(risk.to_owned()));
         }
 
-        if let Some((source, target)) = crossing(self.facts, self.target) {
+        let place = &self.state.place;
+        if let Some((source, target)) = crossed_environments(self.facts, place) {
             questions.push(Question::CrossEnvironment { source, target });
         }
 
-        if !self.target.local {
+        if !place.local {
             questions.push(Question::RemoteTarget {
-                place: self.target.location(),
+                place: place.location(),
             });
         }
 
-        if let (TableAction::Replace { .. }, Some(existing)) = (self.action, self.existing) {
-            let losses = losses(existing, backups);
+        if let (TableAction::Replace { .. }, Some(existing)) =
+            (&self.state.action, &self.state.existing)
+        {
             questions.push(Question::ReplaceTable {
-                table: self.target.table.clone(),
-                losses,
+                table: place.table.clone(),
+                losses: losses(existing, self.state.backups),
             });
-            questions.extend(self.incomplete_source().map(Question::OtherRisk));
+            questions.extend(self.incomplete_source_risk().map(Question::OtherRisk));
         }
 
         questions
     }
 }
 
-/// What happens to items that are written into a table that exists.
-fn warn_of_items(warnings: &mut Vec<String>, existing: &TableSchema, is_harmless: bool) {
+/// Warns of the effects of writing items into an existing table.
+fn warn_of_added_items(
+    warnings: &mut Vec<String>,
+    existing: &TableSchema,
+    is_overwrite_harmless: bool,
+) {
     if existing.description().stream().is_some() {
         warnings
             .push("the table has a live stream: its consumers will see every restored item".into());
@@ -210,15 +224,15 @@ fn warn_of_items(warnings: &mut Vec<String>, existing: &TableSchema, is_harmless
         ));
     }
 
-    if existing.description().item_count.unwrap_or(0) > 0 && !is_harmless {
+    if existing.description().item_count.unwrap_or(0) > 0 && !is_overwrite_harmless {
         warnings.push("items with the same key are overwritten, newer ones too".into());
     }
 }
 
-/// What dies with a table that is replaced.
+/// Everything that is lost with a table that is replaced.
 fn losses(existing: &TableSchema, backups: Option<usize>) -> Vec<String> {
-    let history = point_in_time_recovery(existing);
-    let settings = match history {
+    let has_pitr = point_in_time_recovery(existing);
+    let settings = match has_pitr {
         Some(_) => "its settings and tags",
         None => "its settings, tags and point-in-time history",
     };
@@ -227,7 +241,7 @@ fn losses(existing: &TableSchema, backups: Option<usize>) -> Vec<String> {
         losses.push("its stream, with every record not read yet".to_owned());
     }
 
-    match (history, backups) {
+    match (has_pitr, backups) {
         (Some(true), _) => losses
             .push("its point-in-time history (AWS keeps one last backup for 35 days)".to_owned()),
         (Some(false), Some(0)) => {
@@ -239,7 +253,7 @@ fn losses(existing: &TableSchema, backups: Option<usize>) -> Vec<String> {
     losses
 }
 
-/// Whether the table can be restored to a point in time; `None` where that is not known.
+/// Whether point-in-time recovery is enabled; `None` if unknown.
 fn point_in_time_recovery(existing: &TableSchema) -> Option<bool> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
@@ -259,9 +273,9 @@ fn point_in_time_recovery(existing: &TableSchema) -> Option<bool> {
     Some(recovery.is_some_and(|recovery| recovery.point_in_time_recovery_status == "ENABLED"))
 }
 
-/// The two sides of a restore that leaves its environment. One name can stand for two places (`no-env` always can), so account
-/// and region count too, where both sides tell them.
-fn crossing(facts: &SourceFacts, target: &TableLocation) -> Option<(String, String)> {
+/// Source and target environment, if they differ. Because one name may stand for two places (`no-env` always may), account and region
+/// are compared as well, if both sides report them.
+fn crossed_environments(facts: &SourceFacts, target: &TableLocation) -> Option<(String, String)> {
     let source = facts.environment.as_ref()?;
     if *source != target.environment {
         return Some((source.clone(), target.environment.clone()));

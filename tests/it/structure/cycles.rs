@@ -13,26 +13,7 @@ use syn::{UseTree, Visibility};
 use crate::structure::layers::{attributes, is_for_tests, module_path, sources};
 
 /// Cycles that are still to be dissolved: each is the list of its files. It may only become shorter.
-const KNOWN: &[&[&str]] = &[
-    &["ops::dump::copy", "ops::dump::transformed"],
-    &[
-        "ops::restore::apply",
-        "ops::restore::boost",
-        "ops::restore::checkpoint",
-        "ops::restore::checkpoint_writer",
-        "ops::restore::empty",
-        "ops::restore::items",
-        "ops::restore::marker",
-        "ops::restore::plan",
-        "ops::restore::reconcile",
-        "ops::restore::rejects",
-        "ops::restore::resume",
-        "ops::restore::standing",
-        "ops::restore::table",
-        "ops::restore::warnings_and_questions",
-        "ops::restore::writing",
-    ],
-];
+const KNOWN: &[&[&str]] = &[&["ops::dump::copy", "ops::dump::transformed"]];
 
 /// A path from the root of the crate, such as `["item", "key"]`.
 type ModulePath = Vec<String>;

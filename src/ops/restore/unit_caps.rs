@@ -1,4 +1,4 @@
-//! How fast a restore may go: the units per second that it consumes at most, of the table as it is or as it is created.
+//! Limits of the units per second that a restore consumes.
 
 use super::{ExistingTable, RestoreRequest};
 use crate::error::Result;
@@ -7,34 +7,35 @@ use crate::ops::scan_segments::read_cap;
 use crate::ops::table_location::TableLocation;
 use crate::schema::TableSchema;
 
-/// Units per second at most.
-pub(crate) struct Caps {
+/// Limits of consumed units per second; `None` for no limit.
+pub(crate) struct UnitCaps {
     pub(crate) write: Option<u32>,
-    /// Where every item is read back.
+    /// Applies while all items are read back.
     pub(crate) read: Option<u32>,
 }
 
-impl Caps {
-    /// What was asked for, of the table that stands there or is `wanted`. A protected one that is in use is read gently otherwise, where
-    /// reading is not free.
+impl UnitCaps {
+    /// Resolves the requested limits; percentages refer to the existing table, or to the `wanted` schema if it is replaced or created.
+    /// Without a requested read limit, an existing table in a protected environment gets a default one, except on local endpoints.
     ///
     /// # Errors
-    /// A share of a table that has no bound.
-    pub(crate) fn of(
+    /// A percentage of a table without a capacity limit.
+    pub(crate) fn resolve(
         request: &RestoreRequest,
         target: &TableLocation,
         existing: Option<&TableSchema>,
         wanted: Option<&TableSchema>,
     ) -> Result<Self> {
         let kept = existing.filter(|_| request.existing != ExistingTable::Replace);
-        let asked = |cap: Option<Cap>, direction| {
+        let units = |cap: Option<Cap>, direction| {
             cap.map(|cap| cap.units_per_second(kept.or(wanted), direction))
                 .transpose()
         };
-        let write = asked(request.max_write_units, Direction::Write)?;
-        let read = match (asked(request.max_read_units, Direction::Read)?, kept) {
+
+        let write = units(request.max_write_units, Direction::Write)?;
+        let read = match (units(request.max_read_units, Direction::Read)?, kept) {
             (None, Some(kept)) if !target.local => read_cap(None, target, kept)?,
-            (asked, _) => asked,
+            (requested, _) => requested,
         };
 
         Ok(Self { write, read })

@@ -1,30 +1,34 @@
-//! Brings settings back, one call after the other. One that fails does not stop the others; the summary tells it.
-
-use tokio_util::sync::CancellationToken;
+//! Applies table settings, one call at a time. A failed call does not prevent the next ones; the summary reports it.
 
 use super::settings::{PlannedSetting, SettingOutcome, SettingResult, Settings, When};
-use super::table;
+use super::table::TargetTable;
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::{Event, Phase, Reporter};
+use crate::event::{Event, Phase};
 use crate::ops::{recreated, until_cancelled};
 use crate::schema::{Captured, Encryption, Section, Setting, SettingCall, TableSchema};
 use crate::store::WriteStore;
 
-/// Applies settings to one table and keeps what became of them.
-pub(crate) struct Applying<'a, S> {
-    pub(crate) store: &'a S,
-    pub(crate) table: &'a str,
-    pub(crate) reporter: &'a dyn Reporter,
-    pub(crate) cancel: &'a CancellationToken,
-    /// The table as it was when it was ready for items; `None` before that.
-    pub(crate) ready: Option<TableSchema>,
+/// Applies settings to one table and collects their results.
+pub(crate) struct SettingsApplier<'a, S> {
+    pub(crate) table: &'a TargetTable<'a, S>,
+    /// The table when it became ready for items; `None` before that.
+    pub(crate) active_table: Option<TableSchema>,
     pub(crate) outcomes: Vec<SettingOutcome>,
 }
 
-impl<S: WriteStore> Applying<'_, S> {
-    /// Refuses a result for another table than the one that was ready for items.
+impl<'a, S: WriteStore> SettingsApplier<'a, S> {
+    pub(crate) fn new(table: &'a TargetTable<'a, S>) -> Self {
+        Self {
+            table,
+            active_table: None,
+            outcomes: Vec::new(),
+        }
+    }
+
+    /// Checks that the table was not deleted or recreated since it became ready for items: a success must not be reported for another
+    /// table.
     pub(crate) async fn check_not_recreated(&self) -> Result<()> {
-        let Some(ready) = &self.ready else {
+        let Some(active) = &self.active_table else {
             return Ok(());
         };
 
@@ -33,35 +37,36 @@ impl<S: WriteStore> Applying<'_, S> {
                 .with_hint("run the same command again to go on")
         };
         until_cancelled(
-            self.cancel,
+            self.table.cancel,
             interrupted,
-            recreated::check_not_recreated(self.store, self.table, ready),
+            recreated::check_not_recreated(self.table.store, self.table.name, active),
         )
         .await
     }
 
-    /// Records which settings the table was created with; `refused` are those that it was created without.
-    pub(crate) async fn note_creation(
+    /// Records the results of the settings in the request that created the table. `refused` are those that the endpoint refused, with its
+    /// error messages.
+    pub(crate) async fn record_creation(
         &mut self,
         settings: &Settings,
         refused: Vec<(Setting, String)>,
     ) -> Result<()> {
-        let planned: Vec<PlannedSetting> = settings.creation().collect();
+        let planned: Vec<PlannedSetting> = settings.at_creation().collect();
         if planned.is_empty() {
             return Ok(());
         }
 
-        let created = self.store.describe(self.table).await?;
+        let created = self.table.store.describe(self.table.name).await?;
         for planned in planned {
             let refusal = refused
                 .iter()
                 .find(|(setting, _)| *setting == planned.setting);
             let failure = match (refusal, &created) {
-                (Some((_, words)), _) => Some(words.clone()),
+                (Some((_, message)), _) => Some(message.clone()),
                 (None, Some(table)) if planned.setting == Setting::Tags => {
-                    self.ignored_tags(table, settings).await
+                    self.tag_if_ignored(table, settings).await
                 }
-                (None, Some(table)) => ignored(planned.setting, table),
+                (None, Some(table)) => ignored_setting(planned.setting, table),
                 (None, None) => None,
             };
 
@@ -71,41 +76,42 @@ impl<S: WriteStore> Applying<'_, S> {
         Ok(())
     }
 
-    /// Tags a table that was created without the tags it was to have: some engines take them only by a call of their own.
-    async fn ignored_tags(&self, table: &TableSchema, settings: &Settings) -> Option<String> {
-        let tags = self.store.capture(table, &[Section::Tags]).await;
+    /// Tags the table if it was created without its tags: some engines support tags only in a separate call. Returns the error.
+    async fn tag_if_ignored(&self, table: &TableSchema, settings: &Settings) -> Option<String> {
+        let tags = self.table.store.capture(table, &[Section::Tags]).await;
         match tags.first() {
             Some((_, Captured::Nothing)) => {
-                let call = settings.tagging()?;
-                self.store
-                    .apply(self.table, &call)
+                let call = settings.tag_call()?;
+                self.table
+                    .store
+                    .apply(self.table.name, &call)
                     .await
                     .err()
-                    .map(|error| told(&error))
+                    .map(|error| one_line(&error))
             }
             _ => None,
         }
     }
 
-    /// Makes `calls` in order. Only an interruption is an error.
-    pub(crate) async fn make(&mut self, calls: &[SettingCall], when: When) -> Result<()> {
+    /// Applies `calls` in order. Only an interruption is an error.
+    pub(crate) async fn apply_all(&mut self, calls: &[SettingCall], when: When) -> Result<()> {
         if calls.is_empty() {
             return Ok(());
         }
 
-        self.reporter.report(Event::Phase {
+        self.table.reporter.report(Event::Phase {
             phase: Phase::Settings,
             items: Some(calls.len() as u64),
             bytes: None,
         });
 
         for (done, call) in calls.iter().enumerate() {
-            let failure = match self.one(call).await {
+            let failure = match self.apply_call(call).await {
                 Ok(failure) => failure,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {
                     return Err(interrupted(done, calls.len(), when));
                 }
-                Err(error) => Some(told(&error)),
+                Err(error) => Some(one_line(&error)),
             };
 
             let planned = PlannedSetting {
@@ -115,14 +121,16 @@ impl<S: WriteStore> Applying<'_, S> {
             };
 
             self.outcomes.push(SettingOutcome::new(planned, failure));
-            self.reporter.report(Event::Progress { items: 1, bytes: 0 });
+            self.table
+                .reporter
+                .report(Event::Progress { items: 1, bytes: 0 });
         }
 
         Ok(())
     }
 
-    /// Notes that `calls` were not made.
-    pub(crate) fn leave(&mut self, calls: &[SettingCall], reason: &str) {
+    /// Records `calls` as skipped.
+    pub(crate) fn skip(&mut self, calls: &[SettingCall], reason: &str) {
         self.outcomes
             .extend(calls.iter().map(|call| SettingOutcome {
                 setting: call.setting,
@@ -132,44 +140,44 @@ impl<S: WriteStore> Applying<'_, S> {
             }));
     }
 
-    /// Tells what failed so far, where there will be no summary to do it.
-    pub(crate) fn tell_failures(&self) {
+    /// Reports failed settings as warnings, for a restore that fails and has no summary.
+    pub(crate) fn report_failures(&self) {
         for outcome in self
             .outcomes
             .iter()
             .filter(|outcome| outcome.result == SettingResult::Failed)
         {
             let reason = outcome.reason.as_deref().unwrap_or_default();
-            self.reporter.report(Event::Warning(format!(
+            self.table.reporter.report(Event::Warning(format!(
                 "{} was not applied: {reason}",
                 outcome.what
             )));
         }
     }
 
-    /// Makes one call and waits until the table can take the next. Returns why the table does not have the setting although the
-    /// call was taken.
-    async fn one(&self, call: &SettingCall) -> Result<Option<String>> {
-        let stop = || Error::new(ErrorKind::Interrupted, "interrupted");
+    /// Applies one setting and waits until the table is ready for the next. Returns the reason if the endpoint accepted the call and
+    /// ignored it.
+    async fn apply_call(&self, call: &SettingCall) -> Result<Option<String>> {
         tokio::select! {
             biased;
-            () = self.cancel.cancelled() => return Err(stop()),
-            applied = self.store.apply(self.table, call) => applied?,
+            () = self.table.cancel.cancelled() => {
+                return Err(Error::new(ErrorKind::Interrupted, "interrupted"));
+            }
+            applied = self.table.store.apply(self.table.name, call) => applied?,
         }
 
         if !call.waits_for_active {
             return Ok(None);
         }
 
-        let settled =
-            table::until_active(self.store, self.table, self.reporter, self.cancel).await?;
+        let updated = self.table.wait_until_active().await?;
 
-        Ok(ignored(call.setting, &settled))
+        Ok(ignored_setting(call.setting, &updated))
     }
 }
 
-/// Some engines take a setting without a word and do not keep it; a table that is described without it does not have it.
-fn ignored(setting: Setting, table: &TableSchema) -> Option<String> {
+/// The reason if the table does not have the setting: some engines accept a setting without an error and ignore it.
+fn ignored_setting(setting: Setting, table: &TableSchema) -> Option<String> {
     let table = table.description();
     let is_kept = match setting {
         Setting::Stream => table.stream().is_some(),
@@ -196,8 +204,8 @@ fn interrupted(done: usize, calls: usize, when: When) -> Error {
     .with_hint("run the same command again to go on")
 }
 
-/// A failure and its causes in one line.
-pub(crate) fn told(error: &Error) -> String {
+/// An error and its causes in one line.
+pub(crate) fn one_line(error: &Error) -> String {
     let causes = error.causes();
     std::iter::once(error.to_string())
         .chain(causes)

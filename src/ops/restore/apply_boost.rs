@@ -1,0 +1,283 @@
+//! Applies the temporary boost to the table, and reverts it when the restore ends, for whatever reason.
+//!
+//! If the table cannot be boosted, that is a warning: the items can be written anyway. If the boost cannot be reverted, that is a
+//! failure: it costs money. An engine that accepts a change and shows other billing keeps no capacity, so nothing is paid for: this is
+//! reported and is not a failure.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::apply_settings::{SettingsApplier, one_line};
+use super::boost::{BoostNotReverted, BoostOutcome, TemporaryBoost};
+use super::table;
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::{Event, Phase};
+use crate::ops::table_location::TableLocation;
+use crate::ops::until_cancelled;
+use crate::schema::TableSchema;
+use crate::store::WriteStore;
+
+/// How long an interrupted run may take to send the request that reverts a boost.
+const REVERT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Result of [`TemporaryBoost::revert`].
+pub(crate) struct RevertReport {
+    /// `None` if the boosted table no longer exists.
+    pub(crate) outcome: Option<BoostOutcome>,
+    /// The error if an interruption left the boost in place, or its end unconfirmed.
+    pub(crate) unfinished: Option<Error>,
+}
+
+/// Result of a request for other billing.
+enum BillingRequest {
+    /// The table already has it.
+    AlreadySet,
+    Sent,
+    /// The table no longer exists, or another one has its name.
+    NoTable,
+}
+
+/// Result of the request that reverts a boost.
+enum RevertResult {
+    /// The table shows the change.
+    Shown,
+    /// The endpoint accepted the request and does not show the change.
+    Ignored,
+    /// The endpoint accepted the request; the change was not waited for.
+    Requested,
+    /// The table no longer exists, and neither does the boost.
+    NoTable,
+}
+
+impl TemporaryBoost {
+    /// Boosts the table, unless it already is. Only an interruption is an error.
+    pub(crate) async fn start<S: WriteStore>(
+        &mut self,
+        applier: &SettingsApplier<'_, S>,
+    ) -> Result<()> {
+        if !self.is_new {
+            return Ok(());
+        }
+
+        match set_billing(applier, &self.boosted).await {
+            Err(error) if error.kind() == ErrorKind::Interrupted => Err(error),
+            Err(error) => {
+                let reason = one_line(&error);
+                applier.table.reporter.report(Event::Warning(format!(
+                    "the table is not boosted: {reason}"
+                )));
+                self.refused = Some(reason);
+
+                Ok(())
+            }
+            Ok(is_shown) => {
+                self.is_ignored |= !is_shown;
+                Ok(())
+            }
+        }
+    }
+
+    /// Reverts the boost. After a failure (`is_failed`) or an interruption, the request is sent, but its effect is not waited for.
+    pub(crate) async fn revert<S: WriteStore>(
+        self,
+        applier: &SettingsApplier<'_, S>,
+        target: &TableLocation,
+        is_failed: bool,
+    ) -> RevertReport {
+        let result = match revert_billing(applier, &self.after, is_failed).await {
+            Ok(RevertResult::NoTable) => {
+                return RevertReport {
+                    outcome: None,
+                    unfinished: None,
+                };
+            }
+            result => result,
+        };
+
+        let is_interrupted = applier.table.cancel.is_cancelled();
+        let is_pending = is_interrupted && matches!(result, Ok(RevertResult::Requested));
+        let outcome = self.outcome(result, target);
+        let failure = outcome.failure_message();
+        let is_unfinished = is_pending || (is_interrupted && failure.is_some());
+        let pending = format!(
+            "the boost is being reverted to {}, which was not waited for",
+            outcome.after
+        );
+
+        // Without a summary, which follows only a complete restore, an event has to report the result.
+        if is_failed || is_unfinished {
+            applier.table.reporter.report(match &failure {
+                Some(failure) => Event::Warning(failure.clone()),
+                None if is_pending => Event::Info(pending.clone()),
+                None => Event::Info(format!("the boost is taken back: {}", outcome.after)),
+            });
+        }
+
+        let unfinished = is_unfinished.then(|| {
+            let state = if failure.is_some() {
+                "the boost is not reverted"
+            } else {
+                &pending
+            };
+
+            Error::new(
+                ErrorKind::Interrupted,
+                format!("interrupted: every item is written, and {state}"),
+            )
+            .with_hint("the next restore into this table completes it: run the same command again")
+        });
+
+        RevertReport {
+            outcome: Some(outcome),
+            unfinished,
+        }
+    }
+
+    fn outcome(self, result: Result<RevertResult>, target: &TableLocation) -> BoostOutcome {
+        let is_ignored = self.is_ignored || matches!(result, Ok(RevertResult::Ignored));
+        let not_reverted = result.err().map(|error| BoostNotReverted {
+            reason: one_line(&error),
+            command: self
+                .after
+                .billing_call(&target.table, &self.boosted)
+                .and_then(|call| aws_cli_command(&call.body, target)),
+        });
+
+        BoostOutcome {
+            during: self.boosted.billing_in_words(),
+            refused: self.refused,
+            after: self.after.billing_in_words(),
+            not_reverted,
+            is_ignored,
+        }
+    }
+}
+
+/// Requests the billing of `wanted` when the table is ready for a change. If an interruption ends that wait, the request is sent only
+/// with `send_if_interrupted`.
+async fn request_billing<S: WriteStore>(
+    applier: &SettingsApplier<'_, S>,
+    wanted: &TableSchema,
+    send_if_interrupted: bool,
+) -> Result<BillingRequest> {
+    let SettingsApplier {
+        table,
+        active_table,
+        ..
+    } = applier;
+
+    let found = table.store.describe(table.name).await?;
+    let is_same = |found: &TableSchema| {
+        active_table
+            .as_ref()
+            .is_none_or(|active| !found.is_different_table(active))
+    };
+    let Some(found) = found.filter(is_same) else {
+        return Ok(BillingRequest::NoTable);
+    };
+
+    let actual = match table.wait_until_active().await {
+        Err(error) if send_if_interrupted && error.kind() == ErrorKind::Interrupted => found,
+        actual => actual?,
+    };
+    let Some(call) = wanted.billing_call(table.name, &actual) else {
+        // While the table is being updated, its future billing is unknown.
+        return if actual.is_active() {
+            Ok(BillingRequest::AlreadySet)
+        } else {
+            Err(table::wait_interrupted(table.name, &actual.activity()))
+        };
+    };
+
+    table.reporter.report(Event::Phase {
+        phase: Phase::Boosting,
+        items: None,
+        bytes: None,
+    });
+
+    table
+        .store
+        .apply(table.name, &call)
+        .await
+        .map(|()| BillingRequest::Sent)
+}
+
+/// Sets the billing of `wanted`. Returns whether the table shows it afterwards. An interruption ends every wait.
+async fn set_billing<S: WriteStore>(
+    applier: &SettingsApplier<'_, S>,
+    wanted: &TableSchema,
+) -> Result<bool> {
+    let table = applier.table;
+    let interrupted = || {
+        Error::new(
+            ErrorKind::Interrupted,
+            "interrupted before the items were written",
+        )
+    };
+
+    let request = request_billing(applier, wanted, false);
+    match until_cancelled(table.cancel, interrupted, request).await? {
+        BillingRequest::NoTable => Err(Error::not_found(format!(
+            "table {} is not there",
+            table.name
+        ))),
+        BillingRequest::AlreadySet => Ok(true),
+        BillingRequest::Sent => table.wait_for_billing(wanted).await,
+    }
+}
+
+/// Sets the billing after a boost. An interruption does not prevent the request, because the boost costs money; it only limits the time
+/// for it to [`REVERT_TIMEOUT`].
+async fn revert_billing<S: WriteStore>(
+    applier: &SettingsApplier<'_, S>,
+    after: &TableSchema,
+    is_failed: bool,
+) -> Result<RevertResult> {
+    let table = applier.table;
+    let reverting = async {
+        match request_billing(applier, after, true).await? {
+            BillingRequest::NoTable => return Ok(RevertResult::NoTable),
+            BillingRequest::AlreadySet => return Ok(RevertResult::Shown),
+            BillingRequest::Sent if is_failed => return Ok(RevertResult::Requested),
+            BillingRequest::Sent => {}
+        }
+
+        match table.wait_for_billing(after).await {
+            Ok(true) => Ok(RevertResult::Shown),
+            Ok(false) => Ok(RevertResult::Ignored),
+            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(RevertResult::Requested),
+            Err(error) => Err(error),
+        }
+    };
+
+    tokio::select! {
+        biased;
+        reverted = reverting => reverted,
+        () = async { table.cancel.cancelled().await; sleep(REVERT_TIMEOUT).await } => {
+            Err(Error::new(ErrorKind::Interrupted, "the request was not accepted before the interruption"))
+        }
+    }
+}
+
+/// The AWS CLI command for an `UpdateTable` request; `None` for the embedded engine, which the AWS CLI cannot reach.
+fn aws_cli_command(body: &str, target: &TableLocation) -> Option<String> {
+    let mut command = format!(
+        "aws dynamodb update-table --cli-input-json '{}'",
+        body.replace('\'', r"'\''")
+    );
+    if let Some(region) = &target.region {
+        command.push_str(" --region ");
+        command.push_str(region);
+    }
+
+    match &target.endpoint {
+        Some(url) if url.starts_with("http") => {
+            command.push_str(" --endpoint-url ");
+            command.push_str(url);
+            Some(command)
+        }
+        Some(_) => None,
+        None => Some(command),
+    }
+}

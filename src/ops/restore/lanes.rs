@@ -1,0 +1,83 @@
+//! Lanes: the parts of a data file that are read in parallel, each with its position.
+
+use serde::{Deserialize, Serialize};
+
+use crate::backup::{Source, Stripe};
+use crate::error::Result;
+use crate::item::KeySchema;
+
+/// Maximum number of stripes of one dump.
+const MAX_STRIPES: u64 = 8;
+
+/// The lanes of a source. The mark of each is the offset below which every item is settled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum LanePositions {
+    /// One lane: the items in file order.
+    Whole { mark: u64 },
+    /// One lane per stripe.
+    Stripes(Vec<StripePosition>),
+}
+
+/// A stripe and its mark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StripePosition {
+    #[serde(flatten)]
+    pub(crate) stripe: Stripe,
+    pub(crate) mark: u64,
+}
+
+impl LanePositions {
+    /// The lanes of `source` at their beginning. Stripes are used only if the order of the items cannot matter: the source is an
+    /// unmodified Scan with the same key, so all keys are different, and the transform changes no item (`is_changed`).
+    pub(crate) fn at_start(source: &Source, key: &KeySchema, is_changed: bool) -> Result<Self> {
+        let has_key = source
+            .schema()
+            .and_then(|schema| schema.key_schema().ok())
+            .is_some_and(|own| own == *key);
+        let stripes = if is_unmodified_scan(source) && has_key && !is_changed {
+            source.stripes(MAX_STRIPES)?
+        } else {
+            None
+        };
+
+        Ok(match stripes {
+            Some(stripes) => Self::Stripes(
+                stripes
+                    .into_iter()
+                    .map(|stripe| StripePosition {
+                        stripe,
+                        mark: stripe.start,
+                    })
+                    .collect(),
+            ),
+            None => Self::Whole { mark: 0 },
+        })
+    }
+
+    pub(crate) fn marks(&self) -> Vec<u64> {
+        match self {
+            Self::Whole { mark } => vec![*mark],
+            Self::Stripes(stripes) => stripes.iter().map(|stripe| stripe.mark).collect(),
+        }
+    }
+
+    pub(crate) fn set_marks(&mut self, marks: impl Iterator<Item = u64>) {
+        match self {
+            Self::Whole { mark } => marks.for_each(|new| *mark = new),
+            Self::Stripes(stripes) => {
+                stripes
+                    .iter_mut()
+                    .zip(marks)
+                    .for_each(|(stripe, new)| stripe.mark = new);
+            }
+        }
+    }
+}
+
+/// Whether `source` was written by a Scan without a transform: its items then have different keys.
+pub(crate) fn is_unmodified_scan(source: &Source) -> bool {
+    source
+        .metadata()
+        .is_some_and(|metadata| metadata.route == "scan" && !metadata.transformed)
+}

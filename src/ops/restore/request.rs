@@ -1,0 +1,167 @@
+//! The request of a restore: its source, its target and its options.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::backup::{Source, SourceSpec};
+use crate::environment::Environment;
+use crate::error::{Error, Result};
+use crate::limits;
+use crate::ops::{Cap, ContentScope};
+use crate::schema::{Boost, Overrides, SettingChoice};
+use crate::transform::Transform;
+
+/// Source, target and options of a restore.
+#[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an independent option"
+)]
+pub struct RestoreRequest {
+    /// The dump.
+    pub source: SourceSpec,
+    /// The target table; `None` for the table that the dump names.
+    pub table: Option<String>,
+    /// What to do if the target table exists.
+    pub existing: ExistingTable,
+    /// Whether a missing table may be created.
+    pub create: bool,
+    /// A schema file to use instead of the dump's schema.
+    pub schema: Option<PathBuf>,
+    /// Changes to the schema before it is used.
+    pub overrides: Overrides,
+    /// Settings to restore or leave out, in addition to the defaults.
+    pub settings: SettingChoice,
+    /// Whether settings are applied to a table that exists.
+    pub apply_settings: bool,
+    /// Temporary capacity of a provisioned table while items are written.
+    pub boost: Option<Boost>,
+    /// Schema, items, or both.
+    pub content: ContentScope,
+    /// Items per `BatchWriteItem` call, 1 to 25.
+    pub batch_size: usize,
+    /// What to do with an item whose key the table already has.
+    pub on_conflict: OnConflict,
+    /// Whether to stop at the first rejected item.
+    pub strict: bool,
+    /// Whether to restore what is readable of a damaged dump.
+    pub salvage: bool,
+    /// Whether a table may be created or replaced although the source has no item to write.
+    pub allow_empty: bool,
+    /// Whether a source that says it is incomplete may be restored.
+    pub accept_incomplete: bool,
+    /// Whether to resume an interrupted restore of the same dump into the same table.
+    pub resume: bool,
+    /// Limit of consumed write units per second.
+    pub max_write_units: Option<Cap>,
+    /// Limit of consumed read units per second during verification.
+    pub max_read_units: Option<Cap>,
+    /// How the result is verified.
+    pub verify: VerifyMode,
+    /// Changes to the items before they are written.
+    pub transform: Transform,
+    /// Folder for files that outlive the run but belong to no dump: markers of unfinished restores, rejects of standard input.
+    pub state_dir: Option<PathBuf>,
+}
+
+impl RestoreRequest {
+    /// A request for all of `source`, into the table that it names, which is created if it does not exist.
+    #[must_use]
+    pub fn new(source: SourceSpec) -> Self {
+        Self {
+            source,
+            table: None,
+            existing: ExistingTable::default(),
+            create: true,
+            schema: None,
+            overrides: Overrides::default(),
+            settings: SettingChoice::default(),
+            apply_settings: false,
+            boost: None,
+            content: ContentScope::default(),
+            batch_size: limits::BATCH_WRITE_ITEMS,
+            on_conflict: OnConflict::default(),
+            strict: false,
+            salvage: false,
+            allow_empty: false,
+            accept_incomplete: false,
+            resume: false,
+            max_write_units: None,
+            max_read_units: None,
+            verify: VerifyMode::default(),
+            transform: Transform::new(),
+            state_dir: None,
+        }
+    }
+
+    /// The name of the target table: the requested one, or that of the dumped table.
+    pub(crate) fn target_table(
+        &self,
+        environment: &Environment,
+        source: &Source,
+    ) -> Result<String> {
+        let name = self
+            .table
+            .clone()
+            .or_else(|| source.table_name().map(ToOwned::to_owned));
+        name.ok_or_else(|| {
+            Error::usage("the dump does not say which table it was, and no target table is named")
+                .with_hint(format!(
+                    "pass --table, or set DYNAMODB_TABLE in the env file of {}",
+                    environment.name()
+                ))
+        })
+    }
+}
+
+/// What to do if the target table exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ExistingTable {
+    /// Write the items into it; items with the same key are overwritten.
+    #[default]
+    Add,
+    /// Do not touch it, and finish successfully.
+    Keep,
+    /// Delete it and create it from the schema.
+    Replace,
+}
+
+/// What to do with an item whose key the table already has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnConflict {
+    /// Overwrite the item in the table.
+    #[default]
+    Overwrite,
+    /// Keep the item in the table and list the other as skipped. Equal items do not conflict.
+    Skip,
+    /// Keep the item in the table and reject the other. Equal items do not conflict.
+    Fail,
+}
+
+impl OnConflict {
+    /// Its value on the command line.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Overwrite => "overwrite",
+            Self::Skip => "skip",
+            Self::Fail => "fail",
+        }
+    }
+}
+
+/// How the result is verified, as requested.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VerifyMode {
+    /// Read all items back from a local endpoint, where reads are free; elsewhere, rely on the acknowledgements.
+    #[default]
+    Auto,
+    /// No verification.
+    None,
+    /// Read all items back and compare them.
+    Full,
+}

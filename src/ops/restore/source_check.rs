@@ -1,0 +1,147 @@
+//! Opens the source and checks it before anything is written.
+
+use std::sync::Arc;
+
+use super::empty::{needs_item, nothing_to_write};
+use super::{RestoreRequest, TableAction};
+use crate::backup::{self, CheckSummary, Source, SourceSpec};
+use crate::environment::{Endpoint, Environment};
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::{Event, Phase, Reporter};
+use crate::ops::run_blocking;
+
+/// Opens the source. With `--salvage`, a damaged dump is opened to read what is readable.
+pub(crate) async fn open_source(
+    environment: &Environment,
+    request: &RestoreRequest,
+    reporter: &Arc<dyn Reporter>,
+) -> Result<Source> {
+    refuse_vanishing_target(environment)?;
+    refuse_stream(request)?;
+    let source = Source::open(&request.source);
+    if !request.salvage {
+        return source;
+    }
+
+    // The damage may be in the metadata or in the data, so the whole dump is checked first.
+    let checked = match source {
+        Ok(source) => check(source, CheckDepth::Items, Arc::clone(reporter))
+            .await
+            .map(|(source, _)| source),
+        Err(error) => Err(error),
+    };
+
+    match checked {
+        Err(failure) if failure.kind() == ErrorKind::Damaged => {
+            Source::salvage(&request.source, &failure)
+        }
+        checked => checked,
+    }
+}
+
+/// Checks the source if its items will be written.
+///
+/// # Errors
+/// It is damaged; it is incomplete and that was not accepted; it has no items and the table would be created. None of this is known of
+/// standard input before its end.
+pub(crate) async fn check_before_writing(
+    source: Source,
+    request: &RestoreRequest,
+    action: &TableAction,
+    table: &str,
+    reporter: Arc<dyn Reporter>,
+) -> Result<(Source, Option<CheckSummary>)> {
+    if *action == TableAction::Keep || !request.content.includes_items() {
+        return Ok((source, None));
+    }
+
+    // Before a table is deleted, every item is parsed.
+    let depth = match action {
+        TableAction::Replace { .. } => CheckDepth::Items,
+        _ => CheckDepth::Files,
+    };
+    let (source, mut checked) = check(source, depth, reporter).await?;
+
+    let warning = source.accept_incomplete(request.accept_incomplete)?;
+    if let Some(checked) = &mut checked {
+        checked.warnings.extend(warning);
+    }
+
+    if needs_item(request, action, &source)
+        && checked.as_ref().is_some_and(|checked| checked.items == 0)
+    {
+        return Err(nothing_to_write(&source, table, None));
+    }
+
+    Ok((source, checked))
+}
+
+/// How thoroughly the source is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum CheckDepth {
+    /// Checksums and counts. Items of a dump with matching checksums are not parsed; that happens when they are sent.
+    Files,
+    /// Every item is parsed as well.
+    Items,
+}
+
+/// Reads the whole source once. Standard input cannot be read twice and is not checked.
+async fn check(
+    source: Source,
+    depth: CheckDepth,
+    reporter: Arc<dyn Reporter>,
+) -> Result<(Source, Option<CheckSummary>)> {
+    if source.is_stream() {
+        return Ok((source, None));
+    }
+
+    let (items, bytes) = source.metadata().map_or((None, None), |metadata| {
+        (Some(metadata.items), Some(metadata.data_bytes))
+    });
+    reporter.report(Event::Phase {
+        phase: Phase::Checking,
+        items,
+        bytes,
+    });
+
+    run_blocking("the check", move || {
+        let mut progress = |items, bytes| reporter.report(Event::Progress { items, bytes });
+        let check = match depth {
+            CheckDepth::Items => backup::check,
+            CheckDepth::Files => backup::check_files,
+        };
+
+        let checked = check(&source, &mut progress)?;
+        Ok((source, Some(checked)))
+    })
+    .await
+}
+
+/// Refuses an in-memory database as the target: it would disappear with the process.
+fn refuse_vanishing_target(environment: &Environment) -> Result<()> {
+    match environment.endpoint() {
+        Endpoint::Embedded { file: None, .. } => Err(Error::usage(
+            "a restore into embedded: without a file would vanish when it ends",
+        )
+        .with_hint("name a file: LOCAL_AWS_ENDPOINT=embedded:local.db")),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses options that read the source twice for standard input.
+fn refuse_stream(request: &RestoreRequest) -> Result<()> {
+    let flag = if request.resume {
+        "--resume"
+    } else {
+        "--salvage"
+    };
+
+    if request.source == SourceSpec::Stdin && (request.resume || request.salvage) {
+        return Err(Error::usage(format!(
+            "{flag} needs a file: standard input can be read only once"
+        ))
+        .with_hint("save the items in a file first"));
+    }
+
+    Ok(())
+}

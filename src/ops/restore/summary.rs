@@ -1,0 +1,153 @@
+//! The summary of a finished restore.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::boost::BoostOutcome;
+use super::resume::ResumePoint;
+use super::settings::{SettingOutcome, SettingResult};
+use super::source_facts::Salvage;
+use crate::ops::table_location::TableLocation;
+use crate::store::WireBytes;
+
+/// Result of the verification.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "mode")]
+pub enum Verified {
+    /// Nothing was verified: not requested, or no item was written.
+    None,
+    /// DynamoDB acknowledged every item; nothing was read back.
+    Acknowledged,
+    /// All items of the dump were read back from the table, except for those that were rejected or skipped.
+    Full {
+        /// Items that are equal on both sides.
+        equal: u64,
+        /// Items that are missing in the table.
+        missing: u64,
+        /// Items that differ in the table.
+        different: u64,
+        /// Items only in the table; expected if it held items before.
+        extra: u64,
+        /// Read units that DynamoDB reports as consumed.
+        consumed_read_units: f64,
+        /// Bytes of the pages as transferred.
+        #[serde(flatten)]
+        wire: WireBytes,
+        /// Keys of the first items that are missing or differ, in DynamoDB JSON.
+        examples: Vec<String>,
+    },
+}
+
+impl Verified {
+    /// Number of items of the dump that are missing or different in the table.
+    #[must_use]
+    pub fn lacking(&self) -> u64 {
+        match self {
+            Self::Full {
+                missing, different, ..
+            } => missing + different,
+            Self::None | Self::Acknowledged => 0,
+        }
+    }
+}
+
+/// Result of a finished restore.
+#[derive(Debug, Clone, Serialize)]
+pub struct RestoreSummary {
+    /// The dump.
+    pub source: String,
+    /// The target table.
+    pub target: TableLocation,
+    /// What was done to the table: `created`, `added-to`, `replaced`, `kept`.
+    pub table: TableOutcome,
+    /// Items read from the dump.
+    pub items_read: u64,
+    /// Items to write: those of the dump, or what the transform made of them.
+    pub items_out: u64,
+    /// Items of the dump that the transform changed.
+    pub items_changed: u64,
+    /// Items of the dump that the transform filtered out.
+    pub items_left_out: u64,
+    /// Items with the same key as an earlier, different item of the dump. A resumed restore counts only its own items.
+    pub collisions: u64,
+    /// The first collisions, by the numbers of both items among those to write, counted from 1.
+    pub collided: Vec<(u64, u64)>,
+    /// Items in the table: acknowledged by DynamoDB, or already there. Items with the same key count once.
+    pub items_written: u64,
+    /// Of those, items that were already there; only determined with `--on-conflict skip` and `fail`.
+    pub items_already_there: u64,
+    /// Earlier versions of an item that a later version in the dump replaced.
+    pub items_superseded: u64,
+    /// Items that a different item of the dump with the same key overwrote.
+    pub items_overwritten: u64,
+    /// Items of the dump that DynamoDB or the transform rejected, fully or partly; they are in the rejects file.
+    pub items_rejected: u64,
+    /// The rejects file: rejected items with their reasons.
+    pub rejects_file: Option<PathBuf>,
+    /// Items of the dump that were skipped, fully or partly, because of their keys (`--on-conflict skip`).
+    pub items_skipped: u64,
+    /// The file of the skipped items.
+    pub conflicts_file: Option<PathBuf>,
+    /// Where an interrupted restore was resumed. The counts above include its items.
+    pub resumed: Option<ResumePoint>,
+    /// Whether the source says that it holds the whole table.
+    pub source_complete: bool,
+    /// What was readable of a damaged dump.
+    pub salvaged: Option<Salvage>,
+    /// Bytes of item text written.
+    pub data_bytes: u64,
+    /// Write units that DynamoDB reports as consumed.
+    pub consumed_write_units: f64,
+    /// Calls that were throttled or returned unprocessed items.
+    pub throttled_calls: u64,
+    /// Acknowledged items that the verification found missing or different.
+    pub items_lost: u64,
+    /// Result of the verification.
+    pub verified: Verified,
+    /// Result of the boost, if there was one.
+    pub boost: Option<BoostOutcome>,
+    /// Result of each setting except keys, indexes and capacity.
+    pub settings: Vec<SettingOutcome>,
+    /// Everything else in the dump's schema that the table lacks, with the reason.
+    pub not_restored: Vec<String>,
+    /// Elapsed seconds.
+    pub seconds: f64,
+}
+
+/// What was done to the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TableOutcome {
+    /// It did not exist and was created.
+    Created,
+    /// It existed, and items were written into it.
+    AddedTo,
+    /// It was deleted and created from the schema.
+    Replaced,
+    /// It existed and was not touched.
+    Kept,
+}
+
+impl RestoreSummary {
+    /// Whether every item is in the table, every planned setting was applied and no boost remains. `false` means exit code 3.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.salvaged.is_none()
+            && self.items_lost == 0
+            && self
+                .boost
+                .as_ref()
+                .is_none_or(|boost| boost.not_reverted.is_none())
+            && self.failed_settings().next().is_none()
+            && self.items_rejected == 0
+            && self.collisions + self.items_overwritten == 0
+    }
+
+    /// The planned settings that could not be applied.
+    pub fn failed_settings(&self) -> impl Iterator<Item = &SettingOutcome> {
+        self.settings
+            .iter()
+            .filter(|setting| setting.result == SettingResult::Failed)
+    }
+}

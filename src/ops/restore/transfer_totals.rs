@@ -1,0 +1,79 @@
+//! Totals of the items that a restore has transferred.
+
+use std::path::PathBuf;
+
+use super::counts::RestoreCounts;
+use crate::backup::KeyCollisions;
+use crate::error::{Error, ErrorKind, Result};
+
+/// Totals of this run and of the interrupted runs that it resumes.
+#[derive(Debug, Default)]
+pub(crate) struct TransferTotals {
+    pub(crate) counts: RestoreCounts,
+    /// Whether a request was sent that may have written items.
+    pub(crate) is_sent: bool,
+    /// Items read but not counted, because the run stopped.
+    pub(crate) open: usize,
+    pub(crate) write_units: f64,
+    pub(crate) throttled_calls: u64,
+    pub(crate) rejects_file: Option<PathBuf>,
+    pub(crate) conflicts_file: Option<PathBuf>,
+    /// Items of this run that have the same key after the transform.
+    pub(crate) collisions: KeyCollisions,
+}
+
+impl TransferTotals {
+    /// Checks that every item to write is accounted for, and that as many items were read as `expected`.
+    pub(crate) fn check(&self, expected: Option<u64>) -> Result<()> {
+        let RestoreCounts { read, out, .. } = self.counts;
+        let accounted = self.counts.accounted();
+        if out != accounted || self.open > 0 {
+            let message = format!(
+                "{} items were to be written, and {accounted} are accounted for",
+                out + self.open as u64
+            );
+            return Err(Error::failed(message)
+                .with_hint("compare dump and table with verifydb; this should be reported"));
+        }
+
+        match expected {
+            Some(expected) if expected != read => {
+                let message =
+                    format!("the dump changed: {expected} items were checked, {read} were read");
+                Err(Error::damaged(message).with_hint("run the same command again"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Adds to an error how many items were written before it.
+    pub(crate) fn describe_stop(&self, error: Error) -> Error {
+        let progress = format!(
+            "{} of {} items read were written before",
+            self.counts.written,
+            self.counts.read + self.open as u64
+        );
+
+        if error.kind() == ErrorKind::Interrupted {
+            return Error::new(ErrorKind::Interrupted, format!("interrupted: {progress}"))
+                .with_hint("run the same command again: items already written are written again, to the same effect");
+        }
+
+        let stopped = Error::new(error.kind(), format!("the restore stopped: {progress}"));
+        let hint = error
+            .hint()
+            .unwrap_or("run it again when the cause is gone")
+            .to_owned();
+
+        stopped.with_hint(hint).with_source(error)
+    }
+
+    /// The files of rejected and skipped items.
+    pub(crate) fn unwritten_files(&self) -> Vec<PathBuf> {
+        [&self.rejects_file, &self.conflicts_file]
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect()
+    }
+}
