@@ -10,7 +10,7 @@ use std::path::Path;
 
 use dynadump_fuzz::backup::{
     DumpTarget, ItemReader, LocatedItem, METADATA_FILE, SCHEMA_FILE, SUMMARY_FILE, Source,
-    SourceSpec, Thoroughness, check, inspect,
+    SourceSpec, InspectionDepth, check, inspect,
 };
 use dynadump_fuzz::error::{Error, ErrorKind, Result};
 use dynadump_fuzz::item::has_line_breaks;
@@ -110,7 +110,7 @@ fn folder(data: &[u8], own: bool) {
 
     match check(&source, &mut |_, _| {}) {
         Ok(checked) => {
-            let found = inspect(&source, Thoroughness::Full, &mut |_, _| {})
+            let found = inspect(&source, InspectionDepth::Full, &mut |_, _| {})
                 .expect("what was checked can be looked at");
             // Keys, extra files and what a table can be made of are for the inspection alone.
             let alone = [
@@ -130,7 +130,7 @@ fn folder(data: &[u8], own: bool) {
         }
         Err(error) => {
             names_its_place(&error, dir.path());
-            let found = inspect(&source, Thoroughness::Full, &mut |_, _| {});
+            let found = inspect(&source, InspectionDepth::Full, &mut |_, _| {});
             assert!(
                 found.is_err() || found.is_ok_and(|found| found.findings_total > 0),
                 "damage is not listed: {error}"
@@ -156,7 +156,7 @@ fn read(source: impl Read) -> (Vec<LocatedItem>, Option<Error>) {
         match next {
             Ok(Some(item)) => items.push(item),
             Ok(None) => {
-                assert_eq!(reader.tail().items, items.len() as u64);
+                assert_eq!(reader.summary().items, items.len() as u64);
                 return (items, None);
             }
             Err(error) => return (items, Some(error)),

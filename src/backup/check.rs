@@ -238,23 +238,27 @@ impl<'a> SourceChecker<'a> {
             .source
             .metadata()
             .is_some_and(|metadata| metadata.set_digest.is_some());
-        // A digest of the items can only be verified by parsing each of them.
-        let Some(kind) = kind.filter(|_| !has_digest) else {
+        let Some(kind) = kind else {
             return self.check_items(None);
         };
 
+        // A digest of the items can only be verified by parsing each of them.
+        if has_digest {
+            return self.check_items(None);
+        }
+
         let seen = StreamHash::default();
         let bytes = self.source.hashed_bytes(file, &seen)?;
-        let (mut told, mut left) = (LineCounts::default(), PROGRESS_ITEMS);
+        let (mut unreported, mut left) = (LineCounts::default(), PROGRESS_ITEMS);
         let each = |one: LineCounts| {
-            told = LineCounts {
-                items: told.items + one.items,
-                text_bytes: told.text_bytes + one.text_bytes,
+            unreported = LineCounts {
+                items: unreported.items + one.items,
+                text_bytes: unreported.text_bytes + one.text_bytes,
             };
             left -= 1;
             if left == 0 {
-                (self.progress)(told.items, told.text_bytes);
-                (told, left) = (LineCounts::default(), PROGRESS_ITEMS);
+                (self.progress)(unreported.items, unreported.text_bytes);
+                (unreported, left) = (LineCounts::default(), PROGRESS_ITEMS);
             }
         };
 
@@ -263,7 +267,7 @@ impl<'a> SourceChecker<'a> {
             return self.check_items(None);
         };
 
-        (self.progress)(told.items, told.text_bytes);
+        (self.progress)(unreported.items, unreported.text_bytes);
         self.check_data_checksum(&seen)?;
 
         self.check_counts(counts.items, counts.text_bytes)
@@ -282,7 +286,8 @@ impl<'a> SourceChecker<'a> {
 
         let seen = StreamHash::default();
         let mut reader = self.source.hashed_items(file, &seen)?.validating();
-        let (mut items, mut text_bytes, mut told) = (0, 0, (0, 0));
+        let (mut items, mut text_bytes) = (0, 0);
+        let (mut reported_items, mut reported_bytes) = (0, 0);
         let mut digest = self
             .source
             .metadata()
@@ -310,13 +315,13 @@ impl<'a> SourceChecker<'a> {
                 }
             }
 
-            if items - told.0 == PROGRESS_ITEMS {
-                (self.progress)(items - told.0, text_bytes - told.1);
-                told = (items, text_bytes);
+            if items - reported_items == PROGRESS_ITEMS {
+                (self.progress)(items - reported_items, text_bytes - reported_bytes);
+                (reported_items, reported_bytes) = (items, text_bytes);
             }
         };
 
-        (self.progress)(items - told.0, text_bytes - told.1);
+        (self.progress)(items - reported_items, text_bytes - reported_bytes);
 
         if whole {
             let result = check_container(
@@ -467,11 +472,11 @@ impl SetDigestCheck {
 
 /// The message of an error and of those causes that add to it.
 fn in_one_line(error: &Error) -> String {
-    error.causes().fold(error.to_string(), |told, cause| {
-        if told.contains(&cause) {
-            told
+    error.causes().fold(error.to_string(), |message, cause| {
+        if message.contains(&cause) {
+            message
         } else {
-            format!("{told}: {cause}")
+            format!("{message}: {cause}")
         }
     })
 }

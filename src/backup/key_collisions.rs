@@ -50,7 +50,7 @@ impl KeyCollisionFinder {
     ///
     /// # Errors
     /// The disk is full.
-    pub fn take(&mut self, key: u128, before: u128, number: u64) -> Result<()> {
+    pub fn add(&mut self, key: u128, before: u128, number: u64) -> Result<()> {
         let mut record = [0; RECORD];
         record[..16].copy_from_slice(&key.to_le_bytes());
         record[16..32].copy_from_slice(&before.to_le_bytes());
@@ -64,7 +64,7 @@ impl KeyCollisionFinder {
     ///
     /// # Errors
     /// The temporary file cannot be read.
-    pub fn judge(&self) -> Result<KeyCollisions> {
+    pub fn finish(&self) -> Result<KeyCollisions> {
         let (mut count, mut listed) = (0, BTreeMap::new());
         for partition in 0..PARTITIONS {
             let mut first: HashMap<u128, (u128, u64)> = HashMap::new();
@@ -132,13 +132,13 @@ mod tests {
     fn versions_of_one_item_do_not_collide() {
         let mut keys = KeyCollisionFinder::new().unwrap();
         for number in 0..3 {
-            keys.take(key(5), key(1), number).unwrap();
+            keys.add(key(5), key(1), number).unwrap();
         }
 
-        assert_eq!(keys.judge().unwrap(), KeyCollisions::default());
-        keys.take(key(5), key(2), 3).unwrap();
+        assert_eq!(keys.finish().unwrap(), KeyCollisions::default());
+        keys.add(key(5), key(2), 3).unwrap();
         assert_eq!(
-            keys.judge().unwrap(),
+            keys.finish().unwrap(),
             KeyCollisions {
                 count: 1,
                 first: vec![(0, 3)]
@@ -153,13 +153,13 @@ mod tests {
             let mut owners: HashMap<u16, (u16, u64)> = HashMap::new();
             let mut expected = Vec::new();
             for (number, (after, before)) in items.iter().enumerate() {
-                keys.take(key(*after), key(*before), number as u64).unwrap();
+                keys.add(key(*after), key(*before), number as u64).unwrap();
                 let (owner, at) = *owners.entry(*after).or_insert((*before, number as u64));
                 if owner != *before {
                     expected.push((at, number as u64));
                 }
             }
-            let found = keys.judge().unwrap();
+            let found = keys.finish().unwrap();
             prop_assert_eq!(found.count, expected.len() as u64);
             expected.truncate(LISTED);
             prop_assert_eq!(found.first, expected);

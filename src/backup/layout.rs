@@ -82,16 +82,16 @@ mod tests {
     use super::*;
 
     fn count(text: &str, format: DataFormat) -> Option<(u64, u64)> {
-        let mut told = LineCounts::default();
+        let mut reported = LineCounts::default();
         let each = |one: LineCounts| {
-            told = LineCounts {
-                items: told.items + one.items,
-                text_bytes: told.text_bytes + one.text_bytes,
+            reported = LineCounts {
+                items: reported.items + one.items,
+                text_bytes: reported.text_bytes + one.text_bytes,
             };
         };
 
         let counts = count_lines(text.as_bytes(), format, each).unwrap()?;
-        assert_eq!(counts, told);
+        assert_eq!(counts, reported);
 
         Some((counts.items, counts.text_bytes))
     }

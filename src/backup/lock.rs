@@ -140,10 +140,10 @@ mod tests {
             .spawn();
 
         let Ok(mut child) = spawned else { return };
-        let mut told = String::new();
+        let mut output = String::new();
         io::BufRead::read_line(
             &mut io::BufReader::new(child.stdout.take().unwrap()),
-            &mut told,
+            &mut output,
         )
         .unwrap();
 
@@ -151,7 +151,7 @@ mod tests {
         child.kill().unwrap();
         child.wait().unwrap();
 
-        if told == "held\n" {
+        if output == "held\n" {
             assert!(while_held.is_err());
         }
 

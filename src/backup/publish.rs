@@ -16,8 +16,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::folder::remove_dump;
-use super::folder::{UnpublishedDump, find_unpublished, is_mount_point, partial_folders};
+use super::folder::{
+    UnpublishedDump, find_unpublished, is_mount_point, partial_folders, remove_dump,
+};
 use super::format::{METADATA_FILE, OLD_SUFFIX, dump_file_names};
 use crate::error::{Error, Result};
 use crate::place::Access;

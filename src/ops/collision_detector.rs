@@ -64,7 +64,7 @@ impl CollisionDetector {
                 source_hash ^ u128::from(self.number)
             };
 
-            self.keys.take(target_hash, identity, self.number)?;
+            self.keys.add(target_hash, identity, self.number)?;
         }
 
         Ok(())
@@ -94,6 +94,6 @@ impl CollisionDetector {
     /// # Errors
     /// The temporary file cannot be read.
     pub(crate) fn find(&self) -> Result<KeyCollisions> {
-        self.keys.judge()
+        self.keys.finish()
     }
 }

@@ -42,10 +42,10 @@ fn files_of_interest(folder: &Path) -> Vec<String> {
 fn a_whole_dump_is_counted() {
     for (_dir, folder) in dumps() {
         let expected = TWO.iter().map(|text| text.len() as u64).sum();
-        let mut told = (0, 0);
+        let mut reported = (0, 0);
         let source = open(&folder).unwrap();
         let checked = check(&source, &mut |items, bytes| {
-            told = (told.0 + items, told.1 + bytes);
+            reported = (reported.0 + items, reported.1 + bytes);
         });
         let data_sha256 = source.data_sha256().unwrap();
         assert!(data_sha256.is_some());
@@ -60,7 +60,7 @@ fn a_whole_dump_is_counted() {
             }
         );
 
-        assert_eq!(told, (2, expected));
+        assert_eq!(reported, (2, expected));
     }
 }
 

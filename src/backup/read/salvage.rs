@@ -106,7 +106,8 @@ pub(crate) fn check_salvaged(
         return Err(Error::failed("there is nothing to salvage"));
     };
 
-    let (mut items, mut text_bytes, mut unreadable, mut told) = (0, 0, 0, (0, 0));
+    let (mut items, mut text_bytes, mut unreadable) = (0, 0, 0);
+    let (mut reported_items, mut reported_bytes) = (0, 0);
     let mut warnings = source.warnings().to_vec();
     warnings.extend(
         source
@@ -129,13 +130,13 @@ pub(crate) fn check_salvaged(
             }
         }
 
-        if items - told.0 >= PROGRESS_ITEMS {
-            progress(items - told.0, text_bytes - told.1);
-            told = (items, text_bytes);
+        if items - reported_items >= PROGRESS_ITEMS {
+            progress(items - reported_items, text_bytes - reported_bytes);
+            (reported_items, reported_bytes) = (items, text_bytes);
         }
     }
 
-    progress(items - told.0, text_bytes - told.1);
+    progress(items - reported_items, text_bytes - reported_bytes);
 
     if unreadable > LISTED as u64 {
         warnings.push(format!(

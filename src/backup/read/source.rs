@@ -242,7 +242,7 @@ impl Source {
         let known = path
             .file_name()
             .and_then(|name| self.metadata.as_ref()?.files.get(name.to_str()?));
-        if let Some(entry) = known.filter(|_| !self.is_salvaged()) {
+        if let (Some(entry), false) = (known, self.is_salvaged()) {
             return Ok(Some(entry.sha256.clone()));
         }
 

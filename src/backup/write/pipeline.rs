@@ -361,11 +361,11 @@ fn write_blocks(
 }
 
 fn current_digest(hashing: &SyncSender<HashCommand>) -> io::Result<String> {
-    let (tell, told) = mpsc::sync_channel(1);
+    let (reply, digest) = mpsc::sync_channel(1);
     hashing
-        .send(HashCommand::Digest(tell))
+        .send(HashCommand::Digest(reply))
         .map_err(|_| ended_early())?;
-    told.recv().map_err(|_| ended_early())
+    digest.recv().map_err(|_| ended_early())
 }
 
 fn hash_blocks(
@@ -383,9 +383,9 @@ fn hash_blocks(
                     let _ = recycle.send(block);
                 }
             }
-            HashCommand::Digest(tell) => {
+            HashCommand::Digest(reply) => {
                 // Sending fails only if the requester has failed meanwhile.
-                let _ = tell.send(finalize_hex(hasher.clone()));
+                let _ = reply.send(finalize_hex(hasher.clone()));
             }
         }
     }

@@ -10,8 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::target::DumpTarget;
 use crate::backup::checkpoint::{CheckpointPaths, DumpCheckpoint, RESTART_HINT};
-use crate::backup::folder::remove_dump;
-use crate::backup::folder::{partial_folders, resolve_path};
+use crate::backup::folder::{partial_folders, remove_dump, resolve_path};
 use crate::backup::format::{DataFile, dump_file_names};
 use crate::backup::lock::is_held;
 use crate::error::{Error, Result};
