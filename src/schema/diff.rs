@@ -1,4 +1,4 @@
-//! What tells a dump's schema from a table's: the key, which makes a restore impossible, and settings, which do not.
+//! Differences between a dump's schema and a table: a different key prevents a restore, different settings do not.
 //!
 //! The order of indexes, of attribute definitions and of projected attributes means nothing in DynamoDB and nothing here.
 

@@ -1,11 +1,11 @@
-//! The JSON body of a call, put together field by field: parts that come from a document stay verbatim.
+//! The JSON body of a call, built field by field; parts from a document stay verbatim.
 
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::document::raw::{Fields, raw};
 
-/// A JSON object that is being written.
+/// Builder of a JSON object.
 pub(crate) struct JsonBody(Fields<Box<RawValue>>);
 
 impl JsonBody {

@@ -1,8 +1,8 @@
-//! All that is needed to recreate a table around its items.
+//! Everything needed to recreate a table except its items.
 //!
-//! The document is kept verbatim: what DynamoDB described is written to a dump byte for byte, fields of a later API included.
-//! Beside it stands a typed view of what this program reads ([`Description`]). From the two come the `CreateTable` request, the
-//! list of what it does not bring back, the differences between a dump and a table, and descriptions for people.
+//! The document is kept verbatim: the description from DynamoDB is written to a dump byte for byte, fields of a later API included.
+//! [`Description`] is a typed view of the fields that this program reads. The `CreateTable` request, the list of settings that are
+//! not recreated, the differences between a dump and a table, and descriptions for people are derived from both.
 //! Nothing here prints, and nothing is formatted for a terminal: names come from documents and may hold any character.
 
 mod arn;
@@ -55,7 +55,7 @@ const TABLE_SECTION: &str = "Table";
 /// The same thing as [`TABLE_SECTION`] in the reply of `CreateTable`, `UpdateTable` and `DeleteTable`.
 const TABLE_DESCRIPTION_SECTION: &str = "TableDescription";
 
-/// What botocore adds to a response; it is about the call, not about the table.
+/// Metadata that botocore adds to a response; it describes the call, not the table.
 const RESPONSE_METADATA_SECTION: &str = "ResponseMetadata";
 
 const GOOD_SCHEMA_HINT: &str = "a schema is what `aws dynamodb describe-table` prints, or a CreateTable request (KeySchema, AttributeDefinitions)";
@@ -64,12 +64,12 @@ const GOOD_SCHEMA_HINT: &str = "a schema is what `aws dynamodb describe-table` p
 #[derive(Debug, Clone)]
 pub struct TableSchema {
     table: Box<RawValue>,
-    /// Everything beside `Table`, in document order.
+    /// All sections except `Table`, in document order.
     sections: Vec<(String, Box<RawValue>)>,
     description: Description,
 }
 
-/// A document whose table stands in a section of its own.
+/// A document with the table in its own section.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct DescribeTableResponse {
@@ -157,8 +157,7 @@ impl TableSchema {
         arn::account(self.description.table_arn.as_deref()?)
     }
 
-    /// Whether this is another table than the one that `other` describes, although it may have the same name. `false` if the
-    /// descriptions do not say.
+    /// Whether this table is not the one that `other` describes, even if both have the same name. `false` if unknown.
     #[must_use]
     pub fn is_different_table(&self, other: &Self) -> bool {
         let (one, two) = (&self.description, &other.description);

@@ -1,5 +1,4 @@
-//! What a schema says and neither the request that creates its table nor a call after it brings back, named one by one: a restore
-//! that is silent about a lost setting is a restore that lied. Settings that are left out by choice are in
+//! Lists the settings of a schema that neither `CreateTable` nor a later call recreates. A restore reports each of them. Settings that are left out by choice are in
 //! [`SettingsPlan::skipped`](super::SettingsPlan::skipped), and not here a second time.
 
 use serde::Deserialize;

@@ -1,4 +1,4 @@
-//! Vector indexes, which pass from description to request as they are: only what DynamoDB counts and states is taken out.
+//! Vector indexes, copied verbatim from the description to the request except for read-only fields.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;

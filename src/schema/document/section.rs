@@ -59,7 +59,7 @@ impl Section {
     }
 }
 
-/// What was had of a section.
+/// Result of capturing a section.
 #[derive(Debug, Clone)]
 pub enum Captured {
     /// The table has nothing of it; the document has no such section.
@@ -70,7 +70,7 @@ pub enum Captured {
     NotCaptured(String),
 }
 
-/// What stands in the place of a section that could not be had.
+/// Placeholder for a section that could not be captured.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NotCaptured<'a> {

@@ -1,4 +1,4 @@
-//! The typed view of the sections beside `Table`: the part of each that this program reads. As in
+//! Typed views of the sections other than `Table`: the part of each that this program reads. As in
 //! [`Description`](crate::schema::Description), enumerations stay text and nothing is required that an engine may leave out.
 //!
 //! What cannot be read is not lost: the document keeps it, and a restore names it.
@@ -127,11 +127,11 @@ pub(crate) struct ReplicaIndex {
     pub(crate) on_demand_throughput_override: Option<OnDemandThroughput>,
 }
 
-/// What the document says of one part.
+/// The value of one section of a schema document.
 pub(crate) enum SectionView<T> {
     Absent,
     NotCaptured(String),
-    /// It is there, in a form that this version cannot read.
+    /// Present in a form that this version cannot read.
     Unreadable,
     Value(T),
 }
@@ -144,7 +144,7 @@ impl<T> SectionView<T> {
         }
     }
 
-    /// In words, with `nothing` for nothing; `None` where nobody knows.
+    /// Describes the value with `words`; `nothing` if it is absent, `None` if it is unknown.
     pub(crate) fn describe_or(
         self,
         nothing: &str,

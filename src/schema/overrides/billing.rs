@@ -1,4 +1,4 @@
-//! Other billing, capacity and upper bounds for the new table and its GSIs.
+//! Overrides of billing mode, capacity and on-demand limits of a table and its GSIs.
 
 use super::indexes::check_name;
 use super::parse::{BillingMode, Overrides};
@@ -16,7 +16,7 @@ const CAPACITY: &str = "ProvisionedThroughput";
 const MAXIMUM: &str = "OnDemandThroughput";
 const GLOBAL_INDEXES: &str = "GlobalSecondaryIndexes";
 
-/// Puts the billing that `overrides` ask for into `edit`, which is `schema` so far.
+/// Applies the billing overrides to `edit`, whose current schema is `schema`.
 pub(crate) fn put(
     edit: &mut SchemaEdit,
     schema: &TableSchema,
@@ -156,7 +156,7 @@ fn no_figures(flag: &str) -> Error {
     .with_hint("add --read-capacity and --write-capacity")
 }
 
-/// A dimension that is not told stays as the dump has it; one that the dump does not have either is like the other.
+/// A missing dimension keeps the dump's capacity; if the dump has none either, it equals the other dimension.
 fn provision(edit: &mut SchemaEdit, table: &Description, overrides: &Overrides) -> Result<()> {
     let (read, write) = (overrides.read_capacity, overrides.write_capacity);
     let of_table = match (table.billing(), read.or(write), write.or(read)) {
@@ -227,7 +227,7 @@ fn set_mode(edit: &mut SchemaEdit, mode: &str) {
     );
 }
 
-/// Its bounds were made for another capacity, and would bring that back.
+/// Removes auto scaling: its bounds are for the old capacity and would restore that.
 fn leave_auto_scaling_out(edit: &mut SchemaEdit, schema: &TableSchema, mode: BillingMode) {
     if !matches!(schema.auto_scaling(), SectionView::Value(_)) {
         return;

@@ -1,5 +1,5 @@
-//! A schema with overrides: the same document with some of its top-level fields and sections written anew. Whatever else it holds
-//! stays verbatim, fields of a later API included.
+//! Applies overrides to a schema: some top-level fields and sections are replaced, and all others stay verbatim, fields of a later
+//! API included.
 
 use super::parse::{Overrides, TableClass};
 use super::schema_edit::SchemaEdit;
@@ -16,7 +16,7 @@ use crate::schema::{TableSchema, differences, wording};
 pub struct OverriddenSchema {
     /// The schema.
     pub schema: TableSchema,
-    /// What is otherwise than in the dump, in people's words, a line each.
+    /// The changes from the dump's schema in words, one per line.
     pub notes: Vec<String>,
     /// Whether there were overrides.
     pub has_overrides: bool,
@@ -80,7 +80,7 @@ fn put_class(edit: &mut SchemaEdit, overrides: &Overrides) {
     );
 }
 
-/// Written as a request does: a key that is asked for follows no rule about keys of the source.
+/// Sets the KMS key in the form of a request, so that the rules about keys of the source do not apply to it.
 fn put_key(edit: &mut SchemaEdit, overrides: &Overrides) {
     let Some(key) = &overrides.kms_key else {
         return;
@@ -136,7 +136,7 @@ fn put_tags(edit: &mut SchemaEdit, schema: &TableSchema, overrides: &Overrides) 
     Ok(())
 }
 
-/// What differs and is not noted already.
+/// Describes the changes that no note describes yet.
 fn changes(dump: &TableSchema, changed: &TableSchema) -> Vec<String> {
     let found = differences(dump, changed);
     let mut notes = Vec::new();

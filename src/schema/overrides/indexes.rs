@@ -1,4 +1,4 @@
-//! Indexes that a table is not to have.
+//! Removes indexes from a schema: `--drop-index` and `--only-index`.
 
 use super::parse::Overrides;
 use super::schema_edit::SchemaEdit;
@@ -8,7 +8,7 @@ use crate::schema::vector_indexes::VECTOR_INDEXES;
 
 const ALL: &str = "all";
 
-/// How like a name must be to be proposed for another: 1 is equal.
+/// Minimum similarity of a name that a hint proposes; 1 means equal.
 const ALIKE: f64 = 0.7;
 
 const KINDS: [(&str, &str); 3] = [

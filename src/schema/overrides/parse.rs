@@ -1,4 +1,4 @@
-//! What a restore is told to make otherwise than the dump says: flags, and files whose keys are named as the flags.
+//! Overrides of the schema in a dump: from flags, and from files with the flags' names as keys.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -9,15 +9,15 @@ use serde::{Deserialize, Deserializer};
 use crate::error::{Error, Result};
 use crate::schema::Capacity;
 
-/// What is to be otherwise than in the dump's schema.
+/// Overrides of a dump's schema.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct Overrides {
     /// Billing mode.
     pub billing_mode: Option<BillingMode>,
-    /// RCU of the table and, unless told, of its indexes.
+    /// RCU of the table and, unless overridden, of its indexes.
     pub read_capacity: Option<u64>,
-    /// WCU of the table and, unless told, of its indexes.
+    /// WCU of the table and, unless overridden, of its indexes.
     pub write_capacity: Option<u64>,
     /// Capacity of single GSIs.
     pub index_capacity: BTreeMap<String, Capacity>,
@@ -141,7 +141,7 @@ impl Overrides {
     }
 }
 
-/// In one line, where toml's own words draw a picture.
+/// The TOML error on one line; the `toml` crate's own message has several.
 fn toml_words(text: &str, error: &toml::de::Error) -> String {
     let before = error.span().and_then(|span| text.get(..span.start));
     let line = before.map(|before| before.matches('\n').count() + 1);

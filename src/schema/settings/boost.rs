@@ -1,4 +1,4 @@
-//! A temporary boost: what a table is while many items are written to it, and what it is to be again.
+//! A temporary boost of a table's write capacity during a restore, and its reversal.
 //!
 //! AWS limits how often both ends may happen: a table goes to on-demand four times in 24 hours (formerly once), and to
 //! provisioned at any time; capacity is lowered four times a day (UTC) and then once an hour

@@ -1,4 +1,4 @@
-//! What a schema has of each setting, and the calls that bring it to a table. Whether it is to be brought is decided elsewhere.
+//! The calls that apply each setting of a schema to a table; `plan` decides which of them are made.
 //!
 //! References: <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Operations_Amazon_DynamoDB.html>,
 //! <https://docs.aws.amazon.com/autoscaling/application/APIReference/API_Operations.html>.
@@ -16,7 +16,7 @@ use crate::schema::document::views::{
 use crate::schema::json_body::JsonBody;
 use crate::schema::{arn, wording};
 
-/// What `schema` has of `setting`.
+/// Returns the actions that apply `setting` of `schema` to `target`.
 pub(crate) fn setting_actions(
     schema: &TableSchema,
     setting: Setting,

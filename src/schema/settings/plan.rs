@@ -1,4 +1,4 @@
-//! Which calls bring a dump's settings to a table, in which order, and what is not applied and why.
+//! Plans the calls that apply a dump's settings to a table, in order, and lists the settings that are not applied.
 
 use super::actions::{SettingActions, SettingTarget};
 use super::calls::setting_actions;
@@ -75,7 +75,7 @@ impl TableSchema {
     }
 }
 
-/// Takes out what `existing` has already.
+/// Removes the calls for settings that `existing` already has.
 fn remove_present(
     found: &mut SettingActions,
     setting: Setting,

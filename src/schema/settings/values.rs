@@ -14,7 +14,7 @@ pub(crate) const STANDARD: &str = "STANDARD";
 /// AWS's managed key; a request that names it asks for what `Enabled` alone gives.
 const AWS_MANAGED_KEY: &str = "alias/aws/dynamodb";
 
-/// What a new on-demand table or index takes at once
+/// Initial throughput of a new on-demand table or index
 /// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/warm-throughput-scenarios.html>).
 const NEW_ON_DEMAND: Capacity = Capacity {
     read: 12_000,
@@ -33,13 +33,13 @@ pub struct Capacity {
 /// How a table is billed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Billing {
-    /// By capacity set aside.
+    /// By provisioned capacity.
     Provisioned(Capacity),
     /// By request.
     OnDemand,
 }
 
-/// Whose key encrypts a table.
+/// Owner of the key that encrypts a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encryption<'a> {
     /// A key that AWS owns; the default.
