@@ -45,7 +45,7 @@ pub(crate) async fn run(command: DumpCommand, session: Session) -> Result<Comman
 
     if common.dry_run {
         let reporter = session.reporter();
-        let trial = Box::pin(ops::dump::trial(
+        let trial = Box::pin(ops::dump::dry_run(
             &store,
             &mut plan,
             command.preview,

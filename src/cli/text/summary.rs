@@ -137,7 +137,7 @@ pub(crate) fn dump_problems(summary: &DumpSummary) -> Vec<String> {
         ));
     }
 
-    problems.extend(key_collisions(changes.collisions, &changes.collided));
+    problems.extend(key_collisions(changes.collisions, &changes.first_collisions));
 
     problems
 }

@@ -1,15 +1,16 @@
-//! A dump's dry run with a transform: every item is read and changed, and nothing is written.
+//! Dry run of a dump with a transform: all items are read and transformed, and nothing is written.
 
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::copy::{PAGES, read, unread, until_both_end};
+use super::copy::until_both_end;
 use super::plan::DumpPlan;
-use super::run::progress;
-use super::size_probe::look;
-use super::transformed::chunks;
+use super::run::new_progress;
+use super::scan::{MAX_PAGES, remaining_scans, scan_segments};
+use super::size_probe::probe_size;
+use super::transformed::page_chunks;
 use crate::error::Result;
 use crate::event::{Event, Phase, Reporter};
 use crate::ops::collision_detector::CollisionDetector;
@@ -18,15 +19,15 @@ use crate::ops::dry_run::{DryRun, DryRunReport, InvalidItems, PreviewOptions, in
 use crate::ops::run_blocking;
 use crate::store::ReadStore;
 
-/// Reads the table and puts its items through the transform of `plan`; `None` where there is none. The segments of `plan` are chosen
-/// again where the table's size is not known.
+/// Reads the table and applies the transform of `plan`; `None` if it has none. Sets the number of segments of `plan` if the size of the
+/// table is not known.
 ///
 /// # Errors
 /// The table cannot be read to its end; a program fails; interrupted.
-pub async fn trial<S>(
+pub async fn dry_run<S>(
     store: &S,
     plan: &mut DumpPlan,
-    show: PreviewOptions,
+    preview: PreviewOptions,
     reporter: &Arc<dyn Reporter>,
     cancel: &CancellationToken,
 ) -> Result<Option<DryRunReport>>
@@ -48,42 +49,43 @@ where
         bytes: Some(plan.bytes),
     });
 
-    look(store, plan, cancel).await?;
+    probe_size(store, plan, cancel).await?;
     let key = plan.schema.key_schema()?;
-    let meetings = if transform.changes_items() {
+    // A filter cannot change keys, so no two items can collide.
+    let collisions = if transform.changes_items() {
         Some(CollisionDetector::new(key.clone(), key.clone(), true)?)
     } else {
         None
     };
 
-    let trying = DryRun::new(
+    let dry_run = DryRun::new(
         key,
         WriteCostModel::without_capacity(&plan.schema),
         &transform,
-        meetings,
+        collisions,
         InvalidItems::Count,
-        show,
+        preview,
     )
     .with_limit(plan.limit);
 
-    let (pages, waiting) = mpsc::channel(PAGES);
-    let reading = read(
+    let (sender, pages) = mpsc::channel(MAX_PAGES);
+    let reading = scan_segments(
         store.clone(),
-        unread(plan, &progress(plan, true))?,
+        remaining_scans(plan, &new_progress(plan))?,
         None,
-        pages,
+        sender,
         cancel.clone(),
     );
 
-    let (heard, cancelled) = (Arc::clone(reporter), cancel.clone());
-    let work = move || trying.run(chunks(waiting), &heard, &cancelled);
-    let (read, trial) = until_both_end(reading, run_blocking("the dry run", work)).await;
-    let trial = trial?;
+    let (reporter, cancelled) = (Arc::clone(reporter), cancel.clone());
+    let work = move || dry_run.run(page_chunks(pages), &reporter, &cancelled);
+    let (read, report) = until_both_end(reading, run_blocking("the dry run", work)).await;
+    let report = report?;
     if cancel.is_cancelled() {
         return Err(interrupted());
     }
 
     read?;
 
-    Ok(Some(trial))
+    Ok(Some(report))
 }

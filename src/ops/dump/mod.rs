@@ -1,29 +1,33 @@
-//! `dump`: a live table becomes one folder (or one file, or a stream) of items, schema, metadata and summary.
+//! `dump`: writes the items, schema, metadata and summary of a live table to a folder (or a file, or a stream).
 //!
 //! ```text
-//! plan: describe the table, look at the target      (nothing is changed)
+//! plan: describe the table, inspect the target      (nothing is changed)
 //! run:  N segment scans ─► raw pages ─► one writer thread: frame, compress, digest, append ─► metadata ─► rename
-//!       (each second: a checkpoint, from which an interrupted run can be gone on with)
+//!       (each second: a checkpoint, from which an interrupted dump can be resumed)
 //! ```
 //!
-//! The operation receives a store that reads; it cannot write an item.
+//! The operation receives a read-only store, so it cannot write items.
 
 mod copy;
 mod dry_run;
+mod interrupted;
+mod page;
+mod page_writer;
 mod plan;
+mod rejects;
 mod run;
+mod scan;
 mod size_probe;
 mod transformed;
-mod unfinished;
 
 use std::path::PathBuf;
 
 use serde::Serialize;
 
-pub use dry_run::trial;
+pub use dry_run::dry_run;
+pub use interrupted::InterruptedDump;
 pub use plan::{DumpPlan, plan};
 pub use run::run;
-pub use unfinished::InterruptedDump;
 
 use crate::backup::{Compression, DataFormat, DumpTarget};
 use crate::error::{Error, ErrorKind};
@@ -32,41 +36,41 @@ use crate::ops::{Cap, ContentScope};
 use crate::store::{Selection, WireBytes};
 use crate::transform::Transform;
 
-/// What to dump, and into what.
+/// Inputs of a dump: the table, the target and the options.
 #[derive(Debug, Clone)]
 pub struct DumpRequest {
-    /// The table.
+    /// Name of the table.
     pub table: String,
-    /// Where the dump goes.
+    /// The folder, file or stream to write.
     pub target: DumpTarget,
-    /// How items are laid out.
+    /// Format of the data file.
     pub format: DataFormat,
-    /// How the data file is compressed.
+    /// Compression of the data file.
     pub compression: Compression,
-    /// Segments of the parallel Scan; chosen from the table's size when `None`.
+    /// Number of parallel scan segments; `None` chooses it by the size of the table.
     pub segments: Option<u32>,
-    /// Stop after exactly so many items (or all, if there are fewer); with a transform, items that came out of it.
+    /// Maximum number of items; with a transform, of items after it.
     pub limit: Option<u64>,
-    /// Strongly consistent reads: the latest of each item, at twice the read units.
+    /// Use strongly consistent reads, at twice the read units.
     pub consistent_read: bool,
     /// Schema, items, or both.
     pub content: ContentScope,
-    /// Upper bound of consumed read units per second.
+    /// Cap on read units per second.
     pub max_read_units: Option<Cap>,
-    /// What the table is to leave out.
+    /// Filter and projection, which DynamoDB evaluates.
     pub selection: Selection,
-    /// What happens to items on the way.
+    /// The transform of the items.
     pub transform: Transform,
-    /// Whether the first item that the transform rejects ends the run.
+    /// Fail at the first item that the transform rejects.
     pub strict: bool,
-    /// Go on with an interrupted run, if there is one.
+    /// Resume an interrupted dump, if there is one.
     pub resume: bool,
-    /// Folder for lock and checkpoint where they cannot be made beside the dump.
+    /// Folder for lock and checkpoint if they cannot be created next to the dump.
     pub state_dir: Option<PathBuf>,
 }
 
 impl DumpRequest {
-    /// The whole of `table` into `target`, with nothing out of the ordinary.
+    /// A dump of all of `table` with default options.
     pub fn new(table: impl Into<String>, target: DumpTarget) -> Self {
         Self {
             table: table.into(),
@@ -87,72 +91,72 @@ impl DumpRequest {
     }
 }
 
-/// What a finished dump did.
+/// Result of a finished dump.
 #[derive(Debug, Clone, Serialize)]
 pub struct DumpSummary {
     /// The table that was read.
     pub source: TableLocation,
-    /// The folder or file that now stands; `-` for a stream.
+    /// The folder or file that was written; `-` for a stream.
     pub target: String,
-    /// Files written, in the order of writing.
+    /// Files, in the order in which they were written.
     pub files: Vec<String>,
-    /// Items written.
+    /// Number of items written.
     pub items: u64,
-    /// Bytes of item text written, before compression.
+    /// Size of the item text in bytes, before compression.
     pub data_bytes: u64,
-    /// Bytes of the data file on disk.
+    /// Size of the data file in bytes.
     pub file_bytes: u64,
-    /// Bytes of the pages that this run has read, as they travelled: fewer than the text where they were compressed.
+    /// Bytes of the responses that this run received, which may be compressed.
     #[serde(flatten)]
     pub wire: WireBytes,
-    /// Read units DynamoDB reports as consumed.
+    /// Read units consumed, as reported by DynamoDB.
     pub consumed_read_units: f64,
-    /// Segments of the Scan.
+    /// Number of scan segments.
     pub segments: u32,
-    /// How often the run was interrupted and gone on with.
+    /// How many times the dump was resumed.
     pub resumed: u32,
-    /// Of `items`, those that earlier runs had read.
+    /// Number of `items` that earlier runs read.
     pub items_before: u64,
-    /// Of `data_bytes`, those that earlier runs had read.
+    /// Part of `data_bytes` that earlier runs read.
     pub data_bytes_before: u64,
-    /// Whether the dump holds the whole table.
+    /// Whether the dump contains the whole table.
     pub complete: bool,
-    /// What became of items on the way; nothing where no transform was asked for.
+    /// Result of the transform, if there was one.
     pub transformed: Option<DumpTransformSummary>,
-    /// Settings of the table that could not be read, each with the reason.
+    /// Settings of the table that could not be read, with the reasons.
     pub not_captured: Vec<String>,
-    /// When reading began and ended, RFC 3339 UTC. A Scan is not a moment in time: items are from between the two.
+    /// Start of the scan (RFC 3339, UTC). A Scan is not a point-in-time snapshot: items were read between start and end.
     pub started_at: chrono::DateTime<chrono::Utc>,
-    /// See `started_at`.
+    /// End of the scan (RFC 3339, UTC).
     pub finished_at: chrono::DateTime<chrono::Utc>,
     /// Wall time of this run in seconds.
     pub seconds: f64,
 }
 
-/// What a transform did with the items of a dump.
+/// Result of the transform of a dump.
 #[derive(Debug, Clone, Serialize)]
 pub struct DumpTransformSummary {
-    /// Items read from the table.
+    /// Number of items read from the table.
     pub items_read: u64,
-    /// Of those, items in whose place others were written.
+    /// Number of items read that were replaced by others.
     pub items_changed: u64,
-    /// Of those, items left out on purpose.
+    /// Number of items read that were filtered out.
     pub items_left_out: u64,
-    /// Of those, items that could not go on.
+    /// Number of items read that were rejected.
     pub items_rejected: u64,
-    /// Where they are listed.
+    /// File of the rejected items.
     pub rejects_file: Option<PathBuf>,
-    /// Items with the table's key of another item, though they had different ones or stand for one: in a restore one overwrites the
-    /// other.
+    /// Number of items that have the same key as another item after the transform: in a restore, one would overwrite the other.
     pub collisions: u64,
-    /// The first of them, by their place among the items of this run, counted from 1.
-    pub collided: Vec<(u64, u64)>,
+    /// First collisions: the numbers of both items among the items of this run, counted from 1.
+    #[serde(rename = "collided")]
+    pub first_collisions: Vec<(u64, u64)>,
     /// SHA-256 of the mask rules.
     pub mask_rules_sha256: Option<String>,
 }
 
 impl DumpSummary {
-    /// Whether every item went on its way, with a key of its own. `false` means exit code 3.
+    /// Whether no item was rejected and no keys collided. `false` means exit code 3.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.transformed

@@ -1,11 +1,11 @@
-//! What a dump is going to do, computed without reading an item or making a file.
+//! The plan of a dump, computed without reading items or creating files.
 
 use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::DumpRequest;
-use super::unfinished::{self, InterruptedDump};
+use super::interrupted::{InterruptedDump, dump_origin, find_checkpoint};
 use crate::backup::{DataFile, DumpCheckpoint, DumpTarget, TargetContents};
 use crate::environment::{Approval, Environment, Question};
 use crate::error::{Error, Result};
@@ -17,44 +17,44 @@ use crate::ops::{ContentScope, describe_existing};
 use crate::schema::{TableSchema, account_of};
 use crate::store::{ReadStore, Selection};
 
-/// What a dump is going to do.
+/// The plan of a dump.
 #[derive(Debug, Serialize)]
 pub struct DumpPlan {
     /// The table to read.
     pub source: TableLocation,
-    /// Folder or file the dump goes to; `-` for standard output.
+    /// Folder or file to write; `-` is standard output.
     pub target: String,
-    /// Whether a dump or file stands there that this one replaces.
+    /// Whether an existing dump is replaced.
     pub replaces: bool,
-    /// Name of the data file in a folder.
+    /// Name of the data file, if the target is a folder.
     pub data_file: Option<&'static str>,
-    /// The table in words: keys, indexes, billing.
+    /// Description of the table: keys, indexes, billing.
     pub table: Vec<(String, String)>,
-    /// Items by DynamoDB's own count, which it refreshes about every six hours.
+    /// Number of items by DynamoDB's count, which is updated about every six hours.
     pub items: u64,
-    /// Bytes by DynamoDB's own count.
+    /// Size in bytes by DynamoDB's count.
     pub bytes: u64,
-    /// Read units the Scan will take, estimated from the bytes.
+    /// Estimated read units of the scan.
     pub read_units: f64,
-    /// Segments of the Scan.
+    /// Number of scan segments.
     pub segments: u32,
-    /// Stop after so many items.
+    /// Maximum number of items.
     pub limit: Option<u64>,
-    /// What the table is asked to leave out: a condition that items are held against.
+    /// Filter expression.
     pub filter: Option<String>,
-    /// The attributes it is asked for; all if `None`.
+    /// Projection expression; `None` means all attributes.
     pub projection: Option<String>,
-    /// What happens to items on the way, a line for each step.
+    /// Description of each step of the transform.
     pub transform: Vec<String>,
-    /// Strongly consistent reads.
+    /// Whether reads are strongly consistent.
     pub consistent_read: bool,
-    /// Cap of consumed read units per second, given or set for a protected table.
+    /// Cap on read units per second: the requested one, or the default for a protected table.
     pub max_read_units: Option<u32>,
-    /// Whether it goes on with the run that `unfinished` tells of.
+    /// Whether this dump resumes the one in `unfinished`.
     pub resumes: bool,
-    /// An interrupted run into the same target. It is given up unless `resumes`.
+    /// An interrupted dump into the same target, which is discarded unless `resumes` is set.
     pub unfinished: Option<InterruptedDump>,
-    /// What deserves attention before the dump.
+    /// Warnings to show before the dump.
     pub warnings: Vec<String>,
     #[serde(skip)]
     pub(crate) checkpoint: Option<Box<DumpCheckpoint>>,
@@ -69,13 +69,13 @@ pub struct DumpPlan {
 }
 
 impl DumpPlan {
-    /// What must be agreed to before [`run`](fn@super::run).
+    /// The questions to be answered before [`run`](fn@super::run).
     #[must_use]
     pub fn approval(&self) -> Approval {
         Approval::for_dump(self.questions.clone())
     }
 
-    /// Goes on with the interrupted run, where there is one without obstacles.
+    /// Resumes the interrupted dump, if there is one and nothing prevents it.
     #[must_use]
     pub fn resumed(mut self) -> Self {
         if let (Some(found), Some(checkpoint)) = (&self.unfinished, &self.checkpoint)
@@ -89,30 +89,39 @@ impl DumpPlan {
         self
     }
 
-    /// The interrupted run's items and bytes, where it goes on with it.
-    pub(crate) fn kept(&self) -> (u64, u64) {
-        let kept = self.checkpoint.as_ref().filter(|_| self.resumes);
-        kept.map_or((0, 0), |checkpoint| {
-            (checkpoint.items(), checkpoint.text_bytes())
+    /// Items and bytes that the interrupted dump has already written, if it is resumed.
+    pub(crate) fn resumed_size(&self) -> DataSize {
+        let checkpoint = self.checkpoint.as_ref().filter(|_| self.resumes);
+        checkpoint.map_or(DataSize::default(), |checkpoint| DataSize {
+            items: checkpoint.items(),
+            bytes: checkpoint.text_bytes(),
         })
     }
 
-    /// Items and bytes the Scan will return, by DynamoDB's own count.
-    pub(crate) fn expected(&self) -> (u64, u64) {
-        let (items, bytes) = self.kept();
-        let wanted = self.limit.map_or(self.items, |limit| limit.min(self.items));
-        (
-            wanted.saturating_sub(items),
-            self.bytes.saturating_sub(bytes),
-        )
+    /// Items and bytes that remain to be read, by DynamoDB's count.
+    pub(crate) fn remaining_size(&self) -> DataSize {
+        let resumed = self.resumed_size();
+        let items = self.limit.map_or(self.items, |limit| limit.min(self.items));
+        DataSize {
+            items: items.saturating_sub(resumed.items),
+            bytes: self.bytes.saturating_sub(resumed.bytes),
+        }
     }
 }
 
-/// Describes the table and looks at the target.
+/// An amount of data.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct DataSize {
+    pub(crate) items: u64,
+    /// Size of the item text.
+    pub(crate) bytes: u64,
+}
+
+/// Computes the plan of a dump: describes the table and inspects the target.
 ///
 /// # Errors
-/// The table does not exist, is not readable, or the target folder is neither empty nor a dump; what is to be gone on with is of
-/// another table or with other options ([`Usage`](crate::error::ErrorKind::Usage)) or damaged.
+/// The table does not exist or cannot be read; the target folder is neither empty nor a dump; the dump to resume is damaged, or of
+/// another table or with other options ([`Usage`](crate::error::ErrorKind::Usage)).
 pub async fn plan(
     store: &impl ReadStore,
     environment: &Environment,
@@ -125,52 +134,36 @@ pub async fn plan(
         );
     }
 
-    let standing = request.target.contents()?;
+    // The target comes first: it needs no request to DynamoDB.
+    let contents = request.target.contents()?;
     let schema = describe_existing(store, environment, &request.table).await?;
-    let selection = bind(&mut request, &schema)?;
-    let place = TableLocation::new(environment, &request.table, store.credentials())
+    let selection = bind_to_table(&mut request, &schema)?;
+    let location = TableLocation::new(environment, &request.table, store.credentials())
         .with_description(&schema);
-    let description = schema.description();
-    let (items, bytes) = (
-        description.item_count.unwrap_or(0),
-        description.table_size_bytes.unwrap_or(0),
-    );
-    let max_read_units = read_cap(request.max_read_units, &place, &schema)?;
-    let mut warnings = Vec::new();
-    if !schema.is_active() {
-        warnings.push(schema.activity());
-    }
+    let max_read_units = read_cap(request.max_read_units, &location, &schema)?;
+    let questions = questions(&contents, &location, &request);
 
-    if masks_key(&request, &schema) {
-        warnings.push(
-            "a mask changes keys, all of which are compared at the end: the dump cannot be resumed"
-                .into(),
-        );
-    }
-
-    let questions = questions(&standing, &place, &request);
+    let mut warnings = warnings(&request, &schema);
+    let bytes = schema.description().table_size_bytes.unwrap_or(0);
     let segments = segments(&request, bytes);
-    let checkpoint = unfinished::find(&request, &mut warnings)?;
-    let found = checkpoint.as_ref().map(|checkpoint| {
-        let asked = unfinished::origin(&place, &schema, &request, segments);
-        InterruptedDump::of(
-            checkpoint,
-            asked,
-            request.segments.is_some() || request.limit.is_some(),
-        )
+    let checkpoint = find_checkpoint(&request, &mut warnings)?;
+    let unfinished = checkpoint.as_ref().map(|checkpoint| {
+        let origin = dump_origin(&location, &schema, &request, segments);
+        let has_segments = request.segments.is_some() || request.limit.is_some();
+        InterruptedDump::from_checkpoint(checkpoint, origin, has_segments)
     });
 
-    if let Some(found) = found.as_ref().filter(|_| request.resume) {
-        found.must_fit()?;
+    if let Some(unfinished) = unfinished.as_ref().filter(|_| request.resume) {
+        unfinished.check_resumable()?;
     }
 
     let resume = request.resume;
     let plan = DumpPlan {
         target: target_name(&request.target),
-        replaces: matches!(standing, TargetContents::Dump(_)),
+        replaces: matches!(contents, TargetContents::Dump(_)),
         data_file: data_file(&request),
         table: schema.summary_lines(),
-        items,
+        items: schema.description().item_count.unwrap_or(0),
         bytes,
         read_units: read_units(bytes, request.consistent_read),
         segments,
@@ -182,10 +175,10 @@ pub async fn plan(
         consistent_read: request.consistent_read,
         max_read_units,
         resumes: false,
-        unfinished: found,
+        unfinished,
         warnings,
         checkpoint,
-        source: place,
+        source: location,
         schema,
         request,
         questions,
@@ -194,8 +187,25 @@ pub async fn plan(
     Ok(if resume { plan.resumed() } else { plan })
 }
 
-/// Tells the transform the table's key, and what the table leaves out, which is never the key.
-fn bind(request: &mut DumpRequest, schema: &TableSchema) -> Result<Arc<Selection>> {
+fn warnings(request: &DumpRequest, schema: &TableSchema) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if !schema.is_active() {
+        warnings.push(schema.activity());
+    }
+
+    // Collisions are found only among the items of one run, and masked keys must not be in a checkpoint.
+    if masks_key(request, schema) {
+        warnings.push(
+            "a mask changes keys, all of which are compared at the end: the dump cannot be resumed"
+                .into(),
+        );
+    }
+
+    warnings
+}
+
+/// Gives the table's key to the transform and to the projection, which always includes it.
+fn bind_to_table(request: &mut DumpRequest, schema: &TableSchema) -> Result<Arc<Selection>> {
     if !request.transform.is_empty() {
         let transform = std::mem::take(&mut request.transform);
         request.transform = transform.for_table(&schema.key_schema()?, &schema.index_keys())?;
@@ -209,7 +219,7 @@ fn bind(request: &mut DumpRequest, schema: &TableSchema) -> Result<Arc<Selection
     }))
 }
 
-/// Whether a mask makes another key of the table's, so that two keys could become one.
+/// Whether a mask changes keys, so that two items could get the same one.
 pub(crate) fn masks_key(request: &DumpRequest, schema: &TableSchema) -> bool {
     let masks = request.transform.masks();
     masks.is_some_and(|masks| {
@@ -227,23 +237,23 @@ fn segments(request: &DumpRequest, bytes: u64) -> u32 {
     request.segments.unwrap_or_else(|| segments_for(bytes))
 }
 
-/// Whether the dump will be of other items than the table's own.
-fn is_changed(request: &DumpRequest) -> bool {
+/// Whether the items of the dump will differ from those of the table.
+fn has_other_items(request: &DumpRequest) -> bool {
     request.limit.is_some() || !request.transform.is_empty() || !request.selection.is_empty()
 }
 
-/// What somebody should agree to before a dump takes the place of the one that stands there.
+/// Questions about the replacement of an existing dump that may be worth more than the new one.
 fn questions(
-    standing: &TargetContents,
-    place: &TableLocation,
+    contents: &TargetContents,
+    location: &TableLocation,
     request: &DumpRequest,
 ) -> Vec<Question> {
-    let TargetContents::Dump(old) = standing else {
+    let TargetContents::Dump(old) = contents else {
         return Vec::new();
     };
 
     let mut risks = Vec::new();
-    let part = match (request.content, is_changed(request)) {
+    let part = match (request.content, has_other_items(request)) {
         (ContentScope::SchemaOnly, _) => Some("would hold no items"),
         (ContentScope::DataOnly, _) => Some("would hold no schema"),
         (ContentScope::All, true) if request.limit.is_some() || !request.selection.is_empty() => {
@@ -261,8 +271,8 @@ fn questions(
 
     let pairs = old.iter().flat_map(|old| {
         [
-            ("table", &old.table, &place.table),
-            ("environment", &old.environment, &place.environment),
+            ("table", &old.table, &location.table),
+            ("environment", &old.environment, &location.environment),
         ]
     });
 
@@ -272,15 +282,15 @@ fn questions(
 
     if let Some(old) = old
         .as_ref()
-        .filter(|old| old.environment == place.environment)
+        .filter(|old| old.environment == location.environment)
     {
         let from = AccountRegion {
             account: old.table_arn.as_deref().and_then(account_of),
             region: old.region.as_deref(),
         };
         let to = AccountRegion {
-            account: place.account.as_deref(),
-            region: place.region.as_deref(),
+            account: location.account.as_deref(),
+            region: location.region.as_deref(),
         };
         if from.differs_from(to) {
             risks.push(format!(
@@ -292,7 +302,7 @@ fn questions(
     risks.into_iter().map(Question::OtherRisk).collect()
 }
 
-/// The target as plans and summaries name it.
+/// The target as shown in plans and summaries.
 fn target_name(target: &DumpTarget) -> String {
     match target {
         DumpTarget::Folder(path) | DumpTarget::File(path) => path.display().to_string(),

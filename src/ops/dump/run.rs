@@ -1,4 +1,4 @@
-//! Carries a dump out: the items, what surrounds them, and the place of all.
+//! Executes a dump: copies the items, writes schema and metadata, publishes the result.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,11 +9,12 @@ use chrono::{DateTime, Utc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::copy::{Copied, copy, every_second};
+use super::copy::copy;
+use super::interrupted::dump_origin;
+use super::page_writer::{CopyState, checkpoint_timer};
 use super::plan::{DumpPlan, masks_key};
-use super::size_probe::look;
-use super::transformed::{forget_rejects, publish_rejects};
-use super::unfinished::origin;
+use super::rejects::{discard_rejects, publish_rejects};
+use super::size_probe::probe_size;
 use super::{DumpSummary, DumpTransformSummary, interrupted};
 use crate::backup::{
     DumpOptions, DumpTarget, DumpWriter, KeyCollisions, MetadataDraft, ScanProgress,
@@ -26,12 +27,11 @@ use crate::place::Access;
 use crate::schema::{Captured, Section, TableSchema};
 use crate::store::ReadStore;
 
-/// Dumps as planned. When `cancel` fires it stops cleanly: what was read is kept, with a checkpoint from which a later run can go on.
-/// The dump that stood before stays.
+/// Executes the plan of a dump. When `cancel` fires, it stops cleanly: a later run can resume from the checkpoint. An existing dump is
+/// kept until the new one is complete.
 ///
 /// # Errors
-/// The table cannot be read to its end; the target cannot be written; what is to be gone on with is damaged; interrupted. The target
-/// is then as it was before.
+/// The table cannot be read to its end; the target cannot be written; the dump to resume is damaged; interrupted.
 pub async fn run<S>(
     store: &S,
     mut plan: DumpPlan,
@@ -46,60 +46,33 @@ where
         store.cap_reads(units);
     }
 
-    let (items_before, data_bytes_before) = plan.kept();
-    let (looked, wire) = look(store, &mut plan, &cancel).await?;
-    let mut progress = progress(&plan, false);
-    progress.consumed_read_units += looked;
-    let writer = begin(&plan, &reporter, &cancel).await?;
-    if !plan.resumes {
-        forget_rejects(&plan)?;
+    let resumed = plan.resumed_size();
+    let state = prepare(store, &mut plan, &reporter, &cancel).await?;
+    let settings = spawn_capture(store, &plan);
+    let mut state = copy_items(store, &plan, state, &reporter, &cancel).await?;
+
+    let collisions = std::mem::take(&mut state.collisions);
+    if collisions.count > 0 && masks_key(&plan.request, &plan.schema) {
+        discard(state.writer, &plan).await?;
+        return Err(collision_error(&collisions, &plan));
     }
 
-    let mut copied = Copied {
+    report_warnings(plan.request.transform.warnings(), reporter.as_ref());
+
+    // The time is taken before the settings are read again: it is the end of the scan.
+    let finished_at = Utc::now();
+    let schema = until_cancelled(&cancel, interrupted, final_schema(store, &plan, settings)).await;
+    if schema.is_err() {
+        state.writer.stop(&state.progress)?;
+    }
+
+    let CopyState {
         writer,
         progress,
         wire,
-        is_limited: false,
-        collisions: KeyCollisions::default(),
-    };
-
-    let capturing = capture(store, &plan);
-    if plan.request.content.includes_items() {
-        let (items, bytes) = plan.expected();
-        reporter.report(Event::Phase {
-            phase: Phase::Dumping,
-            items: Some(items),
-            bytes: Some(bytes),
-        });
-
-        copied = copy(store, &plan, copied, &reporter, &cancel, every_second()).await?;
-    }
-
-    let Copied {
-        mut writer,
-        progress,
-        wire,
         is_limited,
-        collisions,
-    } = copied;
-
-    if collisions.count > 0 && masks_key(&plan.request, &plan.schema) {
-        discard(writer, &plan).await?;
-        return Err(met(&collisions, &plan));
-    }
-
-    plan.request
-        .transform
-        .warnings()
-        .into_iter()
-        .for_each(|warning| reporter.report(Event::Warning(warning)));
-
-    let finished_at = Utc::now();
-    let schema = until_cancelled(&cancel, interrupted, settled(store, &plan, capturing)).await;
-    if schema.is_err() {
-        writer.stop(&progress)?;
-    }
-
+        ..
+    } = state;
     let schema = schema?;
     let draft = metadata(&plan, &schema, &progress, is_limited, finished_at);
     let schema = plan.request.content.includes_schema().then_some(schema);
@@ -107,37 +80,28 @@ where
         writer.finish(schema.as_ref(), draft)
     })
     .await?;
-    finished
-        .warnings
-        .into_iter()
-        .for_each(|warning| reporter.report(Event::Warning(warning)));
+    report_warnings(finished.warnings, reporter.as_ref());
+
+    // The rejects follow the dump: published before it, they would belong to the old one after a crash.
     let rejects_file = publish_rejects(&plan)?;
-    let transformed = changes(&plan, &progress, collisions, rejects_file);
-    let file = finished
-        .metadata
-        .files
-        .values()
-        .max_by_key(|file| file.bytes);
+    let metadata = finished.metadata;
+    let data_file = metadata.files.values().max_by_key(|file| file.bytes);
 
     Ok(DumpSummary {
+        transformed: transform_summary(&plan, &progress, collisions, rejects_file),
         target: plan.target,
-        files: finished
-            .paths
-            .iter()
-            .map(|path| path.display().to_string())
-            .collect(),
-        items: finished.metadata.items,
-        data_bytes: finished.metadata.data_bytes,
+        files: display_paths(&finished.paths),
+        items: metadata.items,
+        data_bytes: metadata.data_bytes,
         wire,
-        file_bytes: file.map_or(0, |file| file.bytes),
+        file_bytes: data_file.map_or(0, |file| file.bytes),
         consumed_read_units: progress.consumed_read_units,
         segments: plan.segments,
         resumed: progress.resumed,
-        items_before,
-        data_bytes_before,
-        complete: finished.metadata.complete,
-        transformed,
-        not_captured: finished.metadata.not_captured,
+        items_before: resumed.items,
+        data_bytes_before: resumed.bytes,
+        complete: metadata.complete,
+        not_captured: metadata.not_captured,
         started_at: progress.started_at,
         finished_at,
         seconds: started.elapsed().as_secs_f64(),
@@ -145,20 +109,83 @@ where
     })
 }
 
-/// Removes what was written of a dump that cannot be resumed.
-async fn discard(writer: DumpWriter, plan: &DumpPlan) -> Result<()> {
-    run_blocking("discarding the dump", move || writer.discard()).await?;
-    forget_rejects(plan)
+fn report_warnings(warnings: Vec<String>, reporter: &dyn Reporter) {
+    for warning in warnings {
+        reporter.report(Event::Warning(warning));
+    }
 }
 
-/// Keys are masked, and items have the same key in the end. Masks are to blame only if one of their rules can make two keys equal.
-fn met(collisions: &KeyCollisions, plan: &DumpPlan) -> Error {
+fn display_paths(paths: &[PathBuf]) -> Vec<String> {
+    paths
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect()
+}
+
+/// Opens the target, and determines the number of segments.
+async fn prepare(
+    store: &impl ReadStore,
+    plan: &mut DumpPlan,
+    reporter: &Arc<dyn Reporter>,
+    cancel: &CancellationToken,
+) -> Result<CopyState> {
+    let probe = probe_size(store, plan, cancel).await?;
+    let mut progress = initial_progress(plan);
+    progress.consumed_read_units += probe.read_units;
+
+    // The rejects of a discarded dump are deleted only when its data is.
+    let writer = open_writer(plan, reporter, cancel).await?;
+    if !plan.resumes {
+        discard_rejects(plan)?;
+    }
+
+    Ok(CopyState {
+        writer,
+        progress,
+        wire: probe.wire,
+        is_limited: false,
+        collisions: KeyCollisions::default(),
+    })
+}
+
+async fn copy_items<S>(
+    store: &S,
+    plan: &DumpPlan,
+    state: CopyState,
+    reporter: &Arc<dyn Reporter>,
+    cancel: &CancellationToken,
+) -> Result<CopyState>
+where
+    S: ReadStore + Clone + 'static,
+{
+    if !plan.request.content.includes_items() {
+        return Ok(state);
+    }
+
+    let remaining = plan.remaining_size();
+    reporter.report(Event::Phase {
+        phase: Phase::Dumping,
+        items: Some(remaining.items),
+        bytes: Some(remaining.bytes),
+    });
+
+    copy(store, plan, state, reporter, cancel, checkpoint_timer()).await
+}
+
+/// Deletes a dump that cannot be resumed.
+async fn discard(writer: DumpWriter, plan: &DumpPlan) -> Result<()> {
+    run_blocking("discarding the dump", move || writer.discard()).await?;
+    discard_rejects(plan)
+}
+
+/// The error for key collisions with masked keys. The masks are the cause only if one of their rules can make two keys equal.
+fn collision_error(collisions: &KeyCollisions, plan: &DumpPlan) -> Error {
     let transform = &plan.request.transform;
     let key = plan.schema.key_schema();
-    let masks_may = transform
+    let masks_can_collide = transform
         .masks()
         .is_some_and(|masks| key.is_ok_and(|key| !masks.rules().hash_key(&key)));
-    let (culprit, hint) = match (transform.has_filters_or_commands(), masks_may) {
+    let (cause, hint) = match (transform.has_filters_or_commands(), masks_can_collide) {
         (true, true) => (
             "the transform and the masks give",
             "check the keys that the transform makes, and mask keys with hash, which keeps them different",
@@ -173,8 +200,8 @@ fn met(collisions: &KeyCollisions, plan: &DumpPlan) -> Error {
         ),
     };
 
-    let what = format!(
-        "{culprit} {} items a key that another item has",
+    let message = format!(
+        "{cause} {} items a key that another item has",
         collisions.count
     );
     let pairs = collisions
@@ -182,11 +209,11 @@ fn met(collisions: &KeyCollisions, plan: &DumpPlan) -> Error {
         .iter()
         .map(|(first, second)| format!("output items {first} and {second}"));
 
-    Error::failed(what).with_details(pairs).with_hint(hint)
+    Error::failed(message).with_details(pairs).with_hint(hint)
 }
 
-/// What a transform did.
-fn changes(
+/// Summary of the transform, if there is one.
+fn transform_summary(
     plan: &DumpPlan,
     progress: &ScanProgress,
     collisions: KeyCollisions,
@@ -200,44 +227,47 @@ fn changes(
         items_rejected: changes.rejected,
         rejects_file,
         collisions: collisions.count,
-        collided: collisions.first,
-        mask_rules_sha256: mask_rules(plan),
+        first_collisions: collisions.first,
+        mask_rules_sha256: mask_rules_sha256(plan),
     })
 }
 
-fn mask_rules(plan: &DumpPlan) -> Option<String> {
+fn mask_rules_sha256(plan: &DumpPlan) -> Option<String> {
     plan.request
         .transform
         .masks()
         .map(|masks| masks.rules().sha256().to_owned())
 }
 
-/// How far reading has come before this run: not at all, or as far as the run that it goes on with.
-pub(crate) fn progress(plan: &DumpPlan, begins: bool) -> ScanProgress {
-    match plan.checkpoint.as_ref().filter(|_| plan.resumes && !begins) {
+/// Progress at the start of this run: that of the checkpoint if it is resumed.
+fn initial_progress(plan: &DumpPlan) -> ScanProgress {
+    match plan.checkpoint.as_ref().filter(|_| plan.resumes) {
         Some(checkpoint) => ScanProgress {
             resumed: checkpoint.progress.resumed + 1,
             ..checkpoint.progress.clone()
         },
-        None => ScanProgress {
-            started_at: Utc::now(),
-            resumed: 0,
-            consumed_read_units: 0.0,
-            segments: (0..plan.segments)
-                .map(|_| SegmentProgress::NotBegun)
-                .collect(),
-            changes: TransformCounts::default(),
-        },
+        None => new_progress(plan),
     }
 }
 
-/// Prepares the target, or what lies there of an interrupted run.
-async fn begin(
+/// Progress of a scan that has not started.
+pub(crate) fn new_progress(plan: &DumpPlan) -> ScanProgress {
+    ScanProgress {
+        started_at: Utc::now(),
+        resumed: 0,
+        consumed_read_units: 0.0,
+        segments: vec![SegmentProgress::NotBegun; plan.segments as usize],
+        changes: TransformCounts::default(),
+    }
+}
+
+/// Opens the target for a new dump, or the interrupted one to resume it.
+async fn open_writer(
     plan: &DumpPlan,
     reporter: &Arc<dyn Reporter>,
     cancel: &CancellationToken,
 ) -> Result<DumpWriter> {
-    let (target, options) = (plan.request.target.clone(), options(plan));
+    let (target, options) = (plan.request.target.clone(), dump_options(plan));
     let Some(checkpoint) = plan.checkpoint.clone().filter(|_| plan.resumes) else {
         return run_blocking("preparing the target", move || {
             DumpWriter::begin(&target, &options)
@@ -245,6 +275,7 @@ async fn begin(
         .await;
     };
 
+    // The existing data is read again, to continue its digest and to find damage.
     reporter.report(Event::Phase {
         phase: Phase::Checking,
         items: None,
@@ -252,7 +283,7 @@ async fn begin(
     });
 
     let (reporter, cancel) = (Arc::clone(reporter), cancel.clone());
-    let mut watch = move |bytes| {
+    let mut on_progress = move |bytes| {
         reporter.report(Event::Progress { items: 0, bytes });
         if cancel.is_cancelled() {
             Err(interrupted())
@@ -262,13 +293,13 @@ async fn begin(
     };
 
     run_blocking("checking what is kept", move || {
-        DumpWriter::resume(&target, &options, *checkpoint, &mut watch)
+        DumpWriter::resume(&target, &options, *checkpoint, &mut on_progress)
     })
     .await
 }
 
-/// Reads the settings that `DescribeTable` does not tell while the items are read, so that a dump takes no longer for them.
-fn capture<S>(store: &S, plan: &DumpPlan) -> JoinSet<Vec<(Section, Captured)>>
+/// Starts to read the settings that `DescribeTable` does not return, concurrently with the items.
+fn spawn_capture<S>(store: &S, plan: &DumpPlan) -> JoinSet<Vec<(Section, Captured)>>
 where
     S: ReadStore + Clone + 'static,
 {
@@ -283,19 +314,19 @@ where
     capturing
 }
 
-/// The schema with what was captured, if the table is still the one that was planned for.
-async fn settled(
+/// The schema with all settings, after a check that the table was not recreated.
+async fn final_schema(
     store: &impl ReadStore,
     plan: &DumpPlan,
     capturing: JoinSet<Vec<(Section, Captured)>>,
 ) -> Result<TableSchema> {
-    let schema = captured(plan, capturing).await?;
+    let schema = schema_with_settings(plan, capturing).await?;
     recreated::check_not_recreated(store, &plan.source.table, &plan.schema).await?;
     Ok(schema)
 }
 
-/// The schema with what was captured.
-async fn captured(
+/// The schema with all settings.
+async fn schema_with_settings(
     plan: &DumpPlan,
     mut capturing: JoinSet<Vec<(Section, Captured)>>,
 ) -> Result<TableSchema> {
@@ -309,7 +340,7 @@ async fn captured(
     }
 }
 
-fn options(plan: &DumpPlan) -> DumpOptions {
+fn dump_options(plan: &DumpPlan) -> DumpOptions {
     DumpOptions {
         format: plan.request.format,
         compression: plan.request.compression,
@@ -321,7 +352,7 @@ fn options(plan: &DumpPlan) -> DumpOptions {
         },
         state_dir: plan.request.state_dir.clone(),
         origin: (!masks_key(&plan.request, &plan.schema))
-            .then(|| origin(&plan.source, &plan.schema, &plan.request, plan.segments)),
+            .then(|| dump_origin(&plan.source, &plan.schema, &plan.request, plan.segments)),
     }
 }
 
@@ -335,30 +366,30 @@ fn metadata(
     let mut partial = BTreeMap::new();
     let transform = &plan.request.transform;
     for (option, text) in transform.selection_options() {
-        // A condition may name what a mask hides.
-        let told = if transform.masks().is_some() && option == "--where" {
+        // A condition may contain a value that is masked.
+        let value = if transform.masks().is_some() && option == "--where" {
             true.into()
         } else {
             text.into()
         };
 
-        partial.insert(option.trim_start_matches('-').to_owned(), told);
+        partial.insert(option.trim_start_matches('-').to_owned(), value);
     }
 
     let selection = [("filter", &plan.filter), ("projection", &plan.projection)];
     for (option, text) in selection {
         if let Some(text) = text {
-            let told = if transform.masks().is_some() {
+            let value = if transform.masks().is_some() {
                 true.into()
             } else {
                 text.as_str().into()
             };
 
-            partial.insert(option.to_owned(), told);
+            partial.insert(option.to_owned(), value);
         }
     }
 
-    // What a condition or a sample left out is told by these.
+    // The counts of items that a condition or sample removed.
     let (left_out, rejected) = (progress.changes.left_out, progress.changes.rejected);
     for (reason, count) in [("left_out", left_out), ("rejected", rejected)] {
         if count > 0 {
@@ -388,7 +419,7 @@ fn metadata(
         resumed: progress.resumed,
         partial,
         transformed: transform.changes_items(),
-        mask_rules_sha256: mask_rules(plan),
+        mask_rules_sha256: mask_rules_sha256(plan),
         consistent_read: plan.consistent_read,
         segments: plan.segments,
         consumed_read_units: progress.consumed_read_units,

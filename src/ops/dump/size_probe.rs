@@ -1,34 +1,36 @@
-//! A first look at a table of which DynamoDB does not know the size yet. It counts about every six hours, and until then a table that
-//! was just filled is said to have 0 bytes. One page tells whether it is small: then it is read in one segment, and its dump is the
-//! same each time; or not: one segment would take hours where many take minutes. The page is not kept; it is 128 units at most.
+//! Size probe for a table whose size DynamoDB does not know yet.
+//!
+//! DynamoDB updates the size about every six hours. Until then, a new table has 0 bytes. One page shows whether the table is small: then
+//! it is scanned in one segment, which produces identical dumps. In a large table, one segment would take hours where many take minutes.
+//! The page is discarded. It costs at most 128 read units.
 
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
 use super::interrupted;
+use super::page::PageCost;
 use super::plan::DumpPlan;
 use crate::error::Result;
-use crate::store::{ReadStore, ScanPage, ScanRequest, WireBytes};
+use crate::store::{ReadStore, ScanPage, ScanRequest};
 
-/// Segments of a table of which is only known that it is not small.
-const SEGMENTS: u32 = 256;
+/// Number of segments for a table that is not small, but whose size is unknown.
+const SEGMENTS_OF_LARGE_TABLE: u32 = 256;
 
-/// Bytes of text of a page that DynamoDB has cut off because it was full (at 1 MB of items), not because of a cap or a filter.
-const FULL: u64 = 512 * 1024;
+/// Minimum text of a page that DynamoDB ended because it was full (1 MB of items), not because of a cap or filter.
+const FULL_PAGE_BYTES: u64 = 512 * 1024;
 
-/// Chooses the segments anew where the size is not known. Returns the read units that it took and the bytes that
-/// travelled.
+/// Sets the number of segments of a plan if the size of the table is not known. Returns the cost of the probe.
 ///
 /// # Errors
 /// The table cannot be read; interrupted.
-pub(crate) async fn look(
+pub(crate) async fn probe_size(
     store: &impl ReadStore,
     plan: &mut DumpPlan,
     cancel: &CancellationToken,
-) -> Result<(f64, WireBytes)> {
-    if !is_of_unknown_size(plan) {
-        return Ok((0.0, WireBytes::default()));
+) -> Result<PageCost> {
+    if !needs_probe(plan) {
+        return Ok(PageCost::default());
     }
 
     let request = ScanRequest {
@@ -47,24 +49,29 @@ pub(crate) async fn look(
         page = store.scan(&request) => page?,
         () = cancel.cancelled() => return Err(interrupted()),
     };
-    plan.segments = segments(&page);
+    plan.segments = segments_for_page(&page);
 
-    Ok((page.read_units, page.wire))
+    Ok(PageCost {
+        read_units: page.read_units,
+        wire: page.wire,
+    })
 }
 
-fn is_of_unknown_size(plan: &DumpPlan) -> bool {
-    let is_free = plan.request.segments.is_none() && plan.limit.is_none() && !plan.resumes;
-    // An engine on this machine is fast enough in one segment.
+fn needs_probe(plan: &DumpPlan) -> bool {
+    let is_segment_count_open =
+        plan.request.segments.is_none() && plan.limit.is_none() && !plan.resumes;
+
+    // A local engine is fast enough with one segment.
     plan.bytes == 0
         && plan.items == 0
-        && is_free
+        && is_segment_count_open
         && plan.request.content.includes_items()
         && !plan.source.local
 }
 
-fn segments(first: &ScanPage) -> u32 {
-    if first.next.is_some() && first.items.text_bytes() >= FULL {
-        SEGMENTS
+fn segments_for_page(first: &ScanPage) -> u32 {
+    if first.next.is_some() && first.items.text_bytes() >= FULL_PAGE_BYTES {
+        SEGMENTS_OF_LARGE_TABLE
     } else {
         1
     }
@@ -76,8 +83,8 @@ mod tests {
 
     use super::*;
     use crate::item::split_items;
-    use crate::store::PageKey;
     use crate::store::PageMemoryPermit;
+    use crate::store::{PageKey, WireBytes};
 
     fn page(bytes: usize, has_more: bool) -> ScanPage {
         let text = format!(r#"{{"Items":[{{"a":{{"S":"{}"}}}}]}}"#, "x".repeat(bytes));
@@ -94,11 +101,14 @@ mod tests {
     }
 
     #[test]
-    fn only_a_full_page_with_more_behind_it_is_of_a_table_that_is_not_small() {
-        assert_eq!(segments(&page(1_000_000, true)), SEGMENTS);
-        assert_eq!(segments(&page(1_000_000, false)), 1);
+    fn a_table_is_large_if_its_first_page_is_full_and_not_the_last() {
+        assert_eq!(
+            segments_for_page(&page(1_000_000, true)),
+            SEGMENTS_OF_LARGE_TABLE
+        );
+        assert_eq!(segments_for_page(&page(1_000_000, false)), 1);
 
         // A cap makes pages small: then one segment is as fast as the cap allows.
-        assert_eq!(segments(&page(10_000, true)), 1);
+        assert_eq!(segments_for_page(&page(10_000, true)), 1);
     }
 }

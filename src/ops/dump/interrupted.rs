@@ -1,4 +1,4 @@
-//! A run into the same target that was interrupted: what it was of, and whether the run that is asked for can go on with it.
+//! An interrupted dump into the same target, and whether the requested dump can resume it.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -10,33 +10,33 @@ use crate::error::{Error, Result};
 use crate::ops::table_location::TableLocation;
 use crate::schema::TableSchema;
 
-/// An interrupted run.
+/// An interrupted dump.
 #[derive(Debug, Clone, Serialize)]
 pub struct InterruptedDump {
-    /// When it began.
+    /// Start time.
     pub started_at: DateTime<Utc>,
-    /// When it last left word of itself.
+    /// Time of the last checkpoint.
     pub reached_at: DateTime<Utc>,
-    /// Items that it has read.
+    /// Number of items read.
     pub items: u64,
-    /// Bytes of their text.
+    /// Size of their text in bytes.
     pub data_bytes: u64,
-    /// Read units it has consumed.
+    /// Read units consumed.
     pub consumed_read_units: f64,
-    /// Why the run that is asked for cannot go on with it, each with what was and what is: `segments: 4 then, 2 now`.
+    /// Options that prevent the requested dump from resuming it, with both values: `segments: 4 then, 2 now`.
     pub obstacles: Vec<String>,
 }
 
 impl InterruptedDump {
-    /// The run that left `checkpoint`, for a run of `asked`. `segments_are_named` says that the request names their number: else
-    /// those of the checkpoint hold, for a table that has grown would be given more.
-    pub(crate) fn of(
+    /// The dump that wrote `checkpoint`, compared with the requested one. Unless the request sets the number of segments, that of the
+    /// checkpoint is used: a table that has grown would get more of them.
+    pub(crate) fn from_checkpoint(
         checkpoint: &DumpCheckpoint,
-        mut asked: DumpOrigin,
-        segments_are_named: bool,
+        mut requested: DumpOrigin,
+        has_segments: bool,
     ) -> Self {
-        if !segments_are_named {
-            asked.segments = checkpoint.origin.segments;
+        if !has_segments {
+            requested.segments = checkpoint.origin.segments;
         }
 
         Self {
@@ -45,12 +45,12 @@ impl InterruptedDump {
             items: checkpoint.items(),
             data_bytes: checkpoint.text_bytes(),
             consumed_read_units: checkpoint.progress.consumed_read_units,
-            obstacles: obstacles(&checkpoint.origin, &asked),
+            obstacles: obstacles(&checkpoint.origin, &requested),
         }
     }
 
-    /// Refuses to go on where something else is asked for.
-    pub(crate) fn must_fit(&self) -> Result<()> {
+    /// Fails if the requested dump cannot resume it.
+    pub(crate) fn check_resumable(&self) -> Result<()> {
         if self.obstacles.is_empty() {
             return Ok(());
         }
@@ -63,25 +63,25 @@ impl InterruptedDump {
     }
 }
 
-/// What a run is of.
-pub(crate) fn origin(
-    place: &TableLocation,
+/// The identity of a dump: its table, and the options that decide its contents.
+pub(crate) fn dump_origin(
+    location: &TableLocation,
     schema: &TableSchema,
     request: &DumpRequest,
     segments: u32,
 ) -> DumpOrigin {
     let description = schema.description();
     DumpOrigin {
-        environment: place.environment.clone(),
-        table: place.table.clone(),
+        environment: location.environment.clone(),
+        table: location.table.clone(),
         table_arn: description.table_arn.clone(),
         table_id: description.table_id.clone(),
         table_created: description
             .creation_date_time
             .as_ref()
             .map(ToString::to_string),
-        region: place.region.clone(),
-        endpoint: place.endpoint.clone(),
+        region: location.region.clone(),
+        endpoint: location.endpoint.clone(),
         schema: request.content.includes_schema(),
         items: request.content.includes_items(),
         format: request.format,
@@ -95,9 +95,9 @@ pub(crate) fn origin(
     }
 }
 
-/// The interrupted run into the request's target. If its checkpoint cannot be read, that is an error for a run that is to resume it,
+/// Finds the checkpoint of an interrupted dump into the same target. One that cannot be read is an error for a dump that is to resume it,
 /// and a warning for one that starts over.
-pub(crate) fn find(
+pub(crate) fn find_checkpoint(
     request: &DumpRequest,
     warnings: &mut Vec<String>,
 ) -> Result<Option<Box<DumpCheckpoint>>> {
@@ -110,6 +110,7 @@ pub(crate) fn find(
     }
 }
 
+/// The fields in which two origins differ. They are compared in serialized form, so that no field is forgotten.
 fn obstacles(then: &DumpOrigin, now: &DumpOrigin) -> Vec<String> {
     let fields = |origin: &DumpOrigin| match serde_json::to_value(origin) {
         Ok(Value::Object(fields)) => fields,
@@ -125,14 +126,14 @@ fn obstacles(then: &DumpOrigin, now: &DumpOrigin) -> Vec<String> {
             format!(
                 "{}: {} then, {} now",
                 name.replace('_', " "),
-                shown(value),
-                shown(now)
+                display_value(value),
+                display_value(now)
             )
         })
         .collect()
 }
 
-fn shown(value: &Value) -> String {
+fn display_value(value: &Value) -> String {
     match value {
         Value::Null => "none".to_owned(),
         Value::Bool(yes) => if *yes { "yes" } else { "no" }.to_owned(),
