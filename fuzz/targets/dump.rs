@@ -1,7 +1,8 @@
-//! The reader of dumps: any bytes for a file of items, and for the files of a folder.
+//! Reads arbitrary bytes as a file of items, or as the files of a dump folder.
 //!
-//! The first byte chooses: `d` a folder, `o` a folder whose metadata lists what lies there, anything else a file. A file is read in large blocks and byte by byte, to the same effect, and what was read from it reads the
-//! same when it is written as lines. Of a folder, what is found whole by the check must be without a finding for the inspection.
+//! The first byte selects the input: `d` is a folder, `o` is a folder whose metadata lists its files with correct checksums, anything
+//! else is a file. A file must read the same in large blocks and byte by byte, and its items must read the same when they are written
+//! one per line. If the check of a folder succeeds, its inspection must have no findings.
 #![no_main]
 
 use std::fs::File;
@@ -9,8 +10,8 @@ use std::io::{Read, Write};
 use std::path::Path;
 
 use dynadump_fuzz::backup::{
-    DumpTarget, ItemReader, LocatedItem, METADATA_FILE, SCHEMA_FILE, SUMMARY_FILE, Source,
-    SourceSpec, InspectionDepth, check, inspect,
+    DumpTarget, InspectionDepth, ItemReader, LocatedItem, METADATA_FILE, SCHEMA_FILE, SUMMARY_FILE,
+    Source, SourceSpec, check, inspect,
 };
 use dynadump_fuzz::error::{Error, ErrorKind, Result};
 use dynadump_fuzz::item::has_line_breaks;
@@ -18,7 +19,7 @@ use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-/// Between two files of a folder.
+/// Separates the files of a folder in the input.
 const SEAM: &[u8] = b"\n--\n";
 
 const NAMES: [&str; 6] = [
@@ -58,7 +59,7 @@ fn file(data: &[u8]) {
         assert_eq!(item.line, line);
     }
 
-    // Anything may be packed: a stream tells by itself.
+    // The reader of a stream detects compression by content; it must not panic on any input.
     if let Ok(mut stream) =
         Source::from_reader(Box::new(std::io::Cursor::new(data.to_vec()))).items()
     {
@@ -72,7 +73,7 @@ fn file(data: &[u8]) {
             .collect();
         let (again, error) = read(&lines[..]);
 
-        // A first line that has the shape of something else than an item is taken for that.
+        // The first object determines the container, so an item that looks like another container may be read as one.
         if error.is_none() && again.len() == items.len() {
             assert!(
                 again
@@ -103,7 +104,7 @@ fn folder(data: &[u8], own: bool) {
         put(METADATA_FILE, &metadata_of(&files));
     }
 
-    let _ = DumpTarget::folder(dir.path()).standing();
+    let _ = DumpTarget::folder(dir.path()).contents();
     let Ok(source) = Source::open(&SourceSpec::path(dir.path())) else {
         return;
     };
@@ -112,7 +113,7 @@ fn folder(data: &[u8], own: bool) {
         Ok(checked) => {
             let found = inspect(&source, InspectionDepth::Full, &mut |_, _| {})
                 .expect("what was checked can be looked at");
-            // Keys, extra files and what a table can be made of are for the inspection alone.
+            // Only the inspection looks at keys, extra files and the schema.
             let alone = [
                 "not an item of this table",
                 "the same key",
@@ -164,7 +165,7 @@ fn read(source: impl Read) -> (Vec<LocatedItem>, Option<Error>) {
     }
 }
 
-/// A source that gives one byte at a time.
+/// A source that returns one byte per read.
 struct ByteByByte<'a>(&'a [u8]);
 
 impl Read for ByteByByte<'_> {
@@ -186,7 +187,7 @@ fn at_seams(mut rest: &[u8]) -> Vec<&[u8]> {
     parts
 }
 
-/// Metadata in which all sums are right, by the text of the format.
+/// Metadata with correct checksums, built from the documented format and not with the code under test.
 fn metadata_of(files: &[(&str, &[u8])]) -> Vec<u8> {
     let sha256 = |content: &[u8]| {
         Sha256::digest(content)

@@ -1,4 +1,4 @@
-//! The reader of env files: what it takes means what `dotenvy` makes of it, and no error tells a value.
+//! Parses arbitrary text as an env file: accepted files must mean the same to `dotenvy`, and no error may contain a value.
 #![no_main]
 
 use std::collections::BTreeMap;
@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use dynadump_fuzz::environment::{KEYS, parse};
 use libfuzzer_sys::fuzz_target;
 
-/// Stands in every value, and in no word of an error.
+/// Part of every value; must not occur in an error.
 const SECRET: &str = "hUsH9";
 
 fuzz_target!(|text: &str| {
@@ -28,7 +28,7 @@ fuzz_target!(|text: &str| {
     }
 });
 
-/// `dotenvy` substitutes `$NAME`, and takes a `#` behind two spaces for text; elsewhere both read the same.
+/// `dotenvy` substitutes `$NAME`, and reads a `#` after two spaces as text; otherwise both parsers agree.
 fn agrees_with_dotenvy(text: &str, found: &[(&'static str, Option<String>)]) {
     if text.contains(['$', '#', '\r', '\u{feff}']) {
         return;

@@ -1,7 +1,7 @@
-//! The item cutter: what it takes for a page of items must be one, and the items must come out as they went in.
+//! Splits arbitrary bytes as a page of items and compares the result with `serde_json`.
 //!
-//! `serde_json` is the judge. The cutter looks at structure alone and may take what is no JSON; but what `serde_json` takes, it must
-//! cut to the same items, and what is left must be the same document without them.
+//! The splitter checks structure only and may accept text that is not JSON. Every document that `serde_json` accepts must be split
+//! into the same items, and the rest must be the same document without them.
 #![no_main]
 
 use std::collections::HashSet;
@@ -48,7 +48,7 @@ fuzz_target!(|data: &[u8]| {
     checked(data, &cut.items);
 });
 
-/// A page is taken if its items are intact, have the key, and no two have the same one; its items are the same then.
+/// A page is accepted if and only if its items are valid, have the key, and no two share a key; the items are then unchanged.
 fn checked(data: &[u8], items: &Items) {
     let key = KeySchema {
         partition: KeyAttribute {
@@ -72,7 +72,7 @@ fn checked(data: &[u8], items: &Items) {
     }
 }
 
-/// All that looks inside an item says the same of whether it is one.
+/// Validator, parser, digest and size agree on whether the bytes are an item.
 fn looks_inside(item: &[u8]) {
     let (valid, parsed) = (validate(item), parse_item(item));
     if valid.is_ok() {
@@ -93,7 +93,7 @@ fn looks_inside(item: &[u8]) {
     let _ = object_kind(item);
 }
 
-/// The texts of `Items`, if this is one JSON object that has it once, with objects in it.
+/// The elements of `Items`, if `data` is a JSON object that has this member at most once and every element is an object.
 fn items_of(data: &[u8]) -> Option<Vec<Vec<u8>>> {
     let members = members_of(data)?;
     let mut arrays = members.iter().filter(|(name, _)| name == "Items");
@@ -114,7 +114,7 @@ fn items_of(data: &[u8]) -> Option<Vec<Vec<u8>>> {
         .then_some(texts)
 }
 
-/// The same document comes of the rest and the items.
+/// Checks that the rest and the items together are the original document.
 fn rejoins<'a>(data: &[u8], rest: &[u8], items: impl Iterator<Item = &'a [u8]>) {
     let (Ok(before), Ok(mut after)) = (
         serde_json::from_slice::<Value>(data),
@@ -136,7 +136,7 @@ fn rejoins<'a>(data: &[u8], rest: &[u8], items: impl Iterator<Item = &'a [u8]>) 
 
 type Members<'a> = Vec<(String, &'a RawValue)>;
 
-/// The members of a JSON object in their order, those that stand twice included.
+/// The members of a JSON object in document order, duplicates included.
 fn members_of(data: &[u8]) -> Option<Members<'_>> {
     struct All;
 
@@ -161,7 +161,7 @@ fn members_of(data: &[u8]) -> Option<Members<'_>> {
     let members = reader.deserialize_map(All).ok()?;
     reader.end().ok()?;
 
-    // A value of a document counts its members' last version, so that documents with two cannot be compared as values.
+    // `Value` keeps only the last of two members with the same name, so documents with duplicates cannot be compared as values.
     let names: HashSet<_> = members.iter().map(|(name, _)| name).collect();
     (names.len() == members.len() && serde_json::from_slice::<Value>(data).is_ok())
         .then_some(members)
