@@ -1,4 +1,6 @@
-//! The command line, read twice: once as typed (clap's structs), once as meant (`resolve`). No clap type leaves this folder.
+//! Command-line arguments: clap structs (`…Args`), resolved into commands (`…Command`) that are free of contradictions.
+//!
+//! No clap type leaves this folder.
 
 mod common;
 mod dump;
@@ -16,29 +18,29 @@ use std::time::Duration;
 
 pub(crate) use dump::{DumpArgs, DumpCommand};
 pub(crate) use restore::{RestoreArgs, RestoreCommand};
-pub(crate) use verify::{VerifyArgs, VerifyCommand, VerifyTask};
+pub(crate) use verify::{SecondTable, VerifyArgs, VerifyCommand, VerifyTask};
 
 use super::terminal::output::OutputOptions;
 use crate::environment::{Answers, EnvironmentRequest};
 use crate::error::Result;
 use crate::store::WireCompression;
 
-/// What every command line means, whatever the command.
+/// Options that all commands share.
 #[derive(Clone)]
 pub(crate) struct CommonOptions {
     pub(crate) environment: EnvironmentRequest,
     pub(crate) answers: Answers,
-    /// Show the plan and stop.
+    /// Show the plan and stop (`--dry-run`).
     pub(crate) dry_run: bool,
-    /// Calls in flight at most.
+    /// Maximum number of requests in flight.
     pub(crate) concurrency: Option<usize>,
-    /// Wait so long for an endpoint that does not answer yet.
+    /// How long to wait for an endpoint that does not answer yet.
     pub(crate) wait: Option<Duration>,
-    /// Give up when nothing has gone forward for so long.
+    /// Time without progress after which the command fails.
     pub(crate) give_up_after: Duration,
-    /// Whether pages travel compressed.
+    /// Whether to request compressed responses.
     pub(crate) wire_compression: WireCompression,
-    /// Folder for what must outlive a run but belongs to no dump.
+    /// Folder for locks, checkpoints and markers that are not part of a dump.
     pub(crate) state_dir: Option<PathBuf>,
 }
 

@@ -1,4 +1,4 @@
-//! Command lines as typed, and what they mean.
+//! Tests: command lines and the requests that they resolve to.
 
 use std::path::Path;
 use std::time::Duration;
@@ -351,6 +351,14 @@ fn how_to_talk() {
     assert!(!output_options("").quiet && !output_options("").verbose && !output_options("").json);
 }
 
+fn second_table(environment: Option<&str>, table: Option<&str>) -> SecondTable {
+    SecondTable {
+        environment: environment.map(ToOwned::to_owned),
+        table: table.map(ToOwned::to_owned),
+        schema_only: false,
+    }
+}
+
 fn verify_command(line: &str) -> Result<VerifyCommand> {
     VerifyArgs::try_parse_from(words("verifydb", line))
         .unwrap_or_else(|error| panic!("{line}: {error}"))
@@ -359,10 +367,8 @@ fn verify_command(line: &str) -> Result<VerifyCommand> {
 
 #[test]
 fn what_is_named_decides_what_is_verified() {
-    let tables = |environment: Option<&str>, table: Option<&str>| VerifyTask::Tables {
-        environment: environment.map(ToOwned::to_owned),
-        table: table.map(ToOwned::to_owned),
-        schema_only: false,
+    let tables = |environment: Option<&str>, table: Option<&str>| {
+        VerifyTask::Tables(second_table(environment, table))
     };
 
     for (line, task, source) in [
@@ -393,11 +399,10 @@ fn what_is_named_decides_what_is_verified() {
         ),
         (
             "--env prod --against-env dev --schema-only",
-            VerifyTask::Tables {
-                environment: Some("dev".to_owned()),
-                table: None,
+            VerifyTask::Tables(SecondTable {
                 schema_only: true,
-            },
+                ..second_table(Some("dev"), None)
+            }),
             "backups/dynamodb/prod",
         ),
         (
@@ -419,13 +424,13 @@ fn what_is_named_decides_what_is_verified() {
 fn the_other_environment_takes_nothing_from_the_first_but_the_folder() {
     let command =
         verify_command("--env prod --envs-dir e --table a --region r --against-env dev").unwrap();
-    let other = command.other(Some(&"dev".to_owned()), None);
+    let other = command.second_environment(&second_table(Some("dev"), None));
     assert_eq!(
         (other.name.as_deref(), other.table, other.region),
         (Some("dev"), None, None)
     );
     assert_eq!(other.envs_dir.as_deref(), Some(Path::new("e")));
-    let same = command.other(None, Some(&"b".to_owned()));
+    let same = command.second_environment(&second_table(None, Some("b")));
     assert_eq!(
         (
             same.name.as_deref(),

@@ -1,4 +1,4 @@
-//! The command line of `verifydb`.
+//! Command-line arguments of `verifydb`.
 
 use std::path::PathBuf;
 
@@ -125,30 +125,34 @@ struct VerifyOnlyArgs {
     max_rcu: Option<Cap>,
 }
 
-/// What is to be found out.
+/// The check that `verifydb` performs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum VerifyTask {
-    /// Is this dump whole?
+    /// Integrity of a dump.
     Dump {
-        /// By checksums alone.
+        /// Only check sizes and checksums.
         quick: bool,
     },
-    /// Does the table hold what the dump holds?
+    /// Items of a table against a dump.
     Table,
-    /// Is the table as the dump's schema says?
+    /// Settings of a table against the schema of a dump.
     Schema,
-    /// Do two tables agree?
-    Tables {
-        /// The other environment; the same if `None`.
-        environment: Option<String>,
-        /// The other table, if the command line names it.
-        table: Option<String>,
-        /// Their settings, and not their items.
-        schema_only: bool,
-    },
+    /// One table against another.
+    Tables(SecondTable),
 }
 
-/// What a command line of `verifydb` means, before the environment is known.
+/// The table that another table is compared with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SecondTable {
+    /// Name of its environment; `None` means the environment of the first table.
+    pub(crate) environment: Option<String>,
+    /// Its name; `None` means `DYNAMODB_TABLE` of its environment, then the name of the first table.
+    pub(crate) table: Option<String>,
+    /// Compare settings only, not items.
+    pub(crate) schema_only: bool,
+}
+
+/// A resolved `verifydb` command line.
 pub(crate) struct VerifyCommand {
     pub(crate) common: CommonOptions,
     pub(crate) task: VerifyTask,
@@ -202,7 +206,8 @@ impl Arguments<VerifyCommand> for VerifyArgs {
 
 impl VerifyOnlyArgs {
     fn task(&self, selects_table: bool) -> Result<VerifyTask> {
-        let compares = [
+        // These options compare a table with something, so a dump alone is not enough.
+        let table_options = [
             ("--exact", self.exact),
             ("--keys-only", self.keys_only),
             ("--sample", self.sample.is_some()),
@@ -212,12 +217,11 @@ impl VerifyOnlyArgs {
         ];
 
         if self.against_env.is_some() || self.against_table.is_some() {
-            let (environment, table) = (self.against_env.clone(), self.against_table.clone());
-            return Ok(VerifyTask::Tables {
-                environment,
-                table,
+            return Ok(VerifyTask::Tables(SecondTable {
+                environment: self.against_env.clone(),
+                table: self.against_table.clone(),
                 schema_only: self.schema_only,
-            });
+            }));
         }
 
         match (selects_table, self.quick) {
@@ -227,7 +231,7 @@ impl VerifyOnlyArgs {
             .with_hint("leave out --quick, or the environment and the table")),
             (true, false) if self.schema_only => Ok(VerifyTask::Schema),
             (true, false) => Ok(VerifyTask::Table),
-            (false, quick) => match compares.into_iter().find(|(_, given)| *given) {
+            (false, quick) => match table_options.into_iter().find(|(_, given)| *given) {
                 Some((flag, _)) => Err(Error::usage(format!(
                     "{flag} is about a table, and none is named"
                 ))
@@ -239,10 +243,11 @@ impl VerifyOnlyArgs {
 }
 
 impl VerifyCommand {
-    /// The dump.
+    /// The dump to verify; defaults to the default folder of the environment.
     pub(crate) fn source(&self) -> SourceSpec {
         let environment = self.common.environment.name.as_deref();
         let by_default = || default_folder(environment.unwrap_or(self.default_environment()));
+
         SourceSpec::Path(self.source.clone().unwrap_or_else(by_default))
     }
 
@@ -254,23 +259,20 @@ impl VerifyCommand {
         }
     }
 
-    /// Where the other of two tables is. Flags that name a place are about the first.
-    pub(crate) fn other(
-        &self,
-        environment: Option<&String>,
-        table: Option<&String>,
-    ) -> EnvironmentRequest {
+    /// The environment of the second table. Flags such as `--region` and `--profile` apply to the first table only, unless both
+    /// are in the same environment.
+    pub(crate) fn second_environment(&self, second: &SecondTable) -> EnvironmentRequest {
         let first = &self.common.environment;
-        match environment {
+        match &second.environment {
             None => EnvironmentRequest {
-                table: table.cloned(),
+                table: second.table.clone(),
                 ..first.clone()
             },
             Some(name) => EnvironmentRequest {
                 name: Some(name.clone()),
                 envs_dir: first.envs_dir.clone(),
                 working_dir: first.working_dir.clone(),
-                table: table.cloned(),
+                table: second.table.clone(),
                 ..EnvironmentRequest::default()
             },
         }

@@ -1,4 +1,4 @@
-//! `restoredb --diff-schema` and `verifydb --schema-only`: what differs, one line each on standard output; nothing is asked and nothing is changed.
+//! Schema comparison for `restoredb --diff-schema` and `verifydb --schema-only`: one line per difference on standard output.
 
 use crate::cli::args::CommonOptions;
 use crate::cli::report::CommandOutcome;
@@ -12,10 +12,10 @@ use crate::ops::restore::{self, RestoreRequest, SchemaDifferences};
 use crate::schema::Difference;
 use crate::store::MissingDatabase;
 
-/// Compares the schema of a dump with a table.
+/// Compares the schema of a dump with a table, and prints the differences.
 ///
 /// # Errors
-/// Whatever stops it; what is to be told to people.
+/// The error to print; its kind decides the exit code.
 pub(crate) async fn run(
     common: &CommonOptions,
     environment: &Environment,
@@ -30,7 +30,7 @@ pub(crate) async fn run(
     report_differences(&found, session)
 }
 
-/// Tells what was found, each difference on a line.
+/// Prints differences, one per line.
 ///
 /// # Errors
 /// Standard output cannot be written.

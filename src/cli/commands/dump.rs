@@ -1,4 +1,4 @@
-//! `dumpdb`: from its arguments to its summary.
+//! Execution of `dumpdb`: plan, confirmation, dump, summary.
 
 use chrono::Utc;
 
@@ -10,56 +10,44 @@ use crate::cli::terminal::output::is_closed_pipe;
 use crate::cli::terminal::prompt;
 use crate::cli::terminal::signals::unless_cancelled;
 use crate::cli::text::{dry_run, plan, summary};
+use crate::environment::Approval;
 use crate::error::Result;
 use crate::ops;
-use crate::store::MissingDatabase;
+use crate::ops::dump::{DumpPlan, DumpSummary};
+use crate::store::{MissingDatabase, Store};
 
-/// Dumps as the command line says.
+/// Executes a resolved `dumpdb` command line.
 ///
 /// # Errors
-/// Whatever stops it; what is to be told to people.
+/// The error to print; its kind decides the exit code.
 pub(crate) async fn run(command: DumpCommand, session: Session) -> Result<CommandOutcome> {
-    let (common, console) = (&command.common, &session.console);
+    let common = &command.common;
     let environment = session.environment(common)?;
     let request = command.request(&environment)?;
     let store = session
         .open(&environment, common, MissingDatabase::Refuse)
         .await?;
-    let (target, state_dir) = (request.target.clone(), request.state_dir.clone());
-    let mut plan = unless_cancelled(
-        &session.cancel,
-        ops::dump::plan(&store, &environment, request),
-    )
-    .await?;
 
+    // The plan consumes the request; these are needed to find the checkpoint if the dump fails.
+    let (target, state_dir) = (request.target.clone(), request.state_dir.clone());
+    let planning = ops::dump::plan(&store, &environment, request);
+    let mut plan = unless_cancelled(&session.cancel, planning).await?;
+
+    // A dry run changes nothing, so there is nothing to resume.
     if !common.dry_run && resume::offer_resume(&plan, &session, common.answers.yes).await? {
         plan = plan.resumed();
     }
 
     let approval = plan.approval();
-    let mut warnings = plan.warnings.clone();
-    warnings.extend(resume::discard_warning(&plan, Utc::now()));
-    let mut sections = plan::dump(&plan, command.content);
-    sections.extend(resume::section(&plan, command.resume, Utc::now()));
-    session.show_plan(&sections, &warnings, &approval, common);
+    show_plan(&plan, &approval, &command, &session);
 
     if common.dry_run {
-        let reporter = session.reporter();
-        let trial = Box::pin(ops::dump::dry_run(
-            &store,
-            &mut plan,
-            command.preview,
-            &reporter,
-            &session.cancel,
-        ))
-        .await?;
-
-        return dry_run::report(&plan, true, trial, &session);
+        return dry_run(&store, plan, &command, &session).await;
     }
 
     let prompt = format!("Replace the dump in {}?", plan.target);
     prompt::confirm(
-        console,
+        &session.console,
         &approval,
         &common.answers,
         false,
@@ -68,6 +56,7 @@ pub(crate) async fn run(command: DumpCommand, session: Session) -> Result<Comman
     )
     .await?;
 
+    // Only items have a checkpoint to resume from, and standard output has none.
     if command.content.includes_items() && !command.writes_to_stdout() {
         let _ = session.abort_hint.set(format!(
             "what was read is kept, but for the last second; {}",
@@ -75,28 +64,71 @@ pub(crate) async fn run(command: DumpCommand, session: Session) -> Result<Comman
         ));
     }
 
-    let done = ops::dump::run(&store, plan, session.reporter(), session.cancel.clone()).await;
+    let result = ops::dump::run(&store, plan, session.reporter(), session.cancel.clone()).await;
     session.progress.end();
-    let summary = match done {
+
+    match result {
+        Ok(summary) => show_summary(&summary, &command, &session),
+        // `dumpdb --output - | head` is not an error worth reporting as one.
         Err(error) if command.writes_to_stdout() && is_closed_pipe(&error) => {
-            console.info("standard output was closed by its reader before the last item");
-            return Ok(CommandOutcome::Unread);
+            let message = "standard output was closed by its reader before the last item";
+            session.console.info(message);
+            Ok(CommandOutcome::Unread)
         }
         Err(error) => {
-            let left = target.unfinished(state_dir.as_deref()).ok().flatten();
-            let resume_hint = left.map(|left| {
-                resume::resume_hint_with_count(left.items(), &resume::resume_command())
+            // An unreadable checkpoint must not hide the error that stopped the dump.
+            let checkpoint = target.unfinished(state_dir.as_deref()).ok().flatten();
+            let hint = checkpoint.map(|checkpoint| {
+                resume::resume_hint_with_count(checkpoint.items(), &resume::resume_command())
             });
-            return Err(resume::with_resume_hint(error, resume_hint));
+
+            Err(resume::with_resume_hint(error, hint))
         }
-        Ok(summary) => summary,
-    };
+    }
+}
 
-    console.result(&summary::dump(&summary, command.content));
+fn show_plan(plan: &DumpPlan, approval: &Approval, command: &DumpCommand, session: &Session) {
+    let now = Utc::now();
+    let mut sections = plan::dump(plan, command.content);
+    sections.extend(resume::section(plan, command.resume, now));
 
-    for problem in summary::dump_problems(&summary) {
-        console.problem(&problem);
+    let mut warnings = plan.warnings.clone();
+    warnings.extend(resume::discard_warning(plan, now));
+
+    session.show_plan(&sections, &warnings, approval, &command.common);
+}
+
+/// Applies the transform to the items without writing a dump, and reports the result.
+async fn dry_run(
+    store: &Store,
+    mut plan: DumpPlan,
+    command: &DumpCommand,
+    session: &Session,
+) -> Result<CommandOutcome> {
+    let reporter = session.reporter();
+    let trial = ops::dump::dry_run(
+        store,
+        &mut plan,
+        command.preview,
+        &reporter,
+        &session.cancel,
+    );
+    let result = Box::pin(trial).await?;
+
+    dry_run::report(&plan, true, result, session)
+}
+
+fn show_summary(
+    summary: &DumpSummary,
+    command: &DumpCommand,
+    session: &Session,
+) -> Result<CommandOutcome> {
+    let lines = summary::dump(summary, command.content);
+    session.console.result(&lines);
+
+    for problem in summary::dump_problems(summary) {
+        session.console.problem(&problem);
     }
 
-    CommandOutcome::acted(&summary, summary.is_whole())
+    CommandOutcome::acted(summary, summary.is_whole())
 }

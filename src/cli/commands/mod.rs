@@ -1,4 +1,4 @@
-//! One file per command, from its arguments to its exit code.
+//! Execution of each command: from resolved arguments to an outcome.
 
 pub(crate) mod diff;
 pub(crate) mod dump;

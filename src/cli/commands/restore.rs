@@ -1,4 +1,4 @@
-//! `restoredb`: from its arguments to its summary.
+//! Execution of `restoredb`: plan, confirmation, restore, summary.
 
 use chrono::Utc;
 
@@ -10,64 +10,40 @@ use crate::cli::session::Session;
 use crate::cli::terminal::prompt;
 use crate::cli::terminal::signals::unless_cancelled;
 use crate::cli::text::{dry_run, format, plan, summary};
-use crate::environment::Environment;
+use crate::environment::{Confirmation, Environment};
 use crate::error::Result;
 use crate::ops;
-use crate::ops::restore::{ExistingTable, RestoreRequest, Verified};
+use crate::ops::restore::{ExistingTable, RestorePlan, RestoreRequest, RestoreSummary, Verified};
 use crate::store::{MissingDatabase, Store};
 
-/// Restores as the command line says.
+/// Executes a resolved `restoredb` command line.
 ///
 /// # Errors
-/// Whatever stops it; what is to be told to people.
+/// The error to print; its kind decides the exit code.
 pub(crate) async fn run(command: RestoreCommand, session: Session) -> Result<CommandOutcome> {
-    let (common, console) = (&command.common, &session.console);
+    let common = &command.common;
     let environment = session.environment(common)?;
     let mut request = command.request(&environment)?;
     if command.diff_schema {
         return diff::run(common, &environment, &request, &session).await;
     }
 
-    // A restore that is refused leaves no trace: a missing database is created once the plan was confirmed.
+    // A refused restore must not create an embedded database, so the plan uses a temporary one if the file is missing.
     let store = session
         .open(&environment, common, MissingDatabase::InMemory)
         .await?;
-    request.resume |= is_resumed(&store, &environment, &request, &command, &session).await?;
+    request.resume |= offer_resume(&store, &environment, &request, &command, &session).await?;
     let planning = ops::restore::plan(&store, &environment, request, session.reporter());
     let plan = unless_cancelled(&session.cancel, Box::pin(planning)).await?;
-    let approval = plan.approval();
-    session.show_plan(
-        &plan::restore(&plan, Utc::now()),
-        &plan.warnings,
-        approval,
-        common,
-    );
+
+    let sections = plan::restore(&plan, Utc::now());
+    session.show_plan(&sections, &plan.warnings, plan.approval(), common);
 
     if common.dry_run {
-        let reporter = session.reporter();
-        let trial = ops::restore::dry_run(&plan, command.preview, &reporter, &session.cancel);
-        return dry_run::report(
-            &plan,
-            !plan.transform.is_empty(),
-            Box::pin(trial).await?,
-            &session,
-        );
+        return dry_run(&plan, &command, &session).await;
     }
 
-    let prompt = format!(
-        "Restore into table {} of environment {}?",
-        plan.target.table, plan.target.environment
-    );
-    let answers = &common.answers;
-    let confirmed = prompt::confirm(
-        console,
-        approval,
-        answers,
-        command.reads_stdin(),
-        &prompt,
-        &session.cancel,
-    )
-    .await?;
+    let confirmation = confirm(&plan, &command, &session).await?;
 
     let resume_hint = plan
         .can_be_resumed()
@@ -86,35 +62,19 @@ pub(crate) async fn run(command: RestoreCommand, session: Session) -> Result<Com
         store
     };
 
-    let store = store.writable(confirmed);
-    let running = ops::restore::run(&store, plan, session.reporter(), session.cancel.clone());
-    let summary = Box::pin(running)
+    let store = store.writable(confirmation);
+    let restoring = ops::restore::run(&store, plan, session.reporter(), session.cancel.clone());
+    let summary = Box::pin(restoring)
         .await
         .map_err(|error| resume::with_resume_hint(error, resume_hint))?;
     session.progress.end();
-    let mut lines = summary::restore(&summary);
 
-    // What was changed on the way, or came from a damaged dump, is not what `verifydb` would compare with.
-    let is_as_dumped =
-        summary.items_changed == 0 && summary.items_left_out == 0 && summary.salvaged.is_none();
-    if summary.verified == Verified::Acknowledged && is_as_dumped && !command.reads_stdin() {
-        lines.push(format!(
-            "For a full check: {}",
-            summary::full_check(std::env::args_os())
-        ));
-    }
-
-    console.result(&lines);
-
-    for problem in summary::restore_problems(&summary) {
-        console.problem(&problem);
-    }
-
-    CommandOutcome::acted(&summary, summary.is_whole())
+    show_summary(&summary, &command, &session)
 }
 
-/// Whether to take up an interrupted restore that the command line does not speak of. Only somebody at a terminal is asked.
-async fn is_resumed(
+/// Asks whether to resume an interrupted restore if neither `--resume` nor `--if-missing` is given. Without a terminal, the
+/// answer is no.
+async fn offer_resume(
     store: &Store,
     environment: &Environment,
     request: &RestoreRequest,
@@ -122,13 +82,14 @@ async fn is_resumed(
     session: &Session,
 ) -> Result<bool> {
     let console = &session.console;
+    // `--if-missing` resumes by itself.
     let implied = request.resume || request.existing == ExistingTable::Keep;
     if implied || command.reads_stdin() || !console.can_prompt() {
         return Ok(false);
     }
 
-    let looking = async { Ok(ops::restore::find_interrupted(store, environment, request).await) };
-    let Some(found) = unless_cancelled(&session.cancel, Box::pin(looking)).await? else {
+    let searching = async { Ok(ops::restore::find_interrupted(store, environment, request).await) };
+    let Some(found) = unless_cancelled(&session.cancel, Box::pin(searching)).await? else {
         return Ok(false);
     };
 
@@ -141,9 +102,68 @@ async fn is_resumed(
         "a restore of this dump into this table was interrupted: {items} done, {age}"
     ));
 
-    if command.common.answers.yes || command.common.dry_run {
-        return Ok(command.common.answers.yes);
+    let answers = &command.common.answers;
+    if answers.yes || command.common.dry_run {
+        return Ok(answers.yes);
     }
 
     prompt::ask_yes_no(console, "Resume it?", &session.cancel).await
+}
+
+/// Reads the items and applies the transform without writing, and reports the result.
+async fn dry_run(
+    plan: &RestorePlan,
+    command: &RestoreCommand,
+    session: &Session,
+) -> Result<CommandOutcome> {
+    let reporter = session.reporter();
+    let trial = ops::restore::dry_run(plan, command.preview, &reporter, &session.cancel);
+    let result = Box::pin(trial).await?;
+
+    dry_run::report(plan, !plan.transform.is_empty(), result, session)
+}
+
+async fn confirm(
+    plan: &RestorePlan,
+    command: &RestoreCommand,
+    session: &Session,
+) -> Result<Confirmation> {
+    let prompt = format!(
+        "Restore into table {} of environment {}?",
+        plan.target.table, plan.target.environment
+    );
+
+    prompt::confirm(
+        &session.console,
+        plan.approval(),
+        &command.common.answers,
+        command.reads_stdin(),
+        &prompt,
+        &session.cancel,
+    )
+    .await
+}
+
+fn show_summary(
+    summary: &RestoreSummary,
+    command: &RestoreCommand,
+    session: &Session,
+) -> Result<CommandOutcome> {
+    let mut lines = summary::restore(summary);
+
+    // `verifydb` would report transformed and salvaged items as differences.
+    let is_as_dumped =
+        summary.items_changed == 0 && summary.items_left_out == 0 && summary.salvaged.is_none();
+    if summary.verified == Verified::Acknowledged && is_as_dumped && !command.reads_stdin() {
+        let verify_command = summary::verify_command(std::env::args_os());
+        lines.push(format!("For a full check: {verify_command}"));
+    }
+
+    session.console.result(&lines);
+
+    for problem in summary::restore_problems(summary) {
+        session.console.problem(&problem);
+    }
+
+    CommandOutcome::acted(summary, summary.is_whole())
 }

@@ -1,7 +1,7 @@
-//! `verifydb`: from its arguments to its verdict. It only reads, so there is no plan and no question.
+//! Execution of `verifydb`. It only reads, so there is neither a plan nor a confirmation.
 
 use super::diff;
-use crate::cli::args::{CommonOptions, VerifyCommand, VerifyTask};
+use crate::cli::args::{CommonOptions, SecondTable, VerifyCommand, VerifyTask};
 use crate::cli::report::CommandOutcome;
 use crate::cli::session::Session;
 use crate::cli::terminal::signals::unless_cancelled;
@@ -12,45 +12,33 @@ use crate::ops::restore::RestoreRequest;
 use crate::ops::verify::{self, Comparison, LiveTable};
 use crate::store::{MissingDatabase, Store};
 
-/// Verifies as the command line says.
+/// Executes a resolved `verifydb` command line.
 ///
 /// # Errors
-/// Whatever stops it; what is to be told to people.
+/// The error to print; its kind decides the exit code.
 pub(crate) async fn run(command: VerifyCommand, session: Session) -> Result<CommandOutcome> {
     match &command.task {
         VerifyTask::Dump { quick } => dump(&command, *quick, &session).await,
         VerifyTask::Schema => schema(&command, &session).await,
         VerifyTask::Table => table(&command, &session).await,
-        VerifyTask::Tables {
-            environment,
-            table,
-            schema_only,
-        } => {
-            tables(
-                &command,
-                (environment.as_ref(), table.as_ref()),
-                *schema_only,
-                &session,
-            )
-            .await
-        }
+        VerifyTask::Tables(second) => tables(&command, second, &session).await,
     }
 }
 
+/// Checks the integrity of a dump.
 async fn dump(command: &VerifyCommand, quick: bool, session: &Session) -> Result<CommandOutcome> {
-    let work = verify::dump(
+    let check = verify::dump(
         command.source(),
         quick,
         command.options.accept_incomplete,
         session.reporter(),
     );
-
-    let found = unless_cancelled(&session.cancel, work).await?;
+    let found = unless_cancelled(&session.cancel, check).await?;
     session.progress.end();
-    found
-        .warnings
-        .iter()
-        .for_each(|warning| session.console.warning(warning));
+
+    for warning in &found.warnings {
+        session.console.warning(warning);
+    }
 
     if found.is_whole() {
         session.console.result(&verdict::intact_dump(&found));
@@ -62,6 +50,7 @@ async fn dump(command: &VerifyCommand, quick: bool, session: &Session) -> Result
     CommandOutcome::damaged(&found)
 }
 
+/// Compares a table's settings with the dump's schema.
 async fn schema(command: &VerifyCommand, session: &Session) -> Result<CommandOutcome> {
     let environment = session.environment(&command.common)?;
     let table = environment.single_table()?.map(ToOwned::to_owned);
@@ -73,6 +62,7 @@ async fn schema(command: &VerifyCommand, session: &Session) -> Result<CommandOut
     diff::run(&command.common, &environment, &request, session).await
 }
 
+/// Compares a table's items with the dump.
 async fn table(command: &VerifyCommand, session: &Session) -> Result<CommandOutcome> {
     let (environment, store) = open_environment(&command.common, session).await?;
     let table = live_table(&environment, &store)?;
@@ -87,35 +77,35 @@ async fn table(command: &VerifyCommand, session: &Session) -> Result<CommandOutc
     report_comparison(&found, session)
 }
 
+/// Compares two tables.
 async fn tables(
     command: &VerifyCommand,
-    (other_environment, other_table): (Option<&String>, Option<&String>),
-    schema_only: bool,
+    second: &SecondTable,
     session: &Session,
 ) -> Result<CommandOutcome> {
-    let request = command.other(other_environment, other_table);
-    let other = CommonOptions {
-        environment: request,
+    let second_options = CommonOptions {
+        environment: command.second_environment(second),
         ..command.common.clone()
     };
+
     let (environment, store) = open_environment(&command.common, session).await?;
-    let (against, against_store) = match other_environment {
-        // One store has one cap of read units, and an embedded database one engine.
-        None => (session.environment(&other)?, store.clone()),
-        Some(_) => open_environment(&other, session).await?,
+    let (second_environment, second_store) = match second.environment {
+        // Two tables of one environment share a store: it enforces --max-rcu, and an embedded database can be opened only once.
+        None => (session.environment(&second_options)?, store.clone()),
+        Some(_) => open_environment(&second_options, session).await?,
     };
 
-    let (source, target) = (
-        live_table(&environment, &store)?,
-        live_table(&against, &against_store)?,
-    );
-    if schema_only {
-        let found = unless_cancelled(&session.cancel, verify::schemas(&source, &target)).await?;
+    let source = live_table(&environment, &store)?;
+    let target = live_table(&second_environment, &second_store)?;
+
+    if second.schema_only {
+        let compare = verify::schemas(&source, &target);
+        let found = unless_cancelled(&session.cancel, compare).await?;
         return diff::report_differences(&found, session);
     }
 
-    let work = verify::tables(source, target, &command.options, session.reporter());
-    let found = unless_cancelled(&session.cancel, Box::pin(work)).await?;
+    let compare = verify::tables(source, target, &command.options, session.reporter());
+    let found = unless_cancelled(&session.cancel, Box::pin(compare)).await?;
 
     report_comparison(&found, session)
 }
@@ -142,10 +132,11 @@ fn live_table<'a>(environment: &'a Environment, store: &'a Store) -> Result<Live
 
 fn report_comparison(found: &Comparison, session: &Session) -> Result<CommandOutcome> {
     session.progress.end();
-    found
-        .warnings
-        .iter()
-        .for_each(|warning| session.console.warning(warning));
+
+    for warning in &found.warnings {
+        session.console.warning(warning);
+    }
+
     session.console.result(&verdict::comparison(found));
 
     if !found.is_equal() {

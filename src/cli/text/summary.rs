@@ -461,7 +461,7 @@ const COPIED_FLAGS: [&str; 8] = [
 ];
 
 /// The command that checks a restore in full, from the words it was started with.
-pub(crate) fn full_check(words: impl IntoIterator<Item = OsString>) -> String {
+pub(crate) fn verify_command(words: impl IntoIterator<Item = OsString>) -> String {
     let (mut kept, mut environment) = (vec!["verifydb".to_owned()], false);
     let mut words = words.into_iter().skip(1);
     while let Some(word) = words.next() {
@@ -818,18 +818,18 @@ mod tests {
     fn the_full_check_is_of_the_same_dump_and_the_same_table() {
         let words = |line: &str| line.split(' ').map(OsString::from).collect::<Vec<_>>();
         assert_eq!(
-            full_check(words(
+            verify_command(words(
                 "./restoredb --env=dev --replace --verify none --source it's --boost-write-capacity 5 -q"
             )),
             r"verifydb --env=dev --source 'it'\''s'"
         );
 
         assert_eq!(
-            full_check(words("restoredb --yes --table b")),
+            verify_command(words("restoredb --yes --table b")),
             "verifydb --table b --env=local"
         );
         assert_eq!(
-            full_check(words("restoredb --no-env --region r --table b")),
+            verify_command(words("restoredb --no-env --region r --table b")),
             "verifydb --no-env --region r --table b"
         );
     }
