@@ -1,32 +1,33 @@
-//! Exit codes. Scripts rely on them: a code keeps its meaning, new ones may be added.
+//! Exit codes. Scripts rely on them: existing codes never change their meaning.
 //!
-//! The table below is the one place that lists them; `--help` shows it.
+//! `--help` and README.md list them.
 
 use std::fmt::Write as _;
 
 use crate::error::ErrorKind;
 
-/// All was done.
+/// Success.
 pub const DONE: u8 = 0;
-/// Something failed that has no code of its own.
+/// A failure without a code of its own.
 pub const FAILED: u8 = 1;
-/// The command line contradicts itself or cannot be understood.
+/// The command line is invalid.
 pub const USAGE: u8 = 2;
-/// The run finished, but some items were rejected or differ, or settings failed; they are listed.
+/// Finished, but some items were rejected or differ, or some settings could not be applied.
 pub const PARTIAL: u8 = 3;
-/// A question was answered with no, or nobody was there to answer it.
+/// A prompt was declined, or there was no terminal to prompt on.
 pub const NOT_CONFIRMED: u8 = 4;
-/// The environment file, credentials, permissions or account are not right.
+/// A problem with the env file, credentials, permissions or account.
 pub const ENVIRONMENT: u8 = 10;
-/// A table or dump does not exist, or the endpoint does not answer.
+/// The table or dump does not exist, or the endpoint cannot be reached.
 pub const NOT_FOUND: u8 = 11;
-/// The dump is damaged, unfinished or of a newer format.
+/// The dump is damaged, incomplete or of a newer format.
 pub const DAMAGED: u8 = 12;
-/// The items do not fit the table's schema, or there is no schema.
+/// The items do not match the table's schema, or there is no schema.
 pub const SCHEMA: u8 = 13;
-/// The run was interrupted; it can be repeated.
+/// Interrupted by a signal; 128 + SIGINT, as shells report it.
 pub const INTERRUPTED: u8 = 130;
 
+/// All codes with their descriptions for `--help`, in ascending order.
 const MEANINGS: [(u8, &str); 10] = [
     (DONE, "done"),
     (FAILED, "failed"),
@@ -58,7 +59,7 @@ const MEANINGS: [(u8, &str); 10] = [
     (INTERRUPTED, "interrupted; the message says how to go on"),
 ];
 
-/// The code for a failure of this kind.
+/// The exit code for a kind of error.
 #[must_use]
 pub fn exit_code(kind: ErrorKind) -> u8 {
     match kind {
@@ -74,7 +75,7 @@ pub fn exit_code(kind: ErrorKind) -> u8 {
     }
 }
 
-/// The name of a kind in the JSON report.
+/// The name of a kind of error in the `--json` report.
 pub(crate) fn kind_name(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::Failed => "failed",
@@ -89,7 +90,7 @@ pub(crate) fn kind_name(kind: ErrorKind) -> &'static str {
     }
 }
 
-/// The section of `--help`.
+/// The section of `--help` that lists the exit codes.
 pub(crate) fn help() -> String {
     MEANINGS
         .iter()
@@ -104,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_has_a_code_that_help_lists_and_a_name_of_its_own() {
+    fn every_error_kind_has_a_listed_code_and_a_unique_name() {
         let kinds = [
             ErrorKind::Failed,
             ErrorKind::Usage,

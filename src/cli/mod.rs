@@ -1,11 +1,11 @@
-//! The commands. Only this module reads the command line, prints, asks, colours, and decides exit codes.
+//! Command-line interface: the only module that reads arguments, prints, prompts and chooses exit codes.
 //!
 //! ```text
-//! argv ─► args (as typed ─► as meant) ─► environment ─► store ─► plan ─► shown, agreed to ─► run ─► summary, report, exit code
+//! argv ─► args (parse, resolve) ─► environment ─► store ─► plan ─► confirmation ─► run ─► summary, report, exit code
 //! ```
 //!
-//! Standard output carries data alone: the report of `--json`, or the items of `--output -`. All talk goes to standard error.
-//! The commands themselves are in `dump`, `restore` and `verify`; the rest is how they listen and talk.
+//! Standard output carries data only: the report of `--json`, the items of `--output -`, or the lines of a schema comparison.
+//! Everything else goes to standard error.
 
 mod commands;
 pub mod exit;

@@ -1,4 +1,4 @@
-//! The report of `--json`: one object on standard output, whatever happened. Its names are stable.
+//! The `--json` report: one object on standard output, also after an error. Field names are stable.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -6,70 +6,80 @@ use serde_json::Value;
 use super::exit;
 use crate::error::{Error, ErrorKind, Result};
 
-/// How a command ended that did not fail.
+/// The outcome of a command that did not fail.
 #[derive(Debug)]
 pub(crate) enum CommandOutcome {
-    /// It showed its plan and stopped.
+    /// Dry run: the plan, and what a trial of the transform has found.
     Planned(Value),
-    /// It acted.
+    /// The command ran to its end.
     Acted {
-        /// What it did.
         summary: Value,
-        /// Whether nothing was rejected and nothing differs.
-        whole: bool,
+        /// Whether nothing was rejected, nothing differs and no setting failed.
+        is_complete: bool,
     },
-    /// It found a dump that is not whole.
+    /// The verified dump is damaged.
     Damaged(Value),
-    /// The reader of its standard output has gone before the end.
+    /// The reader of standard output closed the pipe before the last item.
     Unread,
 }
 
 impl CommandOutcome {
-    /// The end of a `--dry-run`.
+    /// The outcome of a dry run without a trial.
     pub(crate) fn planned(plan: &impl Serialize) -> Result<Self> {
-        Ok(Self::Planned(value(plan)?))
+        Ok(Self::Planned(to_value(plan)?))
     }
 
-    /// The end of a `--dry-run` that has tried a transform.
-    pub(crate) fn tried(plan: &impl Serialize, trial: &impl Serialize) -> Result<Self> {
-        let mut plan = value(plan)?;
+    /// The outcome of a dry run that has read items; `trial` becomes a field of the plan.
+    pub(crate) fn planned_with_trial(
+        plan: &impl Serialize,
+        trial: &impl Serialize,
+    ) -> Result<Self> {
+        let mut plan = to_value(plan)?;
         if let Value::Object(fields) = &mut plan {
-            fields.insert("trial".to_owned(), value(trial)?);
+            fields.insert("trial".to_owned(), to_value(trial)?);
         }
 
         Ok(Self::Planned(plan))
     }
 
-    /// The end of a run.
-    pub(crate) fn acted(summary: &impl Serialize, whole: bool) -> Result<Self> {
+    /// The outcome of a command that ran to its end.
+    pub(crate) fn acted(summary: &impl Serialize, is_complete: bool) -> Result<Self> {
         Ok(Self::Acted {
-            summary: value(summary)?,
-            whole,
+            summary: to_value(summary)?,
+            is_complete,
         })
     }
 
-    /// The end of a check that found damage.
+    /// The outcome of a check that found damage.
     pub(crate) fn damaged(summary: &impl Serialize) -> Result<Self> {
-        Ok(Self::Damaged(value(summary)?))
+        Ok(Self::Damaged(to_value(summary)?))
     }
 }
 
-fn value(part: &impl Serialize) -> Result<Value> {
+fn to_value(part: &impl Serialize) -> Result<Value> {
     serde_json::to_value(part)
         .map_err(|error| Error::failed("the report cannot be written").with_source(error))
 }
 
-/// The exit code of an ended command.
+/// The exit code for an outcome.
 pub(crate) fn exit_code(outcome: &Result<CommandOutcome>) -> u8 {
     match outcome {
-        Ok(CommandOutcome::Planned(_) | CommandOutcome::Acted { whole: true, .. }) => exit::DONE,
-        Ok(CommandOutcome::Acted { whole: false, .. }) => exit::PARTIAL,
+        Ok(
+            CommandOutcome::Planned(_)
+            | CommandOutcome::Acted {
+                is_complete: true, ..
+            },
+        ) => exit::DONE,
+        Ok(CommandOutcome::Acted {
+            is_complete: false, ..
+        }) => exit::PARTIAL,
         Ok(CommandOutcome::Damaged(_)) => exit::DAMAGED,
         Ok(CommandOutcome::Unread) => exit::FAILED,
         Err(error) => exit::exit_code(error.kind()),
     }
 }
 
+/// The JSON object.
 #[derive(Serialize)]
 struct Report<'a> {
     command: &'a str,
@@ -77,9 +87,9 @@ struct Report<'a> {
     /// `done`, `planned`, `partial`, `not-confirmed`, `interrupted` or `failed`.
     outcome: &'a str,
     exit_code: u8,
-    /// Every warning of the run, in the order in which they were shown.
+    /// All warnings, in the order in which they were printed.
     warnings: &'a [String],
-    /// With `--dry-run`.
+    /// Only with `--dry-run`.
     #[serde(skip_serializing_if = "Option::is_none")]
     plan: Option<&'a Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -88,6 +98,7 @@ struct Report<'a> {
     error: Option<ErrorReport<'a>>,
 }
 
+/// The error of a failed command.
 #[derive(Serialize)]
 struct ErrorReport<'a> {
     kind: &'a str,
@@ -98,10 +109,10 @@ struct ErrorReport<'a> {
     hint: Option<&'a str>,
 }
 
-/// The text of the report, with its line end.
+/// The report as text with a trailing newline.
 ///
 /// # Errors
-/// Never in practice: all parts are JSON already.
+/// Never in practice: all parts are JSON values already.
 pub(crate) fn text(
     command: &str,
     outcome: &Result<CommandOutcome>,
@@ -110,7 +121,7 @@ pub(crate) fn text(
     let mut report = Report {
         command,
         version: env!("CARGO_PKG_VERSION"),
-        outcome: word(outcome),
+        outcome: outcome_name(outcome),
         exit_code: exit_code(outcome),
         warnings,
         plan: None,
@@ -142,13 +153,18 @@ pub(crate) fn text(
     Ok(text)
 }
 
-fn word(outcome: &Result<CommandOutcome>) -> &'static str {
+fn outcome_name(outcome: &Result<CommandOutcome>) -> &'static str {
     match outcome {
         Ok(CommandOutcome::Planned(_)) => "planned",
-        Ok(CommandOutcome::Acted { whole: true, .. }) => "done",
-        Ok(CommandOutcome::Acted { whole: false, .. }) => "partial",
+        Ok(CommandOutcome::Acted {
+            is_complete: true, ..
+        }) => "done",
+        Ok(CommandOutcome::Acted {
+            is_complete: false, ..
+        }) => "partial",
         Ok(CommandOutcome::Damaged(_) | CommandOutcome::Unread) => "failed",
         Err(error) => match error.kind() {
+            // With `--strict`, a rejected item is an error, but some items may have been written.
             ErrorKind::Rejected => "partial",
             ErrorKind::NotConfirmed => "not-confirmed",
             ErrorKind::Interrupted => "interrupted",
@@ -168,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_reports_its_summary() {
+    fn report_of_a_run_has_its_summary() {
         let report = report(&CommandOutcome::acted(
             &json!({ "items_written": 3 }),
             false,
@@ -187,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_reports_itself() {
+    fn report_of_an_error_has_its_causes_and_hint() {
         let error = Error::not_found("no answer")
             .with_source(std::io::Error::other("refused"))
             .with_hint("start it");
@@ -201,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_is_no_summary() {
+    fn report_of_a_dry_run_has_a_plan_and_no_summary() {
         let report = report(&CommandOutcome::planned(&json!({ "items": 3 })));
         assert_eq!(
             (&report["outcome"], &report["exit_code"]),

@@ -1,4 +1,4 @@
-//! Going on with an interrupted run: the command that does it, the question at a terminal, what is said of it.
+//! Resuming interrupted runs: the command to resume, the prompt, and the text of the plan.
 
 use std::ffi::OsString;
 
@@ -7,26 +7,27 @@ use chrono::{DateTime, Utc};
 use super::session::Session;
 use super::terminal::prompt;
 use super::text::format;
-use super::text::plan::Section;
+use super::text::plan::PlanSection;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ops::dump::{DumpPlan, InterruptedDump};
 
 const FLAG: &str = "--resume";
 
-/// The command line of this process with `--resume`, as a shell reads it back.
+/// The command line of this process with `--resume`, quoted for a shell.
 pub(crate) fn resume_command() -> String {
     with_resume_flag(std::env::args_os())
 }
 
-/// A command line with `--resume`, as a shell reads it back. Command lines hold no secrets: no option takes one.
+/// A command line with `--resume`, quoted for a shell. It contains no secrets, because no option takes one.
 pub(crate) fn with_resume_flag(arguments: impl IntoIterator<Item = OsString>) -> String {
     let mut arguments: Vec<OsString> = arguments.into_iter().collect();
-    let options = arguments
+    // What follows `--` is not parsed as an option.
+    let end_of_options = arguments
         .iter()
         .position(|word| word == "--")
         .unwrap_or(arguments.len());
-    if !arguments[..options].iter().any(|word| word == FLAG) {
-        arguments.insert(options, FLAG.into());
+    if !arguments[..end_of_options].iter().any(|word| word == FLAG) {
+        arguments.insert(end_of_options, FLAG.into());
     }
 
     arguments
@@ -36,7 +37,7 @@ pub(crate) fn with_resume_flag(arguments: impl IntoIterator<Item = OsString>) ->
         .join(" ")
 }
 
-/// What is kept of an interrupted dump, and the command that goes on from it.
+/// The number of items kept, and the command to resume.
 pub(crate) fn resume_hint_with_count(items_kept: u64, command: &str) -> String {
     format!(
         "{} kept; {}",
@@ -45,50 +46,49 @@ pub(crate) fn resume_hint_with_count(items_kept: u64, command: &str) -> String {
     )
 }
 
-/// The command that goes on.
+/// The command to resume.
 pub(crate) fn resume_hint(command: &str) -> String {
     format!("to go on: {command}")
 }
 
-/// An error with the way on from it; as it is, where nothing is to go on from.
+/// Adds the command to resume to the hint of an error, if there is something to resume.
 pub(crate) fn with_resume_hint(error: Error, resume_hint: Option<String>) -> Error {
-    // What is damaged cannot be gone on with, whatever is kept.
-    let Some(resume_hint) = resume_hint.filter(|_| error.kind() != ErrorKind::Damaged) else {
+    let Some(resume_hint) = resume_hint else {
         return error;
     };
 
-    // To run the same command again would be to start afresh.
-    match error
-        .hint()
-        .filter(|_| error.kind() != ErrorKind::Interrupted)
-        .map(ToOwned::to_owned)
-    {
-        Some(hint) => error.with_hint(format!("{hint}\n{resume_hint}")),
-        None => error.with_hint(resume_hint),
+    match (error.kind(), error.hint()) {
+        // A damaged file would stop a resumed run too.
+        (ErrorKind::Damaged, _) => error,
+        // The hint of an interruption is to run the same command again, which would start over.
+        (ErrorKind::Interrupted, _) | (_, None) => error.with_hint(resume_hint),
+        (_, Some(hint)) => {
+            let hint = format!("{hint}\n{resume_hint}");
+            error.with_hint(hint)
+        }
     }
 }
 
-/// Whether to go on with an interrupted run that `--resume` does not speak of. Only somebody at a terminal is asked.
+/// Asks whether to resume an interrupted dump that could be resumed, if `--resume` is not given. Without a terminal, the answer
+/// is no.
 ///
 /// # Errors
-/// There is no answer.
+/// The prompt is cancelled.
 pub(crate) async fn offer_resume(plan: &DumpPlan, session: &Session, yes: bool) -> Result<bool> {
-    let Some(found) = plan
-        .unfinished
-        .as_ref()
-        .filter(|found| !plan.resumes && found.obstacles.is_empty())
-    else {
+    let Some(interrupted) = &plan.unfinished else {
         return Ok(false);
     };
 
-    if !session.console.can_prompt() {
+    // Obstacles are differences in the request that make resuming impossible, such as another filter.
+    let can_resume = !plan.resumes && interrupted.obstacles.is_empty();
+    if !can_resume || !session.console.can_prompt() {
         return Ok(false);
     }
 
     session.progress.end();
     session.console.warning(&format!(
         "an interrupted dump lies there: {}",
-        describe(found, Utc::now())
+        describe(interrupted, Utc::now())
     ));
 
     if yes {
@@ -98,42 +98,47 @@ pub(crate) async fn offer_resume(plan: &DumpPlan, session: &Session, yes: bool) 
     }
 }
 
-/// What is said of an interrupted run that the plan gives up.
+/// A warning that the plan discards an interrupted dump.
 pub(crate) fn discard_warning(plan: &DumpPlan, now: DateTime<Utc>) -> Option<String> {
-    let found = plan.unfinished.as_ref().filter(|_| !plan.resumes)?;
-    let why = if found.obstacles.is_empty() {
+    if plan.resumes {
+        return None;
+    }
+
+    let interrupted = plan.unfinished.as_ref()?;
+    let reason = if interrupted.obstacles.is_empty() {
         "--resume would go on with it".to_owned()
     } else {
         format!(
             "it was of something else, or made in another way ({})",
-            found.obstacles.join("; ")
+            interrupted.obstacles.join("; ")
         )
     };
 
     Some(format!(
-        "an interrupted dump lies there and is given up: {}; {why}",
-        describe(found, now)
+        "an interrupted dump lies there and is given up: {}; {reason}",
+        describe(interrupted, now)
     ))
 }
 
-/// What a plan says of resuming; nothing where that was not asked for and does not happen.
-pub(crate) fn section(plan: &DumpPlan, requested: bool, now: DateTime<Utc>) -> Option<Section> {
+/// The section of a plan about resuming; `None` if it was not requested and does not happen.
+pub(crate) fn section(plan: &DumpPlan, requested: bool, now: DateTime<Utc>) -> Option<PlanSection> {
     let line = match &plan.unfinished {
-        Some(found) if plan.resumes => describe(found, now),
+        Some(interrupted) if plan.resumes => describe(interrupted, now),
         _ if requested => "nothing: no interrupted dump is there".to_owned(),
         _ => return None,
     };
 
-    Some(("Resumes", vec![format!("  {line}")]))
+    Some(PlanSection::new("Resumes", vec![format!("  {line}")]))
 }
 
-fn describe(found: &InterruptedDump, now: DateTime<Utc>) -> String {
+/// Progress and age of an interrupted dump.
+fn describe(interrupted: &InterruptedDump, now: DateTime<Utc>) -> String {
     format!(
         "{}, {} read; begun {}, broken off {}",
-        format::items(found.items),
-        format::bytes(found.data_bytes),
-        format::timestamp(found.started_at),
-        format::age(found.reached_at, now),
+        format::items(interrupted.items),
+        format::bytes(interrupted.data_bytes),
+        format::timestamp(interrupted.started_at),
+        format::age(interrupted.reached_at, now),
     )
 }
 
@@ -154,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn the_command_is_the_one_that_was_typed_and_a_shell_reads_it_back() {
+    fn resume_flag_is_added_once_and_arguments_are_quoted() {
         assert_eq!(
             resumed(&["dumpdb", "--env=prod"]),
             "dumpdb --env=prod --resume"
@@ -175,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_terminal_does_not_show_as_it_is_comes_back_too() {
+    fn control_characters_and_invalid_utf8_are_quoted() {
         use std::os::unix::ffi::OsStringExt;
 
         assert_eq!(
@@ -187,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn the_way_on_stands_beside_other_advice_but_in_place_of_beginning_again() {
+    fn resume_hint_is_added_to_other_hints_but_replaces_the_hint_of_an_interruption() {
         let resume_hint = |items| resume_hint_with_count(items, "x --resume");
         let hint = |error: Error, kept: Option<u64>| {
             with_resume_hint(error, kept.map(resume_hint))

@@ -1,4 +1,4 @@
-//! One run of a command, from its arguments to its exit code.
+//! Lifecycle of a command: parses arguments, runs it with signal handling, and reports the outcome.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -15,29 +15,29 @@ use super::terminal::output::{Console, write_data};
 use super::terminal::progress::ProgressDisplay;
 use super::terminal::prompt;
 use super::terminal::signals::{supervise, unless_cancelled};
-use super::text::plan::Section;
+use super::text::plan::PlanSection;
 use crate::environment::{Approval, Environment, ProcessEnvironment};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Reporter;
 use crate::store::{MissingDatabase, Store, StoreOptions};
 
-/// Calls in flight are few and cheap; compression and file access have threads of their own.
+/// Requests need little CPU time; compression and file access have threads of their own.
 const WORKER_THREADS: usize = 2;
 
-/// How long an ended command waits for its threads: they have nothing left to do.
+/// Time for blocking threads to end after the command has finished.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What a command talks through.
+/// Output, progress and cancellation of a running command.
 pub(crate) struct Session {
     pub(crate) console: Arc<Console>,
     pub(crate) progress: Arc<ProgressDisplay>,
-    /// Fires when the command is to stop cleanly.
+    /// Cancelled by the first signal; the command then finishes its requests in flight and stops.
     pub(crate) cancel: CancellationToken,
-    /// What to do next if the command is left at once; to be set when that is known.
+    /// Hint of the error after a second signal; set once the command has written something that can be resumed.
     pub(crate) abort_hint: Arc<OnceLock<String>>,
 }
 
-/// Reads the command line, runs the command, and tells how it ended.
+/// Parses the arguments of this process, runs the command and reports the outcome.
 pub(crate) fn run_command<A, C, F>(run: fn(C, Session) -> F) -> ExitCode
 where
     A: Arguments<C>,
@@ -46,7 +46,7 @@ where
     let arguments = match A::try_parse() {
         Ok(arguments) => arguments,
         Err(notice) => {
-            // Help, version, or what is wrong with the command line. Whoever has closed the stream does not want it.
+            // Help, version or a usage error. A closed stream is not an error.
             let _ = notice.print();
             let code = u8::try_from(notice.exit_code()).unwrap_or(exit::USAGE);
             if code == exit::USAGE && std::env::args_os().any(|word| word == "--json") {
@@ -67,7 +67,7 @@ where
     finish(&console, &outcome)
 }
 
-/// What clap says is wrong, without its mark before and its pointers behind.
+/// The message of a clap error on one line, without its label and usage.
 fn clap_message(notice: &str) -> String {
     let text = notice
         .split("\n\nUsage:")
@@ -84,7 +84,7 @@ fn clap_message(notice: &str) -> String {
     lines.collect::<Vec<_>>().join("; ")
 }
 
-/// Runs a command to its end, or to the second signal.
+/// Runs a command until it ends or a second signal aborts it.
 fn execute<F>(console: &Arc<Console>, run: impl FnOnce(Session) -> F) -> Result<CommandOutcome>
 where
     F: Future<Output = Result<CommandOutcome>> + Send + 'static,
@@ -100,11 +100,12 @@ where
         abort_hint: Arc::clone(&abort_hint),
     };
 
-    // A task of its own: signals are heard even while the command computes.
+    // A task of its own, so that signals are handled even while the command computes.
     let work = runtime.spawn(run(session));
     let outcome = runtime.block_on(supervise(work, console, &cancel, &abort_hint));
     progress.end();
 
+    // After an interruption, a blocking thread may wait for a key press or a child process: do not wait for it.
     match &outcome {
         Err(error) if error.kind() == ErrorKind::Interrupted => runtime.shutdown_background(),
         _ => runtime.shutdown_timeout(SHUTDOWN_TIMEOUT),
@@ -121,7 +122,7 @@ fn runtime() -> Result<Runtime> {
     runtime.map_err(|error| Error::failed("the runtime cannot be started").with_source(error))
 }
 
-/// Tells how a command ended: the error to people, the report to programs, the code to both.
+/// Prints the error and the `--json` report, and returns the exit code.
 fn finish(console: &Console, outcome: &Result<CommandOutcome>) -> ExitCode {
     if let Err(error) = outcome {
         console.error(error);
@@ -132,6 +133,7 @@ fn finish(console: &Console, outcome: &Result<CommandOutcome>) -> ExitCode {
         let reported = report::text(console.command(), outcome, &console.warnings())
             .and_then(|text| write_data(&text));
         if let Err(error) = reported {
+            // A command that succeeded without its report has failed for a script.
             console.error(&error);
             if code == exit::DONE {
                 code = exit::FAILED;
@@ -143,7 +145,7 @@ fn finish(console: &Console, outcome: &Result<CommandOutcome>) -> ExitCode {
 }
 
 impl Session {
-    /// The environment that the command line means.
+    /// Resolves the environment of a command.
     ///
     /// # Errors
     /// See [`Environment::resolve`].
@@ -159,10 +161,10 @@ impl Session {
         Ok(environment)
     }
 
-    /// Opens the environment's DynamoDB. `missing_database` is for the embedded engine.
+    /// Connects to the environment's DynamoDB. `missing_database` applies to the embedded engine.
     ///
     /// # Errors
-    /// See [`Store::open`]; interrupted.
+    /// See [`Store::open`]; [`ErrorKind::Interrupted`] after a signal.
     pub(crate) async fn open(
         &self,
         environment: &Environment,
@@ -181,15 +183,15 @@ impl Session {
         unless_cancelled(&self.cancel, Box::pin(Store::open(environment, options))).await
     }
 
-    /// Who hears of events.
+    /// The receiver of events.
     pub(crate) fn reporter(&self) -> Arc<dyn Reporter> {
         Arc::clone(&self.progress) as Arc<dyn Reporter>
     }
 
-    /// Shows a plan with its warnings. `--quiet` leaves the warnings, unless the plan is what was asked for or is asked about.
+    /// Prints a plan and its warnings. `--quiet` hides the plan, unless it is a dry run or a prompt follows.
     pub(crate) fn show_plan(
         &self,
-        sections: &[Section],
+        sections: &[PlanSection],
         warnings: &[String],
         approval: &Approval,
         common: &CommonOptions,
@@ -197,8 +199,8 @@ impl Session {
         self.progress.end();
         let needed = common.dry_run || !prompt::is_decided_by_flags(approval, &common.answers);
         if needed || !self.console.options().quiet {
-            for (heading, lines) in sections {
-                self.console.section(heading, lines);
+            for section in sections {
+                self.console.section(section.heading, &section.lines);
             }
         }
 
@@ -210,9 +212,9 @@ impl Session {
     }
 }
 
-/// The settings of an environment, each with the place that named it. No secret is among them.
+/// The values of an environment with their sources, for `--verbose`. They include no secrets.
 fn setting_sources(environment: &Environment, working_dir: &Path) -> Vec<String> {
-    let shown = |file: &Path| {
+    let relative = |file: &Path| {
         file.strip_prefix(working_dir)
             .unwrap_or(file)
             .display()
@@ -221,7 +223,7 @@ fn setting_sources(environment: &Environment, working_dir: &Path) -> Vec<String>
 
     let file = environment
         .file()
-        .map_or_else(|| "no env file".to_owned(), shown);
+        .map_or_else(|| "no env file".to_owned(), relative);
     let mut settings = vec![format!("environment {}: {file}", environment.name())];
     if let Some(table) = environment.table() {
         settings.push(format!("table {}: {}", table.value, table.source));
@@ -249,40 +251,40 @@ mod tests {
     use crate::cli::terminal::output::testing::console;
 
     fn end(outcome: fn() -> Result<CommandOutcome>) -> (String, String) {
-        let (console, heard) = console(OutputOptions::default(), false);
+        let (console, output) = console(OutputOptions::default(), false);
         let console = Arc::new(console);
         let outcome = execute(&console, |_session| async move { outcome() });
 
-        (format!("{:?}", finish(&console, &outcome)), heard.text())
+        (format!("{:?}", finish(&console, &outcome)), output.text())
     }
 
     #[test]
-    fn the_exit_code_follows_the_outcome_and_an_error_is_told() {
-        let (code, talk) = end(|| Err(Error::damaged("the dump is damaged")));
+    fn exit_code_matches_the_outcome_and_errors_are_printed() {
+        let (code, output) = end(|| Err(Error::damaged("the dump is damaged")));
         assert_eq!(
-            (code, talk.as_str()),
+            (code, output.as_str()),
             (
                 format!("{:?}", ExitCode::from(12)),
                 "[ERROR] dumpdb: the dump is damaged\n"
             )
         );
 
-        let (code, talk) = end(|| CommandOutcome::acted(&serde_json::json!({}), false));
+        let (code, output) = end(|| CommandOutcome::acted(&serde_json::json!({}), false));
         assert_eq!(
-            (code, talk.as_str()),
+            (code, output.as_str()),
             (format!("{:?}", ExitCode::from(3)), "")
         );
     }
 
     #[test]
-    fn an_error_in_the_program_is_a_failure_not_a_hang() {
-        let (code, talk) = end(|| panic!("provoked"));
+    fn panic_is_reported_as_a_failure() {
+        let (code, output) = end(|| panic!("provoked"));
         assert_eq!(code, format!("{:?}", ExitCode::from(1)));
         assert!(
-            talk.starts_with(
+            output.starts_with(
                 "[ERROR] dumpdb: the command was cut off by an error in the program\n"
             ),
-            "{talk}"
+            "{output}"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! The options that all commands share.
+//! Options that all commands share.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -97,7 +97,7 @@ pub(crate) struct CallArgs {
     wire_compression: WireCompressionArg,
 }
 
-/// When pages travel compressed.
+/// Values of `--wire-compression`.
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
 enum WireCompressionArg {
     #[default]
@@ -144,7 +144,7 @@ impl OutputArgs {
 }
 
 impl EnvironmentArgs {
-    /// Whether the command line says anything of a table or where it is.
+    /// Whether an option selects a table or its location.
     pub(crate) fn selects_table(&self) -> bool {
         let named = [
             &self.env,
@@ -159,7 +159,7 @@ impl EnvironmentArgs {
     }
 }
 
-/// Puts the shared options together.
+/// Resolves the shared options of a command that writes.
 pub(crate) fn resolve(
     environment: EnvironmentArgs,
     run: &RunArgs,
@@ -177,7 +177,7 @@ pub(crate) fn resolve(
     })
 }
 
-/// The same for a command that changes nothing and so asks nothing.
+/// Resolves the shared options of a command that only reads, and therefore has no plan and no prompts.
 pub(crate) fn resolve_read_only(
     environment: EnvironmentArgs,
     calls: &CallArgs,
@@ -200,6 +200,7 @@ pub(crate) fn resolve_read_only(
         answers: Answers::default(),
         dry_run: false,
         concurrency: None,
+        // `--wait 0s` means not to wait.
         wait: calls.wait.filter(|wait| !wait.is_zero()),
         give_up_after: calls.give_up_after,
         wire_compression: match calls.wire_compression {
@@ -211,10 +212,10 @@ pub(crate) fn resolve_read_only(
     })
 }
 
-/// The program's folder by the XDG rules (<https://specifications.freedesktop.org/basedir-spec/latest/>): a relative
-/// `XDG_STATE_HOME` is to be ignored.
+/// The state directory according to <https://specifications.freedesktop.org/basedir-spec/latest/>, which requires a relative
+/// `XDG_STATE_HOME` to be ignored.
 fn state_dir() -> Option<PathBuf> {
-    let named = std::env::var_os("XDG_STATE_HOME")
+    let configured = std::env::var_os("XDG_STATE_HOME")
         .map(PathBuf::from)
         .filter(|dir| dir.is_absolute());
     let home = || {
@@ -223,10 +224,10 @@ fn state_dir() -> Option<PathBuf> {
             .map(|home| home.join(".local/state"))
     };
 
-    named.or_else(home).map(|dir| dir.join("dynadump"))
+    configured.or_else(home).map(|dir| dir.join("dynadump"))
 }
 
-/// The folder of an environment's dump when none is named, relative to the working directory.
+/// The default folder of an environment's dump, relative to the working directory.
 pub(crate) fn default_folder(environment: &str) -> PathBuf {
     ["backups", "dynamodb", environment].iter().collect()
 }

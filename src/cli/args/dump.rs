@@ -1,4 +1,4 @@
-//! The command line of `dumpdb`.
+//! Command-line arguments of `dumpdb`.
 
 use std::path::{Path, PathBuf};
 
@@ -57,6 +57,7 @@ pub(crate) struct DumpArgs {
     output: OutputArgs,
 }
 
+// Options that only `dumpdb` has. Not a doc comment: clap would take it for the description of the command.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Dump")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
@@ -138,11 +139,11 @@ enum CompressionArg {
     Zstd,
 }
 
-/// What a command line of `dumpdb` means, before the environment is known.
+/// A resolved `dumpdb` command line.
 pub(crate) struct DumpCommand {
     pub(crate) common: CommonOptions,
     max_read_units: Option<Cap>,
-    /// The default folder bears the environment's name.
+    /// `None` means the default folder of the environment, which is not known yet.
     target: Option<DumpTarget>,
     format: DataFormat,
     compression: Compression,
@@ -154,7 +155,7 @@ pub(crate) struct DumpCommand {
     strict: bool,
     selection: Selection,
     transform: Transform,
-    /// Items to show before and after, in a dry run.
+    /// Items that a dry run shows before and after the transform.
     pub(crate) preview: PreviewOptions,
 }
 
@@ -168,9 +169,10 @@ impl Arguments<DumpCommand> for DumpArgs {
     fn resolve(self) -> Result<DumpCommand> {
         let dump = self.dump;
         let target = dump.output.as_ref().map(|path| target(path.clone()));
-        let items_alone = matches!(target, Some(DumpTarget::File(_) | DumpTarget::Stdout));
-        if items_alone {
-            dump.check_items_alone()?;
+        // Files and streams contain no schema.
+        let items_only = matches!(target, Some(DumpTarget::File(_) | DumpTarget::Stdout));
+        if items_only {
+            dump.check_items_only()?;
         }
 
         if self.output.json && target == Some(DumpTarget::Stdout) {
@@ -190,7 +192,7 @@ impl Arguments<DumpCommand> for DumpArgs {
         let format = match dump.format {
             Some(FormatArg::Json) => DataFormat::Json,
             Some(FormatArg::Jsonl) => DataFormat::Jsonl,
-            None if items_alone => DataFormat::Jsonl,
+            None if items_only => DataFormat::Jsonl,
             None => DataFormat::default(),
         };
 
@@ -203,7 +205,7 @@ impl Arguments<DumpCommand> for DumpArgs {
             common: resolve(self.environment, &self.run, None)?,
             max_read_units: dump.max_rcu,
             compression: dump.compression(),
-            content: content(dump.schema_only, dump.data_only || items_alone),
+            content: dump.content(items_only),
             target,
             format,
             segments: dump.segments,
@@ -219,7 +221,17 @@ impl Arguments<DumpCommand> for DumpArgs {
 }
 
 impl DumpOnlyArgs {
-    /// What the table is to leave out.
+    fn content(&self, items_only: bool) -> ContentScope {
+        if self.schema_only {
+            ContentScope::SchemaOnly
+        } else if self.data_only || items_only {
+            ContentScope::DataOnly
+        } else {
+            ContentScope::All
+        }
+    }
+
+    /// The filter and projection that DynamoDB applies.
     fn selection(&self) -> Result<Selection> {
         let mut selection = Selection::default();
         if let Some(filter) = &self.filter {
@@ -234,7 +246,8 @@ impl DumpOnlyArgs {
         Ok(selection)
     }
 
-    /// A condition asks for any attribute. Where that stays in the table it is false, and what a mask was to hide would leave.
+    /// Rejects `--projection` if a mask rule has a condition: the condition is false if its attribute is not read, and the value
+    /// that the rule should mask would be dumped in plain text.
     fn check_conditions(&self, transform: &Transform) -> Result<()> {
         let have_conditions = transform
             .masks()
@@ -251,8 +264,8 @@ impl DumpOnlyArgs {
         ))
     }
 
-    /// Options that ask for more than a file or stream of items holds.
-    fn check_items_alone(&self) -> Result<()> {
+    /// Rejects options that a file or stream of items does not support.
+    fn check_items_only(&self) -> Result<()> {
         let path = self
             .output
             .iter()
@@ -273,8 +286,10 @@ impl DumpOnlyArgs {
             .with_hint("leave out --format, or name a folder"));
         }
 
-        let by_name = self.file_kind().map(|kind| kind.compression);
-        if self.compress.is_some() && by_name.is_some_and(|by_name| by_name != self.method()) {
+        let by_extension = self.file_kind().map(|kind| kind.compression);
+        if self.compress.is_some()
+            && by_extension.is_some_and(|compression| compression != self.compress_option())
+        {
             return Err(Error::usage(format!(
                 "--compress and the ending of {path} contradict each other"
             ))
@@ -286,17 +301,19 @@ impl DumpOnlyArgs {
         Ok(())
     }
 
+    /// The kind of file that the extension of `--output` selects.
     fn file_kind(&self) -> Option<DataFile> {
         self.output.as_deref().and_then(DataFile::for_item_file)
     }
 
-    /// The method asked for; a file's ending asks for one, too.
+    /// The compression; the extension of a file takes precedence.
     fn compression(&self) -> Compression {
         self.file_kind()
-            .map_or_else(|| self.method(), |kind| kind.compression)
+            .map_or_else(|| self.compress_option(), |kind| kind.compression)
     }
 
-    fn method(&self) -> Compression {
+    /// The value of `--compress`.
+    fn compress_option(&self) -> Compression {
         match self.compress {
             None | Some(CompressionArg::None) => Compression::None,
             Some(CompressionArg::Gzip) => Compression::Gzip,
@@ -305,7 +322,7 @@ impl DumpOnlyArgs {
     }
 }
 
-/// `-` is standard output, `*.jsonl…` a file, anything else a folder.
+/// The target for a value of `--output`: `-` is standard output, `*.jsonl[.gz|.zst]` a file, anything else a folder.
 fn target(path: PathBuf) -> DumpTarget {
     if path.as_os_str() == "-" {
         DumpTarget::Stdout
@@ -316,30 +333,21 @@ fn target(path: PathBuf) -> DumpTarget {
     }
 }
 
-/// The part of a dump that two flags leave.
-pub(crate) fn content(schema_only: bool, data_only: bool) -> ContentScope {
-    match (schema_only, data_only) {
-        (true, _) => ContentScope::SchemaOnly,
-        (false, true) => ContentScope::DataOnly,
-        (false, false) => ContentScope::All,
-    }
-}
-
 impl DumpCommand {
-    /// Whether items go to standard output.
+    /// Whether items are written to standard output.
     pub(crate) fn writes_to_stdout(&self) -> bool {
         self.target == Some(DumpTarget::Stdout)
     }
 
-    /// The request in an environment.
+    /// The request for a dump of the environment's table.
     ///
     /// # Errors
-    /// No table is named, or more than one.
+    /// The environment and the options name no table, or more than one.
     pub(crate) fn request(&self, environment: &Environment) -> Result<DumpRequest> {
         check_preview(self.preview, environment)?;
         let table = environment
             .single_table()?
-            .ok_or_else(|| no_table(environment, &self.common.environment.working_dir))?
+            .ok_or_else(|| missing_table_error(environment, &self.common.environment.working_dir))?
             .to_owned();
         let folder = || DumpTarget::Folder(default_folder(environment.name()));
         Ok(DumpRequest {
@@ -361,8 +369,8 @@ impl DumpCommand {
     }
 }
 
-/// `working_dir` makes the file's path as short as people write it.
-fn no_table(environment: &Environment, working_dir: &Path) -> Error {
+/// The error for a missing table name. The path of the env file is shown relative to `working_dir`.
+fn missing_table_error(environment: &Environment, working_dir: &Path) -> Error {
     match environment.file() {
         Some(file) => Error::environment(format!(
             "{} names no table",

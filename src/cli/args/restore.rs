@@ -1,4 +1,4 @@
-//! The command line of `restoredb`.
+//! Command-line arguments of `restoredb`.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,6 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Parser, ValueEnum};
 
 use super::common::{EnvironmentArgs, OutputArgs, RunArgs, default_folder, resolve};
-use super::dump::content;
 use super::settings::{ResolvedSettings, SettingArgs};
 use super::transform::{TransformArgs, check_preview};
 use super::value::{boost, cap};
@@ -71,6 +70,7 @@ pub(crate) struct RestoreArgs {
     output: OutputArgs,
 }
 
+// Options that only `restoredb` has. Not a doc comment: clap would take it for the description of the command.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Restore")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
@@ -194,18 +194,18 @@ enum VerifyModeArg {
     Full,
 }
 
-/// What a command line of `restoredb` means, before the environment is known.
+/// A resolved `restoredb` command line.
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct RestoreCommand {
     pub(crate) common: CommonOptions,
-    /// The default folder bears the environment's name.
+    /// `None` means the default folder of the environment, which is not known yet.
     source: Option<PathBuf>,
     existing: ExistingTable,
     create: bool,
     schema: Option<PathBuf>,
     settings: ResolvedSettings,
     boost: Option<Boost>,
-    /// Compare schemas and do nothing else.
+    /// Compare the schemas and stop.
     pub(crate) diff_schema: bool,
     content: ContentScope,
     batch_size: usize,
@@ -219,7 +219,7 @@ pub(crate) struct RestoreCommand {
     max_read_units: Option<Cap>,
     verify: VerifyMode,
     transform: Transform,
-    /// Items to show before and after, in a dry run.
+    /// Items that a dry run shows before and after the transform.
     pub(crate) preview: PreviewOptions,
 }
 
@@ -232,12 +232,6 @@ impl Arguments<RestoreCommand> for RestoreArgs {
 
     fn resolve(self) -> Result<RestoreCommand> {
         let restore = self.restore;
-        let existing = match (restore.if_missing, restore.replace) {
-            (true, _) => ExistingTable::Keep,
-            (_, true) => ExistingTable::Replace,
-            (false, false) => ExistingTable::Add,
-        };
-
         let settings = self.settings.resolve(!restore.no_create)?;
         if restore.boost_write_capacity.is_some() {
             settings.check_with_boost()?;
@@ -245,14 +239,14 @@ impl Arguments<RestoreCommand> for RestoreArgs {
 
         Ok(RestoreCommand {
             common: resolve(self.environment, &self.run, self.confirm)?,
+            content: restore.content(),
+            existing: restore.existing_table(),
             source: restore.source,
-            existing,
             create: !restore.no_create,
             schema: restore.schema,
             settings,
             boost: restore.boost_write_capacity,
             diff_schema: restore.diff_schema,
-            content: content(restore.schema_only, restore.data_only),
             batch_size: usize::from(restore.batch_size),
             on_conflict: restore.on_conflict.into(),
             strict: restore.strict,
@@ -275,18 +269,40 @@ impl Arguments<RestoreCommand> for RestoreArgs {
     }
 }
 
+impl RestoreOnlyArgs {
+    fn content(&self) -> ContentScope {
+        if self.schema_only {
+            ContentScope::SchemaOnly
+        } else if self.data_only {
+            ContentScope::DataOnly
+        } else {
+            ContentScope::All
+        }
+    }
+
+    fn existing_table(&self) -> ExistingTable {
+        if self.if_missing {
+            ExistingTable::Keep
+        } else if self.replace {
+            ExistingTable::Replace
+        } else {
+            ExistingTable::Add
+        }
+    }
+}
+
 impl RestoreCommand {
-    /// Whether items come from standard input.
+    /// Whether items are read from standard input.
     pub(crate) fn reads_stdin(&self) -> bool {
         self.source
             .as_ref()
             .is_some_and(|path| path.as_os_str() == "-")
     }
 
-    /// The request in an environment.
+    /// The request for a restore into the environment's table.
     ///
     /// # Errors
-    /// More than one table is named.
+    /// The environment and the options name more than one table.
     pub(crate) fn request(&self, environment: &Environment) -> Result<RestoreRequest> {
         check_preview(self.preview, environment)?;
         let source = match &self.source {

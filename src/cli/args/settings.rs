@@ -1,4 +1,4 @@
-//! Options of `restoredb` about the settings of a table: which of them come back, and what is made otherwise than in the dump.
+//! Options of `restoredb` about table settings: which settings are restored, and overrides of the schema.
 
 use std::path::{Path, PathBuf};
 
@@ -18,15 +18,15 @@ use crate::schema::{
 pub(crate) struct SettingArgs {
     /// bring these back although they would be skipped: stream, ttl, tags, pitr, insights,
     /// autoscaling, policy, kinesis, replicas, kms, class, warm-throughput, deletion-protection
-    #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = settings(), hide_possible_values = true)]
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = setting_parser(), hide_possible_values = true)]
     with: Vec<Setting>,
 
     /// leave these out (names as for --with)
-    #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = settings(), hide_possible_values = true)]
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = setting_parser(), hide_possible_values = true)]
     without: Vec<Setting>,
 
     /// apply these before the items are written and not after them (names as for --with)
-    #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = settings(), hide_possible_values = true)]
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = setting_parser(), hide_possible_values = true)]
     settings_first: Vec<Setting>,
 
     /// bring the settings back to a table that exists, too
@@ -103,7 +103,7 @@ enum TableClassArg {
     StandardInfrequentAccess,
 }
 
-/// What these options mean.
+/// Resolved options about settings.
 #[derive(Debug, Default)]
 pub(crate) struct ResolvedSettings {
     pub(crate) choice: SettingChoice,
@@ -111,8 +111,8 @@ pub(crate) struct ResolvedSettings {
     pub(crate) apply: bool,
 }
 
-/// Takes the name of a setting; a name that is none is answered with all there are.
-fn settings() -> impl TypedValueParser<Value = Setting> {
+/// A parser for names of settings; its errors list all names.
+fn setting_parser() -> impl TypedValueParser<Value = Setting> {
     PossibleValuesParser::new(Setting::ALL.map(Setting::name)).map(|name| {
         name.parse()
             .expect("only names of settings are possible values")
@@ -120,15 +120,15 @@ fn settings() -> impl TypedValueParser<Value = Setting> {
 }
 
 impl SettingArgs {
-    /// `creates` says whether a table may be created at all.
+    /// Checks the options and reads the file of overrides. `creates`: whether the command may create a table.
     ///
     /// # Errors
-    /// Options that contradict each other or have nothing to act on; an overrides file that cannot be read.
+    /// Options contradict each other or have no effect; the file of overrides cannot be read.
     pub(crate) fn resolve(self, creates: bool) -> Result<ResolvedSettings> {
         let file = self
             .schema_overrides
             .as_deref()
-            .map(overrides_in)
+            .map(read_overrides)
             .transpose()?
             .unwrap_or_default();
 
@@ -141,6 +141,7 @@ impl SettingArgs {
         let apply = self.apply_settings;
         let resolved = ResolvedSettings {
             choice,
+            // Options take precedence over the file.
             overrides: self.overrides().merge(file),
             apply,
         };
@@ -180,7 +181,7 @@ impl SettingArgs {
 }
 
 impl ResolvedSettings {
-    /// No setting is wanted and unwanted at the same time.
+    /// Rejects settings that one option includes and `--without` excludes.
     fn check_choice(&self) -> Result<()> {
         let SettingChoice {
             with,
@@ -189,37 +190,38 @@ impl ResolvedSettings {
         } = &self.choice;
 
         let overrides = &self.overrides;
-        let mut wanted: Vec<_> = with
+        // Each setting that is requested, with the option that requests it.
+        let mut requested: Vec<_> = with
             .iter()
             .map(|setting| (*setting, format!("--with {setting}")))
             .collect();
-        wanted.extend(
+        requested.extend(
             first
                 .iter()
                 .map(|setting| (*setting, format!("--settings-first {setting}"))),
         );
 
-        wanted.extend(
+        requested.extend(
             overrides
                 .kms_key
                 .iter()
                 .map(|_| (Setting::Kms, "--kms-key".to_owned())),
         );
 
-        wanted.extend(
+        requested.extend(
             overrides
                 .table_class
                 .map(|_| (Setting::Class, "--table-class".to_owned())),
         );
 
-        wanted.extend(
+        requested.extend(
             overrides
                 .add_tags
                 .keys()
                 .map(|_| (Setting::Tags, "--add-tag".to_owned())),
         );
 
-        match wanted
+        match requested
             .into_iter()
             .find(|(setting, _)| without.contains(setting))
         {
@@ -231,7 +233,7 @@ impl ResolvedSettings {
         }
     }
 
-    /// Auto scaling that is applied before the items would change the capacity that is boosted for them.
+    /// Rejects auto scaling before the items together with a boost, because it would change the boosted capacity.
     pub(crate) fn check_with_boost(&self) -> Result<()> {
         if self.choice.first.contains(&Setting::Autoscaling) {
             return Err(Error::usage(
@@ -243,12 +245,13 @@ impl ResolvedSettings {
         Ok(())
     }
 
-    /// Where no table is created, settings reach only one that exists, whose key and indexes stay.
+    /// Rejects options that have no effect if the table is not created: its settings change only with `--apply-settings`, its key and
+    /// indexes never.
     fn check_without_creation(&self) -> Result<()> {
-        let chosen = !(self.choice.with.is_empty()
+        let is_chosen = !(self.choice.with.is_empty()
             && self.choice.without.is_empty()
             && self.choice.first.is_empty());
-        if (chosen || self.overrides != Overrides::default()) && !self.apply {
+        if (is_chosen || self.overrides != Overrides::default()) && !self.apply {
             return Err(Error::usage(
                 "--no-create leaves the settings of a table as they are, so there are none to choose",
             )
@@ -273,8 +276,8 @@ impl ResolvedSettings {
     }
 }
 
-/// Reads a file of overrides; its ending tells the notation.
-fn overrides_in(path: &Path) -> Result<Overrides> {
+/// Reads a file of overrides; its extension selects the format.
+fn read_overrides(path: &Path) -> Result<Overrides> {
     let format = match path.extension().and_then(|ending| ending.to_str()) {
         Some("json") => OverridesFormat::Json,
         Some("toml") => OverridesFormat::Toml,
@@ -288,10 +291,10 @@ fn overrides_in(path: &Path) -> Result<Overrides> {
     };
 
     Overrides::parse(&backup::read_text(path)?, format).map_err(|error| {
-        let told = Error::usage(format!("{}: {error}", path.display()));
+        let located = Error::usage(format!("{}: {error}", path.display()));
         match error.hint() {
-            Some(hint) => told.with_hint(hint),
-            None => told,
+            Some(hint) => located.with_hint(hint),
+            None => located,
         }
     })
 }

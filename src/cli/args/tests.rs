@@ -17,7 +17,7 @@ use crate::ops::dump::DumpRequest;
 use crate::ops::restore::{ExistingTable, RestoreRequest, VerifyMode};
 use crate::schema::Setting;
 
-const PLACE: &str = "--no-env --endpoint-url http://localhost:8000 --table films";
+const TABLE_FLAGS: &str = "--no-env --endpoint-url http://localhost:8000 --table films";
 
 fn words(command: &str, line: &str) -> Vec<String> {
     std::iter::once(command)
@@ -43,12 +43,12 @@ fn environment(common: &CommonOptions) -> Environment {
 }
 
 fn dump(line: &str) -> DumpRequest {
-    let command = dump_command(&format!("{PLACE} {line}")).unwrap();
+    let command = dump_command(&format!("{TABLE_FLAGS} {line}")).unwrap();
     command.request(&environment(&command.common)).unwrap()
 }
 
-fn dump_refused(line: &str) -> Error {
-    let error = dump_command(&format!("{PLACE} {line}"))
+fn dump_error(line: &str) -> Error {
+    let error = dump_command(&format!("{TABLE_FLAGS} {line}"))
         .err()
         .unwrap_or_else(|| panic!("{line} was taken"));
     assert_eq!(error.kind(), ErrorKind::Usage, "{line}");
@@ -58,19 +58,19 @@ fn dump_refused(line: &str) -> Error {
 }
 
 fn restore(line: &str) -> RestoreRequest {
-    let command = restore_command(&format!("{PLACE} {line}")).unwrap();
+    let command = restore_command(&format!("{TABLE_FLAGS} {line}")).unwrap();
     command.request(&environment(&command.common)).unwrap()
 }
 
 #[test]
-fn the_definitions_are_sound() {
+fn clap_definitions_are_valid() {
     DumpArgs::command().debug_assert();
     RestoreArgs::command().debug_assert();
     VerifyArgs::command().debug_assert();
 }
 
 #[test]
-fn a_dump_without_options() {
+fn dump_defaults() {
     let request = dump("");
     assert_eq!(request.table, "films");
     assert_eq!(
@@ -101,50 +101,35 @@ fn a_dump_without_options() {
 }
 
 #[test]
-fn where_a_dump_goes_decides_what_it_holds() {
+fn output_path_decides_format_compression_and_content() {
+    let folder = |path| {
+        let target = DumpTarget::folder(path);
+        (
+            path,
+            target,
+            DataFormat::Json,
+            Compression::None,
+            ContentScope::All,
+        )
+    };
+    let items = |path, target, compression| {
+        (
+            path,
+            target,
+            DataFormat::Jsonl,
+            compression,
+            ContentScope::DataOnly,
+        )
+    };
+    let file = |path, compression| items(path, DumpTarget::file(path), compression);
+
     for (output, target, format, compression, content) in [
-        (
-            "a/b",
-            DumpTarget::folder("a/b"),
-            DataFormat::Json,
-            Compression::None,
-            ContentScope::All,
-        ),
-        (
-            "-",
-            DumpTarget::stdout(),
-            DataFormat::Jsonl,
-            Compression::None,
-            ContentScope::DataOnly,
-        ),
-        (
-            "x.jsonl",
-            DumpTarget::file("x.jsonl"),
-            DataFormat::Jsonl,
-            Compression::None,
-            ContentScope::DataOnly,
-        ),
-        (
-            "x.jsonl.gz",
-            DumpTarget::file("x.jsonl.gz"),
-            DataFormat::Jsonl,
-            Compression::Gzip,
-            ContentScope::DataOnly,
-        ),
-        (
-            "x.jsonl.zst",
-            DumpTarget::file("x.jsonl.zst"),
-            DataFormat::Jsonl,
-            Compression::Zstd,
-            ContentScope::DataOnly,
-        ),
-        (
-            "x.json",
-            DumpTarget::folder("x.json"),
-            DataFormat::Json,
-            Compression::None,
-            ContentScope::All,
-        ),
+        folder("a/b"),
+        folder("x.json"),
+        items("-", DumpTarget::stdout(), Compression::None),
+        file("x.jsonl", Compression::None),
+        file("x.jsonl.gz", Compression::Gzip),
+        file("x.jsonl.zst", Compression::Zstd),
     ] {
         let request = dump(&format!("--output {output}"));
         assert_eq!(request.target, target);
@@ -170,7 +155,7 @@ fn where_a_dump_goes_decides_what_it_holds() {
 }
 
 #[test]
-fn a_folder_that_looks_like_a_file_is_a_folder() {
+fn existing_folder_with_a_file_extension_is_a_folder() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("x.jsonl");
     std::fs::create_dir(&folder).unwrap();
@@ -181,7 +166,7 @@ fn a_folder_that_looks_like_a_file_is_a_folder() {
 }
 
 #[test]
-fn contradictions_of_a_dump_are_told() {
+fn contradicting_dump_options_are_rejected() {
     for (line, part) in [
         ("--output - --json", "both write to standard output"),
         ("--output - --format json", "JSON Lines"),
@@ -194,13 +179,13 @@ fn contradictions_of_a_dump_are_told() {
         ),
         ("--output x.jsonl --compress zstd", "contradict each other"),
     ] {
-        let error = dump_refused(line).to_string();
+        let error = dump_error(line).to_string();
         assert!(error.contains(part), "{line}: {error}");
     }
 }
 
 #[test]
-fn command_lines_that_clap_refuses() {
+fn invalid_arguments_are_rejected_by_clap() {
     for line in [
         "--env a --no-env",
         "--schema-only --data-only",
@@ -258,7 +243,7 @@ fn command_lines_that_clap_refuses() {
 }
 
 #[test]
-fn a_table_must_be_named_for_a_dump() {
+fn dump_requires_a_table() {
     let command = dump_command("--no-env --endpoint-url http://localhost:8000").unwrap();
     let error = command.request(&environment(&command.common)).unwrap_err();
     assert_eq!(
@@ -268,7 +253,7 @@ fn a_table_must_be_named_for_a_dump() {
 }
 
 #[test]
-fn a_restore_without_options() {
+fn restore_defaults() {
     let request = restore("");
     assert!(
         matches!(&request.source, SourceSpec::Path(path) if path == Path::new("backups/dynamodb/no-env"))
@@ -285,7 +270,7 @@ fn a_restore_without_options() {
 }
 
 #[test]
-fn every_option_of_a_restore_arrives() {
+fn restore_options_reach_the_request() {
     let request = restore(
         "--source - --if-missing --batch-size 7 --verify none --schema s.json --schema-only",
     );
@@ -327,7 +312,7 @@ fn every_option_of_a_restore_arrives() {
 }
 
 #[test]
-fn a_restore_takes_the_dumps_own_table_when_none_is_named() {
+fn restore_without_a_table_uses_the_name_in_the_dump() {
     let command = restore_command("--no-env --endpoint-url http://localhost:8000").unwrap();
     assert_eq!(
         command
@@ -339,16 +324,16 @@ fn a_restore_takes_the_dumps_own_table_when_none_is_named() {
 }
 
 #[test]
-fn how_to_talk() {
-    let output_options = |line: &str| {
+fn output_options() {
+    let parse = |line: &str| {
         DumpArgs::try_parse_from(words("dumpdb", line))
             .unwrap()
             .output_options()
     };
 
-    assert!(output_options("-q").quiet && !output_options("-q").verbose);
-    assert!(output_options("-vv --json").verbose && output_options("-v --json").json);
-    assert!(!output_options("").quiet && !output_options("").verbose && !output_options("").json);
+    assert!(parse("-q").quiet && !parse("-q").verbose);
+    assert!(parse("-vv --json").verbose && parse("-v --json").json);
+    assert!(!parse("").quiet && !parse("").verbose && !parse("").json);
 }
 
 fn second_table(environment: Option<&str>, table: Option<&str>) -> SecondTable {
@@ -366,7 +351,7 @@ fn verify_command(line: &str) -> Result<VerifyCommand> {
 }
 
 #[test]
-fn what_is_named_decides_what_is_verified() {
+fn named_dumps_and_tables_decide_the_verify_task() {
     let tables = |environment: Option<&str>, table: Option<&str>| {
         VerifyTask::Tables(second_table(environment, table))
     };
@@ -421,7 +406,7 @@ fn what_is_named_decides_what_is_verified() {
 }
 
 #[test]
-fn the_other_environment_takes_nothing_from_the_first_but_the_folder() {
+fn second_environment_inherits_only_the_envs_folder() {
     let command =
         verify_command("--env prod --envs-dir e --table a --region r --against-env dev").unwrap();
     let other = command.second_environment(&second_table(Some("dev"), None));
@@ -442,7 +427,7 @@ fn the_other_environment_takes_nothing_from_the_first_but_the_folder() {
 }
 
 #[test]
-fn contradictions_of_a_verification_are_told() {
+fn contradicting_verify_options_are_rejected() {
     for (line, part) in [
         ("a --exact", "--exact is about a table"),
         ("a --max-rcu 5", "--max-rcu is about a table"),

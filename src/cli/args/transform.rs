@@ -1,4 +1,4 @@
-//! Options about what happens to items on the way, the same for dumps and restores.
+//! Options of transforms, shared by `dumpdb` and `restoredb`.
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use crate::item::Sample;
 use crate::ops::PreviewOptions;
 use crate::transform::{CommandSpec, MaskKey, MaskRules, Masks, Transform};
 
-/// The variable that holds the key of masks.
+/// Environment variable with the key of masks.
 const MASK_KEY_VARIABLE: &str = "DYNADUMP_MASK_KEY";
 
 /// What happens to items on the way.
@@ -70,10 +70,10 @@ pub(crate) struct TransformArgs {
 }
 
 impl TransformArgs {
-    /// The transform of a command that may handle the schema alone.
+    /// The transform; rejects options that have no effect.
     ///
     /// # Errors
-    /// Those of [`resolve`](Self::resolve); there are no items to transform.
+    /// Errors of [`resolve`](Self::resolve); a transform with `--schema-only`, or `--show` without a transform.
     pub(crate) fn resolve_unless_schema_only(&self, schema_only: bool) -> Result<Transform> {
         let transform = self.resolve()?;
         if schema_only && !transform.is_empty() {
@@ -93,7 +93,7 @@ impl TransformArgs {
         Ok(transform)
     }
 
-    /// Items to show before and after; none if there is no transform.
+    /// The items that a dry run shows before and after the transform.
     pub(crate) fn preview_options(&self) -> PreviewOptions {
         PreviewOptions {
             items: self.show.unwrap_or(0),
@@ -101,10 +101,10 @@ impl TransformArgs {
         }
     }
 
-    /// The transform that is asked for. Reads and compiles all of it, so that a mistake is told before any item is read.
+    /// Reads and compiles the transform, so that a mistake is reported before any item is read.
     ///
     /// # Errors
-    /// A file cannot be read; a filter, a rule or the program is not usable.
+    /// A file cannot be read; a filter, a rule or the program is invalid.
     pub(crate) fn resolve(&self) -> Result<Transform> {
         let mut transform = Transform::new();
         if let Some(sample) = self.sample {
@@ -133,6 +133,7 @@ impl TransformArgs {
 
         if let Some(path) = &self.mask {
             let rules = MaskRules::parse(&path.display().to_string(), &read_text(path)?)?;
+            // Rules that only drop or replace values need no key.
             let key = if rules.need_key() {
                 self.mask_key()?
             } else {
@@ -145,6 +146,7 @@ impl TransformArgs {
         Ok(transform)
     }
 
+    /// The key of the masks: from the file, else from the environment variable.
     fn mask_key(&self) -> Result<Option<MaskKey>> {
         if let Some(path) = &self.mask_key_file {
             return MaskKey::new(read_text(path)?.as_bytes()).map(Some);
@@ -157,8 +159,10 @@ impl TransformArgs {
     }
 }
 
+/// Rejects `--show-originals` in protected environments.
+///
 /// # Errors
-/// Original values of masked attributes are to be shown, and the environment is protected.
+/// The original values of masked attributes are requested, and the environment is protected.
 pub(crate) fn check_preview(show: PreviewOptions, environment: &Environment) -> Result<()> {
     if !show.originals || !environment.is_protected() {
         return Ok(());
@@ -172,7 +176,7 @@ pub(crate) fn check_preview(show: PreviewOptions, environment: &Environment) -> 
         .with_hint("omit it: --show then shows [masked] in place of masked values"))
 }
 
-/// A filter that is one word ending in `.jq` is a file.
+/// The path, if a value of `--transform` is a file: one word that ends in `.jq`.
 fn filter_file(filter: &str) -> Option<PathBuf> {
     let is_word = !filter.contains(|c: char| c.is_whitespace() || "|()[]{}\"$,;".contains(c));
     let path = Path::new(filter);
@@ -180,6 +184,7 @@ fn filter_file(filter: &str) -> Option<PathBuf> {
         .then(|| path.to_owned())
 }
 
+/// Reads a file of jq code.
 fn read_filter(path: &Path) -> Result<String> {
     read_text(path).map_err(|error| match error.kind() {
         ErrorKind::NotFound => Error::usage(format!("--transform: {error}")).with_hint(
@@ -212,12 +217,12 @@ mod tests {
     }
 
     #[test]
-    fn nothing_asked_is_no_transform() {
+    fn no_options_are_no_transform() {
         assert!(resolve(&[]).unwrap().is_empty());
     }
 
     #[test]
-    fn everything_can_be_asked_at_once() {
+    fn all_options_can_be_combined() {
         let dir = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| {
             let path = dir.path().join(name);
@@ -261,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told_before_anything_is_read() {
+    fn mistakes_are_usage_errors() {
         for (words, part) in [
             (
                 &["--transform", ".a |"][..],
@@ -299,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_a_file() {
+    fn only_a_word_that_ends_in_jq_is_a_file() {
         for (text, is_file) in [
             ("t.jq", true),
             ("./a b/t.jq", false),

@@ -1,4 +1,4 @@
-//! Values of options that are more than text.
+//! Parsers of option values.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use crate::item::Sample;
 use crate::ops::Cap;
 use crate::schema::{Boost, Capacity};
 
-/// Longer waits are typing errors, and far longer ones overflow a clock.
+/// Longer durations are typing errors, and much longer ones overflow clock arithmetic.
 const MAX_DURATION: Duration = Duration::from_hours(30 * 24);
 
-/// A duration such as `90s`, `5m` or `1h 30m`; `0s` is one.
+/// A duration such as `90s`, `5m` or `1h 30m`, including `0s`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let duration = humantime::parse_duration(text)
         .map_err(|error| format!("{error}; write it as 90s, 5m or 1h30m"))?;
@@ -20,7 +20,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// A duration that is not nought.
+/// A duration greater than zero.
 pub(crate) fn nonzero_duration(text: &str) -> Result<Duration, String> {
     let duration = duration(text)?;
     if duration.is_zero() {
@@ -30,24 +30,26 @@ pub(crate) fn nonzero_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// `NAME=R:W`: an index and its capacity.
+/// `NAME=R:W`: the capacity of an index.
 pub(crate) fn index_capacity_arg(text: &str) -> Result<(String, Capacity), String> {
-    let (name, capacity) = named(text).ok_or("write it as NAME=R:W, for example by-genre=5:5")?;
+    let (name, capacity) =
+        split_assignment(text).ok_or("write it as NAME=R:W, for example by-genre=5:5")?;
     let capacity = capacity
         .parse()
         .map_err(|error: crate::error::Error| error.to_string())?;
     Ok((name, capacity))
 }
 
-/// `NAME=VALUE`: a tag. The value may be empty and may hold further signs of equality.
+/// `NAME=VALUE`: a tag. The value may be empty or contain `=`.
 pub(crate) fn tag(text: &str) -> Result<(String, String), String> {
-    let (name, value) = named(text).ok_or("write it as NAME=VALUE, for example owner=films")?;
+    let (name, value) =
+        split_assignment(text).ok_or("write it as NAME=VALUE, for example owner=films")?;
     Ok((name, value.to_owned()))
 }
 
-/// `on-demand`, or WCU.
+/// `on-demand`, or a number of WCU.
 pub(crate) fn boost(text: &str) -> Result<Boost, String> {
-    // DynamoDB's own type for capacity.
+    // DynamoDB's type for capacity is a signed 64-bit integer.
     let units = || {
         text.parse::<i64>()
             .ok()
@@ -63,7 +65,7 @@ pub(crate) fn boost(text: &str) -> Result<Boost, String> {
     }
 }
 
-/// `5%`: a share of the keys. The sign is asked for because `0.05` alone could mean either.
+/// `5%`: a share of the keys. The sign is required because `0.05` alone is ambiguous.
 pub(crate) fn sample(text: &str) -> Result<Sample, String> {
     let percent = text
         .strip_suffix('%')
@@ -72,13 +74,14 @@ pub(crate) fn sample(text: &str) -> Result<Sample, String> {
     Sample::from_percent(percent).ok_or_else(|| "more than 0% and at most 100%".to_owned())
 }
 
-/// Units per second, or a share of a table's.
+/// A cap: units per second, or a percentage of the table's capacity.
 pub(crate) fn cap(text: &str) -> Result<Cap, String> {
     text.parse()
         .map_err(|error: crate::error::Error| error.to_string())
 }
 
-fn named(text: &str) -> Option<(String, &str)> {
+/// Splits `NAME=VALUE`; `None` if there is no `=` or no name.
+fn split_assignment(text: &str) -> Option<(String, &str)> {
     text.split_once('=')
         .filter(|(name, _)| !name.is_empty())
         .map(|(name, value)| (name.to_owned(), value))
@@ -96,8 +99,8 @@ mod tests {
         assert_eq!(nonzero_duration("0s"), Err("no time at all".to_owned()));
         assert_eq!(duration("1000y"), Err("longer than 30 days".to_owned()));
 
-        for nonsense in ["", "5", "soon", "-5s", "99999999999999999999y"] {
-            assert!(duration(nonsense).is_err(), "{nonsense}");
+        for invalid in ["", "5", "soon", "-5s", "99999999999999999999y"] {
+            assert!(duration(invalid).is_err(), "{invalid}");
         }
     }
 
@@ -107,7 +110,7 @@ mod tests {
             index_capacity_arg("by-genre=5:7"),
             Ok(("by-genre".to_owned(), Capacity { read: 5, write: 7 }))
         );
-        for nonsense in [
+        for invalid in [
             "",
             "by-genre",
             "=5:7",
@@ -116,7 +119,7 @@ mod tests {
             "by-genre=0:7",
             "by-genre=5:x",
         ] {
-            assert!(index_capacity_arg(nonsense).is_err(), "{nonsense}");
+            assert!(index_capacity_arg(invalid).is_err(), "{invalid}");
         }
     }
 
@@ -126,8 +129,8 @@ mod tests {
             (boost("on-demand"), boost("1000")),
             (Ok(Boost::OnDemand), Ok(Boost::WriteCapacity(1000)))
         );
-        for nonsense in ["", "0", "-1", "lots", "1.5", "9223372036854775808"] {
-            assert!(boost(nonsense).is_err(), "{nonsense}");
+        for invalid in ["", "0", "-1", "lots", "1.5", "9223372036854775808"] {
+            assert!(boost(invalid).is_err(), "{invalid}");
         }
     }
 
@@ -141,10 +144,10 @@ mod tests {
             )
         );
 
-        for nonsense in [
+        for invalid in [
             "", "%", "1", "0.01", "0%", "-1%", "101%", "NaN%", "inf%", "one%", "1 %",
         ] {
-            assert!(sample(nonsense).is_err(), "{nonsense}");
+            assert!(sample(invalid).is_err(), "{invalid}");
         }
     }
 

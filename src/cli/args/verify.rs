@@ -55,6 +55,7 @@ pub(crate) struct VerifyArgs {
     output: OutputArgs,
 }
 
+// Options that only `verifydb` has. Not a doc comment: clap would take it for the description of the command.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Verify")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]

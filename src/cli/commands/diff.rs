@@ -39,10 +39,11 @@ pub(crate) fn report_differences(
     session: &Session,
 ) -> Result<CommandOutcome> {
     session.progress.end();
+
     let not_compared = found
         .not_compared
         .iter()
-        .map(|lost| (lost.setting.as_str(), lost.reason.as_str()));
+        .map(|skipped| (skipped.setting.as_str(), skipped.reason.as_str()));
     let not_compared = format::grouped_by_reason(not_compared);
     if !not_compared.is_empty() {
         session
@@ -57,6 +58,7 @@ pub(crate) fn report_differences(
         .map(|difference| line(difference, &found.sides))
         .collect();
 
+    // With --json, standard output is reserved for the report, so the lines go to standard error.
     if session.console.options().json {
         session.console.lines(&lines);
     } else {
@@ -77,25 +79,25 @@ fn headline(found: &SchemaDifferences) -> String {
         ..
     } = found;
 
-    let place = format!(
+    let table = format!(
         "table {} of environment {}",
         target.table, target.environment
     );
     match differences.len() as u64 {
-        0 => format!("{place} is as {source} says"),
+        0 => format!("{table} is as {source} says"),
         count => format!(
-            "{place} differs from {source} in {}",
+            "{table} differs from {source} in {}",
             format::counted(count, "setting")
         ),
     }
 }
 
-fn line(difference: &Difference, [one, other]: &[String; 2]) -> String {
+fn line(difference: &Difference, [source, target]: &[String; 2]) -> String {
     let Difference {
         setting,
         dump,
         table,
     } = difference;
 
-    format!("{setting}: {one} {dump} / {other} {table}")
+    format!("{setting}: {source} {dump} / {target} {table}")
 }

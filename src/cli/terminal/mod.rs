@@ -1,4 +1,4 @@
-//! The terminal: output streams, progress, prompts and signals.
+//! Terminal input and output: streams, progress, prompts and signals.
 
 pub(crate) mod output;
 pub(crate) mod progress;

@@ -1,8 +1,8 @@
-//! The two streams. Standard output carries data alone; all sink goes to standard error, in lines that say what they are:
-//! `[INFO]`, `[WARNING]`, `[ERROR]`.
+//! Standard output and standard error. Data goes to standard output, messages to standard error with a label: `[INFO]`,
+//! `[WARNING]`, `[ERROR]`.
 //!
-//! Every line is escaped here, so that no text from a file or a server steers the terminal. A stream that its reader has closed
-//! is no failure: there is nobody left to tell.
+//! All text is escaped here, because names and messages from files and servers could control the terminal. Errors of standard error
+//! are ignored: there is no other place to report them.
 
 use std::error::Error as StdError;
 use std::io::{self, IsTerminal, Write};
@@ -15,20 +15,20 @@ use indicatif::ProgressBar;
 use crate::cli::text::format::escape;
 use crate::error::{Error, Result};
 
-/// How much is said, and how it looks.
+/// Verbosity and format of the output.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct OutputOptions {
-    /// Warnings and errors alone.
+    /// Print only warnings and errors.
     pub(crate) quiet: bool,
-    /// Retries and where settings come from, too.
+    /// Also print retries and the sources of settings.
     pub(crate) verbose: bool,
-    /// One report object on standard output.
+    /// Print a JSON report to standard output.
     pub(crate) json: bool,
-    /// Whether to colour.
+    /// When to use colour.
     pub(crate) color: Color,
 }
 
-/// When to colour. `Auto` is on a terminal, unless `NO_COLOR` is set or the terminal is a `dumb` one.
+/// When to use colour. `Auto`: on a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub(crate) enum Color {
     #[default]
@@ -38,38 +38,38 @@ pub(crate) enum Color {
 }
 
 impl Color {
-    /// <https://no-color.org>: any value that is not empty.
+    /// `NO_COLOR` counts if it is not empty (<https://no-color.org>).
     fn is_on(self, is_terminal: bool) -> bool {
-        let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         match self {
-            Self::Auto => is_terminal && !refused && !is_dumb(),
+            Self::Auto => is_terminal && !no_color && !is_dumb(),
             Self::Always => true,
             Self::Never => false,
         }
     }
 }
 
-/// Whether the terminal knows nothing but text, as that of an editor.
+/// Whether the terminal supports no control sequences, such as the one inside an editor.
 fn is_dumb() -> bool {
     std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
-/// Standard error, and the progress bar that stands in its last line.
+/// Standard error, and the progress bar on its last line.
 pub(crate) struct Console {
     command: &'static str,
     options: OutputOptions,
-    /// Standard error is a terminal.
+    /// Whether standard error is a terminal.
     is_terminal: bool,
     sink: Mutex<Box<dyn Write + Send>>,
     bar: Mutex<Option<ProgressBar>>,
-    /// Every warning so far, for the report of `--json`.
+    /// Warnings so far, for the `--json` report.
     warnings: Mutex<Vec<String>>,
-    /// A question stands in the last line.
+    /// Whether a prompt is on the last line.
     is_prompting: AtomicBool,
 }
 
 impl Console {
-    /// Talks on standard error as `command`.
+    /// A console on standard error; errors are prefixed with the name of the command.
     pub(crate) fn new(command: &'static str, options: OutputOptions) -> Self {
         Self::with_sink(
             command,
@@ -105,34 +105,34 @@ impl Console {
         self.options
     }
 
-    /// Whether progress bars can be drawn: a dumb terminal cannot go back in its line.
+    /// Whether progress bars are drawn. A dumb terminal cannot redraw a line.
     pub(crate) fn draws_bars(&self) -> bool {
         self.is_terminal && !self.options.quiet && !is_dumb()
     }
 
-    /// Whether somebody can be asked: both ends of the conversation are a terminal.
+    /// Whether the user can be prompted: standard input and standard error are terminals.
     pub(crate) fn can_prompt(&self) -> bool {
         self.is_terminal && io::stdin().is_terminal()
     }
 
-    /// Whether a question stands in the last line.
+    /// Whether a prompt is on the last line.
     pub(crate) fn is_prompting(&self) -> bool {
         self.is_prompting.load(Ordering::Relaxed)
     }
 
-    /// Says whether a question stands in the last line.
+    /// Records whether a prompt is on the last line.
     pub(crate) fn set_prompting(&self, is_prompting: bool) {
         self.is_prompting.store(is_prompting, Ordering::Relaxed);
     }
 
-    /// Something worth knowing; silent with `--quiet`.
+    /// Prints information; hidden by `--quiet`.
     pub(crate) fn info(&self, text: &str) {
         if !self.options.quiet {
             self.labelled("[INFO]", &Style::new().cyan(), text);
         }
     }
 
-    /// Something that deserves attention.
+    /// Prints a warning.
     pub(crate) fn warning(&self, text: &str) {
         if self.options.json {
             lock(&self.warnings).push(text.to_owned());
@@ -141,22 +141,20 @@ impl Console {
         self.labelled("[WARNING]", &Style::new().yellow().bold(), text);
     }
 
-    /// Every warning so far; kept with `--json` only.
+    /// The warnings so far; recorded with `--json` only.
     pub(crate) fn warnings(&self) -> Vec<String> {
         lock(&self.warnings).clone()
     }
 
-    /// A failure: what happened, its causes, what to do next.
+    /// Prints an error with its details, causes and hint.
     pub(crate) fn error(&self, error: &Error) {
-        let mut what = error.to_string();
-        what.insert_str(0, ": ");
-        what.insert_str(0, self.command);
+        let message = format!("{}: {error}", self.command);
 
-        // In a log every kind of line has its label; a person at a terminal knows what they started.
+        // In a log, every message has a label. On a terminal, the name of the command is enough.
         if self.is_terminal {
-            self.lines(&indent_continuation(&what));
+            self.lines(&indent_continuation(&message));
         } else {
-            self.labelled("[ERROR]", &Style::new().red().bold(), &what);
+            self.labelled("[ERROR]", &Style::new().red().bold(), &message);
         }
 
         let details: Vec<String> = error
@@ -176,7 +174,7 @@ impl Console {
         }
     }
 
-    /// Lines as they are.
+    /// Prints lines without a label.
     pub(crate) fn lines(&self, lines: &[String]) {
         let mut text = String::new();
         for line in lines {
@@ -187,7 +185,7 @@ impl Console {
         self.write(&text);
     }
 
-    /// Lines in colour.
+    /// Prints lines, each with a style.
     pub(crate) fn styled_lines(&self, lines: &[(String, Style)]) {
         let styled = lines.iter().map(|(line, style)| {
             format!("{}\n", style.clone().for_stderr().apply_to(escape(line)))
@@ -195,7 +193,7 @@ impl Console {
         self.write(&styled.collect::<String>());
     }
 
-    /// A heading and its lines.
+    /// Prints a heading and the lines below it.
     pub(crate) fn section(&self, heading: &str, lines: &[String]) {
         if self.is_terminal {
             let heading = style(escape(heading)).for_stderr().bold();
@@ -207,26 +205,28 @@ impl Console {
         self.lines(lines);
     }
 
-    /// What was done, headline first; silent with `--quiet`.
+    /// Prints a summary, headline first; hidden by `--quiet`.
     pub(crate) fn result(&self, lines: &[String]) {
-        if let Some((headline, lines)) = lines.split_first().filter(|_| !self.options.quiet) {
+        if !self.options.quiet
+            && let Some((headline, lines)) = lines.split_first()
+        {
             self.section(headline, lines);
         }
     }
 
-    /// Something that went wrong though the run went on to its end.
+    /// Prints a problem of a command that nevertheless ran to its end.
     pub(crate) fn problem(&self, text: &str) {
         self.labelled("[ERROR]", &Style::new().red().bold(), text);
     }
 
-    /// Puts `bar` into the last line of the terminal, in place of the one there.
+    /// Replaces the progress bar.
     pub(crate) fn set_bar(&self, bar: Option<ProgressBar>) {
         if let Some(old) = std::mem::replace(&mut *lock(&self.bar), bar) {
             old.finish_and_clear();
         }
     }
 
-    /// Does something with the bar, if there is one.
+    /// Updates the progress bar, if there is one.
     pub(crate) fn with_bar(&self, change: impl FnOnce(&ProgressBar)) {
         if let Some(bar) = &*lock(&self.bar) {
             change(bar);
@@ -241,7 +241,7 @@ impl Console {
         self.lines(&lines.collect::<Vec<_>>());
     }
 
-    /// Writes above the bar. An error has nowhere to go.
+    /// Writes above the progress bar. Errors are ignored: there is no other stream to report them on.
     fn write(&self, text: &str) {
         let write = || {
             let mut sink = lock(&self.sink);
@@ -257,7 +257,7 @@ impl Console {
 /// Writes data to standard output.
 ///
 /// # Errors
-/// Standard output refuses it, unless that is because its reader has gone.
+/// Writing fails, except that a pipe closed by its reader is not an error.
 pub(crate) fn write_data(text: &str) -> Result<()> {
     let mut stdout = io::stdout().lock();
     match stdout
@@ -271,7 +271,7 @@ pub(crate) fn write_data(text: &str) -> Result<()> {
     }
 }
 
-/// Whether the failure is that the reader of a pipe has gone.
+/// Whether the error was caused by a pipe that its reader has closed.
 pub(crate) fn is_closed_pipe(error: &Error) -> bool {
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -288,15 +288,15 @@ pub(crate) fn is_closed_pipe(error: &Error) -> bool {
     false
 }
 
-/// The causes that say more than the line above them.
+/// The causes without those whose text is part of the message before: many errors include their source in their message.
 fn distinct_causes(error: &Error) -> Vec<String> {
-    let mut said = error.to_string();
+    let mut previous = error.to_string();
     error
         .causes()
         .filter(|cause| {
-            let is_new = !said.contains(cause.as_str());
+            let is_new = !previous.contains(cause.as_str());
             if is_new {
-                said.clone_from(cause);
+                previous.clone_from(cause);
             }
 
             is_new
@@ -304,7 +304,7 @@ fn distinct_causes(error: &Error) -> Vec<String> {
         .collect()
 }
 
-/// A text of several lines, the further ones indented, so that none of them passes for a line of its own.
+/// The lines of a text, indented after the first, so that no message can imitate a labelled line.
 fn indent_continuation(text: &str) -> Vec<String> {
     let mut lines = text.lines();
     let first = lines.next().unwrap_or_default().to_owned();
@@ -319,13 +319,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 pub(crate) mod testing {
-    //! A console whose sink can be read.
+    //! A console that captures its output.
 
     use std::sync::Arc;
 
     use super::*;
 
-    /// What was said so far.
+    /// The output so far.
     #[derive(Clone, Default)]
     pub(crate) struct CapturedOutput(Arc<Mutex<Vec<u8>>>);
 
@@ -345,16 +345,16 @@ pub(crate) mod testing {
         }
     }
 
-    /// A console in a log, or on something that it takes for a terminal.
+    /// A console and its output; `is_terminal` selects the format for a terminal instead of a log.
     pub(crate) fn console(options: OutputOptions, is_terminal: bool) -> (Console, CapturedOutput) {
-        let heard = CapturedOutput::default();
+        let output = CapturedOutput::default();
         let options = OutputOptions {
             color: Color::Never,
             ..options
         };
         (
-            Console::with_sink("dumpdb", options, is_terminal, Box::new(heard.clone())),
-            heard,
+            Console::with_sink("dumpdb", options, is_terminal, Box::new(output.clone())),
+            output,
         )
     }
 }
@@ -375,10 +375,10 @@ mod tests {
 
     #[test]
     fn an_error_in_a_log() {
-        let (console, heard) = console(OutputOptions::default(), false);
+        let (console, output) = console(OutputOptions::default(), false);
         console.error(&error());
         assert_eq!(
-            heard.text(),
+            output.text(),
             "[ERROR] dumpdb: no answer from http://x\\u{1b}[31m\n  caused by: tcp connect error\n  caused by: refused\n    \
              for a reason\nhint: start it\n"
         );
@@ -386,25 +386,25 @@ mod tests {
 
     #[test]
     fn an_error_at_a_terminal() {
-        let (console, heard) = console(OutputOptions::default(), true);
+        let (console, output) = console(OutputOptions::default(), true);
         console.error(&error());
         assert!(
-            heard.text().starts_with("dumpdb: no answer from "),
+            output.text().starts_with("dumpdb: no answer from "),
             "{}",
-            heard.text()
+            output.text()
         );
     }
 
     #[test]
-    fn a_cause_that_was_already_told_is_not_told_again() {
+    fn cause_that_is_part_of_the_message_is_not_repeated() {
         let cause = io::Error::other("disk full");
         let error = Error::failed(format!("cannot write x: {cause}")).with_source(cause);
         assert!(distinct_causes(&error).is_empty());
     }
 
     #[test]
-    fn quiet_means_warnings_and_errors_alone() {
-        let (console, heard) = console(
+    fn quiet_prints_only_warnings_and_errors() {
+        let (console, output) = console(
             OutputOptions {
                 quiet: true,
                 ..OutputOptions::default()
@@ -415,7 +415,7 @@ mod tests {
         console.info("not this");
         console.warning("this\n[INFO] no line of its own");
         assert_eq!(
-            heard.text(),
+            output.text(),
             "[WARNING] this\n    [INFO] no line of its own\n"
         );
     }

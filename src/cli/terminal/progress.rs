@@ -1,4 +1,4 @@
-//! Shows the events of an operation: a bar in the last line of a terminal, plain lines in a log, nothing with `--quiet`.
+//! Display of progress: a bar on a terminal, lines in a log, nothing with `--quiet`.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,19 +9,19 @@ use super::output::Console;
 use crate::cli::text::format;
 use crate::event::{Event, Phase, Reporter};
 
-/// How often a bar moves by itself, so that a long call does not look like a hang.
+/// Redraw interval of a bar, also without events, so that a long request does not look like a hang.
 const TICK: Duration = Duration::from_millis(100);
 
-/// How often a log hears that a long phase is still going on.
+/// Interval of progress lines in a log.
 const LOG_INTERVAL: Duration = Duration::from_mins(1);
 
-/// Takes the events of one command.
+/// Receives the events of a command and displays them.
 pub(crate) struct ProgressDisplay {
     console: Arc<Console>,
     current: Mutex<Option<CurrentPhase>>,
 }
 
-/// The phase under way.
+/// The current phase and its counts.
 struct CurrentPhase {
     phase: Phase,
     total: ExpectedTotal,
@@ -31,18 +31,18 @@ struct CurrentPhase {
     last_shown: Instant,
 }
 
-/// What the length of the bar stands for.
+/// The expected total of a phase, which is the length of its bar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ExpectedTotal {
     Items(u64),
     Bytes(u64),
-    /// Few and of uneven length: no rate, no estimate.
+    /// A few calls of different durations: shown without a rate and an ETA.
     Calls(u64),
     Unknown,
 }
 
 impl ExpectedTotal {
-    /// A count of nought is as good as none: DynamoDB refreshes its own every six hours.
+    /// The total of a phase. Zero counts as unknown, because DynamoDB updates its item counts about every six hours.
     fn for_phase(phase: Phase, items: Option<u64>, bytes: Option<u64>) -> Self {
         match (items, bytes) {
             (Some(calls), _) if calls > 0 && phase == Phase::Settings => Self::Calls(calls),
@@ -81,22 +81,24 @@ impl ProgressDisplay {
         }
     }
 
-    /// Ends the phase under way. To be called before anything is printed that must stand below it.
+    /// Ends the current phase and removes its bar. Call this before printing anything that belongs after the phase.
     pub(crate) fn end(&self) {
         self.console.set_bar(None);
-        let Some(done) = self.current().take() else {
+        let Some(ended) = self.current().take() else {
             return;
         };
 
-        if !self.console.draws_bars() && done.items > 0 {
-            let counts = done.counts();
-            let seconds = format::seconds(done.started.elapsed().as_secs_f64());
-            self.console
-                .info(&format!("{}: {counts} in {seconds}", words(done.phase)));
+        if !self.console.draws_bars() && ended.items > 0 {
+            let counts = ended.counts();
+            let seconds = format::seconds(ended.started.elapsed().as_secs_f64());
+            self.console.info(&format!(
+                "{}: {counts} in {seconds}",
+                phase_name(ended.phase)
+            ));
         }
     }
 
-    fn begin(&self, phase: Phase, items: Option<u64>, bytes: Option<u64>) {
+    fn start(&self, phase: Phase, items: Option<u64>, bytes: Option<u64>) {
         self.end();
         let total = ExpectedTotal::for_phase(phase, items, bytes);
         let now = Instant::now();
@@ -114,7 +116,7 @@ impl ProgressDisplay {
         } else {
             self.console.info(&format!(
                 "{}{}",
-                words(phase),
+                phase_name(phase),
                 expectation(phase, items, bytes)
             ));
         }
@@ -130,12 +132,12 @@ impl ProgressDisplay {
         current.bytes += bytes;
 
         if self.console.draws_bars() {
-            self.console.with_bar(|bar| current.move_bar(bar));
+            self.console.with_bar(|bar| current.update_bar(bar));
         } else if current.last_shown.elapsed() >= LOG_INTERVAL {
             current.last_shown = Instant::now();
             self.console.info(&format!(
                 "{}: {} so far",
-                words(current.phase),
+                phase_name(current.phase),
                 current.counts()
             ));
         }
@@ -153,7 +155,7 @@ impl Reporter for ProgressDisplay {
                 phase,
                 items,
                 bytes,
-            } => self.begin(phase, items, bytes),
+            } => self.start(phase, items, bytes),
             Event::Progress { items, bytes } => self.advance(items, bytes),
             Event::Info(text) => self.console.info(&text),
             Event::Warning(text) => self.console.warning(&text),
@@ -170,20 +172,21 @@ impl Reporter for ProgressDisplay {
 }
 
 impl CurrentPhase {
-    fn move_bar(&mut self, bar: &ProgressBar) {
+    fn update_bar(&mut self, bar: &ProgressBar) {
         let position = match self.total {
             ExpectedTotal::Bytes(_) => self.bytes,
             ExpectedTotal::Items(_) | ExpectedTotal::Calls(_) | ExpectedTotal::Unknown => {
                 self.items
             }
         };
-        // Totals may be estimates, and a bar cannot be more than full.
+        // The total may be an estimate that is too low.
         if self.total.length().is_some_and(|length| position > length) {
             bar.set_length(position);
         }
 
         bar.set_position(position);
 
+        // The message is text to format, unlike the position: update it less often.
         if self.last_shown.elapsed() >= TICK {
             self.last_shown = Instant::now();
             bar.set_message(match self.total {
@@ -208,7 +211,7 @@ fn bar(phase: Phase, total: ExpectedTotal) -> ProgressBar {
                 #[expect(
                     clippy::cast_possible_truncation,
                     clippy::cast_sign_loss,
-                    reason = "a rate to read"
+                    reason = "a rate for display"
                 )]
                 let rate = state.per_sec().round() as u64;
                 let _ = write!(text, "{}", HumanCount(rate));
@@ -217,13 +220,13 @@ fn bar(phase: Phase, total: ExpectedTotal) -> ProgressBar {
 
     let bar = ProgressBar::with_draw_target(total.length(), ProgressDrawTarget::stderr());
     bar.set_style(style);
-    bar.set_prefix(words(phase));
+    bar.set_prefix(phase_name(phase));
     bar.enable_steady_tick(TICK);
 
     bar
 }
 
-fn words(phase: Phase) -> &'static str {
+fn phase_name(phase: Phase) -> &'static str {
     match phase {
         Phase::Connecting => "waiting for the endpoint",
         Phase::Dumping => "reading items",
@@ -246,7 +249,7 @@ fn counts(phase: Phase, items: u64, bytes: u64) -> String {
     format!("{}, {}", format::items(items), format::bytes(bytes))
 }
 
-/// What a phase will handle, for the line that announces it: only a live table's own counts are estimates.
+/// The expected total in the first line of a phase. Only counts of a live table are estimates.
 fn expectation(phase: Phase, items: Option<u64>, bytes: Option<u64>) -> String {
     let about = if matches!(phase, Phase::Dumping | Phase::DryRun) {
         "about "
@@ -272,8 +275,8 @@ mod tests {
     use crate::cli::terminal::output::OutputOptions;
     use crate::cli::terminal::output::testing::console;
 
-    fn talk(manner: OutputOptions) -> String {
-        let (console, heard) = console(manner, false);
+    fn log(manner: OutputOptions) -> String {
+        let (console, output) = console(manner, false);
         let progress = ProgressDisplay::new(Arc::new(console));
         progress.report(Event::Phase {
             phase: Phase::Creating,
@@ -303,12 +306,12 @@ mod tests {
         progress.end();
         progress.end();
 
-        heard.text()
+        output.text()
     }
 
     #[test]
-    fn a_log_has_a_line_for_each_phase_and_its_end() {
-        let text = talk(OutputOptions::default());
+    fn log_has_a_line_for_the_start_and_end_of_each_phase() {
+        let text = log(OutputOptions::default());
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(
             lines[..3],
@@ -329,8 +332,8 @@ mod tests {
     }
 
     #[test]
-    fn retries_are_told_to_those_who_ask() {
-        let text = talk(OutputOptions {
+    fn verbose_prints_retries() {
+        let text = log(OutputOptions {
             verbose: true,
             ..OutputOptions::default()
         });
@@ -341,9 +344,9 @@ mod tests {
     }
 
     #[test]
-    fn quiet_leaves_warnings() {
+    fn quiet_prints_only_warnings() {
         assert_eq!(
-            talk(OutputOptions {
+            log(OutputOptions {
                 quiet: true,
                 ..OutputOptions::default()
             }),
@@ -352,14 +355,14 @@ mod tests {
     }
 
     #[test]
-    fn progress_before_any_phase_is_nothing() {
-        let (console, heard) = console(OutputOptions::default(), false);
+    fn progress_before_the_first_phase_is_ignored() {
+        let (console, output) = console(OutputOptions::default(), false);
         ProgressDisplay::new(Arc::new(console)).report(Event::Progress { items: 1, bytes: 1 });
-        assert_eq!(heard.text(), "");
+        assert_eq!(output.text(), "");
     }
 
     #[test]
-    fn the_templates_parse_and_a_bar_outgrows_an_estimate() {
+    fn templates_parse_and_a_bar_grows_beyond_an_estimate() {
         for total in [
             ExpectedTotal::Items(10),
             ExpectedTotal::Bytes(10),
@@ -377,7 +380,7 @@ mod tests {
                 last_shown: now,
             };
 
-            current.move_bar(&bar);
+            current.update_bar(&bar);
             assert_eq!(
                 (bar.position(), bar.length()),
                 (40, total.length().map(|_| 40))
@@ -386,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn a_count_of_nought_is_no_total() {
+    fn zero_is_not_a_total() {
         assert_eq!(
             ExpectedTotal::for_phase(Phase::Writing, Some(0), Some(0)),
             ExpectedTotal::Unknown
@@ -407,7 +410,7 @@ mod tests {
 
     #[test]
     fn settings_are_counted_in_calls() {
-        let (console, heard) = console(OutputOptions::default(), false);
+        let (console, output) = console(OutputOptions::default(), false);
         let progress = ProgressDisplay::new(Arc::new(console));
         progress.report(Event::Phase {
             phase: Phase::Settings,
@@ -417,7 +420,7 @@ mod tests {
 
         progress.report(Event::Progress { items: 1, bytes: 0 });
         progress.end();
-        let text = heard.text();
+        let text = output.text();
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines[0], "[INFO] applying settings (2 calls)");
         assert!(

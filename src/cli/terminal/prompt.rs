@@ -1,4 +1,4 @@
-//! Questions at a terminal. Without one, or while standard input carries the dump, nothing is asked: a flag must answer.
+//! Prompts. Without a terminal, or if the dump is read from standard input, there are none, and a flag must answer.
 
 use std::io;
 use std::sync::Arc;
@@ -14,13 +14,13 @@ use crate::cli::text::format::escape;
 use crate::environment::{Answers, Approval, Confirmation, Decision, Prompt, Question};
 use crate::error::{Error, Result};
 
-/// An answer as it was given.
+/// The answer to a prompt.
 enum PromptAnswer {
     Yes(bool),
     Typed(String),
 }
 
-/// Shows what must be agreed to, in the words that people search their logs for.
+/// Prints the questions that need confirmation as warnings. Their wording is stable, because people search logs for it.
 pub(crate) fn show_questions(console: &Console, approval: &Approval) {
     for question in approval.questions() {
         if matches!(question, Question::CrossEnvironment { .. }) {
@@ -31,15 +31,15 @@ pub(crate) fn show_questions(console: &Console, approval: &Approval) {
     }
 }
 
-/// Whether the flags answer everything that would be asked.
+/// Whether flags such as `--yes` answer all questions.
 pub(crate) fn is_decided_by_flags(approval: &Approval, answers: &Answers) -> bool {
     matches!(approval.decide(answers), Ok(Decision::Granted(_)))
 }
 
-/// Gets the confirmation, from the flags or from whoever sits at the terminal. `prompt` is the question for a yes or no.
+/// Gets the confirmation from the flags or by a prompt. `prompt` is the text of a yes/no prompt.
 ///
 /// # Errors
-/// The answer is no or wrong, nobody is there to answer, or `cancel` fires.
+/// The answer is no or wrong, there is no terminal, or `cancel` is cancelled.
 pub(crate) async fn confirm(
     console: &Arc<Console>,
     approval: &Approval,
@@ -64,10 +64,10 @@ pub(crate) async fn confirm(
     }
 }
 
-/// Offers something that nobody should be surprised by: Enter is a yes, Escape is neither a yes nor a no.
+/// Prompts for something harmless: Enter means yes, Escape cancels.
 ///
 /// # Errors
-/// The answer is neither; `cancel` fires.
+/// The prompt is cancelled, by Escape or by `cancel`.
 pub(crate) async fn ask_yes_no(
     console: &Arc<Console>,
     prompt: &str,
@@ -88,20 +88,20 @@ pub(crate) async fn ask_yes_no(
         .ok_or_else(unanswered)
 }
 
-/// Asks on a thread of its own, and leaves the terminal as it was, however that ends.
+/// Runs a prompt on a blocking thread, and restores the terminal if it is interrupted.
 async fn run_prompt<T: Send + 'static>(
     console: &Console,
     cancel: &CancellationToken,
     question: impl FnOnce() -> dialoguer::Result<T> + Send + 'static,
 ) -> Result<dialoguer::Result<T>> {
-    // While a key is waited for the terminal neither echoes nor ends lines.
+    // `dialoguer` turns off echo and line mode while it waits for a key, and its thread cannot be stopped.
     let attributes = tcgetattr(io::stdin()).ok();
     console.set_prompting(true);
-    let asking = tokio::task::spawn_blocking(question);
+    let answering = tokio::task::spawn_blocking(question);
     let answer = tokio::select! {
         biased;
         () = cancel.cancelled() => Err(interrupted_without_changes()),
-        answer = asking => answer.map_err(|error| Error::failed("the question was cut off").with_source(error)),
+        answer = answering => answer.map_err(|error| Error::failed("the question was cut off").with_source(error)),
     };
 
     if let Ok(Ok(_)) = &answer {
@@ -113,8 +113,7 @@ async fn run_prompt<T: Send + 'static>(
         let _ = tcsetattr(io::stdin(), OptionalActions::Now, &attributes);
     }
 
-    // The question hides the cursor and shows it again, in a line of its own, only once it is answered. It counts as
-    // still standing: the signal that ended it may be heard only now.
+    // The prompt has hidden the cursor. It still counts as active, because the signal that ended it may be handled only after this.
     let terminal = Term::stderr();
     let _ = terminal
         .show_cursor()
@@ -123,7 +122,7 @@ async fn run_prompt<T: Send + 'static>(
     answer
 }
 
-/// Asks. Escape is a no.
+/// Shows the prompt and waits for the answer. Escape means no.
 fn ask(kind: &Prompt, prompt: String) -> dialoguer::Result<PromptAnswer> {
     match kind {
         Prompt::YesNo => {
@@ -144,11 +143,12 @@ fn ask(kind: &Prompt, prompt: String) -> dialoguer::Result<PromptAnswer> {
     }
 }
 
+/// The error of a failed prompt.
 fn prompt_error(error: dialoguer::Error, unanswered: Error) -> Error {
     let error = io::Error::from(error);
     match error.kind() {
         io::ErrorKind::Interrupted => interrupted_without_changes(),
-        // The terminal has gone: nobody is there.
+        // The terminal was closed.
         _ => unanswered.with_source(error),
     }
 }
@@ -168,8 +168,8 @@ mod tests {
     }
 
     #[test]
-    fn a_cross_environment_restore_is_announced_in_the_agreed_words() {
-        let (console, heard) = console(
+    fn cross_environment_restore_has_its_documented_warnings() {
+        let (console, output) = console(
             OutputOptions {
                 quiet: true,
                 ..OutputOptions::default()
@@ -179,13 +179,13 @@ mod tests {
 
         show_questions(&console, &approval());
         assert_eq!(
-            heard.text(),
+            output.text(),
             "[WARNING] Cross-environment restore detected!\n[WARNING] Source: prod → Target: local\n"
         );
     }
 
     #[tokio::test]
-    async fn without_a_terminal_the_flag_answers_or_nobody_does() {
+    async fn without_a_terminal_only_a_flag_answers() {
         let (console, _) = console(OutputOptions::default(), false);
         let (console, cancel) = (Arc::new(console), CancellationToken::new());
         let yes = Answers {
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn ctrl_c_at_a_question_is_an_interruption() {
+    fn ctrl_c_at_a_prompt_is_an_interruption() {
         let error = |kind| {
             prompt_error(
                 dialoguer::Error::from(io::Error::from(kind)),

@@ -1,7 +1,7 @@
-//! Ctrl-C, SIGTERM and SIGHUP (the terminal is gone): the first asks the operation to stop cleanly, the second leaves at once.
+//! Handling of SIGINT (Ctrl-C), SIGTERM and SIGHUP: the first signal cancels the operation, the second aborts it.
 //!
-//! SIGHUP is left alone where it is ignored: a handler would undo `nohup`. SIGXFSZ is heard and not heeded: else a file that grows beyond the
-//! process's limit (`ulimit -f`) would kill it without a word, where the write can fail as on a full disk.
+//! SIGHUP is not handled if it is ignored: a handler would undo `nohup`. SIGXFSZ is caught and ignored: by default, it kills a process
+//! whose file exceeds `ulimit -f`; if it is ignored, the write fails with an error, like on a full disk.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -14,16 +14,16 @@ use tokio_util::sync::CancellationToken;
 use super::output::Console;
 use crate::error::{Error, ErrorKind, Result};
 
-/// What comes within this time of the first signal is the same wish: `timeout` and others signal the command and then its group,
-/// which is the command once more.
+/// Signals within this time after the first one count as the same: `timeout` and others signal the process and then its group, so
+/// the process receives the signal twice.
 const REPEAT_WINDOW: Duration = Duration::from_millis(50);
 
-/// The signals that end a command.
+/// Listeners for the signals that end a command.
 struct ShutdownSignals {
     interrupt: Signal,
     terminate: Signal,
     hangup: Option<Signal>,
-    /// Not waited for: to listen is enough for the signal to do nothing.
+    /// Never awaited: a listener is enough to replace the default action.
     _file_limit: Signal,
 }
 
@@ -45,7 +45,7 @@ impl ShutdownSignals {
         })
     }
 
-    /// Lets go by what came along with a signal.
+    /// Discards further signals during [`REPEAT_WINDOW`].
     async fn drain_repeats(&mut self) {
         let all = async {
             loop {
@@ -56,6 +56,7 @@ impl ShutdownSignals {
         let _: Result<(), _> = tokio::time::timeout(REPEAT_WINDOW, all).await;
     }
 
+    /// Waits for the next signal.
     async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
@@ -65,6 +66,7 @@ impl ShutdownSignals {
     }
 }
 
+/// Waits for a signal; forever if there is no listener.
 async fn receive(signal: Option<&mut Signal>) {
     match signal {
         Some(signal) => {
@@ -74,19 +76,21 @@ async fn receive(signal: Option<&mut Signal>) {
     }
 }
 
-/// Whether whoever started this command has SIGHUP ignored. Where the system does not tell, it is left alone, too.
+/// Whether SIGHUP was ignored when this process started. If the system does not tell, `true`, so that `nohup` keeps working.
 fn hangup_is_ignored() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    // A hexadecimal mask: bit n-1 is signal n (proc_pid_status(5)).
     let ignored = status
         .lines()
         .find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
     ignored.is_none_or(|ignored| ignored >> (SignalNumber::HUP.as_raw() - 1) & 1 == 1)
 }
 
-/// Waits for `work`, which watches `cancel`, and for the signals. `abort_hint` is what to do next when it is left at once.
+/// Waits for `work` and for signals: the first cancels `cancel`, which `work` observes, the second aborts `work`. `abort_hint` is the
+/// hint of the error after an abort.
 ///
 /// # Errors
-/// The work's own; [`ErrorKind::Interrupted`] after a second signal.
+/// Errors of `work`; [`ErrorKind::Interrupted`] after a second signal.
 pub(crate) async fn supervise<T>(
     mut work: JoinHandle<Result<T>>,
     console: &Arc<Console>,
@@ -104,11 +108,13 @@ pub(crate) async fn supervise<T>(
                     work.abort();
                     return Err(aborted(abort_hint.get()));
                 }
-                // A question is left at once, and its line is not to be written into.
-                let was_asking = console.is_prompting();
+
+                // A prompt ends immediately, so there is nothing to wait for and no message.
+                let was_prompting = console.is_prompting();
                 cancel.cancel();
                 signals.drain_repeats().await;
-                if !was_asking {
+
+                if !was_prompting {
                     console.warning("interrupted: stopping cleanly; once more to stop at once");
                 }
             }
@@ -116,10 +122,10 @@ pub(crate) async fn supervise<T>(
     }
 }
 
-/// Waits for `work` that changes nothing and can therefore be left at any time.
+/// Waits for `work`, which changes nothing and can therefore be dropped at any time.
 ///
 /// # Errors
-/// The work's own; [`ErrorKind::Interrupted`] when `cancel` fires.
+/// Errors of `work`; [`ErrorKind::Interrupted`] if `cancel` is cancelled.
 pub(crate) async fn unless_cancelled<T>(
     cancel: &CancellationToken,
     work: impl Future<Output = Result<T>>,
@@ -131,11 +137,12 @@ pub(crate) async fn unless_cancelled<T>(
     }
 }
 
-/// The failure of a command that was interrupted before it changed anything.
+/// The error of a command that was interrupted before it changed anything.
 pub(crate) fn interrupted_without_changes() -> Error {
     Error::new(ErrorKind::Interrupted, "interrupted; nothing was changed")
 }
 
+/// The error of a command that was aborted by a second signal.
 fn aborted(abort_hint: Option<&String>) -> Error {
     let hint = abort_hint.map_or(
         "what is unfinished is marked as such; run the same command again",
@@ -149,7 +156,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn work_that_can_be_left_is_left() {
+    async fn cancelled_work_is_dropped() {
         let cancel = CancellationToken::new();
         assert_eq!(unless_cancelled(&cancel, async { Ok(7) }).await.unwrap(), 7);
         cancel.cancel();

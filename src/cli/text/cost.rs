@@ -1,15 +1,16 @@
-//! What writing costs, in words: for a dry run that has counted it, and for a plan that knows a bound.
+//! Text of write costs: counted by a dry run, or an upper bound in a plan.
 
 use super::format;
 use crate::ops::{Bottleneck, WriteCost};
 
-/// Indexes that are named each with its units.
+/// Maximum number of indexes that are listed one by one.
 const MAX_LISTED_INDEXES: usize = 4;
 
-/// Units and time, each figure behind `bound`: nothing, or `up to `.
+/// Rows for units and time. `bound` is a prefix of each figure: empty, or `up to `.
 pub(crate) fn rows(cost: &WriteCost, bound: &str) -> Vec<(&'static str, String)> {
-    let whole = format::counted(cost.write_units, "write unit");
-    let new = if cost.may_overwrite {
+    let total = format::counted(cost.write_units, "write unit");
+    // DynamoDB charges for the larger of the old and the new item, and the old one is not known.
+    let condition = if cost.may_overwrite {
         ", if the table has none of the items"
     } else {
         ""
@@ -17,18 +18,19 @@ pub(crate) fn rows(cost: &WriteCost, bound: &str) -> Vec<(&'static str, String)>
 
     let mut rows = vec![(
         "cost",
-        format!("{bound}{whole}{}{new}", units_breakdown(cost)),
+        format!("{bound}{total}{}{condition}", units_breakdown(cost)),
     )];
     if let (Some(slowest), Some(units), Some(seconds)) =
         (&cost.bottleneck, cost.write_units_per_second, cost.seconds)
     {
-        let who = match slowest {
+        let limit = match slowest {
             Bottleneck::Table => "the table takes".to_owned(),
             Bottleneck::Index { name } => format!("index {name} takes"),
             Bottleneck::Cap => "--max-wcu allows".to_owned(),
         };
 
-        let doubt = if cost.local && *slowest != Bottleneck::Cap {
+        // Local engines accept the capacity settings, but not all of them enforce them.
+        let condition = if cost.local && *slowest != Bottleneck::Cap {
             ", if the engine holds to it"
         } else {
             ""
@@ -37,14 +39,14 @@ pub(crate) fn rows(cost: &WriteCost, bound: &str) -> Vec<(&'static str, String)>
         let (seconds, units) = (format::seconds(seconds), format::count(units));
         rows.push((
             "time",
-            format!("{bound}{seconds}: {who} {units} per second{doubt}"),
+            format!("{bound}{seconds}: {limit} {units} per second{condition}"),
         ));
     }
 
     rows
 }
 
-/// Which units are whose; nothing where all are the table's.
+/// Units of the table and of each index; empty if the table has no index.
 fn units_breakdown(cost: &WriteCost) -> String {
     let table = format::count(cost.table_write_units);
     let of_indexes = cost.write_units.saturating_sub(cost.table_write_units);
@@ -89,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn units_are_said_with_whose_they_are() {
+    fn units_are_listed_by_table_and_index() {
         let words = |cost: &WriteCost| rows(cost, "up to ")[0].1.clone();
         assert_eq!(words(&cost(0)), "up to 500 write units");
         assert_eq!(
@@ -111,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_is_said_with_what_sets_it() {
+    fn time_names_the_bottleneck() {
         let timed = |slowest| WriteCost {
             bottleneck: Some(slowest),
             write_units_per_second: Some(5),

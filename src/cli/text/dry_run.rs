@@ -1,4 +1,4 @@
-//! A dry run's findings in words, and items before and after.
+//! Report of a dry run: counts, and items before and after the transform.
 
 use console::Style;
 use serde::Serialize;
@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::limits::ITEM_BYTES;
 use crate::ops::{DryRunReport, ItemPreview};
 
-/// Tells what a dry run has found, where there was something to try, and ends it.
+/// Prints the result of a dry run, and returns its outcome. `trial` is `None` if no items were read.
 ///
 /// # Errors
 /// The report cannot be written.
@@ -27,8 +27,8 @@ pub(crate) fn report(
     };
 
     session.progress.end();
-    for shown in &trial.previews {
-        session.console.styled_lines(&item_diff(shown));
+    for preview in &trial.previews {
+        session.console.styled_lines(&item_diff(preview));
     }
 
     let subject = if is_transformed {
@@ -42,12 +42,12 @@ pub(crate) fn report(
         .section(subject, &lines(&trial, is_transformed));
     session.console.lines(&warnings(&trial));
 
-    CommandOutcome::tried(plan, &trial)
+    CommandOutcome::planned_with_trial(plan, &trial)
 }
 
-/// The findings.
+/// Counts, costs and reasons of rejections.
 fn lines(trial: &DryRunReport, is_transformed: bool) -> Vec<String> {
-    let out = format!(
+    let output = format!(
         "{}, {}",
         format::items(trial.items_out),
         format::bytes(trial.bytes_out)
@@ -65,7 +65,7 @@ fn lines(trial: &DryRunReport, is_transformed: bool) -> Vec<String> {
 
     rows.extend([
         ("reject", rejected),
-        (if is_transformed { "give" } else { "write" }, out),
+        (if is_transformed { "give" } else { "write" }, output),
     ]);
     rows.extend(cost::rows(&trial.cost, ""));
     let key = match trial.without_key {
@@ -99,18 +99,19 @@ fn lines(trial: &DryRunReport, is_transformed: bool) -> Vec<String> {
     lines
 }
 
+/// Key collisions, one line each.
 fn warnings(trial: &DryRunReport) -> Vec<String> {
     summary::key_collisions(trial.collisions, &trial.first_collisions)
         .iter()
-        .flat_map(|words| words.lines().map(ToOwned::to_owned).collect::<Vec<_>>())
+        .flat_map(|message| message.lines().map(ToOwned::to_owned).collect::<Vec<_>>())
         .collect()
 }
 
-/// An item and what became of it: lines and how they look.
-fn item_diff(shown: &ItemPreview) -> Vec<(String, Style)> {
+/// A diff of an item before and after the transform, with the style of each line.
+fn item_diff(preview: &ItemPreview) -> Vec<(String, Style)> {
     let (before, after) = (
-        one_attribute_per_line(&shown.before),
-        shown
+        one_attribute_per_line(&preview.before),
+        preview
             .after
             .iter()
             .map(|item| one_attribute_per_line(item))
@@ -121,7 +122,7 @@ fn item_diff(shown: &ItemPreview) -> Vec<(String, Style)> {
     let mut lines: Vec<_> = diff
         .iter_all_changes()
         .map(|change| {
-            let (sign, look) = match change.tag() {
+            let (sign, style) = match change.tag() {
                 ChangeTag::Equal => (' ', Style::new()),
                 ChangeTag::Delete => ('-', Style::new().red()),
                 ChangeTag::Insert => ('+', Style::new().green()),
@@ -129,14 +130,14 @@ fn item_diff(shown: &ItemPreview) -> Vec<(String, Style)> {
 
             (
                 format!("{sign} {}", change.value().trim_end_matches('\n')),
-                look,
+                style,
             )
         })
         .collect();
 
-    if let Some(reason) = &shown.rejected {
+    if let Some(reason) = &preview.rejected {
         lines.push((format!("rejected: {reason}"), Style::new().yellow()));
-    } else if shown.after.is_empty() {
+    } else if preview.after.is_empty() {
         lines.push(("left out".to_owned(), Style::new().yellow()));
     }
 
@@ -145,7 +146,7 @@ fn item_diff(shown: &ItemPreview) -> Vec<(String, Style)> {
     lines
 }
 
-/// An item with one attribute on a line, in the order of their names.
+/// An item with one attribute per line, sorted by name, so that a line diff shows changed attributes.
 fn one_attribute_per_line(item: &[u8]) -> String {
     let Ok(Value::Object(attributes)) = serde_json::from_slice(item) else {
         return format!("{}\n", String::from_utf8_lossy(item));
@@ -164,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_changes_is_told_from_what_stays() {
+    fn diff_marks_changed_attributes() {
         let shown = ItemPreview {
             before: Bytes::from_static(br#"{"id":{"S":"a"},"old":{"N":"1"}}"#),
             after: vec![Bytes::from_static(br#"{"id":{"S":"a"},"new":{"N":"1"}}"#)],
@@ -189,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_no_further_says_why() {
+    fn diff_shows_why_an_item_has_no_result() {
         let shown = |rejected: Option<&str>| {
             let rejected = rejected.map(ToOwned::to_owned);
             let shown = ItemPreview {

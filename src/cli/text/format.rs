@@ -1,6 +1,6 @@
-//! Small pieces of text: harmless, aligned, with units.
+//! Formatting of counts, times and rows, and escaping.
 //!
-//! Names, keys and messages come from files and servers that may be hostile: what reaches a terminal goes through [`escape`].
+//! Names, keys and messages come from files and servers that may be hostile, so all text for a terminal goes through [`escape`].
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
@@ -12,7 +12,7 @@ use indicatif::{DecimalBytes, HumanCount, HumanFloatCount};
 
 use crate::store::WireBytes;
 
-/// The text with every character that would steer a terminal, reorder a line or break it written as `\u{1b}`.
+/// Escapes the characters that control a terminal, break a line or reorder it, as in `\u{1b}`.
 pub(crate) fn escape(text: &str) -> Cow<'_, str> {
     if !text.contains(is_unsafe) {
         return Cow::Borrowed(text);
@@ -40,12 +40,12 @@ fn is_unsafe(character: char) -> bool {
         )
 }
 
-/// A word as a shell reads it back: any POSIX shell, and where it has what a terminal does not show as it is (line breaks, bytes
-/// that are no text) bash, zsh and ksh.
-pub(crate) fn shell_quoted(word: &OsStr) -> String {
+/// Quotes an argument for a shell. The result works in any POSIX shell; control characters and bytes that are not UTF-8 need the
+/// `$'…'` syntax of bash, zsh and ksh.
+pub(crate) fn shell_quoted(argument: &OsStr) -> String {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_=./:,@%+".contains(byte);
-    let bytes = word.as_encoded_bytes();
-    match word.to_str() {
+    let bytes = argument.as_encoded_bytes();
+    match argument.to_str() {
         Some(text) if !text.is_empty() && bytes.iter().all(plain) => text.to_owned(),
         Some(text) if !text.chars().any(char::is_control) => {
             format!("'{}'", text.replace('\'', r"'\''"))
@@ -60,29 +60,29 @@ pub(crate) fn shell_quoted(word: &OsStr) -> String {
     }
 }
 
-/// Text and the bytes behind it, between `$'` and `'`.
+/// Text and the invalid bytes after it, as content of `$'…'`.
 fn ansi_c_quoted(text: &str, bytes: &[u8]) -> String {
-    let mut shown = String::with_capacity(text.len());
+    let mut quoted = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
-            '\'' | '\\' => shown.extend(['\\', character]),
-            '\n' => shown.push_str(r"\n"),
-            '\t' => shown.push_str(r"\t"),
+            '\'' | '\\' => quoted.extend(['\\', character]),
+            '\n' => quoted.push_str(r"\n"),
+            '\t' => quoted.push_str(r"\t"),
             character if character.is_control() => {
-                push_octal(&mut shown, character.encode_utf8(&mut [0; 4]).as_bytes());
+                push_octal(&mut quoted, character.encode_utf8(&mut [0; 4]).as_bytes());
             }
-            character => shown.push(character),
+            character => quoted.push(character),
         }
     }
 
-    push_octal(&mut shown, bytes);
+    push_octal(&mut quoted, bytes);
 
-    shown
+    quoted
 }
 
-fn push_octal(shown: &mut String, bytes: &[u8]) {
+fn push_octal(quoted: &mut String, bytes: &[u8]) {
     for byte in bytes {
-        let _ = write!(shown, "\\{byte:03o}");
+        let _ = write!(quoted, "\\{byte:03o}");
     }
 }
 
@@ -99,21 +99,22 @@ pub(crate) fn rows<L: AsRef<str>, V: AsRef<str>>(rows: &[(L, V)]) -> Vec<String>
         .collect()
 }
 
-/// Things and why they are so, indented by two spaces; those with the same reason share a line: `a, b: denied`.
+/// One line for each reason, with the names that share it, indented by two spaces: `a, b: denied`.
 pub(crate) fn grouped_by_reason<'a>(
     pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
 ) -> Vec<String> {
+    // A vector keeps the order of the first occurrences; there are a few reasons at most.
     let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
-    for (what, reason) in pairs {
+    for (name, reason) in pairs {
         match groups.iter_mut().find(|(known, _)| *known == reason) {
-            Some((_, things)) => things.push(what),
-            None => groups.push((reason, vec![what])),
+            Some((_, names)) => names.push(name),
+            None => groups.push((reason, vec![name])),
         }
     }
 
     groups
         .into_iter()
-        .map(|(reason, things)| format!("  {}: {reason}", things.join(", ")))
+        .map(|(reason, names)| format!("  {}: {reason}", names.join(", ")))
         .collect()
 }
 
@@ -141,18 +142,18 @@ pub(crate) fn bytes(count: u64) -> String {
     DecimalBytes(count).to_string()
 }
 
-/// A line on the bytes that travelled, where they were fewer than they hold.
+/// A line about the bytes received, if they were compressed.
 pub(crate) fn wire_bytes(wire: WireBytes) -> Option<String> {
     wire.are_compressed()
         .then(|| format!("  {} travelled, compressed", bytes(wire.received)))
 }
 
-/// A count that need not be whole: `12,345.5`.
+/// A count that may have a fraction: `12,345.5`.
 pub(crate) fn units(count: f64) -> String {
     HumanFloatCount(count).to_string()
 }
 
-/// A time that something took: `0.42 s`, `12.3 s`, `1m 12s`, `2h 3m 20s`.
+/// A duration: `0.42 s`, `12.3 s`, `1m 12s`, `2h 3m 20s`.
 pub(crate) fn seconds(seconds: f64) -> String {
     match seconds {
         short if short < 9.995 => format!("{short:.2} s"),
@@ -164,13 +165,13 @@ pub(crate) fn seconds(seconds: f64) -> String {
     }
 }
 
-/// A rate, or nothing where the time is too short to tell one.
+/// A rate; `None` if the time is too short to measure one.
 pub(crate) fn rate(items: u64, bytes: u64, seconds: f64) -> Option<String> {
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "a rate to read"
+        reason = "a rate for display"
     )]
     let per_second = |count: u64| (count as f64 / seconds).round() as u64;
     (seconds >= 0.05 && items > 0).then(|| {
@@ -187,9 +188,10 @@ pub(crate) fn timestamp(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
-/// How long ago a moment was: `3 days ago`. A moment to come is a clock that is wrong, and said to be.
+/// Age of a time: `3 days ago`. More than a minute in the future means that one of the clocks is wrong.
 pub(crate) fn age(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
     let passed = now - at;
+    // Clocks of two machines may differ a little.
     if passed < TimeDelta::seconds(-60) {
         return "in the future, by this machine's clock".to_owned();
     }
@@ -213,7 +215,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_steers_a_terminal_is_shown_not_obeyed() {
+    fn control_characters_are_escaped() {
         assert_eq!(escape("\u{1b}[2Jgone\r\n"), r"\u{1b}[2Jgone\u{d}\u{a}");
         assert_eq!(escape("a\u{9b}31m\u{7f}\u{0}"), r"a\u{9b}31m\u{7f}\u{0}");
         assert_eq!(
@@ -230,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_are_aligned_by_characters() {
+    fn rows_are_aligned_by_characters_not_bytes() {
         assert_eq!(
             rows(&[("Größe", "1"), ("a", "2")]),
             ["  Größe  1", "  a      2"]
@@ -239,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_one_reason_is_one_line() {
+    fn names_with_the_same_reason_share_a_line() {
         let pairs = [
             ("PITR", "denied"),
             ("policy", "the target is another table"),
@@ -256,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_for_people() {
+    fn numbers_have_separators_and_units() {
         assert_eq!(
             (items(1), items(0), items(1_234_567)),
             ("1 item".into(), "0 items".into(), "1,234,567 items".into())
@@ -272,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn times_for_people() {
+    fn durations_and_rates() {
         for (time, text) in [
             (0.0, "0.00 s"),
             (0.418, "0.42 s"),

@@ -1,4 +1,4 @@
-//! Plans, summaries and findings as text.
+//! Text of plans, summaries and verdicts.
 
 pub(crate) mod cost;
 pub(crate) mod dry_run;

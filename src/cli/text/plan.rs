@@ -1,6 +1,6 @@
-//! Plans in words: what a command is going to do, before it asks or acts.
+//! Text of plans.
 //!
-//! Each function takes the public facts of one part of a plan, so that its text can be seen without a store.
+//! Each function takes plain data, so that its text can be tested without a store.
 
 use std::fmt::Write as _;
 
@@ -16,14 +16,23 @@ use crate::ops::restore::{
 use crate::ops::table_location::TableLocation;
 use crate::schema::{Difference, NotRecreated, SkippedSetting};
 
-/// A label and what stands behind it.
+/// A label and its value.
 pub(crate) type Row = (String, String);
 
-/// A heading and the lines below it.
-pub(crate) type Section = (&'static str, Vec<String>);
+/// A part of a plan with a heading of its own.
+pub(crate) struct PlanSection {
+    pub(crate) heading: &'static str,
+    pub(crate) lines: Vec<String>,
+}
 
-/// The sections of the plan for a dump of `content`.
-pub(crate) fn dump(plan: &DumpPlan, content: ContentScope) -> Vec<Section> {
+impl PlanSection {
+    pub(crate) fn new(heading: &'static str, lines: Vec<String>) -> Self {
+        Self { heading, lines }
+    }
+}
+
+/// The sections of a dump's plan.
+pub(crate) fn dump(plan: &DumpPlan, content: ContentScope) -> Vec<PlanSection> {
     let mut source = location_rows(&plan.source);
     source.extend(plan.table.iter().cloned());
     let mut items = item_estimate(plan.items, plan.source.local);
@@ -32,6 +41,7 @@ pub(crate) fn dump(plan: &DumpPlan, content: ContentScope) -> Vec<Section> {
     }
 
     source.push(row("items", items));
+
     let mut target = vec![row("to", stream_or_path(&plan.target, "standard output"))];
     if plan.replaces {
         target.push(row("replaces", "what stands there, once this one is whole"));
@@ -44,58 +54,57 @@ pub(crate) fn dump(plan: &DumpPlan, content: ContentScope) -> Vec<Section> {
     target.push(row(
         "reads",
         if content.includes_items() {
-            read_summary(plan)
+            scan_description(plan)
         } else {
             "no item: the schema alone".to_owned()
         },
     ));
 
     let mut sections = vec![
-        ("Dump of", format::rows(&source)),
-        ("Into", format::rows(&target)),
+        PlanSection::new("Dump of", format::rows(&source)),
+        PlanSection::new("Into", format::rows(&target)),
     ];
     sections.extend(transform_section(&plan.transform));
 
     sections
 }
 
-/// The heading of what happens to items.
+/// Heading of the transform's steps.
 const ITEMS_HEADING: &str = "Items on the way";
 
-/// What happens to items on the way, if anything.
-fn transform_section(lines: &[String]) -> Option<Section> {
-    (!lines.is_empty()).then(|| {
-        (
-            ITEMS_HEADING,
-            lines
-                .iter()
-                .map(|line| format!("  {}", one_line(line)))
-                .collect(),
-        )
-    })
+/// The steps of the transform; `None` if there is none.
+fn transform_section(steps: &[String]) -> Option<PlanSection> {
+    if steps.is_empty() {
+        return None;
+    }
+
+    let lines = steps.iter().map(|step| format!("  {}", one_line(step)));
+    Some(PlanSection::new(ITEMS_HEADING, lines.collect()))
 }
 
-/// The beginning of a text on one line: a filter may be a file.
+/// A text on one line, truncated: a filter may be a whole file.
 fn one_line(text: &str) -> String {
-    const SHOWN: usize = 160;
+    const MAX_CHARS: usize = 160;
 
-    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let shown: String = words.chars().take(SHOWN).collect();
-    if shown.len() < words.len() {
-        format!("{shown} …")
+    let full = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let truncated: String = full.chars().take(MAX_CHARS).collect();
+    if truncated.len() < full.len() {
+        format!("{truncated} …")
     } else {
-        shown
+        truncated
     }
 }
 
-fn read_summary(plan: &DumpPlan) -> String {
+/// Read units, segments and restrictions of the Scan.
+fn scan_description(plan: &DumpPlan) -> String {
+    // Without a count of items, the estimate would be zero, which is misleading.
     let units = if is_counted(plan.items, plan.source.local) {
         format!("about {} read units", format::units(plan.read_units))
     } else {
         "an unknown number of read units".to_owned()
     };
 
-    let mut reads = format!(
+    let mut description = format!(
         "{units}, {}, {} reads",
         format::counted(plan.segments.into(), "segment"),
         if plan.consistent_read {
@@ -107,114 +116,50 @@ fn read_summary(plan: &DumpPlan) -> String {
 
     if let Some(filter) = &plan.filter {
         let _ = write!(
-            reads,
+            description,
             ", those with {} (all are looked at and paid for)",
             one_line(filter)
         );
     }
 
     if let Some(projection) = &plan.projection {
-        let _ = write!(reads, ", of each its key and {projection}");
+        let _ = write!(description, ", of each its key and {projection}");
     }
 
     if let Some(limit) = plan.limit {
-        let _ = write!(reads, ", stops after {}", format::items(limit));
+        let _ = write!(description, ", stops after {}", format::items(limit));
     }
 
     if let Some(cap) = plan.max_read_units {
         let _ = write!(
-            reads,
+            description,
             ", at most {} per second",
             format::counted(cap.into(), "unit")
         );
     }
 
-    reads
+    description
 }
 
-/// The sections of a restore's plan at a moment.
-pub(crate) fn restore(plan: &RestorePlan, now: DateTime<Utc>) -> Vec<Section> {
-    let mut target = location_rows(&plan.target);
-    target.push(row("table is", action(&plan.action, plan.target.local)));
-    target.extend(plan.table.iter().cloned());
-    target.extend(
-        plan.boost
-            .iter()
-            .map(|planned| row("boost", boost(planned))),
-    );
-
-    if let Some(cap) = plan.max_write_units {
-        target.push(row(
-            "writes",
-            format!(
-                "at most {} per second",
-                format::counted(cap.into(), "write unit")
-            ),
-        ));
-    }
-
-    let cost = plan
-        .write_cost_at_most
-        .as_ref()
-        .map(|cost| cost::rows(cost, "up to "))
+/// The sections of a restore's plan; `now` is used to tell the age of the dump.
+pub(crate) fn restore(plan: &RestorePlan, now: DateTime<Utc>) -> Vec<PlanSection> {
+    let transform = transform_section(&plan.transform)
+        .map(|section| section.lines)
         .unwrap_or_default();
+    let notes = plan.notes.iter().map(|note| format!("  {note}")).collect();
 
-    target.extend(cost.into_iter().map(|(label, words)| row(label, words)));
-
-    if plan.action != TableAction::Keep {
-        let again = if plan.transform.is_empty() {
-            ""
-        } else {
-            "; the dump is transformed once more for it"
-        };
-
-        let again = if plan.verify == Verification::Full {
-            again
-        } else {
-            ""
-        };
-
-        let read = |cap: u32| {
-            format!(
-                ", at most {} per second",
-                format::counted(cap.into(), "read unit")
-            )
-        };
-
-        let read = plan.max_read_units.map(read).unwrap_or_default();
-        target.push(row(
-            "check",
-            format!("{}{read}{again}", verification(plan.verify)),
-        ));
-    }
-
-    let mut source = source_rows(&plan.source, now);
-    if let Some(resumed) = &plan.resumes {
-        let (items, age) = (format::items(resumed.items), format::age(resumed.at, now));
-        source.push(row(
-            "resumes",
-            format!("behind {items} that are done, as of {age}"),
-        ));
-    }
-
-    let on_the_way = transform_section(&plan.transform)
-        .map(|(_, lines)| lines)
-        .unwrap_or_default();
     let sections = [
-        ("Restore of", format::rows(&source)),
-        ("Into", format::rows(&target)),
-        (ITEMS_HEADING, on_the_way),
-        (
-            "Changed on the way",
-            plan.notes.iter().map(|note| format!("  {note}")).collect(),
-        ),
-        ("Settings that are brought back", settings(&plan.settings)),
-        ("Settings that are skipped", skipped(&plan.skipped)),
-        (
+        PlanSection::new("Restore of", format::rows(&restore_source_rows(plan, now))),
+        PlanSection::new("Into", format::rows(&restore_target_rows(plan))),
+        PlanSection::new(ITEMS_HEADING, transform),
+        PlanSection::new("Changed on the way", notes),
+        PlanSection::new("Settings that are brought back", settings(&plan.settings)),
+        PlanSection::new("Settings that are skipped", skipped(&plan.skipped)),
+        PlanSection::new(
             "Settings that differ and stay as they are",
             differences(&plan.differences),
         ),
-        (
+        PlanSection::new(
             "Settings of the dump that are not restored",
             not_restored(&plan.not_restored),
         ),
@@ -222,33 +167,100 @@ pub(crate) fn restore(plan: &RestorePlan, now: DateTime<Utc>) -> Vec<Section> {
 
     sections
         .into_iter()
-        .filter(|(_, lines)| !lines.is_empty())
+        .filter(|section| !section.lines.is_empty())
         .collect()
 }
 
-/// Where a table is.
-fn location_rows(place: &TableLocation) -> Vec<Row> {
-    let protected = if place.protected { " (protected)" } else { "" };
+fn restore_source_rows(plan: &RestorePlan, now: DateTime<Utc>) -> Vec<Row> {
+    let mut rows = source_rows(&plan.source, now);
+    if let Some(resumed) = &plan.resumes {
+        let (items, age) = (format::items(resumed.items), format::age(resumed.at, now));
+        rows.push(row(
+            "resumes",
+            format!("behind {items} that are done, as of {age}"),
+        ));
+    }
+
+    rows
+}
+
+fn restore_target_rows(plan: &RestorePlan) -> Vec<Row> {
+    let mut rows = location_rows(&plan.target);
+    rows.push(row("table is", action(&plan.action, plan.target.local)));
+    rows.extend(plan.table.iter().cloned());
+
+    if let Some(planned) = &plan.boost {
+        rows.push(row("boost", boost(planned)));
+    }
+
+    if let Some(cap) = plan.max_write_units {
+        let cap = format::counted(cap.into(), "write unit");
+        rows.push(row("writes", format!("at most {cap} per second")));
+    }
+
+    // The dump's items are an upper bound: a transform or `--on-conflict skip` may write fewer.
+    if let Some(cost) = &plan.write_cost_at_most {
+        let cost = cost::rows(cost, "up to ");
+        rows.extend(cost.into_iter().map(|(label, text)| row(label, text)));
+    }
+
+    // A table that is kept is not written, so nothing is verified.
+    if plan.action != TableAction::Keep {
+        rows.push(row("check", verification_description(plan)));
+    }
+
+    rows
+}
+
+/// How the result is verified, with the read cap and the cost of a second pass over the dump.
+fn verification_description(plan: &RestorePlan) -> String {
+    let mut description = verification(plan.verify).to_owned();
+    if let Some(cap) = plan.max_read_units {
+        let cap = format::counted(cap.into(), "read unit");
+        let _ = write!(description, ", at most {cap} per second");
+    }
+
+    if plan.verify == Verification::Full && !plan.transform.is_empty() {
+        description.push_str("; the dump is transformed once more for it");
+    }
+
+    description
+}
+
+/// Environment, table, account, endpoint and credentials.
+fn location_rows(location: &TableLocation) -> Vec<Row> {
+    let protected = if location.protected {
+        " (protected)"
+    } else {
+        ""
+    };
     let mut rows = vec![
-        row("environment", format!("{}{protected}", place.environment)),
-        row("table", place.table.clone()),
+        row(
+            "environment",
+            format!("{}{protected}", location.environment),
+        ),
+        row("table", location.table.clone()),
     ];
     rows.extend(account_and_region(
-        place.account.as_deref(),
-        place.region.as_deref(),
+        location.account.as_deref(),
+        location.region.as_deref(),
     ));
-    rows.push(row("endpoint", place.endpoint.as_deref().unwrap_or("AWS")));
-    rows.push(row("credentials", place.credentials.clone()));
+    rows.push(row(
+        "endpoint",
+        location.endpoint.as_deref().unwrap_or("AWS"),
+    ));
+    rows.push(row("credentials", location.credentials.clone()));
     rows.extend(
-        place
+        location
             .from_process
             .iter()
-            .map(|taken| row("note", taken.clone())),
+            .map(|source| row("note", source.clone())),
     );
 
     rows
 }
 
+/// Origin, age and contents of the dump or file.
 fn source_rows(source: &SourceFacts, now: DateTime<Utc>) -> Vec<Row> {
     let mut rows = vec![row(
         "from",
@@ -272,15 +284,16 @@ fn source_rows(source: &SourceFacts, now: DateTime<Utc>) -> Vec<Row> {
         source.region.as_deref(),
     ));
 
-    if let Some(began) = source.started_at {
-        let ended = source.finished_at.unwrap_or(began);
+    // The age counts from the end: later changes of the table are certainly not in the dump.
+    if let Some(started) = source.started_at {
+        let finished = source.finished_at.unwrap_or(started);
         rows.push(row(
             "made",
             format!(
                 "{} ({} to {})",
-                format::age(ended, now),
-                format::timestamp(began),
-                format::timestamp(ended)
+                format::age(finished, now),
+                format::timestamp(started),
+                format::timestamp(finished)
             ),
         ));
     }
@@ -301,12 +314,12 @@ fn source_rows(source: &SourceFacts, now: DateTime<Utc>) -> Vec<Row> {
             .map(|sha256| row("masked", format!("by rules of SHA-256 {sha256}"))),
     );
 
-    rows.extend(source.salvage.map(|found| row("SALVAGE", salvage(found))));
+    rows.extend(source.salvage.map(|counts| row("SALVAGE", salvage(counts))));
 
     rows
 }
 
-/// What of a damaged dump can be read.
+/// Readable and unreadable parts of a damaged dump.
 fn salvage(salvage: Salvage) -> String {
     let promised = salvage.promised.map_or_else(String::new, |items| {
         format!(" of {} promised", format::items(items))
@@ -318,6 +331,7 @@ fn salvage(salvage: Salvage) -> String {
     )
 }
 
+/// Number and size of the items.
 fn contents(source: &SourceFacts) -> String {
     let whole = if source.complete {
         ""
@@ -334,7 +348,7 @@ fn contents(source: &SourceFacts) -> String {
     }
 }
 
-/// Account and region as far as they are known: engines that are not AWS have no account.
+/// Account and region as far as they are known; engines other than AWS have no account.
 fn account_and_region(account: Option<&str>, region: Option<&str>) -> Option<Row> {
     match (account, region) {
         (Some(account), Some(region)) => Some(row("account", format!("{account} in {region}"))),
@@ -344,12 +358,12 @@ fn account_and_region(account: Option<&str>, region: Option<&str>) -> Option<Row
     }
 }
 
-/// Whether a count of items says something. One of nought does not of a table at AWS, which may have been filled in the last hours.
+/// Whether the number of items is meaningful. AWS updates `ItemCount` about every six hours, so zero may mean "not counted yet".
 fn is_counted(items: u64, local: bool) -> bool {
     items > 0 || local
 }
 
-/// What a table holds.
+/// Approximate number of items in a table.
 fn item_estimate(items: u64, local: bool) -> String {
     if is_counted(items, local) {
         format!("about {}", format::items(items))
@@ -359,6 +373,7 @@ fn item_estimate(items: u64, local: bool) -> String {
     }
 }
 
+/// What happens to the target table.
 fn action(action: &TableAction, local: bool) -> String {
     match action {
         TableAction::Create => "missing, and will be created".to_owned(),
@@ -381,6 +396,7 @@ fn action(action: &TableAction, local: bool) -> String {
     }
 }
 
+/// What happens to the capacity of the target table during the restore.
 fn boost(boost: &PlannedBoost) -> String {
     match boost {
         PlannedBoost::Raise { to, back_to } => {
@@ -447,6 +463,7 @@ fn not_restored(settings: &[NotRecreated]) -> Vec<String> {
     format::rows(&rows.collect::<Vec<_>>())
 }
 
+/// `path`, or `stream` if the path is `-`.
 fn stream_or_path(path: &str, stream: &str) -> String {
     if path == "-" {
         stream.to_owned()
@@ -464,7 +481,7 @@ mod tests {
     use super::*;
     use crate::schema::Setting;
 
-    fn place() -> TableLocation {
+    fn location() -> TableLocation {
         TableLocation {
             environment: "prod".to_owned(),
             table: "films".to_owned(),
@@ -506,9 +523,9 @@ mod tests {
     }
 
     #[test]
-    fn a_place_says_that_it_is_protected_and_what_the_process_named() {
+    fn location_shows_protection_and_values_from_the_process_environment() {
         assert_eq!(
-            format::rows(&location_rows(&place())),
+            format::rows(&location_rows(&location())),
             [
                 "  environment  prod (protected)",
                 "  table        films",
@@ -521,7 +538,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dump_says_how_old_it_is() {
+    fn source_shows_the_age_of_the_dump() {
         assert_eq!(
             format::rows(&source_rows(&facts(), now())),
             [
@@ -536,7 +553,7 @@ mod tests {
     }
 
     #[test]
-    fn standard_input_says_little() {
+    fn source_on_standard_input_has_few_rows() {
         let facts = SourceFacts {
             path: "-".to_owned(),
             kind: "items",
@@ -561,7 +578,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replaced_table_is_said_to_die() {
+    fn replaced_table_is_announced_as_deleted() {
         let replaced = |items, local| action(&TableAction::Replace { items }, local);
         assert_eq!(
             replaced(1, false),
@@ -579,7 +596,7 @@ mod tests {
     }
 
     #[test]
-    fn a_setting_says_when_it_comes_or_why_it_does_not() {
+    fn settings_show_when_they_are_applied_or_why_not() {
         let planned = |setting, what: &str, when| PlannedSetting {
             setting,
             what: what.to_owned(),
@@ -616,7 +633,7 @@ mod tests {
     }
 
     #[test]
-    fn both_sides_of_a_difference_are_named() {
+    fn difference_shows_both_sides() {
         let difference = Difference {
             setting: "billing".to_owned(),
             dump: "on-demand".to_owned(),

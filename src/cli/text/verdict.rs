@@ -1,9 +1,9 @@
-//! Verdicts in words: whether a dump is whole, and what two sides of a comparison hold.
+//! Text of verdicts: integrity of a dump, and results of a comparison.
 
 use super::format;
 use crate::ops::verify::{AttributeDifference, Comparison, DifferenceKind, DumpVerdict, Example};
 
-/// What a whole dump holds.
+/// The verdict on an intact dump: its source, counts and checks.
 pub(crate) fn intact_dump(found: &DumpVerdict) -> Vec<String> {
     let took = format::seconds(found.seconds);
     if found.quick {
@@ -18,13 +18,13 @@ pub(crate) fn intact_dump(found: &DumpVerdict) -> Vec<String> {
         found.items.map(format::items),
         found.data_bytes.map(format::bytes),
     ];
-    let of = found.table.iter().map(|table| format!("of table {table}"));
+    let table = found.table.iter().map(|table| format!("of table {table}"));
     lines.push(format!(
         "  {}",
         counts
             .into_iter()
             .flatten()
-            .chain(of)
+            .chain(table)
             .collect::<Vec<_>>()
             .join(", ")
     ));
@@ -42,7 +42,7 @@ pub(crate) fn intact_dump(found: &DumpVerdict) -> Vec<String> {
     lines
 }
 
-/// What is damaged in a dump.
+/// The verdict on a damaged dump, with its findings.
 pub(crate) fn damaged_dump(found: &DumpVerdict) -> String {
     let mut lines = vec![format!(
         "{} is not whole: {}",
@@ -68,7 +68,7 @@ pub(crate) fn damaged_dump(found: &DumpVerdict) -> String {
     lines.join("\n")
 }
 
-/// What both sides hold.
+/// The counts of a comparison.
 pub(crate) fn comparison(found: &Comparison) -> Vec<String> {
     let Comparison { source, target, .. } = found;
     let took = format::seconds(found.seconds);
@@ -93,10 +93,10 @@ pub(crate) fn comparison(found: &Comparison) -> Vec<String> {
     lines.extend(format::wire_bytes(found.wire));
 
     if let Some(sample) = &found.sample {
-        let side = |looked_at: u64, all: u64, name: &str| {
-            format!("    {looked_at} of {} of {name}", format::items(all))
+        let side = |sampled: u64, total: u64, name: &str| {
+            format!("    {sampled} of {} of {name}", format::items(total))
         };
-        let told = [
+        let sample_lines = [
             format!(
                 "  a sample of {}% of the keys; every count below is the sample's",
                 sample.percent
@@ -105,7 +105,8 @@ pub(crate) fn comparison(found: &Comparison) -> Vec<String> {
             side(sample.target_items, found.target_items, target),
         ];
 
-        lines.splice(1..1, told);
+        // Directly below the headline, because every count below is the sample's.
+        lines.splice(1..1, sample_lines);
     }
 
     if found.superseded > 0 {
@@ -115,6 +116,7 @@ pub(crate) fn comparison(found: &Comparison) -> Vec<String> {
         ));
     }
 
+    // If the sides differ, the examples are part of `differences`.
     if found.is_equal() {
         lines.extend(examples(found));
         if found.extra > 0 {
@@ -125,7 +127,7 @@ pub(crate) fn comparison(found: &Comparison) -> Vec<String> {
     lines
 }
 
-/// What is not equal.
+/// The differences of a comparison that found some.
 pub(crate) fn differences(found: &Comparison) -> String {
     let Comparison { source, target, .. } = found;
     if let Some(keys) = &found.key_schemas {
@@ -156,6 +158,7 @@ pub(crate) fn differences(found: &Comparison) -> String {
     lines.join("\n")
 }
 
+/// The counts that are differences: extra items only with `--exact`.
 fn counts(found: &Comparison) -> String {
     let extra = if found.exact { found.extra } else { 0 };
     let counts = [
@@ -164,12 +167,14 @@ fn counts(found: &Comparison) -> String {
         (extra, "extra"),
     ];
 
-    let told = counts.into_iter().filter(|(count, _)| *count > 0);
-    told.map(|(count, word)| format!("{} {word}", format::items(count)))
+    let nonzero = counts.into_iter().filter(|(count, _)| *count > 0);
+    nonzero
+        .map(|(count, word)| format!("{} {word}", format::items(count)))
         .collect::<Vec<_>>()
         .join(", ")
 }
 
+/// Keys of some differing items, and how many more there are.
 fn examples(found: &Comparison) -> Vec<String> {
     let mut lines = Vec::new();
     for Example {

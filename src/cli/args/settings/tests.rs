@@ -1,4 +1,4 @@
-//! Command lines about settings, and what they mean.
+//! Tests: options about settings and what they resolve to.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -10,27 +10,27 @@ use tempfile::TempDir;
 use super::*;
 use crate::error::ErrorKind;
 
-/// The options by themselves.
+/// A command that has only these options.
 #[derive(Debug, Parser)]
-struct Alone {
+struct TestCommand {
     #[command(flatten)]
     settings: SettingArgs,
 }
 
-fn typed(line: &str) -> Result<SettingArgs, clap::Error> {
+fn parse(line: &str) -> Result<SettingArgs, clap::Error> {
     let words = std::iter::once("restoredb").chain(line.split_whitespace());
-    Alone::try_parse_from(words).map(|alone| alone.settings)
+    TestCommand::try_parse_from(words).map(|command| command.settings)
 }
 
-fn meant(line: &str) -> ResolvedSettings {
-    typed(line)
+fn resolve(line: &str) -> ResolvedSettings {
+    parse(line)
         .unwrap_or_else(|error| panic!("{line}: {error}"))
         .resolve(true)
         .unwrap_or_else(|e| panic!("{line}: {e}"))
 }
 
-fn refused(line: &str, creates: bool) -> Error {
-    let error = typed(line)
+fn resolve_error(line: &str, creates: bool) -> Error {
+    let error = parse(line)
         .unwrap_or_else(|error| panic!("{line}: {error}"))
         .resolve(creates)
         .err();
@@ -41,8 +41,8 @@ fn refused(line: &str, creates: bool) -> Error {
 }
 
 #[test]
-fn without_options_nothing_is_otherwise() {
-    let resolved = meant("");
+fn without_options_nothing_is_overridden() {
+    let resolved = resolve("");
     assert_eq!(resolved.overrides, Overrides::default());
     assert!(
         resolved.choice.with.is_empty()
@@ -54,8 +54,8 @@ fn without_options_nothing_is_otherwise() {
 }
 
 #[test]
-fn settings_are_named_in_lists_and_by_repetition() {
-    let resolved = meant(
+fn settings_can_be_lists_and_repeated_options() {
+    let resolved = resolve(
         "--with kms,policy --with kinesis --without ttl --settings-first stream,pitr --apply-settings",
     );
     assert_eq!(
@@ -70,18 +70,18 @@ fn settings_are_named_in_lists_and_by_repetition() {
 }
 
 #[test]
-fn every_name_is_known_and_others_are_answered_with_all_names() {
+fn unknown_setting_names_list_all_names() {
     for setting in Setting::ALL {
-        assert_eq!(meant(&format!("--with {setting}")).choice.with, [setting]);
+        assert_eq!(resolve(&format!("--with {setting}")).choice.with, [setting]);
     }
 
-    let help = Alone::try_parse_from(["restoredb", "--help"])
+    let help = TestCommand::try_parse_from(["restoredb", "--help"])
         .expect_err("help is no command line")
         .to_string();
     let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
     for flag in ["--with", "--without", "--settings-first"] {
         for wrong in ["streams", "", "ttl,,pitr", "TTL"] {
-            let error = Alone::try_parse_from(["restoredb", flag, wrong]).expect_err(wrong);
+            let error = TestCommand::try_parse_from(["restoredb", flag, wrong]).expect_err(wrong);
             assert_eq!(
                 error.exit_code(),
                 i32::from(crate::cli::exit::USAGE),
@@ -106,8 +106,8 @@ fn every_name_is_known_and_others_are_answered_with_all_names() {
 }
 
 #[test]
-fn every_override_arrives() {
-    let resolved = meant(
+fn all_overrides_are_resolved() {
+    let resolved = resolve(
         "--billing-mode provisioned --read-capacity 3 --write-capacity 4 --index-capacity by-genre=5:6 \
          --index-capacity by-year=7:8 --max-read-units 100 --max-write-units 200 \
          --table-class standard-infrequent-access --kms-key alias/films --add-tag owner=a=b --add-tag empty= --no-tags \
@@ -120,7 +120,7 @@ fn every_override_arrives() {
         ("by-genre".to_owned(), Capacity { read: 5, write: 6 }),
         ("by-year".to_owned(), Capacity { read: 7, write: 8 }),
     ];
-    let wanted = Overrides {
+    let expected = Overrides {
         billing_mode: Some(BillingMode::Provisioned),
         read_capacity: Some(3),
         write_capacity: Some(4),
@@ -136,19 +136,19 @@ fn every_override_arrives() {
         key_schema: Some("owner:S,made:N".to_owned()),
     };
 
-    assert_eq!(resolved.overrides, wanted);
+    assert_eq!(resolved.overrides, expected);
     assert_eq!(
-        meant("--billing-mode on-demand").overrides.billing_mode,
+        resolve("--billing-mode on-demand").overrides.billing_mode,
         Some(BillingMode::OnDemand)
     );
     assert_eq!(
-        meant("--table-class standard").overrides.table_class,
+        resolve("--table-class standard").overrides.table_class,
         Some(TableClass::Standard)
     );
 }
 
 #[test]
-fn values_that_make_no_sense_are_refused() {
+fn invalid_values_are_rejected() {
     for line in [
         "--read-capacity 0",
         "--write-capacity -1",
@@ -164,7 +164,7 @@ fn values_that_make_no_sense_are_refused() {
         "--drop-index=a,,b",
         "--only-index=",
     ] {
-        let error = typed(line).expect_err(line);
+        let error = parse(line).expect_err(line);
         assert_eq!(
             error.exit_code(),
             i32::from(crate::cli::exit::USAGE),
@@ -174,7 +174,7 @@ fn values_that_make_no_sense_are_refused() {
 }
 
 #[test]
-fn a_setting_is_not_wanted_and_unwanted() {
+fn including_and_excluding_a_setting_is_rejected() {
     for (line, what) in [
         (
             "--with ttl,kms --without pitr,kms",
@@ -197,12 +197,12 @@ fn a_setting_is_not_wanted_and_unwanted() {
             "--add-tag and --without tags contradict each other",
         ),
     ] {
-        assert_eq!(refused(line, true).to_string(), what);
+        assert_eq!(resolve_error(line, true).to_string(), what);
     }
 }
 
 #[test]
-fn without_creation_settings_are_chosen_only_to_be_applied() {
+fn no_create_requires_apply_settings() {
     for line in [
         "--with kms",
         "--without ttl",
@@ -211,7 +211,7 @@ fn without_creation_settings_are_chosen_only_to_be_applied() {
         "--read-capacity 3",
     ] {
         assert!(
-            refused(line, false)
+            resolve_error(line, false)
                 .hint()
                 .is_some_and(|hint| hint.contains("--apply-settings")),
             "{line}"
@@ -219,7 +219,7 @@ fn without_creation_settings_are_chosen_only_to_be_applied() {
     }
 
     for line in ["--key-schema a:S", "--drop-index all", "--only-index a"] {
-        let error = refused(&format!("{line} --apply-settings"), false);
+        let error = resolve_error(&format!("{line} --apply-settings"), false);
         assert_eq!(
             error.to_string(),
             "--no-create leaves key and indexes of a table as they are",
@@ -232,11 +232,11 @@ fn without_creation_settings_are_chosen_only_to_be_applied() {
         "--apply-settings",
         "--apply-settings --with kms --add-tag a=b --read-capacity 3",
     ] {
-        assert!(typed(line).unwrap().resolve(false).is_ok(), "{line}");
+        assert!(parse(line).unwrap().resolve(false).is_ok(), "{line}");
     }
 }
 
-/// Makes a file and returns its path.
+/// Writes a file and returns its path.
 fn file(dir: &TempDir, name: &str, text: &[u8]) -> String {
     let path = dir.path().join(name);
     File::create(&path).unwrap().write_all(text).unwrap();
@@ -244,7 +244,7 @@ fn file(dir: &TempDir, name: &str, text: &[u8]) -> String {
 }
 
 #[test]
-fn flags_win_over_the_file() {
+fn options_take_precedence_over_the_file() {
     let dir = tempfile::tempdir().unwrap();
     let file = self::file(
         &dir,
@@ -252,14 +252,14 @@ fn flags_win_over_the_file() {
         b"read-capacity = 9\nwrite-capacity = 9\n",
     );
 
-    let overrides = meant(&format!("--schema-overrides {file} --read-capacity 3")).overrides;
+    let overrides = resolve(&format!("--schema-overrides {file} --read-capacity 3")).overrides;
     assert_eq!(
         (overrides.read_capacity, overrides.write_capacity),
         (Some(3), Some(9))
     );
     let file = self::file(&dir, "laptop.json", br#"{"read-capacity": 9}"#);
     assert_eq!(
-        meant(&format!("--schema-overrides {file}"))
+        resolve(&format!("--schema-overrides {file}"))
             .overrides
             .read_capacity,
         Some(9)
@@ -267,7 +267,7 @@ fn flags_win_over_the_file() {
 }
 
 #[test]
-fn a_file_that_cannot_be_followed_is_named() {
+fn errors_of_the_file_name_it() {
     let dir = tempfile::tempdir().unwrap();
     for (path, kind) in [
         (file(&dir, "a.yaml", b"read-capacity: 3"), ErrorKind::Usage),
@@ -279,7 +279,7 @@ fn a_file_that_cannot_be_followed_is_named() {
             ErrorKind::NotFound,
         ),
     ] {
-        let error = typed(&format!("--schema-overrides {path}"))
+        let error = parse(&format!("--schema-overrides {path}"))
             .unwrap()
             .resolve(true)
             .unwrap_err();

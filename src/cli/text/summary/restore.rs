@@ -1,183 +1,63 @@
-//! Summaries in words: what a command has done, and what the reader may want to know or do next.
+//! Text of a restore's summary.
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
 
-use super::format;
-use crate::ops::ContentScope;
-use crate::ops::dump::{DumpSummary, DumpTransformSummary};
+use super::{NO_REASON, key_collisions};
+use crate::cli::text::format;
 use crate::ops::restore::{
     BoostOutcome, RestoreSummary, SettingOutcome, SettingResult, TableOutcome, Verified,
 };
 
-const NO_REASON: &str = "no reason is known";
-
-/// What a dump of `content` has done.
-pub(crate) fn dump(summary: &DumpSummary, content: ContentScope) -> Vec<String> {
-    let mut lines = if content.includes_items() {
-        read(summary)
-    } else {
-        let took = format::seconds(summary.seconds);
-        vec![format!(
-            "Dumped the schema of table {} in {took}; no item was read",
-            summary.source.table
-        )]
-    };
-
-    if !summary.files.is_empty() {
-        lines.push("Files:".to_owned());
-        lines.extend(summary.files.iter().map(|file| format!("  {file}")));
-    }
-
-    if !summary.not_captured.is_empty() {
-        lines.push("Not captured:".to_owned());
-        let named = |line| str::split_once(line, ": ").unwrap_or((line, NO_REASON));
-        lines.extend(format::grouped_by_reason(
-            summary.not_captured.iter().map(|line| named(line.as_str())),
-        ));
-    }
-
-    lines
-}
-
-/// What was read of a table.
-fn read(summary: &DumpSummary) -> Vec<String> {
-    let mut headline = format!(
-        "Dumped {}, {} from table {} in {}",
-        format::items(summary.items),
-        format::bytes(summary.data_bytes),
-        summary.source.table,
-        format::seconds(summary.seconds),
-    );
-
-    let (items, bytes) = (
-        summary.items - summary.items_before,
-        summary.data_bytes - summary.data_bytes_before,
-    );
-    if let Some(rate) = format::rate(items, bytes, summary.seconds) {
-        let _ = write!(headline, " ({rate})");
-    }
-
-    let (began, ended) = (
-        format::timestamp(summary.started_at),
-        format::timestamp(summary.finished_at),
-    );
-    let mut lines = vec![
-        headline,
-        format!(
-            "  {} read units consumed",
-            format::units(summary.consumed_read_units)
-        ),
-        format!("  read between {began} and {ended}: a Scan is not a moment in time"),
-    ];
-
-    lines.extend(format::wire_bytes(summary.wire));
-
-    if summary.resumed > 0 {
-        lines.push(format!(
-            "  resumed {}: {} were there, {} were read now",
-            if summary.resumed == 1 {
-                "once".to_owned()
-            } else {
-                format!("{} times", summary.resumed)
-            },
-            format::items(summary.items_before),
-            format::items(items),
-        ));
-    }
-
-    if let Some(changes) = &summary.transformed {
-        lines.push(transformed(changes));
-        if let Some(sha256) = &changes.mask_rules_sha256 {
-            lines.push(format!("  masked by the rules of SHA-256 {sha256}"));
-        }
-    }
-
-    if !summary.complete {
-        lines.push("  this is a part of the table, and marked as such".to_owned());
-    }
-
-    lines
-}
-
-/// What became of items on the way.
-fn transformed(changes: &DumpTransformSummary) -> String {
-    let DumpTransformSummary {
-        items_read,
-        items_changed,
-        items_left_out,
-        items_rejected,
-        ..
-    } = changes;
-
-    format!(
-        "  {} read from the table: {} changed, {} left out, {} rejected",
-        format::items(*items_read),
-        format::count(*items_changed),
-        format::count(*items_left_out),
-        format::count(*items_rejected)
-    )
-}
-
-/// What of a dump deserves attention: each is a reason for the exit code of a partial success.
-pub(crate) fn dump_problems(summary: &DumpSummary) -> Vec<String> {
-    let Some(changes) = &summary.transformed else {
-        return Vec::new();
-    };
-
-    let mut problems = Vec::new();
-    if changes.items_rejected > 0 {
-        let kept = changes.rejects_file.as_ref();
-        let kept = kept.map_or_else(String::new, |file| {
-            format!(", listed with the reasons in {}", file.display())
-        });
-        problems.push(format!(
-            "{} rejected by the transform{kept}",
-            format::items(changes.items_rejected)
-        ));
-    }
-
-    problems.extend(key_collisions(changes.collisions, &changes.first_collisions));
-
-    problems
-}
-
-/// Different items with the same key.
-pub(crate) fn key_collisions(collisions: u64, collided: &[(u64, u64)]) -> Option<String> {
-    (collisions > 0).then(|| {
-        let (items, have) = (
-            format::items(collisions),
-            if collisions == 1 { "has" } else { "have" },
-        );
-        let mut words = format!(
-            "{items} {have} the same key as another item: a table can hold only one of them"
-        );
-        words.extend(
-            collided
-                .iter()
-                .map(|(first, second)| format!("\n  item {second} has the key of item {first}")),
-        );
-
-        words
-    })
-}
-
-/// What a restore has done.
+/// The summary of a restore, headline first.
 pub(crate) fn restore(summary: &RestoreSummary) -> Vec<String> {
     if summary.table == TableOutcome::Kept {
         return vec![format!("{}: nothing to do", table(summary))];
     }
 
-    let mut lines = vec![format!(
-        "{} in {}",
-        table(summary),
-        format::seconds(summary.seconds)
-    )];
+    let mut lines = vec![
+        format!("{} in {}", table(summary), format::seconds(summary.seconds)),
+        written(summary),
+    ];
 
-    lines.push(written(summary));
+    lines.extend(source_lines(summary));
+    lines.extend(existing_item_lines(summary));
 
-    if summary.items_changed + summary.items_left_out > 0 || summary.items_out > summary.items_read
-    {
+    if let Some(resumed) = summary.resumed {
+        lines.push(format!(
+            "  resumed: {} of all were handled by earlier runs",
+            format::items(resumed.items)
+        ));
+    }
+
+    if summary.throttled_calls > 0 {
+        lines.push(format!(
+            "  {} throttled and repeated",
+            format::counted(summary.throttled_calls, "call")
+        ));
+    }
+
+    lines.extend(verified(summary));
+    lines.extend(summary.boost.as_ref().map(boost));
+    lines.extend(settings(&summary.settings));
+
+    if !summary.not_restored.is_empty() {
+        lines.push("Not restored:".to_owned());
+        let settings = summary.not_restored.iter();
+        lines.extend(settings.map(|setting| format!("  {setting}")));
+    }
+
+    lines
+}
+
+/// Items of the source that were not written as they are: transformed, superseded or overwritten.
+fn source_lines(summary: &RestoreSummary) -> Vec<String> {
+    let mut lines = Vec::new();
+
+    // A transform may also return several items for one.
+    let is_transformed = summary.items_changed + summary.items_left_out > 0
+        || summary.items_out > summary.items_read;
+    if is_transformed {
         lines.push(format!(
             "  {} of the dump: {} changed, {} left out; {} came out",
             format::items(summary.items_read),
@@ -205,6 +85,12 @@ pub(crate) fn restore(summary: &RestoreSummary) -> Vec<String> {
         ));
     }
 
+    lines
+}
+
+/// Items whose keys were in the table before, with `--on-conflict skip` or `fail`.
+fn existing_item_lines(summary: &RestoreSummary) -> Vec<String> {
+    let mut lines = Vec::new();
     if summary.items_already_there > 0 {
         lines.push(format!(
             "  {} of them were there already, equal",
@@ -213,48 +99,18 @@ pub(crate) fn restore(summary: &RestoreSummary) -> Vec<String> {
     }
 
     if summary.items_skipped > 0 {
-        let kept = summary
-            .conflicts_file
-            .as_ref()
-            .map_or_else(String::new, |file| format!(": {}", file.display()));
+        let items = format::items(summary.items_skipped);
+        let file = summary.conflicts_file.as_ref();
+        let file = file.map_or_else(String::new, |file| format!(": {}", file.display()));
         lines.push(format!(
-            "  {} skipped, for the table has others with their keys{kept}",
-            format::items(summary.items_skipped)
+            "  {items} skipped, for the table has others with their keys{file}"
         ));
-    }
-
-    if let Some(resumed) = summary.resumed {
-        lines.push(format!(
-            "  resumed: {} of all were handled by earlier runs",
-            format::items(resumed.items)
-        ));
-    }
-
-    if summary.throttled_calls > 0 {
-        lines.push(format!(
-            "  {} throttled and repeated",
-            format::counted(summary.throttled_calls, "call")
-        ));
-    }
-
-    lines.extend(verified(summary));
-    lines.extend(summary.boost.as_ref().map(boost));
-    lines.extend(settings(&summary.settings));
-
-    if !summary.not_restored.is_empty() {
-        lines.push("Not restored:".to_owned());
-        lines.extend(
-            summary
-                .not_restored
-                .iter()
-                .map(|setting| format!("  {setting}")),
-        );
     }
 
     lines
 }
 
-/// What became of a boost, but for one that stays: it is complained about.
+/// The boost and the capacity after it. A boost that was not reverted is a problem, see [`restore_problems`].
 fn boost(boost: &BoostOutcome) -> String {
     let during = match &boost.refused {
         None => format!("  boosted: {} while the items were written", boost.during),
@@ -272,19 +128,19 @@ fn boost(boost: &BoostOutcome) -> String {
     }
 }
 
-/// What became of the settings, but for those that failed: they are complained about.
+/// Applied and skipped settings. Failed settings are problems, see [`restore_problems`].
 fn settings(settings: &[SettingOutcome]) -> Vec<String> {
-    let of = |result| {
+    let with_result = |result| {
         settings
             .iter()
             .filter(move |setting| setting.result == result)
     };
 
-    let applied: Vec<_> = of(SettingResult::Applied)
+    let applied: Vec<_> = with_result(SettingResult::Applied)
         .map(|setting| format!("  {}", setting.what))
         .collect();
     let skipped =
-        of(SettingResult::Skipped).map(|setting| (setting.what.as_str(), reason(setting)));
+        with_result(SettingResult::Skipped).map(|setting| (setting.what.as_str(), reason(setting)));
     let groups = [
         ("Settings applied:", applied),
         ("Settings skipped:", format::grouped_by_reason(skipped)),
@@ -300,7 +156,7 @@ fn reason(setting: &SettingOutcome) -> &str {
     setting.reason.as_deref().unwrap_or(NO_REASON)
 }
 
-/// What of a restore deserves attention: each is a reason for the exit code of a partial success.
+/// Problems of a finished restore; any of them makes the exit code [`PARTIAL`](crate::cli::exit::PARTIAL).
 pub(crate) fn restore_problems(summary: &RestoreSummary) -> Vec<String> {
     let mut problems = Vec::new();
     if let Some(salvaged) = summary.salvaged {
@@ -371,8 +227,9 @@ pub(crate) fn restore_problems(summary: &RestoreSummary) -> Vec<String> {
     problems
 }
 
+/// The table and what was done to it.
 fn table(summary: &RestoreSummary) -> String {
-    let done = match summary.table {
+    let action = match summary.table {
         TableOutcome::Created => "Created table",
         TableOutcome::AddedTo => "Added to table",
         TableOutcome::Replaced => "Replaced table",
@@ -380,7 +237,7 @@ fn table(summary: &RestoreSummary) -> String {
     };
 
     format!(
-        "{done} {} of environment {}",
+        "{action} {} of environment {}",
         summary.target.table, summary.target.environment
     )
 }
@@ -394,7 +251,10 @@ fn written(summary: &RestoreSummary) -> String {
     );
 
     let rate = format::rate(summary.items_written, summary.data_bytes, summary.seconds);
-    if let Some(rate) = rate.filter(|_| summary.resumed.is_none()) {
+    // The counts of a resumed restore include earlier runs, the time does not.
+    if summary.resumed.is_none()
+        && let Some(rate) = rate
+    {
         let _ = write!(line, " ({rate})");
     }
 
@@ -417,7 +277,7 @@ fn verified(summary: &RestoreSummary) -> Vec<String> {
             ..
         } => {
             let (items, units) = (format::items(*equal), format::units(*consumed_read_units));
-            let (all, but) = match (summary.items_rejected, summary.items_skipped) {
+            let (all, except) = match (summary.items_rejected, summary.items_skipped) {
                 (0, 0) => ("all ", ""),
                 (0, _) => ("", ", all but those skipped"),
                 (_, 0) => ("", ", all but those rejected"),
@@ -425,7 +285,7 @@ fn verified(summary: &RestoreSummary) -> Vec<String> {
             };
 
             let line = format!(
-                "  verified: {all}{items} read back and equal{but}, {units} read units consumed"
+                "  verified: {all}{items} read back and equal{except}, {units} read units consumed"
             );
             let mut lines = vec![line];
             lines.extend(format::wire_bytes(*wire));
@@ -448,7 +308,7 @@ fn verified(summary: &RestoreSummary) -> Vec<String> {
     }
 }
 
-/// Options of `restoredb` that say which dump and which table, each with a value.
+/// Options of `restoredb` that select the dump and the table; `verifydb` has them too. Each takes a value.
 const COPIED_FLAGS: [&str; 8] = [
     "--source",
     "--env",
@@ -460,63 +320,43 @@ const COPIED_FLAGS: [&str; 8] = [
     "--role-arn",
 ];
 
-/// The command that checks a restore in full, from the words it was started with.
-pub(crate) fn verify_command(words: impl IntoIterator<Item = OsString>) -> String {
-    let (mut kept, mut environment) = (vec!["verifydb".to_owned()], false);
-    let mut words = words.into_iter().skip(1);
-    while let Some(word) = words.next() {
-        let shown = word.to_string_lossy();
-        let (name, has_value) = shown
+/// The `verifydb` command that compares every item, derived from the arguments of a `restoredb` command.
+pub(crate) fn verify_command(arguments: impl IntoIterator<Item = OsString>) -> String {
+    let (mut command, mut has_environment) = (vec!["verifydb".to_owned()], false);
+    let mut arguments = arguments.into_iter().skip(1);
+    while let Some(argument) = arguments.next() {
+        let text = argument.to_string_lossy();
+        let (name, has_value) = text
             .split_once('=')
-            .map_or((&*shown, false), |(name, _)| (name, true));
-        environment |= matches!(name, "--env" | "--no-env");
+            .map_or((&*text, false), |(name, _)| (name, true));
+        has_environment |= matches!(name, "--env" | "--no-env");
 
         if COPIED_FLAGS.contains(&name) {
-            let value = if has_value { None } else { words.next() };
-            kept.extend(
-                [&word]
-                    .into_iter()
-                    .chain(&value)
-                    .map(|word| format::shell_quoted(word)),
-            );
+            let value = if has_value { None } else { arguments.next() };
+            command.push(format::shell_quoted(&argument));
+            command.extend(value.map(|value| format::shell_quoted(&value)));
         } else if name == "--no-env" {
-            kept.push(name.to_owned());
+            command.push(name.to_owned());
         }
     }
 
-    // Without an environment `verifydb` looks at the dump alone.
-    if !environment {
-        kept.push("--env=local".to_owned());
+    // Without an environment, `verifydb` would only check the dump itself.
+    if !has_environment {
+        command.push("--env=local".to_owned());
     }
 
-    kept.join(" ")
+    command.join(" ")
 }
 
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
 
-    use chrono::DateTime;
-
+    use super::super::testing::location;
     use super::*;
     use crate::ops::restore::BoostNotReverted;
-    use crate::ops::table_location::TableLocation;
     use crate::schema::Setting;
     use crate::store::WireBytes;
-
-    fn place() -> TableLocation {
-        TableLocation {
-            environment: "local".to_owned(),
-            table: "films".to_owned(),
-            account: None,
-            region: Some("us-east-1".to_owned()),
-            endpoint: Some("http://localhost:4566".to_owned()),
-            protected: false,
-            local: true,
-            credentials: "profile default, ~/.aws/credentials".to_owned(),
-            from_process: Vec::new(),
-        }
-    }
 
     fn read_back(equal: u64, missing: u64, different: u64, examples: &[&str]) -> Verified {
         Verified::Full {
@@ -533,7 +373,7 @@ mod tests {
     fn restored() -> RestoreSummary {
         RestoreSummary {
             source: "./prod-backup".to_owned(),
-            target: place(),
+            target: location(),
             table: TableOutcome::Created,
             items_read: 312,
             items_out: 312,
@@ -564,88 +404,8 @@ mod tests {
         }
     }
 
-    fn schema_dumped() -> DumpSummary {
-        DumpSummary {
-            source: place(),
-            target: "backups/dynamodb/local".to_owned(),
-            files: Vec::new(),
-            items: 0,
-            data_bytes: 0,
-            file_bytes: 0,
-            wire: WireBytes::default(),
-            consumed_read_units: 0.0,
-            segments: 1,
-            resumed: 0,
-            items_before: 0,
-            data_bytes_before: 0,
-            transformed: None,
-            complete: false,
-            not_captured: Vec::new(),
-            started_at: DateTime::UNIX_EPOCH,
-            finished_at: DateTime::UNIX_EPOCH,
-            seconds: 0.5,
-        }
-    }
-
     #[test]
-    fn a_dump_names_its_files_one_a_line() {
-        let summary = DumpSummary {
-            files: vec![
-                "backups/dynamodb/local/table-data.json".to_owned(),
-                "backups/dynamodb/local/x".to_owned(),
-            ],
-            items: 312,
-            data_bytes: 118_000,
-            consumed_read_units: 15.5,
-            ..schema_dumped()
-        };
-
-        assert_eq!(
-            dump(&summary, ContentScope::All),
-            [
-                "Dumped 312 items, 118.00 kB from table films in 0.50 s (624 items/s, 236.00 kB/s)",
-                "  15.5 read units consumed",
-                "  read between 1970-01-01T00:00:00Z and 1970-01-01T00:00:00Z: a Scan is not a moment in time",
-                "  this is a part of the table, and marked as such",
-                "Files:",
-                "  backups/dynamodb/local/table-data.json",
-                "  backups/dynamodb/local/x",
-            ]
-        );
-    }
-
-    #[test]
-    fn a_dump_names_what_it_could_not_read() {
-        let not_captured =
-            vec!["ContinuousBackups: AccessDeniedException: eve is not authorized".to_owned()];
-        let lines = dump(
-            &DumpSummary {
-                not_captured,
-                ..schema_dumped()
-            },
-            ContentScope::SchemaOnly,
-        );
-
-        assert_eq!(
-            lines[1..],
-            [
-                "Not captured:",
-                "  ContinuousBackups: AccessDeniedException: eve is not authorized"
-            ]
-        );
-    }
-
-    #[test]
-    fn a_dump_of_the_schema_claims_no_items() {
-        let lines = dump(&schema_dumped(), ContentScope::SchemaOnly);
-        assert_eq!(
-            lines,
-            ["Dumped the schema of table films in 0.50 s; no item was read"]
-        );
-    }
-
-    #[test]
-    fn a_whole_restore() {
+    fn complete_restore() {
         assert_eq!(
             restore(&restored()),
             [
@@ -661,7 +421,7 @@ mod tests {
     }
 
     #[test]
-    fn every_lost_item_is_complained_about() {
+    fn lost_items_are_problems() {
         let summary = RestoreSummary {
             items_written: 309,
             items_rejected: 2,
@@ -688,8 +448,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_rejected_or_skipped_is_not_called_verified() {
-        let of = |rejected, skipped| RestoreSummary {
+    fn rejected_and_skipped_items_are_not_counted_as_verified() {
+        let with_counts = |rejected, skipped| RestoreSummary {
             items_written: 309,
             items_rejected: rejected,
             items_skipped: skipped,
@@ -698,9 +458,9 @@ mod tests {
         };
 
         for (summary, told) in [
-            (of(3, 0), "rejected"),
-            (of(0, 3), "skipped"),
-            (of(1, 2), "rejected or skipped"),
+            (with_counts(3, 0), "rejected"),
+            (with_counts(0, 3), "skipped"),
+            (with_counts(1, 2), "rejected or skipped"),
         ] {
             let line = format!(
                 "  verified: 309 items read back and equal, all but those {told}, 40 read units consumed"
@@ -717,7 +477,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_are_applied_skipped_or_complained_about() {
+    fn applied_and_skipped_settings_are_listed_and_failed_ones_are_problems() {
         let outcome = |setting, what: &str, result, reason: Option<&str>| SettingOutcome {
             setting,
             what: what.to_owned(),
@@ -763,7 +523,7 @@ mod tests {
     }
 
     #[test]
-    fn a_boost_that_stays_is_complained_about_with_the_way_out() {
+    fn boost_that_is_not_reverted_is_a_problem_with_a_command() {
         let outcome = |not_reverted| BoostOutcome {
             during: "on-demand".to_owned(),
             refused: None,
@@ -803,7 +563,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_left_alone() {
+    fn kept_table() {
         let summary = RestoreSummary {
             table: TableOutcome::Kept,
             ..restored()
@@ -815,7 +575,7 @@ mod tests {
     }
 
     #[test]
-    fn the_full_check_is_of_the_same_dump_and_the_same_table() {
+    fn verify_command_has_the_same_dump_and_table() {
         let words = |line: &str| line.split(' ').map(OsString::from).collect::<Vec<_>>();
         assert_eq!(
             verify_command(words(
