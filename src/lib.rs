@@ -60,6 +60,7 @@
 //! [`backup`], [`store`], [`transform`], [`ops`], `cli`. All of them may use [`error`], [`event`]
 //! and [`limits`].
 
+mod aws;
 pub mod backup;
 #[cfg(feature = "cli")]
 pub mod cli;

@@ -27,6 +27,13 @@ pub const ITEM_TEXT_BYTES: usize = 16 * 1024 * 1024;
 /// [`ITEM_TEXT_BYTES`] for why its text can be longer.
 pub const RESPONSE_BYTES: usize = 64 * 1024 * 1024;
 
+/// Maximum response to a request that writes or describes, in bytes. `BatchWriteItem` returns at
+/// most what it was sent (AWS: 16 MB).
+pub const WRITE_RESPONSE_BYTES: usize = 16 * 1024 * 1024;
+
+/// Maximum error response, in bytes. AWS's have some hundred bytes; proxies send web pages.
+pub const ERROR_RESPONSE_BYTES: usize = 1024 * 1024;
+
 /// Maximum size of a schema or metadata file, in bytes. A table has at most 20 GSIs, 5 LSIs and 50
 /// tags by default, which take some tens of KB.
 pub const DOCUMENT_BYTES: u64 = 16 * 1024 * 1024;

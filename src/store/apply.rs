@@ -5,8 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::client::Client;
-use super::control::operation_name;
-use super::error::{ErrorClass, RequestError};
+use super::control::api_operation;
+use crate::aws::error::{ErrorClass, RequestError};
 use crate::error::{Error, Result};
 use crate::schema::{Operation, STREAM_ARN, SettingCall, TABLE_ARN};
 
@@ -24,7 +24,7 @@ struct TableArns {
 impl Client {
     /// Calls the operation until it succeeds or is rejected.
     pub(crate) async fn apply(&self, table: &str, call: &SettingCall) -> Result<()> {
-        let operation = operation_name(call.operation);
+        let operation = api_operation(call.operation).name;
         // Most bodies contain no placeholder and need no additional DescribeTable call.
         let arns = if call.body.contains(TABLE_ARN) || call.body.contains(STREAM_ARN) {
             self.table_arns(table).await?

@@ -19,9 +19,9 @@ use tokio::time::sleep;
 
 use super::client::Client;
 use super::control::SettingQuery;
-use super::error::{ErrorClass, RequestError};
 use super::pagination::CycleDetector;
 use super::retry::Retry;
+use crate::aws::error::{ErrorClass, RequestError};
 use crate::schema::{Captured, Section, TableSchema};
 
 /// Time after which missing sections are given up.

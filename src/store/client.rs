@@ -1,5 +1,4 @@
-//! The DynamoDB client and its raw calls. Each call is an SDK operation whose body is replaced (see
-//! `seam`); the typed input only contains what the SDK needs for routing.
+//! The DynamoDB client: one owner of retries, rate limiters per direction and table, and requests with ready-made JSON bodies.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -12,15 +11,14 @@ use tokio::time::Instant;
 use super::PageMemoryPermit;
 use super::clock::PageWait;
 use super::compression::{GzipPolicy, WireCompression};
-use super::config::{ClientFactory, SdkClients};
 use super::endpoint_kind::EndpointKind;
-use super::error::{CREDENTIALS_HINT, RequestError};
 use super::limiter::tables::TableLimiters;
-use super::raw_call::{raw_call, raw_send};
 use super::retry::Retry;
-use super::seam::{RawExchange, ResponseBody};
+use crate::aws::error::{CREDENTIALS_HINT, RequestError};
+use crate::aws::{ApiOperation, AwsClient, ClientFactory, Request, ResponseBody};
 use crate::error::Error;
 use crate::event::Reporter;
+use crate::limits;
 use crate::schema::TableSchema;
 
 /// Maximum number of pages in memory that have not been consumed yet, about 1 MB each.
@@ -50,7 +48,7 @@ pub(crate) struct ClientOptions {
 
 /// A DynamoDB client with one owner of retries, and one rate limiter per direction and table.
 pub(crate) struct Client {
-    sdk_clients: RwLock<Arc<SdkClients>>,
+    aws: RwLock<Arc<AwsClient>>,
     factory: ClientFactory,
     renewed: tokio::sync::Mutex<Option<Instant>>,
     pub(crate) endpoint_kind: EndpointKind,
@@ -68,11 +66,7 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn new(
-        sdk_clients: SdkClients,
-        factory: ClientFactory,
-        options: ClientOptions,
-    ) -> Self {
+    pub(crate) fn new(aws: AwsClient, factory: ClientFactory, options: ClientOptions) -> Self {
         let ClientOptions {
             endpoint_kind,
             names,
@@ -82,7 +76,7 @@ impl Client {
         } = options;
 
         Self {
-            sdk_clients: RwLock::new(Arc::new(sdk_clients)),
+            aws: RwLock::new(Arc::new(aws)),
             renewed: tokio::sync::Mutex::new(None),
             endpoint_kind,
             names,
@@ -96,14 +90,9 @@ impl Client {
         }
     }
 
-    /// The current SDK clients. Do not keep them: they are replaced when credentials are renewed.
-    pub(crate) fn sdk_clients(&self) -> Arc<SdkClients> {
-        Arc::clone(
-            &self
-                .sdk_clients
-                .read()
-                .unwrap_or_else(PoisonError::into_inner),
-        )
+    /// The current client. Do not keep it: it is replaced when credentials are renewed.
+    fn aws(&self) -> Arc<AwsClient> {
+        Arc::clone(&self.aws.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Fetches new credentials from their source, bypassing all caches: the user may have logged in
@@ -115,11 +104,8 @@ impl Client {
             return;
         }
 
-        if let Some(sdk_clients) = self.factory.with_renewed_credentials().await {
-            *self
-                .sdk_clients
-                .write()
-                .unwrap_or_else(PoisonError::into_inner) = Arc::new(sdk_clients);
+        if let Some(aws) = self.factory.client_with_renewed_credentials().await {
+            *self.aws.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(aws);
         }
 
         *renewed = Some(Instant::now());
@@ -190,20 +176,24 @@ impl Client {
         error
     }
 
+    /// Sends a request once, and returns the body of the response.
+    pub(crate) async fn send(&self, request: Request<'_>) -> Result<Bytes, RequestError> {
+        let response = self.aws().send(request).await?;
+        Ok(response.read().await?.text)
+    }
+
     pub(crate) async fn send_describe_table(
         &self,
         table: &str,
         body: Bytes,
     ) -> Result<Bytes, RequestError> {
-        raw_call!(
-            self.sdk_clients().dynamodb,
-            describe_table.table_name(table),
-            body
-        )
+        self.send_to_table(ApiOperation::DESCRIBE_TABLE, table, body)
+            .await
     }
 
     pub(crate) async fn send_list_tables(&self, body: Bytes) -> Result<Bytes, RequestError> {
-        raw_call!(self.sdk_clients().dynamodb, list_tables, body)
+        self.send(Request::new(ApiOperation::LIST_TABLES, None, body))
+            .await
     }
 
     /// Requests a Scan page and reads it once there is memory for it.
@@ -213,12 +203,11 @@ impl Client {
         body: Bytes,
         with_gzip: bool,
     ) -> Result<(ResponseBody, PageMemoryPermit), RequestError> {
-        let exchange = RawExchange::from(body).with_gzip(with_gzip);
-        let response = raw_send!(
-            self.sdk_clients().dynamodb,
-            scan.table_name(table),
-            exchange
-        );
+        let request = Request::new(ApiOperation::SCAN, Some(table), body)
+            .with_gzip(with_gzip)
+            .with_max_response_bytes(limits::RESPONSE_BYTES);
+        let response = self.aws().send(request).await?;
+
         // While all pages wait for our own consumer, the clock stops: the endpoint is not stalled.
         let waiting = self.retry.clock().enter(PageWait::ForMemory);
         let memory_permit = PageMemoryPermit(Arc::clone(&self.pages).acquire_owned().await.ok());
@@ -226,42 +215,16 @@ impl Client {
 
         let _receiving = self.retry.clock().enter(PageWait::ForBody);
 
-        Ok((response.into_response_body().await?, memory_permit))
+        Ok((response.read().await?, memory_permit))
     }
 
-    pub(crate) async fn send_batch_write_item(
+    /// Sends a request about `table` once, and returns the body of the response.
+    pub(crate) async fn send_to_table(
         &self,
+        operation: ApiOperation,
         table: &str,
         body: Bytes,
     ) -> Result<Bytes, RequestError> {
-        let sdk_clients = self.sdk_clients();
-        sdk_clients
-            .fast_path
-            .batch_write_item(&sdk_clients.dynamodb, table, body)
-            .await
-    }
-
-    pub(crate) async fn send_create_table(
-        &self,
-        table: &str,
-        body: Bytes,
-    ) -> Result<Bytes, RequestError> {
-        raw_call!(
-            self.sdk_clients().dynamodb,
-            create_table.table_name(table),
-            body
-        )
-    }
-
-    pub(crate) async fn send_delete_table(
-        &self,
-        table: &str,
-        body: Bytes,
-    ) -> Result<Bytes, RequestError> {
-        raw_call!(
-            self.sdk_clients().dynamodb,
-            delete_table.table_name(table),
-            body
-        )
+        self.send(Request::new(operation, Some(table), body)).await
     }
 }

@@ -8,15 +8,16 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::client::{Client, ClientOptions, DisplayNames};
-use super::config::{AwsSettings, ClientFactory};
 #[cfg(feature = "embedded")]
 use super::embedded::Engine;
 use super::endpoint_kind::EndpointKind;
-use super::error::ErrorClass;
 use super::options::StoreOptions;
 use super::retry::Retry;
 use super::{ReadStore, ScanPage, ScanRequest, WriteOutcome, WriteStore};
-use super::{capture, credentials, probe};
+use super::{capture, probe};
+use crate::aws::credentials_source;
+use crate::aws::error::ErrorClass;
+use crate::aws::{AwsSettings, ClientFactory};
 use crate::environment::{Confirmation, Endpoint, Environment};
 use crate::error::{Error, Result};
 use crate::event::{Event, Phase};
@@ -68,15 +69,9 @@ impl Store {
             give_up_after: options.give_up_after,
         };
 
-        let config = factory.config().await?;
+        let config = factory.settings().await?;
         let endpoint = match environment.endpoint() {
-            Endpoint::Aws => format!(
-                "DynamoDB in {}",
-                config
-                    .shared
-                    .region()
-                    .map_or("AWS", |region| region.as_ref())
-            ),
+            Endpoint::Aws => format!("DynamoDB in {}", config.region()),
             endpoint => endpoint.to_string(),
         };
 
@@ -84,7 +79,7 @@ impl Store {
         let reporter = Arc::clone(&options.reporter);
         let names = DisplayNames {
             endpoint,
-            credentials: credentials::describe(environment).await,
+            credentials: credentials_source::describe(environment).await,
         };
         let client_options = ClientOptions {
             endpoint_kind,
@@ -93,7 +88,7 @@ impl Store {
             compression: options.wire_compression,
             reporter,
         };
-        let client = Client::new(factory.sdk_clients(&config), factory, client_options);
+        let client = Client::new(factory.client(&config), factory, client_options);
 
         if let Some(wait) = options.wait {
             options.reporter.report(Event::Phase {

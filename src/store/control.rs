@@ -5,9 +5,8 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use super::client::Client;
-use super::error::RequestError;
-use super::raw_call::raw_call;
-use super::seam::RawExchange;
+use crate::aws::error::RequestError;
+use crate::aws::{ApiOperation, Request};
 use crate::schema::Operation;
 
 /// An operation that reads a setting.
@@ -25,19 +24,29 @@ pub(crate) enum SettingQuery {
     ScalingPolicies,
 }
 
-/// The members of a body that the SDK needs for routing: account-based endpoints are derived from a
-/// table's ARN.
+impl SettingQuery {
+    fn operation(self) -> ApiOperation {
+        match self {
+            Self::TimeToLive => ApiOperation::DESCRIBE_TIME_TO_LIVE,
+            Self::Tags => ApiOperation::LIST_TAGS_OF_RESOURCE,
+            Self::ContinuousBackups => ApiOperation::DESCRIBE_CONTINUOUS_BACKUPS,
+            Self::ResourcePolicy => ApiOperation::GET_RESOURCE_POLICY,
+            Self::ContributorInsights => ApiOperation::DESCRIBE_CONTRIBUTOR_INSIGHTS,
+            Self::KinesisDestinations => ApiOperation::DESCRIBE_KINESIS_STREAMING_DESTINATION,
+            Self::Backups => ApiOperation::LIST_BACKUPS,
+            Self::Streams => ApiOperation::LIST_STREAMS,
+            Self::ScalableTargets => ApiOperation::DESCRIBE_SCALABLE_TARGETS,
+            Self::ScalingPolicies => ApiOperation::DESCRIBE_SCALING_POLICIES,
+        }
+    }
+}
+
+/// The members of a body that name its table: account-based endpoints depend on it.
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "PascalCase", default)]
 struct Routing {
-    table_name: String,
-    resource_arn: String,
-}
-
-impl Routing {
-    fn from_body(body: &[u8]) -> Self {
-        serde_json::from_slice(body).unwrap_or_default()
-    }
+    table_name: Option<String>,
+    resource_arn: Option<String>,
 }
 
 impl Client {
@@ -47,55 +56,7 @@ impl Client {
         query: SettingQuery,
         body: Bytes,
     ) -> Result<Bytes, RequestError> {
-        let sdk_clients = self.sdk_clients();
-        let db = &sdk_clients.dynamodb;
-        let Routing {
-            table_name: table,
-            resource_arn: arn,
-        } = Routing::from_body(&body);
-        let call = async {
-            match query {
-                SettingQuery::TimeToLive => {
-                    raw_call!(db, describe_time_to_live.table_name(table), body)
-                }
-                SettingQuery::Tags => raw_call!(db, list_tags_of_resource.resource_arn(arn), body),
-                SettingQuery::ContinuousBackups => {
-                    raw_call!(db, describe_continuous_backups.table_name(table), body)
-                }
-                SettingQuery::ResourcePolicy => {
-                    raw_call!(db, get_resource_policy.resource_arn(arn), body)
-                }
-                SettingQuery::ContributorInsights => {
-                    raw_call!(db, describe_contributor_insights.table_name(table), body)
-                }
-                SettingQuery::KinesisDestinations => {
-                    raw_call!(
-                        db,
-                        describe_kinesis_streaming_destination.table_name(table),
-                        body
-                    )
-                }
-                SettingQuery::Backups => raw_call!(db, list_backups.table_name(table), body),
-                SettingQuery::Streams => {
-                    raw_call!(
-                        db,
-                        list_tables,
-                        // The SDK has a separate crate for Streams. Engines serve it on the same
-                        // port, so another target header suffices.
-                        RawExchange::for_target(body, "DynamoDBStreams_20120810.ListStreams")
-                    )
-                }
-                SettingQuery::ScalableTargets => {
-                    sdk_clients.auto_scaling.describe_targets(body).await
-                }
-                SettingQuery::ScalingPolicies => {
-                    sdk_clients.auto_scaling.describe_policies(body).await
-                }
-            }
-        };
-
-        // Boxed, because the combined future of all arms is large.
-        Box::pin(call).await
+        self.send_by_body(query.operation(), body).await
     }
 
     /// Changes a setting, without retries, like [`read_setting`](Self::read_setting).
@@ -104,57 +65,36 @@ impl Client {
         operation: Operation,
         body: Bytes,
     ) -> Result<Bytes, RequestError> {
-        let sdk_clients = self.sdk_clients();
-        let db = &sdk_clients.dynamodb;
-        let Routing {
-            table_name: table,
-            resource_arn: arn,
-        } = Routing::from_body(&body);
-        let call = async {
-            match operation {
-                Operation::UpdateTable => raw_call!(db, update_table.table_name(table), body),
-                Operation::UpdateTimeToLive => {
-                    raw_call!(db, update_time_to_live.table_name(table), body)
-                }
-                Operation::TagResource => raw_call!(db, tag_resource.resource_arn(arn), body),
-                Operation::UpdateContinuousBackups => {
-                    raw_call!(db, update_continuous_backups.table_name(table), body)
-                }
-                Operation::UpdateContributorInsights => {
-                    raw_call!(db, update_contributor_insights.table_name(table), body)
-                }
-                Operation::PutResourcePolicy => {
-                    raw_call!(db, put_resource_policy.resource_arn(arn), body)
-                }
-                Operation::EnableKinesisStreamingDestination => {
-                    raw_call!(
-                        db,
-                        enable_kinesis_streaming_destination.table_name(table),
-                        body
-                    )
-                }
-                Operation::RegisterScalableTarget => {
-                    sdk_clients.auto_scaling.register_target(body).await
-                }
-                Operation::PutScalingPolicy => sdk_clients.auto_scaling.put_policy(body).await,
-            }
-        };
+        self.send_by_body(api_operation(operation), body).await
+    }
 
-        Box::pin(call).await
+    /// Sends a request about the table that its body names.
+    async fn send_by_body(
+        &self,
+        operation: ApiOperation,
+        body: Bytes,
+    ) -> Result<Bytes, RequestError> {
+        let routing: Routing = serde_json::from_slice(&body).unwrap_or_default();
+        let table = routing.table_name.or(routing.resource_arn);
+
+        self.send(Request::new(operation, table.as_deref(), body))
+            .await
     }
 }
 
-/// The name of the operation in the AWS API.
-pub(crate) fn operation_name(operation: Operation) -> &'static str {
+/// The operation that applies a setting.
+pub(crate) fn api_operation(operation: Operation) -> ApiOperation {
     match operation {
-        Operation::UpdateTable => "UpdateTable",
-        Operation::UpdateTimeToLive => "UpdateTimeToLive",
-        Operation::TagResource => "TagResource",
-        Operation::UpdateContinuousBackups => "UpdateContinuousBackups",
-        Operation::UpdateContributorInsights => "UpdateContributorInsights",
-        Operation::PutResourcePolicy => "PutResourcePolicy",
-        Operation::EnableKinesisStreamingDestination => "EnableKinesisStreamingDestination",
-        Operation::RegisterScalableTarget => "RegisterScalableTarget",
-        Operation::PutScalingPolicy => "PutScalingPolicy",
+        Operation::UpdateTable => ApiOperation::UPDATE_TABLE,
+        Operation::UpdateTimeToLive => ApiOperation::UPDATE_TIME_TO_LIVE,
+        Operation::TagResource => ApiOperation::TAG_RESOURCE,
+        Operation::UpdateContinuousBackups => ApiOperation::UPDATE_CONTINUOUS_BACKUPS,
+        Operation::UpdateContributorInsights => ApiOperation::UPDATE_CONTRIBUTOR_INSIGHTS,
+        Operation::PutResourcePolicy => ApiOperation::PUT_RESOURCE_POLICY,
+        Operation::EnableKinesisStreamingDestination => {
+            ApiOperation::ENABLE_KINESIS_STREAMING_DESTINATION
+        }
+        Operation::RegisterScalableTarget => ApiOperation::REGISTER_SCALABLE_TARGET,
+        Operation::PutScalingPolicy => ApiOperation::PUT_SCALING_POLICY,
     }
 }

@@ -1,43 +1,31 @@
 //! The only module that talks to DynamoDB: client, Scan pages, batches, retries, rate limits and
 //! the embedded engine.
 //!
-//! Items pass through this module as the bytes that DynamoDB sent or will receive; `seam` explains
-//! how that works with the SDK's public API. The layers above use the two traits defined here:
+//! Items pass through this module as the bytes that DynamoDB sent or will receive. The layers above use the two traits defined here:
 //! [`ReadStore`] for operations that only read, [`WriteStore`] for operations that hold a
 //! [`Confirmation`](crate::environment::Confirmation).
 
 mod apply;
-mod auto_scaling;
-mod buffers;
 mod capture;
 mod client;
 mod clock;
 mod compression;
-mod config;
 mod connect;
 mod control;
-mod credentials;
 #[cfg(feature = "embedded")]
 mod embedded;
 mod endpoint_kind;
-mod error;
 mod json;
 mod limiter;
 mod options;
 mod pagination;
 mod probe;
 mod put_if_absent;
-mod raw_call;
 mod read;
 mod recovery;
-mod redact;
 mod retry;
-mod seam;
 mod selection;
-mod shortcut;
-mod signature;
 mod tables;
-mod timeouts;
 mod write;
 
 use std::collections::BTreeMap;

@@ -8,7 +8,7 @@
 use serde_json::{Map, Value};
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::error::RequestError;
+use crate::aws::error::RequestError;
 
 /// Detects a cycle in the positions at which the pages of one list end (Brent's algorithm).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -42,7 +42,7 @@ pub(crate) async fn unsupported_settings(
             // A timeout, or any other error, says nothing about support.
             let error = answer?
                 .err()
-                .filter(super::error::RequestError::is_unsupported_operation)?;
+                .filter(crate::aws::error::RequestError::is_unsupported_operation)?;
             Some((setting, error.code_and_message()))
         });
     }

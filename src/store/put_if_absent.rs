@@ -7,20 +7,18 @@
 
 use std::slice;
 
-use aws_sdk_dynamodb::error::SdkError;
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::client::Client;
-use super::error::{ErrorClass, RequestError};
 use super::json::{ConsumedCapacity, json_string};
-use super::raw_call::raw_call;
-use super::redact::Redactor;
-use super::seam::RawExchange;
 use super::{RejectedItem, WriteOutcome};
+use crate::aws::error::{ErrorClass, RequestError};
+use crate::aws::{ApiOperation, Request};
 use crate::error::Result;
 use crate::item::{KeySchema, item_digest};
+use crate::limits;
 
 /// The reason for an item that was not written because its key exists.
 const CONFLICT: &str = "the table has another item with this key";
@@ -153,45 +151,26 @@ impl Client {
     }
 
     async fn put_once(&self, table: &str, body: Bytes) -> Result<PutOutcome, RequestError> {
-        let exchange = RawExchange::new(body);
-        let redactor = Redactor::default();
-        let call = self
-            .sdk_clients()
-            .dynamodb
-            .put_item()
-            .table_name(table)
-            .customize();
-
-        match call
-            .interceptor(exchange.clone())
-            .interceptor(redactor.clone())
-            .send()
-            .await
-        {
-            Ok(_) => {
-                let answer = exchange.into_body().await?;
-                let unreadable = |error| {
-                    RequestError::damaged_response("the answer cannot be read").with_source(error)
-                };
-                let answer: PutItemResponse =
-                    serde_json::from_slice(&answer).map_err(unreadable)?;
-                Ok(PutOutcome::Stored(
-                    answer
-                        .consumed_capacity
-                        .and_then(|capacity| capacity.capacity_units)
-                        .unwrap_or(0.0),
-                ))
-            }
-            Err(SdkError::ServiceError(service))
+        // A conflict's response contains the existing item.
+        let request = Request::new(ApiOperation::PUT_ITEM, Some(table), body)
+            .with_max_error_bytes(limits::RESPONSE_BYTES);
+        let answer = match self.send(request).await {
+            Ok(answer) => answer,
+            Err(error) => match error.failed_condition() {
                 // This error is an outcome, so it must not reach the error handling below.
-                if service.err().is_conditional_check_failed_exception() =>
-            {
-                Ok(PutOutcome::Exists(
-                    service.raw().body().bytes().and_then(item_in_response),
-                ))
-            }
-            Err(error) => Err(redactor.redact(RequestError::from_sdk_error(error))),
-        }
+                Some(body) => return Ok(PutOutcome::Exists(item_in_response(body))),
+                None => return Err(error),
+            },
+        };
+
+        let unreadable =
+            |error| RequestError::damaged_response("the answer cannot be read").with_source(error);
+        let answer: PutItemResponse = serde_json::from_slice(&answer).map_err(unreadable)?;
+        let units = answer
+            .consumed_capacity
+            .and_then(|capacity| capacity.capacity_units);
+
+        Ok(PutOutcome::Stored(units.unwrap_or(0.0)))
     }
 
     /// Reads the item that has the key of `item`, if there is one.
@@ -222,11 +201,10 @@ impl Client {
     }
 
     async fn send_get_item(&self, table: &str, body: Bytes) -> Result<Bytes, RequestError> {
-        raw_call!(
-            self.sdk_clients().dynamodb,
-            get_item.table_name(table),
-            body
-        )
+        let request = Request::new(ApiOperation::GET_ITEM, Some(table), body)
+            .with_max_response_bytes(limits::RESPONSE_BYTES);
+
+        self.send(request).await
     }
 }
 

@@ -9,11 +9,11 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::client::Client;
-use super::error::{ErrorClass, RequestError};
 use super::json::{ConsumedCapacity, json_string};
 use super::pagination::CycleDetector;
-use super::seam::ResponseBody;
-use super::{PageKey, PageMemoryPermit, ScanPage, ScanRequest};
+use super::{PageKey, PageMemoryPermit, ScanPage, ScanRequest, WireBytes};
+use crate::aws::ResponseBody;
+use crate::aws::error::{ErrorClass, RequestError};
 use crate::error::{Error, Result};
 use crate::item::{read_units, split_items, split_page};
 use crate::schema::TableSchema;
@@ -229,7 +229,11 @@ fn scan_target(request: &ScanRequest) -> String {
 /// is requested again: one with an item that the check of the dump would report, or whose `Count`
 /// does not match.
 fn scan_page(body: ResponseBody, request: &ScanRequest) -> Result<ScanPage, RequestError> {
-    let ResponseBody { text, wire } = body;
+    let wire = WireBytes {
+        received: body.received,
+        decompressed: body.text.len() as u64,
+    };
+    let text = body.text;
     let (cut, keys) = match split_page(text.clone(), &request.key, &request.previous_keys) {
         Ok(cut) => cut,
         Err(error) => {
@@ -300,7 +304,6 @@ fn parse_response<'a, T: Deserialize<'a>>(text: &'a [u8], operation: &str) -> Re
 mod tests {
     use super::*;
     use crate::item::{KeyAttribute, KeySchema, KeyType};
-    use crate::store::WireBytes;
 
     fn key() -> KeySchema {
         KeySchema {
@@ -330,7 +333,7 @@ mod tests {
         scan_page(
             ResponseBody {
                 text: Bytes::from_static(text),
-                wire: WireBytes::default(),
+                received: 0,
             },
             &request(None),
         )

@@ -14,9 +14,9 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::client::Client;
-use super::error::{ErrorClass, RequestError};
 use super::json::json_string;
 use super::retry::Retry;
+use crate::aws::error::{ErrorClass, RequestError};
 use crate::schema::TableSchema;
 
 /// Maximum number of clock skew errors before the first success. After a correction, the next

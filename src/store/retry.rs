@@ -13,7 +13,7 @@ use std::time::Duration;
 use backon::{BackoffBuilder, ExponentialBuilder};
 
 use super::clock::{ClockReading, RunningClock};
-use super::error::RequestError;
+use crate::aws::error::RequestError;
 use crate::event::{Event, Reporter};
 
 const MIN_DELAY: Duration = Duration::from_millis(50);

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 
 use super::client::Client;
-use super::error::{ErrorClass, RequestError};
 use super::json::json_string;
 use super::retry::Retry;
+use crate::aws::ApiOperation;
+use crate::aws::error::{ErrorClass, RequestError};
 use crate::error::{Error, Result};
 use crate::schema::{CreateTable, Setting};
 
@@ -95,7 +96,9 @@ impl Client {
     ) -> Result<Bytes, RequestError> {
         let body = Bytes::copy_from_slice(&request.body);
         let attempt = || async {
-            let answer = self.send_create_table(table, body.clone()).await;
+            let answer = self
+                .send_to_table(ApiOperation::CREATE_TABLE, table, body.clone())
+                .await;
             if answer
                 .as_ref()
                 .is_err_and(|error| error.class == ErrorClass::Transient)
@@ -191,7 +194,7 @@ impl Client {
         let max_wait = self.retry().give_up_after();
         let answer = self.with_retry_limits("DeleteTable", max_wait, max_wait, || {
             calls += 1;
-            self.send_delete_table(table, body.clone())
+            self.send_to_table(ApiOperation::DELETE_TABLE, table, body.clone())
         });
         match answer.await {
             // An earlier call succeeded, and its response was lost.

@@ -8,9 +8,10 @@ use std::collections::HashSet;
 use std::fmt;
 
 use super::client::Client;
-use super::error::{ErrorClass, RequestError};
 use super::json::{ConsumedCapacity, json_string};
 use super::{RejectedItem, WriteOutcome};
+use crate::aws::ApiOperation;
+use crate::aws::error::{ErrorClass, RequestError};
 use crate::error::Result;
 use crate::item::KeySchema;
 
@@ -197,7 +198,11 @@ impl Client {
         group: &[Bytes],
     ) -> Result<BatchResult, RequestError> {
         let answer = self
-            .send_batch_write_item(table, batch_body(table, group))
+            .send_to_table(
+                ApiOperation::BATCH_WRITE_ITEM,
+                table,
+                batch_body(table, group),
+            )
             .await?;
         let unreadable =
             |error| RequestError::damaged_response("the answer cannot be read").with_source(error);

@@ -8,29 +8,6 @@ use crate::support::client::{numbered, strings};
 use crate::support::faults::Proxy;
 use crate::support::project::dump_of;
 
-/// What every call of the SDK is made with, and the macros that make it.
-const CALL: &str = ".customize()";
-const RAW_CALLS: [&str; 2] = ["raw_call!(", "raw_send!("];
-
-/// How names of operations begin; others in a chain of calls are inputs.
-const VERBS: [&str; 12] = [
-    "batch_",
-    "create_",
-    "delete_",
-    "describe_",
-    "enable_",
-    "get_",
-    "list_",
-    "put_",
-    "register_",
-    "scan",
-    "tag_",
-    "update_",
-];
-
-/// Calls that need no permission: AWS answers them to everybody.
-const FREE: [&str; 1] = ["GetCallerIdentity"];
-
 /// Calls that are made to engines alone.
 const OF_ENGINES: [&str; 1] = ["ListStreams"];
 
@@ -38,45 +15,15 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn camel(name: &str) -> String {
-    let word = |word: &str| word[..1].to_uppercase() + &word[1..];
-    name.split('_')
-        .filter(|word| !word.is_empty())
-        .map(word)
-        .collect()
-}
+/// The operations that the sources use.
+fn used() -> BTreeSet<String> {
+    let text = fs::read_to_string(root().join("src/aws/operation.rs")).expect("the source file");
+    let constants = text.split("pub(crate) const ").skip(1);
+    let constants = constants.filter(|constant| !constant.starts_with("fn "));
 
-/// The operations that the sources of the store call, tests left out.
-fn called() -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
-    for file in fs::read_dir(root().join("src/store")).expect("the store's sources") {
-        let path = file.expect("an entry").path();
-        if path.extension().is_none_or(|extension| extension != "rs") {
-            continue;
-        }
-
-        let text = fs::read_to_string(&path).expect("a source file can be read");
-        let text = text.split("#[cfg(test)]").next().unwrap_or_default();
-        let name = |text: &str| {
-            let end =
-                text.find(|character: char| !character.is_ascii_lowercase() && character != '_');
-            text[..end.unwrap_or(text.len())].to_owned()
-        };
-
-        let raw = RAW_CALLS.iter().flat_map(|raw| text.split(raw).skip(1));
-        found.extend(raw.filter_map(|rest| Some(name(rest.split_once(',')?.1.trim_start()))));
-        let ends = text.match_indices(CALL).map(|(at, _)| &text[..at]);
-        let statements = ends.map(|before| before.rsplit([';', '{']).next().unwrap_or_default());
-        found.extend(
-            statements.flat_map(|statement| statement.split('.').map(name).collect::<Vec<_>>()),
-        );
-    }
-
-    let is_operation = |name: &String| VERBS.iter().any(|verb| name.starts_with(verb));
-    found
-        .iter()
-        .filter(|name| is_operation(name))
-        .map(|name| camel(name))
+    constants
+        .filter_map(|constant| constant.split('"').nth(1))
+        .map(ToOwned::to_owned)
         .collect()
 }
 
@@ -114,21 +61,21 @@ fn documented() -> BTreeMap<String, BTreeSet<String>> {
 }
 
 #[test]
-fn the_table_names_what_the_store_calls_and_nothing_else() {
-    let (called, documented) = (called(), documented());
-    let called: BTreeSet<_> = called
+fn the_table_names_the_operations_that_are_used_and_nothing_else() {
+    let (used, documented) = (used(), documented());
+    let used: BTreeSet<_> = used
         .iter()
         .map(String::as_str)
-        .filter(|name| !FREE.contains(name))
+        .filter(|name| !OF_ENGINES.contains(name))
         .collect();
 
     let documented: BTreeSet<_> = documented.values().flatten().map(String::as_str).collect();
-    assert!(called.len() > 20, "{called:?}");
-    let lacking: Vec<_> = called.difference(&documented).collect();
-    let idle: Vec<_> = documented.difference(&called).collect();
+    assert!(used.len() > 20, "{used:?}");
+    let lacking: Vec<_> = used.difference(&documented).collect();
+    let idle: Vec<_> = documented.difference(&used).collect();
     assert!(
         lacking.is_empty() && idle.is_empty(),
-        "not in the table: {lacking:?}; never called: {idle:?}"
+        "not in the table: {lacking:?}; never used: {idle:?}"
     );
 }
 

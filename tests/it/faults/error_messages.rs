@@ -274,6 +274,29 @@ fn a_database_that_cannot_be_written_is_said_at_once() {
 }
 
 #[test]
+fn a_full_disk_below_the_engine_ends_a_restore_without_retries() {
+    let (engine, project) = dump_of(1);
+    let words = "backend: database or disk is full";
+    let proxy = Proxy::of(
+        &engine,
+        [always(
+            "BatchWriteItem",
+            Fault::Refused("InternalServerError", words),
+        )],
+    );
+
+    let project = project.environment("dev", proxy.url(), "copy");
+    project
+        .restoredb(["--source=out", "--env=dev", "--yes", "--give-up-after=10s"])
+        .exits(1)
+        .says(words)
+        .says("--resume")
+        .never_says("without progress");
+
+    assert_eq!(proxy.count("BatchWriteItem"), 1);
+}
+
+#[test]
 fn no_credentials() {
     let project = Project::empty();
     project.write(

@@ -11,15 +11,16 @@ use syn::visit::{self, Visit};
 use syn::{Attribute, Item, UseTree};
 
 /// Each layer and the layers it may use. Every layer may use [`COMMON`] and itself.
-const LAYERS: [(&str, &[&str]); 9] = [
+const LAYERS: [(&str, &[&str]); 10] = [
     ("item", &[]),
     ("schema", &["item"]),
     ("environment", &[]),
     ("place", &[]),
+    ("aws", &["environment"]),
     ("backup", &["item", "schema", "place"]),
     (
         "store",
-        &["environment", "item", "schema", "place", "backup"],
+        &["environment", "item", "schema", "place", "aws", "backup"],
     ),
     ("transform", &["item", "schema"]),
     (
@@ -54,7 +55,7 @@ const COMMON: [&str; 3] = ["error", "event", "limits"];
 
 /// Crates that one layer alone may name.
 const OWNED_CRATES: [(&str, &str); 10] = [
-    ("aws_", "store"),
+    ("aws_", "aws"),
     ("dynoxide", "store"),
     ("jaq_", "transform"),
     ("fake", "transform"),
@@ -296,7 +297,7 @@ fn what_is_allowed_is_not_found() {
             "use std::fs; fn f() { fs::read(1); fs::File::open(2); }",
         ),
         ("ops/tests.rs", "use crate::cli;"),
-        ("store/a.rs", "use aws_sdk_dynamodb::Client;"),
+        ("aws/a.rs", "use aws_sdk_dynamodb::Client;"),
         ("place/a.rs", "use std::fs; fn f() { fs::rename(1, 2) }"),
         ("lib.rs", "pub mod item; pub use cli::run;"),
         ("bin/dumpdb.rs", "fn main() { dynadump::cli::run() }"),

@@ -8,31 +8,24 @@ use std::time::Duration;
 
 use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::provider_config::ProviderConfig;
-use aws_config::retry::RetryConfig;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials as AwsCredentials;
-use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_sdk_dynamodb::config::StalledStreamProtectionConfig;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::http::{
+    HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+};
 
-use super::auto_scaling::AutoScalingClient;
+use super::client::AwsClient;
 use super::error::RequestError;
-use super::redact::Redactor;
-use super::shortcut::BatchWriteFastPath;
-use super::timeouts::timeouts;
+use super::redact::RequestSecrets;
+use super::timeouts::{CONNECT_TIMEOUT, attempt_timeout};
 use crate::environment::{Credentials, Endpoint, Environment, LOCAL_REGION, Role};
 use crate::error::{Error, Result};
 
-/// The SDK clients, which are replaced when credentials are renewed.
-pub(crate) struct SdkClients {
-    pub(crate) dynamodb: aws_sdk_dynamodb::Client,
-    pub(crate) fast_path: BatchWriteFastPath,
-    pub(crate) auto_scaling: AutoScalingClient,
-}
-
-/// Builds the SDK clients of an environment, possibly several times.
+/// Builds the client of an environment, again when credentials are renewed.
 pub(crate) struct ClientFactory {
     pub(crate) environment: Environment,
     /// URL of the embedded engine.
@@ -41,36 +34,35 @@ pub(crate) struct ClientFactory {
 }
 
 impl ClientFactory {
-    pub(crate) async fn config(&self) -> Result<AwsSettings> {
+    /// Loads the settings of the environment.
+    ///
+    /// # Errors
+    /// The environment has no region.
+    pub(crate) async fn settings(&self) -> Result<AwsSettings> {
         AwsSettings::load(&self.environment, self.embedded_url.as_deref()).await
     }
 
-    pub(crate) fn sdk_clients(&self, config: &AwsSettings) -> SdkClients {
-        SdkClients {
-            dynamodb: config.dynamodb(self.give_up_after),
-            fast_path: BatchWriteFastPath::default(),
-            auto_scaling: AutoScalingClient::new(config.shared.clone(), self.give_up_after),
-        }
+    pub(crate) fn client(&self, settings: &AwsSettings) -> AwsClient {
+        settings.client(self.give_up_after)
     }
 
-    /// Builds clients with newly read credentials. `None` if reading them again cannot change them,
-    /// as with keys in an env file.
-    pub(crate) async fn with_renewed_credentials(&self) -> Option<SdkClients> {
+    /// Builds a client with newly read credentials. `None` if reading them again cannot change them, as with keys in an env file.
+    pub(crate) async fn client_with_renewed_credentials(&self) -> Option<AwsClient> {
         if fixed_credentials(self.environment.credentials()).is_some()
             && self.environment.role().is_none()
         {
             return None;
         }
 
-        Some(self.sdk_clients(&self.config().await.ok()?))
+        Some(self.client(&self.settings().await.ok()?))
     }
 }
 
-/// SDK settings for DynamoDB and for the services that it depends on (STS).
+/// Settings for DynamoDB and for the services that it depends on (STS).
 pub(crate) struct AwsSettings {
-    pub(crate) shared: SdkConfig,
+    shared: SdkConfig,
     /// The DynamoDB endpoint, if it differs from the shared one.
-    pub(crate) dynamodb_endpoint: Option<String>,
+    dynamodb_endpoint: Option<String>,
 }
 
 impl AwsSettings {
@@ -114,37 +106,58 @@ impl AwsSettings {
         })
     }
 
-    /// Builds a DynamoDB client. The SDK's own retries are off, because `retry` owns them.
-    fn dynamodb(&self, give_up_after: Duration) -> aws_sdk_dynamodb::Client {
-        let mut builder = aws_sdk_dynamodb::config::Builder::from(&self.shared)
-            // The stall check of `seam` replaces the SDK's, which cannot see bodies that are taken
-            // from it.
-            .retry_config(RetryConfig::disabled())
-            .timeout_config(timeouts(give_up_after))
-            .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
-        if let Some(url) = &self.dynamodb_endpoint {
-            builder = builder.endpoint_url(url);
-        }
+    /// The region; empty if there is none.
+    pub(crate) fn region(&self) -> &str {
+        self.shared.region().map_or("", |region| region.as_ref())
+    }
 
-        aws_sdk_dynamodb::Client::from_conf(builder.build())
+    fn client(&self, give_up_after: Duration) -> AwsClient {
+        let url = self
+            .dynamodb_endpoint
+            .as_deref()
+            .or(self.shared.endpoint_url());
+        AwsClient::new(
+            &self.shared,
+            http_connector(url),
+            self.dynamodb_endpoint.clone(),
+            attempt_timeout(give_up_after),
+        )
     }
 
     /// Asks STS for the account of these credentials.
+    ///
+    /// # Errors
+    /// STS cannot be reached, or rejects the credentials.
     pub(crate) async fn account(&self) -> Result<String> {
-        let redactor = Redactor::default();
         let identity = aws_sdk_sts::Client::new(&self.shared)
             .get_caller_identity()
-            .customize()
-            .interceptor(redactor.clone());
-        let identity = identity.send().await;
-        let identity = identity.map_err(|error| {
-            redactor
-                .redact(RequestError::from_sdk_error(error))
-                .into_error("GetCallerIdentity", "of STS", "STS")
-        })?;
+            .send()
+            .await;
+
+        let identity = match identity {
+            Ok(identity) => identity,
+            Err(error) => {
+                let error = RequestError::from_sts_error(&error);
+                let error = error.redacted(&self.secrets().await);
+                return Err(error.into_error("GetCallerIdentity", "of STS", "STS"));
+            }
+        };
+
         identity.account.ok_or_else(|| {
             Error::environment("STS did not say which account these credentials belong to")
         })
+    }
+
+    /// The credentials that STS was called with, as far as they are available.
+    async fn secrets(&self) -> RequestSecrets {
+        let Some(provider) = self.shared.credentials_provider() else {
+            return RequestSecrets::default();
+        };
+
+        match provider.provide_credentials().await {
+            Ok(credentials) => RequestSecrets::from_credentials(&credentials),
+            Err(_) => RequestSecrets::default(),
+        }
     }
 }
 
@@ -283,11 +296,32 @@ fn region(environment: &Environment) -> Option<Region> {
 /// certificates takes tens of milliseconds.
 fn http_client(url: Option<&str>) -> SharedHttpClient {
     let builder = aws_smithy_http_client::Builder::new();
-    if url.is_some_and(|url| url.starts_with("http://")) {
+    if is_plain_http(url) {
         builder.build_http()
     } else {
         builder
             .tls_provider(Provider::Rustls(CryptoMode::Ring))
             .build_https()
     }
+}
+
+/// Builds the connector for `url`, with a connection pool of its own.
+fn http_connector(url: Option<&str>) -> SharedHttpConnector {
+    let settings = HttpConnectorSettings::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .build();
+    let builder = Connector::builder().connector_settings(settings);
+    let connector = if is_plain_http(url) {
+        builder.build_http()
+    } else {
+        builder
+            .tls_provider(Provider::Rustls(CryptoMode::Ring))
+            .build()
+    };
+
+    SharedHttpConnector::new(connector)
+}
+
+fn is_plain_http(url: Option<&str>) -> bool {
+    url.is_some_and(|url| url.starts_with("http://"))
 }

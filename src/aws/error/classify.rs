@@ -97,7 +97,7 @@ pub(super) fn is_unsupported_code(code: Option<&str>) -> bool {
 pub(super) fn classify(code: Option<&str>, status: u16, message: &str) -> ErrorClass {
     match classify_code(code, status) {
         // Waiting until tomorrow is not a retry.
-        _ if is_daily_limit(message) || is_read_only_database(message) => ErrorClass::Other,
+        _ if is_daily_limit(message) || is_unwritable_database(message) => ErrorClass::Other,
         ErrorClass::Denied if is_clock_skew(message) => ErrorClass::ClockSkew,
         class => class,
     }
@@ -159,8 +159,9 @@ fn is_daily_limit(message: &str) -> bool {
 }
 
 /// Whether a local engine cannot write its database, according to the message of `SQLite`.
-fn is_read_only_database(message: &str) -> bool {
+fn is_unwritable_database(message: &str) -> bool {
     message.contains("attempt to write a readonly database")
+        || message.contains("database or disk is full")
 }
 
 /// Whether a signature was rejected because of its time.

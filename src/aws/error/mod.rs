@@ -1,14 +1,22 @@
 //! The error of one DynamoDB request: its class, its message, and the constructors for failures found in this module.
 
 mod classify;
-mod from_sdk;
+mod from_connection;
+mod from_response;
 mod report;
 
 use std::time::Duration;
 
-use aws_sdk_dynamodb::error::BoxError;
+use aws_smithy_runtime_api::box_error::BoxError;
+use bytes::Bytes;
 
 pub(crate) use report::CREDENTIALS_HINT;
+
+use super::operation::Service;
+use super::redact::RequestSecrets;
+
+/// The code of a conditional write whose condition is not met.
+const CONDITION_FAILED: &str = "ConditionalCheckFailedException";
 
 /// The class of an error, which decides how it is handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +55,8 @@ pub(crate) struct RequestError {
     pub(crate) message: String,
     /// Whether the response did not come from a server that knows the operation.
     is_unrecognized: bool,
+    /// The body of the response if a condition failed: it contains the existing item.
+    existing_item_body: Bytes,
     source: Option<BoxError>,
 }
 
@@ -57,6 +67,7 @@ impl RequestError {
             code: None,
             message: message.into(),
             is_unrecognized: false,
+            existing_item_body: Bytes::new(),
             source: None,
         }
     }
@@ -76,13 +87,10 @@ impl RequestError {
     }
 
     /// A response that exceeds every limit of the protocol. A retry would return the same.
-    pub(crate) fn oversized_response() -> Self {
+    pub(crate) fn oversized_response(max_bytes: usize) -> Self {
         Self::new(
             ErrorClass::Other,
-            format!(
-                "the response is longer than {} bytes",
-                crate::limits::RESPONSE_BYTES
-            ),
+            format!("the response is longer than {max_bytes} bytes"),
         )
     }
 
@@ -136,12 +144,19 @@ impl RequestError {
     }
 
     /// Names a service other than DynamoDB that the endpoint may not provide.
-    pub(crate) fn for_service(mut self, service: &str) -> Self {
-        if self.is_unrecognized && self.class == ErrorClass::Other {
-            self.message = format!("the endpoint does not serve {service}");
+    pub(in crate::aws) fn for_service(mut self, service: Service) -> Self {
+        let is_missing = self.is_unrecognized && self.class == ErrorClass::Other;
+        if is_missing && service != Service::DynamoDb {
+            self.message = format!("the endpoint does not serve {}", service.name());
         }
 
         self
+    }
+
+    /// The body of the response if a condition failed, which contains the existing item.
+    pub(crate) fn failed_condition(&self) -> Option<&[u8]> {
+        let is_condition = self.code.as_deref() == Some(CONDITION_FAILED);
+        is_condition.then_some(&self.existing_item_body)
     }
 
     /// A request that cannot be built.
@@ -155,12 +170,10 @@ impl RequestError {
         self
     }
 
-    /// Replaces a secret wherever the server's error repeats it.
-    pub(crate) fn without_secret(mut self, secret: &str) -> Self {
-        const HIDDEN: &str = "[hidden]";
-
-        self.message = self.message.replace(secret, HIDDEN);
-        self.code = self.code.map(|code| code.replace(secret, HIDDEN));
+    /// Removes what the request was signed with from the server's code and message.
+    pub(in crate::aws) fn redacted(mut self, secrets: &RequestSecrets) -> Self {
+        self.message = secrets.redact(&self.message);
+        self.code = self.code.map(|code| secrets.redact(&code));
 
         self
     }

@@ -1,0 +1,171 @@
+//! Sends requests: resolves credentials and endpoint, signs, and returns the response or a classified error.
+
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use aws_smithy_runtime_api::client::connection::CaptureSmithyConnection;
+use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpConnector};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use bytes::Bytes;
+
+use super::clock::ServerClock;
+use super::credentials::CachedCredentials;
+use super::endpoint::Endpoints;
+use super::error::{ErrorClass, RequestError};
+use super::operation::ApiOperation;
+use super::redact::RequestSecrets;
+use super::response::Response;
+use super::sign::signed_request;
+use crate::limits;
+
+/// A JSON request.
+#[derive(Debug, Clone)]
+pub(crate) struct Request<'a> {
+    operation: ApiOperation,
+    /// Name or ARN of the table it is about: account-based endpoints depend on it.
+    table: Option<&'a str>,
+    body: Bytes,
+    accepts_gzip: bool,
+    /// Longest body of a successful response, in bytes.
+    max_response_bytes: usize,
+    /// Longest body of an error response, in bytes.
+    max_error_bytes: usize,
+}
+
+impl<'a> Request<'a> {
+    pub(crate) fn new(operation: ApiOperation, table: Option<&'a str>, body: Bytes) -> Self {
+        Self {
+            operation,
+            table,
+            body,
+            accepts_gzip: false,
+            max_response_bytes: limits::WRITE_RESPONSE_BYTES,
+            max_error_bytes: limits::ERROR_RESPONSE_BYTES,
+        }
+    }
+
+    /// Allows a response of this many bytes, decompressed.
+    pub(crate) fn with_max_response_bytes(mut self, bytes: usize) -> Self {
+        self.max_response_bytes = bytes;
+        self
+    }
+
+    /// Allows an error response of this many bytes: some contain an item.
+    pub(crate) fn with_max_error_bytes(mut self, bytes: usize) -> Self {
+        self.max_error_bytes = bytes;
+        self
+    }
+
+    /// Whether the response may be compressed.
+    pub(crate) fn with_gzip(mut self, accepts_gzip: bool) -> Self {
+        self.accepts_gzip = accepts_gzip;
+        self
+    }
+}
+
+/// Sends requests with one set of credentials. Retries are the caller's.
+#[derive(Debug)]
+pub(crate) struct AwsClient {
+    connector: SharedHttpConnector,
+    credentials: CachedCredentials,
+    endpoints: Endpoints,
+    clock: ServerClock,
+    /// Longest time until the head of a response arrives.
+    attempt_timeout: Duration,
+}
+
+impl AwsClient {
+    /// A client for this configuration. `dynamodb_url` has precedence for DynamoDB.
+    pub(super) fn new(
+        config: &SdkConfig,
+        connector: SharedHttpConnector,
+        dynamodb_url: Option<String>,
+        attempt_timeout: Duration,
+    ) -> Self {
+        Self {
+            connector,
+            credentials: CachedCredentials::new(config.credentials_provider()),
+            endpoints: Endpoints::new(config, dynamodb_url),
+            clock: ServerClock::default(),
+            attempt_timeout,
+        }
+    }
+
+    /// Sends a request once, and returns the response as soon as its head has arrived.
+    ///
+    /// # Errors
+    /// There are no credentials, no connection, no response in time, or the service answered with an error.
+    pub(crate) async fn send(&self, request: Request<'_>) -> Result<Response, RequestError> {
+        let now = self.clock.now();
+        let credentials = self
+            .credentials
+            .get(now)
+            .await
+            .map_err(|error| RequestError::from_credentials_error(&error))?;
+        let destination = self
+            .endpoints
+            .resolve(request.operation.service, request.table, &credentials)
+            .await?;
+
+        let mut signed = signed_request(
+            request.operation,
+            &destination,
+            &credentials,
+            now,
+            &request.body,
+        )?;
+        // After signing: proxies may change the accepted encodings, which would invalidate a signature over them.
+        if request.accepts_gzip {
+            signed.headers_mut().insert("accept-encoding", "gzip");
+        }
+
+        let secrets = RequestSecrets::from_request(&signed);
+        let connection = CaptureSmithyConnection::new();
+        signed.add_extension(connection.clone());
+
+        let answer = tokio::time::timeout(self.attempt_timeout, self.connector.call(signed)).await;
+        let response = answer
+            .map_err(|_| RequestError::timeout())?
+            .map_err(|error| RequestError::from_connector_error(&error))?;
+
+        if response.status().is_success() {
+            return Ok(Response::new(
+                response,
+                self.attempt_timeout,
+                request.max_response_bytes,
+            ));
+        }
+
+        let error = self.read_error(response, request.max_error_bytes).await;
+        if error.class == ErrorClass::Transient {
+            // A server that fails may be about to go away: the next attempt uses another connection.
+            if let Some(connection) = connection.get() {
+                connection.poison();
+            }
+        }
+
+        Err(error
+            .redacted(&secrets)
+            .for_service(request.operation.service))
+    }
+
+    /// The error in a response.
+    async fn read_error(&self, response: HttpResponse, max_bytes: usize) -> RequestError {
+        let status = response.status().as_u16();
+        let headers = response.headers().clone();
+        let body = Response::new(response, self.attempt_timeout, max_bytes);
+        let body = match body.read().await {
+            Ok(body) => body.text,
+            Err(error) => return error,
+        };
+
+        let error = RequestError::from_response(status, &headers, body);
+        if error.class == ErrorClass::ClockSkew
+            && let Some(date) = headers.get("date")
+        {
+            self.clock.adopt(date);
+        }
+
+        error
+    }
+}

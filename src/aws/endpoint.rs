@@ -1,0 +1,131 @@
+//! Endpoints: the URL that an environment names, or else AWS's endpoint rules for DynamoDB, account-based endpoints included
+//! (<https://docs.aws.amazon.com/sdkref/latest/guide/feature-account-endpoints.html>).
+
+use aws_config::SdkConfig;
+use aws_credential_types::Credentials;
+use aws_sdk_dynamodb::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
+use aws_types::service_config::ServiceConfigKey;
+
+use super::error::RequestError;
+use super::operation::Service;
+use super::sign::Destination;
+
+/// Resolves the endpoint of each request.
+#[derive(Debug)]
+pub(super) struct Endpoints {
+    rules: DefaultResolver,
+    region: String,
+    uses_fips: Option<bool>,
+    uses_dual_stack: Option<bool>,
+    account_id_endpoint_mode: String,
+    /// URL of DynamoDB, if it is not AWS's.
+    dynamodb_url: Option<String>,
+    /// URL of every other service, if it is not AWS's.
+    shared_url: Option<String>,
+}
+
+impl Endpoints {
+    /// Endpoints of this configuration. `dynamodb_url` has precedence for DynamoDB.
+    pub(super) fn new(config: &SdkConfig, dynamodb_url: Option<String>) -> Self {
+        Self {
+            rules: DefaultResolver::new(),
+            region: config.region().map(ToString::to_string).unwrap_or_default(),
+            uses_fips: config.use_fips(),
+            uses_dual_stack: config.use_dual_stack(),
+            account_id_endpoint_mode: config
+                .account_id_endpoint_mode()
+                .cloned()
+                .unwrap_or_default()
+                .to_string(),
+            dynamodb_url: dynamodb_url.or_else(|| configured_url(config, "DynamoDB")),
+            shared_url: configured_url(config, "Application Auto Scaling"),
+        }
+    }
+
+    /// Where a request about `table` goes. With an account ID in the credentials, AWS has an endpoint for each account.
+    ///
+    /// # Errors
+    /// AWS's rules have no endpoint for this region and these options.
+    pub(super) async fn resolve(
+        &self,
+        service: Service,
+        table: Option<&str>,
+        credentials: &Credentials,
+    ) -> Result<Destination, RequestError> {
+        let url = match service {
+            Service::DynamoDb | Service::DynamoDbStreams => {
+                self.dynamodb(table, Some(credentials)).await?
+            }
+            Service::ApplicationAutoScaling => match &self.shared_url {
+                Some(url) => url.clone(),
+                // The rules of both services name their hosts alike in every partition.
+                None => self.dynamodb(None, None).await?.replacen(
+                    "://dynamodb",
+                    "://application-autoscaling",
+                    1,
+                ),
+            },
+        };
+
+        Ok(Destination {
+            url: with_path(url),
+            region: self.region.clone(),
+        })
+    }
+
+    async fn dynamodb(
+        &self,
+        table: Option<&str>,
+        credentials: Option<&Credentials>,
+    ) -> Result<String, RequestError> {
+        let account = credentials
+            .and_then(Credentials::account_id)
+            .map(|id| id.as_str().to_owned());
+        let params = Params::builder()
+            .region(self.region.clone())
+            .set_use_fips(self.uses_fips)
+            .set_use_dual_stack(self.uses_dual_stack)
+            .set_endpoint(self.dynamodb_url.clone())
+            .set_account_id(account)
+            .account_id_endpoint_mode(self.account_id_endpoint_mode.clone())
+            .set_resource_arn(table.map(ToOwned::to_owned))
+            .build()
+            .map_err(|error| RequestError::invalid_request(error.to_string()))?;
+
+        let endpoint = self.rules.resolve_endpoint(&params).await;
+        let endpoint = endpoint.map_err(|error| {
+            RequestError::invalid_request(format!("there is no endpoint: {error}"))
+        })?;
+
+        Ok(endpoint.url().to_owned())
+    }
+}
+
+/// The URL of a service in flags, environment or profile, in the SDK's order.
+fn configured_url(config: &SdkConfig, service_id: &str) -> Option<String> {
+    if config.get_origin("endpoint_url").is_client_config() {
+        return config.endpoint_url().map(ToOwned::to_owned);
+    }
+
+    let key = ServiceConfigKey::builder()
+        .service_id(service_id)
+        .env("AWS_ENDPOINT_URL")
+        .profile("endpoint_url")
+        .build()
+        .ok()?;
+    let of_service = config.service_config().and_then(|it| it.load_config(key));
+
+    of_service.or_else(|| config.endpoint_url().map(ToOwned::to_owned))
+}
+
+/// A URL with a path, which a signature needs.
+fn with_path(mut url: String) -> String {
+    let has_path = url
+        .split_once("://")
+        .is_some_and(|(_, rest)| rest.contains('/'));
+    if !has_path {
+        url.push('/');
+    }
+
+    url
+}

@@ -1,0 +1,138 @@
+//! Converts failures that left no response: no credentials, no connection, or a response that is not HTTP.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::{ConnectorError, SdkError};
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+
+use super::classify::classify;
+use super::{ErrorClass, RequestError};
+
+impl RequestError {
+    /// The error for a request that could not be signed because there are no credentials.
+    pub(in crate::aws) fn from_credentials_error(error: &CredentialsError) -> Self {
+        Self::new(ErrorClass::Denied, "no usable AWS credentials")
+            .with_source(RootCause::from_error(error))
+    }
+
+    /// The error for a request that got no response.
+    pub(in crate::aws) fn from_connector_error(error: &ConnectorError) -> Self {
+        let converted = if is_untrusted_certificate(error) {
+            Self::new(ErrorClass::Untrusted, "its certificate is not trusted")
+        } else if is_plaintext_server(error) {
+            Self::new(ErrorClass::NoTls, "the server does not speak TLS")
+        } else if error.is_io() || error.is_timeout() || error.as_other().is_some() {
+            let class = if is_connect_failure(error) {
+                ErrorClass::Unreachable
+            } else {
+                ErrorClass::Transient
+            };
+
+            Self::new(class, "no connection")
+        } else if error.is_other() {
+            // A status line, a length or a header that cannot be parsed.
+            Self::new(ErrorClass::Transient, "the answer is not valid HTTP")
+        } else {
+            Self::new(ErrorClass::Other, "the call could not be made")
+        };
+
+        converted.with_source(RootCause::from_error(error))
+    }
+}
+
+impl RequestError {
+    /// The error of a request to STS, which the SDK sends.
+    pub(in crate::aws) fn from_sts_error<E>(error: &SdkError<E, HttpResponse>) -> Self
+    where
+        E: ProvideErrorMetadata + StdError + 'static,
+    {
+        match error {
+            SdkError::ServiceError(service) => {
+                let code = service.err().code();
+                let message = service.err().message().unwrap_or("no message");
+                let class = classify(code, service.raw().status().as_u16(), message);
+                Self {
+                    code: code.map(ToOwned::to_owned),
+                    ..Self::new(class, message)
+                }
+            }
+            SdkError::TimeoutError(_) => Self::timeout(),
+            SdkError::DispatchFailure(failure) => failure.as_connector_error().map_or_else(
+                || Self::new(ErrorClass::Other, "the call could not be made"),
+                Self::from_connector_error,
+            ),
+            _ if causes(error).any(<dyn StdError>::is::<CredentialsError>) => {
+                Self::new(ErrorClass::Denied, "no usable AWS credentials")
+                    .with_source(RootCause::from_error(error))
+            }
+            _ => Self::new(ErrorClass::Other, "the call could not be made")
+                .with_source(RootCause::from_error(error)),
+        }
+    }
+}
+
+/// An error and its causes, outermost first.
+fn causes<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |cause| (*cause).source())
+}
+
+/// Whether no connection could be established: refused, unknown host, or no route.
+fn is_connect_failure(error: &(dyn StdError + 'static)) -> bool {
+    use std::io::ErrorKind::{
+        AddrNotAvailable, ConnectionRefused, HostUnreachable, NetworkUnreachable, NotFound,
+    };
+
+    let io_error = causes(error).find_map(|cause| cause.downcast_ref::<std::io::Error>());
+    let is_refused = io_error.is_some_and(|io| {
+        matches!(
+            io.kind(),
+            ConnectionRefused | AddrNotAvailable | HostUnreachable | NetworkUnreachable | NotFound
+        )
+    });
+
+    let says_so = causes(error).any(|cause| {
+        let text = cause.to_string();
+        text.contains("dns error")
+            || text.contains("tcp connect error")
+            || text.contains("HTTP connect timeout")
+    });
+
+    is_refused || says_so
+}
+
+/// Whether TLS rejected the server's certificate. The message is that of rustls, whose error is wrapped in an I/O error.
+fn is_untrusted_certificate(error: &(dyn StdError + 'static)) -> bool {
+    causes(error).any(|cause| cause.to_string().contains("invalid peer certificate"))
+}
+
+/// Whether the server answered the TLS handshake with something else, such as plain HTTP. The message is that of rustls.
+fn is_plaintext_server(error: &(dyn StdError + 'static)) -> bool {
+    causes(error).any(|cause| {
+        cause
+            .to_string()
+            .contains("received corrupt message of type InvalidContentType")
+    })
+}
+
+/// The innermost cause of an error. The outer layers only say "dispatch failure".
+#[derive(Debug)]
+struct RootCause(String);
+
+impl RootCause {
+    fn from_error(error: &(dyn StdError + 'static)) -> Self {
+        Self(causes(error).last().unwrap_or(error).to_string())
+    }
+}
+
+impl fmt::Display for RootCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl StdError for RootCause {}

@@ -1,0 +1,118 @@
+//! AWS operations: which service provides them, and how a request names them.
+
+/// A service that takes JSON bodies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Service {
+    DynamoDb,
+    /// Engines serve it on DynamoDB's port; AWS has other hosts for it.
+    DynamoDbStreams,
+    ApplicationAutoScaling,
+}
+
+/// One operation of a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ApiOperation {
+    pub(crate) service: Service,
+    /// Name in the AWS API, such as `DescribeTable`.
+    pub(crate) name: &'static str,
+}
+
+/// The operations that are used. `README.md` lists the permissions for them.
+impl ApiOperation {
+    pub(crate) const BATCH_WRITE_ITEM: Self = Self::dynamodb("BatchWriteItem");
+    pub(crate) const CREATE_TABLE: Self = Self::dynamodb("CreateTable");
+    pub(crate) const DELETE_TABLE: Self = Self::dynamodb("DeleteTable");
+    pub(crate) const DESCRIBE_CONTINUOUS_BACKUPS: Self =
+        Self::dynamodb("DescribeContinuousBackups");
+    pub(crate) const DESCRIBE_CONTRIBUTOR_INSIGHTS: Self =
+        Self::dynamodb("DescribeContributorInsights");
+    pub(crate) const DESCRIBE_KINESIS_STREAMING_DESTINATION: Self =
+        Self::dynamodb("DescribeKinesisStreamingDestination");
+    pub(crate) const DESCRIBE_TABLE: Self = Self::dynamodb("DescribeTable");
+    pub(crate) const DESCRIBE_TIME_TO_LIVE: Self = Self::dynamodb("DescribeTimeToLive");
+    pub(crate) const ENABLE_KINESIS_STREAMING_DESTINATION: Self =
+        Self::dynamodb("EnableKinesisStreamingDestination");
+    pub(crate) const GET_ITEM: Self = Self::dynamodb("GetItem");
+    pub(crate) const GET_RESOURCE_POLICY: Self = Self::dynamodb("GetResourcePolicy");
+    pub(crate) const LIST_BACKUPS: Self = Self::dynamodb("ListBackups");
+    pub(crate) const LIST_TABLES: Self = Self::dynamodb("ListTables");
+    pub(crate) const LIST_TAGS_OF_RESOURCE: Self = Self::dynamodb("ListTagsOfResource");
+    pub(crate) const PUT_ITEM: Self = Self::dynamodb("PutItem");
+    pub(crate) const PUT_RESOURCE_POLICY: Self = Self::dynamodb("PutResourcePolicy");
+    pub(crate) const SCAN: Self = Self::dynamodb("Scan");
+    pub(crate) const TAG_RESOURCE: Self = Self::dynamodb("TagResource");
+    pub(crate) const UPDATE_CONTINUOUS_BACKUPS: Self = Self::dynamodb("UpdateContinuousBackups");
+    pub(crate) const UPDATE_CONTRIBUTOR_INSIGHTS: Self =
+        Self::dynamodb("UpdateContributorInsights");
+    pub(crate) const UPDATE_TABLE: Self = Self::dynamodb("UpdateTable");
+    pub(crate) const UPDATE_TIME_TO_LIVE: Self = Self::dynamodb("UpdateTimeToLive");
+
+    pub(crate) const LIST_STREAMS: Self = Self::streams("ListStreams");
+
+    pub(crate) const DESCRIBE_SCALABLE_TARGETS: Self =
+        Self::auto_scaling("DescribeScalableTargets");
+    pub(crate) const DESCRIBE_SCALING_POLICIES: Self =
+        Self::auto_scaling("DescribeScalingPolicies");
+    pub(crate) const PUT_SCALING_POLICY: Self = Self::auto_scaling("PutScalingPolicy");
+    pub(crate) const REGISTER_SCALABLE_TARGET: Self = Self::auto_scaling("RegisterScalableTarget");
+
+    const fn dynamodb(name: &'static str) -> Self {
+        Self {
+            service: Service::DynamoDb,
+            name,
+        }
+    }
+
+    const fn streams(name: &'static str) -> Self {
+        Self {
+            service: Service::DynamoDbStreams,
+            name,
+        }
+    }
+
+    const fn auto_scaling(name: &'static str) -> Self {
+        Self {
+            service: Service::ApplicationAutoScaling,
+            name,
+        }
+    }
+
+    /// Value of the header `x-amz-target`.
+    pub(super) fn target(self) -> String {
+        format!("{}.{}", self.service.target_prefix(), self.name)
+    }
+}
+
+impl Service {
+    /// Name for people.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::DynamoDb => "DynamoDB",
+            Self::DynamoDbStreams => "DynamoDB Streams",
+            Self::ApplicationAutoScaling => "Application Auto Scaling",
+        }
+    }
+
+    const fn target_prefix(self) -> &'static str {
+        match self {
+            Self::DynamoDb => "DynamoDB_20120810",
+            Self::DynamoDbStreams => "DynamoDBStreams_20120810",
+            Self::ApplicationAutoScaling => "AnyScaleFrontendService",
+        }
+    }
+
+    /// Name in the scope of a signature.
+    pub(super) const fn signing_name(self) -> &'static str {
+        match self {
+            Self::DynamoDb | Self::DynamoDbStreams => "dynamodb",
+            Self::ApplicationAutoScaling => "application-autoscaling",
+        }
+    }
+
+    pub(super) const fn content_type(self) -> &'static str {
+        match self {
+            Self::DynamoDb | Self::DynamoDbStreams => "application/x-amz-json-1.0",
+            Self::ApplicationAutoScaling => "application/x-amz-json-1.1",
+        }
+    }
+}
