@@ -1,4 +1,4 @@
-//! The commands as people run them: real processes in a temporary folder, against a real engine.
+//! Integration tests: the commands as real processes in a temporary folder, against a real engine.
 #![cfg(all(feature = "cli", feature = "embedded"))]
 
 mod cli;

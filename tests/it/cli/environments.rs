@@ -1,4 +1,4 @@
-//! Which environment a command ends up in, and what it says when it cannot know.
+//! Selection of the environment, and the errors if it is missing or ambiguous.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! The command line: environments, prompts, reports, text, pairs of options.
+//! Command line: environments, prompts, reports, printed text, pairs of options.
 
 mod environments;
 mod option_pairs;

@@ -1,4 +1,4 @@
-//! README's table of permissions, held against the sources and against what the commands really call.
+//! The table of permissions in README.md, compared with the sources and with the calls that the commands make.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -1,4 +1,4 @@
-//! Questions, asked in a real terminal, and what happens where there is none.
+//! Prompts in a pseudo-terminal, and the behaviour without a terminal.
 
 use crate::support::client::{Client, numbered};
 use crate::support::engine::Engine;

@@ -1,4 +1,4 @@
-//! What scripts rely on: the report, the streams, the exit codes, `--help`.
+//! The interface for scripts: `--json` report, streams, exit codes, `--help`.
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;

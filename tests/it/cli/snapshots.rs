@@ -1,37 +1,10 @@
-//! The words people read: `--help`, plans, summaries, errors. A change of words is a change of these files.
+//! Snapshots of printed text: `--help`, plans, summaries, errors.
 
 use crate::support::client::numbered;
 use crate::support::engine::Engine;
 use crate::support::faults::{Fault, Proxy, always, with_text};
-use crate::support::project::{Project, Run, run};
-
-/// Compares what a run said, with all that changes from run to run taken out.
-pub(crate) fn shows(name: &str, run: &Run) {
-    let code = run
-        .status
-        .code()
-        .map_or_else(|| "by a signal".to_owned(), |code| code.to_string());
-    let text = format!(
-        "$ {}\n{}{}\n[exit {code}]",
-        run.command,
-        String::from_utf8_lossy(&run.stdout),
-        run.stderr
-    );
-
-    let mut settings = insta::Settings::clone_current();
-    settings.set_prepend_module_to_snapshot(false);
-    settings.set_omit_expression(true);
-    settings.add_filter(r"/[^\s`]*dynadump-it-\w+", "[project]");
-    settings.add_filter(r"127\.0\.0\.1:\d+", "127.0.0.1:[port]");
-    settings.add_filter(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "[time]");
-    settings.add_filter(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "[time]");
-    settings.add_filter(r"\b\d+\.\d+ s\b", "[duration]");
-    settings.add_filter(r" \([\d.,]+ items/s, [\d.,]+ [kMG]?B/s\)", "");
-    settings.add_filter(r"(dumpdb|restoredb|verifydb) \d+\.\d+\.\d+", "[version]");
-    settings.add_filter(r"(to go on|go on with): \S*/(dumpdb|restoredb)", "$1: $2");
-    settings.add_filter(r"process \d+ on \S+", "process [pid]");
-    settings.bind(|| insta::assert_snapshot!(name, text));
-}
+use crate::support::project::{Project, run};
+use crate::support::snapshot::assert_output;
 
 /// The sample's table and an empty place, on an engine of their own.
 fn sample() -> (Engine, Project) {
@@ -48,7 +21,7 @@ fn help() {
     for program in ["dumpdb", "restoredb", "verifydb"] {
         for flag in ["-h", "--help"] {
             let shown = run(Project::empty().command(program, [flag]), Vec::new()).exits(0);
-            shows(&format!("{program}{flag}"), &shown);
+            assert_output(&format!("{program}{flag}"), &shown);
         }
     }
 }
@@ -82,14 +55,14 @@ fn the_tables_in_examples_have_names_that_dynamodb_accepts() {
 #[test]
 fn plans() {
     let (engine, project) = sample();
-    shows(
+    assert_output(
         "plan-of-a-dump",
         &project.dumpdb(["--output=out", "--dry-run"]),
     );
     let project = project
         .environment("prod", engine.url(), "FilmCatalogue")
         .environment("dev", engine.url(), "films");
-    shows(
+    assert_output(
         "plan-of-a-gentle-dump",
         &project.dumpdb([
             "--env=prod",
@@ -104,16 +77,16 @@ fn plans() {
     project
         .dumpdb(["--env=prod", "--output=out", "--max-rcu=1000"])
         .exits(0);
-    shows(
+    assert_output(
         "plan-of-a-restore-that-creates",
         &project.restoredb(["--env=dev", "--source=out", "--dry-run"]),
     );
     engine.client().create_simple("other");
-    shows(
+    assert_output(
         "plan-of-a-restore-that-adds",
         &project.restoredb(["--env=prod", "--source=out", "--dry-run"]),
     );
-    shows(
+    assert_output(
         "plan-of-a-restore-that-replaces",
         &project.restoredb([
             "--env=dev",
@@ -128,17 +101,17 @@ fn plans() {
 #[test]
 fn summaries() {
     let (engine, project) = sample();
-    shows("summary-of-a-dump", &project.dumpdb(["--output=out"]));
-    shows(
+    assert_output("summary-of-a-dump", &project.dumpdb(["--output=out"]));
+    assert_output(
         "summary-of-a-dump-to-a-file",
         &project.dumpdb(["--output=films.jsonl.gz"]),
     );
-    shows(
+    assert_output(
         "summary-of-a-restore",
         &project.restoredb(["--source=out", "--table=copy"]),
     );
-    shows("summary-of-a-whole-dump", &project.verifydb(["out"]));
-    shows(
+    assert_output("summary-of-a-whole-dump", &project.verifydb(["out"]));
+    assert_output(
         "summary-of-a-comparison",
         &project.verifydb(["--source=out", "--env=local", "--table=copy"]),
     );
@@ -156,7 +129,7 @@ fn summaries() {
     );
 
     let project = project.environment("dev", proxy.url(), "again");
-    shows(
+    assert_output(
         "summary-of-a-restore-with-rejects",
         &project.restoredb(["--env=dev", "--source=out", "--yes"]),
     );
@@ -203,10 +176,10 @@ fn errors_before_the_table() {
         ("no-table", &["--no-env", "--region=eu-west-1"]),
         ("json-and-items-on-stdout", &["--output=-", "--json"]),
     ] {
-        shows(&format!("error-{name}"), &project.dumpdb(arguments));
+        assert_output(&format!("error-{name}"), &project.dumpdb(arguments));
     }
 
-    shows("error-no-dump", &project.restoredb(["--source=nowhere"]));
+    assert_output("error-no-dump", &project.restoredb(["--source=nowhere"]));
 }
 
 #[test]
@@ -218,29 +191,29 @@ fn errors_at_the_table() {
     let project =
         Project::on(&engine, "film-catalogue").environment("prod", engine.url(), "precious");
     project.dumpdb(["--output=out"]).exits(0);
-    shows(
+    assert_output(
         "error-table-absent",
         &project.dumpdb(["--output=x", "--table=flim-catalogue"]),
     );
-    shows(
+    assert_output(
         "error-part-over-whole",
         &project.dumpdb(["--output=out", "--limit=3"]),
     );
     project.write("thesis/chapter-1.txt", "ten years");
-    shows(
+    assert_output(
         "error-folder-is-no-dump",
         &project.dumpdb(["--output=thesis"]),
     );
-    shows(
+    assert_output(
         "error-not-confirmed",
         &project.restoredb(["--source=out", "--env=prod"]),
     );
-    shows(
+    assert_output(
         "error-replace-not-confirmed",
         &project.restoredb(["--source=out", "--replace"]),
     );
     project.write("items.jsonl", "{\"id\":{\"S\":\"a\"}}\n");
-    shows(
+    assert_output(
         "error-no-schema",
         &project.restoredb(["--source=items.jsonl", "--table=absent"]),
     );
@@ -256,7 +229,7 @@ fn errors_at_the_table() {
         ])
         .exits(0);
 
-    shows(
+    assert_output(
         "error-key-mismatch",
         &project.restoredb(["--source=out", "--table=other"]),
     );
@@ -265,7 +238,7 @@ fn errors_at_the_table() {
         .replacen("item 3 ", "item 4 ", 1);
     project.copy("out", "damaged");
     project.write("damaged/table-data.json", data);
-    shows(
+    assert_output(
         "error-damaged",
         &project.restoredb(["--source=damaged", "--table=copy"]),
     );
@@ -284,13 +257,13 @@ fn errors_of_the_service() {
     );
     let proxy = Proxy::of(&engine, [always("Scan", denied)]);
     let project = project.environment("dev", proxy.url(), "films");
-    shows(
+    assert_output(
         "error-access-denied",
         &project.dumpdb(["--env=dev", "--output=x"]),
     );
     let proxy = Proxy::of(&engine, [always("BatchWriteItem", Fault::TableThrottled)]);
     let project = project.environment("dev", proxy.url(), "copy");
-    shows(
+    assert_output(
         "error-throttled",
         &project.restoredb(["--env=dev", "--source=out", "--yes", "--give-up-after=1s"]),
     );

@@ -1,5 +1,4 @@
-//! Scan pages that arrive as they were sent and hold something else than the items of the table: nothing of them may end in a dump or
-//! be counted as verified.
+//! Scan responses with a valid checksum and wrong items: they must neither be dumped nor counted as verified.
 
 use serde_json::{Value, json};
 

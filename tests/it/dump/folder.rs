@@ -1,4 +1,4 @@
-//! What a dump is on disk, and what becomes of what stood there.
+//! Files of a dump, and replacement of an existing one.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;

@@ -1,4 +1,4 @@
-//! Items in other tools' files: told apart by what is in them, never by a flag.
+//! Data files of other tools, which are recognised by their content.
 
 use std::io::Write;
 

@@ -1,4 +1,4 @@
-//! Dumps that were written once and are kept for ever: good ones of every kind, other programs' files, and damaged ones.
+//! Golden dumps, which are kept forever: valid ones of every kind, files of other tools, and damaged ones.
 //!
 //! What is expected of each stands here, written down by hand. `tests/fixtures/v1/README.md` says where they come from.
 

@@ -1,4 +1,4 @@
-//! Dumps: the folder, its formats, interrupted and partial dumps.
+//! Dumps: folder, formats, interrupted and partial dumps.
 
 mod damaged_pages;
 mod folder;

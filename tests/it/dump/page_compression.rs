@@ -1,9 +1,9 @@
-//! Pages that travel compressed: what arrives is the same, and what is wrong with them is noticed.
+//! Compressed Scan responses: equal results, and detection of corrupt ones.
 
-use crate::dump::resume::{items_in, items_of};
 use crate::support::client::{numbered, s};
 use crate::support::engine::Engine;
 use crate::support::faults::{Fault, Proxy, Rule, always, calls, packed};
+use crate::support::films::{items_in_table, items_in_text};
 use crate::support::project::Project;
 
 /// Some pages of 1 MB behind these faults.
@@ -42,8 +42,8 @@ fn compressed_pages_hold_the_same() {
             .exits(0)
             .report();
         assert_eq!(
-            items_of(&project.text("out/table-data.json")),
-            items_in(&engine.client(), "films")
+            items_in_text(&project.text("out/table-data.json")),
+            items_in_table(&engine.client(), "films")
         );
         summary["summary"]["wire_bytes"].as_u64().expect("a number")
     };
@@ -106,8 +106,8 @@ fn compressed_pages_hold_the_same() {
     );
 
     assert_eq!(
-        items_in(&engine.client(), "copy"),
-        items_in(&engine.client(), "films")
+        items_in_table(&engine.client(), "copy"),
+        items_in_table(&engine.client(), "films")
     );
 }
 
@@ -116,8 +116,8 @@ fn an_endpoint_that_compresses_nothing_is_read_all_the_same() {
     let (engine, _proxy, project) = behind([]);
     project.dumpdb(ON).exits(0);
     assert_eq!(
-        items_of(&project.text("out/table-data.json")),
-        items_in(&engine.client(), "films")
+        items_in_text(&project.text("out/table-data.json")),
+        items_in_table(&engine.client(), "films")
     );
 }
 
@@ -153,8 +153,8 @@ fn what_is_damaged_on_its_way_is_asked_for_again() {
     }
 
     assert_eq!(
-        items_of(&project.text("out/table-data.json")),
-        items_in(&engine.client(), "films")
+        items_in_text(&project.text("out/table-data.json")),
+        items_in_table(&engine.client(), "films")
     );
 }
 
@@ -233,7 +233,7 @@ fn an_interrupted_dump_goes_on_compressed_or_not() {
 
     project.dumpdb(arguments).exits(0).says("resumed once");
     assert_eq!(
-        items_of(&project.text("out/table-data.json")),
-        items_in(&engine.client(), "films")
+        items_in_text(&project.text("out/table-data.json")),
+        items_in_table(&engine.client(), "films")
     );
 }

@@ -1,4 +1,4 @@
-//! Dumps of a part of the table: each says so, and why.
+//! Partial dumps, which are marked as such with the reason.
 
 use std::collections::BTreeSet;
 

@@ -1,67 +1,35 @@
-//! `dumpdb --resume`: runs that were interrupted go on where they were, and end as one clean run would have.
+//! `dumpdb --resume`: a resumed dump is equal to one without interruption.
 //!
-//! On the embedded engine alone: what is interrupted is this program, and the proxy stands in for a slow or failing server.
+//! Only with the embedded engine: the interruption affects this program, and the proxy simulates a slow or failing server.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::support::client::{Client, numbered, poll, s};
+use crate::support::client::poll;
 use crate::support::engine::Engine;
 use crate::support::faults::{Fault, Proxy, always, calls};
+use crate::support::films::{films_table, items_in_table, items_in_text};
+use crate::support::process::send_signal;
 use crate::support::project::{Project, run};
 use crate::support::pty::Terminal;
 
 /// How long a page takes.
 const PAGE: Duration = Duration::from_millis(120);
 
-/// An engine with a table `films` of about so many pages.
-pub(crate) fn films(pages: usize) -> (Engine, Client) {
-    let engine = Engine::embedded();
-    let client = engine.client();
-    client.create_simple("films");
-    let padding = "x".repeat(170_000);
-    for mut item in numbered(pages * 6) {
-        item.insert("padding".to_owned(), s(&padding));
-        client.put_one("films", item);
-    }
-
-    (engine, client)
-}
-
-/// The same, behind a proxy whose pages take their time, and a project that dumps through it.
+/// A table `films` of about `pages` pages, behind a proxy that delays each page, and a project that dumps through the proxy.
 fn slow(pages: usize) -> (Engine, Proxy, Project) {
-    let (engine, _) = films(pages);
+    let (engine, _) = films_table(pages);
     let proxy = Proxy::of(&engine, [always("Scan", Fault::Late(PAGE))]);
     let project = Project::empty()
         .environment("local", proxy.url(), "films")
         .environment("dev", engine.url(), "films");
 
     (engine, proxy, project)
-}
-
-/// Starts a command whose talk nobody hears.
-pub(crate) fn start(mut command: Command) -> Child {
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("the command starts")
-}
-
-/// Sends a signal to a child that has not been waited for.
-pub(crate) fn signal(child: &Child, signal: Signal) {
-    let pid = i32::try_from(child.id())
-        .ok()
-        .and_then(Pid::from_raw)
-        .expect("a child has an id");
-    kill_process(pid, signal).expect("a child can be signalled");
 }
 
 /// Runs `dumpdb` and sends it SIGTERM once it has asked for so many pages.
@@ -74,7 +42,7 @@ fn terminated(project: &Project, proxy: &Proxy, pages: usize, arguments: &[&str]
         .stderr(Stdio::piped());
     let child = command.spawn().expect("dumpdb starts");
     poll("the dump reads", || proxy.count("Scan") >= before + pages);
-    signal(&child, Signal::TERM);
+    send_signal(&child, Signal::TERM);
     let ended = child.wait_with_output().expect("a child can be waited for");
     let talk = String::from_utf8(ended.stderr).expect("talk is text");
     assert_eq!(ended.status.code(), Some(130), "{talk}");
@@ -82,40 +50,7 @@ fn terminated(project: &Project, proxy: &Proxy, pages: usize, arguments: &[&str]
     talk
 }
 
-/// The items of a data file, each by its key, in a form in which the order of attributes does not count.
-pub(crate) fn items_of(text: &str) -> BTreeMap<String, Value> {
-    let lines = text
-        .lines()
-        .map(|line| line.trim_end_matches(','))
-        .filter(|line| line.starts_with("{\"") && line.ends_with("}}"));
-    let items = lines.map(|line| serde_json::from_str::<Value>(line).expect("an item is JSON"));
-    let mut found = BTreeMap::new();
-    for item in items {
-        let key = item["id"]["S"].as_str().expect("a key").to_owned();
-        assert!(
-            found.insert(key.clone(), item).is_none(),
-            "{key} is there twice"
-        );
-    }
-
-    found
-}
-
-/// The items of a table by an independent client, in the same form.
-pub(crate) fn items_in(client: &Client, table: &str) -> BTreeMap<String, Value> {
-    let items = client.items(table).into_values();
-    let json = items.map(|item| {
-        let attributes = item
-            .into_iter()
-            .map(|(name, value)| (name, json!({"S": value.as_s().expect("a string")})));
-        Value::Object(attributes.collect())
-    });
-
-    json.map(|item| (item["id"]["S"].as_str().expect("a key").to_owned(), item))
-        .collect()
-}
-
-/// The line of the talk that says how to go on.
+/// The command to resume, from the output of an interrupted dump.
 fn way_on(talk: &str) -> &str {
     let line = talk
         .lines()
@@ -158,15 +93,15 @@ fn a_terminated_dump_says_how_to_go_on_and_the_command_does_it() {
     );
     assert_eq!(proxy.count("Scan") - asked, 10 - asked);
     assert_eq!(
-        items_of(&project.text("my dump/table-data.json")),
-        items_in(&engine.client(), "films")
+        items_in_text(&project.text("my dump/table-data.json")),
+        items_in_table(&engine.client(), "films")
     );
     project.verifydb(["my dump"]).exits(0);
 }
 
 #[test]
 fn with_nothing_to_resume_it_is_an_ordinary_run() {
-    let (engine, _) = films(1);
+    let (engine, _) = films_table(1);
     let project = Project::on(&engine, "films");
     for output in ["out", "out", "items.jsonl"] {
         project
@@ -269,8 +204,8 @@ fn at_a_terminal_the_question_is_asked() {
         );
 
         assert_eq!(
-            items_of(&project.text("out/table-data.json")),
-            items_in(&engine.client(), "films")
+            items_in_text(&project.text("out/table-data.json")),
+            items_in_table(&engine.client(), "films")
         );
     }
 }
@@ -336,8 +271,8 @@ fn a_signal_that_comes_with_its_echo_is_one() {
     poll("the dump reads", || proxy.count("Scan") >= 3);
 
     // `timeout` signals its child and then the group of both. Two of one kind may become one on their way.
-    signal(&child, Signal::TERM);
-    signal(&child, Signal::INT);
+    send_signal(&child, Signal::TERM);
+    send_signal(&child, Signal::INT);
     let ended = child.wait_with_output().expect("a child can be waited for");
     let talk = String::from_utf8(ended.stderr).expect("talk is text");
     assert_eq!(ended.status.code(), Some(130), "{talk}");
@@ -349,7 +284,7 @@ fn a_signal_that_comes_with_its_echo_is_one() {
 
 #[test]
 fn the_second_signal_is_at_once_and_the_last_checkpoint_holds() {
-    let (engine, client) = films(14);
+    let (engine, client) = films_table(14);
     let rules = [
         calls("Scan", 1..=12, Fault::Late(PAGE)),
         calls("Scan", 13..=13, Fault::Late(Duration::from_mins(1))),
@@ -377,14 +312,14 @@ fn the_second_signal_is_at_once_and_the_last_checkpoint_holds() {
         .exits(0)
         .says("resumed once");
     assert_eq!(
-        items_of(&project.text("out/table-data.json")),
-        items_in(&client, "films")
+        items_in_text(&project.text("out/table-data.json")),
+        items_in_table(&client, "films")
     );
 }
 
 #[test]
 fn a_call_that_never_ends_does_not_hold_up_a_clean_stop() {
-    let (engine, _) = films(3);
+    let (engine, _) = films_table(3);
     let proxy = Proxy::of(
         &engine,
         [calls("Scan", 3..=usize::MAX, Fault::TableThrottled)],
@@ -401,7 +336,7 @@ fn a_call_that_never_ends_does_not_hold_up_a_clean_stop() {
 
 #[test]
 fn a_failure_leaves_what_was_read_and_says_how_to_go_on() {
-    let (engine, client) = films(8);
+    let (engine, client) = films_table(8);
     let expired = Fault::Refused(
         "ExpiredTokenException",
         "The security token included in the request is expired",
@@ -443,7 +378,7 @@ fn a_failure_leaves_what_was_read_and_says_how_to_go_on() {
         );
 
         if let Ok(text) = fs::read_to_string(project.path("items.jsonl")) {
-            assert_eq!(items_of(&text), items_in(&client, "films"));
+            assert_eq!(items_in_text(&text), items_in_table(&client, "films"));
         }
     }
 }
@@ -456,7 +391,10 @@ fn a_limit_holds_for_all_runs_together() {
         .dumpdb(["--output=out", "--limit=31", "--resume"])
         .exits(0)
         .says("resumed once");
-    assert_eq!(items_of(&project.text("out/table-data.json")).len(), 31);
+    assert_eq!(
+        items_in_text(&project.text("out/table-data.json")).len(),
+        31
+    );
     let metadata = project.json("out/table-metadata.json");
     assert_eq!(
         (&metadata["items"], &metadata["partial"]),
@@ -490,8 +428,8 @@ fn a_file_that_may_not_grow_is_a_clean_failure() {
         .says("resumed once");
     assert!(proxy.count("Scan") - asked < asked, "it began anew");
     assert_eq!(
-        items_of(&project.text("out/table-data.json")),
-        items_in(&engine.client(), "films")
+        items_in_text(&project.text("out/table-data.json")),
+        items_in_table(&engine.client(), "films")
     );
 }
 
@@ -511,8 +449,8 @@ fn a_closed_pipe_does_not_stop_a_dump() {
     run(shell, Vec::new()).exits(0);
     assert_eq!(project.text("code"), "0\n");
     assert_eq!(
-        items_of(&project.text("out/table-data.json")),
-        items_in(&engine.client(), "films")
+        items_in_text(&project.text("out/table-data.json")),
+        items_in_table(&engine.client(), "films")
     );
     project.verifydb(["out"]).exits(0);
 }
@@ -536,7 +474,7 @@ fn fixed(request: &Value) -> Value {
 
 #[test]
 fn with_one_segment_the_bytes_are_those_of_a_clean_run() {
-    let (engine, _) = films(1);
+    let (engine, _) = films_table(1);
     let proxy = Proxy::of(&engine, [always("Scan", Fault::Answered(fixed))]);
     let project = Project::empty().environment("local", proxy.url(), "films");
     for options in [

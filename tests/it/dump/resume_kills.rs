@@ -1,4 +1,4 @@
-//! Real dumps, killed at fifty moments and gone on with, in every layout: the result is exact each time. On the embedded engine alone,
+//! Dumps killed at fifty points in time and resumed, in every layout: the result is exact each time. Only with the embedded engine,
 //! for the same reason as in `resume`.
 
 use std::process::Child;
@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::dump::resume::{films, items_in, items_of, signal, start};
 use crate::support::client::poll;
 use crate::support::engine::Engine;
 use crate::support::faults::{Fault, Proxy, always};
+use crate::support::films::{films_table, items_in_table, items_in_text};
+use crate::support::process::{send_signal, spawn_silent};
 use crate::support::project::Project;
 
 /// Kills of each layout; the layouts are killed at the same time.
@@ -48,8 +49,8 @@ impl Chance {
 
 #[test]
 fn fifty_kills_and_not_an_item_too_few_or_too_many() {
-    let (engine, client) = films(12);
-    let expected = items_in(&client, "films");
+    let (engine, client) = films_table(12);
+    let expected = items_in_table(&client, "films");
     std::thread::scope(|scope| {
         let layouts = LAYOUTS.iter().zip(1..).map(|(layout, seed)| {
             let engine = &engine;
@@ -59,7 +60,7 @@ fn fifty_kills_and_not_an_item_too_few_or_too_many() {
         for killed in layouts.collect::<Vec<_>>() {
             let (project, times) = killed.join().expect("no layout fails");
             assert!(
-                items_of(&unpacked(&project)) == expected,
+                items_in_text(&unpacked(&project)) == expected,
                 "items are missing, changed or too many"
             );
             resumed += times;
@@ -92,7 +93,7 @@ fn killed(engine: &Engine, layout: &[&str], mut chance: Chance) -> (Project, usi
         resumed += usize::from(is_left());
         let (before, pages) = (proxy.count("Scan"), chance.below(11));
         let after = Duration::from_millis(chance.below(170));
-        let mut child = start(dump());
+        let mut child = spawn_silent(dump());
         let mut reached = None;
         poll("the dump reads or ends", || {
             let read = proxy.count("Scan") - before;
@@ -113,7 +114,7 @@ fn killed(engine: &Engine, layout: &[&str], mut chance: Chance) -> (Project, usi
             continue;
         }
 
-        signal(
+        send_signal(
             &child,
             if chance.below(4) == 0 {
                 Signal::HUP

@@ -1,4 +1,4 @@
-//! Segments of a Scan: many, in turns, so that none that is slow or large holds up the others.
+//! Parallel segments: many segments, a limited number at a time, and no waiting for slow or large ones.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -6,10 +6,11 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::dump::resume::{items_of, signal, start};
 use crate::support::client::{numbered, poll, strings};
 use crate::support::engine::Engine;
 use crate::support::faults::{Fault, Proxy, Rule, always, with_text};
+use crate::support::films::items_in_text;
+use crate::support::process::{send_signal, spawn_silent};
 use crate::support::project::Project;
 
 const ITEMS: usize = 400;
@@ -40,7 +41,7 @@ fn all_others_are_read_while_one_stands_still() {
     // A call that hangs is given up after a quarter of the patience.
     let (_engine, proxy, project) =
         behind([with_text("Scan", r#""Segment":0,"#, Fault::SilentReporter)]);
-    let child = start(project.command(
+    let child = spawn_silent(project.command(
         "dumpdb",
         [
             "--env=dev",
@@ -57,7 +58,10 @@ fn all_others_are_read_while_one_stands_still() {
     proxy.heal();
     let ended = child.wait_with_output().expect("a child can be waited for");
     assert_eq!(ended.status.code(), Some(0));
-    assert_eq!(items_of(&project.text("out/table-data.json")).len(), ITEMS);
+    assert_eq!(
+        items_in_text(&project.text("out/table-data.json")).len(),
+        ITEMS
+    );
     project.verifydb(["out"]).exits(0);
 }
 
@@ -69,7 +73,10 @@ fn segments_follow_the_size_and_neighbours_do_not_begin_together() {
         .dumpdb(["--env=dev", "--output=out", "--json"])
         .exits(0);
     assert_eq!(run.report()["summary"]["segments"], 179);
-    assert_eq!(items_of(&project.text("out/table-data.json")).len(), ITEMS);
+    assert_eq!(
+        items_in_text(&project.text("out/table-data.json")).len(),
+        ITEMS
+    );
     let mut first: Vec<_> = asked(&proxy).into_iter().take(8).collect();
     first.sort_unstable();
     assert!(
@@ -138,12 +145,12 @@ fn an_interrupted_dump_reads_no_segment_twice() {
     ] {
         let (_engine, proxy, project) =
             behind([always("Scan", Fault::Late(Duration::from_millis(200)))]);
-        let child = start(project.command(
+        let child = spawn_silent(project.command(
             "dumpdb",
             ["--env=dev", "--output=out", "--segments=60", option],
         ));
         poll("some segments are asked for", || proxy.seen("Scan") > 20);
-        signal(&child, Signal::TERM);
+        send_signal(&child, Signal::TERM);
         let ended = child.wait_with_output().expect("a child can be waited for");
         assert_eq!(ended.status.code(), Some(130), "{option}");
         let before = proxy.seen("Scan");
@@ -155,7 +162,7 @@ fn an_interrupted_dump_reads_no_segment_twice() {
             .says("60 segments");
         assert_eq!(proxy.seen("Scan"), 60, "{option}");
         assert_eq!(
-            items_of(&project.text("out/table-data.json")).len(),
+            items_in_text(&project.text("out/table-data.json")).len(),
             items,
             "{option}"
         );
@@ -176,7 +183,7 @@ fn what_is_chosen_does_not_depend_on_the_segments() {
             ])
             .exits(0);
 
-        let items = items_of(&project.text("out/table-data.json"));
+        let items = items_in_text(&project.text("out/table-data.json"));
         assert!(!items.is_empty() && items.len() < ITEMS, "{run}");
         items
     };

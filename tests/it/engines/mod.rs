@@ -1,4 +1,4 @@
-//! Promises that every engine must keep.
+//! Behaviour that every engine must have.
 
 mod round_trip;
 mod store_contract;

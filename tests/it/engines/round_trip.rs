@@ -1,4 +1,4 @@
-//! What goes in comes out: any items, put and read back by a client that shares no code with the commands.
+//! Round trips of arbitrary items, written and read by an independent client.
 
 use aws_sdk_dynamodb::types::{BillingMode, ScalarAttributeType};
 use proptest::prelude::*;

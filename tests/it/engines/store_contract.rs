@@ -1,4 +1,4 @@
-//! What the store's traits promise, asked of every engine: operations above are written against these promises alone.
+//! Contract of the store traits, tested with every engine: the operations rely on nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

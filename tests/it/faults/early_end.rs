@@ -1,4 +1,4 @@
-//! Pipelines in which one side ends before the other: the other ends too, and soon, however many segments are read at a time.
+//! Pipelines in which one side ends early: the other side ends soon after, with any number of segments.
 //!
 //! How the sides are connected is tested with scripted stores where they are (`ops/dump/copy.rs`, `ops/compare/side.rs`,
 //! `ops/restore/items.rs`, `transform/tests.rs`); here are the causes that people meet.

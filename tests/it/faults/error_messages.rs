@@ -1,4 +1,4 @@
-//! The failures that people of the older tools know: each is provoked, and each says what, where and what to do next.
+//! Common failures: each error says what happened, where, and what to do next.
 
 use std::net::{TcpListener, TcpStream};
 use std::thread;

@@ -1,6 +1,6 @@
-//! Every fault with every command: each alone and all of them together, at a fifth of the calls. What comes out is exact, every time.
+//! Every fault with every command, alone and combined, at a fifth of the calls: the result is exact each time.
 //!
-//! Chance is seeded, so that a failure here fails again. Calls are many and small: pages and segments of a Scan, batches of five items.
+//! The random generator is seeded, so failures are reproducible. Calls are many and small: pages and segments of a Scan, batches of five items.
 //! Tables are read in one segment, in nine and in 32, by turns: nine are more than the pages that memory has room for.
 
 use std::collections::BTreeSet;

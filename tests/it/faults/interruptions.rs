@@ -1,14 +1,14 @@
-//! Runs that are stopped: what stands afterwards, and that the next run goes through.
+//! Interrupted runs: the state they leave, and the next run.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::dump::resume::{signal, start};
 use crate::support::client::{Client, numbered, poll, s};
 use crate::support::engine::Engine;
 use crate::support::faults::{Fault, Proxy, Rule, always, calls};
+use crate::support::process::{send_signal, spawn_silent};
 use crate::support::project::Project;
 use crate::support::pty::Terminal;
 
@@ -101,9 +101,9 @@ fn a_terminal_that_is_gone_is_an_interruption_but_not_under_nohup() {
     let project = Project::on(&engine, "films").environment("slow", proxy.url(), "films");
     let hung_up = |command: Command, then: &dyn Fn()| {
         let goal = proxy.seen("Scan").max(2);
-        let mut child = start(command);
+        let mut child = spawn_silent(command);
         poll("the dump waits for a page", || proxy.seen("Scan") > goal);
-        signal(&child, Signal::HUP);
+        send_signal(&child, Signal::HUP);
         then();
         child.wait().expect("a child can be waited for").code()
     };
@@ -278,11 +278,11 @@ fn the_first_ctrl_c_ends_the_wait_for_settings_and_for_a_description() {
         );
         let project = Project::on(&engine, "films").environment("dev", proxy.url(), "films");
         let dump = ["--env=dev", "--output=out"];
-        let mut child = start(project.command("dumpdb", dump));
+        let mut child = spawn_silent(project.command("dumpdb", dump));
         poll("every item is read", || {
             proxy.seen("Scan") > 0 && proxy.seen(operation) > first + 1
         });
-        signal(&child, Signal::INT);
+        send_signal(&child, Signal::INT);
         assert_eq!(
             child.wait().expect("a child can be waited for").code(),
             Some(130),

@@ -1,4 +1,4 @@
-//! Faults between the commands and DynamoDB, and the errors they lead to.
+//! Injected faults, and the errors that they cause.
 
 mod early_end;
 mod error_messages;

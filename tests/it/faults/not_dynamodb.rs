@@ -1,5 +1,5 @@
-//! Endpoints that answer and are not DynamoDB: another service on the port, a proxy's page, TLS where there is none.
-//! None of their answers is taken for a table, for its end, or for a write.
+//! Endpoints that are not DynamoDB: another service on the port, the error page of a proxy, TLS on a plain port.
+//! Their responses never count as a missing table, the end of a table, or a successful write.
 
 use aws_sdk_dynamodb::types::{BillingMode, ScalarAttributeType};
 use serde_json::{Value, json};

@@ -1,5 +1,5 @@
-//! Refusals that have a cure: a clock that goes wrong, credentials that expire, a table that is not ready for a moment. And the
-//! word to people when nothing goes forward.
+//! Errors that the client corrects before it retries: clock skew, expired credentials, a table that is not ready. And the message
+//! if there is no progress.
 
 use crate::support::engine::Engine;
 use crate::support::faults::{Call, Fault, Proxy, always, calls};

@@ -1,4 +1,4 @@
-//! Each thing that goes wrong between here and DynamoDB, by itself and all at once: at the end, the same items.
+//! Single faults between command and DynamoDB, and all of them at once: the items are the same in the end.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! A table with little capacity: all of it is used, little is refused, and a cap is kept. What is asserted are shares of the
-//! bucket's own units by its own clock.
+//! A table with little capacity: nearly all of it is used, few requests are throttled, and caps are respected. The assertions are about
+//! shares of the token bucket's units, measured by its clock.
 
 use std::sync::Arc;
 

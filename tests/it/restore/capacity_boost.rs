@@ -1,4 +1,4 @@
-//! The temporary boost: when capacity goes up and when it comes down again, whatever happens between. Read from the server's log.
+//! The temporary boost: when capacity is raised and reverted, also after failures. Read from the server's log.
 
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;

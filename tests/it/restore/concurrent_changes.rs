@@ -1,5 +1,5 @@
-//! Tables that somebody else makes, deletes or changes while a restore is planned, under way or interrupted: what is not the
-//! restore's own is left as it is, and what it took apart is told.
+//! Tables that another process creates, deletes or changes during a restore: a restore does not touch tables that are not its own,
+//! and reports what it has changed.
 
 use std::process::{Child, Output, Stdio};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What writing costs, as a plan and a dry run tell it: the table, and each index by what it holds.
+//! Estimated write units of the table and its indexes, in plans and dry runs.
 
 use aws_sdk_dynamodb::types::{
     GlobalSecondaryIndex, LocalSecondaryIndex, Projection, ProjectionType, ProvisionedThroughput,

@@ -1,4 +1,4 @@
-//! Tables and indexes that are being deleted, and waits for a table that does not become ready.
+//! Tables and indexes in status `DELETING`, and timeouts of waiting for `ACTIVE`.
 
 use std::process::Stdio;
 

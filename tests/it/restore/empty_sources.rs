@@ -1,4 +1,4 @@
-//! Sources without an item that can be written: they neither create a table nor cost one that exists.
+//! Sources without a writable item, which neither create nor replace a table.
 
 use crate::support::client::numbered;
 use crate::support::engine::Engine;

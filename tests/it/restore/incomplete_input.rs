@@ -1,4 +1,4 @@
-//! Input of other tools that says itself that it is not all there: a part of a Scan, a wrong `Count`, no items at all.
+//! Incomplete input of other tools: a part of a Scan, a wrong `Count`, no items.
 
 use serde_json::{Value, json};
 

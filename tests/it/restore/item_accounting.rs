@@ -1,5 +1,5 @@
-//! What a restore claims about its items: an acknowledged item that is missing is found, whatever else was rejected or skipped, and
-//! every number counts what its name says.
+//! Accounting of restored items: acknowledged items that are missing are detected, also if others were rejected or skipped, and
+//! every count of the report is correct.
 
 use aws_sdk_dynamodb::types::{BillingMode, ScalarAttributeType};
 use serde_json::{Value, json};

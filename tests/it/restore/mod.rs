@@ -1,4 +1,4 @@
-//! Restores: tables, items, settings, and restores that stop half-way.
+//! Restores: tables, items, settings, interruptions.
 
 mod capacity_boost;
 mod concurrent_changes;

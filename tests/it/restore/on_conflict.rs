@@ -1,4 +1,4 @@
-//! Items that the table has already, and items that it refuses.
+//! `--on-conflict`, and items that the table rejects.
 
 use serde_json::Value;
 

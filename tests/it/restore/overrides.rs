@@ -1,4 +1,4 @@
-//! Tables that become otherwise than in the dump: capacity, indexes, tags, keys.
+//! Overrides of the schema: capacity, indexes, tags, keys.
 
 use std::collections::BTreeMap;
 
@@ -8,11 +8,11 @@ use aws_sdk_dynamodb::types::{
 };
 use serde_json::{Value, json};
 
-use crate::cli::snapshots::shows;
 use crate::support::client::{Client, attribute, n, partition, s, sort, strings};
 use crate::support::engine::Engine;
 use crate::support::faults::Proxy;
 use crate::support::project::{Project, Run};
+use crate::support::snapshot::assert_output;
 
 fn capacity(read: i64, write: i64) -> ProvisionedThroughput {
     let capacity = ProvisionedThroughput::builder()
@@ -449,19 +449,19 @@ fn the_plan_says_what_becomes_otherwise() {
     ];
 
     let restore = ["--source=out", "--table=copy", "--dry-run"];
-    shows(
+    assert_output(
         "plan-of-a-restore-with-overrides",
         &project.restoredb(restore.into_iter().chain(flags).chain(tags)),
     );
-    shows(
+    assert_output(
         "error-unknown-setting",
         &project.restoredb(["--source=out", "--without=streams"]),
     );
-    shows(
+    assert_output(
         "error-unknown-index",
         &project.restoredb(restore.into_iter().chain(["--drop-index=by-gendre"])),
     );
-    shows(
+    assert_output(
         "error-settings-without-creation",
         &project.restoredb(["--source=out", "--no-create", "--with=kms"]),
     );

@@ -1,4 +1,4 @@
-//! Restores that are killed, stopped or given up, and go on: at the end the same items, and nothing is written twice without need.
+//! Interrupted and resumed restores: the items are the same in the end, and none is written twice without need.
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Stdio};
@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::dump::resume::signal;
 use crate::support::client::{Client, Items, numbered, poll, s};
 use crate::support::engine::Engine;
 use crate::support::faults::{Fault, Proxy, Rule, always, calls, sometimes, with_text};
+use crate::support::process::send_signal;
 use crate::support::project::{Project, Run, dump_of, run};
 use crate::support::pty::Terminal;
 
@@ -99,7 +99,7 @@ impl Scene {
     fn terminated_after(&self, calls: usize, more: &[&'static str]) {
         let mut child = self.start(more);
         poll("the restore writes", || self.proxy.seen(WRITE) >= calls);
-        signal(&child, Signal::TERM);
+        send_signal(&child, Signal::TERM);
         assert_eq!(
             child.wait().expect("a child can be waited for").code(),
             Some(130)

@@ -1,4 +1,4 @@
-//! What is to be had of a damaged dump: each kind of damage is refused without `--salvage`, and with it the readable is restored.
+//! `--salvage`: damaged dumps are rejected without it, and their readable items are restored with it.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! The settings of a table, out and back in, on whatever engine there is: what it has comes back, what it lacks is named.
+//! Round trips of table settings on any engine; settings that the engine lacks are listed.
 
 use aws_sdk_dynamodb::types::{
     BillingMode, ContributorInsightsAction, GlobalSecondaryIndex, LocalSecondaryIndex,

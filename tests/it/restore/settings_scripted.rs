@@ -1,5 +1,4 @@
-//! Settings against a server that does as told: what no engine here does, and what goes wrong. The order of calls is read from
-//! the server's log.
+//! Settings with a scripted server: calls that the engines do not support, failures, and the order of calls in the server's log.
 
 use std::time::{Duration, Instant};
 
@@ -9,11 +8,11 @@ use aws_sdk_dynamodb::types::{
 };
 use serde_json::{Value, json};
 
-use crate::cli::snapshots::shows;
 use crate::support::client::{attribute, numbered, partition};
 use crate::support::engine::Engine;
 use crate::support::faults::{Call, Fault, Proxy, Rule, always, calls, with_text};
 use crate::support::project::{Project, Run};
+use crate::support::snapshot::assert_output;
 
 const ACCOUNT: &str = "111122223333";
 const DENIED: Fault = Fault::Refused(
@@ -318,7 +317,7 @@ fn calls_that_are_denied_do_not_fail_a_dump() {
     let proxy = Proxy::of(&engine, rules);
     let project = Project::empty().environment("local", proxy.url(), "films");
     let run = project.dumpdb(["--output=out"]).exits(0);
-    shows("summary-of-a-dump-with-denied-settings", &run);
+    assert_output("summary-of-a-dump-with-denied-settings", &run);
     let schema = project.json("out/table-schema.json");
     for section in ["ContinuousBackups", "Tags", "ResourcePolicy", "AutoScaling"] {
         let reason = schema[section]["not_captured"]
@@ -574,7 +573,7 @@ fn what_is_bound_follows_a_table_only_to_itself() {
         );
     }
 
-    shows(
+    assert_output(
         "plan-of-a-restore-with-settings",
         &project.restoredb(["--source=out", "--table=third", "--dry-run"]),
     );
@@ -635,7 +634,7 @@ fn a_promise_that_fails_is_told_and_the_rest_goes_on() {
     let run = project
         .restoredb(["--source=out", "--table=copy", "--yes"])
         .exits(3);
-    shows("summary-of-a-restore-with-failed-settings", &run);
+    assert_output("summary-of-a-restore-with-failed-settings", &run);
     assert_eq!(
         run.stderr.matches("was not applied").count(),
         2,

@@ -1,4 +1,4 @@
-//! What a restore makes of a dump: the table, its items, and what was there before.
+//! Creation and replacement of tables, and merging into existing ones.
 
 use aws_sdk_dynamodb::types::{
     BillingMode, GlobalSecondaryIndex, LocalSecondaryIndex, Projection, ProjectionType,

@@ -1,4 +1,4 @@
-//! The record of an unfinished restore: for which table it counts, which dump it is of, and what happens if it cannot be read.
+//! The marker of an unfinished restore: its table, its dump, and unreadable markers.
 
 use std::fs;
 use std::path::PathBuf;

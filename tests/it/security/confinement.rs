@@ -1,4 +1,4 @@
-//! What must never get out, and where nothing may ever be written: secrets, and what links, names and documents of others point at.
+//! Secrets are never printed or written, and links, names and documents from outside never redirect a write.
 
 use std::fs;
 use std::net::TcpListener;

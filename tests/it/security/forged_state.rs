@@ -1,4 +1,4 @@
-//! State files that somebody has forged: no path in them is followed.
+//! Forged state files: their paths are not followed.
 
 use std::fs;
 use std::path::PathBuf;
@@ -8,10 +8,11 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::dump::resume::{films, signal, start};
 use crate::support::client::{numbered, poll};
 use crate::support::engine::Engine;
 use crate::support::faults::{Fault, Proxy, always};
+use crate::support::films::films_table;
+use crate::support::process::{send_signal, spawn_silent};
 use crate::support::project::Project;
 
 const VICTIM: &str = "not to be touched\n";
@@ -44,7 +45,7 @@ fn forge(project: &Project, path: &str, change: impl FnOnce(&mut Value)) {
 #[test]
 fn the_checkpoint_of_a_dump_does_not_say_where_its_rejects_are() {
     for bytes in [0, 5] {
-        let (engine, _) = films(6);
+        let (engine, _) = films_table(6);
         let proxy = Proxy::of(
             &engine,
             [always("Scan", Fault::Late(Duration::from_millis(100)))],
@@ -56,9 +57,9 @@ fn the_checkpoint_of_a_dump_does_not_say_where_its_rejects_are() {
             r#"--transform=if .id | str | endswith("0") then error("no") else . end"#,
         ];
 
-        let mut child = start(project.command("dumpdb", dump));
+        let mut child = spawn_silent(project.command("dumpdb", dump));
         poll("the dump reads", || proxy.count("Scan") >= 3);
-        signal(&child, Signal::TERM);
+        send_signal(&child, Signal::TERM);
         assert_eq!(
             child.wait().expect("a child can be waited for").code(),
             Some(130)
@@ -95,9 +96,9 @@ fn the_checkpoint_of_a_restore_does_not_say_where_its_files_are() {
             let project = Project::on(&engine, "films").environment("slow", proxy.url(), "copy");
             project.dumpdb(["--output=out"]).exits(0);
             let restore = ["--env=slow", "--source=out", "--yes", "--batch-size=1"];
-            let mut child = start(project.command("restoredb", restore));
+            let mut child = spawn_silent(project.command("restoredb", restore));
             poll("the restore writes", || proxy.seen("BatchWriteItem") > 3);
-            signal(&child, Signal::TERM);
+            send_signal(&child, Signal::TERM);
             assert_eq!(
                 child.wait().expect("a child can be waited for").code(),
                 Some(130)

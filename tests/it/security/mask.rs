@@ -1,4 +1,4 @@
-//! Masks: what leaves production is masked, and nothing else leaves.
+//! Masks: masked values never leave the source environment.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! TLS: a server that cannot prove its name is told nothing, one that can is served.
+//! TLS: servers without a valid certificate receive nothing.
 
 use std::path::PathBuf;
 use std::sync::Arc;

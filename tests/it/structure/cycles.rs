@@ -1,4 +1,4 @@
-//! Holds that imports between source files form no cycle.
+//! Checks that imports between source files form no cycle.
 //!
 //! A path is followed through re-exports to the file that defines the name. Re-exports themselves do not count, and neither does
 //! what a child imports from its own parent: a module may share types with the files below it.

@@ -1,4 +1,4 @@
-//! Holds the architecture: which module may use which, who may name which crate, who may change files, how long a file may be.
+//! Checks the architecture: dependencies between modules, use of crates, access to files, length of files.
 //!
 //! The sources are parsed, so that `use crate::{a, b}`, paths within code and paths within macros all count; text in comments
 //! and strings does not. Test code is left out: it may reach further.

@@ -1,4 +1,4 @@
-//! Memory stays flat: a process that moves a million items needs no more than one that moves a hundred thousand.
+//! Memory use is constant: a million items need no more than a hundred thousand.
 #![cfg(target_os = "linux")]
 
 use dynoxide::ImportOptions;

@@ -1,4 +1,4 @@
-//! The source tree and the process itself: layers, cycles, memory.
+//! Source tree and process: layers, import cycles, memory.
 
 mod cycles;
 pub(crate) mod layers;

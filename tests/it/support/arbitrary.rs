@@ -1,4 +1,4 @@
-//! Items of all ten attribute types, at the ends of what DynamoDB takes.
+//! Arbitrary items of all ten attribute types, up to the limits of DynamoDB.
 //!
 //! The bounds are those of the developer guide: 38 digits, magnitudes from 1E-130 to 9.9…E+125, 32 levels, no empty set.
 

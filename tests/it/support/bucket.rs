@@ -1,4 +1,4 @@
-//! The capacity of a table as a token bucket in real time, and what was consumed of it when.
+//! Capacity of a table as a token bucket in real time, with a log of consumption.
 
 #![expect(
     clippy::cast_precision_loss,

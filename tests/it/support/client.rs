@@ -1,4 +1,4 @@
-//! An independent client: the typed AWS SDK, which shares no code with the raw path under test.
+//! An independent client: the typed AWS SDK, which shares no code with the raw requests under test.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Display;

@@ -1,4 +1,4 @@
-//! Everything an engine tells about a table, in a form in which two tables can be compared.
+//! The description of a table by the engine, in a form that can be compared.
 //!
 //! Left out is what differs between a table and its copy by nature: ARNs, ids, dates, counts. The table's own name within an ARN
 //! becomes `<table>`. What the engine does not offer is `None` on both sides.

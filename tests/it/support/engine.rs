@@ -1,4 +1,4 @@
-//! The DynamoDB engine a test runs against: one inside this process, or the one that `DYNADUMP_TEST_ENDPOINT` names.
+//! The DynamoDB engine of a test: embedded in this process, or the one at `DYNADUMP_TEST_ENDPOINT`.
 //!
 //! An engine in this process belongs to one test and ends with it. A named engine is shared by all tests, so that every
 //! table has a name of its own there and is deleted at the end. What an engine cannot do is known by its name

@@ -1,5 +1,5 @@
-//! A proxy in front of an engine that fails on command: by operation and number of the call, by the text of the request,
-//! or by seeded chance. It keeps a log of every call.
+//! A proxy in front of an engine that injects faults: by operation and number of the call, by the text of the request, or at random
+//! with a seed. It logs every call.
 //!
 //! It speaks just enough HTTP/1.1 for the SDK on one side and the embedded engine on the other.
 

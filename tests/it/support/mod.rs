@@ -1,4 +1,4 @@
-//! What the tests stand on: engines, an independent client, a project folder, faults, a terminal, arbitrary items.
+//! Shared helpers: engines, an independent client, a project folder, a fault-injecting proxy, processes, a terminal, items.
 
 pub(crate) mod arbitrary;
 pub(crate) mod bucket;
@@ -6,5 +6,8 @@ pub(crate) mod client;
 pub(crate) mod described;
 pub(crate) mod engine;
 pub(crate) mod faults;
+pub(crate) mod films;
+pub(crate) mod process;
 pub(crate) mod project;
 pub(crate) mod pty;
+pub(crate) mod snapshot;

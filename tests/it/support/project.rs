@@ -1,4 +1,4 @@
-//! A person's working folder: env files, dumps, and the commands run in it as real processes.
+//! A working directory with env files and dumps, in which the commands run as real processes.
 //!
 //! The processes get none of this process's variables: no credentials, profile or proxy of the machine can change a test.
 

@@ -1,4 +1,4 @@
-//! A command run in a terminal, with somebody at the keyboard.
+//! Commands in a pseudo-terminal, with simulated key presses.
 
 use std::process::Command;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Items that are changed, chosen and rejected on the way, from the command line to the table.
+//! Transforms of dumps and restores, from the command line to the table.
 
 use std::process::Stdio;
 use std::time::Duration;

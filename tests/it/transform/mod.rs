@@ -1,3 +1,3 @@
-//! Transforms: items that are changed, selected and rejected on the way.
+//! Transforms: changed, selected and rejected items.
 
 mod items;

@@ -1,4 +1,4 @@
-//! Comparisons: verdicts on dumps and tables, and differences between schemas.
+//! Comparisons: verdicts on dumps and tables, differences between schemas.
 
 mod schema_diff;
 mod verdicts;

@@ -1,4 +1,4 @@
-//! `restoredb --diff-schema`: what differs is one line each on standard output, nothing is asked, nothing is changed.
+//! `restoredb --diff-schema`: one line per difference on standard output, no prompts, no changes.
 
 use aws_sdk_dynamodb::types::{
     BillingMode, GlobalSecondaryIndex, Projection, ProjectionType, ProvisionedThroughput,

@@ -1,4 +1,4 @@
-//! `verifydb`: whole and damaged dumps, tables that hold what they should and those that do not.
+//! `verifydb`: intact and damaged dumps, equal and different tables.
 
 use std::sync::Arc;
 

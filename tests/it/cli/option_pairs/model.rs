@@ -1,4 +1,4 @@
-//! Options, pairs of them, the items of the test table, and what options do to items.
+//! Model of options: their pairs, the items of the test table, and their effects on items.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};

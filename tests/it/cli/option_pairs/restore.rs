@@ -1,4 +1,4 @@
-//! `restoredb` with every pair of its options, into a table that is missing and into one that has items.
+//! `restoredb` with every pair of its options, into a missing table and into one with items.
 
 use std::collections::HashMap;
 
