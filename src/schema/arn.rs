@@ -1,7 +1,7 @@
-//! Account and region as a table's ARN tells them.
+//! Account and region in a table's ARN, and the ARNs in a resource policy.
 //!
-//! For display and for noticing a wrong account: engines that are not AWS make both up, and such values count as none. What is
-//! written for one table's ARN is made to fit another's.
+//! Used for display and to notice a wrong account. Engines other than AWS invent both; such values count as absent. The ARNs of
+//! the dumped table in a policy are replaced by placeholders for those of the target.
 
 use super::Description;
 use super::settings::name::{STREAM_ARN, TABLE_ARN};
@@ -11,6 +11,7 @@ use super::settings::name::{STREAM_ARN, TABLE_ARN};
 pub fn account(arn: &str) -> Option<&str> {
     let account = table_arn_parts(arn)?[4];
     let twelve_digits = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
+    // Engines write this account instead of a real one.
     (twelve_digits && account != "000000000000").then_some(account)
 }
 
@@ -25,14 +26,15 @@ pub(crate) fn region(arn: &str) -> Option<&str> {
     (is_number && words.contains('-') && words.split('-').all(is_word)).then_some(region)
 }
 
-/// Account and region of `arn`, the account that engines make up included: beside a region with a name like AWS's it tells one
-/// engine's table from another's as well as any.
+/// Account and region of `arn`, invented accounts included: together with a region named like one of AWS's, an invented account
+/// identifies a table as well as a real one.
 pub(crate) fn identity(arn: &str) -> Option<(&str, &str)> {
     Some((table_arn_parts(arn)?[4], region(arn)?)).filter(|(account, _)| !account.is_empty())
 }
 
 /// A policy's text with placeholders for the ARNs of the table it was written for, and of its stream.
 pub(crate) fn with_placeholders(policy: &str, table: &Description) -> String {
+    // The stream's ARN first: it begins with the table's ARN.
     let stream = table
         .latest_stream_arn
         .as_deref()
@@ -51,6 +53,7 @@ fn replaced(text: &str, arn: &str, with: &str) -> String {
     let mut parts = text.split(arn);
     let mut replaced = parts.next().unwrap_or_default().to_owned();
     for part in parts {
+        // `table/films` must not match the beginning of `table/films-old`.
         let continues =
             part.starts_with(|next: char| next.is_ascii_alphanumeric() || "_-.".contains(next));
         replaced.push_str(if continues { arn } else { with });

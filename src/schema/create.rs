@@ -1,5 +1,5 @@
-//! The `CreateTable` request that brings a table back. It holds what DynamoDB accepts at creation and does no harm before the
-//! items are there; whatever else the schema says is a call of its own ([`SettingsPlan`](super::SettingsPlan)) or named.
+//! The `CreateTable` request that recreates a table. It holds the settings that DynamoDB accepts at creation and that do no harm
+//! before the items are written; every other setting is a call of its own ([`SettingsPlan`](super::SettingsPlan)) or reported.
 //! Reference: <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_CreateTable.html>.
 
 use serde::Serialize;
@@ -27,7 +27,7 @@ const WARM_THROUGHPUT: &str = "WarmThroughput";
 pub struct CreateTable {
     /// The JSON body of the `CreateTable` call.
     pub body: Vec<u8>,
-    /// What neither the request nor a [`SettingsPlan`](super::SettingsPlan) has an answer for: the new table will not have it.
+    /// Settings that neither the request nor a [`SettingsPlan`](super::SettingsPlan) applies: the new table will not have them.
     pub not_recreated: Vec<NotRecreated>,
     /// Settings in the request that a table can do without, each with its field of the request: an engine that refuses one
     /// may accept what [`CreateTable::without`] leaves.
@@ -40,10 +40,12 @@ impl CreateTable {
     pub fn without(&self, field: &str) -> Self {
         let mut less = self.clone();
         less.optional.retain(|(_, name)| *name != field);
+        // The body is JSON that this module has written; should it not parse, it is returned unchanged.
         let Ok(mut body) = serde_json::from_slice::<Fields<Box<RawValue>>>(&self.body) else {
             return less;
         };
 
+        // The setting covers the table and its GSIs, so it is removed from both.
         if field == WARM_THROUGHPUT {
             body.edit_elements(GLOBAL_INDEXES, |index| index.remove(WARM_THROUGHPUT));
         }
@@ -79,6 +81,7 @@ impl TableSchema {
         choice: &SettingChoice,
         same_table: bool,
     ) -> Result<CreateTable> {
+        // Fail before any call if the key is not one that a table can have.
         self.key_schema()?;
         let request = CreateTableRequest::new(table, self, choice, same_table)?;
         let body = serde_json::to_vec(&request).map_err(|cause| {
@@ -100,11 +103,12 @@ impl TableSchema {
         let table = &self.description;
         let key = match table.encryption() {
             Encryption::AwsOwned => return None,
+            // Without a key id, AWS uses its managed key of the account.
             Encryption::AwsManaged => None,
             Encryption::Kms(key) => key,
         };
 
-        // A key that is asked for was named for this target, by a flag or in a file; it follows no rule but --without.
+        // A requested key was named for this target, by a flag or in a file; only --without applies to it.
         let may_use = choice.applies(Setting::Kms, same_table || table.requests_encryption());
         may_use.then_some(EncryptionRequest {
             enabled: true,
@@ -186,27 +190,31 @@ impl<'a> CreateTableRequest<'a> {
             Billing::OnDemand => (PAY_PER_REQUEST, None),
         };
         let applies = |setting| choice.applies(setting, same_table);
+        let applies_warm_throughput = applies(Setting::WarmThroughput);
         let vector_indexes = vector_indexes::indexes(schema);
         Ok(Self {
             table_name,
             attribute_definitions: used_definitions(table, &vector_indexes)?,
             key_schema: partition_first(&table.key_schema),
-            global_secondary_indexes: global_indexes(table, applies(Setting::WarmThroughput)),
+            global_secondary_indexes: global_indexes(table, applies_warm_throughput),
             local_secondary_indexes: local_indexes(table),
             billing_mode,
             provisioned_throughput,
             on_demand_throughput: table.on_demand_maximum(),
             encryption: schema.chosen_encryption(choice, same_table),
+            // `STANDARD` is the default and needs no field.
             table_class: Some(table.class())
                 .filter(|class| *class != STANDARD && applies(Setting::Class)),
-            tags: schema
-                .own_tags()
-                .read()
-                .filter(|_| applies(Setting::Tags))
-                .unwrap_or_default(),
-            warm_throughput: table
-                .grown_warm_throughput()
-                .filter(|_| applies(Setting::WarmThroughput)),
+            tags: if applies(Setting::Tags) {
+                schema.own_tags().read().unwrap_or_default()
+            } else {
+                Vec::new()
+            },
+            warm_throughput: if applies_warm_throughput {
+                table.grown_warm_throughput()
+            } else {
+                None
+            },
             vector_indexes: vector_indexes
                 .into_iter()
                 .map(|index| index.request)
@@ -215,6 +223,7 @@ impl<'a> CreateTableRequest<'a> {
     }
 
     fn optional(&self) -> Vec<(Setting, &'static str)> {
+        // `CreateTable::without` removes the warm throughput of table and indexes together.
         let has_warm_index = self
             .global_secondary_indexes
             .iter()
@@ -247,7 +256,7 @@ impl From<Capacity> for CapacityRequest {
     }
 }
 
-fn global_indexes(table: &Description, is_warm: bool) -> Vec<IndexRequest<'_>> {
+fn global_indexes(table: &Description, applies_warm_throughput: bool) -> Vec<IndexRequest<'_>> {
     let indexes = table.global_secondary_indexes.iter();
     let requests = indexes.map(|index| IndexRequest {
         index_name: &index.index_name,
@@ -255,7 +264,11 @@ fn global_indexes(table: &Description, is_warm: bool) -> Vec<IndexRequest<'_>> {
         projection: &index.projection,
         provisioned_throughput: table.index_capacity(index).map(CapacityRequest::from),
         on_demand_throughput: table.index_on_demand_maximum(index),
-        warm_throughput: table.index_grown_warm_throughput(index).filter(|_| is_warm),
+        warm_throughput: if applies_warm_throughput {
+            table.index_grown_warm_throughput(index)
+        } else {
+            None
+        },
     });
 
     requests.collect()
@@ -267,6 +280,7 @@ fn local_indexes(table: &Description) -> Vec<IndexRequest<'_>> {
         index_name: &index.index_name,
         key_schema: partition_first(&index.key_schema),
         projection: &index.projection,
+        // An LSI uses the capacity of its table.
         provisioned_throughput: None,
         on_demand_throughput: None,
         warm_throughput: None,
@@ -275,7 +289,7 @@ fn local_indexes(table: &Description) -> Vec<IndexRequest<'_>> {
     requests.collect()
 }
 
-/// The definitions of exactly the attributes that stand in a key: DynamoDB refuses a request with others.
+/// The definitions of exactly the attributes that are part of a key: DynamoDB refuses a request with others.
 pub(crate) fn used_definitions<'a>(
     table: &'a Description,
     vector_indexes: &[VectorIndex],
@@ -294,6 +308,7 @@ pub(crate) fn used_definitions<'a>(
     let keys = std::iter::once(("the table".to_owned(), &table.key_schema)).chain(indexes);
 
     let mut used: Vec<&AttributeDefinition> = Vec::new();
+    // An attribute can be part of several keys, but is defined once.
     let mut add = |definition: &'a AttributeDefinition| {
         if !used
             .iter()
@@ -303,12 +318,13 @@ pub(crate) fn used_definitions<'a>(
         }
     };
 
-    for (of, key) in keys {
+    for (owner, key) in keys {
         for element in key {
-            add(table.definition_of(element, &of)?);
+            add(table.definition_of(element, &owner)?);
         }
     }
 
+    // A search attribute may lack a definition, unlike a key attribute.
     for name in vector_indexes
         .iter()
         .flat_map(|index| &index.search_attributes)
@@ -326,6 +342,7 @@ pub(crate) fn used_definitions<'a>(
 /// `HASH` attributes before `RANGE` attributes, as DynamoDB wants them; the order among each kind has a meaning and stays.
 fn partition_first(key: &[KeyElement]) -> Vec<&KeyElement> {
     let mut key: Vec<_> = key.iter().collect();
+    // The sort is stable, which keeps the order among attributes of one kind.
     key.sort_by_key(|element| element.key_type != "HASH");
     key
 }

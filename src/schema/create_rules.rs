@@ -1,5 +1,5 @@
-//! Whether a table can have been described like this: what DynamoDB refuses of a `CreateTable` request whatever the account's quotas
-//! are. Asked before a table is deleted to be made anew; elsewhere DynamoDB itself says it, and in better words.
+//! Checks a schema for what DynamoDB refuses in a `CreateTable` request, whatever the account's quotas are. Used before a table is
+//! deleted and recreated; in all other cases DynamoDB itself reports the problem, in better words.
 //! Reference: <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>.
 
 use std::ops::RangeInclusive;
@@ -15,20 +15,20 @@ const INDEX_NAME_BYTES: RangeInclusive<usize> = 3..=255;
 const KEY_NAME_BYTES: RangeInclusive<usize> = 1..=255;
 
 impl TableSchema {
-    /// Checks what can be told without DynamoDB: names of indexes and key attributes, and capacity.
+    /// Checks names of indexes and key attributes, and capacity, without calling DynamoDB.
     ///
     /// # Errors
     ///
     /// [`SchemaMismatch`](crate::error::ErrorKind::SchemaMismatch): no table can be created from this schema.
     pub fn check_creatable(&self) -> Result<()> {
         self.key_schema()?;
-        self.reason_against().map_or(Ok(()), |reason| {
+        self.first_violation().map_or(Ok(()), |reason| {
             Err(Error::schema_mismatch(format!("no table can be made of the schema: {reason}"))
                 .with_hint("the table that is there was not touched; mend the schema and name it with --schema FILE"))
         })
     }
 
-    fn reason_against(&self) -> Option<String> {
+    fn first_violation(&self) -> Option<String> {
         let names = self.index_names();
         let is_name = |name: &str| {
             let is_of_names = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
@@ -38,6 +38,7 @@ impl TableSchema {
             return Some(format!("`{}` is no name of an index", name.escape_debug()));
         }
 
+        // Names must be unique across GSIs, LSIs and vector indexes.
         if let Some((_, name)) = names
             .iter()
             .enumerate()
@@ -52,6 +53,7 @@ impl TableSchema {
             .local_secondary_indexes
             .iter()
             .map(|index| &index.key_schema);
+        // The limits on names apply to the keys of the table and of all indexes.
         let keys = global
             .clone()
             .map(|index| &index.key_schema)
@@ -72,6 +74,7 @@ impl TableSchema {
             return None;
         };
 
+        // DynamoDB's API has signed 64-bit integers for capacity.
         let capacities = global
             .filter_map(|index| table.index_capacity(index))
             .chain([of_table]);

@@ -1,7 +1,7 @@
 //! The typed view of a schema: the part of `DescribeTable`'s `Table` (or of a `CreateTable` request) that this program reads.
 //!
-//! Enumerations stay text, so that a value DynamoDB adds tomorrow is not an error in whoever only passes it on. Engines leave
-//! fields out or send `null`; only what a table cannot exist without is required: its keys and their definitions.
+//! Enumerations stay text, so that a value DynamoDB adds tomorrow is not an error for code that only passes it on. Engines omit
+//! fields or send `null`; only what every table has is required: its keys and their definitions.
 //! Reference: <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TableDescription.html>.
 
 use serde::{Deserialize, Deserializer, Serialize};
@@ -15,9 +15,9 @@ pub struct Description {
     pub table_name: Option<String>,
     /// The table's ARN; engines put made-up regions and accounts into it.
     pub table_arn: Option<String>,
-    /// The id that tells a table from an earlier one of the same name.
+    /// The id, which differs from that of an earlier table with the same name.
     pub table_id: Option<String>,
-    /// When the table was made, as the endpoint writes it: DynamoDB a number of seconds.
+    /// When the table was created, as the endpoint writes it; DynamoDB sends a number of seconds.
     pub creation_date_time: Option<serde_json::Value>,
     /// `ACTIVE`, `CREATING`, …
     pub table_status: Option<String>,
@@ -27,7 +27,7 @@ pub struct Description {
     pub table_size_bytes: Option<u64>,
     /// The table's key.
     pub key_schema: Vec<KeyElement>,
-    /// The types of all attributes that stand in a key.
+    /// The types of all attributes that are part of a key.
     pub attribute_definitions: Vec<AttributeDefinition>,
     /// GSIs.
     #[serde(default, deserialize_with = "null_is_default")]
@@ -43,7 +43,7 @@ pub struct Description {
     pub provisioned_throughput: Option<ProvisionedThroughput>,
     /// The upper bounds of an on-demand table.
     pub on_demand_throughput: Option<OnDemandThroughput>,
-    /// What the table can take at once.
+    /// Throughput that the table can serve immediately.
     pub warm_throughput: Option<WarmThroughput>,
     /// Whether the table refuses to be deleted.
     pub deletion_protection_enabled: Option<bool>,
@@ -92,10 +92,10 @@ pub struct GlobalIndex {
     pub index_name: String,
     /// Its key: up to four `HASH` and four `RANGE` attributes.
     pub key_schema: Vec<KeyElement>,
-    /// What is copied into it.
+    /// The attributes that are copied into it.
     #[serde(default, deserialize_with = "null_is_default")]
     pub projection: Projection,
-    /// `ACTIVE`, `CREATING`, …; some engines leave it out.
+    /// `ACTIVE`, `CREATING`, …; some engines omit it.
     pub index_status: Option<String>,
     /// Whether the index is being filled from the table.
     pub backfilling: Option<bool>,
@@ -103,7 +103,7 @@ pub struct GlobalIndex {
     pub provisioned_throughput: Option<ProvisionedThroughput>,
     /// Upper bounds when on-demand.
     pub on_demand_throughput: Option<OnDemandThroughput>,
-    /// What the index can take at once.
+    /// Throughput that the index can serve immediately.
     pub warm_throughput: Option<WarmThroughput>,
 }
 
@@ -124,12 +124,12 @@ pub struct LocalIndex {
     pub index_name: String,
     /// Its key: the table's partition key and a sort key of its own.
     pub key_schema: Vec<KeyElement>,
-    /// What is copied into it.
+    /// The attributes that are copied into it.
     #[serde(default, deserialize_with = "null_is_default")]
     pub projection: Projection,
 }
 
-/// What an index holds besides keys.
+/// The attributes that an index holds in addition to keys.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Projection {
@@ -175,7 +175,7 @@ pub struct OnDemandThroughput {
     pub max_write_request_units: Option<i64>,
 }
 
-/// What a table or index can take at once.
+/// Throughput that a table or index can serve immediately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct WarmThroughput {
@@ -201,7 +201,7 @@ pub struct BillingModeSummary {
 pub struct StreamSpecification {
     /// Whether it is on.
     pub stream_enabled: Option<bool>,
-    /// What a record shows: `KEYS_ONLY`, `NEW_IMAGE`, `OLD_IMAGE`, `NEW_AND_OLD_IMAGES`.
+    /// Contents of a record: `KEYS_ONLY`, `NEW_IMAGE`, `OLD_IMAGE`, `NEW_AND_OLD_IMAGES`.
     pub stream_view_type: Option<String>,
 }
 
@@ -214,7 +214,7 @@ pub struct SseDescription {
     /// `KMS`.
     #[serde(rename = "SSEType")]
     pub sse_type: Option<String>,
-    /// The ARN of the KMS key; it does not tell AWS's own key from a customer's.
+    /// The ARN of the KMS key; it looks the same for AWS's managed key and for a customer's.
     #[serde(rename = "KMSMasterKeyArn")]
     pub kms_master_key_arn: Option<String>,
 }
@@ -241,5 +241,6 @@ pub struct TableClassSummary {
 pub(crate) fn null_is_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
     deserializer: D,
 ) -> Result<T, D::Error> {
+    // `#[serde(default)]` covers a missing field, but not an explicit `null`.
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }

@@ -13,18 +13,18 @@ use wording::IndexWords;
 /// As wide as `partition key`.
 const KEY_LABEL_WIDTH: usize = 13;
 
-/// One setting that differs, in people's words.
+/// One setting that differs, described for people.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Difference {
     /// The setting: `billing`, `GSI by-director key`.
     pub setting: String,
-    /// What the dump has.
+    /// The value in the dump.
     pub dump: String,
-    /// What the table has.
+    /// The value of the table.
     pub table: String,
 }
 
-/// Both keys, in lines that can stand side by side: `partition key  pk (S)`, `sort key       none`.
+/// Both keys as lines to print side by side: `partition key  pk (S)`, `sort key       none`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyMismatch {
     /// The dump's key.
@@ -38,7 +38,7 @@ pub struct KeyMismatch {
 pub struct Differences {
     /// Items of the dump cannot live in the table.
     pub key: Option<KeyMismatch>,
-    /// They can, and the table behaves otherwise than the dumped one.
+    /// They can, but the table behaves differently from the dumped one.
     pub settings: Vec<Difference>,
 }
 
@@ -46,6 +46,7 @@ impl KeyMismatch {
     /// The same as differences of settings: one for the partition key, one for the sort key, where they differ.
     #[must_use]
     pub fn differences(&self) -> Vec<Difference> {
+        // Both keys have the same number of lines; see `key_lines`.
         let parts = self
             .dump
             .iter()
@@ -94,8 +95,8 @@ impl Differences {
     }
 }
 
-/// Compares the schema of a dump with that of a table. Settings beside `Table` are compared where both tell them: a schema
-/// without any section is one for which nobody asked.
+/// Compares the schema of a dump with that of a table. Sections other than `Table` are compared only if both schemas have
+/// some: a schema without sections was captured without them.
 #[must_use]
 pub fn differences(dump: &TableSchema, table: &TableSchema) -> Differences {
     let mut found = Differences {
@@ -105,6 +106,7 @@ pub fn differences(dump: &TableSchema, table: &TableSchema) -> Differences {
     compare_indexes(&mut found, &dump.description, &table.description);
     compare_vector_indexes(&mut found, dump, table);
     compare_described(&mut found, &dump.description, &table.description);
+    // Replicas are part of `Table`, so they need no section.
     let regions = |schema: &TableSchema| {
         none_or(
             schema
@@ -116,6 +118,7 @@ pub fn differences(dump: &TableSchema, table: &TableSchema) -> Differences {
 
     found.compare("replicas", &regions(dump), &regions(table));
 
+    // Sections that nobody captured would be reported as settings that differ.
     if !dump.sections.is_empty() && !table.sections.is_empty() {
         compare_sections(&mut found, dump, table);
     }
@@ -135,7 +138,7 @@ fn compare_described(found: &mut Differences, dump: &Description, table: &Descri
     let protection = |table: &Description| wording::on_or_off(table.is_deletion_protected());
     found.compare("deletion protection", &protection(dump), &protection(table));
 
-    // Keys differ between regions and accounts whenever KMS is used; only KMS or not is a choice somebody made.
+    // KMS keys always differ between regions and accounts; only the use of KMS is a choice that can be compared.
     let is_kms = |table: &Description| table.encryption() != Encryption::AwsOwned;
     if is_kms(dump) != is_kms(table) {
         found.compare(
@@ -148,6 +151,7 @@ fn compare_described(found: &mut Differences, dump: &Description, table: &Descri
 
 fn compare_sections(found: &mut Differences, dump: &TableSchema, table: &TableSchema) {
     let mut compare = |setting: &str, dump: Option<String>, table: Option<String>| {
+        // `None` is a section that was not captured or cannot be read: unknown, not different.
         if let (Some(dump), Some(table)) = (dump, table) {
             found.compare(setting, &dump, &table);
         }
@@ -191,7 +195,7 @@ fn compare_sections(found: &mut Differences, dump: &TableSchema, table: &TableSc
     compare_tags(found, dump, table);
 }
 
-/// A policy is too long for a line, so only whether there is one, and the same, is told.
+/// Compares resource policies. They are too long for a line, so a difference does not show their text.
 fn compare_policies(found: &mut Differences, dump: &TableSchema, table: &TableSchema) {
     let sections = [
         (Section::ResourcePolicy, "resource policy"),
@@ -203,6 +207,7 @@ fn compare_policies(found: &mut Differences, dump: &TableSchema, table: &TableSc
 
     for (section, setting) in sections {
         let text = |schema: &TableSchema| {
+            // Each policy names its own table; placeholders make the texts comparable.
             schema.policy(section).describe_or("", |policy| {
                 arn::with_placeholders(&policy, &schema.description)
             })
@@ -221,8 +226,9 @@ fn compare_policies(found: &mut Differences, dump: &TableSchema, table: &TableSc
     }
 }
 
-/// Only the tags that differ are told.
+/// Compares tags; a difference shows only the tags that differ.
 fn compare_tags(found: &mut Differences, dump: &TableSchema, table: &TableSchema) {
+    // No section means that the table has no tags.
     let tags = |schema: &TableSchema| match schema.own_tags() {
         SectionView::Absent => Some(Vec::new()),
         view => view.read(),
@@ -262,6 +268,7 @@ fn compare_vector_indexes(found: &mut Differences, dump: &TableSchema, table: &T
         );
     }
 
+    // The loop above has compared the indexes of the dump; these are only in the table.
     for index in present
         .iter()
         .filter(|index| !dumped.iter().any(|other| other.name == index.name))
@@ -297,12 +304,14 @@ fn key_lines(table: &Description) -> Vec<String> {
 }
 
 fn compare_indexes(found: &mut Differences, dump: &Description, table: &Description) {
+    // Throughput has another unit in each billing mode; `compare_described` reports the modes.
     let same_mode = matches!(
         (dump.billing(), table.billing()),
         (Billing::OnDemand, Billing::OnDemand) | (Billing::Provisioned(_), Billing::Provisioned(_))
     );
     let (dumped, present) = (wording::indexes(dump), wording::indexes(table));
     let is_deleting = |index: &IndexWords<'_>| {
+        // Only GSIs have a status.
         let indexes = table.global_secondary_indexes.iter();
         index.kind == "GSI"
             && indexes
@@ -343,6 +352,7 @@ fn compare_indexes(found: &mut Differences, dump: &Description, table: &Descript
         }
     }
 
+    // An index that is being deleted is not reported as additional.
     let others = present.iter().filter(|index| !is_deleting(index));
     for index in others.filter(|index| !dumped.iter().any(|other| is_same(index, other))) {
         found.compare(index.label(), "none", &index.words());

@@ -82,8 +82,8 @@ impl TableSchema {
     ///
     /// # Errors
     ///
-    /// [`Damaged`](crate::error::ErrorKind::Damaged) when the document is no JSON or larger than
-    /// [`limits::DOCUMENT_BYTES`]; [`SchemaMismatch`](crate::error::ErrorKind::SchemaMismatch) when it is no schema, naming
+    /// [`Damaged`](crate::error::ErrorKind::Damaged) when the document is not JSON or is larger than
+    /// [`limits::DOCUMENT_BYTES`]; [`SchemaMismatch`](crate::error::ErrorKind::SchemaMismatch) when it is not a schema, naming
     /// the field that is missing or of another type than DynamoDB's.
     pub fn parse(document: &[u8]) -> Result<Self> {
         if document.len() as u64 > limits::DOCUMENT_BYTES {
@@ -93,12 +93,14 @@ impl TableSchema {
             )));
         }
 
+        // A UTF-8 byte order mark, which JSON does not allow.
         let document = document.strip_prefix(b"\xef\xbb\xbf").unwrap_or(document);
         let Fields(mut sections) = serde_json::from_slice::<Fields<Box<RawValue>>>(document)
             .map_err(|cause| unreadable(&cause))?;
         let is_table = |name: &str| name == TABLE_SECTION || name == TABLE_DESCRIPTION_SECTION;
 
         if let Some(position) = sections.iter().position(|(name, _)| is_table(name)) {
+            // Parsed from the whole document, so that an error has the line and column in it.
             let DescribeTableResponse { table: description } =
                 serde_json::from_slice(document).map_err(|cause| unreadable(&cause))?;
             let (_, table) = sections.remove(position);
@@ -109,6 +111,7 @@ impl TableSchema {
                 description,
             })
         } else if sections.iter().any(|(name, _)| name == "KeySchema") {
+            // The whole document is the table.
             let description =
                 serde_json::from_slice(document).map_err(|cause| unreadable(&cause))?;
             let table = serde_json::from_slice(document).map_err(|cause| unreadable(&cause))?;
@@ -130,6 +133,7 @@ impl TableSchema {
     pub fn to_document(&self) -> Vec<u8> {
         let mut document = format!("{{\n\"{TABLE_SECTION}\": {}", self.table.get());
         for (name, section) in &self.sections {
+            // Names of sections come from documents and may need escapes.
             let name = serde_json::Value::from(name.as_str());
             document.extend([",\n", &name.to_string(), ": ", section.get()]);
         }
@@ -161,6 +165,7 @@ impl TableSchema {
     #[must_use]
     pub fn is_different_table(&self, other: &Self) -> bool {
         let (one, two) = (&self.description, &other.description);
+        // An endpoint may report no table id; the creation time is the next best evidence.
         match (&one.table_id, &two.table_id) {
             (Some(one), Some(two)) => one != two,
             _ => one
@@ -206,6 +211,7 @@ impl TableSchema {
         };
 
         let (partition, sort) = (of_kind("HASH"), of_kind("RANGE"));
+        // The sum of both counts is smaller if an element is neither HASH nor RANGE.
         let ([partition], [] | [_], true) = (
             &partition[..],
             &sort[..],
@@ -242,6 +248,7 @@ impl TableSchema {
             attribute_name: name.to_owned(),
             key_type: String::new(),
         };
+        // Definitions of a type that keys cannot have are skipped.
         of_index
             .filter_map(|definition| {
                 self.key_attribute(&element(&definition.attribute_name))
@@ -301,6 +308,7 @@ impl TableSchema {
 }
 
 fn unreadable(cause: &serde_json::Error) -> Error {
+    // JSON of the wrong form is a schema mismatch; text that is not JSON is damage.
     let error = match cause.classify() {
         Category::Data => {
             Error::schema_mismatch(format!("this is not the schema of a table: {cause}"))

@@ -1,5 +1,6 @@
-//! Lists the settings of a schema that neither `CreateTable` nor a later call recreates. A restore reports each of them. Settings that are left out by choice are in
-//! [`SettingsPlan::skipped`](super::SettingsPlan::skipped), and not here a second time.
+//! Lists the settings of a schema that neither `CreateTable` nor a later call recreates. A restore reports each of them.
+//!
+//! Settings that are skipped by choice are in [`SettingsPlan::skipped`](super::SettingsPlan::skipped) and not repeated here.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -18,15 +19,16 @@ const UNKNOWN_FIELD: &str = "this version does not know the field";
 /// One setting of a schema that a table created from it will not have.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct NotRecreated {
-    /// The setting, with its value where that says more: `multi-region consistency STRONG`.
+    /// The setting, with its value if that is informative: `multi-region consistency STRONG`.
     pub setting: String,
-    /// Why it is left out.
+    /// The reason why it is not recreated.
     pub reason: String,
 }
 
-/// Everything in `schema` that has no place in a request or call.
+/// Lists everything in `schema` that is not part of a request or call.
 pub(crate) fn not_recreated(schema: &TableSchema) -> Vec<NotRecreated> {
     let mut list = NotRecreatedList(Vec::new());
+    // `Description::billing` treats a mode that it does not know as on-demand.
     let mode = schema.description.billing_mode_name();
     if let Some(mode) = mode.filter(|mode| ![PROVISIONED, PAY_PER_REQUEST].contains(mode)) {
         list.add(
@@ -39,6 +41,7 @@ pub(crate) fn not_recreated(schema: &TableSchema) -> Vec<NotRecreated> {
         list_field(&mut list, schema, &name, value);
     }
 
+    // A request cannot set tags with AWS's prefix.
     let tags = schema.tags().read().unwrap_or_default();
     let aws_tags = tags
         .iter()
@@ -51,6 +54,7 @@ pub(crate) fn not_recreated(schema: &TableSchema) -> Vec<NotRecreated> {
         );
     }
 
+    // A section of a later version must be reported, not dropped silently.
     for (name, value) in &schema.sections {
         match Section::ALL
             .into_iter()
@@ -108,6 +112,7 @@ fn list_field(list: &mut NotRecreatedList, schema: &TableSchema, name: &str, val
             list.add("disassociation protection", NOT_IN_THIS_VERSION);
         }
         VECTOR_INDEXES => {
+            // A value that is not an array counts as one index.
             let count = elements_of(value).map_or(1, |all| all.len());
             let unread = count.saturating_sub(vector_indexes::indexes(schema).len());
             if unread > 0 {
@@ -129,6 +134,7 @@ fn list_section(
     section: Section,
     value: &RawValue,
 ) {
+    // The placeholder of a section that was not captured has a field of its own.
     if schema.not_captured_reason(section).is_none() {
         for field in unknown_section_fields(section, value) {
             list.add(field, UNKNOWN_FIELD);

@@ -1,6 +1,6 @@
-//! Whether a described table is ready, and what it is busy with: for waits after a table was created.
+//! Readiness and current activity of a described table, for waits after its creation.
 //!
-//! Says nothing about time; who waits decides how long.
+//! There are no timeouts here: the caller decides how long to wait.
 
 use super::TableSchema;
 use super::description::GlobalIndex;
@@ -9,13 +9,13 @@ const ACTIVE: &str = "ACTIVE";
 
 impl TableSchema {
     /// Whether the table and every GSI are `ACTIVE` and no GSI is being filled. A GSI without a status counts as active:
-    /// engines that build indexes at once do not report one.
+    /// engines that build indexes immediately do not report one.
     #[must_use]
     pub fn is_active(&self) -> bool {
         self.unfinished().is_empty()
     }
 
-    /// Whether the table is not ready and does not become so by itself: somebody has to give it back its key, or to restore it.
+    /// Whether the table cannot become ready by itself: its KMS key must be made accessible again, or it must be unarchived.
     #[must_use]
     pub fn is_stuck(&self) -> bool {
         let status = self.description.table_status.as_deref();
@@ -25,7 +25,7 @@ impl TableSchema {
         )
     }
 
-    /// What the table is busy with, in one line: `index by-director is CREATING (backfilling)`; `table is ACTIVE` when ready.
+    /// The current activity of the table, in one line: `index by-director is CREATING (backfilling)`; `table is ACTIVE` when ready.
     #[must_use]
     pub fn activity(&self) -> String {
         let unfinished = self.unfinished();
@@ -40,6 +40,7 @@ impl TableSchema {
         let table = match self.description.table_status.as_deref() {
             Some(ACTIVE) => None,
             Some(status) => Some(format!("table is {status}")),
+            // Unlike for a GSI, a missing status is not taken for `ACTIVE`.
             None => Some("table has no status".to_owned()),
         };
 
@@ -58,6 +59,7 @@ impl TableSchema {
 fn index_activity(index: &GlobalIndex) -> Option<String> {
     let status = index.index_status.as_deref().unwrap_or(ACTIVE);
     let name = &index.index_name;
+    // A GSI that is being filled is not ready, whatever its status.
     match index.backfilling {
         Some(true) => Some(format!("index {name} is {status} (backfilling)")),
         _ => (status != ACTIVE).then(|| format!("index {name} is {status}")),

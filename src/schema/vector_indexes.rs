@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use super::TableSchema;
 use super::document::raw::{Fields, elements_of, raw};
 
-/// The field of a table, described or asked for, that holds them.
+/// The field that holds them, in a description and in a request.
 pub(crate) const VECTOR_INDEXES: &str = "VectorIndexes";
 
 /// Facts about a described vector index that a request cannot hold.
@@ -21,7 +21,7 @@ const FACTS: [&str; 5] = [
 /// One vector index.
 pub(crate) struct VectorIndex {
     pub(crate) name: String,
-    /// The attributes it is searched by, which may have definitions beside those of keys.
+    /// The attributes it is searched by, which may have definitions in addition to those of keys.
     pub(crate) search_attributes: Vec<String>,
     /// The index as a request holds it.
     pub(crate) request: Box<RawValue>,
@@ -49,6 +49,7 @@ pub(crate) fn indexes(schema: &TableSchema) -> Vec<VectorIndex> {
         .and_then(elements_of)
         .unwrap_or_default();
     let index = |element: &RawValue| {
+        // An index that cannot be read is left out here; `not_recreated` counts it.
         let DescribedVectorIndex {
             index_name,
             search_schema,

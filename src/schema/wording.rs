@@ -1,5 +1,5 @@
-//! A schema in people's words. The same words describe a table in a plan or summary and tell two tables apart, so that what
-//! reads the same is the same.
+//! Descriptions of a schema for people. Plans, summaries and comparisons of two tables share them, so that settings with equal
+//! descriptions are equal.
 
 use super::TableSchema;
 use super::description::{
@@ -36,7 +36,7 @@ impl TableSchema {
         lines
     }
 
-    /// The part of [`Self::summary_lines`] that makes the table what it is: keys, billing, indexes.
+    /// The part of [`Self::summary_lines`] about keys, billing and indexes.
     #[must_use]
     pub fn shape_lines(&self) -> Vec<(String, String)> {
         let table = &self.description;
@@ -63,8 +63,18 @@ impl TableSchema {
 
     /// Settings that are not at their default, in the order of [`Setting::ALL`](super::Setting::ALL).
     fn setting_lines(&self) -> Vec<(&'static str, String)> {
+        // The settings of `CreateTable` come first in `Setting::ALL`, so both lists together keep its order.
+        self.creation_settings()
+            .into_iter()
+            .chain(self.later_settings())
+            .filter_map(|(label, words)| Some((label, words?)))
+            .collect()
+    }
+
+    /// Settings that `CreateTable` can hold.
+    fn creation_settings(&self) -> [(&'static str, Option<String>); 4] {
         let table = &self.description;
-        let lines = [
+        [
             (
                 "table class",
                 Some(table.class())
@@ -80,6 +90,13 @@ impl TableSchema {
                 self.own_tags().read().map(|tags| tags_in_words(&tags)),
             ),
             ("warm throughput", table.grown_warm_throughput().map(warm)),
+        ]
+    }
+
+    /// Settings that are applied by calls after the creation of the table.
+    fn later_settings(&self) -> [(&'static str, Option<String>); 9] {
+        let table = &self.description;
+        [
             ("stream", table.stream().map(ToOwned::to_owned)),
             (
                 "TTL",
@@ -119,12 +136,7 @@ impl TableSchema {
                 "deletion protection",
                 table.is_deletion_protected().then(|| on_or_off(true)),
             ),
-        ];
-
-        lines
-            .into_iter()
-            .filter_map(|(label, words)| Some((label, words?)))
-            .collect()
+        ]
     }
 
     fn policies_in_words(&self) -> Option<String> {
@@ -141,14 +153,14 @@ impl TableSchema {
     }
 }
 
-/// One index of either kind, in words.
+/// Description of one GSI or LSI.
 pub(crate) struct IndexWords<'a> {
     /// `GSI` or `LSI`.
     pub(crate) kind: &'static str,
     pub(crate) name: &'a str,
     pub(crate) key: String,
     pub(crate) projection: String,
-    /// Capacity or upper bounds; `None` where there are none.
+    /// Capacity or upper bounds; `None` if it has neither.
     pub(crate) throughput: Option<String>,
 }
 
@@ -254,6 +266,7 @@ fn attributes(elements: &[KeyElement], kind: &str, definitions: &[AttributeDefin
                 .find(|definition| definition.attribute_name == *name);
             format!(
                 "{name} ({})",
+                // A schema that lacks the definition must still be printable.
                 definition.map_or("no type", |definition| &definition.attribute_type)
             )
         });
@@ -272,6 +285,7 @@ fn projection(projection: &Projection) -> String {
         .map(String::as_str)
         .collect();
 
+    // The order of projected attributes has no meaning; sorted lists are comparable.
     names.sort_unstable();
     format!("{} ({})", projection.projection_type, names.join(", "))
 }
@@ -294,7 +308,7 @@ fn maximum(bounds: &OnDemandThroughput) -> String {
     )
 }
 
-/// What a table and an index can take at once: `30000 read / 4000 write units per second`.
+/// Warm throughput of a table or index: `30000 read / 4000 write units per second`.
 pub(crate) fn warm(warm: WarmThroughput) -> String {
     let words = [
         (warm.read_units_per_second, "read"),
@@ -311,7 +325,7 @@ pub(crate) fn tag_count(tags: &[Tag]) -> String {
     count(tags.len(), "tag", "tags")
 }
 
-/// The first tags, cut to a length that a line bears: `owner=films, team=a`.
+/// The first tags, shortened to fit one line: `owner=films, team=a`.
 pub(crate) fn tags_in_words(tags: &[Tag]) -> String {
     let words = tags
         .iter()
@@ -325,13 +339,14 @@ pub(crate) fn tags_in_words(tags: &[Tag]) -> String {
 }
 
 fn shortened(value: &str) -> String {
+    // Cut between characters: a slice within one panics.
     match value.char_indices().nth(TAG_CHARACTERS) {
         None => value.to_owned(),
         Some((end, _)) => format!("{}…", &value[..end]),
     }
 }
 
-/// `35 days`, or `on` where the period is not told.
+/// `35 days`, or `on` if the period is unknown.
 pub(crate) fn recovery_in_words(recovery: &PointInTimeRecovery) -> String {
     recovery_period(recovery).unwrap_or_else(|| on_or_off(true))
 }
@@ -346,6 +361,7 @@ pub(crate) fn scaling_in_words(scaling: &AutoScaling) -> String {
             target.max_capacity
         );
 
+        // A policy belongs to the target with the same resource and dimension.
         let mut policies = scaling.scaling_policies.iter().filter(|policy| {
             (&policy.resource_id, &policy.scalable_dimension)
                 == (&target.resource_id, &target.scalable_dimension)
@@ -357,6 +373,7 @@ pub(crate) fn scaling_in_words(scaling: &AutoScaling) -> String {
         }
     };
 
+    // Sorted, so that the order of the response makes no difference.
     let mut words: Vec<_> = scaling.scalable_targets.iter().map(word).collect();
     words.sort_unstable();
 
@@ -386,7 +403,7 @@ pub(crate) fn table_key(schema: &TableSchema) -> String {
     )
 }
 
-/// `35 days`, where it is told.
+/// `35 days`; `None` if the period is unknown.
 pub(crate) fn recovery_period(recovery: &PointInTimeRecovery) -> Option<String> {
     recovery.recovery_period_in_days.map(|days| {
         if days == 1 {
@@ -410,19 +427,20 @@ pub(crate) fn contributor_insights(insights: &[ContributorInsights]) -> String {
 }
 
 pub(crate) fn insights_of(insights: &[ContributorInsights]) -> String {
-    let mut of: Vec<_> = insights.iter().map(insight).collect();
-    of.sort_unstable();
-    of.join(", ")
+    let mut words: Vec<_> = insights.iter().map(insight).collect();
+    words.sort_unstable();
+    words.join(", ")
 }
 
-fn insight(of: &ContributorInsights) -> String {
-    let place = of
+fn insight(insights: &ContributorInsights) -> String {
+    let resource = insights
         .index_name
         .as_ref()
         .map_or_else(|| "table".to_owned(), |index| format!("index {index}"));
-    match &of.mode {
-        Some(mode) => format!("{place} ({mode})"),
-        None => place,
+
+    match &insights.mode {
+        Some(mode) => format!("{resource} ({mode})"),
+        None => resource,
     }
 }
 

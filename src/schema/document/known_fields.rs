@@ -1,5 +1,5 @@
-//! The fields of a table's document that this version knows, read-only facts included. What is not listed here is a setting of a
-//! later API; a restore names it.
+//! The fields of a table's document that this version knows, read-only facts included. A field that is not listed here is a setting
+//! of a later API; a restore reports it.
 //!
 //! Both forms are covered: `TableDescription` as `DescribeTable` sends it, and the `CreateTable` request.
 
@@ -8,11 +8,11 @@ use serde_json::value::RawValue;
 use super::raw::{elements_of, fields_of, is_empty};
 use super::section::Section;
 
-/// What is known of one object, or of each object in an array.
+/// The known fields of one object, or of each object in an array.
 struct KnownFields {
-    /// Fields whose content is not looked into.
+    /// Fields whose contents are not examined.
     plain: &'static [&'static str],
-    /// Fields that hold objects, or arrays of objects, and what is known of those.
+    /// Fields that hold objects or arrays of objects, with the known fields of those.
     nested: &'static [(&'static str, &'static KnownFields)],
 }
 
@@ -78,7 +78,7 @@ const TABLE: KnownFields = KnownFields {
             "TableClassSummary",
             &plain(&["LastUpdateDateTime", "TableClass"]),
         ),
-        // What some engines call the billing mode as well.
+        // Another name of the billing mode, used by some engines.
         (
             "TableThroughputModeSummary",
             &plain(&["LastUpdateToPayPerRequestDateTime", "TableThroughputMode"]),
@@ -228,15 +228,15 @@ const fn plain(plain: &'static [&'static str]) -> KnownFields {
     KnownFields { plain, nested: &[] }
 }
 
-/// The fields of `table` that nothing is known of, in document order, each by its path: `FutureField`,
-/// `GlobalSecondaryIndexes.by-director.FutureField`. Empty values are no settings and left out.
+/// The unknown fields of `table` in document order, each as a path: `FutureField`,
+/// `GlobalSecondaryIndexes.by-director.FutureField`. Fields with empty values are omitted.
 pub(crate) fn unknown_fields(table: &RawValue) -> Vec<String> {
     let mut unknown = Vec::new();
     collect_unknown(&TABLE, table, "", &mut unknown);
     unknown
 }
 
-/// The same of a section beside the table, each path beginning with the section's name.
+/// The unknown fields of a section, each as a path that begins with the section's name.
 pub(crate) fn unknown_section_fields(section: Section, value: &RawValue) -> Vec<String> {
     let known = match section {
         Section::TimeToLive => &TIME_TO_LIVE,
@@ -254,10 +254,11 @@ pub(crate) fn unknown_section_fields(section: Section, value: &RawValue) -> Vec<
     unknown
 }
 
-/// Goes as deep as [`KnownFields`] does: the document cannot make it deeper.
+/// Collects unknown fields. The depth of recursion is that of [`KnownFields`], whatever the document holds.
 fn collect_unknown(known: &KnownFields, value: &RawValue, path: &str, unknown: &mut Vec<String>) {
     if let Some(elements) = elements_of(value) {
         for (position, element) in elements.into_iter().enumerate() {
+            // A name helps the reader more than a position does.
             let name = element_name(element).unwrap_or_else(|| position.to_string());
             collect_unknown(known, element, &format!("{path}{name}."), unknown);
         }
@@ -274,7 +275,7 @@ fn collect_unknown(known: &KnownFields, value: &RawValue, path: &str, unknown: &
     }
 }
 
-/// What people call an element of an array: the name of its index, attribute or region.
+/// The name of an array element: that of its index, attribute or region.
 pub(crate) fn element_name(element: &RawValue) -> Option<String> {
     let fields = fields_of(element)?;
     let (_, name) = fields

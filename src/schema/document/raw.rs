@@ -1,4 +1,4 @@
-//! A JSON object one level deep: its fields in their order, the values as the text they came in.
+//! A JSON object one level deep: its fields in their order, the values as verbatim text.
 //!
 //! This is how text stays verbatim: `serde_json::Value` would reorder fields and rewrite numbers.
 
@@ -24,11 +24,11 @@ impl Fields<Box<RawValue>> {
         )
     }
 
-    /// Puts `value` in the place of the field `name`, or behind the last field.
+    /// Replaces the value of the field `name`, or appends the field.
     pub(crate) fn set(&mut self, name: &str, value: &impl Serialize) {
         let value = raw(value);
         match self.0.iter_mut().find(|(found, _)| found == name) {
-            Some((_, place)) => *place = value,
+            Some((_, current)) => *current = value,
             None => self.0.push((name.to_owned(), value)),
         }
     }
@@ -39,11 +39,12 @@ impl Fields<Box<RawValue>> {
 
     /// Edits each element of the array in the field `name`, if there is one.
     pub(crate) fn edit_elements(&mut self, name: &str, mut edit: impl FnMut(&mut Self)) {
-        let Some((_, place)) = self.0.iter_mut().find(|(found, _)| found == name) else {
+        let Some((_, current)) = self.0.iter_mut().find(|(found, _)| found == name) else {
             return;
         };
 
-        let Some(elements) = elements_of(place) else {
+        // A value that is not an array stays verbatim.
+        let Some(elements) = elements_of(current) else {
             return;
         };
 
@@ -53,7 +54,7 @@ impl Fields<Box<RawValue>> {
             fields
         });
 
-        *place = raw(&edited.collect::<Vec<_>>());
+        *current = raw(&edited.collect::<Vec<_>>());
     }
 }
 
@@ -75,7 +76,7 @@ pub(crate) fn elements_of(value: &RawValue) -> Option<Vec<&RawValue>> {
     serde_json::from_str(value.get()).ok()
 }
 
-/// Whether `value` says nothing: `null`, or an array or object without content.
+/// Whether `value` is empty: `null`, or an array or object without content.
 pub(crate) fn is_empty(value: &RawValue) -> bool {
     value.get() == "null"
         || fields_of(value).is_some_and(|fields| fields.is_empty())
@@ -104,6 +105,7 @@ impl<'de, V: Deserialize<'de>> Visitor<'de> for FieldsVisitor<V> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        // A list keeps the order and repeated names, which a map would lose.
         let mut fields = Vec::new();
         while let Some(field) = map.next_entry()? {
             fields.push(field);

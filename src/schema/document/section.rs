@@ -1,5 +1,5 @@
-//! What stands beside `Table` in `table-schema.json`: settings that `DescribeTable` does not tell, each the answer of a call of
-//! its own, verbatim, or the reason why it could not be had.
+//! The sections of `table-schema.json` other than `Table`: settings that `DescribeTable` does not return. Each is the verbatim
+//! response of a call of its own, or the reason why that call failed.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::raw::raw;
 use crate::schema::TableSchema;
 
-/// A section of `table-schema.json` beside `Table`.
+/// A section of `table-schema.json` other than `Table`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Section {
     /// `TimeToLiveDescription` of `DescribeTimeToLive`.
@@ -18,13 +18,13 @@ pub enum Section {
     Tags,
     /// `ContinuousBackupsDescription` of `DescribeContinuousBackups`.
     ContinuousBackups,
-    /// The whole answer of `GetResourcePolicy` for the table; absent where there is none.
+    /// The whole response of `GetResourcePolicy` for the table; absent if there is none.
     ResourcePolicy,
-    /// The whole answer of `GetResourcePolicy` for the table's stream; absent where there is none.
+    /// The whole response of `GetResourcePolicy` for the table's stream; absent if there is none.
     StreamResourcePolicy,
     /// `ScalableTargets` and `ScalingPolicies` of Application Auto Scaling for table and indexes, as one object.
     AutoScaling,
-    /// An array of the answers of `DescribeContributorInsights` for the table and each GSI.
+    /// An array of the responses of `DescribeContributorInsights` for the table and each GSI.
     ContributorInsights,
     /// `KinesisDataStreamDestinations` of `DescribeKinesisStreamingDestination`.
     KinesisDestinations,
@@ -57,16 +57,24 @@ impl Section {
             Self::KinesisDestinations => "KinesisDestinations",
         }
     }
+
+    /// Position in the document. Unknown sections come last.
+    fn position(name: &str) -> usize {
+        Self::ALL
+            .iter()
+            .position(|section| section.name() == name)
+            .unwrap_or(Self::ALL.len())
+    }
 }
 
 /// Result of capturing a section.
 #[derive(Debug, Clone)]
 pub enum Captured {
-    /// The table has nothing of it; the document has no such section.
+    /// The table lacks the setting; the document has no such section.
     Nothing,
-    /// The answer, verbatim.
+    /// The response, verbatim.
     Document(Box<RawValue>),
-    /// It could not be had: the section says `{"not_captured": "<reason>"}`.
+    /// The call failed: the section is `{"not_captured": "<reason>"}`.
     NotCaptured(String),
 }
 
@@ -77,21 +85,13 @@ struct NotCaptured<'a> {
     not_captured: Cow<'a, str>,
 }
 
-impl Section {
-    fn position(name: &str) -> usize {
-        Self::ALL
-            .iter()
-            .position(|section| section.name() == name)
-            .unwrap_or(Self::ALL.len())
-    }
-}
-
 impl TableSchema {
-    /// The schema with these sections in place of those of the same name. They stand in the document in the order of
-    /// [`Section::ALL`], behind `Table`, and before any that this version does not know.
+    /// The schema with these sections in place of those of the same name. In the document they follow `Table` in the order of
+    /// [`Section::ALL`], before any sections that this version does not know.
     #[must_use]
     pub fn with_sections(mut self, sections: Vec<(Section, Captured)>) -> Self {
         for (section, captured) in sections {
+            // Also for `Captured::Nothing`: the table no longer has the old value.
             self.sections.retain(|(name, _)| name != section.name());
             let value = match captured {
                 Captured::Nothing => continue,
@@ -104,14 +104,16 @@ impl TableSchema {
             self.sections.push((section.name().to_owned(), value));
         }
 
+        // The sort is stable, so sections that this version does not know keep their order.
         self.sections
             .sort_by_key(|(name, _)| Section::position(name));
         self
     }
 
-    /// What was captured of `section`; `None` where there is nothing, and where it was not captured.
+    /// The captured value of `section`; `None` if the table lacks the setting or it was not captured.
     #[must_use]
     pub fn section(&self, section: Section) -> Option<&RawValue> {
+        // A placeholder is the reason for a missing value, not a value.
         self.section_text(section)
             .filter(|value| reason_of(value).is_none())
     }

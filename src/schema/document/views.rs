@@ -1,7 +1,7 @@
 //! Typed views of the sections other than `Table`: the part of each that this program reads. As in
-//! [`Description`](crate::schema::Description), enumerations stay text and nothing is required that an engine may leave out.
+//! [`Description`](crate::schema::Description), enumerations stay text and nothing is required that an engine may omit.
 //!
-//! What cannot be read is not lost: the document keeps it, and a restore names it.
+//! A section that cannot be read is not lost: the document keeps it, and a restore reports it.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -12,7 +12,7 @@ use super::section::Section;
 use crate::schema::TableSchema;
 use crate::schema::description::{OnDemandThroughput, TableClassSummary};
 
-/// Tags whose names begin so are AWS's own and cannot be set.
+/// Prefix of AWS's own tags, which cannot be set.
 pub(crate) const AWS_TAG_PREFIX: &str = "aws:";
 
 #[derive(Deserialize)]
@@ -118,7 +118,7 @@ pub(crate) struct Replica {
     pub(crate) class: Option<TableClassSummary>,
 }
 
-/// What an index has otherwise in a replica.
+/// Settings of an index that differ in a replica.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct ReplicaIndex {
@@ -157,7 +157,7 @@ impl<T> SectionView<T> {
         }
     }
 
-    /// The part that `filter` takes from what was read; nothing where it takes none.
+    /// Converts the value with `filter`; absent if that returns `None`.
     fn and_then<U>(self, filter: impl FnOnce(T) -> Option<U>) -> SectionView<U> {
         match self {
             Self::Absent => SectionView::Absent,
@@ -169,7 +169,7 @@ impl<T> SectionView<T> {
 }
 
 impl TableSchema {
-    /// The attribute that tells when an item expires, when TTL is on.
+    /// The attribute that holds the expiry time of an item, if TTL is on.
     #[must_use]
     pub fn ttl_attribute(&self) -> Option<String> {
         self.time_to_live().read()
@@ -178,18 +178,23 @@ impl TableSchema {
     pub(crate) fn time_to_live(&self) -> SectionView<String> {
         self.view::<TimeToLive>(Section::TimeToLive)
             .and_then(|ttl| {
-                ttl.attribute_name
-                    .filter(|_| is_on(ttl.time_to_live_status.as_deref()))
+                if is_on(ttl.time_to_live_status.as_deref()) {
+                    ttl.attribute_name
+                } else {
+                    None
+                }
             })
     }
 
     /// The table's tags, AWS's own included, by name.
     pub(crate) fn tags(&self) -> SectionView<Vec<Tag>> {
+        // A `CreateTable` request holds its tags in the table itself.
         let view = match self.view::<Vec<Tag>>(Section::Tags) {
             SectionView::Absent => self.field_view("Tags"),
             view => view,
         };
         view.and_then(|mut tags| {
+            // The order of tags has no meaning; sorted lists are comparable.
             tags.sort();
             (!tags.is_empty()).then_some(tags)
         })
@@ -213,6 +218,7 @@ impl TableSchema {
 
     /// The policy of the table or, with [`Section::StreamResourcePolicy`], of its stream: a JSON text.
     pub(crate) fn policy(&self, section: Section) -> SectionView<String> {
+        // A `CreateTable` request holds its policy in the table itself, without an envelope.
         match self.view::<Policy>(section) {
             SectionView::Absent if section == Section::ResourcePolicy => {
                 self.field_view("ResourcePolicy")
@@ -232,7 +238,7 @@ impl TableSchema {
     pub(crate) fn contributor_insights(&self) -> SectionView<Vec<ContributorInsights>> {
         self.view::<Vec<ContributorInsights>>(Section::ContributorInsights)
             .and_then(|mut insights| {
-                insights.retain(|of| is_on(of.status.as_deref()));
+                insights.retain(|entry| is_on(entry.status.as_deref()));
                 (!insights.is_empty()).then_some(insights)
             })
     }
@@ -249,6 +255,7 @@ impl TableSchema {
     pub(crate) fn replicas(&self) -> SectionView<Vec<Replica>> {
         self.field_view::<Vec<Replica>>("Replicas")
             .and_then(|mut replicas| {
+                // The list can include the table's own region.
                 replicas.retain(|replica| {
                     Some(replica.region_name.as_str()) != self.region()
                         && replica.status.as_deref() != Some("DELETING")
@@ -266,6 +273,7 @@ impl TableSchema {
     }
 
     fn view<T: DeserializeOwned>(&self, section: Section) -> SectionView<T> {
+        // The placeholder first: read as a value, it would be in an unknown form.
         match self.not_captured_reason(section) {
             Some(reason) => SectionView::NotCaptured(reason),
             None => read(self.section(section)),
@@ -286,7 +294,7 @@ fn read<T: DeserializeOwned>(value: Option<&RawValue>) -> SectionView<T> {
     }
 }
 
-/// Whether a status means on. One that is not told, or one of a later API, counts as on, so that the setting is not lost.
+/// Whether a status means on. A missing status or one of a later API counts as on, so that the setting is not lost.
 fn is_on(status: Option<&str>) -> bool {
     !matches!(
         status,

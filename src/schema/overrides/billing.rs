@@ -34,9 +34,10 @@ pub(crate) fn put(
         .with_hint("add --billing-mode on-demand, or leave it out"));
     }
 
+    // Without a change of mode or figures, the document stays verbatim.
     let is_other_mode = (mode == BillingMode::Provisioned) != table.is_provisioned();
     if is_other_mode || given.capacity.is_some() {
-        leave_auto_scaling_out(edit, schema, mode);
+        drop_auto_scaling(edit, schema, mode);
     }
 
     match mode {
@@ -60,7 +61,10 @@ struct GivenFlags {
 impl GivenFlags {
     fn new(overrides: &Overrides) -> Self {
         let first = |flags: [(bool, &'static str); 3]| {
-            flags.into_iter().find(|(is, _)| *is).map(|(_, flag)| flag)
+            flags
+                .into_iter()
+                .find(|(is_given, _)| *is_given)
+                .map(|(_, flag)| flag)
         };
         Self {
             capacity: first([
@@ -71,6 +75,7 @@ impl GivenFlags {
             maximum: first([
                 (overrides.max_read_units.is_some(), "--max-read-units"),
                 (overrides.max_write_units.is_some(), "--max-write-units"),
+                // Pads the list to the length of the other one.
                 (false, ""),
             ]),
         }
@@ -85,6 +90,7 @@ fn check_figures(overrides: &Overrides) -> Result<()> {
         (overrides.max_write_units, "--max-write-units"),
     ];
 
+    // DynamoDB's API has signed 64-bit integers for units.
     match figures
         .into_iter()
         .find(|(units, _)| units.is_some_and(|units| units == 0 || i64::try_from(units).is_err()))
@@ -107,6 +113,7 @@ fn check_indexes(schema: &TableSchema, overrides: &Overrides) -> Result<()> {
         .collect();
 
     for (name, capacity) in &overrides.index_capacity {
+        // A better message than "no index" for an LSI or a vector index.
         if schema.has_index(name) && !names.contains(name) {
             return Err(Error::usage(format!(
                 "--index-capacity: index {name} has no capacity of its own"
@@ -127,6 +134,7 @@ fn check_indexes(schema: &TableSchema, overrides: &Overrides) -> Result<()> {
 }
 
 fn mode(table: &Description, overrides: &Overrides, given: &GivenFlags) -> Result<BillingMode> {
+    // A table that was on-demand has no capacity that could be the default.
     let has_figures = table.is_provisioned()
         || overrides
             .read_capacity
@@ -171,12 +179,15 @@ fn provision(edit: &mut SchemaEdit, table: &Description, overrides: &Overrides) 
     set_mode(edit, PROVISIONED);
     edit.table.set(CAPACITY, &CapacityRequest::from(of_table));
     edit.table.remove(MAXIMUM);
+    // The fields and the parsed indexes are in the same order.
     let mut indexes = table.global_secondary_indexes.iter();
     edit.table.edit_elements(GLOBAL_INDEXES, |fields| {
         let Some(index) = indexes.next() else { return };
         let has = table.index_capacity(index).unwrap_or(of_table);
-        let told = overrides.index_capacity.get(&index.index_name).copied();
-        let capacity = told.unwrap_or(Capacity {
+
+        // A flag for this index, else a flag for the table, else the capacity in the dump.
+        let given = overrides.index_capacity.get(&index.index_name).copied();
+        let capacity = given.unwrap_or(Capacity {
             read: read.unwrap_or(has.read),
             write: write.unwrap_or(has.write),
         });
@@ -220,6 +231,7 @@ fn put_on_demand(edit: &mut SchemaEdit, table: &Description, overrides: &Overrid
 }
 
 fn set_mode(edit: &mut SchemaEdit, mode: &str) {
+    // Both forms at once would contradict each other; `Description` prefers the summary.
     edit.table.remove("BillingMode");
     edit.table.set(
         "BillingModeSummary",
@@ -227,8 +239,8 @@ fn set_mode(edit: &mut SchemaEdit, mode: &str) {
     );
 }
 
-/// Removes auto scaling: its bounds are for the old capacity and would restore that.
-fn leave_auto_scaling_out(edit: &mut SchemaEdit, schema: &TableSchema, mode: BillingMode) {
+/// Removes auto scaling: its bounds are for the old capacity and would scale the table back to it.
+fn drop_auto_scaling(edit: &mut SchemaEdit, schema: &TableSchema, mode: BillingMode) {
     if !matches!(schema.auto_scaling(), SectionView::Value(_)) {
         return;
     }

@@ -32,6 +32,7 @@ impl TableSchema {
     /// [`SchemaMismatch`](crate::error::ErrorKind::SchemaMismatch) when a key attribute of the schema has no definition.
     pub fn overridden(&self, overrides: &Overrides) -> Result<OverriddenSchema> {
         let has_overrides = *overrides != Overrides::default();
+        // Nothing to change: the document stays verbatim.
         if !has_overrides && self.deleting_indexes().next().is_none() {
             return Ok(OverriddenSchema {
                 schema: self.clone(),
@@ -47,7 +48,9 @@ impl TableSchema {
             key_schema::put(&mut edit, key)?;
         }
 
+        // After indexes and key: both determine which definitions are used.
         edit.drop_unused_definitions()?;
+        // Figures are checked against the indexes that are left.
         let before_billing = edit.schema()?;
         billing::put(&mut edit, &before_billing, overrides)?;
         put_class(&mut edit, overrides);
@@ -73,6 +76,7 @@ fn put_class(edit: &mut SchemaEdit, overrides: &Overrides) {
         TableClass::Standard => crate::schema::settings::values::STANDARD,
         TableClass::StandardInfrequentAccess => "STANDARD_INFREQUENT_ACCESS",
     };
+    // Both forms at once would contradict each other; `Description` prefers the summary.
     edit.table.remove("TableClass");
     edit.table.set(
         "TableClassSummary",
@@ -111,6 +115,7 @@ fn put_tags(edit: &mut SchemaEdit, schema: &TableSchema, overrides: &Overrides) 
         );
     }
 
+    // With `--no-tags` it makes no difference that the dump's tags are unknown.
     let view = schema.tags();
     if let (SectionView::NotCaptured(_), false) = (&view, overrides.no_tags) {
         edit.notes
@@ -124,6 +129,7 @@ fn put_tags(edit: &mut SchemaEdit, schema: &TableSchema, overrides: &Overrides) 
         key: key.clone(),
         value: value.clone(),
     }));
+    // The new list replaces tags in either form, that of a request and the section.
     edit.table.remove("Tags");
     edit.sections
         .retain(|(name, _)| name != Section::Tags.name());
@@ -148,6 +154,7 @@ fn changes(dump: &TableSchema, changed: &TableSchema) -> Vec<String> {
         ));
     }
 
+    // These have notes of their own, and so have dropped indexes (`missing`).
     let is_noted = |setting: &str| matches!(setting, "encryption" | "auto scaling");
     let others = found.settings.into_iter().filter(|other| {
         !is_noted(&other.setting) && !["missing", "being deleted"].contains(&other.table.as_str())

@@ -38,6 +38,7 @@ pub(crate) fn drop_unwanted(
         check_name(name, flag, &names)?;
     }
 
+    // Contradictory flags are an error: a guess could drop an index that is wanted.
     if let Some(name) = only_indexes.iter().find(|name| drop_indexes.contains(name)) {
         return Err(Error::usage(format!(
             "--only-index keeps index {name} and --drop-index drops it"
@@ -45,6 +46,7 @@ pub(crate) fn drop_unwanted(
         .with_hint("leave one of them out"));
     }
 
+    // An index that is called `all` takes precedence over the keyword.
     let drops_all =
         drop_indexes.iter().any(|name| name == ALL) && !names.iter().any(|name| name == ALL);
     if drops_all && !only_indexes.is_empty() {
@@ -54,6 +56,7 @@ pub(crate) fn drop_unwanted(
         );
     }
 
+    // Naming an index with `--only-index` keeps it even if it was being deleted.
     let deleting: Vec<&str> = schema.deleting_indexes().collect();
     for (kind, field) in KINDS {
         let mut notes = Vec::new();

@@ -7,11 +7,12 @@ use crate::schema::description::{AttributeDefinition, KeyElement};
 const FLAG: &str = "--key-schema";
 const TYPES: [&str; 3] = ["S", "N", "B"];
 
-/// Puts the key that `text` (`pk:S,sk:N`) describes in place of the table's. LSIs that cannot live with it go.
+/// Puts the key that `text` (`pk:S,sk:N`) describes in place of the table's. Drops the LSIs that are incompatible with it.
 pub(crate) fn put(edit: &mut SchemaEdit, text: &str) -> Result<()> {
     let description = edit.schema()?.description;
     let key = parse(text, &description.attribute_definitions)?;
     let mut definitions = description.attribute_definitions;
+    // The type in the flag replaces the one in the schema.
     for attribute in &key {
         match definitions
             .iter_mut()
@@ -33,6 +34,7 @@ pub(crate) fn put(edit: &mut SchemaEdit, text: &str) -> Result<()> {
     edit.table.set("KeySchema", &elements.collect::<Vec<_>>());
     edit.table.set("AttributeDefinitions", &definitions);
 
+    // An LSI has the table's partition key, and needs a table with a sort key.
     let mut notes = Vec::new();
     edit.retain_elements("LocalSecondaryIndexes", |name| {
         let index = description
@@ -82,12 +84,13 @@ fn parse(text: &str, definitions: &[AttributeDefinition]) -> Result<Vec<Attribut
     }
 }
 
-/// `name:T`, or `name` where it has a definition. A name may hold colons.
+/// `name:T`, or `name` where it has a definition.
 fn attribute(text: &str, definitions: &[AttributeDefinition]) -> Result<AttributeDefinition> {
     if text.is_empty() {
         return Err(usage("an attribute has no name"));
     }
 
+    // The whole text first: a name may contain colons.
     if let Some(known) = definitions
         .iter()
         .find(|known| known.attribute_name == text)

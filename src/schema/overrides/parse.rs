@@ -29,12 +29,12 @@ pub struct Overrides {
     pub table_class: Option<TableClass>,
     /// KMS key by ARN, alias or id.
     pub kms_key: Option<String>,
-    /// Tags to add to the dump's, or to put in place of those of the same name.
+    /// Tags to add to the dump's, replacing those with the same name.
     #[serde(rename = "add-tag")]
     pub add_tags: BTreeMap<String, String>,
-    /// Leaves the dump's tags out.
+    /// Drops the dump's tags.
     pub no_tags: bool,
-    /// Indexes to leave out; `all` for every one.
+    /// Indexes to drop; `all` drops every index.
     #[serde(rename = "drop-index", deserialize_with = "one_or_many")]
     pub drop_indexes: Vec<String>,
     /// The only indexes to keep, if any is named.
@@ -50,7 +50,7 @@ pub struct Overrides {
 pub enum BillingMode {
     /// Billed by request.
     OnDemand,
-    /// Billed by capacity set aside.
+    /// Billed by provisioned capacity.
     Provisioned,
 }
 
@@ -91,10 +91,11 @@ impl Overrides {
         })
     }
 
-    /// These overrides, from flags, over a `file`'s. A flag for one billing mode sets aside what the file says for the other.
+    /// These overrides, from flags, over a `file`'s. A flag for one billing mode overrides the file's figures for the other.
     #[must_use]
     pub fn merge(self, file: Self) -> Self {
         let asks_for_capacity = self.read_capacity.is_some() || self.write_capacity.is_some();
+        // Figures in the file for the other mode would contradict the flags, which take precedence.
         let file = match self.billing_mode {
             Some(BillingMode::OnDemand) => Self {
                 read_capacity: None,
@@ -108,6 +109,7 @@ impl Overrides {
                 ..file
             },
             None if asks_for_capacity => Self {
+                // Capacity flags imply a provisioned table.
                 billing_mode: file
                     .billing_mode
                     .filter(|mode| *mode == BillingMode::Provisioned),
@@ -123,6 +125,7 @@ impl Overrides {
             billing_mode: self.billing_mode.or(file.billing_mode),
             read_capacity: self.read_capacity.or(file.read_capacity),
             write_capacity: self.write_capacity.or(file.write_capacity),
+            // In maps, later entries replace earlier ones: the file first, then the flags.
             index_capacity: file
                 .index_capacity
                 .into_iter()

@@ -19,20 +19,20 @@ pub(crate) struct SettingTarget<'a> {
 #[derive(Default)]
 pub(crate) struct SettingActions {
     /// Description for people; `None` if there is nothing to apply.
-    pub(crate) what: Option<String>,
+    pub(crate) description: Option<String>,
     /// Calls in order; empty if `CreateTable` applies the setting.
     pub(crate) calls: Vec<SettingCall>,
     /// Parts that cannot be applied, each with the reason.
-    pub(crate) lost: Vec<(String, String)>,
+    pub(crate) not_applied: Vec<(String, String)>,
 }
 
 impl SettingActions {
     /// A setting that one call applies.
     pub(crate) fn one(call: SettingCall) -> Self {
         Self {
-            what: Some(call.what.clone()),
+            description: Some(call.what.clone()),
             calls: vec![call],
-            lost: Vec::new(),
+            not_applied: Vec::new(),
         }
     }
 
@@ -46,13 +46,13 @@ impl SettingActions {
         match target.existing {
             Some(_) => Self::one(update_table(setting, what, update)),
             None => Self {
-                what: Some(what),
+                description: Some(what),
                 ..Self::default()
             },
         }
     }
 
-    /// Converts the value of a view with `read`; a value that is unavailable is reported in `lost`.
+    /// Converts the value of a view with `read`; a value that is unavailable is reported in `not_applied`.
     pub(crate) fn from_view<T>(
         view: SectionView<T>,
         name: &str,
@@ -70,19 +70,20 @@ impl SettingActions {
         };
 
         Self {
-            lost: vec![(name.to_owned(), reason)],
+            not_applied: vec![(name.to_owned(), reason)],
             ..Self::default()
         }
     }
 }
 
-/// Builds a call about `setting`. Only `UpdateTable` makes a table leave `ACTIVE`.
+/// Builds a call about `setting`.
 pub(crate) fn call(
     setting: Setting,
     operation: Operation,
     what: String,
     body: &JsonBody,
 ) -> SettingCall {
+    // Only `UpdateTable` changes the status of the table from `ACTIVE`.
     let waits_for_active = operation == Operation::UpdateTable;
     SettingCall {
         setting,

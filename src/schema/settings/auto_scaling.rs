@@ -12,10 +12,11 @@ use crate::schema::wording;
 
 const SERVICE: &str = "dynamodb";
 
-/// In the ARN of a role that the service makes for itself where there is none; naming it would only ask for more permissions.
+/// Part of the ARN of the service-linked role, which the service creates if it is missing; naming it would require more
+/// permissions.
 const SERVICE_LINKED: &str = ":role/aws-service-role/";
 
-/// First every target, then every policy: a policy needs its target.
+/// Registers every target, then puts every policy.
 pub(crate) fn auto_scaling(
     schema: &TableSchema,
     scaling: &AutoScaling,
@@ -25,68 +26,75 @@ pub(crate) fn auto_scaling(
     if !schema.description.is_provisioned() {
         let reason = "an on-demand table has no capacity to scale".to_owned();
         return SettingActions {
-            lost: vec![(what, reason)],
+            not_applied: vec![(what, reason)],
             ..SettingActions::default()
         };
     }
 
-    let mut lost = BTreeSet::new();
-    let mut resource = |resource: &str| {
-        let place = ScalingResource::parse(resource)
-            .filter(|of| of.index.is_none_or(|index| schema.has_index(index)));
-        if place.is_none() {
-            lost.insert(format!("auto scaling of {resource}"));
+    // A set, because a resource has several targets and policies but is reported once.
+    let mut missing = BTreeSet::new();
+    let mut target_resource = |id: &str| {
+        let resource = ScalingResource::parse(id)
+            .filter(|resource| resource.index.is_none_or(|index| schema.has_index(index)));
+        if resource.is_none() {
+            missing.insert(format!("auto scaling of {id}"));
         }
 
-        place.map(|of| of.in_table(target.table))
+        resource.map(|resource| resource.in_table(target.table))
     };
 
+    // All targets first: a policy needs its target.
     let mut calls = Vec::new();
-    for of in &scaling.scalable_targets {
+    for scalable in &scaling.scalable_targets {
         calls.extend(
-            resource(&of.resource_id).map(|resource| register(of, &resource, target.same_table)),
+            target_resource(&scalable.resource_id)
+                .map(|resource| register(scalable, &resource, target.same_table)),
         );
     }
 
-    for of in &scaling.scaling_policies {
-        calls.extend(resource(&of.resource_id).map(|resource| put_policy(of, &resource)));
+    for policy in &scaling.scaling_policies {
+        calls.extend(
+            target_resource(&policy.resource_id).map(|resource| put_policy(policy, &resource)),
+        );
     }
 
     let reason = "the table does not get the index";
-    let lost = lost
+    let not_applied = missing
         .into_iter()
         .map(|what| (what, reason.to_owned()))
         .collect();
     SettingActions {
-        what: Some(what),
+        description: Some(what),
         calls,
-        lost,
+        not_applied,
     }
 }
 
-fn register(of: &ScalableTarget, resource: &str, same_table: bool) -> SettingCall {
-    let role = of
+fn register(target: &ScalableTarget, resource: &str, same_table: bool) -> SettingCall {
+    // A role belongs to the account of the dumped table; without one, the service-linked role is used.
+    let role = target
         .role_arn
         .as_ref()
         .filter(|role| same_table && !role.contains(SERVICE_LINKED));
-    let suspended = of
+    // Sent only if something is suspended: the default is that nothing is.
+    let suspended = target
         .suspended_state
         .as_ref()
         .filter(|state| state.get().contains("true"));
     let body = JsonBody::new()
         .with("ServiceNamespace", &SERVICE)
         .with("ResourceId", &resource)
-        .with("ScalableDimension", &of.scalable_dimension)
-        .with("MinCapacity", &of.min_capacity)
-        .with("MaxCapacity", &of.max_capacity)
+        .with("ScalableDimension", &target.scalable_dimension)
+        .with("MinCapacity", &target.min_capacity)
+        .with("MaxCapacity", &target.max_capacity)
         .with_some("RoleARN", role)
         .with_some("SuspendedState", suspended);
 
     let what = format!(
         "auto scaling of {} of {resource} between {} and {}",
-        dimension(&of.scalable_dimension),
-        of.min_capacity,
-        of.max_capacity
+        dimension(&target.scalable_dimension),
+        target.min_capacity,
+        target.max_capacity
     );
 
     call(
@@ -97,29 +105,29 @@ fn register(of: &ScalableTarget, resource: &str, same_table: bool) -> SettingCal
     )
 }
 
-fn put_policy(of: &ScalingPolicy, resource: &str) -> SettingCall {
+fn put_policy(policy: &ScalingPolicy, resource: &str) -> SettingCall {
     let body = JsonBody::new()
-        .with("PolicyName", &of.policy_name)
+        .with("PolicyName", &policy.policy_name)
         .with("ServiceNamespace", &SERVICE)
         .with("ResourceId", &resource)
-        .with("ScalableDimension", &of.scalable_dimension)
-        .with("PolicyType", &of.policy_type)
+        .with("ScalableDimension", &policy.scalable_dimension)
+        .with("PolicyType", &policy.policy_type)
         .with_some(
             "TargetTrackingScalingPolicyConfiguration",
-            of.target_tracking_scaling_policy_configuration.as_ref(),
+            policy.target_tracking_scaling_policy_configuration.as_ref(),
         )
         .with_some(
             "StepScalingPolicyConfiguration",
-            of.step_scaling_policy_configuration.as_ref(),
+            policy.step_scaling_policy_configuration.as_ref(),
         )
         .with_some(
             "PredictiveScalingPolicyConfiguration",
-            of.predictive_scaling_policy_configuration.as_ref(),
+            policy.predictive_scaling_policy_configuration.as_ref(),
         );
 
     let what = format!(
         "auto scaling policy for {} of {resource}",
-        dimension(&of.scalable_dimension)
+        dimension(&policy.scalable_dimension)
     );
     call(
         Setting::Autoscaling,

@@ -11,10 +11,10 @@ use crate::schema::description::{Description, GlobalIndex, OnDemandThroughput};
 use crate::schema::json_body::JsonBody;
 use crate::schema::wording;
 
-/// What takes an upper bound away.
+/// Value that removes an upper bound.
 const NO_MAXIMUM: i64 = -1;
 
-/// The call that brings `wanted`'s billing to `existing`; `None` where nothing differs.
+/// The call that changes the billing of `existing` to that of `wanted`; `None` if nothing differs.
 pub(crate) fn call(
     wanted: &Description,
     table: &str,
@@ -66,7 +66,7 @@ pub(crate) fn call(
     })
 }
 
-/// Indexes that only the table has take the table's new capacity, for with a change of the mode they need one.
+/// Updates of the GSIs of `existing`.
 fn index_updates(wanted: &Description, existing: &Description) -> Vec<JsonBody> {
     let updates = existing
         .global_secondary_indexes
@@ -79,12 +79,15 @@ fn index_updates(wanted: &Description, existing: &Description) -> Vec<JsonBody> 
             let capacity = match wanted.billing() {
                 Billing::Provisioned(of_table) => match same {
                     Some(same) => wanted.index_capacity(same),
+                    // An index that only the existing table has keeps its capacity; if the mode changes, it needs
+                    // one and gets the table's.
                     None if existing.is_provisioned() => None,
                     None => Some(of_table),
                 },
                 Billing::OnDemand => None,
             };
 
+            // DynamoDB refuses an update that changes nothing.
             let capacity =
                 capacity.filter(|capacity| existing.index_capacity(index) != Some(*capacity));
             let maximum = same.and_then(|same| index_maximum(wanted, same, existing, index));
@@ -126,6 +129,7 @@ fn new_maximum(
         return None;
     }
 
+    // A bound that the request omits would stay, so it is removed explicitly.
     let maximum = maximum.unwrap_or_default();
     Some(OnDemandThroughput {
         max_read_request_units: maximum.max_read_request_units.or(Some(NO_MAXIMUM)),

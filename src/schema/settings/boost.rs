@@ -10,17 +10,17 @@ use crate::error::Result;
 use crate::schema::overrides::parse::{BillingMode, Overrides};
 use crate::schema::{TableSchema, wording};
 
-/// What a provisioned table is raised to while items are written.
+/// Temporary capacity of a provisioned table while items are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Boost {
     /// Billed by request.
     OnDemand,
-    /// So many WCU at least, the table and each of its GSIs.
+    /// At least this many WCU, for the table and for each of its GSIs.
     WriteCapacity(u64),
 }
 
 impl TableSchema {
-    /// This table with `boost`; `None` where that gives it nothing: it is on-demand, or has as much.
+    /// This table with `boost`; `None` if that changes nothing: it is on-demand, or has as much.
     ///
     /// # Errors
     ///
@@ -37,6 +37,7 @@ impl TableSchema {
             },
             Boost::WriteCapacity(least) => self.with_capacities(
                 |capacity| Capacity {
+                    // Never below the present capacity: lowering it is limited per day.
                     write: capacity.write.max(least),
                     ..capacity
                 },
@@ -46,6 +47,7 @@ impl TableSchema {
 
         let boosted = self.with_billing(&overrides)?;
 
+        // If no call is needed, the table has as much already.
         Ok(boosted.billing_call("", self).is_some().then_some(boosted))
     }
 
@@ -61,6 +63,7 @@ impl TableSchema {
                 ..Overrides::default()
             },
             Billing::Provisioned(of_table) => {
+                // Indexes that `other` lacks keep their capacity.
                 let mut overrides = self.with_capacities(|capacity| capacity, of_table);
                 for index in &other.description.global_secondary_indexes {
                     if let Some(capacity) = other.description.index_capacity(index)
@@ -79,13 +82,13 @@ impl TableSchema {
         self.with_billing(&overrides)
     }
 
-    /// Billing and capacity in people's words: `provisioned 5 RCU / 5 WCU`.
+    /// Billing and capacity, described for people: `provisioned 5 RCU / 5 WCU`.
     #[must_use]
     pub fn billing_in_words(&self) -> String {
         wording::billing(&self.description)
     }
 
-    /// The table provisioned with `of_table`, and its GSIs with what they have, each as `change` makes it.
+    /// Overrides with the capacity `of_table` for the table and the present capacity for each GSI, all converted by `change`.
     fn with_capacities(
         &self,
         change: impl Fn(Capacity) -> Capacity,
@@ -110,8 +113,9 @@ impl TableSchema {
         }
     }
 
-    /// For a while only: whatever else the schema says stays, auto scaling too.
+    /// This schema with other billing, for a limited time; all other settings stay.
     fn with_billing(&self, overrides: &Overrides) -> Result<Self> {
+        // Overrides of the capacity remove auto scaling; a temporary change must not.
         let schema = self.overridden(overrides)?.schema;
         Ok(Self {
             sections: self.sections.clone(),

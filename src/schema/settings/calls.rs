@@ -72,6 +72,7 @@ pub(crate) fn setting_actions(
 
 fn class(schema: &TableSchema, target: &SettingTarget<'_>) -> SettingActions {
     let class = schema.description.class();
+    // A new table has this class anyway; an existing one may have another.
     if class == STANDARD && target.existing.is_none() {
         return SettingActions::default();
     }
@@ -86,6 +87,7 @@ fn class(schema: &TableSchema, target: &SettingTarget<'_>) -> SettingActions {
 }
 
 fn encryption(schema: &TableSchema, target: &SettingTarget<'_>) -> SettingActions {
+    // Whether the key may be used is up to the plan, which also describes a key that it skips.
     let every_key = SettingChoice {
         with: vec![Setting::Kms],
         ..SettingChoice::default()
@@ -106,12 +108,13 @@ fn encryption(schema: &TableSchema, target: &SettingTarget<'_>) -> SettingAction
 fn add_tags(mut tags: Vec<Tag>, target: &SettingTarget<'_>) -> SettingActions {
     let Some(existing) = target.existing else {
         return SettingActions {
-            what: Some(wording::tag_count(&tags)),
+            description: Some(wording::tag_count(&tags)),
             ..SettingActions::default()
         };
     };
 
     let present = existing.tags().read().unwrap_or_default();
+    // Tags are added and replaced, never removed.
     tags.retain(|tag| !present.contains(tag));
 
     if tags.is_empty() {
@@ -254,31 +257,32 @@ fn contributor_insights(
     insights: &[ContributorInsights],
     target: &SettingTarget<'_>,
 ) -> SettingActions {
-    let mut found = SettingActions {
-        what: Some(wording::contributor_insights(insights)),
+    let mut actions = SettingActions {
+        description: Some(wording::contributor_insights(insights)),
         ..SettingActions::default()
     };
-    for of in insights {
-        let what = match &of.index_name {
+    for entry in insights {
+        let what = match &entry.index_name {
             Some(index) => format!("contributor insights of index {index}"),
             None => "contributor insights".to_owned(),
         };
-        if of
+        // Overrides can have dropped the index.
+        if entry
             .index_name
             .as_ref()
             .is_some_and(|index| !schema.has_index(index))
         {
-            found
-                .lost
+            actions
+                .not_applied
                 .push((what, "the table does not get the index".to_owned()));
             continue;
         }
 
         let body = JsonBody::for_table(target.table)
-            .with_some("IndexName", of.index_name.as_ref())
+            .with_some("IndexName", entry.index_name.as_ref())
             .with("ContributorInsightsAction", &"ENABLE")
-            .with_some("ContributorInsightsMode", of.mode.as_ref());
-        found.calls.push(call(
+            .with_some("ContributorInsightsMode", entry.mode.as_ref());
+        actions.calls.push(call(
             Setting::Insights,
             Operation::UpdateContributorInsights,
             what,
@@ -286,11 +290,12 @@ fn contributor_insights(
         ));
     }
 
-    found
+    actions
 }
 
 fn policies(schema: &TableSchema, target: &SettingTarget<'_>) -> SettingActions {
     let put = |what: &str, resource: &str, policy: &str| {
+        // The target's ARNs are unknown until the table exists.
         let policy = arn::with_placeholders(policy, &schema.description);
         let body = JsonBody::new()
             .with("ResourceArn", &resource)
@@ -314,13 +319,14 @@ fn policies(schema: &TableSchema, target: &SettingTarget<'_>) -> SettingActions 
         schema.policy(Section::StreamResourcePolicy),
         name,
         |policy| {
+            // The policy of a stream needs that stream, which the user can skip.
             let gets_stream = schema.description.stream().is_some()
                 && target.choice.applies(Setting::Stream, true);
             if gets_stream {
                 put(name, STREAM_ARN, &policy)
             } else {
                 SettingActions {
-                    lost: vec![(
+                    not_applied: vec![(
                         name.to_owned(),
                         "the table does not get a stream".to_owned(),
                     )],
@@ -330,12 +336,12 @@ fn policies(schema: &TableSchema, target: &SettingTarget<'_>) -> SettingActions 
         },
     );
 
-    both.what = match (both.what, of_stream.what) {
+    both.description = match (both.description, of_stream.description) {
         (Some(_), Some(_)) => Some("resource policies of table and stream".to_owned()),
         (one, other) => one.or(other),
     };
     both.calls.extend(of_stream.calls);
-    both.lost.extend(of_stream.lost);
+    both.not_applied.extend(of_stream.not_applied);
 
     both
 }
@@ -366,13 +372,13 @@ fn kinesis(destinations: &[KinesisDestination], target: &SettingTarget<'_>) -> S
 
     let calls = destinations.iter().map(enable).collect();
     SettingActions {
-        what: Some(wording::kinesis_destinations(destinations)),
+        description: Some(wording::kinesis_destinations(destinations)),
         calls,
-        lost: Vec::new(),
+        not_applied: Vec::new(),
     }
 }
 
-/// One call per replica: DynamoDB makes them one at a time.
+/// One call per replica: DynamoDB creates them one at a time.
 fn create_replicas(
     schema: &TableSchema,
     replicas: &[Replica],
@@ -389,31 +395,42 @@ fn create_replicas(
     });
 
     SettingActions {
-        what: Some(wording::replicas(replicas)),
+        description: Some(wording::replicas(replicas)),
         calls: calls.collect(),
-        lost: Vec::new(),
+        not_applied: Vec::new(),
     }
 }
 
 fn replica_body(schema: &TableSchema, replica: &Replica, target: &SettingTarget<'_>) -> JsonBody {
     let table = &schema.description;
-    let uses_key = target.choice.applies(Setting::Kms, target.same_table);
+
+    // A KMS key belongs to one account, so the rules for the table's key apply.
+    let kms_key = if target.choice.applies(Setting::Kms, target.same_table) {
+        replica.kms_master_key_id.as_ref()
+    } else {
+        None
+    };
+
+    // A replica has the table's class unless it states another one.
     let class = replica
         .class
         .as_ref()
         .and_then(|summary| summary.table_class.as_deref());
     let class = class
         .filter(|class| *class != table.class() && target.choice.applies(Setting::Class, true));
+
+    // Capacity is for provisioned tables only; `Description::maximum` is its counterpart for on-demand tables.
     let is_provisioned = table.is_provisioned();
     let indexes = replica
         .global_secondary_indexes
         .iter()
         .filter(|index| schema.has_index(&index.index_name));
     let indexes = indexes.filter_map(|index| {
-        let units = index
-            .provisioned_throughput_override
-            .as_ref()
-            .filter(|_| is_provisioned);
+        let units = if is_provisioned {
+            index.provisioned_throughput_override.as_ref()
+        } else {
+            None
+        };
         let maximum = table.maximum(index.on_demand_throughput_override);
         (units.is_some() || maximum.is_some()).then(|| {
             JsonBody::new()
@@ -424,19 +441,16 @@ fn replica_body(schema: &TableSchema, replica: &Replica, target: &SettingTarget<
     });
 
     let indexes: Vec<_> = indexes.collect();
+    let provisioned = if is_provisioned {
+        replica.provisioned_throughput_override.as_ref()
+    } else {
+        None
+    };
+
     JsonBody::new()
         .with("RegionName", &replica.region_name)
-        .with_some(
-            "KMSMasterKeyId",
-            replica.kms_master_key_id.as_ref().filter(|_| uses_key),
-        )
-        .with_some(
-            "ProvisionedThroughputOverride",
-            replica
-                .provisioned_throughput_override
-                .as_ref()
-                .filter(|_| is_provisioned),
-        )
+        .with_some("KMSMasterKeyId", kms_key)
+        .with_some("ProvisionedThroughputOverride", provisioned)
         .with_some(
             "OnDemandThroughputOverride",
             table

@@ -1,12 +1,11 @@
-//! The settings of a table that are not its keys, indexes or capacity: their names, as people write them in flags, and the
-//! calls that bring them back.
+//! The settings of a table other than keys, indexes and capacity: their names in flags and reports, and the calls that apply them.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::Serialize;
 
-/// A setting that a restore brings back, leaves out, or names.
+/// A setting that a restore applies, skips or reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Setting {
@@ -36,15 +35,15 @@ pub enum Setting {
     WarmThroughput,
     /// Deletion protection.
     DeletionProtection,
-    /// Billing mode and throughput of a table that exists. They are no choice at creation, so no flag names them and
-    /// [`ALL`](Self::ALL) leaves them out.
+    /// Billing mode and throughput of an existing table. `CreateTable` always sets them, so no flag names them and
+    /// [`ALL`](Self::ALL) does not include them.
     Billing,
 }
 
-/// What a setting call is made of.
+/// The AWS operation of a setting call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Operation {
-    /// `UpdateTable` (stream, replicas, warm throughput, deletion protection; of a table that exists also billing, class, key).
+    /// `UpdateTable` (stream, replicas, warm throughput, deletion protection; of an existing table also billing, class, key).
     UpdateTable,
     /// `UpdateTimeToLive`.
     UpdateTimeToLive,
@@ -65,7 +64,8 @@ pub enum Operation {
 }
 
 impl Setting {
-    /// Every setting that flags name, in the order in which a restore applies them after the data: each would do harm or be in the way before.
+    /// Every setting that flags name, in the order in which a restore applies them after the data; earlier, each could do harm or
+    /// interfere.
     pub const ALL: [Self; 13] = [
         Self::Class,
         Self::Kms,
@@ -103,7 +103,7 @@ impl Setting {
         }
     }
 
-    /// Whether the setting names an account or environment: it follows a table only to itself.
+    /// Whether the setting refers to an account or environment, so that by default only the dumped table itself gets it.
     #[must_use]
     pub fn is_bound(self) -> bool {
         matches!(
@@ -130,26 +130,26 @@ impl FromStr for Setting {
     }
 }
 
-/// One call that brings a setting back.
+/// One call that applies a setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SettingCall {
     /// The setting it belongs to.
     pub setting: Setting,
-    /// What it does, in people's words: `TTL on attribute expires`.
+    /// Description for people: `TTL on attribute expires`.
     pub what: String,
     /// The operation.
     pub operation: Operation,
-    /// The JSON body. Where a call needs an ARN of the target, which is known only when the table exists, the body holds
-    /// [`TABLE_ARN`] or [`STREAM_ARN`] in its place.
+    /// The JSON body. If a call needs an ARN of the target, which is known only when the table exists, the body
+    /// contains [`TABLE_ARN`] or [`STREAM_ARN`] instead.
     pub body: String,
     /// Whether the table has to be `ACTIVE` again before the next call.
     pub waits_for_active: bool,
 }
 
-/// Stands in a body for the ARN of the target table.
+/// Placeholder in a body for the ARN of the target table.
 pub const TABLE_ARN: &str = "dynadump:table-arn";
 
-/// Stands in a body for the ARN of the target table's stream.
+/// Placeholder in a body for the ARN of the target table's stream.
 pub const STREAM_ARN: &str = "dynadump:stream-arn";
 
 /// A setting of the dump that is not applied, and why.
@@ -157,13 +157,13 @@ pub const STREAM_ARN: &str = "dynadump:stream-arn";
 pub struct SkippedSetting {
     /// The setting.
     pub setting: Setting,
-    /// What the dump has.
+    /// Description of the dump's setting.
     pub what: String,
     /// Why it is not applied.
     pub reason: String,
 }
 
-/// Which settings a restore brings back, beyond the rules.
+/// The user's choice of settings, which takes precedence over the default rules.
 #[derive(Debug, Clone, Default)]
 pub struct SettingChoice {
     /// Applied although they would be skipped.
@@ -177,6 +177,7 @@ pub struct SettingChoice {
 impl SettingChoice {
     /// Why `setting` is not applied; `None` when it is.
     pub(crate) fn refusal(&self, setting: Setting, same_table: bool) -> Option<String> {
+        // First, because `--without` takes precedence over `--with`.
         if self.without.contains(&setting) {
             return Some("left out by --without".to_owned());
         }
@@ -205,15 +206,15 @@ impl SettingChoice {
     }
 }
 
-/// How the settings of a dump reach a table.
+/// The calls that apply the settings of a dump to a table.
 #[derive(Debug, Clone, Default)]
 pub struct SettingsPlan {
-    /// What the table is created with, in people's words; no calls.
+    /// Settings that are part of `CreateTable`, described for people; they need no calls.
     pub at_creation: Vec<(Setting, String)>,
     /// Calls to make before the items are written, in order.
     pub before: Vec<SettingCall>,
     /// Calls to make after the items are written, in order.
     pub after: Vec<SettingCall>,
-    /// What is not applied.
+    /// Settings that are not applied.
     pub skipped: Vec<SkippedSetting>,
 }

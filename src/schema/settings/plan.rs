@@ -7,9 +7,9 @@ use crate::schema::arn;
 use crate::schema::{Description, TableSchema};
 
 impl TableSchema {
-    /// How the settings of this schema reach the table `table`. `existing` is the table as it is, sections included; `None` for
-    /// one that [`creation`](Self::creation) makes by the same `choice`. An existing table's settings are only changed with
-    /// `apply_to_existing`, and only where they differ. Nothing is switched off: what the table has and the dump has not stays.
+    /// Plans the calls that apply the settings of this schema to the table `table`. `existing` is the current table, sections
+    /// included; `None` for a table that [`creation`](Self::creation) creates with the same `choice`. Settings of an existing
+    /// table are changed only with `apply_to_existing`, and only if they differ. Settings missing from the dump are left alone.
     #[must_use]
     pub fn settings_plan(
         &self,
@@ -32,29 +32,30 @@ impl TableSchema {
         };
 
         for setting in std::iter::once(Setting::Billing).chain(Setting::ALL) {
-            let mut found = setting_actions(self, setting, &target);
+            let mut actions = setting_actions(self, setting, &target);
             if let Some(existing) = existing {
-                remove_present(&mut found, setting, existing, &target);
-                refuse_changes(&mut found, setting, &self.description, existing);
+                remove_present(&mut actions, setting, existing, &target);
+                refuse_changes(&mut actions, setting, &self.description, existing);
             }
 
-            let is_asked_for = setting == Setting::Kms && self.description.requests_encryption();
-            let refusal = choice.refusal(setting, same_table || is_asked_for);
-            add_to_plan(&mut plan, setting, found, refusal, choice);
+            // A requested key was named for this target, so only --without applies to it.
+            let is_requested = setting == Setting::Kms && self.description.requests_encryption();
+            let refusal = choice.refusal(setting, same_table || is_requested);
+            add_to_plan(&mut plan, setting, actions, refusal, choice);
         }
 
         plan
     }
 
     /// The call that gives the existing table `table` this schema's billing mode, capacity and upper bounds, for itself and for
-    /// the indexes that both have; `None` where nothing differs.
+    /// the indexes that both have; `None` if nothing differs.
     #[must_use]
     pub fn billing_call(&self, table: &str, existing: &TableSchema) -> Option<SettingCall> {
         super::billing::call(&self.description, table, &existing.description)
     }
 
     /// Whether a target is the very table that was dumped: account, region and name are known and equal. The account that
-    /// engines use (`000000000000`) counts where the region is one of AWS's, which tells such an engine from a made-up ARN.
+    /// engines use (`000000000000`) counts if the region is named like one of AWS's; in an invented ARN it is not.
     #[must_use]
     pub fn same_table(
         &self,
@@ -77,13 +78,13 @@ impl TableSchema {
 
 /// Removes the calls for settings that `existing` already has.
 fn remove_present(
-    found: &mut SettingActions,
+    actions: &mut SettingActions,
     setting: Setting,
     existing: &TableSchema,
     target: &SettingTarget<'_>,
 ) {
     let present = setting_actions(existing, setting, target).calls;
-    // These can be added, and not be changed by adding them again.
+    // Adding one of these again does not change it, so an existing one counts as present whatever its body.
     let is_made_once = matches!(setting, Setting::Replicas | Setting::Kinesis);
     let is_present = |call: &SettingCall| {
         present.iter().any(|other| {
@@ -95,10 +96,11 @@ fn remove_present(
         })
     };
 
-    found.calls.retain(|call| !is_present(call));
+    actions.calls.retain(|call| !is_present(call));
 
-    if found.calls.is_empty() {
-        found.what = None;
+    // Nothing is left to apply, so the plan must not mention the setting.
+    if actions.calls.is_empty() {
+        actions.description = None;
     }
 }
 
@@ -108,14 +110,19 @@ fn are_equal_bodies(one: &str, other: &str) -> bool {
     one == other || value(one).is_some_and(|one| Some(one) == value(other))
 }
 
-/// DynamoDB does not change a stream's view or the attribute of TTL: the old one would have to end first, which is not for a
-/// restore to do.
+/// Refuses to change the view type of a stream or the attribute of TTL: DynamoDB requires that the old one is disabled first,
+/// which a restore does not do.
 fn refuse_changes(
-    found: &mut SettingActions,
+    actions: &mut SettingActions,
     setting: Setting,
     dump: &Description,
     existing: &TableSchema,
 ) {
+    // No calls are left if the table already has the setting.
+    if actions.calls.is_empty() {
+        return;
+    }
+
     let present = match setting {
         Setting::Stream => existing
             .description
@@ -128,20 +135,20 @@ fn refuse_changes(
         _ => None,
     };
 
-    let Some(reason) = present.filter(|_| !found.calls.is_empty()) else {
+    let Some(reason) = present else {
         return;
     };
 
-    if let Some(what) = found.what.take() {
-        found.calls.clear();
-        found.lost.push((what, reason));
+    if let Some(what) = actions.description.take() {
+        actions.calls.clear();
+        actions.not_applied.push((what, reason));
     }
 }
 
 fn add_to_plan(
     plan: &mut SettingsPlan,
     setting: Setting,
-    found: SettingActions,
+    actions: SettingActions,
     refusal: Option<String>,
     choice: &SettingChoice,
 ) {
@@ -151,27 +158,34 @@ fn add_to_plan(
         reason,
     };
 
-    match (found.what, refusal) {
+    match (actions.description, refusal) {
         (Some(what), Some(reason)) => {
             plan.skipped.push(skipped((what, reason)));
+
+            // A user who skips the whole setting need not be told about its parts.
             if !choice.without.contains(&setting) {
-                plan.skipped.extend(found.lost.into_iter().map(skipped));
+                plan.skipped
+                    .extend(actions.not_applied.into_iter().map(skipped));
             }
         }
         _ if choice.without.contains(&setting) => {}
-        (what, _) => {
-            plan.at_creation.extend(
-                what.filter(|_| found.calls.is_empty())
-                    .map(|what| (setting, what)),
-            );
+        (description, _) => {
+            // Without calls, `CreateTable` applies the setting.
+            if actions.calls.is_empty()
+                && let Some(description) = description
+            {
+                plan.at_creation.push((setting, description));
+            }
+
             let calls = if choice.first.contains(&setting) {
                 &mut plan.before
             } else {
                 &mut plan.after
             };
 
-            calls.extend(found.calls);
-            plan.skipped.extend(found.lost.into_iter().map(skipped));
+            calls.extend(actions.calls);
+            plan.skipped
+                .extend(actions.not_applied.into_iter().map(skipped));
         }
     }
 }

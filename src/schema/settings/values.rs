@@ -1,4 +1,4 @@
-//! What a schema's settings mean, whether they were described (`BillingModeSummary`, `SSEDescription`) or asked for in a request
+//! The settings of a schema as values, from a description (`BillingModeSummary`, `SSEDescription`) or from a request
 //! (`BillingMode`, `SSESpecification`).
 
 use crate::error::{Error, Result};
@@ -11,7 +11,7 @@ pub(crate) const PROVISIONED: &str = "PROVISIONED";
 pub(crate) const PAY_PER_REQUEST: &str = "PAY_PER_REQUEST";
 pub(crate) const STANDARD: &str = "STANDARD";
 
-/// AWS's managed key; a request that names it asks for what `Enabled` alone gives.
+/// AWS's managed key; a request that names it is equal to one with `Enabled` only.
 const AWS_MANAGED_KEY: &str = "alias/aws/dynamodb";
 
 /// Initial throughput of a new on-demand table or index
@@ -30,7 +30,7 @@ pub struct Capacity {
     pub write: u64,
 }
 
-/// How a table is billed.
+/// Billing of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Billing {
     /// By provisioned capacity.
@@ -44,15 +44,15 @@ pub enum Billing {
 pub enum Encryption<'a> {
     /// A key that AWS owns; the default.
     AwsOwned,
-    /// The account's `aws/dynamodb` key, asked for in a request.
+    /// The account's `aws/dynamodb` key, from a request.
     AwsManaged,
-    /// A KMS key of the account, with its ARN or id where known. A described table does not tell whether this is
+    /// A KMS key of the account, with its ARN or id where known. A description does not distinguish it from
     /// [`AwsManaged`](Self::AwsManaged).
     Kms(Option<&'a str>),
 }
 
 impl Description {
-    /// How the table is billed. Without a stated mode, capacity decides: a table that never was on-demand has no stated mode.
+    /// Billing of the table. Without a stated mode, capacity decides: a table that never was on-demand has no stated mode.
     #[must_use]
     pub fn billing(&self) -> Billing {
         let stated = self.billing_mode_name();
@@ -71,7 +71,7 @@ impl Description {
         }
     }
 
-    /// Whether the table is billed by capacity set aside.
+    /// Whether the table is billed by provisioned capacity.
     #[must_use]
     pub fn is_provisioned(&self) -> bool {
         self.billing() != Billing::OnDemand
@@ -86,7 +86,7 @@ impl Description {
         summary.or(self.billing_mode.as_deref())
     }
 
-    /// The provisioned capacity of `index`; `None` when the table is on-demand. An index without its own takes the table's.
+    /// The provisioned capacity of `index`; `None` when the table is on-demand. An index without its own uses the table's.
     #[must_use]
     pub fn index_capacity(&self, index: &GlobalIndex) -> Option<Capacity> {
         match self.billing() {
@@ -112,10 +112,16 @@ impl Description {
         self.maximum(index.on_demand_throughput)
     }
 
-    /// `stated` without bounds that are none; `None` when nothing is left or the table is provisioned.
+    /// `stated` without unlimited bounds; `None` if none is left or the table is provisioned.
     pub(crate) fn maximum(&self, stated: Option<OnDemandThroughput>) -> Option<OnDemandThroughput> {
+        // The bounds have no effect on a provisioned table.
+        if self.is_provisioned() {
+            return None;
+        }
+
+        // DynamoDB writes `-1` for no bound.
         let bound = |units: Option<i64>| units.filter(|units| *units > 0);
-        let stated = stated.filter(|_| self.billing() == Billing::OnDemand)?;
+        let stated = stated?;
         let maximum = OnDemandThroughput {
             max_read_request_units: bound(stated.max_read_request_units),
             max_write_request_units: bound(stated.max_write_request_units),
@@ -124,7 +130,7 @@ impl Description {
         (maximum != OnDemandThroughput::default()).then_some(maximum)
     }
 
-    /// What the table can take at once, if it is more than a new table starts with; never zero.
+    /// The warm throughput of the table, if it is above that of a new table; never zero.
     pub(crate) fn grown_warm_throughput(&self) -> Option<WarmThroughput> {
         let start = match self.billing() {
             Billing::Provisioned(capacity) => capacity,
@@ -133,7 +139,7 @@ impl Description {
         grown(self.warm_throughput, start)
     }
 
-    /// What `index` can take at once, if it is more than a new one starts with; never zero.
+    /// The warm throughput of `index`, if it is above that of a new index; never zero.
     pub(crate) fn index_grown_warm_throughput(
         &self,
         index: &GlobalIndex,
@@ -175,6 +181,7 @@ impl Description {
     pub fn encryption(&self) -> Encryption<'_> {
         if let Some(described) = &self.sse_description {
             let is_off = matches!(described.status.as_deref(), Some("DISABLED" | "DISABLING"));
+            // Either field may be missing in a description.
             let is_kms = described.sse_type.as_deref() == Some("KMS")
                 || described.kms_master_key_arn.is_some();
             if is_kms && !is_off {
@@ -183,8 +190,8 @@ impl Description {
         }
 
         match &self.sse_specification {
-            Some(asked) if asked.enabled == Some(true) => {
-                match asked.kms_master_key_id.as_deref() {
+            Some(requested) if requested.enabled == Some(true) => {
+                match requested.kms_master_key_id.as_deref() {
                     None | Some(AWS_MANAGED_KEY) => Encryption::AwsManaged,
                     key => Encryption::Kms(key),
                 }
@@ -193,16 +200,16 @@ impl Description {
         }
     }
 
-    /// Whether the encryption is what somebody asks for in a request. A description only tells what a table elsewhere had.
+    /// Whether the encryption is from a request. A description is that of the dumped table, which the target need not share.
     pub(crate) fn requests_encryption(&self) -> bool {
         self.sse_specification.is_some() && self.sse_description.is_none()
     }
 
-    /// The definition of a key attribute; `of` says whose key it stands in.
+    /// The definition of a key attribute; `owner` is the table or index in the error message.
     pub(crate) fn definition_of(
         &self,
         element: &KeyElement,
-        of: &str,
+        owner: &str,
     ) -> Result<&AttributeDefinition> {
         let name = &element.attribute_name;
         self.attribute_definitions
@@ -210,13 +217,13 @@ impl Description {
             .find(|definition| definition.attribute_name == *name)
             .ok_or_else(|| {
                 Error::schema_mismatch(format!(
-                    "key attribute `{name}` of {of} is missing in the schema's AttributeDefinitions"
+                    "key attribute `{name}` of {owner} is missing in the schema's AttributeDefinitions"
                 ))
             })
     }
 }
 
-/// Every table has some warm throughput; only more than a new one starts with says something.
+/// `warm` if it is above `start`. Every table has some warm throughput, so only an increase is a setting.
 fn grown(warm: Option<WarmThroughput>, start: Capacity) -> Option<WarmThroughput> {
     let warm = warm?;
     let positive = |units: Option<u64>| units.filter(|units| *units > 0);
@@ -230,6 +237,7 @@ fn grown(warm: Option<WarmThroughput>, start: Capacity) -> Option<WarmThroughput
 
 impl Capacity {
     fn from_throughput(throughput: ProvisionedThroughput) -> Option<Self> {
+        // Zeros are what an on-demand index has.
         let positive = |units: Option<u64>| units.filter(|units| *units > 0);
         let read = positive(throughput.read_capacity_units)?;
         let write = positive(throughput.write_capacity_units)?;

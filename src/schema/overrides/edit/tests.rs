@@ -86,7 +86,7 @@ mod billing {
                 units(3, 3),
                 units(3, 3),
             ),
-            // What is not told stays.
+            // Values without an override stay.
             (FILMS, "read-capacity = 3", units(3, 4), units(3, 6)),
             (FILMS, "write-capacity = 2", units(5, 2), units(7, 2)),
             (
