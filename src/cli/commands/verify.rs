@@ -9,7 +9,7 @@ use crate::cli::text::verdict;
 use crate::environment::Environment;
 use crate::error::Result;
 use crate::ops::restore::RestoreRequest;
-use crate::ops::verify::{self, Comparison, LiveTable};
+use crate::ops::verify::{self, Comparison, DumpCheckOptions, LiveTable};
 use crate::store::{MissingDatabase, Store};
 
 /// Executes a resolved `verifydb` command line.
@@ -29,8 +29,10 @@ pub(crate) async fn run(command: VerifyCommand, session: Session) -> Result<Comm
 async fn dump(command: &VerifyCommand, quick: bool, session: &Session) -> Result<CommandOutcome> {
     let check = verify::dump(
         command.source(),
-        quick,
-        command.options.accept_incomplete,
+        DumpCheckOptions {
+            quick,
+            accept_incomplete: command.options.accept_incomplete,
+        },
         session.reporter(),
     );
     let found = unless_cancelled(&session.cancel, check).await?;

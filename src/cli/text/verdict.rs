@@ -178,7 +178,7 @@ fn counts(found: &Comparison) -> String {
 fn examples(found: &Comparison) -> Vec<String> {
     let mut lines = Vec::new();
     for Example {
-        fault,
+        kind: fault,
         key,
         attributes,
     } in &found.examples
@@ -195,7 +195,7 @@ fn examples(found: &Comparison) -> Vec<String> {
         let shown = found
             .examples
             .iter()
-            .filter(|example| example.fault == fault)
+            .filter(|example| example.kind == fault)
             .count() as u64;
 
         if shown > 0 && count > shown {

@@ -1,4 +1,4 @@
-//! Which attributes of two items with the same key differ, as DynamoDB sees it.
+//! Attributes that differ between two items with the same key.
 
 use std::collections::BTreeMap;
 
@@ -7,19 +7,20 @@ use serde_json::value::RawValue;
 use super::AttributeDifference;
 use crate::item::item_digest;
 
-/// Attributes told of one item.
-const TOLD: usize = 10;
+/// Maximum number of attributes listed for an item.
+const MAX_ATTRIBUTES: usize = 10;
 
-/// Characters of a value.
-const VALUE_CHARACTERS: usize = 80;
+/// Maximum length of a listed value, in characters.
+const MAX_VALUE_CHARACTERS: usize = 80;
 
-type Attributes<'a> = BTreeMap<String, &'a RawValue>;
+/// The attributes of an item, with unparsed values.
+type RawAttributes<'a> = BTreeMap<String, &'a RawValue>;
 
-/// The first attributes that differ, by name. Nothing where a text is no JSON object.
-pub(crate) fn differing(source: &[u8], target: &[u8]) -> Vec<AttributeDifference> {
+/// The first attributes that differ, sorted by name. Empty if an item is not a JSON object.
+pub(crate) fn attribute_differences(source: &[u8], target: &[u8]) -> Vec<AttributeDifference> {
     let (Ok(source), Ok(target)) = (
-        serde_json::from_slice::<Attributes<'_>>(source),
-        serde_json::from_slice::<Attributes<'_>>(target),
+        serde_json::from_slice::<RawAttributes<'_>>(source),
+        serde_json::from_slice::<RawAttributes<'_>>(target),
     ) else {
         return Vec::new();
     };
@@ -27,28 +28,38 @@ pub(crate) fn differing(source: &[u8], target: &[u8]) -> Vec<AttributeDifference
     let mut names: Vec<&String> = source.keys().chain(target.keys()).collect();
     names.sort_unstable();
     names.dedup();
+
+    // The text of a value does not decide: DynamoDB may return a set in another order, or a number in another notation.
     let differs = |name: &&String| match (source.get(*name), target.get(*name)) {
-        (Some(source), Some(target)) => digest(source) != digest(target),
+        (Some(source), Some(target)) => value_digest(source) != value_digest(target),
         _ => true,
     };
-    let shown =
-        |side: &Attributes<'_>, name: &str| side.get(name).map(|value| clipped(value.get()));
-    let told = names.into_iter().filter(differs).take(TOLD);
-    told.map(|name| AttributeDifference {
-        name: name.clone(),
-        source: shown(&source, name),
-        target: shown(&target, name),
-    })
-    .collect()
+    let value = |attributes: &RawAttributes<'_>, name: &str| {
+        attributes
+            .get(name)
+            .map(|value| truncate_value(value.get()))
+    };
+
+    names
+        .into_iter()
+        .filter(differs)
+        .take(MAX_ATTRIBUTES)
+        .map(|name| AttributeDifference {
+            name: name.clone(),
+            source: value(&source, name),
+            target: value(&target, name),
+        })
+        .collect()
 }
 
-/// The digest of an item with this attribute alone; `None` is equal to itself only where both values cannot be read.
-fn digest(value: &RawValue) -> Option<u128> {
+/// The digest of an item with this value as its only attribute. `None` if the value is invalid: two invalid values count as equal.
+fn value_digest(value: &RawValue) -> Option<u128> {
     item_digest(format!(r#"{{"a":{}}}"#, value.get()).as_bytes()).ok()
 }
 
-fn clipped(text: &str) -> String {
-    match text.char_indices().nth(VALUE_CHARACTERS) {
+fn truncate_value(text: &str) -> String {
+    // A limit in bytes could cut a character in two, which panics.
+    match text.char_indices().nth(MAX_VALUE_CHARACTERS) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }
@@ -59,16 +70,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_means_something_else_is_told() {
+    fn only_values_with_another_meaning_are_listed() {
         let source = br#"{"id":{"S":"a"},"n":{"N":"1.0"},"set":{"SS":["x","y"]},"gone":{"S":"old"},"t":{"S":"A"}}"#;
         let target = br#"{"t":{"S":"B"},"new":{"BOOL":true},"set":{"SS":["y","x"]},"n":{"N":"1"},"id":{"S":"a"}}"#;
-        let told: Vec<_> = differing(source, target)
+        let listed: Vec<_> = attribute_differences(source, target)
             .into_iter()
             .map(|found| (found.name, found.source, found.target))
             .collect();
         let some = |text: &str| Some(text.to_owned());
         assert_eq!(
-            told,
+            listed,
             [
                 ("gone".to_owned(), some(r#"{"S":"old"}"#), None),
                 ("new".to_owned(), None, some(r#"{"BOOL":true}"#)),
@@ -80,11 +91,11 @@ mod tests {
     #[test]
     fn long_values_are_cut_between_characters() {
         let long = format!(r#"{{"a":{{"S":"{}"}}}}"#, "ü".repeat(200));
-        let found = differing(long.as_bytes(), b"{}");
+        let found = attribute_differences(long.as_bytes(), b"{}");
         assert_eq!(
             found[0].source.as_ref().map(|text| text.chars().count()),
-            Some(VALUE_CHARACTERS + 1)
+            Some(MAX_VALUE_CHARACTERS + 1)
         );
-        assert!(differing(b"[", b"{}").is_empty());
+        assert!(attribute_differences(b"[", b"{}").is_empty());
     }
 }

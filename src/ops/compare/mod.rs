@@ -1,13 +1,15 @@
-//! Compares two sets of items, each a dump or a live table: which are equal, missing, different, or too many.
+//! Comparison of two sets of items, each a dump or a live table: equal, missing, different and extra items.
 //!
-//! Both sides are read once and at the same time. Each item becomes 36 bytes: a hash of its key, a digest of its contents, and the
-//! page it came from. The digest is canonical: the order of attributes and of sets and the spelling of numbers do not count. The
-//! records are partitioned by key into scratch files and compared partition by partition, so memory stays bounded however large
-//! the table is. The few items that are shown are read again afterwards, of a table only the pages they came from.
+//! Both sides are read once, concurrently. Each item becomes a record of 36 bytes: a hash of its key, a digest of its contents, and
+//! the number of its page. The digest is canonical: the order of attributes and sets and the notation of numbers do not matter. The
+//! records are partitioned by key into scratch files and compared partition by partition, so memory does not depend on the size of
+//! the table. The few items that are shown are read again afterwards; from a table, only their pages are read.
 
 mod attributes;
+mod dump_side;
 mod partitions;
 mod side;
+mod table_side;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,203 +17,228 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::Serialize;
 
-pub(crate) use side::{DumpSide, Side, TableSide};
+pub(crate) use dump_side::DumpSide;
+pub(crate) use side::Side;
+pub(crate) use table_side::TableSide;
 
 use crate::error::Result;
 use crate::event::Reporter;
 use crate::item::{KeySchema, Sample};
 use crate::ops::run_blocking;
 use crate::store::WireBytes;
-use partitions::{Tally, Wanted};
-use side::{Spilled, Texts};
+use attributes::attribute_differences;
+use partitions::{ExampleRef, compare_records};
 
-/// What is cut off when a thread of a comparison does not return.
+/// Names the work in the error if a blocking thread of a comparison ends without a result.
 const COMPARISON: &str = "the comparison";
 
-/// How to compare.
+/// Options that apply to both sides of a comparison.
 pub(crate) struct CompareContext {
-    /// The key of both sides.
+    /// The key schema of both sides.
     pub(crate) key: KeySchema,
-    /// Only keys: items with the same key are equal.
+    /// Compare keys only: items with the same key are equal.
     pub(crate) keys_only: bool,
-    /// Compare these keys alone; all if `None`.
+    /// Compare only the keys in this sample; all if `None`.
     pub(crate) sample: Option<Sample>,
-    /// Hears of the items of the target.
+    /// Receives the progress of reading the target.
     pub(crate) reporter: Arc<dyn Reporter>,
 }
 
-/// What is wrong with an item.
+/// Kind of difference between the two sides for one key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DifferenceKind {
-    /// Only the source has it.
+    /// Only the source has the item.
     Missing,
-    /// Both have it, with other contents.
+    /// Both have the item, with different contents.
     Different,
-    /// Only the target has it.
+    /// Only the target has the item.
     Extra,
 }
 
-/// An attribute that differs. Values are DynamoDB JSON, cut where they are long.
+/// An attribute that differs. Long values are truncated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AttributeDifference {
-    /// Its name.
+    /// Name of the attribute.
     pub name: String,
-    /// What the source has; `None` if it has no such attribute.
+    /// Value in the source, in DynamoDB JSON; `None` if the source lacks the attribute.
     pub source: Option<String>,
-    /// What the target has; `None` if it has no such attribute.
+    /// Value in the target, in DynamoDB JSON; `None` if the target lacks the attribute.
     pub target: Option<String>,
 }
 
 /// An item that is not equal on both sides.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Example {
-    /// What is wrong with it.
-    pub fault: DifferenceKind,
-    /// Its key, in DynamoDB JSON.
+    /// Kind of difference.
+    #[serde(rename = "fault")]
+    pub kind: DifferenceKind,
+    /// Key of the item, in DynamoDB JSON.
     pub key: String,
-    /// Which of its attributes differ, the first of them.
+    /// The first attributes that differ.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub attributes: Vec<AttributeDifference>,
 }
 
-/// What a comparison has found.
+/// Result of a comparison.
 #[derive(Debug, Default)]
-pub(crate) struct Compared {
-    /// Items with their own key that are equal.
+pub(crate) struct CompareResult {
+    /// Keys with equal items.
     pub(crate) equal: u64,
-    /// Items that only the source has. Those that were rejected or skipped are not expected in the target.
+    /// Items that only the source has. Rejected and skipped items are not expected in the target.
     pub(crate) missing: u64,
-    /// Items with other contents.
+    /// Items with different contents.
     pub(crate) different: u64,
     /// Items that only the target has.
     pub(crate) extra: u64,
     /// Earlier versions of an item that a later line of the source replaces.
     pub(crate) superseded: u64,
-    /// Items of the source that have no key of this schema and so cannot be in the target.
+    /// Items of the source without a usable key, which the target cannot have.
     pub(crate) without_key: u64,
-    /// The first items of each fault.
+    /// The first items of each kind of difference.
     pub(crate) examples: Vec<Example>,
-    /// Items read of the source and of the target.
-    pub(crate) items: (u64, u64),
-    /// Items of the source and of the target that were held against each other: with a usable key, and in the sample.
-    pub(crate) held: (u64, u64),
-    /// Read units consumed by both.
+    /// Items read from the source.
+    pub(crate) source_items: u64,
+    /// Items read from the target.
+    pub(crate) target_items: u64,
+    /// Items of the source that were compared: they have a usable key and are in the sample.
+    pub(crate) source_compared: u64,
+    /// Items of the target that were compared: they are in the sample.
+    pub(crate) target_compared: u64,
+    /// Read units consumed by both sides.
     pub(crate) read_units: f64,
-    /// What travelled of both.
+    /// Bytes received for both sides.
     pub(crate) wire: WireBytes,
 }
 
 /// Compares the source with the target.
 ///
 /// # Errors
-/// A side cannot be read to its end; the scratch files cannot be written.
+/// A side cannot be read completely; the scratch files cannot be written.
 pub(crate) async fn compare(
     source: impl Side,
     target: impl Side,
-    comparing: &CompareContext,
-) -> Result<Compared> {
-    let (left, right) = tokio::try_join!(
-        source.spill(comparing, false),
-        target.spill(comparing, true)
+    context: &CompareContext,
+) -> Result<CompareResult> {
+    // Only the target reports progress: the expected number of items is that of one side, and the items of both would exceed it.
+    let (source_records, target_records) = tokio::try_join!(
+        source.read_records(context, None),
+        target.read_records(context, Some(&context.reporter))
     )?;
-    let mut wire = left.wire;
-    wire += right.wire;
-    let mut compared = Compared {
-        without_key: left.without_key,
-        items: (left.items, right.items),
-        held: (left.held, right.held),
-        read_units: left.read_units + right.read_units,
-        wire,
-        ..Compared::default()
-    };
 
-    let (tally, left, right) = run_blocking(COMPARISON, move || {
-        Ok((
-            partitions::tally(&left.records, left.rejected.as_ref(), &right.records)?,
-            left,
-            right,
-        ))
+    let mut result = CompareResult {
+        without_key: source_records.without_key,
+        source_items: source_records.items,
+        target_items: target_records.items,
+        source_compared: source_records.compared,
+        target_compared: target_records.compared,
+        read_units: source_records.read_units + target_records.read_units,
+        wire: source_records.wire,
+        ..CompareResult::default()
+    };
+    result.wire += target_records.wire;
+
+    // The thread returns the records of both sides, because their page positions are needed to read the examples again.
+    let (differences, source_records, target_records) = run_blocking(COMPARISON, move || {
+        let differences = compare_records(
+            &source_records.records,
+            source_records.rejected.as_ref(),
+            &target_records.records,
+        )?;
+        Ok((differences, source_records, target_records))
     })
     .await?;
 
-    compared.superseded = left.held.saturating_sub(tally.source);
-    let (examples, again) =
-        examples(&tally, (&source, &left), (&target, &right), comparing).await?;
-    for texts in again {
-        compared.read_units += texts.read_units;
-        compared.wire += texts.wire;
+    // An extra item has no text in the source, and a missing item has none in the target.
+    let source_pages = pages_by_key(&differences.examples, DifferenceKind::Extra, |example| {
+        example.source_page
+    });
+    let target_pages = pages_by_key(&differences.examples, DifferenceKind::Missing, |example| {
+        example.target_page
+    });
+    let (source_reread, target_reread) = tokio::try_join!(
+        source.reread_items(&source_pages, &source_records.pages, context),
+        target.reread_items(&target_pages, &target_records.pages, context)
+    )?;
+
+    for reread in [&source_reread, &target_reread] {
+        result.read_units += reread.read_units;
+        result.wire += reread.wire;
     }
 
-    let Tally {
-        equal,
-        missing,
-        different,
-        extra,
-        ..
-    } = tally;
+    let examples = build_examples(
+        &differences.examples,
+        &source_reread.items,
+        &target_reread.items,
+        &context.key,
+    );
 
-    Ok(Compared {
-        equal,
-        missing,
-        different,
-        extra,
+    Ok(CompareResult {
+        equal: differences.equal,
+        missing: differences.missing,
+        different: differences.different,
+        extra: differences.extra,
+        // Of all versions of an item in the source, only the last one was compared.
+        superseded: result
+            .source_compared
+            .saturating_sub(differences.source_keys),
         examples,
-        ..compared
+        ..result
     })
 }
 
-/// Reads the noted items again and tells what is wrong with each, and what was read of both sides. One that has changed meanwhile is
-/// left out.
-async fn examples<L: Side, R: Side>(
-    tally: &Tally,
-    (source, left): (&L, &Spilled),
-    (target, right): (&R, &Spilled),
-    comparing: &CompareContext,
-) -> Result<(Vec<Example>, [Texts; 2])> {
-    let of = |absent: DifferenceKind, page: fn(&Wanted) -> u32| -> HashMap<u128, u32> {
-        let wanted = tally.wanted.iter().filter(|wanted| wanted.fault != absent);
-        wanted.map(|wanted| (wanted.key, page(wanted))).collect()
-    };
-    let (in_source, in_target) = (
-        of(DifferenceKind::Extra, |wanted| wanted.source_page),
-        of(DifferenceKind::Missing, |wanted| wanted.target_page),
-    );
-    let (in_source, in_target) = tokio::try_join!(
-        source.texts(&in_source, &left.pages, comparing),
-        target.texts(&in_target, &right.pages, comparing)
-    )?;
-    let mut examples: Vec<Example> = tally
-        .wanted
+/// Page numbers by key hash, of all examples except those of the kind `absent`, which this side does not have.
+fn pages_by_key(
+    examples: &[ExampleRef],
+    absent: DifferenceKind,
+    page: fn(&ExampleRef) -> u32,
+) -> HashMap<u128, u32> {
+    examples
         .iter()
-        .filter_map(|wanted| {
-            let (source, target) = (
-                in_source.items.get(&wanted.key),
-                in_target.items.get(&wanted.key),
-            );
-            example(wanted, source, target, &comparing.key)
+        .filter(|example| example.kind != absent)
+        .map(|example| (example.key, page(example)))
+        .collect()
+}
+
+/// The examples for the items that were read again, sorted by kind and key.
+fn build_examples(
+    examples: &[ExampleRef],
+    source_items: &HashMap<u128, Bytes>,
+    target_items: &HashMap<u128, Bytes>,
+    key: &KeySchema,
+) -> Vec<Example> {
+    let mut built: Vec<Example> = examples
+        .iter()
+        .filter_map(|example| {
+            let source_item = source_items.get(&example.key);
+            let target_item = target_items.get(&example.key);
+            build_example(example, source_item, target_item, key)
         })
         .collect();
 
-    examples.sort_by(|one, other| (one.fault, &one.key).cmp(&(other.fault, &other.key)));
+    // They were found in the order of hashes, which tells a reader nothing.
+    built.sort_by(|one, other| (one.kind, &one.key).cmp(&(other.kind, &other.key)));
 
-    Ok((examples, [in_source, in_target]))
+    built
 }
 
-fn example(
-    wanted: &Wanted,
+/// The example for an item that was read again. `None` if the item is gone since then.
+fn build_example(
+    example: &ExampleRef,
     source: Option<&Bytes>,
     target: Option<&Bytes>,
     key: &KeySchema,
 ) -> Option<Example> {
-    let text = source.or(target)?;
+    let item = source.or(target)?;
     let attributes = match (source, target) {
-        (Some(source), Some(target)) => attributes::differing(source, target),
+        (Some(source), Some(target)) => attribute_differences(source, target),
+        // All attributes of a missing or extra item differ; a list would only repeat the item.
         _ => Vec::new(),
     };
+
     Some(Example {
-        fault: wanted.fault,
-        key: key.extract(text).ok()?.to_json(),
+        kind: example.kind,
+        key: key.extract(item).ok()?.to_json(),
         attributes,
     })
 }

@@ -1,4 +1,4 @@
-//! Records of two sides, held against each other partition by partition.
+//! Fixed-size records of the items of both sides, and their comparison partition by partition.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -7,30 +7,34 @@ use super::DifferenceKind;
 use crate::error::Result;
 use crate::place::ScratchPartitions;
 
-/// Partitions of the scratch files: ten million items make 10,000 records in each.
+/// Number of partitions of the scratch files. With ten million items, each has about 10,000 records.
 pub(crate) const PARTITIONS: usize = 1024;
 
-/// Items noted of each fault.
-const NOTED: usize = 10;
+/// Maximum number of examples of each kind of difference.
+const MAX_EXAMPLES: u64 = 10;
 
-/// A key's hash, an item's digest and a page's number, in this order.
-pub(crate) const RECORD: usize = 36;
+/// Size of an encoded record: key hash, digest and page number, in this order.
+pub(crate) const RECORD_BYTES: usize = 36;
 
-/// One item of a side.
+/// An item of a side, reduced to what the comparison needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Record {
+    /// Hash of the key.
     pub(crate) key: u128,
+    /// Digest of the contents.
     pub(crate) digest: u128,
+    /// Index of the page that holds the item.
     pub(crate) page: u32,
 }
 
 impl Record {
+    /// The partition for this key. Both sides use the same, so that partitions can be compared one by one.
     pub(crate) fn partition(&self) -> usize {
         usize::try_from(self.key % PARTITIONS as u128).unwrap_or(0)
     }
 
-    pub(crate) fn to_bytes(self) -> [u8; RECORD] {
-        let mut bytes = [0; RECORD];
+    pub(crate) fn to_bytes(self) -> [u8; RECORD_BYTES] {
+        let mut bytes = [0; RECORD_BYTES];
         bytes[..16].copy_from_slice(&self.key.to_le_bytes());
         bytes[16..32].copy_from_slice(&self.digest.to_le_bytes());
         bytes[32..].copy_from_slice(&self.page.to_le_bytes());
@@ -38,7 +42,8 @@ impl Record {
         bytes
     }
 
-    fn of(bytes: &[u8; RECORD]) -> Self {
+    fn from_bytes(bytes: &[u8; RECORD_BYTES]) -> Self {
+        // Converting a slice to an array can fail, which would need an error here.
         let number = |range: std::ops::Range<usize>| {
             bytes[range]
                 .iter()
@@ -54,93 +59,136 @@ impl Record {
     }
 }
 
-/// An item to be shown.
+/// An item to show as an example of a difference, before its text is read again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Wanted {
-    pub(crate) fault: DifferenceKind,
-    /// The hash of its key.
+pub(crate) struct ExampleRef {
+    pub(crate) kind: DifferenceKind,
+    /// Hash of the key.
     pub(crate) key: u128,
+    /// Index of the page of the source that holds the item; 0 if none does.
     pub(crate) source_page: u32,
+    /// Index of the page of the target that holds the item; 0 if none does.
     pub(crate) target_page: u32,
 }
 
-/// What the records say.
+/// Result of comparing the records of both sides.
 #[derive(Debug, Default)]
-pub(crate) struct Tally {
+pub(crate) struct RecordComparison {
     pub(crate) equal: u64,
     pub(crate) missing: u64,
     pub(crate) different: u64,
     pub(crate) extra: u64,
-    /// Different keys of the source.
-    pub(crate) source: u64,
-    /// The first items of each fault.
-    pub(crate) wanted: Vec<Wanted>,
+    /// Number of distinct keys in the source.
+    pub(crate) source_keys: u64,
+    /// The first items of each kind of difference.
+    pub(crate) examples: Vec<ExampleRef>,
 }
 
-/// Compares all records. Of a key that a side holds twice the last record counts: that is what a restore writes. Items in `rejected`
-/// are not expected in the target; the last other record of their key is.
-pub(crate) fn tally(
-    source: &ScratchPartitions<RECORD>,
-    rejected: Option<&ScratchPartitions<RECORD>>,
-    target: &ScratchPartitions<RECORD>,
-) -> Result<Tally> {
-    let mut tally = Tally::default();
+impl RecordComparison {
+    /// Counts a difference, and keeps it as an example unless there are enough of its kind.
+    fn add_difference(
+        &mut self,
+        kind: DifferenceKind,
+        source: Option<Record>,
+        target: Option<Record>,
+    ) {
+        let count = match kind {
+            DifferenceKind::Missing => &mut self.missing,
+            DifferenceKind::Different => &mut self.different,
+            DifferenceKind::Extra => &mut self.extra,
+        };
+
+        *count += 1;
+
+        if *count <= MAX_EXAMPLES
+            && let Some(record) = source.or(target)
+        {
+            let page = |record: Option<Record>| record.map_or(0, |record| record.page);
+            self.examples.push(ExampleRef {
+                kind,
+                key: record.key,
+                source_page: page(source),
+                target_page: page(target),
+            });
+        }
+    }
+}
+
+/// Compares all records. If a side has several records of a key, the last one counts, because that is the one a restore keeps.
+/// Records in `rejected` are not expected in the target; of the other records of their key, the last one is.
+pub(crate) fn compare_records(
+    source: &ScratchPartitions<RECORD_BYTES>,
+    rejected: Option<&ScratchPartitions<RECORD_BYTES>>,
+    target: &ScratchPartitions<RECORD_BYTES>,
+) -> Result<RecordComparison> {
+    let mut comparison = RecordComparison::default();
+
     for partition in 0..PARTITIONS {
-        let Expected {
-            records: mut missing,
-            rejected,
-        } = match rejected {
-            Some(rejected) => Expected::of(source, rejected, partition)?,
-            None => Expected {
-                records: by_key(source, partition)?,
-                rejected: HashSet::new(),
+        // The common case without rejected items needs no second map of records.
+        let expected = match rejected {
+            Some(rejected) => ExpectedRecords::without_rejected(source, rejected, partition)?,
+            None => ExpectedRecords {
+                records: records_by_key(source, partition)?,
+                rejected_keys: HashSet::new(),
             },
         };
 
-        tally.source += (missing.len() + rejected.len()) as u64;
-        for found in sorted(by_key(target, partition)?) {
-            match missing.remove(&found.key) {
-                None if rejected.contains(&found.key) => {}
-                None => tally.note(DifferenceKind::Extra, None, Some(found)),
-                Some(wanted) if wanted.digest == found.digest => tally.equal += 1,
-                Some(wanted) => tally.note(DifferenceKind::Different, Some(wanted), Some(found)),
+        let ExpectedRecords {
+            records: mut unmatched,
+            rejected_keys,
+        } = expected;
+
+        comparison.source_keys += (unmatched.len() + rejected_keys.len()) as u64;
+
+        for found in sorted_by_key(records_by_key(target, partition)?) {
+            match unmatched.remove(&found.key) {
+                // The table may have had an item with this key before the restore, so it is neither extra nor different.
+                None if rejected_keys.contains(&found.key) => {}
+                None => comparison.add_difference(DifferenceKind::Extra, None, Some(found)),
+                Some(expected) if expected.digest == found.digest => comparison.equal += 1,
+                Some(expected) => {
+                    let kind = DifferenceKind::Different;
+                    comparison.add_difference(kind, Some(expected), Some(found));
+                }
             }
         }
 
-        for wanted in sorted(missing) {
-            tally.note(DifferenceKind::Missing, Some(wanted), None);
+        for expected in sorted_by_key(unmatched) {
+            comparison.add_difference(DifferenceKind::Missing, Some(expected), None);
         }
     }
 
-    Ok(tally)
+    Ok(comparison)
 }
 
-/// What the target must have.
-struct Expected {
+/// Records of one partition that are expected in the target.
+struct ExpectedRecords {
     records: HashMap<u128, Record>,
-    /// Keys of which every item was rejected: the target may have another item or none.
-    rejected: HashSet<u128>,
+    /// Keys whose items were all rejected. The target may have any item with such a key, or none.
+    rejected_keys: HashSet<u128>,
 }
 
-impl Expected {
-    fn of(
-        source: &ScratchPartitions<RECORD>,
-        rejected: &ScratchPartitions<RECORD>,
+impl ExpectedRecords {
+    /// The records of the source without those in `rejected`.
+    fn without_rejected(
+        source: &ScratchPartitions<RECORD_BYTES>,
+        rejected: &ScratchPartitions<RECORD_BYTES>,
         partition: usize,
     ) -> Result<Self> {
-        let mut counts: HashMap<(u128, u128), u64> = HashMap::new();
-        for record in records(rejected, partition)? {
+        // Counted by key and digest, because of several equal items in the source only some may have been rejected.
+        let mut rejected_counts: HashMap<(u128, u128), u64> = HashMap::new();
+        for record in read_records(rejected, partition)? {
             let Record { key, digest, .. } = record?;
-            *counts.entry((key, digest)).or_default() += 1;
+            *rejected_counts.entry((key, digest)).or_default() += 1;
         }
 
         let mut expected = Self {
             records: HashMap::new(),
-            rejected: HashSet::new(),
+            rejected_keys: HashSet::new(),
         };
-        let mut source = records(source, partition)?.collect::<Result<Vec<_>>>()?;
+        let mut source = read_records(source, partition)?.collect::<Result<Vec<_>>>()?;
 
-        // The last item that was not rejected counts.
+        // The last record that was not rejected counts, so search from the end.
         source.reverse();
 
         for record in source {
@@ -148,15 +196,16 @@ impl Expected {
                 continue;
             };
 
-            if let Some(count) = counts
+            if let Some(count) = rejected_counts
                 .get_mut(&(record.key, record.digest))
                 .filter(|count| **count > 0)
             {
                 *count -= 1;
-                expected.rejected.insert(record.key);
+                expected.rejected_keys.insert(record.key);
             } else {
+                // An earlier item of the key was written, although later ones were rejected.
                 entry.insert(record);
-                expected.rejected.remove(&record.key);
+                expected.rejected_keys.remove(&record.key);
             }
         }
 
@@ -164,50 +213,30 @@ impl Expected {
     }
 }
 
-fn by_key(spill: &ScratchPartitions<RECORD>, partition: usize) -> Result<HashMap<u128, Record>> {
-    records(spill, partition)?
+/// The last record of each key in a partition.
+fn records_by_key(
+    scratch: &ScratchPartitions<RECORD_BYTES>,
+    partition: usize,
+) -> Result<HashMap<u128, Record>> {
+    read_records(scratch, partition)?
         .map(|record| record.map(|record| (record.key, record)))
         .collect()
 }
 
-fn records(
-    spill: &ScratchPartitions<RECORD>,
+fn read_records(
+    scratch: &ScratchPartitions<RECORD_BYTES>,
     partition: usize,
 ) -> Result<impl Iterator<Item = Result<Record>>> {
-    Ok(spill
+    Ok(scratch
         .partition(partition)?
-        .map(|bytes| bytes.map(|bytes| Record::of(&bytes))))
+        .map(|bytes| bytes.map(|bytes| Record::from_bytes(&bytes))))
 }
 
-/// In an order that is the same each time, so that the same items are shown.
-fn sorted(records: HashMap<u128, Record>) -> Vec<Record> {
+/// The records in a stable order, so that repeated comparisons show the same examples.
+fn sorted_by_key(records: HashMap<u128, Record>) -> Vec<Record> {
     let mut records: Vec<_> = records.into_values().collect();
     records.sort_unstable_by_key(|record| record.key);
     records
-}
-
-impl Tally {
-    fn note(&mut self, fault: DifferenceKind, source: Option<Record>, target: Option<Record>) {
-        let count = match fault {
-            DifferenceKind::Missing => &mut self.missing,
-            DifferenceKind::Different => &mut self.different,
-            DifferenceKind::Extra => &mut self.extra,
-        };
-
-        *count += 1;
-        let page = |record: Option<Record>| record.map_or(0, |record| record.page);
-        if *count <= NOTED as u64
-            && let Some(record) = source.or(target)
-        {
-            let (source_page, target_page) = (page(source), page(target));
-            self.wanted.push(Wanted {
-                fault,
-                key: record.key,
-                source_page,
-                target_page,
-            });
-        }
-    }
 }
 
 #[cfg(test)]
@@ -218,8 +247,9 @@ mod tests {
 
     use super::*;
 
-    fn spill(records: &[(u128, u128)]) -> ScratchPartitions<RECORD> {
-        let mut spill = ScratchPartitions::new(PARTITIONS, 0).unwrap();
+    /// Scratch files with these pairs of key hash and digest.
+    fn scratch(records: &[(u128, u128)]) -> ScratchPartitions<RECORD_BYTES> {
+        let mut scratch = ScratchPartitions::new(PARTITIONS, 0).unwrap();
         for (key, digest) in records {
             let record = Record {
                 key: *key,
@@ -227,11 +257,13 @@ mod tests {
                 page: u32::MAX - 1,
             };
 
-            assert_eq!(Record::of(&record.to_bytes()), record);
-            spill.push(record.partition(), &record.to_bytes()).unwrap();
+            assert_eq!(Record::from_bytes(&record.to_bytes()), record);
+            scratch
+                .push(record.partition(), &record.to_bytes())
+                .unwrap();
         }
 
-        spill
+        scratch
     }
 
     proptest! {
@@ -240,21 +272,21 @@ mod tests {
             source in prop::collection::vec((0..3000_u128, 0..3_u128), 0..60),
             target in prop::collection::vec((0..3000_u128, 0..3_u128), 0..60),
         ) {
-            let tally = tally(&spill(&source), None, &spill(&target)).unwrap();
+            let comparison = compare_records(&scratch(&source), None, &scratch(&target)).unwrap();
             let (source, target): (BTreeMap<_, _>, BTreeMap<_, _>) =
                 (source.into_iter().collect(), target.into_iter().collect());
             let missing = source.keys().filter(|key| !target.contains_key(key)).count() as u64;
             let equal = source.iter().filter(|(key, digest)| target.get(key) == Some(digest)).count() as u64;
             let extra = target.keys().filter(|key| !source.contains_key(key)).count() as u64;
-            prop_assert_eq!((tally.missing, tally.equal, tally.extra), (missing, equal, extra));
-            prop_assert_eq!(tally.source, source.len() as u64);
-            prop_assert_eq!(tally.different, tally.source - missing - equal);
-            let noted = [missing, tally.different, extra].map(|count| usize::try_from(count).unwrap().min(NOTED));
-            prop_assert_eq!(tally.wanted.len(), noted.iter().sum::<usize>());
+            prop_assert_eq!((comparison.missing, comparison.equal, comparison.extra), (missing, equal, extra));
+            prop_assert_eq!(comparison.source_keys, source.len() as u64);
+            prop_assert_eq!(comparison.different, comparison.source_keys - missing - equal);
+            let examples: u64 = [missing, comparison.different, extra].into_iter().map(|count| count.min(MAX_EXAMPLES)).sum();
+            prop_assert_eq!(comparison.examples.len() as u64, examples);
         }
 
         #[test]
-        fn a_rejected_item_hides_no_other(
+        fn a_rejected_item_does_not_hide_another(
             all in prop::collection::vec((0..12_u128, 0..4_u128), 0..60),
             refused in prop::collection::btree_set((0..12_u128, 0..4_u128), 0..30),
             lost in prop::collection::btree_set(0..12_u128, 0..4),
@@ -264,17 +296,17 @@ mod tests {
             let expected: BTreeMap<_, _> = accepted.into_iter().collect();
             let mut table = expected.clone();
             table.retain(|key, _| !lost.contains(key));
-            // What the table had before does not count as an item of the dump.
+            // The table may have had an item before the restore. It must not count as an item of the dump.
             let is_own = !expected.contains_key(&own);
             if is_own {
                 table.insert(own, 99);
             }
             let target: Vec<_> = table.into_iter().collect();
-            let tally = tally(&spill(&all), Some(&spill(&rejected)), &spill(&target)).unwrap();
+            let comparison = compare_records(&scratch(&all), Some(&scratch(&rejected)), &scratch(&target)).unwrap();
             let missing = expected.keys().filter(|key| lost.contains(key)).count() as u64;
-            prop_assert_eq!((tally.missing, tally.different), (missing, 0));
-            prop_assert_eq!(tally.equal, expected.len() as u64 - missing);
-            prop_assert_eq!(tally.extra, u64::from(is_own && !all.iter().any(|item| item.0 == own)));
+            prop_assert_eq!((comparison.missing, comparison.different), (missing, 0));
+            prop_assert_eq!(comparison.equal, expected.len() as u64 - missing);
+            prop_assert_eq!(comparison.extra, u64::from(is_own && !all.iter().any(|item| item.0 == own)));
         }
     }
 }

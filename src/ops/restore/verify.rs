@@ -74,7 +74,7 @@ where
     let lacking = found
         .examples
         .into_iter()
-        .filter(|example| example.fault != DifferenceKind::Extra);
+        .filter(|example| example.kind != DifferenceKind::Extra);
     Ok(Verified::Full {
         equal: found.equal,
         missing: found.missing,

@@ -1,4 +1,4 @@
-//! Is this dump whole?
+//! Check of a dump: checksums, counts, items and keys.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,90 +10,103 @@ use crate::error::Result;
 use crate::event::{Event, Phase, Reporter};
 use crate::ops::run_blocking;
 
-/// What was found of a dump.
+/// Options for checking a dump.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct DumpCheckOptions {
+    /// Check only checksums, not items.
+    pub quick: bool,
+    /// Accept items that are incomplete according to another tool's document around them.
+    pub accept_incomplete: bool,
+}
+
+/// Result of checking a dump.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DumpVerdict {
-    /// The dump.
+    /// Location of the dump.
     pub source: String,
-    /// What it is: `dump`, `dump of an older tool`, `items`.
+    /// Kind of dump: `dump`, `dump of an older tool`, `items`.
     pub kind: &'static str,
-    /// The table it was made from, where it says so.
+    /// Table that was dumped, if the dump names it.
     pub table: Option<String>,
-    /// Whether only checksums were looked at.
+    /// Whether only checksums were checked.
     pub quick: bool,
-    /// Whether it holds the whole table, as far as it says.
+    /// Whether the dump is of the whole table, according to the dump.
     pub complete: bool,
-    /// Whether its items were changed when it was made.
+    /// Whether the items were transformed when they were dumped.
     pub transformed: bool,
-    /// Items in it; `None` where they were not counted to the end.
+    /// Number of items; `None` if they were not all counted.
     pub items: Option<u64>,
-    /// Bytes of their text; `None` where they were not counted to the end.
+    /// Size of the text of all items, in bytes; `None` if they were not all counted.
     pub data_bytes: Option<u64>,
-    /// Items whose key an item before them has; `None` where that was not looked for.
+    /// Items with the key of an earlier item; `None` if keys were not compared.
     pub duplicates: Option<u64>,
-    /// What is damaged, the first of it.
+    /// The first findings of damage.
     pub findings: Vec<String>,
-    /// How much is damaged.
+    /// Number of all findings.
     pub findings_total: u64,
-    /// What deserves attention.
+    /// Warnings, which do not count as damage.
     pub warnings: Vec<String>,
     /// Wall time in seconds.
     pub seconds: f64,
 }
 
 impl DumpVerdict {
-    /// Whether nothing is damaged. `false` means exit code 12.
+    /// Whether the dump is undamaged. `false` means exit code 12.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.findings_total == 0
     }
 }
 
-/// Looks at every file of a dump; with `quick`, at checksums alone. Items that are incomplete by what is written around them are a
-/// finding unless `accept_incomplete`.
+/// Checks every file of a dump.
 ///
 /// # Errors
-/// The dump is absent, or so damaged that it cannot be opened; a stream; `quick` where there are no checksums.
+/// The dump is missing, too damaged to be opened, or a stream; with `quick`, it has no checksums.
 pub async fn dump(
     source: SourceSpec,
-    quick: bool,
-    accept_incomplete: bool,
+    options: DumpCheckOptions,
     reporter: Arc<dyn Reporter>,
 ) -> Result<DumpVerdict> {
     run_blocking("checking the dump", move || {
-        judge(&source, quick, accept_incomplete, reporter.as_ref())
+        check_dump(&source, options, reporter.as_ref())
     })
     .await
 }
 
-fn judge(
+fn check_dump(
     spec: &SourceSpec,
-    quick: bool,
-    accept_incomplete: bool,
+    options: DumpCheckOptions,
     reporter: &dyn Reporter,
 ) -> Result<DumpVerdict> {
+    let DumpCheckOptions {
+        quick,
+        accept_incomplete,
+    } = options;
     let started = Instant::now();
     let source = Source::open(spec)?;
     let metadata = source.metadata();
+
+    // A quick check hashes files without reading items, so these totals do not apply.
+    let totals = if quick { None } else { metadata };
     reporter.report(Event::Phase {
         phase: Phase::Checking,
-        items: metadata.map(|metadata| metadata.items).filter(|_| !quick),
-        bytes: metadata
-            .map(|metadata| metadata.data_bytes)
-            .filter(|_| !quick),
+        items: totals.map(|metadata| metadata.items),
+        bytes: totals.map(|metadata| metadata.data_bytes),
     });
 
-    let how = if quick {
+    let depth = if quick {
         InspectionDepth::Checksums
     } else {
         InspectionDepth::Full
     };
 
     let mut progress = |items, bytes| reporter.report(Event::Progress { items, bytes });
-    let mut found = backup::inspect(&source, how, &mut progress)?;
+    let mut inspection = backup::inspect(&source, depth, &mut progress)?;
+
+    // An incomplete dump is a finding, not an error, so that the other findings are reported, too.
     match source.accept_incomplete(accept_incomplete) {
-        Ok(warning) => found.warnings.extend(warning),
-        Err(error) => found.add_finding(error.to_string()),
+        Ok(warning) => inspection.warnings.extend(warning),
+        Err(error) => inspection.add_finding(error.to_string()),
     }
 
     let Inspection {
@@ -104,7 +117,7 @@ fn judge(
         findings_total,
         warnings,
         ..
-    } = found;
+    } = inspection;
 
     Ok(DumpVerdict {
         source: source.to_string(),

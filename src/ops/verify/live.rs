@@ -1,4 +1,4 @@
-//! Does a table hold what a dump holds, or another table?
+//! Comparison of a live table with a dump, or of two live tables.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,7 +8,7 @@ use crate::backup::{self, Source, SourceSpec};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::event::{Event, Phase, Reporter};
-use crate::ops::compare::{CompareContext, Compared, DumpSide, Side, TableSide, compare};
+use crate::ops::compare::{CompareContext, DumpSide, Side, TableSide, compare};
 use crate::ops::identity::TableIdentity;
 use crate::ops::scan_segments::{MAX_CONCURRENT_SEGMENTS, read_cap, segments_for};
 use crate::ops::table_location::TableLocation;
@@ -16,115 +16,125 @@ use crate::ops::{describe_existing, recreated, run_blocking};
 use crate::schema::{TableSchema, differences};
 use crate::store::{ReadStore, WireBytes};
 
-/// A table to compare.
+/// A live table that is to be compared.
 pub struct LiveTable<'a, S> {
-    /// Where it is.
+    /// Environment of the table.
     pub environment: &'a Environment,
-    /// The environment's DynamoDB.
+    /// Connection to the environment's DynamoDB.
     pub store: &'a S,
-    /// Its name; the other side's if `None`.
+    /// Name of the table; the name of the other side's table if `None`.
     pub table: Option<String>,
 }
 
-/// A table, described.
-struct Described<S> {
-    shown: String,
+/// A table and its schema at the beginning of the command.
+pub(crate) struct DescribedTable<'a> {
+    pub(crate) environment: &'a Environment,
+    pub(crate) name: String,
+    pub(crate) schema: TableSchema,
+}
+
+/// A table that is ready to be scanned.
+struct PreparedTable<'a, S> {
+    described: DescribedTable<'a>,
+    /// Name and environment, for messages.
+    label: String,
+    /// Number of items from `DescribeTable`, which DynamoDB updates about every six hours.
     items: Option<u64>,
-    schema: TableSchema,
     side: TableSide<S>,
 }
 
-/// A table that is compared, as it was described at the beginning.
-struct ComparedTable<S> {
+/// Check that a table was not recreated during the comparison. Keeps what [`TableSide`] no longer has after the scan.
+struct RecreationCheck<S> {
     store: S,
-    name: String,
+    table: String,
     schema: TableSchema,
 }
 
-impl<S: ReadStore + Clone> Described<S> {
-    fn compared(&self) -> ComparedTable<S> {
-        ComparedTable {
+impl<S: ReadStore + Clone> PreparedTable<'_, S> {
+    fn recreation_check(&self) -> RecreationCheck<S> {
+        RecreationCheck {
             store: self.side.store.clone(),
-            name: self.side.table.clone(),
-            schema: self.schema.clone(),
+            table: self.described.name.clone(),
+            schema: self.described.schema.clone(),
         }
     }
 }
 
-impl<S: ReadStore> ComparedTable<S> {
-    async fn check_not_recreated(&self) -> Result<()> {
-        recreated::check_not_recreated(&self.store, &self.name, &self.schema).await
+impl<S: ReadStore> RecreationCheck<S> {
+    async fn run(&self) -> Result<()> {
+        recreated::check_not_recreated(&self.store, &self.table, &self.schema).await
     }
 }
 
-impl<S: ReadStore + Clone + 'static> LiveTable<'_, S> {
-    /// The table's name and what it is like; `other` is the name of the other side's table.
-    pub(crate) async fn look(&self, other: Option<&str>) -> Result<(String, TableSchema)> {
-        let Self {
-            environment,
-            store,
-            table,
-        } = self;
-
-        let table = table.as_deref().or(other).ok_or_else(|| {
+impl<'a, S: ReadStore + Clone + 'static> LiveTable<'a, S> {
+    /// Describes the table. `default_name` is the name of the other side's table.
+    pub(crate) async fn describe(&self, default_name: Option<&str>) -> Result<DescribedTable<'a>> {
+        let name = self.table.as_deref().or(default_name).ok_or_else(|| {
             Error::usage("no table is named").with_hint(format!(
                 "pass --table, or set DYNAMODB_TABLE in the env file of {}",
-                environment.name()
+                self.environment.name()
             ))
         })?;
 
-        Ok((
-            table.to_owned(),
-            describe_existing(*store, environment, table).await?,
-        ))
+        Ok(DescribedTable {
+            environment: self.environment,
+            name: name.to_owned(),
+            schema: describe_existing(self.store, self.environment, name).await?,
+        })
     }
 
-    async fn describe(
-        self,
-        other: Option<&str>,
+    /// Describes the table, limits its read rate, and chooses the number of segments.
+    async fn prepare(
+        &self,
+        default_name: Option<&str>,
         options: &CompareOptions,
         reporter: &dyn Reporter,
-    ) -> Result<Described<S>> {
-        let (table, schema) = self.look(other).await?;
-        let Self {
-            environment, store, ..
-        } = self;
-        let place =
-            TableLocation::new(environment, &table, store.credentials()).with_description(&schema);
-        let bytes = schema.description().table_size_bytes.unwrap_or(0);
-        if let Some(units) = read_cap(options.max_read_units, &place, &schema)? {
-            store.cap_reads(units);
+    ) -> Result<PreparedTable<'a, S>> {
+        let described = self.describe(default_name).await?;
+        let DescribedTable {
+            environment,
+            name,
+            schema,
+        } = &described;
+
+        let location = TableLocation::new(environment, name, self.store.credentials())
+            .with_description(schema);
+
+        // Before the first Scan, so that the table is never read at full speed.
+        if let Some(units) = read_cap(options.max_read_units, &location, schema)? {
+            self.store.cap_reads(units);
             reporter.report(Event::Info(format!(
-                "table {table} is read at {units} units per second at most"
+                "table {name} is read at {units} units per second at most"
             )));
         }
 
         let description = schema.description();
-        let segments = match bytes {
-            // DynamoDB has not counted yet, or the table is empty: so many cost next to nothing.
+        let segments = match description.table_size_bytes.unwrap_or(0) {
+            // The table is empty, or DynamoDB has not updated its size yet. Scanning empty segments costs almost nothing.
             0 if !environment.is_local() => MAX_CONCURRENT_SEGMENTS,
             bytes => segments_for(bytes),
         };
 
-        Ok(Described {
-            shown: format!("table {table} of environment {}", environment.name()),
+        Ok(PreparedTable {
+            label: format!("table {name} of environment {}", environment.name()),
             items: description.item_count,
             side: TableSide {
-                store: store.clone(),
-                table,
+                store: self.store.clone(),
+                table: name.clone(),
                 segments,
+                // One page for each segment that is scanned at a time: fewer would leave segments waiting.
                 pages: MAX_CONCURRENT_SEGMENTS as usize,
                 consistent_read: options.consistent_read,
             },
-            schema,
+            described,
         })
     }
 }
 
-/// Compares a table with a dump, which is checked first: nothing is read of the table for a dump that is damaged.
+/// Compares a table with a dump. The dump is checked first, so that no read units are consumed for a damaged dump.
 ///
 /// # Errors
-/// The dump is absent or damaged, or a stream; the table is not named, does not exist or cannot be read.
+/// The dump is missing, damaged, or a stream; the table is not named, does not exist or cannot be read.
 pub async fn table_with_dump<S: ReadStore + Clone + 'static>(
     source: SourceSpec,
     table: LiveTable<'_, S>,
@@ -132,11 +142,12 @@ pub async fn table_with_dump<S: ReadStore + Clone + 'static>(
     reporter: Arc<dyn Reporter>,
 ) -> Result<Comparison> {
     let started = Instant::now();
-    let source = opened(source).await?;
+    let source = open_source(source).await?;
     let table = table
-        .describe(source.table_name(), options, reporter.as_ref())
+        .prepare(source.table_name(), options, reporter.as_ref())
         .await?;
-    let mut comparison = Comparison::between(source.to_string(), &table.shown, options.exact);
+
+    let mut comparison = Comparison::new(source.to_string(), &table.label, options.exact);
     comparison.warnings = source.warnings().to_vec();
 
     if let Some(metadata) = source.metadata().filter(|metadata| !metadata.complete) {
@@ -152,19 +163,25 @@ pub async fn table_with_dump<S: ReadStore + Clone + 'static>(
         ));
     }
 
-    if source
+    // Without a schema in the dump, the key of the table is used for both sides.
+    let is_comparable = source
         .schema()
-        .is_none_or(|schema| comparison.has_same_key(schema, &table.schema))
-    {
-        let source = checked(source, &reporter).await?;
-        let compared = table.compared();
+        .is_none_or(|schema| comparison.compare_key_schemas(schema, &table.described.schema));
+
+    if is_comparable {
+        let source = check_source(source, &reporter).await?;
+        let recreation_check = table.recreation_check();
+
+        // After the check, because incompleteness is known only once all items were read.
         comparison
             .warnings
             .extend(source.accept_incomplete(options.accept_incomplete)?);
         comparison
-            .run(DumpSide::of(source), table, options, reporter)
+            .compare_items(DumpSide::new(source), table, options, reporter)
             .await?;
-        compared.check_not_recreated().await?;
+
+        // After the scan: a table that was recreated before or during it makes the result worthless.
+        recreation_check.run().await?;
     }
 
     comparison.seconds = started.elapsed().as_secs_f64();
@@ -172,10 +189,10 @@ pub async fn table_with_dump<S: ReadStore + Clone + 'static>(
     Ok(comparison)
 }
 
-/// Compares two tables. Of an item that only one of them has, the second is said to lack it or to have it in addition.
+/// Compares two tables. An item that only one table has is missing from the second table, or extra in it.
 ///
 /// # Errors
-/// A table is not named, does not exist or cannot be read; both are the same.
+/// A table is not named, does not exist or cannot be read; both are the same table.
 pub async fn tables<S: ReadStore + Clone + 'static>(
     source: LiveTable<'_, S>,
     target: LiveTable<'_, S>,
@@ -183,25 +200,23 @@ pub async fn tables<S: ReadStore + Clone + 'static>(
     reporter: Arc<dyn Reporter>,
 ) -> Result<Comparison> {
     let started = Instant::now();
-    let environments = (source.environment, target.environment);
-    let source = source.describe(None, options, reporter.as_ref()).await?;
+    let source = source.prepare(None, options, reporter.as_ref()).await?;
     let target = target
-        .describe(Some(&source.side.table), options, reporter.as_ref())
+        .prepare(Some(&source.described.name), options, reporter.as_ref())
         .await?;
-    refuse_itself(
-        (environments.0, &source.schema),
-        (environments.1, &target.schema),
-    )
-    .await?;
 
-    let mut comparison = Comparison::between(source.shown.clone(), &target.shown, true);
-    if comparison.has_same_key(&source.schema, &target.schema) {
-        let compared = [source.compared(), target.compared()];
+    // The result would be "equal" and a wrong --against option would go unnoticed.
+    refuse_same_table(&source.described, &target.described).await?;
+
+    let mut comparison = Comparison::new(source.label.clone(), &target.label, true);
+    if comparison.compare_key_schemas(&source.described.schema, &target.described.schema) {
+        let recreation_checks = [source.recreation_check(), target.recreation_check()];
         comparison
-            .run(source.side, target, options, reporter)
+            .compare_items(source.side, target, options, reporter)
             .await?;
-        for table in compared {
-            table.check_not_recreated().await?;
+
+        for check in recreation_checks {
+            check.run().await?;
         }
     }
 
@@ -213,19 +228,20 @@ pub async fn tables<S: ReadStore + Clone + 'static>(
 /// Refuses to compare a table with itself.
 ///
 /// # Errors
-/// Both descriptions are of one table.
-pub(crate) async fn refuse_itself(
-    (environment, source): (&Environment, &TableSchema),
-    (other, target): (&Environment, &TableSchema),
+/// Both descriptions are of the same table.
+pub(crate) async fn refuse_same_table(
+    source: &DescribedTable<'_>,
+    target: &DescribedTable<'_>,
 ) -> Result<()> {
-    if !TableIdentity::new(environment, source)
-        .is_same(&TableIdentity::new(other, target))
-        .await
-    {
+    // Different names of an environment or an endpoint can lead to the same table, so names are not enough.
+    let source_identity = TableIdentity::new(source.environment, &source.schema);
+    let target_identity = TableIdentity::new(target.environment, &target.schema);
+    if !source_identity.is_same(&target_identity).await {
         return Ok(());
     }
 
     let table = source
+        .schema
         .description()
         .table_name
         .as_deref()
@@ -233,14 +249,15 @@ pub(crate) async fn refuse_itself(
 
     Err(Error::usage(format!(
         "table {table} of environment {} is to be compared with itself",
-        environment.name()
+        source.environment.name()
     ))
     .with_hint(
         "name another table with --against-table, or another environment with --against-env",
     ))
 }
 
-async fn opened(spec: SourceSpec) -> Result<Source> {
+/// Opens a dump. Refuses a stream, because examples are read a second time.
+async fn open_source(spec: SourceSpec) -> Result<Source> {
     let source = run_blocking("reading the dump", move || Source::open(&spec)).await?;
     if source.is_stream() {
         return Err(Error::usage(
@@ -252,7 +269,8 @@ async fn opened(spec: SourceSpec) -> Result<Source> {
     Ok(source)
 }
 
-async fn checked(source: Source, reporter: &Arc<dyn Reporter>) -> Result<Arc<Source>> {
+/// Checks a dump for damage, and returns it.
+async fn check_source(source: Source, reporter: &Arc<dyn Reporter>) -> Result<Arc<Source>> {
     let metadata = source.metadata();
     reporter.report(Event::Phase {
         phase: Phase::Checking,
@@ -271,7 +289,8 @@ async fn checked(source: Source, reporter: &Arc<dyn Reporter>) -> Result<Arc<Sou
 }
 
 impl Comparison {
-    fn between(source: String, target: &str, exact: bool) -> Self {
+    /// A comparison in which no item has been compared yet.
+    fn new(source: String, target: &str, exact: bool) -> Self {
         Self {
             source,
             target: target.to_owned(),
@@ -294,8 +313,8 @@ impl Comparison {
         }
     }
 
-    /// Whether items can be compared at all; notes both keys where they cannot.
-    fn has_same_key(&mut self, source: &TableSchema, target: &TableSchema) -> bool {
+    /// Returns true if both tables have the same key schema. If not, no items can be compared, and both key schemas are recorded.
+    fn compare_key_schemas(&mut self, source: &TableSchema, target: &TableSchema) -> bool {
         let mismatch = differences(source, target).key;
         self.key_schemas = mismatch.map(|key| KeySchemas {
             source: key.dump,
@@ -304,10 +323,11 @@ impl Comparison {
         self.key_schemas.is_none()
     }
 
-    async fn run<S: ReadStore + Clone + 'static>(
+    /// Compares all items, and records the result.
+    async fn compare_items<S: ReadStore + Clone + 'static>(
         &mut self,
         source: impl Side,
-        target: Described<S>,
+        target: PreparedTable<'_, S>,
         options: &CompareOptions,
         reporter: Arc<dyn Reporter>,
     ) -> Result<()> {
@@ -324,39 +344,33 @@ impl Comparison {
             bytes: None,
         });
 
-        let key = target.schema.key_schema()?;
-        let comparing = CompareContext {
-            key,
+        let context = CompareContext {
+            key: target.described.schema.key_schema()?,
             keys_only: options.keys_only,
             sample: options.sample,
             reporter,
         };
 
-        let Compared {
-            equal,
-            missing,
-            different,
-            extra,
-            superseded,
-            without_key,
-            examples,
-            items,
-            held,
-            read_units,
-            wire,
-        } = compare(source, target.side, &comparing).await?;
+        let result = compare(source, target.side, &context).await?;
 
         self.sample = options.sample.map(|sample| SampleCounts {
             percent: sample.percent(),
-            source_items: held.0,
-            target_items: held.1,
+            source_items: result.source_compared,
+            target_items: result.target_compared,
         });
 
-        (self.equal, self.different, self.extra, self.superseded) =
-            (equal, different, extra, superseded);
-        (self.missing, self.without_key) = (missing + without_key, without_key);
-        (self.source_items, self.target_items) = items;
-        (self.examples, self.consumed_read_units, self.wire) = (examples, read_units, wire);
+        self.equal = result.equal;
+        // The target cannot have an item without a usable key, so such an item is missing, too.
+        self.missing = result.missing + result.without_key;
+        self.different = result.different;
+        self.extra = result.extra;
+        self.superseded = result.superseded;
+        self.without_key = result.without_key;
+        self.source_items = result.source_items;
+        self.target_items = result.target_items;
+        self.examples = result.examples;
+        self.consumed_read_units = result.read_units;
+        self.wire = result.wire;
 
         Ok(())
     }

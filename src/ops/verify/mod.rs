@@ -1,12 +1,12 @@
-//! `verify`: is this dump whole? Does a table hold what a dump holds? Do two tables agree?
+//! `verify`: checks a dump, compares a table with a dump, or compares two tables.
 //!
 //! ```text
 //! dump:    every file once ─► checksums, counts, items, keys ─► findings
 //! compare: both sides at the same time ─► 36 bytes per item in scratch files ─► partition by partition ─► examples
 //! ```
 //!
-//! Nothing is changed, so there is no plan and no question: the operation receives stores that can only read. Memory does not
-//! depend on the number of items; the system's temporary folder needs room for 36 bytes per item and side.
+//! Nothing is changed, so there is no plan and no confirmation: the operation receives stores that can only read. Memory does not
+//! depend on the number of items; the system's temporary folder needs 36 bytes for each item of each side.
 
 mod dump;
 mod live;
@@ -18,41 +18,41 @@ use crate::item::Sample;
 use crate::ops::Cap;
 pub use crate::ops::compare::{AttributeDifference, DifferenceKind, Example};
 use crate::store::WireBytes;
-pub use dump::{DumpVerdict, dump};
+pub use dump::{DumpCheckOptions, DumpVerdict, dump};
 pub use live::{LiveTable, table_with_dump, tables};
 pub use schemas::schemas;
 
-/// How a table is compared.
+/// Options for comparing a table.
 #[derive(Debug, Clone, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct CompareOptions {
-    /// Compare keys alone: items with the same key are equal.
+    /// Compare keys only: items with the same key are equal.
     pub keys_only: bool,
-    /// Items that only the target has are a difference, too. Always so between two tables.
+    /// Count items that only the target has as differences. Always the case between two tables.
     pub exact: bool,
-    /// Compare with items that are not all of the table, by what is written around them.
+    /// Accept items that are incomplete according to another tool's document around them.
     pub accept_incomplete: bool,
-    /// Compare a share of the keys, the same on both sides. Every item is read all the same.
+    /// Compare only this sample of the keys, the same on both sides. All items are read nevertheless.
     pub sample: Option<Sample>,
     /// Strongly consistent reads, at twice the read units.
     pub consistent_read: bool,
-    /// Upper bound of consumed read units per second, of each table.
+    /// Maximum read units per second, for each table.
     pub max_read_units: Option<Cap>,
 }
 
-/// Both keys, in lines that can stand side by side.
+/// Key schemas of both sides, as lines that can be shown in two columns.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct KeySchemas {
-    /// The source's key.
+    /// Key schema of the source.
     pub source: Vec<String>,
-    /// The target's key.
+    /// Key schema of the target.
     pub target: Vec<String>,
 }
 
-/// What a sampled comparison looked at. Its counts are of the sample, not of all items.
+/// Size of the sample in a sampled comparison. The other counts are then of the sample, not of all items.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct SampleCounts {
-    /// The share of the keys, in percent.
+    /// Share of the keys, in percent.
     pub percent: f64,
     /// Items of the source in the sample.
     pub source_items: u64,
@@ -60,50 +60,50 @@ pub struct SampleCounts {
     pub target_items: u64,
 }
 
-/// What a comparison has found.
+/// Result of a comparison.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Comparison {
-    /// The dump, or the first table.
+    /// Location of the dump, or the first table.
     pub source: String,
-    /// The table that was held against it.
+    /// Table that was compared with the source.
     pub target: String,
-    /// The keys where they are not the same: then no item was compared.
+    /// Both key schemas if they differ; no items were compared then.
     pub key_schemas: Option<KeySchemas>,
-    /// Items read of the source.
+    /// Items read from the source.
     pub source_items: u64,
-    /// Items read of the target.
+    /// Items read from the target.
     pub target_items: u64,
-    /// What was looked at where only a sample was.
+    /// Size of the sample, if only a sample was compared.
     pub sample: Option<SampleCounts>,
     /// Items that are equal on both sides.
     pub equal: u64,
-    /// Items that the target lacks, those without a usable key included.
+    /// Items that the target lacks, including those without a usable key.
     pub missing: u64,
-    /// Items that the target has with other contents.
+    /// Items with different contents in the target.
     pub different: u64,
     /// Items that only the target has.
     pub extra: u64,
-    /// Whether extra items are a difference.
+    /// Whether extra items count as differences.
     pub exact: bool,
-    /// Items of the source without a key of the target's types.
+    /// Items of the source without a usable key.
     pub without_key: u64,
     /// Earlier versions of an item that a later line of the source replaces; they were not compared.
     pub superseded: u64,
-    /// The first items that are missing, different or extra.
+    /// The first missing, different and extra items.
     pub examples: Vec<Example>,
-    /// Read units that DynamoDB reports as consumed.
+    /// Consumed read units, as reported by DynamoDB.
     pub consumed_read_units: f64,
-    /// Bytes of the pages that were read, as they travelled: fewer than the text where they were compressed.
+    /// Bytes received for the pages of a table; smaller than their text if they were compressed.
     #[serde(flatten)]
     pub wire: WireBytes,
-    /// What deserves attention.
+    /// Warnings, which do not count as differences.
     pub warnings: Vec<String>,
     /// Wall time in seconds.
     pub seconds: f64,
 }
 
 impl Comparison {
-    /// Whether the target holds what the source holds; with `exact`, and nothing else. `false` means exit code 3.
+    /// Whether the target has all items of the source and, with `exact`, no others. `false` means exit code 3.
     #[must_use]
     pub fn is_equal(&self) -> bool {
         self.key_schemas.is_none()

@@ -1,52 +1,59 @@
-//! Do the settings of two tables agree? No item is read.
+//! Comparison of the schemas and settings of two tables. No item is read.
 
 use super::LiveTable;
-use super::live::refuse_itself;
+use super::live::refuse_same_table;
 use crate::error::Result;
 use crate::ops::restore::SchemaDifferences;
 use crate::ops::table_location::TableLocation;
 use crate::schema::{Section, TableSchema};
 use crate::store::ReadStore;
 
-/// Compares keys, indexes and settings of two tables, as far as both tell them.
+/// Compares keys, indexes and settings of two tables, except settings that are unknown for one of them.
 ///
 /// # Errors
-/// A table is not named, does not exist or cannot be described; both are the same.
+/// A table is not named, does not exist or cannot be described; both are the same table.
 pub async fn schemas<S: ReadStore + Clone + 'static>(
     source: &LiveTable<'_, S>,
     target: &LiveTable<'_, S>,
 ) -> Result<SchemaDifferences> {
-    let (source_name, source_schema) = source.look(None).await?;
-    let (target_name, target_schema) = target.look(Some(&source_name)).await?;
-    refuse_itself(
-        (source.environment, &source_schema),
-        (target.environment, &target_schema),
-    )
-    .await?;
+    let source_table = source.describe(None).await?;
+    let target_table = target.describe(Some(&source_table.name)).await?;
+    refuse_same_table(&source_table, &target_table).await?;
 
-    let (wanted, existing) = tokio::join!(
-        whole(source.store, source_schema),
-        whole(target.store, target_schema)
-    );
-    let environments = (source.environment.name(), target.environment.name());
-    let sides = if environments.0 == environments.1 {
-        [source_name.clone(), target_name.clone()]
+    let source_environment = source_table.environment.name();
+    let target_environment = target_table.environment.name();
+
+    // Name the sides by what distinguishes them: within one environment the tables, otherwise the environments.
+    let sides = if source_environment == target_environment {
+        [source_table.name.clone(), target_table.name.clone()]
     } else {
-        [environments.0.to_owned(), environments.1.to_owned()]
+        [source_environment.to_owned(), target_environment.to_owned()]
     };
 
-    let shown = format!("table {source_name} of environment {}", environments.0);
-    let place = TableLocation::new(target.environment, &target_name, target.store.credentials())
-        .with_description(&existing);
+    let label = format!(
+        "table {} of environment {source_environment}",
+        source_table.name
+    );
+    let (source_schema, target_schema) = tokio::join!(
+        with_settings(source.store, source_table.schema),
+        with_settings(target.store, target_table.schema)
+    );
+    let location = TableLocation::new(
+        target_table.environment,
+        &target_table.name,
+        target.store.credentials(),
+    )
+    .with_description(&target_schema);
+
     Ok(SchemaDifferences::between(
-        (shown, &wanted),
-        (place, &existing),
+        (label, &source_schema),
+        (location, &target_schema),
         sides,
     ))
 }
 
-/// The schema with the settings that `DescribeTable` does not tell.
-async fn whole(store: &impl ReadStore, schema: TableSchema) -> TableSchema {
+/// The schema with the settings that `DescribeTable` does not return.
+async fn with_settings(store: &impl ReadStore, schema: TableSchema) -> TableSchema {
     let sections = store.capture(&schema, &Section::ALL).await;
     schema.with_sections(sections)
 }

@@ -1,6 +1,6 @@
 //! Pipelines in which one side ends early: the other side ends soon after, with any number of segments.
 //!
-//! How the sides are connected is tested with scripted stores where they are (`ops/dump/copy.rs`, `ops/compare/side.rs`,
+//! How the sides are connected is tested with scripted stores where they are (`ops/dump/copy.rs`, `ops/compare/table_side.rs`,
 //! `ops/restore/items.rs`, `transform/tests.rs`); here are the causes that people meet.
 
 use std::fs::File;
