@@ -1,4 +1,4 @@
-//! The reader of env files alone.
+//! The parser of env files, without the rest of the environment module.
 
 #[path = "../../src/environment/file.rs"]
 mod file;
@@ -26,7 +26,7 @@ pub const KEYS: [&str; 5] = [
     keys::LOCAL_ENDPOINT,
 ];
 
-/// What an env file of this text says of [`KEYS`].
+/// Parses `text` as an env file; returns the value of each of [`KEYS`].
 pub fn parse(text: &str) -> Result<Vec<(&'static str, Option<String>)>> {
     let file = file::EnvFile::parse(text, Path::new("envs/.env.x"))?;
     Ok(KEYS

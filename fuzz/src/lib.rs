@@ -1,7 +1,7 @@
-//! The parts of dynadump that read what others wrote, compiled from the package's own files.
+//! The modules of dynadump that read untrusted input, compiled from the package's own source files.
 //!
-//! They know neither AWS nor a terminal, so that this builds in a minute, and everything in it is instrumented. Where a part is
-//! private to its module, the module is put together here with a door.
+//! They depend on neither AWS nor a terminal, so this builds in a minute with everything instrumented. If the code to test is private
+//! to its module, the module is assembled here with a public function.
 #![allow(
     dead_code,
     missing_docs,

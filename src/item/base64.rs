@@ -1,7 +1,7 @@
 //! Binary values in their text form: standard base64 with padding, as DynamoDB writes it.
 //!
-//! Bits that the padding leaves over are ignored, as DynamoDB's own decoder does, so a value that travels is a value that
-//! can be read.
+//! Unused bits before the padding are ignored, as in DynamoDB's own decoder, so that every value that DynamoDB returns can be
+//! decoded.
 
 use ::base64::Engine;
 use ::base64::alphabet::STANDARD;
@@ -19,7 +19,7 @@ pub(crate) fn decode_into(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
     ENGINE.decode_vec(text, out).ok()
 }
 
-/// How many bytes the text stands for, without decoding it; `None` if it is not base64.
+/// Number of bytes that the text encodes, without decoding it; `None` if it is not base64.
 pub(crate) fn decoded_length(text: &[u8]) -> Option<usize> {
     let padding = text
         .iter()
@@ -29,6 +29,7 @@ pub(crate) fn decoded_length(text: &[u8]) -> Option<usize> {
         .count();
 
     let digits = &text[..text.len() - padding];
+    // No early exit, so that the compiler can use vector instructions.
     let other: u8 = digits.iter().fold(0, |other, byte| {
         other | u8::from(!matches!(byte, b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'+' | b'/'))
     });

@@ -25,6 +25,7 @@ pub fn item_digest(item: &[u8]) -> Result<u128, ItemError> {
         out: Vec::with_capacity(512),
         parts: Vec::with_capacity(32),
     };
+    // Type letter of an item, so that it does not equal a map with the same members.
     encoder.out.push(b'I');
     encoder.map(&mut lexer, 0)?;
     lexer.finish()?;
@@ -52,7 +53,7 @@ impl SetDigest {
         self.sum = self.sum.wrapping_add(other.sum);
     }
 
-    /// How many items were added.
+    /// Number of items that were added.
     #[must_use]
     pub fn items(&self) -> u64 {
         self.items
@@ -93,6 +94,7 @@ impl CanonicalEncoder {
     fn value(&mut self, lexer: &mut Lexer<'_>, level: usize) -> Result<(), ItemError> {
         let (mark, start, base) = (*lexer, self.out.len(), self.parts.len());
         match self.typed(lexer, level) {
+            // Not DynamoDB JSON: discard the partial output and digest the value as plain JSON.
             Err(error) if error.is_semantic() => {
                 *lexer = mark;
                 self.out.truncate(start);
@@ -109,6 +111,7 @@ impl CanonicalEncoder {
         }
 
         lexer.tagged(|lexer, tag| {
+            // `value` turns this error into plain JSON, so its text is never shown.
             let Some(known) = tag.tag() else {
                 return Err(ItemError::new(
                     ItemErrorKind::UnknownType(String::new()),
@@ -136,6 +139,7 @@ impl CanonicalEncoder {
         F: FnMut(&mut Self, &mut Lexer<'_>) -> Result<(), ItemError>,
     {
         self.out.push(letter);
+        // The count is known only at the end, but must precede the elements to make the form unambiguous.
         let place = self.reserve();
         let mut count = 0;
         lexer.elements(|lexer| {
@@ -233,6 +237,7 @@ impl CanonicalEncoder {
         self.out.push(b'w');
         let place = self.reserve();
         let start = self.out.len();
+        // Numbers by value, so that `1.0` equals `1`.
         match Number::parse(text) {
             Ok(number) => number.write(&mut self.out),
             Err(_) => self.out.extend_from_slice(text.as_bytes()),
@@ -273,6 +278,7 @@ impl CanonicalEncoder {
 
     /// Writes the parts since `base`, in the order of their digests.
     fn sorted(&mut self, base: usize) {
+        // Sorting by digest makes the order of members and set elements irrelevant.
         self.parts[base..].sort_unstable();
         let place = self.reserve();
         self.fill(place, self.parts.len() - base);

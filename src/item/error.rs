@@ -21,20 +21,20 @@ pub enum ItemErrorKind {
     UnknownType(String),
     /// The value does not fit its type tag.
     WrongValue(&'static str),
-    /// The text of an `N` is no decimal number.
+    /// The text of an `N` is not a decimal number.
     NotANumber,
     /// The text of a `B` is not base64.
     NotBase64,
-    /// An escape for half a surrogate pair: no character.
+    /// An escape for half a surrogate pair, which is not a character.
     LoneSurrogate,
     /// Maps and lists are nested deeper than DynamoDB takes.
     Nesting,
-    /// An attribute name that stands twice in one map.
+    /// An attribute name that occurs twice in one map.
     DuplicateName,
 }
 
 /// An error in the text of an item.
-// Boxed, so that the results of the lexer, of which there are many for each item, travel in registers.
+// Boxed, so that the lexer's results, of which every item has many, fit in registers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ItemError(Box<ItemErrorDetails>);
 
@@ -62,6 +62,7 @@ impl ItemError {
     /// Adds the name of the enclosing attribute to the path.
     pub(crate) fn within(mut self, name: &str) -> Self {
         let inner = std::mem::take(&mut self.0.path);
+        // One character more than is shown, so that a cut is recognized.
         self.0.path = name.chars().take(NAME_CHARS + 1).collect();
         if !inner.is_empty() {
             self.0.path.push('.');

@@ -28,7 +28,7 @@ pub(crate) fn valid_item_length(text: &[u8]) -> Option<usize> {
     read::<false>(text, &mut Vec::new(), |_, _| {})
 }
 
-/// What the text of a value must be.
+/// The required form of a value's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ScalarKind {
     Text,
@@ -111,6 +111,7 @@ pub(crate) fn is_number(number: &[u8]) -> bool {
         _ => false,
     };
 
+    // Other spellings, such as exponents, need the full parser.
     is_plain || std::str::from_utf8(number).is_ok_and(|number| Number::parse(number).is_ok())
 }
 
@@ -177,6 +178,7 @@ impl<'a, const LISTS: bool> FastReader<'a, '_, LISTS> {
     #[inline]
     fn distinct(&mut self, first: usize) -> Option<()> {
         let names = &mut self.names[first..];
+        // Comparing all pairs is faster than sorting for few names, and quadratic for many.
         let is_distinct = if names.len() <= FEW_NAMES {
             names
                 .iter()
@@ -315,6 +317,7 @@ impl<'a, const LISTS: bool> FastReader<'a, '_, LISTS> {
             ScalarKind::Binary => is_binary(self.plain()?).then_some(())?,
         }
 
+        // A constant parameter, so that validation alone does not pay for the list.
         if LISTS {
             self.scalars.push(ScalarSpan {
                 start,

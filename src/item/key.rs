@@ -318,6 +318,7 @@ fn append_identity<'a>(
 /// The text of a compact string attribute in printable ASCII without escapes. Such a text needs no lexer.
 fn plain_ascii_text(value: &[u8]) -> Option<&[u8]> {
     let text = value.strip_prefix(b"{\"S\":\"")?.strip_suffix(b"\"}")?;
+    // No early exit, so that the compiler can use vector instructions.
     let other = text.iter().fold(0, |other, byte| {
         other | u8::from(!matches!(byte, b' ' | b'!' | b'#'..=b'[' | b']'..=b'~'))
     });
@@ -351,6 +352,7 @@ fn append_canonical(
     lexer
         .tagged(|lexer, tag| {
             if tag.tag() != Some(attribute.kind.tag()) {
+                // Not returned as an error here: `ItemError` has no kind for it.
                 other_type = Some(tag.lossy_text());
                 return lexer.skip();
             }

@@ -1,9 +1,9 @@
 //! One item as raw bytes: its end, key, size and digest, and its typed values on demand.
 //!
-//! Items travel through the program as the bytes DynamoDB sent. Nothing here decodes an item on its way: [`split_page`] cuts a
-//! page into items and checks them, [`KeySchema::extract`] reads the key and skips the rest. [`parse_item`], [`item_size`],
-//! [`item_digest`] and [`validate`](fn@validate) look inside, each in one pass over a strict lexer. No I/O, no async, nothing of AWS but the
-//! format of its JSON.
+//! Items are copied as the bytes that DynamoDB sent, without decoding: [`split_page`] splits a page into items and checks them,
+//! [`KeySchema::extract`] reads the key and skips the rest. [`parse_item`], [`item_size`], [`item_digest`] and
+//! [`validate`](fn@validate) read the values, each in one pass over a strict lexer. No I/O, no async, and no dependency on AWS
+//! except for the format of its JSON.
 
 mod base64;
 mod digest;

@@ -1,9 +1,9 @@
 //! DynamoDB's numbers as decimal text: two spellings of one number get one canonical text.
 //!
 //! DynamoDB keeps 38 significant digits and magnitudes from 1E-130 to 9.99…E+125
-//! (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html>). Neither bound is
-//! held here: a number that DynamoDB would refuse is still told apart from every other, and nothing is rounded or written out
-//! in full, so that `1e999999999` costs no more than its text.
+//! (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html>). Neither limit
+//! is enforced here: a number that DynamoDB would refuse is still different from every other, and nothing is rounded or expanded,
+//! so that `1e999999999` costs no more than its text.
 
 use std::fmt;
 
@@ -23,7 +23,7 @@ impl std::error::Error for NumberError {}
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Number<'a> {
     negative: bool,
-    /// Digits before the point, then those behind it. Both empty: zero.
+    /// Digits before the point; `fraction` has those after it. Both are empty for zero.
     whole: &'a str,
     fraction: &'a str,
     exponent: i64,
@@ -47,6 +47,7 @@ impl<'a> Number<'a> {
             None => return Err(NumberError),
         };
 
+        // Zero has one form: without sign and exponent.
         if zero {
             return Ok(Self {
                 negative: false,
@@ -70,11 +71,13 @@ impl<'a> Number<'a> {
         self.fraction = self.fraction.trim_end_matches('0');
         self.exponent -= length(self.fraction);
 
+        // The exponent counts from the last digit, so leading zeros do not change it.
         if self.whole.is_empty() {
             self.fraction = self.fraction.trim_start_matches('0');
         }
 
         if self.fraction.is_empty() {
+            // Trailing zeros of an integer move into the exponent.
             let before = length(self.whole);
             self.whole = self.whole.trim_end_matches('0');
             self.exponent += before - length(self.whole);
@@ -117,7 +120,7 @@ impl<'a> Number<'a> {
 /// `1.50` is `15e-1`, `+0100` is `1e2`, `-0.0` is `0`.
 ///
 /// # Errors
-/// The text is no decimal number, or its exponent has more than 17 digits.
+/// The text is not a decimal number, or its exponent has more than 17 digits.
 pub fn canonical_number(text: &str) -> Result<String, NumberError> {
     let mut out = Vec::with_capacity(text.len());
     Number::parse(text)?.write(&mut out);
@@ -148,6 +151,7 @@ fn exponent(text: &str, zero: bool) -> Result<i64, NumberError> {
         return Err(NumberError);
     }
 
+    // Leading zeros must not count towards the limit of digits.
     let power = power.trim_start_matches('0');
     if zero || power.is_empty() {
         return Ok(0);

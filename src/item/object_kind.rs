@@ -1,7 +1,7 @@
 //! Distinguishes a map of attributes from a single attribute value in DynamoDB JSON.
 //!
 //! `{"Item":X}` is a line of an export if `X` has attributes of its own, and an item with one attribute if `X` is a value. The
-//! two never overlap: every tag but `M` stands before something that is no object, and names stand before objects only. For
+//! two never overlap: the value of every tag except `M` is not an object, and the value of every name is one. For
 //! `{"M":Y}` it depends on `Y`: a map of that type if `Y` has names, an item with an attribute called `M` if `Y` is a value.
 
 use super::error::ItemError;
@@ -31,7 +31,7 @@ pub fn object_kind(json: &[u8]) -> Result<ObjectKind, ItemError> {
     Ok(form)
 }
 
-/// As deep as the lexer lets it go.
+/// Determines the kind of the next value. The lexer limits the depth of the recursion.
 fn form(lexer: &mut Lexer<'_>) -> Result<ObjectKind, ItemError> {
     if lexer.peek() != b'{' {
         return lexer.skip().map(|()| ObjectKind::Other);
@@ -43,10 +43,12 @@ fn form(lexer: &mut Lexer<'_>) -> Result<ObjectKind, ItemError> {
         let first = lexer.peek();
         objects &= first == b'{';
         let tag = name.tag();
+        // A value has exactly one member, so from the second on only the values' kinds count.
         if members > 1 {
             return lexer.skip();
         }
 
+        // `M` is ambiguous: a type tag, or an attribute of that name. Its value decides.
         if tag == Some(TypeTag::M) && first == b'{' {
             single = match form(lexer)? {
                 ObjectKind::AttributeMap => ObjectKind::AttributeValue,
@@ -89,6 +91,7 @@ pub fn has_key_type(item: &[u8]) -> Result<bool, ItemError> {
         let (mut members, mut key) = (0_usize, false);
         lexer.members(|lexer, tag| {
             members += 1;
+            // With more than one member it is not an attribute value.
             key = members == 1
                 && matches!(tag.tag(), Some(TypeTag::S | TypeTag::N | TypeTag::B))
                 && lexer.peek() == b'"';

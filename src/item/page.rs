@@ -66,6 +66,7 @@ struct PageChecker<'a> {
 impl PageChecker<'_> {
     /// The length of the item at the beginning of `text`, and whether it certainly is on one line.
     fn item(&mut self, text: &[u8]) -> Result<(usize, bool), SplitError> {
+        // Items before this one are all valid, so their keys count them.
         let number = self.order.len() + 1;
         let mut members = KeyMembers::default();
         let recognized = self.shape_cache.item_length_and_key(text, &mut members);
@@ -81,6 +82,7 @@ impl PageChecker<'_> {
                 hash.or_else(|_| self.key.hash128_with(&mut self.identity, &text[..length])),
             )
         } else {
+            // `None` means unknown, not invalid: the validator decides.
             let length = length_of(text)?;
             validate(&text[..length]).map_err(|error| damaged(error.to_string()))?;
             (
@@ -99,6 +101,7 @@ impl PageChecker<'_> {
         }
 
         if !self.found.insert(hash) {
+            // `found` also has the keys of the page before; `order` distinguishes the two cases.
             let is_in_page = self.order.contains(&hash);
             let what = if is_in_page {
                 "its key occurs twice in the page"
@@ -141,7 +144,7 @@ mod tests {
         split_page(Bytes::from(body), &key(), before).map_err(|error| error.to_string())
     }
 
-    /// What is wrong with the second item of a page.
+    /// The error about the second item of a page.
     fn fault(item: &str) -> String {
         cut(
             &[r#"{"id":{"S":"a"},"at":{"N":"1"}}"#, item],

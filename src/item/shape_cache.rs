@@ -25,7 +25,7 @@ const MIN_MISSES_TO_JUDGE: u32 = 128;
 /// Index that stands for "no node"; the root is never a child or sibling.
 const NO_NODE: u32 = 0;
 
-/// What follows a piece of text between two values.
+/// The continuation after a piece of text between two values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Continuation {
     Value {
@@ -115,6 +115,7 @@ impl ShapeCache {
         if self.misses < MIN_MISSES_TO_JUDGE || self.hits > self.misses {
             if let Some(length) = self.look_up(text, members) {
                 self.hits += 1;
+                // The lookup compares bytes; UTF-8 and control characters are checked once for the whole item.
                 return is_plain_text(&text[..length]).then_some(length);
             }
 
@@ -165,6 +166,7 @@ impl ShapeCache {
     /// Parses an item of an unknown shape and adds the shape to the trie.
     #[cold]
     fn learn<'a>(&mut self, text: &'a [u8], members: &mut KeyMembers<'a>) -> Option<usize> {
+        // Moved out, because `remember` borrows all of `self`.
         let mut scalars = std::mem::take(&mut self.scalars);
         scalars.clear();
         // A failed lookup may have set members.

@@ -14,7 +14,7 @@ use super::value::{MAX_NESTING, checked_number};
 
 /// Bytes that a map or list takes whatever it holds.
 const CONTAINER: u64 = 3;
-/// Bytes that each element of a map or list takes besides itself.
+/// Bytes that each element of a map or list takes in addition to its own size.
 const ELEMENT: u64 = 1;
 /// Bytes of one read unit.
 const READ_UNIT: u64 = 4 * 1024;
@@ -93,6 +93,7 @@ fn value(lexer: &mut Lexer<'_>, level: usize) -> Result<u64, ItemError> {
 
     lexer.tagged(|lexer, tag| {
         let Some(known) = tag.tag() else {
+            // Skips whitespace, which does not count.
             lexer.peek();
             let start = lexer.offset();
             lexer.skip()?;

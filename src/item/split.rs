@@ -16,7 +16,7 @@ use std::fmt;
 pub struct SplitError {
     /// The byte of the body at which it was noticed.
     pub offset: usize,
-    /// What is wrong, as a lowercase fragment.
+    /// Description of the error, as a lowercase fragment.
     pub what: Cow<'static, str>,
 }
 
@@ -130,6 +130,7 @@ impl Items {
             let start = text.len();
             if has_line_breaks(item) {
                 compact_into(item, &mut text);
+                // Compacting removes line breaks between tokens only; one in a string is not JSON.
                 if has_line_breaks(&text[start..]) {
                     return Err(SplitError {
                         offset: from.start as usize,
@@ -151,7 +152,7 @@ impl Items {
 }
 
 /// Cuts the elements of the array at `path` out of a JSON document: `["Items"]` for a Scan, `["Responses", table]` for a
-/// `BatchGetItem`. No such array, or `null` in its place, is no items. Elements that hold line breaks are compacted to one
+/// `BatchGetItem`. If the array is missing or `null`, there are no items. Elements that hold line breaks are compacted to one
 /// line; all others stay byte for byte.
 ///
 /// # Errors
@@ -197,6 +198,7 @@ where
     };
 
     let rest = [&body[..start], b"[]", &body[end..]].concat();
+    // Searched only if some element was not known to be on one line.
     let broken = !on_lines && has_line_breaks(&body[start..end]);
     let items = Items { text: body, spans };
     Ok(SplitResponse {
@@ -238,6 +240,7 @@ where
         while let Some(name) = self.cursor.next_member(first)? {
             first = false;
             match (path, self.cursor.peek()) {
+                // `null` in place of the array means no items.
                 ([last], Some(byte)) if byte != b'n' && name_equals(name, last) => self.array()?,
                 ([outer, inner @ ..], Some(b'{'))
                     if !inner.is_empty() && name_equals(name, outer) =>
@@ -283,6 +286,7 @@ where
             Some(_) => return Err(self.cursor.error("an item that is not an object").into()),
         }
 
+        // The callback sees only the text from this item on, so its offsets are relative.
         let start = self.cursor.offset();
         let element = (self.element)(&self.text[start..]);
         let (length, on_line) = element.map_err(|error| SplitError {

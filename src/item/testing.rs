@@ -6,7 +6,7 @@ use ::base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
 use std::fmt::Write as _;
 
-/// How an item is written.
+/// The style in which an item is written.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Style {
     /// On one line without blanks, as DynamoDB does.

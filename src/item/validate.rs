@@ -17,7 +17,7 @@ use std::collections::HashSet;
 /// Checks that `item` is one well-formed item.
 ///
 /// # Errors
-/// What is wrong, with the attribute's name or the byte.
+/// The error names the attribute or the byte.
 pub fn validate(item: &[u8]) -> Result<(), ItemError> {
     if is_certainly_valid(item) {
         Ok(())
@@ -30,9 +30,10 @@ pub fn validate(item: &[u8]) -> Result<(), ItemError> {
 /// can be placed in a request as an item: it cannot end there and continue as something else, and its key is the one that was read.
 ///
 /// # Errors
-/// What is wrong, with the attribute's name or the byte.
+/// The error names the attribute or the byte.
 pub fn check_object(line: &[u8]) -> Result<(), ItemError> {
     match validate(line) {
+        // The line is JSON but not an item; a repeated name stays an error.
         Err(error) if error.is_semantic() && *error.kind() != ItemErrorKind::DuplicateName => {
             by_structure(line)
         }
@@ -160,7 +161,7 @@ mod tests {
         );
         assert_eq!(validate(separate.as_bytes()), Ok(()));
 
-        // More than are compared with each other.
+        // Above the number of names that the fast validator compares pairwise.
         for (count, is_valid) in [(500, true), (501, false)] {
             let members: Vec<_> = (0..count)
                 .map(|number| format!(r#""{}":{twice}"#, number % 500))

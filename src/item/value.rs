@@ -1,4 +1,4 @@
-//! An item as typed values, for the few places that look inside one; items travel as raw bytes otherwise.
+//! An item as typed values, for the few places that need them; everywhere else an item is raw bytes.
 //!
 //! Strict: exactly one known type tag per value, numbers that are numbers, base64 that decodes, no name twice. An item that
 //! fails here can still be dumped and restored as it is.
@@ -59,6 +59,7 @@ fn map(lexer: &mut Lexer<'_>, level: usize) -> Result<Attributes, ItemError> {
     lexer.members(|lexer, name| {
         let name = name.text()?.into_owned();
         let value = value(lexer, level).map_err(|error| error.within(&name))?;
+        // Checked before the insertion, which would replace the first value.
         if attributes.contains_key(&name) {
             return Err(ItemError::new(ItemErrorKind::DuplicateName, lexer.offset()).within(&name));
         }

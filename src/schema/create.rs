@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 const GLOBAL_INDEXES: &str = "GlobalSecondaryIndexes";
 const WARM_THROUGHPUT: &str = "WarmThroughput";
 
-/// A request that creates a table, and what it leaves out.
+/// A request that creates a table, and the settings that it omits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CreateTable {
     /// The JSON body of the `CreateTable` call.
@@ -30,7 +30,7 @@ pub struct CreateTable {
     /// Settings that neither the request nor a [`SettingsPlan`](super::SettingsPlan) applies: the new table will not have them.
     pub not_recreated: Vec<NotRecreated>,
     /// Settings in the request that a table can do without, each with its field of the request: an engine that refuses one
-    /// may accept what [`CreateTable::without`] leaves.
+    /// may accept the request without it, see [`CreateTable::without`].
     pub optional: Vec<(Setting, &'static str)>,
 }
 

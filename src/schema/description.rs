@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 pub struct Description {
     /// The table's name; a hand-written request may lack it.
     pub table_name: Option<String>,
-    /// The table's ARN; engines put made-up regions and accounts into it.
+    /// The table's ARN; engines other than AWS invent its region and account.
     pub table_arn: Option<String>,
     /// The id, which differs from that of an earlier table with the same name.
     pub table_id: Option<String>,

@@ -232,7 +232,7 @@ impl TableSchema {
         })
     }
 
-    /// The attributes that only keys of indexes are made of, as far as they are defined with a type that is known.
+    /// The attributes that are part of an index key but not of the table's key, if their definition has a type that keys can have.
     #[must_use]
     pub fn index_keys(&self) -> Vec<KeyAttribute> {
         let of_table = |name: &str| {

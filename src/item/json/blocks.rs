@@ -37,7 +37,7 @@ pub(crate) fn block_masks(block: &[u8; BLOCK]) -> BlockMasks {
     masks
 }
 
-/// The index of the first quote or backslash. Sixteen bytes at a time, since most strings are no longer than that.
+/// The index of the first quote or backslash. Compares sixteen bytes at a time, because most strings are at most that long.
 #[inline]
 pub(crate) fn string_end(text: &[u8]) -> Option<usize> {
     let mut at = 0;

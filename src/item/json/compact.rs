@@ -1,4 +1,4 @@
-//! Takes the whitespace between the tokens of a JSON text away, so that a value fits on one line.
+//! Removes the whitespace between the tokens of a JSON text, so that a value fits on one line.
 
 /// `json` without the whitespace outside its strings. Strings keep every byte. Text that is not JSON stays invalid: two tokens
 /// that only whitespace separates, such as `1 2`, keep one space between them.
@@ -33,6 +33,7 @@ pub(crate) fn compact_into(json: &[u8], out: &mut Vec<u8>) {
             is_in_string = !is_in_string;
         }
 
+        // A backslash that is itself escaped does not escape the next byte.
         is_escaped = byte == b'\\' && !is_escaped;
         out.push(byte);
     }

@@ -29,6 +29,7 @@ pub(crate) struct Lexer<'a> {
 
 impl<'a> Lexer<'a> {
     pub(crate) fn new(text: &'a [u8]) -> Result<Self, ItemError> {
+        // Checked once per item, instead of once per string.
         let printable = text
             .iter()
             .fold(0, |found, byte| found | u8::from(*byte < b' '))
@@ -78,6 +79,7 @@ impl<'a> Lexer<'a> {
     /// Checks that only whitespace is left.
     pub(crate) fn finish(&mut self) -> Result<(), ItemError> {
         match self.peek() {
+            // `peek` also returns 0 for a NUL byte in the text.
             0 if self.at == self.text.len() => Ok(()),
             _ => Err(ItemError::syntax("more text behind the item", self.at)),
         }
@@ -178,6 +180,7 @@ impl<'a> Lexer<'a> {
 
         let tag = self.name()?;
         let result = each(self, tag)?;
+        // A second member. Its name is read first, because a syntax error takes precedence.
         if self.peek() == b',' {
             self.at += 1;
             self.name()?;
@@ -302,6 +305,7 @@ impl<'a> Lexer<'a> {
         };
 
         let first = start + usize::from(bytes.get(start) == Some(&b'-'));
+        // JSON has no leading zeros: after a first zero, the integer part ends.
         let mut at = if bytes.get(first) == Some(&b'0') {
             first + 1
         } else {
@@ -331,7 +335,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// A number, `true`, `false` or `null`, as it stands.
+    /// A number, `true`, `false` or `null`, verbatim.
     pub(crate) fn scalar(&mut self) -> Result<&'a str, ItemError> {
         let byte = self.peek();
         let start = self.at;
@@ -439,27 +443,28 @@ fn unescape_one<'r>(rest: &'r [u8], out: &mut Vec<u8>) -> &'r [u8] {
 
 /// Decodes one `\uXXXX`, or a surrogate pair of two.
 fn unescape_unit<'r>(rest: &'r [u8], out: &mut Vec<u8>) -> &'r [u8] {
-    let (unit, behind) = unit(rest);
-    if (0xd800..0xdc00).contains(&unit) && behind.starts_with(b"\\u") {
-        let (low, behind) = self::unit(&behind[2..]);
+    let (unit, after) = unit(rest);
+    if (0xd800..0xdc00).contains(&unit) && after.starts_with(b"\\u") {
+        let (low, after) = self::unit(&after[2..]);
+        // Only a low surrogate completes the pair.
         if (0xdc00..0xe000).contains(&low) {
             push_code_point(0x1_0000 + ((unit - 0xd800) << 10) + (low - 0xdc00), out);
-            return behind;
+            return after;
         }
     }
 
     push_code_point(unit, out);
 
-    behind
+    after
 }
 
 fn unit(digits: &[u8]) -> (u32, &[u8]) {
-    let (digits, behind) = digits.split_at(digits.len().min(4));
+    let (digits, after) = digits.split_at(digits.len().min(4));
     (
         digits.iter().fold(0, |unit, digit| {
             unit * 16 + char::from(*digit).to_digit(16).unwrap_or(0)
         }),
-        behind,
+        after,
     )
 }
 
@@ -467,6 +472,7 @@ fn push_code_point(code: u32, out: &mut Vec<u8>) {
     if let Some(character) = char::from_u32(code) {
         out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
     } else {
+        // A lone surrogate, encoded in the three bytes of its code point.
         let low_six = |bits: u32| 0x80 | bits.to_le_bytes()[0] & 0x3f;
         out.extend_from_slice(&[0xed, low_six(code >> 6), low_six(code)]);
     }
@@ -507,7 +513,7 @@ mod tests {
     proptest! {
         #[test]
         fn takes_what_serde_json_takes(text in "[\\[\\]{}:,\"a\\\\u0-2\\.eE+\\- \n\u{1}]{0,12}|\"(\\\\[\"/bfnrtux]|[0-9a-f]{4}|é){0,8}\"") {
-            // Lone surrogates apart: this lexer takes them.
+            // Except for lone surrogates, which this lexer accepts.
             let surrogate = text.to_ascii_lowercase().contains("\\ud");
             prop_assume!(!surrogate);
             prop_assert_eq!(accepts(text.as_bytes()), serde_json::from_str::<serde_json::Value>(&text).is_ok());

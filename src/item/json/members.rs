@@ -126,6 +126,7 @@ impl<'a> JsonCursor<'a> {
     #[inline]
     pub(crate) fn skip_attribute(&mut self) -> Result<Range<usize>, JsonScanError> {
         let start = self.at;
+        // Other values, and strings with escapes, need the scanner.
         let Some(length) = self.text.get(start..).and_then(scalar_end) else {
             return self.skip_value();
         };

@@ -14,7 +14,7 @@ use std::fmt;
 /// brackets deep); more than this is an attack or another kind of file.
 pub const MAX_JSON_DEPTH: usize = 512;
 
-/// What [`JsonScanner::feed`] found.
+/// Result of [`JsonScanner::feed`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ScanStatus {
     /// The value ends before this index of the bytes just fed.
@@ -28,7 +28,7 @@ pub enum ScanStatus {
 pub struct JsonScanError {
     /// Index into the bytes just fed.
     pub at: usize,
-    /// What is wrong, as a lowercase fragment.
+    /// Description of the error, as a lowercase fragment.
     pub what: &'static str,
 }
 
@@ -83,8 +83,8 @@ impl JsonScanner {
         }
     }
 
-    /// Reads on. A number or word ends before the first byte that cannot belong to it, so its end is not seen before the byte
-    /// behind it.
+    /// Scans the next bytes. A number or word ends before the first byte that cannot belong to it, so its end is recognized only
+    /// with the byte after it.
     ///
     /// # Errors
     /// Brackets that do not match, more than [`MAX_JSON_DEPTH`] levels, or a first byte that begins no value.
@@ -129,6 +129,7 @@ impl JsonScanner {
         }
 
         if !tail.is_empty() {
+            // Spaces have no meaning for the structure, so they can pad the last block.
             let mut padded = [b' '; BLOCK];
             padded[..tail.len()].copy_from_slice(tail);
             if let Some(step) = self.block(&padded, tail.len(), blocks.len() * BLOCK)? {
@@ -157,8 +158,10 @@ impl JsonScanner {
             quotes &= !self.escapes(backslashes, length);
         }
 
+        // A block that begins in a string has all bits inverted.
         let strings = running_parity(quotes) ^ self.quoted;
         let stray = backslashes & !strings;
+        // The last bit, copied to all others for the next block.
         self.quoted = 0u64.wrapping_sub(strings >> 63);
 
         // Errors after the end of the value belong to another value.
@@ -185,9 +188,12 @@ impl JsonScanner {
         let (mut braces, mut depth) = (self.braces, self.depth);
         while brackets != 0 {
             let at = first_bit(brackets);
+            // Clears the lowest bit.
             brackets &= brackets - 1;
+            // Bit 5 is set in braces and clear in square brackets.
             let brace = u64::from(block[at] >> 5 & 1);
             if matches!(block[at], b'{' | b'[') {
+                // 64 levels fill the word; store it until these levels are closed.
                 if depth % 64 == 0 && depth != 0 {
                     let full = self.outer.get_mut(depth / 64 - 1);
                     *full.ok_or(JsonScanError {
@@ -246,6 +252,7 @@ impl JsonScanner {
     }
 
     fn text(&mut self, bytes: &[u8], mut at: usize) -> ScanStatus {
+        // The bytes before ended with a backslash.
         if self.escaped && !bytes.is_empty() {
             self.escaped = false;
             at += 1;

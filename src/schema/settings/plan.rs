@@ -162,7 +162,7 @@ fn add_to_plan(
         (Some(what), Some(reason)) => {
             plan.skipped.push(skipped((what, reason)));
 
-            // A user who skips the whole setting need not be told about its parts.
+            // Not for `--without`: a user who skips the whole setting does not need a report on its parts.
             if !choice.without.contains(&setting) {
                 plan.skipped
                     .extend(actions.not_applied.into_iter().map(skipped));
