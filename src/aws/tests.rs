@@ -158,6 +158,7 @@ macro_rules! equals_the_sdk {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one call per operation")]
 async fn requests_equal_those_of_the_sdk() {
     let server = Server::default();
     let connector = SharedHttpConnector::new(server.clone());

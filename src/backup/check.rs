@@ -4,6 +4,7 @@
 //! [`check`] stops at the first damage; [`inspect`] lists all damage and checks keys too.
 
 pub(crate) mod results;
+mod set_digest;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -11,6 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use self::results::{CheckSummary, Inspection, InspectionDepth, PROGRESS_ITEMS};
+use self::set_digest::SetDigestCheck;
 use super::duplicate_keys::DuplicateKeyFinder;
 use super::format::{DataFile, METADATA_FILE, SUMMARY_FILE, is_dump_file};
 use super::layout::{LineCounts, count_lines};
@@ -22,7 +24,7 @@ use super::read::open::{extra_file_warning, extra_files};
 use super::read::salvage::check_salvaged;
 use super::read::source::{Source, SourceData, SourceKind};
 use crate::error::{Error, ErrorKind, Result};
-use crate::item::{SetDigest, item_digest, validate};
+use crate::item::validate;
 use crate::place::local::files::io_error;
 use crate::schema::TableSchema;
 
@@ -433,40 +435,6 @@ impl<'a> SourceChecker<'a> {
         );
 
         self.report(result)
-    }
-}
-
-/// Compares the order-independent digest of the items with the metadata.
-struct SetDigestCheck {
-    found: SetDigest,
-    expected: String,
-}
-
-impl SetDigestCheck {
-    fn new(expected: String) -> Self {
-        Self {
-            found: SetDigest::default(),
-            expected,
-        }
-    }
-
-    /// Adds an item. Invalid items are reported elsewhere.
-    fn add(&mut self, item: &[u8]) {
-        if let Ok(digest) = item_digest(item) {
-            self.found.add(digest);
-        }
-    }
-
-    fn finish(&self, source: &Source) -> Result<()> {
-        if self.found.to_string() == self.expected {
-            return Ok(());
-        }
-
-        let shown = source.display_name();
-        Err(Error::damaged(format!(
-            "the items of {shown} are not those that were dumped: their digest is not the metadata's"
-        ))
-        .with_hint(DAMAGED_HINT))
     }
 }
 

@@ -255,6 +255,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table of cases")]
     fn errors_name_file_line_and_key_and_quote_nothing() {
         for (text, message) in [
             (

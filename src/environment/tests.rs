@@ -238,6 +238,7 @@ fn embedded_files_are_relative_to_who_names_them() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn credentials_are_one_set_from_one_place() {
     let process_keys = [
         ("AWS_ACCESS_KEY_ID", "p"),

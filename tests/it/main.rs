@@ -1,5 +1,9 @@
 //! Integration tests: the commands as real processes in a temporary folder, against a real engine.
 #![cfg(all(feature = "cli", feature = "embedded"))]
+#![expect(
+    clippy::too_many_lines,
+    reason = "a test tells one story, and formatting puts its data on many lines"
+)]
 
 mod cli;
 mod dump;

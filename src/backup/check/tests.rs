@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use super::super::testing::{TWO, draft_of, dump, items, names, open};
 use super::super::{DataFile, DumpOptions, DumpTarget, DumpWriter};
 use super::*;
+use crate::item::{SetDigest, item_digest};
 
 fn outcome(folder: &Path) -> Result<CheckSummary> {
     check(&open(folder)?, &mut |_, _| {})

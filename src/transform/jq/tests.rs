@@ -82,6 +82,7 @@ fn what_is_not_changed_keeps_its_bytes() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn words_of_the_prelude() {
     for (code, expected) in [
         (r#"{pk, a: S("x")}"#, r#"{"pk":{"S":"a"},"a":{"S":"x"}}"#),

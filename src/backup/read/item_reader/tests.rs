@@ -222,6 +222,7 @@ fn lines_and_bytes_are_counted() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn damage_is_named_with_line_and_byte() {
     for (text, message) in [
         (

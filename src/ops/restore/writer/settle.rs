@@ -1,0 +1,144 @@
+//! Outcomes of items: each item of a finished call is recorded as written, superseded, rejected or skipped.
+
+use super::ItemWriter;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ops::restore::OnConflict;
+use crate::ops::restore::batch::{Batch, BatchItem, PendingItem};
+use crate::ops::restore::ledger::{ItemOutcome, Ticket};
+use crate::store::{RejectedItem, WriteOutcome, WriteStore};
+
+impl<S: WriteStore + Clone + 'static> ItemWriter<S> {
+    /// Records the outcome of every item of a batch.
+    pub(super) fn settle_batch(&mut self, batch: Batch, written: WriteOutcome) -> Result<()> {
+        let outcomes = written.items + (written.rejected.len() + written.conflicts.len()) as u64;
+        if outcomes != batch.items.len() as u64 {
+            let message = format!(
+                "the answer to a call with {} items accounts for others",
+                batch.items.len()
+            );
+            return Err(Error::failed(message)
+                .with_hint("run the same command again; if it stays so, report it"));
+        }
+
+        let Batch {
+            items, mut earlier, ..
+        } = batch;
+        let mut refused = self.reasons_by_key(written.rejected);
+        let mut conflicts = self.reasons_by_key(written.conflicts);
+        for item in items {
+            let earlier_versions: Vec<_> = earlier
+                .extract_if(.., |other| other.key == item.key)
+                .collect();
+
+            if let Some(reason) = take_reason(&mut refused, item.key) {
+                self.settle_refused(item, reason, earlier_versions)?;
+                continue;
+            }
+
+            self.refusals.set_any_accepted();
+            match take_reason(&mut conflicts, item.key) {
+                Some(reason) => self.settle_conflict(item, reason)?,
+                None => self.settle_written(&item, written.already_present > 0)?,
+            }
+
+            for superseded in earlier_versions {
+                self.settle(superseded.ticket, ItemOutcome::Superseded)?;
+            }
+        }
+
+        Ok(())
+    }
+
+    /// Rejects an item that DynamoDB refused. Its earlier versions are written after all, as if the items had been sent one by one.
+    fn settle_refused(
+        &mut self,
+        item: BatchItem,
+        reason: String,
+        earlier_versions: Vec<BatchItem>,
+    ) -> Result<()> {
+        // The item is listed before the error for too many refusals is returned.
+        let counted = self.refusals.add(&reason);
+        self.reject(
+            item.ticket,
+            RejectedItem {
+                item: item.text,
+                reason,
+            },
+        )?;
+        counted?;
+        self.requeued
+            .extend(earlier_versions.into_iter().map(|earlier| PendingItem {
+                text: earlier.text,
+                ticket: earlier.ticket,
+                key: Some(earlier.key),
+            }));
+
+        Ok(())
+    }
+
+    /// Skips or rejects an item because the table has another item with its key.
+    fn settle_conflict(&mut self, item: BatchItem, reason: String) -> Result<()> {
+        let refused = RejectedItem {
+            item: item.text,
+            reason,
+        };
+
+        if self.options.on_conflict == OnConflict::Fail {
+            self.reject(item.ticket, refused)
+        } else {
+            self.settle(item.ticket, ItemOutcome::Skipped(Box::new(refused)))
+        }
+    }
+
+    fn settle_written(&mut self, item: &BatchItem, is_already_there: bool) -> Result<()> {
+        let bytes = u32::try_from(item.text.len()).unwrap_or(u32::MAX);
+        self.acknowledged.add(item.key, is_already_there)?;
+        let outcome = if is_already_there {
+            ItemOutcome::AlreadyThere { bytes }
+        } else {
+            ItemOutcome::Written { bytes }
+        };
+
+        self.settle(item.ticket, outcome)
+    }
+
+    /// Reasons by key hash, because an engine may return an item in another spelling.
+    fn reasons_by_key(&self, refused: Vec<RejectedItem>) -> Vec<(Option<u128>, String)> {
+        refused
+            .into_iter()
+            .map(|refused| (self.batcher.key_of(&refused.item), refused.reason))
+            .collect()
+    }
+
+    /// Rejects an item. With `strict`, it remains unsettled, so that the next run tries it again.
+    pub(super) fn reject(&mut self, ticket: Ticket, refused: RejectedItem) -> Result<()> {
+        if self.options.strict {
+            return Err(self.strict_error(&refused));
+        }
+
+        self.settle(ticket, ItemOutcome::Rejected(Box::new(refused)))
+    }
+
+    pub(super) fn strict_error(&self, refused: &RejectedItem) -> Error {
+        let item = self.rejects.name(&refused.item, &self.options.key);
+        let message = format!(
+            "stopped at the first rejected item, {item}: {}",
+            refused.reason
+        );
+        Error::new(ErrorKind::Rejected, message).with_hint(
+            "fix or remove the item, or omit --strict: rejected items are then listed in a file",
+        )
+    }
+
+    /// Records the outcome of one item to write.
+    fn settle(&mut self, ticket: Ticket, outcome: ItemOutcome) -> Result<()> {
+        self.ledger.settle(ticket, outcome);
+        self.append_rejects()
+    }
+}
+
+/// Removes and returns the reason for an item with this key.
+fn take_reason(reasons: &mut Vec<(Option<u128>, String)>, key: u128) -> Option<String> {
+    let index = reasons.iter().position(|(other, _)| *other == Some(key))?;
+    Some(reasons.swap_remove(index).1)
+}
