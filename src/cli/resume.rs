@@ -91,6 +91,7 @@ pub(crate) async fn offer_resume(plan: &DumpPlan, session: &Session, yes: bool) 
         describe(interrupted, Utc::now())
     ));
 
+    // `--yes` answers all prompts.
     if yes {
         Ok(true)
     } else {

@@ -49,6 +49,7 @@ where
             // Help, version or a usage error. A closed stream is not an error.
             let _ = notice.print();
             let code = u8::try_from(notice.exit_code()).unwrap_or(exit::USAGE);
+            // The arguments could not be parsed, so look for the flag itself.
             if code == exit::USAGE && std::env::args_os().any(|word| word == "--json") {
                 let error = Error::usage(clap_message(&notice.to_string()));
                 let _ =
@@ -197,6 +198,7 @@ impl Session {
         common: &CommonOptions,
     ) {
         self.progress.end();
+        // Nobody can confirm a plan that is not shown.
         let needed = common.dry_run || !prompt::is_decided_by_flags(approval, &common.answers);
         if needed || !self.console.options().quiet {
             for section in sections {

@@ -192,6 +192,7 @@ impl Arguments<DumpCommand> for DumpArgs {
         let format = match dump.format {
             Some(FormatArg::Json) => DataFormat::Json,
             Some(FormatArg::Jsonl) => DataFormat::Jsonl,
+            // JSON Lines can be processed while they are written.
             None if items_only => DataFormat::Jsonl,
             None => DataFormat::default(),
         };

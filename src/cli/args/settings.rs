@@ -12,7 +12,7 @@ use crate::schema::{
     BillingMode, Capacity, Overrides, OverridesFormat, Setting, SettingChoice, TableClass,
 };
 
-/// What of a table's settings comes back, and how.
+/// Options about table settings.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Settings")]
 pub(crate) struct SettingArgs {

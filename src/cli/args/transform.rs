@@ -18,7 +18,7 @@ use crate::transform::{CommandSpec, MaskKey, MaskRules, Masks, Transform};
 /// Environment variable with the key of masks.
 const MASK_KEY_VARIABLE: &str = "DYNADUMP_MASK_KEY";
 
-/// What happens to items on the way.
+/// Options of transforms.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Items")]
 pub(crate) struct TransformArgs {
@@ -106,6 +106,8 @@ impl TransformArgs {
     /// # Errors
     /// A file cannot be read; a filter, a rule or the program is invalid.
     pub(crate) fn resolve(&self) -> Result<Transform> {
+        // The order of the steps: selection first, so that later steps process fewer items; masks last, so that they also see
+        // attributes that filters and programs have added.
         let mut transform = Transform::new();
         if let Some(sample) = self.sample {
             transform = transform.sample(sample);
@@ -178,6 +180,7 @@ pub(crate) fn check_preview(show: PreviewOptions, environment: &Environment) -> 
 
 /// The path, if a value of `--transform` is a file: one word that ends in `.jq`.
 fn filter_file(filter: &str) -> Option<PathBuf> {
+    // Characters of jq syntax that a file name is unlikely to contain.
     let is_word = !filter.contains(|c: char| c.is_whitespace() || "|()[]{}\"$,;".contains(c));
     let path = Path::new(filter);
     (is_word && path.extension().is_some_and(|extension| extension == "jq"))

@@ -217,6 +217,7 @@ impl VerifyOnlyArgs {
             ("--schema-only", self.schema_only),
         ];
 
+        // A second table excludes a dump; clap has checked that none is named.
         if self.against_env.is_some() || self.against_table.is_some() {
             return Ok(VerifyTask::Tables(SecondTable {
                 environment: self.against_env.clone(),

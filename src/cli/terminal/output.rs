@@ -85,6 +85,7 @@ impl Console {
         is_terminal: bool,
         sink: Box<dyn Write + Send>,
     ) -> Self {
+        // A global setting of the `console` crate.
         console::set_colors_enabled_stderr(options.color.is_on(is_terminal));
         Self {
             command,
@@ -134,6 +135,7 @@ impl Console {
 
     /// Prints a warning.
     pub(crate) fn warning(&self, text: &str) {
+        // Only the report needs them.
         if self.options.json {
             lock(&self.warnings).push(text.to_owned());
         }
@@ -221,6 +223,7 @@ impl Console {
 
     /// Replaces the progress bar.
     pub(crate) fn set_bar(&self, bar: Option<ProgressBar>) {
+        // Without clearing it, the last state of the old bar would stay on the screen.
         if let Some(old) = std::mem::replace(&mut *lock(&self.bar), bar) {
             old.finish_and_clear();
         }
@@ -248,6 +251,7 @@ impl Console {
             let _ = sink.write_all(text.as_bytes()).and_then(|()| sink.flush());
         };
         match &*lock(&self.bar) {
+            // The next redraw of the bar would overwrite the text.
             Some(bar) => bar.suspend(write),
             None => write(),
         }
@@ -273,6 +277,7 @@ pub(crate) fn write_data(text: &str) -> Result<()> {
 
 /// Whether the error was caused by a pipe that its reader has closed.
 pub(crate) fn is_closed_pipe(error: &Error) -> bool {
+    // The I/O error may be wrapped several times.
     let mut cause = error.source();
     while let Some(error) = cause {
         if error

@@ -99,6 +99,7 @@ impl ProgressDisplay {
     }
 
     fn start(&self, phase: Phase, items: Option<u64>, bytes: Option<u64>) {
+        // Events do not announce the end of a phase, only the start of the next one.
         self.end();
         let total = ExpectedTotal::for_phase(phase, items, bytes);
         let now = Instant::now();
@@ -218,6 +219,7 @@ fn bar(phase: Phase, total: ExpectedTotal) -> ProgressBar {
             },
         );
 
+    // Standard output may carry the items.
     let bar = ProgressBar::with_draw_target(total.length(), ProgressDrawTarget::stderr());
     bar.set_style(style);
     bar.set_prefix(phase_name(phase));

@@ -52,6 +52,7 @@ pub(crate) async fn confirm(
         Decision::Granted(confirmation) => return Ok(confirmation),
         Decision::Ask(kind) => kind,
     };
+    // Standard input that carries the dump cannot carry an answer.
     if stdin_is_data || !console.can_prompt() {
         return Err(approval.unanswered());
     }

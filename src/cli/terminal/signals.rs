@@ -105,6 +105,7 @@ pub(crate) async fn supervise<T>(
             }),
             () = signals.next() => {
                 if cancel.is_cancelled() {
+                    // The second signal: do not wait for requests in flight.
                     work.abort();
                     return Err(aborted(abort_hint.get()));
                 }

@@ -20,6 +20,7 @@ pub(crate) fn rows(cost: &WriteCost, bound: &str) -> Vec<(&'static str, String)>
         "cost",
         format!("{bound}{total}{}{condition}", units_breakdown(cost)),
     )];
+    // Without a known capacity, there is no estimate of the time.
     if let (Some(slowest), Some(units), Some(seconds)) =
         (&cost.bottleneck, cost.write_units_per_second, cost.seconds)
     {

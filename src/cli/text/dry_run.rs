@@ -141,6 +141,7 @@ fn item_diff(preview: &ItemPreview) -> Vec<(String, Style)> {
         lines.push(("left out".to_owned(), Style::new().yellow()));
     }
 
+    // An empty line between items.
     lines.push((String::new(), Style::new()));
 
     lines

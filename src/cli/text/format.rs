@@ -14,6 +14,7 @@ use crate::store::WireBytes;
 
 /// Escapes the characters that control a terminal, break a line or reorder it, as in `\u{1b}`.
 pub(crate) fn escape(text: &str) -> Cow<'_, str> {
+    // Most text needs no escaping and is not copied.
     if !text.contains(is_unsafe) {
         return Cow::Borrowed(text);
     }
@@ -46,7 +47,9 @@ pub(crate) fn shell_quoted(argument: &OsStr) -> String {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_=./:,@%+".contains(byte);
     let bytes = argument.as_encoded_bytes();
     match argument.to_str() {
+        // Needs no quotes.
         Some(text) if !text.is_empty() && bytes.iter().all(plain) => text.to_owned(),
+        // Within single quotes, only the single quote itself needs escaping.
         Some(text) if !text.chars().any(char::is_control) => {
             format!("'{}'", text.replace('\'', r"'\''"))
         }
@@ -156,6 +159,7 @@ pub(crate) fn units(count: f64) -> String {
 /// A duration: `0.42 s`, `12.3 s`, `1m 12s`, `2h 3m 20s`.
 pub(crate) fn seconds(seconds: f64) -> String {
     match seconds {
+        // These limits are where rounding would add a digit.
         short if short < 9.995 => format!("{short:.2} s"),
         medium if medium < 59.95 => format!("{medium:.1} s"),
         long => {
@@ -174,6 +178,7 @@ pub(crate) fn rate(items: u64, bytes: u64, seconds: f64) -> Option<String> {
         reason = "a rate for display"
     )]
     let per_second = |count: u64| (count as f64 / seconds).round() as u64;
+    // Shorter times are too inaccurate.
     (seconds >= 0.05 && items > 0).then(|| {
         format!(
             "{} items/s, {}/s",

@@ -36,6 +36,7 @@ pub(crate) fn dump(plan: &DumpPlan, content: ContentScope) -> Vec<PlanSection> {
     let mut source = location_rows(&plan.source);
     source.extend(plan.table.iter().cloned());
     let mut items = item_estimate(plan.items, plan.source.local);
+    // The size is counted together with the items.
     if plan.items > 0 {
         let _ = write!(items, ", {}", format::bytes(plan.bytes));
     }

@@ -51,6 +51,7 @@ pub(crate) fn damaged_dump(found: &DumpVerdict) -> String {
     )];
 
     lines.extend(found.findings.iter().map(|finding| format!("  {finding}")));
+    // The list of findings is limited, the total is not.
     let unlisted = found.findings_total - found.findings.len() as u64;
     if unlisted > 0 {
         lines.push(format!("  … and {unlisted} more"));

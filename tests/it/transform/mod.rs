@@ -1,3 +1,9 @@
 //! Transforms: changed, selected and rejected items.
 
-mod items;
+mod dry_run;
+mod events;
+mod invalid;
+mod key_change;
+mod rejects;
+mod resume;
+mod selection;

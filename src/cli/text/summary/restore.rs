@@ -159,6 +159,7 @@ fn reason(setting: &SettingOutcome) -> &str {
 /// Problems of a finished restore; any of them makes the exit code [`PARTIAL`](crate::cli::exit::PARTIAL).
 pub(crate) fn restore_problems(summary: &RestoreSummary) -> Vec<String> {
     let mut problems = Vec::new();
+    // A salvaged dump is never complete, even if every readable item was written.
     if let Some(salvaged) = summary.salvaged {
         let promised = salvaged.promised.map_or_else(
             || "how many there were is not known".to_owned(),
@@ -457,13 +458,13 @@ mod tests {
             ..restored()
         };
 
-        for (summary, told) in [
+        for (summary, exception) in [
             (with_counts(3, 0), "rejected"),
             (with_counts(0, 3), "skipped"),
             (with_counts(1, 2), "rejected or skipped"),
         ] {
             let line = format!(
-                "  verified: 309 items read back and equal, all but those {told}, 40 read units consumed"
+                "  verified: 309 items read back and equal, all but those {exception}, 40 read units consumed"
             );
             assert!(restore(&summary).contains(&line), "{:?}", restore(&summary));
             assert!(
