@@ -42,7 +42,7 @@ impl Random {
         self.next() % bound
     }
 
-    fn of<'a>(&mut self, choices: &[&'a str]) -> &'a str {
+    fn pick<'a>(&mut self, choices: &[&'a str]) -> &'a str {
         let index = usize::try_from(self.below(choices.len() as u64)).unwrap_or(0);
         choices[index]
     }
@@ -62,7 +62,7 @@ fn write_item(number: u64, random: &mut Random, out: &mut String) -> std::fmt::R
         random.below(90_000_000),
         1 + random.below(12),
         1 + random.below(28),
-        random.of(&STATES),
+        random.pick(&STATES),
         random.below(900),
         random.below(100),
         random.below(2) == 0,
@@ -72,7 +72,7 @@ fn write_item(number: u64, random: &mut Random, out: &mut String) -> std::fmt::R
         out,
         r#","address":{{"M":{{"street":{{"S":"{} High Street"}},"city":{{"S":"{}"}},"country":{{"S":"GB"}}}}}},"lines":{{"L":["#,
         random.below(200),
-        random.of(&CITIES),
+        random.pick(&CITIES),
     )?;
 
     for line in 0..=random.below(3) {
@@ -86,7 +86,7 @@ fn write_item(number: u64, random: &mut Random, out: &mut String) -> std::fmt::R
         )?;
     }
 
-    write!(out, r#"]}},"tags":{{"SS":["web","{}"]}},"note":{{"S":"#, random.of(&WORDS))?;
+    write!(out, r#"]}},"tags":{{"SS":["web","{}"]}},"note":{{"S":"#, random.pick(&WORDS))?;
     out.push('"');
 
     for word in 0..4 + random.below(8) {
@@ -94,7 +94,7 @@ fn write_item(number: u64, random: &mut Random, out: &mut String) -> std::fmt::R
             out.push(' ');
         }
 
-        out.push_str(random.of(&WORDS));
+        out.push_str(random.pick(&WORDS));
     }
 
     if random.below(8) == 0 {

@@ -148,11 +148,8 @@ impl PageWriter {
 
     /// Warns if checkpoints cannot be saved, but only once: they are due every second.
     fn warn_if_checkpoint_failed(&mut self) {
-        if let Some(error) = self
-            .state
-            .writer
-            .take_checkpoint_error()
-            .filter(|_| !self.has_warned)
+        if let Some(error) = self.state.writer.take_checkpoint_error()
+            && !self.has_warned
         {
             self.has_warned = true;
             let warning = format!(

@@ -153,7 +153,9 @@ pub async fn plan(
         InterruptedDump::from_checkpoint(checkpoint, origin, has_segments)
     });
 
-    if let Some(unfinished) = unfinished.as_ref().filter(|_| request.resume) {
+    if request.resume
+        && let Some(unfinished) = &unfinished
+    {
         unfinished.check_resumable()?;
     }
 
@@ -263,7 +265,9 @@ fn questions(
         (ContentScope::All, false) => None,
     };
 
-    if let Some(part) = part.filter(|_| old.as_ref().is_none_or(|old| old.complete)) {
+    if let Some(part) = part
+        && old.as_ref().is_none_or(|old| old.complete)
+    {
         risks.push(format!(
             "what stands there may be a whole dump, this one {part}"
         ));

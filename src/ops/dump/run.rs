@@ -397,7 +397,7 @@ fn metadata(
         }
     }
 
-    if let Some(limit) = plan.limit.filter(|_| is_limited) {
+    if is_limited && let Some(limit) = plan.limit {
         partial.insert("limit".to_owned(), limit.into());
     }
 

@@ -239,7 +239,9 @@ impl AdaptiveRate {
             return;
         };
 
-        if let Some(capacity) = seen.rate(now).filter(|_| seen.is_throttled()) {
+        if seen.is_throttled()
+            && let Some(capacity) = seen.rate(now)
+        {
             let test = Some(SlowdownTest::new(capacity, seen, now));
             self.state = LimitState::Limited(RateLimit {
                 capacity,

@@ -123,7 +123,7 @@ fn a_profile_of_the_shared_configuration_is_used() {
 
     // Its region too: another one would be another place, or at least another signature.
     let other = Engine::embedded();
-    let proxy = Proxy::of(&other, []);
+    let proxy = Proxy::with_rules(&other, []);
     project.write(
         "envs/.env.dev",
         format!(
@@ -206,7 +206,7 @@ fn what_is_wrong_in_a_file_is_named_by_file_line_and_key_and_never_quoted() {
 #[test]
 fn a_name_that_another_program_reads_is_refused_and_nothing_is_called() {
     let engine = Engine::embedded();
-    let proxy = Proxy::of(&engine, []);
+    let proxy = Proxy::with_rules(&engine, []);
     for (key, ours) in [
         ("DYNAMODB_ENDPOINT", "AWS_ENDPOINT_URL_DYNAMODB"),
         ("AWS_ENDPOINT", "AWS_ENDPOINT_URL"),
@@ -250,7 +250,7 @@ fn a_name_that_another_program_reads_is_refused_and_nothing_is_called() {
 fn an_empty_value_is_refused_in_a_remote_environment() {
     let engine = Engine::embedded();
     engine.client().create_simple("films");
-    let proxy = Proxy::of(&engine, []);
+    let proxy = Proxy::with_rules(&engine, []);
     let distant = proxy.url().replace("127.0.0.1", "0.0.0.0");
     let project = Project::empty();
     let endpoint = |url: &str| {

@@ -98,7 +98,7 @@ fn a_command_calls_no_more_than_its_rows_allow() {
             .put(table, [strings([("id", "item-000005"), ("text", "newer")])]);
     }
 
-    let proxy = Proxy::of(&engine, []);
+    let proxy = Proxy::with_rules(&engine, []);
     let project = project.environment("dev", proxy.url(), "films");
     let mut seen = 0;
     let mut made = |command: &str, arguments: &[&str], allowed: &BTreeSet<&str>| {

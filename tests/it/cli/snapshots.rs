@@ -119,7 +119,7 @@ fn summaries() {
         "ValidationException",
         "One or more parameter values were invalid",
     );
-    let proxy = Proxy::of(
+    let proxy = Proxy::with_rules(
         &engine,
         [with_text(
             "BatchWriteItem",
@@ -255,13 +255,13 @@ fn errors_of_the_service() {
         "AccessDeniedException",
         "User: arn:aws:iam::000000000000:user/eve is not authorized",
     );
-    let proxy = Proxy::of(&engine, [always("Scan", denied)]);
+    let proxy = Proxy::with_rules(&engine, [always("Scan", denied)]);
     let project = project.environment("dev", proxy.url(), "films");
     assert_output(
         "error-access-denied",
         &project.dumpdb(["--env=dev", "--output=x"]),
     );
-    let proxy = Proxy::of(&engine, [always("BatchWriteItem", Fault::TableThrottled)]);
+    let proxy = Proxy::with_rules(&engine, [always("BatchWriteItem", Fault::TableThrottled)]);
     let project = project.environment("dev", proxy.url(), "copy");
     assert_output(
         "error-throttled",

@@ -88,7 +88,7 @@ fn table() -> Engine {
 fn a_damaged_page_is_requested_again() {
     let engine = table();
     for (number, (what, change)) in damages().into_iter().enumerate() {
-        let proxy = Proxy::of(&engine, [calls("Scan", 1..=2, Fault::Unsigned(change))]);
+        let proxy = Proxy::with_rules(&engine, [calls("Scan", 1..=2, Fault::Unsigned(change))]);
         let project = Project::empty().environment("local", proxy.url(), "films");
         project.dumpdb(["--output=out"]).exits(0);
         assert_eq!(
@@ -105,7 +105,7 @@ fn a_damaged_page_is_requested_again() {
 fn a_page_that_stays_damaged_fails_the_dump_and_names_endpoint_segment_and_item() {
     let engine = table();
     for (what, change) in damages() {
-        let proxy = Proxy::of(&engine, [always("Scan", Fault::Unsigned(change))]);
+        let proxy = Proxy::with_rules(&engine, [always("Scan", Fault::Unsigned(change))]);
         let project = Project::empty().environment("local", proxy.url(), "films");
         for output in ["out", "out.jsonl"] {
             let run = project
@@ -126,7 +126,7 @@ fn a_page_that_stays_damaged_fails_the_dump_and_names_endpoint_segment_and_item(
         .into_iter()
         .filter(|(what, _)| !what.contains("in the page"))
     {
-        let proxy = Proxy::of(&engine, [always("Scan", Fault::Unsigned(change))]);
+        let proxy = Proxy::with_rules(&engine, [always("Scan", Fault::Unsigned(change))]);
         let project = Project::empty().environment("local", proxy.url(), "films");
         let run = project
             .dumpdb(["--give-up-after=1s", "--segments=3", "--output=out"])
@@ -156,7 +156,7 @@ fn repeating(request: &Value) -> Value {
 #[test]
 fn an_item_of_the_page_before_is_not_dumped_again() {
     let engine = table();
-    let proxy = Proxy::of(&engine, [always("Scan", Fault::Answered(repeating))]);
+    let proxy = Proxy::with_rules(&engine, [always("Scan", Fault::Answered(repeating))]);
     let project = Project::empty().environment("local", proxy.url(), "films");
     let run = project
         .dumpdb(["--give-up-after=1s", "--output=out"])
@@ -174,7 +174,7 @@ fn a_verification_does_not_believe_a_damaged_page_either() {
     project.dumpdb(["--output=out"]).exits(0);
 
     for (what, change) in damages() {
-        let proxy = Proxy::of(&engine, [always("Scan", Fault::Unsigned(change))]);
+        let proxy = Proxy::with_rules(&engine, [always("Scan", Fault::Unsigned(change))]);
         project = project.environment("dev", proxy.url(), "films");
         let run = project
             .verifydb(["out", "--env=dev", "--give-up-after=1s"])

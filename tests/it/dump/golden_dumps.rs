@@ -406,7 +406,7 @@ fn says_all(mut run: Run, words: &[&str]) -> Run {
 fn damage_is_found_before_the_first_write_and_named() {
     let engine = Engine::embedded();
     engine.client().create_simple("films");
-    let proxy = Proxy::of(&engine, []);
+    let proxy = Proxy::with_rules(&engine, []);
     let project = Project::empty().environment("local", proxy.url(), "films");
     project.write(
         "outside.json",
@@ -497,7 +497,7 @@ fn a_dump_whose_checksum_matches_is_read_once_and_its_lines_are_proven_when_they
 #[test]
 fn an_unfinished_dump_is_told_from_none() {
     let engine = Engine::embedded();
-    let proxy = Proxy::of(&engine, []);
+    let proxy = Proxy::with_rules(&engine, []);
     let project = Project::empty().environment("local", proxy.url(), "films");
     placed(&project, "damaged/unfinished", "cut.partial");
 

@@ -17,7 +17,7 @@ fn behind(rules: impl Into<Vec<Rule>>) -> (Engine, Proxy, Project) {
         client.put_one("films", item);
     }
 
-    let proxy = Proxy::of(&engine, rules);
+    let proxy = Proxy::with_rules(&engine, rules);
     let project = Project::empty().environment("dev", proxy.url(), "films");
 
     (engine, proxy, project)
@@ -175,7 +175,7 @@ fn what_is_read_back_and_compared_is_checked_as_well() {
         .zip(&faults)
         .map(|(number, fault)| calls("Scan", number..=number, fault.clone()))
         .collect();
-    let proxy = Proxy::of(&engine, rules.clone());
+    let proxy = Proxy::with_rules(&engine, rules.clone());
     proxy.compresses();
     let project = project.environment("dev", proxy.url(), "films");
     let arguments = [
@@ -191,7 +191,7 @@ fn what_is_read_back_and_compared_is_checked_as_well() {
     assert_eq!(run.report()["summary"]["verified"]["equal"], 40, "{run}");
     assert_eq!(proxy.failures(), faults.len());
 
-    let proxy = Proxy::of(&engine, rules);
+    let proxy = Proxy::with_rules(&engine, rules);
     proxy.compresses();
     let project = project.environment("dev", proxy.url(), "copy");
     let run = project

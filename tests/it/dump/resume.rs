@@ -24,7 +24,7 @@ const PAGE: Duration = Duration::from_millis(120);
 /// A table `films` of about `pages` pages, behind a proxy that delays each page, and a project that dumps through the proxy.
 fn slow(pages: usize) -> (Engine, Proxy, Project) {
     let (engine, _) = films_table(pages);
-    let proxy = Proxy::of(&engine, [always("Scan", Fault::Late(PAGE))]);
+    let proxy = Proxy::with_rules(&engine, [always("Scan", Fault::Late(PAGE))]);
     let project = Project::empty()
         .environment("local", proxy.url(), "films")
         .environment("dev", engine.url(), "films");
@@ -289,7 +289,7 @@ fn the_second_signal_is_at_once_and_the_last_checkpoint_holds() {
         calls("Scan", 1..=12, Fault::Late(PAGE)),
         calls("Scan", 13..=13, Fault::Late(Duration::from_mins(1))),
     ];
-    let proxy = Proxy::of(&engine, rules);
+    let proxy = Proxy::with_rules(&engine, rules);
     let project = Project::empty().environment("local", proxy.url(), "films");
     let mut terminal = Terminal::run(project.command("dumpdb", ["--output=out"]));
     poll("the dump reads", || proxy.count("Scan") == 13);
@@ -320,7 +320,7 @@ fn the_second_signal_is_at_once_and_the_last_checkpoint_holds() {
 #[test]
 fn a_call_that_never_ends_does_not_hold_up_a_clean_stop() {
     let (engine, _) = films_table(3);
-    let proxy = Proxy::of(
+    let proxy = Proxy::with_rules(
         &engine,
         [calls("Scan", 3..=usize::MAX, Fault::TableThrottled)],
     );
@@ -353,7 +353,7 @@ fn a_failure_leaves_what_was_read_and_says_how_to_go_on() {
             ["--output=items.jsonl", "--give-up-after=1s"],
         ),
     ] {
-        let proxy = Proxy::of(&engine, [calls("Scan", 5..=usize::MAX, fault)]);
+        let proxy = Proxy::with_rules(&engine, [calls("Scan", 5..=usize::MAX, fault)]);
         let project = Project::empty().environment("local", proxy.url(), "films");
         let failed = project.dumpdb(dump).exits(code);
         assert!(way_on(&failed.stderr).ends_with("--resume"), "{failed}");
@@ -475,7 +475,7 @@ fn fixed(request: &Value) -> Value {
 #[test]
 fn with_one_segment_the_bytes_are_those_of_a_clean_run() {
     let (engine, _) = films_table(1);
-    let proxy = Proxy::of(&engine, [always("Scan", Fault::Answered(fixed))]);
+    let proxy = Proxy::with_rules(&engine, [always("Scan", Fault::Answered(fixed))]);
     let project = Project::empty().environment("local", proxy.url(), "films");
     for options in [
         vec!["--format=json"],

@@ -75,7 +75,7 @@ fn fifty_kills_and_not_an_item_too_few_or_too_many() {
 
 /// Kills dumps of one layout, each going on with the one before, and lets the last one come to its end.
 fn killed(engine: &Engine, layout: &[&str], mut chance: Chance) -> (Project, usize) {
-    let proxy = Proxy::of(
+    let proxy = Proxy::with_rules(
         engine,
         [always("Scan", Fault::Late(Duration::from_millis(170)))],
     );

@@ -19,7 +19,7 @@ fn behind(rules: impl Into<Vec<Rule>>) -> (Engine, Proxy, Project) {
     let engine = Engine::embedded();
     engine.client().create_simple("films");
     engine.client().put("films", numbered(ITEMS));
-    let proxy = Proxy::of(&engine, rules);
+    let proxy = Proxy::with_rules(&engine, rules);
     let project = Project::empty().environment("dev", proxy.url(), "films");
 
     (engine, proxy, project)

@@ -36,7 +36,7 @@ impl Stage {
 
     fn behind(rules: Vec<Rule>) -> Self {
         let engine = Engine::any();
-        let proxy = Proxy::of(&engine, rules);
+        let proxy = Proxy::with_rules(&engine, rules);
         let project = Project::empty().environment("local", proxy.url(), "unused");
         let request = EnvironmentRequest {
             working_dir: project.path("."),

@@ -241,7 +241,7 @@ fn a_dump_whose_items_or_programs_fail_ends() {
 fn restores(rules: impl Into<Vec<Rule>>, input: &str, arguments: &[&str]) -> (Output, usize) {
     let engine = Engine::embedded();
     engine.client().create_simple("copy");
-    let proxy = Proxy::of(&engine, rules);
+    let proxy = Proxy::with_rules(&engine, rules);
     let project = Project::empty().environment("local", proxy.url(), "copy");
     let mut command = project.command(
         "restoredb",

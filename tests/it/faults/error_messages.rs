@@ -165,7 +165,7 @@ fn items_that_are_refused_are_kept_and_the_rest_is_written() {
         )
     });
 
-    let proxy = Proxy::of(&engine, rules);
+    let proxy = Proxy::with_rules(&engine, rules);
     let project = project.environment("dev", proxy.url(), "copy");
     let run = project
         .restoredb(["--source=out", "--env=dev", "--yes", "--json"])
@@ -255,7 +255,7 @@ fn rejects_in_the_state_directory_are_of_one_source_each() {
 fn a_database_that_cannot_be_written_is_said_at_once() {
     let (engine, project) = dump_of(1);
     let words = "backend: attempt to write a readonly database";
-    let proxy = Proxy::of(
+    let proxy = Proxy::with_rules(
         &engine,
         [always(
             "CreateTable",
@@ -277,7 +277,7 @@ fn a_database_that_cannot_be_written_is_said_at_once() {
 fn a_full_disk_below_the_engine_ends_a_restore_without_retries() {
     let (engine, project) = dump_of(1);
     let words = "backend: database or disk is full";
-    let proxy = Proxy::of(
+    let proxy = Proxy::with_rules(
         &engine,
         [always(
             "BatchWriteItem",
@@ -319,7 +319,7 @@ fn no_credentials() {
 #[test]
 fn throttling_that_will_not_drain() {
     let (engine, project) = dump_of(60);
-    let proxy = Proxy::of(&engine, [always("BatchWriteItem", Fault::TableThrottled)]);
+    let proxy = Proxy::with_rules(&engine, [always("BatchWriteItem", Fault::TableThrottled)]);
     let project = project.environment("dev", proxy.url(), "copy");
     let started = Instant::now();
     let arguments = ["--source=out", "--env=dev", "--yes", "--give-up-after=2s"];
@@ -336,7 +336,7 @@ fn throttling_that_will_not_drain() {
     run.says("0 of").says("capacity");
     assert!(proxy.count("BatchWriteItem") > 3, "it was tried again");
 
-    let proxy = Proxy::of(&engine, [always("Scan", Fault::AccountThrottled)]);
+    let proxy = Proxy::with_rules(&engine, [always("Scan", Fault::AccountThrottled)]);
     let project = project.environment("test", proxy.url(), "films");
     project
         .dumpdb(["--env=test", "--output=again", "--give-up-after=1s"])
@@ -349,7 +349,7 @@ fn throttling_that_will_not_drain() {
 fn a_restore_that_stopped_halfway_is_unfinished_until_it_is_whole() {
     let (engine, project) = dump_of(300);
     // The fourth call and many after it fail, until the first run has given up.
-    let proxy = Proxy::of(
+    let proxy = Proxy::with_rules(
         &engine,
         [calls(
             "BatchWriteItem",
@@ -389,7 +389,7 @@ fn a_restore_that_stopped_halfway_is_unfinished_until_it_is_whole() {
 #[test]
 fn an_unfinished_restore_is_known_under_another_spelling_of_its_endpoint() {
     let (engine, project) = dump_of(300);
-    let proxy = Proxy::of(
+    let proxy = Proxy::with_rules(
         &engine,
         [calls(
             "BatchWriteItem",
@@ -422,7 +422,7 @@ fn an_unfinished_restore_is_known_under_another_spelling_of_its_endpoint() {
 #[test]
 fn a_key_of_another_shape_is_refused_before_the_first_write() {
     let (engine, project) = dump_of(5);
-    let proxy = Proxy::of(&engine, []);
+    let proxy = Proxy::with_rules(&engine, []);
     engine.client().create("other", |create| {
         create
             .billing_mode(BillingMode::PayPerRequest)
@@ -520,7 +520,7 @@ fn access_denied_names_the_permission() {
             "AccessDeniedException",
             "User: arn:aws:iam::000000000000:user/eve is not authorized",
         );
-        let proxy = Proxy::of(&engine, [always(operation, denied)]);
+        let proxy = Proxy::with_rules(&engine, [always(operation, denied)]);
         let elsewhere = Project::empty().environment("dev", proxy.url(), "films");
         for file in project.names("out") {
             elsewhere.write(format!("out/{file}"), project.bytes(format!("out/{file}")));
@@ -546,7 +546,7 @@ fn expired_credentials_are_an_environment_error() {
         "ExpiredTokenException",
         "The security token included in the request is expired",
     );
-    let proxy = Proxy::of(&engine, [always("DescribeTable", expired)]);
+    let proxy = Proxy::with_rules(&engine, [always("DescribeTable", expired)]);
     let project = Project::empty().environment("dev", proxy.url(), "films");
     project
         .dumpdb(["--env=dev", "--output=x"])

@@ -188,7 +188,7 @@ impl World {
 
     /// Puts these faults in the way.
     fn behind(&mut self, rules: Vec<Rule>) -> Proxy {
-        let proxy = Proxy::of(&self.engine, rules);
+        let proxy = Proxy::with_rules(&self.engine, rules);
         proxy.compresses();
         let project = std::mem::replace(&mut self.project, Project::empty());
         self.project = project.environment("dev", proxy.url(), "films");

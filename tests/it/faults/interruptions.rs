@@ -24,7 +24,7 @@ fn slow(operation: &'static str) -> (Engine, Client, Proxy) {
     }
 
     let rules: [Rule; 1] = [always(operation, Fault::Late(Duration::from_millis(300)))];
-    let proxy = Proxy::of(&engine, rules);
+    let proxy = Proxy::with_rules(&engine, rules);
 
     (engine, client, proxy)
 }
@@ -60,7 +60,7 @@ fn ctrl_c_leaves_the_last_good_dump() {
 fn ctrl_c_ends_a_dump_of_many_segments_whose_calls_hang() {
     let (engine, client, _) = slow("Scan");
     for segments in ["--segments=9", "--segments=32"] {
-        let proxy = Proxy::of(
+        let proxy = Proxy::with_rules(
             &engine,
             [calls("Scan", 4..=usize::MAX, Fault::SilentReporter)],
         );
@@ -94,7 +94,7 @@ fn ctrl_c_ends_a_dump_of_many_segments_whose_calls_hang() {
 #[test]
 fn a_terminal_that_is_gone_is_an_interruption_but_not_under_nohup() {
     let (engine, ..) = slow("Scan");
-    let proxy = Proxy::of(
+    let proxy = Proxy::with_rules(
         &engine,
         [calls("Scan", 3..=usize::MAX, Fault::SilentReporter)],
     );
@@ -272,7 +272,7 @@ fn the_first_ctrl_c_ends_the_wait_for_settings_and_for_a_description() {
         ("DescribeTable", 2..=usize::MAX),
     ] {
         let first = *numbers.start();
-        let proxy = Proxy::of(
+        let proxy = Proxy::with_rules(
             &engine,
             [calls(operation, numbers, Fault::AccountThrottled)],
         );

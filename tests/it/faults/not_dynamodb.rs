@@ -27,7 +27,7 @@ fn a_page_of_another_service_is_no_table() {
     ];
 
     for answer in answers {
-        let proxy = Proxy::of(&engine, [always("DescribeTable", Fault::Answered(answer))]);
+        let proxy = Proxy::with_rules(&engine, [always("DescribeTable", Fault::Answered(answer))]);
         let project = Project::on(&engine, "films").environment("dev", proxy.url(), "films");
         let run = project.dumpdb(["--env=dev", "--output=out"]).exits(1);
         run.says("DescribeTable films")
@@ -42,13 +42,13 @@ fn a_page_of_another_service_is_no_table() {
 fn an_answer_without_items_is_not_the_end_of_the_table() {
     let engine = films();
     let empty: fn(&Value) -> Value = |_| json!({});
-    let proxy = Proxy::of(&engine, [calls("Scan", 1..=1, Fault::Answered(empty))]);
+    let proxy = Proxy::with_rules(&engine, [calls("Scan", 1..=1, Fault::Answered(empty))]);
     let project = Project::on(&engine, "films").environment("dev", proxy.url(), "films");
     project.dumpdb(["--env=dev", "--output=out"]).exits(0);
     assert_eq!(project.json("out/table-metadata.json")["items"], 40);
     assert_eq!(proxy.failures(), 1);
 
-    let proxy = Proxy::of(&engine, [always("Scan", Fault::Answered(empty))]);
+    let proxy = Proxy::with_rules(&engine, [always("Scan", Fault::Answered(empty))]);
     let project = Project::on(&engine, "films").environment("dev", proxy.url(), "films");
     project
         .dumpdb(["--env=dev", "--output=out", "--give-up-after=1s"])
@@ -60,7 +60,7 @@ fn an_answer_without_items_is_not_the_end_of_the_table() {
 #[test]
 fn an_empty_answer_acknowledges_no_write() {
     let (engine, project) = dump_of(40);
-    let proxy = Proxy::of(
+    let proxy = Proxy::with_rules(
         &engine,
         [calls(
             "BatchWriteItem",
@@ -95,7 +95,7 @@ fn tls_where_there_is_none_is_said_at_once() {
 fn an_endless_refusal_is_shortened() {
     let engine = films();
     let message = String::leak("x".repeat(1_000_000));
-    let proxy = Proxy::of(
+    let proxy = Proxy::with_rules(
         &engine,
         [always(
             "DescribeTable",
@@ -130,7 +130,7 @@ fn an_answer_that_is_not_http_is_like_a_lost_connection() {
         let fault = Fault::Raw(bytes);
         let operations = ["DescribeTable", "Scan", "BatchWriteItem"];
         let once = operations.map(|operation| calls(operation, 1..=1, fault.clone()));
-        let proxy = Proxy::of(&engine, once);
+        let proxy = Proxy::with_rules(&engine, once);
         let project = project.environment("dev", proxy.url(), "films");
         project.dumpdb(["--env=dev", "--output=again"]).exits(0);
         assert_eq!(project.json("again/table-metadata.json")["items"], 40);
@@ -206,7 +206,7 @@ fn unprocessed_items_that_were_not_sent_are_an_error_of_the_endpoint() {
 
     for (number, answer) in answers.into_iter().enumerate() {
         let (engine, project) = dump_of(40);
-        let proxy = Proxy::of(
+        let proxy = Proxy::with_rules(
             &engine,
             [calls(
                 "BatchWriteItem",
@@ -271,7 +271,7 @@ fn unprocessed_items_are_matched_as_dynamodb_compares_keys_and_sent_again_as_the
     };
 
     engine.client().put("films", (1..=10).map(item));
-    let proxy = Proxy::of(
+    let proxy = Proxy::with_rules(
         &engine,
         [calls("BatchWriteItem", 1..=1, Fault::Answered(respelled))],
     );
@@ -336,7 +336,7 @@ fn a_scan_that_never_ends_is_an_error_of_the_endpoint() {
     for answer in answers {
         let (engine, project) = dump_of(40);
         engine.client().create_simple("other");
-        let proxy = Proxy::of(&engine, [always("Scan", Fault::Answered(answer))]);
+        let proxy = Proxy::with_rules(&engine, [always("Scan", Fault::Answered(answer))]);
         let project = project
             .environment("dev", proxy.url(), "films")
             .environment("copy", proxy.url(), "copy");
@@ -369,7 +369,7 @@ fn a_list_of_tables_that_never_ends_is_not_waited_for() {
     let engine = films();
     let endless: fn(&Value) -> Value =
         |_| json!({ "TableNames": [], "LastEvaluatedTableName": "a" });
-    let proxy = Proxy::of(&engine, [always("ListTables", Fault::Answered(endless))]);
+    let proxy = Proxy::with_rules(&engine, [always("ListTables", Fault::Answered(endless))]);
     let project = Project::on(&engine, "films").environment("dev", proxy.url(), "flims");
     project
         .dumpdb(["--env=dev", "--output=out"])

@@ -27,7 +27,7 @@ fn a_clock_that_is_wrong() {
     let (engine, project) = dump_of(60);
     for ahead in [-3600, 3600, 86_400] {
         let operations = ["DescribeTable", "Scan", "CreateTable", "BatchWriteItem"];
-        let proxy = Proxy::of(
+        let proxy = Proxy::with_rules(
             &engine,
             operations.map(|operation| always(operation, Fault::Clock(ahead))),
         );
@@ -55,7 +55,7 @@ fn a_clock_that_is_wrong() {
         "RequestTimeTooSkewed",
         "The difference between the request time and ours is too large.",
     );
-    let proxy = Proxy::of(&engine, [always("DescribeTable", skewed)]);
+    let proxy = Proxy::with_rules(&engine, [always("DescribeTable", skewed)]);
     let project = project.environment("dev", proxy.url(), "films");
     project
         .dumpdb(["--env=dev", "--output=x"])
@@ -66,7 +66,7 @@ fn a_clock_that_is_wrong() {
 #[test]
 fn credentials_that_expire_in_the_middle_are_fetched_anew() {
     let (engine, project) = table_of_pages();
-    let proxy = Proxy::of(
+    let proxy = Proxy::with_rules(
         &engine,
         [calls("Scan", 4..=usize::MAX, Fault::ExpiredKey("FIRST"))],
     );
@@ -117,7 +117,7 @@ fn credentials_that_are_refused_for_a_moment() {
         "UnrecognizedClientException",
         "The security token included in the request is invalid.",
     );
-    let proxy = Proxy::of(
+    let proxy = Proxy::with_rules(
         &engine,
         [calls("Scan", 3..=4, unknown), calls("Scan", 6..=6, EXPIRED)],
     );
@@ -132,7 +132,7 @@ fn credentials_that_are_refused_for_a_moment() {
 #[test]
 fn credentials_that_stay_refused_end_the_run() {
     let (engine, project) = table_of_pages();
-    let proxy = Proxy::of(&engine, [calls("Scan", 3..=usize::MAX, EXPIRED)]);
+    let proxy = Proxy::with_rules(&engine, [calls("Scan", 3..=usize::MAX, EXPIRED)]);
     let project = project.environment("dev", proxy.url(), "films");
     let run = project
         .dumpdb(["--env=dev", "--output=again", "--give-up-after=2s"])
@@ -147,7 +147,7 @@ fn a_table_that_is_not_ready_for_a_moment() {
     let absent = Fault::Refused("ResourceNotFoundException", "Requested resource not found");
     let busy = Fault::Refused("ResourceInUseException", "Table is being updated");
     let (engine, project) = table_of_pages();
-    let proxy = Proxy::of(
+    let proxy = Proxy::with_rules(
         &engine,
         [
             calls("Scan", 3..=5, absent.clone()),
@@ -166,7 +166,7 @@ fn a_table_that_is_not_ready_for_a_moment() {
         calls("BatchWriteItem", 1..=2, absent),
         calls("BatchWriteItem", 4..=5, busy),
     ];
-    let proxy = Proxy::of(&engine, rules);
+    let proxy = Proxy::with_rules(&engine, rules);
     let project = project.environment("test", proxy.url(), "copy");
     project
         .restoredb(["--env=test", "--source=again", "--yes"])
@@ -185,7 +185,7 @@ fn a_table_that_is_gone_ends_the_run() {
         calls("Scan", 3..=usize::MAX, absent.clone()),
         calls("DescribeTable", 2..=usize::MAX, absent),
     ];
-    let proxy = Proxy::of(&engine, rules);
+    let proxy = Proxy::with_rules(&engine, rules);
     let project = project.environment("dev", proxy.url(), "films");
     let run = project.dumpdb(["--env=dev", "--output=again"]).exits(11);
     run.says("films").says("no such table any more");
@@ -195,7 +195,7 @@ fn a_table_that_is_gone_ends_the_run() {
 #[test]
 fn people_hear_that_nothing_goes_forward() {
     let (engine, project) = dump_of(60);
-    let proxy = Proxy::of(&engine, [always("BatchWriteItem", Fault::TableThrottled)]);
+    let proxy = Proxy::with_rules(&engine, [always("BatchWriteItem", Fault::TableThrottled)]);
     let project = project.environment("dev", proxy.url(), "copy");
     let run = project
         .restoredb(["--source=out", "--env=dev", "--yes", "--give-up-after=2s"])

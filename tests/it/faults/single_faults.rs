@@ -43,7 +43,7 @@ fn dumped_through(rules: Vec<Rule>) -> (Run, Proxy) {
 /// The same with more options.
 fn dumped_with(options: &[&str], rules: Vec<Rule>) -> (Run, Proxy) {
     let (engine, items) = films();
-    let proxy = Proxy::of(&engine, rules);
+    let proxy = Proxy::with_rules(&engine, rules);
     let project = Project::empty()
         .environment("local", proxy.url(), "films")
         .environment("dev", engine.url(), "copy");
@@ -67,7 +67,7 @@ fn restored_through(rules: Vec<Rule>) -> (Run, Proxy) {
 /// The same with more options.
 fn restored_with(options: &[&str], rules: Vec<Rule>) -> (Run, Proxy) {
     let (engine, items) = films();
-    let proxy = Proxy::of(&engine, rules);
+    let proxy = Proxy::with_rules(&engine, rules);
     let project = Project::empty()
         .environment("local", engine.url(), "films")
         .environment("dev", proxy.url(), "copy");
@@ -120,7 +120,7 @@ fn a_server_that_does_not_go_on() {
 #[test]
 fn a_server_that_never_answers_is_given_up() {
     let (engine, _) = films();
-    let proxy = Proxy::of(
+    let proxy = Proxy::with_rules(
         &engine,
         [calls("Scan", 2..=usize::MAX, Fault::SilentReporter)],
     );
@@ -148,7 +148,7 @@ fn a_page_with_a_count_that_is_not_its_own() {
 
     // One that is always wrong is never believed.
     let (engine, _) = films();
-    let proxy = Proxy::of(
+    let proxy = Proxy::with_rules(
         &engine,
         [always(
             "Scan",
@@ -202,7 +202,7 @@ fn what_a_later_dynamodb_says_is_kept() {
         ),
     ];
 
-    let proxy = Proxy::of(&engine, rules);
+    let proxy = Proxy::with_rules(&engine, rules);
     let project = Project::empty().environment("local", proxy.url(), "films");
     project.dumpdb(["--output=out"]).exits(0);
     assert_eq!(
@@ -353,7 +353,7 @@ fn versions_of_one_item_keep_their_order_through_everything() {
         sometimes("BatchWriteItem", 10, 2019, Fault::TableThrottled),
     ];
 
-    let proxy = Proxy::of(&engine, rules);
+    let proxy = Proxy::with_rules(&engine, rules);
     let project = Project::empty().environment("local", proxy.url(), "films");
     let line = |n| {
         format!(
@@ -386,7 +386,7 @@ fn versions_of_one_item_keep_their_order_through_everything() {
 #[test]
 fn a_dump_never_writes() {
     let (engine, _) = films();
-    let proxy = Proxy::of(&engine, []);
+    let proxy = Proxy::with_rules(&engine, []);
     let project = Project::empty().environment("local", proxy.url(), "films");
     project.dumpdb(["--output=out"]).exits(0);
     let reads = ["Describe", "Get", "List", "Scan"];

@@ -12,7 +12,7 @@ use crate::support::project::{Project, dump_of};
 /// An engine behind a bucket for one operation.
 fn behind(engine: &Engine, operation: &'static str, units_per_second: f64) -> (Proxy, Arc<Bucket>) {
     let bucket = Arc::new(Bucket::new(units_per_second));
-    let proxy = Proxy::of(
+    let proxy = Proxy::with_rules(
         engine,
         [always(operation, Fault::Capacity(Arc::clone(&bucket)))],
     );

@@ -80,7 +80,7 @@ fn dumped(rules: impl IntoIterator<Item = Rule>) -> (Engine, Proxy, Project) {
         always("RegisterScalableTarget", Fault::Answered(|_| json!({}))),
     ];
 
-    let proxy = Proxy::of(
+    let proxy = Proxy::with_rules(
         &engine,
         rules.into_iter().chain(scaling).collect::<Vec<_>>(),
     );

@@ -34,7 +34,7 @@ fn dumped(rules: impl Into<Vec<Rule>>) -> (Engine, Proxy, Project) {
     });
 
     engine.client().put("films", numbered(60));
-    let proxy = Proxy::of(&engine, rules);
+    let proxy = Proxy::with_rules(&engine, rules);
     let project = Project::on(&engine, "films").environment("dev", proxy.url(), "copy");
     project.dumpdb(["--output=out"]).exits(0);
 
@@ -372,7 +372,7 @@ fn of_several_pages(operation: &'static str) -> (Engine, Proxy, Project) {
         engine.client().put_one("films", item);
     }
 
-    let proxy = Proxy::of(
+    let proxy = Proxy::with_rules(
         &engine,
         [calls(operation, 2..=3, Fault::Late(Duration::from_secs(3)))],
     );
@@ -481,7 +481,7 @@ fn a_call_that_finds_no_table_asks_whether_it_is_another_by_now() {
         calls("DescribeTable", 2..=2, Fault::Changed(with_another_id)),
     ];
 
-    let of_dump = Proxy::of(&engine, rules);
+    let of_dump = Proxy::with_rules(&engine, rules);
     let project = project.environment("other", of_dump.url(), "films");
     let run = project.dumpdb(["--env=other", "--output=new"]).exits(1);
     run.says("was deleted and created again meanwhile");

@@ -65,7 +65,7 @@ fn scene(rules: impl Into<Vec<Rule>>) -> (Engine, Proxy, Project) {
     client.put("films", numbered(60));
     create_indexed(&client, "copy");
     client.put("copy", numbered(3));
-    let proxy = Proxy::of(&engine, rules);
+    let proxy = Proxy::with_rules(&engine, rules);
     let project = Project::on(&engine, "films").environment("dev", proxy.url(), "copy");
     project.dumpdb(["--output=out"]).exits(0);
 

@@ -11,7 +11,7 @@ fn live() -> (Engine, Proxy, Project) {
     let client = engine.client();
     client.create_simple("copy");
     client.put("copy", numbered(10));
-    let proxy = Proxy::of(&engine, []);
+    let proxy = Proxy::with_rules(&engine, []);
     let project = Project::empty().environment("dev", proxy.url(), "copy");
     project.dumpdb(["--env=dev", "--output=whole"]).exits(0);
     project.write("schema.json", project.bytes("whole/table-schema.json"));

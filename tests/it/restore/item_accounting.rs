@@ -18,7 +18,7 @@ fn dropped() -> Fault {
 fn scene(rules: impl Into<Vec<Rule>>) -> (Engine, Proxy, Project) {
     let engine = Engine::embedded();
     engine.client().create_simple("films");
-    let proxy = Proxy::of(&engine, rules);
+    let proxy = Proxy::with_rules(&engine, rules);
     let project = Project::on(&engine, "films").environment("dev", proxy.url(), "films");
 
     (engine, proxy, project)

@@ -211,7 +211,7 @@ fn an_answer_that_was_lost_is_no_conflict() {
         sometimes("PutItem", 10, 205, Fault::Status(500)),
     ];
 
-    let proxy = Proxy::of(&engine, rules);
+    let proxy = Proxy::with_rules(&engine, rules);
     let project = project.environment("dev", proxy.url(), "copy");
     let arguments = [
         "--source=out",
@@ -251,7 +251,7 @@ fn an_engine_that_does_not_say_what_it_has_is_asked() {
     );
     let rules =
         ["item-000000", "item-000001"].map(|text| with_text("PutItem", text, refused.clone()));
-    let proxy = Proxy::of(&engine, rules);
+    let proxy = Proxy::with_rules(&engine, rules);
     let project = project.environment("dev", proxy.url(), "copy");
     let arguments = [
         "--source=out",
@@ -275,7 +275,7 @@ fn an_engine_that_does_not_say_what_it_has_is_asked() {
 #[test]
 fn what_an_earlier_run_wrote_is_no_conflict() {
     let (engine, project) = dump_of(100);
-    let proxy = Proxy::of(
+    let proxy = Proxy::with_rules(
         &engine,
         [calls("PutItem", 50..=usize::MAX, Fault::TableThrottled)],
     );
@@ -383,7 +383,7 @@ fn what_one_environment_refused_is_not_replaced_by_what_another_does() {
     let (engine, project) = dump_of(30);
     let refusing = |text| {
         let full = Fault::Refused("ItemCollectionSizeLimitExceededException", "it is full");
-        Proxy::of(&engine, [with_text("BatchWriteItem", text, full)])
+        Proxy::with_rules(&engine, [with_text("BatchWriteItem", text, full)])
     };
     let (one, other) = (refusing("item-000011"), refusing("item-000012"));
     let project =
@@ -436,7 +436,7 @@ fn a_full_item_collection_is_a_reject() {
         "ItemCollectionSizeLimitExceededException",
         "Item collection size limit of 10 GB reached",
     );
-    let proxy = Proxy::of(&engine, [with_text("BatchWriteItem", "item-000011", full)]);
+    let proxy = Proxy::with_rules(&engine, [with_text("BatchWriteItem", "item-000011", full)]);
     let project = project.environment("dev", proxy.url(), "copy");
     let report = project
         .restoredb(["--source=out", "--env=dev", "--yes", "--json"])

@@ -138,7 +138,7 @@ fn wanted<const N: usize>(capacities: [(&str, Units); N]) -> BTreeMap<String, Un
 fn asked_for(flags: &[&str]) -> (Value, Run) {
     let engine = Engine::embedded();
     production(&engine.client(), "films");
-    let proxy = Proxy::of(&engine, []);
+    let proxy = Proxy::with_rules(&engine, []);
     let project = Project::on(&engine, "films").environment("dev", proxy.url(), "copy");
     project.dumpdb(["--output=out"]).exits(0);
     let run = project.restoredb(["--env=dev", "--source=out", "--yes"].iter().chain(flags));

@@ -42,7 +42,7 @@ impl Scene {
             client.put("films", chunk.to_vec());
         }
 
-        let proxy = Proxy::of(&engine, rules);
+        let proxy = Proxy::with_rules(&engine, rules);
         let project = Project::on(&engine, "films").environment("dev", proxy.url(), "copy");
         project.dumpdb(["--output=out"].iter().chain(dump)).exits(0);
         let items = client.items("films");

@@ -271,7 +271,7 @@ fn fields_of_the_future_are_kept_and_named() {
         }
     };
 
-    let proxy = Proxy::of(&engine, [always("DescribeTable", Fault::Changed(add))]);
+    let proxy = Proxy::with_rules(&engine, [always("DescribeTable", Fault::Changed(add))]);
     let project = dumped(&proxy).environment("dev", engine.url(), "copy");
     assert_eq!(
         project.json("out/table-schema.json")["Table"]["Teleportation"],
@@ -314,7 +314,7 @@ fn calls_that_are_denied_do_not_fail_a_dump() {
     ];
 
     rules.extend(everything());
-    let proxy = Proxy::of(&engine, rules);
+    let proxy = Proxy::with_rules(&engine, rules);
     let project = Project::empty().environment("local", proxy.url(), "films");
     let run = project.dumpdb(["--output=out"]).exits(0);
     assert_output("summary-of-a-dump-with-denied-settings", &run);
@@ -379,7 +379,7 @@ fn settings_take_one_slow_round_trip_not_many() {
         "DescribeScalingPolicies",
     ];
 
-    let proxy = Proxy::of(
+    let proxy = Proxy::with_rules(
         &engine,
         operations.map(|operation| always(operation, Fault::Late(late))),
     );
@@ -411,7 +411,7 @@ fn what_would_do_harm_comes_after_the_items() {
 
     let mut rules = vec![always("DescribeTable", Fault::Changed(guard))];
     rules.extend(everything());
-    let proxy = Proxy::of(&engine, rules);
+    let proxy = Proxy::with_rules(&engine, rules);
     let project = dumped(&proxy);
     let (run, calls) = restored(&project, &proxy, ["--table=copy", "--with=policy,kinesis"]);
     let run = run.exits(0);
@@ -476,7 +476,7 @@ fn what_would_do_harm_comes_after_the_items() {
 #[test]
 fn bodies_are_of_the_target() {
     let engine = films();
-    let proxy = Proxy::of(&engine, everything());
+    let proxy = Proxy::with_rules(&engine, everything());
     let project = dumped(&proxy);
     let (run, calls) = restored(&project, &proxy, ["--table=copy", "--with=policy,kinesis"]);
     drop(run.exits(0));
@@ -530,7 +530,7 @@ fn bodies_are_of_the_target() {
 #[test]
 fn some_settings_can_come_first() {
     let engine = films();
-    let proxy = Proxy::of(&engine, everything());
+    let proxy = Proxy::with_rules(&engine, everything());
     let project = dumped(&proxy);
     let (run, calls) = restored(
         &project,
@@ -556,7 +556,7 @@ fn some_settings_can_come_first() {
 #[test]
 fn what_is_bound_follows_a_table_only_to_itself() {
     let engine = films();
-    let proxy = Proxy::of(&engine, everything());
+    let proxy = Proxy::with_rules(&engine, everything());
     let project = dumped(&proxy);
     let (run, calls) = restored(&project, &proxy, ["--table=copy"]);
     let run = run.exits(0);
@@ -598,9 +598,9 @@ fn what_is_bound_follows_a_table_only_to_itself() {
 #[test]
 fn an_account_that_another_engine_reports_does_not_make_its_table_the_one_that_was_dumped() {
     let engine = films();
-    let proxy = Proxy::of(&engine, everything());
+    let proxy = Proxy::with_rules(&engine, everything());
     let project = dumped(&proxy);
-    let elsewhere = Proxy::of(&engine, everything());
+    let elsewhere = Proxy::with_rules(&engine, everything());
     let project = project.environment("local", elsewhere.url(), "films");
     let run = project
         .restoredb(["--source=out", "--replace", "--yes", "--json"])
@@ -629,7 +629,7 @@ fn a_promise_that_fails_is_told_and_the_rest_goes_on() {
     ];
 
     rules.extend(everything());
-    let proxy = Proxy::of(&engine, rules);
+    let proxy = Proxy::with_rules(&engine, rules);
     let project = dumped(&proxy);
     let run = project
         .restoredb(["--source=out", "--table=copy", "--yes"])
@@ -661,7 +661,7 @@ fn a_promise_that_fails_is_told_and_the_rest_goes_on() {
 #[test]
 fn what_the_endpoint_lacks_is_said_before_and_is_no_failure() {
     let engine = films();
-    let proxy = Proxy::of(&engine, everything());
+    let proxy = Proxy::with_rules(&engine, everything());
     let project = dumped(&proxy).environment("dev", engine.url(), "copy");
     let plan = project
         .restoredb(["--source=out", "--env=dev", "--dry-run", "--json"])
@@ -712,7 +712,7 @@ fn warm_throughput_is_sent_only_when_asked_for() {
 
     let mut rules = vec![always("DescribeTable", Fault::Changed(warm))];
     rules.extend(everything());
-    let proxy = Proxy::of(&engine, rules);
+    let proxy = Proxy::with_rules(&engine, rules);
     let project = dumped(&proxy);
     let sent = |calls: &[Call]| -> Vec<Value> {
         let in_indexes = |body: &Value| {
@@ -776,7 +776,7 @@ fn a_busy_control_plane_is_waited_for() {
 
     let busy = "Subscriber limit exceeded: Only 10 tables can be created, updated, or deleted simultaneously";
     let in_use = "Attempt to change a resource which is still in use: Table is being updated: copy";
-    let proxy = Proxy::of(
+    let proxy = Proxy::with_rules(
         &engine,
         [
             calls(
@@ -831,7 +831,7 @@ fn a_table_that_somebody_else_creates_meanwhile_is_not_taken_for_ours() {
         "ResourceNotFoundException",
         "Requested resource not found: Table: copy not found",
     );
-    let proxy = Proxy::of(&engine, [calls("DescribeTable", 1..=1, missing)]);
+    let proxy = Proxy::with_rules(&engine, [calls("DescribeTable", 1..=1, missing)]);
     let project = project.environment("dev", proxy.url(), "copy");
     let run = project
         .restoredb(["--source=out", "--env=dev", "--yes"])
@@ -848,7 +848,7 @@ fn with_key() -> (Engine, Proxy, Project) {
         "ValidationException",
         "KMS key alias/films is not accessible (SSESpecification)",
     );
-    let proxy = Proxy::of(
+    let proxy = Proxy::with_rules(
         &engine,
         [with_text("CreateTable", "SSESpecification", refused)],
     );

@@ -33,7 +33,7 @@ impl Scene {
             "others",
             (0..40).map(|n| [("id".to_owned(), s(format!("other-{n}")))].into()),
         );
-        let proxy = Proxy::of(&engine, rules);
+        let proxy = Proxy::with_rules(&engine, rules);
         let project = Project::on(&engine, "films").environment("dev", proxy.url(), "copy");
         project.dumpdb(["--output=a"]).exits(0);
         project.dumpdb(["--table=others", "--output=b"]).exits(0);

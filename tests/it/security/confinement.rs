@@ -17,7 +17,7 @@ const SECRETS: [&str; 3] = ["AKIATELLNOONE", "hush/hush", "hushtoken"];
 
 /// A project whose environment `dev` has secrets and is behind these faults, with the dump of another in `out`.
 fn with_secrets(engine: &Engine, rules: Vec<Rule>) -> (Project, Proxy) {
-    let proxy = Proxy::of(engine, rules);
+    let proxy = Proxy::with_rules(engine, rules);
     let project = Project::on(engine, "films");
     project.dumpdb(["--output=out"]).exits(0);
     let file = format!(
@@ -185,7 +185,7 @@ fn all_that_a_distant_environment_leaves_is_for_its_owner_alone() {
         with_text("BatchWriteItem", "item 17 ", refused),
         calls("Scan", 2..=2, Fault::Status(500)),
     ];
-    let proxy = Proxy::of(&engine, rules);
+    let proxy = Proxy::with_rules(&engine, rules);
     let distant = proxy.url().replace("127.0.0.1", "0.0.0.0");
     let project = Project::empty().environment("dev", &distant, "films");
     let envs = project.path("envs");
@@ -304,7 +304,7 @@ fn links_in_the_place_of_rejects_and_marks_are_not_followed() {
         "ValidationException",
         "One or more parameter values were invalid",
     );
-    let proxy = Proxy::of(&engine, [with_text("BatchWriteItem", "item 17 ", refused)]);
+    let proxy = Proxy::with_rules(&engine, [with_text("BatchWriteItem", "item 17 ", refused)]);
     let project = Project::on(&engine, "films").environment("dev", proxy.url(), "copy");
     project.dumpdb(["--output=out"]).exits(0);
     let restore = ["--env=dev", "--source=out", "--yes", "--json"];
@@ -439,7 +439,7 @@ fn names_of_a_server_and_of_an_environment_lead_nowhere() {
     let rename =
         Fault::Changed(|answer| answer["Table"]["TableName"] = json!("../../evil\u{1b}[2J"));
     let list = Fault::Answered(|_| json!({ "TableNames": ["../../filmz", "films\u{1b}[2J"] }));
-    let proxy = Proxy::of(
+    let proxy = Proxy::with_rules(
         &engine,
         [always("DescribeTable", rename), always("ListTables", list)],
     );

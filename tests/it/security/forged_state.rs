@@ -46,7 +46,7 @@ fn forge(project: &Project, path: &str, change: impl FnOnce(&mut Value)) {
 fn the_checkpoint_of_a_dump_does_not_say_where_its_rejects_are() {
     for bytes in [0, 5] {
         let (engine, _) = films_table(6);
-        let proxy = Proxy::of(
+        let proxy = Proxy::with_rules(
             &engine,
             [always("Scan", Fault::Late(Duration::from_millis(100)))],
         );
@@ -85,7 +85,7 @@ fn the_checkpoint_of_a_restore_does_not_say_where_its_files_are() {
             engine.client().create_simple("films");
             engine.client().create_simple("copy");
             engine.client().put("films", numbered(300));
-            let proxy = Proxy::of(
+            let proxy = Proxy::with_rules(
                 &engine,
                 [always(
                     "BatchWriteItem",

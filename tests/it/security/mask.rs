@@ -559,7 +559,7 @@ fn a_checkpoint_holds_no_key_that_contains_a_masked_value() {
         "ExpiredTokenException",
         "The security token included in the request is expired",
     );
-    let proxy = Proxy::of(&engine, [calls("Scan", 5..=usize::MAX, expired)]);
+    let proxy = Proxy::with_rules(&engine, [calls("Scan", 5..=usize::MAX, expired)]);
     let project = Project::empty().environment("local", proxy.url(), "people");
     project.write("rules.toml", RULES);
     hides(

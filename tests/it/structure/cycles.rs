@@ -62,7 +62,7 @@ fn a_planted_cycle_is_found() {
         ("b.rs", "use crate::a::One;"),
     ];
 
-    let cycles = SourceFiles::of(&files).cycles();
+    let cycles = SourceFiles::parse(&files).cycles();
     assert_eq!(cycles, [["a::one", "a::three", "a::two"]]);
 }
 
@@ -80,7 +80,10 @@ fn what_is_no_cycle_is_not_found() {
         ("a/two.rs", "use super::{One, Shared}; pub struct Two;"),
     ];
 
-    assert_eq!(SourceFiles::of(&files).cycles(), Vec::<Vec<String>>::new());
+    assert_eq!(
+        SourceFiles::parse(&files).cycles(),
+        Vec::<Vec<String>>::new()
+    );
 }
 
 /// The source files of a crate by their module path.
@@ -115,7 +118,7 @@ impl SourceFiles {
         )
     }
 
-    fn of(files: &[(&str, &str)]) -> Self {
+    fn parse(files: &[(&str, &str)]) -> Self {
         let parse = |&(path, text): &(&str, &str)| {
             (
                 module_path(Path::new(path)),

@@ -31,7 +31,7 @@ pub(crate) struct Client {
 
 impl Client {
     /// A client of the engine at `url`.
-    pub(crate) fn of(url: &str) -> Self {
+    pub(crate) fn at(url: &str) -> Self {
         let config = aws_sdk_dynamodb::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .http_client(HttpClient::new().build_http())

@@ -131,7 +131,7 @@ impl Engine {
 
     /// An independent client of this engine.
     pub(crate) fn client(&self) -> Client {
-        Client::of(&self.url)
+        Client::at(&self.url)
     }
 }
 

@@ -191,7 +191,7 @@ struct Log {
 
 impl Proxy {
     /// Starts it in front of `engine`.
-    pub(crate) fn of(engine: &Engine, rules: impl Into<Vec<Rule>>) -> Self {
+    pub(crate) fn with_rules(engine: &Engine, rules: impl Into<Vec<Rule>>) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()

@@ -8,7 +8,7 @@ use crate::support::project::Project;
 #[test]
 fn invalid_transforms_are_rejected_before_any_request() {
     let engine = Engine::embedded();
-    let proxy = Proxy::of(&engine, []);
+    let proxy = Proxy::with_rules(&engine, []);
     let project = Project::empty().environment("local", proxy.url(), "films");
     project.write(
         "rules.toml",

@@ -23,7 +23,7 @@ fn killed_dump_resumes_only_with_the_same_transform() {
         }),
     );
 
-    let proxy = Proxy::of(
+    let proxy = Proxy::with_rules(
         &engine,
         [always("Scan", Fault::Late(Duration::from_millis(400)))],
     );
@@ -116,7 +116,7 @@ fn killed_restore_counts_every_item_once() {
     let engine = Engine::embedded();
     engine.client().create_simple("films");
     engine.client().put("films", numbered(600));
-    let proxy = Proxy::of(
+    let proxy = Proxy::with_rules(
         &engine,
         [always(
             "BatchWriteItem",

@@ -209,7 +209,7 @@ fn overrides_are_part_of_what_is_compared() {
 #[test]
 fn nothing_is_asked_and_nothing_is_changed() {
     let (engine, project) = dumped();
-    let proxy = Proxy::of(&engine, []);
+    let proxy = Proxy::with_rules(&engine, []);
     let project = project.environment("prod", proxy.url(), "other");
     drop(
         project
@@ -233,7 +233,7 @@ fn nothing_is_asked_and_nothing_is_changed() {
 fn what_cannot_be_compared_is_named() {
     let (engine, project) = dumped();
     let denied = Fault::Refused("AccessDeniedException", "User: eve is not authorized");
-    let proxy = Proxy::of(&engine, [always("ListTagsOfResource", denied)]);
+    let proxy = Proxy::with_rules(&engine, [always("ListTagsOfResource", denied)]);
     let project = project.environment("dev", proxy.url(), "films");
     let run = project
         .restoredb(DIFF.iter().chain(&["--env=dev"]))

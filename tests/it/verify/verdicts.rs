@@ -469,7 +469,7 @@ fn settings_of_two_tables() {
             .key_schema(partition("pk"))
     });
 
-    let proxy = Proxy::of(
+    let proxy = Proxy::with_rules(
         &engine,
         [always(
             "Scan",
@@ -622,7 +622,7 @@ fn other_keys_are_shown() {
 #[test]
 fn a_damaged_dump_is_not_compared() {
     let (engine, project) = dump_of(40);
-    let proxy = Proxy::of(
+    let proxy = Proxy::with_rules(
         &engine,
         [always(
             "Scan",
@@ -697,7 +697,7 @@ fn large_tables_are_read_in_several_segments_and_pages() {
 
     for rules in [vec![], vec![always("DescribeTable", Fault::Changed(grown))]] {
         let segments = if rules.is_empty() { 1 } else { 12 };
-        let proxy = Proxy::of(&engine, rules);
+        let proxy = Proxy::with_rules(&engine, rules);
         let project = Project::empty().environment("dev", proxy.url(), "films");
         let arguments = ["--env=dev", "--against-table=other", "--json", "--quiet"];
         let run = project.verifydb(arguments).exits(3);
@@ -781,7 +781,7 @@ fn every_difference_is_shown_where_pages_are_smaller_the_second_time() {
 fn the_pages_that_are_read_again_for_what_is_shown_are_counted() {
     let (engine, project) = dump_of(300);
     let bucket = Arc::new(Bucket::new(1e6));
-    let proxy = Proxy::of(
+    let proxy = Proxy::with_rules(
         &engine,
         [always("Scan", Fault::Capacity(Arc::clone(&bucket)))],
     );
@@ -813,7 +813,7 @@ fn faults_on_the_way_change_nothing() {
             .map(|(seed, fault)| sometimes("Scan", 10, seed, fault)),
     );
 
-    let proxy = Proxy::of(&engine, rules);
+    let proxy = Proxy::with_rules(&engine, rules);
     let project = project.environment("dev", proxy.url(), "films");
     for _ in 0..2 {
         project
@@ -866,7 +866,7 @@ fn without_id(answer: &mut Value) {
 #[test]
 fn a_table_is_not_compared_with_itself_however_its_endpoint_is_spelled() {
     let (engine, _) = dump_of(3);
-    let no_ids = Proxy::of(
+    let no_ids = Proxy::with_rules(
         &engine,
         [always("DescribeTable", Fault::Changed(without_id))],
     );
@@ -894,7 +894,7 @@ fn a_table_is_not_compared_with_itself_however_its_endpoint_is_spelled() {
     }
 
     // Another port leads to the same server: only the ID tells.
-    let straight = Proxy::of(&engine, []);
+    let straight = Proxy::with_rules(&engine, []);
     let project = Project::empty()
         .environment("a", engine.url(), "films")
         .environment("b", straight.url(), "films");
@@ -909,7 +909,7 @@ fn tables_of_one_name_in_different_places_are_compared() {
     let (one, _) = dump_of(3);
     let (other, _) = dump_of(4);
     let no_ids = [&one, &other].map(|engine| {
-        Proxy::of(
+        Proxy::with_rules(
             engine,
             [always("DescribeTable", Fault::Changed(without_id))],
         )
