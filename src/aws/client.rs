@@ -119,7 +119,7 @@ impl AwsClient {
             signed.headers_mut().insert("accept-encoding", "gzip");
         }
 
-        let secrets = RequestSecrets::from_request(&signed);
+        let authorization = signed.headers().get("authorization").map(ToOwned::to_owned);
         let connection = CaptureSmithyConnection::new();
         signed.add_extension(connection.clone());
 
@@ -144,6 +144,7 @@ impl AwsClient {
             }
         }
 
+        let secrets = RequestSecrets::new(&credentials, authorization.as_deref());
         Err(error
             .redacted(&secrets)
             .for_service(request.operation.service))

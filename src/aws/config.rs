@@ -155,7 +155,7 @@ impl AwsSettings {
         };
 
         match provider.provide_credentials().await {
-            Ok(credentials) => RequestSecrets::from_credentials(&credentials),
+            Ok(credentials) => RequestSecrets::new(&credentials, None),
             Err(_) => RequestSecrets::default(),
         }
     }

@@ -1,8 +1,11 @@
 //! Endpoints: the URL that an environment names, or else AWS's endpoint rules for DynamoDB, account-based endpoints included
 //! (<https://docs.aws.amazon.com/sdkref/latest/guide/feature-account-endpoints.html>).
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use aws_config::SdkConfig;
 use aws_credential_types::Credentials;
+use aws_credential_types::attributes::AccountId;
 use aws_sdk_dynamodb::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
 use aws_types::service_config::ServiceConfigKey;
 
@@ -22,6 +25,24 @@ pub(super) struct Endpoints {
     dynamodb_url: Option<String>,
     /// URL of every other service, if it is not AWS's.
     shared_url: Option<String>,
+    /// The last result: a run sends most of its requests to one table, and the rules take longer than building a request.
+    last: Mutex<Option<(ResolvedFor, Arc<Destination>)>>,
+}
+
+/// What an endpoint depends on.
+#[derive(Debug, PartialEq, Eq)]
+struct ResolvedFor {
+    service: Service,
+    table: Option<String>,
+    account: Option<String>,
+}
+
+impl ResolvedFor {
+    fn is(&self, service: Service, table: Option<&str>, account: Option<&str>) -> bool {
+        self.service == service
+            && self.table.as_deref() == table
+            && self.account.as_deref() == account
+    }
 }
 
 impl Endpoints {
@@ -39,6 +60,7 @@ impl Endpoints {
                 .to_string(),
             dynamodb_url: dynamodb_url.or_else(|| configured_url(config, "DynamoDB")),
             shared_url: configured_url(config, "Application Auto Scaling"),
+            last: Mutex::new(None),
         }
     }
 
@@ -51,11 +73,16 @@ impl Endpoints {
         service: Service,
         table: Option<&str>,
         credentials: &Credentials,
-    ) -> Result<Destination, RequestError> {
+    ) -> Result<Arc<Destination>, RequestError> {
+        let account = credentials.account_id().map(AccountId::as_str);
+        if let Some((key, destination)) = &*self.lock_last()
+            && key.is(service, table, account)
+        {
+            return Ok(Arc::clone(destination));
+        }
+
         let url = match service {
-            Service::DynamoDb | Service::DynamoDbStreams => {
-                self.dynamodb(table, Some(credentials)).await?
-            }
+            Service::DynamoDb | Service::DynamoDbStreams => self.dynamodb(table, account).await?,
             Service::ApplicationAutoScaling => match &self.shared_url {
                 Some(url) => url.clone(),
                 // The rules of both services name their hosts alike in every partition.
@@ -67,26 +94,35 @@ impl Endpoints {
             },
         };
 
-        Ok(Destination {
+        let destination = Arc::new(Destination {
             url: with_path(url),
             region: self.region.clone(),
-        })
+        });
+        let key = ResolvedFor {
+            service,
+            table: table.map(ToOwned::to_owned),
+            account: account.map(ToOwned::to_owned),
+        };
+        *self.lock_last() = Some((key, Arc::clone(&destination)));
+
+        Ok(destination)
+    }
+
+    fn lock_last(&self) -> MutexGuard<'_, Option<(ResolvedFor, Arc<Destination>)>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn dynamodb(
         &self,
         table: Option<&str>,
-        credentials: Option<&Credentials>,
+        account: Option<&str>,
     ) -> Result<String, RequestError> {
-        let account = credentials
-            .and_then(Credentials::account_id)
-            .map(|id| id.as_str().to_owned());
         let params = Params::builder()
             .region(self.region.clone())
             .set_use_fips(self.uses_fips)
             .set_use_dual_stack(self.uses_dual_stack)
             .set_endpoint(self.dynamodb_url.clone())
-            .set_account_id(account)
+            .set_account_id(account.map(ToOwned::to_owned))
             .account_id_endpoint_mode(self.account_id_endpoint_mode.clone())
             .set_resource_arn(table.map(ToOwned::to_owned))
             .build()

@@ -307,6 +307,32 @@ async fn each_service_is_called_at_its_endpoint() {
 }
 
 #[tokio::test]
+async fn an_endpoint_is_remembered_only_for_what_it_was_resolved_for() {
+    let server = Server::default();
+    let client = server.client(&config("eu-west-3").build());
+    let films = "https://dynamodb.eu-west-3.amazonaws.com/";
+    for (operation, table, url) in [
+        (ApiOperation::SCAN, Some("films"), films),
+        (ApiOperation::SCAN, Some("films"), films),
+        (
+            ApiOperation::LIST_TAGS_OF_RESOURCE,
+            Some(ARN),
+            "https://123456789012.ddb.eu-west-3.amazonaws.com/",
+        ),
+        (
+            ApiOperation::DESCRIBE_SCALABLE_TARGETS,
+            Some(ARN),
+            "https://application-autoscaling.eu-west-3.amazonaws.com/",
+        ),
+        (ApiOperation::SCAN, None, films),
+    ] {
+        let request = Request::new(operation, table, Bytes::from_static(b"{}"));
+        send(&client, request).await.unwrap();
+        assert_eq!(server.take_requests()[0].uri(), url);
+    }
+}
+
+#[tokio::test]
 async fn auto_scaling_is_signed_for_its_own_service() {
     let server = Server::default();
     let operation = ApiOperation::PUT_SCALING_POLICY;
