@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aws_config::SdkConfig;
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_runtime_api::client::connection::CaptureSmithyConnection;
 use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
@@ -19,7 +19,7 @@ use super::sign::signed_request;
 use crate::limits;
 
 /// A JSON request.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Request<'a> {
     operation: ApiOperation,
     /// Name or ARN of the table it is about: account-based endpoints depend on it.
@@ -75,17 +75,17 @@ pub(crate) struct AwsClient {
 }
 
 impl AwsClient {
-    /// A client for this configuration. `dynamodb_url` has precedence for DynamoDB.
+    /// A client that calls these endpoints with these credentials.
     pub(super) fn new(
-        config: &SdkConfig,
+        credentials: Option<SharedCredentialsProvider>,
         connector: SharedHttpConnector,
-        dynamodb_url: Option<String>,
+        endpoints: Endpoints,
         attempt_timeout: Duration,
     ) -> Self {
         Self {
             connector,
-            credentials: CachedCredentials::new(config.credentials_provider()),
-            endpoints: Endpoints::new(config, dynamodb_url),
+            credentials: CachedCredentials::new(credentials),
+            endpoints,
             clock: ServerClock::default(),
             attempt_timeout,
         }

@@ -19,6 +19,7 @@ use aws_smithy_runtime_api::client::http::{
 };
 
 use super::client::AwsClient;
+use super::endpoint::{Endpoints, is_plain_http};
 use super::error::RequestError;
 use super::redact::RequestSecrets;
 use super::timeouts::{CONNECT_TIMEOUT, attempt_timeout};
@@ -112,14 +113,11 @@ impl AwsSettings {
     }
 
     fn client(&self, give_up_after: Duration) -> AwsClient {
-        let url = self
-            .dynamodb_endpoint
-            .as_deref()
-            .or(self.shared.endpoint_url());
+        let endpoints = Endpoints::new(&self.shared, self.dynamodb_endpoint.clone());
         AwsClient::new(
-            &self.shared,
-            http_connector(url),
-            self.dynamodb_endpoint.clone(),
+            self.shared.credentials_provider(),
+            http_connector(endpoints.are_plain_http()),
+            endpoints,
             attempt_timeout(give_up_after),
         )
     }
@@ -305,13 +303,13 @@ fn http_client(url: Option<&str>) -> SharedHttpClient {
     }
 }
 
-/// Builds the connector for `url`, with a connection pool of its own.
-fn http_connector(url: Option<&str>) -> SharedHttpConnector {
+/// Builds a connector with a connection pool of its own. TLS is left out if nothing needs it (see [`http_client`]).
+fn http_connector(is_plain_http: bool) -> SharedHttpConnector {
     let settings = HttpConnectorSettings::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .build();
     let builder = Connector::builder().connector_settings(settings);
-    let connector = if is_plain_http(url) {
+    let connector = if is_plain_http {
         builder.build_http()
     } else {
         builder
@@ -320,8 +318,4 @@ fn http_connector(url: Option<&str>) -> SharedHttpConnector {
     };
 
     SharedHttpConnector::new(connector)
-}
-
-fn is_plain_http(url: Option<&str>) -> bool {
-    url.is_some_and(|url| url.starts_with("http://"))
 }

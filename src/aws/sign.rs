@@ -15,7 +15,7 @@ use super::error::RequestError;
 use super::operation::ApiOperation;
 
 /// Where a request goes, and the scope of its signature.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) struct Destination {
     pub(super) url: String,
     pub(super) region: String,

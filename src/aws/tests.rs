@@ -16,6 +16,7 @@ use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
 use chrono::{NaiveDateTime, TimeDelta, Utc};
 
+use super::endpoint::Endpoints;
 use super::error::ErrorClass;
 use super::*;
 
@@ -60,9 +61,9 @@ impl Server {
 
     fn client(&self, config: &SdkConfig) -> AwsClient {
         AwsClient::new(
-            config,
+            config.credentials_provider(),
             SharedHttpConnector::new(self.clone()),
-            None,
+            Endpoints::new(config, None),
             ATTEMPT_TIMEOUT,
         )
     }
@@ -330,6 +331,21 @@ async fn an_endpoint_is_remembered_only_for_what_it_was_resolved_for() {
         send(&client, request).await.unwrap();
         assert_eq!(server.take_requests()[0].uri(), url);
     }
+}
+
+#[test]
+fn tls_is_left_out_only_if_no_service_needs_it() {
+    let are_plain = |shared: Option<&str>, dynamodb: Option<&str>| {
+        let mut config = config("eu-west-3");
+        config.set_endpoint_url(shared.map(ToOwned::to_owned));
+        Endpoints::new(&config.build(), dynamodb.map(ToOwned::to_owned)).are_plain_http()
+    };
+
+    let (plain, tls) = (Some("http://10.0.0.5:8000"), Some("https://vpce.example"));
+    assert!(are_plain(plain, None) && are_plain(plain, plain));
+    // Application Auto Scaling is still called at AWS.
+    assert!(!are_plain(None, plain));
+    assert!(!are_plain(None, None) && !are_plain(plain, tls) && !are_plain(tls, plain));
 }
 
 #[tokio::test]

@@ -28,7 +28,7 @@ use crate::item::validate;
 use crate::place::local::files::io_error;
 use crate::schema::TableSchema;
 
-/// Reaction to damage: fail at once, or collect it as a finding.
+/// Reaction to damage: fail immediately, or collect it as a finding.
 enum OnDamage {
     Fail,
     Collect,

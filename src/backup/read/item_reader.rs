@@ -345,11 +345,11 @@ impl<R: Read> ItemReader<R> {
         if self.window.skip_blanks()? == Some(b'"')
             && self.member_at(0)?.0 == b"unreadable".as_slice()
         {
-            const MEND: &str = "what a salvage could not read: there is no item to restore";
+            const NO_ITEM: &str = "what a salvage could not read: there is no item to restore";
 
             let hint =
                 "mend it and write it as {\"reason\":\"…\",\"item\":{…}}, or remove the line";
-            return Err(self.window.damage_at(0, MEND).with_hint(hint));
+            return Err(self.window.damage_at(0, NO_ITEM).with_hint(hint));
         }
 
         self.enter_member(b"item", WHAT)?;

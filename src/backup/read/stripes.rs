@@ -229,7 +229,7 @@ fn is_complete_index(frames: &[Frame], entry: &FileEntry) -> bool {
     compressed == Some(entry.bytes) && plain.is_some()
 }
 
-/// Number of stripes for so many bytes.
+/// Number of stripes for this many bytes.
 fn stripe_count(bytes: u64, most: u64) -> u64 {
     (bytes / LEAST_BYTES).clamp(1, most.max(1))
 }

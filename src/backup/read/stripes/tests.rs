@@ -5,7 +5,7 @@ use crate::backup::testing::{draft_of, items, open, schema};
 use crate::backup::{Compression, DataFormat, DumpOptions, DumpTarget, DumpWriter};
 use crate::item::{KeyAttribute, KeyType};
 
-/// A dump of so many items of about 2 kB each, and its source.
+/// A dump of `count` items of about 2 kB each, and its source.
 fn dumped(
     count: usize,
     format: DataFormat,

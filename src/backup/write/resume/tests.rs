@@ -16,7 +16,7 @@ use crate::backup::{
 };
 use crate::error::ErrorKind;
 
-/// Pages of items of about so many bytes each; some are empty.
+/// Pages of items of about this many bytes each; some are empty.
 fn pages(count: usize, bytes: usize) -> Vec<Vec<String>> {
     let item = |page: usize, number: usize| {
         format!(
@@ -383,7 +383,7 @@ fn whoever_watches_may_stop_the_look_at_what_is_kept() {
     finish(resume(&target, PLAIN).unwrap().0);
 }
 
-/// A disk with space for so many bytes.
+/// A disk with space for this many bytes.
 #[derive(Clone)]
 struct Disk(Arc<Mutex<Vec<u8>>>, usize);
 
