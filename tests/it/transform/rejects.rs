@@ -138,7 +138,8 @@ fn random_skips_copies_and_rejects_keep_the_order_and_are_counted() {
 
         project.dumpdb(["--output=plain.jsonl"]).exits(0);
         let counted = |wanted: u32| todo.iter().filter(|todo| **todo == wanted).count() as u64;
-        let code = if counted(1) > 0 { 3 } else { 0 };
+        // The copies have the key of their item, and a table can hold only one of them.
+        let code = if counted(1) + counted(2) > 0 { 3 } else { 0 };
         let run = project
             .dumpdb(["--output=made.jsonl", "--json", "--transform", ERRATIC])
             .exits(code)
@@ -185,6 +186,11 @@ fn random_skips_copies_and_rejects_keep_the_order_and_are_counted() {
         assert_eq!((done[0], done[1] + done[2] + done[3]), (out, out));
         Ok(())
     };
+
+    // Random lists are too long for one without rejects or without copies.
+    for todo in [vec![1], vec![2], vec![3], vec![4], vec![0, 2, 4]] {
+        property(todo).expect("what was done with each item");
+    }
 
     let todo = proptest::collection::vec(0..5u32, 1..700);
     TestRunner::new(config)
