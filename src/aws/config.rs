@@ -12,17 +12,13 @@ use aws_config::sts::AssumeRoleProvider;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials as AwsCredentials;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
-use aws_smithy_http_client::Connector;
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
-use aws_smithy_runtime_api::client::http::{
-    HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
-};
 
 use super::client::AwsClient;
-use super::endpoint::{Endpoints, is_plain_http};
+use super::connector::{http_client, http_connector};
+use super::endpoint::Endpoints;
 use super::error::RequestError;
 use super::redact::RequestSecrets;
-use super::timeouts::{CONNECT_TIMEOUT, attempt_timeout};
+use super::timeouts::attempt_timeout;
 use crate::environment::{Credentials, Endpoint, Environment, LOCAL_REGION, Role};
 use crate::error::{Error, Result};
 
@@ -288,34 +284,4 @@ fn region(environment: &Environment) -> Option<Region> {
     environment
         .region()
         .map(|region| Region::new(region.value.clone()))
-}
-
-/// Builds an HTTP client for `url`. Plain HTTP skips TLS, because loading the system's root
-/// certificates takes tens of milliseconds.
-fn http_client(url: Option<&str>) -> SharedHttpClient {
-    let builder = aws_smithy_http_client::Builder::new();
-    if is_plain_http(url) {
-        builder.build_http()
-    } else {
-        builder
-            .tls_provider(Provider::Rustls(CryptoMode::Ring))
-            .build_https()
-    }
-}
-
-/// Builds a connector with a connection pool of its own. TLS is left out if nothing needs it (see [`http_client`]).
-fn http_connector(is_plain_http: bool) -> SharedHttpConnector {
-    let settings = HttpConnectorSettings::builder()
-        .connect_timeout(CONNECT_TIMEOUT)
-        .build();
-    let builder = Connector::builder().connector_settings(settings);
-    let connector = if is_plain_http {
-        builder.build_http()
-    } else {
-        builder
-            .tls_provider(Provider::Rustls(CryptoMode::Ring))
-            .build()
-    };
-
-    SharedHttpConnector::new(connector)
 }

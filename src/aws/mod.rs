@@ -9,6 +9,7 @@ pub(crate) mod buffers;
 mod client;
 mod clock;
 mod config;
+mod connector;
 mod credentials;
 pub(crate) mod credentials_source;
 mod endpoint;
