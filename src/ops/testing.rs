@@ -151,7 +151,7 @@ impl ReadStore for Scripted {
         DEADLINE
     }
 
-    fn cap_reads(&self, _units_per_second: u32) {}
+    fn cap_reads(&self, _table: &str, _units_per_second: u32) {}
 
     async fn scan(&self, request: &ScanRequest) -> Result<ScanPage> {
         let answer = (self.script)(request);

@@ -257,8 +257,8 @@ impl ReadStore for Store {
         self.0.client.retry().give_up_after()
     }
 
-    fn cap_reads(&self, units_per_second: u32) {
-        self.0.client.read_limiters().cap(units_per_second);
+    fn cap_reads(&self, table: &str, units_per_second: u32) {
+        self.0.client.read_limiters().cap(table, units_per_second);
     }
 
     async fn scan(&self, request: &ScanRequest) -> Result<ScanPage> {
@@ -320,8 +320,8 @@ impl ReadStore for WritableStore {
         self.store.give_up_after()
     }
 
-    fn cap_reads(&self, units_per_second: u32) {
-        self.store.cap_reads(units_per_second);
+    fn cap_reads(&self, table: &str, units_per_second: u32) {
+        self.store.cap_reads(table, units_per_second);
     }
 
     async fn scan(&self, request: &ScanRequest) -> Result<ScanPage> {
@@ -340,8 +340,12 @@ impl WriteStore for WritableStore {
         self.store.0.client.apply(table, call).await
     }
 
-    fn cap_writes(&self, units_per_second: u32) {
-        self.store.0.client.write_limiters().cap(units_per_second);
+    fn cap_writes(&self, table: &str, units_per_second: u32) {
+        self.store
+            .0
+            .client
+            .write_limiters()
+            .cap(table, units_per_second);
     }
 
     fn max_in_flight(&self, table: &str) -> usize {

@@ -175,8 +175,8 @@ pub trait ReadStore: Send + Sync {
     /// How long to wait for a table or an index that does not become `ACTIVE`.
     fn give_up_after(&self) -> Duration;
 
-    /// Caps the consumption of read units from now on. The lowest of several caps applies.
-    fn cap_reads(&self, units_per_second: u32);
+    /// Caps the consumption of the table's read units from now on. The lowest of several caps applies.
+    fn cap_reads(&self, table: &str, units_per_second: u32);
 
     /// Reads one page of a Scan, with retries.
     fn scan(&self, request: &ScanRequest) -> impl Future<Output = Result<ScanPage>> + Send;
@@ -196,8 +196,8 @@ pub trait WriteStore: ReadStore {
     /// Applies one setting. The table may still be `UPDATING` on return.
     fn apply(&self, table: &str, call: &SettingCall) -> impl Future<Output = Result<()>> + Send;
 
-    /// Caps the consumption of write units from now on. The lowest of several caps applies.
-    fn cap_writes(&self, units_per_second: u32);
+    /// Caps the consumption of the table's write units from now on. The lowest of several caps applies.
+    fn cap_writes(&self, table: &str, units_per_second: u32);
 
     /// Number of write requests that may be in flight for a table, at least 1. It grows while more
     /// requests increase the throughput.

@@ -40,7 +40,7 @@ where
     }
 
     if let Some(units) = plan.max_read_units {
-        store.cap_reads(units);
+        store.cap_reads(&plan.source.table, units);
     }
 
     reporter.report(Event::Phase {

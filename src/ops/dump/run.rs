@@ -43,7 +43,7 @@ where
 {
     let started = Instant::now();
     if let Some(units) = plan.max_read_units {
-        store.cap_reads(units);
+        store.cap_reads(&plan.source.table, units);
     }
 
     let resumed = plan.resumed_size();

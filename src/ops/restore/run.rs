@@ -42,7 +42,7 @@ where
     let started = Instant::now();
     let _lock = plan.lock()?;
     if let Some(units) = plan.max_write_units {
-        store.cap_writes(units);
+        store.cap_writes(&plan.target.table, units);
     }
 
     // Nothing is changed before there is an item to write.

@@ -39,7 +39,7 @@ where
     });
 
     if let Some(units) = plan.max_read_units {
-        store.cap_reads(units);
+        store.cap_reads(&plan.target.table, units);
     }
 
     let transform = plan.prepared.request.transform.clone();

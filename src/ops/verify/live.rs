@@ -102,7 +102,7 @@ impl<'a, S: ReadStore + Clone + 'static> LiveTable<'a, S> {
 
         // Before the first Scan, so that the table is never read at full speed.
         if let Some(units) = read_cap(options.max_read_units, &location, schema)? {
-            self.store.cap_reads(units);
+            self.store.cap_reads(name, units);
             reporter.report(Event::Info(format!(
                 "table {name} is read at {units} units per second at most"
             )));

@@ -28,16 +28,16 @@ const LATENCY_NOISE: Duration = Duration::from_millis(20);
 /// Interval at which a waiting request checks the rate again, as it may have changed.
 const MAX_RECHECK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Limits that all limiters of one direction share: those set by the user.
+/// The maximum number of in-flight requests, which all limiters of one direction share.
 pub(crate) struct SharedLimits {
     max_in_flight: usize,
     permits: Semaphore,
-    cap: Mutex<Option<Arc<RateCap>>>,
 }
 
 /// The limiter of one direction and table.
 pub(crate) struct RequestLimiter {
     shared: Arc<SharedLimits>,
+    cap: Mutex<Option<Arc<RateCap>>>,
     permits: Semaphore,
     state: Mutex<LimiterState>,
     /// Requests leave in the order of their arrival, so that none starves.
@@ -112,23 +112,7 @@ impl SharedLimits {
         Self {
             max_in_flight,
             permits: Semaphore::new(max_in_flight),
-            cap: Mutex::default(),
         }
-    }
-
-    /// Caps the consumption from now on. The lowest of several caps applies.
-    pub(crate) fn cap(&self, units_per_second: u32) {
-        let mut cap = self.cap.lock().unwrap_or_else(PoisonError::into_inner);
-        if cap.as_ref().is_none_or(|cap| units_per_second < cap.cap()) {
-            *cap = Some(Arc::new(RateCap::new(units_per_second)));
-        }
-    }
-
-    fn current_cap(&self) -> Option<Arc<RateCap>> {
-        self.cap
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
     }
 }
 
@@ -145,6 +129,7 @@ impl RequestLimiter {
 
         Self {
             shared,
+            cap: Mutex::default(),
             permits: Semaphore::new(first),
             state: Mutex::new(state),
             queue: tokio::sync::Mutex::default(),
@@ -164,10 +149,25 @@ impl RequestLimiter {
         limiter
     }
 
+    /// Caps the consumption from now on. The lowest of several caps applies.
+    pub(crate) fn cap(&self, units_per_second: u32) {
+        let mut cap = self.cap.lock().unwrap_or_else(PoisonError::into_inner);
+        if cap.as_ref().is_none_or(|cap| units_per_second < cap.cap()) {
+            *cap = Some(Arc::new(RateCap::new(units_per_second)));
+        }
+    }
+
+    fn current_cap(&self) -> Option<Arc<RateCap>> {
+        self.cap
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
     /// Maximum units that one request should cost; `None` if units are not limited.
     fn call_budget(&self) -> Option<f64> {
         let learned = self.lock().rate.call_budget(Instant::now());
-        let capped = self.shared.current_cap().map(|cap| cap.call_budget());
+        let capped = self.current_cap().map(|cap| cap.call_budget());
         match (learned, capped) {
             (Some(learned), Some(capped)) => Some(learned.min(capped)),
             (learned, capped) => learned.or(capped),
@@ -194,12 +194,12 @@ impl RequestLimiter {
             sleep(wait.clamp(TICK, MAX_RECHECK_INTERVAL)).await;
         };
 
-        // Acquired last, so that waiting for one table does not block requests to others.
-        let shared = self.shared.permits.acquire().await.ok();
-        if let Some(cap) = self.shared.current_cap() {
+        if let Some(cap) = self.current_cap() {
             cap.acquire(units).await;
         }
 
+        // Acquired last, so that waiting for one table does not block requests to others.
+        let shared = self.shared.permits.acquire().await.ok();
         drop(queue);
         (
             RequestPermit {
@@ -218,7 +218,6 @@ impl RequestLimiter {
         let state = self.lock();
         let learned = state.rate.allowed(Instant::now()).unwrap_or(f64::INFINITY);
         let capped = self
-            .shared
             .current_cap()
             .map_or(f64::INFINITY, |cap| f64::from(cap.cap()));
         let in_flight =
@@ -274,7 +273,7 @@ impl RequestPermit<'_> {
     }
 
     fn settle(&self, units: f64) {
-        if let Some(cap) = self.limiter.shared.current_cap() {
+        if let Some(cap) = self.limiter.current_cap() {
             cap.settle(self.paid, units);
         }
     }

@@ -1,6 +1,6 @@
 //! The limiters of one direction, one per table: each table has its own capacity and indexes, and
-//! throttling of one must not slow down another. What the user sets (a cap, the number of in-flight
-//! requests) applies to all tables of the environment together.
+//! throttling of one must not slow down another. A cap applies to one table, too; the maximum number
+//! of in-flight requests applies to all tables of the environment together.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,9 +30,9 @@ impl TableLimiters {
         }
     }
 
-    /// Caps the consumption of all tables together from now on. The lowest of several caps applies.
-    pub(crate) fn cap(&self, units_per_second: u32) {
-        self.shared.cap(units_per_second);
+    /// Caps the consumption of a table from now on. The lowest of several caps applies.
+    pub(crate) fn cap(&self, table: &str, units_per_second: u32) {
+        self.for_table(table).limiter.cap(units_per_second);
     }
 
     /// The limiter and the estimates of a table, created on first use.
@@ -85,42 +85,54 @@ mod tests {
         assert!(timeout(NO_WAIT, one.limiter.acquire(|_| 1.0)).await.is_ok());
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_cap_is_kept_by_all_tables_together() {
-        let write_limiters = TableLimiters::new(None);
-        write_limiters.cap(100);
+    /// Seconds that a table takes to consume this many units in one call.
+    async fn seconds_for(limiters: &TableLimiters, table: &str, units: f64) -> f64 {
         let began = Instant::now();
-        for table in ["one", "other", "one", "other"] {
-            write_limiters
-                .for_table(table)
-                .limiter
-                .acquire(|_| 50.0)
-                .await
-                .0
-                .succeeded(50.0);
-        }
+        let throughput = limiters.for_table(table);
+        let (permit, _) = throughput.limiter.acquire(|_| units).await;
+        permit.succeeded(units);
 
-        let took = began.elapsed().as_secs_f64();
-        assert!((2.0..2.1).contains(&took), "{took} s for 200 units");
+        began.elapsed().as_secs_f64()
     }
 
     #[tokio::test(start_paused = true)]
-    async fn of_the_caps_of_two_tables_the_lower_holds() {
+    async fn each_table_has_its_own_cap() {
         let write_limiters = TableLimiters::new(None);
-        write_limiters.cap(1000);
-        write_limiters.cap(10);
-        write_limiters.cap(100);
-        let began = Instant::now();
-        write_limiters
-            .for_table("poor")
-            .limiter
-            .acquire(|_| 20.0)
-            .await
-            .0
-            .succeeded(20.0);
+        write_limiters.cap("small", 10);
+        write_limiters.cap("large", 1000);
 
-        let took = began.elapsed().as_secs_f64();
+        let took = seconds_for(&write_limiters, "small", 20.0).await;
         assert!((2.0..2.1).contains(&took), "{took} s for 20 units");
+        for table in ["large", "uncapped"] {
+            let took = seconds_for(&write_limiters, table, 20.0).await;
+            assert!(took < 0.1, "{table}: {took} s for 20 units");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_lowest_of_several_caps_of_a_table_applies() {
+        let write_limiters = TableLimiters::new(None);
+        for cap in [1000, 10, 100] {
+            write_limiters.cap("films", cap);
+        }
+
+        let took = seconds_for(&write_limiters, "films", 20.0).await;
+        assert!((2.0..2.1).contains(&took), "{took} s for 20 units");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_table_that_waits_for_its_cap_does_not_delay_another() {
+        let write_limiters = Arc::new(TableLimiters::new(Some(1)));
+        write_limiters.cap("small", 1);
+        let waiting = tokio::spawn({
+            let write_limiters = Arc::clone(&write_limiters);
+            async move { seconds_for(&write_limiters, "small", 400.0).await }
+        });
+        tokio::time::sleep(Duration::from_secs(1)).await;
+
+        let took = seconds_for(&write_limiters, "large", 1.0).await;
+        assert!(took < 0.1, "{took} s");
+        waiting.abort();
     }
 
     #[tokio::test(start_paused = true)]
@@ -128,7 +140,7 @@ mod tests {
         const CAP: u32 = 4000;
 
         let write_limiters = TableLimiters::new(None);
-        write_limiters.cap(CAP);
+        write_limiters.cap("films", CAP);
         let began = Instant::now();
         let consumed = Arc::new(Mutex::new(Vec::new()));
 

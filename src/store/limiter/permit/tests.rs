@@ -82,7 +82,7 @@ async fn in_flight_calls_are_limited_by_the_available_units() {
             permit.succeeded(units);
         }
 
-        limiter.shared.cap(cap);
+        limiter.cap(cap);
         assert_eq!(limiter.useful_in_flight(), calls, "under a cap of {cap}");
     }
 }
