@@ -15,7 +15,7 @@
 //! use dynadump::event::SilentReporter;
 //! use dynadump::ops::dump::{self, DumpRequest};
 //! use dynadump::ops::restore::{self, RestoreRequest};
-//! use dynadump::store::{MissingDatabase, Store, StoreOptions};
+//! use dynadump::store::{MissingDatabase, Reader, StoreOptions, Writer};
 //!
 //! # #[cfg(feature = "embedded")]
 //! # #[tokio::main(flavor = "current_thread")]
@@ -30,23 +30,24 @@
 //! };
 //! let environment = Environment::resolve(&request, &ProcessEnvironment::capture())?;
 //! let options = StoreOptions { missing_database: MissingDatabase::Create, ..StoreOptions::default() };
-//! let store = Store::open(&environment, options).await?;
+//! let reader = Reader::open(&environment, options).await?;
 //!
 //! // Restore a dump: plan, confirm, run.
 //! let source = SourceSpec::path(concat!(env!("CARGO_MANIFEST_DIR"), "/envs/sample"));
-//! let plan = restore::plan(&store, &environment, RestoreRequest::new(source), Arc::new(SilentReporter)).await?;
+//! let plan = restore::plan(&reader, &environment, RestoreRequest::new(source), Arc::new(SilentReporter)).await?;
 //! assert_eq!(plan.target.table, "FilmCatalogue");
 //! let answers = Answers { yes: true, ..Answers::default() };
 //! let Decision::Granted(confirmation) = plan.approval().decide(&answers)? else {
 //!     panic!("this target is protected: type its name");
 //! };
-//! let restored = restore::run(&store.writable(confirmation), plan, Arc::new(SilentReporter), Default::default()).await?;
+//! let writer = Writer::new(reader.clone(), confirmation);
+//! let restored = restore::run(&writer, plan, Arc::new(SilentReporter), Default::default()).await?;
 //! assert!(restored.is_whole());
 //!
 //! // Dump it again.
 //! let target = DumpTarget::folder(dir.path().join("dump"));
-//! let plan = dump::plan(&store, &environment, DumpRequest::new("FilmCatalogue", target)).await?;
-//! let dumped = dump::run(&store, plan, Arc::new(SilentReporter), Default::default()).await?;
+//! let plan = dump::plan(&reader, &environment, DumpRequest::new("FilmCatalogue", target)).await?;
+//! let dumped = dump::run(&reader, plan, Arc::new(SilentReporter), Default::default()).await?;
 //! assert_eq!(dumped.items, restored.items_written);
 //! # Ok(())
 //! # }

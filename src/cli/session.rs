@@ -19,7 +19,7 @@ use super::text::plan::PlanSection;
 use crate::environment::{Approval, Environment, ProcessEnvironment};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Reporter;
-use crate::store::{MissingDatabase, Store, StoreOptions};
+use crate::store::{MissingDatabase, Reader, StoreOptions};
 
 /// Requests need little CPU time; compression and file access have threads of their own.
 const WORKER_THREADS: usize = 2;
@@ -165,13 +165,13 @@ impl Session {
     /// Connects to the environment's DynamoDB. `missing_database` applies to the embedded engine.
     ///
     /// # Errors
-    /// See [`Store::open`]; [`ErrorKind::Interrupted`] after a signal.
+    /// See [`Reader::open`]; [`ErrorKind::Interrupted`] after a signal.
     pub(crate) async fn open(
         &self,
         environment: &Environment,
         common: &CommonOptions,
         missing_database: MissingDatabase,
-    ) -> Result<Store> {
+    ) -> Result<Reader> {
         let options = StoreOptions {
             give_up_after: common.give_up_after,
             wait: common.wait,
@@ -181,7 +181,7 @@ impl Session {
             reporter: self.reporter(),
         };
 
-        unless_cancelled(&self.cancel, Box::pin(Store::open(environment, options))).await
+        unless_cancelled(&self.cancel, Box::pin(Reader::open(environment, options))).await
     }
 
     /// The receiver of events.

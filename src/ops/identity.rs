@@ -15,7 +15,7 @@ use super::table_location::TableLocation;
 use crate::backup::Source;
 use crate::environment::{Address, Endpoint, Environment};
 use crate::schema::{OverriddenSchema, TableSchema};
-use crate::store::ReadStore;
+use crate::store::Reader;
 
 /// Timeout for resolving a host name. A host that cannot be resolved in time may be any other.
 const DNS_TIMEOUT: Duration = Duration::from_secs(5);
@@ -223,7 +223,7 @@ fn canonical_path(file: &Path) -> String {
 /// Whether the target is the table that was dumped, or replaces it. Settings that refer to other resources of an account are valid only
 /// there, so here a doubt means no. The account is looked up only if everything else matches.
 pub(crate) async fn is_dumped_table(
-    store: &impl ReadStore,
+    store: &Reader,
     source: &Source,
     wanted: Option<&OverriddenSchema>,
     existing: Option<&TableSchema>,

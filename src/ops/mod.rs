@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::schema::TableSchema;
-use crate::store::ReadStore;
+use crate::store::Reader;
 
 /// The parts of a table that an operation transfers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -90,7 +90,7 @@ const MAX_SUGGESTIONS: usize = 5;
 /// # Errors
 /// The table does not exist, is being deleted, or cannot be described.
 async fn describe_existing(
-    store: &impl ReadStore,
+    store: &Reader,
     environment: &Environment,
     table: &str,
 ) -> Result<TableSchema> {
@@ -106,7 +106,7 @@ async fn describe_existing(
 }
 
 /// The error for a table that does not exist. Its hint suggests similar names.
-async fn table_not_found(store: &impl ReadStore, environment: &Environment, table: &str) -> Error {
+async fn table_not_found(store: &Reader, environment: &Environment, table: &str) -> Error {
     let error = Error::not_found(format!(
         "table \"{table}\" does not exist in environment {}",
         environment.name()

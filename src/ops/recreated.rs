@@ -7,7 +7,7 @@ use tokio::time::sleep;
 
 use crate::error::{Error, Result};
 use crate::schema::TableSchema;
-use crate::store::ReadStore;
+use crate::store::Reader;
 
 /// `DescribeTable` is eventually consistent: a table counts as deleted after this number of answers that say so.
 const DESCRIBE_ATTEMPTS: u32 = 4;
@@ -18,7 +18,7 @@ const DESCRIBE_INTERVAL: Duration = Duration::from_millis(500);
 /// # Errors
 /// The table was deleted, is being deleted, was recreated, or cannot be described.
 pub(crate) async fn check_not_recreated(
-    store: &impl ReadStore,
+    store: &Reader,
     table: &str,
     before: &TableSchema,
 ) -> Result<()> {
@@ -43,7 +43,7 @@ pub(crate) fn recreated_error(table: &str) -> Error {
     .with_hint("find out who did so, then run the same command again")
 }
 
-async fn describe_with_retries(store: &impl ReadStore, table: &str) -> Result<Option<TableSchema>> {
+async fn describe_with_retries(store: &Reader, table: &str) -> Result<Option<TableSchema>> {
     for _ in 1..DESCRIBE_ATTEMPTS {
         if let Some(schema) = store.describe(table).await? {
             return Ok(Some(schema));

@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::ops::cap::{Cap, Direction};
 use crate::ops::table_location::TableLocation;
 use crate::schema::{Billing, TableSchema};
+use crate::store::{Reader, ScanPage, ScanRequest};
 
 /// Tables up to this size are scanned in one segment: an unchanged table then produces identical bytes, so that a dump in git shows a
 /// true diff.
@@ -26,6 +27,21 @@ const MAX_SEGMENTS: u64 = 1024;
 /// Number of segments that are scanned concurrently, if the limiter permits as many requests. 40,000 read units per second are 312
 /// eventually consistent pages of 1 MB per second, each of which takes up to 100 ms.
 pub(crate) const MAX_CONCURRENT_SEGMENTS: u32 = 32;
+
+/// What a parallel Scan reads from: a table, or what a test has scripted.
+pub(crate) trait ScanPages: Clone + Send + Sync + 'static {
+    /// Reads one page.
+    ///
+    /// # Errors
+    /// See [`Reader::scan`].
+    fn scan(&self, request: &ScanRequest) -> impl Future<Output = Result<ScanPage>> + Send;
+}
+
+impl ScanPages for Reader {
+    async fn scan(&self, request: &ScanRequest) -> Result<ScanPage> {
+        Self::scan(self, request).await
+    }
+}
 
 /// Number of segments for a table of this size.
 pub(crate) fn segments_for(bytes: u64) -> u32 {

@@ -1,6 +1,5 @@
-//! A store that answers Scan calls as a test has scripted them, with bounded memory for pages like the real one.
+//! A table that answers Scan calls as a test has scripted them, with bounded memory for pages like the real one.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -10,8 +9,8 @@ use tokio::sync::Semaphore;
 
 use crate::error::{Error, Result};
 use crate::item::{Items, KeyAttribute, KeySchema, KeyType};
-use crate::schema::{Captured, Section, Setting, TableSchema};
-use crate::store::{PageKey, PageMemoryPermit, ReadStore, ScanPage, ScanRequest, WireBytes};
+use crate::ops::scan_segments::ScanPages;
+use crate::store::{PageKey, PageMemoryPermit, ScanPage, ScanRequest, WireBytes};
 
 /// Pages that fit in memory.
 pub(crate) const ROOMS: u32 = 8;
@@ -110,49 +109,7 @@ pub(crate) fn scans(segments: u32) -> Vec<ScanRequest> {
     (0..segments).map(scan).collect()
 }
 
-impl ReadStore for Scripted {
-    async fn describe(&self, _table: &str) -> Result<Option<TableSchema>> {
-        Ok(None)
-    }
-
-    async fn capture(
-        &self,
-        _schema: &TableSchema,
-        _sections: &[Section],
-    ) -> Vec<(Section, Captured)> {
-        Vec::new()
-    }
-
-    async fn unsupported_settings(
-        &self,
-        _table: &str,
-        _settings: &[Setting],
-    ) -> BTreeMap<Setting, String> {
-        BTreeMap::new()
-    }
-
-    async fn backup_count(&self, _table: &str) -> Option<usize> {
-        None
-    }
-
-    async fn account(&self) -> Option<String> {
-        None
-    }
-
-    fn credentials(&self) -> &'static str {
-        "none"
-    }
-
-    async fn table_names(&self) -> Result<Vec<String>> {
-        Ok(Vec::new())
-    }
-
-    fn give_up_after(&self) -> Duration {
-        DEADLINE
-    }
-
-    fn cap_reads(&self, _table: &str, _units_per_second: u32) {}
-
+impl ScanPages for Scripted {
     async fn scan(&self, request: &ScanRequest) -> Result<ScanPage> {
         let answer = (self.script)(request);
         match answer {

@@ -1,8 +1,8 @@
 //! The only module that talks to DynamoDB: client, Scan pages, batches, retries, rate limits and
 //! the embedded engine.
 //!
-//! Items pass through this module as the bytes that DynamoDB sent or will receive. The layers above use the two traits defined here:
-//! [`ReadStore`] for operations that only read, [`WriteStore`] for operations that hold a
+//! Items pass through this module as the bytes that DynamoDB sent or will receive. The layers above
+//! use a [`Reader`], which can change nothing, or a [`Writer`], which holds a
 //! [`Confirmation`](crate::environment::Confirmation).
 
 mod apply;
@@ -10,41 +10,39 @@ mod capture;
 mod client;
 mod clock;
 mod compression;
-mod connect;
 mod control;
 #[cfg(feature = "embedded")]
 mod embedded;
 mod endpoint_kind;
 mod json;
 mod limiter;
+mod open;
 mod options;
 mod pagination;
 mod probe;
 mod put_if_absent;
 mod read;
+mod reader;
 mod recovery;
 mod retry;
 mod selection;
 mod tables;
 mod write;
+mod writer;
 
-use std::collections::BTreeMap;
-use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 
 pub use compression::{WireBytes, WireCompression};
-pub use connect::{Store, WritableStore};
 pub use options::{MissingDatabase, StoreOptions};
 pub use pagination::PageKey;
+pub use reader::Reader;
 pub use selection::Selection;
+pub use writer::Writer;
 
-use crate::error::Result;
 use crate::item::{Items, KeySchema, PageKeys};
-use crate::schema::{Captured, CreateTable, Section, Setting, SettingCall, TableSchema};
 
 /// Parameters of one Scan request, which may be one of several parallel segments.
 #[derive(Debug, Clone)]
@@ -112,12 +110,12 @@ pub struct WriteOutcome {
     pub items: u64,
     /// Size of the acknowledged items as JSON.
     pub bytes: u64,
-    /// Number of acknowledged items that [`WriteStore::put_if_absent`] found in the table
+    /// Number of acknowledged items that [`Writer::put_if_absent`] found in the table
     /// unchanged.
     pub already_present: u64,
     /// Items that DynamoDB rejected.
     pub rejected: Vec<RejectedItem>,
-    /// Items that [`WriteStore::put_if_absent`] did not write because the table has different items
+    /// Items that [`Writer::put_if_absent`] did not write because the table has different items
     /// with their keys.
     pub conflicts: Vec<RejectedItem>,
     /// Consumed write units.
@@ -133,93 +131,4 @@ pub struct RejectedItem {
     pub item: Bytes,
     /// DynamoDB's error code and message.
     pub reason: String,
-}
-
-/// Read access to the tables of one environment.
-pub trait ReadStore: Send + Sync {
-    /// Returns the `DescribeTable` response, verbatim; `None` if the table does not exist.
-    fn describe(&self, table: &str) -> impl Future<Output = Result<Option<TableSchema>>> + Send;
-
-    /// Reads `sections` of the described table concurrently, within seconds. A section that could
-    /// not be read in that time is returned as [`Captured::NotCaptured`] with the reason.
-    fn capture(
-        &self,
-        schema: &TableSchema,
-        sections: &[Section],
-    ) -> impl Future<Output = Vec<(Section, Captured)>> + Send;
-
-    /// Returns those of `settings` that the endpoint does not support, each with the endpoint's
-    /// error message. Changes nothing. A setting that is not in the result may still be rejected
-    /// later.
-    fn unsupported_settings(
-        &self,
-        table: &str,
-        settings: &[Setting],
-    ) -> impl Future<Output = BTreeMap<Setting, String>> + Send;
-
-    /// Number of the table's on-demand backups, at most 100; `None` if the endpoint does not report
-    /// it.
-    fn backup_count(&self, table: &str) -> impl Future<Output = Option<usize>> + Send;
-
-    /// The account ID of the credentials, `000000000000` for engines on this machine; `None` if the
-    /// endpoint does not report it.
-    fn account(&self) -> impl Future<Output = Option<String>> + Send;
-
-    /// A one-line description of the credentials and where they come from.
-    fn credentials(&self) -> &str;
-
-    /// Names of the tables of this account and region. The list may be truncated: it only serves
-    /// hints.
-    fn table_names(&self) -> impl Future<Output = Result<Vec<String>>> + Send;
-
-    /// How long to wait for a table or an index that does not become `ACTIVE`.
-    fn give_up_after(&self) -> Duration;
-
-    /// Caps the consumption of the table's read units from now on. The lowest of several caps applies.
-    fn cap_reads(&self, table: &str, units_per_second: u32);
-
-    /// Reads one page of a Scan, with retries.
-    fn scan(&self, request: &ScanRequest) -> impl Future<Output = Result<ScanPage>> + Send;
-}
-
-/// Write access to the tables that a confirmation covers.
-pub trait WriteStore: ReadStore {
-    /// Requests the creation of a table, which may not be `ACTIVE` yet on return. Returns the
-    /// optional settings that an engine other than AWS rejected, each with its error message; the
-    /// table is created without them.
-    fn create(
-        &self,
-        table: &str,
-        request: &CreateTable,
-    ) -> impl Future<Output = Result<Vec<(Setting, String)>>> + Send;
-
-    /// Applies one setting. The table may still be `UPDATING` on return.
-    fn apply(&self, table: &str, call: &SettingCall) -> impl Future<Output = Result<()>> + Send;
-
-    /// Caps the consumption of the table's write units from now on. The lowest of several caps applies.
-    fn cap_writes(&self, table: &str, units_per_second: u32);
-
-    /// Number of write requests that may be in flight for a table, at least 1. It grows while more
-    /// requests increase the throughput.
-    fn max_in_flight(&self, table: &str) -> usize;
-
-    /// Requests the deletion of a table, which may still exist on return.
-    fn delete(&self, table: &str) -> impl Future<Output = Result<()>> + Send;
-
-    /// Writes up to 25 items with different keys, until each is acknowledged or rejected. `key` is
-    /// the table's.
-    fn write(
-        &self,
-        table: &str,
-        key: &KeySchema,
-        items: Vec<Bytes>,
-    ) -> impl Future<Output = Result<WriteOutcome>> + Send;
-
-    /// Writes one item unless the table has an item with its key. `key` is the table's.
-    fn put_if_absent(
-        &self,
-        table: &str,
-        key: &KeySchema,
-        item: Bytes,
-    ) -> impl Future<Output = Result<WriteOutcome>> + Send;
 }

@@ -14,7 +14,7 @@ use crate::environment::Approval;
 use crate::error::Result;
 use crate::ops;
 use crate::ops::dump::{DumpPlan, DumpSummary};
-use crate::store::{MissingDatabase, Store};
+use crate::store::{MissingDatabase, Reader};
 
 /// Executes a resolved `dumpdb` command line.
 ///
@@ -100,7 +100,7 @@ fn show_plan(plan: &DumpPlan, approval: &Approval, command: &DumpCommand, sessio
 
 /// Applies the transform to the items without writing a dump, and reports the result.
 async fn dry_run(
-    store: &Store,
+    store: &Reader,
     mut plan: DumpPlan,
     command: &DumpCommand,
     session: &Session,

@@ -14,7 +14,7 @@ use crate::environment::{Confirmation, Environment};
 use crate::error::Result;
 use crate::ops;
 use crate::ops::restore::{ExistingTable, RestorePlan, RestoreRequest, RestoreSummary, Verified};
-use crate::store::{MissingDatabase, Store};
+use crate::store::{MissingDatabase, Reader, Writer};
 
 /// Executes a resolved `restoredb` command line.
 ///
@@ -62,7 +62,7 @@ pub(crate) async fn run(command: RestoreCommand, session: Session) -> Result<Com
         store
     };
 
-    let store = store.writable(confirmation);
+    let store = Writer::new(store, confirmation);
     let restoring = ops::restore::run(&store, plan, session.reporter(), session.cancel.clone());
     let summary = Box::pin(restoring)
         .await
@@ -75,7 +75,7 @@ pub(crate) async fn run(command: RestoreCommand, session: Session) -> Result<Com
 /// Asks whether to resume an interrupted restore if neither `--resume` nor `--if-missing` is given. Without a terminal, the
 /// answer is no.
 async fn offer_resume(
-    store: &Store,
+    store: &Reader,
     environment: &Environment,
     request: &RestoreRequest,
     command: &RestoreCommand,

@@ -10,7 +10,7 @@ use crate::environment::Environment;
 use crate::error::Result;
 use crate::ops::restore::RestoreRequest;
 use crate::ops::verify::{self, Comparison, DumpCheckOptions, LiveTable};
-use crate::store::{MissingDatabase, Store};
+use crate::store::{MissingDatabase, Reader};
 
 /// Executes a resolved `verifydb` command line.
 ///
@@ -115,7 +115,7 @@ async fn tables(
 async fn open_environment(
     common: &CommonOptions,
     session: &Session,
-) -> Result<(Environment, Store)> {
+) -> Result<(Environment, Reader)> {
     let environment = session.environment(common)?;
     let store = session
         .open(&environment, common, MissingDatabase::Refuse)
@@ -123,7 +123,7 @@ async fn open_environment(
     Ok((environment, store))
 }
 
-fn live_table<'a>(environment: &'a Environment, store: &'a Store) -> Result<LiveTable<'a, Store>> {
+fn live_table<'a>(environment: &'a Environment, store: &'a Reader) -> Result<LiveTable<'a>> {
     let table = environment.single_table()?.map(ToOwned::to_owned);
     Ok(LiveTable {
         environment,

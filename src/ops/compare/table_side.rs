@@ -12,8 +12,8 @@ use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
 use crate::item::{Items, KeySchema};
 use crate::ops::run_blocking;
-use crate::ops::scan_segments::{for_each_segment, spread_order};
-use crate::store::{PageKey, PageMemoryPermit, ReadStore, ScanPage, ScanRequest, WireBytes};
+use crate::ops::scan_segments::{ScanPages, for_each_segment, spread_order};
+use crate::store::{PageKey, PageMemoryPermit, ScanPage, ScanRequest, WireBytes};
 
 /// The items of a live table, which are read with a parallel Scan.
 pub(crate) struct TableSide<S> {
@@ -35,7 +35,7 @@ struct ScannedPage {
     memory_permit: PageMemoryPermit,
 }
 
-impl<S: ReadStore + Clone + 'static> TableSide<S> {
+impl<S: ScanPages> TableSide<S> {
     fn scan_request(
         &self,
         segment: u32,
@@ -56,7 +56,7 @@ impl<S: ReadStore + Clone + 'static> TableSide<S> {
     }
 }
 
-impl<S: ReadStore + Clone + 'static> Side for TableSide<S> {
+impl<S: ScanPages> Side for TableSide<S> {
     async fn read_records(
         &self,
         context: &CompareContext,
@@ -148,7 +148,7 @@ fn hash_key(key: &KeySchema, item: &[u8], table: &str) -> Result<u128> {
 }
 
 /// Scans one segment completely.
-async fn scan_segment<S: ReadStore>(
+async fn scan_segment<S: ScanPages>(
     store: S,
     mut request: ScanRequest,
     pages: mpsc::Sender<ScannedPage>,

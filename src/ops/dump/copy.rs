@@ -13,23 +13,20 @@ use super::transformed::TransformStage;
 use crate::error::{Error, Result};
 use crate::event::Reporter;
 use crate::ops::run_blocking;
-use crate::store::ReadStore;
+use crate::store::Reader;
 
 /// Copies the remaining items of the table into the writer. After each page, `is_checkpoint_due` is asked for a checkpoint.
 ///
 /// # Errors
 /// The table cannot be read to its end, the target cannot be written, interrupted. A last checkpoint is written if possible.
-pub(crate) async fn copy<S>(
-    store: &S,
+pub(crate) async fn copy(
+    store: &Reader,
     plan: &DumpPlan,
     state: CopyState,
     reporter: &Arc<dyn Reporter>,
     cancel: &CancellationToken,
     is_checkpoint_due: impl FnMut() -> bool + Send + 'static,
-) -> Result<CopyState>
-where
-    S: ReadStore + Clone + 'static,
-{
+) -> Result<CopyState> {
     let resumed_items = plan.resumed_size().items;
     let remaining = plan.limit.map(|limit| limit.saturating_sub(resumed_items));
     let transform = TransformStage::new(plan, &state.progress.changes)?;

@@ -17,23 +17,20 @@ use crate::ops::collision_detector::CollisionDetector;
 use crate::ops::cost::WriteCostModel;
 use crate::ops::dry_run::{DryRun, DryRunReport, InvalidItems, PreviewOptions, interrupted};
 use crate::ops::run_blocking;
-use crate::store::ReadStore;
+use crate::store::Reader;
 
 /// Reads the table and applies the transform of `plan`; `None` if it has none. Sets the number of segments of `plan` if the size of the
 /// table is not known.
 ///
 /// # Errors
 /// The table cannot be read to its end; a program fails; interrupted.
-pub async fn dry_run<S>(
-    store: &S,
+pub async fn dry_run(
+    store: &Reader,
     plan: &mut DumpPlan,
     preview: PreviewOptions,
     reporter: &Arc<dyn Reporter>,
     cancel: &CancellationToken,
-) -> Result<Option<DryRunReport>>
-where
-    S: ReadStore + Clone + 'static,
-{
+) -> Result<Option<DryRunReport>> {
     let transform = plan.request.transform.clone();
     if transform.is_empty() || !plan.request.content.includes_items() {
         return Ok(None);

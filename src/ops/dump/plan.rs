@@ -15,7 +15,7 @@ use crate::ops::scan_segments::{read_cap, segments_for};
 use crate::ops::table_location::TableLocation;
 use crate::ops::{ContentScope, describe_existing};
 use crate::schema::{TableSchema, account_of};
-use crate::store::{ReadStore, Selection};
+use crate::store::{Reader, Selection};
 
 /// The plan of a dump.
 #[derive(Debug, Serialize)]
@@ -123,7 +123,7 @@ pub(crate) struct DataSize {
 /// The table does not exist or cannot be read; the target folder is neither empty nor a dump; the dump to resume is damaged, or of
 /// another table or with other options ([`Usage`](crate::error::ErrorKind::Usage)).
 pub async fn plan(
-    store: &impl ReadStore,
+    store: &Reader,
     environment: &Environment,
     mut request: DumpRequest,
 ) -> Result<DumpPlan> {

@@ -25,22 +25,19 @@ use crate::event::{Event, Phase, Reporter};
 use crate::ops::{recreated, run_blocking, until_cancelled};
 use crate::place::Access;
 use crate::schema::{Captured, Section, TableSchema};
-use crate::store::ReadStore;
+use crate::store::Reader;
 
 /// Executes the plan of a dump. When `cancel` fires, it stops cleanly: a later run can resume from the checkpoint. An existing dump is
 /// kept until the new one is complete.
 ///
 /// # Errors
 /// The table cannot be read to its end; the target cannot be written; the dump to resume is damaged; interrupted.
-pub async fn run<S>(
-    store: &S,
+pub async fn run(
+    store: &Reader,
     mut plan: DumpPlan,
     reporter: Arc<dyn Reporter>,
     cancel: CancellationToken,
-) -> Result<DumpSummary>
-where
-    S: ReadStore + Clone + 'static,
-{
+) -> Result<DumpSummary> {
     let started = Instant::now();
     if let Some(units) = plan.max_read_units {
         store.cap_reads(&plan.source.table, units);
@@ -124,7 +121,7 @@ fn display_paths(paths: &[PathBuf]) -> Vec<String> {
 
 /// Opens the target, and determines the number of segments.
 async fn prepare(
-    store: &impl ReadStore,
+    store: &Reader,
     plan: &mut DumpPlan,
     reporter: &Arc<dyn Reporter>,
     cancel: &CancellationToken,
@@ -148,16 +145,13 @@ async fn prepare(
     })
 }
 
-async fn copy_items<S>(
-    store: &S,
+async fn copy_items(
+    store: &Reader,
     plan: &DumpPlan,
     state: CopyState,
     reporter: &Arc<dyn Reporter>,
     cancel: &CancellationToken,
-) -> Result<CopyState>
-where
-    S: ReadStore + Clone + 'static,
-{
+) -> Result<CopyState> {
     if !plan.request.content.includes_items() {
         return Ok(state);
     }
@@ -299,10 +293,7 @@ async fn open_writer(
 }
 
 /// Starts to read the settings that `DescribeTable` does not return, concurrently with the items.
-fn spawn_capture<S>(store: &S, plan: &DumpPlan) -> JoinSet<Vec<(Section, Captured)>>
-where
-    S: ReadStore + Clone + 'static,
-{
+fn spawn_capture(store: &Reader, plan: &DumpPlan) -> JoinSet<Vec<(Section, Captured)>> {
     let mut capturing = JoinSet::new();
     let has_schema_file = matches!(plan.request.target, DumpTarget::Folder(_))
         && plan.request.content.includes_schema();
@@ -316,7 +307,7 @@ where
 
 /// The schema with all settings, after a check that the table was not recreated.
 async fn final_schema(
-    store: &impl ReadStore,
+    store: &Reader,
     plan: &DumpPlan,
     capturing: JoinSet<Vec<(Section, Captured)>>,
 ) -> Result<TableSchema> {

@@ -10,8 +10,10 @@ use super::page::{Page, PageCost, PageEnd};
 use super::plan::DumpPlan;
 use crate::backup::{ScanProgress, SegmentProgress};
 use crate::error::{Error, Result};
-use crate::ops::scan_segments::{MAX_CONCURRENT_SEGMENTS, for_each_segment, spread_order};
-use crate::store::{PageKey, ReadStore, ScanPage, ScanRequest};
+use crate::ops::scan_segments::{
+    MAX_CONCURRENT_SEGMENTS, ScanPages, for_each_segment, spread_order,
+};
+use crate::store::{PageKey, ScanPage, ScanRequest};
 
 /// Maximum number of pages from the request to the writer. Those that have arrived are also limited by
 /// [`PageMemoryPermit`](crate::store::PageMemoryPermit).
@@ -32,7 +34,7 @@ pub(crate) async fn scan_segments<S>(
     cancel: CancellationToken,
 ) -> Result<()>
 where
-    S: ReadStore + Clone + 'static,
+    S: ScanPages,
 {
     // The closure owns the sender: the channel is closed when the last scan ends.
     let scan = move |request| {
@@ -94,7 +96,7 @@ struct SegmentScan {
 }
 
 impl SegmentScan {
-    async fn run<S: ReadStore>(mut self, store: S) -> Result<()> {
+    async fn run<S: ScanPages>(mut self, store: S) -> Result<()> {
         while self.remaining != Some(0) {
             // A slot is reserved before the request, so that at most `MAX_PAGES` are in memory. If the channel is closed, the writer has
             // failed, and returns the reason.
@@ -160,7 +162,7 @@ impl SegmentScan {
     }
 
     /// Requests the next page. `None` after an interruption, if the request does not end in time.
-    async fn next_page<S: ReadStore>(&self, store: &S) -> Option<Result<ScanPage>> {
+    async fn next_page<S: ScanPages>(&self, store: &S) -> Option<Result<ScanPage>> {
         let mut call = Box::pin(store.scan(&self.request));
         tokio::select! {
             page = &mut call => return Some(page),

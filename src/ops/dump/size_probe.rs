@@ -12,7 +12,7 @@ use super::interrupted;
 use super::page::PageCost;
 use super::plan::DumpPlan;
 use crate::error::Result;
-use crate::store::{ReadStore, ScanPage, ScanRequest};
+use crate::store::{Reader, ScanPage, ScanRequest};
 
 /// Number of segments for a table that is not small, but whose size is unknown.
 const SEGMENTS_OF_LARGE_TABLE: u32 = 256;
@@ -25,7 +25,7 @@ const FULL_PAGE_BYTES: u64 = 512 * 1024;
 /// # Errors
 /// The table cannot be read; interrupted.
 pub(crate) async fn probe_size(
-    store: &impl ReadStore,
+    store: &Reader,
     plan: &mut DumpPlan,
     cancel: &CancellationToken,
 ) -> Result<PageCost> {

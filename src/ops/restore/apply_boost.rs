@@ -16,7 +16,6 @@ use crate::event::{Event, Phase};
 use crate::ops::table_location::TableLocation;
 use crate::ops::until_cancelled;
 use crate::schema::TableSchema;
-use crate::store::WriteStore;
 
 /// How long an interrupted run may take to send the request that reverts a boost.
 const REVERT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -52,10 +51,7 @@ enum RevertResult {
 
 impl TemporaryBoost {
     /// Boosts the table, unless it already is. Only an interruption is an error.
-    pub(crate) async fn start<S: WriteStore>(
-        &mut self,
-        applier: &SettingsApplier<'_, S>,
-    ) -> Result<()> {
+    pub(crate) async fn start(&mut self, applier: &SettingsApplier<'_>) -> Result<()> {
         if !self.is_new {
             return Ok(());
         }
@@ -79,9 +75,9 @@ impl TemporaryBoost {
     }
 
     /// Reverts the boost. After a failure (`is_failed`) or an interruption, the request is sent, but its effect is not waited for.
-    pub(crate) async fn revert<S: WriteStore>(
+    pub(crate) async fn revert(
         self,
-        applier: &SettingsApplier<'_, S>,
+        applier: &SettingsApplier<'_>,
         target: &TableLocation,
         is_failed: bool,
     ) -> RevertReport {
@@ -156,8 +152,8 @@ impl TemporaryBoost {
 
 /// Requests the billing of `wanted` when the table is ready for a change. If an interruption ends that wait, the request is sent only
 /// with `send_if_interrupted`.
-async fn request_billing<S: WriteStore>(
-    applier: &SettingsApplier<'_, S>,
+async fn request_billing(
+    applier: &SettingsApplier<'_>,
     wanted: &TableSchema,
     send_if_interrupted: bool,
 ) -> Result<BillingRequest> {
@@ -167,7 +163,7 @@ async fn request_billing<S: WriteStore>(
         ..
     } = applier;
 
-    let found = table.store.describe(table.name).await?;
+    let found = table.store.reader().describe(table.name).await?;
     let is_same = |found: &TableSchema| {
         active_table
             .as_ref()
@@ -204,10 +200,7 @@ async fn request_billing<S: WriteStore>(
 }
 
 /// Sets the billing of `wanted`. Returns whether the table shows it afterwards. An interruption ends every wait.
-async fn set_billing<S: WriteStore>(
-    applier: &SettingsApplier<'_, S>,
-    wanted: &TableSchema,
-) -> Result<bool> {
+async fn set_billing(applier: &SettingsApplier<'_>, wanted: &TableSchema) -> Result<bool> {
     let table = applier.table;
     let interrupted = || {
         Error::new(
@@ -229,8 +222,8 @@ async fn set_billing<S: WriteStore>(
 
 /// Sets the billing after a boost. An interruption does not prevent the request, because the boost costs money; it only limits the time
 /// for it to [`REVERT_TIMEOUT`].
-async fn revert_billing<S: WriteStore>(
-    applier: &SettingsApplier<'_, S>,
+async fn revert_billing(
+    applier: &SettingsApplier<'_>,
     after: &TableSchema,
     is_failed: bool,
 ) -> Result<RevertResult> {

@@ -6,18 +6,17 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Phase};
 use crate::ops::{recreated, until_cancelled};
 use crate::schema::{Captured, Encryption, Section, Setting, SettingCall, TableSchema};
-use crate::store::WriteStore;
 
 /// Applies settings to one table and collects their results.
-pub(crate) struct SettingsApplier<'a, S> {
-    pub(crate) table: &'a TargetTable<'a, S>,
+pub(crate) struct SettingsApplier<'a> {
+    pub(crate) table: &'a TargetTable<'a>,
     /// The table when it became ready for items; `None` before that.
     pub(crate) active_table: Option<TableSchema>,
     pub(crate) outcomes: Vec<SettingOutcome>,
 }
 
-impl<'a, S: WriteStore> SettingsApplier<'a, S> {
-    pub(crate) fn new(table: &'a TargetTable<'a, S>) -> Self {
+impl<'a> SettingsApplier<'a> {
+    pub(crate) fn new(table: &'a TargetTable<'a>) -> Self {
         Self {
             table,
             active_table: None,
@@ -39,7 +38,7 @@ impl<'a, S: WriteStore> SettingsApplier<'a, S> {
         until_cancelled(
             self.table.cancel,
             interrupted,
-            recreated::check_not_recreated(self.table.store, self.table.name, active),
+            recreated::check_not_recreated(self.table.store.reader(), self.table.name, active),
         )
         .await
     }
@@ -56,7 +55,7 @@ impl<'a, S: WriteStore> SettingsApplier<'a, S> {
             return Ok(());
         }
 
-        let created = self.table.store.describe(self.table.name).await?;
+        let created = self.table.store.reader().describe(self.table.name).await?;
         for planned in planned {
             let refusal = refused
                 .iter()
@@ -78,7 +77,12 @@ impl<'a, S: WriteStore> SettingsApplier<'a, S> {
 
     /// Tags the table if it was created without its tags: some engines support tags only in a separate call. Returns the error.
     async fn tag_if_ignored(&self, table: &TableSchema, settings: &Settings) -> Option<String> {
-        let tags = self.table.store.capture(table, &[Section::Tags]).await;
+        let tags = self
+            .table
+            .store
+            .reader()
+            .capture(table, &[Section::Tags])
+            .await;
         match tags.first() {
             Some((_, Captured::Nothing)) => {
                 let call = settings.tag_call()?;

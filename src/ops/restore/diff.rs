@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::ops::describe_existing;
 use crate::ops::table_location::TableLocation;
 use crate::schema::{Difference, Section, TableSchema, differences};
-use crate::store::ReadStore;
+use crate::store::Reader;
 
 /// Differences between the schema of a dump and a table, or between two tables.
 #[derive(Debug, Clone, Serialize)]
@@ -43,7 +43,7 @@ pub struct NotCompared {
 /// # Errors
 /// The dump is absent or damaged, or has no schema; the table is not named or does not exist; an override cannot be applied.
 pub async fn diff(
-    store: &impl ReadStore,
+    store: &Reader,
     environment: &Environment,
     request: &RestoreRequest,
 ) -> Result<SchemaDifferences> {

@@ -27,7 +27,7 @@ use crate::item::KeySchema;
 use crate::ops::cost::{WriteCost, WriteCostModel};
 use crate::ops::table_location::TableLocation;
 use crate::schema::{Difference, NotRecreated, SkippedSetting, TableSchema};
-use crate::store::ReadStore;
+use crate::store::Reader;
 
 /// The plan of a restore.
 #[derive(Debug, Serialize)]
@@ -155,7 +155,7 @@ impl RestorePlan {
 /// not or cannot be created; another restore is writing it; deletion protection forbids to replace it; the target is in memory
 /// (`embedded:` without a file).
 pub async fn plan(
-    store: &impl ReadStore,
+    store: &Reader,
     environment: &Environment,
     mut request: RestoreRequest,
     reporter: Arc<dyn Reporter>,

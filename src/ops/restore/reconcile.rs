@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::item::KeySchema;
 use crate::ops::identity::is_dumped_table;
 use crate::schema::{Difference, KeyMismatch, OverriddenSchema, TableSchema, differences};
-use crate::store::ReadStore;
+use crate::store::Reader;
 
 /// The wanted schema: from the schema file or the dump, with the overrides.
 pub(crate) fn wanted_schema(
@@ -44,7 +44,7 @@ impl Reconciliation {
     /// # Errors
     /// The schema cannot be read or overridden; the keys differ; the table does not exist and may not or cannot be created.
     pub(crate) async fn new(
-        store: &impl ReadStore,
+        store: &Reader,
         environment: &Environment,
         request: &RestoreRequest,
         source: &Source,

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::ops::run_blocking;
 use crate::ops::table_location::TableLocation;
 use crate::schema::TableSchema;
-use crate::store::ReadStore;
+use crate::store::Reader;
 
 /// The point at which an interrupted restore is resumed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -45,7 +45,7 @@ pub(crate) enum CheckpointMatch {
 
 /// Finds an interrupted restore that `request` can resume. Errors count as "not found": the plan reports them.
 pub async fn find_interrupted(
-    store: &impl ReadStore,
+    store: &Reader,
     environment: &Environment,
     request: &RestoreRequest,
 ) -> Option<ResumePoint> {

@@ -22,7 +22,7 @@ use super::{
 use crate::error::Result;
 use crate::event::{Event, Reporter};
 use crate::ops::until_cancelled;
-use crate::store::WriteStore;
+use crate::store::Writer;
 
 /// Restores as planned. Stops cleanly when `cancel` fires.
 ///
@@ -30,15 +30,12 @@ use crate::store::WriteStore;
 /// The table cannot be created or does not become `ACTIVE`; writes make no progress for too long; the dump cannot be read to
 /// its end; an item was rejected in strict mode; interrupted. Items written before remain in the table, and the restore can be
 /// [resumed](super::RestoreRequest::resume).
-pub async fn run<S>(
-    store: &S,
+pub async fn run(
+    store: &Writer,
     mut plan: RestorePlan,
     reporter: Arc<dyn Reporter>,
     cancel: CancellationToken,
-) -> Result<RestoreSummary>
-where
-    S: WriteStore + Clone + 'static,
-{
+) -> Result<RestoreSummary> {
     let started = Instant::now();
     let _lock = plan.lock()?;
     if let Some(units) = plan.max_write_units {
@@ -60,13 +57,13 @@ where
     let ensured = ensure_table(&table, &mut plan, &settings, boost.as_ref()).await?;
     let table_outcome = ensured.outcome;
     let mut applier = SettingsApplier::new(&table);
-    let written = async {
+    let written = Box::pin(async {
         prepare_table(&mut applier, &mut plan, &settings, ensured, &mut boost).await?;
         let written = write_items(store, &plan, transfer, &reporter, &cancel).await?;
         applier.check_not_recreated().await?;
 
         Ok(written)
-    }
+    })
     .await;
 
     // The boost costs money: it is reverted whether the items were written or not.
@@ -85,8 +82,8 @@ where
 }
 
 /// Creates or replaces the table. A table that does not exist yet is marked before.
-async fn ensure_table<S: WriteStore>(
-    table: &TargetTable<'_, S>,
+async fn ensure_table(
+    table: &TargetTable<'_>,
     plan: &mut RestorePlan,
     settings: &Settings,
     boost: Option<&TemporaryBoost>,
@@ -102,8 +99,8 @@ async fn ensure_table<S: WriteStore>(
 }
 
 /// Waits until the table is ready, updates the marker, boosts the table, and applies the settings that come before the items.
-async fn prepare_table<S: WriteStore>(
-    applier: &mut SettingsApplier<'_, S>,
+async fn prepare_table(
+    applier: &mut SettingsApplier<'_>,
     plan: &mut RestorePlan,
     settings: &Settings,
     ensured: EnsuredTable,
@@ -148,8 +145,8 @@ async fn prepare_table<S: WriteStore>(
 
 /// Applies the settings that come after the items. The verification comes before them, because TTL may delete items while they are
 /// compared. If items are missing, the next run writes them again; consumers of a stream need not see that, so nothing is applied.
-async fn apply_final_settings<S: WriteStore>(
-    applier: &mut SettingsApplier<'_, S>,
+async fn apply_final_settings(
+    applier: &mut SettingsApplier<'_>,
     settings: &Settings,
     is_incomplete: bool,
 ) -> Result<()> {
@@ -171,9 +168,9 @@ async fn apply_final_settings<S: WriteStore>(
 }
 
 /// Reverts the boost, and removes it from the marker. If an interruption prevents that, the marker keeps it, and that is the error.
-async fn revert_boost<S: WriteStore>(
+async fn revert_boost(
     boost: Option<TemporaryBoost>,
-    applier: &SettingsApplier<'_, S>,
+    applier: &SettingsApplier<'_>,
     plan: &RestorePlan,
     is_failed: bool,
 ) -> (Option<BoostOutcome>, Result<()>) {
@@ -213,16 +210,13 @@ struct WrittenData {
 }
 
 /// Writes and verifies the items, if there are any.
-async fn write_items<S>(
-    store: &S,
+async fn write_items(
+    store: &Writer,
     plan: &RestorePlan,
-    transfer: Option<ItemTransfer<S>>,
+    transfer: Option<ItemTransfer>,
     reporter: &Arc<dyn Reporter>,
     cancel: &CancellationToken,
-) -> Result<WrittenData>
-where
-    S: WriteStore + Clone + 'static,
-{
+) -> Result<WrittenData> {
     let Some(transfer) = transfer else {
         return Ok(WrittenData {
             totals: TransferTotals::default(),
@@ -252,7 +246,7 @@ where
         _ if is_nothing_written => Verified::None,
         Verification::Full => {
             let unwritten = totals.unwritten_files();
-            verify::verify_all(store, plan, &key, unwritten, reporter, cancel).await?
+            verify::verify_all(store.reader(), plan, &key, unwritten, reporter, cancel).await?
         }
         Verification::Acknowledged => Verified::Acknowledged,
     };

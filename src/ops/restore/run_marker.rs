@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ops::{recreated, until_cancelled};
 use crate::place::FileLock;
 use crate::schema::TableSchema;
-use crate::store::WriteStore;
+use crate::store::Writer;
 
 impl RestorePlan {
     /// Locks the table against other restores, if there is a marker.
@@ -91,7 +91,7 @@ impl RestorePlan {
     /// whether the request took effect, the marker stays. Returns the error.
     pub(crate) async fn creation_failed(
         &self,
-        store: &impl WriteStore,
+        store: &Writer,
         error: Error,
         cancel: &CancellationToken,
     ) -> Error {
@@ -102,7 +102,7 @@ impl RestorePlan {
         let found = until_cancelled(
             cancel,
             || wait_interrupted(&self.target.table, "described"),
-            store.describe(&self.target.table),
+            store.reader().describe(&self.target.table),
         )
         .await;
 

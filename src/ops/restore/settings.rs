@@ -9,7 +9,7 @@ use crate::schema::{
     CreateTable, NotRecreated, Operation, Setting, SettingCall, SkippedSetting, TABLE_ARN,
     TableSchema,
 };
-use crate::store::ReadStore;
+use crate::store::Reader;
 
 /// A setting that will be restored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -107,7 +107,7 @@ impl Settings {
     }
 
     /// Moves settings that the target does not support to `not_restored`.
-    pub(crate) async fn without_unsupported(mut self, store: &impl ReadStore, table: &str) -> Self {
+    pub(crate) async fn without_unsupported(mut self, store: &Reader, table: &str) -> Self {
         let mut wanted: Vec<Setting> = self.at_creation().map(|planned| planned.setting).collect();
         wanted.extend(
             self.before

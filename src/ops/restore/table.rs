@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Phase, Reporter};
 use crate::ops::until_cancelled;
 use crate::schema::{CreateTable, Setting, TableSchema};
-use crate::store::WriteStore;
+use crate::store::Writer;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const MAX_PAUSE: Duration = Duration::from_secs(2);
@@ -22,8 +22,8 @@ const REPORTED_WAIT: Duration = Duration::from_secs(1);
 const BILLING_CHECKS: u32 = 6;
 
 /// The target table of a running restore.
-pub(crate) struct TargetTable<'a, S> {
-    pub(crate) store: &'a S,
+pub(crate) struct TargetTable<'a> {
+    pub(crate) store: &'a Writer,
     pub(crate) name: &'a str,
     pub(crate) reporter: &'a dyn Reporter,
     pub(crate) cancel: &'a CancellationToken,
@@ -36,7 +36,7 @@ pub(crate) struct EnsuredTable {
     pub(crate) refused: Vec<(Setting, String)>,
 }
 
-impl<S: WriteStore> TargetTable<'_, S> {
+impl TargetTable<'_> {
     /// Creates or replaces the table as planned, without waiting until it is `ACTIVE`.
     pub(crate) async fn ensure(
         &self,
@@ -166,13 +166,13 @@ impl<S: WriteStore> TargetTable<'_, S> {
         is_done: impl Fn(&Option<TableSchema>) -> bool,
     ) -> Result<Option<TableSchema>> {
         let table = self.name;
-        let timeout = self.store.give_up_after();
+        let timeout = self.store.reader().give_up_after();
         let (mut elapsed, mut pause) = (Duration::ZERO, FIRST_PAUSE);
         loop {
             let schema = until_cancelled(
                 self.cancel,
                 || wait_interrupted(table, state),
-                self.store.describe(table),
+                self.store.reader().describe(table),
             )
             .await?;
             if is_done(&schema) {

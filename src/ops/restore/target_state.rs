@@ -13,7 +13,7 @@ use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::ops::table_location::TableLocation;
 use crate::schema::{Section, TableSchema};
-use crate::store::{ReadStore, ScanRequest};
+use crate::store::{Reader, ScanRequest};
 
 /// The state of the target before the restore.
 pub(crate) struct TargetState {
@@ -39,7 +39,7 @@ impl TargetState {
     /// # Errors
     /// Another restore is writing the table; marker or checkpoint cannot be read; the requested action is not possible.
     pub(crate) async fn inspect(
-        store: &impl ReadStore,
+        store: &Reader,
         environment: &Environment,
         request: &RestoreRequest,
         source: Source,
@@ -90,7 +90,7 @@ impl TargetState {
 
         state.check(request, &source)?;
 
-        Ok((source, state.with_settings(store).await))
+        Ok((source, Box::pin(state.with_settings(store)).await))
     }
 
     /// Refuses a target into which the items cannot or must not be written.
@@ -123,7 +123,7 @@ impl TargetState {
     }
 
     /// Reads the settings of an existing table that the plan needs.
-    async fn with_settings(mut self, store: &impl ReadStore) -> Self {
+    async fn with_settings(mut self, store: &Reader) -> Self {
         let Some(schema) = self.existing.take() else {
             return self;
         };
@@ -166,7 +166,7 @@ struct FoundMarker {
 /// # Errors
 /// Another restore is writing the table; the marker cannot be read.
 async fn read_marker(
-    store: &impl ReadStore,
+    store: &Reader,
     marker: Option<&MarkerFile>,
     existing: Option<&TableSchema>,
     table: &str,
@@ -188,7 +188,7 @@ async fn read_marker(
 /// The marker's contents, if they are about the existing table. A restore records the id of a table that it created before it writes
 /// the first item, so a table with items whose id is not recorded was created by somebody else.
 async fn if_about(
-    store: &impl ReadStore,
+    store: &Reader,
     existing: Option<&TableSchema>,
     table: &str,
     contents: Option<MarkerContents>,
@@ -205,7 +205,7 @@ async fn if_about(
 }
 
 /// Whether the table is empty. A table that is being created cannot be scanned, and is empty.
-async fn has_no_item(store: &impl ReadStore, existing: &TableSchema, table: &str) -> Result<bool> {
+async fn has_no_item(store: &Reader, existing: &TableSchema, table: &str) -> Result<bool> {
     if existing.description().table_status.as_deref() == Some("CREATING") {
         return Ok(true);
     }

@@ -23,28 +23,28 @@ use crate::item::KeySchema;
 use crate::ops::invalid_item::InvalidItem;
 use crate::ops::item_formatter::ItemFormatter;
 use crate::ops::run_blocking;
-use crate::store::WriteStore;
+use crate::store::Writer;
 
 /// Warning for empty standard input: if the command that writes to the pipe fails, it looks the same.
 const EMPTY_STREAM: &str = "standard input held no items: where another command was to write them, see whether it failed \
                             (`set -o pipefail` stops a script then)";
 
 /// A transfer whose source is being read.
-pub(crate) struct ItemTransfer<S> {
-    writer: ItemWriter<S>,
+pub(crate) struct ItemTransfer {
+    writer: ItemWriter,
     items: ItemStream,
     pub(crate) key: KeySchema,
     pipeline: ItemPipeline,
 }
 
-impl<S: WriteStore + Clone + 'static> ItemTransfer<S> {
+impl ItemTransfer {
     /// Starts to read the source, and waits for the first item that can be written. `None` if the restore writes no items.
     ///
     /// # Errors
     /// The source cannot be read; there is no such item, and the table would be created or replaced; an item was rejected in strict
     /// mode; interrupted.
     pub(crate) async fn start(
-        store: &S,
+        store: &Writer,
         plan: &mut RestorePlan,
         reporter: &Arc<dyn Reporter>,
         cancel: &CancellationToken,

@@ -12,7 +12,7 @@ use crate::event::{Event, Phase, Reporter};
 use crate::item::KeySchema;
 use crate::ops::compare::{CompareContext, DifferenceKind, DumpSide, TableSide, compare};
 use crate::ops::scan_segments::segments_for;
-use crate::store::ReadStore;
+use crate::store::Reader;
 
 /// Maximum number of keys in the summary.
 const MAX_EXAMPLES: usize = 10;
@@ -21,17 +21,14 @@ const MAX_EXAMPLES: usize = 10;
 const MAX_PAGES: usize = 6;
 
 /// Compares the table with the dump, except for the items in the files `rejected`, which the table does not have.
-pub(crate) async fn verify_all<S>(
-    store: &S,
+pub(crate) async fn verify_all(
+    store: &Reader,
     plan: &RestorePlan,
     key: &KeySchema,
     rejected: Vec<PathBuf>,
     reporter: &Arc<dyn Reporter>,
     cancel: &CancellationToken,
-) -> Result<Verified>
-where
-    S: ReadStore + Clone + 'static,
-{
+) -> Result<Verified> {
     reporter.report(Event::Phase {
         phase: Phase::Verifying,
         items: plan.source.items,

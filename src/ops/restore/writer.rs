@@ -28,7 +28,7 @@ use crate::backup::KeyCollisions;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Reporter};
 use crate::item::KeySchema;
-use crate::store::{RejectedItem, WriteOutcome, WriteStore};
+use crate::store::{RejectedItem, WriteOutcome, Writer};
 
 /// Batches per allowed in-flight call; some of them wait for a permit or a retry. An interruption waits for all of them, so there are
 /// few.
@@ -57,8 +57,8 @@ struct FinishedCall {
 }
 
 /// Writer of the items of one run.
-pub(crate) struct ItemWriter<S> {
-    store: S,
+pub(crate) struct ItemWriter {
+    store: Writer,
     options: Arc<WriteOptions>,
     batcher: Batcher,
     /// The first item that can be written and the rest of its chunk; they wait until the table is ready.
@@ -78,10 +78,10 @@ pub(crate) struct ItemWriter<S> {
     reporter: Arc<dyn Reporter>,
 }
 
-impl<S: WriteStore + Clone + 'static> ItemWriter<S> {
+impl ItemWriter {
     /// A writer that stops when `cancel` fires.
     pub(crate) fn new(
-        store: S,
+        store: Writer,
         options: WriteOptions,
         rejects: RejectFiles,
         checkpoints: CheckpointWriter,
@@ -449,7 +449,7 @@ fn interrupted() -> Error {
 }
 
 async fn write_batch(
-    store: &impl WriteStore,
+    store: &Writer,
     options: &WriteOptions,
     batch: &Batch,
 ) -> Result<WriteOutcome> {

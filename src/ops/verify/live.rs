@@ -14,14 +14,14 @@ use crate::ops::scan_segments::{MAX_CONCURRENT_SEGMENTS, read_cap, segments_for}
 use crate::ops::table_location::TableLocation;
 use crate::ops::{describe_existing, recreated, run_blocking};
 use crate::schema::{TableSchema, differences};
-use crate::store::{ReadStore, WireBytes};
+use crate::store::{Reader, WireBytes};
 
 /// A live table that is to be compared.
-pub struct LiveTable<'a, S> {
+pub struct LiveTable<'a> {
     /// Environment of the table.
     pub environment: &'a Environment,
     /// Connection to the environment's DynamoDB.
-    pub store: &'a S,
+    pub store: &'a Reader,
     /// Name of the table; the name of the other side's table if `None`.
     pub table: Option<String>,
 }
@@ -34,24 +34,24 @@ pub(crate) struct DescribedTable<'a> {
 }
 
 /// A table that is ready to be scanned.
-struct PreparedTable<'a, S> {
+struct PreparedTable<'a> {
     described: DescribedTable<'a>,
     /// Name and environment, for messages.
     label: String,
     /// Number of items from `DescribeTable`, which DynamoDB updates about every six hours.
     items: Option<u64>,
-    side: TableSide<S>,
+    side: TableSide<Reader>,
 }
 
 /// Check that a table was not recreated during the comparison. Keeps what [`TableSide`] no longer has after the scan.
-struct RecreationCheck<S> {
-    store: S,
+struct RecreationCheck {
+    store: Reader,
     table: String,
     schema: TableSchema,
 }
 
-impl<S: ReadStore + Clone> PreparedTable<'_, S> {
-    fn recreation_check(&self) -> RecreationCheck<S> {
+impl PreparedTable<'_> {
+    fn recreation_check(&self) -> RecreationCheck {
         RecreationCheck {
             store: self.side.store.clone(),
             table: self.described.name.clone(),
@@ -60,13 +60,13 @@ impl<S: ReadStore + Clone> PreparedTable<'_, S> {
     }
 }
 
-impl<S: ReadStore> RecreationCheck<S> {
+impl RecreationCheck {
     async fn run(&self) -> Result<()> {
         recreated::check_not_recreated(&self.store, &self.table, &self.schema).await
     }
 }
 
-impl<'a, S: ReadStore + Clone + 'static> LiveTable<'a, S> {
+impl<'a> LiveTable<'a> {
     /// Describes the table. `default_name` is the name of the other side's table.
     pub(crate) async fn describe(&self, default_name: Option<&str>) -> Result<DescribedTable<'a>> {
         let name = self.table.as_deref().or(default_name).ok_or_else(|| {
@@ -89,7 +89,7 @@ impl<'a, S: ReadStore + Clone + 'static> LiveTable<'a, S> {
         default_name: Option<&str>,
         options: &CompareOptions,
         reporter: &dyn Reporter,
-    ) -> Result<PreparedTable<'a, S>> {
+    ) -> Result<PreparedTable<'a>> {
         let described = self.describe(default_name).await?;
         let DescribedTable {
             environment,
@@ -135,9 +135,9 @@ impl<'a, S: ReadStore + Clone + 'static> LiveTable<'a, S> {
 ///
 /// # Errors
 /// The dump is missing, damaged, or a stream; the table is not named, does not exist or cannot be read.
-pub async fn table_with_dump<S: ReadStore + Clone + 'static>(
+pub async fn table_with_dump(
     source: SourceSpec,
-    table: LiveTable<'_, S>,
+    table: LiveTable<'_>,
     options: &CompareOptions,
     reporter: Arc<dyn Reporter>,
 ) -> Result<Comparison> {
@@ -193,9 +193,9 @@ pub async fn table_with_dump<S: ReadStore + Clone + 'static>(
 ///
 /// # Errors
 /// A table is not named, does not exist or cannot be read; both are the same table.
-pub async fn tables<S: ReadStore + Clone + 'static>(
-    source: LiveTable<'_, S>,
-    target: LiveTable<'_, S>,
+pub async fn tables(
+    source: LiveTable<'_>,
+    target: LiveTable<'_>,
     options: &CompareOptions,
     reporter: Arc<dyn Reporter>,
 ) -> Result<Comparison> {
@@ -324,10 +324,10 @@ impl Comparison {
     }
 
     /// Compares all items, and records the result.
-    async fn compare_items<S: ReadStore + Clone + 'static>(
+    async fn compare_items(
         &mut self,
         source: impl Side,
-        target: PreparedTable<'_, S>,
+        target: PreparedTable<'_>,
         options: &CompareOptions,
         reporter: Arc<dyn Reporter>,
     ) -> Result<()> {

@@ -6,16 +6,13 @@ use crate::error::Result;
 use crate::ops::restore::SchemaDifferences;
 use crate::ops::table_location::TableLocation;
 use crate::schema::{Section, TableSchema};
-use crate::store::ReadStore;
+use crate::store::Reader;
 
 /// Compares keys, indexes and settings of two tables, except settings that are unknown for one of them.
 ///
 /// # Errors
 /// A table is not named, does not exist or cannot be described; both are the same table.
-pub async fn schemas<S: ReadStore + Clone + 'static>(
-    source: &LiveTable<'_, S>,
-    target: &LiveTable<'_, S>,
-) -> Result<SchemaDifferences> {
+pub async fn schemas(source: &LiveTable<'_>, target: &LiveTable<'_>) -> Result<SchemaDifferences> {
     let source_table = source.describe(None).await?;
     let target_table = target.describe(Some(&source_table.name)).await?;
     refuse_same_table(&source_table, &target_table).await?;
@@ -53,7 +50,7 @@ pub async fn schemas<S: ReadStore + Clone + 'static>(
 }
 
 /// The schema with the settings that `DescribeTable` does not return.
-async fn with_settings(store: &impl ReadStore, schema: TableSchema) -> TableSchema {
+async fn with_settings(store: &Reader, schema: TableSchema) -> TableSchema {
     let sections = store.capture(&schema, &Section::ALL).await;
     schema.with_sections(sections)
 }

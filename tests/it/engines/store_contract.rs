@@ -12,7 +12,7 @@ use dynadump::error::ErrorKind;
 use dynadump::event::SilentReporter;
 use dynadump::item::{KeyAttribute, KeySchema, KeyType, item_digest};
 use dynadump::schema::{Captured, Operation, Section, Setting, SettingCall, TableSchema};
-use dynadump::store::{ReadStore, ScanRequest, Store, StoreOptions, WritableStore, WriteStore};
+use dynadump::store::{Reader, ScanRequest, StoreOptions, Writer};
 use tokio::runtime::Runtime;
 
 use crate::support::client::{n, numbered, s};
@@ -25,7 +25,7 @@ struct Stage {
     engine: Engine,
     proxy: Proxy,
     environment: Environment,
-    store: Store,
+    store: Reader,
     runtime: Runtime,
 }
 
@@ -56,7 +56,7 @@ impl Stage {
         };
 
         let store = runtime
-            .block_on(Store::open(&environment, options))
+            .block_on(Reader::open(&environment, options))
             .expect("a store");
         Self {
             engine,
@@ -72,7 +72,7 @@ impl Stage {
     }
 
     /// The store with leave to write to `table`, and to replace it.
-    fn writable(&self, table: &str) -> WritableStore {
+    fn writable(&self, table: &str) -> Writer {
         let question = Question::ReplaceTable {
             table: table.to_owned(),
             losses: Vec::new(),
@@ -85,7 +85,7 @@ impl Stage {
             })
             .expect("an answer")
         {
-            Decision::Granted(confirmation) => self.store.writable(confirmation),
+            Decision::Granted(confirmation) => Writer::new(self.store.clone(), confirmation),
             Decision::Ask(ask) => panic!("a local environment asks {ask:?}"),
         }
     }

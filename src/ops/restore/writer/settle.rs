@@ -5,9 +5,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ops::restore::OnConflict;
 use crate::ops::restore::batch::{Batch, BatchItem, PendingItem};
 use crate::ops::restore::ledger::{ItemOutcome, Ticket};
-use crate::store::{RejectedItem, WriteOutcome, WriteStore};
+use crate::store::{RejectedItem, WriteOutcome};
 
-impl<S: WriteStore + Clone + 'static> ItemWriter<S> {
+impl ItemWriter {
     /// Records the outcome of every item of a batch.
     pub(super) fn settle_batch(&mut self, batch: Batch, written: WriteOutcome) -> Result<()> {
         let outcomes = written.items + (written.rejected.len() + written.conflicts.len()) as u64;

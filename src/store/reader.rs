@@ -1,0 +1,152 @@
+//! Read access to the tables of one environment. Nothing here can change a table.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::client::Client;
+#[cfg(feature = "embedded")]
+use super::embedded::Engine;
+use super::endpoint_kind::EndpointKind;
+use super::{ScanPage, ScanRequest};
+use super::{capture, probe};
+use crate::aws::AwsSettings;
+use crate::error::Result;
+use crate::schema::{Captured, Section, Setting, TableSchema};
+
+/// The account ID that engines other than AWS use in ARNs.
+pub(super) const EMULATOR_ACCOUNT: &str = "000000000000";
+
+/// Timeout for looking up an account ID that is only informative.
+const ACCOUNT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Read access to the tables of one environment. Clones share one client.
+#[derive(Clone)]
+pub struct Reader {
+    client: Arc<Client>,
+    settings: Arc<AwsSettings>,
+    /// Stopped when the last clone is dropped.
+    #[cfg(feature = "embedded")]
+    engine: Arc<Option<Engine>>,
+}
+
+impl Reader {
+    pub(super) fn new(
+        client: Client,
+        settings: AwsSettings,
+        #[cfg(feature = "embedded")] engine: Option<Engine>,
+    ) -> Self {
+        Self {
+            client: Arc::new(client),
+            settings: Arc::new(settings),
+            #[cfg(feature = "embedded")]
+            engine: Arc::new(engine),
+        }
+    }
+
+    pub(super) fn client(&self) -> &Arc<Client> {
+        &self.client
+    }
+
+    /// Whether this is a temporary database in memory because the environment's database file does
+    /// not exist.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        #[cfg(feature = "embedded")]
+        return self
+            .engine
+            .as_ref()
+            .as_ref()
+            .is_some_and(|engine| engine.is_temporary);
+
+        #[cfg(not(feature = "embedded"))]
+        false
+    }
+
+    /// Returns the `DescribeTable` response, verbatim; `None` if the table does not exist.
+    ///
+    /// # Errors
+    /// The endpoint cannot be reached, or rejects the request.
+    pub async fn describe(&self, table: &str) -> Result<Option<TableSchema>> {
+        self.client.describe(table).await
+    }
+
+    /// Reads `sections` of the described table concurrently, within seconds. A section that could
+    /// not be read in that time is returned as [`Captured::NotCaptured`] with the reason.
+    pub async fn capture(
+        &self,
+        schema: &TableSchema,
+        sections: &[Section],
+    ) -> Vec<(Section, Captured)> {
+        capture::capture(&self.client, schema, sections).await
+    }
+
+    /// Returns those of `settings` that the endpoint does not support, each with the endpoint's
+    /// error message. Changes nothing. A setting that is not in the result may still be rejected
+    /// later.
+    pub async fn unsupported_settings(
+        &self,
+        table: &str,
+        settings: &[Setting],
+    ) -> BTreeMap<Setting, String> {
+        probe::unsupported_settings(&self.client, table, settings).await
+    }
+
+    /// Number of the table's on-demand backups, at most 100; `None` if the endpoint does not report
+    /// it.
+    pub async fn backup_count(&self, table: &str) -> Option<usize> {
+        probe::backup_count(&self.client, table).await
+    }
+
+    /// The account ID of the credentials, `000000000000` for engines on this machine; `None` if the
+    /// endpoint does not report it.
+    pub async fn account(&self) -> Option<String> {
+        match self.client.endpoint_kind {
+            EndpointKind::Local => Some(EMULATOR_ACCOUNT.to_owned()),
+            EndpointKind::Aws | EndpointKind::Remote => {
+                let lookup = Box::pin(self.settings.account());
+                self.client
+                    .retry()
+                    .clock()
+                    .within(ACCOUNT_TIMEOUT, lookup)
+                    .await?
+                    .ok()
+            }
+        }
+    }
+
+    /// A one-line description of the credentials and where they come from.
+    #[must_use]
+    pub fn credentials(&self) -> &str {
+        self.client.credentials()
+    }
+
+    /// Names of the tables of this account and region. The list may be truncated: it only serves
+    /// hints.
+    ///
+    /// # Errors
+    /// The endpoint cannot be reached, or rejects the request.
+    pub async fn table_names(&self) -> Result<Vec<String>> {
+        self.client.table_names().await
+    }
+
+    /// How long to wait for a table or an index that does not become `ACTIVE`.
+    #[must_use]
+    pub fn give_up_after(&self) -> Duration {
+        self.client.retry().give_up_after()
+    }
+
+    /// Caps the consumption of the table's read units from now on. The lowest of several caps
+    /// applies.
+    pub fn cap_reads(&self, table: &str, units_per_second: u32) {
+        self.client.read_limiters().cap(table, units_per_second);
+    }
+
+    /// Reads one page of a Scan, with retries.
+    ///
+    /// # Errors
+    /// The page cannot be read; there was no progress for [`give_up_after`](Self::give_up_after).
+    pub async fn scan(&self, request: &ScanRequest) -> Result<ScanPage> {
+        self.client.scan(request).await
+    }
+}

@@ -1,0 +1,136 @@
+//! Write access to the tables that a confirmation covers.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::WriteOutcome;
+use super::client::Client;
+use super::reader::Reader;
+use crate::environment::Confirmation;
+use crate::error::{Error, Result};
+use crate::item::KeySchema;
+use crate::schema::{CreateTable, Setting, SettingCall};
+
+/// Write access to the tables that a [`Confirmation`] covers. Each method fails for another table.
+#[derive(Clone)]
+pub struct Writer {
+    reader: Reader,
+    confirmation: Arc<Confirmation>,
+}
+
+impl Writer {
+    /// Adds write access to the tables that `confirmation` covers.
+    #[must_use]
+    pub fn new(reader: Reader, confirmation: Confirmation) -> Self {
+        Self {
+            reader,
+            confirmation: Arc::new(confirmation),
+        }
+    }
+
+    /// Read access to the same environment.
+    #[must_use]
+    pub fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    fn client(&self) -> &Client {
+        self.reader.client()
+    }
+
+    /// Fails if the confirmation does not cover the table.
+    fn check_confirmed(&self, table: &str) -> Result<()> {
+        if self.confirmation.covers(table) {
+            return Ok(());
+        }
+
+        Err(Error::not_confirmed(format!(
+            "writing to {table} was not confirmed"
+        )))
+    }
+
+    /// Requests the creation of a table, which may not be `ACTIVE` yet on return. Returns the
+    /// optional settings that an engine other than AWS rejected, each with its error message; the
+    /// table is created without them.
+    ///
+    /// # Errors
+    /// Not confirmed; the endpoint rejects the request.
+    pub async fn create(
+        &self,
+        table: &str,
+        request: &CreateTable,
+    ) -> Result<Vec<(Setting, String)>> {
+        self.check_confirmed(table)?;
+        self.client().create(table, request).await
+    }
+
+    /// Applies one setting. The table may still be `UPDATING` on return.
+    ///
+    /// # Errors
+    /// Not confirmed; the endpoint rejects the request.
+    pub async fn apply(&self, table: &str, call: &SettingCall) -> Result<()> {
+        self.check_confirmed(table)?;
+        self.client().apply(table, call).await
+    }
+
+    /// Caps the consumption of the table's write units from now on. The lowest of several caps
+    /// applies.
+    pub fn cap_writes(&self, table: &str, units_per_second: u32) {
+        self.client().write_limiters().cap(table, units_per_second);
+    }
+
+    /// Number of write requests that may be in flight for a table, at least 1. It grows while more
+    /// requests increase the throughput.
+    #[must_use]
+    pub fn max_in_flight(&self, table: &str) -> usize {
+        self.client()
+            .write_limiters()
+            .for_table(table)
+            .limiter
+            .useful_in_flight()
+    }
+
+    /// Requests the deletion of a table, which may still exist on return.
+    ///
+    /// # Errors
+    /// Not confirmed; the endpoint rejects the request.
+    pub async fn delete(&self, table: &str) -> Result<()> {
+        if !self.confirmation.covers_replacing(table) {
+            return Err(Error::not_confirmed(format!(
+                "deleting {table} was not confirmed"
+            )));
+        }
+
+        self.client().delete(table).await
+    }
+
+    /// Writes up to 25 items with different keys, until each is acknowledged or rejected. `key` is
+    /// the table's.
+    ///
+    /// # Errors
+    /// Not confirmed; there was no progress for [`Reader::give_up_after`].
+    pub async fn write(
+        &self,
+        table: &str,
+        key: &KeySchema,
+        items: Vec<Bytes>,
+    ) -> Result<WriteOutcome> {
+        self.check_confirmed(table)?;
+        self.client().write(table, key, items).await
+    }
+
+    /// Writes one item unless the table has an item with its key. `key` is the table's.
+    ///
+    /// # Errors
+    /// Not confirmed; there was no progress for [`Reader::give_up_after`].
+    pub async fn put_if_absent(
+        &self,
+        table: &str,
+        key: &KeySchema,
+        item: Bytes,
+    ) -> Result<WriteOutcome> {
+        self.check_confirmed(table)?;
+        self.client().put_if_absent(table, key, item).await
+    }
+}
