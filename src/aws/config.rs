@@ -14,9 +14,9 @@ use aws_credential_types::Credentials as AwsCredentials;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 
 use super::client::AwsClient;
-use super::connector::{http_client, http_connector};
 use super::endpoint::Endpoints;
 use super::error::RequestError;
+use super::network::Network;
 use super::redact::RequestSecrets;
 use super::timeouts::attempt_timeout;
 use crate::environment::{Credentials, Endpoint, Environment, LOCAL_REGION, Role};
@@ -60,6 +60,7 @@ pub(crate) struct AwsSettings {
     shared: SdkConfig,
     /// The DynamoDB endpoint, if it differs from the shared one.
     dynamodb_endpoint: Option<String>,
+    network: Network,
 }
 
 impl AwsSettings {
@@ -68,11 +69,12 @@ impl AwsSettings {
     async fn load(environment: &Environment, embedded_url: Option<&str>) -> Result<Self> {
         let urls = EndpointUrls::from_endpoint(environment.endpoint(), embedded_url);
         let url = urls.shared.as_deref().or(urls.dynamodb.as_deref());
+        let network = Network::load(environment).await?;
         let shared = match fixed_credentials(environment.credentials()) {
             Some(credentials) if environment.is_local() && environment.role().is_none() => {
-                offline_config(environment, credentials, url)
+                offline_config(environment, credentials, url, &network)
             }
-            fixed => from_aws_config(environment, fixed, urls.shared.as_deref()).await,
+            fixed => from_aws_config(environment, fixed, urls.shared.as_deref(), &network).await,
         };
 
         let shared = match shared.region() {
@@ -100,6 +102,7 @@ impl AwsSettings {
         Ok(Self {
             shared,
             dynamodb_endpoint: urls.dynamodb,
+            network,
         })
     }
 
@@ -112,10 +115,18 @@ impl AwsSettings {
         let endpoints = Endpoints::new(&self.shared, self.dynamodb_endpoint.clone());
         AwsClient::new(
             self.shared.credentials_provider(),
-            http_connector(endpoints.are_plain_http()),
+            self.network.connector(),
             endpoints,
             attempt_timeout(give_up_after),
         )
+    }
+
+    /// The proxy between this machine and DynamoDB, and the variable that names it.
+    pub(crate) async fn proxy(&self) -> Option<String> {
+        let endpoints = Endpoints::new(&self.shared, self.dynamodb_endpoint.clone());
+        let url = endpoints.dynamodb(None, None).await.ok()?;
+
+        self.network.proxy_for(&url).map(ToString::to_string)
     }
 
     /// Asks STS for the account of these credentials.
@@ -218,10 +229,11 @@ fn offline_config(
     environment: &Environment,
     credentials: AwsCredentials,
     url: Option<&str>,
+    network: &Network,
 ) -> SdkConfig {
     let mut builder = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
-        .http_client(http_client(url))
+        .http_client(network.client())
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .region(region(environment));
 
@@ -233,9 +245,9 @@ async fn from_aws_config(
     environment: &Environment,
     fixed: Option<AwsCredentials>,
     endpoint: Option<&str>,
+    network: &Network,
 ) -> SdkConfig {
-    // Profiles may need TLS for SSO or STS even if DynamoDB is reached over plain HTTP.
-    let http = http_client(None);
+    let http = network.client();
     let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http.clone());
     if let Some(region) = region(environment) {
         loader = loader.region(region);

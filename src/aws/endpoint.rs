@@ -64,13 +64,6 @@ impl Endpoints {
         }
     }
 
-    /// Whether no request needs TLS: every service has a plain HTTP URL.
-    pub(super) fn are_plain_http(&self) -> bool {
-        [&self.dynamodb_url, &self.shared_url]
-            .into_iter()
-            .all(|url| is_plain_http(url.as_deref()))
-    }
-
     /// Where a request about `table` goes. With an account ID in the credentials, AWS has an endpoint for each account.
     ///
     /// # Errors
@@ -119,7 +112,8 @@ impl Endpoints {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn dynamodb(
+    /// The URL of DynamoDB for this table and account.
+    pub(super) async fn dynamodb(
         &self,
         table: Option<&str>,
         account: Option<&str>,
@@ -159,10 +153,6 @@ fn configured_url(config: &SdkConfig, service_id: &str) -> Option<String> {
     let of_service = config.service_config().and_then(|it| it.load_config(key));
 
     of_service.or_else(|| config.endpoint_url().map(ToOwned::to_owned))
-}
-
-pub(super) fn is_plain_http(url: Option<&str>) -> bool {
-    url.is_some_and(|url| url.starts_with("http://"))
 }
 
 /// A URL with a path, which a signature needs.

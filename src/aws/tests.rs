@@ -333,21 +333,6 @@ async fn an_endpoint_is_remembered_only_for_what_it_was_resolved_for() {
     }
 }
 
-#[test]
-fn tls_is_left_out_only_if_no_service_needs_it() {
-    let are_plain = |shared: Option<&str>, dynamodb: Option<&str>| {
-        let mut config = config("eu-west-3");
-        config.set_endpoint_url(shared.map(ToOwned::to_owned));
-        Endpoints::new(&config.build(), dynamodb.map(ToOwned::to_owned)).are_plain_http()
-    };
-
-    let (plain, tls) = (Some("http://10.0.0.5:8000"), Some("https://vpce.example"));
-    assert!(are_plain(plain, None) && are_plain(plain, plain));
-    // Application Auto Scaling is still called at AWS.
-    assert!(!are_plain(None, plain));
-    assert!(!are_plain(None, None) && !are_plain(plain, tls) && !are_plain(tls, plain));
-}
-
 #[tokio::test]
 async fn auto_scaling_is_signed_for_its_own_service() {
     let server = Server::default();

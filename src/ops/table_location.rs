@@ -26,7 +26,7 @@ pub struct TableLocation {
     pub local: bool,
     /// The credentials and their source: `profile default, ~/.aws/credentials`.
     pub credentials: String,
-    /// Endpoint and region with their environment variable, if they come from the process environment.
+    /// Endpoint, region and proxy with their environment variable, if they come from the process environment.
     pub from_process: Vec<String>,
 }
 
@@ -48,6 +48,14 @@ impl TableLocation {
             credentials: credentials.to_owned(),
             from_process: values_from_process(environment),
         }
+    }
+
+    /// Adds the proxy that requests go through, with the variable that names it.
+    #[must_use]
+    pub fn with_proxy(mut self, proxy: Option<&str>) -> Self {
+        let proxy = proxy.map(|proxy| format!("proxy {proxy} from the process environment"));
+        self.from_process.extend(proxy);
+        self
     }
 
     /// Endpoint, account and region on one line, as far as they are known.

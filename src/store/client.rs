@@ -24,10 +24,11 @@ use crate::schema::TableSchema;
 /// Maximum number of pages in memory that have not been consumed yet, about 1 MB each.
 const MAX_PAGES_IN_MEMORY: usize = 8;
 
-/// How error messages name the endpoint and the credentials.
+/// How plans and error messages name the endpoint, the credentials and the proxy.
 pub(crate) struct DisplayNames {
     pub(crate) endpoint: String,
     pub(crate) credentials: String,
+    pub(crate) proxy: Option<String>,
 }
 
 /// Minimum interval between renewals of credentials: when they expire, many in-flight calls fail at
@@ -155,6 +156,11 @@ impl Client {
     /// The credentials, as error messages name them.
     pub(crate) fn credentials(&self) -> &str {
         &self.names.credentials
+    }
+
+    /// The proxy, as plans name it.
+    pub(crate) fn proxy(&self) -> Option<&str> {
+        self.names.proxy.as_deref()
     }
 
     /// Converts the error of `operation` on `target` into the error that users see.

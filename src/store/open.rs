@@ -52,6 +52,7 @@ impl Reader {
         let names = DisplayNames {
             endpoint,
             credentials: credentials_source::describe(environment).await,
+            proxy: config.proxy().await,
         };
         let client_options = ClientOptions {
             endpoint_kind,

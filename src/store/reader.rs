@@ -121,6 +121,12 @@ impl Reader {
         self.client.credentials()
     }
 
+    /// The proxy between this machine and DynamoDB, and the variable that names it.
+    #[must_use]
+    pub fn proxy(&self) -> Option<&str> {
+        self.client.proxy()
+    }
+
     /// Names of the tables of this account and region. The list may be truncated: it only serves
     /// hints.
     ///

@@ -177,6 +177,7 @@ impl<W: Iterator<Item = Duration> + Send> RetryContext<'_, W> {
             },
             ErrorClass::Untrusted
             | ErrorClass::NoTls
+            | ErrorClass::Network
             | ErrorClass::Denied
             | ErrorClass::Invalid
             | ErrorClass::Other => Err(error),

@@ -8,18 +8,38 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::{ConnectorError, SdkError};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
+use super::super::network::{FailureKind, NetworkFailure};
 use super::classify::classify;
 use super::{ErrorClass, RequestError};
 
 impl RequestError {
     /// The error for a request that could not be signed because there are no credentials.
     pub(in crate::aws) fn from_credentials_error(error: &CredentialsError) -> Self {
+        if let Some(failure) = network_failure(error) {
+            return Self::from_network_failure(failure);
+        }
+
         Self::new(ErrorClass::Denied, "no usable AWS credentials")
             .with_source(RootCause::from_error(error))
     }
 
+    /// The error for a failure whose cause is known.
+    fn from_network_failure(failure: &NetworkFailure) -> Self {
+        let class = match failure.kind {
+            FailureKind::Rejected => ErrorClass::Network,
+            FailureKind::Unreachable => ErrorClass::Unreachable,
+            FailureKind::Transient => ErrorClass::Transient,
+        };
+
+        Self::new(class, failure.to_string()).with_source(failure.clone())
+    }
+
     /// The error for a request that got no response.
     pub(in crate::aws) fn from_connector_error(error: &ConnectorError) -> Self {
+        if let Some(failure) = network_failure(error) {
+            return Self::from_network_failure(failure);
+        }
+
         let converted = if is_untrusted_certificate(error) {
             Self::new(ErrorClass::Untrusted, "its certificate is not trusted")
         } else if is_plaintext_server(error) {
@@ -49,6 +69,10 @@ impl RequestError {
     where
         E: ProvideErrorMetadata + StdError + 'static,
     {
+        if let Some(failure) = network_failure(error) {
+            return Self::from_network_failure(failure);
+        }
+
         match error {
             SdkError::ServiceError(service) => {
                 let code = service.err().code();
@@ -79,6 +103,11 @@ fn causes<'a>(
     error: &'a (dyn StdError + 'static),
 ) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
     std::iter::successors(Some(error), |cause| (*cause).source())
+}
+
+/// The failure among the causes of an error that [`Network`](super::super::network::Network) explained.
+fn network_failure<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a NetworkFailure> {
+    causes(error).find_map(|cause| cause.downcast_ref())
 }
 
 /// Whether no connection could be established: refused, unknown host, or no route.

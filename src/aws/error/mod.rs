@@ -27,6 +27,8 @@ pub(crate) enum ErrorClass {
     Untrusted,
     /// The server does not speak TLS.
     NoTls,
+    /// A proxy or the network settings of this machine do not allow the request: a retry would fail too.
+    Network,
     /// The request exceeds the capacity of the table, index or account: slow down and retry.
     Throttled,
     /// The server or the network failed: retry.

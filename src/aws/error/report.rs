@@ -1,14 +1,28 @@
 //! Converts a request error into the error that users see: its kind, its message and its hint.
 
+use super::super::network::{FailureKind, NetworkFailure, zone_hint};
 use super::{ErrorClass, RequestError};
 use crate::error::{Error, ErrorKind};
 
 /// The hint for missing or rejected credentials.
 pub(crate) const CREDENTIALS_HINT: &str = "check the credentials of this environment: keys or AWS_PROFILE in its env file; `aws sso login` for SSO";
 
+/// The hint for a certificate that is not trusted.
+const UNTRUSTED_HINT: &str = "check the endpoint's name; if its CA, or that of a proxy that inspects TLS, is your own, set \
+    AWS_CA_BUNDLE (for a local endpoint, SSL_CERT_FILE) to a PEM file with the CA's certificate";
+
+/// The hint for a server with a certificate of `openssl req -x509`, which makes those of authorities unless told otherwise.
+const SERVER_CERTIFICATE_HINT: &str = "create a server certificate, for example with: openssl req -x509 -newkey rsa:2048 -nodes \
+    -keyout key.pem -out cert.pem -days 365 -subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1 \
+    -addext basicConstraints=critical,CA:FALSE";
+
 impl RequestError {
     /// Converts the error of `operation` into the error that users see.
     pub(crate) fn into_error(self, operation: &str, target: &str, endpoint: &str) -> Error {
+        if let Some(failure) = self.network_failure() {
+            return failure;
+        }
+
         let reason = self.code_and_message();
         let message = format!("{operation} {target} failed: {reason}");
         let error = match self.class {
@@ -31,6 +45,7 @@ impl RequestError {
             ErrorClass::Transient if self.code.is_none() => {
                 Error::failed(message).with_hint(format!("the endpoint is {endpoint}"))
             }
+            ErrorClass::Network => Error::environment(message),
             ErrorClass::Transient | ErrorClass::Invalid | ErrorClass::InUse | ErrorClass::Other => Error::failed(message),
         };
 
@@ -40,14 +55,36 @@ impl RequestError {
         }
     }
 
+    /// The error for a failure of the network, which has a message and a hint of its own.
+    fn network_failure(&self) -> Option<Error> {
+        let failure = self.source.as_ref()?.downcast_ref::<NetworkFailure>()?;
+        let kind = match failure.kind {
+            FailureKind::Rejected => ErrorKind::Environment,
+            FailureKind::Unreachable => ErrorKind::NotFound,
+            FailureKind::Transient => ErrorKind::Failed,
+        };
+
+        Some(Error::new(kind, self.message.clone()).with_hint(failure.hint()))
+    }
+
     fn untrusted(self, endpoint: &str) -> Error {
         let what = format!(
             "{endpoint} cannot prove that it is this server: {}",
             self.message
         );
-        let error = Error::new(ErrorKind::NotFound, what).with_hint(
-            "check the endpoint's name, and who is between; the certificate of an authority of your own is named by SSL_CERT_FILE",
-        );
+        let is_authority = self
+            .source
+            .as_ref()
+            .is_some_and(|source| source.to_string().contains("CaUsedAsEndEntity"));
+        let (what, hint) = if is_authority {
+            let what = format!(
+                "the certificate of {endpoint} is the certificate of a certificate authority (CA)"
+            );
+            (what, SERVER_CERTIFICATE_HINT)
+        } else {
+            (what, UNTRUSTED_HINT)
+        };
+        let error = Error::new(ErrorKind::NotFound, what).with_hint(hint);
         match self.source {
             Some(source) => error.with_source(source),
             None => error,
@@ -75,6 +112,7 @@ impl RequestError {
             "check the endpoint and the network; --wait 60s waits until it answers"
         };
 
+        let hint = zone_hint(endpoint).unwrap_or_else(|| hint.to_owned());
         let error =
             Error::new(ErrorKind::NotFound, format!("no answer from {endpoint}")).with_hint(hint);
         match self.source {

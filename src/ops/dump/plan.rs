@@ -139,6 +139,7 @@ pub async fn plan(
     let schema = describe_existing(store, environment, &request.table).await?;
     let selection = bind_to_table(&mut request, &schema)?;
     let location = TableLocation::new(environment, &request.table, store.credentials())
+        .with_proxy(store.proxy())
         .with_description(&schema);
     let max_read_units = read_cap(request.max_read_units, &location, &schema)?;
     let questions = questions(&contents, &location, &request);

@@ -56,7 +56,8 @@ impl TargetState {
             .map(|dir| MarkerFile::for_table(dir, environment, table));
         let found_marker = read_marker(store, marker.as_ref(), existing.as_ref(), table).await?;
         let marker_contents = found_marker.contents;
-        let place = TableLocation::new(environment, table, store.credentials());
+        let place =
+            TableLocation::new(environment, table, store.credentials()).with_proxy(store.proxy());
         let (source, found) = resume::find_checkpoint(
             marker.as_ref().filter(|_| found_marker.exists),
             marker_contents.as_ref(),

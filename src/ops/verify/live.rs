@@ -98,6 +98,7 @@ impl<'a> LiveTable<'a> {
         } = &described;
 
         let location = TableLocation::new(environment, name, self.store.credentials())
+            .with_proxy(self.store.proxy())
             .with_description(schema);
 
         // Before the first Scan, so that the table is never read at full speed.

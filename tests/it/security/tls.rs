@@ -1,98 +1,25 @@
-//! TLS: servers without a valid certificate receive nothing.
+//! TLS: servers without a valid certificate receive nothing, and errors say what is wrong.
 
+use std::net::{Shutdown, TcpListener};
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::runtime::Runtime;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use std::thread;
 
 use crate::support::client::numbered;
 use crate::support::engine::Engine;
 use crate::support::project::{Project, Run, run};
+use crate::support::tls::TlsServer;
 
-/// TLS in front of an engine, for as long as this lives.
-struct Sealed {
-    url: String,
-    /// Connections on which the other side agreed to talk.
-    agreed: Arc<AtomicUsize>,
-    /// The certificate of the authority, in PEM.
-    authority: String,
-    _runtime: Runtime,
+fn films() -> Engine {
+    let engine = Engine::embedded();
+    engine.client().create_simple("films");
+    engine.client().put("films", numbered(3));
+
+    engine
 }
 
-impl Sealed {
-    /// With a certificate for `name`.
-    fn as_if(name: &str, engine: &Engine) -> Self {
-        let (config, authority) = identity(name);
-        let runtime = Runtime::new().expect("a runtime");
-        let listener = runtime
-            .block_on(TcpListener::bind("127.0.0.1:0"))
-            .expect("a port");
-        let url = format!("https://{}", listener.local_addr().expect("an address"));
-        let agreed = Arc::new(AtomicUsize::new(0));
-        let engine = engine
-            .url()
-            .trim_start_matches("http://")
-            .trim_end_matches('/')
-            .to_owned();
-
-        let (acceptor, counter) = (TlsAcceptor::from(Arc::new(config)), Arc::clone(&agreed));
-        runtime.spawn(async move {
-            while let Ok((connection, _)) = listener.accept().await {
-                let (acceptor, counter, engine) =
-                    (acceptor.clone(), Arc::clone(&counter), engine.clone());
-                tokio::spawn(async move {
-                    let Ok(mut outside) = acceptor.accept(connection).await else {
-                        return;
-                    };
-
-                    counter.fetch_add(1, Ordering::SeqCst);
-                    let mut inside = TcpStream::connect(engine)
-                        .await
-                        .expect("the engine listens");
-                    let _ = tokio::io::copy_bidirectional(&mut outside, &mut inside).await;
-                });
-            }
-        });
-
-        Self {
-            url,
-            agreed,
-            authority,
-            _runtime: runtime,
-        }
-    }
-}
-
-/// A server's certificate for `name`, and the authority that made it.
-fn identity(name: &str) -> (ServerConfig, String) {
-    let mut authority = CertificateParams::new(Vec::new()).expect("an authority without names");
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().expect("a key"))
-        .expect("an authority");
-    let key = KeyPair::generate().expect("a key");
-    let params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
-    let certificate = params.signed_by(&key, &authority).expect("a certificate");
-    let private = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("TLS")
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], private)
-        .expect("a certificate with its key");
-
-    (config, authority.pem())
-}
-
-/// Dumps through TLS; `trusted` is the certificate of an authority that is known.
-fn dump(engine: &Engine, sealed: &Sealed, trusted: Option<&str>) -> (Project, Run) {
-    let project = Project::on(engine, "films").environment("sealed", &sealed.url, "films");
+/// Dumps from `url`; `trusted` is the certificate of an authority that is known.
+fn dump(engine: &Engine, url: &str, trusted: Option<&str>) -> (Project, Run) {
+    let project = Project::on(engine, "films").environment("sealed", url, "films");
     let mut command = project.command(
         "dumpdb",
         ["--env=sealed", "--output=out", "--give-up-after=1s"],
@@ -109,30 +36,117 @@ fn dump(engine: &Engine, sealed: &Sealed, trusted: Option<&str>) -> (Project, Ru
 
 #[test]
 fn only_a_server_that_proves_its_name_is_talked_to() {
-    let engine = Engine::embedded();
-    engine.client().create_simple("films");
-    engine.client().put("films", numbered(3));
-    let own = Sealed::as_if("127.0.0.1", &engine);
-    let (project, done) = dump(&engine, &own, Some(&own.authority));
+    let engine = films();
+    let own = TlsServer::named(&["127.0.0.1"], &engine);
+    let (project, done) = dump(&engine, &own.url(), Some(own.authority()));
     done.exits(0);
     assert_eq!(project.json("out/table-metadata.json")["items"], 3);
-    assert!(own.agreed.load(Ordering::SeqCst) > 0);
+    assert!(own.handshakes() > 0);
 
     for (server, trusted) in [
         // Nobody knows its authority.
-        (Sealed::as_if("127.0.0.1", &engine), None),
+        (TlsServer::named(&["127.0.0.1"], &engine), None),
         // Its authority is known and names another.
-        (Sealed::as_if("dynamodb.example", &engine), Some(())),
+        (TlsServer::named(&["dynamodb.example"], &engine), Some(())),
     ] {
-        let authority = trusted.map(|()| server.authority.clone());
-        let (project, done) = dump(&engine, &server, authority.as_deref());
+        let authority = trusted.map(|()| server.authority());
+        let (project, done) = dump(&engine, &server.url(), authority);
         done.exits(11).says("certificate").says("hint: ");
-        assert_eq!(
-            server.agreed.load(Ordering::SeqCst),
-            0,
-            "nothing may be said to it"
-        );
+        assert_eq!(server.handshakes(), 0, "nothing may be said to it");
 
         assert!(!project.path("out").exists());
     }
+}
+
+#[test]
+fn a_certificate_that_is_its_own_authority_is_refused_with_the_command_for_a_proper_one() {
+    let engine = films();
+    let server = TlsServer::self_signed("127.0.0.1", true, &engine);
+    let (_, done) = dump(&engine, &server.url(), Some(server.authority()));
+    done.exits(11)
+        .says("the certificate of a certificate authority (CA)")
+        .says("openssl req -x509")
+        .says("basicConstraints=critical,CA:FALSE");
+
+    let server = TlsServer::self_signed("127.0.0.1", false, &engine);
+    let (_, done) = dump(&engine, &server.url(), Some(server.authority()));
+    done.exits(0);
+}
+
+#[test]
+fn a_missing_file_of_certificates_is_named() {
+    let engine = films();
+    let server = TlsServer::named(&["127.0.0.1"], &engine);
+    for (variable, path, what) in [
+        ("SSL_CERT_FILE", "missing.pem", "which does not exist"),
+        (
+            "SSL_CERT_FILE",
+            "empty.pem",
+            "which contains no CA certificate",
+        ),
+        ("SSL_CERT_DIR", "missing", "which does not exist"),
+    ] {
+        let project = Project::on(&engine, "films").environment("sealed", &server.url(), "films");
+        project.write("empty.pem", "");
+        let path = project.path(path);
+        let mut command = project.command("dumpdb", ["--env=sealed", "--output=out"]);
+        command.env(variable, &path);
+        run(command, Vec::new())
+            .exits(10)
+            .says(&format!("{variable} names {}, {what}", path.display()))
+            .says("install the package ca-certificates");
+
+        // Without TLS, certificates are of no interest.
+        let mut command = project.command("dumpdb", ["--output=plain"]);
+        command.env(variable, &path);
+        run(command, Vec::new()).exits(0);
+    }
+}
+
+#[test]
+fn a_plain_http_url_of_a_tls_server_fails_immediately_and_names_the_right_one() {
+    let engine = films();
+    let server = TlsServer::named(&["127.0.0.1"], &engine);
+    let project = Project::on(&engine, "films");
+    let url = format!("http://{}", server.address());
+    let project = project.environment("sealed", &url, "films");
+    project
+        .dumpdb(["--env=sealed", "--output=out"])
+        .exits(10)
+        .says(&format!(
+            "{} speaks TLS, but its URL begins with http://",
+            server.address()
+        ))
+        .says(&format!("use https://{}", server.address()))
+        .never_says("Retry");
+}
+
+#[test]
+fn a_web_server_that_expects_tls_is_recognized_by_its_port() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    // As nginx answers.
+    thread::spawn(move || {
+        use std::io::{Read as _, Write as _};
+
+        for connection in listener.incoming() {
+            let mut connection = connection.expect("a connection");
+            let mut start = [0; 4096];
+            let read = connection.read(&mut start).unwrap_or(0);
+            let answer: &[u8] = if start[..read].starts_with(&[22, 3]) {
+                &[21, 3, 3, 0, 2, 2, 40]
+            } else {
+                b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/html\r\ncontent-length: 7\r\nconnection: close\r\n\r\n<html/>"
+            };
+            let _ = connection.write_all(answer);
+            let _ = connection.shutdown(Shutdown::Write);
+        }
+    });
+
+    let url = format!("http://{address}");
+    let project = Project::empty().environment("sealed", &url, "films");
+    project
+        .dumpdb(["--env=sealed", "--output=out"])
+        .exits(10)
+        .says(&format!("{address} speaks TLS"));
 }

@@ -93,6 +93,12 @@ impl Engine {
         &self.url
     }
 
+    /// Host and port.
+    pub(crate) fn address(&self) -> String {
+        let url = self.url.trim_start_matches("http://");
+        url.trim_end_matches('/').to_owned()
+    }
+
     /// The same place under an address that does not look like this machine. Only for an engine in this process.
     pub(crate) fn distant_url(&self) -> String {
         self.url.replace("127.0.0.1", "0.0.0.0")

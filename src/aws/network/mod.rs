@@ -1,0 +1,16 @@
+//! The connections that carry requests: directly or through a proxy, with TLS where the URL asks for it.
+//!
+//! Remote hosts are reached as the AWS SDKs and the AWS CLI do it: through the proxy in `HTTPS_PROXY`, `HTTP_PROXY` or `ALL_PROXY`
+//! unless `NO_PROXY` excludes the host, and trusting the certificates in `AWS_CA_BUNDLE` or the profile's `ca_bundle`. Nothing of
+//! that applies to a local environment.
+
+mod connector;
+mod failure;
+mod proxy;
+mod tls_probe;
+mod trust;
+mod zone;
+
+pub(super) use connector::Network;
+pub(super) use failure::{FailureKind, NetworkFailure};
+pub(super) use zone::zone_hint;
