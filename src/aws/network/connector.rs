@@ -1,6 +1,6 @@
 //! Sends each request over the connection that its URL needs: direct or through a proxy, with or without TLS.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -70,8 +70,8 @@ impl Network {
             network: self.clone(),
             timeouts,
             connectors: Default::default(),
-            has_succeeded: AtomicBool::new(false),
-            is_probed: AtomicBool::new(false),
+            forwarded: Mutex::default(),
+            is_checked: AtomicBool::new(false),
         })))
     }
 
@@ -85,13 +85,10 @@ impl Network {
 
     /// The proxy for requests to `url`.
     pub(in crate::aws) fn proxy_for(&self, url: &str) -> Option<&Proxy> {
-        let proxies = self.0.proxies.as_ref()?;
-        let address = address(url)?;
-        if is_on_this_host(&address) {
-            return None;
-        }
+        let proxy = self.0.proxies.as_ref()?.for_url(url)?;
+        let is_near = is_on_this_host(&address(url)?);
 
-        proxies.for_url(url)
+        (!is_near).then_some(proxy)
     }
 }
 
@@ -159,10 +156,10 @@ struct Routes {
     timeouts: HttpConnectorSettings,
     /// By scheme, then by whether there is a proxy. Built when needed, because TLS loads the certificates of this machine.
     connectors: [[OnceLock<Result<SharedHttpConnector, NetworkFailure>>; 2]; 2],
-    /// Whether any server has answered.
-    has_succeeded: AtomicBool,
-    /// Whether a server was checked for TLS.
-    is_probed: AtomicBool,
+    /// Hosts that have answered through a proxy.
+    forwarded: Mutex<HashSet<String>>,
+    /// Whether a server has answered in HTTP, or was checked for TLS: once is enough.
+    is_checked: AtomicBool,
 }
 
 impl HttpConnector for Router {
@@ -183,15 +180,11 @@ impl Routes {
             Some(proxy) => self.failure_of_proxy(proxy, &url, &answer),
             None => self.failure_of_scheme(&url, &answer).await,
         };
-        if let Some(failure) = failure {
-            return Err(into_connector_error(failure));
-        }
 
-        if answer.is_ok() {
-            self.has_succeeded.store(true, Ordering::Relaxed);
+        match failure {
+            Some(failure) => Err(into_connector_error(failure)),
+            None => answer,
         }
-
-        answer
     }
 
     fn connector(
@@ -234,15 +227,24 @@ impl Routes {
         answer: &Result<HttpResponse, ConnectorError>,
     ) -> Option<NetworkFailure> {
         let host = address(url)?.host;
-        let has_worked = self.has_succeeded.load(Ordering::Relaxed);
+        let mut forwarded = self
+            .forwarded
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let has_worked = forwarded.contains(&host);
 
-        match answer {
-            Err(error) => proxy.failure(error, &host, has_worked),
+        let failure = match answer {
+            Err(error) => return proxy.failure(error, &host, has_worked),
             Ok(response) if !is_https(url) => {
                 proxy.failure_of_response(response, &host, has_worked)
             }
             Ok(_) => None,
+        };
+        if failure.is_none() && !has_worked {
+            forwarded.insert(host);
         }
+
+        failure
     }
 
     /// The failure of a plain HTTP request to a server that speaks TLS.
@@ -251,16 +253,17 @@ impl Routes {
         url: &str,
         answer: &Result<HttpResponse, ConnectorError>,
     ) -> Option<NetworkFailure> {
+        if is_https(url) || self.is_checked.load(Ordering::Relaxed) {
+            return None;
+        }
+
         let is_suspect = match answer {
             Ok(response) => is_foreign_rejection(response),
             // Connected, but the answer is not HTTP.
             Err(error) => !error.is_timeout() && !mentions(error, "client error (Connect)"),
         };
-        if !is_suspect
-            || is_https(url)
-            || self.has_succeeded.load(Ordering::Relaxed)
-            || self.is_probed.swap(true, Ordering::Relaxed)
-        {
+        let is_decided = is_suspect || answer.is_ok();
+        if !is_decided || self.is_checked.swap(true, Ordering::Relaxed) || !is_suspect {
             return None;
         }
 

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use crate::support::client::numbered;
 use crate::support::engine::Engine;
+use crate::support::faults::{Fault, Proxy, calls};
 use crate::support::http_proxy::HttpProxy;
 use crate::support::project::{Project, Run, run};
 use crate::support::tls::TlsServer;
@@ -161,6 +162,30 @@ fn every_service_of_aws_is_called_through_the_proxy() {
 }
 
 #[test]
+fn a_service_that_the_proxy_does_not_allow_is_named_and_the_dump_continues() {
+    let engine = films();
+    let server = TlsServer::named(&["dynamodb.eu-central-1.amazonaws.com"], &engine);
+    let proxy = HttpProxy::refusing(server.address(), |_, head| head.contains("autoscaling"));
+    let project = Project::empty();
+    project.write(
+        "envs/.env.dev",
+        "DYNAMODB_TABLE=films\nAWS_REGION=eu-central-1\nAWS_ACCESS_KEY_ID=test\nAWS_SECRET_ACCESS_KEY=test\n",
+    );
+    let bundle = project.write("ca.pem", server.authority());
+    let bundle = bundle.to_str().expect("UTF-8");
+    dump(
+        &project,
+        &[("HTTPS_PROXY", proxy.address()), ("AWS_CA_BUNDLE", bundle)],
+    )
+    .exits(0)
+    .says("refused to connect to application-autoscaling.eu-central-1.amazonaws.com");
+
+    let refused = proxy.requests();
+    let refused = refused.iter().filter(|head| head.contains("autoscaling"));
+    assert_eq!(refused.count(), 2, "two operations without a retry");
+}
+
+#[test]
 fn hosts_in_no_proxy_are_connected_to_directly() {
     let engine = films();
     let proxy = HttpProxy::to(&engine.address());
@@ -230,6 +255,23 @@ fn a_proxy_that_cannot_open_the_tunnel_ends_the_first_call() {
         .exits(10)
         .says("refused to connect to dynamodb.example.test");
     assert_eq!(proxy.requests().len(), 1);
+}
+
+#[test]
+fn a_proxy_that_has_worked_may_fail_for_a_moment() {
+    let engine = films();
+    let cut = Proxy::with_rules(&engine, [calls("Scan", 1..=1, Fault::CutBeforeCall)]);
+    let server = TlsServer::in_front_of(&[HOST], cut.url().trim_start_matches("http://"));
+    let proxy = HttpProxy::refusing(server.address(), |number, _| number == 2);
+    let project = project("https");
+    let bundle = project.write("ca.pem", server.authority());
+    let bundle = bundle.to_str().expect("UTF-8");
+    dump(
+        &project,
+        &[("HTTPS_PROXY", proxy.address()), ("AWS_CA_BUNDLE", bundle)],
+    )
+    .exits(0);
+    assert!(proxy.requests().len() > 2, "{:?}", proxy.requests());
 }
 
 #[test]

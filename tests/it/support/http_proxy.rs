@@ -13,11 +13,14 @@ pub(crate) struct HttpProxy {
     _runtime: Runtime,
 }
 
+/// Whether the request with this number and head is refused.
+type Refuses = fn(usize, &str) -> bool;
+
 /// How a proxy answers.
 #[derive(Clone)]
 enum Behaviour {
-    /// Connects to this address.
-    Forwards(String),
+    /// Connects to this address, unless the request is refused.
+    Forwards { server: String, refuses: Refuses },
     /// Answers with this status.
     Answers(&'static str),
 }
@@ -25,7 +28,15 @@ enum Behaviour {
 impl HttpProxy {
     /// A proxy that connects every request to `server` (host and port).
     pub(crate) fn to(server: &str) -> Self {
-        Self::start(Behaviour::Forwards(server.to_owned()))
+        Self::refusing(server, |_, _| false)
+    }
+
+    /// The same, but it answers some requests with 503, by number (counted from 1) and head.
+    pub(crate) fn refusing(server: &str, refuses: fn(usize, &str) -> bool) -> Self {
+        Self::start(Behaviour::Forwards {
+            server: server.to_owned(),
+            refuses,
+        })
     }
 
     /// A proxy that answers with this status, such as `407 Proxy Authentication Required`.
@@ -85,11 +96,20 @@ async fn serve(
 
     let text = String::from_utf8_lossy(&head).into_owned();
     let is_tunnel = text.starts_with("CONNECT ");
-    requests.lock().expect("no panic").push(text);
+    let number = {
+        let mut requests = requests.lock().expect("no panic");
+        requests.push(text.clone());
+        requests.len()
+    };
 
-    let server = match behaviour {
-        Behaviour::Forwards(server) => server,
-        Behaviour::Answers(status) => {
+    let answer = match behaviour {
+        Behaviour::Forwards { server, refuses } if !refuses(number, &text) => Ok(server),
+        Behaviour::Forwards { .. } => Err("503 Service Unavailable"),
+        Behaviour::Answers(status) => Err(status),
+    };
+    let server = match answer {
+        Ok(server) => server,
+        Err(status) => {
             let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
             return client.write_all(answer.as_bytes()).await.ok();
         }
