@@ -170,6 +170,8 @@ impl Proxy {
         match response.status().as_u16() {
             407 => Some(self.wants_credentials()),
             403 if !is_answered => Some(self.refused(host, has_worked)),
+            // Perhaps passed on from the host.
+            status @ 502..=504 if !is_answered => Some(self.failed(host, status)),
             _ => None,
         }
     }
@@ -201,6 +203,14 @@ impl Proxy {
             kind,
             format!("the proxy {self} refused to connect to {host}"),
             hint,
+        )
+    }
+
+    fn failed(&self, host: &str, status: u16) -> NetworkFailure {
+        NetworkFailure::new(
+            FailureKind::Transient,
+            format!("the proxy {self} answered HTTP {status} for {host}"),
+            "check the host's name, and whether the proxy can connect to it",
         )
     }
 

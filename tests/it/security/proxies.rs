@@ -258,6 +258,33 @@ fn a_proxy_that_cannot_open_the_tunnel_ends_the_first_call() {
 }
 
 #[test]
+fn a_proxy_that_cannot_reach_a_plain_http_endpoint_is_named_at_the_end() {
+    let proxy = HttpProxy::answering("503 Service Unavailable");
+    let project = project("http");
+    let mut command = dump_command(&project, &[("HTTP_PROXY", proxy.address())]);
+    command.arg("--give-up-after=1s");
+    run(command, Vec::new()).exits(1).says(&format!(
+        "the proxy {} (HTTP_PROXY) answered HTTP 503 for {HOST}",
+        proxy.address()
+    ));
+    assert!(
+        proxy.requests().len() > 1,
+        "such a failure may be temporary"
+    );
+}
+
+#[test]
+fn a_proxy_that_never_answers_is_named() {
+    let proxy = HttpProxy::silent();
+    dump(&project("https"), &[("HTTPS_PROXY", proxy.address())])
+        .exits(11)
+        .says(&format!(
+            "no connection to {HOST} through the proxy {} (HTTPS_PROXY) in time",
+            proxy.address()
+        ));
+}
+
+#[test]
 fn a_proxy_that_has_worked_may_fail_for_a_moment() {
     let engine = films();
     let cut = Proxy::with_rules(&engine, [calls("Scan", 1..=1, Fault::CutBeforeCall)]);

@@ -23,6 +23,8 @@ enum Behaviour {
     Forwards { server: String, refuses: Refuses },
     /// Answers with this status.
     Answers(&'static str),
+    /// Reads the request and never answers.
+    Silent,
 }
 
 impl HttpProxy {
@@ -42,6 +44,11 @@ impl HttpProxy {
     /// A proxy that answers with this status, such as `407 Proxy Authentication Required`.
     pub(crate) fn answering(status: &'static str) -> Self {
         Self::start(Behaviour::Answers(status))
+    }
+
+    /// A proxy that takes requests and never answers.
+    pub(crate) fn silent() -> Self {
+        Self::start(Behaviour::Silent)
     }
 
     fn start(behaviour: Behaviour) -> Self {
@@ -106,6 +113,7 @@ async fn serve(
         Behaviour::Forwards { server, refuses } if !refuses(number, &text) => Ok(server),
         Behaviour::Forwards { .. } => Err("503 Service Unavailable"),
         Behaviour::Answers(status) => Err(status),
+        Behaviour::Silent => std::future::pending().await,
     };
     let server = match answer {
         Ok(server) => server,
