@@ -1,5 +1,6 @@
 //! Sends requests: resolves credentials and endpoint, signs, and returns the response or a classified error.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_credential_types::provider::SharedCredentialsProvider;
@@ -9,6 +10,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use bytes::Bytes;
 
 use super::clock::ServerClock;
+use super::context::{RequestContext, request_id};
 use super::credentials::CachedCredentials;
 use super::endpoint::Endpoints;
 use super::error::{ErrorClass, RequestError};
@@ -96,6 +98,25 @@ impl AwsClient {
     /// # Errors
     /// There are no credentials, no connection, no response in time, or the service answered with an error.
     pub(crate) async fn send(&self, request: Request<'_>) -> Result<Response, RequestError> {
+        let mut context = Box::new(RequestContext::new(request.operation));
+        let max_bytes = request.max_response_bytes;
+        match self.send_once(request, &mut context).await {
+            Ok(response) => Ok(Response::new(
+                response,
+                self.attempt_timeout,
+                max_bytes,
+                context,
+            )),
+            Err(error) => Err(error.in_context(&context)),
+        }
+    }
+
+    /// Sends a request once; `context` learns where it goes, what it is signed with, and the ID that the service gives it.
+    async fn send_once(
+        &self,
+        request: Request<'_>,
+        context: &mut RequestContext,
+    ) -> Result<HttpResponse, RequestError> {
         let now = self.clock.now();
         let credentials = self
             .credentials
@@ -106,6 +127,7 @@ impl AwsClient {
             .endpoints
             .resolve(request.operation.service, request.table, &credentials)
             .await?;
+        context.call.endpoint = Some(Arc::clone(&destination.name));
 
         let mut signed = signed_request(
             request.operation,
@@ -119,7 +141,7 @@ impl AwsClient {
             signed.headers_mut().insert("accept-encoding", "gzip");
         }
 
-        let authorization = signed.headers().get("authorization").map(ToOwned::to_owned);
+        context.secrets = RequestSecrets::new(credentials, signed.headers().get("authorization"));
         let connection = CaptureSmithyConnection::new();
         signed.add_extension(connection.clone());
 
@@ -128,15 +150,13 @@ impl AwsClient {
             .map_err(|_| RequestError::timeout())?
             .map_err(|error| RequestError::from_connector_error(&error))?;
 
+        context.call.request_id = request_id(response.headers());
         if response.status().is_success() {
-            return Ok(Response::new(
-                response,
-                self.attempt_timeout,
-                request.max_response_bytes,
-            ));
+            return Ok(response);
         }
 
-        let error = self.read_error(response, request.max_error_bytes).await;
+        // Boxed, because it is rarely needed and must not enlarge the future of every call.
+        let error = Box::pin(self.read_error(response, request.max_error_bytes, context)).await;
         if error.class == ErrorClass::Transient {
             // A server that fails may be about to go away: the next attempt uses another connection.
             if let Some(connection) = connection.get() {
@@ -144,17 +164,20 @@ impl AwsClient {
             }
         }
 
-        let secrets = RequestSecrets::new(&credentials, authorization.as_deref());
-        Err(error
-            .redacted(&secrets)
-            .for_service(request.operation.service))
+        Err(error)
     }
 
     /// The error in a response.
-    async fn read_error(&self, response: HttpResponse, max_bytes: usize) -> RequestError {
+    async fn read_error(
+        &self,
+        response: HttpResponse,
+        max_bytes: usize,
+        context: &RequestContext,
+    ) -> RequestError {
         let status = response.status().as_u16();
         let headers = response.headers().clone();
-        let body = Response::new(response, self.attempt_timeout, max_bytes);
+        let context = Box::new(context.clone());
+        let body = Response::new(response, self.attempt_timeout, max_bytes, context);
         let body = match body.read().await {
             Ok(body) => body.text,
             Err(error) => return error,

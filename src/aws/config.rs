@@ -14,6 +14,7 @@ use aws_credential_types::Credentials as AwsCredentials;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 
 use super::client::AwsClient;
+use super::context::RequestContext;
 use super::endpoint::Endpoints;
 use super::error::RequestError;
 use super::network::Network;
@@ -61,6 +62,8 @@ pub(crate) struct AwsSettings {
     /// The DynamoDB endpoint, if it differs from the shared one.
     dynamodb_endpoint: Option<String>,
     network: Network,
+    /// Name of the embedded engine.
+    engine: Option<String>,
 }
 
 impl AwsSettings {
@@ -103,16 +106,13 @@ impl AwsSettings {
             shared,
             dynamodb_endpoint: urls.dynamodb,
             network,
+            engine: embedded_url.map(|_| environment.endpoint().to_string()),
         })
     }
 
-    /// The region; empty if there is none.
-    pub(crate) fn region(&self) -> &str {
-        self.shared.region().map_or("", |region| region.as_ref())
-    }
-
     fn client(&self, give_up_after: Duration) -> AwsClient {
-        let endpoints = Endpoints::new(&self.shared, self.dynamodb_endpoint.clone());
+        let endpoints = Endpoints::new(&self.shared, self.dynamodb_endpoint.clone())
+            .with_name(self.engine.clone());
         AwsClient::new(
             self.shared.credentials_provider(),
             self.network.connector(),
@@ -142,9 +142,9 @@ impl AwsSettings {
         let identity = match identity {
             Ok(identity) => identity,
             Err(error) => {
-                let error = RequestError::from_sts_error(&error);
-                let error = error.redacted(&self.secrets().await);
-                return Err(error.into_error("GetCallerIdentity", "of STS", "STS"));
+                let context = RequestContext::of_sts("GetCallerIdentity", self.secrets().await);
+                let error = RequestError::from_sts_error(&error, context);
+                return Err(error.into_error("of STS"));
             }
         };
 
@@ -160,7 +160,7 @@ impl AwsSettings {
         };
 
         match provider.provide_credentials().await {
-            Ok(credentials) => RequestSecrets::new(&credentials, None),
+            Ok(credentials) => RequestSecrets::new(credentials, None),
             Err(_) => RequestSecrets::default(),
         }
     }

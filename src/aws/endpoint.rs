@@ -25,6 +25,8 @@ pub(super) struct Endpoints {
     dynamodb_url: Option<String>,
     /// URL of every other service, if it is not AWS's.
     shared_url: Option<String>,
+    /// Name of all of them in error messages, instead of their URLs.
+    name: Option<String>,
     /// The last result: a run sends most of its requests to one table, and the rules take longer than building a request.
     last: Mutex<Option<(ResolvedFor, Arc<Destination>)>>,
 }
@@ -60,8 +62,15 @@ impl Endpoints {
                 .to_string(),
             dynamodb_url: dynamodb_url.or_else(|| configured_url(config, "DynamoDB")),
             shared_url: configured_url(config, "Application Auto Scaling"),
+            name: None,
             last: Mutex::new(None),
         }
+    }
+
+    /// Names every endpoint in error messages, for an engine whose URL tells nobody anything.
+    pub(super) fn with_name(mut self, name: Option<String>) -> Self {
+        self.name = name;
+        self
     }
 
     /// Where a request about `table` goes. With an account ID in the credentials, AWS has an endpoint for each account.
@@ -94,8 +103,10 @@ impl Endpoints {
             },
         };
 
+        let name = self.name.clone().unwrap_or_else(|| display_name(&url));
         let destination = Arc::new(Destination {
             url: with_path(url),
+            name: name.into(),
             region: self.region.clone(),
         });
         let key = ResolvedFor {
@@ -153,6 +164,15 @@ fn configured_url(config: &SdkConfig, service_id: &str) -> Option<String> {
     let of_service = config.service_config().and_then(|it| it.load_config(key));
 
     of_service.or_else(|| config.endpoint_url().map(ToOwned::to_owned))
+}
+
+/// A URL as error messages name it: without user name and password.
+fn display_name(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = authority.rsplit('@').next().unwrap_or(authority);
+
+    format!("{scheme}://{host}{}", path.trim_end_matches('/'))
 }
 
 /// A URL with a path, which a signature needs.

@@ -9,6 +9,7 @@ pub(crate) mod buffers;
 mod client;
 mod clock;
 mod config;
+mod context;
 mod credentials;
 pub(crate) mod credentials_source;
 mod endpoint;
@@ -25,5 +26,6 @@ mod timeouts;
 
 pub(crate) use client::{AwsClient, Request};
 pub(crate) use config::{AwsSettings, ClientFactory};
+pub(crate) use context::RequestContext;
 pub(crate) use operation::ApiOperation;
 pub(crate) use response::ResponseBody;

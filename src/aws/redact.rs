@@ -1,6 +1,8 @@
 //! Removes what a request was signed with from error messages. Servers echo requests in their errors: AWS itself lists the headers of
 //! a request whose signature is wrong, the session token among them.
 
+use std::fmt;
+
 use aws_credential_types::Credentials;
 
 /// Shorter texts, such as the key `test` of local engines, are not secret, and occur in other words.
@@ -8,25 +10,18 @@ const MIN_SECRET_LENGTH: usize = 8;
 
 /// What a request was signed with: the credentials and the signature.
 #[derive(Clone, Default)]
-pub(super) struct RequestSecrets(Vec<String>);
+pub(super) struct RequestSecrets {
+    credentials: Option<Credentials>,
+    authorization: Option<String>,
+}
 
 impl RequestSecrets {
     /// The secrets of a request with these credentials and this header `authorization`.
-    pub(super) fn new(credentials: &Credentials, authorization: Option<&str>) -> Self {
-        let signature = authorization
-            .and_then(|authorization| authorization.split_once("Signature="))
-            .map(|(_, signature)| signature);
-
-        let secrets = [
-            Some(credentials.access_key_id()),
-            Some(credentials.secret_access_key()),
-            credentials.session_token(),
-            signature,
-        ];
-        let secrets = secrets.into_iter().flatten();
-        let secrets = secrets.filter(|secret| secret.len() >= MIN_SECRET_LENGTH);
-
-        Self(secrets.map(ToOwned::to_owned).collect())
+    pub(super) fn new(credentials: Credentials, authorization: Option<&str>) -> Self {
+        Self {
+            credentials: Some(credentials),
+            authorization: authorization.map(ToOwned::to_owned),
+        }
     }
 
     /// `text` without these secrets.
@@ -34,11 +29,35 @@ impl RequestSecrets {
         const HIDDEN: &str = "[hidden]";
 
         let mut redacted = text.to_owned();
-        for secret in &self.0 {
+        for secret in self.texts() {
             redacted = redacted.replace(secret, HIDDEN);
         }
 
         redacted
+    }
+
+    fn texts(&self) -> impl Iterator<Item = &str> {
+        let credentials = self.credentials.as_ref();
+        let authorization = self.authorization.as_deref();
+        let secrets = [
+            credentials.map(Credentials::access_key_id),
+            credentials.map(Credentials::secret_access_key),
+            credentials.and_then(Credentials::session_token),
+            authorization
+                .and_then(|authorization| authorization.split_once("Signature="))
+                .map(|(_, signature)| signature),
+        ];
+
+        secrets
+            .into_iter()
+            .flatten()
+            .filter(|secret| secret.len() >= MIN_SECRET_LENGTH)
+    }
+}
+
+impl fmt::Debug for RequestSecrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[hidden]")
     }
 }
 
@@ -58,7 +77,7 @@ mod tests {
         let authorization = "AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20260101/eu-central-1/dynamodb/aws4_request, \
              SignedHeaders=host;x-amz-date, Signature=5d672d79c15b13162d9279b0855cfba6789a8edb";
 
-        let secrets = RequestSecrets::new(&credentials, Some(authorization));
+        let secrets = RequestSecrets::new(credentials, Some(authorization));
         let echoed = "AKIAIOSFODNN7EXAMPLE signed IQoJb3JpZ2luX2VjEXAMPLETOKEN as \
                       5d672d79c15b13162d9279b0855cfba6789a8edb on 20260101 in eu-central-1 with AWS4-HMAC-SHA256";
         assert_eq!(

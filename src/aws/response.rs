@@ -9,6 +9,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::buffers::{into_shared_bytes, take_buffer};
+use super::context::RequestContext;
 use super::error::RequestError;
 use super::gzip::{decompress, is_gzip};
 
@@ -27,6 +28,8 @@ pub(crate) struct Response {
     is_gzip: bool,
     stall: Duration,
     max_bytes: usize,
+    /// In a box, so that the futures of calls stay small.
+    context: Box<RequestContext>,
 }
 
 /// The body of a response, decompressed.
@@ -35,11 +38,18 @@ pub(crate) struct ResponseBody {
     pub(crate) text: Bytes,
     /// Bytes on the wire.
     pub(crate) received: u64,
+    /// The request, for errors in the body.
+    pub(crate) context: Box<RequestContext>,
 }
 
 impl Response {
     /// Takes the body out of an HTTP response to a request that may take as long as `attempt`.
-    pub(super) fn new(response: HttpResponse, attempt: Duration, max_bytes: usize) -> Self {
+    pub(super) fn new(
+        response: HttpResponse,
+        attempt: Duration,
+        max_bytes: usize,
+        context: Box<RequestContext>,
+    ) -> Self {
         let number = |name: &str| {
             response
                 .headers()
@@ -57,6 +67,7 @@ impl Response {
             is_gzip,
             stall: MAX_STALL.min(attempt / 2),
             max_bytes,
+            context,
         }
     }
 
@@ -65,6 +76,19 @@ impl Response {
     /// # Errors
     /// The body is damaged, incomplete, too long, or made no progress for too long.
     pub(crate) async fn read(self) -> Result<ResponseBody, RequestError> {
+        let context = self.context.clone();
+        match self.read_body().await {
+            Ok((text, received)) => Ok(ResponseBody {
+                text,
+                received,
+                context,
+            }),
+            Err(error) => Err(error.in_context(&context)),
+        }
+    }
+
+    /// The body, decompressed, and its length on the wire.
+    async fn read_body(self) -> Result<(Bytes, u64), RequestError> {
         let (is_gzip, max_bytes) = (self.is_gzip, self.max_bytes);
         let body = self.collect().await?;
         let received = body.len() as u64;
@@ -74,7 +98,7 @@ impl Response {
             body
         };
 
-        Ok(ResponseBody { text, received })
+        Ok((text, received))
     }
 
     /// Reads the body as it was transferred.

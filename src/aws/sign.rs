@@ -1,6 +1,7 @@
 //! Builds and signs the HTTP request of an operation: AWS Signature Version 4, see
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use aws_credential_types::Credentials;
@@ -18,6 +19,8 @@ use super::operation::ApiOperation;
 #[derive(Debug)]
 pub(super) struct Destination {
     pub(super) url: String,
+    /// The URL, as error messages name it.
+    pub(super) name: Arc<str>,
     pub(super) region: String,
 }
 

@@ -397,6 +397,83 @@ async fn errors_never_repeat_what_a_request_was_signed_with() {
 }
 
 #[tokio::test]
+async fn an_error_names_what_was_really_called_and_the_id_that_the_service_gave_it() {
+    const ID: &str = "BT2JCLSEHU4QJ5F5NO9ACJMA33VV4KQNSO5AEMVJF66Q9ASUAAJG";
+    let account = SharedCredentialsProvider::new(credentials(Some("123456789012")));
+    let id = vec![("x-amzn-requestid", ID.to_owned())];
+    let server = Server::answering([
+        refusal("ValidationException", "no", id.clone()),
+        refusal("AccessDeniedException", "no", id),
+        (502, Vec::new(), Vec::new()),
+    ]);
+    let client = server.client(&config("eu-west-3").credentials_provider(account).build());
+    let fail = async |operation| {
+        let request = Request::new(operation, Some("films"), Bytes::from_static(b"{}"));
+        let error = send(&client, request).await.unwrap_err();
+        error.into_error("films")
+    };
+
+    let refused = fail(ApiOperation::SCAN).await;
+    let message = format!("Scan films failed: ValidationException: no (request ID {ID})");
+    assert_eq!(refused.to_string(), message);
+
+    let denied = fail(ApiOperation::PUT_SCALING_POLICY).await;
+    let action = "application-autoscaling:PutScalingPolicy";
+    assert!(denied.hint().unwrap().contains(action), "{denied:?}");
+
+    let failed = fail(ApiOperation::DESCRIBE_TABLE).await;
+    let host = "the endpoint is https://123456789012.ddb.eu-west-3.amazonaws.com";
+    assert_eq!(failed.hint(), Some(host));
+    assert!(!failed.to_string().contains("request ID"), "{failed}");
+}
+
+#[tokio::test]
+async fn nothing_of_a_response_shows_what_a_request_was_signed_with() {
+    let body = format!(r#"{{"__type":"{TOKEN}","message":"TheAccessKey"}}"#);
+    let headers = || vec![("x-amzn-requestid", "TheAccessKey".to_owned())];
+    let server = Server::answering([
+        (400, headers(), body.clone().into_bytes()),
+        (200, headers(), body.into_bytes()),
+    ]);
+    let client = server.client(&config("eu-west-3").build());
+    let refused = send(&client, describe()).await.unwrap_err();
+    let answer = client.send(describe()).await.unwrap().read().await.unwrap();
+    let unreadable = serde_json::from_slice::<Vec<u8>>(&answer.text).unwrap_err();
+    let unreadable = error::RequestError::unreadable_response(unreadable)
+        .with_source(format!("unexpected {TOKEN}"))
+        .in_context(&answer.context);
+
+    for error in [refused, unreadable] {
+        let error = error.into_error("films");
+        let text = format!("{error:?} {error} {:?}", error.causes().collect::<Vec<_>>());
+        assert!(text.contains("[hidden]"), "{text}");
+        assert!(
+            !text.contains(TOKEN) && !text.contains("TheAccessKey"),
+            "{text}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_is_named_without_user_name_and_password() {
+    let server = Server::answering([(502, Vec::new(), Vec::new())]);
+    let config = config("eu-west-3").endpoint_url("http://user:hush@localhost:4566/aws/");
+    let error = send(&server.client(&config.build()), describe()).await;
+    let error = error.unwrap_err().into_error("films");
+    assert_eq!(
+        error.hint(),
+        Some("the endpoint is http://localhost:4566/aws")
+    );
+}
+
+#[tokio::test]
+async fn long_messages_are_shortened() {
+    let server = Server::refusing("X", &"ä".repeat(5000));
+    let error = send(&server.client(&config("eu-west-3").build()), describe()).await;
+    assert_eq!(error.unwrap_err().message.chars().count(), 2001);
+}
+
+#[tokio::test]
 async fn responses_are_bounded() {
     let mebibytes = |count: usize| vec![b' '; count * 1024 * 1024 + 1];
     let server = Server::answering([

@@ -46,12 +46,7 @@ impl Client {
         // backfilled or backups are being enabled.
         let max_wait = self.retry().give_up_after();
         let answer = self
-            .with_retry_limits(
-                operation,
-                MAX_SERVER_ERROR_TIME.min(max_wait),
-                max_wait,
-                attempt,
-            )
+            .with_retry_limits(MAX_SERVER_ERROR_TIME.min(max_wait), max_wait, attempt)
             .await;
 
         match answer {
@@ -59,7 +54,7 @@ impl Client {
             Err(error) if is_already_applied(call.operation, &error, calls) => Ok(()),
             answer => answer
                 .map(drop)
-                .map_err(|error| self.operation_error(error, operation, table)),
+                .map_err(|error| self.operation_error(error, table)),
         }
     }
 

@@ -321,9 +321,7 @@ fn is_missing_policy(error: &RequestError) -> bool {
 }
 
 fn parse<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, RequestError> {
-    serde_json::from_slice(text).map_err(|error| {
-        RequestError::damaged_response("the answer cannot be read").with_source(error)
-    })
+    serde_json::from_slice(text).map_err(RequestError::unreadable_response)
 }
 
 fn parse_fields(answer: &[u8]) -> Result<HashMap<String, Box<RawValue>>, RequestError> {

@@ -24,9 +24,8 @@ use crate::schema::TableSchema;
 /// Maximum number of pages in memory that have not been consumed yet, about 1 MB each.
 const MAX_PAGES_IN_MEMORY: usize = 8;
 
-/// How plans and error messages name the endpoint, the credentials and the proxy.
+/// How plans and error messages name the credentials and the proxy.
 pub(crate) struct DisplayNames {
-    pub(crate) endpoint: String,
     pub(crate) credentials: String,
     pub(crate) proxy: Option<String>,
 }
@@ -148,11 +147,6 @@ impl Client {
         &self.gzip_policy
     }
 
-    /// The endpoint, as error messages name it.
-    pub(crate) fn endpoint(&self) -> &str {
-        &self.names.endpoint
-    }
-
     /// The credentials, as error messages name them.
     pub(crate) fn credentials(&self) -> &str {
         &self.names.credentials
@@ -163,15 +157,10 @@ impl Client {
         self.names.proxy.as_deref()
     }
 
-    /// Converts the error of `operation` on `target` into the error that users see.
-    pub(crate) fn operation_error(
-        &self,
-        error: RequestError,
-        operation: &str,
-        target: &str,
-    ) -> Error {
+    /// Converts the error of a call about `target` into the error that users see.
+    pub(crate) fn operation_error(&self, error: RequestError, target: &str) -> Error {
         let is_missing_credentials = error.is_missing_credentials();
-        let error = error.into_error(operation, target, &self.names.endpoint);
+        let error = error.into_error(target);
         if is_missing_credentials {
             return error.with_hint(format!(
                 "asked for: {}; {CREDENTIALS_HINT}",
@@ -183,21 +172,20 @@ impl Client {
     }
 
     /// Sends a request once, and returns the body of the response.
-    pub(crate) async fn send(&self, request: Request<'_>) -> Result<Bytes, RequestError> {
-        let response = self.aws().send(request).await?;
-        Ok(response.read().await?.text)
+    pub(crate) async fn send(&self, request: Request<'_>) -> Result<ResponseBody, RequestError> {
+        self.aws().send(request).await?.read().await
     }
 
     pub(crate) async fn send_describe_table(
         &self,
         table: &str,
         body: Bytes,
-    ) -> Result<Bytes, RequestError> {
+    ) -> Result<ResponseBody, RequestError> {
         self.send_to_table(ApiOperation::DESCRIBE_TABLE, table, body)
             .await
     }
 
-    pub(crate) async fn send_list_tables(&self, body: Bytes) -> Result<Bytes, RequestError> {
+    pub(crate) async fn send_list_tables(&self, body: Bytes) -> Result<ResponseBody, RequestError> {
         self.send(Request::new(ApiOperation::LIST_TABLES, None, body))
             .await
     }
@@ -230,7 +218,7 @@ impl Client {
         operation: ApiOperation,
         table: &str,
         body: Bytes,
-    ) -> Result<Bytes, RequestError> {
+    ) -> Result<ResponseBody, RequestError> {
         self.send(Request::new(operation, Some(table), body)).await
     }
 }

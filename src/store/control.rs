@@ -77,8 +77,10 @@ impl Client {
         let routing: Routing = serde_json::from_slice(&body).unwrap_or_default();
         let table = routing.table_name.or(routing.resource_arn);
 
-        self.send(Request::new(operation, table.as_deref(), body))
-            .await
+        let response = self
+            .send(Request::new(operation, table.as_deref(), body))
+            .await?;
+        Ok(response.text)
     }
 }
 

@@ -42,15 +42,9 @@ impl Reader {
         };
 
         let config = factory.settings().await?;
-        let endpoint = match environment.endpoint() {
-            Endpoint::Aws => format!("DynamoDB in {}", config.region()),
-            endpoint => endpoint.to_string(),
-        };
-
         let endpoint_kind = EndpointKind::from_endpoint(environment.endpoint());
         let reporter = Arc::clone(&options.reporter);
         let names = DisplayNames {
-            endpoint,
             credentials: credentials_source::describe(environment).await,
             proxy: config.proxy().await,
         };
@@ -110,13 +104,13 @@ async fn wait_until_available(client: &Client, wait: Duration) -> Result<()> {
             // operation will report it.
             Err(error) if error.class != ErrorClass::Denied => return Ok(()),
             Err(error) => {
-                return Err(client.operation_error(error, "ListTables", "of this account"));
+                return Err(client.operation_error(error, "of this account"));
             }
         };
 
         let remaining = wait.saturating_sub(client.retry().since(started));
         if remaining.is_zero() {
-            return Err(client.operation_error(error, "ListTables", "of this account"));
+            return Err(client.operation_error(error, "of this account"));
         }
 
         tokio::time::sleep(

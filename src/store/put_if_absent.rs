@@ -15,7 +15,7 @@ use super::client::Client;
 use super::json::{ConsumedCapacity, json_string};
 use super::{RejectedItem, WriteOutcome};
 use crate::aws::error::{ErrorClass, RequestError};
-use crate::aws::{ApiOperation, Request};
+use crate::aws::{ApiOperation, Request, ResponseBody};
 use crate::error::Result;
 use crate::item::{KeySchema, item_digest};
 use crate::limits;
@@ -54,7 +54,7 @@ impl Client {
     ) -> Result<WriteOutcome> {
         let body = put_body(table, &key.partition.name, &item);
         let mut written = WriteOutcome::default();
-        let mut retries = self.retry_context("PutItem", Some(table));
+        let mut retries = self.retry_context(Some(table));
         let throughput = self.write_limiters().for_table(table);
 
         // Whether an earlier call may have written the item although it failed.
@@ -106,7 +106,7 @@ impl Client {
                     });
                     return Ok(written);
                 }
-                Err(error) => return Err(self.operation_error(error, "PutItem", table)),
+                Err(error) => return Err(self.operation_error(error, table)),
             }
         }
     }
@@ -164,8 +164,8 @@ impl Client {
         };
 
         let unreadable =
-            |error| RequestError::damaged_response("the answer cannot be read").with_source(error);
-        let answer: PutItemResponse = serde_json::from_slice(&answer).map_err(unreadable)?;
+            |error| RequestError::unreadable_response(error).in_context(&answer.context);
+        let answer: PutItemResponse = serde_json::from_slice(&answer.text).map_err(unreadable)?;
         let units = answer
             .consumed_capacity
             .and_then(|capacity| capacity.capacity_units);
@@ -190,17 +190,15 @@ impl Client {
         );
         let body = Bytes::from(body);
         let answer = self
-            .with_table_retries("GetItem", Some(table), || {
-                self.send_get_item(table, body.clone())
-            })
+            .with_table_retries(Some(table), || self.send_get_item(table, body.clone()))
             .await;
 
-        let answer = answer.map_err(|error| self.operation_error(error, "GetItem", table))?;
+        let answer = answer.map_err(|error| self.operation_error(error, table))?;
 
-        Ok(item_in_response(&answer))
+        Ok(item_in_response(&answer.text))
     }
 
-    async fn send_get_item(&self, table: &str, body: Bytes) -> Result<Bytes, RequestError> {
+    async fn send_get_item(&self, table: &str, body: Bytes) -> Result<ResponseBody, RequestError> {
         let request = Request::new(ApiOperation::GET_ITEM, Some(table), body)
             .with_max_response_bytes(limits::RESPONSE_BYTES);
 

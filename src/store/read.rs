@@ -46,32 +46,26 @@ impl Client {
     pub(crate) async fn describe(&self, table: &str) -> Result<Option<TableSchema>> {
         let body = Bytes::from(format!(r#"{{"TableName":{}}}"#, json_string(table)));
         let answer = self
-            .with_retries("DescribeTable", || {
-                self.send_describe_table(table, body.clone())
-            })
+            .with_retries(|| self.send_describe_table(table, body.clone()))
             .await;
 
         match answer {
             // Remembered, so that a later error can tell whether the table was recreated.
-            Ok(text) => {
-                let schema = TableSchema::parse(&text)
-                    .map_err(|error| self.invalid_description(table, error))?;
+            Ok(answer) => {
+                let schema = TableSchema::parse(&answer.text).map_err(|error| {
+                    let error = RequestError::not_dynamodb(
+                        "the answer describes no table; is this a DynamoDB endpoint?",
+                    )
+                    .with_source(error)
+                    .in_context(&answer.context);
+                    self.operation_error(error, table)
+                })?;
                 self.remember(table, &schema);
                 Ok(Some(schema))
             }
             Err(error) if error.class == ErrorClass::NotFound => Ok(None),
-            Err(error) => Err(self.operation_error(error, "DescribeTable", table)),
+            Err(error) => Err(self.operation_error(error, table)),
         }
-    }
-
-    /// The error for a `DescribeTable` response without a table: the endpoint is probably not
-    /// DynamoDB.
-    fn invalid_description(&self, table: &str, error: Error) -> Error {
-        Error::failed(format!(
-            "the answer to DescribeTable {table} describes no table"
-        ))
-        .with_hint(format!("is {} a DynamoDB endpoint?", self.endpoint()))
-        .with_source(error)
     }
 
     /// Names of tables, in DynamoDB's order, at most [`MAX_TABLE_NAMES`] or one page more.
@@ -81,18 +75,18 @@ impl Client {
         let mut cycle = CycleDetector::default();
         loop {
             let answer = self
-                .with_retries("ListTables", || self.send_list_tables(body.clone()))
+                .with_retries(|| self.send_list_tables(body.clone()))
                 .await;
-            let text = answer
-                .map_err(|error| self.operation_error(error, "ListTables", "of this account"))?;
-            let page: ListTablesResponse = parse_response(&text, "ListTables")?;
+            let failed = |error| self.operation_error(error, "of this account");
+            let answer = answer.map_err(failed)?;
+            let not_names = |error: RequestError| failed(error.in_context(&answer.context));
+            let page: ListTablesResponse = serde_json::from_slice(&answer.text)
+                .map_err(|error| not_names(RequestError::unreadable_response(error)))?;
             names.extend(page.table_names);
 
             match page.last_evaluated_table_name {
                 Some(last) if names.len() < MAX_TABLE_NAMES => {
-                    cycle.advance(&last).map_err(|error| {
-                        self.operation_error(error, "ListTables", "of this account")
-                    })?;
+                    cycle.advance(&last).map_err(not_names)?;
                     body = Bytes::from(format!(
                         r#"{{"ExclusiveStartTableName":{}}}"#,
                         json_string(&last)
@@ -106,13 +100,13 @@ impl Client {
     /// Reads one page of a Scan.
     pub(crate) async fn scan(&self, request: &ScanRequest) -> Result<ScanPage> {
         let answer = self
-            .with_table_retries("Scan", Some(&request.table), || self.scan_once(request))
+            .with_table_retries(Some(&request.table), || self.scan_once(request))
             .await;
         answer.map_err(|error| {
             // Only this case has a more helpful message than the error itself.
             let is_refused = error.class == ErrorClass::Invalid && !request.selection.is_empty();
             let message = error.message.clone();
-            let error = self.operation_error(error, "Scan", &scan_target(request));
+            let error = self.operation_error(error, &scan_target(request));
             if is_refused {
                 selection_error(&message, error)
             } else {
@@ -134,8 +128,8 @@ impl Client {
             .send_scan(&request.table, scan_body(request, planned.limit), with_gzip)
             .await;
         let page = page.and_then(|(body, memory_permit)| {
-            let page =
-                scan_page(body, request).map_err(|error| error.with_sender(self.endpoint()))?;
+            let context = body.context.clone();
+            let page = scan_page(body, request).map_err(|error| error.in_context(&context))?;
             Ok(ScanPage {
                 memory_permit,
                 ..page
@@ -244,7 +238,7 @@ fn scan_page(body: ResponseBody, request: &ScanRequest) -> Result<ScanPage, Requ
             }
 
             return Err(RequestError::damaged_response(format!(
-                "damaged page: {error}"
+                "the page is damaged: {error}"
             )));
         }
     };
@@ -253,13 +247,13 @@ fn scan_page(body: ResponseBody, request: &ScanRequest) -> Result<ScanPage, Requ
     let items = cut.items.len() as u64;
     if rest.items.is_none() && rest.count.is_none() {
         return Err(RequestError::damaged_response(
-            "page with neither items nor their count",
+            "the page has neither items nor their count",
         ));
     }
 
     if let Some(count) = rest.count.filter(|count| *count != items) {
         return Err(RequestError::damaged_response(format!(
-            "page that says Count {count} but holds {items} items"
+            "the page says Count {count} but holds {items} items"
         )));
     }
 
@@ -281,7 +275,7 @@ fn scan_page(body: ResponseBody, request: &ScanRequest) -> Result<ScanPage, Requ
 /// Parses the members of a Scan response other than the items.
 fn scan_members(rest: &[u8]) -> Result<ScanMembers<'_>, RequestError> {
     serde_json::from_slice(rest)
-        .map_err(|error| RequestError::damaged_response("damaged page").with_source(error))
+        .map_err(|error| RequestError::damaged_response("the page is damaged").with_source(error))
 }
 
 /// The key after which the next page starts.
@@ -294,15 +288,10 @@ fn next_key(
         .transpose()
 }
 
-fn parse_response<'a, T: Deserialize<'a>>(text: &'a [u8], operation: &str) -> Result<T> {
-    serde_json::from_slice(text).map_err(|error| {
-        Error::failed(format!("the answer to {operation} cannot be read")).with_source(error)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::aws::{ApiOperation, RequestContext};
     use crate::item::{KeyAttribute, KeySchema, KeyType};
 
     fn key() -> KeySchema {
@@ -333,6 +322,7 @@ mod tests {
         scan_page(
             ResponseBody {
                 text: Bytes::from_static(text),
+                context: Box::new(RequestContext::new(ApiOperation::SCAN)),
                 received: 0,
             },
             &request(None),

@@ -31,7 +31,6 @@ const NOT_FOUND_INTERVAL: Duration = Duration::from_millis(500);
 /// State of one call that is repeated until it succeeds.
 pub(crate) struct RetryContext<'a, W> {
     client: &'a Client,
-    operation: &'static str,
     /// The table, for calls about its items: its status explains errors.
     table: Option<&'a str>,
     /// In running time (see `clock`).
@@ -46,27 +45,25 @@ impl Client {
     /// long.
     pub(crate) async fn with_retries<T, F>(
         &self,
-        operation: &'static str,
         attempt: impl FnMut() -> F + Send,
     ) -> Result<T, RequestError>
     where
         F: Future<Output = Result<T, RequestError>> + Send,
     {
-        self.with_table_retries(operation, None, attempt).await
+        self.with_table_retries(None, attempt).await
     }
 
     /// Like [`with_retries`](Self::with_retries), for a call about the items of `table`, which may
     /// leave `ACTIVE` meanwhile.
     pub(crate) async fn with_table_retries<T, F>(
         &self,
-        operation: &'static str,
         table: Option<&str>,
         mut attempt: impl FnMut() -> F + Send,
     ) -> Result<T, RequestError>
     where
         F: Future<Output = Result<T, RequestError>> + Send,
     {
-        let mut retries = self.retry_context(operation, table);
+        let mut retries = self.retry_context(table);
         loop {
             match attempt().await {
                 Ok(value) => {
@@ -83,7 +80,6 @@ impl Client {
     /// extend these times.
     pub(crate) async fn with_retry_limits<T, F>(
         &self,
-        operation: &str,
         max_error_time: Duration,
         max_busy_time: Duration,
         mut attempt: impl FnMut() -> F,
@@ -115,9 +111,7 @@ impl Client {
                 Box::pin(self.renew_credentials()).await;
             }
 
-            self.retry()
-                .sleep_before_retry(operation, &error.code_and_message(), &mut delays)
-                .await;
+            self.retry().sleep_before_retry(&error, &mut delays).await;
         }
     }
 
@@ -125,12 +119,10 @@ impl Client {
     /// `table`.
     pub(crate) fn retry_context<'a>(
         &'a self,
-        operation: &'static str,
         table: Option<&'a str>,
     ) -> RetryContext<'a, impl Iterator<Item = Duration> + Send + use<>> {
         RetryContext {
             client: self,
-            operation,
             table,
             started: self.retry().now(),
             delays: Retry::backoff(),
@@ -149,7 +141,7 @@ impl<W: Iterator<Item = Duration> + Send> RetryContext<'_, W> {
         let error = Box::pin(self.recover(error)).await?;
         self.client
             .retry()
-            .wait_or_give_up(self.operation, error, self.started, &mut self.delays)
+            .wait_or_give_up(error, self.started, &mut self.delays)
             .await
     }
 
@@ -192,19 +184,19 @@ impl<W: Iterator<Item = Duration> + Send> RetryContext<'_, W> {
     ) -> Result<RequestError, RequestError> {
         let body = Bytes::from(format!(r#"{{"TableName":{}}}"#, json_string(table)));
         match self.client.send_describe_table(table, body).await {
-            Ok(text) => {
-                let Ok(found) = TableSchema::parse(&text) else {
+            Ok(answer) => {
+                let Ok(found) = TableSchema::parse(&answer.text) else {
                     return Ok(error);
                 };
 
                 // Items must not be written to a table that somebody else has created.
                 if self.client.is_recreated(table, &found) {
-                    return Err(RequestError::table_recreated());
+                    return Err(error.because_table_was_recreated());
                 }
 
                 match found.description().table_status.as_deref() {
                     Some("DELETING") => {
-                        Err(RequestError::table_deleted("the table is being deleted"))
+                        Err(error.because_table_was_deleted("the table is being deleted"))
                     }
                     Some(status) => Ok(error.with_table_status(status)),
                     None => Ok(error),
@@ -214,9 +206,7 @@ impl<W: Iterator<Item = Duration> + Send> RetryContext<'_, W> {
                 // A single report may be outdated.
                 self.not_found += 1;
                 if self.not_found >= MAX_NOT_FOUND {
-                    return Err(RequestError::table_deleted(
-                        "there is no such table any more",
-                    ));
+                    return Err(error.because_table_was_deleted("there is no such table any more"));
                 }
 
                 // In addition to the usual delay, so that the reports are far enough apart.

@@ -140,13 +140,12 @@ impl Retry {
     /// Reports the retry and waits before it.
     pub(crate) async fn sleep_before_retry(
         &self,
-        operation: &str,
-        reason: &str,
+        error: &RequestError,
         delays: &mut (impl Iterator<Item = Duration> + Send),
     ) {
         let wait = delays.next().unwrap_or(MAX_DELAY).min(self.max_delay());
         self.reporter.report(Event::Retry {
-            reason: format!("{operation}: {reason}"),
+            reason: error.operation_and_reason() + &error.request_id_note(),
             wait,
         });
         tokio::time::sleep(wait).await;
@@ -167,7 +166,6 @@ impl Retry {
     /// when the caller last made progress.
     pub(crate) async fn wait_or_give_up(
         &self,
-        operation: &str,
         error: RequestError,
         started: Duration,
         delays: &mut (impl Iterator<Item = Duration> + Send),
@@ -187,16 +185,15 @@ impl Retry {
             return Err(error.after_stall(self.give_up_after));
         }
 
-        let reason = error.code_and_message();
-        self.warn_if_stalled(operation, &reason, now, stalled);
-        self.sleep_before_retry(operation, &reason, delays).await;
+        self.warn_if_stalled(&error, now, stalled);
+        self.sleep_before_retry(&error, delays).await;
 
         Ok(())
     }
 
     /// Reports a warning from time to time while there is no progress, whichever in-flight call
     /// notices it.
-    fn warn_if_stalled(&self, operation: &str, reason: &str, now: Duration, stalled: Duration) {
+    fn warn_if_stalled(&self, error: &RequestError, now: Duration, stalled: Duration) {
         {
             let mut state = self.lock();
             let first = STALL_WARNING_INTERVAL
@@ -215,8 +212,9 @@ impl Retry {
         }
 
         let text = format!(
-            "nothing has gone forward for {} s ({operation}: {reason}); the run gives up after {:?}",
+            "nothing has gone forward for {} s ({}); the run gives up after {:?}",
             stalled.as_secs(),
+            error.operation_and_reason(),
             self.give_up_after,
         );
 
@@ -261,7 +259,6 @@ mod tests {
         loop {
             retry
                 .wait_or_give_up(
-                    "Scan",
                     RequestError::for_test("ThrottlingException", 400, "slow down"),
                     started,
                     &mut delays,
@@ -303,7 +300,7 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(400)).await;
             retry.record_call();
             retry
-                .wait_or_give_up("PutItem", error(), started, &mut Retry::backoff())
+                .wait_or_give_up(error(), started, &mut Retry::backoff())
                 .await
                 .expect("one fault is no reason");
             retry.record_success();
@@ -326,7 +323,7 @@ mod tests {
         let started = retry.now();
         tokio::time::advance(Duration::from_hours(1)).await;
         retry
-            .wait_or_give_up("Scan", error(), started, &mut Retry::backoff())
+            .wait_or_give_up(error(), started, &mut Retry::backoff())
             .await
             .expect("the call is made again");
         assert_eq!(events.warnings(), 0, "nothing has failed for long");
@@ -349,24 +346,14 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(299)).await;
             tokio::time::advance(Duration::from_hours(1)).await;
             let again = retry
-                .wait_or_give_up(
-                    "Scan",
-                    RequestError::timeout(),
-                    started,
-                    &mut Retry::backoff(),
-                )
+                .wait_or_give_up(RequestError::timeout(), started, &mut Retry::backoff())
                 .await;
             again.expect("the call is made again");
         }
 
         tokio::time::sleep(Duration::from_secs(299)).await;
         let again = retry
-            .wait_or_give_up(
-                "Scan",
-                RequestError::timeout(),
-                started,
-                &mut Retry::backoff(),
-            )
+            .wait_or_give_up(RequestError::timeout(), started, &mut Retry::backoff())
             .await;
         assert!(again.is_err(), "without a pause the run gives up");
     }
@@ -388,7 +375,7 @@ mod tests {
         );
 
         retry
-            .wait_or_give_up("Scan", error, started, &mut Retry::backoff())
+            .wait_or_give_up(error, started, &mut Retry::backoff())
             .await
             .expect("it is the first fault");
         assert_eq!(events.warnings(), 0);
@@ -411,7 +398,7 @@ mod tests {
 
             let began = Instant::now();
             retry
-                .sleep_before_retry("BatchWriteItem", "slow down", &mut delays)
+                .sleep_before_retry(&RequestError::unprocessed(1, 1), &mut delays)
                 .await;
             began.elapsed()
         };

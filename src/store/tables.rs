@@ -8,8 +8,8 @@ use bytes::Bytes;
 use super::client::Client;
 use super::json::json_string;
 use super::retry::Retry;
-use crate::aws::ApiOperation;
 use crate::aws::error::{ErrorClass, RequestError};
+use crate::aws::{ApiOperation, ResponseBody};
 use crate::error::{Error, Result};
 use crate::schema::{CreateTable, Setting};
 
@@ -17,8 +17,8 @@ use crate::schema::{CreateTable, Setting};
 enum CreateDecision {
     /// An earlier call has created the table.
     AlreadyCreated,
-    /// Repeat the call later.
-    Retry,
+    /// Repeat the call that failed with this error later.
+    Retry(RequestError),
     /// Repeat the call without a setting.
     RetryWithout(Setting, &'static str),
     /// Fail.
@@ -67,22 +67,20 @@ impl Client {
                     request.optional.retain(|(_, other)| *other != field);
                     refused.push((setting, reason));
                 }
-                CreateDecision::Retry
+                CreateDecision::Retry(_)
                     if self.retry().since(started) > self.retry().give_up_after() =>
                 {
                     return Err(Error::failed(format!("CreateTable {table} failed: {reason}"))
                         .with_hint("a table of that name is still there; run the same command again when it is gone"));
                 }
-                CreateDecision::Retry => {
+                CreateDecision::Retry(error) => {
                     if !std::mem::replace(&mut is_reported, true) {
                         self.retry().inform(format!(
                             "a table {table} is still being deleted; waiting to create it"
                         ));
                     }
 
-                    self.retry()
-                        .sleep_before_retry("CreateTable", &reason, &mut delays)
-                        .await;
+                    self.retry().sleep_before_retry(&error, &mut delays).await;
                 }
             }
         }
@@ -93,7 +91,7 @@ impl Client {
         table: &str,
         request: &CreateTable,
         may_have_been_created: &AtomicBool,
-    ) -> Result<Bytes, RequestError> {
+    ) -> Result<ResponseBody, RequestError> {
         let body = Bytes::copy_from_slice(&request.body);
         let attempt = || async {
             let answer = self
@@ -109,7 +107,7 @@ impl Client {
             answer
         };
 
-        self.with_retries("CreateTable", attempt).await
+        self.with_retries(attempt).await
     }
 
     async fn decide_after_error(
@@ -125,21 +123,13 @@ impl Client {
 
         // Only these two leave open whether the table exists.
         if !matches!(error.class, ErrorClass::InUse | ErrorClass::Transient) {
-            return Ok(CreateDecision::Fail(self.operation_error(
-                error,
-                "CreateTable",
-                table,
-            )));
+            return Ok(CreateDecision::Fail(self.operation_error(error, table)));
         }
 
         let found = match self.describe(table).await {
             // The call had no effect, or its effect is unknown.
             Ok(None) | Err(_) if error.class == ErrorClass::Transient => {
-                return Ok(CreateDecision::Fail(self.operation_error(
-                    error,
-                    "CreateTable",
-                    table,
-                )));
+                return Ok(CreateDecision::Fail(self.operation_error(error, table)));
             }
             found => found?,
         };
@@ -149,7 +139,7 @@ impl Client {
             .and_then(|found| found.description().table_status.as_deref());
         Ok(match status {
             // Deleted between the two calls, or still being deleted.
-            None | Some("DELETING") => CreateDecision::Retry,
+            None | Some("DELETING") => CreateDecision::Retry(error),
             Some(_) if may_have_been_created => CreateDecision::AlreadyCreated,
             Some(_) => CreateDecision::Fail(
                 Error::failed(format!("somebody else created table {table} just now"))
@@ -192,7 +182,7 @@ impl Client {
         let body = Bytes::from(format!(r#"{{"TableName":{}}}"#, json_string(table)));
         let mut calls = 0;
         let max_wait = self.retry().give_up_after();
-        let answer = self.with_retry_limits("DeleteTable", max_wait, max_wait, || {
+        let answer = self.with_retry_limits(max_wait, max_wait, || {
             calls += 1;
             self.send_to_table(ApiOperation::DELETE_TABLE, table, body.clone())
         });
@@ -201,7 +191,7 @@ impl Client {
             Err(error) if calls > 1 && error.class == ErrorClass::NotFound => Ok(()),
             answer => answer
                 .map(drop)
-                .map_err(|error| self.operation_error(error, "DeleteTable", table)),
+                .map_err(|error| self.operation_error(error, table)),
         }
     }
 }

@@ -10,8 +10,8 @@ use std::fmt;
 use super::client::Client;
 use super::json::{ConsumedCapacity, json_string};
 use super::{RejectedItem, WriteOutcome};
-use crate::aws::ApiOperation;
 use crate::aws::error::{ErrorClass, RequestError};
+use crate::aws::{ApiOperation, RequestContext};
 use crate::error::Result;
 use crate::item::KeySchema;
 
@@ -69,6 +69,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for RequestsByTable<'a> {
 struct BatchResult {
     unprocessed: Vec<Bytes>,
     write_units: f64,
+    context: Box<RequestContext>,
 }
 
 /// A group of items that could not be written completely.
@@ -102,7 +103,7 @@ impl Client {
             };
 
             if error.class != ErrorClass::Invalid {
-                return Err(self.operation_error(error, "BatchWriteItem", table));
+                return Err(self.operation_error(error, table));
             }
 
             if remaining.len() > 1 {
@@ -133,7 +134,7 @@ impl Client {
         mut group: Vec<Bytes>,
         written: &mut WriteOutcome,
     ) -> Result<(), FailedGroup> {
-        let mut retries = self.retry_context("BatchWriteItem", Some(table));
+        let mut retries = self.retry_context(Some(table));
         let throughput = self.write_limiters().for_table(table);
         while !group.is_empty() {
             let choose_prefix = |budget| throughput.write_cost.affordable_prefix(&group, budget);
@@ -151,7 +152,7 @@ impl Client {
                     if remaining < sent {
                         self.retry().record_success();
                         // Progress resets the delays: a table that accepts part of each batch is only slow.
-                        retries = self.retry_context("BatchWriteItem", Some(table));
+                        retries = self.retry_context(Some(table));
                     }
 
                     throughput.write_cost.settle(
@@ -168,7 +169,7 @@ impl Client {
                     }
 
                     written.throttled_calls += 1;
-                    RequestError::unprocessed(remaining, sent)
+                    RequestError::unprocessed(remaining, sent).in_context(&result.context)
                 }
                 Err(error) => {
                     if error.class == ErrorClass::Throttled {
@@ -204,32 +205,45 @@ impl Client {
                 batch_body(table, group),
             )
             .await?;
-        let unreadable =
-            |error| RequestError::damaged_response("the answer cannot be read").with_source(error);
-        let answer: BatchWriteItemResponse<'_> =
-            serde_json::from_slice(&answer).map_err(unreadable)?;
-
-        // DynamoDB always sends both. A response without either acknowledges nothing.
-        if answer.unprocessed_items.is_none() && answer.consumed_capacity.is_none() {
-            return Err(RequestError::damaged_response(
-                "the answer tells no unprocessed items; is this a DynamoDB endpoint?",
-            ));
+        match batch_result(&answer.text, table, key, group) {
+            Ok((unprocessed, write_units)) => Ok(BatchResult {
+                unprocessed,
+                write_units,
+                context: answer.context,
+            }),
+            Err(error) => Err(error.in_context(&answer.context)),
         }
-
-        let unprocessed = match &answer.unprocessed_items {
-            Some(tables) => unprocessed(table, key, group, tables)?,
-            None => Vec::new(),
-        };
-        let capacity = answer.consumed_capacity.unwrap_or_default();
-        let write_units = capacity
-            .iter()
-            .filter_map(|capacity| capacity.capacity_units)
-            .sum();
-        Ok(BatchResult {
-            unprocessed,
-            write_units,
-        })
     }
+}
+
+/// The unprocessed items in the response to a `BatchWriteItem` call for `group`, and the consumed units.
+fn batch_result(
+    answer: &[u8],
+    table: &str,
+    key: &KeySchema,
+    group: &[Bytes],
+) -> Result<(Vec<Bytes>, f64), RequestError> {
+    let answer: BatchWriteItemResponse<'_> =
+        serde_json::from_slice(answer).map_err(RequestError::unreadable_response)?;
+
+    // DynamoDB always sends both. A response without either acknowledges nothing.
+    if answer.unprocessed_items.is_none() && answer.consumed_capacity.is_none() {
+        return Err(RequestError::damaged_response(
+            "the answer tells no unprocessed items; is this a DynamoDB endpoint?",
+        ));
+    }
+
+    let unprocessed = match &answer.unprocessed_items {
+        Some(tables) => unprocessed(table, key, group, tables)?,
+        None => Vec::new(),
+    };
+    let capacity = answer.consumed_capacity.unwrap_or_default();
+    let write_units = capacity
+        .iter()
+        .filter_map(|capacity| capacity.capacity_units)
+        .sum();
+
+    Ok((unprocessed, write_units))
 }
 
 /// Returns the items of `group` that the response lists as unprocessed, matched by key. They are

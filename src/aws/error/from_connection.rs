@@ -1,7 +1,6 @@
 //! Converts failures that left no response: no credentials, no connection, or a response that is not HTTP.
 
 use std::error::Error as StdError;
-use std::fmt;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
@@ -9,8 +8,10 @@ use aws_smithy_runtime_api::client::result::{ConnectorError, SdkError};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use super::super::network::{FailureKind, NetworkFailure};
+use super::cause::{RootCause, causes};
 use super::classify::classify;
 use super::{ErrorClass, RequestError};
+use crate::aws::context::{RequestContext, request_id};
 
 impl RequestError {
     /// The error for a request that could not be signed because there are no credentials.
@@ -65,16 +66,20 @@ impl RequestError {
 
 impl RequestError {
     /// The error of a request to STS, which the SDK sends.
-    pub(in crate::aws) fn from_sts_error<E>(error: &SdkError<E, HttpResponse>) -> Self
+    pub(in crate::aws) fn from_sts_error<E>(
+        error: &SdkError<E, HttpResponse>,
+        mut context: RequestContext,
+    ) -> Self
     where
         E: ProvideErrorMetadata + StdError + 'static,
     {
         if let Some(failure) = network_failure(error) {
-            return Self::from_network_failure(failure);
+            return Self::from_network_failure(failure).in_context(&context);
         }
 
-        match error {
+        let converted = match error {
             SdkError::ServiceError(service) => {
+                context.call.request_id = request_id(service.raw().headers());
                 let code = service.err().code();
                 let message = service.err().message().unwrap_or("no message");
                 let class = classify(code, service.raw().status().as_u16(), message);
@@ -94,15 +99,10 @@ impl RequestError {
             }
             _ => Self::new(ErrorClass::Other, "the call could not be made")
                 .with_source(RootCause::from_error(error)),
-        }
-    }
-}
+        };
 
-/// An error and its causes, outermost first.
-fn causes<'a>(
-    error: &'a (dyn StdError + 'static),
-) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
-    std::iter::successors(Some(error), |cause| (*cause).source())
+        converted.in_context(&context)
+    }
 }
 
 /// The failure among the causes of an error that [`Network`](super::super::network::Network) explained.
@@ -147,21 +147,3 @@ fn is_plaintext_server(error: &(dyn StdError + 'static)) -> bool {
             .contains("received corrupt message of type InvalidContentType")
     })
 }
-
-/// The innermost cause of an error. The outer layers only say "dispatch failure".
-#[derive(Debug)]
-struct RootCause(String);
-
-impl RootCause {
-    fn from_error(error: &(dyn StdError + 'static)) -> Self {
-        Self(causes(error).last().unwrap_or(error).to_string())
-    }
-}
-
-impl fmt::Display for RootCause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl StdError for RootCause {}

@@ -7,9 +7,6 @@ use serde::Deserialize;
 use super::classify::{classify, is_unsupported_code};
 use super::{CONDITION_FAILED, RequestError};
 
-/// DynamoDB's longest messages name some attributes. Anything longer does not come from DynamoDB.
-const MAX_MESSAGE_CHARS: usize = 2000;
-
 /// The members of an error body that are read.
 #[derive(Default, Deserialize)]
 struct ErrorBody {
@@ -44,8 +41,9 @@ impl RequestError {
             ),
         };
 
+        let class = classify(code.as_deref(), status, &message);
+
         Self {
-            class: classify(code.as_deref(), status, &message),
             is_unrecognized: code.is_none(),
             // Other bodies may repeat what the request was signed with.
             existing_item_body: if code.as_deref() == Some(CONDITION_FAILED) {
@@ -54,8 +52,7 @@ impl RequestError {
                 Bytes::new()
             },
             code,
-            message: truncated(message),
-            source: None,
+            ..Self::new(class, message)
         }
     }
 }
@@ -64,16 +61,6 @@ impl RequestError {
 fn bare_code(code: &str) -> &str {
     let code = code.rsplit('#').next().unwrap_or(code);
     code.split(':').next().unwrap_or(code).trim()
-}
-
-/// Shortens a message that no user would read to the end.
-fn truncated(mut message: String) -> String {
-    if let Some((end, _)) = message.char_indices().nth(MAX_MESSAGE_CHARS) {
-        message.truncate(end);
-        message.push('…');
-    }
-
-    message
 }
 
 #[cfg(test)]
@@ -139,12 +126,5 @@ mod tests {
                 error.message
             );
         }
-    }
-
-    #[test]
-    fn long_messages_are_shortened() {
-        let long = format!(r#"{{"__type":"X","message":"{}"}}"#, "ä".repeat(5000));
-        let error = error(400, &[], &long);
-        assert_eq!(error.message.chars().count(), MAX_MESSAGE_CHARS + 1);
     }
 }

@@ -1,6 +1,8 @@
 //! The error of one DynamoDB request: its class, its message, and the constructors for failures found in this module.
 
+mod cause;
 mod classify;
+mod completion;
 mod from_connection;
 mod from_response;
 mod report;
@@ -12,8 +14,7 @@ use bytes::Bytes;
 
 pub(crate) use report::CREDENTIALS_HINT;
 
-use super::operation::Service;
-use super::redact::RequestSecrets;
+use super::context::Call;
 
 /// The code of a conditional write whose condition is not met.
 const CONDITION_FAILED: &str = "ConditionalCheckFailedException";
@@ -55,6 +56,8 @@ pub(crate) struct RequestError {
     pub(crate) code: Option<String>,
     /// DynamoDB's message or our own.
     pub(crate) message: String,
+    /// The request that failed; added by [`in_context`](Self::in_context).
+    call: Option<Box<Call>>,
     /// Whether the response did not come from a server that knows the operation.
     is_unrecognized: bool,
     /// The body of the response if a condition failed: it contains the existing item.
@@ -68,6 +71,7 @@ impl RequestError {
             class,
             code: None,
             message: message.into(),
+            call: None,
             is_unrecognized: false,
             existing_item_body: Bytes::new(),
             source: None,
@@ -79,13 +83,9 @@ impl RequestError {
         Self::new(ErrorClass::Transient, message)
     }
 
-    /// Names the endpoint in the message of a damaged page.
-    pub(crate) fn with_sender(mut self, endpoint: &str) -> Self {
-        if self.class == ErrorClass::Transient {
-            self.message = format!("{endpoint} sent a {}", self.message);
-        }
-
-        self
+    /// A response whose body is not the expected document.
+    pub(crate) fn unreadable_response(error: serde_json::Error) -> Self {
+        Self::damaged_response("the answer cannot be read").with_source(error)
     }
 
     /// A response that exceeds every limit of the protocol. A retry would return the same.
@@ -117,17 +117,21 @@ impl RequestError {
         )
     }
 
-    /// A table that existed and was deleted meanwhile.
-    pub(crate) fn table_deleted(message: &str) -> Self {
-        Self::new(ErrorClass::NotFound, message)
+    /// The reason why the call failed: its table existed and was deleted meanwhile.
+    pub(crate) fn because_table_was_deleted(self, message: &str) -> Self {
+        Self {
+            call: self.call,
+            ..Self::new(ErrorClass::NotFound, message)
+        }
     }
 
-    /// A table that was deleted and recreated under the same name.
-    pub(crate) fn table_recreated() -> Self {
-        Self::new(
-            ErrorClass::Other,
-            "the table was deleted and created again meanwhile",
-        )
+    /// The reason why the call failed: its table was deleted and recreated under the same name.
+    pub(crate) fn because_table_was_recreated(self) -> Self {
+        let message = "the table was deleted and created again meanwhile";
+        Self {
+            call: self.call,
+            ..Self::new(ErrorClass::Other, message)
+        }
     }
 
     /// Adds the table's status to the message.
@@ -145,16 +149,6 @@ impl RequestError {
         self
     }
 
-    /// Names a service other than DynamoDB that the endpoint may not provide.
-    pub(in crate::aws) fn for_service(mut self, service: Service) -> Self {
-        let is_missing = self.is_unrecognized && self.class == ErrorClass::Other;
-        if is_missing && service != Service::DynamoDb {
-            self.message = format!("the endpoint does not serve {}", service.name());
-        }
-
-        self
-    }
-
     /// The body of the response if a condition failed, which contains the existing item.
     pub(crate) fn failed_condition(&self) -> Option<&[u8]> {
         let is_condition = self.code.as_deref() == Some(CONDITION_FAILED);
@@ -169,14 +163,6 @@ impl RequestError {
     /// Adds the error that caused this one.
     pub(crate) fn with_source(mut self, source: impl Into<BoxError>) -> Self {
         self.source = Some(source.into());
-        self
-    }
-
-    /// Removes what the request was signed with from the server's code and message.
-    pub(in crate::aws) fn redacted(mut self, secrets: &RequestSecrets) -> Self {
-        self.message = secrets.redact(&self.message);
-        self.code = self.code.map(|code| secrets.redact(&code));
-
         self
     }
 

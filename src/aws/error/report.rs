@@ -17,21 +17,25 @@ const SERVER_CERTIFICATE_HINT: &str = "create a server certificate, for example 
     -addext basicConstraints=critical,CA:FALSE";
 
 impl RequestError {
-    /// Converts the error of `operation` into the error that users see.
-    pub(crate) fn into_error(self, operation: &str, target: &str, endpoint: &str) -> Error {
+    /// Converts the error of a call about `target` into the error that users see.
+    pub(crate) fn into_error(self, target: &str) -> Error {
         if let Some(failure) = self.network_failure() {
             return failure;
         }
 
+        let (operation, endpoint) = (self.operation(), self.endpoint().to_owned());
         let reason = self.code_and_message();
-        let message = format!("{operation} {target} failed: {reason}");
+        let message = format!(
+            "{operation} {target} failed: {reason}{}",
+            self.request_id_note()
+        );
         let error = match self.class {
-            ErrorClass::Unreachable => return self.unreachable(endpoint),
-            ErrorClass::Untrusted => return self.untrusted(endpoint),
-            ErrorClass::NoTls => return self.no_tls(endpoint),
+            ErrorClass::Unreachable => return self.unreachable(&endpoint),
+            ErrorClass::Untrusted => return self.untrusted(&endpoint),
+            ErrorClass::NoTls => return self.no_tls(&endpoint),
             ErrorClass::Denied if self.code.as_deref().is_some_and(|code| code.contains("AccessDenied")) => {
                 Error::environment(message)
-                    .with_hint(format!("allow dynamodb:{operation} on {target} for these credentials"))
+                    .with_hint(format!("allow {}:{operation} on {target} for these credentials", self.action_prefix()))
             }
             ErrorClass::Denied => Error::environment(message).with_hint(CREDENTIALS_HINT),
             ErrorClass::ClockSkew => Error::environment(message).with_hint(
@@ -65,6 +69,34 @@ impl RequestError {
         };
 
         Some(Error::new(kind, self.message.clone()).with_hint(failure.hint()))
+    }
+
+    /// The operation and the reason, for messages about attempts.
+    pub(crate) fn operation_and_reason(&self) -> String {
+        format!("{}: {}", self.operation(), self.code_and_message())
+    }
+
+    /// The service's ID of the request, in parentheses; empty without a response.
+    pub(crate) fn request_id_note(&self) -> String {
+        let id = self.call.as_ref().and_then(|call| call.request_id.as_ref());
+        id.map(|id| format!(" (request ID {id})"))
+            .unwrap_or_default()
+    }
+
+    fn operation(&self) -> &'static str {
+        self.call.as_ref().map_or("the call", |call| call.operation)
+    }
+
+    fn action_prefix(&self) -> &'static str {
+        self.call
+            .as_ref()
+            .map_or("dynamodb", |call| call.action_prefix)
+    }
+
+    fn endpoint(&self) -> &str {
+        self.call
+            .as_ref()
+            .map_or("the endpoint", |call| call.endpoint())
     }
 
     fn untrusted(self, endpoint: &str) -> Error {

@@ -113,7 +113,7 @@ fn a_page_that_stays_damaged_fails_the_dump_and_names_endpoint_segment_and_item(
                 .exits(1);
             run.says(what)
                 .says(proxy.url())
-                .says("sent a damaged page")
+                .says("the page is damaged")
                 .says("item ")
                 .says("Scan films");
 
@@ -161,7 +161,7 @@ fn an_item_of_the_page_before_is_not_dumped_again() {
     let run = project
         .dumpdb(["--give-up-after=1s", "--output=out"])
         .exits(1);
-    run.says("sent a damaged page")
+    run.says("the page is damaged")
         .says("the page before has the same key")
         .says(proxy.url());
     assert!(!project.path("out").exists());
@@ -179,7 +179,7 @@ fn a_verification_does_not_believe_a_damaged_page_either() {
         let run = project
             .verifydb(["out", "--env=dev", "--give-up-after=1s"])
             .exits(1);
-        run.says(what).says("sent a damaged page").says(proxy.url());
+        run.says(what).says("the page is damaged").says(proxy.url());
     }
 }
 
