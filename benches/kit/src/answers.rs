@@ -18,6 +18,7 @@ use serde_json::Value;
 use crate::bucket::Bucket;
 use crate::counted::Counters;
 use crate::pages::{Answer, Pages, Place};
+use crate::partitions::{PartitionScan, PartitionedTable};
 
 /// Bytes in pieces.
 pub struct Pieces(VecDeque<Bytes>);
@@ -41,6 +42,8 @@ impl Body for Pieces {
 /// The stub's state.
 pub struct Stub {
     pub pages: Pages,
+    /// Answers in place of the pages.
+    pub partitioned: Option<PartitionedTable>,
     pub counters: Arc<Counters>,
     pub gzip: bool,
     pub latency: Duration,
@@ -60,8 +63,13 @@ impl Stub {
         let path = head.uri.path();
         match path {
             "/counters" => return Ok(text(self.counters.report())),
+            "/seconds" => {
+                let report = self.partitioned.as_ref().map(PartitionedTable::report);
+                return Ok(text(report.unwrap_or_else(|| "{}".to_owned())));
+            }
             "/forget" => {
                 self.counters.forget();
+                self.partitioned.iter().for_each(PartitionedTable::forget);
                 return Ok(text("{}".to_owned()));
             }
             _ => {}
@@ -103,18 +111,28 @@ impl Stub {
         let segments = number(&request["TotalSegments"]).unwrap_or(1).max(1);
         let segment = number(&request["Segment"]).unwrap_or(0);
         let key = &request["ExclusiveStartKey"];
+        let limit = number(&request["Limit"]).and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
+        let factor = if request["ConsistentRead"].as_bool() == Some(true) { 2.0 } else { 1.0 };
+
+        if let Some(table) = &self.partitioned {
+            let start = number(&key["customer"]["S"]);
+            return match table.scan(&PartitionScan { segment, segments, start, limit, factor }) {
+                Some(answer) => page_reply(answer, false),
+                None => self.throttle_key_range("Read"),
+            };
+        }
+
         let place = Place {
             page: number(&key["customer"]["S"]).unwrap_or(segment * pages / segments),
             item: number(&key["order"]["S"]).and_then(|item| usize::try_from(item).ok()).unwrap_or(0),
             end: (segment + 1) * pages / segments,
-            limit: number(&request["Limit"]).and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX),
+            limit,
         };
 
         if place.page >= place.end {
             return text(r#"{"Count":0,"ScannedCount":0,"Items":[]}"#.to_owned());
         }
 
-        let factor = if request["ConsistentRead"].as_bool() == Some(true) { 2.0 } else { 1.0 };
         let answer = self.pages.answer(place, gzip);
         if self.reads.as_ref().is_some_and(|bucket| !bucket.take(answer.units * factor)) {
             return self.throttle();
@@ -126,6 +144,12 @@ impl Stub {
     }
 
     fn batch_write(&self, body: &[u8]) -> Reply {
+        if let Some(table) = &self.partitioned {
+            let Ok(written) = table.batch_write(body) else { return refusal("SerializationException", "") };
+            self.counters.items_written.fetch_add(written.items, Ordering::Relaxed);
+            return written.body.map_or_else(|| self.throttle_key_range("Write"), text);
+        }
+
         let items = memchr::memmem::find_iter(body, br#"{"PutRequest":"#).count() as u64;
         let average = body.len() as u64 / items.max(1);
         let units = f64::from(u32::try_from(items * average.div_ceil(1024)).unwrap_or(u32::MAX));
@@ -142,7 +166,10 @@ impl Stub {
     fn describe(&self, body: &[u8]) -> Reply {
         let request = serde_json::from_slice(body).unwrap_or(Value::Null);
         let name = request["TableName"].as_str().unwrap_or("bench");
-        let (items, bytes) = self.pages.size(pages_of(&request));
+        let (items, bytes) = match &self.partitioned {
+            Some(table) => table.size(),
+            None => self.pages.size(pages_of(&request)),
+        };
         text(format!(
             r#"{{"Table":{{"TableName":"{name}","TableArn":"arn:aws:dynamodb:us-east-1:000000000000:table/{name}","TableStatus":"ACTIVE","CreationDateTime":1.7e9,"AttributeDefinitions":[{{"AttributeName":"customer","AttributeType":"S"}},{{"AttributeName":"order","AttributeType":"S"}}],"KeySchema":[{{"AttributeName":"customer","KeyType":"HASH"}},{{"AttributeName":"order","KeyType":"RANGE"}}],"BillingModeSummary":{{"BillingMode":"PAY_PER_REQUEST"}},"ItemCount":{items},"TableSizeBytes":{bytes}}}}}"#
         ))
@@ -151,6 +178,16 @@ impl Stub {
     fn throttle(&self) -> Reply {
         self.counters.throttled.fetch_add(1, Ordering::Relaxed);
         refusal("ProvisionedThroughputExceededException", "the level of configured throughput was exceeded")
+    }
+
+    /// Throttles a call as DynamoDB does if a partition has no units left.
+    fn throttle_key_range(&self, direction: &str) -> Reply {
+        self.counters.throttled.fetch_add(1, Ordering::Relaxed);
+        let mut reply = text(format!(
+            r#"{{"__type":"com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException","message":"the capacity of a partition was exceeded","ThrottlingReasons":[{{"reason":"Table{direction}KeyRangeThroughputExceeded","resource":"arn:aws:dynamodb:us-east-1:000000000000:table/bench"}}]}}"#
+        ));
+        *reply.status_mut() = hyper::StatusCode::BAD_REQUEST;
+        reply
     }
 }
 

@@ -48,6 +48,16 @@ impl Random {
     }
 }
 
+/// The partition key of the item of that number.
+#[must_use]
+pub fn customer(number: u64) -> String {
+    customer_text(&mut Random(number))
+}
+
+fn customer_text(random: &mut Random) -> String {
+    format!("c-{:08}", random.below(90_000_000))
+}
+
 /// Appends the item of that number.
 pub fn append_item(number: u64, out: &mut String) {
     let mut random = Random(number);
@@ -58,8 +68,8 @@ pub fn append_item(number: u64, out: &mut String) {
 fn write_item(number: u64, random: &mut Random, out: &mut String) -> std::fmt::Result {
     write!(
         out,
-        r#"{{"customer":{{"S":"c-{:08}"}},"order":{{"S":"2025-{:02}-{:02}#{number:09}"}},"state":{{"S":"{}"}},"total":{{"N":"{}.{:02}"}},"paid":{{"BOOL":{}}}"#,
-        random.below(90_000_000),
+        r#"{{"customer":{{"S":"{}"}},"order":{{"S":"2025-{:02}-{:02}#{number:09}"}},"state":{{"S":"{}"}},"total":{{"N":"{}.{:02}"}},"paid":{{"BOOL":{}}}"#,
+        customer_text(random),
         1 + random.below(12),
         1 + random.below(28),
         random.pick(&STATES),

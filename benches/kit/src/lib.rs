@@ -5,3 +5,5 @@ pub mod bucket;
 pub mod counted;
 pub mod items;
 pub mod pages;
+pub mod partitions;
+pub mod timeline;

@@ -7,7 +7,7 @@ use crc32fast::Hasher;
 use flate2::{Compress, Compression, FlushCompress};
 
 /// Bytes of text of one page.
-const PAGE_BYTES: usize = 1024 * 1024;
+pub(crate) const PAGE_BYTES: usize = 1024 * 1024;
 
 /// Items and what an answer needs to know of them.
 pub struct Page {
@@ -139,13 +139,13 @@ impl Page {
 }
 
 /// Read units of eventually consistent reads of so many bytes.
-fn units(bytes: usize) -> f64 {
+pub(crate) fn units(bytes: usize) -> f64 {
     let blocks = u32::try_from(bytes.div_ceil(4096)).unwrap_or(u32::MAX);
     f64::from(blocks) / 2.0
 }
 
 /// What stands behind the items. The key is opaque to whoever scans.
-fn tail(next: Option<(u64, usize)>, units: f64) -> String {
+pub(crate) fn tail(next: Option<(u64, usize)>, units: f64) -> String {
     let key = next.map_or_else(String::new, |(page, item)| {
         format!(r#","LastEvaluatedKey":{{"customer":{{"S":"{page}"}},"order":{{"S":"{item}"}}}}"#)
     });

@@ -1,6 +1,7 @@
 //! A stub of DynamoDB: answers `DescribeTable`, `Scan` with prepared pages, and `BatchWriteItem` by forgetting the items. It
 //! costs little beside what is measured, and gives the same bytes in every run. `GET /pages/<n>` is the answer to the Scan of
 //! that page, for whoever only fetches.
+//! With `--partitions`, there is one table, whose partitions throttle; `GET /seconds` returns what they served.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use dynadump_bench::answers::Stub;
 use dynadump_bench::bucket::Bucket;
 use dynadump_bench::counted::{Counted, Counters};
 use dynadump_bench::pages::Pages;
+use dynadump_bench::partitions::{Layout, PartitionedTable};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -45,18 +47,55 @@ struct Options {
     /// take at most so many write units per second
     #[arg(long)]
     write_units: Option<f64>,
+    /// Serve one table with this number of partitions in place of the pages. Requires --items
+    #[arg(long, requires = "items")]
+    partitions: Option<usize>,
+    /// Number of items of the table with partitions
+    #[arg(long, requires = "partitions")]
+    items: Option<u64>,
+    /// Read units per second of each partition
+    #[arg(long)]
+    partition_read_units: Option<f64>,
+    /// Write units per second of each partition
+    #[arg(long)]
+    partition_write_units: Option<f64>,
+    /// Seconds for which a partition keeps unused units. DynamoDB keeps them for up to 300 s; a short time shows the steady state
+    #[arg(long, default_value_t = 0.5)]
+    burst: f64,
+    /// Let one partition store this multiple of the items of another one
+    #[arg(long, default_value_t = 1.0)]
+    hot_items: f64,
+    /// Give one partition this multiple of the capacity of another one
+    #[arg(long, default_value_t = 1.0)]
+    hot_capacity: f64,
+}
+
+impl Options {
+    fn layout(&self) -> Option<Layout> {
+        Some(Layout {
+            partitions: self.partitions?,
+            items: self.items?,
+            read_units: self.partition_read_units,
+            write_units: self.partition_write_units,
+            burst_seconds: self.burst,
+            hot_items: self.hot_items,
+            hot_capacity: self.hot_capacity,
+        })
+    }
 }
 
 #[tokio::main(worker_threads = 2)]
 async fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::parse();
+    let bucket = |units| Bucket::new(units, 1.0);
     let stub = Arc::new(Stub {
+        partitioned: options.layout().as_ref().map(PartitionedTable::new),
         pages: Pages::prepare(options.distinct, options.gzip),
         counters: Arc::new(Counters::default()),
         gzip: options.gzip,
         latency: Duration::from_millis(options.latency),
-        reads: options.read_units.map(Bucket::new),
-        writes: options.write_units.map(Bucket::new),
+        reads: options.read_units.map(bucket),
+        writes: options.write_units.map(bucket),
     });
 
     let tls = options.tls.map(acceptor).transpose()?;
