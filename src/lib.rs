@@ -10,12 +10,12 @@
 //! use std::sync::Arc;
 //!
 //! use dynadump::backup::{DumpTarget, SourceSpec};
-//! use dynadump::environment::{Answers, Decision, Environment, EnvironmentRequest, ProcessEnvironment};
+//! use dynadump::environment::{Answers, Decision, EnvironmentRequest, ProcessEnvironment};
 //! use dynadump::error::Result;
 //! use dynadump::event::SilentReporter;
 //! use dynadump::ops::dump::{self, DumpRequest};
 //! use dynadump::ops::restore::{self, RestoreRequest};
-//! use dynadump::store::{MissingDatabase, Reader, StoreOptions, Writer};
+//! use dynadump::store::{MissingDatabase, Reader, StoreOptions, Writer, resolve_environment};
 //!
 //! # #[cfg(feature = "embedded")]
 //! # #[tokio::main(flavor = "current_thread")]
@@ -28,7 +28,7 @@
 //!     working_dir: dir.path().to_owned(),
 //!     ..EnvironmentRequest::default()
 //! };
-//! let environment = Environment::resolve(&request, &ProcessEnvironment::capture())?;
+//! let environment = resolve_environment(&request, &ProcessEnvironment::capture()).await?;
 //! let options = StoreOptions { missing_database: MissingDatabase::Create, ..StoreOptions::default() };
 //! let reader = Reader::open(&environment, options).await?;
 //!

@@ -59,8 +59,7 @@ impl ClientFactory {
 /// Settings for DynamoDB and for the services that it depends on (STS).
 pub(crate) struct AwsSettings {
     shared: SdkConfig,
-    /// The DynamoDB endpoint, if it differs from the shared one.
-    dynamodb_endpoint: Option<String>,
+    urls: EndpointUrls,
     network: Network,
     /// Name of the embedded engine.
     engine: Option<String>,
@@ -71,7 +70,7 @@ impl AwsSettings {
     /// the embedded engine.
     async fn load(environment: &Environment, embedded_url: Option<&str>) -> Result<Self> {
         let urls = EndpointUrls::from_endpoint(environment.endpoint(), embedded_url);
-        let url = urls.shared.as_deref().or(urls.dynamodb.as_deref());
+        let url = urls.dynamodb();
         let network = Network::load(environment).await?;
         let shared = match fixed_credentials(environment.credentials()) {
             Some(credentials) if environment.is_local() && environment.role().is_none() => {
@@ -104,14 +103,14 @@ impl AwsSettings {
         };
         Ok(Self {
             shared,
-            dynamodb_endpoint: urls.dynamodb,
+            urls,
             network,
             engine: embedded_url.map(|_| environment.endpoint().to_string()),
         })
     }
 
     fn client(&self, give_up_after: Duration) -> AwsClient {
-        let endpoints = Endpoints::new(&self.shared, self.dynamodb_endpoint.clone())
+        let endpoints = Endpoints::new(&self.shared, self.urls.dynamodb().map(ToOwned::to_owned))
             .with_name(self.engine.clone());
         AwsClient::new(
             self.shared.credentials_provider(),
@@ -123,7 +122,7 @@ impl AwsSettings {
 
     /// The proxy between this machine and DynamoDB, and the variable that names it.
     pub(crate) async fn proxy(&self) -> Option<String> {
-        let endpoints = Endpoints::new(&self.shared, self.dynamodb_endpoint.clone());
+        let endpoints = Endpoints::new(&self.shared, self.urls.dynamodb().map(ToOwned::to_owned));
         let url = endpoints.dynamodb(None, None).await.ok()?;
 
         self.network.proxy_for(&url).map(ToString::to_string)
@@ -172,16 +171,21 @@ struct EndpointUrls {
     /// For every service.
     shared: Option<String>,
     /// For DynamoDB alone.
-    dynamodb: Option<String>,
+    dynamodb_alone: Option<String>,
 }
 
 impl EndpointUrls {
+    /// The URL of DynamoDB.
+    fn dynamodb(&self) -> Option<&str> {
+        self.dynamodb_alone.as_deref().or(self.shared.as_deref())
+    }
+
     fn from_endpoint(endpoint: &Endpoint, embedded_url: Option<&str>) -> Self {
         match endpoint {
             Endpoint::Aws => Self::default(),
             Endpoint::Embedded { .. } => Self {
                 shared: embedded_url.map(ToOwned::to_owned),
-                dynamodb: None,
+                dynamodb_alone: None,
             },
             Endpoint::Url {
                 url,
@@ -189,7 +193,7 @@ impl EndpointUrls {
                 ..
             } => Self {
                 shared: Some(url.clone()),
-                dynamodb: None,
+                dynamodb_alone: None,
             },
             Endpoint::Url {
                 url,
@@ -197,7 +201,7 @@ impl EndpointUrls {
                 ..
             } => Self {
                 shared: None,
-                dynamodb: Some(url.clone()),
+                dynamodb_alone: Some(url.clone()),
             },
         }
     }

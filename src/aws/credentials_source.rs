@@ -60,7 +60,7 @@ async fn describe_profile(name: &str) -> Option<String> {
 }
 
 /// Creates a value of a type that `aws-config` takes but does not export.
-fn default<T: Default>() -> T {
+pub(super) fn default<T: Default>() -> T {
     T::default()
 }
 
@@ -83,20 +83,49 @@ fn credential_kind(profile: &Profile) -> Option<String> {
     is_set("aws_access_key_id").then(String::new)
 }
 
+/// Whether the credentials of the profile are static keys.
+pub(super) fn has_static_keys(profile: &Profile) -> bool {
+    credential_kind(profile).is_some_and(|kind| kind.is_empty())
+}
+
 /// The shared file that contains the profile. If both do, the credentials file takes precedence.
 fn shared_file_with(name: &str) -> String {
-    let file = |key: &str, default: &str| match env::var_os(key).filter(|path| !path.is_empty()) {
-        Some(path) => PathBuf::from(path),
-        None => Path::new("~/.aws").join(default),
-    };
-    let credentials = file("AWS_SHARED_CREDENTIALS_FILE", "credentials");
+    let credentials = credentials_file();
     let found = if has_profile(&credentials, name) {
         credentials
     } else {
-        file("AWS_CONFIG_FILE", "config")
+        config_file()
     };
 
     found.display().to_string()
+}
+
+/// The shared file that contains the settings of the profile. If both do, the configuration file takes precedence.
+pub(super) fn config_file_with(name: &str) -> PathBuf {
+    let (config, credentials) = (config_file(), credentials_file());
+    let is_in_config = has_profile(&config, &format!("profile {name}"))
+        || (name == "default" && has_profile(&config, name));
+    if !is_in_config && has_profile(&credentials, name) {
+        credentials
+    } else {
+        config
+    }
+}
+
+fn config_file() -> PathBuf {
+    shared_file("AWS_CONFIG_FILE", "config")
+}
+
+fn credentials_file() -> PathBuf {
+    shared_file("AWS_SHARED_CREDENTIALS_FILE", "credentials")
+}
+
+/// The path in the variable, or else the default one.
+fn shared_file(variable: &str, default: &str) -> PathBuf {
+    match env::var_os(variable).filter(|path| !path.is_empty()) {
+        Some(path) => PathBuf::from(path),
+        None => Path::new("~/.aws").join(default),
+    }
 }
 
 fn has_profile(file: &Path, name: &str) -> bool {

@@ -48,7 +48,8 @@ impl ResolvedFor {
 }
 
 impl Endpoints {
-    /// Endpoints of this configuration. `dynamodb_url` has precedence for DynamoDB.
+    /// Endpoints of this configuration. Only `dynamodb_url` decides where DynamoDB is, because plans name it; the
+    /// configuration may name a URL for other services.
     pub(super) fn new(config: &SdkConfig, dynamodb_url: Option<String>) -> Self {
         Self {
             rules: DefaultResolver::new(),
@@ -60,8 +61,8 @@ impl Endpoints {
                 .cloned()
                 .unwrap_or_default()
                 .to_string(),
-            dynamodb_url: dynamodb_url.or_else(|| configured_url(config, "DynamoDB")),
-            shared_url: configured_url(config, "Application Auto Scaling"),
+            dynamodb_url,
+            shared_url: configured_url(config),
             name: None,
             last: Mutex::new(None),
         }
@@ -149,14 +150,14 @@ impl Endpoints {
     }
 }
 
-/// The URL of a service in flags, environment or profile, in the SDK's order.
-fn configured_url(config: &SdkConfig, service_id: &str) -> Option<String> {
+/// The URL of Application Auto Scaling in flags, environment or profile, in the SDK's order.
+fn configured_url(config: &SdkConfig) -> Option<String> {
     if config.get_origin("endpoint_url").is_client_config() {
         return config.endpoint_url().map(ToOwned::to_owned);
     }
 
     let key = ServiceConfigKey::builder()
-        .service_id(service_id)
+        .service_id("Application Auto Scaling")
         .env("AWS_ENDPOINT_URL")
         .profile("endpoint_url")
         .build()

@@ -19,6 +19,7 @@ mod network;
 mod operation;
 mod redact;
 mod response;
+pub(crate) mod shared_profile;
 mod sign;
 #[cfg(test)]
 mod tests;

@@ -63,7 +63,7 @@ impl Server {
         AwsClient::new(
             config.credentials_provider(),
             SharedHttpConnector::new(self.clone()),
-            Endpoints::new(config, None),
+            Endpoints::new(config, config.endpoint_url().map(ToOwned::to_owned)),
             ATTEMPT_TIMEOUT,
         )
     }

@@ -19,7 +19,7 @@ use super::text::plan::PlanSection;
 use crate::environment::{Approval, Environment, ProcessEnvironment};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Reporter;
-use crate::store::{MissingDatabase, Reader, StoreOptions};
+use crate::store::{MissingDatabase, Reader, StoreOptions, resolve_environment};
 
 /// Requests need little CPU time; compression and file access have threads of their own.
 const WORKER_THREADS: usize = 2;
@@ -149,10 +149,10 @@ impl Session {
     /// Resolves the environment of a command.
     ///
     /// # Errors
-    /// See [`Environment::resolve`].
-    pub(crate) fn environment(&self, common: &CommonOptions) -> Result<Environment> {
-        let environment =
-            Environment::resolve(&common.environment, &ProcessEnvironment::capture())?;
+    /// See [`resolve_environment`].
+    pub(crate) async fn environment(&self, common: &CommonOptions) -> Result<Environment> {
+        let process = ProcessEnvironment::capture();
+        let environment = resolve_environment(&common.environment, &process).await?;
         if self.console.options().verbose {
             for setting in setting_sources(&environment, &common.environment.working_dir) {
                 self.console.info(&setting);

@@ -2,14 +2,15 @@
 //!
 //! The order is: flag, env file, process environment, AWS configuration chain. For a local endpoint
 //! without credentials in flags or file, static keys of the process environment are used, because
-//! `DynamoDB` Local keeps one database per access key; otherwise placeholder credentials.
-//! `AWS_PROFILE` and the chain are ignored there: they would send tokens to a server that does not
+//! `DynamoDB` Local keeps one database per access key; then those of the profile that names the
+//! endpoint; otherwise placeholder credentials.
+//! Every other `AWS_PROFILE` and the chain are ignored there: they would send tokens to a server that does not
 //! need them, and might call AWS (SSO, STS) in a run that must stay on this machine.
 
 use std::fmt;
 
 use super::inputs::{Inputs, from_flag};
-use super::{Sourced, ValueSource, keys};
+use super::{ProfileSettings, Sourced, ValueSource, keys};
 use crate::error::Result;
 
 /// A secret text. `Debug` prints `[redacted]`, and there is no `Display`.
@@ -87,8 +88,26 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// Determines the credentials. `local`: whether the endpoint is local.
-pub(crate) fn resolve(inputs: &Inputs<'_>, local: bool) -> Result<Credentials> {
+/// Name of the profile in the shared AWS configuration that applies: that of the flag, the env file or the process
+/// environment, or AWS's default.
+pub(crate) fn profile_name(inputs: &Inputs<'_>) -> Result<String> {
+    let profile =
+        inputs.flag_or_file("--profile", inputs.request.profile.as_ref(), keys::PROFILE)?;
+    let profile = match profile {
+        Some(profile) => Some(profile),
+        None => inputs.in_process(keys::PROFILE)?,
+    };
+
+    Ok(profile.map_or_else(|| "default".to_owned(), |profile| profile.value))
+}
+
+/// Determines the credentials. `local`: whether the endpoint is local. `endpoint_profile`: the
+/// profile that names the endpoint, if one does.
+pub(crate) fn resolve(
+    inputs: &Inputs<'_>,
+    local: bool,
+    endpoint_profile: Option<&ProfileSettings>,
+) -> Result<Credentials> {
     let in_file = StaticKeys {
         id: inputs.in_file(keys::ACCESS_KEY_ID),
         secret: inputs.in_file(keys::SECRET_ACCESS_KEY),
@@ -125,10 +144,14 @@ pub(crate) fn resolve(inputs: &Inputs<'_>, local: bool) -> Result<Credentials> {
         return Ok(static_keys);
     }
 
-    in_process(inputs, local)
+    in_process(inputs, local, endpoint_profile)
 }
 
-fn in_process(inputs: &Inputs<'_>, local: bool) -> Result<Credentials> {
+fn in_process(
+    inputs: &Inputs<'_>,
+    local: bool,
+    endpoint_profile: Option<&ProfileSettings>,
+) -> Result<Credentials> {
     let process = StaticKeys {
         id: inputs.in_process(keys::ACCESS_KEY_ID)?,
         secret: inputs.in_process(keys::SECRET_ACCESS_KEY)?,
@@ -141,7 +164,13 @@ fn in_process(inputs: &Inputs<'_>, local: bool) -> Result<Credentials> {
 
     // An invalid profile variable is an error even at a local endpoint, which does not use it.
     match inputs.in_process(keys::PROFILE)? {
-        _ if local => Ok(Credentials::Local),
+        profile if local => Ok(match endpoint_profile {
+            Some(settings) if settings.has_static_keys => Credentials::Profile {
+                name: settings.name.clone(),
+                source: profile.map_or(ValueSource::Default, |profile| profile.source),
+            },
+            _ => Credentials::Local,
+        }),
         Some(profile) => Ok(Credentials::Profile {
             name: profile.value,
             source: profile.source,

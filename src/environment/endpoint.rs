@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
 use super::inputs::{Inputs, from_flag};
-use super::{Sourced, ValueSource, keys};
+use super::{ProfileSettings, Sourced, ValueSource, keys};
 use crate::error::Result;
 
 /// Maximum length of an endpoint URL, in bytes.
@@ -129,11 +129,11 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// Determines the endpoint.
-pub(crate) fn resolve(inputs: &Inputs<'_>) -> Result<Endpoint> {
+/// The endpoint that a flag, the env file or `LOCAL_AWS_ENDPOINT` names. AWS's settings cannot switch it off.
+pub(crate) fn explicit(inputs: &Inputs<'_>) -> Result<Option<Endpoint>> {
     let working_dir = inputs.request.working_dir.as_path();
     if let Some(named) = from_flag("--endpoint-url", inputs.request.endpoint_url.as_ref())? {
-        return parse(named, true, working_dir);
+        return parse(named, false, working_dir).map(Some);
     }
 
     // In a file, the keys are synonyms. The first one that is set decides which services use the
@@ -145,24 +145,49 @@ pub(crate) fn resolve(inputs: &Inputs<'_>) -> Result<Endpoint> {
     ])?;
 
     if let Some(named) = in_file.into_iter().next() {
-        return parse_sourced(named, &inputs.project_dir);
+        return parse_sourced(named, &inputs.project_dir).map(Some);
     }
 
-    let ignored = inputs
-        .in_process(keys::IGNORE_ENDPOINTS)?
-        .is_some_and(|it| it.value.eq_ignore_ascii_case("true"));
+    inputs
+        .in_process(keys::LOCAL_ENDPOINT)?
+        .map(|named| parse_sourced(named, working_dir))
+        .transpose()
+}
 
-    // The order of AWS for its two keys: the one for the service comes first.
-    let in_process = inputs.first_in_process(&[
-        keys::LOCAL_ENDPOINT,
-        keys::DYNAMODB_ENDPOINT,
-        keys::ENDPOINT,
-    ])?;
+/// The endpoint that AWS's own settings name, in AWS's order: the process environment, then the
+/// profile (<https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html>).
+pub(crate) fn configured(
+    inputs: &Inputs<'_>,
+    profile: Option<&ProfileSettings>,
+) -> Result<Endpoint> {
+    let is_ignored = match ignored_by_process(inputs)? {
+        Some(is_ignored) => is_ignored,
+        None => profile.is_some_and(|profile| profile.ignores_endpoint_urls),
+    };
+    if is_ignored {
+        return Ok(Endpoint::Aws);
+    }
 
-    match in_process {
-        Some(named) if !ignored => parse_sourced(named, working_dir),
+    // The key for the service comes first.
+    if let Some(named) = inputs.first_in_process(&[keys::DYNAMODB_ENDPOINT, keys::ENDPOINT])? {
+        return parse_sourced(named, &inputs.request.working_dir);
+    }
+
+    match profile {
+        Some(ProfileSettings {
+            endpoint_url: Some(named),
+            is_for_every_service,
+            ..
+        }) => parse_url(named.clone(), *is_for_every_service),
         _ => Ok(Endpoint::Aws),
     }
+}
+
+/// Whether `AWS_IGNORE_CONFIGURED_ENDPOINT_URLS` switches off AWS's settings for endpoints. It has precedence over the
+/// setting of a profile.
+pub(crate) fn ignored_by_process(inputs: &Inputs<'_>) -> Result<Option<bool>> {
+    let setting = inputs.in_process(keys::IGNORE_ENDPOINTS)?;
+    Ok(setting.map(|setting| setting.value.eq_ignore_ascii_case("true")))
 }
 
 fn parse_sourced(named: Sourced<String>, base: &Path) -> Result<Endpoint> {
@@ -178,13 +203,18 @@ fn parse_sourced(named: Sourced<String>, base: &Path) -> Result<Endpoint> {
 }
 
 fn parse(named: Sourced<String>, every_service: bool, base: &Path) -> Result<Endpoint> {
-    let Sourced { value, source } = named;
-    if let Some(file) = value.strip_prefix(EMBEDDED) {
-        // An embedded endpoint without a file is a database in memory.
-        let file = (!file.is_empty()).then(|| base.join(file));
-        return Ok(Endpoint::Embedded { file, source });
+    match named.value.strip_prefix(EMBEDDED) {
+        Some(file) => Ok(Endpoint::Embedded {
+            // An embedded endpoint without a file is a database in memory.
+            file: (!file.is_empty()).then(|| base.join(file)),
+            source: named.source,
+        }),
+        None => parse_url(named, every_service),
     }
+}
 
+fn parse_url(named: Sourced<String>, every_service: bool) -> Result<Endpoint> {
+    let Sourced { value, source } = named;
     match host_of(&value) {
         // A local environment must not send calls of other services elsewhere.
         Ok(_) => {
@@ -195,9 +225,13 @@ fn parse(named: Sourced<String>, every_service: bool, base: &Path) -> Result<End
                 source,
             })
         }
-        Err(reason) => Err(source.error(reason).with_hint(
-            "for example http://localhost:4566, or embedded:demo.db for no server at all",
-        )),
+        Err(reason) => {
+            let hint = match source {
+                ValueSource::Profile { .. } => "for example http://localhost:4566",
+                _ => "for example http://localhost:4566, or embedded:demo.db for no server at all",
+            };
+            Err(source.error(reason).with_hint(hint))
+        }
     }
 }
 
@@ -205,9 +239,9 @@ fn parse(named: Sourced<String>, every_service: bool, base: &Path) -> Result<End
 fn host_of(url: &str) -> Result<&str, &'static str> {
     let (scheme, rest) = url
         .split_once("://")
-        .ok_or("must be an http:// or https:// URL, or embedded:")?;
+        .ok_or("must be an http:// or https:// URL")?;
     if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
-        return Err("must be an http:// or https:// URL, or embedded:");
+        return Err("must be an http:// or https:// URL");
     }
 
     if url.len() > URL_BYTES {

@@ -1,7 +1,9 @@
 //! Resolution of an [`Environment`] from flags, an env file and the process environment.
 //!
 //! Each value has the first source that defines it: flag, env file, process environment, and then
-//! the AWS configuration chain. It keeps its source, so that plans and errors can show it. An
+//! the AWS configuration chain. It keeps its source, so that plans and errors can show it. If
+//! nothing before it names an endpoint, a profile of the shared AWS configuration may; it is
+//! passed in, because this module does not read that configuration. An
 //! incomplete environment may mean the wrong account, so ambiguous, misspelled and placeholder
 //! values are errors; nothing is guessed.
 //!
@@ -20,6 +22,7 @@ mod lines;
 mod locate;
 mod placeholder;
 mod process;
+mod profile;
 mod protection;
 mod request;
 mod resolve;
@@ -33,7 +36,9 @@ pub use confirmation::{Answers, Approval, Confirmation, Decision, Prompt, Questi
 pub use credentials::{Credentials, Secret};
 pub use endpoint::{Address, Endpoint};
 pub use process::ProcessEnvironment;
+pub(crate) use profile::ProfileSettings;
 pub use request::EnvironmentRequest;
+pub(crate) use resolve::UnresolvedEnvironment;
 pub use resolve::{LOCAL_REGION, NO_ENV_NAME};
 pub use role::Role;
 pub use source::{Sourced, ValueSource};
@@ -41,7 +46,7 @@ pub use source::{Sourced, ValueSource};
 use crate::error::Result;
 
 /// Connection settings of one environment: endpoint, region, credentials, protection, table.
-/// Created by [`Environment::resolve`].
+/// Created by [`resolve_environment`](crate::store::resolve_environment).
 #[derive(Debug, Clone)]
 pub struct Environment {
     name: String,

@@ -1,4 +1,4 @@
-//! Resolves an [`Environment`] from flags, env file and process environment.
+//! Resolves an [`Environment`] from flags, env file, process environment and AWS profile.
 
 use std::path::PathBuf;
 
@@ -6,8 +6,8 @@ use super::file::EnvFile;
 use super::inputs::{Inputs, from_flag};
 use super::locate::{EnvFileLocation, locate};
 use super::{
-    Credentials, Endpoint, Environment, EnvironmentRequest, ProcessEnvironment, Sourced,
-    ValueSource,
+    Credentials, Endpoint, Environment, EnvironmentRequest, ProcessEnvironment, ProfileSettings,
+    Sourced, ValueSource,
 };
 use super::{credentials, endpoint, keys, protection, role};
 use crate::error::{Error, Result};
@@ -25,15 +25,27 @@ pub const LOCAL_REGION: &str = "us-east-1";
 /// Maximum length of a region, in bytes: it becomes one label of a host name.
 const REGION_BYTES: usize = 63;
 
-impl Environment {
-    /// Resolves the requested environment.
+/// An environment whose endpoint may depend on a profile of the shared AWS configuration.
+pub(crate) struct UnresolvedEnvironment<'a> {
+    name: &'a str,
+    located: Option<EnvFileLocation>,
+    inputs: Inputs<'a>,
+    /// The endpoint, if no profile can change it.
+    endpoint: Option<Endpoint>,
+}
+
+impl<'a> UnresolvedEnvironment<'a> {
+    /// Reads the env file.
     ///
     /// # Errors
     /// [`ErrorKind::Usage`](crate::error::ErrorKind::Usage) for contradictory or invalid flags,
     /// [`ErrorKind::Environment`](crate::error::ErrorKind::Environment) for an env file or variable
     /// that is missing, invalid, ambiguous or incomplete. Errors name the flag, or the file, line
     /// and key, and never quote a value.
-    pub fn resolve(request: &EnvironmentRequest, process: &ProcessEnvironment) -> Result<Self> {
+    pub(crate) fn read(
+        request: &'a EnvironmentRequest,
+        process: &'a ProcessEnvironment,
+    ) -> Result<Self> {
         check_flags(request)?;
         // The default name is used only without `--no-env`; `check_flags` has refused both
         // together.
@@ -62,8 +74,44 @@ impl Environment {
             .map(|found| found.project_dir.clone())
             .unwrap_or_default();
         let inputs = Inputs::new(request, file, project_dir, process);
+        let endpoint = endpoint::explicit(&inputs)?;
 
-        let endpoint = endpoint::resolve(&inputs)?;
+        Ok(Self {
+            name,
+            located,
+            inputs,
+            endpoint,
+        })
+    }
+
+    /// The profile that decides the endpoint; `None` if it is decided without one.
+    ///
+    /// # Errors
+    /// A flag or variable is not valid.
+    pub(crate) fn profile_to_read(&self) -> Result<Option<String>> {
+        if self.endpoint.is_some() || endpoint::ignored_by_process(&self.inputs)? == Some(true) {
+            return Ok(None);
+        }
+
+        credentials::profile_name(&self.inputs).map(Some)
+    }
+
+    /// Completes the environment with the settings of [`profile_to_read`](Self::profile_to_read).
+    ///
+    /// # Errors
+    /// See [`UnresolvedEnvironment::read`].
+    pub(crate) fn resolve(self, profile: Option<&ProfileSettings>) -> Result<Environment> {
+        let Self {
+            name,
+            located,
+            inputs,
+            endpoint,
+        } = self;
+
+        let endpoint = match endpoint {
+            Some(endpoint) => endpoint,
+            None => endpoint::configured(&inputs, profile)?,
+        };
         if let (Some(located), LOCAL, Endpoint::Aws) = (&located, name, &endpoint) {
             return Err(local_without_endpoint(located));
         }
@@ -74,14 +122,17 @@ impl Environment {
             inputs.refuse_empty_in_file()?;
         }
 
-        let credentials = credentials::resolve(&inputs, local)?;
-        Ok(Self {
+        // Region and keys belong to the endpoint next to them.
+        let endpoint_profile = match endpoint.source() {
+            Some(ValueSource::Profile { .. }) => profile,
+            _ => None,
+        };
+        let credentials = credentials::resolve(&inputs, local, endpoint_profile)?;
+        let has_default_region = local && !matches!(credentials, Credentials::Profile { .. });
+        Ok(Environment {
             name: name.to_owned(),
             table: table(&inputs)?,
-            region: region(
-                &inputs,
-                local && !matches!(credentials, Credentials::Profile { .. }),
-            )?,
+            region: region(&inputs, endpoint_profile, has_default_region)?,
             credentials,
             role: role::resolve(&inputs, &endpoint)?,
             account: role::account(&inputs)?,
@@ -90,6 +141,17 @@ impl Environment {
             endpoint,
             file: located.map(|found| found.path),
         })
+    }
+}
+
+#[cfg(test)]
+impl Environment {
+    /// Resolves the requested environment without the shared AWS configuration.
+    pub(crate) fn resolve(
+        request: &EnvironmentRequest,
+        process: &ProcessEnvironment,
+    ) -> Result<Self> {
+        UnresolvedEnvironment::read(request, process)?.resolve(None)
     }
 }
 
@@ -135,9 +197,13 @@ fn table(inputs: &Inputs<'_>) -> Result<Option<Sourced<String>>> {
     }
 }
 
-/// Determines the region. `by_default`: whether to use [`LOCAL_REGION`] if none is given. A profile
-/// has its own region.
-fn region(inputs: &Inputs<'_>, by_default: bool) -> Result<Option<Sourced<String>>> {
+/// Determines the region. `endpoint_profile` is the profile that names the endpoint. `by_default`:
+/// whether to use [`LOCAL_REGION`] if none is given; other profiles have their own region.
+fn region(
+    inputs: &Inputs<'_>,
+    endpoint_profile: Option<&ProfileSettings>,
+    by_default: bool,
+) -> Result<Option<Sourced<String>>> {
     // Both keys mean the same to AWS; a file that sets both must agree.
     const KEYS: [&str; 2] = [keys::REGION, keys::DEFAULT_REGION];
 
@@ -148,6 +214,10 @@ fn region(inputs: &Inputs<'_>, by_default: bool) -> Result<Option<Sourced<String
 
     if region.is_none() {
         region = inputs.first_in_process(&KEYS)?;
+    }
+
+    if region.is_none() {
+        region = endpoint_profile.and_then(|profile| profile.region.clone());
     }
 
     if let Some(region) = &region {

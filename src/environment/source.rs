@@ -15,7 +15,7 @@ pub struct Sourced<T> {
 }
 
 /// Source of a value. `Display` is for plans: `--region`, `envs/.env.prod line 3`, `AWS_REGION in
-/// the process environment`.
+/// the process environment`, `endpoint_url of profile ops, ~/.aws/config`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ValueSource {
     /// A command-line flag, with its dashes.
@@ -31,8 +31,13 @@ pub enum ValueSource {
     },
     /// A variable of the process environment.
     Process(&'static str),
-    /// A profile of the shared AWS configuration.
-    Profile(String),
+    /// A setting of a profile in the shared AWS configuration.
+    Profile {
+        /// The setting and its profile: `endpoint_url of profile ops`.
+        setting: String,
+        /// The file for display: `~/.aws/config`.
+        file: PathBuf,
+    },
     /// The default of this program.
     Default,
 }
@@ -46,7 +51,7 @@ impl ValueSource {
             Self::File { path, line, key } => {
                 Error::environment(format!("{} line {line}: {key} {what}", path.display()))
             }
-            Self::Process(_) | Self::Profile(_) | Self::Default => {
+            Self::Process(_) | Self::Profile { .. } | Self::Default => {
                 Error::environment(format!("{self}: it {what}"))
             }
         }
@@ -59,7 +64,7 @@ impl fmt::Display for ValueSource {
             Self::Flag(flag) => f.write_str(flag),
             Self::File { path, line, .. } => write!(f, "{} line {line}", path.display()),
             Self::Process(key) => write!(f, "{key} in the process environment"),
-            Self::Profile(name) => write!(f, "profile {name} of the shared AWS configuration"),
+            Self::Profile { setting, file } => write!(f, "{setting}, {}", file.display()),
             Self::Default => f.write_str("default"),
         }
     }

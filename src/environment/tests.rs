@@ -56,6 +56,12 @@ impl Case {
         )
     }
 
+    /// With the profile `ops`, as if the shared AWS configuration had it.
+    fn with_profile(&self, profile: &ProfileSettings) -> Result<Environment> {
+        let process = ProcessEnvironment::from_pairs(self.process.iter().copied());
+        UnresolvedEnvironment::read(&self.request, &process)?.resolve(Some(profile))
+    }
+
     fn ok(&self) -> Environment {
         self.resolve().unwrap()
     }
@@ -176,7 +182,7 @@ fn endpoints_in_their_order() {
     ];
     assert_eq!(
         resolve(specific, Some("http://flag:1"), &process),
-        "http://flag:1 true --endpoint-url"
+        "http://flag:1 false --endpoint-url"
     );
     assert_eq!(
         resolve(specific, None, &process),
@@ -209,6 +215,191 @@ fn endpoints_in_their_order() {
         resolve(specific, None, &ignoring),
         "http://file:1 false envs/.env.dev line 1"
     );
+}
+
+/// Settings of the profile `ops`.
+fn profile(url: Option<&str>, is_for_every_service: bool) -> ProfileSettings {
+    let sourced = |value: &str, setting: &str| Sourced {
+        value: value.to_owned(),
+        source: ValueSource::Profile {
+            setting: setting.to_owned(),
+            file: "~/.aws/config".into(),
+        },
+    };
+
+    ProfileSettings {
+        name: "ops".to_owned(),
+        endpoint_url: url.map(|url| sourced(url, "endpoint_url of profile ops")),
+        is_for_every_service,
+        region: Some(sourced("eu-profile-1", "region of profile ops")),
+        ..ProfileSettings::default()
+    }
+}
+
+#[test]
+fn the_endpoint_of_a_profile_comes_last_in_the_order_of_aws() {
+    let resolve = |file: &str, process: &[(&'static str, &'static str)], ops: &ProfileSettings| {
+        let mut case = case("dev", file);
+        case.process = process.to_vec();
+        let found = case.with_profile(ops).unwrap();
+        match found.endpoint() {
+            Endpoint::Url {
+                url, every_service, ..
+            } => format!("{url} {every_service} {}", found.is_local()),
+            other => other.to_string(),
+        }
+    };
+
+    let remote = profile(Some("http://10.0.0.5:8000"), true);
+    let of_services = profile(Some("http://10.0.0.5:8000"), false);
+    let local = profile(Some("http://localhost:8000"), false);
+    assert_eq!(resolve("", &[], &remote), "http://10.0.0.5:8000 true false");
+    assert_eq!(
+        resolve("", &[], &of_services),
+        "http://10.0.0.5:8000 false false"
+    );
+    assert_eq!(resolve("", &[], &local), "http://localhost:8000 true true");
+    assert_eq!(resolve("", &[], &profile(None, false)), "AWS");
+
+    for key in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB"] {
+        let first = resolve("", &[(key, "http://all:1")], &local);
+        assert!(first.starts_with("http://all:1"), "{first}");
+    }
+
+    let in_file = resolve("AWS_ENDPOINT_URL=http://file:1", &[], &local);
+    assert!(in_file.starts_with("http://file:1"), "{in_file}");
+}
+
+#[test]
+fn configured_endpoints_can_be_ignored_by_variable_or_profile_as_aws_documents() {
+    const IGNORE: &str = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS";
+    let ops = profile(Some("http://localhost:8000"), true);
+    let ignoring = ProfileSettings {
+        ignores_endpoint_urls: true,
+        ..ops.clone()
+    };
+    let resolve = |process: &[(&'static str, &'static str)], ops: &ProfileSettings| {
+        let mut case = case("dev", "");
+        case.process = process.to_vec();
+        case.with_profile(ops).unwrap().endpoint().to_string()
+    };
+
+    let (url, all) = ("http://localhost:8000", ("AWS_ENDPOINT_URL", "http://all"));
+    assert_eq!(resolve(&[(IGNORE, "true")], &ops), "AWS");
+    assert_eq!(resolve(&[], &ignoring), "AWS");
+    assert_eq!(resolve(&[all], &ignoring), "AWS");
+    // The variable has precedence.
+    assert_eq!(resolve(&[(IGNORE, "False")], &ignoring), url);
+    assert_eq!(resolve(&[(IGNORE, "false"), all], &ignoring), "http://all");
+    // Not a setting of AWS.
+    let ours = ("LOCAL_AWS_ENDPOINT", "http://localhost:1");
+    assert_eq!(resolve(&[(IGNORE, "true"), ours], &ops), ours.1);
+}
+
+#[test]
+fn a_profile_is_read_only_if_it_can_change_the_endpoint() {
+    let read = |file: &str, process: &[(&'static str, &'static str)], flags: [Option<&str>; 2]| {
+        let case = case("dev", file).with(|it| {
+            it.endpoint_url = flags[0].map(str::to_owned);
+            it.profile = flags[1].map(str::to_owned);
+        });
+        let process = ProcessEnvironment::from_pairs(process.iter().copied());
+        UnresolvedEnvironment::read(&case.request, &process)
+            .unwrap()
+            .profile_to_read()
+            .unwrap()
+    };
+    let (named, none) = (("AWS_PROFILE", "of-process"), [None, None]);
+
+    assert_eq!(read("", &[], none).unwrap(), "default");
+    assert_eq!(read("", &[named], none).unwrap(), "of-process");
+    let of_file = "AWS_PROFILE=of-file";
+    assert_eq!(read(of_file, &[named], none).unwrap(), "of-file");
+    let flag = [None, Some("of-flag")];
+    assert_eq!(read(of_file, &[named], flag).unwrap(), "of-flag");
+    // The profile may switch the variable off.
+    let variable = ("AWS_ENDPOINT_URL", "http://localhost:1");
+    assert!(read("", &[variable], none).is_some());
+
+    assert_eq!(read(LOCAL, &[], none), None);
+    assert_eq!(read("", &[], [Some("http://a"), None]), None);
+    let local = ("LOCAL_AWS_ENDPOINT", "http://localhost:1");
+    assert_eq!(read("", &[local], none), None);
+    let ignoring = ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true");
+    assert_eq!(read("", &[variable, ignoring], none), None);
+}
+
+#[test]
+fn the_endpoint_of_a_profile_is_protected_like_any_other() {
+    let resolve = |name: &str, url: &str| {
+        let found = case(name, "").with_profile(&profile(Some(url), true));
+        let found = found.unwrap();
+        (found.is_local(), found.is_protected())
+    };
+
+    let (local, remote) = ("http://localhost:8000", "https://dynamodb.example");
+    assert_eq!(resolve("prod", local), (true, true));
+    assert_eq!(resolve("qa", local), (true, false));
+    assert_eq!(resolve("qa", remote), (false, true));
+    assert_eq!(resolve("dev", remote), (false, false));
+    assert_eq!(resolve("local", local), (true, false));
+    assert_eq!(resolve("local", remote), (false, false));
+    // Only `LOCAL_AWS_ENDPOINT` may name a container.
+    assert_eq!(resolve("qa", "http://localstack:4566"), (false, true));
+
+    let error = case("local", "").with_profile(&profile(None, false));
+    let error = error.unwrap_err();
+    assert!(error.to_string().contains("names no endpoint"), "{error}");
+}
+
+#[test]
+fn a_local_endpoint_of_a_profile_is_used_with_its_keys_and_region() {
+    let with_keys = ProfileSettings {
+        has_static_keys: true,
+        ..profile(Some("http://localhost:8000"), true)
+    };
+    let without_keys = profile(Some("http://localhost:8000"), true);
+
+    let found = case("dev", "").with_profile(&with_keys).unwrap();
+    assert!(matches!(found.credentials(), Credentials::Profile { name, .. } if name == "ops"));
+    assert_eq!(
+        shown(found.region()).unwrap(),
+        "eu-profile-1 (region of profile ops, ~/.aws/config)"
+    );
+    // SSO or a role would be asked for at AWS.
+    let found = case("dev", "").with_profile(&without_keys).unwrap();
+    assert_eq!(found.credentials(), &Credentials::Local);
+    assert_eq!(found.region().unwrap().value, "eu-profile-1");
+    let found = case("dev", KEYS).with_profile(&with_keys).unwrap();
+    assert!(matches!(found.credentials(), Credentials::Static { .. }));
+    let found = case("dev", "AWS_REGION=eu-file-1").with_profile(&with_keys);
+    assert_eq!(found.unwrap().region().unwrap().value, "eu-file-1");
+
+    // Those of an endpoint that is named elsewhere.
+    let found = case("dev", LOCAL).with_profile(&with_keys).unwrap();
+    assert_eq!(found.credentials(), &Credentials::Local);
+    assert_eq!(found.region().unwrap().value, LOCAL_REGION);
+}
+
+#[test]
+fn an_invalid_endpoint_of_a_profile_is_an_error_that_does_not_quote_it() {
+    for url in [
+        "localhost:8000",
+        "embedded:x.db",
+        "http://user:hush@localhost",
+    ] {
+        let error = case("dev", "").with_profile(&profile(Some(url), true));
+        let error = error.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Environment);
+        let text = format!("{error:?}");
+        assert!(
+            error
+                .to_string()
+                .starts_with("endpoint_url of profile ops, ~/.aws/config: it ")
+                && !text.contains("hush"),
+            "{text}"
+        );
+    }
 }
 
 #[test]

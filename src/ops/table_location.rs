@@ -26,8 +26,8 @@ pub struct TableLocation {
     pub local: bool,
     /// The credentials and their source: `profile default, ~/.aws/credentials`.
     pub credentials: String,
-    /// Endpoint, region and proxy with their environment variable, if they come from the process environment.
-    pub from_process: Vec<String>,
+    /// Endpoint, region and proxy with their source, if neither a flag nor the env file sets them.
+    pub sources: Vec<String>,
 }
 
 impl TableLocation {
@@ -46,7 +46,7 @@ impl TableLocation {
             protected: environment.is_protected(),
             local: environment.is_local(),
             credentials: credentials.to_owned(),
-            from_process: values_from_process(environment),
+            sources: inherited_values(environment),
         }
     }
 
@@ -54,7 +54,7 @@ impl TableLocation {
     #[must_use]
     pub fn with_proxy(mut self, proxy: Option<&str>) -> Self {
         let proxy = proxy.map(|proxy| format!("proxy {proxy} from the process environment"));
-        self.from_process.extend(proxy);
+        self.sources.extend(proxy);
         self
     }
 
@@ -85,21 +85,21 @@ impl TableLocation {
     }
 }
 
-fn values_from_process(environment: &Environment) -> Vec<String> {
-    let mut values = Vec::new();
-    let mut note = |name: &str, source: &ValueSource| {
-        if let ValueSource::Process(key) = source {
-            values.push(format!("{name} from {key} in the process environment"));
-        }
-    };
+/// The values from the process environment and the shared AWS configuration. The region of a profile is not among them: it
+/// belongs to the endpoint or credentials of that profile.
+fn inherited_values(environment: &Environment) -> Vec<String> {
+    let region = environment.region().map(|region| &region.source);
+    let region = region.filter(|source| matches!(source, ValueSource::Process(_)));
+    let endpoint = environment.endpoint().source().filter(|source| {
+        matches!(
+            source,
+            ValueSource::Process(_) | ValueSource::Profile { .. }
+        )
+    });
 
-    if let Some(region) = environment.region() {
-        note("region", &region.source);
-    }
-
-    if let Some(source) = environment.endpoint().source() {
-        note("endpoint", source);
-    }
-
+    let values = [("region", region), ("endpoint", endpoint)];
     values
+        .into_iter()
+        .filter_map(|(name, source)| Some(format!("{name} from {}", source?)))
+        .collect()
 }

@@ -14,6 +14,7 @@ mod control;
 #[cfg(feature = "embedded")]
 mod embedded;
 mod endpoint_kind;
+mod environment;
 mod json;
 mod limiter;
 mod open;
@@ -36,6 +37,7 @@ use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 
 pub use compression::{WireBytes, WireCompression};
+pub use environment::resolve_environment;
 pub use options::{MissingDatabase, StoreOptions};
 pub use pagination::PageKey;
 pub use reader::Reader;

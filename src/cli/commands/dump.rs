@@ -22,7 +22,7 @@ use crate::store::{MissingDatabase, Reader};
 /// The error to print; its kind decides the exit code.
 pub(crate) async fn run(command: DumpCommand, session: Session) -> Result<CommandOutcome> {
     let common = &command.common;
-    let environment = session.environment(common)?;
+    let environment = session.environment(common).await?;
     let request = command.request(&environment)?;
     let store = session
         .open(&environment, common, MissingDatabase::Refuse)

@@ -22,7 +22,7 @@ use crate::store::{MissingDatabase, Reader, Writer};
 /// The error to print; its kind decides the exit code.
 pub(crate) async fn run(command: RestoreCommand, session: Session) -> Result<CommandOutcome> {
     let common = &command.common;
-    let environment = session.environment(common)?;
+    let environment = session.environment(common).await?;
     let mut request = command.request(&environment)?;
     if command.diff_schema {
         return diff::run(common, &environment, &request, &session).await;

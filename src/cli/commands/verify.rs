@@ -54,7 +54,7 @@ async fn dump(command: &VerifyCommand, quick: bool, session: &Session) -> Result
 
 /// Compares a table's settings with the dump's schema.
 async fn schema(command: &VerifyCommand, session: &Session) -> Result<CommandOutcome> {
-    let environment = session.environment(&command.common)?;
+    let environment = session.environment(&command.common).await?;
     let table = environment.single_table()?.map(ToOwned::to_owned);
     let request = RestoreRequest {
         table,
@@ -93,7 +93,7 @@ async fn tables(
     let (environment, store) = open_environment(&command.common, session).await?;
     let (second_environment, second_store) = match second.environment {
         // Two tables of one environment share a store: it enforces --max-rcu, and an embedded database can be opened only once.
-        None => (session.environment(&second_options)?, store.clone()),
+        None => (session.environment(&second_options).await?, store.clone()),
         Some(_) => open_environment(&second_options, session).await?,
     };
 
@@ -116,7 +116,7 @@ async fn open_environment(
     common: &CommonOptions,
     session: &Session,
 ) -> Result<(Environment, Reader)> {
-    let environment = session.environment(common)?;
+    let environment = session.environment(common).await?;
     let store = session
         .open(&environment, common, MissingDatabase::Refuse)
         .await?;

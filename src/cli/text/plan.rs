@@ -253,7 +253,7 @@ fn location_rows(location: &TableLocation) -> Vec<Row> {
     rows.push(row("credentials", location.credentials.clone()));
     rows.extend(
         location
-            .from_process
+            .sources
             .iter()
             .map(|source| row("note", source.clone())),
     );
@@ -492,7 +492,7 @@ mod tests {
             protected: true,
             local: false,
             credentials: "profile default, ~/.aws/credentials".to_owned(),
-            from_process: vec!["region from AWS_REGION in the process environment".to_owned()],
+            sources: vec!["region from AWS_REGION in the process environment".to_owned()],
         }
     }
 

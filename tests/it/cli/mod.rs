@@ -3,6 +3,7 @@
 mod environments;
 mod option_pairs;
 mod permissions;
+mod profile_endpoints;
 mod prompts;
 mod report;
 pub(crate) mod snapshots;

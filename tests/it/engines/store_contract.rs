@@ -12,7 +12,7 @@ use dynadump::error::ErrorKind;
 use dynadump::event::SilentReporter;
 use dynadump::item::{KeyAttribute, KeySchema, KeyType, item_digest};
 use dynadump::schema::{Captured, Operation, Section, Setting, SettingCall, TableSchema};
-use dynadump::store::{Reader, ScanRequest, StoreOptions, Writer};
+use dynadump::store::{Reader, ScanRequest, StoreOptions, Writer, resolve_environment};
 use tokio::runtime::Runtime;
 
 use crate::support::client::{n, numbered, s};
@@ -42,13 +42,17 @@ impl Stage {
             working_dir: project.path("."),
             ..EnvironmentRequest::default()
         };
-        let environment =
-            Environment::resolve(&request, &ProcessEnvironment::capture()).expect("an environment");
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build();
         let runtime = runtime.expect("a runtime for the store");
+        let environment = runtime
+            .block_on(resolve_environment(
+                &request,
+                &ProcessEnvironment::capture(),
+            ))
+            .expect("an environment");
         let options = StoreOptions {
             give_up_after: Duration::from_secs(20),
             reporter: Arc::new(SilentReporter),

@@ -45,7 +45,7 @@ mod testing {
             protected: false,
             local: true,
             credentials: "profile default, ~/.aws/credentials".to_owned(),
-            from_process: Vec::new(),
+            sources: Vec::new(),
         }
     }
 }
