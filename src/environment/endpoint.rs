@@ -191,15 +191,8 @@ pub(crate) fn ignored_by_process(inputs: &Inputs<'_>) -> Result<Option<bool>> {
 }
 
 fn parse_sourced(named: Sourced<String>, base: &Path) -> Result<Endpoint> {
-    let dynamodb_alone = matches!(
-        named.source,
-        ValueSource::File {
-            key: keys::DYNAMODB_ENDPOINT,
-            ..
-        } | ValueSource::Process(keys::DYNAMODB_ENDPOINT)
-    );
-
-    parse(named, !dynamodb_alone, base)
+    let is_for_every_service = !named.source.is_key(keys::DYNAMODB_ENDPOINT);
+    parse(named, is_for_every_service, base)
 }
 
 fn parse(named: Sourced<String>, every_service: bool, base: &Path) -> Result<Endpoint> {
@@ -313,18 +306,12 @@ fn v6(host: &str) -> Option<Ipv6Addr> {
 
 fn is_local_url(url: &str, source: &ValueSource) -> bool {
     let is_container = || {
-        let is_named_local = matches!(
-            source,
-            ValueSource::File {
-                key: keys::LOCAL_ENDPOINT,
-                ..
-            } | ValueSource::Process(keys::LOCAL_ENDPOINT)
-        );
-
         let is_plain_http = url
             .get(..7)
             .is_some_and(|scheme| scheme.eq_ignore_ascii_case("http://"));
-        is_named_local && is_plain_http && host_of(url).is_ok_and(is_container_name)
+        source.is_key(keys::LOCAL_ENDPOINT)
+            && is_plain_http
+            && host_of(url).is_ok_and(is_container_name)
     };
 
     host_of(url).is_ok_and(is_own_host) || is_container()

@@ -125,6 +125,12 @@ impl Environment {
         self.protected
     }
 
+    /// A warning if the setting that names the endpoint does not fit the name of the environment.
+    #[must_use]
+    pub fn endpoint_warning(&self) -> Option<String> {
+        protection::endpoint_warning(&self.name, &self.endpoint)
+    }
+
     /// Dump folder from which the embedded engine creates a missing database file.
     #[must_use]
     pub fn sample(&self) -> Option<&Path> {

@@ -43,6 +43,14 @@ pub enum ValueSource {
 }
 
 impl ValueSource {
+    /// Whether the value was set under this key, in the env file or the process environment.
+    pub(crate) fn is_key(&self, wanted: &str) -> bool {
+        match self {
+            Self::File { key, .. } | Self::Process(key) => *key == wanted,
+            Self::Flag(_) | Self::Profile { .. } | Self::Default => false,
+        }
+    }
+
     /// Creates an error about the value: a usage error for a flag, otherwise an environment error.
     /// It names the flag, or the file, line and key. `what` must not quote the value.
     pub(crate) fn error(&self, what: impl fmt::Display) -> Error {

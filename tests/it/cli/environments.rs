@@ -306,6 +306,62 @@ fn local_without_an_endpoint_is_refused() {
 }
 
 #[test]
+fn a_local_endpoint_of_a_production_environment_is_pointed_out_once() {
+    const WARNING: &str = "This variable is for local engines";
+    let engine = Engine::embedded();
+    engine.client().create_simple("films");
+    let project = Project::empty()
+        .environment("prod-eu", engine.url(), "films")
+        .environment("dev", engine.url(), "films");
+    project.write(
+        "envs/.env.prod",
+        format!(
+            "AWS_ENDPOINT_URL={}\nAWS_REGION={REGION}\nDYNAMODB_TABLE=films\n",
+            engine.url()
+        ),
+    );
+    project.write("items.jsonl", "{\"id\":{\"S\":\"a\"}}\n");
+
+    let warnings = |run: &Run| {
+        let warnings = run.report()["warnings"].clone();
+        let warnings = warnings.as_array().expect("a list of warnings");
+        let is_it = |text: &&Value| text.as_str().is_some_and(|text| text.contains(WARNING));
+        (
+            warnings.iter().filter(is_it).count(),
+            run.stderr.matches("for local engines").count(),
+        )
+    };
+    let wanted = format!(
+        "[WARNING] The endpoint of environment prod-eu is {} (LOCAL_AWS_ENDPOINT in envs/.env.prod-eu line 1).",
+        engine.url()
+    );
+    let of_prod = dump(&project, &["--dry-run", "--json", "--env=prod-eu"]);
+    assert_eq!(warnings(&of_prod.exits(0).says(&wanted)), (1, 1));
+    let restore = project.restoredb([
+        "--env=prod-eu",
+        "--source=items.jsonl",
+        "--dry-run",
+        "--json",
+    ]);
+    assert_eq!(warnings(&restore.exits(0).says(&wanted)), (1, 1));
+
+    // Neither another environment, nor another setting.
+    for env in ["--env=dev", "--env=prod"] {
+        let run = dump(&project, &["--dry-run", "--json", env]).exits(0);
+        assert_eq!(warnings(&run), (0, 0), "{env}");
+    }
+    let mut command = project.command("dumpdb", ["--output=out", "--dry-run", "--env=prod-us"]);
+    project.write(
+        "envs/.env.prod-us",
+        format!("AWS_REGION={REGION}\nDYNAMODB_TABLE=films\n"),
+    );
+    command.env("LOCAL_AWS_ENDPOINT", engine.url());
+    run(command, Vec::new())
+        .exits(0)
+        .says("(LOCAL_AWS_ENDPOINT in the process environment)");
+}
+
+#[test]
 fn a_list_or_pattern_of_tables_is_refused_for_now() {
     for tables in ["films,books", "film*", "film?"] {
         let project = Project::empty().environment("local", NOWHERE, tables);
