@@ -162,7 +162,7 @@ impl Session {
         Ok(environment)
     }
 
-    /// Warns about a doubtful endpoint and connects to the environment's DynamoDB. `missing_database` applies to the embedded engine.
+    /// Connects to the environment's DynamoDB. `missing_database` applies to the embedded engine.
     ///
     /// # Errors
     /// See [`Reader::open`]; [`ErrorKind::Interrupted`] after a signal.
@@ -172,10 +172,6 @@ impl Session {
         common: &CommonOptions,
         missing_database: MissingDatabase,
     ) -> Result<Reader> {
-        if let Some(warning) = environment.endpoint_warning() {
-            self.console.warning(&warning);
-        }
-
         let options = StoreOptions {
             give_up_after: common.give_up_after,
             wait: common.wait,

@@ -1,6 +1,7 @@
 //! The DynamoDB client: one owner of retries, rate limiters per direction and table, and requests with ready-made JSON bodies.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -61,6 +62,8 @@ pub(crate) struct Client {
     gzip_policy: GzipPolicy,
     /// The last description of each table that an operation works with.
     described: Mutex<HashMap<String, TableSchema>>,
+    /// Whether the endpoint has answered `DescribeTable` as DynamoDB does.
+    is_dynamodb: AtomicBool,
     /// Permits for pages in memory.
     pages: Arc<Semaphore>,
 }
@@ -86,6 +89,7 @@ impl Client {
             read_limiters: TableLimiters::new(concurrency),
             gzip_policy: GzipPolicy::new(compression, endpoint_kind),
             described: Mutex::default(),
+            is_dynamodb: AtomicBool::new(false),
             pages: Arc::new(Semaphore::new(MAX_PAGES_IN_MEMORY)),
         }
     }
@@ -118,6 +122,11 @@ impl Client {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         described.insert(table.to_owned(), schema.clone());
+    }
+
+    /// Records that the endpoint has answered `DescribeTable` as DynamoDB does.
+    pub(crate) fn record_dynamodb_answer(&self) {
+        self.is_dynamodb.store(true, Ordering::Relaxed);
     }
 
     /// Whether `found` is a different table with the same name as the one that was remembered.
@@ -160,6 +169,7 @@ impl Client {
     /// Converts the error of a call about `target` into the error that users see.
     pub(crate) fn operation_error(&self, error: RequestError, target: &str) -> Error {
         let is_missing_credentials = error.is_missing_credentials();
+        let unrecognized = error.unrecognized_endpoint().map(ToOwned::to_owned);
         let error = error.into_error(target);
         if is_missing_credentials {
             return error.with_hint(format!(
@@ -168,7 +178,12 @@ impl Client {
             ));
         }
 
-        error
+        match unrecognized {
+            Some(endpoint) if !self.is_dynamodb.load(Ordering::Relaxed) => {
+                error.with_hint(format!("is {endpoint} a DynamoDB endpoint?"))
+            }
+            _ => error,
+        }
     }
 
     /// Sends a request once, and returns the body of the response.

@@ -53,17 +53,19 @@ impl Client {
             // Remembered, so that a later error can tell whether the table was recreated.
             Ok(answer) => {
                 let schema = TableSchema::parse(&answer.text).map_err(|error| {
-                    let error = RequestError::not_dynamodb(
-                        "the answer describes no table; is this a DynamoDB endpoint?",
-                    )
-                    .with_source(error)
-                    .in_context(&answer.context);
+                    let error = RequestError::not_dynamodb("the answer describes no table")
+                        .with_source(error)
+                        .in_context(&answer.context);
                     self.operation_error(error, table)
                 })?;
                 self.remember(table, &schema);
+                self.record_dynamodb_answer();
                 Ok(Some(schema))
             }
-            Err(error) if error.class == ErrorClass::NotFound => Ok(None),
+            Err(error) if error.class == ErrorClass::NotFound => {
+                self.record_dynamodb_answer();
+                Ok(None)
+            }
             Err(error) => Err(self.operation_error(error, table)),
         }
     }

@@ -229,7 +229,7 @@ fn batch_result(
     // DynamoDB always sends both. A response without either acknowledges nothing.
     if answer.unprocessed_items.is_none() && answer.consumed_capacity.is_none() {
         return Err(RequestError::damaged_response(
-            "the answer tells no unprocessed items; is this a DynamoDB endpoint?",
+            "the answer does not list the unprocessed items",
         ));
     }
 

@@ -36,9 +36,7 @@ impl RequestError {
                 "the endpoint does not offer this operation".to_owned()
             }
             None if code.is_some() => "no message".to_owned(),
-            None => format!(
-                "HTTP status {status} without a DynamoDB error; is this a DynamoDB endpoint?"
-            ),
+            None => format!("HTTP status {status} without a DynamoDB error"),
         };
 
         let class = classify(code.as_deref(), status, &message);

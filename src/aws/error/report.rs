@@ -83,6 +83,11 @@ impl RequestError {
             .unwrap_or_default()
     }
 
+    /// The endpoint, if its response is not an answer of DynamoDB, for example the error page of another server.
+    pub(crate) fn unrecognized_endpoint(&self) -> Option<&str> {
+        self.is_unrecognized.then(|| self.endpoint())
+    }
+
     fn operation(&self) -> &'static str {
         self.call.as_ref().map_or("the call", |call| call.operation)
     }

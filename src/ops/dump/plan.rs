@@ -145,6 +145,7 @@ pub async fn plan(
     let questions = questions(&contents, &location, &request);
 
     let mut warnings = warnings(&request, &schema);
+    warnings.extend(environment.endpoint_warning());
     let bytes = schema.description().table_size_bytes.unwrap_or(0);
     let segments = segments(&request, bytes);
     let checkpoint = find_checkpoint(&request, &mut warnings)?;

@@ -189,7 +189,7 @@ pub async fn plan(
         state: &state,
         reconciliation: &reconciliation,
     };
-    let warnings = warnings(&plan_facts, &source, checked.as_ref());
+    let warnings = warnings(&plan_facts, environment, &source, checked.as_ref());
     let approval = approval(&plan_facts, environment, &source);
     let verify = verification(&request, &source, &state);
 
@@ -361,12 +361,14 @@ fn shape_of_new_table(
 
 fn warnings(
     plan_facts: &PlanFacts<'_>,
+    environment: &Environment,
     source: &Source,
     checked: Option<&CheckSummary>,
 ) -> Vec<String> {
     let mut warnings = checked
         .map_or(source.warnings(), |checked| &checked.warnings)
         .to_vec();
+    warnings.extend(environment.endpoint_warning());
     warnings.extend(plan_facts.warnings());
     warnings.extend(verification_warnings(
         plan_facts.request,

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use crate::support::client::{attribute, n, numbered, partition};
 use crate::support::engine::Engine;
-use crate::support::faults::{Fault, Proxy, always, calls};
-use crate::support::project::{Project, Run, dump_of};
+use crate::support::faults::{Fault, Proxy, Rule, always, calls};
+use crate::support::project::{Project, REGION, Run, dump_of};
 
 fn films() -> Engine {
     let engine = Engine::embedded();
@@ -36,6 +36,77 @@ fn a_page_of_another_service_is_no_table() {
             .never_says("aws dynamodb");
         assert!(!project.path("out").exists());
     }
+}
+
+#[test]
+fn an_endpoint_that_answered_describe_table_is_not_asked_whether_it_is_dynamodb() {
+    const QUESTION: &str = "a DynamoDB endpoint?";
+    let (engine, project) = dump_of(40);
+    let at = |rule: Rule, name: &str| {
+        let proxy = Proxy::with_rules(&engine, [rule]);
+        project.write(
+            format!("envs/.env.{name}"),
+            format!(
+                "LOCAL_AWS_ENDPOINT={}\nAWS_REGION={REGION}\nDYNAMODB_TABLE={name}\n",
+                proxy.url()
+            ),
+        );
+        proxy
+    };
+    let dump = |name: &str| {
+        let env = format!("--env={name}");
+        project.dumpdb([
+            &env,
+            "--output=again",
+            "--give-up-after=1s",
+            "--table=films",
+        ])
+    };
+    let restore = |name: &str| {
+        let env = format!("--env={name}");
+        project.restoredb([&env, "--source=out", "--yes", "--give-up-after=1s"])
+    };
+
+    let _other_server = at(always("DescribeTable", Fault::Status(404)), "dev");
+    drop(dump("dev").exits(1).says("HTTP status 404").says(QUESTION));
+
+    let error_page = Fault::Status(502);
+    let _proxy = at(always("Scan", error_page.clone()), "dev-scan");
+    drop(
+        dump("dev-scan")
+            .exits(1)
+            .says("HTTP status 502")
+            .never_says(QUESTION),
+    );
+
+    // A table that does not exist is an answer of DynamoDB, too.
+    let _proxy = at(always("CreateTable", Fault::Status(404)), "dev-create");
+    drop(
+        restore("dev-create")
+            .exits(1)
+            .says("HTTP status 404")
+            .never_says(QUESTION),
+    );
+
+    let empty = Fault::Answered(|_| json!({}));
+    for (name, fault) in [("dev-write", empty), ("dev-page", error_page)] {
+        let proxy = at(always("BatchWriteItem", fault), name);
+        drop(
+            restore(name)
+                .exits(1)
+                .says(proxy.url())
+                .never_says(QUESTION),
+        );
+    }
+
+    let empty = Fault::Answered(|_| json!({}));
+    let _proxy = at(calls("DescribeTable", 2..=usize::MAX, empty), "dev-later");
+    drop(
+        restore("dev-later")
+            .exits(1)
+            .says("describes no table")
+            .never_says(QUESTION),
+    );
 }
 
 #[test]
