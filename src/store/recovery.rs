@@ -167,12 +167,9 @@ impl<W: Iterator<Item = Duration> + Send> RetryContext<'_, W> {
                 Some(table) => self.check_table(table, error).await,
                 None => Err(error),
             },
-            ErrorClass::Untrusted
-            | ErrorClass::NoTls
-            | ErrorClass::Network
-            | ErrorClass::Denied
-            | ErrorClass::Invalid
-            | ErrorClass::Other => Err(error),
+            ErrorClass::Network | ErrorClass::Denied | ErrorClass::Invalid | ErrorClass::Other => {
+                Err(error)
+            }
         }
     }
 

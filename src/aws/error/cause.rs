@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 
 /// An error and its causes, outermost first.
-pub(super) fn causes<'a>(
+pub(in crate::aws) fn causes<'a>(
     error: &'a (dyn StdError + 'static),
 ) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
     std::iter::successors(Some(error), |cause| (*cause).source())

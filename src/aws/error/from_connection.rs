@@ -27,7 +27,7 @@ impl RequestError {
     /// The error for a failure whose cause is known.
     fn from_network_failure(failure: &NetworkFailure) -> Self {
         let class = match failure.kind {
-            FailureKind::Rejected => ErrorClass::Network,
+            FailureKind::Rejected | FailureKind::NotTrusted => ErrorClass::Network,
             FailureKind::Unreachable => ErrorClass::Unreachable,
             FailureKind::Transient => ErrorClass::Transient,
         };
@@ -41,11 +41,7 @@ impl RequestError {
             return Self::from_network_failure(failure);
         }
 
-        let converted = if is_untrusted_certificate(error) {
-            Self::new(ErrorClass::Untrusted, "its certificate is not trusted")
-        } else if is_plaintext_server(error) {
-            Self::new(ErrorClass::NoTls, "the server does not speak TLS")
-        } else if error.is_io() || error.is_timeout() || error.as_other().is_some() {
+        let converted = if error.is_io() || error.is_timeout() || error.as_other().is_some() {
             let class = if is_connect_failure(error) {
                 ErrorClass::Unreachable
             } else {
@@ -132,18 +128,4 @@ fn is_connect_failure(error: &(dyn StdError + 'static)) -> bool {
     });
 
     is_refused || says_so
-}
-
-/// Whether TLS rejected the server's certificate. The message is that of rustls, whose error is wrapped in an I/O error.
-fn is_untrusted_certificate(error: &(dyn StdError + 'static)) -> bool {
-    causes(error).any(|cause| cause.to_string().contains("invalid peer certificate"))
-}
-
-/// Whether the server answered the TLS handshake with something else, such as plain HTTP. The message is that of rustls.
-fn is_plaintext_server(error: &(dyn StdError + 'static)) -> bool {
-    causes(error).any(|cause| {
-        cause
-            .to_string()
-            .contains("received corrupt message of type InvalidContentType")
-    })
 }

@@ -1,6 +1,6 @@
 //! The error of one DynamoDB request: its class, its message, and the constructors for failures found in this module.
 
-mod cause;
+pub(super) mod cause;
 mod classify;
 mod completion;
 mod from_connection;
@@ -24,11 +24,7 @@ const CONDITION_FAILED: &str = "ConditionalCheckFailedException";
 pub(crate) enum ErrorClass {
     /// The endpoint could not be connected to.
     Unreachable,
-    /// The server's TLS certificate is not trusted.
-    Untrusted,
-    /// The server does not speak TLS.
-    NoTls,
-    /// A proxy or the network settings of this machine do not allow the request: a retry would fail too.
+    /// A proxy, TLS or the network settings of this machine do not allow the request: a retry would fail too.
     Network,
     /// The request exceeds the capacity of the table, index or account: slow down and retry.
     Throttled,

@@ -7,15 +7,6 @@ use crate::error::{Error, ErrorKind};
 /// The hint for missing or rejected credentials.
 pub(crate) const CREDENTIALS_HINT: &str = "check the credentials of this environment: keys or AWS_PROFILE in its env file; `aws sso login` for SSO";
 
-/// The hint for a certificate that is not trusted.
-const UNTRUSTED_HINT: &str = "check the endpoint's name; if its CA, or that of a proxy that inspects TLS, is your own, set \
-    AWS_CA_BUNDLE (for a local endpoint, SSL_CERT_FILE) to a PEM file with the CA's certificate";
-
-/// The hint for a server with a certificate of `openssl req -x509`, which makes those of authorities unless told otherwise.
-const SERVER_CERTIFICATE_HINT: &str = "create a server certificate, for example with: openssl req -x509 -newkey rsa:2048 -nodes \
-    -keyout key.pem -out cert.pem -days 365 -subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1 \
-    -addext basicConstraints=critical,CA:FALSE";
-
 impl RequestError {
     /// Converts the error of a call about `target` into the error that users see.
     pub(crate) fn into_error(self, target: &str) -> Error {
@@ -31,8 +22,6 @@ impl RequestError {
         );
         let error = match self.class {
             ErrorClass::Unreachable => return self.unreachable(&endpoint),
-            ErrorClass::Untrusted => return self.untrusted(&endpoint),
-            ErrorClass::NoTls => return self.no_tls(&endpoint),
             ErrorClass::Denied if self.code.as_deref().is_some_and(|code| code.contains("AccessDenied")) => {
                 Error::environment(message)
                     .with_hint(format!("allow {}:{operation} on {target} for these credentials", self.action_prefix()))
@@ -64,11 +53,15 @@ impl RequestError {
         let failure = self.source.as_ref()?.downcast_ref::<NetworkFailure>()?;
         let kind = match failure.kind {
             FailureKind::Rejected => ErrorKind::Environment,
-            FailureKind::Unreachable => ErrorKind::NotFound,
+            FailureKind::NotTrusted | FailureKind::Unreachable => ErrorKind::NotFound,
             FailureKind::Transient => ErrorKind::Failed,
         };
 
-        Some(Error::new(kind, self.message.clone()).with_hint(failure.hint()))
+        let error = Error::new(kind, self.message.clone()).with_hint(failure.hint());
+        Some(match failure.cause() {
+            Some(cause) => error.with_source(cause),
+            None => error,
+        })
     }
 
     /// The operation and the reason, for messages about attempts.
@@ -102,43 +95,6 @@ impl RequestError {
         self.call
             .as_ref()
             .map_or("the endpoint", |call| call.endpoint())
-    }
-
-    fn untrusted(self, endpoint: &str) -> Error {
-        let what = format!(
-            "{endpoint} cannot prove that it is this server: {}",
-            self.message
-        );
-        let is_authority = self
-            .source
-            .as_ref()
-            .is_some_and(|source| source.to_string().contains("CaUsedAsEndEntity"));
-        let (what, hint) = if is_authority {
-            let what = format!(
-                "the certificate of {endpoint} is the certificate of a certificate authority (CA)"
-            );
-            (what, SERVER_CERTIFICATE_HINT)
-        } else {
-            (what, UNTRUSTED_HINT)
-        };
-        let error = Error::new(ErrorKind::NotFound, what).with_hint(hint);
-        match self.source {
-            Some(source) => error.with_source(source),
-            None => error,
-        }
-    }
-
-    fn no_tls(self, endpoint: &str) -> Error {
-        let error = Error::new(
-            ErrorKind::NotFound,
-            format!("{endpoint} does not speak TLS"),
-        )
-        .with_hint("an endpoint without TLS begins with http://, not https://");
-
-        match self.source {
-            Some(source) => error.with_source(source),
-            None => error,
-        }
     }
 
     fn unreachable(self, endpoint: &str) -> Error {

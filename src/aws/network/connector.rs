@@ -19,6 +19,7 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 
 use super::super::timeouts::CONNECT_TIMEOUT;
 use super::failure::{FailureKind, NetworkFailure, mentions};
+use super::handshake::handshake_failure;
 use super::proxy::{Proxies, Proxy, is_https};
 use super::tls_probe::speaks_tls;
 use super::trust::TrustedCas;
@@ -116,6 +117,12 @@ fn address(url: &str) -> Option<Address> {
     Address::from_url(url.split(['?', '#']).next()?)
 }
 
+/// Host and port as the URL spells them.
+fn authority(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.split(['/', '?', '#']).next().unwrap_or(rest)
+}
+
 /// The host without the brackets of an IPv6 address.
 fn bare_host(host: &str) -> &str {
     host.trim_start_matches('[').trim_end_matches(']')
@@ -180,6 +187,10 @@ impl Routes {
             Some(proxy) => self.failure_of_proxy(proxy, &url, &answer),
             None => self.failure_of_scheme(&url, &answer).await,
         };
+        let failure = failure.or_else(|| {
+            let server = format!("https://{}", authority(&url));
+            handshake_failure(answer.as_ref().err()?, &server, proxy)
+        });
 
         match failure {
             Some(failure) => Err(into_connector_error(failure)),
@@ -300,7 +311,9 @@ fn into_connector_error(failure: NetworkFailure) -> ConnectorError {
     match failure.kind {
         // The SDK retries these by itself.
         FailureKind::Transient => ConnectorError::io(Box::new(failure)),
-        FailureKind::Rejected | FailureKind::Unreachable => ConnectorError::user(Box::new(failure)),
+        FailureKind::Rejected | FailureKind::NotTrusted | FailureKind::Unreachable => {
+            ConnectorError::user(Box::new(failure))
+        }
     }
 }
 

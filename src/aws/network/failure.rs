@@ -1,14 +1,17 @@
-//! A request that got no answer from its server for a known reason: a proxy, the certificates of this machine, or the scheme of the
-//! endpoint.
+//! A request that got no answer from its server for a known reason: a proxy, certificates, or the scheme of the endpoint.
 
 use std::error::Error as StdError;
 use std::fmt;
+
+use super::super::error::cause::causes;
 
 /// Whether a retry may help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::aws) enum FailureKind {
     /// The settings do not allow the request: a retry would fail too.
     Rejected,
+    /// The server does not prove its name with TLS: a retry would fail too.
+    NotTrusted,
     /// The proxy could not be connected to.
     Unreachable,
     /// The proxy worked before and may work again.
@@ -21,6 +24,7 @@ pub(in crate::aws) struct NetworkFailure {
     pub(in crate::aws) kind: FailureKind,
     message: String,
     hint: String,
+    cause: Option<String>,
 }
 
 impl NetworkFailure {
@@ -33,7 +37,18 @@ impl NetworkFailure {
             kind,
             message: message.into(),
             hint: hint.into(),
+            cause: None,
         }
+    }
+
+    pub(super) fn with_cause(mut self, cause: String) -> Self {
+        self.cause = Some(cause);
+        self
+    }
+
+    /// The message of the error that led to this.
+    pub(in crate::aws) fn cause(&self) -> Option<&str> {
+        self.cause.as_deref()
     }
 
     /// What to do next.
@@ -53,11 +68,4 @@ impl StdError for NetworkFailure {}
 /// Whether an error or one of its causes says `words`. The errors of the HTTP client have no public types.
 pub(super) fn mentions(error: &(dyn StdError + 'static), words: &str) -> bool {
     causes(error).any(|cause| cause.to_string().contains(words))
-}
-
-/// An error and its causes, outermost first.
-pub(super) fn causes<'a>(
-    error: &'a (dyn StdError + 'static),
-) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
-    std::iter::successors(Some(error), |cause| (*cause).source())
 }

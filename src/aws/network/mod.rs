@@ -6,6 +6,7 @@
 
 mod connector;
 mod failure;
+mod handshake;
 mod proxy;
 mod tls_probe;
 mod trust;

@@ -8,7 +8,8 @@ use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use hyper_util::client::proxy::matcher::Matcher;
 
-use super::failure::{FailureKind, NetworkFailure, causes, mentions};
+use super::super::error::cause::causes;
+use super::failure::{FailureKind, NetworkFailure, mentions};
 use super::zone::zone_hint;
 
 /// The variables of each scheme in the order of the AWS SDK: capitals first.

@@ -352,6 +352,39 @@ fn credentials_that_need_a_dead_proxy_name_the_proxy() {
 }
 
 #[test]
+fn a_proxy_that_inspects_tls_is_suspected_for_every_service() {
+    let engine = films();
+    let (dynamodb, sts) = (
+        "dynamodb.eu-central-1.amazonaws.com",
+        "sts.eu-central-1.amazonaws.com",
+    );
+    let server = TlsServer::named(&[dynamodb, sts], &engine);
+    let proxy = HttpProxy::to(server.address());
+    for (line, host) in [
+        ("", dynamodb),
+        ("DYNADUMP_ACCOUNT=123456789012", sts),
+        ("AWS_ROLE_ARN=arn:aws:iam::123456789012:role/reader", sts),
+    ] {
+        let project = Project::empty();
+        project.write(
+            "envs/.env.dev",
+            format!(
+                "DYNAMODB_TABLE=films\nAWS_REGION=eu-central-1\nAWS_ACCESS_KEY_ID=test\nAWS_SECRET_ACCESS_KEY=test\n{line}\n"
+            ),
+        );
+        dump(&project, &[("HTTPS_PROXY", proxy.address())])
+            .exits(11)
+            .says(&format!("the certificate of https://{host} is not trusted"))
+            .says(&format!(
+                "if the proxy {} (HTTPS_PROXY) inspects TLS, set AWS_CA_BUNDLE",
+                proxy.address()
+            ));
+    }
+
+    assert_eq!(server.handshakes(), 0, "nothing may be said to it");
+}
+
+#[test]
 fn a_ca_bundle_replaces_the_certificates_of_the_machine() {
     let engine = films();
     let server = TlsServer::named(&[HOST], &engine);
