@@ -58,8 +58,8 @@
 //! # Modules
 //!
 //! Each module may use only those before it: [`item`], [`schema`], [`environment`], [`place`],
-//! [`backup`], [`store`], [`transform`], [`ops`], `cli`. All of them may use [`error`], [`event`]
-//! and [`limits`].
+//! [`backup`], [`store`], [`transform`], [`ops`], `cli`. All of them may use [`error`], [`event`],
+//! [`limits`] and `similar`.
 
 mod aws;
 pub mod backup;
@@ -73,5 +73,6 @@ pub mod limits;
 pub mod ops;
 pub mod place;
 pub mod schema;
+mod similar;
 pub mod store;
 pub mod transform;

@@ -93,6 +93,16 @@ impl AwsClient {
         }
     }
 
+    /// Whether this client cannot sign with other keys than `old`: it has the same ones, or those that it requests a session with
+    /// have expired.
+    pub(super) async fn has_no_newer_keys(&self, old: &Self) -> bool {
+        let now = self.clock.now();
+        match self.credentials.get(now).await {
+            Ok(credentials) => old.credentials.last().await == Some(credentials),
+            Err(error) => RequestError::from_credentials_error(&error).is_expired_keys(),
+        }
+    }
+
     /// Sends a request once, and returns the response as soon as its head has arrived.
     ///
     /// # Errors

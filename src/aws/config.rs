@@ -6,10 +6,12 @@
 
 use std::time::Duration;
 
-use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::imds::region::ImdsRegionProvider;
+use aws_config::meta::region::ProvideRegion;
+use aws_config::profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider};
 use aws_config::provider_config::ProviderConfig;
 use aws_config::sts::AssumeRoleProvider;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_credential_types::Credentials as AwsCredentials;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 
@@ -17,10 +19,12 @@ use super::client::AwsClient;
 use super::context::RequestContext;
 use super::endpoint::Endpoints;
 use super::error::RequestError;
+use super::explained::{ExplainedProvider, Origin};
 use super::network::Network;
+use super::profile::{DEFAULT_PROFILE, ProfileChain};
 use super::redact::RequestSecrets;
 use super::timeouts::attempt_timeout;
-use crate::environment::{Credentials, Endpoint, Environment, LOCAL_REGION, Role};
+use crate::environment::{Credentials, Endpoint, Environment, LOCAL_REGION, Role, ValueSource};
 use crate::error::{Error, Result};
 
 /// Builds the client of an environment, again when credentials are renewed.
@@ -44,16 +48,35 @@ impl ClientFactory {
         settings.client(self.give_up_after)
     }
 
-    /// Builds a client with newly read credentials. `None` if reading them again cannot change them, as with keys in an env file.
-    pub(crate) async fn client_with_renewed_credentials(&self) -> Option<AwsClient> {
+    /// Reads the credentials again, and builds a client with them if they may differ from those of `old`.
+    pub(crate) async fn renewed(&self, old: &AwsClient) -> Renewal {
         if fixed_credentials(self.environment.credentials()).is_some()
             && self.environment.role().is_none()
         {
-            return None;
+            return Renewal::SameKeys;
         }
 
-        Some(self.client(&self.settings().await.ok()?))
+        let Ok(settings) = self.settings().await else {
+            return Renewal::Failed;
+        };
+
+        let client = self.client(&settings);
+        if settings.has_static_keys && client.has_no_newer_keys(old).await {
+            return Renewal::SameKeys;
+        }
+
+        Renewal::Client(client)
     }
+}
+
+/// Result of renewing credentials.
+pub(crate) enum Renewal {
+    /// A client with new credentials.
+    Client(AwsClient),
+    /// The keys are static, and those from before: only their owner can replace them.
+    SameKeys,
+    /// The credentials could not be read.
+    Failed,
 }
 
 /// Settings for DynamoDB and for the services that it depends on (STS).
@@ -63,6 +86,8 @@ pub(crate) struct AwsSettings {
     network: Network,
     /// Name of the embedded engine.
     engine: Option<String>,
+    /// Whether the credentials are static keys, or roles that are assumed with static keys.
+    has_static_keys: bool,
 }
 
 impl AwsSettings {
@@ -71,31 +96,25 @@ impl AwsSettings {
     async fn load(environment: &Environment, embedded_url: Option<&str>) -> Result<Self> {
         let urls = EndpointUrls::from_endpoint(environment.endpoint(), embedded_url);
         let url = urls.dynamodb();
+        // First: without it, an unknown profile would be reported as a missing region.
+        let profile = ProfileChain::of(environment).await?;
         let network = Network::load(environment).await?;
-        let shared = match fixed_credentials(environment.credentials()) {
+        let fixed = fixed_credentials(environment.credentials());
+        let has_static_keys =
+            fixed.is_some() || profile.as_ref().is_some_and(ProfileChain::has_static_keys);
+        let shared = match fixed {
             Some(credentials) if environment.is_local() && environment.role().is_none() => {
                 offline_config(environment, credentials, url, &network)
             }
-            fixed => from_aws_config(environment, fixed, urls.shared.as_deref(), &network).await,
+            Some(credentials) => {
+                let loader = sdk_loader(environment, urls.shared.as_deref(), &network).await?;
+                loader.credentials_provider(credentials).load().await
+            }
+            None => {
+                let endpoint = urls.shared.as_deref();
+                from_shared_files(environment, profile, endpoint, &network).await?
+            }
         };
-
-        let shared = match shared.region() {
-            // Reached if the profile has no region either.
-            None if environment.is_local() => shared
-                .to_builder()
-                .region(Region::new(LOCAL_REGION))
-                .build(),
-            _ => shared,
-        };
-
-        // Before the role is assumed, because STS needs a region too.
-        if shared.region().is_none() {
-            return Err(Error::environment(format!(
-                "environment {} has no region",
-                environment.name()
-            ))
-            .with_hint("set AWS_REGION in its env file, or pass --region"));
-        }
 
         let shared = match environment.role() {
             Some(role) => assume(role, &shared).await,
@@ -106,6 +125,7 @@ impl AwsSettings {
             urls,
             network,
             engine: embedded_url.map(|_| environment.endpoint().to_string()),
+            has_static_keys,
         })
     }
 
@@ -245,38 +265,105 @@ fn offline_config(
     builder.build()
 }
 
-async fn from_aws_config(
+/// A loader with the environment's region, endpoint and profile.
+async fn sdk_loader(
     environment: &Environment,
-    fixed: Option<AwsCredentials>,
     endpoint: Option<&str>,
     network: &Network,
-) -> SdkConfig {
+) -> Result<ConfigLoader> {
     let http = network.client();
-    let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http.clone());
-    if let Some(region) = region(environment) {
-        loader = loader.region(region);
-    }
+    let config = ProviderConfig::default().with_http_client(http.clone());
+    let region = resolve_region(environment, &config).await?;
+    let config = config.with_region(Some(region.clone()));
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http)
+        .region(region);
 
     if let Some(url) = endpoint {
         loader = loader.endpoint_url(url);
     }
 
-    if let Credentials::Profile { name, .. } = environment.credentials() {
-        let provider = ProviderConfig::default()
-            .with_http_client(http)
-            .with_region(region(environment));
-        let profile = ProfileFileCredentialsProvider::builder()
-            .profile_name(name)
-            .configure(&provider)
-            .build();
-        loader = loader.profile_name(name).credentials_provider(profile);
+    if let Some(name) = profile_name(environment.credentials()) {
+        loader = loader.profile_name(name);
     }
 
-    if let Some(credentials) = fixed {
-        loader = loader.credentials_provider(credentials);
+    // With the process environment's profile, the SDK also asks the container or instance, as without a profile.
+    if let Credentials::Profile { name, source } = environment.credentials()
+        && !matches!(source, ValueSource::Process(_))
+    {
+        let provider = ProfileFileCredentialsProvider::builder().profile_name(name);
+        loader = loader.credentials_provider(provider.configure(&config).build());
     }
 
-    loader.load().await
+    Ok(loader)
+}
+
+/// The configuration of an environment without keys of its own. `profile` is its profile, if that has credentials.
+async fn from_shared_files(
+    environment: &Environment,
+    profile: Option<ProfileChain>,
+    endpoint: Option<&str>,
+    network: &Network,
+) -> Result<SdkConfig> {
+    let loader = sdk_loader(environment, endpoint, network).await?;
+    let origin = match profile {
+        Some(profile) => Origin::Profile(profile),
+        None => Origin::Host {
+            environment: environment.name().to_owned(),
+        },
+    };
+
+    Ok(explained(&loader.load().await, origin))
+}
+
+/// The profile whose settings apply. `None` leaves it to the SDK, for keys that come from elsewhere.
+fn profile_name(credentials: &Credentials) -> Option<&str> {
+    match credentials {
+        Credentials::Profile { name, .. } => Some(name),
+        // The SDK would take an empty AWS_PROFILE for a name.
+        Credentials::Chain => Some(DEFAULT_PROFILE),
+        Credentials::Static { .. } | Credentials::Local => None,
+    }
+}
+
+/// The region of the environment, its profile, or the instance that this program runs on.
+async fn resolve_region(environment: &Environment, config: &ProviderConfig) -> Result<Region> {
+    if let Some(region) = region(environment) {
+        return Ok(region);
+    }
+
+    let mut profile = ProfileFileRegionProvider::builder().configure(config);
+    if let Some(name) = profile_name(environment.credentials()) {
+        profile = profile.profile_name(name);
+    }
+
+    let found = match profile.build().region().await {
+        // A local environment calls nothing but its endpoint.
+        None if environment.is_local() => Some(Region::new(LOCAL_REGION)),
+        None => {
+            let instance = ImdsRegionProvider::builder().configure(config).build();
+            instance.region().await
+        }
+        found => found,
+    };
+
+    found.ok_or_else(|| {
+        Error::environment(format!("environment {} has no region", environment.name()))
+            .with_hint("set AWS_REGION in its env file, or pass --region")
+    })
+}
+
+/// The same configuration with credentials whose errors say what to do.
+fn explained(config: &SdkConfig, origin: Origin) -> SdkConfig {
+    let Some(provider) = config.credentials_provider() else {
+        return config.clone();
+    };
+
+    let provider = ExplainedProvider { provider, origin };
+    config
+        .to_builder()
+        .credentials_provider(SharedCredentialsProvider::new(provider))
+        .build()
 }
 
 async fn assume(role: &Role, shared: &SdkConfig) -> SdkConfig {
@@ -290,10 +377,15 @@ async fn assume(role: &Role, shared: &SdkConfig) -> SdkConfig {
         Some(base) => provider.build_from_provider(base).await,
         None => provider.build().await,
     };
-    shared
+    let assumed = shared
         .to_builder()
         .credentials_provider(SharedCredentialsProvider::new(provider))
-        .build()
+        .build();
+    let origin = Origin::Role {
+        name: format!("role {} ({})", role.arn.value, role.source()),
+    };
+
+    explained(&assumed, origin)
 }
 
 fn region(environment: &Environment) -> Option<Region> {

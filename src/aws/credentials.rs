@@ -74,6 +74,13 @@ impl CachedCredentials {
         Ok(renewed.credentials)
     }
 
+    /// The credentials that were used last.
+    pub(super) async fn last(&self) -> Option<Credentials> {
+        let cached = self.cached.read().await;
+
+        cached.as_ref().map(|it| it.credentials.clone())
+    }
+
     async fn provide(&self) -> Result<Credentials, CredentialsError> {
         let provider = self.provider.as_ref();
         let provider = provider.ok_or_else(CredentialsError::not_loaded_no_source)?;

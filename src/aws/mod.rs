@@ -14,11 +14,14 @@ mod credentials;
 pub(crate) mod credentials_source;
 mod endpoint;
 pub(crate) mod error;
+mod explained;
 pub(crate) mod gzip;
 mod network;
 mod operation;
+mod profile;
 mod redact;
 mod response;
+mod shared_files;
 pub(crate) mod shared_profile;
 mod sign;
 #[cfg(test)]
@@ -26,7 +29,7 @@ mod tests;
 mod timeouts;
 
 pub(crate) use client::{AwsClient, Request};
-pub(crate) use config::{AwsSettings, ClientFactory};
+pub(crate) use config::{AwsSettings, ClientFactory, Renewal};
 pub(crate) use context::RequestContext;
 pub(crate) use operation::ApiOperation;
 pub(crate) use response::ResponseBody;

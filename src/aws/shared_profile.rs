@@ -4,7 +4,8 @@ use aws_config::profile::{Profile, load};
 use aws_config::{BehaviorVersion, Region};
 use aws_types::service_config::ServiceConfigKey;
 
-use super::credentials_source::{config_file_with, default, has_static_keys};
+use super::profile::uses_static_keys;
+use super::shared_files::{config_file_with, default};
 use crate::environment::{LOCAL_REGION, ProfileSettings, Sourced, ValueSource};
 use crate::error::{Error, Result};
 
@@ -63,7 +64,7 @@ pub(crate) async fn read(name: &str) -> Result<ProfileSettings> {
         region: region
             .filter(is_set)
             .map(|region| sourced(region, format!("region of profile {name}"))),
-        has_static_keys: has_static_keys(profile),
+        has_static_keys: uses_static_keys(&profiles, profile),
     })
 }
 

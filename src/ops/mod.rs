@@ -31,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::schema::TableSchema;
+use crate::similar::similar_names;
 use crate::store::Reader;
 
 /// The parts of a table that an operation transfers.
@@ -81,10 +82,6 @@ async fn until_cancelled<T>(
     }
 }
 
-/// Minimum similarity (Jaro-Winkler) of a table name that is suggested for one that does not exist.
-const MIN_NAME_SIMILARITY: f64 = 0.7;
-const MAX_SUGGESTIONS: usize = 5;
-
 /// Describes a table that must exist.
 ///
 /// # Errors
@@ -113,7 +110,7 @@ async fn table_not_found(store: &Reader, environment: &Environment, table: &str)
     ));
     // Listing tables may be forbidden, which must not hide the actual error.
     let names = store.table_names().await.unwrap_or_default();
-    let similar = similar_names(table, &names);
+    let similar = similar_names(table, names.iter().map(String::as_str));
     error.with_hint(match (similar.as_slice(), names.is_empty()) {
         ([], true) => "this environment has no tables; check its endpoint, region and credentials".to_owned(),
         ([], false) => {
@@ -121,45 +118,4 @@ async fn table_not_found(store: &Reader, environment: &Environment, table: &str)
         }
         (similar, _) => format!("did you mean {}?", similar.join(", ")),
     })
-}
-
-/// The names most similar to `table`, the best first.
-fn similar_names<'a>(table: &str, names: &'a [String]) -> Vec<&'a str> {
-    let wanted = table.to_lowercase();
-    let mut rated: Vec<(f64, &str)> = names
-        .iter()
-        .map(|name| {
-            let lower = name.to_lowercase();
-            let is_substring = lower.contains(&wanted) || wanted.contains(&lower);
-            (
-                if is_substring {
-                    1.0
-                } else {
-                    strsim::jaro_winkler(&wanted, &lower)
-                },
-                name.as_str(),
-            )
-        })
-        .filter(|(similarity, _)| *similarity >= MIN_NAME_SIMILARITY)
-        .collect();
-
-    rated.sort_by(|a, b| b.0.total_cmp(&a.0));
-    rated
-        .into_iter()
-        .take(MAX_SUGGESTIONS)
-        .map(|(_, name)| name)
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn similar_names_are_suggested_best_first() {
-        let names = ["orders", "Music", "music-archive", "zebra"].map(ToOwned::to_owned);
-        assert_eq!(similar_names("musik", &names), ["Music", "music-archive"]);
-        assert_eq!(similar_names("order", &names), ["orders"]);
-        assert!(similar_names("quux", &names).is_empty());
-    }
 }

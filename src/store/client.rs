@@ -1,7 +1,7 @@
 //! The DynamoDB client: one owner of retries, rate limiters per direction and table, and requests with ready-made JSON bodies.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use super::endpoint_kind::EndpointKind;
 use super::limiter::tables::TableLimiters;
 use super::retry::Retry;
 use crate::aws::error::{CREDENTIALS_HINT, RequestError};
-use crate::aws::{ApiOperation, AwsClient, ClientFactory, Request, ResponseBody};
+use crate::aws::{ApiOperation, AwsClient, ClientFactory, Renewal, Request, ResponseBody};
 use crate::error::Error;
 use crate::event::Reporter;
 use crate::limits;
@@ -35,6 +35,14 @@ pub(crate) struct DisplayNames {
 /// the same time.
 const MIN_RENEWAL_INTERVAL: Duration = Duration::from_secs(5);
 
+/// The last attempt to renew credentials.
+#[derive(Default)]
+struct LastRenewal {
+    at: Option<Instant>,
+    /// Whether it found the same static keys.
+    is_futile: bool,
+}
+
 /// The options of a [`Client`].
 pub(crate) struct ClientOptions {
     pub(crate) endpoint_kind: EndpointKind,
@@ -51,7 +59,9 @@ pub(crate) struct ClientOptions {
 pub(crate) struct Client {
     aws: RwLock<Arc<AwsClient>>,
     factory: ClientFactory,
-    renewed: tokio::sync::Mutex<Option<Instant>>,
+    last_renewal: tokio::sync::Mutex<LastRenewal>,
+    /// Number of times that the credentials were replaced.
+    generation: AtomicU64,
     pub(crate) endpoint_kind: EndpointKind,
     names: DisplayNames,
     retry: Retry,
@@ -80,7 +90,8 @@ impl Client {
 
         Self {
             aws: RwLock::new(Arc::new(aws)),
-            renewed: tokio::sync::Mutex::new(None),
+            last_renewal: tokio::sync::Mutex::default(),
+            generation: AtomicU64::new(0),
             endpoint_kind,
             names,
             retry: Retry::new(factory.give_up_after, reporter),
@@ -99,20 +110,43 @@ impl Client {
         Arc::clone(&self.aws.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// The number of the current credentials, which changes whenever they are replaced.
+    pub(crate) fn credentials_generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Renews the rejected credentials of this generation, and returns whether the call may be repeated. Expired static keys stay
+    /// expired until their owner replaces them.
+    pub(crate) async fn can_retry_rejected(&self, error: &RequestError, generation: u64) -> bool {
+        self.renew_credentials(generation).await || !error.is_expired_keys()
+    }
+
     /// Fetches new credentials from their source, bypassing all caches: the user may have logged in
-    /// again, or keys may have been rotated. On failure, the next rejected call tries again.
-    pub(crate) async fn renew_credentials(&self) {
+    /// again, or keys may have been rotated. On failure, the next rejected call tries again. Returns whether other
+    /// credentials can be expected: not from static keys that are still the same.
+    async fn renew_credentials(&self, rejected_generation: u64) -> bool {
         // Holding the lock while fetching makes concurrent callers share one renewal.
-        let mut renewed = self.renewed.lock().await;
-        if renewed.is_some_and(|at| at.elapsed() < MIN_RENEWAL_INTERVAL) {
-            return;
+        let mut last = self.last_renewal.lock().await;
+        if self.credentials_generation() != rejected_generation {
+            return true;
         }
 
-        if let Some(aws) = self.factory.client_with_renewed_credentials().await {
+        if last
+            .at
+            .is_some_and(|at| at.elapsed() < MIN_RENEWAL_INTERVAL)
+        {
+            return !last.is_futile;
+        }
+
+        let renewal = self.factory.renewed(&self.aws()).await;
+        last.at = Some(Instant::now());
+        last.is_futile = matches!(renewal, Renewal::SameKeys);
+        if let Renewal::Client(aws) = renewal {
             *self.aws.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(aws);
+            self.generation.fetch_add(1, Ordering::Release);
         }
 
-        *renewed = Some(Instant::now());
+        !last.is_futile
     }
 
     /// Remembers the description of a table, to detect later that it was recreated.
@@ -168,22 +202,32 @@ impl Client {
 
     /// Converts the error of a call about `target` into the error that users see.
     pub(crate) fn operation_error(&self, error: RequestError, target: &str) -> Error {
-        let is_missing_credentials = error.is_missing_credentials();
-        let unrecognized = error.unrecognized_endpoint().map(ToOwned::to_owned);
-        let error = error.into_error(target);
-        if is_missing_credentials {
-            return error.with_hint(format!(
-                "asked for: {}; {CREDENTIALS_HINT}",
-                self.names.credentials
-            ));
-        }
+        let credentials = &self.names.credentials;
+        let hint = if error.is_explained() {
+            None
+        } else if error.is_missing_credentials() {
+            Some(format!("asked for: {credentials}; {CREDENTIALS_HINT}"))
+        } else if error.is_expired_keys() {
+            Some(format!(
+                "get new credentials to replace the expired ones: {credentials}"
+            ))
+        } else {
+            self.other_endpoint_hint(&error)
+        };
 
-        match unrecognized {
-            Some(endpoint) if !self.is_dynamodb.load(Ordering::Relaxed) => {
-                error.with_hint(format!("is {endpoint} a DynamoDB endpoint?"))
-            }
-            _ => error,
+        let error = error.into_error(target);
+        match hint {
+            Some(hint) => error.with_hint(hint),
+            None => error,
         }
+    }
+
+    /// The hint for an endpoint that may not be DynamoDB.
+    fn other_endpoint_hint(&self, error: &RequestError) -> Option<String> {
+        let endpoint = error.unrecognized_endpoint()?;
+        let is_dynamodb = self.is_dynamodb.load(Ordering::Relaxed);
+
+        (!is_dynamodb).then(|| format!("is {endpoint} a DynamoDB endpoint?"))
     }
 
     /// Sends a request once, and returns the body of the response.

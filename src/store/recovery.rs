@@ -5,7 +5,7 @@
 //! | --- | --- |
 //! | throttling, server or network error, damaged response | wait |
 //! | clock skew | nothing: the SDK signs the next request with the server's time |
-//! | rejected credentials that were valid before | fetch new ones from their source |
+//! | rejected credentials that were valid before | fetch new ones from their source; fail if they are expired static keys |
 //! | table not found or busy, for calls about items | wait if busy; fail if deleted or recreated |
 
 use std::future::Future;
@@ -36,6 +36,8 @@ pub(crate) struct RetryContext<'a, W> {
     /// In running time (see `clock`).
     started: Duration,
     delays: W,
+    /// The credentials of the current attempt.
+    credentials_generation: u64,
     skew_errors: u32,
     not_found: u32,
 }
@@ -90,6 +92,7 @@ impl Client {
         let started = self.retry().now();
         let mut delays = Retry::backoff();
         loop {
+            let generation = self.credentials_generation();
             let error = match attempt().await {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
@@ -107,8 +110,8 @@ impl Client {
                 return Err(error);
             }
 
-            if is_renewable {
-                Box::pin(self.renew_credentials()).await;
+            if is_renewable && !Box::pin(self.can_retry_rejected(&error, generation)).await {
+                return Err(error);
             }
 
             self.retry().sleep_before_retry(&error, &mut delays).await;
@@ -126,6 +129,7 @@ impl Client {
             table,
             started: self.retry().now(),
             delays: Retry::backoff(),
+            credentials_generation: self.credentials_generation(),
             skew_errors: 0,
             not_found: 0,
         }
@@ -142,7 +146,10 @@ impl<W: Iterator<Item = Duration> + Send> RetryContext<'_, W> {
         self.client
             .retry()
             .wait_or_give_up(error, self.started, &mut self.delays)
-            .await
+            .await?;
+        self.credentials_generation = self.client.credentials_generation();
+
+        Ok(())
     }
 
     async fn recover(&mut self, error: RequestError) -> Result<RequestError, RequestError> {
@@ -160,8 +167,12 @@ impl<W: Iterator<Item = Duration> + Send> RetryContext<'_, W> {
                 }
             }
             ErrorClass::Denied if has_succeeded && error.is_rejected_credentials() => {
-                self.client.renew_credentials().await;
-                Ok(error)
+                let generation = self.credentials_generation;
+                if self.client.can_retry_rejected(&error, generation).await {
+                    Ok(error)
+                } else {
+                    Err(error)
+                }
             }
             ErrorClass::NotFound | ErrorClass::InUse => match self.table {
                 Some(table) => self.check_table(table, error).await,

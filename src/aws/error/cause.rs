@@ -10,13 +10,18 @@ pub(in crate::aws) fn causes<'a>(
     std::iter::successors(Some(error), |cause| (*cause).source())
 }
 
+/// The message of the innermost cause of an error.
+pub(in crate::aws) fn root_cause(error: &(dyn StdError + 'static)) -> String {
+    causes(error).last().unwrap_or(error).to_string()
+}
+
 /// The innermost cause of an error. The outer layers only say "dispatch failure".
 #[derive(Debug)]
 pub(super) struct RootCause(pub(super) String);
 
 impl RootCause {
     pub(super) fn from_error(error: &(dyn StdError + 'static)) -> Self {
-        Self(causes(error).last().unwrap_or(error).to_string())
+        Self(root_cause(error))
     }
 }
 

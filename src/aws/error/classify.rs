@@ -63,6 +63,14 @@ impl RequestError {
                     .is_some_and(|code| CODES.contains(&code)))
     }
 
+    /// Whether the keys of a session have expired: those that signed the request, or those that new credentials are requested with.
+    pub(crate) fn is_expired_keys(&self) -> bool {
+        matches!(
+            self.code.as_deref(),
+            Some("ExpiredTokenException" | "ExpiredToken")
+        ) || self.has_expired_source()
+    }
+
     /// Whether the table is being changed, so that the same request will succeed once it is `ACTIVE`.
     pub(crate) fn is_table_busy(&self) -> bool {
         const CODES: [&str; 2] = [

@@ -1,4 +1,4 @@
-//! Converts failures that left no response: no credentials, no connection, or a response that is not HTTP.
+//! Converts failures that left no response: no connection, or a response that is not HTTP.
 
 use std::error::Error as StdError;
 
@@ -14,18 +14,8 @@ use super::{ErrorClass, RequestError};
 use crate::aws::context::{RequestContext, request_id};
 
 impl RequestError {
-    /// The error for a request that could not be signed because there are no credentials.
-    pub(in crate::aws) fn from_credentials_error(error: &CredentialsError) -> Self {
-        if let Some(failure) = network_failure(error) {
-            return Self::from_network_failure(failure);
-        }
-
-        Self::new(ErrorClass::Denied, "no usable AWS credentials")
-            .with_source(RootCause::from_error(error))
-    }
-
     /// The error for a failure whose cause is known.
-    fn from_network_failure(failure: &NetworkFailure) -> Self {
+    pub(super) fn from_network_failure(failure: &NetworkFailure) -> Self {
         let class = match failure.kind {
             FailureKind::Rejected | FailureKind::NotTrusted => ErrorClass::Network,
             FailureKind::Unreachable => ErrorClass::Unreachable,
@@ -90,8 +80,7 @@ impl RequestError {
                 Self::from_connector_error,
             ),
             _ if causes(error).any(<dyn StdError>::is::<CredentialsError>) => {
-                Self::new(ErrorClass::Denied, "no usable AWS credentials")
-                    .with_source(RootCause::from_error(error))
+                Self::from_credentials_error(error)
             }
             _ => Self::new(ErrorClass::Other, "the call could not be made")
                 .with_source(RootCause::from_error(error)),
@@ -102,7 +91,9 @@ impl RequestError {
 }
 
 /// The failure among the causes of an error that [`Network`](super::super::network::Network) explained.
-fn network_failure<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a NetworkFailure> {
+pub(in crate::aws) fn network_failure<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> Option<&'a NetworkFailure> {
     causes(error).find_map(|cause| cause.downcast_ref())
 }
 

@@ -3,6 +3,7 @@
 pub(super) mod cause;
 mod classify;
 mod completion;
+mod credentials;
 mod from_connection;
 mod from_response;
 mod report;
@@ -12,6 +13,9 @@ use std::time::Duration;
 use aws_smithy_runtime_api::box_error::BoxError;
 use bytes::Bytes;
 
+pub(in crate::aws) use cause::{causes, root_cause};
+pub(in crate::aws) use credentials::CredentialsProblem;
+pub(in crate::aws) use from_connection::network_failure;
 pub(crate) use report::CREDENTIALS_HINT;
 
 use super::context::Call;

@@ -14,6 +14,14 @@ impl RequestError {
             return failure;
         }
 
+        if let Some(problem) = self.credentials_problem() {
+            let error = Error::environment(self.message.clone()).with_hint(problem.hint.clone());
+            return match problem.cause.clone() {
+                Some(cause) => error.with_source(cause),
+                None => error,
+            };
+        }
+
         let (operation, endpoint) = (self.operation(), self.endpoint().to_owned());
         let reason = self.code_and_message();
         let message = format!(

@@ -1,5 +1,6 @@
-//! Command line: environments, prompts, reports, printed text, pairs of options.
+//! Command line: credentials, environments, prompts, reports, printed text, pairs of options.
 
+mod credentials;
 mod environments;
 mod option_pairs;
 mod permissions;

@@ -1,16 +1,15 @@
 //! Errors that the client corrects before it retries: clock skew, expired credentials, a table that is not ready. And the message
 //! if there is no progress.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::support::client::poll;
 use crate::support::engine::Engine;
 use crate::support::faults::{Call, Fault, Proxy, always, calls};
-use crate::support::project::{Project, dump_of};
+use crate::support::project::{Project, dump_of, run};
+use crate::support::stub::{Stub, role_session, sts_refusal};
 
-const EXPIRED: Fault = Fault::Refused(
-    "ExpiredTokenException",
-    "The security token included in the request is expired",
-);
-
-/// Twelve pages of a table: enough for something to happen in their middle.
+/// Eight pages of a table: enough for something to happen in their middle.
 fn table_of_pages() -> (Engine, Project) {
     let (engine, project) = dump_of(0);
     let text = "x".repeat(300_000);
@@ -117,10 +116,7 @@ fn credentials_that_are_refused_for_a_moment() {
         "UnrecognizedClientException",
         "The security token included in the request is invalid.",
     );
-    let proxy = Proxy::with_rules(
-        &engine,
-        [calls("Scan", 3..=4, unknown), calls("Scan", 6..=6, EXPIRED)],
-    );
+    let proxy = Proxy::with_rules(&engine, [calls("Scan", 3..=4, unknown)]);
     let project = project.environment("dev", proxy.url(), "films");
     project.dumpdb(["--env=dev", "--output=again"]).exits(0);
     assert_eq!(
@@ -132,14 +128,178 @@ fn credentials_that_are_refused_for_a_moment() {
 #[test]
 fn credentials_that_stay_refused_end_the_run() {
     let (engine, project) = table_of_pages();
-    let proxy = Proxy::with_rules(&engine, [calls("Scan", 3..=usize::MAX, EXPIRED)]);
+    let unknown = Fault::Refused(
+        "UnrecognizedClientException",
+        "The security token included in the request is invalid.",
+    );
+    let proxy = Proxy::with_rules(&engine, [calls("Scan", 3..=usize::MAX, unknown)]);
     let project = project.environment("dev", proxy.url(), "films");
     let run = project
         .dumpdb(["--env=dev", "--output=again", "--give-up-after=2s"])
         .exits(10);
-    run.says("expired")
+    run.says("invalid")
         .says("aws sso login")
         .says("2s without progress");
+}
+
+#[test]
+fn expired_keys_in_an_env_file_end_a_dump_that_can_be_resumed_with_new_ones() {
+    let (engine, project) = table_of_pages();
+    let proxy = Proxy::with_rules(
+        &engine,
+        [calls("Scan", 5..=usize::MAX, Fault::ExpiredKey("test"))],
+    );
+    let project = project.environment("dev", proxy.url(), "films");
+    let run = project
+        .dumpdb(["--env=dev", "--output=again", "--segments=1"])
+        .exits(10);
+    run.says("ExpiredTokenException")
+        .says("get new credentials to replace the expired ones: static keys, envs/.env.dev line 3")
+        .says("to go on: ")
+        .says("dumpdb --env=dev --output=again --segments=1 --resume")
+        .never_says("without progress");
+    assert_eq!(proxy.count("Scan"), 5, "no retry");
+
+    let path = "envs/.env.dev";
+    project.write(path, project.text(path).replace("=test\n", "=other-key\n"));
+    project
+        .dumpdb(["--env=dev", "--output=again", "--segments=1", "--resume"])
+        .exits(0);
+    assert_eq!(proxy.count("Scan"), 5 + 4, "four pages were kept");
+    assert_eq!(
+        project.text("again/table-data.json").lines().count(),
+        24 + 2
+    );
+}
+
+#[test]
+fn expired_keys_in_an_env_file_end_a_restore_that_can_be_resumed_with_new_ones() {
+    let (engine, project) = dump_of(200);
+    let proxy = Proxy::with_rules(
+        &engine,
+        [calls(
+            "BatchWriteItem",
+            4..=usize::MAX,
+            Fault::ExpiredKey("test"),
+        )],
+    );
+    let project = project.environment("dev", proxy.url(), "copy");
+    let arguments = [
+        "--env=dev",
+        "--source=out",
+        "--yes",
+        "--batch-size=25",
+        "--concurrency=1",
+    ];
+    let run = project.restoredb(arguments).exits(10);
+    run.says("ExpiredTokenException")
+        .says("static keys, envs/.env.dev line 3")
+        .says("to go on: ")
+        .says("--resume")
+        .never_says("without progress");
+    assert!(
+        proxy.count("BatchWriteItem") <= 200 / 25,
+        "no batch is sent twice"
+    );
+
+    let path = "envs/.env.dev";
+    project.write(path, project.text(path).replace("=test\n", "=other-key\n"));
+    project
+        .restoredb(arguments.iter().chain(&["--resume"]))
+        .exits(0);
+    assert_eq!(
+        engine.client().items("copy"),
+        engine.client().items("films")
+    );
+}
+
+/// A profile `ops` with these static keys.
+fn profile_with_keys(id: &str) -> String {
+    format!("[ops]\naws_access_key_id = {id}\naws_secret_access_key = s\naws_session_token = t\n")
+}
+
+fn environment_with_profile(proxy: &Proxy) -> String {
+    format!(
+        "LOCAL_AWS_ENDPOINT={}\nAWS_REGION=eu-central-1\nDYNAMODB_TABLE=films\nAWS_PROFILE=ops\n",
+        proxy.url()
+    )
+}
+
+const DUMP: [&str; 3] = ["--env=dev", "--output=again", "--segments=1"];
+
+#[test]
+fn expired_keys_in_a_profile_end_the_run() {
+    let (engine, project) = table_of_pages();
+    let expired = Fault::ExpiredKey("FIRST");
+    let proxy = Proxy::with_rules(&engine, [calls("Scan", 4..=usize::MAX, expired)]);
+    project.write(".aws/credentials", profile_with_keys("FIRST"));
+    project.write("envs/.env.dev", environment_with_profile(&proxy));
+    project
+        .dumpdb(DUMP)
+        .exits(10)
+        .says("get new credentials to replace the expired ones: profile ops, ~/.aws/credentials")
+        .says("to go on: ")
+        .never_says("without progress");
+    assert_eq!(proxy.count("Scan"), 4, "no retry");
+}
+
+#[test]
+fn keys_that_were_replaced_in_a_profile_during_the_run_are_used() {
+    let (engine, project) = table_of_pages();
+    let proxy = Proxy::with_rules(&engine, [calls("Scan", 3..=usize::MAX, Fault::Status(503))]);
+    project.write(".aws/credentials", profile_with_keys("FIRST"));
+    project.write("envs/.env.dev", environment_with_profile(&proxy));
+    std::thread::scope(|scope| {
+        let run = scope.spawn(|| project.dumpdb(DUMP));
+        poll("the dump reads", || proxy.seen("Scan") > 3);
+        project.write(".aws/credentials", profile_with_keys("SECOND"));
+        proxy.set([always("Scan", Fault::ExpiredKey("FIRST"))]);
+        run.join().expect("the dump ends").exits(0);
+    });
+
+    let last = proxy.calls().pop().expect("calls were made");
+    assert!(last.credential.contains("SECOND"), "{}", last.credential);
+}
+
+#[test]
+fn a_session_of_a_role_that_expires_is_renewed_until_the_keys_that_assume_it_expire() {
+    let (engine, project) = table_of_pages();
+    let expired = |key| Fault::ExpiredKey(key);
+    let proxy = Proxy::with_rules(
+        &engine,
+        [
+            calls("Scan", 4..=7, expired("ROLE1")),
+            calls("Scan", 8..=usize::MAX, expired("ROLE2")),
+        ],
+    );
+    let sessions = AtomicU32::new(0);
+    let sts = Stub::answering(
+        move |call| match sessions.fetch_add(1, Ordering::SeqCst) + 1 {
+            number @ 1..=2 => role_session(call, &format!("ROLE{number}")),
+            _ => sts_refusal(
+                "ExpiredToken",
+                "The security token included in the request is expired",
+            ),
+        },
+    );
+    let role =
+        "[profile ops]\nrole_arn = arn:aws:iam::123456789012:role/dump\nsource_profile = base\n";
+    project.write(".aws/config", role);
+    project.write(
+        ".aws/credentials",
+        profile_with_keys("BASE").replace("[ops]", "[base]"),
+    );
+    project.write("envs/.env.dev", environment_with_profile(&proxy));
+    let mut command = project.command("dumpdb", DUMP);
+    command.env("AWS_ENDPOINT_URL_STS", sts.url());
+    run(command, Vec::new())
+        .exits(10)
+        .says("ExpiredTokenException")
+        .says("to go on: ")
+        .never_says("without progress");
+    let signed = |key| move |call: &Call| call.credential.contains(key);
+    assert!(proxy.calls().iter().any(signed("ROLE2")));
+    assert_eq!(sts.received().len(), 3);
 }
 
 #[test]

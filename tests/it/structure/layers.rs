@@ -51,7 +51,7 @@ const LAYERS: [(&str, &[&str]); 10] = [
 ];
 
 /// What every layer may use. These use nothing of the crate but each other.
-const COMMON: [&str; 3] = ["error", "event", "limits"];
+const COMMON: [&str; 4] = ["error", "event", "limits", "similar"];
 
 /// Crates that one layer alone may name.
 const OWNED_CRATES: [(&str, &str); 10] = [

@@ -12,4 +12,5 @@ pub(crate) mod process;
 pub(crate) mod project;
 pub(crate) mod pty;
 pub(crate) mod snapshot;
+pub(crate) mod stub;
 pub(crate) mod tls;
