@@ -4,6 +4,7 @@
 //! shared AWS files, so nothing can redirect its calls. Every other environment uses `aws-config`,
 //! which supports profiles, SSO, credential processes, web identity and instance metadata.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::imds::region::ImdsRegionProvider;
@@ -65,14 +66,14 @@ impl ClientFactory {
             return Renewal::SameKeys;
         }
 
-        Renewal::Client(client)
+        Renewal::Client(Arc::new(client))
     }
 }
 
 /// Result of renewing credentials.
 pub(crate) enum Renewal {
     /// A client with new credentials.
-    Client(AwsClient),
+    Client(Arc<AwsClient>),
     /// The keys are static, and those from before: only their owner can replace them.
     SameKeys,
     /// The credentials could not be read.

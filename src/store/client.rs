@@ -142,7 +142,7 @@ impl Client {
         last.at = Some(Instant::now());
         last.is_futile = matches!(renewal, Renewal::SameKeys);
         if let Renewal::Client(aws) = renewal {
-            *self.aws.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(aws);
+            *self.aws.write().unwrap_or_else(PoisonError::into_inner) = aws;
             self.generation.fetch_add(1, Ordering::Release);
         }
 

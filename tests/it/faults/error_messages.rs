@@ -312,8 +312,8 @@ fn no_credentials() {
     project
         .dumpdb(["--env=sso", "--output=out"])
         .exits(10)
-        .says("profile nobody")
-        .says("AWS_PROFILE");
+        .says("profile \"nobody\" (envs/.env.sso line 3) does not exist")
+        .says("aws configure sso --profile nobody");
 }
 
 #[test]
@@ -551,6 +551,6 @@ fn expired_credentials_are_an_environment_error() {
     project
         .dumpdb(["--env=dev", "--output=x"])
         .exits(10)
-        .says("expired")
-        .says("aws sso login");
+        .says("ExpiredTokenException")
+        .says("hint: get new credentials to replace the expired ones: static keys, envs/.env.dev line 3");
 }

@@ -120,13 +120,13 @@ fn slow() -> Vec<Case> {
 
 /// Those that are cured once and for all.
 fn cured() -> Vec<Case> {
-    let expired = "The security token included in the request is expired";
+    let invalid = "The security token included in the request is invalid.";
     vec![
         case("wrong clock", ALL, Fault::Clock(7_200)),
         case(
-            "expired credentials",
+            "refused credentials",
             DATA,
-            Fault::Refused("ExpiredTokenException", expired),
+            Fault::Refused("UnrecognizedClientException", invalid),
         ),
     ]
 }
