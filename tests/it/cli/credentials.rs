@@ -132,6 +132,26 @@ fn the_region_of_a_profile_is_used_for_its_web_identity() {
     );
 }
 
+#[test]
+fn the_region_of_a_profile_selects_the_host_of_sts() {
+    let project = Project::empty();
+    let token = project.write("token", "the-token");
+    let web_identity = format!("web_identity_token_file = {}\n", token.display());
+    for credentials in ["source_profile = base\n", &web_identity] {
+        let proxy = Stub::answering(|_| (403, String::new()));
+        let config = format!(
+            "{BASE}[profile ops]\nrole_arn = {ROLE}\nregion = {PROFILE_REGION}\n{credentials}"
+        );
+        let mut command = dump_command(&project, &config, "http://0.0.0.0:9", &["--profile=ops"]);
+        command.env("HTTPS_PROXY", proxy.url());
+        finish(command).exits(10);
+
+        let calls = proxy.received();
+        let host = format!("CONNECT sts.{PROFILE_REGION}.amazonaws.com:443");
+        assert!(calls.iter().any(|call| call.target == host), "{calls:?}");
+    }
+}
+
 /// Adds the endpoint for container credentials.
 fn in_container(command: &mut Command, stub: &Stub) {
     command.env(
