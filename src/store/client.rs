@@ -211,6 +211,8 @@ impl Client {
             Some(format!(
                 "get new credentials to replace the expired ones: {credentials}"
             ))
+        } else if error.is_rejected_credentials() {
+            Some(format!("signed with: {credentials}; {CREDENTIALS_HINT}"))
         } else {
             self.other_endpoint_hint(&error)
         };

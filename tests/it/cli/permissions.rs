@@ -6,6 +6,7 @@ use std::path::Path;
 
 use crate::support::client::{numbered, strings};
 use crate::support::faults::Proxy;
+use crate::support::permissions;
 use crate::support::project::dump_of;
 
 /// Calls that are made to engines alone.
@@ -27,37 +28,17 @@ fn used() -> BTreeSet<String> {
         .collect()
 }
 
-/// The actions in the table, by command. What AWS asks for beyond the calls themselves is left out.
+/// The operations in the table, by command.
 fn documented() -> BTreeMap<String, BTreeSet<String>> {
-    let readme = fs::read_to_string(root().join("README.md")).expect("README.md");
-    let section = readme
-        .split("## Permissions")
-        .nth(1)
-        .and_then(|rest| rest.split("\n## ").next());
-    let mut rows: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    let mut command = String::new();
-    for row in section
-        .expect("a section on permissions")
-        .lines()
-        .filter(|line| line.starts_with("| "))
-        .skip(2)
-    {
-        let (what, needs) = row[2..].split_once(" | ").expect("two columns");
-        if let Some(name) = what.strip_prefix('`') {
-            name.trim_end_matches('`').clone_into(&mut command);
-        } else if what.contains("AWS asks for more") {
-            continue;
-        }
+    let operation = |action: &String| {
+        let (_, operation) = action.split_once(':').expect("a service and an operation");
+        operation.to_owned()
+    };
 
-        let of_service = |service: &'static str| needs.split(service).skip(1);
-        let actions = of_service("`dynamodb:").chain(of_service("`application-autoscaling:"));
-        let actions = actions
-            .filter_map(|rest| rest.split('`').next())
-            .map(ToOwned::to_owned);
-        rows.entry(command.clone()).or_default().extend(actions);
-    }
-
-    rows
+    permissions::documented()
+        .into_iter()
+        .map(|(command, needs)| (command, needs.all().iter().map(operation).collect()))
+        .collect()
 }
 
 #[test]

@@ -1,4 +1,5 @@
 //! Behaviour that every engine must have.
 
 mod round_trip;
+mod signed_requests;
 mod store_contract;

@@ -88,6 +88,19 @@ impl Engine {
         }
     }
 
+    /// `ministack` with `AUTH=true`, which checks signatures and policies: `.ci/run engines` starts it and names its URL.
+    pub(crate) fn with_auth() -> Self {
+        let url = env::var("DYNADUMP_TEST_AUTH_ENDPOINT");
+        let url = url.expect("DYNADUMP_TEST_AUTH_ENDPOINT: the URL of ministack with AUTH=true");
+
+        Self {
+            url: url.trim_end_matches('/').to_owned(),
+            capabilities: capabilities("ministack"),
+            borrowed: Mutex::default(),
+            own: None,
+        }
+    }
+
     /// Where it listens.
     pub(crate) fn url(&self) -> &str {
         &self.url

@@ -1,0 +1,336 @@
+//! Signatures, sessions and permissions, judged by an engine that checks them: `ministack` with `AUTH=true`.
+
+use std::process::Command;
+use std::sync::Once;
+
+use crate::support::client::{numbered, strings};
+use crate::support::engine::Engine;
+use crate::support::faults::Proxy;
+use crate::support::iam::{self, Issued};
+use crate::support::permissions::{Actions, documented};
+use crate::support::project::{Project, REGION, Run, run};
+use crate::support::wrong_clock;
+
+/// An engine that checks signatures, the proxy in front of it, and a table with items.
+struct Stage {
+    engine: Engine,
+    proxy: Proxy,
+    table: String,
+}
+
+impl Stage {
+    fn new() -> Self {
+        static LOADED: Once = Once::new();
+        let engine = Engine::with_auth();
+        let table = engine.table("films");
+        engine.client().create_simple(&table);
+        engine.client().put(&table, numbered(60));
+        let proxy = Proxy::with_rules(&engine, []);
+        let stage = Self {
+            engine,
+            proxy,
+            table,
+        };
+
+        // The engine loads its services when they are first called, which takes longer than a dump waits for settings.
+        LOADED.call_once(|| {
+            let project = Project::on(&stage.engine, &stage.table);
+            project.dumpdb(["--output=out"]).exits(0);
+        });
+
+        stage
+    }
+
+    /// A folder whose `local` environment is the table, with these credentials.
+    fn project(&self, credentials: &Issued) -> Project {
+        let project = Project::empty();
+        self.sign_in(&project, credentials);
+        project
+    }
+
+    /// Replaces the credentials of a folder.
+    fn sign_in(&self, project: &Project, credentials: &Issued) {
+        let (url, table) = (self.proxy.url(), &self.table);
+        let text = format!(
+            "LOCAL_AWS_ENDPOINT={url}\nAWS_REGION={REGION}\nDYNAMODB_TABLE={table}\n{}",
+            credentials.lines()
+        );
+        project.write("envs/.env.local", text);
+    }
+
+    fn user(&self, allowed: &Actions) -> Issued {
+        iam::user(self.engine.url(), allowed)
+    }
+
+    /// A name of a table that does not exist.
+    fn other_table(&self) -> String {
+        self.engine.table("copy")
+    }
+
+    /// The calls since there were this many.
+    fn calls_since(&self, before: usize) -> usize {
+        self.proxy.calls().len() - before
+    }
+}
+
+fn any_action() -> Actions {
+    Actions::from(["dynamodb:*".to_owned()])
+}
+
+/// The actions without one.
+fn without(actions: &Actions, one: &str) -> Actions {
+    assert!(actions.contains(one), "{one} is not in {actions:?}");
+    actions - &Actions::from([one.to_owned()])
+}
+
+#[test]
+#[ignore = "needs ministack with AUTH=true; .ci/run engines"]
+fn the_right_credentials_dump_and_restore() {
+    let stage = Stage::new();
+    for credentials in [
+        stage.user(&any_action()),
+        iam::session(stage.engine.url(), 3600),
+    ] {
+        let copy = stage.other_table();
+        let project = stage.project(&credentials);
+        project.dumpdb(["--output=out"]).exits(0);
+        project
+            .restoredb(["--source=out", "--table", &copy])
+            .exits(0)
+            .says("verified");
+        let client = stage.engine.client();
+        assert_eq!(client.items(&copy), client.items(&stage.table));
+    }
+}
+
+#[test]
+#[ignore = "needs ministack with AUTH=true; .ci/run engines"]
+fn credentials_that_are_rejected_fail_at_the_first_call_and_are_named() {
+    let stage = Stage::new();
+    let right = stage.user(&any_action());
+    let session = iam::session(stage.engine.url(), 3600);
+    let wrong_secret = Issued {
+        secret: "not-the-secret".to_owned(),
+        ..right.clone()
+    };
+    let unknown = Issued {
+        key: "AKIANOBODYNOBODY1234".to_owned(),
+        ..right
+    };
+    let made_up = Issued {
+        token: Some("made-up".to_owned()),
+        ..session
+    };
+    // Last, because the engine forgets expired sessions when it creates others.
+    let expired = iam::session(stage.engine.url(), -1);
+
+    for (credentials, code) in [
+        (expired, "ExpiredTokenException"),
+        (wrong_secret, "InvalidSignatureException"),
+        (unknown, "UnrecognizedClientException"),
+        (made_up, "UnrecognizedClientException"),
+    ] {
+        let before = stage.proxy.calls().len();
+        let project = stage.project(&credentials);
+        let run = project.dumpdb(["--output=out"]).exits(10);
+        run.says(code)
+            .says("static keys, envs/.env.local line 4")
+            .never_says(&credentials.secret);
+        assert_eq!(stage.calls_since(before), 1, "{code} is not retried");
+        assert!(!project.path("out").exists());
+    }
+}
+
+#[test]
+#[ignore = "needs ministack with AUTH=true; .ci/run engines"]
+fn a_wrong_clock_costs_one_call() {
+    let stage = Stage::new();
+    let project = stage.project(&stage.user(&any_action()));
+    // DynamoDB allows 15 minutes.
+    for (minutes, refused) in [(10, 0), (-10, 0), (20, 1), (-20, 1)] {
+        let ahead = |mut command: Command| {
+            wrong_clock::set_ahead(&mut command, &project, minutes * 60);
+            run(command, Vec::new())
+        };
+        let retries = |run: &Run| run.stderr.matches("trying again").count();
+
+        let dump = ahead(project.command("dumpdb", ["--output=out", "--yes", "-v"])).exits(0);
+        assert_eq!(retries(&dump), refused, "{minutes} minutes: {dump}");
+        if refused > 0 {
+            dump.says("DescribeTable: InvalidSignatureException: Signature ");
+        }
+
+        let copy = stage.other_table();
+        let arguments = ["--source=out", "--table", &copy, "-v"];
+        let restore = ahead(project.command("restoredb", arguments)).exits(0);
+        assert_eq!(retries(&restore), refused, "{minutes} minutes: {restore}");
+        restore.says("verified");
+    }
+}
+
+/// Adds settings that a dump contains and a restore applies.
+fn add_settings(stage: &Stage) {
+    use aws_sdk_dynamodb::types::{
+        PointInTimeRecoverySpecification, StreamSpecification, StreamViewType, Tag,
+        TimeToLiveSpecification,
+    };
+
+    let (client, table) = (stage.engine.client(), stage.table.as_str());
+    let description = client.describe(table).expect("the table");
+    let arn = description.table_arn().expect("an ARN").to_owned();
+    let tag = Tag::builder().key("team").value("films").build();
+    let ttl = TimeToLiveSpecification::builder()
+        .enabled(true)
+        .attribute_name("expires");
+    let pitr = PointInTimeRecoverySpecification::builder()
+        .point_in_time_recovery_enabled(true)
+        .build();
+    let stream = StreamSpecification::builder()
+        .stream_enabled(true)
+        .stream_view_type(StreamViewType::NewImage)
+        .build();
+
+    let tagged = client.ask(|sdk| {
+        sdk.tag_resource()
+            .resource_arn(arn)
+            .tags(tag.expect("a tag"))
+            .send()
+    });
+    tagged.expect("a tag");
+    let expiring = client.ask(|sdk| {
+        sdk.update_time_to_live()
+            .table_name(table)
+            .time_to_live_specification(ttl.build().expect("a setting"))
+            .send()
+    });
+    expiring.expect("TTL");
+    let recoverable = client.ask(|sdk| {
+        sdk.update_continuous_backups()
+            .table_name(table)
+            .point_in_time_recovery_specification(pitr.expect("a setting"))
+            .send()
+    });
+    recoverable.expect("PITR");
+    let streaming = client.ask(|sdk| {
+        sdk.update_table()
+            .table_name(table)
+            .stream_specification(stream.expect("a setting"))
+            .send()
+    });
+    streaming.expect("a stream");
+    client.wait_until_active(table);
+}
+
+#[test]
+#[ignore = "needs ministack with AUTH=true; .ci/run engines"]
+fn the_permissions_in_the_readme_are_enough() {
+    let stage = Stage::new();
+    add_settings(&stage);
+    let documented = documented();
+    let (dumpdb, restoredb) = (&documented["dumpdb"], &documented["restoredb"]);
+    let allowed = |run: Run| {
+        run.exits(0)
+            .never_says("AccessDenied")
+            .never_says("timed out")
+            .never_says("is not authorized")
+    };
+
+    let project = stage.project(&stage.user(&dumpdb.all()));
+    allowed(project.dumpdb(["--output=out"]));
+    let misspelt = stage.table.replacen("films-", "flims-", 1);
+    let similar = project.dumpdb(["--output=none", "--table", &misspelt]);
+    similar.exits(11).says("did you mean");
+
+    stage.sign_in(&project, &stage.user(&documented["verifydb"].command));
+    allowed(project.verifydb(["--source=out", "--env=local"]));
+
+    // A missing table.
+    let copy = stage.other_table();
+    let restore = |more: &[&str]| {
+        let arguments = ["--source=out", "--yes", "--verify=full", "--table", &copy];
+        allowed(project.restoredb(arguments.iter().chain(more)))
+    };
+    stage.sign_in(&project, &stage.user(&restoredb.all()));
+    restore(&[]).says("verified");
+
+    // A table that exists.
+    let existing = &restoredb.all() | &dumpdb.all();
+    stage.sign_in(&project, &stage.user(&existing));
+    let client = stage.engine.client();
+    client.put(&copy, [strings([("id", "item-000005"), ("text", "newer")])]);
+    restore(&["--replace"]).says("verified");
+    restore(&["--apply-settings"]);
+    restore(&["--on-conflict=skip"]);
+    restore(&["--on-conflict=fail"]);
+    restore(&[
+        "--replace",
+        "--boost-write-capacity=50",
+        "--billing-mode=provisioned",
+        "--write-capacity=5",
+        "--read-capacity=5",
+    ]);
+    let diff = ["--source=out", "--diff-schema", "--table", &copy];
+    project.restoredb(diff).exits(3).never_says("AccessDenied");
+    assert_eq!(client.items(&copy), client.items(&stage.table));
+
+    let comparing = &documented["verifydb"].command | &dumpdb.settings;
+    stage.sign_in(&project, &stage.user(&comparing));
+    let schema = project.verifydb(["--source=out", "--env=local", "--schema-only"]);
+    schema.exits(0).never_says("AccessDenied");
+}
+
+#[test]
+#[ignore = "needs ministack with AUTH=true; .ci/run engines"]
+fn an_action_that_is_not_allowed_is_named() {
+    let stage = Stage::new();
+    add_settings(&stage);
+    let documented = documented();
+    let dumping = documented["dumpdb"].all();
+    let restoring = &documented["restoredb"].all() | &dumping;
+    let project = stage.project(&stage.user(&dumping));
+    project.dumpdb(["--output=out"]).exits(0);
+
+    for action in ["dynamodb:DescribeTable", "dynamodb:Scan"] {
+        stage.sign_in(&project, &stage.user(&without(&dumping, action)));
+        let run = project.dumpdb(["--output=none"]).exits(10);
+        run.says(&format!("allow {action} on"));
+    }
+
+    // Settings that may not be read are named, and the dump is made.
+    let tags = without(&dumping, "dynamodb:ListTagsOfResource");
+    stage.sign_in(&project, &stage.user(&tags));
+    let run = project.dumpdb(["--output=partly"]).exits(0);
+    run.says("Tags: AccessDeniedException")
+        .says("dynamodb:ListTagsOfResource");
+
+    let copy = stage.other_table();
+    let client = stage.engine.client();
+    let restore = |action: &str, code: i32, more: &[&str]| {
+        stage.sign_in(&project, &stage.user(&without(&restoring, action)));
+        let arguments = ["--source=out", "--yes", "--table", &copy];
+        let run = project.restoredb(arguments.iter().chain(more));
+        run.exits(code).says(action);
+    };
+
+    // A missing table.
+    for action in ["dynamodb:CreateTable", "dynamodb:DescribeTable"] {
+        restore(action, 10, &[]);
+        assert!(client.describe(&copy).is_none());
+    }
+
+    // A table that exists.
+    for (action, code, more) in [
+        ("dynamodb:DeleteTable", 10, "--replace"),
+        ("dynamodb:BatchWriteItem", 10, "--verify=none"),
+        ("dynamodb:PutItem", 10, "--on-conflict=skip"),
+        ("dynamodb:Scan", 10, "--verify=full"),
+        ("dynamodb:UpdateTimeToLive", 3, "--apply-settings"),
+        ("dynamodb:TagResource", 3, "--apply-settings"),
+        ("dynamodb:UpdateContinuousBackups", 3, "--apply-settings"),
+    ] {
+        client.delete_if_there(&copy);
+        client.create_simple(&copy);
+        restore(action, code, &[more]);
+        assert!(client.describe(&copy).is_some());
+    }
+}

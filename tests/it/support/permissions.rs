@@ -1,0 +1,71 @@
+//! The table of permissions in README.md.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+/// IAM actions such as `dynamodb:Scan`.
+pub(crate) type Actions = BTreeSet<String>;
+
+/// Actions of a row that starts like this continue the command of the row before.
+const SETTINGS_ROW: &str = "… for the settings";
+
+/// The actions that a command needs.
+#[derive(Debug, Default)]
+pub(crate) struct Permissions {
+    /// For its own work.
+    pub(crate) command: Actions,
+    /// For the settings of a table.
+    pub(crate) settings: Actions,
+}
+
+impl Permissions {
+    /// Both.
+    pub(crate) fn all(&self) -> Actions {
+        &self.command | &self.settings
+    }
+}
+
+/// The table, by command. What AWS asks for beyond the calls themselves is left out.
+pub(crate) fn documented() -> BTreeMap<String, Permissions> {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = fs::read_to_string(readme).expect("README.md");
+    let section = readme
+        .split("## Permissions")
+        .nth(1)
+        .and_then(|rest| rest.split("\n## ").next());
+    let rows = section.expect("a section on permissions").lines();
+    let rows = rows.filter(|line| line.starts_with("| ")).skip(2);
+
+    let mut documented: BTreeMap<String, Permissions> = BTreeMap::new();
+    let mut command = String::new();
+    for row in rows {
+        let (what, needs) = row[2..].split_once(" | ").expect("two columns");
+        if let Some(name) = what.strip_prefix('`') {
+            name.trim_end_matches('`').clone_into(&mut command);
+        } else if !what.starts_with(SETTINGS_ROW) {
+            continue;
+        }
+
+        let permissions = documented.entry(command.clone()).or_default();
+        if what.starts_with(SETTINGS_ROW) {
+            permissions.settings.extend(actions(needs));
+        } else {
+            permissions.command.extend(actions(needs));
+        }
+    }
+
+    documented
+}
+
+/// The actions in a cell.
+fn actions(cell: &str) -> impl Iterator<Item = String> {
+    let quoted = cell.split('`').skip(1).step_by(2);
+    let is_action = |text: &&str| {
+        ["dynamodb:", "application-autoscaling:"]
+            .iter()
+            .any(|service| text.starts_with(service))
+    };
+
+    quoted.filter(is_action).map(ToOwned::to_owned)
+}
