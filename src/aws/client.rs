@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_runtime_api::client::connection::CaptureSmithyConnection;
 use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpConnector};
@@ -103,6 +104,15 @@ impl AwsClient {
         }
     }
 
+    /// The credentials, fetched or renewed if necessary.
+    ///
+    /// # Errors
+    /// There are no credentials.
+    pub(super) async fn credentials(&self) -> Result<Credentials, RequestError> {
+        let credentials = self.credentials.get(self.clock.now()).await;
+        credentials.map_err(|error| RequestError::from_credentials_error(&error))
+    }
+
     /// Sends a request once, and returns the response as soon as its head has arrived.
     ///
     /// # Errors
@@ -127,12 +137,8 @@ impl AwsClient {
         request: Request<'_>,
         context: &mut RequestContext,
     ) -> Result<HttpResponse, RequestError> {
+        let credentials = self.credentials().await?;
         let now = self.clock.now();
-        let credentials = self
-            .credentials
-            .get(now)
-            .await
-            .map_err(|error| RequestError::from_credentials_error(&error))?;
         let destination = self
             .endpoints
             .resolve(request.operation.service, request.table, &credentials)

@@ -14,18 +14,20 @@ use aws_config::provider_config::ProviderConfig;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_credential_types::Credentials as AwsCredentials;
-use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use aws_credential_types::attributes::AccountId;
+use aws_credential_types::provider::SharedCredentialsProvider;
 
+use super::account;
 use super::client::AwsClient;
-use super::context::RequestContext;
 use super::endpoint::Endpoints;
 use super::error::RequestError;
 use super::explained::{ExplainedProvider, Origin};
 use super::network::Network;
 use super::profile::{DEFAULT_PROFILE, ProfileChain};
-use super::redact::RequestSecrets;
 use super::timeouts::attempt_timeout;
-use crate::environment::{Credentials, Endpoint, Environment, LOCAL_REGION, Role, ValueSource};
+use crate::environment::{
+    Credentials, Endpoint, Environment, LOCAL_REGION, Role, Secret, ValueSource,
+};
 use crate::error::{Error, Result};
 
 /// Builds the client of an environment, again when credentials are renewed.
@@ -149,39 +151,15 @@ impl AwsSettings {
         self.network.proxy_for(&url).map(ToString::to_string)
     }
 
-    /// Asks STS for the account of these credentials.
+    /// The account of the client's credentials: as they name it, otherwise as STS tells it.
     ///
     /// # Errors
-    /// STS cannot be reached, or rejects the credentials.
-    pub(crate) async fn account(&self) -> Result<String> {
-        let identity = aws_sdk_sts::Client::new(&self.shared)
-            .get_caller_identity()
-            .send()
-            .await;
-
-        let identity = match identity {
-            Ok(identity) => identity,
-            Err(error) => {
-                let context = RequestContext::of_sts("GetCallerIdentity", self.secrets().await);
-                let error = RequestError::from_sts_error(&error, context);
-                return Err(error.into_error("of STS"));
-            }
-        };
-
-        identity.account.ok_or_else(|| {
-            Error::environment("STS did not say which account these credentials belong to")
-        })
-    }
-
-    /// The credentials that STS was called with, as far as they are available.
-    async fn secrets(&self) -> RequestSecrets {
-        let Some(provider) = self.shared.credentials_provider() else {
-            return RequestSecrets::default();
-        };
-
-        match provider.provide_credentials().await {
-            Ok(credentials) => RequestSecrets::new(credentials, None),
-            Err(_) => RequestSecrets::default(),
+    /// There are no credentials; they do not name it, and STS cannot be reached in time or rejects them.
+    pub(crate) async fn account(&self, client: &AwsClient) -> Result<String, RequestError> {
+        let credentials = client.credentials().await?;
+        match credentials.account_id() {
+            Some(account) => Ok(account.as_str().to_owned()),
+            None => account::from_sts(&self.shared, credentials).await,
         }
     }
 }
@@ -234,16 +212,19 @@ fn fixed_credentials(credentials: &Credentials) -> Option<AwsCredentials> {
             access_key_id,
             secret_access_key,
             session_token,
+            account_id,
             ..
-        } => Some(AwsCredentials::new(
-            access_key_id,
-            secret_access_key.expose(),
-            session_token
-                .as_ref()
-                .map(|token| token.expose().to_owned()),
-            None,
-            "environment",
-        )),
+        } => {
+            let token = session_token.as_ref().map(Secret::expose);
+            let mut keys = AwsCredentials::builder()
+                .access_key_id(access_key_id)
+                .secret_access_key(secret_access_key.expose())
+                .provider_name("environment");
+            keys.set_session_token(token.map(ToOwned::to_owned));
+            keys.set_account_id(account_id.clone().map(AccountId::from));
+
+            Some(keys.build())
+        }
         Credentials::Local => Some(AwsCredentials::new("test", "test", None, None, "local")),
         Credentials::Profile { .. } | Credentials::Chain => None,
     }

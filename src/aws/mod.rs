@@ -5,7 +5,8 @@
 //! bytes, and loses what this SDK version does not know. Credentials, profiles and endpoint rules are the AWS SDK's; retries belong
 //! to `store`.
 
-pub(crate) mod buffers;
+pub(crate) mod account;
+mod buffers;
 mod client;
 mod clock;
 mod config;

@@ -40,7 +40,9 @@ impl RequestSecrets {
         let credentials = self.credentials.as_ref();
         let authorization = self.authorization.as_deref();
         let secrets = [
-            credentials.map(Credentials::access_key_id),
+            credentials
+                .map(Credentials::access_key_id)
+                .filter(|key| !is_account(key)),
             credentials.map(Credentials::secret_access_key),
             credentials.and_then(Credentials::session_token),
             authorization
@@ -55,6 +57,11 @@ impl RequestSecrets {
     }
 }
 
+/// Whether an access key is an account ID, by which some engines keep accounts apart: it is not secret, and ARNs contain it.
+fn is_account(access_key_id: &str) -> bool {
+    access_key_id.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 impl fmt::Debug for RequestSecrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[hidden]")
@@ -64,6 +71,22 @@ impl fmt::Debug for RequestSecrets {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn account_and_region_in_an_arn_are_never_hidden() {
+        let arn = "arn:aws:dynamodb:eu-central-1:111122223333:table/films";
+        let message = format!("User: arn:aws:iam::111122223333:user/eve may not read {arn}");
+        for key in ["AKIAIOSFODNN7EXAMPLE", "111122223333"] {
+            let credentials = Credentials::new(key, "wJalrXUtnFEMI", None, None, "test");
+            let authorization = format!(
+                "AWS4-HMAC-SHA256 Credential={key}/20260101/eu-central-1/dynamodb/aws4_request, SignedHeaders=host, \
+                 Signature=5d672d79c15b1316"
+            );
+
+            let secrets = RequestSecrets::new(credentials, Some(&authorization));
+            assert_eq!(secrets.redact(&message), message, "{key}");
+        }
+    }
 
     #[test]
     fn keys_tokens_and_signatures_are_hidden_and_nothing_else() {

@@ -10,7 +10,7 @@
 use std::fmt;
 
 use super::inputs::{Inputs, from_flag};
-use super::{ProfileSettings, Sourced, ValueSource, keys};
+use super::{ProfileSettings, Sourced, ValueSource, keys, role};
 use crate::error::Result;
 
 /// A secret text. `Debug` prints `[redacted]`, and there is no `Display`.
@@ -42,6 +42,8 @@ pub enum Credentials {
         secret_access_key: Secret,
         /// Session token of temporary keys.
         session_token: Option<Secret>,
+        /// Account of the keys, if it was given.
+        account_id: Option<String>,
         /// Source of the keys.
         source: ValueSource,
     },
@@ -112,6 +114,7 @@ pub(crate) fn resolve(
         id: inputs.in_file(keys::ACCESS_KEY_ID),
         secret: inputs.in_file(keys::SECRET_ACCESS_KEY),
         token: inputs.in_file(keys::SESSION_TOKEN),
+        account: inputs.in_file(keys::ACCOUNT_ID),
     };
 
     // Checked even if a flag overrides them: a file that contradicts itself is not trusted at all.
@@ -156,6 +159,7 @@ fn in_process(
         id: inputs.in_process(keys::ACCESS_KEY_ID)?,
         secret: inputs.in_process(keys::SECRET_ACCESS_KEY)?,
         token: inputs.in_process(keys::SESSION_TOKEN)?,
+        account: inputs.in_process(keys::ACCOUNT_ID)?,
     };
 
     if let Some(static_keys) = process.into_credentials()? {
@@ -200,6 +204,8 @@ struct StaticKeys {
     id: Option<Sourced<String>>,
     secret: Option<Sourced<String>>,
     token: Option<Sourced<String>>,
+    /// Only read together with keys: other tools use the variable for other purposes.
+    account: Option<Sourced<String>>,
 }
 
 impl StaticKeys {
@@ -219,6 +225,11 @@ impl StaticKeys {
                 access_key_id: id.value,
                 secret_access_key: Secret(secret.value),
                 session_token: token.map(|token| Secret(token.value)),
+                account_id: self
+                    .account
+                    .map(role::checked_account)
+                    .transpose()?
+                    .map(|account| account.value),
                 source: id.source,
             })),
             (Some(id), None, _) => Err(lacks(&id.source, keys::SECRET_ACCESS_KEY)),

@@ -6,6 +6,7 @@ pub(crate) const DEFAULT_REGION: &str = "AWS_DEFAULT_REGION";
 pub(crate) const ACCESS_KEY_ID: &str = "AWS_ACCESS_KEY_ID";
 pub(crate) const SECRET_ACCESS_KEY: &str = "AWS_SECRET_ACCESS_KEY";
 pub(crate) const SESSION_TOKEN: &str = "AWS_SESSION_TOKEN";
+pub(crate) const ACCOUNT_ID: &str = "AWS_ACCOUNT_ID";
 pub(crate) const PROFILE: &str = "AWS_PROFILE";
 pub(crate) const ROLE_ARN: &str = "AWS_ROLE_ARN";
 pub(crate) const ROLE_EXTERNAL_ID: &str = "AWS_ROLE_EXTERNAL_ID";
@@ -21,7 +22,7 @@ pub(crate) const SAMPLE: &str = "DYNADUMP_SAMPLE";
 /// Each key with the names that other programs use for it. An env file with one of those names is
 /// refused: if the name were ignored, the command would silently use another endpoint, account or
 /// table.
-const KEYS: [(&str, &[&str]); 17] = [
+const KEYS: [(&str, &[&str]); 18] = [
     (
         TABLE,
         &[
@@ -80,6 +81,7 @@ const KEYS: [(&str, &[&str]); 17] = [
         SESSION_TOKEN,
         &["AWS_SECURITY_TOKEN", "AWS_TOKEN", "DYNAMODB_SESSION_TOKEN"],
     ),
+    (ACCOUNT_ID, &[]),
     (
         PROFILE,
         &[

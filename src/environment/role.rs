@@ -86,11 +86,17 @@ fn is_account(id: &str) -> bool {
 /// Determines the account that the credentials must belong to.
 pub(crate) fn account(inputs: &Inputs<'_>) -> Result<Option<Sourced<String>>> {
     let account = inputs.file_or_process(keys::ACCOUNT)?;
-    match account {
-        Some(account) if !is_account(&account.value) => Err(account
+    account.map(checked_account).transpose()
+}
+
+/// Checks that a value has the form of an AWS account ID.
+pub(crate) fn checked_account(account: Sourced<String>) -> Result<Sourced<String>> {
+    if is_account(&account.value) {
+        Ok(account)
+    } else {
+        Err(account
             .source
-            .error("is not an AWS account id of 12 digits")),
-        account => Ok(account),
+            .error("is not an AWS account id of 12 digits"))
     }
 }
 

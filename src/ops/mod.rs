@@ -109,9 +109,11 @@ async fn table_not_found(store: &Reader, environment: &Environment, table: &str)
         environment.name()
     ));
     // Listing tables may be forbidden, which must not hide the actual error.
-    let names = store.table_names().await.unwrap_or_default();
+    let listed = store.table_names().await;
+    let is_empty = listed.as_ref().is_ok_and(Vec::is_empty);
+    let names = listed.unwrap_or_default();
     let similar = similar_names(table, names.iter().map(String::as_str));
-    error.with_hint(match (similar.as_slice(), names.is_empty()) {
+    error.with_hint(match (similar.as_slice(), is_empty) {
         ([], true) => "this environment has no tables; check its endpoint, region and credentials".to_owned(),
         ([], false) => {
             "check DYNAMODB_TABLE in the env file, or pass --table; `aws dynamodb list-tables` lists them".to_owned()

@@ -14,7 +14,7 @@ pub struct TableLocation {
     pub environment: String,
     /// Name of the table.
     pub table: String,
-    /// Account ID, if known from the table's ARN or the environment.
+    /// Account ID, if known from the table's ARN, the environment or the credentials.
     pub account: Option<String>,
     /// Region, if one is set.
     pub region: Option<String>,
@@ -62,7 +62,7 @@ impl TableLocation {
     #[must_use]
     pub fn location(&self) -> String {
         let mut location = self.endpoint.clone().unwrap_or_else(|| "AWS".to_owned());
-        if let Some(account) = &self.account {
+        if let Some(account) = self.account_label() {
             let _ = write!(location, ", account {account}");
         }
 
@@ -71,6 +71,13 @@ impl TableLocation {
         }
 
         location
+    }
+
+    /// The account as shown in plans; `None` at a local endpoint without one.
+    #[must_use]
+    pub fn account_label(&self) -> Option<&str> {
+        let unknown = (!self.local).then_some("unknown");
+        self.account.as_deref().or(unknown)
     }
 
     /// Adds account and region from the table's description.

@@ -106,7 +106,7 @@ impl Client {
     }
 
     /// The current client. Do not keep it: it is replaced when credentials are renewed.
-    fn aws(&self) -> Arc<AwsClient> {
+    pub(super) fn aws(&self) -> Arc<AwsClient> {
         Arc::clone(&self.aws.read().unwrap_or_else(PoisonError::into_inner))
     }
 

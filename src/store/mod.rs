@@ -5,6 +5,7 @@
 //! use a [`Reader`], which can change nothing, or a [`Writer`], which holds a
 //! [`Confirmation`](crate::environment::Confirmation).
 
+mod account;
 mod apply;
 mod capture;
 mod client;

@@ -6,18 +6,23 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::account::Account;
 use super::client::{Client, ClientOptions, DisplayNames};
 #[cfg(feature = "embedded")]
 use super::embedded::Engine;
 use super::endpoint_kind::EndpointKind;
 use super::options::StoreOptions;
-use super::reader::{EMULATOR_ACCOUNT, Reader};
+use super::reader::Reader;
 use super::retry::Retry;
+use crate::aws::ClientFactory;
 use crate::aws::credentials_source;
 use crate::aws::error::ErrorClass;
-use crate::aws::{AwsSettings, ClientFactory};
-use crate::environment::{Endpoint, Environment};
-use crate::error::{Error, Result};
+#[cfg(not(feature = "embedded"))]
+use crate::environment::Endpoint;
+use crate::environment::Environment;
+#[cfg(not(feature = "embedded"))]
+use crate::error::Error;
+use crate::error::Result;
 use crate::event::{Event, Phase};
 
 impl Reader {
@@ -68,11 +73,12 @@ impl Reader {
         }
 
         // After the wait, because the endpoint may serve STS too.
-        check_account(environment, &config).await?;
+        let account = Account::new(environment, config);
+        account.check_credentials(&client).await?;
 
         Ok(Self::new(
             client,
-            config,
+            account,
             #[cfg(feature = "embedded")]
             engine,
         ))
@@ -100,9 +106,11 @@ async fn wait_until_available(client: &Client, wait: Duration) -> Result<()> {
         {
             Ok(_) => return Ok(()),
             Err(error) if error.is_retryable() => error,
-            // An engine that rejects ListTables is running. The call that needs a rejected
-            // operation will report it.
-            Err(error) if error.class != ErrorClass::Denied => return Ok(()),
+            // An endpoint that rejects ListTables is running, and the command may not need that
+            // operation.
+            Err(error) if error.class != ErrorClass::Denied || error.is_access_denied() => {
+                return Ok(());
+            }
             Err(error) => {
                 return Err(client.operation_error(error, "of this account"));
             }
@@ -122,28 +130,4 @@ async fn wait_until_available(client: &Client, wait: Duration) -> Result<()> {
         )
         .await;
     }
-}
-
-/// Fails if the credentials belong to another account than the environment requires.
-async fn check_account(environment: &Environment, config: &AwsSettings) -> Result<()> {
-    let Some(wanted) = environment.account() else {
-        return Ok(());
-    };
-
-    let account = match environment.endpoint() {
-        // The embedded engine has no STS.
-        Endpoint::Embedded { .. } => EMULATOR_ACCOUNT.to_owned(),
-        _ => config.account().await?,
-    };
-    if account == wanted.value {
-        return Ok(());
-    }
-
-    Err(Error::environment(format!(
-        "environment {} must be account {} ({}), but its credentials belong to {account}",
-        environment.name(),
-        wanted.value,
-        wanted.source,
-    ))
-    .with_hint("use the credentials of the right account; nothing was read or written"))
 }

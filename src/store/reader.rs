@@ -4,27 +4,21 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::account::{Account, EMULATOR_ACCOUNT};
 use super::client::Client;
 #[cfg(feature = "embedded")]
 use super::embedded::Engine;
 use super::endpoint_kind::EndpointKind;
 use super::{ScanPage, ScanRequest};
 use super::{capture, probe};
-use crate::aws::AwsSettings;
 use crate::error::Result;
 use crate::schema::{Captured, Section, Setting, TableSchema};
-
-/// The account ID that engines other than AWS use in ARNs.
-pub(super) const EMULATOR_ACCOUNT: &str = "000000000000";
-
-/// Timeout for looking up an account ID that is only informative.
-const ACCOUNT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Read access to the tables of one environment. Clones share one client.
 #[derive(Clone)]
 pub struct Reader {
     client: Arc<Client>,
-    settings: Arc<AwsSettings>,
+    account: Arc<Account>,
     /// Stopped when the last clone is dropped.
     #[cfg(feature = "embedded")]
     engine: Arc<Option<Engine>>,
@@ -33,12 +27,12 @@ pub struct Reader {
 impl Reader {
     pub(super) fn new(
         client: Client,
-        settings: AwsSettings,
+        account: Account,
         #[cfg(feature = "embedded")] engine: Option<Engine>,
     ) -> Self {
         Self {
             client: Arc::new(client),
-            settings: Arc::new(settings),
+            account: Arc::new(account),
             #[cfg(feature = "embedded")]
             engine: Arc::new(engine),
         }
@@ -66,9 +60,13 @@ impl Reader {
     /// Returns the `DescribeTable` response, verbatim; `None` if the table does not exist.
     ///
     /// # Errors
-    /// The endpoint cannot be reached, or rejects the request.
+    /// The endpoint cannot be reached, or rejects the request; the table is not in the account that the environment requires, or
+    /// nothing tells the account.
     pub async fn describe(&self, table: &str) -> Result<Option<TableSchema>> {
-        self.client.describe(table).await
+        let found = self.client.describe(table).await?;
+        self.account.check_table(table, found.as_ref())?;
+
+        Ok(found)
     }
 
     /// Reads `sections` of the described table concurrently, within seconds. A section that could
@@ -98,19 +96,14 @@ impl Reader {
         probe::backup_count(&self.client, table).await
     }
 
-    /// The account ID of the credentials, `000000000000` for engines on this machine; `None` if the
-    /// endpoint does not report it.
+    /// The account ID of the credentials, `000000000000` for engines on this machine; `None` if neither the
+    /// credentials nor STS name it.
     pub async fn account(&self) -> Option<String> {
         match self.client.endpoint_kind {
             EndpointKind::Local => Some(EMULATOR_ACCOUNT.to_owned()),
             EndpointKind::Aws | EndpointKind::Remote => {
-                let lookup = Box::pin(self.settings.account());
-                self.client
-                    .retry()
-                    .clock()
-                    .within(ACCOUNT_TIMEOUT, lookup)
-                    .await?
-                    .ok()
+                let found = self.account.find(&self.client).await;
+                found.ok().map(ToOwned::to_owned)
             }
         }
     }

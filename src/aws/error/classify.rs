@@ -1,8 +1,19 @@
 //! Classifies errors by what can be done about them: error codes, HTTP statuses, and the messages that change their meaning.
 
+use super::denied::Denial;
 use super::{ErrorClass, RequestError};
 
 impl RequestError {
+    /// Whether the credentials were accepted, but lack a permission.
+    pub(crate) fn is_access_denied(&self) -> bool {
+        let is_denied_code = self
+            .code
+            .as_deref()
+            .is_some_and(|code| code.contains("AccessDenied"));
+        self.class == ErrorClass::Denied
+            && (is_denied_code || Denial::parse(&self.message).is_some())
+    }
+
     /// Whether the endpoint does not support the operation at all, as opposed to rejecting this
     /// request.
     pub(crate) fn is_unsupported_operation(&self) -> bool {
@@ -107,6 +118,10 @@ pub(super) fn classify(code: Option<&str>, status: u16, message: &str) -> ErrorC
         // Waiting until tomorrow is not a retry.
         _ if is_daily_limit(message) || is_unwritable_database(message) => ErrorClass::Other,
         ErrorClass::Denied if is_clock_skew(message) => ErrorClass::ClockSkew,
+        // Denials of other services, such as KMS, may have a code of their own.
+        ErrorClass::Invalid | ErrorClass::Other if Denial::parse(message).is_some() => {
+            ErrorClass::Denied
+        }
         class => class,
     }
 }

@@ -4,6 +4,7 @@ pub(super) mod cause;
 mod classify;
 mod completion;
 mod credentials;
+mod denied;
 mod from_connection;
 mod from_response;
 mod report;

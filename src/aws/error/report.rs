@@ -1,6 +1,7 @@
 //! Converts a request error into the error that users see: its kind, its message and its hint.
 
 use super::super::network::{FailureKind, NetworkFailure, zone_hint};
+use super::denied::Denial;
 use super::{ErrorClass, RequestError};
 use crate::error::{Error, ErrorKind};
 
@@ -30,9 +31,13 @@ impl RequestError {
         );
         let error = match self.class {
             ErrorClass::Unreachable => return self.unreachable(&endpoint),
-            ErrorClass::Denied if self.code.as_deref().is_some_and(|code| code.contains("AccessDenied")) => {
-                Error::environment(message)
-                    .with_hint(format!("allow {}:{operation} on {target} for these credentials", self.action_prefix()))
+            ErrorClass::Denied if self.is_access_denied() => {
+                let hint = Denial::parse(&self.message).map_or_else(
+                    || format!("allow {}:{operation} on {target} for these credentials", self.action_prefix()),
+                    |denial| denial.hint(target),
+                );
+
+                Error::environment(message).with_hint(hint)
             }
             ErrorClass::Denied => Error::environment(message).with_hint(CREDENTIALS_HINT),
             ErrorClass::ClockSkew => Error::environment(message).with_hint(

@@ -243,7 +243,7 @@ fn location_rows(location: &TableLocation) -> Vec<Row> {
         row("table", location.table.clone()),
     ];
     rows.extend(account_and_region(
-        location.account.as_deref(),
+        location.account_label(),
         location.region.as_deref(),
     ));
     rows.push(row(
@@ -536,6 +536,22 @@ mod tests {
                 "  note         region from AWS_REGION in the process environment",
             ]
         );
+    }
+
+    #[test]
+    fn an_unknown_account_of_a_remote_table_is_shown() {
+        let account = |local| {
+            let unknown = TableLocation {
+                account: None,
+                local,
+                ..location()
+            };
+
+            format::rows(&location_rows(&unknown)).swap_remove(2)
+        };
+
+        assert_eq!(account(false), "  account      unknown in eu-west-1");
+        assert_eq!(account(true), "  region       eu-west-1");
     }
 
     #[test]

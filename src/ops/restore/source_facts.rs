@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::backup::{CheckSummary, Metadata, Source};
-use crate::schema::TableSchema;
+use crate::schema::{TableSchema, account_of};
 
 /// Facts about the source.
 #[derive(Debug, Clone, Serialize)]
@@ -79,7 +79,10 @@ impl SourceFacts {
             kind: source.kind().words(),
             environment: source.environment().map(ToOwned::to_owned),
             table: source.table_name().map(ToOwned::to_owned),
-            account: schema.and_then(TableSchema::account).map(ToOwned::to_owned),
+            account: metadata
+                .and_then(|metadata| account_of(metadata.table_arn.as_deref()?))
+                .or_else(|| schema.and_then(TableSchema::account))
+                .map(ToOwned::to_owned),
             region: metadata
                 .and_then(|metadata| metadata.region.clone())
                 .or_else(|| schema.and_then(TableSchema::region).map(ToOwned::to_owned)),

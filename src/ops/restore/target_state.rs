@@ -45,7 +45,9 @@ impl TargetState {
         source: Source,
         table: &str,
     ) -> Result<(Source, Self)> {
-        let (existing, is_being_deleted) = match store.describe(table).await? {
+        let found = store.describe(table).await?;
+        let place = locate(store, environment, table, found.as_ref()).await;
+        let (existing, is_being_deleted) = match found {
             Some(found) if found.is_being_deleted() => (None, true),
             found => (found, false),
         };
@@ -56,8 +58,6 @@ impl TargetState {
             .map(|dir| MarkerFile::for_table(dir, environment, table));
         let found_marker = read_marker(store, marker.as_ref(), existing.as_ref(), table).await?;
         let marker_contents = found_marker.contents;
-        let place =
-            TableLocation::new(environment, table, store.credentials()).with_proxy(store.proxy());
         let (source, found) = resume::find_checkpoint(
             marker.as_ref().filter(|_| found_marker.exists),
             marker_contents.as_ref(),
@@ -147,11 +147,29 @@ impl TargetState {
         };
 
         let (sections, backups) = tokio::join!(store.capture(&schema, sections), backups);
-        self.place = self.place.with_description(&schema);
         self.existing = Some(schema.with_sections(sections));
         self.backups = backups;
 
         self
+    }
+}
+
+/// The location of the target. A table that does not exist will be in the account of the credentials. Local engines invent accounts.
+async fn locate(
+    store: &Reader,
+    environment: &Environment,
+    table: &str,
+    found: Option<&TableSchema>,
+) -> TableLocation {
+    let place =
+        TableLocation::new(environment, table, store.credentials()).with_proxy(store.proxy());
+    match found {
+        Some(schema) => place.with_description(schema),
+        None if place.local || place.account.is_some() => place,
+        None => TableLocation {
+            account: store.account().await,
+            ..place
+        },
     }
 }
 

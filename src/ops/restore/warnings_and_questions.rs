@@ -274,22 +274,32 @@ fn point_in_time_recovery(existing: &TableSchema) -> Option<bool> {
 }
 
 /// Source and target environment, if they differ. Because one name may stand for two places (`no-env` always may), account and region
-/// are compared as well, if both sides report them.
+/// are compared as well, as far as they are known. Local engines invent accounts.
 fn crossed_environments(facts: &SourceFacts, target: &TableLocation) -> Option<(String, String)> {
-    let source = facts.environment.as_ref()?;
-    if *source != target.environment {
-        return Some((source.clone(), target.environment.clone()));
+    let source = facts.environment.as_deref();
+    if let Some(source) = source
+        && source != target.environment
+    {
+        return Some((source.to_owned(), target.environment.clone()));
     }
 
+    // A local target may stand for any region, unless the dump is of an environment with the same name.
     let [from, to] = [
         (&facts.account, &facts.region),
         (&target.account, &target.region),
     ]
     .map(|(account, region)| AccountRegion {
-        account: account.as_deref(),
-        region: region.as_deref(),
+        account: account.as_deref().filter(|_| !target.local),
+        region: region
+            .as_deref()
+            .filter(|_| source.is_some() || !target.local),
     });
 
-    from.differs_from(to)
-        .then(|| (format!("{source} ({from})"), format!("{source} ({to})")))
+    from.differs_from(to).then(|| {
+        let source = source.unwrap_or("unknown environment");
+        (
+            format!("{source} ({from})"),
+            format!("{} ({to})", target.environment),
+        )
+    })
 }

@@ -1,5 +1,6 @@
 //! Command line: credentials, environments, prompts, reports, printed text, pairs of options.
 
+mod accounts;
 mod credentials;
 mod environments;
 mod option_pairs;

@@ -113,6 +113,21 @@ fn a_table_that_is_not_there_is_named_with_those_that_come_close() {
 }
 
 #[test]
+fn a_table_that_is_not_there_is_not_said_to_be_one_of_none_if_listing_is_denied() {
+    let engine = Engine::embedded();
+    engine.client().create_simple("films");
+    let denied = Fault::Refused("AccessDeniedException", "no");
+    let proxy = Proxy::with_rules(&engine, [always("ListTables", denied)]);
+    let project = Project::empty().environment("dev", proxy.url(), "flims");
+    project
+        .dumpdb(["--env=dev", "--output=out"])
+        .exits(11)
+        .says("does not exist")
+        .says("DYNAMODB_TABLE")
+        .never_says("no tables");
+}
+
+#[test]
 fn an_environment_file_that_is_not_there() {
     let project = Project::empty().environment("local", "http://127.0.0.1:9", "films");
     project

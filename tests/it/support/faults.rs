@@ -325,11 +325,7 @@ impl Drop for Proxy {
 impl Shared {
     async fn serve(&self, mut client: TcpStream) -> io::Result<()> {
         while let Some(request) = Message::read(&mut client).await? {
-            let operation = request
-                .header("x-amz-target")
-                .and_then(|target| target.split('.').nth(1))
-                .unwrap_or_default();
-            let fault = self.fault(operation, &request);
+            let fault = self.fault(&request.operation(), &request);
             let answer = match fault {
                 Some(Fault::CutBeforeCall) => return cut(client),
                 Some(Fault::Closed) => return Ok(()),
@@ -701,6 +697,17 @@ impl Message {
         }
 
         Ok(Some(message))
+    }
+
+    /// The operation that a request names: in a header, or as the first member of a form (STS).
+    fn operation(&self) -> String {
+        let in_header = self
+            .header("x-amz-target")
+            .and_then(|target| target.split('.').nth(1));
+        let body = String::from_utf8_lossy(&self.body);
+        let in_form = || body.strip_prefix("Action=")?.split('&').next();
+
+        in_header.or_else(in_form).unwrap_or_default().to_owned()
     }
 
     fn header(&self, name: &str) -> Option<&str> {
