@@ -4,7 +4,7 @@
 use std::env;
 
 use super::profile::ProfileChain;
-use crate::environment::{Credentials, Endpoint, Environment};
+use crate::environment::{Credentials, Endpoint, Environment, ValueSource};
 
 /// Describes the credentials for plans and error messages, for example `profile default,
 /// ~/.aws/credentials`.
@@ -20,10 +20,10 @@ pub(crate) async fn describe(environment: &Environment) -> String {
             // A profile that cannot be used is an error before anything is described.
             let profile = ProfileChain::of(environment).await.ok().flatten();
             match (profile, environment.credentials().source()) {
+                (Some(profile), None | Some(ValueSource::Default)) => profile.description(),
                 (Some(profile), Some(source)) => {
                     format!("{} (named by {source})", profile.description())
                 }
-                (Some(profile), None) => profile.description(),
                 (None, _) => describe_host(),
             }
         }

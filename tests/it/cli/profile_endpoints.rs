@@ -1,7 +1,9 @@
 //! Endpoints that a profile of the shared AWS configuration names: plan, report and metadata name the endpoint that is really
 //! called, and it decides what is asked before a write.
 
-use crate::support::client::numbered;
+use aws_sdk_dynamodb::types::{ProvisionedThroughput, ScalarAttributeType};
+
+use crate::support::client::{attribute, numbered, partition};
 use crate::support::engine::Engine;
 use crate::support::faults::Proxy;
 use crate::support::project::{Project, REGION, Run, run};
@@ -14,7 +16,16 @@ const NO_REGION: &str = "xx-nowhere-1";
 /// A table `films` behind a proxy, and an empty project whose AWS configuration is in files with other names than usual.
 fn stage() -> (Engine, Proxy, Project) {
     let engine = Engine::embedded();
-    engine.client().create_simple("films");
+    let units = ProvisionedThroughput::builder()
+        .read_capacity_units(500)
+        .write_capacity_units(500)
+        .build();
+    engine.client().create("films", |table| {
+        table
+            .provisioned_throughput(units.expect("both units are given"))
+            .attribute_definitions(attribute("id", ScalarAttributeType::S))
+            .key_schema(partition("id"))
+    });
     engine.client().put("films", numbered(5));
     let proxy = Proxy::with_rules(&engine, []);
 
@@ -92,6 +103,7 @@ fn the_endpoint_of_a_profile_is_in_plan_report_and_metadata() {
             .exits(0)
             .says(&format!("endpoint {url}"))
             .says(&note)
+            .never_says("named by default")
             .never_says("hush");
         assert_eq!(
             project.json("out/table-metadata.json")["endpoint"].as_str(),
@@ -110,6 +122,13 @@ fn the_endpoint_of_a_profile_is_in_plan_report_and_metadata() {
         );
         let calls = proxy.calls();
         assert!(calls[before..].iter().any(|call| call.operation == "Scan"));
+        // A local endpoint applies to every service.
+        assert!(
+            calls[before..]
+                .iter()
+                .any(|call| call.operation == "DescribeScalableTargets"),
+            "{calls:?}"
+        );
         // Keys and region of the profile, which the table of a local engine depends on.
         assert!(
             calls[before..].iter().all(|call| {
@@ -256,6 +275,13 @@ fn an_endpoint_of_a_profile_that_is_not_a_url_is_refused_before_any_call() {
             .says("endpoint_url of profile default")
             .never_says("hush");
     }
+    let broken = format!("[default]\nendpoint_url\nregion = {REGION}\n{KEYS}");
+    let path = project.write("aws.ini", broken);
+    dump(&project, &["--no-env"], &[])
+        .exits(10)
+        .says(&format!("{} on line 2", path.display()))
+        .never_says("hush");
+
     // With another endpoint, the configuration is not asked.
     let flag = format!("--endpoint-url={}", proxy.url());
     drop(dump(&project, &["--no-env", &flag], &[]).exits(0));
