@@ -23,7 +23,7 @@ use super::endpoint::Endpoints;
 use super::error::RequestError;
 use super::explained::{ExplainedProvider, Origin};
 use super::network::Network;
-use super::profile::{DEFAULT_PROFILE, ProfileChain};
+use super::profile::{DEFAULT_PROFILE, ProfileChain, located};
 use super::timeouts::attempt_timeout;
 use crate::environment::{
     Credentials, Endpoint, Environment, LOCAL_REGION, Role, Secret, ValueSource,
@@ -292,6 +292,10 @@ async fn from_shared_files(
         Some(profile) => Origin::Profile(profile),
         None => Origin::Host {
             environment: environment.name().to_owned(),
+            asked_before: match environment.credentials() {
+                Credentials::Profile { name, .. } => format!("{} has none", located(name)),
+                _ => "there are no keys and no default profile".to_owned(),
+            },
         },
     };
 

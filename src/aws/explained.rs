@@ -18,9 +18,10 @@ use super::profile::{CredentialKind, ProfileChain};
 #[derive(Debug)]
 pub(super) enum Origin {
     Profile(ProfileChain),
-    /// Web identity, container or instance; `environment` is the name of the environment.
+    /// Web identity, container or instance. `asked_before` says which sources have no credentials.
     Host {
         environment: String,
+        asked_before: String,
     },
     /// A role that the environment names; `name` is how messages name it.
     Role {
@@ -126,10 +127,14 @@ impl Origin {
                 format!("cannot assume {name}"),
                 "check the network, and the region of this environment: STS is called there".to_owned(),
             ),
-            (Self::Host { environment }, None)
-                if matches!(error, CredentialsError::CredentialsNotLoaded(_)) =>
-            {
-                none_found(environment)
+            (
+                Self::Host {
+                    environment,
+                    asked_before,
+                },
+                None,
+            ) if matches!(error, CredentialsError::CredentialsNotLoaded(_)) => {
+                none_found(environment, asked_before)
             }
             (Self::Host { .. }, refusal) => {
                 let message = format!("cannot get AWS credentials from the {}", describe_host());
@@ -144,10 +149,10 @@ impl Origin {
 }
 
 /// The problem if nothing names credentials.
-fn none_found(environment: &str) -> CredentialsProblem {
+fn none_found(environment: &str, asked_before: &str) -> CredentialsProblem {
     CredentialsProblem {
         message: format!(
-            "environment {environment} has no AWS credentials: no keys, no profile, no container and no instance provides any"
+            "environment {environment} has no AWS credentials: {asked_before}, and no container or instance provides any"
         ),
         hint: "log in with `aws configure sso`, or store keys with `aws configure`; name a profile other than `default` with \
                --profile or AWS_PROFILE"

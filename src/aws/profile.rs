@@ -116,7 +116,7 @@ impl ProfileChain {
 pub(super) const DEFAULT_PROFILE: &str = "default";
 
 /// A profile and the file with its settings, as messages name them.
-fn located(profile: &str) -> String {
+pub(super) fn located(profile: &str) -> String {
     format!(
         "profile \"{profile}\" ({})",
         config_file_with(profile).display()

@@ -470,9 +470,16 @@ fn without_any_credentials_the_commands_that_provide_some_are_named() {
     command.env("AWS_REGION", PROFILE_REGION);
     finish(command)
         .exits(10)
-        .says("environment no-env has no AWS credentials")
+        .says("environment no-env has no AWS credentials: there are no keys and no default profile")
         .says("`aws configure sso`")
         .says("--profile or AWS_PROFILE");
+
+    let config = format!("[profile regional]\nregion = {PROFILE_REGION}\n");
+    let mut command = dump_command(&project, &config, "http://0.0.0.0:9", &[]);
+    command.env("AWS_PROFILE", "regional");
+    finish(command).exits(10).says(
+        "profile \"regional\" (~/.aws/config) has none, and no container or instance provides any",
+    );
 }
 
 #[test]
