@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::PageMemoryPermit;
 use super::clock::PageWait;
-use super::compression::{GzipPolicy, WireCompression};
+use super::compression::{GzipPolicies, WireCompression};
 use super::endpoint_kind::EndpointKind;
 use super::limiter::tables::TableLimiters;
 use super::retry::Retry;
@@ -69,7 +69,7 @@ pub(crate) struct Client {
     write_limiters: TableLimiters,
     /// Limits on reads.
     read_limiters: TableLimiters,
-    gzip_policy: GzipPolicy,
+    gzip_policies: GzipPolicies,
     /// The last description of each table that an operation works with.
     described: Mutex<HashMap<String, TableSchema>>,
     /// Whether the endpoint has answered `DescribeTable` as DynamoDB does.
@@ -98,7 +98,7 @@ impl Client {
             factory,
             write_limiters: TableLimiters::new(concurrency),
             read_limiters: TableLimiters::new(concurrency),
-            gzip_policy: GzipPolicy::new(compression, endpoint_kind),
+            gzip_policies: GzipPolicies::new(compression, endpoint_kind),
             described: Mutex::default(),
             is_dynamodb: AtomicBool::new(false),
             pages: Arc::new(Semaphore::new(MAX_PAGES_IN_MEMORY)),
@@ -186,8 +186,8 @@ impl Client {
         &self.read_limiters
     }
 
-    pub(crate) fn gzip_policy(&self) -> &GzipPolicy {
-        &self.gzip_policy
+    pub(crate) fn gzip_policies(&self) -> &GzipPolicies {
+        &self.gzip_policies
     }
 
     /// The credentials, as error messages name them.

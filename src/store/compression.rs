@@ -5,8 +5,9 @@
 //! alternates between both encodings, compares the item bytes per second of call time (including
 //! decompression), and then uses the faster one. The comparison is repeated from time to time.
 
+use std::collections::HashMap;
 use std::ops::AddAssign;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -62,7 +63,37 @@ impl AddAssign for WireBytes {
     }
 }
 
-/// Decides for each page whether to request it compressed.
+/// The policies of all tables: the items of one may compress much better than those of another.
+pub(crate) struct GzipPolicies {
+    mode: WireCompression,
+    endpoint_kind: EndpointKind,
+    by_table: Mutex<HashMap<String, Arc<GzipPolicy>>>,
+}
+
+impl GzipPolicies {
+    pub(crate) fn new(mode: WireCompression, endpoint_kind: EndpointKind) -> Self {
+        Self {
+            mode,
+            endpoint_kind,
+            by_table: Mutex::default(),
+        }
+    }
+
+    /// The policy of a table, created on first use.
+    pub(crate) fn for_table(&self, table: &str) -> Arc<GzipPolicy> {
+        let mut by_table = self.by_table.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(policy) = by_table.get(table) {
+            return Arc::clone(policy);
+        }
+
+        let policy = Arc::new(GzipPolicy::new(self.mode, self.endpoint_kind));
+        by_table.insert(table.to_owned(), Arc::clone(&policy));
+
+        policy
+    }
+}
+
+/// Decides for each page of a table whether to request it compressed.
 #[derive(Debug)]
 pub(crate) struct GzipPolicy(Mutex<GzipDecision>);
 
@@ -206,6 +237,15 @@ mod tests {
             [faster(400, 90), faster(60, 80), faster(60, 58)],
             [true, false, false]
         );
+    }
+
+    #[test]
+    fn each_table_has_its_own_decision() {
+        let policies = GzipPolicies::new(WireCompression::Auto, EndpointKind::Aws);
+        assert!(decision_after(&policies.for_table("text"), 400, 90));
+        assert!(!decision_after(&policies.for_table("images"), 60, 80));
+        assert!(policies.for_table("text").next_uses_gzip());
+        assert!(!policies.for_table("images").next_uses_gzip());
     }
 
     #[test]

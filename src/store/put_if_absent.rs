@@ -2,8 +2,9 @@
 //!
 //! If the condition fails, the table has an item with this key. It may be an equal one, written
 //! earlier by anyone, or by a call whose response was lost. DynamoDB returns the existing item; if
-//! an engine does not, it is read. Equal items are not a conflict. Equality is DynamoDB's: sets are
-//! unordered, and numbers are compared by value.
+//! an engine does not, it is read. If it is not found, it was deleted meanwhile, and the write is
+//! repeated, a few times: an engine may contradict itself forever. Equal items are not a conflict.
+//! Equality is DynamoDB's: sets are unordered, and numbers are compared by value.
 
 use std::slice;
 
@@ -13,15 +14,24 @@ use serde_json::value::RawValue;
 
 use super::client::Client;
 use super::json::{ConsumedCapacity, json_string};
+use super::recovery::{CallTarget, RetryContext};
 use super::{RejectedItem, WriteOutcome};
 use crate::aws::error::{ErrorClass, RequestError};
-use crate::aws::{ApiOperation, Request, ResponseBody};
+use crate::aws::{ApiOperation, Request};
 use crate::error::Result;
-use crate::item::{KeySchema, item_digest};
+use crate::item::{KeySchema, item_digest, item_size, read_units};
 use crate::limits;
 
 /// The reason for an item that was not written because its key exists.
 const CONFLICT: &str = "the table has another item with this key";
+
+/// The reason for an item whose key exists according to writes, but not according to reads.
+const CONTRADICTION: &str =
+    "the write was refused because an item with this key exists, but no such item was found";
+
+/// Maximum number of attempts to write an item whose key exists, but whose existing item is not
+/// found.
+const MAX_CONTRADICTIONS: u32 = 5;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -34,6 +44,7 @@ struct PutItemResponse {
 struct GetItemResponse<'a> {
     #[serde(borrow)]
     item: Option<&'a RawValue>,
+    consumed_capacity: Option<ConsumedCapacity>,
 }
 
 /// The outcome of one conditional put.
@@ -54,8 +65,9 @@ impl Client {
     ) -> Result<WriteOutcome> {
         let body = put_body(table, &key.partition.name, &item);
         let mut written = WriteOutcome::default();
-        let mut retries = self.retry_context(Some(table));
+        let mut retries = self.retry_context(CallTarget::Items(table));
         let throughput = self.write_limiters().for_table(table);
+        let mut contradictions = 0;
 
         // Whether an earlier call may have written the item although it failed.
         let mut may_have_been_written = false;
@@ -66,10 +78,9 @@ impl Client {
                     .affordable_prefix(slice::from_ref(&item), budget)
             };
             let (permit, prefix) = throughput.limiter.acquire(choose).await;
-            self.retry().record_call();
+            retries.record_call();
             let error = match self.put_once(table, body.clone()).await {
                 Ok(put) => {
-                    self.retry().record_success();
                     // A failed condition costs as much as a write.
                     permit.succeeded(if let PutOutcome::Stored(units) = put {
                         units
@@ -81,9 +92,18 @@ impl Client {
                         .record_outcome(table, key, &item, put, may_have_been_written, &mut written)
                         .await?
                     {
+                        retries.record_success();
                         return Ok(written);
                     }
 
+                    contradictions += 1;
+                    if contradictions == MAX_CONTRADICTIONS {
+                        let reason = CONTRADICTION.to_owned();
+                        written.rejected.push(RejectedItem { item, reason });
+                        return Ok(written);
+                    }
+
+                    retries.wait().await;
                     continue;
                 }
                 Err(error) => error,
@@ -91,8 +111,9 @@ impl Client {
 
             if error.class == ErrorClass::Throttled {
                 written.throttled_calls += 1;
-                permit.throttled(0.0, prefix.units);
             }
+
+            permit.failed(&error);
 
             // Such errors leave open whether DynamoDB executed the call.
             may_have_been_written |= error.class == ErrorClass::Transient;
@@ -111,8 +132,8 @@ impl Client {
         }
     }
 
-    /// Records the outcome of a successful call. Returns `false` if the existing item was deleted
-    /// meanwhile, so that the put must be repeated.
+    /// Records the outcome of a successful call. Returns `false` if the existing item is not found,
+    /// so that the put must be repeated.
     async fn record_outcome(
         &self,
         table: &str,
@@ -184,29 +205,77 @@ impl Client {
             .extract(item)
             .map(|key| key.to_json())
             .unwrap_or_default();
-        let body = format!(
-            r#"{{"TableName":{},"Key":{key},"ConsistentRead":true}}"#,
+        let body = Bytes::from(format!(
+            r#"{{"TableName":{},"Key":{key},"ConsistentRead":true,"ReturnConsumedCapacity":"TOTAL"}}"#,
             json_string(table)
-        );
-        let body = Bytes::from(body);
-        let answer = self
-            .with_table_retries(Some(table), || self.send_get_item(table, body.clone()))
-            .await;
+        ));
 
-        let answer = answer.map_err(|error| self.operation_error(error, table))?;
-
-        Ok(item_in_response(&answer.text))
+        // The existing item is probably about as large as the new one.
+        let expected_units = consistent_read_units(item);
+        let mut retries = self.retry_context(CallTarget::Items(table));
+        loop {
+            let read = self.read_once(table, body.clone(), expected_units, &retries);
+            match read.await {
+                Ok(existing) => {
+                    retries.record_success();
+                    return Ok(existing);
+                }
+                Err(error) => retries
+                    .prepare_retry(error)
+                    .await
+                    .map_err(|error| self.operation_error(error, table))?,
+            }
+        }
     }
 
-    async fn send_get_item(&self, table: &str, body: Bytes) -> Result<ResponseBody, RequestError> {
+    /// Reads an item once, at the rate of the table's other reads.
+    async fn read_once(
+        &self,
+        table: &str,
+        body: Bytes,
+        expected_units: f64,
+        retries: &RetryContext<'_>,
+    ) -> Result<Option<Bytes>, RequestError> {
+        let throughput = self.read_limiters().for_table(table);
+        let (permit, _) = throughput.limiter.acquire(|_| expected_units).await;
+        retries.record_call();
+
         let request = Request::new(ApiOperation::GET_ITEM, Some(table), body)
             .with_max_response_bytes(limits::RESPONSE_BYTES);
+        let answer = match self.send(request).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                permit.failed(&error);
+                return Err(error);
+            }
+        };
 
-        self.send(request).await
+        let unreadable =
+            |error| RequestError::unreadable_response(error).in_context(&answer.context);
+        let answer: GetItemResponse<'_> =
+            serde_json::from_slice(&answer.text).map_err(unreadable)?;
+        let item = answer
+            .item
+            .map(|item| Bytes::copy_from_slice(item.get().as_bytes()));
+
+        // If an engine reports no consumption, assume what DynamoDB would consume.
+        let units = answer
+            .consumed_capacity
+            .and_then(|capacity| capacity.capacity_units)
+            .filter(|units| *units > 0.0)
+            .unwrap_or_else(|| item.as_deref().map_or(1.0, consistent_read_units));
+        permit.succeeded(units);
+
+        Ok(item)
     }
 }
 
-/// The item in a response.
+/// Read units of a strongly consistent read of an item.
+fn consistent_read_units(item: &[u8]) -> f64 {
+    read_units(item_size(item).unwrap_or(item.len() as u64), true)
+}
+
+/// The existing item in the response to a write whose condition failed.
 fn item_in_response(answer: &[u8]) -> Option<Bytes> {
     let existing: GetItemResponse<'_> = serde_json::from_slice(answer).ok()?;
     existing

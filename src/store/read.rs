@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use super::client::Client;
 use super::json::{ConsumedCapacity, json_string};
 use super::pagination::CycleDetector;
+use super::recovery::{CallTarget, RetryContext};
 use super::{PageKey, PageMemoryPermit, ScanPage, ScanRequest, WireBytes};
 use crate::aws::ResponseBody;
 use crate::aws::error::{ErrorClass, RequestError};
@@ -46,7 +47,9 @@ impl Client {
     pub(crate) async fn describe(&self, table: &str) -> Result<Option<TableSchema>> {
         let body = Bytes::from(format!(r#"{{"TableName":{}}}"#, json_string(table)));
         let answer = self
-            .with_retries(|| self.send_describe_table(table, body.clone()))
+            .with_retries(CallTarget::Table(table), || {
+                self.send_describe_table(table, body.clone())
+            })
             .await;
 
         match answer {
@@ -77,7 +80,7 @@ impl Client {
         let mut cycle = CycleDetector::default();
         loop {
             let answer = self
-                .with_retries(|| self.send_list_tables(body.clone()))
+                .with_retries(CallTarget::Account, || self.send_list_tables(body.clone()))
                 .await;
             let failed = |error| self.operation_error(error, "of this account");
             let answer = answer.map_err(failed)?;
@@ -101,10 +104,7 @@ impl Client {
 
     /// Reads one page of a Scan.
     pub(crate) async fn scan(&self, request: &ScanRequest) -> Result<ScanPage> {
-        let answer = self
-            .with_table_retries(Some(&request.table), || self.scan_once(request))
-            .await;
-        answer.map_err(|error| {
+        self.scan_with_retries(request).await.map_err(|error| {
             // Only this case has a more helpful message than the error itself.
             let is_refused = error.class == ErrorClass::Invalid && !request.selection.is_empty();
             let message = error.message.clone();
@@ -117,14 +117,32 @@ impl Client {
         })
     }
 
+    async fn scan_with_retries(&self, request: &ScanRequest) -> Result<ScanPage, RequestError> {
+        let mut retries = self.retry_context(CallTarget::Items(&request.table));
+        loop {
+            match self.scan_once(request, &retries).await {
+                Ok(page) => {
+                    retries.record_success();
+                    return Ok(page);
+                }
+                Err(error) => retries.prepare_retry(error).await?,
+            }
+        }
+    }
+
     /// Requests a page once, of the size that the table's rate and the cap allow.
-    async fn scan_once(&self, request: &ScanRequest) -> Result<ScanPage, RequestError> {
+    async fn scan_once(
+        &self,
+        request: &ScanRequest,
+        retries: &RetryContext<'_>,
+    ) -> Result<ScanPage, RequestError> {
         let throughput = self.read_limiters().for_table(&request.table);
         let choose = |budget| throughput.page_cost.plan_page(budget, request.limit);
         let (permit, planned) = throughput.limiter.acquire(choose).await;
-        self.retry().record_call();
+        retries.record_call();
+        let gzip_policy = self.gzip_policies().for_table(&request.table);
         // Decided per page, while measurements of both encodings arrive.
-        let with_gzip = self.gzip_policy().next_uses_gzip();
+        let with_gzip = gzip_policy.next_uses_gzip();
         let sent = self.retry().now();
         let page = self
             .send_scan(&request.table, scan_body(request, planned.limit), with_gzip)
@@ -146,20 +164,13 @@ impl Client {
                     read_units(page.items.text_bytes(), request.consistent_read)
                 };
 
-                self.gzip_policy().record(
-                    with_gzip,
-                    page.wire.decompressed,
-                    self.retry().since(sent),
-                );
+                gzip_policy.record(with_gzip, page.wire.decompressed, self.retry().since(sent));
                 throughput
                     .page_cost
                     .record(page.scanned, units, planned.limit);
                 permit.succeeded(units);
             }
-            Err(error) if error.class == ErrorClass::Throttled => {
-                permit.throttled(0.0, planned.units);
-            }
-            Err(_) => drop(permit),
+            Err(error) => permit.failed(error),
         }
 
         page

@@ -4,18 +4,19 @@
 //! | error | before the retry |
 //! | --- | --- |
 //! | throttling, server or network error, damaged response | wait |
-//! | clock skew | nothing: the SDK signs the next request with the server's time |
+//! | clock skew | nothing: the next request is signed with the server's time |
 //! | rejected credentials that were valid before | fetch new ones from their source; fail if they are expired static keys |
 //! | table not found or busy, for calls about items | wait if busy; fail if deleted or recreated |
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::client::Client;
 use super::json::json_string;
-use super::retry::Retry;
+use super::retry::{Backoff, CallProgress, Retry};
 use crate::aws::error::{ErrorClass, RequestError};
 use crate::schema::TableSchema;
 
@@ -28,14 +29,25 @@ const MAX_SKEW_ERRORS: u32 = 3;
 const MAX_NOT_FOUND: u32 = 4;
 const NOT_FOUND_INTERVAL: Duration = Duration::from_millis(500);
 
+/// What a call is about.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum CallTarget<'a> {
+    /// The account.
+    Account,
+    /// A table as such.
+    Table(&'a str),
+    /// The items of a table, which may leave `ACTIVE` meanwhile. Its status explains errors.
+    Items(&'a str),
+}
+
 /// State of one call that is repeated until it succeeds.
-pub(crate) struct RetryContext<'a, W> {
+pub(crate) struct RetryContext<'a> {
     client: &'a Client,
-    /// The table, for calls about its items: its status explains errors.
-    table: Option<&'a str>,
-    /// In running time (see `clock`).
+    target: CallTarget<'a>,
+    progress: Arc<CallProgress>,
+    /// When this call last made progress, in running time (see `clock`).
     started: Duration,
-    delays: W,
+    delays: Backoff,
     /// The credentials of the current attempt.
     credentials_generation: u64,
     skew_errors: u32,
@@ -43,33 +55,20 @@ pub(crate) struct RetryContext<'a, W> {
 }
 
 impl Client {
-    /// Repeats `attempt` until it succeeds, fails permanently, or no call has succeeded for too
-    /// long.
+    /// Repeats `attempt` until it succeeds, fails permanently, or has not succeeded for too long.
     pub(crate) async fn with_retries<T, F>(
         &self,
-        attempt: impl FnMut() -> F + Send,
-    ) -> Result<T, RequestError>
-    where
-        F: Future<Output = Result<T, RequestError>> + Send,
-    {
-        self.with_table_retries(None, attempt).await
-    }
-
-    /// Like [`with_retries`](Self::with_retries), for a call about the items of `table`, which may
-    /// leave `ACTIVE` meanwhile.
-    pub(crate) async fn with_table_retries<T, F>(
-        &self,
-        table: Option<&str>,
+        target: CallTarget<'_>,
         mut attempt: impl FnMut() -> F + Send,
     ) -> Result<T, RequestError>
     where
         F: Future<Output = Result<T, RequestError>> + Send,
     {
-        let mut retries = self.retry_context(table);
+        let mut retries = self.retry_context(target);
         loop {
             match attempt().await {
                 Ok(value) => {
-                    self.retry().record_success();
+                    retries.record_success();
                     return Ok(value);
                 }
                 Err(error) => retries.prepare_retry(error).await?,
@@ -114,19 +113,23 @@ impl Client {
                 return Err(error);
             }
 
-            self.retry().sleep_before_retry(&error, &mut delays).await;
+            let wait = delays.next_delay();
+            self.retry().sleep_before_retry(&error, wait).await;
         }
     }
 
-    /// Starts a retry loop; see [`with_table_retries`](Self::with_table_retries) for the meaning of
-    /// `table`.
-    pub(crate) fn retry_context<'a>(
-        &'a self,
-        table: Option<&'a str>,
-    ) -> RetryContext<'a, impl Iterator<Item = Duration> + Send + use<>> {
+    /// Starts a retry loop. Calls about the items of one table share their progress.
+    pub(crate) fn retry_context<'a>(&'a self, target: CallTarget<'a>) -> RetryContext<'a> {
+        let progress = match target {
+            CallTarget::Account => CallProgress::of_one_call(None),
+            CallTarget::Table(table) => CallProgress::of_one_call(Some(table)),
+            CallTarget::Items(table) => self.retry().table_progress(table),
+        };
+
         RetryContext {
             client: self,
-            table,
+            target,
+            progress,
             started: self.retry().now(),
             delays: Retry::backoff(),
             credentials_generation: self.credentials_generation(),
@@ -136,7 +139,26 @@ impl Client {
     }
 }
 
-impl<W: Iterator<Item = Duration> + Send> RetryContext<'_, W> {
+impl RetryContext<'_> {
+    /// Records that a request is sent.
+    pub(crate) fn record_call(&self) {
+        self.client.retry().record_call(&self.progress);
+    }
+
+    /// Records that a request succeeded.
+    pub(crate) fn record_success(&self) {
+        self.client.retry().record_success(&self.progress);
+    }
+
+    /// Waits before the call is repeated for another reason than an error.
+    pub(crate) async fn wait(&mut self) {
+        let wait = self
+            .client
+            .retry()
+            .next_delay(&self.progress, &mut self.delays);
+        tokio::time::sleep(wait).await;
+    }
+
     /// Corrects what can be corrected and waits before the next attempt. Returns the error if there
     /// should be none.
     pub(crate) async fn prepare_retry(&mut self, error: RequestError) -> Result<(), RequestError> {
@@ -145,7 +167,7 @@ impl<W: Iterator<Item = Duration> + Send> RetryContext<'_, W> {
         let error = Box::pin(self.recover(error)).await?;
         self.client
             .retry()
-            .wait_or_give_up(error, self.started, &mut self.delays)
+            .wait_or_give_up(&self.progress, error, self.started, &mut self.delays)
             .await?;
         self.credentials_generation = self.client.credentials_generation();
 
@@ -174,13 +196,15 @@ impl<W: Iterator<Item = Duration> + Send> RetryContext<'_, W> {
                     Err(error)
                 }
             }
-            ErrorClass::NotFound | ErrorClass::InUse => match self.table {
-                Some(table) => self.check_table(table, error).await,
-                None => Err(error),
+            ErrorClass::NotFound | ErrorClass::InUse => match self.target {
+                CallTarget::Items(table) => self.check_table(table, error).await,
+                CallTarget::Account | CallTarget::Table(_) => Err(error),
             },
-            ErrorClass::Network | ErrorClass::Denied | ErrorClass::Invalid | ErrorClass::Other => {
-                Err(error)
-            }
+            ErrorClass::Network
+            | ErrorClass::Quota
+            | ErrorClass::Denied
+            | ErrorClass::Invalid
+            | ErrorClass::Other => Err(error),
         }
     }
 

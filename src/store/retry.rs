@@ -3,29 +3,37 @@
 //!
 //! Time during which the process was suspended does not count (see `clock`).
 //!
-//! The number of attempts is unlimited. A run gives up when no call of any kind has succeeded for
-//! `give_up_after`: a throttled table that still accepts one batch per second is slow, not broken.
+//! The number of attempts is unlimited. A call about the items of a table gives up when no such
+//! call has succeeded for `give_up_after`: a throttled table that still accepts one batch per second
+//! is slow, not broken. Each table has its own progress, so that one that fails does not retry for
+//! as long as another one is busy. Other calls only have their own time.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBuilder};
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
 use super::clock::{ClockReading, RunningClock};
-use crate::aws::error::RequestError;
+use crate::aws::error::{RequestError, ThrottlingCause};
 use crate::event::{Event, Reporter};
 
 const MIN_DELAY: Duration = Duration::from_millis(50);
 const MAX_DELAY: Duration = Duration::from_secs(10);
 
-/// Maximum delay while other calls succeed. The rate is limited elsewhere, and others may wait for
-/// what a delayed caller holds.
+/// Maximum delay while other calls about the table succeed. The rate is limited elsewhere, and
+/// others may wait for what a delayed caller holds.
 const MAX_DELAY_WHILE_SUCCEEDING: Duration = Duration::from_secs(1);
 
 /// Time without progress after which a warning is reported. Further warnings follow at growing
 /// intervals.
 const STALL_WARNING_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Number of requests that are throttled for the same cause before it is reported. A few are
+/// nothing unusual.
+const THROTTLED_BEFORE_REPORT: u32 = 50;
 
 /// Minimum time before a warning, for runs that give up early.
 const MIN_STALL_WARNING: Duration = Duration::from_secs(1);
@@ -34,13 +42,39 @@ const MIN_STALL_WARNING: Duration = Duration::from_secs(1);
 pub(crate) struct Retry {
     give_up_after: Duration,
     clock: Arc<RunningClock>,
-    state: Mutex<CallProgress>,
+    /// Whether any call about any table has succeeded yet.
+    has_succeeded: AtomicBool,
+    by_table: Mutex<HashMap<String, Arc<CallProgress>>>,
     reporter: Arc<dyn Reporter>,
 }
 
-/// The progress of all calls, in running time.
+/// Delays between attempts: exponential from 50 ms to 10 s, with jitter, without end.
+pub(crate) struct Backoff(ExponentialBackoff);
+
+impl Backoff {
+    pub(crate) fn next_delay(&mut self) -> Duration {
+        // Jitter may exceed the maximum delay.
+        self.0.next().unwrap_or(MAX_DELAY).min(MAX_DELAY)
+    }
+}
+
+impl Iterator for Backoff {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        Some(self.next_delay())
+    }
+}
+
+/// The progress of all calls about the items of one table, or of one other call, in running time.
+pub(crate) struct CallProgress {
+    /// The table that warnings name.
+    table: Option<String>,
+    state: Mutex<ProgressState>,
+}
+
 #[derive(Default)]
-struct CallProgress {
+struct ProgressState {
     last_success: Option<Duration>,
     /// When the first call since the last success was sent. A cap may have delayed it, which is not
     /// a stall.
@@ -49,15 +83,30 @@ struct CallProgress {
     next_warning: Option<Duration>,
     /// Whether a warning was reported since the last success.
     is_warned: bool,
+    /// Number of throttled calls by cause, where the error names it.
+    throttled: HashMap<ThrottlingCause, u32>,
 }
 
 impl CallProgress {
+    /// The progress of a call that shares it with no other.
+    pub(crate) fn of_one_call(table: Option<&str>) -> Arc<Self> {
+        Arc::new(Self {
+            table: table.map(ToOwned::to_owned),
+            state: Mutex::default(),
+        })
+    }
+
     /// Start of the time without progress, for a caller whose own last progress was at `started`.
     fn stalled_since(&self, started: Duration) -> Duration {
-        [self.last_success, self.first_call]
+        let state = self.lock();
+        [state.last_success, state.first_call]
             .into_iter()
             .flatten()
             .fold(started, Duration::max)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ProgressState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -66,7 +115,8 @@ impl Retry {
         Self {
             give_up_after,
             clock: RunningClock::start(),
-            state: Mutex::default(),
+            has_succeeded: AtomicBool::new(false),
+            by_table: Mutex::default(),
             reporter,
         }
     }
@@ -81,16 +131,29 @@ impl Retry {
         self.clock.now()
     }
 
-    /// Delays between attempts: exponential from 50 ms to 10 s, with jitter, without end.
-    pub(crate) fn backoff() -> impl Iterator<Item = Duration> + Send + use<> {
-        ExponentialBuilder::default()
+    /// The progress of all calls about the items of a table.
+    pub(crate) fn table_progress(&self, table: &str) -> Arc<CallProgress> {
+        let mut by_table = self.by_table.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(progress) = by_table.get(table) {
+            return Arc::clone(progress);
+        }
+
+        let progress = CallProgress::of_one_call(Some(table));
+        by_table.insert(table.to_owned(), Arc::clone(&progress));
+
+        progress
+    }
+
+    /// The delays between the attempts of one call.
+    pub(crate) fn backoff() -> Backoff {
+        let delays = ExponentialBuilder::default()
             .with_min_delay(MIN_DELAY)
             .with_max_delay(MAX_DELAY)
             .with_jitter()
             .without_max_times()
-            .build()
-            // Jitter may exceed the maximum delay.
-            .map(|wait| wait.min(MAX_DELAY))
+            .build();
+
+        Backoff(delays)
     }
 
     /// The running time since `start`.
@@ -109,17 +172,19 @@ impl Retry {
     }
 
     /// Records that a request is sent.
-    pub(crate) fn record_call(&self) {
+    pub(crate) fn record_call(&self, progress: &CallProgress) {
         let now = self.now();
-        self.lock().first_call.get_or_insert(now);
+        progress.lock().first_call.get_or_insert(now);
     }
 
     /// Records that a request succeeded.
-    pub(crate) fn record_success(&self) {
+    pub(crate) fn record_success(&self, progress: &CallProgress) {
+        self.has_succeeded.store(true, Ordering::Relaxed);
+
         let now = self.now();
         // The lock is released before reporting, which may block.
         let is_warned = {
-            let mut state = self.lock();
+            let mut state = progress.lock();
             state.last_success = Some(now);
             state.first_call = None;
             state.next_warning = None;
@@ -127,23 +192,21 @@ impl Retry {
         };
 
         if is_warned {
-            self.reporter
-                .report(Event::Info("calls succeed again".to_owned()));
+            self.inform(match &progress.table {
+                Some(table) => format!("Requests to table {table} succeed again"),
+                None => "Requests succeed again".to_owned(),
+            });
         }
     }
 
-    /// Whether any request has succeeded yet.
+    /// Whether any request has succeeded yet: the endpoint and the credentials are the same for all
+    /// tables.
     pub(crate) fn has_succeeded(&self) -> bool {
-        self.lock().last_success.is_some()
+        self.has_succeeded.load(Ordering::Relaxed)
     }
 
     /// Reports the retry and waits before it.
-    pub(crate) async fn sleep_before_retry(
-        &self,
-        error: &RequestError,
-        delays: &mut (impl Iterator<Item = Duration> + Send),
-    ) {
-        let wait = delays.next().unwrap_or(MAX_DELAY).min(self.max_delay());
+    pub(crate) async fn sleep_before_retry(&self, error: &RequestError, wait: Duration) {
         self.reporter.report(Event::Retry {
             reason: error.operation_and_reason() + &error.request_id_note(),
             wait,
@@ -151,24 +214,27 @@ impl Retry {
         tokio::time::sleep(wait).await;
     }
 
-    fn max_delay(&self) -> Duration {
-        let (now, last) = (self.now(), self.lock().last_success);
-        let is_succeeding =
-            last.is_some_and(|last| now.saturating_sub(last) < MAX_DELAY_WHILE_SUCCEEDING);
-        if is_succeeding {
+    /// The next delay, which is shorter while other calls about the table succeed.
+    pub(crate) fn next_delay(&self, progress: &CallProgress, delays: &mut Backoff) -> Duration {
+        let last = progress.lock().last_success;
+        let is_succeeding = last.is_some_and(|last| self.since(last) < MAX_DELAY_WHILE_SUCCEEDING);
+        let max_delay = if is_succeeding {
             MAX_DELAY_WHILE_SUCCEEDING
         } else {
             MAX_DELAY
-        }
+        };
+
+        delays.next_delay().min(max_delay)
     }
 
     /// Waits before the next attempt, or returns the error if it is time to give up. `started` is
     /// when the caller last made progress.
     pub(crate) async fn wait_or_give_up(
         &self,
+        progress: &CallProgress,
         error: RequestError,
         started: Duration,
-        delays: &mut (impl Iterator<Item = Duration> + Send),
+        delays: &mut Backoff,
     ) -> Result<(), RequestError> {
         let ClockReading {
             running: now,
@@ -179,23 +245,59 @@ impl Retry {
         let started = last_resume.map_or(started, |resumed| {
             started.max(resumed.saturating_sub(self.give_up_after / 2))
         });
-        let since = self.lock().stalled_since(started);
-        let stalled = now.saturating_sub(since);
+        let stalled = now.saturating_sub(progress.stalled_since(started));
         if stalled >= self.give_up_after {
             return Err(error.after_stall(self.give_up_after));
         }
 
-        self.warn_if_stalled(&error, now, stalled);
-        self.sleep_before_retry(&error, delays).await;
+        self.report_cause(progress, &error);
+        self.warn_if_stalled(progress, &error, now, stalled);
+        let wait = self.next_delay(progress, delays);
+        self.sleep_before_retry(&error, wait).await;
 
         Ok(())
     }
 
+    /// Reports once for each table and cause that many requests are throttled for a reason other than
+    /// the provisioned capacity, which the rate adapts to.
+    fn report_cause(&self, progress: &CallProgress, error: &RequestError) {
+        let (Some(cause), Some(advice), Some(table)) = (
+            error.throttling_cause(),
+            error.throttling_advice(),
+            &progress.table,
+        ) else {
+            return;
+        };
+
+        if cause == ThrottlingCause::ProvisionedCapacity {
+            return;
+        }
+
+        let count = {
+            let mut state = progress.lock();
+            let count = state.throttled.entry(cause).or_insert(0_u32);
+            *count = count.saturating_add(1);
+            *count
+        };
+
+        if count == THROTTLED_BEFORE_REPORT {
+            self.inform(format!(
+                "{count} requests to table {table} have been throttled: {advice}"
+            ));
+        }
+    }
+
     /// Reports a warning from time to time while there is no progress, whichever in-flight call
     /// notices it.
-    fn warn_if_stalled(&self, error: &RequestError, now: Duration, stalled: Duration) {
+    fn warn_if_stalled(
+        &self,
+        progress: &CallProgress,
+        error: &RequestError,
+        now: Duration,
+        stalled: Duration,
+    ) {
         {
-            let mut state = self.lock();
+            let mut state = progress.lock();
             let first = STALL_WARNING_INTERVAL
                 .min(self.give_up_after / 2)
                 .max(MIN_STALL_WARNING);
@@ -211,18 +313,21 @@ impl Retry {
             state.is_warned = true;
         }
 
-        let text = format!(
-            "nothing has gone forward for {} s ({}); the run gives up after {:?}",
+        let target = match &progress.table {
+            Some(table) => format!(" on table {table}"),
+            None => String::new(),
+        };
+
+        let reason = error.operation_and_reason();
+        let advice = error
+            .throttling_advice()
+            .map_or_else(String::new, |advice| format!("; {advice}"));
+        self.reporter.report(Event::Warning(format!(
+            "No progress{target} for {} s: {}{advice}. Giving up after {:?} without progress",
             stalled.as_secs(),
-            error.operation_and_reason(),
+            reason.trim_end_matches('.'),
             self.give_up_after,
-        );
-
-        self.reporter.report(Event::Warning(text));
-    }
-
-    fn lock(&self) -> MutexGuard<'_, CallProgress> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        )));
     }
 }
 
@@ -253,12 +358,23 @@ mod tests {
         }
     }
 
-    async fn fail_until_given_up(retry: &Retry) -> Result<(), RequestError> {
+    /// Delays that have grown to their maximum.
+    fn late_backoff() -> Backoff {
+        let mut delays = Retry::backoff();
+        delays.nth(20);
+
+        delays
+    }
+
+    /// Fails until the calls about the table give up.
+    async fn fail_until_given_up(retry: &Retry, table: &str) -> Result<(), RequestError> {
+        let progress = retry.table_progress(table);
         let started = retry.now();
         let mut delays = Retry::backoff();
         loop {
             retry
                 .wait_or_give_up(
+                    &progress,
                     RequestError::for_test("ThrottlingException", 400, "slow down"),
                     started,
                     &mut delays,
@@ -272,7 +388,7 @@ mod tests {
         let events = Arc::new(RecordedEvents::default());
         let retry = Retry::new(Duration::from_mins(5), events.clone());
         let started = Instant::now();
-        let error = fail_until_given_up(&retry).await.unwrap_err();
+        let error = fail_until_given_up(&retry, "films").await.unwrap_err();
         assert!(
             error.code_and_message().contains("slow down")
                 && error.code_and_message().contains("300s"),
@@ -293,21 +409,22 @@ mod tests {
     async fn waiting_for_a_small_cap_is_not_a_stall() {
         let events = Arc::new(RecordedEvents::default());
         let retry = Retry::new(Duration::from_mins(5), events.clone());
+        let progress = retry.table_progress("films");
         let error = || RequestError::for_test("InternalServerError", 500, "provoked");
         for _ in 0..3 {
             // An item of 400 KB waits this long under a cap of one unit.
             let started = retry.now();
             tokio::time::sleep(Duration::from_secs(400)).await;
-            retry.record_call();
+            retry.record_call(&progress);
             retry
-                .wait_or_give_up(error(), started, &mut Retry::backoff())
+                .wait_or_give_up(&progress, error(), started, &mut Retry::backoff())
                 .await
                 .expect("one fault is no reason");
-            retry.record_success();
+            retry.record_success(&progress);
         }
 
         assert_eq!(events.warnings(), 0, "calls succeed as often as they may");
-        let gave_up = fail_until_given_up(&retry).await.unwrap_err();
+        let gave_up = fail_until_given_up(&retry, "films").await.unwrap_err();
         assert!(
             gave_up.code_and_message().contains("300s"),
             "{}",
@@ -319,18 +436,19 @@ mod tests {
     async fn time_in_which_the_process_was_paused_is_not_a_stall() {
         let events = Arc::new(RecordedEvents::default());
         let retry = Retry::new(Duration::from_mins(5), events.clone());
+        let progress = retry.table_progress("films");
         let error = || RequestError::timeout();
         let started = retry.now();
         tokio::time::advance(Duration::from_hours(1)).await;
         retry
-            .wait_or_give_up(error(), started, &mut Retry::backoff())
+            .wait_or_give_up(&progress, error(), started, &mut Retry::backoff())
             .await
             .expect("the call is made again");
         assert_eq!(events.warnings(), 0, "nothing has failed for long");
 
         // The endpoint stays away: the run gives up after its time limit, a part of which had
         // passed before.
-        let gave_up = fail_until_given_up(&retry).await.unwrap_err();
+        let gave_up = fail_until_given_up(&retry, "films").await.unwrap_err();
         assert!(
             gave_up.code_and_message().contains("300s"),
             "{}",
@@ -341,19 +459,30 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_call_is_made_again_after_every_pause_of_the_process() {
         let retry = Retry::new(Duration::from_mins(5), Arc::new(RecordedEvents::default()));
+        let progress = retry.table_progress("films");
         let started = retry.now();
         for _ in 0..3 {
             tokio::time::sleep(Duration::from_secs(299)).await;
             tokio::time::advance(Duration::from_hours(1)).await;
             let again = retry
-                .wait_or_give_up(RequestError::timeout(), started, &mut Retry::backoff())
+                .wait_or_give_up(
+                    &progress,
+                    RequestError::timeout(),
+                    started,
+                    &mut Retry::backoff(),
+                )
                 .await;
             again.expect("the call is made again");
         }
 
         tokio::time::sleep(Duration::from_secs(299)).await;
         let again = retry
-            .wait_or_give_up(RequestError::timeout(), started, &mut Retry::backoff())
+            .wait_or_give_up(
+                &progress,
+                RequestError::timeout(),
+                started,
+                &mut Retry::backoff(),
+            )
             .await;
         assert!(again.is_err(), "without a pause the run gives up");
     }
@@ -362,9 +491,10 @@ mod tests {
     async fn a_fault_after_a_long_wait_for_our_own_consumer_is_retried() {
         let events = Arc::new(RecordedEvents::default());
         let retry = Retry::new(Duration::from_mins(5), events.clone());
-        retry.record_success();
+        let progress = retry.table_progress("films");
+        retry.record_success(&progress);
         let started = retry.now();
-        retry.record_call();
+        retry.record_call(&progress);
         let waiting = retry.clock().enter(PageWait::ForMemory);
         tokio::time::sleep(Duration::from_mins(20)).await;
         drop(waiting);
@@ -375,11 +505,11 @@ mod tests {
         );
 
         retry
-            .wait_or_give_up(error, started, &mut Retry::backoff())
+            .wait_or_give_up(&progress, error, started, &mut Retry::backoff())
             .await
             .expect("it is the first fault");
         assert_eq!(events.warnings(), 0);
-        let gave_up = fail_until_given_up(&retry).await.unwrap_err();
+        let gave_up = fail_until_given_up(&retry, "films").await.unwrap_err();
         assert!(
             gave_up.code_and_message().contains("300s"),
             "{}",
@@ -390,15 +520,17 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_delay_is_at_most_a_second_while_other_calls_succeed() {
         let retry = Retry::new(Duration::from_mins(5), Arc::new(RecordedEvents::default()));
-        let mut delays = Retry::backoff().skip(20);
+        let progress = retry.table_progress("films");
+        let mut delays = late_backoff();
         let mut sleeps = async |succeeds: bool| {
             if succeeds {
-                retry.record_success();
+                retry.record_success(&progress);
             }
 
             let began = Instant::now();
+            let wait = retry.next_delay(&progress, &mut delays);
             retry
-                .sleep_before_retry(&RequestError::unprocessed(1, 1), &mut delays)
+                .sleep_before_retry(&RequestError::unprocessed(1, 1), wait)
                 .await;
             began.elapsed()
         };
@@ -416,10 +548,11 @@ mod tests {
     async fn a_stall_and_its_end_are_reported_once_each() {
         let events = Arc::new(RecordedEvents::default());
         let retry = Arc::new(Retry::new(Duration::from_mins(5), events.clone()));
+        let progress = retry.table_progress("films");
         let calls: Vec<_> = (0..8)
             .map(|_| {
                 let retry = Arc::clone(&retry);
-                tokio::spawn(async move { drop(fail_until_given_up(&retry).await) })
+                tokio::spawn(async move { drop(fail_until_given_up(&retry, "films").await) })
             })
             .collect();
 
@@ -427,8 +560,8 @@ mod tests {
         assert_eq!(events.warnings(), 0, "a short hitch is nobody's business");
         tokio::time::sleep(Duration::from_secs(15)).await;
         assert_eq!(events.warnings(), 1);
-        retry.record_success();
-        retry.record_success();
+        retry.record_success(&progress);
+        retry.record_success(&progress);
         let infos = events
             .0
             .lock()
@@ -439,5 +572,113 @@ mod tests {
 
         assert_eq!(infos, 1);
         calls.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_table_gives_up_in_its_own_time_while_another_makes_progress() {
+        let events = Arc::new(RecordedEvents::default());
+        let retry = Arc::new(Retry::new(Duration::from_mins(5), events.clone()));
+        let healthy = {
+            let retry = Arc::clone(&retry);
+            tokio::spawn(async move {
+                let progress = retry.table_progress("healthy");
+                loop {
+                    retry.record_call(&progress);
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    retry.record_success(&progress);
+                }
+            })
+        };
+
+        let started = Instant::now();
+        let broken = tokio::time::timeout(
+            Duration::from_mins(10),
+            fail_until_given_up(&retry, "broken"),
+        );
+        let error = broken.await.expect("it gives up").unwrap_err();
+        assert!(error.message.contains("300s"), "{}", error.message);
+        let took = started.elapsed().as_secs();
+        assert!((300..=310).contains(&took), "{took} s");
+        assert!(events.warnings() > 0, "nobody was warned");
+        healthy.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn other_tables_do_not_shorten_the_delays_of_a_table_that_fails() {
+        let retry = Retry::new(Duration::from_mins(5), Arc::new(RecordedEvents::default()));
+        retry.record_success(&retry.table_progress("healthy"));
+        let wait = retry.next_delay(&retry.table_progress("broken"), &mut late_backoff());
+        assert_eq!(wait, MAX_DELAY);
+        assert!(retry.has_succeeded(), "the endpoint has answered");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_about_no_table_have_only_their_own_time() {
+        let retry = Retry::new(Duration::from_mins(5), Arc::new(RecordedEvents::default()));
+        let (progress, other) = (
+            CallProgress::of_one_call(None),
+            CallProgress::of_one_call(None),
+        );
+        let (started, mut delays) = (retry.now(), Retry::backoff());
+        let error = loop {
+            retry.record_success(&other);
+            let waited = retry
+                .wait_or_give_up(&progress, RequestError::timeout(), started, &mut delays)
+                .await;
+            if let Err(error) = waited {
+                break error;
+            }
+
+            assert!(retry.since(started) < Duration::from_mins(10));
+        };
+        assert!(error.message.contains("300s"), "{}", error.message);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_hot_partition_is_reported_once_and_named_by_warnings() {
+        let events = Arc::new(RecordedEvents::default());
+        let retry = Retry::new(Duration::from_mins(5), events.clone());
+        let progress = retry.table_progress("films");
+        let error = || {
+            RequestError::throttled_by(
+                "TableWriteKeyRangeThroughputExceeded",
+                "arn:aws:dynamodb:r:a:table/films",
+            )
+        };
+        let (started, mut delays) = (retry.now(), Retry::backoff());
+        for _ in 0..3 * THROTTLED_BEFORE_REPORT {
+            retry.record_success(&progress);
+            retry
+                .wait_or_give_up(&progress, error(), started, &mut delays)
+                .await
+                .expect("there is progress");
+        }
+
+        let mentions = |events: &RecordedEvents,
+                        kind: for<'a> fn(&'a Event) -> Option<&'a String>| {
+            let events = events.0.lock().unwrap();
+            let texts = events.iter().filter_map(kind);
+            texts.filter(|text| text.contains("one partition")).count()
+        };
+        assert_eq!(
+            mentions(&events, |event| match event {
+                Event::Info(text) => Some(text),
+                _ => None,
+            }),
+            1
+        );
+
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        retry
+            .wait_or_give_up(&progress, error(), started, &mut delays)
+            .await
+            .expect("it is not time to give up");
+        assert_eq!(
+            mentions(&events, |event| match event {
+                Event::Warning(text) => Some(text),
+                _ => None,
+            }),
+            1
+        );
     }
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::client::Client;
 use super::json::json_string;
+use super::recovery::CallTarget;
 use super::retry::Retry;
 use crate::aws::error::{ErrorClass, RequestError};
 use crate::aws::{ApiOperation, ResponseBody};
@@ -80,7 +81,8 @@ impl Client {
                         ));
                     }
 
-                    self.retry().sleep_before_retry(&error, &mut delays).await;
+                    let wait = delays.next_delay();
+                    self.retry().sleep_before_retry(&error, wait).await;
                 }
             }
         }
@@ -107,7 +109,7 @@ impl Client {
             answer
         };
 
-        self.with_retries(attempt).await
+        self.with_retries(CallTarget::Table(table), attempt).await
     }
 
     async fn decide_after_error(

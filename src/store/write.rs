@@ -9,6 +9,7 @@ use std::fmt;
 
 use super::client::Client;
 use super::json::{ConsumedCapacity, json_string};
+use super::recovery::CallTarget;
 use super::{RejectedItem, WriteOutcome};
 use crate::aws::error::{ErrorClass, RequestError};
 use crate::aws::{ApiOperation, RequestContext};
@@ -134,13 +135,13 @@ impl Client {
         mut group: Vec<Bytes>,
         written: &mut WriteOutcome,
     ) -> Result<(), FailedGroup> {
-        let mut retries = self.retry_context(Some(table));
+        let mut retries = self.retry_context(CallTarget::Items(table));
         let throughput = self.write_limiters().for_table(table);
         while !group.is_empty() {
             let choose_prefix = |budget| throughput.write_cost.affordable_prefix(&group, budget);
 
             let (permit, prefix) = throughput.limiter.acquire(choose_prefix).await;
-            self.retry().record_call();
+            retries.record_call();
             let (sent, bytes) = (prefix.items, text_bytes(&group[..prefix.items]));
             let error = match self.write_once(table, key, &group[..sent]).await {
                 Ok(result) => {
@@ -150,9 +151,9 @@ impl Client {
                     written.write_units += result.write_units;
 
                     if remaining < sent {
-                        self.retry().record_success();
+                        retries.record_success();
                         // Progress resets the delays: a table that accepts part of each batch is only slow.
-                        retries = self.retry_context(Some(table));
+                        retries = self.retry_context(CallTarget::Items(table));
                     }
 
                     throughput.write_cost.settle(
@@ -174,9 +175,9 @@ impl Client {
                 Err(error) => {
                     if error.class == ErrorClass::Throttled {
                         written.throttled_calls += 1;
-                        permit.throttled(0.0, prefix.units);
                     }
 
+                    permit.failed(&error);
                     error
                 }
             };

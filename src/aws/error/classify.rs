@@ -27,6 +27,7 @@ impl RequestError {
         match self.class {
             ErrorClass::Unreachable => true,
             ErrorClass::Throttled
+            | ErrorClass::Quota
             | ErrorClass::ClockSkew
             | ErrorClass::NotFound
             | ErrorClass::Denied => false,
@@ -115,8 +116,8 @@ pub(super) fn is_unsupported_code(code: Option<&str>) -> bool {
 /// Classifies an error by its code, unless its message says otherwise.
 pub(super) fn classify(code: Option<&str>, status: u16, message: &str) -> ErrorClass {
     match classify_code(code, status) {
-        // Waiting until tomorrow is not a retry.
-        _ if is_daily_limit(message) || is_unwritable_database(message) => ErrorClass::Other,
+        _ if is_unwritable_database(message) => ErrorClass::Other,
+        ErrorClass::Quota if is_limit_on_concurrent_changes(message) => ErrorClass::Throttled,
         ErrorClass::Denied if is_clock_skew(message) => ErrorClass::ClockSkew,
         // Denials of other services, such as KMS, may have a code of their own.
         ErrorClass::Invalid | ErrorClass::Other if Denial::parse(message).is_some() => {
@@ -138,8 +139,8 @@ pub(super) fn classify_code(code: Option<&str>, status: u16) -> ErrorClass {
         | "RequestThrottled"
         | "RequestThrottledException"
         | "TooManyRequestsException"
-        | "BandwidthLimitExceeded"
-        | "LimitExceededException" => ErrorClass::Throttled,
+        | "BandwidthLimitExceeded" => ErrorClass::Throttled,
+        "LimitExceededException" => ErrorClass::Quota,
         "ValidationException"
         | "ItemCollectionSizeLimitExceededException"
         | "SerializationException" => ErrorClass::Invalid,
@@ -174,11 +175,11 @@ pub(super) fn classify_code(code: Option<&str>, status: u16) -> ErrorClass {
     }
 }
 
-/// Whether a `LimitExceededException` is about changes per day rather than concurrent changes:
-/// capacity that was decreased, or a billing mode that was switched, too often. The message continues
-/// with a time of day.
-fn is_daily_limit(message: &str) -> bool {
-    message.contains(" can be made at ")
+/// Whether a `LimitExceededException` is about changes at the same time ("Only 500 tables can be
+/// created, updated, or deleted simultaneously"), which ends soon. Others are about the number of
+/// tables or indexes, or about changes per day.
+fn is_limit_on_concurrent_changes(message: &str) -> bool {
+    message.contains("simultaneous")
 }
 
 /// Whether a local engine cannot write its database, according to the message of `SQLite`.
@@ -290,18 +291,28 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_of_the_day_is_not_waited_out() {
+    fn only_limits_on_concurrent_changes_are_waited_for() {
         let limit = |message| RequestError::for_test("LimitExceededException", 400, message);
-        let now = limit(
+        for message in [
             "Subscriber limit exceeded: Only 500 tables can be created, updated, or deleted simultaneously",
-        );
-        assert!(now.is_retryable());
-        let later = limit(
+            "Subscriber limit exceeded: Only 1 online index can be created or deleted simultaneously per table",
+        ] {
+            let error = limit(message);
+            assert!(error.is_retryable() && error.is_table_busy(), "{message}");
+        }
+
+        for message in [
+            "Subscriber limit exceeded: There is a limit of 256 tables per subscriber",
+            "There is a limit of 2500 tables",
             "Subscriber limit exceeded: Provisioned throughput decreases are limited within a given UTC day. After the first 4 \
              decreases, each subsequent decrease in the same UTC day can be performed at most once every 3600 seconds. Number of \
              decreases today: 6. Next decrease can be made at Wednesday, July 25, 2018 9:48:14 PM UTC",
-        );
-
-        assert!(!later.is_retryable() && !later.is_table_busy());
+            "no message",
+        ] {
+            let error = limit(message);
+            assert_eq!(error.class, ErrorClass::Quota, "{message}");
+            assert!(!error.is_retryable() && !error.is_table_busy(), "{message}");
+            assert!(!error.is_unsupported_operation(), "{message}");
+        }
     }
 }

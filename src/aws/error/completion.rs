@@ -26,6 +26,9 @@ impl RequestError {
 
         self.message = shortened(secrets.redact(&self.message));
         self.code = self.code.map(|code| secrets.redact(&code));
+        self.throttling = self
+            .throttling
+            .map(|throttling| Box::new(throttling.with_index(|index| secrets.redact(index))));
         self.source = self.source.map(|source| redacted_cause(source, secrets));
 
         let mut call = call.clone();

@@ -3,25 +3,30 @@
 use aws_smithy_runtime_api::http::Headers;
 use bytes::Bytes;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::classify::{classify, is_unsupported_code};
-use super::{CONDITION_FAILED, RequestError};
+use super::throttling::Throttling;
+use super::{CONDITION_FAILED, ErrorClass, RequestError};
 
 /// The members of an error body that are read.
 #[derive(Default, Deserialize)]
-struct ErrorBody {
+struct ErrorBody<'a> {
     /// The code, in the protocol that DynamoDB uses: `com.amazonaws.dynamodb.v20120810#ThrottlingException`.
     #[serde(rename = "__type")]
     type_name: Option<String>,
     code: Option<String>,
     #[serde(alias = "Message", alias = "errorMessage")]
     message: Option<String>,
+    /// The limits that a throttled request exceeded.
+    #[serde(rename = "ThrottlingReasons", borrow)]
+    throttling_reasons: Option<&'a RawValue>,
 }
 
 impl RequestError {
     /// The error in a response with this status; `body` is decompressed.
     pub(in crate::aws) fn from_response(status: u16, headers: &Headers, body: Bytes) -> Self {
-        let parsed: ErrorBody = serde_json::from_slice(&body).unwrap_or_default();
+        let parsed: ErrorBody<'_> = serde_json::from_slice(&body).unwrap_or_default();
         let code = headers
             .get("x-amzn-errortype")
             .or(parsed.type_name.as_deref())
@@ -40,8 +45,15 @@ impl RequestError {
         };
 
         let class = classify(code.as_deref(), status, &message);
+        let throttling = parsed
+            .throttling_reasons
+            .filter(|_| class == ErrorClass::Throttled)
+            .and_then(Throttling::from_reasons)
+            .map(Box::new);
 
         Self {
+            class,
+            throttling,
             is_unrecognized: code.is_none(),
             // Other bodies may repeat what the request was signed with.
             existing_item_body: if code.as_deref() == Some(CONDITION_FAILED) {
@@ -63,7 +75,7 @@ fn bare_code(code: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::ErrorClass;
+    use super::super::ThrottlingCause;
     use super::*;
 
     fn error(status: u16, headers: &[(&'static str, &'static str)], body: &str) -> RequestError {
@@ -123,6 +135,23 @@ mod tests {
                 "{body}: {}",
                 error.message
             );
+        }
+    }
+
+    #[test]
+    fn the_limit_that_was_exceeded_is_read_and_its_form_does_not_matter_for_the_rest() {
+        let body = |reasons: &str| {
+            format!(
+                r#"{{"__type":"x#ThrottlingException","message":"slow down","ThrottlingReasons":{reasons}}}"#
+            )
+        };
+        let hot = r#"[{"reason":"TableWriteKeyRangeThroughputExceeded","resource":"arn:aws:dynamodb:r:a:table/t"}]"#;
+        for (reasons, is_hot) in [(hot, true), ("null", false), ("7", false), ("[{}]", false)] {
+            let error = error(400, &[], &body(reasons));
+            assert_eq!(error.code_and_message(), "ThrottlingException: slow down");
+            assert_eq!(error.class, ErrorClass::Throttled);
+            let cause = error.throttling_cause();
+            assert_eq!(cause, is_hot.then_some(ThrottlingCause::KeyRange));
         }
     }
 }

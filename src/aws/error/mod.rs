@@ -8,6 +8,7 @@ mod denied;
 mod from_connection;
 mod from_response;
 mod report;
+mod throttling;
 
 use std::time::Duration;
 
@@ -18,7 +19,9 @@ pub(in crate::aws) use cause::{causes, root_cause};
 pub(in crate::aws) use credentials::CredentialsProblem;
 pub(in crate::aws) use from_connection::network_failure;
 pub(crate) use report::CREDENTIALS_HINT;
+pub(crate) use throttling::ThrottlingCause;
 
+use self::throttling::Throttling;
 use super::context::Call;
 
 /// The code of a conditional write whose condition is not met.
@@ -33,6 +36,8 @@ pub(crate) enum ErrorClass {
     Network,
     /// The request exceeds the capacity of the table, index or account: slow down and retry.
     Throttled,
+    /// A quota of the account or the table is exhausted: retries would be refused for hours.
+    Quota,
     /// The server or the network failed: retry.
     Transient,
     /// The request is invalid: a retry would be rejected too.
@@ -63,6 +68,8 @@ pub(crate) struct RequestError {
     is_unrecognized: bool,
     /// The body of the response if a condition failed: it contains the existing item.
     existing_item_body: Bytes,
+    /// The limit that a throttled request exceeded, if the error names it.
+    throttling: Option<Box<Throttling>>,
     source: Option<BoxError>,
 }
 
@@ -75,6 +82,7 @@ impl RequestError {
             call: None,
             is_unrecognized: false,
             existing_item_body: Bytes::new(),
+            throttling: None,
             source: None,
         }
     }

@@ -8,6 +8,10 @@ use crate::error::{Error, ErrorKind};
 /// The hint for missing or rejected credentials.
 pub(crate) const CREDENTIALS_HINT: &str = "check the credentials of this environment: keys or AWS_PROFILE in its env file; `aws sso login` for SSO";
 
+/// The hint for throttled requests if the error does not name the limit.
+const UNNAMED_LIMIT_HINT: &str =
+    "the table or account takes no more requests; raise its capacity, or run again later";
+
 impl RequestError {
     /// Converts the error of a call about `target` into the error that users see.
     pub(crate) fn into_error(self, target: &str) -> Error {
@@ -44,8 +48,17 @@ impl RequestError {
                 "set the clock of this machine: AWS refuses calls that are signed some minutes early or late",
             ),
             ErrorClass::NotFound => Error::not_found(message),
-            ErrorClass::Throttled => Error::failed(message)
-                .with_hint("the table or account takes no more requests; raise its capacity, or run again later"),
+            ErrorClass::Throttled => {
+                let hint = self.throttling_advice().unwrap_or_else(|| UNNAMED_LIMIT_HINT.to_owned());
+                Error::failed(message).with_hint(hint)
+            }
+            // Such messages end with the time of the next change.
+            ErrorClass::Quota if self.message.contains(" can be made at ") => {
+                Error::failed(message).with_hint("run the same command again after that time")
+            }
+            ErrorClass::Quota => Error::failed(message).with_hint(
+                "delete what is no longer needed, or request a higher quota (AWS console, Service Quotas)",
+            ),
             // The response was damaged, or not from DynamoDB, on each attempt.
             ErrorClass::Other if self.is_unrecognized => Error::failed(message).with_hint(format!("the endpoint is {endpoint}")),
             ErrorClass::Transient if self.code.is_none() => {

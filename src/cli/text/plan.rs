@@ -216,7 +216,9 @@ fn restore_target_rows(plan: &RestorePlan) -> Vec<Row> {
 /// How the result is verified, with the read cap and the cost of a second pass over the dump.
 fn verification_description(plan: &RestorePlan) -> String {
     let mut description = verification(plan.verify).to_owned();
-    if let Some(cap) = plan.max_read_units {
+    if let Some(cap) = plan.max_read_units
+        && plan.verify == Verification::Full
+    {
         let cap = format::counted(cap.into(), "read unit");
         let _ = write!(description, ", at most {cap} per second");
     }

@@ -17,7 +17,8 @@ use super::target_state::TargetState;
 use super::unit_caps::UnitCaps;
 use super::warnings_and_questions::PlanFacts;
 use super::{
-    PlannedBoost, PlannedSetting, RestoreRequest, ResumePoint, SourceFacts, TableAction, VerifyMode,
+    OnConflict, PlannedBoost, PlannedSetting, RestoreRequest, ResumePoint, SourceFacts,
+    TableAction, VerifyMode,
 };
 use crate::backup::{CheckSummary, Source};
 use crate::environment::{Approval, Environment};
@@ -62,7 +63,8 @@ pub struct RestorePlan {
     pub write_cost_at_most: Option<WriteCost>,
     /// How the result will be verified.
     pub verify: Verification,
-    /// Limit of consumed read units per second during verification: requested, or the default for a protected table.
+    /// Limit of consumed read units per second, for verification and for existing items that conflict: requested, or the default for a
+    /// protected table.
     pub max_read_units: Option<u32>,
     /// Warnings before the restore.
     pub warnings: Vec<String>,
@@ -205,7 +207,7 @@ pub async fn plan(
         max_write_units: caps.write,
         write_cost_at_most: destination.cost_at_most(&facts, &request, &state),
         verify,
-        max_read_units: caps.read.filter(|_| verify == Verification::Full),
+        max_read_units: caps.read.filter(|_| reads_items(&request, verify)),
         warnings,
         approval,
         boost: reconciliation.planned_boost.take(),
@@ -221,6 +223,11 @@ pub async fn plan(
             reconciliation,
         ),
     })
+}
+
+/// Whether the restore reads items of the table: all of them to verify it, or those that conflict.
+fn reads_items(request: &RestoreRequest, verify: Verification) -> bool {
+    verify == Verification::Full || request.on_conflict != OnConflict::Overwrite
 }
 
 impl PreparedRestore {

@@ -42,6 +42,10 @@ pub async fn run(
         store.cap_writes(&plan.target.table, units);
     }
 
+    if let Some(units) = plan.max_read_units {
+        store.reader().cap_reads(&plan.target.table, units);
+    }
+
     // Nothing is changed before there is an item to write.
     let transfer = ItemTransfer::start(store, &mut plan, &reporter, &cancel).await?;
     let mut boost = plan.prepared.boost.take();

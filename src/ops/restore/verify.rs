@@ -35,10 +35,6 @@ pub(crate) async fn verify_all(
         bytes: plan.source.bytes,
     });
 
-    if let Some(units) = plan.max_read_units {
-        store.cap_reads(&plan.target.table, units);
-    }
-
     let transform = plan.prepared.request.transform.clone();
     let dump = DumpSide {
         source: Arc::clone(&plan.prepared.source),

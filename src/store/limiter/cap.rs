@@ -21,25 +21,32 @@ const BURST: f64 = 0.05;
 /// within ten seconds as soon as one of them is a millisecond early.
 const USED_SHARE: f64 = 0.99;
 
-/// A token bucket that starts empty, so that there is no initial burst. The estimated cost of a
-/// call is paid in advance; the difference is settled after the response.
+/// A token bucket that starts empty, so that there is no initial burst. Each call reserves its
+/// estimated units when it arrives, and leaves as soon as all units up to the end of its
+/// reservation have been earned: calls that arrive later do not delay it. The difference from the
+/// true cost is settled after the response, and moves all calls that wait.
 pub(crate) struct RateCap {
     cap: u32,
     units_per_second: f64,
     bucket: Mutex<Bucket>,
-    /// Notified when a call cost less than was paid, as others may wait for the difference.
+    /// Notified when a call cost less than was reserved, as others may wait for the difference.
     settled: Notify,
 }
 
+/// Both counts of units start at zero and only their difference has a meaning.
 struct Bucket {
-    units: f64,
+    /// Units earned since the start, corrected by the true cost of calls.
+    earned: f64,
+    /// Units reserved since the start.
+    reserved: f64,
     updated: Instant,
 }
 
 impl RateCap {
     pub(crate) fn new(cap: u32) -> Self {
         let bucket = Bucket {
-            units: 0.0,
+            earned: 0.0,
+            reserved: 0.0,
             updated: Instant::now(),
         };
         let units_per_second = f64::from(cap.max(1)) * USED_SHARE;
@@ -61,23 +68,17 @@ impl RateCap {
         self.units_per_second * CALL_SHARE
     }
 
-    /// Pays for one call in advance and waits until the cap allows it.
+    /// Reserves the units of one call and waits until the cap allows it.
     pub(crate) async fn acquire(&self, units: f64) {
-        {
-            let mut bucket = self.lock();
-            self.refill(&mut bucket);
-            // Paid before waiting: the balance becomes negative, which queues the callers in order.
-            bucket.units -= units;
-        }
+        let end = {
+            let mut bucket = self.refilled();
+            bucket.reserved += units;
+            bucket.reserved
+        };
 
-        // Calls that settle meanwhile change the balance in either direction.
+        // Earlier calls that settle meanwhile move the reservation in either direction.
         loop {
-            let owed = {
-                let mut bucket = self.lock();
-                self.refill(&mut bucket);
-                -bucket.units
-            };
-
+            let owed = end - self.refilled().earned;
             if owed <= 0.0 {
                 return;
             }
@@ -87,31 +88,30 @@ impl RateCap {
         }
     }
 
-    /// Settles the difference between what was paid and the actual cost.
-    pub(crate) fn settle(&self, paid: f64, cost: f64) {
-        let mut bucket = self.lock();
-        self.refill(&mut bucket);
-        bucket.units += paid - cost;
-
-        if cost < paid {
+    /// Settles the difference between the reservation of a call and its true cost.
+    pub(crate) fn settle(&self, reserved: f64, cost: f64) {
+        self.refilled().earned += reserved - cost;
+        if cost < reserved {
             self.settled.notify_waiters();
         }
     }
 
-    fn refill(&self, bucket: &mut Bucket) {
+    fn refilled(&self) -> MutexGuard<'_, Bucket> {
+        let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         let earned = (now - bucket.updated).as_secs_f64() * self.units_per_second;
-        bucket.units = (bucket.units + earned).min(self.units_per_second * BURST);
+        let max_earned = bucket.reserved + self.units_per_second * BURST;
+        bucket.earned = (bucket.earned + earned).min(max_earned);
         bucket.updated = now;
-    }
 
-    fn lock(&self) -> MutexGuard<'_, Bucket> {
-        self.bucket.lock().unwrap_or_else(PoisonError::into_inner)
+        bucket
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -198,6 +198,69 @@ mod tests {
             prop_assert!(most <= allowed * 1.02, "{most} of {allowed}");
             let all: f64 = consumed.iter().map(|(_, cost)| cost).sum();
             prop_assert!(all >= 0.95 * allowed * 3.0 || callers == 1, "{all} of {allowed} three times: too little");
+        }
+    }
+
+    /// The seconds at which callers leave that arrive in this order at these times, with these units.
+    async fn departures(rate_cap: &Arc<RateCap>, arrivals: &[(f64, f64)]) -> Vec<(usize, f64)> {
+        let began = Instant::now();
+        let departures = Arc::new(Mutex::new(Vec::new()));
+        let calls: tokio::task::JoinSet<()> = arrivals
+            .iter()
+            .copied()
+            .enumerate()
+            .map(|(index, (at, units))| {
+                let (rate_cap, departures) = (Arc::clone(rate_cap), Arc::clone(&departures));
+                async move {
+                    tokio::time::sleep(Duration::from_secs_f64(at)).await;
+                    rate_cap.acquire(units).await;
+                    let departure = (index, began.elapsed().as_secs_f64());
+                    departures.lock().unwrap().push(departure);
+                }
+            })
+            .collect();
+        calls.join_all().await;
+        let mut departures = departures.lock().unwrap();
+
+        std::mem::take(&mut *departures)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_that_wait_leave_in_order_although_more_arrive_all_the_time() {
+        // Twice as many units are requested as the cap allows, for twenty seconds.
+        let rate_cap = Arc::new(RateCap::new(10));
+        let arrivals: Vec<_> = (0..400).map(|call| (f64::from(call) * 0.05, 1.0)).collect();
+        let departures = departures(&rate_cap, &arrivals).await;
+
+        let mut left = 0.0;
+        for (expected, (index, at)) in departures.into_iter().enumerate() {
+            assert_eq!(index, expected, "left at {at} s");
+            let gap = at - left;
+            assert!((0.09..0.12).contains(&gap), "call {index}: {gap} s apart");
+            left = at;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_true_cost_of_a_call_moves_those_that_wait() {
+        for (paid, cost, expected) in [(400.0, 0.0, 0.0), (1.0, 51.0, 5.1)] {
+            let rate_cap = Arc::new(RateCap::new(10));
+            let settled = {
+                let rate_cap = Arc::clone(&rate_cap);
+                tokio::spawn(async move {
+                    rate_cap.acquire(paid).await;
+                    rate_cap.settle(paid, cost);
+                    Instant::now()
+                })
+            };
+            tokio::task::yield_now().await;
+
+            rate_cap.acquire(1.0).await;
+            let waited = (Instant::now() - settled.await.unwrap()).as_secs_f64();
+            assert!(
+                (expected..expected + 0.1).contains(&waited),
+                "{waited} s after a call of {cost} units"
+            );
         }
     }
 

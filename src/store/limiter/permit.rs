@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep};
 
 use super::adaptive_rate::AdaptiveRate;
 use super::cap::{RateCap, TICK};
+use crate::aws::error::{ErrorClass, RequestError, ThrottlingCause};
 
 /// Maximum number of in-flight requests. 40,000 write units per second are 1,600 batches; with a
 /// latency of 50 ms, 80 of them are in flight.
@@ -94,8 +95,7 @@ impl EstimatedCost for f64 {
     }
 }
 
-/// Permission to send one request; released on drop. Dropped unused if the request fails without
-/// being throttled.
+/// Permission to send one request; released on drop.
 pub(crate) struct RequestPermit<'a> {
     limiter: &'a RequestLimiter,
     _permits: [Option<SemaphorePermit<'a>>; 2],
@@ -259,6 +259,19 @@ impl RequestPermit<'_> {
         state.successes = 0;
         state.limit += 1;
         self.limiter.permits.add_permits(1);
+    }
+
+    /// Records that the request failed. A partition that is throttled says nothing about the rate of
+    /// the table: the request consumed nothing, and only it is retried later.
+    pub(crate) fn failed(self, error: &RequestError) {
+        match error.throttling_cause() {
+            Some(ThrottlingCause::KeyRange) => self.settle(0.0),
+            _ if error.class == ErrorClass::Throttled => {
+                let refused = self.paid;
+                self.throttled(0.0, refused);
+            }
+            _ => drop(self),
+        }
     }
 
     /// Records that the request was throttled: units that were accepted, and units that were not.

@@ -159,7 +159,7 @@ fn tls_where_there_is_none_is_said_at_once() {
     run.says("does not speak TLS")
         .says("hint: ")
         .says("http://")
-        .never_says("nothing has gone forward");
+        .never_says("No progress");
 }
 
 #[test]

@@ -360,6 +360,7 @@ fn people_hear_that_nothing_goes_forward() {
     let run = project
         .restoredb(["--source=out", "--env=dev", "--yes", "--give-up-after=2s"])
         .exits(1);
-    run.says("nothing has gone forward for")
-        .says("gives up after 2s");
+    run.says("No progress on table copy for")
+        .says("BatchWriteItem: ProvisionedThroughputExceededException")
+        .says("Giving up after 2s");
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::support::client::{Items, numbered, s};
 use crate::support::engine::Engine;
 use crate::support::faults::{Fault, Proxy, Rule, always, calls, sometimes};
-use crate::support::project::{Project, Run};
+use crate::support::project::{Project, Run, dump_of};
 
 const REQUEST_LIMIT: Fault = Fault::Refused(
     "RequestLimitExceeded",
@@ -307,6 +307,25 @@ fn a_table_whose_creation_fails_at_first() {
         1..=3,
         Fault::Refused("LimitExceededException", limit),
     )]);
+}
+
+#[test]
+fn a_quota_of_the_account_is_not_waited_for() {
+    for limit in [
+        "There is a limit of 2500 tables",
+        "Subscriber limit exceeded: There is a limit of 256 tables per subscriber",
+    ] {
+        let (engine, project) = dump_of(3);
+        let refused = Fault::Refused("LimitExceededException", limit);
+        let proxy = Proxy::with_rules(&engine, [always("CreateTable", refused)]);
+        let project = project.environment("dev", proxy.url(), "copy");
+        project
+            .restoredb(["--source=out", "--env=dev", "--yes"])
+            .exits(1)
+            .says(limit)
+            .says("hint: delete what is no longer needed, or request a higher quota");
+        assert_eq!(proxy.count("CreateTable"), 1);
+    }
 }
 
 #[test]

@@ -129,6 +129,39 @@ fn a_cap_on_reads_is_kept_by_a_restore_that_reads_back() {
     kept(&bucket, 5.0);
 }
 
+#[test]
+fn a_cap_on_reads_is_kept_by_the_lookup_of_items_that_exist() {
+    let (engine, project) = dump_of(60);
+    let client = engine.client();
+    client.create_simple("copy");
+    client.put("copy", client.items("films").into_values());
+
+    let bucket = Arc::new(Bucket::new(1e6));
+    let refused = Fault::Refused(
+        "ConditionalCheckFailedException",
+        "The conditional request failed",
+    );
+    let rules = [
+        always("PutItem", refused),
+        always("GetItem", Fault::Capacity(Arc::clone(&bucket))),
+    ];
+    let proxy = Proxy::with_rules(&engine, rules);
+    let project = project.environment("dev", proxy.url(), "copy");
+    let arguments = [
+        "--source=out",
+        "--env=dev",
+        "--yes",
+        "--on-conflict=skip",
+        "--verify=none",
+        "--max-rcu=5",
+        "--json",
+    ];
+
+    let run = project.restoredb(arguments).exits(0);
+    assert_eq!(run.report()["summary"]["items_already_there"], 60, "{run}");
+    kept(&bucket, 5.0);
+}
+
 /// A cap that was kept over any ten seconds, and used.
 #[track_caller]
 fn kept(bucket: &Bucket, cap: f64) {
@@ -147,6 +180,50 @@ fn kept(bucket: &Bucket, cap: f64) {
         at_the_start <= 1.3 * cap,
         "{at_the_start} units in the first second"
     );
+}
+
+#[test]
+fn the_limit_that_throttles_is_named_with_what_to_do_about_it() {
+    let (engine, project) = dump_of(60);
+    let proxy = Proxy::with_rules(&engine, []);
+    let project = project.environment("dev", proxy.url(), "copy");
+    for (reason, resource, advice) in [
+        (
+            "TableWriteKeyRangeThroughputExceeded",
+            "table/copy",
+            "one partition of the table takes no more requests (at most 1,000 write units per second)",
+        ),
+        (
+            "TableWriteAccountLimitExceeded",
+            "table/copy",
+            "\"Table-level write throughput limit\"",
+        ),
+        (
+            "IndexWriteMaxOnDemandThroughputExceeded",
+            "table/copy/index/by-year",
+            "the on-demand maximum of index by-year is reached (MaxWriteRequestUnits)",
+        ),
+        (
+            "TableWriteProvisionedThroughputExceeded",
+            "table/copy",
+            "the provisioned write capacity of the table is used up",
+        ),
+    ] {
+        proxy.set([always(
+            "BatchWriteItem",
+            Fault::ThrottledBy(reason, resource),
+        )]);
+        let run = project
+            .restoredb(["--source=out", "--env=dev", "--yes", "--give-up-after=2s"])
+            .exits(1);
+        for start in ["[WARNING] No progress on table copy for", "hint: "] {
+            let named = run
+                .stderr
+                .lines()
+                .any(|line| line.starts_with(start) && line.contains(advice));
+            assert!(named, "{reason}: no {start} with its advice: {run}");
+        }
+    }
 }
 
 #[test]

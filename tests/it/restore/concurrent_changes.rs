@@ -151,7 +151,10 @@ fn a_replaced_table_that_cannot_be_made_anew_is_told_as_gone() {
         calls(
             "CreateTable",
             1..=1,
-            Fault::Refused("LimitExceededException", "no"),
+            Fault::Refused(
+                "LimitExceededException",
+                "Only 500 tables can be created, updated, or deleted simultaneously",
+            ),
         ),
         always(
             "CreateTable",

@@ -273,6 +273,60 @@ fn an_engine_that_does_not_say_what_it_has_is_asked() {
 }
 
 #[test]
+fn an_item_that_exists_for_writes_only_is_rejected_after_a_few_attempts() {
+    let (engine, project) = dump_of(20);
+    engine.client().create_simple("copy");
+    let refused = Fault::Refused(
+        "ConditionalCheckFailedException",
+        "The conditional request failed",
+    );
+    let proxy = Proxy::with_rules(&engine, [with_text("PutItem", "item-000007", refused)]);
+    let project = project.environment("dev", proxy.url(), "copy");
+    let arguments = [
+        "--source=out",
+        "--env=dev",
+        "--yes",
+        "--on-conflict=skip",
+        "--json",
+    ];
+
+    let report = project.restoredb(arguments).exits(3).report();
+    let summary = &report["summary"];
+    assert_eq!(
+        (&summary["items_written"], &summary["items_rejected"]),
+        (&19.into(), &1.into()),
+        "{summary:#}"
+    );
+    assert_eq!(proxy.count("GetItem"), 5);
+
+    let path = summary["rejects_file"].as_str().expect("a rejects file");
+    let rejects = project.text(path);
+    assert!(
+        rejects.contains("item-000007") && rejects.contains("no such item was found"),
+        "{rejects}"
+    );
+}
+
+#[test]
+fn an_item_that_was_deleted_meanwhile_is_written() {
+    let (engine, project) = dump_of(20);
+    engine.client().create_simple("copy");
+    let refused = Fault::Refused(
+        "ConditionalCheckFailedException",
+        "The conditional request failed",
+    );
+    let proxy = Proxy::with_rules(&engine, [calls("PutItem", 3..=3, refused)]);
+    let project = project.environment("dev", proxy.url(), "copy");
+    project
+        .restoredb(["--source=out", "--env=dev", "--yes", "--on-conflict=fail"])
+        .exits(0);
+    assert_eq!(
+        engine.client().items("copy"),
+        engine.client().items("films")
+    );
+}
+
+#[test]
 fn what_an_earlier_run_wrote_is_no_conflict() {
     let (engine, project) = dump_of(100);
     let proxy = Proxy::with_rules(

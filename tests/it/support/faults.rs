@@ -27,6 +27,8 @@ pub(crate) enum Fault {
     TableThrottled,
     /// `ThrottlingException`.
     AccountThrottled,
+    /// `ThrottlingException` with this reason and resource in `ThrottlingReasons`.
+    ThrottledBy(&'static str, &'static str),
     /// The first so many requests of a batch are forwarded, the rest comes back unprocessed.
     Unprocessed(usize),
     /// A bare status without a document.
@@ -445,6 +447,7 @@ impl Shared {
                 "ThrottlingException",
                 "Rate of requests exceeds the allowed throughput.",
             ),
+            Fault::ThrottledBy(reason, resource) => throttled_by(reason, resource),
             Fault::Echoed(code) => refusal(code, &format!("The request was {:?}", request.headers)),
             Fault::Refused(code, message) => refusal(code, message),
             Fault::Status(status) => Message::answer(status, Vec::new()),
@@ -756,6 +759,17 @@ impl Message {
 fn refusal(code: &str, message: &str) -> Message {
     let document =
         json!({ "__type": format!("com.amazonaws.dynamodb.v20120810#{code}"), "message": message });
+    Message::answer(400, document.to_string().into_bytes())
+}
+
+fn throttled_by(reason: &str, resource: &str) -> Message {
+    let arn = format!("arn:aws:dynamodb:eu-central-1:123456789012:{resource}");
+    let document = json!({
+        "__type": "com.amazonaws.dynamodb.v20120810#ThrottlingException",
+        "message": "Throughput exceeds the current throughput limit.",
+        "ThrottlingReasons": [{ "reason": reason, "resource": arn }],
+    });
+
     Message::answer(400, document.to_string().into_bytes())
 }
 

@@ -87,6 +87,56 @@ async fn in_flight_calls_are_limited_by_the_available_units() {
     }
 }
 
+/// Whether the rate of the table is ever limited within five seconds in which every second request
+/// fails for this reason.
+async fn is_limited_by(reason: &str) -> bool {
+    let limiter = RequestLimiter::new(None);
+    let error = RequestError::throttled_by(reason, "arn:aws:dynamodb:r:a:table/films");
+    let mut is_limited = false;
+    for _ in 0..500 {
+        sleep(Duration::from_millis(10)).await;
+        limiter.acquire_units(1.0).await.succeeded(1.0);
+        limiter.acquire_units(1.0).await.failed(&error);
+        is_limited |= limiter.call_budget().is_some();
+    }
+
+    is_limited
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hot_partition_does_not_lower_the_rate_of_the_table() {
+    for reason in [
+        "TableWriteKeyRangeThroughputExceeded",
+        "IndexWriteKeyRangeThroughputExceeded",
+    ] {
+        assert!(!is_limited_by(reason).await, "{reason}");
+    }
+
+    for reason in [
+        "TableWriteProvisionedThroughputExceeded",
+        "TableWriteAccountLimitExceeded",
+        "TableWriteMaxOnDemandThroughputExceeded",
+    ] {
+        assert!(is_limited_by(reason).await, "{reason}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_a_partition_refused_does_not_count_against_the_cap() {
+    let limiter = RequestLimiter::new(None);
+    limiter.cap(10);
+    let error = RequestError::throttled_by("TableWriteKeyRangeThroughputExceeded", "");
+    limiter.acquire_units(100.0).await.failed(&error);
+
+    let began = Instant::now();
+    limiter.acquire_units(1.0).await.succeeded(1.0);
+    assert!(
+        began.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        began.elapsed()
+    );
+}
+
 /// Acquires as many permits as are available immediately.
 async fn acquire_all(limiter: &RequestLimiter) -> Vec<RequestPermit<'_>> {
     let mut permits = Vec::new();
