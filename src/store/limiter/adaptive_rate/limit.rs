@@ -1,225 +1,225 @@
-//! A learned rate limit: its cycle of recovery, hold and probe, and the test of whether it helps.
+//! A learned rate limit: its rounds of hold and probe, and the trial of whether it helps.
+//!
+//! A round begins with a throttled call. The hold keeps the rate just below the capacity; the probe
+//! then raises it exponentially until calls are throttled again. The capacity is measured over the
+//! round, and the next hold is so long that few calls are throttled. A throttled call during a hold
+//! ends the round, too: the capacity was lower than expected, or calls are throttled for another
+//! reason. If the latter, the limit has failed its trial.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::measurement::Measurement;
-use super::{CALL_SHARE, MIN_RATE};
+use super::measurement::{ENOUGH_CALLS, FULL_DURATION, MAX_AGE, MIN_DURATION, Measurement};
+use super::{MIN_RATE, TOLERATED_SHARE};
 
-/// Factor and duration of the recovery after a throttled call, which compensates for calls that
-/// arrive in bursts.
-const RECOVERY_FACTOR: f64 = 0.9;
-const RECOVERY_TIME: Duration = Duration::from_millis(500);
+/// Share of the capacity that the hold does not use, so that an error of the measurement does not
+/// cause throttling. The probe makes up for it.
+const MARGIN: f64 = 0.015;
 
-/// Factor of the hold: below the estimated capacity, so that an error of the estimate does not
-/// cause throttling.
-const HOLD_FACTOR: f64 = 0.985;
+/// Time in which a probe's distance from the rate of the hold doubles. A table whose capacity has
+/// doubled is noticed after six doublings.
+const DOUBLING_TIME: f64 = 0.5;
 
-/// Number of calls between two probes, so that at most two in a hundred are throttled, and the
-/// bounds of the resulting time in seconds. The next probe detects a change of the table's
-/// capacity.
-const CALLS_BETWEEN_PROBES: f64 = 105.0;
-const MIN_HOLD: f64 = 3.0;
-const MAX_HOLD: f64 = 9.0;
+/// A probe beyond this multiple of the capacity has found a table with more capacity. The bucket
+/// may have been full before, so the average of the round would be too low.
+const MORE_CAPACITY_FACTOR: f64 = 2.0;
 
-/// Seconds of the hold after a guessed rate, so that it is soon measured.
-const GUESSED_HOLD: f64 = 1.0;
-
-/// Growth of a probe, by the cube of its seconds, up to twice the rate; from then on, it doubles in
-/// this many seconds.
-const PROBE_GROWTH: f64 = 0.03;
-const PROBE_DOUBLING_TIME: f64 = 0.7;
-
-/// A probe beyond this multiple of the rate has found a table with more capacity.
-const MORE_CAPACITY_FACTOR: f64 = 1.6;
-
-/// A probe beyond this multiple of the rate removes the limit.
-const UNLIMITED_FACTOR: f64 = 1000.0;
-
-/// A lower rate is tested. The test fails if this many calls are throttled, and their share of
-/// units is at least this multiple of the share before, although the rate was lowered a second time
-/// (the first measurement may have been of few calls). It ends when this many calls were made and
-/// twice the minimum should have been throttled, or after this time.
-const TEST_MIN_THROTTLED: u32 = 3;
-const INEFFECTIVE_RATIO: f64 = 0.5;
-const TEST_CALLS: u32 = 30;
-const TEST_TIME: Duration = Duration::from_mins(1);
-
-/// During a test, the rate is not lowered below this multiple.
-const TEST_FLOOR: f64 = 0.5;
-
-/// Small steps below this multiple of the last tested rate need a test of their own.
-const NEW_TEST_RATIO: f64 = 0.93;
+/// A trial fails if calls of the hold are throttled again, and the share of refused units is still
+/// above this multiple of the share without a limit although the capacity was measured this often
+/// (the first measurement may mix a change with the time before), or if the capacity has fallen
+/// below this multiple: the cause is then another one than the rate.
+const TRIAL_FACTOR: f64 = 0.5;
+const TRIAL_MEASUREMENTS: u32 = 2;
 
 /// A learned rate limit.
 #[derive(Debug)]
 pub(super) struct RateLimit {
-    /// Estimated capacity of the table in units per second.
-    pub(super) capacity: f64,
-    pub(super) confidence: Confidence,
-    pub(super) last_refusal: Instant,
-    pub(super) measured: Measurement,
-    /// The last rate that was not set by small steps.
-    pub(super) tested: f64,
-    pub(super) test: Option<SlowdownTest>,
+    /// Estimated units per second that the table accepts.
+    capacity: f64,
+    /// The beginning of the round, and the duration of its hold.
+    began: Instant,
+    hold: Duration,
+    /// Since the bucket was empty.
+    since_empty: Measurement,
+    /// Since the probe has found more capacity.
+    beyond: Option<Measurement>,
+    /// Within the last second, in this round.
+    recent: Measurement,
+    trial: Trial,
 }
 
-/// The confidence in an estimated capacity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Confidence {
-    Guessed,
-    Measured,
-    /// Two consecutive measurements agree.
-    Confirmed,
-}
-
-/// A test of whether a lower rate reduces the share of throttled units.
+/// A trial of whether a lower rate reduces the share of refused units.
 #[derive(Debug)]
-pub(super) struct SlowdownTest {
-    pub(super) before: f64,
-    pub(super) after: Measurement,
-    pub(super) floor: f64,
-    /// Whether the rate was lowered a second time.
-    pub(super) is_second: bool,
+struct Trial {
+    capacity: f64,
+    /// Share of refused units without a limit.
+    refused_before: f64,
+    /// Calls that were sent during holds.
+    held: Measurement,
+    /// Number of measurements of the capacity because calls of a hold were throttled.
+    measurements: u32,
+}
+
+/// The state of the trial when a round has ended.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Verdict {
+    Undecided,
+    Helped,
+    Failed,
+}
+
+/// The response to a call.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Response {
+    pub(super) sent: Instant,
+    pub(super) now: Instant,
+    pub(super) accepted: f64,
+    pub(super) refused: f64,
 }
 
 impl RateLimit {
-    pub(super) fn allowed(&self, now: Instant, call_units: f64) -> f64 {
-        let past = now - self.last_refusal;
-        let probing = self.seconds_probing(now, call_units);
-        let factor = if past < RECOVERY_TIME {
-            RECOVERY_FACTOR
-        } else if probing <= 0.0 {
-            HOLD_FACTOR
-        } else {
-            probe_factor(probing)
+    /// A limit for a table that accepted `capacity` units per second while it was observed.
+    pub(super) fn new(capacity: f64, observed: &Measurement, now: Instant) -> Self {
+        let capacity = capacity.max(MIN_RATE);
+        let mut limit = Self {
+            capacity,
+            began: now,
+            hold: FULL_DURATION,
+            since_empty: Measurement::new(now),
+            beyond: None,
+            recent: Measurement::new(now),
+            trial: Trial {
+                capacity,
+                refused_before: observed.refused_share(),
+                held: Measurement::new(now),
+                measurements: 0,
+            },
         };
 
-        (self.capacity * factor).max(MIN_RATE)
-    }
-
-    /// Seconds since the probe began; negative before.
-    pub(super) fn seconds_probing(&self, now: Instant, call_units: f64) -> f64 {
-        now.saturating_duration_since(self.last_refusal)
-            .as_secs_f64()
-            - self.hold_seconds(call_units)
-    }
-
-    /// Seconds from a throttled call to the next probe.
-    pub(super) fn hold_seconds(&self, call_units: f64) -> f64 {
-        let call = call_units.min(self.capacity * CALL_SHARE).max(1.0);
-        let hold = (CALLS_BETWEEN_PROBES * call / self.capacity).clamp(MIN_HOLD, MAX_HOLD);
-        match self.confidence {
-            Confidence::Guessed => GUESSED_HOLD,
-            Confidence::Measured => hold.min(MIN_HOLD),
-            Confidence::Confirmed => hold,
+        if observed.accepted <= 0.0 {
+            limit.hold = Duration::ZERO;
         }
+
+        limit
     }
 
-    pub(super) fn is_unlimited(&self, now: Instant, call_units: f64) -> bool {
-        self.allowed(now, call_units) > self.capacity * UNLIMITED_FACTOR
+    pub(super) fn capacity(&self) -> f64 {
+        self.capacity
     }
 
-    pub(super) fn record(&mut self, sent: Instant, accepted: f64, refused: f64, call_units: f64) {
-        self.measured.add(accepted, refused);
-        // Calls of a probe exceed the tested rate on purpose.
-        let is_probe = self.seconds_probing(sent, call_units) > 0.0;
-        if let Some(test) = self
-            .test
-            .as_mut()
-            .filter(|test| sent > test.after.since && !is_probe)
-        {
-            test.after.add(accepted, refused);
+    /// Units per second that may be requested.
+    pub(super) fn allowed(&self, now: Instant) -> f64 {
+        (self.capacity * self.factor(now)).max(MIN_RATE)
+    }
+
+    /// The multiple of the capacity that is requested.
+    fn factor(&self, now: Instant) -> f64 {
+        let doublings = self.probe_time(now).unwrap_or_default().as_secs_f64() / DOUBLING_TIME;
+        1.0 - MARGIN + MARGIN * (doublings.min(64.0).exp2() - 1.0)
+    }
+
+    /// Time since the probe began; `None` during the hold.
+    pub(super) fn probe_time(&self, at: Instant) -> Option<Duration> {
+        at.saturating_duration_since(self.began)
+            .checked_sub(self.hold)
+    }
+
+    fn calls_per_second(&self, now: Instant, call_units: f64) -> f64 {
+        self.allowed(now) / call_units.max(1.0)
+    }
+
+    /// Records a response; returns the state of the trial if it ends the round.
+    pub(super) fn record(&mut self, response: Response, call_units: f64) -> Option<Verdict> {
+        let Response {
+            sent,
+            now,
+            accepted,
+            refused,
+        } = response;
+        let is_hold = self.probe_time(sent).is_none();
+
+        self.since_empty.add(accepted, refused);
+        if is_hold && sent > self.trial.held.since {
+            self.trial.held.add(accepted, refused);
         }
+
+        if let Some(beyond) = &mut self.beyond {
+            beyond.add(accepted, refused);
+        } else if self.factor(now) > MORE_CAPACITY_FACTOR {
+            self.beyond = Some(Measurement::new(now));
+        }
+
+        // A call that was sent in the round before found the bucket that is known to be empty.
+        if sent <= self.began {
+            return None;
+        }
+
+        if now - self.recent.since > Duration::from_secs(1) {
+            self.recent = Measurement::new(now);
+        }
+
+        self.recent.add(accepted, refused);
+        let tolerated = TOLERATED_SHARE * self.calls_per_second(now, call_units);
+        let is_over = refused > 0.0
+            && f64::from(self.recent.throttled_calls) >= tolerated
+            && now - self.began >= MIN_DURATION;
+
+        is_over.then(|| self.end_round(now, is_hold, call_units))
     }
 
-    /// Adjusts the capacity estimate after a throttled call.
-    pub(super) fn adjust(&mut self, now: Instant, recent: f64, call_units: f64) {
-        let seen = self.measured;
-        let previous = self.tested;
-        if self.allowed(now, call_units) > self.capacity * MORE_CAPACITY_FACTOR {
-            // The bucket may have been full during the probe, in which case the average would be
-            // too low.
-            (self.capacity, self.confidence) = (recent.max(self.capacity), Confidence::Guessed);
-            self.tested = self.capacity;
-            self.measured = Measurement::new(now);
-        } else if let Some(measured) = seen.rate(now) {
-            let is_near = (measured / self.capacity - 1.0).abs() < 0.05;
-            self.capacity = if is_near {
-                f64::midpoint(self.capacity, measured)
-            } else {
-                measured
-            };
+    fn end_round(&mut self, now: Instant, is_hold: bool, call_units: f64) -> Verdict {
+        let beyond = self.beyond.take().and_then(|beyond| beyond.rate(now));
+        let measured = beyond.or_else(|| self.since_empty.rate(now));
+        let verdict = self.judge(now, is_hold, measured.is_some());
 
-            // A bucket that was full meanwhile hides the capacity; two consecutive measurements
-            // that agree confirm it.
-            self.confidence = if is_near {
-                Confidence::Confirmed
-            } else {
-                Confidence::Measured
-            };
+        if let Some(rate) = measured {
+            self.capacity = rate.max(MIN_RATE);
+        }
 
-            if !is_near || self.capacity < previous * NEW_TEST_RATIO || self.capacity > previous {
-                self.tested = self.capacity;
+        (self.began, self.recent) = (now, Measurement::new(now));
+        self.hold = match measured {
+            // Looks for a rate that is accepted.
+            _ if self.since_empty.accepted <= 0.0 => Duration::ZERO,
+            Some(_) if beyond.is_none() => self.tolerable_hold(now, call_units),
+            // The capacity is a guess, which is to be measured soon.
+            _ => FULL_DURATION,
+        };
+
+        // Fewer calls than a measurement needs are kept for the next round's.
+        if measured.is_some() {
+            self.since_empty = Measurement::new(now);
+        }
+
+        verdict
+    }
+
+    /// Judges the limit by a round that has ended during its hold or its probe.
+    fn judge(&mut self, now: Instant, is_hold: bool, is_measured: bool) -> Verdict {
+        let trial = &mut self.trial;
+        if is_hold {
+            trial.measurements += u32::from(is_measured);
+            let is_as_before = trial.measurements >= TRIAL_MEASUREMENTS
+                && trial.held.refused_share() >= trial.refused_before * TRIAL_FACTOR;
+            let is_low = self.capacity < trial.capacity * TRIAL_FACTOR;
+            if is_as_before || is_low {
+                return Verdict::Failed;
             }
-
-            self.measured = Measurement::new(now);
-        } else if seen.accepted <= 0.0 {
-            self.measured = Measurement::new(now);
+        } else if f64::from(trial.held.calls) * trial.refused_before >= f64::from(ENOUGH_CALLS) {
+            // As many calls of the hold would have been throttled at the former share.
+            trial.capacity = self.capacity;
+            trial.held = Measurement::new(now);
+            trial.measurements = 0;
+            return Verdict::Helped;
         }
 
-        match &mut self.test {
-            _ if self.tested >= previous => {}
-            None => self.test = Some(SlowdownTest::new(self.capacity, &seen, now)),
-            Some(test) if test.is_second => {}
-            Some(test) => (test.is_second, test.after) = (true, Measurement::new(now)),
-        }
-
-        self.capacity = self
-            .capacity
-            .max(self.test.as_ref().map_or(MIN_RATE, |test| test.floor));
-        self.last_refusal = now;
-    }
-}
-
-impl SlowdownTest {
-    /// Starts the test of a rate that was set because of this measurement.
-    pub(super) fn new(capacity: f64, seen: &Measurement, now: Instant) -> Self {
-        Self {
-            before: seen.refused_share(),
-            after: Measurement::new(now),
-            floor: (capacity * TEST_FLOOR).max(MIN_RATE),
-            is_second: false,
-        }
+        Verdict::Undecided
     }
 
-    pub(super) fn has_failed(&self, now: Instant) -> bool {
-        // Before the rate was lowered twice, a single measurement may have been wrong.
-        let is_decided = (self.is_second && self.after.rate(now).is_some()) || self.is_over(now);
-        // Throttled calls of a small table may be this rare.
-        let is_frequent = f64::from(self.after.throttled_calls) * MIN_HOLD
-            >= (now - self.after.since).as_secs_f64();
-        is_decided
-            && is_frequent
-            && self.after.throttled_calls >= TEST_MIN_THROTTLED
-            && self.after.refused_share() >= self.before * INEFFECTIVE_RATIO
-    }
-
-    pub(super) fn is_over(&self, now: Instant) -> bool {
-        // Throttled calls that would be expected at the former share.
-        let expected = f64::from(self.after.calls) * self.before;
-        (self.after.calls >= TEST_CALLS && expected >= 2.0 * f64::from(TEST_MIN_THROTTLED))
-            || now - self.after.since >= TEST_TIME
-    }
-}
-
-/// The multiple of the rate after this many seconds of a probe.
-pub(super) fn probe_factor(seconds: f64) -> f64 {
-    let doubled = ((2.0 - HOLD_FACTOR) / PROBE_GROWTH).cbrt();
-    if seconds <= doubled {
-        HOLD_FACTOR + PROBE_GROWTH * seconds.powi(3)
-    } else {
-        2.0 * 2.0_f64.powf(((seconds - doubled) / PROBE_DOUBLING_TIME).min(64.0))
+    /// The duration of a hold after which the throttled calls of a round are a tolerated share.
+    fn tolerable_hold(&self, now: Instant, call_units: f64) -> Duration {
+        let calls = f64::from(self.since_empty.throttled_calls) / TOLERATED_SHARE;
+        let seconds = calls / self.calls_per_second(now, call_units);
+        Duration::from_secs_f64(seconds.min(MAX_AGE.as_secs_f64())).max(FULL_DURATION)
     }
 }

@@ -16,6 +16,8 @@ use tokio::time::sleep;
 use super::*;
 use crate::store::limiter::permit::RequestLimiter;
 
+mod scenarios;
+
 /// Number of items of one unit in a full call.
 const ITEMS_PER_CALL: usize = 25;
 /// Number of callers, each with at most one call in flight.
@@ -55,6 +57,11 @@ impl Bucket {
 
         is_enough
     }
+
+    fn is_usable(&mut self) -> bool {
+        self.fill();
+        self.units > 0.0
+    }
 }
 
 /// The form in which a table throttles.
@@ -64,6 +71,32 @@ enum ThrottleMode {
     Items,
     /// A call is accepted or rejected as a whole (`ThrottlingException`).
     Calls,
+    /// A call is accepted while the bucket is not empty. Its cost is known only afterwards, between
+    /// half and one and a half times the estimate, and may exceed the content of the bucket (`Scan`).
+    Pages,
+}
+
+/// Reproducible random numbers (xorshift).
+struct RandomNumbers {
+    seed: u64,
+}
+
+impl Default for RandomNumbers {
+    fn default() -> Self {
+        Self {
+            seed: 88_172_645_463_325_252,
+        }
+    }
+}
+
+impl RandomNumbers {
+    /// A number from zero to `end`, exclusive.
+    fn next(&mut self, end: u64) -> u64 {
+        self.seed ^= self.seed << 13;
+        self.seed ^= self.seed >> 7;
+        self.seed ^= self.seed << 17;
+        self.seed % end
+    }
 }
 
 /// Throttling that does not depend on the rate.
@@ -71,7 +104,7 @@ struct RandomThrottling {
     percent: u64,
     /// Share of a call's items that is throttled.
     share: f64,
-    seed: u64,
+    numbers: RandomNumbers,
 }
 
 impl RandomThrottling {
@@ -79,17 +112,13 @@ impl RandomThrottling {
         Self {
             percent,
             share,
-            seed: 88_172_645_463_325_252,
+            numbers: RandomNumbers::default(),
         }
     }
 
     /// Number of items to throttle in a call with this many.
     fn refused(&mut self, items: usize) -> usize {
-        self.seed ^= self.seed << 13;
-        self.seed ^= self.seed >> 7;
-        self.seed ^= self.seed << 17;
-
-        if self.seed % 100 < self.percent {
+        if self.numbers.next(100) < self.percent {
             (items as f64 * self.share).ceil() as usize
         } else {
             0
@@ -100,6 +129,8 @@ impl RandomThrottling {
 /// A table with one or more partitions, behind a network.
 struct SimulatedTable {
     random: Option<RandomThrottling>,
+    /// The costs of pages.
+    pages: RandomNumbers,
     bucket: Bucket,
     partitions: Vec<Bucket>,
     throttle_mode: ThrottleMode,
@@ -113,6 +144,7 @@ impl SimulatedTable {
     fn new(bucket: Bucket, throttle_mode: ThrottleMode, latency: Duration) -> Self {
         Self {
             random: None,
+            pages: RandomNumbers::default(),
             bucket,
             partitions: Vec::new(),
             throttle_mode,
@@ -122,8 +154,9 @@ impl SimulatedTable {
         }
     }
 
-    /// Writes items of these partitions; returns those that are not accepted.
-    fn call(&mut self, items: &[usize]) -> Vec<usize> {
+    /// Writes items of these partitions; returns the accepted units and the items that are not
+    /// accepted.
+    fn call(&mut self, items: &[usize]) -> (f64, Vec<usize>) {
         let random = self
             .random
             .as_mut()
@@ -136,18 +169,25 @@ impl SimulatedTable {
                 .filter(|partition| !self.put(*partition))
                 .collect(),
             ThrottleMode::Calls if self.bucket.take(items.len() as f64) => Vec::new(),
-            ThrottleMode::Calls => items.to_vec(),
+            ThrottleMode::Pages if self.bucket.is_usable() => Vec::new(),
+            ThrottleMode::Calls | ThrottleMode::Pages => items.to_vec(),
         };
+
+        let mut accepted = (items.len() - refused.len()) as f64;
+        if self.throttle_mode == ThrottleMode::Pages {
+            accepted *= 0.5 + self.pages.next(100) as f64 / 100.0;
+            self.bucket.units -= accepted;
+        }
 
         let second = self.began.elapsed().as_secs() as usize;
         self.seconds
             .resize(self.seconds.len().max(second + 1), (0.0, 0, 0));
         let statistics = &mut self.seconds[second];
-        statistics.0 += (items.len() - refused.len()) as f64;
+        statistics.0 += accepted;
         statistics.1 += 1;
         statistics.2 += u32::from(!refused.is_empty());
 
-        refused
+        (accepted, refused)
     }
 
     fn put(&mut self, partition: usize) -> bool {
@@ -244,9 +284,9 @@ async fn caller(table: &RefCell<SimulatedTable>, limiter: &RequestLimiter, group
         let part = units as usize;
         let latency = table.borrow().latency;
         sleep(latency / 2).await;
-        let refused = table.borrow_mut().call(&group[..part]);
+        let (accepted, refused) = table.borrow_mut().call(&group[..part]);
         sleep(latency / 2).await;
-        let (accepted, throttled) = ((part - refused.len()) as f64, refused.len());
+        let throttled = refused.len();
         group.splice(..part, refused);
 
         if throttled == 0 {
@@ -467,7 +507,9 @@ async fn a_hot_partition_does_not_slow_down_the_others() {
 fn rate_without_limit() -> AdaptiveRate {
     let now = Instant::now();
     let mut rate = AdaptiveRate::new(now);
-    rate.state = LimitState::Suspended(now + Duration::from_hours(1));
+    rate.state = State::Suspended {
+        until: now + Duration::from_hours(1),
+    };
 
     rate
 }
@@ -542,7 +584,7 @@ async fn small_run_duration(
     );
 
     table.random = Some(RandomThrottling {
-        seed,
+        numbers: RandomNumbers { seed },
         ..RandomThrottling::new(20, 1.0)
     });
     let table = Rc::new(RefCell::new(table));
