@@ -108,6 +108,18 @@ impl Items {
             .map(|span| self.text.slice(span.start as usize..span.end as usize))
     }
 
+    /// The items in `range`, sharing the text they are cut from. Indexes past the end are ignored.
+    #[must_use]
+    pub fn slice(&self, range: std::ops::Range<usize>) -> Self {
+        let end = range.end.min(self.spans.len());
+        let start = range.start.min(end);
+
+        Self {
+            text: self.text.clone(),
+            spans: self.spans[start..end].to_vec(),
+        }
+    }
+
     /// Keeps the first `most` items.
     pub fn truncate(&mut self, most: usize) {
         self.spans.truncate(most);

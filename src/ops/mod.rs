@@ -5,6 +5,7 @@
 //! [`Confirmation`](crate::environment::Confirmation).
 
 mod cap;
+mod chunk;
 mod collision_detector;
 mod compare;
 mod cost;
@@ -16,9 +17,12 @@ mod item_formatter;
 mod recreated;
 pub mod restore;
 mod scan_segments;
+mod source;
 pub mod table_location;
 #[cfg(test)]
 mod testing;
+mod transfer;
+mod transform_stage;
 mod transform_stream;
 pub mod verify;
 

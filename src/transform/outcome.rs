@@ -32,6 +32,29 @@ impl Outcome {
             Self::Skipped | Self::Rejected(_) => &[],
         }
     }
+
+    /// Number of items that are passed on.
+    #[must_use]
+    pub fn output_count(&self) -> u64 {
+        match self {
+            Self::Unchanged | Self::Changed(_) => 1,
+            Self::Several(items) => items.len() as u64,
+            Self::Skipped | Self::Rejected(_) => 0,
+        }
+    }
+
+    /// Keeps the first `most` items that are passed on, at least one. Returns whether any were
+    /// dropped.
+    pub fn truncate(&mut self, most: u64) -> bool {
+        let Self::Several(items) = self else {
+            return false;
+        };
+
+        let before = items.len();
+        items.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+
+        items.len() < before
+    }
 }
 
 /// Why an item was rejected (a fragment, as in [`Error`](crate::error::Error)).

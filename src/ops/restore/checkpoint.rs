@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 use super::OnConflict;
 use super::counts::RestoreCounts;
 use super::identity::{RestoreIdentity, table_id};
-use super::lanes::LanePositions;
 use super::rejects::{RejectFileSize, RejectPaths};
 use crate::backup::{self, Source};
 use crate::error::{Error, Result};
+use crate::ops::source::lanes::LanePositions;
 use crate::place;
 use crate::schema::TableSchema;
 

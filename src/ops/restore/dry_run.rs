@@ -6,7 +6,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::empty::nothing_to_write;
 use super::lane_readers::LaneReaders;
-use super::lanes::{LanePositions, is_unmodified_scan};
 use super::plan::RestorePlan;
 use super::table_action::TableAction;
 use crate::error::Result;
@@ -14,6 +13,7 @@ use crate::event::{Event, Phase, Reporter};
 use crate::ops::collision_detector::CollisionDetector;
 use crate::ops::dry_run::{DryRun, DryRunReport, InvalidItems, PreviewOptions};
 use crate::ops::run_blocking;
+use crate::ops::source::lanes::{LanePositions, is_unmodified_scan};
 
 /// Reads the items of the dump and transforms them as planned; `None` if no item would be written.
 ///

@@ -8,7 +8,6 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::lane_readers::{ItemPosition, LaneReaders, ReadChunk};
-use super::lanes::LanePositions;
 use super::ledger::ItemOutput;
 use crate::backup::{KeyCollisions, Source};
 use crate::error::{Error, Result};
@@ -16,6 +15,7 @@ use crate::event::Reporter;
 use crate::item::KeySchema;
 use crate::ops::collision_detector::CollisionDetector;
 use crate::ops::invalid_item::InvalidItem;
+use crate::ops::source::lanes::LanePositions;
 use crate::ops::transform_stream::transform_stream;
 use crate::store::RejectedItem;
 use crate::transform::{Outcome, Transform, TransformedChunk};

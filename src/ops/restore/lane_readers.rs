@@ -5,10 +5,10 @@ use std::iter;
 
 use bytes::Bytes;
 
-use super::lanes::LanePositions;
 use crate::backup::{ItemReader, Source, StripeReader, StripedItem};
 use crate::error::{Error, Result};
 use crate::item::{ItemError, KeySchema, check_object};
+use crate::ops::source::lanes::LanePositions;
 use crate::ops::transform_stream::CHUNK_ITEMS;
 
 /// A chunk is complete when it reaches this size.

@@ -22,7 +22,6 @@ mod empty;
 mod identity;
 mod items;
 mod lane_readers;
-mod lanes;
 mod ledger;
 mod marker;
 mod plan;

@@ -9,7 +9,6 @@ use super::apply_boost::RevertReport;
 use super::apply_settings::SettingsApplier;
 use super::boost::TemporaryBoost;
 use super::identity::table_id;
-use super::lanes::is_unmodified_scan;
 use super::plan::RestorePlan;
 use super::settings::Settings;
 use super::table::{EnsuredTable, TargetTable, wait_interrupted};
@@ -21,6 +20,7 @@ use super::{
 };
 use crate::error::Result;
 use crate::event::{Event, Reporter};
+use crate::ops::source::lanes::is_unmodified_scan;
 use crate::ops::until_cancelled;
 use crate::store::Writer;
 

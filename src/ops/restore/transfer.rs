@@ -9,7 +9,6 @@ use super::checkpoint_writer::CheckpointWriter;
 use super::counts::RestoreCounts;
 use super::empty::nothing_to_write;
 use super::items::{ItemPipeline, ItemStream};
-use super::lanes::{LanePositions, is_unmodified_scan};
 use super::marker::MarkerFile;
 use super::plan::RestorePlan;
 use super::rejects::{RejectFiles, RejectPaths};
@@ -23,6 +22,7 @@ use crate::item::KeySchema;
 use crate::ops::invalid_item::InvalidItem;
 use crate::ops::item_formatter::ItemFormatter;
 use crate::ops::run_blocking;
+use crate::ops::source::lanes::{LanePositions, is_unmodified_scan};
 use crate::store::Writer;
 
 /// Warning for empty standard input: if the command that writes to the pipe fails, it looks the same.

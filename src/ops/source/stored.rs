@@ -1,0 +1,243 @@
+//! Stored items as a source: the data file of a dump, a file of another tool, or standard input.
+//!
+//! One thread reads. From a Scan's file, it takes a few items of each lane in turn: the lanes hold different partitions, so the writes
+//! are spread over the table.
+
+use std::io::Read;
+
+use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
+
+use super::lanes::LanePositions;
+use super::stream::{ChunkSender, ChunkStream};
+use crate::backup::{ItemReader, Source, StripeReader};
+use crate::error::{Error, Result};
+use crate::item::{ItemError, Items, KeySchema, check_object};
+use crate::ops::chunk::Chunk;
+
+/// A chunk of a source with one lane is complete when it reaches one of these sizes: large enough for a transform to use all cores.
+const WHOLE_CHUNK: ChunkSize = ChunkSize {
+    items: 256,
+    bytes: 256 * 1024,
+};
+
+/// A chunk of one of several lanes is small, so that the items in flight come from all of them.
+const LANE_CHUNK: ChunkSize = ChunkSize {
+    items: 16,
+    bytes: 64 * 1024,
+};
+
+/// A small buffer: it only has to hide the latency between the threads.
+const MAX_CHUNKS: usize = 32;
+
+/// A chunk is complete when it has this many items or bytes.
+#[derive(Clone, Copy)]
+struct ChunkSize {
+    items: usize,
+    bytes: usize,
+}
+
+/// The lanes of stored items that are not at their end, each read from its position.
+pub(crate) struct StoredSource {
+    lanes: Vec<Lane>,
+}
+
+struct Lane {
+    /// Its index among all lanes.
+    index: usize,
+    reader: LaneReader,
+}
+
+enum LaneReader {
+    /// Reads from the beginning and skips items below `from`, because not every source can seek.
+    Whole {
+        items: ItemReader<Box<dyn Read + Send>>,
+        from: u64,
+    },
+    Stripe(StripeReader),
+}
+
+/// An item, and where its lane continues after it.
+struct LaneItem {
+    text: Bytes,
+    end: u64,
+    key_hash: Option<u128>,
+}
+
+/// What was read from a lane at once.
+struct LaneChunk {
+    chunk: Option<Chunk<u64>>,
+    /// Set at the end of the lane, or where it cannot be read.
+    end: Option<Result<()>>,
+}
+
+impl StoredSource {
+    /// Opens each lane at its position. With a `key`, its hash is computed where an item is checked anyway.
+    ///
+    /// # Errors
+    /// The source cannot be opened, or has no such lanes.
+    pub(crate) fn open(
+        source: &Source,
+        positions: &LanePositions,
+        key: Option<&KeySchema>,
+    ) -> Result<Self> {
+        let mut lanes = Vec::new();
+        match positions {
+            LanePositions::Whole { mark } => lanes.push(Lane {
+                index: 0,
+                reader: LaneReader::Whole {
+                    items: source.items()?.validating(),
+                    from: *mark,
+                },
+            }),
+            LanePositions::Stripes(stripes) => {
+                for (index, striped) in stripes.iter().enumerate() {
+                    if striped.mark < striped.stripe.end {
+                        let reader = source.stripe(striped.stripe, striped.mark, key)?;
+                        lanes.push(Lane {
+                            index,
+                            reader: LaneReader::Stripe(reader),
+                        });
+                    }
+                }
+            }
+        }
+
+        Ok(Self { lanes })
+    }
+
+    /// Opens all items as one lane, in their order.
+    ///
+    /// # Errors
+    /// The source cannot be opened.
+    pub(crate) fn open_whole(source: &Source) -> Result<Self> {
+        Self::open(source, &LanePositions::Whole { mark: 0 }, None)
+    }
+
+    /// Starts to read on a thread, which stops when the stream is dropped or `cancel` fires. A thread that waits for standard input
+    /// cannot be stopped: it is left alone.
+    pub(crate) fn start(self, cancel: &CancellationToken) -> ChunkStream<u64> {
+        let (sender, stream) = ChunkStream::new(self.lanes.len(), MAX_CHUNKS);
+        let cancel = cancel.clone();
+        tokio::task::spawn_blocking(move || self.send_all(&sender, &cancel));
+
+        stream
+    }
+
+    /// Sends a chunk of each lane in turn until all lanes have ended.
+    fn send_all(mut self, sender: &ChunkSender<u64>, cancel: &CancellationToken) {
+        let size = if self.lanes.len() == 1 {
+            WHOLE_CHUNK
+        } else {
+            LANE_CHUNK
+        };
+
+        while !self.lanes.is_empty() {
+            let mut next = 0;
+            while let Some(lane) = self.lanes.get_mut(next) {
+                let LaneChunk { chunk, end } = lane.next_chunk(size);
+                let is_received = chunk.is_none_or(|chunk| sender.blocking_send(chunk));
+                if !is_received || cancel.is_cancelled() {
+                    return;
+                }
+
+                match end {
+                    None => next += 1,
+                    Some(Ok(())) => {
+                        sender.blocking_end_lane();
+                        self.lanes.remove(next);
+                    }
+                    Some(Err(error)) => return sender.blocking_fail(error),
+                }
+            }
+        }
+    }
+}
+
+impl Lane {
+    /// Reads the next chunk. The items before an error are returned with it.
+    fn next_chunk(&mut self, size: ChunkSize) -> LaneChunk {
+        let mut texts: Vec<Bytes> = Vec::with_capacity(size.items);
+        let mut key_hashes = Vec::with_capacity(size.items);
+        let mut position = None;
+        let mut bytes = 0;
+        let mut end = None;
+
+        while texts.len() < size.items && bytes < size.bytes {
+            match self.reader.next_item() {
+                Ok(Some(item)) => {
+                    bytes += item.text.len();
+                    texts.push(item.text);
+                    key_hashes.push(item.key_hash);
+                    position = Some(item.end);
+                }
+                Ok(None) => {
+                    end = Some(Ok(()));
+                    break;
+                }
+                Err(error) => {
+                    end = Some(Err(error));
+                    break;
+                }
+            }
+        }
+
+        let Some(position) = position else {
+            return LaneChunk { chunk: None, end };
+        };
+
+        match Items::concat(&texts) {
+            Ok(items) => LaneChunk {
+                chunk: Some(Chunk {
+                    key_hashes,
+                    ..Chunk::new(self.index, items, position)
+                }),
+                end,
+            },
+            Err(error) => LaneChunk {
+                chunk: None,
+                end: Some(Err(Error::damaged(format!(
+                    "an item of the source is not on one line: {error}"
+                )))),
+            },
+        }
+    }
+}
+
+impl LaneReader {
+    fn next_item(&mut self) -> Result<Option<LaneItem>> {
+        match self {
+            Self::Stripe(reader) => {
+                let item = reader.next_item()?;
+                Ok(item.map(|item| LaneItem {
+                    text: item.text,
+                    end: item.end,
+                    key_hash: item.key_hash,
+                }))
+            }
+            Self::Whole { items, from } => loop {
+                let Some(item) = items.next_item()? else {
+                    return Ok(None);
+                };
+
+                if item.offset < *from {
+                    continue;
+                }
+
+                if !item.is_valid {
+                    check_object(&item.text).map_err(|error| not_an_item(item.line, &error))?;
+                }
+
+                return Ok(Some(LaneItem {
+                    text: item.text,
+                    end: item.offset + 1,
+                    key_hash: None,
+                }));
+            },
+        }
+    }
+}
+
+fn not_an_item(line: u64, error: &ItemError) -> Error {
+    Error::damaged(format!("line {line} of the source: not an item: {error}"))
+}

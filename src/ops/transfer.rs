@@ -1,0 +1,162 @@
+//! The one loop between a source and a sink.
+//!
+//! Every command is a source, an optional transform and a sink. The loop waits for three things: an interruption, work of the sink
+//! that has ended, and the next chunk while the sink has room. Whichever side ends first ends the other.
+
+use std::sync::Arc;
+
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use super::chunk::Chunk;
+use super::source::ChunkStream;
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::{Event, Reporter};
+
+/// What takes the chunks of a source: a dump, a table, a digest, a count.
+pub(crate) trait Sink<P>: Send {
+    /// Whether the next chunk can be taken.
+    fn has_room(&self) -> bool;
+
+    /// Takes a chunk. There must be room for it.
+    ///
+    /// # Errors
+    /// The sink has failed.
+    fn take(&mut self, chunk: Chunk<P>) -> Result<()>;
+
+    /// Notes that no chunk follows.
+    ///
+    /// # Errors
+    /// The sink has failed.
+    fn end(&mut self) -> Result<()>;
+
+    /// Waits until some work has ended; for ever if there is none. Can be cancelled without losing anything.
+    ///
+    /// # Errors
+    /// The sink has failed.
+    fn progress(&mut self) -> impl Future<Output = Result<SinkProgress>> + Send;
+
+    /// Stops before the end, after a failure or an interruption: completes what is in flight within a limited time, so that a later
+    /// run can continue.
+    ///
+    /// # Errors
+    /// What is needed to continue cannot be saved.
+    fn stop(&mut self) -> impl Future<Output = Result<()>> + Send;
+}
+
+/// Work of a sink that has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SinkProgress {
+    /// Items were settled.
+    Settled { items: u64, bytes: u64 },
+    /// Everything that was taken before the end is settled.
+    Finished,
+}
+
+/// One transfer from a source to a sink.
+pub(crate) struct Transfer<'a> {
+    pub(crate) reporter: &'a Arc<dyn Reporter>,
+    pub(crate) cancel: &'a CancellationToken,
+}
+
+impl Transfer<'_> {
+    /// Passes chunks to the sink until the stream ends, and waits until all of them are settled. After a failure or an interruption,
+    /// stops the sink.
+    ///
+    /// # Errors
+    /// The first failure of the sink or the source; [`ErrorKind::Interrupted`] if the sink could then be stopped.
+    pub(crate) async fn run<P, K: Sink<P>>(
+        self,
+        chunks: &mut ChunkStream<P>,
+        sink: &mut K,
+    ) -> Result<()> {
+        let Err(error) = self.run_until_end(chunks, sink).await else {
+            return Ok(());
+        };
+
+        if error.kind() == ErrorKind::Interrupted {
+            self.take_chunks_in_flight(chunks, sink).await;
+        }
+
+        // The source ends before the sink: nothing that it still reads can be needed.
+        chunks.close();
+
+        match sink.stop().await {
+            Err(failed) if error.kind() == ErrorKind::Interrupted => Err(failed),
+            _ => Err(error),
+        }
+    }
+
+    async fn run_until_end<P, K: Sink<P>>(
+        &self,
+        chunks: &mut ChunkStream<P>,
+        sink: &mut K,
+    ) -> Result<()> {
+        let mut has_ended = false;
+        loop {
+            tokio::select! {
+                biased;
+                () = self.cancel.cancelled() => return Err(interrupted()),
+                progress = sink.progress() => {
+                    if self.report(progress?) {
+                        return Ok(());
+                    }
+                }
+                chunk = chunks.next(), if !has_ended && sink.has_room() => match chunk {
+                    Some(chunk) => sink.take(chunk?)?,
+                    None => {
+                        has_ended = true;
+                        sink.end()?;
+                    }
+                },
+            }
+        }
+    }
+
+    /// Reports progress. Returns whether the sink has finished.
+    fn report(&self, progress: SinkProgress) -> bool {
+        match progress {
+            SinkProgress::Settled { items: 0, bytes: 0 } => false,
+            SinkProgress::Settled { items, bytes } => {
+                self.reporter.report(Event::Progress { items, bytes });
+                false
+            }
+            SinkProgress::Finished => true,
+        }
+    }
+
+    /// Takes the chunks whose requests are in flight, if the source is worth waiting for: they are paid for. A failure does not
+    /// matter any more.
+    async fn take_chunks_in_flight<P, K: Sink<P>>(
+        &self,
+        chunks: &mut ChunkStream<P>,
+        sink: &mut K,
+    ) {
+        let deadline = Instant::now() + chunks.time_worth_waiting();
+        while Instant::now() < deadline {
+            let step = async {
+                tokio::select! {
+                    biased;
+                    progress = sink.progress() => progress.map(|progress| Some(self.report(progress))),
+                    chunk = chunks.next(), if sink.has_room() => match chunk {
+                        Some(Ok(chunk)) => sink.take(chunk).map(|()| Some(false)),
+                        Some(Err(_)) | None => Ok(None),
+                    },
+                }
+            };
+
+            match timeout_at(deadline, step).await {
+                Ok(Ok(Some(false))) => {}
+                _ => return,
+            }
+        }
+    }
+}
+
+/// The error for a transfer that was interrupted.
+fn interrupted() -> Error {
+    Error::new(ErrorKind::Interrupted, "interrupted")
+}
+
+#[cfg(test)]
+mod tests;
